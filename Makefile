@@ -1,0 +1,78 @@
+# sgatlin: one build system, no generated configure. `make help` lists the targets.
+#
+#   build/                 the command, the libraries, objects (build/obj), tests (build/tests)
+#   VARIANT=asan           the same under build/asan, with AddressSanitizer and UBSan
+# Objects carry their own dependencies (-MMD) and the flags they were made with, so nothing needs `make clean`.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+VARIANT ?=
+BUILD ?= build$(if $(VARIANT),/$(VARIANT))
+CC ?= cc
+PKGS := jansson libpcre2-8 libutf8proc libzstd zlib
+PKG_CONFIG ?= pkg-config
+
+# -O3 without -ffast-math: sums may be reordered only in loops that say so (#pragma omp simd reduction).
+OPT ?= -O3 -g1
+WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wconversion -Wno-sign-conversion
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+CPPFLAGS_ALL := -Iinclude -Isrc -D_GNU_SOURCE -I$(BUILD)/gen $(CPPFLAGS)
+CFLAGS_ALL := -std=c11 $(OPT) -fno-math-errno -fopenmp -fPIC -fvisibility=hidden $(WARN) $(HARDEN) $(CFLAGS)
+LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lpcre2-8 -lutf8proc -lzstd -lz) -lxxhash -fopenmp -lm $(LDLIBS)
+LDFLAGS_ALL := -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+ifeq ($(VARIANT),asan)
+OPT := -O1 -g
+HARDEN :=
+CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LDFLAGS_ALL += -fsanitize=address,undefined
+endif
+ifdef WERROR
+CFLAGS_ALL += -Werror
+endif
+
+LIB_SRC := $(sort $(wildcard src/*/*.c))
+CLI_SRC := $(sort $(wildcard cli/*.c))
+REF_SRC := $(sort $(wildcard tests/ref/*.c tests/support/*.c))
+TEST_SRC := $(sort $(wildcard tests/unit/test_*.c tests/grad/test_*.c tests/golden/test_*.c))
+DATA_SRC := $(sort $(wildcard data/worlds/*.json))
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embedded.o
+CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
+REF_OBJ := $(REF_SRC:%.c=$(BUILD)/obj/%.o)
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+
+.PHONY: all help deps demo test check bench asan install uninstall clean FORCE
+.SECONDARY:
+all: $(BUILD)/sgatlin $(BUILD)/libsgatlin.a $(BUILD)/libsgatlin.so
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+deps: ## install the system packages of scripts/packages.txt (Debian, root or sudo)
+	@sh scripts/setup.sh
+
+# ---- objects -------------------------------------------------------------------------------------------------
+FLAGS_LINE := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D); echo '$(FLAGS_LINE)' | cmp -s - $@ || echo '$(FLAGS_LINE)' > $@
+$(BUILD)/gen/version.h: FORCE
+	@mkdir -p $(@D); { echo '#define SGI_VERSION "$(VERSION)"'; echo '#define SGI_COMMIT "$(COMMIT)"'; } > $@.new; \
+	 cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
+# The corpus grammar travels inside the library, so that an installed command needs no data directory.
+$(BUILD)/gen/embedded.c: tools/embed.sh $(DATA_SRC)
+	@mkdir -p $(@D); sh tools/embed.sh $(DATA_SRC) > $@.new && mv $@.new $@
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
+	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/version.h
+	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(BUILD)/libsgatlin.a: $(LIB_OBJ)
+	@echo '  AR  $@'; rm -f $@; ar rcs $@ $(LIB_OBJ)
+$(BUILD)/libsgatlin.so: $(LIB_OBJ)
+	@echo '  LD  $@'; $(CC) -shared -Wl,-soname,libsgatlin.so.0 $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_OBJ) $(LDLIBS_ALL) -o $@
+$(BUILD)/sgatlin: $(CLI_OBJ) $(BUILD)/libsgatlin.a
+	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(REF_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)

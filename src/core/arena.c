@@ -1,0 +1,70 @@
+#include "core/arena.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *sgi_take(sgi_arena *a, size_t count, size_t size) {
+  size_t bytes, end;
+  if (a->used == SIZE_MAX || !sgi_size_mul(count, size, &bytes) || !sgi_size_add(bytes, SGI_ALIGN - 1, &bytes) ||
+      !sgi_size_add(a->used, bytes / SGI_ALIGN * SGI_ALIGN, &end)) {
+    assert(!a->base);
+    a->used = SIZE_MAX;
+    return NULL;
+  }
+  char *p = a->base ? a->base + a->used : NULL;
+  assert(!a->base || end <= a->size);
+  a->used = end;
+  return p;
+}
+
+static atomic_size_t calls, fail_at;
+static atomic_bool fail_on;
+
+size_t sgi_alloc_fail_at(size_t n, bool for_ever) {
+  size_t now = atomic_load(&calls);
+  atomic_store(&fail_on, for_ever);
+  atomic_store(&fail_at, n ? now + n : 0);
+  return now;
+}
+
+size_t sgi_alloc_count(void) { return atomic_load(&calls); }
+
+static bool must_fail(void) {
+  size_t call = atomic_fetch_add(&calls, 1) + 1, at = atomic_load(&fail_at);
+  return at && (call == at || (call > at && atomic_load(&fail_on)));
+}
+
+void *sgi_alloc(size_t bytes) {
+  if (must_fail() || bytes > SIZE_MAX - 2 * SGI_ALIGN) return NULL;
+  size_t rounded = (bytes + SGI_ALIGN) / SGI_ALIGN * SGI_ALIGN; /* at least one line, so never a NULL for 0 bytes */
+  /* Large blocks come from calloc's fresh zero pages, so that untouched memory costs nothing. */
+  char *raw = calloc(1, rounded + SGI_ALIGN);
+  if (!raw) return NULL;
+  char *p = raw + SGI_ALIGN - (uintptr_t)raw % SGI_ALIGN; /* always moves on, so the word before p is ours */
+  memcpy(p - sizeof raw, &raw, sizeof raw);
+  return p;
+}
+
+void sgi_free(void *p) {
+  if (!p) return;
+  char *raw;
+  memcpy(&raw, (char *)p - sizeof raw, sizeof raw);
+  free(raw);
+}
+
+void *sgi_realloc(void *p, size_t old_bytes, size_t new_bytes) {
+  void *q = sgi_alloc(new_bytes);
+  if (!q) return NULL;
+  if (p) memcpy(q, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+  sgi_free(p);
+  return q;
+}
+
+char *sgi_strdup(const char *s) {
+  size_t n = strlen(s) + 1;
+  char *q = sgi_alloc(n);
+  if (q) memcpy(q, s, n);
+  return q;
+}

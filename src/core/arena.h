@@ -1,0 +1,34 @@
+/* arena.h: the library's only malloc, and blocks of memory that are measured first and then handed out piece by piece.
+ *
+ * One layout function per user both measures and places, so the two can never disagree: with base == NULL an arena only
+ * counts and sgi_take returns NULL; with a base it returns the pieces.
+ */
+#ifndef SGI_ARENA_H
+#define SGI_ARENA_H
+
+#include "core/base.h"
+
+enum { SGI_ALIGN = 64 };
+
+typedef struct sgi_arena {
+  char *base;  /* NULL: only count */
+  size_t used; /* bytes handed out, a multiple of SGI_ALIGN; SIZE_MAX after an overflow */
+  size_t size; /* bytes behind base */
+} sgi_arena;
+
+/* count elements of size bytes each, 64-byte aligned, not cleared. Taking more than was measured is our own mistake
+ * (assert). An overflow while counting sticks: used stays SIZE_MAX and sgi_alloc refuses it. */
+void *sgi_take(sgi_arena *a, size_t count, size_t size);
+#define SGI_TAKE(a, count, type) ((type *)sgi_take((a), (count), sizeof(type)))
+
+/* 64-byte aligned, zeroed block; NULL when memory is out. All allocation of the library passes here. Free with sgi_free. */
+void *sgi_alloc(size_t bytes);
+void *sgi_realloc(void *p, size_t old_bytes, size_t new_bytes); /* new bytes are zeroed; p stays valid on NULL */
+void sgi_free(void *p);
+char *sgi_strdup(const char *s);
+
+/* Tests only: the n-th allocation from now fails (0: none), once or for ever. Returns the number of allocations so far. */
+size_t sgi_alloc_fail_at(size_t n, bool for_ever);
+size_t sgi_alloc_count(void);
+
+#endif
