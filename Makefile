@@ -51,6 +51,13 @@ help: ## this list
 deps: ## install the system packages of scripts/packages.txt (Debian, root or sudo)
 	@sh scripts/setup.sh
 
+test: ## set-up and all tests
+	@sh scripts/setup.sh
+	@$(MAKE) --no-print-directory WERROR=1 tests
+	@sh tests/run.sh $(TESTS) $(sort $(wildcard tests/cli/test_*.sh))
+.PHONY: tests
+tests: all $(TESTS)
+
 # ---- objects -------------------------------------------------------------------------------------------------
 FLAGS_LINE := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)
 $(BUILD)/flags: FORCE

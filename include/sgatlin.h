@@ -63,3 +63,63 @@ typedef struct sg_error {
 /* Text of a code, borrowed for ever. */
 SG_API const char *sg_status_text(sg_status code);
 
+/* ---- text ------------------------------------------------------------------------------------------------ */
+
+/* A byte-level BPE tokenizer in the form of Hugging Face's tokenizer.json. Immutable after load: any number of threads may
+ * encode with one. */
+typedef struct sg_tokenizer sg_tokenizer;
+
+/* Reads tokenizer.json (docs/formats.md lists what is supported). An unsupported feature is SG_ERR_UNSUPPORTED, its key and
+ * value named. New: sg_tokenizer_free. */
+SG_API sg_status sg_tokenizer_load(const char *path, sg_tokenizer **out, sg_error *err);
+SG_API void sg_tokenizer_free(sg_tokenizer *tok);
+
+/* Writes tokenizer.json whole or not at all. */
+SG_API sg_status sg_tokenizer_save(const sg_tokenizer *tok, const char *path, sg_error *err);
+
+/* Number of ids (largest id + 1). */
+SG_API size_t sg_tokenizer_vocab_size(const sg_tokenizer *tok);
+
+/* Id of a special token by its text ("<|endoftext|>", "<|pad|>"), or -1. */
+SG_API int32_t sg_tokenizer_special(const sg_tokenizer *tok, const char *text);
+
+/* Encodes bytes[0..n) (UTF-8; broken sequences become U+FFFD) to ids. Special tokens in the text become their ids. Linear in n.
+ * *ids is new (*count of them): sg_buffer_free. */
+SG_API sg_status sg_tokenizer_encode(const sg_tokenizer *tok, const char *bytes, size_t n, int32_t **ids, size_t *count,
+                                     sg_error *err);
+
+/* Text of ids: all bytes joined, each maximal broken UTF-8 part as U+FFFD; skip_special leaves special tokens out. An id
+ * outside the vocabulary is SG_ERR_ARG. *text is new (*n bytes and a final NUL): sg_buffer_free. */
+SG_API sg_status sg_tokenizer_decode(const sg_tokenizer *tok, const int32_t *ids, size_t count, bool skip_special, char **text,
+                                     size_t *n, sg_error *err);
+
+/* Raw bytes of one token (specials: their text), borrowed until sg_tokenizer_free; NULL for an id outside the vocabulary. */
+SG_API const char *sg_tokenizer_token_bytes(const sg_tokenizer *tok, int32_t id, size_t *n);
+
+typedef struct sg_tokenizer_training {
+  size_t vocab_size;                /* wanted number of ids, special tokens included */
+  bool full_alphabet;               /* all 256 byte characters (true), or only those seen */
+  bool nfkc, prefix_space;          /* normalizer NFKC; ByteLevel(add_prefix_space) */
+  const char *const *special;       /* first ids in this order */
+  size_t n_special;
+  /* Called now and then with merges done and wanted; returning false cancels. NULL allowed. */
+  bool (*progress)(void *user, size_t done, size_t wanted);
+  void *user;
+} sg_tokenizer_training;
+
+/* Trains on documents (one training sequence each): golden-equal to Hugging Face's BpeTrainer, ties to the smallest (left id,
+ * right id). New: sg_tokenizer_free. */
+SG_API sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *const *documents, const size_t *lengths,
+                                    size_t n_documents, sg_tokenizer **out, sg_error *err);
+
+/* Frees what a function above handed out as new buffer. */
+SG_API void sg_buffer_free(void *buffer);
+
+/* Writes the built-in corpus *worlds* into directory: train.txt, valid.txt (no story in common; TinyStories form),
+ * labels.json, topics.jsonl, facts.json (docs/worlds.md). Equal n_stories and seed give equal bytes on any machine. */
+SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed, sg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* SGATLIN_H */

@@ -1,0 +1,19 @@
+#!/bin/sh
+# run.sh PROGRAM...: runs each test program from the repository's root, prints the output of those that fail and one closing line.
+set -u
+passed=0 failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+for t; do
+  start=$(date +%s)
+  if "$t" >"$log" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok    $t ($(($(date +%s) - start)) s)"
+  else
+    failed=$((failed + 1))
+    echo "FAIL  $t"
+    tail -n 60 "$log"
+  fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,75 @@
+/* Errors, checked sizes, globs, arenas. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/arena.h"
+#include "core/base.h"
+
+static void errors_keep_code_and_place(void **state) {
+  (void)state;
+  sg_error err = {0};
+  assert_int_equal(sgi_fail(&err, SG_ERR_FORMAT, "byte %d", 7), SG_ERR_FORMAT);
+  sgi_error_prefix(&err, err.code, "model.safetensors");
+  assert_string_equal(err.text, "model.safetensors: byte 7");
+  assert_int_equal(sgi_fail(NULL, SG_ERR_IO, "x"), SG_ERR_IO);
+  char text[2000];
+  for (size_t i = 0; i + 2 < sizeof text; i += 2) memcpy(text + i, "\xC3\xA9", 2);
+  text[sizeof text - 2] = '\0';
+  sgi_fail(&err, SG_ERR_ARG, "x%s", text);
+  size_t n = strlen(err.text);
+  assert_true(n > 400 && n < SG_ERROR_TEXT);
+  assert_int_equal((unsigned char)err.text[n - 1], 0xA9); /* whole characters only */
+}
+
+static void sizes_do_not_wrap(void **state) {
+  (void)state;
+  size_t out = 5;
+  assert_false(sgi_size_mul(SIZE_MAX / 2, 3, &out));
+  assert_true(sgi_size_mul(1000, 1000, &out) && out == 1000000);
+}
+
+static void names_and_patterns(void **state) {
+  (void)state;
+  const char *names[] = {"train.steps", "train.seed", "optimizer.clip"};
+  assert_string_equal(sgi_nearest("train.step", names, 3), "train.steps");
+  assert_null(sgi_nearest("zzz", names, 3));
+  assert_true(sgi_match("layers.*.resid_*", "layers.12.resid_mid"));
+  assert_false(sgi_match("layers.*.resid_?", "layers.12.resid_mid"));
+  assert_true(sgi_match("*", ""));
+}
+
+static void arena_counts_what_it_places(void **state) {
+  (void)state;
+  sgi_arena count = {0};
+  SGI_TAKE(&count, 3, float);
+  SGI_TAKE(&count, 100, double);
+  assert_int_equal(count.used, 64 + 832);
+  sgi_arena a = {.base = sgi_alloc(count.used), .size = count.used};
+  float *x = SGI_TAKE(&a, 3, float);
+  double *y = SGI_TAKE(&a, 100, double);
+  assert_true((uintptr_t)x % SGI_ALIGN == 0 && (char *)y - (char *)x == 64);
+  sgi_free(a.base);
+  sgi_arena huge = {0};
+  sgi_take(&huge, SIZE_MAX / 2, 3);
+  assert_true(huge.used == SIZE_MAX);
+  sgi_alloc_fail_at(2, false);
+  void *p = sgi_alloc(8), *q = sgi_alloc(8), *r = sgi_alloc(8);
+  sgi_alloc_fail_at(0, false);
+  assert_true(p && !q && r);
+  sgi_free(p);
+  sgi_free(r);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(errors_keep_code_and_place),
+      cmocka_unit_test(sizes_do_not_wrap),
+      cmocka_unit_test(names_and_patterns),
+      cmocka_unit_test(arena_counts_what_it_places),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
