@@ -63,6 +63,74 @@ typedef struct sg_error {
 /* Text of a code, borrowed for ever. */
 SG_API const char *sg_status_text(sg_status code);
 
+/* ---- model configuration ----------------------------------------------------------------------------------- */
+
+enum { SG_NAME = 32 };
+
+/* What config.json of a model directory says (docs/formats.md). Plain struct: fill it by hand, by preset or by
+ * file; every function that takes one checks it. */
+typedef struct sg_config {
+  size_t vocab_size;        /* V */
+  size_t hidden_size;       /* D */
+  size_t head_dim;          /* d_head, even */
+  size_t num_heads;         /* H */
+  size_t num_layers;        /* L */
+  size_t max_position;      /* T the model was made for */
+  double rms_norm_eps;      /* 1e-6 */
+  double rope_theta;        /* 1e4 */
+  int32_t bos_id, eos_id, pad_id;
+  char feedforward[SG_NAME]; /* kind: a name sg_feedforward_name gives */
+  char router[SG_NAME];      /* "" where the kind has none */
+  char activation[SG_NAME];
+  size_t num_neurons;        /* F */
+  size_t num_channels;       /* C (moe: experts), 0 where the kind has none */
+  size_t top_k;              /* K, 0 where the kind has none */
+  size_t key_dim;            /* Q, 0 where the kind has none */
+} sg_config;
+
+/* Name of the i-th feedforward kind, NULL past the last. Borrowed for ever. */
+SG_API const char *sg_feedforward_name(size_t i);
+
+/* Reads and checks DIR/config.json. */
+SG_API sg_status sg_config_load(const char *directory, sg_config *out, sg_error *err);
+
+/* SG_OK if a model of these sizes can be made; otherwise the field, its value and what is allowed. */
+SG_API sg_status sg_config_check(const sg_config *config, sg_error *err);
+
+/* ---- model -------------------------------------------------------------------------------------------------- */
+
+/* Weights and their names. Read-only after load or init for all but training. */
+typedef struct sg_model sg_model;
+
+/* One row of the model's tensor table. */
+typedef struct sg_tensor {
+  const char *name; /* "model.layers.3.mlp.experts.w_in", borrowed from the model */
+  int n_dims;       /* 1..4 */
+  size_t dims[4];
+  size_t count;     /* product of dims */
+  bool decay;       /* weight decay applies (systems.md 3) */
+  const float *data;
+} sg_tensor;
+
+/* New model with the reference's initialisation (method: initialisation): sg_model_free. */
+SG_API sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out, sg_error *err);
+
+/* Opens a model directory (config.json, model.safetensors). The weights are mapped, not read: any size opens in
+ * milliseconds. Every tensor must be there with the right shape and type, and none besides. New: sg_model_free. */
+SG_API sg_status sg_model_load(const char *directory, sg_model **out, sg_error *err);
+SG_API void sg_model_free(sg_model *model);
+
+/* Writes DIR/config.json and DIR/model.safetensors, each whole or not at all. */
+SG_API sg_status sg_model_save(const sg_model *model, const char *directory, sg_error *err);
+
+SG_API const sg_config *sg_model_config(const sg_model *model); /* borrowed from model */
+SG_API size_t sg_model_tensor_count(const sg_model *model);
+SG_API sg_tensor sg_model_tensor(const sg_model *model, size_t i);
+SG_API size_t sg_model_parameter_count(const sg_model *model);
+
+/* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not counted (systems.md 3). */
+SG_API sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flops, sg_error *err);
+
 /* ---- text ------------------------------------------------------------------------------------------------ */
 
 /* A byte-level BPE tokenizer in the form of Hugging Face's tokenizer.json. Immutable after load: any number of threads may

@@ -1,0 +1,51 @@
+#include "core/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/arena.h"
+
+sg_status sgi_table_add(sgi_table *t, const char *prefix, const char *name, const size_t dims[SGI_MAX_DIMS], bool decay,
+                        sgi_init init, double sigma, sg_error *err) {
+  if (t->count == t->capacity) {
+    size_t capacity = t->capacity ? 2 * t->capacity : 64;
+    sgi_row *rows = sgi_realloc(t->rows, t->capacity * sizeof *rows, capacity * sizeof *rows);
+    if (!rows) return sgi_fail_memory(err, capacity * sizeof *rows, "the tensor table");
+    t->rows = rows;
+    t->capacity = capacity;
+  }
+  sgi_row *r = &t->rows[t->count];
+  memset(r, 0, sizeof *r);
+  int length = snprintf(r->name, sizeof r->name, "%s%s", prefix, name);
+  if (length < 0 || (size_t)length >= sizeof r->name)
+    return sgi_fail(err, SG_ERR_INTERNAL, "tensor name %s%s is too long", prefix, name);
+  r->count = 1;
+  for (; r->n_dims < SGI_MAX_DIMS && dims[r->n_dims]; r->n_dims++) {
+    r->dims[r->n_dims] = dims[r->n_dims];
+    if (!sgi_size_mul(r->count, dims[r->n_dims], &r->count)) goto too_large;
+  }
+  size_t end, bytes;
+  if (!sgi_size_add(t->floats, r->count, &end) || !sgi_size_add(end, 15, &end) || !sgi_size_mul(end, sizeof(float), &bytes))
+    goto too_large;
+  r->offset = t->floats;
+  r->decay = decay;
+  r->init = init;
+  r->sigma = sigma;
+  t->floats = end / 16 * 16;
+  t->parameters += r->count;
+  t->count++;
+  return SG_OK;
+too_large:
+  return sgi_fail(err, SG_ERR_ARG, "tensor %s has more elements than this machine can address", r->name);
+}
+
+ptrdiff_t sgi_table_find(const sgi_table *t, const char *name) {
+  for (size_t i = 0; i < t->count; i++)
+    if (!strcmp(t->rows[i].name, name)) return (ptrdiff_t)i;
+  return -1;
+}
+
+void sgi_table_deinit(sgi_table *t) {
+  sgi_free(t->rows);
+  memset(t, 0, sizeof *t);
+}

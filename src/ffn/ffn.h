@@ -1,0 +1,63 @@
+/* ffn.h: the contract of a feedforward kind. A kind is one file with one sgi_ffn_ops and one line in ffn.c; being in
+ * that list makes it configurable, trained, saved, counted, recorded, and run by every generic test.
+ * Nothing outside ffn.c may ask which kind it deals with. */
+#ifndef SGI_FFN_H
+#define SGI_FFN_H
+
+#include "core/arena.h"
+#include "core/base.h"
+#include "core/table.h"
+#include "model/tap.h"
+
+/* Settings that kinds differ in; a bit set says that the kind reads the field of sg_config. */
+enum { SGI_USES_ROUTER = 1, SGI_USES_CHANNELS = 2, SGI_USES_TOP_K = 4, SGI_USES_KEY_DIM = 8, SGI_USES_ACTIVATION = 16 };
+
+/* Chosen units of one layer at n positions, as views into its saved block; valid until the block is reused. */
+typedef struct sgi_gates {
+  const int32_t *index; /* (n,C,K) unit of the pool */
+  const float *score;   /* (n,C,K) as the router gives it */
+  const float *value;   /* (n,C,K) activation that multiplies the unit's output row, NULL where a unit is no neuron (moe) */
+  size_t channels, top_k, pool; /* C, K, F */
+  bool pool_per_channel;        /* every channel has its own F units, or all share them */
+} sgi_gates;
+
+/* One call of a layer's feedforward on n token rows. */
+typedef struct sgi_ffn_call {
+  const sg_config *config;
+  const float *const *w; /* the layer's tensors, in the order of ops->tensors */
+  float *const *dw;      /* backward only: gradients in the same order; every one is added to */
+  size_t n;
+  sgi_arena saved;   /* the layer's block: forward fills it, backward reads it */
+  sgi_arena scratch; /* free for use within the call */
+  const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer (forward only) */
+  size_t layer;
+} sgi_ffn_call;
+
+typedef struct sgi_ffn_ops {
+  const char *name;
+  const char *default_activation;
+  unsigned uses; /* SGI_USES_* */
+
+  /* The kind's own limits; sizes common to all are checked before. */
+  sg_status (*check)(const sg_config *c, sg_error *err);
+  /* Appends the layer's tensors under prefix ("model.layers.3.mlp."). */
+  sg_status (*tensors)(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err);
+  /* Takes from an arena what forward keeps for backward, and what either needs while it runs, for n rows; with a base-less
+   * arena this measures. backward is false where no gradient will be asked for. */
+  void (*saved)(const sg_config *c, size_t n, sgi_arena *a);
+  void (*scratch)(const sg_config *c, size_t n, bool backward, sgi_arena *a);
+  /* Multiply-adds of one token's forward pass (FLOPs are twice that), matrix products only (systems.md 3). */
+  uint64_t (*multiply_adds)(const sg_config *c);
+  /* y (n,D) = FFN(x (n,D)); assigns y. */
+  sg_status (*forward)(sgi_ffn_call *call, float *y, const float *x);
+  /* dx (n,D) assigned, dw added, from dy (n,D); x as in forward; saved as forward left it. */
+  sg_status (*backward)(sgi_ffn_call *call, float *dx, const float *dy, const float *x);
+  /* Optional (NULL for dense kinds): the units chosen by the forward pass whose saved block this is. */
+  void (*gates)(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
+} sgi_ffn_ops;
+
+/* NULL with err filled (nearest name suggested) when there is none of that name. */
+const sgi_ffn_ops *sgi_ffn_find(const char *name, sg_error *err);
+const sgi_ffn_ops *sgi_ffn_at(size_t i); /* NULL past the last */
+
+#endif

@@ -1,0 +1,32 @@
+/* router.h: the four routers (systems.md 2.2, method 3). A router gives, per row and channel, the K largest of F scores in
+ * descending order; of equal scores the lower index (product routers: the earlier candidate) first. */
+#ifndef SGI_ROUTER_H
+#define SGI_ROUTER_H
+
+#include "core/arena.h"
+#include "core/table.h"
+
+typedef struct sgi_router {
+  const char *name;
+  bool product; /* F must be a square and K < sqrt(F) */
+  int n_tensors; /* 2 for all: first map (w[0]), then keys or up map (w[1]) */
+  sg_status (*tensors)(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err);
+  uint64_t (*multiply_adds)(const sg_config *c);
+} sgi_router;
+
+/* NULL with err filled when there is none of that name. */
+const sgi_router *sgi_router_find(const char *name, sg_error *err);
+
+/* What a forward pass keeps: the low-dimensional projection (n, width). */
+void sgi_router_saved(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *a);
+void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool backward, sgi_arena *a);
+
+/* score, index (n,C,K) from x (n,D). w: the router's two tensors. */
+sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
+                             const float *const *w, const float *x, float *score, int32_t *index);
+/* dx (n,D) += ..., dw[0], dw[1] += ..., from dscore (n,C,K). */
+sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
+                              const float *const *w, float *const *dw, const float *x, const int32_t *index,
+                              const float *dscore, float *dx);
+
+#endif
