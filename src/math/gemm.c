@@ -1,0 +1,61 @@
+/* The only file that includes oneDNN. */
+#include "math/gemm.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdatomic.h>
+
+#include "math/kernels.h"
+
+/* Tiles are chosen by (m, n) alone: about 16 of them, none narrower than 64, so that two to sixteen threads are busy and
+ * every thread count computes the same tiles. */
+enum { TILES = 16, TILE_LEAST = 128, TILE_STEP = 16 };
+
+static size_t round_up(size_t x, size_t step) { return (x + step - 1) / step * step; }
+
+static void choose_tile(size_t m, size_t n, size_t *tm, size_t *tn) {
+  *tm = m;
+  *tn = n;
+  while (((m + *tm - 1) / *tm) * ((n + *tn - 1) / *tn) < TILES) {
+    bool rows = *tm >= *tn;
+    size_t *t = rows ? tm : tn;
+    if (*t < 2 * TILE_LEAST) break;
+    *t = round_up((*t + 1) / 2, TILE_STEP);
+  }
+}
+
+sg_status sgi_gemm1(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b,
+                    size_t ldb, float beta, float *c, size_t ldc) {
+  if (!m || !n) return SG_OK;
+  dnnl_status_t st = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, alpha, a,
+                                (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
+  return st == dnnl_success ? SG_OK : st == dnnl_out_of_memory ? SG_ERR_MEMORY : SG_ERR_INTERNAL;
+}
+
+/* One row times W^T: bound by reading W, so it is done without packing. */
+static void row_times_transpose(size_t n, size_t k, const float *a, const float *b, size_t ldb, float *c) {
+  const sgi_kernels *kern = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (n * k > 65536)
+  for (size_t j = 0; j < n; j++) c[j] = kern->dot(a, b + j * ldb, k);
+}
+
+sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
+                   float beta, float *c, size_t ldc) {
+  if (!m || !n) return SG_OK;
+  if (m == 1 && !ta && tb && beta == 0) {
+    row_times_transpose(n, k, a, b, ldb, c);
+    return SG_OK;
+  }
+  size_t tm, tn;
+  choose_tile(m, n, &tm, &tn);
+  size_t rows = (m + tm - 1) / tm, columns = (n + tn - 1) / tn, tiles = rows * columns;
+  atomic_int worst = SG_OK;
+#pragma omp parallel for schedule(dynamic, 1) if (tiles > 1)
+  for (size_t t = 0; t < tiles; t++) {
+    size_t i = t / columns * tm, j = t % columns * tn;
+    size_t mi = m - i < tm ? m - i : tm, nj = n - j < tn ? n - j : tn;
+    sg_status st = sgi_gemm1(ta, tb, mi, nj, k, 1, ta ? a + i : a + i * lda, lda, tb ? b + j * ldb : b + j, ldb, beta,
+                             c + i * ldc + j, ldc);
+    if (st) atomic_store(&worst, st);
+  }
+  return (sg_status)atomic_load(&worst);
+}

@@ -1,0 +1,61 @@
+/* kernels.h: the loops that the compiler is given once per instruction set (generic C, AVX2, AVX-512). One source,
+ * kernels_impl.h, compiled three times; the table is chosen at first use by what the processor has, or by the
+ * environment variable SGATLIN_ISA=generic|avx2|avx512 (tests run every path).
+ * All run on the calling thread, allocate nothing, and give the same bits for the same arguments. */
+#ifndef SGI_KERNELS_H
+#define SGI_KERNELS_H
+
+#include "core/base.h"
+
+typedef struct sgi_kernels {
+  const char *isa;
+
+  float (*dot)(const float *a, const float *b, size_t n);
+  /* out (k): out[j] = x (D) . w[index[j]], w (rows, D). */
+  void (*gather_dot)(float *out, const float *w, const int32_t *index, size_t k, const float *x, size_t D);
+  /* y (D) += sum_j coef[j] w[index[j]], in the order of j. */
+  void (*gather_axpy)(float *y, const float *w, const int32_t *index, const float *coef, size_t k, size_t D);
+
+  /* y (n,D) = x * r * g, r (n) = 1/sqrt(mean(x^2) + eps). y may be x. */
+  void (*rmsnorm)(float *y, float *r, const float *x, const float *g, size_t n, size_t D, float eps);
+  /* dx (n,D) assigned or, with add, added; dg (D) added. */
+  void (*rmsnorm_backward)(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g, size_t n,
+                           size_t D, bool add);
+
+  /* y = act(x), element by element; gelu in its tanh form. y may be x. */
+  void (*gelu)(float *y, const float *x, size_t n);
+  void (*swish)(float *y, const float *x, size_t n);
+  void (*relu)(float *y, const float *x, size_t n);
+  /* dx = dy * act'(x). dx may be dy. */
+  void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t n);
+  void (*swish_backward)(float *dx, const float *dy, const float *x, size_t n);
+  void (*relu_backward)(float *dx, const float *dy, const float *x, size_t n);
+
+  /* h (n,F) from u (n,2F) (biased inside: u += bias (2F)): gate rows first, clamps at 7 (systems.md 2.4, glu). */
+  void (*glu)(float *h, float *u, const float *bias, size_t n, size_t F);
+  /* du (n,2F) from dh (n,F) and the biased u. */
+  void (*glu_backward)(float *du, const float *dh, const float *u, size_t n, size_t F);
+
+  /* In place on scores (n): exp(scale * s - max), returns the sum; *max is the largest of scale * s. */
+  float (*softmax_exp)(float *s, size_t n, float scale, float *max);
+  /* p = exp(scale * s - shift). */
+  void (*exp_shift)(float *s, size_t n, float scale, float shift);
+  void (*scale)(float *x, float a, size_t n);
+  void (*add)(float *y, const float *x, size_t n); /* y += x */
+
+  /* Index of the first largest element. */
+  size_t (*argmax)(const float *x, size_t n);
+
+  /* Sum of squares in double. */
+  double (*sum_squares)(const float *x, size_t n);
+  /* AdamW on one stretch: g is scaled by grad_scale first and left scaled to 0; see docs/method.md, optimizer. */
+  void (*adamw)(float *w, float *g, float *m, float *v, size_t n, float grad_scale, float lr, float decay, float bias1,
+                float bias2, float beta1, float beta2, float eps);
+} sgi_kernels;
+
+/* The table in use. Borrowed for ever. */
+const sgi_kernels *sgi_kernel_table(void);
+/* Every table this processor can run, NULL past the last: for tests. */
+const sgi_kernels *sgi_kernel_table_at(size_t i);
+
+#endif

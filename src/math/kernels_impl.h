@@ -1,0 +1,280 @@
+/* kernels_impl.h: bodies of kernels.h, included once per instruction set after its target pragma. Plain loops that the
+ * compiler vectorises; every reduction that may be reordered says so. */
+#include <string.h>
+
+#include "math/kernels.h"
+
+static inline float exp_approx(float x) {
+  /* 2^n * e^f with |f| <= ln2/2 by a degree-6 polynomial; below 1.5e-7 relative. Clamped where float ends. */
+  x = x > 88.37f ? 88.37f : x;
+  x = x < -87.33f ? -87.33f : x;
+  float z = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to the nearest integer */
+  float n = z - 12582912.0f;
+  float f = x - n * 0.693359375f + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * f + 1.3981999507e-3f;
+  p = p * f + 8.3334519073e-3f;
+  p = p * f + 4.1665795894e-2f;
+  p = p * f + 1.6666665459e-1f;
+  p = p * f + 5.0000001201e-1f;
+  p = p * f * f + f + 1.0f;
+  int32_t e = ((int32_t)n + 127) << 23;
+  float s;
+  memcpy(&s, &e, sizeof s);
+  return p * s;
+}
+
+static inline float sigmoid_approx(float x) { return 1.0f / (1.0f + exp_approx(-x)); }
+
+/* tanh by the exponential; near 0 the polynomial x - x^3/3 + 2x^5/15 keeps the relative accuracy. */
+static inline float tanh_approx(float x) {
+  float a = 1.0f - 2.0f / (exp_approx(2.0f * x) + 1.0f);
+  float x2 = x * x;
+  float b = x * (1.0f + x2 * (-0.333333333f + x2 * (0.133333333f - 0.053968254f * x2)));
+  return x2 < 0.02f ? b : a;
+}
+
+static float dot(const float *a, const float *b, size_t n) {
+  float s = 0;
+#pragma omp simd reduction(+ : s)
+  for (size_t i = 0; i < n; i++) s += a[i] * b[i];
+  return s;
+}
+
+static void gather_dot(float *out, const float *w, const int32_t *index, size_t k, const float *x, size_t D) {
+  size_t j = 0;
+  for (; j + 4 <= k; j += 4) {
+    const float *w0 = w + (size_t)index[j] * D, *w1 = w + (size_t)index[j + 1] * D;
+    const float *w2 = w + (size_t)index[j + 2] * D, *w3 = w + (size_t)index[j + 3] * D;
+    float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+    for (size_t d = 0; d < D; d++) {
+      s0 += w0[d] * x[d];
+      s1 += w1[d] * x[d];
+      s2 += w2[d] * x[d];
+      s3 += w3[d] * x[d];
+    }
+    out[j] = s0;
+    out[j + 1] = s1;
+    out[j + 2] = s2;
+    out[j + 3] = s3;
+  }
+  for (; j < k; j++) out[j] = dot(w + (size_t)index[j] * D, x, D);
+}
+
+static void gather_axpy(float *restrict y, const float *w, const int32_t *index, const float *coef, size_t k, size_t D) {
+  size_t j = 0;
+  for (; j + 4 <= k; j += 4) {
+    const float *w0 = w + (size_t)index[j] * D, *w1 = w + (size_t)index[j + 1] * D;
+    const float *w2 = w + (size_t)index[j + 2] * D, *w3 = w + (size_t)index[j + 3] * D;
+    float c0 = coef[j], c1 = coef[j + 1], c2 = coef[j + 2], c3 = coef[j + 3];
+#pragma omp simd
+    for (size_t d = 0; d < D; d++) {
+      float s = y[d];
+      s += c0 * w0[d];
+      s += c1 * w1[d];
+      s += c2 * w2[d];
+      s += c3 * w3[d];
+      y[d] = s;
+    }
+  }
+  for (; j < k; j++) {
+    const float *w0 = w + (size_t)index[j] * D;
+    float c0 = coef[j];
+#pragma omp simd
+    for (size_t d = 0; d < D; d++) y[d] += c0 * w0[d];
+  }
+}
+
+static void rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, float eps) {
+  for (size_t i = 0; i < n; i++) {
+    const float *xi = x + i * D;
+    float *yi = y + i * D;
+    float ri = 1.0f / __builtin_sqrtf(dot(xi, xi, D) / (float)D + eps);
+    r[i] = ri;
+#pragma omp simd
+    for (size_t d = 0; d < D; d++) yi[d] = xi[d] * (ri * g[d]);
+  }
+}
+
+/* y = x r g, r = (mean x^2 + eps)^-1/2. With t = dy g: dx = r t - x r^3 mean(x t); dg = sum over rows of dy x r. */
+static void rmsnorm_backward(float *dx, float *restrict dg, const float *dy, const float *x, const float *r, const float *g,
+                             size_t n, size_t D, bool add) {
+  for (size_t i = 0; i < n; i++) {
+    const float *xi = x + i * D, *dyi = dy + i * D;
+    float *dxi = dx + i * D;
+    float ri = r[i], s = 0;
+#pragma omp simd reduction(+ : s)
+    for (size_t d = 0; d < D; d++) s += dyi[d] * g[d] * xi[d];
+    float a = s * ri * ri * ri / (float)D;
+#pragma omp simd
+    for (size_t d = 0; d < D; d++) dg[d] += dyi[d] * xi[d] * ri;
+    if (add) {
+#pragma omp simd
+      for (size_t d = 0; d < D; d++) dxi[d] += ri * dyi[d] * g[d] - a * xi[d];
+    } else {
+#pragma omp simd
+      for (size_t d = 0; d < D; d++) dxi[d] = ri * dyi[d] * g[d] - a * xi[d];
+    }
+  }
+}
+
+#define GELU_A 0.7978845608f /* sqrt(2/pi) */
+#define GELU_B 0.044715f
+
+static void gelu(float *y, const float *x, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) {
+    float v = x[i];
+    y[i] = 0.5f * v * (1.0f + tanh_approx(GELU_A * (v + GELU_B * v * v * v)));
+  }
+}
+
+static void gelu_backward(float *dx, const float *dy, const float *x, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) {
+    float v = x[i], t = tanh_approx(GELU_A * (v + GELU_B * v * v * v));
+    dx[i] = dy[i] * (0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * GELU_A * (1.0f + 3.0f * GELU_B * v * v));
+  }
+}
+
+static void swish(float *y, const float *x, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) y[i] = x[i] * sigmoid_approx(x[i]);
+}
+
+static void swish_backward(float *dx, const float *dy, const float *x, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) {
+    float s = sigmoid_approx(x[i]);
+    dx[i] = dy[i] * (s + x[i] * s * (1.0f - s));
+  }
+}
+
+static void relu(float *y, const float *x, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : 0.0f;
+}
+
+static void relu_backward(float *dx, const float *dy, const float *x, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0 ? dy[i] : 0.0f;
+}
+
+#define GLU_LIMIT 7.0f
+#define GLU_SLOPE 1.702f
+
+static void glu(float *h, float *u, const float *bias, size_t n, size_t F) {
+  for (size_t i = 0; i < n; i++) {
+    float *ug = u + i * 2 * F, *ul = ug + F, *hi = h + i * F;
+#pragma omp simd
+    for (size_t f = 0; f < F; f++) {
+      float a = ug[f] + bias[f], b = ul[f] + bias[F + f];
+      ug[f] = a;
+      ul[f] = b;
+      a = a > GLU_LIMIT ? GLU_LIMIT : a;
+      b = b > GLU_LIMIT ? GLU_LIMIT : b < -GLU_LIMIT ? -GLU_LIMIT : b;
+      hi[f] = a * sigmoid_approx(GLU_SLOPE * a) * (b + 1.0f);
+    }
+  }
+}
+
+static void glu_backward(float *du, const float *dh, const float *u, size_t n, size_t F) {
+  for (size_t i = 0; i < n; i++) {
+    const float *ug = u + i * 2 * F, *ul = ug + F, *dhi = dh + i * F;
+    float *dg = du + i * 2 * F, *dl = dg + F;
+#pragma omp simd
+    for (size_t f = 0; f < F; f++) {
+      float a = ug[f] > GLU_LIMIT ? GLU_LIMIT : ug[f];
+      float b = ul[f] > GLU_LIMIT ? GLU_LIMIT : ul[f] < -GLU_LIMIT ? -GLU_LIMIT : ul[f];
+      float s = sigmoid_approx(GLU_SLOPE * a), d = dhi[f];
+      float da = d * (b + 1.0f) * (s + a * GLU_SLOPE * s * (1.0f - s)), db = d * a * s;
+      dg[f] = ug[f] > GLU_LIMIT ? 0.0f : da;
+      dl[f] = ul[f] > GLU_LIMIT || ul[f] < -GLU_LIMIT ? 0.0f : db;
+    }
+  }
+}
+
+static float softmax_exp(float *s, size_t n, float factor, float *max) {
+  float m = s[0];
+#pragma omp simd reduction(max : m)
+  for (size_t i = 0; i < n; i++) m = s[i] > m ? s[i] : m;
+  float shift = m * factor, sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (size_t i = 0; i < n; i++) {
+    float e = exp_approx(s[i] * factor - shift);
+    s[i] = e;
+    sum += e;
+  }
+  *max = shift;
+  return sum;
+}
+
+static void exp_shift(float *s, size_t n, float factor, float shift) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) s[i] = exp_approx(s[i] * factor - shift);
+}
+
+static void scale(float *x, float a, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) x[i] *= a;
+}
+
+static void add(float *y, const float *x, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static size_t argmax(const float *x, size_t n) {
+  float m = x[0];
+#pragma omp simd reduction(max : m)
+  for (size_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
+  for (size_t i = 0; i < n; i++)
+    if (x[i] == m) return i;
+  return 0;
+}
+
+static double sum_squares(const float *x, size_t n) {
+  double s = 0;
+#pragma omp simd reduction(+ : s)
+  for (size_t i = 0; i < n; i++) s += (double)x[i] * (double)x[i];
+  return s;
+}
+
+static void adamw(float *w, float *g, float *m, float *v, size_t n, float grad_scale, float lr, float decay, float bias1,
+                  float bias2, float beta1, float beta2, float eps) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) {
+    float gi = g[i] * grad_scale;
+    float mi = beta1 * m[i] + (1.0f - beta1) * gi;
+    float vi = beta2 * v[i] + (1.0f - beta2) * (gi * gi);
+    m[i] = mi;
+    v[i] = vi;
+    g[i] = 0;
+    w[i] -= lr * (mi * bias1 / (__builtin_sqrtf(vi * bias2) + eps) + decay * w[i]);
+  }
+}
+
+const sgi_kernels SGI_KERNELS_NAME = {
+    .isa = SGI_KERNELS_ISA,
+    .dot = dot,
+    .gather_dot = gather_dot,
+    .gather_axpy = gather_axpy,
+    .rmsnorm = rmsnorm,
+    .rmsnorm_backward = rmsnorm_backward,
+    .gelu = gelu,
+    .swish = swish,
+    .relu = relu,
+    .gelu_backward = gelu_backward,
+    .swish_backward = swish_backward,
+    .relu_backward = relu_backward,
+    .glu = glu,
+    .glu_backward = glu_backward,
+    .softmax_exp = softmax_exp,
+    .exp_shift = exp_shift,
+    .scale = scale,
+    .add = add,
+    .argmax = argmax,
+    .sum_squares = sum_squares,
+    .adamw = adamw,
+};
