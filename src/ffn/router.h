@@ -9,13 +9,17 @@
 typedef struct sgi_router {
   const char *name;
   bool product; /* F must be a square and K < sqrt(F) */
-  int n_tensors; /* 2 for all: first map (w[0]), then keys or up map (w[1]) */
+  /* Appends the router's two tensors: the map from x (w[0]), then the up map or the keys (w[1]). */
   sg_status (*tensors)(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err);
-  uint64_t (*multiply_adds)(const sg_config *c);
 } sgi_router;
 
 /* NULL with err filled when there is none of that name. */
 const sgi_router *sgi_router_find(const char *name, sg_error *err);
+
+/* Limits on F, K and Q. */
+sg_status sgi_router_check(const sgi_router *r, const sg_config *c, sg_error *err);
+/* Multiply-adds of one token. */
+uint64_t sgi_router_multiply_adds(const sgi_router *r, const sg_config *c);
 
 /* What a forward pass keeps: the low-dimensional projection (n, width). */
 void sgi_router_saved(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *a);

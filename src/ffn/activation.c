@@ -1,0 +1,34 @@
+#include "ffn/activation.h"
+
+#include <string.h>
+
+#include "math/rows.h"
+
+static const char *const names[] = {"identity", "gelu", "relu", "swish"};
+
+sgi_activation sgi_activation_find(const char *name, sg_error *err) {
+  for (size_t i = 0; i < SGI_COUNT(names); i++)
+    if (!strcmp(names[i], name)) return (sgi_activation)i;
+  sgi_fail(err, SG_ERR_ARG, "unknown activation \"%s\": choose identity, gelu, relu or swish", name);
+  return SGI_NO_ACTIVATION;
+}
+
+void sgi_activate(sgi_activation a, float *y, const float *x, size_t count) {
+  const sgi_kernels *k = sgi_kernel_table();
+  switch (a) {
+    case SGI_GELU: sgi_map(k->gelu, y, x, count); break;
+    case SGI_RELU: sgi_map(k->relu, y, x, count); break;
+    case SGI_SWISH: sgi_map(k->swish, y, x, count); break;
+    default: memmove(y, x, count * sizeof *y);
+  }
+}
+
+void sgi_activate_backward(sgi_activation a, float *dx, const float *dy, const float *x, size_t count) {
+  const sgi_kernels *k = sgi_kernel_table();
+  switch (a) {
+    case SGI_GELU: sgi_map_backward(k->gelu_backward, dx, dy, x, count); break;
+    case SGI_RELU: sgi_map_backward(k->relu_backward, dx, dy, x, count); break;
+    case SGI_SWISH: sgi_map_backward(k->swish_backward, dx, dy, x, count); break;
+    default: memmove(dx, dy, count * sizeof *dx);
+  }
+}

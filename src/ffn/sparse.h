@@ -1,0 +1,30 @@
+/* sparse.h: gathered neurons, the three moves that all sparse kinds are made of. index and the value arrays are
+ * (n,C,K); a pool is (C,F,D) where every channel owns one, or (F,D) shared by all. */
+#ifndef SGI_SPARSE_H
+#define SGI_SPARSE_H
+
+#include "core/arena.h"
+
+typedef struct sgi_sparse {
+  size_t n, channels, top_k, pool, D;
+  bool pool_per_channel;
+} sgi_sparse;
+
+/* out (n,C,K) = x (n,D) . w[c, index]. */
+void sgi_sparse_dot(const sgi_sparse *s, float *out, const float *w, const int32_t *index, const float *x);
+/* y (n,D) = sum over c, k of value * w[c, index]. */
+void sgi_sparse_sum(const sgi_sparse *s, float *y, const float *w, const int32_t *index, const float *value);
+
+/* For weight gradients the (token, c, k) entries are sorted by neuron, tokens in order. */
+typedef struct sgi_sparse_sorted {
+  uint32_t *start; /* (pools*F + 1) */
+  int32_t *token;  /* (n*C*K) */
+  uint32_t *slot;  /* (n*C*K) index into the (n,C,K) arrays */
+  float *coef;     /* (n*C*K) */
+} sgi_sparse_sorted;
+void sgi_sparse_sort_take(const sgi_sparse *s, sgi_arena *a, sgi_sparse_sorted *sorted);
+void sgi_sparse_sort(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorted *sorted);
+/* dw[c, index] += value * x, one thread per neuron, tokens in order. */
+void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted *sorted, const float *value, const float *x);
+
+#endif

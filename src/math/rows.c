@@ -1,0 +1,56 @@
+#include "math/rows.h"
+
+#include <string.h>
+
+enum { CHUNK = 4096 };
+
+static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+void sgi_map(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count) {
+#pragma omp parallel for schedule(static) if (count > CHUNK)
+  for (size_t i = 0; i < count; i += CHUNK) f(y + i, x + i, least(CHUNK, count - i));
+}
+
+void sgi_map_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy, const float *x,
+                      size_t count) {
+#pragma omp parallel for schedule(static) if (count > CHUNK)
+  for (size_t i = 0; i < count; i += CHUNK) f(dx + i, dy + i, x + i, least(CHUNK, count - i));
+}
+
+void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps) {
+  const sgi_kernels *k = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (n > SGI_ROW_BLOCK)
+  for (size_t i = 0; i < n; i += SGI_ROW_BLOCK)
+    k->rmsnorm(y + i * D, r + i, x + i * D, g, least(SGI_ROW_BLOCK, n - i), D, (float)eps);
+}
+
+/* The rows are cut into SGI_NORM_PARTIALS blocks whose gain gradients are summed in order, so the bits do not depend on
+ * the number of threads. */
+void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g, size_t n,
+                          size_t D, bool add, float *partial) {
+  const sgi_kernels *k = sgi_kernel_table();
+  size_t rows = (n + SGI_NORM_PARTIALS - 1) / SGI_NORM_PARTIALS, blocks = (n + rows - 1) / rows;
+#pragma omp parallel for schedule(static) if (blocks > 1 && n * D > CHUNK)
+  for (size_t b = 0; b < blocks; b++) {
+    size_t i = b * rows;
+    memset(partial + b * D, 0, D * sizeof *partial);
+    k->rmsnorm_backward(dx + i * D, partial + b * D, dy + i * D, x + i * D, r + i, g, least(rows, n - i), D, add);
+  }
+  for (size_t b = 0; b < blocks; b++) k->add(dg, partial + b * D, D);
+}
+
+void sgi_add(float *y, const float *x, size_t count) { sgi_map(sgi_kernel_table()->add, y, x, count); }
+
+void sgi_add_bias(float *y, const float *bias, size_t n, size_t width) {
+  const sgi_kernels *k = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (n * width > CHUNK)
+  for (size_t i = 0; i < n; i++) k->add(y + i * width, bias, width);
+}
+
+void sgi_column_sums(float *db, const float *x, size_t n, size_t width) {
+  const sgi_kernels *k = sgi_kernel_table();
+  enum { COLUMNS = 64 };
+#pragma omp parallel for schedule(static) if (n * width > CHUNK)
+  for (size_t j = 0; j < width; j += COLUMNS)
+    for (size_t i = 0; i < n; i++) k->add(db + j, x + i * width + j, least(COLUMNS, width - j));
+}

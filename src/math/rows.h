@@ -1,0 +1,27 @@
+/* rows.h: row-wise work spread over threads in blocks that depend on the sizes alone. */
+#ifndef SGI_ROWS_H
+#define SGI_ROWS_H
+
+#include "math/kernels.h"
+
+enum { SGI_ROW_BLOCK = 64 };
+
+/* y = f(x) and dx = f'(dy, x) over count elements, for the kernels of that form. */
+void sgi_map(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count);
+void sgi_map_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy, const float *x,
+                      size_t count);
+
+/* y (n,D), r (n): see kernels.h. */
+void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps);
+/* dx assigned or added, dg (D) added; partial: SGI_NORM_PARTIALS * D floats of scratch. */
+enum { SGI_NORM_PARTIALS = 32 };
+void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g, size_t n,
+                          size_t D, bool add, float *partial);
+
+/* y += x over count elements. */
+void sgi_add(float *y, const float *x, size_t count);
+void sgi_add_bias(float *y, const float *bias, size_t n, size_t width);
+/* db (width) += column sums of x (n,width). */
+void sgi_column_sums(float *db, const float *x, size_t n, size_t width);
+
+#endif
