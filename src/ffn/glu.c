@@ -1,0 +1,90 @@
+/* glu: [g, l] = x W1^T + b1, g = min(g, 7), l = clip(l, -7, 7), y = (g sigmoid(1.702 g) (l + 1)) W2^T + b2
+ * (systems.md 2.4; golden README no. 11; docs/method.md, glu). */
+#include <math.h>
+
+#include "ffn/ffn.h"
+#include "math/gemm.h"
+#include "math/rows.h"
+
+enum { UP, UP_BIAS, DOWN, DOWN_BIAS };
+
+typedef struct kept {
+  float *u; /* (n,2F) gate rows first, with bias */
+  float *h; /* (n,F) */
+} kept;
+
+static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
+  k->u = SGI_TAKE(a, n * 2 * c->num_neurons, float);
+  k->h = SGI_TAKE(a, n * c->num_neurons, float);
+}
+
+static void saved(const sg_config *c, size_t n, sgi_arena *a) { layout(c, n, a, &(kept){0}); }
+
+static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  if (!backward) return;
+  SGI_TAKE(a, n * c->num_neurons, float);
+  SGI_TAKE(a, n * 2 * c->num_neurons, float);
+}
+
+static sg_status check(const sg_config *c, sg_error *err) {
+  (void)c, (void)err;
+  return SG_OK;
+}
+
+static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
+  size_t D = c->hidden_size, F = c->num_neurons;
+  sg_status st =
+      sgi_table_add(t, prefix, "gate_up_proj.weight", SGI_DIMS(2 * F, D), true, SGI_INIT_LECUN, 1 / sqrt((double)D), err);
+  if (!st) st = sgi_table_add(t, prefix, "gate_up_proj.bias", SGI_DIMS(2 * F), false, SGI_INIT_ZERO, 0, err);
+  if (!st) st = sgi_table_add(t, prefix, "down_proj.weight", SGI_DIMS(D, F), true, SGI_INIT_LECUN, 1 / sqrt((double)F), err);
+  if (!st) st = sgi_table_add(t, prefix, "down_proj.bias", SGI_DIMS(D), false, SGI_INIT_ZERO, 0, err);
+  return st;
+}
+
+static uint64_t multiply_adds(const sg_config *c) { return (uint64_t)3 * c->hidden_size * c->num_neurons; }
+
+static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
+  size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
+  kept k;
+  layout(call->config, n, &call->saved, &k);
+  sg_status st = sgi_linear(k.u, x, call->w[UP], n, D, 2 * F);
+  if (st) return st;
+  const sgi_kernels *kern = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (n > 8)
+  for (size_t i = 0; i < n; i++) kern->glu(k.h + i * F, k.u + i * 2 * F, call->w[UP_BIAS], 1, F);
+  st = sgi_tap_visit(call->tap, (ptrdiff_t)call->layer, "neurons", SGI_SITE_FLOAT, k.h, n, F, 0, 0);
+  if (!st) st = sgi_linear(y, k.h, call->w[DOWN], n, F, D);
+  if (!st) sgi_add_bias(y, call->w[DOWN_BIAS], n, D);
+  return st;
+}
+
+/* As mlp, with du by the clamped gate's derivative; past a clamp it is 0. Biases get column sums. */
+static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
+  size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
+  kept k;
+  layout(call->config, n, &call->saved, &k);
+  float *dh = SGI_TAKE(&call->scratch, n * F, float);
+  float *du = SGI_TAKE(&call->scratch, n * 2 * F, float);
+  sgi_column_sums(call->dw[DOWN_BIAS], dy, n, D);
+  sg_status st = sgi_linear_dw(call->dw[DOWN], dy, k.h, n, F, D);
+  if (!st) st = sgi_linear_dx(dh, dy, call->w[DOWN], n, F, D, 0);
+  if (st) return st;
+  const sgi_kernels *kern = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (n > 8)
+  for (size_t i = 0; i < n; i++) kern->glu_backward(du + i * 2 * F, dh + i * F, k.u + i * 2 * F, 1, F);
+  sgi_column_sums(call->dw[UP_BIAS], du, n, 2 * F);
+  st = sgi_linear_dw(call->dw[UP], du, x, n, D, 2 * F);
+  return st ? st : sgi_linear_dx(dx, du, call->w[UP], n, D, 2 * F, 0);
+}
+
+const sgi_ffn_ops sgi_ffn_glu = {
+    .name = "glu",
+    .default_activation = "sigmoid",
+    .check = check,
+    .tensors = tensors,
+    .saved = saved,
+    .scratch = scratch,
+    .multiply_adds = multiply_adds,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,75 @@
+/* mlp: y = gelu(x W1^T) W2^T (systems.md 2.4; docs/method.md, mlp). */
+#include <math.h>
+
+#include "ffn/ffn.h"
+#include "math/gemm.h"
+#include "math/rows.h"
+
+enum { UP, DOWN };
+
+typedef struct kept {
+  float *u; /* (n,F) before the activation */
+  float *h; /* (n,F) after it */
+} kept;
+
+static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
+  k->u = SGI_TAKE(a, n * c->num_neurons, float);
+  k->h = SGI_TAKE(a, n * c->num_neurons, float);
+}
+
+static void saved(const sg_config *c, size_t n, sgi_arena *a) { layout(c, n, a, &(kept){0}); }
+
+static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  if (backward) SGI_TAKE(a, n * c->num_neurons, float);
+}
+
+static sg_status check(const sg_config *c, sg_error *err) {
+  (void)c, (void)err;
+  return SG_OK;
+}
+
+static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
+  size_t D = c->hidden_size, F = c->num_neurons;
+  sg_status st = sgi_table_add(t, prefix, "up_proj.weight", SGI_DIMS(F, D), true, SGI_INIT_LECUN, 1 / sqrt((double)D), err);
+  if (st) return st;
+  return sgi_table_add(t, prefix, "down_proj.weight", SGI_DIMS(D, F), true, SGI_INIT_LECUN, 1 / sqrt((double)F), err);
+}
+
+static uint64_t multiply_adds(const sg_config *c) { return (uint64_t)2 * c->hidden_size * c->num_neurons; }
+
+static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
+  size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
+  kept k;
+  layout(call->config, n, &call->saved, &k);
+  sg_status st = sgi_linear(k.u, x, call->w[UP], n, D, F);
+  if (st) return st;
+  sgi_map(sgi_kernel_table()->gelu, k.h, k.u, n * F);
+  st = sgi_tap_visit(call->tap, (ptrdiff_t)call->layer, "neurons", SGI_SITE_FLOAT, k.h, n, F, 0, 0);
+  return st ? st : sgi_linear(y, k.h, call->w[DOWN], n, F, D);
+}
+
+/* dW2 = dy^T h; dh = dy W2; du = dh gelu'(u); dW1 = du^T x; dx = du W1. */
+static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
+  size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
+  kept k;
+  layout(call->config, n, &call->saved, &k);
+  float *du = SGI_TAKE(&call->scratch, n * F, float);
+  sg_status st = sgi_linear_dw(call->dw[DOWN], dy, k.h, n, F, D);
+  if (!st) st = sgi_linear_dx(du, dy, call->w[DOWN], n, F, D, 0);
+  if (st) return st;
+  sgi_map_backward(sgi_kernel_table()->gelu_backward, du, du, k.u, n * F);
+  st = sgi_linear_dw(call->dw[UP], du, x, n, D, F);
+  return st ? st : sgi_linear_dx(dx, du, call->w[UP], n, D, F, 0);
+}
+
+const sgi_ffn_ops sgi_ffn_mlp = {
+    .name = "mlp",
+    .default_activation = "gelu",
+    .check = check,
+    .tensors = tensors,
+    .saved = saved,
+    .scratch = scratch,
+    .multiply_adds = multiply_adds,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,231 @@
+/* moe: the K experts of largest gate logit, each a glu of width F, weighted by the softmax over all C experts
+ * (systems.md 2.4; golden README no. 10; docs/method.md, moe). Rows are grouped by expert: no capacity limit, no
+ * dropped token, nothing computed for experts that were not chosen. */
+#include <math.h>
+#include <string.h>
+
+#include "ffn/ffn.h"
+#include "math/gemm.h"
+#include "math/rows.h"
+#include "math/topk.h"
+
+enum { GATE, UP, UP_BIAS, DOWN, DOWN_BIAS };
+
+typedef struct kept {
+  float *logits;  /* (n,C) */
+  float *p;       /* (n,C) */
+  int32_t *index; /* (n,K) */
+  float *score;   /* (n,K) logits of the chosen */
+  uint32_t *start; /* (C+1) rows [start[e], start[e+1]) of the grouped arrays belong to expert e */
+  int32_t *token;  /* (n*K) token of a grouped row */
+  uint32_t *place; /* (n,K) grouped row of a choice */
+  float *x;        /* (n*K,D) grouped inputs */
+  float *u;        /* (n*K,2F) */
+  float *h;        /* (n*K,F) */
+  float *y;        /* (n*K,D) expert outputs, not yet weighted */
+} kept;
+
+static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
+  size_t C = c->num_channels, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
+  k->logits = SGI_TAKE(a, n * C, float);
+  k->p = SGI_TAKE(a, n * C, float);
+  k->index = SGI_TAKE(a, n * K, int32_t);
+  k->score = SGI_TAKE(a, n * K, float);
+  k->start = SGI_TAKE(a, C + 1, uint32_t);
+  k->token = SGI_TAKE(a, n * K, int32_t);
+  k->place = SGI_TAKE(a, n * K, uint32_t);
+  k->x = SGI_TAKE(a, n * K * D, float);
+  k->u = SGI_TAKE(a, n * K * 2 * F, float);
+  k->h = SGI_TAKE(a, n * K * F, float);
+  k->y = SGI_TAKE(a, n * K * D, float);
+}
+
+static void saved(const sg_config *c, size_t n, sgi_arena *a) { layout(c, n, a, &(kept){0}); }
+
+typedef struct work {
+  float *dy; /* (n*K,D), then dx of the grouped rows */
+  float *dh; /* (n*K,F) */
+  float *du; /* (n*K,2F) */
+  float *dp; /* (n,C), then dlogits */
+} work;
+
+static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
+  size_t rows = n * c->top_k;
+  w->dy = SGI_TAKE(a, rows * c->hidden_size, float);
+  w->dh = SGI_TAKE(a, rows * c->num_neurons, float);
+  w->du = SGI_TAKE(a, rows * 2 * c->num_neurons, float);
+  w->dp = SGI_TAKE(a, n * c->num_channels, float);
+}
+
+static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  if (backward) layout_work(c, n, a, &(work){0});
+}
+
+static sg_status check(const sg_config *c, sg_error *err) {
+  if (c->top_k > c->num_channels || c->top_k > SGI_MAX_TOP_K)
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.top_k is %zu: at most num_channels = %zu (the experts) and %d", c->top_k,
+                    c->num_channels, SGI_MAX_TOP_K);
+  return SG_OK;
+}
+
+static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
+  size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
+  double in = 1 / sqrt((double)D), hidden = 1 / sqrt((double)F);
+  sg_status st = sgi_table_add(t, prefix, "gate.weight", SGI_DIMS(C, D), true, SGI_INIT_LECUN, in, err);
+  if (!st)
+    st = sgi_table_add(t, prefix, "experts.gate_up_proj.weight", SGI_DIMS(C, 2 * F, D), true, SGI_INIT_LECUN, in, err);
+  /* Stacked biases have two dimensions here and are vectors in the reference: not decayed (golden README no. 23). */
+  if (!st) st = sgi_table_add(t, prefix, "experts.gate_up_proj.bias", SGI_DIMS(C, 2 * F), false, SGI_INIT_ZERO, 0, err);
+  if (!st)
+    st = sgi_table_add(t, prefix, "experts.down_proj.weight", SGI_DIMS(C, D, F), true, SGI_INIT_LECUN, hidden, err);
+  if (!st) st = sgi_table_add(t, prefix, "experts.down_proj.bias", SGI_DIMS(C, D), false, SGI_INIT_ZERO, 0, err);
+  return st;
+}
+
+static uint64_t multiply_adds(const sg_config *c) {
+  return (uint64_t)c->hidden_size * (c->num_channels + 3 * c->top_k * c->num_neurons);
+}
+
+/* Groups the choices by expert, tokens in order. */
+static void group(const sg_config *c, size_t n, kept *k) {
+  size_t C = c->num_channels, K = c->top_k;
+  memset(k->start, 0, (C + 1) * sizeof *k->start);
+  for (size_t i = 0; i < n * K; i++) k->start[k->index[i] + 1]++;
+  for (size_t e = 0; e < C; e++) k->start[e + 1] += k->start[e];
+  for (size_t i = 0; i < n * K; i++) {
+    uint32_t at = k->start[k->index[i]]++;
+    k->place[i] = at;
+    k->token[at] = (int32_t)(i / K);
+  }
+  for (size_t e = C; e > 0; e--) k->start[e] = k->start[e - 1];
+  k->start[0] = 0;
+}
+
+static sg_status experts_forward(const sgi_ffn_call *call, const kept *k) {
+  const sg_config *c = call->config;
+  size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
+  const sgi_kernels *kern = sgi_kernel_table();
+  sg_status st = SG_OK;
+  for (size_t e = 0; e < C && !st; e++) {
+    size_t at = k->start[e], rows = k->start[e + 1] - at;
+    if (!rows) continue;
+    st = sgi_linear(k->u + at * 2 * F, k->x + at * D, call->w[UP] + e * 2 * F * D, rows, D, 2 * F);
+    if (st) break;
+    const float *bias = call->w[UP_BIAS] + e * 2 * F;
+#pragma omp parallel for schedule(static) if (rows > 8)
+    for (size_t i = at; i < at + rows; i++) kern->glu(k->h + i * F, k->u + i * 2 * F, bias, 1, F);
+    st = sgi_linear(k->y + at * D, k->h + at * F, call->w[DOWN] + e * D * F, rows, F, D);
+    if (!st) sgi_add_bias(k->y + at * D, call->w[DOWN_BIAS] + e * D, rows, D);
+  }
+  return st;
+}
+
+static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
+  const sg_config *c = call->config;
+  size_t n = call->n, C = c->num_channels, K = c->top_k, D = c->hidden_size;
+  ptrdiff_t l = (ptrdiff_t)call->layer;
+  const sgi_kernels *kern = sgi_kernel_table();
+  kept k;
+  layout(c, n, &call->saved, &k);
+  sg_status st = sgi_linear(k.logits, x, call->w[GATE], n, D, C);
+  if (!st) st = sgi_tap_visit(call->tap, l, "gate.logits", SGI_SITE_FLOAT, k.logits, n, C, 0, 0);
+  if (st) return st;
+  for (size_t i = 0; i < n; i++) {
+    float max, *p = k.p + i * C;
+    memcpy(p, k.logits + i * C, C * sizeof *p);
+    float sum = kern->softmax_exp(p, C, 1, &max);
+    kern->scale(p, 1 / sum, C);
+    sgi_topk(k.score + i * K, k.index + i * K, k.logits + i * C, C, K);
+  }
+  st = sgi_tap_visit(call->tap, l, "gate.indices", SGI_SITE_INDEX, k.index, n, K, 0, 0);
+  if (st) return st;
+  group(c, n, &k);
+#pragma omp parallel for schedule(static) if (n > 8)
+  for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
+  st = experts_forward(call, &k);
+  if (st) return st;
+#pragma omp parallel for schedule(static) if (n > 8)
+  for (size_t i = 0; i < n; i++) {
+    float weight[SGI_MAX_TOP_K];
+    for (size_t j = 0; j < K; j++) weight[j] = k.p[i * C + (size_t)k.index[i * K + j]];
+    memset(y + i * D, 0, D * sizeof *y);
+    kern->gather_axpy(y + i * D, k.y, (const int32_t *)(k.place + i * K), weight, K, D);
+  }
+  return SG_OK;
+}
+
+static sg_status experts_backward(const sgi_ffn_call *call, const kept *k, const work *w) {
+  const sg_config *c = call->config;
+  size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
+  const sgi_kernels *kern = sgi_kernel_table();
+  sg_status st = SG_OK;
+  for (size_t e = 0; e < C && !st; e++) {
+    size_t at = k->start[e], rows = k->start[e + 1] - at;
+    if (!rows) continue;
+    float *dy = w->dy + at * D, *dh = w->dh + at * F, *du = w->du + at * 2 * F;
+    sgi_column_sums(call->dw[DOWN_BIAS] + e * D, dy, rows, D);
+    st = sgi_linear_dw(call->dw[DOWN] + e * D * F, dy, k->h + at * F, rows, F, D);
+    if (!st) st = sgi_linear_dx(dh, dy, call->w[DOWN] + e * D * F, rows, F, D, 0);
+    if (st) break;
+#pragma omp parallel for schedule(static) if (rows > 8)
+    for (size_t i = 0; i < rows; i++) kern->glu_backward(du + i * 2 * F, dh + i * F, k->u + (at + i) * 2 * F, 1, F);
+    sgi_column_sums(call->dw[UP_BIAS] + e * 2 * F, du, rows, 2 * F);
+    st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, du, k->x + at * D, rows, D, 2 * F);
+    if (!st) st = sgi_linear_dx(dy, du, call->w[UP] + e * 2 * F * D, rows, D, 2 * F, 0); /* dy's room now holds dx */
+  }
+  return st;
+}
+
+/* With y = sum p_e y_e: dy_e = p_e dy, dp_e = dy . y_e for the chosen and 0 for the others, and through the softmax over all
+ * C: dlogit_e = p_e (dp_e - sum_j p_j dp_j), which is not 0 for experts that were not chosen. */
+static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
+  const sg_config *c = call->config;
+  size_t n = call->n, C = c->num_channels, K = c->top_k, D = c->hidden_size;
+  const sgi_kernels *kern = sgi_kernel_table();
+  kept k;
+  work w;
+  layout(c, n, &call->saved, &k);
+  layout_work(c, n, &call->scratch, &w);
+#pragma omp parallel for schedule(static) if (n > 8)
+  for (size_t i = 0; i < n; i++) {
+    const float *p = k.p + i * C;
+    float *dp = w.dp + i * C, mean = 0;
+    memset(dp, 0, C * sizeof *dp);
+    for (size_t j = 0; j < K; j++) {
+      size_t e = (size_t)k.index[i * K + j], at = k.place[i * K + j];
+      dp[e] = kern->dot(dy + i * D, k.y + at * D, D);
+      mean += p[e] * dp[e];
+      for (size_t d = 0; d < D; d++) w.dy[at * D + d] = p[e] * dy[i * D + d];
+    }
+    for (size_t e = 0; e < C; e++) dp[e] = p[e] * (dp[e] - mean);
+  }
+  sg_status st = experts_backward(call, &k, &w);
+  if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, x, n, D, C);
+  if (!st) st = sgi_linear_dx(dx, w.dp, call->w[GATE], n, D, C, 0);
+  if (st) return st;
+  float ones[SGI_MAX_TOP_K];
+  for (size_t j = 0; j < K; j++) ones[j] = 1;
+#pragma omp parallel for schedule(static) if (n > 8)
+  for (size_t i = 0; i < n; i++) kern->gather_axpy(dx + i * D, w.dy, (const int32_t *)(k.place + i * K), ones, K, D);
+  return SG_OK;
+}
+
+static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out) {
+  kept k;
+  layout(c, n, &block, &k);
+  *out = (sgi_gates){k.index, k.score, NULL, 1, c->top_k, c->num_channels, true};
+}
+
+const sgi_ffn_ops sgi_ffn_moe = {
+    .name = "moe",
+    .default_activation = "sigmoid",
+    .uses = SGI_USES_CHANNELS | SGI_USES_TOP_K,
+    .check = check,
+    .tensors = tensors,
+    .saved = saved,
+    .scratch = scratch,
+    .multiply_adds = multiply_adds,
+    .forward = forward,
+    .backward = backward,
+    .gates = gates,
+};

@@ -1,0 +1,154 @@
+/* peer: y = sum gelu(x . w_in) * p * w_out, p the softmax over the K scores of a channel, one pool for all channels
+ * (arXiv:2407.04153; systems.md 2.3; golden README no. 9; docs/method.md, peer). */
+#include <math.h>
+#include <string.h>
+
+#include "ffn/activation.h"
+#include "ffn/ffn.h"
+#include "ffn/router.h"
+#include "ffn/sparse.h"
+
+enum { W_IN, W_OUT, ROUTER };
+
+typedef struct kept {
+  int32_t *index; /* (n,C,K) */
+  float *score;   /* (n,C,K) before the softmax */
+  float *p;       /* (n,C,K) after it */
+  float *dot;     /* (n,C,K) x . w_in */
+  float *act;     /* (n,C,K) gelu(dot) */
+  float *value;   /* (n,C,K) act * p */
+} kept;
+
+static size_t entries(const sg_config *c, size_t n) { return n * c->num_channels * c->top_k; }
+
+static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
+  size_t m = entries(c, n);
+  k->index = SGI_TAKE(a, m, int32_t);
+  k->score = SGI_TAKE(a, m, float);
+  k->p = SGI_TAKE(a, m, float);
+  k->dot = SGI_TAKE(a, m, float);
+  k->act = SGI_TAKE(a, m, float);
+  k->value = SGI_TAKE(a, m, float);
+}
+
+static void saved(const sg_config *c, size_t n, sgi_arena *a) {
+  layout(c, n, a, &(kept){0});
+  sgi_router_saved(sgi_router_find(c->router, NULL), c, n, a);
+}
+
+static sgi_sparse sparse_of(const sg_config *c, size_t n) {
+  return (sgi_sparse){n, c->num_channels, c->top_k, c->num_neurons, c->hidden_size, false};
+}
+
+typedef struct work {
+  float *dvalue, *dscore; /* (n,C,K) */
+  sgi_sparse_sorted sorted;
+} work;
+
+static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
+  sgi_sparse s = sparse_of(c, n);
+  w->dvalue = SGI_TAKE(a, entries(c, n), float);
+  w->dscore = SGI_TAKE(a, entries(c, n), float);
+  sgi_sparse_sort_take(&s, a, &w->sorted);
+}
+
+static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  if (backward) layout_work(c, n, a, &(work){0});
+  sgi_router_scratch(sgi_router_find(c->router, NULL), c, n, backward, a);
+}
+
+static sg_status check(const sg_config *c, sg_error *err) {
+  if (strcmp(c->router, "product_key_value"))
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.router is \"%s\": peer has product_key_value only", c->router);
+  if (strcmp(c->activation, "gelu"))
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.activation is \"%s\": peer has gelu only", c->activation);
+  return sgi_router_check(sgi_router_find(c->router, NULL), c, err);
+}
+
+static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
+  size_t F = c->num_neurons, D = c->hidden_size;
+  double sigma = 1 / sqrt((double)F);
+  sg_status st = sgi_table_add(t, prefix, "experts.w_in", SGI_DIMS(F, D), true, SGI_INIT_LECUN, sigma, err);
+  if (!st) st = sgi_table_add(t, prefix, "experts.w_out", SGI_DIMS(F, D), true, SGI_INIT_LECUN, sigma, err);
+  return st ? st : sgi_router_find(c->router, NULL)->tensors(c, prefix, t, err);
+}
+
+static uint64_t multiply_adds(const sg_config *c) {
+  return sgi_router_multiply_adds(sgi_router_find(c->router, NULL), c) +
+         (uint64_t)2 * c->top_k * c->num_channels * c->hidden_size;
+}
+
+static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
+  const sg_config *c = call->config;
+  size_t n = call->n, m = entries(c, n), C = c->num_channels, K = c->top_k;
+  ptrdiff_t l = (ptrdiff_t)call->layer;
+  kept k;
+  layout(c, n, &call->saved, &k);
+  sg_status st = sgi_router_forward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch, call->w + ROUTER, x,
+                                    k.score, k.index);
+  if (!st) st = sgi_tap_visit(call->tap, l, "router.scores", SGI_SITE_FLOAT, k.score, n, C, K, 0);
+  if (!st) st = sgi_tap_visit(call->tap, l, "router.indices", SGI_SITE_INDEX, k.index, n, C, K, 0);
+  if (st) return st;
+  sgi_sparse s = sparse_of(c, n);
+  sgi_sparse_dot(&s, k.dot, call->w[W_IN], k.index, x);
+  sgi_activate(SGI_GELU, k.act, k.dot, m);
+  for (size_t i = 0; i < m; i += K) {
+    float sum = 0;
+    for (size_t j = i; j < i + K; j++) sum += k.p[j] = expf(k.score[j] - k.score[i]); /* the first is the largest */
+    for (size_t j = i; j < i + K; j++) {
+      k.p[j] /= sum;
+      k.value[j] = k.act[j] * k.p[j];
+    }
+  }
+  st = sgi_tap_visit(call->tap, l, "neurons", SGI_SITE_FLOAT, k.value, n, C, K, 0);
+  if (!st) sgi_sparse_sum(&s, y, call->w[W_OUT], k.index, k.value);
+  return st;
+}
+
+/* v = gelu(a) p: dv = dy . w_out; dp = dv gelu(a); ds = p (dp - sum_j p_j dp_j); da = dv p gelu'(a);
+ * the weights and dx as in sgatlin.c. */
+static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
+  const sg_config *c = call->config;
+  size_t n = call->n, m = entries(c, n), K = c->top_k;
+  kept k;
+  work w;
+  layout(c, n, &call->saved, &k);
+  layout_work(c, n, &call->scratch, &w);
+  sgi_sparse s = sparse_of(c, n);
+  sgi_sparse_dot(&s, w.dvalue, call->w[W_OUT], k.index, dy);
+  for (size_t i = 0; i < m; i += K) {
+    float mean = 0;
+    for (size_t j = i; j < i + K; j++) mean += k.p[j] * (w.dscore[j] = w.dvalue[j] * k.act[j]);
+    for (size_t j = i; j < i + K; j++) {
+      w.dscore[j] = k.p[j] * (w.dscore[j] - mean);
+      w.dvalue[j] *= k.p[j];
+    }
+  }
+  sgi_activate_backward(SGI_GELU, w.dvalue, w.dvalue, k.dot, m);
+  sgi_sparse_sum(&s, dx, call->w[W_IN], k.index, w.dvalue);
+  sgi_sparse_sort(&s, k.index, &w.sorted);
+  sgi_sparse_scatter(&s, call->dw[W_OUT], &w.sorted, k.value, dy);
+  sgi_sparse_scatter(&s, call->dw[W_IN], &w.sorted, w.dvalue, x);
+  return sgi_router_backward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch, call->w + ROUTER,
+                             call->dw + ROUTER, x, k.index, w.dscore, dx);
+}
+
+static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out) {
+  kept k;
+  layout(c, n, &block, &k);
+  *out = (sgi_gates){k.index, k.score, k.value, c->num_channels, c->top_k, c->num_neurons, false};
+}
+
+const sgi_ffn_ops sgi_ffn_peer = {
+    .name = "peer",
+    .default_activation = "gelu",
+    .uses = SGI_USES_ROUTER | SGI_USES_CHANNELS | SGI_USES_TOP_K | SGI_USES_KEY_DIM,
+    .check = check,
+    .tensors = tensors,
+    .saved = saved,
+    .scratch = scratch,
+    .multiply_adds = multiply_adds,
+    .forward = forward,
+    .backward = backward,
+    .gates = gates,
+};

@@ -1,0 +1,140 @@
+/* sgatlin: sparsely gated linear neurons, y = sum_c sum_k act((x . w_in) * s) * w_out (arXiv:2606.07414; systems.md 2.1;
+ * docs/method.md, sgatlin). */
+#include <math.h>
+
+#include "ffn/activation.h"
+#include "ffn/ffn.h"
+#include "ffn/router.h"
+#include "ffn/sparse.h"
+
+enum { W_IN, W_OUT, ROUTER };
+
+typedef struct kept {
+  int32_t *index; /* (n,C,K) */
+  float *score;   /* (n,C,K) */
+  float *dot;     /* (n,C,K) x . w_in */
+  float *gated;   /* (n,C,K) dot * score; the same array as value for the identity */
+  float *value;   /* (n,C,K) act(gated) */
+} kept;
+
+static bool is_linear(const sg_config *c) { return sgi_activation_find(c->activation, NULL) == SGI_IDENTITY; }
+static size_t entries(const sg_config *c, size_t n) { return n * c->num_channels * c->top_k; }
+
+static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
+  size_t m = entries(c, n);
+  k->index = SGI_TAKE(a, m, int32_t);
+  k->score = SGI_TAKE(a, m, float);
+  k->dot = SGI_TAKE(a, m, float);
+  k->gated = SGI_TAKE(a, m, float);
+  k->value = is_linear(c) ? k->gated : SGI_TAKE(a, m, float);
+}
+
+static void saved(const sg_config *c, size_t n, sgi_arena *a) {
+  layout(c, n, a, &(kept){0});
+  sgi_router_saved(sgi_router_find(c->router, NULL), c, n, a);
+}
+
+static sgi_sparse sparse_of(const sg_config *c, size_t n) {
+  return (sgi_sparse){n, c->num_channels, c->top_k, c->num_neurons, c->hidden_size, true};
+}
+
+typedef struct work {
+  float *dvalue, *dscore; /* (n,C,K) */
+  sgi_sparse_sorted sorted;
+} work;
+
+static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
+  sgi_sparse s = sparse_of(c, n);
+  w->dvalue = SGI_TAKE(a, entries(c, n), float);
+  w->dscore = SGI_TAKE(a, entries(c, n), float);
+  sgi_sparse_sort_take(&s, a, &w->sorted);
+}
+
+static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  if (backward) layout_work(c, n, a, &(work){0});
+  sgi_router_scratch(sgi_router_find(c->router, NULL), c, n, backward, a);
+}
+
+static sg_status check(const sg_config *c, sg_error *err) {
+  const sgi_router *r = sgi_router_find(c->router, err);
+  if (!r || sgi_activation_find(c->activation, err) == SGI_NO_ACTIVATION) return SG_ERR_ARG;
+  return sgi_router_check(r, c, err);
+}
+
+static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
+  size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
+  double sigma = 1 / sqrt((double)F); /* the reference takes the axis of the neurons as fan-in (golden README no. 12) */
+  sg_status st = sgi_table_add(t, prefix, "experts.w_in", SGI_DIMS(C, F, D), true, SGI_INIT_LECUN, sigma, err);
+  if (!st) st = sgi_table_add(t, prefix, "experts.w_out", SGI_DIMS(C, F, D), true, SGI_INIT_LECUN, sigma, err);
+  return st ? st : sgi_router_find(c->router, NULL)->tensors(c, prefix, t, err);
+}
+
+static uint64_t multiply_adds(const sg_config *c) {
+  return sgi_router_multiply_adds(sgi_router_find(c->router, NULL), c) +
+         (uint64_t)2 * c->top_k * c->num_channels * c->hidden_size;
+}
+
+static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
+  const sg_config *c = call->config;
+  size_t n = call->n, m = entries(c, n), C = c->num_channels, K = c->top_k;
+  ptrdiff_t l = (ptrdiff_t)call->layer;
+  kept k;
+  layout(c, n, &call->saved, &k);
+  sg_status st = sgi_router_forward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch, call->w + ROUTER, x,
+                                    k.score, k.index);
+  if (!st) st = sgi_tap_visit(call->tap, l, "router.scores", SGI_SITE_FLOAT, k.score, n, C, K, 0);
+  if (!st) st = sgi_tap_visit(call->tap, l, "router.indices", SGI_SITE_INDEX, k.index, n, C, K, 0);
+  if (st) return st;
+  sgi_sparse s = sparse_of(c, n);
+  sgi_sparse_dot(&s, k.dot, call->w[W_IN], k.index, x);
+  for (size_t i = 0; i < m; i++) k.gated[i] = k.dot[i] * k.score[i];
+  if (!is_linear(c)) sgi_activate(sgi_activation_find(c->activation, NULL), k.value, k.gated, m);
+  st = sgi_tap_visit(call->tap, l, "neurons", SGI_SITE_FLOAT, k.value, n, C, K, 0);
+  if (!st) sgi_sparse_sum(&s, y, call->w[W_OUT], k.index, k.value);
+  return st;
+}
+
+/* With a = x . w_in, p = a s, v = act(p): dv = dy . w_out; dp = dv act'(p); ds = dp a; da = dp s;
+ * dw_out += v dy; dw_in += da x; dx = sum da w_in + the router's part of ds. */
+static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
+  const sg_config *c = call->config;
+  size_t n = call->n, m = entries(c, n);
+  kept k;
+  work w;
+  layout(c, n, &call->saved, &k);
+  layout_work(c, n, &call->scratch, &w);
+  sgi_sparse s = sparse_of(c, n);
+  sgi_sparse_dot(&s, w.dvalue, call->w[W_OUT], k.index, dy);
+  if (!is_linear(c)) sgi_activate_backward(sgi_activation_find(c->activation, NULL), w.dvalue, w.dvalue, k.gated, m);
+  for (size_t i = 0; i < m; i++) {
+    float dp = w.dvalue[i];
+    w.dscore[i] = dp * k.dot[i];
+    w.dvalue[i] = dp * k.score[i];
+  }
+  sgi_sparse_sum(&s, dx, call->w[W_IN], k.index, w.dvalue);
+  sgi_sparse_sort(&s, k.index, &w.sorted);
+  sgi_sparse_scatter(&s, call->dw[W_OUT], &w.sorted, k.value, dy);
+  sgi_sparse_scatter(&s, call->dw[W_IN], &w.sorted, w.dvalue, x);
+  return sgi_router_backward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch, call->w + ROUTER,
+                             call->dw + ROUTER, x, k.index, w.dscore, dx);
+}
+
+static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out) {
+  kept k;
+  layout(c, n, &block, &k);
+  *out = (sgi_gates){k.index, k.score, k.value, c->num_channels, c->top_k, c->num_neurons, true};
+}
+
+const sgi_ffn_ops sgi_ffn_sgatlin = {
+    .name = "sgatlin",
+    .default_activation = "identity",
+    .uses = SGI_USES_ROUTER | SGI_USES_CHANNELS | SGI_USES_TOP_K | SGI_USES_KEY_DIM | SGI_USES_ACTIVATION,
+    .check = check,
+    .tensors = tensors,
+    .saved = saved,
+    .scratch = scratch,
+    .multiply_adds = multiply_adds,
+    .forward = forward,
+    .backward = backward,
+    .gates = gates,
+};
