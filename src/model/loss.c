@@ -1,0 +1,46 @@
+#include "model/loss.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "math/gemm.h"
+#include "math/kernels.h"
+
+enum { BLOCK = 256 };
+
+void sgi_loss_scratch(size_t n, size_t V, sgi_arena *a) { SGI_TAKE(a, (n < BLOCK ? n : BLOCK) * V, float); }
+
+/* dlogits = grad_scale (softmax - onehot). */
+static void row(float *nll, int32_t *best, float *logits, int32_t target, int32_t pad, float grad_scale, bool gradient, size_t V) {
+  const sgi_kernels *kern = sgi_kernel_table();
+  *best = (int32_t)kern->argmax(logits, V);
+  *nll = 0;
+  if (target == pad) {
+    if (gradient) memset(logits, 0, V * sizeof *logits);
+    return;
+  }
+  float max, at = logits[target];
+  float sum = kern->softmax_exp(logits, V, 1, &max);
+  *nll = logf(sum) + (max - at);
+  if (!gradient) return;
+  kern->scale(logits, grad_scale / sum, V);
+  logits[target] -= grad_scale;
+}
+
+sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float *x, const float *E, const int32_t *targets,
+                   int32_t pad, float grad_scale, size_t n, size_t D, size_t V, sgi_arena scratch) {
+  float *logits = SGI_TAKE(&scratch, (n < BLOCK ? n : BLOCK) * V, float);
+  for (size_t i = 0; i < n; i += BLOCK) {
+    size_t rows = n - i < BLOCK ? n - i : BLOCK;
+    sg_status st = sgi_linear(logits, x + i * D, E, rows, D, V);
+    if (st) return st;
+#pragma omp parallel for schedule(static) if (rows * V > 4096)
+    for (size_t r = 0; r < rows; r++)
+      row(nll + i + r, best + i + r, logits + r * V, targets[i + r], pad, grad_scale, dx != NULL, V);
+    if (!dx) continue;
+    st = sgi_linear_dx(dx + i * D, logits, E, rows, D, V, 0);
+    if (!st) st = sgi_linear_dw(dE, logits, x + i * D, rows, D, V);
+    if (st) return st;
+  }
+  return SG_OK;
+}

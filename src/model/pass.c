@@ -1,0 +1,399 @@
+#include "model/pass.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "math/gemm.h"
+#include "math/rows.h"
+#include "model/attention.h"
+#include "model/loss.h"
+
+/* What a layer keeps for its backward pass; the feedforward kind's own block follows in the same arena. */
+typedef struct kept {
+  float *x_in;         /* (n,D) residual stream before the layer */
+  float *x_mid;        /* (n,D) after attention */
+  float *r1, *r2;      /* (n) inverse norms */
+  float *q_raw, *k_raw; /* (n,H*d_head) before norm and rotary */
+  float *rq, *rk;      /* (n,H) inverse norms of heads */
+  float *q, *k, *v;    /* (n,H*d_head) as attention takes them */
+  float *o, *lse;      /* (n,H*d_head), (n,H) */
+} kept;
+
+struct sgi_pass {
+  const sg_model *model;
+  bool backward;
+  size_t max_B, max_T;
+  sgi_batch batch;
+  char *block; /* everything below */
+  float *cos, *sin;
+  int32_t *position; /* (n) */
+  float *x;          /* (n,D) residual stream after the last layer */
+  float *xn, *r;     /* (n,D), (n) its norm */
+  float *dx;         /* (n,D) gradient of the residual stream */
+  float *nll;
+  int32_t *best;
+  float *partial; /* SGI_NORM_PARTIALS * max(D, d_head) */
+  sgi_arena *saved; /* (L) each with used = 0 */
+  sgi_arena scratch;
+};
+
+static size_t attention_width(const sg_config *c) { return c->num_heads * c->head_dim; }
+
+static void layout_kept(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
+  size_t D = c->hidden_size, W = attention_width(c), H = c->num_heads;
+  k->x_in = SGI_TAKE(a, n * D, float);
+  k->x_mid = SGI_TAKE(a, n * D, float);
+  k->r1 = SGI_TAKE(a, n, float);
+  k->r2 = SGI_TAKE(a, n, float);
+  k->q_raw = SGI_TAKE(a, n * W, float);
+  k->k_raw = SGI_TAKE(a, n * W, float);
+  k->rq = SGI_TAKE(a, n * H, float);
+  k->rk = SGI_TAKE(a, n * H, float);
+  k->q = SGI_TAKE(a, n * W, float);
+  k->k = SGI_TAKE(a, n * W, float);
+  k->v = SGI_TAKE(a, n * W, float);
+  k->o = SGI_TAKE(a, n * W, float);
+  k->lse = SGI_TAKE(a, n * H, float);
+}
+
+/* Buffers shared by both sublayers of both directions. */
+typedef struct work {
+  float *xn;            /* (n,D) normed input of a sublayer */
+  float *y;             /* (n,D) its output, or the gradient of xn */
+  float *d_o, *dq, *dk, *dv; /* (n,H*d_head), backward of attention */
+} work;
+
+static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
+  w->xn = SGI_TAKE(a, n * c->hidden_size, float);
+  w->y = SGI_TAKE(a, n * c->hidden_size, float);
+}
+
+static void layout_attention_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
+  size_t m = n * attention_width(c);
+  w->d_o = SGI_TAKE(a, m, float);
+  w->dq = SGI_TAKE(a, m, float);
+  w->dk = SGI_TAKE(a, m, float);
+  w->dv = SGI_TAKE(a, m, float);
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+static size_t saved_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n) {
+  sgi_arena a = {0};
+  layout_kept(c, n, &a, &(kept){0});
+  ffn->saved(c, n, &a);
+  return a.used;
+}
+
+static size_t scratch_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n, size_t T, bool backward) {
+  sgi_arena attention = {0}, feed = {0}, loss = {0};
+  work w;
+  layout_work(c, n, &attention, &w);
+  if (backward) layout_attention_work(c, n, &attention, &w);
+  sgi_attention_scratch(T, c->head_dim, backward, &attention);
+  layout_work(c, n, &feed, &w);
+  ffn->scratch(c, n, backward, &feed);
+  sgi_loss_scratch(n, c->vocab_size, &loss);
+  return larger(attention.used, larger(feed.used, loss.used));
+}
+
+/* Counts (base NULL) or places everything of a pass. */
+static void layout_pass(sgi_pass *p, const sg_config *c, const sgi_ffn_ops *ffn, sgi_arena *a) {
+  size_t n = p->max_B * p->max_T, D = c->hidden_size;
+  p->cos = SGI_TAKE(a, p->max_T * c->head_dim / 2, float);
+  p->sin = SGI_TAKE(a, p->max_T * c->head_dim / 2, float);
+  p->position = SGI_TAKE(a, n, int32_t);
+  p->x = SGI_TAKE(a, n * D, float);
+  p->xn = SGI_TAKE(a, n * D, float);
+  p->r = SGI_TAKE(a, n, float);
+  if (p->backward) p->dx = SGI_TAKE(a, n * D, float);
+  p->nll = SGI_TAKE(a, n, float);
+  p->best = SGI_TAKE(a, n, int32_t);
+  p->partial = SGI_TAKE(a, SGI_NORM_PARTIALS * larger(D, c->head_dim), float);
+  p->saved = SGI_TAKE(a, c->num_layers, sgi_arena);
+  size_t block = saved_bytes(c, ffn, n), layers = p->backward ? c->num_layers : 1;
+  char *saved = sgi_take(a, layers, block);
+  if (p->saved)
+    for (size_t l = 0; l < c->num_layers; l++)
+      p->saved[l] = (sgi_arena){.base = saved + (p->backward ? l : 0) * block, .size = block};
+  size_t scratch = scratch_bytes(c, ffn, n, p->max_T, p->backward);
+  p->scratch = (sgi_arena){.base = sgi_take(a, scratch, 1), .size = scratch};
+}
+
+static sg_status measure(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err) {
+  size_t n, entries;
+  if (!B || !T || !sgi_size_mul(B, T, &n) || n > INT32_MAX ||
+      (c->top_k && (!sgi_size_mul(n, larger(c->num_channels, 1) * c->top_k, &entries) || entries > INT32_MAX)))
+    return sgi_fail(err, SG_ERR_ARG, "a batch of %zu x %zu tokens is empty or too large: use fewer rows at a time", B, T);
+  const sgi_ffn_ops *ffn = sgi_ffn_find(c->feedforward, err);
+  if (!ffn) return SG_ERR_ARG;
+  sgi_pass p = {.max_B = B, .max_T = T, .backward = backward};
+  sgi_arena a = {0};
+  layout_pass(&p, c, ffn, &a);
+  *bytes = a.used;
+  return a.used == SIZE_MAX ? sgi_fail(err, SG_ERR_MEMORY, "a batch of %zu x %zu tokens needs more than this machine can address", B, T)
+                            : SG_OK;
+}
+
+sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err) {
+  return measure(c, B, T, backward, bytes, err);
+}
+
+sg_status sgi_pass_create(const sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err) {
+  *out = NULL;
+  size_t bytes;
+  sg_status st = measure(&m->config, B, T, backward, &bytes, err);
+  if (st) return st;
+  sgi_pass *p = sgi_alloc(sizeof *p);
+  char *block = sgi_alloc(bytes);
+  if (!p || !block) {
+    sgi_free(p);
+    sgi_free(block);
+    return sgi_fail_memory(err, bytes, "the activations of a batch");
+  }
+  *p = (sgi_pass){.model = m, .backward = backward, .max_B = B, .max_T = T, .block = block};
+  sgi_arena a = {.base = block, .size = bytes};
+  layout_pass(p, &m->config, m->ffn, &a);
+  sgi_rotary_tables(p->cos, p->sin, T, m->config.head_dim, m->config.rope_theta);
+  *out = p;
+  return SG_OK;
+}
+
+void sgi_pass_free(sgi_pass *p) {
+  if (!p) return;
+  sgi_free(p->block);
+  sgi_free(p);
+}
+
+const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
+
+static const float *weight(const sgi_pass *p, size_t layer, size_t row) {
+  return p->model->w[sgi_layer_row(p->model, layer, row)];
+}
+static float *gradient(const sgi_pass *p, float *grad, size_t layer, size_t row) {
+  return grad + p->model->table.rows[sgi_layer_row(p->model, layer, row)].offset;
+}
+
+static sg_status check_batch(const sgi_pass *p, const sgi_batch *b, sg_error *err) {
+  size_t V = p->model->config.vocab_size;
+  if (!b->B || !b->T || b->B > p->max_B || b->T > p->max_T)
+    return sgi_fail(err, SG_ERR_ARG, "batch of %zu x %zu tokens does not fit a pass made for %zu x %zu", b->B, b->T, p->max_B,
+                    p->max_T);
+  for (size_t i = 0; i < b->B * b->T; i++) {
+    if (b->inputs[i] < 0 || (size_t)b->inputs[i] >= V || (b->targets && (b->targets[i] < 0 || (size_t)b->targets[i] >= V)))
+      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: token id %d is outside the vocabulary of %zu", i / b->T, i % b->T,
+                      b->inputs[i] < 0 || (size_t)b->inputs[i] >= V ? b->inputs[i] : b->targets[i], V);
+    if (b->starts && (b->starts[i] < 0 || (size_t)b->starts[i] > i % b->T || (i % b->T && b->starts[i] < b->starts[i - 1])))
+      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: document start %d is not in order", i / b->T, i % b->T, b->starts[i]);
+  }
+  return SG_OK;
+}
+
+static sgi_attention attention_of(const sgi_pass *p) {
+  const sg_config *c = &p->model->config;
+  return (sgi_attention){p->batch.B, p->batch.T, 0, p->batch.T, c->num_heads, c->head_dim, p->batch.starts};
+}
+
+/* a (n,D) = attention sublayer of the normed stream. */
+static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, const float *xn, sgi_arena scratch, const sgi_tap *tap) {
+  const sg_config *c = &p->model->config;
+  size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
+  ptrdiff_t layer = (ptrdiff_t)l;
+  sg_status st = sgi_linear(k->q_raw, xn, weight(p, l, SGI_LAYER_Q), n, D, W);
+  if (!st) st = sgi_linear(k->k_raw, xn, weight(p, l, SGI_LAYER_K), n, D, W);
+  if (!st) st = sgi_linear(k->v, xn, weight(p, l, SGI_LAYER_V), n, D, W);
+  if (st) return st;
+  sgi_rmsnorm(k->q, k->rq, k->q_raw, weight(p, l, SGI_LAYER_Q_NORM), n * H, d, c->rms_norm_eps);
+  sgi_rmsnorm(k->k, k->rk, k->k_raw, weight(p, l, SGI_LAYER_K_NORM), n * H, d, c->rms_norm_eps);
+  sgi_rotary(k->q, p->position, p->cos, p->sin, n, H, d, false);
+  sgi_rotary(k->k, p->position, p->cos, p->sin, n, H, d, false);
+  st = sgi_tap_visit(tap, layer, "attn.q", SGI_SITE_FLOAT, k->q, n, H, d, 0);
+  if (!st) st = sgi_tap_visit(tap, layer, "attn.k", SGI_SITE_FLOAT, k->k, n, H, d, 0);
+  if (!st) st = sgi_tap_visit(tap, layer, "attn.v", SGI_SITE_FLOAT, k->v, n, H, d, 0);
+  sgi_attention s = attention_of(p);
+  if (!st) st = sgi_attention_forward(&s, scratch, k->o, k->lse, k->q, k->k, k->v);
+  if (!st) st = sgi_tap_visit(tap, layer, "attn.z", SGI_SITE_FLOAT, k->o, n, H, d, 0);
+  if (!st) st = sgi_linear(a, k->o, weight(p, l, SGI_LAYER_O), n, W, D);
+  return st ? st : sgi_tap_visit(tap, layer, "attn.out", SGI_SITE_FLOAT, a, n, D, 0, 0);
+}
+
+static sgi_ffn_call ffn_call(sgi_pass *p, size_t l, sgi_arena saved, sgi_arena scratch) {
+  return (sgi_ffn_call){.config = &p->model->config,
+                        .w = p->model->w + sgi_layer_row(p->model, l, SGI_LAYER_MLP),
+                        .n = p->batch.B * p->batch.T,
+                        .saved = saved,
+                        .scratch = scratch,
+                        .layer = l};
+}
+
+static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
+  const sg_config *c = &p->model->config;
+  size_t n = p->batch.B * p->batch.T, D = c->hidden_size;
+  ptrdiff_t layer = (ptrdiff_t)l;
+  sgi_arena saved = p->saved[l], scratch = p->scratch;
+  kept k;
+  work w;
+  layout_kept(c, n, &saved, &k);
+  layout_work(c, n, &scratch, &w);
+  memcpy(k.x_in, p->x, n * D * sizeof *p->x);
+  sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
+  sg_status st = sgi_tap_visit(tap, layer, "attn.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
+  if (!st) st = attention_sublayer(p, l, &k, w.y, w.xn, scratch, tap);
+  if (st) return st;
+  sgi_add(p->x, w.y, n * D);
+  st = sgi_tap_visit(tap, layer, "resid_mid", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
+  if (st) return st;
+  memcpy(k.x_mid, p->x, n * D * sizeof *p->x);
+  sgi_rmsnorm(w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2), n, D, c->rms_norm_eps);
+  st = sgi_tap_visit(tap, layer, "mlp.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
+  if (st) return st;
+  sgi_ffn_call call = ffn_call(p, l, saved, scratch);
+  call.tap = tap;
+  st = p->model->ffn->forward(&call, w.y, w.xn);
+  if (!st) st = sgi_tap_visit(tap, layer, "mlp.out", SGI_SITE_FLOAT, w.y, n, D, 0, 0);
+  if (st) return st;
+  sgi_add(p->x, w.y, n * D);
+  return sgi_tap_visit(tap, layer, "resid_post", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
+}
+
+static sg_status named(sg_status st, sg_error *err, const char *what) {
+  if (st == SG_ERR_MEMORY || st == SG_ERR_INTERNAL)
+    return sgi_fail(err, st, "%s: a matrix product failed (%s)", what, sg_status_text(st));
+  return st;
+}
+
+sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err) {
+  const sg_model *m = p->model;
+  sg_status st = check_batch(p, batch, err);
+  if (st) return st;
+  p->batch = *batch;
+  size_t n = batch->B * batch->T, D = m->config.hidden_size;
+  const float *E = m->w[SGI_ROW_EMBED];
+#pragma omp parallel for schedule(static) if (n > 64)
+  for (size_t i = 0; i < n; i++) {
+    p->position[i] = (int32_t)(i % batch->T) - (batch->starts ? batch->starts[i] : 0);
+    memcpy(p->x + i * D, E + (size_t)batch->inputs[i] * D, D * sizeof *E);
+  }
+  st = sgi_tap_visit(tap, -1, "embed", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
+  for (size_t l = 0; l < m->config.num_layers && !st; l++) st = layer_forward(p, l, tap);
+  if (st) return named(st, err, "forward pass");
+  sgi_rmsnorm(p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)], n, D, m->config.rms_norm_eps);
+  return sgi_tap_visit(tap, -1, "final_norm", SGI_SITE_FLOAT, p->xn, n, D, 0, 0);
+}
+
+sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err) {
+  const sg_config *c = &p->model->config;
+  return named(sgi_linear(logits, p->xn + first * c->hidden_size, p->model->w[SGI_ROW_EMBED], count, c->hidden_size, c->vocab_size),
+               err, "output head");
+}
+
+static void count(const sgi_pass *p, sgi_metrics *sum) {
+  const sgi_batch *b = &p->batch;
+  int32_t pad = p->model->config.pad_id;
+  for (size_t r = 0; r < b->B; r++) {
+    size_t last = 0; /* a row of padding alone counts with its (zero) loss at position 0: golden README no. 14 */
+    for (size_t t = 0; t < b->T; t++) {
+      size_t i = r * b->T + t;
+      if (b->targets[i] == pad) continue;
+      last = t;
+      sum->nll += (double)p->nll[i];
+      sum->targets++;
+      sum->correct += p->best[i] == b->targets[i];
+    }
+    sum->last_nll += (double)p->nll[r * b->T + last];
+  }
+  sum->rows += b->B;
+}
+
+sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err) {
+  const sg_model *m = p->model;
+  const sg_config *c = &m->config;
+  const sgi_batch *b = &p->batch;
+  sg_status st = sgi_loss(p->nll, p->best, grad ? p->dx : NULL, grad ? grad + m->table.rows[SGI_ROW_EMBED].offset : NULL, p->xn,
+                          m->w[SGI_ROW_EMBED], b->targets, c->pad_id, grad_scale, b->B * b->T, c->hidden_size, c->vocab_size, p->scratch);
+  if (st) return named(st, err, "loss");
+  count(p, sum);
+  return SG_OK;
+}
+
+static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float *grad, sgi_arena scratch, work *w) {
+  const sg_config *c = &p->model->config;
+  size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
+  layout_attention_work(c, n, &scratch, w);
+  sg_status st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_O), p->dx, k->o, n, W, D);
+  if (!st) st = sgi_linear_dx(w->d_o, p->dx, weight(p, l, SGI_LAYER_O), n, W, D, 0);
+  sgi_attention s = attention_of(p);
+  if (!st) st = sgi_attention_backward(&s, scratch, w->dq, w->dk, w->dv, k->o, k->lse, w->d_o, k->q, k->k, k->v);
+  if (st) return st;
+  sgi_rotary(w->dq, p->position, p->cos, p->sin, n, H, d, true);
+  sgi_rotary(w->dk, p->position, p->cos, p->sin, n, H, d, true);
+  sgi_rmsnorm_backward(w->dq, gradient(p, grad, l, SGI_LAYER_Q_NORM), w->dq, k->q_raw, k->rq, weight(p, l, SGI_LAYER_Q_NORM), n * H,
+                       d, false, p->partial);
+  sgi_rmsnorm_backward(w->dk, gradient(p, grad, l, SGI_LAYER_K_NORM), w->dk, k->k_raw, k->rk, weight(p, l, SGI_LAYER_K_NORM), n * H,
+                       d, false, p->partial);
+  const float *dout[3] = {w->dq, w->dk, w->dv};
+  for (size_t i = 0; i < 3 && !st; i++) {
+    st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], w->xn, n, D, W);
+    if (!st) st = sgi_linear_dx(w->y, dout[i], weight(p, l, SGI_LAYER_Q + i), n, D, W, i ? 1 : 0);
+  }
+  return st;
+}
+
+static sg_status layer_backward(sgi_pass *p, size_t l, float *grad) {
+  const sg_config *c = &p->model->config;
+  size_t n = p->batch.B * p->batch.T, D = c->hidden_size;
+  sgi_arena saved = p->saved[l], scratch = p->scratch;
+  kept k;
+  work w;
+  layout_kept(c, n, &saved, &k);
+  layout_work(c, n, &scratch, &w);
+
+  sgi_rmsnorm(w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2), n, D, c->rms_norm_eps);
+  sgi_ffn_call call = ffn_call(p, l, saved, scratch);
+  float *dw[16];
+  for (size_t i = 0; i < p->model->layer_rows - SGI_LAYER_MLP; i++) dw[i] = gradient(p, grad, l, SGI_LAYER_MLP + i);
+  call.dw = dw;
+  sg_status st = p->model->ffn->backward(&call, w.y, p->dx, w.xn);
+  if (st) return st;
+  sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM2), w.y, k.x_mid, k.r2, weight(p, l, SGI_LAYER_NORM2), n, D, true,
+                       p->partial);
+
+  sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
+  st = attention_backward(p, l, &k, grad, scratch, &w);
+  if (st) return st;
+  sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM1), w.y, k.x_in, k.r1, weight(p, l, SGI_LAYER_NORM1), n, D, true,
+                       p->partial);
+  return SG_OK;
+}
+
+/* Rows of dE by token: a thread owns columns, so rows add in order whoever runs. */
+static void embed_backward(const sgi_pass *p, float *dE) {
+  size_t n = p->batch.B * p->batch.T, D = p->model->config.hidden_size;
+  const sgi_kernels *kern = sgi_kernel_table();
+  enum { COLUMNS = 64 };
+#pragma omp parallel for schedule(static)
+  for (size_t d = 0; d < D; d += COLUMNS)
+    for (size_t i = 0; i < n; i++)
+      kern->add(dE + (size_t)p->batch.inputs[i] * D + d, p->dx + i * D + d, D - d < COLUMNS ? D - d : COLUMNS);
+}
+
+sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err) {
+  const sg_model *m = p->model;
+  size_t n = p->batch.B * p->batch.T, D = m->config.hidden_size, norm = sgi_final_norm_row(m);
+  sgi_rmsnorm_backward(p->dx, grad + m->table.rows[norm].offset, p->dx, p->x, p->r, m->w[norm], n, D, false, p->partial);
+  sg_status st = SG_OK;
+  for (size_t l = m->config.num_layers; l-- > 0 && !st;) st = layer_backward(p, l, grad);
+  if (st) return named(st, err, "backward pass");
+  embed_backward(p, grad + m->table.rows[SGI_ROW_EMBED].offset);
+  return SG_OK;
+}
+
+bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out) {
+  const sg_config *c = &p->model->config;
+  if (!p->model->ffn->gates || (!p->backward && layer + 1 != c->num_layers)) return false;
+  sgi_arena saved = p->saved[layer];
+  size_t n = p->batch.B * p->batch.T;
+  layout_kept(c, n, &saved, &(kept){0});
+  p->model->ffn->gates(c, n, saved, out);
+  return true;
+}

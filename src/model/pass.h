@@ -1,0 +1,53 @@
+/* pass.h: one forward (and backward) pass over a batch, and the memory it needs.
+ *
+ * Three arenas (docs/architecture.md, memory): weights belong to the model; `saved` holds what backward needs, one block per
+ * layer (one block for all where no gradient is wanted); `scratch` is handed out anew to every sublayer. All are sized when
+ * the pass is made; nothing is allocated afterwards.
+ */
+#ifndef SGI_PASS_H
+#define SGI_PASS_H
+
+#include "model/model.h"
+
+typedef struct sgi_batch {
+  size_t B, T;            /* n = B*T rows */
+  const int32_t *inputs;  /* (B,T) token ids */
+  const int32_t *targets; /* (B,T) or NULL where no loss is wanted */
+  const int32_t *starts;  /* (B,T) or NULL: first visible position of the row's own document; positions count from it */
+} sgi_batch;
+
+typedef struct sgi_metrics {
+  double nll;             /* sum of -log p over counted targets */
+  size_t targets, correct; /* counted targets (not padding), and how many were the best guess */
+  double last_nll;        /* sum over the batch's rows of the loss at the last counted target */
+  size_t rows;
+} sgi_metrics;
+
+typedef struct sgi_pass sgi_pass;
+
+/* Bytes of the arenas of a pass for up to B x T rows, without making it. */
+sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err);
+
+/* A pass for model m (borrowed) and batches of up to B x T. New: sgi_pass_free. */
+sg_status sgi_pass_create(const struct sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err);
+void sgi_pass_free(sgi_pass *p);
+
+/* Runs the layers. batch and tap (NULL allowed) are borrowed for the call; the batch's arrays until the backward pass. */
+sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err);
+
+/* Loss of the last forward pass over its targets != pad, added to *sum. With grad (arena in the model table's offsets, added
+ * to) also the gradient of grad_scale * nll; call sgi_pass_backward then. */
+sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err);
+sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err);
+
+/* Logits (count, V) of rows [first, first + count) of the last forward pass into the caller's buffer. */
+sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err);
+
+/* Losses of the last sgi_pass_loss: (n), 0 where the target is padding. Borrowed until the next. */
+const float *sgi_pass_nll(const sgi_pass *p);
+
+/* The chosen units of layer l in the last forward pass; false for dense kinds and, in a pass without backward, for all layers
+ * but the last (their blocks are shared: use a tap). */
+bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out);
+
+#endif
