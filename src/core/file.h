@@ -1,0 +1,49 @@
+/* file.h: every system call on files that the library makes, so that one place handles short writes, EINTR, full disks and
+ * durability, and tests can make the N-th call fail. Knows no format. */
+#ifndef SGI_FILE_H
+#define SGI_FILE_H
+
+#include "core/base.h"
+
+/* A file written whole or not at all: bytes go to a new name beside path; close fsyncs it, renames it over path and fsyncs
+ * the directory. Until close succeeds, an older file at path is untouched. */
+typedef struct sgi_writer sgi_writer;
+sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err);
+sg_status sgi_writer_write(sgi_writer *w, const void *data, size_t n, sg_error *err);
+/* At a byte offset, in any order; gaps read as zero. Does not move the position of sgi_writer_write. */
+sg_status sgi_writer_write_at(sgi_writer *w, size_t offset, const void *data, size_t n, sg_error *err);
+sg_status sgi_writer_close(sgi_writer *w, sg_error *err); /* frees w also where it fails (nothing is left behind then) */
+void sgi_writer_drop(sgi_writer *w);                      /* gives up: removes the new file, frees w; NULL allowed */
+
+sg_status sgi_write_file(const char *path, const void *data, size_t n, sg_error *err);
+/* Adds data at the end with one write (a line of a log); makes the file when it is missing. */
+sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error *err);
+
+/* Whole content of a regular file of at most max bytes, a NUL behind it. *data is new: sgi_free. */
+sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg_error *err);
+
+/* Read-only mapping of a regular file (NULL, 0 for an empty one). */
+typedef struct sgi_map {
+  const unsigned char *data;
+  size_t size;
+} sgi_map;
+sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err);
+void sgi_unmap_file(sgi_map *map);
+
+bool sgi_is_file(const char *path);
+bool sgi_is_directory(const char *path);
+sg_status sgi_make_directory(const char *path, sg_error *err); /* with its parents; fine if it is there */
+sg_status sgi_rename(const char *from, const char *to, sg_error *err); /* and fsync of the parent */
+sg_status sgi_remove_tree(const char *path, sg_error *err);    /* fine if it is not there; follows no symlink */
+sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err);
+/* Free bytes of the file system that holds path (or its nearest existing parent); 0 if it can not be told. */
+uint64_t sgi_disk_free(const char *path);
+
+/* "a/b" from two parts. New: sgi_free; NULL when memory is out. */
+char *sgi_path_join(const char *a, const char *b);
+
+/* Tests only: the n-th call from now fails with this errno (n 0: none; error 0: a short write), once or for ever. Returns the
+ * number of calls so far. */
+size_t sgi_file_fail_at(size_t n, int error, bool for_ever);
+
+#endif

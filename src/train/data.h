@@ -1,0 +1,54 @@
+/* data.h: tokenised corpora, memory-mapped, and batches as a pure function of their number, so that resume needs no replay. */
+#ifndef SGI_DATA_H
+#define SGI_DATA_H
+
+#include "core/base.h"
+
+/* How text files become documents. */
+typedef struct sgi_text_form {
+  bool blank_lines;  /* .txt: split at blank lines; false: at "<|endoftext|>" */
+  char field[64];    /* .jsonl: the string field of each line; "" for "text" */
+} sgi_text_form;
+
+/* Called from time to time: done and total in bytes of input (total 0: unknown). False cancels. */
+typedef bool (*sgi_progress)(void *user, uint64_t done, uint64_t total);
+
+typedef struct sgi_corpus sgi_corpus;
+
+/* Tokens of a file or directory (all .txt, .jsonl, each plain, .zst or .gz, in name order) under a tokenizer: from the cache if it is
+ * still right (sizes, times and hash of the inputs, of the tokenizer and the form), else tokenised now, streaming, and cached: beside
+ * the data (DIR/.sgatlin/NAME.tokens), or under $XDG_CACHE_HOME/sgatlin (~/.cache) where that cannot be written. Each document is its
+ * tokens followed by eos. New: sgi_corpus_close. */
+sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos, sgi_progress progress,
+                          void *user, sgi_corpus **out, sg_error *err);
+void sgi_corpus_close(sgi_corpus *c);
+size_t sgi_corpus_documents(const sgi_corpus *c);
+uint64_t sgi_corpus_tokens(const sgi_corpus *c); /* with the eos of each document */
+uint64_t sgi_corpus_hash(const sgi_corpus *c);   /* of all tokens and document lengths: what a resumed run compares */
+/* Document i with its final eos; n tokens. Borrowed until close. */
+const int32_t *sgi_corpus_document(const sgi_corpus *c, size_t i, size_t *n);
+
+/* Rows of T targets. PAD: one document a row, cut at T (losing its eos) or filled with pad. PACK: documents in shuffled order one
+ * behind the other, cut into rows of T; starts says where each position's own document begins in the row. */
+typedef enum sgi_rows { SGI_ROWS_PAD, SGI_ROWS_PACK } sgi_rows;
+
+typedef struct sgi_batcher_settings {
+  sgi_rows rows;
+  size_t B, T;
+  int32_t bos, pad;
+  bool shuffle;   /* a new order every epoch, fixed by seed; false: file order */
+  uint64_t seed;
+} sgi_batcher_settings;
+
+typedef struct sgi_batcher sgi_batcher;
+/* corpus is borrowed. Fewer rows than one batch is SG_ERR_ARG (with the numbers). New: sgi_batcher_free. */
+sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_settings *settings, sgi_batcher **out, sg_error *err);
+void sgi_batcher_free(sgi_batcher *b);
+/* Whole batches in one epoch; the last incomplete one is dropped. */
+uint64_t sgi_batcher_batches(const sgi_batcher *b);
+/* Batch number i (epoch i / batches, place i % batches) into the caller's (B,T) arrays. inputs = targets shifted right by one, bos in
+ * front (PACK: the first token of each document in the row has bos as its input, and starts marks it). starts may be NULL for PAD. No
+ * allocation; the epoch's order may be prepared on a call with a new epoch. */
+void sgi_batcher_get(sgi_batcher *b, uint64_t i, int32_t *inputs, int32_t *targets, int32_t *starts);
+
+#endif
