@@ -16,9 +16,9 @@ sgi_activation sgi_activation_find(const char *name, sg_error *err) {
 void sgi_activate(sgi_activation a, float *y, const float *x, size_t count) {
   const sgi_kernels *k = sgi_kernel_table();
   switch (a) {
-    case SGI_GELU: sgi_map(k->gelu, y, x, count); break;
-    case SGI_RELU: sgi_map(k->relu, y, x, count); break;
-    case SGI_SWISH: sgi_map(k->swish, y, x, count); break;
+    case SGI_GELU: sgi_apply(k->gelu, y, x, count); break;
+    case SGI_RELU: sgi_apply(k->relu, y, x, count); break;
+    case SGI_SWISH: sgi_apply(k->swish, y, x, count); break;
     default: memmove(y, x, count * sizeof *y);
   }
 }
@@ -26,9 +26,9 @@ void sgi_activate(sgi_activation a, float *y, const float *x, size_t count) {
 void sgi_activate_backward(sgi_activation a, float *dx, const float *dy, const float *x, size_t count) {
   const sgi_kernels *k = sgi_kernel_table();
   switch (a) {
-    case SGI_GELU: sgi_map_backward(k->gelu_backward, dx, dy, x, count); break;
-    case SGI_RELU: sgi_map_backward(k->relu_backward, dx, dy, x, count); break;
-    case SGI_SWISH: sgi_map_backward(k->swish_backward, dx, dy, x, count); break;
+    case SGI_GELU: sgi_apply_backward(k->gelu_backward, dx, dy, x, count); break;
+    case SGI_RELU: sgi_apply_backward(k->relu_backward, dx, dy, x, count); break;
+    case SGI_SWISH: sgi_apply_backward(k->swish_backward, dx, dy, x, count); break;
     default: memmove(dx, dy, count * sizeof *dx);
   }
 }

@@ -43,7 +43,7 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   layout(call->config, n, &call->saved, &k);
   sg_status st = sgi_linear(k.u, x, call->w[UP], n, D, F);
   if (st) return st;
-  sgi_map(sgi_kernel_table()->gelu, k.h, k.u, n * F);
+  sgi_apply(sgi_kernel_table()->gelu, k.h, k.u, n * F);
   st = sgi_tap_visit(call->tap, (ptrdiff_t)call->layer, "neurons", SGI_SITE_FLOAT, k.h, n, F, 0, 0);
   return st ? st : sgi_linear(y, k.h, call->w[DOWN], n, F, D);
 }
@@ -57,7 +57,7 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   sg_status st = sgi_linear_dw(call->dw[DOWN], dy, k.h, n, F, D);
   if (!st) st = sgi_linear_dx(du, dy, call->w[DOWN], n, F, D, 0);
   if (st) return st;
-  sgi_map_backward(sgi_kernel_table()->gelu_backward, du, du, k.u, n * F);
+  sgi_apply_backward(sgi_kernel_table()->gelu_backward, du, du, k.u, n * F);
   st = sgi_linear_dw(call->dw[UP], du, x, n, D, F);
   return st ? st : sgi_linear_dx(dx, du, call->w[UP], n, D, F, 0);
 }

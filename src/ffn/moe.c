@@ -18,7 +18,7 @@ typedef struct kept {
   float *score;   /* (n,K) logits of the chosen */
   uint32_t *start; /* (C+1) rows [start[e], start[e+1]) of the grouped arrays belong to expert e */
   int32_t *token;  /* (n*K) token of a grouped row */
-  uint32_t *place; /* (n,K) grouped row of a choice */
+  int32_t *place; /* (n,K) grouped row of a choice */
   float *x;        /* (n*K,D) grouped inputs */
   float *u;        /* (n*K,2F) */
   float *h;        /* (n*K,F) */
@@ -33,7 +33,7 @@ static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
   k->score = SGI_TAKE(a, n * K, float);
   k->start = SGI_TAKE(a, C + 1, uint32_t);
   k->token = SGI_TAKE(a, n * K, int32_t);
-  k->place = SGI_TAKE(a, n * K, uint32_t);
+  k->place = SGI_TAKE(a, n * K, int32_t);
   k->x = SGI_TAKE(a, n * K * D, float);
   k->u = SGI_TAKE(a, n * K * 2 * F, float);
   k->h = SGI_TAKE(a, n * K * F, float);
@@ -94,7 +94,7 @@ static void group(const sg_config *c, size_t n, kept *k) {
   for (size_t e = 0; e < C; e++) k->start[e + 1] += k->start[e];
   for (size_t i = 0; i < n * K; i++) {
     uint32_t at = k->start[k->index[i]]++;
-    k->place[i] = at;
+    k->place[i] = (int32_t)at;
     k->token[at] = (int32_t)(i / K);
   }
   for (size_t e = C; e > 0; e--) k->start[e] = k->start[e - 1];
@@ -149,7 +149,7 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
     float weight[SGI_MAX_TOP_K];
     for (size_t j = 0; j < K; j++) weight[j] = k.p[i * C + (size_t)k.index[i * K + j]];
     memset(y + i * D, 0, D * sizeof *y);
-    kern->gather_axpy(y + i * D, k.y, (const int32_t *)(k.place + i * K), weight, K, D);
+    kern->gather_axpy(y + i * D, k.y, k.place + i * K, weight, K, D);
   }
   return SG_OK;
 }
@@ -192,7 +192,7 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
     float *dp = w.dp + i * C, mean = 0;
     memset(dp, 0, C * sizeof *dp);
     for (size_t j = 0; j < K; j++) {
-      size_t e = (size_t)k.index[i * K + j], at = k.place[i * K + j];
+      size_t e = (size_t)k.index[i * K + j], at = (size_t)k.place[i * K + j];
       dp[e] = kern->dot(dy + i * D, k.y + at * D, D);
       mean += p[e] * dp[e];
       for (size_t d = 0; d < D; d++) w.dy[at * D + d] = p[e] * dy[i * D + d];
@@ -206,7 +206,7 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   float ones[SGI_MAX_TOP_K];
   for (size_t j = 0; j < K; j++) ones[j] = 1;
 #pragma omp parallel for schedule(static) if (n > 8)
-  for (size_t i = 0; i < n; i++) kern->gather_axpy(dx + i * D, w.dy, (const int32_t *)(k.place + i * K), ones, K, D);
+  for (size_t i = 0; i < n; i++) kern->gather_axpy(dx + i * D, w.dy, k.place + i * K, ones, K, D);
   return SG_OK;
 }
 

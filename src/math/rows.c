@@ -6,12 +6,12 @@ enum { CHUNK = 4096 };
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-void sgi_map(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count) {
+void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count) {
 #pragma omp parallel for schedule(static) if (count > CHUNK)
   for (size_t i = 0; i < count; i += CHUNK) f(y + i, x + i, least(CHUNK, count - i));
 }
 
-void sgi_map_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy, const float *x,
+void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy, const float *x,
                       size_t count) {
 #pragma omp parallel for schedule(static) if (count > CHUNK)
   for (size_t i = 0; i < count; i += CHUNK) f(dx + i, dy + i, x + i, least(CHUNK, count - i));
@@ -39,7 +39,7 @@ void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x,
   for (size_t b = 0; b < blocks; b++) k->add(dg, partial + b * D, D);
 }
 
-void sgi_add(float *y, const float *x, size_t count) { sgi_map(sgi_kernel_table()->add, y, x, count); }
+void sgi_add(float *y, const float *x, size_t count) { sgi_apply(sgi_kernel_table()->add, y, x, count); }
 
 void sgi_add_bias(float *y, const float *bias, size_t n, size_t width) {
   const sgi_kernels *k = sgi_kernel_table();

@@ -7,8 +7,8 @@
 enum { SGI_ROW_BLOCK = 64 };
 
 /* y = f(x) and dx = f'(dy, x) over count elements, for the kernels of that form. */
-void sgi_map(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count);
-void sgi_map_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy, const float *x,
+void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count);
+void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy, const float *x,
                       size_t count);
 
 /* y (n,D), r (n): see kernels.h. */

@@ -10,19 +10,18 @@ enum { BLOCK = 256 };
 
 void sgi_loss_scratch(size_t n, size_t V, sgi_arena *a) { SGI_TAKE(a, (n < BLOCK ? n : BLOCK) * V, float); }
 
-/* dlogits = grad_scale (softmax - onehot). */
+/* dlogits = grad_scale (softmax - onehot), 0 for padding. */
 static void row(float *nll, int32_t *best, float *logits, int32_t target, int32_t pad, float grad_scale, bool gradient, size_t V) {
   const sgi_kernels *kern = sgi_kernel_table();
   *best = (int32_t)kern->argmax(logits, V);
-  *nll = 0;
-  if (target == pad) {
-    if (gradient) memset(logits, 0, V * sizeof *logits);
-    return;
-  }
   float max, at = logits[target];
   float sum = kern->softmax_exp(logits, V, 1, &max);
   *nll = logf(sum) + (max - at);
   if (!gradient) return;
+  if (target == pad) {
+    memset(logits, 0, V * sizeof *logits);
+    return;
+  }
   kern->scale(logits, grad_scale / sum, V);
   logits[target] -= grad_scale;
 }

@@ -43,5 +43,7 @@ sg_status sgi_model_shell(const sg_config *c, struct sg_model **out, sg_error *e
 sg_status sgi_model_blank(const sg_config *c, struct sg_model **out, sg_error *err);
 /* Replaces mapped weights by a copy in an arena, so that they can be trained. */
 sg_status sgi_model_own(struct sg_model *m, sg_error *err);
+/* Writes data (one pointer per row) as float32 safetensors under the rows' names. */
+sg_status sgi_table_save(const sgi_table *table, const float *const *data, const char *path, sg_error *err);
 
 #endif

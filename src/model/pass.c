@@ -139,6 +139,17 @@ sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, 
   return measure(c, B, T, backward, bytes, err);
 }
 
+sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows, sg_error *err) {
+  for (size_t parts = 1; parts <= B; parts++) {
+    size_t bytes;
+    if (B % parts) continue;
+    *rows = B / parts;
+    sg_status st = measure(c, *rows, T, backward, &bytes, *rows == 1 ? err : NULL);
+    if (*rows == 1 || (!st && bytes <= max_bytes)) return st;
+  }
+  return sgi_fail(err, SG_ERR_ARG, "a batch needs at least one row");
+}
+
 sg_status sgi_pass_create(const sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err) {
   *out = NULL;
   size_t bytes;
@@ -291,7 +302,7 @@ static void count(const sgi_pass *p, sgi_metrics *sum) {
   const sgi_batch *b = &p->batch;
   int32_t pad = p->model->config.pad_id;
   for (size_t r = 0; r < b->B; r++) {
-    size_t last = 0; /* a row of padding alone counts with its (zero) loss at position 0: golden README no. 14 */
+    size_t last = 0; /* a row of padding alone counts with its loss at position 0: golden README no. 14 */
     for (size_t t = 0; t < b->T; t++) {
       size_t i = r * b->T + t;
       if (b->targets[i] == pad) continue;

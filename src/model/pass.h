@@ -28,6 +28,9 @@ typedef struct sgi_pass sgi_pass;
 /* Bytes of the arenas of a pass for up to B x T rows, without making it. */
 sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err);
 
+/* The most rows of a batch (a divisor of B, so that all parts are alike) whose pass stays within max_bytes; 1 if none does. */
+sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows, sg_error *err);
+
 /* A pass for model m (borrowed) and batches of up to B x T. New: sgi_pass_free. */
 sg_status sgi_pass_create(const struct sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err);
 void sgi_pass_free(sgi_pass *p);
@@ -43,7 +46,7 @@ sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err);
 /* Logits (count, V) of rows [first, first + count) of the last forward pass into the caller's buffer. */
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err);
 
-/* Losses of the last sgi_pass_loss: (n), 0 where the target is padding. Borrowed until the next. */
+/* Losses of the last sgi_pass_loss: (n), padding too. Borrowed until the next. */
 const float *sgi_pass_nll(const sgi_pass *p);
 
 /* The chosen units of layer l in the last forward pass; false for dense kinds and, in a pass without backward, for all layers

@@ -1,0 +1,244 @@
+#include "model/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/json.h"
+#include "core/rng.h"
+#include "core/safetensors.h"
+#include "model/config.h"
+
+/* ---- the table --------------------------------------------------------------------------------------------- */
+
+static sg_status layer_table(const sg_config *c, const sgi_ffn_ops *ffn, size_t layer, sgi_table *t, sg_error *err) {
+  size_t D = c->hidden_size, d = c->head_dim, W = c->num_heads * d;
+  double from_D = 1 / sqrt((double)D), from_W = 1 / sqrt((double)W);
+  char p[64], mlp[80];
+  snprintf(p, sizeof p, "model.layers.%zu.", layer);
+  snprintf(mlp, sizeof mlp, "%smlp.", p);
+  sg_status st = sgi_table_add(t, p, "input_layernorm.weight", SGI_DIMS(D), false, SGI_INIT_ONE, 0, err);
+  if (!st) st = sgi_table_add(t, p, "self_attn.q_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
+  if (!st) st = sgi_table_add(t, p, "self_attn.k_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
+  if (!st) st = sgi_table_add(t, p, "self_attn.v_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
+  if (!st) st = sgi_table_add(t, p, "self_attn.q_norm.weight", SGI_DIMS(d), false, SGI_INIT_ONE, 0, err);
+  if (!st) st = sgi_table_add(t, p, "self_attn.k_norm.weight", SGI_DIMS(d), false, SGI_INIT_ONE, 0, err);
+  if (!st) st = sgi_table_add(t, p, "self_attn.o_proj.weight", SGI_DIMS(D, W), true, SGI_INIT_LECUN, from_W, err);
+  if (!st) st = sgi_table_add(t, p, "post_attention_layernorm.weight", SGI_DIMS(D), false, SGI_INIT_ONE, 0, err);
+  return st ? st : ffn->tensors(c, mlp, t, err);
+}
+
+sg_status sgi_model_table(const sg_config *c, sgi_table *t, sg_error *err) {
+  memset(t, 0, sizeof *t);
+  const sgi_ffn_ops *ffn = sgi_ffn_find(c->feedforward, err);
+  if (!ffn) return SG_ERR_ARG;
+  size_t D = c->hidden_size;
+  sg_status st = sgi_table_add(t, "model.", "embed_tokens.weight", SGI_DIMS(c->vocab_size, D), true, SGI_INIT_NORMAL,
+                               1 / sqrt((double)D), err);
+  for (size_t l = 0; l < c->num_layers && !st; l++) st = layer_table(c, ffn, l, t, err);
+  if (!st) st = sgi_table_add(t, "model.", "norm.weight", SGI_DIMS(D), false, SGI_INIT_ONE, 0, err);
+  if (st) sgi_table_deinit(t);
+  return st;
+}
+
+/* ---- making and freeing ------------------------------------------------------------------------------------- */
+
+sg_status sgi_model_shell(const sg_config *c, sg_model **out, sg_error *err) {
+  *out = NULL;
+  sg_status st = sg_config_check(c, err);
+  if (st) return st;
+  sg_model *m = sgi_alloc(sizeof *m);
+  if (!m) return sgi_fail_memory(err, sizeof *m, "a model");
+  m->config = *c;
+  m->ffn = sgi_ffn_find(c->feedforward, NULL);
+  st = sgi_model_table(c, &m->table, err);
+  if (!st) {
+    m->layer_rows = (m->table.count - 2) / c->num_layers;
+    m->w = sgi_alloc(m->table.count * sizeof *m->w);
+    if (!m->w) st = sgi_fail_memory(err, m->table.count * sizeof *m->w, "a model's tensors");
+  }
+  if (st)
+    sg_model_free(m);
+  else
+    *out = m;
+  return st;
+}
+
+static sg_status make_arena(sg_model *m, sg_error *err) {
+  size_t bytes = m->table.floats * sizeof(float); /* checked row by row as the table grew */
+  m->arena = sgi_alloc(bytes);
+  return m->arena ? SG_OK : sgi_fail_memory(err, bytes, "a model's weights");
+}
+
+static void point_into_arena(sg_model *m) {
+  for (size_t i = 0; i < m->table.count; i++) m->w[i] = m->arena + m->table.rows[i].offset;
+}
+
+sg_status sgi_model_blank(const sg_config *c, sg_model **out, sg_error *err) {
+  sg_status st = sgi_model_shell(c, out, err);
+  if (!st) st = make_arena(*out, err);
+  if (!st) {
+    point_into_arena(*out);
+  } else {
+    sg_model_free(*out);
+    *out = NULL;
+  }
+  return st;
+}
+
+sg_status sgi_model_own(sg_model *m, sg_error *err) {
+  if (m->arena) return SG_OK;
+  sg_status st = make_arena(m, err);
+  if (st) return st;
+  for (size_t i = 0; i < m->table.count; i++)
+    memcpy(m->arena + m->table.rows[i].offset, m->w[i], m->table.rows[i].count * sizeof(float));
+  point_into_arena(m);
+  sgi_safetensors_close(m->file);
+  m->file = NULL;
+  return SG_OK;
+}
+
+void sg_model_free(sg_model *m) {
+  if (!m) return;
+  sgi_safetensors_close(m->file);
+  sgi_free(m->arena);
+  sgi_free(m->w);
+  sgi_table_deinit(&m->table);
+  sgi_free(m);
+}
+
+/* ---- initialisation ------------------------------------------------------------------------------------------- */
+
+/* Standard deviation of a standard normal cut at +-2. */
+static const double CUT_SIGMA = 0.87962566103423978;
+
+/* A block of elements has its own stream, so blocks may be filled in any order by any thread. */
+enum { INIT_BLOCK = 4096 };
+
+static void fill_block(float *w, size_t n, const sgi_row *row, sgi_rng rng) {
+  for (size_t i = 0; i < n; i++) switch (row->init) {
+      case SGI_INIT_ZERO: w[i] = 0; break;
+      case SGI_INIT_ONE: w[i] = 1; break;
+      case SGI_INIT_NORMAL: w[i] = (float)(row->sigma * sgi_rng_normal(&rng)); break;
+      case SGI_INIT_LECUN: w[i] = (float)(row->sigma / CUT_SIGMA * sgi_rng_truncated(&rng, 2)); break;
+      case SGI_INIT_TRUNCATED: w[i] = (float)(row->sigma * sgi_rng_truncated(&rng, 2)); break;
+    }
+}
+
+sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out, sg_error *err) {
+  sg_status st = sgi_model_blank(config, out, err);
+  if (st) return st;
+  sg_model *m = *out;
+  for (size_t r = 0; r < m->table.count; r++) {
+    const sgi_row *row = &m->table.rows[r];
+    size_t blocks = (row->count + INIT_BLOCK - 1) / INIT_BLOCK;
+#pragma omp parallel for schedule(static) if (blocks > 8)
+    for (size_t b = 0; b < blocks; b++) {
+      size_t at = b * INIT_BLOCK, n = row->count - at < INIT_BLOCK ? row->count - at : INIT_BLOCK;
+      fill_block(m->arena + row->offset + at, n, row, sgi_rng_make(seed, SGI_STREAM_INIT, ((uint64_t)r << 40) | b));
+    }
+  }
+  return SG_OK;
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------- */
+
+static sg_status check_tensor(const sgi_row *row, const sgi_tensor *t, const char *path, sg_error *err) {
+  char found[160] = "", wanted[160] = "";
+  size_t f = 0, w = 0;
+  bool same = t->n_dims == row->n_dims;
+  for (int i = 0; i < t->n_dims; i++) {
+    same = same && t->dims[i] == row->dims[i];
+    f += (size_t)snprintf(found + f, sizeof found - f, "%s%zu", i ? ", " : "", t->dims[i]);
+    if (f >= sizeof found) f = sizeof found - 1;
+  }
+  for (int i = 0; i < row->n_dims; i++) {
+    w += (size_t)snprintf(wanted + w, sizeof wanted - w, "%s%zu", i ? ", " : "", row->dims[i]);
+    if (w >= sizeof wanted) w = sizeof wanted - 1;
+  }
+  if (t->dtype != SGI_F32)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: tensor %s has type %s: expected F32", path, row->name, sgi_dtype_name(t->dtype));
+  if (!same)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s has shape [%s]: config.json asks for [%s]", path, row->name, found, wanted);
+  return SG_OK;
+}
+
+static sg_status map_weights(sg_model *m, const char *path, sg_error *err) {
+  sgi_safetensors *file = NULL;
+  sg_status st = sgi_safetensors_open(path, &file, err);
+  m->file = file;
+  for (size_t i = 0; i < m->table.count && !st; i++) {
+    const sgi_row *row = &m->table.rows[i];
+    const sgi_tensor *t = sgi_safetensors_find(file, row->name);
+    if (!t) return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing", path, row->name);
+    st = check_tensor(row, t, path, err);
+    m->w[i] = t->data;
+  }
+  for (size_t i = 0; !st && sgi_safetensors_count(file) != m->table.count && i < sgi_safetensors_count(file); i++) {
+    const char *name = sgi_safetensors_at(file, i)->name;
+    if (sgi_table_find(&m->table, name) < 0)
+      st = sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %.100s does not belong to this architecture", path, name);
+  }
+  return st;
+}
+
+sg_status sg_model_load(const char *directory, sg_model **out, sg_error *err) {
+  *out = NULL;
+  sg_config c;
+  sg_status st = sg_config_load(directory, &c, err);
+  if (st) return st;
+  sg_model *m = NULL;
+  st = sgi_model_shell(&c, &m, err);
+  if (st) return st;
+  char *path = sgi_path_join(directory, "model.safetensors");
+  st = path ? map_weights(m, path, err) : sgi_fail_memory(err, strlen(directory) + 20, "a path");
+  sgi_free(path);
+  if (st)
+    sg_model_free(m);
+  else
+    *out = m;
+  return st;
+}
+
+sg_status sgi_table_save(const sgi_table *table, const float *const *data, const char *path, sg_error *err) {
+  sgi_tensor *tensors = sgi_alloc(table->count * sizeof *tensors);
+  if (!tensors) return sgi_fail_memory(err, table->count * sizeof *tensors, "a file's tensors");
+  for (size_t i = 0; i < table->count; i++) {
+    const sgi_row *row = &table->rows[i];
+    tensors[i] = (sgi_tensor){.name = row->name, .dtype = SGI_F32, .n_dims = row->n_dims, .data = data[i]};
+    for (int k = 0; k < row->n_dims; k++) tensors[i].dims[k] = row->dims[k];
+  }
+  static const char *const metadata[] = {"format", "pt"}; /* what readers of the ecosystem ask for */
+  sg_status st = sgi_safetensors_save(path, tensors, table->count, metadata, 1, err);
+  sgi_free(tensors);
+  return st;
+}
+
+sg_status sg_model_save(const sg_model *m, const char *directory, sg_error *err) {
+  sg_status st = sgi_make_directory(directory, err);
+  if (st) return st;
+  char *weights = sgi_path_join(directory, "model.safetensors"), *config = sgi_path_join(directory, "config.json");
+  json_t *o = sgi_config_to_json(&m->config);
+  if (!weights || !config || !o) st = sgi_fail_memory(err, strlen(directory) + 20, "a model's files");
+  if (!st) st = sgi_table_save(&m->table, m->w, weights, err);
+  if (!st) st = sgi_json_save(config, o, err);
+  json_decref(o);
+  sgi_free(weights);
+  sgi_free(config);
+  return st;
+}
+
+/* ---- looking ---------------------------------------------------------------------------------------------------- */
+
+const sg_config *sg_model_config(const sg_model *m) { return &m->config; }
+size_t sg_model_tensor_count(const sg_model *m) { return m->table.count; }
+size_t sg_model_parameter_count(const sg_model *m) { return m->table.parameters; }
+
+sg_tensor sg_model_tensor(const sg_model *m, size_t i) {
+  if (i >= m->table.count) return (sg_tensor){0};
+  const sgi_row *row = &m->table.rows[i];
+  sg_tensor t = {.name = row->name, .n_dims = row->n_dims, .count = row->count, .decay = row->decay, .data = m->w[i]};
+  memcpy(t.dims, row->dims, sizeof t.dims);
+  return t;
+}

@@ -1,0 +1,226 @@
+#include "read/trace.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/safetensors.h"
+#include "model/pass.h"
+
+static const char *const default_sites[] = {"layers.*.resid_mid",      "layers.*.resid_post",  "layers.*.router.scores",
+                                            "layers.*.router.indices", "layers.*.gate.logits", "layers.*.gate.indices"};
+/* One float each, in this order. */
+static const char *const scalars[] = {"loss", "acc", "perplexity", "perplexity_last_token"};
+enum { LOGIT_ROWS = 64, MAX_SITE_NAME = 80, DEFAULT_BYTES = 1 << 30 };
+
+typedef struct output {
+  char name[SGI_MAX_TENSOR_NAME + 8];
+  ptrdiff_t layer;      /* sites: where it is visited */
+  size_t row_bytes;     /* bytes of one token row */
+  sgi_tensor tensor;
+} output;
+
+typedef struct trace {
+  const sg_model *model;
+  const sgi_trace_request *request;
+  output *outputs;
+  size_t count, capacity;
+  size_t first_site, end_sites;
+  bool *matched; /* (n_only) */
+  int32_t *inputs; /* (B,T) */
+  sgi_safetensors_writer *writer;
+  size_t first_row; /* token row of the current part of the batch */
+  size_t cursor;    /* where the next visited site is likely found */
+} trace;
+
+static bool wanted(trace *t, const char *name, const char *const *defaults, size_t n_defaults) {
+  const sgi_trace_request *r = t->request;
+  bool hit = false;
+  for (size_t i = 0; i < r->n_only; i++)
+    if (sgi_match(r->only[i], name)) hit = t->matched[i] = true;
+  if (r->n_only) return hit;
+  for (size_t i = 0; i < n_defaults; i++)
+    if (sgi_match(defaults[i], name)) return true;
+  return false;
+}
+
+static sg_status add(trace *t, const char *name, sgi_dtype dtype, int n_dims, const size_t *dims, sg_error *err) {
+  if (t->count == t->capacity) {
+    size_t capacity = t->capacity ? 2 * t->capacity : 64;
+    output *p = sgi_realloc(t->outputs, t->capacity * sizeof *p, capacity * sizeof *p);
+    if (!p) return sgi_fail_memory(err, capacity * sizeof *p, "a trace");
+    t->outputs = p;
+    t->capacity = capacity;
+  }
+  output *o = &t->outputs[t->count++];
+  *o = (output){.layer = -1, .tensor = {.dtype = dtype, .n_dims = n_dims}};
+  snprintf(o->name, sizeof o->name, "%s", name);
+  o->row_bytes = sgi_dtype_size(dtype);
+  for (int i = 0; i < n_dims; i++) {
+    o->tensor.dims[i] = dims[i];
+    if (i >= 2) o->row_bytes *= dims[i];
+  }
+  return SG_OK;
+}
+
+static void site_name(char out[MAX_SITE_NAME], const sgi_site *s) {
+  if (s->layer < 0)
+    snprintf(out, MAX_SITE_NAME, "%s", s->name);
+  else
+    snprintf(out, MAX_SITE_NAME, "layers.%td.%s", s->layer, s->name);
+}
+
+/* First pass over one token: which sites there are, and their shapes. */
+static sg_status discover(void *user, const sgi_site *s, sg_error *err) {
+  trace *t = user;
+  char name[MAX_SITE_NAME];
+  site_name(name, s);
+  if (!wanted(t, name, default_sites, SGI_COUNT(default_sites))) return SG_OK;
+  size_t dims[5] = {t->request->B, t->request->T, s->dims[0], s->dims[1], s->dims[2]};
+  return add(t, name, s->type == SGI_SITE_INDEX ? SGI_I32 : SGI_F32, 2 + s->n_dims, dims, err);
+}
+
+static sg_status record(void *user, const sgi_site *s, sg_error *err) {
+  trace *t = user;
+  char name[MAX_SITE_NAME];
+  site_name(name, s);
+  size_t sites = t->end_sites - t->first_site;
+  for (size_t k = 0; k < sites; k++) { /* sites come in the order in which they were found: the first look nearly always hits */
+    size_t i = t->first_site + (t->cursor + k) % sites;
+    output *o = &t->outputs[i];
+    if (strcmp(o->name, name)) continue;
+    t->cursor = i - t->first_site + 1;
+    return sgi_safetensors_writer_put(t->writer, i, t->first_row * o->row_bytes, s->data, s->n * o->row_bytes, err);
+  }
+  return SG_OK;
+}
+
+static sg_status list_outputs(trace *t, sg_error *err) {
+  const sgi_trace_request *r = t->request;
+  const sg_model *m = t->model;
+  size_t logits[3] = {r->B, r->T, m->config.vocab_size};
+  sg_status st = SG_OK;
+  if (wanted(t, "logits", (const char *const[]){"logits"}, 1)) st = add(t, "logits", SGI_F32, 3, logits, err);
+  for (size_t i = 0; i < SGI_COUNT(scalars) && !st; i++)
+    if (wanted(t, scalars[i], scalars, SGI_COUNT(scalars))) st = add(t, scalars[i], SGI_F32, 0, NULL, err);
+  t->first_site = t->count;
+  sgi_pass *p = NULL;
+  if (!st) st = sgi_pass_create(m, 1, 1, false, &p, err);
+  if (!st)
+    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id}, &(sgi_tap){discover, t, err}, err);
+  sgi_pass_free(p);
+  t->end_sites = t->count;
+  for (size_t i = 0; i < m->table.count && r->grad && !st; i++) {
+    const sgi_row *row = &m->table.rows[i];
+    char name[SGI_MAX_TENSOR_NAME + 8];
+    snprintf(name, sizeof name, "grad.%s", row->name);
+    if (wanted(t, name, (const char *const[]){"grad.*"}, 1)) st = add(t, name, SGI_F32, row->n_dims, row->dims, err);
+  }
+  for (size_t i = 0; i < r->n_only && !st; i++)
+    if (!t->matched[i])
+      st = sgi_fail(err, SG_ERR_ARG, "pattern \"%s\" matches no output of this model%s", r->only[i],
+                    strncmp(r->only[i], "grad", 4) || r->grad ? "" : " (gradients are written only where they are asked for)");
+  return st;
+}
+
+static sg_status check_request(const sg_model *m, const sgi_trace_request *r, size_t *targets, sg_error *err) {
+  *targets = 0;
+  if (!r->B || !r->T) return sgi_fail(err, SG_ERR_ARG, "a trace needs at least one row of one token");
+  for (size_t i = 0; i < r->B * r->T; i++) {
+    if (r->targets[i] < 0 || (size_t)r->targets[i] >= m->config.vocab_size)
+      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: token id %d is outside the vocabulary of %zu", i / r->T, i % r->T,
+                      r->targets[i], m->config.vocab_size);
+    *targets += r->targets[i] != m->config.pad_id;
+  }
+  return SG_OK;
+}
+
+static sg_status put_logits(trace *t, sgi_pass *p, size_t rows, float *buffer, sg_error *err) {
+  size_t V = t->model->config.vocab_size;
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < rows && !st; i += LOGIT_ROWS) {
+    size_t k = rows - i < LOGIT_ROWS ? rows - i : LOGIT_ROWS;
+    st = sgi_pass_logits(p, i, k, buffer, err);
+    if (!st) st = sgi_safetensors_writer_put(t->writer, 0, (t->first_row + i) * V * sizeof(float), buffer, k * V * sizeof(float), err);
+  }
+  return st;
+}
+
+static sg_status put_results(trace *t, const sgi_metrics *sum, const float *grad, sg_error *err) {
+  double loss = sum->targets ? sum->nll / (double)sum->targets : 0;
+  float value[] = {(float)loss, sum->targets ? (float)((double)sum->correct / (double)sum->targets) : 0, (float)exp(loss),
+                   (float)exp(sum->last_nll / (double)sum->rows)};
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < t->count && !st; i++) {
+    for (size_t k = 0; k < SGI_COUNT(scalars) && !st; k++)
+      if (!strcmp(t->outputs[i].name, scalars[k])) st = sgi_safetensors_writer_put(t->writer, i, 0, &value[k], sizeof value[k], err);
+    if (i < t->end_sites || st) continue;
+    const sgi_row *row = &t->model->table.rows[sgi_table_find(&t->model->table, t->outputs[i].name + strlen("grad."))];
+    st = sgi_safetensors_writer_put(t->writer, i, 0, grad + row->offset, row->count * sizeof(float), err);
+  }
+  return st;
+}
+
+static sg_status run(trace *t, size_t targets, float *grad, float *logits, sg_error *err) {
+  const sgi_trace_request *r = t->request;
+  size_t rows;
+  sgi_pass *p = NULL;
+  sg_status st = sgi_pass_fit(&t->model->config, r->B, r->T, r->grad, r->max_bytes ? r->max_bytes : DEFAULT_BYTES, &rows, err);
+  if (!st) st = sgi_pass_create(t->model, rows, r->T, r->grad, &p, err);
+  sgi_metrics sum = {0};
+  for (size_t b = 0; b < r->B && !st; b += rows) {
+    size_t at = b * r->T;
+    t->first_row = at;
+    sgi_batch batch = {.B = rows, .T = r->T, .inputs = t->inputs + at, .targets = r->targets + at};
+    st = sgi_pass_forward(p, &batch, &(sgi_tap){record, t, err}, err);
+    if (!st && logits) st = put_logits(t, p, rows * r->T, logits, err);
+    if (!st) st = sgi_pass_loss(p, &sum, grad, targets ? (float)(1.0 / (double)targets) : 0, err);
+    if (!st && grad) st = sgi_pass_backward(p, grad, err);
+  }
+  sgi_pass_free(p);
+  return st ? st : put_results(t, &sum, grad, err);
+}
+
+static sg_status open_writer(trace *t, const char *path, sg_error *err) {
+  sgi_tensor *tensors = sgi_alloc(t->count * sizeof *tensors);
+  if (!tensors) return sgi_fail_memory(err, t->count * sizeof *tensors, "a trace");
+  for (size_t i = 0; i < t->count; i++) {
+    tensors[i] = t->outputs[i].tensor;
+    tensors[i].name = t->outputs[i].name;
+  }
+  sg_status st = sgi_safetensors_writer_open(path, tensors, t->count, NULL, 0, &t->writer, err);
+  sgi_free(tensors);
+  return st;
+}
+
+sg_status sgi_trace_write(const sg_model *m, const sgi_trace_request *r, const char *path, sg_error *err) {
+  size_t targets;
+  sg_status st = check_request(m, r, &targets, err);
+  if (st) return st;
+  trace t = {.model = m, .request = r, .matched = sgi_alloc(r->n_only + 1), .inputs = sgi_alloc(r->B * r->T * sizeof(int32_t))};
+  float *grad = r->grad ? sgi_alloc(m->table.floats * sizeof *grad) : NULL;
+  float *logits = NULL;
+  if (!t.matched || !t.inputs || (r->grad && !grad)) {
+    st = sgi_fail_memory(err, m->table.floats * sizeof *grad, "a trace");
+  } else {
+    for (size_t i = 0; i < r->B * r->T; i++) t.inputs[i] = i % r->T ? r->targets[i - 1] : m->config.bos_id;
+    st = list_outputs(&t, err);
+  }
+  if (!st && t.count && !strcmp(t.outputs[0].name, "logits")) {
+    logits = sgi_alloc(LOGIT_ROWS * m->config.vocab_size * sizeof *logits);
+    if (!logits) st = sgi_fail_memory(err, LOGIT_ROWS * m->config.vocab_size * sizeof *logits, "logits");
+  }
+  if (!st) st = open_writer(&t, path, err);
+  if (!st) st = run(&t, targets, grad, logits, err);
+  if (!st) {
+    st = sgi_safetensors_writer_close(t.writer, err);
+    t.writer = NULL;
+  }
+  if (t.writer) sgi_safetensors_writer_drop(t.writer);
+  sgi_free(t.matched);
+  sgi_free(t.inputs);
+  sgi_free(t.outputs);
+  sgi_free(grad);
+  sgi_free(logits);
+  return st;
+}
