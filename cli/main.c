@@ -1,8 +1,115 @@
-#include <stdio.h>
+/* main.c: the one table of commands, and what happens before and after a command runs. */
+#include "cli.h"
 
-#include "sgatlin.h"
+#include <fcntl.h>
+#include <locale.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-int main(void) {
-  puts(sg_status_text(SG_OK));
-  return 0;
+/* Every command, in the order in which help lists them. One line adds one. */
+#define COMMANDS(X) \
+  X(cli_version)
+
+#define DECLARE(name) extern const cli_command name;
+COMMANDS(DECLARE)
+#define ADDRESS(name) &name,
+static const cli_command *const table[] = {COMMANDS(ADDRESS)};
+
+size_t cli_command_count(void) { return SGI_COUNT(table); }
+const cli_command *cli_command_at(size_t i) { return i < SGI_COUNT(table) ? table[i] : NULL; }
+
+/* The command whose name is the next one or two words; *at moves past them. *verb is set if only a verb with sub-verbs fits. */
+static const cli_command *find(int argc, char **argv, int *at, const char **verb) {
+  const char *first = argv[*at], *second = *at + 1 < argc ? argv[*at + 1] : NULL;
+  size_t n = strlen(first);
+  *verb = NULL;
+  for (size_t i = 0; i < SGI_COUNT(table); i++) {
+    const char *name = table[i]->name;
+    if (strncmp(name, first, n) != 0) continue;
+    if (!name[n]) return ++*at, table[i];
+    if (name[n] != ' ') continue;
+    *verb = first;
+    if (second && strcmp(name + n + 1, second) == 0) return *at += 2, table[i];
+  }
+  return NULL;
+}
+
+static int unknown_command(const char *first, const char *verb, const char *second) {
+  const char *names[SGI_COUNT(table)];
+  char verbs[SGI_COUNT(table)][SG_NAME];
+  size_t n = 0, len = verb ? strlen(verb) : 0;
+  for (size_t i = 0; i < SGI_COUNT(table); i++) {
+    if (verb && (strncmp(table[i]->name, verb, len) != 0 || table[i]->name[len] != ' ')) continue;
+    snprintf(verbs[n], SG_NAME, "%s", table[i]->name + (verb ? len + 1 : 0));
+    if (!verb) verbs[n][strcspn(verbs[n], " ")] = 0;
+    names[n] = verbs[n];
+    n++;
+  }
+  const char *near = sgi_nearest(verb ? second : first, names, n);
+  char full[128];
+  snprintf(full, sizeof full, "%s%s%.60s", verb ? verb : "", verb ? " " : "", verb ? second : first);
+  if (near) cli_failed(SG_ERR_ARG, "unknown command '%s'; did you mean '%s%s%s'?", full, verb ? verb : "", verb ? " " : "", near);
+  else cli_failed(SG_ERR_ARG, "unknown command '%s'", full);
+  cli_hint(verb ? "'sgatlin help %s' lists its commands" : "'sgatlin help' lists the commands", verb);
+  return 2;
+}
+
+static int help(int argc, char **argv, int at) {
+  const char *verb;
+  if (at >= argc) return cli_help_commands(stdout), 0;
+  int after = at;
+  const cli_command *cmd = find(argc, argv, &after, &verb);
+  if (cmd) return cli_help_command(stdout, cmd), 0;
+  if (verb && at + 1 >= argc) return cli_help_group(stdout, verb), 0;
+  return unknown_command(argv[at], verb, verb ? argv[at + 1] : NULL);
+}
+
+static bool is(const char *word, const char *a, const char *b) { return strcmp(word, a) == 0 || strcmp(word, b) == 0; }
+
+/* -v, -q, --color and -t as they stand so far. */
+static void setup(const cli_call *c) {
+  cli_output_setup((cli_when)cli_choice(c, "color"), cli_flag(c, "verbose"), cli_flag(c, "quiet"));
+}
+
+static int run(cli_call *c, int argc, char **argv) {
+  int at = 1, bad = cli_call_begin(c, NULL);
+  const char *verb = NULL;
+  if (bad) return bad;
+  if (argc > 1 && strcmp(argv[1], "--dump") == 0) return cli_dump(argc - 2, argv + 2);
+  if (argc > 1 && is(argv[1], "-V", "--version")) return cli_version_text(stdout), 0;
+  if ((bad = cli_parse(c, argc, argv, &at))) return bad;
+  setup(c);
+  if (cli_flag(c, "help")) return help(argc, argv, at);
+  if (at >= argc) return cli_help_short(stderr), 2;
+  if (strcmp(argv[at], "help") == 0) return help(argc, argv, at + 1);
+
+  const cli_command *command = find(argc, argv, &at, &verb);
+  if (!command && verb) {
+    if (at + 1 >= argc) return cli_help_group(stderr, verb), 2;
+    if (is(argv[at + 1], "-h", "--help")) return cli_help_group(stdout, verb), 0;
+    return unknown_command(verb, verb, argv[at + 1]);
+  }
+  if (!command) return unknown_command(argv[at], NULL, NULL);
+
+  if ((bad = cli_call_begin(c, command)) || (bad = cli_parse(c, argc, argv, &at))) return bad;
+  setup(c);
+  if (cli_flag(c, "help")) return cli_help_command(stdout, command), 0;
+  if ((bad = cli_call_complete(c))) return bad;
+  setup(c);
+  if (cli_is_set(c, "threads")) omp_set_num_threads((int)cli_size(c, "threads"));
+  return command->run(c);
+}
+
+int main(int argc, char **argv) {
+  /* With a closed 0, 1 or 2 the next opened file would take its number, and messages would land in it. */
+  for (int fd = 0; fd < 3; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) return 1;
+  cli_signals_pipe();
+  cli_output_setup(CLI_AUTO, false, false);
+  cli_call c = {0};
+  int code = cli_finish(run(&c, argc, argv));
+  cli_call_free(&c);
+  return code;
 }

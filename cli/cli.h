@@ -1,0 +1,217 @@
+/* cli.h: what every command of sgatlin is made of: its row in the table, the values of its options, output, signals.
+ *
+ * Adding a command
+ *   1. Write cli/cmd_NAME.c with one `const cli_command cli_NAME = {...}` (fields below) and its run function. Name it
+ *      "verb" or "verb subverb". The Makefile finds the file by itself.
+ *   2. Add one line X(cli_NAME) to COMMANDS in cli/main.c.
+ *   3. `UPDATE=1 sh tests/cli/test_help.sh` writes tests/cli/expected/NAME.txt; read it, commit it.
+ * Help, man page and completions come from the row; no other place names a command or an option.
+ *
+ *   static const cli_option options[] = {
+ *     {.name = "steps", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "1000", .min = 1, .help = "steps to train"},
+ *     CLI_OUTPUT_OPTION("RUN", "directory of the run"), CLI_JSON_OPTION, CLI_END};
+ *   static int run(const cli_call *c) {
+ *     sg_error err = {0};
+ *     if (sg_thing(cli_size(c, "steps"), &err)) return cli_fail(&err);
+ *     return 0;
+ *   }
+ *   const cli_command cli_thing = {.name = "thing", .group = "Training", .summary = "does the thing", .usage = "MODEL [FILE...]",
+ *     .examples = "# what it is for\nsgatlin thing model -n 10", .options = options, .min_args = 1, .max_args = CLI_ANY, .run = run};
+ *
+ * Commands print results to stdout and everything else to stderr, through the functions below. They return an exit code:
+ * 0 done, 1 failed, 2 usage, 3 bad or corrupt input, 4 out of memory or disk, 5 NaN or infinity, 130/143 stopped by a signal.
+ */
+#ifndef SGATLIN_CLI_H
+#define SGATLIN_CLI_H
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "core/arena.h"
+#include "core/base.h"
+
+/* ---- tables -------------------------------------------------------------------------------------------------- */
+
+typedef enum cli_type {
+  CLI_FLAG = 1, /* --x, --no-x */
+  CLI_SIZE,     /* 0, 1, 2, ...; digits only */
+  CLI_U64,      /* the same, all 64 bits: seeds */
+  CLI_INT,      /* with sign, 64 bits */
+  CLI_REAL,     /* 0.1, 1e17; finite */
+  CLI_BYTES,    /* 512M, 1.5G, 4096, 2GiB: powers of 1024 */
+  CLI_STRING,
+  CLI_CHOICE,   /* one of the words of .argument, "a|b|c" */
+  CLI_LIST      /* strings; the option may be given many times */
+} cli_type;
+
+typedef struct cli_option {
+  const char *name; /* long name without dashes; the variable is SGATLIN_NAME in capitals, '-' as '_' */
+  char letter;      /* 0: none */
+  bool required;
+  cli_type type;
+  const char *argument;   /* shown: "N", "FILE"; the words of a choice; NULL for a flag */
+  const char *value;      /* default, parsed like a given one ("on" for a flag); NULL: unset, and getters give 0, false, NULL */
+  const char *value_text; /* default as help shows it where value is NULL ("all cores"); else NULL */
+  const char *help;       /* starts lower case, no full stop at the end, unit named */
+  double min, max;        /* inclusive, for numbers; max < min: no upper limit; both 0: none */
+} cli_option;
+
+#define CLI_END {.name = NULL}
+#define CLI_JSON_OPTION {.name = "json", .type = CLI_FLAG, .help = "print JSON with stable keys"}
+#define CLI_SEED_OPTION \
+  {.name = "seed", .type = CLI_U64, .argument = "N", .value = "0", .help = "seed of every random choice"}
+#define CLI_OUTPUT_OPTION(arg, text) {.name = "output", .letter = 'o', .type = CLI_STRING, .argument = arg, .help = text}
+#define CLI_REQUIRED_OUTPUT(arg, text) \
+  {.name = "output", .letter = 'o', .required = true, .type = CLI_STRING, .argument = arg, .help = text}
+
+enum { CLI_ANY = INT_MAX };
+
+struct cli_call;
+typedef struct cli_command {
+  const char *name;          /* "train", "tokenizer encode" */
+  const char *group;         /* heading in the list of commands: "Text", "Training", "Reading", ... */
+  const char *summary;       /* one line, lower case, no full stop */
+  const char *usage;         /* lines of arguments, split by \n: "[OPTION]... FILE..."; the name is put in front */
+  const char *examples;      /* lines; "# why" in front of each command */
+  const char *description;   /* paragraphs split by \n\n, wrapped by help; NULL: none */
+  const cli_option *options; /* CLI_END at the end; NULL: none */
+  int min_args, max_args;    /* positional arguments */
+  int (*run)(const struct cli_call *c);
+} cli_command;
+
+size_t cli_command_count(void);
+const cli_command *cli_command_at(size_t i);
+/* Options that every command takes (-h, -v, -q, -t, --color); ends with CLI_END. */
+extern const cli_option cli_global_options[];
+
+/* ---- one call ------------------------------------------------------------------------------------------------ */
+
+typedef enum cli_source { CLI_UNSET, CLI_DEFAULT, CLI_VARIABLE, CLI_GIVEN } cli_source;
+
+typedef struct cli_value {
+  const cli_option *option;
+  cli_source source;
+  uint64_t number; /* flag, size, u64, bytes; int in two's complement; index of a choice */
+  double real;
+  const char *string; /* the text as given */
+  const char **list;
+  size_t count;
+} cli_value;
+
+typedef struct cli_call {
+  const cli_command *command; /* NULL while only the options before the verb are read */
+  cli_value *values;
+  size_t n_values;
+  const char **args; /* positional, n_args of them and a NULL */
+  int n_args;
+} cli_call;
+
+/* Value of an option by its long name. Asking for an undeclared name or another type is a mistake in the command: it stops
+ * the process with a message. */
+bool cli_flag(const cli_call *c, const char *name);
+size_t cli_size(const cli_call *c, const char *name); /* size and bytes */
+uint64_t cli_u64(const cli_call *c, const char *name);
+int64_t cli_int(const cli_call *c, const char *name);
+double cli_real(const cli_call *c, const char *name);
+const char *cli_string(const cli_call *c, const char *name); /* string and choice; NULL when unset */
+size_t cli_choice(const cli_call *c, const char *name);      /* index of the word */
+const char *const *cli_list(const cli_call *c, const char *name, size_t *count);
+/* Given by flag or variable. */
+bool cli_is_set(const cli_call *c, const char *name);
+cli_source cli_source_of(const cli_call *c, const char *name);
+
+/* options.c, for main.c. Reads argv[*at..n) into c; before a command is known it stops at the first word that is no option.
+ * Returns 0, or 2 after a message. */
+int cli_parse(cli_call *c, int n, char **argv, int *at);
+int cli_call_begin(cli_call *c, const cli_command *command); /* makes or widens values; 0 or an exit code */
+int cli_call_complete(cli_call *c);                          /* variables, defaults, required ones, number of arguments */
+void cli_call_free(cli_call *c);
+/* Name of the option's environment variable into out (of size bytes). */
+void cli_variable_name(const cli_option *o, char *out, size_t size);
+
+/* ---- messages (stderr) --------------------------------------------------------------------------------------- */
+
+int cli_exit_code(sg_status status);
+/* "sgatlin: TEXT"; returns the exit code of err->code. */
+int cli_fail(const sg_error *err);
+/* The same for a command's own failure: return cli_failed(SG_ERR_IO, "...", ...). */
+int cli_failed(sg_status status, const char *format, ...) SG_PRINTF(2, 3);
+/* A mistake in the command line: the message, a pointer to the help, and 2. */
+int cli_usage(const cli_call *c, const char *format, ...) SG_PRINTF(2, 3);
+void cli_hint(const char *format, ...) SG_PRINTF(1, 2); /* "hint: ..." after an error */
+void cli_warn(const char *format, ...) SG_PRINTF(1, 2); /* "sgatlin: warning: ..." */
+void cli_note(const char *format, ...) SG_PRINTF(1, 2); /* silent with -q */
+void cli_detail(const char *format, ...) SG_PRINTF(1, 2); /* only with -v */
+bool cli_quiet(void);
+
+/* ---- results (stdout) ---------------------------------------------------------------------------------------- */
+
+/* One compact line, reals with 9 significant digits. Takes the reference. Returns 0 or an exit code. */
+int cli_json(json_t *value);
+json_t *cli_json_real(double x);                         /* null where x is NaN or infinite */
+/* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL but for memory. */
+json_t *cli_json_text(const char *bytes, size_t n);
+/* True once stdout can not be written any more (closed pipe, full disk): long output may stop. */
+bool cli_output_gone(void);
+
+/* Short texts: printf("%s", cli_count(1234567).s) is "1.23M". */
+typedef struct cli_short { char s[32]; } cli_short;
+cli_short cli_count(double n);      /* 999, 1.23k, 45.6M, 7.89G */
+cli_short cli_bytes(double n);      /* 512 B, 1.40 GiB */
+cli_short cli_seconds(double s);    /* 0.25s, 12s, 3m05s, 2h03m, 4d06h */
+
+/* Aligned columns. align: one letter a column, 'l' or 'r' (its length is the number of columns, at most 32).
+ * Cells are added row by row; the first row is the heading (bold on a terminal). */
+typedef struct cli_table cli_table;
+cli_table *cli_table_begin(const char *align);
+void cli_cell(cli_table *t, const char *format, ...) SG_PRINTF(2, 3);
+void cli_table_end(cli_table *t); /* prints and frees */
+
+typedef enum cli_style { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_YELLOW } cli_style;
+/* Escape sequence for f (stdout or stderr), "" where colour is off. CLI_PLAIN ends a style. */
+const char *cli_color(FILE *f, cli_style style);
+
+/* ---- progress (stderr) --------------------------------------------------------------------------------------- */
+
+/* One line, redrawn at most 10 times a second on a terminal; else a new line every 30 s. Nothing with -q. */
+typedef struct cli_progress {
+  const char *what, *unit;
+  double total;        /* 0: not known */
+  double first, done;  /* first: where a resumed run began */
+  double started, drawn;
+  bool on, terminal;
+} cli_progress;
+void cli_progress_begin(cli_progress *p, const char *what, const char *unit, double total, double first);
+/* extra: more for the line ("loss 2.31"), NULL: none. */
+void cli_progress_update(cli_progress *p, double done, const char *extra);
+void cli_progress_end(cli_progress *p); /* clears the line */
+
+/* ---- signals ------------------------------------------------------------------------------------------------- */
+
+/* Number of the signal that asked to stop, 0: none. Long commands look at it and end in order, with exit code 128 + cli_stop;
+ * a second signal ends the process at once. */
+extern volatile sig_atomic_t cli_stop;
+extern volatile sig_atomic_t cli_pipe_gone; /* a write met a closed pipe */
+void cli_signals_install(void);             /* INT, TERM, HUP as above, for commands that look at cli_stop */
+void cli_signals_pipe(void);                /* SIGPIPE only sets cli_pipe_gone */
+
+/* ---- output.c and help.c, for main.c -------------------------------------------------------------------------- */
+
+typedef enum cli_when { CLI_AUTO, CLI_ALWAYS, CLI_NEVER } cli_when;
+void cli_output_setup(cli_when color, bool verbose, bool quiet);
+/* Writes out what stdout still holds; exit code, which is 4 where that failed and code was 0. */
+int cli_finish(int code);
+
+void cli_help_short(FILE *f);
+void cli_help_commands(FILE *f);
+void cli_help_group(FILE *f, const char *verb); /* the sub-verbs of verb */
+void cli_help_command(FILE *f, const cli_command *cmd);
+void cli_option_left(const cli_option *o, char *out, size_t size); /* "-n, --steps N" */
+void cli_option_text(const cli_option *o, char *out, size_t size); /* help, default, "required" */
+/* Prints the version; the text of -V. */
+void cli_version_text(FILE *f);
+/* --dump man DIR, --dump completion bash|zsh|fish, --dump commands: exit code. */
+int cli_dump(int n, char **argv);
+
+#endif

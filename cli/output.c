@@ -1,0 +1,329 @@
+/* output.c: messages, JSON lines, tables, short numbers, the progress line. */
+#include "cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <utf8proc.h>
+
+static struct {
+  bool verbose, quiet, color_out, color_err;
+  cli_progress *line; /* what stands on the terminal's last line */
+} state;
+
+void cli_output_setup(cli_when color, bool verbose, bool quiet) {
+  const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+  bool allowed = !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+  state.color_out = color == CLI_ALWAYS || (color == CLI_AUTO && allowed && isatty(STDOUT_FILENO));
+  state.color_err = color == CLI_ALWAYS || (color == CLI_AUTO && allowed && isatty(STDERR_FILENO));
+  state.verbose = verbose && !quiet;
+  state.quiet = quiet;
+}
+
+bool cli_quiet(void) { return state.quiet; }
+
+const char *cli_color(FILE *f, cli_style style) {
+  static const char *const codes[] = {"\033[0m", "\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[33m"};
+  bool on = f == stdout ? state.color_out : f == stderr && state.color_err;
+  return on ? codes[style] : "";
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+int cli_exit_code(sg_status status) {
+  switch (status) {
+    case SG_OK: return 0;
+    case SG_ERR_ARG: return 2;
+    case SG_ERR_FORMAT:
+    case SG_ERR_UNSUPPORTED: return 3;
+    case SG_ERR_MEMORY:
+    case SG_ERR_SPACE: return 4;
+    case SG_ERR_NUMERIC: return 5;
+    case SG_ERR_CANCELLED: return cli_stop ? 128 + cli_stop : 1;
+    case SG_ERR_IO:
+    case SG_ERR_INTERNAL: break;
+  }
+  return 1;
+}
+
+/* Messages may quote file names and file content: control characters must not reach the terminal. */
+static void print_clean(FILE *f, const char *text) {
+  for (const char *p = text; *p; p++) {
+    unsigned char b = (unsigned char)*p;
+    if ((b < 32 && b != '\n' && b != '\t') || b == 127) fprintf(f, "\\x%02x", b);
+    else fputc(b, f);
+  }
+}
+
+static void clear_line(void) {
+  if (state.line && state.line->terminal) fputs("\r\033[K", stderr);
+}
+
+static void message(cli_style style, const char *label, const char *format, va_list args) {
+  char text[2048];
+  vsnprintf(text, sizeof text, format, args);
+  clear_line();
+  if (label) fprintf(stderr, "%s%s%s ", cli_color(stderr, style), label, cli_color(stderr, CLI_PLAIN));
+  print_clean(stderr, text);
+  fputc('\n', stderr);
+}
+
+int cli_fail(const sg_error *err) {
+  return cli_failed(err->code, "%s", err->text[0] ? err->text : sg_status_text(err->code));
+}
+
+int cli_failed(sg_status status, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  message(CLI_RED, "sgatlin:", format, args);
+  va_end(args);
+  return cli_exit_code(status);
+}
+
+int cli_usage(const cli_call *c, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  message(CLI_RED, "sgatlin:", format, args);
+  va_end(args);
+  if (c && c->command) cli_hint("'sgatlin help %s' shows the options", c->command->name);
+  else cli_hint("'sgatlin help' lists the commands");
+  return 2;
+}
+
+void cli_hint(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  message(CLI_BOLD, "hint:", format, args);
+  va_end(args);
+}
+
+void cli_warn(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  message(CLI_YELLOW, "sgatlin: warning:", format, args);
+  va_end(args);
+}
+
+void cli_note(const char *format, ...) {
+  va_list args;
+  if (state.quiet) return;
+  va_start(args, format);
+  message(CLI_PLAIN, NULL, format, args);
+  va_end(args);
+}
+
+void cli_detail(const char *format, ...) {
+  va_list args;
+  if (!state.verbose) return;
+  va_start(args, format);
+  message(CLI_PLAIN, NULL, format, args);
+  va_end(args);
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------ */
+
+int cli_json(json_t *value) {
+  char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
+  json_decref(value);
+  if (!text) return cli_failed(SG_ERR_MEMORY, "out of memory while writing JSON");
+  clear_line();
+  puts(text);
+  free(text);
+  return 0;
+}
+
+json_t *cli_json_real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+json_t *cli_json_text(const char *bytes, size_t n) {
+  json_t *whole = json_stringn(bytes, n);
+  if (whole || n > SIZE_MAX / 3) return whole;
+  char *clean = malloc(3 * n + 1);
+  if (!clean) return NULL;
+  size_t m = 0;
+  for (size_t i = 0; i < n;) {
+    utf8proc_int32_t point;
+    utf8proc_ssize_t left = (utf8proc_ssize_t)(n - i);
+    utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)bytes + i, left, &point);
+    if (step > 0) {
+      memcpy(clean + m, bytes + i, (size_t)step);
+      m += (size_t)step;
+      i += (size_t)step;
+    } else {
+      memcpy(clean + m, "\xEF\xBF\xBD", 3);
+      m += 3;
+      i++;
+    }
+  }
+  whole = json_stringn(clean, m);
+  free(clean);
+  return whole;
+}
+
+bool cli_output_gone(void) { return cli_pipe_gone || ferror(stdout); }
+
+int cli_finish(int code) {
+  errno = 0;
+  bool bad = fflush(stdout) != 0 || ferror(stdout);
+  int number = errno;
+  if (!bad) return code;
+  if (cli_pipe_gone) return code; /* the reader has what it wanted */
+  int failed = cli_failed(SG_ERR_SPACE, "standard output: %s", number ? strerror(number) : "a write failed; the output is not whole");
+  return code ? code : failed;
+}
+
+cli_short cli_count(double n) {
+  static const char units[] = " kMGTPE";
+  cli_short t;
+  double x = fabs(n);
+  size_t u = 0;
+  for (; x >= 999.5 && u + 2 < sizeof units; u++) x /= 1000;
+  x = n < 0 ? -x : x;
+  if (u == 0) snprintf(t.s, sizeof t.s, "%.4g", n);
+  else snprintf(t.s, sizeof t.s, "%.*f%c", fabs(x) < 9.995 ? 2 : fabs(x) < 99.95 ? 1 : 0, x, units[u]);
+  return t;
+}
+
+cli_short cli_bytes(double n) {
+  static const char units[] = " KMGTPE";
+  cli_short t;
+  double x = n;
+  size_t u = 0;
+  for (; x >= 1023.5 && u + 2 < sizeof units; u++) x /= 1024;
+  if (u == 0) snprintf(t.s, sizeof t.s, "%.0f B", n);
+  else snprintf(t.s, sizeof t.s, "%.*f %ciB", x < 9.995 ? 2 : x < 99.95 ? 1 : 0, x, units[u]);
+  return t;
+}
+
+cli_short cli_seconds(double s) {
+  cli_short t;
+  if (!(s >= 0)) s = 0;
+  if (s > 8.64e12) s = 8.64e12;
+  uint64_t n = (uint64_t)(s + 0.5);
+  if (s < 0.9995) snprintf(t.s, sizeof t.s, "%.3gs", s);
+  else if (s < 9.95) snprintf(t.s, sizeof t.s, "%.1fs", s);
+  else if (n < 60) snprintf(t.s, sizeof t.s, "%us", (unsigned)n);
+  else if (n < 3600) snprintf(t.s, sizeof t.s, "%um%02us", (unsigned)(n / 60), (unsigned)(n % 60));
+  else if (n < 86400) snprintf(t.s, sizeof t.s, "%uh%02um", (unsigned)(n / 3600), (unsigned)(n / 60 % 60));
+  else snprintf(t.s, sizeof t.s, "%llud%02uh", (unsigned long long)(n / 86400), (unsigned)(n / 3600 % 24));
+  return t;
+}
+
+/* ---- tables -------------------------------------------------------------------------------------------------------- */
+
+enum { MAX_COLUMNS = 32 };
+
+struct cli_table {
+  const char *align;
+  size_t n_columns, n_cells, room;
+  char **cells;
+};
+
+/* Columns that text takes on a terminal. */
+static size_t width_of(const char *text) {
+  size_t width = 0;
+  const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
+  for (utf8proc_ssize_t left = (utf8proc_ssize_t)strlen(text), step; left > 0; left -= step, p += step) {
+    utf8proc_int32_t point;
+    step = utf8proc_iterate(p, left, &point);
+    if (step <= 0) step = 1, width++;
+    else width += (size_t)utf8proc_charwidth(point);
+  }
+  return width;
+}
+
+cli_table *cli_table_begin(const char *align) {
+  cli_table *t = calloc(1, sizeof *t);
+  if (!t) return NULL;
+  t->align = align;
+  t->n_columns = strlen(align);
+  return t;
+}
+
+void cli_cell(cli_table *t, const char *format, ...) {
+  if (!t) return;
+  if (t->n_cells == t->room) {
+    size_t room = t->room ? 2 * t->room : 64;
+    char **cells = realloc(t->cells, room * sizeof *cells);
+    if (!cells) return;
+    t->cells = cells;
+    t->room = room;
+  }
+  va_list args;
+  va_start(args, format);
+  char *text = NULL;
+  if (vasprintf(&text, format, args) < 0) text = NULL;
+  va_end(args);
+  t->cells[t->n_cells++] = text;
+}
+
+void cli_table_end(cli_table *t) {
+  if (!t) return;
+  size_t widths[MAX_COLUMNS] = {0}, n = t->n_columns < MAX_COLUMNS ? t->n_columns : MAX_COLUMNS;
+  for (size_t i = 0; i < t->n_cells; i++) {
+    size_t w = width_of(t->cells[i] ? t->cells[i] : "");
+    if (i % t->n_columns < n && w > widths[i % t->n_columns]) widths[i % t->n_columns] = w;
+  }
+  clear_line();
+  for (size_t i = 0; i < t->n_cells; i++) {
+    const char *text = t->cells[i] ? t->cells[i] : "";
+    size_t j = i % t->n_columns, pad = widths[j] - width_of(text);
+    bool last = j + 1 == t->n_columns;
+    if (j) fputs("  ", stdout);
+    if (i < t->n_columns) fputs(cli_color(stdout, CLI_BOLD), stdout);
+    if (t->align[j] == 'r') printf("%*s", (int)pad, "");
+    print_clean(stdout, text);
+    if (t->align[j] != 'r' && !last) printf("%*s", (int)pad, "");
+    if (i < t->n_columns) fputs(cli_color(stdout, CLI_PLAIN), stdout);
+    if (last) putchar('\n');
+    free(t->cells[i]);
+  }
+  free(t->cells);
+  free(t);
+}
+
+/* ---- progress ------------------------------------------------------------------------------------------------------- */
+
+void cli_progress_begin(cli_progress *p, const char *what, const char *unit, double total, double first) {
+  *p = (cli_progress){.what = what, .unit = unit, .total = total, .first = first, .done = first, .on = !state.quiet};
+  const char *term = getenv("TERM");
+  p->terminal = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
+  p->started = p->drawn = sgi_now();
+  if (p->on) state.line = p;
+}
+
+void cli_progress_update(cli_progress *p, double done, const char *extra) {
+  double now = sgi_now(), spent = now - p->started;
+  p->done = done;
+  if (!p->on || now - p->drawn < (p->terminal ? 0.1 : 30.0)) return;
+  p->drawn = now;
+  double rate = spent > 0 ? (done - p->first) / spent : 0;
+  char text[400];
+  int n = snprintf(text, sizeof text, "%s  ", p->what);
+  if (p->total > 0)
+    n += snprintf(text + n, sizeof text - (size_t)n, "%3.0f%%  %s/%s %s", floor(100 * done / p->total), cli_count(done).s,
+                  cli_count(p->total).s, p->unit);
+  else n += snprintf(text + n, sizeof text - (size_t)n, "%s %s", cli_count(done).s, p->unit);
+  if (extra && *extra && (size_t)n < sizeof text) n += snprintf(text + n, sizeof text - (size_t)n, "  %s", extra);
+  if (rate > 0 && (size_t)n < sizeof text) n += snprintf(text + n, sizeof text - (size_t)n, "  %s/s", cli_count(rate).s);
+  if (rate > 0 && p->total > done && (size_t)n < sizeof text)
+    n += snprintf(text + n, sizeof text - (size_t)n, "  %s left", cli_seconds((p->total - done) / rate).s);
+  if (p->terminal) {
+    struct winsize w;
+    size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+    if (strlen(text) >= columns) text[columns - 1] = 0;
+    fprintf(stderr, "\r\033[K%s", text);
+    fflush(stderr);
+  } else {
+    fprintf(stderr, "%s\n", text);
+  }
+}
+
+void cli_progress_end(cli_progress *p) {
+  clear_line();
+  if (state.line == p) state.line = NULL;
+  p->on = false;
+}
