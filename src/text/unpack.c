@@ -1,0 +1,275 @@
+#include "text/unpack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#define XXH_STATIC_LINKING_ONLY
+#include <xxhash.h>
+#include <zlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "core/arena.h"
+
+enum {
+  RAW_SIZE = 256 << 10,
+  WINDOW_LOG = 27, /* zstd frames may ask for at most 128 MB */
+};
+#define PIECE_MAX ((size_t)1 << 30)
+
+struct sgi_unpack {
+  XXH3_state_t hash; /* of the bytes on disk; first, for its alignment */
+  const char *path;
+  int fd;
+  sgi_packing packing;
+  sgi_stamp stamp;
+  unsigned char *raw; /* packed bytes raw[raw_at..raw_n) are to be unpacked; unused for plain files */
+  size_t raw_at, raw_n;
+  bool raw_end;
+  uint64_t position;
+  ZSTD_DCtx *zstd;
+  z_stream gzip;
+  bool gzip_open, between; /* between: at the end of a frame or member */
+};
+
+static bool strip_ending(const char *name, size_t *n, const char *ending) {
+  size_t k = strlen(ending);
+  if (*n <= k || memcmp(name + *n - k, ending, k) != 0) return false;
+  *n -= k;
+  return true;
+}
+
+bool sgi_text_ending(const char *name, bool *jsonl, sgi_packing *packing) {
+  size_t n = strlen(name);
+  *packing = strip_ending(name, &n, ".zst") ? SGI_ZSTD : strip_ending(name, &n, ".gz") ? SGI_GZIP : SGI_PLAIN;
+  *jsonl = strip_ending(name, &n, ".jsonl");
+  return *jsonl || strip_ending(name, &n, ".txt");
+}
+
+/* O_NONBLOCK, so that a FIFO is refused and not waited for. */
+static sg_status open_regular(const char *path, int *fd, sgi_stamp *stamp, sg_error *err) {
+  *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (*fd < 0) return sgi_fail(err, SG_ERR_IO, "%s: could not open: %s", path, strerror(errno));
+  struct stat s;
+  sg_status st = SG_OK;
+  if (fstat(*fd, &s) != 0)
+    st = sgi_fail(err, SG_ERR_IO, "%s: %s", path, strerror(errno));
+  else if (!S_ISREG(s.st_mode))
+    st = sgi_fail(err, SG_ERR_ARG, "%s: not a regular file", path);
+  if (st) {
+    close(*fd);
+    *fd = -1;
+    return st;
+  }
+  *stamp = (sgi_stamp){.size = (uint64_t)s.st_size, .mtime = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec};
+  return SG_OK;
+}
+
+static sg_status read_some(int fd, const char *path, uint64_t at, void *to, size_t room, size_t *got, sg_error *err) {
+  ssize_t k;
+  do k = read(fd, to, room < PIECE_MAX ? room : PIECE_MAX);
+  while (k < 0 && errno == EINTR);
+  if (k < 0) return sgi_fail(err, SG_ERR_IO, "%s: could not read at byte %llu: %s", path, (unsigned long long)at, strerror(errno));
+  *got = (size_t)k;
+  return SG_OK;
+}
+
+sg_status sgi_stamp_file(const char *path, bool with_hash, sgi_stamp *out, sg_error *err) {
+  int fd;
+  sg_status st = open_regular(path, &fd, out, err);
+  if (st || !with_hash) {
+    if (!st) close(fd);
+    return st;
+  }
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  unsigned char *buffer = sgi_alloc(RAW_SIZE);
+  if (!buffer) st = sgi_fail_memory(err, RAW_SIZE, "reading a file");
+  uint64_t at = 0;
+  for (size_t got = 1; !st && got;) {
+    st = read_some(fd, path, at, buffer, RAW_SIZE, &got, err);
+    if (st) break;
+    XXH3_64bits_update(&state, buffer, got);
+    at += got;
+  }
+  out->hash = XXH3_64bits_digest(&state);
+  sgi_free(buffer);
+  close(fd);
+  return st;
+}
+
+static sg_status take_raw(sgi_unpack *u, void *to, size_t room, size_t *got, sg_error *err) {
+  sg_status st = read_some(u->fd, u->path, u->position, to, room, got, err);
+  if (st) return st;
+  if (!*got) u->raw_end = true;
+  XXH3_64bits_update(&u->hash, to, *got);
+  u->position += *got;
+  return SG_OK;
+}
+
+/* ---- unpacking: each fills room bytes unless the text ends ---------------------------------------------------------- */
+
+static sg_status refill(sgi_unpack *u, sg_error *err) {
+  u->raw_at = u->raw_n = 0;
+  return take_raw(u, u->raw, RAW_SIZE, &u->raw_n, err);
+}
+
+static sg_status fail_damaged(const sgi_unpack *u, const char *what, sg_error *err) {
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: damaged %s data before byte %llu: %s", u->path, u->packing == SGI_ZSTD ? "zstd" : "gzip",
+                  (unsigned long long)u->position, what);
+}
+
+static sg_status fail_short(const sgi_unpack *u, sg_error *err) {
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: ends at byte %llu in the middle of its %s data: incomplete copy?", u->path,
+                  (unsigned long long)u->position, u->packing == SGI_ZSTD ? "zstd" : "gzip");
+}
+
+static sg_status unpack_plain(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
+  *got = 0;
+  while (*got < room && !u->raw_end) {
+    size_t k;
+    sg_status st = take_raw(u, to + *got, room - *got, &k, err);
+    if (st) return st;
+    *got += k;
+  }
+  return SG_OK;
+}
+
+static sg_status unpack_zstd(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
+  ZSTD_outBuffer o = {to, room, 0};
+  while (o.pos < o.size) {
+    if (u->raw_at == u->raw_n && !u->raw_end) {
+      sg_status st = refill(u, err);
+      if (st) return st;
+    }
+    if (u->raw_at == u->raw_n && u->between) break;
+    ZSTD_inBuffer in = {u->raw, u->raw_n, u->raw_at};
+    size_t before = o.pos, left = ZSTD_decompressStream(u->zstd, &o, &in);
+    bool moved = in.pos != u->raw_at || o.pos != before;
+    u->raw_at = in.pos;
+    if (ZSTD_isError(left)) {
+      ZSTD_ErrorCode code = ZSTD_getErrorCode(left);
+      if (code == ZSTD_error_memory_allocation) return sgi_fail_memory(err, (size_t)1 << WINDOW_LOG, "unpacking zstd data");
+      if (code == ZSTD_error_frameParameter_windowTooLarge)
+        return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: zstd window above %d MB; pack it again with --long=%d or less", u->path,
+                        1 << (WINDOW_LOG - 20), WINDOW_LOG);
+      return fail_damaged(u, ZSTD_getErrorName(left), err);
+    }
+    u->between = left == 0;
+    if (!moved && !u->between && u->raw_end) return fail_short(u, err);
+  }
+  *got = o.pos;
+  return SG_OK;
+}
+
+static sg_status unpack_gzip(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
+  z_stream *z = &u->gzip;
+  size_t done = 0;
+  while (done < room) {
+    if (u->raw_at == u->raw_n && !u->raw_end) {
+      sg_status st = refill(u, err);
+      if (st) return st;
+    }
+    if (u->between) {
+      /* Archives padded with zeros behind the last member are legal. */
+      while (u->raw_at < u->raw_n && !u->raw[u->raw_at]) u->raw_at++;
+      if (u->raw_at == u->raw_n) {
+        if (u->raw_end) break;
+        continue;
+      }
+      inflateReset(z);
+      u->between = false;
+    }
+    size_t piece = room - done < PIECE_MAX ? room - done : PIECE_MAX;
+    z->next_in = u->raw + u->raw_at;
+    z->avail_in = (uInt)(u->raw_n - u->raw_at);
+    z->next_out = (Bytef *)to + done;
+    z->avail_out = (uInt)piece;
+    int code = inflate(z, Z_NO_FLUSH);
+    u->raw_at = u->raw_n - z->avail_in;
+    done += piece - z->avail_out;
+    if (code == Z_MEM_ERROR) return sgi_fail_memory(err, RAW_SIZE, "unpacking gzip data");
+    if (code == Z_STREAM_END)
+      u->between = true;
+    else if (code != Z_OK && code != Z_BUF_ERROR)
+      return fail_damaged(u, z->msg ? z->msg : "not a gzip member", err);
+    else if (code == Z_BUF_ERROR && u->raw_at == u->raw_n && u->raw_end)
+      return fail_short(u, err);
+  }
+  *got = done;
+  return SG_OK;
+}
+
+static voidpf zlib_alloc(voidpf user, uInt items, uInt size) {
+  (void)user;
+  size_t bytes;
+  return sgi_size_mul(items, size, &bytes) ? sgi_alloc(bytes) : NULL;
+}
+
+static void zlib_free(voidpf user, voidpf p) {
+  (void)user;
+  sgi_free(p);
+}
+
+/* ---- open, read, close ---------------------------------------------------------------------------------------------- */
+
+static sg_status start(sgi_unpack *u, sg_error *err) {
+  XXH3_64bits_reset(&u->hash);
+  if (u->packing == SGI_PLAIN) return SG_OK;
+  if (!(u->raw = sgi_alloc(RAW_SIZE))) return sgi_fail_memory(err, RAW_SIZE, "reading a file");
+  if (u->packing == SGI_ZSTD) {
+    u->zstd = ZSTD_createDCtx();
+    if (!u->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, WINDOW_LOG)))
+      return sgi_fail_memory(err, RAW_SIZE, "unpacking zstd data");
+    return SG_OK;
+  }
+  u->gzip.zalloc = zlib_alloc;
+  u->gzip.zfree = zlib_free;
+  if (inflateInit2(&u->gzip, 15 + 16) != Z_OK) return sgi_fail_memory(err, RAW_SIZE, "unpacking gzip data");
+  u->gzip_open = true;
+  return SG_OK;
+}
+
+sg_status sgi_unpack_open(const char *path, sgi_packing packing, sgi_unpack **out, sg_error *err) {
+  *out = NULL;
+  sgi_unpack *u = sgi_alloc(sizeof *u);
+  if (!u) return sgi_fail_memory(err, sizeof *u, "reading a file");
+  u->path = path;
+  u->packing = packing;
+  sg_status st = open_regular(path, &u->fd, &u->stamp, err);
+  if (!st) st = start(u, err);
+  if (st) {
+    sgi_unpack_close(u);
+    return st;
+  }
+  *out = u;
+  return SG_OK;
+}
+
+sg_status sgi_unpack_read(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
+  *got = 0;
+  switch (u->packing) {
+    case SGI_ZSTD: return unpack_zstd(u, to, room, got, err);
+    case SGI_GZIP: return unpack_gzip(u, to, room, got, err);
+    default: return unpack_plain(u, to, room, got, err);
+  }
+}
+
+uint64_t sgi_unpack_position(const sgi_unpack *u) { return u->position; }
+
+sgi_stamp sgi_unpack_stamp(const sgi_unpack *u) {
+  sgi_stamp s = u->stamp;
+  s.hash = XXH3_64bits_digest(&u->hash);
+  return s;
+}
+
+void sgi_unpack_close(sgi_unpack *u) {
+  if (!u) return;
+  if (u->gzip_open) inflateEnd(&u->gzip);
+  ZSTD_freeDCtx(u->zstd);
+  if (u->fd >= 0) close(u->fd);
+  sgi_free(u->raw);
+  sgi_free(u);
+}
