@@ -117,6 +117,8 @@ double cli_real(const cli_call *c, const char *name);
 const char *cli_string(const cli_call *c, const char *name); /* string and choice; NULL when unset */
 size_t cli_choice(const cli_call *c, const char *name);      /* index of the word */
 const char *const *cli_list(const cli_call *c, const char *name, size_t *count);
+/* The text as given, whatever the type; NULL when unset. A 64-bit seed goes into JSON this way, as a string. */
+const char *cli_text(const cli_call *c, const char *name);
 /* Given by flag or variable. */
 bool cli_is_set(const cli_call *c, const char *name);
 cli_source cli_source_of(const cli_call *c, const char *name);
@@ -144,6 +146,18 @@ void cli_warn(const char *format, ...) SG_PRINTF(1, 2); /* "sgatlin: warning: ..
 void cli_note(const char *format, ...) SG_PRINTF(1, 2); /* silent with -q */
 void cli_detail(const char *format, ...) SG_PRINTF(1, 2); /* only with -v */
 bool cli_quiet(void);
+
+/* ---- input ----------------------------------------------------------------------------------------------------- */
+
+/* The whole of a file, or of standard input for "-", a NUL behind it; longer than max is an error. New: free. */
+sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_error *err);
+
+/* Line by line, likewise. *text (n bytes and a NUL, without the line's end) is borrowed until the next call; NULL at the end. */
+typedef struct cli_lines cli_lines;
+sg_status cli_lines_open(const char *path, size_t max, cli_lines **out, sg_error *err);
+sg_status cli_lines_next(cli_lines *l, const char **text, size_t *n, sg_error *err);
+const char *cli_lines_where(const cli_lines *l, char *out, size_t size); /* "FILE, line 12" */
+void cli_lines_close(cli_lines *l);
 
 /* ---- results (stdout) ---------------------------------------------------------------------------------------- */
 

@@ -59,6 +59,20 @@ static void print_clean(FILE *f, const char *text) {
   }
 }
 
+/* New copy of text with every control character written out, for one line. */
+static char *clean_copy(const char *text) {
+  char *out = malloc(4 * strlen(text) + 1), *q = out;
+  if (!out) return NULL;
+  for (const char *p = text; *p; p++) {
+    unsigned char b = (unsigned char)*p;
+    if (b == '\n' || b == '\t') q += sprintf(q, b == '\n' ? "\\n" : "\\t");
+    else if (b < 32 || b == 127) q += sprintf(q, "\\x%02x", b);
+    else *q++ = (char)b;
+  }
+  *q = 0;
+  return out;
+}
+
 static void clear_line(void) {
   if (state.line && state.line->terminal) fputs("\r\033[K", stderr);
 }
@@ -257,7 +271,8 @@ void cli_cell(cli_table *t, const char *format, ...) {
   char *text = NULL;
   if (vasprintf(&text, format, args) < 0) text = NULL;
   va_end(args);
-  t->cells[t->n_cells++] = text;
+  t->cells[t->n_cells++] = text ? clean_copy(text) : NULL;
+  free(text);
 }
 
 void cli_table_end(cli_table *t) {
@@ -275,7 +290,7 @@ void cli_table_end(cli_table *t) {
     if (j) fputs("  ", stdout);
     if (i < t->n_columns) fputs(cli_color(stdout, CLI_BOLD), stdout);
     if (t->align[j] == 'r') printf("%*s", (int)pad, "");
-    print_clean(stdout, text);
+    fputs(text, stdout);
     if (t->align[j] != 'r' && !last) printf("%*s", (int)pad, "");
     if (i < t->n_columns) fputs(cli_color(stdout, CLI_PLAIN), stdout);
     if (last) putchar('\n');
