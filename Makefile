@@ -82,4 +82,46 @@ $(BUILD)/sgatlin: $(CLI_OBJ) $(BUILD)/libsgatlin.a
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
 
+# ---- install -------------------------------------------------------------------------------------------------
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+MANDIR ?= $(PREFIX)/share/man/man1
+SHARE := $(PREFIX)/share
+SONAME := libsgatlin.so.0
+# Where each shell looks for completions, and under which name.
+BASH_FILE := $(SHARE)/bash-completion/completions/sgatlin
+ZSH_FILE := $(SHARE)/zsh/site-functions/_sgatlin
+FISH_FILE := $(SHARE)/fish/vendor_completions.d/sgatlin.fish
+HERE = "$(DESTDIR)$(1)"
+
+.PHONY: man completion
+man: $(BUILD)/man/sgatlin.1 ## man pages into build/man
+$(BUILD)/man/sgatlin.1: $(BUILD)/sgatlin
+	@rm -rf $(@D); mkdir -p $(@D); $< --dump man $(@D)
+completion: $(BUILD)/completion/bash $(BUILD)/completion/zsh $(BUILD)/completion/fish ## shell completions into build/completion
+$(BUILD)/completion/%: $(BUILD)/sgatlin
+	@mkdir -p $(@D); $< --dump completion $* > $@.new && mv $@.new $@
+
+install: all man completion ## into PREFIX (/usr/local), below DESTDIR
+	@install -d $(foreach d,$(BINDIR) $(LIBDIR)/pkgconfig $(PREFIX)/include $(MANDIR),$(call HERE,$(d)))
+	@install -m 755 $(BUILD)/sgatlin $(call HERE,$(BINDIR)/sgatlin)
+	@install -m 644 include/sgatlin.h $(call HERE,$(PREFIX)/include/sgatlin.h)
+	@install -m 644 $(BUILD)/libsgatlin.a $(call HERE,$(LIBDIR)/libsgatlin.a)
+	@install -m 755 $(BUILD)/libsgatlin.so $(call HERE,$(LIBDIR)/libsgatlin.so.$(VERSION))
+	@ln -sf libsgatlin.so.$(VERSION) $(call HERE,$(LIBDIR)/$(SONAME)); ln -sf $(SONAME) $(call HERE,$(LIBDIR)/libsgatlin.so)
+	@sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@PRIVATE@|$(LDLIBS_ALL)|' scripts/sgatlin.pc.in \
+	   > $(call HERE,$(LIBDIR)/pkgconfig/sgatlin.pc)
+	@install -m 644 $(BUILD)/man/*.1 $(call HERE,$(MANDIR)/)
+	@install -D -m 644 $(BUILD)/completion/bash $(call HERE,$(BASH_FILE))
+	@install -D -m 644 $(BUILD)/completion/zsh $(call HERE,$(ZSH_FILE))
+	@install -D -m 644 $(BUILD)/completion/fish $(call HERE,$(FISH_FILE))
+	@if [ -z "$(DESTDIR)" ]; then ldconfig 2>/dev/null || true; fi
+	@echo "installed sgatlin $(VERSION) into $(DESTDIR)$(PREFIX)"
+
+uninstall: ## removes what install put there
+	@rm -f $(call HERE,$(BINDIR)/sgatlin) $(call HERE,$(PREFIX)/include/sgatlin.h) $(call HERE,$(LIBDIR)/libsgatlin.a) \
+	  $(call HERE,$(LIBDIR)/libsgatlin.so) $(call HERE,$(LIBDIR)/$(SONAME)) $(call HERE,$(LIBDIR)/libsgatlin.so.$(VERSION)) \
+	  $(call HERE,$(LIBDIR)/pkgconfig/sgatlin.pc) $(call HERE,$(MANDIR))/sgatlin.1 $(call HERE,$(MANDIR))/sgatlin-*.1 \
+	  $(call HERE,$(BASH_FILE)) $(call HERE,$(ZSH_FILE)) $(call HERE,$(FISH_FILE))
+
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(REF_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)
