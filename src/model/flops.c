@@ -9,7 +9,9 @@ static bool mul(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_mul_o
 static bool add(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_add_overflow(a, b, out); }
 
 static sg_status too_many(size_t seq_len, sg_error *err) {
-  return sgi_fail(err, SG_ERR_ARG, "the FLOPs of a sequence of %zu tokens do not fit into 64 bits: use smaller sizes", seq_len);
+  return sgi_fail(err, SG_ERR_ARG,
+                  "the FLOPs of a sequence of %zu tokens do not fit into 64 bits: use smaller sizes",
+                  seq_len);
 }
 
 sg_status sgi_config_parameters(const sg_config *config, size_t *parameters, sg_error *err) {
@@ -23,19 +25,22 @@ sg_status sgi_config_parameters(const sg_config *config, size_t *parameters, sg_
   return SG_OK;
 }
 
-/* Per layer and token: four projections D x W and, over all T positions (the mask saves nothing in this count), scores and
- * weighted values; W = H d_head. */
+/* Per layer and token: four projections D x W and, over all T positions (the mask saves nothing in this
+ * count), scores and weighted values; W = H d_head. */
 sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flops, sg_error *err) {
   size_t parameters;
-  /* A table that can be counted is what keeps the kind's own sum below from wrapping: each product in it is bounded by tensors. */
+  /* A table that can be counted is what keeps the kind's own sum below from wrapping: each product in it is
+   * bounded by tensors. */
   sg_status st = sgi_config_parameters(config, &parameters, err);
   if (st) return st;
-  if (!seq_len) return sgi_fail(err, SG_ERR_ARG, "a sequence of 0 tokens has no FLOPs: give a length of at least 1");
+  if (!seq_len)
+    return sgi_fail(err, SG_ERR_ARG, "a sequence of 0 tokens has no FLOPs: give a length of at least 1");
   uint64_t width, projections, mixing, sum;
-  if (!mul(config->num_heads, config->head_dim, &width) || !mul(width, 4 * (uint64_t)config->hidden_size, &projections) ||
-      !mul(width, 2, &mixing) || !mul(mixing, seq_len, &mixing) || !add(projections, mixing, &sum) ||
-      !add(sum, sgi_ffn_find(config->feedforward, NULL)->multiply_adds(config), &sum) || !mul(sum, config->num_layers, &sum) ||
-      !mul(sum, seq_len, &sum) || !mul(sum, 2, &sum))
+  if (!mul(config->num_heads, config->head_dim, &width) ||
+      !mul(width, 4 * (uint64_t)config->hidden_size, &projections) || !mul(width, 2, &mixing) ||
+      !mul(mixing, seq_len, &mixing) || !add(projections, mixing, &sum) ||
+      !add(sum, sgi_ffn_find(config->feedforward, NULL)->multiply_adds(config), &sum) ||
+      !mul(sum, config->num_layers, &sum) || !mul(sum, seq_len, &sum) || !mul(sum, 2, &sum))
     return too_many(seq_len, err);
   *flops = sum;
   return SG_OK;
@@ -56,13 +61,17 @@ sg_status sgi_budget_steps(double budget, uint64_t forward, size_t batch, uint64
     return sgi_fail(err, SG_ERR_ARG, "a budget of %g FLOPs: it must be from 1 to 1e30", budget);
   uint64_t step;
   if (!mul(forward, batch, &step) || !mul(step, 3, &step) || !step)
-    return sgi_fail(err, SG_ERR_ARG, "a step of %zu sequences of %llu FLOPs is empty or does not fit into 64 bits", batch,
+    return sgi_fail(err, SG_ERR_ARG,
+                    "a step of %zu sequences of %llu FLOPs is empty or does not fit into 64 bits", batch,
                     (unsigned long long)forward);
   unsigned __int128 n = (unsigned __int128)budget / step;
   if (!n)
-    return sgi_fail(err, SG_ERR_ARG, "a budget of %g FLOPs does not pay for one step of %g: raise it or make the model or the batch smaller",
+    return sgi_fail(err, SG_ERR_ARG,
+                    "a budget of %g FLOPs does not pay for one step of %g: raise it or make the model or the "
+                    "batch smaller",
                     budget, (double)step);
-  if (n > UINT64_MAX) return sgi_fail(err, SG_ERR_ARG, "a budget of %g FLOPs pays for more than 2^64 steps: lower it", budget);
+  if (n > UINT64_MAX)
+    return sgi_fail(err, SG_ERR_ARG, "a budget of %g FLOPs pays for more than 2^64 steps: lower it", budget);
   *steps = (uint64_t)n;
   return SG_OK;
 }

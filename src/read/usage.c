@@ -5,8 +5,8 @@
 
 #include "core/arena.h"
 
-/* Everything the four numbers need of a histogram, so that counts of past sequences need not be kept. Doubles: squares of counts
- * pass 2^64, and sums of them lose nothing that five digits would show. */
+/* Everything the four numbers need of a histogram, so that counts of past sequences need not be kept.
+ * Doubles: squares of counts pass 2^64, and sums of them lose nothing that five digits would show. */
 typedef struct sums {
   uint64_t bins, nonzero, total, min, max;
   double squares, c_log_c; /* sums of c^2 and c log2 c */
@@ -47,7 +47,8 @@ static void merge(sums *into, const sums *s) {
   into->c_log_c += s->c_log_c;
 }
 
-/* With n bins, total N and p = c/N: variance / mean^2 = n sum c^2 / N^2 - 1; entropy = log2 N - sum c log2 c / N. */
+/* With n bins, total N and p = c/N: variance / mean^2 = n sum c^2 / N^2 - 1; entropy = log2 N - sum c log2 c
+ * / N. */
 static sgi_usage_numbers numbers_of(const sums *s) {
   if (!s->total) return (sgi_usage_numbers){0};
   double n = (double)s->bins, total = (double)s->total;
@@ -55,15 +56,18 @@ static sgi_usage_numbers numbers_of(const sums *s) {
   return (sgi_usage_numbers){.min_max_ratio = (double)s->min / (double)s->max,
                              .coeff_of_variation = spread > 0 ? sqrt(spread) : 0,
                              .fraction_nonzero = (double)s->nonzero / n,
-                             .normalized_entropy = s->bins == 1 ? 1 : entropy > 0 ? entropy / log2(n) : 0};
+                             .normalized_entropy = s->bins == 1  ? 1
+                                                   : entropy > 0 ? entropy / log2(n)
+                                                                 : 0};
 }
 
 sg_status sgi_usage_create(size_t F, size_t C, size_t K, bool own_pools, sgi_usage **out, sg_error *err) {
   *out = NULL;
   size_t plain_bins = F, entries, bytes;
-  if (!F || F > INT32_MAX || !C || !K || !sgi_size_mul(C, K, &entries) || (own_pools && !sgi_size_mul(C, F, &plain_bins)) ||
-      !sgi_size_mul(plain_bins, sizeof(uint64_t), &bytes))
-    return sgi_fail(err, SG_ERR_ARG, "usage of %zu channels with %zu of %zu units is empty or too large to count", C, K, F);
+  if (!F || F > INT32_MAX || !C || !K || !sgi_size_mul(C, K, &entries) ||
+      (own_pools && !sgi_size_mul(C, F, &plain_bins)) || !sgi_size_mul(plain_bins, sizeof(uint64_t), &bytes))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "usage of %zu channels with %zu of %zu units is empty or too large to count", C, K, F);
   sgi_usage *u = sgi_alloc(sizeof *u);
   uint64_t *last = sgi_alloc(F * sizeof *last), *plain = sgi_alloc(bytes);
   if (!u || !last || !plain) {
@@ -72,7 +76,8 @@ sg_status sgi_usage_create(size_t F, size_t C, size_t K, bool own_pools, sgi_usa
     sgi_free(plain);
     return sgi_fail_memory(err, bytes, "counts of the units used");
   }
-  *u = (sgi_usage){.F = F, .C = C, .K = K, .plain_bins = plain_bins, .own_pools = own_pools, .last = last, .plain = plain};
+  *u = (sgi_usage){
+      .F = F, .C = C, .K = K, .plain_bins = plain_bins, .own_pools = own_pools, .last = last, .plain = plain};
   *out = u;
   return SG_OK;
 }
@@ -86,11 +91,12 @@ void sgi_usage_free(sgi_usage *u) {
 
 sg_status sgi_usage_add(sgi_usage *u, const int32_t *index, size_t T, const bool *keep, sg_error *err) {
   size_t row = u->C * u->K, entries;
-  if (!T || !sgi_size_mul(T, row, &entries)) return sgi_fail(err, SG_ERR_ARG, "a sequence of %zu positions can not be counted", T);
+  if (!T || !sgi_size_mul(T, row, &entries))
+    return sgi_fail(err, SG_ERR_ARG, "a sequence of %zu positions can not be counted", T);
   for (size_t i = 0; i < entries; i++)
     if (index[i] < 0 || (size_t)index[i] >= u->F)
-      return sgi_fail(err, SG_ERR_ARG, "position %zu, channel %zu: unit %d is outside the pool of %zu", i / row, i % row / u->K, index[i],
-                      u->F);
+      return sgi_fail(err, SG_ERR_ARG, "position %zu, channel %zu: unit %d is outside the pool of %zu",
+                      i / row, i % row / u->K, index[i], u->F);
   memset(u->last, 0, u->F * sizeof *u->last);
   for (size_t t = 0; t < T; t++)
     for (size_t c = 0; c < u->C; c++)

@@ -20,7 +20,8 @@ static const json_t *get(const json_t *o, const char *key) {
 }
 static const char *text(const json_t *o, const char *key) { return json_string_value(get(o, key)); }
 static double real(const json_t *o, const char *key) { return json_number_value(get(o, key)); }
-/* Numbers are read as reals, since jansson's integers end at 2^63: exact up to 2^53, which only n_flops passes. */
+/* Numbers are read as reals, since jansson's integers end at 2^63: exact up to 2^53, which only n_flops
+ * passes. */
 static uint64_t whole(const json_t *o, const char *key) {
   double v = real(o, key);
   assert_true(v >= 0 && v < 9007199254740992.0);
@@ -38,7 +39,8 @@ static void costs_agree(const json_t *o, const sg_config *c, size_t batch, size_
   sg_error err = {0};
   uint64_t flops = 0;
   size_t parameters = 0;
-  if (sg_config_flops(c, seq_len, &flops, &err) || sgi_config_parameters(c, &parameters, &err)) fail_msg("%s", err.text);
+  if (sg_config_flops(c, seq_len, &flops, &err) || sgi_config_parameters(c, &parameters, &err))
+    fail_msg("%s", err.text);
   assert_int_equal(flops, whole(o, "forward_flops_per_sequence"));
   assert_int_equal(parameters, whole(o, "parameters"));
   const char *key;
@@ -66,10 +68,8 @@ static void every_preset(void **state) {
   json_array_foreach(presets, i, e) {
     char name[64];
     const char *kind = text(e, "kind"), *full = text(e, "name"), *scale = strrchr(full, ';');
-    if (!strncmp(full, "tinystories", 11))
-      snprintf(name, sizeof name, "tinystories");
-    else
-      snprintf(name, sizeof name, "slimpajama%s", scale);
+    if (!strncmp(full, "tinystories", 11)) snprintf(name, sizeof name, "tinystories");
+    else snprintf(name, sizeof name, "slimpajama%s", scale);
     sg_error err = {0};
     sgi_preset_t p;
     if (sgi_preset(name, kind, &p, &err)) fail_msg("%s: %s", full, err.text);
@@ -128,7 +128,8 @@ static void every_isoflop_sweep(void **state) {
   }
   const sgi_isoflop *f;
   for (size_t k = 0; (f = sgi_isoflop_at(k)); k++)
-    wanted += (size_t)(2 * (f->last_scale - f->first_scale + 1) + 3 * (f->last_scale - f->first_scale_dense + 1));
+    wanted +=
+        (size_t)(2 * (f->last_scale - f->first_scale + 1) + 3 * (f->last_scale - f->first_scale_dense + 1));
   assert_int_equal(json_array_size(sweeps), wanted);
   json_decref(o);
 }
@@ -138,15 +139,29 @@ static void routers_by_formula(void **state) {
   (void)state;
   const uint64_t T = 24, D = 32, L = 2, F = 64, S = 8, C = 3, K = 4, Q = 16;
   const uint64_t rest = 8 * T * D * D + 4 * T * T * D + 4 * T * K * C * D;
-  const struct { const char *router; uint64_t flops; } cases[] = {
+  const struct {
+    const char *router;
+    uint64_t flops;
+  } cases[] = {
       {"dense", T * (2 * D * Q + 2 * Q * F * C)},
       {"product_dense", T * (2 * D * Q + 4 * C * S * Q)},
       {"key_value", T * (2 * C * Q * D + 2 * C * F * Q)},
       {"product_key_value", T * (4 * C * Q * D + 4 * C * S * Q)},
   };
-  sg_config c = {.vocab_size = 97, .hidden_size = D, .head_dim = 16, .num_heads = 2, .num_layers = L, .max_position = T,
-                 .rms_norm_eps = 1e-6, .rope_theta = 1e4, .feedforward = "sgatlin", .activation = "identity", .num_neurons = F,
-                 .num_channels = C, .top_k = K, .key_dim = Q};
+  sg_config c = {.vocab_size = 97,
+                 .hidden_size = D,
+                 .head_dim = 16,
+                 .num_heads = 2,
+                 .num_layers = L,
+                 .max_position = T,
+                 .rms_norm_eps = 1e-6,
+                 .rope_theta = 1e4,
+                 .feedforward = "sgatlin",
+                 .activation = "identity",
+                 .num_neurons = F,
+                 .num_channels = C,
+                 .top_k = K,
+                 .key_dim = Q};
   for (size_t i = 0; i < SGI_COUNT(cases); i++) {
     uint64_t flops = 0;
     snprintf(c.router, sizeof c.router, "%s", cases[i].router);
@@ -171,14 +186,16 @@ static void what_does_not_fit_is_refused(void **state) {
   p.config.num_layers = SIZE_MAX;
   assert_int_equal(sgi_config_parameters(&p.config, &parameters, &err), SG_ERR_ARG);
   assert_int_equal(sgi_preset("slimpajama;9", "moe", &p, &err), SG_OK);
-  p.config.num_neurons = (size_t)1 << 30, p.config.num_channels = (size_t)1 << 30, p.config.hidden_size = (size_t)1 << 20;
+  p.config.num_neurons = (size_t)1 << 30, p.config.num_channels = (size_t)1 << 30,
+  p.config.hidden_size = (size_t)1 << 20;
   assert_int_equal(sg_config_flops(&p.config, 2048, &n, &err), SG_ERR_ARG);
   assert_int_equal(sgi_budget_steps(1e18, UINT64_MAX / 2, 2, &n, &err), SG_ERR_ARG);
   assert_int_equal(sgi_budget_steps(1e18, 0, 2, &n, &err), SG_ERR_ARG);
   assert_int_equal(sgi_budget_steps(10, 100, 2, &n, &err), SG_ERR_ARG);
   assert_int_equal(sgi_budget_steps(1e30, 1, 1, &n, &err), SG_ERR_ARG);
   assert_int_equal(sgi_budget_steps(-1, 1, 1, &n, &err), SG_ERR_ARG);
-  assert_int_equal(sgi_budget_steps(1e22, UINT64_C(1) << 40, 64, &n, &err), SG_OK); /* over 2^64, still exact */
+  /* over 2^64, still exact */
+  assert_int_equal(sgi_budget_steps(1e22, UINT64_C(1) << 40, 64, &n, &err), SG_OK);
   assert_int_equal(n, 47369515); /* 10^22 // (3 * 64 * 2^40) */
 }
 
@@ -186,8 +203,10 @@ static void names_are_checked(void **state) {
   (void)state;
   sg_error err = {0};
   sgi_preset_t p;
-  const char *bad[] = {"", "tinystories;1", "slimpajama", "slimpajama;", "slimpajama;0", "slimpajama;10", "slimpajama;1 "};
-  for (size_t i = 0; i < SGI_COUNT(bad); i++) assert_int_equal(sgi_preset(bad[i], "mlp", &p, &err), SG_ERR_ARG);
+  const char *bad[] = {
+      "", "tinystories;1", "slimpajama", "slimpajama;", "slimpajama;0", "slimpajama;10", "slimpajama;1 "};
+  for (size_t i = 0; i < SGI_COUNT(bad); i++)
+    assert_int_equal(sgi_preset(bad[i], "mlp", &p, &err), SG_ERR_ARG);
   assert_int_equal(sgi_preset("tinystories", "sgatln", &p, &err), SG_ERR_ARG);
   assert_non_null(strstr(err.text, "did you mean sgatlin"));
   for (size_t i = 0; sgi_preset_name(i); i++)
@@ -197,10 +216,8 @@ static void names_are_checked(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_preset),
-      cmocka_unit_test(every_isoflop_sweep),
-      cmocka_unit_test(routers_by_formula),
-      cmocka_unit_test(what_does_not_fit_is_refused),
+      cmocka_unit_test(every_preset),       cmocka_unit_test(every_isoflop_sweep),
+      cmocka_unit_test(routers_by_formula), cmocka_unit_test(what_does_not_fit_is_refused),
       cmocka_unit_test(names_are_checked),
   };
   return cmocka_run_group_tests_name("flops", tests, NULL, NULL);

@@ -23,8 +23,9 @@ static void near(double a, double b) {
   if (!(fabs(a - b) <= 1e-12)) fail_msg("%.17g, expected %.17g", a, b);
 }
 
-/* Document 1 2 1 2 over ids 0 (bos), 1, 2. Trigrams 001 012 121 212, once each: D3 = 4/4, cut to 0.95. Bigrams 01 (after one id), 12
- * (after 0 and 2), 21 (after one): D2 = 2 / (2 + 2). Words: 1 after 0 and 2, 2 after 1: D1 = 1 / (1 + 2). */
+/* Document 1 2 1 2 over ids 0 (bos), 1, 2. Trigrams 001 012 121 212, once each: D3 = 4/4, cut to 0.95.
+ * Bigrams 01 (after one id), 12 (after 0 and 2), 21 (after one): D2 = 2 / (2 + 2). Words: 1 after 0 and 2, 2
+ * after 1: D1 = 1 / (1 + 2). */
 static void by_hand(void **state) {
   (void)state;
   sgi_ngram *m = model_of(3, MB);
@@ -38,7 +39,7 @@ static void by_hand(void **state) {
   const double p1[] = {2.0 / 27, (2 - 1.0 / 3) / 3 + 2.0 / 27, (1 - 1.0 / 3) / 3 + 2.0 / 27};
   const double p2 = (2 - 0.5) / 2 + 0.5 / 2 * p1[2]; /* of 2 after 1 */
   near(sgi_ngram_trigram(m, 2, 1, 2), 0.05 + 0.95 * p2);
-  near(sgi_ngram_trigram(m, 1, 1, 2), p2);              /* context never seen */
+  near(sgi_ngram_trigram(m, 1, 1, 2), p2);                  /* context never seen */
   near(sgi_ngram_trigram(m, 2, 1, 1), 0.95 * 0.25 * p1[1]); /* trigram never seen */
   sgi_ngram_score s = {0};
   assert_int_equal(sgi_ngram_nll(m, d, 2, &s, NULL), SG_OK);
@@ -84,7 +85,8 @@ static void probabilities_sum_to_one(void **state) {
   }
 }
 
-/* Bytes of real stories, every fourth line kept out: the trigram model must be far better than the unigram one. */
+/* Bytes of real stories, every fourth line kept out: the trigram model must be far better than the unigram
+ * one. */
 static void text_prefers_trigrams(void **state) {
   (void)state;
   FILE *f = fopen("tests/golden/bpe/stories.txt", "rb");
@@ -105,7 +107,8 @@ static void text_prefers_trigrams(void **state) {
       assert_int_equal(sgi_ngram_finish(m, NULL), SG_OK);
     } else {
       double N = (double)s.tokens;
-      print_message("%.0f bytes kept out: unigram %.3f, trigram %.3f nats a byte\n", N, s.unigram / N, s.trigram / N);
+      print_message("%.0f bytes kept out: unigram %.3f, trigram %.3f nats a byte\n", N, s.unigram / N,
+                    s.trigram / N);
       assert_true(s.tokens > 1000 && s.trigram < 0.75 * s.unigram);
     }
   }
@@ -123,7 +126,8 @@ static void limits(void **state) {
   assert_int_equal(sgi_ngram_create(10, 10, MB, &m, &err), SG_ERR_ARG);
   assert_int_equal(sgi_ngram_create(10, -1, MB, &m, &err), SG_ERR_ARG);
   m = model_of(SGI_NGRAM_MAX_VOCAB, 1);
-  const int32_t last = SGI_NGRAM_MAX_VOCAB - 1, wide[] = {last, last, last, 0, last}, bad[] = {1, SGI_NGRAM_MAX_VOCAB}, below[] = {-1};
+  const int32_t last = SGI_NGRAM_MAX_VOCAB - 1, wide[] = {last, last, last, 0, last},
+                bad[] = {1, SGI_NGRAM_MAX_VOCAB}, below[] = {-1};
   assert_int_equal(sgi_ngram_finish(m, &err), SG_ERR_ARG);
   assert_int_equal(sgi_ngram_nll(m, wide, 3, &s, &err), SG_ERR_INTERNAL);
   assert_int_equal(sgi_ngram_add(m, bad, 2, &err), SG_ERR_ARG);
