@@ -1,15 +1,15 @@
 /* ngram.h: the baselines every language model has to beat, over the same token stream: a unigram and a
  * trigram model.
  *
- * Unigram: add-one, P(w) = (c(w) + 1) / (N + V). Trigram: interpolated Kneser-Ney with one discount per order,
- * estimated from the counts as n1 / (n1 + 2 n2) and kept within 0.05..0.95:
+ * Unigram: add-one, P(w) = (c(w) + 1) / (N + V). Trigram: interpolated Kneser-Ney with one discount per
+ * order, estimated from the counts as n1 / (n1 + 2 n2) and kept within 0.05..0.95:
  *
  *   P3(w|u,v) = max(c(u,v,w) - D3, 0) / c(u,v,.) + D3 N(u,v,.) / c(u,v,.) P2(w|v)
  *   P2(w|v)   = max(N(.,v,w) - D2, 0) / N(.,v,.) + D2 N(v,.) / N(.,v,.) P1(w)
  *   P1(w)     = max(N(.,w) - D1, 0) / N(.,.) + D1 |{w: N(.,w) > 0}| / N(.,.) / V
  *
- * where N counts distinct n-grams. An unseen context hands on to the lower order, so every P sums to 1 over the
- * vocabulary and none is 0. A document's first token has the context (bos, bos). Nothing is random.
+ * where N counts distinct n-grams. An unseen context hands on to the lower order, so every P sums to 1 over
+ * the vocabulary and none is 0. A document's first token has the context (bos, bos). Nothing is random.
  */
 #ifndef SGI_NGRAM_H
 #define SGI_NGRAM_H
@@ -49,6 +49,6 @@ double sgi_ngram_trigram(const sgi_ngram *m, int32_t u, int32_t v, int32_t w);
 
 uint64_t sgi_ngram_tokens(const sgi_ngram *m);   /* counted */
 uint64_t sgi_ngram_trigrams(const sgi_ngram *m); /* distinct ones kept */
-uint64_t sgi_ngram_dropped(const sgi_ngram *m);  /* occurrences for which there was no room; 0: counts are whole */
+uint64_t sgi_ngram_dropped(const sgi_ngram *m);  /* occurrences without room; 0: counts are whole */
 
 #endif
