@@ -1,0 +1,397 @@
+/* The documents that come out of text files, and what is said of files that are not right. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+#include <zstd.h>
+/* after the four headers it needs */
+#include <cmocka.h>
+
+#include "core/arena.h"
+#include "core/file.h"
+#include "support/text_scratch.h"
+#include "text/reader.h"
+
+/* All documents of a file, each in [brackets]; of a failure, its text. New: free. */
+static char *read_all(const char *name, bool blank_lines, const char *field, sg_status expected) {
+  sgi_reader *r;
+  sg_error err = {SG_OK, ""};
+  size_t size = 1 << 16, at = 0;
+  char *all = calloc(1, size);
+  sg_status st = sgi_reader_open(scratch_path(name), blank_lines, field, &r, &err);
+  while (!st) {
+    const char *text;
+    size_t n;
+    st = sgi_reader_next(r, &text, &n, &err);
+    if (st || !text) break;
+    if (at + n + 3 > size) {
+      all = realloc(all, size = 2 * size + n + 3);
+      assert_non_null(all);
+    }
+    all[at++] = '[';
+    memcpy(all + at, text, n);
+    at += n;
+    all[at++] = ']';
+    all[at] = '\0';
+  }
+  if (r) {
+    const char *text;
+    size_t n;
+    assert_int_equal(sgi_reader_next(r, &text, &n, NULL), st); /* the end, or the failure, stays */
+    assert_null(text);
+  }
+  sgi_reader_close(r);
+  if (st) {
+    assert_int_equal(err.code, st);
+    snprintf(all, size, "%s", err.text);
+  }
+  if (st != expected) fail_msg("%s: status %d (%s), expected %d", name, st, err.text, expected);
+  return all;
+}
+
+#define expect(name, blank, field, expected)                \
+  do {                                                      \
+    char *got = read_all((name), (blank), (field), SG_OK);  \
+    assert_string_equal(got, (expected));                   \
+    free(got);                                              \
+  } while (0)
+
+static void expect_failure(const char *name, const char *field, sg_status st, const char *part) {
+  char *got = read_all(name, false, field, st);
+  if (!strstr(got, part) || !strstr(got, name)) fail_msg("%s: \"%s\" says nothing of \"%s\"", name, got, part);
+  free(got);
+}
+
+static const char stories[] =
+    " \n<|endoftext|>\nOnce upon\n\na time. \n<|endoftext|>\n\n<|endoftext|>\r\nTwo <|end\n<|endoftext|>Three<|endoftext|>\n Four\n";
+
+static void marks(void **state) {
+  (void)state;
+  const char *expected = "[Once upon\n\na time.][Two <|end][Three][Four]";
+  scratch_text("a.txt", stories);
+  expect("a.txt", false, NULL, expected);
+  size_t n = strlen(stories);
+  scratch_zstd("a.txt.zst", stories, n, 0);
+  expect("a.txt.zst", false, NULL, expected);
+  scratch_gzip("a.txt.gz", stories, n, 0);
+  expect("a.txt.gz", false, NULL, expected);
+  for (size_t piece = 1; piece < 40; piece += 6) {
+    scratch_zstd("a.txt.zst", stories, n, piece);
+    expect("a.txt.zst", false, NULL, expected);
+    scratch_gzip("a.txt.gz", stories, n, piece);
+    expect("a.txt.gz", false, NULL, expected);
+  }
+  scratch_text("a.txt", "\xEF\xBB\xBFmarked");
+  expect("a.txt", false, NULL, "[marked]");
+  scratch_text("a.txt", "");
+  expect("a.txt", false, NULL, "");
+  scratch_text("a.txt", "<|endoftext|><|endoftext|>\n\n");
+  expect("a.txt", false, NULL, "");
+  scratch_write("a.txt", "x\0y<|endoftext|>z", 17);
+  sgi_reader *r;
+  const char *text;
+  size_t k;
+  assert_int_equal(sgi_reader_open(scratch_path("a.txt"), false, NULL, &r, NULL), SG_OK);
+  assert_int_equal(sgi_reader_next(r, &text, &k, NULL), SG_OK);
+  assert_int_equal(k, 3);
+  assert_memory_equal(text, "x\0y", 3);
+  assert_int_equal(sgi_reader_next(r, &text, &k, NULL), SG_OK);
+  assert_memory_equal(text, "z", 1);
+  sgi_reader_close(r);
+}
+
+static void blank_lines(void **state) {
+  (void)state;
+  scratch_text("b.txt", "\n\n one\ntwo\n\nthree \n \t\r\n\n\nfour\r\n\r\nfive\n   six\n\n");
+  expect("b.txt", true, NULL, "[one\ntwo][three][four][five\n   six]");
+  scratch_text("b.txt", "no end");
+  expect("b.txt", true, NULL, "[no end]");
+  scratch_text("b.txt", "a\n ");
+  expect("b.txt", true, NULL, "[a]");
+  scratch_text("b.txt", " \n\t\n");
+  expect("b.txt", true, NULL, "");
+}
+
+static void json_lines(void **state) {
+  (void)state;
+  const char *lines = "{\"text\": \" a\\nb \", \"id\": 1}\r\n\n  \n{\"id\":[1,2,{}],\"text\":\"\"}\n{\"text\":\"\\u00e9\\u0000\\ud83d\\ude00\"}";
+  const char *expected = "[ a\nb ][\xC3\xA9";
+  scratch_text("c.jsonl", lines);
+  expect("c.jsonl", false, NULL, expected); /* the string ends at the NUL here; its length is tested below */
+  scratch_gzip("c.jsonl.gz", lines, strlen(lines), 7);
+  expect("c.jsonl.gz", false, "text", expected);
+  scratch_zstd("c.jsonl.zst", lines, strlen(lines), 7);
+  expect("c.jsonl.zst", false, "", expected);
+  sgi_reader *r;
+  const char *text;
+  size_t n;
+  assert_int_equal(sgi_reader_open(scratch_path("c.jsonl"), false, "text", &r, NULL), SG_OK);
+  assert_int_equal(sgi_reader_next(r, &text, &n, NULL), SG_OK);
+  assert_int_equal(sgi_reader_next(r, &text, &n, NULL), SG_OK);
+  assert_int_equal(n, 7);
+  assert_memory_equal(text, "\xC3\xA9\0\xF0\x9F\x98\x80", 7);
+  sgi_reader_close(r);
+  scratch_text("c.jsonl", "\xEF\xBB\xBF{\"body\":\"x\",\"title\":\"y\"}\n");
+  expect("c.jsonl", false, "body", "[x]");
+  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "line 1: field \"text\" is missing, expected a string; string fields of this line: \"body\", \"title\"");
+  scratch_text("c.jsonl", "{\"text\":\"x\"}\n\n{\"text\":3}\n");
+  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "line 3: field \"text\" is no string");
+  scratch_text("c.jsonl", "{\"text\":\"x\"}\n{\"text\":\"y\"\n");
+  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "line 2, byte");
+  scratch_text("c.jsonl", "{\"text\":\"x\"} {\"text\":\"y\"}\n");
+  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "line 1, byte");
+  scratch_text("c.jsonl", "[\"x\"]\n");
+  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "line 1: not a JSON object");
+  scratch_text("c.jsonl", "{\"text\":\"x\",\"text\":\"y\"}\n");
+  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "duplicate");
+  scratch_text("c.jsonl", "{\"text\":\"\xFF\"}\n");
+  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "line 1");
+}
+
+static void too_large(void **state) {
+  (void)state;
+  size_t n = SGI_DOCUMENT_MAX + 64;
+  char *big = malloc(n);
+  assert_non_null(big);
+  memset(big, 'a', n);
+  memcpy(big, "ok<|endoftext|>", 15);
+  scratch_zstd("d.txt.zst", big, n, 0);
+  expect_failure("d.txt.zst", NULL, SG_ERR_FORMAT, "begins at byte 15 is longer than 64 MB");
+  scratch_gzip("d.txt.gz", big, n, 0);
+  expect_failure("d.txt.gz", NULL, SG_ERR_FORMAT, "begins at byte 15 is longer than 64 MB");
+  memset(big, ' ', n); /* nothing but white space is no document, however long */
+  big[n - 1] = 'x';
+  scratch_zstd("d.txt.zst", big, n, 0);
+  expect("d.txt.zst", false, NULL, "[x]");
+  expect("d.txt.zst", true, NULL, "[x]");
+  memset(big, 'b', n);
+  memcpy(big, "{\"text\":\"x\"}\n{\"", 15);
+  scratch_zstd("d.jsonl.zst", big, n, 0);
+  expect_failure("d.jsonl.zst", NULL, SG_ERR_FORMAT, "line 2, which begins at byte 13, is longer than 64 MB");
+  memset(big, '[', 1 << 22);
+  memcpy(big + (1 << 22), "\n", 1);
+  scratch_write("d.jsonl", big, (1 << 22) + 1);
+  expect_failure("d.jsonl", NULL, SG_ERR_FORMAT, "line 1 has more than 1048576 values");
+  /* A document of just the largest size is read whole. */
+  memset(big, 'c', n);
+  memcpy(big + SGI_DOCUMENT_MAX, "<|endoftext|>d", 14);
+  scratch_zstd("d.txt.zst", big, SGI_DOCUMENT_MAX + 14, 0);
+  sgi_reader *r;
+  const char *text;
+  size_t k;
+  assert_int_equal(sgi_reader_open(scratch_path("d.txt.zst"), false, NULL, &r, NULL), SG_OK);
+  assert_int_equal(sgi_reader_next(r, &text, &k, NULL), SG_OK);
+  assert_int_equal(k, SGI_DOCUMENT_MAX);
+  assert_int_equal(sgi_reader_next(r, &text, &k, NULL), SG_OK);
+  assert_int_equal(k, 1);
+  sgi_reader_close(r);
+  free(big);
+}
+
+static void long_text(void **state) {
+  (void)state;
+  /* Many refills of the buffer: 3 MB of numbered documents. */
+  size_t size = 3 << 20, n = 0, documents = 0;
+  char *text = malloc(size + 64);
+  assert_non_null(text);
+  while (n < size) n += (size_t)sprintf(text + n, "%s%zu", documents ? "\n<|endoftext|>\n" : "", documents), documents++;
+  scratch_write("e.txt", text, n);
+  scratch_gzip("e.txt.gz", text, n, 10007);
+  scratch_zstd("e.txt.zst", text, n, 100003);
+  const char *names[] = {"e.txt", "e.txt.gz", "e.txt.zst"};
+  for (size_t i = 0; i < 3; i++) {
+    sgi_reader *r;
+    assert_int_equal(sgi_reader_open(scratch_path(names[i]), false, NULL, &r, NULL), SG_OK);
+    const char *one;
+    size_t k, count = 0;
+    uint64_t before = 0;
+    while (sgi_reader_next(r, &one, &k, NULL) == SG_OK && one) {
+      char expected[32];
+      size_t m = (size_t)sprintf(expected, "%zu", count++);
+      assert_int_equal(k, m);
+      assert_memory_equal(one, expected, m);
+      assert_true(sgi_reader_position(r) >= before);
+      before = sgi_reader_position(r);
+    }
+    assert_int_equal(count, documents);
+    size_t raw_n;
+    char *raw = scratch_read(names[i], &raw_n);
+    sgi_stamp stamp = sgi_reader_stamp(r), again;
+    assert_int_equal(before, raw_n);
+    assert_int_equal(stamp.size, raw_n);
+    assert_true(stamp.hash == XXH3_64bits(raw, raw_n));
+    assert_int_equal(sgi_stamp_file(scratch_path(names[i]), true, &again, NULL), SG_OK);
+    assert_memory_equal(&again, &stamp, sizeof stamp);
+    free(raw);
+    sgi_reader_close(r);
+  }
+  free(text);
+}
+
+static void damaged(void **state) {
+  (void)state;
+  const char *names[] = {"f.txt.zst", "f.txt.gz", "f.jsonl.zst", "f.jsonl.gz"};
+  for (size_t i = 0; i < 4; i++) {
+    const char *text = i < 2 ? stories : "{\"text\":\"abcdefgh abcdefgh\"}\n{\"text\":\"q\"}\n";
+    if (i % 2)
+      scratch_gzip(names[i], text, strlen(text), 0);
+    else
+      scratch_zstd(names[i], text, strlen(text), 0);
+    size_t n;
+    char *packed = scratch_read(names[i], &n);
+    for (size_t cut = 0; cut < n; cut++) { /* every truncation is noticed */
+      scratch_write(names[i], packed, cut);
+      expect_failure(names[i], NULL, SG_ERR_FORMAT, "in the middle");
+    }
+    for (size_t bit = 0; bit < 8 * n; bit++) { /* every flipped bit is survived, and gzip's checksum sees those in the data */
+      packed[bit / 8] = (char)(packed[bit / 8] ^ (1 << bit % 8));
+      scratch_write(names[i], packed, n);
+      sgi_reader *r = NULL;
+      const char *one = "";
+      size_t k;
+      sg_status st = sgi_reader_open(scratch_path(names[i]), false, NULL, &r, NULL);
+      while (!st && one) st = sgi_reader_next(r, &one, &k, NULL);
+      assert_true(st == SG_OK || st == SG_ERR_FORMAT || st == SG_ERR_UNSUPPORTED);
+      sgi_reader_close(r);
+      packed[bit / 8] = (char)(packed[bit / 8] ^ (1 << bit % 8));
+    }
+    char *longer = calloc(1, n + 64);
+    memcpy(longer, packed, n);
+    memcpy(longer + n, "garbage", 7);
+    scratch_write(names[i], longer, n + 7);
+    expect_failure(names[i], NULL, SG_ERR_FORMAT, "damaged");
+    memset(longer + n, 0, 64); /* zeros behind gzip data are padding */
+    scratch_write(names[i], longer, n + 64);
+    char *got = read_all(names[i], false, NULL, i % 2 ? SG_OK : SG_ERR_FORMAT);
+    free(got);
+    free(longer);
+    free(packed);
+  }
+  scratch_text("f.txt.gz", "this is no gzip");
+  expect_failure("f.txt.gz", NULL, SG_ERR_FORMAT, "damaged gzip");
+  scratch_text("f.txt.zst", "this is no zstd");
+  expect_failure("f.txt.zst", NULL, SG_ERR_FORMAT, "damaged zstd");
+  scratch_write("f.txt", "\xFF\xFE\x61\x00", 4);
+  expect_failure("f.txt", NULL, SG_ERR_FORMAT, "UTF-16");
+  /* a frame that asks for a window of 1 GB */
+  scratch_write("f.txt.zst", "\x28\xB5\x2F\xFD\x00\xA0\x01\x00\x00", 9);
+  expect_failure("f.txt.zst", NULL, SG_ERR_UNSUPPORTED, "window");
+}
+
+static void not_text(void **state) {
+  (void)state;
+  scratch_text("g.csv", "x");
+  expect_failure("g.csv", NULL, SG_ERR_ARG, ".jsonl");
+  expect_failure("missing.txt", NULL, SG_ERR_IO, "missing.txt");
+  assert_int_equal(mkdir(scratch_path("dir.txt"), 0700), 0);
+  expect_failure("dir.txt", NULL, SG_ERR_ARG, "regular");
+  assert_int_equal(mkfifo(scratch_path("fifo.txt"), 0600), 0);
+  expect_failure("fifo.txt", NULL, SG_ERR_ARG, "regular");
+}
+
+static void directories(void **state) {
+  (void)state;
+  assert_int_equal(mkdir(scratch_path("set"), 0700), 0);
+  char **files;
+  size_t n;
+  sg_error err;
+  assert_int_equal(sgi_text_files(scratch_path("set"), &files, &n, &err), SG_ERR_IO);
+  assert_non_null(strstr(err.text, ".jsonl"));
+  const char *names[] = {"b.txt", "B.jsonl.gz", "a.txt.zst", "\xC3\xA9.txt", "notes.md", "x.txt.bz2", ".hidden.txt", ".txt", "10.txt", "9.txt"};
+  for (size_t i = 0; i < SGI_COUNT(names); i++) {
+    char path[64];
+    snprintf(path, sizeof path, "set/%s", names[i]);
+    scratch_text(path, "x");
+  }
+  assert_int_equal(mkdir(scratch_path("set/sub.txt"), 0700), 0);
+  assert_int_equal(sgi_text_files(scratch_path("set"), &files, &n, &err), SG_OK);
+  const char *expected[] = {"set/10.txt", "set/9.txt", "set/B.jsonl.gz", "set/a.txt.zst", "set/b.txt", "set/\xC3\xA9.txt"};
+  assert_int_equal(n, SGI_COUNT(expected));
+  for (size_t i = 0; i < n; i++) assert_string_equal(files[i], scratch_path(expected[i]));
+  sgi_text_files_free(files, n);
+  assert_int_equal(sgi_text_files(scratch_path("set/b.txt"), &files, &n, &err), SG_OK);
+  assert_int_equal(n, 1);
+  sgi_text_files_free(files, n);
+  assert_int_equal(sgi_text_files(scratch_path("set/notes.md"), &files, &n, &err), SG_ERR_ARG);
+  assert_int_equal(sgi_text_files(scratch_path("nowhere"), &files, &n, &err), SG_ERR_IO);
+}
+
+static void splits(void **state) {
+  (void)state;
+  assert_int_equal(mkdir(scratch_path("data"), 0700), 0);
+  char *path;
+  sg_error err;
+  assert_int_equal(sgi_find_split(scratch_path("data"), "train", &path, &err), SG_ERR_IO);
+  assert_non_null(strstr(err.text, "train.txt"));
+  assert_null(path);
+  assert_int_equal(sgi_find_split(scratch_path("nowhere"), "train", &path, &err), SG_ERR_IO);
+  scratch_text("data/train.txt.zst", "x");
+  scratch_text("data/valid.jsonl", "x");
+  scratch_text("data/train.md", "x");
+  assert_int_equal(sgi_find_split(scratch_path("data"), "train", &path, &err), SG_OK);
+  assert_string_equal(path, scratch_path("data/train.txt.zst"));
+  sgi_free(path);
+  assert_int_equal(sgi_find_split(scratch_path("data"), "valid", &path, &err), SG_OK);
+  assert_string_equal(path, scratch_path("data/valid.jsonl"));
+  sgi_free(path);
+  assert_int_equal(mkdir(scratch_path("data/train"), 0700), 0);
+  assert_int_equal(sgi_find_split(scratch_path("data"), "train", &path, &err), SG_ERR_ARG);
+  assert_non_null(strstr(err.text, "train.txt.zst, train/"));
+  assert_null(path);
+  assert_int_equal(unlink(scratch_path("data/train.txt.zst")), 0);
+  assert_int_equal(sgi_find_split(scratch_path("data"), "train", &path, &err), SG_OK);
+  assert_string_equal(path, scratch_path("data/train"));
+  sgi_free(path);
+}
+
+static void memory_out(void **state) {
+  (void)state;
+  const char *line = "{\"text\":\"abc\"}\n";
+  scratch_gzip("m.jsonl.gz", line, strlen(line), 0);
+  scratch_zstd("m.txt.zst", line, strlen(line), 0);
+  scratch_text("m.txt", line);
+  const char *names[] = {"m.jsonl.gz", "m.txt.zst", "m.txt"};
+  for (size_t i = 0; i < 3; i++) {
+    for (size_t at = 1;; at++) {
+      sgi_alloc_fail_at(at, false);
+      size_t before = sgi_alloc_count();
+      sgi_reader *r;
+      const char *text;
+      size_t n;
+      sg_status st = sgi_reader_open(scratch_path(names[i]), false, NULL, &r, NULL);
+      if (!st) st = sgi_reader_next(r, &text, &n, NULL);
+      sgi_reader_close(r);
+      bool reached = sgi_alloc_count() - before >= at;
+      sgi_alloc_fail_at(0, false);
+      assert_int_equal(st, reached ? SG_ERR_MEMORY : SG_OK);
+      if (!reached) break;
+    }
+  }
+  for (size_t at = 1; at < 8; at++) {
+    char **files, *path;
+    size_t n;
+    sgi_alloc_fail_at(at, false);
+    sg_status st = sgi_text_files(scratch_path("set"), &files, &n, NULL);
+    assert_int_equal(st, SG_ERR_MEMORY);
+    sgi_alloc_fail_at(at, false);
+    st = sgi_find_split(scratch_path("data"), "train", &path, NULL);
+    sgi_alloc_fail_at(0, false);
+    assert_int_equal(st, SG_ERR_MEMORY);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(marks),    cmocka_unit_test(blank_lines), cmocka_unit_test(json_lines),  cmocka_unit_test(too_large),
+      cmocka_unit_test(long_text), cmocka_unit_test(damaged),    cmocka_unit_test(not_text),    cmocka_unit_test(directories),
+      cmocka_unit_test(splits),   cmocka_unit_test(memory_out),
+  };
+  scratch_begin();
+  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  scratch_end();
+  return failed;
+}
