@@ -85,17 +85,13 @@ sg_status sgi_stamp_file(const char *path, bool with_hash, sgi_stamp *out, sg_er
   }
   XXH3_state_t state;
   XXH3_64bits_reset(&state);
-  unsigned char *buffer = sgi_alloc(RAW_SIZE);
-  if (!buffer) st = sgi_fail_memory(err, RAW_SIZE, "reading a file");
+  char buffer[64 << 10];
   uint64_t at = 0;
-  for (size_t got = 1; !st && got;) {
-    st = read_some(fd, path, at, buffer, RAW_SIZE, &got, err);
-    if (st) break;
-    XXH3_64bits_update(&state, buffer, got);
-    at += got;
+  for (size_t got = 1; !st && got; at += got) {
+    st = read_some(fd, path, at, buffer, sizeof buffer, &got, err);
+    if (!st) XXH3_64bits_update(&state, buffer, got);
   }
   out->hash = XXH3_64bits_digest(&state);
-  sgi_free(buffer);
   close(fd);
   return st;
 }
