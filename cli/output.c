@@ -59,15 +59,20 @@ static void print_clean(FILE *f, const char *text) {
   }
 }
 
-/* New copy of text with every control character written out, for one line. */
+/* New copy of text for one line: control characters and broken UTF-8 are written out. */
 static char *clean_copy(const char *text) {
   char *out = malloc(4 * strlen(text) + 1), *q = out;
   if (!out) return NULL;
-  for (const char *p = text; *p; p++) {
-    unsigned char b = (unsigned char)*p;
-    if (b == '\n' || b == '\t') q += sprintf(q, b == '\n' ? "\\n" : "\\t");
-    else if (b < 32 || b == 127) q += sprintf(q, "\\x%02x", b);
-    else *q++ = (char)b;
+  const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
+  for (utf8proc_ssize_t left = (utf8proc_ssize_t)strlen(text), step; left > 0; left -= step, p += step) {
+    utf8proc_int32_t point;
+    step = utf8proc_iterate(p, left, &point);
+    bool control = step > 0 && utf8proc_category(point) == UTF8PROC_CATEGORY_CC;
+    if (step <= 0) step = 1, control = true;
+    if (!control) memcpy(q, p, (size_t)step), q += step;
+    else if (*p == '\n' || *p == '\t') q += sprintf(q, *p == '\n' ? "\\n" : "\\t");
+    else
+      for (utf8proc_ssize_t i = 0; i < step; i++) q += sprintf(q, "\\x%02x", p[i]);
   }
   *q = 0;
   return out;
