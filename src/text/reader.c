@@ -29,7 +29,7 @@ struct sgi_reader {
   sg_error failure;
 };
 
-/* ---- names ---------------------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -109,8 +109,9 @@ sg_status sgi_text_files(const char *path, char ***out, size_t *n_out, sg_error 
   closedir(dir);
   dir = NULL;
   if (!n) {
-    st = sgi_fail(err, SG_ERR_IO, "%s: no text file among the %zu entries of the directory; expected files ending in %s", path,
-                  passed, ENDINGS);
+    st = sgi_fail(err, SG_ERR_IO,
+                  "%s: no text file among the %zu entries of the directory; expected files ending in %s",
+                  path, passed, ENDINGS);
     goto fail;
   }
   qsort(files, n, sizeof *files, by_bytes);
@@ -125,7 +126,8 @@ fail:
 }
 
 sg_status sgi_find_split(const char *directory, const char *name, char **path, sg_error *err) {
-  static const char *const endings[] = {".txt", ".txt.zst", ".txt.gz", ".jsonl", ".jsonl.zst", ".jsonl.gz", ""};
+  static const char *const endings[] = {".txt",       ".txt.zst",  ".txt.gz", ".jsonl",
+                                        ".jsonl.zst", ".jsonl.gz", ""};
   char found[SG_ERROR_TEXT / 2] = "";
   size_t n_found = 0;
   *path = NULL;
@@ -140,7 +142,8 @@ sg_status sgi_find_split(const char *directory, const char *name, char **path, s
     bool there = stat(one, &s) == 0 && (*endings[i] ? S_ISREG(s.st_mode) : S_ISDIR(s.st_mode));
     if (there) {
       const char *parts[] = {n_found ? ", " : "", name, *endings[i] ? endings[i] : "/"};
-      for (size_t k = 0; k < SGI_COUNT(parts); k++) strncat(found, parts[k], sizeof found - strlen(found) - 1);
+      for (size_t k = 0; k < SGI_COUNT(parts); k++)
+        strncat(found, parts[k], sizeof found - strlen(found) - 1);
       n_found++;
     }
     if (there && n_found == 1)
@@ -152,28 +155,34 @@ sg_status sgi_find_split(const char *directory, const char *name, char **path, s
   sgi_free(*path);
   *path = NULL;
   if (n_found)
-    return sgi_fail(err, SG_ERR_ARG, "%s: several texts for \"%s\": %s; keep one of them", directory, name, found);
+    return sgi_fail(err, SG_ERR_ARG, "%s: several texts for \"%s\": %s; keep one of them", directory, name,
+                    found);
   struct stat s;
   if (stat(directory, &s) != 0) return sgi_fail(err, SG_ERR_IO, "%s: %s", directory, strerror(errno));
   if (!S_ISDIR(s.st_mode)) return sgi_fail(err, SG_ERR_ARG, "%s: not a directory", directory);
-  return sgi_fail(err, SG_ERR_IO, "%s: no text for \"%s\"; expected %s.txt or %s.jsonl, plain or with .zst or .gz behind it, or a "
-                  "directory %s/ of such files", directory, name, name, name, name);
+  return sgi_fail(
+      err, SG_ERR_IO,
+      "%s: no text for \"%s\"; expected %s.txt or %s.jsonl, plain or with .zst or .gz behind it, or a "
+      "directory %s/ of such files",
+      directory, name, name, name, name);
 }
 
-/* ---- the text buffer ------------------------------------------------------------------------------------------- */
+/* ---- the text buffer ----------------------------------------------------------------------------------- */
 
-/* Unpacks more behind text[n). The buffer is filled whole each time and doubles, so that looking at its tail again after each fill
- * stays linear. Only called when no document ends in text[at..n). */
+/* Unpacks more behind text[n). The buffer is filled whole each time and doubles, so that looking at its
+ * tail again after each fill stays linear. Only called when no document ends in text[at..n). */
 static sg_status fill(sgi_reader *r, sg_error *err) {
   size_t kept = r->n - r->at;
   if (kept > SGI_DOCUMENT_MAX) {
     unsigned long long byte = r->base + r->at;
     if (r->jsonl)
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, which begins at byte %llu, is longer than %zu MB", r->path,
-                      (unsigned long long)r->line + 1, byte, SGI_DOCUMENT_MAX >> 20);
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: the document that begins at byte %llu is longer than %zu MB; documents are split at %s",
-                    r->path, byte, SGI_DOCUMENT_MAX >> 20,
-                    r->blank_lines ? "blank lines here" : "\"" SGI_DOCUMENT_MARK "\" here, blank lines can be asked for");
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, which begins at byte %llu, is longer than %zu MB",
+                      r->path, (unsigned long long)r->line + 1, byte, SGI_DOCUMENT_MAX >> 20);
+    return sgi_fail(
+        err, SG_ERR_FORMAT,
+        "%s: the document that begins at byte %llu is longer than %zu MB; documents are split at %s", r->path,
+        byte, SGI_DOCUMENT_MAX >> 20,
+        r->blank_lines ? "blank lines here" : "\"" SGI_DOCUMENT_MARK "\" here, blank lines can be asked for");
   }
   if (kept > r->size / 2) {
     char *more = sgi_alloc(2 * r->size);
@@ -198,7 +207,8 @@ static sg_status fill(sgi_reader *r, sg_error *err) {
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* Where the document that begins at `at` ends, and where the next one may begin. False: more text is needed. */
+/* Where the document that begins at `at` ends, and where the next one may begin. False: more text is
+ * needed. */
 static bool end_at_mark(sgi_reader *r, size_t *end, size_t *next) {
   enum { K = sizeof SGI_DOCUMENT_MARK - 1 };
   const char *p = memmem(r->text + r->scan, r->n - r->scan, SGI_DOCUMENT_MARK, K);
@@ -249,10 +259,13 @@ static bool end_at_line(sgi_reader *r, size_t *end, size_t *next) {
 static sg_status next_piece(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
   for (;;) {
     size_t end, next;
-    /* White space in front goes at once, so that it never counts as part of a long document. Lines are counted and keep theirs. */
+    /* White space in front goes at once, so that it never counts as part of a long document. Lines are
+     * counted and keep theirs. */
     while (!r->jsonl && r->at < r->n && is_space(r->text[r->at])) r->at++;
     if (r->scan < r->at) r->scan = r->at;
-    bool found = r->jsonl ? end_at_line(r, &end, &next) : r->blank_lines ? end_at_blank_line(r, &end, &next) : end_at_mark(r, &end, &next);
+    bool found = r->jsonl         ? end_at_line(r, &end, &next)
+                 : r->blank_lines ? end_at_blank_line(r, &end, &next)
+                                  : end_at_mark(r, &end, &next);
     if (!found) {
       if (!r->text_end) {
         sg_status st = fill(r, err);
@@ -282,7 +295,7 @@ static sg_status next_piece(sgi_reader *r, const char **text, size_t *n, sg_erro
   }
 }
 
-/* ---- JSON lines ------------------------------------------------------------------------------------------------ */
+/* ---- JSON lines ---------------------------------------------------------------------------------------- */
 
 /* Commas and brackets outside strings: a bound on the values in a line, before anything is built of it. */
 static size_t count_values(const char *text, size_t n) {
@@ -308,8 +321,9 @@ static sg_status fail_field(const sgi_reader *r, const char *found, sg_error *er
     if (!json_is_string(value) || strlen(keys) + strlen(key) + 6 > sizeof keys) continue;
     strcat(strcat(strcat(keys, *keys ? ", \"" : "\""), key), "\"");
   }
-  return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: field \"%s\" is %s, expected a string; string fields of this line: %s", r->path,
-                  (unsigned long long)r->line, r->field, found, *keys ? keys : "none");
+  return sgi_fail(err, SG_ERR_FORMAT,
+                  "%s: line %llu: field \"%s\" is %s, expected a string; string fields of this line: %s",
+                  r->path, (unsigned long long)r->line, r->field, found, *keys ? keys : "none");
 }
 
 static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
@@ -325,16 +339,19 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
     }
     unsigned long long number = r->line;
     if (count_values(line, length) > LINE_VALUES)
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu has more than %d values", r->path, number, LINE_VALUES);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu has more than %d values", r->path, number,
+                      LINE_VALUES);
     json_error_t e;
     r->object = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
     if (!r->object) {
-      if (json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, length, "a line of JSON");
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, byte %d of it: %s; expected one JSON object a line", r->path, number,
-                      e.position, e.text);
+      if (json_error_code(&e) == json_error_out_of_memory)
+        return sgi_fail_memory(err, length, "a line of JSON");
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, byte %d of it: %s; expected one JSON object a line",
+                      r->path, number, e.position, e.text);
     }
     if (!json_is_object(r->object))
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: not a JSON object; expected {\"%s\": \"...\"}", r->path, number, r->field);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: not a JSON object; expected {\"%s\": \"...\"}",
+                      r->path, number, r->field);
     const json_t *value = json_object_get(r->object, r->field);
     if (!json_is_string(value)) return fail_field(r, value ? "no string" : "missing", err);
     if (!json_string_length(value)) continue;
@@ -344,20 +361,23 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
   }
 }
 
-/* ---- open, next, close ---------------------------------------------------------------------------------------------- */
+/* ---- open, next, close --------------------------------------------------------------------------------- */
 
 static sg_status start(sgi_reader *r, sgi_packing packing, sg_error *err) {
   r->size = FIRST_SIZE;
-  if (!r->path || !r->field || !(r->text = sgi_alloc(r->size))) return sgi_fail_memory(err, r->size, "reading text");
+  if (!r->path || !r->field || !(r->text = sgi_alloc(r->size)))
+    return sgi_fail_memory(err, r->size, "reading text");
   sg_status st = sgi_unpack_open(r->path, packing, &r->source, err);
   if (st || (st = fill(r, err))) return st;
   if (r->n >= 3 && !memcmp(r->text, "\xEF\xBB\xBF", 3)) r->at = r->scan = 3;
   if (r->n >= 2 && (!memcmp(r->text, "\xFF\xFE", 2) || !memcmp(r->text, "\xFE\xFF", 2)))
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: begins with the byte order mark of UTF-16; convert it to UTF-8", r->path);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: begins with the byte order mark of UTF-16; convert it to UTF-8",
+                    r->path);
   return SG_OK;
 }
 
-sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field, sgi_reader **out, sg_error *err) {
+sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field, sgi_reader **out,
+                          sg_error *err) {
   *out = NULL;
   bool jsonl;
   sgi_packing packing;

@@ -1,4 +1,5 @@
-/* unpack.h: the bytes of a text file, unpacked by its ending (.zst, .gz, else as they are), hashed on the way. Knows no document. */
+/* unpack.h: the bytes of a text file, unpacked by its ending (.zst, .gz, else as they are), hashed on the
+ * way. Knows no document. */
 #ifndef SGI_UNPACK_H
 #define SGI_UNPACK_H
 
@@ -16,7 +17,8 @@ sg_status sgi_stamp_file(const char *path, bool with_hash, sgi_stamp *out, sg_er
 
 typedef enum sgi_packing { SGI_PLAIN, SGI_ZSTD, SGI_GZIP } sgi_packing;
 
-/* Form and packing by the ending: NAME.txt or NAME.jsonl, alone or with .zst or .gz. False where it is none of them. */
+/* Form and packing by the ending: NAME.txt or NAME.jsonl, alone or with .zst or .gz. False where it is
+ * none of them. */
 bool sgi_text_ending(const char *name, bool *jsonl, sgi_packing *packing);
 
 typedef struct sgi_unpack sgi_unpack;
@@ -25,11 +27,13 @@ typedef struct sgi_unpack sgi_unpack;
 sg_status sgi_unpack_open(const char *path, sgi_packing packing, sgi_unpack **out, sg_error *err);
 void sgi_unpack_close(sgi_unpack *u); /* NULL allowed */
 
-/* Fills to[0..room) unless the text ends: *got < room only there. Several frames or members in a row are one text; damaged or cut data
- * is SG_ERR_FORMAT, a zstd window above 128 MB SG_ERR_UNSUPPORTED. Memory does not grow with the text. */
+/* Fills to[0..room) unless the text ends: *got < room only there. Several frames or members in a row are
+ * one text; damaged or cut data is SG_ERR_FORMAT, a zstd window above 128 MB SG_ERR_UNSUPPORTED. Memory
+ * does not grow with the text. */
 sg_status sgi_unpack_read(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err);
 
 uint64_t sgi_unpack_position(const sgi_unpack *u); /* bytes taken from the file so far */
-sgi_stamp sgi_unpack_stamp(const sgi_unpack *u);   /* size and time at open; the hash is whole once the text has ended */
+sgi_stamp sgi_unpack_stamp(
+    const sgi_unpack *u); /* size and time at open; the hash is whole once the text has ended */
 
 #endif

@@ -1,5 +1,6 @@
-/* batcher.c: batch i of a corpus as a pure function of i. Random order comes from a permutation that needs no table; PACK keeps where each
- * document of the epoch's order begins in the stream: 8 bytes per document. */
+/* batcher.c: batch i of a corpus as a pure function of i. Random order comes from a permutation that needs
+ * no table; PACK keeps where each document of the epoch's order begins in the stream: 8 bytes per
+ * document. */
 #include <limits.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ struct sgi_batcher {
   uint64_t batches; /* per epoch */
   /* PACK: the j-th document of the epoch's order is tokens [begins[j], begins[j+1]) of the epoch's stream */
   uint64_t *begins;
-  uint64_t epoch;   /* that begins is of */
+  uint64_t epoch; /* that begins is of */
 };
 
 /* Number of the document at place j of an epoch's order. */
@@ -36,17 +37,23 @@ static void prepare_epoch(sgi_batcher *b, uint64_t epoch) {
   b->epoch = epoch;
 }
 
-sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_settings *settings, sgi_batcher **out, sg_error *err) {
+sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_settings *settings,
+                             sgi_batcher **out, sg_error *err) {
   *out = NULL;
   size_t B = settings->B, T = settings->T, cells, bytes, n = sgi_corpus_documents(corpus);
-  if (!B || !T || T > INT32_MAX || !sgi_size_mul(B, T, &cells) || !sgi_size_mul(cells, sizeof(int32_t), &bytes))
-    return sgi_fail(err, SG_ERR_ARG, "batches of %zu rows of %zu tokens cannot be made; both must be at least 1 and fit in memory", B, T);
+  if (!B || !T || T > INT32_MAX || !sgi_size_mul(B, T, &cells) ||
+      !sgi_size_mul(cells, sizeof(int32_t), &bytes))
+    return sgi_fail(
+        err, SG_ERR_ARG,
+        "batches of %zu rows of %zu tokens cannot be made; both must be at least 1 and fit in memory", B, T);
   bool pack = settings->rows == SGI_ROWS_PACK;
   uint64_t tokens = sgi_corpus_tokens(corpus), rows = pack ? tokens / T : n;
   if (rows < B)
     return sgi_fail(err, SG_ERR_ARG,
-                    "the text has %zu documents with %llu tokens, %llu %s of %zu tokens: fewer than the batch of %zu; use a smaller "
-                    "batch%s or more text", n, (unsigned long long)tokens, (unsigned long long)rows,
+                    "the text has %zu documents with %llu tokens, %llu %s of %zu tokens: fewer than the "
+                    "batch of %zu; use a smaller "
+                    "batch%s or more text",
+                    n, (unsigned long long)tokens, (unsigned long long)rows,
                     pack ? "packed rows" : "rows (one a document)", T, B, pack ? ", shorter rows" : "");
   sgi_batcher *b = sgi_alloc(sizeof *b);
   if (!b) return sgi_fail_memory(err, sizeof *b, "batches");
@@ -81,12 +88,14 @@ static void pad_row(const sgi_batcher *b, size_t document, int32_t *inputs, int3
   memcpy(inputs + 1, targets, (T - 1) * sizeof *targets);
 }
 
-/* Tokens [row*T, row*T + T) of the epoch's stream. A document that began in an earlier row goes on: its first input here is the token
- * before, which stands in that row. */
-static void pack_row(const sgi_batcher *b, uint64_t epoch, uint64_t row, int32_t *inputs, int32_t *targets, int32_t *starts) {
+/* Tokens [row*T, row*T + T) of the epoch's stream. A document that began in an earlier row goes on: its
+ * first input here is the token before, which stands in that row. */
+static void pack_row(const sgi_batcher *b, uint64_t epoch, uint64_t row, int32_t *inputs, int32_t *targets,
+                     int32_t *starts) {
   size_t T = b->set.T, t = 0, low = 0, high = b->n;
   uint64_t first = row * T;
-  while (high - low > 1) { /* the document at place `low` holds the first token: begins[low] <= first < begins[high] */
+  while (high - low >
+         1) { /* the document at place `low` holds the first token: begins[low] <= first < begins[high] */
     size_t mid = low + (high - low) / 2;
     if (b->begins[mid] <= first)
       low = mid;

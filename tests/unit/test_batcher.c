@@ -1,4 +1,5 @@
-/* Batches: golden rows, every document or token once an epoch, the same batch for the same number whatever was asked before. */
+/* Batches: golden rows, every document or token once an epoch, the same batch for the same number whatever
+ * was asked before. */
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,15 +22,18 @@ static int32_t inputs[MAX_CELLS], targets[MAX_CELLS], starts[MAX_CELLS];
 static sgi_corpus *open_text(const char *name) {
   sgi_corpus *c;
   sg_error err;
-  if (sgi_corpus_open(scratch_path(name), NULL, tok, BOS, NULL, NULL, &c, &err)) fail_msg("%s: %s", name, err.text);
+  if (sgi_corpus_open(scratch_path(name), NULL, tok, BOS, NULL, NULL, &c, &err))
+    fail_msg("%s: %s", name, err.text);
   return c;
 }
 
-static sgi_batcher *make(const sgi_corpus *c, sgi_rows rows, size_t B, size_t T, bool shuffle, uint64_t seed) {
+static sgi_batcher *make(const sgi_corpus *c, sgi_rows rows, size_t B, size_t T, bool shuffle,
+                         uint64_t seed) {
   sgi_batcher *b;
   sg_error err;
   assert_true(B * T <= MAX_CELLS);
-  sgi_batcher_settings s = {.rows = rows, .B = B, .T = T, .bos = BOS, .pad = PAD, .shuffle = shuffle, .seed = seed};
+  sgi_batcher_settings s = {
+      .rows = rows, .B = B, .T = T, .bos = BOS, .pad = PAD, .shuffle = shuffle, .seed = seed};
   if (sgi_batcher_create(c, &s, &b, &err)) fail_msg("%s", err.text);
   return b;
 }
@@ -91,7 +95,8 @@ static void padded(void **state) {
   (void)state;
   enum { B = 4, T = 24 };
   size_t orders[3][DOCUMENTS];
-  sgi_batcher *b = make(corpus, SGI_ROWS_PAD, B, T, true, 7), *other = make(corpus, SGI_ROWS_PAD, B, T, true, 8);
+  sgi_batcher *b = make(corpus, SGI_ROWS_PAD, B, T, true, 7),
+              *other = make(corpus, SGI_ROWS_PAD, B, T, true, 8);
   uint64_t batches = sgi_batcher_batches(b);
   assert_int_equal(batches, DOCUMENTS / B);
   for (size_t e = 0; e < 3; e++) {
@@ -126,8 +131,8 @@ static void padded(void **state) {
   sgi_batcher_free(b);
 }
 
-/* One epoch's rows joined must be whole documents, each once, but for the end that is dropped. With no special token inside a document, bos
- * as input marks exactly the documents' begins. */
+/* One epoch's rows joined must be whole documents, each once, but for the end that is dropped. With no
+ * special token inside a document, bos as input marks exactly the documents' begins. */
 static void expect_packed(sgi_batcher *b, size_t B, size_t T, uint64_t epoch) {
   uint64_t batches = sgi_batcher_batches(b), tokens = sgi_corpus_tokens(corpus);
   assert_int_equal(batches, tokens / T / B);
@@ -159,7 +164,9 @@ static void expect_packed(sgi_batcher *b, size_t B, size_t T, uint64_t epoch) {
     for (size_t d = 0; d < DOCUMENTS && !found; d++) {
       size_t n;
       const int32_t *ids = sgi_corpus_document(corpus, d, &n);
-      if (seen[d] || (cut ? n < end - at : n != end - at) || memcmp(stream + at, ids, (end - at) * sizeof *ids)) continue;
+      if (seen[d] || (cut ? n < end - at : n != end - at) ||
+          memcmp(stream + at, ids, (end - at) * sizeof *ids))
+        continue;
       seen[d] = found = true;
     }
     assert_true(found);
@@ -221,7 +228,8 @@ static void any_order(void **state) {
     }
     assert_int_equal(sgi_alloc_count(), allocations);
     sgi_batcher_free(b);
-    b = make(corpus, rows ? SGI_ROWS_PACK : SGI_ROWS_PAD, B, T, true, 11); /* a resumed run begins in the middle */
+    b = make(corpus, rows ? SGI_ROWS_PACK : SGI_ROWS_PAD, B, T, true,
+             11); /* a resumed run begins in the middle */
     for (uint64_t i = count / 2 + 1; i < count; i++) {
       const int32_t *s = sequence + i * 3 * N;
       sgi_batcher_get(b, i, inputs, targets, NULL);

@@ -1,4 +1,5 @@
-/* The token cache: same bytes for any number of threads, kept while it is right, made anew when it is not, whole or not there. */
+/* The token cache: same bytes for any number of threads, kept while it is right, made anew when it is not,
+ * whole or not there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <omp.h>
@@ -27,7 +28,8 @@ static const sgi_text_form by_lines = {.blank_lines = true};
 static sgi_corpus *open_as(const char *name, const sgi_text_form *form, const sg_tokenizer *with) {
   sgi_corpus *c;
   sg_error err = {SG_OK, ""};
-  if (sgi_corpus_open(scratch_path(name), form, with, eos, NULL, NULL, &c, &err)) fail_msg("%s: %s", name, err.text);
+  if (sgi_corpus_open(scratch_path(name), form, with, eos, NULL, NULL, &c, &err))
+    fail_msg("%s: %s", name, err.text);
   return c;
 }
 
@@ -100,7 +102,8 @@ static void content(void **state) {
   assert_int_equal(n, 1); /* the tokenizer has nothing for 0x7F */
   uint64_t hash = sgi_corpus_hash(c);
   sgi_corpus_close(c);
-  /* The hash is of the tokens: another packing of the same text has the same, another cut of documents has not. */
+  /* The hash is of the tokens: another packing of the same text has the same, another cut of documents has
+   * not. */
   assert_int_equal(mkdir(scratch_path("again"), 0700), 0);
   scratch_text("again/1.jsonl", json);
   scratch_text("again/2.txt", "One day.<|endoftext|>\x7F<|endoftext|>\nTwo \xC3\xA9.\n");
@@ -228,8 +231,7 @@ static void damage(void **state) {
   for (size_t i = 0; i < 2 * n + 8; i++) {
     memcpy(bad, good, n);
     memset(bad + n, 0, 8);
-    if (i < n)
-      bad[i] = (char)(bad[i] ^ (1 << i % 8));
+    if (i < n) bad[i] = (char)(bad[i] ^ (1 << i % 8));
     scratch_write(name, bad, i < n ? n : i < 2 * n ? i - n : n + 1 + i - 2 * n); /* a flip, a cut, a tail */
     sgi_corpus *c = open_as("d/x.txt", NULL, tok);
     expect_document(c, 1, "Two of them.", 12);
@@ -268,7 +270,8 @@ static void failures(void **state) {
   assert_non_null(strstr(err.text, "x.jsonl: line 2"));
   assert_null(c);
   scratch_text("f/x.jsonl", "{\"text\":\"One\"}\n");
-  assert_int_equal(sgi_corpus_open(scratch_path("f"), NULL, tok, eos, cancel_at_once, NULL, &c, &err), SG_ERR_CANCELLED);
+  assert_int_equal(sgi_corpus_open(scratch_path("f"), NULL, tok, eos, cancel_at_once, NULL, &c, &err),
+                   SG_ERR_CANCELLED);
   assert_int_equal(sgi_corpus_open(scratch_path("f"), NULL, tok, -1, NULL, NULL, &c, &err), SG_ERR_ARG);
   assert_int_equal(sgi_corpus_open(scratch_path("f"), NULL, tok, 1 << 30, NULL, NULL, &c, &err), SG_ERR_ARG);
   assert_int_equal(sgi_corpus_open(scratch_path("nowhere"), NULL, tok, eos, NULL, NULL, &c, &err), SG_ERR_IO);
@@ -280,8 +283,8 @@ static void failures(void **state) {
   sgi_corpus_close(c);
 }
 
-/* Each call on files fails once, and for ever: the corpus opens all the same (from elsewhere) or an error is told, and nothing is left
- * half-written. */
+/* Each call on files fails once, and for ever: the corpus opens all the same (from elsewhere) or an error
+ * is told, and nothing is left half-written. */
 static void file_failures(void **state) {
   (void)state;
   const int errors[] = {EIO, ENOSPC, 0};
@@ -363,15 +366,17 @@ static void elsewhere(void **state) {
   assert_int_equal(sgi_remove_tree(scratch_path("cache"), NULL), SG_OK);
   scratch_text("cache", "");
   sg_error err;
-  assert_int_equal(sgi_corpus_open(scratch_path("ro/x.txt"), NULL, tok, eos, NULL, NULL, &c, &err), SG_ERR_IO);
+  assert_int_equal(sgi_corpus_open(scratch_path("ro/x.txt"), NULL, tok, eos, NULL, NULL, &c, &err),
+                   SG_ERR_IO);
   assert_non_null(strstr(err.text, "XDG_CACHE_HOME"));
   assert_int_equal(unlink(scratch_path("cache")), 0);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(content),  cmocka_unit_test(threads),       cmocka_unit_test(reuse),      cmocka_unit_test(damage),
-      cmocka_unit_test(failures), cmocka_unit_test(file_failures), cmocka_unit_test(memory_out), cmocka_unit_test(elsewhere),
+      cmocka_unit_test(content),    cmocka_unit_test(threads),   cmocka_unit_test(reuse),
+      cmocka_unit_test(damage),     cmocka_unit_test(failures),  cmocka_unit_test(file_failures),
+      cmocka_unit_test(memory_out), cmocka_unit_test(elsewhere),
   };
   scratch_begin();
   setenv("XDG_CACHE_HOME", scratch_path("cache"), 1);

@@ -53,21 +53,23 @@ static char *read_all(const char *name, bool blank_lines, const char *field, sg_
   return all;
 }
 
-#define expect(name, blank, field, expected)                \
-  do {                                                      \
-    char *got = read_all((name), (blank), (field), SG_OK);  \
-    assert_string_equal(got, (expected));                   \
-    free(got);                                              \
+#define expect(name, blank, field, expected)               \
+  do {                                                     \
+    char *got = read_all((name), (blank), (field), SG_OK); \
+    assert_string_equal(got, (expected));                  \
+    free(got);                                             \
   } while (0)
 
 static void expect_failure(const char *name, const char *field, sg_status st, const char *part) {
   char *got = read_all(name, false, field, st);
-  if (!strstr(got, part) || !strstr(got, name)) fail_msg("%s: \"%s\" says nothing of \"%s\"", name, got, part);
+  if (!strstr(got, part) || !strstr(got, name))
+    fail_msg("%s: \"%s\" says nothing of \"%s\"", name, got, part);
   free(got);
 }
 
 static const char stories[] =
-    " \n<|endoftext|>\nOnce upon\n\na time. \n<|endoftext|>\n\n<|endoftext|>\r\nTwo <|end\n<|endoftext|>Three<|endoftext|>\n Four\n";
+    " \n<|endoftext|>\nOnce upon\n\na time. \n<|endoftext|>\n\n<|endoftext|>\r\nTwo "
+    "<|end\n<|endoftext|>Three<|endoftext|>\n Four\n";
 
 static void marks(void **state) {
   (void)state;
@@ -118,7 +120,9 @@ static void blank_lines(void **state) {
 
 static void json_lines(void **state) {
   (void)state;
-  const char *lines = "{\"text\": \" a\\nb \", \"id\": 1}\r\n\n  \n{\"id\":[1,2,{}],\"text\":\"\"}\n{\"text\":\"\\u00e9\\u0000\\ud83d\\ude00\"}";
+  const char *lines =
+      "{\"text\": \" a\\nb \", \"id\": 1}\r\n\n  "
+      "\n{\"id\":[1,2,{}],\"text\":\"\"}\n{\"text\":\"\\u00e9\\u0000\\ud83d\\ude00\"}";
   const char *expected = "[ a\nb ][\xC3\xA9";
   scratch_text("c.jsonl", lines);
   expect("c.jsonl", false, NULL, expected); /* the string ends at the NUL here; its length is tested below */
@@ -137,7 +141,9 @@ static void json_lines(void **state) {
   sgi_reader_close(r);
   scratch_text("c.jsonl", "\xEF\xBB\xBF{\"body\":\"x\",\"title\":\"y\"}\n");
   expect("c.jsonl", false, "body", "[x]");
-  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "line 1: field \"text\" is missing, expected a string; string fields of this line: \"body\", \"title\"");
+  expect_failure("c.jsonl", NULL, SG_ERR_FORMAT,
+                 "line 1: field \"text\" is missing, expected a string; string fields of this line: "
+                 "\"body\", \"title\"");
   scratch_text("c.jsonl", "{\"text\":\"x\"}\n\n{\"text\":3}\n");
   expect_failure("c.jsonl", NULL, SG_ERR_FORMAT, "line 3: field \"text\" is no string");
   scratch_text("c.jsonl", "{\"text\":\"x\"}\n{\"text\":\"y\"\n");
@@ -198,7 +204,8 @@ static void long_text(void **state) {
   size_t size = 3 << 20, n = 0, documents = 0;
   char *text = malloc(size + 64);
   assert_non_null(text);
-  while (n < size) n += (size_t)sprintf(text + n, "%s%zu", documents ? "\n<|endoftext|>\n" : "", documents), documents++;
+  while (n < size)
+    n += (size_t)sprintf(text + n, "%s%zu", documents ? "\n<|endoftext|>\n" : "", documents), documents++;
   scratch_write("e.txt", text, n);
   scratch_gzip("e.txt.gz", text, n, 10007);
   scratch_zstd("e.txt.zst", text, n, 100003);
@@ -247,7 +254,8 @@ static void damaged(void **state) {
       scratch_write(names[i], packed, cut);
       expect_failure(names[i], NULL, SG_ERR_FORMAT, "in the middle");
     }
-    for (size_t bit = 0; bit < 8 * n; bit++) { /* every flipped bit is survived, and gzip's checksum sees those in the data */
+    for (size_t bit = 0; bit < 8 * n;
+         bit++) { /* every flipped bit is survived, and gzip's checksum sees those in the data */
       packed[bit / 8] = (char)(packed[bit / 8] ^ (1 << bit % 8));
       scratch_write(names[i], packed, n);
       sgi_reader *r = NULL;
@@ -301,7 +309,8 @@ static void directories(void **state) {
   sg_error err;
   assert_int_equal(sgi_text_files(scratch_path("set"), &files, &n, &err), SG_ERR_IO);
   assert_non_null(strstr(err.text, ".jsonl"));
-  const char *names[] = {"b.txt", "B.jsonl.gz", "a.txt.zst", "\xC3\xA9.txt", "notes.md", "x.txt.bz2", ".hidden.txt", ".txt", "10.txt", "9.txt"};
+  const char *names[] = {"b.txt",     "B.jsonl.gz",  "a.txt.zst", "\xC3\xA9.txt", "notes.md",
+                         "x.txt.bz2", ".hidden.txt", ".txt",      "10.txt",       "9.txt"};
   for (size_t i = 0; i < SGI_COUNT(names); i++) {
     char path[64];
     snprintf(path, sizeof path, "set/%s", names[i]);
@@ -309,7 +318,8 @@ static void directories(void **state) {
   }
   assert_int_equal(mkdir(scratch_path("set/sub.txt"), 0700), 0);
   assert_int_equal(sgi_text_files(scratch_path("set"), &files, &n, &err), SG_OK);
-  const char *expected[] = {"set/10.txt", "set/9.txt", "set/B.jsonl.gz", "set/a.txt.zst", "set/b.txt", "set/\xC3\xA9.txt"};
+  const char *expected[] = {"set/10.txt",    "set/9.txt", "set/B.jsonl.gz",
+                            "set/a.txt.zst", "set/b.txt", "set/\xC3\xA9.txt"};
   assert_int_equal(n, SGI_COUNT(expected));
   for (size_t i = 0; i < n; i++) assert_string_equal(files[i], scratch_path(expected[i]));
   sgi_text_files_free(files, n);
@@ -386,9 +396,10 @@ static void memory_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(marks),    cmocka_unit_test(blank_lines), cmocka_unit_test(json_lines),  cmocka_unit_test(too_large),
-      cmocka_unit_test(long_text), cmocka_unit_test(damaged),    cmocka_unit_test(not_text),    cmocka_unit_test(directories),
-      cmocka_unit_test(splits),   cmocka_unit_test(memory_out),
+      cmocka_unit_test(marks),      cmocka_unit_test(blank_lines), cmocka_unit_test(json_lines),
+      cmocka_unit_test(too_large),  cmocka_unit_test(long_text),   cmocka_unit_test(damaged),
+      cmocka_unit_test(not_text),   cmocka_unit_test(directories), cmocka_unit_test(splits),
+      cmocka_unit_test(memory_out),
   };
   scratch_begin();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
