@@ -13,17 +13,17 @@ enum { NAME_MAX_BYTES = 96 }; /* of the data's name within the cache's name */
 
 struct sgi_corpus {
   sgi_map map;
-  const sgi_tokens_header* head;
-  const sgi_tokens_place* places;
+  const sgi_tokens_header *head;
+  const sgi_tokens_place *places;
 };
 
 /* ---- key ----------------------------------------------------------------------------------------------- */
 
-static void mix(XXH3_state_t* h, uint64_t value) { XXH3_64bits_update(h, &value, sizeof value); }
+static void mix(XXH3_state_t *h, uint64_t value) { XXH3_64bits_update(h, &value, sizeof value); }
 
-static sg_status mix_encoded(XXH3_state_t* h, const sg_tokenizer* tok, const char* text, size_t n,
-                             sg_error* err) {
-  int32_t* ids;
+static sg_status mix_encoded(XXH3_state_t *h, const sg_tokenizer *tok, const char *text, size_t n,
+                             sg_error *err) {
+  int32_t *ids;
   size_t count;
   sg_status st = sg_tokenizer_encode(tok, text, n, &ids, &count, err);
   if (st) return st;
@@ -35,23 +35,23 @@ static sg_status mix_encoded(XXH3_state_t* h, const sg_tokenizer* tok, const cha
 
 /* The tokenizer's ids with their bytes, and what it makes of a probe for normaliser and split and of all
  * its tokens' texts in one, which shows the order of the merges. */
-static sg_status mix_tokenizer(XXH3_state_t* h, const sg_tokenizer* tok, sg_error* err) {
+static sg_status mix_tokenizer(XXH3_state_t *h, const sg_tokenizer *tok, sg_error *err) {
   static const char probe[] =
       "Probe  \xEF\xAC\x81ne caf\x65\xCC\x81 \xE2\x84\xAB\xC2\xBD it's we'LL 12345 x_y\t\r\n\n "
       "end\xE3\x80\x80\xFF\x01 <|endoftext|> ok ";
   size_t vocab = sg_tokenizer_vocab_size(tok), n, size = 0, at = 0;
   mix(h, vocab);
   for (size_t i = 0; i < vocab; i++) {
-    const char* bytes = sg_tokenizer_token_bytes(tok, (int32_t)i, &n);
+    const char *bytes = sg_tokenizer_token_bytes(tok, (int32_t)i, &n);
     mix(h, bytes ? n : UINT64_MAX);
     if (!bytes) continue;
     XXH3_64bits_update(h, bytes, n);
     size += n + 1;
   }
-  char* all = sgi_alloc(size);
+  char *all = sgi_alloc(size);
   if (!all) return sgi_fail_memory(err, size, "the hash of a tokenizer");
   for (size_t i = 0; i < vocab; i++) {
-    const char* bytes = sg_tokenizer_token_bytes(tok, (int32_t)i, &n);
+    const char *bytes = sg_tokenizer_token_bytes(tok, (int32_t)i, &n);
     if (!bytes) continue;
     memcpy(all + at, bytes, n);
     at += n;
@@ -64,14 +64,14 @@ static sg_status mix_tokenizer(XXH3_state_t* h, const sg_tokenizer* tok, sg_erro
   return st;
 }
 
-static sg_status make_key(sgi_tokens_source* s, sg_error* err) {
-  XXH3_state_t* h = sgi_alloc(sizeof *h);
+static sg_status make_key(sgi_tokens_source *s, sg_error *err) {
+  XXH3_state_t *h = sgi_alloc(sizeof *h);
   if (!h) return sgi_fail_memory(err, sizeof *h, "the hash of a tokenizer");
   XXH3_64bits_reset(h);
   mix(h, SGI_TOKENS_VERSION);
   mix(h, (uint64_t)s->eos);
   mix(h, s->form->blank_lines);
-  const char* field = *s->form->field ? s->form->field : "text";
+  const char *field = *s->form->field ? s->form->field : "text";
   XXH3_64bits_update(h, field, strlen(field));
   sg_status st = mix_tokenizer(h, s->tok, err);
   s->key = XXH3_64bits_digest(h);
@@ -82,7 +82,7 @@ static sg_status make_key(sgi_tokens_source* s, sg_error* err) {
 /* ---- where the cache lies ------------------------------------------------------------------------------ */
 
 /* DIRECTORY/NAME.KEY.tokens; a long name is cut, the key knows it whole. */
-static char* cache_path(const char* directory, const char* name, size_t name_n, uint64_t key) {
+static char *cache_path(const char *directory, const char *name, size_t name_n, uint64_t key) {
   char file[NAME_MAX_BYTES + 32];
   if (name_n > NAME_MAX_BYTES) {
     key = XXH3_64bits_withSeed(name, name_n, key);
@@ -95,15 +95,15 @@ static char* cache_path(const char* directory, const char* name, size_t name_n, 
 
 /* Directories for the cache, best first: beside the data, and the user's cache (NULL where there is none).
  * In the latter the real path of the data goes into the name. */
-static sg_status cache_paths(const char* path, uint64_t key, char* paths[2], sg_error* err) {
+static sg_status cache_paths(const char *path, uint64_t key, char *paths[2], sg_error *err) {
   sg_status st = SG_OK;
   bool whole = sgi_is_directory(path);
   char *beside = NULL, *home = NULL, *real = realpath(path, NULL), *parent = sgi_strdup(path);
   if (!parent) goto memory;
-  const char* name = "all";
+  const char *name = "all";
   size_t name_n = 3;
   if (!whole) {
-    char* slash = strrchr(parent, '/');
+    char *slash = strrchr(parent, '/');
     name = sgi_base_name(path);
     name_n = strlen(name);
     if (slash)
@@ -120,7 +120,7 @@ static sg_status cache_paths(const char* path, uint64_t key, char* paths[2], sg_
     home = sgi_path_join(user, ".cache/sgatlin");
   else
     goto done;
-  const char* id = real ? real : path;
+  const char *id = real ? real : path;
   if (!home || !(paths[1] = cache_path(home, name, name_n, XXH3_64bits_withSeed(id, strlen(id), key))))
     goto memory;
   goto done;
@@ -137,13 +137,13 @@ done:
 /* ---- reading and checking a cache ---------------------------------------------------------------------- */
 
 /* Whether the inputs in the tail are the source's files as they are now. */
-static bool same_inputs(const unsigned char* at, const unsigned char* end, const sgi_tokens_source* s) {
+static bool same_inputs(const unsigned char *at, const unsigned char *end, const sgi_tokens_source *s) {
   for (size_t i = 0; i < s->n_files; i++) {
     sgi_tokens_input in;
     if ((size_t)(end - at) < sizeof in) return false;
     memcpy(&in, at, sizeof in);
     at += sizeof in;
-    const char* name = sgi_base_name(s->files[i]);
+    const char *name = sgi_base_name(s->files[i]);
     if (in.name != strlen(name) || (size_t)(end - at) < in.name || memcmp(at, name, in.name)) return false;
     at += in.name;
     sgi_stamp now;
@@ -155,33 +155,33 @@ static bool same_inputs(const unsigned char* at, const unsigned char* end, const
 }
 
 /* The hash guards against damage, not against a file made up by hand: nothing in it may lead outside. */
-static bool sound_blocks(const sgi_corpus* c, size_t vocab) {
-  const sgi_tokens_header* h = c->head;
+static bool sound_blocks(const sgi_corpus *c, size_t vocab) {
+  const sgi_tokens_header *h = c->head;
   uint64_t tokens = 0;
   for (uint64_t b = 0; b < h->n_blocks; b++) {
-    const sgi_tokens_place* p = c->places + b;
+    const sgi_tokens_place *p = c->places + b;
     if (p[0].byte % 4 || p[1].byte > h->tail || p[1].byte < p[0].byte || p[1].document <= p[0].document)
       return false;
     uint64_t words = (p[1].byte - p[0].byte) / 4, n = p[1].document - p[0].document;
     if (n >= words) return false;
-    const uint32_t* starts = (const uint32_t*)(c->map.data + p[0].byte);
+    const uint32_t *starts = (const uint32_t *)(c->map.data + p[0].byte);
     if (starts[0] != 0 || starts[n] != words - n - 1) return false;
     for (uint64_t i = 0; i < n; i++)
       if (starts[i] >= starts[i + 1]) return false;
-    const uint32_t* ids = starts + n + 1;
+    const uint32_t *ids = starts + n + 1;
     uint32_t largest = 0;
     for (uint64_t i = 0; i < starts[n]; i++) largest = ids[i] > largest ? ids[i] : largest;
     if (largest >= vocab) return false;
     tokens += starts[n];
   }
-  const sgi_tokens_place* last = c->places + h->n_blocks;
+  const sgi_tokens_place *last = c->places + h->n_blocks;
   return c->places[0].byte == sizeof(sgi_tokens_header) && c->places[0].document == 0 &&
          last->document == h->n_documents && tokens == h->n_tokens;
 }
 
-static bool right_cache(sgi_corpus* c, const sgi_tokens_source* s) {
-  const sgi_tokens_header* h = c->head = (const sgi_tokens_header*)c->map.data;
-  const unsigned char* data = c->map.data;
+static bool right_cache(sgi_corpus *c, const sgi_tokens_source *s) {
+  const sgi_tokens_header *h = c->head = (const sgi_tokens_header *)c->map.data;
+  const unsigned char *data = c->map.data;
   size_t size = c->map.size, table;
   if (size < sizeof *h || memcmp(h->magic, SGI_TOKENS_MAGIC, sizeof h->magic) ||
       h->version != SGI_TOKENS_VERSION || h->endian != SGI_TOKENS_ENDIAN)
@@ -195,15 +195,15 @@ static bool right_cache(sgi_corpus* c, const sgi_tokens_source* s) {
   if (table > size - h->tail || h->tail_hash != XXH3_64bits(data + h->tail, size - h->tail)) return false;
   if (!s->just_made && !same_inputs(data + h->tail + table, data + size, s)) return false;
   if (h->blocks_hash != XXH3_64bits(data + sizeof *h, h->tail - sizeof *h)) return false;
-  c->places = (const sgi_tokens_place*)(data + h->tail);
+  c->places = (const sgi_tokens_place *)(data + h->tail);
   return sound_blocks(c, s->vocab);
 }
 
 /* *out NULL: not there, damaged, or of something else. Only memory is an error. */
-static sg_status load_cache(const char* path, const sgi_tokens_source* s, sgi_corpus** out, sg_error* err) {
+static sg_status load_cache(const char *path, const sgi_tokens_source *s, sgi_corpus **out, sg_error *err) {
   *out = NULL;
   if (!path || !sgi_is_file(path)) return SG_OK;
-  sgi_corpus* c = sgi_alloc(sizeof *c);
+  sgi_corpus *c = sgi_alloc(sizeof *c);
   if (!c) return sgi_fail_memory(err, sizeof *c, "a corpus");
   sg_status st = sgi_map_file(path, &c->map, err);
   if (!st && right_cache(c, s)) {
@@ -214,17 +214,17 @@ static sg_status load_cache(const char* path, const sgi_tokens_source* s, sgi_co
   return st == SG_ERR_MEMORY ? st : SG_OK;
 }
 
-void sgi_corpus_close(sgi_corpus* c) {
+void sgi_corpus_close(sgi_corpus *c) {
   if (!c) return;
   sgi_unmap_file(&c->map);
   sgi_free(c);
 }
 
-size_t sgi_corpus_documents(const sgi_corpus* c) { return c->head->n_documents; }
-uint64_t sgi_corpus_tokens(const sgi_corpus* c) { return c->head->n_tokens; }
-uint64_t sgi_corpus_hash(const sgi_corpus* c) { return c->head->corpus_hash; }
+size_t sgi_corpus_documents(const sgi_corpus *c) { return c->head->n_documents; }
+uint64_t sgi_corpus_tokens(const sgi_corpus *c) { return c->head->n_tokens; }
+uint64_t sgi_corpus_hash(const sgi_corpus *c) { return c->head->corpus_hash; }
 
-const int32_t* sgi_corpus_document(const sgi_corpus* c, size_t i, size_t* n) {
+const int32_t *sgi_corpus_document(const sgi_corpus *c, size_t i, size_t *n) {
   size_t low = 0, high = c->head->n_blocks; /* the block is in [low, high) */
   while (high - low > 1) {
     size_t mid = low + (high - low) / 2;
@@ -233,20 +233,20 @@ const int32_t* sgi_corpus_document(const sgi_corpus* c, size_t i, size_t* n) {
     else
       high = mid;
   }
-  const sgi_tokens_place* p = c->places + low;
-  const uint32_t* starts = (const uint32_t*)(c->map.data + p->byte);
+  const sgi_tokens_place *p = c->places + low;
+  const uint32_t *starts = (const uint32_t *)(c->map.data + p->byte);
   size_t k = i - p->document, documents = p[1].document - p->document;
   *n = starts[k + 1] - starts[k];
-  return (const int32_t*)(starts + documents + 1) + starts[k];
+  return (const int32_t *)(starts + documents + 1) + starts[k];
 }
 
 /* ---- open ----------------------------------------------------------------------------------------- */
 
 /* A writer at the first of paths that takes one; the second failure is told if both fail. */
-static sg_status open_writer(char* paths[2], size_t* which, sgi_writer** out, sg_error* err) {
+static sg_status open_writer(char *paths[2], size_t *which, sgi_writer **out, sg_error *err) {
   sg_status st = SG_ERR_IO;
   for (size_t i = 0; i < 2 && paths[i]; i++) {
-    char* directory = sgi_strdup(paths[i]);
+    char *directory = sgi_strdup(paths[i]);
     if (!directory) return sgi_fail_memory(err, strlen(paths[i]), "a path");
     *strrchr(directory, '/') = '\0';
     st = sgi_make_directory(directory, err);
@@ -259,8 +259,8 @@ static sg_status open_writer(char* paths[2], size_t* which, sgi_writer** out, sg
                           "no place for the tokens beside the data, nor under XDG_CACHE_HOME or ~/.cache");
 }
 
-sg_status sgi_corpus_open(const char* path, const sgi_text_form* form, const sg_tokenizer* tok, int32_t eos,
-                          sgi_progress progress, void* user, sgi_corpus** out, sg_error* err) {
+sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
+                          sgi_progress progress, void *user, sgi_corpus **out, sg_error *err) {
   *out = NULL;
   static const sgi_text_form plain;
   sgi_tokens_source s = {.form = form ? form : &plain,
@@ -271,8 +271,8 @@ sg_status sgi_corpus_open(const char* path, const sgi_text_form* form, const sg_
                          .user = user};
   if (eos < 0 || (size_t)eos >= s.vocab)
     return sgi_fail(err, SG_ERR_ARG, "eos id %d is not in the tokenizer's vocabulary of %zu", eos, s.vocab);
-  char* paths[2] = {NULL, NULL};
-  sgi_writer* writer;
+  char *paths[2] = {NULL, NULL};
+  sgi_writer *writer;
   size_t which;
   sg_status st = sgi_text_files(path, &s.files, &s.n_files, err);
   if (!st) st = make_key(&s, err);

@@ -9,27 +9,27 @@
 
 enum { BATCH_DOCUMENTS = 4096, BATCH_BYTES = 4 << 20 };
 
-static void mix(XXH3_state_t* h, uint64_t value) { XXH3_64bits_update(h, &value, sizeof value); }
+static void mix(XXH3_state_t *h, uint64_t value) { XXH3_64bits_update(h, &value, sizeof value); }
 
 /* Bytes that grow. */
 typedef struct buffer {
-  char* data;
+  char *data;
   size_t n, size;
 } buffer;
 
-static sg_status reserve(buffer* b, size_t more, sg_error* err) {
+static sg_status reserve(buffer *b, size_t more, sg_error *err) {
   size_t need, size = b->size ? b->size : 4096;
   if (!sgi_size_add(b->n, more, &need) || need > SIZE_MAX / 2)
     return sgi_fail_memory(err, SIZE_MAX, "tokens");
   while (size < need) size *= 2;
   if (size == b->size) return SG_OK;
-  char* data = sgi_realloc(b->data, b->n, size);
+  char *data = sgi_realloc(b->data, b->n, size);
   if (!data) return sgi_fail_memory(err, size, "tokens");
   b->data = data, b->size = size;
   return SG_OK;
 }
 
-static sg_status append(buffer* b, const void* data, size_t n, sg_error* err) {
+static sg_status append(buffer *b, const void *data, size_t n, sg_error *err) {
   sg_status st = reserve(b, n, err);
   if (!st && n) memcpy(b->data + b->n, data, n);
   if (!st) b->n += n;
@@ -38,15 +38,15 @@ static sg_status append(buffer* b, const void* data, size_t n, sg_error* err) {
 
 typedef struct document {
   size_t begin, end; /* text in the batch */
-  int32_t* ids;      /* new, of the tokenizer */
+  int32_t *ids;      /* new, of the tokenizer */
   size_t n;
 } document;
 
 typedef struct builder {
   XXH3_state_t blocks_hash, tokens_hash, lengths_hash; /* first, for their alignment */
-  const sgi_tokens_source* source;
-  sgi_writer* writer;
-  document* documents; /* the batch */
+  const sgi_tokens_source *source;
+  sgi_writer *writer;
+  document *documents; /* the batch */
   size_t n;
   buffer text, block, places, inputs;
   sgi_tokens_header head;
@@ -55,12 +55,12 @@ typedef struct builder {
 
 /* Ids of each document of the batch. Which thread does which does not matter; of several failures the
  * first document's is told. */
-static sg_status encode_batch(builder* b, sg_error* err) {
+static sg_status encode_batch(builder *b, sg_error *err) {
   size_t n = b->n, first = n;
   sg_error failure = {SG_OK, ""};
 #pragma omp parallel for schedule(dynamic, 4) if (n > 1)
   for (size_t i = 0; i < n; i++) {
-    document* d = b->documents + i;
+    document *d = b->documents + i;
     sg_error e;
     if (sg_tokenizer_encode(b->source->tok, b->text.data + d->begin, d->end - d->begin, &d->ids, &d->n, &e) ==
         SG_OK)
@@ -74,14 +74,14 @@ static sg_status encode_batch(builder* b, sg_error* err) {
   return failure.code;
 }
 
-static sg_status put(builder* b, const void* data, size_t n, sg_error* err) {
+static sg_status put(builder *b, const void *data, size_t n, sg_error *err) {
   XXH3_64bits_update(&b->blocks_hash, data, n);
   b->head.tail += n;
   return sgi_writer_write(b->writer, data, n, err);
 }
 
 /* Writes the batch as one block and empties it. */
-static sg_status flush_batch(builder* b, sg_error* err) {
+static sg_status flush_batch(builder *b, sg_error *err) {
   if (!b->n) return SG_OK;
   sg_status st = encode_batch(b, err);
   size_t total = b->n;
@@ -93,11 +93,11 @@ static sg_status flush_batch(builder* b, sg_error* err) {
   b->block.n = 0;
   if (!st) st = reserve(&b->block, (total + b->n + 1) * sizeof(int32_t), err);
   if (!st) {
-    uint32_t* starts = (uint32_t*)b->block.data;
-    int32_t* ids = (int32_t*)(starts + b->n + 1);
+    uint32_t *starts = (uint32_t *)b->block.data;
+    int32_t *ids = (int32_t *)(starts + b->n + 1);
     size_t at = 0;
     for (size_t i = 0; i < b->n; i++) {
-      const document* d = b->documents + i;
+      const document *d = b->documents + i;
       starts[i] = (uint32_t)at;
       if (d->n) memcpy(ids + at, d->ids, d->n * sizeof *ids);
       at += d->n;
@@ -119,24 +119,24 @@ static sg_status flush_batch(builder* b, sg_error* err) {
   return st;
 }
 
-static sg_status report(const builder* b, uint64_t position, sg_error* err) {
-  const sgi_tokens_source* s = b->source;
+static sg_status report(const builder *b, uint64_t position, sg_error *err) {
+  const sgi_tokens_source *s = b->source;
   if (!s->progress || s->progress(s->user, b->done + position, s->total)) return SG_OK;
   return sgi_fail(err, SG_ERR_CANCELLED, "cancelled while tokenising");
 }
 
-static sg_status add_file(builder* b, const char* path, sg_error* err) {
-  const sgi_tokens_source* s = b->source;
+static sg_status add_file(builder *b, const char *path, sg_error *err) {
+  const sgi_tokens_source *s = b->source;
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  sgi_reader* r;
+  sgi_reader *r;
   sg_status st = sgi_reader_open(path, s->form->blank_lines, s->form->field, &r, err);
   if (st) return st;
   for (;;) {
-    const char* text;
+    const char *text;
     size_t n;
     if ((st = sgi_reader_next(r, &text, &n, err)) || !text) break;
-    document* d = b->documents + b->n;
+    document *d = b->documents + b->n;
     d->begin = b->text.n;
     if ((st = append(&b->text, text, n, err))) break;
     d->end = b->text.n;
@@ -148,7 +148,7 @@ static sg_status add_file(builder* b, const char* path, sg_error* err) {
     }
     if ((st = report(b, sgi_reader_position(r), err))) break;
   }
-  const char* name = sgi_base_name(path);
+  const char *name = sgi_base_name(path);
   sgi_tokens_input in = {.stamp = sgi_reader_stamp(r), .name = strlen(name)};
   b->done += sgi_reader_position(r);
   in.settled = now.tv_sec - 2 > in.stamp.mtime / 1000000000;
@@ -158,7 +158,7 @@ static sg_status add_file(builder* b, const char* path, sg_error* err) {
   return st;
 }
 
-static sg_status finish(builder* b, sg_error* err) {
+static sg_status finish(builder *b, sg_error *err) {
   sg_status st = flush_batch(b, err);
   sgi_tokens_place end = {b->head.tail, b->head.n_documents};
   if (!st) st = append(&b->places, &end, sizeof end, err);
@@ -166,7 +166,7 @@ static sg_status finish(builder* b, sg_error* err) {
   if (!st) st = append(&b->places, b->inputs.data, b->inputs.n, err);
   if (!st) st = sgi_writer_write(b->writer, b->places.data, b->places.n, err);
   if (st) return st;
-  sgi_tokens_header* h = &b->head;
+  sgi_tokens_header *h = &b->head;
   memcpy(h->magic, SGI_TOKENS_MAGIC, sizeof h->magic);
   h->version = SGI_TOKENS_VERSION;
   h->endian = SGI_TOKENS_ENDIAN;
@@ -181,9 +181,9 @@ static sg_status finish(builder* b, sg_error* err) {
   return sgi_writer_write_at(b->writer, 0, h, sizeof *h, err);
 }
 
-sg_status sgi_tokens_build(sgi_writer* writer, const sgi_tokens_source* s, sg_error* err) {
+sg_status sgi_tokens_build(sgi_writer *writer, const sgi_tokens_source *s, sg_error *err) {
   sg_status st = SG_OK;
-  builder* b = sgi_alloc(sizeof *b);
+  builder *b = sgi_alloc(sizeof *b);
   if (!b || !(b->documents = sgi_alloc(BATCH_DOCUMENTS * sizeof *b->documents))) {
     st = sgi_fail_memory(err, BATCH_DOCUMENTS * sizeof(document), "tokenising");
   } else {

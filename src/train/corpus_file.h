@@ -43,24 +43,24 @@ typedef struct sgi_tokens_input {
 
 /* What a cache has to match. */
 typedef struct sgi_tokens_source {
-  char** files; /* text files, in order */
+  char **files; /* text files, in order */
   size_t n_files;
-  const sgi_text_form* form;
-  const sg_tokenizer* tok;
+  const sgi_text_form *form;
+  const sg_tokenizer *tok;
   size_t vocab;
   int32_t eos;
   uint64_t key, total; /* total: bytes of all files */
   bool just_made;      /* the cache was written in this call: its inputs need no second look */
   sgi_progress progress;
-  void* user;
+  void *user;
 } sgi_tokens_source;
 
 /* Reads, tokenises and writes all of it, and closes the writer; it is gone also where this fails. */
-sg_status sgi_tokens_build(sgi_writer* writer, const sgi_tokens_source* s, sg_error* err);
+sg_status sgi_tokens_build(sgi_writer *writer, const sgi_tokens_source *s, sg_error *err);
 
 /* The last part of a path. */
-static inline const char* sgi_base_name(const char* path) {
-  const char* slash = strrchr(path, '/');
+static inline const char *sgi_base_name(const char *path) {
+  const char *slash = strrchr(path, '/');
   return slash ? slash + 1 : path;
 }
 
