@@ -174,7 +174,11 @@ static void expand_node(sgi_story *s, const worlds_node *node, uint32_t depth) {
     case NODE_TEXT: emit(s, node->text.p, node->text.n); break;
     case NODE_ARTICLE: emit_article(s); break;
     case NODE_VAR: emit_entry(s, s->vars[node->what], &node->path); break;
-    case NODE_RULE: expand(s, ((const worlds_rule *)worlds_row(&s->g->rules, node->what))->choice, depth + 1); break;
+    case NODE_RULE:
+      /* A rule behind a closed quote begins a sentence, whatever mark stood in the quote. */
+      if (s->n >= 2 && last_of(s) == ' ' && s->text[s->n - 2] == '"') s->capital = true;
+      expand(s, ((const worlds_rule *)worlds_row(&s->g->rules, node->what))->choice, depth + 1);
+      break;
     case NODE_CHOICE: expand(s, node->what, depth); break;
     case NODE_DRAW: {
       uint32_t n = node->low + (uint32_t)sgi_rng_below(&s->rng, node->high - node->low + 1U);
@@ -255,6 +259,7 @@ bool sgi_story_draw(sgi_story *s) {
   }
   for (uint32_t i = 0; i < p->n_slots; i++) {
     emit_char(s, ' ');
+    s->capital = true;
     expand(s, *(const uint32_t *)worlds_row(&g->slots, p->first_slot + i), 0);
   }
   finish(s);
