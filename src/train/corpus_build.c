@@ -7,7 +7,7 @@
 #include "core/arena.h"
 #include "train/corpus_file.h"
 
-enum { BATCH_DOCUMENTS = 4096, BATCH_BYTES = 4 << 20 };
+enum { BATCH_DOCUMENTS = 4096, BATCH_BYTES = 4 << 20, STAGE_BYTES = 1 << 20 };
 
 static void mix(XXH3_state_t *h, uint64_t value) { XXH3_64bits_update(h, &value, sizeof value); }
 
@@ -48,7 +48,10 @@ typedef struct builder {
   sgi_writer *writer;
   document *documents; /* the batch */
   size_t n;
-  buffer text, block, places, inputs;
+  uint32_t starts[BATCH_DOCUMENTS + 1];
+  buffer text, places, inputs;
+  char *stage; /* small writes on their way to the file */
+  size_t staged;
   sgi_tokens_header head;
   uint64_t done; /* bytes of the files that are finished */
 } builder;
@@ -74,9 +77,26 @@ static sg_status encode_batch(builder *b, sg_error *err) {
   return failure.code;
 }
 
+static sg_status write_stage(builder *b, sg_error *err) {
+  XXH3_64bits_update(&b->blocks_hash, b->stage, b->staged);
+  sg_status st = sgi_writer_write(b->writer, b->stage, b->staged, err);
+  b->staged = 0;
+  return st;
+}
+
+/* Bytes of the blocks. Large pieces go straight to the file, so that a huge document is not copied once more. */
 static sg_status put(builder *b, const void *data, size_t n, sg_error *err) {
-  XXH3_64bits_update(&b->blocks_hash, data, n);
+  if (n > STAGE_BYTES - b->staged) {
+    sg_status st = write_stage(b, err);
+    if (st) return st;
+  }
   b->head.tail += n;
+  if (n < STAGE_BYTES) {
+    if (n) memcpy(b->stage + b->staged, data, n);
+    b->staged += n;
+    return SG_OK;
+  }
+  XXH3_64bits_update(&b->blocks_hash, data, n);
   return sgi_writer_write(b->writer, data, n, err);
 }
 
@@ -84,33 +104,28 @@ static sg_status put(builder *b, const void *data, size_t n, sg_error *err) {
 static sg_status flush_batch(builder *b, sg_error *err) {
   if (!b->n) return SG_OK;
   sg_status st = encode_batch(b, err);
-  size_t total = b->n;
-  for (size_t i = 0; i < b->n && !st; i++)
-    if (!sgi_size_add(total, b->documents[i].n, &total) || total > UINT32_MAX)
+  size_t at = 0;
+  for (size_t i = 0; i < b->n && !st; i++) {
+    b->starts[i] = (uint32_t)at;
+    if (!sgi_size_add(at, b->documents[i].n + 1, &at) || at > UINT32_MAX)
       st = sgi_fail(err, SG_ERR_UNSUPPORTED, "more than 2^32 tokens in %zu documents", b->n);
+  }
+  b->starts[b->n] = (uint32_t)at;
   sgi_tokens_place p = {b->head.tail, b->head.n_documents};
   if (!st) st = append(&b->places, &p, sizeof p, err);
-  b->block.n = 0;
-  if (!st) st = reserve(&b->block, (total + b->n + 1) * sizeof(int32_t), err);
-  if (!st) {
-    uint32_t *starts = (uint32_t *)b->block.data;
-    int32_t *ids = (int32_t *)(starts + b->n + 1);
-    size_t at = 0;
-    for (size_t i = 0; i < b->n; i++) {
-      const document *d = b->documents + i;
-      starts[i] = (uint32_t)at;
-      if (d->n) memcpy(ids + at, d->ids, d->n * sizeof *ids);
-      at += d->n;
-      ids[at++] = b->source->eos;
-      mix(&b->lengths_hash, d->n + 1);
-    }
-    starts[b->n] = (uint32_t)at;
-    XXH3_64bits_update(&b->tokens_hash, ids, at * sizeof *ids);
-    st = put(b, b->block.data, (at + b->n + 1) * sizeof *ids, err);
-    b->head.n_documents += b->n;
-    b->head.n_tokens += at;
-    b->head.n_blocks++;
+  if (!st) st = put(b, b->starts, (b->n + 1) * sizeof *b->starts, err);
+  for (size_t i = 0; i < b->n && !st; i++) {
+    const document *d = b->documents + i;
+    const int32_t *eos = &b->source->eos;
+    mix(&b->lengths_hash, d->n + 1);
+    XXH3_64bits_update(&b->tokens_hash, d->ids, d->n * sizeof *d->ids);
+    XXH3_64bits_update(&b->tokens_hash, eos, sizeof *eos);
+    st = put(b, d->ids, d->n * sizeof *d->ids, err);
+    if (!st) st = put(b, eos, sizeof *eos, err);
   }
+  b->head.n_documents += b->n;
+  b->head.n_tokens += at;
+  b->head.n_blocks++;
   for (size_t i = 0; i < b->n; i++) {
     sg_buffer_free(b->documents[i].ids);
     b->documents[i].ids = NULL;
@@ -121,7 +136,8 @@ static sg_status flush_batch(builder *b, sg_error *err) {
 
 static sg_status report(const builder *b, uint64_t position, sg_error *err) {
   const sgi_tokens_source *s = b->source;
-  if (!s->progress || s->progress(s->user, b->done + position, s->total)) return SG_OK;
+  uint64_t done = b->done + position; /* of a file that grows meanwhile it may be more than all */
+  if (!s->progress || s->progress(s->user, done < s->total ? done : s->total, s->total)) return SG_OK;
   return sgi_fail(err, SG_ERR_CANCELLED, "cancelled while tokenising");
 }
 
@@ -163,6 +179,7 @@ static sg_status finish(builder *b, sg_error *err) {
   sgi_tokens_place end = {b->head.tail, b->head.n_documents};
   if (!st) st = append(&b->places, &end, sizeof end, err);
   if (!st && b->head.tail % 8) st = put(b, "\0\0\0\0", 4, err);
+  if (!st) st = write_stage(b, err);
   if (!st) st = append(&b->places, b->inputs.data, b->inputs.n, err);
   if (!st) st = sgi_writer_write(b->writer, b->places.data, b->places.n, err);
   if (st) return st;
@@ -184,8 +201,9 @@ static sg_status finish(builder *b, sg_error *err) {
 sg_status sgi_tokens_build(sgi_writer *writer, const sgi_tokens_source *s, sg_error *err) {
   sg_status st = SG_OK;
   builder *b = sgi_alloc(sizeof *b);
-  if (!b || !(b->documents = sgi_alloc(BATCH_DOCUMENTS * sizeof *b->documents))) {
-    st = sgi_fail_memory(err, BATCH_DOCUMENTS * sizeof(document), "tokenising");
+  if (!b || !(b->documents = sgi_alloc(BATCH_DOCUMENTS * sizeof *b->documents)) ||
+      !(b->stage = sgi_alloc(STAGE_BYTES))) {
+    st = sgi_fail_memory(err, STAGE_BYTES, "tokenising");
   } else {
     b->source = s;
     b->writer = writer;
@@ -197,9 +215,11 @@ sg_status sgi_tokens_build(sgi_writer *writer, const sgi_tokens_source *s, sg_er
     for (size_t i = 0; i < s->n_files && !st; i++) st = add_file(b, s->files[i], err);
     if (!st) st = finish(b, err);
     if (!st) st = report(b, 0, err);
+  }
+  if (b) {
     sgi_free(b->documents);
+    sgi_free(b->stage);
     sgi_free(b->text.data);
-    sgi_free(b->block.data);
     sgi_free(b->places.data);
     sgi_free(b->inputs.data);
   }

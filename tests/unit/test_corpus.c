@@ -121,6 +121,26 @@ static void content(void **state) {
   sgi_corpus_close(c);
 }
 
+/* Documents that are larger than what is written at once, between small ones. */
+static void large_documents(void **state) {
+  (void)state;
+  enum { WORDS = 400000 };
+  char *text = malloc(WORDS * 8 + 64);
+  assert_non_null(text);
+  size_t n = (size_t)sprintf(text, "One.\n\n"), begin = n;
+  for (size_t i = 0; i < WORDS; i++) n += (size_t)sprintf(text + n, "%s%zu", i ? " " : "", i % 97);
+  size_t length = n - begin;
+  n += (size_t)sprintf(text + n, "\n\nTwo.");
+  scratch_zstd("large.txt.zst", text, n, 0);
+  sgi_corpus *c = open_as("large.txt.zst", &by_lines, tok);
+  assert_int_equal(sgi_corpus_documents(c), 3);
+  expect_document(c, 0, "One.", 4);
+  expect_document(c, 1, text + begin, length);
+  expect_document(c, 2, "Two.", 4);
+  sgi_corpus_close(c);
+  free(text);
+}
+
 static void threads(void **state) {
   (void)state;
   size_t count = 10000, n, sizes[2];
@@ -374,9 +394,9 @@ static void elsewhere(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(content),    cmocka_unit_test(threads),   cmocka_unit_test(reuse),
-      cmocka_unit_test(damage),     cmocka_unit_test(failures),  cmocka_unit_test(file_failures),
-      cmocka_unit_test(memory_out), cmocka_unit_test(elsewhere),
+      cmocka_unit_test(content),       cmocka_unit_test(large_documents), cmocka_unit_test(threads),
+      cmocka_unit_test(reuse),         cmocka_unit_test(damage),          cmocka_unit_test(failures),
+      cmocka_unit_test(file_failures), cmocka_unit_test(memory_out),      cmocka_unit_test(elsewhere),
   };
   scratch_begin();
   setenv("XDG_CACHE_HOME", scratch_path("cache"), 1);
