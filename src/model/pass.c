@@ -7,6 +7,7 @@
 #include "math/rows.h"
 #include "model/attention.h"
 #include "model/loss.h"
+#include "model/metrics.h"
 
 /* What a layer keeps for its backward pass; the feedforward kind's own block follows in the same arena. */
 typedef struct kept {
@@ -298,24 +299,6 @@ sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits
                err, "output head");
 }
 
-static void count(const sgi_pass *p, sgi_metrics *sum) {
-  const sgi_batch *b = &p->batch;
-  int32_t pad = p->model->config.pad_id;
-  for (size_t r = 0; r < b->B; r++) {
-    size_t last = 0; /* a row of padding alone counts with its loss at position 0: golden README no. 14 */
-    for (size_t t = 0; t < b->T; t++) {
-      size_t i = r * b->T + t;
-      if (b->targets[i] == pad) continue;
-      last = t;
-      sum->nll += (double)p->nll[i];
-      sum->targets++;
-      sum->correct += p->best[i] == b->targets[i];
-    }
-    sum->last_nll += (double)p->nll[r * b->T + last];
-  }
-  sum->rows += b->B;
-}
-
 sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err) {
   const sg_model *m = p->model;
   const sg_config *c = &m->config;
@@ -323,7 +306,7 @@ sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_s
   sg_status st = sgi_loss(p->nll, p->best, grad ? p->dx : NULL, grad ? grad + m->table.rows[SGI_ROW_EMBED].offset : NULL, p->xn,
                           m->w[SGI_ROW_EMBED], b->targets, c->pad_id, grad_scale, b->B * b->T, c->hidden_size, c->vocab_size, p->scratch);
   if (st) return named(st, err, "loss");
-  count(p, sum);
+  sgi_metrics_add(sum, p->nll, p->best, b->targets, c->pad_id, b->B, b->T);
   return SG_OK;
 }
 

@@ -1,0 +1,325 @@
+#include "core/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "core/arena.h"
+#include "core/json.h"
+
+enum { FORMAT = 1, NAME_BYTES = 256 };
+static const char MANIFEST[] = "MANIFEST.json", TEMPORARY[] = ".tmp-";
+
+struct sgi_bundle {
+  char *parent, *final, *temporary;
+  char name[NAME_BYTES];
+};
+
+/* ---- names of a directory --------------------------------------------------------------------------------------- */
+
+typedef struct names {
+  char **list;
+  size_t count, capacity;
+} names;
+
+static void names_free(names *n) {
+  for (size_t i = 0; i < n->count; i++) sgi_free(n->list[i]);
+  sgi_free(n->list);
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static sg_status list_directory(const char *path, names *out, sg_error *err) {
+  DIR *d = opendir(path);
+  if (!d) return sgi_fail(err, SG_ERR_IO, "%s: could not open the directory: %s", path, strerror(errno));
+  sg_status st = SG_OK;
+  for (struct dirent *e; !st && (e = readdir(d));) {
+    if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
+    if (out->count == out->capacity) {
+      size_t capacity = out->capacity ? 2 * out->capacity : 32;
+      char **list = sgi_realloc(out->list, out->capacity * sizeof *list, capacity * sizeof *list);
+      if (!list) {
+        st = sgi_fail_memory(err, capacity * sizeof *list, path);
+        break;
+      }
+      out->list = list;
+      out->capacity = capacity;
+    }
+    out->list[out->count] = sgi_strdup(e->d_name);
+    if (!out->list[out->count])
+      st = sgi_fail_memory(err, NAME_BYTES, path);
+    else
+      out->count++;
+  }
+  closedir(d);
+  if (out->count) qsort(out->list, out->count, sizeof *out->list, by_text);
+  return st;
+}
+
+/* ---- making a bundle --------------------------------------------------------------------------------------------- */
+
+static void bundle_free(sgi_bundle *b) {
+  sgi_free(b->parent);
+  sgi_free(b->final);
+  sgi_free(b->temporary);
+  sgi_free(b);
+}
+
+/* What processes that were killed left behind: the run's lock says that nobody else is writing. */
+static sg_status remove_leftovers(const char *parent, const char *name, sg_error *err) {
+  names all = {0};
+  size_t n = strlen(name);
+  sg_status st = list_directory(parent, &all, err);
+  for (size_t i = 0; i < all.count && !st; i++) {
+    const char *tail = strstr(all.list[i], TEMPORARY);
+    if (!tail || strncmp(all.list[i], name, n) || all.list[i] + n != tail) continue;
+    char *path = sgi_path_join(parent, all.list[i]);
+    st = path ? sgi_remove_tree(path, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
+    sgi_free(path);
+  }
+  names_free(&all);
+  return st;
+}
+
+sg_status sgi_bundle_begin(const char *parent, const char *name, sgi_bundle **out, sg_error *err) {
+  *out = NULL;
+  char temporary[NAME_BYTES + 32];
+  if (!*name || strlen(name) >= NAME_BYTES || strchr(name, '/')) return sgi_fail(err, SG_ERR_ARG, "\"%.60s\" can not name a directory", name);
+  sg_status st = sgi_make_directory(parent, err);
+  if (!st) st = remove_leftovers(parent, name, err);
+  if (st) return st;
+  sgi_bundle *b = sgi_alloc(sizeof *b);
+  if (!b) return sgi_fail_memory(err, sizeof *b, "a checkpoint");
+  snprintf(b->name, sizeof b->name, "%s", name);
+  snprintf(temporary, sizeof temporary, "%s%s%ld", name, TEMPORARY, (long)getpid());
+  b->parent = sgi_strdup(parent);
+  b->final = sgi_path_join(parent, name);
+  b->temporary = sgi_path_join(parent, temporary);
+  st = b->parent && b->final && b->temporary ? sgi_make_directory(b->temporary, err) : sgi_fail_memory(err, strlen(parent), "a path");
+  if (st)
+    bundle_free(b);
+  else
+    *out = b;
+  return st;
+}
+
+const char *sgi_bundle_path(const sgi_bundle *b) { return b->temporary; }
+
+void sgi_bundle_drop(sgi_bundle *b) {
+  if (!b) return;
+  sgi_remove_tree(b->temporary, NULL);
+  bundle_free(b);
+}
+
+static sg_status hash_file(const char *path, uint64_t *bytes, char hex[17], sg_error *err) {
+  sgi_map map;
+  sg_status st = sgi_map_file(path, &map, err);
+  if (st) return st;
+  *bytes = map.size;
+  snprintf(hex, 17, "%016" PRIx64, (uint64_t)XXH3_64bits(map.data, map.size));
+  sgi_unmap_file(&map);
+  return SG_OK;
+}
+
+static sg_status make_manifest(const sgi_bundle *b, json_t **out, sg_error *err) {
+  names all = {0};
+  json_t *files = json_array();
+  sg_status st = list_directory(b->temporary, &all, err);
+  for (size_t i = 0; i < all.count && !st; i++) {
+    char *path = sgi_path_join(b->temporary, all.list[i]), hex[17];
+    uint64_t bytes = 0;
+    st = path ? hash_file(path, &bytes, hex, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
+    if (!st && json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", all.list[i], "bytes", (json_int_t)bytes, "xxh3", hex)))
+      st = sgi_fail_memory(err, 256, "a manifest");
+    sgi_free(path);
+  }
+  names_free(&all);
+  *out = json_pack("{s:i, s:o}", "format", FORMAT, "files", files);
+  return !st && !*out ? sgi_fail_memory(err, 256, "a manifest") : st;
+}
+
+/* An older bundle of the same name is moved aside first, so that a crash leaves one of the two under a name that resume knows. */
+static sg_status give_name(const sgi_bundle *b, sg_error *err) {
+  if (!sgi_is_directory(b->final)) return sgi_rename(b->temporary, b->final, err);
+  size_t n = strlen(b->final) + 16;
+  char *old = sgi_alloc(n);
+  if (!old) return sgi_fail_memory(err, n, "a path");
+  snprintf(old, n, "%s%s0", b->final, TEMPORARY);
+  sg_status st = sgi_remove_tree(old, err);
+  if (!st) st = sgi_rename(b->final, old, err);
+  if (!st) {
+    st = sgi_rename(b->temporary, b->final, err);
+    if (st) sgi_rename(old, b->final, NULL);
+  }
+  if (!st) st = sgi_remove_tree(old, err);
+  sgi_free(old);
+  return st;
+}
+
+static sg_status write_in(const char *directory, const char *name, const char *text, sg_error *err) {
+  char *path = sgi_path_join(directory, name);
+  sg_status st = path ? sgi_write_file(path, text, strlen(text), err) : sgi_fail_memory(err, strlen(directory), "a path");
+  sgi_free(path);
+  return st;
+}
+
+sg_status sgi_bundle_commit(sgi_bundle *b, const char *latest, sg_error *err) {
+  json_t *manifest = NULL;
+  char *path = sgi_path_join(b->temporary, MANIFEST), pointer[NAME_BYTES + 2];
+  sg_status st = path ? make_manifest(b, &manifest, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
+  if (!st) st = sgi_json_save(path, manifest, err); /* and fsync of the directory */
+  if (!st) st = give_name(b, err);
+  if (!st && latest) {
+    snprintf(pointer, sizeof pointer, "%s\n", b->name);
+    st = write_in(b->parent, latest, pointer, err);
+  }
+  json_decref(manifest);
+  sgi_free(path);
+  if (st)
+    sgi_bundle_drop(b);
+  else
+    bundle_free(b);
+  return st;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static sg_status verify_entry(const char *directory, const json_t *o, const char *where, sg_error *err) {
+  char name[NAME_BYTES], want[32], hex[17];
+  uint64_t bytes, have = 0;
+  sg_status st = sgi_json_string(o, where, "name", name, sizeof name, err);
+  if (!st) st = sgi_json_u64(o, where, "bytes", &bytes, err);
+  if (!st) st = sgi_json_string(o, where, "xxh3", want, sizeof want, err);
+  if (!st && (!*name || strchr(name, '/') || !strcmp(name, "..") || !strcmp(name, ".")))
+    st = sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" is no plain file name", where, name);
+  if (st) return st;
+  char *path = sgi_path_join(directory, name);
+  st = path ? hash_file(path, &have, hex, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
+  if (!st && have != bytes)
+    st = sgi_fail(err, SG_ERR_FORMAT, "%s: has %" PRIu64 " bytes, MANIFEST.json says %" PRIu64, path, have, bytes);
+  if (!st && strcmp(hex, want)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: its content is not what MANIFEST.json says (damaged)", path);
+  sgi_free(path);
+  return st;
+}
+
+sg_status sgi_bundle_verify(const char *directory, sg_error *err) {
+  char *path = sgi_path_join(directory, MANIFEST);
+  json_t *o = NULL;
+  size_t format;
+  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
+  sg_status st = sgi_is_file(path) ? sgi_json_load(path, &o, err)
+                                   : sgi_fail(err, SG_ERR_FORMAT, "%s: is missing: the directory was never finished", path);
+  if (!st) st = sgi_json_size(o, path, "format", FORMAT, FORMAT, &format, err);
+  const json_t *files = json_object_get(o, "files");
+  if (!st && !json_is_array(files)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: files must be a list", path);
+  for (size_t i = 0; !st && i < json_array_size(files); i++) st = verify_entry(directory, json_array_get(files, i), path, err);
+  json_decref(o);
+  sgi_free(path);
+  return st;
+}
+
+/* Number of PREFIX followed by 1 to 18 digits; false for other names. */
+static bool numbered(const char *name, const char *prefix, uint64_t *number) {
+  size_t n = strlen(prefix), digits;
+  if (strncmp(name, prefix, n)) return false;
+  digits = strspn(name + n, "0123456789");
+  if (!digits || digits > 18 || name[n + digits]) return false;
+  *number = strtoull(name + n, NULL, 10);
+  return true;
+}
+
+static int newest_first(const void *a, const void *b) {
+  const char *x = *(char *const *)a, *y = *(char *const *)b;
+  size_t n = strlen(x), m = strlen(y); /* equal prefix, so longer or later in order is larger; leading zeros keep lengths alike */
+  return n != m ? (n < m ? 1 : -1) : strcmp(y, x);
+}
+
+/* Numbered names only, from the newest down. */
+static sg_status list_numbered(const char *parent, const char *prefix, names *out, sg_error *err) {
+  sg_status st = list_directory(parent, out, err);
+  size_t kept = 0;
+  for (size_t i = 0; i < out->count; i++) {
+    uint64_t number;
+    if (numbered(out->list[i], prefix, &number))
+      out->list[kept++] = out->list[i];
+    else
+      sgi_free(out->list[i]);
+  }
+  out->count = kept;
+  if (kept) qsort(out->list, kept, sizeof *out->list, newest_first);
+  return st;
+}
+
+sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, size_t size,
+                            void (*skipped)(void *user, const char *name, const char *reason), void *user, sg_error *err) {
+  names all = {0};
+  if (!sgi_is_directory(parent)) return sgi_fail(err, SG_ERR_IO, "%s: no complete checkpoint", parent);
+  sg_status st = list_numbered(parent, prefix, &all, err);
+  bool found = false;
+  for (size_t i = 0; i < all.count && !st && !found; i++) {
+    char *path = sgi_path_join(parent, all.list[i]);
+    sg_error why = {0};
+    if (!path) {
+      st = sgi_fail_memory(err, NAME_BYTES, "a path");
+    } else if (strlen(all.list[i]) < size && !sgi_bundle_verify(path, &why)) {
+      snprintf(out, size, "%s", all.list[i]);
+      found = true;
+    } else if (skipped) {
+      skipped(user, all.list[i], why.text);
+    }
+    sgi_free(path);
+  }
+  names_free(&all);
+  return st || found ? st : sgi_fail(err, SG_ERR_IO, "%s: no complete checkpoint", parent);
+}
+
+sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, const char *const *spare, size_t n, sg_error *err) {
+  names all = {0};
+  sg_status st = list_numbered(parent, prefix, &all, err);
+  for (size_t i = keep; i < all.count && !st; i++) {
+    bool spared = false;
+    for (size_t k = 0; k < n; k++) spared = spared || !strcmp(spare[k], all.list[i]);
+    if (spared) continue;
+    char *path = sgi_path_join(parent, all.list[i]);
+    st = path ? sgi_remove_tree(path, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
+    sgi_free(path);
+  }
+  names_free(&all);
+  return st;
+}
+
+/* ---- lock --------------------------------------------------------------------------------------------------------- */
+
+sg_status sgi_lock_directory(const char *directory, sgi_lock *out, sg_error *err) {
+  out->fd = -1;
+  char *path = sgi_path_join(directory, "lock"), holder[32] = "";
+  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  sg_status st = SG_OK;
+  if (fd < 0) {
+    st = sgi_fail(err, SG_ERR_IO, "%s: could not open: %s", path, strerror(errno));
+  } else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    ssize_t k = pread(fd, holder, sizeof holder - 1, 0);
+    holder[k > 0 ? strcspn(holder, "\n") : 0] = '\0';
+    st = sgi_fail(err, SG_ERR_IO, "%s: is in use by another process%s%s", directory, *holder ? " with number " : "", holder);
+    close(fd);
+  } else {
+    int n = snprintf(holder, sizeof holder, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) == 0 && pwrite(fd, holder, (size_t)n, 0) < 0) errno = 0; /* only for the message above */
+    out->fd = fd;
+  }
+  sgi_free(path);
+  return st;
+}
+
+void sgi_unlock(sgi_lock *lock) {
+  if (lock->fd >= 0) close(lock->fd);
+  lock->fd = -1;
+}

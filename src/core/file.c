@@ -1,0 +1,414 @@
+#include "core/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "core/arena.h"
+
+/* ---- system calls, which tests may make fail --------------------------------------------------------------------- */
+
+static atomic_size_t calls, fail_at;
+static atomic_int fail_error;
+static atomic_bool fail_for_ever;
+
+size_t sgi_file_fail_at(size_t n, int error, bool for_ever) {
+  size_t now = atomic_load(&calls);
+  atomic_store(&fail_error, error);
+  atomic_store(&fail_for_ever, for_ever);
+  atomic_store(&fail_at, n ? now + n : 0);
+  return now;
+}
+
+/* True if this call has to fail; errno is set then, and *cut tells a short write from an error. */
+static bool fails(bool *cut) {
+  size_t n = atomic_fetch_add(&calls, 1) + 1, at = atomic_load(&fail_at);
+  *cut = false;
+  if (!at || n < at || (n > at && !atomic_load(&fail_for_ever))) return false;
+  int e = atomic_load(&fail_error);
+  *cut = e == 0;
+  errno = e ? e : EIO;
+  return true;
+}
+
+static bool fails_whole(void) {
+  bool cut;
+  return fails(&cut) && !cut;
+}
+
+static int call_open(const char *path, int flags, mode_t mode) {
+  int fd;
+  do fd = fails_whole() ? -1 : open(path, flags | O_CLOEXEC, mode);
+  while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+static ssize_t call_write(int fd, const void *data, size_t n, off_t offset, bool at) {
+  bool cut;
+  if (fails(&cut)) {
+    if (!cut) return -1;
+    if (n > 1) n /= 2;
+  }
+  return at ? pwrite(fd, data, n, offset) : write(fd, data, n);
+}
+
+static ssize_t call_read(int fd, void *data, size_t n) {
+  bool cut;
+  if (fails(&cut)) {
+    if (!cut) return -1;
+    if (n > 1) n /= 2;
+  }
+  return read(fd, data, n);
+}
+
+static int call_fsync(int fd) {
+  int r;
+  do r = fails_whole() ? -1 : fsync(fd);
+  while (r < 0 && errno == EINTR);
+  return r;
+}
+
+static int call_rename(const char *from, const char *to) { return fails_whole() ? -1 : rename(from, to); }
+static int call_mkdir(const char *path) { return fails_whole() ? -1 : mkdir(path, 0777); }
+static int call_fstat(int fd, struct stat *s) { return fails_whole() ? -1 : fstat(fd, s); }
+
+/* A close that fails after fsync has lost nothing, but says that something is wrong. EINTR leaves the descriptor closed on Linux. */
+static int call_close(int fd) {
+  bool fail = fails_whole();
+  int e = errno, r = close(fd);
+  if (fail && e != EINTR) {
+    errno = e;
+    return -1;
+  }
+  return r < 0 && errno == EINTR ? 0 : r;
+}
+
+static sg_status failed(sg_error *err, const char *path, const char *what) {
+  int e = errno;
+  sg_status code = e == ENOSPC || e == EDQUOT || e == EFBIG ? SG_ERR_SPACE : SG_ERR_IO;
+  return sgi_fail(err, code, "%s: %s: %s", path, what, strerror(e));
+}
+
+/* ---- directories --------------------------------------------------------------------------------------------------- */
+
+static char *parent_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (!slash) return sgi_strdup(".");
+  if (slash == path) return sgi_strdup("/");
+  char *p = sgi_strdup(path);
+  if (p) p[slash - path] = '\0';
+  return p;
+}
+
+static sg_status sync_directory(const char *path, sg_error *err) {
+  int fd = call_open(path, O_RDONLY | O_DIRECTORY, 0);
+  if (fd < 0) return failed(err, path, "could not open the directory");
+  int r = call_fsync(fd), e = errno;
+  call_close(fd);
+  errno = e;
+  /* some file systems know no fsync of directories */
+  return r < 0 && e != EINVAL && e != ENOTSUP ? failed(err, path, "could not make the directory durable") : SG_OK;
+}
+
+static sg_status sync_parent(const char *path, sg_error *err) {
+  char *parent = parent_of(path);
+  if (!parent) return sgi_fail_memory(err, strlen(path), "a path");
+  sg_status st = sync_directory(parent, err);
+  sgi_free(parent);
+  return st;
+}
+
+bool sgi_is_file(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 && S_ISREG(s.st_mode);
+}
+
+bool sgi_is_directory(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+sg_status sgi_make_directory(const char *path, sg_error *err) {
+  if (sgi_is_directory(path)) return SG_OK;
+  char *part = sgi_strdup(path);
+  if (!part) return sgi_fail_memory(err, strlen(path), "a path");
+  sg_status st = SG_OK;
+  for (char *p = part + 1; !st; p++) {
+    if (*p != '/' && *p != '\0') continue;
+    char kept = *p;
+    *p = '\0';
+    if (!sgi_is_directory(part) && call_mkdir(part) < 0 && errno != EEXIST) st = failed(err, part, "could not make the directory");
+    *p = kept;
+    if (!kept) break;
+  }
+  sgi_free(part);
+  if (!st && !sgi_is_directory(path)) st = sgi_fail(err, SG_ERR_IO, "%s: is there, but is no directory", path);
+  return st;
+}
+
+sg_status sgi_rename(const char *from, const char *to, sg_error *err) {
+  if (call_rename(from, to) < 0) return failed(err, to, "could not give the file its name");
+  return sync_parent(to, err);
+}
+
+enum { MAX_DEPTH = 64 };
+
+static sg_status remove_at(int parent, const char *name, const char *whole, int depth, sg_error *err) {
+  struct stat s;
+  if (fstatat(parent, name, &s, AT_SYMLINK_NOFOLLOW) < 0) return errno == ENOENT ? SG_OK : failed(err, whole, "could not look at");
+  if (!S_ISDIR(s.st_mode)) return unlinkat(parent, name, 0) < 0 && errno != ENOENT ? failed(err, whole, "could not remove") : SG_OK;
+  if (depth > MAX_DEPTH) return sgi_fail(err, SG_ERR_IO, "%s: could not remove: directories are nested too deep", whole);
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *d = fd < 0 ? NULL : fdopendir(fd);
+  if (!d) {
+    if (fd >= 0) close(fd);
+    return failed(err, whole, "could not open the directory");
+  }
+  sg_status st = SG_OK;
+  for (struct dirent *e; !st && (e = readdir(d));)
+    if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) st = remove_at(dirfd(d), e->d_name, whole, depth + 1, err);
+  closedir(d);
+  if (!st && unlinkat(parent, name, AT_REMOVEDIR) < 0) st = failed(err, whole, "could not remove the directory");
+  return st;
+}
+
+sg_status sgi_remove_tree(const char *path, sg_error *err) { return remove_at(AT_FDCWD, path, path, 0, err); }
+
+uint64_t sgi_disk_free(const char *path) {
+  struct statvfs s;
+  char *p = sgi_strdup(path);
+  while (p && statvfs(p, &s) < 0) {
+    char *up = errno == ENOENT && strcmp(p, ".") && strcmp(p, "/") ? parent_of(p) : NULL;
+    sgi_free(p);
+    p = up;
+  }
+  if (!p) return 0;
+  sgi_free(p);
+  return (uint64_t)s.f_bavail * s.f_frsize;
+}
+
+char *sgi_path_join(const char *a, const char *b) {
+  size_t n = strlen(a), m = strlen(b);
+  char *p = sgi_alloc(n + m + 2);
+  if (!p) return NULL;
+  memcpy(p, a, n);
+  if (n && a[n - 1] != '/') p[n++] = '/';
+  memcpy(p + n, b, m + 1);
+  return p;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------ */
+
+enum { BUFFER = 64 << 10 };
+
+struct sgi_writer {
+  int fd;
+  size_t used;     /* bytes waiting in buffer */
+  size_t position; /* in the file, of buffer's first byte */
+  char *path, *temporary;
+  char buffer[BUFFER];
+};
+
+static sg_status write_all(int fd, const char *path, const char *data, size_t n, size_t offset, bool at, sg_error *err) {
+  while (n > 0) {
+    ssize_t k = call_write(fd, data, n, (off_t)offset, at);
+    if (k < 0 && errno == EINTR) continue;
+    if (k <= 0) {
+      if (k == 0) errno = ENOSPC;
+      return failed(err, path, "could not write");
+    }
+    data += k;
+    offset += (size_t)k;
+    n -= (size_t)k;
+  }
+  return SG_OK;
+}
+
+static void writer_free(sgi_writer *w) {
+  sgi_free(w->path);
+  sgi_free(w->temporary);
+  sgi_free(w);
+}
+
+sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err) {
+  *out = NULL;
+  size_t n = strlen(path) + 32;
+  sgi_writer *w = sgi_alloc(sizeof *w);
+  if (!w) return sgi_fail_memory(err, sizeof *w, "a file's buffer");
+  w->path = sgi_strdup(path);
+  w->temporary = sgi_alloc(n);
+  if (!w->path || !w->temporary) {
+    writer_free(w);
+    return sgi_fail_memory(err, n, "a path");
+  }
+  snprintf(w->temporary, n, "%s.tmp-%ld", path, (long)getpid());
+  w->fd = call_open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+  if (w->fd < 0 && errno == EEXIST) { /* left by a process of the same number that was killed */
+    unlink(w->temporary);
+    w->fd = call_open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+  }
+  if (w->fd < 0) {
+    sg_status st = failed(err, path, "could not make the file");
+    writer_free(w);
+    return st;
+  }
+  *out = w;
+  return SG_OK;
+}
+
+static sg_status flush(sgi_writer *w, sg_error *err) {
+  sg_status st = write_all(w->fd, w->path, w->buffer, w->used, w->position, true, err);
+  w->position += w->used;
+  w->used = 0;
+  return st;
+}
+
+sg_status sgi_writer_write(sgi_writer *w, const void *data, size_t n, sg_error *err) {
+  if (n > BUFFER - w->used) {
+    sg_status st = flush(w, err);
+    if (st) return st;
+  }
+  if (n <= BUFFER - w->used) {
+    memcpy(w->buffer + w->used, data, n);
+    w->used += n;
+    return SG_OK;
+  }
+  sg_status st = write_all(w->fd, w->path, data, n, w->position, true, err);
+  w->position += n;
+  return st;
+}
+
+sg_status sgi_writer_write_at(sgi_writer *w, size_t offset, const void *data, size_t n, sg_error *err) {
+  sg_status st = w->used ? flush(w, err) : SG_OK;
+  return st ? st : write_all(w->fd, w->path, data, n, offset, true, err);
+}
+
+void sgi_writer_drop(sgi_writer *w) {
+  if (!w) return;
+  close(w->fd);
+  unlink(w->temporary);
+  writer_free(w);
+}
+
+sg_status sgi_writer_close(sgi_writer *w, sg_error *err) {
+  sg_status st = flush(w, err);
+  if (!st && call_fsync(w->fd) < 0) st = failed(err, w->path, "could not make the file durable");
+  if (call_close(w->fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
+  if (!st && call_rename(w->temporary, w->path) < 0) st = failed(err, w->path, "could not give the file its name");
+  if (st)
+    unlink(w->temporary);
+  else
+    st = sync_parent(w->path, err);
+  writer_free(w);
+  return st;
+}
+
+sg_status sgi_write_file(const char *path, const void *data, size_t n, sg_error *err) {
+  sgi_writer *w;
+  sg_status st = sgi_writer_open(path, &w, err);
+  if (st) return st;
+  st = sgi_writer_write(w, data, n, err);
+  if (!st) return sgi_writer_close(w, err);
+  sgi_writer_drop(w);
+  return st;
+}
+
+sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error *err) {
+  int fd = call_open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
+  if (fd < 0) return failed(err, path, "could not open for writing");
+  sg_status st = write_all(fd, path, data, n, 0, false, err);
+  if (call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
+  return st;
+}
+
+sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
+  int fd = call_open(path, O_WRONLY | O_NONBLOCK, 0);
+  if (fd < 0) return failed(err, path, "could not open for writing");
+  struct stat s;
+  sg_status st = SG_OK;
+  if (call_fstat(fd, &s) < 0) st = failed(err, path, "could not look at");
+  if (!st && (uint64_t)s.st_size > size && ftruncate(fd, (off_t)size) < 0) st = failed(err, path, "could not cut the file");
+  if (call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
+  return st;
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------- */
+
+/* Opens a regular file only: a FIFO would block, a device never ends. */
+static sg_status open_regular(const char *path, int *fd, size_t *size, sg_error *err) {
+  struct stat s;
+  *fd = call_open(path, O_RDONLY | O_NONBLOCK, 0);
+  if (*fd < 0) return failed(err, path, "could not open");
+  sg_status st = SG_OK;
+  if (call_fstat(*fd, &s) < 0)
+    st = failed(err, path, "could not look at");
+  else if (!S_ISREG(s.st_mode))
+    st = sgi_fail(err, SG_ERR_IO, "%s: is %s, expected a file", path, S_ISDIR(s.st_mode) ? "a directory" : "no regular file");
+  else if ((uint64_t)s.st_size > SIZE_MAX / 2)
+    st = sgi_fail(err, SG_ERR_IO, "%s: is too large for this machine", path);
+  else
+    *size = (size_t)s.st_size;
+  if (st) close(*fd);
+  return st;
+}
+
+sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg_error *err) {
+  int fd;
+  size_t size = 0, got = 0;
+  *data = NULL;
+  *n = 0;
+  sg_status st = open_regular(path, &fd, &size, err);
+  if (st) return st;
+  if (size > max) {
+    close(fd);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: has %zu bytes, expected at most %zu", path, size, max);
+  }
+  char *p = sgi_alloc(size + 1);
+  if (!p) st = sgi_fail_memory(err, size + 1, path);
+  while (!st && got < size) {
+    ssize_t k = call_read(fd, p + got, size - got);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) st = failed(err, path, "could not read");
+    if (k == 0) st = sgi_fail(err, SG_ERR_IO, "%s: ended after %zu bytes of %zu: it changed while it was read", path, got, size);
+    if (k > 0) got += (size_t)k;
+  }
+  call_close(fd);
+  if (st) {
+    sgi_free(p);
+    return st;
+  }
+  *data = p;
+  *n = size;
+  return SG_OK;
+}
+
+/* A file that shrinks while it is mapped ends the process with SIGBUS: files are replaced by renaming here, never cut, and others
+ * who cut a file in use are out of our hands. */
+sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
+  int fd;
+  size_t size = 0;
+  *out = (sgi_map){0};
+  sg_status st = open_regular(path, &fd, &size, err);
+  if (st) return st;
+  if (size) {
+    void *p = fails_whole() ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED)
+      st = failed(err, path, "could not map");
+    else
+      *out = (sgi_map){p, size};
+  }
+  call_close(fd);
+  return st;
+}
+
+void sgi_unmap_file(sgi_map *map) {
+  if (map->data) munmap((void *)(uintptr_t)map->data, map->size);
+  *map = (sgi_map){0};
+}

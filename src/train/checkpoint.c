@@ -1,0 +1,210 @@
+#include "train/checkpoint.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/bundle.h"
+#include "core/json.h"
+#include "core/safetensors.h"
+#include "model/config.h"
+
+enum { STATE_FORMAT = 1, TOKENIZER_BYTES = 256 << 20, PARTS = 3 };
+static const char PREFIX[] = "step-";
+
+/* optimizer.safetensors: "m.NAME", "v.NAME" and, in the middle of an accumulation, "sum.NAME". */
+static const char *const part_names[PARTS] = {"m.", "v.", "sum."};
+static float *part_arena(const sgi_trainer *t, size_t part) { return part == 0 ? t->m : part == 1 ? t->v : t->sum; }
+static bool part_used(const sgi_trainer *t, size_t part) { return part < 2 || (t->sum && t->steps % t->settings.accumulation); }
+
+static char *in(const char *directory, const char *name) { return sgi_path_join(directory, name); }
+
+static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_error *err) {
+  const sgi_table *table = &t->model->table;
+  size_t n = 0, bytes = PARTS * table->count;
+  sgi_tensor *tensors = sgi_alloc(bytes * sizeof *tensors);
+  char(*names)[SGI_MAX_TENSOR_NAME + 8] = sgi_alloc(bytes * sizeof *names);
+  char *path = in(directory, "optimizer.safetensors");
+  sg_status st = tensors && names && path ? SG_OK : sgi_fail_memory(err, bytes * sizeof *names, "a checkpoint");
+  for (size_t p = 0; p < PARTS && !st; p++)
+    for (size_t i = 0; i < table->count && part_used(t, p); i++, n++) {
+      const sgi_row *row = &table->rows[i];
+      snprintf(names[n], sizeof *names, "%s%s", part_names[p], row->name);
+      tensors[n] = (sgi_tensor){.name = names[n], .dtype = SGI_F32, .n_dims = row->n_dims, .data = part_arena(t, p) + row->offset};
+      for (int k = 0; k < row->n_dims; k++) tensors[n].dims[k] = row->dims[k];
+    }
+  if (!st) st = sgi_safetensors_save(path, tensors, n, NULL, 0, err);
+  sgi_free(tensors);
+  sgi_free(names);
+  sgi_free(path);
+  return st;
+}
+
+static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error *err) {
+  const sgi_table *table = &t->model->table;
+  sgi_safetensors *f = NULL;
+  char *path = in(directory, "optimizer.safetensors"), name[SGI_MAX_TENSOR_NAME + 8];
+  sg_status st = path ? sgi_safetensors_open(path, &f, err) : sgi_fail_memory(err, strlen(directory), "a path");
+  for (size_t p = 0; p < PARTS && !st; p++)
+    for (size_t i = 0; i < table->count && part_used(t, p) && !st; i++) {
+      const sgi_row *row = &table->rows[i];
+      snprintf(name, sizeof name, "%s%s", part_names[p], row->name);
+      const sgi_tensor *x = sgi_safetensors_find(f, name);
+      if (!x || x->dtype != SGI_F32 || x->count != row->count)
+        st = sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing or of another size", path, name);
+      else
+        memcpy(part_arena(t, p) + row->offset, x->data, row->count * sizeof(float));
+    }
+  sgi_safetensors_close(f);
+  sgi_free(path);
+  return st;
+}
+
+static sg_status save_state(const char *directory, const sgi_progress_state *s, sg_error *err) {
+  char *path = in(directory, "train_state.json"), hash[24];
+  snprintf(hash, sizeof hash, "%016llx", (unsigned long long)s->data_hash);
+  json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:s, s:I, s:s}", "format", STATE_FORMAT, "step", (json_int_t)s->step, "updates",
+                        (json_int_t)s->updates, "tokens", (json_int_t)s->tokens, "flops", s->flops, "seconds", s->seconds, "data_hash", hash,
+                        "metrics_bytes", (json_int_t)s->metrics_bytes, "best", s->best);
+  if (o && isfinite(s->best_loss)) json_object_set_new(o, "best_loss", json_real(s->best_loss));
+  sg_status st = path && o ? sgi_json_save(path, o, err) : sgi_fail_memory(err, strlen(directory), "a checkpoint's state");
+  json_decref(o);
+  sgi_free(path);
+  return st;
+}
+
+static sg_status read_state(const json_t *o, const char *where, sgi_progress_state *s, sg_error *err) {
+  static const char *const keys[] = {"format", "step", "updates", "tokens", "flops", "seconds", "data_hash", "metrics_bytes", "best", "best_loss"};
+  char hash[24], *end;
+  size_t format;
+  sg_status st = sgi_json_only_keys(o, where, keys, SGI_COUNT(keys), err);
+  if (!st) st = sgi_json_size(o, where, "format", STATE_FORMAT, STATE_FORMAT, &format, err);
+  if (!st) st = sgi_json_u64(o, where, "step", &s->step, err);
+  if (!st) st = sgi_json_u64(o, where, "updates", &s->updates, err);
+  if (!st) st = sgi_json_u64(o, where, "tokens", &s->tokens, err);
+  if (!st) st = sgi_json_real(o, where, "flops", 0, 1e300, &s->flops, err);
+  if (!st) st = sgi_json_real(o, where, "seconds", 0, 1e300, &s->seconds, err);
+  if (!st) st = sgi_json_string(o, where, "data_hash", hash, sizeof hash, err);
+  if (!st) st = sgi_json_u64(o, where, "metrics_bytes", &s->metrics_bytes, err);
+  if (!st) st = sgi_json_string(o, where, "best", s->best, sizeof s->best, err);
+  s->best_loss = INFINITY;
+  if (!st && json_object_get(o, "best_loss")) st = sgi_json_real(o, where, "best_loss", -1e300, 1e300, &s->best_loss, err);
+  if (st) return st;
+  s->data_hash = strtoull(hash, &end, 16);
+  return *end || !*hash ? sgi_fail(err, SG_ERR_FORMAT, "%s: data_hash is \"%s\": expected hexadecimal digits", where, hash) : SG_OK;
+}
+
+static sg_status copy_tokenizer(const char *from, const char *directory, sg_error *err) {
+  char *text = NULL, *path = in(directory, "tokenizer.json");
+  size_t n;
+  sg_status st = path ? sgi_read_file(from, TOKENIZER_BYTES, &text, &n, err) : sgi_fail_memory(err, strlen(directory), "a path");
+  if (!st) st = sgi_write_file(path, text, n, err);
+  sgi_free(text);
+  sgi_free(path);
+  return st;
+}
+
+size_t sgi_checkpoint_bytes(const sgi_trainer *t) {
+  return t->model->table.parameters * sizeof(float) * (part_used(t, 2) ? 4 : 3) + (1 << 20);
+}
+
+/* Room is looked for before anything is written: a full disk is better met early. */
+static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err) {
+  uint64_t have = sgi_disk_free(run), need = sgi_checkpoint_bytes(t);
+  if (!have || have >= need) return SG_OK;
+  return sgi_fail(err, SG_ERR_SPACE, "%s: a checkpoint needs %llu MB and %llu MB are free: make room and resume", run,
+                  (unsigned long long)(need >> 20), (unsigned long long)(have >> 20));
+}
+
+sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state, const char *tokenizer, char name[64],
+                              sg_error *err) {
+  char *parent = in(run, "checkpoints");
+  if (!parent) return sgi_fail_memory(err, strlen(run), "a path");
+  snprintf(name, 64, "%s%08llu", PREFIX, (unsigned long long)state->step);
+  sgi_bundle *b = NULL;
+  sg_status st = check_room(run, t, err);
+  if (!st) st = sgi_bundle_begin(parent, name, &b, err);
+  if (!st) st = sg_model_save(t->model, sgi_bundle_path(b), err);
+  if (!st && tokenizer) st = copy_tokenizer(tokenizer, sgi_bundle_path(b), err);
+  if (!st) st = save_optimizer(sgi_bundle_path(b), t, err);
+  if (!st) st = save_state(sgi_bundle_path(b), state, err);
+  if (st)
+    sgi_bundle_drop(b);
+  else
+    st = sgi_bundle_commit(b, "latest", err);
+  sgi_free(parent);
+  return st;
+}
+
+static bool same_config(const sg_config *a, const sg_config *b) {
+  json_t *x = sgi_config_to_json(a), *y = sgi_config_to_json(b);
+  bool same = x && y && json_equal(x, y);
+  json_decref(x);
+  json_decref(y);
+  return same;
+}
+
+sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progress_state *state, sg_error *err) {
+  sg_model *m = NULL;
+  json_t *o = NULL;
+  char *path = in(directory, "train_state.json");
+  sg_status st = path ? sgi_json_load(path, &o, err) : sgi_fail_memory(err, strlen(directory), "a path");
+  if (!st) st = read_state(o, path, state, err);
+  if (!st) st = sg_model_load(directory, &m, err);
+  if (!st && !same_config(&m->config, &t->model->config))
+    st = sgi_fail(err, SG_ERR_ARG, "%s/config.json is not the model that the run's settings describe", directory);
+  if (!st) {
+    t->steps = state->step;
+    t->updates = state->updates;
+    const sgi_table *table = &t->model->table;
+    for (size_t i = 0; i < table->count; i++)
+      memcpy(t->model->arena + table->rows[i].offset, m->w[i], table->rows[i].count * sizeof(float));
+    if (t->sum) memset(t->sum, 0, table->floats * sizeof(float));
+    st = load_optimizer(directory, t, err);
+  }
+  sg_model_free(m);
+  json_decref(o);
+  sgi_free(path);
+  return st;
+}
+
+/* The name that a pointer file ("latest", "best") holds, checked to be a plain name. */
+static sg_status read_pointer(const char *parent, const char *which, char name[64], sg_error *err) {
+  char *path = in(parent, which), *text = NULL;
+  size_t n = 0;
+  sg_status st = path ? sgi_read_file(path, 256, &text, &n, err) : sgi_fail_memory(err, strlen(parent), "a path");
+  if (!st) {
+    size_t length = strcspn(text, "\r\n");
+    if (strncmp(text, PREFIX, strlen(PREFIX)) || length >= 64 || strspn(text + strlen(PREFIX), "0123456789") != length - strlen(PREFIX))
+      st = sgi_fail(err, SG_ERR_FORMAT, "%s: expected the name of a checkpoint, such as step-00000100", path);
+    else
+      snprintf(name, 64, "%.*s", (int)length, text);
+  }
+  sgi_free(text);
+  sgi_free(path);
+  return st;
+}
+
+sg_status sgi_model_locate(const char *path, const char *which, char **out, sg_error *err) {
+  char *weights = in(path, "model.safetensors"), *parent = in(path, "checkpoints"), name[64];
+  sg_status st = weights && parent ? SG_OK : sgi_fail_memory(err, strlen(path), "a path");
+  *out = NULL;
+  if (!st && sgi_is_file(weights)) {
+    *out = sgi_strdup(path);
+  } else if (!st && sgi_is_directory(parent)) {
+    if (which && !strncmp(which, PREFIX, strlen(PREFIX)))
+      snprintf(name, sizeof name, "%s", which);
+    else if (which && strcmp(which, "latest"))
+      st = read_pointer(parent, which, name, err);
+    else
+      st = sgi_bundle_newest(parent, PREFIX, name, sizeof name, NULL, NULL, err);
+    if (!st) *out = in(parent, name);
+  } else if (!st) {
+    st = sgi_fail(err, SG_ERR_IO, "%s: neither a model directory (model.safetensors) nor a run (checkpoints)", path);
+  }
+  if (!st && !*out) st = sgi_fail_memory(err, strlen(path), "a path");
+  sgi_free(weights);
+  sgi_free(parent);
+  return st;
+}

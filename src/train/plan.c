@@ -1,0 +1,146 @@
+/* What a run will take, said before it starts. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/rng.h"
+#include "model/flops.h"
+#include "train/run_state.h"
+
+/* Resident pages of the program and its libraries, allocator slack and one matrix product's workspace. */
+enum { PROCESS_BYTES = 48 << 20 };
+/* More rows at a time than this bring no speed, only memory. */
+enum { FULL_SPEED_ROWS = 8192 };
+
+sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t steps) {
+  sgi_trainer_settings t = {.batch_size = s->batch_size,
+                            .seq_len = s->seq_len,
+                            .micro_batch = s->micro_batch,
+                            .accumulation = s->grad_accumulation,
+                            .clip = s->clip,
+                            .weight_decay = s->weight_decay,
+                            .beta1 = 0.9,
+                            .beta2 = 0.999,
+                            .eps = 1e-8,
+                            .schedule = {.peak = s->learning_rate,
+                                         .updates = steps / s->grad_accumulation,
+                                         .warmup = s->warmup_steps,
+                                         .decay_fraction = s->decay_fraction}};
+  sgi_schedule_find(s->schedule, &t.schedule.kind, NULL); /* checked when the settings were resolved */
+  return t;
+}
+
+/* Bytes that do not depend on the micro-batch: process, weights, gradients, moments, batches, tokens. */
+static size_t fixed_bytes(const sgi_run *run, size_t parameters) {
+  const sgi_settings *s = &run->settings;
+  size_t arenas = s->grad_accumulation > 1 ? 5 : 4;
+  return PROCESS_BYTES + parameters * sizeof(float) * arenas + s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
+         (size_t)(run->plan.train_tokens + run->plan.valid_tokens) * sizeof(int32_t);
+}
+
+static sg_status choose_micro_batch(sgi_run *run, size_t fixed, sg_error *err) {
+  sgi_settings *s = &run->settings;
+  size_t rows, limit = run->max_memory > fixed ? run->max_memory - fixed : 0;
+  if (s->micro_batch) return SG_OK;
+  sg_status st = sgi_pass_fit(&s->model, s->batch_size, s->seq_len, true, limit, &rows, err);
+  while (!st && rows > 1 && rows * s->seq_len > FULL_SPEED_ROWS)
+    do rows--;
+    while (s->batch_size % rows);
+  s->micro_batch = rows;
+  return st;
+}
+
+static sg_status choose_steps(sgi_run *run, uint64_t forward, sg_error *err) {
+  sgi_settings *s = &run->settings;
+  sgi_run_plan *p = &run->plan;
+  p->epoch_steps = run->batches ? sgi_batcher_batches(run->batches) : 0;
+  sg_status st = SG_OK;
+  if (!s->steps && s->flops_budget > 0) st = sgi_budget_steps(s->flops_budget, forward, s->batch_size, &s->steps, err);
+  if (!st && !s->steps) s->steps = p->epoch_steps;
+  if (!st && s->steps < s->grad_accumulation)
+    st = sgi_fail(err, SG_ERR_ARG, "train.steps is %llu: fewer than train.grad_accumulation = %zu, no update would be made",
+                  (unsigned long long)s->steps, s->grad_accumulation);
+  p->steps = s->steps;
+  p->updates = s->steps / s->grad_accumulation;
+  return st;
+}
+
+sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
+  sgi_settings *s = &run->settings;
+  sgi_run_plan *p = &run->plan;
+  uint64_t forward = 0;
+  size_t activations = 0;
+  sg_status st = sgi_config_parameters(&s->model, &p->parameters, err);
+  if (!st) st = sg_config_flops(&s->model, s->seq_len, &forward, err);
+  if (!st) st = choose_steps(run, forward, err);
+  if (st) return st;
+  size_t fixed = fixed_bytes(run, p->parameters);
+  st = choose_micro_batch(run, fixed, err);
+  if (!st) st = sgi_pass_bytes(&s->model, s->micro_batch, s->seq_len, true, &activations, err);
+  if (!st) {
+    sgi_trainer_settings t = sgi_run_trainer_settings(s, s->steps);
+    st = sgi_schedule_check(&t.schedule, err);
+  }
+  if (st) return st;
+  p->flops_per_step = 3.0 * (double)forward * (double)s->batch_size;
+  p->micro_batch = s->micro_batch;
+  p->memory = fixed + activations;
+  p->checkpoint_bytes = p->parameters * sizeof(float) * 3 + (1 << 20);
+  if (p->memory > run->max_memory)
+    return sgi_fail(err, SG_ERR_MEMORY,
+                    "this run needs about %zu MB even with one row at a time, and --max-memory is %zu MB: allow more, or make the model, "
+                    "train.seq_len or the batch smaller",
+                    p->memory >> 20, run->max_memory >> 20);
+  return SG_OK;
+}
+
+/* Seconds of a step of one micro-batch row on a model of this many layers, the better of two. */
+static sg_status time_layers(const sgi_settings *s, size_t layers, size_t T, double *seconds, sg_error *err) {
+  sg_config c = s->model;
+  c.num_layers = layers;
+  sgi_settings small = *s;
+  small.batch_size = small.micro_batch = small.grad_accumulation = 1;
+  small.seq_len = T;
+  sgi_trainer_settings t = sgi_run_trainer_settings(&small, 1000);
+  sg_model *m = NULL;
+  sgi_trainer *trainer = NULL;
+  int32_t *ids = sgi_alloc(2 * T * sizeof *ids);
+  if (!ids) return sgi_fail_memory(err, 2 * T * sizeof *ids, "a timed step");
+  sg_status st = sg_model_create(&c, 1, &m, err);
+  if (!st) st = sgi_trainer_create(m, &t, &trainer, err);
+  if (st) sg_model_free(m);
+  sgi_rng r = sgi_rng_make(1, SGI_STREAM_SAMPLE, 0);
+  for (size_t i = 0; i < 2 * T; i++) ids[i] = (int32_t)sgi_rng_below(&r, c.vocab_size);
+  for (int k = 0; k < 3 && !st; k++) {
+    sgi_step out;
+    double begin = sgi_now();
+    st = sgi_trainer_step(trainer, ids, ids + T, NULL, &out, err);
+    double took = sgi_now() - begin;
+    if (k && (k == 1 || took < *seconds)) *seconds = took; /* the first one touches fresh memory */
+  }
+  sgi_trainer_free(trainer);
+  sgi_free(ids);
+  return st;
+}
+
+sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err) {
+  const sgi_settings *s = &run->settings;
+  size_t T = s->seq_len < 1024 ? s->seq_len : 1024;
+  double one = 0, two = 0;
+  sg_status st = time_layers(s, 1, T, &one, err);
+  if (!st) st = time_layers(s, 2, T, &two, err);
+  double layer = two > one ? two - one : one / 2;
+  *seconds = (one + layer * (double)(s->model.num_layers - 1)) * (double)s->batch_size * (double)s->seq_len / (double)T;
+  return st;
+}
+
+void sgi_run_note(const sgi_run *run, const char *format, ...) {
+  if (!run->events.note) return;
+  char text[512];
+  va_list ap;
+  va_start(ap, format);
+  vsnprintf(text, sizeof text, format, ap);
+  va_end(ap);
+  run->events.note(run->events.user, text);
+}

@@ -1,0 +1,313 @@
+/* Setting a run up: its directory, tokenizer, data and plan. */
+#include "train/run.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/bundle.h"
+#include "core/file.h"
+#include "text/reader.h"
+#include "train/run_state.h"
+
+enum { RUN_FORMAT = 1, TOKENIZER_SAMPLE = 24 << 20 };
+static const size_t DEFAULT_MEMORY = (size_t)3 << 30;
+static const char END_OF_TEXT[] = "<|endoftext|>", PAD[] = "<|pad|>";
+
+/* ---- RUN/config.json ------------------------------------------------------------------------------------------- */
+
+static sg_status save_config(const sgi_run *run, sg_error *err) {
+  json_t *o = sgi_settings_to_json(&run->settings);
+  char hash[24];
+  snprintf(hash, sizeof hash, "%016llx", (unsigned long long)sgi_corpus_hash(run->train));
+  char *path = sgi_path_join(run->directory, "config.json");
+  int bad = !o || json_object_set_new(o, "run", json_pack("{s:i, s:s, s:s, s:I, s:I}", "format", RUN_FORMAT, "data", run->data, "data_hash", hash,
+                                                          "train_documents", (json_int_t)run->plan.train_documents, "train_tokens",
+                                                          (json_int_t)run->plan.train_tokens));
+  sg_status st = bad || !path ? sgi_fail_memory(err, 4096, "the run's settings") : sgi_json_save(path, o, err);
+  json_decref(o);
+  sgi_free(path);
+  return st;
+}
+
+static sg_status load_config(sgi_run *run, sg_error *err) {
+  char *path = sgi_path_join(run->directory, "config.json"), data[4096];
+  if (!path) return sgi_fail_memory(err, strlen(run->directory), "a path");
+  json_t *o = NULL;
+  const json_t *about = NULL;
+  sgi_assignments a = {0};
+  size_t format;
+  sg_status st = sgi_is_file(path) ? sgi_json_load(path, &o, err)
+                                   : sgi_fail(err, SG_ERR_IO, "%s: there is no run to resume (config.json is missing)", run->directory);
+  if (!st) st = sgi_json_object(o, path, "run", &about, err);
+  if (!st) st = sgi_json_size(about, path, "format", RUN_FORMAT, RUN_FORMAT, &format, err);
+  if (!st) st = sgi_json_string(about, path, "data", data, sizeof data, err);
+  if (!st && !run->data && !(run->data = sgi_strdup(data))) st = sgi_fail_memory(err, sizeof data, "a path");
+  if (!st) {
+    json_object_del(o, "run");
+    st = sgi_assign_json(&a, o, path, err);
+  }
+  if (!st) st = sgi_settings_resolve(&a, &run->settings, err);
+  sgi_assignments_free(&a);
+  json_decref(o);
+  sgi_free(path);
+  return st;
+}
+
+/* ---- tokenizer --------------------------------------------------------------------------------------------------- */
+
+static bool tokenizer_progress(void *user, size_t done, size_t wanted) {
+  const sgi_run *run = user;
+  if (run->events.work) run->events.work(run->events.user, "training a tokenizer", done, wanted);
+  return !run->events.stop || !run->events.stop(run->events.user);
+}
+
+typedef struct sample {
+  char *bytes;
+  size_t used, count, capacity;
+  size_t *lengths;
+  const char **documents;
+} sample;
+
+static sg_status sample_add(sample *s, const char *text, size_t n, sg_error *err) {
+  if (s->count == s->capacity) {
+    size_t capacity = s->capacity ? 2 * s->capacity : 4096;
+    size_t *lengths = sgi_realloc(s->lengths, s->capacity * sizeof *lengths, capacity * sizeof *lengths);
+    if (lengths) s->lengths = lengths;
+    const char **documents = sgi_realloc(s->documents, s->capacity * sizeof *documents, capacity * sizeof *documents);
+    if (documents) s->documents = documents;
+    if (!lengths || !documents) return sgi_fail_memory(err, capacity * sizeof *lengths, "text for the tokenizer");
+    s->capacity = capacity;
+  }
+  memcpy(s->bytes + s->used, text, n);
+  s->documents[s->count] = s->bytes + s->used;
+  s->lengths[s->count++] = n;
+  s->used += n;
+  return SG_OK;
+}
+
+static sg_status read_sample(const sgi_run *run, const char *path, sample *s, sg_error *err) {
+  char **files = NULL;
+  size_t n_files = 0;
+  s->bytes = sgi_alloc(TOKENIZER_SAMPLE);
+  if (!s->bytes) return sgi_fail_memory(err, TOKENIZER_SAMPLE, "text for the tokenizer");
+  sg_status st = sgi_text_files(path, &files, &n_files, err);
+  for (size_t i = 0; i < n_files && !st && s->used < TOKENIZER_SAMPLE; i++) {
+    sgi_reader *r = NULL;
+    const char *text = NULL;
+    size_t n = 0;
+    st = sgi_reader_open(files[i], !strcmp(run->settings.split, "blank-lines"), run->settings.field, &r, err);
+    while (!st && !(st = sgi_reader_next(r, &text, &n, err)) && text && n <= TOKENIZER_SAMPLE - s->used) st = sample_add(s, text, n, err);
+    sgi_reader_close(r);
+    if (text) break; /* the sample is full */
+  }
+  sgi_text_files_free(files, n_files);
+  return st;
+}
+
+/* Trained on the first 24 MB of the training text: padding 0, end of text 1, all bytes, as the built-in presets expect. */
+static sg_status train_tokenizer(sgi_run *run, const char *path, sg_error *err) {
+  static const char *const special[] = {PAD, END_OF_TEXT};
+  sample s = {0};
+  sg_status st = read_sample(run, path, &s, err);
+  sg_tokenizer_training t = {.vocab_size = run->settings.tokenizer_vocab_size ? run->settings.tokenizer_vocab_size : run->settings.model.vocab_size,
+                             .full_alphabet = true,
+                             .nfkc = true,
+                             .prefix_space = true,
+                             .special = special,
+                             .n_special = SGI_COUNT(special),
+                             .progress = tokenizer_progress,
+                             .user = run};
+  if (!st) sgi_run_note(run, "training a tokenizer of %zu tokens on %.1f MB of text", t.vocab_size, (double)s.used / 1e6);
+  if (!st) st = sg_tokenizer_train(&t, s.documents, s.lengths, s.count, &run->tokenizer, err);
+  if (!st) st = sg_tokenizer_save(run->tokenizer, run->tokenizer_path, err);
+  sgi_free(s.bytes);
+  sgi_free(s.documents);
+  sgi_free(s.lengths);
+  return st;
+}
+
+static sg_status copy_file(const char *from, const char *to, sg_error *err) {
+  char *text = NULL;
+  size_t n = 0;
+  sg_status st = sgi_read_file(from, (size_t)256 << 20, &text, &n, err);
+  if (!st) st = sgi_write_file(to, text, n, err);
+  sgi_free(text);
+  return st;
+}
+
+static sg_status get_tokenizer(sgi_run *run, const char *given, const char *train_path, sg_error *err) {
+  bool own = sgi_is_file(run->tokenizer_path);
+  if (run->resume || (own && !given)) return sg_tokenizer_load(run->tokenizer_path, &run->tokenizer, err);
+  if (!given) return train_tokenizer(run, train_path, err);
+  sg_status st = sg_tokenizer_load(given, &run->tokenizer, err);
+  return st ? st : copy_file(given, run->tokenizer_path, err);
+}
+
+/* Ids that the tokenizer fixes. Without a padding token one more id is made, which no text can hold. */
+static sg_status take_ids(sgi_run *run, sg_error *err) {
+  sg_config *c = &run->settings.model;
+  c->vocab_size = sg_tokenizer_vocab_size(run->tokenizer);
+  c->eos_id = c->bos_id = sg_tokenizer_special(run->tokenizer, END_OF_TEXT);
+  if (c->eos_id < 0) c->eos_id = c->bos_id = sg_tokenizer_special(run->tokenizer, "</s>");
+  if (c->eos_id < 0)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: the tokenizer has no special token %s (or </s>) to end documents with",
+                    run->tokenizer_path, END_OF_TEXT);
+  c->pad_id = sg_tokenizer_special(run->tokenizer, PAD);
+  if (c->pad_id < 0) c->pad_id = (int32_t)c->vocab_size++;
+  return SG_OK;
+}
+
+/* ---- data ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct corpus_work {
+  const sgi_run *run;
+  const char *what;
+} corpus_work;
+
+static bool corpus_progress(void *user, uint64_t done, uint64_t total) {
+  const corpus_work *w = user;
+  const sgi_run_events *e = &w->run->events;
+  if (e->work) e->work(e->user, w->what, done, total);
+  return !e->stop || !e->stop(e->user);
+}
+
+static sg_status open_corpus(sgi_run *run, const char *path, const char *what, sgi_corpus **out, sg_error *err) {
+  const sgi_settings *s = &run->settings;
+  sgi_text_form form = {.blank_lines = !strcmp(s->split, "blank-lines")};
+  snprintf(form.field, sizeof form.field, "%s", s->field);
+  corpus_work w = {run, what};
+  return sgi_corpus_open(path, &form, run->tokenizer, s->model.eos_id, corpus_progress, &w, out, err);
+}
+
+static sg_status make_batchers(sgi_run *run, sg_error *err) {
+  const sgi_settings *s = &run->settings;
+  sgi_batcher_settings b = {.rows = !strcmp(s->rows, "pack") ? SGI_ROWS_PACK : SGI_ROWS_PAD,
+                            .B = s->batch_size,
+                            .T = s->seq_len,
+                            .bos = s->model.bos_id,
+                            .pad = s->model.pad_id,
+                            .shuffle = true,
+                            .seed = s->seed};
+  sg_status st = sgi_batcher_create(run->train, &b, &run->batches, err);
+  if (st || !run->valid) return st;
+  b.B = 1;
+  b.shuffle = false;
+  st = sgi_batcher_create(run->valid, &b, &run->held_out, err);
+  if (st) return st;
+  run->held_out_rows = sgi_batcher_batches(run->held_out);
+  uint64_t wanted = s->eval_batches * (uint64_t)s->batch_size;
+  if (wanted && wanted < run->held_out_rows) run->held_out_rows = wanted;
+  return SG_OK;
+}
+
+static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *err) {
+  char *train = NULL, *valid = NULL;
+  sg_error missing = {0};
+  sg_status st = sgi_find_split(run->data, "train", &train, err);
+  if (!st && sgi_find_split(run->data, "valid", &valid, &missing)) {
+    if (missing.code != SG_ERR_IO) st = sgi_fail(err, missing.code, "%s", missing.text);
+    sgi_run_note(run, "%s has no valid.*: nothing will be evaluated", run->data);
+  }
+  if (!st) st = get_tokenizer(run, given_tokenizer, train, err);
+  if (!st) st = take_ids(run, err);
+  if (!st) st = open_corpus(run, train, "tokenising the training text", &run->train, err);
+  if (!st && valid) st = open_corpus(run, valid, "tokenising the held-out text", &run->valid, err);
+  if (!st) st = make_batchers(run, err);
+  sgi_free(train);
+  sgi_free(valid);
+  if (st) return st;
+  run->plan.train_documents = sgi_corpus_documents(run->train);
+  run->plan.train_tokens = sgi_corpus_tokens(run->train);
+  if (run->valid) {
+    run->plan.valid_documents = sgi_corpus_documents(run->valid);
+    run->plan.valid_tokens = sgi_corpus_tokens(run->valid);
+  }
+  return SG_OK;
+}
+
+/* ---- open and close ------------------------------------------------------------------------------------------------- */
+
+static size_t default_memory(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  size_t three_quarters = pages > 0 && size > 0 ? (size_t)pages * (size_t)size / 4 * 3 : DEFAULT_MEMORY;
+  return three_quarters < DEFAULT_MEMORY ? three_quarters : DEFAULT_MEMORY;
+}
+
+static char *absolute(const char *path) {
+  char *real = realpath(path, NULL), *copy = sgi_strdup(real ? real : path);
+  free(real);
+  return copy;
+}
+
+static sg_status prepare_directory(sgi_run *run, sg_error *err) {
+  char *config = sgi_path_join(run->directory, "config.json");
+  sg_status st = config ? sgi_make_directory(run->directory, err) : sgi_fail_memory(err, strlen(run->directory), "a path");
+  if (!st) st = sgi_lock_directory(run->directory, &run->lock, err);
+  run->locked = !st;
+  if (!st && !run->resume && sgi_is_file(config))
+    st = sgi_fail(err, SG_ERR_ARG, "%s already holds a run: resume it with --resume, or choose another directory", run->directory);
+  sgi_free(config);
+  return st;
+}
+
+static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
+  sg_status st = prepare_directory(run, err);
+  if (!st && run->resume) st = load_config(run, err);
+  if (!st && !run->data) st = sgi_fail(err, SG_ERR_ARG, "training needs text: name a directory with train.* and valid.* (--data DIR)");
+  if (!st) st = open_data(run, r->tokenizer, err);
+  return st ? st : sgi_run_make_plan(run, err);
+}
+
+sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, sgi_run **out, sg_error *err) {
+  *out = NULL;
+  sgi_run *run = sgi_alloc(sizeof *run);
+  if (!run) return sgi_fail_memory(err, sizeof *run, "a run");
+  run->settings = r->settings;
+  run->resume = r->resume;
+  run->evaluated_at = UINT64_MAX;
+  run->state.best_loss = INFINITY;
+  run->max_memory = r->max_memory ? r->max_memory : default_memory();
+  run->directory = sgi_strdup(r->run);
+  run->data = r->data ? absolute(r->data) : NULL;
+  run->tokenizer_path = sgi_path_join(r->run, "tokenizer.json");
+  run->metrics_path = sgi_path_join(r->run, "metrics.jsonl");
+  if (events) run->events = *events;
+  sg_status st = run->directory && (run->data || !r->data) && run->tokenizer_path && run->metrics_path
+                     ? set_up(run, r, err)
+                     : sgi_fail_memory(err, strlen(r->run), "a run");
+  if (!st && !run->resume) st = save_config(run, err);
+  if (st)
+    sgi_run_close(run);
+  else
+    *out = run;
+  return st;
+}
+
+void sgi_run_close(sgi_run *run) {
+  if (!run) return;
+  sgi_evaluator_free(run->evaluator);
+  if (run->trainer) sgi_usage_list_free(run->trainer->model, run->usage);
+  sgi_trainer_free(run->trainer);
+  sgi_batcher_free(run->batches);
+  sgi_batcher_free(run->held_out);
+  sgi_corpus_close(run->train);
+  sgi_corpus_close(run->valid);
+  sg_tokenizer_free(run->tokenizer);
+  if (run->locked) sgi_unlock(&run->lock);
+  sgi_free(run->inputs);
+  sgi_free(run->targets);
+  sgi_free(run->starts);
+  sgi_free(run->directory);
+  sgi_free(run->data);
+  sgi_free(run->tokenizer_path);
+  sgi_free(run->metrics_path);
+  sgi_free(run);
+}
+
+const sgi_run_plan *sgi_run_plan_of(const sgi_run *run) { return &run->plan; }
+const sgi_settings *sgi_run_settings(const sgi_run *run) { return &run->settings; }
+const sgi_evaluation *sgi_run_evaluation(const sgi_run *run) { return &run->last_evaluation; }

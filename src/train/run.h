@@ -1,0 +1,63 @@
+/* run.h: a training run in its directory (docs/formats.md, run): from settings and text to checkpoints, stopped and resumed at will.
+ *
+ *   RUN/config.json      the settings, resolved; RUN/tokenizer.json; RUN/metrics.jsonl; RUN/checkpoints/
+ * Of one run directory there is one writer at a time (a lock).
+ */
+#ifndef SGI_RUN_H
+#define SGI_RUN_H
+
+#include "train/checkpoint.h"
+#include "train/evaluate.h"
+#include "train/settings.h"
+
+/* Before anything starts: what the run will take. */
+typedef struct sgi_run_plan {
+  size_t parameters;
+  uint64_t steps, epoch_steps, updates;
+  double flops_per_step;  /* forward and backward, 3 * forward * batch */
+  size_t memory;          /* bytes, the whole process */
+  size_t micro_batch;
+  size_t checkpoint_bytes;
+  double seconds;         /* estimated from the speed of a matrix product */
+  uint64_t train_documents, train_tokens, valid_documents, valid_tokens;
+} sgi_run_plan;
+
+typedef struct sgi_run_line {
+  uint64_t step, steps, tokens;
+  sgi_step last;
+  double tokens_per_second, seconds, seconds_left;
+} sgi_run_line;
+
+/* Who watches. All but stop may be NULL; called from the thread that runs. */
+typedef struct sgi_run_events {
+  void *user;
+  void (*note)(void *user, const char *text);      /* one sentence for people */
+  void (*work)(void *user, const char *what, uint64_t done, uint64_t total); /* set-up that takes long */
+  void (*step)(void *user, const sgi_run_line *line);
+  void (*evaluated)(void *user, uint64_t step, const sgi_evaluation *e);
+  void (*saved)(void *user, const char *name);
+  bool (*stop)(void *user);                        /* true: save and end with SG_ERR_CANCELLED */
+} sgi_run_events;
+
+typedef struct sgi_run_request {
+  const char *run;        /* RUN */
+  const char *data;       /* directory with train.* and valid.*; NULL on resume: as recorded */
+  const char *tokenizer;  /* tokenizer.json; NULL: RUN's own, else one is trained on the data */
+  sgi_settings settings;  /* ignored on resume: RUN/config.json has them */
+  bool resume;
+  size_t max_memory;      /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine has */
+} sgi_run_request;
+
+typedef struct sgi_run sgi_run;
+
+/* Directory, lock, tokenizer, data, plan; no weights yet. A new run refuses a directory that holds one. New: sgi_run_close. */
+sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, sgi_run **out, sg_error *err);
+const sgi_run_plan *sgi_run_plan_of(const sgi_run *run);
+const sgi_settings *sgi_run_settings(const sgi_run *run);
+/* To the end, or to the stop. */
+sg_status sgi_run_train(sgi_run *run, sg_error *err);
+/* Held-out result of the last evaluation; rows 0 if there was none. */
+const sgi_evaluation *sgi_run_evaluation(const sgi_run *run);
+void sgi_run_close(sgi_run *run);
+
+#endif

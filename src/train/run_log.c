@@ -1,0 +1,68 @@
+/* metrics.jsonl: one object a line, keys with slashes; always step, tokens, flops and time (docs/formats.md, metrics). */
+#include <stdio.h>
+#include <string.h>
+
+#include "train/run_state.h"
+
+static json_t *line_of(const sgi_run *run) {
+  return json_pack("{s:I, s:I, s:f, s:f}", "step", (json_int_t)run->state.step, "tokens", (json_int_t)run->state.tokens, "flops",
+                   run->state.flops, "time", run->state.seconds);
+}
+
+/* One write per line, so that a killed run leaves at most one broken line at the end; resume cuts it off. Takes the reference. */
+static sg_status append(sgi_run *run, json_t *o, sg_error *err) {
+  char *text = o ? sgi_json_text(o) : NULL;
+  json_decref(o);
+  if (!text) return sgi_fail_memory(err, 256, "a line of metrics.jsonl");
+  size_t n = strlen(text);
+  text[n] = '\n'; /* in the place of the NUL */
+  sg_status st = sgi_append_file(run->metrics_path, text, n + 1, err);
+  sgi_free(text);
+  if (!st) run->state.metrics_bytes += n + 1;
+  return st;
+}
+
+sg_status sgi_run_log_step(sgi_run *run, const sgi_run_line *l, sg_error *err) {
+  json_t *o = line_of(run);
+  json_object_set_new(o, "train/loss", json_real(l->last.loss));
+  json_object_set_new(o, "train/accuracy", json_real(l->last.accuracy));
+  json_object_set_new(o, "train/perplexity_last_token", json_real(l->last.perplexity_last_token));
+  json_object_set_new(o, "train/grad_norm", json_real(l->last.grad_norm));
+  json_object_set_new(o, "train/param_norm", json_real(sgi_trainer_param_norm(run->trainer)));
+  json_object_set_new(o, "train/lr", json_real(l->last.lr));
+  json_object_set_new(o, "perf/tokens_per_s", json_real(l->tokens_per_second));
+  return append(run, o, err);
+}
+
+static void put(json_t *o, size_t layer, const char *group, const sgi_usage_numbers *u) {
+  const struct {
+    const char *name;
+    double value;
+  } all[] = {{"min_max_ratio", u->min_max_ratio},
+             {"coeff_of_variation", u->coeff_of_variation},
+             {"fraction_nonzero", u->fraction_nonzero},
+             {"entropy", u->normalized_entropy}};
+  for (size_t i = 0; i < SGI_COUNT(all); i++) {
+    char key[80];
+    snprintf(key, sizeof key, "usage/l%zu/%s%s", layer, all[i].name, group);
+    json_object_set_new(o, key, json_real(all[i].value));
+  }
+}
+
+sg_status sgi_run_log_evaluation(sgi_run *run, const sgi_evaluation *e, sg_error *err) {
+  json_t *o = line_of(run);
+  json_object_set_new(o, "eval/loss", json_real(e->loss));
+  json_object_set_new(o, "eval/accuracy", json_real(e->accuracy));
+  json_object_set_new(o, "eval/ppl", json_real(e->perplexity));
+  json_object_set_new(o, "eval/perplexity_last_token", json_real(e->perplexity_last_token));
+  json_object_set_new(o, "eval/standard_error", json_real(e->standard_error));
+  json_object_set_new(o, "eval/tokens", json_integer((json_int_t)e->tokens));
+  for (size_t l = 0; l < run->settings.model.num_layers; l++) {
+    sgi_usage_result_t u;
+    if (!run->usage[l] || sgi_usage_result(run->usage[l], &u, NULL)) continue;
+    put(o, l, "", &u.plain);
+    put(o, l, "_flat", &u.flat);
+    put(o, l, "_per_sequence", &u.per_sequence);
+  }
+  return append(run, o, err);
+}

@@ -1,0 +1,41 @@
+/* run_state.h: what the files of a run share (run.c sets it up, run_loop.c trains, run_log.c writes). */
+#ifndef SGI_RUN_STATE_H
+#define SGI_RUN_STATE_H
+
+#include "core/bundle.h"
+#include "train/run.h"
+
+struct sgi_run {
+  sgi_run_events events;
+  sgi_settings settings;
+  sgi_run_plan plan;
+  char *directory, *data, *tokenizer_path, *metrics_path;
+  bool resume, locked;
+  size_t max_memory;
+  sgi_lock lock;
+  sg_tokenizer *tokenizer;
+  sgi_corpus *train, *valid;
+  sgi_batcher *batches, *held_out; /* held_out gives single rows, in order */
+  uint64_t held_out_rows;
+  sgi_trainer *trainer;
+  sgi_evaluator *evaluator;
+  sgi_usage **usage;
+  int32_t *inputs, *targets, *starts; /* (B,T) */
+  sgi_progress_state state;
+  sgi_evaluation last_evaluation;
+  uint64_t evaluated_at; /* step of last_evaluation, UINT64_MAX: none */
+};
+
+void sgi_run_note(const sgi_run *run, const char *format, ...) SG_PRINTF(2, 3);
+
+/* plan.c: fills run->plan and settings.micro_batch from settings and data. */
+sg_status sgi_run_make_plan(sgi_run *run, sg_error *err);
+sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t steps);
+/* Seconds of one step, timed on a model of the same layers but fewer of them. */
+sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err);
+
+/* run_log.c: one object a line into metrics.jsonl. */
+sg_status sgi_run_log_step(sgi_run *run, const sgi_run_line *line, sg_error *err);
+sg_status sgi_run_log_evaluation(sgi_run *run, const sgi_evaluation *e, sg_error *err);
+
+#endif

@@ -1,0 +1,293 @@
+#include "train/settings.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "ffn/ffn.h"
+#include "model/presets.h"
+#include "train/schedule.h"
+
+typedef enum type { SIZE, COUNT, REAL, TEXT, NAME } type;
+
+typedef struct key {
+  const char *name;
+  type type;
+  size_t offset;
+  double least, most;
+  const char *help;
+} key;
+
+#define AT(field) offsetof(sgi_settings, field)
+static const key table[] = {
+    {"preset", TEXT, AT(preset), 0, 0, "starting point: tinystories, slimpajama;1 ... slimpajama;9"},
+    {"feedforward.kind", NAME, AT(model.feedforward), 0, 0, "feedforward layer; takes that kind's sizes of the preset"},
+    {"feedforward.router", NAME, AT(model.router), 0, 0, "product_dense, dense, product_key_value or key_value"},
+    {"feedforward.activation", NAME, AT(model.activation), 0, 0, "identity, gelu, relu or swish"},
+    {"feedforward.num_neurons", SIZE, AT(model.num_neurons), 1, 1 << 30, "neurons of a pool, or hidden width"},
+    {"feedforward.num_channels", SIZE, AT(model.num_channels), 0, 1 << 30, "channels, or experts of moe"},
+    {"feedforward.top_k", SIZE, AT(model.top_k), 0, 1 << 30, "units chosen per token and channel"},
+    {"feedforward.key_dim", SIZE, AT(model.key_dim), 0, 1 << 30, "width of the router's query"},
+    {"model.hidden_size", SIZE, AT(model.hidden_size), 1, 1 << 20, "width of the residual stream (d_model)"},
+    {"model.num_hidden_layers", SIZE, AT(model.num_layers), 1, 4096, "layers"},
+    {"model.head_dim", SIZE, AT(model.head_dim), 2, 1 << 20, "width of an attention head, even"},
+    {"model.num_attention_heads", SIZE, AT(num_attention_heads), 0, 1 << 20, "heads; 0: hidden_size / head_dim"},
+    {"train.steps", COUNT, AT(steps), 0, 1e15, "batches; 0: by flops_budget, else one epoch"},
+    {"train.flops_budget", REAL, AT(flops_budget), 0, 1e30, "FLOPs; 0: none"},
+    {"train.batch_size", SIZE, AT(batch_size), 1, 1 << 24, "rows of a batch"},
+    {"train.seq_len", SIZE, AT(seq_len), 1, 1 << 24, "tokens of a row"},
+    {"train.grad_accumulation", SIZE, AT(grad_accumulation), 1, 1 << 20, "batches per update"},
+    {"train.micro_batch", SIZE, AT(micro_batch), 0, 1 << 24, "rows computed at a time; 0: as memory allows"},
+    {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
+    {"optimizer.learning_rate", REAL, AT(learning_rate), 0, 1e6, "peak of the schedule"},
+    {"optimizer.weight_decay", REAL, AT(weight_decay), 0, 1, "part of a weight lost per update at the peak"},
+    {"optimizer.clip", REAL, AT(clip), 0, 1e30, "largest global norm of the gradient; 0: none"},
+    {"schedule.kind", TEXT, AT(schedule), 0, 0, "constant, cosine, warmup_stable_linear_decay, warmup_stable_sqrt_decay"},
+    {"schedule.warmup_steps", COUNT, AT(warmup_steps), 0, 1e15, "updates of linear warm-up"},
+    {"schedule.decay_fraction", REAL, AT(decay_fraction), 0, 1, "last part of the run in which the rate decays"},
+    {"data.rows", TEXT, AT(rows), 0, 0, "pad: one document a row; pack: documents one behind the other"},
+    {"data.split", TEXT, AT(split), 0, 0, "documents of .txt end at: endoftext or blank-lines"},
+    {"data.field", TEXT, AT(field), 0, 0, "string field of .jsonl lines"},
+    {"tokenizer.vocab_size", SIZE, AT(tokenizer_vocab_size), 0, 1 << 24, "size of a tokenizer trained for the run; 0: the preset's"},
+    {"eval.every", COUNT, AT(eval_every), 0, 1e15, "steps between evaluations; 0: only at the end"},
+    {"eval.batches", SIZE, AT(eval_batches), 0, 1 << 30, "held-out batches of an evaluation; 0: all"},
+    {"checkpoint.every", COUNT, AT(checkpoint_every), 0, 1e15, "steps between checkpoints; 0: only at the end"},
+    {"checkpoint.keep", SIZE, AT(checkpoint_keep), 1, 1 << 30, "newest checkpoints kept besides the best"},
+    {"log.every", COUNT, AT(log_every), 1, 1e15, "steps between lines of metrics.jsonl"},
+};
+
+const char *sgi_settings_key(size_t i, const char **help) {
+  if (i >= SGI_COUNT(table)) return NULL;
+  if (help) *help = table[i].help;
+  return table[i].name;
+}
+
+/* ---- assignments ------------------------------------------------------------------------------------------------ */
+
+sg_status sgi_assign(sgi_assignments *a, const char *name, const char *value, const char *where, sg_error *err) {
+  if (a->count == a->capacity) {
+    size_t capacity = a->capacity ? 2 * a->capacity : 32;
+    struct sgi_assignment *list = sgi_realloc(a->list, a->capacity * sizeof *list, capacity * sizeof *list);
+    if (!list) return sgi_fail_memory(err, capacity * sizeof *list, "settings");
+    a->list = list;
+    a->capacity = capacity;
+  }
+  struct sgi_assignment *x = &a->list[a->count++];
+  *x = (struct sgi_assignment){sgi_strdup(name), sgi_strdup(value), sgi_strdup(where)};
+  return x->key && x->value && x->where ? SG_OK : sgi_fail_memory(err, strlen(name) + strlen(value) + strlen(where), "settings");
+}
+
+sg_status sgi_assign_text(sgi_assignments *a, const char *text, sg_error *err) {
+  const char *equals = strchr(text, '=');
+  char name[SGI_SETTING_TEXT];
+  if (!equals || equals == text || (size_t)(equals - text) >= sizeof name)
+    return sgi_fail(err, SG_ERR_ARG, "\"%s\" is no setting: expected KEY=VALUE, such as train.steps=1000", text);
+  memcpy(name, text, (size_t)(equals - text));
+  name[equals - text] = '\0';
+  return sgi_assign(a, name, equals + 1, text, err);
+}
+
+static sg_status assign_value(sgi_assignments *a, const char *name, const json_t *v, const char *where, sg_error *err) {
+  char text[40];
+  if (json_is_string(v)) return sgi_assign(a, name, json_string_value(v), where, err);
+  if (json_is_integer(v))
+    snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
+  else if (json_is_real(v))
+    snprintf(text, sizeof text, "%.17g", json_real_value(v));
+  else
+    return sgi_fail(err, SG_ERR_ARG, "%s: %s must be a number or a string", where, name);
+  return sgi_assign(a, name, text, where, err);
+}
+
+sg_status sgi_assign_json(sgi_assignments *a, const json_t *object, const char *where, sg_error *err) {
+  if (!json_is_object(object)) return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object of settings", where);
+  const char *outer, *inner;
+  const json_t *group, *v;
+  sg_status st = SG_OK;
+  json_object_foreach((json_t *)object, outer, group) {
+    if (!json_is_object(group)) {
+      if (!st) st = assign_value(a, outer, group, where, err);
+      continue;
+    }
+    json_object_foreach((json_t *)group, inner, v) {
+      char name[2 * SGI_SETTING_TEXT];
+      snprintf(name, sizeof name, "%s.%s", outer, inner);
+      if (!st) st = assign_value(a, name, v, where, err);
+    }
+  }
+  return st;
+}
+
+void sgi_assignments_free(sgi_assignments *a) {
+  for (size_t i = 0; i < a->count; i++) {
+    sgi_free(a->list[i].key);
+    sgi_free(a->list[i].value);
+    sgi_free(a->list[i].where);
+  }
+  sgi_free(a->list);
+  memset(a, 0, sizeof *a);
+}
+
+/* ---- resolving --------------------------------------------------------------------------------------------------- */
+
+static const key *find(const char *name) {
+  for (size_t i = 0; i < SGI_COUNT(table); i++)
+    if (!strcmp(table[i].name, name)) return &table[i];
+  return NULL;
+}
+
+static sg_status unknown(const struct sgi_assignment *x, sg_error *err) {
+  const char *names[SGI_COUNT(table)];
+  for (size_t i = 0; i < SGI_COUNT(table); i++) names[i] = table[i].name;
+  const char *near = sgi_nearest(x->key, names, SGI_COUNT(table));
+  return sgi_fail(err, SG_ERR_ARG, "%s: unknown key \"%s\"%s%s%s", x->where, x->key, near ? "; did you mean \"" : "", near ? near : "",
+                  near ? "\"?" : "");
+}
+
+static sg_status set_number(const key *k, const struct sgi_assignment *x, void *field, sg_error *err) {
+  char *end;
+  errno = 0;
+  unsigned long long whole = strtoull(x->value, &end, 10);
+  bool is_whole = !errno && *x->value && !*end && !strchr(x->value, '-');
+  errno = 0;
+  double real = strtod(x->value, &end);
+  bool ok = *x->value && !*end && isfinite(real) && real >= k->least && real <= k->most;
+  if (k->type != REAL && !is_whole) { /* 1e5 is a whole number, too */
+    is_whole = ok && real == floor(real) && real < 9e15;
+    whole = is_whole ? (unsigned long long)real : 0;
+  }
+  if (!ok || (k->type != REAL && !is_whole))
+    return sgi_fail(err, SG_ERR_ARG, "%s: %s is \"%s\": expected a%s number from %.12g to %.12g", x->where, k->name, x->value,
+                    k->type == REAL ? "" : " whole", k->least, k->most);
+  if (k->type == REAL)
+    *(double *)field = real;
+  else if (k->type == COUNT)
+    *(uint64_t *)field = whole;
+  else
+    *(size_t *)field = (size_t)whole;
+  return SG_OK;
+}
+
+static sg_status set(sgi_settings *s, const key *k, const struct sgi_assignment *x, sg_error *err) {
+  void *field = (char *)s + k->offset;
+  if (k->type != TEXT && k->type != NAME) return set_number(k, x, field, err);
+  size_t room = k->type == NAME ? SG_NAME : SGI_SETTING_TEXT;
+  if (strlen(x->value) >= room) return sgi_fail(err, SG_ERR_ARG, "%s: %s is longer than %zu bytes", x->where, k->name, room - 1);
+  snprintf(field, room, "%s", x->value);
+  return SG_OK;
+}
+
+static const char *last(const sgi_assignments *a, const char *name, const char *otherwise) {
+  for (size_t i = a->count; i-- > 0;)
+    if (!strcmp(a->list[i].key, name)) return a->list[i].value;
+  return otherwise;
+}
+
+static sg_status start(sgi_settings *s, const char *preset, const char *kind, sg_error *err) {
+  sgi_preset_t p;
+  sg_status st = sgi_preset(preset, kind, &p, err);
+  if (st) return st;
+  memset(s, 0, sizeof *s);
+  s->model = p.config;
+  s->batch_size = p.batch_size;
+  s->seq_len = p.seq_len;
+  s->grad_accumulation = 1;
+  s->learning_rate = p.learning_rate;
+  s->weight_decay = p.weight_decay;
+  s->clip = p.clip;
+  s->warmup_steps = p.warmup_steps;
+  s->decay_fraction = p.decay_fraction;
+  s->eval_every = 250;
+  s->eval_batches = 4;
+  s->checkpoint_every = 500;
+  s->checkpoint_keep = 2;
+  s->log_every = 10;
+  snprintf(s->preset, sizeof s->preset, "%s", preset);
+  snprintf(s->schedule, sizeof s->schedule, "%s", p.schedule);
+  snprintf(s->rows, sizeof s->rows, "%s", p.pack ? "pack" : "pad");
+  snprintf(s->split, sizeof s->split, "endoftext");
+  snprintf(s->field, sizeof s->field, "text");
+  return SG_OK;
+}
+
+static sg_status one_of(const char *name, const char *value, const char *a, const char *b, sg_error *err) {
+  if (!strcmp(value, a) || !strcmp(value, b)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "%s is \"%s\": choose %s or %s", name, value, a, b);
+}
+
+static sg_status complete(sgi_settings *s, sg_error *err) {
+  sgi_schedule_kind kind;
+  sg_status st = one_of("data.rows", s->rows, "pad", "pack", err);
+  if (!st) st = one_of("data.split", s->split, "endoftext", "blank-lines", err);
+  if (!st) st = sgi_schedule_find(s->schedule, &kind, err);
+  if (st) return st;
+  sg_config *c = &s->model;
+  if (!s->num_attention_heads && c->hidden_size % c->head_dim)
+    return sgi_fail(err, SG_ERR_ARG, "model.hidden_size is %zu: not a multiple of model.head_dim = %zu (or set model.num_attention_heads)",
+                    c->hidden_size, c->head_dim);
+  c->num_heads = s->num_attention_heads ? s->num_attention_heads : c->hidden_size / c->head_dim;
+  c->max_position = s->seq_len;
+  if (s->micro_batch && s->batch_size % s->micro_batch)
+    return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch, s->batch_size);
+  return sg_config_check(c, err);
+}
+
+sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err) {
+  sg_status st = start(out, last(a, "preset", "tinystories"), last(a, "feedforward.kind", "sgatlin"), err);
+  for (size_t i = 0; i < a->count && !st; i++) {
+    const key *k = find(a->list[i].key);
+    if (!k)
+      st = unknown(&a->list[i], err);
+    else if (strcmp(k->name, "preset") && strcmp(k->name, "feedforward.kind"))
+      st = set(out, k, &a->list[i], err);
+  }
+  return st ? st : complete(out, err);
+}
+
+static json_t *value_of(const sgi_settings *s, const key *k) {
+  const void *field = (const char *)s + k->offset;
+  switch (k->type) {
+    case SIZE: return json_integer((json_int_t) * (const size_t *)field);
+    case COUNT:
+      if (*(const uint64_t *)field > INT64_MAX) { /* jansson's integers are signed */
+        char text[24];
+        snprintf(text, sizeof text, "%llu", (unsigned long long)*(const uint64_t *)field);
+        return json_string(text);
+      }
+      return json_integer((json_int_t) * (const uint64_t *)field);
+    case REAL: return json_real(*(const double *)field);
+    case TEXT:
+    case NAME: return json_string(field);
+  }
+  return NULL;
+}
+
+json_t *sgi_settings_to_json(const sgi_settings *s) {
+  const sgi_ffn_ops *ffn = sgi_ffn_find(s->model.feedforward, NULL);
+  json_t *o = json_object();
+  int bad = !o;
+  for (size_t i = 0; i < SGI_COUNT(table); i++) {
+    const char *dot = strchr(table[i].name, '.');
+    if (table[i].type == NAME && !*((const char *)s + table[i].offset)) continue;
+    if (!strncmp(table[i].name, "feedforward.", 12) && table[i].type == SIZE && !*(const size_t *)((const char *)s + table[i].offset)) continue;
+    if (!dot) {
+      bad |= json_object_set_new(o, table[i].name, value_of(s, &table[i]));
+      continue;
+    }
+    char group[SGI_SETTING_TEXT];
+    snprintf(group, sizeof group, "%.*s", (int)(dot - table[i].name), table[i].name);
+    json_t *g = json_object_get(o, group);
+    if (!g) {
+      g = json_object();
+      bad |= json_object_set_new(o, group, g);
+    }
+    bad |= json_object_set_new(g, dot + 1, value_of(s, &table[i]));
+  }
+  if (!bad && ffn) return o;
+  json_decref(o);
+  return NULL;
+}

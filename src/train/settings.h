@@ -1,0 +1,62 @@
+/* settings.h: everything a training run is told, as one table of keys ("train.steps") that files, --set and help share. */
+#ifndef SGI_SETTINGS_H
+#define SGI_SETTINGS_H
+
+#include "core/json.h"
+
+enum { SGI_SETTING_TEXT = 64 };
+
+typedef struct sgi_settings {
+  char preset[SGI_SETTING_TEXT];
+  sg_config model;            /* vocab_size and the special ids come from the tokenizer when the run starts */
+  size_t num_attention_heads; /* 0: hidden_size / head_dim */
+
+  uint64_t steps;      /* batches; 0: by flops_budget, else one epoch */
+  double flops_budget; /* 0: none; steps = budget / (3 * forward FLOPs of a batch) */
+  size_t batch_size, seq_len, grad_accumulation;
+  size_t micro_batch;  /* rows at a time; 0: as many as memory allows */
+  uint64_t seed;
+
+  double learning_rate, weight_decay, clip;
+  char schedule[SGI_SETTING_TEXT];
+  uint64_t warmup_steps;
+  double decay_fraction;
+
+  char rows[SGI_SETTING_TEXT];  /* "pad" or "pack" */
+  char split[SGI_SETTING_TEXT]; /* "endoftext" or "blank-lines" */
+  char field[SGI_SETTING_TEXT]; /* of .jsonl lines */
+  size_t tokenizer_vocab_size;  /* of a tokenizer trained for the run; 0: the preset's */
+
+  uint64_t eval_every, checkpoint_every; /* steps; 0: only at the end */
+  size_t eval_batches;                   /* held-out batches of one evaluation; 0: all */
+  size_t checkpoint_keep;                /* newest checkpoints kept besides the best */
+  uint64_t log_every;                    /* steps between lines of metrics.jsonl */
+} sgi_settings;
+
+/* Assignments in the order in which they were given; a later one wins. */
+typedef struct sgi_assignments {
+  struct sgi_assignment {
+    char *key, *value;
+    char *where; /* for errors: "--set train.steps=x", "run.json" */
+  } *list;
+  size_t count, capacity;
+} sgi_assignments;
+
+sg_status sgi_assign(sgi_assignments *a, const char *key, const char *value, const char *where, sg_error *err);
+/* "key=value". */
+sg_status sgi_assign_text(sgi_assignments *a, const char *text, sg_error *err);
+/* Nested objects: {"train": {"steps": 5}} is train.steps=5. */
+sg_status sgi_assign_json(sgi_assignments *a, const json_t *object, const char *where, sg_error *err);
+void sgi_assignments_free(sgi_assignments *a);
+
+/* The preset of the last assignment of `preset` (tinystories if there is none) for the last feedforward.kind (sgatlin), then all other
+ * assignments in order, then the checks that need no data. Unknown keys are refused with the nearest one. */
+sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err);
+
+/* New reference: nested, every key; what resolves to the same settings again. NULL when memory is out. */
+json_t *sgi_settings_to_json(const sgi_settings *s);
+
+/* The i-th key with its help, for `sgatlin train --keys`; NULL past the last. Borrowed for ever. */
+const char *sgi_settings_key(size_t i, const char **help);
+
+#endif
