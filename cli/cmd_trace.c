@@ -1,0 +1,71 @@
+/* cmd_trace.c: one forward pass with its activations, and gradients, as a file. */
+#include "cli.h"
+#include "ids.h"
+#include "read/trace.h"
+#include "train/checkpoint.h"
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  char *directory = NULL;
+  sg_model *m = NULL;
+  sgi_trace_request r = {.grad = cli_flag(c, "grad"), .max_bytes = cli_size(c, "max-memory")};
+  int32_t *ids = NULL;
+  r.only = cli_list(c, "only", &r.n_only);
+  sg_status st = cli_read_ids(cli_string(c, "ids"), &ids, &r.B, &r.T, &err);
+  r.targets = ids;
+  if (!st) st = sgi_model_locate(c->args[0], NULL, &directory, &err);
+  if (!st) st = sg_model_load(directory, &m, &err);
+  if (!st) st = sgi_trace_write(m, &r, cli_string(c, "output"), &err);
+  sg_model_free(m);
+  sgi_free(directory);
+  sgi_free(ids);
+  if (st) return cli_fail(&err);
+  cli_note("wrote %s", cli_string(c, "output"));
+  return 0;
+}
+
+static const cli_option options[] = {
+    {.name = "ids",
+     .required = true,
+     .type = CLI_STRING,
+     .argument = "IDS.json",
+     .help = "[[ids of row 1], [row 2], ...], rows of equal length; - for standard input"},
+    {.name = "grad", .type = CLI_FLAG, .help = "also grad.TENSOR, the gradient of the loss"},
+    {.name = "only",
+     .type = CLI_LIST,
+     .argument = "PATTERN",
+     .value_text = "the default set",
+     .help = "outputs to write, by name, * and ? stand for any text and any letter"},
+    {.name = "max-memory",
+     .type = CLI_BYTES,
+     .argument = "BYTES",
+     .value = "1G",
+     .min = 1,
+     .help = "memory for activations; rows are computed in parts that fit"},
+    CLI_REQUIRED_OUTPUT("OUT.safetensors", "file to write"),
+    CLI_END};
+
+const cli_command cli_trace = {
+    .name = "trace",
+    .group = "Reading",
+    .summary = "write activations, loss and gradients of given tokens to a safetensors file",
+    .usage = "MODEL --ids IDS.json [--grad] [--only PATTERN]... -o OUT.safetensors",
+    .examples =
+        "# everything of two rows, with gradients\necho '[[5, 6, 7, 1], [8, 9, 1, 0]]' | sgatlin trace MODEL "
+        "--ids - --grad -o out.safetensors\n"
+        "# queries of layer 2 and what every layer's neurons add\nsgatlin trace MODEL --ids ids.json --only "
+        "'layers.2.attn.q' --only '*.neurons' -o out.safetensors",
+    .description =
+        "The ids are targets: the model's bos goes in front of each row as its first input, and the model's "
+        "pad id is not counted in the loss.\n\n"
+        "Default set: logits, loss, acc, perplexity, perplexity_last_token, layers.L.resid_mid, "
+        "layers.L.resid_post, layers.L.router.scores and "
+        ".router.indices (moe: .gate.logits, .gate.indices), and with --grad grad.TENSOR. With --only, "
+        "whatever matches, of these and of "
+        "embed, layers.L.attn.norm, .attn.q, .attn.k, .attn.v, .attn.z, .attn.out, .mlp.norm, .neurons, "
+        ".mlp.out, final_norm.",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};
