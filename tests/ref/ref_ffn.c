@@ -1,0 +1,222 @@
+/* The feedforward layers: four routers, five kinds. Token by token. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ref/ref.h"
+
+static void decide(ref_choice *c, uint64_t what) { c->decisions = (c->decisions ^ what) * 0x100000001b3u + 1; }
+
+/* ---- routers: u, the scores that the K largest are taken from, of one token row x ------------------------------------ */
+
+/* u (width) = (x A) B. */
+static uint64_t dense_scores(const ref_model *m, const char *prefix, double *u, const double *x) {
+  size_t Q = m->config.key_dim, D = m->config.hidden_size;
+  const ref_tensor *up = ref_find(m, prefix, "router.up.weight");
+  double *h = ref_alloc(Q, sizeof *h);
+  uint64_t work = ref_linear(h, x, ref_find(m, prefix, "router.down.weight")->data, 1, D, Q);
+  work += ref_linear(u, h, up->data, 1, Q, up->count / Q);
+  free(h);
+  return work;
+}
+
+/* u (g, width) = (x Wq[g]) . keys[g] / sqrt(parts * Q) for each group g: a channel, or a part of a channel. */
+static uint64_t key_value_scores(const ref_model *m, const char *prefix, double *u, const double *x, size_t groups, size_t parts) {
+  size_t Q = m->config.key_dim, D = m->config.hidden_size;
+  const ref_tensor *query = ref_find(m, prefix, "router.query.weight"), *keys = ref_find(m, prefix, "router.keys");
+  size_t width = keys->count / groups / Q;
+  double *q = ref_alloc(Q, sizeof *q);
+  uint64_t work = 0;
+  for (size_t g = 0; g < groups; g++) {
+    work += ref_linear(q, x, query->data + g * Q * D, 1, D, Q);
+    work += ref_linear(u + g * width, q, keys->data + g * width * Q, 1, Q, width);
+    for (size_t f = 0; f < width; f++) u[g * width + f] /= sqrt((double)(parts * Q));
+  }
+  free(q);
+  return work;
+}
+
+static bool is_product(const sg_config *c) { return !strncmp(c->router, "product_", 8); }
+
+static size_t sub_keys(const sg_config *c) {
+  size_t s = 0;
+  while ((s + 1) * (s + 1) <= c->num_neurons) s++;
+  return s;
+}
+
+static uint64_t router_scores(const ref_model *m, const char *prefix, double *u, const double *x) {
+  size_t C = m->config.num_channels;
+  if (!strcmp(m->config.router, "key_value")) return key_value_scores(m, prefix, u, x, C, 1);
+  if (!strcmp(m->config.router, "product_key_value")) return key_value_scores(m, prefix, u, x, 2 * C, 2);
+  return dense_scores(m, prefix, u, x); /* dense: (C,F); product_dense: (2,C,S) */
+}
+
+/* ---- choosing ------------------------------------------------------------------------------------------------------------ */
+
+/* Score of unit f of channel c. */
+static double unit_score(const sg_config *cfg, const double *u, size_t c, size_t f) {
+  size_t C = cfg->num_channels, F = cfg->num_neurons, S = sub_keys(cfg);
+  return is_product(cfg) ? u[c * S + f / S] + u[(C + c) * S + f % S] : u[c * F + f];
+}
+
+/* The K largest sums of a pair out of the K largest of each part; pair (a,b) is unit a*S + b. Of equal sums the earlier
+ * candidate, in the order rank in part 0, rank in part 1. */
+static void choose_product(const sg_config *cfg, int32_t *index, const double *u, size_t c) {
+  size_t C = cfg->num_channels, K = cfg->top_k, S = sub_keys(cfg);
+  const double *u0 = u + c * S, *u1 = u + (C + c) * S;
+  int32_t *a = ref_alloc(K, sizeof *a), *b = ref_alloc(K, sizeof *b);
+  double *sum = ref_alloc(K * K, sizeof *sum);
+  ref_top_k(a, u0, S, K);
+  ref_top_k(b, u1, S, K);
+  for (size_t i = 0; i < K; i++)
+    for (size_t j = 0; j < K; j++) sum[i * K + j] = u0[a[i]] + u1[b[j]];
+  ref_top_k(index, sum, K * K, K);
+  for (size_t k = 0; k < K; k++) index[k] = a[(size_t)index[k] / K] * (int32_t)S + b[(size_t)index[k] % K];
+  free(a);
+  free(b);
+  free(sum);
+}
+
+/* index, score (C,K) of token row i. */
+static void route(const ref_model *m, const char *prefix, size_t i, int32_t *index, double *score, const double *x, ref_choice *choice) {
+  const sg_config *c = &m->config;
+  size_t C = c->num_channels, K = c->top_k;
+  double *u = ref_alloc(C * (is_product(c) ? 2 * sub_keys(c) : c->num_neurons), sizeof *u);
+  choice->multiply_adds += router_scores(m, prefix, u, x);
+  for (size_t ch = 0; ch < C; ch++) {
+    if (choice->held)
+      memcpy(index + ch * K, choice->held + (i * C + ch) * K, K * sizeof *index);
+    else if (is_product(c))
+      choose_product(c, index + ch * K, u, ch);
+    else
+      ref_top_k(index + ch * K, u + ch * c->num_neurons, c->num_neurons, K);
+    for (size_t k = ch * K; k < (ch + 1) * K; k++) score[k] = unit_score(c, u, ch, (size_t)index[k]);
+  }
+  free(u);
+}
+
+/* Hands out what token row i chose, `units` of them. */
+static void report(ref_choice *choice, size_t i, size_t units, const int32_t *index, const double *score, const double *value) {
+  if (choice->index) memcpy(choice->index + i * units, index, units * sizeof *index);
+  if (choice->score) memcpy(choice->score + i * units, score, units * sizeof *score);
+  if (choice->value && value) memcpy(choice->value + i * units, value, units * sizeof *value);
+  for (size_t k = 0; k < units; k++) decide(choice, (uint64_t)index[k]);
+}
+
+/* ---- kinds ------------------------------------------------------------------------------------------------------------------ */
+
+static double activate(const char *name, double x, ref_choice *choice) {
+  if (!strcmp(name, "relu")) decide(choice, x > 0);
+  return !strcmp(name, "gelu")    ? ref_gelu(x)
+         : !strcmp(name, "relu")  ? ref_relu(x)
+         : !strcmp(name, "swish") ? ref_swish(x)
+                                  : ref_identity(x);
+}
+
+/* y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in) softmax(score) for peer, whose channels
+ * share one pool. */
+static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, size_t i, double *y, const double *x, ref_choice *choice) {
+  const sg_config *c = &m->config;
+  size_t C = c->num_channels, K = c->top_k, D = c->hidden_size, F = c->num_neurons;
+  const double *w_in = ref_find(m, prefix, "experts.w_in")->data, *w_out = ref_find(m, prefix, "experts.w_out")->data;
+  int32_t *index = ref_alloc(C * K, sizeof *index);
+  double *score = ref_alloc(C * K, sizeof *score), *value = ref_alloc(C * K, sizeof *value), *p = ref_alloc(C * K, sizeof *p);
+  route(m, prefix, i, index, score, x, choice);
+  memcpy(p, score, C * K * sizeof *p);
+  for (size_t ch = 0; ch < C && peer; ch++) ref_softmax(p + ch * K, K);
+  memset(y, 0, D * sizeof *y);
+  for (size_t ch = 0; ch < C; ch++)
+    for (size_t k = ch * K; k < (ch + 1) * K; k++) {
+      size_t neuron = (peer ? 0 : ch * F) + (size_t)index[k];
+      double a = ref_dot(x, w_in + neuron * D, D);
+      value[k] = peer ? ref_gelu(a) * p[k] : activate(c->activation, a * score[k], choice);
+      for (size_t d = 0; d < D; d++) y[d] += value[k] * w_out[neuron * D + d];
+      choice->multiply_adds += 2 * D;
+    }
+  report(choice, i, C * K, index, score, value);
+  free(index);
+  free(score);
+  free(value);
+  free(p);
+}
+
+/* y = gelu(x W1) W2. */
+static void mlp(const ref_model *m, const char *prefix, double *y, const double *x, ref_choice *choice) {
+  size_t D = m->config.hidden_size, F = m->config.num_neurons;
+  double *h = ref_alloc(F, sizeof *h);
+  choice->multiply_adds += ref_linear(h, x, ref_find(m, prefix, "up_proj.weight")->data, 1, D, F);
+  for (size_t f = 0; f < F; f++) h[f] = ref_gelu(h[f]);
+  choice->multiply_adds += ref_linear(y, h, ref_find(m, prefix, "down_proj.weight")->data, 1, F, D);
+  free(h);
+}
+
+/* [g, l] = x W1 + b1; y = glu(g, l) W2 + b2. Unit e of stacked tensors. */
+static void glu(const ref_model *m, const char *prefix, size_t e, double *y, const double *x, ref_choice *choice) {
+  size_t D = m->config.hidden_size, F = m->config.num_neurons;
+  const double *w1 = ref_find(m, prefix, "gate_up_proj.weight")->data + e * 2 * F * D;
+  const double *b1 = ref_find(m, prefix, "gate_up_proj.bias")->data + e * 2 * F;
+  const double *w2 = ref_find(m, prefix, "down_proj.weight")->data + e * D * F;
+  const double *b2 = ref_find(m, prefix, "down_proj.bias")->data + e * D;
+  double *u = ref_alloc(2 * F, sizeof *u), *h = ref_alloc(F, sizeof *h);
+  choice->multiply_adds += ref_linear(u, x, w1, 1, D, 2 * F);
+  for (size_t f = 0; f < F; f++) {
+    double g = u[f] + b1[f], l = u[F + f] + b1[F + f];
+    decide(choice, (g > 7) + 2 * (l > 7) + 4 * (l < -7));
+    h[f] = ref_glu(g, l);
+  }
+  choice->multiply_adds += ref_linear(y, h, w2, 1, F, D);
+  for (size_t d = 0; d < D; d++) y[d] += b2[d];
+  free(u);
+  free(h);
+}
+
+/* y = sum over the K experts of largest logit of softmax(logits over all C)[e] glu_e(x). */
+static void moe(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *choice) {
+  const sg_config *c = &m->config;
+  size_t C = c->num_channels, K = c->top_k, D = c->hidden_size;
+  char experts[160];
+  size_t length = strlen(prefix);
+  memcpy(experts, prefix, length);
+  memcpy(experts + length, "experts.", sizeof "experts.");
+  double *p = ref_alloc(C, sizeof *p), *score = ref_alloc(K, sizeof *score), *out = ref_alloc(D, sizeof *out);
+  int32_t *index = ref_alloc(K, sizeof *index);
+  choice->multiply_adds += ref_linear(p, x, ref_find(m, prefix, "gate.weight")->data, 1, D, C);
+  if (choice->held)
+    memcpy(index, choice->held + i * K, K * sizeof *index);
+  else
+    ref_top_k(index, p, C, K);
+  for (size_t k = 0; k < K; k++) score[k] = p[index[k]];
+  ref_softmax(p, C);
+  memset(y, 0, D * sizeof *y);
+  for (size_t k = 0; k < K; k++) {
+    glu(m, experts, (size_t)index[k], out, x, choice);
+    for (size_t d = 0; d < D; d++) y[d] += p[index[k]] * out[d];
+  }
+  report(choice, i, K, index, score, NULL);
+  free(p);
+  free(score);
+  free(out);
+  free(index);
+}
+
+bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice) {
+  const char *kind = m->config.feedforward;
+  size_t D = m->config.hidden_size;
+  ref_choice nobody = {0};
+  if (!choice) choice = &nobody;
+  for (size_t i = 0; i < n; i++, x += D, y += D) {
+    if (!strcmp(kind, "sgatlin"))
+      sparse_neurons(m, prefix, false, i, y, x, choice);
+    else if (!strcmp(kind, "peer"))
+      sparse_neurons(m, prefix, true, i, y, x, choice);
+    else if (!strcmp(kind, "mlp"))
+      mlp(m, prefix, y, x, choice);
+    else if (!strcmp(kind, "glu"))
+      glu(m, prefix, 0, y, x, choice);
+    else if (!strcmp(kind, "moe"))
+      moe(m, prefix, i, y, x, choice);
+    else
+      return false;
+  }
+  return true;
+}
