@@ -1,14 +1,16 @@
-/* ref.h: the reference. The whole model once more, written from the formulas alone (docs/method.md), in double, with plain loops
- * and one function per formula: slow, and short enough to be checked by reading. It shares no code with src/. Beside it, what
- * the gradient tests need: random numbers, central differences, and a judge of float32 gradients.
+/* ref.h: the reference. The whole model once more, written from the formulas alone (docs/method.md), in
+ * double, with plain loops and one function per formula: slow, and short enough to be checked by reading. It
+ * shares no code with src/. Beside it, what the gradient tests need: random numbers, central differences, and
+ * a judge of float32 gradients.
  *
- * Shapes as in sgatlin.h; n token rows. Mistakes of a test (a tensor missing, memory out) end the program with a message. */
+ * Shapes as in sgatlin.h; n token rows. Mistakes of a test (a tensor missing, memory out) end the program
+ * with a message. */
 #ifndef TEST_REF_H
 #define TEST_REF_H
 
 #include "sgatlin.h"
 
-/* ---- weights, in double, by name (ref_model.c) ------------------------------------------------------------- */
+/* ---- weights, in double, by name (ref_model.c) ---- */
 
 typedef struct ref_tensor {
   char name[128];
@@ -31,19 +33,20 @@ void ref_close(ref_model *m);
 /* The tensor named prefix + name. */
 ref_tensor *ref_find(const ref_model *m, const char *prefix, const char *name);
 
-/* ---- formulas (ref_ops.c) ------------------------------------------------------------------------------------- */
+/* ---- formulas (ref_ops.c) ---- */
 
 /* y (n,out) = x (n,in) W^T, W (out,in). Returns the multiply-adds. */
 uint64_t ref_linear(double *y, const double *x, const double *w, size_t n, size_t in, size_t out);
 double ref_dot(const double *a, const double *b, size_t n);
 /* y = x / sqrt(mean(x^2) + eps) * g per row. */
 void ref_rmsnorm(double *y, const double *x, const double *g, size_t n, size_t D, double eps);
-/* Rotary embedding of x (n,H,d) in place, half-split layout; the angle is rounded to float32 as the method has it. */
+/* Rotary embedding of x (n,H,d) in place, half-split layout; the angle is rounded to float32 as the method
+ * has it. */
 void ref_rotary(double *x, const int32_t *position, size_t n, size_t H, size_t d, double theta);
-/* o (B,T,H,d). Keys and values (B,capacity,H,d); query t stands at key past + t and sees keys starts[b,t] (0 where starts is NULL)
- * to past + t. */
-void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts, size_t B, size_t T,
-                   size_t past, size_t capacity, size_t H, size_t d);
+/* o (B,T,H,d). Keys and values (B,capacity,H,d); query t stands at key past + t and sees keys starts[b,t] (0
+ * where starts is NULL) to past + t. */
+void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts,
+                   size_t B, size_t T, size_t past, size_t capacity, size_t H, size_t d);
 void ref_softmax(double *x, size_t n); /* in place */
 double ref_sigmoid(double x);
 double ref_identity(double x);
@@ -57,7 +60,7 @@ void ref_top_k(int32_t *index, const double *x, size_t n, size_t k);
 /* -log softmax(logits)[target]. */
 double ref_nll(const double *logits, int32_t target, size_t V);
 
-/* ---- feedforward layers (ref_ffn.c) ----------------------------------------------------------------------------- */
+/* ---- feedforward layers (ref_ffn.c) ---- */
 
 /* What a layer chose. All pointers may be NULL. C is 1 for moe, whose units are experts. */
 typedef struct ref_choice {
@@ -69,10 +72,12 @@ typedef struct ref_choice {
   uint64_t multiply_adds; /* added to: of matrix products */
 } ref_choice;
 
-/* y (n,D) of the kind that the config names; tensors are named prefix + ... . False where the kind has no reference. */
-bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice);
+/* y (n,D) of the kind that the config names; tensors are named prefix + ... . False where the kind has no
+ * reference. */
+bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x,
+             ref_choice *choice);
 
-/* ---- the model (ref_model.c) -------------------------------------------------------------------------------------- */
+/* ---- the model (ref_model.c) ---- */
 
 typedef struct ref_batch {
   size_t B, T;
@@ -84,15 +89,15 @@ typedef struct ref_result {
   double *logits;      /* (n,V) caller's, or NULL */
   double *nll;         /* (n) caller's, or NULL */
   ref_choice *choices; /* (L) caller's, or NULL */
-  double loss;         /* sum of nll over targets that are not padding / their number; 0 where there are none */
+  double loss; /* sum of nll over targets that are not padding / their number; 0 where there are none */
   size_t targets;
 } ref_result;
 
 bool ref_forward(const ref_model *m, const ref_batch *b, ref_result *r);
 
-/* ---- for tests (ref_gradient.c) --------------------------------------------------------------------------------------- */
+/* ---- for tests (ref_gradient.c) ---- */
 
-void *ref_alloc(size_t count, size_t size); /* zeroed; free */
+void *ref_alloc(size_t count, size_t size);    /* zeroed; free */
 double *ref_doubles(const float *x, size_t n); /* new copy; free */
 
 typedef struct ref_random {
@@ -106,19 +111,21 @@ void ref_fill(ref_random *r, float *x, size_t n, double mean, double sigma); /* 
 /* Largest |a - b| over the largest |b|. Not a number where either is, infinite where b is 0 and a is not. */
 double ref_difference(const float *a, const double *b, size_t n);
 
-/* A scalar function of arrays that the caller may change; *decisions becomes the fingerprint of its discrete choices. */
+/* A scalar function of arrays that the caller may change; *decisions becomes the fingerprint of its discrete
+ * choices. */
 typedef double ref_function(void *user, uint64_t *decisions);
 
 typedef struct ref_report {
-  double entry;     /* worst |difference quotient - gradient| of an entry, over the largest gradient of its tensor */
+  double entry; /* worst |difference quotient - gradient| of an entry, over its tensor's largest gradient */
   double direction; /* worst along a random direction of signs, over the norm of the tensor's gradient */
   size_t checked, skipped; /* skipped: a discrete choice changed within even the smallest step */
-  char worst[128], worst_direction[128];
+  char worst[160], worst_direction[160];
 } ref_report;
 
-/* Judges grad (count) = df / dvalue by central differences: the entries of largest gradient, random ones (`samples` in all, or
- * every one), and two directions. floor: least scale that errors are divided by, for gradients that vanish. Adds to *r. */
-void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value, const float *grad,
-                        size_t count, size_t samples, double floor);
+/* Judges grad (count) = df / dvalue by central differences: the entries of largest gradient, random ones
+ * (`samples` in all, or every one), and two directions. floor: least scale that errors are divided by, for
+ * gradients that vanish. Adds to *r. */
+void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value,
+                        const float *grad, size_t count, size_t samples, double floor);
 
 #endif

@@ -5,9 +5,11 @@
 
 #include "ref/ref.h"
 
-static void decide(ref_choice *c, uint64_t what) { c->decisions = (c->decisions ^ what) * 0x100000001b3u + 1; }
+static void decide(ref_choice *c, uint64_t what) {
+  c->decisions = (c->decisions ^ what) * 0x100000001b3u + 1;
+}
 
-/* ---- routers: u, the scores that the K largest are taken from, of one token row x ------------------------------------ */
+/* ---- routers: u, the scores to choose from, of one token row x ---- */
 
 /* u (width) = (x A) B. */
 static uint64_t dense_scores(const ref_model *m, const char *prefix, double *u, const double *x) {
@@ -20,10 +22,13 @@ static uint64_t dense_scores(const ref_model *m, const char *prefix, double *u, 
   return work;
 }
 
-/* u (g, width) = (x Wq[g]) . keys[g] / sqrt(parts * Q) for each group g: a channel, or a part of a channel. */
-static uint64_t key_value_scores(const ref_model *m, const char *prefix, double *u, const double *x, size_t groups, size_t parts) {
+/* u (g, width) = (x Wq[g]) . keys[g] / sqrt(parts * Q) for each group g: a channel, or a part of a channel.
+ */
+static uint64_t key_value_scores(const ref_model *m, const char *prefix, double *u, const double *x,
+                                 size_t groups, size_t parts) {
   size_t Q = m->config.key_dim, D = m->config.hidden_size;
-  const ref_tensor *query = ref_find(m, prefix, "router.query.weight"), *keys = ref_find(m, prefix, "router.keys");
+  const ref_tensor *query = ref_find(m, prefix, "router.query.weight"),
+                   *keys = ref_find(m, prefix, "router.keys");
   size_t width = keys->count / groups / Q;
   double *q = ref_alloc(Q, sizeof *q);
   uint64_t work = 0;
@@ -51,7 +56,7 @@ static uint64_t router_scores(const ref_model *m, const char *prefix, double *u,
   return dense_scores(m, prefix, u, x); /* dense: (C,F); product_dense: (2,C,S) */
 }
 
-/* ---- choosing ------------------------------------------------------------------------------------------------------------ */
+/* ---- choosing ---- */
 
 /* Score of unit f of channel c. */
 static double unit_score(const sg_config *cfg, const double *u, size_t c, size_t f) {
@@ -59,8 +64,8 @@ static double unit_score(const sg_config *cfg, const double *u, size_t c, size_t
   return is_product(cfg) ? u[c * S + f / S] + u[(C + c) * S + f % S] : u[c * F + f];
 }
 
-/* The K largest sums of a pair out of the K largest of each part; pair (a,b) is unit a*S + b. Of equal sums the earlier
- * candidate, in the order rank in part 0, rank in part 1. */
+/* The K largest sums of a pair out of the K largest of each part; pair (a,b) is unit a*S + b. Of equal sums
+ * the earlier candidate, in the order rank in part 0, rank in part 1. */
 static void choose_product(const sg_config *cfg, int32_t *index, const double *u, size_t c) {
   size_t C = cfg->num_channels, K = cfg->top_k, S = sub_keys(cfg);
   const double *u0 = u + c * S, *u1 = u + (C + c) * S;
@@ -78,7 +83,8 @@ static void choose_product(const sg_config *cfg, int32_t *index, const double *u
 }
 
 /* index, score (C,K) of token row i. */
-static void route(const ref_model *m, const char *prefix, size_t i, int32_t *index, double *score, const double *x, ref_choice *choice) {
+static void route(const ref_model *m, const char *prefix, size_t i, int32_t *index, double *score,
+                  const double *x, ref_choice *choice) {
   const sg_config *c = &m->config;
   size_t C = c->num_channels, K = c->top_k;
   double *u = ref_alloc(C * (is_product(c) ? 2 * sub_keys(c) : c->num_neurons), sizeof *u);
@@ -96,14 +102,15 @@ static void route(const ref_model *m, const char *prefix, size_t i, int32_t *ind
 }
 
 /* Hands out what token row i chose, `units` of them. */
-static void report(ref_choice *choice, size_t i, size_t units, const int32_t *index, const double *score, const double *value) {
+static void report(ref_choice *choice, size_t i, size_t units, const int32_t *index, const double *score,
+                   const double *value) {
   if (choice->index) memcpy(choice->index + i * units, index, units * sizeof *index);
   if (choice->score) memcpy(choice->score + i * units, score, units * sizeof *score);
   if (choice->value && value) memcpy(choice->value + i * units, value, units * sizeof *value);
   for (size_t k = 0; k < units; k++) decide(choice, (uint64_t)index[k]);
 }
 
-/* ---- kinds ------------------------------------------------------------------------------------------------------------------ */
+/* ---- kinds ---- */
 
 static double activate(const char *name, double x, ref_choice *choice) {
   if (!strcmp(name, "relu")) decide(choice, x > 0);
@@ -113,14 +120,17 @@ static double activate(const char *name, double x, ref_choice *choice) {
                                   : ref_identity(x);
 }
 
-/* y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in) softmax(score) for peer, whose channels
- * share one pool. */
-static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, size_t i, double *y, const double *x, ref_choice *choice) {
+/* y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in) softmax(score)
+ * for peer, whose channels share one pool. */
+static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, size_t i, double *y,
+                           const double *x, ref_choice *choice) {
   const sg_config *c = &m->config;
   size_t C = c->num_channels, K = c->top_k, D = c->hidden_size, F = c->num_neurons;
-  const double *w_in = ref_find(m, prefix, "experts.w_in")->data, *w_out = ref_find(m, prefix, "experts.w_out")->data;
+  const double *w_in = ref_find(m, prefix, "experts.w_in")->data,
+               *w_out = ref_find(m, prefix, "experts.w_out")->data;
   int32_t *index = ref_alloc(C * K, sizeof *index);
-  double *score = ref_alloc(C * K, sizeof *score), *value = ref_alloc(C * K, sizeof *value), *p = ref_alloc(C * K, sizeof *p);
+  double *score = ref_alloc(C * K, sizeof *score), *value = ref_alloc(C * K, sizeof *value),
+         *p = ref_alloc(C * K, sizeof *p);
   route(m, prefix, i, index, score, x, choice);
   memcpy(p, score, C * K * sizeof *p);
   for (size_t ch = 0; ch < C && peer; ch++) ref_softmax(p + ch * K, K);
@@ -151,7 +161,8 @@ static void mlp(const ref_model *m, const char *prefix, double *y, const double 
 }
 
 /* [g, l] = x W1 + b1; y = glu(g, l) W2 + b2. Unit e of stacked tensors. */
-static void glu(const ref_model *m, const char *prefix, size_t e, double *y, const double *x, ref_choice *choice) {
+static void glu(const ref_model *m, const char *prefix, size_t e, double *y, const double *x,
+                ref_choice *choice) {
   size_t D = m->config.hidden_size, F = m->config.num_neurons;
   const double *w1 = ref_find(m, prefix, "gate_up_proj.weight")->data + e * 2 * F * D;
   const double *b1 = ref_find(m, prefix, "gate_up_proj.bias")->data + e * 2 * F;
@@ -171,7 +182,8 @@ static void glu(const ref_model *m, const char *prefix, size_t e, double *y, con
 }
 
 /* y = sum over the K experts of largest logit of softmax(logits over all C)[e] glu_e(x). */
-static void moe(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *choice) {
+static void moe(const ref_model *m, const char *prefix, size_t i, double *y, const double *x,
+                ref_choice *choice) {
   const sg_config *c = &m->config;
   size_t C = c->num_channels, K = c->top_k, D = c->hidden_size;
   char experts[160];
@@ -199,7 +211,8 @@ static void moe(const ref_model *m, const char *prefix, size_t i, double *y, con
   free(index);
 }
 
-bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice) {
+bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x,
+             ref_choice *choice) {
   const char *kind = m->config.feedforward;
   size_t D = m->config.hidden_size;
   ref_choice nobody = {0};

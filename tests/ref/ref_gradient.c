@@ -49,12 +49,14 @@ double ref_difference(const float *a, const double *b, size_t n) {
   return worst == 0 ? 0 : worst / largest;
 }
 
-/* Steps tried in turn until no discrete choice changes within one. The truncation error of the first is about 1e-10 of the
- * function's third derivative, the rounding error of the last about 1e-8 of the function's value. */
+/* Steps tried in turn until no discrete choice changes within one. The truncation error of the first is about
+ * 1e-10 of the function's third derivative, the rounding error of the last about 1e-8 of the function's
+ * value. */
 static const double STEPS[] = {1e-5, 1e-6, 1e-7, 2e-8};
 
 /* Difference quotient along `sign` (entries of -1, 0 and 1 of count, or NULL: entry `at` alone). */
-static bool quotient(ref_function *f, void *user, double *value, const signed char *sign, size_t at, size_t count, double *out) {
+static bool quotient(ref_function *f, void *user, double *value, const signed char *sign, size_t at,
+                     size_t count, double *out) {
   size_t first = sign ? 0 : at, last = sign ? count : at + 1;
   double *kept = ref_alloc(last - first, sizeof *kept);
   memcpy(kept, value + first, (last - first) * sizeof *kept);
@@ -98,14 +100,15 @@ static size_t *choose_entries(ref_random *r, const float *grad, size_t count, si
   return at;
 }
 
-static void judge(double *worst, char name[128], double error, const char *tensor, size_t at, double found, double expected) {
+static void judge(double *worst, char name[160], double error, const char *tensor, size_t at, double found,
+                  double expected) {
   if (error <= *worst || isnan(*worst)) return;
   *worst = error; /* NaN as well, which stays */
-  snprintf(name, 128, "%.70s[%zu] %.6g, difference quotient %.6g", tensor, at, found, expected);
+  snprintf(name, 160, "%.70s[%zu] %.6g, difference quotient %.6g", tensor, at, found, expected);
 }
 
-static void check_direction(ref_report *r, ref_random *random, const char *name, ref_function *f, void *user, double *value,
-                            const float *grad, size_t count, double floor) {
+static void check_direction(ref_report *r, ref_random *random, const char *name, ref_function *f, void *user,
+                            double *value, const float *grad, size_t count, double floor) {
   signed char *sign = ref_alloc(count, 1);
   double along = 0, norm = 0, expected;
   for (size_t i = 0; i < count; i++) {
@@ -115,15 +118,16 @@ static void check_direction(ref_report *r, ref_random *random, const char *name,
   }
   if (quotient(f, user, value, sign, 0, count, &expected)) {
     r->checked++;
-    judge(&r->direction, r->worst_direction, fabs(along - expected) / fmax(sqrt(norm), floor), name, count, along, expected);
+    judge(&r->direction, r->worst_direction, fabs(along - expected) / fmax(sqrt(norm), floor), name, count,
+          along, expected);
   } else {
     r->skipped++;
   }
   free(sign);
 }
 
-void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value, const float *grad,
-                        size_t count, size_t samples, double floor) {
+void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value,
+                        const float *grad, size_t count, size_t samples, double floor) {
   ref_random random = {.state = count};
   double scale = floor;
   for (size_t i = 0; i < count; i++) {

@@ -41,7 +41,8 @@ void ref_close(ref_model *m) {
 ref_tensor *ref_find(const ref_model *m, const char *prefix, const char *name) {
   size_t length = strlen(prefix);
   for (size_t i = 0; i < m->count; i++)
-    if (!strncmp(m->tensors[i].name, prefix, length) && !strcmp(m->tensors[i].name + length, name)) return &m->tensors[i];
+    if (!strncmp(m->tensors[i].name, prefix, length) && !strcmp(m->tensors[i].name + length, name))
+      return &m->tensors[i];
   fprintf(stderr, "reference: there is no tensor %s%s\n", prefix, name);
   abort();
 }
@@ -49,7 +50,8 @@ ref_tensor *ref_find(const ref_model *m, const char *prefix, const char *name) {
 static double *rows(size_t n, size_t width) { return ref_alloc(n * width, sizeof(double)); }
 
 /* q or k: projection, norm per head with one gain for all heads, rotary. */
-static double *project(const ref_model *m, const char *prefix, const char *which, const double *x, const int32_t *position, size_t n) {
+static double *project(const ref_model *m, const char *prefix, const char *which, const double *x,
+                       const int32_t *position, size_t n) {
   const sg_config *c = &m->config;
   size_t H = c->num_heads, d = c->head_dim;
   char map[64], gain[64];
@@ -90,7 +92,8 @@ static bool ffn_sublayer(const ref_model *m, const char *prefix, size_t n, doubl
   char mlp[96];
   snprintf(mlp, sizeof mlp, "%smlp.", prefix);
   double *xn = rows(n, D), *y = rows(n, D);
-  ref_rmsnorm(xn, x, ref_find(m, prefix, "post_attention_layernorm.weight")->data, n, D, m->config.rms_norm_eps);
+  ref_rmsnorm(xn, x, ref_find(m, prefix, "post_attention_layernorm.weight")->data, n, D,
+              m->config.rms_norm_eps);
   bool known = ref_ffn(m, mlp, n, y, xn, choice);
   for (size_t i = 0; i < n * D; i++) x[i] += y[i];
   free(xn);

@@ -1,0 +1,459 @@
+/* Every registered feedforward kind, with every router and activation it takes: forward against the reference
+ * in double, backward against central differences of the reference, added and not assigned where the contract
+ * says so, and the same bits for any number of threads. Nothing here names a kind: what varies follows from
+ * ops->uses and from what the kind's check accepts. */
+#include <math.h>
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ffn/ffn.h"
+#include "math/kernels.h"
+#include "ref/ref.h"
+
+static const double FORWARD_BOUND = 1e-5, GRADIENT_BOUND = 1e-4, ADDED_BOUND = 1e-6, ISA_BOUND = 1e-5;
+/* Gradients are of order 1; below this they are rounding of something that cancels. */
+static const double LEAST_SCALE = 1e-3;
+
+typedef struct shape {
+  size_t n, D, F, C, K, Q;
+  double inputs;  /* their standard deviation: 4 reaches the clamps of glu */
+  size_t samples; /* entries of a tensor to take differences of; 0: none */
+} shape;
+
+static const shape shapes[] = {
+    {7, 20, 49, 3, 4, 12, 1, 24},   {7, 20, 49, 3, 2, 12, 4, 24}, {1, 9, 16, 1, 1, 5, 1, 24},
+    {5, 17, 37, 5, 5, 3, 1, 24},    {4, 3, 6, 2, 6, 1, 1, 24},    {300, 11, 25, 2, 2, 5, 1, 20},
+    {600, 48, 144, 4, 3, 16, 1, 0},
+};
+static const char *const routers[] = {"product_dense", "dense", "product_key_value", "key_value"};
+static const char *const activations[] = {"identity", "gelu", "relu", "swish"};
+
+/* ---- a layer with its data ---- */
+
+enum { MAX_TENSORS = 8 };
+
+typedef struct layer {
+  char name[128];
+  sg_config config;
+  const sgi_ffn_ops *ops;
+  size_t n;
+  sgi_table table;
+  float *w, *dw; /* arenas in the table's offsets */
+  float *x, *y, *dx, *dy;
+  sgi_arena saved, scratch_forward, scratch_backward;
+} layer;
+
+static void *poisoned(size_t bytes) {
+  void *p = sgi_alloc(bytes);
+  assert_non_null(p);
+  memset(p, 0xff, bytes); /* every float a NaN, every index -1: what is read before it is written shows */
+  return p;
+}
+
+static sgi_arena block(size_t bytes) { return (sgi_arena){.base = poisoned(bytes), .size = bytes}; }
+
+static float *floats(size_t count) { return poisoned(count * sizeof(float)); }
+
+/* False where the kind does not take these settings. */
+static bool make_config(sg_config *c, const sgi_ffn_ops *ops, const shape *s, const char *router,
+                        const char *activation) {
+  *c = (sg_config){.vocab_size = 3,
+                   .hidden_size = s->D,
+                   .head_dim = 2,
+                   .num_heads = 1,
+                   .num_layers = 1,
+                   .max_position = 1};
+  c->rms_norm_eps = 1e-6;
+  c->rope_theta = 1e4;
+  c->num_neurons = s->F;
+  if (ops->uses & SGI_USES_CHANNELS) c->num_channels = s->C;
+  if (ops->uses & SGI_USES_TOP_K) c->top_k = s->K;
+  if (ops->uses & SGI_USES_KEY_DIM) c->key_dim = s->Q;
+  snprintf(c->feedforward, sizeof c->feedforward, "%s", ops->name);
+  snprintf(c->router, sizeof c->router, "%s", router);
+  snprintf(c->activation, sizeof c->activation, "%s", activation);
+  return sg_config_check(c, NULL) == SG_OK;
+}
+
+/* Weights as they start (biases and gains not 0 and 1), inputs and gradients normal. */
+static void fill(layer *l, const shape *s) {
+  ref_random r = {.state = l->table.parameters};
+  for (size_t i = 0; i < l->table.count; i++) {
+    const sgi_row *row = &l->table.rows[i];
+    double sigma = row->init == SGI_INIT_ZERO ? 0.3 : row->init == SGI_INIT_ONE ? 0.1 : row->sigma;
+    ref_fill(&r, l->w + row->offset, row->count, row->init == SGI_INIT_ONE ? 1 : 0, sigma);
+  }
+  ref_fill(&r, l->x, l->n * s->D, 0, s->inputs);
+  ref_fill(&r, l->dy, l->n * s->D, 0, 1);
+}
+
+static bool open_layer(layer *l, const sgi_ffn_ops *ops, const shape *s, const char *router,
+                       const char *activation) {
+  memset(l, 0, sizeof *l);
+  if (!make_config(&l->config, ops, s, router, activation)) return false;
+  l->ops = ops;
+  l->n = s->n;
+  snprintf(l->name, sizeof l->name, "%s %s %s n=%zu D=%zu F=%zu C=%zu K=%zu Q=%zu", ops->name, router,
+           activation, s->n, s->D, s->F, l->config.num_channels, l->config.top_k, l->config.key_dim);
+  assert_int_equal(ops->tensors(&l->config, "mlp.", &l->table, NULL), SG_OK);
+  assert_true(l->table.count <= MAX_TENSORS);
+  l->w = floats(l->table.floats);
+  l->dw = floats(l->table.floats);
+  l->x = floats(s->n * s->D);
+  l->y = floats(s->n * s->D);
+  l->dx = floats(s->n * s->D);
+  l->dy = floats(s->n * s->D);
+  sgi_arena saved = {0}, forward = {0}, backward = {0};
+  ops->saved(&l->config, s->n, &saved);
+  ops->scratch(&l->config, s->n, false, &forward);
+  ops->scratch(&l->config, s->n, true, &backward);
+  assert_true(backward.used >= forward.used); /* a pass with gradients runs both in one block */
+  l->saved = block(saved.used);
+  l->scratch_forward = block(forward.used);
+  l->scratch_backward = block(backward.used);
+  fill(l, s);
+  return true;
+}
+
+static void close_layer(layer *l) {
+  sgi_table_deinit(&l->table);
+  float *all[] = {l->w, l->dw, l->x, l->y, l->dx, l->dy};
+  for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);
+  sgi_free(l->saved.base);
+  sgi_free(l->scratch_forward.base);
+  sgi_free(l->scratch_backward.base);
+}
+
+/* Forward and backward into y, dx and dw (added to what is there). */
+static void run(layer *l) {
+  const float *w[MAX_TENSORS];
+  float *dw[MAX_TENSORS];
+  for (size_t i = 0; i < l->table.count; i++) {
+    w[i] = l->w + l->table.rows[i].offset;
+    dw[i] = l->dw + l->table.rows[i].offset;
+  }
+  size_t bytes = l->n * l->config.hidden_size * sizeof(float);
+  memset(l->y, 0xff, bytes);
+  memset(l->dx, 0xff, bytes);
+  memset(l->saved.base, 0xff, l->saved.size);
+  memset(l->scratch_forward.base, 0xff, l->scratch_forward.size);
+  memset(l->scratch_backward.base, 0xff, l->scratch_backward.size);
+  sgi_ffn_call call = {
+      .config = &l->config, .w = w, .n = l->n, .saved = l->saved, .scratch = l->scratch_forward};
+  assert_int_equal(l->ops->forward(&call, l->y, l->x), SG_OK);
+  call = (sgi_ffn_call){
+      .config = &l->config, .w = w, .dw = dw, .n = l->n, .saved = l->saved, .scratch = l->scratch_backward};
+  assert_int_equal(l->ops->backward(&call, l->dx, l->dy, l->x), SG_OK);
+}
+
+static void run_from_zero(layer *l) {
+  memset(l->dw, 0, l->table.floats * sizeof(float));
+  run(l);
+}
+
+/* Calls use for every kind, router, activation and shape that goes together. */
+static void each_layer(void (*use)(layer *l, const shape *s)) {
+  const sgi_ffn_ops *ops;
+  for (size_t i = 0; (ops = sgi_ffn_at(i)); i++) {
+    size_t n_routers = ops->uses & SGI_USES_ROUTER ? SGI_COUNT(routers) : 1;
+    size_t n_activations = ops->uses & SGI_USES_ACTIVATION ? SGI_COUNT(activations) : 1, accepted = 0;
+    for (size_t r = 0; r < n_routers; r++)
+      for (size_t a = 0; a < n_activations; a++)
+        for (size_t s = 0; s < SGI_COUNT(shapes); s++) {
+          layer l;
+          const char *router = ops->uses & SGI_USES_ROUTER ? routers[r] : "";
+          const char *activation = ops->uses & SGI_USES_ACTIVATION ? activations[a] : ops->default_activation;
+          if (!open_layer(&l, ops, &shapes[s], router, activation)) continue;
+          use(&l, &shapes[s]);
+          close_layer(&l);
+          accepted++;
+        }
+    if (accepted < 4) fail_msg("%s: only %zu of the test's shapes are accepted", ops->name, accepted);
+  }
+  assert_true(sgi_ffn_at(0) != NULL);
+}
+
+static void say(const char *name, const char *what, double value) {
+  if (getenv("SGATLIN_TEST_VERBOSE")) print_message("%-70s %-10s %.2e\n", name, what, value);
+}
+
+static void check(const char *name, const char *what, double value, double bound) {
+  if (!(value <= bound)) fail_msg("%s: %s differs by %.3g, tolerated %.1g", name, what, value, bound);
+}
+
+/* ---- against the reference ---- */
+
+typedef struct reference {
+  const layer *l;
+  ref_model *m;
+  double *x, *y, *dy;
+  ref_choice choice;
+} reference;
+
+static reference open_reference(const layer *l) {
+  reference r = {.l = l};
+  sg_tensor t[MAX_TENSORS] = {0};
+  for (size_t i = 0; i < l->table.count; i++) {
+    const sgi_row *row = &l->table.rows[i];
+    t[i] = (sg_tensor){
+        .name = row->name, .n_dims = row->n_dims, .count = row->count, .data = l->w + row->offset};
+    memcpy(t[i].dims, row->dims, sizeof t[i].dims);
+  }
+  size_t count = l->n * l->config.hidden_size,
+         units = l->n * (l->config.top_k ? l->config.top_k * (l->config.num_channels + 1) : 1);
+  r.m = ref_open(&l->config, t, l->table.count);
+  r.x = ref_doubles(l->x, count);
+  r.dy = ref_doubles(l->dy, count);
+  r.y = ref_alloc(count, sizeof(double));
+  r.choice.index = ref_alloc(units, sizeof(int32_t));
+  r.choice.score = ref_alloc(units, sizeof(double));
+  r.choice.value = ref_alloc(units, sizeof(double));
+  if (!ref_ffn(r.m, "mlp.", l->n, r.y, r.x, &r.choice))
+    fail_msg("%s: this kind has no reference (tests/ref/ref_ffn.c)", l->name);
+  return r;
+}
+
+static void close_reference(reference *r) {
+  ref_close(r->m);
+  free(r->x);
+  free(r->y);
+  free(r->dy);
+  free(r->choice.index);
+  free(r->choice.score);
+  free(r->choice.value);
+}
+
+static void check_gates(const layer *l, const reference *r) {
+  if (!l->ops->gates) return;
+  sgi_gates g;
+  l->ops->gates(&l->config, l->n, l->saved, &g);
+  size_t units = l->n * g.channels * g.top_k;
+  for (size_t i = 0; i < units; i++)
+    if (g.index[i] != r->choice.index[i])
+      fail_msg("%s: entry %zu of the gates is unit %d, expected %d", l->name, i, g.index[i],
+               r->choice.index[i]);
+  check(l->name, "router score", ref_difference(g.score, r->choice.score, units), FORWARD_BOUND);
+  if (g.value) check(l->name, "gate value", ref_difference(g.value, r->choice.value, units), FORWARD_BOUND);
+}
+
+/* sum dy y with the units held that the reference chose. */
+static double scalar(void *user, uint64_t *decisions) {
+  reference *r = user;
+  ref_choice held = {.held = r->choice.index};
+  ref_ffn(r->m, "mlp.", r->l->n, r->y, r->x, &held);
+  *decisions = held.decisions;
+  return ref_dot(r->dy, r->y, r->l->n * r->l->config.hidden_size);
+}
+
+static size_t checked, skipped;
+
+static void check_gradients(const layer *l, reference *r, size_t samples) {
+  ref_report report = {0};
+  ref_check_gradient(&report, "x", scalar, r, r->x, l->dx, l->n * l->config.hidden_size, samples,
+                     LEAST_SCALE);
+  for (size_t i = 0; i < l->table.count; i++) {
+    const sgi_row *row = &l->table.rows[i];
+    ref_check_gradient(&report, row->name, scalar, r, r->m->tensors[i].data, l->dw + row->offset, row->count,
+                       samples, LEAST_SCALE);
+  }
+  say(l->name, "entries", report.entry);
+  say(l->name, "directions", report.direction);
+  if (!(report.entry < GRADIENT_BOUND))
+    fail_msg("%s: gradient of %s: %.3g", l->name, report.worst, report.entry);
+  if (!(report.direction < GRADIENT_BOUND))
+    fail_msg("%s: along all of %s: %.3g", l->name, report.worst_direction, report.direction);
+  checked += report.checked;
+  skipped += report.skipped;
+}
+
+static void check_against_reference(layer *l, const shape *s) {
+  reference r = open_reference(l);
+  run_from_zero(l);
+  double forward = ref_difference(l->y, r.y, l->n * s->D);
+  say(l->name, "forward", forward);
+  check(l->name, "the output", forward, FORWARD_BOUND);
+  check_gates(l, &r);
+  assert_int_equal(r.choice.multiply_adds, l->n * l->ops->multiply_adds(&l->config));
+  if (s->samples) check_gradients(l, &r, s->samples);
+  close_reference(&r);
+}
+
+static void every_kind_against_the_reference(void **state) {
+  (void)state;
+  each_layer(check_against_reference);
+  say("all kinds", "skipped", (double)skipped / (double)checked);
+  assert_true(skipped * 100 < checked);
+}
+
+/* ---- the contract ---- */
+
+/* Weight gradients add to what is there. */
+static void check_added(layer *l, const shape *s) {
+  (void)s;
+  size_t count = l->table.floats;
+  run_from_zero(l);
+  float *from_zero = floats(count), *start = floats(count);
+  memcpy(from_zero, l->dw, count * sizeof(float));
+  ref_random r = {.state = 5};
+  ref_fill(&r, start, count, 0, 1);
+  memcpy(l->dw, start, count * sizeof(float));
+  run(l);
+  for (size_t t = 0; t < l->table.count; t++) {
+    const sgi_row *row = &l->table.rows[t];
+    double largest = 4, worst = 0; /* of the start */
+    for (size_t i = row->offset; i < row->offset + row->count; i++) {
+      largest = fmax(largest, fabs((double)from_zero[i]));
+      worst = fmax(worst, fabs((double)l->dw[i] - (double)start[i] - (double)from_zero[i]));
+      if (from_zero[i] == 0) assert_true(l->dw[i] == start[i]);
+    }
+    check(l->name, row->name, worst / largest, ADDED_BOUND);
+  }
+  sgi_free(from_zero);
+  sgi_free(start);
+}
+
+static void weight_gradients_are_added(void **state) {
+  (void)state;
+  each_layer(check_added);
+}
+
+typedef struct bits {
+  float *y, *dx, *dw;
+} bits;
+
+static bits run_with(layer *l, int threads) {
+  omp_set_num_threads(threads);
+  run_from_zero(l);
+  size_t count = l->n * l->config.hidden_size;
+  bits b = {floats(count), floats(count), floats(l->table.floats)};
+  memcpy(b.y, l->y, count * sizeof(float));
+  memcpy(b.dx, l->dx, count * sizeof(float));
+  memcpy(b.dw, l->dw, l->table.floats * sizeof(float));
+  return b;
+}
+
+static void check_threads(layer *l, const shape *s) {
+  size_t count = s->n * s->D;
+  int before = omp_get_max_threads();
+  bits one = run_with(l, 1);
+  for (int threads = 1; threads <= 4; threads++) {
+    bits more = run_with(l, threads);
+    if (memcmp(one.y, more.y, count * sizeof(float)))
+      fail_msg("%s: y depends on the number of threads (%d)", l->name, threads);
+    if (memcmp(one.dx, more.dx, count * sizeof(float)))
+      fail_msg("%s: dx depends on the number of threads (%d)", l->name, threads);
+    for (size_t i = 0; i < l->table.count; i++) {
+      const sgi_row *row = &l->table.rows[i];
+      if (memcmp(one.dw + row->offset, more.dw + row->offset, row->count * sizeof(float)))
+        fail_msg("%s: gradient of %s depends on the number of threads (%d)", l->name, row->name, threads);
+    }
+    sgi_free(more.y);
+    sgi_free(more.dx);
+    sgi_free(more.dw);
+  }
+  sgi_free(one.y);
+  sgi_free(one.dx);
+  sgi_free(one.dw);
+  omp_set_num_threads(before);
+}
+
+static void same_bits_for_any_number_of_threads(void **state) {
+  (void)state;
+  each_layer(check_threads);
+}
+
+/* ---- instruction sets: the table is chosen once a process, so each set gets a process of its own ---- */
+
+static void put(const char *what, const float *x, size_t count) {
+  char name[192] = "";
+  snprintf(name, sizeof name, "%s", what);
+  fwrite(name, sizeof name, 1, stdout);
+  fwrite(&count, sizeof count, 1, stdout);
+  fwrite(x, sizeof *x, count, stdout);
+}
+
+static void dump(layer *l, const shape *s) {
+  char what[192];
+  run_from_zero(l);
+  snprintf(what, sizeof what, "%s: y", l->name);
+  put(what, l->y, s->n * s->D);
+  snprintf(what, sizeof what, "%s: dx", l->name);
+  put(what, l->dx, s->n * s->D);
+  for (size_t i = 0; i < l->table.count; i++) {
+    snprintf(what, sizeof what, "%s: %.40s", l->name, l->table.rows[i].name);
+    put(what, l->dw + l->table.rows[i].offset, l->table.rows[i].count);
+  }
+}
+
+static FILE *start(const char *isa) {
+  char command[256];
+  const char *dnnl = !strcmp(isa, "generic") ? "SSE41" : !strcmp(isa, "avx2") ? "AVX2" : "DEFAULT";
+  snprintf(command, sizeof command,
+           "OMP_NUM_THREADS=1 SGATLIN_ISA=%s ONEDNN_MAX_CPU_ISA=%s /proc/%ld/exe --dump", isa, dnnl,
+           (long)getpid());
+  FILE *f = popen(command, "r");
+  assert_non_null(f);
+  return f;
+}
+
+/* One array of a dump; false at its end. */
+static bool get(FILE *f, char name[192], float **x, size_t *count) {
+  if (fread(name, 192, 1, f) != 1) return false;
+  assert_int_equal(fread(count, sizeof *count, 1, f), 1);
+  *x = floats(*count);
+  assert_int_equal(fread(*x, sizeof **x, *count, f), *count);
+  return true;
+}
+
+static void compare(const char *isa, FILE *f, FILE *generic) {
+  char name[192], expected[192];
+  float *a, *b;
+  size_t count, expected_count, arrays = 0;
+  double worst = 0;
+  for (; get(generic, expected, &b, &expected_count); arrays++) {
+    assert_true(get(f, name, &a, &count));
+    assert_string_equal(name, expected);
+    assert_int_equal(count, expected_count);
+    double *wide = ref_doubles(b, count), difference = ref_difference(a, wide, count);
+    if (!(difference <= ISA_BOUND)) fail_msg("%s: %s and generic differ by %.3g", name, isa, difference);
+    worst = fmax(worst, difference);
+    free(wide);
+    sgi_free(a);
+    sgi_free(b);
+  }
+  assert_true(arrays > 100 && fgetc(f) == EOF);
+  say(isa, "generic", worst);
+}
+
+static void same_numbers_for_every_instruction_set(void **state) {
+  (void)state;
+  const sgi_kernels *k;
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++) {
+    if (!strcmp(k->isa, "generic")) continue;
+    FILE *f = start(k->isa), *generic = start("generic");
+    compare(k->isa, f, generic);
+    assert_int_equal(pclose(f), 0);
+    assert_int_equal(pclose(generic), 0);
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc == 2 && !strcmp(argv[1], "--dump")) {
+    each_layer(dump);
+    return fflush(stdout) ? 1 : 0;
+  }
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_kind_against_the_reference),
+      cmocka_unit_test(weight_gradients_are_added),
+      cmocka_unit_test(same_bits_for_any_number_of_threads),
+      cmocka_unit_test(same_numbers_for_every_instruction_set),
+  };
+  return cmocka_run_group_tests_name("ffn", tests, NULL, NULL);
+}
