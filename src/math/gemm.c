@@ -1,6 +1,7 @@
 /* The only file that includes oneDNN. */
 #include "math/gemm.h"
 
+#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdatomic.h>
 
@@ -26,8 +27,11 @@ static void choose_tile(size_t m, size_t n, size_t *tm, size_t *tn) {
 sg_status sgi_gemm1(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b,
                     size_t ldb, float beta, float *c, size_t ldc) {
   if (!m || !n) return SG_OK;
+  int threads = omp_get_max_threads();
+  omp_set_num_threads(1); /* of this thread only: outside a parallel region oneDNN would cut long sums by the number of threads */
   dnnl_status_t st = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, alpha, a,
                                 (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
+  omp_set_num_threads(threads);
   return st == dnnl_success ? SG_OK : st == dnnl_out_of_memory ? SG_ERR_MEMORY : SG_ERR_INTERNAL;
 }
 

@@ -1,0 +1,321 @@
+/* The kernels of every instruction set this processor has, and top-K, against plain loops in double. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/arena.h"
+#include "math/kernels.h"
+#include "math/rows.h"
+#include "math/topk.h"
+#include "ref/ref.h"
+
+static const double BOUND = 1e-5;
+static const size_t sizes[] = {1, 2, 3, 7, 16, 17, 33, 64, 100, 257};
+
+enum { MOST = 300 };
+
+static void near(const sgi_kernels *k, const char *what, double a, double b, double scale) {
+  if (!(fabs(a - b) <= BOUND * scale)) fail_msg("%s, %s: %.9g, expected %.9g", k->isa, what, a, b);
+}
+
+/* Calls use with every table and size. */
+static void each(void (*use)(const sgi_kernels *k, size_t n)) {
+  const sgi_kernels *k;
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++)
+    for (size_t s = 0; s < SGI_COUNT(sizes); s++) use(k, sizes[s]);
+}
+
+static void check_sums(const sgi_kernels *k, size_t n) {
+  float a[MOST], b[MOST];
+  ref_random r = {.state = n};
+  ref_fill(&r, a, n, 0, 1);
+  ref_fill(&r, b, n, 0, 1);
+  double sum = 0, squares = 0;
+  for (size_t i = 0; i < n; i++) {
+    sum += (double)a[i] * (double)b[i];
+    squares += (double)a[i] * (double)a[i];
+  }
+  near(k, "dot", (double)k->dot(a, b, n), sum, sqrt((double)n));
+  near(k, "sum of squares", k->sum_squares(a, n), squares, 1e-5 * squares);
+  float scaled[MOST], added[MOST];
+  memcpy(scaled, a, sizeof a);
+  memcpy(added, a, sizeof a);
+  k->scale(scaled, -1.5f, n);
+  k->add(added, b, n);
+  for (size_t i = 0; i < n; i++) assert_true(scaled[i] == -1.5f * a[i] && added[i] == a[i] + b[i]);
+}
+
+static void sums(void **state) {
+  (void)state;
+  each(check_sums);
+}
+
+/* D = n; rows are taken more than once. */
+static void check_gather(const sgi_kernels *k, size_t n) {
+  enum { ROWS = 5 };
+  float w[ROWS * MOST], x[MOST], y[MOST], out[9], coef[9];
+  ref_random r = {.state = n};
+  ref_fill(&r, w, ROWS * n, 0, 1);
+  ref_fill(&r, x, n, 0, 1);
+  ref_fill(&r, coef, 9, 0, 1);
+  int32_t index[9];
+  for (size_t j = 0; j < 9; j++) index[j] = (int32_t)ref_below(&r, ROWS);
+  for (size_t count = 1; count <= 9; count++) {
+    ref_fill(&r, y, n, 0, 1);
+    double *want = ref_doubles(y, n);
+    k->gather_dot(out, w, index, count, x, n);
+    k->gather_axpy(y, w, index, coef, count, n);
+    for (size_t j = 0; j < count; j++) {
+      double sum = 0;
+      for (size_t d = 0; d < n; d++) {
+        double v = (double)w[(size_t)index[j] * n + d];
+        sum += v * (double)x[d];
+        want[d] += (double)coef[j] * v;
+      }
+      near(k, "gather_dot", (double)out[j], sum, sqrt((double)n));
+    }
+    for (size_t d = 0; d < n; d++) near(k, "gather_axpy", (double)y[d], want[d], 1);
+    free(want);
+  }
+}
+
+static void gathers(void **state) {
+  (void)state;
+  each(check_gather);
+}
+
+/* ---- activations ---- */
+
+typedef struct activation {
+  const char *name;
+  double (*f)(double);
+  void (*forward)(float *y, const float *x, size_t n);
+  void (*backward)(float *dx, const float *dy, const float *x, size_t n);
+} activation;
+
+static double slope(double (*f)(double), double x) { return (f(x + 1e-6) - f(x - 1e-6)) / 2e-6; }
+
+static void check_activation(const sgi_kernels *k, const activation *a) {
+  static const float far[] = {0, -0.0f, 1e-30f, -1e-30f, 20, -20, 100, -100, 1e4f, -1e4f};
+  enum { POINTS = 1201, ALL = POINTS + SGI_COUNT(far) };
+  float x[ALL], y[ALL], dx[ALL], dy[ALL];
+  ref_random r = {.state = 1};
+  ref_fill(&r, dy, ALL, 0, 1);
+  for (size_t i = 0; i < POINTS; i++) x[i] = ((float)i - 600.0f) / 100.0f + 0.00123f;
+  memcpy(x + POINTS, far, sizeof far);
+  a->forward(y, x, ALL);
+  a->backward(dx, dy, x, ALL);
+  for (size_t i = 0; i < ALL; i++) {
+    double at = (double)x[i];
+    near(k, a->name, (double)y[i], a->f(at), fmin(fabs(at), 1) + 1e-30); /* near 0, relative */
+    if (i < POINTS) near(k, a->name, (double)dx[i], (double)dy[i] * slope(a->f, at), fabs((double)dy[i]));
+    assert_true(isfinite(dx[i]));
+  }
+  /* In place, and piece by piece. */
+  sgi_apply_backward(a->backward, dy, dy, x, ALL);
+  sgi_apply(a->forward, x, x, ALL);
+  for (size_t i = 0; i < ALL; i++) {
+    near(k, a->name, (double)dy[i], (double)dx[i], 1);
+    near(k, a->name, (double)x[i], (double)y[i], 1);
+  }
+}
+
+static void activations(void **state) {
+  (void)state;
+  const sgi_kernels *k;
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++) {
+    const activation all[] = {{"gelu", ref_gelu, k->gelu, k->gelu_backward},
+                              {"swish", ref_swish, k->swish, k->swish_backward},
+                              {"relu", ref_relu, k->relu, k->relu_backward}};
+    for (size_t a = 0; a < SGI_COUNT(all); a++) check_activation(k, &all[a]);
+  }
+}
+
+/* F = n; gates and linear parts on both sides of their clamps. */
+static void check_glu(const sgi_kernels *k, size_t n) {
+  enum { N = 3 };
+  float u[N * 2 * MOST], bias[2 * MOST], h[N * MOST], dh[N * MOST], du[N * 2 * MOST];
+  ref_random r = {.state = n};
+  ref_fill(&r, u, N * 2 * n, 0, 6);
+  ref_fill(&r, bias, 2 * n, 0, 1);
+  ref_fill(&r, dh, N * n, 0, 1);
+  double *before = ref_doubles(u, N * 2 * n);
+  k->glu(h, u, bias, N, n);
+  k->glu_backward(du, dh, u, N, n);
+  for (size_t i = 0; i < N; i++)
+    for (size_t f = 0; f < n; f++) {
+      size_t g = i * 2 * n + f, l = g + n;
+      near(k, "glu: gate with bias", (double)u[g], before[g] + (double)bias[f], 1);
+      near(k, "glu: linear with bias", (double)u[l], before[l] + (double)bias[n + f], 1);
+      double gate = (double)u[g], linear = (double)u[l], d = (double)dh[i * n + f], e = 1e-6,
+             want = ref_glu(gate, linear);
+      near(k, "glu", (double)h[i * n + f], want, 1 + fabs(want));
+      near(k, "glu: slope of the gate", (double)du[g],
+           d * (ref_glu(gate + e, linear) - ref_glu(gate - e, linear)) / (2 * e), 9 * fabs(d));
+      near(k, "glu: slope of the linear part", (double)du[l],
+           d * (ref_glu(gate, linear + e) - ref_glu(gate, linear - e)) / (2 * e), 9 * fabs(d));
+    }
+  free(before);
+}
+
+static void glu(void **state) {
+  (void)state;
+  each(check_glu);
+}
+
+/* ---- softmax and argmax ---- */
+
+static void check_softmax(const sgi_kernels *k, size_t n) {
+  for (int spread = 0; spread < 3; spread++) {
+    float s[MOST], shifted[MOST], max;
+    ref_random r = {.state = n};
+    ref_fill(&r, s, n, 5, spread == 0 ? 1 : spread == 1 ? 30 : 3000);
+    memcpy(shifted, s, n * sizeof *s);
+    double *want = ref_doubles(s, n), sum = 0, top = -INFINITY;
+    for (size_t i = 0; i < n; i++) top = fmax(top, 0.3 * want[i]);
+    for (size_t i = 0; i < n; i++) sum += exp(0.3 * want[i] - top);
+    double got = (double)k->softmax_exp(s, n, 0.3f, &max);
+    near(k, "softmax maximum", (double)max, top, 1 + fabs(top));
+    near(k, "softmax sum", got, sum, 20 * sum); /* 0.3 is rounded, and so is the difference to the maximum */
+    k->exp_shift(shifted, n, 0.3f, max);
+    for (size_t i = 0; i < n; i++) {
+      near(k, "softmax", (double)s[i], exp(0.3 * want[i] - top), 20);
+      assert_true(shifted[i] == s[i] && s[i] >= 0);
+    }
+    free(want);
+  }
+}
+
+static void softmax(void **state) {
+  (void)state;
+  each(check_softmax);
+}
+
+static void check_argmax(const sgi_kernels *k, size_t n) {
+  float x[MOST];
+  ref_random r = {.state = n};
+  for (size_t i = 0; i < n; i++) x[i] = (float)ref_below(&r, 6) - 9; /* many ties */
+  size_t best = 0;
+  for (size_t i = 1; i < n; i++)
+    if (x[i] > x[best]) best = i;
+  assert_int_equal(k->argmax(x, n), best);
+  x[n / 2] = NAN; /* no promise but an index in range */
+  assert_true(k->argmax(x, n) < n);
+}
+
+static void argmax(void **state) {
+  (void)state;
+  each(check_argmax);
+}
+
+/* ---- AdamW ---- */
+
+static void check_adamw(const sgi_kernels *k, size_t n) {
+  float w[MOST], g[MOST], m[MOST], v[MOST];
+  ref_random r = {.state = n};
+  ref_fill(&r, w, n, 0, 1);
+  ref_fill(&r, g, n, 0, 1);
+  ref_fill(&r, m, n, 0, 0.1);
+  for (size_t i = 0; i < n; i++) v[i] = (float)(0.01 * (double)ref_below(&r, 100));
+  const double scale = 0.5, lr = 0.01, decay = 0.1, bias1 = 1 / (1 - 0.9), bias2 = 1 / (1 - 0.999), b1 = 0.9,
+               b2 = 0.999;
+  double *w0 = ref_doubles(w, n), *g0 = ref_doubles(g, n), *m0 = ref_doubles(m, n), *v0 = ref_doubles(v, n);
+  k->adamw(w, g, m, v, n, (float)scale, (float)lr, (float)decay, (float)bias1, (float)bias2, (float)b1,
+           (float)b2, 1e-8f);
+  for (size_t i = 0; i < n; i++) {
+    double gi = g0[i] * scale, mi = b1 * m0[i] + (1 - b1) * gi, vi = b2 * v0[i] + (1 - b2) * gi * gi;
+    near(k, "adamw: m", (double)m[i], mi, 1);
+    near(k, "adamw: v", (double)v[i], vi, 1);
+    near(k, "adamw: w", (double)w[i], w0[i] - lr * (mi * bias1 / (sqrt(vi * bias2) + 1e-8) + decay * w0[i]),
+         1 + fabs(w0[i]));
+    assert_true(g[i] == 0);
+  }
+  free(w0);
+  free(g0);
+  free(m0);
+  free(v0);
+}
+
+static void adamw(void **state) {
+  (void)state;
+  each(check_adamw);
+}
+
+/* ---- top-K ---- */
+
+static void check_topk(const float *x, size_t n, size_t k) {
+  float value[SGI_MAX_TOP_K];
+  int32_t index[SGI_MAX_TOP_K], want[SGI_MAX_TOP_K];
+  double *wide = ref_doubles(x, n);
+  for (size_t i = 0; i < n; i++)
+    if (isnan(wide[i])) wide[i] = -INFINITY; /* a NaN counts as lowest */
+  ref_top_k(want, wide, n, k);
+  sgi_topk(value, index, x, n, k);
+  for (size_t i = 0; i < k; i++)
+    if (index[i] != want[i] || (double)value[i] != wide[want[i]])
+      fail_msg("top-K n=%zu k=%zu: entry %zu is %d (%g), expected %d", n, k, i, index[i], (double)value[i],
+               want[i]);
+  free(wide);
+}
+
+static void top_k(void **state) {
+  (void)state;
+  ref_random r = {.state = 3};
+  float x[MOST];
+  for (size_t n = 1; n < MOST; n += 1 + n / 5)
+    for (size_t k = 1; k <= n && k <= SGI_MAX_TOP_K; k += 1 + k / 4)
+      for (int kind = 0; kind < 4; kind++) {
+        ref_fill(&r, x, n, 0, 1);
+        for (size_t i = 0; i < n && kind; i++) { /* ties; infinities and NaN; all equal */
+          x[i] = kind == 3 ? -2.5f : (float)ref_below(&r, 5);
+          if (kind == 2 && !ref_below(&r, 3))
+            x[i] = ref_below(&r, 2) ? NAN : ref_below(&r, 2) ? INFINITY : -INFINITY;
+        }
+        check_topk(x, n, k);
+      }
+}
+
+static int descending(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static void top_pairs(void **state) {
+  (void)state;
+  ref_random r = {.state = 4};
+  for (int trial = 0; trial < 400; trial++) {
+    size_t k = 1 + ref_below(&r, trial % 20 ? 12 : SGI_MAX_TOP_K);
+    float a[SGI_MAX_TOP_K], b[SGI_MAX_TOP_K], value[SGI_MAX_TOP_K];
+    int32_t pair[SGI_MAX_TOP_K], want[SGI_MAX_TOP_K];
+    ref_fill(&r, a, k, 0, 1);
+    ref_fill(&r, b, k, 0, 3);
+    for (size_t i = 0; i < k && trial % 2; i++) { /* every other time: many ties */
+      a[i] = (float)ref_below(&r, 4);
+      b[i] = (float)ref_below(&r, 3);
+    }
+    qsort(a, k, sizeof *a, descending);
+    qsort(b, k, sizeof *b, descending);
+    double *sum = ref_alloc(k * k, sizeof *sum);
+    for (size_t i = 0; i < k * k; i++) sum[i] = (double)(a[i / k] + b[i % k]);
+    ref_top_k(want, sum, k * k, k);
+    sgi_topk_pairs(value, pair, a, b, k);
+    for (size_t i = 0; i < k; i++)
+      if (pair[i] != want[i] || (double)value[i] != sum[want[i]])
+        fail_msg("pairs k=%zu: entry %zu is %d, expected %d", k, i, pair[i], want[i]);
+    free(sum);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(sums),  cmocka_unit_test(gathers), cmocka_unit_test(activations),
+      cmocka_unit_test(glu),   cmocka_unit_test(softmax), cmocka_unit_test(argmax),
+      cmocka_unit_test(adamw), cmocka_unit_test(top_k),   cmocka_unit_test(top_pairs),
+  };
+  return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
+}
