@@ -41,8 +41,8 @@ typedef enum cli_type {
   CLI_REAL,     /* 0.1, 1e17; finite */
   CLI_BYTES,    /* 512M, 1.5G, 4096, 2GiB: powers of 1024 */
   CLI_STRING,
-  CLI_CHOICE,   /* one of the words of .argument, "a|b|c" */
-  CLI_LIST      /* strings; the option may be given many times */
+  CLI_CHOICE, /* one of the words of .argument, "a|b|c" */
+  CLI_LIST    /* strings; the option may be given many times */
 } cli_type;
 
 typedef struct cli_option {
@@ -50,20 +50,24 @@ typedef struct cli_option {
   char letter;      /* 0: none */
   bool required;
   cli_type type;
-  const char *argument;   /* shown: "N", "FILE"; the words of a choice; NULL for a flag */
-  const char *value;      /* default, parsed like a given one ("on" for a flag); NULL: unset, and getters give 0, false, NULL */
+  const char *argument; /* shown: "N", "FILE"; the words of a choice; NULL for a flag */
+  const char
+      *value; /* default, parsed like a given one ("on" for a flag); NULL: unset, and getters give 0, false, NULL */
   const char *value_text; /* default as help shows it where value is NULL ("all cores"); else NULL */
   const char *help;       /* starts lower case, no full stop at the end, unit named */
   double min, max;        /* inclusive, for numbers; max < min: no upper limit; both 0: none */
 } cli_option;
 
-#define CLI_END {.name = NULL}
-#define CLI_JSON_OPTION {.name = "json", .type = CLI_FLAG, .help = "print JSON with stable keys"}
+#define CLI_END \
+  { .name = NULL }
+#define CLI_JSON_OPTION \
+  { .name = "json", .type = CLI_FLAG, .help = "print JSON with stable keys" }
 #define CLI_SEED_OPTION \
-  {.name = "seed", .type = CLI_U64, .argument = "N", .value = "0", .help = "seed of every random choice"}
-#define CLI_OUTPUT_OPTION(arg, text) {.name = "output", .letter = 'o', .type = CLI_STRING, .argument = arg, .help = text}
+  { .name = "seed", .type = CLI_U64, .argument = "N", .value = "0", .help = "seed of every random choice" }
+#define CLI_OUTPUT_OPTION(arg, text) \
+  { .name = "output", .letter = 'o', .type = CLI_STRING, .argument = arg, .help = text }
 #define CLI_REQUIRED_OUTPUT(arg, text) \
-  {.name = "output", .letter = 'o', .required = true, .type = CLI_STRING, .argument = arg, .help = text}
+  { .name = "output", .letter = 'o', .required = true, .type = CLI_STRING, .argument = arg, .help = text }
 
 enum { CLI_ANY = INT_MAX };
 
@@ -127,7 +131,7 @@ cli_source cli_source_of(const cli_call *c, const char *name);
  * Returns 0, or 2 after a message. */
 int cli_parse(cli_call *c, int n, char **argv, int *at);
 int cli_call_begin(cli_call *c, const cli_command *command); /* makes or widens values; 0 or an exit code */
-int cli_call_complete(cli_call *c);                          /* variables, defaults, required ones, number of arguments */
+int cli_call_complete(cli_call *c); /* variables, defaults, required ones, number of arguments */
 void cli_call_free(cli_call *c);
 /* Name of the option's environment variable into out (of size bytes). */
 void cli_variable_name(const cli_option *o, char *out, size_t size);
@@ -141,9 +145,9 @@ int cli_fail(const sg_error *err);
 int cli_failed(sg_status status, const char *format, ...) SG_PRINTF(2, 3);
 /* A mistake in the command line: the message, a pointer to the help, and 2. */
 int cli_usage(const cli_call *c, const char *format, ...) SG_PRINTF(2, 3);
-void cli_hint(const char *format, ...) SG_PRINTF(1, 2); /* "hint: ..." after an error */
-void cli_warn(const char *format, ...) SG_PRINTF(1, 2); /* "sgatlin: warning: ..." */
-void cli_note(const char *format, ...) SG_PRINTF(1, 2); /* silent with -q */
+void cli_hint(const char *format, ...) SG_PRINTF(1, 2);   /* "hint: ..." after an error */
+void cli_warn(const char *format, ...) SG_PRINTF(1, 2);   /* "sgatlin: warning: ..." */
+void cli_note(const char *format, ...) SG_PRINTF(1, 2);   /* silent with -q */
 void cli_detail(const char *format, ...) SG_PRINTF(1, 2); /* only with -v */
 bool cli_quiet(void);
 
@@ -163,17 +167,19 @@ void cli_lines_close(cli_lines *l);
 
 /* One compact line, reals with 9 significant digits. Takes the reference. Returns 0 or an exit code. */
 int cli_json(json_t *value);
-json_t *cli_json_real(double x);                         /* null where x is NaN or infinite */
+json_t *cli_json_real(double x); /* null where x is NaN or infinite */
 /* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL but for memory. */
 json_t *cli_json_text(const char *bytes, size_t n);
 /* True once stdout can not be written any more (closed pipe, full disk): long output may stop. */
 bool cli_output_gone(void);
 
 /* Short texts: printf("%s", cli_count(1234567).s) is "1.23M". */
-typedef struct cli_short { char s[32]; } cli_short;
-cli_short cli_count(double n);      /* 999, 1.23k, 45.6M, 7.89G */
-cli_short cli_bytes(double n);      /* 512 B, 1.40 GiB */
-cli_short cli_seconds(double s);    /* 0.25s, 12s, 3m05s, 2h03m, 4d06h */
+typedef struct cli_short {
+  char s[32];
+} cli_short;
+cli_short cli_count(double n);   /* 999, 1.23k, 45.6M, 7.89G */
+cli_short cli_bytes(double n);   /* 512 B, 1.40 GiB */
+cli_short cli_seconds(double s); /* 0.25s, 12s, 3m05s, 2h03m, 4d06h */
 
 /* Aligned columns. align: one letter a column, 'l' or 'r' (its length is the number of columns, at most 32).
  * Cells are added row by row; the first row is the heading (bold on a terminal). */
@@ -191,8 +197,8 @@ const char *cli_color(FILE *f, cli_style style);
 /* One line, redrawn at most 10 times a second on a terminal; else a new line every 30 s. Nothing with -q. */
 typedef struct cli_progress {
   const char *what, *unit;
-  double total;        /* 0: not known */
-  double first, done;  /* first: where a resumed run began */
+  double total;       /* 0: not known */
+  double first, done; /* first: where a resumed run began */
   double started, drawn;
   bool on, terminal;
 } cli_progress;

@@ -23,8 +23,7 @@ static sg_status fill(entry *e, sg_error *err) {
   return st ? st : sgi_config_parameters(&e->preset.config, &e->parameters, err);
 }
 
-/* A count that a signed 64-bit integer cannot hold is written as a string of digits, so that no digit is
- * lost. */
+/* A count that a signed 64-bit integer cannot hold is written as a string of digits, so that no digit is lost. */
 static json_t *count(unsigned __int128 n) {
   if (n <= INT64_MAX) return json_integer((json_int_t)n);
   char digits[48], *p = digits + sizeof digits - 1;
@@ -43,13 +42,13 @@ static json_t *steps_json(const entry *e, double budget) {
 
 static json_t *entry_json(const entry *e, const double *budgets, size_t n) {
   const sg_config *c = &e->preset.config;
-  json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", e->name, "kind", c->feedforward,
-                        "d_model", (json_int_t)c->hidden_size, "d_head", (json_int_t)c->head_dim, "n_heads",
-                        (json_int_t)c->num_heads, "n_layers", (json_int_t)c->num_layers, "num_neurons",
-                        (json_int_t)c->num_neurons);
-  if (c->num_channels) json_object_set_new(o, "num_channels", count(c->num_channels));
-  if (c->top_k) json_object_set_new(o, "top_k", count(c->top_k));
-  if (c->key_dim) json_object_set_new(o, "key_dim", count(c->key_dim));
+  json_t *o =
+      json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", e->name, "kind", c->feedforward, "d_model",
+                (json_int_t)c->hidden_size, "d_head", (json_int_t)c->head_dim, "n_heads", (json_int_t)c->num_heads,
+                "n_layers", (json_int_t)c->num_layers, "num_neurons", (json_int_t)c->num_neurons);
+  json_object_set_new(o, "num_channels", count(c->num_channels)); /* 0 where the kind has none */
+  json_object_set_new(o, "top_k", count(c->top_k));
+  json_object_set_new(o, "key_dim", count(c->key_dim));
   if (*c->router) json_object_set_new(o, "router", json_string(c->router));
   json_object_set_new(o, "activation", json_string(c->activation));
   json_object_set_new(o, "vocab_size", count(c->vocab_size));
@@ -71,8 +70,7 @@ static json_t *entry_json(const entry *e, const double *budgets, size_t n) {
 }
 
 static void heading(cli_table *t, const double *budgets, size_t n) {
-  static const char *const names[] = {"preset",         "D",         "L", "F", "C", "K", "T", "batch",
-                                      "FLOPs/sequence", "parameters"};
+  static const char *const names[] = {"preset", "D", "L", "F", "C", "K", "T", "batch", "FLOPs/sequence", "parameters"};
   for (size_t i = 0; i < SGI_COUNT(names); i++) cli_cell(t, "%s", names[i]);
   for (size_t i = 0; i < n; i++) cli_cell(t, "steps at %g", budgets[i]);
 }
@@ -87,16 +85,18 @@ static void row(cli_table *t, const entry *e, const double *budgets, size_t n) {
   cli_cell(t, "%zu", e->parameters);
   for (size_t i = 0; i < n; i++) {
     uint64_t steps;
-    if (sgi_budget_steps(budgets[i], e->forward, e->batch, &steps, NULL)) cli_cell(t, "-");
-    else cli_cell(t, "%" PRIu64, steps);
+    if (sgi_budget_steps(budgets[i], e->forward, e->batch, &steps, NULL))
+      cli_cell(t, "-");
+    else
+      cli_cell(t, "%" PRIu64, steps);
   }
 }
 
 /* "slimpajama;3" of kind mlp is named slimpajama;mlp;3, as in the paper's code. */
 static void name_of(entry *e, const char *preset, const char *kind) {
   const char *scale = strpbrk(preset, ";:");
-  snprintf(e->name, sizeof e->name, "%.*s;%s%s%s", scale ? (int)(scale - preset) : (int)strlen(preset),
-           preset, kind, scale ? ";" : "", scale ? scale + 1 : "");
+  snprintf(e->name, sizeof e->name, "%.*s;%s%s%s", scale ? (int)(scale - preset) : (int)strlen(preset), preset, kind,
+           scale ? ";" : "", scale ? scale + 1 : "");
 }
 
 typedef struct sink {
@@ -109,13 +109,14 @@ typedef struct sink {
 static sg_status add(sink *s, entry *e, sg_error *err) {
   sg_status st = fill(e, err);
   if (st) return st;
-  if (s->list) json_array_append_new(s->list, entry_json(e, s->budgets, s->n));
-  else row(s->table, e, s->budgets, s->n);
+  if (s->list)
+    json_array_append_new(s->list, entry_json(e, s->budgets, s->n));
+  else
+    row(s->table, e, s->budgets, s->n);
   return SG_OK;
 }
 
-static sg_status presets(const cli_call *c, sink *s, const char *const *kinds, size_t n_kinds,
-                         sg_error *err) {
+static sg_status presets(const cli_call *c, sink *s, const char *const *kinds, size_t n_kinds, sg_error *err) {
   size_t n_names;
   const char *const *names = cli_list(c, "preset", &n_names);
   sg_status st = SG_OK;
@@ -170,8 +171,7 @@ static int run(const cli_call *c) {
     if (*end || !(budgets[i] >= 1 && budgets[i] <= 1e30))
       return cli_usage(c, "--budget %s: expected FLOPs, such as 1e17", given[i]);
   }
-  sink s = {.budgets = n_budgets ? budgets : default_budgets,
-            .n = n_budgets ? n_budgets : SGI_COUNT(default_budgets)};
+  sink s = {.budgets = n_budgets ? budgets : default_budgets, .n = n_budgets ? n_budgets : SGI_COUNT(default_budgets)};
   bool sweep = cli_flag(c, "isoflop");
   if (cli_flag(c, "json")) {
     s.list = json_array();
@@ -199,29 +199,28 @@ static int run(const cli_call *c) {
   return code;
 }
 
-static const cli_option options[] = {{.name = "preset",
-                                      .letter = 'p',
-                                      .type = CLI_LIST,
-                                      .argument = "NAME",
-                                      .value_text = "all",
-                                      .help = "tinystories or slimpajama;1 to slimpajama;9"},
-                                     {.name = "kind",
-                                      .letter = 'k',
-                                      .type = CLI_LIST,
-                                      .argument = "KIND",
-                                      .value_text = "all",
-                                      .help = "sgatlin, peer, mlp, glu or moe"},
-                                     {.name = "budget",
-                                      .letter = 'b',
-                                      .type = CLI_LIST,
-                                      .argument = "FLOPS",
-                                      .value_text = "1e17, 1e18, 1e19",
-                                      .help = "training FLOPs to count steps for"},
-                                     {.name = "isoflop",
-                                      .type = CLI_FLAG,
-                                      .help = "the budgets, batches and scales of the paper's isoflop study"},
-                                     CLI_JSON_OPTION,
-                                     CLI_END};
+static const cli_option options[] = {
+    {.name = "preset",
+     .letter = 'p',
+     .type = CLI_LIST,
+     .argument = "NAME",
+     .value_text = "all",
+     .help = "tinystories or slimpajama;1 to slimpajama;9"},
+    {.name = "kind",
+     .letter = 'k',
+     .type = CLI_LIST,
+     .argument = "KIND",
+     .value_text = "all",
+     .help = "sgatlin, peer, mlp, glu or moe"},
+    {.name = "budget",
+     .letter = 'b',
+     .type = CLI_LIST,
+     .argument = "FLOPS",
+     .value_text = "1e17, 1e18, 1e19",
+     .help = "training FLOPs to count steps for"},
+    {.name = "isoflop", .type = CLI_FLAG, .help = "the budgets, batches and scales of the paper's isoflop study"},
+    CLI_JSON_OPTION,
+    CLI_END};
 
 const cli_command cli_flops = {
     .name = "flops",
@@ -229,13 +228,12 @@ const cli_command cli_flops = {
     .summary = "print FLOPs, parameters and steps per budget of the presets",
     .usage = "[--preset NAME]... [--kind KIND]... [--budget FLOPS]...",
     .examples =
-        "# all presets and kinds\nsgatlin flops\n# two kinds of one preset at a budget, for a "
-        "script\nsgatlin flops -p 'slimpajama;2' -k sgatlin -k mlp -b 6e17 --json",
+        "# all presets and kinds\nsgatlin flops\n# two kinds of one preset at a budget, for a script\nsgatlin flops -p "
+        "'slimpajama;2' -k sgatlin -k mlp -b 6e17 --json",
     .description =
-        "FLOPs are those of matrix products, 2 per multiply-add, forward, of one sequence; the output head "
-        "is not counted (in JSON "
-        "it stands beside). A training step costs three times the forward pass of its batch, and a budget "
-        "pays for "
+        "FLOPs are those of matrix products, 2 per multiply-add, forward, of one sequence; the output head is not "
+        "counted (in JSON "
+        "it stands beside). A training step costs three times the forward pass of its batch, and a budget pays for "
         "floor(budget / step) steps.",
     .options = options,
     .run = run,

@@ -51,19 +51,19 @@ const cli_command cli_trace = {
     .summary = "write activations, loss and gradients of given tokens to a safetensors file",
     .usage = "MODEL --ids IDS.json [--grad] [--only PATTERN]... -o OUT.safetensors",
     .examples =
-        "# everything of two rows, with gradients\necho '[[5, 6, 7, 1], [8, 9, 1, 0]]' | sgatlin trace MODEL "
-        "--ids - --grad -o out.safetensors\n"
+        "# everything of two rows, with gradients\necho '[[5, 6, 7, 1], [8, 9, 1, 0]]' | sgatlin trace MODEL --ids - "
+        "--grad -o out.safetensors\n"
         "# queries of layer 2 and what every layer's neurons add\nsgatlin trace MODEL --ids ids.json --only "
         "'layers.2.attn.q' --only '*.neurons' -o out.safetensors",
     .description =
-        "The ids are targets: the model's bos goes in front of each row as its first input, and the model's "
-        "pad id is not counted in the loss.\n\n"
-        "Default set: logits, loss, acc, perplexity, perplexity_last_token, layers.L.resid_mid, "
-        "layers.L.resid_post, layers.L.router.scores and "
-        ".router.indices (moe: .gate.logits, .gate.indices), and with --grad grad.TENSOR. With --only, "
-        "whatever matches, of these and of "
-        "embed, layers.L.attn.norm, .attn.q, .attn.k, .attn.v, .attn.z, .attn.out, .mlp.norm, .neurons, "
-        ".mlp.out, final_norm.",
+        "The ids are targets: the model's bos goes in front of each row as its first input, and the model's pad id is "
+        "not counted in the loss.\n\n"
+        "Default set: logits, loss, acc, perplexity, perplexity_last_token, layers.L.resid_mid, layers.L.resid_post, "
+        "layers.L.router.scores and "
+        ".router.indices (moe: .gate.logits, .gate.indices), and with --grad grad.TENSOR. With --only, whatever "
+        "matches, of these and of "
+        "embed, layers.L.attn.norm, .attn.q, .attn.k, .attn.v, .attn.z, .attn.out, .mlp.norm, .neurons, .mlp.out, "
+        "final_norm.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

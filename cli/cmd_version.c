@@ -27,8 +27,9 @@ static int run(const cli_call *c) {
   const dnnl_version_t *d = dnnl_version();
   char dnnl[48];
   snprintf(dnnl, sizeof dnnl, "%d.%d.%d", d->major, d->minor, d->patch);
-  return cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "version", SGI_VERSION, "commit", SGI_COMMIT, "compiler", COMPILER,
-                            "onednn", dnnl, "isa", sgi_kernel_table()->isa, "threads", omp_get_max_threads()));
+  return cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "version", SGI_VERSION, "commit", SGI_COMMIT, "compiler",
+                            COMPILER, "onednn", dnnl, "isa", sgi_kernel_table()->isa, "threads",
+                            omp_get_max_threads()));
 }
 
 static const cli_option options[] = {CLI_JSON_OPTION, CLI_END};

@@ -1,4 +1,5 @@
-/* dump.c: man pages and shell completions from the table of commands (make man, make completion, make install). */
+/* dump.c: man pages and shell completions from the table of commands (make man, make completion, make
+ * install). */
 #include "cli.h"
 
 #include <ctype.h>
@@ -8,7 +9,8 @@
 
 #include "version.h"
 
-/* ---- man pages --------------------------------------------------------------------------------------------------- */
+/* ---- man pages
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Text of a man page: roff's own characters are quoted, and a line never starts as a request. */
 static void roff(FILE *f, const char *text) {
@@ -16,13 +18,20 @@ static void roff(FILE *f, const char *text) {
   for (const char *p = text; *p; p++) {
     if (start && (*p == '.' || *p == '\'')) fputs("\\&", f);
     start = *p == '\n';
-    if (*p == '\\') fputs("\\e", f);
-    else if (*p == '-') fputs("\\-", f);
-    else if (*p == '\'') fputs("\\(aq", f);
-    else if (*p == '^') fputs("\\(ha", f);
-    else if (*p == '~') fputs("\\(ti", f);
-    else if (*p == '`') fputs("\\(ga", f);
-    else fputc(*p, f);
+    if (*p == '\\')
+      fputs("\\e", f);
+    else if (*p == '-')
+      fputs("\\-", f);
+    else if (*p == '\'')
+      fputs("\\(aq", f);
+    else if (*p == '^')
+      fputs("\\(ha", f);
+    else if (*p == '~')
+      fputs("\\(ti", f);
+    else if (*p == '`')
+      fputs("\\(ga", f);
+    else
+      fputc(*p, f);
   }
 }
 
@@ -80,7 +89,8 @@ static void roff_lines(FILE *f, const char *before, const char *text) {
 }
 
 static const char exit_codes[] =
-    "0 done; 1 failed; 2 wrong usage; 3 bad or corrupt input; 4 out of memory or disk; 5 NaN or infinity met; 130 and 143 stopped by "
+    "0 done; 1 failed; 2 wrong usage; 3 bad or corrupt input; 4 out of memory or disk; 5 NaN or infinity "
+    "met; 130 and 143 stopped by "
     "INT and TERM.";
 
 static void man_command(FILE *f, const cli_command *cmd) {
@@ -122,8 +132,11 @@ static void man_main(FILE *f) {
   roff_options(f, cli_global_options);
   fputs(".TP\n.B \\-V, \\-\\-version\nversion, commit, compiler, oneDNN, instruction set\n", f);
   fputs(".SH ENVIRONMENT\n", f);
-  roff(f, "Every long option can be set by a variable: SGATLIN_THREADS=4 is --threads 4, and a '-' in the name becomes '_'. The command "
-          "line wins. NO_COLOR, when not empty, turns colour off. SGATLIN_ISA (generic, avx2, avx512) chooses the instruction set.");
+  roff(f,
+       "Every long option can be set by a variable: SGATLIN_THREADS=4 is --threads 4, and a '-' in the name "
+       "becomes '_'. The command "
+       "line wins. NO_COLOR, when not empty, turns colour off. SGATLIN_ISA (generic, avx2, avx512) chooses "
+       "the instruction set.");
   fputs("\n.SH EXIT STATUS\n", f);
   roff(f, exit_codes);
   fputc('\n', f);
@@ -137,8 +150,10 @@ static int man_page(const char *directory, const cli_command *cmd) {
   for (char *p = path + strlen(directory); *p; p++) *p = *p == ' ' ? '-' : *p;
   FILE *f = fopen(path, "we");
   if (!f) return cli_failed(SG_ERR_IO, "%s: can not be written: %s", path, strerror(errno));
-  if (cmd) man_command(f, cmd);
-  else man_main(f);
+  if (cmd)
+    man_command(f, cmd);
+  else
+    man_main(f);
   bool bad = ferror(f);
   if (fclose(f) != 0 || bad) return cli_failed(SG_ERR_SPACE, "%s: can not be written: %s", path, strerror(errno));
   return 0;
@@ -150,7 +165,8 @@ static int dump_man(const char *directory) {
   return bad;
 }
 
-/* ---- completions --------------------------------------------------------------------------------------------------- */
+/* ---- completions
+ * --------------------------------------------------------------------------------------------------- */
 
 /* First words of all commands, each once, a blank between them. */
 static void verbs(FILE *f) {
@@ -189,13 +205,15 @@ static void bash_choices(FILE *f, const char *command, const cli_option *o) {
 
 /* One body for bash and, through bashcompinit, for zsh. */
 static void dump_bash(FILE *f) {
-  fputs("# made by 'sgatlin --dump completion' from the table of commands\n"
-        "_sgatlin() {\n"
-        "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words='' command\n"
-        "  local subs=''\n"
-        "  COMPREPLY=()\n"
-        "  case $verb in\n",
-        f);
+  fputs(
+      "# made by 'sgatlin --dump completion' from the table of commands\n"
+      "_sgatlin() {\n"
+      "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words='' "
+      "command\n"
+      "  local subs=''\n"
+      "  COMPREPLY=()\n"
+      "  case $verb in\n",
+      f);
   for (size_t i = 0; i < cli_command_count(); i++) {
     const char *name = cli_command_at(i)->name, *sub = strchr(name, ' ');
     if (!sub) continue;
@@ -206,17 +224,19 @@ static void dump_bash(FILE *f) {
     bool last = i + 1 == cli_command_count() || strncmp(cli_command_at(i + 1)->name, name, (size_t)n + 1) != 0;
     if (last) fputs("' ;;\n", f);
   }
-  fputs("  esac\n"
-        "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    words='help --help --version ",
-        f);
+  fputs(
+      "  esac\n"
+      "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    words='help --help --version ",
+      f);
   verbs(f);
-  fputs("'\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n    return\n  fi\n"
-        "  if [ -n \"$subs\" ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
-        "    COMPREPLY=($(compgen -W \"$subs\" -- \"$cur\"))\n    return\n  fi\n"
-        "  command=$verb\n"
-        "  [ -n \"$subs\" ] && command=\"$verb ${COMP_WORDS[2]}\"\n"
-        "  case \"$command $prev\" in\n",
-        f);
+  fputs(
+      "'\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n    return\n  fi\n"
+      "  if [ -n \"$subs\" ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+      "    COMPREPLY=($(compgen -W \"$subs\" -- \"$cur\"))\n    return\n  fi\n"
+      "  command=$verb\n"
+      "  [ -n \"$subs\" ] && command=\"$verb ${COMP_WORDS[2]}\"\n"
+      "  case \"$command $prev\" in\n",
+      f);
   for (size_t i = 0; i < cli_command_count(); i++) {
     const cli_command *cmd = cli_command_at(i);
     bash_choices(f, cmd->name, cmd->options);
@@ -224,9 +244,10 @@ static void dump_bash(FILE *f) {
   }
   fputs("    'help '*) words='", f);
   verbs(f);
-  fputs("' ;;\n  esac\n"
-        "  if [ -z \"$words\" ]; then\n    case $cur in\n      -*)\n        case $command in\n",
-        f);
+  fputs(
+      "' ;;\n  esac\n"
+      "  if [ -z \"$words\" ]; then\n    case $cur in\n      -*)\n        case $command in\n",
+      f);
   for (size_t i = 0; i < cli_command_count(); i++) {
     const cli_command *cmd = cli_command_at(i);
     fprintf(f, "          '%s') words='", cmd->name);
@@ -234,11 +255,12 @@ static void dump_bash(FILE *f) {
     option_words(f, cli_global_options);
     fputs("' ;;\n", f);
   }
-  fputs("        esac ;;\n    esac\n  fi\n"
-        "  if [ -n \"$words\" ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-        "  else COMPREPLY=($(compgen -f -- \"$cur\"))\n  fi\n"
-        "}\n",
-        f);
+  fputs(
+      "        esac ;;\n    esac\n  fi\n"
+      "  if [ -n \"$words\" ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+      "  else COMPREPLY=($(compgen -f -- \"$cur\"))\n  fi\n"
+      "}\n",
+      f);
 }
 
 static void dump_zsh(FILE *f) {
@@ -273,9 +295,10 @@ static void fish_options(FILE *f, const char *when, const cli_option *o) {
 }
 
 static void dump_fish(FILE *f) {
-  fputs("# made by 'sgatlin --dump completion' from the table of commands\n"
-        "complete -c sgatlin -n '__fish_use_subcommand' -f -a 'help ",
-        f);
+  fputs(
+      "# made by 'sgatlin --dump completion' from the table of commands\n"
+      "complete -c sgatlin -n '__fish_use_subcommand' -f -a 'help ",
+      f);
   verbs(f);
   fputs("'\n", f);
   for (size_t i = 0; i < cli_command_count(); i++) {
@@ -284,11 +307,14 @@ static void dump_fish(FILE *f) {
     char when[200];
     if (sub) {
       int n = (int)(sub - cmd->name);
-      fprintf(f, "complete -c sgatlin -n '__fish_seen_subcommand_from %.*s; and test (count (commandline -opc)) -eq 2' -f -a %s -d '", n,
-              cmd->name, sub + 1);
+      fprintf(f,
+              "complete -c sgatlin -n '__fish_seen_subcommand_from %.*s; and test (count (commandline -opc)) "
+              "-eq 2' -f -a %s -d '",
+              n, cmd->name, sub + 1);
       fish_text(f, cmd->summary);
       fputs("'\n", f);
-      snprintf(when, sizeof when, "__fish_seen_subcommand_from %.*s; and __fish_seen_subcommand_from %s", n, cmd->name, sub + 1);
+      snprintf(when, sizeof when, "__fish_seen_subcommand_from %.*s; and __fish_seen_subcommand_from %s", n, cmd->name,
+               sub + 1);
     } else {
       snprintf(when, sizeof when, "__fish_seen_subcommand_from %s", cmd->name);
     }

@@ -54,7 +54,8 @@ void cli_option_text(const cli_option *o, char *out, size_t size) {
   char notes[3][80];
   size_t count = 0;
   if (o->required) snprintf(notes[count++], 80, "required");
-  if (o->type == CLI_FLAG && o->value && strcmp(o->value, "on") == 0) snprintf(notes[count++], 80, "default: on");
+  if (o->type == CLI_FLAG && o->value && strcmp(o->value, "on") == 0)
+    snprintf(notes[count++], 80, "default: on");
   else if (o->type != CLI_FLAG && (o->value || o->value_text))
     snprintf(notes[count++], 80, "default: %s", o->value_text ? o->value_text : o->value);
   if (o->type == CLI_LIST) snprintf(notes[count++], 80, "may be repeated");
@@ -68,8 +69,10 @@ static void option_lines(FILE *f, const cli_option *o) {
     cli_option_left(o, left, sizeof left);
     cli_option_text(o, text, sizeof text);
     size_t n = (size_t)fprintf(f, "  %s", left);
-    if (n + 2 > HELP_COLUMN) fprintf(f, "\n%*s", HELP_COLUMN, "");
-    else fprintf(f, "%*s", (int)(HELP_COLUMN - n), "");
+    if (n + 2 > HELP_COLUMN)
+      fprintf(f, "\n%*s", HELP_COLUMN, "");
+    else
+      fprintf(f, "%*s", (int)(HELP_COLUMN - n), "");
     wrap(f, text, HELP_COLUMN, HELP_COLUMN);
   }
 }
@@ -129,12 +132,14 @@ void cli_help_commands(FILE *f) {
   option_lines(f, cli_global_options);
   fputs("  -V, --version             version, commit, compiler, oneDNN, instruction set\n\n", f);
   wrap(f,
-       "'sgatlin help COMMAND' explains a command, examples first. Every long option can also be set by a variable: SGATLIN_THREADS=4 is "
+       "'sgatlin help COMMAND' explains a command, examples first. Every long option can also be set by a "
+       "variable: SGATLIN_THREADS=4 is "
        "--threads 4; the command line wins. Results go to standard output, all else to standard error.",
        0, 0);
   fputc('\n', f);
   wrap(f,
-       "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad or corrupt input, 4 out of memory or disk, 5 NaN or infinity met, 130 and 143 "
+       "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad or corrupt input, 4 out of memory or disk, 5 NaN "
+       "or infinity met, 130 and 143 "
        "stopped by INT and TERM.",
        0, 0);
 }

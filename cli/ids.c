@@ -7,24 +7,20 @@
 
 enum { MAX_BYTES = 1 << 30 };
 
-static sg_status read_row(const json_t *row, const char *path, size_t r, size_t T, int32_t *out,
-                          sg_error *err) {
+static sg_status read_row(const json_t *row, const char *path, size_t r, size_t T, int32_t *out, sg_error *err) {
   if (!json_is_array(row) || json_array_size(row) != T)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: row %zu: expected a list of %zu ids, as long as row 1", path,
-                    r + 1, T);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: row %zu: expected a list of %zu ids, as long as row 1", path, r + 1, T);
   for (size_t t = 0; t < T; t++) {
     const json_t *v = json_array_get(row, t);
     if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
-      return sgi_fail(err, SG_ERR_FORMAT,
-                      "%s: row %zu, position %zu: expected a token id, a whole number from 0", path, r + 1,
-                      t + 1);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: row %zu, position %zu: expected a token id, a whole number from 0", path,
+                      r + 1, t + 1);
     out[t] = (int32_t)json_integer_value(v);
   }
   return SG_OK;
 }
 
-static sg_status read_rows(const json_t *o, const char *path, int32_t **ids, size_t *B, size_t *T,
-                           sg_error *err) {
+static sg_status read_rows(const json_t *o, const char *path, int32_t **ids, size_t *B, size_t *T, sg_error *err) {
   if (!json_is_array(o) || !json_array_size(o))
     return sgi_fail(err, SG_ERR_FORMAT, "%s: expected [[ids of row 1], [ids of row 2], ...]", path);
   bool flat = json_is_integer(json_array_get(o, 0));

@@ -45,8 +45,10 @@ sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_
   while (!st && !feof(f)) {
     if ((st = grow(text, &room, *n, 65536, err))) break;
     *n += fread(*text + *n, 1, 65536, f);
-    if (ferror(f)) st = sgi_fail(err, SG_ERR_IO, "%s: can not be read: %s", label(path), strerror(errno));
-    else if (*n > max) st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: is longer than %zu bytes", label(path), max);
+    if (ferror(f))
+      st = sgi_fail(err, SG_ERR_IO, "%s: can not be read: %s", label(path), strerror(errno));
+    else if (*n > max)
+      st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: is longer than %zu bytes", label(path), max);
   }
   close_input(f);
   if (st) {
@@ -92,7 +94,8 @@ sg_status cli_lines_next(cli_lines *l, const char **text, size_t *n, sg_error *e
     if ((st = grow(&l->text, &l->room, used, 256, err))) return st;
     l->text[used++] = (char)b;
     if (used > l->max)
-      return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s, line %zu: is longer than %zu bytes", label(l->path), l->number, l->max);
+      return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s, line %zu: is longer than %zu bytes", label(l->path), l->number,
+                      l->max);
   }
   if (ferror(l->f)) return sgi_fail(err, SG_ERR_IO, "%s: can not be read: %s", label(l->path), strerror(errno));
   if (b == EOF && used == 0) return SG_OK;

@@ -22,8 +22,7 @@ static const cli_command *const table[] = {COMMANDS(ADDRESS)};
 size_t cli_command_count(void) { return SGI_COUNT(table); }
 const cli_command *cli_command_at(size_t i) { return i < SGI_COUNT(table) ? table[i] : NULL; }
 
-/* The command whose name is the next one or two words; *at moves past them. *verb is set if only a verb with
- * sub-verbs fits. */
+/* The command whose name is the next one or two words; *at moves past them. *verb is set if only a verb with sub-verbs fits. */
 static const cli_command *find(int argc, char **argv, int *at, const char **verb) {
   const char *first = argv[*at], *second = *at + 1 < argc ? argv[*at + 1] : NULL;
   size_t n = strlen(first);
@@ -54,9 +53,10 @@ static int unknown_command(const char *first, const char *verb, const char *seco
   char full[128];
   snprintf(full, sizeof full, "%s%s%.60s", verb ? verb : "", verb ? " " : "", verb ? second : first);
   if (near)
-    cli_failed(SG_ERR_ARG, "unknown command '%s'; did you mean '%s%s%s'?", full, verb ? verb : "",
-               verb ? " " : "", near);
-  else cli_failed(SG_ERR_ARG, "unknown command '%s'", full);
+    cli_failed(SG_ERR_ARG, "unknown command '%s'; did you mean '%s%s%s'?", full, verb ? verb : "", verb ? " " : "",
+               near);
+  else
+    cli_failed(SG_ERR_ARG, "unknown command '%s'", full);
   cli_hint(verb ? "'sgatlin help %s' lists its commands" : "'sgatlin help' lists the commands", verb);
   return 2;
 }
@@ -71,9 +71,7 @@ static int help(int argc, char **argv, int at) {
   return unknown_command(argv[at], verb, verb ? argv[at + 1] : NULL);
 }
 
-static bool is(const char *word, const char *a, const char *b) {
-  return strcmp(word, a) == 0 || strcmp(word, b) == 0;
-}
+static bool is(const char *word, const char *a, const char *b) { return strcmp(word, a) == 0 || strcmp(word, b) == 0; }
 
 /* -v, -q, --color and -t as they stand so far. */
 static void setup(const cli_call *c) {

@@ -11,9 +11,18 @@ const cli_option cli_global_options[] = {
     {.name = "help", .letter = 'h', .type = CLI_FLAG, .help = "show this help and stop"},
     {.name = "verbose", .letter = 'v', .type = CLI_FLAG, .help = "say more on standard error"},
     {.name = "quiet", .letter = 'q', .type = CLI_FLAG, .help = "say nothing but errors and results"},
-    {.name = "threads", .letter = 't', .type = CLI_SIZE, .argument = "N", .value_text = "all cores", .min = 1, .max = 4096,
+    {.name = "threads",
+     .letter = 't',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value_text = "all cores",
+     .min = 1,
+     .max = 4096,
      .help = "threads to compute with"},
-    {.name = "color", .type = CLI_CHOICE, .argument = "auto|always|never", .value = "auto",
+    {.name = "color",
+     .type = CLI_CHOICE,
+     .argument = "auto|always|never",
+     .value = "auto",
      .help = "colour in messages and tables; auto: on a terminal, unless NO_COLOR is set"},
     CLI_END};
 
@@ -46,16 +55,24 @@ void cli_call_free(cli_call *c) {
   *c = (cli_call){0};
 }
 
-/* ---- one value ------------------------------------------------------------------------------------------------ */
+/* ---- one value
+ * ------------------------------------------------------------------------------------------------ */
 
 static const char *expected(const cli_option *o, char *out, size_t size) {
-  const char *kind = o->type == CLI_REAL ? "a number" : o->type == CLI_BYTES ? "a size such as 512M or 1.5G" : "a whole number";
+  const char *kind = o->type == CLI_REAL    ? "a number"
+                     : o->type == CLI_BYTES ? "a size such as 512M or 1.5G"
+                                            : "a whole number";
   bool low = o->min != 0 || o->max > 0, high = o->max > o->min;
-  if (o->type == CLI_CHOICE) snprintf(out, size, "one of %s", o->argument);
-  else if (o->type == CLI_FLAG) snprintf(out, size, "1 or 0");
-  else if (high && isfinite(o->max)) snprintf(out, size, "%s from %.15g to %.15g", kind, o->min, o->max);
-  else if (low || o->type == CLI_SIZE || o->type == CLI_U64) snprintf(out, size, "%s of at least %.15g", kind, o->min);
-  else snprintf(out, size, "%s", kind);
+  if (o->type == CLI_CHOICE)
+    snprintf(out, size, "one of %s", o->argument);
+  else if (o->type == CLI_FLAG)
+    snprintf(out, size, "1 or 0");
+  else if (high && isfinite(o->max))
+    snprintf(out, size, "%s from %.15g to %.15g", kind, o->min, o->max);
+  else if (low || o->type == CLI_SIZE || o->type == CLI_U64)
+    snprintf(out, size, "%s of at least %.15g", kind, o->min);
+  else
+    snprintf(out, size, "%s", kind);
   return out;
 }
 
@@ -122,7 +139,8 @@ static const char *choice_near(const char *words, const char *word, char *copy, 
   const char *list[64];
   size_t n = 0;
   snprintf(copy, size, "%s", words);
-  for (char *save = NULL, *w = strtok_r(copy, "|", &save); w && n < SGI_COUNT(list); w = strtok_r(NULL, "|", &save)) list[n++] = w;
+  for (char *save = NULL, *w = strtok_r(copy, "|", &save); w && n < SGI_COUNT(list); w = strtok_r(NULL, "|", &save))
+    list[n++] = w;
   return sgi_nearest(word, list, n);
 }
 
@@ -135,13 +153,13 @@ static int set_value(const cli_call *c, cli_value *v, const char *where, const c
   bool ok = true;
   switch (o->type) {
     case CLI_FLAG:
-      if (!strcmp(text, "on") || !strcmp(text, "1") || !strcmp(text, "true") || !strcmp(text, "yes")) n = 1;
-      else ok = !strcmp(text, "off") || !strcmp(text, "0") || !strcmp(text, "false") || !strcmp(text, "no") || !*text;
+      if (!strcmp(text, "on") || !strcmp(text, "1") || !strcmp(text, "true") || !strcmp(text, "yes"))
+        n = 1;
+      else
+        ok = !strcmp(text, "off") || !strcmp(text, "0") || !strcmp(text, "false") || !strcmp(text, "no") || !*text;
       break;
     case CLI_SIZE:
-    case CLI_U64:
-      ok = read_digits(text, &n) && in_limits(o, (double)n) && (o->type == CLI_U64 || n <= SIZE_MAX);
-      break;
+    case CLI_U64: ok = read_digits(text, &n) && in_limits(o, (double)n) && (o->type == CLI_U64 || n <= SIZE_MAX); break;
     case CLI_BYTES: ok = read_bytes(text, &n) && in_limits(o, (double)n); break;
     case CLI_INT: {
       const char *digits = text + (*text == '-' || *text == '+');
@@ -182,7 +200,8 @@ static int set_value(const cli_call *c, cli_value *v, const char *where, const c
   return 0;
 }
 
-/* ---- argv ------------------------------------------------------------------------------------------------------ */
+/* ---- argv
+ * ------------------------------------------------------------------------------------------------------ */
 
 static cli_value *by_name(const cli_call *c, const char *name, size_t n) {
   for (size_t i = 0; i < c->n_values; i++) {
@@ -234,8 +253,8 @@ static int long_option(cli_call *c, int argc, char **argv, int *at) {
     if (*at >= argc) return cli_usage(c, "%s needs a value (%s)", where, v->option->argument);
     value = argv[*at];
     if (strncmp(value, "--", 2) == 0)
-      return cli_usage(c, "%s needs a value (%s), found '%s'; write %s=%s if that is the value", where, v->option->argument, value,
-                       where, value);
+      return cli_usage(c, "%s needs a value (%s), found '%s'; write %s=%s if that is the value", where,
+                       v->option->argument, value, where, value);
     ++*at;
   }
   return set_value(c, v, where, value, CLI_GIVEN);
@@ -246,7 +265,8 @@ static int short_options(cli_call *c, int argc, char **argv, int *at) {
   for (const char *p = argv[(*at)++] + 1; *p; p++) {
     char where[3] = {'-', *p, 0};
     cli_value *v = by_letter(c, *p);
-    if (!v) return isprint((unsigned char)*p) ? cli_usage(c, "unknown option '-%c'", *p) : cli_usage(c, "unknown option");
+    if (!v)
+      return isprint((unsigned char)*p) ? cli_usage(c, "unknown option '-%c'", *p) : cli_usage(c, "unknown option");
     if (v->option->type == CLI_FLAG) {
       int bad = set_value(c, v, where, "on", CLI_GIVEN);
       if (bad) return bad;
@@ -257,8 +277,8 @@ static int short_options(cli_call *c, int argc, char **argv, int *at) {
       if (*at >= argc) return cli_usage(c, "%s needs a value (%s)", where, v->option->argument);
       value = argv[(*at)++];
       if (strncmp(value, "--", 2) == 0)
-        return cli_usage(c, "%s needs a value (%s), found '%s'; write --%s=%s if that is the value", where, v->option->argument,
-                         value, v->option->name, value);
+        return cli_usage(c, "%s needs a value (%s), found '%s'; write --%s=%s if that is the value", where,
+                         v->option->argument, value, v->option->name, value);
     }
     return set_value(c, v, where, value, CLI_GIVEN);
   }
@@ -266,7 +286,8 @@ static int short_options(cli_call *c, int argc, char **argv, int *at) {
 }
 
 int cli_parse(cli_call *c, int argc, char **argv, int *at) {
-  if (!c->args && !(c->args = calloc((size_t)argc + 1, sizeof *c->args))) return cli_failed(SG_ERR_MEMORY, "out of memory");
+  if (!c->args && !(c->args = calloc((size_t)argc + 1, sizeof *c->args)))
+    return cli_failed(SG_ERR_MEMORY, "out of memory");
   bool options = true;
   while (*at < argc) {
     char *word = argv[*at];
@@ -316,23 +337,29 @@ int cli_call_complete(cli_call *c) {
   return 0;
 }
 
-/* ---- getters ----------------------------------------------------------------------------------------------------- */
+/* ---- getters
+ * ----------------------------------------------------------------------------------------------------- */
 
 static const cli_value *get(const cli_call *c, const char *name, unsigned types) {
   const cli_value *v = by_name(c, name, strlen(name));
   if (!v || !(types >> v->option->type & 1)) {
-    fprintf(stderr, "sgatlin: mistake in command '%s': option '%s' is not declared with this type\n", c->command->name, name);
+    fprintf(stderr, "sgatlin: mistake in command '%s': option '%s' is not declared with this type\n", c->command->name,
+            name);
     abort();
   }
   return v;
 }
 
 bool cli_flag(const cli_call *c, const char *name) { return get(c, name, 1u << CLI_FLAG)->number != 0; }
-size_t cli_size(const cli_call *c, const char *name) { return (size_t)get(c, name, 1u << CLI_SIZE | 1u << CLI_BYTES)->number; }
+size_t cli_size(const cli_call *c, const char *name) {
+  return (size_t)get(c, name, 1u << CLI_SIZE | 1u << CLI_BYTES)->number;
+}
 uint64_t cli_u64(const cli_call *c, const char *name) { return get(c, name, 1u << CLI_U64)->number; }
 int64_t cli_int(const cli_call *c, const char *name) { return (int64_t)get(c, name, 1u << CLI_INT)->number; }
 double cli_real(const cli_call *c, const char *name) { return get(c, name, 1u << CLI_REAL)->real; }
-const char *cli_string(const cli_call *c, const char *name) { return get(c, name, 1u << CLI_STRING | 1u << CLI_CHOICE)->string; }
+const char *cli_string(const cli_call *c, const char *name) {
+  return get(c, name, 1u << CLI_STRING | 1u << CLI_CHOICE)->string;
+}
 size_t cli_choice(const cli_call *c, const char *name) { return (size_t)get(c, name, 1u << CLI_CHOICE)->number; }
 
 const char *const *cli_list(const cli_call *c, const char *name, size_t *count) {

@@ -32,7 +32,8 @@ const char *cli_color(FILE *f, cli_style style) {
   return on ? codes[style] : "";
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * ---------------------------------------------------------------------------------------------------- */
 
 int cli_exit_code(sg_status status) {
   switch (status) {
@@ -54,8 +55,10 @@ int cli_exit_code(sg_status status) {
 static void print_clean(FILE *f, const char *text) {
   for (const char *p = text; *p; p++) {
     unsigned char b = (unsigned char)*p;
-    if ((b < 32 && b != '\n' && b != '\t') || b == 127) fprintf(f, "\\x%02x", b);
-    else fputc(b, f);
+    if ((b < 32 && b != '\n' && b != '\t') || b == 127)
+      fprintf(f, "\\x%02x", b);
+    else
+      fputc(b, f);
   }
 }
 
@@ -69,8 +72,10 @@ static char *clean_copy(const char *text) {
     step = utf8proc_iterate(p, left, &point);
     bool control = step > 0 && utf8proc_category(point) == UTF8PROC_CATEGORY_CC;
     if (step <= 0) step = 1, control = true;
-    if (!control) memcpy(q, p, (size_t)step), q += step;
-    else if (*p == '\n' || *p == '\t') q += sprintf(q, *p == '\n' ? "\\n" : "\\t");
+    if (!control)
+      memcpy(q, p, (size_t)step), q += step;
+    else if (*p == '\n' || *p == '\t')
+      q += sprintf(q, *p == '\n' ? "\\n" : "\\t");
     else
       for (utf8proc_ssize_t i = 0; i < step; i++) q += sprintf(q, "\\x%02x", p[i]);
   }
@@ -108,8 +113,10 @@ int cli_usage(const cli_call *c, const char *format, ...) {
   va_start(args, format);
   message(CLI_RED, "sgatlin:", format, args);
   va_end(args);
-  if (c && c->command) cli_hint("'sgatlin help %s' shows the options", c->command->name);
-  else cli_hint("'sgatlin help' lists the commands");
+  if (c && c->command)
+    cli_hint("'sgatlin help %s' shows the options", c->command->name);
+  else
+    cli_hint("'sgatlin help' lists the commands");
   return 2;
 }
 
@@ -143,7 +150,8 @@ void cli_detail(const char *format, ...) {
   va_end(args);
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------ */
+/* ---- results
+ * ------------------------------------------------------------------------------------------------------ */
 
 int cli_json(json_t *value) {
   char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
@@ -190,7 +198,8 @@ int cli_finish(int code) {
   int number = errno;
   if (!bad) return code;
   if (cli_pipe_gone) return code; /* the reader has what it wanted */
-  int failed = cli_failed(SG_ERR_SPACE, "standard output: %s", number ? strerror(number) : "a write failed; the output is not whole");
+  int failed = cli_failed(SG_ERR_SPACE, "standard output: %s",
+                          number ? strerror(number) : "a write failed; the output is not whole");
   return code ? code : failed;
 }
 
@@ -201,8 +210,10 @@ cli_short cli_count(double n) {
   size_t u = 0;
   for (; x >= 999.5 && u + 2 < sizeof units; u++) x /= 1000;
   x = n < 0 ? -x : x;
-  if (u == 0) snprintf(t.s, sizeof t.s, "%.4g", n);
-  else snprintf(t.s, sizeof t.s, "%.*f%c", fabs(x) < 9.995 ? 2 : fabs(x) < 99.95 ? 1 : 0, x, units[u]);
+  if (u == 0)
+    snprintf(t.s, sizeof t.s, "%.4g", n);
+  else
+    snprintf(t.s, sizeof t.s, "%.*f%c", fabs(x) < 9.995 ? 2 : fabs(x) < 99.95 ? 1 : 0, x, units[u]);
   return t;
 }
 
@@ -212,8 +223,10 @@ cli_short cli_bytes(double n) {
   double x = n;
   size_t u = 0;
   for (; x >= 1023.5 && u + 2 < sizeof units; u++) x /= 1024;
-  if (u == 0) snprintf(t.s, sizeof t.s, "%.0f B", n);
-  else snprintf(t.s, sizeof t.s, "%.*f %ciB", x < 9.995 ? 2 : x < 99.95 ? 1 : 0, x, units[u]);
+  if (u == 0)
+    snprintf(t.s, sizeof t.s, "%.0f B", n);
+  else
+    snprintf(t.s, sizeof t.s, "%.*f %ciB", x < 9.995 ? 2 : x < 99.95 ? 1 : 0, x, units[u]);
   return t;
 }
 
@@ -222,16 +235,23 @@ cli_short cli_seconds(double s) {
   if (!(s >= 0)) s = 0;
   if (s > 8.64e12) s = 8.64e12;
   uint64_t n = (uint64_t)(s + 0.5);
-  if (s < 0.9995) snprintf(t.s, sizeof t.s, "%.3gs", s);
-  else if (s < 9.95) snprintf(t.s, sizeof t.s, "%.1fs", s);
-  else if (n < 60) snprintf(t.s, sizeof t.s, "%us", (unsigned)n);
-  else if (n < 3600) snprintf(t.s, sizeof t.s, "%um%02us", (unsigned)(n / 60), (unsigned)(n % 60));
-  else if (n < 86400) snprintf(t.s, sizeof t.s, "%uh%02um", (unsigned)(n / 3600), (unsigned)(n / 60 % 60));
-  else snprintf(t.s, sizeof t.s, "%llud%02uh", (unsigned long long)(n / 86400), (unsigned)(n / 3600 % 24));
+  if (s < 0.9995)
+    snprintf(t.s, sizeof t.s, "%.3gs", s);
+  else if (s < 9.95)
+    snprintf(t.s, sizeof t.s, "%.1fs", s);
+  else if (n < 60)
+    snprintf(t.s, sizeof t.s, "%us", (unsigned)n);
+  else if (n < 3600)
+    snprintf(t.s, sizeof t.s, "%um%02us", (unsigned)(n / 60), (unsigned)(n % 60));
+  else if (n < 86400)
+    snprintf(t.s, sizeof t.s, "%uh%02um", (unsigned)(n / 3600), (unsigned)(n / 60 % 60));
+  else
+    snprintf(t.s, sizeof t.s, "%llud%02uh", (unsigned long long)(n / 86400), (unsigned)(n / 3600 % 24));
   return t;
 }
 
-/* ---- tables -------------------------------------------------------------------------------------------------------- */
+/* ---- tables
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum { MAX_COLUMNS = 32 };
 
@@ -248,8 +268,10 @@ static size_t width_of(const char *text) {
   for (utf8proc_ssize_t left = (utf8proc_ssize_t)strlen(text), step; left > 0; left -= step, p += step) {
     utf8proc_int32_t point;
     step = utf8proc_iterate(p, left, &point);
-    if (step <= 0) step = 1, width++;
-    else width += (size_t)utf8proc_charwidth(point);
+    if (step <= 0)
+      step = 1, width++;
+    else
+      width += (size_t)utf8proc_charwidth(point);
   }
   return width;
 }
@@ -305,7 +327,8 @@ void cli_table_end(cli_table *t) {
   free(t);
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------------- */
+/* ---- progress
+ * ------------------------------------------------------------------------------------------------------- */
 
 void cli_progress_begin(cli_progress *p, const char *what, const char *unit, double total, double first) {
   *p = (cli_progress){.what = what, .unit = unit, .total = total, .first = first, .done = first, .on = !state.quiet};
@@ -324,11 +347,13 @@ void cli_progress_update(cli_progress *p, double done, const char *extra) {
   char text[400];
   int n = snprintf(text, sizeof text, "%s  ", p->what);
   if (p->total > 0)
-    n += snprintf(text + n, sizeof text - (size_t)n, "%3.0f%%  %s/%s %s", floor(100 * done / p->total), cli_count(done).s,
-                  cli_count(p->total).s, p->unit);
-  else n += snprintf(text + n, sizeof text - (size_t)n, "%s %s", cli_count(done).s, p->unit);
+    n += snprintf(text + n, sizeof text - (size_t)n, "%3.0f%%  %s/%s %s", floor(100 * done / p->total),
+                  cli_count(done).s, cli_count(p->total).s, p->unit);
+  else
+    n += snprintf(text + n, sizeof text - (size_t)n, "%s %s", cli_count(done).s, p->unit);
   if (extra && *extra && (size_t)n < sizeof text) n += snprintf(text + n, sizeof text - (size_t)n, "  %s", extra);
-  if (rate > 0 && (size_t)n < sizeof text) n += snprintf(text + n, sizeof text - (size_t)n, "  %s/s", cli_count(rate).s);
+  if (rate > 0 && (size_t)n < sizeof text)
+    n += snprintf(text + n, sizeof text - (size_t)n, "  %s/s", cli_count(rate).s);
   if (rate > 0 && p->total > done && (size_t)n < sizeof text)
     n += snprintf(text + n, sizeof text - (size_t)n, "  %s left", cli_seconds((p->total - done) / rate).s);
   if (p->terminal) {

@@ -35,16 +35,16 @@ extern "C" {
 /* ---- status ---------------------------------------------------------------------------------------------- */
 
 /* X(name, value, text): the one list of codes; values are pinned. */
-#define SG_STATUS_LIST(X)                                        \
-  X(SG_OK, 0, "no error")                                        \
-  X(SG_ERR_ARG, -1, "invalid argument or setting")               \
-  X(SG_ERR_MEMORY, -2, "out of memory")                          \
-  X(SG_ERR_IO, -3, "file could not be read or written")          \
-  X(SG_ERR_FORMAT, -4, "file is corrupt or of the wrong form")   \
-  X(SG_ERR_UNSUPPORTED, -5, "feature is not supported")          \
-  X(SG_ERR_SPACE, -6, "no space left")                           \
-  X(SG_ERR_NUMERIC, -7, "a number is NaN or infinite")           \
-  X(SG_ERR_CANCELLED, -8, "cancelled")                           \
+#define SG_STATUS_LIST(X)                                      \
+  X(SG_OK, 0, "no error")                                      \
+  X(SG_ERR_ARG, -1, "invalid argument or setting")             \
+  X(SG_ERR_MEMORY, -2, "out of memory")                        \
+  X(SG_ERR_IO, -3, "file could not be read or written")        \
+  X(SG_ERR_FORMAT, -4, "file is corrupt or of the wrong form") \
+  X(SG_ERR_UNSUPPORTED, -5, "feature is not supported")        \
+  X(SG_ERR_SPACE, -6, "no space left")                         \
+  X(SG_ERR_NUMERIC, -7, "a number is NaN or infinite")         \
+  X(SG_ERR_CANCELLED, -8, "cancelled")                         \
   X(SG_ERR_INTERNAL, -9, "internal error")
 
 typedef enum sg_status {
@@ -70,22 +70,22 @@ enum { SG_NAME = 32 };
 /* What config.json of a model directory says (docs/formats.md). Plain struct: fill it by hand, by preset or by
  * file; every function that takes one checks it. */
 typedef struct sg_config {
-  size_t vocab_size;        /* V */
-  size_t hidden_size;       /* D */
-  size_t head_dim;          /* d_head, even */
-  size_t num_heads;         /* H */
-  size_t num_layers;        /* L */
-  size_t max_position;      /* T the model was made for */
-  double rms_norm_eps;      /* 1e-6 */
-  double rope_theta;        /* 1e4 */
+  size_t vocab_size;   /* V */
+  size_t hidden_size;  /* D */
+  size_t head_dim;     /* d_head, even */
+  size_t num_heads;    /* H */
+  size_t num_layers;   /* L */
+  size_t max_position; /* T the model was made for */
+  double rms_norm_eps; /* 1e-6 */
+  double rope_theta;   /* 1e4 */
   int32_t bos_id, eos_id, pad_id;
   char feedforward[SG_NAME]; /* kind: a name sg_feedforward_name gives */
   char router[SG_NAME];      /* "" where the kind has none */
   char activation[SG_NAME];
-  size_t num_neurons;        /* F */
-  size_t num_channels;       /* C (moe: experts), 0 where the kind has none */
-  size_t top_k;              /* K, 0 where the kind has none */
-  size_t key_dim;            /* Q, 0 where the kind has none */
+  size_t num_neurons;  /* F */
+  size_t num_channels; /* C (moe: experts), 0 where the kind has none */
+  size_t top_k;        /* K, 0 where the kind has none */
+  size_t key_dim;      /* Q, 0 where the kind has none */
 } sg_config;
 
 /* Name of the i-th feedforward kind, NULL past the last. Borrowed for ever. */
@@ -107,8 +107,8 @@ typedef struct sg_tensor {
   const char *name; /* "model.layers.3.mlp.experts.w_in", borrowed from the model */
   int n_dims;       /* 1..4 */
   size_t dims[4];
-  size_t count;     /* product of dims */
-  bool decay;       /* weight decay applies (systems.md 3) */
+  size_t count; /* product of dims */
+  bool decay;   /* weight decay applies (systems.md 3) */
   const float *data;
 } sg_tensor;
 
@@ -158,17 +158,17 @@ SG_API sg_status sg_tokenizer_encode(const sg_tokenizer *tok, const char *bytes,
 
 /* Text of ids: all bytes joined, each maximal broken UTF-8 part as U+FFFD; skip_special leaves special tokens out. An id
  * outside the vocabulary is SG_ERR_ARG. *text is new (*n bytes and a final NUL): sg_buffer_free. */
-SG_API sg_status sg_tokenizer_decode(const sg_tokenizer *tok, const int32_t *ids, size_t count, bool skip_special, char **text,
-                                     size_t *n, sg_error *err);
+SG_API sg_status sg_tokenizer_decode(const sg_tokenizer *tok, const int32_t *ids, size_t count, bool skip_special,
+                                     char **text, size_t *n, sg_error *err);
 
 /* Raw bytes of one token (specials: their text), borrowed until sg_tokenizer_free; NULL for an id outside the vocabulary. */
 SG_API const char *sg_tokenizer_token_bytes(const sg_tokenizer *tok, int32_t id, size_t *n);
 
 typedef struct sg_tokenizer_training {
-  size_t vocab_size;                /* wanted number of ids, special tokens included */
-  bool full_alphabet;               /* all 256 byte characters (true), or only those seen */
-  bool nfkc, prefix_space;          /* normalizer NFKC; ByteLevel(add_prefix_space) */
-  const char *const *special;       /* first ids in this order */
+  size_t vocab_size;          /* wanted number of ids, special tokens included */
+  bool full_alphabet;         /* all 256 byte characters (true), or only those seen */
+  bool nfkc, prefix_space;    /* normalizer NFKC; ByteLevel(add_prefix_space) */
+  const char *const *special; /* first ids in this order */
   size_t n_special;
   /* Called now and then with merges done and wanted; returning false cancels. NULL allowed. */
   bool (*progress)(void *user, size_t done, size_t wanted);
@@ -177,8 +177,8 @@ typedef struct sg_tokenizer_training {
 
 /* Trains on documents (one training sequence each): golden-equal to Hugging Face's BpeTrainer, ties to the smallest (left id,
  * right id). New: sg_tokenizer_free. */
-SG_API sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *const *documents, const size_t *lengths,
-                                    size_t n_documents, sg_tokenizer **out, sg_error *err);
+SG_API sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *const *documents,
+                                    const size_t *lengths, size_t n_documents, sg_tokenizer **out, sg_error *err);
 
 /* Frees what a function above handed out as new buffer. */
 SG_API void sg_buffer_free(void *buffer);

@@ -8,8 +8,7 @@
 const char *sg_status_text(sg_status code) {
   switch (code) {
 #define SGI_CASE(name, value, text) \
-  case name:                        \
-    return text;
+  case name: return text;
     SG_STATUS_LIST(SGI_CASE)
 #undef SGI_CASE
   }

@@ -91,7 +91,8 @@ static sg_status remove_leftovers(const char *parent, const char *name, sg_error
 sg_status sgi_bundle_begin(const char *parent, const char *name, sgi_bundle **out, sg_error *err) {
   *out = NULL;
   char temporary[NAME_BYTES + 32];
-  if (!*name || strlen(name) >= NAME_BYTES || strchr(name, '/')) return sgi_fail(err, SG_ERR_ARG, "\"%.60s\" can not name a directory", name);
+  if (!*name || strlen(name) >= NAME_BYTES || strchr(name, '/'))
+    return sgi_fail(err, SG_ERR_ARG, "\"%.60s\" can not name a directory", name);
   sg_status st = sgi_make_directory(parent, err);
   if (!st) st = remove_leftovers(parent, name, err);
   if (st) return st;
@@ -102,7 +103,8 @@ sg_status sgi_bundle_begin(const char *parent, const char *name, sgi_bundle **ou
   b->parent = sgi_strdup(parent);
   b->final = sgi_path_join(parent, name);
   b->temporary = sgi_path_join(parent, temporary);
-  st = b->parent && b->final && b->temporary ? sgi_make_directory(b->temporary, err) : sgi_fail_memory(err, strlen(parent), "a path");
+  st = b->parent && b->final && b->temporary ? sgi_make_directory(b->temporary, err)
+                                             : sgi_fail_memory(err, strlen(parent), "a path");
   if (st)
     bundle_free(b);
   else
@@ -136,7 +138,8 @@ static sg_status make_manifest(const sgi_bundle *b, json_t **out, sg_error *err)
     char *path = sgi_path_join(b->temporary, all.list[i]), hex[17];
     uint64_t bytes = 0;
     st = path ? hash_file(path, &bytes, hex, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
-    if (!st && json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", all.list[i], "bytes", (json_int_t)bytes, "xxh3", hex)))
+    if (!st && json_array_append_new(
+                   files, json_pack("{s:s, s:I, s:s}", "name", all.list[i], "bytes", (json_int_t)bytes, "xxh3", hex)))
       st = sgi_fail_memory(err, 256, "a manifest");
     sgi_free(path);
   }
@@ -165,7 +168,8 @@ static sg_status give_name(const sgi_bundle *b, sg_error *err) {
 
 static sg_status write_in(const char *directory, const char *name, const char *text, sg_error *err) {
   char *path = sgi_path_join(directory, name);
-  sg_status st = path ? sgi_write_file(path, text, strlen(text), err) : sgi_fail_memory(err, strlen(directory), "a path");
+  sg_status st =
+      path ? sgi_write_file(path, text, strlen(text), err) : sgi_fail_memory(err, strlen(directory), "a path");
   sgi_free(path);
   return st;
 }
@@ -204,7 +208,8 @@ static sg_status verify_entry(const char *directory, const json_t *o, const char
   st = path ? hash_file(path, &have, hex, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
   if (!st && have != bytes)
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: has %" PRIu64 " bytes, MANIFEST.json says %" PRIu64, path, have, bytes);
-  if (!st && strcmp(hex, want)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: its content is not what MANIFEST.json says (damaged)", path);
+  if (!st && strcmp(hex, want))
+    st = sgi_fail(err, SG_ERR_FORMAT, "%s: its content is not what MANIFEST.json says (damaged)", path);
   sgi_free(path);
   return st;
 }
@@ -214,12 +219,14 @@ sg_status sgi_bundle_verify(const char *directory, sg_error *err) {
   json_t *o = NULL;
   size_t format;
   if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
-  sg_status st = sgi_is_file(path) ? sgi_json_load(path, &o, err)
-                                   : sgi_fail(err, SG_ERR_FORMAT, "%s: is missing: the directory was never finished", path);
+  sg_status st = sgi_is_file(path)
+                     ? sgi_json_load(path, &o, err)
+                     : sgi_fail(err, SG_ERR_FORMAT, "%s: is missing: the directory was never finished", path);
   if (!st) st = sgi_json_size(o, path, "format", FORMAT, FORMAT, &format, err);
   const json_t *files = json_object_get(o, "files");
   if (!st && !json_is_array(files)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: files must be a list", path);
-  for (size_t i = 0; !st && i < json_array_size(files); i++) st = verify_entry(directory, json_array_get(files, i), path, err);
+  for (size_t i = 0; !st && i < json_array_size(files); i++)
+    st = verify_entry(directory, json_array_get(files, i), path, err);
   json_decref(o);
   sgi_free(path);
   return st;
@@ -237,7 +244,8 @@ static bool numbered(const char *name, const char *prefix, uint64_t *number) {
 
 static int newest_first(const void *a, const void *b) {
   const char *x = *(char *const *)a, *y = *(char *const *)b;
-  size_t n = strlen(x), m = strlen(y); /* equal prefix, so longer or later in order is larger; leading zeros keep lengths alike */
+  size_t n = strlen(x),
+         m = strlen(y); /* equal prefix, so longer or later in order is larger; leading zeros keep lengths alike */
   return n != m ? (n < m ? 1 : -1) : strcmp(y, x);
 }
 
@@ -258,7 +266,8 @@ static sg_status list_numbered(const char *parent, const char *prefix, names *ou
 }
 
 sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, size_t size,
-                            void (*skipped)(void *user, const char *name, const char *reason), void *user, sg_error *err) {
+                            void (*skipped)(void *user, const char *name, const char *reason), void *user,
+                            sg_error *err) {
   names all = {0};
   if (!sgi_is_directory(parent)) return sgi_fail(err, SG_ERR_IO, "%s: no complete checkpoint", parent);
   sg_status st = list_numbered(parent, prefix, &all, err);
@@ -280,7 +289,8 @@ sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, s
   return st || found ? st : sgi_fail(err, SG_ERR_IO, "%s: no complete checkpoint", parent);
 }
 
-sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, const char *const *spare, size_t n, sg_error *err) {
+sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, const char *const *spare, size_t n,
+                           sg_error *err) {
   names all = {0};
   sg_status st = list_numbered(parent, prefix, &all, err);
   for (size_t i = keep; i < all.count && !st; i++) {
@@ -308,7 +318,8 @@ sg_status sgi_lock_directory(const char *directory, sgi_lock *out, sg_error *err
   } else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
     ssize_t k = pread(fd, holder, sizeof holder - 1, 0);
     holder[k > 0 ? strcspn(holder, "\n") : 0] = '\0';
-    st = sgi_fail(err, SG_ERR_IO, "%s: is in use by another process%s%s", directory, *holder ? " with number " : "", holder);
+    st = sgi_fail(err, SG_ERR_IO, "%s: is in use by another process%s%s", directory, *holder ? " with number " : "",
+                  holder);
     close(fd);
   } else {
     int n = snprintf(holder, sizeof holder, "%ld\n", (long)getpid());

@@ -27,12 +27,16 @@ sg_status sgi_bundle_verify(const char *directory, sg_error *err);
  * verifies is put into out (size bytes, the name alone). skipped is called for each that was passed over, with the reason.
  * SG_ERR_IO "no complete checkpoint" if there is none. */
 sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, size_t size,
-                            void (*skipped)(void *user, const char *name, const char *reason), void *user, sg_error *err);
+                            void (*skipped)(void *user, const char *name, const char *reason), void *user,
+                            sg_error *err);
 /* Removes the oldest bundles of PREFIX beyond the newest keep, never those named in spare (n of them). */
-sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, const char *const *spare, size_t n, sg_error *err);
+sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, const char *const *spare, size_t n,
+                           sg_error *err);
 
 /* One process at a time: flock on DIR/lock. SG_ERR_IO saying who holds it. Released by sgi_unlock or the process's end. */
-typedef struct sgi_lock { int fd; } sgi_lock;
+typedef struct sgi_lock {
+  int fd;
+} sgi_lock;
 sg_status sgi_lock_directory(const char *directory, sgi_lock *out, sg_error *err);
 void sgi_unlock(sgi_lock *lock);
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 typedef struct sgi_embedded_file {
-  const char *name; /* base name, e.g. "words.json"; NULL ends the table */
+  const char *name;          /* base name, e.g. "words.json"; NULL ends the table */
   const unsigned char *data; /* size bytes, then one 0 */
   size_t size;
 } sgi_embedded_file;

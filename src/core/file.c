@@ -144,7 +144,8 @@ sg_status sgi_make_directory(const char *path, sg_error *err) {
     if (*p != '/' && *p != '\0') continue;
     char kept = *p;
     *p = '\0';
-    if (!sgi_is_directory(part) && call_mkdir(part) < 0 && errno != EEXIST) st = failed(err, part, "could not make the directory");
+    if (!sgi_is_directory(part) && call_mkdir(part) < 0 && errno != EEXIST)
+      st = failed(err, part, "could not make the directory");
     *p = kept;
     if (!kept) break;
   }
@@ -162,9 +163,12 @@ enum { MAX_DEPTH = 64 };
 
 static sg_status remove_at(int parent, const char *name, const char *whole, int depth, sg_error *err) {
   struct stat s;
-  if (fstatat(parent, name, &s, AT_SYMLINK_NOFOLLOW) < 0) return errno == ENOENT ? SG_OK : failed(err, whole, "could not look at");
-  if (!S_ISDIR(s.st_mode)) return unlinkat(parent, name, 0) < 0 && errno != ENOENT ? failed(err, whole, "could not remove") : SG_OK;
-  if (depth > MAX_DEPTH) return sgi_fail(err, SG_ERR_IO, "%s: could not remove: directories are nested too deep", whole);
+  if (fstatat(parent, name, &s, AT_SYMLINK_NOFOLLOW) < 0)
+    return errno == ENOENT ? SG_OK : failed(err, whole, "could not look at");
+  if (!S_ISDIR(s.st_mode))
+    return unlinkat(parent, name, 0) < 0 && errno != ENOENT ? failed(err, whole, "could not remove") : SG_OK;
+  if (depth > MAX_DEPTH)
+    return sgi_fail(err, SG_ERR_IO, "%s: could not remove: directories are nested too deep", whole);
   int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   DIR *d = fd < 0 ? NULL : fdopendir(fd);
   if (!d) {
@@ -216,7 +220,8 @@ struct sgi_writer {
   char buffer[BUFFER];
 };
 
-static sg_status write_all(int fd, const char *path, const char *data, size_t n, size_t offset, bool at, sg_error *err) {
+static sg_status write_all(int fd, const char *path, const char *data, size_t n, size_t offset, bool at,
+                           sg_error *err) {
   while (n > 0) {
     ssize_t k = call_write(fd, data, n, (off_t)offset, at);
     if (k < 0 && errno == EINTR) continue;
@@ -334,7 +339,8 @@ sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
   struct stat s;
   sg_status st = SG_OK;
   if (call_fstat(fd, &s) < 0) st = failed(err, path, "could not look at");
-  if (!st && (uint64_t)s.st_size > size && ftruncate(fd, (off_t)size) < 0) st = failed(err, path, "could not cut the file");
+  if (!st && (uint64_t)s.st_size > size && ftruncate(fd, (off_t)size) < 0)
+    st = failed(err, path, "could not cut the file");
   if (call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
   return st;
 }
@@ -350,7 +356,8 @@ static sg_status open_regular(const char *path, int *fd, size_t *size, sg_error 
   if (call_fstat(*fd, &s) < 0)
     st = failed(err, path, "could not look at");
   else if (!S_ISREG(s.st_mode))
-    st = sgi_fail(err, SG_ERR_IO, "%s: is %s, expected a file", path, S_ISDIR(s.st_mode) ? "a directory" : "no regular file");
+    st = sgi_fail(err, SG_ERR_IO, "%s: is %s, expected a file", path,
+                  S_ISDIR(s.st_mode) ? "a directory" : "no regular file");
   else if ((uint64_t)s.st_size > SIZE_MAX / 2)
     st = sgi_fail(err, SG_ERR_IO, "%s: is too large for this machine", path);
   else
@@ -376,7 +383,8 @@ sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg
     ssize_t k = call_read(fd, p + got, size - got);
     if (k < 0 && errno == EINTR) continue;
     if (k < 0) st = failed(err, path, "could not read");
-    if (k == 0) st = sgi_fail(err, SG_ERR_IO, "%s: ended after %zu bytes of %zu: it changed while it was read", path, got, size);
+    if (k == 0)
+      st = sgi_fail(err, SG_ERR_IO, "%s: ended after %zu bytes of %zu: it changed while it was read", path, got, size);
     if (k > 0) got += (size_t)k;
   }
   call_close(fd);

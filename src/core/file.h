@@ -12,8 +12,9 @@ sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err);
 sg_status sgi_writer_write(sgi_writer *w, const void *data, size_t n, sg_error *err);
 /* At a byte offset, in any order; gaps read as zero. Does not move the position of sgi_writer_write. */
 sg_status sgi_writer_write_at(sgi_writer *w, size_t offset, const void *data, size_t n, sg_error *err);
-sg_status sgi_writer_close(sgi_writer *w, sg_error *err); /* frees w also where it fails (nothing is left behind then) */
-void sgi_writer_drop(sgi_writer *w);                      /* gives up: removes the new file, frees w; NULL allowed */
+sg_status sgi_writer_close(sgi_writer *w,
+                           sg_error *err); /* frees w also where it fails (nothing is left behind then) */
+void sgi_writer_drop(sgi_writer *w);       /* gives up: removes the new file, frees w; NULL allowed */
 
 sg_status sgi_write_file(const char *path, const void *data, size_t n, sg_error *err);
 /* Adds data at the end with one write (a line of a log); makes the file when it is missing. */
@@ -32,9 +33,9 @@ void sgi_unmap_file(sgi_map *map);
 
 bool sgi_is_file(const char *path);
 bool sgi_is_directory(const char *path);
-sg_status sgi_make_directory(const char *path, sg_error *err); /* with its parents; fine if it is there */
+sg_status sgi_make_directory(const char *path, sg_error *err);         /* with its parents; fine if it is there */
 sg_status sgi_rename(const char *from, const char *to, sg_error *err); /* and fsync of the parent */
-sg_status sgi_remove_tree(const char *path, sg_error *err);    /* fine if it is not there; follows no symlink */
+sg_status sgi_remove_tree(const char *path, sg_error *err);            /* fine if it is not there; follows no symlink */
 sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err);
 /* Free bytes of the file system that holds path (or its nearest existing parent); 0 if it can not be told. */
 uint64_t sgi_disk_free(const char *path);

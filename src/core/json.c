@@ -57,7 +57,11 @@ static void describe(const json_t *v, char *out, size_t size) {
     snprintf(out, size, "the string \"%.40s\"", json_string_value(v));
   else
     snprintf(out, size, "%s",
-             json_is_object(v) ? "an object" : json_is_array(v) ? "a list" : json_is_null(v) ? "null" : json_is_true(v) ? "true" : "false");
+             json_is_object(v)  ? "an object"
+             : json_is_array(v) ? "a list"
+             : json_is_null(v)  ? "null"
+             : json_is_true(v)  ? "true"
+                                : "false");
 }
 
 static sg_status wrong(const json_t *object, const char *where, const char *key, const char *expected, sg_error *err) {
@@ -66,21 +70,25 @@ static sg_status wrong(const json_t *object, const char *where, const char *key,
   return sgi_fail(err, SG_ERR_FORMAT, "%s: %s is %s: expected %s", where, key, found, expected);
 }
 
-sg_status sgi_json_size(const json_t *object, const char *where, const char *key, size_t min, size_t max, size_t *out, sg_error *err) {
+sg_status sgi_json_size(const json_t *object, const char *where, const char *key, size_t min, size_t max, size_t *out,
+                        sg_error *err) {
   const json_t *v = json_object_get(object, key);
   char expected[96];
   snprintf(expected, sizeof expected, "a whole number from %zu to %zu", min, max);
-  if (!json_is_integer(v) || json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) < min || (uint64_t)json_integer_value(v) > max)
+  if (!json_is_integer(v) || json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) < min ||
+      (uint64_t)json_integer_value(v) > max)
     return wrong(object, where, key, expected, err);
   *out = (size_t)json_integer_value(v);
   return SG_OK;
 }
 
-sg_status sgi_json_i32(const json_t *object, const char *where, const char *key, int32_t min, int32_t max, int32_t *out, sg_error *err) {
+sg_status sgi_json_i32(const json_t *object, const char *where, const char *key, int32_t min, int32_t max, int32_t *out,
+                       sg_error *err) {
   const json_t *v = json_object_get(object, key);
   char expected[96];
   snprintf(expected, sizeof expected, "a whole number from %d to %d", min, max);
-  if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max) return wrong(object, where, key, expected, err);
+  if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max)
+    return wrong(object, where, key, expected, err);
   *out = (int32_t)json_integer_value(v);
   return SG_OK;
 }
@@ -96,13 +104,15 @@ sg_status sgi_json_u64(const json_t *object, const char *where, const char *key,
   if (!s || !*s) return wrong(object, where, key, expected, err);
   uint64_t value = 0;
   for (; *s; s++)
-    if (*s < '0' || *s > '9' || __builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, (uint64_t)(*s - '0'), &value))
+    if (*s < '0' || *s > '9' || __builtin_mul_overflow(value, 10, &value) ||
+        __builtin_add_overflow(value, (uint64_t)(*s - '0'), &value))
       return wrong(object, where, key, expected, err);
   *out = value;
   return SG_OK;
 }
 
-sg_status sgi_json_real(const json_t *object, const char *where, const char *key, double min, double max, double *out, sg_error *err) {
+sg_status sgi_json_real(const json_t *object, const char *where, const char *key, double min, double max, double *out,
+                        sg_error *err) {
   const json_t *v = json_object_get(object, key);
   char expected[96];
   snprintf(expected, sizeof expected, "a number from %g to %g", min, max);
@@ -119,7 +129,8 @@ sg_status sgi_json_bool(const json_t *object, const char *where, const char *key
   return SG_OK;
 }
 
-sg_status sgi_json_string(const json_t *object, const char *where, const char *key, char *out, size_t size, sg_error *err) {
+sg_status sgi_json_string(const json_t *object, const char *where, const char *key, char *out, size_t size,
+                          sg_error *err) {
   const json_t *v = json_object_get(object, key);
   char expected[96];
   snprintf(expected, sizeof expected, "a string of at most %zu bytes without NUL", size - 1);
@@ -134,7 +145,8 @@ sg_status sgi_json_object(const json_t *object, const char *where, const char *k
   return json_is_object(*out) ? SG_OK : wrong(object, where, key, "an object", err);
 }
 
-sg_status sgi_json_only_keys(const json_t *object, const char *where, const char *const *keys, size_t count, sg_error *err) {
+sg_status sgi_json_only_keys(const json_t *object, const char *where, const char *const *keys, size_t count,
+                             sg_error *err) {
   if (!json_is_object(object)) return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object", where);
   const char *key;
   const json_t *v;
@@ -143,8 +155,8 @@ sg_status sgi_json_only_keys(const json_t *object, const char *where, const char
     for (size_t i = 0; i < count && !known; i++) known = !strcmp(keys[i], key);
     if (known) continue;
     const char *near = sgi_nearest(key, keys, count);
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: unknown key \"%.60s\"%s%s%s", where, key, near ? "; did you mean \"" : "", near ? near : "",
-                    near ? "\"?" : "");
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: unknown key \"%.60s\"%s%s%s", where, key, near ? "; did you mean \"" : "",
+                    near ? near : "", near ? "\"?" : "");
   }
   return SG_OK;
 }

@@ -21,7 +21,9 @@ sgi_rng sgi_rng_make(uint64_t seed, uint64_t stream, uint64_t sub) {
 }
 
 /* Two rounds, so that neighbouring keys and counters do not meet on one line of splitmix. */
-uint64_t sgi_rng_at(const sgi_rng *r, uint64_t counter) { return mix(mix(counter * STEP + r->key) + (r->key << 1 | 1)); }
+uint64_t sgi_rng_at(const sgi_rng *r, uint64_t counter) {
+  return mix(mix(counter * STEP + r->key) + (r->key << 1 | 1));
+}
 
 uint64_t sgi_rng_next(sgi_rng *r) { return sgi_rng_at(r, r->counter++); }
 

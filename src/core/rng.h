@@ -17,10 +17,11 @@ typedef struct sgi_rng {
 sgi_rng sgi_rng_make(uint64_t seed, uint64_t stream, uint64_t sub);
 uint64_t sgi_rng_at(const sgi_rng *r, uint64_t counter); /* 64 random bits, without advancing */
 uint64_t sgi_rng_next(sgi_rng *r);
-double sgi_rng_uniform(sgi_rng *r);                      /* [0, 1), 53 bits */
-uint64_t sgi_rng_below(sgi_rng *r, uint64_t n);          /* 0 .. n-1 without bias; 0 for n = 0 */
-double sgi_rng_normal(sgi_rng *r);                       /* standard normal */
-double sgi_rng_truncated(sgi_rng *r, double limit);      /* standard normal conditioned on |x| < limit, by inversion of uniform or rejection */
+double sgi_rng_uniform(sgi_rng *r);             /* [0, 1), 53 bits */
+uint64_t sgi_rng_below(sgi_rng *r, uint64_t n); /* 0 .. n-1 without bias; 0 for n = 0 */
+double sgi_rng_normal(sgi_rng *r);              /* standard normal */
+double sgi_rng_truncated(
+    sgi_rng *r, double limit); /* standard normal conditioned on |x| < limit, by inversion of uniform or rejection */
 
 /* Image of i under a random permutation of 0..n-1 fixed by (seed, stream, sub): random access, no table. */
 uint64_t sgi_rng_permute(uint64_t seed, uint64_t stream, uint64_t sub, uint64_t n, uint64_t i);

@@ -13,9 +13,10 @@ static const size_t MAX_HEADER = 100000000;
 static const struct {
   const char *name;
   size_t size;
-} dtypes[] = {[SGI_F32] = {"F32", 4}, [SGI_F64] = {"F64", 8}, [SGI_F16] = {"F16", 2}, [SGI_BF16] = {"BF16", 2}, [SGI_I64] = {"I64", 8},
-              [SGI_I32] = {"I32", 4}, [SGI_I16] = {"I16", 2}, [SGI_I8] = {"I8", 1},   [SGI_U8] = {"U8", 1},     [SGI_U16] = {"U16", 2},
-              [SGI_U32] = {"U32", 4}, [SGI_U64] = {"U64", 8}, [SGI_BOOL] = {"BOOL", 1}};
+} dtypes[] = {[SGI_F32] = {"F32", 4},  [SGI_F64] = {"F64", 8}, [SGI_F16] = {"F16", 2}, [SGI_BF16] = {"BF16", 2},
+              [SGI_I64] = {"I64", 8},  [SGI_I32] = {"I32", 4}, [SGI_I16] = {"I16", 2}, [SGI_I8] = {"I8", 1},
+              [SGI_U8] = {"U8", 1},    [SGI_U16] = {"U16", 2}, [SGI_U32] = {"U32", 4}, [SGI_U64] = {"U64", 8},
+              [SGI_BOOL] = {"BOOL", 1}};
 
 const char *sgi_dtype_name(sgi_dtype t) { return dtypes[t].name; }
 size_t sgi_dtype_size(sgi_dtype t) { return dtypes[t].size; }
@@ -57,20 +58,24 @@ static bool whole(const json_t *v, size_t *out) {
   return true;
 }
 
-static sg_status read_entry(const sgi_safetensors *f, const char *name, const json_t *o, size_t data_bytes, place *out, sg_error *err) {
+static sg_status read_entry(const sgi_safetensors *f, const char *name, const json_t *o, size_t data_bytes, place *out,
+                            sg_error *err) {
   sgi_tensor *t = &out->tensor;
   const json_t *shape = json_object_get(o, "shape"), *offsets = json_object_get(o, "data_offsets");
   size_t end;
   *out = (place){.tensor = {.name = name, .count = 1}};
   if (!*name || strlen(name) > MAX_NAME) return bad(f, name, err, "the name must have 1 to 4096 bytes");
-  if (!json_is_object(o) || json_object_size(o) != 3) return bad(f, name, err, "expected exactly dtype, shape and data_offsets");
+  if (!json_is_object(o) || json_object_size(o) != 3)
+    return bad(f, name, err, "expected exactly dtype, shape and data_offsets");
   if (!find_dtype(json_object_get(o, "dtype"), &t->dtype)) return bad(f, name, err, "unknown dtype");
-  if (!json_is_array(shape) || json_array_size(shape) > SGI_ST_MAX_DIMS) return bad(f, name, err, "shape must be a list of at most 8 sizes");
+  if (!json_is_array(shape) || json_array_size(shape) > SGI_ST_MAX_DIMS)
+    return bad(f, name, err, "shape must be a list of at most 8 sizes");
   t->n_dims = (int)json_array_size(shape);
   for (int i = 0; i < t->n_dims; i++)
     if (!whole(json_array_get(shape, (size_t)i), &t->dims[i]) || !sgi_size_mul(t->count, t->dims[i], &t->count))
       return bad(f, name, err, "shape must be whole numbers whose product this machine can address");
-  if (!sgi_size_mul(t->count, dtypes[t->dtype].size, &t->bytes)) return bad(f, name, err, "has more bytes than this machine can address");
+  if (!sgi_size_mul(t->count, dtypes[t->dtype].size, &t->bytes))
+    return bad(f, name, err, "has more bytes than this machine can address");
   if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !whole(json_array_get(offsets, 0), &out->begin) ||
       !whole(json_array_get(offsets, 1), &end) || out->begin > end || end > data_bytes)
     return bad(f, name, err, "data_offsets must be [begin, end] within the file's data");
@@ -81,7 +86,9 @@ static sg_status read_entry(const sgi_safetensors *f, const char *name, const js
 static int by_offset(const void *a, const void *b) {
   const place *x = a, *y = b;
   if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
-  return x->tensor.bytes < y->tensor.bytes ? -1 : x->tensor.bytes > y->tensor.bytes ? 1 : strcmp(x->tensor.name, y->tensor.name);
+  return x->tensor.bytes < y->tensor.bytes   ? -1
+         : x->tensor.bytes > y->tensor.bytes ? 1
+                                             : strcmp(x->tensor.name, y->tensor.name);
 }
 
 static sg_status check_metadata(const sgi_safetensors *f, const json_t *o, sg_error *err) {
@@ -89,7 +96,8 @@ static sg_status check_metadata(const sgi_safetensors *f, const json_t *o, sg_er
   const json_t *v;
   if (!json_is_object(o)) return sgi_fail(err, SG_ERR_FORMAT, "%s: __metadata__ must be an object of strings", f->path);
   json_object_foreach((json_t *)(uintptr_t)o, key, v) {
-    if (!json_is_string(v)) return sgi_fail(err, SG_ERR_FORMAT, "%s: __metadata__: %.60s must be a string", f->path, key);
+    if (!json_is_string(v))
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: __metadata__: %.60s must be a string", f->path, key);
   }
   return SG_OK;
 }
@@ -101,16 +109,19 @@ static sg_status read_entries(sgi_safetensors *f, size_t data_bytes, place *plac
   sg_status st = SG_OK;
   json_object_foreach(f->header, name, o) {
     if (st) continue;
-    st = strcmp(name, "__metadata__") ? read_entry(f, name, o, data_bytes, &places[n++], err) : check_metadata(f, o, err);
+    st = strcmp(name, "__metadata__") ? read_entry(f, name, o, data_bytes, &places[n++], err)
+                                      : check_metadata(f, o, err);
   }
   if (st) return st;
   qsort(places, n, sizeof *places, by_offset);
   for (size_t i = 0; i < n; i++) {
-    if (places[i].begin != end) return bad(f, places[i].tensor.name, err, places[i].begin < end ? "overlaps another" : "leaves a hole before it");
+    if (places[i].begin != end)
+      return bad(f, places[i].tensor.name, err, places[i].begin < end ? "overlaps another" : "leaves a hole before it");
     end += places[i].tensor.bytes;
   }
   if (end != data_bytes)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: the tensors end at byte %zu of the data, the file at %zu", f->path, end, data_bytes);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: the tensors end at byte %zu of the data, the file at %zu", f->path, end,
+                    data_bytes);
   return SG_OK;
 }
 
@@ -155,17 +166,22 @@ static void sort_names(sgi_safetensors *f) {
 
 static sg_status read_header(sgi_safetensors *f, size_t *data_at, sg_error *err) {
   uint64_t length = 0;
-  if (f->map.size < 8) return sgi_fail(err, SG_ERR_FORMAT, "%s: has %zu bytes: too short for a safetensors file", f->path, f->map.size);
+  if (f->map.size < 8)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: has %zu bytes: too short for a safetensors file", f->path, f->map.size);
   for (int i = 7; i >= 0; i--) length = length << 8 | f->map.data[i];
   if (length > MAX_HEADER || length > f->map.size - 8)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: byte 0: header length %llu is more than the file or 100 MB", f->path, (unsigned long long)length);
-  if (!length || f->map.data[8] != '{') return sgi_fail(err, SG_ERR_FORMAT, "%s: byte 8: the header must begin with {", f->path);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: byte 0: header length %llu is more than the file or 100 MB", f->path,
+                    (unsigned long long)length);
+  if (!length || f->map.data[8] != '{')
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: byte 8: the header must begin with {", f->path);
   *data_at = 8 + (size_t)length;
   sg_status st = sgi_json_parse((const char *)f->map.data + 8, (size_t)length, f->path, &f->header, err);
   if (!st && !json_is_object(f->header)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: the header must be an object", f->path);
   if (st) return st;
   f->count = json_object_size(f->header) - (json_object_get(f->header, "__metadata__") ? 1 : 0);
-  return f->count > MAX_TENSORS ? sgi_fail(err, SG_ERR_FORMAT, "%s: has %zu tensors: at most %d", f->path, f->count, MAX_TENSORS) : SG_OK;
+  return f->count > MAX_TENSORS
+             ? sgi_fail(err, SG_ERR_FORMAT, "%s: has %zu tensors: at most %d", f->path, f->count, MAX_TENSORS)
+             : SG_OK;
 }
 
 static sg_status open_checked(sgi_safetensors *f, sg_error *err) {
@@ -177,7 +193,8 @@ static sg_status open_checked(sgi_safetensors *f, sg_error *err) {
   f->tensors = sgi_alloc((f->count + 1) * sizeof *f->tensors);
   f->by_name = sgi_alloc((f->count + 1) * sizeof *f->by_name);
   f->copies = sgi_alloc((f->count + 1) * sizeof *f->copies);
-  if (!places || !f->tensors || !f->by_name || !f->copies) st = sgi_fail_memory(err, f->count * sizeof *places, f->path);
+  if (!places || !f->tensors || !f->by_name || !f->copies)
+    st = sgi_fail_memory(err, f->count * sizeof *places, f->path);
   if (!st) st = read_entries(f, f->map.size - data_at, places, err);
   if (!st) st = place_data(f, places, f->map.data + data_at, err);
   if (!st) sort_names(f);
@@ -211,7 +228,9 @@ void sgi_safetensors_close(sgi_safetensors *f) {
 }
 
 size_t sgi_safetensors_count(const sgi_safetensors *f) { return f->count; }
-const sgi_tensor *sgi_safetensors_at(const sgi_safetensors *f, size_t i) { return i < f->count ? &f->tensors[i] : NULL; }
+const sgi_tensor *sgi_safetensors_at(const sgi_safetensors *f, size_t i) {
+  return i < f->count ? &f->tensors[i] : NULL;
+}
 const char *sgi_safetensors_path(const sgi_safetensors *f) { return f->path; }
 
 const sgi_tensor *sgi_safetensors_find(const sgi_safetensors *f, const char *name) {
@@ -245,18 +264,20 @@ enum { DATA_ALIGN = 64 };
 static json_t *entry(const sgi_tensor *t, size_t begin, size_t end) {
   json_t *shape = json_array();
   for (int i = 0; i < t->n_dims; i++) json_array_append_new(shape, json_integer((json_int_t)t->dims[i]));
-  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].name, "shape", shape, "data_offsets", (json_int_t)begin, (json_int_t)end);
+  return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].name, "shape", shape, "data_offsets",
+                   (json_int_t)begin, (json_int_t)end);
 }
 
 /* The header's text, padded with blanks so that data begins at a multiple of 64; begin and bytes are filled. */
-static sg_status make_header(sgi_safetensors_writer *w, const sgi_tensor *tensors, const char *const *metadata, size_t n_metadata, char **text,
-                             size_t *length, sg_error *err) {
+static sg_status make_header(sgi_safetensors_writer *w, const sgi_tensor *tensors, const char *const *metadata,
+                             size_t n_metadata, char **text, size_t *length, sg_error *err) {
   json_t *o = json_object();
   size_t at = 0;
   int failed = !o;
   if (n_metadata) {
     json_t *m = json_object();
-    for (size_t i = 0; i < n_metadata; i++) failed |= json_object_set_new(m, metadata[2 * i], json_string(metadata[2 * i + 1]));
+    for (size_t i = 0; i < n_metadata; i++)
+      failed |= json_object_set_new(m, metadata[2 * i], json_string(metadata[2 * i + 1]));
     failed |= json_object_set_new(o, "__metadata__", m);
   }
   sg_status st = SG_OK;
@@ -306,14 +327,17 @@ void sgi_safetensors_writer_drop(sgi_safetensors_writer *w) {
   writer_free(w);
 }
 
-sg_status sgi_safetensors_writer_open(const char *path, const sgi_tensor *tensors, size_t count, const char *const *metadata, size_t n_metadata,
-                                      sgi_safetensors_writer **out, sg_error *err) {
+sg_status sgi_safetensors_writer_open(const char *path, const sgi_tensor *tensors, size_t count,
+                                      const char *const *metadata, size_t n_metadata, sgi_safetensors_writer **out,
+                                      sg_error *err) {
   *out = NULL;
   char *header = NULL;
   size_t length = 0;
   sgi_safetensors_writer *w = sgi_alloc(sizeof *w);
   if (!w) return sgi_fail_memory(err, sizeof *w, path);
-  *w = (sgi_safetensors_writer){.count = count, .begin = sgi_alloc((count + 1) * sizeof(size_t)), .bytes = sgi_alloc((count + 1) * sizeof(size_t))};
+  *w = (sgi_safetensors_writer){.count = count,
+                                .begin = sgi_alloc((count + 1) * sizeof(size_t)),
+                                .bytes = sgi_alloc((count + 1) * sizeof(size_t))};
   sg_status st = w->begin && w->bytes ? make_header(w, tensors, metadata, n_metadata, &header, &length, err)
                                       : sgi_fail_memory(err, count * sizeof(size_t), path);
   if (!st) st = sgi_writer_open(path, &w->file, err);
@@ -328,7 +352,8 @@ sg_status sgi_safetensors_writer_open(const char *path, const sgi_tensor *tensor
   return st;
 }
 
-sg_status sgi_safetensors_writer_put(sgi_safetensors_writer *w, size_t tensor, size_t byte_offset, const void *data, size_t n, sg_error *err) {
+sg_status sgi_safetensors_writer_put(sgi_safetensors_writer *w, size_t tensor, size_t byte_offset, const void *data,
+                                     size_t n, sg_error *err) {
   if (tensor >= w->count || byte_offset > w->bytes[tensor] || n > w->bytes[tensor] - byte_offset)
     return sgi_fail(err, SG_ERR_INTERNAL, "tensor %zu: bytes %zu + %zu are outside it", tensor, byte_offset, n);
   return sgi_writer_write_at(w->file, w->begin[tensor] + byte_offset, data, n, err);
@@ -340,8 +365,8 @@ sg_status sgi_safetensors_writer_close(sgi_safetensors_writer *w, sg_error *err)
   return st;
 }
 
-sg_status sgi_safetensors_save(const char *path, const sgi_tensor *tensors, size_t count, const char *const *metadata, size_t n_metadata,
-                               sg_error *err) {
+sg_status sgi_safetensors_save(const char *path, const sgi_tensor *tensors, size_t count, const char *const *metadata,
+                               size_t n_metadata, sg_error *err) {
   sgi_safetensors_writer *w;
   sg_status st = sgi_safetensors_writer_open(path, tensors, count, metadata, n_metadata, &w, err);
   if (st) return st;

@@ -25,7 +25,8 @@ sg_status sgi_table_add(sgi_table *t, const char *prefix, const char *name, cons
     if (!sgi_size_mul(r->count, dims[r->n_dims], &r->count)) goto too_large;
   }
   size_t end, bytes;
-  if (!sgi_size_add(t->floats, r->count, &end) || !sgi_size_add(end, 15, &end) || !sgi_size_mul(end, sizeof(float), &bytes))
+  if (!sgi_size_add(t->floats, r->count, &end) || !sgi_size_add(end, 15, &end) ||
+      !sgi_size_mul(end, sizeof(float), &bytes))
     goto too_large;
   r->offset = t->floats;
   r->decay = decay;

@@ -15,9 +15,9 @@ typedef struct sgi_row {
   char name[SGI_MAX_TENSOR_NAME];
   int n_dims;
   size_t dims[SGI_MAX_DIMS];
-  size_t count;   /* elements */
-  size_t offset;  /* in floats from the arena's base, a multiple of 16 */
-  bool decay;     /* weight decay applies; false for gains and biases, stacked ones too (golden README no. 23) */
+  size_t count;  /* elements */
+  size_t offset; /* in floats from the arena's base, a multiple of 16 */
+  bool decay;    /* weight decay applies; false for gains and biases, stacked ones too (golden README no. 23) */
   sgi_init init;
   double sigma;
 } sgi_row;
@@ -25,7 +25,7 @@ typedef struct sgi_row {
 typedef struct sgi_table {
   sgi_row *rows;
   size_t count, capacity;
-  size_t floats;  /* size of an arena that holds all rows */
+  size_t floats; /* size of an arena that holds all rows */
   size_t parameters;
 } sgi_table;
 

@@ -7,11 +7,7 @@
 extern const sgi_ffn_ops sgi_ffn_sgatlin, sgi_ffn_peer, sgi_ffn_mlp, sgi_ffn_glu, sgi_ffn_moe;
 
 static const sgi_ffn_ops *const kinds[] = {
-    &sgi_ffn_sgatlin,
-    &sgi_ffn_peer,
-    &sgi_ffn_mlp,
-    &sgi_ffn_glu,
-    &sgi_ffn_moe,
+    &sgi_ffn_sgatlin, &sgi_ffn_peer, &sgi_ffn_mlp, &sgi_ffn_glu, &sgi_ffn_moe,
 };
 
 const sgi_ffn_ops *sgi_ffn_at(size_t i) { return i < SGI_COUNT(kinds) ? kinds[i] : NULL; }

@@ -16,7 +16,8 @@ enum { SGI_USES_ROUTER = 1, SGI_USES_CHANNELS = 2, SGI_USES_TOP_K = 4, SGI_USES_
 typedef struct sgi_gates {
   const int32_t *index; /* (n,C,K) unit of the pool */
   const float *score;   /* (n,C,K) as the router gives it */
-  const float *value;   /* (n,C,K) activation that multiplies the unit's output row, NULL where a unit is no neuron (moe) */
+  const float
+      *value; /* (n,C,K) activation that multiplies the unit's output row, NULL where a unit is no neuron (moe) */
   size_t channels, top_k, pool; /* C, K, F */
   bool pool_per_channel;        /* every channel has its own F units, or all share them */
 } sgi_gates;
@@ -27,8 +28,8 @@ typedef struct sgi_ffn_call {
   const float *const *w; /* the layer's tensors, in the order of ops->tensors */
   float *const *dw;      /* backward only: gradients in the same order; every one is added to */
   size_t n;
-  sgi_arena saved;   /* the layer's block: forward fills it, backward reads it */
-  sgi_arena scratch; /* free for use within the call */
+  sgi_arena saved;    /* the layer's block: forward fills it, backward reads it */
+  sgi_arena scratch;  /* free for use within the call */
   const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer (forward only) */
   size_t layer;
 } sgi_ffn_call;

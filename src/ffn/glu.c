@@ -33,10 +33,11 @@ static sg_status check(const sg_config *c, sg_error *err) {
 
 static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
   size_t D = c->hidden_size, F = c->num_neurons;
-  sg_status st =
-      sgi_table_add(t, prefix, "gate_up_proj.weight", SGI_DIMS(2 * F, D), true, SGI_INIT_LECUN, 1 / sqrt((double)D), err);
+  sg_status st = sgi_table_add(t, prefix, "gate_up_proj.weight", SGI_DIMS(2 * F, D), true, SGI_INIT_LECUN,
+                               1 / sqrt((double)D), err);
   if (!st) st = sgi_table_add(t, prefix, "gate_up_proj.bias", SGI_DIMS(2 * F), false, SGI_INIT_ZERO, 0, err);
-  if (!st) st = sgi_table_add(t, prefix, "down_proj.weight", SGI_DIMS(D, F), true, SGI_INIT_LECUN, 1 / sqrt((double)F), err);
+  if (!st)
+    st = sgi_table_add(t, prefix, "down_proj.weight", SGI_DIMS(D, F), true, SGI_INIT_LECUN, 1 / sqrt((double)F), err);
   if (!st) st = sgi_table_add(t, prefix, "down_proj.bias", SGI_DIMS(D), false, SGI_INIT_ZERO, 0, err);
   return st;
 }

@@ -30,7 +30,8 @@ static sg_status check(const sg_config *c, sg_error *err) {
 
 static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
   size_t D = c->hidden_size, F = c->num_neurons;
-  sg_status st = sgi_table_add(t, prefix, "up_proj.weight", SGI_DIMS(F, D), true, SGI_INIT_LECUN, 1 / sqrt((double)D), err);
+  sg_status st =
+      sgi_table_add(t, prefix, "up_proj.weight", SGI_DIMS(F, D), true, SGI_INIT_LECUN, 1 / sqrt((double)D), err);
   if (st) return st;
   return sgi_table_add(t, prefix, "down_proj.weight", SGI_DIMS(D, F), true, SGI_INIT_LECUN, 1 / sqrt((double)F), err);
 }

@@ -12,13 +12,13 @@
 enum { GATE, UP, UP_BIAS, DOWN, DOWN_BIAS };
 
 typedef struct kept {
-  float *logits;  /* (n,C) */
-  float *p;       /* (n,C) */
-  int32_t *index; /* (n,K) */
-  float *score;   /* (n,K) logits of the chosen */
+  float *logits;   /* (n,C) */
+  float *p;        /* (n,C) */
+  int32_t *index;  /* (n,K) */
+  float *score;    /* (n,K) logits of the chosen */
   uint32_t *start; /* (C+1) rows [start[e], start[e+1]) of the grouped arrays belong to expert e */
   int32_t *token;  /* (n*K) token of a grouped row */
-  int32_t *place; /* (n,K) grouped row of a choice */
+  int32_t *place;  /* (n,K) grouped row of a choice */
   float *x;        /* (n*K,D) grouped inputs */
   float *u;        /* (n*K,2F) */
   float *h;        /* (n*K,F) */
@@ -63,8 +63,8 @@ static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
 
 static sg_status check(const sg_config *c, sg_error *err) {
   if (c->top_k > c->num_channels || c->top_k > SGI_MAX_TOP_K)
-    return sgi_fail(err, SG_ERR_ARG, "feedforward.top_k is %zu: at most num_channels = %zu (the experts) and %d", c->top_k,
-                    c->num_channels, SGI_MAX_TOP_K);
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.top_k is %zu: at most num_channels = %zu (the experts) and %d",
+                    c->top_k, c->num_channels, SGI_MAX_TOP_K);
   return SG_OK;
 }
 

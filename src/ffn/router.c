@@ -31,22 +31,26 @@ static shape shape_of(const sgi_router *r, const sg_config *c) {
 static sg_status dense_tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
   size_t Q = c->key_dim, D = c->hidden_size, C = c->num_channels, S = sub_keys(c);
   bool product = !strcmp(c->router, "product_dense");
-  sg_status st = sgi_table_add(t, prefix, "router.down.weight", SGI_DIMS(Q, D), true, SGI_INIT_LECUN, 1 / sqrt((double)D), err);
+  sg_status st =
+      sgi_table_add(t, prefix, "router.down.weight", SGI_DIMS(Q, D), true, SGI_INIT_LECUN, 1 / sqrt((double)D), err);
   if (st) return st;
   double sigma = 1 / sqrt((double)Q);
   return product ? sgi_table_add(t, prefix, "router.up.weight", SGI_DIMS(2, C, S, Q), true, SGI_INIT_LECUN, sigma, err)
-                 : sgi_table_add(t, prefix, "router.up.weight", SGI_DIMS(C, c->num_neurons, Q), true, SGI_INIT_LECUN, sigma, err);
+                 : sgi_table_add(t, prefix, "router.up.weight", SGI_DIMS(C, c->num_neurons, Q), true, SGI_INIT_LECUN,
+                                 sigma, err);
 }
 
 static sg_status key_tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
   size_t Q = c->key_dim, D = c->hidden_size, C = c->num_channels, S = sub_keys(c);
   bool product = !strcmp(c->router, "product_key_value");
   double sigma = 1 / sqrt((double)D);
-  sg_status st = product ? sgi_table_add(t, prefix, "router.query.weight", SGI_DIMS(2, C, Q, D), true, SGI_INIT_LECUN, sigma, err)
-                         : sgi_table_add(t, prefix, "router.query.weight", SGI_DIMS(C, Q, D), true, SGI_INIT_LECUN, sigma, err);
+  sg_status st =
+      product ? sgi_table_add(t, prefix, "router.query.weight", SGI_DIMS(2, C, Q, D), true, SGI_INIT_LECUN, sigma, err)
+              : sgi_table_add(t, prefix, "router.query.weight", SGI_DIMS(C, Q, D), true, SGI_INIT_LECUN, sigma, err);
   if (st) return st;
   return product ? sgi_table_add(t, prefix, "router.keys", SGI_DIMS(2, C, S, Q), true, SGI_INIT_TRUNCATED, 1, err)
-                 : sgi_table_add(t, prefix, "router.keys", SGI_DIMS(C, c->num_neurons, Q), true, SGI_INIT_TRUNCATED, 1, err);
+                 : sgi_table_add(t, prefix, "router.keys", SGI_DIMS(C, c->num_neurons, Q), true, SGI_INIT_TRUNCATED, 1,
+                                 err);
 }
 
 static const sgi_router routers[] = {
@@ -63,8 +67,8 @@ const sgi_router *sgi_router_find(const char *name, sg_error *err) {
     names[i] = routers[i].name;
   }
   const char *near = sgi_nearest(name, names, SGI_COUNT(names));
-  sgi_fail(err, SG_ERR_ARG, "unknown router \"%s\": choose product_dense, dense, product_key_value or key_value%s%s%s", name,
-           near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+  sgi_fail(err, SG_ERR_ARG, "unknown router \"%s\": choose product_dense, dense, product_key_value or key_value%s%s%s",
+           name, near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
   return NULL;
 }
 
@@ -73,11 +77,14 @@ sg_status sgi_router_check(const sgi_router *r, const sg_config *c, sg_error *er
   if (c->key_dim == 0) return sgi_fail(err, SG_ERR_ARG, "feedforward.key_dim is 0: a router needs at least 1");
   if (K > SGI_MAX_TOP_K) return sgi_fail(err, SG_ERR_ARG, "feedforward.top_k is %zu: at most %d", K, SGI_MAX_TOP_K);
   if (r->product && S * S != F)
-    return sgi_fail(err, SG_ERR_ARG, "feedforward.num_neurons is %zu: router %s needs a perfect square (near: %zu, %zu)", F,
-                    r->name, S * S, (S + 1) * (S + 1));
+    return sgi_fail(err, SG_ERR_ARG,
+                    "feedforward.num_neurons is %zu: router %s needs a perfect square (near: %zu, %zu)", F, r->name,
+                    S * S, (S + 1) * (S + 1));
   if (r->product && K >= S)
-    return sgi_fail(err, SG_ERR_ARG, "feedforward.top_k is %zu: router %s needs top_k < sqrt(num_neurons) = %zu", K, r->name, S);
-  if (!r->product && K > F) return sgi_fail(err, SG_ERR_ARG, "feedforward.top_k is %zu: more than num_neurons = %zu", K, F);
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.top_k is %zu: router %s needs top_k < sqrt(num_neurons) = %zu", K,
+                    r->name, S);
+  if (!r->product && K > F)
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.top_k is %zu: more than num_neurons = %zu", K, F);
   return SG_OK;
 }
 
@@ -139,7 +146,8 @@ sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, 
 }
 
 /* Only the chosen scores have a gradient; a pair's goes to both of its parts. */
-static void spread(const sgi_router *r, const sg_config *c, float scale, const float *dscore, const int32_t *index, float *du) {
+static void spread(const sgi_router *r, const sg_config *c, float scale, const float *dscore, const int32_t *index,
+                   float *du) {
   size_t C = c->num_channels, F = c->num_neurons, K = c->top_k, S = sub_keys(c);
   for (size_t ch = 0; ch < C; ch++)
     for (size_t k = 0; k < K; k++) {
@@ -174,7 +182,8 @@ sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n,
     for (size_t g = 0; g < s.groups && !st; g++) {
       const float *dug = du + g * s.width;
       const size_t at = g * s.width * Q;
-      st = sgi_gemm(true, false, s.width, Q, rows, dug, width, low + i * low_width + g * Q, low_width, 1, dw[1] + at, Q);
+      st =
+          sgi_gemm(true, false, s.width, Q, rows, dug, width, low + i * low_width + g * Q, low_width, 1, dw[1] + at, Q);
       if (!st) st = sgi_gemm(false, false, rows, Q, s.width, dug, width, w[1] + at, Q, 0, dlow + g * Q, low_width);
     }
     if (!st) st = sgi_linear_dw(dw[0], dlow, x + i * D, rows, D, low_width);

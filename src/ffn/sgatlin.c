@@ -80,8 +80,8 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   ptrdiff_t l = (ptrdiff_t)call->layer;
   kept k;
   layout(c, n, &call->saved, &k);
-  sg_status st = sgi_router_forward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch, call->w + ROUTER, x,
-                                    k.score, k.index);
+  sg_status st = sgi_router_forward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch,
+                                    call->w + ROUTER, x, k.score, k.index);
   if (!st) st = sgi_tap_visit(call->tap, l, "router.scores", SGI_SITE_FLOAT, k.score, n, C, K, 0);
   if (!st) st = sgi_tap_visit(call->tap, l, "router.indices", SGI_SITE_INDEX, k.index, n, C, K, 0);
   if (st) return st;

@@ -53,8 +53,8 @@ void sgi_sparse_sort_take(const sgi_sparse *s, sgi_arena *a, sgi_sparse_sorted *
  * threads write one place and the order is fixed. */
 enum { RANGES = 8 };
 
-static void sort_range(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorted *sorted, size_t p, size_t lo, size_t hi,
-                       bool fill) {
+static void sort_range(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorted *sorted, size_t p, size_t lo,
+                       size_t hi, bool fill) {
   size_t C = s->channels, K = s->top_k, first = s->pool_per_channel ? p : 0, last = s->pool_per_channel ? p + 1 : C;
   /* start[f + 1] counts first and, while filling, is the next free place of f: it ends as the start of f + 1. */
   uint32_t *next = sorted->start + p * s->pool + 1;
@@ -88,7 +88,8 @@ void sgi_sparse_sort(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorte
   }
 }
 
-void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted *sorted, const float *value, const float *x) {
+void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted *sorted, const float *value,
+                        const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
   size_t neurons = pools(s) * s->pool, D = s->D;
 #pragma omp parallel for schedule(dynamic, 32)

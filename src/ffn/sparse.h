@@ -25,6 +25,7 @@ typedef struct sgi_sparse_sorted {
 void sgi_sparse_sort_take(const sgi_sparse *s, sgi_arena *a, sgi_sparse_sorted *sorted);
 void sgi_sparse_sort(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorted *sorted);
 /* dw[c, index] += value * x, one thread per neuron, tokens in order. */
-void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted *sorted, const float *value, const float *x);
+void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted *sorted, const float *value,
+                        const float *x);
 
 #endif

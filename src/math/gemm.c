@@ -24,11 +24,12 @@ static void choose_tile(size_t m, size_t n, size_t *tm, size_t *tn) {
   }
 }
 
-sg_status sgi_gemm1(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b,
-                    size_t ldb, float beta, float *c, size_t ldc) {
+sg_status sgi_gemm1(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
+                    const float *b, size_t ldb, float beta, float *c, size_t ldc) {
   if (!m || !n) return SG_OK;
   int threads = omp_get_max_threads();
-  omp_set_num_threads(1); /* of this thread only: outside a parallel region oneDNN would cut long sums by the number of threads */
+  omp_set_num_threads(
+      1); /* of this thread only: outside a parallel region oneDNN would cut long sums by the number of threads */
   dnnl_status_t st = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, alpha, a,
                                 (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
   omp_set_num_threads(threads);
@@ -42,8 +43,8 @@ static void row_times_transpose(size_t n, size_t k, const float *a, const float 
   for (size_t j = 0; j < n; j++) c[j] = kern->dot(a, b + j * ldb, k);
 }
 
-sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
-                   float beta, float *c, size_t ldc) {
+sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
+                   size_t ldb, float beta, float *c, size_t ldc) {
   if (!m || !n) return SG_OK;
   if (m == 1 && !ta && tb && beta == 0) {
     row_times_transpose(n, k, a, b, ldb, c);

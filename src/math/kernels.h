@@ -19,8 +19,8 @@ typedef struct sgi_kernels {
   /* y (n,D) = x * r * g, r (n) = 1/sqrt(mean(x^2) + eps). y may be x. */
   void (*rmsnorm)(float *y, float *r, const float *x, const float *g, size_t n, size_t D, float eps);
   /* dx (n,D) assigned or, with add, added; dg (D) added. */
-  void (*rmsnorm_backward)(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g, size_t n,
-                           size_t D, bool add);
+  void (*rmsnorm_backward)(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g,
+                           size_t n, size_t D, bool add);
 
   /* y = act(x), element by element; gelu in its tanh form. y may be x. */
   void (*gelu)(float *y, const float *x, size_t n);

@@ -62,7 +62,8 @@ static void gather_dot(float *out, const float *w, const int32_t *index, size_t 
   for (; j < k; j++) out[j] = dot(w + (size_t)index[j] * D, x, D);
 }
 
-static void gather_axpy(float *restrict y, const float *w, const int32_t *index, const float *coef, size_t k, size_t D) {
+static void gather_axpy(float *restrict y, const float *w, const int32_t *index, const float *coef, size_t k,
+                        size_t D) {
   size_t j = 0;
   for (; j + 4 <= k; j += 4) {
     const float *w0 = w + (size_t)index[j] * D, *w1 = w + (size_t)index[j + 1] * D;
@@ -98,8 +99,8 @@ static void rmsnorm(float *y, float *r, const float *x, const float *g, size_t n
 }
 
 /* y = x r g, r = (mean x^2 + eps)^-1/2. With t = dy g: dx = r t - x r^3 mean(x t); dg = sum over rows of dy x r. */
-static void rmsnorm_backward(float *dx, float *restrict dg, const float *dy, const float *x, const float *r, const float *g,
-                             size_t n, size_t D, bool add) {
+static void rmsnorm_backward(float *dx, float *restrict dg, const float *dy, const float *x, const float *r,
+                             const float *g, size_t n, size_t D, bool add) {
   for (size_t i = 0; i < n; i++) {
     const float *xi = x + i * D, *dyi = dy + i * D;
     float *dxi = dx + i * D;
@@ -241,8 +242,8 @@ static double sum_squares(const float *x, size_t n) {
   return s;
 }
 
-static void adamw(float *w, float *g, float *m, float *v, size_t n, float grad_scale, float lr, float decay, float bias1,
-                  float bias2, float beta1, float beta2, float eps) {
+static void adamw(float *w, float *g, float *m, float *v, size_t n, float grad_scale, float lr, float decay,
+                  float bias1, float bias2, float beta1, float beta2, float eps) {
 #pragma omp simd
   for (size_t i = 0; i < n; i++) {
     float gi = g[i] * grad_scale;

@@ -11,8 +11,8 @@ void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float 
   for (size_t i = 0; i < count; i += CHUNK) f(y + i, x + i, least(CHUNK, count - i));
 }
 
-void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy, const float *x,
-                      size_t count) {
+void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
+                        const float *x, size_t count) {
 #pragma omp parallel for schedule(static) if (count > CHUNK)
   for (size_t i = 0; i < count; i += CHUNK) f(dx + i, dy + i, x + i, least(CHUNK, count - i));
 }
@@ -26,8 +26,8 @@ void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, s
 
 /* The rows are cut into SGI_NORM_PARTIALS blocks whose gain gradients are summed in order, so the bits do not depend on
  * the number of threads. */
-void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g, size_t n,
-                          size_t D, bool add, float *partial) {
+void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g,
+                          size_t n, size_t D, bool add, float *partial) {
   const sgi_kernels *k = sgi_kernel_table();
   size_t rows = (n + SGI_NORM_PARTIALS - 1) / SGI_NORM_PARTIALS, blocks = (n + rows - 1) / rows;
 #pragma omp parallel for schedule(static) if (blocks > 1 && n * D > CHUNK)

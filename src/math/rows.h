@@ -8,15 +8,15 @@ enum { SGI_ROW_BLOCK = 64 };
 
 /* y = f(x) and dx = f'(dy, x) over count elements, for the kernels of that form. */
 void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count);
-void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy, const float *x,
-                      size_t count);
+void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
+                        const float *x, size_t count);
 
 /* y (n,D), r (n): see kernels.h. */
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps);
 /* dx assigned or added, dg (D) added; partial: SGI_NORM_PARTIALS * D floats of scratch. */
 enum { SGI_NORM_PARTIALS = 32 };
-void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g, size_t n,
-                          size_t D, bool add, float *partial);
+void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g,
+                          size_t n, size_t D, bool add, float *partial);
 
 /* y += x over count elements. */
 void sgi_add(float *y, const float *x, size_t count);

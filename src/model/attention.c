@@ -23,8 +23,8 @@ void sgi_rotary_tables(float *cos_, float *sin_, size_t T, size_t d_head, double
 }
 
 /* (a, b) -> (a cos - b sin, b cos + a sin) with a the first half of a head and b the second. */
-void sgi_rotary(float *x, const int32_t *position, const float *cos_, const float *sin_, size_t n, size_t H, size_t d_head,
-                bool inverse) {
+void sgi_rotary(float *x, const int32_t *position, const float *cos_, const float *sin_, size_t n, size_t H,
+                size_t d_head, bool inverse) {
   size_t half = d_head / 2;
   float sign = inverse ? -1.0f : 1.0f;
 #pragma omp parallel for schedule(static) if (n > 8)
@@ -56,7 +56,8 @@ typedef struct block {
   const float *q, *k, *v;
 } block;
 
-static block block_at(const sgi_attention *s, size_t b, size_t h, size_t i, const float *q, const float *k, const float *v) {
+static block block_at(const sgi_attention *s, size_t b, size_t h, size_t i, const float *q, const float *k,
+                      const float *v) {
   size_t width = s->H * s->d_head, rows = s->T - i < QUERIES ? s->T - i : QUERIES;
   size_t lo = s->starts ? (size_t)s->starts[b * s->T + i] : 0; /* starts do not fall within a row */
   size_t at = (b * s->capacity + lo) * width + h * s->d_head;
@@ -88,12 +89,12 @@ static sg_status forward_block(const sgi_attention *s, float *p, float *o, float
     memset(row + to, 0, (keys - to) * sizeof *row);
     lse[(b * s->T + i + r) * s->H + h] = max + logf(sum);
   }
-  return sgi_gemm1(false, false, x.rows, s->d_head, keys, 1, p, keys, x.v, width, 0, o + (b * s->T + i) * width + h * s->d_head,
-                   width);
+  return sgi_gemm1(false, false, x.rows, s->d_head, keys, 1, p, keys, x.v, width, 0,
+                   o + (b * s->T + i) * width + h * s->d_head, width);
 }
 
-sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float *o, float *lse, const float *q, const float *k,
-                                const float *v) {
+sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float *o, float *lse, const float *q,
+                                const float *k, const float *v) {
   size_t blocks = (s->T + QUERIES - 1) / QUERIES, tasks = s->B * s->H * blocks, room = QUERIES * (s->past + s->T);
   float *p = SGI_TAKE(&scratch, threads() * room, float);
   atomic_int worst = SG_OK;
@@ -109,9 +110,9 @@ sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float
 
 /* With P the pattern, dP = dO V^T and delta = sum_d dO O per row: dS = P (dP - delta) / sqrt(d_head); dV += P^T dO;
  * dQ = dS K; dK += dS^T Q. */
-static sg_status backward_block(const sgi_attention *s, float *p, float *dp, float *dq, float *dk, float *dv, size_t b, size_t h,
-                                size_t i, const float *o, const float *lse, const float *d_o, const float *q, const float *k,
-                                const float *v) {
+static sg_status backward_block(const sgi_attention *s, float *p, float *dp, float *dq, float *dk, float *dv, size_t b,
+                                size_t h, size_t i, const float *o, const float *lse, const float *d_o, const float *q,
+                                const float *k, const float *v) {
   const sgi_kernels *kern = sgi_kernel_table();
   size_t width = s->H * s->d_head;
   float scale = (float)(1.0 / sqrt((double)s->d_head));
@@ -139,8 +140,9 @@ static sg_status backward_block(const sgi_attention *s, float *p, float *dp, flo
   return st;
 }
 
-sg_status sgi_attention_backward(const sgi_attention *s, sgi_arena scratch, float *dq, float *dk, float *dv, const float *o,
-                                 const float *lse, const float *d_o, const float *q, const float *k, const float *v) {
+sg_status sgi_attention_backward(const sgi_attention *s, sgi_arena scratch, float *dq, float *dk, float *dv,
+                                 const float *o, const float *lse, const float *d_o, const float *q, const float *k,
+                                 const float *v) {
   size_t width = s->H * s->d_head, tasks = s->B * s->H, room = QUERIES * s->T;
   float *p = SGI_TAKE(&scratch, 2 * threads() * room, float);
   atomic_int worst = SG_OK;
@@ -169,7 +171,8 @@ sg_status sgi_attention_pattern(const sgi_attention *s, size_t b, size_t h, size
   float max;
   memset(pattern, 0, keys * sizeof *pattern);
   for (size_t j = from; j < keys; j++)
-    pattern[j] = kern->dot(q + (b * s->T + i) * width + h * s->d_head, k + (b * s->capacity + j) * width + h * s->d_head, s->d_head);
+    pattern[j] = kern->dot(q + (b * s->T + i) * width + h * s->d_head,
+                           k + (b * s->capacity + j) * width + h * s->d_head, s->d_head);
   float sum = kern->softmax_exp(pattern + from, keys - from, (float)(1.0 / sqrt((double)s->d_head)), &max);
   kern->scale(pattern + from, 1 / sum, keys - from);
   return SG_OK;

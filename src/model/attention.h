@@ -16,11 +16,12 @@ typedef struct sgi_attention {
 void sgi_attention_scratch(size_t keys, size_t d_head, bool backward, sgi_arena *a);
 
 /* o (n, H*d_head) = softmax(q k^T / sqrt(d_head)) v per head; lse (n,H) = log of the sum of exponentials. */
-sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float *o, float *lse, const float *q, const float *k,
-                                const float *v);
+sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float *o, float *lse, const float *q,
+                                const float *k, const float *v);
 /* dq, dk, dv assigned (past = 0, capacity = T). */
-sg_status sgi_attention_backward(const sgi_attention *s, sgi_arena scratch, float *dq, float *dk, float *dv, const float *o,
-                                 const float *lse, const float *d_o, const float *q, const float *k, const float *v);
+sg_status sgi_attention_backward(const sgi_attention *s, sgi_arena scratch, float *dq, float *dk, float *dv,
+                                 const float *o, const float *lse, const float *d_o, const float *q, const float *k,
+                                 const float *v);
 
 /* One query row's pattern (past + i + 1): for sites. */
 sg_status sgi_attention_pattern(const sgi_attention *s, size_t b, size_t h, size_t i, float *pattern, const float *q,
@@ -29,7 +30,7 @@ sg_status sgi_attention_pattern(const sgi_attention *s, size_t b, size_t h, size
 /* Rotary tables cos, sin (T, d_head/2), angles in float32 as the reference has them (golden README no. 2). */
 void sgi_rotary_tables(float *cos, float *sin, size_t T, size_t d_head, double theta);
 /* Turns x (n, H*d_head) in place by the rows' positions; back with inverse. */
-void sgi_rotary(float *x, const int32_t *position, const float *cos, const float *sin, size_t n, size_t H, size_t d_head,
-                bool inverse);
+void sgi_rotary(float *x, const int32_t *position, const float *cos, const float *sin, size_t n, size_t H,
+                size_t d_head, bool inverse);
 
 #endif

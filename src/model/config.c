@@ -11,18 +11,18 @@
 enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_POSITION = 1 << 24, MAX_POOL = 1 << 30 };
 
 /* X(field, config.json key, least, largest): the sizes every kind has. */
-#define SIZES(X)                                             \
-  X(vocab_size, "vocab_size", 2, MAX_POOL)                   \
-  X(hidden_size, "hidden_size", 1, MAX_WIDTH)                \
-  X(head_dim, "head_dim", 2, MAX_WIDTH)                      \
-  X(num_heads, "num_attention_heads", 1, MAX_WIDTH)          \
-  X(num_layers, "num_hidden_layers", 1, MAX_LAYERS)          \
+#define SIZES(X)                                    \
+  X(vocab_size, "vocab_size", 2, MAX_POOL)          \
+  X(hidden_size, "hidden_size", 1, MAX_WIDTH)       \
+  X(head_dim, "head_dim", 2, MAX_WIDTH)             \
+  X(num_heads, "num_attention_heads", 1, MAX_WIDTH) \
+  X(num_layers, "num_hidden_layers", 1, MAX_LAYERS) \
   X(max_position, "max_position_embeddings", 1, MAX_POSITION)
 
 /* X(field, key, flag of sgi_ffn_ops.uses): the sizes that only some kinds have. */
-#define OPTIONAL_SIZES(X)                        \
+#define OPTIONAL_SIZES(X)                            \
   X(num_channels, "num_channels", SGI_USES_CHANNELS) \
-  X(top_k, "top_k", SGI_USES_TOP_K)              \
+  X(top_k, "top_k", SGI_USES_TOP_K)                  \
   X(key_dim, "key_dim", SGI_USES_KEY_DIM)
 
 static sg_status check_size(const char *key, size_t value, size_t least, size_t largest, sg_error *err) {
@@ -68,7 +68,8 @@ sg_status sg_config_check(const sg_config *c, sg_error *err) {
   SIZES(CHECK)
 #undef CHECK
   if (st) return st;
-  if (c->head_dim % 2) return sgi_fail(err, SG_ERR_ARG, "head_dim is %zu: rotary embedding needs an even number", c->head_dim);
+  if (c->head_dim % 2)
+    return sgi_fail(err, SG_ERR_ARG, "head_dim is %zu: rotary embedding needs an even number", c->head_dim);
   if (!(c->rms_norm_eps > 0 && c->rms_norm_eps < 1))
     return sgi_fail(err, SG_ERR_ARG, "rms_norm_eps is %g: it must lie between 0 and 1", c->rms_norm_eps);
   if (!(c->rope_theta > 1 && c->rope_theta <= 1e12))
@@ -79,11 +80,28 @@ sg_status sg_config_check(const sg_config *c, sg_error *err) {
   return st ? st : check_feedforward(c, err);
 }
 
-static const char *const keys[] = {
-    "model_type", "architectures", "vocab_size", "hidden_size", "head_dim", "num_attention_heads", "num_hidden_layers",
-    "max_position_embeddings", "rms_norm_eps", "rope_theta", "tie_word_embeddings", "bos_token_id", "eos_token_id",
-    "pad_token_id", "dtype", "feedforward", "torch_dtype", "transformers_version", "auto_map", "use_cache"};
-static const char *const feedforward_keys[] = {"kind", "router", "activation", "num_neurons", "num_channels", "top_k", "key_dim"};
+static const char *const keys[] = {"model_type",
+                                   "architectures",
+                                   "vocab_size",
+                                   "hidden_size",
+                                   "head_dim",
+                                   "num_attention_heads",
+                                   "num_hidden_layers",
+                                   "max_position_embeddings",
+                                   "rms_norm_eps",
+                                   "rope_theta",
+                                   "tie_word_embeddings",
+                                   "bos_token_id",
+                                   "eos_token_id",
+                                   "pad_token_id",
+                                   "dtype",
+                                   "feedforward",
+                                   "torch_dtype",
+                                   "transformers_version",
+                                   "auto_map",
+                                   "use_cache"};
+static const char *const feedforward_keys[] = {"kind",         "router", "activation", "num_neurons",
+                                               "num_channels", "top_k",  "key_dim"};
 
 static sg_status optional_size(const json_t *o, const char *where, const char *key, size_t *out, sg_error *err) {
   *out = 0;
@@ -114,7 +132,8 @@ sg_status sgi_config_from_json(const json_t *o, const char *where, sg_config *c,
   if (!st && json_object_get(o, "dtype") && strcmp(type, "float32"))
     st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: dtype is \"%s\": only \"float32\" can be read", where, type);
   if (!st && json_object_get(o, "tie_word_embeddings") && !json_is_true(json_object_get(o, "tie_word_embeddings")))
-    st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: tie_word_embeddings must be true: the output head is the embedding", where);
+    st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: tie_word_embeddings must be true: the output head is the embedding",
+                  where);
 #define READ(field, key, least, largest) \
   if (!st) st = sgi_json_size(o, where, key, least, largest, &c->field, err);
   SIZES(READ)

@@ -9,8 +9,7 @@ static bool mul(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_mul_o
 static bool add(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_add_overflow(a, b, out); }
 
 static sg_status too_many(size_t seq_len, sg_error *err) {
-  return sgi_fail(err, SG_ERR_ARG,
-                  "the FLOPs of a sequence of %zu tokens do not fit into 64 bits: use smaller sizes",
+  return sgi_fail(err, SG_ERR_ARG, "the FLOPs of a sequence of %zu tokens do not fit into 64 bits: use smaller sizes",
                   seq_len);
 }
 
@@ -33,8 +32,7 @@ sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flo
    * bounded by tensors. */
   sg_status st = sgi_config_parameters(config, &parameters, err);
   if (st) return st;
-  if (!seq_len)
-    return sgi_fail(err, SG_ERR_ARG, "a sequence of 0 tokens has no FLOPs: give a length of at least 1");
+  if (!seq_len) return sgi_fail(err, SG_ERR_ARG, "a sequence of 0 tokens has no FLOPs: give a length of at least 1");
   uint64_t width, projections, mixing, sum;
   if (!mul(config->num_heads, config->head_dim, &width) ||
       !mul(width, 4 * (uint64_t)config->hidden_size, &projections) || !mul(width, 2, &mixing) ||
@@ -61,9 +59,8 @@ sg_status sgi_budget_steps(double budget, uint64_t forward, size_t batch, uint64
     return sgi_fail(err, SG_ERR_ARG, "a budget of %g FLOPs: it must be from 1 to 1e30", budget);
   uint64_t step;
   if (!mul(forward, batch, &step) || !mul(step, 3, &step) || !step)
-    return sgi_fail(err, SG_ERR_ARG,
-                    "a step of %zu sequences of %llu FLOPs is empty or does not fit into 64 bits", batch,
-                    (unsigned long long)forward);
+    return sgi_fail(err, SG_ERR_ARG, "a step of %zu sequences of %llu FLOPs is empty or does not fit into 64 bits",
+                    batch, (unsigned long long)forward);
   unsigned __int128 n = (unsigned __int128)budget / step;
   if (!n)
     return sgi_fail(err, SG_ERR_ARG,

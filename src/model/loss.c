@@ -11,7 +11,8 @@ enum { BLOCK = 256 };
 void sgi_loss_scratch(size_t n, size_t V, sgi_arena *a) { SGI_TAKE(a, (n < BLOCK ? n : BLOCK) * V, float); }
 
 /* dlogits = grad_scale (softmax - onehot), 0 for padding. */
-static void row(float *nll, int32_t *best, float *logits, int32_t target, int32_t pad, float grad_scale, bool gradient, size_t V) {
+static void row(float *nll, int32_t *best, float *logits, int32_t target, int32_t pad, float grad_scale, bool gradient,
+                size_t V) {
   const sgi_kernels *kern = sgi_kernel_table();
   *best = (int32_t)kern->argmax(logits, V);
   float max, at = logits[target];
@@ -26,8 +27,9 @@ static void row(float *nll, int32_t *best, float *logits, int32_t target, int32_
   logits[target] -= grad_scale;
 }
 
-sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float *x, const float *E, const int32_t *targets,
-                   int32_t pad, float grad_scale, size_t n, size_t D, size_t V, sgi_arena scratch) {
+sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float *x, const float *E,
+                   const int32_t *targets, int32_t pad, float grad_scale, size_t n, size_t D, size_t V,
+                   sgi_arena scratch) {
   float *logits = SGI_TAKE(&scratch, (n < BLOCK ? n : BLOCK) * V, float);
   for (size_t i = 0; i < n; i += BLOCK) {
     size_t rows = n - i < BLOCK ? n - i : BLOCK;

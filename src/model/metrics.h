@@ -8,8 +8,8 @@
 
 /* Adds a batch: nll, best, targets (B,T) as sgi_loss leaves them. A row of padding alone has no last target
  * and counts for last_nll with its loss at position 0, as the reference's argmax does. */
-static inline void sgi_metrics_add(sgi_metrics *sum, const float *nll, const int32_t *best,
-                                   const int32_t *targets, int32_t pad, size_t B, size_t T) {
+static inline void sgi_metrics_add(sgi_metrics *sum, const float *nll, const int32_t *best, const int32_t *targets,
+                                   int32_t pad, size_t B, size_t T) {
   for (size_t r = 0; r < B; r++) {
     size_t last = r * T;
     for (size_t i = r * T; i < (r + 1) * T; i++) {
@@ -25,9 +25,7 @@ static inline void sgi_metrics_add(sgi_metrics *sum, const float *nll, const int
 }
 
 /* 0 where nothing was counted, so that a batch of padding makes no NaN. */
-static inline double sgi_metrics_loss(const sgi_metrics *m) {
-  return m->targets ? m->nll / (double)m->targets : 0;
-}
+static inline double sgi_metrics_loss(const sgi_metrics *m) { return m->targets ? m->nll / (double)m->targets : 0; }
 static inline double sgi_metrics_accuracy(const sgi_metrics *m) {
   return m->targets ? (double)m->correct / (double)m->targets : 0;
 }

@@ -158,9 +158,11 @@ static sg_status check_tensor(const sgi_row *row, const sgi_tensor *t, const cha
     if (w >= sizeof wanted) w = sizeof wanted - 1;
   }
   if (t->dtype != SGI_F32)
-    return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: tensor %s has type %s: expected F32", path, row->name, sgi_dtype_name(t->dtype));
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: tensor %s has type %s: expected F32", path, row->name,
+                    sgi_dtype_name(t->dtype));
   if (!same)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s has shape [%s]: config.json asks for [%s]", path, row->name, found, wanted);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s has shape [%s]: config.json asks for [%s]", path, row->name,
+                    found, wanted);
   return SG_OK;
 }
 

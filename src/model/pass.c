@@ -11,13 +11,13 @@
 
 /* What a layer keeps for its backward pass; the feedforward kind's own block follows in the same arena. */
 typedef struct kept {
-  float *x_in;         /* (n,D) residual stream before the layer */
-  float *x_mid;        /* (n,D) after attention */
-  float *r1, *r2;      /* (n) inverse norms */
+  float *x_in;          /* (n,D) residual stream before the layer */
+  float *x_mid;         /* (n,D) after attention */
+  float *r1, *r2;       /* (n) inverse norms */
   float *q_raw, *k_raw; /* (n,H*d_head) before norm and rotary */
-  float *rq, *rk;      /* (n,H) inverse norms of heads */
-  float *q, *k, *v;    /* (n,H*d_head) as attention takes them */
-  float *o, *lse;      /* (n,H*d_head), (n,H) */
+  float *rq, *rk;       /* (n,H) inverse norms of heads */
+  float *q, *k, *v;     /* (n,H*d_head) as attention takes them */
+  float *o, *lse;       /* (n,H*d_head), (n,H) */
 } kept;
 
 struct sgi_pass {
@@ -33,7 +33,7 @@ struct sgi_pass {
   float *dx;         /* (n,D) gradient of the residual stream */
   float *nll;
   int32_t *best;
-  float *partial; /* SGI_NORM_PARTIALS * max(D, d_head) */
+  float *partial;   /* SGI_NORM_PARTIALS * max(D, d_head) */
   sgi_arena *saved; /* (L) each with used = 0 */
   sgi_arena scratch;
 };
@@ -59,8 +59,8 @@ static void layout_kept(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
 
 /* Buffers shared by both sublayers of both directions. */
 typedef struct work {
-  float *xn;            /* (n,D) normed input of a sublayer */
-  float *y;             /* (n,D) its output, or the gradient of xn */
+  float *xn;                 /* (n,D) normed input of a sublayer */
+  float *y;                  /* (n,D) its output, or the gradient of xn */
   float *d_o, *dq, *dk, *dv; /* (n,H*d_head), backward of attention */
 } work;
 
@@ -125,14 +125,16 @@ static sg_status measure(const sg_config *c, size_t B, size_t T, bool backward, 
   size_t n, entries;
   if (!B || !T || !sgi_size_mul(B, T, &n) || n > INT32_MAX ||
       (c->top_k && (!sgi_size_mul(n, larger(c->num_channels, 1) * c->top_k, &entries) || entries > INT32_MAX)))
-    return sgi_fail(err, SG_ERR_ARG, "a batch of %zu x %zu tokens is empty or too large: use fewer rows at a time", B, T);
+    return sgi_fail(err, SG_ERR_ARG, "a batch of %zu x %zu tokens is empty or too large: use fewer rows at a time", B,
+                    T);
   const sgi_ffn_ops *ffn = sgi_ffn_find(c->feedforward, err);
   if (!ffn) return SG_ERR_ARG;
   sgi_pass p = {.max_B = B, .max_T = T, .backward = backward};
   sgi_arena a = {0};
   layout_pass(&p, c, ffn, &a);
   *bytes = a.used;
-  return a.used == SIZE_MAX ? sgi_fail(err, SG_ERR_MEMORY, "a batch of %zu x %zu tokens needs more than this machine can address", B, T)
+  return a.used == SIZE_MAX ? sgi_fail(err, SG_ERR_MEMORY,
+                                       "a batch of %zu x %zu tokens needs more than this machine can address", B, T)
                             : SG_OK;
 }
 
@@ -140,7 +142,8 @@ sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, 
   return measure(c, B, T, backward, bytes, err);
 }
 
-sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows, sg_error *err) {
+sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
+                       sg_error *err) {
   for (size_t parts = 1; parts <= B; parts++) {
     size_t bytes;
     if (B % parts) continue;
@@ -189,14 +192,17 @@ static float *gradient(const sgi_pass *p, float *grad, size_t layer, size_t row)
 static sg_status check_batch(const sgi_pass *p, const sgi_batch *b, sg_error *err) {
   size_t V = p->model->config.vocab_size;
   if (!b->B || !b->T || b->B > p->max_B || b->T > p->max_T)
-    return sgi_fail(err, SG_ERR_ARG, "batch of %zu x %zu tokens does not fit a pass made for %zu x %zu", b->B, b->T, p->max_B,
-                    p->max_T);
+    return sgi_fail(err, SG_ERR_ARG, "batch of %zu x %zu tokens does not fit a pass made for %zu x %zu", b->B, b->T,
+                    p->max_B, p->max_T);
   for (size_t i = 0; i < b->B * b->T; i++) {
-    if (b->inputs[i] < 0 || (size_t)b->inputs[i] >= V || (b->targets && (b->targets[i] < 0 || (size_t)b->targets[i] >= V)))
-      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: token id %d is outside the vocabulary of %zu", i / b->T, i % b->T,
-                      b->inputs[i] < 0 || (size_t)b->inputs[i] >= V ? b->inputs[i] : b->targets[i], V);
-    if (b->starts && (b->starts[i] < 0 || (size_t)b->starts[i] > i % b->T || (i % b->T && b->starts[i] < b->starts[i - 1])))
-      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: document start %d is not in order", i / b->T, i % b->T, b->starts[i]);
+    if (b->inputs[i] < 0 || (size_t)b->inputs[i] >= V ||
+        (b->targets && (b->targets[i] < 0 || (size_t)b->targets[i] >= V)))
+      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: token id %d is outside the vocabulary of %zu", i / b->T,
+                      i % b->T, b->inputs[i] < 0 || (size_t)b->inputs[i] >= V ? b->inputs[i] : b->targets[i], V);
+    if (b->starts &&
+        (b->starts[i] < 0 || (size_t)b->starts[i] > i % b->T || (i % b->T && b->starts[i] < b->starts[i - 1])))
+      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: document start %d is not in order", i / b->T, i % b->T,
+                      b->starts[i]);
   }
   return SG_OK;
 }
@@ -207,7 +213,8 @@ static sgi_attention attention_of(const sgi_pass *p) {
 }
 
 /* a (n,D) = attention sublayer of the normed stream. */
-static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, const float *xn, sgi_arena scratch, const sgi_tap *tap) {
+static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, const float *xn, sgi_arena scratch,
+                                    const sgi_tap *tap) {
   const sg_config *c = &p->model->config;
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   ptrdiff_t layer = (ptrdiff_t)l;
@@ -295,7 +302,8 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
 
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err) {
   const sg_config *c = &p->model->config;
-  return named(sgi_linear(logits, p->xn + first * c->hidden_size, p->model->w[SGI_ROW_EMBED], count, c->hidden_size, c->vocab_size),
+  return named(sgi_linear(logits, p->xn + first * c->hidden_size, p->model->w[SGI_ROW_EMBED], count, c->hidden_size,
+                          c->vocab_size),
                err, "output head");
 }
 
@@ -303,8 +311,9 @@ sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_s
   const sg_model *m = p->model;
   const sg_config *c = &m->config;
   const sgi_batch *b = &p->batch;
-  sg_status st = sgi_loss(p->nll, p->best, grad ? p->dx : NULL, grad ? grad + m->table.rows[SGI_ROW_EMBED].offset : NULL, p->xn,
-                          m->w[SGI_ROW_EMBED], b->targets, c->pad_id, grad_scale, b->B * b->T, c->hidden_size, c->vocab_size, p->scratch);
+  sg_status st = sgi_loss(p->nll, p->best, grad ? p->dx : NULL,
+                          grad ? grad + m->table.rows[SGI_ROW_EMBED].offset : NULL, p->xn, m->w[SGI_ROW_EMBED],
+                          b->targets, c->pad_id, grad_scale, b->B * b->T, c->hidden_size, c->vocab_size, p->scratch);
   if (st) return named(st, err, "loss");
   sgi_metrics_add(sum, p->nll, p->best, b->targets, c->pad_id, b->B, b->T);
   return SG_OK;
@@ -321,10 +330,10 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
   if (st) return st;
   sgi_rotary(w->dq, p->position, p->cos, p->sin, n, H, d, true);
   sgi_rotary(w->dk, p->position, p->cos, p->sin, n, H, d, true);
-  sgi_rmsnorm_backward(w->dq, gradient(p, grad, l, SGI_LAYER_Q_NORM), w->dq, k->q_raw, k->rq, weight(p, l, SGI_LAYER_Q_NORM), n * H,
-                       d, false, p->partial);
-  sgi_rmsnorm_backward(w->dk, gradient(p, grad, l, SGI_LAYER_K_NORM), w->dk, k->k_raw, k->rk, weight(p, l, SGI_LAYER_K_NORM), n * H,
-                       d, false, p->partial);
+  sgi_rmsnorm_backward(w->dq, gradient(p, grad, l, SGI_LAYER_Q_NORM), w->dq, k->q_raw, k->rq,
+                       weight(p, l, SGI_LAYER_Q_NORM), n * H, d, false, p->partial);
+  sgi_rmsnorm_backward(w->dk, gradient(p, grad, l, SGI_LAYER_K_NORM), w->dk, k->k_raw, k->rk,
+                       weight(p, l, SGI_LAYER_K_NORM), n * H, d, false, p->partial);
   const float *dout[3] = {w->dq, w->dk, w->dv};
   for (size_t i = 0; i < 3 && !st; i++) {
     st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], w->xn, n, D, W);
@@ -349,14 +358,14 @@ static sg_status layer_backward(sgi_pass *p, size_t l, float *grad) {
   call.dw = dw;
   sg_status st = p->model->ffn->backward(&call, w.y, p->dx, w.xn);
   if (st) return st;
-  sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM2), w.y, k.x_mid, k.r2, weight(p, l, SGI_LAYER_NORM2), n, D, true,
-                       p->partial);
+  sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM2), w.y, k.x_mid, k.r2, weight(p, l, SGI_LAYER_NORM2),
+                       n, D, true, p->partial);
 
   sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
   st = attention_backward(p, l, &k, grad, scratch, &w);
   if (st) return st;
-  sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM1), w.y, k.x_in, k.r1, weight(p, l, SGI_LAYER_NORM1), n, D, true,
-                       p->partial);
+  sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM1), w.y, k.x_in, k.r1, weight(p, l, SGI_LAYER_NORM1),
+                       n, D, true, p->partial);
   return SG_OK;
 }
 
@@ -374,7 +383,8 @@ static void embed_backward(const sgi_pass *p, float *dE) {
 sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err) {
   const sg_model *m = p->model;
   size_t n = p->batch.B * p->batch.T, D = m->config.hidden_size, norm = sgi_final_norm_row(m);
-  sgi_rmsnorm_backward(p->dx, grad + m->table.rows[norm].offset, p->dx, p->x, p->r, m->w[norm], n, D, false, p->partial);
+  sgi_rmsnorm_backward(p->dx, grad + m->table.rows[norm].offset, p->dx, p->x, p->r, m->w[norm], n, D, false,
+                       p->partial);
   sg_status st = SG_OK;
   for (size_t l = m->config.num_layers; l-- > 0 && !st;) st = layer_backward(p, l, grad);
   if (st) return named(st, err, "backward pass");

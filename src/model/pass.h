@@ -17,9 +17,9 @@ typedef struct sgi_batch {
 } sgi_batch;
 
 typedef struct sgi_metrics {
-  double nll;             /* sum of -log p over counted targets */
+  double nll;              /* sum of -log p over counted targets */
   size_t targets, correct; /* counted targets (not padding), and how many were the best guess */
-  double last_nll;        /* sum over the batch's rows of the loss at the last counted target */
+  double last_nll;         /* sum over the batch's rows of the loss at the last counted target */
   size_t rows;
 } sgi_metrics;
 
@@ -29,7 +29,8 @@ typedef struct sgi_pass sgi_pass;
 sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err);
 
 /* The most rows of a batch (a divisor of B, so that all parts are alike) whose pass stays within max_bytes; 1 if none does. */
-sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows, sg_error *err);
+sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
+                       sg_error *err);
 
 /* A pass for model m (borrowed) and batches of up to B x T. New: sgi_pass_free. */
 sg_status sgi_pass_create(const struct sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err);

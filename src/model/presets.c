@@ -55,17 +55,14 @@ static const kind_settings *find_kind(const char *kind, sg_error *err) {
     if (n > 0 && used + (size_t)n < sizeof list) used += (size_t)n;
   }
   const char *near = sgi_nearest(kind, names, SGI_COUNT(names));
-  sgi_fail(err, SG_ERR_ARG, "no preset has settings for the feedforward kind \"%.64s\": there are %s%s%s%s",
-           kind, list, near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+  sgi_fail(err, SG_ERR_ARG, "no preset has settings for the feedforward kind \"%.64s\": there are %s%s%s%s", kind, list,
+           near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
   return NULL;
 }
 
 static sg_config common(const kind_settings *k) {
-  sg_config c = {.head_dim = HEAD_DIM,
-                 .rms_norm_eps = 1e-6,
-                 .rope_theta = 1e4,
-                 .top_k = k->top_k,
-                 .key_dim = k->key_dim};
+  sg_config c = {
+      .head_dim = HEAD_DIM, .rms_norm_eps = 1e-6, .rope_theta = 1e4, .top_k = k->top_k, .key_dim = k->key_dim};
   snprintf(c.feedforward, sizeof c.feedforward, "%s", k->name);
   snprintf(c.router, sizeof c.router, "%s", k->router);
   snprintf(c.activation, sizeof c.activation, "%s", k->activation);
@@ -109,10 +106,9 @@ static void slimpajama(const kind_settings *k, size_t s, sgi_preset_t *p) {
 sg_status sgi_preset(const char *name, const char *kind, sgi_preset_t *out, sg_error *err) {
   int scale = scale_of(name);
   if (scale < 0)
-    return sgi_fail(
-        err, SG_ERR_ARG,
-        "unknown preset \"%.64s\": choose tinystories, or slimpajama;s with a scale s from 1 to %d", name,
-        MAX_SCALE);
+    return sgi_fail(err, SG_ERR_ARG,
+                    "unknown preset \"%.64s\": choose tinystories, or slimpajama;s with a scale s from 1 to %d", name,
+                    MAX_SCALE);
   const kind_settings *k = find_kind(kind, err);
   if (!k) return SG_ERR_ARG;
   sgi_preset_t p = {.config = common(k),
@@ -120,8 +116,10 @@ sg_status sgi_preset(const char *name, const char *kind, sgi_preset_t *out, sg_e
                     .weight_decay = 1e-4,
                     .schedule = "warmup_stable_sqrt_decay",
                     .decay_fraction = 0.2};
-  if (scale) slimpajama(k, (size_t)scale, &p);
-  else tinystories(k, &p);
+  if (scale)
+    slimpajama(k, (size_t)scale, &p);
+  else
+    tinystories(k, &p);
   p.config.num_heads = p.config.hidden_size / HEAD_DIM;
   p.config.max_position = p.seq_len;
   *out = p;

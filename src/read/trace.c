@@ -15,8 +15,8 @@ enum { LOGIT_ROWS = 64, MAX_SITE_NAME = 80, DEFAULT_BYTES = 1 << 30 };
 
 typedef struct output {
   char name[SGI_MAX_TENSOR_NAME + 8];
-  ptrdiff_t layer;      /* sites: where it is visited */
-  size_t row_bytes;     /* bytes of one token row */
+  ptrdiff_t layer;  /* sites: where it is visited */
+  size_t row_bytes; /* bytes of one token row */
   sgi_tensor tensor;
 } output;
 
@@ -26,7 +26,7 @@ typedef struct trace {
   output *outputs;
   size_t count, capacity;
   size_t first_site, end_sites;
-  bool *matched; /* (n_only) */
+  bool *matched;   /* (n_only) */
   int32_t *inputs; /* (B,T) */
   sgi_safetensors_writer *writer;
   size_t first_row; /* token row of the current part of the batch */
@@ -85,7 +85,8 @@ static sg_status record(void *user, const sgi_site *s, sg_error *err) {
   char name[MAX_SITE_NAME];
   site_name(name, s);
   size_t sites = t->end_sites - t->first_site;
-  for (size_t k = 0; k < sites; k++) { /* sites come in the order in which they were found: the first look nearly always hits */
+  for (size_t k = 0; k < sites;
+       k++) { /* sites come in the order in which they were found: the first look nearly always hits */
     size_t i = t->first_site + (t->cursor + k) % sites;
     output *o = &t->outputs[i];
     if (strcmp(o->name, name)) continue;
@@ -107,7 +108,8 @@ static sg_status list_outputs(trace *t, sg_error *err) {
   sgi_pass *p = NULL;
   if (!st) st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (!st)
-    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id}, &(sgi_tap){discover, t, err}, err);
+    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id}, &(sgi_tap){discover, t, err},
+                          err);
   sgi_pass_free(p);
   t->end_sites = t->count;
   for (size_t i = 0; i < m->table.count && r->grad && !st; i++) {
@@ -118,8 +120,9 @@ static sg_status list_outputs(trace *t, sg_error *err) {
   }
   for (size_t i = 0; i < r->n_only && !st; i++)
     if (!t->matched[i])
-      st = sgi_fail(err, SG_ERR_ARG, "pattern \"%s\" matches no output of this model%s", r->only[i],
-                    strncmp(r->only[i], "grad", 4) || r->grad ? "" : " (gradients are written only where they are asked for)");
+      st = sgi_fail(
+          err, SG_ERR_ARG, "pattern \"%s\" matches no output of this model%s", r->only[i],
+          strncmp(r->only[i], "grad", 4) || r->grad ? "" : " (gradients are written only where they are asked for)");
   return st;
 }
 
@@ -128,8 +131,8 @@ static sg_status check_request(const sg_model *m, const sgi_trace_request *r, si
   if (!r->B || !r->T) return sgi_fail(err, SG_ERR_ARG, "a trace needs at least one row of one token");
   for (size_t i = 0; i < r->B * r->T; i++) {
     if (r->targets[i] < 0 || (size_t)r->targets[i] >= m->config.vocab_size)
-      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: token id %d is outside the vocabulary of %zu", i / r->T, i % r->T,
-                      r->targets[i], m->config.vocab_size);
+      return sgi_fail(err, SG_ERR_ARG, "row %zu, position %zu: token id %d is outside the vocabulary of %zu", i / r->T,
+                      i % r->T, r->targets[i], m->config.vocab_size);
     *targets += r->targets[i] != m->config.pad_id;
   }
   return SG_OK;
@@ -141,19 +144,22 @@ static sg_status put_logits(trace *t, sgi_pass *p, size_t rows, float *buffer, s
   for (size_t i = 0; i < rows && !st; i += LOGIT_ROWS) {
     size_t k = rows - i < LOGIT_ROWS ? rows - i : LOGIT_ROWS;
     st = sgi_pass_logits(p, i, k, buffer, err);
-    if (!st) st = sgi_safetensors_writer_put(t->writer, 0, (t->first_row + i) * V * sizeof(float), buffer, k * V * sizeof(float), err);
+    if (!st)
+      st = sgi_safetensors_writer_put(t->writer, 0, (t->first_row + i) * V * sizeof(float), buffer,
+                                      k * V * sizeof(float), err);
   }
   return st;
 }
 
 static sg_status put_results(trace *t, const sgi_metrics *sum, const float *grad, sg_error *err) {
   double loss = sum->targets ? sum->nll / (double)sum->targets : 0;
-  float value[] = {(float)loss, sum->targets ? (float)((double)sum->correct / (double)sum->targets) : 0, (float)exp(loss),
-                   (float)exp(sum->last_nll / (double)sum->rows)};
+  float value[] = {(float)loss, sum->targets ? (float)((double)sum->correct / (double)sum->targets) : 0,
+                   (float)exp(loss), (float)exp(sum->last_nll / (double)sum->rows)};
   sg_status st = SG_OK;
   for (size_t i = 0; i < t->count && !st; i++) {
     for (size_t k = 0; k < SGI_COUNT(scalars) && !st; k++)
-      if (!strcmp(t->outputs[i].name, scalars[k])) st = sgi_safetensors_writer_put(t->writer, i, 0, &value[k], sizeof value[k], err);
+      if (!strcmp(t->outputs[i].name, scalars[k]))
+        st = sgi_safetensors_writer_put(t->writer, i, 0, &value[k], sizeof value[k], err);
     if (i < t->end_sites || st) continue;
     const sgi_row *row = &t->model->table.rows[sgi_table_find(&t->model->table, t->outputs[i].name + strlen("grad."))];
     st = sgi_safetensors_writer_put(t->writer, i, 0, grad + row->offset, row->count * sizeof(float), err);
@@ -165,7 +171,8 @@ static sg_status run(trace *t, size_t targets, float *grad, float *logits, sg_er
   const sgi_trace_request *r = t->request;
   size_t rows;
   sgi_pass *p = NULL;
-  sg_status st = sgi_pass_fit(&t->model->config, r->B, r->T, r->grad, r->max_bytes ? r->max_bytes : DEFAULT_BYTES, &rows, err);
+  sg_status st =
+      sgi_pass_fit(&t->model->config, r->B, r->T, r->grad, r->max_bytes ? r->max_bytes : DEFAULT_BYTES, &rows, err);
   if (!st) st = sgi_pass_create(t->model, rows, r->T, r->grad, &p, err);
   sgi_metrics sum = {0};
   for (size_t b = 0; b < r->B && !st; b += rows) {
@@ -197,7 +204,10 @@ sg_status sgi_trace_write(const sg_model *m, const sgi_trace_request *r, const c
   size_t targets;
   sg_status st = check_request(m, r, &targets, err);
   if (st) return st;
-  trace t = {.model = m, .request = r, .matched = sgi_alloc(r->n_only + 1), .inputs = sgi_alloc(r->B * r->T * sizeof(int32_t))};
+  trace t = {.model = m,
+             .request = r,
+             .matched = sgi_alloc(r->n_only + 1),
+             .inputs = sgi_alloc(r->B * r->T * sizeof(int32_t))};
   float *grad = r->grad ? sgi_alloc(m->table.floats * sizeof *grad) : NULL;
   float *logits = NULL;
   if (!t.matched || !t.inputs || (r->grad && !grad)) {

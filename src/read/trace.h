@@ -5,12 +5,12 @@
 #include "model/model.h"
 
 typedef struct sgi_trace_request {
-  const int32_t *targets;  /* (B,T); the model's bos goes in front of each row, its pad id is not counted */
+  const int32_t *targets; /* (B,T); the model's bos goes in front of each row, its pad id is not counted */
   size_t B, T;
   bool grad;               /* also grad.<tensor> of the loss */
   const char *const *only; /* n_only patterns ('*', '?') over output names; 0: the default set */
   size_t n_only;
-  size_t max_bytes;        /* memory for activations; 0: 1 GB */
+  size_t max_bytes; /* memory for activations; 0: 1 GB */
 } sgi_trace_request;
 
 /* Writes path with (names of docs/formats.md, trace) logits (B,T,V), loss, acc, perplexity, perplexity_last_token [], and

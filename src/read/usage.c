@@ -66,8 +66,8 @@ sg_status sgi_usage_create(size_t F, size_t C, size_t K, bool own_pools, sgi_usa
   size_t plain_bins = F, entries, bytes;
   if (!F || F > INT32_MAX || !C || !K || !sgi_size_mul(C, K, &entries) ||
       (own_pools && !sgi_size_mul(C, F, &plain_bins)) || !sgi_size_mul(plain_bins, sizeof(uint64_t), &bytes))
-    return sgi_fail(err, SG_ERR_ARG,
-                    "usage of %zu channels with %zu of %zu units is empty or too large to count", C, K, F);
+    return sgi_fail(err, SG_ERR_ARG, "usage of %zu channels with %zu of %zu units is empty or too large to count", C, K,
+                    F);
   sgi_usage *u = sgi_alloc(sizeof *u);
   uint64_t *last = sgi_alloc(F * sizeof *last), *plain = sgi_alloc(bytes);
   if (!u || !last || !plain) {
@@ -95,8 +95,8 @@ sg_status sgi_usage_add(sgi_usage *u, const int32_t *index, size_t T, const bool
     return sgi_fail(err, SG_ERR_ARG, "a sequence of %zu positions can not be counted", T);
   for (size_t i = 0; i < entries; i++)
     if (index[i] < 0 || (size_t)index[i] >= u->F)
-      return sgi_fail(err, SG_ERR_ARG, "position %zu, channel %zu: unit %d is outside the pool of %zu",
-                      i / row, i % row / u->K, index[i], u->F);
+      return sgi_fail(err, SG_ERR_ARG, "position %zu, channel %zu: unit %d is outside the pool of %zu", i / row,
+                      i % row / u->K, index[i], u->F);
   memset(u->last, 0, u->F * sizeof *u->last);
   for (size_t t = 0; t < T; t++)
     for (size_t c = 0; c < u->C; c++)

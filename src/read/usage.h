@@ -18,7 +18,7 @@ typedef struct sgi_usage_result_t {
   uint64_t sequences;
   /* The reference's: F bins a sequence, in which channels are added up although each may have a pool of its
    * own; padding counts. */
-  sgi_usage_numbers flat; /* of the N*F counts of all N sequences as one histogram (they are not added up) */
+  sgi_usage_numbers flat;         /* of the N*F counts of all N sequences as one histogram (they are not added up) */
   sgi_usage_numbers per_sequence; /* mean over sequences of each sequence's numbers */
   /* The plain definition: counts added over all sequences, a bin for every unit there is (C*F with a pool per
    * channel, else F), only positions that are kept. All 0 when none was. */

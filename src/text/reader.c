@@ -109,9 +109,9 @@ sg_status sgi_text_files(const char *path, char ***out, size_t *n_out, sg_error 
   closedir(dir);
   dir = NULL;
   if (!n) {
-    st = sgi_fail(err, SG_ERR_IO,
-                  "%s: no text file among the %zu entries of the directory; expected files ending in %s",
-                  path, passed, ENDINGS);
+    st =
+        sgi_fail(err, SG_ERR_IO, "%s: no text file among the %zu entries of the directory; expected files ending in %s",
+                 path, passed, ENDINGS);
     goto fail;
   }
   qsort(files, n, sizeof *files, by_bytes);
@@ -126,8 +126,7 @@ fail:
 }
 
 sg_status sgi_find_split(const char *directory, const char *name, char **path, sg_error *err) {
-  static const char *const endings[] = {".txt",       ".txt.zst",  ".txt.gz", ".jsonl",
-                                        ".jsonl.zst", ".jsonl.gz", ""};
+  static const char *const endings[] = {".txt", ".txt.zst", ".txt.gz", ".jsonl", ".jsonl.zst", ".jsonl.gz", ""};
   char found[SG_ERROR_TEXT / 2] = "";
   size_t n_found = 0;
   *path = NULL;
@@ -142,8 +141,7 @@ sg_status sgi_find_split(const char *directory, const char *name, char **path, s
     bool there = stat(one, &s) == 0 && (*endings[i] ? S_ISREG(s.st_mode) : S_ISDIR(s.st_mode));
     if (there) {
       const char *parts[] = {n_found ? ", " : "", name, *endings[i] ? endings[i] : "/"};
-      for (size_t k = 0; k < SGI_COUNT(parts); k++)
-        strncat(found, parts[k], sizeof found - strlen(found) - 1);
+      for (size_t k = 0; k < SGI_COUNT(parts); k++) strncat(found, parts[k], sizeof found - strlen(found) - 1);
       n_found++;
     }
     if (there && n_found == 1)
@@ -155,16 +153,14 @@ sg_status sgi_find_split(const char *directory, const char *name, char **path, s
   sgi_free(*path);
   *path = NULL;
   if (n_found)
-    return sgi_fail(err, SG_ERR_ARG, "%s: several texts for \"%s\": %s; keep one of them", directory, name,
-                    found);
+    return sgi_fail(err, SG_ERR_ARG, "%s: several texts for \"%s\": %s; keep one of them", directory, name, found);
   struct stat s;
   if (stat(directory, &s) != 0) return sgi_fail(err, SG_ERR_IO, "%s: %s", directory, strerror(errno));
   if (!S_ISDIR(s.st_mode)) return sgi_fail(err, SG_ERR_ARG, "%s: not a directory", directory);
-  return sgi_fail(
-      err, SG_ERR_IO,
-      "%s: no text for \"%s\"; expected %s.txt or %s.jsonl, plain or with .zst or .gz behind it, or a "
-      "directory %s/ of such files",
-      directory, name, name, name, name);
+  return sgi_fail(err, SG_ERR_IO,
+                  "%s: no text for \"%s\"; expected %s.txt or %s.jsonl, plain or with .zst or .gz behind it, or a "
+                  "directory %s/ of such files",
+                  directory, name, name, name, name);
 }
 
 /* ---- the text buffer ----------------------------------------------------------------------------------- */
@@ -176,12 +172,12 @@ static sg_status fill(sgi_reader *r, sg_error *err) {
   if (kept > SGI_DOCUMENT_MAX) {
     unsigned long long byte = r->base + r->at;
     if (r->jsonl)
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, which begins at byte %llu, is longer than %zu MB",
-                      r->path, (unsigned long long)r->line + 1, byte, SGI_DOCUMENT_MAX >> 20);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, which begins at byte %llu, is longer than %zu MB", r->path,
+                      (unsigned long long)r->line + 1, byte, SGI_DOCUMENT_MAX >> 20);
     return sgi_fail(
         err, SG_ERR_FORMAT,
-        "%s: the document that begins at byte %llu is longer than %zu MB; documents are split at %s", r->path,
-        byte, SGI_DOCUMENT_MAX >> 20,
+        "%s: the document that begins at byte %llu is longer than %zu MB; documents are split at %s", r->path, byte,
+        SGI_DOCUMENT_MAX >> 20,
         r->blank_lines ? "blank lines here" : "\"" SGI_DOCUMENT_MARK "\" here, blank lines can be asked for");
   }
   if (kept > r->size / 2) {
@@ -322,8 +318,8 @@ static sg_status fail_field(const sgi_reader *r, const char *found, sg_error *er
     strcat(strcat(strcat(keys, *keys ? ", \"" : "\""), key), "\"");
   }
   return sgi_fail(err, SG_ERR_FORMAT,
-                  "%s: line %llu: field \"%s\" is %s, expected a string; string fields of this line: %s",
-                  r->path, (unsigned long long)r->line, r->field, found, *keys ? keys : "none");
+                  "%s: line %llu: field \"%s\" is %s, expected a string; string fields of this line: %s", r->path,
+                  (unsigned long long)r->line, r->field, found, *keys ? keys : "none");
 }
 
 static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
@@ -339,19 +335,17 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
     }
     unsigned long long number = r->line;
     if (count_values(line, length) > LINE_VALUES)
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu has more than %d values", r->path, number,
-                      LINE_VALUES);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu has more than %d values", r->path, number, LINE_VALUES);
     json_error_t e;
     r->object = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
     if (!r->object) {
-      if (json_error_code(&e) == json_error_out_of_memory)
-        return sgi_fail_memory(err, length, "a line of JSON");
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, byte %d of it: %s; expected one JSON object a line",
-                      r->path, number, e.position, e.text);
+      if (json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, length, "a line of JSON");
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, byte %d of it: %s; expected one JSON object a line", r->path,
+                      number, e.position, e.text);
     }
     if (!json_is_object(r->object))
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: not a JSON object; expected {\"%s\": \"...\"}",
-                      r->path, number, r->field);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: not a JSON object; expected {\"%s\": \"...\"}", r->path,
+                      number, r->field);
     const json_t *value = json_object_get(r->object, r->field);
     if (!json_is_string(value)) return fail_field(r, value ? "no string" : "missing", err);
     if (!json_string_length(value)) continue;
@@ -365,19 +359,16 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
 
 static sg_status start(sgi_reader *r, sgi_packing packing, sg_error *err) {
   r->size = FIRST_SIZE;
-  if (!r->path || !r->field || !(r->text = sgi_alloc(r->size)))
-    return sgi_fail_memory(err, r->size, "reading text");
+  if (!r->path || !r->field || !(r->text = sgi_alloc(r->size))) return sgi_fail_memory(err, r->size, "reading text");
   sg_status st = sgi_unpack_open(r->path, packing, &r->source, err);
   if (st || (st = fill(r, err))) return st;
   if (r->n >= 3 && !memcmp(r->text, "\xEF\xBB\xBF", 3)) r->at = r->scan = 3;
   if (r->n >= 2 && (!memcmp(r->text, "\xFF\xFE", 2) || !memcmp(r->text, "\xFE\xFF", 2)))
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: begins with the byte order mark of UTF-16; convert it to UTF-8",
-                    r->path);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: begins with the byte order mark of UTF-16; convert it to UTF-8", r->path);
   return SG_OK;
 }
 
-sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field, sgi_reader **out,
-                          sg_error *err) {
+sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field, sgi_reader **out, sg_error *err) {
   *out = NULL;
   bool jsonl;
   sgi_packing packing;

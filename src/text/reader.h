@@ -20,8 +20,7 @@ typedef struct sgi_reader sgi_reader;
 
 /* path: a regular file with one of the endings above. blank_lines: .txt is split at blank lines instead of
  * marks. field: of .jsonl, NULL or "" for "text". New: sgi_reader_close. */
-sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field, sgi_reader **out,
-                          sg_error *err);
+sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field, sgi_reader **out, sg_error *err);
 void sgi_reader_close(sgi_reader *r); /* NULL allowed */
 
 /* The next document: *text (n bytes, no NUL behind it) is borrowed until the next call; NULL at the end of
@@ -29,10 +28,8 @@ void sgi_reader_close(sgi_reader *r); /* NULL allowed */
  * the unpacked text. */
 sg_status sgi_reader_next(sgi_reader *r, const char **text, size_t *n, sg_error *err);
 
-uint64_t sgi_reader_position(
-    const sgi_reader *r); /* bytes of the file (as it lies on disk) taken in so far */
-sgi_stamp sgi_reader_stamp(
-    const sgi_reader *r); /* size and time at open; the hash is whole once next gave NULL */
+uint64_t sgi_reader_position(const sgi_reader *r); /* bytes of the file (as it lies on disk) taken in so far */
+sgi_stamp sgi_reader_stamp(const sgi_reader *r);   /* size and time at open; the hash is whole once next gave NULL */
 
 /* Text files of path: itself, or the directory's files with the endings above in byte order of their names
  * (hidden files and other endings are passed over, subdirectories not entered). None is an error. New:

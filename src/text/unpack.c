@@ -63,13 +63,12 @@ static sg_status open_regular(const char *path, int *fd, sgi_stamp *stamp, sg_er
     *fd = -1;
     return st;
   }
-  *stamp = (sgi_stamp){.size = (uint64_t)s.st_size,
-                       .mtime = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec};
+  *stamp =
+      (sgi_stamp){.size = (uint64_t)s.st_size, .mtime = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec};
   return SG_OK;
 }
 
-static sg_status read_some(int fd, const char *path, uint64_t at, void *to, size_t room, size_t *got,
-                           sg_error *err) {
+static sg_status read_some(int fd, const char *path, uint64_t at, void *to, size_t room, size_t *got, sg_error *err) {
   ssize_t k;
   do k = read(fd, to, room < PIECE_MAX ? room : PIECE_MAX);
   while (k < 0 && errno == EINTR);
@@ -122,8 +121,8 @@ static sg_status fail_damaged(const sgi_unpack *u, const char *what, sg_error *e
 }
 
 static sg_status fail_short(const sgi_unpack *u, sg_error *err) {
-  return sgi_fail(err, SG_ERR_FORMAT, "%s: ends at byte %llu in the middle of its %s data: incomplete copy?",
-                  u->path, (unsigned long long)u->position, u->packing == SGI_ZSTD ? "zstd" : "gzip");
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: ends at byte %llu in the middle of its %s data: incomplete copy?", u->path,
+                  (unsigned long long)u->position, u->packing == SGI_ZSTD ? "zstd" : "gzip");
 }
 
 static sg_status unpack_plain(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
@@ -154,9 +153,8 @@ static sg_status unpack_zstd(sgi_unpack *u, char *to, size_t room, size_t *got, 
       if (code == ZSTD_error_memory_allocation)
         return sgi_fail_memory(err, (size_t)1 << WINDOW_LOG, "unpacking zstd data");
       if (code == ZSTD_error_frameParameter_windowTooLarge)
-        return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                        "%s: zstd window above %d MB; pack it again with --long=%d or less", u->path,
-                        1 << (WINDOW_LOG - 20), WINDOW_LOG);
+        return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: zstd window above %d MB; pack it again with --long=%d or less",
+                        u->path, 1 << (WINDOW_LOG - 20), WINDOW_LOG);
       return fail_damaged(u, ZSTD_getErrorName(left), err);
     }
     u->between = left == 0;

@@ -33,7 +33,6 @@ void sgi_unpack_close(sgi_unpack *u); /* NULL allowed */
 sg_status sgi_unpack_read(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err);
 
 uint64_t sgi_unpack_position(const sgi_unpack *u); /* bytes taken from the file so far */
-sgi_stamp sgi_unpack_stamp(
-    const sgi_unpack *u); /* size and time at open; the hash is whole once the text has ended */
+sgi_stamp sgi_unpack_stamp(const sgi_unpack *u); /* size and time at open; the hash is whole once the text has ended */
 
 #endif

@@ -65,8 +65,8 @@ static sg_status write_topic(corpus *c, size_t file, size_t index, sg_error *err
   const worlds_topic *t = worlds_row(&c->grammar->topics, s->topic);
   const worlds_plot *p = worlds_row(&c->grammar->plots, s->plot);
   worlds_slice hero = worlds_word(c->grammar, s->vars[c->grammar->hero]);
-  json_t *line = json_pack("{ss sI ss ss ss%}", "split", file == TRAIN ? "train" : "valid", "story", (json_int_t)index, "topic", t->name,
-                           "plot", p->name, "character", hero.p, (size_t)hero.n);
+  json_t *line = json_pack("{ss sI ss ss ss%}", "split", file == TRAIN ? "train" : "valid", "story", (json_int_t)index,
+                           "topic", t->name, "plot", p->name, "character", hero.p, (size_t)hero.n);
   char *text = line ? sgi_json_text(line) : NULL;
   sg_status st = text ? append(&c->out[TOPICS], text, strlen(text), err) : sgi_fail_memory(err, 128, "topics.jsonl");
   if (!st) st = append(&c->out[TOPICS], "\n", 1, err);
@@ -84,9 +84,12 @@ static sg_status write_stories(corpus *c, size_t n, uint64_t seed, sg_error *err
     int tries = 0;
     while (!sgi_story_draw(c->story) || !remember(c, XXH3_64bits(c->story->text, c->story->n)))
       if (++tries == TRIES)
-        return sgi_fail(err, SG_ERR_ARG, "worlds: story %zu of %zu: %d draws gave none that is new; ask for fewer stories", i + 1, n,
+        return sgi_fail(err, SG_ERR_ARG,
+                        "worlds: story %zu of %zu: %d draws gave none that is new; ask for fewer stories", i + 1, n,
                         TRIES);
-    size_t file = i % SGI_WORLDS_VALID_EVERY == SGI_WORLDS_VALID_EVERY - 1 || (n < SGI_WORLDS_VALID_EVERY && i + 1 == n) ? VALID : TRAIN;
+    size_t file = i % SGI_WORLDS_VALID_EVERY == SGI_WORLDS_VALID_EVERY - 1 || (n < SGI_WORLDS_VALID_EVERY && i + 1 == n)
+                      ? VALID
+                      : TRAIN;
     if (file == TRAIN) sgi_worlds_count_facts(c->grammar, c->story->text, c->story->n, c->fact_counts);
     sg_status st = append(&c->out[file], c->story->text, c->story->n, err);
     if (!st) st = append(&c->out[file], end, sizeof end - 1, err);
@@ -151,8 +154,8 @@ static sg_status write_corpus(corpus *c, const char *directory, size_t n, uint64
 
 sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed, sg_error *err) {
   if (!directory || n_stories < SGI_WORLDS_MIN || n_stories > SGI_WORLDS_MAX)
-    return sgi_fail(err, SG_ERR_ARG, "worlds: a corpus needs a directory and %d to %d stories, not %zu", SGI_WORLDS_MIN, SGI_WORLDS_MAX,
-                    n_stories);
+    return sgi_fail(err, SG_ERR_ARG, "worlds: a corpus needs a directory and %d to %d stories, not %zu", SGI_WORLDS_MIN,
+                    SGI_WORLDS_MAX, n_stories);
   bool made = !sgi_is_directory(directory);
   sg_status st = made ? sgi_make_directory(directory, err) : SG_OK;
   if (st) return st;

@@ -40,7 +40,7 @@ typedef enum worlds_column_kind { WORLDS_PLAIN, WORLDS_MULTI, WORLDS_TAGS, WORLD
 typedef struct worlds_column {
   worlds_slice name, other; /* other: the class a reference points into */
   worlds_column_kind kind;
-  const char *label;  /* category of its words, NULL for none */
+  const char *label;   /* category of its words, NULL for none */
   const char *pattern; /* for empty cells; '*' is the base word. NULL: empty cells are an error */
   uint32_t ref_class;
 } worlds_column;
@@ -112,7 +112,7 @@ typedef struct worlds_bind {
 typedef struct worlds_plot {
   const char *name;
   uint32_t topic, weight, first_bind, n_binds, first_slot, n_slots; /* slots: choices */
-  uint32_t uses, bound, first_edge, n_edges;                        /* variables named and set; rules named by its slots */
+  uint32_t uses, bound, first_edge, n_edges; /* variables named and set; rules named by its slots */
 } worlds_plot;
 
 typedef struct worlds_topic {
@@ -126,9 +126,9 @@ typedef struct worlds_fact {
   const char *type, *key; /* key: name of the list of all true answers, e.g. "adjectives" */
   uint32_t entry;         /* its noun */
   worlds_cell answers;
-  uint32_t answer;        /* which of answers */
-  char *sentence;         /* new, freed with the grammar */
-  size_t prompt;          /* bytes of sentence before the answer, without the space */
+  uint32_t answer; /* which of answers */
+  char *sentence;  /* new, freed with the grammar */
+  size_t prompt;   /* bytes of sentence before the answer, without the space */
 } worlds_fact;
 
 typedef struct sgi_worlds {
@@ -137,8 +137,8 @@ typedef struct sgi_worlds {
   worlds_list nodes, alternatives, choices, rules, edges, variables;
   worlds_list topics, plots, binds, slots;
   worlds_list facts, fact_slots; /* fact_slots: uint32_t, open addressing, fact + 1 */
-  const char *comma, *and_;    /* between the entries of an enumeration */
-  const char *article, *tail;  /* "a", and the "n" that follows it before a vowel */
+  const char *comma, *and_;      /* between the entries of an enumeration */
+  const char *article, *tail;    /* "a", and the "n" that follows it before a vowel */
   const char *vowels;
   const json_t *with, *without; /* words that take the tail, or not, against their first letter */
   uint32_t max_depth, topic_weight, hero;
@@ -153,13 +153,14 @@ void sgi_worlds_free(sgi_worlds *g);
 sg_status sgi_worlds_classes(sgi_worlds *g, sg_error *err);
 uint32_t sgi_worlds_find_variable(const sgi_worlds *g, worlds_slice name);
 uint32_t sgi_worlds_find_class(const sgi_worlds *g, worlds_slice name);
-sg_status sgi_worlds_subset(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice tag, uint32_t *out, sg_error *err);
-/* dotted: "pet.sound" or "" for the base word. *last is the class that the path ends in when it ends in a reference. */
-sg_status sgi_worlds_path(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice dotted, worlds_path *out, uint32_t *last,
-                          sg_error *err);
-/* Compiles a string or an array of strings; adds its variables to *uses and its rules as edges from `rule`. */
-sg_status sgi_worlds_choice(sgi_worlds *g, const char *where, const json_t *text, uint32_t rule, uint32_t *uses, uint32_t *out,
+sg_status sgi_worlds_subset(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice tag, uint32_t *out,
                             sg_error *err);
+/* dotted: "pet.sound" or "" for the base word. *last is the class that the path ends in when it ends in a reference. */
+sg_status sgi_worlds_path(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice dotted, worlds_path *out,
+                          uint32_t *last, sg_error *err);
+/* Compiles a string or an array of strings; adds its variables to *uses and its rules as edges from `rule`. */
+sg_status sgi_worlds_choice(sgi_worlds *g, const char *where, const json_t *text, uint32_t rule, uint32_t *uses,
+                            uint32_t *out, sg_error *err);
 sg_status sgi_worlds_check(sgi_worlds *g, sg_error *err);
 sg_status sgi_worlds_facts(sgi_worlds *g, const json_t *index, sg_error *err);
 worlds_slice worlds_slice_of(const char *text);

@@ -127,7 +127,8 @@ static sg_status parse_sequence(parser *q, uint32_t *first) {
       q->nesting++;
       if (q->nesting > MAX_NESTING) return mistake(q, "parentheses are nested too deep", (worlds_slice){q->p, 0});
       st = parse_choice(q, &node.what);
-      if (!st && (q->p >= q->end || *q->p != ')')) return mistake(q, "a parenthesis is not closed", (worlds_slice){q->p, 0});
+      if (!st && (q->p >= q->end || *q->p != ')'))
+        return mistake(q, "a parenthesis is not closed", (worlds_slice){q->p, 0});
       q->p++;
       q->nesting--;
     } else {
@@ -168,13 +169,16 @@ static sg_status parse_alternative(parser *q, worlds_choice *choice, uint32_t *l
   uint32_t first;
   sg_status st = parse_sequence(q, &first);
   if (st) return st;
-  if (q->quote != quote) return mistake(q, "< and > must be closed in one alternative", (worlds_slice){p, (uint32_t)(q->p - p)});
+  if (q->quote != quote)
+    return mistake(q, "< and > must be closed in one alternative", (worlds_slice){p, (uint32_t)(q->p - p)});
   worlds_alternative *row = sgi_worlds_add(&q->g->alternatives);
   if (!row) return sgi_fail_memory(q->err, q->g->alternatives.size, "alternatives of worlds");
   *row = (worlds_alternative){weight, first, 0, WORLDS_NONE};
   uint32_t id = (uint32_t)q->g->alternatives.n;
-  if (*last) ((worlds_alternative *)worlds_row(&q->g->alternatives, *last - 1))->next = id;
-  else choice->first = id;
+  if (*last)
+    ((worlds_alternative *)worlds_row(&q->g->alternatives, *last - 1))->next = id;
+  else
+    choice->first = id;
   *last = id;
   choice->total += weight;
   return SG_OK;
@@ -200,8 +204,8 @@ static sg_status parse_choice(parser *q, uint32_t *out) {
   return add_choice(q->g, made, out, q->err);
 }
 
-sg_status sgi_worlds_choice(sgi_worlds *g, const char *where, const json_t *text, uint32_t rule, uint32_t *uses, uint32_t *out,
-                            sg_error *err) {
+sg_status sgi_worlds_choice(sgi_worlds *g, const char *where, const json_t *text, uint32_t rule, uint32_t *uses,
+                            uint32_t *out, sg_error *err) {
   size_t n = json_is_array(text) ? json_array_size(text) : 1;
   worlds_choice made = {0};
   uint32_t last = 0;
@@ -211,7 +215,8 @@ sg_status sgi_worlds_choice(sgi_worlds *g, const char *where, const json_t *text
     char place[200];
     snprintf(place, sizeof place, "%s, alternative %zu", where, i + 1);
     const char *p = json_string_value(item);
-    parser q = {.g = g, .where = place, .p = p, .end = p + json_string_length(item), .rule = rule, .uses = uses, .err = err};
+    parser q = {
+        .g = g, .where = place, .p = p, .end = p + json_string_length(item), .rule = rule, .uses = uses, .err = err};
     sg_status st = parse_alternative(&q, &made, &last);
     if (st) return st;
     if (i + 1 == n) return add_choice(g, made, out, err);
@@ -282,7 +287,8 @@ sg_status sgi_worlds_check(sgi_worlds *g, sg_error *err) {
   for (uint32_t i = 0; i < g->rules.n; i++) {
     const worlds_rule *r = worlds_row(&g->rules, i);
     if (choice_depth(g, r->choice) == WORLDS_NONE)
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: rule \"%s\" never ends: give it an alternative without itself", r->file, r->name);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: rule \"%s\" never ends: give it an alternative without itself", r->file,
+                      r->name);
     if (!r->reached) return sgi_fail(err, SG_ERR_FORMAT, "%s: rule \"%s\" is used by no plot", r->file, r->name);
   }
   for (size_t i = 0; i < g->plots.n; i++) {
@@ -290,12 +296,13 @@ sg_status sgi_worlds_check(sgi_worlds *g, sg_error *err) {
     const worlds_topic *t = worlds_row(&g->topics, p->topic);
     for (uint32_t k = 0; k <= p->n_edges; k++) {
       const worlds_rule *r = NULL;
-      if (k < p->n_edges) r = worlds_row(&g->rules, ((const worlds_edge *)worlds_row(&g->edges, p->first_edge + k))->to);
+      if (k < p->n_edges)
+        r = worlds_row(&g->rules, ((const worlds_edge *)worlds_row(&g->edges, p->first_edge + k))->to);
       uint32_t missing = (r ? r->uses : p->uses) & ~p->bound;
       if (!missing) continue;
       const worlds_variable *v = worlds_row(&g->variables, (size_t)__builtin_ctz(missing));
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: plot \"%s\" does not bind the variable \"%s\" that %s%s%s needs", t->file, p->name,
-                      v->name, r ? "rule \"" : "one of its slots", r ? r->name : "", r ? "\"" : "");
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: plot \"%s\" does not bind the variable \"%s\" that %s%s%s needs",
+                      t->file, p->name, v->name, r ? "rule \"" : "one of its slots", r ? r->name : "", r ? "\"" : "");
     }
   }
   return SG_OK;

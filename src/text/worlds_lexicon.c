@@ -73,7 +73,9 @@ static sg_status add_columns(sgi_worlds *g, worlds_class *c, sg_error *err) {
   size_t n = json_array_size(names);
   c->first_column = (uint32_t)g->columns.n;
   c->n_columns = (uint32_t)n;
-  if (!n) return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\" needs an array \"columns\" with the base word first", c->file, c->name);
+  if (!n)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\" needs an array \"columns\" with the base word first", c->file,
+                    c->name);
   for (size_t i = 0; i < n; i++) {
     const char *text = json_string_value(json_array_get(names, i));
     worlds_column *col = sgi_worlds_add(&g->columns);
@@ -88,7 +90,8 @@ static sg_status add_columns(sgi_worlds *g, worlds_class *c, sg_error *err) {
       col->name.n--;
     }
     if (!col->name.n || (!i && col->kind != WORLDS_PLAIN))
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\": column %zu is no name (the first one must be plain)", c->file, c->name, i + 1);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\": column %zu is no name (the first one must be plain)",
+                      c->file, c->name, i + 1);
     char key[64] = "";
     if (col->name.n < sizeof key) memcpy(key, col->name.p, col->name.n);
     col->label = json_string_value(json_object_get(labels, key));
@@ -142,8 +145,8 @@ static sg_status add_entry(sgi_worlds *g, uint32_t class_, const char *line, sg_
       if (st) return st;
     }
     if (!text.n)
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\", entry \"%s\": column \"%.*s\" is empty and has no default", c->file,
-                      c->name, line, (int)col->name.n, col->name.p);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\", entry \"%s\": column \"%.*s\" is empty and has no default",
+                      c->file, c->name, line, (int)col->name.n, col->name.p);
     uint32_t first = (uint32_t)g->strings.n;
     bool many = col->kind == WORLDS_MULTI || col->kind == WORLDS_TAGS;
     do {
@@ -153,8 +156,8 @@ static sg_status add_entry(sgi_worlds *g, uint32_t class_, const char *line, sg_
     *(worlds_cell *)worlds_row(&g->cells, at) = (worlds_cell){first, (uint32_t)g->strings.n - first};
   }
   if (rest.n)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\", entry \"%s\" has more than the %u columns of its class", c->file, c->name,
-                    line, c->n_columns);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\", entry \"%s\" has more than the %u columns of its class",
+                    c->file, c->name, line, c->n_columns);
   if (find_entry(g, class_, base) != WORLDS_NONE)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\" has \"%.*s\" twice", c->file, c->name, (int)base.n, base.p);
   ((worlds_class *)worlds_row(&g->classes, class_))->n_entries++;
@@ -169,7 +172,8 @@ static sg_status resolve(sgi_worlds *g, uint32_t class_, sg_error *err) {
     if (col->kind != WORLDS_REF) continue;
     col->ref_class = sgi_worlds_find_class(g, col->other);
     if (col->ref_class == WORLDS_NONE)
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\": column \"%.*s\" refers to a class \"%.*s\" that does not exist", c->file,
+      return sgi_fail(err, SG_ERR_FORMAT,
+                      "%s: class \"%s\": column \"%.*s\" refers to a class \"%.*s\" that does not exist", c->file,
                       c->name, (int)col->name.n, col->name.p, (int)col->other.n, col->other.p);
     for (uint32_t k = 0; k < c->n_entries; k++) {
       worlds_cell *cell = cell_of(g, c->first_entry + k, i);
@@ -177,8 +181,8 @@ static sg_status resolve(sgi_worlds *g, uint32_t class_, sg_error *err) {
       uint32_t entry = find_entry(g, col->ref_class, word);
       if (entry == WORLDS_NONE) {
         worlds_slice base = worlds_word(g, c->first_entry + k);
-        return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\", entry \"%.*s\": class \"%.*s\" has no \"%.*s\"", c->file, c->name,
-                        (int)base.n, base.p, (int)col->other.n, col->other.p, (int)word.n, word.p);
+        return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\", entry \"%.*s\": class \"%.*s\" has no \"%.*s\"", c->file,
+                        c->name, (int)base.n, base.p, (int)col->other.n, col->other.p, (int)word.n, word.p);
       }
       *cell = (worlds_cell){entry, 1};
     }
@@ -195,10 +199,12 @@ sg_status sgi_worlds_classes(sgi_worlds *g, sg_error *err) {
     const json_t *lines = json_object_get(c->json, "entries");
     for (size_t k = 0; k < json_array_size(lines); k++) {
       const char *line = json_string_value(json_array_get(lines, k));
-      if (!line) return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\": entry %zu is no string", c->file, c->name, k + 1);
+      if (!line)
+        return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\": entry %zu is no string", c->file, c->name, k + 1);
       if ((st = add_entry(g, i, line, err))) return st;
     }
-    if (!c->n_entries) return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\" needs an array \"entries\"", c->file, c->name);
+    if (!c->n_entries)
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\" needs an array \"entries\"", c->file, c->name);
   }
   for (uint32_t i = 0; i < g->classes.n; i++) {
     sg_status st = resolve(g, i, err);
@@ -219,7 +225,8 @@ static bool has_tag(const sgi_worlds *g, uint32_t entry, worlds_slice tag) {
   return false;
 }
 
-sg_status sgi_worlds_subset(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice tag, uint32_t *out, sg_error *err) {
+sg_status sgi_worlds_subset(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice tag, uint32_t *out,
+                            sg_error *err) {
   for (uint32_t i = 0; i < g->subsets.n; i++) {
     const worlds_subset *s = worlds_row(&g->subsets, i);
     if (s->class_ == class_ && worlds_same(s->tag, tag)) {
@@ -237,7 +244,8 @@ sg_status sgi_worlds_subset(sgi_worlds *g, const char *where, uint32_t class_, w
     made.n++;
   }
   if (!made.n)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\" has no entry tagged \"%.*s\"", where, c->name, (int)tag.n, tag.p);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\" has no entry tagged \"%.*s\"", where, c->name, (int)tag.n,
+                    tag.p);
   worlds_subset *s = sgi_worlds_add(&g->subsets);
   if (!s) return sgi_fail_memory(err, g->subsets.size, "subsets of worlds");
   *s = made;
@@ -245,8 +253,8 @@ sg_status sgi_worlds_subset(sgi_worlds *g, const char *where, uint32_t class_, w
   return SG_OK;
 }
 
-sg_status sgi_worlds_path(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice dotted, worlds_path *out, uint32_t *last,
-                          sg_error *err) {
+sg_status sgi_worlds_path(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice dotted, worlds_path *out,
+                          uint32_t *last, sg_error *err) {
   worlds_path path = {0};
   worlds_slice whole = dotted;
   uint32_t at = class_;
@@ -261,7 +269,8 @@ sg_status sgi_worlds_path(sgi_worlds *g, const char *where, uint32_t class_, wor
     }
     if (i == WORLDS_NONE || path.n + (via != WORLDS_NONE) >= WORLDS_STEPS)
       return sgi_fail(err, SG_ERR_FORMAT, "%s: class \"%s\" has no column for \"%.*s\" in \".%.*s\"", where,
-                      ((const worlds_class *)worlds_row(&g->classes, class_))->name, (int)name.n, name.p, (int)whole.n, whole.p);
+                      ((const worlds_class *)worlds_row(&g->classes, class_))->name, (int)name.n, name.p, (int)whole.n,
+                      whole.p);
     if (via != WORLDS_NONE) {
       path.columns[path.n++] = via;
       at = column_of(g, at, via)->ref_class;

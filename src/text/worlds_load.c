@@ -5,7 +5,8 @@
 #include "core/arena.h"
 #include "text/worlds.h"
 
-static sg_status open_file(sgi_worlds *g, const sgi_embedded_file *files, const char *name, const json_t **out, sg_error *err) {
+static sg_status open_file(sgi_worlds *g, const sgi_embedded_file *files, const char *name, const json_t **out,
+                           sg_error *err) {
   const sgi_embedded_file *f = files;
   while (f->name && strcmp(f->name, name)) f++;
   if (!f->name) return sgi_fail(err, SG_ERR_FORMAT, "worlds.json: the file \"%s\" is not built in", name);
@@ -25,8 +26,8 @@ static sg_status text_of(const json_t *object, const char *key, size_t n, const 
 }
 
 static sg_status read_index(sgi_worlds *g, const json_t *index, sg_error *err) {
-  const char *keys[] = {"files", "variables", "hero", "facts", "comma", "and", "article", "tail", "vowels", "with_tail",
-                        "without_tail", "max_depth"};
+  const char *keys[] = {"files",   "variables", "hero",   "facts",     "comma",        "and",
+                        "article", "tail",      "vowels", "with_tail", "without_tail", "max_depth"};
   size_t depth;
   sg_status st = sgi_json_only_keys(index, "worlds.json", keys, SGI_COUNT(keys), err);
   if (!st) st = text_of(index, "comma", 1, &g->comma, err);
@@ -48,9 +49,12 @@ static sg_status read_variables(sgi_worlds *g, const json_t *index, sg_error *er
   json_object_foreach(json_object_get(index, "variables"), name, value) {
     const char *of = json_string_value(value);
     uint32_t class_ = sgi_worlds_find_class(g, worlds_slice_of(of ? of : ""));
-    if (class_ == WORLDS_NONE || g->variables.n == WORLDS_VARS || sgi_worlds_find_class(g, worlds_slice_of(name)) != WORLDS_NONE)
-      return sgi_fail(err, SG_ERR_FORMAT, "worlds.json: variable \"%s\": expected the name of a class, a name that is no class, and at "
-                      "most %d variables", name, WORLDS_VARS);
+    if (class_ == WORLDS_NONE || g->variables.n == WORLDS_VARS ||
+        sgi_worlds_find_class(g, worlds_slice_of(name)) != WORLDS_NONE)
+      return sgi_fail(err, SG_ERR_FORMAT,
+                      "worlds.json: variable \"%s\": expected the name of a class, a name that is no class, and at "
+                      "most %d variables",
+                      name, WORLDS_VARS);
     worlds_variable *v = sgi_worlds_add(&g->variables);
     if (!v) return sgi_fail_memory(err, g->variables.size, "variables of worlds");
     *v = (worlds_variable){name, class_};
@@ -59,7 +63,8 @@ static sg_status read_variables(sgi_worlds *g, const json_t *index, sg_error *er
   sg_status st = text_of(index, "hero", 1, &hero, err);
   if (st) return st;
   g->hero = sgi_worlds_find_variable(g, worlds_slice_of(hero));
-  return g->hero != WORLDS_NONE ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "worlds.json: there is no variable \"%s\" (hero)", hero);
+  return g->hero != WORLDS_NONE ? SG_OK
+                                : sgi_fail(err, SG_ERR_FORMAT, "worlds.json: there is no variable \"%s\" (hero)", hero);
 }
 
 /* Names of classes, rules and topics of one file; what they hold is compiled when all names are known. */
@@ -100,7 +105,9 @@ static sg_status read_names(sgi_worlds *g, const char *file, const json_t *root,
 static sg_status read_bind(sgi_worlds *g, const char *where, const char *text, worlds_plot *plot, sg_error *err) {
   const char *eq = strchr(text, '=');
   worlds_bind made = {.subset = WORLDS_NONE};
-  if (!eq) return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" must be variable=class/tag or variable=variable.column", where, text);
+  if (!eq)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" must be variable=class/tag or variable=variable.column", where,
+                    text);
   made.variable = sgi_worlds_find_variable(g, (worlds_slice){text, (uint32_t)(eq - text)});
   if (made.variable == WORLDS_NONE || plot->bound >> made.variable & 1)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\": the variable is unknown or bound before", where, text);
@@ -113,8 +120,8 @@ static sg_status read_bind(sgi_worlds *g, const char *where, const char *text, w
   if (made.source != WORLDS_NONE) {
     if (!(plot->bound >> made.source & 1))
       return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" takes from a variable that is not bound before it", where, text);
-    st = sgi_worlds_path(g, where, ((const worlds_variable *)worlds_row(&g->variables, made.source))->class_, rest, &made.path, &got,
-                         err);
+    st = sgi_worlds_path(g, where, ((const worlds_variable *)worlds_row(&g->variables, made.source))->class_, rest,
+                         &made.path, &got, err);
   } else {
     got = sgi_worlds_find_class(g, name);
     if (got == WORLDS_NONE) return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" names no class or variable", where, text);
@@ -138,7 +145,10 @@ static sg_status read_plot(sgi_worlds *g, uint32_t topic, const json_t *json, sg
   const char *keys[] = {"name", "weight", "bind", "slots"}, *name = json_string_value(json_object_get(json, "name"));
   if (!name) return sgi_fail(err, SG_ERR_FORMAT, "%s: a plot has no \"name\"", t->file);
   snprintf(where, sizeof where, "%s: plot \"%s\"", t->file, name);
-  worlds_plot plot = {.name = name, .topic = topic, .first_bind = (uint32_t)g->binds.n, .first_slot = (uint32_t)g->slots.n,
+  worlds_plot plot = {.name = name,
+                      .topic = topic,
+                      .first_bind = (uint32_t)g->binds.n,
+                      .first_slot = (uint32_t)g->slots.n,
                       .first_edge = (uint32_t)g->edges.n};
   size_t weight = 1;
   sg_status st = sgi_json_only_keys(json, where, keys, SGI_COUNT(keys), err);
@@ -225,8 +235,10 @@ sg_status sgi_worlds_load(const sgi_embedded_file *files, sgi_worlds **out, sg_e
   g->binds.size = sizeof(worlds_bind);
   g->facts.size = sizeof(worlds_fact);
   sg_status st = read_all(g, files, err);
-  if (st) sgi_worlds_free(g);
-  else *out = g;
+  if (st)
+    sgi_worlds_free(g);
+  else
+    *out = g;
   return st;
 }
 
@@ -235,9 +247,10 @@ void sgi_worlds_free(sgi_worlds *g) {
   for (size_t i = 0; i < g->roots.n; i++) json_decref(*(json_t **)worlds_row(&g->roots, i));
   for (size_t i = 0; i < g->pool.n; i++) sgi_free(*(char **)worlds_row(&g->pool, i));
   for (size_t i = 0; i < g->facts.n; i++) sgi_free(((worlds_fact *)worlds_row(&g->facts, i))->sentence);
-  worlds_list *lists[] = {&g->roots,   &g->pool,         &g->columns, &g->classes, &g->entries, &g->cells,     &g->strings,
-                          &g->subsets, &g->picks,        &g->nodes,   &g->alternatives, &g->choices, &g->rules, &g->edges,
-                          &g->variables, &g->topics,     &g->plots,   &g->binds,   &g->slots,   &g->facts,     &g->fact_slots};
+  worlds_list *lists[] = {&g->roots,   &g->pool,    &g->columns,   &g->classes, &g->entries,      &g->cells,
+                          &g->strings, &g->subsets, &g->picks,     &g->nodes,   &g->alternatives, &g->choices,
+                          &g->rules,   &g->edges,   &g->variables, &g->topics,  &g->plots,        &g->binds,
+                          &g->slots,   &g->facts,   &g->fact_slots};
   for (size_t i = 0; i < SGI_COUNT(lists); i++) sgi_free(lists[i]->at);
   sgi_free(g);
 }

@@ -30,8 +30,10 @@ void sgi_story_free(sgi_story *s) {
 /* ---- text ------------------------------------------------------------------------------------------------- */
 
 static void put(sgi_story *s, char c) {
-  if (s->n + 2 < sizeof s->text) s->text[s->n++] = c;
-  else s->full = true;
+  if (s->n + 2 < sizeof s->text)
+    s->text[s->n++] = c;
+  else
+    s->full = true;
 }
 
 static char last_of(const sgi_story *s) { return s->n ? s->text[s->n - 1] : '\n'; }
@@ -98,21 +100,26 @@ static void finish(sgi_story *s) {
       while (*word == ' ' || *word == '"') word++;
       size_t size = 0;
       char low[32];
-      while (size < sizeof low && ((word[size] >= 'a' && word[size] <= 'z') || (word[size] >= 'A' && word[size] <= 'Z')))
+      while (size < sizeof low &&
+             ((word[size] >= 'a' && word[size] <= 'z') || (word[size] >= 'A' && word[size] <= 'Z')))
         low[size] = lower(word[size]), size++;
       bool vowel = size && strchr(s->g->vowels, low[0]);
       if (in_words(s->g->with, low, size)) vowel = true;
       if (in_words(s->g->without, low, size)) vowel = false;
       for (const char *t = s->g->tail; vowel && *t; t++) {
-        if (out < sizeof s->text - 1) text[out++] = *t;
-        else s->full = true;
+        if (out < sizeof s->text - 1)
+          text[out++] = *t;
+        else
+          s->full = true;
       }
       continue;
     }
     bool space = raw[i] == ' ' || raw[i] == '\n';
     if (!space && (!i || raw[i - 1] == ' ' || raw[i - 1] == '\n')) words++;
-    if (out < sizeof s->text - 1) text[out++] = raw[i];
-    else s->full = true;
+    if (out < sizeof s->text - 1)
+      text[out++] = raw[i];
+    else
+      s->full = true;
   }
   text[out] = 0;
   s->n = out;
@@ -207,7 +214,8 @@ static void expand(sgi_story *s, uint32_t choice, uint32_t depth) {
     }
   } else {
     uint32_t left = c->total > 1 ? (uint32_t)sgi_rng_below(&s->rng, c->total) : 0;
-    for (a = worlds_row(&s->g->alternatives, c->first - 1); left >= a->weight; a = worlds_row(&s->g->alternatives, a->next - 1))
+    for (a = worlds_row(&s->g->alternatives, c->first - 1); left >= a->weight;
+         a = worlds_row(&s->g->alternatives, a->next - 1))
       left -= a->weight;
   }
   for (uint32_t i = a->first_node; i && !s->full;) {

@@ -8,14 +8,15 @@
 
 enum { FACT_TEXT = 160 };
 
-static sg_status add_fact(sgi_worlds *g, sgi_story *s, worlds_fact made, uint32_t choice, worlds_slice answer, sg_error *err) {
+static sg_status add_fact(sgi_worlds *g, sgi_story *s, worlds_fact made, uint32_t choice, worlds_slice answer,
+                          sg_error *err) {
   sgi_story_expand(s, choice);
   const char *at = NULL;
   for (const char *p = strchr(s->text, ' '); p; p = strchr(p + 1, ' ')) /* whole words only: "hen" is in "then" */
     if (!strncmp(p + 1, answer.p, answer.n) && strchr(" .", p[1 + answer.n])) at = p + 1;
   if (!at || s->n >= FACT_TEXT)
-    return sgi_fail(err, SG_ERR_FORMAT, "worlds.json: fact \"%s\": the answer \"%.*s\" is not in \"%s\"", made.type, (int)answer.n,
-                    answer.p, s->text);
+    return sgi_fail(err, SG_ERR_FORMAT, "worlds.json: fact \"%s\": the answer \"%.*s\" is not in \"%s\"", made.type,
+                    (int)answer.n, answer.p, s->text);
   made.prompt = (size_t)(at - s->text) - 1;
   worlds_fact *f = sgi_worlds_add(&g->facts);
   if (!f) return sgi_fail_memory(err, g->facts.size, "facts of worlds");
@@ -33,15 +34,19 @@ static sg_status read_fact(sgi_worlds *g, sgi_story *s, const json_t *json, sg_e
     if (!(text[i] = json_string_value(json_object_get(json, keys[i]))))
       return sgi_fail(err, SG_ERR_FORMAT, "worlds.json: a fact lacks the string \"%s\"", keys[i]);
   uint32_t variable = sgi_worlds_find_variable(g, worlds_slice_of(text[1])), uses = 0, choice, subset;
-  if (variable == WORLDS_NONE) return sgi_fail(err, SG_ERR_FORMAT, "worlds.json: fact \"%s\": no variable \"%s\"", text[0], text[1]);
+  if (variable == WORLDS_NONE)
+    return sgi_fail(err, SG_ERR_FORMAT, "worlds.json: fact \"%s\": no variable \"%s\"", text[0], text[1]);
   uint32_t class_ = ((const worlds_variable *)worlds_row(&g->variables, variable))->class_;
   worlds_path path;
   st = sgi_worlds_subset(g, "worlds.json: facts", class_, worlds_slice_of(text[2]), &subset, err);
   if (!st) st = sgi_worlds_path(g, "worlds.json: facts", class_, worlds_slice_of(text[3]), &path, NULL, err);
-  if (!st) st = sgi_worlds_choice(g, "worlds.json: facts", json_object_get(json, "sentence"), WORLDS_NONE, &uses, &choice, err);
+  if (!st)
+    st =
+        sgi_worlds_choice(g, "worlds.json: facts", json_object_get(json, "sentence"), WORLDS_NONE, &uses, &choice, err);
   if (st) return st;
   if (path.n != 1 || uses != UINT32_C(1) << variable)
-    return sgi_fail(err, SG_ERR_FORMAT, "worlds.json: fact \"%s\" must speak of its variable and answer with a column of it", text[0]);
+    return sgi_fail(err, SG_ERR_FORMAT,
+                    "worlds.json: fact \"%s\" must speak of its variable and answer with a column of it", text[0]);
   const worlds_subset *set = worlds_row(&g->subsets, subset);
   const worlds_class *c = worlds_row(&g->classes, class_);
   const worlds_column *col = worlds_row(&g->columns, c->first_column + path.columns[0]);
@@ -49,7 +54,9 @@ static sg_status read_fact(sgi_worlds *g, sgi_story *s, const json_t *json, sg_e
     uint32_t entry = *(const uint32_t *)worlds_row(&g->picks, set->first + i);
     const worlds_entry *e = worlds_row(&g->entries, entry);
     worlds_cell cell = *(const worlds_cell *)worlds_row(&g->cells, e->first_cell + path.columns[0]);
-    if (col->kind == WORLDS_REF) cell = *(const worlds_cell *)worlds_row(&g->cells, ((const worlds_entry *)worlds_row(&g->entries, cell.first))->first_cell);
+    if (col->kind == WORLDS_REF)
+      cell = *(const worlds_cell *)worlds_row(&g->cells,
+                                              ((const worlds_entry *)worlds_row(&g->entries, cell.first))->first_cell);
     s->vars[variable] = entry;
     for (s->forced = 0; s->forced < cell.n; s->forced++) {
       worlds_fact made = {.type = text[0], .key = text[4], .entry = entry, .answers = cell, .answer = s->forced};
@@ -122,13 +129,14 @@ static json_t *fact_json(const sgi_worlds *g, const worlds_fact *f, uint32_t cou
   json_t *answers = json_array(), *fact = json_object();
   bool ok = answers && fact;
   for (uint32_t i = 0; i < f->answers.n && ok; i++)
-    ok = !json_array_append_new(answers, text_json(*(const worlds_slice *)worlds_row(&g->strings, f->answers.first + i)));
+    ok = !json_array_append_new(answers,
+                                text_json(*(const worlds_slice *)worlds_row(&g->strings, f->answers.first + i)));
   ok = ok && !json_object_set_new(fact, "type", json_string(f->type)) &&
        !json_object_set_new(fact, "sentence", json_string(f->sentence)) &&
        !json_object_set_new(fact, "prompt", json_stringn(f->sentence, f->prompt)) &&
        !json_object_set_new(fact, "noun", text_json(worlds_word(g, f->entry))) &&
-       !json_object_set(fact, "answer", json_array_get(answers, f->answer)) && !json_object_set(fact, f->key, answers) &&
-       !json_object_set_new(fact, "occurrences", json_integer(count));
+       !json_object_set(fact, "answer", json_array_get(answers, f->answer)) &&
+       !json_object_set(fact, f->key, answers) && !json_object_set_new(fact, "occurrences", json_integer(count));
   json_decref(answers);
   if (ok) return fact;
   json_decref(fact);

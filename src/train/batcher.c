@@ -37,15 +37,14 @@ static void prepare_epoch(sgi_batcher *b, uint64_t epoch) {
   b->epoch = epoch;
 }
 
-sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_settings *settings,
-                             sgi_batcher **out, sg_error *err) {
+sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_settings *settings, sgi_batcher **out,
+                             sg_error *err) {
   *out = NULL;
   size_t B = settings->B, T = settings->T, cells, bytes, n = sgi_corpus_documents(corpus);
-  if (!B || !T || T > INT32_MAX || !sgi_size_mul(B, T, &cells) ||
-      !sgi_size_mul(cells, sizeof(int32_t), &bytes))
-    return sgi_fail(
-        err, SG_ERR_ARG,
-        "batches of %zu rows of %zu tokens cannot be made; both must be at least 1 and fit in memory", B, T);
+  if (!B || !T || T > INT32_MAX || !sgi_size_mul(B, T, &cells) || !sgi_size_mul(cells, sizeof(int32_t), &bytes))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "batches of %zu rows of %zu tokens cannot be made; both must be at least 1 and fit in memory", B,
+                    T);
   bool pack = settings->rows == SGI_ROWS_PACK;
   uint64_t tokens = sgi_corpus_tokens(corpus), rows = pack ? tokens / T : n;
   if (rows < B)
@@ -94,8 +93,7 @@ static void pack_row(const sgi_batcher *b, uint64_t epoch, uint64_t row, int32_t
                      int32_t *starts) {
   size_t T = b->set.T, t = 0, low = 0, high = b->n;
   uint64_t first = row * T;
-  while (high - low >
-         1) { /* the document at place `low` holds the first token: begins[low] <= first < begins[high] */
+  while (high - low > 1) { /* the document at place `low` holds the first token: begins[low] <= first < begins[high] */
     size_t mid = low + (high - low) / 2;
     if (b->begins[mid] <= first)
       low = mid;

@@ -16,7 +16,9 @@ static const char PREFIX[] = "step-";
 /* optimizer.safetensors: "m.NAME", "v.NAME" and, in the middle of an accumulation, "sum.NAME". */
 static const char *const part_names[PARTS] = {"m.", "v.", "sum."};
 static float *part_arena(const sgi_trainer *t, size_t part) { return part == 0 ? t->m : part == 1 ? t->v : t->sum; }
-static bool part_used(const sgi_trainer *t, size_t part) { return part < 2 || (t->sum && t->steps % t->settings.accumulation); }
+static bool part_used(const sgi_trainer *t, size_t part) {
+  return part < 2 || (t->sum && t->steps % t->settings.accumulation);
+}
 
 static char *in(const char *directory, const char *name) { return sgi_path_join(directory, name); }
 
@@ -31,7 +33,8 @@ static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_
     for (size_t i = 0; i < table->count && part_used(t, p); i++, n++) {
       const sgi_row *row = &table->rows[i];
       snprintf(names[n], sizeof *names, "%s%s", part_names[p], row->name);
-      tensors[n] = (sgi_tensor){.name = names[n], .dtype = SGI_F32, .n_dims = row->n_dims, .data = part_arena(t, p) + row->offset};
+      tensors[n] = (sgi_tensor){
+          .name = names[n], .dtype = SGI_F32, .n_dims = row->n_dims, .data = part_arena(t, p) + row->offset};
       for (int k = 0; k < row->n_dims; k++) tensors[n].dims[k] = row->dims[k];
     }
   if (!st) st = sgi_safetensors_save(path, tensors, n, NULL, 0, err);
@@ -64,18 +67,21 @@ static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error 
 static sg_status save_state(const char *directory, const sgi_progress_state *s, sg_error *err) {
   char *path = in(directory, "train_state.json"), hash[24];
   snprintf(hash, sizeof hash, "%016llx", (unsigned long long)s->data_hash);
-  json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:s, s:I, s:s}", "format", STATE_FORMAT, "step", (json_int_t)s->step, "updates",
-                        (json_int_t)s->updates, "tokens", (json_int_t)s->tokens, "flops", s->flops, "seconds", s->seconds, "data_hash", hash,
-                        "metrics_bytes", (json_int_t)s->metrics_bytes, "best", s->best);
+  json_t *o =
+      json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:s, s:I, s:s}", "format", STATE_FORMAT, "step", (json_int_t)s->step,
+                "updates", (json_int_t)s->updates, "tokens", (json_int_t)s->tokens, "flops", s->flops, "seconds",
+                s->seconds, "data_hash", hash, "metrics_bytes", (json_int_t)s->metrics_bytes, "best", s->best);
   if (o && isfinite(s->best_loss)) json_object_set_new(o, "best_loss", json_real(s->best_loss));
-  sg_status st = path && o ? sgi_json_save(path, o, err) : sgi_fail_memory(err, strlen(directory), "a checkpoint's state");
+  sg_status st =
+      path && o ? sgi_json_save(path, o, err) : sgi_fail_memory(err, strlen(directory), "a checkpoint's state");
   json_decref(o);
   sgi_free(path);
   return st;
 }
 
 static sg_status read_state(const json_t *o, const char *where, sgi_progress_state *s, sg_error *err) {
-  static const char *const keys[] = {"format", "step", "updates", "tokens", "flops", "seconds", "data_hash", "metrics_bytes", "best", "best_loss"};
+  static const char *const keys[] = {"format",  "step",      "updates",       "tokens", "flops",
+                                     "seconds", "data_hash", "metrics_bytes", "best",   "best_loss"};
   char hash[24], *end;
   size_t format;
   sg_status st = sgi_json_only_keys(o, where, keys, SGI_COUNT(keys), err);
@@ -89,16 +95,20 @@ static sg_status read_state(const json_t *o, const char *where, sgi_progress_sta
   if (!st) st = sgi_json_u64(o, where, "metrics_bytes", &s->metrics_bytes, err);
   if (!st) st = sgi_json_string(o, where, "best", s->best, sizeof s->best, err);
   s->best_loss = INFINITY;
-  if (!st && json_object_get(o, "best_loss")) st = sgi_json_real(o, where, "best_loss", -1e300, 1e300, &s->best_loss, err);
+  if (!st && json_object_get(o, "best_loss"))
+    st = sgi_json_real(o, where, "best_loss", -1e300, 1e300, &s->best_loss, err);
   if (st) return st;
   s->data_hash = strtoull(hash, &end, 16);
-  return *end || !*hash ? sgi_fail(err, SG_ERR_FORMAT, "%s: data_hash is \"%s\": expected hexadecimal digits", where, hash) : SG_OK;
+  return *end || !*hash
+             ? sgi_fail(err, SG_ERR_FORMAT, "%s: data_hash is \"%s\": expected hexadecimal digits", where, hash)
+             : SG_OK;
 }
 
 static sg_status copy_tokenizer(const char *from, const char *directory, sg_error *err) {
   char *text = NULL, *path = in(directory, "tokenizer.json");
   size_t n;
-  sg_status st = path ? sgi_read_file(from, TOKENIZER_BYTES, &text, &n, err) : sgi_fail_memory(err, strlen(directory), "a path");
+  sg_status st =
+      path ? sgi_read_file(from, TOKENIZER_BYTES, &text, &n, err) : sgi_fail_memory(err, strlen(directory), "a path");
   if (!st) st = sgi_write_file(path, text, n, err);
   sgi_free(text);
   sgi_free(path);
@@ -117,8 +127,8 @@ static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err
                   (unsigned long long)(need >> 20), (unsigned long long)(have >> 20));
 }
 
-sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state, const char *tokenizer, char name[64],
-                              sg_error *err) {
+sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state,
+                              const char *tokenizer, char name[64], sg_error *err) {
   char *parent = in(run, "checkpoints");
   if (!parent) return sgi_fail_memory(err, strlen(run), "a path");
   snprintf(name, 64, "%s%08llu", PREFIX, (unsigned long long)state->step);
@@ -176,7 +186,8 @@ static sg_status read_pointer(const char *parent, const char *which, char name[6
   sg_status st = path ? sgi_read_file(path, 256, &text, &n, err) : sgi_fail_memory(err, strlen(parent), "a path");
   if (!st) {
     size_t length = strcspn(text, "\r\n");
-    if (strncmp(text, PREFIX, strlen(PREFIX)) || length >= 64 || strspn(text + strlen(PREFIX), "0123456789") != length - strlen(PREFIX))
+    if (strncmp(text, PREFIX, strlen(PREFIX)) || length >= 64 ||
+        strspn(text + strlen(PREFIX), "0123456789") != length - strlen(PREFIX))
       st = sgi_fail(err, SG_ERR_FORMAT, "%s: expected the name of a checkpoint, such as step-00000100", path);
     else
       snprintf(name, 64, "%.*s", (int)length, text);

@@ -7,18 +7,18 @@
 /* What else a run has to know to go on as if it had never stopped. */
 typedef struct sgi_progress_state {
   uint64_t step, updates;
-  uint64_t tokens;          /* counted targets so far */
-  double flops, seconds;    /* of training so far */
-  uint64_t data_hash;       /* of the training tokens: another corpus is refused */
-  uint64_t metrics_bytes;   /* length of metrics.jsonl: what came later is cut off */
-  double best_loss;         /* of the best checkpoint; infinite before the first evaluation */
-  char best[64];            /* its name, "" for none */
+  uint64_t tokens;        /* counted targets so far */
+  double flops, seconds;  /* of training so far */
+  uint64_t data_hash;     /* of the training tokens: another corpus is refused */
+  uint64_t metrics_bytes; /* length of metrics.jsonl: what came later is cut off */
+  double best_loss;       /* of the best checkpoint; infinite before the first evaluation */
+  char best[64];          /* its name, "" for none */
 } sgi_progress_state;
 
 /* Writes RUN/checkpoints/step-NNNNNNNN (config.json, model.safetensors, tokenizer.json, optimizer.safetensors, train_state.json,
  * MANIFEST.json) and points `latest` at it; name (64 bytes) gets the directory's name. tokenizer is the file to copy, NULL: none. */
-sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state, const char *tokenizer,
-                              char name[64], sg_error *err);
+sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state,
+                              const char *tokenizer, char name[64], sg_error *err);
 
 /* Fills t's weights, moments, counts and state from a complete checkpoint directory of the same architecture and settings. */
 sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progress_state *state, sg_error *err);

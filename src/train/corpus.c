@@ -21,8 +21,7 @@ struct sgi_corpus {
 
 static void mix(XXH3_state_t *h, uint64_t value) { XXH3_64bits_update(h, &value, sizeof value); }
 
-static sg_status mix_encoded(XXH3_state_t *h, const sg_tokenizer *tok, const char *text, size_t n,
-                             sg_error *err) {
+static sg_status mix_encoded(XXH3_state_t *h, const sg_tokenizer *tok, const char *text, size_t n, sg_error *err) {
   int32_t *ids;
   size_t count;
   sg_status st = sg_tokenizer_encode(tok, text, n, &ids, &count, err);
@@ -111,8 +110,7 @@ static sg_status cache_paths(const char *path, uint64_t key, char *paths[2], sg_
     else
       strcpy(parent, ".");
   }
-  if (!(beside = sgi_path_join(parent, ".sgatlin")) || !(paths[0] = cache_path(beside, name, name_n, key)))
-    goto memory;
+  if (!(beside = sgi_path_join(parent, ".sgatlin")) || !(paths[0] = cache_path(beside, name, name_n, key))) goto memory;
   const char *xdg = getenv("XDG_CACHE_HOME"), *user = getenv("HOME");
   if (xdg && *xdg == '/')
     home = sgi_path_join(xdg, "sgatlin");
@@ -121,8 +119,7 @@ static sg_status cache_paths(const char *path, uint64_t key, char *paths[2], sg_
   else
     goto done;
   const char *id = real ? real : path;
-  if (!home || !(paths[1] = cache_path(home, name, name_n, XXH3_64bits_withSeed(id, strlen(id), key))))
-    goto memory;
+  if (!home || !(paths[1] = cache_path(home, name, name_n, XXH3_64bits_withSeed(id, strlen(id), key)))) goto memory;
   goto done;
 memory:
   st = sgi_fail_memory(err, strlen(path), "a path");
@@ -160,8 +157,7 @@ static bool sound_blocks(const sgi_corpus *c, size_t vocab) {
   uint64_t tokens = 0;
   for (uint64_t b = 0; b < h->n_blocks; b++) {
     const sgi_tokens_place *p = c->places + b;
-    if (p[0].byte % 4 || p[1].byte > h->tail || p[1].byte < p[0].byte || p[1].document <= p[0].document)
-      return false;
+    if (p[0].byte % 4 || p[1].byte > h->tail || p[1].byte < p[0].byte || p[1].document <= p[0].document) return false;
     uint64_t words = (p[1].byte - p[0].byte) / 4, n = p[1].document - p[0].document;
     if (n >= words) return false;
     const uint32_t *starts = (const uint32_t *)(c->map.data + p[0].byte);
@@ -183,8 +179,8 @@ static bool right_cache(sgi_corpus *c, const sgi_tokens_source *s) {
   const sgi_tokens_header *h = c->head = (const sgi_tokens_header *)c->map.data;
   const unsigned char *data = c->map.data;
   size_t size = c->map.size, table;
-  if (size < sizeof *h || memcmp(h->magic, SGI_TOKENS_MAGIC, sizeof h->magic) ||
-      h->version != SGI_TOKENS_VERSION || h->endian != SGI_TOKENS_ENDIAN)
+  if (size < sizeof *h || memcmp(h->magic, SGI_TOKENS_MAGIC, sizeof h->magic) || h->version != SGI_TOKENS_VERSION ||
+      h->endian != SGI_TOKENS_ENDIAN)
     return false;
   if (h->header_hash != XXH3_64bits(data, offsetof(sgi_tokens_header, header_hash)) || h->key != s->key ||
       h->size != size)
@@ -255,8 +251,7 @@ static sg_status open_writer(char *paths[2], size_t *which, sgi_writer **out, sg
     *which = i;
     if (!st || st == SG_ERR_MEMORY) return st;
   }
-  return sgi_error_prefix(err, st,
-                          "no place for the tokens beside the data, nor under XDG_CACHE_HOME or ~/.cache");
+  return sgi_error_prefix(err, st, "no place for the tokens beside the data, nor under XDG_CACHE_HOME or ~/.cache");
 }
 
 sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
@@ -288,8 +283,7 @@ sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_
   s.just_made = true;
   st = load_cache(paths[which], &s, out, err);
   if (!st && !*out)
-    st = sgi_fail(err, SG_ERR_IO, "%s: cannot be read back as it was written; is the disk failing?",
-                  paths[which]);
+    st = sgi_fail(err, SG_ERR_IO, "%s: cannot be read back as it was written; is the disk failing?", paths[which]);
 done:
   sgi_text_files_free(s.files, s.n_files);
   sgi_free(paths[0]);

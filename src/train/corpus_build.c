@@ -19,8 +19,7 @@ typedef struct buffer {
 
 static sg_status reserve(buffer *b, size_t more, sg_error *err) {
   size_t need, size = b->size ? b->size : 4096;
-  if (!sgi_size_add(b->n, more, &need) || need > SIZE_MAX / 2)
-    return sgi_fail_memory(err, SIZE_MAX, "tokens");
+  if (!sgi_size_add(b->n, more, &need) || need > SIZE_MAX / 2) return sgi_fail_memory(err, SIZE_MAX, "tokens");
   while (size < need) size *= 2;
   if (size == b->size) return SG_OK;
   char *data = sgi_realloc(b->data, b->n, size);
@@ -65,8 +64,7 @@ static sg_status encode_batch(builder *b, sg_error *err) {
   for (size_t i = 0; i < n; i++) {
     document *d = b->documents + i;
     sg_error e;
-    if (sg_tokenizer_encode(b->source->tok, b->text.data + d->begin, d->end - d->begin, &d->ids, &d->n, &e) ==
-        SG_OK)
+    if (sg_tokenizer_encode(b->source->tok, b->text.data + d->begin, d->end - d->begin, &d->ids, &d->n, &e) == SG_OK)
       continue;
     d->ids = NULL;
 #pragma omp critical(sgi_corpus_failure)

@@ -6,8 +6,8 @@
 
 /* How text files become documents. */
 typedef struct sgi_text_form {
-  bool blank_lines;  /* .txt: split at blank lines; false: at "<|endoftext|>" */
-  char field[64];    /* .jsonl: the string field of each line; "" for "text" */
+  bool blank_lines; /* .txt: split at blank lines; false: at "<|endoftext|>" */
+  char field[64];   /* .jsonl: the string field of each line; "" for "text" */
 } sgi_text_form;
 
 /* Called from time to time: done and total in bytes of input (total 0: unknown). False cancels. */
@@ -19,8 +19,8 @@ typedef struct sgi_corpus sgi_corpus;
  * still right (sizes, times and hash of the inputs, of the tokenizer and the form), else tokenised now, streaming, and cached: beside
  * the data (DIR/.sgatlin/NAME.tokens), or under $XDG_CACHE_HOME/sgatlin (~/.cache) where that cannot be written. Each document is its
  * tokens followed by eos. New: sgi_corpus_close. */
-sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos, sgi_progress progress,
-                          void *user, sgi_corpus **out, sg_error *err);
+sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
+                          sgi_progress progress, void *user, sgi_corpus **out, sg_error *err);
 void sgi_corpus_close(sgi_corpus *c);
 size_t sgi_corpus_documents(const sgi_corpus *c);
 uint64_t sgi_corpus_tokens(const sgi_corpus *c); /* with the eos of each document */
@@ -36,13 +36,14 @@ typedef struct sgi_batcher_settings {
   sgi_rows rows;
   size_t B, T;
   int32_t bos, pad;
-  bool shuffle;   /* a new order every epoch, fixed by seed; false: file order */
+  bool shuffle; /* a new order every epoch, fixed by seed; false: file order */
   uint64_t seed;
 } sgi_batcher_settings;
 
 typedef struct sgi_batcher sgi_batcher;
 /* corpus is borrowed. Fewer rows than one batch is SG_ERR_ARG (with the numbers). New: sgi_batcher_free. */
-sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_settings *settings, sgi_batcher **out, sg_error *err);
+sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_settings *settings, sgi_batcher **out,
+                             sg_error *err);
 void sgi_batcher_free(sgi_batcher *b);
 /* Whole batches in one epoch; the last incomplete one is dropped. */
 uint64_t sgi_batcher_batches(const sgi_batcher *b);

@@ -25,12 +25,19 @@ const char *sgi_eval_method_text(sgi_eval_method m) {
                                : "mean over all counted tokens; perplexity = exp(loss); standard error over rows";
 }
 
-sg_status sgi_evaluator_create(sgi_pass *pass, const sg_model *m, size_t max_rows, size_t T, sgi_evaluator **out, sg_error *err) {
+sg_status sgi_evaluator_create(sgi_pass *pass, const sg_model *m, size_t max_rows, size_t T, sgi_evaluator **out,
+                               sg_error *err) {
   *out = NULL;
   size_t n = max_rows * T;
   sgi_evaluator *e = sgi_alloc(sizeof *e);
   if (!e) return sgi_fail_memory(err, sizeof *e, "an evaluation");
-  *e = (sgi_evaluator){pass, m, max_rows, T, sgi_alloc(n * sizeof(int32_t)), sgi_alloc(n * sizeof(int32_t)), sgi_alloc(n * sizeof(int32_t)),
+  *e = (sgi_evaluator){pass,
+                       m,
+                       max_rows,
+                       T,
+                       sgi_alloc(n * sizeof(int32_t)),
+                       sgi_alloc(n * sizeof(int32_t)),
+                       sgi_alloc(n * sizeof(int32_t)),
                        sgi_alloc(n * sizeof(bool))};
   if (!e->inputs || !e->targets || !e->starts || !e->keep) {
     sgi_evaluator_free(e);
@@ -89,7 +96,8 @@ static sg_status watch(void *user, const sgi_site *site, sg_error *err) {
   return st;
 }
 
-static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t first, size_t rows, sums *s, sg_error *err) {
+static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t first, size_t rows, sums *s,
+                      sg_error *err) {
   for (size_t i = 0; i < rows; i++)
     sgi_batcher_get(r->rows, first + i, e->inputs + i * e->T, e->targets + i * e->T, e->starts + i * e->T);
   for (size_t i = 0; i < rows * e->T; i++) e->keep[i] = e->targets[i] != e->model->config.pad_id;
@@ -134,7 +142,8 @@ static void finish(const sums *s, sgi_eval_method method, sgi_evaluation *out) {
 sg_status sgi_evaluate(sgi_evaluator *e, const sgi_evaluate_request *r, sgi_evaluation *out, sg_error *err) {
   bool batches = r->method == SGI_EVAL_BATCHES;
   if (!r->n_rows || r->T != e->T || (batches && (!r->batch_rows || r->n_rows < r->batch_rows)))
-    return sgi_fail(err, SG_ERR_ARG, "%llu rows are too few to evaluate%s", (unsigned long long)r->n_rows, batches ? " (less than one batch)" : "");
+    return sgi_fail(err, SG_ERR_ARG, "%llu rows are too few to evaluate%s", (unsigned long long)r->n_rows,
+                    batches ? " (less than one batch)" : "");
   sums s = {0};
   for (uint64_t i = 0; i < r->n_rows;) {
     uint64_t left = r->n_rows - i;

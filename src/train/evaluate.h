@@ -19,19 +19,20 @@ typedef struct sgi_evaluation {
 } sgi_evaluation;
 
 typedef struct sgi_evaluate_request {
-  sgi_batcher *rows;    /* made with B = 1: its batch i is row i */
-  uint64_t n_rows;      /* rows 0 .. n_rows - 1 */
+  sgi_batcher *rows; /* made with B = 1: its batch i is row i */
+  uint64_t n_rows;   /* rows 0 .. n_rows - 1 */
   size_t T;
-  size_t batch_rows;    /* BATCHES: rows of a batch; an incomplete last one is dropped */
+  size_t batch_rows; /* BATCHES: rows of a batch; an incomplete last one is dropped */
   sgi_eval_method method;
-  sgi_usage **usage;    /* NULL, or (L): each gets every row's choices of its layer; NULL entries for dense kinds */
+  sgi_usage **usage; /* NULL, or (L): each gets every row's choices of its layer; NULL entries for dense kinds */
   bool (*stop)(void *user, uint64_t rows_done); /* NULL: never; true ends with SG_ERR_CANCELLED */
   void *user;
 } sgi_evaluate_request;
 
 typedef struct sgi_evaluator sgi_evaluator;
 /* Buffers for parts of max_rows x T rows. pass (borrowed) was made for at least that; new: sgi_evaluator_free. */
-sg_status sgi_evaluator_create(sgi_pass *pass, const sg_model *m, size_t max_rows, size_t T, sgi_evaluator **out, sg_error *err);
+sg_status sgi_evaluator_create(sgi_pass *pass, const sg_model *m, size_t max_rows, size_t T, sgi_evaluator **out,
+                               sg_error *err);
 void sgi_evaluator_free(sgi_evaluator *e);
 sg_status sgi_evaluate(sgi_evaluator *e, const sgi_evaluate_request *r, sgi_evaluation *out, sg_error *err);
 

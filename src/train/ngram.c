@@ -74,8 +74,7 @@ static size_t table_bytes(const sgi_ngram *m) {
 /* What growing would take: the tables as they are, and beside them the new one. */
 static bool may_take(const sgi_ngram *m, size_t slots, size_t size) {
   size_t bytes;
-  return sgi_size_mul(slots, size, &bytes) && sgi_size_add(bytes, table_bytes(m), &bytes) &&
-         bytes <= m->max_bytes;
+  return sgi_size_mul(slots, size, &bytes) && sgi_size_add(bytes, table_bytes(m), &bytes) && bytes <= m->max_bytes;
 }
 
 static bool is_full(size_t used, size_t more, size_t slots) { return used + more > slots / 3 * 2; }
@@ -117,15 +116,11 @@ sg_status sgi_ngram_create(size_t vocab, int32_t bos, size_t max_bytes, sgi_ngra
     return sgi_fail(err, SG_ERR_ARG, "a vocabulary of %zu ids can not be counted: from 1 to %d", vocab,
                     SGI_NGRAM_MAX_VOCAB);
   if (bos < 0 || (size_t)bos >= vocab)
-    return sgi_fail(err, SG_ERR_ARG, "the first context, id %d, is outside the vocabulary of %zu", bos,
-                    vocab);
+    return sgi_fail(err, SG_ERR_ARG, "the first context, id %d, is outside the vocabulary of %zu", bos, vocab);
   sgi_ngram *m = sgi_alloc(sizeof *m);
   if (!m) return sgi_fail_memory(err, sizeof *m, "an n-gram model");
-  *m = (sgi_ngram){.vocab = vocab,
-                   .bos = bos,
-                   .max_bytes = max_bytes,
-                   .triple_slots = FIRST_SLOTS,
-                   .pair_slots = FIRST_SLOTS};
+  *m = (sgi_ngram){
+      .vocab = vocab, .bos = bos, .max_bytes = max_bytes, .triple_slots = FIRST_SLOTS, .pair_slots = FIRST_SLOTS};
   m->words = sgi_alloc(vocab * sizeof *m->words);
   m->triples = sgi_alloc(FIRST_SLOTS * sizeof *m->triples);
   m->pairs = sgi_alloc(FIRST_SLOTS * sizeof *m->pairs);
@@ -189,8 +184,8 @@ static sg_status count(sgi_ngram *m, int32_t u, int32_t v, int32_t w, sg_error *
 static sg_status check_ids(const sgi_ngram *m, const int32_t *tokens, size_t n, sg_error *err) {
   for (size_t i = 0; i < n; i++)
     if (tokens[i] < 0 || (size_t)tokens[i] >= m->vocab)
-      return sgi_fail(err, SG_ERR_ARG, "token %zu of a document: id %d is outside the vocabulary of %zu", i,
-                      tokens[i], m->vocab);
+      return sgi_fail(err, SG_ERR_ARG, "token %zu of a document: id %d is outside the vocabulary of %zu", i, tokens[i],
+                      m->vocab);
   return SG_OK;
 }
 
@@ -213,8 +208,7 @@ static double discount(uint64_t once, uint64_t twice) {
 }
 
 sg_status sgi_ngram_finish(sgi_ngram *m, sg_error *err) {
-  if (!m->n_triples)
-    return sgi_fail(err, SG_ERR_ARG, "the n-gram model has seen no token: add documents first");
+  if (!m->n_triples) return sgi_fail(err, SG_ERR_ARG, "the n-gram model has seen no token: add documents first");
   uint64_t n[4][3] = {{0}};
   for (size_t i = 0; i < m->triple_slots; i++)
     if (m->triples[i].key && m->triples[i].count <= 2) n[3][m->triples[i].count]++;
@@ -239,20 +233,18 @@ static double interpolate(double counted, double total, double distinct, double 
 double sgi_ngram_trigram(const sgi_ngram *m, int32_t u, int32_t v, int32_t w) {
   const double *D = m->discount;
   const word *b = &m->words[v];
-  double p = interpolate((double)m->words[w].preceders, (double)m->bigrams, (double)m->seen, D[1],
-                         1 / (double)m->vocab);
+  double p =
+      interpolate((double)m->words[w].preceders, (double)m->bigrams, (double)m->seen, D[1], 1 / (double)m->vocab);
   if (b->triples)
-    p = interpolate((double)find_pair(m, pack(v, w))->preceders, (double)b->triples, (double)b->followers,
-                    D[2], p);
+    p = interpolate((double)find_pair(m, pack(v, w))->preceders, (double)b->triples, (double)b->followers, D[2], p);
   const pair *context = find_pair(m, pack(u, v));
   if (context->total)
-    p = interpolate((double)find_triple(m, pack3(u, v, w))->count, (double)context->total,
-                    (double)context->followers, D[3], p);
+    p = interpolate((double)find_triple(m, pack3(u, v, w))->count, (double)context->total, (double)context->followers,
+                    D[3], p);
   return p;
 }
 
-sg_status sgi_ngram_nll(const sgi_ngram *m, const int32_t *tokens, size_t n, sgi_ngram_score *sum,
-                        sg_error *err) {
+sg_status sgi_ngram_nll(const sgi_ngram *m, const int32_t *tokens, size_t n, sgi_ngram_score *sum, sg_error *err) {
   if (!m->finished) return sgi_fail(err, SG_ERR_INTERNAL, "sgi_ngram_nll before sgi_ngram_finish");
   sg_status st = check_ids(m, tokens, n, err);
   for (size_t i = 0; i < n && !st; i++) {

@@ -6,8 +6,8 @@
 
 enum { CHUNK = 16384, NORM_BLOCKS = 256 };
 
-void sgi_adamw_update(const sgi_adamw *s, const sgi_table *table, float *w, float *g, float *m, float *v, double grad_scale,
-                      double lr, uint64_t update) {
+void sgi_adamw_update(const sgi_adamw *s, const sgi_table *table, float *w, float *g, float *m, float *v,
+                      double grad_scale, double lr, uint64_t update) {
   const sgi_kernels *kern = sgi_kernel_table();
   double t = (double)update + 1;
   float bias1 = (float)(1 / (1 - pow(s->beta1, t))), bias2 = (float)(1 / (1 - pow(s->beta2, t)));
@@ -30,7 +30,8 @@ double sgi_arena_norm(const float *x, size_t floats) {
   if (!width) return 0;
 #pragma omp parallel for schedule(static) if (floats > CHUNK)
   for (size_t b = 0; b < NORM_BLOCKS; b++)
-    if (b * width < floats) part[b] = kern->sum_squares(x + b * width, floats - b * width < width ? floats - b * width : width);
+    if (b * width < floats)
+      part[b] = kern->sum_squares(x + b * width, floats - b * width < width ? floats - b * width : width);
   for (size_t b = 0; b < NORM_BLOCKS; b++) sum += part[b];
   return sqrt(sum);
 }

@@ -11,8 +11,8 @@ typedef struct sgi_adamw {
 
 /* One update of all rows of table; w, g, m, v are arenas in its offsets. g is scaled by grad_scale first and is left zero.
  * update is the number of updates before this one. Dense: an entry with gradient 0 still moves (golden README no. 22). */
-void sgi_adamw_update(const sgi_adamw *s, const sgi_table *table, float *w, float *g, float *m, float *v, double grad_scale,
-                      double lr, uint64_t update);
+void sgi_adamw_update(const sgi_adamw *s, const sgi_table *table, float *w, float *g, float *m, float *v,
+                      double grad_scale, double lr, uint64_t update);
 
 /* Euclidean norm of an arena (gaps between rows are zero). Summed in blocks fixed by the size: same bits for any threads. */
 double sgi_arena_norm(const float *x, size_t floats);

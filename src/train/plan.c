@@ -44,8 +44,8 @@ static sg_status choose_micro_batch(sgi_run *run, size_t fixed, sg_error *err) {
   size_t rows, limit = run->max_memory > fixed ? run->max_memory - fixed : 0;
   if (s->micro_batch) return SG_OK;
   sg_status st = sgi_pass_fit(&s->model, s->batch_size, s->seq_len, true, limit, &rows, err);
-  while (!st && rows > 1 && rows * s->seq_len > FULL_SPEED_ROWS)
-    do rows--;
+  while (!st && rows > 1 && rows * s->seq_len > FULL_SPEED_ROWS) do
+      rows--;
     while (s->batch_size % rows);
   s->micro_batch = rows;
   return st;
@@ -59,7 +59,8 @@ static sg_status choose_steps(sgi_run *run, uint64_t forward, sg_error *err) {
   if (!s->steps && s->flops_budget > 0) st = sgi_budget_steps(s->flops_budget, forward, s->batch_size, &s->steps, err);
   if (!st && !s->steps) s->steps = p->epoch_steps;
   if (!st && s->steps < s->grad_accumulation)
-    st = sgi_fail(err, SG_ERR_ARG, "train.steps is %llu: fewer than train.grad_accumulation = %zu, no update would be made",
+    st = sgi_fail(err, SG_ERR_ARG,
+                  "train.steps is %llu: fewer than train.grad_accumulation = %zu, no update would be made",
                   (unsigned long long)s->steps, s->grad_accumulation);
   p->steps = s->steps;
   p->updates = s->steps / s->grad_accumulation;
@@ -89,7 +90,8 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   p->checkpoint_bytes = p->parameters * sizeof(float) * 3 + (1 << 20);
   if (p->memory > run->max_memory)
     return sgi_fail(err, SG_ERR_MEMORY,
-                    "this run needs about %zu MB even with one row at a time, and --max-memory is %zu MB: allow more, or make the model, "
+                    "this run needs about %zu MB even with one row at a time, and --max-memory is %zu MB: allow more, "
+                    "or make the model, "
                     "train.seq_len or the batch smaller",
                     p->memory >> 20, run->max_memory >> 20);
   return SG_OK;

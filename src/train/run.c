@@ -24,9 +24,11 @@ static sg_status save_config(const sgi_run *run, sg_error *err) {
   char hash[24];
   snprintf(hash, sizeof hash, "%016llx", (unsigned long long)sgi_corpus_hash(run->train));
   char *path = sgi_path_join(run->directory, "config.json");
-  int bad = !o || json_object_set_new(o, "run", json_pack("{s:i, s:s, s:s, s:I, s:I}", "format", RUN_FORMAT, "data", run->data, "data_hash", hash,
-                                                          "train_documents", (json_int_t)run->plan.train_documents, "train_tokens",
-                                                          (json_int_t)run->plan.train_tokens));
+  int bad =
+      !o || json_object_set_new(o, "run",
+                                json_pack("{s:i, s:s, s:s, s:I, s:I}", "format", RUN_FORMAT, "data", run->data,
+                                          "data_hash", hash, "train_documents", (json_int_t)run->plan.train_documents,
+                                          "train_tokens", (json_int_t)run->plan.train_tokens));
   sg_status st = bad || !path ? sgi_fail_memory(err, 4096, "the run's settings") : sgi_json_save(path, o, err);
   json_decref(o);
   sgi_free(path);
@@ -41,7 +43,8 @@ static sg_status load_config(sgi_run *run, sg_error *err) {
   sgi_assignments a = {0};
   size_t format;
   sg_status st = sgi_is_file(path) ? sgi_json_load(path, &o, err)
-                                   : sgi_fail(err, SG_ERR_IO, "%s: there is no run to resume (config.json is missing)", run->directory);
+                                   : sgi_fail(err, SG_ERR_IO, "%s: there is no run to resume (config.json is missing)",
+                                              run->directory);
   if (!st) st = sgi_json_object(o, path, "run", &about, err);
   if (!st) st = sgi_json_size(about, path, "format", RUN_FORMAT, RUN_FORMAT, &format, err);
   if (!st) st = sgi_json_string(about, path, "data", data, sizeof data, err);
@@ -100,7 +103,8 @@ static sg_status read_sample(const sgi_run *run, const char *path, sample *s, sg
     const char *text = NULL;
     size_t n = 0;
     st = sgi_reader_open(files[i], !strcmp(run->settings.split, "blank-lines"), run->settings.field, &r, err);
-    while (!st && !(st = sgi_reader_next(r, &text, &n, err)) && text && n <= TOKENIZER_SAMPLE - s->used) st = sample_add(s, text, n, err);
+    while (!st && !(st = sgi_reader_next(r, &text, &n, err)) && text && n <= TOKENIZER_SAMPLE - s->used)
+      st = sample_add(s, text, n, err);
     sgi_reader_close(r);
     if (text) break; /* the sample is full */
   }
@@ -113,7 +117,8 @@ static sg_status train_tokenizer(sgi_run *run, const char *path, sg_error *err) 
   static const char *const special[] = {PAD, END_OF_TEXT};
   sample s = {0};
   sg_status st = read_sample(run, path, &s, err);
-  sg_tokenizer_training t = {.vocab_size = run->settings.tokenizer_vocab_size ? run->settings.tokenizer_vocab_size : run->settings.model.vocab_size,
+  sg_tokenizer_training t = {.vocab_size = run->settings.tokenizer_vocab_size ? run->settings.tokenizer_vocab_size
+                                                                              : run->settings.model.vocab_size,
                              .full_alphabet = true,
                              .nfkc = true,
                              .prefix_space = true,
@@ -121,7 +126,8 @@ static sg_status train_tokenizer(sgi_run *run, const char *path, sg_error *err) 
                              .n_special = SGI_COUNT(special),
                              .progress = tokenizer_progress,
                              .user = run};
-  if (!st) sgi_run_note(run, "training a tokenizer of %zu tokens on %.1f MB of text", t.vocab_size, (double)s.used / 1e6);
+  if (!st)
+    sgi_run_note(run, "training a tokenizer of %zu tokens on %.1f MB of text", t.vocab_size, (double)s.used / 1e6);
   if (!st) st = sg_tokenizer_train(&t, s.documents, s.lengths, s.count, &run->tokenizer, err);
   if (!st) st = sg_tokenizer_save(run->tokenizer, run->tokenizer_path, err);
   sgi_free(s.bytes);
@@ -154,8 +160,9 @@ static sg_status take_ids(sgi_run *run, sg_error *err) {
   c->eos_id = c->bos_id = sg_tokenizer_special(run->tokenizer, END_OF_TEXT);
   if (c->eos_id < 0) c->eos_id = c->bos_id = sg_tokenizer_special(run->tokenizer, "</s>");
   if (c->eos_id < 0)
-    return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: the tokenizer has no special token %s (or </s>) to end documents with",
-                    run->tokenizer_path, END_OF_TEXT);
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "%s: the tokenizer has no special token %s (or </s>) to end documents with", run->tokenizer_path,
+                    END_OF_TEXT);
   c->pad_id = sg_tokenizer_special(run->tokenizer, PAD);
   if (c->pad_id < 0) c->pad_id = (int32_t)c->vocab_size++;
   return SG_OK;
@@ -245,11 +252,13 @@ static char *absolute(const char *path) {
 
 static sg_status prepare_directory(sgi_run *run, sg_error *err) {
   char *config = sgi_path_join(run->directory, "config.json");
-  sg_status st = config ? sgi_make_directory(run->directory, err) : sgi_fail_memory(err, strlen(run->directory), "a path");
+  sg_status st =
+      config ? sgi_make_directory(run->directory, err) : sgi_fail_memory(err, strlen(run->directory), "a path");
   if (!st) st = sgi_lock_directory(run->directory, &run->lock, err);
   run->locked = !st;
   if (!st && !run->resume && sgi_is_file(config))
-    st = sgi_fail(err, SG_ERR_ARG, "%s already holds a run: resume it with --resume, or choose another directory", run->directory);
+    st = sgi_fail(err, SG_ERR_ARG, "%s already holds a run: resume it with --resume, or choose another directory",
+                  run->directory);
   sgi_free(config);
   return st;
 }
@@ -257,7 +266,8 @@ static sg_status prepare_directory(sgi_run *run, sg_error *err) {
 static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   sg_status st = prepare_directory(run, err);
   if (!st && run->resume) st = load_config(run, err);
-  if (!st && !run->data) st = sgi_fail(err, SG_ERR_ARG, "training needs text: name a directory with train.* and valid.* (--data DIR)");
+  if (!st && !run->data)
+    st = sgi_fail(err, SG_ERR_ARG, "training needs text: name a directory with train.* and valid.* (--data DIR)");
   if (!st) st = open_data(run, r->tokenizer, err);
   return st ? st : sgi_run_make_plan(run, err);
 }
@@ -279,7 +289,7 @@ sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, s
   sg_status st = run->directory && (run->data || !r->data) && run->tokenizer_path && run->metrics_path
                      ? set_up(run, r, err)
                      : sgi_fail_memory(err, strlen(r->run), "a run");
-  if (!st && !run->resume) st = save_config(run, err);
+  if (!st && !run->resume && !r->dry_run) st = save_config(run, err);
   if (st)
     sgi_run_close(run);
   else

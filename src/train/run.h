@@ -14,11 +14,11 @@
 typedef struct sgi_run_plan {
   size_t parameters;
   uint64_t steps, epoch_steps, updates;
-  double flops_per_step;  /* forward and backward, 3 * forward * batch */
-  size_t memory;          /* bytes, the whole process */
+  double flops_per_step; /* forward and backward, 3 * forward * batch */
+  size_t memory;         /* bytes, the whole process */
   size_t micro_batch;
   size_t checkpoint_bytes;
-  double seconds;         /* estimated from the speed of a matrix product */
+  double seconds; /* estimated from the speed of a matrix product */
   uint64_t train_documents, train_tokens, valid_documents, valid_tokens;
 } sgi_run_plan;
 
@@ -31,21 +31,22 @@ typedef struct sgi_run_line {
 /* Who watches. All but stop may be NULL; called from the thread that runs. */
 typedef struct sgi_run_events {
   void *user;
-  void (*note)(void *user, const char *text);      /* one sentence for people */
+  void (*note)(void *user, const char *text);                                /* one sentence for people */
   void (*work)(void *user, const char *what, uint64_t done, uint64_t total); /* set-up that takes long */
   void (*step)(void *user, const sgi_run_line *line);
   void (*evaluated)(void *user, uint64_t step, const sgi_evaluation *e);
   void (*saved)(void *user, const char *name);
-  bool (*stop)(void *user);                        /* true: save and end with SG_ERR_CANCELLED */
+  bool (*stop)(void *user); /* true: save and end with SG_ERR_CANCELLED */
 } sgi_run_events;
 
 typedef struct sgi_run_request {
-  const char *run;        /* RUN */
-  const char *data;       /* directory with train.* and valid.*; NULL on resume: as recorded */
-  const char *tokenizer;  /* tokenizer.json; NULL: RUN's own, else one is trained on the data */
-  sgi_settings settings;  /* ignored on resume: RUN/config.json has them */
+  const char *run;       /* RUN */
+  const char *data;      /* directory with train.* and valid.*; NULL on resume: as recorded */
+  const char *tokenizer; /* tokenizer.json; NULL: RUN's own, else one is trained on the data */
+  sgi_settings settings; /* ignored on resume: RUN/config.json has them */
   bool resume;
-  size_t max_memory;      /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine has */
+  bool dry_run;      /* leave RUN/config.json unwritten, so that the run can still be started */
+  size_t max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine has */
 } sgi_run_request;
 
 typedef struct sgi_run sgi_run;

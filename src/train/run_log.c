@@ -5,8 +5,8 @@
 #include "train/run_state.h"
 
 static json_t *line_of(const sgi_run *run) {
-  return json_pack("{s:I, s:I, s:f, s:f}", "step", (json_int_t)run->state.step, "tokens", (json_int_t)run->state.tokens, "flops",
-                   run->state.flops, "time", run->state.seconds);
+  return json_pack("{s:I, s:I, s:f, s:f}", "step", (json_int_t)run->state.step, "tokens", (json_int_t)run->state.tokens,
+                   "flops", run->state.flops, "time", run->state.seconds);
 }
 
 /* One write per line, so that a killed run leaves at most one broken line at the end; resume cuts it off. Takes the reference. */

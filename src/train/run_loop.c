@@ -25,7 +25,9 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
   return st ? st : sgi_usage_list(m, &run->usage, err);
 }
 
-static void skipped(void *user, const char *name, const char *reason) { sgi_run_note(user, "skipped checkpoint %s: %s", name, reason); }
+static void skipped(void *user, const char *name, const char *reason) {
+  sgi_run_note(user, "skipped checkpoint %s: %s", name, reason);
+}
 
 /* metrics.jsonl as it was at the checkpoint: what a lost stretch of training wrote is dropped. */
 static sg_status cut_metrics(sgi_run *run, sg_error *err) {
@@ -45,9 +47,12 @@ static sg_status load_newest(sgi_run *run, sg_error *err) {
     sgi_run_note(run, "no complete checkpoint was found: starting from the beginning");
   } else {
     path = sgi_path_join(parent, name);
-    st = path ? sgi_checkpoint_load(path, run->trainer, &run->state, err) : sgi_fail_memory(err, strlen(parent), "a path");
+    st = path ? sgi_checkpoint_load(path, run->trainer, &run->state, err)
+              : sgi_fail_memory(err, strlen(parent), "a path");
     if (!st && run->state.data_hash != sgi_corpus_hash(run->train))
-      st = sgi_fail(err, SG_ERR_ARG, "%s: the training text is not the one this run was started with; resume needs the same text", run->data);
+      st = sgi_fail(err, SG_ERR_ARG,
+                    "%s: the training text is not the one this run was started with; resume needs the same text",
+                    run->data);
     if (!st) sgi_run_note(run, "resuming %s after step %llu", name, (unsigned long long)run->state.step);
   }
   sgi_free(path);
@@ -109,7 +114,8 @@ static sg_status one_step(sgi_run *run, double *took, sgi_run_line *line, sg_err
   double begin = sgi_now();
   sgi_batcher_get(run->batches, s->step, run->inputs, run->targets, run->starts);
   bool packed = !strcmp(run->settings.rows, "pack");
-  sg_status st = sgi_trainer_step(run->trainer, run->inputs, run->targets, packed ? run->starts : NULL, &line->last, err);
+  sg_status st =
+      sgi_trainer_step(run->trainer, run->inputs, run->targets, packed ? run->starts : NULL, &line->last, err);
   if (st) return st;
   *took = sgi_now() - begin;
   s->step++;
@@ -145,7 +151,8 @@ static sg_status loop(sgi_run *run, sg_error *err) {
     if (!st && (save || stop)) st = checkpoint(run, err);
     if (st) return st;
     if (stop)
-      return sgi_fail(err, SG_ERR_CANCELLED, "stopped after step %llu of %llu; go on with: sgatlin train --resume -o %s",
+      return sgi_fail(err, SG_ERR_CANCELLED,
+                      "stopped after step %llu of %llu; go on with: sgatlin train --resume -o %s",
                       (unsigned long long)s->step, (unsigned long long)run->plan.steps, run->directory);
   }
   return SG_OK;
@@ -154,6 +161,7 @@ static sg_status loop(sgi_run *run, sg_error *err) {
 sg_status sgi_run_train(sgi_run *run, sg_error *err) {
   sg_status st = make_trainer(run, err);
   if (!st && run->resume) st = load_newest(run, err);
-  if (!st && run->state.step >= run->plan.steps) sgi_run_note(run, "all %llu steps are done already", (unsigned long long)run->plan.steps);
+  if (!st && run->state.step >= run->plan.steps)
+    sgi_run_note(run, "all %llu steps are done already", (unsigned long long)run->plan.steps);
   return st ? st : loop(run, err);
 }

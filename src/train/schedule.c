@@ -13,9 +13,7 @@ static const char *const names[] = {
 static const double PI = 3.14159265358979323846;
 static const float COSINE_FLOOR = 0.1f; /* of the peak */
 
-const char *sgi_schedule_name(sgi_schedule_kind kind) {
-  return (size_t)kind < SGI_COUNT(names) ? names[kind] : NULL;
-}
+const char *sgi_schedule_name(sgi_schedule_kind kind) { return (size_t)kind < SGI_COUNT(names) ? names[kind] : NULL; }
 
 sg_status sgi_schedule_find(const char *name, sgi_schedule_kind *out, sg_error *err) {
   for (size_t i = 0; i < SGI_COUNT(names); i++)
@@ -24,9 +22,8 @@ sg_status sgi_schedule_find(const char *name, sgi_schedule_kind *out, sg_error *
       return SG_OK;
     }
   const char *near = sgi_nearest(name, names, SGI_COUNT(names));
-  return sgi_fail(err, SG_ERR_ARG, "unknown schedule \"%.64s\": choose %s, %s, %s or %s%s%s%s", name,
-                  names[0], names[1], names[2], names[3], near ? " (did you mean " : "", near ? near : "",
-                  near ? "?)" : "");
+  return sgi_fail(err, SG_ERR_ARG, "unknown schedule \"%.64s\": choose %s, %s, %s or %s%s%s%s", name, names[0],
+                  names[1], names[2], names[3], near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 }
 
 sg_status sgi_schedule_check(const sgi_schedule *s, sg_error *err) {
@@ -35,8 +32,7 @@ sg_status sgi_schedule_check(const sgi_schedule *s, sg_error *err) {
   if (!(s->peak > 0) || !isfinite(s->peak) || s->peak > 1e6)
     return sgi_fail(err, SG_ERR_ARG, "learning_rate is %g: it must be above 0 and at most 1e6", s->peak);
   if (!s->updates)
-    return sgi_fail(err, SG_ERR_ARG,
-                    "the run has 0 optimizer updates: more steps, or less accumulation, are needed");
+    return sgi_fail(err, SG_ERR_ARG, "the run has 0 optimizer updates: more steps, or less accumulation, are needed");
   if (s->updates > UINT64_C(1) << 53 || s->warmup > UINT64_C(1) << 53)
     return sgi_fail(err, SG_ERR_ARG, "a run of %llu updates with %llu of warm-up is too long: at most 2^53",
                     (unsigned long long)s->updates, (unsigned long long)s->warmup);

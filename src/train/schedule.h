@@ -6,8 +6,8 @@
 #include "core/base.h"
 
 typedef enum sgi_schedule_kind {
-  SGI_SCHEDULE_CONSTANT, /* "constant": peak from the first update; no warm-up */
-  SGI_SCHEDULE_COSINE,   /* "cosine": down to a tenth of the peak, reached `warmup` updates before the end */
+  SGI_SCHEDULE_CONSTANT,      /* "constant": peak from the first update; no warm-up */
+  SGI_SCHEDULE_COSINE,        /* "cosine": down to a tenth of the peak, reached `warmup` updates before the end */
   SGI_SCHEDULE_WARMUP_LINEAR, /* "warmup_stable_linear_decay": peak (1 - u) over the last decay_fraction */
   SGI_SCHEDULE_WARMUP_SQRT    /* "warmup_stable_sqrt_decay": peak (1 - sqrt u) */
 } sgi_schedule_kind;

@@ -46,13 +46,15 @@ static const key table[] = {
     {"optimizer.learning_rate", REAL, AT(learning_rate), 0, 1e6, "peak of the schedule"},
     {"optimizer.weight_decay", REAL, AT(weight_decay), 0, 1, "part of a weight lost per update at the peak"},
     {"optimizer.clip", REAL, AT(clip), 0, 1e30, "largest global norm of the gradient; 0: none"},
-    {"schedule.kind", TEXT, AT(schedule), 0, 0, "constant, cosine, warmup_stable_linear_decay, warmup_stable_sqrt_decay"},
+    {"schedule.kind", TEXT, AT(schedule), 0, 0,
+     "constant, cosine, warmup_stable_linear_decay, warmup_stable_sqrt_decay"},
     {"schedule.warmup_steps", COUNT, AT(warmup_steps), 0, 1e15, "updates of linear warm-up"},
     {"schedule.decay_fraction", REAL, AT(decay_fraction), 0, 1, "last part of the run in which the rate decays"},
     {"data.rows", TEXT, AT(rows), 0, 0, "pad: one document a row; pack: documents one behind the other"},
     {"data.split", TEXT, AT(split), 0, 0, "documents of .txt end at: endoftext or blank-lines"},
     {"data.field", TEXT, AT(field), 0, 0, "string field of .jsonl lines"},
-    {"tokenizer.vocab_size", SIZE, AT(tokenizer_vocab_size), 0, 1 << 24, "size of a tokenizer trained for the run; 0: the preset's"},
+    {"tokenizer.vocab_size", SIZE, AT(tokenizer_vocab_size), 0, 1 << 24,
+     "size of a tokenizer trained for the run; 0: the preset's"},
     {"eval.every", COUNT, AT(eval_every), 0, 1e15, "steps between evaluations; 0: only at the end"},
     {"eval.batches", SIZE, AT(eval_batches), 0, 1 << 30, "held-out batches of an evaluation; 0: all"},
     {"checkpoint.every", COUNT, AT(checkpoint_every), 0, 1e15, "steps between checkpoints; 0: only at the end"},
@@ -78,7 +80,9 @@ sg_status sgi_assign(sgi_assignments *a, const char *name, const char *value, co
   }
   struct sgi_assignment *x = &a->list[a->count++];
   *x = (struct sgi_assignment){sgi_strdup(name), sgi_strdup(value), sgi_strdup(where)};
-  return x->key && x->value && x->where ? SG_OK : sgi_fail_memory(err, strlen(name) + strlen(value) + strlen(where), "settings");
+  return x->key && x->value && x->where
+             ? SG_OK
+             : sgi_fail_memory(err, strlen(name) + strlen(value) + strlen(where), "settings");
 }
 
 sg_status sgi_assign_text(sgi_assignments *a, const char *text, sg_error *err) {
@@ -144,8 +148,8 @@ static sg_status unknown(const struct sgi_assignment *x, sg_error *err) {
   const char *names[SGI_COUNT(table)];
   for (size_t i = 0; i < SGI_COUNT(table); i++) names[i] = table[i].name;
   const char *near = sgi_nearest(x->key, names, SGI_COUNT(table));
-  return sgi_fail(err, SG_ERR_ARG, "%s: unknown key \"%s\"%s%s%s", x->where, x->key, near ? "; did you mean \"" : "", near ? near : "",
-                  near ? "\"?" : "");
+  return sgi_fail(err, SG_ERR_ARG, "%s: unknown key \"%s\"%s%s%s", x->where, x->key, near ? "; did you mean \"" : "",
+                  near ? near : "", near ? "\"?" : "");
 }
 
 static sg_status set_number(const key *k, const struct sgi_assignment *x, void *field, sg_error *err) {
@@ -161,8 +165,8 @@ static sg_status set_number(const key *k, const struct sgi_assignment *x, void *
     whole = is_whole ? (unsigned long long)real : 0;
   }
   if (!ok || (k->type != REAL && !is_whole))
-    return sgi_fail(err, SG_ERR_ARG, "%s: %s is \"%s\": expected a%s number from %.12g to %.12g", x->where, k->name, x->value,
-                    k->type == REAL ? "" : " whole", k->least, k->most);
+    return sgi_fail(err, SG_ERR_ARG, "%s: %s is \"%s\": expected a%s number from %.12g to %.12g", x->where, k->name,
+                    x->value, k->type == REAL ? "" : " whole", k->least, k->most);
   if (k->type == REAL)
     *(double *)field = real;
   else if (k->type == COUNT)
@@ -176,7 +180,8 @@ static sg_status set(sgi_settings *s, const key *k, const struct sgi_assignment 
   void *field = (char *)s + k->offset;
   if (k->type != TEXT && k->type != NAME) return set_number(k, x, field, err);
   size_t room = k->type == NAME ? SG_NAME : SGI_SETTING_TEXT;
-  if (strlen(x->value) >= room) return sgi_fail(err, SG_ERR_ARG, "%s: %s is longer than %zu bytes", x->where, k->name, room - 1);
+  if (strlen(x->value) >= room)
+    return sgi_fail(err, SG_ERR_ARG, "%s: %s is longer than %zu bytes", x->where, k->name, room - 1);
   snprintf(field, room, "%s", x->value);
   return SG_OK;
 }
@@ -227,12 +232,15 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
   if (st) return st;
   sg_config *c = &s->model;
   if (!s->num_attention_heads && c->hidden_size % c->head_dim)
-    return sgi_fail(err, SG_ERR_ARG, "model.hidden_size is %zu: not a multiple of model.head_dim = %zu (or set model.num_attention_heads)",
-                    c->hidden_size, c->head_dim);
+    return sgi_fail(
+        err, SG_ERR_ARG,
+        "model.hidden_size is %zu: not a multiple of model.head_dim = %zu (or set model.num_attention_heads)",
+        c->hidden_size, c->head_dim);
   c->num_heads = s->num_attention_heads ? s->num_attention_heads : c->hidden_size / c->head_dim;
   c->max_position = s->seq_len;
   if (s->micro_batch && s->batch_size % s->micro_batch)
-    return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch, s->batch_size);
+    return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch,
+                    s->batch_size);
   return sg_config_check(c, err);
 }
 
@@ -273,7 +281,9 @@ json_t *sgi_settings_to_json(const sgi_settings *s) {
   for (size_t i = 0; i < SGI_COUNT(table); i++) {
     const char *dot = strchr(table[i].name, '.');
     if (table[i].type == NAME && !*((const char *)s + table[i].offset)) continue;
-    if (!strncmp(table[i].name, "feedforward.", 12) && table[i].type == SIZE && !*(const size_t *)((const char *)s + table[i].offset)) continue;
+    if (!strncmp(table[i].name, "feedforward.", 12) && table[i].type == SIZE &&
+        !*(const size_t *)((const char *)s + table[i].offset))
+      continue;
     if (!dot) {
       bad |= json_object_set_new(o, table[i].name, value_of(s, &table[i]));
       continue;

@@ -14,7 +14,7 @@ typedef struct sgi_settings {
   uint64_t steps;      /* batches; 0: by flops_budget, else one epoch */
   double flops_budget; /* 0: none; steps = budget / (3 * forward FLOPs of a batch) */
   size_t batch_size, seq_len, grad_accumulation;
-  size_t micro_batch;  /* rows at a time; 0: as many as memory allows */
+  size_t micro_batch; /* rows at a time; 0: as many as memory allows */
   uint64_t seed;
 
   double learning_rate, weight_decay, clip;
@@ -38,7 +38,7 @@ typedef struct sgi_assignments {
   struct sgi_assignment {
     char *key, *value;
     char *where; /* for errors: "--set train.steps=x", "run.json" */
-  } *list;
+  } * list;
   size_t count, capacity;
 } sgi_assignments;
 

@@ -4,11 +4,14 @@
 #include <string.h>
 
 static sg_status check(const sgi_trainer_settings *s, sg_error *err) {
-  if (!s->batch_size || !s->seq_len) return sgi_fail(err, SG_ERR_ARG, "train.batch_size and train.seq_len must be at least 1");
+  if (!s->batch_size || !s->seq_len)
+    return sgi_fail(err, SG_ERR_ARG, "train.batch_size and train.seq_len must be at least 1");
   if (!s->micro_batch || s->batch_size % s->micro_batch)
-    return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch, s->batch_size);
+    return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch,
+                    s->batch_size);
   if (!s->accumulation) return sgi_fail(err, SG_ERR_ARG, "train.grad_accumulation must be at least 1");
-  if (!(s->clip >= 0) || !(s->weight_decay >= 0) || !(s->beta1 >= 0 && s->beta1 < 1) || !(s->beta2 >= 0 && s->beta2 < 1) || !(s->eps > 0))
+  if (!(s->clip >= 0) || !(s->weight_decay >= 0) || !(s->beta1 >= 0 && s->beta1 < 1) ||
+      !(s->beta2 >= 0 && s->beta2 < 1) || !(s->eps > 0))
     return sgi_fail(err, SG_ERR_ARG, "optimizer: clip and weight_decay must be >= 0, the betas in [0, 1), eps > 0");
   return sgi_schedule_check(&s->schedule, err);
 }
@@ -65,8 +68,8 @@ void sgi_trainer_free(sgi_trainer *t) {
 double sgi_trainer_param_norm(const sgi_trainer *t) { return sgi_arena_norm(t->model->arena, t->model->table.floats); }
 
 /* Loss and gradient of a whole batch by micro-batches, both normalised by the batch's number of targets. */
-static sg_status gradient(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts, sgi_metrics *sum,
-                          sg_error *err) {
+static sg_status gradient(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
+                          sgi_metrics *sum, sg_error *err) {
   const sgi_trainer_settings *s = &t->settings;
   size_t T = s->seq_len, counted = 0;
   for (size_t i = 0; i < s->batch_size * T; i++) counted += targets[i] != t->model->config.pad_id;
@@ -95,16 +98,20 @@ static sg_status not_finite(sgi_trainer *t, double loss, sg_error *err) {
   for (size_t i = 0; i < table->count && !what; i++)
     if (!finite_row(t->model->w[i], table->rows[i].count)) what = "weight", name = table->rows[i].name;
   for (size_t i = table->count; i-- > 0 && !what;)
-    if (!finite_row(t->grad + table->rows[i].offset, table->rows[i].count)) what = "gradient of", name = table->rows[i].name;
+    if (!finite_row(t->grad + table->rows[i].offset, table->rows[i].count))
+      what = "gradient of", name = table->rows[i].name;
   memset(t->grad, 0, table->floats * sizeof(float));
-  return sgi_fail(err, SG_ERR_NUMERIC, "step %llu (batch %llu): the loss is %g and %s %s is not finite; the step was not taken",
-                  (unsigned long long)t->steps + 1, (unsigned long long)t->steps, loss, what ? what : "the norm of the", what ? name : "gradient");
+  return sgi_fail(err, SG_ERR_NUMERIC,
+                  "step %llu (batch %llu): the loss is %g and %s %s is not finite; the step was not taken",
+                  (unsigned long long)t->steps + 1, (unsigned long long)t->steps, loss, what ? what : "the norm of the",
+                  what ? name : "gradient");
 }
 
 static void update(sgi_trainer *t, float *g, double norm, double lr) {
   const sgi_trainer_settings *s = &t->settings;
   sgi_adamw adamw = {s->beta1, s->beta2, s->eps, s->weight_decay / s->schedule.peak};
-  sgi_adamw_update(&adamw, &t->model->table, t->model->arena, g, t->m, t->v, sgi_clip_scale(norm, s->clip), lr, t->updates);
+  sgi_adamw_update(&adamw, &t->model->table, t->model->arena, g, t->m, t->v, sgi_clip_scale(norm, s->clip), lr,
+                   t->updates);
   t->updates++;
 }
 
@@ -120,8 +127,8 @@ static void accumulate(sgi_trainer *t, double lr) {
   if ((t->steps + 1) % t->settings.accumulation == 0) update(t, t->sum, sgi_arena_norm(t->sum, floats), lr);
 }
 
-sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts, sgi_step *out,
-                           sg_error *err) {
+sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
+                           sgi_step *out, sg_error *err) {
   sgi_metrics sum = {0};
   sg_status st = gradient(t, inputs, targets, starts, &sum, err);
   if (st) {

@@ -17,19 +17,19 @@ typedef struct sgi_trainer_settings {
 
 typedef struct sgi_trainer {
   sgi_trainer_settings settings;
-  sg_model *model;          /* owned, with an arena */
-  float *grad;              /* arena of one batch's gradient */
-  float *sum;               /* arena of accumulated gradients; NULL where accumulation is 1 */
-  float *m, *v;             /* arenas of moments */
-  sgi_pass *pass;           /* micro_batch x seq_len, with backward */
-  uint64_t steps, updates;  /* done */
+  sg_model *model;         /* owned, with an arena */
+  float *grad;             /* arena of one batch's gradient */
+  float *sum;              /* arena of accumulated gradients; NULL where accumulation is 1 */
+  float *m, *v;            /* arenas of moments */
+  sgi_pass *pass;          /* micro_batch x seq_len, with backward */
+  uint64_t steps, updates; /* done */
 } sgi_trainer;
 
 typedef struct sgi_step {
   double loss, accuracy, perplexity, perplexity_last_token; /* of this batch, before the update */
-  double grad_norm; /* of this batch, before clipping */
-  double lr;        /* of the update that ended this step, else of the next */
-  size_t targets;   /* counted tokens */
+  double grad_norm;                                         /* of this batch, before clipping */
+  double lr;                                                /* of the update that ended this step, else of the next */
+  size_t targets;                                           /* counted tokens */
 } sgi_step;
 
 /* Bytes of all arenas: weights, gradients, moments, activations. */
@@ -40,8 +40,8 @@ void sgi_trainer_free(sgi_trainer *t);
 
 /* One batch: inputs, targets (B,T), starts (B,T) or NULL. SG_ERR_NUMERIC names what is not finite; the weights are then as they
  * were before the step. Allocates nothing. */
-sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts, sgi_step *out,
-                           sg_error *err);
+sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
+                           sgi_step *out, sg_error *err);
 
 /* Euclidean norm of all weights. */
 double sgi_trainer_param_norm(const sgi_trainer *t);

@@ -68,8 +68,10 @@ static void every_preset(void **state) {
   json_array_foreach(presets, i, e) {
     char name[64];
     const char *kind = text(e, "kind"), *full = text(e, "name"), *scale = strrchr(full, ';');
-    if (!strncmp(full, "tinystories", 11)) snprintf(name, sizeof name, "tinystories");
-    else snprintf(name, sizeof name, "slimpajama%s", scale);
+    if (!strncmp(full, "tinystories", 11))
+      snprintf(name, sizeof name, "tinystories");
+    else
+      snprintf(name, sizeof name, "slimpajama%s", scale);
     sg_error err = {0};
     sgi_preset_t p;
     if (sgi_preset(name, kind, &p, &err)) fail_msg("%s: %s", full, err.text);
@@ -128,8 +130,7 @@ static void every_isoflop_sweep(void **state) {
   }
   const sgi_isoflop *f;
   for (size_t k = 0; (f = sgi_isoflop_at(k)); k++)
-    wanted +=
-        (size_t)(2 * (f->last_scale - f->first_scale + 1) + 3 * (f->last_scale - f->first_scale_dense + 1));
+    wanted += (size_t)(2 * (f->last_scale - f->first_scale + 1) + 3 * (f->last_scale - f->first_scale_dense + 1));
   assert_int_equal(json_array_size(sweeps), wanted);
   json_decref(o);
 }
@@ -205,8 +206,7 @@ static void names_are_checked(void **state) {
   sgi_preset_t p;
   const char *bad[] = {
       "", "tinystories;1", "slimpajama", "slimpajama;", "slimpajama;0", "slimpajama;10", "slimpajama;1 "};
-  for (size_t i = 0; i < SGI_COUNT(bad); i++)
-    assert_int_equal(sgi_preset(bad[i], "mlp", &p, &err), SG_ERR_ARG);
+  for (size_t i = 0; i < SGI_COUNT(bad); i++) assert_int_equal(sgi_preset(bad[i], "mlp", &p, &err), SG_ERR_ARG);
   assert_int_equal(sgi_preset("tinystories", "sgatln", &p, &err), SG_ERR_ARG);
   assert_non_null(strstr(err.text, "did you mean sgatlin"));
   for (size_t i = 0; sgi_preset_name(i); i++)

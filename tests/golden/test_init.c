@@ -44,7 +44,8 @@ static void check_tensor(const char *name, const sg_tensor *t, const json_t *wan
   double std = sqrt(square / (double)t->count - mean * mean);
   const json_t *dims = json_object_get(want, "shape");
   for (int i = 0; i < t->n_dims; i++)
-    if (t->dims[i] != (size_t)json_integer_value(json_array_get(dims, (size_t)i))) fail_msg("%s: %s has another shape", name, t->name);
+    if (t->dims[i] != (size_t)json_integer_value(json_array_get(dims, (size_t)i)))
+      fail_msg("%s: %s has another shape", name, t->name);
   const json_t *formula = json_object_get(want, "std"), *cut = json_object_get(want, "max_abs");
   double target = json_is_number(formula) ? json_number_value(formula) : 0;
   if (target == 0) {
@@ -52,12 +53,13 @@ static void check_tensor(const char *name, const sg_tensor *t, const json_t *wan
     if (std > 1e-6 || fabs(mean - constant) > 1e-6) fail_msg("%s: %s is not %g", name, t->name, constant);
     return;
   }
-  double bound = golden_tolerance("init", "std rel", "") ;
+  double bound = golden_tolerance("init", "std rel", "");
   if (fabs(std - target) > bound * target) fail_msg("%s: %s has std %g, expected %g", name, t->name, std, target);
   if (fabs(mean) > 5 * target / sqrt((double)t->count)) fail_msg("%s: %s has mean %g", name, t->name, mean);
   if (json_is_number(cut)) {
     double limit = json_number_value(cut);
-    if (largest > limit * (1 + 1e-6) || largest < 0.98 * limit) fail_msg("%s: %s reaches %g, expected %g", name, t->name, largest, limit);
+    if (largest > limit * (1 + 1e-6) || largest < 0.98 * limit)
+      fail_msg("%s: %s reaches %g, expected %g", name, t->name, largest, limit);
   } else if (largest < 3 * target) {
     fail_msg("%s: %s is cut at %g", name, t->name, largest);
   }
@@ -112,7 +114,8 @@ static void rotary(void **state) {
   sgi_safetensors *f;
   assert_sg_ok(sgi_safetensors_open("tests/golden/rotary.safetensors", &f, err));
   const sgi_tensor *positions = sgi_safetensors_find(f, "positions");
-  double near = golden_tolerance("rotary", "abs up to position 64", ""), far = golden_tolerance("rotary", "abs up to position 2047", "");
+  double near = golden_tolerance("rotary", "abs up to position 64", ""),
+         far = golden_tolerance("rotary", "abs up to position 2047", "");
   static const size_t dims[] = {8, 16, 64};
   for (size_t k = 0; k < SGI_COUNT(dims); k++) {
     size_t d = dims[k];
@@ -127,7 +130,8 @@ static void rotary(void **state) {
       for (size_t i = 0; i < positions->count; i++) {
         int32_t p = ((const int32_t *)positions->data)[i];
         for (size_t j = 0; j < width; j++) {
-          double got = (double)(s ? sin : cos)[(size_t)p * d / 2 + j % (d / 2)], expected = (double)((const float *)want->data)[i * width + j];
+          double got = (double)(s ? sin : cos)[(size_t)p * d / 2 + j % (d / 2)],
+                 expected = (double)((const float *)want->data)[i * width + j];
           if (!(fabs(got - expected) <= (p <= 64 ? near : far)))
             fail_msg("%s, position %d, entry %zu: %.9g, expected %.9g", name, p, j, got, expected);
         }
@@ -140,6 +144,7 @@ static void rotary(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(initialisation), cmocka_unit_test(same_seed_same_weights), cmocka_unit_test(rotary)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(initialisation), cmocka_unit_test(same_seed_same_weights),
+                                     cmocka_unit_test(rotary)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,8 +54,7 @@ static double log_sum(const float *logits, size_t V) {
 static void near(double found, const json_t *c, const char *key) {
   double expected = json_number_value(json_object_get(c, key));
   if (!(fabs(found - expected) <= 1e-5 * fabs(expected)))
-    fail_msg("%s: %s is %.9g, expected %.9g", json_string_value(json_object_get(c, "name")), key, found,
-             expected);
+    fail_msg("%s: %s is %.9g, expected %.9g", json_string_value(json_object_get(c, "name")), key, found, expected);
 }
 
 static const sgi_tensor *tensor(const sgi_safetensors *f, const char *name, const char *what) {
@@ -68,8 +67,7 @@ static const sgi_tensor *tensor(const sgi_safetensors *f, const char *name, cons
 
 static void check_case(const sgi_safetensors *f, const json_t *c, int32_t pad, int32_t bos) {
   const char *name = json_string_value(json_object_get(c, "name"));
-  const sgi_tensor *logits = tensor(f, "", "logits"), *t = tensor(f, name, "targets"),
-                   *in = tensor(f, name, "inputs");
+  const sgi_tensor *logits = tensor(f, "", "logits"), *t = tensor(f, name, "targets"), *in = tensor(f, name, "inputs");
   const float *x = logits->data;
   const int32_t *targets = t->data, *inputs = in->data;
   size_t B = t->dims[0], T = t->dims[1], n = B * T, V = logits->dims[2];
@@ -77,8 +75,7 @@ static void check_case(const sgi_safetensors *f, const json_t *c, int32_t pad, i
 
   head h = make_head(n, V);
   const float scale = 0.25f;
-  assert_int_equal(
-      sgi_loss(h.nll, h.best, h.dx, h.dE, x, h.identity, targets, pad, scale, n, V, V, h.scratch), SG_OK);
+  assert_int_equal(sgi_loss(h.nll, h.best, h.dx, h.dE, x, h.identity, targets, pad, scale, n, V, V, h.scratch), SG_OK);
   sgi_metrics m = {0};
   sgi_metrics_add(&m, h.nll, h.best, targets, pad, B, T);
   near(sgi_metrics_loss(&m), c, "loss");
@@ -129,11 +126,11 @@ static void blocks_do_not_show(void **state) {
     memcpy(x + k * logits->count, logits->data, logits->count * sizeof *x);
     memcpy(targets + k * n, t->data, n * sizeof *targets);
   }
-  assert_int_equal(
-      sgi_loss(one.nll, one.best, NULL, NULL, x, one.identity, targets, 4, 1, n, V, V, one.scratch), SG_OK);
-  assert_int_equal(sgi_loss(many.nll, many.best, NULL, NULL, x, many.identity, targets, 4, 1, n * copies, V,
-                            V, many.scratch),
+  assert_int_equal(sgi_loss(one.nll, one.best, NULL, NULL, x, one.identity, targets, 4, 1, n, V, V, one.scratch),
                    SG_OK);
+  assert_int_equal(
+      sgi_loss(many.nll, many.best, NULL, NULL, x, many.identity, targets, 4, 1, n * copies, V, V, many.scratch),
+      SG_OK);
   for (size_t i = 0; i < n * copies; i++) {
     assert_true(fabs((double)many.nll[i] - (double)one.nll[i % n]) < 1e-6);
     assert_int_equal(many.best[i], one.best[i % n]);

@@ -58,7 +58,8 @@ static void one_case(const char *name, size_t max_bytes) {
   assert_sg_ok(sgi_safetensors_open(path, &expected, err));
   assert_sg_ok(sg_model_load(dir, &m, err));
   const sgi_tensor *targets = sgi_safetensors_find(expected, "targets");
-  sgi_trace_request r = {.targets = targets->data, .B = targets->dims[0], .T = targets->dims[1], .grad = true, .max_bytes = max_bytes};
+  sgi_trace_request r = {
+      .targets = targets->data, .B = targets->dims[0], .T = targets->dims[1], .grad = true, .max_bytes = max_bytes};
   char *tmp = golden_temporary();
   snprintf(path, sizeof path, "%s/out.safetensors", tmp);
   assert_sg_ok(sgi_trace_write(m, &r, path, err));

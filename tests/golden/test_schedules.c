@@ -26,14 +26,12 @@ static void every_update_as_the_reference(void **state) {
   json_t *c;
   json_array_foreach(cases, i, c) {
     sg_error err = {0};
-    sgi_schedule s = {
-        .peak = number(c, "learning_rate"),
-        .updates = (uint64_t)number(c, "n_steps") / (uint64_t)number(c, "n_gradient_accumulation"),
-        .warmup = (uint64_t)number(c, "warmup_steps"),
-        .decay_fraction = number(c, "decay_fraction")};
+    sgi_schedule s = {.peak = number(c, "learning_rate"),
+                      .updates = (uint64_t)number(c, "n_steps") / (uint64_t)number(c, "n_gradient_accumulation"),
+                      .warmup = (uint64_t)number(c, "warmup_steps"),
+                      .decay_fraction = number(c, "decay_fraction")};
     assert_int_equal(s.updates, (uint64_t)number(c, "n_optimizer_steps"));
-    assert_int_equal(sgi_schedule_find(json_string_value(json_object_get(c, "schedule")), &s.kind, &err),
-                     SG_OK);
+    assert_int_equal(sgi_schedule_find(json_string_value(json_object_get(c, "schedule")), &s.kind, &err), SG_OK);
     assert_int_equal(sgi_schedule_check(&s, &err), SG_OK);
     size_t t;
     json_t *v;

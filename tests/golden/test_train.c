@@ -22,7 +22,8 @@ static double setting(const json_t *o, const char *key) {
 }
 
 static void expect(const char *name, size_t step, const char *what, double got, double want, double bound) {
-  if (!(fabs(got - want) <= bound)) fail_msg("%s, step %zu: %s is %.9g, expected %.9g +- %.2g", name, step, what, got, want, bound);
+  if (!(fabs(got - want) <= bound))
+    fail_msg("%s, step %zu: %s is %.9g, expected %.9g +- %.2g", name, step, what, got, want, bound);
 }
 
 static sgi_trainer_settings settings_of(const json_t *o) {
@@ -36,7 +37,8 @@ static sgi_trainer_settings settings_of(const json_t *o) {
   s.beta1 = setting(o, "b1");
   s.beta2 = setting(o, "b2");
   s.eps = setting(o, "eps");
-  assert_sg_ok(sgi_schedule_find(json_string_value(json_object_get(json_object_get(o, "optimizer"), "schedule")), &s.schedule.kind, err));
+  assert_sg_ok(sgi_schedule_find(json_string_value(json_object_get(json_object_get(o, "optimizer"), "schedule")),
+                                 &s.schedule.kind, err));
   s.schedule.peak = setting(o, "learning_rate");
   s.schedule.warmup = (uint64_t)setting(o, "warmup_steps");
   const json_t *decay = json_object_get(json_object_get(o, "optimizer"), "decay_fraction");
@@ -73,9 +75,11 @@ static void check_final(const char *name, const sg_model *m, const char *dir) {
 
 /* param_norm is of the weights after the step's update (golden README no. 20). */
 static void run_steps(const char *name, sgi_trainer *t, const json_t *o, const int32_t *batches) {
-  size_t n = t->settings.batch_size * t->settings.seq_len, steps = (size_t)json_integer_value(json_object_get(o, "steps"));
+  size_t n = t->settings.batch_size * t->settings.seq_len,
+         steps = (size_t)json_integer_value(json_object_get(o, "steps"));
   int32_t *inputs = test_malloc(n * sizeof *inputs);
-  double tight = golden_tolerance("train", "loss of the first 8 steps", "abs"), wide = golden_tolerance("train", "loss", "abs");
+  double tight = golden_tolerance("train", "loss of the first 8 steps", "abs"),
+         wide = golden_tolerance("train", "loss", "abs");
   for (size_t i = 0; i < steps; i++) {
     const int32_t *targets = batches + i * n;
     for (size_t k = 0; k < n; k++) inputs[k] = k % t->settings.seq_len ? targets[k - 1] : t->model->config.bos_id;
@@ -84,9 +88,12 @@ static void run_steps(const char *name, sgi_trainer *t, const json_t *o, const i
     expect(name, i, "loss", s.loss, at(o, "loss", i), i < 8 ? tight : wide);
     expect(name, i, "accuracy", s.accuracy, at(o, "acc", i), 1e-6 + 1.001 / (double)s.targets * (i >= 8));
     expect(name, i, "perplexity", s.perplexity, at(o, "perplexity", i), wide * at(o, "perplexity", i));
-    expect(name, i, "perplexity_last_token", s.perplexity_last_token, at(o, "perplexity_last_token", i), 2e-3 * at(o, "perplexity_last_token", i));
-    expect(name, i, "grad_norm", s.grad_norm, at(o, "grad_norm", i), golden_tolerance("train", "grad_norm", "rel") * at(o, "grad_norm", i));
-    expect(name, i, "param_norm", sgi_trainer_param_norm(t), at(o, "param_norm", i), golden_tolerance("train", "param_norm", "abs"));
+    expect(name, i, "perplexity_last_token", s.perplexity_last_token, at(o, "perplexity_last_token", i),
+           2e-3 * at(o, "perplexity_last_token", i));
+    expect(name, i, "grad_norm", s.grad_norm, at(o, "grad_norm", i),
+           golden_tolerance("train", "grad_norm", "rel") * at(o, "grad_norm", i));
+    expect(name, i, "param_norm", sgi_trainer_param_norm(t), at(o, "param_norm", i),
+           golden_tolerance("train", "param_norm", "abs"));
     expect(name, i, "lr", s.lr, at(o, "lr", i), golden_tolerance("train", "lr", "rel") * at(o, "lr", i));
   }
   test_free(inputs);

@@ -53,8 +53,8 @@ static size_t layer_agrees(const sgi_tensor *index, const sgi_tensor *count, con
   assert_int_equal(sgi_usage_result(u, &r, NULL), SG_OK);
   assert_int_equal(r.sequences, N);
   assert_int_equal(r.choices, N * T * C * K);
-  size_t n = numbers_agree(metrics, "", layer, &r.flat) +
-             numbers_agree(metrics, "_per_sequence", layer, &r.per_sequence);
+  size_t n =
+      numbers_agree(metrics, "", layer, &r.flat) + numbers_agree(metrics, "_per_sequence", layer, &r.per_sequence);
   sgi_usage_free(u);
   return n;
 }
@@ -72,8 +72,8 @@ static void every_golden_number(void **state) {
     const json_t *metrics = json_object_get(c, "metrics");
     size_t checked = 0;
     for (int layer = 0; tensor(f, name, "indices", layer); layer++)
-      checked += layer_agrees(tensor(f, name, "indices", layer), tensor(f, name, "counts", layer), metrics,
-                              layer, (size_t)json_integer_value(json_object_get(c, "n_experts")));
+      checked += layer_agrees(tensor(f, name, "indices", layer), tensor(f, name, "counts", layer), metrics, layer,
+                              (size_t)json_integer_value(json_object_get(c, "n_experts")));
     assert_int_equal(checked, json_object_size(metrics));
   }
   json_decref(cases);

@@ -64,12 +64,8 @@ static float *floats(size_t count) { return poisoned(count * sizeof(float)); }
 /* False where the kind does not take these settings. */
 static bool make_config(sg_config *c, const sgi_ffn_ops *ops, const shape *s, const char *router,
                         const char *activation) {
-  *c = (sg_config){.vocab_size = 3,
-                   .hidden_size = s->D,
-                   .head_dim = 2,
-                   .num_heads = 1,
-                   .num_layers = 1,
-                   .max_position = 1};
+  *c = (sg_config){
+      .vocab_size = 3, .hidden_size = s->D, .head_dim = 2, .num_heads = 1, .num_layers = 1, .max_position = 1};
   c->rms_norm_eps = 1e-6;
   c->rope_theta = 1e4;
   c->num_neurons = s->F;
@@ -94,14 +90,13 @@ static void fill(layer *l, const shape *s) {
   ref_fill(&r, l->dy, l->n * s->D, 0, 1);
 }
 
-static bool open_layer(layer *l, const sgi_ffn_ops *ops, const shape *s, const char *router,
-                       const char *activation) {
+static bool open_layer(layer *l, const sgi_ffn_ops *ops, const shape *s, const char *router, const char *activation) {
   memset(l, 0, sizeof *l);
   if (!make_config(&l->config, ops, s, router, activation)) return false;
   l->ops = ops;
   l->n = s->n;
-  snprintf(l->name, sizeof l->name, "%s %s %s n=%zu D=%zu F=%zu C=%zu K=%zu Q=%zu", ops->name, router,
-           activation, s->n, s->D, s->F, l->config.num_channels, l->config.top_k, l->config.key_dim);
+  snprintf(l->name, sizeof l->name, "%s %s %s n=%zu D=%zu F=%zu C=%zu K=%zu Q=%zu", ops->name, router, activation, s->n,
+           s->D, s->F, l->config.num_channels, l->config.top_k, l->config.key_dim);
   assert_int_equal(ops->tensors(&l->config, "mlp.", &l->table, NULL), SG_OK);
   assert_true(l->table.count <= MAX_TENSORS);
   l->w = floats(l->table.floats);
@@ -145,8 +140,7 @@ static void run(layer *l) {
   memset(l->saved.base, 0xff, l->saved.size);
   memset(l->scratch_forward.base, 0xff, l->scratch_forward.size);
   memset(l->scratch_backward.base, 0xff, l->scratch_backward.size);
-  sgi_ffn_call call = {
-      .config = &l->config, .w = w, .n = l->n, .saved = l->saved, .scratch = l->scratch_forward};
+  sgi_ffn_call call = {.config = &l->config, .w = w, .n = l->n, .saved = l->saved, .scratch = l->scratch_forward};
   assert_int_equal(l->ops->forward(&call, l->y, l->x), SG_OK);
   call = (sgi_ffn_call){
       .config = &l->config, .w = w, .dw = dw, .n = l->n, .saved = l->saved, .scratch = l->scratch_backward};
@@ -202,8 +196,7 @@ static reference open_reference(const layer *l) {
   sg_tensor t[MAX_TENSORS] = {0};
   for (size_t i = 0; i < l->table.count; i++) {
     const sgi_row *row = &l->table.rows[i];
-    t[i] = (sg_tensor){
-        .name = row->name, .n_dims = row->n_dims, .count = row->count, .data = l->w + row->offset};
+    t[i] = (sg_tensor){.name = row->name, .n_dims = row->n_dims, .count = row->count, .data = l->w + row->offset};
     memcpy(t[i].dims, row->dims, sizeof t[i].dims);
   }
   size_t count = l->n * l->config.hidden_size,
@@ -237,8 +230,7 @@ static void check_gates(const layer *l, const reference *r) {
   size_t units = l->n * g.channels * g.top_k;
   for (size_t i = 0; i < units; i++)
     if (g.index[i] != r->choice.index[i])
-      fail_msg("%s: entry %zu of the gates is unit %d, expected %d", l->name, i, g.index[i],
-               r->choice.index[i]);
+      fail_msg("%s: entry %zu of the gates is unit %d, expected %d", l->name, i, g.index[i], r->choice.index[i]);
   check(l->name, "router score", ref_difference(g.score, r->choice.score, units), FORWARD_BOUND);
   if (g.value) check(l->name, "gate value", ref_difference(g.value, r->choice.value, units), FORWARD_BOUND);
 }
@@ -256,17 +248,15 @@ static size_t checked, skipped;
 
 static void check_gradients(const layer *l, reference *r, size_t samples) {
   ref_report report = {0};
-  ref_check_gradient(&report, "x", scalar, r, r->x, l->dx, l->n * l->config.hidden_size, samples,
-                     LEAST_SCALE);
+  ref_check_gradient(&report, "x", scalar, r, r->x, l->dx, l->n * l->config.hidden_size, samples, LEAST_SCALE);
   for (size_t i = 0; i < l->table.count; i++) {
     const sgi_row *row = &l->table.rows[i];
-    ref_check_gradient(&report, row->name, scalar, r, r->m->tensors[i].data, l->dw + row->offset, row->count,
-                       samples, LEAST_SCALE);
+    ref_check_gradient(&report, row->name, scalar, r, r->m->tensors[i].data, l->dw + row->offset, row->count, samples,
+                       LEAST_SCALE);
   }
   say(l->name, "entries", report.entry);
   say(l->name, "directions", report.direction);
-  if (!(report.entry < GRADIENT_BOUND))
-    fail_msg("%s: gradient of %s: %.3g", l->name, report.worst, report.entry);
+  if (!(report.entry < GRADIENT_BOUND)) fail_msg("%s: gradient of %s: %.3g", l->name, report.worst, report.entry);
   if (!(report.direction < GRADIENT_BOUND))
     fail_msg("%s: along all of %s: %.3g", l->name, report.worst_direction, report.direction);
   checked += report.checked;
@@ -395,9 +385,8 @@ static void dump(layer *l, const shape *s) {
 static FILE *start(const char *isa) {
   char command[256];
   const char *dnnl = !strcmp(isa, "generic") ? "SSE41" : !strcmp(isa, "avx2") ? "AVX2" : "DEFAULT";
-  snprintf(command, sizeof command,
-           "OMP_NUM_THREADS=1 SGATLIN_ISA=%s ONEDNN_MAX_CPU_ISA=%s /proc/%ld/exe --dump", isa, dnnl,
-           (long)getpid());
+  snprintf(command, sizeof command, "OMP_NUM_THREADS=1 SGATLIN_ISA=%s ONEDNN_MAX_CPU_ISA=%s /proc/%ld/exe --dump", isa,
+           dnnl, (long)getpid());
   FILE *f = popen(command, "r");
   assert_non_null(f);
   return f;

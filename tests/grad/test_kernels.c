@@ -225,8 +225,8 @@ static void check_adamw(const sgi_kernels *k, size_t n) {
   const double scale = 0.5, lr = 0.01, decay = 0.1, bias1 = 1 / (1 - 0.9), bias2 = 1 / (1 - 0.999), b1 = 0.9,
                b2 = 0.999;
   double *w0 = ref_doubles(w, n), *g0 = ref_doubles(g, n), *m0 = ref_doubles(m, n), *v0 = ref_doubles(v, n);
-  k->adamw(w, g, m, v, n, (float)scale, (float)lr, (float)decay, (float)bias1, (float)bias2, (float)b1,
-           (float)b2, 1e-8f);
+  k->adamw(w, g, m, v, n, (float)scale, (float)lr, (float)decay, (float)bias1, (float)bias2, (float)b1, (float)b2,
+           1e-8f);
   for (size_t i = 0; i < n; i++) {
     double gi = g0[i] * scale, mi = b1 * m0[i] + (1 - b1) * gi, vi = b2 * v0[i] + (1 - b2) * gi * gi;
     near(k, "adamw: m", (double)m[i], mi, 1);
@@ -258,8 +258,7 @@ static void check_topk(const float *x, size_t n, size_t k) {
   sgi_topk(value, index, x, n, k);
   for (size_t i = 0; i < k; i++)
     if (index[i] != want[i] || (double)value[i] != wide[want[i]])
-      fail_msg("top-K n=%zu k=%zu: entry %zu is %d (%g), expected %d", n, k, i, index[i], (double)value[i],
-               want[i]);
+      fail_msg("top-K n=%zu k=%zu: entry %zu is %d (%g), expected %d", n, k, i, index[i], (double)value[i], want[i]);
   free(wide);
 }
 
@@ -273,8 +272,7 @@ static void top_k(void **state) {
         ref_fill(&r, x, n, 0, 1);
         for (size_t i = 0; i < n && kind; i++) { /* ties; infinities and NaN; all equal */
           x[i] = kind == 3 ? -2.5f : (float)ref_below(&r, 5);
-          if (kind == 2 && !ref_below(&r, 3))
-            x[i] = ref_below(&r, 2) ? NAN : ref_below(&r, 2) ? INFINITY : -INFINITY;
+          if (kind == 2 && !ref_below(&r, 3)) x[i] = ref_below(&r, 2) ? NAN : ref_below(&r, 2) ? INFINITY : -INFINITY;
         }
         check_topk(x, n, k);
       }

@@ -44,8 +44,7 @@ static void one_golden_case(const char *name) {
   const sgi_tensor *logits = sgi_safetensors_find(f, "logits"), *loss = sgi_safetensors_find(f, "loss");
   assert_true(inputs && targets && logits && loss);
   ref_model *r = ref_open_model(m);
-  ref_batch b = {
-      .B = inputs->dims[0], .T = inputs->dims[1], .inputs = inputs->data, .targets = targets->data};
+  ref_batch b = {.B = inputs->dims[0], .T = inputs->dims[1], .inputs = inputs->data, .targets = targets->data};
   ref_result out = {.logits = ref_alloc(logits->count, sizeof(double))};
   assert_true(ref_forward(r, &b, &out));
   double worst = 0, bound = golden_tolerance("models", "logits", "abs");
@@ -53,8 +52,7 @@ static void one_golden_case(const char *name) {
     worst = fmax(worst, fabs(out.logits[i] - (double)((const float *)logits->data)[i]));
   say(name, "golden", worst);
   if (!(worst <= bound)) fail_msg("%s: logits of the reference differ by %.3g", name, worst);
-  assert_true(fabs(out.loss - (double)*(const float *)loss->data) <=
-              golden_tolerance("models", "loss", "abs"));
+  assert_true(fabs(out.loss - (double)*(const float *)loss->data) <= golden_tolerance("models", "loss", "abs"));
   free(out.logits);
   ref_close(r);
   sgi_safetensors_close(f);
@@ -139,8 +137,7 @@ static void each_model(void (*use)(const char *name, sg_model *m)) {
                      .num_heads = 3,
                      .num_layers = 2,
                      .max_position = 80};
-      c.rms_norm_eps = 1e-6, c.rope_theta = 1e4, c.bos_id = c.eos_id = EOS, c.pad_id = PAD,
-      c.num_neurons = 25;
+      c.rms_norm_eps = 1e-6, c.rope_theta = 1e4, c.bos_id = c.eos_id = EOS, c.pad_id = PAD, c.num_neurons = 25;
       if (ops->uses & SGI_USES_CHANNELS) c.num_channels = 3;
       if (ops->uses & SGI_USES_TOP_K) c.top_k = 2;
       if (ops->uses & SGI_USES_KEY_DIM) c.key_dim = 7;
@@ -182,8 +179,7 @@ static void open_pair(pair *p, const char *name, const sg_model *m, const batch 
   p->held = ref_alloc(L, sizeof *p->held);
   for (size_t l = 0; l < L; l++) p->held[l].index = ref_alloc(units, sizeof(int32_t));
   p->result.choices = p->held;
-  if (!ref_forward(p->r, &p->rb, &p->result))
-    fail_msg("%s: this kind has no reference (tests/ref/ref_ffn.c)", name);
+  if (!ref_forward(p->r, &p->rb, &p->result)) fail_msg("%s: this kind has no reference (tests/ref/ref_ffn.c)", name);
   assert_sg_ok(sgi_pass_create(m, b->B + 1, b->T + 3, true, &p->pass, err)); /* room to spare */
 }
 
@@ -256,13 +252,12 @@ static void check_gradients(pair *p, const float *grad, size_t samples, double f
   for (size_t i = 0; i < p->m->table.count; i++) {
     const sgi_row *row = &p->m->table.rows[i];
     assert_string_equal(row->name, p->r->tensors[i].name);
-    ref_check_gradient(&report, row->name, mean_loss, p, p->r->tensors[i].data, grad + row->offset,
-                       row->count, samples, floor);
+    ref_check_gradient(&report, row->name, mean_loss, p, p->r->tensors[i].data, grad + row->offset, row->count, samples,
+                       floor);
   }
   say(p->name, "entries", report.entry);
   say(p->name, "directions", report.direction);
-  if (!(report.entry < GRADIENT_BOUND))
-    fail_msg("%s: gradient of %s: %.3g", p->name, report.worst, report.entry);
+  if (!(report.entry < GRADIENT_BOUND)) fail_msg("%s: gradient of %s: %.3g", p->name, report.worst, report.entry);
   if (!(report.direction < GRADIENT_BOUND))
     fail_msg("%s: along all of %s: %.3g", p->name, report.worst_direction, report.direction);
   checked += report.checked;
@@ -285,8 +280,7 @@ static void check_batch(const char *model, sg_model *m, batch_form form) {
   /* A second pass over the same batch adds the same once more. */
   memcpy(first, grad, floats_ * sizeof *grad);
   run(&p, grad);
-  for (size_t i = 0; i < floats_; i++)
-    assert_true(fabsf(grad[i] - 2 * first[i]) <= 1e-6f * (1 + fabsf(first[i])));
+  for (size_t i = 0; i < floats_; i++) assert_true(fabsf(grad[i] - 2 * first[i]) <= 1e-6f * (1 + fabsf(first[i])));
   sgi_free(grad);
   sgi_free(first);
   close_pair(&p);

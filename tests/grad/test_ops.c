@@ -47,8 +47,7 @@ static void near(const char *what, const float *a, const double *b, size_t n) {
 static void gradients_hold(const char *what, const ref_report *r) {
   if (getenv("SGATLIN_TEST_VERBOSE")) print_message("%-60s %.2e %.2e\n", what, r->entry, r->direction);
   if (!(r->entry < GRADIENT_BOUND)) fail_msg("%s: gradient of %s: %.3g", what, r->worst, r->entry);
-  if (!(r->direction < GRADIENT_BOUND))
-    fail_msg("%s: along all of %s: %.3g", what, r->worst_direction, r->direction);
+  if (!(r->direction < GRADIENT_BOUND)) fail_msg("%s: along all of %s: %.3g", what, r->worst_direction, r->direction);
   assert_true(r->checked > 0 && r->skipped == 0);
 }
 
@@ -66,27 +65,23 @@ static double element(const float *a, size_t ld, bool transposed, size_t i, size
 
 /* C as it was, and what the product makes of it, in double; entries between the rows keep their NaN. */
 static void check_product(const product *p) {
-  size_t a_count = (p->ta ? p->k : p->m) * p->lda, b_count = (p->tb ? p->n : p->k) * p->ldb,
-         c_count = p->m * p->ldc;
+  size_t a_count = (p->ta ? p->k : p->m) * p->lda, b_count = (p->tb ? p->n : p->k) * p->ldb, c_count = p->m * p->ldc;
   float *a = normals(1, a_count), *b = normals(2, b_count), *c = normals(3, c_count), *got = floats(c_count);
   memcpy(got, c, c_count * sizeof *got);
   for (size_t i = 0; i < p->m && p->beta == 0; i++) /* what is assigned may hold anything */
     for (size_t j = 0; j < p->n; j++) got[i * p->ldc + j] = NAN;
-  assert_int_equal(sgi_gemm(p->ta, p->tb, p->m, p->n, p->k, a, p->lda, b, p->ldb, p->beta, got, p->ldc),
-                   SG_OK);
+  assert_int_equal(sgi_gemm(p->ta, p->tb, p->m, p->n, p->k, a, p->lda, b, p->ldb, p->beta, got, p->ldc), SG_OK);
   double *want = ref_doubles(c, c_count);
   for (size_t i = 0; i < p->m; i++)
     for (size_t j = 0; j < p->n; j++) {
       double sum = p->beta == 0 ? 0 : want[i * p->ldc + j];
-      for (size_t l = 0; l < p->k; l++)
-        sum += element(a, p->lda, p->ta, i, l) * element(b, p->ldb, p->tb, l, j);
+      for (size_t l = 0; l < p->k; l++) sum += element(a, p->lda, p->ta, i, l) * element(b, p->ldb, p->tb, l, j);
       want[i * p->ldc + j] = sum;
     }
   for (size_t i = 0; i < p->m; i++)
     for (size_t j = p->n; j < p->ldc; j++) assert_true(got[i * p->ldc + j] == c[i * p->ldc + j]);
   char what[96];
-  snprintf(what, sizeof what, "gemm %d%d m=%zu n=%zu k=%zu beta=%g", p->ta, p->tb, p->m, p->n, p->k,
-           (double)p->beta);
+  snprintf(what, sizeof what, "gemm %d%d m=%zu n=%zu k=%zu beta=%g", p->ta, p->tb, p->m, p->n, p->k, (double)p->beta);
   near(what, got, want, c_count);
   sgi_free(a);
   sgi_free(b);
@@ -125,8 +120,7 @@ static void products_do_not_depend_on_threads(void **state) {
         float *c = threads == 1 ? one : more;
         assert_int_equal(sgi_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, 0, c, n), SG_OK);
         if (threads > 1 && memcmp(one, more, m * n * sizeof *one))
-          fail_msg("gemm %d%d m=%zu n=%zu k=%zu: %d threads give other bits than one", ta, tb, m, n, k,
-                   threads);
+          fail_msg("gemm %d%d m=%zu n=%zu k=%zu: %d threads give other bits than one", ta, tb, m, n, k, threads);
       }
       sgi_free(a);
       sgi_free(b);
@@ -143,10 +137,8 @@ static void sums_of_rows(void **state) {
   static const size_t sizes[][2] = {{1, 1}, {7, 20}, {3, 63}, {200, 65}, {5000, 3}, {70, 130}};
   for (size_t s = 0; s < SGI_COUNT(sizes); s++) {
     size_t n = sizes[s][0], width = sizes[s][1];
-    float *x = normals(6, n * width), *bias = normals(7, width), *db = normals(8, width),
-          *y = normals(9, n * width);
-    double *sums = ref_doubles(db, width), *biased = ref_doubles(x, n * width),
-           *added = ref_doubles(x, n * width);
+    float *x = normals(6, n * width), *bias = normals(7, width), *db = normals(8, width), *y = normals(9, n * width);
+    double *sums = ref_doubles(db, width), *biased = ref_doubles(x, n * width), *added = ref_doubles(x, n * width);
     for (size_t i = 0; i < n; i++)
       for (size_t j = 0; j < width; j++) {
         sums[j] += (double)x[i * width + j];
@@ -181,16 +173,10 @@ static double norm_scalar(void *user, uint64_t *decisions) {
 
 static void one_norm(size_t n, size_t D, double size) {
   size_t count = n * D;
-  float *x = normals(10, count), *g = normals(11, D), *dy = normals(12, count), *y = floats(count),
-        *r = floats(n);
+  float *x = normals(10, count), *g = normals(11, D), *dy = normals(12, count), *y = floats(count), *r = floats(n);
   float *dx = floats(count), *dg = floats(D), *dg2 = normals(13, D), *partial = floats(SGI_NORM_PARTIALS * D);
   for (size_t i = 0; i < count; i++) x[i] *= (float)size;
-  norm s = {n,
-            D,
-            ref_doubles(x, count),
-            ref_doubles(g, D),
-            ref_doubles(dy, count),
-            ref_alloc(count, sizeof(double))};
+  norm s = {n, D, ref_doubles(x, count), ref_doubles(g, D), ref_doubles(dy, count), ref_alloc(count, sizeof(double))};
   sgi_rmsnorm(y, r, x, g, n, D, 1e-6);
   norm_scalar(&s, &(uint64_t){0});
   near("rmsnorm", y, s.y, count);
@@ -290,13 +276,11 @@ static void check_pattern(const heads *h, const float *lse, const float *q, cons
   float *pattern = floats(keys);
   for (size_t row = 0; row < s->B * s->T; row += 1 + s->T / 7)
     for (size_t head = 0; head < s->H; head++) {
-      size_t b = row / s->T, t = row % s->T, from = s->starts ? (size_t)s->starts[row] : 0,
-             to = s->past + t + 1;
+      size_t b = row / s->T, t = row % s->T, from = s->starts ? (size_t)s->starts[row] : 0, to = s->past + t + 1;
       double *want = ref_alloc(keys, sizeof *want), sum = 0;
       for (size_t j = from; j < to; j++) {
         const double *key = h->k + (b * s->capacity + j) * width + head * s->d_head;
-        want[j] =
-            exp(ref_dot(h->q + row * width + head * s->d_head, key, s->d_head) / sqrt((double)s->d_head));
+        want[j] = exp(ref_dot(h->q + row * width + head * s->d_head, key, s->d_head) / sqrt((double)s->d_head));
         sum += want[j];
       }
       for (size_t j = from; j < to; j++) want[j] /= sum;
@@ -308,8 +292,8 @@ static void check_pattern(const heads *h, const float *lse, const float *q, cons
   sgi_free(pattern);
 }
 
-static void check_backward(heads *h, const float *o, const float *lse, const float *d_o, const float *q,
-                           const float *k, const float *v) {
+static void check_backward(heads *h, const float *o, const float *lse, const float *d_o, const float *q, const float *k,
+                           const float *v) {
   const sgi_attention *s = &h->s;
   size_t count = s->B * s->T * s->H * s->d_head;
   float *dq = floats(count), *dk = floats(count), *dv = floats(count);
@@ -330,8 +314,7 @@ static void one_attention(sgi_attention s, bool packed, double size) {
   int32_t *starts = packed ? make_starts(&s) : NULL;
   s.starts = starts;
   size_t width = s.H * s.d_head, queries = s.B * s.T * width, keys = s.B * s.capacity * width;
-  float *q = normals(16, queries), *k = normals(17, keys), *v = normals(18, keys),
-        *d_o = normals(19, queries);
+  float *q = normals(16, queries), *k = normals(17, keys), *v = normals(18, keys), *d_o = normals(19, queries);
   for (size_t i = 0; i < queries; i++) q[i] *= (float)size;
   heads h = {s,
              ref_doubles(q, queries),
@@ -368,13 +351,10 @@ static void attention(void **state) {
     one_attention((sgi_attention){.B = 3, .T = 11, .capacity = 11, .H = 3, .d_head = 6}, packed, 1);
     one_attention((sgi_attention){.B = 2, .T = 64, .capacity = 64, .H = 1, .d_head = 10}, packed, 1);
     one_attention((sgi_attention){.B = 2, .T = 133, .capacity = 133, .H = 2, .d_head = 6}, packed, 1);
-    one_attention((sgi_attention){.B = 2, .T = 70, .capacity = 70, .H = 1, .d_head = 4}, packed,
-                  6); /* nearly hard */
+    one_attention((sgi_attention){.B = 2, .T = 70, .capacity = 70, .H = 1, .d_head = 4}, packed, 6); /* nearly hard */
     one_attention((sgi_attention){.B = 2, .T = 1, .past = 9, .capacity = 20, .H = 3, .d_head = 6}, packed, 1);
-    one_attention((sgi_attention){.B = 3, .T = 5, .past = 70, .capacity = 80, .H = 2, .d_head = 6}, packed,
-                  1);
-    one_attention((sgi_attention){.B = 1, .T = 100, .past = 0, .capacity = 128, .H = 2, .d_head = 6}, packed,
-                  1);
+    one_attention((sgi_attention){.B = 3, .T = 5, .past = 70, .capacity = 80, .H = 2, .d_head = 6}, packed, 1);
+    one_attention((sgi_attention){.B = 1, .T = 100, .past = 0, .capacity = 128, .H = 2, .d_head = 6}, packed, 1);
   }
 }
 
@@ -400,15 +380,12 @@ static double loss_scalar(void *user, uint64_t *decisions) {
 }
 
 static void one_loss(size_t n, size_t D, size_t V, double size, bool all_padding) {
-  float *x = normals(20, n * D), *E = normals(21, V * D), *nll = floats(n), *dx = floats(n * D),
-        *dE = floats(V * D);
+  float *x = normals(20, n * D), *E = normals(21, V * D), *nll = floats(n), *dx = floats(n * D), *dE = floats(V * D);
   for (size_t i = 0; i < n * D; i++) x[i] *= (float)size;
-  memcpy(E + (V - 1) * D, E,
-         D * sizeof *E); /* first and last logit are equal: the first counts as the best */
+  memcpy(E + (V - 1) * D, E, D * sizeof *E); /* first and last logit are equal: the first counts as the best */
   int32_t *targets = ref_alloc(n, sizeof *targets), *best = ref_alloc(n, sizeof *best), pad = 1;
   ref_random r = {.state = 22};
-  for (size_t i = 0; i < n; i++)
-    targets[i] = all_padding || !ref_below(&r, 4) ? pad : (int32_t)ref_below(&r, V);
+  for (size_t i = 0; i < n; i++) targets[i] = all_padding || !ref_below(&r, 4) ? pad : (int32_t)ref_below(&r, V);
   head h = {n,
             D,
             V,

@@ -45,8 +45,8 @@ void ref_rmsnorm(double *y, const double *x, const double *g, size_t n, size_t D
 void ref_rotary(double *x, const int32_t *position, size_t n, size_t H, size_t d, double theta);
 /* o (B,T,H,d). Keys and values (B,capacity,H,d); query t stands at key past + t and sees keys starts[b,t] (0
  * where starts is NULL) to past + t. */
-void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts,
-                   size_t B, size_t T, size_t past, size_t capacity, size_t H, size_t d);
+void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts, size_t B,
+                   size_t T, size_t past, size_t capacity, size_t H, size_t d);
 void ref_softmax(double *x, size_t n); /* in place */
 double ref_sigmoid(double x);
 double ref_identity(double x);
@@ -74,8 +74,7 @@ typedef struct ref_choice {
 
 /* y (n,D) of the kind that the config names; tensors are named prefix + ... . False where the kind has no
  * reference. */
-bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x,
-             ref_choice *choice);
+bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice);
 
 /* ---- the model (ref_model.c) ---- */
 
@@ -89,7 +88,7 @@ typedef struct ref_result {
   double *logits;      /* (n,V) caller's, or NULL */
   double *nll;         /* (n) caller's, or NULL */
   ref_choice *choices; /* (L) caller's, or NULL */
-  double loss; /* sum of nll over targets that are not padding / their number; 0 where there are none */
+  double loss;         /* sum of nll over targets that are not padding / their number; 0 where there are none */
   size_t targets;
 } ref_result;
 
@@ -116,8 +115,8 @@ double ref_difference(const float *a, const double *b, size_t n);
 typedef double ref_function(void *user, uint64_t *decisions);
 
 typedef struct ref_report {
-  double entry; /* worst |difference quotient - gradient| of an entry, over its tensor's largest gradient */
-  double direction; /* worst along a random direction of signs, over the norm of the tensor's gradient */
+  double entry;            /* worst |difference quotient - gradient| of an entry, over its tensor's largest gradient */
+  double direction;        /* worst along a random direction of signs, over the norm of the tensor's gradient */
   size_t checked, skipped; /* skipped: a discrete choice changed within even the smallest step */
   char worst[160], worst_direction[160];
 } ref_report;
@@ -125,7 +124,7 @@ typedef struct ref_report {
 /* Judges grad (count) = df / dvalue by central differences: the entries of largest gradient, random ones
  * (`samples` in all, or every one), and two directions. floor: least scale that errors are divided by, for
  * gradients that vanish. Adds to *r. */
-void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value,
-                        const float *grad, size_t count, size_t samples, double floor);
+void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value, const float *grad,
+                        size_t count, size_t samples, double floor);
 
 #endif

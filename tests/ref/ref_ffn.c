@@ -5,9 +5,7 @@
 
 #include "ref/ref.h"
 
-static void decide(ref_choice *c, uint64_t what) {
-  c->decisions = (c->decisions ^ what) * 0x100000001b3u + 1;
-}
+static void decide(ref_choice *c, uint64_t what) { c->decisions = (c->decisions ^ what) * 0x100000001b3u + 1; }
 
 /* ---- routers: u, the scores to choose from, of one token row x ---- */
 
@@ -24,11 +22,10 @@ static uint64_t dense_scores(const ref_model *m, const char *prefix, double *u, 
 
 /* u (g, width) = (x Wq[g]) . keys[g] / sqrt(parts * Q) for each group g: a channel, or a part of a channel.
  */
-static uint64_t key_value_scores(const ref_model *m, const char *prefix, double *u, const double *x,
-                                 size_t groups, size_t parts) {
+static uint64_t key_value_scores(const ref_model *m, const char *prefix, double *u, const double *x, size_t groups,
+                                 size_t parts) {
   size_t Q = m->config.key_dim, D = m->config.hidden_size;
-  const ref_tensor *query = ref_find(m, prefix, "router.query.weight"),
-                   *keys = ref_find(m, prefix, "router.keys");
+  const ref_tensor *query = ref_find(m, prefix, "router.query.weight"), *keys = ref_find(m, prefix, "router.keys");
   size_t width = keys->count / groups / Q;
   double *q = ref_alloc(Q, sizeof *q);
   uint64_t work = 0;
@@ -83,8 +80,8 @@ static void choose_product(const sg_config *cfg, int32_t *index, const double *u
 }
 
 /* index, score (C,K) of token row i. */
-static void route(const ref_model *m, const char *prefix, size_t i, int32_t *index, double *score,
-                  const double *x, ref_choice *choice) {
+static void route(const ref_model *m, const char *prefix, size_t i, int32_t *index, double *score, const double *x,
+                  ref_choice *choice) {
   const sg_config *c = &m->config;
   size_t C = c->num_channels, K = c->top_k;
   double *u = ref_alloc(C * (is_product(c) ? 2 * sub_keys(c) : c->num_neurons), sizeof *u);
@@ -122,12 +119,11 @@ static double activate(const char *name, double x, ref_choice *choice) {
 
 /* y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in) softmax(score)
  * for peer, whose channels share one pool. */
-static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, size_t i, double *y,
-                           const double *x, ref_choice *choice) {
+static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, size_t i, double *y, const double *x,
+                           ref_choice *choice) {
   const sg_config *c = &m->config;
   size_t C = c->num_channels, K = c->top_k, D = c->hidden_size, F = c->num_neurons;
-  const double *w_in = ref_find(m, prefix, "experts.w_in")->data,
-               *w_out = ref_find(m, prefix, "experts.w_out")->data;
+  const double *w_in = ref_find(m, prefix, "experts.w_in")->data, *w_out = ref_find(m, prefix, "experts.w_out")->data;
   int32_t *index = ref_alloc(C * K, sizeof *index);
   double *score = ref_alloc(C * K, sizeof *score), *value = ref_alloc(C * K, sizeof *value),
          *p = ref_alloc(C * K, sizeof *p);
@@ -161,8 +157,7 @@ static void mlp(const ref_model *m, const char *prefix, double *y, const double 
 }
 
 /* [g, l] = x W1 + b1; y = glu(g, l) W2 + b2. Unit e of stacked tensors. */
-static void glu(const ref_model *m, const char *prefix, size_t e, double *y, const double *x,
-                ref_choice *choice) {
+static void glu(const ref_model *m, const char *prefix, size_t e, double *y, const double *x, ref_choice *choice) {
   size_t D = m->config.hidden_size, F = m->config.num_neurons;
   const double *w1 = ref_find(m, prefix, "gate_up_proj.weight")->data + e * 2 * F * D;
   const double *b1 = ref_find(m, prefix, "gate_up_proj.bias")->data + e * 2 * F;
@@ -182,8 +177,7 @@ static void glu(const ref_model *m, const char *prefix, size_t e, double *y, con
 }
 
 /* y = sum over the K experts of largest logit of softmax(logits over all C)[e] glu_e(x). */
-static void moe(const ref_model *m, const char *prefix, size_t i, double *y, const double *x,
-                ref_choice *choice) {
+static void moe(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *choice) {
   const sg_config *c = &m->config;
   size_t C = c->num_channels, K = c->top_k, D = c->hidden_size;
   char experts[160];
@@ -211,8 +205,7 @@ static void moe(const ref_model *m, const char *prefix, size_t i, double *y, con
   free(index);
 }
 
-bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x,
-             ref_choice *choice) {
+bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice) {
   const char *kind = m->config.feedforward;
   size_t D = m->config.hidden_size;
   ref_choice nobody = {0};

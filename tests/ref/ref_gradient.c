@@ -55,8 +55,8 @@ double ref_difference(const float *a, const double *b, size_t n) {
 static const double STEPS[] = {1e-5, 1e-6, 1e-7, 2e-8};
 
 /* Difference quotient along `sign` (entries of -1, 0 and 1 of count, or NULL: entry `at` alone). */
-static bool quotient(ref_function *f, void *user, double *value, const signed char *sign, size_t at,
-                     size_t count, double *out) {
+static bool quotient(ref_function *f, void *user, double *value, const signed char *sign, size_t at, size_t count,
+                     double *out) {
   size_t first = sign ? 0 : at, last = sign ? count : at + 1;
   double *kept = ref_alloc(last - first, sizeof *kept);
   memcpy(kept, value + first, (last - first) * sizeof *kept);
@@ -118,16 +118,16 @@ static void check_direction(ref_report *r, ref_random *random, const char *name,
   }
   if (quotient(f, user, value, sign, 0, count, &expected)) {
     r->checked++;
-    judge(&r->direction, r->worst_direction, fabs(along - expected) / fmax(sqrt(norm), floor), name, count,
-          along, expected);
+    judge(&r->direction, r->worst_direction, fabs(along - expected) / fmax(sqrt(norm), floor), name, count, along,
+          expected);
   } else {
     r->skipped++;
   }
   free(sign);
 }
 
-void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value,
-                        const float *grad, size_t count, size_t samples, double floor) {
+void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value, const float *grad,
+                        size_t count, size_t samples, double floor) {
   ref_random random = {.state = count};
   double scale = floor;
   for (size_t i = 0; i < count; i++) {

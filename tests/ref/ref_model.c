@@ -92,8 +92,7 @@ static bool ffn_sublayer(const ref_model *m, const char *prefix, size_t n, doubl
   char mlp[96];
   snprintf(mlp, sizeof mlp, "%smlp.", prefix);
   double *xn = rows(n, D), *y = rows(n, D);
-  ref_rmsnorm(xn, x, ref_find(m, prefix, "post_attention_layernorm.weight")->data, n, D,
-              m->config.rms_norm_eps);
+  ref_rmsnorm(xn, x, ref_find(m, prefix, "post_attention_layernorm.weight")->data, n, D, m->config.rms_norm_eps);
   bool known = ref_ffn(m, mlp, n, y, xn, choice);
   for (size_t i = 0; i < n * D; i++) x[i] += y[i];
   free(xn);

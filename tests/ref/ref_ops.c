@@ -43,8 +43,8 @@ void ref_softmax(double *x, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] /= sum;
 }
 
-void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts,
-                   size_t B, size_t T, size_t past, size_t capacity, size_t H, size_t d) {
+void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts, size_t B,
+                   size_t T, size_t past, size_t capacity, size_t H, size_t d) {
   double *p = ref_alloc(past + T, sizeof *p);
   for (size_t b = 0; b < B; b++)
     for (size_t t = 0; t < T; t++)

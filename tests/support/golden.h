@@ -13,12 +13,12 @@
 #include "core/safetensors.h"
 
 /* Fails the test with err's text unless st is SG_OK. */
-#define assert_sg_ok(call)                                                            \
-  do {                                                                                \
-    sg_error e_ = {0};                                                                \
-    sg_error *err = &e_;                                                              \
-    sg_status s_ = (call);                                                            \
-    if (s_) fail_msg("%s: %s (%s)", #call, e_.text, sg_status_text(s_));              \
+#define assert_sg_ok(call)                                               \
+  do {                                                                   \
+    sg_error e_ = {0};                                                   \
+    sg_error *err = &e_;                                                 \
+    sg_status s_ = (call);                                               \
+    if (s_) fail_msg("%s: %s (%s)", #call, e_.text, sg_status_text(s_)); \
   } while (0)
 
 /* Names of the entries of a directory in order, NULL at the end. golden_free. */

@@ -22,18 +22,15 @@ static int32_t inputs[MAX_CELLS], targets[MAX_CELLS], starts[MAX_CELLS];
 static sgi_corpus *open_text(const char *name) {
   sgi_corpus *c;
   sg_error err;
-  if (sgi_corpus_open(scratch_path(name), NULL, tok, BOS, NULL, NULL, &c, &err))
-    fail_msg("%s: %s", name, err.text);
+  if (sgi_corpus_open(scratch_path(name), NULL, tok, BOS, NULL, NULL, &c, &err)) fail_msg("%s: %s", name, err.text);
   return c;
 }
 
-static sgi_batcher *make(const sgi_corpus *c, sgi_rows rows, size_t B, size_t T, bool shuffle,
-                         uint64_t seed) {
+static sgi_batcher *make(const sgi_corpus *c, sgi_rows rows, size_t B, size_t T, bool shuffle, uint64_t seed) {
   sgi_batcher *b;
   sg_error err;
   assert_true(B * T <= MAX_CELLS);
-  sgi_batcher_settings s = {
-      .rows = rows, .B = B, .T = T, .bos = BOS, .pad = PAD, .shuffle = shuffle, .seed = seed};
+  sgi_batcher_settings s = {.rows = rows, .B = B, .T = T, .bos = BOS, .pad = PAD, .shuffle = shuffle, .seed = seed};
   if (sgi_batcher_create(c, &s, &b, &err)) fail_msg("%s", err.text);
   return b;
 }
@@ -95,8 +92,7 @@ static void padded(void **state) {
   (void)state;
   enum { B = 4, T = 24 };
   size_t orders[3][DOCUMENTS];
-  sgi_batcher *b = make(corpus, SGI_ROWS_PAD, B, T, true, 7),
-              *other = make(corpus, SGI_ROWS_PAD, B, T, true, 8);
+  sgi_batcher *b = make(corpus, SGI_ROWS_PAD, B, T, true, 7), *other = make(corpus, SGI_ROWS_PAD, B, T, true, 8);
   uint64_t batches = sgi_batcher_batches(b);
   assert_int_equal(batches, DOCUMENTS / B);
   for (size_t e = 0; e < 3; e++) {
@@ -164,8 +160,7 @@ static void expect_packed(sgi_batcher *b, size_t B, size_t T, uint64_t epoch) {
     for (size_t d = 0; d < DOCUMENTS && !found; d++) {
       size_t n;
       const int32_t *ids = sgi_corpus_document(corpus, d, &n);
-      if (seen[d] || (cut ? n < end - at : n != end - at) ||
-          memcmp(stream + at, ids, (end - at) * sizeof *ids))
+      if (seen[d] || (cut ? n < end - at : n != end - at) || memcmp(stream + at, ids, (end - at) * sizeof *ids))
         continue;
       seen[d] = found = true;
     }
@@ -228,8 +223,7 @@ static void any_order(void **state) {
     }
     assert_int_equal(sgi_alloc_count(), allocations);
     sgi_batcher_free(b);
-    b = make(corpus, rows ? SGI_ROWS_PACK : SGI_ROWS_PAD, B, T, true,
-             11); /* a resumed run begins in the middle */
+    b = make(corpus, rows ? SGI_ROWS_PACK : SGI_ROWS_PAD, B, T, true, 11); /* a resumed run begins in the middle */
     for (uint64_t i = count / 2 + 1; i < count; i++) {
       const int32_t *s = sequence + i * 3 * N;
       sgi_batcher_get(b, i, inputs, targets, NULL);

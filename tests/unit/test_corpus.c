@@ -28,8 +28,7 @@ static const sgi_text_form by_lines = {.blank_lines = true};
 static sgi_corpus *open_as(const char *name, const sgi_text_form *form, const sg_tokenizer *with) {
   sgi_corpus *c;
   sg_error err = {SG_OK, ""};
-  if (sgi_corpus_open(scratch_path(name), form, with, eos, NULL, NULL, &c, &err))
-    fail_msg("%s: %s", name, err.text);
+  if (sgi_corpus_open(scratch_path(name), form, with, eos, NULL, NULL, &c, &err)) fail_msg("%s: %s", name, err.text);
   return c;
 }
 
@@ -386,8 +385,7 @@ static void elsewhere(void **state) {
   assert_int_equal(sgi_remove_tree(scratch_path("cache"), NULL), SG_OK);
   scratch_text("cache", "");
   sg_error err;
-  assert_int_equal(sgi_corpus_open(scratch_path("ro/x.txt"), NULL, tok, eos, NULL, NULL, &c, &err),
-                   SG_ERR_IO);
+  assert_int_equal(sgi_corpus_open(scratch_path("ro/x.txt"), NULL, tok, eos, NULL, NULL, &c, &err), SG_ERR_IO);
   assert_non_null(strstr(err.text, "XDG_CACHE_HOME"));
   assert_int_equal(unlink(scratch_path("cache")), 0);
 }

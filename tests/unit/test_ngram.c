@@ -107,8 +107,7 @@ static void text_prefers_trigrams(void **state) {
       assert_int_equal(sgi_ngram_finish(m, NULL), SG_OK);
     } else {
       double N = (double)s.tokens;
-      print_message("%.0f bytes kept out: unigram %.3f, trigram %.3f nats a byte\n", N, s.unigram / N,
-                    s.trigram / N);
+      print_message("%.0f bytes kept out: unigram %.3f, trigram %.3f nats a byte\n", N, s.unigram / N, s.trigram / N);
       assert_true(s.tokens > 1000 && s.trigram < 0.75 * s.unigram);
     }
   }
@@ -126,8 +125,8 @@ static void limits(void **state) {
   assert_int_equal(sgi_ngram_create(10, 10, MB, &m, &err), SG_ERR_ARG);
   assert_int_equal(sgi_ngram_create(10, -1, MB, &m, &err), SG_ERR_ARG);
   m = model_of(SGI_NGRAM_MAX_VOCAB, 1);
-  const int32_t last = SGI_NGRAM_MAX_VOCAB - 1, wide[] = {last, last, last, 0, last},
-                bad[] = {1, SGI_NGRAM_MAX_VOCAB}, below[] = {-1};
+  const int32_t last = SGI_NGRAM_MAX_VOCAB - 1, wide[] = {last, last, last, 0, last}, bad[] = {1, SGI_NGRAM_MAX_VOCAB},
+                below[] = {-1};
   assert_int_equal(sgi_ngram_finish(m, &err), SG_ERR_ARG);
   assert_int_equal(sgi_ngram_nll(m, wide, 3, &s, &err), SG_ERR_INTERNAL);
   assert_int_equal(sgi_ngram_add(m, bad, 2, &err), SG_ERR_ARG);
@@ -166,11 +165,8 @@ static void memory_runs_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(by_hand),
-      cmocka_unit_test(probabilities_sum_to_one),
-      cmocka_unit_test(text_prefers_trigrams),
-      cmocka_unit_test(limits),
-      cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(by_hand), cmocka_unit_test(probabilities_sum_to_one), cmocka_unit_test(text_prefers_trigrams),
+      cmocka_unit_test(limits),  cmocka_unit_test(memory_runs_out),
   };
   return cmocka_run_group_tests_name("ngram", tests, NULL, NULL);
 }

@@ -62,8 +62,7 @@ static char *read_all(const char *name, bool blank_lines, const char *field, sg_
 
 static void expect_failure(const char *name, const char *field, sg_status st, const char *part) {
   char *got = read_all(name, false, field, st);
-  if (!strstr(got, part) || !strstr(got, name))
-    fail_msg("%s: \"%s\" says nothing of \"%s\"", name, got, part);
+  if (!strstr(got, part) || !strstr(got, name)) fail_msg("%s: \"%s\" says nothing of \"%s\"", name, got, part);
   free(got);
 }
 

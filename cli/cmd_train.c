@@ -1,0 +1,315 @@
+/* cmd_train.c: from text to a trained model. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "core/file.h"
+#include "ffn/ffn.h"
+#include "model/flops.h"
+#include "train/run.h"
+
+typedef struct watch {
+  cli_progress work, progress;
+  const char *working;
+  bool training, json;
+  char last_evaluation[80];
+} watch;
+
+static void note(void *user, const char *text) {
+  watch *w = user;
+  if (w->training) cli_progress_end(&w->progress);
+  cli_note("%s", text);
+}
+
+static void work(void *user, const char *what, uint64_t done, uint64_t total) {
+  watch *w = user;
+  if (w->working != what) {
+    if (w->working) cli_progress_end(&w->work);
+    cli_progress_begin(&w->work, what, strstr(what, "tokenis") ? "B" : "tokens", (double)total, 0);
+    w->working = what;
+  }
+  cli_progress_update(&w->work, (double)done, NULL);
+}
+
+static void end_work(watch *w) {
+  if (w->working) cli_progress_end(&w->work);
+  w->working = NULL;
+}
+
+static void step(void *user, const sgi_run_line *l) {
+  watch *w = user;
+  if (!w->training) {
+    cli_progress_begin(&w->progress, "training", "steps", (double)l->steps, (double)(l->step - 1));
+    w->training = true;
+  }
+  char extra[200];
+  snprintf(extra, sizeof extra, "loss %.4f, lr %.2e, grad norm %.2f, %s tokens/s%s", l->last.loss, l->last.lr,
+           l->last.grad_norm, cli_count(l->tokens_per_second).s, w->last_evaluation);
+  cli_progress_update(&w->progress, (double)l->step, extra);
+}
+
+static void evaluated(void *user, uint64_t at, const sgi_evaluation *e) {
+  watch *w = user;
+  snprintf(w->last_evaluation, sizeof w->last_evaluation, ", held-out loss %.4f", e->loss);
+  cli_progress_end(&w->progress);
+  cli_note("step %llu: held-out loss %.4f +- %.4f, perplexity %.3f, accuracy %.1f %%", (unsigned long long)at, e->loss,
+           e->standard_error, e->perplexity, 100 * e->accuracy);
+}
+
+static void saved(void *user, const char *name) {
+  watch *w = user;
+  cli_progress_end(&w->progress);
+  cli_detail("saved checkpoint %s", name);
+}
+
+static bool stop(void *user) {
+  (void)user;
+  return cli_stop != 0;
+}
+
+/* ---- settings from the command line -------------------------------------------------------------------------------- */
+
+/* Short flags for the settings that people change most. */
+static const struct {
+  const char *option, *key;
+} shortcuts[] = {{"kind", "feedforward.kind"}, {"steps", "train.steps"}, {"seed", "train.seed"}};
+
+static sg_status read_config(sgi_assignments *a, const char *path, sg_error *err) {
+  json_t *o;
+  sg_status st = sgi_json_load(path, &o, err);
+  if (st) return st;
+  json_object_del(o, "run"); /* a run's own config.json may be given to start another like it */
+  st = sgi_assign_json(a, o, path, err);
+  json_decref(o);
+  return st;
+}
+
+static sg_status gather(const cli_call *c, sgi_assignments *a, sg_error *err) {
+  sg_status st = SG_OK;
+  if (cli_string(c, "preset")) st = sgi_assign(a, "preset", cli_string(c, "preset"), "--preset", err);
+  if (!st && cli_string(c, "config")) st = read_config(a, cli_string(c, "config"), err);
+  size_t n;
+  const char *const *sets = cli_list(c, "set", &n);
+  for (size_t i = 0; i < n && !st; i++) st = sgi_assign_text(a, sets[i], err);
+  for (size_t i = 0; i < SGI_COUNT(shortcuts) && !st; i++) {
+    if (!cli_is_set(c, shortcuts[i].option)) continue;
+    char text[48], where[32];
+    snprintf(where, sizeof where, "--%s", shortcuts[i].option);
+    if (!strcmp(shortcuts[i].option, "kind"))
+      st = sgi_assign(a, shortcuts[i].key, cli_string(c, "kind"), where, err);
+    else {
+      snprintf(text, sizeof text, "%llu", (unsigned long long)cli_u64(c, shortcuts[i].option));
+      st = sgi_assign(a, shortcuts[i].key, text, where, err);
+    }
+  }
+  return st;
+}
+
+static int print_keys(void) {
+  const char *help;
+  cli_table *t = cli_table_begin("ll");
+  cli_cell(t, "key");
+  cli_cell(t, "meaning");
+  for (size_t i = 0; sgi_settings_key(i, &help); i++) {
+    cli_cell(t, "%s", sgi_settings_key(i, NULL));
+    cli_cell(t, "%s", help);
+  }
+  cli_table_end(t);
+  return 0;
+}
+
+static int print_settings(const sgi_settings *s) {
+  json_t *o = sgi_settings_to_json(s);
+  char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+  json_decref(o);
+  if (text) puts(text);
+  free(text);
+  return 0;
+}
+
+/* ---- plan -------------------------------------------------------------------------------------------------------------- */
+
+static void plan_lines(const sgi_run *run, double seconds) {
+  const sgi_run_plan *p = sgi_run_plan_of(run);
+  const sgi_settings *s = sgi_run_settings(run);
+  const sg_config *m = &s->model;
+  cli_note("model: %s%s%s, %s parameters, %zu layers of width %zu, vocabulary %zu", m->feedforward,
+           *m->router ? " / " : "", m->router, cli_count((double)p->parameters).s, m->num_layers, m->hidden_size,
+           m->vocab_size);
+  cli_note("data:  %llu documents, %s tokens; held out %llu documents", (unsigned long long)p->train_documents,
+           cli_count((double)p->train_tokens).s, (unsigned long long)p->valid_documents);
+  cli_note("run:   %llu steps of %zu x %zu tokens (%.2f epochs), %.3g FLOPs, memory about %s, %s per checkpoint",
+           (unsigned long long)p->steps, s->batch_size, s->seq_len,
+           p->epoch_steps ? (double)p->steps / (double)p->epoch_steps : 0, p->flops_per_step * (double)p->steps,
+           cli_bytes((double)p->memory).s, cli_bytes((double)p->checkpoint_bytes).s);
+  if (seconds > 0) cli_note("time:  about %s (timed on this machine just now)", cli_seconds(seconds).s);
+}
+
+static json_t *plan_json(const sgi_run *run, double seconds) {
+  const sgi_run_plan *p = sgi_run_plan_of(run);
+  return json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "parameters",
+                   (json_int_t)p->parameters, "steps", (json_int_t)p->steps, "updates", (json_int_t)p->updates,
+                   "steps_per_epoch", (json_int_t)p->epoch_steps, "flops", p->flops_per_step * (double)p->steps,
+                   "memory_bytes", (json_int_t)p->memory, "micro_batch", (json_int_t)p->micro_batch, "checkpoint_bytes",
+                   (json_int_t)p->checkpoint_bytes, "train_documents", (json_int_t)p->train_documents, "train_tokens",
+                   (json_int_t)p->train_tokens, "valid_documents", (json_int_t)p->valid_documents, "seconds",
+                   cli_json_real(seconds));
+}
+
+static int dry_run(const cli_call *c, const sgi_run *run) {
+  sg_error err = {0};
+  double step_seconds = 0;
+  if (sgi_run_time_step(run, &step_seconds, &err)) return cli_fail(&err);
+  double seconds = step_seconds * (double)sgi_run_plan_of(run)->steps;
+  if (cli_flag(c, "json")) return cli_json(plan_json(run, seconds));
+  plan_lines(run, seconds);
+  return 0;
+}
+
+static int finished(const cli_call *c, const sgi_run *run, const char *directory) {
+  const sgi_evaluation *e = sgi_run_evaluation(run);
+  if (!cli_flag(c, "json")) {
+    cli_note("done: %s holds the model; try: sgatlin generate %s --prompt \"Once upon a time\"", directory, directory);
+    return 0;
+  }
+  json_t *o = json_pack("{s:s, s:I}", "run", directory, "steps", (json_int_t)sgi_run_plan_of(run)->steps);
+  if (e->rows) {
+    json_object_set_new(o, "loss", cli_json_real(e->loss));
+    json_object_set_new(o, "perplexity", cli_json_real(e->perplexity));
+    json_object_set_new(o, "accuracy", cli_json_real(e->accuracy));
+  }
+  return cli_json(o);
+}
+
+static int train(const cli_call *c, sgi_run_request *r) {
+  sg_error err = {0};
+  watch w = {.json = cli_flag(c, "json")};
+  sgi_run_events events = {&w, note, work, step, evaluated, saved, stop};
+  sgi_run *run;
+  cli_signals_install();
+  sg_status st = sgi_run_open(r, &events, &run, &err);
+  end_work(&w);
+  if (st) return st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+  int code = 0;
+  if (r->dry_run) {
+    code = dry_run(c, run);
+  } else {
+    plan_lines(run, 0);
+    st = sgi_run_train(run, &err);
+    if (w.training) cli_progress_end(&w.progress);
+    if (st == SG_ERR_CANCELLED && cli_stop) {
+      cli_note("%s", err.text);
+      code = 128 + cli_stop;
+    } else {
+      code = st ? cli_fail(&err) : finished(c, run, r->run);
+    }
+  }
+  sgi_run_close(run);
+  return code;
+}
+
+static int run(const cli_call *c) {
+  if (cli_flag(c, "keys")) return print_keys();
+  sg_error err = {0};
+  sgi_assignments a = {0};
+  sgi_run_request r = {.run = cli_string(c, "output"),
+                       .data = cli_string(c, "data"),
+                       .tokenizer = cli_string(c, "tokenizer"),
+                       .resume = cli_flag(c, "resume"),
+                       .dry_run = cli_flag(c, "dry-run"),
+                       .max_memory = cli_size(c, "max-memory")};
+  sg_status st = gather(c, &a, &err);
+  if (!st) st = sgi_settings_resolve(&a, &r.settings, &err);
+  size_t assigned = a.count;
+  sgi_assignments_free(&a);
+  if (st) return cli_fail(&err);
+  if (cli_flag(c, "print-config")) return print_settings(&r.settings);
+  if (!r.run) return cli_usage(c, "-o RUN is needed: the directory of the run");
+  if (r.resume && (assigned || r.tokenizer))
+    return cli_usage(c,
+                     "--resume goes on with the settings in %s/config.json: leave out --preset, --config, --set, "
+                     "--kind, --steps, --seed and --tokenizer",
+                     r.run);
+  if (!r.resume && !r.data) return cli_usage(c, "--data DIR is needed: a directory with train.* and valid.*");
+  return train(c, &r);
+}
+
+static const cli_option options[] = {
+    {.name = "preset",
+     .letter = 'p',
+     .type = CLI_STRING,
+     .argument = "NAME",
+     .value_text = "tinystories",
+     .help = "starting point: tinystories, or slimpajama;1 to slimpajama;9"},
+    {.name = "kind",
+     .letter = 'k',
+     .type = CLI_STRING,
+     .argument = "KIND",
+     .value_text = "sgatlin",
+     .help = "feedforward layer: sgatlin, peer, mlp, glu or moe, with the preset's sizes for it"},
+    {.name = "data",
+     .letter = 'd',
+     .type = CLI_STRING,
+     .argument = "DIR",
+     .help = "directory with train.* and valid.*: .txt or .jsonl, plain, .zst or .gz"},
+    {.name = "tokenizer",
+     .type = CLI_STRING,
+     .argument = "FILE",
+     .value_text = "trained on the data",
+     .help = "tokenizer.json to use"},
+    CLI_OUTPUT_OPTION("RUN", "directory of the run; made if it is not there"),
+    {.name = "steps",
+     .letter = 'n',
+     .type = CLI_U64,
+     .argument = "N",
+     .value_text = "one epoch",
+     .min = 1,
+     .help = "batches to train on (train.steps)"},
+    {.name = "seed",
+     .type = CLI_U64,
+     .argument = "N",
+     .value_text = "0",
+     .help = "seed of initialisation and order (train.seed)"},
+    {.name = "config",
+     .type = CLI_STRING,
+     .argument = "FILE",
+     .help = "settings as JSON, such as another run's config.json"},
+    {.name = "set", .letter = 's', .type = CLI_LIST, .argument = "KEY=VALUE", .help = "one setting; --keys lists them"},
+    {.name = "keys", .type = CLI_FLAG, .help = "list all settings and stop"},
+    {.name = "print-config", .type = CLI_FLAG, .help = "print the resolved settings and stop"},
+    {.name = "resume", .type = CLI_FLAG, .help = "go on with the run in RUN from its newest complete checkpoint"},
+    {.name = "max-memory",
+     .type = CLI_BYTES,
+     .argument = "BYTES",
+     .value_text = "3G, or 3/4 of the machine's",
+     .min = 1,
+     .help = "memory of the whole process; a batch is computed in parts that fit"},
+    {.name = "dry-run", .type = CLI_FLAG, .help = "say parameters, FLOPs, memory and time, and stop"},
+    CLI_JSON_OPTION,
+    CLI_END};
+
+const cli_command cli_train = {
+    .name = "train",
+    .group = "Training",
+    .summary = "train a language model on text",
+    .usage = "--data DIR -o RUN [--preset NAME] [--kind KIND] [--set KEY=VALUE]...\n--resume -o RUN",
+    .examples =
+        "# the paper's small model on your own text: DIR holds train.txt and valid.txt\nsgatlin train --data DIR -o "
+        "run\n"
+        "# a laptop's half hour: shorter rows, smaller batches\n"
+        "sgatlin train --data DIR -o run --steps 2000 --set train.batch_size=8 --set train.seq_len=256\n"
+        "# the same with dense layers, to compare\nsgatlin train --data DIR -o run-mlp --kind mlp --steps 2000 --set "
+        "train.batch_size=8\n"
+        "# after Ctrl-C, a crash or a power cut\nsgatlin train --resume -o run",
+    .description =
+        "RUN gets config.json (all settings), tokenizer.json, metrics.jsonl (one line per log.every steps) and "
+        "checkpoints/, of which `latest` and "
+        "`best` name two. Every command that takes a MODEL takes RUN as well.\n\n"
+        "Settings are taken from the preset, then --config, then --set and flags. Ctrl-C or SIGTERM saves a checkpoint "
+        "and ends with 130 or "
+        "143; a second one ends at once. A resumed run ends with the same weights, to the last bit, as one that was "
+        "never stopped.",
+    .options = options,
+    .run = run,
+};
