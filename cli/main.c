@@ -12,6 +12,7 @@
 #define COMMANDS(X) \
   X(cli_flops)      \
   X(cli_trace)      \
+  X(cli_train)      \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;
