@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 /* Every command, in the order in which help lists them. One line adds one. */
-#define COMMANDS(X) \
-  X(cli_flops)      \
-  X(cli_trace)      \
+#define COMMANDS(X)  \
+  X(cli_data_worlds) \
+  X(cli_flops)       \
+  X(cli_trace)       \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;
