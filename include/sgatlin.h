@@ -145,7 +145,8 @@ typedef struct sg_sampling {
   size_t top_k;       /* 0: all */
   double top_p;       /* in (0, 1]; 0 and 1: all */
   double min_p;       /* in [0, 1] */
-  uint64_t seed;      /* the draw depends on seed, stream and position alone */
+  uint64_t seed;      /* the draw depends on seed, number of the stream and position alone */
+  size_t first;       /* number of the generator's first stream */
 } sg_sampling;
 
 /* For `streams` sequences that share a beginning and grow together, up to `context` positions each (0: the model's max_position; more

@@ -145,7 +145,7 @@ sg_status sg_generator_choose(sg_generator *g, const sg_sampling *s, int32_t *id
   sg_status st = sgi_sampling_check(s, err);
   if (!st && !g->any) st = sgi_fail(err, SG_ERR_ARG, "there is no token yet to continue from: feed one (bos) first");
   for (size_t b = 0; b < g->cache.streams && !st; b++) {
-    sgi_rng r = sgi_rng_make(s->seed, SGI_STREAM_SAMPLE, b);
+    sgi_rng r = sgi_rng_make(s->seed, SGI_STREAM_SAMPLE, s->first + b);
     r.counter = g->cache.past;
     ids[b] = sgi_sample(s, sg_generator_logits(g, b), g->model->config.vocab_size, sgi_rng_uniform(&r), g->candidates);
     if (ids[b] < 0)
