@@ -18,6 +18,7 @@
   X(cli_eval) \
   X(cli_generate) \
   X(cli_flops) \
+  X(cli_info) \
   X(cli_trace) \
   X(cli_train) \
   X(cli_version)
