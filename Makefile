@@ -98,6 +98,8 @@ $(BUILD)/sgatlin: $(CLI_OBJ) $(BUILD)/libsgatlin.a
 	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
 
 # ---- install -------------------------------------------------------------------------------------------------
 BINDIR ?= $(PREFIX)/bin
