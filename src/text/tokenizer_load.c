@@ -56,7 +56,7 @@ static sg_status only_keys(const loading *l, const json_t *object, const char *w
   return SG_OK;
 }
 
-/* key of object is null, missing or `fine`. */
+/* key of object is null or missing. */
 static sg_status only_null(const loading *l, const json_t *object, const char *where, const char *key) {
   const json_t *v = json_object_get(object, key);
   char name[96];
@@ -386,7 +386,7 @@ static sg_status load(loading *l, const json_t *file) {
   size_t count = 0;
   if ((st = count_ids(l, added, &count)) || (st = sgi_tokenizer_create(count, &l->t, l->err)) ||
       (st = load_parts(l, file)) || (st = load_vocab(l)) || (st = load_merges(l, json_object_get(model, "merges"))) ||
-      (st = load_all_added(l, added)) || (st = sgi_tokenizer_finish(l->t, l->path, l->err)))
+      (st = load_all_added(l, added)) || (st = sgi_tokenizer_finish(l->t, l->err)))
     return st;
   return check_texts(l);
 }
