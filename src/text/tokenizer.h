@@ -6,6 +6,7 @@
 
 #include "text/bpe.h"
 #include "text/bytes.h"
+#include "text/words.h"
 
 /* Ids lie below this, so that a file can not ask for a table without bound. */
 #define SGI_ID_LIMIT ((size_t)1 << 24)
@@ -51,6 +52,11 @@ sg_status sgi_tokenizer_create(size_t vocab_size, sg_tokenizer **out, sg_error *
 sg_status sgi_tokenizer_put(sg_tokenizer *t, int32_t id, const char *bytes, size_t n, sg_error *err);
 /* Builds the tables that encoding needs. where names the file in errors. */
 sg_status sgi_tokenizer_finish(sg_tokenizer *t, const char *where, sg_error *err);
+
+/* sg_tokenizer_train on words that were counted before (with the settings' nfkc and prefix_space), so that a text of any length can
+ * be trained on. */
+sg_status sgi_tokenizer_train_words(const sg_tokenizer_training *settings, const sgi_words *words, sg_tokenizer **out,
+                                    sg_error *err);
 
 /* What one encoding works with (tokenizer_encode.c); freed with the tokenizer. */
 void sgi_encoder_free(sgi_encoder *e);

@@ -13,7 +13,7 @@ typedef struct symbols {
 
 typedef struct training {
   const sg_tokenizer_training *settings;
-  sgi_words words;
+  const sgi_words *words;
   symbols *split; /* (words.n) the words as ids so far */
   int32_t *ids;   /* block behind split */
   sgi_pairs pairs;
@@ -41,19 +41,32 @@ static int32_t *name_slot(const training *r, const char *bytes, size_t n) {
   return &r->names[at];
 }
 
-/* Id of the token with these bytes, made where there is none (two merges can spell the same text). */
-static sg_status give_id(training *r, const char *bytes, size_t n, int32_t *id) {
-  int32_t *slot = name_slot(r, bytes, n);
-  if (*slot) {
-    *id = *slot - 1;
-    return SG_OK;
-  }
+static sg_status new_id(training *r, const char *bytes, size_t n, int32_t *id) {
   *id = (int32_t)r->n_ids;
   sg_status st = sgi_tokenizer_put(r->t, *id, bytes, n, r->err);
   if (st) return st;
   r->t->tokens[*id].model = true;
-  *slot = (int32_t)++r->n_ids;
+  r->n_ids++;
   return SG_OK;
+}
+
+/* Id of the token with these bytes, made where there is none (two merges can spell the same text). */
+static sg_status give_id(training *r, const char *bytes, size_t n, int32_t *id) {
+  int32_t *slot = name_slot(r, bytes, n);
+  *id = *slot - 1;
+  if (*slot) return SG_OK;
+  sg_status st = new_id(r, bytes, n, id);
+  if (!st) *slot = *id + 1;
+  return st;
+}
+
+/* A special token whose text is a name in the byte-level alphabet ("<|pad|>" is, "a b" is not) is the token that merges which
+ * spell it would make. */
+static bool is_name(const char *text, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (sgi_character_byte((unsigned char)text[i]) != (unsigned char)text[i] || (unsigned char)text[i] >= 0x80)
+      return false;
+  return true;
 }
 
 static sg_status add_special(training *r) {
@@ -62,13 +75,15 @@ static sg_status add_special(training *r) {
   if (!r->t->added) return no_memory(r, s->n_special * sizeof *r->t->added);
   for (size_t i = 0; i < s->n_special; i++) {
     const char *text = s->special[i];
-    size_t n = strlen(text), before = r->n_ids;
+    size_t n = strlen(text);
     int32_t id;
+    for (size_t k = 0; k < i; k++)
+      if (!strcmp(s->special[k], text))
+        return sgi_fail(r->err, SG_ERR_ARG, "special token \"%.60s\" is given twice", text);
     if (n < 2 || !sgi_utf8_valid(text, n))
       return sgi_fail(r->err, SG_ERR_ARG, "special token \"%.60s\": expected UTF-8 of at least two bytes", text);
-    sg_status st = give_id(r, text, n, &id);
+    sg_status st = is_name(text, n) ? give_id(r, text, n, &id) : new_id(r, text, n, &id);
     if (st) return st;
-    if (r->n_ids == before) return sgi_fail(r->err, SG_ERR_ARG, "special token \"%.60s\" is given twice", text);
     sgi_token *k = &r->t->tokens[id];
     k->added = k->special = k->raw = true;
     r->t->added[r->t->n_added++] = id;
@@ -78,7 +93,7 @@ static sg_status add_special(training *r) {
 
 static sg_status add_alphabet(training *r) {
   bool used[256] = {false};
-  for (size_t i = 0; i < r->words.text.n; i++) used[(unsigned char)r->words.text.data[i]] = true;
+  for (size_t i = 0; i < r->words->text.n; i++) used[(unsigned char)r->words->text.data[i]] = true;
   for (uint32_t c = 0; c <= 0x143; c++) { /* ids follow the characters, not the bytes */
     int byte = sgi_character_byte(c);
     if (byte < 0 || !(used[byte] || r->settings->full_alphabet)) continue;
@@ -97,7 +112,7 @@ static sg_status add_alphabet(training *r) {
 /* ---- words as symbols ------------------------------------------------------------------------------------------------ */
 
 static sg_status split_words(training *r) {
-  const sgi_words *w = &r->words;
+  const sgi_words *w = r->words;
   r->split = sgi_alloc(w->n * sizeof *r->split);
   r->ids = sgi_alloc(w->text.n * sizeof *r->ids);
   if (!r->split || !r->ids) return no_memory(r, w->text.n * sizeof *r->ids);
@@ -115,7 +130,7 @@ static sg_status split_words(training *r) {
 /* Replaces (left, right) by id in one word, from left to right without overlap. */
 static bool merge_word(training *r, uint32_t word, int32_t left, int32_t right, int32_t id) {
   symbols *s = &r->split[word];
-  int64_t count = (int64_t)r->words.at[word].count;
+  int64_t count = (int64_t)r->words->at[word].count;
   sgi_pairs *p = &r->pairs;
   size_t m = 0;
   bool ok = true;
@@ -151,8 +166,8 @@ static sg_status merge(training *r, const sgi_pair *best) {
   if (st) return st;
   t->merges[t->n_merges++] = (sgi_merge){left, right, id};
   for (; place; place = r->pairs.places[place].next)
-    if (!merge_word(r, r->pairs.places[place].word, left, right, id)) return no_memory(r, r->words.text.n);
-  return sgi_pairs_queue(&r->pairs) ? SG_OK : no_memory(r, r->words.text.n);
+    if (!merge_word(r, r->pairs.places[place].word, left, right, id)) return no_memory(r, r->words->text.n);
+  return sgi_pairs_queue(&r->pairs) ? SG_OK : no_memory(r, r->words->text.n);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------------------------- */
@@ -160,21 +175,6 @@ static sg_status merge(training *r, const sgi_pair *best) {
 static bool goes_on(const training *r, size_t done) {
   const sg_tokenizer_training *s = r->settings;
   return !s->progress || s->progress(s->user, done, s->vocab_size);
-}
-
-static sg_status count_words(training *r, const char *const *documents, const size_t *lengths, size_t n) {
-  size_t seen = 0;
-  r->words.nfkc = r->settings->nfkc;
-  r->words.prefix_space = r->settings->prefix_space;
-  for (size_t i = 0; i < n; i++) {
-    sg_status st = sgi_words_add(&r->words, documents[i], lengths[i], r->err);
-    if (st) return st;
-    seen += lengths[i] + 1;
-    if (seen < (size_t)1 << 20) continue;
-    seen = 0;
-    if (!goes_on(r, 0)) return sgi_fail(r->err, SG_ERR_CANCELLED, "training a tokenizer was cancelled");
-  }
-  return SG_OK;
 }
 
 static sg_status set_up(training *r) {
@@ -217,18 +217,16 @@ static sg_status run(training *r) {
   return t->vocab_size ? SG_OK : sgi_fail(r->err, SG_ERR_ARG, "the text is empty and no token is asked for");
 }
 
-sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *const *documents, const size_t *lengths,
-                             size_t n_documents, sg_tokenizer **out, sg_error *err) {
-  training r = {.settings = settings, .err = err};
+sg_status sgi_tokenizer_train_words(const sg_tokenizer_training *settings, const sgi_words *words, sg_tokenizer **out,
+                                    sg_error *err) {
+  training r = {.settings = settings, .words = words, .err = err};
   *out = NULL;
   sg_status st = set_up(&r);
-  if (!st) st = count_words(&r, documents, lengths, n_documents);
   if (!st) st = add_special(&r);
   if (!st) st = add_alphabet(&r);
   if (!st) st = split_words(&r);
   if (!st) st = run(&r);
   if (!st) st = sgi_tokenizer_finish(r.t, "the trained tokenizer", err);
-  sgi_words_deinit(&r.words);
   sgi_pairs_deinit(&r.pairs);
   sgi_free(r.split);
   sgi_free(r.ids);
@@ -238,5 +236,24 @@ sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *
     sg_tokenizer_free(r.t);
   else
     *out = r.t;
+  return st;
+}
+
+sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *const *documents, const size_t *lengths,
+                             size_t n_documents, sg_tokenizer **out, sg_error *err) {
+  sgi_words words = {.nfkc = settings->nfkc, .prefix_space = settings->prefix_space};
+  size_t seen = 0;
+  sg_status st = SG_OK;
+  *out = NULL;
+  for (size_t i = 0; i < n_documents && !st; i++) {
+    st = sgi_words_add(&words, documents[i], lengths[i], err);
+    seen += lengths[i];
+    if (st || seen < (size_t)1 << 20) continue;
+    seen = 0;
+    if (settings->progress && !settings->progress(settings->user, 0, settings->vocab_size))
+      st = sgi_fail(err, SG_ERR_CANCELLED, "training a tokenizer was cancelled");
+  }
+  if (!st) st = sgi_tokenizer_train_words(settings, &words, out, err);
+  sgi_words_deinit(&words);
   return st;
 }
