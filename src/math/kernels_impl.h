@@ -18,7 +18,9 @@ static inline float exp_approx(float x) {
   p = p * f + 1.6666665459e-1f;
   p = p * f + 5.0000001201e-1f;
   p = p * f * f + f + 1.0f;
-  int32_t e = ((int32_t)n + 127) << 23;
+  uint32_t e; /* n stands in the low bits of z; taken from there it is defined for NaN, too */
+  memcpy(&e, &z, sizeof e);
+  e = (e - UINT32_C(0x4B400000) + 127) << 23;
   float s;
   memcpy(&s, &e, sizeof s);
   return p * s;
