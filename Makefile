@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 VARIANT ?=
 BUILD ?= build$(if $(VARIANT),/$(VARIANT))
 CC ?= cc
-PKGS := jansson libpcre2-8 libutf8proc libzstd zlib
+PKGS := jansson libutf8proc libzstd zlib
 PKG_CONFIG ?= pkg-config
 
 # -O3 without -ffast-math: sums may be reordered only in loops that say so (#pragma omp simd reduction).
@@ -19,7 +19,7 @@ HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CPPFLAGS_ALL := -Iinclude -Isrc -D_GNU_SOURCE -I$(BUILD)/gen $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(OPT) -fno-math-errno -fno-trapping-math -ffp-contract=fast -fopenmp -fPIC -fvisibility=hidden $(WARN) $(HARDEN) $(CFLAGS)
-LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lpcre2-8 -lutf8proc -lzstd -lz) -lxxhash -fopenmp -lm $(LDLIBS)
+LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lutf8proc -lzstd -lz) -lxxhash -fopenmp -lm $(LDLIBS)
 LDFLAGS_ALL := -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 ifeq ($(VARIANT),asan)
 OPT := -O1 -g
@@ -40,6 +40,9 @@ LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embedded.o
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
 REF_OBJ := $(REF_SRC:%.c=$(BUILD)/obj/%.o)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
+LINTS := $(sort $(wildcard tools/lint_*.sh))
+SLOW := # C tests that `make check` leaves to `make test`
 
 .PHONY: all help deps demo test check bench asan install uninstall clean FORCE
 .SECONDARY:
@@ -51,10 +54,24 @@ help: ## this list
 deps: ## install the system packages of scripts/packages.txt (Debian, root or sudo)
 	@sh scripts/setup.sh
 
+demo: ## set-up, build, and the main job: from the built-in corpus to a model that tells a story (5 to 8 minutes)
+	@sh scripts/setup.sh
+	@$(MAKE) --no-print-directory all
+	@sh scripts/demo.sh $(BUILD)/sgatlin demo
+
 test: ## set-up and all tests
 	@sh scripts/setup.sh
 	@$(MAKE) --no-print-directory WERROR=1 tests
-	@sh tests/run.sh $(TESTS) $(sort $(wildcard tests/cli/test_*.sh))
+	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
+
+check: ## the quick tests (under a minute once built)
+	@$(MAKE) --no-print-directory WERROR=1 tests
+	@sh tests/run.sh $(LINTS) $(filter-out $(SLOW:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
+
+asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory VARIANT=asan tests
+	@OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%)
+
 .PHONY: tests
 tests: all $(TESTS)
 

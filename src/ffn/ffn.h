@@ -7,7 +7,7 @@
 #include "core/arena.h"
 #include "core/base.h"
 #include "core/table.h"
-#include "model/tap.h"
+#include "ffn/tap.h"
 
 /* Settings that kinds differ in; a bit set says that the kind reads the field of sg_config. */
 enum { SGI_USES_ROUTER = 1, SGI_USES_CHANNELS = 2, SGI_USES_TOP_K = 4, SGI_USES_KEY_DIM = 8, SGI_USES_ACTIVATION = 16 };

@@ -1,0 +1,42 @@
+#!/bin/sh
+# lint_layers.sh: includes go one way (docs/architecture.md, rooms); each line: a room and the rooms it may include from.
+set -eu
+cd "$(dirname "$0")/.."
+bad=0
+rooms='
+core: core
+math: core math
+text: core text
+ffn: core math ffn
+model: core math ffn model
+data: core text data
+read: core math text ffn model data read
+train: core math text ffn model data read train
+'
+for room in src/*/; do
+  name=$(basename "$room")
+  allowed=$(echo "$rooms" | sed -n "s/^$name: //p")
+  [ -n "$allowed" ] || { echo "tools/lint_layers.sh: src/$name is a new room: say what it may include"; bad=1; continue; }
+  pattern=$(echo "$allowed" | tr ' ' '|')
+  if grep -rnE '^#include "[a-z]+/' "$room" | grep -vE "#include \"($pattern)/"; then
+    echo "src/$name includes from a room above it (allowed: $allowed)"
+    bad=1
+  fi
+done
+# No feedforward kind is named outside src/ffn and the presets' table.
+kinds=$(sed -n 's/.*sgi_ffn_\([a-z]*\),$/\1/p' src/ffn/ffn.c)
+if grep -rnE "(strcmp|strncmp)\([^)]*\"(sgatlin|peer|mlp|glu|moe)\"" src cli --include='*.c' | grep -v '^src/ffn/' | grep -v "strcmp(type, "; then
+  echo "a feedforward kind is asked for by name outside src/ffn ($kinds)"
+  bad=1
+fi
+# The library neither prints nor ends the process.
+if grep -nE '(^|[^a-z_])(printf|puts|fprintf|exit|abort|perror)\(' src/*/*.c; then
+  echo "library code that prints or ends the process"
+  bad=1
+fi
+# Only core/arena.c allocates.
+if grep -nE '(^|[^a-z_])(malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup)\(' src/*/*.c | grep -v '^src/core/arena.c'; then
+  echo "allocation outside core/arena.c"
+  bad=1
+fi
+exit $bad
