@@ -12,9 +12,9 @@
 enum { SGI_ALIGN = 64 };
 
 typedef struct sgi_arena {
-  char *base;  /* NULL: only count */
-  size_t used; /* bytes handed out, a multiple of SGI_ALIGN; SIZE_MAX after an overflow */
-  size_t size; /* bytes behind base */
+  char *base;           /* NULL: only count */
+  size_t used;          /* bytes handed out, a multiple of SGI_ALIGN; SIZE_MAX after an overflow */
+  size_t size;          /* bytes behind base */
   sgi_profile *profile; /* NULL, or where the work done in this memory is timed (profile.h) */
 } sgi_arena;
 

@@ -175,8 +175,8 @@ sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, 
   atomic_int worst = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (n > block)
   for (size_t i = 0; i < n; i += block) {
-    sg_status one = choose_block(r, c, &s, n <= block, u + (size_t)omp_get_thread_num() * block * width, w[1], low + i * low_width,
-                                 least(block, n - i), score + i * CK, index + i * CK);
+    sg_status one = choose_block(r, c, &s, n <= block, u + (size_t)omp_get_thread_num() * block * width, w[1],
+                                 low + i * low_width, least(block, n - i), score + i * CK, index + i * CK);
     if (one) atomic_store(&worst, one);
   }
   sgi_lap(scratch.profile, &at, "router, scores and choice", sgi_product_flops(n, width, c->key_dim),

@@ -45,7 +45,8 @@ sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float 
     st = sgi_linear_dx(dx + i * D, logits, E, rows, D, V, 0);
     if (!st) st = sgi_linear_dw(dE, logits, x + i * D, rows, D, V);
     if (st) return st;
-    sgi_lap(scratch.profile, &at, "head backward", 2 * sgi_product_flops(rows, V, D), 2 * sgi_product_bytes(rows, V, D));
+    sgi_lap(scratch.profile, &at, "head backward", 2 * sgi_product_flops(rows, V, D),
+            2 * sgi_product_bytes(rows, V, D));
   }
   return SG_OK;
 }
