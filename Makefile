@@ -64,6 +64,9 @@ test: ## set-up and all tests
 	@$(MAKE) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
 
+bench: $(BUILD)/sgatlin ## the standard table of speed: all kinds, then where a step's time goes (2 minutes)
+	@$(BUILD)/sgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe --kernels
+
 check: ## the quick tests (under a minute once built)
 	@$(MAKE) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(filter-out $(SLOW:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh

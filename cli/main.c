@@ -18,6 +18,7 @@
   X(cli_flops) \
   X(cli_trace) \
   X(cli_train) \
+  X(cli_bench) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;

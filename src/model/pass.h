@@ -35,6 +35,8 @@ sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, si
 /* A pass for model m (borrowed) and batches of up to B x T. New: sgi_pass_free. */
 sg_status sgi_pass_create(const struct sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err);
 void sgi_pass_free(sgi_pass *p);
+/* From now on the pass times its kernels into profile (borrowed); NULL ends that. */
+void sgi_pass_profile(sgi_pass *p, sgi_profile *profile);
 
 /* Runs the layers. batch and tap (NULL allowed) are borrowed for the call; the batch's arrays until the backward pass. */
 sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err);
