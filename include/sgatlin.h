@@ -187,6 +187,162 @@ SG_API void sg_buffer_free(void *buffer);
  * labels.json, topics.jsonl, facts.json (docs/worlds.md). Equal n_stories and seed give equal bytes on any machine. */
 SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed, sg_error *err);
 
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+/* A run is one forward pass of a prompt. What it records is a list of patterns over site names, what it changes is a list of
+ * edits; both belong to the call, nothing is left in the model.
+ *
+ * Sites, in the order of computation; each has one row per position, then its axes:
+ *   embed                                          (T; dim)         residual stream, D wide
+ *   layers.L.attn.norm_scale                       (T)              1 / rms of the stream, on demand
+ *   layers.L.attn.norm                             (T; dim)
+ *   layers.L.attn.q .k .v                          (T; head, dim)   after norm and rotary, d_head wide
+ *   layers.L.attn.pattern                          (T; head, source) on demand
+ *   layers.L.attn.z                                (T; head, dim)   mixed values before the output map
+ *   layers.L.attn.out, layers.L.resid_mid          (T; dim)
+ *   layers.L.mlp.norm_scale, layers.L.mlp.norm     (T), (T; dim)
+ *   layers.L.router.scores .indices                (T; channel, slot)   kinds with a router
+ *   layers.L.gate.logits, layers.L.gate.indices    (T; channel), (T; slot)   moe: channels are experts
+ *   layers.L.neurons                               what multiplies output rows: (T; channel, slot) with a router,
+ *                                                  (T; neuron) in dense kinds, (T; slot, neuron) in moe
+ *   layers.L.mlp.out, layers.L.resid_post          (T; dim)
+ *   final_norm_scale, final_norm                   (T), (T; dim)
+ */
+typedef enum sg_edit_op {
+  SG_EDIT_SET,   /* x = value, or value * vector along the last axis */
+  SG_EDIT_SCALE, /* x = x * value */
+  SG_EDIT_ADD,   /* x = x + value, or + value * vector */
+  SG_EDIT_TAKE   /* x = the same element of another run */
+} sg_edit_op;
+
+enum { SG_EDIT_AXES = 6, SG_SITE_NAME = 64 };
+
+/* Elements first..last of an axis: "pos" (negative: from the end), or one of the site's, or "neuron" and "channel" where a
+ * chosen unit's index decides. */
+typedef struct sg_edit_axis {
+  char name[12];
+  ptrdiff_t first, last;
+} sg_edit_axis;
+
+struct sg_run;
+typedef struct sg_edit {
+  char site[SG_SITE_NAME]; /* pattern over names, '*' and '?' */
+  sg_edit_axis axes[SG_EDIT_AXES];
+  size_t n_axes; /* an element is edited that lies in all of them */
+  sg_edit_op op;
+  double value;
+  const float *vector; /* NULL, or vector_count = length of the site's last axis; borrowed */
+  size_t vector_count;
+  const struct sg_run *from; /* SG_EDIT_TAKE: a run that recorded the site; borrowed */
+  char from_name[SG_NAME];   /* what the text form calls it */
+  bool from_other_pos;       /* take position from_pos instead of the same one */
+  ptrdiff_t from_pos;
+} sg_edit;
+
+/* The text form (docs/reading.md, edits): SITE[AXIS=N,AXIS=A..B] OP, OP one of =NUMBER *=NUMBER +=NUMBER -=NUMBER =@NAME
+ * =@NAME:POS. Fills all of out but vector and from. */
+SG_API sg_status sg_edit_parse(const char *text, sg_edit *out, sg_error *err);
+
+typedef struct sg_run_request {
+  const int32_t *tokens; /* inputs as they stand: the caller has put bos in front */
+  size_t count;
+  const char *const *record; /* n_record patterns over site names */
+  size_t n_record;
+  const sg_edit *edits; /* applied in this order at every site they match */
+  size_t n_edits;
+  size_t max_bytes; /* of recorded sites; 0: 1 GiB */
+} sg_run_request;
+
+typedef struct sg_site {
+  const char *name;
+  int n_dims;
+  size_t dims[3];       /* (T, axes...) */
+  size_t count;         /* product */
+  const float *data;    /* NULL where the site holds indices */
+  const int32_t *index; /* NULL where it holds numbers */
+} sg_site;
+
+typedef struct sg_run sg_run;
+
+/* model is borrowed until sg_run_free, the request for the call. An edit or record pattern that matches no site is SG_ERR_ARG.
+ * New: sg_run_free. */
+SG_API sg_status sg_run_create(const sg_model *model, const sg_run_request *request, sg_run **out, sg_error *err);
+SG_API void sg_run_free(sg_run *run);
+SG_API size_t sg_run_length(const sg_run *run);       /* T */
+SG_API const int32_t *sg_run_tokens(const sg_run *run); /* (T), borrowed from run */
+/* What was recorded, after edits; borrowed from run. */
+SG_API size_t sg_run_site_count(const sg_run *run);
+SG_API sg_site sg_run_site(const sg_run *run, size_t i);
+SG_API bool sg_run_find(const sg_run *run, const char *name, sg_site *out);
+/* Elements that edit i changed or confirmed: 0 where, say, its neuron was not chosen. */
+SG_API size_t sg_run_edit_hits(const sg_run *run, size_t i);
+/* logits (V) at a position into the caller's buffer; negative positions count from the end. */
+SG_API sg_status sg_run_logits(const sg_run *run, ptrdiff_t position, float *logits, sg_error *err);
+
+/* Attribution of one logit, or of a difference of two, with gates, attention patterns and norm scales held: the network is then
+ * linear, and the effects add up to the logit but for rounding (docs/method-reading.md). */
+typedef enum sg_term_kind {
+  SG_TERM_EMBED,  /* the input token at `position` */
+  SG_TERM_HEAD,   /* head of a layer: what it moves from `source` (direct: to the read position; total: to all positions) */
+  SG_TERM_NEURON, /* layer, channel, index, position; value multiplies its output row */
+  SG_TERM_BIAS    /* layer, position: the layer's biases (total effects: those inside its units too) */
+} sg_term_kind;
+
+typedef struct sg_term {
+  sg_term_kind kind;
+  int32_t layer, head, channel, index; /* -1 where the kind has none */
+  int32_t position, source;
+  double value;  /* neuron: its value; head: the attention weight (total: 0) */
+  double effect; /* on the logit (difference) */
+} sg_term;
+
+/* A list of terms, largest |effect| first. */
+typedef struct sg_terms {
+  sg_term *terms;
+  size_t count;
+  double sum, sum_abs, residue; /* residue = sum - target_logit, where the terms are a whole */
+} sg_terms;
+
+typedef struct sg_attribution {
+  size_t position;         /* where the logit is read */
+  int32_t target, against; /* against -1: none */
+  double target_logit;     /* of the forward pass: logit of target, less that of against */
+  sg_terms direct;         /* embedding, heads, neurons, biases of the read position: a whole */
+  sg_terms inputs;         /* total effects of the embedded tokens and of biases: a whole */
+  sg_terms neurons;        /* total effects of all neurons, at all positions up to the read one; no whole: paths are counted in
+                            * each neuron that they pass */
+  sg_terms heads;          /* total effects of heads by source; likewise */
+} sg_attribution;
+
+typedef struct sg_attribute_request {
+  const int32_t *tokens; /* (count), bos in front */
+  size_t count;
+  ptrdiff_t position;      /* negative: from the end; -1 is the prediction of the next token */
+  int32_t target, against; /* target -1: the token of largest logit; against -1: none */
+  size_t max_bytes;        /* 0: 4 GiB */
+} sg_attribute_request;
+
+/* New: sg_attribution_free. */
+SG_API sg_status sg_attribute(const sg_model *model, const sg_attribute_request *request, sg_attribution **out,
+                              sg_error *err);
+SG_API void sg_attribution_free(sg_attribution *a);
+
+/* SG_ERR_INTERNAL when a residue exceeds 1e-5 of the sum of absolute terms (inputs: of the larger of both sums). */
+SG_API sg_status sg_attribution_check(const sg_attribution *a, sg_error *err);
+
+/* The true effect of a neuron beside its linear one: the prompt is run again with the neuron's value at 0. */
+typedef struct sg_true_effect {
+  double linear;        /* its total effect as given */
+  double effect;        /* logit (difference) with it, less without it */
+  double gates_held;    /* the same with every later layer's gates held at the prompt's (equal to effect in dense kinds) */
+  double rerouting;     /* effect - gates_held: the part made by gates that changed */
+  size_t gates_changed; /* chosen units, of all layers and positions, that gave way to others */
+} sg_true_effect;
+
+/* of the first n terms (neurons) of a list; out (n) is the caller's. */
+SG_API sg_status sg_verify_terms(const sg_model *model, const sg_attribute_request *request, const sg_attribution *a,
+                                 const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err);
+
 #ifdef __cplusplus
 }
 #endif
