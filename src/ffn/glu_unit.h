@@ -9,9 +9,8 @@
 static inline sgi_unit sgi_glu_unit(double h, double l, double bias, double weight) {
   double clipped = l > 7 ? 7 : l < -7 ? -7 : l, ratio = l != 0 ? clipped / l : 1, linear = clipped + 1;
   double G = linear != 0 ? h / linear : 0;
-  return (sgi_unit){.value = weight * h,
-                    .gate = weight * G * ratio,
-                    .constant = weight * (linear != 0 ? G * (ratio * bias + 1) : h)};
+  return (sgi_unit){
+      .value = weight * h, .gate = weight * G * ratio, .constant = weight * (linear != 0 ? G * (ratio * bias + 1) : h)};
 }
 
 #endif

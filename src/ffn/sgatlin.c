@@ -148,9 +148,7 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
   for (size_t d = 0; d < D; d++) bias[d] = 0;
 }
 
-static void routes(const sg_config *c, sgi_routes *out) {
-  sgi_router_routes(sgi_router_find(c->router, NULL), c, out);
-}
+static void routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(sgi_router_find(c->router, NULL), c, out); }
 
 static sg_status route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows) {
   return sgi_router_rows(sgi_router_find(c->router, NULL), c, w + ROUTER, channel, rows);

@@ -41,8 +41,8 @@ static inline sg_status sgi_tap_visit(const sgi_tap *tap, ptrdiff_t layer, const
 }
 
 /* One row of a float site (n, d1, d2). */
-static inline sg_status sgi_tap_visit_row(const sgi_tap *tap, ptrdiff_t layer, const char *name, float *data, size_t row,
-                                          size_t d1, size_t d2) {
+static inline sg_status sgi_tap_visit_row(const sgi_tap *tap, ptrdiff_t layer, const char *name, float *data,
+                                          size_t row, size_t d1, size_t d2) {
   sgi_site s = {.name = name, .layer = layer, .data = data, .first = row, .n = 1, .n_dims = 2, .dims = {d1, d2}};
   return tap ? tap->visit(tap->user, &s, tap->err) : SG_OK;
 }

@@ -33,7 +33,7 @@ struct sgi_pass {
   float *dx;         /* (n,D) gradient of the residual stream */
   float *nll;
   int32_t *best;
-  float *before; /* (n), (2,H,T): values of a site before a tap sees them */
+  float *before;    /* (n), (2,H,T): values of a site before a tap sees them */
   float *partial;   /* SGI_NORM_PARTIALS * max(D, d_head) */
   sgi_arena *saved; /* (L) each with used = 0 */
   sgi_arena scratch;

@@ -91,14 +91,14 @@ static sg_status direct(work *w, double *dz, sg_error *err) {
       head_gradient(f, layer, h, g, dz);
       const float *pattern = sgi_frozen_pattern(f, layer, h, p);
       for (size_t s = 0; s <= p; s++) {
-        sg_term t = other(SG_TERM_HEAD, (ptrdiff_t)layer, (ptrdiff_t)h, p, s, pattern[s] * value_dot(f, layer, h, s, dz));
+        sg_term t =
+            other(SG_TERM_HEAD, (ptrdiff_t)layer, (ptrdiff_t)h, p, s, pattern[s] * value_dot(f, layer, h, s, dz));
         t.value = pattern[s];
         add(l, t);
       }
     }
     const sgi_unit *u = sgi_frozen_units(f, layer, p);
-    for (size_t j = 0; j < f->units; j++)
-      add(l, neuron(layer, p, &u[j], u[j].value * sgi_unit_write(&u[j], g, f->D)));
+    for (size_t j = 0; j < f->units; j++) add(l, neuron(layer, p, &u[j], u[j].value * sgi_unit_write(&u[j], g, f->D)));
     if (f->bias) add(l, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, p, p, bias_effect(f, layer, p, g, false)));
   }
   return SG_OK;
@@ -174,7 +174,8 @@ static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error 
   a->target = r->target >= 0 ? r->target : (int32_t)sgi_kernel_table()->argmax(w->logits, w->f.V);
   a->against = r->against;
   a->target_logit = (double)w->logits[a->target] - (a->against >= 0 ? (double)w->logits[a->against] : 0);
-  return isfinite(a->target_logit) ? SG_OK : sgi_fail(err, SG_ERR_NUMERIC, "the logit of token %d is not finite", a->target);
+  return isfinite(a->target_logit) ? SG_OK
+                                   : sgi_fail(err, SG_ERR_NUMERIC, "the logit of token %d is not finite", a->target);
 }
 
 static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, sg_error *err) {
@@ -186,8 +187,7 @@ static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, 
   w->buffer = sgi_alloc(2 * f->T * wide * sizeof *w->buffer);
   w->logits = sgi_alloc(f->V * sizeof *w->logits);
   double *dz = sgi_alloc((f->d + f->T) * sizeof *dz);
-  if (!w->g || !w->buffer || !w->logits || !dz)
-    st = sgi_fail_memory(err, f->T * wide * sizeof *w->g, "an attribution");
+  if (!w->g || !w->buffer || !w->logits || !dz) st = sgi_fail_memory(err, f->T * wide * sizeof *w->g, "an attribution");
   if (!st) st = choose_target(w, r, err);
   if (!st) {
     sgi_frozen_logit_gradient(f, w->a->position, w->a->target, w->a->against, w->g + w->a->position * f->D);
@@ -240,10 +240,11 @@ sg_status sg_attribution_check(const sg_attribution *a, sg_error *err) {
   double scale = fmax(a->direct.sum_abs, a->inputs.sum_abs);
   for (size_t i = 0; i < SGI_COUNT(lists); i++)
     if (!(fabs(lists[i]->residue) <= TOLERANCE * (i ? scale : a->direct.sum_abs)))
-      return sgi_fail(err, SG_ERR_INTERNAL,
-                      "%s effects add up to %.9g, the logit is %.9g: a residue of %.2e, where at most %.0e of the sum of "
-                      "absolute terms (%.6g) is rounding",
-                      i ? "total" : "direct", lists[i]->sum, a->target_logit, lists[i]->residue, TOLERANCE,
-                      i ? scale : a->direct.sum_abs);
+      return sgi_fail(
+          err, SG_ERR_INTERNAL,
+          "%s effects add up to %.9g, the logit is %.9g: a residue of %.2e, where at most %.0e of the sum of "
+          "absolute terms (%.6g) is rounding",
+          i ? "total" : "direct", lists[i]->sum, a->target_logit, lists[i]->residue, TOLERANCE,
+          i ? scale : a->direct.sum_abs);
   return SG_OK;
 }

@@ -135,7 +135,8 @@ static sg_status check_site(const sgi_editor *e, const sg_edit *d, const sgi_sit
     return sgi_fail(err, SG_ERR_ARG, "edit of %s: indices can be set or taken, not scaled or added to", full);
   size_t last = s->n_dims ? s->dims[s->n_dims - 1] : 1;
   if (d->vector && d->vector_count != last)
-    return sgi_fail(err, SG_ERR_ARG, "edit of %s: a vector of %zu numbers for an axis of %zu", full, d->vector_count, last);
+    return sgi_fail(err, SG_ERR_ARG, "edit of %s: a vector of %zu numbers for an axis of %zu", full, d->vector_count,
+                    last);
   if (d->op != SG_EDIT_TAKE) return SG_OK;
   if (!sg_run_find(d->from, full, from))
     return sgi_fail(err, SG_ERR_ARG, "edit of %s: the run to take from (@%s) did not record it", full, d->from_name);
@@ -154,8 +155,8 @@ static sg_status take_row(const sgi_editor *e, const sg_edit *d, size_t row, con
   ptrdiff_t pos = d->from_other_pos ? d->from_pos : (ptrdiff_t)(row % e->T);
   if (pos < 0) pos += (ptrdiff_t)T;
   if (pos < 0 || (size_t)pos >= T)
-    return sgi_fail(err, SG_ERR_ARG, "edit of %s: position %td is outside the run to take from (@%s, %zu positions)", full,
-                    pos, d->from_name, T);
+    return sgi_fail(err, SG_ERR_ARG, "edit of %s: position %td is outside the run to take from (@%s, %zu positions)",
+                    full, pos, d->from_name, T);
   *out = (size_t)pos;
   return SG_OK;
 }

@@ -10,12 +10,12 @@ typedef struct sgi_frozen {
   sgi_pass *pass; /* one row, all layers' blocks kept */
   int32_t *tokens;
   size_t T, D, H, d, L, V;
-  size_t units;        /* acting at one row of one layer */
+  size_t units;           /* acting at one row of one layer */
   sgi_pass_layer *layers; /* (L) */
-  float *patterns;     /* (L,H,T,T) [destination, source], 0 above the diagonal */
-  sgi_unit *unit;      /* (L,T,units) */
-  double *bias;        /* (L,T,D); NULL where all are 0 */
-  bool has_constants;  /* some unit has a constant, or a layer a bias */
+  float *patterns;        /* (L,H,T,T) [destination, source], 0 above the diagonal */
+  sgi_unit *unit;         /* (L,T,units) */
+  double *bias;           /* (L,T,D); NULL where all are 0 */
+  bool has_constants;     /* some unit has a constant, or a layer a bias */
 } sgi_frozen;
 
 /* Bytes that a prompt of T tokens needs. */

@@ -16,8 +16,8 @@ typedef struct recorded {
 struct sg_run {
   const sg_model *model;
   size_t T, bytes, max_bytes;
-  int32_t *tokens;  /* (T) */
-  float *xn;        /* (T,D) final norm */
+  int32_t *tokens; /* (T) */
+  float *xn;       /* (T,D) final norm */
   recorded *sites;
   size_t count, capacity;
   sgi_editor editor;
@@ -29,16 +29,16 @@ sg_status sgi_prompt_check(const sg_model *m, const int32_t *tokens, size_t coun
   if (!count) return sgi_fail(err, SG_ERR_ARG, "the prompt has no token");
   for (size_t i = 0; i < count; i++)
     if (tokens[i] < 0 || (size_t)tokens[i] >= m->config.vocab_size)
-      return sgi_fail(err, SG_ERR_ARG, "prompt, position %zu: token id %d is outside the vocabulary of %zu", i, tokens[i],
-                      m->config.vocab_size);
+      return sgi_fail(err, SG_ERR_ARG, "prompt, position %zu: token id %d is outside the vocabulary of %zu", i,
+                      tokens[i], m->config.vocab_size);
   return SG_OK;
 }
 
 sg_status sgi_prompt_position(ptrdiff_t position, size_t count, size_t *out, sg_error *err) {
   ptrdiff_t p = position < 0 ? position + (ptrdiff_t)count : position;
   if (p < 0 || (size_t)p >= count)
-    return sgi_fail(err, SG_ERR_ARG, "position %td is outside the prompt: 0 to %zu, or -1 to -%zu from its end", position,
-                    count - 1, count);
+    return sgi_fail(err, SG_ERR_ARG, "position %td is outside the prompt: 0 to %zu, or -1 to -%zu from its end",
+                    position, count - 1, count);
   *out = (size_t)p;
   return SG_OK;
 }

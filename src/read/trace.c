@@ -99,7 +99,8 @@ static sg_status record(void *user, const sgi_site *s, sg_error *err) {
     output *o = &t->outputs[i];
     if (strcmp(o->name, name)) continue;
     t->cursor = i - t->first_site + 1;
-    return sgi_safetensors_writer_put(t->writer, i, (t->first_row + s->first) * o->row_bytes, s->data, s->n * o->row_bytes, err);
+    return sgi_safetensors_writer_put(t->writer, i, (t->first_row + s->first) * o->row_bytes, s->data,
+                                      s->n * o->row_bytes, err);
   }
   return SG_OK;
 }
@@ -116,8 +117,8 @@ static sg_status list_outputs(trace *t, sg_error *err) {
   sgi_pass *p = NULL;
   if (!st) st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (!st)
-    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id}, &(sgi_tap){discover, t, err, wants},
-                          err);
+    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
+                          &(sgi_tap){discover, t, err, wants}, err);
   sgi_pass_free(p);
   t->end_sites = t->count;
   for (size_t i = 0; i < m->table.count && r->grad && !st; i++) {

@@ -20,7 +20,8 @@ typedef struct verifier {
   double logit;
 } verifier;
 
-static sg_status run(const verifier *v, const sg_edit *edits, size_t n_edits, bool record, sg_run **out, sg_error *err) {
+static sg_status run(const verifier *v, const sg_edit *edits, size_t n_edits, bool record, sg_run **out,
+                     sg_error *err) {
   sg_run_request r = {.tokens = v->request->tokens,
                       .count = v->request->count,
                       .record = v->hold,
@@ -90,7 +91,8 @@ static sg_status one(const verifier *v, const sg_term *t, sg_true_effect *out, s
   sg_status st = run(v, edits, 1, true, &free_run, err);
   if (!st) st = logit_of(v, free_run, &logit, err);
   if (!st) {
-    *out = (sg_true_effect){.linear = t->effect, .effect = v->logit - logit, .gates_changed = changed_gates(v, free_run)};
+    *out =
+        (sg_true_effect){.linear = t->effect, .effect = v->logit - logit, .gates_changed = changed_gates(v, free_run)};
     out->gates_held = out->effect;
   }
   for (size_t i = 0; i < v->n_hold; i++) {

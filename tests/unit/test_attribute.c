@@ -104,7 +104,8 @@ static void totals(const sg_model *m, const char *name, ref_random *r) {
   assert_sg_ok(sg_attribute(m, &q, &a, err));
   assert_sg_ok(sgi_frozen_init(&f, m, tokens, 12, 0, err));
   double base = frozen_logit(&f, a->position, a->target, &(knob){-1, -1, 0, 1});
-  if (fabs(base - a->target_logit) > 2e-5) fail_msg("%s: frozen logit %g, forward pass %g", name, base, a->target_logit);
+  if (fabs(base - a->target_logit) > 2e-5)
+    fail_msg("%s: frozen logit %g, forward pass %g", name, base, a->target_logit);
   for (size_t i = 0; i < 40; i++) {
     bool input = i % 4 == 0;
     sg_terms *l = input ? &a->inputs : &a->neurons;
