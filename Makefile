@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 VARIANT ?=
 BUILD ?= build$(if $(VARIANT),/$(VARIANT))
 CC ?= cc
-PKGS := jansson libpcre2-8 libutf8proc libzstd zlib
+PKGS := jansson libutf8proc libzstd zlib
 PKG_CONFIG ?= pkg-config
 
 # -O3 without -ffast-math: sums may be reordered only in loops that say so (#pragma omp simd reduction).
@@ -19,7 +19,7 @@ HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CPPFLAGS_ALL := -Iinclude -Isrc -D_GNU_SOURCE -I$(BUILD)/gen $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(OPT) -fno-math-errno -fno-trapping-math -ffp-contract=fast -fopenmp -fPIC -fvisibility=hidden $(WARN) $(HARDEN) $(CFLAGS)
-LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lpcre2-8 -lutf8proc -lzstd -lz) -lxxhash -fopenmp -lm $(LDLIBS)
+LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lutf8proc -lzstd -lz) -lxxhash -fopenmp -lm $(LDLIBS)
 LDFLAGS_ALL := -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 ifeq ($(VARIANT),asan)
 OPT := -O1 -g

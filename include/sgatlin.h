@@ -184,7 +184,7 @@ SG_API sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const
 SG_API void sg_buffer_free(void *buffer);
 
 /* Writes the built-in corpus *worlds* into directory: train.txt, valid.txt (no story in common; TinyStories form),
- * labels.json, topics.jsonl, facts.json (docs/worlds.md). Equal n_stories and seed give equal bytes on any machine. */
+ * topics.jsonl, labels.json, facts.json, corpus.json (docs/worlds.md). Equal n_stories and seed give equal bytes on any machine. */
 SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed, sg_error *err);
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */

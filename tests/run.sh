@@ -1,12 +1,14 @@
 #!/bin/sh
-# run.sh PROGRAM...: runs each test program from the repository's root, prints the output of those that fail and one closing line.
+# run.sh PROGRAM...: runs each test (a program, or a script by sh) from the repository's root; prints the output of those that fail and
+# one closing line.
 set -u
 passed=0 failed=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for t; do
   start=$(date +%s)
-  if "$t" >"$log" 2>&1; then
+  case $t in *.sh) set -- sh "$t" ;; *) set -- "$t" ;; esac
+  if "$@" >"$log" 2>&1; then
     passed=$((passed + 1))
     echo "ok    $t ($(($(date +%s) - start)) s)"
   else

@@ -209,6 +209,13 @@ static sg_status check_batch(const sgi_pass *p, const sgi_batch *b, sg_error *er
   return SG_OK;
 }
 
+/* A sum of squares beyond float32 makes an inverse norm of 0, and the row would silently become 0. */
+static sg_status check_norms(const float *r, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (r[i] == 0) return SG_ERR_NUMERIC;
+  return SG_OK;
+}
+
 static sgi_attention attention_of(const sgi_pass *p) {
   const sg_config *c = &p->model->config;
   return (sgi_attention){p->batch.B, p->batch.T, 0, p->batch.T, c->num_heads, c->head_dim, p->batch.starts};
@@ -263,6 +270,7 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   if (st) return st;
   sgi_rmsnorm(k->q, k->rq, k->q_raw, weight(p, l, SGI_LAYER_Q_NORM), n * H, d, c->rms_norm_eps);
   sgi_rmsnorm(k->k, k->rk, k->k_raw, weight(p, l, SGI_LAYER_K_NORM), n * H, d, c->rms_norm_eps);
+  if (check_norms(k->rq, n * H) || check_norms(k->rk, n * H)) return SG_ERR_NUMERIC;
   sgi_rotary(k->q, p->position, p->cos, p->sin, n, H, d, false);
   sgi_rotary(k->k, p->position, p->cos, p->sin, n, H, d, false);
   st = sgi_tap_visit(tap, layer, "attn.q", SGI_SITE_FLOAT, k->q, n, H, d, 0);
@@ -296,7 +304,8 @@ static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   layout_work(c, n, &scratch, &w);
   memcpy(k.x_in, p->x, n * D * sizeof *p->x);
   sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
-  sg_status st = visit_scale(p, tap, layer, "attn.norm_scale", w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1));
+  sg_status st = check_norms(k.r1, n);
+  if (!st) st = visit_scale(p, tap, layer, "attn.norm_scale", w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1));
   if (!st) st = sgi_tap_visit(tap, layer, "attn.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (!st) st = attention_sublayer(p, l, &k, w.y, w.xn, scratch, tap);
   if (st) return st;
@@ -305,7 +314,8 @@ static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   if (st) return st;
   memcpy(k.x_mid, p->x, n * D * sizeof *p->x);
   sgi_rmsnorm(w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2), n, D, c->rms_norm_eps);
-  st = visit_scale(p, tap, layer, "mlp.norm_scale", w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2));
+  st = check_norms(k.r2, n);
+  if (!st) st = visit_scale(p, tap, layer, "mlp.norm_scale", w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2));
   if (!st) st = sgi_tap_visit(tap, layer, "mlp.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (st) return st;
   sgi_ffn_call call = ffn_call(p, l, saved, scratch);
@@ -336,9 +346,13 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
     memcpy(p->x + i * D, E + (size_t)batch->inputs[i] * D, D * sizeof *E);
   }
   st = sgi_tap_visit(tap, -1, "embed", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
-  for (size_t l = 0; l < m->config.num_layers && !st; l++) st = layer_forward(p, l, tap);
+  size_t l = 0;
+  for (; l < m->config.num_layers && !st; l++) st = layer_forward(p, l, tap);
+  if (!st) sgi_rmsnorm(p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)], n, D, m->config.rms_norm_eps);
+  if (!st && check_norms(p->r, n)) st = SG_ERR_NUMERIC;
+  if (st == SG_ERR_NUMERIC && !(tap && tap->err && tap->err->code == SG_ERR_NUMERIC))
+    return sgi_fail(err, st, "activations at the norms of layer %zu are too large for float32", l ? l - 1 : 0);
   if (st) return named(st, err, "forward pass");
-  sgi_rmsnorm(p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)], n, D, m->config.rms_norm_eps);
   st = visit_scale(p, tap, -1, "final_norm_scale", p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)]);
   return st ? st : sgi_tap_visit(tap, -1, "final_norm", SGI_SITE_FLOAT, p->xn, n, D, 0, 0);
 }

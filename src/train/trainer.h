@@ -28,6 +28,7 @@ typedef struct sgi_trainer {
 typedef struct sgi_step {
   double loss, accuracy, perplexity, perplexity_last_token; /* of this batch, before the update */
   double grad_norm;                                         /* of this batch, before clipping */
+  double param_norm;                                        /* of all weights, after the step */
   double lr;                                                /* of the update that ended this step, else of the next */
   size_t targets;                                           /* counted tokens */
 } sgi_step;
@@ -38,8 +39,8 @@ sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, s
 sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi_trainer **out, sg_error *err);
 void sgi_trainer_free(sgi_trainer *t);
 
-/* One batch: inputs, targets (B,T), starts (B,T) or NULL. SG_ERR_NUMERIC names what is not finite; the weights are then as they
- * were before the step. Allocates nothing. */
+/* One batch: inputs, targets (B,T), starts (B,T) or NULL. SG_ERR_NUMERIC names what is not finite (blame.h); where the batch showed
+ * it the weights are as they were before the step. Allocates nothing. */
 sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
                            sgi_step *out, sg_error *err);
 
