@@ -381,7 +381,7 @@ typedef struct sg_graph {
   double node_share;          /* influence in kept nodes / influence in all nodes */
   double edge_share;          /* influence in kept edges / in all edges between kept nodes */
   double input_share; /* of the logits' normalised input, what kept paths trace back to tokens and biases; 1 unpruned */
-  double worst_residue; /* largest |edges_sum - input| / edges_abs of an explored node */
+  double worst_residue; /* of explored nodes: largest |edges_sum - input| / scale (method-reading, graph) */
 } sg_graph;
 
 typedef struct sg_graph_request {

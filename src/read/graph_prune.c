@@ -249,13 +249,25 @@ typedef struct parts {
   size_t part, width;
 } parts;
 
+/* Edges are sorted by target: the first of one. */
+static size_t first_edge(const sg_graph *g, size_t target) {
+  size_t lo = 0, hi = g->n_edges;
+  while (lo < hi) {
+    size_t mid = lo + (hi - lo) / 2;
+    if (g->edges[mid].target < target)
+      lo = mid + 1;
+    else
+      hi = mid;
+  }
+  return lo;
+}
+
 static void take_part(pruner *p, size_t k, const double *row, void *user) {
   parts *x = user;
+  const sg_graph *g = x->g;
   (void)p;
-  for (size_t e = 0; e < x->g->n_edges; e++) {
-    const sg_edge_link *l = &x->g->edges[e];
-    if (l->target == x->number[k]) x->g->parts[e * x->width + x->part] = (float)row[x->origin[l->source]];
-  }
+  for (size_t e = first_edge(g, x->number[k]); e < g->n_edges && g->edges[e].target == x->number[k]; e++)
+    g->parts[e * x->width + x->part] = (float)row[x->origin[g->edges[e].source]];
 }
 
 static int by_target(const void *a, const void *b) {
@@ -310,6 +322,24 @@ static sg_status write_graph(pruner *p, sg_graph *g, sg_error *err) {
   return st;
 }
 
+/* Rounding of an input is judged by the larger of its edges' absolute sum and that of its own dot product: one edge may be a
+ * small sum of large ways. */
+static double scale_of(const pruner *p, size_t i) {
+  const sgi_frozen *f = &p->b->f;
+  size_t D = f->D;
+  double own = 0;
+  if (is_logit(p, i)) {
+    const float *x = sgi_pass_final_norm(f->pass) + p->position * D;
+    const float *E = f->model->w[SGI_ROW_EMBED] + (size_t)p->b->logits[i - p->b->s.count] * D;
+    for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * E[d]);
+    return fmax(own, p->b->abs[i]);
+  }
+  sgi_edge_target t = sgi_builder_target(p->b, i);
+  const float *x = f->layers[t.layer].x_mid + t.position * D, *gain = sgi_frozen_weight(f, t.layer, SGI_LAYER_NORM2);
+  for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * gain[d] * t.unit->w_in[d]);
+  return fmax(own * fabs(t.unit->gate) * f->layers[t.layer].r2[t.position], p->b->abs[i]);
+}
+
 static void fill_facts(const pruner *p, sg_graph *g) {
   const sgi_builder *b = p->b;
   g->position = p->position;
@@ -324,7 +354,7 @@ static void fill_facts(const pruner *p, sg_graph *g) {
     double input = i < b->s.count
                        ? b->f.unit[i - b->s.T - b->s.biases].value - b->f.unit[i - b->s.T - b->s.biases].constant
                        : b->logit[i - b->s.count];
-    g->worst_residue = fmax(g->worst_residue, fabs(b->sum[i] - input) / b->abs[i]);
+    g->worst_residue = fmax(g->worst_residue, fabs(b->sum[i] - input) / scale_of(p, i));
   }
 }
 
