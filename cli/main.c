@@ -17,6 +17,7 @@
   X(cli_tokenizer_info) \
   X(cli_flops) \
   X(cli_trace) \
+  X(cli_attribute) \
   X(cli_train) \
   X(cli_bench) \
   X(cli_version)

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ffn/ffn.h"
+#include "ffn/glu_unit.h"
 #include "math/gemm.h"
 #include "math/rows.h"
 
@@ -91,6 +92,23 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   return st;
 }
 
+static size_t unit_count(const sg_config *c) { return c->num_neurons; }
+
+static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+  size_t D = call->config->hidden_size, F = call->config->num_neurons;
+  sgi_arena block = call->saved;
+  kept k;
+  layout(call->config, call->n, &block, &k);
+  for (size_t f = 0; f < F; f++) {
+    out[f] = sgi_glu_unit(k.h[row * F + f], k.u[row * 2 * F + F + f], call->w[UP_BIAS][F + f], 1);
+    out[f].index = (int32_t)f;
+    out[f].w_in = call->w[UP] + (F + f) * D;
+    out[f].w_out = call->w[DOWN] + f;
+    out[f].stride = F;
+  }
+  for (size_t d = 0; d < D; d++) bias[d] = call->w[DOWN_BIAS][d];
+}
+
 const sgi_ffn_ops sgi_ffn_glu = {
     .name = "glu",
     .default_activation = "sigmoid",
@@ -101,4 +119,6 @@ const sgi_ffn_ops sgi_ffn_glu = {
     .multiply_adds = multiply_adds,
     .forward = forward,
     .backward = backward,
+    .unit_count = unit_count,
+    .units = units,
 };

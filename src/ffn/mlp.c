@@ -77,6 +77,26 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   return st;
 }
 
+static size_t unit_count(const sg_config *c) { return c->num_neurons; }
+
+static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+  size_t D = call->config->hidden_size, F = call->config->num_neurons;
+  sgi_arena block = call->saved;
+  kept k;
+  layout(call->config, call->n, &block, &k);
+  for (size_t f = 0; f < F; f++) {
+    double value = k.h[row * F + f], dot = k.u[row * F + f];
+    out[f] = (sgi_unit){.index = (int32_t)f,
+                        .value = value,
+                        .gate = dot != 0 ? value / dot : 0,
+                        .constant = dot != 0 ? 0 : value,
+                        .w_in = call->w[UP] + f * D,
+                        .w_out = call->w[DOWN] + f,
+                        .stride = F};
+  }
+  for (size_t d = 0; d < D; d++) bias[d] = 0;
+}
+
 const sgi_ffn_ops sgi_ffn_mlp = {
     .name = "mlp",
     .default_activation = "gelu",
@@ -87,4 +107,6 @@ const sgi_ffn_ops sgi_ffn_mlp = {
     .multiply_adds = multiply_adds,
     .forward = forward,
     .backward = backward,
+    .unit_count = unit_count,
+    .units = units,
 };

@@ -234,3 +234,23 @@ sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n,
           2 * sgi_product_bytes(n, width, Q) + 2 * sgi_product_bytes(n, low_width, D));
   return st;
 }
+
+void sgi_router_routes(const sgi_router *r, const sg_config *c, sgi_routes *out) {
+  *out = (sgi_routes){c->num_channels, r->product ? 2 : 1, r->product ? sub_keys(c) : c->num_neurons, c->top_k};
+}
+
+/* Row f of part p is scale * w1[group, f] w0[group]: the down map is shared by all, or each part and channel has its own query. */
+sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const float *const *w, size_t channel, float *rows) {
+  shape s = shape_of(r, c);
+  sgi_routes t;
+  sgi_router_routes(r, c, &t);
+  size_t Q = c->key_dim, D = c->hidden_size;
+  sg_status st = SG_OK;
+  for (size_t p = 0; p < t.parts && !st; p++) {
+    size_t at = p * c->num_channels + channel;
+    const float *up = w[1] + at * t.units * Q, *down = w[0] + (s.groups == 1 ? 0 : at * Q * D);
+    st = sgi_gemm(false, false, t.units, D, Q, up, Q, down, D, 0, rows + p * t.units * D, D);
+  }
+  sgi_kernel_table()->scale(rows, s.scale, t.parts * t.units * D);
+  return st;
+}

@@ -139,6 +139,35 @@ static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out)
   *out = (sgi_gates){k.index, k.score, k.value, c->num_channels, c->top_k, c->num_neurons, true};
 }
 
+static size_t unit_count(const sg_config *c) { return c->num_channels * c->top_k; }
+
+static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+  const sg_config *c = call->config;
+  sgi_arena block = call->saved;
+  kept k;
+  layout(c, call->n, &block, &k);
+  size_t m = unit_count(c), at = row * m, D = c->hidden_size;
+  for (size_t j = 0; j < m; j++) {
+    double value = k.value[at + j], dot = k.dot[at + j];
+    size_t channel = j / c->top_k, unit = (size_t)k.index[at + j] + channel * c->num_neurons;
+    out[j] = (sgi_unit){.channel = (int32_t)channel,
+                        .index = k.index[at + j],
+                        .value = value,
+                        .gate = dot != 0 ? value / dot : 0,
+                        .constant = dot != 0 ? 0 : value,
+                        .w_in = call->w[W_IN] + unit * D,
+                        .w_out = call->w[W_OUT] + unit * D,
+                        .stride = 1};
+  }
+  for (size_t d = 0; d < D; d++) bias[d] = 0;
+}
+
+static void routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(sgi_router_find(c->router, NULL), c, out); }
+
+static sg_status route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows) {
+  return sgi_router_rows(sgi_router_find(c->router, NULL), c, w + ROUTER, channel, rows);
+}
+
 const sgi_ffn_ops sgi_ffn_sgatlin = {
     .name = "sgatlin",
     .default_activation = "identity",
@@ -151,4 +180,8 @@ const sgi_ffn_ops sgi_ffn_sgatlin = {
     .forward = forward,
     .backward = backward,
     .gates = gates,
+    .unit_count = unit_count,
+    .units = units,
+    .routes = routes,
+    .route_rows = route_rows,
 };

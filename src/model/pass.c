@@ -33,6 +33,7 @@ struct sgi_pass {
   float *dx;         /* (n,D) gradient of the residual stream */
   float *nll;
   int32_t *best;
+  float *before;    /* (n), (2,H,T): values of a site before a tap sees them */
   float *partial;   /* SGI_NORM_PARTIALS * max(D, d_head) */
   sgi_arena *saved; /* (L) each with used = 0 */
   sgi_arena scratch;
@@ -110,6 +111,7 @@ static void layout_pass(sgi_pass *p, const sg_config *c, const sgi_ffn_ops *ffn,
   if (p->backward) p->dx = SGI_TAKE(a, n * D, float);
   p->nll = SGI_TAKE(a, n, float);
   p->best = SGI_TAKE(a, n, int32_t);
+  p->before = SGI_TAKE(a, larger(n, 2 * c->num_heads * p->max_T), float);
   p->partial = SGI_TAKE(a, SGI_NORM_PARTIALS * larger(D, c->head_dim), float);
   p->saved = SGI_TAKE(a, c->num_layers, sgi_arena);
   size_t block = saved_bytes(c, ffn, n), layers = p->backward ? c->num_layers : 1;
@@ -221,6 +223,7 @@ static sgi_attention attention_of(const sgi_pass *p) {
   return (sgi_attention){p->batch.B, p->batch.T, 0, p->batch.T, c->num_heads, c->head_dim, p->batch.starts};
 }
 
+<<<<<<< HEAD
 /* Laps of the profile (core/profile.h). Moved: (n,D) arrays that are read or written. */
 static void lap_product(const sgi_pass *p, double *at, const char *name, size_t n, size_t in, size_t out,
                         size_t times) {
@@ -236,6 +239,43 @@ static void lap_attention(const sgi_pass *p, double *at, const char *name, size_
   double n = (double)(p->batch.B * p->batch.T), W = (double)attention_width(c);
   sgi_lap(p->scratch.profile, at, name, (double)products * n * W * (double)(p->batch.T + 1),
           4.0 * n * W * (double)arrays);
+=======
+/* A norm's inverse scale as a site; where the tap changed it, y = x r g once more. */
+static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const char *name, float *y, float *r,
+                             const float *x, const float *g) {
+  size_t n = p->batch.B * p->batch.T, D = p->model->config.hidden_size;
+  if (!sgi_tap_wants(tap, layer, name)) return SG_OK;
+  memcpy(p->before, r, n * sizeof *r);
+  sg_status st = sgi_tap_visit(tap, layer, name, SGI_SITE_FLOAT, r, n, 0, 0, 0);
+  for (size_t i = 0; i < n && !st; i++)
+    for (size_t d = 0; d < D && p->before[i] != r[i]; d++) y[i * D + d] = x[i * D + d] * r[i] * g[d];
+  return st;
+}
+
+/* Every row's pattern (H,T) as a site; where the tap changed a head's, its output once more. */
+static sg_status visit_pattern(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const kept *k) {
+  const sg_config *c = &p->model->config;
+  size_t T = p->batch.T, H = c->num_heads, d = c->head_dim;
+  if (!sgi_tap_wants(tap, layer, "attn.pattern")) return SG_OK;
+  sgi_attention s = attention_of(p);
+  float *pattern = p->before, *old = p->before + H * T;
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < p->batch.B * T && !st; i++) {
+    size_t b = i / T, t = i % T;
+    memset(pattern, 0, H * T * sizeof *pattern);
+    for (size_t h = 0; h < H && !st; h++) st = sgi_attention_pattern(&s, b, h, t, pattern + h * T, k->q, k->k);
+    memcpy(old, pattern, H * T * sizeof *old);
+    if (!st) st = sgi_tap_visit_row(tap, layer, "attn.pattern", pattern, i, H, T);
+    for (size_t h = 0; h < H && !st; h++) {
+      if (!memcmp(old + h * T, pattern + h * T, T * sizeof *old)) continue;
+      float *o = k->o + (i * H + h) * d;
+      memset(o, 0, d * sizeof *o);
+      for (size_t j = 0; j < T; j++)
+        for (size_t e = 0; e < d; e++) o[e] += pattern[h * T + j] * k->v[((b * T + j) * H + h) * d + e];
+    }
+  }
+  return st;
+>>>>>>> read
 }
 
 /* a (n,D) = attention sublayer of the normed stream. */
@@ -261,7 +301,11 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   lap_moved(p, &at, "q and k norm, rotary", n, W, 8);
   sgi_attention s = attention_of(p);
   if (!st) st = sgi_attention_forward(&s, scratch, k->o, k->lse, k->q, k->k, k->v);
+<<<<<<< HEAD
   lap_attention(p, &at, "attention", 2, 4);
+=======
+  if (!st) st = visit_pattern(p, tap, layer, k);
+>>>>>>> read
   if (!st) st = sgi_tap_visit(tap, layer, "attn.z", SGI_SITE_FLOAT, k->o, n, H, d, 0);
   if (!st) st = sgi_linear(a, k->o, weight(p, l, SGI_LAYER_O), n, W, D);
   lap_product(p, &at, "attention output", n, W, D, 1);
@@ -290,7 +334,11 @@ static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   memcpy(k.x_in, p->x, n * D * sizeof *p->x);
   sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
   sg_status st = check_norms(k.r1, n);
+<<<<<<< HEAD
   lap_moved(p, &at, "norms, residual", n, D, 4);
+=======
+  if (!st) st = visit_scale(p, tap, layer, "attn.norm_scale", w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1));
+>>>>>>> read
   if (!st) st = sgi_tap_visit(tap, layer, "attn.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (!st) st = attention_sublayer(p, l, &k, w.y, w.xn, scratch, tap);
   if (st) return st;
@@ -301,6 +349,7 @@ static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   memcpy(k.x_mid, p->x, n * D * sizeof *p->x);
   sgi_rmsnorm(w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2), n, D, c->rms_norm_eps);
   st = check_norms(k.r2, n);
+  if (!st) st = visit_scale(p, tap, layer, "mlp.norm_scale", w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2));
   if (!st) st = sgi_tap_visit(tap, layer, "mlp.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (st) return st;
   lap_moved(p, &at, "norms, residual", n, D, 7);
@@ -345,7 +394,8 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   if (st == SG_ERR_NUMERIC && !(tap && tap->err && tap->err->code == SG_ERR_NUMERIC))
     return sgi_fail(err, st, "activations at the norms of layer %zu are too large for float32", l ? l - 1 : 0);
   if (st) return named(st, err, "forward pass");
-  return sgi_tap_visit(tap, -1, "final_norm", SGI_SITE_FLOAT, p->xn, n, D, 0, 0);
+  st = visit_scale(p, tap, -1, "final_norm_scale", p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)]);
+  return st ? st : sgi_tap_visit(tap, -1, "final_norm", SGI_SITE_FLOAT, p->xn, n, D, 0, 0);
 }
 
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err) {
@@ -463,4 +513,34 @@ bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out) {
   layout_kept(c, n, &saved, &(kept){0});
   p->model->ffn->gates(c, n, saved, out);
   return true;
+}
+
+/* ---- looking back ------------------------------------------------------------------------------------------------ */
+
+void sgi_pass_layer_view(sgi_pass *p, size_t layer, sgi_pass_layer *out) {
+  const sg_config *c = &p->model->config;
+  size_t n = p->batch.B * p->batch.T;
+  sgi_arena saved = p->saved[layer];
+  kept k;
+  layout_kept(c, n, &saved, &k);
+  *out = (sgi_pass_layer){k.x_in, k.x_mid, k.r1, k.r2, k.q, k.k, k.v};
+}
+
+const float *sgi_pass_final_scale(const sgi_pass *p) { return p->r; }
+const float *sgi_pass_final_norm(const sgi_pass *p) { return p->xn; }
+const float *sgi_pass_residual(const sgi_pass *p) { return p->x; }
+
+void sgi_pass_units(sgi_pass *p, size_t layer, size_t row, sgi_unit *out, double *bias) {
+  const sg_config *c = &p->model->config;
+  sgi_arena saved = p->saved[layer];
+  layout_kept(c, p->batch.B * p->batch.T, &saved, &(kept){0});
+  sgi_ffn_call call = ffn_call(p, layer, saved, (sgi_arena){0});
+  p->model->ffn->units(&call, row, out, bias);
+}
+
+sg_status sgi_pass_pattern(sgi_pass *p, size_t layer, size_t row, size_t head, float *pattern) {
+  sgi_pass_layer v;
+  sgi_pass_layer_view(p, layer, &v);
+  sgi_attention s = attention_of(p);
+  return sgi_attention_pattern(&s, row / p->batch.T, head, row % p->batch.T, pattern, v.q, v.k);
 }

@@ -160,30 +160,38 @@ static void check_story(truth *t, char *story, const json_t *known, bool train) 
   }
 }
 
-/* Stories of one file, the end mark on a line of its own behind each. */
+/* The next story of a file, ended by a NUL; NULL at the end. Each is a line with a line of the end mark behind it. */
+static char *next_story(char **at, size_t *left) {
+  static const char mark[] = "<|endoftext|>\n";
+  const size_t size = sizeof mark - 1;
+  char *story = *at, *end = *left ? memchr(story, '\n', *left) : NULL;
+  if (!*left) return NULL;
+  assert_non_null(end);
+  assert_true(*left - (size_t)(end + 1 - story) >= size);
+  assert_memory_equal(end + 1, mark, size);
+  *end = 0;
+  *at = end + 1 + size;
+  *left -= (size_t)(*at - story);
+  return story;
+}
+
 static void check_file(truth *t, const char *name, const json_t *known, const char *split) {
-  static const char mark[] = "\n<|endoftext|>\n";
   char path[64];
   snprintf(path, sizeof path, "a/%s.txt", name);
   size_t n;
   char *text = scratch_read(path, &n), *p = text;
-  for (char *end; (end = strstr(p, mark)); p = end + sizeof mark - 1) {
-    *end = 0;
-    check_story(t, p, known, !strcmp(split, "train"));
-  }
-  assert_int_equal(*p, 0);
+  for (char *story; (story = next_story(&p, &n));) check_story(t, story, known, !strcmp(split, "train"));
   free(text);
 }
 
 /* The lines of topics.jsonl are in the order of writing; those of one split are in the order of its file. */
 static void check_topics(truth *t, const char *name, const char *split) {
-  static const char mark[] = "\n<|endoftext|>\n";
   char path[64];
   size_t n, m;
   snprintf(path, sizeof path, "a/%s.txt", name);
   char *text = scratch_read(path, &n), *p = text, *lines = scratch_read("a/topics.jsonl", &m), *out = lines, key[32];
   snprintf(key, sizeof key, "{\"split\":\"%s\"", split);
-  for (char *line = lines, *end; (end = strchr(line, '\n')); line = end + 1)
+  for (char *line = lines, *end; (end = memchr(line, '\n', m - (size_t)(line - lines))); line = end + 1)
     if (!strncmp(line, key, strlen(key))) {
       size_t size = (size_t)(end + 1 - line);
       memmove(out, line, size);
@@ -191,10 +199,7 @@ static void check_topics(truth *t, const char *name, const char *split) {
     }
   *out = 0;
   t->topic_line = lines;
-  for (char *end; (end = strstr(p, mark)); p = end + sizeof mark - 1) {
-    *end = 0;
-    check_topic(t, split, p);
-  }
+  for (char *story; (story = next_story(&p, &n));) check_topic(t, split, story);
   assert_int_equal(*t->topic_line, 0);
   free(text);
   free(lines);
