@@ -103,15 +103,12 @@ static void group(const sg_config *c, size_t n, kept *k) {
   k->start[0] = 0;
 }
 
-<<<<<<< HEAD
 /* Weights once, inputs, hidden values (gate, up and their product) and outputs of every row. */
 static double experts_bytes(const sg_config *c, size_t n) {
   double D = (double)c->hidden_size, F = (double)c->num_neurons;
   return 4.0 * (3 * (double)c->num_channels * D * F + (double)(n * c->top_k) * (2 * D + 3 * F));
 }
 
-static sg_status experts_forward(const sgi_ffn_call *call, const kept *k) {
-=======
 /* The hidden activations lie grouped by expert; a tap sees them row by row, in the order of the row's experts. */
 static sg_status visit_hidden(const sgi_ffn_call *call, const kept *k, float *buffer) {
   size_t K = call->config->top_k, F = call->config->num_neurons;
@@ -139,7 +136,6 @@ static sg_status experts_out(const sgi_ffn_call *call, const kept *k) {
 }
 
 static sg_status experts_hidden(const sgi_ffn_call *call, const kept *k) {
->>>>>>> read
   const sg_config *c = call->config;
   size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
   const sgi_kernels *kern = sgi_kernel_table();
@@ -181,14 +177,10 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   group(c, n, &k);
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
-<<<<<<< HEAD
   sgi_lap(profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
-  st = experts_forward(call, &k);
-=======
   st = experts_hidden(call, &k);
   if (!st && call->tap) st = visit_hidden(call, &k, SGI_TAKE(&call->scratch, K * c->num_neurons, float));
   if (!st) st = experts_out(call, &k);
->>>>>>> read
   if (st) return st;
   sgi_lap(profile, &at, "experts", 3 * sgi_product_flops(n * K, D, c->num_neurons), experts_bytes(c, n));
 #pragma omp parallel for schedule(static) if (n > 8)

@@ -223,7 +223,6 @@ static sgi_attention attention_of(const sgi_pass *p) {
   return (sgi_attention){p->batch.B, p->batch.T, 0, p->batch.T, c->num_heads, c->head_dim, p->batch.starts};
 }
 
-<<<<<<< HEAD
 /* Laps of the profile (core/profile.h). Moved: (n,D) arrays that are read or written. */
 static void lap_product(const sgi_pass *p, double *at, const char *name, size_t n, size_t in, size_t out,
                         size_t times) {
@@ -239,7 +238,7 @@ static void lap_attention(const sgi_pass *p, double *at, const char *name, size_
   double n = (double)(p->batch.B * p->batch.T), W = (double)attention_width(c);
   sgi_lap(p->scratch.profile, at, name, (double)products * n * W * (double)(p->batch.T + 1),
           4.0 * n * W * (double)arrays);
-=======
+}
 /* A norm's inverse scale as a site; where the tap changed it, y = x r g once more. */
 static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const char *name, float *y, float *r,
                              const float *x, const float *g) {
@@ -275,7 +274,6 @@ static sg_status visit_pattern(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer,
     }
   }
   return st;
->>>>>>> read
 }
 
 /* a (n,D) = attention sublayer of the normed stream. */
@@ -301,11 +299,8 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   lap_moved(p, &at, "q and k norm, rotary", n, W, 8);
   sgi_attention s = attention_of(p);
   if (!st) st = sgi_attention_forward(&s, scratch, k->o, k->lse, k->q, k->k, k->v);
-<<<<<<< HEAD
   lap_attention(p, &at, "attention", 2, 4);
-=======
   if (!st) st = visit_pattern(p, tap, layer, k);
->>>>>>> read
   if (!st) st = sgi_tap_visit(tap, layer, "attn.z", SGI_SITE_FLOAT, k->o, n, H, d, 0);
   if (!st) st = sgi_linear(a, k->o, weight(p, l, SGI_LAYER_O), n, W, D);
   lap_product(p, &at, "attention output", n, W, D, 1);
@@ -334,11 +329,8 @@ static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   memcpy(k.x_in, p->x, n * D * sizeof *p->x);
   sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
   sg_status st = check_norms(k.r1, n);
-<<<<<<< HEAD
   lap_moved(p, &at, "norms, residual", n, D, 4);
-=======
   if (!st) st = visit_scale(p, tap, layer, "attn.norm_scale", w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1));
->>>>>>> read
   if (!st) st = sgi_tap_visit(tap, layer, "attn.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (!st) st = attention_sublayer(p, l, &k, w.y, w.xn, scratch, tap);
   if (st) return st;
