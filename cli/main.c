@@ -15,6 +15,7 @@
   X(cli_tokenizer_encode) \
   X(cli_tokenizer_decode) \
   X(cli_tokenizer_info) \
+  X(cli_generate) \
   X(cli_flops) \
   X(cli_trace) \
   X(cli_attribute) \
