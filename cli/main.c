@@ -17,7 +17,9 @@
   X(cli_tokenizer_info) \
   X(cli_flops) \
   X(cli_trace) \
+  X(cli_attribute) \
   X(cli_train) \
+  X(cli_bench) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;
