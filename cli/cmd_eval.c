@@ -7,7 +7,7 @@
 #include "ids.h"
 #include "model.h"
 #include "text/reader.h"
-#include "train/baseline.h"
+#include "read/baseline.h"
 
 typedef struct job {
   const cli_call *call;

@@ -60,13 +60,19 @@ static sg_status list_site(void *user, const sgi_site *s, sg_error *err) {
   return SG_OK;
 }
 
+/* Those that are made only on demand, too. */
+static bool every_site(void *user, ptrdiff_t layer, const char *name) {
+  (void)user, (void)layer, (void)name;
+  return true;
+}
+
 /* What a forward pass of one token visits. */
 static sg_status visit_sites(const sg_model *m, sites *to, sg_error *err) {
   sgi_pass *p = NULL;
   sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (!st)
-    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id}, &(sgi_tap){list_site, to, err},
-                          err);
+    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
+                          &(sgi_tap){.visit = list_site, .user = to, .err = err, .wants = every_site}, err);
   sgi_pass_free(p);
   return st;
 }

@@ -20,7 +20,10 @@
   X(cli_flops) \
   X(cli_info) \
   X(cli_trace) \
+  X(cli_attribute) \
+  X(cli_graph) \
   X(cli_train) \
+  X(cli_bench) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/arena.h"
-#include "train/evaluate.h"
+#include "read/evaluate.h"
 
 enum { T = 24, ROWS = 8 };
 static const char *const ROOT = "tests/golden/eval/model";

@@ -2,8 +2,8 @@
 #ifndef SGI_BASELINE_H
 #define SGI_BASELINE_H
 
-#include "train/evaluate.h"
-#include "train/ngram.h"
+#include "read/evaluate.h"
+#include "read/ngram.h"
 
 /* Counts every document of a corpus. stop as in sgi_evaluate_request, with documents. New: sgi_ngram_free. */
 sg_status sgi_baseline_create(const sgi_corpus *train, const sg_config *c, bool (*stop)(void *user, uint64_t done),

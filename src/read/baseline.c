@@ -1,4 +1,4 @@
-#include "train/baseline.h"
+#include "read/baseline.h"
 
 #include "core/arena.h"
 
