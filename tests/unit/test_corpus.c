@@ -98,7 +98,7 @@ static void content(void **state) {
   }
   assert_int_equal(sgi_corpus_tokens(c), tokens);
   sgi_corpus_document(c, 3, &n);
-  assert_int_equal(n, 1); /* the tokenizer has nothing for 0x7F */
+  assert_int_equal(n, 2); /* the prefix space and eos: the tokenizer has nothing for 0x7F */
   uint64_t hash = sgi_corpus_hash(c);
   sgi_corpus_close(c);
   /* The hash is of the tokens: another packing of the same text has the same, another cut of documents has
@@ -241,6 +241,9 @@ static void damage(void **state) {
   (void)state;
   assert_int_equal(mkdir(scratch_path("d"), 0700), 0);
   scratch_text("d/x.txt", "One.<|endoftext|>Two of them.<|endoftext|>Three");
+  /* of a file that has just been written the cache says that its time proves nothing: not so here, however slow the test is */
+  const struct timespec old[2] = {{1600000000, 0}, {1600000000, 0}};
+  assert_int_equal(utimensat(AT_FDCWD, scratch_path("d/x.txt"), old, 0), 0);
   sgi_corpus_close(open_as("d/x.txt", NULL, tok));
   char name[1024];
   snprintf(name, sizeof name, "%s", cache_of("d"));
