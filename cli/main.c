@@ -19,6 +19,7 @@
   X(cli_trace) \
   X(cli_attribute) \
   X(cli_graph) \
+  X(cli_ablate) \
   X(cli_train) \
   X(cli_version)
 
