@@ -15,6 +15,7 @@
   X(cli_tokenizer_encode) \
   X(cli_tokenizer_decode) \
   X(cli_tokenizer_info) \
+  X(cli_generate) \
   X(cli_flops) \
   X(cli_trace) \
   X(cli_attribute) \
@@ -24,6 +25,7 @@
   X(cli_neuron) \
   X(cli_margins) \
   X(cli_train) \
+  X(cli_bench) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;

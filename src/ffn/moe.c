@@ -103,6 +103,12 @@ static void group(const sg_config *c, size_t n, kept *k) {
   k->start[0] = 0;
 }
 
+/* Weights once, inputs, hidden values (gate, up and their product) and outputs of every row. */
+static double experts_bytes(const sg_config *c, size_t n) {
+  double D = (double)c->hidden_size, F = (double)c->num_neurons;
+  return 4.0 * (3 * (double)c->num_channels * D * F + (double)(n * c->top_k) * (2 * D + 3 * F));
+}
+
 /* The hidden activations lie grouped by expert; a tap sees them row by row, in the order of the row's experts. */
 static sg_status visit_hidden(const sgi_ffn_call *call, const kept *k, float *buffer) {
   size_t K = call->config->top_k, F = call->config->num_neurons;
@@ -153,9 +159,12 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
   kept k;
   layout(c, n, &call->saved, &k);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sg_status st = sgi_linear(k.logits, x, call->w[GATE], n, D, C);
   if (!st) st = sgi_tap_visit(call->tap, l, "gate.logits", SGI_SITE_FLOAT, k.logits, n, C, 0, 0);
   if (st) return st;
+#pragma omp parallel for schedule(static) if (n > 64)
   for (size_t i = 0; i < n; i++) {
     float max, *p = k.p + i * C;
     memcpy(p, k.logits + i * C, C * sizeof *p);
@@ -168,10 +177,12 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   group(c, n, &k);
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
+  sgi_lap(profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
   st = experts_hidden(call, &k);
   if (!st && call->tap) st = visit_hidden(call, &k, SGI_TAKE(&call->scratch, K * c->num_neurons, float));
   if (!st) st = experts_out(call, &k);
   if (st) return st;
+  sgi_lap(profile, &at, "experts", 3 * sgi_product_flops(n * K, D, c->num_neurons), experts_bytes(c, n));
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) {
     float weight[SGI_MAX_TOP_K];
@@ -179,6 +190,7 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
     memset(y + i * D, 0, D * sizeof *y);
     kern->gather_axpy(y + i * D, k.y, k.place + i * K, weight, K, D);
   }
+  sgi_lap(profile, &at, "gate, grouping", 0, 4.0 * (double)(n * (K + 1) * D));
   return SG_OK;
 }
 
@@ -214,6 +226,8 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   work w;
   layout(c, n, &call->saved, &k);
   layout_work(c, n, &call->scratch, &w);
+  sgi_profile *profile = call->scratch.profile;
+  double began = sgi_lap_begin(profile);
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) {
     const float *p = k.p + i * C;
@@ -227,7 +241,10 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
     }
     for (size_t e = 0; e < C; e++) dp[e] = p[e] * (dp[e] - mean);
   }
+  sgi_lap(profile, &began, "gate, grouping backward", 0, 8.0 * (double)(n * K * D));
   sg_status st = experts_backward(call, &k, &w);
+  sgi_lap(profile, &began, "experts backward", 6 * sgi_product_flops(n * K, D, c->num_neurons),
+          2 * experts_bytes(c, n));
   if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, x, n, D, C);
   if (!st) st = sgi_linear_dx(dx, w.dp, call->w[GATE], n, D, C, 0);
   if (st) return st;
@@ -235,6 +252,7 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   for (size_t j = 0; j < K; j++) ones[j] = 1;
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) kern->gather_axpy(dx + i * D, w.dy, k.place + i * K, ones, K, D);
+  sgi_lap(profile, &began, "gate, grouping backward", 2 * sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
   return SG_OK;
 }
 

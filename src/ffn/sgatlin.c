@@ -86,11 +86,17 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   if (!st) st = sgi_tap_visit(call->tap, l, "router.indices", SGI_SITE_INDEX, k.index, n, C, K, 0);
   if (st) return st;
   sgi_sparse s = sparse_of(c, n);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sgi_sparse_dot(&s, k.dot, call->w[W_IN], k.index, x);
+  sgi_sparse_lap(&s, profile, &at, "neurons, input", 1);
+#pragma omp parallel for simd schedule(static) if (m > 4096)
   for (size_t i = 0; i < m; i++) k.gated[i] = k.dot[i] * k.score[i];
   if (!is_linear(c)) sgi_activate(sgi_activation_find(c->activation, NULL), k.value, k.gated, m);
   st = sgi_tap_visit(call->tap, l, "neurons", SGI_SITE_FLOAT, k.value, n, C, K, 0);
+  sgi_sparse_lap_values(&s, profile, &at, "gates", 3);
   if (!st) sgi_sparse_sum(&s, y, call->w[W_OUT], k.index, k.value);
+  sgi_sparse_lap(&s, profile, &at, "neurons, output", 1);
   return st;
 }
 
@@ -104,17 +110,25 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   layout(c, n, &call->saved, &k);
   layout_work(c, n, &call->scratch, &w);
   sgi_sparse s = sparse_of(c, n);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sgi_sparse_dot(&s, w.dvalue, call->w[W_OUT], k.index, dy);
+  sgi_sparse_lap(&s, profile, &at, "neurons, output backward", 1);
   if (!is_linear(c)) sgi_activate_backward(sgi_activation_find(c->activation, NULL), w.dvalue, w.dvalue, k.gated, m);
+#pragma omp parallel for simd schedule(static) if (m > 4096)
   for (size_t i = 0; i < m; i++) {
     float dp = w.dvalue[i];
     w.dscore[i] = dp * k.dot[i];
     w.dvalue[i] = dp * k.score[i];
   }
+  sgi_sparse_lap_values(&s, profile, &at, "gates backward", 5);
   sgi_sparse_sum(&s, dx, call->w[W_IN], k.index, w.dvalue);
+  sgi_sparse_lap(&s, profile, &at, "neurons, input backward", 1);
   sgi_sparse_sort(&s, k.index, &w.sorted);
+  sgi_sparse_lap_values(&s, profile, &at, "neurons, sort", 4);
   sgi_sparse_scatter(&s, call->dw[W_OUT], &w.sorted, k.value, dy);
   sgi_sparse_scatter(&s, call->dw[W_IN], &w.sorted, w.dvalue, x);
+  sgi_sparse_lap(&s, profile, &at, "neurons, weight gradients", 2);
   return sgi_router_backward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch, call->w + ROUTER,
                              call->dw + ROUTER, x, k.index, w.dscore, dx);
 }
