@@ -175,7 +175,8 @@ const cli_command cli_steer = {
     .group = "Reading",
     .summary = "add a neuron or a direction with a strength and compare predictions",
     .usage =
-        "MODEL --prompt TEXT --layer L (--neuron I [--channel C] | --toward TOKEN [--away TOKEN]) [--strength X]...",
+        "MODEL --prompt TEXT --layer L --neuron I [--channel C] [--strength X]...\n"
+        "MODEL --prompt TEXT --layer L --toward TOKEN [--away TOKEN] [--strength X]...",
     .examples =
         "# toward one word and away from another, three strengths\n"
         "sgatlin steer MODEL --prompt 'The dog was' --layer 1 --toward happy --away sad -s -4 -s 4 -s 8\n"
