@@ -16,7 +16,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "support/text_scratch.h"
-#include "train/data.h"
+#include "data/data.h"
 
 #define TOKENIZER "tests/golden/tokenizer/tokenizer.json"
 #define OTHER_TOKENIZER "tests/golden/bpe/stories_alpha_300.json"
