@@ -22,6 +22,10 @@
   X(cli_trace) \
   X(cli_attribute) \
   X(cli_graph) \
+  X(cli_ablate) \
+  X(cli_steer) \
+  X(cli_neuron) \
+  X(cli_margins) \
   X(cli_train) \
   X(cli_bench) \
   X(cli_version)
