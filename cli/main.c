@@ -17,6 +17,8 @@
   X(cli_tokenizer_info) \
   X(cli_flops) \
   X(cli_trace) \
+  X(cli_record) \
+  X(cli_neighbors) \
   X(cli_train) \
   X(cli_version)
 
