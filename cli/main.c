@@ -26,6 +26,8 @@
   X(cli_steer) \
   X(cli_neuron) \
   X(cli_margins) \
+  X(cli_record) \
+  X(cli_neighbors) \
   X(cli_train) \
   X(cli_bench) \
   X(cli_version)
