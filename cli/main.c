@@ -15,9 +15,11 @@
   X(cli_tokenizer_encode) \
   X(cli_tokenizer_decode) \
   X(cli_tokenizer_info) \
+  X(cli_generate) \
   X(cli_flops) \
   X(cli_trace) \
   X(cli_attribute) \
+  X(cli_graph) \
   X(cli_train) \
   X(cli_bench) \
   X(cli_version)

@@ -131,6 +131,49 @@ SG_API size_t sg_model_parameter_count(const sg_model *model);
 /* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not counted (systems.md 3). */
 SG_API sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flops, sg_error *err);
 
+/* ---- generation ------------------------------------------------------------------------------------------------ */
+
+/* Continues token sequences one token at a time; keys and values of what came before are kept, so that a token costs the same work
+ * wherever it stands (but for attention). One generator is one thread's; several may share a model. */
+typedef struct sg_generator sg_generator;
+
+/* How a token is chosen from the logits, in this order: divide by temperature, keep the top_k most likely, of these the fewest whose
+ * share reaches top_p, of these the ones at least min_p times as likely as the best; draw one by what is left. Ties go to the smaller
+ * id. All zero: greedy. */
+typedef struct sg_sampling {
+  double temperature; /* 0: the most likely token, whatever else is set */
+  size_t top_k;       /* 0: all */
+  double top_p;       /* in (0, 1]; 0 and 1: all */
+  double min_p;       /* in [0, 1] */
+  uint64_t seed;      /* the draw depends on seed, number of the stream and position alone */
+  size_t first;       /* number of the generator's first stream */
+} sg_sampling;
+
+/* For `streams` sequences that share a beginning and grow together, up to `context` positions each (0: the model's max_position; more
+ * is allowed, though no such position was seen in training). All memory is taken here. model is borrowed. New: sg_generator_free. */
+SG_API sg_status sg_generator_create(const sg_model *model, size_t streams, size_t context, sg_generator **out,
+                                     sg_error *err);
+SG_API void sg_generator_free(sg_generator *g);
+
+/* Positions that are left. */
+SG_API size_t sg_generator_room(const sg_generator *g);
+
+/* Starts anew. */
+SG_API void sg_generator_reset(sg_generator *g);
+
+/* Appends the same n ids to every stream (the beginning: bos, then the prompt), in parts of bounded memory. Only before the first
+ * sg_generator_step since create or reset. More than the room is SG_ERR_ARG and changes nothing. */
+SG_API sg_status sg_generator_feed(sg_generator *g, const int32_t *ids, size_t n, sg_error *err);
+
+/* Logits (V) of a stream for the position behind its last id. Borrowed until the next feed, step or reset; NULL before the first. */
+SG_API const float *sg_generator_logits(const sg_generator *g, size_t stream);
+
+/* Chooses the next id of every stream into ids (streams). Nothing is appended, and asking again gives the same. */
+SG_API sg_status sg_generator_choose(sg_generator *g, const sg_sampling *settings, int32_t *ids, sg_error *err);
+
+/* Appends ids[i] to stream i. */
+SG_API sg_status sg_generator_step(sg_generator *g, const int32_t *ids, sg_error *err);
+
 /* ---- text ------------------------------------------------------------------------------------------------ */
 
 /* A byte-level BPE tokenizer in the form of Hugging Face's tokenizer.json. Immutable after load: any number of threads may

@@ -4,7 +4,7 @@
 
 #include "model/pass.h"
 #include "read/usage.h"
-#include "train/data.h"
+#include "data/data.h"
 
 /* Two ways to sum up (docs/method.md, evaluation):
  * TOKENS: one mean over all counted tokens, perplexity = exp(loss); standard error with rows as the sampling unit.
