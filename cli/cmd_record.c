@@ -7,7 +7,7 @@
 #include "read/record.h"
 #include "reading.h"
 #include "train/checkpoint.h"
-#include "train/data.h"
+#include "data/data.h"
 
 typedef struct watch {
   cli_progress bar;
