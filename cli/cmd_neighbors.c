@@ -154,7 +154,7 @@ static int neighbors(const ask *a) {
   return st ? cli_fail(&err) : code;
 }
 
-static int print_together(const ask *a, const sgi_unit *units, size_t n_units, const sgi_together *t) {
+static int print_together(const ask *a, const sgi_neuron_id *units, size_t n_units, const sgi_together *t) {
   size_t n = t->count < a->n ? t->count : a->n;
   if (cli_flag(a->c, "json")) {
     json_t *o = where_json(a), *rows = json_array(), *neurons = json_array();
@@ -182,7 +182,7 @@ static int print_together(const ask *a, const sgi_unit *units, size_t n_units, c
 
 static int together(const ask *a) {
   sg_error err = {0};
-  sgi_unit *units = NULL;
+  sgi_neuron_id *units = NULL;
   size_t n;
   sgi_together t = {0};
   int code = 0;

@@ -74,14 +74,14 @@ sg_status cli_number_list(const char *text, const char *what, size_t **out, size
   return SG_OK;
 }
 
-sg_status cli_unit_list(const char *text, sgi_unit **out, size_t *n, sg_error *err) {
+sg_status cli_unit_list(const char *text, sgi_neuron_id **out, size_t *n, sg_error *err) {
   size_t most = 1;
   for (const char *p = text; *p; p++) most += *p == ',';
   *n = 0;
   *out = sgi_alloc(most * sizeof **out);
   if (!*out) return sgi_fail_memory(err, most * sizeof **out, "a list of neurons");
   for (const char *at = text;;) {
-    sgi_unit *u = &(*out)[*n];
+    sgi_neuron_id *u = &(*out)[*n];
     bool good = number(&at, &u->channel) && *at++ == ':' && number(&at, &u->neuron);
     if (good) ++*n;
     if (good && !*at) return SG_OK;
