@@ -136,7 +136,7 @@ static void one_neuron(const sg_model *m, const char *name, ref_random *r) {
   sg_run *b = run(m, tokens, all, 1, &e, 1);
   assert_int_equal(sg_run_edit_hits(b, 0), 1);
   float value = site(a, "layers.0.neurons").data[at];
-  sgi_neuron_id u;
+  sgi_unit u;
   assert_true(m->ffn->unit_at(&m->config, m->w + sgi_layer_row(m, 0, SGI_LAYER_MLP), c, (size_t)indices.index[at], &u));
   for (size_t d = 0; d < D; d++) {
     double gone = (double)site(a, "layers.0.mlp.out").data[pos * D + d] - site(b, "layers.0.mlp.out").data[pos * D + d];
