@@ -76,12 +76,12 @@ static json_t *place_json(const ask *a, size_t p) {
   sgi_recorded at = sgi_recording_at(a->r.rec, p);
   json_t *best = json_array(), *ids = json_array();
   for (size_t i = 0; i < SGI_RECORD_PREDICTIONS; i++) {
-    json_array_append_new(best, cli_token_json(&a->r, at.predictions[i], a->reference));
+    json_array_append_new(best, cli_reading_token_json(&a->r, at.predictions[i], a->reference));
     json_array_append_new(ids, json_integer(at.predictions[i]));
   }
   return json_pack("{s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o}", "position", (json_int_t)p, "document",
                    (json_int_t)at.document, "place", (json_int_t)at.place, "input", at.input, "target", at.target,
-                   "token", cli_token_json(&a->r, at.input, a->reference), "excerpt",
+                   "token", cli_reading_token_json(&a->r, at.input, a->reference), "excerpt",
                    cli_excerpt_json(&a->r, p, WIDTH, a->reference), "predictions", best, "prediction_ids", ids);
 }
 
@@ -89,7 +89,7 @@ static void cells(const ask *a, cli_table *t, size_t p) {
   sgi_recorded at = sgi_recording_at(a->r.rec, p);
   char *excerpt = cli_excerpt_text(&a->r, p, WIDTH, a->reference), best[400] = "";
   for (size_t i = 0, n = 0; i < SGI_RECORD_PREDICTIONS && n + 1 < sizeof best; i++) {
-    char *token = cli_token_text(&a->r, at.predictions[i], a->reference);
+    char *token = cli_reading_token_text(&a->r, at.predictions[i], a->reference);
     n += (size_t)snprintf(best + n, sizeof best - n, "%s%s", i ? " |" : "", token ? token : "");
     free(token);
   }

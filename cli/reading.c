@@ -94,7 +94,7 @@ sg_status cli_unit_list(const char *text, sgi_neuron_id **out, size_t *n, sg_err
 
 static sgi_excerpt_form form(bool names) { return names ? SGI_EXCERPT_NAMES : SGI_EXCERPT_TEXT; }
 
-json_t *cli_token_json(const cli_reading *r, int32_t id, bool names) {
+json_t *cli_reading_token_json(const cli_reading *r, int32_t id, bool names) {
   sgi_bytes b = {0};
   json_t *o = NULL;
   if (r->tok && !sgi_excerpt_token(r->tok, id, form(names), &b, NULL)) o = cli_json_text(b.data ? b.data : "", b.n);
@@ -117,7 +117,7 @@ static char *text_of(json_t *o) {
   json_decref(o);
   return copy;
 }
-char *cli_token_text(const cli_reading *r, int32_t id, bool names) { return text_of(cli_token_json(r, id, names)); }
+char *cli_reading_token_text(const cli_reading *r, int32_t id, bool names) { return text_of(cli_reading_token_json(r, id, names)); }
 char *cli_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names) {
   return text_of(cli_excerpt_json(r, position, width, names));
 }

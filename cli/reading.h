@@ -33,10 +33,10 @@ sg_status cli_number_list(const char *text, const char *what, size_t **out, size
 sg_status cli_unit_list(const char *text, sgi_neuron_id **out, size_t *n, sg_error *err);
 
 /* JSON of a token and of an excerpt; null where there is no tokenizer. names: the reference's form. */
-json_t *cli_token_json(const cli_reading *r, int32_t id, bool names);
+json_t *cli_reading_token_json(const cli_reading *r, int32_t id, bool names);
 json_t *cli_excerpt_json(const cli_reading *r, size_t position, size_t width, bool names);
 /* The same as text for a table cell: free. "" where memory is out. */
-char *cli_token_text(const cli_reading *r, int32_t id, bool names);
+char *cli_reading_token_text(const cli_reading *r, int32_t id, bool names);
 char *cli_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names);
 
 #endif
