@@ -110,7 +110,6 @@ static double experts_bytes(const sg_config *c, size_t n) {
   return 4.0 * (3 * (double)c->num_channels * D * F + (double)(n * c->top_k) * (2 * D + 3 * F));
 }
 
-<<<<<<< HEAD
 /* The hidden activations lie grouped by expert; a tap sees them row by row, in the order of the row's experts. */
 static sg_status visit_hidden(const sgi_ffn_call *call, const kept *k, float *buffer) {
   size_t K = call->config->top_k, F = call->config->num_neurons;
@@ -123,34 +122,6 @@ static sg_status visit_hidden(const sgi_ffn_call *call, const kept *k, float *bu
   return st;
 }
 
-/* y of the grouped rows from h. */
-static sg_status experts_out(const sgi_ffn_call *call, const kept *k) {
-  const sg_config *c = call->config;
-  size_t F = c->num_neurons, D = c->hidden_size;
-  sg_status st = SG_OK;
-  for (size_t e = 0; e < c->num_channels && !st; e++) {
-    size_t at = k->start[e], rows = k->start[e + 1] - at;
-    if (!rows) continue;
-    st = sgi_linear(k->y + at * D, k->h + at * F, call->w[DOWN] + e * D * F, rows, F, D);
-    if (!st) sgi_add_bias(k->y + at * D, call->w[DOWN_BIAS] + e * D, rows, D);
-  }
-  return st;
-}
-
-static sg_status experts_hidden(const sgi_ffn_call *call, const kept *k) {
-  const sg_config *c = call->config;
-  size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
-  const sgi_kernels *kern = sgi_kernel_table();
-  sg_status st = SG_OK;
-  for (size_t e = 0; e < C && !st; e++) {
-    size_t at = k->start[e], rows = k->start[e + 1] - at;
-    if (!rows) continue;
-    st = sgi_linear(k->u + at * 2 * F, k->x + at * D, call->w[UP] + e * 2 * F * D, rows, D, 2 * F);
-    if (st) break;
-    const float *bias = call->w[UP_BIAS] + e * 2 * F;
-#pragma omp parallel for schedule(static) if (rows > 8)
-    for (size_t i = at; i < at + rows; i++) kern->glu(k->h + i * F, k->u + i * 2 * F, bias, 1, F);
-=======
 /* Up to BLOCK grouped rows of one expert: a thread's task. */
 enum { BLOCK = 256 };
 typedef struct block {
@@ -168,7 +139,6 @@ static block block_at(const kept *k, size_t i) {
     size_t rows = k->start[e + 1] - k->start[e], blocks = (rows + BLOCK - 1) / BLOCK;
     if (i < blocks) return (block){e, k->start[e] + i * BLOCK, rows - i * BLOCK < BLOCK ? rows - i * BLOCK : BLOCK};
     i -= blocks;
->>>>>>> speed
   }
 }
 
@@ -180,16 +150,23 @@ static sg_status product(bool shared, bool tb, size_t m, size_t n, size_t k, con
                 : sgi_gemm1(false, tb, m, n, k, 1, a, k, b, tb ? k : n, 0, y, n);
 }
 
-static sg_status block_forward(const sgi_ffn_call *call, const kept *k, block b, bool shared) {
-  const sg_config *c = call->config;
-  size_t F = c->num_neurons, D = c->hidden_size;
-  const sgi_kernels *kern = sgi_kernel_table();
-  float *u = k->u + b.at * 2 * F, *h = k->h + b.at * F, *y = k->y + b.at * D;
+/* h = glu(x W_up). */
+static sg_status block_hidden(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared) {
+  (void)w;
+  size_t F = call->config->num_neurons, D = call->config->hidden_size;
+  float *u = k->u + b.at * 2 * F;
   sg_status st = product(shared, true, b.rows, 2 * F, D, k->x + b.at * D, call->w[UP] + b.expert * 2 * F * D, u);
-  if (st) return st;
-  kern->glu(h, u, call->w[UP_BIAS] + b.expert * 2 * F, b.rows, F);
-  st = product(shared, true, b.rows, D, F, h, call->w[DOWN] + b.expert * D * F, y);
-  for (size_t i = 0; i < b.rows && !st; i++) kern->add(y + i * D, call->w[DOWN_BIAS] + b.expert * D, D);
+  if (!st) sgi_kernel_table()->glu(k->h + b.at * F, u, call->w[UP_BIAS] + b.expert * 2 * F, b.rows, F);
+  return st;
+}
+
+/* y = h W_down. */
+static sg_status block_out(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared) {
+  (void)w;
+  size_t F = call->config->num_neurons, D = call->config->hidden_size;
+  float *y = k->y + b.at * D;
+  sg_status st = product(shared, true, b.rows, D, F, k->h + b.at * F, call->w[DOWN] + b.expert * D * F, y);
+  for (size_t i = 0; i < b.rows && !st; i++) sgi_kernel_table()->add(y + i * D, call->w[DOWN_BIAS] + b.expert * D, D);
   return st;
 }
 
@@ -204,14 +181,16 @@ static sg_status block_backward(const sgi_ffn_call *call, const kept *k, const w
   return product(shared, false, b.rows, D, 2 * F, du, call->w[UP] + b.expert * 2 * F * D, dy);
 }
 
-/* All blocks, forward where there is no work. */
-static sg_status blocks(const sgi_ffn_call *call, const kept *k, const work *w) {
+typedef sg_status (*block_step)(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared);
+
+/* One step for all blocks; w is for the backward one. */
+static sg_status blocks(const sgi_ffn_call *call, const kept *k, const work *w, block_step step) {
   size_t count = block_count(call->config, k);
   bool few = shared(call->config, call->n);
   atomic_int worst = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) if (!few)
   for (size_t i = 0; i < count; i++) {
-    sg_status st = w ? block_backward(call, k, w, block_at(k, i), few) : block_forward(call, k, block_at(k, i), few);
+    sg_status st = step(call, k, w, block_at(k, i), few);
     if (st) atomic_store(&worst, st);
   }
   return (sg_status)atomic_load(&worst);
@@ -243,13 +222,9 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
   sgi_lap(profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
-<<<<<<< HEAD
-  st = experts_hidden(call, &k);
+  st = blocks(call, &k, NULL, block_hidden);
   if (!st && call->tap) st = visit_hidden(call, &k, SGI_TAKE(&call->scratch, K * c->num_neurons, float));
-  if (!st) st = experts_out(call, &k);
-=======
-  st = blocks(call, &k, NULL);
->>>>>>> speed
+  if (!st) st = blocks(call, &k, NULL, block_out);
   if (st) return st;
   sgi_lap(profile, &at, "experts", 3 * sgi_product_flops(n * K, D, c->num_neurons), experts_bytes(c, n));
 #pragma omp parallel for schedule(static) if (n > 8)
@@ -274,7 +249,7 @@ static sg_status experts_backward(const sgi_ffn_call *call, const kept *k, const
     sgi_column_sums(call->dw[DOWN_BIAS] + e * D, w->dy + at * D, rows, D);
     st = sgi_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, k->h + at * F, rows, F, D);
   }
-  if (!st) st = blocks(call, k, w);
+  if (!st) st = blocks(call, k, w, block_backward);
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
     if (!rows) continue;
@@ -351,7 +326,7 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
   size_t C = c->num_channels, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
   sgi_arena block = call->saved;
   kept k;
-  layout(c, call->n, &block, &k);
+  layout(c, call->n, &saved_block, &k);
   for (size_t d = 0; d < D; d++) bias[d] = 0;
   for (size_t j = 0; j < K; j++) {
     size_t e = (size_t)k.index[row * K + j], at = (size_t)k.place[row * K + j];
