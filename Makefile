@@ -64,6 +64,9 @@ test: ## set-up and all tests
 	@$(MAKE) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
 
+bench: $(BUILD)/sgatlin ## the standard table of speed: all kinds, then where a step's time goes (2 minutes)
+	@$(BUILD)/sgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe --kernels
+
 check: ## the quick tests (under a minute once built)
 	@$(MAKE) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(filter-out $(SLOW:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
@@ -98,6 +101,8 @@ $(BUILD)/sgatlin: $(CLI_OBJ) $(BUILD)/libsgatlin.a
 	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
 
 # ---- install -------------------------------------------------------------------------------------------------
 BINDIR ?= $(PREFIX)/bin

@@ -52,7 +52,7 @@ static sg_status read_all(work *w, sg_error *err) {
 
 static bool progress(void *user, size_t done, size_t wanted) {
   work *w = user;
-  (void)wanted;
+  w->progress.total = (double)wanted;
   cli_progress_update(&w->progress, (double)done, NULL);
   return !cli_stop;
 }
@@ -87,7 +87,7 @@ static int run(const cli_call *c) {
   cli_signals_install();
   sg_status st = read_all(&w, &err);
   if (!st) {
-    cli_progress_begin(&w.progress, "merging", "tokens", (double)s.vocab_size, 0);
+    cli_progress_begin(&w.progress, "merging", "merges", 0, 0);
     st = sgi_tokenizer_train_words(&s, &w.words, &t, &err);
     cli_progress_end(&w.progress);
   }

@@ -18,7 +18,9 @@ static inline float exp_approx(float x) {
   p = p * f + 1.6666665459e-1f;
   p = p * f + 5.0000001201e-1f;
   p = p * f * f + f + 1.0f;
-  int32_t e = ((int32_t)n + 127) << 23;
+  uint32_t e; /* n stands in the low bits of z; taken from there it is defined for NaN, too */
+  memcpy(&e, &z, sizeof e);
+  e = (e - UINT32_C(0x4B400000) + 127) << 23;
   float s;
   memcpy(&s, &e, sizeof s);
   return p * s;
@@ -32,6 +34,80 @@ static inline float tanh_approx(float x) {
   float x2 = x * x;
   float b = x * (1.0f + x2 * (-0.333333333f + x2 * (0.133333333f - 0.053968254f * x2)));
   return x2 < 0.02f ? b : a;
+}
+
+/* Registers: the accumulators, one row of B, one element of A. */
+#if defined(__AVX512F__)
+enum { VECTOR = 16, TILE_ROWS = 12, VECTORS = 2 };
+#elif defined(__AVX2__)
+enum { VECTOR = 8, TILE_ROWS = 6, VECTORS = 2 };
+#else
+enum { VECTOR = 4, TILE_ROWS = 4, VECTORS = 2 };
+#endif
+enum { TILE_COLUMNS = VECTOR * VECTORS };
+typedef float vector __attribute__((vector_size(VECTOR * sizeof(float)), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* rows and ta are constants where this is inlined. */
+INLINE void tile_product(const size_t rows, const bool ta, size_t k, const float *a, size_t lda, const float *b,
+                         size_t ldb, float *c, size_t ldc, bool add) {
+  vector sum[TILE_ROWS][VECTORS];
+#pragma GCC unroll 12
+  for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (size_t j = 0; j < VECTORS; j++) sum[r][j] = add ? *(const vector *)(c + r * ldc + j * VECTOR) : (vector){0};
+  for (size_t p = 0; p < k; p++) {
+    vector b0 = *(const vector *)(b + p * ldb), b1 = *(const vector *)(b + p * ldb + VECTOR);
+#pragma GCC unroll 12
+    for (size_t r = 0; r < rows; r++) {
+      float x = ta ? a[p * lda + r] : a[r * lda + p];
+      sum[r][0] += x * b0;
+      sum[r][1] += x * b1;
+    }
+  }
+#pragma GCC unroll 12
+  for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (size_t j = 0; j < VECTORS; j++) *(vector *)(c + r * ldc + j * VECTOR) = sum[r][j];
+}
+
+/* One tile at the right edge: through a tile of its own, so that nothing past column n is written. */
+INLINE void edge_product(const size_t rows, const bool ta, size_t n, size_t k, const float *a, size_t lda,
+                         const float *b, size_t ldb, float *c, size_t ldc, bool add) {
+  float tile[TILE_ROWS * TILE_COLUMNS];
+  tile_product(rows, ta, k, a, lda, b, ldb, tile, TILE_COLUMNS, false);
+  for (size_t r = 0; r < rows; r++)
+    for (size_t j = 0; j < n; j++) c[r * ldc + j] = tile[r * TILE_COLUMNS + j] + (add ? c[r * ldc + j] : 0);
+}
+
+INLINE void panel_product(const bool ta, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
+                          size_t ldb, float *c, size_t ldc, bool add) {
+  size_t i = 0, step = ta ? 1 : lda; /* from one row of op(A) to the next */
+  for (; i + TILE_ROWS <= m; i += TILE_ROWS)
+    if (n >= TILE_COLUMNS)
+      tile_product(TILE_ROWS, ta, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+    else
+      edge_product(TILE_ROWS, ta, n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+  for (; i + 4 <= m; i += 4)
+    if (n >= TILE_COLUMNS)
+      tile_product(4, ta, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+    else
+      edge_product(4, ta, n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+  for (; i < m; i++)
+    if (n >= TILE_COLUMNS)
+      tile_product(1, ta, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+    else
+      edge_product(1, ta, n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+}
+
+static void block_product(bool ta, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
+                          size_t panel, float *c, size_t ldc, bool add) {
+  for (size_t j = 0; j < n; j += TILE_COLUMNS, b += panel)
+    if (ta)
+      panel_product(true, m, n - j, k, a, lda, b, ldb, c + j, ldc, add);
+    else
+      panel_product(false, m, n - j, k, a, lda, b, ldb, c + j, ldc, add);
 }
 
 static float dot(const float *a, const float *b, size_t n) {
@@ -226,6 +302,108 @@ static void add(float *y, const float *x, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] += x[i];
 }
 
+/* One candidate v (with its name) per lane into lists of K that descend; have: elements so far, the same in all lanes.
+ * A list below the candidate moves down by one; equals stay in front. */
+static inline void insert_lanes(float (*restrict value)[SGI_LANES], int32_t (*restrict name)[SGI_LANES], size_t have,
+                                size_t K, const float *restrict v, const int32_t *restrict id) {
+  size_t last = have < K ? have : K - 1;
+  if (have < K) {
+#pragma omp simd
+    for (size_t l = 0; l < SGI_LANES; l++) {
+      value[last][l] = -__builtin_inff(); /* -inf candidates land here, since they are larger than none */
+      name[last][l] = id[l];
+    }
+  }
+  for (size_t k = last; k > 0; k--) {
+#pragma omp simd
+    for (size_t l = 0; l < SGI_LANES; l++) {
+      float here = value[k][l], above = value[k - 1][l], x = v[l];
+      int32_t n = x > here ? id[l] : name[k][l];
+      name[k][l] = x > above ? name[k - 1][l] : n;
+      float y = x > here ? x : here;
+      value[k][l] = x > above ? above : y;
+    }
+  }
+#pragma omp simd
+  for (size_t l = 0; l < SGI_LANES; l++) {
+    int32_t n = v[l] > value[0][l] ? id[l] : name[0][l];
+    float y = v[l] > value[0][l] ? v[l] : value[0][l];
+    name[0][l] = n;
+    value[0][l] = y;
+  }
+}
+
+static inline bool any_larger(const float *v, const float *least) {
+  int any = 0;
+#pragma omp simd reduction(| : any)
+  for (size_t l = 0; l < SGI_LANES; l++) any |= v[l] > least[l];
+  return any;
+}
+
+/* value, name (K, lanes) of u (S, stride). */
+static inline void top_lanes(float (*value)[SGI_LANES], int32_t (*name)[SGI_LANES], const float *u, size_t stride,
+                             size_t lanes, size_t S, size_t K, float factor) {
+  float v[SGI_LANES] = {0};
+  int32_t id[SGI_LANES];
+  for (size_t s = 0; s < S; s++) {
+    if (lanes == SGI_LANES)
+      memcpy(v, u + s * stride, sizeof v);
+    else
+      memcpy(v, u + s * stride, lanes * sizeof *v);
+#pragma omp simd
+    for (size_t l = 0; l < SGI_LANES; l++) {
+      v[l] = v[l] == v[l] ? v[l] : -__builtin_inff();
+      id[l] = (int32_t)s;
+    }
+    if (s >= K && s >= 48 && !any_larger(v, value[K - 1])) continue; /* seldom true before */
+    insert_lanes(value, name, s, K, v, id);
+  }
+  for (size_t k = 0; k < K; k++)
+#pragma omp simd
+    for (size_t l = 0; l < SGI_LANES; l++) value[k][l] *= factor;
+}
+
+static inline void choose_pairs_of(float *score, int32_t *index, size_t ld, const float *u0, const float *u1,
+                                   size_t stride, size_t lanes, size_t S, size_t K, float factor) {
+  float a[SGI_MAX_TOP_K][SGI_LANES], b[SGI_MAX_TOP_K][SGI_LANES], best[SGI_MAX_TOP_K][SGI_LANES], v[SGI_LANES];
+  int32_t na[SGI_MAX_TOP_K][SGI_LANES], nb[SGI_MAX_TOP_K][SGI_LANES], unit[SGI_MAX_TOP_K][SGI_LANES], id[SGI_LANES];
+  top_lanes(a, na, u0, stride, lanes, S, K, factor);
+  top_lanes(b, nb, u1, stride, lanes, S, K, factor);
+  size_t have = 0;
+  for (size_t i = 0; i < K; i++)
+    for (size_t j = 0; (i + 1) * (j + 1) <= K; j++, have++) { /* see sgi_topk_pairs */
+#pragma omp simd
+      for (size_t l = 0; l < SGI_LANES; l++) {
+        v[l] = a[i][l] + b[j][l];
+        id[l] = na[i][l] * (int32_t)S + nb[j][l];
+      }
+      insert_lanes(best, unit, have, K, v, id);
+    }
+  for (size_t l = 0; l < lanes; l++)
+    for (size_t k = 0; k < K; k++) {
+      score[l * ld + k] = best[k][l];
+      index[l * ld + k] = unit[k][l];
+    }
+}
+
+static void choose_pairs(float *score, int32_t *index, size_t ld, const float *u0, const float *u1, size_t stride,
+                         size_t lanes, size_t S, size_t K, float factor) {
+  if (K == 8) /* the usual size, for the compiler to unroll */
+    choose_pairs_of(score, index, ld, u0, u1, stride, lanes, S, 8, factor);
+  else
+    choose_pairs_of(score, index, ld, u0, u1, stride, lanes, S, K, factor);
+}
+
+static size_t skip_small(const float *x, size_t i, size_t n, float least) {
+  for (; i + SGI_LANES <= n; i += SGI_LANES) {
+    int any = 0;
+#pragma omp simd reduction(| : any)
+    for (size_t l = 0; l < SGI_LANES; l++) any |= !(x[i + l] <= least);
+    if (any) break;
+  }
+  return i;
+}
+
 static size_t argmax(const float *x, size_t n) {
   float m = x[0];
 #pragma omp simd reduction(max : m)
@@ -258,6 +436,9 @@ static void adamw(float *w, float *g, float *m, float *v, size_t n, float grad_s
 
 const sgi_kernels SGI_KERNELS_NAME = {
     .isa = SGI_KERNELS_ISA,
+    .tile_rows = TILE_ROWS,
+    .tile_columns = TILE_COLUMNS,
+    .block_product = block_product,
     .dot = dot,
     .gather_dot = gather_dot,
     .gather_axpy = gather_axpy,
@@ -275,6 +456,8 @@ const sgi_kernels SGI_KERNELS_NAME = {
     .exp_shift = exp_shift,
     .scale = scale,
     .add = add,
+    .choose_pairs = choose_pairs,
+    .skip_small = skip_small,
     .argmax = argmax,
     .sum_squares = sum_squares,
     .adamw = adamw,

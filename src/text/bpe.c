@@ -12,8 +12,7 @@ static inline size_t slot_of(uint64_t pair, unsigned bits) {
   return (size_t)(pair * 0x9E3779B97F4A7C15u >> (64 - bits));
 }
 
-bool sgi_bpe_init(sgi_bpe *b, const sgi_merge *merges, size_t n, size_t *repeated) {
-  *repeated = n;
+bool sgi_bpe_init(sgi_bpe *b, const sgi_merge *merges, size_t n) {
   for (b->bits = 6; ((size_t)1 << b->bits) < 2 * n; b->bits++) {}
   size_t mask = ((size_t)1 << b->bits) - 1;
   b->slots = sgi_alloc((mask + 1) * sizeof *b->slots);
@@ -23,10 +22,6 @@ bool sgi_bpe_init(sgi_bpe *b, const sgi_merge *merges, size_t n, size_t *repeate
     uint64_t pair = pair_of(merges[i].left, merges[i].right);
     size_t at = slot_of(pair, b->bits);
     while (b->slots[at].rank != SGI_NO_RANK && b->slots[at].pair != pair) at = (at + 1) & mask;
-    if (b->slots[at].rank != SGI_NO_RANK) {
-      *repeated = i;
-      return true;
-    }
     b->slots[at] = (sgi_bpe_slot){.pair = pair, .rank = (uint32_t)i, .id = merges[i].id};
   }
   return true;
@@ -48,6 +43,11 @@ static inline uint32_t rank_of(const sgi_bpe *b, int32_t left, int32_t right, in
     *id = s->id;
     return s->rank;
   }
+}
+
+uint32_t sgi_bpe_rank(const sgi_bpe *b, int32_t left, int32_t right) {
+  int32_t unused;
+  return rank_of(b, left, right, &unused);
 }
 
 static size_t merge_short(const sgi_bpe *b, int32_t *ids, size_t n) {
@@ -106,48 +106,41 @@ static void push(list *l, uint64_t x) {
 }
 
 static void rank_again(const sgi_bpe *b, list *l, uint32_t at) {
-  int32_t unused;
-  l->ranks[at] = l->next[at] == UINT32_MAX ? SGI_NO_RANK : rank_of(b, l->ids[at], l->ids[l->next[at]], &unused);
+  l->ranks[at] = l->next[at] == UINT32_MAX ? SGI_NO_RANK : sgi_bpe_rank(b, l->ids[at], l->ids[l->next[at]]);
   if (l->ranks[at] != SGI_NO_RANK) push(l, (uint64_t)l->ranks[at] << 32 | at);
 }
 
 static void start_list(const sgi_bpe *b, list *l, size_t n) {
-  int32_t unused;
   for (size_t i = 0; i < n; i++) {
     l->prev[i] = i ? (uint32_t)i - 1 : UINT32_MAX;
     l->next[i] = i + 1 < n ? (uint32_t)i + 1 : UINT32_MAX;
-    l->ranks[i] = i + 1 < n ? rank_of(b, l->ids[i], l->ids[i + 1], &unused) : SGI_NO_RANK;
+    l->ranks[i] = i + 1 < n ? sgi_bpe_rank(b, l->ids[i], l->ids[i + 1]) : SGI_NO_RANK;
     if (l->ranks[i] != SGI_NO_RANK) l->heap[l->n_heap++] = (uint64_t)l->ranks[i] << 32 | i;
   }
   for (size_t i = l->n_heap / 2; i-- > 0;) sift_down(l->heap, l->n_heap, i);
 }
 
 /* Every merge takes one entry and adds at most two, and there are fewer than n merges: 2n entries are enough. */
-static bool place(sgi_bpe_work *work, size_t n, int32_t *ids, list *l) {
-  for (;;) {
-    sgi_arena a = {.base = work->block, .size = work->size};
-    size_t twice;
-    if (!sgi_size_mul(n, 2, &twice)) return false;
-    if (work->block) {
-      sgi_arena count = {0};
-      SGI_TAKE(&count, n, uint32_t), SGI_TAKE(&count, n, uint32_t), SGI_TAKE(&count, n, uint32_t);
-      SGI_TAKE(&count, twice, uint64_t);
-      if (count.used > work->size) {
-        sgi_free(work->block);
-        *work = (sgi_bpe_work){0};
-        continue;
-      }
-    }
-    *l = (list){.ids = ids};
-    l->ranks = SGI_TAKE(&a, n, uint32_t);
-    l->prev = SGI_TAKE(&a, n, uint32_t);
-    l->next = SGI_TAKE(&a, n, uint32_t);
-    l->heap = SGI_TAKE(&a, twice, uint64_t);
-    if (a.base) return true;
-    work->block = sgi_alloc(a.used);
+static void lay_out(sgi_arena *a, size_t n, list *l) {
+  l->ranks = SGI_TAKE(a, n, uint32_t);
+  l->prev = SGI_TAKE(a, n, uint32_t);
+  l->next = SGI_TAKE(a, n, uint32_t);
+  l->heap = SGI_TAKE(a, 2 * n, uint64_t);
+}
+
+static bool make_list(sgi_bpe_work *work, size_t n, int32_t *ids, list *l) {
+  sgi_arena a = {0};
+  *l = (list){.ids = ids};
+  lay_out(&a, n, l);
+  if (a.used > work->size) {
+    sgi_free(work->block);
+    *work = (sgi_bpe_work){.block = sgi_alloc(a.used)};
     if (!work->block) return false;
     work->size = a.used;
   }
+  a = (sgi_arena){.base = work->block, .size = work->size};
+  lay_out(&a, n, l);
+  return true;
 }
 
 static size_t merge_long(const sgi_bpe *b, list *l, size_t n) {
@@ -177,7 +170,7 @@ bool sgi_bpe_word(const sgi_bpe *b, sgi_bpe_work *work, const char *bytes, size_
   }
   if (m > SHORT) {
     list l;
-    if (!place(work, m, out, &l)) return false;
+    if (!make_list(work, m, out, &l)) return false;
     *count = merge_long(b, &l, m);
   } else {
     *count = merge_short(b, out, m);

@@ -22,10 +22,12 @@ typedef struct sgi_bpe {
   unsigned bits;
 } sgi_bpe;
 
-/* Fills the table with n merges, ranked as they stand; byte_ids is the caller's. *repeated is the first merge whose pair was there
- * before, or n. False when memory is out. */
-bool sgi_bpe_init(sgi_bpe *b, const sgi_merge *merges, size_t n, size_t *repeated);
+/* Fills the table with n merges, ranked as they stand; of equal pairs the last counts, as in Hugging Face's library. byte_ids is the
+ * caller's. False when memory is out. */
+bool sgi_bpe_init(sgi_bpe *b, const sgi_merge *merges, size_t n);
 void sgi_bpe_deinit(sgi_bpe *b);
+/* SGI_NO_RANK where the pair is no merge. */
+uint32_t sgi_bpe_rank(const sgi_bpe *b, int32_t left, int32_t right);
 
 /* What merging a long pre-token works on; kept between calls. */
 typedef struct sgi_bpe_work {

@@ -92,7 +92,21 @@ static sg_status sort_added(sg_tokenizer *t, sg_error *err) {
   return SG_OK;
 }
 
-sg_status sgi_tokenizer_finish(sg_tokenizer *t, const char *where, sg_error *err) {
+/* The table of merges, and the list without those that a later one of the same pair takes the place of. */
+static sg_status build_merges(sg_tokenizer *t, sg_error *err) {
+  for (;;) {
+    if (!sgi_bpe_init(&t->bpe, t->merges, t->n_merges))
+      return sgi_fail_memory(err, t->n_merges * sizeof(sgi_bpe_slot), "a tokenizer's merges");
+    size_t kept = 0;
+    for (size_t i = 0; i < t->n_merges; i++)
+      if (sgi_bpe_rank(&t->bpe, t->merges[i].left, t->merges[i].right) == i) t->merges[kept++] = t->merges[i];
+    if (kept == t->n_merges) return SG_OK;
+    t->n_merges = kept;
+    sgi_bpe_deinit(&t->bpe);
+  }
+}
+
+sg_status sgi_tokenizer_finish(sg_tokenizer *t, sg_error *err) {
   for (int i = 0; i < 256; i++) t->bpe.byte_ids[i] = -1;
   for (size_t i = 0; i < t->vocab_size; i++) {
     const sgi_token *k = &t->tokens[i];
@@ -100,22 +114,12 @@ sg_status sgi_tokenizer_finish(sg_tokenizer *t, const char *where, sg_error *err
   }
   sg_status st = sort_added(t, err);
   if (st) return st;
-  size_t repeated;
-  if (!sgi_bpe_init(&t->bpe, t->merges, t->n_merges, &repeated))
-    return sgi_fail_memory(err, t->n_merges * sizeof(sgi_bpe_slot), "a tokenizer's merges");
-  if (repeated < t->n_merges)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: model.merges: merge %zu (ids %d and %d) is there twice", where, repeated,
-                    t->merges[repeated].left, t->merges[repeated].right);
-  return SG_OK;
+  return build_merges(t, err);
 }
 
 void sg_tokenizer_free(sg_tokenizer *t) {
   if (!t) return;
-  while (t->idle) {
-    sgi_encoder *e = t->idle;
-    t->idle = *(sgi_encoder **)e; /* its first member is the next one */
-    sgi_encoder_free(e);
-  }
+  sgi_encoders_free(t->idle);
   pthread_mutex_destroy(&t->lock);
   sgi_bpe_deinit(&t->bpe);
   sgi_bytes_deinit(&t->text);

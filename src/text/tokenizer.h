@@ -50,16 +50,16 @@ struct sg_tokenizer {
 sg_status sgi_tokenizer_create(size_t vocab_size, sg_tokenizer **out, sg_error *err);
 /* Gives id its bytes; flags there and nothing else is set. */
 sg_status sgi_tokenizer_put(sg_tokenizer *t, int32_t id, const char *bytes, size_t n, sg_error *err);
-/* Builds the tables that encoding needs. where names the file in errors. */
-sg_status sgi_tokenizer_finish(sg_tokenizer *t, const char *where, sg_error *err);
+/* Builds the tables that encoding needs. */
+sg_status sgi_tokenizer_finish(sg_tokenizer *t, sg_error *err);
 
 /* sg_tokenizer_train on words that were counted before (with the settings' nfkc and prefix_space), so that a text of any length can
  * be trained on. */
 sg_status sgi_tokenizer_train_words(const sg_tokenizer_training *settings, const sgi_words *words, sg_tokenizer **out,
                                     sg_error *err);
 
-/* What one encoding works with (tokenizer_encode.c); freed with the tokenizer. */
-void sgi_encoder_free(sgi_encoder *e);
+/* What encodings work with (tokenizer_encode.c): a list, freed with the tokenizer. NULL allowed. */
+void sgi_encoders_free(sgi_encoder *first);
 
 /* The byte-level alphabet: every byte has a printable character; '!'..'~', most of Latin-1, then U+0100 onward for the rest. */
 uint32_t sgi_byte_character(unsigned char byte);

@@ -20,7 +20,7 @@ typedef struct cache_entry {
 } cache_entry;
 
 struct sgi_encoder {
-  sgi_encoder *next; /* first: sg_tokenizer_free walks it */
+  sgi_encoder *next; /* in the list of idle ones */
   sgi_bytes mended;  /* the text with U+FFFD */
   sgi_bytes stretch; /* prefix space and normalised text, KEY_BYTES of room behind */
   sgi_points points;
@@ -30,7 +30,7 @@ struct sgi_encoder {
   cache_entry *cache;
 };
 
-void sgi_encoder_free(sgi_encoder *e) {
+static void free_encoder(sgi_encoder *e) {
   if (!e) return;
   sgi_bytes_deinit(&e->mended);
   sgi_bytes_deinit(&e->stretch);
@@ -39,6 +39,13 @@ void sgi_encoder_free(sgi_encoder *e) {
   sgi_free(e->ids);
   sgi_free(e->cache);
   sgi_free(e);
+}
+
+void sgi_encoders_free(sgi_encoder *first) {
+  for (sgi_encoder *next; first; first = next) {
+    next = first->next;
+    free_encoder(first);
+  }
 }
 
 /* ---- encoders wait with the tokenizer ------------------------------------------------------------------------------ */
@@ -55,7 +62,7 @@ static sgi_encoder *take_encoder(sg_tokenizer *t) {
   e = sgi_alloc(sizeof *e);
   if (e) e->cache = sgi_alloc(sizeof *e->cache << CACHE_BITS);
   if (e && e->cache) return e;
-  sgi_encoder_free(e);
+  free_encoder(e);
   return NULL;
 }
 
@@ -73,7 +80,7 @@ static void give_encoder(sg_tokenizer *t, sgi_encoder *e) {
     }
     pthread_mutex_unlock(&t->lock);
   }
-  if (!keep) sgi_encoder_free(e);
+  if (!keep) free_encoder(e);
 }
 
 /* ---- words --------------------------------------------------------------------------------------------------------- */

@@ -3,144 +3,14 @@
 #include <stdio.h>
 
 #include "core/file.h"
-#include "core/json.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer_file.h"
 
-enum { MAX_VALUES = 8 << 20, MAX_NESTED = 16, MAX_CONTENT = 1 << 16 };
+enum { MAX_VALUES = 8 << 20, MAX_CONTENT = 1 << 16 };
 static const size_t MAX_BYTES = (size_t)128 << 20;
-
-typedef struct loading {
-  const char *path;
-  const json_t *vocab;
-  sg_tokenizer *t;
-  sg_error *err;
-} loading;
-
-/* ---- refusals ------------------------------------------------------------------------------------------------------ */
-
-/* A value as short JSON text, for messages. */
-static void show(const json_t *v, char *out, size_t size) {
-  if (json_is_object(v) || json_is_array(v)) {
-    const char *type = json_string_value(json_object_get(v, "type"));
-    snprintf(out, size, "%.60s", type ? type : json_is_object(v) ? "an object" : "a list");
-    return;
-  }
-  char *text = v ? sgi_json_text(v) : NULL;
-  snprintf(out, size, "%.60s", text ? text : "missing");
-  sgi_free(text);
-}
-
-static sg_status unsupported(const loading *l, const char *key, const json_t *v, const char *supported) {
-  char found[80];
-  show(v, found, sizeof found);
-  return sgi_fail(l->err, SG_ERR_UNSUPPORTED, "%s: %s: %s; only %s is supported", l->path, key, found, supported);
-}
-
-static sg_status wrong(const loading *l, const char *key, const json_t *v, const char *expected) {
-  char found[80];
-  show(v, found, sizeof found);
-  return sgi_fail(l->err, SG_ERR_FORMAT, "%s: %s is %s; expected %s", l->path, key, found, expected);
-}
-
-/* Every key of object is one of keys (NULL at the end). */
-static sg_status only_keys(const loading *l, const json_t *object, const char *where, const char *const *keys) {
-  const char *key;
-  json_t *v;
-  json_object_foreach((json_t *)(uintptr_t)object, key, v) {
-    size_t i = 0;
-    while (keys[i] && strcmp(keys[i], key)) i++;
-    if (!keys[i])
-      return sgi_fail(l->err, SG_ERR_UNSUPPORTED, "%s: %s%skey \"%.60s\" is not supported", l->path, where,
-                      *where ? ": " : "", key);
-  }
-  return SG_OK;
-}
-
-/* key of object is null, missing or `fine`. */
-static sg_status only_null(const loading *l, const json_t *object, const char *where, const char *key) {
-  const json_t *v = json_object_get(object, key);
-  char name[96];
-  if (!v || json_is_null(v)) return SG_OK;
-  snprintf(name, sizeof name, "%s%s%s", where, *where ? "." : "", key);
-  return unsupported(l, name, v, "null");
-}
-
-static sg_status get_flag(const loading *l, const json_t *object, const char *where, const char *key, int missing,
-                          bool *out) {
-  const json_t *v = json_object_get(object, key);
-  char name[128];
-  if (!v && missing >= 0) {
-    *out = missing;
-    return SG_OK;
-  }
-  snprintf(name, sizeof name, "%s.%s", where, key);
-  if (!json_is_boolean(v)) return wrong(l, name, v, "true or false");
-  *out = json_is_true(v);
-  return SG_OK;
-}
-
-/* ---- normalizer, pre_tokenizer, post_processor, decoder --------------------------------------------------------------- */
-
-typedef struct part {
-  const char *key;       /* at the top of the file */
-  const char *sequence;  /* key of a Sequence's list */
-  const char *supported; /* types, for messages */
-  bool normalizer;
-  sgi_byte_level *level; /* where a ByteLevel goes */
-} part;
-
-static sg_status load_part(const loading *l, const part *p, const json_t *v, int depth) {
-  static const char *const level_keys[] = {"type", "add_prefix_space", "trim_offsets", "use_regex", NULL};
-  static const char *const plain_keys[] = {"type", NULL};
-  const char *type = json_string_value(json_object_get(v, "type"));
-  sg_status st;
-  if (!json_is_object(v) || !type) return wrong(l, p->key, v, "null or an object with a type");
-  if (!strcmp(type, "Sequence")) {
-    const char *const keys[] = {"type", p->sequence, NULL};
-    const json_t *list = json_object_get(v, p->sequence);
-    if (!json_is_array(list)) return wrong(l, p->key, v, "a Sequence with its list");
-    if (depth == MAX_NESTED)
-      return sgi_fail(l->err, SG_ERR_FORMAT, "%s: %s: nested deeper than %d", l->path, p->key, MAX_NESTED);
-    st = only_keys(l, v, p->key, keys);
-    for (size_t i = 0; !st && i < json_array_size(list); i++) st = load_part(l, p, json_array_get(list, i), depth + 1);
-    return st;
-  }
-  if (p->normalizer && !strcmp(type, "NFKC")) {
-    l->t->nfkc = true;
-    return only_keys(l, v, p->key, plain_keys);
-  }
-  if (p->normalizer || strcmp(type, "ByteLevel")) return unsupported(l, p->key, v, p->supported);
-  sgi_byte_level *b = p->level;
-  if (b->there)
-    return sgi_fail(l->err, SG_ERR_UNSUPPORTED, "%s: %s: ByteLevel twice; only one is supported", l->path, p->key);
-  b->there = true;
-  if ((st = only_keys(l, v, p->key, level_keys)) ||
-      (st = get_flag(l, v, p->key, "add_prefix_space", true, &b->add_prefix_space)) ||
-      (st = get_flag(l, v, p->key, "trim_offsets", true, &b->trim_offsets)))
-    return st;
-  return get_flag(l, v, p->key, "use_regex", true, &b->use_regex);
-}
-
-static sg_status load_parts(const loading *l, const json_t *file) {
-  sg_tokenizer *t = l->t;
-  const part parts[] = {{"normalizer", "normalizers", "NFKC or null", true, NULL},
-                        {"pre_tokenizer", "pretokenizers", "ByteLevel", false, &t->split},
-                        {"post_processor", "processors", "ByteLevel or null", false, &t->after},
-                        {"decoder", "decoders", "ByteLevel", false, &t->decode}};
-  for (size_t i = 0; i < SGI_COUNT(parts); i++) {
-    const json_t *v = json_object_get(file, parts[i].key);
-    sg_status st = v && !json_is_null(v) ? load_part(l, &parts[i], v, 0) : SG_OK;
-    if (st) return st;
-  }
-  if (!t->split.there) return unsupported(l, "pre_tokenizer", json_object_get(file, "pre_tokenizer"), "ByteLevel");
-  if (!t->split.use_regex) return unsupported(l, "pre_tokenizer.use_regex", json_false(), "true");
-  if (!t->decode.there) return unsupported(l, "decoder", json_object_get(file, "decoder"), "ByteLevel");
-  return SG_OK;
-}
 
 /* ---- model ------------------------------------------------------------------------------------------------------------- */
 
-static sg_status check_model(const loading *l, const json_t *model) {
+static sg_status check_model(const sgi_loading *l, const json_t *model) {
   static const char *const keys[] = {"type",
                                      "dropout",
                                      "unk_token",
@@ -153,42 +23,43 @@ static sg_status check_model(const loading *l, const json_t *model) {
                                      "ignore_merges",
                                      NULL};
   static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
-  if (!json_is_object(model)) return wrong(l, "model", model, "an object");
+  if (!json_is_object(model)) return sgi_loading_wrong(l, "model", model, "an object");
   const json_t *type = json_object_get(model, "type"), *v = json_object_get(model, "dropout");
   if (type && (!json_is_string(type) || strcmp(json_string_value(type), "BPE")))
-    return json_is_string(type) ? unsupported(l, "model.type", type, "BPE") : wrong(l, "model.type", type, "\"BPE\"");
+    return json_is_string(type) ? sgi_loading_unsupported(l, "model.type", type, "BPE")
+                                : sgi_loading_wrong(l, "model.type", type, "\"BPE\"");
   if (!json_is_number(v) || json_number_value(v) != 0) {
-    sg_status st = only_null(l, model, "model", "dropout");
+    sg_status st = sgi_loading_only_null(l, model, "model", "dropout");
     if (st) return st;
   }
-  sg_status st = only_null(l, model, "model", "unk_token");
+  sg_status st = sgi_loading_only_null(l, model, "model", "unk_token");
   for (size_t i = 0; !st && i < SGI_COUNT(affixes); i++) {
     v = json_object_get(model, affixes[i]);
-    if (!json_is_string(v) || json_string_length(v)) st = only_null(l, model, "model", affixes[i]);
+    if (!json_is_string(v) || json_string_length(v)) st = sgi_loading_only_null(l, model, "model", affixes[i]);
   }
   bool fuse, fallback = false, ignore = false;
-  if (st || (st = get_flag(l, model, "model", "fuse_unk", false, &fuse)) ||
-      (st = get_flag(l, model, "model", "byte_fallback", false, &fallback)) ||
-      (st = get_flag(l, model, "model", "ignore_merges", false, &ignore)))
+  if (st || (st = sgi_loading_flag(l, model, "model", "fuse_unk", false, &fuse)) ||
+      (st = sgi_loading_flag(l, model, "model", "byte_fallback", false, &fallback)) ||
+      (st = sgi_loading_flag(l, model, "model", "ignore_merges", false, &ignore)))
     return st;
-  if (fallback) return unsupported(l, "model.byte_fallback", json_true(), "false");
-  if (ignore) return unsupported(l, "model.ignore_merges", json_true(), "false");
-  return only_keys(l, model, "model", keys);
+  if (fallback) return sgi_loading_unsupported(l, "model.byte_fallback", json_true(), "false");
+  if (ignore) return sgi_loading_unsupported(l, "model.ignore_merges", json_true(), "false");
+  return sgi_loading_only_keys(l, model, "model", keys);
 }
 
-static sg_status get_id(const loading *l, const char *where, const char *name, const json_t *v, int32_t *id) {
+static sg_status get_id(const sgi_loading *l, const char *where, const char *name, const json_t *v, int32_t *id) {
   if (json_is_integer(v) && json_integer_value(v) >= 0 && (uint64_t)json_integer_value(v) < SGI_ID_LIMIT) {
     *id = (int32_t)json_integer_value(v);
     return SG_OK;
   }
   char found[80];
-  show(v, found, sizeof found);
+  sgi_loading_show(v, found, sizeof found);
   return sgi_fail(l->err, SG_ERR_FORMAT, "%s: %s: id of \"%.60s\" is %s; expected 0 to %zu", l->path, where, name,
                   found, SGI_ID_LIMIT - 1);
 }
 
 /* Size of the table of tokens: the largest id of vocabulary and added tokens, and one. */
-static sg_status count_ids(const loading *l, const json_t *added, size_t *count) {
+static sg_status count_ids(const sgi_loading *l, const json_t *added, size_t *count) {
   const char *name;
   json_t *v;
   size_t i;
@@ -211,7 +82,7 @@ static sg_status count_ids(const loading *l, const json_t *added, size_t *count)
   return *count ? SG_OK : sgi_fail(l->err, SG_ERR_FORMAT, "%s: model.vocab has no token", l->path);
 }
 
-static sg_status load_vocab(const loading *l) {
+static sg_status load_vocab(const sgi_loading *l) {
   const char *name;
   json_t *v;
   sgi_bytes bytes = {0};
@@ -261,7 +132,7 @@ static bool merge_names(const json_t *v, const char *names[2], size_t n[2]) {
   return true;
 }
 
-static sg_status load_merge(const loading *l, size_t i, const json_t *v, sgi_bytes *joined, sgi_merge *out) {
+static sg_status load_merge(const sgi_loading *l, size_t i, const json_t *v, sgi_bytes *joined, sgi_merge *out) {
   const char *names[2];
   size_t n[2];
   if (!merge_names(v, names, n))
@@ -283,9 +154,9 @@ static sg_status load_merge(const loading *l, size_t i, const json_t *v, sgi_byt
   return SG_OK;
 }
 
-static sg_status load_merges(const loading *l, const json_t *merges) {
+static sg_status load_merges(const sgi_loading *l, const json_t *merges) {
   sg_tokenizer *t = l->t;
-  if (!json_is_array(merges)) return wrong(l, "model.merges", merges, "a list");
+  if (!json_is_array(merges)) return sgi_loading_wrong(l, "model.merges", merges, "a list");
   size_t n = json_array_size(merges);
   t->merges = sgi_alloc(n * sizeof *t->merges);
   if (!t->merges) return sgi_fail_memory(l->err, n * sizeof *t->merges, "merges");
@@ -299,26 +170,26 @@ static sg_status load_merges(const loading *l, const json_t *merges) {
 
 /* ---- added tokens ---------------------------------------------------------------------------------------------------------- */
 
-static sg_status load_added(const loading *l, size_t i, const json_t *v) {
+static sg_status load_added(const sgi_loading *l, size_t i, const json_t *v) {
   static const char *const keys[] = {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special", NULL};
   static const char *const false_keys[] = {"single_word", "lstrip", "rstrip"};
   sg_tokenizer *t = l->t;
   char where[48], key[80];
   bool flag = false, special = false, normalized = false;
   snprintf(where, sizeof where, "added_tokens[%zu]", i);
-  sg_status st = only_keys(l, v, where, keys);
+  sg_status st = sgi_loading_only_keys(l, v, where, keys);
   for (size_t k = 0; !st && k < SGI_COUNT(false_keys); k++) {
     snprintf(key, sizeof key, "%s.%s", where, false_keys[k]);
-    st = get_flag(l, v, where, false_keys[k], false, &flag);
-    if (!st && flag) st = unsupported(l, key, json_true(), "false");
+    st = sgi_loading_flag(l, v, where, false_keys[k], false, &flag);
+    if (!st && flag) st = sgi_loading_unsupported(l, key, json_true(), "false");
   }
-  if (!st) st = get_flag(l, v, where, "special", false, &special);
-  if (!st) st = get_flag(l, v, where, "normalized", false, &normalized);
+  if (!st) st = sgi_loading_flag(l, v, where, "special", false, &special);
+  if (!st) st = sgi_loading_flag(l, v, where, "normalized", false, &normalized);
   if (st) return st;
   snprintf(key, sizeof key, "%s.normalized", where);
-  if (normalized && t->nfkc) return unsupported(l, key, json_true(), "false (with a normalizer)");
+  if (normalized && t->nfkc) return sgi_loading_unsupported(l, key, json_true(), "false (with a normalizer)");
   if (i && normalized != t->normalized)
-    return unsupported(l, key, json_boolean(normalized), "one value for all tokens");
+    return sgi_loading_unsupported(l, key, json_boolean(normalized), "one value for all tokens");
   t->normalized = normalized;
 
   const char *content = json_string_value(json_object_get(v, "content"));
@@ -344,7 +215,7 @@ static sg_status load_added(const loading *l, size_t i, const json_t *v) {
   return SG_OK;
 }
 
-static sg_status load_all_added(const loading *l, const json_t *added) {
+static sg_status load_all_added(const sgi_loading *l, const json_t *added) {
   size_t n = json_array_size(added);
   l->t->added = sgi_alloc(n * sizeof *l->t->added);
   if (!l->t->added) return sgi_fail_memory(l->err, n * sizeof *l->t->added, "added tokens");
@@ -354,7 +225,7 @@ static sg_status load_all_added(const loading *l, const json_t *added) {
 }
 
 /* Two added tokens of one text would have two ids. by_text has equal texts side by side. */
-static sg_status check_texts(const loading *l) {
+static sg_status check_texts(const sgi_loading *l) {
   const sg_tokenizer *t = l->t;
   for (size_t i = 1; i < t->n_added; i++) {
     const sgi_token *a = &t->tokens[t->by_text[i - 1]], *b = &t->tokens[t->by_text[i]];
@@ -367,26 +238,28 @@ static sg_status check_texts(const loading *l) {
 
 /* ---- the file ------------------------------------------------------------------------------------------------------------- */
 
-static sg_status load(loading *l, const json_t *file) {
+static sg_status load(sgi_loading *l, const json_t *file) {
   static const char *const keys[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
                                      "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
-  if (!json_is_object(file)) return wrong(l, "the file", file, "an object");
+  if (!json_is_object(file)) return sgi_loading_wrong(l, "the file", file, "an object");
   const json_t *version = json_object_get(file, "version"), *model = json_object_get(file, "model"),
                *added = json_object_get(file, "added_tokens");
   if (version && (!json_is_string(version) || strcmp(json_string_value(version), "1.0")))
-    return unsupported(l, "version", version, "\"1.0\"");
-  sg_status st = only_keys(l, file, "", keys);
-  if (!st) st = only_null(l, file, "", "truncation");
-  if (!st) st = only_null(l, file, "", "padding");
+    return sgi_loading_unsupported(l, "version", version, "1.0");
+  sg_status st = sgi_loading_only_keys(l, file, "", keys);
+  if (!st) st = sgi_loading_only_null(l, file, "", "truncation");
+  if (!st) st = sgi_loading_only_null(l, file, "", "padding");
   if (!st) st = check_model(l, model);
   if (st) return st;
   l->vocab = json_object_get(model, "vocab");
-  if (!json_is_object(l->vocab)) return wrong(l, "model.vocab", l->vocab, "an object");
-  if (added && !json_is_null(added) && !json_is_array(added)) return wrong(l, "added_tokens", added, "a list");
+  if (!json_is_object(l->vocab)) return sgi_loading_wrong(l, "model.vocab", l->vocab, "an object");
+  if (added && !json_is_null(added) && !json_is_array(added))
+    return sgi_loading_wrong(l, "added_tokens", added, "a list");
   size_t count = 0;
   if ((st = count_ids(l, added, &count)) || (st = sgi_tokenizer_create(count, &l->t, l->err)) ||
-      (st = load_parts(l, file)) || (st = load_vocab(l)) || (st = load_merges(l, json_object_get(model, "merges"))) ||
-      (st = load_all_added(l, added)) || (st = sgi_tokenizer_finish(l->t, l->path, l->err)))
+      (st = sgi_loading_parts(l, file)) || (st = load_vocab(l)) ||
+      (st = load_merges(l, json_object_get(model, "merges"))) || (st = load_all_added(l, added)) ||
+      (st = sgi_tokenizer_finish(l->t, l->err)))
     return st;
   return check_texts(l);
 }
@@ -408,7 +281,7 @@ sg_status sg_tokenizer_load(const char *path, sg_tokenizer **out, sg_error *err)
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: has more than %d values", path, MAX_VALUES);
   if (!st) st = sgi_json_parse(text, n, path, &file, err);
   sgi_free(text);
-  loading l = {.path = path, .err = err};
+  sgi_loading l = {.path = path, .err = err};
   if (!st) st = load(&l, file);
   json_decref(file);
   if (st)

@@ -172,9 +172,8 @@ static sg_status merge(training *r, const sgi_pair *best) {
 
 /* ---- the whole ----------------------------------------------------------------------------------------------------------- */
 
-static bool goes_on(const training *r, size_t done) {
-  const sg_tokenizer_training *s = r->settings;
-  return !s->progress || s->progress(s->user, done, s->vocab_size);
+static bool goes_on(const sg_tokenizer_training *s, size_t done, size_t wanted) {
+  return !s->progress || s->progress(s->user, done, wanted);
 }
 
 static sg_status set_up(training *r) {
@@ -196,21 +195,21 @@ static sg_status set_up(training *r) {
 }
 
 static sg_status run(training *r) {
-  size_t wanted = r->settings->vocab_size, room = 0;
+  size_t wanted = r->settings->vocab_size, merges = wanted - r->n_ids, room = 0;
   sg_tokenizer *t = r->t;
   while (r->n_ids < wanted) {
     const sgi_pair *best = sgi_pairs_best(&r->pairs);
     if (!best) break;
     if (t->n_merges == room) {
       size_t more = room ? 2 * room : 1024;
-      sgi_merge *merges = sgi_realloc(t->merges, room * sizeof *merges, more * sizeof *merges);
-      if (!merges) return no_memory(r, more * sizeof *merges);
-      t->merges = merges;
+      sgi_merge *list = sgi_realloc(t->merges, room * sizeof *list, more * sizeof *list);
+      if (!list) return no_memory(r, more * sizeof *list);
+      t->merges = list;
       room = more;
     }
     sg_status st = merge(r, best);
     if (st) return st;
-    if (t->n_merges % 64 == 0 && !goes_on(r, r->n_ids))
+    if (t->n_merges % 64 == 0 && !goes_on(r->settings, t->n_merges, merges))
       return sgi_fail(r->err, SG_ERR_CANCELLED, "training a tokenizer was cancelled");
   }
   t->vocab_size = r->n_ids;
@@ -226,7 +225,7 @@ sg_status sgi_tokenizer_train_words(const sg_tokenizer_training *settings, const
   if (!st) st = add_alphabet(&r);
   if (!st) st = split_words(&r);
   if (!st) st = run(&r);
-  if (!st) st = sgi_tokenizer_finish(r.t, "the trained tokenizer", err);
+  if (!st) st = sgi_tokenizer_finish(r.t, err);
   sgi_pairs_deinit(&r.pairs);
   sgi_free(r.split);
   sgi_free(r.ids);
@@ -250,7 +249,7 @@ sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *
     seen += lengths[i];
     if (st || seen < (size_t)1 << 20) continue;
     seen = 0;
-    if (settings->progress && !settings->progress(settings->user, 0, settings->vocab_size))
+    if (!goes_on(settings, 0, settings->vocab_size))
       st = sgi_fail(err, SG_ERR_CANCELLED, "training a tokenizer was cancelled");
   }
   if (!st) st = sgi_tokenizer_train_words(settings, &words, out, err);

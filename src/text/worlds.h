@@ -17,6 +17,7 @@ enum {
   WORLDS_STEPS = 3,   /* columns in a path: hero.pet.sound and one found through a reference */
   WORLDS_VARS = 32,   /* variables, one bit each in a mask */
   WORLDS_TEXT = 8192, /* bytes of a story before it is given up as too long */
+  WORLDS_LIST = 9,    /* entries of one enumeration */
   WORLDS_NONE = UINT32_MAX
 };
 

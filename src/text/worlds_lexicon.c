@@ -18,7 +18,7 @@ void *sgi_worlds_add(worlds_list *l) {
 
 worlds_slice worlds_slice_of(const char *text) { return (worlds_slice){text, (uint32_t)strlen(text)}; }
 
-bool worlds_same(worlds_slice a, worlds_slice b) { return a.n == b.n && !memcmp(a.p, b.p, a.n); }
+bool worlds_same(worlds_slice a, worlds_slice b) { return a.n == b.n && (!a.n || !memcmp(a.p, b.p, a.n)); }
 
 /* Takes the part of *text before `mark` off its front. */
 static worlds_slice cut(worlds_slice *text, char mark) {

@@ -132,7 +132,8 @@ static void finish(sgi_story *s) {
 
 /* ---- drawing ------------------------------------------------------------------------------------------------ */
 
-static uint32_t draw(sgi_story *s, uint32_t subset) {
+/* An entry that the story has not used, if there is one, and in any case none of the n in not[]. */
+static uint32_t draw(sgi_story *s, uint32_t subset, const uint32_t * not, uint32_t n) {
   const worlds_subset *set = worlds_row(&s->g->subsets, subset);
   const uint32_t *picks = (const uint32_t *)s->g->picks.at + set->first;
   uint32_t i = 0;
@@ -141,6 +142,8 @@ static uint32_t draw(sgi_story *s, uint32_t subset) {
     if (s->stamps[picks[i]] != s->stamp) break;
   }
   for (uint32_t k = 0; k < set->n && s->stamps[picks[i]] == s->stamp; k++) i = (i + 1) % set->n;
+  for (uint32_t k = 0; k < n;) /* the grammar is checked: the subset has more than n entries */
+    if (not [k++] == picks[i]) i = (i + 1) % set->n, k = 0;
   s->stamps[picks[i]] = s->stamp;
   return picks[i];
 }
@@ -238,6 +241,7 @@ static void expand_node(sgi_story *s, const worlds_node *node, uint32_t depth) {
     case NODE_CHOICE: expand(s, node->what, depth); break;
     case NODE_DRAW: {
       uint32_t n = node->low + (uint32_t)sgi_rng_below(&s->rng, node->high - node->low + 1U);
+      uint32_t drawn[WORLDS_LIST];
       for (uint32_t i = 0; i < n; i++) {
         const char *between = !i ? "" : i + 1 == n ? s->g->and_ : s->g->comma;
         emit(s, between, strlen(between));
@@ -245,7 +249,8 @@ static void expand_node(sgi_story *s, const worlds_node *node, uint32_t depth) {
           emit_article(s);
           emit_char(s, ' ');
         }
-        emit_entry(s, draw(s, node->what), &node->path);
+        drawn[i] = draw(s, node->what, drawn, i);
+        emit_entry(s, drawn[i], &node->path);
       }
       break;
     }
@@ -339,7 +344,8 @@ bool sgi_story_draw(sgi_story *s) {
   for (uint32_t i = 0; i < p->n_binds; i++) {
     const worlds_bind *b = worlds_row(&g->binds, p->first_bind + i);
     const worlds_cell *cell;
-    uint32_t entry = b->subset != WORLDS_NONE ? draw(s, b->subset) : follow(g, s->vars[b->source], &b->path, &cell);
+    uint32_t entry =
+        b->subset != WORLDS_NONE ? draw(s, b->subset, NULL, 0) : follow(g, s->vars[b->source], &b->path, &cell);
     s->stamps[entry] = s->stamp;
     s->vars[b->variable] = entry;
   }

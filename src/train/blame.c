@@ -90,7 +90,7 @@ static bool search_forward(sgi_trainer *t, const int32_t *inputs, const int32_t 
     sgi_batch batch = {s->micro_batch, T, inputs + at, targets + at, starts ? starts + at : NULL};
     sg_error why = {0};
     watcher w = {.first_row = b, .T = T, .out = out, .size = size};
-    sg_status st = sgi_pass_forward(t->pass, &batch, &(sgi_tap){visit, &w, &why}, &why);
+    sg_status st = sgi_pass_forward(t->pass, &batch, &(sgi_tap){visit, &w, &why, NULL}, &why);
     if (w.found) return true;
     if (st) {
       snprintf(out, size, "%.150s", why.text);

@@ -1,13 +1,15 @@
 /* What a run will take, said before it starts. */
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 #include "core/rng.h"
 #include "model/flops.h"
 #include "train/run_state.h"
 
-/* Resident pages of the program and its libraries, allocator slack and one matrix product's workspace. */
-enum { PROCESS_BYTES = 48 << 20 };
+/* Measured: resident pages of the program and its libraries; what reading a tokenizer leaves, per token; what each thread's matrix
+ * products copy of their operands, per row (sums over the rows, such as a weight's gradient, copy most). */
+enum { PROCESS_BYTES = 16 << 20, TOKENIZER_BYTES = 600, PRODUCT_ROW_BYTES = 1024 };
 /* More rows at a time than this bring no speed, only memory. */
 enum { FULL_SPEED_ROWS = 8192 };
 
@@ -39,13 +41,19 @@ static size_t touched_bytes(uint64_t tokens, double rows, size_t seq_len) {
 static size_t fixed_bytes(const sgi_run *run, size_t parameters) {
   const sgi_settings *s = &run->settings;
   size_t arenas = s->grad_accumulation > 1 ? 5 : 4;
-  return PROCESS_BYTES + parameters * sizeof(float) * arenas + s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
+  return PROCESS_BYTES + s->model.vocab_size * TOKENIZER_BYTES + parameters * sizeof(float) * arenas +
+         s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
          touched_bytes(run->plan.train_tokens, (double)s->steps * (double)s->batch_size, s->seq_len) +
          touched_bytes(run->plan.valid_tokens, (double)run->held_out_rows, s->seq_len);
 }
 
+static size_t product_bytes(size_t rows) {
+  return (size_t)omp_get_max_threads() * PRODUCT_ROW_BYTES * (rows < FULL_SPEED_ROWS ? rows : FULL_SPEED_ROWS);
+}
+
 static sg_status choose_micro_batch(sgi_run *run, size_t fixed, sg_error *err) {
   sgi_settings *s = &run->settings;
+  fixed += product_bytes(FULL_SPEED_ROWS);
   size_t rows, limit = run->max_memory > fixed ? run->max_memory - fixed : 0;
   if (s->micro_batch) return SG_OK;
   sg_status st = sgi_pass_fit(&s->model, s->batch_size, s->seq_len, true, limit, &rows, err);
@@ -80,6 +88,9 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   sg_status st = sgi_config_parameters(&s->model, &p->parameters, err);
   if (!st) st = sg_config_flops(&s->model, s->seq_len, &forward, err);
   if (!st) st = choose_steps(run, forward, err);
+  if (!st && p->parameters > SIZE_MAX / 64)
+    st =
+        sgi_fail(err, SG_ERR_MEMORY, "training %zu parameters needs more than this machine can address", p->parameters);
   if (st) return st;
   size_t fixed = fixed_bytes(run, p->parameters);
   st = choose_micro_batch(run, fixed, err);
@@ -91,7 +102,7 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   if (st) return st;
   p->flops_per_step = 3.0 * (double)forward * (double)s->batch_size;
   p->micro_batch = s->micro_batch;
-  p->memory = fixed + activations;
+  p->memory = fixed + product_bytes(s->micro_batch * s->seq_len) + activations;
   p->checkpoint_bytes = p->parameters * sizeof(float) * 3 + (1 << 20);
   if (p->memory > run->max_memory)
     return sgi_fail(err, SG_ERR_MEMORY,

@@ -260,6 +260,11 @@ sg_status sgi_run_train(sgi_run *run, sg_error *err) {
   if (!st && run->resume) st = load_newest(run, err);
   if (!st && run->state.step >= run->plan.steps)
     sgi_run_note(run, "all %llu steps are done already", (unsigned long long)run->plan.steps);
+  const sg_config *c = &run->settings.model;
+  if (!st)
+    sgi_run_record(run, "training: %s, %zu parameters, %zu x %zu tokens a step, %zu rows at a time, steps %llu to %llu",
+                   c->feedforward, run->plan.parameters, run->settings.batch_size, run->settings.seq_len,
+                   run->plan.micro_batch, (unsigned long long)run->state.step + 1, (unsigned long long)run->plan.steps);
   if (!st) st = loop(run, err);
   sgi_run_record(run, "%s", st && err ? err->text : st ? sg_status_text(st) : "done");
   return st;

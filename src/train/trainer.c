@@ -69,6 +69,11 @@ void sgi_trainer_free(sgi_trainer *t) {
   sgi_free(t);
 }
 
+void sgi_trainer_profile(sgi_trainer *t, sgi_profile *profile) {
+  t->profile = profile;
+  sgi_pass_profile(t->pass, profile);
+}
+
 double sgi_trainer_param_norm(const sgi_trainer *t) { return sgi_arena_norm(t->model->arena, t->model->table.floats); }
 
 /* Loss and gradient of a whole batch by micro-batches, both normalised by the batch's number of targets. */
@@ -124,7 +129,9 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
   out->perplexity = exp(out->loss);
   out->perplexity_last_token = sgi_metrics_perplexity_last_token(&sum);
   out->targets = sum.targets;
+  double at = sgi_lap_begin(t->profile), floats = (double)t->model->table.floats;
   out->grad_norm = sgi_arena_norm(t->grad, t->model->table.floats);
+  sgi_lap(t->profile, &at, "gradient norm", 0, 4 * floats);
   out->lr = sgi_schedule_at(&t->settings.schedule, t->updates);
   if (!isfinite(out->loss) || !isfinite(out->grad_norm)) {
     char why[80];
@@ -135,6 +142,7 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
     accumulate(t, out->lr);
   else
     update(t, t->grad, out->grad_norm, out->lr);
+  sgi_lap(t->profile, &at, "optimizer", 0, 32 * floats);
   t->steps++;
   out->param_norm = sgi_trainer_param_norm(t);
   return isfinite(out->param_norm) ? SG_OK : sgi_blame_state(t, err);

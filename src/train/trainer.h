@@ -21,6 +21,7 @@ typedef struct sgi_trainer {
   float *grad;             /* arena of one batch's gradient */
   float *sum;              /* arena of accumulated gradients; NULL where accumulation is 1 */
   float *m, *v;            /* arenas of moments */
+  sgi_profile *profile;    /* borrowed, or NULL */
   sgi_pass *pass;          /* micro_batch x seq_len, with backward */
   uint64_t steps, updates; /* done */
 } sgi_trainer;
@@ -43,6 +44,9 @@ void sgi_trainer_free(sgi_trainer *t);
  * it the weights are as they were before the step. Allocates nothing. */
 sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
                            sgi_step *out, sg_error *err);
+
+/* From now on steps time their kernels into profile (borrowed); NULL ends that. */
+void sgi_trainer_profile(sgi_trainer *t, sgi_profile *profile);
 
 /* Euclidean norm of all weights. */
 double sgi_trainer_param_norm(const sgi_trainer *t);

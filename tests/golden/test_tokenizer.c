@@ -6,6 +6,7 @@
 #include "support/golden.h"
 
 #include "core/arena.h"
+#include "core/file.h"
 #include "text/unicode.h"
 
 #define GOLDEN "tests/golden/"
@@ -90,6 +91,27 @@ static void test_encode_gpt2(void **state) {
   (void)state;
   check_encode(GOLDEN "gpt2/tokenizer.json", GOLDEN "gpt2/encode.jsonl", 1042);
   check_encode(GOLDEN "gpt2/tokenizer_pad0.json", GOLDEN "gpt2/encode_pad0.jsonl", 309);
+}
+
+/* ---- what is read is written again ------------------------------------------------------------------------------------------ */
+
+static void test_save(void **state) {
+  (void)state;
+  static const char *const files[] = {GOLDEN "tokenizer/tokenizer.json", GOLDEN "gpt2/tokenizer.json",
+                                      GOLDEN "gpt2/tokenizer_pad0.json"};
+  char *directory = golden_temporary(), *path = sgi_path_join(directory, "tokenizer.json");
+  for (size_t i = 0; i < SGI_COUNT(files); i++) {
+    sg_tokenizer *t;
+    assert_sg_ok(sg_tokenizer_load(files[i], &t, err));
+    assert_sg_ok(sg_tokenizer_save(t, path, err));
+    json_t *want = golden_json(files[i]), *own = golden_json(path);
+    if (!json_equal(own, want)) fail_msg("%s: written otherwise", files[i]);
+    json_decref(want);
+    json_decref(own);
+    sg_tokenizer_free(t);
+  }
+  sgi_free(path);
+  golden_remove(directory);
 }
 
 /* ---- truncate_pad.jsonl: the reference's rows ---------------------------------------------------------------------------- */
@@ -201,8 +223,9 @@ static void test_nfkc_sequences(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_classes),        cmocka_unit_test(test_nfkc_single),
-                                     cmocka_unit_test(test_nfkc_sequences), cmocka_unit_test(test_encode),
-                                     cmocka_unit_test(test_encode_gpt2),    cmocka_unit_test(test_rows)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_classes), cmocka_unit_test(test_nfkc_single), cmocka_unit_test(test_nfkc_sequences),
+      cmocka_unit_test(test_encode),  cmocka_unit_test(test_encode_gpt2), cmocka_unit_test(test_rows),
+      cmocka_unit_test(test_save)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

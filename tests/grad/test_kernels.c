@@ -309,11 +309,113 @@ static void top_pairs(void **state) {
   }
 }
 
+/* Every edge: rows and columns that fill no tile, both orders of A, added or not; nothing past column n is touched. */
+static void check_product(const sgi_kernels *kern, size_t m, size_t n, size_t k, bool ta, bool add) {
+  enum { LDC = 75, SPARE = 7 };
+  size_t width = kern->tile_columns, panels = (n + width - 1) / width, ldb = width + 3, panel = ldb * k + 5;
+  size_t lda = (ta ? m : k) + 2;
+  float *a = malloc((ta ? k : m) * lda * sizeof *a), *b = malloc(panels * panel * sizeof *b), c[40 * LDC],
+        old[40 * LDC];
+  ref_random r = {.state = m + 50 * n + 5000 * k};
+  ref_fill(&r, a, (ta ? k : m) * lda, 0, 1);
+  ref_fill(&r, b, panels * panel, 0, 1);
+  ref_fill(&r, c, SGI_COUNT(c), 0, 1);
+  memcpy(old, c, sizeof c);
+  kern->block_product(ta, m, n, k, a, lda, b, ldb, panel, c, LDC, add);
+  for (size_t i = 0; i < m; i++)
+    for (size_t j = 0; j < n + SPARE; j++) {
+      double sum = add ? (double)old[i * LDC + j] : 0;
+      for (size_t p = 0; p < k && j < n; p++)
+        sum += (double)(ta ? a[p * lda + i] : a[i * lda + p]) * (double)b[j / width * panel + p * ldb + j % width];
+      if (j < n)
+        near(kern, "block product", (double)c[i * LDC + j], sum, 1 + sqrt((double)k));
+      else
+        assert_true(c[i * LDC + j] == old[i * LDC + j]);
+    }
+  free(a);
+  free(b);
+}
+
+static void products(void **state) {
+  (void)state;
+  static const size_t rows[] = {1, 3, 4, 6, 11, 12, 13, 29, 40}, columns[] = {1, 8, 15, 16, 31, 32, 33, 64, 67},
+                      depth[] = {1, 5, 64};
+  const sgi_kernels *k;
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++)
+    for (size_t m = 0; m < SGI_COUNT(rows); m++)
+      for (size_t n = 0; n < SGI_COUNT(columns); n++)
+        for (size_t d = 0; d < SGI_COUNT(depth); d++)
+          for (int how = 0; how < 4; how++) check_product(k, rows[m], columns[n], depth[d], how & 1, how & 2);
+}
+
+/* Lanes of scores with ties and NaN, against the plain top-K of each list and then of the pairs. */
+static void check_choice(const sgi_kernels *kern, size_t S, size_t K, size_t lanes) {
+  enum { STRIDE = 19, LD = 70 };
+  float *u = malloc(2 * S * STRIDE * sizeof *u), score[SGI_LANES * LD], list[SGI_LANES * LD];
+  int32_t index[SGI_LANES * LD];
+  ref_random r = {.state = S + 100 * K + lanes};
+  for (size_t i = 0; i < 2 * S * STRIDE; i++)
+    u[i] = ref_below(&r, 40) ? (float)ref_below(&r, 50) - 25 : ref_below(&r, 2) ? NAN : -INFINITY;
+  kern->choose_pairs(score, index, LD, u, u + S * STRIDE, STRIDE, lanes, S, K, 0.25f);
+  for (size_t l = 0; l < lanes; l++) {
+    float value[2][SGI_MAX_TOP_K], want[SGI_MAX_TOP_K];
+    int32_t key[2][SGI_MAX_TOP_K], pair[SGI_MAX_TOP_K];
+    for (size_t p = 0; p < 2; p++) {
+      bool taken[LD] = {0};
+      for (size_t s = 0; s < S; s++) {
+        float x = u[(p * S + s) * STRIDE + l];
+        list[s] = isnan(x) ? -INFINITY : x;
+      }
+      for (size_t k = 0; k < K; k++) { /* first largest of what is left */
+        size_t best = S;
+        for (size_t s = 0; s < S; s++)
+          if (!taken[s] && (best == S || list[s] > list[best])) best = s;
+        taken[best] = true;
+        value[p][k] = 0.25f * list[best];
+        key[p][k] = (int32_t)best;
+      }
+    }
+    sgi_topk_pairs(want, pair, value[0], value[1], K);
+    for (size_t k = 0; k < K; k++) {
+      int32_t unit = key[0][(size_t)pair[k] / K] * (int32_t)S + key[1][(size_t)pair[k] % K];
+      if (score[l * LD + k] != want[k] || index[l * LD + k] != unit)
+        fail_msg("%s, S %zu, K %zu, lane %zu: choice %zu is %d (%g), expected %d (%g)", kern->isa, S, K, l, k,
+                 index[l * LD + k], (double)score[l * LD + k], unit, (double)want[k]);
+    }
+  }
+  free(u);
+}
+
+static void choices(void **state) {
+  (void)state;
+  static const size_t shapes[][2] = {{2, 1}, {3, 2}, {9, 8}, {32, 8}, {57, 8}, {70, 8}, {65, 64}, {33, 5}};
+  const sgi_kernels *k;
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++)
+    for (size_t s = 0; s < SGI_COUNT(shapes); s++)
+      for (size_t lanes = 1; lanes <= SGI_LANES; lanes += lanes == 1 ? 6 : 9)
+        check_choice(k, shapes[s][0], shapes[s][1], lanes);
+}
+
+static void skips(void **state) {
+  (void)state;
+  const sgi_kernels *k;
+  float x[70];
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++)
+    for (size_t at = 0; at < SGI_COUNT(x); at++)
+      for (int nan = 0; nan < 2; nan++) {
+        for (size_t j = 0; j < SGI_COUNT(x); j++) x[j] = j % 3 ? 1 : -1;
+        x[at] = nan ? NAN : 2;
+        size_t want = at / SGI_LANES * SGI_LANES;
+        assert_int_equal(k->skip_small(x, 0, SGI_COUNT(x), 1), want < 64 ? want : 64);
+        assert_int_equal(k->skip_small(x, 64, SGI_COUNT(x), 1), 64);
+      }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sums),  cmocka_unit_test(gathers), cmocka_unit_test(activations),
-      cmocka_unit_test(glu),   cmocka_unit_test(softmax), cmocka_unit_test(argmax),
-      cmocka_unit_test(adamw), cmocka_unit_test(top_k),   cmocka_unit_test(top_pairs),
+      cmocka_unit_test(sums),      cmocka_unit_test(gathers), cmocka_unit_test(activations), cmocka_unit_test(glu),
+      cmocka_unit_test(softmax),   cmocka_unit_test(argmax),  cmocka_unit_test(adamw),       cmocka_unit_test(top_k),
+      cmocka_unit_test(top_pairs), cmocka_unit_test(choices), cmocka_unit_test(skips),       cmocka_unit_test(products),
   };
   return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
