@@ -61,7 +61,7 @@ sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, bool *has_valu
   sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (st) return st;
   st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
-                        &(sgi_tap){discover, has_values, err}, err);
+                        &(sgi_tap){.visit = discover, .user = has_values, .err = err}, err);
   sgi_pass_free(p);
   return st;
 }
@@ -202,7 +202,7 @@ static sg_status run_batch(sgi_shard_writer *w, size_t document, sg_error *err) 
   sg_status st = put(w, SGI_SHARD_INPUT, w->inputs, sizeof *w->inputs, err);
   if (!st) st = put(w, SGI_SHARD_TARGET, w->targets, sizeof *w->targets, err);
   if (!st) st = put_places(w, document, err);
-  if (!st) st = sgi_pass_forward(w->pass, &b, &(sgi_tap){watch, w, err}, err);
+  if (!st) st = sgi_pass_forward(w->pass, &b, &(sgi_tap){.visit = watch, .user = w, .err = err}, err);
   return st ? st : put_predictions(w, err);
 }
 

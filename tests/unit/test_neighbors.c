@@ -94,7 +94,7 @@ static void threads_agree(void **state) {
   golden_remove(directory);
 }
 
-static bool fires(const sgi_recording *r, size_t p, sgi_unit u) {
+static bool fires(const sgi_recording *r, size_t p, sgi_neuron u) {
   int32_t index[C * K];
   bool yes = false;
   sgi_recording_circuit(r, 0, p, index, NULL);
@@ -106,7 +106,7 @@ static void together_by_brute_force(void **state) {
   (void)state;
   char *directory = golden_temporary();
   sgi_recording *r = recorded_random(directory, DOCUMENTS, LENGTH, C, K, F, 9);
-  const sgi_unit sets[][3] = {{{0, 0}, {0, 1}, {2, 0}}, {{1, 3}, {1, 0}, {0, 2}}, {{0, 28}, {1, 28}, {2, 28}}};
+  const sgi_neuron sets[][3] = {{{0, 0}, {0, 1}, {2, 0}}, {{1, 3}, {1, 0}, {0, 2}}, {{0, 28}, {1, 28}, {2, 28}}};
   for (size_t i = 0; i < SGI_COUNT(sets); i++)
     for (size_t n = 1; n <= 3; n++) {
       sgi_together t;
@@ -131,7 +131,7 @@ static void together_by_brute_force(void **state) {
       assert_true(fabs(t.expected - expected) <= 1e-9);
       sgi_free(t.position);
     }
-  sgi_unit outside = {C, 0};
+  sgi_neuron outside = {C, 0};
   sgi_together t;
   assert_int_equal(sgi_fire_together(r, 0, &outside, 1, &t, NULL), SG_ERR_ARG);
   sgi_recording_close(r);
@@ -167,7 +167,7 @@ static void groups_by_definition(void **state) {
       used[unit] = true;
       for (size_t b = a + 1; b < g[i].size; b++) {
         sgi_together t;
-        assert_sg_ok(sgi_fire_together(r, 0, (sgi_unit[]){g[i].units[a], g[i].units[b]}, 2, &t, err));
+        assert_sg_ok(sgi_fire_together(r, 0, (sgi_neuron[]){g[i].units[a], g[i].units[b]}, 2, &t, err));
         assert_true(t.count >= q.min_count && t.lift >= q.min_lift - 1e-6);
         weakest = fmin(weakest, t.lift);
         sgi_free(t.position);
@@ -178,7 +178,7 @@ static void groups_by_definition(void **state) {
   for (size_t a = 0; a < C * F; a++)
     for (size_t b = a + 1; b < C * F; b++) {
       sgi_together t;
-      assert_sg_ok(sgi_fire_together(r, 0, (sgi_unit[]){{a / F, a % F}, {b / F, b % F}}, 2, &t, err));
+      assert_sg_ok(sgi_fire_together(r, 0, (sgi_neuron[]){{a / F, a % F}, {b / F, b % F}}, 2, &t, err));
       assert_false(!used[a] && !used[b] && t.count >= q.min_count && t.lift >= q.min_lift + 1e-6);
       sgi_free(t.position);
     }
@@ -215,7 +215,7 @@ static void damage(void **state) {
       assert_sg_ok(sgi_search_create(r, 0, SGI_ALL_CHANNELS, -1, &s, err));
       for (size_t p = 0; p < 80; p += 3) assert_sg_ok(sgi_search_nearest(s, p, 5, list, &found, err));
       sgi_search_free(s);
-      if (!sgi_fire_together(r, 0, (sgi_unit[]){{0, 0}, {1, 1}}, 2, &t, NULL)) sgi_free(t.position);
+      if (!sgi_fire_together(r, 0, (sgi_neuron[]){{0, 0}, {1, 1}}, 2, &t, NULL)) sgi_free(t.position);
       sgi_recording_close(r);
     }
     golden_remove(directory);

@@ -105,7 +105,7 @@ static void every_document(void **state) {
       sgi_recording *r;
       size_t first;
     } x = {r, first};
-    sgi_tap tap = {compare, &x, NULL};
+    sgi_tap tap = {.visit = compare, .user = &x};
     assert_sg_ok(sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = n, .inputs = inputs}, &tap, err));
   }
   sgi_pass_free(p);
