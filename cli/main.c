@@ -28,6 +28,7 @@
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \
+  X(cli_map) \
   X(cli_coactivation) \
   X(cli_cka) \
   X(cli_usage_command) \
