@@ -76,20 +76,20 @@ static json_t *place_json(const ask *a, size_t p) {
   sgi_recorded at = sgi_recording_at(a->r.rec, p);
   json_t *best = json_array(), *ids = json_array();
   for (size_t i = 0; i < SGI_RECORD_PREDICTIONS; i++) {
-    json_array_append_new(best, cli_reading_token_json(&a->r, at.predictions[i], a->reference));
+    json_array_append_new(best, cli_recorded_token(&a->r, at.predictions[i], a->reference));
     json_array_append_new(ids, json_integer(at.predictions[i]));
   }
   return json_pack("{s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o}", "position", (json_int_t)p, "document",
                    (json_int_t)at.document, "place", (json_int_t)at.place, "input", at.input, "target", at.target,
-                   "token", cli_reading_token_json(&a->r, at.input, a->reference), "excerpt",
-                   cli_excerpt_json(&a->r, p, WIDTH, a->reference), "predictions", best, "prediction_ids", ids);
+                   "token", cli_recorded_token(&a->r, at.input, a->reference), "excerpt",
+                   cli_recorded_excerpt(&a->r, p, WIDTH, a->reference), "predictions", best, "prediction_ids", ids);
 }
 
 static void cells(const ask *a, cli_table *t, size_t p) {
   sgi_recorded at = sgi_recording_at(a->r.rec, p);
-  char *excerpt = cli_excerpt_text(&a->r, p, WIDTH, a->reference), best[400] = "";
+  char *excerpt = cli_recorded_excerpt_text(&a->r, p, WIDTH, a->reference), best[400] = "";
   for (size_t i = 0, n = 0; i < SGI_RECORD_PREDICTIONS && n + 1 < sizeof best; i++) {
-    char *token = cli_reading_token_text(&a->r, at.predictions[i], a->reference);
+    char *token = cli_recorded_token_text(&a->r, at.predictions[i], a->reference);
     n += (size_t)snprintf(best + n, sizeof best - n, "%s%s", i ? " |" : "", token ? token : "");
     free(token);
   }
@@ -154,7 +154,7 @@ static int neighbors(const ask *a) {
   return st ? cli_fail(&err) : code;
 }
 
-static int print_together(const ask *a, const sgi_neuron_id *units, size_t n_units, const sgi_together *t) {
+static int print_together(const ask *a, const sgi_neuron *units, size_t n_units, const sgi_together *t) {
   size_t n = t->count < a->n ? t->count : a->n;
   if (cli_flag(a->c, "json")) {
     json_t *o = where_json(a), *rows = json_array(), *neurons = json_array();
@@ -182,7 +182,7 @@ static int print_together(const ask *a, const sgi_neuron_id *units, size_t n_uni
 
 static int together(const ask *a) {
   sg_error err = {0};
-  sgi_neuron_id *units = NULL;
+  sgi_neuron *units = NULL;
   size_t n;
   sgi_together t = {0};
   int code = 0;

@@ -1,13 +1,11 @@
 /* cmd_record.c: the circuits of a text, as a directory that other commands and Python read. */
 #include <string.h>
 
-#include "cli.h"
 #include "core/file.h"
-#include "model/model.h"
+#include "data/data.h"
+#include "model.h"
 #include "read/record.h"
 #include "reading.h"
-#include "train/checkpoint.h"
-#include "data/data.h"
 
 typedef struct watch {
   cli_progress bar;
@@ -31,9 +29,7 @@ static const int32_t *document(const void *source, size_t i, size_t *n) { return
 
 /* What the command works with. */
 typedef struct work {
-  char *directory, *tokenizer_path;
-  sg_model *model;
-  sg_tokenizer *tok;
+  cli_model m;
   sgi_corpus *corpus;
   size_t *layers;
   sgi_recorder *recorder;
@@ -41,13 +37,9 @@ typedef struct work {
 
 static sg_status open_inputs(const cli_call *c, work *w, watch *progress_bar, sg_error *err) {
   sgi_text_form form = {.blank_lines = cli_choice(c, "split") == 1};
-  sg_status st = sgi_model_locate(c->args[0], NULL, &w->directory, err);
-  if (!st) st = sg_model_load(w->directory, &w->model, err);
-  if (!st && !(w->tokenizer_path = sgi_path_join(w->directory, "tokenizer.json")))
-    st = sgi_fail_memory(err, 1, "a path");
-  if (!st) st = sg_tokenizer_load(w->tokenizer_path, &w->tok, err);
+  sg_status st = cli_model_open(c, CLI_WITH_TOKENIZER, &w->m, err);
   if (!st)
-    st = sgi_corpus_open(cli_string(c, "data"), &form, w->tok, sg_model_config(w->model)->eos_id, tokenising,
+    st = sgi_corpus_open(cli_string(c, "data"), &form, w->m.tokenizer, sg_model_config(w->m.model)->eos_id, tokenising,
                          progress_bar, &w->corpus, err);
   if (progress_bar->what) cli_progress_end(&progress_bar->bar);
   progress_bar->what = NULL;
@@ -57,12 +49,12 @@ static sg_status open_inputs(const cli_call *c, work *w, watch *progress_bar, sg
 static sg_status plan(const cli_call *c, work *w, sg_error *err) {
   static const char *const values[] = {"F16", "F32", "none"};
   sgi_record_request q = {
-      .model = w->model,
+      .model = w->m.model,
       .documents = {sgi_corpus_documents(w->corpus), document, w->corpus, sgi_corpus_hash(w->corpus)},
       .model_path = c->args[0],
       .data_path = cli_string(c, "data"),
-      .tokenizer = w->tok,
-      .seq_len = cli_is_set(c, "length") ? cli_size(c, "length") : sg_model_config(w->model)->max_position,
+      .tokenizer = w->m.tokenizer,
+      .seq_len = cli_is_set(c, "length") ? cli_size(c, "length") : sg_model_config(w->m.model)->max_position,
       .max_documents = cli_size(c, "documents"),
       .padding = cli_flag(c, "padding"),
       .unshifted = cli_flag(c, "unshifted"),
@@ -139,11 +131,8 @@ static int run(const cli_call *c) {
   int code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : st ? cli_fail(&err) : record(c, &w, &bar);
   sgi_recorder_free(w.recorder);
   sgi_corpus_close(w.corpus);
-  sg_tokenizer_free(w.tok);
-  sg_model_free(w.model);
+  cli_model_close(&w.m);
   sgi_free(w.layers);
-  sgi_free(w.directory);
-  sgi_free(w.tokenizer_path);
   return code;
 }
 
@@ -184,6 +173,8 @@ static const cli_option options[] = {
      .argument = "endoftext|blank-lines",
      .value = "endoftext",
      .help = "what separates the documents of a .txt file"},
+    CLI_CHECKPOINT_OPTION,
+    CLI_TOKENIZER_OPTION,
     {.name = "padding",
      .type = CLI_FLAG,
      .help = "fill each row with padding and record that, too, as the reference does"},

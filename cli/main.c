@@ -28,6 +28,10 @@
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \
+  X(cli_map) \
+  X(cli_coactivation) \
+  X(cli_cka) \
+  X(cli_usage_command) \
   X(cli_train) \
   X(cli_bench) \
   X(cli_version)

@@ -74,14 +74,14 @@ sg_status cli_number_list(const char *text, const char *what, size_t **out, size
   return SG_OK;
 }
 
-sg_status cli_unit_list(const char *text, sgi_neuron_id **out, size_t *n, sg_error *err) {
+sg_status cli_unit_list(const char *text, sgi_neuron **out, size_t *n, sg_error *err) {
   size_t most = 1;
   for (const char *p = text; *p; p++) most += *p == ',';
   *n = 0;
   *out = sgi_alloc(most * sizeof **out);
   if (!*out) return sgi_fail_memory(err, most * sizeof **out, "a list of neurons");
   for (const char *at = text;;) {
-    sgi_neuron_id *u = &(*out)[*n];
+    sgi_neuron *u = &(*out)[*n];
     bool good = number(&at, &u->channel) && *at++ == ':' && number(&at, &u->neuron);
     if (good) ++*n;
     if (good && !*at) return SG_OK;
@@ -94,7 +94,7 @@ sg_status cli_unit_list(const char *text, sgi_neuron_id **out, size_t *n, sg_err
 
 static sgi_excerpt_form form(bool names) { return names ? SGI_EXCERPT_NAMES : SGI_EXCERPT_TEXT; }
 
-json_t *cli_reading_token_json(const cli_reading *r, int32_t id, bool names) {
+json_t *cli_recorded_token(const cli_reading *r, int32_t id, bool names) {
   sgi_bytes b = {0};
   json_t *o = NULL;
   if (r->tok && !sgi_excerpt_token(r->tok, id, form(names), &b, NULL)) o = cli_json_text(b.data ? b.data : "", b.n);
@@ -102,7 +102,7 @@ json_t *cli_reading_token_json(const cli_reading *r, int32_t id, bool names) {
   return o ? o : json_null();
 }
 
-json_t *cli_excerpt_json(const cli_reading *r, size_t position, size_t width, bool names) {
+json_t *cli_recorded_excerpt(const cli_reading *r, size_t position, size_t width, bool names) {
   sgi_bytes b = {0};
   json_t *o = NULL;
   if (r->tok && !sgi_excerpt(r->rec, r->tok, position, width, form(names), &b, NULL))
@@ -117,7 +117,7 @@ static char *text_of(json_t *o) {
   json_decref(o);
   return copy;
 }
-char *cli_reading_token_text(const cli_reading *r, int32_t id, bool names) { return text_of(cli_reading_token_json(r, id, names)); }
-char *cli_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names) {
-  return text_of(cli_excerpt_json(r, position, width, names));
+char *cli_recorded_token_text(const cli_reading *r, int32_t id, bool names) { return text_of(cli_recorded_token(r, id, names)); }
+char *cli_recorded_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names) {
+  return text_of(cli_recorded_excerpt(r, position, width, names));
 }

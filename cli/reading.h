@@ -30,13 +30,13 @@ sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t *c
 /* "3" or "0,2,5-7" into ascending numbers. *out is new: sgi_free. what names the option in errors. */
 sg_status cli_number_list(const char *text, const char *what, size_t **out, size_t *n, sg_error *err);
 /* "c:i,c:i". *out is new: sgi_free. */
-sg_status cli_unit_list(const char *text, sgi_neuron_id **out, size_t *n, sg_error *err);
+sg_status cli_unit_list(const char *text, sgi_neuron **out, size_t *n, sg_error *err);
 
 /* JSON of a token and of an excerpt; null where there is no tokenizer. names: the reference's form. */
-json_t *cli_reading_token_json(const cli_reading *r, int32_t id, bool names);
-json_t *cli_excerpt_json(const cli_reading *r, size_t position, size_t width, bool names);
+json_t *cli_recorded_token(const cli_reading *r, int32_t id, bool names);
+json_t *cli_recorded_excerpt(const cli_reading *r, size_t position, size_t width, bool names);
 /* The same as text for a table cell: free. "" where memory is out. */
-char *cli_reading_token_text(const cli_reading *r, int32_t id, bool names);
-char *cli_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names);
+char *cli_recorded_token_text(const cli_reading *r, int32_t id, bool names);
+char *cli_recorded_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names);
 
 #endif

@@ -324,7 +324,7 @@ static size_t unit_count(const sg_config *c) { return c->top_k * c->num_neurons;
 static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
   const sg_config *c = call->config;
   size_t C = c->num_channels, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
-  sgi_arena block = call->saved;
+  sgi_arena saved_block = call->saved;
   kept k;
   layout(c, call->n, &saved_block, &k);
   for (size_t d = 0; d < D; d++) bias[d] = 0;

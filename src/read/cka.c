@@ -67,11 +67,8 @@ static int by_count(const void *a, const void *b) {
 sg_status sgi_top_tokens(const sgi_recording *rec, size_t n, size_t documents, int32_t skip, bool by_target,
                          sgi_top_token *out, size_t *found, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t V = info->vocab_size, end = info->n_positions, first, used = 0;
-  if (documents && documents < info->n_documents) {
-    sgi_recording_document(rec, documents, &first, &end);
-    end = first;
-  }
+  size_t V = info->vocab_size, end = info->n_positions, rest, used = 0;
+  if (documents && documents < info->n_documents) sgi_recording_document(rec, documents, &end, &rest);
   sgi_top_token *all = sgi_alloc(V * sizeof *all);
   if (!all) return sgi_fail_memory(err, V * sizeof *all, "counts of tokens");
   for (size_t p = 0; p < end; p++) {

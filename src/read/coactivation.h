@@ -27,7 +27,7 @@ enum { SGI_GROUP_MAX = 16 };
 
 typedef struct sgi_group {
   size_t size;
-  sgi_neuron_id units[SGI_GROUP_MAX];
+  sgi_neuron units[SGI_GROUP_MAX];
   size_t count;              /* positions where all of them fire */
   double expected;           /* if each fired on its own */
   double lift, weakest_pair; /* count / expected; least lift of a pair in the set */

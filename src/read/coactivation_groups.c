@@ -103,7 +103,7 @@ static const pair *between(const search *s, size_t a, size_t b) {
   return NULL;
 }
 
-static sg_status measure(const search *s, const sgi_neuron_id *units, size_t n, sgi_together *out, sg_error *err) {
+static sg_status measure(const search *s, const sgi_neuron *units, size_t n, sgi_together *out, sg_error *err) {
   sg_status st = sgi_fire_together(s->rec, s->q->slot, units, n, out, err);
   sgi_free(out->position);
   out->position = NULL;
@@ -127,10 +127,10 @@ static sg_status best_joiner(const search *s, const sgi_group *g, size_t *unit, 
       if (p && (double)p->lift < least) least = (double)p->lift;
     }
     if (!fits || first->count < s->q->min_count || (*any && first->count <= joint->count)) continue;
-    sgi_neuron_id all[SGI_GROUP_MAX];
+    sgi_neuron all[SGI_GROUP_MAX];
     sgi_together t;
     memcpy(all, g->units, g->size * sizeof *all);
-    all[g->size] = (sgi_neuron_id){u / F, u % F};
+    all[g->size] = (sgi_neuron){u / F, u % F};
     sg_status st = measure(s, all, g->size + 1, &t, err);
     if (st) return st;
     if (t.count < s->q->min_count || (*any && t.count <= joint->count)) continue;
@@ -155,7 +155,7 @@ static sg_status grow(search *s, const pair *seed, sgi_group *g, sg_error *err) 
     sgi_together t = {0};
     st = best_joiner(s, g, &u, &weakest, &t, &any, err);
     if (st || !any) break;
-    g->units[g->size++] = (sgi_neuron_id){u / F, u % F};
+    g->units[g->size++] = (sgi_neuron){u / F, u % F};
     s->used[u] = true;
     joint = t;
     if (weakest < g->weakest_pair) g->weakest_pair = weakest;

@@ -189,7 +189,7 @@ void sgi_search_distances(sgi_search *s, size_t position, double *distance) {
 
 /* ---- neurons that fire together ----------------------------------------------------------------------------------------- */
 
-sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neuron_id *units, size_t n_units,
+sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neuron *units, size_t n_units,
                             sgi_together *out, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
   *out = (sgi_together){0};

@@ -32,9 +32,9 @@ void sgi_search_distances(sgi_search *s, size_t position, double *distance);
 
 /* ---- neurons that fire together ----------------------------------------------------------------------------------------- */
 
-typedef struct sgi_neuron_id {
+typedef struct sgi_neuron {
   size_t channel, neuron;
-} sgi_neuron_id;
+} sgi_neuron;
 
 typedef struct sgi_together {
   size_t count;       /* positions where all of them fire */
@@ -43,7 +43,7 @@ typedef struct sgi_together {
   uint32_t *position; /* (count) ascending; new: sgi_free */
 } sgi_together;
 
-sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neuron_id *units, size_t n_units,
+sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neuron *units, size_t n_units,
                             sgi_together *out, sg_error *err);
 
 #endif

@@ -38,9 +38,17 @@ static bool named(const sgi_site *s, const char *end) {
   return n >= m && !strcmp(s->name + n - m, end);
 }
 
+typedef struct look {
+  const sgi_record_form *f;
+  bool has_values;
+} look;
+
+/* An activation for every chosen unit; hidden units of experts have other sizes. */
 static sg_status discover(void *user, const sgi_site *s, sg_error *err) {
   (void)err;
-  if (s->layer >= 0 && named(s, "neurons")) *(bool *)user = s->n_dims == 2;
+  look *l = user;
+  if (s->layer >= 0 && named(s, "neurons"))
+    l->has_values = s->n_dims == 2 && s->dims[0] == l->f->channels && s->dims[1] == l->f->top_k;
   return SG_OK;
 }
 
@@ -57,12 +65,14 @@ sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, bool *has_valu
   f->top_k = g.top_k;
   f->pool = g.pool;
   f->pool_per_channel = g.pool_per_channel;
+  look l = {.f = f};
   sgi_pass *p;
   sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (st) return st;
   st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
-                        &(sgi_tap){.visit = discover, .user = has_values, .err = err}, err);
+                        &(sgi_tap){.visit = discover, .user = &l, .err = err}, err);
   sgi_pass_free(p);
+  *has_values = l.has_values;
   return st;
 }
 
