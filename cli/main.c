@@ -22,6 +22,8 @@
   X(cli_graph) \
   X(cli_train) \
   X(cli_bench) \
+  X(cli_facts_mine) \
+  X(cli_facts_patch) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;
