@@ -51,16 +51,32 @@ static bool rows_room(void **rows, size_t *room, size_t n, size_t size) {
   return true;
 }
 
-/* False when memory is out. */
-static bool intern(sg_facts *f, const char *text, size_t n, uint32_t *word) {
-  if (!slots_room(f, &f->word_slots, f->n_words)) return false;
+/* The slot of a word, or the free one where it would go. */
+static size_t word_slot(const sg_facts *f, const char *text, size_t n) {
   size_t mask = f->word_slots.size - 1, i = hash_text(text, n) & mask;
   for (; f->word_slots.at[i]; i = (i + 1) & mask) {
     uint32_t w = f->word_slots.at[i] - 1;
-    if (f->words[w].n == n && !memcmp(sgi_fact_text(f, w), text, n)) {
-      *word = w;
-      return true;
-    }
+    if (f->words[w].n == n && !memcmp(sgi_fact_text(f, w), text, n)) break;
+  }
+  return i;
+}
+
+static size_t pair_slot(const sg_facts *f, uint32_t noun, uint32_t answer) {
+  size_t mask = f->pair_slots.size - 1, i = hash_pair(noun, answer) & mask;
+  for (; f->pair_slots.at[i]; i = (i + 1) & mask) {
+    const sgi_fact_pair *p = &f->pairs[f->pair_slots.at[i] - 1];
+    if (p->noun == noun && p->answer == answer) break;
+  }
+  return i;
+}
+
+/* False when memory is out. */
+static bool intern(sg_facts *f, const char *text, size_t n, uint32_t *word) {
+  if (!slots_room(f, &f->word_slots, f->n_words)) return false;
+  size_t i = word_slot(f, text, n);
+  if (f->word_slots.at[i]) {
+    *word = f->word_slots.at[i] - 1;
+    return true;
   }
   void *rows = f->words;
   if (!rows_room(&rows, &f->words_room, f->n_words, sizeof *f->words)) return false;
@@ -74,10 +90,9 @@ static bool intern(sg_facts *f, const char *text, size_t n, uint32_t *word) {
 
 static bool count_pair(sg_facts *f, uint32_t noun, uint32_t answer, size_t count) {
   if (!slots_room(f, &f->pair_slots, f->n_pairs)) return false;
-  size_t mask = f->pair_slots.size - 1, i = hash_pair(noun, answer) & mask;
-  for (; f->pair_slots.at[i]; i = (i + 1) & mask) {
+  size_t i = pair_slot(f, noun, answer);
+  if (f->pair_slots.at[i]) {
     sgi_fact_pair *p = &f->pairs[f->pair_slots.at[i] - 1];
-    if (p->noun != noun || p->answer != answer) continue;
     if (!sgi_size_add(p->count, count, &p->count)) p->count = SIZE_MAX;
     return true;
   }
@@ -87,6 +102,15 @@ static bool count_pair(sg_facts *f, uint32_t noun, uint32_t answer, size_t count
   f->pairs[f->n_pairs++] = (sgi_fact_pair){noun, answer, count};
   f->pair_slots.at[i] = (uint32_t)f->n_pairs;
   return true;
+}
+
+size_t sgi_facts_said(const sg_facts *f, const char *noun, const char *answer) {
+  if (!f->n_pairs) return 0;
+  uint32_t a = f->word_slots.at[word_slot(f, noun, strlen(noun))],
+           b = f->word_slots.at[word_slot(f, answer, strlen(answer))];
+  if (!a || !b) return 0;
+  uint32_t p = f->pair_slots.at[pair_slot(f, a - 1, b - 1)];
+  return p ? f->pairs[p - 1].count : 0;
 }
 
 sg_status sgi_facts_add(sg_facts *f, const char *noun, size_t n_noun, const char *answer, size_t n_answer, size_t count,

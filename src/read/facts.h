@@ -43,11 +43,14 @@ struct sg_facts {
 /* noun and answer of n_noun and n_answer bytes. */
 sg_status sgi_facts_add(sg_facts *f, const char *noun, size_t n_noun, const char *answer, size_t n_answer, size_t count,
                         sg_error *err);
+/* How often answer was said of noun: 0, or as added. */
+size_t sgi_facts_said(const sg_facts *f, const char *noun, const char *answer);
 static inline const char *sgi_fact_text(const sg_facts *f, uint32_t word) { return f->text.data + f->words[word].at; }
 
 /* {"before": ..., "after": ..., "facts": {NOUN: {ANSWER: count}}} of the lists. New reference; NULL when memory is out. */
 json_t *sgi_facts_to_json(const sg_facts *f);
-/* Facts of that form, or of facts.json of the corpus worlds (rows of one type; type NULL: "quality"), not listed yet. where names
+/* Facts of that form, or of facts.json of the corpus worlds (rows of one type and of the form
+ * of its first; type NULL: "quality"), not listed yet. where names
  * the text in errors. New: sg_facts_free. */
 sg_status sgi_facts_from_json(const json_t *json, const char *where, const char *type, sg_facts **out, sg_error *err);
 sg_status sgi_facts_load(const char *path, const char *type, sg_facts **out, sg_error *err);

@@ -174,9 +174,6 @@ static void bad_json(void **state) {
        "there are home"},
       {"[{\"type\":\"quality\",\"prompt\":\"The dog was\",\"noun\":\"cat\",\"answer\":\"wet\",\"occurrences\":2}]",
        "does not hold its noun"},
-      {"[{\"type\":\"quality\",\"prompt\":\"The dog was\",\"noun\":\"dog\",\"answer\":\"wet\",\"occurrences\":2},"
-       "{\"type\":\"quality\",\"prompt\":\"A cat was\",\"noun\":\"cat\",\"answer\":\"wet\",\"occurrences\":2}]",
-       "form \"The NOUN was\""},
   };
   for (size_t i = 0; i < SGI_COUNT(cases); i++) {
     json_t *o;
@@ -190,6 +187,29 @@ static void bad_json(void **state) {
     if (!strstr(err.text, cases[i].says)) fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].says);
     json_decref(o);
   }
+}
+
+/* One type of facts.json of worlds, its rows of the first one's form. */
+static void rows(void **state) {
+  (void)state;
+  json_t *o = json_loads(
+      "[{\"type\":\"pet\",\"prompt\":\"Mia's pet was a\",\"noun\":\"Mia\",\"answer\":\"cat\",\"occurrences\":2},"
+      "{\"type\":\"home\",\"prompt\":\"Mia lived in the\",\"noun\":\"Mia\",\"answer\":\"mill\",\"occurrences\":7},"
+      "{\"type\":\"pet\",\"prompt\":\"Ben's pet was an\",\"noun\":\"Ben\",\"answer\":\"owl\",\"occurrences\":3},"
+      "{\"type\":\"pet\",\"prompt\":\"Tom's pet was a\",\"noun\":\"Tom\",\"answer\":\"dog\",\"occurrences\":0}]",
+      0, NULL);
+  sg_facts *f;
+  assert_sg_ok(sgi_facts_from_json(o, "here", "pet", &f, err));
+  assert_string_equal(f->before, "");
+  assert_string_equal(f->after, "'s pet was a");
+  assert_sg_ok(sg_facts_list(f, 0, err));
+  assert_int_equal(sg_facts_count(f), 2);
+  assert_string_equal(sg_facts_noun(f, 1).text, "Tom");
+  assert_int_equal(sgi_facts_said(f, "Mia", "cat"), 2);
+  assert_int_equal(sgi_facts_said(f, "Mia", "dog"), 0);
+  assert_int_equal(sgi_facts_said(f, "nobody", "cat"), 0);
+  sg_facts_free(f);
+  json_decref(o);
 }
 
 static void no_memory(void **state) {
@@ -214,8 +234,8 @@ static void no_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(pattern),  cmocka_unit_test(order), cmocka_unit_test(distinct),
-                                     cmocka_unit_test(too_many), cmocka_unit_test(json),  cmocka_unit_test(bad_json),
-                                     cmocka_unit_test(no_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(pattern),  cmocka_unit_test(order),    cmocka_unit_test(distinct),
+                                     cmocka_unit_test(too_many), cmocka_unit_test(json),     cmocka_unit_test(bad_json),
+                                     cmocka_unit_test(rows),     cmocka_unit_test(no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
