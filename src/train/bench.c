@@ -23,6 +23,7 @@ typedef struct stage {
   float *a, *b, *c; /* (GEMM,GEMM) */
   char *from, *to;  /* COPY_BYTES */
   double *times[4]; /* (rounds) gemm, copy, train, forward */
+  double (*clock)(void);
   sgi_bench *out;
 } stage;
 
@@ -134,17 +135,17 @@ static void copy(stage *s) {
 
 static sg_status one_round(stage *s, double *took, sg_error *err) {
   sg_status st = SG_OK;
-  double at = sgi_now(), now;
+  double at = s->clock(), now;
   for (int i = 0; i < GEMM_REPEATS && !st; i++) st = sgi_gemm_yardstick(GEMM, s->a, s->b, s->c);
   if (st) return sgi_fail(err, st, "oneDNN's matrix product failed");
-  took[T_GEMM] = ((now = sgi_now()) - at) / GEMM_REPEATS, at = now;
+  took[T_GEMM] = ((now = s->clock()) - at) / GEMM_REPEATS, at = now;
   copy(s);
-  took[T_COPY] = (now = sgi_now()) - at, at = now;
+  took[T_COPY] = (now = s->clock()) - at, at = now;
   size_t allocations = sgi_alloc_count();
   st = train(s, err);
-  took[T_TRAIN] = (now = sgi_now()) - at, at = now;
+  took[T_TRAIN] = (now = s->clock()) - at, at = now;
   if (!st) st = forward(s, err);
-  took[T_FORWARD] = (now = sgi_now()) - at;
+  took[T_FORWARD] = (now = s->clock()) - at;
   s->out->allocations += sgi_alloc_count() - allocations;
   return st;
 }
@@ -195,7 +196,8 @@ sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *er
                      .isa = sgi_kernel_table()->isa};
   size_t bytes;
   if (!r->rounds) return sgi_fail(err, SG_ERR_ARG, "a measurement needs at least one round");
-  stage s = {.r = r, .out = out};
+  stage s = {.r = r, .out = out, .clock = r->cpu_time ? sgi_cpu_now : sgi_now};
+  out->train.clock = out->forward.clock = s.clock;
   sg_status st = count_flops(r, out, err);
   if (!st)
     st = sgi_pass_bytes(r->config, r->batch_size, r->seq_len, !r->forward_only, &bytes, err); /* checks the sizes */

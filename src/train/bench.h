@@ -7,6 +7,7 @@
 typedef struct sgi_bench_request {
   const sg_config *config;
   size_t batch_size, seq_len, rounds;
+  bool cpu_time;     /* processor time instead of time: for a shared machine, with one thread */
   bool forward_only; /* no training: less memory, larger models */
   uint64_t seed;
   /* Called after each round; false stops (SG_ERR_CANCELLED). NULL allowed. */
