@@ -52,6 +52,8 @@ def fastest(a, kind):
     """Options of the peer's fastest form of a kind, training."""
     if kind not in ("sgatlin", "peer"):
         return []
+    if a.sparse:
+        return ["--sparse", a.sparse]
     rates = {}
     for form in ("bag", "gather", "dense"):
         peer = Peer(a, kind, "--sparse", form)
@@ -108,6 +110,7 @@ def main():
     p.add_argument("--rounds", type=int, default=3, help="of sgatlin in a pair")
     p.add_argument("--batch", type=int, default=4)
     p.add_argument("--seq", type=int, default=1024)
+    p.add_argument("--sparse", choices=["bag", "gather", "dense"], help="the peer's form, instead of its fastest")
     p.add_argument("--compile", action="store_true", help="also against torch.compile")
     p.add_argument("--cpu-time", action="store_true", help="one thread each, processor time: for a busy machine")
     p.add_argument("--check", action="store_true")
