@@ -80,6 +80,7 @@ static int run(const cli_call *c) {
 static const cli_option options[] = {
     CLI_PROMPT_OPTIONS,
     {.name = "relative", .type = CLI_FLAG, .help = "as a share of the residual stream's length"},
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 

@@ -165,6 +165,7 @@ static const cli_option options[] = {
      .value = "5",
      .max = 10000,
      .help = "neurons shown of each side"},
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 

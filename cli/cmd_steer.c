@@ -167,6 +167,7 @@ static const cli_option options[] = {
      .value = "-1",
      .help = "position that predicts; negative: from the end"},
     {.name = "top", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "8", .help = "predictions shown"},
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 

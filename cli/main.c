@@ -34,6 +34,8 @@
   X(cli_usage_command) \
   X(cli_train) \
   X(cli_bench) \
+  X(cli_facts_mine) \
+  X(cli_facts_patch) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;

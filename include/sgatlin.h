@@ -509,6 +509,89 @@ typedef struct sg_margin {
 SG_API size_t sg_margin_channels(const sg_model *model);
 SG_API sg_status sg_margins(const sg_model *model, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err);
 
+/* ---- facts ------------------------------------------------------------------------------------------------------ */
+
+/* Sentences "BEFORE NOUN AFTER ANSWER" of one template ("The cake was sweet"): nouns, and how often each answer was said of
+ * them. */
+typedef struct sg_facts sg_facts;
+
+typedef struct sg_fact {
+  const char *text; /* borrowed until facts are added or freed */
+  size_t count;
+} sg_fact;
+
+/* before and after are copied: what stands around the noun, with its spaces ("The ", " was"). New: sg_facts_free. */
+SG_API sg_status sg_facts_create(const char *before, const char *after, sg_facts **out, sg_error *err);
+SG_API void sg_facts_free(sg_facts *facts);
+
+/* Adds every "the NOUN was ADJECTIVE" of a text of n bytes: both are single words of two or more letters, lower-cased, with
+ * nothing but white space between the four words and . , ; : ! ? a quote, a bracket or the end of the text behind them. No parser:
+ * "The dog was running." counts, "The dog was very happy." does not. */
+SG_API sg_status sg_facts_mine(sg_facts *facts, const char *text, size_t n, sg_error *err);
+/* Adds count sentences about noun. */
+SG_API sg_status sg_facts_add(sg_facts *facts, const char *noun, const char *answer, size_t count, sg_error *err);
+
+/* Makes the lists that the functions below read, of answers said at least min_count times of a noun: nouns by first appearance,
+ * their answers by falling count, equal ones by first appearance. May be called again. */
+SG_API sg_status sg_facts_list(sg_facts *facts, size_t min_count, sg_error *err);
+SG_API size_t sg_facts_count(const sg_facts *facts); /* nouns */
+/* Noun i, its count the number of its answers; answer k of it. */
+SG_API sg_fact sg_facts_noun(const sg_facts *facts, size_t i);
+SG_API sg_fact sg_facts_answer(const sg_facts *facts, size_t i, size_t k);
+/* Leaves only the nouns chosen (n indexes, ascending) in the lists. */
+SG_API void sg_facts_select(sg_facts *facts, const size_t *chosen, size_t n);
+
+/* chosen (room for all nouns; *n of them, ascending): a largest set of nouns of which no two share an answer, exact (maximum clique
+ * of the graph of nouns that share none). max_work bounds the search in each group of nouns that hang together, in words of bits
+ * looked at (0: no bound; 1e9 is about a second); where it was reached, *proven is false and the set the best one found. */
+SG_API sg_status sg_facts_distinct(const sg_facts *facts, uint64_t max_work, size_t *chosen, size_t *n, bool *proven,
+                                   sg_error *err);
+
+/* Patched runs (golden README 33, 34): for every ordered pair of prompts of equal length, the gates that the counterfactual prompt
+ * has at one position are put into the clean one's run, in the layers of a set. */
+typedef struct sg_fact_prompt {
+  size_t noun;      /* of the facts' lists */
+  int32_t *tokens;  /* (length) bos, then " BEFORE NOUN AFTER" */
+  size_t length;    /* logits are measured at the last position */
+  size_t subject;   /* position of the noun */
+  int32_t *answers; /* (top_answers) */
+} sg_fact_prompt;
+
+typedef struct sg_intervention {
+  double clean, counterfactual,
+      patched;      /* logsumexp of the clean prompt's answers less that of the counterfactual one's */
+  double recovered; /* (clean - patched) / (clean - counterfactual + 1e-8) */
+  bool rank_flip;   /* patched: counterfactual answers above clean ones */
+  bool correct_clean, correct_counterfactual;
+} sg_intervention;
+
+typedef struct sg_interventions {
+  sg_fact_prompt *prompts; /* nouns of one token with top_answers answers of one token */
+  size_t n_prompts, top_answers;
+  size_t (*pairs)[2]; /* clean, counterfactual: indexes of prompts */
+  size_t n_pairs, n_sets;
+  sg_intervention *results; /* (n_sets,n_pairs) */
+  float *logits;            /* (n_prompts,V) of the plain runs */
+  float *patched_logits;    /* (n_sets,n_pairs,V), NULL unless asked for */
+} sg_interventions;
+
+typedef struct sg_intervention_request {
+  const sg_facts *facts;
+  const sg_tokenizer *tokenizer;
+  size_t top_answers; /* 1 or more: the first that are one token */
+  const bool *layers; /* (n_sets, L): which layers a set patches */
+  size_t n_sets;
+  bool at_last; /* patch the measured position instead of the noun's */
+  bool keep_logits;
+  bool (*progress)(void *user, size_t done, size_t wanted); /* runs; false cancels. NULL allowed */
+  void *user;
+} sg_intervention_request;
+
+/* Any kind with a router (sites router.scores and router.indices); others are SG_ERR_UNSUPPORTED. New: sg_interventions_free. */
+SG_API sg_status sg_interventions_run(const sg_model *model, const sg_intervention_request *request,
+                                      sg_interventions **out, sg_error *err);
+SG_API void sg_interventions_free(sg_interventions *runs);
+
 #ifdef __cplusplus
 }
 #endif
