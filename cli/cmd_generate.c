@@ -98,7 +98,7 @@ static sg_status begin_plain(job *j, const sample *s, sg_error *err) {
 
 static sg_status end_sample(job *j, sample *s, sg_error *err) {
   if (j->json) {
-    json_t *o = json_pack("{s:I, s:o, s:s, s:I, s:I, s:o}", "sample", (json_int_t)s->number, "ids",
+    json_t *o = json_pack("{s:I, s:o, s:s, s:I, s:I, s:o}", "sample", (json_int_t)s->number + 1, "ids",
                           id_list(s->ids, s->n), "reason", s->reason, "prompt_tokens", (json_int_t)j->n_prompt,
                           "tokens", (json_int_t)s->n, "seconds", cli_json_real(s->seconds));
     if (j->m.tokenizer) json_object_set_new(o, "text", cli_json_text(s->text.text ? s->text.text : "", s->text.n));

@@ -173,6 +173,7 @@ static const cli_option options[] = {
      .min = 1,
      .help = "refuse prompts that need more"},
     CLI_OUTPUT_OPTION("FILE.json", "graph to write, in circuit-tracer's form"),
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 

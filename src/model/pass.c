@@ -291,7 +291,7 @@ static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, c
 static sg_status visit_pattern(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const kept *k) {
   const sg_config *c = &p->model->config;
   size_t T = p->batch.T, H = c->num_heads, d = c->head_dim;
-  if (!sgi_tap_wants(tap, layer, "attn.pattern")) return SG_OK;
+  if (p->cache || !sgi_tap_wants(tap, layer, "attn.pattern")) return SG_OK; /* the rows above are of this batch alone */
   sgi_attention s = attention_of(p);
   float *pattern = p->before, *old = p->before + H * T;
   sg_status st = SG_OK;
