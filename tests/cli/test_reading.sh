@@ -93,7 +93,7 @@ holds "$(number density) > 0"
 has out '"excerpts":[{'
 try 2 neuron tests/golden/models/glu --layer 0 --index 3 --recording "$tmp/rec"
 has err 'holds no neurons of this model'
-try 3 neuron $m --layer 0 --index 44 --recording "$tmp"
+try 1 neuron $m --layer 0 --index 44 --recording "$tmp"
 
 try 0 margins $m --prompt 'The dog was'
 has out 'layer 2'
