@@ -137,9 +137,9 @@ static const char *category_of(const finder *f, char *word) {
 }
 
 static bool note_word(finder *f, uint32_t story, size_t position, char *word) {
-  const char *category = category_of(f, word);
-  if (!category) return true;
   sgi_score_words *w = f->w;
+  const char *category = w->n < w->capacity ? category_of(f, word) : NULL;
+  if (!category) return true;
   uint32_t id = number_of(f->words, word);
   if (id == w->n_words) {
     if (w->n_words == f->seen_room) {
@@ -153,7 +153,7 @@ static bool note_word(finder *f, uint32_t story, size_t position, char *word) {
     }
     w->category[w->n_words++] = number_of(f->categories, category);
   }
-  if (w->n == w->capacity || f->seen[id] == f->s->per_word) return true;
+  if (f->seen[id] == f->s->per_word) return true;
   f->seen[id]++;
   w->at[w->n++] = (sgi_labelled){story, (uint32_t)position, id, w->category[id]};
   return true;
