@@ -304,6 +304,7 @@ static const cli_option options[] = {
      .max = 1e9,
      .help = "bound of the search for nouns that share no answer, as in 'facts mine'"},
     {.name = "pairs", .type = CLI_FLAG, .help = "list every pair"},
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 
