@@ -67,18 +67,20 @@ sg_status sgi_score_model(const sg_model *m, const sg_tokenizer *tok, const sgi_
 
 /* ---- parts --------------------------------------------------------------------------------------------------------------- */
 
-/* Positions that end a labelled word. */
+/* A position that ends a labelled word. */
 typedef struct sgi_labelled {
   uint32_t story, position, word, category;
+  uint32_t used; /* number of the story among those that have such a position */
 } sgi_labelled;
 
 typedef struct sgi_score_words {
   size_t T;
   int32_t *inputs; /* (n_stories,T) bos in front, padding behind */
   sgi_labelled *at;
-  size_t n, capacity;
+  size_t n, room;
   uint32_t *category; /* (n_words) */
-  size_t n_words, n_categories;
+  uint32_t *stories;  /* (n_stories) that have a position */
+  size_t n_words, n_stories, n_categories;
 } sgi_score_words;
 
 sg_status sgi_score_words_find(sgi_score_words *w, const sgi_truth *truth, const sg_tokenizer *tok, const sg_config *c,

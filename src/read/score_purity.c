@@ -154,8 +154,7 @@ static sg_status find_neighbours(circuits *x, const sgi_score_words *w, size_t K
 /* ---- purity ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct labels {
-  uint32_t *word, *story; /* category of each word, topic of each story; permuted or not */
-  size_t n_words, n_stories;
+  uint32_t *word, *story; /* category of each word, topic of each used story; permuted or not */
 } labels;
 
 static void shuffle(uint32_t *x, size_t n, sgi_rng *r) {
@@ -174,7 +173,7 @@ static void pure(const sgi_score_words *w, const uint32_t *near, size_t K, const
     for (size_t k = 0; k < K && near[i * K + k] != UINT32_MAX; k++, all++) {
       const sgi_labelled *a = &w->at[i], *b = &w->at[near[i * K + k]];
       same_category += l->word[a->word] == l->word[b->word];
-      same_topic += l->story[a->story] == l->story[b->story];
+      same_topic += l->story[a->used] == l->story[b->used];
     }
   *category += all ? (double)same_category / (double)all : 0;
   *topic += all ? (double)same_topic / (double)all : 0;
@@ -182,7 +181,7 @@ static void pure(const sgi_score_words *w, const uint32_t *near, size_t K, const
 
 static void true_labels(labels *l, const sgi_truth *truth, const sgi_score_words *w) {
   memcpy(l->word, w->category, w->n_words * sizeof *l->word);
-  for (size_t i = 0; i < truth->n_stories; i++) l->story[i] = truth->stories[i].topic;
+  for (size_t i = 0; i < w->n_stories; i++) l->story[i] = truth->stories[w->stories[i]].topic;
 }
 
 static void measure(const sgi_truth *truth, const sgi_score_words *w, const uint32_t *near, const sgi_score_settings *s,
@@ -193,7 +192,7 @@ static void measure(const sgi_truth *truth, const sgi_score_words *w, const uint
   sgi_rng r = sgi_rng_make(s->seed, SGI_STREAM_SAMPLE, 1);
   for (size_t p = 0; p < s->permutations; p++) {
     shuffle(l->word, w->n_words, &r);
-    shuffle(l->story, truth->n_stories, &r);
+    shuffle(l->story, w->n_stories, &r);
     pure(w, near, s->neighbours, l, &category, &topic);
   }
   sum->category_chance += category / (double)s->permutations;
@@ -204,7 +203,7 @@ static sg_status score_all(collector *k, const sgi_truth *truth, const sgi_score
                            sg_error *err) {
   const sgi_score_words *w = k->w;
   uint32_t *near = sgi_alloc((w->n * s->neighbours + 1) * sizeof *near);
-  labels l = {sgi_alloc((w->n_words + 1) * 4), sgi_alloc((truth->n_stories + 1) * 4), w->n_words, truth->n_stories};
+  labels l = {sgi_alloc((w->n_words + 1) * 4), sgi_alloc((w->n_stories + 1) * 4)};
   sg_status st = near && l.word && l.story ? SG_OK : sgi_fail_memory(err, w->n * s->neighbours * 4, "neighbours");
   for (size_t i = 0; i < k->L * SGI_SCORE_FORMS && !st; i++) {
     sgi_purity *sum = &out->purity[i % SGI_SCORE_FORMS];

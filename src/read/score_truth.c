@@ -1,4 +1,5 @@
 /* What the corpus worlds says of itself, and the labelled words of its stories as tokens. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/arena.h"
@@ -120,7 +121,6 @@ typedef struct finder {
   const sgi_truth *truth;
   const sg_tokenizer *tok;
   json_t *words, *categories; /* name -> number */
-  size_t *seen, seen_room;    /* (words) positions found so far */
   const sgi_score_settings *s;
 } finder;
 
@@ -136,26 +136,27 @@ static const char *category_of(const finder *f, char *word) {
   return json_array_size(list) == 1 ? json_string_value(json_array_get(list, 0)) : NULL;
 }
 
+static bool grow(void **rows, size_t *room, size_t n, size_t size) {
+  if (n < *room) return true;
+  size_t more = *room ? 2 * *room : 256;
+  void *p = sgi_realloc(*rows, *room * size, more * size);
+  if (!p) return false;
+  *rows = p;
+  *room = more;
+  return true;
+}
+
 static bool note_word(finder *f, uint32_t story, size_t position, char *word) {
   const char *category = category_of(f, word);
   if (!category) return true;
   sgi_score_words *w = f->w;
-  uint32_t id = number_of(f->words, word);
-  if (id == w->n_words) {
-    if (w->n_words == f->seen_room) {
-      size_t more = f->seen_room ? 2 * f->seen_room : 256;
-      size_t *seen = sgi_realloc(f->seen, f->seen_room * sizeof *seen, more * sizeof *seen);
-      if (seen) f->seen = seen;
-      uint32_t *list = sgi_realloc(w->category, f->seen_room * sizeof *list, more * sizeof *list);
-      if (list) w->category = list;
-      if (!seen || !list) return false;
-      f->seen_room = more;
-    }
-    w->category[w->n_words++] = number_of(f->categories, category);
-  }
-  if (w->n == w->capacity || f->seen[id] == f->s->per_word) return true;
-  f->seen[id]++;
-  w->at[w->n++] = (sgi_labelled){story, (uint32_t)position, id, w->category[id]};
+  void *at = w->at;
+  if (!grow(&at, &w->room, w->n, sizeof *w->at)) return false;
+  w->at = at;
+  w->at[w->n++] = (sgi_labelled){.story = story,
+                                 .position = (uint32_t)position,
+                                 .word = number_of(f->words, word),
+                                 .category = number_of(f->categories, category)};
   return true;
 }
 
@@ -199,25 +200,75 @@ static sg_status read_story(finder *f, size_t story, const sg_config *c, sg_erro
   return st;
 }
 
-sg_status sgi_score_words_find(sgi_score_words *w, const sgi_truth *truth, const sg_tokenizer *tok, const sg_config *c,
-                               const sgi_score_settings *s, sg_error *err) {
-  *w = (sgi_score_words){.T = c->max_position < 2     ? 2
-                              : c->max_position > 512 ? 512
-                                                      : c->max_position,
-                         .capacity = s->positions};
-  finder f = {.w = w, .truth = truth, .tok = tok, .words = json_object(), .categories = json_object(), .s = s};
-  w->inputs = sgi_alloc(truth->n_stories * w->T * sizeof *w->inputs);
-  w->at = sgi_alloc((w->capacity + 1) * sizeof *w->at);
-  sg_status st =
-      w->inputs && w->at && f.words && f.categories ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory for stories");
-  for (size_t i = 0; i < truth->n_stories && !st; i++) st = read_story(&f, i, c, err);
-  w->n_categories = json_object_size(f.categories);
+static int by_place(const void *a, const void *b) {
+  const sgi_labelled *x = a, *y = b;
+  if (x->story != y->story) return x->story < y->story ? -1 : 1;
+  return x->position < y->position ? -1 : x->position > y->position;
+}
+
+/* Leaves s->positions of the places found, drawn at random, at most s->per_word of a word; words and stories are numbered anew, so
+ * that none is without a place. work (n_words): 0. */
+static void draw(sgi_score_words *w, const sgi_score_settings *s, size_t *work) {
+  sgi_rng r = sgi_rng_make(s->seed, SGI_STREAM_SAMPLE, 4);
+  size_t kept = 0;
+  for (size_t i = 0; i < w->n && kept < s->positions; i++) {
+    size_t j = i + sgi_rng_below(&r, w->n - i);
+    sgi_labelled t = w->at[j];
+    w->at[j] = w->at[i];
+    w->at[i] = t;
+    if (work[t.word] == s->per_word) continue;
+    work[t.word]++;
+    w->at[i] = w->at[kept];
+    w->at[kept++] = t;
+  }
+  w->n = kept;
+  qsort(w->at, w->n, sizeof *w->at, by_place);
+  memset(work, 0, w->n_words * sizeof *work);
+  w->n_words = w->n_stories = 0;
+  for (size_t i = 0; i < w->n; i++) {
+    sgi_labelled *p = &w->at[i];
+    if (!work[p->word]) {
+      w->category[w->n_words] = p->category;
+      work[p->word] = ++w->n_words;
+    }
+    p->word = (uint32_t)work[p->word] - 1;
+    if (!w->n_stories || w->stories[w->n_stories - 1] != p->story) w->stories[w->n_stories++] = p->story;
+    p->used = (uint32_t)w->n_stories - 1;
+  }
+}
+
+static sg_status find_all(finder *f, const sg_config *c, sg_error *err) {
+  sgi_score_words *w = f->w;
+  size_t n = f->truth->n_stories;
+  w->inputs = sgi_alloc(n * w->T * sizeof *w->inputs);
+  w->stories = sgi_alloc(n * sizeof *w->stories);
+  sg_status st = w->inputs && w->stories && f->words && f->categories
+                     ? SG_OK
+                     : sgi_fail(err, SG_ERR_MEMORY, "out of memory for stories");
+  for (size_t i = 0; i < n && !st; i++) st = read_story(f, i, c, err);
+  if (st) return st;
+  w->n_words = json_object_size(f->words);
+  w->n_categories = json_object_size(f->categories);
+  size_t *work = sgi_alloc((w->n_words + 1) * sizeof *work);
+  w->category = sgi_alloc((w->n_words + 1) * sizeof *w->category);
+  if (work && w->category)
+    draw(w, f->s, work);
+  else
+    st = sgi_fail(err, SG_ERR_MEMORY, "out of memory for labelled words");
+  sgi_free(work);
   if (!st && (w->n < 2 || w->n_categories < 2))
     st = sgi_fail(err, SG_ERR_ARG, "%zu labelled words of %zu categories were found in the stories: too few to compare",
                   w->n, w->n_categories);
+  return st;
+}
+
+sg_status sgi_score_words_find(sgi_score_words *w, const sgi_truth *truth, const sg_tokenizer *tok, const sg_config *c,
+                               const sgi_score_settings *s, sg_error *err) {
+  *w = (sgi_score_words){.T = c->max_position < 2 ? 2 : c->max_position > 512 ? 512 : c->max_position};
+  finder f = {.w = w, .truth = truth, .tok = tok, .words = json_object(), .categories = json_object(), .s = s};
+  sg_status st = find_all(&f, c, err);
   json_decref(f.words);
   json_decref(f.categories);
-  sgi_free(f.seen);
   return st;
 }
 
@@ -225,5 +276,6 @@ void sgi_score_words_deinit(sgi_score_words *w) {
   sgi_free(w->inputs);
   sgi_free(w->at);
   sgi_free(w->category);
+  sgi_free(w->stories);
   *w = (sgi_score_words){0};
 }

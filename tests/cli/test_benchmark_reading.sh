@@ -23,7 +23,7 @@ has out "sgatlin identity"
 has out "facts known"
 has out "category purity, gates"
 has out "faithfulness (rank correlation)"
-has out "sgatlin identity reads (differences beyond two standard errors):"
+has out "sgatlin identity reads (Welch's t test, 5 %, one measure at a time):"
 # shellcheck disable=SC2086
 try 0 benchmark-reading --worlds "$tmp/worlds" $few --json "$tmp/mlp-0" "$tmp/sgatlin-0" "$tmp/mlp-1"
 has out '"group":"mlp"'
