@@ -242,7 +242,7 @@ static const cli_option options[] = {
     {.name = "epochs",
      .type = CLI_SIZE,
      .argument = "N",
-     .value_text = "500, or 200 above 10,000 points",
+     .value_text = "500",
      .max = 100000,
      .help = "rounds of the layout"},
     CLI_SEED_OPTION,

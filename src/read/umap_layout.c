@@ -150,7 +150,7 @@ sg_status sgi_umap(const sgi_vectors *v, const sgi_umap_settings *s, float *xy, 
   sg_status st = graph_of(v, s, &g, err);
   sgi_umap_curve(s->min_dist, s->spread, &a, &b);
   if (!st) st = sgi_umap_spectral(&g, s->seed, xy, err);
-  size_t epochs = s->epochs ? s->epochs : v->n <= 10000 ? 500 : 200;
+  size_t epochs = s->epochs ? s->epochs : 500;
   if (!st) st = sgi_umap_layout(&g, a, b, epochs, s->negatives, s->seed, xy, progress, user, err);
   sgi_umap_graph_free(&g);
   return st;
