@@ -27,7 +27,7 @@ void sgi_edge_work_deinit(sgi_edge_work *w) {
 static void layer_effects(const sgi_frozen *f, const sgi_sources *s, size_t layer, size_t R, size_t n, const float *g,
                           const bool *only, double *rows) {
   const sgi_kernels *kern = sgi_kernel_table();
-#pragma omp parallel for collapse(2) schedule(static) if (R * n > 4)
+#pragma omp parallel for collapse(2) schedule(static) if (R * n * f->units > 4096)
   for (size_t r = 0; r < R; r++)
     for (size_t t = 0; t < n; t++) {
       const float *gt = g + (r * n + t) * f->D;

@@ -161,7 +161,7 @@ static sg_status mix_back(const sgi_frozen *f, size_t layer, size_t R, size_t ro
                           const float *dz) {
   size_t T = f->T, d = f->d, W = f->H * d;
   atomic_int worst = SG_OK;
-#pragma omp parallel for collapse(2) schedule(static) if (R * f->H * rows > 64)
+#pragma omp parallel for collapse(2) schedule(static) if (R * f->H * rows > 512)
   for (size_t r = 0; r < R; r++)
     for (size_t h = 0; h < f->H; h++) {
       float *out = dv + r * rows * W + h * d;

@@ -193,11 +193,31 @@ static void odd_data(void **state) {
   sgi_vectors_free(&v);
 }
 
+static void memory_runs_out(void **state) {
+  (void)state;
+  sgi_umap_settings s = SGI_UMAP_DEFAULTS;
+  float *xy = sgi_alloc(2 * n * sizeof *xy);
+  size_t at = 1;
+  s.epochs = 1;
+  for (;; at++) {
+    double low, high;
+    sgi_alloc_fail_at(at, false);
+    sg_status st = sgi_umap(&data, &s, xy, NULL, NULL, NULL);
+    if (!st) st = sgi_trustworthiness(&data, xy, 15, &low, &high, NULL);
+    sgi_alloc_fail_at(0, false);
+    if (!st) break;
+    assert_int_equal(st, SG_ERR_MEMORY);
+  }
+  assert_true(at > 20);
+  sgi_free(xy);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(neighbours), cmocka_unit_test(scales),         cmocka_unit_test(graph),
-      cmocka_unit_test(curve),      cmocka_unit_test(trust_function), cmocka_unit_test(trust_with_ties),
-      cmocka_unit_test(picture),    cmocka_unit_test(same_bits),      cmocka_unit_test(odd_data),
+      cmocka_unit_test(neighbours),      cmocka_unit_test(scales),         cmocka_unit_test(graph),
+      cmocka_unit_test(curve),           cmocka_unit_test(trust_function), cmocka_unit_test(trust_with_ties),
+      cmocka_unit_test(picture),         cmocka_unit_test(same_bits),      cmocka_unit_test(odd_data),
+      cmocka_unit_test(memory_runs_out),
   };
   return cmocka_run_group_tests_name("umap", tests, set_up, tear_down);
 }
