@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 VARIANT ?=
 BUILD ?= build$(if $(VARIANT),/$(VARIANT))
 CC ?= cc
-PKGS := jansson libpcre2-8 libutf8proc libzstd zlib
+PKGS := jansson libutf8proc libzstd zlib
 PKG_CONFIG ?= pkg-config
 
 # -O3 without -ffast-math: sums may be reordered only in loops that say so (#pragma omp simd reduction).
@@ -19,7 +19,7 @@ HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CPPFLAGS_ALL := -Iinclude -Isrc -D_GNU_SOURCE -I$(BUILD)/gen $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(OPT) -fno-math-errno -fno-trapping-math -ffp-contract=fast -fopenmp -fPIC -fvisibility=hidden $(WARN) $(HARDEN) $(CFLAGS)
-LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lpcre2-8 -lutf8proc -lzstd -lz) -lxxhash -fopenmp -lm $(LDLIBS)
+LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lutf8proc -lzstd -lz) -lxxhash -fopenmp -lm $(LDLIBS)
 LDFLAGS_ALL := -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 ifeq ($(VARIANT),asan)
 OPT := -O1 -g
@@ -64,6 +64,9 @@ test: ## set-up and all tests
 	@$(MAKE) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
 
+bench: $(BUILD)/sgatlin ## the standard table of speed: all kinds, then where a step's time goes (2 minutes)
+	@$(BUILD)/sgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe --kernels
+
 check: ## the quick tests (under a minute once built)
 	@$(MAKE) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(filter-out $(SLOW:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
@@ -98,6 +101,8 @@ $(BUILD)/sgatlin: $(CLI_OBJ) $(BUILD)/libsgatlin.a
 	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
 
 # ---- install -------------------------------------------------------------------------------------------------
 BINDIR ?= $(PREFIX)/bin

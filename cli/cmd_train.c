@@ -1,18 +1,15 @@
 /* cmd_train.c: from text to a trained model. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
-#include "core/file.h"
-#include "ffn/ffn.h"
-#include "model/flops.h"
+#include "core/json.h"
 #include "train/run.h"
 
 typedef struct watch {
   cli_progress work, progress;
   const char *working;
-  bool training, json;
+  bool training;
   char last_evaluation[80];
 } watch;
 
@@ -86,9 +83,9 @@ static sg_status read_config(sgi_assignments *a, const char *path, sg_error *err
 }
 
 static sg_status gather(const cli_call *c, sgi_assignments *a, sg_error *err) {
-  sg_status st = SG_OK;
-  if (cli_string(c, "preset")) st = sgi_assign(a, "preset", cli_string(c, "preset"), "--preset", err);
-  if (!st && cli_string(c, "config")) st = read_config(a, cli_string(c, "config"), err);
+  sg_status st = cli_string(c, "config") ? read_config(a, cli_string(c, "config"), err) : SG_OK;
+  a->rank = 1;
+  if (!st && cli_string(c, "preset")) st = sgi_assign(a, "preset", cli_string(c, "preset"), "--preset", err);
   size_t n;
   const char *const *sets = cli_list(c, "set", &n);
   for (size_t i = 0; i < n && !st; i++) st = sgi_assign_text(a, sets[i], err);
@@ -121,7 +118,7 @@ static int print_keys(void) {
 
 static int print_settings(const sgi_settings *s) {
   json_t *o = sgi_settings_to_json(s);
-  char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+  char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
   json_decref(o);
   if (text) puts(text);
   free(text);
@@ -184,7 +181,7 @@ static int finished(const cli_call *c, const sgi_run *run, const char *directory
 
 static int train(const cli_call *c, sgi_run_request *r) {
   sg_error err = {0};
-  watch w = {.json = cli_flag(c, "json")};
+  watch w = {0};
   sgi_run_events events = {&w, note, work, step, evaluated, saved, stop};
   sgi_run *run;
   cli_signals_install();
@@ -225,7 +222,7 @@ static int run(const cli_call *c) {
   sgi_assignments_free(&a);
   if (st) return cli_fail(&err);
   if (cli_flag(c, "print-config")) return print_settings(&r.settings);
-  if (!r.run) return cli_usage(c, "-o RUN is needed: the directory of the run");
+  if (!r.run && (r.resume || !r.dry_run)) return cli_usage(c, "-o RUN is needed: the directory of the run");
   if (r.resume && (assigned || r.tokenizer))
     return cli_usage(c,
                      "--resume goes on with the settings in %s/config.json: leave out --preset, --config, --set, "

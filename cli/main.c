@@ -10,8 +10,16 @@
 
 /* Every command, in the order in which help lists them. One line adds one. */
 #define COMMANDS(X) \
-  X(cli_flops)      \
-  X(cli_trace)      \
+  X(cli_data_worlds) \
+  X(cli_tokenizer_train) \
+  X(cli_tokenizer_encode) \
+  X(cli_tokenizer_decode) \
+  X(cli_tokenizer_info) \
+  X(cli_flops) \
+  X(cli_trace) \
+  X(cli_attribute) \
+  X(cli_train) \
+  X(cli_bench) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;

@@ -184,8 +184,237 @@ SG_API sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const
 SG_API void sg_buffer_free(void *buffer);
 
 /* Writes the built-in corpus *worlds* into directory: train.txt, valid.txt (no story in common; TinyStories form),
- * labels.json, topics.jsonl, facts.json (docs/worlds.md). Equal n_stories and seed give equal bytes on any machine. */
+ * topics.jsonl, labels.json, facts.json, corpus.json (docs/worlds.md). Equal n_stories and seed give equal bytes on any machine. */
 SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed, sg_error *err);
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+/* A run is one forward pass of a prompt. What it records is a list of patterns over site names, what it changes is a list of
+ * edits; both belong to the call, nothing is left in the model.
+ *
+ * Sites, in the order of computation; each has one row per position, then its axes:
+ *   embed                                          (T; dim)         residual stream, D wide
+ *   layers.L.attn.norm_scale                       (T)              1 / rms of the stream, on demand
+ *   layers.L.attn.norm                             (T; dim)
+ *   layers.L.attn.q .k .v                          (T; head, dim)   after norm and rotary, d_head wide
+ *   layers.L.attn.pattern                          (T; head, source) on demand
+ *   layers.L.attn.z                                (T; head, dim)   mixed values before the output map
+ *   layers.L.attn.out, layers.L.resid_mid          (T; dim)
+ *   layers.L.mlp.norm_scale, layers.L.mlp.norm     (T), (T; dim)
+ *   layers.L.router.scores .indices                (T; channel, slot)   kinds with a router
+ *   layers.L.gate.logits, layers.L.gate.indices    (T; channel), (T; slot)   moe: channels are experts
+ *   layers.L.neurons                               what multiplies output rows: (T; channel, slot) with a router,
+ *                                                  (T; neuron) in dense kinds, (T; slot, neuron) in moe
+ *   layers.L.mlp.out, layers.L.resid_post          (T; dim)
+ *   final_norm_scale, final_norm                   (T), (T; dim)
+ */
+typedef enum sg_edit_op {
+  SG_EDIT_SET,   /* x = value, or value * vector along the last axis */
+  SG_EDIT_SCALE, /* x = x * value */
+  SG_EDIT_ADD,   /* x = x + value, or + value * vector */
+  SG_EDIT_TAKE   /* x = the same element of another run */
+} sg_edit_op;
+
+enum { SG_EDIT_AXES = 6, SG_SITE_NAME = 64 };
+
+/* Elements first..last of an axis: "pos" (negative: from the end), or one of the site's, or "neuron" and "channel" where a
+ * chosen unit's index decides. */
+typedef struct sg_edit_axis {
+  char name[12];
+  ptrdiff_t first, last;
+} sg_edit_axis;
+
+struct sg_run;
+typedef struct sg_edit {
+  char site[SG_SITE_NAME]; /* pattern over names, '*' and '?' */
+  sg_edit_axis axes[SG_EDIT_AXES];
+  size_t n_axes; /* an element is edited that lies in all of them */
+  sg_edit_op op;
+  double value;
+  const float *vector; /* NULL, or vector_count = length of the site's last axis; borrowed */
+  size_t vector_count;
+  const struct sg_run *from; /* SG_EDIT_TAKE: a run that recorded the site; borrowed */
+  char from_name[SG_NAME];   /* what the text form calls it */
+  bool from_other_pos;       /* take position from_pos instead of the same one */
+  ptrdiff_t from_pos;
+} sg_edit;
+
+/* The text form (docs/reading.md, edits): SITE[AXIS=N,AXIS=A..B] OP, OP one of =NUMBER *=NUMBER +=NUMBER -=NUMBER =@NAME
+ * =@NAME:POS. Fills all of out but vector and from. */
+SG_API sg_status sg_edit_parse(const char *text, sg_edit *out, sg_error *err);
+
+typedef struct sg_run_request {
+  const int32_t *tokens; /* inputs as they stand: the caller has put bos in front */
+  size_t count;
+  const char *const *record; /* n_record patterns over site names */
+  size_t n_record;
+  const sg_edit *edits; /* applied in this order at every site they match */
+  size_t n_edits;
+  size_t max_bytes; /* of recorded sites; 0: 1 GiB */
+} sg_run_request;
+
+typedef struct sg_site {
+  const char *name;
+  int n_dims;
+  size_t dims[3];       /* (T, axes...) */
+  size_t count;         /* product */
+  const float *data;    /* NULL where the site holds indices */
+  const int32_t *index; /* NULL where it holds numbers */
+} sg_site;
+
+typedef struct sg_run sg_run;
+
+/* model is borrowed until sg_run_free, the request for the call. An edit or record pattern that matches no site is SG_ERR_ARG.
+ * New: sg_run_free. */
+SG_API sg_status sg_run_create(const sg_model *model, const sg_run_request *request, sg_run **out, sg_error *err);
+SG_API void sg_run_free(sg_run *run);
+SG_API size_t sg_run_length(const sg_run *run);         /* T */
+SG_API const int32_t *sg_run_tokens(const sg_run *run); /* (T), borrowed from run */
+/* What was recorded, after edits; borrowed from run. */
+SG_API size_t sg_run_site_count(const sg_run *run);
+SG_API sg_site sg_run_site(const sg_run *run, size_t i);
+SG_API bool sg_run_find(const sg_run *run, const char *name, sg_site *out);
+/* Elements that edit i changed or confirmed: 0 where, say, its neuron was not chosen. */
+SG_API size_t sg_run_edit_hits(const sg_run *run, size_t i);
+/* logits (V) at a position into the caller's buffer; negative positions count from the end. */
+SG_API sg_status sg_run_logits(const sg_run *run, ptrdiff_t position, float *logits, sg_error *err);
+
+/* Attribution of one logit, or of a difference of two, with gates, attention patterns and norm scales held: the network is then
+ * linear, and the effects add up to the logit but for rounding (docs/method-reading.md). */
+typedef enum sg_term_kind {
+  SG_TERM_EMBED, /* the input token at `position` */
+  SG_TERM_HEAD, /* head of a layer: what it moves from `source` (direct: to the read position; total: to all positions) */
+  SG_TERM_NEURON, /* layer, channel, index, position; value multiplies its output row */
+  SG_TERM_BIAS    /* layer, position: the layer's biases (total effects: those inside its units too) */
+} sg_term_kind;
+
+typedef struct sg_term {
+  sg_term_kind kind;
+  int32_t layer, head, channel, index; /* -1 where the kind has none */
+  int32_t position, source;
+  double value;  /* neuron: its value; head: the attention weight (total: 0) */
+  double effect; /* on the logit (difference) */
+} sg_term;
+
+/* A list of terms, largest |effect| first. */
+typedef struct sg_terms {
+  sg_term *terms;
+  size_t count;
+  double sum, sum_abs, residue; /* residue = sum - target_logit, where the terms are a whole */
+} sg_terms;
+
+typedef struct sg_attribution {
+  size_t position;         /* where the logit is read */
+  int32_t target, against; /* against -1: none */
+  double target_logit;     /* of the forward pass: logit of target, less that of against */
+  sg_terms direct;         /* embedding, heads, neurons, biases of the read position: a whole */
+  sg_terms inputs;         /* total effects of the embedded tokens and of biases: a whole */
+  sg_terms neurons; /* total effects of all neurons, at all positions up to the read one; no whole: paths are counted in
+                            * each neuron that they pass */
+  sg_terms heads;   /* total effects of heads by source; likewise */
+} sg_attribution;
+
+typedef struct sg_attribute_request {
+  const int32_t *tokens; /* (count), bos in front */
+  size_t count;
+  ptrdiff_t position;      /* negative: from the end; -1 is the prediction of the next token */
+  int32_t target, against; /* target -1: the token of largest logit; against -1: none */
+  size_t max_bytes;        /* 0: 4 GiB */
+} sg_attribute_request;
+
+/* New: sg_attribution_free. */
+SG_API sg_status sg_attribute(const sg_model *model, const sg_attribute_request *request, sg_attribution **out,
+                              sg_error *err);
+SG_API void sg_attribution_free(sg_attribution *a);
+
+/* SG_ERR_INTERNAL when a residue exceeds 1e-5 of the sum of absolute terms (inputs: of the larger of both sums). */
+SG_API sg_status sg_attribution_check(const sg_attribution *a, sg_error *err);
+
+/* The true effect of a neuron beside its linear one: the prompt is run again with the neuron's value at 0. */
+typedef struct sg_true_effect {
+  double linear;     /* its total effect as given */
+  double effect;     /* logit (difference) with it, less without it */
+  double gates_held; /* the same with every later layer's gates held at the prompt's (equal to effect in dense kinds) */
+  double rerouting;  /* effect - gates_held: the part made by gates that changed */
+  size_t gates_changed; /* chosen units, of all layers and positions, that gave way to others */
+} sg_true_effect;
+
+/* of the first n terms (neurons) of a list; out (n) is the caller's. */
+SG_API sg_status sg_verify_terms(const sg_model *model, const sg_attribute_request *request, const sg_attribution *a,
+                                 const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err);
+
+/* Attribution graph: an edge is the direct effect of one node on another's input (through the residual stream and attention,
+ * not through another neuron), gates, patterns and norm scales held. All edges into a node add up to its input exactly; there
+ * are no error nodes. Pruned by influence on the logits (docs/method-reading.md, graph). */
+typedef enum sg_node_kind { SG_NODE_TOKEN, SG_NODE_BIAS, SG_NODE_NEURON, SG_NODE_LOGIT } sg_node_kind;
+
+typedef struct sg_node {
+  sg_node_kind kind;
+  int32_t layer; /* tokens -1, logits L */
+  int32_t position;
+  int32_t channel, index; /* neurons, else -1 */
+  int32_t token;          /* tokens and logits, else -1 */
+  double value;           /* neuron: what multiplies its output row; logit: the forward pass's logit */
+  double input;       /* neuron: value less its own constant; logit: value. What all edges into the node add up to */
+  double edges_sum;   /* what they do add up to, before pruning */
+  double edges_abs;   /* sum of their absolute weights */
+  double probability; /* logits */
+  double influence;   /* on the logits, before pruning */
+  double cumulative;  /* share of all influence in nodes at least as influential */
+} sg_node;
+
+typedef struct sg_edge_link {
+  size_t source, target; /* of nodes */
+  double weight;
+  const float *parts; /* (1 + L*H) borrowed from the graph, or NULL: by the last head on the way, 0: none */
+} sg_edge_link;
+
+typedef struct sg_graph {
+  size_t position, n_layers, n_heads, n_tokens, pool; /* pool F: a neuron's number is channel * F + index */
+  sg_node *nodes;                                     /* tokens, then biases and neurons by layer, then logits */
+  size_t n_nodes;
+  sg_edge_link *edges; /* by target, then largest |weight| first */
+  size_t n_edges;
+  float *parts; /* of all edges */
+  /* What pruning left. */
+  size_t all_nodes, explored; /* before it; neurons whose edges were computed */
+  double node_share;          /* influence in kept nodes / influence in all nodes */
+  double edge_share;          /* influence in kept edges / in all edges between kept nodes */
+  double input_share; /* of the logits' normalised input, what kept paths trace back to tokens and biases; 1 unpruned */
+  double worst_residue; /* of explored nodes: largest |edges_sum - input| / scale (method-reading, graph) */
+} sg_graph;
+
+typedef struct sg_graph_request {
+  const int32_t *tokens; /* (count), bos in front */
+  size_t count;
+  ptrdiff_t position;
+  const int32_t *targets; /* n_targets logits; 0: the most probable tokens until logit_share is reached */
+  size_t n_targets;
+  size_t max_logits;                                        /* 0: 10 */
+  double logit_share;                                       /* 0: 0.95 */
+  double node_threshold;                                    /* 0: 0.8 */
+  double edge_threshold;                                    /* 0: 0.98 */
+  size_t max_nodes;                                         /* neurons explored at most; 0: 2000 */
+  bool heads;                                               /* split edges by head */
+  size_t max_bytes;                                         /* 0: 4 GiB */
+  bool (*progress)(void *user, size_t done, size_t wanted); /* neurons explored; false cancels. NULL allowed */
+  void *user;
+} sg_graph_request;
+
+/* New: sg_graph_free. */
+SG_API sg_status sg_graph_create(const sg_model *model, const sg_graph_request *request, sg_graph **out, sg_error *err);
+SG_API void sg_graph_free(sg_graph *g);
+
+typedef struct sg_graph_labels {
+  const char *slug, *scan, *prompt; /* name of the graph and of the model, text of the prompt */
+  const char *const *prompt_tokens; /* (n_tokens) texts, UTF-8 */
+  const char *const *logit_tokens;  /* texts of the logit nodes in their order */
+  double node_threshold;
+} sg_graph_labels;
+
+/* The form that circuit-tracer's frontend reads, whole or not at all. */
+SG_API sg_status sg_graph_save_json(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
+SG_API sg_status sg_graph_save_svg(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 
 #ifdef __cplusplus
 }

@@ -7,13 +7,15 @@
 #define SGI_ARENA_H
 
 #include "core/base.h"
+#include "core/profile.h"
 
 enum { SGI_ALIGN = 64 };
 
 typedef struct sgi_arena {
-  char *base;  /* NULL: only count */
-  size_t used; /* bytes handed out, a multiple of SGI_ALIGN; SIZE_MAX after an overflow */
-  size_t size; /* bytes behind base */
+  char *base;           /* NULL: only count */
+  size_t used;          /* bytes handed out, a multiple of SGI_ALIGN; SIZE_MAX after an overflow */
+  size_t size;          /* bytes behind base */
+  sgi_profile *profile; /* NULL, or where the work done in this memory is timed (profile.h) */
 } sgi_arena;
 
 /* count elements of size bytes each, 64-byte aligned, not cleared. Taking more than was measured is our own mistake

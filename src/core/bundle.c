@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "core/arena.h"
 #include "core/json.h"
@@ -73,13 +72,12 @@ static void bundle_free(sgi_bundle *b) {
 }
 
 /* What processes that were killed left behind: the run's lock says that nobody else is writing. */
-static sg_status remove_leftovers(const char *parent, const char *name, sg_error *err) {
+static sg_status remove_leftovers(const char *parent, sg_error *err) {
   names all = {0};
-  size_t n = strlen(name);
   sg_status st = list_directory(parent, &all, err);
   for (size_t i = 0; i < all.count && !st; i++) {
     const char *tail = strstr(all.list[i], TEMPORARY);
-    if (!tail || strncmp(all.list[i], name, n) || all.list[i] + n != tail) continue;
+    if (!tail || tail == all.list[i]) continue;
     char *path = sgi_path_join(parent, all.list[i]);
     st = path ? sgi_remove_tree(path, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
     sgi_free(path);
@@ -94,7 +92,7 @@ sg_status sgi_bundle_begin(const char *parent, const char *name, sgi_bundle **ou
   if (!*name || strlen(name) >= NAME_BYTES || strchr(name, '/'))
     return sgi_fail(err, SG_ERR_ARG, "\"%.60s\" can not name a directory", name);
   sg_status st = sgi_make_directory(parent, err);
-  if (!st) st = remove_leftovers(parent, name, err);
+  if (!st) st = remove_leftovers(parent, err);
   if (st) return st;
   sgi_bundle *b = sgi_alloc(sizeof *b);
   if (!b) return sgi_fail_memory(err, sizeof *b, "a checkpoint");
@@ -106,7 +104,7 @@ sg_status sgi_bundle_begin(const char *parent, const char *name, sgi_bundle **ou
   st = b->parent && b->final && b->temporary ? sgi_make_directory(b->temporary, err)
                                              : sgi_fail_memory(err, strlen(parent), "a path");
   if (st)
-    bundle_free(b);
+    sgi_bundle_drop(b);
   else
     *out = b;
   return st;
@@ -116,18 +114,15 @@ const char *sgi_bundle_path(const sgi_bundle *b) { return b->temporary; }
 
 void sgi_bundle_drop(sgi_bundle *b) {
   if (!b) return;
-  sgi_remove_tree(b->temporary, NULL);
+  if (b->temporary) sgi_remove_tree(b->temporary, NULL);
   bundle_free(b);
 }
 
 static sg_status hash_file(const char *path, uint64_t *bytes, char hex[17], sg_error *err) {
-  sgi_map map;
-  sg_status st = sgi_map_file(path, &map, err);
-  if (st) return st;
-  *bytes = map.size;
-  snprintf(hex, 17, "%016" PRIx64, (uint64_t)XXH3_64bits(map.data, map.size));
-  sgi_unmap_file(&map);
-  return SG_OK;
+  uint64_t hash = 0;
+  sg_status st = sgi_hash_file(path, bytes, &hash, err);
+  snprintf(hex, 17, "%016" PRIx64, hash);
+  return st;
 }
 
 static sg_status make_manifest(const sgi_bundle *b, json_t **out, sg_error *err) {
@@ -148,7 +143,7 @@ static sg_status make_manifest(const sgi_bundle *b, json_t **out, sg_error *err)
   return !st && !*out ? sgi_fail_memory(err, 256, "a manifest") : st;
 }
 
-/* An older bundle of the same name is moved aside first, so that a crash leaves one of the two under a name that resume knows. */
+/* A bundle that has the name already (resume only redoes a step whose bundle did not verify) is moved aside first. */
 static sg_status give_name(const sgi_bundle *b, sg_error *err) {
   if (!sgi_is_directory(b->final)) return sgi_rename(b->temporary, b->final, err);
   size_t n = strlen(b->final) + 16;
@@ -269,15 +264,17 @@ sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, s
                             void (*skipped)(void *user, const char *name, const char *reason), void *user,
                             sg_error *err) {
   names all = {0};
-  if (!sgi_is_directory(parent)) return sgi_fail(err, SG_ERR_IO, "%s: no complete checkpoint", parent);
+  *out = '\0';
+  if (!sgi_is_directory(parent)) return SG_OK;
   sg_status st = list_numbered(parent, prefix, &all, err);
   bool found = false;
   for (size_t i = 0; i < all.count && !st && !found; i++) {
     char *path = sgi_path_join(parent, all.list[i]);
     sg_error why = {0};
-    if (!path) {
-      st = sgi_fail_memory(err, NAME_BYTES, "a path");
-    } else if (strlen(all.list[i]) < size && !sgi_bundle_verify(path, &why)) {
+    sg_status verdict = path ? sgi_bundle_verify(path, &why) : sgi_fail_memory(&why, NAME_BYTES, "a path");
+    if (verdict == SG_ERR_MEMORY) { /* says nothing about the bundle */
+      st = sgi_fail(err, SG_ERR_MEMORY, "%s", why.text);
+    } else if (!verdict && strlen(all.list[i]) < size) {
       snprintf(out, size, "%s", all.list[i]);
       found = true;
     } else if (skipped) {
@@ -285,8 +282,10 @@ sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, s
     }
     sgi_free(path);
   }
+  size_t n = all.count;
   names_free(&all);
-  return st || found ? st : sgi_fail(err, SG_ERR_IO, "%s: no complete checkpoint", parent);
+  return st || found || !n ? st
+                           : sgi_fail(err, SG_ERR_FORMAT, "%s: none of its %zu checkpoints is complete", parent, n);
 }
 
 sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, const char *const *spare, size_t n,

@@ -11,7 +11,7 @@
 
 typedef struct sgi_bundle sgi_bundle;
 
-/* Begins parent/name (parent is made if needed; leftovers of earlier crashes named name.tmp-* are removed). Put files into
+/* Begins parent/name (parent is made if needed; leftovers of earlier crashes, *.tmp-*, are removed). Put files into
  * sgi_bundle_path(b) with the writers of file.h or safetensors.h. */
 sg_status sgi_bundle_begin(const char *parent, const char *name, sgi_bundle **out, sg_error *err);
 const char *sgi_bundle_path(const sgi_bundle *b); /* borrowed until commit or drop */
@@ -25,7 +25,7 @@ sg_status sgi_bundle_verify(const char *directory, sg_error *err);
 
 /* Newest complete bundle of parent: names of the form PREFIX followed by digits, from the highest number down; the first that
  * verifies is put into out (size bytes, the name alone). skipped is called for each that was passed over, with the reason.
- * SG_ERR_IO "no complete checkpoint" if there is none. */
+ * Where there is no such name (or no parent) out is ""; where there are and none verifies it is SG_ERR_FORMAT. */
 sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, size_t size,
                             void (*skipped)(void *user, const char *name, const char *reason), void *user,
                             sg_error *err);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#define XXH_STATIC_LINKING_ONLY
+#include <xxhash.h>
 
 #include "core/arena.h"
 
@@ -75,9 +77,40 @@ static int call_fsync(int fd) {
   return r;
 }
 
-static int call_rename(const char *from, const char *to) { return fails_whole() ? -1 : rename(from, to); }
-static int call_mkdir(const char *path) { return fails_whole() ? -1 : mkdir(path, 0777); }
-static int call_fstat(int fd, struct stat *s) { return fails_whole() ? -1 : fstat(fd, s); }
+static int call_rename(const char *from, const char *to) {
+  int r;
+  do r = fails_whole() ? -1 : rename(from, to);
+  while (r < 0 && errno == EINTR);
+  return r;
+}
+
+static int call_mkdir(const char *path) {
+  int r;
+  do r = fails_whole() ? -1 : mkdir(path, 0777);
+  while (r < 0 && errno == EINTR);
+  return r;
+}
+
+static int call_fstat(int fd, struct stat *s) {
+  int r;
+  do r = fails_whole() ? -1 : fstat(fd, s);
+  while (r < 0 && errno == EINTR);
+  return r;
+}
+
+static int call_truncate(int fd, size_t size) {
+  int r;
+  do r = fails_whole() ? -1 : ftruncate(fd, (off_t)size);
+  while (r < 0 && errno == EINTR);
+  return r;
+}
+
+static void *call_map(int fd, size_t size) {
+  void *p;
+  do p = fails_whole() ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  while (p == MAP_FAILED && errno == EINTR);
+  return p;
+}
 
 /* A close that fails after fsync has lost nothing, but says that something is wrong. EINTR leaves the descriptor closed on Linux. */
 static int call_close(int fd) {
@@ -144,8 +177,12 @@ sg_status sgi_make_directory(const char *path, sg_error *err) {
     if (*p != '/' && *p != '\0') continue;
     char kept = *p;
     *p = '\0';
-    if (!sgi_is_directory(part) && call_mkdir(part) < 0 && errno != EEXIST)
-      st = failed(err, part, "could not make the directory");
+    if (!sgi_is_directory(part)) {
+      if (call_mkdir(part) == 0)
+        st = sync_parent(part, err);
+      else if (errno != EEXIST)
+        st = failed(err, part, "could not make the directory");
+    }
     *p = kept;
     if (!kept) break;
   }
@@ -339,7 +376,7 @@ sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
   struct stat s;
   sg_status st = SG_OK;
   if (call_fstat(fd, &s) < 0) st = failed(err, path, "could not look at");
-  if (!st && (uint64_t)s.st_size > size && ftruncate(fd, (off_t)size) < 0)
+  if (!st && (uint64_t)s.st_size > size && call_truncate(fd, size) < 0)
     st = failed(err, path, "could not cut the file");
   if (call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
   return st;
@@ -397,6 +434,27 @@ sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg
   return SG_OK;
 }
 
+sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_error *err) {
+  int fd;
+  size_t size = 0;
+  sg_status st = open_regular(path, &fd, &size, err);
+  if (st) return st;
+  XXH3_state_t state;
+  char part[64 << 10];
+  XXH3_64bits_reset(&state);
+  *bytes = 0;
+  for (ssize_t k = 1; k && !st;) {
+    k = call_read(fd, part, sizeof part);
+    if (k < 0 && errno != EINTR) st = failed(err, path, "could not read");
+    if (k <= 0) continue;
+    XXH3_64bits_update(&state, part, (size_t)k);
+    *bytes += (uint64_t)k;
+  }
+  call_close(fd);
+  *hash = XXH3_64bits_digest(&state);
+  return st;
+}
+
 /* A file that shrinks while it is mapped ends the process with SIGBUS: files are replaced by renaming here, never cut, and others
  * who cut a file in use are out of our hands. */
 sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
@@ -406,7 +464,7 @@ sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
   sg_status st = open_regular(path, &fd, &size, err);
   if (st) return st;
   if (size) {
-    void *p = fails_whole() ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    void *p = call_map(fd, size);
     if (p == MAP_FAILED)
       st = failed(err, path, "could not map");
     else
@@ -419,4 +477,11 @@ sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
 void sgi_unmap_file(sgi_map *map) {
   if (map->data) munmap((void *)(uintptr_t)map->data, map->size);
   *map = (sgi_map){0};
+}
+
+void sgi_map_release(const sgi_map *map, size_t from, size_t to) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  from = (from + page - 1) / page * page;
+  to = to < map->size ? to / page * page : map->size;
+  if (from < to) madvise((void *)(uintptr_t)(map->data + from), to - from, MADV_DONTNEED);
 }

@@ -30,6 +30,12 @@ typedef struct sgi_map {
 } sgi_map;
 sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err);
 void sgi_unmap_file(sgi_map *map);
+/* Bytes [from, to) were looked at and are not needed for now: the pages that lie within leave the process and are read again when
+ * touched. */
+void sgi_map_release(const sgi_map *map, size_t from, size_t to);
+
+/* Length and xxh3 of a regular file, read in small parts. */
+sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_error *err);
 
 bool sgi_is_file(const char *path);
 bool sgi_is_directory(const char *path);

@@ -22,6 +22,22 @@ typedef struct sgi_gates {
   bool pool_per_channel;        /* every channel has its own F units, or all share them */
 } sgi_gates;
 
+/* One unit of a layer at one row, with its gate held: value = gate * (w_in . x) + constant multiplies w_out. For a
+ * nonlinear unit gate is the ratio value / (w_in . x) (docs/method-reading.md, frozen network). */
+typedef struct sgi_unit {
+  int32_t channel, index; /* of the pool; dense kinds: channel 0; moe: expert, hidden unit */
+  double value, gate, constant;
+  const float *w_in;  /* (D) */
+  const float *w_out; /* (D) elements w_out[d * stride] */
+  size_t stride;
+} sgi_unit;
+
+/* How a channel's scores depend on x: unit f of F = units^parts has the score sum over p of rows[p, f_p] . x, its first
+ * part the most significant digit of f. The K largest are chosen. */
+typedef struct sgi_routes {
+  size_t channels, parts, units, top_k;
+} sgi_routes;
+
 /* One call of a layer's feedforward on n token rows. */
 typedef struct sgi_ffn_call {
   const sg_config *config;
@@ -55,6 +71,14 @@ typedef struct sgi_ffn_ops {
   sg_status (*backward)(sgi_ffn_call *call, float *dx, const float *dy, const float *x);
   /* Optional (NULL for dense kinds): the units chosen by the forward pass whose saved block this is. */
   void (*gates)(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
+
+  /* Reading. Units that act at one row, and the row's units after a forward pass whose block call->saved is; bias (D) is what
+   * the layer adds beside them (assigned). */
+  size_t (*unit_count)(const sg_config *c);
+  void (*units)(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
+  /* Optional (NULL for dense kinds): sizes, and rows (parts,units,D) of one channel. */
+  void (*routes)(const sg_config *c, sgi_routes *out);
+  sg_status (*route_rows)(const sg_config *c, const float *const *w, size_t channel, float *rows);
 } sgi_ffn_ops;
 
 /* NULL with err filled (nearest name suggested) when there is none of that name. */

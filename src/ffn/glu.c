@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ffn/ffn.h"
+#include "ffn/glu_unit.h"
 #include "math/gemm.h"
 #include "math/rows.h"
 
@@ -48,14 +49,19 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
   kept k;
   layout(call->config, n, &call->saved, &k);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sg_status st = sgi_linear(k.u, x, call->w[UP], n, D, 2 * F);
   if (st) return st;
+  sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, 2 * F), sgi_product_bytes(n, D, 2 * F));
   const sgi_kernels *kern = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) kern->glu(k.h + i * F, k.u + i * 2 * F, call->w[UP_BIAS], 1, F);
+  sgi_lap(profile, &at, "activation", 0, 20.0 * (double)(n * F));
   st = sgi_tap_visit(call->tap, (ptrdiff_t)call->layer, "neurons", SGI_SITE_FLOAT, k.h, n, F, 0, 0);
   if (!st) st = sgi_linear(y, k.h, call->w[DOWN], n, F, D);
   if (!st) sgi_add_bias(y, call->w[DOWN_BIAS], n, D);
+  sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, F), sgi_product_bytes(n, D, F));
   return st;
 }
 
@@ -66,16 +72,41 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   layout(call->config, n, &call->saved, &k);
   float *dh = SGI_TAKE(&call->scratch, n * F, float);
   float *du = SGI_TAKE(&call->scratch, n * 2 * F, float);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sgi_column_sums(call->dw[DOWN_BIAS], dy, n, D);
   sg_status st = sgi_linear_dw(call->dw[DOWN], dy, k.h, n, F, D);
   if (!st) st = sgi_linear_dx(dh, dy, call->w[DOWN], n, F, D, 0);
   if (st) return st;
+  sgi_lap(profile, &at, "feedforward products backward", 2 * sgi_product_flops(n, D, F),
+          2 * sgi_product_bytes(n, D, F));
   const sgi_kernels *kern = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) kern->glu_backward(du + i * 2 * F, dh + i * F, k.u + i * 2 * F, 1, F);
   sgi_column_sums(call->dw[UP_BIAS], du, n, 2 * F);
+  sgi_lap(profile, &at, "activation backward", 0, 28.0 * (double)(n * F));
   st = sgi_linear_dw(call->dw[UP], du, x, n, D, 2 * F);
-  return st ? st : sgi_linear_dx(dx, du, call->w[UP], n, D, 2 * F, 0);
+  if (!st) st = sgi_linear_dx(dx, du, call->w[UP], n, D, 2 * F, 0);
+  sgi_lap(profile, &at, "feedforward products backward", 4 * sgi_product_flops(n, D, F),
+          2 * sgi_product_bytes(n, D, 2 * F));
+  return st;
+}
+
+static size_t unit_count(const sg_config *c) { return c->num_neurons; }
+
+static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+  size_t D = call->config->hidden_size, F = call->config->num_neurons;
+  sgi_arena block = call->saved;
+  kept k;
+  layout(call->config, call->n, &block, &k);
+  for (size_t f = 0; f < F; f++) {
+    out[f] = sgi_glu_unit(k.h[row * F + f], k.u[row * 2 * F + F + f], call->w[UP_BIAS][F + f], 1);
+    out[f].index = (int32_t)f;
+    out[f].w_in = call->w[UP] + (F + f) * D;
+    out[f].w_out = call->w[DOWN] + f;
+    out[f].stride = F;
+  }
+  for (size_t d = 0; d < D; d++) bias[d] = call->w[DOWN_BIAS][d];
 }
 
 const sgi_ffn_ops sgi_ffn_glu = {
@@ -88,4 +119,6 @@ const sgi_ffn_ops sgi_ffn_glu = {
     .multiply_adds = multiply_adds,
     .forward = forward,
     .backward = backward,
+    .unit_count = unit_count,
+    .units = units,
 };

@@ -42,11 +42,17 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
   kept k;
   layout(call->config, n, &call->saved, &k);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sg_status st = sgi_linear(k.u, x, call->w[UP], n, D, F);
   if (st) return st;
+  sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, F), sgi_product_bytes(n, D, F));
   sgi_apply(sgi_kernel_table()->gelu, k.h, k.u, n * F);
+  sgi_lap(profile, &at, "activation", 0, 8.0 * (double)(n * F));
   st = sgi_tap_visit(call->tap, (ptrdiff_t)call->layer, "neurons", SGI_SITE_FLOAT, k.h, n, F, 0, 0);
-  return st ? st : sgi_linear(y, k.h, call->w[DOWN], n, F, D);
+  if (!st) st = sgi_linear(y, k.h, call->w[DOWN], n, F, D);
+  sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, F), sgi_product_bytes(n, D, F));
+  return st;
 }
 
 /* dW2 = dy^T h; dh = dy W2; du = dh gelu'(u); dW1 = du^T x; dx = du W1. */
@@ -55,12 +61,40 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   kept k;
   layout(call->config, n, &call->saved, &k);
   float *du = SGI_TAKE(&call->scratch, n * F, float);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sg_status st = sgi_linear_dw(call->dw[DOWN], dy, k.h, n, F, D);
   if (!st) st = sgi_linear_dx(du, dy, call->w[DOWN], n, F, D, 0);
   if (st) return st;
+  sgi_lap(profile, &at, "feedforward products backward", 2 * sgi_product_flops(n, D, F),
+          2 * sgi_product_bytes(n, D, F));
   sgi_apply_backward(sgi_kernel_table()->gelu_backward, du, du, k.u, n * F);
+  sgi_lap(profile, &at, "activation backward", 0, 12.0 * (double)(n * F));
   st = sgi_linear_dw(call->dw[UP], du, x, n, D, F);
-  return st ? st : sgi_linear_dx(dx, du, call->w[UP], n, D, F, 0);
+  if (!st) st = sgi_linear_dx(dx, du, call->w[UP], n, D, F, 0);
+  sgi_lap(profile, &at, "feedforward products backward", 2 * sgi_product_flops(n, D, F),
+          2 * sgi_product_bytes(n, D, F));
+  return st;
+}
+
+static size_t unit_count(const sg_config *c) { return c->num_neurons; }
+
+static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+  size_t D = call->config->hidden_size, F = call->config->num_neurons;
+  sgi_arena block = call->saved;
+  kept k;
+  layout(call->config, call->n, &block, &k);
+  for (size_t f = 0; f < F; f++) {
+    double value = k.h[row * F + f], dot = k.u[row * F + f];
+    out[f] = (sgi_unit){.index = (int32_t)f,
+                        .value = value,
+                        .gate = dot != 0 ? value / dot : 0,
+                        .constant = dot != 0 ? 0 : value,
+                        .w_in = call->w[UP] + f * D,
+                        .w_out = call->w[DOWN] + f,
+                        .stride = F};
+  }
+  for (size_t d = 0; d < D; d++) bias[d] = 0;
 }
 
 const sgi_ffn_ops sgi_ffn_mlp = {
@@ -73,4 +107,6 @@ const sgi_ffn_ops sgi_ffn_mlp = {
     .multiply_adds = multiply_adds,
     .forward = forward,
     .backward = backward,
+    .unit_count = unit_count,
+    .units = units,
 };

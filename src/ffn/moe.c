@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ffn/ffn.h"
+#include "ffn/glu_unit.h"
 #include "math/gemm.h"
 #include "math/rows.h"
 #include "math/topk.h"
@@ -59,6 +60,7 @@ static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
 
 static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
   if (backward) layout_work(c, n, a, &(work){0});
+  SGI_TAKE(a, c->top_k * c->num_neurons, float);
 }
 
 static sg_status check(const sg_config *c, sg_error *err) {
@@ -101,7 +103,39 @@ static void group(const sg_config *c, size_t n, kept *k) {
   k->start[0] = 0;
 }
 
-static sg_status experts_forward(const sgi_ffn_call *call, const kept *k) {
+/* Weights once, inputs, hidden values (gate, up and their product) and outputs of every row. */
+static double experts_bytes(const sg_config *c, size_t n) {
+  double D = (double)c->hidden_size, F = (double)c->num_neurons;
+  return 4.0 * (3 * (double)c->num_channels * D * F + (double)(n * c->top_k) * (2 * D + 3 * F));
+}
+
+/* The hidden activations lie grouped by expert; a tap sees them row by row, in the order of the row's experts. */
+static sg_status visit_hidden(const sgi_ffn_call *call, const kept *k, float *buffer) {
+  size_t K = call->config->top_k, F = call->config->num_neurons;
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < call->n && !st; i++) {
+    for (size_t j = 0; j < K; j++) memcpy(buffer + j * F, k->h + (size_t)k->place[i * K + j] * F, F * sizeof *buffer);
+    st = sgi_tap_visit_row(call->tap, (ptrdiff_t)call->layer, "neurons", buffer, i, K, F);
+    for (size_t j = 0; j < K; j++) memcpy(k->h + (size_t)k->place[i * K + j] * F, buffer + j * F, F * sizeof *buffer);
+  }
+  return st;
+}
+
+/* y of the grouped rows from h. */
+static sg_status experts_out(const sgi_ffn_call *call, const kept *k) {
+  const sg_config *c = call->config;
+  size_t F = c->num_neurons, D = c->hidden_size;
+  sg_status st = SG_OK;
+  for (size_t e = 0; e < c->num_channels && !st; e++) {
+    size_t at = k->start[e], rows = k->start[e + 1] - at;
+    if (!rows) continue;
+    st = sgi_linear(k->y + at * D, k->h + at * F, call->w[DOWN] + e * D * F, rows, F, D);
+    if (!st) sgi_add_bias(k->y + at * D, call->w[DOWN_BIAS] + e * D, rows, D);
+  }
+  return st;
+}
+
+static sg_status experts_hidden(const sgi_ffn_call *call, const kept *k) {
   const sg_config *c = call->config;
   size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
   const sgi_kernels *kern = sgi_kernel_table();
@@ -114,8 +148,6 @@ static sg_status experts_forward(const sgi_ffn_call *call, const kept *k) {
     const float *bias = call->w[UP_BIAS] + e * 2 * F;
 #pragma omp parallel for schedule(static) if (rows > 8)
     for (size_t i = at; i < at + rows; i++) kern->glu(k->h + i * F, k->u + i * 2 * F, bias, 1, F);
-    st = sgi_linear(k->y + at * D, k->h + at * F, call->w[DOWN] + e * D * F, rows, F, D);
-    if (!st) sgi_add_bias(k->y + at * D, call->w[DOWN_BIAS] + e * D, rows, D);
   }
   return st;
 }
@@ -127,9 +159,12 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
   kept k;
   layout(c, n, &call->saved, &k);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sg_status st = sgi_linear(k.logits, x, call->w[GATE], n, D, C);
   if (!st) st = sgi_tap_visit(call->tap, l, "gate.logits", SGI_SITE_FLOAT, k.logits, n, C, 0, 0);
   if (st) return st;
+#pragma omp parallel for schedule(static) if (n > 64)
   for (size_t i = 0; i < n; i++) {
     float max, *p = k.p + i * C;
     memcpy(p, k.logits + i * C, C * sizeof *p);
@@ -142,8 +177,12 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   group(c, n, &k);
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
-  st = experts_forward(call, &k);
+  sgi_lap(profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
+  st = experts_hidden(call, &k);
+  if (!st && call->tap) st = visit_hidden(call, &k, SGI_TAKE(&call->scratch, K * c->num_neurons, float));
+  if (!st) st = experts_out(call, &k);
   if (st) return st;
+  sgi_lap(profile, &at, "experts", 3 * sgi_product_flops(n * K, D, c->num_neurons), experts_bytes(c, n));
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) {
     float weight[SGI_MAX_TOP_K];
@@ -151,6 +190,7 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
     memset(y + i * D, 0, D * sizeof *y);
     kern->gather_axpy(y + i * D, k.y, k.place + i * K, weight, K, D);
   }
+  sgi_lap(profile, &at, "gate, grouping", 0, 4.0 * (double)(n * (K + 1) * D));
   return SG_OK;
 }
 
@@ -186,6 +226,8 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   work w;
   layout(c, n, &call->saved, &k);
   layout_work(c, n, &call->scratch, &w);
+  sgi_profile *profile = call->scratch.profile;
+  double began = sgi_lap_begin(profile);
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) {
     const float *p = k.p + i * C;
@@ -199,7 +241,10 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
     }
     for (size_t e = 0; e < C; e++) dp[e] = p[e] * (dp[e] - mean);
   }
+  sgi_lap(profile, &began, "gate, grouping backward", 0, 8.0 * (double)(n * K * D));
   sg_status st = experts_backward(call, &k, &w);
+  sgi_lap(profile, &began, "experts backward", 6 * sgi_product_flops(n * K, D, c->num_neurons),
+          2 * experts_bytes(c, n));
   if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, x, n, D, C);
   if (!st) st = sgi_linear_dx(dx, w.dp, call->w[GATE], n, D, C, 0);
   if (st) return st;
@@ -207,6 +252,7 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   for (size_t j = 0; j < K; j++) ones[j] = 1;
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) kern->gather_axpy(dx + i * D, w.dy, k.place + i * K, ones, K, D);
+  sgi_lap(profile, &began, "gate, grouping backward", 2 * sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
   return SG_OK;
 }
 
@@ -214,6 +260,39 @@ static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out)
   kept k;
   layout(c, n, &block, &k);
   *out = (sgi_gates){k.index, k.score, NULL, 1, c->top_k, c->num_channels, true};
+}
+
+static size_t unit_count(const sg_config *c) { return c->top_k * c->num_neurons; }
+
+/* An expert's probability is held with its gates. */
+static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+  const sg_config *c = call->config;
+  size_t C = c->num_channels, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
+  sgi_arena block = call->saved;
+  kept k;
+  layout(c, call->n, &block, &k);
+  for (size_t d = 0; d < D; d++) bias[d] = 0;
+  for (size_t j = 0; j < K; j++) {
+    size_t e = (size_t)k.index[row * K + j], at = (size_t)k.place[row * K + j];
+    double p = k.p[row * C + e];
+    for (size_t f = 0; f < F; f++, out++) {
+      *out = sgi_glu_unit(k.h[at * F + f], k.u[at * 2 * F + F + f], call->w[UP_BIAS][e * 2 * F + F + f], p);
+      out->channel = (int32_t)e;
+      out->index = (int32_t)f;
+      out->w_in = call->w[UP] + (e * 2 * F + F + f) * D;
+      out->w_out = call->w[DOWN] + e * D * F + f;
+      out->stride = F;
+    }
+    for (size_t d = 0; d < D; d++) bias[d] += p * call->w[DOWN_BIAS][e * D + d];
+  }
+}
+
+static void routes(const sg_config *c, sgi_routes *out) { *out = (sgi_routes){1, 1, c->num_channels, c->top_k}; }
+
+static sg_status route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows) {
+  (void)channel;
+  memcpy(rows, w[GATE], c->num_channels * c->hidden_size * sizeof *rows);
+  return SG_OK;
 }
 
 const sgi_ffn_ops sgi_ffn_moe = {
@@ -228,4 +307,8 @@ const sgi_ffn_ops sgi_ffn_moe = {
     .forward = forward,
     .backward = backward,
     .gates = gates,
+    .unit_count = unit_count,
+    .units = units,
+    .routes = routes,
+    .route_rows = route_rows,
 };

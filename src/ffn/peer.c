@@ -7,8 +7,10 @@
 #include "ffn/ffn.h"
 #include "ffn/router.h"
 #include "ffn/sparse.h"
+#include "math/kernels.h"
 
 enum { W_IN, W_OUT, ROUTER };
+enum { BLOCK = 256 }; /* channels of tokens */
 
 typedef struct kept {
   int32_t *index; /* (n,C,K) */
@@ -78,6 +80,27 @@ static uint64_t multiply_adds(const sg_config *c) {
          (uint64_t)2 * c->top_k * c->num_channels * c->hidden_size;
 }
 
+/* act = gelu(dot), p = softmax of a channel's scores, of which the first is the largest; value = act p. */
+static void gate(const kept *k, size_t m, size_t K) {
+  const sgi_kernels *kern = sgi_kernel_table();
+  sgi_activate(SGI_GELU, k->act, k->dot, m);
+#pragma omp parallel for schedule(static) if (m > 4096)
+  for (size_t b = 0; b < m; b += BLOCK * K) {
+    size_t end = b + BLOCK * K < m ? b + BLOCK * K : m;
+    for (size_t i = b; i < end; i += K)
+      for (size_t j = i; j < i + K; j++) k->p[j] = k->score[j] - k->score[i];
+    kern->exp_shift(k->p + b, end - b, 1, 0);
+    for (size_t i = b; i < end; i += K) {
+      float sum = 0;
+      for (size_t j = i; j < i + K; j++) sum += k->p[j];
+      for (size_t j = i; j < i + K; j++) {
+        k->p[j] /= sum;
+        k->value[j] = k->act[j] * k->p[j];
+      }
+    }
+  }
+}
+
 static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   const sg_config *c = call->config;
   size_t n = call->n, m = entries(c, n), C = c->num_channels, K = c->top_k;
@@ -90,18 +113,15 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   if (!st) st = sgi_tap_visit(call->tap, l, "router.indices", SGI_SITE_INDEX, k.index, n, C, K, 0);
   if (st) return st;
   sgi_sparse s = sparse_of(c, n);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sgi_sparse_dot(&s, k.dot, call->w[W_IN], k.index, x);
-  sgi_activate(SGI_GELU, k.act, k.dot, m);
-  for (size_t i = 0; i < m; i += K) {
-    float sum = 0;
-    for (size_t j = i; j < i + K; j++) sum += k.p[j] = expf(k.score[j] - k.score[i]); /* the first is the largest */
-    for (size_t j = i; j < i + K; j++) {
-      k.p[j] /= sum;
-      k.value[j] = k.act[j] * k.p[j];
-    }
-  }
+  sgi_sparse_lap(&s, profile, &at, "neurons, input", 1);
+  gate(&k, m, K);
+  sgi_sparse_lap_values(&s, profile, &at, "gates", 6);
   st = sgi_tap_visit(call->tap, l, "neurons", SGI_SITE_FLOAT, k.value, n, C, K, 0);
   if (!st) sgi_sparse_sum(&s, y, call->w[W_OUT], k.index, k.value);
+  sgi_sparse_lap(&s, profile, &at, "neurons, output", 1);
   return st;
 }
 
@@ -115,7 +135,11 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   layout(c, n, &call->saved, &k);
   layout_work(c, n, &call->scratch, &w);
   sgi_sparse s = sparse_of(c, n);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   sgi_sparse_dot(&s, w.dvalue, call->w[W_OUT], k.index, dy);
+  sgi_sparse_lap(&s, profile, &at, "neurons, output backward", 1);
+#pragma omp parallel for schedule(static) if (m > 4096)
   for (size_t i = 0; i < m; i += K) {
     float mean = 0;
     for (size_t j = i; j < i + K; j++) mean += k.p[j] * (w.dscore[j] = w.dvalue[j] * k.act[j]);
@@ -125,10 +149,14 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
     }
   }
   sgi_activate_backward(SGI_GELU, w.dvalue, w.dvalue, k.dot, m);
+  sgi_sparse_lap_values(&s, profile, &at, "gates backward", 8);
   sgi_sparse_sum(&s, dx, call->w[W_IN], k.index, w.dvalue);
+  sgi_sparse_lap(&s, profile, &at, "neurons, input backward", 1);
   sgi_sparse_sort(&s, k.index, &w.sorted);
+  sgi_sparse_lap_values(&s, profile, &at, "neurons, sort", 4);
   sgi_sparse_scatter(&s, call->dw[W_OUT], &w.sorted, k.value, dy);
   sgi_sparse_scatter(&s, call->dw[W_IN], &w.sorted, w.dvalue, x);
+  sgi_sparse_lap(&s, profile, &at, "neurons, weight gradients", 2);
   return sgi_router_backward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch, call->w + ROUTER,
                              call->dw + ROUTER, x, k.index, w.dscore, dx);
 }
@@ -137,6 +165,35 @@ static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out)
   kept k;
   layout(c, n, &block, &k);
   *out = (sgi_gates){k.index, k.score, k.value, c->num_channels, c->top_k, c->num_neurons, false};
+}
+
+static size_t unit_count(const sg_config *c) { return c->num_channels * c->top_k; }
+
+static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+  const sg_config *c = call->config;
+  sgi_arena block = call->saved;
+  kept k;
+  layout(c, call->n, &block, &k);
+  size_t m = unit_count(c), at = row * m, D = c->hidden_size;
+  for (size_t j = 0; j < m; j++) {
+    double value = k.value[at + j], dot = k.dot[at + j];
+    size_t channel = j / c->top_k, unit = (size_t)k.index[at + j];
+    out[j] = (sgi_unit){.channel = (int32_t)channel,
+                        .index = k.index[at + j],
+                        .value = value,
+                        .gate = dot != 0 ? value / dot : 0,
+                        .constant = dot != 0 ? 0 : value,
+                        .w_in = call->w[W_IN] + unit * D,
+                        .w_out = call->w[W_OUT] + unit * D,
+                        .stride = 1};
+  }
+  for (size_t d = 0; d < D; d++) bias[d] = 0;
+}
+
+static void routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(sgi_router_find(c->router, NULL), c, out); }
+
+static sg_status route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows) {
+  return sgi_router_rows(sgi_router_find(c->router, NULL), c, w + ROUTER, channel, rows);
 }
 
 const sgi_ffn_ops sgi_ffn_peer = {
@@ -151,4 +208,8 @@ const sgi_ffn_ops sgi_ffn_peer = {
     .forward = forward,
     .backward = backward,
     .gates = gates,
+    .unit_count = unit_count,
+    .units = units,
+    .routes = routes,
+    .route_rows = route_rows,
 };

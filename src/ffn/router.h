@@ -5,6 +5,7 @@
 
 #include "core/arena.h"
 #include "core/table.h"
+#include "ffn/ffn.h"
 
 typedef struct sgi_router {
   const char *name;
@@ -32,5 +33,9 @@ sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, 
 sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
                               const float *const *w, float *const *dw, const float *x, const int32_t *index,
                               const float *dscore, float *dx);
+
+/* The scores of a channel as rows (parts,units,D) of a linear map of x (ffn.h, sgi_routes). */
+void sgi_router_routes(const sgi_router *r, const sg_config *c, sgi_routes *out);
+sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const float *const *w, size_t channel, float *rows);
 
 #endif

@@ -4,20 +4,36 @@
 
 #include "math/kernels.h"
 
-/* Tokens are taken in tiles and a tile goes channel by channel, so that one channel's pool stays in the cache. */
-enum { TILE = 64 };
+/* Tokens are taken in tiles and a tile goes channel by channel, so that one channel's pool stays in the cache: large tiles,
+ * but enough of them for several threads. */
+enum { LEAST_TILE = 64, MOST_TILE = 128, TILES = 16 };
 
-static size_t tile_end(size_t n, size_t i) { return i + TILE < n ? i + TILE : n; }
+static size_t tile_of(size_t n) {
+  size_t tile = n / TILES;
+  return tile < LEAST_TILE ? LEAST_TILE : tile > MOST_TILE ? MOST_TILE : tile;
+}
+static size_t tile_end(size_t n, size_t i) { return i + tile_of(n) < n ? i + tile_of(n) : n; }
 
 static const float *pool_of(const sgi_sparse *s, const float *w, size_t c) {
   return s->pool_per_channel ? w + c * s->pool * s->D : w;
 }
 
+static double entries_of(const sgi_sparse *s) { return (double)s->n * (double)s->channels * (double)s->top_k; }
+
+void sgi_sparse_lap(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t times) {
+  double work = (double)times * entries_of(s) * (double)s->D;
+  sgi_lap(profile, at, name, 2 * work, 4 * work);
+}
+
+void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t arrays) {
+  sgi_lap(profile, at, name, 0, 4 * entries_of(s) * (double)arrays);
+}
+
 void sgi_sparse_dot(const sgi_sparse *s, float *out, const float *w, const int32_t *index, const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
-  size_t C = s->channels, K = s->top_k, D = s->D;
-#pragma omp parallel for schedule(static) if (s->n > TILE)
-  for (size_t i = 0; i < s->n; i += TILE)
+  size_t C = s->channels, K = s->top_k, D = s->D, tile = tile_of(s->n);
+#pragma omp parallel for schedule(static) if (s->n > tile)
+  for (size_t i = 0; i < s->n; i += tile)
     for (size_t c = 0; c < C; c++)
       for (size_t t = i; t < tile_end(s->n, i); t++) {
         size_t at = (t * C + c) * K;
@@ -27,9 +43,9 @@ void sgi_sparse_dot(const sgi_sparse *s, float *out, const float *w, const int32
 
 void sgi_sparse_sum(const sgi_sparse *s, float *y, const float *w, const int32_t *index, const float *value) {
   const sgi_kernels *kern = sgi_kernel_table();
-  size_t C = s->channels, K = s->top_k, D = s->D;
-#pragma omp parallel for schedule(static) if (s->n > TILE)
-  for (size_t i = 0; i < s->n; i += TILE) {
+  size_t C = s->channels, K = s->top_k, D = s->D, tile = tile_of(s->n);
+#pragma omp parallel for schedule(static) if (s->n > tile)
+  for (size_t i = 0; i < s->n; i += tile) {
     memset(y + i * D, 0, (tile_end(s->n, i) - i) * D * sizeof *y);
     for (size_t c = 0; c < C; c++)
       for (size_t t = i; t < tile_end(s->n, i); t++) {
@@ -40,51 +56,77 @@ void sgi_sparse_sum(const sgi_sparse *s, float *y, const float *w, const int32_t
 }
 
 static size_t pools(const sgi_sparse *s) { return s->pool_per_channel ? s->channels : 1; }
+/* Stretches of tokens per pool, so that even one pool keeps several threads busy. */
+static size_t parts(const sgi_sparse *s) { return pools(s) < 8 ? 8 / pools(s) : 1; }
 
 void sgi_sparse_sort_take(const sgi_sparse *s, sgi_arena *a, sgi_sparse_sorted *sorted) {
   size_t entries = s->n * s->channels * s->top_k;
-  sorted->start = SGI_TAKE(a, pools(s) * s->pool + 2, uint32_t);
+  sorted->start = SGI_TAKE(a, pools(s) * s->pool + 1, uint32_t);
+  sorted->next = SGI_TAKE(a, pools(s) * parts(s) * s->pool, uint32_t);
   sorted->token = SGI_TAKE(a, entries, int32_t);
   sorted->slot = SGI_TAKE(a, entries, uint32_t);
   sorted->coef = SGI_TAKE(a, entries, float);
 }
 
-/* Counting sort. One task owns the neurons [lo, hi) of one pool and passes over that pool's entries in token order, so no two
- * threads write one place and the order is fixed. */
-enum { RANGES = 8 };
+/* Counting sort. A task owns one pool and one stretch of tokens: it counts its entries per neuron, is told where they
+ * begin, and places them in token order. So no two threads write one place, and the order is that of the tokens. */
+typedef struct stretch {
+  size_t first, last; /* tokens */
+  size_t c0, c1;      /* channels */
+  uint32_t *next;     /* (F) */
+} stretch;
 
-static void sort_range(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorted *sorted, size_t p, size_t lo,
-                       size_t hi, bool fill) {
-  size_t C = s->channels, K = s->top_k, first = s->pool_per_channel ? p : 0, last = s->pool_per_channel ? p + 1 : C;
-  /* start[f + 1] counts first and, while filling, is the next free place of f: it ends as the start of f + 1. */
-  uint32_t *next = sorted->start + p * s->pool + 1;
-  for (size_t t = 0; t < s->n; t++)
-    for (size_t at = (t * C + first) * K; at < (t * C + last) * K; at++) {
-      size_t f = (size_t)index[at];
-      if (f < lo || f >= hi) continue;
-      uint32_t place = next[f]++;
-      if (!fill) continue;
+static stretch stretch_at(const sgi_sparse *s, const sgi_sparse_sorted *sorted, size_t p, size_t part) {
+  size_t step = (s->n + parts(s) - 1) / parts(s), first = part * step;
+  return (stretch){.first = first < s->n ? first : s->n,
+                   .last = first + step < s->n ? first + step : s->n,
+                   .c0 = s->pool_per_channel ? p : 0,
+                   .c1 = s->pool_per_channel ? p + 1 : s->channels,
+                   .next = sorted->next + (p * parts(s) + part) * s->pool};
+}
+
+static void count_entries(const sgi_sparse *s, const int32_t *index, const stretch *r) {
+  size_t C = s->channels, K = s->top_k;
+  memset(r->next, 0, s->pool * sizeof *r->next);
+  for (size_t t = r->first; t < r->last; t++)
+    for (size_t at = (t * C + r->c0) * K; at < (t * C + r->c1) * K; at++) r->next[index[at]]++;
+}
+
+static void place_entries(const sgi_sparse *s, const int32_t *index, const stretch *r, sgi_sparse_sorted *sorted) {
+  size_t C = s->channels, K = s->top_k;
+  for (size_t t = r->first; t < r->last; t++)
+    for (size_t at = (t * C + r->c0) * K; at < (t * C + r->c1) * K; at++) {
+      uint32_t place = r->next[index[at]]++;
       sorted->token[place] = (int32_t)t;
       sorted->slot[place] = (uint32_t)at;
     }
 }
 
+/* Counts become first places: neuron by neuron, within one stretch by stretch. */
+static void begin_places(const sgi_sparse *s, sgi_sparse_sorted *sorted, size_t p, uint32_t first) {
+  for (size_t f = 0; f < s->pool; f++) {
+    sorted->start[p * s->pool + f] = first;
+    for (size_t part = 0; part < parts(s); part++) {
+      uint32_t *next = sorted->next + (p * parts(s) + part) * s->pool + f, count = *next;
+      *next = first;
+      first += count;
+    }
+  }
+  sorted->start[(p + 1) * s->pool] = first; /* the next pool's first, too: all pools but the last write it equal */
+}
+
 void sgi_sparse_sort(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorted *sorted) {
-  size_t neurons = pools(s) * s->pool, tasks = pools(s) * RANGES, step = (s->pool + RANGES - 1) / RANGES;
-  memset(sorted->start, 0, (neurons + 2) * sizeof *sorted->start);
-  for (int fill = 0; fill < 2; fill++) {
-#pragma omp parallel for schedule(static)
-    for (size_t task = 0; task < tasks; task++) {
-      size_t lo = task % RANGES * step, hi = lo + step < s->pool ? lo + step : s->pool;
-      if (lo < hi) sort_range(s, index, sorted, task / RANGES, lo, hi, fill);
-    }
-    if (fill) continue;
-    uint32_t sum = 0;
-    for (size_t f = 1; f <= neurons; f++) {
-      uint32_t count = sorted->start[f];
-      sorted->start[f] = sum;
-      sum += count;
-    }
+  size_t P = pools(s), tasks = P * parts(s), entries = s->n * s->channels * s->top_k;
+#pragma omp parallel for schedule(static) if (entries > 4096)
+  for (size_t t = 0; t < tasks; t++) {
+    stretch r = stretch_at(s, sorted, t / parts(s), t % parts(s));
+    count_entries(s, index, &r);
+  }
+  for (size_t p = 0; p < P; p++) begin_places(s, sorted, p, (uint32_t)(p * (entries / P)));
+#pragma omp parallel for schedule(static) if (entries > 4096)
+  for (size_t t = 0; t < tasks; t++) {
+    stretch r = stretch_at(s, sorted, t / parts(s), t % parts(s));
+    place_entries(s, index, &r, sorted);
   }
 }
 

@@ -10,6 +10,10 @@ typedef struct sgi_sparse {
   bool pool_per_channel;
 } sgi_sparse;
 
+/* Laps of the profile, for `times` sums or dot products of every chosen neuron, and for arrays (n,C,K) read or written. */
+void sgi_sparse_lap(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t times);
+void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t arrays);
+
 /* out (n,C,K) = x (n,D) . w[c, index]. */
 void sgi_sparse_dot(const sgi_sparse *s, float *out, const float *w, const int32_t *index, const float *x);
 /* y (n,D) = sum over c, k of value * w[c, index]. */
@@ -18,6 +22,7 @@ void sgi_sparse_sum(const sgi_sparse *s, float *y, const float *w, const int32_t
 /* For weight gradients the (token, c, k) entries are sorted by neuron, tokens in order. */
 typedef struct sgi_sparse_sorted {
   uint32_t *start; /* (pools*F + 1) */
+  uint32_t *next;  /* (parts, F) places while sorting */
   int32_t *token;  /* (n*C*K) */
   uint32_t *slot;  /* (n*C*K) index into the (n,C,K) arrays */
   float *coef;     /* (n*C*K) */

@@ -22,7 +22,14 @@ typedef struct sgi_tap {
   sg_status (*visit)(void *user, const sgi_site *site, sg_error *err);
   void *user;
   sg_error *err;
+  /* Optional: sites that cost extra are made only where this says yes ("attn.pattern", "attn.norm_scale",
+   * "mlp.norm_scale", "final_norm_scale"). */
+  bool (*wants)(void *user, ptrdiff_t layer, const char *name);
 } sgi_tap;
+
+static inline bool sgi_tap_wants(const sgi_tap *tap, ptrdiff_t layer, const char *name) {
+  return tap && tap->wants && tap->wants(tap->user, layer, name);
+}
 
 /* visit, or SG_OK when there is no tap. d2 and d3 are 0 where the site has fewer dims. */
 static inline sg_status sgi_tap_visit(const sgi_tap *tap, ptrdiff_t layer, const char *name, sgi_site_type type,
@@ -31,6 +38,13 @@ static inline sg_status sgi_tap_visit(const sgi_tap *tap, ptrdiff_t layer, const
   sgi_site s = {.name = name, .layer = layer, .type = type, .data = data, .n = n, .dims = {d1, d2, d3}};
   s.n_dims = d3 ? 3 : d2 ? 2 : d1 ? 1 : 0;
   return tap->visit(tap->user, &s, tap->err);
+}
+
+/* One row of a float site (n, d1, d2). */
+static inline sg_status sgi_tap_visit_row(const sgi_tap *tap, ptrdiff_t layer, const char *name, float *data,
+                                          size_t row, size_t d1, size_t d2) {
+  sgi_site s = {.name = name, .layer = layer, .data = data, .first = row, .n = 1, .n_dims = 2, .dims = {d1, d2}};
+  return tap ? tap->visit(tap->user, &s, tap->err) : SG_OK;
 }
 
 #endif

@@ -15,6 +15,9 @@ sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *
 sg_status sgi_gemm1(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
                     const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
+/* c (n,n) = a b by one call of oneDNN with all threads: the yardstick of the bench, nothing else. */
+sg_status sgi_gemm_yardstick(size_t n, const float *a, const float *b, float *c);
+
 /* y (n,out) = x (n,in) W^T, W (out,in). */
 static inline sg_status sgi_linear(float *y, const float *x, const float *w, size_t n, size_t in, size_t out) {
   return sgi_gemm(false, true, n, out, in, x, in, w, in, 0, y, out);

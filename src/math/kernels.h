@@ -7,6 +7,8 @@
 
 #include "core/base.h"
 
+enum { SGI_LANES = 16, SGI_MAX_TOP_K = 64 };
+
 typedef struct sgi_kernels {
   const char *isa;
 
@@ -42,6 +44,15 @@ typedef struct sgi_kernels {
   void (*exp_shift)(float *s, size_t n, float scale, float shift);
   void (*scale)(float *x, float a, size_t n);
   void (*add)(float *y, const float *x, size_t n); /* y += x */
+
+  /* Product routers, SGI_LANES token rows side by side. Lane l has two lists of S scores, u0[s * stride + l] and
+   * u1[s * stride + l]. Of each the K largest, times scale; of their K*K sums the K largest, descending: score and index
+   * (lanes rows of stride ld), index = a * S + b. Ties and NaN as sgi_topk and sgi_topk_pairs (topk.h). K < S. */
+  void (*choose_pairs)(float *score, int32_t *index, size_t ld, const float *u0, const float *u1, size_t stride,
+                       size_t lanes, size_t S, size_t K, float scale);
+  /* The first position in [i, n) from which SGI_LANES elements should be looked at one by one, because one of them is
+   * larger than least or NaN; n - n % SGI_LANES (at least i) if none. i is a multiple of SGI_LANES. */
+  size_t (*skip_small)(const float *x, size_t i, size_t n, float least);
 
   /* Index of the first largest element. */
   size_t (*argmax)(const float *x, size_t n);

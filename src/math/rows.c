@@ -1,10 +1,18 @@
 #include "math/rows.h"
 
+#include <omp.h>
 #include <string.h>
 
 enum { CHUNK = 4096 };
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+void sgi_room_take(sgi_arena *a, size_t bytes) { sgi_take(a, (size_t)omp_get_max_threads(), bytes); }
+
+int sgi_room_threads(const sgi_arena *scratch, size_t bytes) {
+  size_t pieces = (scratch->size - scratch->used) / bytes;
+  return (int)least(pieces, (size_t)omp_get_max_threads());
+}
 
 void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count) {
 #pragma omp parallel for schedule(static) if (count > CHUNK)

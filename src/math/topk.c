@@ -15,8 +15,10 @@ static inline size_t insert(float *value, int32_t *index, size_t have, size_t k,
 }
 
 void sgi_topk(float *value, int32_t *index, const float *x, size_t n, size_t k) {
+  const sgi_kernels *kern = n > 4 * SGI_LANES ? sgi_kernel_table() : NULL;
   size_t have = 0;
   for (size_t i = 0; i < n; i++) {
+    if (kern && have == k && i % SGI_LANES == 0 && (i = kern->skip_small(x, i, n, value[k - 1])) == n) break;
     float v = isnan(x[i]) ? -INFINITY : x[i];
     if (have == k && !(v > value[k - 1])) continue; /* equal: the earlier index stays */
     have = insert(value, index, have, k, v, (int32_t)i);

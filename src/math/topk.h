@@ -2,9 +2,7 @@
 #ifndef SGI_TOPK_H
 #define SGI_TOPK_H
 
-#include "core/base.h"
-
-enum { SGI_MAX_TOP_K = 64 };
+#include "math/kernels.h"
 
 /* value (k), index (k) of x (n); 1 <= k <= n, k <= SGI_MAX_TOP_K. No NaN in x (a NaN counts as lowest). */
 void sgi_topk(float *value, int32_t *index, const float *x, size_t n, size_t k);

@@ -33,6 +33,7 @@ struct sgi_pass {
   float *dx;         /* (n,D) gradient of the residual stream */
   float *nll;
   int32_t *best;
+  float *before;    /* (n), (2,H,T): values of a site before a tap sees them */
   float *partial;   /* SGI_NORM_PARTIALS * max(D, d_head) */
   sgi_arena *saved; /* (L) each with used = 0 */
   sgi_arena scratch;
@@ -110,6 +111,7 @@ static void layout_pass(sgi_pass *p, const sg_config *c, const sgi_ffn_ops *ffn,
   if (p->backward) p->dx = SGI_TAKE(a, n * D, float);
   p->nll = SGI_TAKE(a, n, float);
   p->best = SGI_TAKE(a, n, int32_t);
+  p->before = SGI_TAKE(a, larger(n, 2 * c->num_heads * p->max_T), float);
   p->partial = SGI_TAKE(a, SGI_NORM_PARTIALS * larger(D, c->head_dim), float);
   p->saved = SGI_TAKE(a, c->num_layers, sgi_arena);
   size_t block = saved_bytes(c, ffn, n), layers = p->backward ? c->num_layers : 1;
@@ -180,6 +182,8 @@ void sgi_pass_free(sgi_pass *p) {
   sgi_free(p);
 }
 
+void sgi_pass_profile(sgi_pass *p, sgi_profile *profile) { p->scratch.profile = profile; }
+
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
 
 static const float *weight(const sgi_pass *p, size_t layer, size_t row) {
@@ -207,9 +211,69 @@ static sg_status check_batch(const sgi_pass *p, const sgi_batch *b, sg_error *er
   return SG_OK;
 }
 
+/* A sum of squares beyond float32 makes an inverse norm of 0, and the row would silently become 0. */
+static sg_status check_norms(const float *r, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (r[i] == 0) return SG_ERR_NUMERIC;
+  return SG_OK;
+}
+
 static sgi_attention attention_of(const sgi_pass *p) {
   const sg_config *c = &p->model->config;
   return (sgi_attention){p->batch.B, p->batch.T, 0, p->batch.T, c->num_heads, c->head_dim, p->batch.starts};
+}
+
+/* Laps of the profile (core/profile.h). Moved: (n,D) arrays that are read or written. */
+static void lap_product(const sgi_pass *p, double *at, const char *name, size_t n, size_t in, size_t out,
+                        size_t times) {
+  sgi_lap(p->scratch.profile, at, name, (double)times * sgi_product_flops(n, in, out),
+          (double)times * sgi_product_bytes(n, in, out));
+}
+static void lap_moved(const sgi_pass *p, double *at, const char *name, size_t n, size_t D, size_t arrays) {
+  sgi_lap(p->scratch.profile, at, name, 0, 4.0 * (double)n * (double)D * (double)arrays);
+}
+/* products of (T,d_head) with the causal half of (T,T), and arrays read or written. */
+static void lap_attention(const sgi_pass *p, double *at, const char *name, size_t products, size_t arrays) {
+  const sg_config *c = &p->model->config;
+  double n = (double)(p->batch.B * p->batch.T), W = (double)attention_width(c);
+  sgi_lap(p->scratch.profile, at, name, (double)products * n * W * (double)(p->batch.T + 1),
+          4.0 * n * W * (double)arrays);
+}
+/* A norm's inverse scale as a site; where the tap changed it, y = x r g once more. */
+static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const char *name, float *y, float *r,
+                             const float *x, const float *g) {
+  size_t n = p->batch.B * p->batch.T, D = p->model->config.hidden_size;
+  if (!sgi_tap_wants(tap, layer, name)) return SG_OK;
+  memcpy(p->before, r, n * sizeof *r);
+  sg_status st = sgi_tap_visit(tap, layer, name, SGI_SITE_FLOAT, r, n, 0, 0, 0);
+  for (size_t i = 0; i < n && !st; i++)
+    for (size_t d = 0; d < D && p->before[i] != r[i]; d++) y[i * D + d] = x[i * D + d] * r[i] * g[d];
+  return st;
+}
+
+/* Every row's pattern (H,T) as a site; where the tap changed a head's, its output once more. */
+static sg_status visit_pattern(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const kept *k) {
+  const sg_config *c = &p->model->config;
+  size_t T = p->batch.T, H = c->num_heads, d = c->head_dim;
+  if (!sgi_tap_wants(tap, layer, "attn.pattern")) return SG_OK;
+  sgi_attention s = attention_of(p);
+  float *pattern = p->before, *old = p->before + H * T;
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < p->batch.B * T && !st; i++) {
+    size_t b = i / T, t = i % T;
+    memset(pattern, 0, H * T * sizeof *pattern);
+    for (size_t h = 0; h < H && !st; h++) st = sgi_attention_pattern(&s, b, h, t, pattern + h * T, k->q, k->k);
+    memcpy(old, pattern, H * T * sizeof *old);
+    if (!st) st = sgi_tap_visit_row(tap, layer, "attn.pattern", pattern, i, H, T);
+    for (size_t h = 0; h < H && !st; h++) {
+      if (!memcmp(old + h * T, pattern + h * T, T * sizeof *old)) continue;
+      float *o = k->o + (i * H + h) * d;
+      memset(o, 0, d * sizeof *o);
+      for (size_t j = 0; j < T; j++)
+        for (size_t e = 0; e < d; e++) o[e] += pattern[h * T + j] * k->v[((b * T + j) * H + h) * d + e];
+    }
+  }
+  return st;
 }
 
 /* a (n,D) = attention sublayer of the normed stream. */
@@ -218,21 +282,28 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   const sg_config *c = &p->model->config;
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   ptrdiff_t layer = (ptrdiff_t)l;
+  double at = sgi_lap_begin(scratch.profile);
   sg_status st = sgi_linear(k->q_raw, xn, weight(p, l, SGI_LAYER_Q), n, D, W);
   if (!st) st = sgi_linear(k->k_raw, xn, weight(p, l, SGI_LAYER_K), n, D, W);
   if (!st) st = sgi_linear(k->v, xn, weight(p, l, SGI_LAYER_V), n, D, W);
   if (st) return st;
+  lap_product(p, &at, "qkv", n, D, W, 3);
   sgi_rmsnorm(k->q, k->rq, k->q_raw, weight(p, l, SGI_LAYER_Q_NORM), n * H, d, c->rms_norm_eps);
   sgi_rmsnorm(k->k, k->rk, k->k_raw, weight(p, l, SGI_LAYER_K_NORM), n * H, d, c->rms_norm_eps);
+  if (check_norms(k->rq, n * H) || check_norms(k->rk, n * H)) return SG_ERR_NUMERIC;
   sgi_rotary(k->q, p->position, p->cos, p->sin, n, H, d, false);
   sgi_rotary(k->k, p->position, p->cos, p->sin, n, H, d, false);
   st = sgi_tap_visit(tap, layer, "attn.q", SGI_SITE_FLOAT, k->q, n, H, d, 0);
   if (!st) st = sgi_tap_visit(tap, layer, "attn.k", SGI_SITE_FLOAT, k->k, n, H, d, 0);
   if (!st) st = sgi_tap_visit(tap, layer, "attn.v", SGI_SITE_FLOAT, k->v, n, H, d, 0);
+  lap_moved(p, &at, "q and k norm, rotary", n, W, 8);
   sgi_attention s = attention_of(p);
   if (!st) st = sgi_attention_forward(&s, scratch, k->o, k->lse, k->q, k->k, k->v);
+  lap_attention(p, &at, "attention", 2, 4);
+  if (!st) st = visit_pattern(p, tap, layer, k);
   if (!st) st = sgi_tap_visit(tap, layer, "attn.z", SGI_SITE_FLOAT, k->o, n, H, d, 0);
   if (!st) st = sgi_linear(a, k->o, weight(p, l, SGI_LAYER_O), n, W, D);
+  lap_product(p, &at, "attention output", n, W, D, 1);
   return st ? st : sgi_tap_visit(tap, layer, "attn.out", SGI_SITE_FLOAT, a, n, D, 0, 0);
 }
 
@@ -254,24 +325,34 @@ static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   work w;
   layout_kept(c, n, &saved, &k);
   layout_work(c, n, &scratch, &w);
+  double at = sgi_lap_begin(scratch.profile);
   memcpy(k.x_in, p->x, n * D * sizeof *p->x);
   sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
-  sg_status st = sgi_tap_visit(tap, layer, "attn.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
+  sg_status st = check_norms(k.r1, n);
+  lap_moved(p, &at, "norms, residual", n, D, 4);
+  if (!st) st = visit_scale(p, tap, layer, "attn.norm_scale", w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1));
+  if (!st) st = sgi_tap_visit(tap, layer, "attn.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (!st) st = attention_sublayer(p, l, &k, w.y, w.xn, scratch, tap);
   if (st) return st;
+  at = sgi_lap_begin(scratch.profile);
   sgi_add(p->x, w.y, n * D);
   st = sgi_tap_visit(tap, layer, "resid_mid", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
   if (st) return st;
   memcpy(k.x_mid, p->x, n * D * sizeof *p->x);
   sgi_rmsnorm(w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2), n, D, c->rms_norm_eps);
-  st = sgi_tap_visit(tap, layer, "mlp.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
+  st = check_norms(k.r2, n);
+  if (!st) st = visit_scale(p, tap, layer, "mlp.norm_scale", w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2));
+  if (!st) st = sgi_tap_visit(tap, layer, "mlp.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (st) return st;
+  lap_moved(p, &at, "norms, residual", n, D, 7);
   sgi_ffn_call call = ffn_call(p, l, saved, scratch);
   call.tap = tap;
   st = p->model->ffn->forward(&call, w.y, w.xn);
+  at = sgi_lap_begin(scratch.profile);
   if (!st) st = sgi_tap_visit(tap, layer, "mlp.out", SGI_SITE_FLOAT, w.y, n, D, 0, 0);
   if (st) return st;
   sgi_add(p->x, w.y, n * D);
+  lap_moved(p, &at, "norms, residual", n, D, 3);
   return sgi_tap_visit(tap, layer, "resid_post", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
 }
 
@@ -288,16 +369,25 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   p->batch = *batch;
   size_t n = batch->B * batch->T, D = m->config.hidden_size;
   const float *E = m->w[SGI_ROW_EMBED];
+  double at = sgi_lap_begin(p->scratch.profile);
 #pragma omp parallel for schedule(static) if (n > 64)
   for (size_t i = 0; i < n; i++) {
     p->position[i] = (int32_t)(i % batch->T) - (batch->starts ? batch->starts[i] : 0);
     memcpy(p->x + i * D, E + (size_t)batch->inputs[i] * D, D * sizeof *E);
   }
+  lap_moved(p, &at, "embedding", n, D, 2);
   st = sgi_tap_visit(tap, -1, "embed", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
-  for (size_t l = 0; l < m->config.num_layers && !st; l++) st = layer_forward(p, l, tap);
+  size_t l = 0;
+  for (; l < m->config.num_layers && !st; l++) st = layer_forward(p, l, tap);
+  at = sgi_lap_begin(p->scratch.profile);
+  if (!st) sgi_rmsnorm(p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)], n, D, m->config.rms_norm_eps);
+  if (!st && check_norms(p->r, n)) st = SG_ERR_NUMERIC;
+  lap_moved(p, &at, "norms, residual", n, D, 2);
+  if (st == SG_ERR_NUMERIC && !(tap && tap->err && tap->err->code == SG_ERR_NUMERIC))
+    return sgi_fail(err, st, "activations at the norms of layer %zu are too large for float32", l ? l - 1 : 0);
   if (st) return named(st, err, "forward pass");
-  sgi_rmsnorm(p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)], n, D, m->config.rms_norm_eps);
-  return sgi_tap_visit(tap, -1, "final_norm", SGI_SITE_FLOAT, p->xn, n, D, 0, 0);
+  st = visit_scale(p, tap, -1, "final_norm_scale", p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)]);
+  return st ? st : sgi_tap_visit(tap, -1, "final_norm", SGI_SITE_FLOAT, p->xn, n, D, 0, 0);
 }
 
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err) {
@@ -323,10 +413,13 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
   const sg_config *c = &p->model->config;
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   layout_attention_work(c, n, &scratch, w);
+  double at = sgi_lap_begin(scratch.profile);
   sg_status st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_O), p->dx, k->o, n, W, D);
   if (!st) st = sgi_linear_dx(w->d_o, p->dx, weight(p, l, SGI_LAYER_O), n, W, D, 0);
+  lap_product(p, &at, "attention output backward", n, W, D, 2);
   sgi_attention s = attention_of(p);
   if (!st) st = sgi_attention_backward(&s, scratch, w->dq, w->dk, w->dv, k->o, k->lse, w->d_o, k->q, k->k, k->v);
+  lap_attention(p, &at, "attention backward", 5, 8);
   if (st) return st;
   sgi_rotary(w->dq, p->position, p->cos, p->sin, n, H, d, true);
   sgi_rotary(w->dk, p->position, p->cos, p->sin, n, H, d, true);
@@ -334,11 +427,13 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
                        weight(p, l, SGI_LAYER_Q_NORM), n * H, d, false, p->partial);
   sgi_rmsnorm_backward(w->dk, gradient(p, grad, l, SGI_LAYER_K_NORM), w->dk, k->k_raw, k->rk,
                        weight(p, l, SGI_LAYER_K_NORM), n * H, d, false, p->partial);
+  lap_moved(p, &at, "q and k norm, rotary backward", n, W, 10);
   const float *dout[3] = {w->dq, w->dk, w->dv};
   for (size_t i = 0; i < 3 && !st; i++) {
     st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], w->xn, n, D, W);
     if (!st) st = sgi_linear_dx(w->y, dout[i], weight(p, l, SGI_LAYER_Q + i), n, D, W, i ? 1 : 0);
   }
+  lap_product(p, &at, "qkv backward", n, D, W, 6);
   return st;
 }
 
@@ -351,21 +446,27 @@ static sg_status layer_backward(sgi_pass *p, size_t l, float *grad) {
   layout_kept(c, n, &saved, &k);
   layout_work(c, n, &scratch, &w);
 
+  double at = sgi_lap_begin(scratch.profile);
   sgi_rmsnorm(w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2), n, D, c->rms_norm_eps);
   sgi_ffn_call call = ffn_call(p, l, saved, scratch);
   float *dw[16];
   for (size_t i = 0; i < p->model->layer_rows - SGI_LAYER_MLP; i++) dw[i] = gradient(p, grad, l, SGI_LAYER_MLP + i);
   call.dw = dw;
+  lap_moved(p, &at, "norms, residual backward", n, D, 2);
   sg_status st = p->model->ffn->backward(&call, w.y, p->dx, w.xn);
   if (st) return st;
+  at = sgi_lap_begin(scratch.profile);
   sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM2), w.y, k.x_mid, k.r2, weight(p, l, SGI_LAYER_NORM2),
                        n, D, true, p->partial);
 
   sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
+  lap_moved(p, &at, "norms, residual backward", n, D, 6);
   st = attention_backward(p, l, &k, grad, scratch, &w);
   if (st) return st;
+  at = sgi_lap_begin(scratch.profile);
   sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM1), w.y, k.x_in, k.r1, weight(p, l, SGI_LAYER_NORM1),
                        n, D, true, p->partial);
+  lap_moved(p, &at, "norms, residual backward", n, D, 4);
   return SG_OK;
 }
 
@@ -383,12 +484,16 @@ static void embed_backward(const sgi_pass *p, float *dE) {
 sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err) {
   const sg_model *m = p->model;
   size_t n = p->batch.B * p->batch.T, D = m->config.hidden_size, norm = sgi_final_norm_row(m);
+  double at = sgi_lap_begin(p->scratch.profile);
   sgi_rmsnorm_backward(p->dx, grad + m->table.rows[norm].offset, p->dx, p->x, p->r, m->w[norm], n, D, false,
                        p->partial);
+  lap_moved(p, &at, "norms, residual backward", n, D, 4);
   sg_status st = SG_OK;
   for (size_t l = m->config.num_layers; l-- > 0 && !st;) st = layer_backward(p, l, grad);
   if (st) return named(st, err, "backward pass");
+  at = sgi_lap_begin(p->scratch.profile);
   embed_backward(p, grad + m->table.rows[SGI_ROW_EMBED].offset);
+  lap_moved(p, &at, "embedding backward", n, D, 3);
   return SG_OK;
 }
 
@@ -400,4 +505,34 @@ bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out) {
   layout_kept(c, n, &saved, &(kept){0});
   p->model->ffn->gates(c, n, saved, out);
   return true;
+}
+
+/* ---- looking back ------------------------------------------------------------------------------------------------ */
+
+void sgi_pass_layer_view(sgi_pass *p, size_t layer, sgi_pass_layer *out) {
+  const sg_config *c = &p->model->config;
+  size_t n = p->batch.B * p->batch.T;
+  sgi_arena saved = p->saved[layer];
+  kept k;
+  layout_kept(c, n, &saved, &k);
+  *out = (sgi_pass_layer){k.x_in, k.x_mid, k.r1, k.r2, k.q, k.k, k.v};
+}
+
+const float *sgi_pass_final_scale(const sgi_pass *p) { return p->r; }
+const float *sgi_pass_final_norm(const sgi_pass *p) { return p->xn; }
+const float *sgi_pass_residual(const sgi_pass *p) { return p->x; }
+
+void sgi_pass_units(sgi_pass *p, size_t layer, size_t row, sgi_unit *out, double *bias) {
+  const sg_config *c = &p->model->config;
+  sgi_arena saved = p->saved[layer];
+  layout_kept(c, p->batch.B * p->batch.T, &saved, &(kept){0});
+  sgi_ffn_call call = ffn_call(p, layer, saved, (sgi_arena){0});
+  p->model->ffn->units(&call, row, out, bias);
+}
+
+sg_status sgi_pass_pattern(sgi_pass *p, size_t layer, size_t row, size_t head, float *pattern) {
+  sgi_pass_layer v;
+  sgi_pass_layer_view(p, layer, &v);
+  sgi_attention s = attention_of(p);
+  return sgi_attention_pattern(&s, row / p->batch.T, head, row % p->batch.T, pattern, v.q, v.k);
 }

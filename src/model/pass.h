@@ -35,6 +35,8 @@ sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, si
 /* A pass for model m (borrowed) and batches of up to B x T. New: sgi_pass_free. */
 sg_status sgi_pass_create(const struct sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err);
 void sgi_pass_free(sgi_pass *p);
+/* From now on the pass times its kernels into profile (borrowed); NULL ends that. */
+void sgi_pass_profile(sgi_pass *p, sgi_profile *profile);
 
 /* Runs the layers. batch and tap (NULL allowed) are borrowed for the call; the batch's arrays until the backward pass. */
 sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err);
@@ -53,5 +55,20 @@ const float *sgi_pass_nll(const sgi_pass *p);
 /* The chosen units of layer l in the last forward pass; false for dense kinds and, in a pass without backward, for all layers
  * but the last (their blocks are shared: use a tap). */
 bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out);
+
+/* What the last forward pass of a pass with backward left of a layer. Borrowed until the next. */
+typedef struct sgi_pass_layer {
+  const float *x_in, *x_mid; /* (n,D) residual stream before attention, before the feedforward layer */
+  const float *r1, *r2;      /* (n) inverse scales of their norms */
+  const float *q, *k, *v;    /* (n,H,d_head) as attention took them */
+} sgi_pass_layer;
+void sgi_pass_layer_view(sgi_pass *p, size_t layer, sgi_pass_layer *out);
+const float *sgi_pass_residual(const sgi_pass *p);    /* (n,D) after the last layer */
+const float *sgi_pass_final_scale(const sgi_pass *p); /* (n) */
+const float *sgi_pass_final_norm(const sgi_pass *p);  /* (n,D) */
+/* The units of a row (ffn.h: unit_count of them) and the layer's bias (D); likewise. */
+void sgi_pass_units(sgi_pass *p, size_t layer, size_t row, sgi_unit *out, double *bias);
+/* Attention of one row and head, (t + 1) for position t; likewise. */
+sg_status sgi_pass_pattern(sgi_pass *p, size_t layer, size_t row, size_t head, float *pattern);
 
 #endif

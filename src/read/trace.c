@@ -70,6 +70,13 @@ static void site_name(char out[MAX_SITE_NAME], const sgi_site *s) {
     snprintf(out, MAX_SITE_NAME, "layers.%td.%s", s->layer, s->name);
 }
 
+/* Sites that are made on demand: only for patterns that name them. */
+static bool wants(void *user, ptrdiff_t layer, const char *name) {
+  char full[MAX_SITE_NAME];
+  site_name(full, &(sgi_site){.name = name, .layer = layer});
+  return wanted(user, full, NULL, 0);
+}
+
 /* First pass over one token: which sites there are, and their shapes. */
 static sg_status discover(void *user, const sgi_site *s, sg_error *err) {
   trace *t = user;
@@ -77,6 +84,7 @@ static sg_status discover(void *user, const sgi_site *s, sg_error *err) {
   site_name(name, s);
   if (!wanted(t, name, default_sites, SGI_COUNT(default_sites))) return SG_OK;
   size_t dims[5] = {t->request->B, t->request->T, s->dims[0], s->dims[1], s->dims[2]};
+  if (!strcmp(s->name, "attn.pattern")) dims[3] = t->request->T; /* as many keys as positions */
   return add(t, name, s->type == SGI_SITE_INDEX ? SGI_I32 : SGI_F32, 2 + s->n_dims, dims, err);
 }
 
@@ -91,7 +99,8 @@ static sg_status record(void *user, const sgi_site *s, sg_error *err) {
     output *o = &t->outputs[i];
     if (strcmp(o->name, name)) continue;
     t->cursor = i - t->first_site + 1;
-    return sgi_safetensors_writer_put(t->writer, i, t->first_row * o->row_bytes, s->data, s->n * o->row_bytes, err);
+    return sgi_safetensors_writer_put(t->writer, i, (t->first_row + s->first) * o->row_bytes, s->data,
+                                      s->n * o->row_bytes, err);
   }
   return SG_OK;
 }
@@ -108,8 +117,8 @@ static sg_status list_outputs(trace *t, sg_error *err) {
   sgi_pass *p = NULL;
   if (!st) st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (!st)
-    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id}, &(sgi_tap){discover, t, err},
-                          err);
+    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
+                          &(sgi_tap){discover, t, err, wants}, err);
   sgi_pass_free(p);
   t->end_sites = t->count;
   for (size_t i = 0; i < m->table.count && r->grad && !st; i++) {
@@ -179,7 +188,7 @@ static sg_status run(trace *t, size_t targets, float *grad, float *logits, sg_er
     size_t at = b * r->T;
     t->first_row = at;
     sgi_batch batch = {.B = rows, .T = r->T, .inputs = t->inputs + at, .targets = r->targets + at};
-    st = sgi_pass_forward(p, &batch, &(sgi_tap){record, t, err}, err);
+    st = sgi_pass_forward(p, &batch, &(sgi_tap){record, t, err, wants}, err);
     if (!st && logits) st = put_logits(t, p, rows * r->T, logits, err);
     if (!st) st = sgi_pass_loss(p, &sum, grad, targets ? (float)(1.0 / (double)targets) : 0, err);
     if (!st && grad) st = sgi_pass_backward(p, grad, err);

@@ -18,6 +18,7 @@ enum {
 struct sgi_reader {
   char *path, *field;
   bool jsonl, blank_lines;
+  bool keep_space, marked; /* marked: text[at] stands behind a mark */
   sgi_unpack *source;
   /* unpacked text: text[at..n) is not handed out yet, no document ends in text[at..scan) */
   char *text;
@@ -251,13 +252,25 @@ static bool end_at_line(sgi_reader *r, size_t *end, size_t *next) {
   return true;
 }
 
+static void drop_space(const sgi_reader *r, size_t *begin, size_t *end) {
+  while (*begin < *end && is_space(r->text[*begin])) ++*begin;
+  while (*end > *begin && is_space(r->text[*end - 1])) --*end;
+}
+
+/* The line breaks that belong to the mark in front and to the one behind, if there is one. */
+static void drop_breaks(sgi_reader *r, bool mark_behind, size_t *begin, size_t *end) {
+  if (r->marked && *begin < *end && r->text[*begin] == '\n') ++*begin;
+  if (mark_behind && *end > *begin && r->text[*end - 1] == '\n') --*end;
+  r->marked = mark_behind;
+}
+
 /* The next raw document or line without white space around it; *text NULL at the end. */
 static sg_status next_piece(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
   for (;;) {
     size_t end, next;
     /* White space in front goes at once, so that it never counts as part of a long document. Lines are
      * counted and keep theirs. */
-    while (!r->jsonl && r->at < r->n && is_space(r->text[r->at])) r->at++;
+    while (!r->jsonl && !r->keep_space && r->at < r->n && is_space(r->text[r->at])) r->at++;
     if (r->scan < r->at) r->scan = r->at;
     bool found = r->jsonl         ? end_at_line(r, &end, &next)
                  : r->blank_lines ? end_at_blank_line(r, &end, &next)
@@ -277,8 +290,10 @@ static sg_status next_piece(sgi_reader *r, const char **text, size_t *n, sg_erro
     size_t begin = r->at;
     r->at = r->scan = next;
     r->line++;
-    while (begin < end && is_space(r->text[begin])) begin++;
-    while (end > begin && is_space(r->text[end - 1])) end--;
+    if (r->keep_space)
+      drop_breaks(r, found, &begin, &end);
+    else
+      drop_space(r, &begin, &end);
     if (end - begin > SGI_DOCUMENT_MAX) {
       r->at = begin;
       r->line--;
@@ -388,6 +403,8 @@ sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field,
   *out = r;
   return SG_OK;
 }
+
+void sgi_reader_keep_space(sgi_reader *r) { r->keep_space = !r->jsonl && !r->blank_lines; }
 
 sg_status sgi_reader_next(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
   *text = NULL;

@@ -23,6 +23,10 @@ typedef struct sgi_reader sgi_reader;
 sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field, sgi_reader **out, sg_error *err);
 void sgi_reader_close(sgi_reader *r); /* NULL allowed */
 
+/* Before the first document: of a .txt split at marks, a document is all that stands between two marks but for one line break
+ * behind the first and one before the second; no other white space is dropped. */
+void sgi_reader_keep_space(sgi_reader *r);
+
 /* The next document: *text (n bytes, no NUL behind it) is borrowed until the next call; NULL at the end of
  * the file. A failure is final: later calls repeat it. Errors name the file and the line or the byte of
  * the unpacked text. */

@@ -1,16 +1,19 @@
 /* Writes the corpus worlds: distinct stories in two files, and the ground truth beside them. */
 #include "text/worlds.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "core/arena.h"
 #include "core/file.h"
 
-enum { TRIES = 2000, CHUNK = 1 << 16 };
+enum { TRIES = 2000, CHUNK = 1 << 16, WATCH_EVERY = 512, WORD = 64, MAX_DISTINCT = 1 << 15 };
 
-enum { TRAIN, VALID, TOPICS, N_STREAMS, LABELS = N_STREAMS, FACTS, N_FILES }; /* streams grow story by story */
-static const char *const file_names[N_FILES] = {"train.txt", "valid.txt", "topics.jsonl", "labels.json", "facts.json"};
+enum { TRAIN, VALID, TOPICS, N_STREAMS, LABELS = N_STREAMS, FACTS, CORPUS, N_FILES }; /* streams grow story by story */
+const char *const sgi_worlds_files[] = {"train.txt",   "valid.txt", "topics.jsonl", "labels.json", "facts.json",
+                                        "corpus.json", NULL};
 
 typedef struct output {
   char *path;
@@ -20,11 +23,17 @@ typedef struct output {
   char *chunk; /* CHUNK bytes: one write for many stories */
 } output;
 
+/* A set of hashes, open addressing, 0 empty. */
+typedef struct hashes {
+  uint64_t *at;
+  size_t mask, n;
+} hashes;
+
 typedef struct corpus {
   sgi_worlds *grammar;
   sgi_story *story;
-  uint64_t *seen; /* hashes of the stories so far, open addressing, 0 empty */
-  size_t mask;
+  hashes stories, words; /* so far; words in small letters */
+  size_t n_words;
   uint32_t *fact_counts;
   output out[N_FILES];
 } corpus;
@@ -49,14 +58,40 @@ static sg_status append(output *o, const char *p, size_t n, sg_error *err) {
   return SG_OK;
 }
 
-/* False if a story with this hash was there before. */
-static bool remember(corpus *c, uint64_t h) {
+/* An empty set for up to n hashes. */
+static sg_status make_set(hashes *set, size_t n, const char *what, sg_error *err) {
+  size_t slots = 64;
+  while (slots < 2 * n) slots *= 2;
+  set->mask = slots - 1;
+  set->at = sgi_alloc(slots * sizeof *set->at);
+  return set->at ? SG_OK : sgi_fail_memory(err, slots * sizeof *set->at, what);
+}
+
+/* False if it was there before. */
+static bool insert(hashes *set, uint64_t h) {
   if (!h) h = 1;
-  for (size_t i = h & c->mask;; i = (i + 1) & c->mask) {
-    if (c->seen[i] == h) return false;
-    if (c->seen[i]) continue;
-    c->seen[i] = h;
+  for (size_t i = h & set->mask;; i = (i + 1) & set->mask) {
+    if (set->at[i] == h) return false;
+    if (set->at[i]) continue;
+    set->at[i] = h;
+    set->n++;
     return true;
+  }
+}
+
+/* The words of a text are its runs of letters; those beyond what the set holds are not counted as distinct. */
+static void count_words(corpus *c, const char *text, size_t n) {
+  char word[WORD];
+  size_t size = 0;
+  for (size_t i = 0; i <= n; i++) {
+    char small = i < n && text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+    if (i < n && small >= 'a' && small <= 'z') {
+      if (size < sizeof word) word[size++] = small;
+    } else if (size) {
+      c->n_words++;
+      if (c->words.n <= c->words.mask / 2) insert(&c->words, XXH3_64bits(word, size));
+      size = 0;
+    }
   }
 }
 
@@ -75,14 +110,18 @@ static sg_status write_topic(corpus *c, size_t file, size_t index, sg_error *err
   return st;
 }
 
-static sg_status write_stories(corpus *c, size_t n, uint64_t seed, sg_error *err) {
+static sg_status write_stories(corpus *c, size_t n, uint64_t seed, const sgi_worlds_watch *watch, sg_error *err) {
   static const char end[] = "\n<|endoftext|>\n";
   size_t written[2] = {0};
   for (size_t i = 0; i < n; i++) {
+    if (watch && i % WATCH_EVERY == 0) {
+      if (watch->progress) watch->progress(watch->user, i, n);
+      if (watch->stop && watch->stop(watch->user)) return sgi_fail(err, SG_ERR_CANCELLED, "worlds: cancelled");
+    }
     /* Every story has its own stream, so that a longer corpus begins with the stories of a shorter one. */
     c->story->rng = sgi_rng_make(seed, SGI_STREAM_WORLDS, i);
     int tries = 0;
-    while (!sgi_story_draw(c->story) || !remember(c, XXH3_64bits(c->story->text, c->story->n)))
+    while (!sgi_story_draw(c->story) || !insert(&c->stories, XXH3_64bits(c->story->text, c->story->n)))
       if (++tries == TRIES)
         return sgi_fail(err, SG_ERR_ARG,
                         "worlds: story %zu of %zu: %d draws gave none that is new; ask for fewer stories", i + 1, n,
@@ -91,6 +130,7 @@ static sg_status write_stories(corpus *c, size_t n, uint64_t seed, sg_error *err
                       ? VALID
                       : TRAIN;
     if (file == TRAIN) sgi_worlds_count_facts(c->grammar, c->story->text, c->story->n, c->fact_counts);
+    count_words(c, c->story->text, c->story->n);
     sg_status st = append(&c->out[file], c->story->text, c->story->n, err);
     if (!st) st = append(&c->out[file], end, sizeof end - 1, err);
     if (!st) st = write_topic(c, file, written[file]++, err);
@@ -110,18 +150,21 @@ static sg_status write_json(output *o, json_t *value, sg_error *err) {
 static sg_status open_all(corpus *c, const char *directory, sg_error *err) {
   for (size_t i = 0; i < N_FILES; i++) {
     output *o = &c->out[i];
-    o->path = sgi_path_join(directory, file_names[i]);
-    if (!o->path) return sgi_fail_memory(err, strlen(directory), file_names[i]);
+    o->path = sgi_path_join(directory, sgi_worlds_files[i]);
+    if (!o->path) return sgi_fail_memory(err, strlen(directory), sgi_worlds_files[i]);
     if (i >= N_STREAMS) continue;
     o->chunk = sgi_alloc(CHUNK);
-    if (!o->chunk) return sgi_fail_memory(err, CHUNK, file_names[i]);
+    if (!o->chunk) return sgi_fail_memory(err, CHUNK, sgi_worlds_files[i]);
     sg_status st = sgi_writer_open(o->path, &o->writer, err);
     if (st) return st;
   }
   return SG_OK;
 }
 
+/* corpus.json describes a complete corpus: an old one goes before the first file is replaced. */
 static sg_status close_all(corpus *c, sg_error *err) {
+  sg_status gone = sgi_remove_tree(c->out[CORPUS].path, err);
+  if (gone) return gone;
   for (size_t i = 0; i < N_STREAMS; i++) {
     output *o = &c->out[i];
     sg_status st = flush(o, err);
@@ -134,25 +177,38 @@ static sg_status close_all(corpus *c, sg_error *err) {
   return SG_OK;
 }
 
-static sg_status write_corpus(corpus *c, const char *directory, size_t n, uint64_t seed, sg_error *err) {
+static json_t *summary_json(const corpus *c, size_t n, uint64_t seed) {
+  char text[24]; /* a number of JSON would lose digits of it elsewhere */
+  snprintf(text, sizeof text, "%" PRIu64, seed);
+  return json_pack("{ss ss sI sI sI sI sI}", "corpus", "worlds", "seed", text, "stories", (json_int_t)n, "words",
+                   (json_int_t)c->n_words, "distinct_words", (json_int_t)c->words.n, "topics",
+                   (json_int_t)c->grammar->topics.n, "facts", (json_int_t)c->grammar->facts.n);
+}
+
+static sg_status write_corpus(corpus *c, const char *directory, size_t n, uint64_t seed, const sgi_worlds_watch *watch,
+                              sg_error *err) {
   sg_status st = sgi_worlds_load(sgi_embedded_files, &c->grammar, err);
   if (!st) st = sgi_story_create(c->grammar, &c->story, err);
+  if (!st) st = make_set(&c->stories, n, "the hashes of all stories", err);
+  if (!st) st = make_set(&c->words, MAX_DISTINCT, "the hashes of all words", err);
   if (st) return st;
-  size_t slots = 64;
-  while (slots < 2 * n) slots *= 2;
-  c->mask = slots - 1;
-  c->seen = sgi_alloc(slots * sizeof *c->seen);
   c->fact_counts = sgi_alloc(c->grammar->facts.n * sizeof *c->fact_counts);
-  if (!c->seen || !c->fact_counts) return sgi_fail_memory(err, slots * sizeof *c->seen, "the hashes of all stories");
+  if (!c->fact_counts) return sgi_fail_memory(err, c->grammar->facts.n * sizeof *c->fact_counts, "facts of worlds");
   st = open_all(c, directory, err);
-  if (!st) st = write_stories(c, n, seed, err);
+  if (!st) st = write_stories(c, n, seed, watch, err);
   if (!st) st = close_all(c, err);
   if (!st) st = write_json(&c->out[LABELS], sgi_worlds_labels_json(c->grammar), err);
   if (!st) st = write_json(&c->out[FACTS], sgi_worlds_facts_json(c->grammar, c->fact_counts), err);
+  if (!st) st = write_json(&c->out[CORPUS], summary_json(c, n, seed), err);
   return st;
 }
 
 sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed, sg_error *err) {
+  return sgi_worlds_write(directory, n_stories, seed, NULL, NULL, err);
+}
+
+sg_status sgi_worlds_write(const char *directory, size_t n_stories, uint64_t seed, const sgi_worlds_watch *watch,
+                           sgi_worlds_summary *summary, sg_error *err) {
   if (!directory || n_stories < SGI_WORLDS_MIN || n_stories > SGI_WORLDS_MAX)
     return sgi_fail(err, SG_ERR_ARG, "worlds: a corpus needs a directory and %d to %d stories, not %zu", SGI_WORLDS_MIN,
                     SGI_WORLDS_MAX, n_stories);
@@ -160,7 +216,9 @@ sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed
   sg_status st = made ? sgi_make_directory(directory, err) : SG_OK;
   if (st) return st;
   corpus c = {0};
-  st = write_corpus(&c, directory, n_stories, seed, err);
+  st = write_corpus(&c, directory, n_stories, seed, watch, err);
+  if (!st && summary)
+    *summary = (sgi_worlds_summary){n_stories, c.n_words, c.words.n, c.grammar->topics.n, c.grammar->facts.n};
   for (size_t i = 0; i < N_FILES; i++) {
     sgi_writer_drop(c.out[i].writer);
     /* A corpus of some new and some old files would be wrong without a sign. */
@@ -169,7 +227,8 @@ sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed
     sgi_free(c.out[i].chunk);
   }
   if (st && made) sgi_remove_tree(directory, NULL);
-  sgi_free(c.seen);
+  sgi_free(c.stories.at);
+  sgi_free(c.words.at);
   sgi_free(c.fact_counts);
   sgi_story_free(c.story);
   sgi_worlds_free(c.grammar);

@@ -17,6 +17,7 @@ enum {
   WORLDS_STEPS = 3,   /* columns in a path: hero.pet.sound and one found through a reference */
   WORLDS_VARS = 32,   /* variables, one bit each in a mask */
   WORLDS_TEXT = 8192, /* bytes of a story before it is given up as too long */
+  WORLDS_LIST = 9,    /* entries of one enumeration */
   WORLDS_NONE = UINT32_MAX
 };
 
@@ -42,12 +43,14 @@ typedef struct worlds_column {
   worlds_column_kind kind;
   const char *label;   /* category of its words, NULL for none */
   const char *pattern; /* for empty cells; '*' is the base word. NULL: empty cells are an error */
+  const char *instead; /* of a pronoun that would point to somebody else; '*' is the name. NULL: no pronoun */
   uint32_t ref_class;
 } worlds_column;
 
 typedef struct worlds_class {
   const char *name, *file;
   const json_t *json;
+  const char *as; /* how an entry is named when a pronoun would not do, "the *"; NULL: the base word */
   uint32_t first_column, n_columns, first_entry, n_entries;
 } worlds_class;
 
@@ -101,6 +104,7 @@ typedef struct worlds_edge {
 typedef struct worlds_variable {
   const char *name;
   uint32_t class_;
+  uint32_t pronoun; /* column that refers to its pronouns; WORLDS_NONE: no person */
 } worlds_variable;
 
 typedef struct worlds_bind {
@@ -170,9 +174,11 @@ bool worlds_same(worlds_slice a, worlds_slice b);
 typedef struct sgi_story {
   const sgi_worlds *g;
   sgi_rng rng;
-  uint32_t vars[WORLDS_VARS]; /* entries */
-  uint32_t *stamps, stamp;    /* (n_entries): entries used in this story carry its stamp */
-  uint32_t forced;            /* WORLDS_NONE, or which of several values a path gives */
+  uint32_t vars[WORLDS_VARS];         /* entries */
+  uint32_t *stamps, stamp;            /* (n_entries): entries used in this story carry its stamp */
+  uint32_t *used, n_used;             /* the same for alternatives, the first n_used of them */
+  uint32_t named[WORLDS_VARS], clock; /* when a person was last named in this story, 0: not yet */
+  uint32_t forced;                    /* WORLDS_NONE, or which of several values a path gives */
   uint32_t topic, plot;
   bool full, capital, sentence_end;
   size_t n, words;
@@ -182,16 +188,38 @@ typedef struct sgi_story {
 /* *out is new: sgi_story_free. */
 sg_status sgi_story_create(const sgi_worlds *g, sgi_story **out, sg_error *err);
 void sgi_story_free(sgi_story *s);
-/* Draws a story from s->rng, which the caller sets. False if it does not have SGI_WORLDS_MIN_WORDS..MAX words. */
+/* Draws a story from s->rng, which the caller sets. False if it does not have SGI_WORLDS_MIN_WORDS..MAX words or says a sentence
+ * twice. */
 bool sgi_story_draw(sgi_story *s);
 /* Expands one choice with vars as they are set (facts). */
 void sgi_story_expand(sgi_story *s, uint32_t choice);
 worlds_slice worlds_word(const sgi_worlds *g, uint32_t entry);
 
+/* The next sentence from *at on, from its capital letter to its mark, which *at is put behind; n is 0 after the last one. What
+ * begins in the middle of another (said Tom.) is none. */
+worlds_slice sgi_worlds_sentence(const char *text, size_t n, size_t *at);
 /* Adds 1 to counts[f] for each fact whose sentence stands in text. */
 void sgi_worlds_count_facts(const sgi_worlds *g, const char *text, size_t n, uint32_t *counts);
 /* New references; NULL when memory is out. */
 json_t *sgi_worlds_labels_json(const sgi_worlds *g);
 json_t *sgi_worlds_facts_json(const sgi_worlds *g, const uint32_t *counts);
+
+/* ---- the corpus -------------------------------------------------------------------------------------------------- */
+
+typedef struct sgi_worlds_summary {
+  size_t stories, words, distinct_words, topics, facts;
+} sgi_worlds_summary;
+
+typedef struct sgi_worlds_watch {
+  void (*progress)(void *user, size_t done, size_t total);
+  bool (*stop)(void *user);
+  void *user;
+} sgi_worlds_watch;
+
+/* sg_worlds_write that can be watched and stopped (SG_ERR_CANCELLED), with what corpus.json says. Both may be NULL. */
+sg_status sgi_worlds_write(const char *directory, size_t n_stories, uint64_t seed, const sgi_worlds_watch *watch,
+                           sgi_worlds_summary *summary, sg_error *err);
+extern const char
+    *const sgi_worlds_files[]; /* names of the files written, NULL at the end; corpus.json is written last */
 
 #endif

@@ -6,7 +6,7 @@
 #include "core/arena.h"
 #include "text/worlds.h"
 
-enum { MAX_NESTING = 8, MAX_WEIGHT = 1000, MAX_LIST = 9 };
+enum { MAX_NESTING = 8, MAX_WEIGHT = 1000 };
 
 typedef struct parser {
   sgi_worlds *g;
@@ -65,7 +65,7 @@ static sg_status parse_slot(parser *q, worlds_slice body, worlds_node *node) {
       node->high = (uint8_t)(body.p[1] - '0');
       body.p += 2, body.n -= 2;
     }
-    if (node->high < node->low || node->high > MAX_LIST || !body.n || body.p[0] != ' ')
+    if (node->high < node->low || node->high > WORLDS_LIST || !body.n || body.p[0] != ' ')
       return mistake(q, "an enumeration is written {2-3 class.column}", whole);
     body.p++, body.n--;
     if (body.n > 2 && !memcmp(body.p, "a ", 2)) {

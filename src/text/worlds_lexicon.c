@@ -18,7 +18,7 @@ void *sgi_worlds_add(worlds_list *l) {
 
 worlds_slice worlds_slice_of(const char *text) { return (worlds_slice){text, (uint32_t)strlen(text)}; }
 
-bool worlds_same(worlds_slice a, worlds_slice b) { return a.n == b.n && !memcmp(a.p, b.p, a.n); }
+bool worlds_same(worlds_slice a, worlds_slice b) { return a.n == b.n && (!a.n || !memcmp(a.p, b.p, a.n)); }
 
 /* Takes the part of *text before `mark` off its front. */
 static worlds_slice cut(worlds_slice *text, char mark) {
@@ -69,7 +69,8 @@ static uint32_t find_entry(const sgi_worlds *g, uint32_t class_, worlds_slice wo
 /* Columns are written "word", "adj+" (several values), "topic#" (tags) and "pet>animal" (a reference). */
 static sg_status add_columns(sgi_worlds *g, worlds_class *c, sg_error *err) {
   const json_t *names = json_object_get(c->json, "columns"), *labels = json_object_get(c->json, "labels");
-  const json_t *defaults = json_object_get(c->json, "defaults");
+  const json_t *defaults = json_object_get(c->json, "defaults"), *instead = json_object_get(c->json, "instead");
+  c->as = json_string_value(json_object_get(c->json, "as"));
   size_t n = json_array_size(names);
   c->first_column = (uint32_t)g->columns.n;
   c->n_columns = (uint32_t)n;
@@ -96,6 +97,7 @@ static sg_status add_columns(sgi_worlds *g, worlds_class *c, sg_error *err) {
     if (col->name.n < sizeof key) memcpy(key, col->name.p, col->name.n);
     col->label = json_string_value(json_object_get(labels, key));
     col->pattern = json_string_value(json_object_get(defaults, key));
+    col->instead = json_string_value(json_object_get(instead, key));
   }
   return SG_OK;
 }

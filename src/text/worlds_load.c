@@ -43,6 +43,19 @@ static sg_status read_index(sgi_worlds *g, const json_t *index, sg_error *err) {
   return SG_OK;
 }
 
+/* The column that refers to a class of pronouns, that is, one where a column says what may stand instead. */
+static uint32_t pronoun_of(const sgi_worlds *g, uint32_t class_) {
+  const worlds_class *c = worlds_row(&g->classes, class_);
+  for (uint32_t i = 0; i < c->n_columns; i++) {
+    const worlds_column *col = worlds_row(&g->columns, c->first_column + i);
+    if (col->kind != WORLDS_REF) continue;
+    const worlds_class *other = worlds_row(&g->classes, col->ref_class);
+    for (uint32_t k = 0; k < other->n_columns; k++)
+      if (((const worlds_column *)worlds_row(&g->columns, other->first_column + k))->instead) return i;
+  }
+  return WORLDS_NONE;
+}
+
 static sg_status read_variables(sgi_worlds *g, const json_t *index, sg_error *err) {
   const char *name;
   json_t *value;
@@ -57,7 +70,7 @@ static sg_status read_variables(sgi_worlds *g, const json_t *index, sg_error *er
                       name, WORLDS_VARS);
     worlds_variable *v = sgi_worlds_add(&g->variables);
     if (!v) return sgi_fail_memory(err, g->variables.size, "variables of worlds");
-    *v = (worlds_variable){name, class_};
+    *v = (worlds_variable){name, class_, pronoun_of(g, class_)};
   }
   const char *hero;
   sg_status st = text_of(index, "hero", 1, &hero, err);
@@ -74,7 +87,7 @@ static sg_status read_names(sgi_worlds *g, const char *file, const json_t *root,
   if (st) return st;
   json_t *value;
   json_object_foreach(json_object_get(root, "classes"), name, value) {
-    const char *inner[] = {"columns", "labels", "defaults", "entries"};
+    const char *inner[] = {"columns", "labels", "defaults", "entries", "instead", "as"};
     if ((st = sgi_json_only_keys(value, file, inner, SGI_COUNT(inner), err))) return st;
     if (sgi_worlds_find_class(g, worlds_slice_of(name)) != WORLDS_NONE)
       return sgi_fail(err, SG_ERR_FORMAT, "%s: there are two classes \"%s\"", file, name);

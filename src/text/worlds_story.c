@@ -4,19 +4,22 @@
 #include "core/arena.h"
 #include "text/worlds.h"
 
-enum { ARTICLE_MARK = 1, TRIES = 4 };
+enum { ARTICLE_MARK = 1, TRIES = 4, SENTENCES = 128 };
 
 sg_status sgi_story_create(const sgi_worlds *g, sgi_story **out, sg_error *err) {
   *out = NULL;
   sgi_story *s = sgi_alloc(sizeof *s);
-  uint32_t *stamps = sgi_alloc(g->entries.n * sizeof *stamps);
-  if (!s || !stamps) {
+  uint32_t *stamps = sgi_alloc(g->entries.n * sizeof *stamps), *used = sgi_alloc(g->alternatives.n * sizeof *used);
+  if (!s || !stamps || !used) {
     sgi_free(s);
     sgi_free(stamps);
+    sgi_free(used);
     return sgi_fail_memory(err, sizeof *s, "a story of worlds");
   }
   s->g = g;
   s->stamps = stamps;
+  s->used = used;
+  s->n_used = (uint32_t)g->alternatives.n;
   s->forced = WORLDS_NONE;
   *out = s;
   return SG_OK;
@@ -24,6 +27,7 @@ sg_status sgi_story_create(const sgi_worlds *g, sgi_story **out, sg_error *err) 
 
 void sgi_story_free(sgi_story *s) {
   if (s) sgi_free(s->stamps);
+  if (s) sgi_free(s->used);
   sgi_free(s);
 }
 
@@ -128,7 +132,8 @@ static void finish(sgi_story *s) {
 
 /* ---- drawing ------------------------------------------------------------------------------------------------ */
 
-static uint32_t draw(sgi_story *s, uint32_t subset) {
+/* An entry that the story has not used, if there is one, and in any case none of the n in not[]. */
+static uint32_t draw(sgi_story *s, uint32_t subset, const uint32_t * not, uint32_t n) {
   const worlds_subset *set = worlds_row(&s->g->subsets, subset);
   const uint32_t *picks = (const uint32_t *)s->g->picks.at + set->first;
   uint32_t i = 0;
@@ -137,6 +142,8 @@ static uint32_t draw(sgi_story *s, uint32_t subset) {
     if (s->stamps[picks[i]] != s->stamp) break;
   }
   for (uint32_t k = 0; k < set->n && s->stamps[picks[i]] == s->stamp; k++) i = (i + 1) % set->n;
+  for (uint32_t k = 0; k < n;) /* the grammar is checked: the subset has more than n entries */
+    if (not [k++] == picks[i]) i = (i + 1) % set->n, k = 0;
   s->stamps[picks[i]] = s->stamp;
   return picks[i];
 }
@@ -173,6 +180,51 @@ static void emit_entry(sgi_story *s, uint32_t entry, const worlds_path *path) {
   emit(s, text->p, text->n);
 }
 
+/* Puts base into pattern in place of '*'. */
+static void emit_pattern(sgi_story *s, const char *pattern, worlds_slice base) {
+  for (const char *p = pattern; *p; p++) {
+    if (*p == '*')
+      emit(s, base.p, base.n);
+    else
+      emit_char(s, *p);
+  }
+}
+
+static uint32_t pronouns_of(const sgi_story *s, uint32_t variable) {
+  const worlds_variable *v = worlds_row(&s->g->variables, variable);
+  return cell_at(s->g, s->vars[variable], v->pronoun)->first;
+}
+
+/* A pronoun points to the person of its kind who was named last; at the start of a sentence, to the person named last. */
+static bool points_elsewhere(const sgi_story *s, uint32_t variable) {
+  for (uint32_t v = 0; v < s->g->variables.n; v++)
+    if (v != variable && s->named[v] > s->named[variable] &&
+        (s->capital || pronouns_of(s, v) == pronouns_of(s, variable)))
+      return true;
+  return false;
+}
+
+static void emit_variable(sgi_story *s, const worlds_node *node) {
+  const sgi_worlds *g = s->g;
+  const worlds_variable *v = worlds_row(&g->variables, node->what);
+  const worlds_class *c = worlds_row(&g->classes, v->class_);
+  const char *instead = NULL;
+  if (v->pronoun != WORLDS_NONE && node->path.n == 2 && node->path.columns[0] == v->pronoun) {
+    const worlds_column *to = worlds_row(&g->columns, c->first_column + v->pronoun);
+    const worlds_class *pronouns = worlds_row(&g->classes, to->ref_class);
+    instead = ((const worlds_column *)worlds_row(&g->columns, pronouns->first_column + node->path.columns[1]))->instead;
+  }
+  if (instead && points_elsewhere(s, node->what)) {
+    worlds_slice name = worlds_word(g, s->vars[node->what]);
+    const char *star = strchr(instead, '*');
+    emit_pattern(s, c->as ? c->as : "*", name);
+    if (star) emit(s, star + 1, strlen(star + 1));
+  } else {
+    emit_entry(s, s->vars[node->what], &node->path);
+  }
+  if (v->pronoun != WORLDS_NONE && (instead || !node->path.n)) s->named[node->what] = ++s->clock;
+}
+
 static void expand(sgi_story *s, uint32_t choice, uint32_t depth);
 
 static void expand_node(sgi_story *s, const worlds_node *node, uint32_t depth) {
@@ -180,7 +232,7 @@ static void expand_node(sgi_story *s, const worlds_node *node, uint32_t depth) {
   switch ((worlds_node_kind)node->kind) {
     case NODE_TEXT: emit(s, node->text.p, node->text.n); break;
     case NODE_ARTICLE: emit_article(s); break;
-    case NODE_VAR: emit_entry(s, s->vars[node->what], &node->path); break;
+    case NODE_VAR: emit_variable(s, node); break;
     case NODE_RULE:
       /* A rule behind a closed quote begins a sentence, whatever mark stood in the quote. */
       if (s->n >= 2 && last_of(s) == ' ' && s->text[s->n - 2] == '"') s->capital = true;
@@ -189,6 +241,7 @@ static void expand_node(sgi_story *s, const worlds_node *node, uint32_t depth) {
     case NODE_CHOICE: expand(s, node->what, depth); break;
     case NODE_DRAW: {
       uint32_t n = node->low + (uint32_t)sgi_rng_below(&s->rng, node->high - node->low + 1U);
+      uint32_t drawn[WORLDS_LIST];
       for (uint32_t i = 0; i < n; i++) {
         const char *between = !i ? "" : i + 1 == n ? s->g->and_ : s->g->comma;
         emit(s, between, strlen(between));
@@ -196,10 +249,21 @@ static void expand_node(sgi_story *s, const worlds_node *node, uint32_t depth) {
           emit_article(s);
           emit_char(s, ' ');
         }
-        emit_entry(s, draw(s, node->what), &node->path);
+        drawn[i] = draw(s, node->what, drawn, i);
+        emit_entry(s, drawn[i], &node->path);
       }
       break;
     }
+  }
+}
+
+static uint32_t weighted_alternative(sgi_story *s, const worlds_choice *c) {
+  uint32_t left = c->total > 1 ? (uint32_t)sgi_rng_below(&s->rng, c->total) : 0, at = c->first - 1;
+  for (;;) {
+    const worlds_alternative *a = worlds_row(&s->g->alternatives, at);
+    if (left < a->weight) return at;
+    left -= a->weight;
+    at = a->next - 1;
   }
 }
 
@@ -213,10 +277,14 @@ static void expand(sgi_story *s, uint32_t choice, uint32_t depth) {
       if (!a || b->depth < a->depth) a = b;
     }
   } else {
-    uint32_t left = c->total > 1 ? (uint32_t)sgi_rng_below(&s->rng, c->total) : 0;
-    for (a = worlds_row(&s->g->alternatives, c->first - 1); left >= a->weight;
-         a = worlds_row(&s->g->alternatives, a->next - 1))
-      left -= a->weight;
+    for (int k = 0; k < TRIES; k++) { /* a story says things in different ways */
+      uint32_t at = weighted_alternative(s, c);
+      a = worlds_row(&s->g->alternatives, at);
+      if (at >= s->n_used || c->total == a->weight) break;
+      bool again = s->used[at] == s->stamp;
+      s->used[at] = s->stamp;
+      if (!again) break;
+    }
   }
   for (uint32_t i = a->first_node; i && !s->full;) {
     const worlds_node *node = worlds_row(&s->g->nodes, i - 1);
@@ -231,8 +299,11 @@ static void start(sgi_story *s) {
   s->capital = true;
   if (!++s->stamp) {
     memset(s->stamps, 0, s->g->entries.n * sizeof *s->stamps);
+    memset(s->used, 0, s->n_used * sizeof *s->used);
     s->stamp = 1;
   }
+  memset(s->named, 0, sizeof s->named);
+  s->clock = 0;
 }
 
 void sgi_story_expand(sgi_story *s, uint32_t choice) {
@@ -251,6 +322,18 @@ static uint32_t weighted(sgi_story *s, const worlds_list *rows, uint32_t first, 
   }
 }
 
+/* Some sentence stands there twice. */
+static bool repeats_itself(const sgi_story *s) {
+  worlds_slice all[SENTENCES];
+  size_t at = 0, n = 0;
+  for (worlds_slice one; (one = sgi_worlds_sentence(s->text, s->n, &at)).n; all[n++] = one) {
+    if (n == SENTENCES) return true; /* more than WORLDS_MAX_WORDS allow in plain prose */
+    for (size_t i = 0; i < n; i++)
+      if (worlds_same(all[i], one)) return true;
+  }
+  return false;
+}
+
 bool sgi_story_draw(sgi_story *s) {
   const sgi_worlds *g = s->g;
   start(s);
@@ -261,7 +344,8 @@ bool sgi_story_draw(sgi_story *s) {
   for (uint32_t i = 0; i < p->n_binds; i++) {
     const worlds_bind *b = worlds_row(&g->binds, p->first_bind + i);
     const worlds_cell *cell;
-    uint32_t entry = b->subset != WORLDS_NONE ? draw(s, b->subset) : follow(g, s->vars[b->source], &b->path, &cell);
+    uint32_t entry =
+        b->subset != WORLDS_NONE ? draw(s, b->subset, NULL, 0) : follow(g, s->vars[b->source], &b->path, &cell);
     s->stamps[entry] = s->stamp;
     s->vars[b->variable] = entry;
   }
@@ -271,5 +355,5 @@ bool sgi_story_draw(sgi_story *s) {
     expand(s, *(const uint32_t *)worlds_row(&g->slots, p->first_slot + i), 0);
   }
   finish(s);
-  return !s->full && s->words >= SGI_WORLDS_MIN_WORDS && s->words <= SGI_WORLDS_MAX_WORDS;
+  return !s->full && s->words >= SGI_WORLDS_MIN_WORDS && s->words <= SGI_WORLDS_MAX_WORDS && !repeats_itself(s);
 }

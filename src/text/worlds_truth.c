@@ -103,23 +103,30 @@ sg_status sgi_worlds_facts(sgi_worlds *g, const json_t *index, sg_error *err) {
   return SG_OK;
 }
 
-void sgi_worlds_count_facts(const sgi_worlds *g, const char *text, size_t n, uint32_t *counts) {
-  bool open = true; /* a sentence can start here */
-  for (size_t i = 0; i < n; i++) {
+worlds_slice sgi_worlds_sentence(const char *text, size_t n, size_t *at) {
+  bool open = !*at || strchr(".!?\"\n", text[*at - 1]);
+  for (size_t i = *at; i < n; i++) {
     char c = text[i];
     if (open && c >= 'A' && c <= 'Z') {
       size_t end = i;
-      while (end < n && end - i < FACT_TEXT && !strchr(".!?\n", text[end])) end++;
-      if (end < n && text[end] == '.') {
-        uint32_t slot = *slot_of(g, text + i, end + 1 - i);
-        if (slot) counts[slot - 1]++;
-      }
-      open = false;
-    } else if (strchr(".!?\"\n", c)) {
-      open = true;
-    } else if (c != ' ') {
-      open = false;
+      while (end < n && !strchr(".!?\n", text[end])) end++;
+      *at = end < n ? end + 1 : n;
+      return (worlds_slice){text + i, (uint32_t)(*at - i)};
     }
+    if (strchr(".!?\"\n", c))
+      open = true;
+    else if (c != ' ')
+      open = false;
+  }
+  *at = n;
+  return (worlds_slice){0};
+}
+
+void sgi_worlds_count_facts(const sgi_worlds *g, const char *text, size_t n, uint32_t *counts) {
+  size_t at = 0;
+  for (worlds_slice one; (one = sgi_worlds_sentence(text, n, &at)).n;) {
+    uint32_t slot = *slot_of(g, one.p, one.n);
+    if (slot) counts[slot - 1]++;
   }
 }
 

@@ -22,6 +22,12 @@ static bool part_used(const sgi_trainer *t, size_t part) {
 
 static char *in(const char *directory, const char *name) { return sgi_path_join(directory, name); }
 
+/* "step-" and digits. */
+static bool is_name(const char *name) {
+  size_t n = strlen(PREFIX);
+  return !strncmp(name, PREFIX, n) && name[n] && !name[n + strspn(name + n, "0123456789")];
+}
+
 static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_error *err) {
   const sgi_table *table = &t->model->table;
   size_t n = 0, bytes = PARTS * table->count;
@@ -67,10 +73,10 @@ static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error 
 static sg_status save_state(const char *directory, const sgi_progress_state *s, sg_error *err) {
   char *path = in(directory, "train_state.json"), hash[24];
   snprintf(hash, sizeof hash, "%016llx", (unsigned long long)s->data_hash);
-  json_t *o =
-      json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:s, s:I, s:s}", "format", STATE_FORMAT, "step", (json_int_t)s->step,
-                "updates", (json_int_t)s->updates, "tokens", (json_int_t)s->tokens, "flops", s->flops, "seconds",
-                s->seconds, "data_hash", hash, "metrics_bytes", (json_int_t)s->metrics_bytes, "best", s->best);
+  json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:s, s:I, s:s, s:b}", "format", STATE_FORMAT, "step",
+                        (json_int_t)s->step, "updates", (json_int_t)s->updates, "tokens", (json_int_t)s->tokens,
+                        "flops", s->flops, "seconds", s->seconds, "data_hash", hash, "metrics_bytes",
+                        (json_int_t)s->metrics_bytes, "best", s->best, "evaluation_due", s->evaluation_due);
   if (o && isfinite(s->best_loss)) json_object_set_new(o, "best_loss", json_real(s->best_loss));
   sg_status st =
       path && o ? sgi_json_save(path, o, err) : sgi_fail_memory(err, strlen(directory), "a checkpoint's state");
@@ -80,8 +86,8 @@ static sg_status save_state(const char *directory, const sgi_progress_state *s, 
 }
 
 static sg_status read_state(const json_t *o, const char *where, sgi_progress_state *s, sg_error *err) {
-  static const char *const keys[] = {"format",  "step",      "updates",       "tokens", "flops",
-                                     "seconds", "data_hash", "metrics_bytes", "best",   "best_loss"};
+  static const char *const keys[] = {"format",    "step",          "updates", "tokens",    "flops",         "seconds",
+                                     "data_hash", "metrics_bytes", "best",    "best_loss", "evaluation_due"};
   char hash[24], *end;
   size_t format;
   sg_status st = sgi_json_only_keys(o, where, keys, SGI_COUNT(keys), err);
@@ -94,6 +100,9 @@ static sg_status read_state(const json_t *o, const char *where, sgi_progress_sta
   if (!st) st = sgi_json_string(o, where, "data_hash", hash, sizeof hash, err);
   if (!st) st = sgi_json_u64(o, where, "metrics_bytes", &s->metrics_bytes, err);
   if (!st) st = sgi_json_string(o, where, "best", s->best, sizeof s->best, err);
+  if (!st) st = sgi_json_bool(o, where, "evaluation_due", &s->evaluation_due, err);
+  if (!st && s->best[0] && !is_name(s->best))
+    st = sgi_fail(err, SG_ERR_FORMAT, "%s: best is \"%s\": expected the name of a checkpoint", where, s->best);
   s->best_loss = INFINITY;
   if (!st && json_object_get(o, "best_loss"))
     st = sgi_json_real(o, where, "best_loss", -1e300, 1e300, &s->best_loss, err);
@@ -121,7 +130,7 @@ size_t sgi_checkpoint_bytes(const sgi_trainer *t) {
 
 /* Room is looked for before anything is written: a full disk is better met early. */
 static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err) {
-  uint64_t have = sgi_disk_free(run), need = sgi_checkpoint_bytes(t);
+  uint64_t have = sgi_disk_free(run), need = sgi_checkpoint_bytes(t) / 5 * 6;
   if (!have || have >= need) return SG_OK;
   return sgi_fail(err, SG_ERR_SPACE, "%s: a checkpoint needs %llu MB and %llu MB are free: make room and resume", run,
                   (unsigned long long)(need >> 20), (unsigned long long)(have >> 20));
@@ -185,12 +194,11 @@ static sg_status read_pointer(const char *parent, const char *which, char name[6
   size_t n = 0;
   sg_status st = path ? sgi_read_file(path, 256, &text, &n, err) : sgi_fail_memory(err, strlen(parent), "a path");
   if (!st) {
-    size_t length = strcspn(text, "\r\n");
-    if (strncmp(text, PREFIX, strlen(PREFIX)) || length >= 64 ||
-        strspn(text + strlen(PREFIX), "0123456789") != length - strlen(PREFIX))
+    text[strcspn(text, "\r\n")] = '\0';
+    if (strlen(text) >= 64 || !is_name(text))
       st = sgi_fail(err, SG_ERR_FORMAT, "%s: expected the name of a checkpoint, such as step-00000100", path);
     else
-      snprintf(name, 64, "%.*s", (int)length, text);
+      snprintf(name, 64, "%s", text);
   }
   sgi_free(text);
   sgi_free(path);
@@ -204,12 +212,13 @@ sg_status sgi_model_locate(const char *path, const char *which, char **out, sg_e
   if (!st && sgi_is_file(weights)) {
     *out = sgi_strdup(path);
   } else if (!st && sgi_is_directory(parent)) {
-    if (which && !strncmp(which, PREFIX, strlen(PREFIX)))
+    if (which && is_name(which))
       snprintf(name, sizeof name, "%s", which);
     else if (which && strcmp(which, "latest"))
       st = read_pointer(parent, which, name, err);
     else
       st = sgi_bundle_newest(parent, PREFIX, name, sizeof name, NULL, NULL, err);
+    if (!st && !name[0]) st = sgi_fail(err, SG_ERR_IO, "%s: the run has no checkpoint yet", path);
     if (!st) *out = in(parent, name);
   } else if (!st) {
     st = sgi_fail(err, SG_ERR_IO, "%s: neither a model directory (model.safetensors) nor a run (checkpoints)", path);

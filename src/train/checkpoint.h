@@ -13,6 +13,7 @@ typedef struct sgi_progress_state {
   uint64_t metrics_bytes; /* length of metrics.jsonl: what came later is cut off */
   double best_loss;       /* of the best checkpoint; infinite before the first evaluation */
   char best[64];          /* its name, "" for none */
+  bool evaluation_due;    /* the step's evaluation was not finished: a resumed run makes it first */
 } sgi_progress_state;
 
 /* Writes RUN/checkpoints/step-NNNNNNNN (config.json, model.safetensors, tokenizer.json, optimizer.safetensors, train_state.json,

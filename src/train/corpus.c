@@ -9,7 +9,7 @@
 #include "core/arena.h"
 #include "train/corpus_file.h"
 
-enum { NAME_MAX_BYTES = 96 }; /* of the data's name within the cache's name */
+enum { NAME_MAX_BYTES = 96, PART = 4 << 20 }; /* of the data's name within the cache's name; checked at a time */
 
 struct sgi_corpus {
   sgi_map map;
@@ -169,13 +169,29 @@ static bool sound_blocks(const sgi_corpus *c, size_t vocab) {
     for (uint64_t i = 0; i < starts[n]; i++) largest = ids[i] > largest ? ids[i] : largest;
     if (largest >= vocab) return false;
     tokens += starts[n];
+    sgi_map_release(&c->map, p[0].byte, p[1].byte);
   }
   const sgi_tokens_place *last = c->places + h->n_blocks;
   return c->places[0].byte == sizeof(sgi_tokens_header) && c->places[0].document == 0 &&
          last->document == h->n_documents && tokens == h->n_tokens;
 }
 
-static bool right_cache(sgi_corpus *c, const sgi_tokens_source *s) {
+/* xxh3 of bytes [from, to), a part at a time, so that a large cache does not fill the process. */
+static bool has_hash(const sgi_map *map, size_t from, size_t to, uint64_t expected, sg_error *err) {
+  XXH3_state_t *h = sgi_alloc(sizeof *h);
+  if (!h) return sgi_fail_memory(err, sizeof *h, "the check of a token cache"), false;
+  XXH3_64bits_reset(h);
+  for (size_t at = from; at < to; at += PART) {
+    size_t end = to - at > PART ? at + PART : to;
+    XXH3_64bits_update(h, map->data + at, end - at);
+    sgi_map_release(map, at, end);
+  }
+  bool same = XXH3_64bits_digest(h) == expected;
+  sgi_free(h);
+  return same;
+}
+
+static bool right_cache(sgi_corpus *c, const sgi_tokens_source *s, sg_error *err) {
   const sgi_tokens_header *h = c->head = (const sgi_tokens_header *)c->map.data;
   const unsigned char *data = c->map.data;
   size_t size = c->map.size, table;
@@ -190,7 +206,7 @@ static bool right_cache(sgi_corpus *c, const sgi_tokens_source *s) {
   table = (h->n_blocks + 1) * sizeof(sgi_tokens_place);
   if (table > size - h->tail || h->tail_hash != XXH3_64bits(data + h->tail, size - h->tail)) return false;
   if (!s->just_made && !same_inputs(data + h->tail + table, data + size, s)) return false;
-  if (h->blocks_hash != XXH3_64bits(data + sizeof *h, h->tail - sizeof *h)) return false;
+  if (!has_hash(&c->map, sizeof *h, h->tail, h->blocks_hash, err)) return false;
   c->places = (const sgi_tokens_place *)(data + h->tail);
   return sound_blocks(c, s->vocab);
 }
@@ -201,13 +217,14 @@ static sg_status load_cache(const char *path, const sgi_tokens_source *s, sgi_co
   if (!path || !sgi_is_file(path)) return SG_OK;
   sgi_corpus *c = sgi_alloc(sizeof *c);
   if (!c) return sgi_fail_memory(err, sizeof *c, "a corpus");
-  sg_status st = sgi_map_file(path, &c->map, err);
-  if (!st && right_cache(c, s)) {
+  sg_error why = {0};
+  sg_status st = sgi_map_file(path, &c->map, &why);
+  if (!st && right_cache(c, s, &why)) {
     *out = c;
     return SG_OK;
   }
   sgi_corpus_close(c);
-  return st == SG_ERR_MEMORY ? st : SG_OK;
+  return why.code == SG_ERR_MEMORY ? sgi_fail(err, why.code, "%s", why.text) : SG_OK;
 }
 
 void sgi_corpus_close(sgi_corpus *c) {

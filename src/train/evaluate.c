@@ -103,7 +103,7 @@ static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t 
   for (size_t i = 0; i < rows * e->T; i++) e->keep[i] = e->targets[i] != e->model->config.pad_id;
   sgi_batch batch = {rows, e->T, e->inputs, e->targets, e->starts};
   watcher w = {e, r->usage};
-  sg_status st = sgi_pass_forward(e->pass, &batch, r->usage ? &(sgi_tap){watch, &w, err} : NULL, err);
+  sg_status st = sgi_pass_forward(e->pass, &batch, r->usage ? &(sgi_tap){watch, &w, err, NULL} : NULL, err);
   sgi_metrics m = {0};
   if (!st) st = sgi_pass_loss(e->pass, &m, NULL, 0, err);
   if (st) return st;

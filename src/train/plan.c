@@ -1,15 +1,15 @@
 /* What a run will take, said before it starts. */
-#include <stdarg.h>
-#include <stdio.h>
+#include <math.h>
+#include <omp.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/rng.h"
 #include "model/flops.h"
 #include "train/run_state.h"
 
-/* Resident pages of the program and its libraries, allocator slack and one matrix product's workspace. */
-enum { PROCESS_BYTES = 48 << 20 };
+/* Measured: resident pages of the program and its libraries; what reading a tokenizer leaves, per token; what each thread's matrix
+ * products copy of their operands, per row (sums over the rows, such as a weight's gradient, copy most). */
+enum { PROCESS_BYTES = 16 << 20, TOKENIZER_BYTES = 600, PRODUCT_ROW_BYTES = 1024 };
 /* More rows at a time than this bring no speed, only memory. */
 enum { FULL_SPEED_ROWS = 8192 };
 
@@ -31,16 +31,29 @@ sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t st
   return t;
 }
 
+/* Of a mapped token cache only what rows were taken from is in memory, in the system's steps of 64 KB. */
+static size_t touched_bytes(uint64_t tokens, double rows, size_t seq_len) {
+  double whole = 4.0 * (double)tokens, most = rows * fmax(65536, 4.0 * (double)seq_len);
+  return (size_t)fmin(whole, most);
+}
+
 /* Bytes that do not depend on the micro-batch: process, weights, gradients, moments, batches, tokens. */
 static size_t fixed_bytes(const sgi_run *run, size_t parameters) {
   const sgi_settings *s = &run->settings;
   size_t arenas = s->grad_accumulation > 1 ? 5 : 4;
-  return PROCESS_BYTES + parameters * sizeof(float) * arenas + s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
-         (size_t)(run->plan.train_tokens + run->plan.valid_tokens) * sizeof(int32_t);
+  return PROCESS_BYTES + s->model.vocab_size * TOKENIZER_BYTES + parameters * sizeof(float) * arenas +
+         s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
+         touched_bytes(run->plan.train_tokens, (double)s->steps * (double)s->batch_size, s->seq_len) +
+         touched_bytes(run->plan.valid_tokens, (double)run->held_out_rows, s->seq_len);
+}
+
+static size_t product_bytes(size_t rows) {
+  return (size_t)omp_get_max_threads() * PRODUCT_ROW_BYTES * (rows < FULL_SPEED_ROWS ? rows : FULL_SPEED_ROWS);
 }
 
 static sg_status choose_micro_batch(sgi_run *run, size_t fixed, sg_error *err) {
   sgi_settings *s = &run->settings;
+  fixed += product_bytes(FULL_SPEED_ROWS);
   size_t rows, limit = run->max_memory > fixed ? run->max_memory - fixed : 0;
   if (s->micro_batch) return SG_OK;
   sg_status st = sgi_pass_fit(&s->model, s->batch_size, s->seq_len, true, limit, &rows, err);
@@ -75,6 +88,9 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   sg_status st = sgi_config_parameters(&s->model, &p->parameters, err);
   if (!st) st = sg_config_flops(&s->model, s->seq_len, &forward, err);
   if (!st) st = choose_steps(run, forward, err);
+  if (!st && p->parameters > SIZE_MAX / 64)
+    st =
+        sgi_fail(err, SG_ERR_MEMORY, "training %zu parameters needs more than this machine can address", p->parameters);
   if (st) return st;
   size_t fixed = fixed_bytes(run, p->parameters);
   st = choose_micro_batch(run, fixed, err);
@@ -86,7 +102,7 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   if (st) return st;
   p->flops_per_step = 3.0 * (double)forward * (double)s->batch_size;
   p->micro_batch = s->micro_batch;
-  p->memory = fixed + activations;
+  p->memory = fixed + product_bytes(s->micro_batch * s->seq_len) + activations;
   p->checkpoint_bytes = p->parameters * sizeof(float) * 3 + (1 << 20);
   if (p->memory > run->max_memory)
     return sgi_fail(err, SG_ERR_MEMORY,
@@ -97,27 +113,31 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
-/* Seconds of a step of one micro-batch row on a model of this many layers, the better of two. */
-static sg_status time_layers(const sgi_settings *s, size_t layers, size_t T, double *seconds, sg_error *err) {
+/* Seconds of a step of some rows, one at a time, on a model of this many layers; the better of two. */
+static sg_status time_layers(const sgi_settings *s, size_t layers, size_t rows, size_t T, double *seconds,
+                             sg_error *err) {
   sg_config c = s->model;
   c.num_layers = layers;
   sgi_settings small = *s;
-  small.batch_size = small.micro_batch = small.grad_accumulation = 1;
+  small.batch_size = rows;
+  small.micro_batch = small.grad_accumulation = 1;
   small.seq_len = T;
   sgi_trainer_settings t = sgi_run_trainer_settings(&small, 1000);
+  t.schedule = (sgi_schedule){.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000};
   sg_model *m = NULL;
   sgi_trainer *trainer = NULL;
-  int32_t *ids = sgi_alloc(2 * T * sizeof *ids);
-  if (!ids) return sgi_fail_memory(err, 2 * T * sizeof *ids, "a timed step");
+  size_t n = rows * T;
+  int32_t *ids = sgi_alloc(2 * n * sizeof *ids);
+  if (!ids) return sgi_fail_memory(err, 2 * n * sizeof *ids, "a timed step");
   sg_status st = sg_model_create(&c, 1, &m, err);
   if (!st) st = sgi_trainer_create(m, &t, &trainer, err);
   if (st) sg_model_free(m);
   sgi_rng r = sgi_rng_make(1, SGI_STREAM_SAMPLE, 0);
-  for (size_t i = 0; i < 2 * T; i++) ids[i] = (int32_t)sgi_rng_below(&r, c.vocab_size);
+  for (size_t i = 0; i < 2 * n; i++) ids[i] = (int32_t)sgi_rng_below(&r, c.vocab_size);
   for (int k = 0; k < 3 && !st; k++) {
     sgi_step out;
     double begin = sgi_now();
-    st = sgi_trainer_step(trainer, ids, ids + T, NULL, &out, err);
+    st = sgi_trainer_step(trainer, ids, ids + n, NULL, &out, err);
     double took = sgi_now() - begin;
     if (k && (k == 1 || took < *seconds)) *seconds = took; /* the first one touches fresh memory */
   }
@@ -126,23 +146,21 @@ static sg_status time_layers(const sgi_settings *s, size_t layers, size_t T, dou
   return st;
 }
 
+/* A step is rows, each with a head and layers, and one update of all weights, likewise. */
 sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err) {
   const sgi_settings *s = &run->settings;
   size_t T = s->seq_len < 1024 ? s->seq_len : 1024;
-  double one = 0, two = 0;
-  sg_status st = time_layers(s, 1, T, &one, err);
-  if (!st) st = time_layers(s, 2, T, &two, err);
-  double layer = two > one ? two - one : one / 2;
-  *seconds = (one + layer * (double)(s->model.num_layers - 1)) * (double)s->batch_size * (double)s->seq_len / (double)T;
+  double took[2][2] = {{0}}; /* layers, rows */
+  sg_status st = SG_OK;
+  for (size_t l = 0; l < 2; l++)
+    for (size_t r = 0; r < 2 && !st; r++) st = time_layers(s, l + 1, r + 1, T, &took[l][r], err);
+  double row[2], update[2];
+  for (size_t l = 0; l < 2; l++) {
+    row[l] = fmax(took[l][1] - took[l][0], took[l][1] / 4);
+    update[l] = fmax(took[l][0] - row[l], 0);
+  }
+  double more = (double)(s->model.num_layers - 1), rows = (double)s->batch_size * (double)s->seq_len / (double)T;
+  *seconds = rows * (row[0] + more * fmax(row[1] - row[0], 0)) +
+             (update[0] + more * fmax(update[1] - update[0], 0)) / (double)s->grad_accumulation;
   return st;
-}
-
-void sgi_run_note(const sgi_run *run, const char *format, ...) {
-  if (!run->events.note) return;
-  char text[512];
-  va_list ap;
-  va_start(ap, format);
-  vsnprintf(text, sizeof text, format, ap);
-  va_end(ap);
-  run->events.note(run->events.user, text);
 }

@@ -42,9 +42,7 @@ static sg_status load_config(sgi_run *run, sg_error *err) {
   const json_t *about = NULL;
   sgi_assignments a = {0};
   size_t format;
-  sg_status st = sgi_is_file(path) ? sgi_json_load(path, &o, err)
-                                   : sgi_fail(err, SG_ERR_IO, "%s: there is no run to resume (config.json is missing)",
-                                              run->directory);
+  sg_status st = sgi_json_load(path, &o, err);
   if (!st) st = sgi_json_object(o, path, "run", &about, err);
   if (!st) st = sgi_json_size(about, path, "format", RUN_FORMAT, RUN_FORMAT, &format, err);
   if (!st) st = sgi_json_string(about, path, "data", data, sizeof data, err);
@@ -112,7 +110,8 @@ static sg_status read_sample(const sgi_run *run, const char *path, sample *s, sg
   return st;
 }
 
-/* Trained on the first 24 MB of the training text: padding 0, end of text 1, all bytes, as the built-in presets expect. */
+/* Trained on the first 24 MB of the training text: padding 0, end of text 1, all bytes, as the built-in presets expect. Equal text
+ * gives an equal tokenizer, so a dry run need not keep it. */
 static sg_status train_tokenizer(sgi_run *run, const char *path, sg_error *err) {
   static const char *const special[] = {PAD, END_OF_TEXT};
   sample s = {0};
@@ -129,7 +128,6 @@ static sg_status train_tokenizer(sgi_run *run, const char *path, sg_error *err) 
   if (!st)
     sgi_run_note(run, "training a tokenizer of %zu tokens on %.1f MB of text", t.vocab_size, (double)s.used / 1e6);
   if (!st) st = sg_tokenizer_train(&t, s.documents, s.lengths, s.count, &run->tokenizer, err);
-  if (!st) st = sg_tokenizer_save(run->tokenizer, run->tokenizer_path, err);
   sgi_free(s.bytes);
   sgi_free(s.documents);
   sgi_free(s.lengths);
@@ -146,11 +144,13 @@ static sg_status copy_file(const char *from, const char *to, sg_error *err) {
 }
 
 static sg_status get_tokenizer(sgi_run *run, const char *given, const char *train_path, sg_error *err) {
-  bool own = sgi_is_file(run->tokenizer_path);
-  if (run->resume || (own && !given)) return sg_tokenizer_load(run->tokenizer_path, &run->tokenizer, err);
-  if (!given) return train_tokenizer(run, train_path, err);
-  sg_status st = sg_tokenizer_load(given, &run->tokenizer, err);
-  return st ? st : copy_file(given, run->tokenizer_path, err);
+  if (run->resume) return sg_tokenizer_load(run->tokenizer_path, &run->tokenizer, err);
+  return given ? sg_tokenizer_load(given, &run->tokenizer, err) : train_tokenizer(run, train_path, err);
+}
+
+static sg_status keep_tokenizer(const sgi_run *run, const char *given, sg_error *err) {
+  return given ? copy_file(given, run->tokenizer_path, err)
+               : sg_tokenizer_save(run->tokenizer, run->tokenizer_path, err);
 }
 
 /* Ids that the tokenizer fixes. Without a padding token one more id is made, which no text can hold. */
@@ -160,8 +160,7 @@ static sg_status take_ids(sgi_run *run, sg_error *err) {
   c->eos_id = c->bos_id = sg_tokenizer_special(run->tokenizer, END_OF_TEXT);
   if (c->eos_id < 0) c->eos_id = c->bos_id = sg_tokenizer_special(run->tokenizer, "</s>");
   if (c->eos_id < 0)
-    return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                    "%s: the tokenizer has no special token %s (or </s>) to end documents with", run->tokenizer_path,
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "the tokenizer has no special token %s (or </s>) to end documents with",
                     END_OF_TEXT);
   c->pad_id = sg_tokenizer_special(run->tokenizer, PAD);
   if (c->pad_id < 0) c->pad_id = (int32_t)c->vocab_size++;
@@ -250,13 +249,24 @@ static char *absolute(const char *path) {
   return copy;
 }
 
-static sg_status prepare_directory(sgi_run *run, sg_error *err) {
-  char *config = sgi_path_join(run->directory, "config.json");
-  sg_status st =
-      config ? sgi_make_directory(run->directory, err) : sgi_fail_memory(err, strlen(run->directory), "a path");
+static sg_status lock(sgi_run *run, sg_error *err) {
+  run->made = !sgi_is_directory(run->directory);
+  sg_status st = sgi_make_directory(run->directory, err);
   if (!st) st = sgi_lock_directory(run->directory, &run->lock, err);
   run->locked = !st;
-  if (!st && !run->resume && sgi_is_file(config))
+  return st;
+}
+
+static sg_status prepare_directory(sgi_run *run, sg_error *err) {
+  char *config = sgi_path_join(run->directory, "config.json");
+  if (!config) return sgi_fail_memory(err, strlen(run->directory), "a path");
+  bool there = sgi_is_file(config);
+  sg_status st = SG_OK;
+  if (run->resume && !there)
+    st = sgi_fail(err, SG_ERR_IO, "%s: there is no run to resume (config.json is missing)", run->directory);
+  else if (!run->dry)
+    st = lock(run, err);
+  if (!st && !run->resume && !run->dry && sgi_is_file(config))
     st = sgi_fail(err, SG_ERR_ARG, "%s already holds a run: resume it with --resume, or choose another directory",
                   run->directory);
   sgi_free(config);
@@ -269,7 +279,15 @@ static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   if (!st && !run->data)
     st = sgi_fail(err, SG_ERR_ARG, "training needs text: name a directory with train.* and valid.* (--data DIR)");
   if (!st) st = open_data(run, r->tokenizer, err);
-  return st ? st : sgi_run_make_plan(run, err);
+  if (!st) st = sgi_run_make_plan(run, err);
+  if (!st && !run->resume && !run->dry) st = keep_tokenizer(run, r->tokenizer, err);
+  return st || run->resume || run->dry ? st : save_config(run, err); /* from here on it is a run */
+}
+
+/* A start that failed leaves no directory that was not there before. */
+static void undo(sgi_run *run) {
+  if (run->made && run->locked) sgi_remove_tree(run->directory, NULL);
+  sgi_run_close(run);
 }
 
 sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, sgi_run **out, sg_error *err) {
@@ -281,17 +299,19 @@ sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, s
   run->evaluated_at = UINT64_MAX;
   run->state.best_loss = INFINITY;
   run->max_memory = r->max_memory ? r->max_memory : default_memory();
-  run->directory = sgi_strdup(r->run);
+  run->dry = r->dry_run;
+  const char *directory = r->run ? r->run : "";
+  run->directory = sgi_strdup(directory);
   run->data = r->data ? absolute(r->data) : NULL;
-  run->tokenizer_path = sgi_path_join(r->run, "tokenizer.json");
-  run->metrics_path = sgi_path_join(r->run, "metrics.jsonl");
+  run->tokenizer_path = sgi_path_join(directory, "tokenizer.json");
+  run->metrics_path = sgi_path_join(directory, "metrics.jsonl");
+  run->log_path = sgi_path_join(directory, "log.txt");
   if (events) run->events = *events;
-  sg_status st = run->directory && (run->data || !r->data) && run->tokenizer_path && run->metrics_path
+  sg_status st = run->directory && (run->data || !r->data) && run->tokenizer_path && run->metrics_path && run->log_path
                      ? set_up(run, r, err)
-                     : sgi_fail_memory(err, strlen(r->run), "a run");
-  if (!st && !run->resume && !r->dry_run) st = save_config(run, err);
+                     : sgi_fail_memory(err, strlen(directory), "a run");
   if (st)
-    sgi_run_close(run);
+    undo(run);
   else
     *out = run;
   return st;
@@ -315,6 +335,7 @@ void sgi_run_close(sgi_run *run) {
   sgi_free(run->data);
   sgi_free(run->tokenizer_path);
   sgi_free(run->metrics_path);
+  sgi_free(run->log_path);
   sgi_free(run);
 }
 

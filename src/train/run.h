@@ -1,6 +1,6 @@
 /* run.h: a training run in its directory (docs/formats.md, run): from settings and text to checkpoints, stopped and resumed at will.
  *
- *   RUN/config.json      the settings, resolved; RUN/tokenizer.json; RUN/metrics.jsonl; RUN/checkpoints/
+ *   RUN/config.json      the settings, resolved; tokenizer.json; metrics.jsonl; log.txt; checkpoints/; lock
  * Of one run directory there is one writer at a time (a lock).
  */
 #ifndef SGI_RUN_H
@@ -40,21 +40,24 @@ typedef struct sgi_run_events {
 } sgi_run_events;
 
 typedef struct sgi_run_request {
-  const char *run;       /* RUN */
+  const char *run;       /* RUN; NULL with dry_run */
   const char *data;      /* directory with train.* and valid.*; NULL on resume: as recorded */
-  const char *tokenizer; /* tokenizer.json; NULL: RUN's own, else one is trained on the data */
+  const char *tokenizer; /* tokenizer.json; NULL: one is trained on the data */
   sgi_settings settings; /* ignored on resume: RUN/config.json has them */
   bool resume;
-  bool dry_run;      /* leave RUN/config.json unwritten, so that the run can still be started */
+  bool dry_run;      /* plan only: nothing is written but the token cache of the data */
   size_t max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine has */
 } sgi_run_request;
 
 typedef struct sgi_run sgi_run;
 
-/* Directory, lock, tokenizer, data, plan; no weights yet. A new run refuses a directory that holds one. New: sgi_run_close. */
+/* Directory, lock, tokenizer, data, plan; no weights yet. A new run refuses a directory that holds one, and leaves none behind where it
+ * cannot start. New: sgi_run_close. */
 sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, sgi_run **out, sg_error *err);
 const sgi_run_plan *sgi_run_plan_of(const sgi_run *run);
 const sgi_settings *sgi_run_settings(const sgi_run *run);
+/* Seconds of one step, timed on models of the same sizes but of one and two layers, with one and two rows. */
+sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err);
 /* To the end, or to the stop. */
 sg_status sgi_run_train(sgi_run *run, sg_error *err);
 /* Held-out result of the last evaluation; rows 0 if there was none. */

@@ -1,8 +1,46 @@
-/* metrics.jsonl: one object a line, keys with slashes; always step, tokens, flops and time (docs/formats.md, metrics). */
+/* metrics.jsonl: one object a line, keys with slashes; always step, tokens, flops and time (docs/formats.md, metrics). log.txt: what
+ * people were told, with the time of day. */
+#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "train/run_state.h"
+
+/* The log helps people; that it cannot be written is no reason to stop, and the metrics will tell. */
+static void record(const sgi_run *run, const char *text) {
+  char line[640];
+  time_t now = time(NULL);
+  struct tm utc;
+  if (!run->locked || !gmtime_r(&now, &utc)) return;
+  size_t n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%SZ ", &utc);
+  n += (size_t)snprintf(line + n, sizeof line - n, "%.600s\n", text);
+  sgi_append_file(run->log_path, line, n, NULL);
+}
+
+void sgi_run_record(const sgi_run *run, const char *format, ...) {
+  char text[600];
+  va_list ap;
+  va_start(ap, format);
+  vsnprintf(text, sizeof text, format, ap);
+  va_end(ap);
+  record(run, text);
+}
+
+void sgi_run_note(const sgi_run *run, const char *format, ...) {
+  char text[600];
+  va_list ap;
+  va_start(ap, format);
+  vsnprintf(text, sizeof text, format, ap);
+  va_end(ap);
+  record(run, text);
+  if (run->events.note) run->events.note(run->events.user, text);
+}
+
+/* null where x is infinite or NaN, which JSON cannot say. */
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static json_t *line_of(const sgi_run *run) {
   return json_pack("{s:I, s:I, s:f, s:f}", "step", (json_int_t)run->state.step, "tokens", (json_int_t)run->state.tokens,
@@ -24,13 +62,16 @@ static sg_status append(sgi_run *run, json_t *o, sg_error *err) {
 
 sg_status sgi_run_log_step(sgi_run *run, const sgi_run_line *l, sg_error *err) {
   json_t *o = line_of(run);
-  json_object_set_new(o, "train/loss", json_real(l->last.loss));
-  json_object_set_new(o, "train/accuracy", json_real(l->last.accuracy));
-  json_object_set_new(o, "train/perplexity_last_token", json_real(l->last.perplexity_last_token));
-  json_object_set_new(o, "train/grad_norm", json_real(l->last.grad_norm));
-  json_object_set_new(o, "train/param_norm", json_real(sgi_trainer_param_norm(run->trainer)));
-  json_object_set_new(o, "train/lr", json_real(l->last.lr));
-  json_object_set_new(o, "perf/tokens_per_s", json_real(l->tokens_per_second));
+  json_object_set_new(o, "train/loss", number(l->last.loss));
+  json_object_set_new(o, "train/accuracy", number(l->last.accuracy));
+  json_object_set_new(o, "train/perplexity_last_token", number(l->last.perplexity_last_token));
+  json_object_set_new(o, "train/grad_norm", number(l->last.grad_norm));
+  json_object_set_new(o, "train/param_norm", number(l->last.param_norm));
+  json_object_set_new(o, "train/lr", number(l->last.lr));
+  json_object_set_new(o, "perf/tokens_per_s", number(l->tokens_per_second));
+  struct rusage used;
+  if (getrusage(RUSAGE_SELF, &used) == 0)
+    json_object_set_new(o, "perf/peak_rss_bytes", json_integer((json_int_t)used.ru_maxrss * 1024));
   return append(run, o, err);
 }
 
@@ -45,17 +86,18 @@ static void put(json_t *o, size_t layer, const char *group, const sgi_usage_numb
   for (size_t i = 0; i < SGI_COUNT(all); i++) {
     char key[80];
     snprintf(key, sizeof key, "usage/l%zu/%s%s", layer, all[i].name, group);
-    json_object_set_new(o, key, json_real(all[i].value));
+    json_object_set_new(o, key, number(all[i].value));
   }
 }
 
 sg_status sgi_run_log_evaluation(sgi_run *run, const sgi_evaluation *e, sg_error *err) {
   json_t *o = line_of(run);
-  json_object_set_new(o, "eval/loss", json_real(e->loss));
-  json_object_set_new(o, "eval/accuracy", json_real(e->accuracy));
-  json_object_set_new(o, "eval/ppl", json_real(e->perplexity));
-  json_object_set_new(o, "eval/perplexity_last_token", json_real(e->perplexity_last_token));
-  json_object_set_new(o, "eval/standard_error", json_real(e->standard_error));
+  json_object_set_new(o, "eval/loss", number(e->loss));
+  json_object_set_new(o, "eval/accuracy", number(e->accuracy));
+  json_object_set_new(o, "eval/perplexity", number(e->perplexity));
+  json_object_set_new(o, "eval/ppl", number(e->perplexity)); /* the name that other tools' plots know */
+  json_object_set_new(o, "eval/perplexity_last_token", number(e->perplexity_last_token));
+  json_object_set_new(o, "eval/standard_error", number(e->standard_error));
   json_object_set_new(o, "eval/tokens", json_integer((json_int_t)e->tokens));
   for (size_t l = 0; l < run->settings.model.num_layers; l++) {
     sgi_usage_result_t u;

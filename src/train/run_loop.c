@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "train/blame.h"
 #include "train/run_state.h"
+
+static const char PREFIX[] = "step-";
 
 static sg_status make_trainer(sgi_run *run, sg_error *err) {
   const sgi_settings *s = &run->settings;
@@ -21,61 +24,28 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
   run->targets = sgi_alloc(n);
   run->starts = sgi_alloc(n);
   if (!run->inputs || !run->targets || !run->starts) return sgi_fail_memory(err, 3 * n, "a batch");
-  st = sgi_evaluator_create(run->trainer->pass, m, s->micro_batch, s->seq_len, &run->evaluator, err);
-  return st ? st : sgi_usage_list(m, &run->usage, err);
+  return sgi_evaluator_create(run->trainer->pass, m, s->micro_batch, s->seq_len, &run->evaluator, err);
 }
+
+static bool stopped(const sgi_run *run) { return run->events.stop && run->events.stop(run->events.user); }
+
+/* ---- resume ------------------------------------------------------------------------------------------------------ */
 
 static void skipped(void *user, const char *name, const char *reason) {
   sgi_run_note(user, "skipped checkpoint %s: %s", name, reason);
 }
 
-/* metrics.jsonl as it was at the checkpoint: what a lost stretch of training wrote is dropped. */
+/* metrics.jsonl as it was at the checkpoint: what a lost stretch of training wrote is dropped, and so is a line that a power cut tore. */
 static sg_status cut_metrics(sgi_run *run, sg_error *err) {
-  if (!sgi_is_file(run->metrics_path)) {
-    run->state.metrics_bytes = 0;
-    return SG_OK;
-  }
-  return sgi_truncate_file(run->metrics_path, run->state.metrics_bytes, err);
-}
-
-static sg_status load_newest(sgi_run *run, sg_error *err) {
-  char *parent = sgi_path_join(run->directory, "checkpoints"), *path = NULL, name[64];
-  sg_status st = SG_OK;
-  if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");
-  sg_error none = {0};
-  if (sgi_bundle_newest(parent, "step-", name, sizeof name, skipped, run, &none)) {
-    sgi_run_note(run, "no complete checkpoint was found: starting from the beginning");
-  } else {
-    path = sgi_path_join(parent, name);
-    st = path ? sgi_checkpoint_load(path, run->trainer, &run->state, err)
-              : sgi_fail_memory(err, strlen(parent), "a path");
-    if (!st && run->state.data_hash != sgi_corpus_hash(run->train))
-      st = sgi_fail(err, SG_ERR_ARG,
-                    "%s: the training text is not the one this run was started with; resume needs the same text",
-                    run->data);
-    if (!st) sgi_run_note(run, "resuming %s after step %llu", name, (unsigned long long)run->state.step);
-  }
-  sgi_free(path);
-  sgi_free(parent);
-  return st ? st : cut_metrics(run, err);
-}
-
-static sg_status evaluate(sgi_run *run, sg_error *err) {
-  if (!run->held_out || run->evaluated_at == run->state.step) return SG_OK;
-  sgi_usage_list_free(run->trainer->model, run->usage);
-  run->usage = NULL;
-  sg_status st = sgi_usage_list(run->trainer->model, &run->usage, err);
-  sgi_evaluate_request r = {.rows = run->held_out,
-                            .n_rows = run->held_out_rows,
-                            .T = run->settings.seq_len,
-                            .method = SGI_EVAL_TOKENS,
-                            .usage = run->usage};
-  if (!st) st = sgi_evaluate(run->evaluator, &r, &run->last_evaluation, err);
-  if (!st) st = sgi_run_log_evaluation(run, &run->last_evaluation, err);
+  uint64_t *bytes = &run->state.metrics_bytes;
+  sgi_map map = {0};
+  sg_status st = sgi_is_file(run->metrics_path) ? sgi_map_file(run->metrics_path, &map, err) : SG_OK;
   if (st) return st;
-  run->evaluated_at = run->state.step;
-  if (run->events.evaluated) run->events.evaluated(run->events.user, run->state.step, &run->last_evaluation);
-  return SG_OK;
+  if (*bytes > map.size) *bytes = map.size;
+  while (*bytes && map.data[*bytes - 1] != '\n') --*bytes;
+  bool longer = map.size > *bytes;
+  sgi_unmap_file(&map);
+  return longer ? sgi_truncate_file(run->metrics_path, (size_t)*bytes, err) : SG_OK;
 }
 
 static sg_status point_at(const char *parent, const char *pointer, const char *name, sg_error *err) {
@@ -86,26 +56,133 @@ static sg_status point_at(const char *parent, const char *pointer, const char *n
   return st;
 }
 
+/* The pointer `best` as the checkpoint knows it: a process that was killed may have left another. */
+static sg_status restore_best(sgi_run *run, const char *parent, sg_error *err) {
+  sgi_progress_state *s = &run->state;
+  char *pointer = sgi_path_join(parent, "best"), *best = sgi_path_join(parent, s->best);
+  sg_status st = pointer && best ? SG_OK : sgi_fail_memory(err, strlen(parent), "a path");
+  if (!st && s->best[0] && sgi_is_directory(best)) {
+    st = point_at(parent, "best", s->best, err);
+  } else if (!st) {
+    s->best[0] = '\0';
+    s->best_loss = INFINITY;
+    st = sgi_remove_tree(pointer, err);
+  }
+  sgi_free(pointer);
+  sgi_free(best);
+  return st;
+}
+
+static sg_status load_checkpoint(sgi_run *run, const char *parent, const char *name, sg_error *err) {
+  char *path = sgi_path_join(parent, name);
+  if (!path) return sgi_fail_memory(err, strlen(parent), "a path");
+  sg_status st = sgi_checkpoint_load(path, run->trainer, &run->state, err);
+  sgi_free(path);
+  if (st) return st;
+  if (run->state.data_hash != sgi_corpus_hash(run->train))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "%s: the training text is not the one this run was started with; resume needs the same text",
+                    run->data);
+  if (run->state.step > run->plan.steps)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s/%s: is of step %llu, but the run has %llu steps", parent, name,
+                    (unsigned long long)run->state.step, (unsigned long long)run->plan.steps);
+  snprintf(run->saved, sizeof run->saved, "%s", name);
+  sgi_run_note(run, "resuming %s after step %llu", name, (unsigned long long)run->state.step);
+  return restore_best(run, parent, err);
+}
+
+static sg_status load_newest(sgi_run *run, sg_error *err) {
+  char *parent = sgi_path_join(run->directory, "checkpoints"), name[64];
+  if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");
+  sg_status st = sgi_bundle_newest(parent, PREFIX, name, sizeof name, skipped, run, err);
+  if (st == SG_ERR_FORMAT)
+    st = sgi_error_prefix(err, st, "resume is not possible (to begin anew, remove the checkpoints)");
+  if (!st && name[0]) st = load_checkpoint(run, parent, name, err);
+  if (!st && !name[0]) sgi_run_note(run, "there is no checkpoint yet: starting from the beginning");
+  sgi_free(parent);
+  return st ? st : cut_metrics(run, err);
+}
+
+/* ---- evaluation and checkpoints ------------------------------------------------------------------------------------ */
+
+static bool stop_evaluation(void *user, uint64_t rows) {
+  (void)rows;
+  return stopped(user);
+}
+
+static sg_status evaluate(sgi_run *run, sg_error *err) {
+  sgi_progress_state *s = &run->state;
+  if (!run->held_out) return SG_OK;
+  s->evaluation_due = true; /* a stop now leaves it to the resumed run */
+  sgi_usage_list_free(run->trainer->model, run->usage);
+  run->usage = NULL;
+  sg_status st = sgi_usage_list(run->trainer->model, &run->usage, err);
+  sgi_evaluate_request r = {.rows = run->held_out,
+                            .n_rows = run->held_out_rows,
+                            .T = run->settings.seq_len,
+                            .method = SGI_EVAL_TOKENS,
+                            .usage = run->usage,
+                            .stop = stop_evaluation,
+                            .user = run};
+  sgi_evaluation e = {0};
+  if (!st) st = sgi_evaluate(run->evaluator, &r, &e, err);
+  if (!st && !isfinite(e.loss))
+    st = sgi_fail(err, SG_ERR_NUMERIC, "the held-out loss after step %llu is %g", (unsigned long long)s->step, e.loss);
+  if (!st) st = sgi_run_log_evaluation(run, &e, err);
+  if (st) return st;
+  s->evaluation_due = false;
+  run->last_evaluation = e;
+  run->evaluated_at = s->step;
+  sgi_run_record(run, "step %llu: held-out loss %.5f, perplexity %.4f, accuracy %.4f", (unsigned long long)s->step,
+                 e.loss, e.perplexity, e.accuracy);
+  if (run->events.evaluated) run->events.evaluated(run->events.user, s->step, &e);
+  return SG_OK;
+}
+
+/* Takes the current step as the best so far if its evaluation says so. */
+static bool is_best(sgi_run *run, const char *name) {
+  sgi_progress_state *s = &run->state;
+  if (run->evaluated_at != s->step || !(run->last_evaluation.loss < s->best_loss)) return false;
+  s->best_loss = run->last_evaluation.loss;
+  snprintf(s->best, sizeof s->best, "%s", name);
+  return true;
+}
+
 static sg_status checkpoint(sgi_run *run, sg_error *err) {
   sgi_progress_state *s = &run->state;
+  sg_status st = sgi_blame_state(run->trainer, err); /* what is broken is not kept */
+  if (st) return st;
   char name[64], *parent = sgi_path_join(run->directory, "checkpoints");
   if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");
-  bool best = run->evaluated_at == s->step && run->last_evaluation.loss < s->best_loss;
-  snprintf(name, sizeof name, "step-%08llu", (unsigned long long)s->step);
-  if (best) {
-    s->best_loss = run->last_evaluation.loss;
-    memcpy(s->best, name, sizeof s->best);
-  }
+  snprintf(name, sizeof name, "%s%08llu", PREFIX, (unsigned long long)s->step);
+  bool best = is_best(run, name);
   s->updates = run->trainer->updates;
   s->data_hash = sgi_corpus_hash(run->train);
-  sg_status st = sgi_checkpoint_save(run->directory, run->trainer, s, run->tokenizer_path, name, err);
+  st = sgi_checkpoint_save(run->directory, run->trainer, s, run->tokenizer_path, name, err);
   if (!st && best) st = point_at(parent, "best", name, err);
-  const char *spare[] = {s->best};
-  if (!st) st = sgi_bundle_prune(parent, "step-", run->settings.checkpoint_keep, spare, s->best[0] ? 1 : 0, err);
-  if (!st && run->events.saved) run->events.saved(run->events.user, name);
+  /* A damaged checkpoint with a higher number, which resume passed over, must not push this one out. */
+  const char *spare[] = {name, s->best};
+  if (!st) st = sgi_bundle_prune(parent, PREFIX, run->settings.checkpoint_keep, spare, SGI_COUNT(spare), err);
+  sgi_free(parent);
+  if (st) return st;
+  snprintf(run->saved, sizeof run->saved, "%s", name);
+  sgi_run_record(run, "saved %s%s", name, best ? " (best)" : "");
+  if (run->events.saved) run->events.saved(run->events.user, name);
+  return SG_OK;
+}
+
+/* An evaluation that the last process owed: its checkpoint exists already. */
+static sg_status evaluate_late(sgi_run *run, sg_error *err) {
+  if (!run->state.evaluation_due) return SG_OK;
+  sg_status st = evaluate(run, err);
+  if (st || !run->saved[0] || !is_best(run, run->saved)) return st;
+  char *parent = sgi_path_join(run->directory, "checkpoints");
+  st = parent ? point_at(parent, "best", run->saved, err) : sgi_fail_memory(err, strlen(run->directory), "a path");
   sgi_free(parent);
   return st;
 }
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------- */
 
 static bool due(uint64_t step, uint64_t every) { return every && step % every == 0; }
 
@@ -125,37 +202,57 @@ static sg_status one_step(sgi_run *run, double *took, sgi_run_line *line, sg_err
   return SG_OK;
 }
 
-static bool stopped(const sgi_run *run) { return run->events.stop && run->events.stop(run->events.user); }
+/* Running means over the last steps. */
+typedef struct pace {
+  double seconds, tokens;
+} pace;
+
+static void fill_line(const sgi_run *run, pace *p, double took, sgi_run_line *line) {
+  double tokens = (double)line->last.targets;
+  p->seconds = p->seconds > 0 ? 0.95 * p->seconds + 0.05 * took : took;
+  p->tokens = p->tokens > 0 ? 0.95 * p->tokens + 0.05 * tokens : tokens;
+  line->step = run->state.step;
+  line->tokens = run->state.tokens;
+  line->seconds = run->state.seconds;
+  line->tokens_per_second = p->tokens / p->seconds;
+  line->seconds_left = p->seconds * (double)(run->plan.steps - run->state.step);
+}
+
+static sg_status stop_here(sgi_run *run, sg_error *err) {
+  return sgi_fail(err, SG_ERR_CANCELLED, "stopped after step %llu of %llu; go on with: sgatlin train --resume -o %s",
+                  (unsigned long long)run->state.step, (unsigned long long)run->plan.steps, run->directory);
+}
+
+/* Everything that follows a step: lines, evaluation, checkpoint. *stop: the run was asked to end here. */
+static sg_status after_step(sgi_run *run, const sgi_run_line *line, bool *stop, sg_error *err) {
+  const sgi_settings *set = &run->settings;
+  uint64_t step = run->state.step;
+  bool end = step == run->plan.steps, save = end || due(step, set->checkpoint_every);
+  sg_status st = SG_OK;
+  if (end || step == 1 || due(step, set->log_every)) st = sgi_run_log_step(run, line, err);
+  if (!st && run->events.step) run->events.step(run->events.user, line);
+  if (!st && (save || due(step, set->eval_every))) st = evaluate(run, err);
+  *stop = st ? st == SG_ERR_CANCELLED : !end && stopped(run);
+  if (st == SG_ERR_CANCELLED) st = SG_OK;
+  return !st && (save || *stop) ? checkpoint(run, err) : st;
+}
 
 static sg_status loop(sgi_run *run, sg_error *err) {
-  const sgi_settings *set = &run->settings;
-  sgi_progress_state *s = &run->state;
-  double slow = 0, tokens = 0; /* running means of the last steps */
-  while (s->step < run->plan.steps) {
+  pace p = {0};
+  sg_status st = evaluate_late(run, err);
+  if (st == SG_ERR_CANCELLED) return stop_here(run, err);
+  while (!st && run->state.step < run->plan.steps) {
     sgi_run_line line = {.steps = run->plan.steps};
     double took;
-    sg_status st = one_step(run, &took, &line, err);
-    if (st) return st;
-    slow = slow > 0 ? 0.95 * slow + 0.05 * took : took;
-    tokens = tokens > 0 ? 0.95 * tokens + 0.05 * (double)line.last.targets : (double)line.last.targets;
-    line.step = s->step;
-    line.tokens = s->tokens;
-    line.seconds = s->seconds;
-    line.tokens_per_second = tokens / slow;
-    line.seconds_left = slow * (double)(run->plan.steps - s->step);
-    bool end = s->step == run->plan.steps, save = end || due(s->step, set->checkpoint_every);
-    if (end || s->step == 1 || due(s->step, set->log_every)) st = sgi_run_log_step(run, &line, err);
-    if (!st && run->events.step) run->events.step(run->events.user, &line);
-    if (!st && (save || due(s->step, set->eval_every))) st = evaluate(run, err);
-    bool stop = !st && !end && stopped(run);
-    if (!st && (save || stop)) st = checkpoint(run, err);
-    if (st) return st;
-    if (stop)
-      return sgi_fail(err, SG_ERR_CANCELLED,
-                      "stopped after step %llu of %llu; go on with: sgatlin train --resume -o %s",
-                      (unsigned long long)s->step, (unsigned long long)run->plan.steps, run->directory);
+    bool stop;
+    if ((st = one_step(run, &took, &line, err))) break;
+    fill_line(run, &p, took, &line);
+    st = after_step(run, &line, &stop, err);
+    if (!st && stop) return stop_here(run, err);
   }
-  return SG_OK;
+  if (st == SG_ERR_NUMERIC)
+    sgi_run_note(run, run->saved[0] ? "the last good checkpoint is %s" : "there is no checkpoint yet%s", run->saved);
+  return st;
 }
 
 sg_status sgi_run_train(sgi_run *run, sg_error *err) {
@@ -163,5 +260,12 @@ sg_status sgi_run_train(sgi_run *run, sg_error *err) {
   if (!st && run->resume) st = load_newest(run, err);
   if (!st && run->state.step >= run->plan.steps)
     sgi_run_note(run, "all %llu steps are done already", (unsigned long long)run->plan.steps);
-  return st ? st : loop(run, err);
+  const sg_config *c = &run->settings.model;
+  if (!st)
+    sgi_run_record(run, "training: %s, %zu parameters, %zu x %zu tokens a step, %zu rows at a time, steps %llu to %llu",
+                   c->feedforward, run->plan.parameters, run->settings.batch_size, run->settings.seq_len,
+                   run->plan.micro_batch, (unsigned long long)run->state.step + 1, (unsigned long long)run->plan.steps);
+  if (!st) st = loop(run, err);
+  sgi_run_record(run, "%s", st && err ? err->text : st ? sg_status_text(st) : "done");
+  return st;
 }

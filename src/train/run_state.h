@@ -9,8 +9,10 @@ struct sgi_run {
   sgi_run_events events;
   sgi_settings settings;
   sgi_run_plan plan;
-  char *directory, *data, *tokenizer_path, *metrics_path;
-  bool resume, locked;
+  char *directory, *data, *tokenizer_path, *metrics_path, *log_path;
+  bool resume, dry, locked;
+  bool made;      /* the directory was made by this call */
+  char saved[64]; /* newest checkpoint known to be good, "" for none */
   size_t max_memory;
   sgi_lock lock;
   sg_tokenizer *tokenizer;
@@ -26,14 +28,13 @@ struct sgi_run {
   uint64_t evaluated_at; /* step of last_evaluation, UINT64_MAX: none */
 };
 
+/* run_log.c: one sentence for people, also into log.txt; and into log.txt alone. */
 void sgi_run_note(const sgi_run *run, const char *format, ...) SG_PRINTF(2, 3);
+void sgi_run_record(const sgi_run *run, const char *format, ...) SG_PRINTF(2, 3);
 
 /* plan.c: fills run->plan and settings.micro_batch from settings and data. */
 sg_status sgi_run_make_plan(sgi_run *run, sg_error *err);
 sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t steps);
-/* Seconds of one step, timed on a model of the same layers but fewer of them. */
-sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err);
-
 /* run_log.c: one object a line into metrics.jsonl. */
 sg_status sgi_run_log_step(sgi_run *run, const sgi_run_line *line, sg_error *err);
 sg_status sgi_run_log_evaluation(sgi_run *run, const sgi_evaluation *e, sg_error *err);

@@ -79,7 +79,7 @@ sg_status sgi_assign(sgi_assignments *a, const char *name, const char *value, co
     a->capacity = capacity;
   }
   struct sgi_assignment *x = &a->list[a->count++];
-  *x = (struct sgi_assignment){sgi_strdup(name), sgi_strdup(value), sgi_strdup(where)};
+  *x = (struct sgi_assignment){sgi_strdup(name), sgi_strdup(value), sgi_strdup(where), a->rank};
   return x->key && x->value && x->where
              ? SG_OK
              : sgi_fail_memory(err, strlen(name) + strlen(value) + strlen(where), "settings");
@@ -244,12 +244,30 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
   return sg_config_check(c, err);
 }
 
+/* A kind that is set anew takes its own sizes: those that a source of lower rank gave to another kind do not hold for it. Returns the
+ * rank from which on feedforward.* counts. */
+static int feedforward_rank(const sgi_assignments *a) {
+  const char *before = "sgatlin", *now = before;
+  int rank = INT_MIN, since = INT_MIN;
+  for (size_t i = 0; i < a->count; i++) {
+    if (strcmp(a->list[i].key, "feedforward.kind")) continue;
+    if (a->list[i].rank > rank) before = now;
+    rank = a->list[i].rank;
+    now = a->list[i].value;
+    if (strcmp(before, now)) since = rank;
+  }
+  return since;
+}
+
 sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err) {
+  int since = feedforward_rank(a);
   sg_status st = start(out, last(a, "preset", "tinystories"), last(a, "feedforward.kind", "sgatlin"), err);
   for (size_t i = 0; i < a->count && !st; i++) {
     const key *k = find(a->list[i].key);
     if (!k)
       st = unknown(&a->list[i], err);
+    else if (!strncmp(k->name, "feedforward.", 12) && a->list[i].rank < since)
+      continue;
     else if (strcmp(k->name, "preset") && strcmp(k->name, "feedforward.kind"))
       st = set(out, k, &a->list[i], err);
   }

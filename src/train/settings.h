@@ -38,8 +38,10 @@ typedef struct sgi_assignments {
   struct sgi_assignment {
     char *key, *value;
     char *where; /* for errors: "--set train.steps=x", "run.json" */
+    int rank;
   } * list;
   size_t count, capacity;
+  int rank; /* of what is assigned from now on: a file has a lower one than the command line */
 } sgi_assignments;
 
 sg_status sgi_assign(sgi_assignments *a, const char *key, const char *value, const char *where, sg_error *err);
@@ -50,7 +52,8 @@ sg_status sgi_assign_json(sgi_assignments *a, const json_t *object, const char *
 void sgi_assignments_free(sgi_assignments *a);
 
 /* The preset of the last assignment of `preset` (tinystories if there is none) for the last feedforward.kind (sgatlin), then all other
- * assignments in order, then the checks that need no data. Unknown keys are refused with the nearest one. */
+ * assignments in order, then the checks that need no data. Sizes under feedforward.* that were given with a lower rank than a kind that
+ * changes are left out: they belong to the other kind. Unknown keys are refused with the nearest one. */
 sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err);
 
 /* New reference: nested, every key; what resolves to the same settings again. NULL when memory is out. */

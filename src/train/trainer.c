@@ -1,7 +1,11 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "model/metrics.h"
+#include "train/blame.h"
 
 static sg_status check(const sgi_trainer_settings *s, sg_error *err) {
   if (!s->batch_size || !s->seq_len)
@@ -65,6 +69,11 @@ void sgi_trainer_free(sgi_trainer *t) {
   sgi_free(t);
 }
 
+void sgi_trainer_profile(sgi_trainer *t, sgi_profile *profile) {
+  t->profile = profile;
+  sgi_pass_profile(t->pass, profile);
+}
+
 double sgi_trainer_param_norm(const sgi_trainer *t) { return sgi_arena_norm(t->model->arena, t->model->table.floats); }
 
 /* Loss and gradient of a whole batch by micro-batches, both normalised by the batch's number of targets. */
@@ -83,28 +92,6 @@ static sg_status gradient(sgi_trainer *t, const int32_t *inputs, const int32_t *
     if (!st) st = sgi_pass_backward(t->pass, t->grad, err);
   }
   return st;
-}
-
-static bool finite_row(const float *x, size_t n) {
-  for (size_t i = 0; i < n; i++)
-    if (!isfinite(x[i])) return false;
-  return true;
-}
-
-/* Which tensor went wrong: weights first (they are the cause), then gradients from the output back, as the error spread. */
-static sg_status not_finite(sgi_trainer *t, double loss, sg_error *err) {
-  const sgi_table *table = &t->model->table;
-  const char *what = NULL, *name = "";
-  for (size_t i = 0; i < table->count && !what; i++)
-    if (!finite_row(t->model->w[i], table->rows[i].count)) what = "weight", name = table->rows[i].name;
-  for (size_t i = table->count; i-- > 0 && !what;)
-    if (!finite_row(t->grad + table->rows[i].offset, table->rows[i].count))
-      what = "gradient of", name = table->rows[i].name;
-  memset(t->grad, 0, table->floats * sizeof(float));
-  return sgi_fail(err, SG_ERR_NUMERIC,
-                  "step %llu (batch %llu): the loss is %g and %s %s is not finite; the step was not taken",
-                  (unsigned long long)t->steps + 1, (unsigned long long)t->steps, loss, what ? what : "the norm of the",
-                  what ? name : "gradient");
 }
 
 static void update(sgi_trainer *t, float *g, double norm, double lr) {
@@ -131,6 +118,7 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
                            sgi_step *out, sg_error *err) {
   sgi_metrics sum = {0};
   sg_status st = gradient(t, inputs, targets, starts, &sum, err);
+  if (st == SG_ERR_NUMERIC) return sgi_blame_batch(t, inputs, targets, starts, "a norm overflows", err);
   if (st) {
     memset(t->grad, 0, t->model->table.floats * sizeof(float));
     return st;
@@ -139,15 +127,23 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
   out->loss = sum.nll / n;
   out->accuracy = (double)sum.correct / n;
   out->perplexity = exp(out->loss);
-  out->perplexity_last_token = exp(sum.last_nll / (double)sum.rows);
+  out->perplexity_last_token = sgi_metrics_perplexity_last_token(&sum);
   out->targets = sum.targets;
+  double at = sgi_lap_begin(t->profile), floats = (double)t->model->table.floats;
   out->grad_norm = sgi_arena_norm(t->grad, t->model->table.floats);
+  sgi_lap(t->profile, &at, "gradient norm", 0, 4 * floats);
   out->lr = sgi_schedule_at(&t->settings.schedule, t->updates);
-  if (!isfinite(out->loss) || !isfinite(out->grad_norm)) return not_finite(t, out->loss, err);
+  if (!isfinite(out->loss) || !isfinite(out->grad_norm)) {
+    char why[80];
+    snprintf(why, sizeof why, "the loss is %g, the gradient's norm %g", out->loss, out->grad_norm);
+    return sgi_blame_batch(t, inputs, targets, starts, why, err);
+  }
   if (t->sum)
     accumulate(t, out->lr);
   else
     update(t, t->grad, out->grad_norm, out->lr);
+  sgi_lap(t->profile, &at, "optimizer", 0, 32 * floats);
   t->steps++;
-  return SG_OK;
+  out->param_norm = sgi_trainer_param_norm(t);
+  return isfinite(out->param_norm) ? SG_OK : sgi_blame_state(t, err);
 }

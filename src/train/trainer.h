@@ -21,6 +21,7 @@ typedef struct sgi_trainer {
   float *grad;             /* arena of one batch's gradient */
   float *sum;              /* arena of accumulated gradients; NULL where accumulation is 1 */
   float *m, *v;            /* arenas of moments */
+  sgi_profile *profile;    /* borrowed, or NULL */
   sgi_pass *pass;          /* micro_batch x seq_len, with backward */
   uint64_t steps, updates; /* done */
 } sgi_trainer;
@@ -28,6 +29,7 @@ typedef struct sgi_trainer {
 typedef struct sgi_step {
   double loss, accuracy, perplexity, perplexity_last_token; /* of this batch, before the update */
   double grad_norm;                                         /* of this batch, before clipping */
+  double param_norm;                                        /* of all weights, after the step */
   double lr;                                                /* of the update that ended this step, else of the next */
   size_t targets;                                           /* counted tokens */
 } sgi_step;
@@ -38,10 +40,13 @@ sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, s
 sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi_trainer **out, sg_error *err);
 void sgi_trainer_free(sgi_trainer *t);
 
-/* One batch: inputs, targets (B,T), starts (B,T) or NULL. SG_ERR_NUMERIC names what is not finite; the weights are then as they
- * were before the step. Allocates nothing. */
+/* One batch: inputs, targets (B,T), starts (B,T) or NULL. SG_ERR_NUMERIC names what is not finite (blame.h); where the batch showed
+ * it the weights are as they were before the step. Allocates nothing. */
 sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
                            sgi_step *out, sg_error *err);
+
+/* From now on steps time their kernels into profile (borrowed); NULL ends that. */
+void sgi_trainer_profile(sgi_trainer *t, sgi_profile *profile);
 
 /* Euclidean norm of all weights. */
 double sgi_trainer_param_norm(const sgi_trainer *t);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# data worlds, data info.
+# data worlds.
 . tests/cli/common.sh
 
 try 0 data worlds --stories 200 --seed 7 -o "$tmp/a"
@@ -7,7 +7,7 @@ empty out; has err "train.txt"
 try 0 data worlds -n 200 --seed 7 -o "$tmp/b/deep" --json
 has out '"stories":200'; has out '"seed":"7"'; has out '"train.txt":'
 empty err
-for f in train.txt valid.txt labels.json topics.jsonl facts.json; do
+for f in train.txt valid.txt labels.json topics.jsonl facts.json corpus.json; do
   [ -s "$tmp/a/$f" ] || bad "$f is missing"
   same "$tmp/a/$f" "$tmp/b/deep/$f"
 done
@@ -26,31 +26,26 @@ try 2 data worlds -n 10 --seed -1 -o "$tmp/d"
 : >"$tmp/file"
 try 1 data worlds -n 10 -o "$tmp/file/d"
 
-try 0 data info "$tmp/c"
-has out "documents"; has out "train.txt"; has out "valid.txt"; has out "all"
-grep -q labels "$tmp/out" && bad "info counts labels"
-try 0 data info "$tmp/c" --json
-has out '"documents":200'
-T=tests/golden/bpe/stories_alpha_512.json
-try 0 data info tests/golden/bpe/stories.txt -T $T --json
-has out '"documents":254'; has out '"tokens":'; has out '"bytes_per_token":'
-printf 'one\n\nthree\n' >"$tmp/two.txt"
-try 0 data info "$tmp/two.txt" --json
-has out '"documents":1'
-try 0 data info "$tmp/two.txt" --split blank-lines --json
-has out '"documents":2,"bytes":8,"shortest":3,"longest":5,"mean":4.0'
-printf '{"t":"abc"}\n{"t":"de"}\n' >"$tmp/l.jsonl"
-try 0 data info "$tmp/l.jsonl" --field t --json
-has out '"documents":2,"bytes":5'
-try 3 data info "$tmp/l.jsonl"
-has err "l.jsonl"
-if command -v gzip >/dev/null 2>&1; then
-  gzip -k "$tmp/two.txt"
-  try 0 data info "$tmp/two.txt.gz" --split blank-lines --json
-  has out '"documents":2,"bytes":8'
-  head -c 20 "$tmp/two.txt.gz" >"$tmp/cut.txt.gz"
-  try 3 data info "$tmp/cut.txt.gz"
-fi
-try 1 data info "$tmp/nothing-there"
-try 2 data info
+# Twice the same call gives the same bytes; nothing else is written over by chance.
+cp "$tmp/a/facts.json" "$tmp/facts.json"
+try 0 data worlds -n 200 --seed 8 -o "$tmp/a"
+same "$tmp/a/train.txt" "$tmp/c/train.txt"
+same "$tmp/a/facts.json" "$tmp/facts.json"
+try 1 data worlds -n 201 --seed 8 -o "$tmp/a"
+has err "200 stories with seed 8"
+mkdir "$tmp/mine" && echo keep >"$tmp/mine/train.txt"
+try 1 data worlds -n 200 -o "$tmp/mine"
+has err "$tmp/mine"; has err "--force"
+grep -qx keep "$tmp/mine/train.txt" || bad "a file of the user is gone"
+[ "$(ls "$tmp/mine")" = train.txt ] || bad "files were left in a refused directory"
+mkdir "$tmp/empty"
+try 0 data worlds -n 200 --seed 8 -o "$tmp/empty" --json
+has out '"topics":9'; has out '"facts":'; has out '"distinct_words":'; has out '"corpus.json":'
+same "$tmp/empty/train.txt" "$tmp/c/train.txt"
+
+# TinyStories form: one line a story, <|endoftext|> behind each; 1 of 20 stories is held out, and none is in both files.
+[ "$(grep -cx '<|endoftext|>' "$tmp/c/train.txt")" = 190 ] || bad "train.txt has not 190 stories"
+[ "$(grep -cx '<|endoftext|>' "$tmp/c/valid.txt")" = 10 ] || bad "valid.txt has not 10 stories"
+[ "$(grep -c . "$tmp/c/topics.jsonl")" = 200 ] || bad "topics.jsonl has not one line a story"
+cat "$tmp/c/train.txt" "$tmp/c/valid.txt" | grep -vx '<|endoftext|>' | sort | uniq -d | grep -q . && bad "a story is there twice"
 finish

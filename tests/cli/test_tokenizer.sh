@@ -19,6 +19,19 @@ cp "$tmp/out" "$tmp/ids"
 try 0 tokenizer encode -T $golden/stories_noalpha_512.json $golden/stories.txt
 same "$tmp/ids" "$tmp/out"
 
+# Every golden training: the ids of both corpora say whether each merge is the same.
+for name in stories_alpha_300 stories_noalpha_2000 mixed_alpha_300 mixed_noalpha_600 mixed_alpha_5000; do
+  alphabet=full
+  case $name in *noalpha*) alphabet=seen ;; esac
+  try 0 tokenizer train -q -n "${name##*_}" --alphabet $alphabet "$golden/${name%%_*}.txt" -o "$tmp/$name.json"
+  for text in stories mixed; do
+    try 0 tokenizer encode -T "$tmp/$name.json" $golden/$text.txt
+    cp "$tmp/out" "$tmp/ids"
+    try 0 tokenizer encode -T $golden/$name.json $golden/$text.txt
+    same "$tmp/out" "$tmp/ids"
+  done
+done
+
 # Twice the same bytes; more ids than the text has pairs; own special tokens; a part of the text.
 try 0 tokenizer train --vocab-size 512 $golden/stories.txt -o "$tmp/again.json"
 same "$tmp/own.json" "$tmp/again.json"
@@ -64,6 +77,9 @@ try 0 tokenizer decode -T $T "$tmp/ids"
 tr ' ' '\n' <"$tmp/ids" | "$SGATLIN" tokenizer decode -T $T >"$tmp/text2"
 same "$tmp/out" "$tmp/text2"
 printf '{"ids":[%s]}' "$(tr ' ' ',' <"$tmp/ids")" | "$SGATLIN" tokenizer decode -T $T | cmp -s - "$tmp/text2" || bad "decode of JSON"
+try 0 tokenizer encode -T $T --text "Once upon a time"
+same "$tmp/out" "$tmp/ids"
+try 2 tokenizer encode -T $T --text a "$tmp/text"
 try 0 tokenizer encode -T $T --json "$tmp/text"
 has out '"ids":['; has out '"tokens":['
 : >"$tmp/none"
@@ -104,6 +120,15 @@ has err "--vocab-size N is missing"
 try 1 tokenizer train -n 300 "$tmp/none-there.txt" -o "$tmp/x.json"
 try 3 tokenizer train -n 300 "$tmp/lines.jsonl" --field nothing -o "$tmp/x.json"
 try 1 tokenizer train -n 300 $golden/stories.txt -o "$tmp/no/such/x.json"
+
+printf '{"ids":[0,41,1]}\n[0]\n' | "$SGATLIN" tokenizer decode -T $T --jsonl --skip-special >"$tmp/out"
+printf '{"text":"H"}\n{"text":""}\n' >"$tmp/want"
+same "$tmp/want" "$tmp/out"
+printf '{"body":"a"}\n' | "$SGATLIN" tokenizer encode -T $T --jsonl --field body >"$tmp/out"
+has out '{"ids":['
+sed 's/"NFKC"/"Lowercase"/' $T >"$tmp/lower.json"
+try 3 tokenizer info "$tmp/lower.json"
+has err "normalizer: Lowercase; only NFKC or null is supported"
 
 # info.
 try 0 tokenizer info $T

@@ -309,11 +309,74 @@ static void top_pairs(void **state) {
   }
 }
 
+/* Lanes of scores with ties and NaN, against the plain top-K of each list and then of the pairs. */
+static void check_choice(const sgi_kernels *kern, size_t S, size_t K, size_t lanes) {
+  enum { STRIDE = 19, LD = 70 };
+  float *u = malloc(2 * S * STRIDE * sizeof *u), score[SGI_LANES * LD], list[SGI_LANES * LD];
+  int32_t index[SGI_LANES * LD];
+  ref_random r = {.state = S + 100 * K + lanes};
+  for (size_t i = 0; i < 2 * S * STRIDE; i++)
+    u[i] = ref_below(&r, 40) ? (float)ref_below(&r, 50) - 25 : ref_below(&r, 2) ? NAN : -INFINITY;
+  kern->choose_pairs(score, index, LD, u, u + S * STRIDE, STRIDE, lanes, S, K, 0.25f);
+  for (size_t l = 0; l < lanes; l++) {
+    float value[2][SGI_MAX_TOP_K], want[SGI_MAX_TOP_K];
+    int32_t key[2][SGI_MAX_TOP_K], pair[SGI_MAX_TOP_K];
+    for (size_t p = 0; p < 2; p++) {
+      bool taken[LD] = {0};
+      for (size_t s = 0; s < S; s++) {
+        float x = u[(p * S + s) * STRIDE + l];
+        list[s] = isnan(x) ? -INFINITY : x;
+      }
+      for (size_t k = 0; k < K; k++) { /* first largest of what is left */
+        size_t best = S;
+        for (size_t s = 0; s < S; s++)
+          if (!taken[s] && (best == S || list[s] > list[best])) best = s;
+        taken[best] = true;
+        value[p][k] = 0.25f * list[best];
+        key[p][k] = (int32_t)best;
+      }
+    }
+    sgi_topk_pairs(want, pair, value[0], value[1], K);
+    for (size_t k = 0; k < K; k++) {
+      int32_t unit = key[0][(size_t)pair[k] / K] * (int32_t)S + key[1][(size_t)pair[k] % K];
+      if (score[l * LD + k] != want[k] || index[l * LD + k] != unit)
+        fail_msg("%s, S %zu, K %zu, lane %zu: choice %zu is %d (%g), expected %d (%g)", kern->isa, S, K, l, k,
+                 index[l * LD + k], (double)score[l * LD + k], unit, (double)want[k]);
+    }
+  }
+  free(u);
+}
+
+static void choices(void **state) {
+  (void)state;
+  static const size_t shapes[][2] = {{2, 1}, {3, 2}, {9, 8}, {32, 8}, {57, 8}, {70, 8}, {65, 64}, {33, 5}};
+  const sgi_kernels *k;
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++)
+    for (size_t s = 0; s < SGI_COUNT(shapes); s++)
+      for (size_t lanes = 1; lanes <= SGI_LANES; lanes += lanes == 1 ? 6 : 9)
+        check_choice(k, shapes[s][0], shapes[s][1], lanes);
+}
+
+static void skips(void **state) {
+  (void)state;
+  const sgi_kernels *k;
+  float x[70];
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++)
+    for (size_t at = 0; at < SGI_COUNT(x); at++)
+      for (int nan = 0; nan < 2; nan++) {
+        for (size_t j = 0; j < SGI_COUNT(x); j++) x[j] = j % 3 ? 1 : -1;
+        x[at] = nan ? NAN : 2;
+        size_t want = at / SGI_LANES * SGI_LANES;
+        assert_int_equal(k->skip_small(x, 0, SGI_COUNT(x), 1), want < 64 ? want : 64);
+        assert_int_equal(k->skip_small(x, 64, SGI_COUNT(x), 1), 64);
+      }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sums),  cmocka_unit_test(gathers), cmocka_unit_test(activations),
-      cmocka_unit_test(glu),   cmocka_unit_test(softmax), cmocka_unit_test(argmax),
-      cmocka_unit_test(adamw), cmocka_unit_test(top_k),   cmocka_unit_test(top_pairs),
+      cmocka_unit_test(sums),      cmocka_unit_test(gathers), cmocka_unit_test(activations), cmocka_unit_test(glu),
+      cmocka_unit_test(softmax),   cmocka_unit_test(argmax),  cmocka_unit_test(adamw),       cmocka_unit_test(top_k),
+      cmocka_unit_test(top_pairs), cmocka_unit_test(choices), cmocka_unit_test(skips),
   };
   return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -105,6 +105,27 @@ static void marks(void **state) {
   sgi_reader_close(r);
 }
 
+/* Documents as they stand, but for the line breaks beside a mark. */
+static void kept_space(void **state) {
+  (void)state;
+  static const char *const expected[] = {"\n a ", "\nb\n", " ", "c<|endof\n"};
+  scratch_text("k.txt", "\n a \n<|endoftext|>\n\nb\n\n<|endoftext|>\n<|endoftext|> <|endoftext|>\nc<|endof\n");
+  sgi_reader *r;
+  const char *text;
+  size_t n;
+  assert_int_equal(sgi_reader_open(scratch_path("k.txt"), false, NULL, &r, NULL), SG_OK);
+  sgi_reader_keep_space(r);
+  for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(sgi_reader_next(r, &text, &n, NULL), SG_OK);
+    assert_non_null(text);
+    assert_int_equal(n, strlen(expected[i]));
+    assert_memory_equal(text, expected[i], n);
+  }
+  assert_int_equal(sgi_reader_next(r, &text, &n, NULL), SG_OK);
+  assert_null(text);
+  sgi_reader_close(r);
+}
+
 static void blank_lines(void **state) {
   (void)state;
   scratch_text("b.txt", "\n\n one\ntwo\n\nthree \n \t\r\n\n\nfour\r\n\r\nfive\n   six\n\n");
@@ -395,10 +416,10 @@ static void memory_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(marks),      cmocka_unit_test(blank_lines), cmocka_unit_test(json_lines),
-      cmocka_unit_test(too_large),  cmocka_unit_test(long_text),   cmocka_unit_test(damaged),
-      cmocka_unit_test(not_text),   cmocka_unit_test(directories), cmocka_unit_test(splits),
-      cmocka_unit_test(memory_out),
+      cmocka_unit_test(marks),      cmocka_unit_test(kept_space), cmocka_unit_test(blank_lines),
+      cmocka_unit_test(json_lines), cmocka_unit_test(too_large),  cmocka_unit_test(long_text),
+      cmocka_unit_test(damaged),    cmocka_unit_test(not_text),   cmocka_unit_test(directories),
+      cmocka_unit_test(splits),     cmocka_unit_test(memory_out),
   };
   scratch_begin();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

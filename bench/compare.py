@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Training and forward speed of sgatlin against PyTorch (bench/peers/torch_lm.py), alternated.
+
+  compare.py [--python PYTHON] [--kind K]... [--pairs N] [--compile] [--check]
+
+Each pair runs `sgatlin bench` and the peer's steps in turn, so that a machine that slows down slows both; the peer keeps
+its process and has warmed up. Printed: tokens/s of both (medians) and the ratio pair by pair (median, least, most).
+The sparse kinds meet the fastest of the peer's forms. --check first proves that the peer computes the same losses and
+gradients on the golden models. PYTHON: an interpreter that has torch and safetensors.
+"""
+import argparse
+import glob
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PEER = os.path.join(ROOT, "bench/peers/torch_lm.py")
+KINDS = ["sgatlin", "peer", "mlp", "glu", "moe"]
+
+
+class Peer:
+    def __init__(self, a, kind, *options):
+        command = [a.python, PEER, "--serve", "--kind", kind, "--batch", str(a.batch), "--seq", str(a.seq), *options]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        stderr=subprocess.DEVNULL)
+        first = self.process.stdout.readline()
+        self.tokens = int(first) if first else 0
+
+    def __bool__(self):
+        return self.tokens > 0
+
+    def rate(self, what, seconds=0.0):
+        times, begin = [], time.monotonic()
+        while not times or time.monotonic() - begin < seconds:
+            self.process.stdin.write(what + "\n")
+            self.process.stdin.flush()
+            times.append(float(self.process.stdout.readline()))
+        return self.tokens / statistics.median(times)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def fastest(a, kind):
+    """Options of the peer's fastest form of a kind, training."""
+    if kind not in ("sgatlin", "peer"):
+        return []
+    rates = {}
+    for form in ("bag", "gather", "dense"):
+        peer = Peer(a, kind, "--sparse", form)
+        rates[form] = statistics.median(peer.rate("train") for _ in range(2))
+        peer.close()
+    print(f"  {kind}: peer's forms " + ", ".join(f"{f} {r:.0f}" for f, r in rates.items()) + " tokens/s", file=sys.stderr)
+    return ["--sparse", max(rates, key=rates.get)]
+
+
+def ours(a, kind):
+    command = [a.sgatlin, "bench", "--json", "-q", "--rounds", "3", "--kind", kind, "--batch", str(a.batch), "--seq", str(a.seq)]
+    b = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)[0]
+    return {"train": b["train_tokens_per_s"], "forward": b["forward_tokens_per_s"]}
+
+
+def spread(x):
+    return f"{statistics.median(x):.2f} ({min(x):.2f} to {max(x):.2f})"
+
+
+def compare(a, kind):
+    form = fastest(a, kind)
+    peers = {"eager": Peer(a, kind, *form)}
+    if a.compile:
+        peers["compiled"] = Peer(a, kind, *form, "--compile")
+    rates = {}
+    for _ in range(a.pairs):
+        for what, rate in ours(a, kind).items():
+            rates.setdefault((what, "sgatlin"), []).append(rate)
+        for name, peer in peers.items():
+            for what in ("train", "forward"):
+                rates.setdefault((what, name), []).append(peer.rate(what, 1.0) if peer else float("nan"))
+    for what in ("train", "forward"):
+        mine = rates[what, "sgatlin"]
+        for name, peer in peers.items():
+            other = rates[what, name]
+            if not peer:
+                print(f"{kind:8s} {what:8s} {name}: does not run here")
+                continue
+            ratio = [x / y for x, y in zip(mine, other)]
+            print(f"{kind:8s} {what:8s} sgatlin {statistics.median(mine):6.0f}  torch {name} {' '.join(form[1:]):6s} "
+                  f"{statistics.median(other):6.0f} tokens/s  ratio {spread(ratio)}", flush=True)
+    for peer in peers.values():
+        peer.close()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--python", default=sys.executable)
+    p.add_argument("--sgatlin", default=os.path.join(ROOT, "build/sgatlin"))
+    p.add_argument("--kind", action="append", choices=KINDS)
+    p.add_argument("--pairs", type=int, default=5)
+    p.add_argument("--batch", type=int, default=4)
+    p.add_argument("--seq", type=int, default=1024)
+    p.add_argument("--compile", action="store_true", help="also against torch.compile")
+    p.add_argument("--check", action="store_true")
+    a = p.parse_args()
+    if a.check:
+        models = sorted(d for d in glob.glob(os.path.join(ROOT, "tests/golden/models/*")) if os.path.isdir(d))
+        if subprocess.run([a.python, PEER, "--check", *models], stdout=subprocess.DEVNULL).returncode:
+            sys.exit("compare.py: the peer does not compute what the golden models say")
+        print(f"peer: losses and gradients of {len(models)} golden models agree")
+    for kind in a.kind or KINDS:
+        compare(a, kind)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+#include "prompt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "ids.h"
+#include "train/checkpoint.h"
+
+enum { MAX_PROMPT = 16 << 20 };
+
+sg_status cli_prompt_open_model(cli_prompt *p, const cli_call *c, sg_error *err) {
+  *p = (cli_prompt){0};
+  sg_status st = sgi_model_locate(c->args[0], NULL, &p->directory, err);
+  if (!st) st = sg_model_load(p->directory, &p->model, err);
+  if (st) return st;
+  char *path = sgi_path_join(p->directory, "tokenizer.json");
+  if (!path) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (sgi_is_file(path)) st = sg_tokenizer_load(path, &p->tokenizer, err);
+  sgi_free(path);
+  return st;
+}
+
+sg_status cli_prompt_encode(const cli_prompt *p, const char *text, bool no_bos, int32_t **tokens, size_t *count,
+                            sg_error *err) {
+  if (!p->tokenizer)
+    return sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json: give token ids with --ids instead of text",
+                    p->directory);
+  int32_t *ids = NULL;
+  size_t n = 0;
+  sg_status st = sg_tokenizer_encode(p->tokenizer, text, strlen(text), &ids, &n, err);
+  if (st) return st;
+  size_t bos = no_bos ? 0 : 1;
+  *tokens = sgi_alloc((n + bos + 1) * sizeof **tokens);
+  if (*tokens) {
+    if (bos) (*tokens)[0] = sg_model_config(p->model)->bos_id;
+    if (n) memcpy(*tokens + bos, ids, n * sizeof *ids);
+    *count = n + bos;
+  } else {
+    st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  }
+  sg_buffer_free(ids);
+  return st;
+}
+
+static sg_status read_ids(cli_prompt *p, const char *path, bool no_bos, sg_error *err) {
+  int32_t *ids = NULL;
+  size_t rows = 0, n = 0;
+  sg_status st = cli_read_ids(path, &ids, &rows, &n, err);
+  if (!st && rows != 1) st = sgi_fail(err, SG_ERR_ARG, "%s holds %zu rows: one prompt is one row", path, rows);
+  size_t bos = no_bos ? 0 : 1;
+  if (!st && !(p->tokens = sgi_alloc((n + bos) * sizeof *p->tokens)))
+    st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st) {
+    if (bos) p->tokens[0] = sg_model_config(p->model)->bos_id;
+    memcpy(p->tokens + bos, ids, n * sizeof *ids);
+    p->count = n + bos;
+  }
+  sgi_free(ids);
+  return st;
+}
+
+sg_status cli_prompt_open(cli_prompt *p, const cli_call *c, sg_error *err) {
+  const char *prompt = cli_string(c, "prompt"), *ids = cli_string(c, "ids");
+  bool no_bos = cli_flag(c, "no-bos");
+  *p = (cli_prompt){0};
+  if (!prompt == !ids)
+    return sgi_fail(err, SG_ERR_ARG, "give the text to read with --prompt, or its tokens with --ids");
+  sg_status st = cli_prompt_open_model(p, c, err);
+  if (st) return st;
+  if (ids) {
+    p->text = sgi_strdup("");
+    return read_ids(p, ids, no_bos, err);
+  }
+  if (!strcmp(prompt, "-")) {
+    size_t n;
+    char *text = NULL;
+    st = cli_read_all("-", MAX_PROMPT, &text, &n, err);
+    p->text = text ? sgi_strdup(text) : NULL;
+    free(text);
+  } else {
+    p->text = sgi_strdup(prompt);
+  }
+  if (!st && !p->text) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  return st ? st : cli_prompt_encode(p, p->text, no_bos, &p->tokens, &p->count, err);
+}
+
+void cli_prompt_close(cli_prompt *p) {
+  sg_model_free(p->model);
+  sg_tokenizer_free(p->tokenizer);
+  sgi_free(p->directory);
+  sgi_free(p->text);
+  sgi_free(p->tokens);
+  *p = (cli_prompt){0};
+}
+
+sg_status cli_prompt_token(const cli_prompt *p, const char *text, int32_t *id, sg_error *err) {
+  size_t V = sg_model_config(p->model)->vocab_size;
+  if (!strncmp(text, "id:", 3)) {
+    char *end;
+    long v = strtol(text + 3, &end, 10);
+    if (end == text + 3 || *end || v < 0 || (size_t)v >= V)
+      return sgi_fail(err, SG_ERR_ARG, "\"%s\" is no token: ids go from 0 to %zu", text, V - 1);
+    *id = (int32_t)v;
+    return SG_OK;
+  }
+  size_t pieces = 0;
+  for (int space = 0; space < 2; space++) {
+    char *with = NULL;
+    if (!(with = sgi_alloc(strlen(text) + 2))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+    snprintf(with, strlen(text) + 2, "%s%s", space ? " " : "", text);
+    int32_t *ids = NULL;
+    size_t n = 0;
+    sg_status st = cli_prompt_encode(p, with, true, &ids, &n, err);
+    if (!st && n == 1) *id = ids[0];
+    if (!space) pieces = n;
+    sgi_free(with);
+    sgi_free(ids);
+    if (st || n == 1) return st;
+  }
+  return sgi_fail(err, SG_ERR_ARG, "\"%s\" is %zu tokens, not one: choose one of them, or a number as id:N", text,
+                  pieces);
+}
+
+char *cli_token_text(const cli_prompt *p, int32_t id) {
+  char number[16];
+  snprintf(number, sizeof number, "#%d", id);
+  if (!p->tokenizer) return sgi_strdup(number);
+  char *text = NULL;
+  size_t n;
+  if (sg_tokenizer_decode(p->tokenizer, &id, 1, false, &text, &n, NULL)) return sgi_strdup(number);
+  char *copy = sgi_strdup(text);
+  sg_buffer_free(text);
+  return copy;
+}
+
+cli_shown cli_token_shown(const cli_prompt *p, int32_t id) {
+  cli_shown out = {"\""};
+  char *text = cli_token_text(p, id);
+  size_t k = 1;
+  for (const char *c = text ? text : "?"; *c; c++) {
+    const char *escape = *c == '\n' ? "\\n" : *c == '\t' ? "\\t" : *c == '\r' ? "\\r" : NULL;
+    /* Whole characters only: a long token is cut before one that would not fit. */
+    size_t width = (unsigned char)*c >= 0xf0 ? 4 : (unsigned char)*c >= 0xe0 ? 3 : (unsigned char)*c >= 0xc0 ? 2 : 1;
+    if (k + (((unsigned char)*c & 0xc0) == 0x80 ? 0 : width) + 3 >= sizeof out.s) break;
+    if (escape) {
+      memcpy(out.s + k, escape, 2);
+      k += 2;
+    } else if ((unsigned char)*c >= 32) {
+      out.s[k++] = *c;
+    }
+  }
+  out.s[k++] = '"';
+  out.s[k] = 0;
+  sgi_free(text);
+  return out;
+}
+
+json_t *cli_token_json(const cli_prompt *p, int32_t id) {
+  if (id < 0) return json_null();
+  char *text = cli_token_text(p, id);
+  json_t *o = json_pack("{si so}", "id", (int)id, "text", cli_json_text(text ? text : "", text ? strlen(text) : 0));
+  sgi_free(text);
+  return o;
+}
+
+json_t *cli_prompt_json(const cli_prompt *p) {
+  json_t *a = json_array();
+  for (size_t i = 0; i < p->count; i++) json_array_append_new(a, cli_token_json(p, p->tokens[i]));
+  return a;
+}

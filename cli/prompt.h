@@ -1,0 +1,50 @@
+/* prompt.h: a model, its tokenizer and one prompt as tokens, for the commands that read one prompt. */
+#ifndef SGATLIN_CLI_PROMPT_H
+#define SGATLIN_CLI_PROMPT_H
+
+#include "cli.h"
+
+#define CLI_PROMPT_OPTIONS \
+  {.name = "prompt", \
+   .letter = 'p', \
+   .type = CLI_STRING, \
+   .argument = "TEXT", \
+   .help = "text to read; - for standard input"}, \
+      {.name = "ids", .type = CLI_STRING, .argument = "IDS.json", .help = "token ids instead of text: [5, 6, 7]"}, { \
+    .name = "no-bos", .type = CLI_FLAG, .help = "do not put the begin token in front" \
+  }
+
+typedef struct cli_prompt {
+  char *directory; /* of the model */
+  sg_model *model;
+  sg_tokenizer *tokenizer; /* NULL where the directory has none */
+  char *text;
+  int32_t *tokens; /* (count), bos in front */
+  size_t count;
+} cli_prompt;
+
+/* Opens the command's first argument and reads --prompt or --ids. Close in any case. */
+sg_status cli_prompt_open(cli_prompt *p, const cli_call *c, sg_error *err);
+/* Model and tokenizer alone. */
+sg_status cli_prompt_open_model(cli_prompt *p, const cli_call *c, sg_error *err);
+void cli_prompt_close(cli_prompt *p);
+
+/* text as the prompt would be: bos in front where no_bos is false. New: sgi_free. */
+sg_status cli_prompt_encode(const cli_prompt *p, const char *text, bool no_bos, int32_t **tokens, size_t *count,
+                            sg_error *err);
+
+/* One token by its text ("dog", " dog") or number ("id:512"): what encodes to one token, with a space in front if need be. */
+sg_status cli_prompt_token(const cli_prompt *p, const char *text, int32_t *id, sg_error *err);
+
+/* Text of a token, UTF-8, broken parts as U+FFFD; "#5" where there is no tokenizer. New: sgi_free; NULL when memory is out. */
+char *cli_token_text(const cli_prompt *p, int32_t id);
+/* The same for tables: in quotes, newlines and tabs as \n, \t. */
+typedef struct cli_shown {
+  char s[96];
+} cli_shown;
+cli_shown cli_token_shown(const cli_prompt *p, int32_t id);
+/* {"id": 5, "text": " dog"}; null for -1. */
+json_t *cli_token_json(const cli_prompt *p, int32_t id);
+json_t *cli_prompt_json(const cli_prompt *p); /* list of them */
+
+#endif

@@ -1,0 +1,250 @@
+/* Attribution of a logit in the frozen network: docs/method-reading.md, attribution. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "math/kernels.h"
+#include "read/frozen.h"
+#include "read/run.h"
+
+static const double TOLERANCE = 1e-5;
+
+typedef struct work {
+  sgi_frozen f;
+  sg_attribution *a;
+  float *g;      /* (T,D) gradient of the stream */
+  float *buffer; /* (2,T,max(D,W)) */
+  float *logits; /* (V) */
+} work;
+
+static sg_status room(sg_terms *l, size_t capacity, sg_error *err) {
+  l->terms = sgi_alloc(capacity * sizeof *l->terms);
+  return l->terms ? SG_OK : sgi_fail_memory(err, capacity * sizeof *l->terms, "terms of an attribution");
+}
+
+static void add(sg_terms *l, sg_term t) {
+  l->terms[l->count++] = t;
+  l->sum += t.effect;
+  l->sum_abs += fabs(t.effect);
+}
+
+static sg_term neuron(size_t layer, size_t t, const sgi_unit *u, double effect) {
+  return (sg_term){.kind = SG_TERM_NEURON,
+                   .layer = (int32_t)layer,
+                   .head = -1,
+                   .channel = u->channel,
+                   .index = u->index,
+                   .position = (int32_t)t,
+                   .source = (int32_t)t,
+                   .value = u->value,
+                   .effect = effect};
+}
+
+static sg_term other(sg_term_kind kind, ptrdiff_t layer, ptrdiff_t head, size_t t, size_t source, double effect) {
+  return (sg_term){.kind = kind,
+                   .layer = (int32_t)layer,
+                   .head = (int32_t)head,
+                   .channel = -1,
+                   .index = -1,
+                   .position = (int32_t)t,
+                   .source = (int32_t)source,
+                   .effect = effect};
+}
+
+/* dz (d) = Wo of one head, transposed, times g (D). */
+static void head_gradient(const sgi_frozen *f, size_t layer, size_t head, const float *g, double *dz) {
+  const float *wo = sgi_frozen_weight(f, layer, SGI_LAYER_O) + head * f->d;
+  size_t W = f->H * f->d;
+  for (size_t e = 0; e < f->d; e++) dz[e] = 0;
+  for (size_t i = 0; i < f->D; i++)
+    for (size_t e = 0; e < f->d; e++) dz[e] += (double)g[i] * wo[i * W + e];
+}
+
+static double value_dot(const sgi_frozen *f, size_t layer, size_t head, size_t s, const double *dz) {
+  const float *v = f->layers[layer].v + (s * f->H + head) * f->d;
+  double sum = 0;
+  for (size_t e = 0; e < f->d; e++) sum += dz[e] * v[e];
+  return sum;
+}
+
+/* What the biases of a layer write at t; with inner, the constants inside its units too. */
+static double bias_effect(const sgi_frozen *f, size_t layer, size_t t, const float *g, bool inner) {
+  const double *b = sgi_frozen_bias(f, layer, t);
+  const sgi_unit *u = sgi_frozen_units(f, layer, t);
+  double sum = 0;
+  for (size_t d = 0; b && d < f->D; d++) sum += b[d] * g[d];
+  for (size_t j = 0; inner && j < f->units; j++)
+    if (u[j].constant != 0) sum += u[j].constant * sgi_unit_write(&u[j], g, f->D);
+  return sum;
+}
+
+static sg_status direct(work *w, double *dz, sg_error *err) {
+  const sgi_frozen *f = &w->f;
+  size_t p = w->a->position;
+  sg_terms *l = &w->a->direct;
+  sg_status st = room(l, 1 + f->L * (f->H * (p + 1) + f->units + 1), err);
+  if (st) return st;
+  const float *g = w->g + p * f->D, *E = f->model->w[SGI_ROW_EMBED] + (size_t)f->tokens[p] * f->D;
+  add(l, other(SG_TERM_EMBED, -1, -1, p, p, sgi_dot_double(E, g, f->D)));
+  for (size_t layer = 0; layer < f->L; layer++) {
+    for (size_t h = 0; h < f->H; h++) {
+      head_gradient(f, layer, h, g, dz);
+      const float *pattern = sgi_frozen_pattern(f, layer, h, p);
+      for (size_t s = 0; s <= p; s++) {
+        sg_term t =
+            other(SG_TERM_HEAD, (ptrdiff_t)layer, (ptrdiff_t)h, p, s, pattern[s] * value_dot(f, layer, h, s, dz));
+        t.value = pattern[s];
+        add(l, t);
+      }
+    }
+    const sgi_unit *u = sgi_frozen_units(f, layer, p);
+    for (size_t j = 0; j < f->units; j++) add(l, neuron(layer, p, &u[j], u[j].value * sgi_unit_write(&u[j], g, f->D)));
+    if (f->bias) add(l, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, p, p, bias_effect(f, layer, p, g, false)));
+  }
+  return SG_OK;
+}
+
+/* Total effects of a layer's heads, by source, while g is the gradient of its resid_mid. */
+static void total_heads(work *w, size_t layer, double *dz, double *by_source) {
+  const sgi_frozen *f = &w->f;
+  size_t p = w->a->position;
+  for (size_t h = 0; h < f->H; h++) {
+    for (size_t s = 0; s <= p; s++) by_source[s] = 0;
+    for (size_t t = 0; t <= p; t++) {
+      head_gradient(f, layer, h, w->g + t * f->D, dz);
+      const float *pattern = sgi_frozen_pattern(f, layer, h, t);
+      for (size_t s = 0; s <= t; s++) by_source[s] += pattern[s] * value_dot(f, layer, h, s, dz);
+    }
+    for (size_t s = 0; s <= p; s++)
+      add(&w->a->heads, other(SG_TERM_HEAD, (ptrdiff_t)layer, (ptrdiff_t)h, p, s, by_source[s]));
+  }
+}
+
+static void total_neurons(work *w, size_t layer) {
+  const sgi_frozen *f = &w->f;
+  for (size_t t = 0; t <= w->a->position; t++) {
+    const float *g = w->g + t * f->D;
+    const sgi_unit *u = sgi_frozen_units(f, layer, t);
+    for (size_t j = 0; j < f->units; j++)
+      add(&w->a->neurons, neuron(layer, t, &u[j], u[j].value * sgi_unit_write(&u[j], g, f->D)));
+    if (f->has_constants)
+      add(&w->a->inputs, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, t, t, bias_effect(f, layer, t, g, true)));
+  }
+}
+
+static sg_status total(work *w, double *dz, double *by_source, sg_error *err) {
+  const sgi_frozen *f = &w->f;
+  size_t p = w->a->position;
+  sg_status st = room(&w->a->inputs, (p + 1) * (1 + f->L), err);
+  if (!st) st = room(&w->a->neurons, (p + 1) * f->L * f->units, err);
+  if (!st) st = room(&w->a->heads, (p + 1) * f->L * f->H, err);
+  for (size_t layer = f->L; layer-- > 0 && !st;) {
+    total_neurons(w, layer);
+    sgi_frozen_ffn_back(f, layer, 1, p, w->g, w->buffer);
+    total_heads(w, layer, dz, by_source);
+    st = sgi_frozen_attention_back(f, layer, 1, p, -1, w->g, w->buffer);
+    if (st) return sgi_fail(err, st, "frozen backward pass: a matrix product failed");
+  }
+  for (size_t t = 0; t <= p && !st; t++)
+    add(&w->a->inputs,
+        other(SG_TERM_EMBED, -1, -1, t, t,
+              sgi_dot_double(f->model->w[SGI_ROW_EMBED] + (size_t)f->tokens[t] * f->D, w->g + t * f->D, f->D)));
+  return st;
+}
+
+static int by_effect(const void *a, const void *b) {
+  const sg_term *x = a, *y = b;
+  double u = fabs(x->effect), v = fabs(y->effect);
+  if (u != v) return u < v ? 1 : -1;
+  const int32_t kx[] = {(int32_t)x->kind, x->layer, x->position, x->head, x->channel, x->index, x->source};
+  const int32_t ky[] = {(int32_t)y->kind, y->layer, y->position, y->head, y->channel, y->index, y->source};
+  for (size_t i = 0; i < SGI_COUNT(kx); i++)
+    if (kx[i] != ky[i]) return kx[i] < ky[i] ? -1 : 1;
+  return 0;
+}
+
+static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error *err) {
+  sg_attribution *a = w->a;
+  int32_t V = (int32_t)w->f.V;
+  if (r->target >= V || r->against >= V || r->target < -1 || r->against < -1)
+    return sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %d",
+                    r->target >= V || r->target < -1 ? r->target : r->against, V);
+  sg_status st = sgi_frozen_logits(&w->f, a->position, w->logits, err);
+  if (st) return st;
+  a->target = r->target >= 0 ? r->target : (int32_t)sgi_kernel_table()->argmax(w->logits, w->f.V);
+  a->against = r->against;
+  a->target_logit = (double)w->logits[a->target] - (a->against >= 0 ? (double)w->logits[a->against] : 0);
+  return isfinite(a->target_logit) ? SG_OK
+                                   : sgi_fail(err, SG_ERR_NUMERIC, "the logit of token %d is not finite", a->target);
+}
+
+static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, sg_error *err) {
+  sgi_frozen *f = &w->f;
+  sg_status st = sgi_frozen_init(f, m, r->tokens, r->count, r->max_bytes, err);
+  size_t W = f->H * f->d, wide = W > f->D ? W : f->D;
+  if (st) return st;
+  w->g = sgi_alloc(f->T * f->D * sizeof *w->g);
+  w->buffer = sgi_alloc(2 * f->T * wide * sizeof *w->buffer);
+  w->logits = sgi_alloc(f->V * sizeof *w->logits);
+  double *dz = sgi_alloc((f->d + f->T) * sizeof *dz);
+  if (!w->g || !w->buffer || !w->logits || !dz) st = sgi_fail_memory(err, f->T * wide * sizeof *w->g, "an attribution");
+  if (!st) st = choose_target(w, r, err);
+  if (!st) {
+    sgi_frozen_logit_gradient(f, w->a->position, w->a->target, w->a->against, w->g + w->a->position * f->D);
+    st = direct(w, dz, err);
+  }
+  if (!st) st = total(w, dz, dz + f->d, err);
+  sgi_free(dz);
+  return st;
+}
+
+sg_status sg_attribute(const sg_model *m, const sg_attribute_request *r, sg_attribution **out, sg_error *err) {
+  *out = NULL;
+  size_t position;
+  sg_status st = sgi_prompt_check(m, r->tokens, r->count, err);
+  if (!st) st = sgi_prompt_position(r->position, r->count, &position, err);
+  if (st) return st;
+  work w = {.a = sgi_alloc(sizeof *w.a)};
+  if (!w.a) return sgi_fail_memory(err, sizeof *w.a, "an attribution");
+  w.a->position = position;
+  st = run(&w, m, r, err);
+  sgi_frozen_deinit(&w.f);
+  sgi_free(w.g);
+  sgi_free(w.buffer);
+  sgi_free(w.logits);
+  if (st) {
+    sg_attribution_free(w.a);
+    return st;
+  }
+  sg_terms *lists[] = {&w.a->direct, &w.a->inputs, &w.a->neurons, &w.a->heads};
+  for (size_t i = 0; i < SGI_COUNT(lists); i++) {
+    qsort(lists[i]->terms, lists[i]->count, sizeof *lists[i]->terms, by_effect);
+    if (i < 2) lists[i]->residue = lists[i]->sum - w.a->target_logit;
+  }
+  *out = w.a;
+  return SG_OK;
+}
+
+void sg_attribution_free(sg_attribution *a) {
+  if (!a) return;
+  sgi_free(a->direct.terms);
+  sgi_free(a->inputs.terms);
+  sgi_free(a->neurons.terms);
+  sgi_free(a->heads.terms);
+  sgi_free(a);
+}
+
+/* Total effects of few tokens may cancel inside each term, so rounding is judged by the larger of both lists' sums. */
+sg_status sg_attribution_check(const sg_attribution *a, sg_error *err) {
+  const sg_terms *lists[] = {&a->direct, &a->inputs};
+  double scale = fmax(a->direct.sum_abs, a->inputs.sum_abs);
+  for (size_t i = 0; i < SGI_COUNT(lists); i++)
+    if (!(fabs(lists[i]->residue) <= TOLERANCE * (i ? scale : a->direct.sum_abs)))
+      return sgi_fail(
+          err, SG_ERR_INTERNAL,
+          "%s effects add up to %.9g, the logit is %.9g: a residue of %.2e, where at most %.0e of the sum of "
+          "absolute terms (%.6g) is rounding",
+          i ? "total" : "direct", lists[i]->sum, a->target_logit, lists[i]->residue, TOLERANCE,
+          i ? scale : a->direct.sum_abs);
+  return SG_OK;
+}

@@ -1,0 +1,187 @@
+#include "read/frozen.h"
+
+#include <string.h>
+
+#include "math/gemm.h"
+#include "read/run.h"
+
+static const size_t DEFAULT_BYTES = (size_t)4 << 30;
+
+static bool product(size_t *out, size_t a, size_t b, size_t c, size_t d) {
+  return sgi_size_mul(a, b, out) && sgi_size_mul(*out, c, out) && sgi_size_mul(*out, d, out);
+}
+
+sg_status sgi_frozen_bytes(const sg_model *m, size_t T, size_t *bytes, sg_error *err) {
+  const sg_config *c = &m->config;
+  size_t pass, units, patterns, bias, unit_bytes = m->ffn->unit_count(c) * sizeof(sgi_unit);
+  sg_status st = sgi_pass_bytes(c, 1, T, true, &pass, err);
+  if (st) return st;
+  if (!product(&units, unit_bytes, c->num_layers, T, 1) ||
+      !product(&patterns, sizeof(float) * c->num_heads, c->num_layers, T, T) ||
+      !product(&bias, sizeof(double) * c->hidden_size, c->num_layers, T, 1) || !sgi_size_add(pass, units, bytes) ||
+      !sgi_size_add(*bytes, patterns, bytes) || !sgi_size_add(*bytes, bias, bytes))
+    return sgi_fail(err, SG_ERR_MEMORY, "a prompt of %zu tokens needs more than this machine can address", T);
+  return SG_OK;
+}
+
+static sg_status allocate(sgi_frozen *f, const int32_t *tokens, sg_error *err) {
+  size_t n = f->L * f->T;
+  f->tokens = sgi_alloc(f->T * sizeof *f->tokens);
+  f->layers = sgi_alloc(f->L * sizeof *f->layers);
+  f->patterns = sgi_alloc(n * f->H * f->T * sizeof *f->patterns);
+  f->unit = sgi_alloc(n * f->units * sizeof *f->unit);
+  f->bias = sgi_alloc(n * f->D * sizeof *f->bias);
+  if (!f->tokens || !f->layers || !f->patterns || !f->unit || !f->bias)
+    return sgi_fail_memory(err, n * f->units * sizeof *f->unit, "the frozen network of a prompt");
+  memcpy(f->tokens, tokens, f->T * sizeof *tokens);
+  return sgi_pass_create(f->model, 1, f->T, true, &f->pass, err);
+}
+
+static sg_status collect(sgi_frozen *f, sg_error *err) {
+  bool any_bias = false;
+  for (size_t l = 0; l < f->L; l++) {
+    sgi_pass_layer_view(f->pass, l, &f->layers[l]);
+    for (size_t t = 0; t < f->T; t++) {
+      for (size_t h = 0; h < f->H; h++) {
+        sg_status st = sgi_pass_pattern(f->pass, l, t, h, (float *)sgi_frozen_pattern(f, l, h, t));
+        if (st) return sgi_fail(err, st, "attention pattern of layer %zu", l);
+      }
+      sgi_unit *u = (sgi_unit *)sgi_frozen_units(f, l, t);
+      double *bias = f->bias + (l * f->T + t) * f->D;
+      sgi_pass_units(f->pass, l, t, u, bias);
+      for (size_t d = 0; d < f->D; d++) any_bias = any_bias || bias[d] != 0;
+      for (size_t j = 0; j < f->units; j++) f->has_constants = f->has_constants || u[j].constant != 0;
+    }
+  }
+  f->has_constants = f->has_constants || any_bias;
+  if (!any_bias) {
+    sgi_free(f->bias);
+    f->bias = NULL;
+  }
+  return SG_OK;
+}
+
+sg_status sgi_frozen_init(sgi_frozen *f, const sg_model *m, const int32_t *tokens, size_t T, size_t max_bytes,
+                          sg_error *err) {
+  const sg_config *c = &m->config;
+  *f = (sgi_frozen){.model = m,
+                    .T = T,
+                    .D = c->hidden_size,
+                    .H = c->num_heads,
+                    .d = c->head_dim,
+                    .L = c->num_layers,
+                    .V = c->vocab_size};
+  size_t bytes;
+  sg_status st = sgi_prompt_check(m, tokens, T, err);
+  if (!st && !m->ffn->units)
+    st = sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no linear form to read", m->ffn->name);
+  if (!st) st = sgi_frozen_bytes(m, T, &bytes, err);
+  if (st) return st;
+  if (bytes > (max_bytes ? max_bytes : DEFAULT_BYTES))
+    return sgi_fail(err, SG_ERR_MEMORY,
+                    "a prompt of %zu tokens needs %zu MB, more than is allowed: shorten it or raise --max-memory", T,
+                    bytes >> 20);
+  f->units = m->ffn->unit_count(c);
+  st = allocate(f, tokens, err);
+  sgi_batch batch = {.B = 1, .T = T, .inputs = f->tokens};
+  if (!st) st = sgi_pass_forward(f->pass, &batch, NULL, err);
+  return st ? st : collect(f, err);
+}
+
+void sgi_frozen_deinit(sgi_frozen *f) {
+  sgi_pass_free(f->pass);
+  sgi_free(f->tokens);
+  sgi_free(f->layers);
+  sgi_free(f->patterns);
+  sgi_free(f->unit);
+  sgi_free(f->bias);
+  *f = (sgi_frozen){0};
+}
+
+sg_status sgi_frozen_logits(const sgi_frozen *f, size_t t, float *logits, sg_error *err) {
+  return sgi_pass_logits(f->pass, t, 1, logits, err);
+}
+
+void sgi_frozen_logit_gradient(const sgi_frozen *f, size_t t, int32_t target, int32_t against, float *g) {
+  const float *E = f->model->w[SGI_ROW_EMBED], *gain = f->model->w[sgi_final_norm_row(f->model)];
+  const float *a = E + (size_t)target * f->D, *b = against < 0 ? NULL : E + (size_t)against * f->D;
+  double r = sgi_pass_final_scale(f->pass)[t];
+  for (size_t d = 0; d < f->D; d++) g[d] = (float)(r * gain[d] * ((double)a[d] - (b ? (double)b[d] : 0)));
+}
+
+void sgi_frozen_unit_gradient(const sgi_frozen *f, size_t layer, size_t t, const sgi_unit *u, float *g) {
+  const float *gain = sgi_frozen_weight(f, layer, SGI_LAYER_NORM2);
+  double r = f->layers[layer].r2[t] * u->gate;
+  for (size_t d = 0; d < f->D; d++) g[d] = (float)(r * gain[d] * u->w_in[d]);
+}
+
+double sgi_unit_write(const sgi_unit *u, const float *g, size_t D) {
+  if (u->stride == 1) return sgi_dot_double(u->w_out, g, D);
+  double s = 0;
+  for (size_t d = 0; d < D; d++) s += (double)u->w_out[d * u->stride] * g[d];
+  return s;
+}
+
+/* dv (R,T,W) from dz (R,T,W): dv[s] = sum over t >= s of P[t,s] dz[t], head by head; one thread owns a gradient and head. */
+static void mix_back(const sgi_frozen *f, size_t layer, size_t R, size_t last, ptrdiff_t only, float *dv,
+                     const float *dz) {
+  size_t T = f->T, d = f->d, W = f->H * d;
+#pragma omp parallel for collapse(2) schedule(static) if (R * f->H * last > 64)
+  for (size_t r = 0; r < R; r++)
+    for (size_t h = 0; h < f->H; h++) {
+      float *out = dv + r * T * W + h * d;
+      const float *in = dz + r * T * W + h * d;
+      for (size_t s = 0; s <= last; s++) memset(out + s * W, 0, d * sizeof *out);
+      if (only >= 0 && (size_t)only != h) continue;
+      for (size_t t = 0; t <= last; t++) {
+        const float *p = sgi_frozen_pattern(f, layer, h, t), *from = in + t * W;
+        for (size_t s = 0; s <= t; s++) {
+          float *to = out + s * W;
+#pragma omp simd
+          for (size_t e = 0; e < d; e++) to[e] += p[s] * from[e];
+        }
+      }
+    }
+}
+
+sg_status sgi_frozen_attention_back(const sgi_frozen *f, size_t layer, size_t R, size_t last, ptrdiff_t head, float *g,
+                                    float *work) {
+  size_t T = f->T, D = f->D, W = f->H * f->d, rows = last + 1;
+  const float *gain = sgi_frozen_weight(f, layer, SGI_LAYER_NORM1), *r1 = f->layers[layer].r1;
+  float *dz = work, *dv = work + R * T * (W > D ? W : D);
+  sg_status st = SG_OK;
+  for (size_t r = 0; r < R && !st; r++)
+    st = sgi_linear_dx(dz + r * T * W, g + r * T * D, sgi_frozen_weight(f, layer, SGI_LAYER_O), rows, W, D, 0);
+  if (st) return st;
+  mix_back(f, layer, R, last, head, dv, dz);
+  for (size_t r = 0; r < R && !st; r++)
+    st = sgi_linear_dx(dz + r * T * D, dv + r * T * W, sgi_frozen_weight(f, layer, SGI_LAYER_V), rows, D, W, 0);
+  for (size_t r = 0; r < R && !st; r++)
+    for (size_t t = 0; t < rows; t++) {
+      float *to = g + (r * T + t) * D;
+      const float *dx = dz + (r * T + t) * D;
+      if (head >= 0) memset(to, 0, D * sizeof *to);
+#pragma omp simd
+      for (size_t i = 0; i < D; i++) to[i] += r1[t] * gain[i] * dx[i];
+    }
+  return st;
+}
+
+void sgi_frozen_ffn_back(const sgi_frozen *f, size_t layer, size_t R, size_t last, float *g, float *work) {
+  size_t T = f->T, D = f->D;
+  const float *gain = sgi_frozen_weight(f, layer, SGI_LAYER_NORM2), *r2 = f->layers[layer].r2;
+#pragma omp parallel for collapse(2) schedule(static) if (R * last > 8)
+  for (size_t r = 0; r < R; r++)
+    for (size_t t = 0; t <= last; t++) {
+      float *to = g + (r * T + t) * D, *sum = work + (r * T + t) * D;
+      const sgi_unit *u = sgi_frozen_units(f, layer, t);
+      memset(sum, 0, D * sizeof *sum);
+      for (size_t j = 0; j < f->units; j++) {
+        float a = (float)(u[j].gate * sgi_unit_write(&u[j], to, D));
+#pragma omp simd
+        for (size_t d = 0; d < D; d++) sum[d] += a * u[j].w_in[d];
+      }
+#pragma omp simd
+      for (size_t d = 0; d < D; d++) to[d] += r2[t] * gain[d] * sum[d];
+    }
+}

@@ -1,0 +1,192 @@
+/* Attribution graph, first step: logits, and the influence of every node (docs/method-reading.md, graph).
+ *
+ * An edge only goes down, so taking the layers from the top gives each neuron its whole influence before its own edges are
+ * needed: one pass, each sweep used once and forgotten. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "math/kernels.h"
+#include "read/graph_build.h"
+#include "read/run.h"
+
+enum { DEFAULT_LOGITS = 10, DEFAULT_NODES = 2000 };
+static const double DEFAULT_SHARE = 0.95;
+/* A layer's neurons are explored until what is left of it holds less than this share of the logits' weight. */
+static const double LEFT = 0.002;
+
+sgi_edge_target sgi_builder_target(const sgi_builder *b, size_t i) {
+  const sgi_frozen *f = &b->f;
+  if (i >= b->s.count)
+    return (sgi_edge_target){.layer = f->L,
+                             .position = 0,
+                             .token = b->logits[i - b->s.count]}; /* the position is the builder's: set by the caller */
+  size_t at = (i - b->s.T - b->s.biases) / f->units, layer = at / f->T;
+  return (sgi_edge_target){
+      .layer = layer, .position = at % f->T, .unit = f->unit + (i - b->s.T - b->s.biases), .token = -1};
+}
+
+typedef struct ranked {
+  double score;
+  size_t at;
+} ranked;
+
+static int descending(const void *a, const void *b) {
+  const ranked *x = a, *y = b;
+  if (x->score != y->score) return x->score < y->score ? 1 : -1;
+  return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static sg_status choose_logits(sgi_builder *b, size_t position, sg_error *err) {
+  const sg_graph_request *r = b->request;
+  size_t V = b->f.V, wanted = r->n_targets ? r->n_targets : r->max_logits ? r->max_logits : DEFAULT_LOGITS;
+  if (wanted > V) wanted = V;
+  float *logits = sgi_alloc(V * sizeof *logits);
+  ranked *order = sgi_alloc(V * sizeof *order);
+  b->logits = sgi_alloc(wanted * sizeof *b->logits);
+  b->probability = sgi_alloc(wanted * sizeof *b->probability);
+  b->logit = sgi_alloc(wanted * sizeof *b->logit);
+  sg_status st = SG_OK;
+  if (!logits || !order || !b->logits || !b->probability || !b->logit)
+    st = sgi_fail_memory(err, V * sizeof *order, "logits");
+  if (!st) st = sgi_frozen_logits(&b->f, position, logits, err);
+  double max = -INFINITY, z = 0, total = 0, share = r->logit_share > 0 ? r->logit_share : DEFAULT_SHARE;
+  for (size_t i = 0; i < V && !st; i++) {
+    max = fmax(max, logits[i]);
+    order[i] = (ranked){logits[i], i};
+  }
+  for (size_t i = 0; i < V && !st; i++) z += exp(logits[i] - max);
+  if (!st && !isfinite(z)) st = sgi_fail(err, SG_ERR_NUMERIC, "the logits are not finite");
+  if (!st && !r->n_targets) qsort(order, V, sizeof *order, descending);
+  for (size_t k = 0; k < wanted && !st && (r->n_targets || total < share); k++) {
+    int32_t token = r->n_targets ? r->targets[k] : (int32_t)order[k].at;
+    if (token < 0 || (size_t)token >= V) {
+      st = sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %zu", token, V);
+      break;
+    }
+    b->logits[k] = token;
+    b->logit[k] = logits[token];
+    total += b->probability[k] = exp(logits[token] - max) / z;
+    b->n_logits = k + 1;
+  }
+  sgi_free(logits);
+  sgi_free(order);
+  return st;
+}
+
+static sg_status allocate(sgi_builder *b, sg_error *err) {
+  b->s = sgi_sources_of(&b->f);
+  b->nodes = b->s.count + b->n_logits;
+  b->rows = sgi_alloc(SGI_EDGE_BATCH * b->s.count * sizeof *b->rows);
+  b->influence = sgi_alloc(b->nodes * sizeof *b->influence);
+  b->sum = sgi_alloc(b->nodes * sizeof *b->sum);
+  b->abs = sgi_alloc(b->nodes * sizeof *b->abs);
+  b->explored = sgi_alloc(b->nodes);
+  if (!b->rows || !b->influence || !b->sum || !b->abs || !b->explored)
+    return sgi_fail_memory(err, SGI_EDGE_BATCH * b->s.count * sizeof *b->rows, "the nodes of a graph");
+  return sgi_edge_work_init(&b->work, &b->f, err);
+}
+
+/* Sweeps of R nodes of one layer; their influence (weight) goes on to their sources by the share of each edge. */
+static sg_status explore(sgi_builder *b, const ranked *nodes, size_t R, size_t position, sg_error *err) {
+  sgi_edge_target target[SGI_EDGE_BATCH] = {0};
+  for (size_t r = 0; r < R; r++) {
+    target[r] = sgi_builder_target(b, nodes[r].at);
+    if (nodes[r].at >= b->s.count) target[r].position = position;
+  }
+  sg_status st = sgi_edges(&b->f, target, R, SGI_PART_ALL, b->rows, &b->work, err);
+  for (size_t r = 0; r < R && !st; r++) {
+    const double *row = b->rows + r * b->s.count;
+    size_t i = nodes[r].at;
+    double sum = 0, abs = 0;
+    for (size_t k = 0; k < b->s.count; k++) {
+      sum += row[k];
+      abs += fabs(row[k]);
+    }
+    b->sum[i] = sum;
+    b->abs[i] = abs;
+    b->explored[i] = true;
+    for (size_t k = 0; k < b->s.count && abs > 0; k++) b->influence[k] += nodes[r].score * fabs(row[k]) / abs;
+  }
+  return st;
+}
+
+static sg_status explore_layer(sgi_builder *b, size_t layer, ranked *order, double weight, sg_error *err) {
+  const sg_graph_request *r = b->request;
+  size_t first = sgi_source_neuron(&b->s, layer, 0, 0), n = b->s.T * b->s.units, count = 0;
+  size_t limit = r->max_nodes ? r->max_nodes : DEFAULT_NODES;
+  double left = 0;
+  for (size_t k = 0; k < n; k++) {
+    if (!(b->influence[first + k] > 0)) continue;
+    order[count++] = (ranked){b->influence[first + k], first + k};
+    left += b->influence[first + k];
+  }
+  qsort(order, count, sizeof *order, descending);
+  sg_status st = SG_OK;
+  for (size_t k = 0; k < count && left > LEFT * weight && b->n_explored < limit && !st;) {
+    size_t R = count - k < SGI_EDGE_BATCH ? count - k : SGI_EDGE_BATCH;
+    if (R > limit - b->n_explored) R = limit - b->n_explored;
+    st = explore(b, order + k, R, 0, err);
+    for (size_t j = 0; j < R; j++) left -= order[k + j].score;
+    k += R;
+    b->n_explored += R;
+    if (!st && r->progress && !r->progress(r->user, b->n_explored, limit))
+      st = sgi_fail(err, SG_ERR_CANCELLED, "cancelled after %zu nodes", b->n_explored);
+  }
+  return st;
+}
+
+sg_status sgi_builder_explore(sgi_builder *b, sg_error *err) {
+  size_t position;
+  sg_status st = sgi_prompt_position(b->request->position, b->request->count, &position, err);
+  if (!st) st = choose_logits(b, position, err);
+  if (!st) st = allocate(b, err);
+  if (st) return st;
+  size_t n = b->s.T * b->s.units > b->n_logits ? b->s.T * b->s.units : b->n_logits;
+  ranked *order = sgi_alloc(n * sizeof *order);
+  if (!order) return sgi_fail_memory(err, n * sizeof *order, "the nodes of a graph");
+  double weight = 0;
+  for (size_t k = 0; k < b->n_logits; k++) {
+    order[k] = (ranked){b->probability[k], b->s.count + k};
+    weight += b->probability[k];
+  }
+  for (size_t k = 0; k < b->n_logits && !st; k += SGI_EDGE_BATCH)
+    st = explore(b, order + k, b->n_logits - k < SGI_EDGE_BATCH ? b->n_logits - k : SGI_EDGE_BATCH, position, err);
+  for (size_t l = b->f.L; l-- > 0 && !st;) st = explore_layer(b, l, order, weight, err);
+  sgi_free(order);
+  return st;
+}
+
+sg_status sg_graph_create(const sg_model *m, const sg_graph_request *r, sg_graph **out, sg_error *err) {
+  *out = NULL;
+  if (r->node_threshold < 0 || r->node_threshold > 1 || r->edge_threshold < 0 || r->edge_threshold > 1)
+    return sgi_fail(err, SG_ERR_ARG, "thresholds are shares from 0 to 1: node %g, edge %g", r->node_threshold,
+                    r->edge_threshold);
+  sg_graph *g = sgi_alloc(sizeof *g);
+  sgi_builder *b = sgi_alloc(sizeof *b);
+  sg_status st = g && b ? SG_OK : sgi_fail_memory(err, sizeof *b, "a graph");
+  if (!st) {
+    b->request = r;
+    st = sgi_frozen_init(&b->f, m, r->tokens, r->count, r->max_bytes, err);
+    if (!st) st = sgi_builder_explore(b, err);
+    if (!st) st = sgi_builder_prune(b, g, err);
+    sgi_edge_work_deinit(&b->work);
+    sgi_frozen_deinit(&b->f);
+    void *owned[] = {b->rows, b->logits, b->probability, b->logit, b->influence, b->sum, b->abs, b->explored};
+    for (size_t i = 0; i < SGI_COUNT(owned); i++) sgi_free(owned[i]);
+  }
+  sgi_free(b);
+  if (st)
+    sg_graph_free(g);
+  else
+    *out = g;
+  return st;
+}
+
+void sg_graph_free(sg_graph *g) {
+  if (!g) return;
+  sgi_free(g->nodes);
+  sgi_free(g->edges);
+  sgi_free(g->parts);
+  sgi_free(g);
+}

@@ -1,0 +1,183 @@
+#include "read/run.h"
+
+#include <string.h>
+
+#include "math/gemm.h"
+#include "model/pass.h"
+
+enum { DEFAULT_BYTES = 1 << 30 };
+
+typedef struct recorded {
+  char name[SG_SITE_NAME];
+  sg_site site;
+  void *data;
+} recorded;
+
+struct sg_run {
+  const sg_model *model;
+  size_t T, bytes, max_bytes;
+  int32_t *tokens; /* (T) */
+  float *xn;       /* (T,D) final norm */
+  recorded *sites;
+  size_t count, capacity;
+  sgi_editor editor;
+  const sg_run_request *request; /* during the pass */
+  bool *recorded_any;            /* (n_record) */
+};
+
+sg_status sgi_prompt_check(const sg_model *m, const int32_t *tokens, size_t count, sg_error *err) {
+  if (!count) return sgi_fail(err, SG_ERR_ARG, "the prompt has no token");
+  for (size_t i = 0; i < count; i++)
+    if (tokens[i] < 0 || (size_t)tokens[i] >= m->config.vocab_size)
+      return sgi_fail(err, SG_ERR_ARG, "prompt, position %zu: token id %d is outside the vocabulary of %zu", i,
+                      tokens[i], m->config.vocab_size);
+  return SG_OK;
+}
+
+sg_status sgi_prompt_position(ptrdiff_t position, size_t count, size_t *out, sg_error *err) {
+  ptrdiff_t p = position < 0 ? position + (ptrdiff_t)count : position;
+  if (p < 0 || (size_t)p >= count)
+    return sgi_fail(err, SG_ERR_ARG, "position %td is outside the prompt: 0 to %zu, or -1 to -%zu from its end",
+                    position, count - 1, count);
+  *out = (size_t)p;
+  return SG_OK;
+}
+
+static bool recording(sg_run *r, const char *full) {
+  bool hit = false;
+  for (size_t i = 0; i < r->request->n_record; i++)
+    if (sgi_match(r->request->record[i], full)) hit = r->recorded_any[i] = true;
+  return hit;
+}
+
+static sg_status new_site(sg_run *r, const sgi_site *s, const char *full, sg_error *err) {
+  if (r->count == r->capacity) {
+    size_t capacity = r->capacity ? 2 * r->capacity : 32;
+    recorded *p = sgi_realloc(r->sites, r->capacity * sizeof *p, capacity * sizeof *p);
+    if (!p) return sgi_fail_memory(err, capacity * sizeof *p, "a run's sites");
+    r->sites = p;
+    r->capacity = capacity;
+    for (size_t i = 0; i < r->count; i++) p[i].site.name = p[i].name;
+  }
+  recorded *x = &r->sites[r->count];
+  *x = (recorded){.site = {.n_dims = 1 + s->n_dims, .dims = {r->T, s->dims[0], s->dims[1]}}};
+  x->site.count = r->T;
+  for (int k = 0; k < s->n_dims; k++) x->site.count *= s->dims[k];
+  size_t bytes = x->site.count * 4;
+  if (bytes > r->max_bytes - r->bytes)
+    return sgi_fail(err, SG_ERR_MEMORY,
+                    "recording %s would need more than the %zu bytes allowed: record fewer sites or allow more memory",
+                    full, r->max_bytes);
+  x->data = sgi_alloc(bytes);
+  if (!x->data) return sgi_fail_memory(err, bytes, "a recorded site");
+  r->bytes += bytes;
+  memcpy(x->name, full, sizeof x->name);
+  x->site.name = x->name;
+  if (s->type == SGI_SITE_INDEX)
+    x->site.index = x->data;
+  else
+    x->site.data = x->data;
+  r->count++;
+  return SG_OK;
+}
+
+static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
+  sg_run *r = user;
+  char full[SG_SITE_NAME];
+  sgi_site_full_name(full, s->layer, s->name);
+  sg_status st = sgi_editor_visit(&r->editor, s, err);
+  if (st || !recording(r, full)) return st;
+  if (!s->first) st = new_site(r, s, full, err);
+  if (st) return st;
+  const recorded *x = &r->sites[r->count - 1]; /* a site that comes in rows comes in one go */
+  size_t width = x->site.count / r->T;
+  memcpy((float *)x->data + s->first * width, s->data, s->n * width * 4);
+  return SG_OK;
+}
+
+static bool wants(void *user, ptrdiff_t layer, const char *name) {
+  sg_run *r = user;
+  char full[SG_SITE_NAME];
+  sgi_site_full_name(full, layer, name);
+  return sgi_editor_wants(&r->editor, full) || recording(r, full);
+}
+
+static sg_status run(sg_run *r, sg_error *err) {
+  const sg_config *c = &r->model->config;
+  sgi_pass *p = NULL;
+  sg_status st = sgi_pass_create(r->model, 1, r->T, false, &p, err);
+  sgi_batch batch = {.B = 1, .T = r->T, .inputs = r->tokens};
+  if (!st) st = sgi_pass_forward(p, &batch, &(sgi_tap){visit, r, err, wants}, err);
+  if (!st) memcpy(r->xn, sgi_pass_final_norm(p), r->T * c->hidden_size * sizeof *r->xn);
+  sgi_pass_free(p);
+  for (size_t i = 0; i < r->request->n_record && !st; i++)
+    if (!r->recorded_any[i])
+      st = sgi_fail(err, SG_ERR_ARG, "nothing to record matches \"%s\": this model has no such site",
+                    r->request->record[i]);
+  return st ? st : sgi_editor_end(&r->editor, err);
+}
+
+sg_status sg_run_create(const sg_model *m, const sg_run_request *request, sg_run **out, sg_error *err) {
+  *out = NULL;
+  size_t T = request->count, D = m->config.hidden_size, floats;
+  sg_status st = sgi_prompt_check(m, request->tokens, T, err);
+  if (st) return st;
+  if (!sgi_size_mul(T, D, &floats) || floats > SIZE_MAX / 8)
+    return sgi_fail(err, SG_ERR_ARG, "a prompt of %zu tokens is too long", T);
+  sg_run *r = sgi_alloc(sizeof *r);
+  if (!r) return sgi_fail_memory(err, sizeof *r, "a run");
+  r->model = m;
+  r->T = T;
+  r->request = request;
+  r->max_bytes = request->max_bytes ? request->max_bytes : DEFAULT_BYTES;
+  r->tokens = sgi_alloc(T * sizeof *r->tokens);
+  r->xn = sgi_alloc(floats * sizeof *r->xn);
+  r->recorded_any = sgi_alloc(request->n_record + 1);
+  if (!r->tokens || !r->xn || !r->recorded_any) {
+    st = sgi_fail_memory(err, floats * sizeof *r->xn, "a run");
+  } else {
+    memcpy(r->tokens, request->tokens, T * sizeof *r->tokens);
+    st = sgi_editor_begin(&r->editor, &m->config, T, request->edits, request->n_edits, err);
+  }
+  if (!st) st = run(r, err);
+  r->request = NULL;
+  if (st)
+    sg_run_free(r);
+  else
+    *out = r;
+  return st;
+}
+
+void sg_run_free(sg_run *r) {
+  if (!r) return;
+  for (size_t i = 0; i < r->count; i++) sgi_free(r->sites[i].data);
+  sgi_free(r->sites);
+  sgi_free(r->tokens);
+  sgi_free(r->xn);
+  sgi_free(r->recorded_any);
+  sgi_free(r);
+}
+
+size_t sg_run_length(const sg_run *r) { return r->T; }
+const int32_t *sg_run_tokens(const sg_run *r) { return r->tokens; }
+size_t sg_run_site_count(const sg_run *r) { return r->count; }
+sg_site sg_run_site(const sg_run *r, size_t i) { return i < r->count ? r->sites[i].site : (sg_site){0}; }
+size_t sg_run_edit_hits(const sg_run *r, size_t i) { return i < r->editor.n_edits ? r->editor.hits[i] : 0; }
+
+bool sg_run_find(const sg_run *r, const char *name, sg_site *out) {
+  for (size_t i = 0; i < r->count; i++)
+    if (!strcmp(r->sites[i].name, name)) {
+      *out = r->sites[i].site;
+      return true;
+    }
+  return false;
+}
+
+sg_status sg_run_logits(const sg_run *r, ptrdiff_t position, float *logits, sg_error *err) {
+  const sg_config *c = &r->model->config;
+  size_t pos = 0;
+  sg_status st = sgi_prompt_position(position, r->T, &pos, err);
+  if (st) return st;
+  st = sgi_linear(logits, r->xn + pos * c->hidden_size, r->model->w[SGI_ROW_EMBED], 1, c->hidden_size, c->vocab_size);
+  return st ? sgi_fail(err, st, "output head: a matrix product failed") : SG_OK;
+}

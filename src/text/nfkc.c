@@ -1,0 +1,112 @@
+/* nfkc.c: NFKC of Unicode 9.0. Text that it cannot change passes by; the rest is taken in stretches of "active" code points with
+ * the one before them, if that may join. Characters younger than 9.0 are never active, and stay as they are. */
+#include <utf8proc.h>
+
+#include "text/unicode.h"
+#include "text/unicode_tables.h"
+
+static bool in_ranges(const uint32_t (*ranges)[2], size_t n, uint32_t c) {
+  size_t low = 0, high = n;
+  while (low < high) {
+    size_t mid = (low + high) / 2;
+    if (ranges[mid][1] < c)
+      low = mid + 1;
+    else
+      high = mid;
+  }
+  return low < n && ranges[low][0] <= c;
+}
+
+static bool is_active(uint32_t c) { return in_ranges(active_ranges, SGI_COUNT(active_ranges), c); }
+static bool is_base(uint32_t c) { return in_ranges(base_ranges, SGI_COUNT(base_ranges), c); }
+
+static bool room(sgi_points *w, size_t used, size_t need) {
+  size_t size, old, bytes;
+  if (need <= w->size) return true;
+  if (!sgi_size_add(need, need / 2 + 64, &size) || !sgi_size_mul(size, sizeof *w->at, &bytes)) return false;
+  old = used * sizeof *w->at;
+  int32_t *at = sgi_realloc(w->at, old, bytes);
+  if (!at) return false;
+  w->at = at;
+  w->size = size;
+  return true;
+}
+
+static unsigned mark_class(int32_t c) { return (unsigned)utf8proc_get_property(c)->combining_class; }
+
+/* Stable sort of marks[0..n) by combining class, through spare[0..n): counting, since hostile text has long runs. */
+static void sort_marks(int32_t *marks, size_t n, int32_t *spare) {
+  size_t begin[257] = {0};
+  for (size_t i = 0; i < n; i++) begin[mark_class(marks[i]) % 256 + 1]++;
+  for (size_t i = 1; i < 257; i++) begin[i] += begin[i - 1];
+  for (size_t i = 0; i < n; i++) spare[begin[mark_class(marks[i]) % 256]++] = marks[i];
+  memcpy(marks, spare, n * sizeof *marks);
+}
+
+/* Canonical order of at[0..n); at has room for 2n. */
+static void order(int32_t *at, size_t n) {
+  for (size_t i = 0, end; i < n; i = end) {
+    end = i + 1;
+    if (!mark_class(at[i])) continue;
+    bool sorted = true;
+    for (; end < n && mark_class(at[end]); end++) sorted &= mark_class(at[end - 1]) <= mark_class(at[end]);
+    if (!sorted) sort_marks(at + i, end - i, at + n);
+  }
+}
+
+/* Appends NFKC of text[0..n), all of it in one stretch. */
+static bool stretch(const char *text, size_t n, sgi_points *w, sgi_bytes *out) {
+  enum { LONGEST = 18 }; /* U+FDFA */
+  size_t m = 0;
+  for (size_t i = 0; i < n;) {
+    uint32_t c;
+    int class = 0;
+    i += sgi_utf8_next(text + i, n - i, &c);
+    if (!room(w, m, m + LONGEST)) return false;
+    utf8proc_ssize_t k = utf8proc_decompose_char((int32_t)c, w->at + m, LONGEST,
+                                                 UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT, &class);
+    if (k < 0 || k > LONGEST) w->at[m] = (int32_t)c, k = 1;
+    m += (size_t)k;
+  }
+  if (!room(w, m, 2 * m)) return false;
+  order(w->at, m);
+  utf8proc_ssize_t composed = utf8proc_normalize_utf32(w->at, (utf8proc_ssize_t)m, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+  if (composed >= 0) m = (size_t)composed;
+  if (!sgi_bytes_room(out, 4 * m)) return false;
+  for (size_t i = 0; i < m; i++) out->n += sgi_utf8_put((uint32_t)w->at[i], out->data + out->n);
+  return true;
+}
+
+static size_t step_back(const char *text, size_t at) {
+  do at--;
+  while (((unsigned char)text[at] & 0xC0) == 0x80);
+  return at;
+}
+
+bool sgi_nfkc(const char *text, size_t n, sgi_points *work, sgi_bytes *out) {
+  size_t kept = 0, i = 0;
+  for (;;) {
+    uint32_t c;
+    i += sgi_ascii_run(text + i, n - i);
+    if (i == n) return sgi_bytes_add(out, text + kept, n - kept);
+    size_t length = sgi_utf8_next(text + i, n - i, &c);
+    if (!is_active(c)) {
+      i += length;
+      continue;
+    }
+    size_t begin = i;
+    if (i > kept) {
+      uint32_t before;
+      size_t back = step_back(text, i);
+      sgi_utf8_next(text + back, i - back, &before);
+      if (is_base(before)) begin = back;
+    }
+    if (!sgi_bytes_add(out, text + kept, begin - kept)) return false;
+    do {
+      i += length;
+      if (i < n) length = sgi_utf8_next(text + i, n - i, &c);
+    } while (i < n && is_active(c));
+    if (!stretch(text + begin, i - begin, work, out)) return false;
+    kept = i;
+  }
+}

@@ -1,0 +1,32 @@
+/* unicode.h: UTF-8, the classes that the tokenizer's split knows, and NFKC. Which Unicode versions: unicode_tables.h. */
+#ifndef SGI_UNICODE_H
+#define SGI_UNICODE_H
+
+#include "text/bytes.h"
+
+enum { SGI_BROKEN = 0x7FFFFFFF }; /* in the place of a code point: no UTF-8 */
+
+/* The code point at p, of which n > 0 bytes are there, and its length. Where UTF-8 is broken, *c is SGI_BROKEN and the length
+ * that of the maximal broken part, which becomes one U+FFFD (as WHATWG, Rust and Python do). */
+size_t sgi_utf8_next(const char *p, size_t n, uint32_t *c);
+/* Bytes of c (no surrogate, at most 0x10FFFF) into out; returns how many. */
+size_t sgi_utf8_put(uint32_t c, char out[4]);
+/* How many of the first bytes are ASCII. */
+size_t sgi_ascii_run(const char *p, size_t n);
+bool sgi_utf8_valid(const char *text, size_t n);
+/* Appends text, its broken parts as U+FFFD. False when memory is out. */
+bool sgi_utf8_lossy(const char *text, size_t n, sgi_bytes *out);
+
+enum { SGI_OTHER, SGI_LETTER, SGI_NUMBER, SGI_SPACE };
+int sgi_unicode_class(uint32_t c);
+
+/* Code points that sgi_nfkc works on; kept between calls so that a call allocates nothing once it is large enough. */
+typedef struct sgi_points {
+  int32_t *at;
+  size_t size;
+} sgi_points;
+
+/* Appends NFKC of text (valid UTF-8). Linear in n. False when memory is out. */
+bool sgi_nfkc(const char *text, size_t n, sgi_points *work, sgi_bytes *out);
+
+#endif

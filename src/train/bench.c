@@ -1,0 +1,227 @@
+#include "train/bench.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "core/rng.h"
+#include "math/gemm.h"
+#include "math/kernels.h"
+#include "model/flops.h"
+#include "train/trainer.h"
+
+enum { GEMM = 1024, GEMM_REPEATS = 4, COPY_BYTES = 96 << 20 };
+
+/* What the rounds write to; everything is made before the first. */
+typedef struct stage {
+  const sgi_bench_request *r;
+  sg_model *model;      /* forward only; else the trainer's */
+  sgi_trainer *trainer; /* or NULL */
+  sgi_pass *pass;       /* of the forward passes: its own, without backward */
+  int32_t *inputs, *targets;
+  float *a, *b, *c; /* (GEMM,GEMM) */
+  char *from, *to;  /* COPY_BYTES */
+  double *times[4]; /* (rounds) gemm, copy, train, forward */
+  sgi_bench *out;
+} stage;
+
+enum { T_GEMM, T_COPY, T_TRAIN, T_FORWARD };
+
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+static double median(double *x, size_t n) {
+  qsort(x, n, sizeof *x, compare);
+  return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+static sgi_trainer_settings settings_of(const sgi_bench_request *r) {
+  return (sgi_trainer_settings){.batch_size = r->batch_size,
+                                .seq_len = r->seq_len,
+                                .micro_batch = r->batch_size,
+                                .accumulation = 1,
+                                .clip = 2,
+                                .weight_decay = 1e-4,
+                                .beta1 = 0.9,
+                                .beta2 = 0.999,
+                                .eps = 1e-8,
+                                .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000000}};
+}
+
+static void release(stage *s) {
+  sgi_pass_free(s->pass);
+  sgi_trainer_free(s->trainer);
+  sg_model_free(s->model);
+  void *blocks[] = {s->inputs, s->targets, s->a, s->b, s->c, s->from, s->to};
+  for (size_t i = 0; i < SGI_COUNT(blocks); i++) sgi_free(blocks[i]);
+  for (size_t i = 0; i < SGI_COUNT(s->times); i++) sgi_free(s->times[i]);
+}
+
+static sg_status tokens(stage *s, sg_error *err) {
+  size_t n = s->r->batch_size * s->r->seq_len;
+  s->inputs = sgi_alloc(n * sizeof *s->inputs);
+  s->targets = sgi_alloc(n * sizeof *s->targets);
+  if (!s->inputs || !s->targets) return sgi_fail_memory(err, 2 * n * sizeof *s->inputs, "a batch");
+  sgi_rng random = sgi_rng_make(s->r->seed, SGI_STREAM_SAMPLE, 0);
+  for (size_t i = 0; i < n; i++) {
+    s->inputs[i] = (int32_t)sgi_rng_below(&random, s->r->config->vocab_size);
+    s->targets[i] = (int32_t)sgi_rng_below(&random, s->r->config->vocab_size);
+  }
+  return SG_OK;
+}
+
+static sg_status yardsticks(stage *s, sg_error *err) {
+  size_t square = sizeof(float) * GEMM * GEMM;
+  s->a = sgi_alloc(square);
+  s->b = sgi_alloc(square);
+  s->c = sgi_alloc(square);
+  s->from = sgi_alloc(COPY_BYTES);
+  s->to = sgi_alloc(COPY_BYTES);
+  bool all = s->a && s->b && s->c && s->from && s->to;
+  for (size_t i = 0; i < SGI_COUNT(s->times); i++) all &= (s->times[i] = sgi_alloc(s->r->rounds * sizeof(double))) != 0;
+  if (!all) return sgi_fail_memory(err, 2 * COPY_BYTES + 3 * square, "a measurement");
+  memset(s->from, 1, COPY_BYTES);
+  for (size_t i = 0; i < GEMM * GEMM; i++) s->a[i] = s->b[i] = (float)(i % 7) - 3;
+  return SG_OK;
+}
+
+static sg_status train(stage *s, sg_error *err) {
+  sgi_step step;
+  return s->trainer ? sgi_trainer_step(s->trainer, s->inputs, s->targets, NULL, &step, err) : SG_OK;
+}
+
+static sg_status forward(stage *s, sg_error *err) {
+  sgi_batch batch = {s->r->batch_size, s->r->seq_len, s->inputs, s->targets, NULL};
+  sgi_metrics sum = {0};
+  sg_status st = sgi_pass_forward(s->pass, &batch, NULL, err);
+  return st ? st : sgi_pass_loss(s->pass, &sum, NULL, 0, err);
+}
+
+static size_t peak_rss(void) {
+  struct rusage usage;
+  return getrusage(RUSAGE_SELF, &usage) ? 0 : (size_t)usage.ru_maxrss * 1024;
+}
+
+/* Everything that rounds need. The peak is taken after one step, before what only the measurement needs is made. */
+static sg_status prepare(stage *s, sg_error *err) {
+  const sgi_bench_request *r = s->r;
+  sgi_trainer_settings t = settings_of(r);
+  sg_status st = tokens(s, err);
+  if (!st) st = sg_model_create(r->config, r->seed, &s->model, err);
+  if (st) return st;
+  const sg_model *model = s->model;
+  if (!r->forward_only) {
+    st = sgi_trainer_create(s->model, &t, &s->trainer, err);
+    if (st) return st;
+    s->model = NULL; /* the trainer's now */
+    st = train(s, err);
+    s->out->peak_rss_bytes = peak_rss();
+  }
+  if (!st) st = sgi_pass_create(model, r->batch_size, r->seq_len, false, &s->pass, err);
+  if (!st) st = forward(s, err);
+  if (r->forward_only) s->out->peak_rss_bytes = peak_rss();
+  return st ? st : yardsticks(s, err);
+}
+
+static void copy(stage *s) {
+  enum { PIECE = 1 << 20 };
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < COPY_BYTES; i += PIECE) memcpy(s->to + i, s->from + i, PIECE);
+}
+
+static sg_status one_round(stage *s, double *took, sg_error *err) {
+  sg_status st = SG_OK;
+  double at = sgi_now(), now;
+  for (int i = 0; i < GEMM_REPEATS && !st; i++) st = sgi_gemm_yardstick(GEMM, s->a, s->b, s->c);
+  if (st) return sgi_fail(err, st, "oneDNN's matrix product failed");
+  took[T_GEMM] = ((now = sgi_now()) - at) / GEMM_REPEATS, at = now;
+  copy(s);
+  took[T_COPY] = (now = sgi_now()) - at, at = now;
+  size_t allocations = sgi_alloc_count();
+  st = train(s, err);
+  took[T_TRAIN] = (now = sgi_now()) - at, at = now;
+  if (!st) st = forward(s, err);
+  took[T_FORWARD] = (now = sgi_now()) - at;
+  s->out->allocations += sgi_alloc_count() - allocations;
+  return st;
+}
+
+static sg_status rounds(stage *s, sg_error *err) {
+  const sgi_bench_request *r = s->r;
+  sg_status st = SG_OK;
+  if (s->trainer) sgi_trainer_profile(s->trainer, &s->out->train);
+  sgi_pass_profile(s->pass, &s->out->forward);
+  for (size_t i = 0; i < r->rounds && !st; i++) {
+    double took[4] = {0};
+    st = one_round(s, took, err);
+    for (size_t k = 0; k < SGI_COUNT(took); k++) s->times[k][i] = took[k];
+    if (!st && r->progress && !r->progress(r->user, i + 1, r->rounds))
+      st = sgi_fail(err, SG_ERR_CANCELLED, "stopped after %zu of %zu rounds", i + 1, r->rounds);
+  }
+  return st;
+}
+
+/* Forward FLOPs of one token: sg_config_flops has all T positions in its attention; a token at position i sees i + 1. */
+static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_error *err) {
+  uint64_t layers, head;
+  size_t T = r->seq_len;
+  const sg_config *c = r->config;
+  sg_status st = sg_config_flops(c, T, &layers, err);
+  if (!st) st = sgi_config_head_flops(c, T, &head, err);
+  if (!st) st = sgi_config_parameters(c, &out->parameters, err);
+  if (st) return st;
+  double width = (double)(c->num_heads * c->head_dim), unseen = 4 * width * (double)c->num_layers * (double)(T - 1) / 2;
+  out->forward_flops_per_token = ((double)layers + (double)head) / (double)T - unseen;
+  out->train_flops_per_token = r->forward_only ? 0 : 3 * out->forward_flops_per_token;
+  return SG_OK;
+}
+
+static sg_status planned(const sgi_bench_request *r, sgi_bench *out, sg_error *err) {
+  sgi_trainer_settings t = settings_of(r);
+  if (!r->forward_only) return sgi_trainer_bytes(r->config, &t, &out->planned_bytes, err);
+  sg_status st = sgi_pass_bytes(r->config, r->batch_size, r->seq_len, false, &out->planned_bytes, err);
+  out->planned_bytes += out->parameters * sizeof(float);
+  return st;
+}
+
+sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *err) {
+  *out = (sgi_bench){.batch_size = r->batch_size,
+                     .seq_len = r->seq_len,
+                     .rounds = r->rounds,
+                     .threads = (size_t)omp_get_max_threads(),
+                     .isa = sgi_kernel_table()->isa};
+  size_t bytes;
+  if (!r->rounds) return sgi_fail(err, SG_ERR_ARG, "a measurement needs at least one round");
+  stage s = {.r = r, .out = out};
+  sg_status st = count_flops(r, out, err);
+  if (!st)
+    st = sgi_pass_bytes(r->config, r->batch_size, r->seq_len, !r->forward_only, &bytes, err); /* checks the sizes */
+  if (!st) st = planned(r, out, err);
+  if (!st) st = prepare(&s, err);
+  if (!st) st = rounds(&s, err);
+  if (!st) {
+    out->gemm_flops_per_second = 2.0 * GEMM * GEMM * GEMM / median(s.times[T_GEMM], r->rounds);
+    out->copy_bytes_per_second = 2.0 * COPY_BYTES / median(s.times[T_COPY], r->rounds);
+    out->train_seconds = r->forward_only ? 0 : median(s.times[T_TRAIN], r->rounds);
+    out->forward_seconds = median(s.times[T_FORWARD], r->rounds);
+  }
+  release(&s);
+  return st;
+}
+
+double sgi_bench_utilisation(const sgi_bench *b, bool train) {
+  double seconds = train ? b->train_seconds : b->forward_seconds;
+  double flops = train ? b->train_flops_per_token : b->forward_flops_per_token;
+  double tokens = (double)(b->batch_size * b->seq_len);
+  return seconds > 0 ? flops * tokens / seconds / b->gemm_flops_per_second : 0;
+}
+
+double sgi_bench_limit_share(const sgi_bench *b, const sgi_profile *p, size_t kernel, bool *memory) {
+  double compute = p->kernels[kernel].flops / b->gemm_flops_per_second;
+  double moved = p->kernels[kernel].bytes / b->copy_bytes_per_second;
+  *memory = moved > compute;
+  return (*memory ? moved : compute) / p->kernels[kernel].seconds;
+}

@@ -1,0 +1,44 @@
+/* bench.h: how fast this machine trains and runs a configuration, beside what its matrix product and its memory allow. */
+#ifndef SGI_BENCH_H
+#define SGI_BENCH_H
+
+#include "core/profile.h"
+
+typedef struct sgi_bench_request {
+  const sg_config *config;
+  size_t batch_size, seq_len, rounds;
+  bool forward_only; /* no training: less memory, larger models */
+  uint64_t seed;
+  /* Called after each round; false stops (SG_ERR_CANCELLED). NULL allowed. */
+  bool (*progress)(void *user, size_t done, size_t rounds);
+  void *user;
+} sgi_bench_request;
+
+/* Times are medians over the rounds. A round measures everything in turn (matrix product, copy, step, forward pass), so that
+ * a machine that slows down slows all of it. 0: not measured. */
+typedef struct sgi_bench {
+  size_t batch_size, seq_len, rounds, threads, parameters;
+  const char *isa;
+  double gemm_flops_per_second; /* oneDNN's float32 product of 1024 x 1024 matrices */
+  double copy_bytes_per_second; /* read and written, by memcpy of blocks too large for caches */
+  double train_seconds;         /* one batch: forward, backward, clipping, update */
+  double forward_seconds;       /* one batch, loss included */
+  double
+      train_flops_per_token; /* matrix products, head included, the causal half of attention; backward twice forward */
+  double forward_flops_per_token;
+  size_t planned_bytes,
+      peak_rss_bytes;         /* formula: weights, gradients, moments, activations; and what the process took */
+  size_t allocations;         /* by the library inside the timed steps */
+  sgi_profile train, forward; /* sums over the rounds */
+} sgi_bench;
+
+/* Random weights, random tokens. */
+sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *err);
+
+/* FLOPs counted / time, as a share of the matrix product's rate; 0 where not measured. */
+double sgi_bench_utilisation(const sgi_bench *b, bool train);
+/* The least time a profiled kernel can take here, over the time it took: the larger of FLOPs / gemm and bytes / copy. Above 1
+ * where caches save bytes. *memory: which of the two bounds it. */
+double sgi_bench_limit_share(const sgi_bench *b, const sgi_profile *p, size_t kernel, bool *memory);
+
+#endif

@@ -1,0 +1,120 @@
+#include "train/blame.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Where the first number of x (n) is that is not finite; n if there is none. */
+static size_t first_bad(const float *x, size_t n) {
+  size_t i = 0;
+  while (i < n && isfinite(x[i])) i++;
+  return i;
+}
+
+/* "weight model.layers.3.mlp.up_proj.weight (layer 3), element 17, is nan" */
+static void describe(char *out, size_t size, const char *what, const sg_model *m, size_t row, size_t element, float x) {
+  char layer[40] = "";
+  if (row >= SGI_ROW_LAYERS && row < sgi_final_norm_row(m))
+    snprintf(layer, sizeof layer, " (layer %zu)", (row - SGI_ROW_LAYERS) / m->layer_rows);
+  snprintf(out, size, "%s %s%s, element %zu, is %g", what, m->table.rows[row].name, layer, element, (double)x);
+}
+
+/* Looks through an arena, from the first row or from the last. */
+static bool search(const sg_model *m, const float *arena, const char *what, bool backwards, char *out, size_t size) {
+  size_t rows = m->table.count;
+  for (size_t i = 0; i < rows; i++) {
+    size_t r = backwards ? rows - 1 - i : i, n = m->table.rows[r].count;
+    const float *x = arena + m->table.rows[r].offset;
+    size_t at = first_bad(x, n);
+    if (at == n) continue;
+    describe(out, size, what, m, r, at, x[at]);
+    return true;
+  }
+  return false;
+}
+
+/* The largest weight is the likely cause of a sum that overflows. */
+static void add_largest(const sg_model *m, char *out, size_t size) {
+  size_t row = 0, element = 0, used = strlen(out);
+  float largest = 0;
+  for (size_t r = 0; r < m->table.count; r++)
+    for (size_t i = 0; i < m->table.rows[r].count; i++)
+      if (fabsf(m->w[r][i]) > largest) largest = fabsf(m->w[r][i]), row = r, element = i;
+  used += (size_t)snprintf(out + used, size - used, "; the largest ");
+  if (used < size) describe(out + used, size - used, "weight", m, row, element, m->w[row][element]);
+}
+
+sg_status sgi_blame_state(const sgi_trainer *t, sg_error *err) {
+  char text[360] = "the norm of the weights overflows";
+  if (!search(t->model, t->model->arena, "weight", false, text, sizeof text) &&
+      !search(t->model, t->m, "first moment of", false, text, sizeof text) &&
+      !search(t->model, t->v, "second moment of", false, text, sizeof text)) {
+    if (isfinite(sgi_trainer_param_norm(t))) return SG_OK;
+    add_largest(t->model, text, sizeof text);
+  }
+  return sgi_fail(err, SG_ERR_NUMERIC, "after step %llu (batch %llu of the run): %s", (unsigned long long)t->steps,
+                  (unsigned long long)t->steps - 1, text);
+}
+
+/* ---- the forward pass, looked at ------------------------------------------------------------------------------- */
+
+typedef struct watcher {
+  size_t first_row, T; /* of the micro-batch */
+  char *out;
+  size_t size;
+  bool found;
+} watcher;
+
+static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
+  watcher *w = user;
+  if (site->type != SGI_SITE_FLOAT) return SG_OK;
+  size_t width = 1;
+  for (int i = 0; i < site->n_dims; i++) width *= site->dims[i];
+  const float *x = site->data;
+  size_t n = site->n * width, at = first_bad(x, n);
+  if (at == n) return SG_OK;
+  char layer[40] = "";
+  if (site->layer >= 0) snprintf(layer, sizeof layer, " of layer %td", site->layer);
+  snprintf(w->out, w->size, "activation %s%s is %g at row %zu, position %zu of the batch", site->name, layer,
+           (double)x[at], w->first_row + at / width / w->T, at / width % w->T);
+  w->found = true;
+  return sgi_fail(err, SG_ERR_NUMERIC, "%s", w->out);
+}
+
+static bool search_forward(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
+                           char *out, size_t size) {
+  const sgi_trainer_settings *s = &t->settings;
+  size_t T = s->seq_len;
+  for (size_t b = 0; b < s->batch_size; b += s->micro_batch) {
+    size_t at = b * T;
+    sgi_batch batch = {s->micro_batch, T, inputs + at, targets + at, starts ? starts + at : NULL};
+    sg_error why = {0};
+    watcher w = {.first_row = b, .T = T, .out = out, .size = size};
+    sg_status st = sgi_pass_forward(t->pass, &batch, &(sgi_tap){visit, &w, &why, NULL}, &why);
+    if (w.found) return true;
+    if (st) {
+      snprintf(out, size, "%.150s", why.text);
+      if (st == SG_ERR_NUMERIC) add_largest(t->model, out, size);
+      return true;
+    }
+    if (sgi_pass_loss(t->pass, &(sgi_metrics){0}, NULL, 0, NULL)) continue;
+    size_t n = s->micro_batch * T, bad = first_bad(sgi_pass_nll(t->pass), n);
+    if (bad == n) continue;
+    snprintf(out, size, "the loss at row %zu, position %zu of the batch is %g", b + bad / T, bad % T,
+             (double)sgi_pass_nll(t->pass)[bad]);
+    add_largest(t->model, out, size);
+    return true;
+  }
+  return false;
+}
+
+sg_status sgi_blame_batch(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
+                          const char *why, sg_error *err) {
+  char text[360] = "the gradient's norm overflows";
+  if (!search(t->model, t->model->arena, "weight", false, text, sizeof text) &&
+      !search_forward(t, inputs, targets, starts, text, sizeof text))
+    search(t->model, t->grad, "gradient of", true, text, sizeof text);
+  memset(t->grad, 0, t->model->table.floats * sizeof(float));
+  return sgi_fail(err, SG_ERR_NUMERIC, "step %llu (batch %llu of the run): %s: %s; the step was not taken",
+                  (unsigned long long)t->steps + 1, (unsigned long long)t->steps, why, text);
+}

@@ -1,0 +1,38 @@
+#include "support/prompts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "model/model.h"
+
+static void shake(sg_model *m, ref_random *r) {
+  assert_sg_ok(sgi_model_own(m, err));
+  for (size_t i = 0; i < m->table.count; i++) {
+    const sgi_row *row = &m->table.rows[i];
+    if (row->init != SGI_INIT_ONE && row->init != SGI_INIT_ZERO) continue;
+    for (size_t k = 0; k < row->count; k++) m->arena[row->offset + k] += (float)(0.3 * ref_normal(r));
+  }
+}
+
+size_t each_model(void (*f)(const sg_model *m, const char *name, ref_random *r)) {
+  char **names = golden_list("tests/golden/models"), path[256];
+  size_t count = 0;
+  for (size_t i = 0; names[i]; i++) {
+    if (strchr(names[i], '.')) continue;
+    ref_random r = {.state = 1000 + i};
+    sg_model *m;
+    snprintf(path, sizeof path, "tests/golden/models/%s", names[i]);
+    assert_sg_ok(sg_model_load(path, &m, err));
+    shake(m, &r);
+    f(m, names[i], &r);
+    sg_model_free(m);
+    count++;
+  }
+  golden_free(names);
+  return count;
+}
+
+void random_prompt(const sg_model *m, ref_random *r, int32_t *tokens, size_t count) {
+  const sg_config *c = sg_model_config(m);
+  for (size_t i = 0; i < count; i++) tokens[i] = i ? (int32_t)ref_below(r, c->vocab_size) : c->bos_id;
+}

@@ -1,0 +1,73 @@
+#include "support/small.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "model/presets.h"
+
+sg_config small_config(const char *kind) {
+  const sgi_ffn_ops *ffn = sgi_ffn_find(kind, NULL);
+  sgi_preset_t preset;
+  assert_sg_ok(sgi_preset("tinystories", kind, &preset, err));
+  sg_config c = {.vocab_size = SMALL_V,
+                 .hidden_size = 32,
+                 .head_dim = 16,
+                 .num_heads = 2,
+                 .num_layers = SMALL_LAYERS,
+                 .max_position = SMALL_T,
+                 .rms_norm_eps = 1e-6,
+                 .rope_theta = 1e4,
+                 .bos_id = 1,
+                 .eos_id = 1,
+                 .num_neurons = 36};
+  snprintf(c.feedforward, sizeof c.feedforward, "%s", kind);
+  memcpy(c.activation, preset.config.activation, sizeof c.activation);
+  memcpy(c.router, preset.config.router, sizeof c.router);
+  if (ffn->uses & SGI_USES_CHANNELS) c.num_channels = 3;
+  if (ffn->uses & SGI_USES_TOP_K) c.top_k = 2;
+  if (ffn->uses & SGI_USES_KEY_DIM) c.key_dim = 8;
+  return c;
+}
+
+sgi_trainer_settings small_settings(void) {
+  return (sgi_trainer_settings){
+      .batch_size = SMALL_B,
+      .seq_len = SMALL_T,
+      .micro_batch = 2,
+      .accumulation = 1,
+      .clip = 1,
+      .weight_decay = 1e-4,
+      .beta1 = 0.9,
+      .beta2 = 0.999,
+      .eps = 1e-8,
+      .schedule = {
+          .kind = SGI_SCHEDULE_WARMUP_LINEAR, .peak = 1e-2, .updates = 20, .warmup = 3, .decay_fraction = 0.4}};
+}
+
+sgi_trainer *small_trainer(const char *kind, const sgi_trainer_settings *s) {
+  sg_config c = small_config(kind);
+  sg_model *m;
+  sgi_trainer *t;
+  assert_sg_ok(sg_model_create(&c, 5, &m, err));
+  assert_sg_ok(sgi_trainer_create(m, s, &t, err));
+  return t;
+}
+
+void small_batch(uint64_t i, int32_t *inputs, int32_t *targets, int32_t *starts) {
+  sgi_rng r = sgi_rng_make(9, SGI_STREAM_SAMPLE, i);
+  for (size_t k = 0; k < SMALL_B * SMALL_T; k++) {
+    size_t t = k % SMALL_T;
+    targets[k] = t + 1 == SMALL_T ? 0 : (int32_t)(2 + sgi_rng_below(&r, SMALL_V - 2));
+    inputs[k] = t == 0 || t == SMALL_T / 2 ? 1 : targets[k - 1];
+    if (starts) starts[k] = t < SMALL_T / 2 ? 0 : SMALL_T / 2;
+  }
+}
+
+sgi_step small_step(sgi_trainer *t) {
+  int32_t inputs[SMALL_B * SMALL_T], targets[SMALL_B * SMALL_T], starts[SMALL_B * SMALL_T];
+  sgi_step s;
+  small_batch(t->steps, inputs, targets, starts);
+  assert_sg_ok(sgi_trainer_step(t, inputs, targets, starts, &s, err));
+  return s;
+}

@@ -1,0 +1,203 @@
+/* Attribution: nothing is left over, and total effects are what the frozen network really does. */
+#include "support/prompts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "read/frozen.h"
+
+static double worst_direct, worst_total;
+static size_t prompts;
+
+static void residues(const sg_model *m, const char *name, ref_random *r) {
+  for (size_t i = 0; i < 70; i++, prompts++) {
+    int32_t tokens[PROMPT_MAX];
+    size_t count = 1 + ref_below(r, PROMPT_MAX);
+    random_prompt(m, r, tokens, count);
+    sg_attribute_request q = {.tokens = tokens, .count = count, .position = -1 - (ptrdiff_t)ref_below(r, count)};
+    size_t V = sg_model_config(m)->vocab_size;
+    q.target = (int32_t)ref_below(r, V + 1) - 1;
+    q.against = (int32_t)ref_below(r, V + 1) - 1;
+    sg_attribution *a;
+    assert_sg_ok(sg_attribute(m, &q, &a, err));
+    sg_error e = {0};
+    if (a->against != a->target && sg_attribution_check(a, &e)) fail_msg("%s: %s", name, e.text);
+    worst_direct = fmax(worst_direct, fabs(a->direct.residue) / a->direct.sum_abs);
+    worst_total = fmax(worst_total, fabs(a->inputs.residue) / fmax(a->inputs.sum_abs, a->direct.sum_abs));
+    for (size_t k = 1; k < a->direct.count; k++)
+      assert_true(fabs(a->direct.terms[k].effect) <= fabs(a->direct.terms[k - 1].effect));
+    sg_attribution_free(a);
+  }
+}
+
+static void nothing_is_left_over(void **state) {
+  (void)state;
+  assert_int_equal(each_model(residues), 15);
+  assert_true(prompts >= 1000);
+  if (getenv("SGATLIN_TEST_VERBOSE"))
+    print_message("%zu prompts: worst residue of the sum of absolute terms %.1e direct, %.1e total\n", prompts,
+                  worst_direct, worst_total);
+}
+
+/* The frozen network run forward in double, term by term from what the forward pass held. `scale` multiplies what one neuron
+ * or one input token adds. */
+typedef struct knob {
+  ptrdiff_t layer, position, unit; /* layer -1: the token at position */
+  double scale;
+} knob;
+
+static double frozen_logit(const sgi_frozen *f, size_t position, int32_t target, const knob *k) {
+  size_t T = f->T, D = f->D, W = f->H * f->d;
+  double *x = ref_alloc(T * D, sizeof *x), *xn = ref_alloc(T * D, sizeof *xn), *v = ref_alloc(T * W, sizeof *v);
+  double *z = ref_alloc(W, sizeof *z);
+  for (size_t t = 0; t < T; t++)
+    for (size_t d = 0; d < D; d++)
+      x[t * D + d] = f->model->w[SGI_ROW_EMBED][(size_t)f->tokens[t] * D + d] *
+                     (k->layer < 0 && (size_t)k->position == t ? k->scale : 1);
+  for (size_t l = 0; l < f->L; l++) {
+    const float *g1 = sgi_frozen_weight(f, l, SGI_LAYER_NORM1), *g2 = sgi_frozen_weight(f, l, SGI_LAYER_NORM2);
+    const float *wv = sgi_frozen_weight(f, l, SGI_LAYER_V), *wo = sgi_frozen_weight(f, l, SGI_LAYER_O);
+    for (size_t t = 0; t < T; t++) {
+      for (size_t d = 0; d < D; d++) xn[t * D + d] = x[t * D + d] * f->layers[l].r1[t] * g1[d];
+      for (size_t i = 0; i < W; i++) {
+        v[t * W + i] = 0;
+        for (size_t d = 0; d < D; d++) v[t * W + i] += wv[i * D + d] * xn[t * D + d];
+      }
+    }
+    for (size_t t = 0; t < T; t++) {
+      for (size_t i = 0; i < W; i++) {
+        z[i] = 0;
+        for (size_t s = 0; s <= t; s++) z[i] += sgi_frozen_pattern(f, l, i / f->d, t)[s] * v[s * W + i];
+      }
+      for (size_t d = 0; d < D; d++)
+        for (size_t i = 0; i < W; i++) x[t * D + d] += wo[d * W + i] * z[i];
+      for (size_t d = 0; d < D; d++) xn[t * D + d] = x[t * D + d] * f->layers[l].r2[t] * g2[d];
+      const sgi_unit *u = sgi_frozen_units(f, l, t);
+      for (size_t j = 0; j < f->units; j++) {
+        double value = u[j].constant;
+        for (size_t d = 0; d < D; d++) value += u[j].gate * u[j].w_in[d] * xn[t * D + d];
+        if (k->layer == (ptrdiff_t)l && k->position == (ptrdiff_t)t && k->unit == (ptrdiff_t)j) value *= k->scale;
+        for (size_t d = 0; d < D; d++) x[t * D + d] += value * u[j].w_out[d * u[j].stride];
+      }
+      for (size_t d = 0; f->bias && d < D; d++) x[t * D + d] += sgi_frozen_bias(f, l, t)[d];
+    }
+  }
+  double logit = 0, r = sgi_pass_final_scale(f->pass)[position];
+  const float *g = f->model->w[sgi_final_norm_row(f->model)], *E = f->model->w[SGI_ROW_EMBED] + (size_t)target * D;
+  for (size_t d = 0; d < D; d++) logit += x[position * D + d] * r * g[d] * E[d];
+  free(x), free(xn), free(v), free(z);
+  return logit;
+}
+
+static double worst_oracle;
+
+/* Zeroing a neuron or a token in the frozen network changes the logit by its total effect: no difference quotient is needed,
+ * the network is linear. */
+static void totals(const sg_model *m, const char *name, ref_random *r) {
+  int32_t tokens[12];
+  random_prompt(m, r, tokens, 12);
+  sg_attribute_request q = {.tokens = tokens, .count = 12, .position = -2, .target = -1, .against = -1};
+  sg_attribution *a;
+  sgi_frozen f;
+  assert_sg_ok(sg_attribute(m, &q, &a, err));
+  assert_sg_ok(sgi_frozen_init(&f, m, tokens, 12, 0, err));
+  double base = frozen_logit(&f, a->position, a->target, &(knob){-1, -1, 0, 1});
+  if (fabs(base - a->target_logit) > 2e-5)
+    fail_msg("%s: frozen logit %g, forward pass %g", name, base, a->target_logit);
+  for (size_t i = 0; i < 40; i++) {
+    bool input = i % 4 == 0;
+    sg_terms *l = input ? &a->inputs : &a->neurons;
+    const sg_term *t = &l->terms[i < 20 ? i % l->count : ref_below(r, l->count)];
+    if (t->kind == SG_TERM_BIAS) continue;
+    knob k = {t->layer, t->position, -1, 0};
+    const sgi_unit *u = input ? NULL : sgi_frozen_units(&f, (size_t)t->layer, (size_t)t->position);
+    for (size_t j = 0; u && j < f.units; j++)
+      if (u[j].channel == t->channel && u[j].index == t->index) k.unit = (ptrdiff_t)j;
+    double effect = base - frozen_logit(&f, a->position, a->target, &k);
+    double off = fabs(effect - t->effect) / (fabs(t->effect) + 1e-3 * l->sum_abs / (double)l->count + 1e-6);
+    worst_oracle = fmax(worst_oracle, off);
+    if (off > 1e-3) fail_msg("%s: total effect %g, frozen network %g", name, t->effect, effect);
+  }
+  sgi_frozen_deinit(&f);
+  sg_attribution_free(a);
+}
+
+static void totals_are_what_the_frozen_network_does(void **state) {
+  (void)state;
+  each_model(totals);
+  if (getenv("SGATLIN_TEST_VERBOSE")) print_message("worst relative difference from the oracle %.1e\n", worst_oracle);
+}
+
+static size_t rerouted;
+
+static void verified(const sg_model *m, const char *name, ref_random *r) {
+  (void)name;
+  int32_t tokens[10];
+  random_prompt(m, r, tokens, 10);
+  sg_attribute_request q = {.tokens = tokens, .count = 10, .position = -1, .target = -1, .against = -1};
+  sg_attribution *a;
+  sg_true_effect t[3];
+  assert_sg_ok(sg_attribute(m, &q, &a, err));
+  assert_sg_ok(sg_verify_terms(m, &q, a, a->neurons.terms, 3, t, err));
+  for (size_t i = 0; i < 3; i++) {
+    assert_true(isfinite(t[i].effect) && t[i].linear == a->neurons.terms[i].effect);
+    assert_true(fabs(t[i].rerouting - (t[i].effect - t[i].gates_held)) < 1e-12);
+    if (!t[i].gates_changed) assert_true(fabs(t[i].effect - t[i].linear) < fabs(a->target_logit) + 1);
+    rerouted += t[i].gates_changed;
+  }
+  sg_error e = {0};
+  assert_int_equal(sg_verify_terms(m, &q, a, a->heads.terms, 1, t, &e), SG_ERR_ARG);
+  /* In the last layer, at the read position, a neuron has no later gate to change: held and free runs agree. */
+  for (size_t i = 0; i < a->neurons.count; i++) {
+    const sg_term *x = &a->neurons.terms[i];
+    if (x->layer + 1 != (int32_t)sg_model_config(m)->num_layers || x->position != 9) continue;
+    assert_sg_ok(sg_verify_terms(m, &q, a, x, 1, t, err));
+    assert_int_equal(t->gates_changed, 0);
+    assert_true(t->rerouting == 0);
+    break;
+  }
+  sg_attribution_free(a);
+}
+
+static void true_effects(void **state) {
+  (void)state;
+  each_model(verified);
+  assert_true(rerouted > 0);
+}
+
+static void refusals(void **state) {
+  (void)state;
+  sg_model *m;
+  sg_attribution *a;
+  assert_sg_ok(sg_model_load("tests/golden/models/sgatlin_product_dense_identity", &m, err));
+  int32_t tokens[] = {1, 2, 3};
+  sg_attribute_request q = {.tokens = tokens, .count = 3, .position = 3, .target = -1, .against = -1};
+  assert_int_equal(sg_attribute(m, &q, &a, NULL), SG_ERR_ARG);
+  q.position = -4;
+  assert_int_equal(sg_attribute(m, &q, &a, NULL), SG_ERR_ARG);
+  q.position = -1;
+  q.target = 97;
+  assert_int_equal(sg_attribute(m, &q, &a, NULL), SG_ERR_ARG);
+  q.target = 5;
+  q.max_bytes = 100;
+  assert_int_equal(sg_attribute(m, &q, &a, NULL), SG_ERR_MEMORY);
+  q.max_bytes = 0;
+  tokens[1] = -1;
+  assert_int_equal(sg_attribute(m, &q, &a, NULL), SG_ERR_ARG);
+  tokens[1] = 2;
+  assert_sg_ok(sg_attribute(m, &q, &a, err));
+  assert_int_equal(a->target, 5);
+  a->direct.residue = 1.1e-5 * a->direct.sum_abs; /* just past the bound */
+  assert_int_equal(sg_attribution_check(a, NULL), SG_ERR_INTERNAL);
+  sg_attribution_free(a);
+  sg_model_free(m);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_left_over),
+                                     cmocka_unit_test(totals_are_what_the_frozen_network_does),
+                                     cmocka_unit_test(true_effects), cmocka_unit_test(refusals)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
