@@ -18,6 +18,8 @@
   X(cli_flops) \
   X(cli_trace) \
   X(cli_attribute) \
+  X(cli_graph) \
+  X(cli_ablate) \
   X(cli_train) \
   X(cli_bench) \
   X(cli_version)

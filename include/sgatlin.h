@@ -35,16 +35,16 @@ extern "C" {
 /* ---- status ---------------------------------------------------------------------------------------------- */
 
 /* X(name, value, text): the one list of codes; values are pinned. */
-#define SG_STATUS_LIST(X)                                      \
-  X(SG_OK, 0, "no error")                                      \
-  X(SG_ERR_ARG, -1, "invalid argument or setting")             \
-  X(SG_ERR_MEMORY, -2, "out of memory")                        \
-  X(SG_ERR_IO, -3, "file could not be read or written")        \
+#define SG_STATUS_LIST(X) \
+  X(SG_OK, 0, "no error") \
+  X(SG_ERR_ARG, -1, "invalid argument or setting") \
+  X(SG_ERR_MEMORY, -2, "out of memory") \
+  X(SG_ERR_IO, -3, "file could not be read or written") \
   X(SG_ERR_FORMAT, -4, "file is corrupt or of the wrong form") \
-  X(SG_ERR_UNSUPPORTED, -5, "feature is not supported")        \
-  X(SG_ERR_SPACE, -6, "no space left")                         \
-  X(SG_ERR_NUMERIC, -7, "a number is NaN or infinite")         \
-  X(SG_ERR_CANCELLED, -8, "cancelled")                         \
+  X(SG_ERR_UNSUPPORTED, -5, "feature is not supported") \
+  X(SG_ERR_SPACE, -6, "no space left") \
+  X(SG_ERR_NUMERIC, -7, "a number is NaN or infinite") \
+  X(SG_ERR_CANCELLED, -8, "cancelled") \
   X(SG_ERR_INTERNAL, -9, "internal error")
 
 typedef enum sg_status {
@@ -415,6 +415,56 @@ typedef struct sg_graph_labels {
 /* The form that circuit-tracer's frontend reads, whole or not at all. */
 SG_API sg_status sg_graph_save_json(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 SG_API sg_status sg_graph_save_svg(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
+
+/* Mean loss of rows of targets under edits ("pos" counts within a row; the model's bos goes in front of each row, padding is not
+ * counted). n_edits 0: of the model as it is. */
+typedef struct sg_edited_loss {
+  double loss, accuracy;
+  size_t targets;
+  size_t hits; /* elements changed, of all edits */
+} sg_edited_loss;
+SG_API sg_status sg_edit_loss(const sg_model *model, const int32_t *targets, size_t B, size_t T, const sg_edit *edits,
+                              size_t n_edits, size_t max_bytes, sg_edited_loss *out, sg_error *err);
+
+/* Directions (D) of the residual stream to steer along, into the caller's buffer: what a neuron writes; the unit vector that
+ * raises one logit (over another's, against -1: none) most. */
+SG_API sg_status sg_direction_neuron(const sg_model *model, size_t layer, size_t channel, size_t index, float *out,
+                                     sg_error *err);
+SG_API sg_status sg_direction_token(const sg_model *model, int32_t target, int32_t against, float *out, sg_error *err);
+
+/* What a neuron reads and writes, from weights alone: through the tied embedding, norm gains applied, each token's embedding
+ * scaled as its norm would scale it alone. Arrays (V) are the caller's, NULL to leave out. */
+typedef struct sg_neuron_view {
+  float *reads;  /* (V) w_in . the token */
+  float *opens;  /* (V) score by which the router would choose the neuron; NULL in kinds without a router */
+  float *value;  /* (V) reads * opens: the neuron's value at the bare token, before an activation; likewise NULL */
+  float *writes; /* (V) logit that one unit of the neuron's value adds, up to the final norm's scale */
+} sg_neuron_view;
+SG_API sg_status sg_neuron_read(const sg_model *model, size_t layer, size_t channel, size_t index, sg_neuron_view *out,
+                                sg_error *err);
+
+/* Virtual weights to and from other neurons through the residual stream: how strongly one unit of a neuron's value, written by an
+ * earlier layer, is read by a later one (norm scale left out). */
+typedef struct sg_neuron_link {
+  int32_t layer, channel, index;
+  float weight;
+} sg_neuron_link;
+/* The n strongest by |weight|, of earlier neurons (upstream) or later ones; *found of them. */
+SG_API sg_status sg_neuron_links(const sg_model *model, size_t layer, size_t channel, size_t index, bool upstream,
+                                 size_t n, sg_neuron_link *out, size_t *found, sg_error *err);
+
+/* Gate margins: per layer, position and channel the smallest change (L2) of the residual stream, the norm's scale held, that makes
+ * the router choose other neurons: a chosen one gives way to one that was not. */
+typedef struct sg_margin {
+  double distance;
+  double gap;          /* of the two scores */
+  int32_t loses, wins; /* chosen unit that gives way, unit that takes its place */
+  double stream;       /* norm of the residual stream there */
+} sg_margin;
+
+/* out (L, T, channels) is the caller's; sg_margin_channels gives the number of channels (0: the kind has no router). */
+SG_API size_t sg_margin_channels(const sg_model *model);
+SG_API sg_status sg_margins(const sg_model *model, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err);
 
 #ifdef __cplusplus
 }

@@ -76,6 +76,9 @@ typedef struct sgi_ffn_ops {
    * the layer adds beside them (assigned). */
   size_t (*unit_count)(const sg_config *c);
   void (*units)(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
+  /* Weights of one unit, whatever chose it: w_in, w_out, stride, and in constant the bias inside it. False where there is none of
+   * that number. */
+  bool (*unit_at)(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out);
   /* Optional (NULL for dense kinds): sizes, and rows (parts,units,D) of one channel. */
   void (*routes)(const sg_config *c, sgi_routes *out);
   sg_status (*route_rows)(const sg_config *c, const float *const *w, size_t channel, float *rows);

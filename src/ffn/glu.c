@@ -92,6 +92,18 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   return st;
 }
 
+/* Of a unit's two inputs the linear one: the other is its gate. */
+static bool unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out) {
+  size_t F = c->num_neurons;
+  if (channel || index >= F) return false;
+  *out = (sgi_unit){.index = (int32_t)index,
+                    .constant = w[UP_BIAS][F + index] + 1,
+                    .w_in = w[UP] + (F + index) * c->hidden_size,
+                    .w_out = w[DOWN] + index,
+                    .stride = F};
+  return true;
+}
+
 static size_t unit_count(const sg_config *c) { return c->num_neurons; }
 
 static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
@@ -121,4 +133,5 @@ const sgi_ffn_ops sgi_ffn_glu = {
     .backward = backward,
     .unit_count = unit_count,
     .units = units,
+    .unit_at = unit_at,
 };

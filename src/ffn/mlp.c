@@ -77,6 +77,15 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   return st;
 }
 
+static bool unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out) {
+  if (channel || index >= c->num_neurons) return false;
+  *out = (sgi_unit){.index = (int32_t)index,
+                    .w_in = w[UP] + index * c->hidden_size,
+                    .w_out = w[DOWN] + index,
+                    .stride = c->num_neurons};
+  return true;
+}
+
 static size_t unit_count(const sg_config *c) { return c->num_neurons; }
 
 static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
@@ -109,4 +118,5 @@ const sgi_ffn_ops sgi_ffn_mlp = {
     .backward = backward,
     .unit_count = unit_count,
     .units = units,
+    .unit_at = unit_at,
 };

@@ -262,6 +262,19 @@ static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out)
   *out = (sgi_gates){k.index, k.score, NULL, 1, c->top_k, c->num_channels, true};
 }
 
+/* Of a unit's two inputs the linear one: the other is its gate. */
+static bool unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out) {
+  size_t F = c->num_neurons, D = c->hidden_size;
+  if (channel >= c->num_channels || index >= F) return false;
+  *out = (sgi_unit){(int32_t)channel,
+                    (int32_t)index,
+                    .constant = w[UP_BIAS][channel * 2 * F + F + index] + 1,
+                    .w_in = w[UP] + (channel * 2 * F + F + index) * D,
+                    .w_out = w[DOWN] + channel * D * F + index,
+                    .stride = F};
+  return true;
+}
+
 static size_t unit_count(const sg_config *c) { return c->top_k * c->num_neurons; }
 
 /* An expert's probability is held with its gates. */
@@ -309,6 +322,7 @@ const sgi_ffn_ops sgi_ffn_moe = {
     .gates = gates,
     .unit_count = unit_count,
     .units = units,
+    .unit_at = unit_at,
     .routes = routes,
     .route_rows = route_rows,
 };

@@ -139,6 +139,13 @@ static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out)
   *out = (sgi_gates){k.index, k.score, k.value, c->num_channels, c->top_k, c->num_neurons, true};
 }
 
+static bool unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out) {
+  if (channel >= c->num_channels || index >= c->num_neurons) return false;
+  size_t at = (channel * c->num_neurons + index) * c->hidden_size;
+  *out = (sgi_unit){(int32_t)channel, (int32_t)index, .w_in = w[W_IN] + at, .w_out = w[W_OUT] + at, .stride = 1};
+  return true;
+}
+
 static size_t unit_count(const sg_config *c) { return c->num_channels * c->top_k; }
 
 static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
@@ -182,6 +189,7 @@ const sgi_ffn_ops sgi_ffn_sgatlin = {
     .gates = gates,
     .unit_count = unit_count,
     .units = units,
+    .unit_at = unit_at,
     .routes = routes,
     .route_rows = route_rows,
 };

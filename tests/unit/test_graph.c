@@ -81,8 +81,14 @@ static size_t of_kind(const sg_graph *g, sg_node_kind kind) {
 static void whole_graph(const sg_model *m, const char *name, ref_random *r) {
   int32_t tokens[5];
   random_prompt(m, r, tokens, 5);
-  sg_graph_request q = {.tokens = tokens, .count = 5, .position = -1, .node_threshold = 1, .edge_threshold = 1,
-                        .max_nodes = 100000, .max_logits = 3, .heads = true};
+  sg_graph_request q = {.tokens = tokens,
+                        .count = 5,
+                        .position = -1,
+                        .node_threshold = 1,
+                        .edge_threshold = 1,
+                        .max_nodes = 100000,
+                        .max_logits = 3,
+                        .heads = true};
   sg_graph *g;
   if (sg_model_config(m)->num_neurons * sg_model_config(m)->top_k > 600 && !sg_model_config(m)->key_dim) return;
   assert_sg_ok(sg_graph_create(m, &q, &g, err));
@@ -195,12 +201,13 @@ static void files(void **state) {
   assert_int_equal(json_array_size(json_object_get(metadata, "prompt_tokens")), 6);
   size_t i, targets = 0, logit_nodes = 0;
   json_array_foreach(nodes, i, n) {
-    check_fields(n,
-                 (const char *const[]){"node_id", "feature", "layer", "ctx_idx", "feature_type", "token_prob",
-                                       "is_target_logit", "run_idx", "reverse_ctx_idx", "jsNodeId", "clerp", "influence",
-                                       "activation", NULL},
-                 "sisisfbiissnn");
-    const char *type = json_string_value(json_object_get(n, "feature_type")), *layer = json_string_value(json_object_get(n, "layer"));
+    check_fields(
+        n,
+        (const char *const[]){"node_id", "feature", "layer", "ctx_idx", "feature_type", "token_prob", "is_target_logit",
+                              "run_idx", "reverse_ctx_idx", "jsNodeId", "clerp", "influence", "activation", NULL},
+        "sisisfbiissnn");
+    const char *type = json_string_value(json_object_get(n, "feature_type")),
+               *layer = json_string_value(json_object_get(n, "layer"));
     assert_true(!strcmp(type, "embedding") || !strcmp(type, "logit") || !strcmp(type, "cross layer transcoder"));
     assert_true(!strcmp(layer, "E") == !strcmp(type, "embedding"));
     assert_true(json_integer_value(json_object_get(n, "ctx_idx")) < 6);

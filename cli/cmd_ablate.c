@@ -1,0 +1,452 @@
+/* cmd_ablate.c: what a part of the model does: its loss over a text, or the next token, without it. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "predict.h"
+#include "rows.h"
+
+enum { EACH_NONE, EACH_LAYER, EACH_CHANNEL, EACH_HEAD, EACH_NEURON };
+
+typedef struct work {
+  const cli_call *c;
+  cli_prompt p;
+  sg_edit *edits;
+  const char **texts; /* of the edits, as given */
+  size_t n_edits;
+  sg_run *other;
+  char made[128]; /* text of the edit made of --layer ... */
+  size_t position;
+} work;
+
+/* One part whose effect is measured alone, for --each. */
+typedef struct part {
+  char text[128];
+  double linear;          /* neurons: total effect by attribution */
+  double effect;          /* loss after less before, or logit before less after */
+  double probability, kl; /* prompt: after the edit */
+} part;
+
+/* layers.L.mlp.out, or neurons of a channel, or one of them; pos "" for all. */
+static void part_text(char out[128], size_t layer, ptrdiff_t channel, ptrdiff_t neuron, const char *pos,
+                      bool channels) {
+  char axes[64] = "";
+  if (channel >= 0 && channels) snprintf(axes, sizeof axes, "channel=%td", channel);
+  if (neuron >= 0) snprintf(axes + strlen(axes), sizeof axes - strlen(axes), "%sneuron=%td", *axes ? "," : "", neuron);
+  const char *site = *axes ? "neurons" : "mlp.out";
+  if (*pos || *axes)
+    snprintf(out, 128, "layers.%zu.%s[%s%s%s]=0", layer, site, pos, *pos && *axes ? "," : "", axes);
+  else
+    snprintf(out, 128, "layers.%zu.%s=0", layer, site);
+}
+
+static bool has_channels(const work *w) { return sg_margin_channels(w->p.model) > 0; }
+
+static void position_text(const work *w, char out[32]) {
+  if (cli_is_set(w->c, "pos"))
+    snprintf(out, 32, "pos=%lld", (long long)cli_int(w->c, "pos"));
+  else
+    out[0] = 0;
+}
+
+/* The edits of --edit, and the one that --layer, --channel, --neuron and --pos stand for. */
+static sg_status collect(work *w, sg_error *err) {
+  size_t n;
+  const char *const *given = cli_list(w->c, "edit", &n);
+  w->edits = sgi_alloc((n + 1) * sizeof *w->edits);
+  w->texts = sgi_alloc((n + 1) * sizeof *w->texts);
+  if (!w->edits || !w->texts) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  for (size_t i = 0; i < n; i++) w->texts[w->n_edits++] = given[i];
+  if (cli_is_set(w->c, "layer") && !cli_choice(w->c, "each")) {
+    char pos[32];
+    position_text(w, pos);
+    part_text(w->made, cli_size(w->c, "layer"), cli_is_set(w->c, "channel") ? (ptrdiff_t)cli_size(w->c, "channel") : -1,
+              cli_is_set(w->c, "neuron") ? (ptrdiff_t)cli_size(w->c, "neuron") : -1, pos, has_channels(w));
+    w->texts[w->n_edits++] = w->made;
+  }
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < w->n_edits && !st; i++) st = sg_edit_parse(w->texts[i], &w->edits[i], err);
+  return st;
+}
+
+/* The run that =@other takes from: of --other, with the sites that are asked for. */
+static sg_status run_other(work *w, sg_error *err) {
+  const char **sites = sgi_alloc((w->n_edits + 1) * sizeof *sites), *text = cli_string(w->c, "other");
+  size_t n = 0, count = 0;
+  int32_t *tokens = NULL;
+  if (!sites) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  for (size_t i = 0; i < w->n_edits; i++)
+    if (w->edits[i].op == SG_EDIT_TAKE) sites[n++] = w->edits[i].site;
+  sg_status st = SG_OK;
+  if (n && !text)
+    st = sgi_fail(err, SG_ERR_ARG, "an edit takes from @%s: give that prompt with --other", w->edits[0].from_name);
+  if (n && !st) st = cli_prompt_encode(&w->p, text, cli_flag(w->c, "no-bos"), &tokens, &count, err);
+  sg_run_request q = {.tokens = tokens, .count = count, .record = sites, .n_record = n};
+  if (n && !st) st = sg_run_create(w->p.model, &q, &w->other, err);
+  for (size_t i = 0; i < w->n_edits; i++)
+    if (w->edits[i].op == SG_EDIT_TAKE) w->edits[i].from = w->other;
+  sgi_free(tokens);
+  sgi_free(sites);
+  return st;
+}
+
+static sg_status edited_run(const work *w, const sg_edit *edits, size_t n, sg_run **out, sg_error *err) {
+  sg_run_request q = {.tokens = w->p.tokens, .count = w->p.count, .edits = edits, .n_edits = n};
+  return sg_run_create(w->p.model, &q, out, err);
+}
+
+/* ---- parts, one by one --------------------------------------------------------------------------------------- */
+
+static sg_status add_part(part **list, size_t *count, const part *p, sg_error *err) {
+  if (!(*count & (*count - 1))) { /* room doubles at powers of two */
+    size_t room = *count ? 2 * *count : 1;
+    part *grown = sgi_realloc(*list, *count * sizeof *grown, room * sizeof *grown);
+    if (!grown) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+    *list = grown;
+  }
+  (*list)[(*count)++] = *p;
+  return SG_OK;
+}
+
+/* Neurons that act at the position (or at --pos) by their total effects. */
+static sg_status neuron_parts(work *w, part **list, size_t *count, int32_t target, sg_error *err) {
+  sg_attribute_request r = {
+      .tokens = w->p.tokens, .count = w->p.count, .position = (ptrdiff_t)w->position, .target = target, .against = -1};
+  sg_attribution *a = NULL;
+  sg_status st = sg_attribute(w->p.model, &r, &a, err);
+  ptrdiff_t pos = cli_is_set(w->c, "pos") ? (ptrdiff_t)cli_int(w->c, "pos") : (ptrdiff_t)w->position;
+  if (pos < 0) pos += (ptrdiff_t)w->p.count;
+  size_t limit = cli_size(w->c, "limit");
+  for (size_t i = 0; !st && i < a->neurons.count && *count < limit; i++) {
+    const sg_term *t = &a->neurons.terms[i];
+    if (t->position != pos || (cli_is_set(w->c, "layer") && t->layer != (int32_t)cli_size(w->c, "layer"))) continue;
+    part p = {.linear = t->effect};
+    char at[32];
+    snprintf(at, sizeof at, "pos=%d", t->position);
+    part_text(p.text, (size_t)t->layer, t->channel, t->index, at, has_channels(w));
+    st = add_part(list, count, &p, err);
+  }
+  sg_attribution_free(a);
+  return st;
+}
+
+static sg_status list_parts(work *w, part **list, size_t *count, int32_t target, sg_error *err) {
+  const sg_config *c = sg_model_config(w->p.model);
+  size_t each = cli_choice(w->c, "each"), first = 0, last = c->num_layers;
+  char pos[32];
+  position_text(w, pos);
+  if (each == EACH_NEURON) return neuron_parts(w, list, count, target, err);
+  if (cli_is_set(w->c, "layer")) first = cli_size(w->c, "layer"), last = first + 1;
+  if (last > c->num_layers)
+    return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", first, c->num_layers);
+  if (each == EACH_CHANNEL && !has_channels(w))
+    return sgi_fail(err, SG_ERR_ARG, "feedforward kind \"%s\" has no channels", c->feedforward);
+  size_t inner = each == EACH_CHANNEL ? c->num_channels : each == EACH_HEAD ? c->num_heads : 1;
+  sg_status st = SG_OK;
+  for (size_t l = first; l < last && !st; l++)
+    for (size_t k = 0; k < inner && !st; k++) {
+      part p = {.linear = NAN};
+      if (each == EACH_HEAD)
+        snprintf(p.text, sizeof p.text, "layers.%zu.attn.z[%s%shead=%zu]=0", l, pos, *pos ? "," : "", k);
+      else
+        part_text(p.text, l, each == EACH_CHANNEL ? (ptrdiff_t)k : -1, -1, pos, true);
+      st = add_part(list, count, &p, err);
+    }
+  return st;
+}
+
+static int by_effect(const void *a, const void *b) {
+  const part *x = a, *y = b;
+  double u = fabs(x->effect), v = fabs(y->effect);
+  return u < v ? 1 : u > v ? -1 : strcmp(x->text, y->text);
+}
+
+/* ---- at one place ---------------------------------------------------------------------------------------------- */
+
+static json_t *edits_json(const work *w, const sg_run *r) {
+  json_t *a = json_array();
+  for (size_t i = 0; i < w->n_edits; i++)
+    json_array_append_new(a, json_pack("{ss sI}", "edit", w->texts[i], "changed", (json_int_t)sg_run_edit_hits(r, i)));
+  return a;
+}
+
+static int print_place(const work *w, const sg_run *edited, const cli_prediction *before, const cli_prediction *after,
+                       int32_t target) {
+  double kl = cli_divergence(before, after), dl = (double)after->logits[target] - (double)before->logits[target];
+  size_t n = cli_size(w->c, "top");
+  if (cli_flag(w->c, "json"))
+    return cli_json(json_pack("{so sI so so so so so so so so}", "tokens", cli_prompt_json(&w->p), "position",
+                              (json_int_t)w->position, "edits", edits_json(w, edited), "target",
+                              cli_token_json(&w->p, target), "logit_change", cli_json_real(dl), "probability_before",
+                              cli_json_real(before->p[target]), "probability_after", cli_json_real(after->p[target]),
+                              "kl", cli_json_real(kl), "before", cli_prediction_json(&w->p, before, n), "after",
+                              cli_prediction_json(&w->p, after, n)));
+  for (size_t i = 0; i < w->n_edits; i++) printf("%s: %zu numbers changed\n", w->texts[i], sg_run_edit_hits(edited, i));
+  printf("%s after position %zu, %s: probability %.4f to %.4f, logit %+.4f; divergence %.4f nats\n",
+         cli_token_shown(&w->p, target).s, w->position, cli_token_shown(&w->p, w->p.tokens[w->position]).s,
+         before->p[target], after->p[target], dl, kl);
+  const char *label = "after";
+  cli_print_predictions(&w->p, before, after, &label, 1, n);
+  return 0;
+}
+
+static sg_status measure_place(work *w, part *list, size_t count, const cli_prediction *before, int32_t target,
+                               sg_error *err) {
+  cli_progress progress;
+  cli_progress_begin(&progress, "ablating", "parts", (double)count, 0);
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < count && !st; i++) {
+    sg_edit e;
+    sg_run *r = NULL;
+    cli_prediction after = {0};
+    st = cli_stop ? sgi_fail(err, SG_ERR_CANCELLED, "stopped") : sg_edit_parse(list[i].text, &e, err);
+    if (!st) st = edited_run(w, &e, 1, &r, err);
+    if (!st) st = cli_predict(&after, &w->p, r, (ptrdiff_t)w->position, err);
+    if (!st) {
+      list[i].effect = (double)before->logits[target] - (double)after.logits[target];
+      list[i].probability = after.p[target];
+      list[i].kl = cli_divergence(before, &after);
+    }
+    cli_prediction_free(&after);
+    sg_run_free(r);
+    cli_progress_update(&progress, (double)i + 1, NULL);
+  }
+  cli_progress_end(&progress);
+  return st;
+}
+
+static int print_parts(const work *w, part *list, size_t count, const cli_prediction *before, int32_t target,
+                       double loss) {
+  bool place = before != NULL, linear = cli_choice(w->c, "each") == EACH_NEURON;
+  qsort(list, count, sizeof *list, by_effect);
+  if (cli_flag(w->c, "json")) {
+    json_t *a = json_array();
+    for (size_t i = 0; i < count; i++) {
+      json_t *o = json_pack("{ss so}", "edit", list[i].text, "effect", cli_json_real(list[i].effect));
+      if (place) json_object_set_new(o, "probability", cli_json_real(list[i].probability));
+      if (place) json_object_set_new(o, "kl", cli_json_real(list[i].kl));
+      if (linear) json_object_set_new(o, "linear", cli_json_real(list[i].linear));
+      json_array_append_new(a, o);
+    }
+    json_t *o = place ? json_pack("{so sI so so}", "tokens", cli_prompt_json(&w->p), "position",
+                                  (json_int_t)w->position, "target", cli_token_json(&w->p, target),
+                                  "probability_before", cli_json_real(before->p[target]))
+                      : json_pack("{so}", "loss_before", cli_json_real(loss));
+    json_object_set_new(o, "parts", a);
+    return cli_json(o);
+  }
+  if (place)
+    printf("%s after position %zu: probability %.4f\n", cli_token_shown(&w->p, target).s, w->position,
+           before->p[target]);
+  else
+    printf("loss %.5f\n", loss);
+  cli_table *t = cli_table_begin(linear ? "lrrrr" : place ? "lrrr" : "lr");
+  cli_cell(t, "without");
+  cli_cell(t, place ? "logit lost" : "loss gained");
+  if (linear) cli_cell(t, "linear");
+  if (place) cli_cell(t, "probability");
+  if (place) cli_cell(t, "divergence");
+  for (size_t i = 0; i < count; i++) {
+    cli_cell(t, "%.*s", (int)strlen(list[i].text) - 2, list[i].text);
+    cli_cell(t, "%+.5f", list[i].effect);
+    if (linear) cli_cell(t, "%+.5f", list[i].linear);
+    if (place) cli_cell(t, "%.4f", list[i].probability);
+    if (place) cli_cell(t, "%.4f", list[i].kl);
+  }
+  cli_table_end(t);
+  return 0;
+}
+
+static sg_status at_place(work *w, int *code, sg_error *err) {
+  sg_run *plain = NULL, *edited = NULL;
+  cli_prediction before = {0}, after = {0};
+  part *list = NULL;
+  size_t count = 0;
+  ptrdiff_t position = (ptrdiff_t)cli_int(w->c, "position");
+  int32_t target = -1;
+  if (position < 0) position += (ptrdiff_t)w->p.count;
+  sg_status st = edited_run(w, NULL, 0, &plain, err);
+  if (!st) st = cli_predict(&before, &w->p, plain, position, err);
+  if (!st) {
+    w->position = (size_t)position;
+    target = cli_prediction_best(&before);
+  }
+  if (!st && cli_is_set(w->c, "target")) st = cli_prompt_token(&w->p, cli_string(w->c, "target"), &target, err);
+  if (!st && cli_choice(w->c, "each")) {
+    st = list_parts(w, &list, &count, target, err);
+    if (!st) st = measure_place(w, list, count, &before, target, err);
+    if (!st) *code = print_parts(w, list, count, &before, target, 0);
+  } else {
+    if (!st) st = edited_run(w, w->edits, w->n_edits, &edited, err);
+    if (!st) st = cli_predict(&after, &w->p, edited, position, err);
+    if (!st) *code = print_place(w, edited, &before, &after, target);
+  }
+  cli_prediction_free(&before);
+  cli_prediction_free(&after);
+  sg_run_free(plain);
+  sg_run_free(edited);
+  sgi_free(list);
+  return st;
+}
+
+/* ---- over a text ------------------------------------------------------------------------------------------------- */
+
+static int print_losses(const work *w, const sg_edited_loss *a, const sg_edited_loss *b) {
+  if (cli_flag(w->c, "json")) {
+    json_t *edits = json_array();
+    for (size_t i = 0; i < w->n_edits; i++) json_array_append_new(edits, json_string(w->texts[i]));
+    return cli_json(json_pack("{so sI sI so so so so so}", "edits", edits, "targets", (json_int_t)a->targets, "changed",
+                              (json_int_t)b->hits, "loss_before", cli_json_real(a->loss), "loss_after",
+                              cli_json_real(b->loss), "difference", cli_json_real(b->loss - a->loss), "accuracy_before",
+                              cli_json_real(a->accuracy), "accuracy_after", cli_json_real(b->accuracy)));
+  }
+  for (size_t i = 0; i < w->n_edits; i++) printf("%s\n", w->texts[i]);
+  printf("%zu targets, %zu numbers changed\n", a->targets, b->hits);
+  printf("loss      %.5f  to  %.5f  (%+.5f)\n", a->loss, b->loss, b->loss - a->loss);
+  printf("accuracy  %.5f  to  %.5f\n", a->accuracy, b->accuracy);
+  return 0;
+}
+
+static sg_status over_text(work *w, int *code, sg_error *err) {
+  cli_rows rows = {0};
+  sg_edited_loss before = {0}, after = {0};
+  part *list = NULL;
+  size_t count = 0;
+  sg_status st = cli_rows_read(&rows, &w->p, cli_string(w->c, "data"), cli_size(w->c, "context"),
+                               cli_size(w->c, "max-tokens"), err);
+  if (!st) st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, NULL, 0, 0, &before, err);
+  if (!st && !cli_choice(w->c, "each")) {
+    st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, w->edits, w->n_edits, 0, &after, err);
+    if (!st) *code = print_losses(w, &before, &after);
+  } else if (!st) {
+    st = list_parts(w, &list, &count, -1, err);
+    cli_progress progress;
+    cli_progress_begin(&progress, "ablating", "parts", (double)count, 0);
+    for (size_t i = 0; i < count && !st; i++) {
+      sg_edit e;
+      st = cli_stop ? sgi_fail(err, SG_ERR_CANCELLED, "stopped") : sg_edit_parse(list[i].text, &e, err);
+      if (!st) st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, &e, 1, 0, &after, err);
+      list[i].effect = after.loss - before.loss;
+      cli_progress_update(&progress, (double)i + 1, NULL);
+    }
+    cli_progress_end(&progress);
+    if (!st) *code = print_parts(w, list, count, NULL, -1, before.loss);
+  }
+  sgi_free(list);
+  cli_rows_free(&rows);
+  return st;
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  work w = {.c = c};
+  int code = 0;
+  bool data = cli_is_set(c, "data"), each = cli_choice(c, "each") != EACH_NONE;
+  if (data && (cli_is_set(c, "prompt") || cli_is_set(c, "ids")))
+    return cli_usage(c, "give --data or a prompt, not both");
+  if (data && cli_choice(c, "each") == EACH_NEURON) return cli_usage(c, "--each neuron needs a prompt");
+  if (!each && !cli_is_set(c, "layer") && !cli_is_set(c, "edit"))
+    return cli_usage(c, "say what to take away: --layer, --edit or --each");
+  if (cli_is_set(c, "neuron") && !cli_is_set(c, "layer")) return cli_usage(c, "--neuron needs --layer");
+  if (each && cli_is_set(c, "edit")) return cli_usage(c, "--each takes parts one by one: leave --edit out");
+  cli_signals_install();
+  sg_status st = data ? cli_prompt_open_model(&w.p, c, &err) : cli_prompt_open(&w.p, c, &err);
+  if (!st) st = collect(&w, &err);
+  if (!st) st = run_other(&w, &err);
+  if (!st) st = data ? over_text(&w, &code, &err) : at_place(&w, &code, &err);
+  if (st) code = cli_stop ? 128 + cli_stop : cli_fail(&err);
+  sg_run_free(w.other);
+  sgi_free(w.edits);
+  sgi_free((void *)w.texts);
+  cli_prompt_close(&w.p);
+  return code;
+}
+
+static const cli_option options[] = {
+    CLI_PROMPT_OPTIONS,
+    {.name = "data",
+     .letter = 'd',
+     .type = CLI_STRING,
+     .argument = "FILE",
+     .help = "instead of a prompt: loss over this text (.txt, .jsonl, packed)"},
+    {.name = "context",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "128",
+     .min = 1,
+     .help = "with --data, tokens of a row; longer documents are cut"},
+    {.name = "max-tokens",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "20000",
+     .min = 1,
+     .help = "with --data, tokens to read"},
+    {.name = "layer",
+     .letter = 'l',
+     .type = CLI_SIZE,
+     .argument = "L",
+     .help = "take away this layer's feedforward output, or of it:"},
+    {.name = "channel", .letter = 'c', .type = CLI_SIZE, .argument = "C", .help = "this channel"},
+    {.name = "neuron", .letter = 'i', .type = CLI_SIZE, .argument = "I", .help = "this neuron of the channel"},
+    {.name = "pos",
+     .type = CLI_INT,
+     .argument = "N",
+     .value_text = "all",
+     .help = "at this position only; negative: from the end"},
+    {.name = "edit",
+     .letter = 'e',
+     .type = CLI_LIST,
+     .argument = "EDIT",
+     .help = "any edit, SITE[AXIS=N,...]=X; may be given again"},
+    {.name = "other", .type = CLI_STRING, .argument = "TEXT", .help = "prompt whose run =@other takes from"},
+    {.name = "each",
+     .type = CLI_CHOICE,
+     .argument = "none|layer|channel|head|neuron",
+     .value = "none",
+     .help = "take parts away one by one and rank them"},
+    {.name = "limit",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "64",
+     .min = 1,
+     .help = "with --each neuron, neurons to try, by linear effect"},
+    {.name = "target",
+     .type = CLI_STRING,
+     .argument = "TOKEN",
+     .value_text = "the most probable",
+     .help = "token to watch: its text, or id:N"},
+    {.name = "position",
+     .type = CLI_INT,
+     .argument = "N",
+     .value = "-1",
+     .help = "position that predicts; negative: from the end"},
+    {.name = "top", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "8", .help = "predictions shown"},
+    CLI_JSON_OPTION,
+    CLI_END};
+
+const cli_command cli_ablate = {
+    .name = "ablate",
+    .group = "Reading",
+    .summary = "what a neuron, channel, circuit, head or layer does, by taking it away",
+    .usage =
+        "MODEL --prompt TEXT (--layer L [--channel C] [--neuron I] [--pos N] | --edit EDIT | --each KIND)\n"
+        "MODEL --data FILE (--layer L ... | --edit EDIT | --each KIND)",
+    .examples =
+        "# the prompt without one neuron, wherever it is chosen\n"
+        "sgatlin ablate MODEL --prompt 'The dog was' --layer 2 --channel 0 --neuron 17\n"
+        "# the circuit of layer 1 at position 2\nsgatlin ablate MODEL --prompt 'The dog was' --layer 1 --pos 2\n"
+        "# which layer matters most to the loss of a text\nsgatlin ablate MODEL --data valid.txt --each layer\n"
+        "# the circuit of another prompt in place of this one's\n"
+        "sgatlin ablate MODEL --prompt 'The dog was' --other 'The cat was' --edit "
+        "'layers.*.router.*[pos=2]=@other'",
+    .description =
+        "An edit is SITE[AXIS=N,AXIS=A..B]OPERATION. Sites: embed, layers.L.attn.q .k .v .pattern .z .out, .resid_mid, "
+        ".mlp.norm_scale, .router.scores .indices, .neurons, .mlp.out, .resid_post, final_norm; * and ? match any. "
+        "Axes: pos, "
+        "dim, head, source, channel, slot, neuron. Operations: =X, *=X, +=X, -=X, =@other, =@other:POS.\n\n"
+        "Edits belong to one run: the model is left as it is.",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

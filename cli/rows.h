@@ -1,0 +1,16 @@
+/* rows.h: a text file as rows of tokens, one document a row. */
+#ifndef SGATLIN_CLI_ROWS_H
+#define SGATLIN_CLI_ROWS_H
+
+#include "prompt.h"
+
+typedef struct cli_rows {
+  int32_t *targets; /* (B,T) documents with the end token behind them, cut at T, filled with padding */
+  size_t B, T;
+} cli_rows;
+
+/* Documents until max_tokens are read. */
+sg_status cli_rows_read(cli_rows *r, const cli_prompt *p, const char *path, size_t T, size_t max_tokens, sg_error *err);
+void cli_rows_free(cli_rows *r);
+
+#endif

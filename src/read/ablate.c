@@ -1,0 +1,103 @@
+/* Loss of many rows under edits, and directions to steer along. */
+#include <math.h>
+#include <string.h>
+
+#include "model/pass.h"
+#include "read/edit.h"
+#include "read/neuron.h"
+
+static const size_t DEFAULT_BYTES = (size_t)1 << 30;
+
+typedef struct watch {
+  sgi_editor editor;
+} watch;
+
+static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
+  return sgi_editor_visit(&((watch *)user)->editor, s, err);
+}
+
+static bool wants(void *user, ptrdiff_t layer, const char *name) {
+  char full[SG_SITE_NAME];
+  sgi_site_full_name(full, layer, name);
+  return sgi_editor_wants(&((watch *)user)->editor, full);
+}
+
+static sg_status run(const sg_model *m, const int32_t *inputs, const int32_t *targets, size_t B, size_t T, size_t rows,
+                     watch *w, size_t n_edits, sgi_metrics *sum, sg_error *err) {
+  sgi_pass *p = NULL;
+  sg_status st = sgi_pass_create(m, rows, T, false, &p, err);
+  sgi_tap tap = {visit, w, err, wants};
+  for (size_t b = 0; b < B && !st; b += rows) {
+    sgi_batch batch = {.B = rows, .T = T, .inputs = inputs + b * T, .targets = targets + b * T};
+    st = sgi_pass_forward(p, &batch, n_edits ? &tap : NULL, err);
+    if (!st) st = sgi_pass_loss(p, sum, NULL, 0, err);
+  }
+  sgi_pass_free(p);
+  return st;
+}
+
+sg_status sg_edit_loss(const sg_model *m, const int32_t *targets, size_t B, size_t T, const sg_edit *edits,
+                       size_t n_edits, size_t max_bytes, sg_edited_loss *out, sg_error *err) {
+  size_t rows, n;
+  sgi_metrics sum = {0};
+  *out = (sg_edited_loss){0};
+  if (!B || !T || !sgi_size_mul(B, T, &n) || n > SIZE_MAX / 8)
+    return sgi_fail(err, SG_ERR_ARG, "%zu rows of %zu tokens: none, or too many", B, T);
+  sg_status st = sgi_pass_fit(&m->config, B, T, false, max_bytes ? max_bytes : DEFAULT_BYTES, &rows, err);
+  if (st) return st;
+  watch *w = sgi_alloc(sizeof *w);
+  int32_t *inputs = sgi_alloc(n * sizeof *inputs);
+  if (!w || !inputs) {
+    st = sgi_fail_memory(err, n * sizeof *inputs, "rows of tokens");
+  } else {
+    for (size_t i = 0; i < n; i++) inputs[i] = i % T ? targets[i - 1] : m->config.bos_id;
+    st = sgi_editor_begin(&w->editor, &m->config, T, edits, n_edits, err);
+    if (!st) st = run(m, inputs, targets, B, T, rows, w, n_edits, &sum, err);
+    if (!st) st = sgi_editor_end(&w->editor, err);
+    for (size_t i = 0; i < n_edits && !st; i++) out->hits += w->editor.hits[i];
+  }
+  sgi_free(w);
+  sgi_free(inputs);
+  if (!st && !sum.targets) st = sgi_fail(err, SG_ERR_ARG, "the rows hold no target but padding");
+  if (st) return st;
+  out->loss = sum.nll / (double)sum.targets;
+  out->accuracy = (double)sum.correct / (double)sum.targets;
+  out->targets = sum.targets;
+  return SG_OK;
+}
+
+sg_status sgi_unit_find(const sg_model *m, size_t layer, size_t channel, size_t index, sgi_unit *out, sg_error *err) {
+  const sg_config *c = &m->config;
+  if (layer >= c->num_layers)
+    return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", layer, c->num_layers);
+  if (!m->ffn->unit_at)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no neurons to read one by one", m->ffn->name);
+  if (m->ffn->unit_at(c, m->w + sgi_layer_row(m, layer, SGI_LAYER_MLP), channel, index, out)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the model has %zu in each of %zu channels", index,
+                  channel, c->num_neurons, c->num_channels ? c->num_channels : 1);
+}
+
+sg_status sg_direction_neuron(const sg_model *m, size_t layer, size_t channel, size_t index, float *out,
+                              sg_error *err) {
+  sgi_unit u;
+  sg_status st = sgi_unit_find(m, layer, channel, index, &u, err);
+  for (size_t d = 0; d < m->config.hidden_size && !st; d++) out[d] = u.w_out[d * u.stride];
+  return st;
+}
+
+sg_status sg_direction_token(const sg_model *m, int32_t target, int32_t against, float *out, sg_error *err) {
+  size_t D = m->config.hidden_size, V = m->config.vocab_size;
+  if (target < 0 || (size_t)target >= V || against < -1 || against >= (int32_t)V)
+    return sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %zu",
+                    target < 0 || (size_t)target >= V ? target : against, V);
+  const float *E = m->w[SGI_ROW_EMBED], *gain = m->w[sgi_final_norm_row(m)];
+  double sum = 0;
+  for (size_t d = 0; d < D; d++) {
+    double x = E[(size_t)target * D + d] - (against >= 0 ? (double)E[(size_t)against * D + d] : 0);
+    out[d] = (float)(x * gain[d]);
+    sum += (double)out[d] * out[d];
+  }
+  if (!(sum > 0)) return sgi_fail(err, SG_ERR_ARG, "tokens %d and %d give no direction", target, against);
+  for (size_t d = 0; d < D; d++) out[d] = (float)(out[d] / sqrt(sum));
+  return SG_OK;
+}

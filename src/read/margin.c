@@ -1,0 +1,141 @@
+/* Gate margins: docs/method-reading.md, margins. Scores are linear in the normed stream x r g, so the least change that makes
+ * unit b overtake unit a is their gap over the norm of the difference of their rows times r g. Every pair of a chosen and a not
+ * chosen unit is looked at: the set changes where the first of them meet. */
+#include <math.h>
+#include <string.h>
+
+#include "math/gemm.h"
+#include "math/kernels.h"
+#include "model/pass.h"
+#include "read/run.h"
+
+typedef struct margins {
+  const sg_model *m;
+  sgi_pass *pass;
+  sgi_routes routes;
+  size_t T, D, F;
+  float *rows;  /* (parts*units,D) of one channel, gain applied */
+  float *gram;  /* (parts*units, parts*units) where there are parts: rows . rows */
+  float *part;  /* (T, parts*units) scores of parts */
+  float *score; /* (F) */
+  bool *chosen; /* (F) */
+} margins;
+
+/* |row_a - row_b|^2 of two units made of parts, from the Gram matrix. */
+static double apart(const margins *x, size_t a, size_t b) {
+  size_t S = x->routes.units, n = x->routes.parts * S;
+  if (x->routes.parts == 1) {
+    const float *u = x->rows + a * x->D, *v = x->rows + b * x->D;
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t d = 0; d < x->D; d++) sum += ((double)u[d] - v[d]) * ((double)u[d] - v[d]);
+    return sum;
+  }
+  size_t i[4] = {a / S, S + a % S, b / S, S + b % S};
+  double sum = 0;
+  for (int p = 0; p < 4; p++)
+    for (int q = 0; q < 4; q++) {
+      if ((i[0] == i[2] && (p % 2 == 0 || q % 2 == 0)) || (i[1] == i[3] && (p % 2 == 1 || q % 2 == 1))) continue;
+      sum += ((p < 2) == (q < 2) ? 1 : -1) * (double)x->gram[i[p] * n + i[q]];
+    }
+  return sum > 0 ? sum : 0;
+}
+
+static void unit_scores(const margins *x, size_t t) {
+  size_t S = x->routes.units;
+  const float *part = x->part + t * x->routes.parts * S;
+  for (size_t f = 0; f < x->F; f++) x->score[f] = x->routes.parts == 1 ? part[f] : part[f / S] + part[S + f % S];
+}
+
+static sg_margin smallest(const margins *x, const int32_t *index, double r) {
+  sg_margin best = {.distance = INFINITY, .loses = -1, .wins = -1};
+  memset(x->chosen, 0, x->F);
+  for (size_t k = 0; k < x->routes.top_k; k++) x->chosen[index[k]] = true;
+  for (size_t k = 0; k < x->routes.top_k; k++) {
+    size_t a = (size_t)index[k];
+    for (size_t b = 0; b < x->F; b++) {
+      if (x->chosen[b]) continue;
+      double gap = (double)x->score[a] - x->score[b], norm = sqrt(apart(x, a, b)) * r;
+      if (gap < 0) gap = 0; /* equal but for rounding */
+      if (!(norm > 0) || gap / norm >= best.distance) continue;
+      best = (sg_margin){.distance = gap / norm, .gap = gap, .loses = (int32_t)a, .wins = (int32_t)b};
+    }
+  }
+  return best;
+}
+
+static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, const sgi_pass_layer *v,
+                         const int32_t *index, sg_margin *out) {
+  const sg_config *config = &x->m->config;
+  size_t n = x->routes.parts * x->routes.units, C = x->routes.channels, K = x->routes.top_k;
+  const float *gain = x->m->w[sgi_layer_row(x->m, layer, SGI_LAYER_NORM2)];
+  sg_status st = x->m->ffn->route_rows(config, x->m->w + sgi_layer_row(x->m, layer, SGI_LAYER_MLP), c, x->rows);
+  if (!st) st = sgi_linear(x->part, xn, x->rows, x->T, x->D, n);
+  for (size_t i = 0; i < n && !st; i++)
+    for (size_t d = 0; d < x->D; d++) x->rows[i * x->D + d] *= gain[d];
+  if (!st && x->gram) st = sgi_linear(x->gram, x->rows, x->rows, n, x->D, n);
+  for (size_t t = 0; t < x->T && !st; t++) {
+    unit_scores(x, t);
+    sg_margin *o = &out[(layer * x->T + t) * C + c];
+    *o = smallest(x, index + (t * C + c) * K, v->r2[t]);
+    o->stream = sqrt(sgi_kernel_table()->sum_squares(v->x_mid + t * x->D, x->D));
+  }
+  return st;
+}
+
+/* The units that the pass chose, and its normed inputs, by a tap. */
+typedef struct seen {
+  margins *x;
+  float *xn; /* (T,D) of the layer at hand */
+  sg_margin *out;
+} seen;
+
+static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
+  seen *u = user;
+  margins *x = u->x;
+  if (s->layer >= 0 && !strcmp(s->name, "mlp.norm")) memcpy(u->xn, s->data, x->T * x->D * sizeof *u->xn);
+  if (s->type != SGI_SITE_INDEX) return SG_OK;
+  sgi_pass_layer v;
+  sgi_pass_layer_view(x->pass, (size_t)s->layer, &v);
+  for (size_t c = 0; c < x->routes.channels; c++) {
+    sg_status st = channel(x, (size_t)s->layer, c, u->xn, &v, s->data, u->out);
+    if (st) return sgi_fail(err, st, "gate margins: a matrix product failed");
+  }
+  return SG_OK;
+}
+
+size_t sg_margin_channels(const sg_model *m) {
+  sgi_routes r = {0};
+  if (m->ffn->routes) m->ffn->routes(&m->config, &r);
+  return r.channels;
+}
+
+static sg_status allocate(margins *x, seen *u, sg_error *err) {
+  size_t n = x->routes.parts * x->routes.units;
+  x->rows = sgi_alloc(n * x->D * sizeof *x->rows);
+  x->gram = x->routes.parts > 1 ? sgi_alloc(n * n * sizeof *x->gram) : NULL;
+  x->part = sgi_alloc(x->T * n * sizeof *x->part);
+  x->score = sgi_alloc(x->F * sizeof *x->score);
+  x->chosen = sgi_alloc(x->F);
+  u->xn = sgi_alloc(x->T * x->D * sizeof *u->xn);
+  if (!x->rows || (x->routes.parts > 1 && !x->gram) || !x->part || !x->score || !x->chosen || !u->xn)
+    return sgi_fail_memory(err, n * x->D * sizeof *x->rows, "gate margins");
+  return sgi_pass_create(x->m, 1, x->T, true, &x->pass, err);
+}
+
+sg_status sg_margins(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err) {
+  margins x = {.m = m, .T = count, .D = m->config.hidden_size, .F = 1};
+  seen u = {.x = &x, .out = out};
+  sg_status st = sgi_prompt_check(m, tokens, count, err);
+  if (st) return st;
+  if (!m->ffn->routes) return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no gates", m->ffn->name);
+  m->ffn->routes(&m->config, &x.routes);
+  for (size_t p = 0; p < x.routes.parts; p++) x.F *= x.routes.units;
+  st = allocate(&x, &u, err);
+  sgi_batch batch = {.B = 1, .T = count, .inputs = tokens};
+  if (!st) st = sgi_pass_forward(x.pass, &batch, &(sgi_tap){visit, &u, err, NULL}, err);
+  sgi_pass_free(x.pass);
+  void *owned[] = {x.rows, x.gram, x.part, x.score, x.chosen, u.xn};
+  for (size_t i = 0; i < SGI_COUNT(owned); i++) sgi_free(owned[i]);
+  return st;
+}

@@ -1,0 +1,117 @@
+/* Gate margins by trying: just short of the margin nothing changes, just past it the named units change places. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+#include "support/prompts.h"
+
+enum { T = 6 };
+static size_t tried, shorter;
+
+/* Chosen units of a layer at a position and channel when the stream before the feedforward layer is moved by a vector, the norm's
+ * scale held. Sorted. */
+static void chosen(const sg_model *m, const int32_t *tokens, const sg_run *base, size_t layer, size_t t, size_t c,
+                   const float *move, double amount, int32_t *out, size_t K) {
+  sg_edit e[2] = {
+      {.op = SG_EDIT_ADD, .value = amount, .vector = move, .vector_count = m->config.hidden_size, .n_axes = 1},
+      {.op = SG_EDIT_TAKE, .from = base}};
+  snprintf(e[0].site, sizeof e[0].site, "layers.%zu.resid_mid", layer);
+  snprintf(e[1].site, sizeof e[1].site, "layers.%zu.mlp.norm_scale", layer);
+  e[0].axes[0] = (sg_edit_axis){"pos", (ptrdiff_t)t, (ptrdiff_t)t};
+  const char *indices = "layers.*indices";
+  sg_run_request q = {.tokens = tokens, .count = T, .record = &indices, .n_record = 1, .edits = e, .n_edits = 2};
+  sg_run *r;
+  assert_sg_ok(sg_run_create(m, &q, &r, err));
+  sg_site s = sg_run_site(r, layer);
+  size_t C = s.count / T / K;
+  memcpy(out, s.index + (t * C + c) * K, K * sizeof *out);
+  for (size_t i = 0; i < K; i++)
+    for (size_t j = i + 1; j < K; j++)
+      if (out[j] < out[i]) {
+        int32_t swap = out[i];
+        out[i] = out[j];
+        out[j] = swap;
+      }
+  sg_run_free(r);
+}
+
+static bool holds(const int32_t *set, size_t K, int32_t unit) {
+  for (size_t i = 0; i < K; i++)
+    if (set[i] == unit) return true;
+  return false;
+}
+
+/* Direction in which unit `wins` overtakes `loses` soonest. */
+static void direction(const sg_model *m, size_t layer, size_t c, const sg_margin *g, float *out) {
+  sgi_routes r;
+  m->ffn->routes(&m->config, &r);
+  size_t D = m->config.hidden_size, n = r.parts * r.units;
+  float *rows = ref_alloc(n * D, sizeof *rows);
+  assert_int_equal(m->ffn->route_rows(&m->config, m->w + sgi_layer_row(m, layer, SGI_LAYER_MLP), c, rows), SG_OK);
+  const float *gain = m->w[sgi_layer_row(m, layer, SGI_LAYER_NORM2)];
+  double norm = 0;
+  for (size_t d = 0; d < D; d++) {
+    size_t a = (size_t)g->loses, b = (size_t)g->wins;
+    double x = r.parts == 1 ? rows[b * D + d] - rows[a * D + d]
+                            : (double)rows[b / r.units * D + d] - rows[a / r.units * D + d] +
+                                  rows[(r.units + b % r.units) * D + d] - rows[(r.units + a % r.units) * D + d];
+    out[d] = (float)(x * gain[d]);
+    norm += (double)out[d] * out[d];
+  }
+  for (size_t d = 0; d < D; d++) out[d] = (float)(out[d] / sqrt(norm));
+  free(rows);
+}
+
+static void margins(const sg_model *m, const char *name, ref_random *r) {
+  size_t C = sg_margin_channels(m), D = m->config.hidden_size, K = m->config.top_k;
+  int32_t tokens[T], at[64], now[64];
+  random_prompt(m, r, tokens, T);
+  if (!C) {
+    assert_int_equal(sg_margins(m, tokens, T, NULL, NULL), SG_ERR_UNSUPPORTED);
+    return;
+  }
+  sg_margin *g = ref_alloc(m->config.num_layers * T * C, sizeof *g);
+  assert_sg_ok(sg_margins(m, tokens, T, g, err));
+  const char *scale = "layers.*.mlp.norm_scale";
+  sg_run_request q = {.tokens = tokens, .count = T, .record = &scale, .n_record = 1};
+  sg_run *base;
+  assert_sg_ok(sg_run_create(m, &q, &base, err));
+  float *move = ref_alloc(D, sizeof *move);
+  for (size_t i = 0; i < 12; i++) {
+    size_t layer = ref_below(r, m->config.num_layers), t = ref_below(r, T), c = ref_below(r, C);
+    const sg_margin *x = &g[(layer * T + t) * C + c];
+    if (x->distance < 1e-3) continue; /* too near a tie for float32 */
+    assert_true(x->distance > 0 && isfinite(x->distance) && x->stream > 0);
+    direction(m, layer, c, x, move);
+    chosen(m, tokens, base, layer, t, c, move, 0, at, K);
+    assert_true(holds(at, K, x->loses) && !holds(at, K, x->wins));
+    chosen(m, tokens, base, layer, t, c, move, 0.99 * x->distance, now, K);
+    if (memcmp(at, now, K * sizeof *at)) fail_msg("%s: gates change before their margin", name);
+    chosen(m, tokens, base, layer, t, c, move, 1.01 * x->distance, now, K);
+    if (holds(now, K, x->loses) || !holds(now, K, x->wins)) fail_msg("%s: gates do not change past their margin", name);
+    tried++;
+    for (size_t k = 0; k < 8; k++) { /* no other direction is shorter */
+      double norm = 0;
+      ref_fill(r, move, D, 0, 1);
+      for (size_t d = 0; d < D; d++) norm += (double)move[d] * move[d];
+      chosen(m, tokens, base, layer, t, c, move, 0.99 * x->distance / sqrt(norm), now, K);
+      if (memcmp(at, now, K * sizeof *at)) fail_msg("%s: gates change within their margin", name);
+      shorter++;
+    }
+  }
+  free(move), free(g);
+  sg_run_free(base);
+}
+
+static void margins_by_trying(void **state) {
+  (void)state;
+  each_model(margins);
+  assert_true(tried > 80 && shorter > 600);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(margins_by_trying)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
