@@ -20,6 +20,7 @@
   X(cli_attribute) \
   X(cli_graph) \
   X(cli_ablate) \
+  X(cli_explore) \
   X(cli_train) \
   X(cli_bench) \
   X(cli_version)

@@ -32,6 +32,27 @@ bool guard_path(const char *uri, char *path, size_t size) {
   return true;
 }
 
+bool guard_json(const char *text, size_t n) {
+  size_t depth = 0, values = 1;
+  bool quoted = false;
+  for (size_t i = 0; i < n; i++) {
+    char c = text[i];
+    if (quoted) {
+      if (c == '\\')
+        i++;
+      else if (c == '"')
+        quoted = false;
+      continue;
+    }
+    if (c == '"') quoted = true;
+    if (c == '[' || c == '{') depth++;
+    if ((c == ']' || c == '}') && depth) depth--;
+    if (c == ',') values++;
+    if (depth > GUARD_JSON_DEPTH || values > GUARD_JSON_VALUES) return false;
+  }
+  return true;
+}
+
 /* No control byte, no space, no byte above ASCII: what a browser sends is already escaped. */
 static bool clean(const char *uri) {
   size_t n = 0;
@@ -70,7 +91,7 @@ static int check_post(const guard_request *r) {
 int guard_check(const guard_request *r, unsigned port, const char *host, const char *wanted, bool api) {
   if (strlen(r->uri) > GUARD_URI_MAX) return 414;
   if (!clean(r->uri) || r->uri[0] != '/') return 400;
-  if (r->n_host != 1 || !r->host) return 400;
+  if (r->broken || !r->host) return 400;
   if (!is_ours(r->host, port, host)) return 421; /* DNS rebinding: the browser thinks it speaks to somebody else */
   bool post = !strcmp(r->method, "POST");
   if (!post && strcmp(r->method, "GET") && strcmp(r->method, "HEAD")) return 405;
@@ -78,7 +99,7 @@ int guard_check(const guard_request *r, unsigned port, const char *host, const c
   if (r->origin) {
     if (strncmp(r->origin, "http://", 7) || !is_ours(r->origin + 7, port, host)) return 403;
   }
-  if (post && !api) return 405;
+  if (api ? !strcmp(r->method, "HEAD") : post) return 405;
   if (api) {
     if (!r->token || strlen(r->token) != GUARD_TOKEN || !guard_same(r->token, wanted, GUARD_TOKEN)) return 401;
   }

@@ -17,6 +17,7 @@ typedef struct http_asset {
 
 /* One API request while its handler runs, on the worker thread. */
 typedef struct http_job http_job;
+bool http_job_is_post(const http_job *j);
 const char *http_job_path(const http_job *j);
 const json_t *http_job_body(const http_job *j); /* an object; empty for GET; borrowed */
 /* The client has gone or asked to stop: long handlers look and return SG_ERR_CANCELLED. */

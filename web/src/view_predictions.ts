@@ -1,0 +1,29 @@
+// view_predictions.ts: what the model expects at the locked position, and how sure the choice of neurons is.
+import { h, table } from "./dom";
+import { exact, percent, signed, token } from "./format";
+import { go } from "./state";
+import type { View } from "./view";
+import { neuronName, where } from "./view";
+
+export const predictions: View = {
+  name: "predictions", title: "Predictions", needsPrompt: true,
+  async show(c) {
+    const list = c.read.predictions[c.pos], next = c.read.tokens[c.pos + 1], m = c.read.margins?.[c.pos];
+    const loss = c.read.losses[c.pos + 1];
+    c.panel.replaceChildren(h("div.grid", {},
+      h("div.card", {}, h("h2", {}, "What comes next? ", where(c)),
+        table(["token", ">probability", "", ">logit", ""], list.map((t) => [
+          token(t), h("span", { title: exact(t.probability), "data-exact": t.probability ?? "" }, percent(t.probability)),
+          h("div.bar", { "aria-hidden": "true" }, "\u00a0", h("i", { css: { left: "0", width: `${100 * (t.probability ?? 0)}%`, background: "rgb(var(--pos) / .8)" } })),
+          h("span", { title: exact(t.logit) }, signed(t.logit, 3)),
+          h("button.link", { type: "button", "aria-label": `why ${t.text}?`, onclick: () => go({ view: "circuit", target: `id:${t.id}` }) }, "why?"),
+        ]), "most probable tokens")),
+      h("div.card", {}, h("h2", {}, "What came next"),
+        next && loss !== null && loss !== undefined
+          ? h("p", {}, token(next), h("span", {}, ` with probability ${percent(Math.exp(-loss))}: loss `), h("strong", { title: exact(loss) }, loss.toFixed(4)), " nats.")
+          : h("p", {}, "Nothing: this is the end of the prompt."),
+        m ? [h("h2", {}, "How firm is the choice of neurons?"),
+            h("p", {}, `A change of the residual stream of length ${exact(m.distance)}, ${percent(m.relative)} of its own, makes layer ${m.layer} channel ${m.channel} choose neuron ${m.wins} in place of ${m.loses}.`),
+            h("p.note", {}, `It is the position's most fragile choice: everything read with gates held is exact up to there. ${neuronName(m.layer, m.channel, m.loses)} gives way.`)] : null)));
+  },
+};
