@@ -116,8 +116,10 @@ $(BUILD)/libsgatlin.so: $(LIB_OBJ)
 $(BUILD)/sgatlin: $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a
 	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a -lmicrohttpd $(LDLIBS_ALL) -o $@
 # Tests of the server see the server and what it shares with the commands.
-$(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(BUILD)/obj/tests/http/client.o $(REF_OBJ) $(SERVER_OBJ) $(CLI_OBJ) $(BUILD)/libsgatlin.a
-	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(filter-out %/cli/main.o,$(filter %.o,$^)) $(BUILD)/libsgatlin.a -lcmocka -lmicrohttpd $(LDLIBS_ALL) -o $@
+$(BUILD)/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
+	@rm -f $@; ar rcs $@ $^
+$(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(BUILD)/obj/tests/http/client.o $(BUILD)/obj/tests/http/schema.o $(REF_OBJ) $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lcmocka -lmicrohttpd $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a

@@ -12,7 +12,7 @@ enum { GUARD_URI_MAX = 4096, GUARD_TOKEN = 32, GUARD_BODY_MAX = 1 << 20, GUARD_J
 typedef struct guard_request {
   const char *method;
   const char *uri; /* as it came, not decoded: path and query */
-  bool broken; /* a NUL in the address or a header, or twice a header that decides something */
+  bool broken; /* a NUL in the address, or twice a header that decides something */
   const char *host, *origin, *content_type, *fetch_site, *content_length, *token;
   bool chunked; /* Transfer-Encoding is there */
 } guard_request;

@@ -37,6 +37,7 @@ typedef struct context {
   char uri[GUARD_URI_MAX + 2]; /* as it came; libmicrohttpd's own is decoded */
   const char *raw;             /* where libmicrohttpd holds it */
   bool begun;
+  struct MHD_Response *file; /* of the page: answered once the request is whole, else the connection would be closed */
   http_job *job;
 } context;
 
@@ -106,14 +107,18 @@ static sg_status make_files(http_server *s, sg_error *err) {
   return SG_OK;
 }
 
-static enum MHD_Result send_asset(http_server *s, struct MHD_Connection *c, const char *path) {
+/* NULL: there is no such file. */
+static struct MHD_Response *file_of(const http_server *s, const char *path) {
   const http_asset *a = s->settings.assets;
   size_t i = 0;
   if (strcmp(path, "/"))
     while (a && a[i].path && strcmp(a[i].path, path)) i++;
-  if (!a || !a[i].path) return refuse(s, c, 404, "there is no such page");
+  return a && a[i].path ? s->files[i] : NULL;
+}
+
+static enum MHD_Result send_file(http_server *s, struct MHD_Connection *c, struct MHD_Response *file) {
   peers_enter(&s->peers, peer_of(c), PEER_SENDING);
-  return MHD_queue_response(c, 200, s->files[i]);
+  return MHD_queue_response(c, 200, file);
 }
 
 static enum MHD_Result finish(http_server *s, const http_job *j) {
@@ -132,9 +137,8 @@ static enum MHD_Result stream(http_server *s, http_job *j) {
 
 /* ---- requests -------------------------------------------------------------------------------------------------------- */
 
-/* Fills a guard_request from the headers; one that decides something must not come twice, none may hold a NUL. */
-static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
-                                   const char *value, size_t value_size) {
+/* Fills a guard_request from the headers; one that decides something must not come twice. */
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
   guard_request *r = cls;
   const char *other = NULL;
   const struct {
@@ -147,8 +151,7 @@ static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const cha
              {"X-Sgatlin-Token", &r->token},
              {"Transfer-Encoding", &other}};
   (void)kind;
-  if (!value) value = "", value_size = 0;
-  if (strlen(key) != key_size || strlen(value) != value_size) r->broken = true;
+  if (!value) value = "";
   for (size_t i = 0; i < SGI_COUNT(all); i++) {
     if (strcasecmp(key, all[i].name)) continue;
     if (*all[i].to) r->broken = true;
@@ -165,18 +168,18 @@ static bool uri_holds_nul(const context *x, const char *version) {
   return end > at && end - at < HEADER_BYTES && end - at != strlen(x->uri) + 1;
 }
 
-/* The first call for a request: its headers are there. Leaves x->job NULL where it was answered at once. */
+/* The first call for a request: its headers are there. Leaves x->file and x->job NULL where it was answered at once. */
 static enum MHD_Result begin(http_server *s, struct MHD_Connection *c, const char *method, const char *version,
                              context *x) {
   peers_enter(&s->peers, peer_of(c), PEER_BODY);
   guard_request r = {.method = method, .uri = x->uri, .broken = uri_holds_nul(x, version)};
-  MHD_get_connection_values_n(c, MHD_HEADER_KIND, take_header, &r);
+  MHD_get_connection_values(c, MHD_HEADER_KIND, take_header, &r);
   char path[GUARD_URI_MAX];
   bool api = !strncmp(x->uri, "/api/", 5);
   int status = guard_check(&r, s->port, s->settings.host, s->token, api);
   if (status) return refuse(s, c, status, reason(status));
   if (!guard_path(x->uri, path, sizeof path)) return refuse(s, c, 404, "there is no such page");
-  if (!api) return send_asset(s, c, path);
+  if (!api) return (x->file = file_of(s, path)) ? MHD_YES : refuse(s, c, 404, "there is no such page");
   http_job *j = sgi_alloc(sizeof *j);
   if (!j) return refuse(s, c, 503, "out of memory");
   const union MHD_ConnectionInfo *i = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -230,6 +233,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     return begin(s, c, method, version, x);
   }
   http_job *j = x->job;
+  if (x->file) return *size ? MHD_NO : send_file(s, c, x->file);
   if (!j) return MHD_NO;
   if (*size) {
     size_t n = *size;

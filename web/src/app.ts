@@ -50,6 +50,8 @@ function fail(panel: HTMLElement, e: unknown) {
 
 function tabs(view: View) {
   by("tabs").replaceChildren(...views.map((v, i) => h("button", { type: "button", "aria-current": v === view ? "page" : undefined, title: `key ${i + 1}`, onclick: () => go({ view: v.name }) }, v.title)));
+  const list = by("tabs"), on = list.querySelector<HTMLElement>("[aria-current]");
+  if (on) list.scrollLeft = on.offsetLeft - list.offsetLeft - (list.clientWidth - on.offsetWidth) / 2;
 }
 
 function request(text: string): object {
@@ -65,6 +67,7 @@ async function render() {
   fit();
   tabs(view);
   const waiting = wait(panel);
+  panel.setAttribute("aria-busy", "true");
   context = null;
   try {
     const body = request(state.text), asked = state.text !== "" || view.needsPrompt;
@@ -87,6 +90,7 @@ async function render() {
     if (!signal.aborted) fail(panel, e);
   } finally {
     waiting.done();
+    if (!signal.aborted) panel.setAttribute("aria-busy", "false");
   }
 }
 

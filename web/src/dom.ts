@@ -43,7 +43,7 @@ export function table(head: string[], rows: Child[][], label: string): HTMLEleme
   const right = head.map((x) => x.startsWith(">"));
   return h("div.scroll", { tabindex: 0, role: "region", "aria-label": label },
     h("table", {},
-      h("thead", {}, h("tr", {}, head.map((x, i) => h(right[i] ? "th.num" : "th", { scope: "col" }, right[i] ? x.slice(1) : x)))),
+      h("thead", {}, h("tr", {}, head.map((x, i) => x === "" ? h("td") : h(right[i] ? "th.num" : "th", { scope: "col" }, right[i] ? x.slice(1) : x)))),
       h("tbody", {}, rows.map((r) => h("tr", {}, r.map((c, i) => h(right[i] ? "td.num" : "td", {}, c)))))));
 }
 

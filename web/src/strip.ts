@@ -46,7 +46,7 @@ function predictions(p: Predict, i: number, values: Values) {
 
 function legend(v: Values, both: boolean) {
   const swatch = (x: number) => h("span", { css: { background: both ? diverging(x) : sequential(x), width: "14px", height: "14px", display: "inline-block", borderRadius: "3px" } });
-  return h("span.legend", {}, v.low, (both ? [-1, -0.5, 0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1]).map(swatch), v.high);
+  return h("span.legend", {}, v.low, (both ? [-1, -0.5, 0, 0.5, 1] : [0.1, 0.3, 0.5, 0.75, 1]).map(swatch), v.high);
 }
 
 export async function strip(c: Context, el: HTMLElement) {

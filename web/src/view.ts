@@ -26,7 +26,7 @@ export interface View {
 
 export const neuronName = (l: number, c: number, i: number) => `layer ${l} channel ${c} neuron ${i}`;
 export function neuronLink(l: number, c: number, i: number) {
-  return h("button.link", { type: "button", "aria-label": neuronName(l, c, i), onclick: () => go({ view: "neuron", neuron: `${l}.${c}.${i}` }) }, `${l} · ${c} · ${i}`);
+  return h("button.link", { type: "button", title: neuronName(l, c, i), onclick: () => go({ view: "neuron", neuron: `${l}.${c}.${i}` }) }, `${l} · ${c} · ${i}`);
 }
 
 /** A box for a token, given as text or id:N; empty: the default. */

@@ -38,7 +38,7 @@ export const attention: View = {
         h("div.card", {}, h("h2", {}, `Head ${head} looks from `, where(c)),
           table(["pos", "token", ">weight", ""], order.map(([v, i]) => [i, token(a.tokens[i]), h("span", { title: exact(v), "data-exact": v }, v.toFixed(4)),
             h("div.bar", { "aria-hidden": "true" }, "\u00a0", h("i", { css: { left: "0", width: `${100 * v}%`, background: "rgb(var(--pos) / .8)" } }))]), "attention weights")),
-        h("div.card", {}, h("h2", {}, "On the text"), h("div.tokens", {}, a.tokens.slice(0, c.pos + 1).map((t, i) =>
+        h("div.card", {}, h("h2", {}, "On the text"), h("div.tokens", { tabindex: 0, role: "region", "aria-label": "attention on the text" }, a.tokens.slice(0, c.pos + 1).map((t, i) =>
           tipFor(h("span.tok", { css: { background: `rgb(var(--pos) / ${Math.min(0.65, Math.sqrt(row[i] ?? 0) * 0.65)})` } }, tokenText(t.text)), () => `position ${i}: ${percent(row[i])}`))))));
   },
   key(c, key) {

@@ -25,7 +25,8 @@ function layout(c: Context, g: Graph): { at: Place[]; height: number; columns: M
     const key = `${n.layer} ${n.position}`;
     cells.set(key, [...(cells.get(key) ?? []), i]);
   });
-  const weight = used.map((p) => Math.max(1.4, ...[...cells].filter(([k]) => Number(k.split(" ")[1]) === p).map(([, v]) => Math.min(v.length, 14))));
+  const outputs = g.nodes.filter((n) => n.kind === "logit").length;
+  const weight = used.map((p) => Math.max(p === g.position ? 3.2 * outputs : 1.4, ...[...cells].filter(([k]) => Number(k.split(" ")[1]) === p).map(([, v]) => Math.min(v.length, 14))));
   const all = weight.reduce((a, x) => a + x, 0), wide = W - LEFT - 10, columns = new Map<number, number>(), span = new Map<number, number>();
   let x = LEFT;
   used.forEach((p, i) => {
@@ -40,7 +41,7 @@ function layout(c: Context, g: Graph): { at: Place[]; height: number; columns: M
     list.forEach((i, k) => {
       const line = Math.floor(k / 14), inLine = Math.min(14, list.length - 14 * line), n = g.nodes[i];
       at[i] = {
-        x: (columns.get(p) ?? 0) + ((k % 14) - (inLine - 1) / 2) * Math.min(17, w / inLine), y: height - 34 - (layer + 1.5) * ROW + (line - (lines - 1) / 2) * 12,
+        x: (columns.get(p) ?? 0) + ((k % 14) - (inLine - 1) / 2) * Math.min(n.kind === "logit" ? 64 : 17, w / inLine), y: height - 34 - (layer + 1.5) * ROW + (line - (lines - 1) / 2) * 12,
         r: n.kind === "neuron" ? 3 + 4.5 * Math.sqrt((n.influence ?? 0) / most) : n.kind === "bias" ? 3 : 7,
       };
     });

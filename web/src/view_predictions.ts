@@ -16,7 +16,7 @@ export const predictions: View = {
           token(t), h("span", { title: exact(t.probability), "data-exact": t.probability ?? "" }, percent(t.probability)),
           h("div.bar", { "aria-hidden": "true" }, "\u00a0", h("i", { css: { left: "0", width: `${100 * (t.probability ?? 0)}%`, background: "rgb(var(--pos) / .8)" } })),
           h("span", { title: exact(t.logit) }, signed(t.logit, 3)),
-          h("button.link", { type: "button", "aria-label": `why ${t.text}?`, onclick: () => go({ view: "circuit", target: `id:${t.id}` }) }, "why?"),
+          h("button.link", { type: "button", onclick: () => go({ view: "circuit", target: `id:${t.id}` }) }, "why?", h("span.hidden", {}, ` ${t.text}`)),
         ]), "most probable tokens")),
       h("div.card", {}, h("h2", {}, "What came next"),
         next && loss !== null && loss !== undefined

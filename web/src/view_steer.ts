@@ -27,7 +27,7 @@ function linear(a: Attribute, list: Edit[]) {
 }
 
 function columns(r: Ablate) {
-  return table(["before", ">", "after", ">"], r.before.map((b, i) => [token(b), percent(b.probability), token(r.after[i] ?? null), percent(r.after[i]?.probability ?? null)]), "predictions before and after");
+  return table(["before", ">probability", "after", ">probability"], r.before.map((b, i) => [token(b), percent(b.probability), token(r.after[i] ?? null), percent(r.after[i]?.probability ?? null)]), "predictions before and after");
 }
 
 async function rerun(c: Context, list: Edit[], out: HTMLElement) {

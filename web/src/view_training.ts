@@ -1,7 +1,7 @@
 // view_training.ts: the run's curves, read on as the run goes.
 import { h, s, tipFor } from "./dom";
 import { call } from "./api";
-import { count, exact } from "./format";
+import { brief, count, exact } from "./format";
 import type { Metrics } from "./types";
 import type { View } from "./view";
 
@@ -20,7 +20,7 @@ async function more(signal: AbortSignal): Promise<boolean> {
   }
 }
 
-const W = 560, H = 250, L = 52, B = 28;
+const W = 400, H = 210, L = 48, B = 26;
 interface Curve { name: string; key: RegExp; colour: string; dash?: string }
 
 function ticks(lo: number, hi: number, n: number) {
@@ -28,7 +28,7 @@ function ticks(lo: number, hi: number, n: number) {
   for (let v = Math.ceil(lo / step) * step; v <= hi + step * 1e-6; v += step) out.push(v);
   return out;
 }
-const short = (x: number) => (Math.abs(x) >= 1e4 ? x.toExponential(0).replace("+", "") : Number(x.toPrecision(3)).toString());
+const short = (x: number) => (Math.abs(x) >= 1e5 ? x.toExponential(0).replace("+", "") : Number(x.toPrecision(4)).toString());
 
 function chart(title: string, curves: Curve[]) {
   const series = curves.map((c) => ({ c, p: lines.flatMap((l) => Object.entries(l).filter(([k, v]) => c.key.test(k) && v !== null).map(([, v]) => [l.step as number, v as number])) })).filter((x) => x.p.length);
@@ -38,10 +38,10 @@ function chart(title: string, curves: Curve[]) {
   const X = (v: number) => L + ((W - L - 12) * (v - x0)) / (x1 - x0), Y = (v: number) => 10 + (H - B - 10) * (1 - (v - y0) / (y1 - y0));
   const svg = s("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${title} by step` },
     ticks(y0, y1, 5).map((v) => [s("line", { class: "axis", x1: L, x2: W - 12, y1: Y(v), y2: Y(v) }), s("text", { class: "soft", x: L - 7, y: Y(v) + 4, "text-anchor": "end" }, short(v))]).flat(),
-    ticks(x0, x1, 6).map((v) => s("text", { class: "soft", x: X(v), y: H - 8, "text-anchor": "middle" }, short(v))),
+    ticks(x0, x1, 5).filter((v) => Number.isInteger(v)).map((v) => s("text", { class: "soft", x: X(v), y: H - 8, "text-anchor": "middle" }, short(v))),
     series.map(({ c, p }) => s("polyline", { points: p.map(([a, b]) => `${X(a).toFixed(1)},${Y(b).toFixed(1)}`).join(" "), fill: "none", css: { stroke: c.colour, strokeWidth: "2px", strokeDasharray: c.dash ?? "" } })),
     series.map(({ c, p }) => (p.length < 60 ? p.map(([a, b]) => tipFor(s("circle", { cx: X(a), cy: Y(b), r: 3, css: { fill: c.colour } }), () => `step ${a}: ${c.name} ${exact(b)}`)) : [])).flat());
-  return h("div.card", {}, h("h2", {}, title), h("div.row", {}, series.map(({ c, p }) => h("span.note", { css: { margin: "0" } }, h("span", { css: { display: "inline-block", width: "18px", borderTop: `3px ${c.dash ? "dashed" : "solid"} ${c.colour}`, verticalAlign: "middle", marginRight: "6px" } }), `${c.name} ${exact(p[p.length - 1][1])}`))), svg);
+  return h("div.card", {}, h("h2", {}, title), h("div.row", {}, series.map(({ c, p }) => h("span.note", { css: { margin: "0" } }, h("span", { css: { display: "inline-block", width: "18px", borderTop: `3px ${c.dash ? "dashed" : "solid"} ${c.colour}`, verticalAlign: "middle", marginRight: "6px" } }), h("span", { title: exact(p[p.length - 1][1]) }, `${c.name} ${brief(p[p.length - 1][1])}`)))), svg);
 }
 
 const blue = "rgb(var(--pos))", orange = "rgb(var(--neg))";
