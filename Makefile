@@ -28,9 +28,9 @@ HARDEN :=
 CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS_ALL += -fsanitize=address,undefined
 endif
-ifdef WERROR
-CFLAGS_ALL += -Werror
-endif
+# Not part of the flags that objects are made again for: -Werror changes no byte of them.
+STRICT := $(if $(WERROR),-Werror)
+JOBS := -j$(shell nproc 2>/dev/null || echo 2)
 
 LIB_SRC := $(sort $(wildcard src/*/*.c))
 CLI_SRC := $(sort $(wildcard cli/*.c))
@@ -62,23 +62,23 @@ deps: ## install the system packages of scripts/packages.txt (Debian, root or su
 
 demo: ## set-up, build, and the main job: from the built-in corpus to a model that tells a story (5 to 8 minutes)
 	@sh scripts/setup.sh
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh scripts/demo.sh $(BUILD)/sgatlin demo
 
 test: ## set-up and all tests
 	@sh scripts/setup.sh
-	@$(MAKE) --no-print-directory WERROR=1 tests
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
 
 bench: $(BUILD)/sgatlin ## the standard table of speed: all kinds, then where a step's time goes (2 minutes)
 	@$(BUILD)/sgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe --kernels
 
 check: ## the quick tests (under a minute once built)
-	@$(MAKE) --no-print-directory WERROR=1 tests
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(filter-out $(SLOW:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
 
 asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory VARIANT=asan tests
+	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan tests
 	@OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%)
 
 .PHONY: tests
@@ -105,9 +105,9 @@ $(BUILD)/gen/web.c: tools/embed_web.sh $(WEB)
 	@mkdir -p $(@D); sh tools/embed_web.sh $(WEB) > $@.new && mv $@.new $@
 $(BUILD)/obj/gen/web.o: CPPFLAGS_ALL += -Iserver
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
-	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(STRICT) -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/version.h
-	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(STRICT) -MMD -MP -c $< -o $@
 
 $(BUILD)/libsgatlin.a: $(LIB_OBJ)
 	@echo '  AR  $@'; rm -f $@; ar rcs $@ $(LIB_OBJ)

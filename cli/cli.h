@@ -213,8 +213,9 @@ void cli_progress_end(cli_progress *p); /* clears the line */
  * a second signal ends the process at once. */
 extern volatile sig_atomic_t cli_stop;
 extern volatile sig_atomic_t cli_pipe_gone; /* a write met a closed pipe */
-void cli_signals_install(void);             /* INT, TERM, HUP as above, for commands that look at cli_stop */
-void cli_signals_pipe(void);                /* SIGPIPE only sets cli_pipe_gone */
+/* INT, TERM, HUP as above, for commands that look at cli_stop; called before anything is computed. */
+void cli_signals_install(void);
+void cli_signals_pipe(void); /* SIGPIPE only sets cli_pipe_gone */
 
 /* ---- output.c and help.c, for main.c -------------------------------------------------------------------------- */
 

@@ -421,6 +421,7 @@ static const cli_option options[] = {
      .value = "-1",
      .help = "position that predicts; negative: from the end"},
     {.name = "top", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "8", .help = "predictions shown"},
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 
@@ -429,16 +430,17 @@ const cli_command cli_ablate = {
     .group = "Reading",
     .summary = "what a neuron, channel, circuit, head or layer does, by taking it away",
     .usage =
-        "MODEL --prompt TEXT (--layer L [--channel C] [--neuron I] [--pos N] | --edit EDIT | --each KIND)\n"
-        "MODEL --data FILE (--layer L ... | --edit EDIT | --each KIND)",
+        "MODEL --prompt TEXT --layer L [--channel C] [--neuron I] [--pos N]\n"
+        "MODEL --prompt TEXT --edit EDIT... | --each KIND\n"
+        "MODEL --data FILE (--layer L ... | --edit EDIT... | --each KIND)",
     .examples =
         "# the prompt without one neuron, wherever it is chosen\n"
         "sgatlin ablate MODEL --prompt 'The dog was' --layer 2 --channel 0 --neuron 17\n"
         "# the circuit of layer 1 at position 2\nsgatlin ablate MODEL --prompt 'The dog was' --layer 1 --pos 2\n"
         "# which layer matters most to the loss of a text\nsgatlin ablate MODEL --data valid.txt --each layer\n"
         "# the circuit of another prompt in place of this one's\n"
-        "sgatlin ablate MODEL --prompt 'The dog was' --other 'The cat was' --edit "
-        "'layers.*.router.*[pos=2]=@other'",
+        "sgatlin ablate MODEL --prompt 'The dog was' --other 'The cat was' \\\n"
+        "    --edit 'layers.*.router.*[pos=2]=@other'",
     .description =
         "An edit is SITE[AXIS=N,AXIS=A..B]OPERATION. Sites: embed, layers.L.attn.q .k .v .pattern .z .out, .resid_mid, "
         ".mlp.norm_scale, .router.scores .indices, .neurons, .mlp.out, .resid_post, final_norm; * and ? match any. "

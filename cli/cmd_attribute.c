@@ -161,6 +161,7 @@ static const cli_option options[] = {
      .value = "4G",
      .min = 1,
      .help = "refuse prompts that need more"},
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 

@@ -173,6 +173,7 @@ static const cli_option options[] = {
      .min = 1,
      .help = "refuse prompts that need more"},
     CLI_OUTPUT_OPTION("FILE.json", "graph to write, in circuit-tracer's form"),
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 
@@ -184,7 +185,7 @@ const cli_command cli_graph = {
     .examples =
         "# the graph behind the next token\nsgatlin graph MODEL --prompt 'The dog was' -o dog.json --svg dog.svg\n"
         "# two logits side by side, more nodes\n"
-        "sgatlin graph MODEL --prompt 'The dog was' --target happy --target sad --node-threshold 0.9 -o dog.json",
+        "sgatlin graph MODEL --prompt 'The dog was' --target happy --target sad -o dog.json",
     .description =
         "Nodes are input tokens, neurons that fired, biases where the kind has them, and logits. An edge is the direct "
         "effect "

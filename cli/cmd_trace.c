@@ -1,23 +1,20 @@
 /* cmd_trace.c: one forward pass with its activations, and gradients, as a file. */
 #include "cli.h"
 #include "ids.h"
+#include "model.h"
 #include "read/trace.h"
-#include "train/checkpoint.h"
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  char *directory = NULL;
-  sg_model *m = NULL;
+  cli_model m = {0};
   sgi_trace_request r = {.grad = cli_flag(c, "grad"), .max_bytes = cli_size(c, "max-memory")};
   int32_t *ids = NULL;
   r.only = cli_list(c, "only", &r.n_only);
   sg_status st = cli_read_ids(cli_string(c, "ids"), &ids, &r.B, &r.T, &err);
   r.targets = ids;
-  if (!st) st = sgi_model_locate(c->args[0], NULL, &directory, &err);
-  if (!st) st = sg_model_load(directory, &m, &err);
-  if (!st) st = sgi_trace_write(m, &r, cli_string(c, "output"), &err);
-  sg_model_free(m);
-  sgi_free(directory);
+  if (!st) st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
+  if (!st) st = sgi_trace_write(m.model, &r, cli_string(c, "output"), &err);
+  cli_model_close(&m);
   sgi_free(ids);
   if (st) return cli_fail(&err);
   cli_note("wrote %s", cli_string(c, "output"));
@@ -42,6 +39,7 @@ static const cli_option options[] = {
      .value = "1G",
      .min = 1,
      .help = "memory for activations; rows are computed in parts that fit"},
+    CLI_CHECKPOINT_OPTION,
     CLI_REQUIRED_OUTPUT("OUT.safetensors", "file to write"),
     CLI_END};
 

@@ -300,7 +300,8 @@ const cli_command cli_train = {
         "train.batch_size=8\n"
         "# after Ctrl-C, a crash or a power cut\nsgatlin train --resume -o run",
     .description =
-        "RUN gets config.json (all settings), tokenizer.json, metrics.jsonl (one line per log.every steps) and "
+        "RUN gets config.json (all settings), tokenizer.json, metrics.jsonl (one line per log.every steps), log.txt "
+        "and "
         "checkpoints/, of which `latest` and "
         "`best` name two. Every command that takes a MODEL takes RUN as well.\n\n"
         "Settings are taken from the preset, then --config, then --set and flags. Ctrl-C or SIGTERM saves a checkpoint "

@@ -15,14 +15,28 @@
   X(cli_tokenizer_encode) \
   X(cli_tokenizer_decode) \
   X(cli_tokenizer_info) \
+  X(cli_eval) \
+  X(cli_generate) \
   X(cli_flops) \
+  X(cli_info) \
   X(cli_trace) \
   X(cli_attribute) \
   X(cli_graph) \
   X(cli_ablate) \
+  X(cli_steer) \
+  X(cli_neuron) \
+  X(cli_margins) \
+  X(cli_record) \
+  X(cli_neighbors) \
+  X(cli_map) \
+  X(cli_coactivation) \
+  X(cli_cka) \
+  X(cli_usage_command) \
   X(cli_explore) \
   X(cli_train) \
   X(cli_bench) \
+  X(cli_facts_mine) \
+  X(cli_facts_patch) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;

@@ -3,21 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/file.h"
 #include "ids.h"
-#include "train/checkpoint.h"
 
 enum { MAX_PROMPT = 16 << 20 };
 
 sg_status cli_prompt_open_model(cli_prompt *p, const cli_call *c, sg_error *err) {
   *p = (cli_prompt){0};
-  sg_status st = sgi_model_locate(c->args[0], NULL, &p->directory, err);
-  if (!st) st = sg_model_load(p->directory, &p->model, err);
-  if (st) return st;
-  char *path = sgi_path_join(p->directory, "tokenizer.json");
-  if (!path) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (sgi_is_file(path)) st = sg_tokenizer_load(path, &p->tokenizer, err);
-  sgi_free(path);
+  sg_status st = cli_model_open(c, CLI_TOKENIZER_IF_THERE, &p->at, err);
+  p->model = p->at.model;
+  p->tokenizer = p->at.tokenizer;
+  p->directory = p->at.directory;
   return st;
 }
 
@@ -86,9 +81,7 @@ sg_status cli_prompt_open(cli_prompt *p, const cli_call *c, sg_error *err) {
 }
 
 void cli_prompt_close(cli_prompt *p) {
-  sg_model_free(p->model);
-  sg_tokenizer_free(p->tokenizer);
-  sgi_free(p->directory);
+  cli_model_close(&p->at);
   sgi_free(p->text);
   sgi_free(p->tokens);
   *p = (cli_prompt){0};

@@ -2,8 +2,9 @@
 #ifndef SGATLIN_CLI_PROMPT_H
 #define SGATLIN_CLI_PROMPT_H
 
-#include "cli.h"
+#include "model.h"
 
+#define CLI_MODEL_OPTIONS CLI_CHECKPOINT_OPTION, CLI_TOKENIZER_OPTION
 #define CLI_PROMPT_OPTIONS \
   {.name = "prompt", \
    .letter = 'p', \
@@ -15,9 +16,10 @@
   }
 
 typedef struct cli_prompt {
-  char *directory; /* of the model */
-  sg_model *model;
-  sg_tokenizer *tokenizer; /* NULL where the directory has none */
+  cli_model at;
+  sg_model *model;         /* of at */
+  sg_tokenizer *tokenizer; /* of at; NULL where the directory has none */
+  const char *directory;
   char *text;
   int32_t *tokens; /* (count), bos in front */
   size_t count;

@@ -1,4 +1,9 @@
-/* signals.c: the first signal asks to stop, the second stops. */
+/* signals.c: the first signal asks to stop, the second stops.
+ *
+ * A thread waits for the signals, and all others hold them back: no handler may run on a thread that computes, because oneDNN's
+ * AVX-512 matrix product keeps data below its stack pointer, which a handler's frame overwrites.
+ */
+#include <pthread.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -6,9 +11,49 @@
 volatile sig_atomic_t cli_stop = 0;
 volatile sig_atomic_t cli_pipe_gone = 0;
 
+static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+static sigset_t waited_for;
+
 static void on_stop(int number) {
   if (cli_stop) _exit(128 + number);
   cli_stop = number;
+}
+
+static void *wait_for_signals(void *unused) {
+  int number;
+  for (;;)
+    if (!sigwait(&waited_for, &number)) on_stop(number);
+  return unused;
+}
+
+/* A signal the parent chose to ignore (nohup, a background job of a script) stays ignored. */
+static bool ignored(int number) {
+  struct sigaction old;
+  return sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
+static void install(int number, void (*handler)(int)) {
+  struct sigaction new = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigemptyset(&new.sa_mask);
+  sigaction(number, &new, NULL);
+}
+
+void cli_signals_install(void) {
+  static bool done;
+  pthread_t thread;
+  if (done) return;
+  done = true;
+  sigemptyset(&waited_for);
+  for (size_t i = 0; i < SGI_COUNT(stops); i++)
+    if (!ignored(stops[i])) sigaddset(&waited_for, stops[i]);
+  pthread_sigmask(SIG_BLOCK, &waited_for, NULL);
+  if (!pthread_create(&thread, NULL, wait_for_signals, NULL)) {
+    pthread_detach(thread);
+    return;
+  }
+  for (size_t i = 0; i < SGI_COUNT(stops); i++)
+    if (!ignored(stops[i])) install(stops[i], on_stop);
+  pthread_sigmask(SIG_UNBLOCK, &waited_for, NULL);
 }
 
 static void on_pipe(int number) {
@@ -16,20 +61,5 @@ static void on_pipe(int number) {
   cli_pipe_gone = 1;
 }
 
-static void install(int number, void (*handler)(int)) {
-  struct sigaction old, new = {0};
-  /* A signal the parent chose to ignore (nohup, a background job of a script) stays ignored. */
-  if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_IGN && number != SIGPIPE) return;
-  new.sa_handler = handler;
-  sigemptyset(&new.sa_mask);
-  new.sa_flags = SA_RESTART;
-  sigaction(number, &new, NULL);
-}
-
-void cli_signals_install(void) {
-  install(SIGINT, on_stop);
-  install(SIGTERM, on_stop);
-  install(SIGHUP, on_stop);
-}
-
+/* Comes on the thread that writes, from within the write. */
 void cli_signals_pipe(void) { install(SIGPIPE, on_pipe); }

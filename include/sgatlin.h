@@ -131,6 +131,49 @@ SG_API size_t sg_model_parameter_count(const sg_model *model);
 /* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not counted (systems.md 3). */
 SG_API sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flops, sg_error *err);
 
+/* ---- generation ------------------------------------------------------------------------------------------------ */
+
+/* Continues token sequences one token at a time; keys and values of what came before are kept, so that a token costs the same work
+ * wherever it stands (but for attention). One generator is one thread's; several may share a model. */
+typedef struct sg_generator sg_generator;
+
+/* How a token is chosen from the logits, in this order: divide by temperature, keep the top_k most likely, of these the fewest whose
+ * share reaches top_p, of these the ones at least min_p times as likely as the best; draw one by what is left. Ties go to the smaller
+ * id. All zero: greedy. */
+typedef struct sg_sampling {
+  double temperature; /* 0: the most likely token, whatever else is set */
+  size_t top_k;       /* 0: all */
+  double top_p;       /* in (0, 1]; 0 and 1: all */
+  double min_p;       /* in [0, 1] */
+  uint64_t seed;      /* the draw depends on seed, number of the stream and position alone */
+  size_t first;       /* number of the generator's first stream */
+} sg_sampling;
+
+/* For `streams` sequences that share a beginning and grow together, up to `context` positions each (0: the model's max_position; more
+ * is allowed, though no such position was seen in training). All memory is taken here. model is borrowed. New: sg_generator_free. */
+SG_API sg_status sg_generator_create(const sg_model *model, size_t streams, size_t context, sg_generator **out,
+                                     sg_error *err);
+SG_API void sg_generator_free(sg_generator *g);
+
+/* Positions that are left. */
+SG_API size_t sg_generator_room(const sg_generator *g);
+
+/* Starts anew. */
+SG_API void sg_generator_reset(sg_generator *g);
+
+/* Appends the same n ids to every stream (the beginning: bos, then the prompt), in parts of bounded memory. Only before the first
+ * sg_generator_step since create or reset. More than the room is SG_ERR_ARG and changes nothing. */
+SG_API sg_status sg_generator_feed(sg_generator *g, const int32_t *ids, size_t n, sg_error *err);
+
+/* Logits (V) of a stream for the position behind its last id. Borrowed until the next feed, step or reset; NULL before the first. */
+SG_API const float *sg_generator_logits(const sg_generator *g, size_t stream);
+
+/* Chooses the next id of every stream into ids (streams). Nothing is appended, and asking again gives the same. */
+SG_API sg_status sg_generator_choose(sg_generator *g, const sg_sampling *settings, int32_t *ids, sg_error *err);
+
+/* Appends ids[i] to stream i. */
+SG_API sg_status sg_generator_step(sg_generator *g, const int32_t *ids, sg_error *err);
+
 /* ---- text ------------------------------------------------------------------------------------------------ */
 
 /* A byte-level BPE tokenizer in the form of Hugging Face's tokenizer.json. Immutable after load: any number of threads may
@@ -465,6 +508,89 @@ typedef struct sg_margin {
 /* out (L, T, channels) is the caller's; sg_margin_channels gives the number of channels (0: the kind has no router). */
 SG_API size_t sg_margin_channels(const sg_model *model);
 SG_API sg_status sg_margins(const sg_model *model, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err);
+
+/* ---- facts ------------------------------------------------------------------------------------------------------ */
+
+/* Sentences "BEFORE NOUN AFTER ANSWER" of one template ("The cake was sweet"): nouns, and how often each answer was said of
+ * them. */
+typedef struct sg_facts sg_facts;
+
+typedef struct sg_fact {
+  const char *text; /* borrowed until facts are added or freed */
+  size_t count;
+} sg_fact;
+
+/* before and after are copied: what stands around the noun, with its spaces ("The ", " was"). New: sg_facts_free. */
+SG_API sg_status sg_facts_create(const char *before, const char *after, sg_facts **out, sg_error *err);
+SG_API void sg_facts_free(sg_facts *facts);
+
+/* Adds every "the NOUN was ADJECTIVE" of a text of n bytes: both are single words of two or more letters, lower-cased, with
+ * nothing but white space between the four words and . , ; : ! ? a quote, a bracket or the end of the text behind them. No parser:
+ * "The dog was running." counts, "The dog was very happy." does not. */
+SG_API sg_status sg_facts_mine(sg_facts *facts, const char *text, size_t n, sg_error *err);
+/* Adds count sentences about noun. */
+SG_API sg_status sg_facts_add(sg_facts *facts, const char *noun, const char *answer, size_t count, sg_error *err);
+
+/* Makes the lists that the functions below read, of answers said at least min_count times of a noun: nouns by first appearance,
+ * their answers by falling count, equal ones by first appearance. May be called again. */
+SG_API sg_status sg_facts_list(sg_facts *facts, size_t min_count, sg_error *err);
+SG_API size_t sg_facts_count(const sg_facts *facts); /* nouns */
+/* Noun i, its count the number of its answers; answer k of it. */
+SG_API sg_fact sg_facts_noun(const sg_facts *facts, size_t i);
+SG_API sg_fact sg_facts_answer(const sg_facts *facts, size_t i, size_t k);
+/* Leaves only the nouns chosen (n indexes, ascending) in the lists. */
+SG_API void sg_facts_select(sg_facts *facts, const size_t *chosen, size_t n);
+
+/* chosen (room for all nouns; *n of them, ascending): a largest set of nouns of which no two share an answer, exact (maximum clique
+ * of the graph of nouns that share none). max_work bounds the search in each group of nouns that hang together, in words of bits
+ * looked at (0: no bound; 1e9 is about a second); where it was reached, *proven is false and the set the best one found. */
+SG_API sg_status sg_facts_distinct(const sg_facts *facts, uint64_t max_work, size_t *chosen, size_t *n, bool *proven,
+                                   sg_error *err);
+
+/* Patched runs (golden README 33, 34): for every ordered pair of prompts of equal length, the gates that the counterfactual prompt
+ * has at one position are put into the clean one's run, in the layers of a set. */
+typedef struct sg_fact_prompt {
+  size_t noun;      /* of the facts' lists */
+  int32_t *tokens;  /* (length) bos, then " BEFORE NOUN AFTER" */
+  size_t length;    /* logits are measured at the last position */
+  size_t subject;   /* position of the noun */
+  int32_t *answers; /* (top_answers) */
+} sg_fact_prompt;
+
+typedef struct sg_intervention {
+  double clean, counterfactual,
+      patched;      /* logsumexp of the clean prompt's answers less that of the counterfactual one's */
+  double recovered; /* (clean - patched) / (clean - counterfactual + 1e-8) */
+  bool rank_flip;   /* patched: counterfactual answers above clean ones */
+  bool correct_clean, correct_counterfactual;
+} sg_intervention;
+
+typedef struct sg_interventions {
+  sg_fact_prompt *prompts; /* nouns of one token with top_answers answers of one token */
+  size_t n_prompts, top_answers;
+  size_t (*pairs)[2]; /* clean, counterfactual: indexes of prompts */
+  size_t n_pairs, n_sets;
+  sg_intervention *results; /* (n_sets,n_pairs) */
+  float *logits;            /* (n_prompts,V) of the plain runs */
+  float *patched_logits;    /* (n_sets,n_pairs,V), NULL unless asked for */
+} sg_interventions;
+
+typedef struct sg_intervention_request {
+  const sg_facts *facts;
+  const sg_tokenizer *tokenizer;
+  size_t top_answers; /* 1 or more: the first that are one token */
+  const bool *layers; /* (n_sets, L): which layers a set patches */
+  size_t n_sets;
+  bool at_last; /* patch the measured position instead of the noun's */
+  bool keep_logits;
+  bool (*progress)(void *user, size_t done, size_t wanted); /* runs; false cancels. NULL allowed */
+  void *user;
+} sg_intervention_request;
+
+/* Any kind with a router (sites router.scores and router.indices); others are SG_ERR_UNSUPPORTED. New: sg_interventions_free. */
+SG_API sg_status sg_interventions_run(const sg_model *model, const sg_intervention_request *request,
+                                      sg_interventions **out, sg_error *err);
+SG_API void sg_interventions_free(sg_interventions *runs);
 
 #ifdef __cplusplus
 }

@@ -31,7 +31,7 @@ say "3. The same budget with dense layers (mlp), the same tokenizer and data"
 train mlp mlp 1.0e13 --tokenizer "$dir/sgatlin/tokenizer.json"
 
 say "4. Held-out stories: both models beside two baselines"
-"$sgatlin" eval "$dir/sgatlin" --data "$dir/worlds" --baseline unigram --baseline trigram
+"$sgatlin" eval "$dir/sgatlin" --data "$dir/worlds" --train "$dir/worlds"
 "$sgatlin" eval "$dir/mlp" --data "$dir/worlds"
 
 say "5. Three stories that the model tells"

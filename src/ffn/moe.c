@@ -2,6 +2,7 @@
  * (systems.md 2.4; golden README no. 10; docs/method.md, moe). Rows are grouped by expert: no capacity limit, no
  * dropped token, nothing computed for experts that were not chosen. */
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "ffn/ffn.h"
@@ -121,35 +122,78 @@ static sg_status visit_hidden(const sgi_ffn_call *call, const kept *k, float *bu
   return st;
 }
 
-/* y of the grouped rows from h. */
-static sg_status experts_out(const sgi_ffn_call *call, const kept *k) {
-  const sg_config *c = call->config;
-  size_t F = c->num_neurons, D = c->hidden_size;
-  sg_status st = SG_OK;
-  for (size_t e = 0; e < c->num_channels && !st; e++) {
-    size_t at = k->start[e], rows = k->start[e + 1] - at;
-    if (!rows) continue;
-    st = sgi_linear(k->y + at * D, k->h + at * F, call->w[DOWN] + e * D * F, rows, F, D);
-    if (!st) sgi_add_bias(k->y + at * D, call->w[DOWN_BIAS] + e * D, rows, D);
+/* Up to BLOCK grouped rows of one expert: a thread's task. */
+enum { BLOCK = 256 };
+typedef struct block {
+  size_t expert, at, rows;
+} block;
+
+static size_t block_count(const sg_config *c, const kept *k) {
+  size_t count = 0;
+  for (size_t e = 0; e < c->num_channels; e++) count += (k->start[e + 1] - k->start[e] + BLOCK - 1) / BLOCK;
+  return count;
+}
+
+static block block_at(const kept *k, size_t i) {
+  for (size_t e = 0;; e++) {
+    size_t rows = k->start[e + 1] - k->start[e], blocks = (rows + BLOCK - 1) / BLOCK;
+    if (i < blocks) return (block){e, k->start[e] + i * BLOCK, rows - i * BLOCK < BLOCK ? rows - i * BLOCK : BLOCK};
+    i -= blocks;
   }
+}
+
+/* Many blocks: each on a thread. A few (decoding): each by all threads. */
+static bool shared(const sg_config *c, size_t n) { return n * c->top_k <= 2 * BLOCK; }
+
+static sg_status product(bool shared, bool tb, size_t m, size_t n, size_t k, const float *a, const float *b, float *y) {
+  return shared ? sgi_gemm(false, tb, m, n, k, a, k, b, tb ? k : n, 0, y, n)
+                : sgi_gemm1(false, tb, m, n, k, 1, a, k, b, tb ? k : n, 0, y, n);
+}
+
+/* h = glu(x W_up). */
+static sg_status block_hidden(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared) {
+  (void)w;
+  size_t F = call->config->num_neurons, D = call->config->hidden_size;
+  float *u = k->u + b.at * 2 * F;
+  sg_status st = product(shared, true, b.rows, 2 * F, D, k->x + b.at * D, call->w[UP] + b.expert * 2 * F * D, u);
+  if (!st) sgi_kernel_table()->glu(k->h + b.at * F, u, call->w[UP_BIAS] + b.expert * 2 * F, b.rows, F);
   return st;
 }
 
-static sg_status experts_hidden(const sgi_ffn_call *call, const kept *k) {
-  const sg_config *c = call->config;
-  size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
-  const sgi_kernels *kern = sgi_kernel_table();
-  sg_status st = SG_OK;
-  for (size_t e = 0; e < C && !st; e++) {
-    size_t at = k->start[e], rows = k->start[e + 1] - at;
-    if (!rows) continue;
-    st = sgi_linear(k->u + at * 2 * F, k->x + at * D, call->w[UP] + e * 2 * F * D, rows, D, 2 * F);
-    if (st) break;
-    const float *bias = call->w[UP_BIAS] + e * 2 * F;
-#pragma omp parallel for schedule(static) if (rows > 8)
-    for (size_t i = at; i < at + rows; i++) kern->glu(k->h + i * F, k->u + i * 2 * F, bias, 1, F);
-  }
+/* y = h W_down. */
+static sg_status block_out(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared) {
+  (void)w;
+  size_t F = call->config->num_neurons, D = call->config->hidden_size;
+  float *y = k->y + b.at * D;
+  sg_status st = product(shared, true, b.rows, D, F, k->h + b.at * F, call->w[DOWN] + b.expert * D * F, y);
+  for (size_t i = 0; i < b.rows && !st; i++) sgi_kernel_table()->add(y + i * D, call->w[DOWN_BIAS] + b.expert * D, D);
   return st;
+}
+
+/* dh = dy W_down, du = glu', dx = du W_up in dy's room. */
+static sg_status block_backward(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared) {
+  const sg_config *c = call->config;
+  size_t F = c->num_neurons, D = c->hidden_size;
+  float *dy = w->dy + b.at * D, *dh = w->dh + b.at * F, *du = w->du + b.at * 2 * F;
+  sg_status st = product(shared, false, b.rows, F, D, dy, call->w[DOWN] + b.expert * D * F, dh);
+  if (st) return st;
+  sgi_kernel_table()->glu_backward(du, dh, k->u + b.at * 2 * F, b.rows, F);
+  return product(shared, false, b.rows, D, 2 * F, du, call->w[UP] + b.expert * 2 * F * D, dy);
+}
+
+typedef sg_status (*block_step)(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared);
+
+/* One step for all blocks; w is for the backward one. */
+static sg_status blocks(const sgi_ffn_call *call, const kept *k, const work *w, block_step step) {
+  size_t count = block_count(call->config, k);
+  bool few = shared(call->config, call->n);
+  atomic_int worst = SG_OK;
+#pragma omp parallel for schedule(dynamic, 1) if (!few)
+  for (size_t i = 0; i < count; i++) {
+    sg_status st = step(call, k, w, block_at(k, i), few);
+    if (st) atomic_store(&worst, st);
+  }
+  return (sg_status)atomic_load(&worst);
 }
 
 static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
@@ -178,9 +222,9 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
   sgi_lap(profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
-  st = experts_hidden(call, &k);
+  st = blocks(call, &k, NULL, block_hidden);
   if (!st && call->tap) st = visit_hidden(call, &k, SGI_TAKE(&call->scratch, K * c->num_neurons, float));
-  if (!st) st = experts_out(call, &k);
+  if (!st) st = blocks(call, &k, NULL, block_out);
   if (st) return st;
   sgi_lap(profile, &at, "experts", 3 * sgi_product_flops(n * K, D, c->num_neurons), experts_bytes(c, n));
 #pragma omp parallel for schedule(static) if (n > 8)
@@ -194,24 +238,23 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   return SG_OK;
 }
 
+/* The products over all rows of an expert need dy, so they come before its room is taken; those of du after. */
 static sg_status experts_backward(const sgi_ffn_call *call, const kept *k, const work *w) {
   const sg_config *c = call->config;
   size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
-  const sgi_kernels *kern = sgi_kernel_table();
   sg_status st = SG_OK;
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
     if (!rows) continue;
-    float *dy = w->dy + at * D, *dh = w->dh + at * F, *du = w->du + at * 2 * F;
-    sgi_column_sums(call->dw[DOWN_BIAS] + e * D, dy, rows, D);
-    st = sgi_linear_dw(call->dw[DOWN] + e * D * F, dy, k->h + at * F, rows, F, D);
-    if (!st) st = sgi_linear_dx(dh, dy, call->w[DOWN] + e * D * F, rows, F, D, 0);
-    if (st) break;
-#pragma omp parallel for schedule(static) if (rows > 8)
-    for (size_t i = 0; i < rows; i++) kern->glu_backward(du + i * 2 * F, dh + i * F, k->u + (at + i) * 2 * F, 1, F);
-    sgi_column_sums(call->dw[UP_BIAS] + e * 2 * F, du, rows, 2 * F);
-    st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, du, k->x + at * D, rows, D, 2 * F);
-    if (!st) st = sgi_linear_dx(dy, du, call->w[UP] + e * 2 * F * D, rows, D, 2 * F, 0); /* dy's room now holds dx */
+    sgi_column_sums(call->dw[DOWN_BIAS] + e * D, w->dy + at * D, rows, D);
+    st = sgi_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, k->h + at * F, rows, F, D);
+  }
+  if (!st) st = blocks(call, k, w, block_backward);
+  for (size_t e = 0; e < C && !st; e++) {
+    size_t at = k->start[e], rows = k->start[e + 1] - at;
+    if (!rows) continue;
+    sgi_column_sums(call->dw[UP_BIAS] + e * 2 * F, w->du + at * 2 * F, rows, 2 * F);
+    st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, w->du + at * 2 * F, k->x + at * D, rows, D, 2 * F);
   }
   return st;
 }
@@ -256,9 +299,9 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   return SG_OK;
 }
 
-static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out) {
+static void gates(const sg_config *c, size_t n, sgi_arena saved_block, sgi_gates *out) {
   kept k;
-  layout(c, n, &block, &k);
+  layout(c, n, &saved_block, &k);
   *out = (sgi_gates){k.index, k.score, NULL, 1, c->top_k, c->num_channels, true};
 }
 
@@ -281,9 +324,9 @@ static size_t unit_count(const sg_config *c) { return c->top_k * c->num_neurons;
 static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
   const sg_config *c = call->config;
   size_t C = c->num_channels, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
-  sgi_arena block = call->saved;
+  sgi_arena saved_block = call->saved;
   kept k;
-  layout(c, call->n, &block, &k);
+  layout(c, call->n, &saved_block, &k);
   for (size_t d = 0; d < D; d++) bias[d] = 0;
   for (size_t j = 0; j < K; j++) {
     size_t e = (size_t)k.index[row * K + j], at = (size_t)k.place[row * K + j];

@@ -12,6 +12,14 @@ enum { SGI_LANES = 16, SGI_MAX_TOP_K = 64 };
 typedef struct sgi_kernels {
   const char *isa;
 
+  /* A product of blocks that lie in cache, on registers of tile_rows x tile_columns (largest where m, n are multiples):
+   * C (m,n; ldc) = or, with add, += op(A) B. op(A) (m,k) is A (m,k; lda) or, with ta, the transpose of A (k,m; lda).
+   * B (k,n) is cut into panels of tile_columns columns: element (p, j) is at b[j / tile_columns * panel + p * ldb + j %
+   * tile_columns]; the last panel is whole (its columns past n are read, and kept out of C). */
+  size_t tile_rows, tile_columns;
+  void (*block_product)(bool ta, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
+                        size_t panel, float *c, size_t ldc, bool add);
+
   float (*dot)(const float *a, const float *b, size_t n);
   /* out (k): out[j] = x (D) . w[index[j]], w (rows, D). */
   void (*gather_dot)(float *out, const float *w, const int32_t *index, size_t k, const float *x, size_t D);

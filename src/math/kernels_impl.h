@@ -36,6 +36,80 @@ static inline float tanh_approx(float x) {
   return x2 < 0.02f ? b : a;
 }
 
+/* Registers: the accumulators, one row of B, one element of A. */
+#if defined(__AVX512F__)
+enum { VECTOR = 16, TILE_ROWS = 12, VECTORS = 2 };
+#elif defined(__AVX2__)
+enum { VECTOR = 8, TILE_ROWS = 6, VECTORS = 2 };
+#else
+enum { VECTOR = 4, TILE_ROWS = 4, VECTORS = 2 };
+#endif
+enum { TILE_COLUMNS = VECTOR * VECTORS };
+typedef float vector __attribute__((vector_size(VECTOR * sizeof(float)), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* rows and ta are constants where this is inlined. */
+INLINE void tile_product(const size_t rows, const bool ta, size_t k, const float *a, size_t lda, const float *b,
+                         size_t ldb, float *c, size_t ldc, bool add) {
+  vector sum[TILE_ROWS][VECTORS];
+#pragma GCC unroll 12
+  for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (size_t j = 0; j < VECTORS; j++) sum[r][j] = add ? *(const vector *)(c + r * ldc + j * VECTOR) : (vector){0};
+  for (size_t p = 0; p < k; p++) {
+    vector b0 = *(const vector *)(b + p * ldb), b1 = *(const vector *)(b + p * ldb + VECTOR);
+#pragma GCC unroll 12
+    for (size_t r = 0; r < rows; r++) {
+      float x = ta ? a[p * lda + r] : a[r * lda + p];
+      sum[r][0] += x * b0;
+      sum[r][1] += x * b1;
+    }
+  }
+#pragma GCC unroll 12
+  for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (size_t j = 0; j < VECTORS; j++) *(vector *)(c + r * ldc + j * VECTOR) = sum[r][j];
+}
+
+/* One tile at the right edge: through a tile of its own, so that nothing past column n is written. */
+INLINE void edge_product(const size_t rows, const bool ta, size_t n, size_t k, const float *a, size_t lda,
+                         const float *b, size_t ldb, float *c, size_t ldc, bool add) {
+  float tile[TILE_ROWS * TILE_COLUMNS];
+  tile_product(rows, ta, k, a, lda, b, ldb, tile, TILE_COLUMNS, false);
+  for (size_t r = 0; r < rows; r++)
+    for (size_t j = 0; j < n; j++) c[r * ldc + j] = tile[r * TILE_COLUMNS + j] + (add ? c[r * ldc + j] : 0);
+}
+
+INLINE void panel_product(const bool ta, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
+                          size_t ldb, float *c, size_t ldc, bool add) {
+  size_t i = 0, step = ta ? 1 : lda; /* from one row of op(A) to the next */
+  for (; i + TILE_ROWS <= m; i += TILE_ROWS)
+    if (n >= TILE_COLUMNS)
+      tile_product(TILE_ROWS, ta, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+    else
+      edge_product(TILE_ROWS, ta, n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+  for (; i + 4 <= m; i += 4)
+    if (n >= TILE_COLUMNS)
+      tile_product(4, ta, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+    else
+      edge_product(4, ta, n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+  for (; i < m; i++)
+    if (n >= TILE_COLUMNS)
+      tile_product(1, ta, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+    else
+      edge_product(1, ta, n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, add);
+}
+
+static void block_product(bool ta, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
+                          size_t panel, float *c, size_t ldc, bool add) {
+  for (size_t j = 0; j < n; j += TILE_COLUMNS, b += panel)
+    if (ta)
+      panel_product(true, m, n - j, k, a, lda, b, ldb, c + j, ldc, add);
+    else
+      panel_product(false, m, n - j, k, a, lda, b, ldb, c + j, ldc, add);
+}
+
 static float dot(const float *a, const float *b, size_t n) {
   float s = 0;
 #pragma omp simd reduction(+ : s)
@@ -362,6 +436,9 @@ static void adamw(float *w, float *g, float *m, float *v, size_t n, float grad_s
 
 const sgi_kernels SGI_KERNELS_NAME = {
     .isa = SGI_KERNELS_ISA,
+    .tile_rows = TILE_ROWS,
+    .tile_columns = TILE_COLUMNS,
+    .block_product = block_product,
     .dot = dot,
     .gather_dot = gather_dot,
     .gather_axpy = gather_axpy,

@@ -2,166 +2,286 @@
 
 #include <math.h>
 #include <omp.h>
-#include <stdatomic.h>
 #include <string.h>
 
-#include "math/gemm.h"
-#include "math/kernels.h"
+#include "math/rows.h"
 
-enum { QUERIES = 64 }; /* rows of a block */
+/* Work is cut by the sizes alone. A task is one head of one sequence (forward: of PART of its queries): it packs its keys
+ * and values once and goes through its queries block by block. Both block heights are multiples of every tile_rows, KEYS
+ * of every tile_rows and tile_columns. */
+enum { PART = 512, ROWS = 48, BACK_ROWS = 96, KEYS = 192, FEW = 8, SKEW = 16 };
 
-void sgi_rotary_tables(float *cos_, float *sin_, size_t T, size_t d_head, double theta) {
-  size_t half = d_head / 2;
-  for (size_t j = 0; j < half; j++) {
-    float frequency = (float)(1.0 / pow(theta, 2.0 * (double)j / (double)d_head));
-    for (size_t t = 0; t < T; t++) {
-      float angle = (float)t * frequency;
-      cos_[t * half + j] = cosf(angle);
-      sin_[t * half + j] = sinf(angle);
-    }
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t up(size_t x, size_t step) { return (x + step - 1) / step * step; }
+static size_t panel_width(void) { return sgi_kernel_table()->tile_columns; }
+
+static float scale_of(const sgi_attention *s) { return (float)(1.0 / sqrt((double)s->d_head)); }
+
+/* Row t of head h: of queries, outputs; of keys, values. */
+static size_t query_at(const sgi_attention *s, size_t b, size_t h, size_t t) {
+  return ((b * s->T + t) * s->H + h) * s->d_head;
+}
+static size_t key_at(const sgi_attention *s, size_t b, size_t h, size_t t) {
+  return ((b * s->capacity + t) * s->H + h) * s->d_head;
+}
+/* Keys that query t sees: [first_key, end_key). starts do not fall within a row. */
+static size_t first_key(const sgi_attention *s, size_t b, size_t t) {
+  return s->starts ? (size_t)s->starts[b * s->T + t] : 0;
+}
+static size_t end_key(const sgi_attention *s, size_t t) { return s->past + t + 1; }
+
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
+
+/* out (rows, dp) = factor x, columns past d zero. */
+static void pack_rows(float *out, size_t dp, const float *x, size_t step, size_t rows, size_t d, float factor) {
+  for (size_t r = 0; r < rows; r++) {
+    for (size_t j = 0; j < d; j++) out[r * dp + j] = factor * x[r * step + j];
+    memset(out + r * dp + d, 0, (dp - d) * sizeof *out);
   }
 }
 
-/* (a, b) -> (a cos - b sin, b cos + a sin) with a the first half of a head and b the second. */
-void sgi_rotary(float *x, const int32_t *position, const float *cos_, const float *sin_, size_t n, size_t H,
-                size_t d_head, bool inverse) {
-  size_t half = d_head / 2;
-  float sign = inverse ? -1.0f : 1.0f;
-#pragma omp parallel for schedule(static) if (n > 8)
-  for (size_t i = 0; i < n; i++) {
-    const float *c = cos_ + (size_t)position[i] * half, *s = sin_ + (size_t)position[i] * half;
-    for (size_t h = 0; h < H; h++) {
-      float *a = x + (i * H + h) * d_head, *b = a + half;
-#pragma omp simd
-      for (size_t j = 0; j < half; j++) {
-        float u = a[j], v = b[j], sj = sign * s[j];
-        a[j] = u * c[j] - v * sj;
-        b[j] = v * c[j] + u * sj;
-      }
-    }
+/* Panels of `width` rows of x, each (d, width); rows past the last are zero. */
+static void pack_panels(float *out, size_t width, const float *x, size_t step, size_t rows, size_t d) {
+  for (size_t r = 0; r < rows; r += width, out += width * d) {
+    size_t have = least(width, rows - r);
+    if (have < width) memset(out, 0, width * d * sizeof *out);
+    for (size_t i = 0; i < have; i++)
+      for (size_t j = 0; j < d; j++) out[j * width + i] = x[(r + i) * step + j];
   }
 }
 
-static size_t threads(void) { return (size_t)omp_get_max_threads(); }
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
-void sgi_attention_scratch(size_t keys, size_t d_head, bool backward, sgi_arena *a) {
-  (void)d_head;
-  for (size_t t = 0; t < threads(); t++)
-    for (int i = 0; i < (backward ? 2 : 1); i++) SGI_TAKE(a, QUERIES * keys, float);
+typedef struct forward_room {
+  float *kt;    /* panels of keys, each (d, width) */
+  float *v;     /* (keys, dp) */
+  float *q, *o; /* (ROWS, dp) */
+  float *p;     /* (ROWS, ld) scores, then exponentials */
+  size_t dp, ld;
+} forward_room;
+
+static void layout_forward(size_t keys, size_t d, sgi_arena *a, forward_room *r) {
+  r->dp = up(d, panel_width());
+  r->ld = up(keys, panel_width()) + SKEW; /* rows must not all begin at the same place of a page */
+  r->kt = SGI_TAKE(a, up(keys, panel_width()) * d, float);
+  r->v = SGI_TAKE(a, keys * r->dp, float);
+  r->q = SGI_TAKE(a, ROWS * r->dp, float);
+  r->o = SGI_TAKE(a, ROWS * r->dp, float);
+  r->p = SGI_TAKE(a, ROWS * r->ld, float);
 }
 
-/* One block: queries [i, i + rows) of sequence b and head h, keys [lo, hi). */
-typedef struct block {
-  size_t rows, lo, hi;
-  const float *q, *k, *v;
-} block;
-
-static block block_at(const sgi_attention *s, size_t b, size_t h, size_t i, const float *q, const float *k,
-                      const float *v) {
-  size_t width = s->H * s->d_head, rows = s->T - i < QUERIES ? s->T - i : QUERIES;
-  size_t lo = s->starts ? (size_t)s->starts[b * s->T + i] : 0; /* starts do not fall within a row */
-  size_t at = (b * s->capacity + lo) * width + h * s->d_head;
-  return (block){rows, lo, s->past + i + rows, q + (b * s->T + i) * width + h * s->d_head, k + at, v + at};
-}
-
-/* Keys that row r of the block sees, relative to lo. */
-static void visible(const sgi_attention *s, const block *x, size_t b, size_t i, size_t r, size_t *from, size_t *to) {
-  *from = s->starts ? (size_t)s->starts[b * s->T + i + r] - x->lo : 0;
-  *to = s->past + i + r + 1 - x->lo;
-}
-
-static sg_status forward_block(const sgi_attention *s, float *p, float *o, float *lse, size_t b, size_t h, size_t i,
-                               const float *q, const float *k, const float *v) {
+/* Queries [i, i + rows) of a head, keys from base on are packed. Tiles right of the diagonal are left out. */
+static void forward_block(const sgi_attention *s, const forward_room *m, size_t base, float *o, float *lse, size_t b,
+                          size_t h, size_t i, size_t rows, const float *q) {
   const sgi_kernels *kern = sgi_kernel_table();
-  size_t width = s->H * s->d_head;
-  float scale = (float)(1.0 / sqrt((double)s->d_head));
-  block x = block_at(s, b, h, i, q, k, v);
-  size_t keys = x.hi - x.lo;
-  sg_status st = sgi_gemm1(false, true, x.rows, keys, s->d_head, 1, x.q, width, x.k, width, 0, p, keys);
-  if (st) return st;
-  for (size_t r = 0; r < x.rows; r++) {
-    float *row = p + r * keys, max;
-    size_t from, to;
-    visible(s, &x, b, i, r, &from, &to);
-    float sum = kern->softmax_exp(row + from, to - from, scale, &max);
-    kern->scale(row + from, 1 / sum, to - from);
-    memset(row, 0, from * sizeof *row);
-    memset(row + to, 0, (keys - to) * sizeof *row);
-    lse[(b * s->T + i + r) * s->H + h] = max + logf(sum);
+  size_t width = panel_width(), d = s->d_head, step = s->H * d;
+  size_t lo = (first_key(s, b, i) - base) / width * width; /* relative to base, as all keys here */
+  pack_rows(m->q, m->dp, q + query_at(s, b, h, i), step, rows, d, scale_of(s));
+  for (size_t r0 = 0; r0 < rows; r0 += kern->tile_rows) {
+    size_t some = least(kern->tile_rows, rows - r0), keys = end_key(s, i + r0 + some - 1) - base - lo;
+    float *p = m->p + r0 * m->ld, sum[ROWS];
+    kern->block_product(false, some, up(keys, width), d, m->q + r0 * m->dp, m->dp, m->kt + lo * d, width, width * d, p,
+                        m->ld, false);
+    for (size_t r = 0; r < some; r++) {
+      size_t t = i + r0 + r, from = first_key(s, b, t) - base - lo, to = end_key(s, t) - base - lo;
+      float *row = p + r * m->ld, max;
+      sum[r] = kern->softmax_exp(row + from, to - from, 1, &max);
+      memset(row, 0, from * sizeof *row);
+      memset(row + to, 0, (keys - to) * sizeof *row);
+      lse[(b * s->T + t) * s->H + h] = max + logf(sum[r]);
+    }
+    kern->block_product(false, some, m->dp, keys, p, m->ld, m->v + lo * m->dp, m->dp, width, m->o, m->dp, false);
+    for (size_t r = 0; r < some; r++) {
+      float *out = o + query_at(s, b, h, i + r0 + r), part = 1 / sum[r];
+      for (size_t j = 0; j < d; j++) out[j] = part * m->o[r * m->dp + j];
+    }
   }
-  return sgi_gemm1(false, false, x.rows, s->d_head, keys, 1, p, keys, x.v, width, 0,
-                   o + (b * s->T + i) * width + h * s->d_head, width);
+}
+
+static void forward_part(const sgi_attention *s, const forward_room *m, float *o, float *lse, size_t b, size_t h,
+                         size_t first, const float *q, const float *k, const float *v) {
+  size_t width = panel_width(), step = s->H * s->d_head, last = least(first + PART, s->T);
+  size_t base = first_key(s, b, first) / width * width, keys = end_key(s, last - 1) - base;
+  pack_panels(m->kt, width, k + key_at(s, b, h, base), step, keys, s->d_head);
+  pack_rows(m->v, m->dp, v + key_at(s, b, h, base), step, keys, s->d_head, 1);
+  for (size_t i = first; i < last; i += ROWS) forward_block(s, m, base, o, lse, b, h, i, least(ROWS, last - i), q);
+}
+
+/* A few queries (decoding): keys and values are read once, so nothing is packed. pattern (past + T). */
+static void forward_few(const sgi_attention *s, float *pattern, float *o, float *lse, size_t b, size_t h,
+                        const float *q, const float *k, const float *v) {
+  const sgi_kernels *kern = sgi_kernel_table();
+  size_t d = s->d_head, step = s->H * d;
+  for (size_t t = 0; t < s->T; t++) {
+    size_t from = first_key(s, b, t), to = end_key(s, t);
+    const float *query = q + query_at(s, b, h, t), *keys = k + key_at(s, b, h, 0), *values = v + key_at(s, b, h, 0);
+    float *out = o + query_at(s, b, h, t), max;
+    for (size_t j = from; j < to; j++) pattern[j] = kern->dot(query, keys + j * step, d);
+    float sum = kern->softmax_exp(pattern + from, to - from, scale_of(s), &max);
+    memset(out, 0, d * sizeof *out);
+    for (size_t j = from; j < to; j++)
+      for (size_t c = 0; c < d; c++) out[c] += pattern[j] * values[j * step + c];
+    kern->scale(out, 1 / sum, d);
+    lse[(b * s->T + t) * s->H + h] = max + logf(sum);
+  }
 }
 
 sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float *o, float *lse, const float *q,
                                 const float *k, const float *v) {
-  size_t blocks = (s->T + QUERIES - 1) / QUERIES, tasks = s->B * s->H * blocks, room = QUERIES * (s->past + s->T);
-  float *p = SGI_TAKE(&scratch, threads() * room, float);
-  atomic_int worst = SG_OK;
-  /* Late blocks see most keys: they come first, so that the threads end together. */
-#pragma omp parallel for schedule(dynamic, 1) if (tasks > 1)
+  sgi_arena room = {0};
+  layout_forward(s->past + s->T, s->d_head, &room, &(forward_room){0});
+  size_t heads = s->B * s->H, parts = (s->T + PART - 1) / PART, tasks = heads * parts;
+  int threads = sgi_room_threads(&scratch, room.used);
+  char *rooms = sgi_take(&scratch, (size_t)threads, room.used);
+  /* Late parts see most keys: they come first, so that the threads end together. */
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (tasks > 1)
   for (size_t task = 0; task < tasks; task++) {
-    size_t bh = task % (s->B * s->H), i = (blocks - 1 - task / (s->B * s->H)) * QUERIES;
-    sg_status st = forward_block(s, p + (size_t)omp_get_thread_num() * room, o, lse, bh / s->H, bh % s->H, i, q, k, v);
-    if (st) atomic_store(&worst, st);
+    size_t b = task % heads / s->H, h = task % s->H, first = (parts - 1 - task / heads) * PART;
+    sgi_arena mine = {.base = rooms + (size_t)omp_get_thread_num() * room.used, .size = room.used};
+    forward_room m;
+    layout_forward(s->past + s->T, s->d_head, &mine, &m);
+    if (s->T <= FEW)
+      forward_few(s, m.p, o, lse, b, h, q, k, v);
+    else
+      forward_part(s, &m, o, lse, b, h, first, q, k, v);
   }
-  return (sg_status)atomic_load(&worst);
+  return SG_OK;
 }
 
-/* With P the pattern, dP = dO V^T and delta = sum_d dO O per row: dS = P (dP - delta) / sqrt(d_head); dV += P^T dO;
- * dQ = dS K; dK += dS^T Q. */
-static sg_status backward_block(const sgi_attention *s, float *p, float *dp, float *dq, float *dk, float *dv, size_t b,
-                                size_t h, size_t i, const float *o, const float *lse, const float *d_o, const float *q,
-                                const float *k, const float *v) {
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
+
+typedef struct backward_room {
+  float *kt, *vt;      /* panels of all keys and values, each (d, width) */
+  float *k, *dk, *dv;  /* (T, dp) */
+  float *q, *d_o, *dq; /* (BACK_ROWS, dp); q scaled */
+  float *p, *ds;       /* (BACK_ROWS, KEYS + SKEW) */
+  size_t dp;
+} backward_room;
+
+enum { LD = KEYS + SKEW };
+
+static void layout_backward(size_t keys, size_t d, sgi_arena *a, backward_room *r) {
+  size_t padded = up(keys, panel_width());
+  r->dp = up(d, panel_width());
+  r->kt = SGI_TAKE(a, padded * d, float);
+  r->vt = SGI_TAKE(a, padded * d, float);
+  r->k = SGI_TAKE(a, keys * r->dp, float);
+  r->dk = SGI_TAKE(a, keys * r->dp, float);
+  r->dv = SGI_TAKE(a, keys * r->dp, float);
+  r->q = SGI_TAKE(a, BACK_ROWS * r->dp, float);
+  r->d_o = SGI_TAKE(a, BACK_ROWS * r->dp, float);
+  r->dq = SGI_TAKE(a, BACK_ROWS * r->dp, float);
+  r->p = SGI_TAKE(a, BACK_ROWS * LD, float);
+  r->ds = SGI_TAKE(a, BACK_ROWS * LD, float);
+}
+
+/* Where a block of queries meets one of keys: queries [i, i + rows), keys [key, key + keys). */
+typedef struct crossing {
+  size_t b, h, i, rows, key, keys;
+} crossing;
+
+/* With P the pattern, dP = dO V^T and delta = sum_d dO O per row: dS = P (dP - delta). Rows [r0, r0 + some); what a row does
+ * not see is 0. */
+static void cross_rows(const sgi_attention *s, const backward_room *m, const crossing *x, size_t r0, size_t some,
+                       const float *lse, const float *delta) {
   const sgi_kernels *kern = sgi_kernel_table();
-  size_t width = s->H * s->d_head;
-  float scale = (float)(1.0 / sqrt((double)s->d_head));
-  block x = block_at(s, b, h, i, q, k, v);
-  size_t keys = x.hi - x.lo, row0 = (b * s->T + i) * width + h * s->d_head, key0 = (size_t)(x.k - k);
-  sg_status st = sgi_gemm1(false, true, x.rows, keys, s->d_head, 1, x.q, width, x.k, width, 0, p, keys);
-  if (!st) st = sgi_gemm1(false, true, x.rows, keys, s->d_head, 1, d_o + row0, width, x.v, width, 0, dp, keys);
-  if (st) return st;
-  for (size_t r = 0; r < x.rows; r++) {
-    float *pr = p + r * keys, *dpr = dp + r * keys;
-    size_t from, to;
-    visible(s, &x, b, i, r, &from, &to);
-    float delta = kern->dot(d_o + row0 + r * width, o + row0 + r * width, s->d_head);
-    kern->exp_shift(pr + from, to - from, scale, lse[(b * s->T + i + r) * s->H + h]);
-    memset(pr, 0, from * sizeof *pr);
-    memset(dpr, 0, from * sizeof *dpr);
-    memset(pr + to, 0, (keys - to) * sizeof *pr);
-    memset(dpr + to, 0, (keys - to) * sizeof *dpr);
+  size_t width = panel_width(), d = s->d_head, to_last = end_key(s, x->i + r0 + some - 1);
+  size_t n = least(x->keys, to_last - x->key);
+  float *p = m->p + r0 * LD, *ds = m->ds + r0 * LD;
+  kern->block_product(false, some, up(n, width), d, m->q + r0 * m->dp, m->dp, m->kt + x->key * d, width, width * d, p,
+                      LD, false);
+  kern->block_product(false, some, up(n, width), d, m->d_o + r0 * m->dp, m->dp, m->vt + x->key * d, width, width * d,
+                      ds, LD, false);
+  for (size_t r = 0; r < some; r++) {
+    size_t t = x->i + r0 + r, first = first_key(s, x->b, t), end = end_key(s, t);
+    size_t from = first > x->key ? least(first - x->key, x->keys) : 0;
+    size_t to = end > x->key ? least(end - x->key, x->keys) : 0;
+    float *pr = p + r * LD, *dr = ds + r * LD, mean = delta[r0 + r];
+    if (to < from) to = from;
+    kern->exp_shift(pr + from, to - from, 1, lse[(x->b * s->T + t) * s->H + x->h]);
 #pragma omp simd
-    for (size_t j = from; j < to; j++) dpr[j] = scale * pr[j] * (dpr[j] - delta);
+    for (size_t j = from; j < to; j++) dr[j] = pr[j] * (dr[j] - mean);
+    memset(pr, 0, from * sizeof *pr);
+    memset(dr, 0, from * sizeof *dr);
+    memset(pr + to, 0, (x->keys - to) * sizeof *pr);
+    memset(dr + to, 0, (x->keys - to) * sizeof *dr);
   }
-  st = sgi_gemm1(true, false, keys, s->d_head, x.rows, 1, p, keys, d_o + row0, width, 1, dv + key0, width);
-  if (!st) st = sgi_gemm1(true, false, keys, s->d_head, x.rows, 1, dp, keys, x.q, width, 1, dk + key0, width);
-  if (!st) st = sgi_gemm1(false, false, x.rows, s->d_head, keys, 1, dp, keys, x.k, width, 0, dq + row0, width);
-  return st;
+}
+
+/* dV += P^T dO; dK += dS^T Q; dQ += dS K. Q is scaled already, dQ is scaled by the caller. */
+static void cross(const sgi_attention *s, const backward_room *m, const crossing *x, const float *lse,
+                  const float *delta) {
+  const sgi_kernels *kern = sgi_kernel_table();
+  size_t strip = kern->tile_rows, width = panel_width();
+  size_t before =
+      x->key > s->past + x->i ? (x->key - s->past - x->i) / strip * strip : 0; /* rows that see none of it */
+  for (size_t r0 = before; r0 < x->rows; r0 += strip) {
+    size_t some = least(strip, x->rows - r0), n = least(x->keys, end_key(s, x->i + r0 + some - 1) - x->key);
+    cross_rows(s, m, x, r0, some, lse, delta);
+    kern->block_product(false, some, m->dp, n, m->ds + r0 * LD, LD, m->k + x->key * m->dp, m->dp, width,
+                        m->dq + r0 * m->dp, m->dp, true);
+  }
+  kern->block_product(true, x->keys, m->dp, x->rows - before, m->p + before * LD, LD, m->d_o + before * m->dp, m->dp,
+                      width, m->dv + x->key * m->dp, m->dp, true);
+  kern->block_product(true, x->keys, m->dp, x->rows - before, m->ds + before * LD, LD, m->q + before * m->dp, m->dp,
+                      width, m->dk + x->key * m->dp, m->dp, true);
+}
+
+static void backward_head(const sgi_attention *s, const backward_room *m, size_t b, size_t h, float *dq, float *dk,
+                          float *dv, const float *o, const float *lse, const float *d_o, const float *q, const float *k,
+                          const float *v) {
+  const sgi_kernels *kern = sgi_kernel_table();
+  size_t width = panel_width(), d = s->d_head, step = s->H * d, T = s->T, head = query_at(s, b, h, 0);
+  pack_panels(m->kt, width, k + head, step, T, d);
+  pack_panels(m->vt, width, v + head, step, T, d);
+  pack_rows(m->k, m->dp, k + head, step, T, d, 1);
+  memset(m->dk, 0, T * m->dp * sizeof *m->dk);
+  memset(m->dv, 0, T * m->dp * sizeof *m->dv);
+  for (size_t i = 0; i < T; i += BACK_ROWS) {
+    crossing x = {.b = b, .h = h, .i = i, .rows = least(BACK_ROWS, T - i)};
+    size_t at = head + i * step, end = end_key(s, i + x.rows - 1);
+    float delta[BACK_ROWS];
+    pack_rows(m->q, m->dp, q + at, step, x.rows, d, scale_of(s));
+    pack_rows(m->d_o, m->dp, d_o + at, step, x.rows, d, 1);
+    memset(m->dq, 0, x.rows * m->dp * sizeof *m->dq);
+    for (size_t r = 0; r < x.rows; r++) delta[r] = kern->dot(d_o + at + r * step, o + at + r * step, d);
+    for (x.key = first_key(s, b, i) / KEYS * KEYS; x.key < end; x.key += KEYS) {
+      x.keys = least(KEYS, end - x.key);
+      cross(s, m, &x, lse, delta);
+    }
+    for (size_t r = 0; r < x.rows; r++)
+      for (size_t j = 0; j < d; j++) dq[at + r * step + j] = scale_of(s) * m->dq[r * m->dp + j];
+  }
+  for (size_t t = 0; t < T; t++) {
+    memcpy(dk + head + t * step, m->dk + t * m->dp, d * sizeof *dk);
+    memcpy(dv + head + t * step, m->dv + t * m->dp, d * sizeof *dv);
+  }
 }
 
 sg_status sgi_attention_backward(const sgi_attention *s, sgi_arena scratch, float *dq, float *dk, float *dv,
                                  const float *o, const float *lse, const float *d_o, const float *q, const float *k,
                                  const float *v) {
-  size_t width = s->H * s->d_head, tasks = s->B * s->H, room = QUERIES * s->T;
-  float *p = SGI_TAKE(&scratch, 2 * threads() * room, float);
-  atomic_int worst = SG_OK;
+  sgi_arena room = {0};
+  layout_backward(s->T, s->d_head, &room, &(backward_room){0});
+  size_t tasks = s->B * s->H;
+  int threads = sgi_room_threads(&scratch, room.used);
+  char *rooms = sgi_take(&scratch, (size_t)threads, room.used);
   /* One thread owns a sequence's head and adds its blocks in order. */
-#pragma omp parallel for schedule(dynamic, 1) if (tasks > 1)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (tasks > 1)
   for (size_t task = 0; task < tasks; task++) {
-    size_t b = task / s->H, h = task % s->H;
-    float *mine = p + 2 * (size_t)omp_get_thread_num() * room;
-    for (size_t t = 0; t < s->T; t++) {
-      size_t at = (b * s->T + t) * width + h * s->d_head;
-      memset(dk + at, 0, s->d_head * sizeof *dk);
-      memset(dv + at, 0, s->d_head * sizeof *dv);
-    }
-    for (size_t i = 0; i < s->T; i += QUERIES) {
-      sg_status st = backward_block(s, mine, mine + room, dq, dk, dv, b, h, i, o, lse, d_o, q, k, v);
-      if (st) atomic_store(&worst, st);
-    }
+    sgi_arena mine = {.base = rooms + (size_t)omp_get_thread_num() * room.used, .size = room.used};
+    backward_room m;
+    layout_backward(s->T, s->d_head, &mine, &m);
+    backward_head(s, &m, task / s->H, task % s->H, dq, dk, dv, o, lse, d_o, q, k, v);
   }
-  return (sg_status)atomic_load(&worst);
+  return SG_OK;
+}
+
+void sgi_attention_scratch(size_t keys, size_t d_head, bool backward, sgi_arena *a) {
+  sgi_arena forward_size = {0}, backward_size = {0};
+  layout_forward(keys, d_head, &forward_size, &(forward_room){0});
+  if (backward) layout_backward(keys, d_head, &backward_size, &(backward_room){0});
+  sgi_room_take(a, forward_size.used > backward_size.used ? forward_size.used : backward_size.used);
 }
 
 sg_status sgi_attention_pattern(const sgi_attention *s, size_t b, size_t h, size_t i, float *pattern, const float *q,

@@ -24,6 +24,8 @@ struct sgi_pass {
   const sg_model *model;
   bool backward;
   size_t max_B, max_T;
+  const sgi_cache *cache; /* NULL, or what came before */
+  size_t max_keys;        /* positions that a query may see: max_T, or the capacity of a cache */
   sgi_batch batch;
   char *block; /* everything below */
   float *cos, *sin;
@@ -87,12 +89,12 @@ static size_t saved_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n) 
   return a.used;
 }
 
-static size_t scratch_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n, size_t T, bool backward) {
+static size_t scratch_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n, size_t keys, bool backward) {
   sgi_arena attention = {0}, feed = {0}, loss = {0};
   work w;
   layout_work(c, n, &attention, &w);
   if (backward) layout_attention_work(c, n, &attention, &w);
-  sgi_attention_scratch(T, c->head_dim, backward, &attention);
+  sgi_attention_scratch(keys, c->head_dim, backward, &attention);
   layout_work(c, n, &feed, &w);
   ffn->scratch(c, n, backward, &feed);
   sgi_loss_scratch(n, c->vocab_size, &loss);
@@ -102,8 +104,8 @@ static size_t scratch_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n
 /* Counts (base NULL) or places everything of a pass. */
 static void layout_pass(sgi_pass *p, const sg_config *c, const sgi_ffn_ops *ffn, sgi_arena *a) {
   size_t n = p->max_B * p->max_T, D = c->hidden_size;
-  p->cos = SGI_TAKE(a, p->max_T * c->head_dim / 2, float);
-  p->sin = SGI_TAKE(a, p->max_T * c->head_dim / 2, float);
+  p->cos = SGI_TAKE(a, p->max_keys * (c->head_dim / 2), float);
+  p->sin = SGI_TAKE(a, p->max_keys * (c->head_dim / 2), float);
   p->position = SGI_TAKE(a, n, int32_t);
   p->x = SGI_TAKE(a, n * D, float);
   p->xn = SGI_TAKE(a, n * D, float);
@@ -119,11 +121,12 @@ static void layout_pass(sgi_pass *p, const sg_config *c, const sgi_ffn_ops *ffn,
   if (p->saved)
     for (size_t l = 0; l < c->num_layers; l++)
       p->saved[l] = (sgi_arena){.base = saved + (p->backward ? l : 0) * block, .size = block};
-  size_t scratch = scratch_bytes(c, ffn, n, p->max_T, p->backward);
+  size_t scratch = scratch_bytes(c, ffn, n, p->max_keys, p->backward);
   p->scratch = (sgi_arena){.base = sgi_take(a, scratch, 1), .size = scratch};
 }
 
-static sg_status measure(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err) {
+static sg_status measure(const sg_config *c, size_t B, size_t T, size_t keys, bool backward, size_t *bytes,
+                         sg_error *err) {
   size_t n, entries;
   if (!B || !T || !sgi_size_mul(B, T, &n) || n > INT32_MAX ||
       (c->top_k && (!sgi_size_mul(n, larger(c->num_channels, 1) * c->top_k, &entries) || entries > INT32_MAX)))
@@ -131,7 +134,7 @@ static sg_status measure(const sg_config *c, size_t B, size_t T, bool backward, 
                     T);
   const sgi_ffn_ops *ffn = sgi_ffn_find(c->feedforward, err);
   if (!ffn) return SG_ERR_ARG;
-  sgi_pass p = {.max_B = B, .max_T = T, .backward = backward};
+  sgi_pass p = {.max_B = B, .max_T = T, .max_keys = keys, .backward = backward};
   sgi_arena a = {0};
   layout_pass(&p, c, ffn, &a);
   *bytes = a.used;
@@ -141,7 +144,7 @@ static sg_status measure(const sg_config *c, size_t B, size_t T, bool backward, 
 }
 
 sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err) {
-  return measure(c, B, T, backward, bytes, err);
+  return measure(c, B, T, T, backward, bytes, err);
 }
 
 sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
@@ -150,16 +153,17 @@ sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, si
     size_t bytes;
     if (B % parts) continue;
     *rows = B / parts;
-    sg_status st = measure(c, *rows, T, backward, &bytes, *rows == 1 ? err : NULL);
+    sg_status st = measure(c, *rows, T, T, backward, &bytes, *rows == 1 ? err : NULL);
     if (*rows == 1 || (!st && bytes <= max_bytes)) return st;
   }
   return sgi_fail(err, SG_ERR_ARG, "a batch needs at least one row");
 }
 
-sg_status sgi_pass_create(const sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err) {
+static sg_status create(const sg_model *m, size_t B, size_t T, size_t keys, bool backward, sgi_pass **out,
+                        sg_error *err) {
   *out = NULL;
   size_t bytes;
-  sg_status st = measure(&m->config, B, T, backward, &bytes, err);
+  sg_status st = measure(&m->config, B, T, keys, backward, &bytes, err);
   if (st) return st;
   sgi_pass *p = sgi_alloc(sizeof *p);
   char *block = sgi_alloc(bytes);
@@ -168,12 +172,23 @@ sg_status sgi_pass_create(const sg_model *m, size_t B, size_t T, bool backward, 
     sgi_free(block);
     return sgi_fail_memory(err, bytes, "the activations of a batch");
   }
-  *p = (sgi_pass){.model = m, .backward = backward, .max_B = B, .max_T = T, .block = block};
+  *p = (sgi_pass){.model = m, .backward = backward, .max_B = B, .max_T = T, .max_keys = keys, .block = block};
   sgi_arena a = {.base = block, .size = bytes};
   layout_pass(p, &m->config, m->ffn, &a);
-  sgi_rotary_tables(p->cos, p->sin, T, m->config.head_dim, m->config.rope_theta);
+  sgi_rotary_tables(p->cos, p->sin, keys, m->config.head_dim, m->config.rope_theta);
   *out = p;
   return SG_OK;
+}
+
+sg_status sgi_pass_create(const sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err) {
+  return create(m, B, T, T, backward, out, err);
+}
+
+sg_status sgi_pass_create_cached(const sg_model *m, size_t B, size_t T, const sgi_cache *cache, sgi_pass **out,
+                                 sg_error *err) {
+  sg_status st = create(m, B, T, larger(T, cache->capacity), false, out, err);
+  if (!st) (*out)->cache = cache;
+  return st;
 }
 
 void sgi_pass_free(sgi_pass *p) {
@@ -198,6 +213,11 @@ static sg_status check_batch(const sgi_pass *p, const sgi_batch *b, sg_error *er
   if (!b->B || !b->T || b->B > p->max_B || b->T > p->max_T)
     return sgi_fail(err, SG_ERR_ARG, "batch of %zu x %zu tokens does not fit a pass made for %zu x %zu", b->B, b->T,
                     p->max_B, p->max_T);
+  const sgi_cache *kv = p->cache;
+  if (kv && (b->starts || b->B > kv->streams || kv->past > kv->capacity || b->T > kv->capacity - kv->past))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "%zu sequences of %zu more tokens do not fit a cache of %zu x %zu positions, %zu used", b->B, b->T,
+                    kv->streams, kv->capacity, kv->past);
   for (size_t i = 0; i < b->B * b->T; i++) {
     if (b->inputs[i] < 0 || (size_t)b->inputs[i] >= V ||
         (b->targets && (b->targets[i] < 0 || (size_t)b->targets[i] >= V)))
@@ -220,7 +240,23 @@ static sg_status check_norms(const float *r, size_t n) {
 
 static sgi_attention attention_of(const sgi_pass *p) {
   const sg_config *c = &p->model->config;
-  return (sgi_attention){p->batch.B, p->batch.T, 0, p->batch.T, c->num_heads, c->head_dim, p->batch.starts};
+  const sgi_cache *kv = p->cache;
+  return (sgi_attention){p->batch.B,   p->batch.T,  kv ? kv->past : 0, kv ? kv->capacity : p->batch.T,
+                         c->num_heads, c->head_dim, p->batch.starts};
+}
+
+/* Puts the batch's keys and values behind those of the layer's cache; *k and *v then point to all of them. */
+static void append_to_cache(const sgi_pass *p, size_t l, const float **k, const float **v) {
+  const sgi_cache *kv = p->cache;
+  if (!kv) return;
+  size_t W = attention_width(&p->model->config), T = p->batch.T, layer = l * kv->streams * kv->capacity * W;
+  for (size_t b = 0; b < p->batch.B; b++) {
+    size_t at = layer + (b * kv->capacity + kv->past) * W;
+    memcpy(kv->k + at, *k + b * T * W, T * W * sizeof(float));
+    memcpy(kv->v + at, *v + b * T * W, T * W * sizeof(float));
+  }
+  *k = kv->k + layer;
+  *v = kv->v + layer;
 }
 
 /* Laps of the profile (core/profile.h). Moved: (n,D) arrays that are read or written. */
@@ -255,7 +291,7 @@ static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, c
 static sg_status visit_pattern(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const kept *k) {
   const sg_config *c = &p->model->config;
   size_t T = p->batch.T, H = c->num_heads, d = c->head_dim;
-  if (!sgi_tap_wants(tap, layer, "attn.pattern")) return SG_OK;
+  if (p->cache || !sgi_tap_wants(tap, layer, "attn.pattern")) return SG_OK; /* the rows above are of this batch alone */
   sgi_attention s = attention_of(p);
   float *pattern = p->before, *old = p->before + H * T;
   sg_status st = SG_OK;
@@ -298,9 +334,11 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   if (!st) st = sgi_tap_visit(tap, layer, "attn.v", SGI_SITE_FLOAT, k->v, n, H, d, 0);
   lap_moved(p, &at, "q and k norm, rotary", n, W, 8);
   sgi_attention s = attention_of(p);
-  if (!st) st = sgi_attention_forward(&s, scratch, k->o, k->lse, k->q, k->k, k->v);
+  const float *keys = k->k, *values = k->v;
+  append_to_cache(p, l, &keys, &values);
+  if (!st) st = sgi_attention_forward(&s, scratch, k->o, k->lse, k->q, keys, values);
   lap_attention(p, &at, "attention", 2, 4);
-  if (!st) st = visit_pattern(p, tap, layer, k);
+  if (!st && !p->cache) st = visit_pattern(p, tap, layer, k);
   if (!st) st = sgi_tap_visit(tap, layer, "attn.z", SGI_SITE_FLOAT, k->o, n, H, d, 0);
   if (!st) st = sgi_linear(a, k->o, weight(p, l, SGI_LAYER_O), n, W, D);
   lap_product(p, &at, "attention output", n, W, D, 1);
@@ -370,9 +408,10 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   size_t n = batch->B * batch->T, D = m->config.hidden_size;
   const float *E = m->w[SGI_ROW_EMBED];
   double at = sgi_lap_begin(p->scratch.profile);
+  int32_t past = p->cache ? (int32_t)p->cache->past : 0;
 #pragma omp parallel for schedule(static) if (n > 64)
   for (size_t i = 0; i < n; i++) {
-    p->position[i] = (int32_t)(i % batch->T) - (batch->starts ? batch->starts[i] : 0);
+    p->position[i] = past + (int32_t)(i % batch->T) - (batch->starts ? batch->starts[i] : 0);
     memcpy(p->x + i * D, E + (size_t)batch->inputs[i] * D, D * sizeof *E);
   }
   lap_moved(p, &at, "embedding", n, D, 2);

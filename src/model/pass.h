@@ -23,6 +23,13 @@ typedef struct sgi_metrics {
   size_t rows;
 } sgi_metrics;
 
+/* Keys and values of earlier positions. A pass on it continues stream b with sequence b of its batch: writes positions past ..
+ * past + T - 1 and attends to all up to there; whoever owns the cache then moves past. */
+typedef struct sgi_cache {
+  size_t streams, capacity, past;
+  float *k, *v; /* (L, streams, capacity, H*d_head) */
+} sgi_cache;
+
 typedef struct sgi_pass sgi_pass;
 
 /* Bytes of the arenas of a pass for up to B x T rows, without making it. */
@@ -34,6 +41,9 @@ sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, si
 
 /* A pass for model m (borrowed) and batches of up to B x T. New: sgi_pass_free. */
 sg_status sgi_pass_create(const struct sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err);
+/* A forward-only pass on a cache (borrowed), without document starts. */
+sg_status sgi_pass_create_cached(const struct sg_model *m, size_t B, size_t T, const sgi_cache *cache, sgi_pass **out,
+                                 sg_error *err);
 void sgi_pass_free(sgi_pass *p);
 /* From now on the pass times its kernels into profile (borrowed); NULL ends that. */
 void sgi_pass_profile(sgi_pass *p, sgi_profile *profile);

@@ -45,4 +45,8 @@ sg_status sgi_usage_result(const sgi_usage *u, sgi_usage_result_t *out, sg_error
 const uint64_t *sgi_usage_last_counts(const sgi_usage *u);
 const uint64_t *sgi_usage_plain_counts(const sgi_usage *u, size_t *bins);
 
+/* Usage of one recorded layer, each document a sequence; plain leaves padding out. */
+struct sgi_recording;
+sg_status sgi_recording_usage(const struct sgi_recording *r, size_t slot, sgi_usage_result_t *out, sg_error *err);
+
 #endif

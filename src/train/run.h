@@ -7,7 +7,7 @@
 #define SGI_RUN_H
 
 #include "train/checkpoint.h"
-#include "train/evaluate.h"
+#include "read/evaluate.h"
 #include "train/settings.h"
 
 /* Before anything starts: what the run will take. */

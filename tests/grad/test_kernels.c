@@ -309,6 +309,45 @@ static void top_pairs(void **state) {
   }
 }
 
+/* Every edge: rows and columns that fill no tile, both orders of A, added or not; nothing past column n is touched. */
+static void check_product(const sgi_kernels *kern, size_t m, size_t n, size_t k, bool ta, bool add) {
+  enum { LDC = 75, SPARE = 7 };
+  size_t width = kern->tile_columns, panels = (n + width - 1) / width, ldb = width + 3, panel = ldb * k + 5;
+  size_t lda = (ta ? m : k) + 2;
+  float *a = malloc((ta ? k : m) * lda * sizeof *a), *b = malloc(panels * panel * sizeof *b), c[40 * LDC],
+        old[40 * LDC];
+  ref_random r = {.state = m + 50 * n + 5000 * k};
+  ref_fill(&r, a, (ta ? k : m) * lda, 0, 1);
+  ref_fill(&r, b, panels * panel, 0, 1);
+  ref_fill(&r, c, SGI_COUNT(c), 0, 1);
+  memcpy(old, c, sizeof c);
+  kern->block_product(ta, m, n, k, a, lda, b, ldb, panel, c, LDC, add);
+  for (size_t i = 0; i < m; i++)
+    for (size_t j = 0; j < n + SPARE; j++) {
+      double sum = add ? (double)old[i * LDC + j] : 0;
+      for (size_t p = 0; p < k && j < n; p++)
+        sum += (double)(ta ? a[p * lda + i] : a[i * lda + p]) * (double)b[j / width * panel + p * ldb + j % width];
+      if (j < n)
+        near(kern, "block product", (double)c[i * LDC + j], sum, 1 + sqrt((double)k));
+      else
+        assert_true(c[i * LDC + j] == old[i * LDC + j]);
+    }
+  free(a);
+  free(b);
+}
+
+static void products(void **state) {
+  (void)state;
+  static const size_t rows[] = {1, 3, 4, 6, 11, 12, 13, 29, 40}, columns[] = {1, 8, 15, 16, 31, 32, 33, 64, 67},
+                      depth[] = {1, 5, 64};
+  const sgi_kernels *k;
+  for (size_t i = 0; (k = sgi_kernel_table_at(i)); i++)
+    for (size_t m = 0; m < SGI_COUNT(rows); m++)
+      for (size_t n = 0; n < SGI_COUNT(columns); n++)
+        for (size_t d = 0; d < SGI_COUNT(depth); d++)
+          for (int how = 0; how < 4; how++) check_product(k, rows[m], columns[n], depth[d], how & 1, how & 2);
+}
+
 /* Lanes of scores with ties and NaN, against the plain top-K of each list and then of the pairs. */
 static void check_choice(const sgi_kernels *kern, size_t S, size_t K, size_t lanes) {
   enum { STRIDE = 19, LD = 70 };
@@ -376,7 +415,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sums),      cmocka_unit_test(gathers), cmocka_unit_test(activations), cmocka_unit_test(glu),
       cmocka_unit_test(softmax),   cmocka_unit_test(argmax),  cmocka_unit_test(adamw),       cmocka_unit_test(top_k),
-      cmocka_unit_test(top_pairs), cmocka_unit_test(choices), cmocka_unit_test(skips),
+      cmocka_unit_test(top_pairs), cmocka_unit_test(choices), cmocka_unit_test(skips),       cmocka_unit_test(products),
   };
   return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

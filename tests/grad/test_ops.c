@@ -354,6 +354,8 @@ static void attention(void **state) {
     one_attention((sgi_attention){.B = 2, .T = 70, .capacity = 70, .H = 1, .d_head = 4}, packed, 6); /* nearly hard */
     one_attention((sgi_attention){.B = 2, .T = 1, .past = 9, .capacity = 20, .H = 3, .d_head = 6}, packed, 1);
     one_attention((sgi_attention){.B = 3, .T = 5, .past = 70, .capacity = 80, .H = 2, .d_head = 6}, packed, 1);
+    one_attention((sgi_attention){.B = 1, .T = 530, .capacity = 530, .H = 1, .d_head = 34}, packed, 1);
+    one_attention((sgi_attention){.B = 2, .T = 60, .past = 300, .capacity = 400, .H = 2, .d_head = 8}, packed, 1);
     one_attention((sgi_attention){.B = 1, .T = 100, .past = 0, .capacity = 128, .H = 2, .d_head = 6}, packed, 1);
   }
 }

@@ -11,7 +11,7 @@
 
 #include "core/arena.h"
 #include "support/text_scratch.h"
-#include "train/data.h"
+#include "data/data.h"
 
 enum { BOS = 1, PAD = 0, DOCUMENTS = 53, MAX_CELLS = 1 << 16 };
 

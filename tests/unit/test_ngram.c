@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/arena.h"
-#include "train/ngram.h"
+#include "read/ngram.h"
 
 enum { MB = 1 << 20 };
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/arena.h"
-#include "train/evaluate.h"
+#include "read/evaluate.h"
 #include "train/run.h"
 
 #define TOKENIZER "tests/golden/bpe/stories_alpha_300.json"

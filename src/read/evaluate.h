@@ -4,7 +4,7 @@
 
 #include "model/pass.h"
 #include "read/usage.h"
-#include "train/data.h"
+#include "data/data.h"
 
 /* Two ways to sum up (docs/method.md, evaluation):
  * TOKENS: one mean over all counted tokens, perplexity = exp(loss); standard error with rows as the sampling unit.
@@ -19,8 +19,9 @@ typedef struct sgi_evaluation {
 } sgi_evaluation;
 
 typedef struct sgi_evaluate_request {
-  sgi_batcher *rows; /* made with B = 1: its batch i is row i */
-  uint64_t n_rows;   /* rows 0 .. n_rows - 1 */
+  sgi_batcher *rows;      /* made with B = 1: its batch i is row i; NULL: targets */
+  const int32_t *targets; /* (n_rows,T), each row's first input is bos */
+  uint64_t n_rows;        /* rows 0 .. n_rows - 1 */
   size_t T;
   size_t batch_rows; /* BATCHES: rows of a batch; an incomplete last one is dropped */
   sgi_eval_method method;

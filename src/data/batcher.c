@@ -6,7 +6,7 @@
 
 #include "core/arena.h"
 #include "core/rng.h"
-#include "train/data.h"
+#include "data/data.h"
 
 struct sgi_batcher {
   const sgi_corpus *corpus;

@@ -16,7 +16,7 @@
 
 #include "core/file.h"
 #include "text/reader.h"
-#include "train/data.h"
+#include "data/data.h"
 
 enum { SGI_TOKENS_VERSION = 1, SGI_TOKENS_ENDIAN = 0x01020304 };
 #define SGI_TOKENS_MAGIC "SGTOKENS"

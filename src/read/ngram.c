@@ -1,4 +1,4 @@
-#include "train/ngram.h"
+#include "read/ngram.h"
 
 #include <math.h>
 #include <string.h>

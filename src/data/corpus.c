@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "core/arena.h"
-#include "train/corpus_file.h"
+#include "data/corpus_file.h"
 
 enum { NAME_MAX_BYTES = 96, PART = 4 << 20 }; /* of the data's name within the cache's name; checked at a time */
 

@@ -5,7 +5,7 @@
 #include <xxhash.h>
 
 #include "core/arena.h"
-#include "train/corpus_file.h"
+#include "data/corpus_file.h"
 
 enum { BATCH_DOCUMENTS = 4096, BATCH_BYTES = 4 << 20, STAGE_BYTES = 1 << 20 };
 

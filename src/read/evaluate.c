@@ -1,4 +1,4 @@
-#include "train/evaluate.h"
+#include "read/evaluate.h"
 
 #include <math.h>
 #include <string.h>
@@ -96,10 +96,22 @@ static sg_status watch(void *user, const sgi_site *site, sg_error *err) {
   return st;
 }
 
+/* Row i of the request into the evaluator's place at. */
+static void get_row(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t i, size_t at) {
+  int32_t *inputs = e->inputs + at * e->T, *targets = e->targets + at * e->T, *starts = e->starts + at * e->T;
+  if (r->rows) {
+    sgi_batcher_get(r->rows, i, inputs, targets, starts);
+    return;
+  }
+  memcpy(targets, r->targets + i * e->T, e->T * sizeof *targets);
+  memcpy(inputs + 1, targets, (e->T - 1) * sizeof *inputs);
+  inputs[0] = e->model->config.bos_id;
+  memset(starts, 0, e->T * sizeof *starts);
+}
+
 static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t first, size_t rows, sums *s,
                       sg_error *err) {
-  for (size_t i = 0; i < rows; i++)
-    sgi_batcher_get(r->rows, first + i, e->inputs + i * e->T, e->targets + i * e->T, e->starts + i * e->T);
+  for (size_t i = 0; i < rows; i++) get_row(e, r, first + i, i);
   for (size_t i = 0; i < rows * e->T; i++) e->keep[i] = e->targets[i] != e->model->config.pad_id;
   sgi_batch batch = {rows, e->T, e->inputs, e->targets, e->starts};
   watcher w = {e, r->usage};

@@ -1,0 +1,334 @@
+/* cmd_eval.c: loss and perplexity of a model on held-out text, beside those of n-gram models. */
+#include <math.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "ids.h"
+#include "model.h"
+#include "text/reader.h"
+#include "read/baseline.h"
+
+typedef struct job {
+  const cli_call *call;
+  cli_model m;
+  const sg_config *config;
+  sgi_text_form form;
+  bool pack;
+  sgi_corpus *corpus;
+  sgi_batcher *batcher;
+  int32_t *ids;
+  sgi_pass *pass;
+  sgi_evaluator *evaluator;
+  sgi_ngram *ngram;
+  sgi_evaluate_request request;
+  cli_progress progress;
+  const char *data, *train; /* as they are read: a split's file where a directory has one */
+  char *found[2];
+} job;
+
+/* ---- data --------------------------------------------------------------------------------------------------------------- */
+
+static bool tokenising(void *user, uint64_t done, uint64_t total) {
+  job *j = user;
+  j->progress.total = (double)total;
+  cli_progress_update(&j->progress, (double)done, NULL);
+  return !cli_stop;
+}
+
+static bool counting(void *user, uint64_t done) {
+  job *j = user;
+  cli_progress_update(&j->progress, (double)done, NULL);
+  return cli_stop != 0;
+}
+
+/* Text is read as the run read its own, unless told otherwise. */
+static sg_status read_form(job *j, sg_error *err) {
+  const char *split = cli_string(j->call, "split"), *field = cli_string(j->call, "field"),
+             *rows = cli_string(j->call, "rows");
+  char *path = sgi_path_join(j->call->args[0], "config.json"), text[64];
+  if (!path) return sgi_fail_memory(err, 0, "a path");
+  json_t *o = NULL;
+  sg_status st = sgi_is_file(path) ? sgi_json_load(path, &o, err) : SG_OK;
+  const json_t *run = json_object_get(o, "run"), *own = run ? json_object_get(o, "data") : NULL;
+  j->form.blank_lines = split && !strcmp(split, "blank-lines");
+  if (!st && own && !split && !(st = sgi_json_string(own, path, "split", text, sizeof text, err)))
+    j->form.blank_lines = !strcmp(text, "blank-lines");
+  if (!st && own && !field) st = sgi_json_string(own, path, "field", j->form.field, sizeof j->form.field, err);
+  if (field && strlen(field) >= sizeof j->form.field)
+    st = sgi_fail(err, SG_ERR_ARG, "--field: at most %zu bytes", sizeof j->form.field - 1);
+  else if (field)
+    memcpy(j->form.field, field, strlen(field) + 1);
+  j->pack = rows && !strcmp(rows, "pack");
+  if (!st && own && !rows && !(st = sgi_json_string(own, path, "rows", text, sizeof text, err)))
+    j->pack = !strcmp(text, "pack");
+  json_decref(o);
+  sgi_free(path);
+  return st;
+}
+
+/* A directory with the split means the split. */
+static sg_status split_of(const char *given, const char *name, char **found, const char **out, sg_error *err) {
+  *out = given;
+  if (!sgi_is_directory(given)) return SG_OK;
+  sg_error e = {0};
+  sg_status st = sgi_find_split(given, name, found, &e);
+  if (!st) *out = *found;
+  if (!st || st == SG_ERR_IO) return SG_OK; /* none: all files of the directory */
+  if (err) *err = e;
+  return st;
+}
+
+static sg_status open_corpus(job *j, const char *path, sgi_corpus **out, sg_error *err) {
+  cli_progress_begin(&j->progress, "tokenising", "B", 0, 0);
+  sg_status st = sgi_corpus_open(path, &j->form, j->m.tokenizer, j->config->eos_id, tokenising, j, out, err);
+  cli_progress_end(&j->progress);
+  return st;
+}
+
+static sg_status open_text(job *j, sg_error *err) {
+  sg_status st = split_of(cli_string(j->call, "data"), "valid", &j->found[0], &j->data, err);
+  if (!st) st = open_corpus(j, j->data, &j->corpus, err);
+  if (st) return st;
+  size_t T = cli_is_set(j->call, "seq-len") ? cli_size(j->call, "seq-len") : j->config->max_position;
+  sgi_batcher_settings s = {.rows = j->pack ? SGI_ROWS_PACK : SGI_ROWS_PAD,
+                            .B = 1,
+                            .T = T,
+                            .bos = j->config->bos_id,
+                            .pad = j->config->pad_id};
+  st = sgi_batcher_create(j->corpus, &s, &j->batcher, err);
+  if (st) return st;
+  j->request.rows = j->batcher;
+  j->request.T = T;
+  j->request.n_rows = sgi_batcher_batches(j->batcher);
+  return SG_OK;
+}
+
+static sg_status open_ids(job *j, sg_error *err) {
+  size_t rows;
+  sg_status st = cli_read_ids(cli_string(j->call, "ids"), &j->ids, &rows, &j->request.T, err);
+  j->request.targets = j->ids;
+  j->request.n_rows = rows;
+  return st;
+}
+
+/* ---- evaluation ------------------------------------------------------------------------------------------------------------ */
+
+static sg_status evaluate(job *j, sgi_evaluation *out, sg_error *err) {
+  sgi_evaluate_request *r = &j->request;
+  size_t limit = cli_size(j->call, "max-rows"), rows;
+  if (limit && limit < r->n_rows) r->n_rows = limit;
+  r->batch_rows = cli_size(j->call, "batch-size");
+  r->method = cli_choice(j->call, "method") ? SGI_EVAL_BATCHES : SGI_EVAL_TOKENS;
+  r->stop = counting;
+  r->user = j;
+  /* A part's rows divide those of a batch, so that parts never cross one. */
+  size_t most = r->method == SGI_EVAL_BATCHES ? r->batch_rows : 16;
+  if (most > r->n_rows) most = (size_t)r->n_rows;
+  sg_status st = most ? sgi_pass_fit(j->config, most, r->T, false, cli_size(j->call, "max-memory"), &rows, err)
+                      : sgi_fail(err, SG_ERR_ARG, "there is no row to evaluate");
+  if (!st) st = sgi_pass_create(j->m.model, rows, r->T, false, &j->pass, err);
+  if (!st) st = sgi_evaluator_create(j->pass, j->m.model, rows, r->T, &j->evaluator, err);
+  if (st) return st;
+  cli_progress_begin(&j->progress, "evaluating", "rows", (double)r->n_rows, 0);
+  st = sgi_evaluate(j->evaluator, r, out, err);
+  cli_progress_end(&j->progress);
+  return st;
+}
+
+static sg_status baseline(job *j, sgi_ngram_score *out, sg_error *err) {
+  sgi_corpus *train = NULL;
+  sg_status st = split_of(cli_string(j->call, "train"), "train", &j->found[1], &j->train, err);
+  if (!st) st = open_corpus(j, j->train, &train, err);
+  if (!st) {
+    cli_progress_begin(&j->progress, "counting", "documents", (double)sgi_corpus_documents(train), 0);
+    st = sgi_baseline_create(train, j->config, counting, j, &j->ngram, err);
+    cli_progress_end(&j->progress);
+  }
+  sgi_corpus_close(train);
+  if (!st) {
+    cli_progress_begin(&j->progress, "scoring", "rows", (double)j->request.n_rows, 0);
+    st = sgi_baseline_score(j->ngram, &j->request, j->config->pad_id, out, err);
+    cli_progress_end(&j->progress);
+  }
+  if (!st && sgi_ngram_dropped(j->ngram))
+    cli_warn("%llu trigrams found no room in the table: the trigram baseline is a little worse than it could be",
+             (unsigned long long)sgi_ngram_dropped(j->ngram));
+  return st;
+}
+
+/* ---- output ------------------------------------------------------------------------------------------------------------------ */
+
+static json_t *baseline_json(double nll, uint64_t tokens) {
+  double loss = nll / (double)tokens;
+  return json_pack("{s:o, s:o}", "loss", cli_json_real(loss), "perplexity", cli_json_real(exp(loss)));
+}
+
+static int print_json(const job *j, const sgi_evaluation *e, const sgi_ngram_score *b) {
+  bool batches = j->request.method == SGI_EVAL_BATCHES;
+  json_t *o =
+      json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:s}", "model", j->m.directory, "loss",
+                cli_json_real(e->loss), "accuracy", cli_json_real(e->accuracy), "perplexity",
+                cli_json_real(e->perplexity), "perplexity_last_token", cli_json_real(e->perplexity_last_token),
+                "standard_error", cli_json_real(e->standard_error), "tokens", (json_int_t)e->tokens, "rows",
+                (json_int_t)e->rows, "seq_len", (json_int_t)j->request.T, "row_form",
+                j->ids    ? "ids"
+                : j->pack ? "pack"
+                          : "pad",
+                "method", batches ? "batches" : "tokens", "method_text", sgi_eval_method_text(j->request.method));
+  if (batches) {
+    json_object_set_new(o, "batches", json_integer((json_int_t)e->batches));
+    json_object_set_new(o, "batch_size", json_integer((json_int_t)j->request.batch_rows));
+  }
+  if (b->tokens)
+    json_object_set_new(o, "baselines",
+                        json_pack("{s:o, s:o}", "unigram", baseline_json(b->unigram, b->tokens), "trigram",
+                                  baseline_json(b->trigram, b->tokens)));
+  return cli_json(o);
+}
+
+static void print_text(const job *j, const sgi_evaluation *e, const sgi_ngram_score *b) {
+  cli_table *t = cli_table_begin("lrrrr");
+  cli_cell(t, "model"), cli_cell(t, "loss"), cli_cell(t, "perplexity"), cli_cell(t, "accuracy"),
+      cli_cell(t, "last token's perplexity");
+  cli_cell(t, "%s", j->config->feedforward), cli_cell(t, "%.4f +- %.4f", e->loss, e->standard_error);
+  cli_cell(t, "%.3f", e->perplexity), cli_cell(t, "%.2f %%", 100 * e->accuracy);
+  cli_cell(t, "%.3f", e->perplexity_last_token);
+  const char *names[] = {"trigram", "unigram"};
+  double sums[] = {b->trigram, b->unigram};
+  for (size_t i = 0; i < SGI_COUNT(sums) && b->tokens; i++) {
+    double loss = sums[i] / (double)b->tokens;
+    cli_cell(t, "%s", names[i]), cli_cell(t, "%.4f", loss), cli_cell(t, "%.3f", exp(loss)), cli_cell(t, "-"),
+        cli_cell(t, "-");
+  }
+  cli_table_end(t);
+  printf("%llu tokens in %llu rows of up to %zu; %s\n", (unsigned long long)e->tokens, (unsigned long long)e->rows,
+         j->request.T, sgi_eval_method_text(j->request.method));
+}
+
+static sg_status work(job *j, sgi_evaluation *e, sgi_ngram_score *b, sg_error *err) {
+  const cli_call *c = j->call;
+  bool text = cli_is_set(c, "data") || cli_is_set(c, "train");
+  sg_status st = cli_model_open(c, text ? CLI_WITH_TOKENIZER : CLI_WITHOUT_TOKENIZER, &j->m, err);
+  if (st) return st;
+  j->config = sg_model_config(j->m.model);
+  st = read_form(j, err);
+  if (!st) st = cli_is_set(c, "data") ? open_text(j, err) : open_ids(j, err);
+  if (!st) st = evaluate(j, e, err);
+  if (!st && cli_is_set(c, "train")) st = baseline(j, b, err);
+  return st;
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  job j = {.call = c};
+  sgi_evaluation e = {0};
+  sgi_ngram_score b = {0};
+  if (cli_is_set(c, "data") == cli_is_set(c, "ids")) return cli_usage(c, "give either --data PATH or --ids IDS.json");
+  cli_signals_install();
+  sg_status st = work(&j, &e, &b, &err);
+  int code = 0;
+  if (!st && cli_flag(c, "json"))
+    code = print_json(&j, &e, &b);
+  else if (!st)
+    print_text(&j, &e, &b);
+  sgi_ngram_free(j.ngram);
+  sgi_evaluator_free(j.evaluator);
+  sgi_pass_free(j.pass);
+  sgi_batcher_free(j.batcher);
+  sgi_corpus_close(j.corpus);
+  sgi_free(j.ids);
+  for (size_t i = 0; i < SGI_COUNT(j.found); i++) sgi_free(j.found[i]);
+  cli_model_close(&j.m);
+  if (st == SG_ERR_CANCELLED && cli_stop) return 128 + cli_stop;
+  return st ? cli_fail(&err) : code;
+}
+
+static const cli_option options[] = {
+    {.name = "data",
+     .type = CLI_STRING,
+     .argument = "PATH",
+     .help = "text file, or directory (its valid.* where it has one)"},
+    {.name = "ids",
+     .type = CLI_STRING,
+     .argument = "IDS.json",
+     .help = "instead of text: [[ids of row 1], [row 2], ...], rows of equal length; - for standard input"},
+    {.name = "train",
+     .type = CLI_STRING,
+     .argument = "PATH",
+     .help = "training text: also unigram and trigram models of it on the same tokens"},
+    {.name = "method",
+     .type = CLI_CHOICE,
+     .argument = "tokens|batches",
+     .value = "tokens",
+     .help = "mean over tokens, or over batches of each one's metrics"},
+    {.name = "batch-size",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "32",
+     .min = 1,
+     .max = 1 << 24,
+     .help = "rows of a batch, for the method batches; the rest of the rows is left out"},
+    {.name = "rows",
+     .type = CLI_CHOICE,
+     .argument = "pad|pack",
+     .value_text = "the run's, or pad",
+     .help = "one document a row, or documents one behind the other"},
+    {.name = "seq-len",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value_text = "what the model was made for",
+     .min = 1,
+     .max = 1 << 24,
+     .help = "tokens of a row; a longer document is cut"},
+    {.name = "split",
+     .type = CLI_CHOICE,
+     .argument = "endoftext|blank-lines",
+     .value_text = "the run's, or endoftext",
+     .help = "what stands between documents of a .txt"},
+    {.name = "field",
+     .type = CLI_STRING,
+     .argument = "NAME",
+     .value_text = "the run's, or text",
+     .help = "field of the lines of a .jsonl"},
+    {.name = "max-rows",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "0",
+     .help = "rows to evaluate at most, from the first; 0: all"},
+    {.name = "max-memory",
+     .type = CLI_BYTES,
+     .argument = "BYTES",
+     .value = "512M",
+     .min = 1,
+     .help = "memory for activations; rows are computed in parts that fit"},
+    CLI_CHECKPOINT_OPTION,
+    CLI_TOKENIZER_OPTION,
+    CLI_JSON_OPTION,
+    CLI_END};
+
+const cli_command cli_eval = {
+    .name = "eval",
+    .group = "Running",
+    .summary = "loss, accuracy and perplexity of a model on held-out text",
+    .usage = "MODEL --data PATH [--train PATH]\nMODEL --ids IDS.json",
+    .examples =
+        "# a run on its held-out stories, beside a unigram and a trigram model\nsgatlin eval RUN --data DIR --train "
+        "DIR\n"
+        "# the best checkpoint on another text\nsgatlin eval RUN --checkpoint best --data book.txt --rows pack --json\n"
+        "# given tokens, summed up as the reference does\nsgatlin eval MODEL --ids ids.json --method batches "
+        "--batch-size 4",
+    .description =
+        "Every row begins with the model's bos as its first input; targets that are the model's pad id are not "
+        "counted. "
+        "Method tokens: one mean over all tokens, perplexity = exp(loss), and the standard error of the loss with rows "
+        "as the sampling unit. Method batches: every number is the plain mean of what each whole batch gives, as the "
+        "reference evaluates (the perplexity is a mean of exp(loss)).\n\n"
+        "--json keys: model, loss, accuracy, perplexity, perplexity_last_token, standard_error, tokens, rows, seq_len, "
+        "row_form, method, method_text; with --method batches also batches, batch_size; with --train baselines "
+        "(unigram, trigram: loss, perplexity).",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

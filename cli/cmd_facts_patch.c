@@ -1,0 +1,335 @@
+/* cmd_facts_patch.c: what the gates at a noun carry of what follows it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "prompt.h"
+#include "read/facts.h"
+
+typedef struct work {
+  const cli_call *c;
+  cli_prompt p;
+  sg_facts *facts;
+  size_t nouns, n_distinct; /* before and after the choice of nouns that share no answer */
+  bool proven;
+  bool *layers; /* (n_sets,L) */
+  size_t L, n_sets;
+  sg_interventions *runs;
+  cli_progress progress;
+} work;
+
+/* ---- sets of layers -------------------------------------------------------------------------------------------------- */
+
+/* "0,2-4" or "all" into set (L). */
+static sg_status parse_set(const char *text, size_t L, bool *set, sg_error *err) {
+  if (!strcmp(text, "all")) {
+    for (size_t l = 0; l < L; l++) set[l] = true;
+    return SG_OK;
+  }
+  for (const char *at = text;; at++) {
+    size_t bounds[2];
+    for (int k = 0; k < 2; k++) {
+      char *end;
+      if (*at < '0' || *at > '9')
+        return sgi_fail(err, SG_ERR_ARG, "--layers \"%s\": expected numbers and ranges such as 0,2-4, or all", text);
+      errno = 0;
+      bounds[k] = strtoul(at, &end, 10);
+      if (errno || bounds[k] >= L)
+        return sgi_fail(err, SG_ERR_ARG, "--layers \"%s\": the model has layers 0 to %zu", text, L - 1);
+      at = end;
+      if (!k) bounds[1] = bounds[0];
+      if (k || *at != '-') break;
+      at++;
+    }
+    for (size_t l = bounds[0]; l <= bounds[1]; l++) set[l] = true;
+    if (!*at) return SG_OK;
+    if (*at != ',') return sgi_fail(err, SG_ERR_ARG, "--layers \"%s\": expected a comma before \"%s\"", text, at);
+  }
+}
+
+/* As given; by default each layer alone, then all. */
+static sg_status choose_sets(work *w, sg_error *err) {
+  size_t n;
+  const char *const *list = cli_list(w->c, "layers", &n);
+  w->L = sg_model_config(w->p.model)->num_layers;
+  w->n_sets = n ? n : w->L + (w->L > 1);
+  w->layers = sgi_alloc(w->n_sets * w->L);
+  if (!w->layers) return sgi_fail(err, SG_ERR_MEMORY, "out of memory for %zu sets of layers", w->n_sets);
+  sg_status st = SG_OK;
+  for (size_t s = 0; s < w->n_sets && !st; s++) {
+    bool *set = w->layers + s * w->L;
+    if (n)
+      st = parse_set(list[s], w->L, set, err);
+    else
+      for (size_t l = 0; l < w->L; l++) set[l] = s == w->L || s == l;
+  }
+  return st;
+}
+
+static void set_name(const work *w, size_t set, char *out, size_t size) {
+  *out = 0;
+  for (size_t l = 0; l < w->L; l++)
+    if (w->layers[set * w->L + l]) snprintf(out + strlen(out), size - strlen(out), "%s%zu", *out ? "," : "", l);
+}
+
+/* ---- runs ---------------------------------------------------------------------------------------------------------------- */
+
+static sg_status choose_nouns(work *w, sg_error *err) {
+  sg_status st = sgi_facts_load(cli_string(w->c, "facts"), cli_string(w->c, "type"), &w->facts, err);
+  if (!st) st = sg_facts_list(w->facts, cli_size(w->c, "min-count"), err);
+  if (st) return st;
+  w->nouns = w->n_distinct = sg_facts_count(w->facts);
+  w->proven = true;
+  if (cli_flag(w->c, "all-nouns")) return SG_OK;
+  size_t *chosen = sgi_alloc((w->nouns + 1) * sizeof *chosen);
+  if (!chosen) return sgi_fail(err, SG_ERR_MEMORY, "out of memory for %zu nouns", w->nouns);
+  st = sg_facts_distinct(w->facts, 1000000 * (uint64_t)cli_size(w->c, "effort"), chosen, &w->n_distinct, &w->proven,
+                         err);
+  if (!st) sg_facts_select(w->facts, chosen, w->n_distinct);
+  sgi_free(chosen);
+  return st;
+}
+
+static bool progress(void *user, size_t done, size_t wanted) {
+  work *w = user;
+  w->progress.total = (double)wanted;
+  cli_progress_update(&w->progress, (double)done, NULL);
+  return !cli_stop;
+}
+
+static sg_status patch(work *w, sg_error *err) {
+  sg_status st = cli_prompt_open_model(&w->p, w->c, err);
+  if (!st && !w->p.tokenizer)
+    st = sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json: facts are text", w->p.directory);
+  if (!st) st = choose_sets(w, err);
+  if (!st) st = choose_nouns(w, err);
+  if (st) return st;
+  sg_intervention_request r = {.facts = w->facts,
+                               .tokenizer = w->p.tokenizer,
+                               .top_answers = cli_size(w->c, "answers"),
+                               .layers = w->layers,
+                               .n_sets = w->n_sets,
+                               .at_last = cli_choice(w->c, "at") == 1,
+                               .progress = progress,
+                               .user = w};
+  cli_progress_begin(&w->progress, "patching", "runs", 0, 0);
+  st = sg_interventions_run(w->p.model, &r, &w->runs, err);
+  cli_progress_end(&w->progress);
+  return st;
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct mean {
+  double clean, counterfactual, patched, recovered, flip, correct_clean, correct_counterfactual;
+} mean;
+
+static mean mean_of(const sg_interventions *r, size_t set) {
+  mean m = {0};
+  double n = (double)r->n_pairs;
+  for (size_t i = 0; i < r->n_pairs; i++) {
+    const sg_intervention *x = &r->results[set * r->n_pairs + i];
+    m.clean += x->clean / n;
+    m.counterfactual += x->counterfactual / n;
+    m.patched += x->patched / n;
+    m.recovered += x->recovered / n;
+    m.flip += x->rank_flip / n;
+    m.correct_clean += x->correct_clean / n;
+    m.correct_counterfactual += x->correct_counterfactual / n;
+  }
+  return m;
+}
+
+static json_t *numbers(double clean, double counter, double patched, double recovered) {
+  return json_pack("{so so so so}", "logitdiff_clean", cli_json_real(clean), "logitdiff_counterfactual",
+                   cli_json_real(counter), "logitdiff_intervened", cli_json_real(patched), "recovered_effect",
+                   cli_json_real(recovered));
+}
+
+static const char *noun_of(const work *w, size_t prompt) {
+  return sg_facts_noun(w->facts, w->runs->prompts[prompt].noun).text;
+}
+
+static json_t *pairs_json(const work *w, size_t set) {
+  json_t *a = json_array();
+  for (size_t i = 0; i < w->runs->n_pairs; i++) {
+    const sg_intervention *x = &w->runs->results[set * w->runs->n_pairs + i];
+    json_t *o = numbers(x->clean, x->counterfactual, x->patched, x->recovered);
+    json_object_set_new(o, "clean", json_string(noun_of(w, w->runs->pairs[i][0])));
+    json_object_set_new(o, "counterfactual", json_string(noun_of(w, w->runs->pairs[i][1])));
+    json_object_set_new(o, "rank_flip", json_boolean(x->rank_flip));
+    json_object_set_new(o, "correct_clean", json_boolean(x->correct_clean));
+    json_object_set_new(o, "correct_counterfactual", json_boolean(x->correct_counterfactual));
+    json_array_append_new(a, o);
+  }
+  return a;
+}
+
+static json_t *set_json(const work *w, size_t set) {
+  mean m = mean_of(w->runs, set);
+  json_t *list = json_array(), *o = numbers(m.clean, m.counterfactual, m.patched, m.recovered);
+  for (size_t l = 0; l < w->L; l++)
+    if (w->layers[set * w->L + l]) json_array_append_new(list, json_integer((json_int_t)l));
+  json_object_set_new(o, "rank_flip", cli_json_real(m.flip));
+  json_object_set_new(o, "correct_clean", cli_json_real(m.correct_clean));
+  json_object_set_new(o, "correct_counterfactual", cli_json_real(m.correct_counterfactual));
+  json_t *all = json_pack("{so so}", "layers", list, "mean", o);
+  if (cli_flag(w->c, "pairs")) json_object_set_new(all, "pairs", pairs_json(w, set));
+  return all;
+}
+
+static int print_json(const work *w) {
+  json_t *sets = json_array(), *nouns = json_array();
+  for (size_t s = 0; s < w->n_sets; s++) json_array_append_new(sets, set_json(w, s));
+  for (size_t i = 0; i < w->runs->n_prompts; i++) {
+    const sg_fact_prompt *p = &w->runs->prompts[i];
+    json_t *answers = json_array();
+    for (size_t a = 0; a < w->runs->top_answers; a++)
+      json_array_append_new(answers, cli_token_json(&w->p, p->answers[a]));
+    json_array_append_new(nouns, json_pack("{ss so}", "noun", noun_of(w, i), "answers", answers));
+  }
+  return cli_json(json_pack("{sI sI sb so sI ss so}", "nouns", (json_int_t)w->nouns, "distinct",
+                            (json_int_t)w->n_distinct, "distinct_proven", w->proven, "prompts", nouns, "n_pairs",
+                            (json_int_t)w->runs->n_pairs, "at", cli_string(w->c, "at"), "runs", sets));
+}
+
+static void print_pairs(const work *w, size_t set) {
+  char name[256];
+  set_name(w, set, name, sizeof name);
+  printf("\nlayers %s\n", name);
+  cli_table *t = cli_table_begin("llrrrrl");
+  const char *const head[] = {"clean", "counterfactual", "d clean", "d counterf.", "d patched", "recovered", "flip"};
+  for (size_t i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
+  for (size_t i = 0; i < w->runs->n_pairs; i++) {
+    const sg_intervention *x = &w->runs->results[set * w->runs->n_pairs + i];
+    cli_cell(t, "%s", noun_of(w, w->runs->pairs[i][0]));
+    cli_cell(t, "%s", noun_of(w, w->runs->pairs[i][1]));
+    cli_cell(t, "%.4f", x->clean);
+    cli_cell(t, "%.4f", x->counterfactual);
+    cli_cell(t, "%.4f", x->patched);
+    cli_cell(t, "%.4f", x->recovered);
+    cli_cell(t, "%s", x->rank_flip ? "yes" : "");
+  }
+  cli_table_end(t);
+}
+
+static void print_tables(const work *w) {
+  const sg_interventions *r = w->runs;
+  printf("%zu nouns, ", w->nouns);
+  if (!cli_flag(w->c, "all-nouns"))
+    printf("%zu that share no answer%s, ", w->n_distinct, w->proven ? "" : " (the search met its bound: see --effort)");
+  printf("%zu of single tokens: %zu pairs\n\n", r->n_prompts, r->n_pairs);
+  cli_table *t = cli_table_begin("lrrrrrr");
+  const char *const head[] = {"layers",    "d clean", "d patched",        "recovered",
+                              "rank flip", "correct", "correct counterf."};
+  for (size_t i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
+  for (size_t s = 0; s < w->n_sets; s++) {
+    char name[256];
+    mean m = mean_of(r, s);
+    set_name(w, s, name, sizeof name);
+    cli_cell(t, "%s", name);
+    cli_cell(t, "%.4f", m.clean);
+    cli_cell(t, "%.4f", m.patched);
+    cli_cell(t, "%.4f", m.recovered);
+    cli_cell(t, "%.4f", m.flip);
+    cli_cell(t, "%.4f", m.correct_clean);
+    cli_cell(t, "%.4f", m.correct_counterfactual);
+  }
+  cli_table_end(t);
+  for (size_t s = 0; s < w->n_sets && cli_flag(w->c, "pairs"); s++) print_pairs(w, s);
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  work w = {.c = c};
+  cli_signals_install();
+  sg_status st = patch(&w, &err);
+  int code = 0;
+  if (st)
+    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+  else if (cli_flag(c, "json"))
+    code = print_json(&w);
+  else
+    print_tables(&w);
+  sg_interventions_free(w.runs);
+  sg_facts_free(w.facts);
+  sgi_free(w.layers);
+  cli_prompt_close(&w.p);
+  return code;
+}
+
+static const cli_option options[] = {
+    {.name = "facts",
+     .letter = 'f',
+     .required = true,
+     .type = CLI_STRING,
+     .argument = "FACTS.json",
+     .help = "from 'facts mine -o', or facts.json of 'data worlds'"},
+    {.name = "type",
+     .type = CLI_STRING,
+     .argument = "TYPE",
+     .value_text = "quality",
+     .help = "which facts of worlds: quality, home, food or pet"},
+    {.name = "min-count",
+     .letter = 'm',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "1",
+     .help = "leave out rarer facts"},
+    {.name = "all-nouns", .type = CLI_FLAG, .help = "take nouns that share answers, too"},
+    {.name = "answers",
+     .letter = 'a',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "1",
+     .min = 1,
+     .max = 64,
+     .help = "answers of a noun that count, the most frequent first; nouns with fewer are left out"},
+    {.name = "layers",
+     .letter = 'l',
+     .type = CLI_LIST,
+     .argument = "SET",
+     .value_text = "each alone, then all",
+     .help = "layers patched together, such as 0,2-4 or all"},
+    {.name = "at",
+     .type = CLI_CHOICE,
+     .argument = "noun|last",
+     .value = "noun",
+     .help = "position that is patched; last is the one measured"},
+    {.name = "effort",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "5000",
+     .min = 1,
+     .max = 1e9,
+     .help = "bound of the search for nouns that share no answer, as in 'facts mine'"},
+    {.name = "pairs", .type = CLI_FLAG, .help = "list every pair"},
+    CLI_JSON_OPTION,
+    CLI_END};
+
+const cli_command cli_facts_patch = {
+    .name = "facts patch",
+    .group = "Reading",
+    .summary = "put one noun's gates into another's run and measure what follows",
+    .usage = "MODEL --facts FACTS.json [--layers SET]... [--answers N]",
+    .examples =
+        "# mined facts: every pair, each layer alone and all together\nsgatlin facts mine worlds/train.txt -o "
+        "facts.json\n"
+        "sgatlin facts patch run --facts facts.json\n"
+        "# the known facts of worlds: who lives where, layers 1 to 3 together\nsgatlin facts patch run --facts "
+        "worlds/facts.json --type home --layers 1-3 --pairs",
+    .description =
+        "For each ordered pair of nouns whose prompts have equal length, the gates (chosen neurons and scores) that "
+        "the "
+        "counterfactual noun has in its own run are put into the clean noun's run, in the given layers. d is the "
+        "log-sum-exp of the clean noun's answers less that of the counterfactual noun's, at the last position; "
+        "recovered "
+        "is (d clean - d patched) / (d clean - d counterfactual): 0 where the patch does nothing, 1 where it moves the "
+        "prediction all the way.\n\n"
+        "Only nouns and answers of a single token take part. Works for every feedforward kind with a router (sgatlin, "
+        "peer).",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

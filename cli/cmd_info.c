@@ -1,0 +1,228 @@
+/* cmd_info.c: what a model is made of. */
+#include <string.h>
+
+#include "model.h"
+#include "model/model.h"
+#include "model/pass.h"
+
+typedef enum part { EMBEDDING, ATTENTION, FEEDFORWARD, NORMS, PARTS } part;
+static const char *const part_names[PARTS] = {"embedding", "attention", "feedforward", "norms"};
+
+static part part_of(const sg_model *m, size_t row) {
+  if (row == SGI_ROW_EMBED) return EMBEDDING;
+  if (row == sgi_final_norm_row(m)) return NORMS;
+  size_t r = (row - SGI_ROW_LAYERS) % m->layer_rows;
+  if (r == SGI_LAYER_NORM1 || r == SGI_LAYER_NORM2) return NORMS;
+  return r < SGI_LAYER_MLP ? ATTENTION : FEEDFORWARD;
+}
+
+static void count(const sg_model *m, size_t out[PARTS]) {
+  memset(out, 0, PARTS * sizeof *out);
+  for (size_t i = 0; i < m->table.count; i++) out[part_of(m, i)] += m->table.rows[i].count;
+}
+
+static const char *shape(char out[128], const char *first, const size_t *dims, int n) {
+  int at = snprintf(out, 128, "[%s", first);
+  for (int i = 0; i < n; i++) at += snprintf(out + at, 128 - (size_t)at, "%s%zu", i || *first ? ", " : "", dims[i]);
+  snprintf(out + at, 128 - (size_t)at, "]");
+  return out;
+}
+
+static json_t *dims_json(const size_t *dims, int n) {
+  json_t *a = json_array();
+  for (int i = 0; i < n; i++) json_array_append_new(a, json_integer((json_int_t)dims[i]));
+  return a;
+}
+
+/* ---- sites ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct sites {
+  cli_table *table; /* one of the two */
+  json_t *list;
+} sites;
+
+static sg_status list_site(void *user, const sgi_site *s, sg_error *err) {
+  (void)err;
+  const sites *to = user;
+  char name[128], text[128];
+  const char *type = s->type == SGI_SITE_INDEX ? "int32" : "float32";
+  if (s->layer < 0)
+    snprintf(name, sizeof name, "%s", s->name);
+  else
+    snprintf(name, sizeof name, "layers.%td.%s", s->layer, s->name);
+  if (to->list) {
+    json_array_append_new(
+        to->list, json_pack("{s:s, s:s, s:o}", "name", name, "type", type, "shape", dims_json(s->dims, s->n_dims)));
+  } else {
+    cli_cell(to->table, "%s", name), cli_cell(to->table, "%s", shape(text, "n", s->dims, s->n_dims)),
+        cli_cell(to->table, "%s", type);
+  }
+  return SG_OK;
+}
+
+/* Those that are made only on demand, too. */
+static bool every_site(void *user, ptrdiff_t layer, const char *name) {
+  (void)user, (void)layer, (void)name;
+  return true;
+}
+
+/* What a forward pass of one token visits. */
+static sg_status visit_sites(const sg_model *m, sites *to, sg_error *err) {
+  sgi_pass *p = NULL;
+  sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
+  if (!st)
+    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
+                          &(sgi_tap){.visit = list_site, .user = to, .err = err, .wants = every_site}, err);
+  sgi_pass_free(p);
+  return st;
+}
+
+/* ---- output ------------------------------------------------------------------------------------------------------------- */
+
+static json_t *config_json(const sg_config *c) {
+  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "feedforward",
+                   c->feedforward, "router", c->router, "activation", c->activation, "num_neurons",
+                   (json_int_t)c->num_neurons, "num_channels", (json_int_t)c->num_channels, "top_k",
+                   (json_int_t)c->top_k, "key_dim", (json_int_t)c->key_dim, "hidden_size", (json_int_t)c->hidden_size,
+                   "head_dim", (json_int_t)c->head_dim, "num_attention_heads", (json_int_t)c->num_heads,
+                   "num_hidden_layers", (json_int_t)c->num_layers, "vocab_size", (json_int_t)c->vocab_size,
+                   "max_position", (json_int_t)c->max_position, "bos_id", (json_int_t)c->bos_id);
+}
+
+static sg_status print_json(const cli_call *call, const cli_model *m, uint64_t flops, int *code, sg_error *err) {
+  size_t parts[PARTS];
+  count(m->model, parts);
+  json_t *by_part = json_object(), *o = config_json(&m->model->config);
+  for (size_t i = 0; i < PARTS; i++) json_object_set_new(by_part, part_names[i], json_integer((json_int_t)parts[i]));
+  json_object_set_new(o, "model", json_string(m->directory));
+  json_object_set_new(o, "parameters", json_integer((json_int_t)sg_model_parameter_count(m->model)));
+  json_object_set_new(o, "parameters_by_part", by_part);
+  json_object_set_new(o, "flops_per_sequence", json_integer((json_int_t)flops));
+  sg_status st = SG_OK;
+  if (cli_flag(call, "tensors")) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < sg_model_tensor_count(m->model); i++) {
+      sg_tensor t = sg_model_tensor(m->model, i);
+      json_array_append_new(
+          list, json_pack("{s:s, s:o, s:I, s:b}", "name", t.name, "shape", dims_json(t.dims, t.n_dims), "count",
+                          (json_int_t)t.count, "decay", t.decay));
+    }
+    json_object_set_new(o, "tensors", list);
+  }
+  if (cli_flag(call, "sites")) {
+    sites to = {.list = json_array()};
+    st = visit_sites(m->model, &to, err);
+    json_object_set_new(o, "sites", to.list);
+  }
+  if (st)
+    json_decref(o);
+  else
+    *code = cli_json(o);
+  return st;
+}
+
+static void row(cli_table *t, const char *name, size_t value) {
+  if (!value) return;
+  cli_cell(t, "%s", name), cli_cell(t, "%zu", value);
+}
+
+static void print_sizes(const cli_model *m, uint64_t flops) {
+  const sg_config *c = &m->model->config;
+  size_t parts[PARTS];
+  count(m->model, parts);
+  cli_table *t = cli_table_begin("ll");
+  cli_cell(t, "what"), cli_cell(t, "value");
+  cli_cell(t, "model"), cli_cell(t, "%s", m->directory);
+  cli_cell(t, "feedforward"), cli_cell(t, "%s", c->feedforward);
+  if (*c->router) cli_cell(t, "router"), cli_cell(t, "%s", c->router);
+  cli_cell(t, "activation"), cli_cell(t, "%s", c->activation);
+  row(t, "num_neurons", c->num_neurons);
+  row(t, "num_channels", c->num_channels);
+  row(t, "top_k", c->top_k);
+  row(t, "key_dim", c->key_dim);
+  row(t, "hidden_size", c->hidden_size);
+  row(t, "head_dim", c->head_dim);
+  row(t, "num_attention_heads", c->num_heads);
+  row(t, "num_hidden_layers", c->num_layers);
+  row(t, "vocab_size", c->vocab_size);
+  row(t, "max_position", c->max_position);
+  size_t all = sg_model_parameter_count(m->model);
+  cli_cell(t, "parameters"), cli_cell(t, "%zu", all);
+  for (size_t i = 0; i < PARTS; i++) {
+    cli_cell(t, "  %s", part_names[i]);
+    cli_cell(t, "%zu (%.1f %%)", parts[i], 100 * (double)parts[i] / (double)all);
+  }
+  cli_cell(t, "FLOPs of a sequence"), cli_cell(t, "%s", cli_count((double)flops).s);
+  cli_table_end(t);
+}
+
+static void print_tensors(const sg_model *m) {
+  cli_table *t = cli_table_begin("lrrl");
+  cli_cell(t, "tensor"), cli_cell(t, "shape"), cli_cell(t, "count"), cli_cell(t, "weight decay");
+  for (size_t i = 0; i < sg_model_tensor_count(m); i++) {
+    sg_tensor x = sg_model_tensor(m, i);
+    char text[128];
+    cli_cell(t, "%s", x.name), cli_cell(t, "%s", shape(text, "", x.dims, x.n_dims)), cli_cell(t, "%zu", x.count);
+    cli_cell(t, "%s", x.decay ? "yes" : "no");
+  }
+  cli_table_end(t);
+}
+
+static sg_status print_sites(const sg_model *m, sg_error *err) {
+  sites to = {.table = cli_table_begin("lll")};
+  cli_cell(to.table, "site"), cli_cell(to.table, "shape"), cli_cell(to.table, "type");
+  sg_status st = visit_sites(m, &to, err);
+  cli_table_end(to.table);
+  return st;
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  cli_model m;
+  uint64_t flops = 0;
+  int code = 0;
+  sg_status st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
+  if (!st) st = sg_config_flops(&m.model->config, m.model->config.max_position, &flops, &err);
+  if (!st && cli_flag(c, "json")) {
+    st = print_json(c, &m, flops, &code, &err);
+  } else if (!st) {
+    bool tensors = cli_flag(c, "tensors"), listed = cli_flag(c, "sites");
+    if (!tensors && !listed) print_sizes(&m, flops);
+    if (tensors) print_tensors(m.model);
+    if (tensors && listed) putchar('\n');
+    if (listed) st = print_sites(m.model, &err);
+  }
+  cli_model_close(&m);
+  return st ? cli_fail(&err) : code;
+}
+
+static const cli_option options[] = {
+    {.name = "tensors",
+     .type = CLI_FLAG,
+     .help = "list the tensors instead: name, shape, count, whether weight decay applies"},
+    {.name = "sites", .type = CLI_FLAG, .help = "list the sites of a forward pass instead: what trace --only can name"},
+    CLI_CHECKPOINT_OPTION,
+    CLI_JSON_OPTION,
+    CLI_END};
+
+const cli_command cli_info = {
+    .name = "info",
+    .group = "Reading",
+    .summary = "sizes, parameters, tensors and activation sites of a model",
+    .usage = "MODEL [--tensors] [--sites]",
+    .examples =
+        "# sizes, and where the parameters are\nsgatlin info RUN\n# every activation that can be looked at\nsgatlin "
+        "info RUN --sites\n"
+        "# all of it for a script\nsgatlin info MODEL --tensors --sites --json",
+    .description =
+        "MODEL is a model directory or the directory of a training run. Shapes of sites begin with n, the number of "
+        "tokens. "
+        "FLOPs are of the forward pass of one sequence of max_position tokens without the output head.\n\n"
+        "--json keys: model, the sizes, parameters, parameters_by_part (embedding, attention, feedforward, norms), "
+        "flops_per_sequence; with --tensors tensors (name, shape, count, decay), with --sites sites (name, shape "
+        "without n, type).",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

@@ -1,0 +1,264 @@
+/* cmd_neighbors.c: circuits like a given one, and places where given neurons fire together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "reading.h"
+
+enum { WIDTH = 5 };
+
+typedef struct ask {
+  const cli_call *c;
+  cli_reading r;
+  size_t slot, channel, n;
+  bool reference;
+} ask;
+
+/* ---- which circuit --------------------------------------------------------------------------------------------------------------- */
+
+static sg_status place_of(const ask *a, const char *text, size_t *position, sg_error *err) {
+  unsigned long long document, place;
+  char rest;
+  size_t first, count;
+  if (sscanf(text, "%llu:%llu%c", &document, &place, &rest) != 2 || document >= a->r.info->n_documents)
+    return sgi_fail(err, SG_ERR_ARG, "--at %s: expected DOCUMENT:PLACE with documents 0 to %zu", text,
+                    a->r.info->n_documents - 1);
+  sgi_recording_document(a->r.rec, (size_t)document, &first, &count);
+  if (place >= count)
+    return sgi_fail(err, SG_ERR_ARG, "--at %s: document %llu has places 0 to %zu", text, document, count - 1);
+  *position = first + (size_t)place;
+  return SG_OK;
+}
+
+static bool ends_with(const sgi_recording *rec, size_t p, const int32_t *ids, size_t n) {
+  if (p + 1 < n) return false;
+  for (size_t k = 0; k < n; k++)
+    if (sgi_recording_at(rec, p - k).input != ids[n - 1 - k]) return false;
+  return sgi_recording_at(rec, p).place + 1 >= n;
+}
+
+/* The nth place where the text ends. */
+static sg_status find(const ask *a, const char *text, size_t *position, sg_error *err) {
+  int32_t *ids;
+  size_t n, nth = cli_size(a->c, "nth"), seen = 0;
+  if (!a->r.tok) return sgi_fail(err, SG_ERR_ARG, "--find needs a tokenizer, and the recording has none: use --at");
+  sg_status st = sg_tokenizer_encode(a->r.tok, text, strlen(text), &ids, &n, err);
+  if (st) return st;
+  for (size_t p = 0; n && p < a->r.info->n_positions && seen < nth; p++)
+    if (ends_with(a->r.rec, p, ids, n) && ++seen == nth) *position = p;
+  sg_buffer_free(ids);
+  return n && seen == nth
+             ? SG_OK
+             : sgi_fail(err, SG_ERR_ARG,
+                        "--find: \"%.80s\" was recorded %zu times; a blank in front belongs to a word's token", text,
+                        seen);
+}
+
+static int choose(const ask *a, size_t *position, sg_error *err) {
+  const cli_call *c = a->c;
+  int given = cli_is_set(c, "at") + cli_is_set(c, "position") + cli_is_set(c, "find");
+  if (given != 1) return cli_usage(c, "name one circuit: --find TEXT, --at DOCUMENT:PLACE or --position P");
+  sg_status st = SG_OK;
+  if (cli_is_set(c, "at"))
+    st = place_of(a, cli_string(c, "at"), position, err);
+  else if (cli_is_set(c, "find"))
+    st = find(a, cli_string(c, "find"), position, err);
+  else
+    *position = cli_size(c, "position");
+  if (!st && *position >= a->r.info->n_positions)
+    st = sgi_fail(err, SG_ERR_ARG, "position %zu: the recording ends at %zu", *position, a->r.info->n_positions - 1);
+  return st ? cli_fail(err) : 0;
+}
+
+/* ---- printing ---------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *place_json(const ask *a, size_t p) {
+  sgi_recorded at = sgi_recording_at(a->r.rec, p);
+  json_t *best = json_array(), *ids = json_array();
+  for (size_t i = 0; i < SGI_RECORD_PREDICTIONS; i++) {
+    json_array_append_new(best, cli_recorded_token(&a->r, at.predictions[i], a->reference));
+    json_array_append_new(ids, json_integer(at.predictions[i]));
+  }
+  return json_pack("{s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o}", "position", (json_int_t)p, "document",
+                   (json_int_t)at.document, "place", (json_int_t)at.place, "input", at.input, "target", at.target,
+                   "token", cli_recorded_token(&a->r, at.input, a->reference), "excerpt",
+                   cli_recorded_excerpt(&a->r, p, WIDTH, a->reference), "predictions", best, "prediction_ids", ids);
+}
+
+static void cells(const ask *a, cli_table *t, size_t p) {
+  sgi_recorded at = sgi_recording_at(a->r.rec, p);
+  char *excerpt = cli_recorded_excerpt_text(&a->r, p, WIDTH, a->reference), best[400] = "";
+  for (size_t i = 0, n = 0; i < SGI_RECORD_PREDICTIONS && n + 1 < sizeof best; i++) {
+    char *token = cli_recorded_token_text(&a->r, at.predictions[i], a->reference);
+    n += (size_t)snprintf(best + n, sizeof best - n, "%s%s", i ? " |" : "", token ? token : "");
+    free(token);
+  }
+  cli_cell(t, "%zu:%zu", at.document, at.place);
+  cli_cell(t, "%s", excerpt ? excerpt : "");
+  cli_cell(t, "%s", best);
+  free(excerpt);
+}
+
+static json_t *where_json(const ask *a) {
+  json_t *channel = a->channel == SGI_ALL_CHANNELS ? json_string("all") : json_integer((json_int_t)a->channel);
+  return json_pack("{s:I, s:o}", "layer", (json_int_t)a->r.info->layers[a->slot], "channel", channel);
+}
+
+static int print_neighbors(const ask *a, size_t query, const sgi_neighbor *list, size_t n, double seconds) {
+  if (cli_flag(a->c, "json")) {
+    json_t *o = where_json(a), *rows = json_array();
+    for (size_t i = 0; i < n; i++) {
+      json_t *row = place_json(a, list[i].position);
+      json_object_set_new(row, "distance", cli_json_real(list[i].distance));
+      json_array_append_new(rows, row);
+    }
+    json_object_set_new(o, "query", place_json(a, query));
+    json_object_set_new(o, "neighbors", rows);
+    json_object_set_new(o, "seconds", cli_json_real(seconds));
+    return cli_json(o);
+  }
+  cli_table *t = cli_table_begin("rlll");
+  cli_cell(t, "distance");
+  cli_cell(t, "place");
+  cli_cell(t, "excerpt");
+  cli_cell(t, "predictions");
+  cli_cell(t, "query");
+  cells(a, t, query);
+  for (size_t i = 0; i < n; i++) {
+    cli_cell(t, "%.6f", list[i].distance);
+    cells(a, t, list[i].position);
+  }
+  cli_table_end(t);
+  return 0;
+}
+
+static int neighbors(const ask *a) {
+  sg_error err = {0};
+  size_t query = 0, found = 0;
+  int code = choose(a, &query, &err);
+  if (code) return code;
+  sgi_search *s = NULL;
+  sgi_neighbor *list = NULL;
+  size_t n = a->n < a->r.info->n_positions ? a->n : a->r.info->n_positions;
+  sg_status st = sgi_search_create(a->r.rec, a->slot, a->channel, a->reference ? 0 : -1, &s, &err);
+  if (!st && !(list = sgi_alloc(n * sizeof *list))) st = sgi_fail_memory(&err, n * sizeof *list, "neighbours");
+  double started = sgi_now();
+  if (!st) st = sgi_search_nearest(s, query, n, list, &found, &err);
+  double seconds = sgi_now() - started;
+  if (!st) {
+    cli_detail("searched %zu circuits in %.2f ms", a->r.info->n_positions, 1e3 * seconds);
+    code = print_neighbors(a, query, list, found, seconds);
+  }
+  sgi_search_free(s);
+  sgi_free(list);
+  return st ? cli_fail(&err) : code;
+}
+
+static int print_together(const ask *a, const sgi_neuron *units, size_t n_units, const sgi_together *t) {
+  size_t n = t->count < a->n ? t->count : a->n;
+  if (cli_flag(a->c, "json")) {
+    json_t *o = where_json(a), *rows = json_array(), *neurons = json_array();
+    json_object_del(o, "channel");
+    for (size_t i = 0; i < n_units; i++)
+      json_array_append_new(neurons, json_pack("{s:I, s:I}", "channel", (json_int_t)units[i].channel, "neuron",
+                                               (json_int_t)units[i].neuron));
+    for (size_t i = 0; i < n; i++) json_array_append_new(rows, place_json(a, t->position[i]));
+    json_object_set_new(o, "neurons", neurons);
+    json_object_set_new(o, "count", json_integer((json_int_t)t->count));
+    json_object_set_new(o, "expected", cli_json_real(t->expected));
+    json_object_set_new(o, "lift", cli_json_real(t->lift));
+    json_object_set_new(o, "positions", rows);
+    return cli_json(o);
+  }
+  printf("%zu of %zu positions; by chance %.3g; lift %.3g\n", t->count, a->r.info->n_positions, t->expected, t->lift);
+  cli_table *table = cli_table_begin("lll");
+  cli_cell(table, "place");
+  cli_cell(table, "excerpt");
+  cli_cell(table, "predictions");
+  for (size_t i = 0; i < n; i++) cells(a, table, t->position[i]);
+  cli_table_end(table);
+  return 0;
+}
+
+static int together(const ask *a) {
+  sg_error err = {0};
+  sgi_neuron *units = NULL;
+  size_t n;
+  sgi_together t = {0};
+  int code = 0;
+  sg_status st = cli_unit_list(cli_string(a->c, "neurons"), &units, &n, &err);
+  if (!st) st = sgi_fire_together(a->r.rec, a->slot, units, n, &t, &err);
+  if (!st) code = print_together(a, units, n, &t);
+  sgi_free(t.position);
+  sgi_free(units);
+  return st ? cli_fail(&err) : code;
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  ask a = {.c = c, .n = cli_size(c, "count"), .reference = cli_flag(c, "reference")};
+  sg_status st = cli_reading_open(c->args[0], &a.r, &err);
+  if (!st) st = cli_reading_layer(c, &a.r, &a.slot, &err);
+  if (!st) st = cli_reading_channel(c, &a.r, &a.channel, &err);
+  int code = st ? cli_fail(&err) : cli_is_set(c, "neurons") ? together(&a) : neighbors(&a);
+  cli_reading_close(&a.r);
+  return code;
+}
+
+static const cli_option options[] = {
+    {.name = "find",
+     .type = CLI_STRING,
+     .argument = "TEXT",
+     .help = "the circuit where this text ends in the recording, such as ' dog' or ' a little dog'"},
+    {.name = "nth",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "1",
+     .min = 1,
+     .help = "which of the places --find finds"},
+    {.name = "at",
+     .type = CLI_STRING,
+     .argument = "DOC:PLACE",
+     .help = "the circuit at a place of a document, both from 0"},
+    {.name = "position", .type = CLI_SIZE, .argument = "P", .help = "the circuit at a position of the recording"},
+    {.name = "neurons",
+     .type = CLI_STRING,
+     .argument = "C:I,...",
+     .help = "instead: all positions where these neurons (channel:neuron) fire together"},
+    CLI_LAYER_OPTION,
+    CLI_CHANNEL_OPTION("compare the gates of this channel, or of all"),
+    {.name = "count",
+     .letter = 'n',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "10",
+     .min = 1,
+     .help = "how many to show"},
+    {.name = "reference",
+     .type = CLI_FLAG,
+     .help = "the reference's table: positions that read token 0 left out, tokens by their names"},
+    CLI_JSON_OPTION,
+    CLI_END};
+
+const cli_command cli_neighbors = {
+    .name = "neighbors",
+    .group = "Reading",
+    .summary = "circuits most like a given one, or places where neurons fire together",
+    .usage = "REC --find TEXT [--layer L] [--channel C]\nREC --at DOC:PLACE\nREC --neurons C:I,C:I",
+    .examples =
+        "# where does the model do what it does at the first ' dog'?\nsgatlin neighbors rec --find ' dog'\n"
+        "# one channel of layer 2\nsgatlin neighbors rec --find ' dog' --layer 2 --channel 0 -n 20\n"
+        "# places where two neurons fire together, and how much more often than by chance\n"
+        "sgatlin neighbors rec --layer 2 --neurons 0:17,0:44",
+    .description =
+        "The distance of two circuits is one minus the cosine of their gates: one coordinate for every neuron of every "
+        "channel, its raw score where it was chosen, 0 elsewhere. The search is exact: only circuits that share a "
+        "neuron "
+        "can be nearer than 1, and the inverted index lists them.\n\n"
+        "--neurons prints how often they fire together, how often they would if each fired on its own, and the ratio "
+        "(lift).",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

@@ -1,0 +1,193 @@
+/* cmd_steer.c: predictions with a direction added to the residual stream. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "predict.h"
+
+enum { MAX_STRENGTHS = 14 };
+
+typedef struct work {
+  const cli_call *c;
+  cli_prompt p;
+  float *direction; /* (D) */
+  double strength[MAX_STRENGTHS];
+  size_t n;
+  char site[SG_SITE_NAME];
+  cli_prediction before, after[MAX_STRENGTHS];
+  double norm, stream; /* of the direction; of the stream at the position */
+} work;
+
+static sg_status find_direction(work *w, sg_error *err) {
+  const cli_call *c = w->c;
+  w->direction = sgi_alloc(sg_model_config(w->p.model)->hidden_size * sizeof *w->direction);
+  if (!w->direction) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (cli_is_set(c, "neuron"))
+    return sg_direction_neuron(w->p.model, cli_is_set(c, "of-layer") ? cli_size(c, "of-layer") : cli_size(c, "layer"),
+                               cli_size(c, "channel"), cli_size(c, "neuron"), w->direction, err);
+  int32_t toward = -1, away = -1;
+  sg_status st = cli_prompt_token(&w->p, cli_string(c, "toward"), &toward, err);
+  if (!st && cli_is_set(c, "away")) st = cli_prompt_token(&w->p, cli_string(c, "away"), &away, err);
+  return st ? st : sg_direction_token(w->p.model, toward, away, w->direction, err);
+}
+
+static sg_status find_strengths(work *w, sg_error *err) {
+  size_t n;
+  const char *const *given = cli_list(w->c, "strength", &n);
+  if (n > MAX_STRENGTHS) return sgi_fail(err, SG_ERR_ARG, "%zu strengths: at most %d at once", n, MAX_STRENGTHS);
+  for (size_t i = 0; i < n; i++) {
+    char *end;
+    w->strength[w->n++] = strtod(given[i], &end);
+    if (end == given[i] || *end || !isfinite(w->strength[i]))
+      return sgi_fail(err, SG_ERR_ARG, "--strength %s is no number", given[i]);
+  }
+  if (!n) w->strength[w->n++] = 4;
+  return SG_OK;
+}
+
+static double length(const float *x, size_t n) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
+  return sqrt(sum);
+}
+
+static sg_status run_all(work *w, sg_error *err) {
+  size_t D = sg_model_config(w->p.model)->hidden_size;
+  ptrdiff_t position = (ptrdiff_t)cli_int(w->c, "position");
+  const char *record[] = {w->site};
+  sg_run_request q = {.tokens = w->p.tokens, .count = w->p.count, .record = record, .n_record = 1};
+  sg_run *r = NULL;
+  sg_site s;
+  sg_status st = sg_run_create(w->p.model, &q, &r, err);
+  if (!st) st = cli_predict(&w->before, &w->p, r, position, err);
+  if (!st && sg_run_find(r, w->site, &s)) w->stream = length(s.data + (w->p.count - 1) * D, D);
+  w->norm = length(w->direction, D);
+  sg_run_free(r);
+  sg_edit e = {.op = SG_EDIT_ADD, .vector = w->direction, .vector_count = D};
+  memcpy(e.site, w->site, sizeof e.site);
+  if (cli_is_set(w->c, "pos")) {
+    ptrdiff_t pos = (ptrdiff_t)cli_int(w->c, "pos");
+    e.axes[e.n_axes++] = (sg_edit_axis){"pos", pos, pos};
+  }
+  q = (sg_run_request){.tokens = w->p.tokens, .count = w->p.count, .edits = &e, .n_edits = 1};
+  for (size_t i = 0; i < w->n && !st; i++) {
+    e.value = w->strength[i];
+    r = NULL;
+    st = sg_run_create(w->p.model, &q, &r, err);
+    if (!st) st = cli_predict(&w->after[i], &w->p, r, position, err);
+    if (!st && !sg_run_edit_hits(r, 0))
+      st = sgi_fail(err, SG_ERR_ARG, "--pos %lld is outside the prompt of %zu tokens", (long long)cli_int(w->c, "pos"),
+                    w->p.count);
+    sg_run_free(r);
+  }
+  return st;
+}
+
+static int print(const work *w) {
+  size_t top = cli_size(w->c, "top");
+  if (cli_flag(w->c, "json")) {
+    json_t *runs = json_array();
+    for (size_t i = 0; i < w->n; i++)
+      json_array_append_new(runs, json_pack("{so so so}", "strength", cli_json_real(w->strength[i]), "kl",
+                                            cli_json_real(cli_divergence(&w->before, &w->after[i])), "after",
+                                            cli_prediction_json(&w->p, &w->after[i], top)));
+    return cli_json(json_pack("{so ss so so so so}", "tokens", cli_prompt_json(&w->p), "site", w->site,
+                              "direction_norm", cli_json_real(w->norm), "stream_norm", cli_json_real(w->stream),
+                              "before", cli_prediction_json(&w->p, &w->before, top), "runs", runs));
+  }
+  printf("added to %s: strength times a direction of length %.3f; the stream's own length there is %.3f\n", w->site,
+         w->norm, w->stream);
+  char text[MAX_STRENGTHS][24];
+  const char *labels[MAX_STRENGTHS];
+  for (size_t i = 0; i < w->n; i++) {
+    snprintf(text[i], sizeof text[i], "strength %g", w->strength[i]);
+    labels[i] = text[i];
+  }
+  cli_print_predictions(&w->p, &w->before, w->after, labels, w->n, top);
+  return 0;
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  work w = {.c = c};
+  if (cli_is_set(c, "neuron") == cli_is_set(c, "toward")) return cli_usage(c, "give a direction: --neuron or --toward");
+  if (cli_is_set(c, "away") && !cli_is_set(c, "toward")) return cli_usage(c, "--away needs --toward");
+  snprintf(w.site, sizeof w.site, "layers.%zu.resid_post", cli_size(c, "layer"));
+  sg_status st = find_strengths(&w, &err);
+  if (!st) st = cli_prompt_open(&w.p, c, &err);
+  if (!st) st = find_direction(&w, &err);
+  if (!st) st = run_all(&w, &err);
+  int code = st ? cli_fail(&err) : print(&w);
+  cli_prediction_free(&w.before);
+  for (size_t i = 0; i < w.n; i++) cli_prediction_free(&w.after[i]);
+  sgi_free(w.direction);
+  cli_prompt_close(&w.p);
+  return code;
+}
+
+static const cli_option options[] = {
+    CLI_PROMPT_OPTIONS,
+    {.name = "layer",
+     .letter = 'l',
+     .required = true,
+     .type = CLI_SIZE,
+     .argument = "L",
+     .help = "add to the residual stream behind this layer"},
+    {.name = "neuron",
+     .letter = 'i',
+     .type = CLI_SIZE,
+     .argument = "I",
+     .help = "direction: what this neuron writes; strength is its value"},
+    {.name = "channel",
+     .letter = 'c',
+     .type = CLI_SIZE,
+     .argument = "C",
+     .value = "0",
+     .help = "channel of the neuron (moe: expert)"},
+    {.name = "of-layer", .type = CLI_SIZE, .argument = "L", .value_text = "--layer", .help = "layer of the neuron"},
+    {.name = "toward",
+     .type = CLI_STRING,
+     .argument = "TOKEN",
+     .help = "direction: unit vector that raises this token's logit"},
+    {.name = "away", .type = CLI_STRING, .argument = "TOKEN", .help = "over this token's"},
+    {.name = "strength",
+     .letter = 's',
+     .type = CLI_LIST,
+     .argument = "X",
+     .value_text = "4",
+     .help = "how much to add; may be given again"},
+    {.name = "pos",
+     .type = CLI_INT,
+     .argument = "N",
+     .value_text = "all",
+     .help = "at this position only; negative: from the end"},
+    {.name = "position",
+     .type = CLI_INT,
+     .argument = "N",
+     .value = "-1",
+     .help = "position that predicts; negative: from the end"},
+    {.name = "top", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "8", .help = "predictions shown"},
+    CLI_MODEL_OPTIONS,
+    CLI_JSON_OPTION,
+    CLI_END};
+
+const cli_command cli_steer = {
+    .name = "steer",
+    .group = "Reading",
+    .summary = "add a neuron or a direction with a strength and compare predictions",
+    .usage =
+        "MODEL --prompt TEXT --layer L --neuron I [--channel C] [--strength X]...\n"
+        "MODEL --prompt TEXT --layer L --toward TOKEN [--away TOKEN] [--strength X]...",
+    .examples =
+        "# toward one word and away from another, three strengths\n"
+        "sgatlin steer MODEL --prompt 'The dog was' --layer 1 --toward happy --away sad -s -4 -s 4 -s 8\n"
+        "# as if neuron 17 of channel 2 had the value 3 at the last position\n"
+        "sgatlin steer MODEL --prompt 'The dog was' --layer 1 --channel 2 --neuron 17 -s 3 --pos -1",
+    .description =
+        "Nothing is left in the model: the direction belongs to the run. The length of the direction and of the "
+        "stream are printed, so that a strength can be judged.",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

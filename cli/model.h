@@ -1,0 +1,31 @@
+/* model.h: the MODEL argument of commands: a model directory, or a training run. */
+#ifndef SGATLIN_CLI_MODEL_H
+#define SGATLIN_CLI_MODEL_H
+
+#include "cli.h"
+
+#define CLI_CHECKPOINT_OPTION \
+  { \
+    .name = "checkpoint", .type = CLI_STRING, .argument = "latest|best|NAME", .value = "latest", \
+    .help = "where MODEL is a run: which of its checkpoints" \
+  }
+#define CLI_TOKENIZER_OPTION \
+  { \
+    .name = "tokenizer", .letter = 'T', .type = CLI_STRING, .argument = "FILE", .value_text = "MODEL's own", \
+    .help = "tokenizer.json to use" \
+  }
+
+typedef struct cli_model {
+  char *directory;
+  sg_model *model;
+  sg_tokenizer *tokenizer; /* NULL where it was not asked for */
+} cli_model;
+
+typedef enum cli_need { CLI_WITHOUT_TOKENIZER, CLI_TOKENIZER_IF_THERE, CLI_WITH_TOKENIZER } cli_need;
+
+/* Opens the model that args[0] names, by the options above (the command has the ones that are needed). A tokenizer has no more ids than
+ * the model. New also where it fails: cli_model_close. */
+sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *out, sg_error *err);
+void cli_model_close(cli_model *m);
+
+#endif

@@ -1,0 +1,123 @@
+#include "reading.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+
+sg_status cli_reading_open(const char *directory, cli_reading *out, sg_error *err) {
+  *out = (cli_reading){.directory = directory};
+  sg_status st = sgi_recording_open(directory, &out->rec, err);
+  if (st) return st;
+  out->info = sgi_recording_info_of(out->rec);
+  char *path = sgi_path_join(directory, "tokenizer.json");
+  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
+  if (sgi_is_file(path)) st = sg_tokenizer_load(path, &out->tok, err);
+  sgi_free(path);
+  return st;
+}
+
+void cli_reading_close(cli_reading *r) {
+  sgi_recording_close(r->rec);
+  sg_tokenizer_free(r->tok);
+}
+
+sg_status cli_reading_layer(const cli_call *c, const cli_reading *r, size_t *slot, sg_error *err) {
+  *slot = r->info->n_layers - 1;
+  return cli_is_set(c, "layer") ? sgi_recording_slot(r->rec, cli_size(c, "layer"), slot, err) : SG_OK;
+}
+
+/* Digits up to the first other character; false where there is none or the number is too large. */
+static bool number(const char **at, size_t *out) {
+  char *end;
+  if (**at < '0' || **at > '9') return false;
+  unsigned long long v = strtoull(*at, &end, 10);
+  *at = end;
+  *out = (size_t)v;
+  return v <= INT32_MAX;
+}
+
+sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t *channel, sg_error *err) {
+  const char *text = cli_string(c, "channel");
+  *channel = SGI_ALL_CHANNELS;
+  if (!strcmp(text, "all")) return SG_OK;
+  if (number(&text, channel) && !*text && *channel < r->info->channels) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "--channel %s: expected \"all\" or 0 to %zu", cli_string(c, "channel"),
+                  r->info->channels - 1);
+}
+
+static int ascending(const void *a, const void *b) {
+  size_t x = *(const size_t *)a, y = *(const size_t *)b;
+  return (x > y) - (x < y);
+}
+
+static sg_status bad_list(const char *text, const char *what, sg_error *err) {
+  return sgi_fail(err, SG_ERR_ARG, "--%s %s: expected numbers such as 0,2,5-7", what, text);
+}
+
+sg_status cli_number_list(const char *text, const char *what, size_t **out, size_t *n, sg_error *err) {
+  enum { MOST = 4096 };
+  *n = 0;
+  *out = sgi_alloc(MOST * sizeof **out);
+  if (!*out) return sgi_fail_memory(err, MOST * sizeof **out, "a list");
+  for (const char *at = text;;) {
+    size_t from, to;
+    if (!number(&at, &from)) return bad_list(text, what, err);
+    to = from;
+    if (*at == '-' && (at++, !number(&at, &to))) return bad_list(text, what, err);
+    if (to < from || to - from >= MOST - *n) return bad_list(text, what, err);
+    for (size_t i = from; i <= to; i++) (*out)[(*n)++] = i;
+    if (!*at) break;
+    if (*at++ != ',') return bad_list(text, what, err);
+  }
+  qsort(*out, *n, sizeof **out, ascending);
+  return SG_OK;
+}
+
+sg_status cli_unit_list(const char *text, sgi_neuron **out, size_t *n, sg_error *err) {
+  size_t most = 1;
+  for (const char *p = text; *p; p++) most += *p == ',';
+  *n = 0;
+  *out = sgi_alloc(most * sizeof **out);
+  if (!*out) return sgi_fail_memory(err, most * sizeof **out, "a list of neurons");
+  for (const char *at = text;;) {
+    sgi_neuron *u = &(*out)[*n];
+    bool good = number(&at, &u->channel) && *at++ == ':' && number(&at, &u->neuron);
+    if (good) ++*n;
+    if (good && !*at) return SG_OK;
+    if (!good || *at++ != ',')
+      return sgi_fail(err, SG_ERR_ARG, "--neurons %s: expected CHANNEL:NEURON pairs such as 0:17,3:901", text);
+  }
+}
+
+/* ---- text ---------------------------------------------------------------------------------------------------------------------- */
+
+static sgi_excerpt_form form(bool names) { return names ? SGI_EXCERPT_NAMES : SGI_EXCERPT_TEXT; }
+
+json_t *cli_recorded_token(const cli_reading *r, int32_t id, bool names) {
+  sgi_bytes b = {0};
+  json_t *o = NULL;
+  if (r->tok && !sgi_excerpt_token(r->tok, id, form(names), &b, NULL)) o = cli_json_text(b.data ? b.data : "", b.n);
+  sgi_bytes_deinit(&b);
+  return o ? o : json_null();
+}
+
+json_t *cli_recorded_excerpt(const cli_reading *r, size_t position, size_t width, bool names) {
+  sgi_bytes b = {0};
+  json_t *o = NULL;
+  if (r->tok && !sgi_excerpt(r->rec, r->tok, position, width, form(names), &b, NULL))
+    o = cli_json_text(b.data ? b.data : "", b.n);
+  sgi_bytes_deinit(&b);
+  return o ? o : json_null();
+}
+
+static char *text_of(json_t *o) {
+  const char *s = json_string_value(o);
+  char *copy = strdup(s ? s : "");
+  json_decref(o);
+  return copy;
+}
+char *cli_recorded_token_text(const cli_reading *r, int32_t id, bool names) { return text_of(cli_recorded_token(r, id, names)); }
+char *cli_recorded_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names) {
+  return text_of(cli_recorded_excerpt(r, position, width, names));
+}

@@ -1,0 +1,305 @@
+#include "read/record.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/arena.h"
+#include "read/record_shard.h"
+
+static const size_t DEFAULT_SHARD = (size_t)256 << 20, DEFAULT_MEMORY = (size_t)512 << 20;
+
+struct sgi_recorder {
+  sgi_record_form form;
+  sgi_record_plan plan;
+  sgi_record_span *spans;
+  size_t longest; /* places of the longest document */
+};
+
+/* ---- plan ----------------------------------------------------------------------------------------------------------------- */
+
+static size_t position_bytes(const sgi_record_form *f) {
+  size_t entries = f->channels * f->top_k, plain = SGI_SHARD_LAYERS - 1 + SGI_RECORD_PREDICTIONS;
+  return plain * sizeof(int32_t) + f->n_layers * entries * (f->index_size + sizeof(float) + f->value_size);
+}
+
+static sg_status next_span(sgi_recorder *r, size_t *capacity, size_t document, sg_error *err) {
+  if (r->plan.shards == *capacity) {
+    size_t more = *capacity ? 2 * *capacity : 16;
+    sgi_record_span *s = sgi_realloc(r->spans, *capacity * sizeof *s, more * sizeof *s);
+    if (!s) return sgi_fail_memory(err, more * sizeof *s, "a plan of shards");
+    r->spans = s;
+    *capacity = more;
+  }
+  r->spans[r->plan.shards++] = (sgi_record_span){.first = document};
+  return SG_OK;
+}
+
+static void count_bytes(sgi_recorder *r) {
+  const sgi_record_form *f = &r->form;
+  sgi_record_plan *p = &r->plan;
+  uint64_t C = f->channels, entries = C * f->top_k, lists = C * f->pool + 1, n = p->positions;
+  p->circuits = p->positions * f->n_layers;
+  p->shard_bytes = n * position_bytes(f);
+  if (f->q.index) p->index_bytes = f->n_layers * 8 * (lists + n * entries + n * (C + 1));
+  p->bytes_per_circuit = (double)(p->shard_bytes + p->index_bytes) / (double)p->circuits;
+}
+
+static sg_status plan_shards(sgi_recorder *r, sg_error *err) {
+  sgi_record_form *f = &r->form;
+  sgi_record_plan *p = &r->plan;
+  size_t room = (f->q.shard_bytes ? f->q.shard_bytes : DEFAULT_SHARD) / position_bytes(f), capacity = 0;
+  for (size_t d = 0; d < p->documents; d++) {
+    size_t n, length = sgi_record_length(f, d);
+    f->q.documents.get(f->q.documents.source, d, &n);
+    if (!length) return sgi_fail(err, SG_ERR_ARG, "document %zu has no token", d);
+    if (n > length) p->cut_tokens += n - length;
+    if (!p->shards || r->spans[p->shards - 1].positions + length > room) {
+      sg_status st = next_span(r, &capacity, d, err);
+      if (st) return st;
+    }
+    r->spans[p->shards - 1].documents++;
+    r->spans[p->shards - 1].positions += length;
+    p->positions += length;
+    if (length > r->longest) r->longest = length;
+    if (p->positions > UINT32_MAX || d > INT32_MAX)
+      return sgi_fail(err, SG_ERR_ARG, "the text has more than %u positions: record fewer documents at a time",
+                      UINT32_MAX);
+  }
+  count_bytes(r);
+  return SG_OK;
+}
+
+static sg_status choose_layers(sgi_record_form *f, sg_error *err) {
+  size_t L = f->q.model->config.num_layers;
+  f->n_layers = f->q.n_layers ? f->q.n_layers : L;
+  f->layers = sgi_alloc(f->n_layers * sizeof *f->layers);
+  if (!f->layers) return sgi_fail_memory(err, f->n_layers * sizeof *f->layers, "a list of layers");
+  for (size_t i = 0; i < f->n_layers; i++) {
+    size_t l = f->layers[i] = f->q.n_layers ? f->q.layers[i] : i;
+    if (l >= L) return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has layers 0 to %zu", l, L - 1);
+    if (i && l <= f->layers[i - 1]) return sgi_fail(err, SG_ERR_ARG, "layers must ascend, each named once");
+  }
+  return SG_OK;
+}
+
+static sg_status check(sgi_recorder *r, sg_error *err) {
+  sgi_record_form *f = &r->form;
+  const char *v = f->q.values;
+  bool has_values;
+  if (strcmp(v, "F16") && strcmp(v, "F32") && strcmp(v, "none"))
+    return sgi_fail(err, SG_ERR_ARG, "values \"%s\": expected F16, F32 or none", v);
+  if (!f->q.seq_len || f->q.seq_len > INT32_MAX)
+    return sgi_fail(err, SG_ERR_ARG, "rows of %zu tokens can not be recorded", f->q.seq_len);
+  if (f->q.padding && f->q.model->config.pad_id < 0)
+    return sgi_fail(err, SG_ERR_ARG, "the model has no padding token to fill rows with");
+  sg_status st = sgi_record_sizes(f->q.model, f, &has_values, err);
+  if (st) return st;
+  f->index_size = f->pool > (size_t)INT16_MAX + 1 ? 4 : 2;
+  if (!has_values) f->q.values = v = "none"; /* experts are no neurons */
+  f->value_size = !strcmp(v, "F16") ? 2 : !strcmp(v, "F32") ? 4 : 0;
+  size_t n = f->q.documents.count;
+  r->plan.documents = f->q.max_documents && f->q.max_documents < n ? f->q.max_documents : n;
+  if (!r->plan.documents) return sgi_fail(err, SG_ERR_ARG, "there is no document to record");
+  return choose_layers(f, err);
+}
+
+sg_status sgi_recorder_create(const sgi_record_request *request, sgi_recorder **out, sg_error *err) {
+  *out = NULL;
+  sgi_recorder *r = sgi_alloc(sizeof *r);
+  if (!r) return sgi_fail_memory(err, sizeof *r, "a recorder");
+  r->form.q = *request;
+  if (!request->max_memory) r->form.q.max_memory = DEFAULT_MEMORY;
+  sg_status st = check(r, err);
+  if (!st) st = plan_shards(r, err);
+  if (st)
+    sgi_recorder_free(r);
+  else
+    *out = r;
+  return st;
+}
+
+void sgi_recorder_free(sgi_recorder *r) {
+  if (!r) return;
+  sgi_free(r->form.layers);
+  sgi_free(r->spans);
+  sgi_free(r);
+}
+
+const sgi_record_plan *sgi_recorder_plan(const sgi_recorder *r) { return &r->plan; }
+
+/* ---- the directory ---------------------------------------------------------------------------------------------------------- */
+
+static uint64_t model_hash(const sg_model *m) {
+  uint64_t h = 0;
+  for (size_t i = 0; i < m->table.count; i++)
+    h = XXH3_64bits_withSeed(m->w[i], m->table.rows[i].count * sizeof(float), h);
+  return h;
+}
+
+static json_t *hash_text(uint64_t h) {
+  char text[17];
+  snprintf(text, sizeof text, "%016llx", (unsigned long long)h);
+  return json_string(text);
+}
+
+/* recording.json: everything that fixes the bytes of the shards. */
+static json_t *describe(const sgi_recorder *r) {
+  const sgi_record_form *f = &r->form;
+  const sgi_record_request *q = &f->q;
+  const sg_config *c = &q->model->config;
+  json_t *layers = json_array(), *shards = json_array();
+  for (size_t i = 0; i < f->n_layers; i++) json_array_append_new(layers, json_integer((json_int_t)f->layers[i]));
+  for (size_t i = 0; i < r->plan.shards; i++) {
+    char name[SGI_RECORD_NAME];
+    const sgi_record_span *s = &r->spans[i];
+    sgi_record_shard_name(name, i);
+    json_array_append_new(
+        shards, json_pack("{s:s, s:I, s:I, s:I}", "file", name, "first_document", (json_int_t)s->first, "documents",
+                          (json_int_t)s->documents, "positions", (json_int_t)s->positions));
+  }
+  json_t *o = json_pack(
+      "{s:s, s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o, s:I, s:I, s:I, s:b, s:s, s:b, s:I, s:i, s:i, "
+      "s:o}",
+      "format", "sgatlin-recording", "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "",
+      "model_hash", hash_text(model_hash(q->model)), "data", q->data_path ? q->data_path : "", "data_hash",
+      hash_text(q->documents.hash), "documents", (json_int_t)r->plan.documents, "positions",
+      (json_int_t)r->plan.positions, "seq_len", (json_int_t)q->seq_len, "padding", q->padding, "unshifted",
+      q->unshifted, "model_layers", (json_int_t)c->num_layers, "layers", layers, "channels", (json_int_t)f->channels,
+      "top_k", (json_int_t)f->top_k, "pool", (json_int_t)f->pool, "pool_per_channel", f->pool_per_channel, "values",
+      q->values, "index", q->index, "vocab_size", (json_int_t)c->vocab_size, "bos", c->bos_id, "pad", c->pad_id,
+      "shards", shards);
+  return o;
+}
+
+/* A recording of the same request goes on, another one is refused. Where the paths of model and data moved but their
+ * content did not, that is the same request. */
+static sg_status compare(const json_t *old, const json_t *now, const char *where, sg_error *err) {
+  const char *key;
+  const json_t *v;
+  json_object_foreach((json_t *)(uintptr_t)now, key, v) {
+    if (!strcmp(key, "model") || !strcmp(key, "data") || json_equal(v, json_object_get(old, key))) continue;
+    return sgi_fail(err, SG_ERR_ARG,
+                    "%s belongs to a recording with another \"%s\": remove that directory or choose a new one", where,
+                    key);
+  }
+  return SG_OK;
+}
+
+static bool is_leftover(const char *name) { return strstr(name, ".safetensors.tmp-") || strstr(name, ".json.tmp-"); }
+
+/* What a killed run left half written. */
+static void remove_leftovers(const char *directory) {
+  DIR *d = opendir(directory);
+  if (!d) return;
+  for (const struct dirent *e; (e = readdir(d));) {
+    if (!is_leftover(e->d_name)) continue;
+    char *path = sgi_path_join(directory, e->d_name);
+    if (path) sgi_remove_tree(path, NULL);
+    sgi_free(path);
+  }
+  closedir(d);
+}
+
+static sg_status prepare(const sgi_recorder *r, const char *directory, sg_error *err) {
+  char *where = sgi_path_join(directory, "recording.json"), *tokenizer = sgi_path_join(directory, "tokenizer.json");
+  json_t *now = describe(r), *old = NULL;
+  sg_status st =
+      where && tokenizer && now ? sgi_make_directory(directory, err) : sgi_fail_memory(err, 1, "a recording");
+  if (!st && sgi_is_file(where)) {
+    st = sgi_json_load(where, &old, err);
+    if (!st) st = compare(old, now, where, err);
+    if (!st) remove_leftovers(directory);
+  } else if (!st) {
+    if (r->form.q.tokenizer) st = sg_tokenizer_save(r->form.q.tokenizer, tokenizer, err);
+    if (!st) st = sgi_json_save(where, now, err);
+  }
+  json_decref(now);
+  json_decref(old);
+  sgi_free(where);
+  sgi_free(tokenizer);
+  return st;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct watch {
+  const sgi_record_events *events;
+  uint64_t before, total;
+} watch;
+
+static bool advance(void *user, size_t done) {
+  const watch *w = user;
+  const sgi_record_events *e = w->events;
+  return !e || !e->progress || e->progress(e->user, "recording", w->before + done, w->total);
+}
+
+/* A shard that is there was written whole; one of another size was not written by us. */
+static sg_status is_done(const sgi_record_form *f, const sgi_record_span *s, const char *path, bool *done,
+                         sg_error *err) {
+  *done = false;
+  if (!sgi_is_file(path)) return SG_OK;
+  sgi_safetensors *file;
+  sg_status st = sgi_safetensors_open(path, &file, err);
+  if (st) return st;
+  size_t bytes = 0;
+  for (size_t i = 0; i < sgi_safetensors_count(file); i++) bytes += sgi_safetensors_at(file, i)->bytes;
+  sgi_safetensors_close(file);
+  if (bytes != s->positions * position_bytes(f))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s holds %zu bytes of tensors instead of %zu: remove it and run again", path,
+                    bytes, s->positions * position_bytes(f));
+  *done = true;
+  return SG_OK;
+}
+
+static sg_status write_shards(sgi_recorder *r, const char *directory, const sgi_record_events *events, size_t *reused,
+                              sg_error *err) {
+  watch w = {.events = events, .total = r->plan.positions};
+  sgi_shard_writer *writer = NULL;
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < r->plan.shards && !st; i++) {
+    char name[SGI_RECORD_NAME];
+    bool done = false;
+    sgi_record_shard_name(name, i);
+    char *path = sgi_path_join(directory, name);
+    st = path ? is_done(&r->form, &r->spans[i], path, &done, err) : sgi_fail_memory(err, 1, "a path");
+    if (!st && done) {
+      ++*reused;
+    } else if (!st) {
+      if (!writer) st = sgi_shard_writer_create(&r->form, r->longest, &writer, err);
+      if (!st) st = sgi_shard_write(writer, &r->spans[i], path, advance, &w, err);
+    }
+    w.before += r->spans[i].positions;
+    sgi_free(path);
+  }
+  sgi_shard_writer_free(writer);
+  return st;
+}
+
+static sg_status write_index(const sgi_recorder *r, const char *directory, const sgi_record_events *events,
+                             sg_error *err) {
+  sgi_recording *rec;
+  sg_status st = sgi_recording_open_shards(directory, &rec, err);
+  for (size_t s = 0; s < r->form.n_layers && !st; s++) {
+    char name[SGI_RECORD_NAME];
+    sgi_record_index_name(name, r->form.layers[s]);
+    char *path = sgi_path_join(directory, name);
+    if (!path) st = sgi_fail_memory(err, 1, "a path");
+    if (!st && !sgi_is_file(path)) st = sgi_record_index(rec, path, s, r->form.q.max_memory, err);
+    sgi_free(path);
+    if (!st && events && events->progress && !events->progress(events->user, "indexing", s + 1, r->form.n_layers))
+      st = sgi_fail(err, SG_ERR_CANCELLED, "the recording was stopped");
+  }
+  sgi_recording_close(rec);
+  return st;
+}
+
+sg_status sgi_recorder_run(sgi_recorder *r, const char *directory, const sgi_record_events *events, size_t *reused,
+                           sg_error *err) {
+  *reused = 0;
+  sg_status st = prepare(r, directory, err);
+  if (!st) st = write_shards(r, directory, events, reused, err);
+  if (!st && r->form.q.index) st = write_index(r, directory, events, err);
+  return st;
+}

@@ -1,0 +1,308 @@
+#include "read/record_shard.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "math/topk.h"
+
+enum { LOGIT_ROWS = 64, BATCH_TOKENS = 8192 };
+
+struct sgi_shard_writer {
+  const sgi_record_form *f;
+  sgi_pass *pass;
+  size_t max_rows;
+  int32_t *inputs, *targets; /* (max_rows, longest document) */
+  size_t *length;            /* (max_rows) recorded places of each row */
+  char *pack;                /* converted rows of a batch */
+  float *head, *best_value;  /* (LOGIT_ROWS, V), (LOGIT_ROWS, 5) */
+  int32_t *best;             /* (LOGIT_ROWS, 5) */
+
+  /* the batch that runs */
+  sgi_safetensors_writer *file;
+  size_t rows, T, at; /* at: its first position in the shard */
+  const float *logits;
+  size_t logits_width;
+};
+
+size_t sgi_record_length(const sgi_record_form *f, size_t i) {
+  size_t n;
+  f->q.documents.get(f->q.documents.source, i, &n);
+  return f->q.padding || n > f->q.seq_len ? f->q.seq_len : n;
+}
+
+/* ---- what a model has to record ------------------------------------------------------------------------------------------- */
+
+static bool named(const sgi_site *s, const char *end) {
+  size_t n = strlen(s->name), m = strlen(end);
+  return n >= m && !strcmp(s->name + n - m, end);
+}
+
+typedef struct look {
+  const sgi_record_form *f;
+  bool has_values;
+} look;
+
+/* An activation for every chosen unit; hidden units of experts have other sizes. */
+static sg_status discover(void *user, const sgi_site *s, sg_error *err) {
+  (void)err;
+  look *l = user;
+  if (s->layer >= 0 && named(s, "neurons"))
+    l->has_values = s->n_dims == 2 && s->dims[0] == l->f->channels && s->dims[1] == l->f->top_k;
+  return SG_OK;
+}
+
+sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, bool *has_values, sg_error *err) {
+  *has_values = false;
+  if (!m->ffn->gates)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "feedforward kind %s has no gates, so there are no circuits to record; sgatlin trace --only "
+                    "'*.neurons' writes its hidden activations",
+                    m->ffn->name);
+  sgi_gates g = {0};
+  m->ffn->gates(&m->config, 1, (sgi_arena){0}, &g); /* sizes only: nothing is behind the pointers */
+  f->channels = g.channels;
+  f->top_k = g.top_k;
+  f->pool = g.pool;
+  f->pool_per_channel = g.pool_per_channel;
+  look l = {.f = f};
+  sgi_pass *p;
+  sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
+  if (st) return st;
+  st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
+                        &(sgi_tap){.visit = discover, .user = &l, .err = err}, err);
+  sgi_pass_free(p);
+  *has_values = l.has_values;
+  return st;
+}
+
+/* ---- writing one batch ------------------------------------------------------------------------------------------------------ */
+
+/* Rows (rows,T,width bytes) without what lies behind each row's length, as the next range of a tensor. */
+static sg_status put(sgi_shard_writer *w, size_t tensor, const void *data, size_t width, sg_error *err) {
+  size_t n = 0;
+  for (size_t r = 0; r < w->rows; r++) {
+    memmove(w->pack + n, (const char *)data + r * w->T * width, w->length[r] * width);
+    n += w->length[r] * width;
+  }
+  return sgi_safetensors_writer_put(w->file, tensor, w->at * width, w->pack, n, err);
+}
+
+static sg_status put_scores(sgi_shard_writer *w, size_t tensor, size_t layer, const float *score, sg_error *err) {
+  size_t m = w->f->channels * w->f->top_k;
+  for (size_t r = 0; r < w->rows; r++)
+    for (size_t i = r * w->T * m; i < (r * w->T + w->length[r]) * m; i++)
+      if (!isfinite(score[i]))
+        return sgi_fail(err, SG_ERR_NUMERIC, "layer %zu: a score is NaN or infinite: this model can not be recorded",
+                        layer);
+  return put(w, tensor, score, m * sizeof *score, err);
+}
+
+/* In place: each element moves down to where a narrower one begins. */
+static sg_status put_indices(sgi_shard_writer *w, size_t tensor, int32_t *index, sg_error *err) {
+  const sgi_record_form *f = w->f;
+  size_t m = f->channels * f->top_k, n = w->rows * w->T * m;
+  if (f->index_size == sizeof *index) return put(w, tensor, index, m * sizeof *index, err);
+  int16_t *narrow = (int16_t *)(void *)w->pack;
+  for (size_t i = 0; i < n; i++) narrow[i] = (int16_t)index[i];
+  return put(w, tensor, narrow, m * sizeof *narrow, err);
+}
+
+static _Float16 to_half(float x) { return (_Float16)(x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x); }
+
+static sg_status put_values(sgi_shard_writer *w, size_t tensor, const float *value, sg_error *err) {
+  const sgi_record_form *f = w->f;
+  size_t m = f->channels * f->top_k, n = w->rows * w->T * m;
+  if (f->value_size == sizeof *value) return put(w, tensor, value, m * sizeof *value, err);
+  _Float16 *half = (_Float16 *)(void *)w->pack;
+#pragma omp parallel for schedule(static) if (n > 4096)
+  for (size_t i = 0; i < n; i++) half[i] = to_half(value[i]);
+  return put(w, tensor, half, m * sizeof *half, err);
+}
+
+/* Scores of experts are the logits of those chosen. */
+static sg_status put_chosen(sgi_shard_writer *w, size_t tensor, size_t layer, const int32_t *index, sg_error *err) {
+  size_t K = w->f->top_k, n = w->rows * w->T;
+  float *chosen = (float *)(void *)w->pack;
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = 0; k < K; k++) chosen[i * K + k] = w->logits[i * w->logits_width + (size_t)index[i * K + k]];
+  return put_scores(w, tensor, layer, chosen, err);
+}
+
+static sg_status watch(void *user, const sgi_site *s, sg_error *err) {
+  sgi_shard_writer *w = user;
+  const sgi_record_form *f = w->f;
+  size_t slot = 0;
+  if (s->layer < 0) return SG_OK;
+  while (slot < f->n_layers && f->layers[slot] != (size_t)s->layer) slot++;
+  if (slot == f->n_layers) return SG_OK;
+  size_t tensor = SGI_SHARD_LAYERS + slot * (f->value_size ? 3 : 2), layer = (size_t)s->layer;
+  if (s->type == SGI_SITE_INDEX && s->n_dims == 1) {
+    sg_status st = put_chosen(w, tensor + 1, layer, s->data, err);
+    if (st) return st;
+  }
+  if (s->type == SGI_SITE_INDEX) return put_indices(w, tensor, s->data, err);
+  if (named(s, "router.scores")) return put_scores(w, tensor + 1, layer, s->data, err);
+  if (named(s, "gate.logits")) {
+    w->logits = s->data;
+    w->logits_width = s->dims[0];
+  }
+  return f->value_size && named(s, "neurons") ? put_values(w, tensor + 2, s->data, err) : SG_OK;
+}
+
+/* The five best tokens at every recorded place of the batch. */
+static sg_status put_predictions(sgi_shard_writer *w, sg_error *err) {
+  size_t V = w->f->q.model->config.vocab_size, at = w->at, k = V < SGI_RECORD_PREDICTIONS ? V : SGI_RECORD_PREDICTIONS;
+  sg_status st = SG_OK;
+  for (size_t r = 0; r < w->rows && !st; r++)
+    for (size_t t = 0; t < w->length[r] && !st; t += LOGIT_ROWS) {
+      size_t n = w->length[r] - t < LOGIT_ROWS ? w->length[r] - t : LOGIT_ROWS;
+      st = sgi_pass_logits(w->pass, r * w->T + t, n, w->head, err);
+      if (st) break;
+      memset(w->best, 0, LOGIT_ROWS * SGI_RECORD_PREDICTIONS * sizeof *w->best);
+#pragma omp parallel for schedule(static) if (n > 4)
+      for (size_t i = 0; i < n; i++)
+        sgi_topk(w->best_value + i * SGI_RECORD_PREDICTIONS, w->best + i * SGI_RECORD_PREDICTIONS, w->head + i * V, V,
+                 k);
+      size_t width = SGI_RECORD_PREDICTIONS * sizeof *w->best;
+      st = sgi_safetensors_writer_put(w->file, SGI_SHARD_PREDICTIONS, (at + t) * width, w->best, n * width, err);
+      if (t + n == w->length[r]) at += w->length[r];
+    }
+  return st;
+}
+
+/* Fills the batch with documents from d on; returns how many. */
+static size_t gather(sgi_shard_writer *w, size_t d, size_t left) {
+  const sgi_record_request *q = &w->f->q;
+  const sg_config *c = &q->model->config;
+  size_t rows = 0, T = 0;
+  for (; rows < left && rows < w->max_rows; rows++) {
+    w->length[rows] = sgi_record_length(w->f, d + rows);
+    if (w->length[rows] > T) T = w->length[rows];
+  }
+  for (size_t r = 0; r < rows; r++) {
+    size_t n;
+    const int32_t *ids = q->documents.get(q->documents.source, d + r, &n);
+    int32_t *targets = w->targets + r * T, *inputs = w->inputs + r * T;
+    for (size_t t = 0; t < T; t++) targets[t] = t < n ? ids[t] : c->pad_id >= 0 ? c->pad_id : c->eos_id;
+    for (size_t t = 0; t < T; t++) inputs[t] = q->unshifted ? targets[t] : t ? targets[t - 1] : c->bos_id;
+  }
+  w->rows = rows;
+  w->T = T;
+  return rows;
+}
+
+static sg_status put_places(sgi_shard_writer *w, size_t document, sg_error *err) {
+  int32_t *number = (int32_t *)(void *)w->pack;
+  size_t n = 0;
+  for (size_t r = 0; r < w->rows; r++) n += w->length[r];
+  for (int place = 0; place < 2; place++) {
+    size_t i = 0;
+    for (size_t r = 0; r < w->rows; r++)
+      for (size_t t = 0; t < w->length[r]; t++) number[i++] = (int32_t)(place ? t : document + r);
+    sg_status st = sgi_safetensors_writer_put(w->file, place ? SGI_SHARD_PLACE : SGI_SHARD_DOCUMENT,
+                                              w->at * sizeof *number, number, n * sizeof *number, err);
+    if (st) return st;
+  }
+  return SG_OK;
+}
+
+static sg_status run_batch(sgi_shard_writer *w, size_t document, sg_error *err) {
+  sgi_batch b = {.B = w->rows, .T = w->T, .inputs = w->inputs, .targets = w->targets};
+  sg_status st = put(w, SGI_SHARD_INPUT, w->inputs, sizeof *w->inputs, err);
+  if (!st) st = put(w, SGI_SHARD_TARGET, w->targets, sizeof *w->targets, err);
+  if (!st) st = put_places(w, document, err);
+  if (!st) st = sgi_pass_forward(w->pass, &b, &(sgi_tap){.visit = watch, .user = w, .err = err}, err);
+  return st ? st : put_predictions(w, err);
+}
+
+/* ---- one shard ---------------------------------------------------------------------------------------------------------------- */
+
+static sg_status open_file(sgi_shard_writer *w, size_t n, const char *path, sg_error *err) {
+  const sgi_record_form *f = w->f;
+  size_t per_layer = f->value_size ? 3 : 2, count = SGI_SHARD_LAYERS + per_layer * f->n_layers;
+  sgi_tensor *t = sgi_alloc(count * sizeof *t);
+  char(*names)[SGI_RECORD_NAME] = sgi_alloc(count * sizeof *names);
+  sg_status st = SG_OK;
+  if (!t || !names) {
+    st = sgi_fail_memory(err, count * sizeof *names, "a shard");
+  } else {
+    static const char *const plain[] = {"input", "target", "document", "place", "predictions"};
+    for (size_t i = 0; i < SGI_SHARD_LAYERS; i++)
+      t[i] = (sgi_tensor){.name = plain[i],
+                          .dtype = SGI_I32,
+                          .n_dims = i == SGI_SHARD_PREDICTIONS ? 2 : 1,
+                          .dims = {n, SGI_RECORD_PREDICTIONS}};
+    static const char *const parts[] = {"router.indices", "router.scores", "neurons"};
+    sgi_dtype types[] = {f->index_size == 2 ? SGI_I16 : SGI_I32, SGI_F32, f->value_size == 2 ? SGI_F16 : SGI_F32};
+    for (size_t i = SGI_SHARD_LAYERS; i < count; i++) {
+      size_t slot = (i - SGI_SHARD_LAYERS) / per_layer, part = (i - SGI_SHARD_LAYERS) % per_layer;
+      sgi_record_tensor_name(names[i], f->layers[slot], parts[part]);
+      t[i] = (sgi_tensor){.name = names[i], .dtype = types[part], .n_dims = 3, .dims = {n, f->channels, f->top_k}};
+    }
+    st = sgi_safetensors_writer_open(path, t, count, NULL, 0, &w->file, err);
+  }
+  sgi_free(t);
+  sgi_free(names);
+  return st;
+}
+
+sg_status sgi_shard_write(sgi_shard_writer *w, const sgi_record_span *span, const char *path,
+                          bool (*progress)(void *user, size_t done), void *user, sg_error *err) {
+  sg_status st = open_file(w, span->positions, path, err);
+  if (st) return st;
+  w->at = 0;
+  for (size_t i = 0; i < span->documents && !st;) {
+    size_t rows = gather(w, span->first + i, span->documents - i);
+    st = run_batch(w, span->first + i, err);
+    for (size_t r = 0; r < rows; r++) w->at += w->length[r];
+    i += rows;
+    if (!st && !progress(user, w->at)) st = sgi_fail(err, SG_ERR_CANCELLED, "the recording was stopped");
+  }
+  if (st)
+    sgi_safetensors_writer_drop(w->file);
+  else
+    st = sgi_safetensors_writer_close(w->file, err);
+  w->file = NULL;
+  return st;
+}
+
+sg_status sgi_shard_writer_create(const sgi_record_form *f, size_t longest, sgi_shard_writer **out, sg_error *err) {
+  *out = NULL;
+  const sg_config *c = &f->q.model->config;
+  size_t want = BATCH_TOKENS / longest, rows;
+  sg_status st = sgi_pass_fit(c, want ? want : 1, longest, false, f->q.max_memory, &rows, err);
+  if (st) return st;
+  sgi_shard_writer *w = sgi_alloc(sizeof *w);
+  if (!w) return sgi_fail_memory(err, sizeof *w, "a recorder");
+  *w = (sgi_shard_writer){.f = f, .max_rows = rows};
+  size_t n = rows * longest, m = f->channels * f->top_k, V = c->vocab_size;
+  w->inputs = sgi_alloc(n * sizeof *w->inputs);
+  w->targets = sgi_alloc(n * sizeof *w->targets);
+  w->length = sgi_alloc(rows * sizeof *w->length);
+  w->pack = sgi_alloc(n * m * sizeof(float));
+  w->head = sgi_alloc(LOGIT_ROWS * V * sizeof *w->head);
+  w->best = sgi_alloc(LOGIT_ROWS * SGI_RECORD_PREDICTIONS * sizeof *w->best);
+  w->best_value = sgi_alloc(LOGIT_ROWS * SGI_RECORD_PREDICTIONS * sizeof *w->best_value);
+  if (!w->inputs || !w->targets || !w->length || !w->pack || !w->head || !w->best || !w->best_value)
+    st = sgi_fail_memory(err, n * m * sizeof(float), "a recorder");
+  if (!st) st = sgi_pass_create(f->q.model, rows, longest, false, &w->pass, err);
+  if (st)
+    sgi_shard_writer_free(w);
+  else
+    *out = w;
+  return st;
+}
+
+void sgi_shard_writer_free(sgi_shard_writer *w) {
+  if (!w) return;
+  sgi_pass_free(w->pass);
+  sgi_free(w->inputs);
+  sgi_free(w->targets);
+  sgi_free(w->length);
+  sgi_free(w->pack);
+  sgi_free(w->head);
+  sgi_free(w->best);
+  sgi_free(w->best_value);
+  sgi_free(w);
+}

@@ -1,0 +1,364 @@
+#include "read/recording.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/safetensors.h"
+
+enum { MAX_SHARDS = 1 << 20 };
+
+/* One layer of one shard. */
+typedef struct layer_part {
+  const void *index; /* (n,C,K) int16 or int32 */
+  const float *score;
+  const void *value; /* NULL, or float16 or float32 */
+} layer_part;
+
+typedef struct shard {
+  sgi_safetensors *file;
+  size_t first, count; /* positions */
+  const int32_t *input, *target, *document, *place, *predictions;
+  layer_part *layers; /* (n_layers) */
+} shard;
+
+typedef struct layer_index {
+  sgi_safetensors *file;
+  const uint64_t *start; /* (C*F + 1) */
+  const uint32_t *position;
+  const float *score;
+  const double *norms; /* (C+1, n_positions) */
+} layer_index;
+
+struct sgi_recording {
+  char *directory, *model;
+  sgi_recording_info info;
+  size_t *layers;
+  bool wide, half; /* int32 indices; float16 values */
+  size_t n_shards;
+  shard *shards;
+  layer_part *parts;      /* (n_shards, n_layers) */
+  size_t *document_first; /* (n_documents + 1) */
+  bool indexed;
+  layer_index *index; /* (n_layers) */
+};
+
+void sgi_record_shard_name(char out[SGI_RECORD_NAME], size_t number) {
+  snprintf(out, SGI_RECORD_NAME, "shard-%05zu.safetensors", number);
+}
+void sgi_record_index_name(char out[SGI_RECORD_NAME], size_t layer) {
+  snprintf(out, SGI_RECORD_NAME, "index-layer-%zu.safetensors", layer);
+}
+void sgi_record_tensor_name(char out[SGI_RECORD_NAME], size_t layer, const char *what) {
+  snprintf(out, SGI_RECORD_NAME, "layers.%zu.%s", layer, what);
+}
+
+const sgi_recording_info *sgi_recording_info_of(const sgi_recording *r) { return &r->info; }
+
+sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot, sg_error *err) {
+  for (size_t s = 0; s < r->info.n_layers; s++)
+    if (r->layers[s] == layer) return *slot = s, SG_OK;
+  char list[160];
+  size_t n = 0;
+  list[0] = 0;
+  for (size_t s = 0; s < r->info.n_layers && n + 24 < sizeof list; s++)
+    n += (size_t)snprintf(list + n, sizeof list - n, "%s%zu", s ? ", " : "", r->layers[s]);
+  return sgi_fail(err, SG_ERR_ARG, "layer %zu was not recorded; %s holds layers %s", layer, r->directory, list);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------ */
+
+/* The tensor `name` of f with this type and shape; NULL with err filled otherwise. */
+static const void *tensor(const sgi_safetensors *f, const char *name, sgi_dtype dtype, size_t d0, size_t d1, size_t d2,
+                          sg_error *err) {
+  const sgi_tensor *t = sgi_safetensors_find(f, name);
+  size_t dims[] = {d0, d1, d2};
+  int n_dims = d2 ? 3 : d1 ? 2 : 1;
+  bool right = t && t->dtype == dtype && t->n_dims == n_dims;
+  for (int i = 0; right && i < n_dims; i++) right = t->dims[i] == dims[i];
+  if (right && t->data) return t->data;
+  sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is %s: expected %s of shape [%zu%s%zu%s%zu]; record it anew",
+           sgi_safetensors_path(f), name, t ? "of another type or shape" : "missing", sgi_dtype_name(dtype), d0,
+           d1 ? ", " : " ", d1, d2 ? ", " : " ", d2);
+  return NULL;
+}
+
+static sg_status open_layer(const sgi_recording *r, shard *s, size_t slot, sg_error *err) {
+  char name[SGI_RECORD_NAME];
+  size_t C = r->info.channels, K = r->info.top_k;
+  layer_part *p = &s->layers[slot];
+  sgi_record_tensor_name(name, r->layers[slot], "router.indices");
+  if (!(p->index = tensor(s->file, name, r->wide ? SGI_I32 : SGI_I16, s->count, C, K, err))) return SG_ERR_FORMAT;
+  sgi_record_tensor_name(name, r->layers[slot], "router.scores");
+  if (!(p->score = tensor(s->file, name, SGI_F32, s->count, C, K, err))) return SG_ERR_FORMAT;
+  if (!r->info.has_values) return SG_OK;
+  sgi_record_tensor_name(name, r->layers[slot], "neurons");
+  p->value = tensor(s->file, name, r->half ? SGI_F16 : SGI_F32, s->count, C, K, err);
+  return p->value ? SG_OK : SG_ERR_FORMAT;
+}
+
+static sg_status open_shard(sgi_recording *r, size_t i, size_t first, size_t count, sg_error *err) {
+  char name[SGI_RECORD_NAME];
+  shard *s = &r->shards[i];
+  *s = (shard){.first = first, .count = count, .layers = r->parts + i * r->info.n_layers};
+  sgi_record_shard_name(name, i);
+  char *path = sgi_path_join(r->directory, name);
+  if (!path) return sgi_fail_memory(err, strlen(r->directory), "a path");
+  sg_status st = SG_OK;
+  if (!sgi_is_file(path))
+    st = sgi_fail(err, SG_ERR_FORMAT,
+                  "%s is missing: the recording was not finished; run the same record command again", path);
+  if (!st) st = sgi_safetensors_open(path, &s->file, err);
+  sgi_free(path);
+  if (st) return st;
+  const struct {
+    const char *name;
+    const int32_t **to;
+    size_t width;
+  } plain[] = {{"input", &s->input, 0},
+               {"target", &s->target, 0},
+               {"document", &s->document, 0},
+               {"place", &s->place, 0},
+               {"predictions", &s->predictions, SGI_RECORD_PREDICTIONS}};
+  for (size_t k = 0; k < SGI_COUNT(plain); k++)
+    if (!(*plain[k].to = tensor(s->file, plain[k].name, SGI_I32, count, plain[k].width, 0, err))) return SG_ERR_FORMAT;
+  for (size_t k = 0; k < r->info.n_layers && !st; k++) st = open_layer(r, s, k, err);
+  return st;
+}
+
+/* Where documents begin, from the shards' own numbers, which must ascend. */
+static sg_status place_documents(sgi_recording *r, sg_error *err) {
+  size_t next = 0;
+  for (size_t i = 0; i < r->n_shards; i++)
+    for (size_t k = 0; k < r->shards[i].count; k++) {
+      const shard *s = &r->shards[i];
+      int32_t d = s->document[k], place = s->place[k];
+      bool begins = place == 0 && d >= 0 && (size_t)d == next;
+      bool goes_on =
+          next && place > 0 && (size_t)d == next - 1 && s->first + k - r->document_first[next - 1] == (size_t)place;
+      if ((!begins && !goes_on) || (begins && next == r->info.n_documents))
+        return sgi_fail(err, SG_ERR_FORMAT, "%s: document or place of position %zu is out of order",
+                        sgi_safetensors_path(s->file), k);
+      if (begins) r->document_first[next++] = s->first + k;
+    }
+  if (next != r->info.n_documents)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: %zu documents where recording.json says %zu", r->directory, next,
+                    r->info.n_documents);
+  r->document_first[next] = r->info.n_positions;
+  return SG_OK;
+}
+
+static sg_status open_shards(sgi_recording *r, const json_t *o, const char *where, sg_error *err) {
+  const json_t *list = json_object_get(o, "shards");
+  r->n_shards = json_array_size(list);
+  size_t bytes;
+  if (!r->n_shards || r->n_shards > MAX_SHARDS ||
+      !sgi_size_mul(r->n_shards * sizeof *r->parts, r->info.n_layers, &bytes))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: shards must be a list of 1 to %d entries", where, MAX_SHARDS);
+  r->shards = sgi_alloc(r->n_shards * sizeof *r->shards);
+  r->parts = sgi_alloc(bytes);
+  if (!r->shards || !r->parts) return sgi_fail_memory(err, bytes, "a recording");
+  size_t first = 0;
+  for (size_t i = 0; i < r->n_shards; i++) {
+    size_t count;
+    sg_status st = sgi_json_size(json_array_get(list, i), where, "positions", 1, UINT32_MAX, &count, err);
+    if (!st) st = open_shard(r, i, first, count, err);
+    if (st) return st;
+    first += count;
+  }
+  if (first != r->info.n_positions)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: the shards hold %zu positions, \"positions\" says %zu", where, first,
+                    r->info.n_positions);
+  r->document_first = sgi_alloc((r->info.n_documents + 1) * sizeof *r->document_first);
+  if (!r->document_first) return sgi_fail_memory(err, r->info.n_documents * sizeof *r->document_first, "a recording");
+  return place_documents(r, err);
+}
+
+static sg_status read_layers(sgi_recording *r, const json_t *o, const char *where, sg_error *err) {
+  const json_t *list = json_object_get(o, "layers");
+  sgi_recording_info *info = &r->info;
+  info->n_layers = json_array_size(list);
+  if (!info->n_layers || info->n_layers > info->model_layers)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: layers must list 1 to %zu layers", where, info->model_layers);
+  r->layers = sgi_alloc(info->n_layers * sizeof *r->layers);
+  if (!r->layers) return sgi_fail_memory(err, info->n_layers * sizeof *r->layers, "a recording");
+  info->layers = r->layers;
+  for (size_t i = 0; i < info->n_layers; i++) {
+    const json_t *v = json_array_get(list, i);
+    json_int_t l = json_integer_value(v);
+    if (!json_is_integer(v) || l < 0 || (size_t)l >= info->model_layers || (i && (size_t)l <= r->layers[i - 1]))
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: layers must ascend and lie below %zu", where, info->model_layers);
+    r->layers[i] = (size_t)l;
+  }
+  return SG_OK;
+}
+
+static sg_status read_info(sgi_recording *r, const json_t *o, const char *where, sg_error *err) {
+  sgi_recording_info *info = &r->info;
+  char format[32] = "", value[8] = "";
+  size_t version, cells;
+  sg_status st = sgi_json_string(o, where, "format", format, sizeof format, err);
+  if (!st && strcmp(format, "sgatlin-recording"))
+    st = sgi_fail(err, SG_ERR_FORMAT, "%s: format is \"%s\": expected \"sgatlin-recording\"", where, format);
+  if (!st) st = sgi_json_size(o, where, "version", SGI_RECORD_VERSION, SGI_RECORD_VERSION, &version, err);
+  if (!st) st = sgi_json_size(o, where, "positions", 1, UINT32_MAX, &info->n_positions, err);
+  if (!st) st = sgi_json_size(o, where, "documents", 1, info->n_positions, &info->n_documents, err);
+  if (!st) st = sgi_json_size(o, where, "channels", 1, INT32_MAX, &info->channels, err);
+  if (!st) st = sgi_json_size(o, where, "top_k", 1, 4096, &info->top_k, err);
+  if (!st) st = sgi_json_size(o, where, "pool", 1, INT32_MAX, &info->pool, err);
+  if (!st) st = sgi_json_bool(o, where, "pool_per_channel", &info->pool_per_channel, err);
+  if (!st) st = sgi_json_size(o, where, "model_layers", 1, 65536, &info->model_layers, err);
+  if (!st) st = sgi_json_size(o, where, "seq_len", 1, INT32_MAX, &info->seq_len, err);
+  if (!st) st = sgi_json_size(o, where, "vocab_size", 1, INT32_MAX, &info->vocab_size, err);
+  if (!st) st = sgi_json_i32(o, where, "bos", 0, INT32_MAX, &info->bos, err);
+  if (!st) st = sgi_json_i32(o, where, "pad", -1, INT32_MAX, &info->pad, err);
+  if (!st) st = sgi_json_bool(o, where, "padding", &info->padding, err);
+  if (!st) st = sgi_json_string(o, where, "values", value, sizeof value, err);
+  if (!st) st = read_layers(r, o, where, err);
+  if (st) return st;
+  info->has_values = strcmp(value, "none") != 0;
+  r->half = !strcmp(value, "F16");
+  r->wide = info->pool > (size_t)INT16_MAX + 1;
+  const char *model = json_string_value(json_object_get(o, "model"));
+  r->model = sgi_strdup(model ? model : "");
+  info->model = r->model;
+  if (!r->model) return sgi_fail_memory(err, 1, "a recording");
+  if (!sgi_size_mul(info->channels, info->pool, &cells) || !sgi_size_mul(info->channels, info->top_k, &cells) ||
+      cells > INT32_MAX)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: channels x top_k is too large", where);
+  return SG_OK;
+}
+
+static sg_status open_index(sgi_recording *r, size_t slot, sg_error *err) {
+  char name[SGI_RECORD_NAME];
+  const sgi_recording_info *info = &r->info;
+  layer_index *x = &r->index[slot];
+  sgi_record_index_name(name, r->layers[slot]);
+  char *path = sgi_path_join(r->directory, name);
+  if (!path) return sgi_fail_memory(err, strlen(r->directory), "a path");
+  sg_status st = SG_OK;
+  if (!sgi_is_file(path))
+    st = sgi_fail(err, SG_ERR_FORMAT,
+                  "%s is missing: the recording was not finished; run the same record command again", path);
+  if (!st) st = sgi_safetensors_open(path, &x->file, err);
+  sgi_free(path);
+  if (st) return st;
+  size_t lists = info->channels * info->pool, entries = info->n_positions * info->channels * info->top_k;
+  x->start = tensor(x->file, "start", SGI_U64, lists + 1, 0, 0, err);
+  if (x->start) x->position = tensor(x->file, "position", SGI_U32, entries, 0, 0, err);
+  if (x->position) x->score = tensor(x->file, "score", SGI_F32, entries, 0, 0, err);
+  if (x->score) x->norms = tensor(x->file, "norms", SGI_F64, info->channels + 1, info->n_positions, 0, err);
+  if (!x->norms) return SG_ERR_FORMAT;
+  bool right = x->start[0] == 0 && x->start[lists] == entries;
+  for (size_t i = 0; right && i < lists; i++) right = x->start[i] <= x->start[i + 1];
+  return right ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: the starts of the lists do not ascend", name);
+}
+
+static sg_status open_recording(const char *directory, bool with_index, sgi_recording **out, sg_error *err) {
+  *out = NULL;
+  sgi_recording *r = sgi_alloc(sizeof *r);
+  char *where = sgi_path_join(directory, "recording.json");
+  json_t *o = NULL;
+  sg_status st = SG_OK;
+  if (!r || !where || !(r->directory = sgi_strdup(directory))) st = sgi_fail_memory(err, sizeof *r, "a recording");
+  if (!st && !sgi_is_file(where))
+    st = sgi_fail(err, SG_ERR_IO, "%s is not a recording: it has no recording.json (sgatlin record makes one)",
+                  directory);
+  if (!st) st = sgi_json_load(where, &o, err);
+  if (!st) st = read_info(r, o, where, err);
+  if (!st) st = open_shards(r, o, where, err);
+  if (!st) st = sgi_json_bool(o, where, "index", &r->indexed, err);
+  if (!st && !(r->index = sgi_alloc(r->info.n_layers * sizeof *r->index)))
+    st = sgi_fail_memory(err, r->info.n_layers * sizeof *r->index, "a recording");
+  if (!with_index && r) r->indexed = false;
+  for (size_t s = 0; !st && r->indexed && s < r->info.n_layers; s++) st = open_index(r, s, err);
+  json_decref(o);
+  sgi_free(where);
+  if (st)
+    sgi_recording_close(r);
+  else
+    *out = r;
+  return st;
+}
+
+sg_status sgi_recording_open(const char *directory, sgi_recording **out, sg_error *err) {
+  return open_recording(directory, true, out, err);
+}
+sg_status sgi_recording_open_shards(const char *directory, sgi_recording **out, sg_error *err) {
+  return open_recording(directory, false, out, err);
+}
+
+void sgi_recording_close(sgi_recording *r) {
+  if (!r) return;
+  for (size_t i = 0; r->shards && i < r->n_shards; i++) sgi_safetensors_close(r->shards[i].file);
+  for (size_t i = 0; r->index && i < r->info.n_layers; i++) sgi_safetensors_close(r->index[i].file);
+  sgi_free(r->shards);
+  sgi_free(r->parts);
+  sgi_free(r->index);
+  sgi_free(r->layers);
+  sgi_free(r->document_first);
+  sgi_free(r->directory);
+  sgi_free(r->model);
+  sgi_free(r);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+
+static const shard *find(const sgi_recording *r, size_t position, size_t *row) {
+  size_t low = 0, high = r->n_shards;
+  while (high - low > 1) {
+    size_t mid = low + (high - low) / 2;
+    if (r->shards[mid].first <= position)
+      low = mid;
+    else
+      high = mid;
+  }
+  *row = position - r->shards[low].first;
+  return &r->shards[low];
+}
+
+sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position) {
+  size_t row;
+  const shard *s = find(r, position, &row);
+  return (sgi_recorded){s->input[row], s->target[row], (size_t)s->document[row], (size_t)s->place[row],
+                        s->predictions + row * SGI_RECORD_PREDICTIONS};
+}
+
+void sgi_recording_document(const sgi_recording *r, size_t document, size_t *first, size_t *count) {
+  *first = r->document_first[document];
+  *count = r->document_first[document + 1] - *first;
+}
+
+void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score) {
+  size_t row, m = r->info.channels * r->info.top_k;
+  const shard *s = find(r, position, &row);
+  const layer_part *p = &s->layers[slot];
+  if (score) memcpy(score, p->score + row * m, m * sizeof *score);
+  if (!index) return;
+  for (size_t i = 0; i < m; i++) {
+    int32_t f = r->wide ? ((const int32_t *)p->index)[row * m + i] : ((const int16_t *)p->index)[row * m + i];
+    index[i] = f >= 0 && (size_t)f < r->info.pool ? f : 0;
+  }
+}
+
+bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value) {
+  size_t row, m = r->info.channels * r->info.top_k;
+  const shard *s = find(r, position, &row);
+  const void *data = s->layers[slot].value;
+  if (!data) return false;
+  for (size_t i = 0; i < m; i++)
+    value[i] = r->half ? (float)((const _Float16 *)data)[row * m + i] : ((const float *)data)[row * m + i];
+  return true;
+}
+
+bool sgi_recording_indexed(const sgi_recording *r) { return r->indexed; }
+
+sgi_postings sgi_recording_postings(const sgi_recording *r, size_t slot, size_t channel, size_t neuron) {
+  const layer_index *x = &r->index[slot];
+  size_t list = channel * r->info.pool + neuron, from = (size_t)x->start[list];
+  return (sgi_postings){(size_t)(x->start[list + 1] - x->start[list]), x->position + from, x->score + from};
+}
+
+const double *sgi_recording_norms(const sgi_recording *r, size_t slot, size_t channel) {
+  return r->index[slot].norms + channel * r->info.n_positions;
+}

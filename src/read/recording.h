@@ -1,0 +1,76 @@
+/* recording.h: a corpus's circuits on disk, mapped: what `sgatlin record` wrote, read by every command that looks at many
+ * positions at once (docs/formats-recording.md).
+ *
+ * A position is one place of one recorded document; position p counts over all documents. A circuit is what one layer
+ * does at one position: K neurons in each of C channels with their scores. Layers are named by slot: slot s is layer
+ * layers[s] of the model. Memory is that of the mapping: any size opens in milliseconds. */
+#ifndef SGI_RECORDING_H
+#define SGI_RECORDING_H
+
+#include "core/json.h"
+
+enum { SGI_RECORD_PREDICTIONS = 5, SGI_RECORD_VERSION = 1 };
+
+typedef struct sgi_recording_info {
+  size_t n_positions, n_documents;
+  size_t n_layers;      /* recorded ones */
+  const size_t *layers; /* (n_layers) their numbers in the model, ascending */
+  size_t model_layers;
+  size_t channels, top_k, pool; /* C, K, F */
+  bool pool_per_channel;
+  bool has_values; /* gated activations were recorded */
+  size_t seq_len, vocab_size;
+  int32_t bos, pad;
+  bool padding;      /* positions whose target is padding are there, too */
+  const char *model; /* the path it was made from; borrowed until close */
+} sgi_recording_info;
+
+typedef struct sgi_recording sgi_recording;
+
+/* Opens a directory and checks every file of it against recording.json: shapes, types, sizes. A recording that is not
+ * finished is SG_ERR_FORMAT with what is missing. New: sgi_recording_close. */
+sg_status sgi_recording_open(const char *directory, sgi_recording **out, sg_error *err);
+void sgi_recording_close(sgi_recording *r);
+const sgi_recording_info *sgi_recording_info_of(const sgi_recording *r); /* borrowed until close */
+/* The slot of a model layer; SG_ERR_ARG lists the recorded ones. */
+sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot, sg_error *err);
+
+typedef struct sgi_recorded {
+  int32_t input, target;      /* token read, token to come */
+  size_t document, place;     /* place: 0 at the document's start */
+  const int32_t *predictions; /* (SGI_RECORD_PREDICTIONS), best first */
+} sgi_recorded;
+sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position);
+/* First position of a document and how many it has; documents without any are not recorded. */
+void sgi_recording_document(const sgi_recording *r, size_t document, size_t *first, size_t *count);
+
+/* The circuit of a slot at a position: index, score (C,K) into the caller's buffers, either may be NULL. An index is below F:
+ * larger ones in a damaged file come out as 0. */
+void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score);
+/* Gated activations (C,K); false where none were recorded. */
+bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value);
+
+/* ---- inverted index: (slot, channel, neuron) -> positions ------------------------------------------------------------- */
+
+typedef struct sgi_postings {
+  size_t count;
+  const uint32_t *position; /* ascending */
+  const float *score;
+} sgi_postings;
+
+/* False where the recording was made without an index. */
+bool sgi_recording_indexed(const sgi_recording *r);
+sgi_postings sgi_recording_postings(const sgi_recording *r, size_t slot, size_t channel, size_t neuron);
+/* Squares of the scores of each position, added up (n_positions): of one channel, or of all with channel = C. */
+const double *sgi_recording_norms(const sgi_recording *r, size_t slot, size_t channel);
+
+/* Names of the files in a recording, for whoever writes one. */
+enum { SGI_RECORD_NAME = 64 };
+void sgi_record_shard_name(char out[SGI_RECORD_NAME], size_t shard);
+void sgi_record_index_name(char out[SGI_RECORD_NAME], size_t layer);
+void sgi_record_tensor_name(char out[SGI_RECORD_NAME], size_t layer, const char *what);
+
+/* Opens without the inverted index, for the one who builds it. */
+sg_status sgi_recording_open_shards(const char *directory, sgi_recording **out, sg_error *err);
+
+#endif

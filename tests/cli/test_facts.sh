@@ -1,0 +1,61 @@
+#!/bin/sh
+# facts mine, facts patch: on the reference's stories and model, its numbers; on worlds, the known facts.
+. tests/cli/common.sh
+
+model=tests/golden/eval/model
+# The stories of mining.json, one a document.
+sed -n '/"stories"/,/^ \]/s/^  "\(.*\)",\{0,1\}$/\1\n<|endoftext|>/p' tests/golden/eval/facts/mining.json > "$tmp/stories.txt"
+
+try 0 facts mine "$tmp/stories.txt" --min-count 5 -o "$tmp/facts.json"
+has out "cake      *      sweet 10"
+has out "lake             cold 10, big 9, wet 5"
+has out "23 nouns in 91 documents; 15 of them (*) share no adjective: no larger set exists"
+try 0 facts mine "$tmp/stories.txt" --min-count 5 --json
+has out '"distinct":["cake","girl","sky","tree","door","cat","grass","mouse","moon","house","turtle","wind","umbrella","soup","car"],"distinct_size":15,"distinct_proven":true'
+
+# The means of interventions.json, canonical, position 2: d clean, d patched, recovered, rank flip, both accuracies.
+try 0 facts patch $model --facts "$tmp/facts.json"
+has out "23 nouns, 15 that share no answer, 11 of single tokens: 110 pairs"
+has out "0        2.5820     2.4776     0.0305     0.0545   0.9364             0.9364"
+has out "1        2.5820     2.6013    -0.0096     0.0545   0.9364             0.9364"
+has out "2        2.5820     2.5820     0.0000     0.0636   0.9364             0.9364"
+has out "0,1,2    2.5820     2.4712     0.0292     0.0545   0.9364             0.9364"
+# two_answers, all nouns, gates of the last position in all layers.
+try 0 facts patch $model --facts "$tmp/facts.json" --at last --layers 0-2 --layers 0,2 --answers 2 --all-nouns
+has out "0,1,2    1.8557     0.3897     0.3290     0.3727   0.9364             0.9364"
+try 0 facts patch $model --facts "$tmp/facts.json" --layers all --pairs --json
+has out '"layers":[0,1,2]'
+has out '"clean":"girl","counterfactual":"sky"'
+
+# The bound of the search is said: 300 nouns with 5 of 400 adjectives each.
+awk 'BEGIN {
+  seed = 1
+  for (n = 0; n < 300; n++)
+    for (k = 0; k < 5; k++) {
+      seed = (seed * 1103515245 + 12345) % 2147483648
+      printf "The n%s was a%s.\n", letters(n), letters(int(seed / 65536) % 400)
+    }
+}
+function letters(i) { return sprintf("%c%c%c", 97 + int(i / 100), 97 + int(i / 10) % 10, 97 + i % 10) }' > "$tmp/hard.txt"
+try 0 facts mine "$tmp/hard.txt" --min-count 1 --effort 1
+has out "the search met its bound, a larger set may exist (--effort)"
+
+# worlds: the plain pattern finds all that is known to be true.
+try 0 data worlds --stories 2000 --seed 3 -o "$tmp/worlds" -q
+try 0 facts mine "$tmp/worlds/train.txt" --min-count 1 --truth "$tmp/worlds/facts.json"
+has out "300 of 300 true facts were found"
+
+try 2 facts patch $model
+has err "--facts"
+try 2 facts patch $model --facts "$tmp/facts.json" --layers 3
+has err "the model has layers 0 to 2"
+try 2 facts patch $model --facts "$tmp/facts.json" --layers 0,x
+has err "expected numbers and ranges"
+try 2 facts patch tests/golden/models/mlp --facts "$tmp/facts.json"
+has err "tokenizer.json"
+try 2 facts patch $model --facts "$tmp/worlds/facts.json" --type colour
+has err "there are quality"
+echo '{"before": 3}' > "$tmp/bad.json"
+try 3 facts patch $model --facts "$tmp/bad.json"
+try 1 facts mine "$tmp/nothing.txt"
+finish

@@ -1,0 +1,94 @@
+#!/bin/sh
+# Reading one prompt, end to end, on a small model with a tokenizer.
+. tests/cli/common.sh
+m=tests/golden/eval/model
+
+# number KEY: the first number behind "KEY": in the last output.
+number() { sed -n "s/.*[{,] *\"$1\": *\(-\{0,1\}[0-9][0-9.e+-]*\).*/\1/p" "$tmp/out" | head -n 1; }
+holds() { awk "BEGIN {exit !($1)}" || bad "does not hold: $1"; }
+
+try 0 attribute $m --prompt 'The dog was'
+empty err
+has out 'logit of " happy" at position 3, " was"'
+has out 'Direct effects: 61 terms'
+has out 'Total effects of heads'
+try 0 attribute $m --prompt 'The dog was' --target happy --against blue --verify 2 --json
+for key in target_logit sum residue sum_abs; do [ -n "$(number $key)" ] || bad "no $key"; done
+has out '"terms":'
+has out '"against":{"id":'
+has out '"rerouting":'
+holds "($(number sum)) - ($(number target_logit)) <= 1e-5 * $(number sum_abs)"
+try 2 attribute $m --prompt x --verfy 1
+try 2 attribute $m
+has err 'give the text to read with --prompt'
+try 2 attribute $m --prompt x --position 9
+has err 'position 9 is outside the prompt'
+try 2 attribute $m --prompt x --target 'happy dog'
+has err 'tokens, not one'
+try 2 attribute $m --prompt x --target id:150
+try 2 attribute tests/golden/models/mlp --prompt x
+has err 'tokenizer.json'
+echo '[5, 6, 7]' >"$tmp/ids.json"
+for kind in mlp glu moe peer sgatlin_product_dense_gelu; do
+  try 0 attribute tests/golden/models/$kind --ids "$tmp/ids.json" --json
+  has out '"residue":'
+done
+
+try 0 graph $m --prompt 'The dog was' -o "$tmp/g.json" --svg "$tmp/g.svg"
+has out 'influence kept'
+grep -q '"feature_type": "cross layer transcoder"' "$tmp/g.json" || bad "no neuron in the graph"
+grep -q '</svg>' "$tmp/g.svg" || bad "the picture is not whole"
+try 0 graph $m --prompt 'The dog was' -o "$tmp/h.json" --node-threshold 1 --edge-threshold 1 --json
+holds "$(number input_share) > 0.97 && $(number worst_residue) < 1e-5"
+try 2 graph $m --prompt 'The dog was'
+try 1 graph $m --prompt 'The dog was' -o "$tmp/none/g.json"
+try 4 graph $m --prompt 'The dog was' -o "$tmp/g.json" --max-memory 1000
+[ -s "$tmp/g.json" ] || bad "a failed command took the file away"
+
+try 0 ablate $m --prompt 'The dog was' --layer 0 --channel 0 --neuron 44 --json
+has out '"edit":"layers.0.neurons[channel=0,neuron=44]=0"'
+holds "$(number logit_change) < 0 && $(number kl) > 0"
+try 0 ablate $m --prompt 'The dog was' --layer 0 --pos 2
+has out 'layers.0.mlp.out[pos=2]=0: 32 numbers changed'
+try 0 ablate $m --prompt 'The dog was' --edit 'embed*=1' --json
+holds "$(number logit_change) == 0 && $(number kl) == 0"
+for each in layer channel head neuron; do
+  try 0 ablate $m --prompt 'The dog was' --each $each --limit 3
+  has out 'logit lost'
+done
+try 0 ablate $m --prompt 'The dog was' --other 'The cat was' --edit 'embed=@other' --json
+try 2 ablate $m --prompt 'The dog was' --edit 'embed=@other'
+has err 'give that prompt with --other'
+try 2 ablate $m --prompt 'The dog was' --edit 'layers.0.neurons[pos=1'
+try 2 ablate $m --prompt 'The dog was' --edit 'layers.7.neurons=0'
+has err 'this model has no such site'
+try 2 ablate $m --prompt 'The dog was'
+printf 'The dog was happy.<|endoftext|>The cat was old.<|endoftext|>' >"$tmp/text.txt"
+try 0 ablate $m --data "$tmp/text.txt" --layer 1 --json
+holds "$(number loss_before) > 0 && $(number changed) > 0"
+try 0 ablate $m --data "$tmp/text.txt" --each layer
+has out 'loss gained'
+try 2 ablate $m --data "$tmp/text.txt" --each neuron
+
+try 0 steer $m --prompt 'The dog was' --layer 1 --toward blue --away happy -s 40 -s -40 --json
+has out '"strength":-40'
+try 0 steer $m --prompt 'The dog was' --layer 0 --channel 0 --neuron 44 -s 3 --pos -1
+has out 'strength 3'
+try 2 steer $m --prompt 'The dog was' --layer 0
+try 2 steer $m --prompt 'The dog was' --layer 9 --toward blue
+try 2 steer $m --prompt 'The dog was' --layer 0 --neuron 64
+
+try 0 neuron $m --layer 1 --channel 2 --index 62
+has out 'Written by earlier neurons'
+try 0 neuron $m --layer 1 --channel 2 --index 62 --json
+has out '"opens":'
+try 0 neuron tests/golden/models/glu --layer 0 --index 3
+try 2 neuron $m --layer 1 --channel 3 --index 0
+
+try 0 margins $m --prompt 'The dog was'
+has out 'layer 2'
+try 0 margins $m --prompt 'The dog was' --json
+has out '"distance":'
+try 3 margins tests/golden/models/mlp --ids "$tmp/ids.json"
+has err 'has no gates'
+finish

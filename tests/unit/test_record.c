@@ -1,0 +1,287 @@
+/* Recordings: documents of any length, the same bytes after an interruption at any place, refusal of another request. */
+#include "support/golden.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/rng.h"
+#include "model/pass.h"
+#include "support/recorded.h"
+
+enum { DOCUMENTS = 23 };
+
+typedef struct source {
+  int32_t *ids[DOCUMENTS];
+  size_t n[DOCUMENTS];
+} source;
+
+static const int32_t *document(const void *s, size_t i, size_t *n) {
+  *n = ((const source *)s)->n[i];
+  return ((const source *)s)->ids[i];
+}
+
+static sg_model *model;
+static source documents;
+
+static int set_up(void **state) {
+  (void)state;
+  assert_sg_ok(sg_model_load("tests/golden/eval/model", &model, err));
+  sgi_rng rng = sgi_rng_make(1, 0, 0);
+  for (size_t i = 0; i < DOCUMENTS; i++) {
+    documents.n[i] = 1 + (size_t)sgi_rng_below(&rng, 40); /* some longer than the model's 24 */
+    documents.ids[i] = malloc(documents.n[i] * sizeof(int32_t));
+    for (size_t t = 0; t < documents.n[i]; t++) documents.ids[i][t] = (int32_t)(2 + sgi_rng_below(&rng, 148));
+  }
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  for (size_t i = 0; i < DOCUMENTS; i++) free(documents.ids[i]);
+  sg_model_free(model);
+  return 0;
+}
+
+static sgi_record_request request(void) {
+  return (sgi_record_request){.model = model,
+                              .documents = {DOCUMENTS, document, &documents, 7},
+                              .seq_len = 24,
+                              .values = "F16",
+                              .index = true,
+                              .shard_bytes = 20000};
+}
+
+/* Document by document alone, against one forward pass of that document. */
+static sg_status compare(void *user, const sgi_site *s, sg_error *err) {
+  (void)err;
+  const struct {
+    sgi_recording *r;
+    size_t first;
+  } *x = user;
+  size_t slot = (size_t)s->layer;
+  if (s->layer < 0 || s->n_dims != 2 || s->dims[0] != 3) return SG_OK;
+  for (size_t t = 0; t < s->n; t++) {
+    int32_t index[12];
+    float score[12], value[12];
+    sgi_recording_circuit(x->r, slot, x->first + t, index, score);
+    assert_true(sgi_recording_values(x->r, slot, x->first + t, value));
+    for (size_t i = 0; i < 12; i++) {
+      if (s->type == SGI_SITE_INDEX) assert_int_equal(index[i], ((int32_t *)s->data)[t * 12 + i]);
+      if (s->type == SGI_SITE_INDEX) continue;
+      float want = ((float *)s->data)[t * 12 + i];
+      if (!strcmp(s->name, "router.scores")) assert_true(fabsf(score[i] - want) <= 2e-6f * (1 + fabsf(want)));
+      if (!strcmp(s->name, "neurons")) assert_true(fabsf(value[i] - want) <= 1e-3f * (0.01f + fabsf(want)));
+    }
+  }
+  return SG_OK;
+}
+
+static void every_document(void **state) {
+  (void)state;
+  char *directory = golden_temporary();
+  sgi_record_request q = request();
+  sgi_recording *r = recorded_open(&q, directory);
+  const sgi_recording_info *info = sgi_recording_info_of(r);
+  assert_int_equal(info->n_documents, DOCUMENTS);
+  sgi_pass *p;
+  assert_sg_ok(sgi_pass_create(model, 1, 24, false, &p, err));
+  for (size_t d = 0; d < DOCUMENTS; d++) {
+    size_t first, n, want = documents.n[d] < 24 ? documents.n[d] : 24;
+    sgi_recording_document(r, d, &first, &n);
+    assert_int_equal(n, want);
+    int32_t inputs[24] = {model->config.bos_id};
+    memcpy(inputs + 1, documents.ids[d], (n - 1) * sizeof *inputs);
+    for (size_t t = 0; t < n; t++) {
+      sgi_recorded at = sgi_recording_at(r, first + t);
+      assert_int_equal(at.input, inputs[t]);
+      assert_int_equal(at.target, documents.ids[d][t]);
+      assert_int_equal(at.document, d);
+      assert_int_equal(at.place, t);
+    }
+    struct {
+      sgi_recording *r;
+      size_t first;
+    } x = {r, first};
+    sgi_tap tap = {.visit = compare, .user = &x};
+    assert_sg_ok(sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = n, .inputs = inputs}, &tap, err));
+  }
+  sgi_pass_free(p);
+  /* Every circuit's neurons are found in the index, with their scores. */
+  size_t entries = 0;
+  for (size_t c = 0; c < 3; c++)
+    for (size_t f = 0; f < info->pool; f++) {
+      sgi_postings list = sgi_recording_postings(r, 1, c, f);
+      for (size_t i = 0; i < list.count; i++, entries++) {
+        int32_t index[12];
+        float score[12];
+        bool there = false;
+        sgi_recording_circuit(r, 1, list.position[i], index, score);
+        for (size_t k = c * 4; k < c * 4 + 4; k++) there |= index[k] == (int32_t)f && score[k] == list.score[i];
+        assert_true(there);
+        if (i) assert_true(list.position[i] > list.position[i - 1]);
+      }
+    }
+  assert_int_equal(entries, info->n_positions * 12);
+  sgi_recording_close(r);
+  golden_remove(directory);
+}
+
+/* Estimate and truth. */
+static void sizes(void **state) {
+  (void)state;
+  char *directory = golden_temporary();
+  sgi_record_request q = request();
+  sgi_recorder *r;
+  size_t reused, bytes = 0;
+  assert_sg_ok(sgi_recorder_create(&q, &r, err));
+  const sgi_record_plan *p = sgi_recorder_plan(r);
+  assert_true(p->shards >= 3);
+  assert_true(p->cut_tokens > 0);
+  assert_sg_ok(sgi_recorder_run(r, directory, NULL, &reused, err));
+  char **names = golden_list(directory);
+  for (size_t i = 0; names[i]; i++) {
+    if (!strstr(names[i], ".safetensors")) continue;
+    char path[4200];
+    sgi_safetensors *f;
+    snprintf(path, sizeof path, "%s/%s", directory, names[i]);
+    assert_sg_ok(sgi_safetensors_open(path, &f, err));
+    for (size_t t = 0; t < sgi_safetensors_count(f); t++) bytes += sgi_safetensors_at(f, t)->bytes;
+    sgi_safetensors_close(f);
+  }
+  assert_int_equal(bytes, p->shard_bytes + p->index_bytes);
+  golden_free(names);
+  sgi_recorder_free(r);
+  golden_remove(directory);
+}
+
+static void same_files(const char *a, const char *b) {
+  char **names = golden_list(a), **other = golden_list(b);
+  for (size_t i = 0; names[i] || other[i]; i++) {
+    char path[2][4200], *data[2];
+    size_t n[2];
+    assert_non_null(names[i]);
+    assert_non_null(other[i]);
+    assert_string_equal(names[i], other[i]);
+    for (int k = 0; k < 2; k++) {
+      snprintf(path[k], sizeof path[k], "%s/%s", k ? b : a, names[i]);
+      assert_sg_ok(sgi_read_file(path[k], (size_t)1 << 30, &data[k], &n[k], err));
+    }
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(data[0], data[1], n[0]);
+    sgi_free(data[0]);
+    sgi_free(data[1]);
+  }
+  golden_free(names);
+  golden_free(other);
+}
+
+/* Every file call fails once: each run ends with an error, the next goes on, and at last the files are those of one run. */
+static void goes_on(void **state) {
+  (void)state;
+  char *whole = golden_temporary(), *broken = golden_temporary();
+  sgi_record_request q = request();
+  sgi_recording_close(recorded_open(&q, whole));
+  sgi_recorder *r;
+  assert_sg_ok(sgi_recorder_create(&q, &r, err));
+  size_t reused, failures = 0, most = 0;
+  for (size_t at = 2;; at += 1) {
+    sgi_file_fail_at(at, 5 /* EIO */, false);
+    sg_status st = sgi_recorder_run(r, broken, NULL, &reused, NULL);
+    sgi_file_fail_at(0, 0, false);
+    if (reused > most) most = reused;
+    if (!st) break;
+    failures++;
+    assert_true(failures < 1000);
+  }
+  assert_true(failures > 3);
+  assert_true(most > 0);
+  sgi_recorder_free(r);
+  same_files(whole, broken);
+  golden_remove(whole);
+  golden_remove(broken);
+}
+
+static bool stop_at(void *user, const char *what, uint64_t done, uint64_t total) {
+  (void)what;
+  (void)total;
+  return done < *(size_t *)user;
+}
+
+static void stops(void **state) {
+  (void)state;
+  char *directory = golden_temporary();
+  sgi_record_request q = request();
+  sgi_recorder *r;
+  sgi_recording *rec;
+  size_t reused, at = 100;
+  sg_error e = {0};
+  assert_sg_ok(sgi_recorder_create(&q, &r, err));
+  assert_int_equal(sgi_recorder_run(r, directory, &(sgi_record_events){&at, stop_at}, &reused, &e), SG_ERR_CANCELLED);
+  assert_int_equal(sgi_recording_open(directory, &rec, &e), SG_ERR_FORMAT);
+  assert_non_null(strstr(e.text, "not finished"));
+  sgi_recorder_free(r);
+  q.seq_len = 20; /* another request */
+  assert_sg_ok(sgi_recorder_create(&q, &r, err));
+  assert_int_equal(sgi_recorder_run(r, directory, NULL, &reused, &e), SG_ERR_ARG);
+  sgi_recorder_free(r);
+  golden_remove(directory);
+}
+
+static void requests_that_can_not_be(void **state) {
+  (void)state;
+  sgi_recorder *r;
+  sg_model *dense;
+  sgi_record_request q = request();
+  const size_t twice[] = {1, 1}, high[] = {3};
+  q.layers = twice, q.n_layers = 2;
+  assert_int_equal(sgi_recorder_create(&q, &r, NULL), SG_ERR_ARG);
+  q.layers = high, q.n_layers = 1;
+  assert_int_equal(sgi_recorder_create(&q, &r, NULL), SG_ERR_ARG);
+  q = request();
+  q.values = "F8";
+  assert_int_equal(sgi_recorder_create(&q, &r, NULL), SG_ERR_ARG);
+  assert_sg_ok(sg_model_load("tests/golden/models/mlp", &dense, err));
+  q = request();
+  q.model = dense;
+  assert_int_equal(sgi_recorder_create(&q, &r, NULL), SG_ERR_ARG);
+  sg_model_free(dense);
+}
+
+/* Experts of moe: their logits are the scores, and there is no activation of a neuron. */
+static void experts(void **state) {
+  (void)state;
+  static const int32_t ids[2][6] = {{5, 6, 7, 8, 9, 1}, {9, 8, 7, 6, 5, 4}};
+  sg_model *moe;
+  assert_sg_ok(sg_model_load("tests/golden/models/moe", &moe, err));
+  char *directory = golden_temporary();
+  recorded_rows rows = {&ids[0][0], 2, 6};
+  sgi_record_request q = recorded_request(moe, &rows);
+  sgi_recording *r = recorded_open(&q, directory);
+  const sgi_recording_info *info = sgi_recording_info_of(r);
+  assert_int_equal(info->channels, 1);
+  assert_int_equal(info->top_k, 2);
+  assert_false(info->has_values);
+  for (size_t p = 0; p < 12; p++) {
+    float score[2];
+    sgi_recording_circuit(r, 0, p, NULL, score);
+    assert_true(score[0] >= score[1]);
+  }
+  sgi_recording_close(r);
+  golden_remove(directory);
+  sg_model_free(moe);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_document),
+      cmocka_unit_test(sizes),
+      cmocka_unit_test(goes_on),
+      cmocka_unit_test(stops),
+      cmocka_unit_test(requests_that_can_not_be),
+      cmocka_unit_test(experts),
+  };
+  return cmocka_run_group_tests_name("record", tests, set_up, tear_down);
+}
