@@ -125,6 +125,13 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
 
+# For developers: types and a real browser. Needs node, npm and chromium; the page itself needs none of them.
+.PHONY: test-web
+test-web: all ## the page in Chromium: every view, keys, accessibility, numbers (developers; needs npm, chromium)
+	@cd web && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npx tsc --noEmit -p .
+	@node tools/openapi_types.mjs | cmp - web/src/types.ts
+	@sh web/test/run.sh $(BUILD)/sgatlin
+
 # ---- install -------------------------------------------------------------------------------------------------
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib

@@ -115,7 +115,8 @@ static int run(const cli_call *c) {
   if (!st) st = verify(&w, &err);
   if (!st) {
     if (cli_flag(c, "json"))
-      code = cli_json(cli_attribution_json(&w.p, w.a, cli_flag(c, "all") ? SIZE_MAX : cli_size(c, "top"), w.truth, w.n_truth));
+      code = cli_json(
+          cli_attribution_json(&w.p, w.a, cli_flag(c, "all") ? SIZE_MAX : cli_size(c, "top"), w.truth, w.n_truth));
     else
       print_tables(&w);
     st = sg_attribution_check(w.a, &err);

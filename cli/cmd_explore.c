@@ -91,6 +91,7 @@ static const cli_option options[] = {
      .argument = "ADDRESS",
      .value_text = "127.0.0.1",
      .help = "IPv4 address to listen on; any other than 127.0.0.1 lets other machines in"},
+    CLI_MODEL_OPTIONS,
     {.name = "open", .type = CLI_FLAG, .help = "open the page in the browser"},
     CLI_END};
 
@@ -104,7 +105,8 @@ const cli_command cli_explore = {
         "# the same, with the browser opened\nsgatlin explore run --open",
     .description =
         "MODEL is a model directory or a training run (then its newest checkpoint, and the page shows the run's curves "
-        "as they grow). Type a text; see what the model predicts at every token; click a token and walk through what made "
+        "as they grow). Type a text; see what the model predicts at every token; click a token and walk through what "
+        "made "
         "the prediction: neurons, attention, attribution graph, logit lens; scale neurons and see what changes.\n\n"
         "The server answers to this machine alone, and only to who knows the token in the address (docs/http.md). Its "
         "JSON calls can be used without the page.",

@@ -10,9 +10,9 @@ static const struct {
   bool post;
   api_answer answer;
 } routes[] = {
-    {"/api/info", false, api_info},      {"/api/metrics", true, api_metrics},     {"/api/predict", true, api_predict},
-    {"/api/lens", true, api_lens},       {"/api/attention", true, api_attention}, {"/api/attribute", true, api_attribute},
-    {"/api/ablate", true, api_ablate},   {"/api/neuron", true, api_neuron},       {"/api/graph", true, api_graph},
+    {"/api/info", false, api_info},    {"/api/metrics", true, api_metrics},     {"/api/predict", true, api_predict},
+    {"/api/lens", true, api_lens},     {"/api/attention", true, api_attention}, {"/api/attribute", true, api_attribute},
+    {"/api/ablate", true, api_ablate}, {"/api/neuron", true, api_neuron},       {"/api/graph", true, api_graph},
 };
 
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) {
@@ -82,7 +82,8 @@ static sg_status take_ids(api_call *c, const json_t *ids, size_t bos, sg_error *
   size_t n = json_array_size(ids), V = sg_model_config(c->p.model)->vocab_size;
   if (!json_is_array(ids)) return sgi_fail(err, SG_ERR_ARG, "request: \"ids\" must be a list of token ids");
   if (n > API_TOKENS) return SG_OK; /* refused below, with the length */
-  if (!(c->p.tokens = sgi_alloc((n + bos + 1) * sizeof *c->p.tokens))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!(c->p.tokens = sgi_alloc((n + bos + 1) * sizeof *c->p.tokens)))
+    return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (bos) c->p.tokens[0] = sg_model_config(c->p.model)->bos_id;
   for (size_t i = 0; i < n; i++) {
     const json_t *v = json_array_get(ids, i);

@@ -6,13 +6,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { GUARD_URI_MAX = 4096, GUARD_TOKEN = 32, GUARD_BODY_MAX = 1 << 20, GUARD_JSON_DEPTH = 32, GUARD_JSON_VALUES = 20000 };
+enum {
+  GUARD_URI_MAX = 4096,
+  GUARD_TOKEN = 32,
+  GUARD_BODY_MAX = 1 << 20,
+  GUARD_JSON_DEPTH = 32,
+  GUARD_JSON_VALUES = 20000
+};
 
 /* What of a request decides whether it is answered. Strings are NULL where the header is absent. */
 typedef struct guard_request {
   const char *method;
   const char *uri; /* as it came, not decoded: path and query */
-  bool broken; /* a NUL in the address, or twice a header that decides something */
+  bool broken;     /* a NUL in the address, or twice a header that decides something */
   const char *host, *origin, *content_type, *fetch_site, *content_length, *token;
   bool chunked; /* Transfer-Encoding is there */
 } guard_request;

@@ -310,7 +310,8 @@ static sg_status open_socket(http_server *s, int *out, sg_error *err) {
   socklen_t n = sizeof a;
   if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) || bind(fd, (struct sockaddr *)&a, sizeof a) ||
       listen(fd, SOMAXCONN) || getsockname(fd, (struct sockaddr *)&a, &n)) {
-    sg_status st = sgi_fail(err, SG_ERR_IO, "can not listen on %s, port %u: %s", host, s->settings.port, strerror(errno));
+    sg_status st =
+        sgi_fail(err, SG_ERR_IO, "can not listen on %s, port %u: %s", host, s->settings.port, strerror(errno));
     if (fd >= 0) close(fd);
     return st;
   }
@@ -323,12 +324,12 @@ static sg_status start_daemon(http_server *s, sg_error *err) {
   int fd = -1;
   sg_status st = open_socket(s, &fd, err);
   if (st) return st;
-  s->daemon = MHD_start_daemon(
-      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, on_request, s,
-      MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-      (size_t)HEADER_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->peers.limit, MHD_OPTION_CONNECTION_TIMEOUT,
-      (unsigned)IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-      s, MHD_OPTION_URI_LOG_CALLBACK, keep_uri, s, MHD_OPTION_END);
+  s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
+                               on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+                               (unsigned)s->peers.limit, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+                               MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+                               on_connection, s, MHD_OPTION_URI_LOG_CALLBACK, keep_uri, s, MHD_OPTION_END);
   if (s->daemon) return SG_OK;
   close(fd);
   return sgi_fail(err, SG_ERR_IO, "the server does not start: %s", strerror(errno));

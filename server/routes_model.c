@@ -10,16 +10,16 @@
 
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
   const sg_config *k = sg_model_config(c->p.model);
-  json_t *model = json_pack(
-      "{ss ss ss ss sI sI sI sI sI sI sI sI sI so}", "name", c->e->name, "feedforward", k->feedforward, "router",
-      k->router, "activation", k->activation, "layers", (json_int_t)k->num_layers, "heads", (json_int_t)k->num_heads,
-      "width", (json_int_t)k->hidden_size, "vocabulary", (json_int_t)k->vocab_size, "neurons",
-      (json_int_t)k->num_neurons, "channels", (json_int_t)k->num_channels, "top_k", (json_int_t)k->top_k,
-      "max_position", (json_int_t)k->max_position, "parameters", (json_int_t)sg_model_parameter_count(c->p.model), "bos",
-      cli_token_json(&c->p, k->bos_id));
+  json_t *model =
+      json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI so}", "name", c->e->name, "feedforward", k->feedforward,
+                "router", k->router, "activation", k->activation, "layers", (json_int_t)k->num_layers, "heads",
+                (json_int_t)k->num_heads, "width", (json_int_t)k->hidden_size, "vocabulary", (json_int_t)k->vocab_size,
+                "neurons", (json_int_t)k->num_neurons, "channels", (json_int_t)k->num_channels, "top_k",
+                (json_int_t)k->top_k, "max_position", (json_int_t)k->max_position, "parameters",
+                (json_int_t)sg_model_parameter_count(c->p.model), "bos", cli_token_json(&c->p, k->bos_id));
   *answer = json_pack("{ss ss sI sb sb so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
-                      (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run", c->e->metrics != NULL, "model",
-                      model);
+                      (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run", c->e->metrics != NULL,
+                      "model", model);
   return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 

@@ -171,8 +171,7 @@ sg_status api_attention(api_call *c, json_t **answer, sg_error *err) {
     }
     json_array_append_new(heads, rows);
   }
-  if (!st)
-    *answer = json_pack("{so sI sO}", "tokens", cli_prompt_json(&c->p), "layer", layer, "heads", heads);
+  if (!st) *answer = json_pack("{so sI sO}", "tokens", cli_prompt_json(&c->p), "layer", layer, "heads", heads);
   json_decref(heads);
   sg_run_free(r);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -204,7 +203,8 @@ static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEX
     n += (size_t)snprintf(axes + n, sizeof axes - n, "channel=%lld,", (long long)channel);
   if (neuron >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "neuron=%lld,", (long long)neuron);
   if (n) axes[n - 1] = 0;
-  snprintf(out, EDIT_TEXT, "layers.%lld.neurons%s%s%s*=%.9g", (long long)layer, n ? "[" : "", axes, n ? "]" : "", scale);
+  snprintf(out, EDIT_TEXT, "layers.%lld.neurons%s%s%s*=%.9g", (long long)layer, n ? "[" : "", axes, n ? "]" : "",
+           scale);
   return SG_OK;
 }
 
@@ -233,15 +233,15 @@ typedef struct ablation {
 static json_t *ablation_json(const api_call *c, const ablation *a) {
   json_t *edits = json_array();
   for (size_t i = 0; i < a->count; i++)
-    json_array_append_new(edits, json_pack("{ss sI}", "edit", a->texts[i], "changed",
-                                           (json_int_t)sg_run_edit_hits(a->edited, i)));
+    json_array_append_new(
+        edits, json_pack("{ss sI}", "edit", a->texts[i], "changed", (json_int_t)sg_run_edit_hits(a->edited, i)));
   double change = (double)a->after.logits[a->target] - (double)a->before.logits[a->target];
-  return json_pack("{so sI so so so so so so so so}", "tokens", cli_prompt_json(&c->p), "position",
-                   (json_int_t)a->position, "edits", edits, "target", cli_token_json(&c->p, a->target), "logit_change",
-                   cli_json_real(change), "probability_before", cli_json_real(a->before.p[a->target]),
-                   "probability_after", cli_json_real(a->after.p[a->target]), "kl",
-                   cli_json_real(cli_divergence(&a->before, &a->after)), "before",
-                   cli_prediction_json(&c->p, &a->before, a->top), "after", cli_prediction_json(&c->p, &a->after, a->top));
+  return json_pack(
+      "{so sI so so so so so so so so}", "tokens", cli_prompt_json(&c->p), "position", (json_int_t)a->position, "edits",
+      edits, "target", cli_token_json(&c->p, a->target), "logit_change", cli_json_real(change), "probability_before",
+      cli_json_real(a->before.p[a->target]), "probability_after", cli_json_real(a->after.p[a->target]), "kl",
+      cli_json_real(cli_divergence(&a->before, &a->after)), "before", cli_prediction_json(&c->p, &a->before, a->top),
+      "after", cli_prediction_json(&c->p, &a->after, a->top));
 }
 
 static sg_status ablate(api_call *c, ablation *a, sg_error *err) {

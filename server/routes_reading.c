@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../cli/attribution.h"
+#include "../cli/card.h"
 #include "api.h"
 #include "core/json.h"
 
@@ -10,8 +11,8 @@ enum { MAX_BYTES = 1 << 30, MAX_TARGETS = 16 };
 
 /* ---- attribute --------------------------------------------------------------------------------------------------------- */
 
-static sg_status verify(const api_call *c, const sg_attribute_request *r, const sg_attribution *a, sg_true_effect *truth,
-                        size_t n, sg_error *err) {
+static sg_status verify(const api_call *c, const sg_attribute_request *r, const sg_attribution *a,
+                        sg_true_effect *truth, size_t n, sg_error *err) {
   sg_status st = SG_OK;
   for (size_t i = 0; i < n && !st; i++) {
     if (http_job_cancelled(c->job)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
@@ -50,74 +51,19 @@ sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
 
 /* ---- neuron -------------------------------------------------------------------------------------------------------------- */
 
-/* [{"id", "text", "weight"}] of the n largest of v * sign, largest first; ties to the lower id. */
-static json_t *extremes(const api_call *c, const float *v, int sign, size_t n) {
+enum { MAX_LINKS = 50 };
+
+static sg_status make_card(const api_call *c, cli_card *k, float *block, json_t **answer, sg_error *err) {
   size_t V = sg_model_config(c->p.model)->vocab_size;
-  json_t *a = json_array();
-  ptrdiff_t last = -1;
-  for (size_t i = 0; i < n && i < V; i++) {
-    ptrdiff_t best = -1;
-    for (size_t k = 0; k < V; k++) {
-      float x = v[k] * (float)sign;
-      if (last >= 0) {
-        float y = v[last] * (float)sign;
-        if (x > y || (x == y && (ptrdiff_t)k <= last)) continue;
-      }
-      if (best < 0 || x > v[best] * (float)sign) best = (ptrdiff_t)k;
-    }
-    if (best < 0) break;
-    json_t *o = cli_token_json(&c->p, (int32_t)best);
-    json_object_set_new(o, "weight", cli_json_real((double)v[best]));
-    json_array_append_new(a, o);
-    last = best;
-  }
-  return a;
-}
-
-static json_t *both_ends(const api_call *c, const float *v, size_t n) {
-  if (!v) return json_null();
-  return json_pack("{so so}", "most", extremes(c, v, 1, n), "least", extremes(c, v, -1, n));
-}
-
-typedef struct card {
-  size_t layer, channel, index, top;
-  sg_neuron_view view;
-} card;
-
-static sg_status links(const api_call *c, const card *k, bool upstream, json_t **out, sg_error *err) {
-  sg_neuron_link link[50];
-  size_t found = 0;
-  sg_status st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, upstream, k->top, link, &found, err);
-  *out = json_array();
-  for (size_t i = 0; i < found && !st; i++)
-    json_array_append_new(*out, json_pack("{si si si so}", "layer", (int)link[i].layer, "channel", (int)link[i].channel,
-                                          "index", (int)link[i].index, "weight", cli_json_real((double)link[i].weight)));
+  sg_neuron_link up[MAX_LINKS], down[MAX_LINKS];
+  k->view = (sg_neuron_view){block, block + V, block + 2 * V, block + 3 * V};
+  k->up = up;
+  k->down = down;
+  sg_status st = sg_neuron_read(c->p.model, k->layer, k->channel, k->index, &k->view, err);
+  if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, true, k->top, up, &k->n_up, err);
+  if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, false, k->top, down, &k->n_down, err);
+  if (!st && !(*answer = cli_card_json(&c->p, k))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return st;
-}
-
-static sg_status make_card(const api_call *c, card *k, json_t **answer, sg_error *err) {
-  size_t V = sg_model_config(c->p.model)->vocab_size;
-  sg_neuron_view *v = &k->view;
-  v->reads = sgi_alloc(V * sizeof(float));
-  v->writes = sgi_alloc(V * sizeof(float));
-  if (!v->reads || !v->writes) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (sg_margin_channels(c->p.model)) {
-    v->opens = sgi_alloc(V * sizeof(float));
-    v->value = sgi_alloc(V * sizeof(float));
-    if (!v->opens || !v->value) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  }
-  sg_status st = sg_neuron_read(c->p.model, k->layer, k->channel, k->index, v, err);
-  json_t *up = NULL, *down = NULL;
-  if (!st) st = links(c, k, true, &up, err);
-  if (!st) st = links(c, k, false, &down, err);
-  if (!st)
-    *answer = json_pack("{sI sI sI so so so so sO sO}", "layer", (json_int_t)k->layer, "channel", (json_int_t)k->channel,
-                        "index", (json_int_t)k->index, "reads", both_ends(c, v->reads, k->top), "opens",
-                        both_ends(c, v->opens, k->top), "value", both_ends(c, v->value, k->top), "writes",
-                        both_ends(c, v->writes, k->top), "upstream", up, "downstream", down);
-  json_decref(up);
-  json_decref(down);
-  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err) {
@@ -128,14 +74,13 @@ sg_status api_neuron(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = api_int(c, "layer", 0, (json_int_t)m->num_layers - 1, 0, &layer, err);
   if (!st) st = api_int(c, "channel", 0, (json_int_t)(m->num_channels ? m->num_channels - 1 : 0), 0, &channel, err);
   if (!st) st = api_int(c, "index", 0, (json_int_t)m->num_neurons - 1, 0, &index, err);
-  if (!st) st = api_int(c, "top", 1, 50, 10, &top, err);
+  if (!st) st = api_int(c, "top", 1, MAX_LINKS, 10, &top, err);
   if (st) return st;
-  card k = {(size_t)layer, (size_t)channel, (size_t)index, (size_t)top, {0}};
-  st = make_card(c, &k, answer, err);
-  sgi_free(k.view.reads);
-  sgi_free(k.view.opens);
-  sgi_free(k.view.value);
-  sgi_free(k.view.writes);
+  cli_card k = {.layer = (size_t)layer, .channel = (size_t)channel, .index = (size_t)index, .top = (size_t)top};
+  float *block = sgi_alloc(4 * m->vocab_size * sizeof *block);
+  if (!block) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  st = make_card(c, &k, block, answer, err);
+  sgi_free(block);
   return st;
 }
 
@@ -175,9 +120,9 @@ static json_t *graph_json(const api_call *c, const sg_graph *g) {
                                            cli_json_real(g->edges[i].weight)));
   return json_pack("{so sI sI sI so so so so so so}", "tokens", cli_prompt_json(&c->p), "position",
                    (json_int_t)g->position, "all_nodes", (json_int_t)g->all_nodes, "explored", (json_int_t)g->explored,
-                   "node_share", cli_json_real(g->node_share), "edge_share", cli_json_real(g->edge_share), "input_share",
-                   cli_json_real(g->input_share), "worst_residue", cli_json_real(g->worst_residue), "nodes", nodes,
-                   "edges", edges);
+                   "node_share", cli_json_real(g->node_share), "edge_share", cli_json_real(g->edge_share),
+                   "input_share", cli_json_real(g->input_share), "worst_residue", cli_json_real(g->worst_residue),
+                   "nodes", nodes, "edges", edges);
 }
 
 static sg_status take_targets(const api_call *c, int32_t *targets, size_t *n, sg_error *err) {
@@ -196,8 +141,8 @@ static sg_status take_targets(const api_call *c, int32_t *targets, size_t *n, sg
 }
 
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "position", "targets", "node_threshold", "edge_threshold",
-                                     "max_nodes"};
+  static const char *const keys[] = {API_PROMPT_KEYS,  "position",       "targets",
+                                     "node_threshold", "edge_threshold", "max_nodes"};
   int32_t targets[MAX_TARGETS];
   sg_graph_request r = {.targets = targets, .max_bytes = MAX_BYTES, .progress = tick, .user = c};
   sg_graph *g = NULL;

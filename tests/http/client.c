@@ -95,8 +95,7 @@ reply client_exchange(int fd, const char *bytes, size_t size, double seconds) {
     take_chunks(&r, fd, &text, &n, head, seconds);
   } else {
     size_t length = strtoul(reply_header(&r, "Content-Length"), NULL, 10);
-    while (n < head + length && more(fd, &text, &n, seconds)) {
-    }
+    while (n < head + length && more(fd, &text, &n, seconds)) {}
     r.n = n - head < length ? n - head : length;
     r.complete = r.n == length;
     r.body = realloc(r.body, r.n + 1);

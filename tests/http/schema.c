@@ -38,7 +38,8 @@ static bool fits_below(const place *p, const char *key, size_t index, const json
 }
 
 static bool object_fits(const place *p, const json_t *schema, json_t *v) {
-  const json_t *properties = json_object_get(schema, "properties"), *others = json_object_get(schema, "additionalProperties"), *r;
+  const json_t *properties = json_object_get(schema, "properties"),
+               *others = json_object_get(schema, "additionalProperties"), *r;
   const char *key;
   json_t *value;
   size_t i;

@@ -74,7 +74,8 @@ static const struct {
     {"/api/attention", "{\"text\":\"" TEXT "\",\"layer\":2}"},
     {"/api/attribute", "{\"text\":\"" TEXT "\"}"},
     {"/api/attribute", "{\"text\":\"" TEXT "\",\"position\":2,\"target\":\"id:5\",\"against\":\"id:6\",\"verify\":3}"},
-    {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"pos\":2,\"scale\":0.5}]}"},
+    {"/api/ablate",
+     "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"pos\":2,\"scale\":0.5}]}"},
     {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0},{\"layer\":1,\"scale\":2}],\"target\":\"id:7\"}"},
     {"/api/neuron", "{\"layer\":1,\"channel\":2,\"index\":5}"},
     {"/api/neuron", "{}"},
@@ -102,7 +103,8 @@ static void answers_fit(void **state) {
     if (!asked) fail_msg("%s of openapi.json is not asked for", path);
   }
   char why[512];
-  json_t *schema = json_pack("{ss}", "$ref", "#/components/schemas/Token"), *bad = json_pack("{ss ss}", "id", "5", "text", "x");
+  json_t *schema = json_pack("{ss}", "$ref", "#/components/schemas/Token"),
+         *bad = json_pack("{ss ss}", "id", "5", "text", "x");
   assert_false(schema_fits(document, schema, bad, why, sizeof why));
   assert_non_null(strstr(why, ".id: has another type"));
   json_object_del(bad, "id");
@@ -141,7 +143,6 @@ static void wrong_requests(void **state) {
       {"/api/attribute", "{\"text\":\"a\",\"position\":-9223372036854775808}"},
       {"/api/attribute", "{\"text\":\"a\",\"target\":\"id:150\"}"},
       {"/api/attribute", "{\"text\":\"a\",\"target\":\"no token of one piece\"}"},
-      {"/api/attribute", "{\"text\":\"a\",\"target\":\"\"}"},
       {"/api/attribute", "{\"text\":\"a\",\"verify\":101}"},
       {"/api/ablate", "{\"text\":\"a\"}"},
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[]}"},
@@ -186,7 +187,8 @@ static void long_prompts(void **state) {
 static void curves(void **state) {
   (void)state;
   json_t *o = ask("/api/metrics", "{\"from\":0}", 200);
-  assert_int_equal(json_array_size(json_object_get(o, "lines")), 2); /* the broken one is left out, the unfinished one waits */
+  assert_int_equal(json_array_size(json_object_get(o, "lines")),
+                   2); /* the broken one is left out, the unfinished one waits */
   json_int_t next = json_integer_value(json_object_get(o, "next"));
   json_decref(o);
   FILE *f = fopen(metrics, "a");
@@ -226,7 +228,8 @@ static void same_numbers(void **state) {
   assert_same("attribute", a, b);
   json_decref(a);
   json_decref(b);
-  a = ask("/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"scale\":0.5}]}", 200);
+  a = ask("/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"scale\":0.5}]}",
+          200);
   b = command("ablate " MODEL " --prompt '" TEXT "' --edit 'layers.1.neurons[channel=0,neuron=3]*=0.5' --json");
   assert_same("ablate", a, b);
   json_t *p = ask("/api/predict", "{\"text\":\"" TEXT "\"}", 200), *list = json_object_get(p, "predictions");
@@ -238,6 +241,11 @@ static void same_numbers(void **state) {
   json_decref(b);
   json_decref(p);
   json_decref(l);
+  a = ask("/api/neuron", "{\"layer\":1,\"channel\":2,\"index\":5,\"top\":7}", 200);
+  b = command("neuron " MODEL " --layer 1 --channel 2 --index 5 --top 7 --links 7 --json");
+  assert_same("neuron", a, b);
+  json_decref(a);
+  json_decref(b);
 }
 
 static void same_graph(void **state) {
@@ -246,8 +254,10 @@ static void same_graph(void **state) {
   snprintf(path, sizeof path, "%s/g.json", dir);
   snprintf(line, sizeof line, "graph " MODEL " --prompt '" TEXT "' -o %s --json", path);
   json_t *b = command(line), *file = golden_json(path), *a = ask("/api/graph", "{\"text\":\"" TEXT "\"}", 200);
-  static const char *const shares[] = {"all_nodes", "explored", "node_share", "edge_share", "input_share", "worst_residue"};
-  for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) assert_same(shares[i], json_object_get(a, shares[i]), json_object_get(b, shares[i]));
+  static const char *const shares[] = {"all_nodes",  "explored",    "node_share",
+                                       "edge_share", "input_share", "worst_residue"};
+  for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+    assert_same(shares[i], json_object_get(a, shares[i]), json_object_get(b, shares[i]));
   const json_t *links = json_object_get(file, "links"), *edges = json_object_get(a, "edges");
   assert_int_equal(json_array_size(links), json_array_size(edges));
   for (size_t i = 0; i < json_array_size(edges); i++) {
@@ -314,8 +324,9 @@ static void changed_bodies(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts), cmocka_unit_test(curves),
-      cmocka_unit_test(same_numbers), cmocka_unit_test(same_graph),     cmocka_unit_test(no_tokenizer), cmocka_unit_test(changed_bodies)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests),
+                                     cmocka_unit_test(long_prompts), cmocka_unit_test(curves),
+                                     cmocka_unit_test(same_numbers), cmocka_unit_test(same_graph),
+                                     cmocka_unit_test(no_tokenizer), cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -22,14 +22,48 @@ static int check(const guard_request *r) { return guard_check(r, PORT, NULL, TOK
 static void hosts(void **state) {
   (void)state;
   static const char *const ours[] = {"127.0.0.1:8123", "localhost:8123", "[::1]:8123"};
-  static const char *const others[] = {"", "127.0.0.1", "localhost", "127.0.0.1:8124", "127.0.0.1:81230", "127.0.0.1:",
-      "127.0.0.1:8123 ", " 127.0.0.1:8123", "127.0.0.1:8123.", "127.0.0.1.:8123", "localhost.:8123", "LOCALHOST:8123",
-      "Localhost:8123", "localhost:08123", "localhost:8123,evil.example", "evil.example", "evil.example:8123",
-      "localhost.evil.example:8123", "127.0.0.1.nip.io:8123", "evil.example@127.0.0.1:8123", "127.0.0.1:8123@evil.example",
-      "127.0.0.1:8123/", "http://127.0.0.1:8123", "127.1:8123", "127.0.0.2:8123", "0.0.0.0:8123", "0:8123",
-      "2130706433:8123", "0x7f000001:8123", "0177.0.0.1:8123", "[::]:8123", "[::1]", "::1:8123", "[0:0:0:0:0:0:0:1]:8123",
-      "[::ffff:127.0.0.1]:8123", "[::1%25lo]:8123", "127.0.0.1:8123\t", "\t127.0.0.1:8123", "127.0.0.1:8123#", "*:8123",
-      "local\xc4\xb1host:8123", "127.0.0.1:+8123"};
+  static const char *const others[] = {"",
+                                       "127.0.0.1",
+                                       "localhost",
+                                       "127.0.0.1:8124",
+                                       "127.0.0.1:81230",
+                                       "127.0.0.1:",
+                                       "127.0.0.1:8123 ",
+                                       " 127.0.0.1:8123",
+                                       "127.0.0.1:8123.",
+                                       "127.0.0.1.:8123",
+                                       "localhost.:8123",
+                                       "LOCALHOST:8123",
+                                       "Localhost:8123",
+                                       "localhost:08123",
+                                       "localhost:8123,evil.example",
+                                       "evil.example",
+                                       "evil.example:8123",
+                                       "localhost.evil.example:8123",
+                                       "127.0.0.1.nip.io:8123",
+                                       "evil.example@127.0.0.1:8123",
+                                       "127.0.0.1:8123@evil.example",
+                                       "127.0.0.1:8123/",
+                                       "http://127.0.0.1:8123",
+                                       "127.1:8123",
+                                       "127.0.0.2:8123",
+                                       "0.0.0.0:8123",
+                                       "0:8123",
+                                       "2130706433:8123",
+                                       "0x7f000001:8123",
+                                       "0177.0.0.1:8123",
+                                       "[::]:8123",
+                                       "[::1]",
+                                       "::1:8123",
+                                       "[0:0:0:0:0:0:0:1]:8123",
+                                       "[::ffff:127.0.0.1]:8123",
+                                       "[::1%25lo]:8123",
+                                       "127.0.0.1:8123\t",
+                                       "\t127.0.0.1:8123",
+                                       "127.0.0.1:8123#",
+                                       "*:8123",
+                                       "local\xc4\xb1host:8123",
+                                       "127.0.0.1:+8123"};
   for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
     guard_request r = good("GET");
     r.host = ours[i];
@@ -55,11 +89,28 @@ static void hosts(void **state) {
 
 static void other_sites(void **state) {
   (void)state;
-  static const char *const origins[] = {"null", "http://evil.example", "https://127.0.0.1:8123", "http://127.0.0.1",
-      "http://127.0.0.1:8124", "http://localhost:8123.evil.example", "http://evil.example:8123", "HTTP://127.0.0.1:8123",
-      "http://127.0.0.1:8123/", "file://", "", "http://", "moz-extension://x"};
-  static const char *const types[] = {NULL, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data",
-      "text/plain; application/json", "application/jsonp", "application/json+x", "text/json"};
+  static const char *const origins[] = {"null",
+                                        "http://evil.example",
+                                        "https://127.0.0.1:8123",
+                                        "http://127.0.0.1",
+                                        "http://127.0.0.1:8124",
+                                        "http://localhost:8123.evil.example",
+                                        "http://evil.example:8123",
+                                        "HTTP://127.0.0.1:8123",
+                                        "http://127.0.0.1:8123/",
+                                        "file://",
+                                        "",
+                                        "http://",
+                                        "moz-extension://x"};
+  static const char *const types[] = {NULL,
+                                      "",
+                                      "text/plain",
+                                      "application/x-www-form-urlencoded",
+                                      "multipart/form-data",
+                                      "text/plain; application/json",
+                                      "application/jsonp",
+                                      "application/json+x",
+                                      "text/json"};
   static const char *const sites[] = {"cross-site", "same-site", "", "Same-Origin"};
   for (size_t i = 0; i < sizeof origins / sizeof *origins; i++) {
     guard_request r = good("POST");
@@ -85,8 +136,13 @@ static void other_sites(void **state) {
 
 static void tokens(void **state) {
   (void)state;
-  static const char *const wrong[] = {NULL, "", "0", TOKEN "0", "0123456789abcdef0123456789abcdee",
-                                      "1123456789abcdef0123456789abcdef", "0123456789ABCDEF0123456789ABCDEF"};
+  static const char *const wrong[] = {NULL,
+                                      "",
+                                      "0",
+                                      TOKEN "0",
+                                      "0123456789abcdef0123456789abcdee",
+                                      "1123456789abcdef0123456789abcdef",
+                                      "0123456789ABCDEF0123456789ABCDEF"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     guard_request r = good("POST");
     r.token = wrong[i];
@@ -104,8 +160,17 @@ static void framing(void **state) {
   static const struct {
     const char *length;
     int status;
-  } all[] = {{NULL, 411}, {"", 400}, {"-1", 400}, {"+2", 400}, {"2 ", 400}, {"0x2", 400}, {"2,2", 400}, {"1048577", 413},
-             {"1048576", 0}, {"99999999", 413}, {"18446744073709551618", 413}};
+  } all[] = {{NULL, 411},
+             {"", 400},
+             {"-1", 400},
+             {"+2", 400},
+             {"2 ", 400},
+             {"0x2", 400},
+             {"2,2", 400},
+             {"1048577", 413},
+             {"1048576", 0},
+             {"99999999", 413},
+             {"18446744073709551618", 413}};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     guard_request r = good("POST");
     r.content_length = all[i].length;
@@ -136,8 +201,8 @@ static void framing(void **state) {
 /* 300 spellings of other places: parts put together. */
 static void traversal(void **state) {
   (void)state;
-  static const char *const steps[] = {"..", "%2e%2e", "%2E.", ".%2e", "%252e%252e", "...", ".", "..%00", "..%c0%af", "\xc0\xae\xc0\xae",
-                                      "..;", "~", "%uff0e"};
+  static const char *const steps[] = {"..",       "%2e%2e",           "%2E.", ".%2e", "%252e%252e", "...", ".", "..%00",
+                                      "..%c0%af", "\xc0\xae\xc0\xae", "..;",  "~",    "%uff0e"};
   static const char *const joints[] = {"/", "//", "\\", "%2f", "%5c", "%252f", "/./", "/\\"};
   static const char *const ends[] = {"etc/passwd", "config.json", "app.js"};
   size_t n = 0;
@@ -150,8 +215,22 @@ static void traversal(void **state) {
         n++;
       }
   assert_true(n >= 300);
-  static const char *const bad[] = {"", "app.js", "//", "//app.js", "/app.js/", "/a//b", "/.hidden", "/a/.b", "/a b", "/a\tb", "/a%20b", "*",
-                                    "http://127.0.0.1:8123/app.js", "/app.js#x", "/app.js;x", "/\x7f"};
+  static const char *const bad[] = {"",
+                                    "app.js",
+                                    "//",
+                                    "//app.js",
+                                    "/app.js/",
+                                    "/a//b",
+                                    "/.hidden",
+                                    "/a/.b",
+                                    "/a b",
+                                    "/a\tb",
+                                    "/a%20b",
+                                    "*",
+                                    "http://127.0.0.1:8123/app.js",
+                                    "/app.js#x",
+                                    "/app.js;x",
+                                    "/\x7f"};
   char path[GUARD_URI_MAX];
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     if (guard_path(bad[i], path, sizeof path)) fail_msg("%s passes as %s", bad[i], path);

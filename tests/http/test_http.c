@@ -141,7 +141,10 @@ static void framing(void **state) {
   expect("other origin", client_call(server, "/api/echo", "{}", "Origin: http://evil.example\r\n"), 403);
   expect("no origin", client_call(server, "/api/echo", "{}", "Origin: null\r\n"), 403);
   expect("other site", client_call(server, "/api/echo", "{}", "Sec-Fetch-Site: cross-site\r\n"), 403);
-  expect("no token", send_text("POST /api/echo HTTP/1.1\r\nHost: localhost:%u\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"), 401);
+  expect("no token",
+         send_text("POST /api/echo HTTP/1.1\r\nHost: localhost:%u\r\nContent-Type: application/json\r\nContent-Length: "
+                   "2\r\n\r\n{}"),
+         401);
   expect("method", send_text("DELETE / HTTP/1.1\r\nHost: localhost:%u\r\n\r\n"), 405);
   assert_int_equal(started, before);
 }
@@ -353,8 +356,9 @@ static void settings(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pages),        cmocka_unit_test(calls),        cmocka_unit_test(framing),  cmocka_unit_test(too_large),
-      cmocka_unit_test(events),       cmocka_unit_test(queue),        cmocka_unit_test(hang_up),  cmocka_unit_test(cut_anywhere),
-      cmocka_unit_test(slow_headers), cmocka_unit_test(slow_body),    cmocka_unit_test(stop_at_work), cmocka_unit_test(settings)};
+      cmocka_unit_test(pages),     cmocka_unit_test(calls),        cmocka_unit_test(framing),
+      cmocka_unit_test(too_large), cmocka_unit_test(events),       cmocka_unit_test(queue),
+      cmocka_unit_test(hang_up),   cmocka_unit_test(cut_anywhere), cmocka_unit_test(slow_headers),
+      cmocka_unit_test(slow_body), cmocka_unit_test(stop_at_work), cmocka_unit_test(settings)};
   return cmocka_run_group_tests(tests, start, stop);
 }

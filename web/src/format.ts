@@ -12,8 +12,10 @@ export function tokenParts(text: string): (Node | string)[] {
   return [...text].map((c) => (mark(c) ? h("span.space", { "aria-hidden": "true" }, mark(c)) : c));
 }
 export const tokenText = (text: string) => (text === "" ? "∅" : [...text].map((c) => mark(c) ?? c).join(""));
-export const token = (t: { id: number; text: string } | null) =>
-  t ? h("span.mono", { title: `id ${t.id}` }, tokenParts(t.text)) : h("span", {}, "–");
+export interface Shown { id: number; text: string; bytes?: string }
+/** The text; where the token is a part of a character, its bytes. */
+export const raw = (t: Shown) => (t.bytes ? `⟨${t.bytes.replace(/..(?=.)/g, "$& ")}⟩` : t.text);
+export const token = (t: Shown | null) => (t ? h("span.mono", { title: `id ${t.id}` }, tokenParts(raw(t))) : h("span", {}, "–"));
 
 export const signed = (x: number | null, digits = 4) => (x === null ? "–" : (x < 0 ? "" : "+") + x.toFixed(digits));
 export const percent = (p: number | null) => (p === null ? "–" : p >= 0.0995 ? `${(100 * p).toFixed(1)} %` : `${(100 * p).toPrecision(2)} %`);

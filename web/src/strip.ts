@@ -1,7 +1,7 @@
 // strip.ts: the prompt as tokens, coloured by a value of choice; hover shows predictions, click locks the position.
 import { h, tipFor } from "./dom";
 import { call } from "./api";
-import { diverging, exact, max, percent, sequential, signed, token, tokenParts, tokenText } from "./format";
+import { diverging, exact, max, percent, raw, sequential, signed, token, tokenParts, tokenText } from "./format";
 import { go } from "./state";
 import type { Context } from "./view";
 import { question } from "./view";
@@ -71,7 +71,7 @@ export async function strip(c: Context, el: HTMLElement) {
           type: "button", "aria-pressed": i === c.pos ? "true" : "false", tabindex: i === c.pos ? 0 : -1, "data-pos": i,
           "data-value": v ?? undefined, "aria-label": `position ${i}: ${tokenText(t.text)}`, onclick: () => go({ pos: i }),
           css: v === null || v === undefined ? {} : { background: values.colour(v) },
-        }, tokenParts(t.text));
+        }, tokenParts(raw(t)));
         return [tipFor(b, () => predictions(p, i, values)), t.text.includes("\n") ? h("br") : null];
       })));
   const locked = el.querySelector<HTMLElement>("[aria-pressed=true]");

@@ -6,19 +6,22 @@ export type Error = {
 export type Token = {
   id: number;
   text: string;
+  bytes?: string;
 };
 export type MaybeToken = Token | null;
 export type Tokens = Token[];
 export type Prediction = {
   id: number;
   text: string;
+  bytes?: string;
   probability: number | null;
   logit: number | null;
 };
-export type Weighted = {
+export type Valued = {
   id: number;
   text: string;
-  weight: number | null;
+  bytes?: string;
+  value: number | null;
 };
 export type Info = {
   version: string;
@@ -126,9 +129,9 @@ export type Ablate = {
   after: Prediction[];
 };
 export type Ends = {
-  most: Weighted[];
-  least: Weighted[];
-} | null;
+  top: Valued[];
+  bottom: Valued[];
+};
 export type Link = {
   layer: number;
   channel: number;
@@ -140,8 +143,8 @@ export type Neuron = {
   channel: number;
   index: number;
   reads: Ends;
-  opens: Ends;
-  value: Ends;
+  opens?: Ends;
+  value?: Ends;
   writes: Ends;
   upstream: Link[];
   downstream: Link[];

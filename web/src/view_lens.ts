@@ -1,7 +1,7 @@
 // view_lens.ts: what the output head would say after each layer.
 import { h, tipFor } from "./dom";
 import { call } from "./api";
-import { exact, percent, token, tokenParts, tokenText } from "./format";
+import { exact, percent, raw, token, tokenParts, tokenText } from "./format";
 import { go } from "./state";
 import type { View } from "./view";
 
@@ -17,7 +17,7 @@ export const lens: View = {
         const b = h("button", {
           type: "button", tabindex: t === c.pos ? 0 : -1, onclick: () => go({ pos: t }), "data-exact": p, "aria-label": `${name(l.site)}, position ${t}: ${tokenText(best?.text ?? "")}, ${percent(p)}`,
           css: { background: `rgb(var(--pos) / ${(0.6 * p).toFixed(3)})`, outline: t === c.pos ? "1.5px solid var(--soft)" : "" },
-        }, h("span.mono", {}, best ? tokenParts(best.text) : ""));
+        }, h("span.mono", {}, best ? tokenParts(raw(best)) : ""));
         return h("td", {}, tipFor(b, () => [h("strong", {}, `${name(l.site)}, position ${t}`), h("table", {}, list.map((x) => h("tr", {}, h("td", {}, token(x)), h("td.num", { title: exact(x.probability) }, percent(x.probability)))))]));
       })));
     const el = h("div.scroll", { tabindex: 0, role: "region", "aria-label": "predictions by layer and position" }, h("table.lens", {},

@@ -3,7 +3,7 @@ import { h, table } from "./dom";
 import { call } from "./api";
 import { bar, exact, max, signed, token } from "./format";
 import { go } from "./state";
-import type { Ends, Link, Weighted } from "./types";
+import type { Ends, Link, Valued } from "./types";
 import type { View } from "./view";
 import { neuronLink } from "./view";
 
@@ -11,12 +11,12 @@ export function parse(text: string): [number, number, number] {
   const n = text.split(".").map((x) => Math.max(0, Number.parseInt(x, 10) || 0));
   return [n[0] ?? 0, n[1] ?? 0, n[2] ?? 0];
 }
-const rows = (list: Weighted[], most: number) => list.map((t) => [token(t), h("span", { title: exact(t.weight), "data-exact": t.weight ?? "" }, signed(t.weight, 3)), bar(t.weight ?? 0, most)]);
+const rows = (list: Valued[], most: number) => list.map((t) => [token(t), h("span", { title: exact(t.value), "data-exact": t.value ?? "" }, signed(t.value, 3)), bar(t.value ?? 0, most)]);
 
-function ends(e: Ends, title: string, note: string) {
+function ends(e: Ends | undefined, title: string, note: string) {
   if (!e) return null;
-  const most = max([...e.most, ...e.least].map((t) => t.weight ?? 0));
-  return h("div.card", {}, h("h2", {}, title), table(["token", ">weight", ""], [...rows(e.most.slice(0, 8), most), ...rows(e.least.slice(0, 5).reverse(), most)], title), h("p.note", {}, note));
+  const most = max([...e.top, ...e.bottom].map((t) => t.value ?? 0));
+  return h("div.card", {}, h("h2", {}, title), table(["token", ">value", ""], [...rows(e.top.slice(0, 8), most), ...rows(e.bottom.slice(0, 5).reverse(), most)], title), h("p.note", {}, note));
 }
 function linked(list: Link[], title: string) {
   const most = max(list.map((l) => l.weight ?? 0));
