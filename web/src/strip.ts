@@ -69,7 +69,7 @@ export async function strip(c: Context, el: HTMLElement) {
         const v = values.v[i];
         const b = h("button.tok", {
           type: "button", "aria-pressed": i === c.pos ? "true" : "false", tabindex: i === c.pos ? 0 : -1, "data-pos": i,
-          "data-value": v ?? undefined, "aria-label": `position ${i}: ${tokenText(t.text)}`, onclick: () => go({ pos: i }),
+          "data-value": v ?? undefined, "aria-label": `position ${i}: ${tokenText(raw(t))}`, onclick: () => go({ pos: i }),
           css: v === null || v === undefined ? {} : { background: values.colour(v) },
         }, tokenParts(raw(t)));
         return [tipFor(b, () => predictions(p, i, values)), t.text.includes("\n") ? h("br") : null];

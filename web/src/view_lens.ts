@@ -15,7 +15,7 @@ export const lens: View = {
       l.predictions.map((list, t) => {
         const best = list[0], p = best?.probability ?? 0;
         const b = h("button", {
-          type: "button", tabindex: t === c.pos ? 0 : -1, onclick: () => go({ pos: t }), "data-exact": p, "aria-label": `${name(l.site)}, position ${t}: ${tokenText(best?.text ?? "")}, ${percent(p)}`,
+          type: "button", tabindex: t === c.pos ? 0 : -1, onclick: () => go({ pos: t }), "data-exact": p, "aria-label": `${name(l.site)}, position ${t}: ${best ? tokenText(raw(best)) : ""}, ${percent(p)}`,
           css: { background: `rgb(var(--pos) / ${(0.6 * p).toFixed(3)})`, outline: t === c.pos ? "1.5px solid var(--soft)" : "" },
         }, h("span.mono", {}, best ? tokenParts(raw(best)) : ""));
         return h("td", {}, tipFor(b, () => [h("strong", {}, `${name(l.site)}, position ${t}`), h("table", {}, list.map((x) => h("tr", {}, h("td", {}, token(x)), h("td.num", { title: exact(x.probability) }, percent(x.probability)))))]));
