@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training and forward speed of sgatlin against PyTorch (bench/peers/torch_lm.py), alternated.
 
-  compare.py [--python PYTHON] [--kind K]... [--pairs N] [--compile] [--check]
+  compare.py [--python PYTHON] [--kind K]... [--pairs N] [--compile] [--check] [--cpu-time]
 
 Each pair runs `sgatlin bench` and the peer's steps in turn, so that a machine that slows down slows both; the peer keeps
 its process and has warmed up. Printed: tokens/s of both (medians) and the ratio pair by pair (median, least, most).
@@ -25,6 +25,8 @@ KINDS = ["sgatlin", "peer", "mlp", "glu", "moe"]
 class Peer:
     def __init__(self, a, kind, *options):
         command = [a.python, PEER, "--serve", "--kind", kind, "--batch", str(a.batch), "--seq", str(a.seq), *options]
+        if a.cpu_time:
+            command += ["--cpu-time", "--threads", "1"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.DEVNULL)
         first = self.process.stdout.readline()
@@ -50,6 +52,8 @@ def fastest(a, kind):
     """Options of the peer's fastest form of a kind, training."""
     if kind not in ("sgatlin", "peer"):
         return []
+    if a.sparse:
+        return ["--sparse", a.sparse]
     rates = {}
     for form in ("bag", "gather", "dense"):
         peer = Peer(a, kind, "--sparse", form)
@@ -60,7 +64,9 @@ def fastest(a, kind):
 
 
 def ours(a, kind):
-    command = [a.sgatlin, "bench", "--json", "-q", "--rounds", "3", "--kind", kind, "--batch", str(a.batch), "--seq", str(a.seq)]
+    command = [a.sgatlin, "bench", "--json", "-q", "--rounds", str(a.rounds), "--kind", kind, "--batch", str(a.batch), "--seq", str(a.seq)]
+    if a.cpu_time:
+        command += ["--cpu-time", "--threads", "1"]
     b = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)[0]
     return {"train": b["train_tokens_per_s"], "forward": b["forward_tokens_per_s"]}
 
@@ -101,9 +107,12 @@ def main():
     p.add_argument("--sgatlin", default=os.path.join(ROOT, "build/sgatlin"))
     p.add_argument("--kind", action="append", choices=KINDS)
     p.add_argument("--pairs", type=int, default=5)
+    p.add_argument("--rounds", type=int, default=3, help="of sgatlin in a pair")
     p.add_argument("--batch", type=int, default=4)
     p.add_argument("--seq", type=int, default=1024)
+    p.add_argument("--sparse", choices=["bag", "gather", "dense"], help="the peer's form, instead of its fastest")
     p.add_argument("--compile", action="store_true", help="also against torch.compile")
+    p.add_argument("--cpu-time", action="store_true", help="one thread each, processor time: for a busy machine")
     p.add_argument("--check", action="store_true")
     a = p.parse_args()
     if a.check:

@@ -65,7 +65,9 @@ static json_t *bench_json(const sgi_bench *b, const sgi_settings *s) {
   json_object_set_new(o, "copy_gbytes_per_s", cli_json_real(b->copy_bytes_per_second / 1e9));
   json_object_set_new(o, "train_tokens_per_s", positive(rate(b, b->train_seconds)));
   json_object_set_new(o, "forward_tokens_per_s", positive(rate(b, b->forward_seconds)));
-  json_object_set_new(o, "decode_tokens_per_s", json_null());
+  json_object_set_new(o, "decode_tokens_per_s", positive(1 / b->decode_seconds));
+  json_object_set_new(o, "decode_bytes_per_token", positive(b->decode_bytes_per_token));
+  json_object_set_new(o, "decode_share_of_bandwidth", positive(sgi_bench_decode_share(b)));
   json_object_set_new(o, "flops_per_token", positive(b->train_flops_per_token));
   json_object_set_new(o, "forward_flops_per_token", positive(b->forward_flops_per_token));
   json_object_set_new(o, "utilisation", positive(sgi_bench_utilisation(b, true)));
@@ -80,8 +82,9 @@ static json_t *bench_json(const sgi_bench *b, const sgi_settings *s) {
 /* ---- tables ------------------------------------------------------------------------------------------------------------ */
 
 static void heading(cli_table *t) {
-  static const char *const names[] = {"kind", "parameters",  "train tok/s",  "use",       "forward tok/s",
-                                      "use",  "MFLOP/token", "gemm GFLOP/s", "copy GB/s", "memory"};
+  static const char *const names[] = {"kind",          "parameters",   "train tok/s",  "use",
+                                      "forward tok/s", "use",          "decode tok/s", "of copy",
+                                      "MFLOP/token",   "gemm GFLOP/s", "copy GB/s",    "memory"};
   for (size_t i = 0; i < SGI_COUNT(names); i++) cli_cell(t, "%s", names[i]);
 }
 
@@ -98,6 +101,8 @@ static void row(cli_table *t, const sgi_bench *b, const sgi_settings *s) {
   }
   cli_cell(t, "%.0f", rate(b, b->forward_seconds));
   cli_cell(t, "%.0f%%", 100 * sgi_bench_utilisation(b, false));
+  cli_cell(t, "%.0f", 1 / b->decode_seconds);
+  cli_cell(t, "%.0f%%", 100 * sgi_bench_decode_share(b));
   cli_cell(t, "%.1f", flops / 1e6);
   cli_cell(t, "%.0f", b->gemm_flops_per_second / 1e9);
   cli_cell(t, "%.0f", b->copy_bytes_per_second / 1e9);
@@ -136,6 +141,7 @@ static sg_status measure(const cli_call *c, const char *kind, sgi_settings *s, s
                          .batch_size = cli_size(c, "batch"),
                          .seq_len = cli_is_set(c, "seq") ? cli_size(c, "seq") : preset,
                          .rounds = cli_size(c, "rounds"),
+                         .cpu_time = cli_flag(c, "cpu-time"),
                          .forward_only = cli_flag(c, "forward-only"),
                          .seed = cli_u64(c, "seed"),
                          .progress = progress,
@@ -152,7 +158,7 @@ static int run(const cli_call *c) {
   const char *const *kinds = cli_list(c, "kind", &n);
   bool json = cli_flag(c, "json"), details = cli_flag(c, "kernels");
   json_t *list = json ? json_array() : NULL;
-  cli_table *t = json ? NULL : cli_table_begin("lrrrrrrrrr");
+  cli_table *t = json ? NULL : cli_table_begin("lrrrrrrrrrrr");
   if (t) heading(t);
   sgi_bench *results = sgi_alloc((n ? n : 1) * sizeof *results);
   sg_error err = {0};
@@ -228,6 +234,7 @@ static const cli_option options[] = {
      .max = 1000,
      .help = "measurements whose median is given"},
     {.name = "forward-only", .type = CLI_FLAG, .help = "no training: less memory, larger models"},
+    {.name = "cpu-time", .type = CLI_FLAG, .help = "processor time instead of time, for a busy machine; with -t 1"},
     {.name = "kernels", .type = CLI_FLAG, .help = "also the time, share and limit of each kernel"},
     CLI_SEED_OPTION,
     CLI_JSON_OPTION,
@@ -236,7 +243,7 @@ static const cli_option options[] = {
 const cli_command cli_bench = {
     .name = "bench",
     .group = "Training",
-    .summary = "measure training and forward speed beside what the machine allows",
+    .summary = "measure training, forward and decoding speed beside what the machine allows",
     .usage = "[--kind KIND]... [--preset NAME] [--set KEY=VALUE]...",
     .examples =
         "# all kinds at the sizes of the tinystories preset\nsgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe\n"

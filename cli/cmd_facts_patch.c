@@ -299,11 +299,12 @@ static const cli_option options[] = {
     {.name = "effort",
      .type = CLI_SIZE,
      .argument = "N",
-     .value = "5000",
+     .value = "1000",
      .min = 1,
      .max = 1e9,
      .help = "bound of the search for nouns that share no answer, as in 'facts mine'"},
     {.name = "pairs", .type = CLI_FLAG, .help = "list every pair"},
+    CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
 

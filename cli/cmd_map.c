@@ -146,7 +146,7 @@ static json_t *labels_json(const work *w) {
 }
 
 static json_t *result(const work *w) {
-  json_t *o = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "of", w->embedding ? "embedding" : "circuits", "color",
+  json_t *o = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "of", w->embedding ? "embedding" : "circuits", "by",
                         w->by_target ? "target" : "input", "n", (json_int_t)w->n, "seconds", cli_json_real(w->seconds),
                         "labels", labels_json(w), "points", points_json(w));
   if (!w->embedding) json_object_set_new(o, "layer", json_integer((json_int_t)w->r.info->layers[w->slot]));
@@ -183,7 +183,7 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c,
             .neighbors = cli_size(c, "neighbors"),
-            .by_target = cli_choice(c, "color") == 1,
+            .by_target = cli_choice(c, "by") == 1,
             .embedding = c->n_args == 2};
   if (!cli_string(c, "output") && !cli_flag(c, "json"))
     return cli_usage(c, "name a picture to write, -o MAP.svg, or ask for the points, --json");
@@ -206,7 +206,7 @@ static const cli_option options[] = {
     CLI_OUTPUT_OPTION("MAP.svg", "picture to write"),
     CLI_LAYER_OPTION,
     CLI_CHANNEL_OPTION("gates of this channel, or of all"),
-    {.name = "color",
+    {.name = "by",
      .type = CLI_CHOICE,
      .argument = "input|target",
      .value = "input",
@@ -242,7 +242,7 @@ static const cli_option options[] = {
     {.name = "epochs",
      .type = CLI_SIZE,
      .argument = "N",
-     .value_text = "500, or 200 above 10,000 points",
+     .value_text = "500",
      .max = 100000,
      .help = "rounds of the layout"},
     CLI_SEED_OPTION,
@@ -254,12 +254,12 @@ const cli_command cli_map = {
     .name = "map",
     .group = "Reading",
     .summary = "draw circuits, or embeddings, so that like lies near like",
-    .usage = "REC -o MAP.svg [--layer L] [--color input|target]\nMODEL REC -o MAP.svg",
+    .usage = "REC -o MAP.svg [--layer L] [--by input|target]\nMODEL REC -o MAP.svg",
     .examples =
         "# the circuits of the 100 most frequent tokens in 128 stories, layer 2, by the token read\n"
         "sgatlin map rec --layer 2 -o map.svg\n"
         "# by the token to come, and the points themselves\n"
-        "sgatlin map rec --layer 2 --color target -o map-target.svg --json > map.json\n"
+        "sgatlin map rec --layer 2 --by target -o map-target.svg --json > map.json\n"
         "# the embeddings of the same tokens, to compare\nsgatlin map run rec -o embedding.svg",
     .description =
         "UMAP with cosine distance: exact nearest neighbours, and a layout that gives the same picture for the same "

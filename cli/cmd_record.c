@@ -92,7 +92,7 @@ static int record(const cli_call *c, work *w, watch *bar) {
   sg_error err = {0};
   const char *out = cli_string(c, "output");
   const sgi_record_plan *p = sgi_recorder_plan(w->recorder);
-  uint64_t free_bytes = sgi_disk_free(out);
+  uint64_t free_bytes = sgi_disk_free(out ? out : ".");
   size_t reused;
   plan_line(p, free_bytes);
   if (cli_flag(c, "dry-run")) return cli_flag(c, "json") ? cli_json(plan_json(p, free_bytes)) : 0;

@@ -37,6 +37,7 @@
   X(cli_bench) \
   X(cli_facts_mine) \
   X(cli_facts_patch) \
+  X(cli_benchmark_reading) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;

@@ -543,7 +543,7 @@ SG_API void sg_facts_select(sg_facts *facts, const size_t *chosen, size_t n);
 
 /* chosen (room for all nouns; *n of them, ascending): a largest set of nouns of which no two share an answer, exact (maximum clique
  * of the graph of nouns that share none). max_work bounds the search in each group of nouns that hang together, in words of bits
- * looked at (0: no bound; 1e9 is about a second); where it was reached, *proven is false and the set the best one found. */
+ * looked at (0: no bound; 1e9 is a few seconds); where it was reached, *proven is false and the set the best one found. */
 SG_API sg_status sg_facts_distinct(const sg_facts *facts, uint64_t max_work, size_t *chosen, size_t *n, bool *proven,
                                    sg_error *err);
 

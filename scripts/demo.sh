@@ -25,10 +25,10 @@ train() { # NAME KIND BUDGET [OPTION]...
 }
 
 say "2. A tokenizer and a model with sparsely gated linear neurons"
-train sgatlin sgatlin 1.0e13
+train sgatlin sgatlin 2.5e13
 
 say "3. The same budget with dense layers (mlp), the same tokenizer and data"
-train mlp mlp 1.0e13 --tokenizer "$dir/sgatlin/tokenizer.json"
+train mlp mlp 2.5e13 --tokenizer "$dir/sgatlin/tokenizer.json"
 
 say "4. Held-out stories: both models beside two baselines"
 "$sgatlin" eval "$dir/sgatlin" --data "$dir/worlds" --train "$dir/worlds"

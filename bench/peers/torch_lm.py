@@ -296,6 +296,7 @@ class Run:
         ids = torch.randint(2, self.c.V, (a.batch, a.seq + 1))
         self.inputs, self.targets = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
         self.tokens = a.batch * a.seq
+        self.clock = time.process_time if a.cpu_time else time.perf_counter
 
     def train(self):
         self.optimizer.zero_grad(set_to_none=True)
@@ -310,9 +311,9 @@ class Run:
         return self.call(self.inputs, self.targets, *self.rotary).item()
 
     def timed(self, what):
-        begin = time.perf_counter()
+        begin = self.clock()
         getattr(self, what)()
-        return time.perf_counter() - begin
+        return self.clock() - begin
 
 
 def main():
@@ -325,6 +326,7 @@ def main():
     p.add_argument("--sparse", default="bag", choices=["bag", "gather", "dense"])
     p.add_argument("--compile", action="store_true")
     p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--cpu-time", action="store_true", help="processor time instead of time")
     p.add_argument("--time", type=int, default=0, metavar="N")
     p.add_argument("--serve", action="store_true")
     a = p.parse_args()

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void *sgi_take(sgi_arena *a, size_t count, size_t size) {
   size_t bytes, end;
@@ -36,12 +37,20 @@ static bool must_fail(void) {
   return at && (call == at || (call > at && atomic_load(&fail_on)));
 }
 
+/* Asks for large pages: neurons are gathered from pools of any size, each from another page. */
+static void huge_pages(char *p, size_t bytes) {
+  enum { PAGE = 4096, WORTH = 8 << 20 };
+  size_t skip = (PAGE - (uintptr_t)p % PAGE) % PAGE;
+  if (bytes >= WORTH) madvise(p + skip, (bytes - skip) / PAGE * PAGE, MADV_HUGEPAGE); /* advice: may be refused */
+}
+
 void *sgi_alloc(size_t bytes) {
   if (must_fail() || bytes > SIZE_MAX - 2 * SGI_ALIGN) return NULL;
   size_t rounded = (bytes + SGI_ALIGN) / SGI_ALIGN * SGI_ALIGN; /* at least one line, so never a NULL for 0 bytes */
   /* Large blocks come from calloc's fresh zero pages, so that untouched memory costs nothing. */
   char *raw = calloc(1, rounded + SGI_ALIGN);
   if (!raw) return NULL;
+  huge_pages(raw, rounded + SGI_ALIGN);
   char *p = raw + SGI_ALIGN - (uintptr_t)raw % SGI_ALIGN; /* always moves on, so the word before p is ours */
   memcpy(p - sizeof raw, &raw, sizeof raw);
   return p;

@@ -26,6 +26,8 @@ static inline bool sgi_size_add(size_t a, size_t b, size_t *out) { return !__bui
 
 /* Seconds from a monotonic clock. */
 double sgi_now(void);
+/* Seconds of processor time that the process has taken: what a shared machine measures well, with one thread. */
+double sgi_cpu_now(void);
 
 /* The name in `names` (count of them) nearest to `name` by edit distance, or NULL if none is near:
  * for "unknown key X; did you mean Y?". Borrowed from names. */

@@ -13,7 +13,7 @@
  * kinds differ in the number of groups G and in whether a channel's units are single (width F) or pairs of
  * sub-keys (two lists of S). Rows are taken in blocks so that scores of all units never exist for a whole batch:
  * forward one thread takes a block from scores to choice while they are in its cache; backward all threads share one. */
-enum { BLOCK_FLOATS = 1 << 16, LEAST_ROWS = SGI_LANES, MOST_ROWS = 128, BACK_FLOATS = 1 << 20, BACK_ROWS = 4096 };
+enum { BLOCK_FLOATS = 1 << 18, LEAST_ROWS = SGI_LANES, MOST_ROWS = 128, BACK_FLOATS = 1 << 20, BACK_ROWS = 4096 };
 
 typedef struct shape {
   size_t groups, width; /* width of one group */

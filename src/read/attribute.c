@@ -140,9 +140,9 @@ static sg_status total(work *w, double *dz, double *by_source, sg_error *err) {
   if (!st) st = room(&w->a->heads, (p + 1) * f->L * f->H, err);
   for (size_t layer = f->L; layer-- > 0 && !st;) {
     total_neurons(w, layer);
-    sgi_frozen_ffn_back(f, layer, 1, p, w->g, w->buffer);
+    sgi_frozen_ffn_back(f, layer, 1, p + 1, w->g, w->buffer);
     total_heads(w, layer, dz, by_source);
-    st = sgi_frozen_attention_back(f, layer, 1, p, -1, w->g, w->buffer);
+    st = sgi_frozen_attention_back(f, layer, 1, p + 1, -1, w->g, w->buffer);
     if (st) return sgi_fail(err, st, "frozen backward pass: a matrix product failed");
   }
   for (size_t t = 0; t <= p && !st; t++)

@@ -31,9 +31,10 @@ sg_status sgi_edge_work_init(sgi_edge_work *w, const sgi_frozen *f, sg_error *er
 void sgi_edge_work_deinit(sgi_edge_work *w);
 
 /* rows (R,count) = direct effects of all sources on targets of one layer, R <= SGI_EDGE_BATCH. part 0: by all ways, 1: along the
- * residual stream alone, 2 + layer*H + head: ways whose last head is that one. */
+ * residual stream alone, 2 + layer*H + head: ways whose last head is that one. only (count):
+ * sources to look at, the others' entries are 0; NULL: all. */
 enum { SGI_PART_ALL = 0, SGI_PART_NONE = 1, SGI_PART_HEADS = 2 };
-sg_status sgi_edges(const sgi_frozen *f, const sgi_edge_target *targets, size_t R, size_t part, double *rows,
-                    sgi_edge_work *w, sg_error *err);
+sg_status sgi_edges(const sgi_frozen *f, const sgi_edge_target *targets, size_t R, size_t part, const bool *only,
+                    double *rows, sgi_edge_work *w, sg_error *err);
 
 #endif

@@ -95,14 +95,14 @@ static sg_status operation(parser *p, sg_edit *e) {
   return st;
 }
 
-/* The operation may start with '*', which a site pattern may hold as well: the site ends at the last operator. */
+/* The operation may start with '*', which a site pattern may hold as well: before "=@" it belongs to the site, else to it. */
 static size_t site_length(const char *text) {
   size_t bracket = strcspn(text, "[");
   if (text[bracket]) return bracket;
   const char *equal = strrchr(text, '=');
   if (!equal) return strlen(text);
   size_t n = (size_t)(equal - text);
-  return n && strchr("*+-", text[n - 1]) ? n - 1 : n;
+  return n && equal[1] != '@' && strchr("*+-", text[n - 1]) ? n - 1 : n;
 }
 
 sg_status sg_edit_parse(const char *text, sg_edit *out, sg_error *err) {

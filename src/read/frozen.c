@@ -1,5 +1,6 @@
 #include "read/frozen.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "math/gemm.h"
@@ -13,13 +14,18 @@ static bool product(size_t *out, size_t a, size_t b, size_t c, size_t d) {
 
 sg_status sgi_frozen_bytes(const sg_model *m, size_t T, size_t *bytes, sg_error *err) {
   const sg_config *c = &m->config;
-  size_t pass, units, patterns, bias, unit_bytes = m->ffn->unit_count(c) * sizeof(sgi_unit);
+  size_t pass, units, patterns, bias, outputs, unit_bytes = m->ffn->unit_count(c) * sizeof(sgi_unit);
+  sgi_unit first;
+  bool copies = m->ffn->unit_at(c, m->w + sgi_layer_row(m, 0, SGI_LAYER_MLP), 0, 0, &first) && first.stride != 1;
   sg_status st = sgi_pass_bytes(c, 1, T, true, &pass, err);
   if (st) return st;
   if (!product(&units, unit_bytes, c->num_layers, T, 1) ||
       !product(&patterns, sizeof(float) * c->num_heads, c->num_layers, T, T) ||
       !product(&bias, sizeof(double) * c->hidden_size, c->num_layers, T, 1) || !sgi_size_add(pass, units, bytes) ||
-      !sgi_size_add(*bytes, patterns, bytes) || !sgi_size_add(*bytes, bias, bytes))
+      !product(&outputs, sizeof(float) * c->hidden_size, c->num_layers, c->num_channels ? c->num_channels : 1,
+               c->num_neurons) ||
+      !sgi_size_add(*bytes, patterns, bytes) || !sgi_size_add(*bytes, bias, bytes) ||
+      !sgi_size_add(*bytes, copies ? outputs : 0, bytes))
     return sgi_fail(err, SG_ERR_MEMORY, "a prompt of %zu tokens needs more than this machine can address", T);
   return SG_OK;
 }
@@ -28,13 +34,37 @@ static sg_status allocate(sgi_frozen *f, const int32_t *tokens, sg_error *err) {
   size_t n = f->L * f->T;
   f->tokens = sgi_alloc(f->T * sizeof *f->tokens);
   f->layers = sgi_alloc(f->L * sizeof *f->layers);
+  f->outputs = sgi_alloc(f->L * sizeof *f->outputs);
   f->patterns = sgi_alloc(n * f->H * f->T * sizeof *f->patterns);
   f->unit = sgi_alloc(n * f->units * sizeof *f->unit);
   f->bias = sgi_alloc(n * f->D * sizeof *f->bias);
-  if (!f->tokens || !f->layers || !f->patterns || !f->unit || !f->bias)
+  if (!f->tokens || !f->layers || !f->outputs || !f->patterns || !f->unit || !f->bias)
     return sgi_fail_memory(err, n * f->units * sizeof *f->unit, "the frozen network of a prompt");
   memcpy(f->tokens, tokens, f->T * sizeof *tokens);
   return sgi_pass_create(f->model, 1, f->T, true, &f->pass, err);
+}
+
+/* Where a kind stores output rows as columns, those of the units at hand are copied, so that reading one is one walk. */
+static sg_status gather_outputs(sgi_frozen *f, size_t layer, sg_error *err) {
+  const sg_config *c = &f->model->config;
+  sgi_unit *u = f->unit + layer * f->T * f->units;
+  if (!f->units || u->stride == 1) return SG_OK;
+  size_t rows = (c->num_channels ? c->num_channels : 1) * c->num_neurons;
+  float *out = f->outputs[layer] = sgi_alloc(rows * f->D * sizeof *out);
+  bool *done = sgi_alloc(rows);
+  if (!out || !done) {
+    sgi_free(done);
+    return sgi_fail_memory(err, rows * f->D * sizeof *out, "a layer's output rows");
+  }
+  for (size_t i = 0; i < f->T * f->units; i++) {
+    size_t row = (size_t)u[i].channel * c->num_neurons + (size_t)u[i].index;
+    for (size_t d = 0; d < f->D && !done[row]; d++) out[row * f->D + d] = u[i].w_out[d * u[i].stride];
+    done[row] = true;
+    u[i].w_out = out + row * f->D;
+    u[i].stride = 1;
+  }
+  sgi_free(done);
+  return SG_OK;
 }
 
 static sg_status collect(sgi_frozen *f, sg_error *err) {
@@ -52,6 +82,8 @@ static sg_status collect(sgi_frozen *f, sg_error *err) {
       for (size_t d = 0; d < f->D; d++) any_bias = any_bias || bias[d] != 0;
       for (size_t j = 0; j < f->units; j++) f->has_constants = f->has_constants || u[j].constant != 0;
     }
+    sg_status st = gather_outputs(f, l, err);
+    if (st) return st;
   }
   f->has_constants = f->has_constants || any_bias;
   if (!any_bias) {
@@ -92,6 +124,8 @@ void sgi_frozen_deinit(sgi_frozen *f) {
   sgi_pass_free(f->pass);
   sgi_free(f->tokens);
   sgi_free(f->layers);
+  for (size_t l = 0; f->outputs && l < f->L; l++) sgi_free(f->outputs[l]);
+  sgi_free(f->outputs);
   sgi_free(f->patterns);
   sgi_free(f->unit);
   sgi_free(f->bias);
@@ -122,66 +156,58 @@ double sgi_unit_write(const sgi_unit *u, const float *g, size_t D) {
   return s;
 }
 
-/* dv (R,T,W) from dz (R,T,W): dv[s] = sum over t >= s of P[t,s] dz[t], head by head; one thread owns a gradient and head. */
-static void mix_back(const sgi_frozen *f, size_t layer, size_t R, size_t last, ptrdiff_t only, float *dv,
-                     const float *dz) {
+/* dv (R,rows,W) from dz: dv[s] = sum over t >= s of P[t,s] dz[t], head by head. */
+static sg_status mix_back(const sgi_frozen *f, size_t layer, size_t R, size_t rows, ptrdiff_t only, float *dv,
+                          const float *dz) {
   size_t T = f->T, d = f->d, W = f->H * d;
-#pragma omp parallel for collapse(2) schedule(static) if (R * f->H * last > 64)
+  atomic_int worst = SG_OK;
+#pragma omp parallel for collapse(2) schedule(static) if (R * f->H * rows > 512)
   for (size_t r = 0; r < R; r++)
     for (size_t h = 0; h < f->H; h++) {
-      float *out = dv + r * T * W + h * d;
-      const float *in = dz + r * T * W + h * d;
-      for (size_t s = 0; s <= last; s++) memset(out + s * W, 0, d * sizeof *out);
-      if (only >= 0 && (size_t)only != h) continue;
-      for (size_t t = 0; t <= last; t++) {
-        const float *p = sgi_frozen_pattern(f, layer, h, t), *from = in + t * W;
-        for (size_t s = 0; s <= t; s++) {
-          float *to = out + s * W;
-#pragma omp simd
-          for (size_t e = 0; e < d; e++) to[e] += p[s] * from[e];
-        }
+      float *out = dv + r * rows * W + h * d;
+      if (only >= 0 && (size_t)only != h) {
+        for (size_t s = 0; s < rows; s++) memset(out + s * W, 0, d * sizeof *out);
+        continue;
       }
+      sg_status st = sgi_gemm1(true, false, rows, d, rows, 1, sgi_frozen_pattern(f, layer, h, 0), T,
+                               dz + r * rows * W + h * d, W, 0, out, W);
+      if (st) atomic_store(&worst, st);
     }
+  return (sg_status)atomic_load(&worst);
 }
 
-sg_status sgi_frozen_attention_back(const sgi_frozen *f, size_t layer, size_t R, size_t last, ptrdiff_t head, float *g,
+sg_status sgi_frozen_attention_back(const sgi_frozen *f, size_t layer, size_t R, size_t rows, ptrdiff_t head, float *g,
                                     float *work) {
-  size_t T = f->T, D = f->D, W = f->H * f->d, rows = last + 1;
+  size_t D = f->D, W = f->H * f->d, n = R * rows;
   const float *gain = sgi_frozen_weight(f, layer, SGI_LAYER_NORM1), *r1 = f->layers[layer].r1;
-  float *dz = work, *dv = work + R * T * (W > D ? W : D);
-  sg_status st = SG_OK;
-  for (size_t r = 0; r < R && !st; r++)
-    st = sgi_linear_dx(dz + r * T * W, g + r * T * D, sgi_frozen_weight(f, layer, SGI_LAYER_O), rows, W, D, 0);
-  if (st) return st;
-  mix_back(f, layer, R, last, head, dv, dz);
-  for (size_t r = 0; r < R && !st; r++)
-    st = sgi_linear_dx(dz + r * T * D, dv + r * T * W, sgi_frozen_weight(f, layer, SGI_LAYER_V), rows, D, W, 0);
-  for (size_t r = 0; r < R && !st; r++)
-    for (size_t t = 0; t < rows; t++) {
-      float *to = g + (r * T + t) * D;
-      const float *dx = dz + (r * T + t) * D;
-      if (head >= 0) memset(to, 0, D * sizeof *to);
+  float *dz = work, *dv = work + n * (W > D ? W : D);
+  sg_status st = sgi_linear_dx(dz, g, sgi_frozen_weight(f, layer, SGI_LAYER_O), n, W, D, 0);
+  if (!st) st = mix_back(f, layer, R, rows, head, dv, dz);
+  if (!st) st = sgi_linear_dx(dz, dv, sgi_frozen_weight(f, layer, SGI_LAYER_V), n, D, W, 0);
+  for (size_t i = 0; i < n && !st; i++) {
+    float *to = g + i * D;
+    const float *dx = dz + i * D;
+    if (head >= 0) memset(to, 0, D * sizeof *to);
 #pragma omp simd
-      for (size_t i = 0; i < D; i++) to[i] += r1[t] * gain[i] * dx[i];
-    }
+    for (size_t d = 0; d < D; d++) to[d] += r1[i % rows] * gain[d] * dx[d];
+  }
   return st;
 }
 
-void sgi_frozen_ffn_back(const sgi_frozen *f, size_t layer, size_t R, size_t last, float *g, float *work) {
-  size_t T = f->T, D = f->D;
+void sgi_frozen_ffn_back(const sgi_frozen *f, size_t layer, size_t R, size_t rows, float *g, float *work) {
+  size_t D = f->D;
   const float *gain = sgi_frozen_weight(f, layer, SGI_LAYER_NORM2), *r2 = f->layers[layer].r2;
-#pragma omp parallel for collapse(2) schedule(static) if (R * last > 8)
-  for (size_t r = 0; r < R; r++)
-    for (size_t t = 0; t <= last; t++) {
-      float *to = g + (r * T + t) * D, *sum = work + (r * T + t) * D;
-      const sgi_unit *u = sgi_frozen_units(f, layer, t);
-      memset(sum, 0, D * sizeof *sum);
-      for (size_t j = 0; j < f->units; j++) {
-        float a = (float)(u[j].gate * sgi_unit_write(&u[j], to, D));
+#pragma omp parallel for schedule(static) if (R * rows > 8)
+  for (size_t i = 0; i < R * rows; i++) {
+    float *to = g + i * D, *sum = work + i * D;
+    const sgi_unit *u = sgi_frozen_units(f, layer, i % rows);
+    memset(sum, 0, D * sizeof *sum);
+    for (size_t j = 0; j < f->units; j++) {
+      float a = (float)(u[j].gate * sgi_unit_write(&u[j], to, D));
 #pragma omp simd
-        for (size_t d = 0; d < D; d++) sum[d] += a * u[j].w_in[d];
-      }
-#pragma omp simd
-      for (size_t d = 0; d < D; d++) to[d] += r2[t] * gain[d] * sum[d];
+      for (size_t d = 0; d < D; d++) sum[d] += a * u[j].w_in[d];
     }
+#pragma omp simd
+    for (size_t d = 0; d < D; d++) to[d] += r2[i % rows] * gain[d] * sum[d];
+  }
 }

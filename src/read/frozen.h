@@ -14,6 +14,7 @@ typedef struct sgi_frozen {
   sgi_pass_layer *layers; /* (L) */
   float *patterns;        /* (L,H,T,T) [destination, source], 0 above the diagonal */
   sgi_unit *unit;         /* (L,T,units) */
+  float **outputs;        /* (L) copies of output rows, NULL where the kind has rows */
   double *bias;           /* (L,T,D); NULL where all are 0 */
   bool has_constants;     /* some unit has a constant, or a layer a bias */
 } sgi_frozen;
@@ -47,13 +48,13 @@ void sgi_frozen_logit_gradient(const sgi_frozen *f, size_t t, int32_t target, in
 /* g (D) = d(value of a unit less its constant) / d(resid_mid of its layer and position). */
 void sgi_frozen_unit_gradient(const sgi_frozen *f, size_t layer, size_t t, const sgi_unit *u, float *g);
 
-/* Sweeps of R gradients at once, g (R,T,D), rows of positions past `last` are 0 and stay so.
- * Attention: resid_mid of the layer -> its x_in; work has 2*R*T*max(D, H*d) floats. With one head >= 0 only that head's part is
- * given, without the residual stream's. */
-sg_status sgi_frozen_attention_back(const sgi_frozen *f, size_t layer, size_t R, size_t last, ptrdiff_t head, float *g,
+/* Sweeps of R gradients at once, g (R,rows,D) for positions 0 .. rows - 1.
+ * Attention: resid_mid of the layer -> its x_in; work has 2*R*rows*max(D, H*d) floats. With one head >= 0 only that head's part
+ * is given, without the residual stream's. */
+sg_status sgi_frozen_attention_back(const sgi_frozen *f, size_t layer, size_t R, size_t rows, ptrdiff_t head, float *g,
                                     float *work);
-/* Feedforward: resid_post -> resid_mid through all units' gates, in place; work has R*T*D floats. */
-void sgi_frozen_ffn_back(const sgi_frozen *f, size_t layer, size_t R, size_t last, float *g, float *work);
+/* Feedforward: resid_post -> resid_mid through all units' gates, in place; work has R*rows*D floats. */
+void sgi_frozen_ffn_back(const sgi_frozen *f, size_t layer, size_t R, size_t rows, float *g, float *work);
 
 /* w_out . g of a unit. */
 double sgi_unit_write(const sgi_unit *u, const float *g, size_t D);

@@ -94,7 +94,7 @@ static sg_status explore(sgi_builder *b, const ranked *nodes, size_t R, size_t p
     target[r] = sgi_builder_target(b, nodes[r].at);
     if (nodes[r].at >= b->s.count) target[r].position = position;
   }
-  sg_status st = sgi_edges(&b->f, target, R, SGI_PART_ALL, b->rows, &b->work, err);
+  sg_status st = sgi_edges(&b->f, target, R, SGI_PART_ALL, NULL, b->rows, &b->work, err);
   for (size_t r = 0; r < R && !st; r++) {
     const double *row = b->rows + r * b->s.count;
     size_t i = nodes[r].at;

@@ -14,6 +14,7 @@ typedef struct pruner {
   size_t *kept; /* (n) numbers of the kept nodes, ascending: sources below what reads them */
   size_t n;
   bool *alive;        /* (n) */
+  bool *wanted;       /* (sources) kept ones */
   double *a;          /* (n,n) [target, source] direct effects */
   double *score;      /* (n,n) influence of edges; 0: cut */
   double *cumulative; /* (sources) */
@@ -93,10 +94,13 @@ static sg_status choose_nodes(pruner *p, sg_error *err) {
   if (!sgi_size_mul(p->n, p->n, &bytes) || !sgi_size_mul(bytes, sizeof(double), &bytes))
     return sgi_fail(err, SG_ERR_MEMORY, "%zu nodes are too many: lower --max-nodes", p->n);
   p->alive = sgi_alloc(p->n);
+  p->wanted = sgi_alloc(b->s.count);
   p->a = sgi_alloc(bytes);
   p->score = sgi_alloc(bytes);
-  if (!p->alive || !p->a || !p->score) return sgi_fail_memory(err, bytes, "the edges of a graph");
+  if (!p->alive || !p->wanted || !p->a || !p->score) return sgi_fail_memory(err, bytes, "the edges of a graph");
   memset(p->alive, 1, p->n);
+  for (size_t k = 0; k < p->n; k++)
+    if (!is_logit(p, p->kept[k])) p->wanted[p->kept[k]] = true;
   return SG_OK;
 }
 
@@ -123,7 +127,7 @@ static sg_status each_row(pruner *p, size_t part, void (*use)(pruner *p, size_t 
       node[R++] = k;
     }
     if (!R) break;
-    st = sgi_edges(&p->b->f, target, R, part, p->b->rows, &p->b->work, err);
+    st = sgi_edges(&p->b->f, target, R, part, p->wanted, p->b->rows, &p->b->work, err);
     for (size_t r = 0; r < R && !st; r++) use(p, node[r], p->b->rows + r * p->b->s.count, user);
   }
   return st;
@@ -369,7 +373,7 @@ sg_status sgi_builder_prune(sgi_builder *b, sg_graph *g, sg_error *err) {
   if (!st) st = trace_inputs(&p, g, err);
   if (!st) st = write_graph(&p, g, err);
   if (!st) fill_facts(&p, g);
-  void *owned[] = {p.kept, p.alive, p.a, p.score, p.cumulative};
+  void *owned[] = {p.kept, p.alive, p.wanted, p.a, p.score, p.cumulative};
   for (size_t i = 0; i < SGI_COUNT(owned); i++) sgi_free(owned[i]);
   return st;
 }

@@ -60,7 +60,12 @@ static void place(svg *s, unsigned *count) {
   size_t rows = g->n_layers + 2, logits = 0;
   for (size_t i = 0; i < g->n_nodes; i++) logits += g->nodes[i].kind == SG_NODE_LOGIT;
   double top = TOP + (double)logits * LOGIT_STEP;
-  for (size_t t = 0; t < g->n_tokens; t++) s->at[t] = LEFT + (double)t * COLUMN;
+  double edge = LEFT;
+  for (size_t t = 0; t < g->n_tokens; t++) {
+    double text = 14 + 6.5 * (double)strlen(s->labels->prompt_tokens[t]);
+    s->at[t] = edge;
+    edge += text > COLUMN ? text : COLUMN;
+  }
   for (size_t i = 0; i < g->n_nodes; i++) {
     const sg_node *n = &g->nodes[i];
     size_t t = (size_t)n->position, cell = row_of(s, n) * g->n_tokens + t;
@@ -72,7 +77,7 @@ static void place(svg *s, unsigned *count) {
       s->y[i] = TOP + LOGIT_STEP * (double)k;
     }
   }
-  s->width = s->at[g->n_tokens - 1] + COLUMN + 110;
+  s->width = edge + 110;
   s->height = top + ROW * (double)(rows - 1) + 60;
 }
 

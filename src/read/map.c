@@ -104,7 +104,8 @@ static bool add_color(sgi_bytes *b, size_t label) {
              (int)(38 + 12 * (label / 10 % 3)));
 }
 
-static bool add_points(sgi_bytes *b, const sgi_map_picture *p) {
+/* One group a label, with its colour and its name as the title of all of its points. order (n), start (n_labels + 1). */
+static bool add_groups(sgi_bytes *b, const sgi_map_picture *p, const size_t *order, const size_t *start) {
   double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, side = 0;
   for (size_t i = 0; i < 2 * p->n; i++) {
     low[i % 2] = fmin(low[i % 2], (double)p->xy[i]);
@@ -113,13 +114,29 @@ static bool add_points(sgi_bytes *b, const sgi_map_picture *p) {
   for (int a = 0; a < 2; a++) side = fmax(side, high[a] - low[a]);
   double scale = side > 0 ? (SIZE - 2 * MARGIN) / side : 0, radius = p->n > 5000 ? 1.2 : p->n > 1000 ? 1.8 : 3;
   bool good = true;
-  for (size_t i = 0; i < p->n && good; i++) {
-    double x = MARGIN + scale * ((double)p->xy[2 * i] - low[0]),
-           y = MARGIN + scale * ((double)p->xy[2 * i + 1] - low[1]);
-    good = add(b, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"", x, SIZE - y, radius) &&
-           add_color(b, (size_t)p->label[i]) && add(b, "\"><title>") && add_text(b, p->names[p->label[i]]) &&
-           add(b, "</title></circle>\n");
+  for (size_t l = 0; l < p->n_labels && good; l++) {
+    if (start[l] == start[l + 1]) continue;
+    good = add(b, "<g fill=\"") && add_color(b, l) && add(b, "\"><title>") && add_text(b, p->names[l]) &&
+           add(b, "</title>\n");
+    for (size_t k = start[l]; k < start[l + 1] && good; k++) {
+      const float *at = p->xy + 2 * order[k];
+      good = add(b, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>\n", MARGIN + scale * ((double)at[0] - low[0]),
+                 SIZE - MARGIN - scale * ((double)at[1] - low[1]), radius);
+    }
+    good = good && add(b, "</g>\n");
   }
+  return good;
+}
+
+static bool add_points(sgi_bytes *b, const sgi_map_picture *p) {
+  size_t *order = sgi_alloc((p->n + 1) * sizeof *order), *start = sgi_alloc((p->n_labels + 2) * sizeof *start);
+  bool good = order && start;
+  for (size_t i = 0; good && i < p->n; i++) start[p->label[i] + 2]++;
+  for (size_t l = 2; good && l < p->n_labels + 2; l++) start[l] += start[l - 1];
+  for (size_t i = 0; good && i < p->n; i++) order[start[p->label[i] + 1]++] = i;
+  good = good && add_groups(b, p, order, start);
+  sgi_free(order);
+  sgi_free(start);
   return good;
 }
 

@@ -64,7 +64,7 @@ sg_status sgi_umap_layout(const sgi_umap_graph *g, double a, double b, size_t ep
 typedef struct sgi_umap_settings {
   size_t neighbors; /* 15, the point itself among them */
   double min_dist, spread;
-  size_t epochs;    /* 0: 500 up to 10,000 points, 200 above */
+  size_t epochs;    /* 0: 500 */
   size_t negatives; /* 5 */
   uint64_t seed;
 } sgi_umap_settings;

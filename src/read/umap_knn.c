@@ -195,13 +195,14 @@ static scratch *scratch_make(size_t T, size_t n, size_t k, char **block) {
   scratch *s = sgi_alloc(T * sizeof *s);
   double *numbers = sgi_alloc(T * (each + k + 1) * sizeof *numbers);
   int32_t *index = sgi_alloc(T * (k + 1) * sizeof *index);
-  *block = (char *)numbers;
+  *block = NULL;
   if (!s || !numbers || !index) {
     sgi_free(s);
     sgi_free(numbers);
     sgi_free(index);
     return NULL;
   }
+  *block = (char *)numbers;
   for (size_t t = 0; t < T; t++) {
     double *at = numbers + t * (each + k + 1);
     s[t] = (scratch){at, at + n, at + 2 * n, index + t * (k + 1)};

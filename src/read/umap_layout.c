@@ -1,4 +1,6 @@
-/* umap_layout.c: the layout, and all stages one after the other. */
+/* umap_layout.c: the layout, and all stages one after the other. Two things differ from umap-learn on purpose: points of an epoch
+ * move at once (bits do not depend on threads), and the step falls with the square of the epochs left, not linearly: at equal
+ * epochs the picture keeps more neighbours (tests/golden/test_umap.c). */
 #include <math.h>
 #include <string.h>
 
@@ -14,31 +16,78 @@ typedef struct layout {
   sgi_rng rng;
 } layout;
 
-static float clip(float x) { return x > 4 ? 4 : x < -4 ? -4 : x; }
+enum { LANES = 8 };
+static const float NEAREST = 1e-30f; /* squared distance below which two points are in one place */
+
+static inline float clip(float x) { return x > 4 ? 4 : x < -4 ? -4 : x; }
+
+/* x^b for a finite x > 0 to about 1e-6: log2 by the series of artanh on [sqrt(1/2), sqrt(2)), exp2 by Taylor on [-1/2, 1/2].
+ * Without branches and calls, so that several run at once: the layout spends most of its time here. */
+static inline float power_of(float x, float b) {
+  union {
+    float f;
+    int32_t i;
+  } bits = {.f = x}, mantissa, scale;
+  int32_t e = (bits.i - 0x3f3504f3) >> 23; /* exponent with the mantissa from sqrt(1/2) on */
+  mantissa.i = bits.i - e * (1 << 23);
+  float s = (mantissa.f - 1) / (mantissa.f + 1), s2 = s * s;
+  float log2 = (float)e + s * (2.8853901f + s2 * (0.96179669f + s2 * (0.57707802f + s2 * 0.41219859f)));
+  float y = b * log2, whole = (y + 12582912.0f) - 12582912.0f, f = y - whole; /* 1.5 * 2^23 rounds to an integer */
+  scale.i = ((int32_t)whole + 127) * (1 << 23);
+  float r = 1.5403530e-4f;
+  r = r * f + 1.3333558e-3f;
+  r = r * f + 9.6181291e-3f;
+  r = r * f + 5.5504109e-2f;
+  r = r * f + 0.24022651f;
+  r = r * f + 0.69314718f;
+  return (r * f + 1) * scale.f;
+}
+
+/* Up to LANES random points push (x, y) away, all from where it stands. Lanes past count push nothing. */
+static void push(const layout *l, const float *xy, uint64_t *draw, size_t count, float step, float *x, float *y) {
+  float ox[LANES], oy[LANES], mx[LANES], my[LANES], at[2] = {*x, *y};
+  for (size_t k = 0; k < LANES; k += 2) {
+    uint64_t bits = k < count ? sgi_rng_at(&l->rng, (*draw)++) : 0;
+    for (size_t h = 0; h < 2; h++) {
+      const float *other = k + h < count ? xy + 2 * (size_t)((bits >> (32 * h) & UINT32_MAX) * l->g->n >> 32) : at;
+      ox[k + h] = other[0];
+      oy[k + h] = other[1];
+    }
+  }
+#pragma omp simd
+  for (size_t k = 0; k < LANES; k++) {
+    float dx = at[0] - ox[k], dy = at[1] - oy[k], d2 = dx * dx + dy * dy, safe = d2 > NEAREST ? d2 : NEAREST;
+    float strength = 2 * l->b / ((0.001f + d2) * (1 + l->a * power_of(safe, l->b)));
+    mx[k] = clip(strength * dx); /* 0 for two points in one place */
+    my[k] = clip(strength * dy);
+  }
+  for (size_t k = 0; k < LANES; k++) {
+    *x += step * mx[k];
+    *y += step * my[k];
+  }
+}
 
 /* Where one point goes in an epoch, others as they were. An edge pulls both of its ends from either side: twice each. */
 static void move(const layout *l, const float *xy, size_t i, size_t epoch, float step, float out[2]) {
   const sgi_umap_graph *g = l->g;
   float x = xy[2 * i], y = xy[2 * i + 1];
-  uint64_t draw = ((uint64_t)epoch * g->n + i) << 16;
+  uint64_t draw = ((uint64_t)epoch * g->n + i) << 24;
   for (size_t e = g->start[i]; e < g->start[i + 1]; e++) {
     double rate = (double)l->rate[e];
-    if (floor((double)(epoch + 1) * rate) == floor((double)epoch * rate)) continue;
+    if ((int64_t)((double)(epoch + 1) * rate) == (int64_t)((double)epoch * rate))
+      continue; /* pulls `rate` times an epoch */
     const float *other = xy + 2 * (size_t)g->column[e];
     for (int side = 0; side < 2; side++) {
       float dx = x - other[0], dy = y - other[1], d2 = dx * dx + dy * dy;
-      if (d2 <= 0) break;
-      float power = powf(d2, l->b), pull = -2 * l->a * l->b * power / (d2 * (1 + l->a * power));
+      if (d2 < NEAREST) break;
+      float power = power_of(d2, l->b), pull = -2 * l->a * l->b * power / (d2 * (1 + l->a * power));
       x += step * clip(pull * dx);
       y += step * clip(pull * dy);
     }
-    for (size_t k = 0; k < l->negatives; k++) {
-      size_t j = (size_t)(((unsigned __int128)sgi_rng_at(&l->rng, draw++) * g->n) >> 64);
-      float dx = x - xy[2 * j], dy = y - xy[2 * j + 1], d2 = dx * dx + dy * dy;
-      if (j == i || d2 <= 0) continue;
-      float push = 2 * l->b / ((0.001f + d2) * (1 + l->a * powf(d2, l->b)));
-      x += step * clip(push * dx);
-      y += step * clip(push * dy);
+    for (size_t left = l->negatives; left;) {
+      size_t count = left < LANES ? left : LANES;
+      push(l, xy, &draw, count, step, &x, &y);
+      left -= count;
     }
   }
   out[0] = x;
@@ -62,7 +111,7 @@ sg_status sgi_umap_layout(const sgi_umap_graph *g, double a, double b, size_t ep
   sg_status st = l.rate && next ? SG_OK : sgi_fail_memory(err, 2 * n * sizeof *next, "a layout");
   if (!st) rates(&l, epochs);
   for (size_t epoch = 0; epoch < epochs && !st; epoch++) {
-    float step = 1 - (float)epoch / (float)epochs;
+    float left = 1 - (float)epoch / (float)epochs, step = left * left;
 #pragma omp parallel for schedule(dynamic, 64) if (n > 128)
     for (size_t i = 0; i < n; i++) move(&l, xy, i, epoch, step, next + 2 * i);
     memcpy(xy, next, 2 * n * sizeof *xy);
@@ -101,7 +150,7 @@ sg_status sgi_umap(const sgi_vectors *v, const sgi_umap_settings *s, float *xy, 
   sg_status st = graph_of(v, s, &g, err);
   sgi_umap_curve(s->min_dist, s->spread, &a, &b);
   if (!st) st = sgi_umap_spectral(&g, s->seed, xy, err);
-  size_t epochs = s->epochs ? s->epochs : v->n <= 10000 ? 500 : 200;
+  size_t epochs = s->epochs ? s->epochs : 500;
   if (!st) st = sgi_umap_layout(&g, a, b, epochs, s->negatives, s->seed, xy, progress, user, err);
   sgi_umap_graph_free(&g);
   return st;

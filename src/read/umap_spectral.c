@@ -1,19 +1,23 @@
-/* umap_spectral.c: where the layout starts. Second and third eigenvector of S = D^-1/2 W D^-1/2 by subspace iteration with a
- * Chebyshev filter. The start needs few digits, and a graph in several parts has the eigenvalue 1 several times: a block
- * of vectors finds them all, where Lanczos finds one. A LAPACK would want a dense matrix or is no sparse solver at all. */
+/* umap_spectral.c: where the layout starts: the two eigenvectors of S = D^-1/2 W D^-1/2 with the largest eigenvalues below 1, by
+ * subspace iteration with a Chebyshev filter. The eigenvalue 1 belongs to the parts of the graph, one vector each and known
+ * beforehand; it is projected out. A start needs few digits, and LAPACK has no sparse solver. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/arena.h"
 #include "core/rng.h"
 #include "read/umap.h"
 
-enum { BLOCK = 8, DEGREE = 16, ROUNDS = 40 };
+enum { BLOCK = 8, DEGREE = 24, ROUNDS = 40 };
 
 typedef struct work {
   const sgi_umap_graph *g;
-  size_t n, m;            /* m vectors */
-  double *root;           /* (n) D^-1/2 */
+  size_t n, m;          /* m vectors */
+  double *root;         /* (n) D^-1/2 */
+  int32_t *part;        /* (n) number of the point's part of the graph */
+  double *mass, *share; /* (parts) sum of degrees; scratch */
+  size_t parts;
   double *x, *y, *z, *sx; /* (n,m) */
 } work;
 
@@ -32,10 +36,20 @@ static void multiply(const work *w, double *out, const double *x) {
   }
 }
 
+/* Takes the vectors of eigenvalue 1 out of column c: in each part they go with the square root of the degree. */
+static void project(const work *w, double *x, size_t c) {
+  memset(w->share, 0, w->parts * sizeof *w->share);
+  for (size_t i = 0; i < w->n; i++)
+    if (w->root[i] > 0) w->share[w->part[i]] += x[i * w->m + c] / w->root[i];
+  for (size_t i = 0; i < w->n; i++)
+    x[i * w->m + c] = w->root[i] > 0 ? x[i * w->m + c] - w->share[w->part[i]] / w->mass[w->part[i]] / w->root[i] : 0;
+}
+
 /* Twice modified Gram-Schmidt; a vector that vanishes is left 0. */
 static void orthonormalise(const work *w, double *x) {
   size_t m = w->m;
   for (size_t c = 0; c < m; c++) {
+    project(w, x, c);
     for (size_t b = 0; b < 2 * c; b++) {
       double dot = 0;
       for (size_t i = 0; i < w->n; i++) dot += x[i * m + c] * x[i * m + b % c];
@@ -97,7 +111,7 @@ static void jacobi(double *a, double *q, size_t m) {
   }
 }
 
-/* Rotates x to Ritz vectors by falling Ritz value (value (m)); returns the largest residual of the first three. */
+/* Rotates x to Ritz vectors by falling Ritz value (value (m)); returns the largest residual of the first two. */
 static double rotate(work *w, double *value) {
   size_t m = w->m, n = w->n, order[BLOCK];
   double a[BLOCK * BLOCK] = {0}, q[BLOCK * BLOCK], worst = 0;
@@ -128,7 +142,7 @@ static double rotate(work *w, double *value) {
     }
   }
   for (size_t r = 0; r < m; r++) value[r] = a[order[r] * (m + 1)];
-  for (size_t r = 0; r < m && r < 3; r++) worst = fmax(worst, sqrt(residual[r]));
+  for (size_t r = 0; r < m && r < 2; r++) worst = fmax(worst, sqrt(residual[r]));
   return worst;
 }
 
@@ -144,46 +158,93 @@ static void iterate(work *w, uint64_t seed) {
   }
 }
 
-/* Column c of the vectors to one axis of xy: 0..10 with a noise of 1e-4 that parts equal points. */
-static void axis(const work *w, size_t c, size_t at, sgi_rng *rng, float *xy) {
-  double largest = 0, low = INFINITY, high = -INFINITY;
+typedef struct place {
+  double value;
+  size_t point;
+} place;
+
+static int by_value(const void *a, const void *b) {
+  const place *x = a, *y = b;
+  return x->value != y->value ? (x->value > y->value ? 1 : -1) : (x->point > y->point) - (x->point < y->point);
+}
+
+/* Column c of the vectors to one axis of xy: the points' ranks, 0..10, those of equal value in random order. Ranks, since in a graph of
+ * several parts an eigenvector may stand far out at one part and be 0 elsewhere, and the layout can not undo a start in a heap. */
+static void axis(const work *w, size_t c, size_t at, sgi_rng *rng, place *order, float *xy) {
+  double largest = 0;
   size_t peak = 0;
   for (size_t i = 0; i < w->n; i++)
     if (fabs(w->x[i * w->m + c]) > largest) largest = fabs(w->x[i * w->m + c]), peak = i;
-  double scale = largest > 0 ? 10 / w->x[peak * w->m + c] : 0; /* the largest entry points up: no sign is left open */
+  double scale = largest > 0 ? 1 / w->x[peak * w->m + c] : 0; /* the largest entry points up: no sign is left open */
+  for (size_t i = 0; i < w->n; i++) order[i] = (place){w->x[i * w->m + c] * scale + 1e-5 * sgi_rng_normal(rng), i};
+  qsort(order, w->n, sizeof *order, by_value);
+  for (size_t r = 0; r < w->n; r++) xy[2 * order[r].point + at] = (float)(10 * (double)r / (double)(w->n - 1));
+}
+
+/* Numbers the parts of the graph; stack (n). */
+static void find_parts(work *w, size_t *stack) {
+  const sgi_umap_graph *g = w->g;
+  for (size_t i = 0; i < w->n; i++) w->part[i] = -1;
   for (size_t i = 0; i < w->n; i++) {
-    double v = w->x[i * w->m + c] * scale + 1e-4 * sgi_rng_normal(rng);
-    w->y[i] = v;
-    low = fmin(low, v);
-    high = fmax(high, v);
+    size_t top = 0;
+    if (w->part[i] >= 0) continue;
+    w->part[i] = (int32_t)w->parts++;
+    for (stack[top++] = i; top;) {
+      size_t at = stack[--top];
+      for (size_t e = g->start[at]; e < g->start[at + 1]; e++) {
+        size_t other = (size_t)g->column[e];
+        if (w->part[other] >= 0) continue;
+        w->part[other] = w->part[i];
+        stack[top++] = other;
+      }
+    }
   }
-  for (size_t i = 0; i < w->n; i++) xy[2 * i + at] = (float)(high > low ? 10 * (w->y[i] - low) / (high - low) : 0);
+}
+
+static void degrees(work *w) {
+  const sgi_umap_graph *g = w->g;
+  for (size_t i = 0; i < w->n; i++) {
+    double degree = 0;
+    for (size_t e = g->start[i]; e < g->start[i + 1]; e++) degree += g->weight[e];
+    w->root[i] = degree > 0 ? 1 / sqrt(degree) : 0;
+    w->mass[w->part[i]] += degree;
+  }
 }
 
 sg_status sgi_umap_spectral(const sgi_umap_graph *g, uint64_t seed, float *xy, sg_error *err) {
   size_t n = g->n, m = n < BLOCK ? n : BLOCK;
-  work w = {.g = g, .n = n, .m = m, .root = sgi_alloc(n * sizeof(double))};
+  if (n < 3) return sgi_fail(err, SG_ERR_ARG, "a map of %zu points: expected at least 3", n);
+  work w = {.g = g,
+            .n = n,
+            .m = m,
+            .root = sgi_alloc(n * sizeof(double)),
+            .part = sgi_alloc(n * sizeof(int32_t)),
+            .mass = sgi_alloc(n * sizeof(double)),
+            .share = sgi_alloc(n * sizeof(double))};
   double *block = sgi_alloc(4 * n * m * sizeof *block);
-  if (!w.root || !block || m < 3) {
-    sgi_free(w.root);
-    sgi_free(block);
-    return m < 3 ? sgi_fail(err, SG_ERR_ARG, "a map of %zu points: expected at least 3", n)
-                 : sgi_fail_memory(err, 4 * n * m * sizeof *block, "a spectral start");
+  place *order = sgi_alloc(n * sizeof *order);
+  size_t *stack = sgi_alloc(n * sizeof *stack);
+  sg_status st = SG_OK;
+  if (!w.root || !w.part || !w.mass || !w.share || !block || !order || !stack) {
+    st = sgi_fail_memory(err, 4 * n * m * sizeof *block, "a spectral start");
+  } else {
+    w.x = block;
+    w.y = block + n * m;
+    w.z = block + 2 * n * m;
+    w.sx = block + 3 * n * m;
+    find_parts(&w, stack);
+    degrees(&w);
+    iterate(&w, seed);
+    sgi_rng rng = sgi_rng_make(seed, SGI_STREAM_SAMPLE, 2);
+    axis(&w, 0, 0, &rng, order, xy);
+    axis(&w, 1, 1, &rng, order, xy);
   }
-  w.x = block;
-  w.y = block + n * m;
-  w.z = block + 2 * n * m;
-  w.sx = block + 3 * n * m;
-  for (size_t i = 0; i < n; i++) {
-    double degree = 0;
-    for (size_t e = g->start[i]; e < g->start[i + 1]; e++) degree += g->weight[e];
-    w.root[i] = degree > 0 ? 1 / sqrt(degree) : 0;
-  }
-  iterate(&w, seed);
-  sgi_rng rng = sgi_rng_make(seed, SGI_STREAM_SAMPLE, 2);
-  axis(&w, 1, 0, &rng, xy);
-  axis(&w, 2, 1, &rng, xy);
   sgi_free(w.root);
+  sgi_free(w.part);
+  sgi_free(w.mass);
+  sgi_free(w.share);
   sgi_free(block);
-  return SG_OK;
+  sgi_free(order);
+  sgi_free(stack);
+  return st;
 }

@@ -11,7 +11,7 @@
 #include "model/flops.h"
 #include "train/trainer.h"
 
-enum { GEMM = 1024, GEMM_REPEATS = 4, COPY_BYTES = 96 << 20 };
+enum { GEMM = 1024, GEMM_REPEATS = 4, COPY_BYTES = 96 << 20, DECODED = 31 };
 
 /* What the rounds write to; everything is made before the first. */
 typedef struct stage {
@@ -22,11 +22,13 @@ typedef struct stage {
   int32_t *inputs, *targets;
   float *a, *b, *c; /* (GEMM,GEMM) */
   char *from, *to;  /* COPY_BYTES */
-  double *times[4]; /* (rounds) gemm, copy, train, forward */
+  sg_generator *generator;
+  double *times[5]; /* (rounds) gemm, copy, train, forward */
+  double (*clock)(void);
   sgi_bench *out;
 } stage;
 
-enum { T_GEMM, T_COPY, T_TRAIN, T_FORWARD };
+enum { T_GEMM, T_COPY, T_TRAIN, T_FORWARD, T_DECODE, TIMES };
 
 static int compare(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -53,6 +55,7 @@ static sgi_trainer_settings settings_of(const sgi_bench_request *r) {
 
 static void release(stage *s) {
   sgi_pass_free(s->pass);
+  sg_generator_free(s->generator);
   sgi_trainer_free(s->trainer);
   sg_model_free(s->model);
   void *blocks[] = {s->inputs, s->targets, s->a, s->b, s->c, s->from, s->to};
@@ -100,6 +103,14 @@ static sg_status forward(stage *s, sg_error *err) {
   return st ? st : sgi_pass_loss(s->pass, &sum, NULL, 0, err);
 }
 
+/* Tokens one by one; which they are does not matter. */
+static sg_status decode(stage *s, sg_error *err) {
+  sg_generator_reset(s->generator);
+  sg_status st = sg_generator_feed(s->generator, s->inputs, 1, err);
+  for (size_t i = 0; i < DECODED && !st; i++) st = sg_generator_step(s->generator, s->inputs + i % s->r->seq_len, err);
+  return st;
+}
+
 static size_t peak_rss(void) {
   struct rusage usage;
   return getrusage(RUSAGE_SELF, &usage) ? 0 : (size_t)usage.ru_maxrss * 1024;
@@ -123,6 +134,7 @@ static sg_status prepare(stage *s, sg_error *err) {
   if (!st) st = sgi_pass_create(model, r->batch_size, r->seq_len, false, &s->pass, err);
   if (!st) st = forward(s, err);
   if (r->forward_only) s->out->peak_rss_bytes = peak_rss();
+  if (!st) st = sg_generator_create(model, 1, DECODED + 1, &s->generator, err);
   return st ? st : yardsticks(s, err);
 }
 
@@ -134,17 +146,19 @@ static void copy(stage *s) {
 
 static sg_status one_round(stage *s, double *took, sg_error *err) {
   sg_status st = SG_OK;
-  double at = sgi_now(), now;
+  double at = s->clock(), now;
   for (int i = 0; i < GEMM_REPEATS && !st; i++) st = sgi_gemm_yardstick(GEMM, s->a, s->b, s->c);
   if (st) return sgi_fail(err, st, "oneDNN's matrix product failed");
-  took[T_GEMM] = ((now = sgi_now()) - at) / GEMM_REPEATS, at = now;
+  took[T_GEMM] = ((now = s->clock()) - at) / GEMM_REPEATS, at = now;
   copy(s);
-  took[T_COPY] = (now = sgi_now()) - at, at = now;
+  took[T_COPY] = (now = s->clock()) - at, at = now;
   size_t allocations = sgi_alloc_count();
   st = train(s, err);
-  took[T_TRAIN] = (now = sgi_now()) - at, at = now;
+  took[T_TRAIN] = (now = s->clock()) - at, at = now;
   if (!st) st = forward(s, err);
-  took[T_FORWARD] = (now = sgi_now()) - at;
+  took[T_FORWARD] = (now = s->clock()) - at, at = now;
+  if (!st) st = decode(s, err);
+  took[T_DECODE] = (s->clock() - at) / (DECODED + 1);
   s->out->allocations += sgi_alloc_count() - allocations;
   return st;
 }
@@ -155,7 +169,7 @@ static sg_status rounds(stage *s, sg_error *err) {
   if (s->trainer) sgi_trainer_profile(s->trainer, &s->out->train);
   sgi_pass_profile(s->pass, &s->out->forward);
   for (size_t i = 0; i < r->rounds && !st; i++) {
-    double took[4] = {0};
+    double took[TIMES] = {0};
     st = one_round(s, took, err);
     for (size_t k = 0; k < SGI_COUNT(took); k++) s->times[k][i] = took[k];
     if (!st && r->progress && !r->progress(r->user, i + 1, r->rounds))
@@ -175,6 +189,12 @@ static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_erro
   if (st) return st;
   double width = (double)(c->num_heads * c->head_dim), unseen = 4 * width * (double)c->num_layers * (double)(T - 1) / 2;
   out->forward_flops_per_token = ((double)layers + (double)head) / (double)T - unseen;
+  /* One row meets every weight that it uses in one multiply-add; of attention's two products there is one position. */
+  uint64_t row;
+  st = sg_config_flops(c, 1, &row, err);
+  if (st) return st;
+  double head_weights = (double)c->vocab_size * (double)c->hidden_size;
+  out->decode_bytes_per_token = sizeof(float) * (((double)row - 4 * width * (double)c->num_layers) / 2 + head_weights);
   out->train_flops_per_token = r->forward_only ? 0 : 3 * out->forward_flops_per_token;
   return SG_OK;
 }
@@ -195,7 +215,8 @@ sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *er
                      .isa = sgi_kernel_table()->isa};
   size_t bytes;
   if (!r->rounds) return sgi_fail(err, SG_ERR_ARG, "a measurement needs at least one round");
-  stage s = {.r = r, .out = out};
+  stage s = {.r = r, .out = out, .clock = r->cpu_time ? sgi_cpu_now : sgi_now};
+  out->train.clock = out->forward.clock = s.clock;
   sg_status st = count_flops(r, out, err);
   if (!st)
     st = sgi_pass_bytes(r->config, r->batch_size, r->seq_len, !r->forward_only, &bytes, err); /* checks the sizes */
@@ -207,6 +228,7 @@ sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *er
     out->copy_bytes_per_second = 2.0 * COPY_BYTES / median(s.times[T_COPY], r->rounds);
     out->train_seconds = r->forward_only ? 0 : median(s.times[T_TRAIN], r->rounds);
     out->forward_seconds = median(s.times[T_FORWARD], r->rounds);
+    out->decode_seconds = median(s.times[T_DECODE], r->rounds);
   }
   release(&s);
   return st;
@@ -217,6 +239,10 @@ double sgi_bench_utilisation(const sgi_bench *b, bool train) {
   double flops = train ? b->train_flops_per_token : b->forward_flops_per_token;
   double tokens = (double)(b->batch_size * b->seq_len);
   return seconds > 0 ? flops * tokens / seconds / b->gemm_flops_per_second : 0;
+}
+
+double sgi_bench_decode_share(const sgi_bench *b) {
+  return b->decode_bytes_per_token / b->decode_seconds / b->copy_bytes_per_second;
 }
 
 double sgi_bench_limit_share(const sgi_bench *b, const sgi_profile *p, size_t kernel, bool *memory) {

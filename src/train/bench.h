@@ -7,6 +7,7 @@
 typedef struct sgi_bench_request {
   const sg_config *config;
   size_t batch_size, seq_len, rounds;
+  bool cpu_time;     /* processor time instead of time: for a shared machine, with one thread */
   bool forward_only; /* no training: less memory, larger models */
   uint64_t seed;
   /* Called after each round; false stops (SG_ERR_CANCELLED). NULL allowed. */
@@ -19,15 +20,16 @@ typedef struct sgi_bench_request {
 typedef struct sgi_bench {
   size_t batch_size, seq_len, rounds, threads, parameters;
   const char *isa;
-  double gemm_flops_per_second; /* oneDNN's float32 product of 1024 x 1024 matrices */
-  double copy_bytes_per_second; /* read and written, by memcpy of blocks too large for caches */
-  double train_seconds;         /* one batch: forward, backward, clipping, update */
-  double forward_seconds;       /* one batch, loss included */
-  double
-      train_flops_per_token; /* matrix products, head included, the causal half of attention; backward twice forward */
+  double gemm_flops_per_second;  /* oneDNN's float32 product of 1024 x 1024 matrices */
+  double copy_bytes_per_second;  /* read and written, by memcpy of blocks too large for caches */
+  double train_seconds;          /* one batch: forward, backward, clipping, update */
+  double forward_seconds;        /* one batch, loss included */
+  double decode_seconds;         /* one token of one stream on its cache of keys and values, near its beginning */
+  double decode_bytes_per_token; /* weights that it reads: only the chosen neurons or experts of a pool */
+  double train_flops_per_token;  /* products, head and the causal half of attention included; backward twice forward */
   double forward_flops_per_token;
-  size_t planned_bytes,
-      peak_rss_bytes;         /* formula: weights, gradients, moments, activations; and what the process took */
+  size_t planned_bytes;       /* formula: weights, gradients, moments, activations */
+  size_t peak_rss_bytes;      /* what the process took */
   size_t allocations;         /* by the library inside the timed steps */
   sgi_profile train, forward; /* sums over the rounds */
 } sgi_bench;
@@ -37,6 +39,8 @@ sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *er
 
 /* FLOPs counted / time, as a share of the matrix product's rate; 0 where not measured. */
 double sgi_bench_utilisation(const sgi_bench *b, bool train);
+/* Bytes of weights per token / time, as a share of the copy's rate. */
+double sgi_bench_decode_share(const sgi_bench *b);
 /* The least time a profiled kernel can take here, over the time it took: the larger of FLOPs / gemm and bytes / copy. Above 1
  * where caches save bytes. *memory: which of the two bounds it. */
 double sgi_bench_limit_share(const sgi_bench *b, const sgi_profile *p, size_t kernel, bool *memory);

@@ -84,6 +84,16 @@ try 0 neuron $m --layer 1 --channel 2 --index 62 --json
 has out '"opens":'
 try 0 neuron tests/golden/models/glu --layer 0 --index 3
 try 2 neuron $m --layer 1 --channel 3 --index 0
+try 0 record $m --data "$tmp/text.txt" -o "$tmp/rec"
+try 0 neuron $m --layer 0 --index 44 --recording "$tmp/rec"
+has out '[ was] happy.'
+has out 'Fires together with'
+try 0 neuron $m --layer 0 --index 44 --recording "$tmp/rec" --special --json
+holds "$(number density) > 0"
+has out '"excerpts":[{'
+try 2 neuron tests/golden/models/glu --layer 0 --index 3 --recording "$tmp/rec"
+has err 'holds no neurons of this model'
+try 1 neuron $m --layer 0 --index 44 --recording "$tmp"
 
 try 0 margins $m --prompt 'The dog was'
 has out 'layer 2'

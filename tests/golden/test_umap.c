@@ -135,6 +135,7 @@ static void trust_with_ties(void **state) {
 static void picture(void **state) {
   (void)state;
   sgi_umap_settings s = SGI_UMAP_DEFAULTS;
+  double mean = 0;
   for (s.seed = 0; s.seed < 3; s.seed++) {
     double low, high, share;
     float *xy = sgi_alloc(2 * n * sizeof *xy);
@@ -144,8 +145,12 @@ static void picture(void **state) {
     print_message("seed %d: trustworthiness %.4f to %.4f, share of own label %.4f\n", (int)s.seed, low, high, share);
     assert_true(low >= 0.965);
     assert_true(share >= 0.98);
+    mean += low / 3;
     sgi_free(xy);
   }
+  /* Not below the runs of umap-learn with other seeds. */
+  const json_t *range = json_object_get(json_object_get(facts, "trustworthiness_range_of_other_runs"), "spectral");
+  assert_true(mean >= json_real_value(json_array_get(range, 0)));
 }
 
 static void same_bits(void **state) {
@@ -188,11 +193,31 @@ static void odd_data(void **state) {
   sgi_vectors_free(&v);
 }
 
+static void memory_runs_out(void **state) {
+  (void)state;
+  sgi_umap_settings s = SGI_UMAP_DEFAULTS;
+  float *xy = sgi_alloc(2 * n * sizeof *xy);
+  size_t at = 1;
+  s.epochs = 1;
+  for (;; at++) {
+    double low, high;
+    sgi_alloc_fail_at(at, false);
+    sg_status st = sgi_umap(&data, &s, xy, NULL, NULL, NULL);
+    if (!st) st = sgi_trustworthiness(&data, xy, 15, &low, &high, NULL);
+    sgi_alloc_fail_at(0, false);
+    if (!st) break;
+    assert_int_equal(st, SG_ERR_MEMORY);
+  }
+  assert_true(at > 20);
+  sgi_free(xy);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(neighbours), cmocka_unit_test(scales),         cmocka_unit_test(graph),
-      cmocka_unit_test(curve),      cmocka_unit_test(trust_function), cmocka_unit_test(trust_with_ties),
-      cmocka_unit_test(picture),    cmocka_unit_test(same_bits),      cmocka_unit_test(odd_data),
+      cmocka_unit_test(neighbours),      cmocka_unit_test(scales),         cmocka_unit_test(graph),
+      cmocka_unit_test(curve),           cmocka_unit_test(trust_function), cmocka_unit_test(trust_with_ties),
+      cmocka_unit_test(picture),         cmocka_unit_test(same_bits),      cmocka_unit_test(odd_data),
+      cmocka_unit_test(memory_runs_out),
   };
   return cmocka_run_group_tests_name("umap", tests, set_up, tear_down);
 }

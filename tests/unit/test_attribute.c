@@ -130,6 +130,55 @@ static void totals_are_what_the_frozen_network_does(void **state) {
   if (getenv("SGATLIN_TEST_VERBOSE")) print_message("worst relative difference from the oracle %.1e\n", worst_oracle);
 }
 
+static size_t held_runs;
+
+/* The same from the real forward pass: with router, patterns and norm scales taken from the prompt's own run, taking a linear
+ * neuron away costs its total effect. */
+static void held(const sg_model *m, const char *name, ref_random *r) {
+  enum { T = 10 };
+  static const char *const hold[] = {"layers.*.router.*", "*norm_scale", "layers.*.attn.pattern"};
+  const sg_config *c = sg_model_config(m);
+  if (strcmp(c->activation, "identity")) return;
+  int32_t tokens[T];
+  float *logits = ref_alloc(c->vocab_size, sizeof *logits);
+  random_prompt(m, r, tokens, T);
+  sg_attribute_request q = {.tokens = tokens, .count = T, .position = -1, .target = -1, .against = 3};
+  sg_run_request base_request = {.tokens = tokens, .count = T, .record = hold, .n_record = 3};
+  sg_attribution *a;
+  sg_run *base;
+  assert_sg_ok(sg_attribute(m, &q, &a, err));
+  assert_sg_ok(sg_run_create(m, &base_request, &base, err));
+  for (size_t i = 0; i < 8; i++, held_runs++) {
+    const sg_term *t = &a->neurons.terms[i];
+    sg_edit e[4] = {{.op = SG_EDIT_SET, .n_axes = 3}};
+    snprintf(e[0].site, sizeof e[0].site, "layers.%d.neurons", t->layer);
+    e[0].axes[0] = (sg_edit_axis){"pos", t->position, t->position};
+    e[0].axes[1] = (sg_edit_axis){"channel", t->channel, t->channel};
+    e[0].axes[2] = (sg_edit_axis){"neuron", t->index, t->index};
+    for (size_t k = 0; k < 3; k++) {
+      e[1 + k] = (sg_edit){.op = SG_EDIT_TAKE, .from = base};
+      snprintf(e[1 + k].site, sizeof e[1 + k].site, "%s", hold[k]);
+    }
+    sg_run_request without = {.tokens = tokens, .count = T, .edits = e, .n_edits = 4};
+    sg_run *run;
+    assert_sg_ok(sg_run_create(m, &without, &run, err));
+    assert_sg_ok(sg_run_logits(run, -1, logits, err));
+    double effect = a->target_logit - ((double)logits[a->target] - logits[a->against]);
+    if (fabs(effect - t->effect) > 1e-4 * fabs(t->effect) + 1e-6 * a->neurons.sum_abs)
+      fail_msg("%s: total effect %g, the held run %g", name, t->effect, effect);
+    sg_run_free(run);
+  }
+  sg_run_free(base);
+  sg_attribution_free(a);
+  free(logits);
+}
+
+static void totals_are_what_held_runs_do(void **state) {
+  (void)state;
+  each_model(held);
+  assert_true(held_runs >= 40);
+}
+
 static size_t rerouted;
 
 static void verified(const sg_model *m, const char *name, ref_random *r) {
@@ -196,8 +245,8 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_left_over),
-                                     cmocka_unit_test(totals_are_what_the_frozen_network_does),
-                                     cmocka_unit_test(true_effects), cmocka_unit_test(refusals)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(nothing_is_left_over), cmocka_unit_test(totals_are_what_the_frozen_network_does),
+      cmocka_unit_test(totals_are_what_held_runs_do), cmocka_unit_test(true_effects), cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

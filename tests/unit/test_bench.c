@@ -39,7 +39,7 @@ static void check(const char *kind, bool forward_only) {
   sg_error err;
   sgi_bench b;
   size_t calls = 0;
-  sgi_bench_request r = {&c, 2, 24, 2, forward_only, 5, counted, &calls};
+  sgi_bench_request r = {&c, 2, 24, 2, forward_only, forward_only, 5, counted, &calls};
   if (sgi_bench_run(&r, &b, &err)) fail_msg("%s: %s", kind, err.text);
   assert_int_equal(calls, 2);
   assert_int_equal(b.allocations, 0);
@@ -84,7 +84,7 @@ static void stops_and_refuses(void **state) {
   sg_config c = small("mlp");
   sg_error err;
   sgi_bench b;
-  sgi_bench_request r = {&c, 2, 24, 3, true, 5, stop, NULL};
+  sgi_bench_request r = {&c, 2, 24, 3, false, true, 5, stop, NULL};
   assert_int_equal(sgi_bench_run(&r, &b, &err), SG_ERR_CANCELLED);
   r.rounds = 0;
   assert_int_equal(sgi_bench_run(&r, &b, &err), SG_ERR_ARG);

@@ -31,6 +31,8 @@ static void parses(void **state) {
   assert_true(e.op == SG_EDIT_ADD && e.value == -0.5);
   assert_sg_ok(sg_edit_parse("layers.0.router.*[pos=5]=@other:-2", &e, err));
   assert_true(e.op == SG_EDIT_TAKE && e.from_other_pos && e.from_pos == -2 && !strcmp(e.from_name, "other"));
+  assert_sg_ok(sg_edit_parse("layers.*.router.*=@other", &e, err));
+  assert_true(e.op == SG_EDIT_TAKE && !strcmp(e.site, "layers.*.router.*"));
   static const char *const bad[] = {"",
                                     "=1",
                                     "embed",

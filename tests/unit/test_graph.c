@@ -30,10 +30,10 @@ static void sums(const sg_model *m, const char *name, ref_random *r) {
       t[i] = layer < f.L ? (sgi_edge_target){layer, pos, sgi_frozen_units(&f, layer, pos) + j, -1}
                          : (sgi_edge_target){layer, pos, NULL, (int32_t)ref_below(r, f.V)};
     }
-    assert_sg_ok(sgi_edges(&f, t, 3, SGI_PART_ALL, row, &w, err));
+    assert_sg_ok(sgi_edges(&f, t, 3, SGI_PART_ALL, NULL, row, &w, err));
     memset(parts, 0, 3 * s.count * sizeof *parts);
     for (size_t p = SGI_PART_NONE; p < SGI_PART_HEADS + f.L * f.H; p++) {
-      assert_sg_ok(sgi_edges(&f, t, 3, p, part, &w, err));
+      assert_sg_ok(sgi_edges(&f, t, 3, p, NULL, part, &w, err));
       for (size_t k = 0; k < 3 * s.count; k++) parts[k] += part[k];
     }
     for (size_t i = 0; i < 3; i++) {

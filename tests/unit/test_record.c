@@ -9,6 +9,8 @@
 #include "core/arena.h"
 #include "core/rng.h"
 #include "model/pass.h"
+#include "read/coactivation.h"
+#include "read/usage.h"
 #include "support/recorded.h"
 
 enum { DOCUMENTS = 23 };
@@ -204,6 +206,47 @@ static void goes_on(void **state) {
   golden_remove(broken);
 }
 
+/* Record, open, search and count with the n-th allocation failing: out of memory each time, until none fails. */
+static sg_status whole_way(const char *directory) {
+  sgi_record_request q = request();
+  sgi_recorder *r = NULL;
+  sgi_recording *rec = NULL;
+  sgi_search *s = NULL;
+  sgi_neighbor list[3];
+  sgi_group group[2];
+  sgi_usage_result_t usage;
+  size_t n;
+  q.max_documents = 3;
+  sg_status st = sgi_recorder_create(&q, &r, NULL);
+  if (!st) st = sgi_recorder_run(r, directory, NULL, &n, NULL);
+  if (!st) st = sgi_recording_open(directory, &rec, NULL);
+  if (!st) st = sgi_search_create(rec, 0, SGI_ALL_CHANNELS, 0, &s, NULL);
+  if (!st) st = sgi_search_nearest(s, 2, 3, list, &n, NULL);
+  sgi_group_request g = {.channel = SGI_ALL_CHANNELS, .min_count = 2, .min_lift = 1, .max_size = 3, .max_groups = 2};
+  if (!st) st = sgi_coactivation_groups(rec, &g, NULL, NULL, group, &n, NULL);
+  if (!st) st = sgi_recording_usage(rec, 1, &usage, NULL);
+  sgi_search_free(s);
+  sgi_recording_close(rec);
+  sgi_recorder_free(r);
+  return st;
+}
+
+static void memory_runs_out(void **state) {
+  (void)state;
+  char *directory = golden_temporary();
+  size_t at = 1;
+  for (;; at++) {
+    sgi_alloc_fail_at(at, false);
+    sg_status st = whole_way(directory);
+    sgi_alloc_fail_at(0, false);
+    if (!st) break;
+    assert_int_equal(st, SG_ERR_MEMORY);
+    assert_true(at < 10000);
+  }
+  assert_true(at > 50);
+  golden_remove(directory);
+}
+
 static bool stop_at(void *user, const char *what, uint64_t done, uint64_t total) {
   (void)what;
   (void)total;
@@ -276,11 +319,8 @@ static void experts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_document),
-      cmocka_unit_test(sizes),
-      cmocka_unit_test(goes_on),
-      cmocka_unit_test(stops),
-      cmocka_unit_test(requests_that_can_not_be),
+      cmocka_unit_test(every_document),  cmocka_unit_test(sizes), cmocka_unit_test(goes_on),
+      cmocka_unit_test(memory_runs_out), cmocka_unit_test(stops), cmocka_unit_test(requests_that_can_not_be),
       cmocka_unit_test(experts),
   };
   return cmocka_run_group_tests_name("record", tests, set_up, tear_down);

@@ -1,0 +1,173 @@
+#include "read/neuron_record.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+
+typedef struct reader {
+  const sgi_recording *rec;
+  const sgi_recording_info *info;
+  size_t slot, channel, index;
+  int32_t *chosen; /* (C,K) */
+  float *value;    /* (C,K) */
+} reader;
+
+static int by_size(const void *a, const void *b) {
+  const sgi_neuron_firing *x = a, *y = b;
+  double u = fabs(x->value), v = fabs(y->value);
+  if (u != v) return u < v ? 1 : -1;
+  return x->position < y->position ? -1 : x->position > y->position;
+}
+
+static double value_at(reader *r, size_t position, float score) {
+  size_t K = r->info->top_k;
+  if (!sgi_recording_values(r->rec, r->slot, position, r->value)) return (double)score;
+  sgi_recording_circuit(r->rec, r->slot, position, r->chosen, NULL);
+  for (size_t k = r->channel * K; k < (r->channel + 1) * K; k++)
+    if ((size_t)r->chosen[k] == r->index) return (double)r->value[k];
+  return 0;
+}
+
+static sg_status read_firings(reader *r, sgi_neuron_record *n, bool special, sg_error *err) {
+  sgi_postings p = sgi_recording_postings(r->rec, r->slot, r->channel, r->index);
+  n->count = p.count;
+  n->density = r->info->n_positions ? (double)p.count / (double)r->info->n_positions : 0;
+  n->firings = sgi_alloc((p.count + 1) * sizeof *n->firings);
+  if (!n->firings) return sgi_fail_memory(err, p.count * sizeof *n->firings, "a neuron's positions");
+  for (size_t i = 0; i < p.count; i++)
+    if (special || sgi_recording_at(r->rec, p.position[i]).input != r->info->bos)
+      n->firings[n->n_firings++] = (sgi_neuron_firing){p.position[i], value_at(r, p.position[i], p.score[i])};
+  qsort(n->firings, n->n_firings, sizeof *n->firings, by_size);
+  return SG_OK;
+}
+
+/* ---- partners --------------------------------------------------------------------------------------------------------- */
+
+static int by_lift(const void *a, const void *b) {
+  const sgi_neuron_partner *x = a, *y = b;
+  if (x->lift != y->lift) return x->lift < y->lift ? 1 : -1;
+  return x->channel != y->channel ? x->channel - y->channel : x->index - y->index;
+}
+
+static sg_status find_partners(reader *r, sgi_neuron_record *n, size_t max, sg_error *err) {
+  size_t C = r->info->channels, K = r->info->top_k, F = r->info->pool, found = 0;
+  size_t *together = sgi_alloc(C * F * sizeof *together);
+  n->partners = sgi_alloc(C * F * sizeof *n->partners);
+  if (!together || !n->partners) {
+    sgi_free(together);
+    return sgi_fail_memory(err, C * F * sizeof *together, "a neuron's partners");
+  }
+  sgi_postings p = sgi_recording_postings(r->rec, r->slot, r->channel, r->index);
+  for (size_t i = 0; i < p.count; i++) {
+    sgi_recording_circuit(r->rec, r->slot, p.position[i], r->chosen, NULL);
+    for (size_t e = 0; e < C * K; e++) together[e / K * F + (size_t)r->chosen[e]]++;
+  }
+  for (size_t f = 0; f < C * F; f++) {
+    if (!together[f] || 10 * together[f] < n->count || f == r->channel * F + r->index) continue;
+    double all = (double)sgi_recording_postings(r->rec, r->slot, f / F, f % F).count;
+    n->partners[found++] =
+        (sgi_neuron_partner){.channel = (int32_t)(f / F),
+                             .index = (int32_t)(f % F),
+                             .together = together[f],
+                             .lift = (double)together[f] * (double)r->info->n_positions / ((double)n->count * all)};
+  }
+  sgi_free(together);
+  qsort(n->partners, found, sizeof *n->partners, by_lift);
+  n->n_partners = found < max ? found : max;
+  return SG_OK;
+}
+
+/* ---- agreement -------------------------------------------------------------------------------------------------------- */
+
+typedef struct ranked {
+  double value;
+  size_t at;
+} ranked;
+
+static int ascending(const void *a, const void *b) {
+  const ranked *x = a, *y = b;
+  return x->value < y->value ? -1 : x->value > y->value ? 1 : x->at < y->at ? -1 : x->at > y->at;
+}
+
+/* rank (n) of value (n), equal ones share the mean of their ranks. */
+static void rank_values(ranked *work, const double *value, double *rank, size_t n) {
+  for (size_t i = 0; i < n; i++) work[i] = (ranked){value[i], i};
+  qsort(work, n, sizeof *work, ascending);
+  for (size_t i = 0, j; i < n; i = j) {
+    for (j = i; j < n && work[j].value == work[i].value; j++) continue;
+    for (size_t k = i; k < j; k++) rank[work[k].at] = (double)(i + j - 1) / 2;
+  }
+}
+
+static double spearman(const double *x, const double *y, size_t n, void *scratch) {
+  ranked *work = scratch;
+  double *rx = (double *)(work + n), *ry = rx + n, mean = (double)(n - 1) / 2, xy = 0, xx = 0, yy = 0;
+  rank_values(work, x, rx, n);
+  rank_values(work, y, ry, n);
+  for (size_t i = 0; i < n; i++) {
+    xy += (rx[i] - mean) * (ry[i] - mean);
+    xx += (rx[i] - mean) * (rx[i] - mean);
+    yy += (ry[i] - mean) * (ry[i] - mean);
+  }
+  return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : NAN;
+}
+
+static sg_status find_agreement(const reader *r, sgi_neuron_record *n, const float *foretold, sg_error *err) {
+  size_t V = r->info->vocab_size, tokens = 0;
+  double *sum = sgi_alloc(4 * V * sizeof *sum);
+  void *scratch = sgi_alloc(V * (sizeof(ranked) + 2 * sizeof(double)));
+  if (!sum || !scratch) {
+    sgi_free(sum);
+    sgi_free(scratch);
+    return sgi_fail_memory(err, 4 * V * sizeof *sum, "a neuron's tokens");
+  }
+  double *times = sum + V, *x = times + V, *y = x + V;
+  for (size_t i = 0; i < n->n_firings; i++) {
+    size_t token = (size_t)sgi_recording_at(r->rec, n->firings[i].position).input;
+    if (token >= V) continue;
+    sum[token] += n->firings[i].value;
+    times[token]++;
+  }
+  for (size_t v = 0; v < V; v++) {
+    if (!(times[v] > 0)) continue;
+    x[tokens] = (double)foretold[v];
+    y[tokens++] = sum[v] / times[v];
+  }
+  n->agreement_tokens = tokens;
+  if (tokens >= 3) n->agreement = spearman(x, y, tokens, scratch);
+  sgi_free(sum);
+  sgi_free(scratch);
+  return SG_OK;
+}
+
+sg_status sgi_neuron_record_init(sgi_neuron_record *n, const sgi_recording *rec, size_t layer, size_t channel,
+                                 size_t index, const float *foretold, size_t max_partners, bool special,
+                                 sg_error *err) {
+  *n = (sgi_neuron_record){.agreement = NAN};
+  reader r = {.rec = rec, .info = sgi_recording_info_of(rec), .channel = channel, .index = index};
+  if (!sgi_recording_indexed(rec))
+    return sgi_fail(err, SG_ERR_ARG, "the recording has no inverted index: record it with one");
+  if (channel >= r.info->channels || index >= r.info->pool)
+    return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the recording has %zu in each of %zu channels",
+                    index, channel, r.info->pool, r.info->channels);
+  sg_status st = sgi_recording_slot(rec, layer, &r.slot, err);
+  if (st) return st;
+  size_t m = r.info->channels * r.info->top_k;
+  r.chosen = sgi_alloc(m * sizeof *r.chosen);
+  r.value = sgi_alloc(m * sizeof *r.value);
+  st =
+      r.chosen && r.value ? read_firings(&r, n, special, err) : sgi_fail_memory(err, m * sizeof *r.chosen, "a circuit");
+  if (!st) st = find_partners(&r, n, max_partners, err);
+  if (!st && foretold) st = find_agreement(&r, n, foretold, err);
+  sgi_free(r.chosen);
+  sgi_free(r.value);
+  return st;
+}
+
+void sgi_neuron_record_deinit(sgi_neuron_record *n) {
+  sgi_free(n->firings);
+  sgi_free(n->partners);
+  *n = (sgi_neuron_record){0};
+}

@@ -1,0 +1,130 @@
+#!/bin/sh
+# record, neighbors, map, coactivation, cka, usage: from a text to every reading of it; kill -9 and go on; Python reads it.
+. tests/cli/common.sh
+model=tests/golden/eval/model
+
+# Sixty stories of the model's small world.
+awk 'BEGIN {
+  split("cake dog girl sky tree lake grass mouse moon apple", n, " "); split("sweet happy blue tall cold green small big wet red", a, " ")
+  for (i = 0; i < 60; i++) print "The " n[1 + i % 10] " was " a[1 + (i * 7) % 10] ". The " n[1 + (i * 3) % 10] " was " a[1 + i % 9] ". Then she smiled.\n<|endoftext|>"
+}' >"$tmp/stories.txt"
+
+try 0 record $model --data "$tmp/stories.txt" --dry-run --json
+has out '"documents":60'
+try 2 record $model --data "$tmp/stories.txt"
+has err '-o REC'
+try 0 record $model --data "$tmp/stories.txt" -o "$tmp/rec" --shard-size 20000
+empty out
+has err 'bytes a circuit'
+[ -s "$tmp/rec/shard-00002.safetensors" ] || bad "no third shard"
+[ -s "$tmp/rec/index-layer-2.safetensors" ] || bad "no index"
+# The same request again finds everything done; another one is refused and changes nothing.
+cp -r "$tmp/rec" "$tmp/first"
+try 0 record $model --data "$tmp/stories.txt" -o "$tmp/rec" --shard-size 20000
+has err 'were already there'
+try 2 record $model --data "$tmp/stories.txt" -o "$tmp/rec" --layers 0
+has err 'another'
+diff -r "$tmp/rec" "$tmp/first" >"$tmp/diff" || bad "the recording changed"
+
+# kill -9 at several moments: what stands is whole files, and the command goes on to the same bytes.
+tries=0
+for pause in 0.05 0.1 0.2 0.3 0.5; do
+  "$SGATLIN" record $model --data "$tmp/stories.txt" -o "$tmp/killed" --shard-size 20000 -q &
+  pid=$!
+  sleep "$pause"
+  kill -9 $pid 2>/dev/null && tries=$((tries + 1))
+  wait $pid 2>/dev/null
+done
+try 0 record $model --data "$tmp/stories.txt" -o "$tmp/killed" --shard-size 20000
+diff -r "$tmp/killed" "$tmp/first" >"$tmp/diff" || { bad "other bytes after a kill"; head -n 5 "$tmp/diff"; }
+
+# A recording that is not finished says so.
+cp -r "$tmp/first" "$tmp/part"
+rm "$tmp/part/shard-00001.safetensors"
+try 3 neighbors "$tmp/part" --find " dog"
+has err 'not finished'
+try 1 neighbors "$tmp" --find " dog"
+has err 'recording.json'
+
+# Python reads it with nothing but its standard library.
+if command -v python3 >/dev/null; then
+  python3 - "$tmp/rec" <<'EOF' || bad "Python does not read the recording"
+import json, struct, sys, os
+rec = sys.argv[1]
+info = json.load(open(os.path.join(rec, "recording.json")))
+positions = 0
+for shard in info["shards"]:
+    data = open(os.path.join(rec, shard["file"]), "rb").read()
+    n = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + n])
+    shape = header["layers.1.router.indices"]["shape"]
+    assert header["layers.1.router.indices"]["dtype"] == "I16" and shape == [shard["positions"], 3, 4], shape
+    assert header["layers.1.router.scores"]["dtype"] == "F32" and header["layers.1.neurons"]["dtype"] == "F16"
+    begin, end = header["layers.1.router.indices"]["data_offsets"]
+    values = struct.unpack("<%dh" % ((end - begin) // 2), data[8 + n + begin:8 + n + end])
+    assert min(values) >= 0 and max(values) < info["pool"]
+    positions += shape[0]
+assert positions == info["positions"]
+EOF
+fi
+
+# Neighbours: the query is not its own neighbour, distances ascend, the excerpt marks the token.
+try 0 neighbors "$tmp/rec" --find " dog" --layer 1 --json
+has out '"layer":1,"channel":"all"'
+has out '** dog**'
+grep -o '"distance":[-0-9.e]*' "$tmp/out" | cut -d: -f2 >"$tmp/d"
+[ "$(wc -l <"$tmp/d")" = 10 ] || bad "not ten neighbours"
+sort -g "$tmp/d" >"$tmp/sorted"
+same "$tmp/d" "$tmp/sorted"
+try 0 neighbors "$tmp/rec" --at 1:2 --channel 0 -n 3
+has out 'excerpt'
+[ "$(wc -l <"$tmp/out")" = 5 ] || bad "heading, query and three neighbours expected"
+try 0 neighbors "$tmp/rec" --position 5 --reference
+has out "Ġ"
+try 2 neighbors "$tmp/rec"
+try 2 neighbors "$tmp/rec" --find " elephant"
+try 2 neighbors "$tmp/rec" --at 99:0
+try 2 neighbors "$tmp/rec" --position 1 --layer 7
+has err 'layers 0, 1, 2'
+try 2 neighbors "$tmp/rec" --position 1 --channel 3
+
+# Sets that fire together, and the places where the first does.
+try 0 coactivation "$tmp/rec" --layer 1 --min-count 5 --min-lift 2 -n 3 --json
+has out '"weakest_pair_lift":'
+units=$(sed 's/.*"sets":\[{"neurons":\[\([^]]*\)\].*/\1/; s/{"channel":\([0-9]*\),"neuron":\([0-9]*\)}/\1:\2/g' "$tmp/out")
+count=$(sed 's/.*"sets":\[{"neurons":\[[^]]*\],"count":\([0-9]*\).*/\1/' "$tmp/out")
+try 0 neighbors "$tmp/rec" --layer 1 --neurons "$units" --json
+has out "\"count\":$count,"
+try 2 neighbors "$tmp/rec" --neurons 0-3
+try 0 coactivation "$tmp/rec" --layer 1 --channel 2 -o "$tmp/co.safetensors"
+[ -s "$tmp/co.safetensors" ] || bad "no matrix"
+try 2 coactivation "$tmp/rec" -o "$tmp/co2.safetensors"
+
+try 0 cka $model "$tmp/rec" --top 20 --json
+has out '"layer":2,"channel":"all","linear_cka":0.'
+try 0 usage "$tmp/rec"
+has out 'reference, all sequences'
+try 0 usage "$tmp/rec" --json
+has out '"normalized_entropy":'
+
+# Maps: the same bytes for any number of threads; a picture that XML tools would take.
+try 0 map "$tmp/rec" --layer 1 -o "$tmp/a.svg" --epochs 30 -t 1
+has out 'trustworthiness'
+try 0 map "$tmp/rec" --layer 1 -o "$tmp/b.svg" --epochs 30 -t 2
+same "$tmp/a.svg" "$tmp/b.svg"
+grep -q '</svg>' "$tmp/a.svg" || bad "no end of the picture"
+grep -q '&lt;|endoftext|&gt;' "$tmp/a.svg" || bad "special tokens are not escaped"
+try 0 map "$tmp/rec" --by target --epochs 10 --json
+has out '"by":"target"'
+try 0 map $model "$tmp/rec" --epochs 10 -o "$tmp/e.svg"
+has out 'points of'
+try 2 map "$tmp/rec"
+try 2 map "$tmp/rec" -o "$tmp/c.svg" --documents 1 -k 500
+
+# A dense model has no circuits.
+mkdir "$tmp/dense"
+cp tests/golden/models/mlp/config.json tests/golden/models/mlp/model.safetensors "$tmp/dense"
+cp $model/tokenizer.json "$tmp/dense"
+"$SGATLIN" record "$tmp/dense" --data "$tmp/stories.txt" -o "$tmp/no" >"$tmp/out" 2>"$tmp/err" && bad "a dense model was recorded"
+[ -e "$tmp/no" ] && bad "a directory was left"
+finish

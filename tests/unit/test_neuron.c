@@ -1,0 +1,163 @@
+/* Neuron cards: weights through the embedding by plain loops; firings and partners by looking at every recorded position. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+#include "read/neuron_record.h"
+#include "read/record.h"
+#include "support/prompts.h"
+
+static const float *tensor(const sg_model *m, const char *name) {
+  ptrdiff_t i = sgi_table_find(&m->table, name);
+  if (i < 0) fail_msg("no tensor %s", name);
+  return m->w[i];
+}
+
+static void weights(void **state) {
+  (void)state;
+  sg_model *m;
+  assert_sg_ok(sg_model_load("tests/golden/models/sgatlin_product_dense_identity", &m, err));
+  const sg_config *c = &m->config;
+  size_t V = c->vocab_size, D = c->hidden_size, F = c->num_neurons, C = c->num_channels, Q = c->key_dim, S = 8;
+  size_t channel = 2, index = 29;
+  float *v = ref_alloc(4 * V, sizeof *v);
+  sg_neuron_view view = {v, v + V, v + 2 * V, v + 3 * V};
+  assert_sg_ok(sg_neuron_read(m, 1, channel, index, &view, err));
+  const float *E = tensor(m, "model.embed_tokens.weight"),
+              *g = tensor(m, "model.layers.1.post_attention_layernorm.weight");
+  const float *in = tensor(m, "model.layers.1.mlp.experts.w_in") + (channel * F + index) * D;
+  const float *out = tensor(m, "model.layers.1.mlp.experts.w_out") + (channel * F + index) * D;
+  const float *down = tensor(m, "model.layers.1.mlp.router.down.weight"),
+              *up = tensor(m, "model.layers.1.mlp.router.up.weight");
+  const float *final = tensor(m, "model.norm.weight");
+  for (size_t t = 0; t < V; t++) {
+    double sum = 0, reads = 0, opens = 0, writes = 0;
+    for (size_t d = 0; d < D; d++) sum += (double)E[t * D + d] * E[t * D + d];
+    double r = 1 / sqrt(sum / (double)D + c->rms_norm_eps);
+    for (size_t d = 0; d < D; d++)
+      reads += r * E[t * D + d] * g[d] * in[d], writes += (double)E[t * D + d] * final[d] * out[d];
+    for (size_t q = 0; q < Q; q++) {
+      double h = 0;
+      for (size_t d = 0; d < D; d++) h += r * E[t * D + d] * g[d] * down[q * D + d];
+      opens += h * ((double)up[(channel * S + index / S) * Q + q] + up[((C + channel) * S + index % S) * Q + q]);
+    }
+    assert_true(fabs(reads - view.reads[t]) < 1e-4 && fabs(opens - view.opens[t]) < 1e-4);
+    assert_true(fabs(writes - view.writes[t]) < 1e-4 && fabs(reads * opens - view.value[t]) < 1e-3);
+  }
+  sg_neuron_link link[3];
+  size_t found;
+  assert_sg_ok(sg_neuron_links(m, 1, channel, index, true, 3, link, &found, err));
+  assert_int_equal(found, 3);
+  const float *before = tensor(m, "model.layers.0.mlp.experts.w_out");
+  size_t larger = 0;
+  for (size_t u = 0; u < C * F; u++) {
+    double w = 0;
+    for (size_t d = 0; d < D; d++) w += (double)before[u * D + d] * g[d] * in[d];
+    larger += fabs(w) > fabs((double)link[2].weight) + 1e-6;
+    for (size_t k = 0; k < 3; k++)
+      if ((size_t)link[k].channel * F + (size_t)link[k].index == u) assert_true(fabs(w - link[k].weight) < 1e-5);
+  }
+  assert_int_equal(larger, 2);
+  assert_sg_ok(sg_neuron_links(m, 1, channel, index, false, 3, link, &found, err));
+  assert_int_equal(found, 0); /* the last layer */
+  assert_int_equal(sg_neuron_read(m, 2, 0, 0, &view, NULL), SG_ERR_ARG);
+  assert_int_equal(sg_neuron_read(m, 1, C, 0, &view, NULL), SG_ERR_ARG);
+  free(v);
+  sg_model_free(m);
+}
+
+enum { DOCUMENTS = 30, LENGTH = 12 };
+static int32_t documents[DOCUMENTS][LENGTH];
+
+static const int32_t *document(const void *source, size_t i, size_t *n) {
+  (void)source;
+  *n = LENGTH;
+  return documents[i];
+}
+
+static void recorded(void **state) {
+  (void)state;
+  sg_model *m;
+  ref_random r = {77};
+  char *dir = golden_temporary(), path[300];
+  assert_sg_ok(sg_model_load("tests/golden/models/sgatlin_product_dense_identity", &m, err));
+  for (size_t i = 0; i < DOCUMENTS; i++) random_prompt(m, &r, documents[i], LENGTH);
+  sgi_record_request q = {
+      .model = m, .documents = {DOCUMENTS, document, NULL, 1}, .seq_len = LENGTH, .values = "F32", .index = true};
+  sgi_recorder *recorder;
+  size_t reused;
+  snprintf(path, sizeof path, "%s/rec", dir);
+  assert_sg_ok(sgi_recorder_create(&q, &recorder, err));
+  assert_sg_ok(sgi_recorder_run(recorder, path, NULL, &reused, err));
+  sgi_recorder_free(recorder);
+  sgi_recording *rec;
+  assert_sg_ok(sgi_recording_open(path, &rec, err));
+  const sgi_recording_info *info = sgi_recording_info_of(rec);
+  size_t C = info->channels, K = info->top_k, F = info->pool, n = info->n_positions;
+  int32_t *index = ref_alloc(n * C * K, sizeof *index);
+  float *value = ref_alloc(n * C * K, sizeof *value);
+  for (size_t p = 0; p < n; p++) {
+    sgi_recording_circuit(rec, 1, p, index + p * C * K, NULL);
+    assert_true(sgi_recording_values(rec, 1, p, value + p * C * K));
+  }
+  /* The neuron that fires most in channel 1. */
+  size_t best = 0, most = 0, *times = ref_alloc(C * F, sizeof *times), *both = ref_alloc(C * F, sizeof *both);
+  for (size_t i = 0; i < n * C * K; i++) times[i / K % C * F + (size_t)index[i]]++;
+  for (size_t f = 0; f < F; f++)
+    if (times[F + f] > most) most = times[F + f], best = f;
+  double sum = 0;
+  for (size_t p = 0; p < n; p++)
+    for (size_t k = 0; k < K; k++) {
+      if ((size_t)index[(p * C + 1) * K + k] != best) continue;
+      sum += value[(p * C + 1) * K + k];
+      for (size_t e = 0; e < C * K; e++) both[e / K * F + (size_t)index[p * C * K + e]]++;
+    }
+  sgi_neuron_record x;
+  float *ones = ref_alloc(info->vocab_size, sizeof *ones);
+  assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, ones, C * F, true, err));
+  assert_int_equal(x.count, most);
+  assert_int_equal(x.n_firings, most);
+  for (size_t i = 0; i < x.n_firings; i++) sum -= x.firings[i].value;
+  assert_true(fabs(sum) < 1e-3 && fabs(x.density - (double)most / (double)n) < 1e-12);
+  assert_true(isnan(x.agreement)); /* what foretells the same of all tokens agrees with nothing */
+  size_t partners = 0;
+  for (size_t f = 0; f < C * F; f++) partners += f != F + best && both[f] && 10 * both[f] >= most;
+  assert_int_equal(x.n_partners, partners);
+  for (size_t i = 0; i < x.n_partners; i++) {
+    size_t f = (size_t)x.partners[i].channel * F + (size_t)x.partners[i].index;
+    assert_int_equal(x.partners[i].together, both[f]);
+    assert_true(fabs(x.partners[i].lift - (double)both[f] * (double)n / ((double)most * (double)times[f])) < 1e-9);
+  }
+  /* Foretold by the recorded means themselves, it agrees fully; by their opposites, not at all. */
+  double *mean = ref_alloc(info->vocab_size, sizeof *mean), *count = ref_alloc(info->vocab_size, sizeof *count);
+  for (size_t i = 0; i < x.n_firings; i++) {
+    int32_t t = sgi_recording_at(rec, x.firings[i].position).input;
+    mean[t] += x.firings[i].value;
+    count[t]++;
+  }
+  for (int sign = -1; sign <= 1; sign += 2) {
+    for (size_t t = 0; t < info->vocab_size; t++) ones[t] = count[t] > 0 ? (float)(sign * mean[t] / count[t]) : 0;
+    sgi_neuron_record_deinit(&x);
+    assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, ones, 3, true, err));
+    assert_true(x.agreement_tokens >= 3 && fabs(x.agreement - sign) < 0.02);
+  }
+  sgi_neuron_record_deinit(&x);
+  assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, NULL, 3, false, err));
+  for (size_t i = 0; i < x.n_firings; i++) assert_true(sgi_recording_at(rec, x.firings[i].position).input != info->bos);
+  sgi_neuron_record_deinit(&x);
+  assert_int_equal(sgi_neuron_record_init(&x, rec, 1, C, 0, NULL, 3, false, NULL), SG_ERR_ARG);
+  sgi_neuron_record_deinit(&x);
+  assert_int_equal(sgi_neuron_record_init(&x, rec, 9, 0, 0, NULL, 3, false, NULL), SG_ERR_ARG);
+  sgi_neuron_record_deinit(&x);
+  free(index), free(value), free(times), free(both), free(ones), free(mean), free(count);
+  sgi_recording_close(rec);
+  sg_model_free(m);
+  golden_remove(dir);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(weights), cmocka_unit_test(recorded)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
