@@ -69,7 +69,15 @@ static int run(const cli_call *c) {
   explorer e = {.model = p.model, .tokenizer = p.tokenizer};
   if (!st && !(e.name = name_of(c->args[0]))) st = sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
   if (!st) e.metrics = metrics_of(c->args[0]);
+  cli_reading reading = {0};
+  const char *recording = cli_string(c, "recording");
+  if (!st && recording) st = cli_reading_open(recording, &reading, &err);
+  if (!st && recording && reading.info->model_layers != sg_model_config(p.model)->num_layers)
+    st = sgi_fail(&err, SG_ERR_ARG, "%s was recorded from a model of %zu layers, this one has %zu", recording,
+                  reading.info->model_layers, sg_model_config(p.model)->num_layers);
+  if (recording) e.recording = &reading;
   int code = st ? cli_fail(&err) : serve(c, &e);
+  cli_reading_close(&reading);
   sgi_free(e.name);
   sgi_free(e.metrics);
   cli_prompt_close(&p);
@@ -77,6 +85,11 @@ static int run(const cli_call *c) {
 }
 
 static const cli_option options[] = {
+    {.name = "recording",
+     .letter = 'r',
+     .type = CLI_STRING,
+     .argument = "REC",
+     .help = "recorded text of this model (sgatlin record): nearest circuits, places where neurons fire"},
     {.name = "port",
      .letter = 'p',
      .type = CLI_SIZE,
@@ -99,7 +112,7 @@ const cli_command cli_explore = {
     .name = "explore",
     .group = "Reading",
     .summary = "a page in the browser that shows why the model said it",
-    .usage = "MODEL [--port N] [--open]",
+    .usage = "MODEL [--recording REC] [--port N] [--open]",
     .examples =
         "# prints an address; open it in a browser\nsgatlin explore run\n"
         "# the same, with the browser opened\nsgatlin explore run --open",

@@ -3,6 +3,7 @@
 #define SGS_API_H
 
 #include "../cli/prompt.h"
+#include "../cli/reading.h"
 #include "http.h"
 
 enum { API_TOKENS = 512 }; /* of a prompt */
@@ -13,6 +14,7 @@ typedef struct explorer {
   sg_tokenizer *tokenizer; /* NULL: prompts are ids */
   char *name;              /* of the model, for the page; no path */
   char *metrics;           /* path of the run's metrics.jsonl; NULL: no run */
+  cli_reading *recording;  /* NULL: none */
 } explorer;
 
 /* One call at work. */
@@ -52,6 +54,8 @@ sg_status api_attribute(api_call *c, json_t **answer, sg_error *err);
 sg_status api_ablate(api_call *c, json_t **answer, sg_error *err);
 sg_status api_attention(api_call *c, json_t **answer, sg_error *err);
 sg_status api_lens(api_call *c, json_t **answer, sg_error *err);
+sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err);
+sg_status api_together(api_call *c, json_t **answer, sg_error *err);
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err);
 
 #endif

@@ -8,6 +8,15 @@
 #include "core/json.h"
 #include "version.h"
 
+static json_t *recording_json(const cli_reading *r) {
+  if (!r) return json_null();
+  json_t *layers = json_array();
+  for (size_t i = 0; i < r->info->n_layers; i++)
+    json_array_append_new(layers, json_integer((json_int_t)r->info->layers[i]));
+  return json_pack("{sI sI so sI}", "positions", (json_int_t)r->info->n_positions, "documents",
+                   (json_int_t)r->info->n_documents, "layers", layers, "channels", (json_int_t)r->info->channels);
+}
+
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
   const sg_config *k = sg_model_config(c->p.model);
   json_t *model =
@@ -17,9 +26,9 @@ sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
                 "neurons", (json_int_t)k->num_neurons, "channels", (json_int_t)k->num_channels, "top_k",
                 (json_int_t)k->top_k, "max_position", (json_int_t)k->max_position, "parameters",
                 (json_int_t)sg_model_parameter_count(c->p.model), "bos", cli_token_json(&c->p, k->bos_id));
-  *answer = json_pack("{ss ss sI sb sb so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
+  *answer = json_pack("{ss ss sI sb sb so so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
                       (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run", c->e->metrics != NULL,
-                      "model", model);
+                      "recording", recording_json(c->e->recording), "model", model);
   return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 

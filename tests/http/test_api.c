@@ -14,8 +14,15 @@
 
 static http_server *server;
 static explorer e;
+static cli_reading reading;
+static char *scratch; /* holds a recording */
 static json_t *document;
 static char metrics[] = "/tmp/sgatlin-metrics-XXXXXX";
+
+static const char *program(void) {
+  const char *given = getenv("SGATLIN");
+  return given ? given : "build/sgatlin";
+}
 
 static int start(void **state) {
   (void)state;
@@ -28,6 +35,18 @@ static int start(void **state) {
   close(fd);
   e.name = "a model";
   e.metrics = metrics;
+  char line[512], path[256];
+  scratch = golden_temporary();
+  snprintf(path, sizeof path, "%s/text.txt", scratch);
+  FILE *f = fopen(path, "w");
+  for (int i = 0; i < 40; i++) fprintf(f, "%sThe old dog sat near a tall tree number %d.", i ? "\n\n" : "", i);
+  fclose(f);
+  snprintf(line, sizeof line, "%s -q record " MODEL " --data %s --split blank-lines -o %s/rec", program(), path,
+           scratch);
+  assert_int_equal(system(line), 0);
+  snprintf(path, sizeof path, "%s/rec", scratch);
+  assert_sg_ok(cli_reading_open(path, &reading, err));
+  e.recording = &reading;
   http_settings s = {.handler = api_handle, .user = &e};
   assert_sg_ok(http_start(&s, &server, err));
   return 0;
@@ -40,6 +59,8 @@ static int stop(void **state) {
   sg_tokenizer_free(e.tokenizer);
   json_decref(document);
   unlink(metrics);
+  cli_reading_close(&reading);
+  golden_remove(scratch);
   return 0;
 }
 
@@ -82,6 +103,9 @@ static const struct {
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"position\":1,\"targets\":[\"id:3\",\"id:4\"],\"node_threshold\":0.5}"},
     {"/api/metrics", "{}"},
+    {"/api/neighbors", "{\"find\":\" dog\"}"},
+    {"/api/neighbors", "{\"position\":20,\"layer\":1,\"channel\":2,\"count\":100}"},
+    {"/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":3}],\"layer\":0}"},
 };
 
 static void answers_fit(void **state) {
@@ -158,6 +182,16 @@ static void wrong_requests(void **state) {
       {"/api/graph", "{\"text\":\"a\",\"node_threshold\":2}"},
       {"/api/metrics", "{\"from\":-1}"},
       {"/api/metrics", "{\"path\":\"/etc/passwd\"}"},
+      {"/api/neighbors", "{}"},
+      {"/api/neighbors", "{\"find\":\"zebra\"}"},
+      {"/api/neighbors", "{\"find\":\" dog\",\"position\":1}"},
+      {"/api/neighbors", "{\"find\":\"\"}"},
+      {"/api/neighbors", "{\"position\":1000000}"},
+      {"/api/neighbors", "{\"position\":1,\"channel\":3}"},
+      {"/api/neighbors", "{\"position\":1,\"layer\":3}"},
+      {"/api/together", "{\"neurons\":[]}"},
+      {"/api/together", "{\"neurons\":[1]}"},
+      {"/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":64}]}"},
       {"/api/info", "{}"},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -205,9 +239,8 @@ static void curves(void **state) {
 /* ---- the command line's numbers --------------------------------------------------------------------------------------- */
 
 static json_t *command(const char *arguments) {
-  const char *program = getenv("SGATLIN");
   char line[512];
-  snprintf(line, sizeof line, "%s -q %s", program ? program : "build/sgatlin", arguments);
+  snprintf(line, sizeof line, "%s -q %s", program(), arguments);
   FILE *f = popen(line, "r");
   assert_non_null(f);
   json_t *o = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
@@ -244,6 +277,27 @@ static void same_numbers(void **state) {
   a = ask("/api/neuron", "{\"layer\":1,\"channel\":2,\"index\":5,\"top\":7}", 200);
   b = command("neuron " MODEL " --layer 1 --channel 2 --index 5 --top 7 --links 7 --json");
   assert_same("neuron", a, b);
+  json_decref(a);
+  json_decref(b);
+}
+
+static void same_places(void **state) {
+  (void)state;
+  char line[300];
+  json_t *a = ask("/api/neighbors", "{\"find\":\" dog\",\"nth\":3,\"layer\":1,\"count\":25}", 200);
+  snprintf(line, sizeof line, "neighbors %.200s/rec --find ' dog' --nth 3 --layer 1 -n 25 --json", scratch);
+  json_t *b = command(line);
+  json_object_del(a, "seconds");
+  json_object_del(b, "seconds");
+  assert_true(json_array_size(json_object_get(a, "neighbors")) == 25);
+  assert_same("neighbors", a, b);
+  json_decref(a);
+  json_decref(b);
+  a = ask("/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":3},{\"channel\":1,\"neuron\":4}],\"layer\":0}",
+          200);
+  snprintf(line, sizeof line, "neighbors %.200s/rec --neurons 0:3,1:4 --layer 0 --json", scratch);
+  b = command(line);
+  assert_same("together", a, b);
   json_decref(a);
   json_decref(b);
 }
@@ -291,6 +345,8 @@ static void no_tokenizer(void **state) {
              {"/api/neuron", "{\"index\":1}", 200},
              {"/api/graph", "{\"ids\":[3,4,5]}", 200},
              {"/api/lens", "{\"ids\":[3,4,5]}", 200},
+             {"/api/neighbors", "{\"position\":1}", 400},
+             {"/api/together", "{\"neurons\":[{\"neuron\":1}]}", 400},
              {"/api/metrics", "{}", 400}};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     reply r = client_call(s, all[i].path, all[i].body, "");
@@ -324,9 +380,9 @@ static void changed_bodies(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests),
-                                     cmocka_unit_test(long_prompts), cmocka_unit_test(curves),
-                                     cmocka_unit_test(same_numbers), cmocka_unit_test(same_graph),
-                                     cmocka_unit_test(no_tokenizer), cmocka_unit_test(changed_bodies)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(answers_fit), cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts),
+      cmocka_unit_test(curves),      cmocka_unit_test(same_numbers),   cmocka_unit_test(same_places),
+      cmocka_unit_test(same_graph),  cmocka_unit_test(no_tokenizer),   cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -7,6 +7,7 @@ import { strip } from "./strip";
 import type { Info } from "./types";
 import type { Context, View } from "./view";
 import { attention } from "./view_attention";
+import { corpus } from "./view_corpus";
 import { circuit, onRefresh } from "./view_circuit";
 import { graph } from "./view_graph";
 import { lens } from "./view_lens";
@@ -15,7 +16,7 @@ import { predictions } from "./view_predictions";
 import { steer } from "./view_steer";
 import { training } from "./view_training";
 
-const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, training];
+const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training];
 const keys: [string, string][] = [
   ["/", "write the prompt"], ["← →", "move the locked position"], ["↑ ↓", "layer (attention), along edges (graph)"],
   [`1 – ${views.length}`, "choose a view"], ["p", "pin a node of the graph"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],

@@ -12,11 +12,15 @@ export interface State {
   neuron: string; // "layer.channel.index"
   keep: number; // graph: share of influence kept
   pins: string; // graph: ids
+  find: string; // corpus: text whose circuit is the query
+  place: number; // corpus: position that is the query; -1: find
+  units: string; // corpus: "channel.neuron;...": places where they fire together
+  channel: number; // corpus; -1: all
   edits: string; // steer: "layer.channel.index.pos*scale", joined by ";"
 }
 const first: State = {
   view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", layer: 0, head: 0,
-  neuron: "0.0.0", keep: 0.6, pins: "", edits: "",
+  neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
 };
 
 export function read(): State {

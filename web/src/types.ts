@@ -29,6 +29,12 @@ export type Info = {
   max_tokens: number;
   tokenizer: boolean;
   run: boolean;
+  recording: {
+    positions: number;
+    documents: number;
+    layers: number[];
+    channels: number;
+  } | null;
   model: Model;
 };
 export type Model = {
@@ -131,6 +137,36 @@ export type Ablate = {
 export type Ends = {
   top: Valued[];
   bottom: Valued[];
+};
+export type Place = {
+  position: number;
+  document: number;
+  place: number;
+  input: number;
+  target: number;
+  token: string | null;
+  excerpt: string | null;
+  predictions: (string | null)[];
+  prediction_ids: number[];
+  distance?: number | null;
+};
+export type Neighbors = {
+  layer: number;
+  channel: number | string;
+  query: Place;
+  neighbors: Place[];
+  seconds: number | null;
+};
+export type Together = {
+  layer: number;
+  neurons: {
+    channel: number;
+    neuron: number;
+  }[];
+  count: number;
+  expected: number | null;
+  lift: number | null;
+  positions: Place[];
 };
 export type Link = {
   layer: number;

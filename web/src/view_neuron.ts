@@ -43,7 +43,8 @@ export const neuron: View = {
     c.panel.replaceChildren(
       h("div.card", {}, h("div.row.spread", {}, h("h2", {}, `Layer ${layer}, channel ${channel}, neuron ${index}`),
         h("div.row", {}, box(0, "layer "), box(1, "channel "), box(2, "neuron "),
-          h("button.small", { type: "button", onclick: () => go({ view: "steer", edits: [...c.state.edits.split(";").filter(Boolean), `${layer}.${channel}.${index}.*0`].join(";") }) }, "steer it everywhere"))),
+          h("button.small", { type: "button", onclick: () => go({ view: "steer", edits: [...c.state.edits.split(";").filter(Boolean), `${layer}.${channel}.${index}.*0`].join(";") }) }, "steer it everywhere"),
+          c.info.recording?.layers.includes(layer) ? h("button.small", { type: "button", onclick: () => go({ view: "corpus", layer, units: `${channel}.${index}`, find: "", place: -1 }) }, "where does it fire?") : null)),
         h("p.note", {}, "From weights alone, read through the tied embedding: no text was run for this card.")),
       h("div.grid", {},
         ends(n.writes, "Writes: logits it raises and lowers", "Per unit of the neuron's value, up to the final norm's scale."),
