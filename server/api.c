@@ -12,10 +12,10 @@ static const struct {
 } routes[] = {
     {"/api/info", false, api_info},          {"/api/metrics", true, api_metrics},
     {"/api/predict", true, api_predict},     {"/api/lens", true, api_lens},
-    {"/api/attention", true, api_attention}, {"/api/attribute", true, api_attribute},
-    {"/api/ablate", true, api_ablate},       {"/api/neuron", true, api_neuron},
-    {"/api/graph", true, api_graph},         {"/api/neighbors", true, api_neighbors},
-    {"/api/together", true, api_together},
+    {"/api/margins", true, api_margins},     {"/api/attention", true, api_attention},
+    {"/api/attribute", true, api_attribute}, {"/api/ablate", true, api_ablate},
+    {"/api/neuron", true, api_neuron},       {"/api/graph", true, api_graph},
+    {"/api/neighbors", true, api_neighbors}, {"/api/together", true, api_together},
 };
 
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) {

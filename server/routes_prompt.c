@@ -25,7 +25,34 @@ static sg_status position_of(const api_call *c, size_t *out, sg_error *err) {
 
 /* ---- predict --------------------------------------------------------------------------------------------------------- */
 
-/* {"distance", "stream", "layer", "channel"} of the position's most fragile choice. */
+sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "top"};
+  json_int_t top;
+  json_t *losses = json_array(), *all = json_array();
+  sg_run *r = NULL;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
+  if (!st) st = api_prompt(c, err);
+  if (!st) st = run_prompt(c, NULL, 0, NULL, 0, &r, err);
+  if (!st) json_array_append_new(losses, json_null());
+  for (size_t t = 0; !st && t < c->p.count; t++) {
+    cli_prediction p = {0};
+    st = http_job_cancelled(c->job) ? sgi_fail(err, SG_ERR_CANCELLED, "stopped")
+                                    : cli_predict(&p, &c->p, r, (ptrdiff_t)t, err);
+    if (!st) json_array_append_new(all, cli_prediction_json(&c->p, &p, (size_t)top));
+    if (!st && t + 1 < c->p.count) json_array_append_new(losses, cli_json_real(-log(p.p[c->p.tokens[t + 1]])));
+    cli_prediction_free(&p);
+  }
+  sg_run_free(r);
+  if (!st) *answer = json_pack("{so sO sO}", "tokens", cli_prompt_json(&c->p), "losses", losses, "predictions", all);
+  json_decref(losses);
+  json_decref(all);
+  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
+/* ---- margins --------------------------------------------------------------------------------------------------------- */
+
+/* {"distance", "relative", "layer", "channel", "loses", "wins"} of the position's most fragile choice. */
 static json_t *margin_json(const api_call *c, const sg_margin *m, size_t t) {
   size_t L = sg_model_config(c->p.model)->num_layers, C = sg_margin_channels(c->p.model), T = c->p.count, best = 0;
   double least = INFINITY;
@@ -57,31 +84,14 @@ static sg_status margins(const api_call *c, json_t **out, sg_error *err) {
   return st;
 }
 
-sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "top"};
-  json_int_t top;
-  json_t *losses = json_array(), *all = json_array(), *fragile = NULL;
-  sg_run *r = NULL;
+sg_status api_margins(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS};
+  json_t *list = NULL;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
   if (!st) st = api_prompt(c, err);
-  if (!st) st = run_prompt(c, NULL, 0, NULL, 0, &r, err);
-  if (!st) json_array_append_new(losses, json_null());
-  for (size_t t = 0; !st && t < c->p.count; t++) {
-    cli_prediction p = {0};
-    st = http_job_cancelled(c->job) ? sgi_fail(err, SG_ERR_CANCELLED, "stopped")
-                                    : cli_predict(&p, &c->p, r, (ptrdiff_t)t, err);
-    if (!st) json_array_append_new(all, cli_prediction_json(&c->p, &p, (size_t)top));
-    if (!st && t + 1 < c->p.count) json_array_append_new(losses, cli_json_real(-log(p.p[c->p.tokens[t + 1]])));
-    cli_prediction_free(&p);
-  }
-  if (!st) st = margins(c, &fragile, err);
-  sg_run_free(r);
-  if (!st)
-    *answer = json_pack("{so sO sO so}", "tokens", cli_prompt_json(&c->p), "losses", losses, "predictions", all,
-                        "margins", fragile);
-  json_decref(losses);
-  json_decref(all);
+  if (!st) st = margins(c, &list, err);
+  if (!st) *answer = json_pack("{so sO}", "tokens", cli_prompt_json(&c->p), "margins", list);
+  json_decref(list);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 

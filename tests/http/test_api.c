@@ -91,6 +91,7 @@ static const struct {
     {"/api/predict", "{\"ids\":[5,6,7]}"},
     {"/api/predict", "{\"ids\":[]}"},
     {"/api/predict", "{\"text\":\"\xf0\x9f\x98\x80\\n\\u0007\"}"},
+    {"/api/margins", "{\"text\":\"" TEXT "\"}"},
     {"/api/lens", "{\"text\":\"" TEXT "\",\"top\":2}"},
     {"/api/attention", "{\"text\":\"" TEXT "\",\"layer\":2}"},
     {"/api/attribute", "{\"text\":\"" TEXT "\"}"},
@@ -345,6 +346,7 @@ static void no_tokenizer(void **state) {
              {"/api/neuron", "{\"index\":1}", 200},
              {"/api/graph", "{\"ids\":[3,4,5]}", 200},
              {"/api/lens", "{\"ids\":[3,4,5]}", 200},
+             {"/api/margins", "{\"ids\":[3,4,5]}", 200},
              {"/api/neighbors", "{\"position\":1}", 400},
              {"/api/together", "{\"neurons\":[{\"neuron\":1}]}", 400},
              {"/api/metrics", "{}", 400}};

@@ -78,7 +78,7 @@ async function render() {
         h("div.row", {}, ["Once upon a time, there was a", "The little dog was"].map((t) => h("button", { type: "button", onclick: () => go({ text: t, pos: -1 }) }, t)))));
       return;
     }
-    const empty = { tokens: [], losses: [], predictions: [], margins: null };
+    const empty = { tokens: [], losses: [], predictions: [] };
     const answer = asked && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal) : empty;
     if (signal.aborted) return;
     const T = answer.tokens.length, pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;

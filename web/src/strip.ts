@@ -19,8 +19,8 @@ interface Values {
 function losses(p: Predict): Values {
   return { v: p.losses, colour: (x) => sequential(x / 8), low: "expected", high: "surprising", say: (x) => `loss ${x.toFixed(3)} nats` };
 }
-function margins(p: Predict): Values {
-  const v = (p.margins ?? []).map((m) => m?.relative ?? null);
+async function margins(c: Context): Promise<Values> {
+  const m = await call("margins", c.prompt, c.signal), v = (m.margins ?? []).map((x) => x?.relative ?? null);
   return {
     v, colour: (x) => sequential(-Math.log10(Math.max(x, 1e-9)) / 4), low: "firm", high: "fragile",
     say: (x) => `neurons change after ${percent(x)} of the stream`,
@@ -51,9 +51,9 @@ function legend(v: Values, both: boolean) {
 
 export async function strip(c: Context, el: HTMLElement) {
   const choice = c.state.colour;
-  const values = choice === "attribution" ? await attribution(c) : choice === "margin" && c.read.margins ? margins(c.read) : losses(c.read);
+  const values = choice === "attribution" ? await attribution(c) : choice === "margin" ? await margins(c) : losses(c.read);
   if (c.signal.aborted) return;
-  const options = [["loss", "loss"], ["margin", "gate margin"], ["attribution", "attribution"]].filter(([k]) => k !== "margin" || c.read.margins);
+  const options = [["loss", "loss"], ["margin", "gate margin"], ["attribution", "attribution"]].filter(([k]) => k !== "margin" || c.info.model.router);
   const p = c.read;
   const counted = p.losses.filter((x): x is number => x !== null);
   const mean = counted.reduce((a, x) => a + x, 0) / (counted.length || 1);

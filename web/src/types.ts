@@ -70,6 +70,9 @@ export type Predict = {
   tokens: Tokens;
   losses: (number | null)[];
   predictions: Prediction[][];
+};
+export type Margins = {
+  tokens: Tokens;
   margins: (Margin | null)[] | null;
 };
 export type Lens = {

@@ -2,13 +2,23 @@
 import { h, table } from "./dom";
 import { exact, percent, signed, token } from "./format";
 import { go } from "./state";
-import type { View } from "./view";
-import { neuronName, where } from "./view";
+import { call } from "./api";
+import type { Context, View } from "./view";
+import { where } from "./view";
+
+/** Asked for on its own: it takes longer than the predictions. */
+async function firmness(c: Context, el: HTMLElement) {
+  const m = (await call("margins", c.prompt, c.signal)).margins?.[c.pos];
+  if (!m || c.signal.aborted) return;
+  el.replaceChildren(h("h2", {}, "How firm is the choice of neurons?"),
+    h("p", {}, `A change of the residual stream of length ${exact(m.distance)}, ${percent(m.relative)} of its own, makes layer ${m.layer} channel ${m.channel} choose neuron ${m.wins} in place of ${m.loses}.`),
+    h("p.note", {}, "It is the position's most fragile choice: what is read with gates held is exact up to there."));
+}
 
 export const predictions: View = {
   name: "predictions", title: "Predictions", needsPrompt: true,
   async show(c) {
-    const list = c.read.predictions[c.pos], next = c.read.tokens[c.pos + 1], m = c.read.margins?.[c.pos];
+    const list = c.read.predictions[c.pos], next = c.read.tokens[c.pos + 1], firm = h("div");
     const loss = c.read.losses[c.pos + 1];
     c.panel.replaceChildren(h("div.grid", {},
       h("div.card", {}, h("h2", {}, "What comes next? ", where(c)),
@@ -22,8 +32,7 @@ export const predictions: View = {
         next && loss !== null && loss !== undefined
           ? h("p", {}, token(next), h("span", {}, ` with probability ${percent(Math.exp(-loss))}: loss `), h("strong", { title: exact(loss) }, loss.toFixed(4)), " nats.")
           : h("p", {}, "Nothing: this is the end of the prompt."),
-        m ? [h("h2", {}, "How firm is the choice of neurons?"),
-            h("p", {}, `A change of the residual stream of length ${exact(m.distance)}, ${percent(m.relative)} of its own, makes layer ${m.layer} channel ${m.channel} choose neuron ${m.wins} in place of ${m.loses}.`),
-            h("p.note", {}, `It is the position's most fragile choice: everything read with gates held is exact up to there. ${neuronName(m.layer, m.channel, m.loses)} gives way.`)] : null)));
+        firm)));
+    if (c.info.model.router) await firmness(c, firm);
   },
 };
