@@ -9,7 +9,11 @@ import { neuronLink } from "./view";
 
 type Recording = NonNullable<Info["recording"]>;
 
-const excerpt = (p: Place) => h("span.mono", {}, tokenText(p.excerpt ?? `token ${p.input}`));
+/** The token itself stands between two pairs of stars; where the text has such pairs of its own, it is shown as it is. */
+function excerpt(p: Place) {
+  const parts = (p.excerpt ?? `token ${p.input}`).split("**");
+  return h("span.mono", {}, parts.length === 3 ? [tokenText(parts[0]), h("mark", {}, tokenText(parts[1])), tokenText(parts[2])] : tokenText(parts.join("**")));
+}
 function places(list: Place[], label: string) {
   const far = list.some((p) => p.distance !== undefined);
   return table([...(far ? [">distance"] : []), "place", "excerpt", "model expects", ""], list.map((p) => [

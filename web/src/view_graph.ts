@@ -121,6 +121,8 @@ export const graph: View = {
       h("div.split", {}, h("div.card", {}, h("div.scroll", {}, drawing.svg), h("p.note", {}, "Blue raises, orange lowers; size is influence. Click a node for its edges; p pins.")), box));
     const first = before >= 0 ? before : g.nodes.findIndex((n) => (pins.size ? pins.has(id(n)) : n.kind === "logit"));
     select(Math.max(0, first));
+    const around = drawing.svg.parentElement as HTMLElement, x = drawing.nodes[Math.max(0, first)].getBoundingClientRect().left;
+    around.scrollLeft += x - around.getBoundingClientRect().left - around.clientWidth / 2;
   },
   key(_c, key) {
     if (!current || !current.nodes[current.i]?.isConnected) return false;

@@ -1,18 +1,18 @@
-// browser.mjs RUN [SHOTS]: opens every view of a trained run in Chromium, compares numbers with the command line's, runs axe-core, and
+// browser.mjs RUN REC [SHOTS]: opens every view of a trained run in Chromium, compares numbers with the command line's, runs axe-core, and
 // writes pictures to SHOTS. Fails on any console error, refused request or accessibility finding.
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
-const [run, shots] = process.argv.slice(2), sgatlin = process.env.SGATLIN ?? "build/sgatlin";
+const [run, recording, shots] = process.argv.slice(2), sgatlin = process.env.SGATLIN ?? "build/sgatlin";
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const text = process.env.PROMPT ?? "Once upon a time, there was a little dog named Tom. He liked to play";
 const problems = [];
 const check = (ok, what) => { if (!ok) { problems.push(what); console.log(`FAIL ${what}`); } };
 const cli = (...args) => JSON.parse(execFileSync(sgatlin, [...args, "--json"], { encoding: "utf8", maxBuffer: 1 << 28 }));
 
-const server = spawn(sgatlin, ["-q", "explore", run], { stdio: ["ignore", "pipe", "inherit"] });
+const server = spawn(sgatlin, ["-q", "explore", run, "--recording", recording], { stdio: ["ignore", "pipe", "inherit"] });
 const url = await new Promise((ok) => server.stdout.once("data", (d) => ok(String(d).trim())));
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -47,7 +47,7 @@ const exact = (p, selector) => p.$eval(selector, (e) => Number(e.dataset.exact))
 
 const views = {
   predictions: {}, circuit: {}, "circuit-total": { view: "circuit", effects: "total" }, "circuit-ab": { view: "circuit", against: "id:5" }, graph: {}, attention: { layer: "1" }, lens: {},
-  steer: { edits: "0.0.1.3*0;1.0.2.*0.5" }, neuron: { neuron: "1.0.7" }, training: {}, margin: { view: "predictions", colour: "margin" },
+  steer: { edits: "0.0.1.3*0;1.0.2.*0.5" }, neuron: { neuron: "1.0.7" }, training: {}, corpus: { find: " dog" }, fires: { view: "corpus", layer: "1", units: "0.3;1.4" }, margin: { view: "predictions", colour: "margin" },
   attribution: { view: "predictions", colour: "attribution" },
 };
 try {
@@ -70,8 +70,8 @@ try {
         check(!(await p.$(".error")), `${name}: ${await p.$eval(".error", (e) => e.textContent).catch(() => "")}`);
         const wide = await p.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         check(wide <= 0, `${name}: the page is ${wide} px wider than the window (${width})`);
-        await accessible(p, `${name} ${width} ${scheme}`);
-        if (shots) await p.screenshot({ path: `${shots}/${name}-${width}-${scheme}.png`, fullPage: width > 1000 ? false : false });
+        if ((width > 1000) === (scheme === "light")) await accessible(p, `${name} ${width} ${scheme}`);
+        if (shots) await p.screenshot({ path: `${shots}/${name}-${width}-${scheme}.png` });
       }
       await p.close();
     }
@@ -99,6 +99,10 @@ async function numbers() {
   await p.waitForSelector("#rerun");
   check((await exact(p, "#rerun")) === b.logit_change, "steer: the rerun differs from the command line's");
   check(Math.abs((await exact(p, "#linear")) + n.effect) < 1e-12, "steer: the linear answer is not the neuron's effect");
+  const near = cli("neighbors", recording, "--find", " dog", "-n", "30");
+  await open(p, { view: "corpus", find: " dog", layer: "2" });
+  const far = await p.$$eval("#view tbody td [data-exact]", (es) => es.map((e) => Number(e.dataset.exact)));
+  check(JSON.stringify(far) === JSON.stringify(near.neighbors.map((x) => x.distance)), "nearest circuits differ from the command line's");
   await open(p, { view: "predictions" });
   const probabilities = await p.$$eval("#view tbody td [data-exact]", (es) => es.map((e) => Number(e.dataset.exact)));
   check(JSON.stringify(probabilities.slice(0, 8)) === JSON.stringify(b.before.map((x) => x.probability)), "predictions differ from the command line's");
