@@ -9,6 +9,8 @@
  *   the function that frees it). Free functions take NULL.
  * - The library never prints, exits or aborts, keeps no global state that a caller can see, and opens no network
  *   connection. Two models in two threads give what each gives alone.
+ * - The matrix products of oneDNN keep data below the stack pointer: a signal handler that runs on a thread while it computes
+ *   would overwrite it. Block signals on such threads, or give handlers a stack of their own (sigaltstack, SA_ONSTACK).
  * - Arrays are row-major float32, shapes stand in comments in the letters of docs/method.md:
  *   B batch, T sequence length, n = B*T token rows, D d_model, V vocabulary, H heads, L layers, F hidden width or
  *   neurons of a pool, C channels, K neurons chosen per channel (top_k), Q key width.

@@ -118,14 +118,20 @@ peak=$(sed -n 's/.*"perf\/peak_rss_bytes":\([0-9]*\).*/\1/p' "$tmp/limited/metri
 [ "${peak:-0}" -lt $((190 * 1048576)) ] || bad "--max-memory 190M: took $peak bytes"
 
 # ---- kill -9 at any moment, again and again, to the end
+# Delays are parts of a whole run's time, so that a fast machine is killed as often as a slow one.
+# shellcheck disable=SC2086
+started=$(date +%s%N)
+"$SGATLIN" train --data "$tmp/data" --tokenizer $TOK $SIZES -o "$tmp/timed" --steps 240 --set eval.every=50 --set checkpoint.every=3 -t 1 >/dev/null 2>&1
+whole=$((($(date +%s%N) - started) / 1000000))
+part() { awk -v x="$1" -v whole="$whole" 'BEGIN { print x * whole / 1000 }'; }
 kills=0
 # shellcheck disable=SC2086
 begin="$SGATLIN train --data $tmp/data --tokenizer $TOK $SIZES -o $tmp/killed --steps 240 --set eval.every=50 --set checkpoint.every=3 -t 1"
 command=$begin
-for delay in 0.05 0.03 0.09 0.02 0.13 0.04 0.07 0.11 0.06 0.08 0.1 0.05 0.12 0.03 0.14 0.15 0.2 0.1 0.15 0.2 0.3 0.4 0.6 1 99; do
+for delay in 0.1 0.12 0.08 0.15 0.18 0.2 0.1 0.25 0.15 0.2 0.3 0.2 0.25 0.4 0.3 0.5 0.6 0.8 1 2 99; do
   $command >"$tmp/out" 2>"$tmp/err" </dev/null &
   pid=$!
-  { sleep "$delay"; kill -9 $pid; } 2>/dev/null &
+  { sleep "$(part "$delay")"; kill -9 $pid; } 2>/dev/null &
   killer=$!
   wait $pid 2>/dev/null
   code=$?
@@ -166,10 +172,10 @@ done
 # stopped in good order a dozen times, in the middle of whatever it computes
 command="$SGATLIN train --data $tmp/data --tokenizer $TOK $SIZES -o $tmp/stopped --steps 240 --set eval.every=50 --set checkpoint.every=3 -t 1"
 stops=0
-for delay in 0.08 0.12 0.1 0.15 0.09 0.11 0.13 0.1 0.14 0.12 0.2 0.3 99; do
+for delay in 0.1 0.15 0.12 0.2 0.1 0.15 0.13 0.2 0.14 0.3 0.5 1 99; do
   $command >"$tmp/out" 2>"$tmp/err" </dev/null &
   pid=$!
-  { sleep "$delay"; kill -TERM $pid; } 2>/dev/null &
+  { sleep "$(part "$delay")"; kill -TERM $pid; } 2>/dev/null &
   killer=$!
   wait $pid
   code=$?

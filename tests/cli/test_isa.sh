@@ -1,0 +1,12 @@
+#!/bin/sh
+# Attention, router and losses have tiles of other shapes on each instruction set: their tests, on those that are not the default.
+. tests/cli/common.sh
+
+tests=${TESTS:-build/tests}
+for isa in generic avx2; do
+  for test in grad/test_ops grad/test_ffn golden/test_models; do
+    [ -x "$tests/$test" ] || { bad "$tests/$test is not built"; continue; }
+    SGATLIN_ISA=$isa "$tests/$test" >"$tmp/out" 2>&1 || { bad "$test fails with SGATLIN_ISA=$isa"; tail -n 5 "$tmp/out" | sed 's/^/    /'; }
+  done
+done
+finish
