@@ -42,13 +42,13 @@ function map(terms: Term[], layers: number, channels: number) {
 }
 
 function others(c: Context, a: Attribute) {
-  const heads = a.terms.filter((t) => t.kind === "head"), list = c.state.effects === "total" ? a.heads : heads;
+  const heads = a.terms.filter((t) => t.kind === "head"), total = c.state.effects === "total", list = total ? a.heads : heads;
   const most = max(list.map((t) => t.effect ?? 0));
   const rest = a.terms.filter((t) => t.kind === "embedding" || t.kind === "bias");
   return h("div.card", {}, h("h2", {}, "Heads, by where they look"),
-    table(["head", "from", ">attention", ">effect", ""], list.slice(0, SHOWN).map((t) => [
+    table(["head", "from", ...(total ? [] : [">attention"]), ">effect", ""], list.slice(0, SHOWN).map((t) => [
       h("button.link", { type: "button", onclick: () => go({ view: "attention", layer: t.layer ?? 0, head: t.head ?? 0 }) }, `${t.layer} · ${t.head}`),
-      h("span.mono", {}, `${t.source} ${tokenText(c.read.tokens[t.source ?? 0].text)}`), t.value === undefined ? "" : (t.value ?? 0).toFixed(3), value(t.effect), bar(t.effect ?? 0, most),
+      h("span.mono", {}, `${t.source} ${tokenText(c.read.tokens[t.source ?? 0].text)}`), ...(total ? [] : [t.value === undefined ? "" : (t.value ?? 0).toFixed(3)]), value(t.effect), bar(t.effect ?? 0, most),
     ]), "heads"),
     c.state.effects === "direct" ? h("p.note", {}, `Directly from the embedding and biases: ${signed(rest.reduce((x, t) => x + (t.effect ?? 0), 0))}.`) : null);
 }
@@ -81,7 +81,7 @@ export const circuit: View = {
         h("p.note", {}, `Gates, attention and norm scales held, the network is linear: ${a.terms.length} direct terms add up to ${signed(a.sum, 6)}; residue ${a.residue?.toExponential(1)} of ${a.sum_abs?.toFixed(2)} in absolute terms.`),
         h("div.row", { css: { marginTop: "10px" } }, radio("direct", "direct effects"), radio("total", "total effects, all positions"),
           h("button.small", { type: "button", onclick: () => { verified = JSON.stringify(question(c)); if (total) refresh(); else go({ effects: "total" }); } }, "run again without the 10 largest"))),
-      h("div.grid", {}, neurons(c, up.slice(0, SHOWN), `Neurons for (${up.length})`, most), neurons(c, down.slice(0, SHOWN), `Neurons against (${down.length})`, most),
+      h(total ? "div.grid.wide" : "div.grid", {}, neurons(c, up.slice(0, SHOWN), `Neurons for (${up.length})`, most), neurons(c, down.slice(0, SHOWN), `Neurons against (${down.length})`, most),
         total ? null : h("div.card", {}, h("h2", {}, "Neurons by layer and channel"), map(a.terms, c.info.model.layers, Math.max(1, c.info.model.channels)),
           h("p.note", {}, "Sum of the direct effects of the neurons chosen at this position.")),
         others(c, a), inputs(c, a)));

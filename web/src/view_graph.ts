@@ -16,7 +16,7 @@ function title(c: Context, n: Node) {
 }
 
 interface Place { x: number; y: number; r: number }
-const W = 980, ROW = 74, LEFT = 62;
+const W = 980, ROW = 74, LEFT = 62, FOOT = 48;
 
 /** Positions with nodes share the width; nodes of one place stand side by side. */
 function layout(c: Context, g: Graph): { at: Place[]; height: number; columns: Map<number, number>; wide: number } {
@@ -35,13 +35,13 @@ function layout(c: Context, g: Graph): { at: Place[]; height: number; columns: M
     span.set(p, w);
     x += w;
   });
-  const rows = c.info.model.layers + 2, height = rows * ROW + 34, at: Place[] = [], most = Math.max(1e-12, ...g.nodes.filter((n) => n.kind === "neuron").map((n) => n.influence ?? 0));
+  const rows = c.info.model.layers + 2, height = rows * ROW + FOOT, at: Place[] = [], most = Math.max(1e-12, ...g.nodes.filter((n) => n.kind === "neuron").map((n) => n.influence ?? 0));
   for (const [key, list] of cells) {
     const [layer, p] = key.split(" ").map(Number), w = (span.get(p) ?? 10) * 0.86, lines = Math.ceil(list.length / 14);
     list.forEach((i, k) => {
       const line = Math.floor(k / 14), inLine = Math.min(14, list.length - 14 * line), n = g.nodes[i];
       at[i] = {
-        x: (columns.get(p) ?? 0) + ((k % 14) - (inLine - 1) / 2) * Math.min(n.kind === "logit" ? 64 : 17, w / inLine), y: height - 34 - (layer + 1.5) * ROW + (line - (lines - 1) / 2) * 12,
+        x: (columns.get(p) ?? 0) + ((k % 14) - (inLine - 1) / 2) * Math.min(n.kind === "logit" ? 64 : 17, w / inLine), y: height - FOOT - (layer + 1.5) * ROW + (line - (lines - 1) / 2) * 12,
         r: n.kind === "neuron" ? 3 + 4.5 * Math.sqrt((n.influence ?? 0) / most) : n.kind === "bias" ? 3 : 7,
       };
     });
@@ -55,8 +55,8 @@ function draw(c: Context, g: Graph, pins: Set<string>, select: (i: number) => vo
     d: `M${at[a].x.toFixed(1)} ${at[a].y.toFixed(1)}C${at[a].x.toFixed(1)} ${((at[a].y + at[b].y) / 2).toFixed(1)} ${at[b].x.toFixed(1)} ${((at[a].y + at[b].y) / 2).toFixed(1)} ${at[b].x.toFixed(1)} ${at[b].y.toFixed(1)}`,
     fill: "none", css: { stroke: diverging(w < 0 ? -1 : 1, 1), strokeWidth: `${(0.4 + 3 * Math.sqrt(Math.abs(w) / most)).toFixed(2)}px`, opacity: (0.08 + 0.5 * Math.sqrt(Math.abs(w) / most)).toFixed(3) },
   }));
-  const labels = Array.from({ length: c.info.model.layers + 2 }, (_, k) => s("text", { class: "soft", x: 4, y: height - 34 - (k + 0.5) * ROW + 4 }, k === 0 ? "input" : k > c.info.model.layers ? "output" : `layer ${k - 1}`));
-  const words = [...columns].map(([p, x]) => s("text", { x, y: height - 8, "text-anchor": "middle" }, tokenText(c.read.tokens[p].text).slice(0, 12)));
+  const labels = Array.from({ length: c.info.model.layers + 2 }, (_, k) => s("text", { class: "soft", x: 4, y: height - FOOT - (k + 0.5) * ROW + 4 }, k === 0 ? "input" : k > c.info.model.layers ? "output" : `layer ${k - 1}`));
+  const words = [...columns].map(([p, x]) => s("text", { transform: `translate(${x + 4} ${height - FOOT - ROW / 2 + 22}) rotate(-38)`, "text-anchor": "end" }, tokenText(c.read.tokens[p].text).slice(0, 14)));
   const nodes = g.nodes.map((n, i) => {
     const el = s(n.kind === "neuron" || n.kind === "bias" ? "circle" : "rect", {
       class: pins.has(id(n)) ? "node pinned" : "node", tabindex: i === 0 ? 0 : -1, role: "button", "aria-label": title(c, n), "data-i": i,
