@@ -45,7 +45,7 @@ typedef struct cli_shown {
   char s[96];
 } cli_shown;
 cli_shown cli_token_shown(const cli_prompt *p, int32_t id);
-/* {"id": 5, "text": " dog"}; null for -1. */
+/* {"id": 5, "text": " dog"}; null for -1. A token that is a part of a character has its bytes too: "bytes": "f09f". */
 json_t *cli_token_json(const cli_prompt *p, int32_t id);
 json_t *cli_prompt_json(const cli_prompt *p); /* list of them */
 

@@ -41,6 +41,7 @@ now=$(date +%s)
 say "Done in $((now - started)) s. What next:"
 cat <<TXT
   why did it say that?   $sgatlin attribute $dir/sgatlin --prompt "Noah's favourite food was"
+  see it in a browser    $sgatlin explore $dir/sgatlin --open
   your own text          $sgatlin train --data DIR -o run      (DIR holds train.txt and valid.txt)
   train longer           $sgatlin train --data $dir/worlds -o $dir/long --steps 4000 --set train.batch_size=16 --set train.seq_len=256
   interrupted?           make demo goes on where it stopped; a run of your own: $sgatlin train --resume -o run
