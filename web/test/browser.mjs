@@ -117,8 +117,8 @@ async function numbers() {
   await p.close();
 }
 
-const exacts = (p, selector) => p.$$eval(selector, (es) => es.map((e) => Number(e.dataset.exact)));
-const same = (a, b, what) => check(JSON.stringify(a) === JSON.stringify(b), `${what}: ${JSON.stringify(a).slice(0, 200)}, expected ${JSON.stringify(b).slice(0, 200)}`);
+function exacts(p, selector) { return p.$$eval(selector, (es) => es.map((e) => Number(e.dataset.exact))); }
+function same(a, b, what) { check(JSON.stringify(a) === JSON.stringify(b), `${what}: ${JSON.stringify(a).slice(0, 200)}, expected ${JSON.stringify(b).slice(0, 200)}`); }
 
 /** Facts and two prompts: the commands' numbers. */
 async function truths() {
