@@ -55,7 +55,7 @@ SLOW := # C tests that `make check` leaves to `make test`
 all: $(BUILD)/sgatlin $(BUILD)/libsgatlin.a $(BUILD)/libsgatlin.so
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 deps: ## install the system packages of scripts/packages.txt (Debian, root or sudo)
 	@sh scripts/setup.sh
