@@ -48,7 +48,7 @@ HTTP_TEST_SRC := $(sort $(wildcard tests/http/test_*.c))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
-SLOW := # C tests that `make check` leaves to `make test`
+SLOW := unit/test_corpus unit/test_reader http/test_http unit/test_worlds # C tests that `make check` leaves to `make test`
 
 .PHONY: all help deps demo test check bench asan install uninstall clean FORCE
 .SECONDARY:
