@@ -93,7 +93,7 @@ $(BUILD)/gen/version.h: FORCE
 	 cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
 # The corpus grammar travels inside the library, so that an installed command needs no data directory.
 $(BUILD)/gen/embedded.c: tools/embed.sh $(DATA_SRC)
-	@mkdir -p $(@D); sh tools/embed.sh $(DATA_SRC) > $@.new && mv $@.new $@
+	@mkdir -p $(@D); sh tools/embed.sh data $(DATA_SRC) > $@.new && mv $@.new $@
 # The page: TypeScript without a framework, bundled by esbuild, inside the command.
 .PHONY: web
 web: $(WEB) ## the explorer's page into build/web
@@ -101,8 +101,8 @@ $(BUILD)/web/app.js: $(WEB_SRC)
 	@mkdir -p $(@D); echo '  WEB $@'; $(ESBUILD) web/src/app.ts --bundle --minify --target=es2020 --charset=utf8 --log-level=warning --outfile=$@
 $(BUILD)/web/%: web/%
 	@mkdir -p $(@D); cp $< $@
-$(BUILD)/gen/web.c: tools/embed_web.sh $(WEB)
-	@mkdir -p $(@D); sh tools/embed_web.sh $(WEB) > $@.new && mv $@.new $@
+$(BUILD)/gen/web.c: tools/embed.sh $(WEB)
+	@mkdir -p $(@D); sh tools/embed.sh web $(WEB) > $@.new && mv $@.new $@
 $(BUILD)/obj/gen/web.o: CPPFLAGS_ALL += -Iserver
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
 	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(STRICT) -MMD -MP -c $< -o $@
