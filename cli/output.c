@@ -168,9 +168,10 @@ json_t *cli_json_count(unsigned __int128 n) {
 
 static void unquote_big(char *text) {
   const char mark[] = {'"', BIG, 0};
-  for (char *at = text; (at = strstr(at, mark));) {
-    char *end = strchr(at + 2, '"');
-    size_t digits = (size_t)(end - at) - 2;
+  for (char *at = text; (at = strstr(at, mark)); at++) {
+    size_t digits = strspn(at + 2, "0123456789");
+    char *end = at + 2 + digits;
+    if (digits < 19 || *end != '"') continue; /* somebody's text */
     memmove(at, at + 2, digits);
     memmove(at + digits, end + 1, strlen(end + 1) + 1);
   }
