@@ -34,11 +34,19 @@ export async function info(): Promise<T.Info> {
   return r.ok ? r.json() : failure(r);
 }
 
+/** What the view on screen was made from. */
+export let shown: { call: string; request: object; answer: unknown }[] = [];
+export const newView = () => { shown = []; };
+function show<A>(name: string, request: object, answer: A): A {
+  shown = [...shown.filter((x) => x.call !== name), { call: name, request, answer }];
+  return answer;
+}
+
 const kept = new Map<string, unknown>();
 /** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
 export async function call<K extends keyof Calls>(name: K, body: object, signal?: AbortSignal, progress?: Progress): Promise<Calls[K]> {
   const text = JSON.stringify(body), key = `${name} ${text}`, cache = name !== "metrics";
-  if (cache && kept.has(key)) return kept.get(key) as Calls[K];
+  if (cache && kept.has(key)) return show(name, body, kept.get(key) as Calls[K]);
   const headers: Record<string, string> = { "Content-Type": "application/json", "X-Sgatlin-Token": secret };
   if (progress) headers.Accept = "text/event-stream";
   const r = await fetch(`/api/${name}`, { method: "POST", headers, body: text, signal });
@@ -48,7 +56,7 @@ export async function call<K extends keyof Calls>(name: K, body: object, signal?
     kept.set(key, answer);
     if (kept.size > 60) kept.delete(kept.keys().next().value as string);
   }
-  return answer;
+  return show(name, body, answer);
 }
 
 async function events<A>(r: Response, progress: Progress): Promise<A> {

@@ -1,6 +1,6 @@
 // app.ts: the page: prompt, strip, views, keys.
-import { call, info as askInfo, takeToken } from "./api";
-import { by, h, hideTip } from "./dom";
+import { call, info as askInfo, newView, shown, takeToken } from "./api";
+import { by, h, hideTip, save } from "./dom";
 import { count } from "./format";
 import { go, onChange, read } from "./state";
 import { strip } from "./strip";
@@ -73,6 +73,7 @@ async function render() {
   const waiting = wait(panel);
   panel.setAttribute("aria-busy", "true");
   context = null;
+  newView();
   try {
     const body = request(state.text), asked = state.text !== "" || view.needsPrompt;
     if (state.text === "" && view.needsPrompt) {
@@ -126,6 +127,7 @@ async function start() {
   onRefresh(render);
   addEventListener("keydown", onKey);
   by("help-button").addEventListener("click", help);
+  by("save-button").addEventListener("click", () => save(`sgatlin-${read().view}.json`, JSON.stringify({ version: info.version, model: info.model, view: read(), calls: shown }, null, 1), "application/json"));
   prompt.addEventListener("input", fit);
   prompt.addEventListener("keydown", (e) => {
     if (e.key === "Enter" && !e.shiftKey) {

@@ -88,6 +88,18 @@ function side(c: Context, g: Graph, i: number, pin: (i: number) => void, pinned:
     list(g.edges.filter((e) => e[1] === i), 0, "from"), list(g.edges.filter((e) => e[0] === i), 1, "to")];
 }
 
+/** The picture on its own: the styles that the page gives it are written into it. */
+function saved(svg: SVGElement): string {
+  const copy = svg.cloneNode(true) as SVGElement, from = [svg, ...svg.querySelectorAll("*")], to = [copy, ...copy.querySelectorAll("*")];
+  from.forEach((el, i) => {
+    const style = getComputedStyle(el);
+    for (const name of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family"]) to[i].setAttribute(name, style.getPropertyValue(name));
+    for (const name of ["style", "class", "tabindex", "data-i"]) to[i].removeAttribute(name);
+  });
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  return new XMLSerializer().serializeToString(copy);
+}
+
 let current: { g: Graph; i: number; select: (i: number) => void; pin: (i: number) => void; nodes: SVGElement[] } | null = null;
 
 export const graph: View = {
@@ -116,7 +128,7 @@ export const graph: View = {
         h("div.row", {}, h("label", { for: "keep" }, "share of influence kept ", h("input", {
           id: "keep", type: "range", min: 0.2, max: 0.95, step: 0.05, value: c.state.keep, onchange: (e: Event) => go({ keep: Number((e.target as HTMLInputElement).value) }) })),
           tokenBox(c, "target", "output ", "most probable"), tokenBox(c, "against", "and ", "none"), tokenChoices(c)),
-        h("div.row", {}, h("button.small", { type: "button", onclick: () => save("graph.json", JSON.stringify(g), "application/json") }, "Save JSON"))),
+        h("div.row", {}, h("button.small", { type: "button", onclick: () => save("graph.svg", saved(drawing.svg), "image/svg+xml") }, "Save SVG"))),
         h("p.note", { id: "graph-share" }, `${count(g.nodes.length)} of ${count(g.all_nodes)} nodes shown (${neurons} neurons), ${count(g.edges.length)} edges. They hold ${percent(g.node_share)} of the influence, the edges ${percent(g.edge_share)} of theirs; kept paths lead ${percent(g.input_share)} of the outputs' input back to the tokens. Largest residue of a node's sum: ${g.worst_residue?.toExponential(1)}.`)),
       h("div.split", {}, h("div.card", {}, h("div.scroll", {}, drawing.svg), h("p.note", {}, "Blue raises, orange lowers; size is influence. Click a node for its edges; p pins.")), box));
     const first = before >= 0 ? before : g.nodes.findIndex((n) => (pins.size ? pins.has(id(n)) : n.kind === "logit"));
