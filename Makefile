@@ -10,6 +10,7 @@ VARIANT ?=
 BUILD ?= build$(if $(VARIANT),/$(VARIANT))
 CC ?= cc
 PKGS := jansson libutf8proc libzstd zlib
+ESBUILD ?= esbuild
 PKG_CONFIG ?= pkg-config
 
 # -O3 without -ffast-math: sums may be reordered only in loops that say so (#pragma omp simd reduction).
@@ -33,23 +34,28 @@ JOBS := -j$(shell nproc 2>/dev/null || echo 2)
 
 LIB_SRC := $(sort $(wildcard src/*/*.c))
 CLI_SRC := $(sort $(wildcard cli/*.c))
+SERVER_SRC := $(sort $(wildcard server/*.c))
+WEB_SRC := $(sort $(wildcard web/src/*.ts))
+WEB := $(addprefix $(BUILD)/web/,index.html app.js app.css icon.svg)
 REF_SRC := $(sort $(wildcard tests/ref/*.c tests/support/*.c))
 TEST_SRC := $(sort $(wildcard tests/unit/test_*.c tests/grad/test_*.c tests/golden/test_*.c))
 DATA_SRC := $(sort $(wildcard data/worlds/*.json))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embedded.o
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
+SERVER_OBJ := $(SERVER_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/web.o
 REF_OBJ := $(REF_SRC:%.c=$(BUILD)/obj/%.o)
-TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+HTTP_TEST_SRC := $(sort $(wildcard tests/http/test_*.c))
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
-SLOW := # C tests that `make check` leaves to `make test`
+SLOW := unit/test_corpus unit/test_reader http/test_http unit/test_worlds # C tests that `make check` leaves to `make test`
 
 .PHONY: all help deps demo test check bench asan install uninstall clean FORCE
 .SECONDARY:
 all: $(BUILD)/sgatlin $(BUILD)/libsgatlin.a $(BUILD)/libsgatlin.so
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 deps: ## install the system packages of scripts/packages.txt (Debian, root or sudo)
 	@sh scripts/setup.sh
@@ -73,7 +79,7 @@ check: ## the quick tests (under a minute once built)
 
 asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan tests
-	@OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%)
+	@SGATLIN=build/asan/sgatlin OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%)
 
 .PHONY: tests
 tests: all $(TESTS)
@@ -87,7 +93,17 @@ $(BUILD)/gen/version.h: FORCE
 	 cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
 # The corpus grammar travels inside the library, so that an installed command needs no data directory.
 $(BUILD)/gen/embedded.c: tools/embed.sh $(DATA_SRC)
-	@mkdir -p $(@D); sh tools/embed.sh $(DATA_SRC) > $@.new && mv $@.new $@
+	@mkdir -p $(@D); sh tools/embed.sh data $(DATA_SRC) > $@.new && mv $@.new $@
+# The page: TypeScript without a framework, bundled by esbuild, inside the command.
+.PHONY: web
+web: $(WEB) ## the explorer's page into build/web
+$(BUILD)/web/app.js: $(WEB_SRC)
+	@mkdir -p $(@D); echo '  WEB $@'; $(ESBUILD) web/src/app.ts --bundle --minify --target=es2020 --charset=utf8 --log-level=warning --outfile=$@
+$(BUILD)/web/%: web/%
+	@mkdir -p $(@D); cp $< $@
+$(BUILD)/gen/web.c: tools/embed.sh $(WEB)
+	@mkdir -p $(@D); sh tools/embed.sh web $(WEB) > $@.new && mv $@.new $@
+$(BUILD)/obj/gen/web.o: CPPFLAGS_ALL += -Iserver
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
 	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(STRICT) -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/version.h
@@ -97,12 +113,24 @@ $(BUILD)/libsgatlin.a: $(LIB_OBJ)
 	@echo '  AR  $@'; rm -f $@; ar rcs $@ $(LIB_OBJ)
 $(BUILD)/libsgatlin.so: $(LIB_OBJ)
 	@echo '  LD  $@'; $(CC) -shared -Wl,-soname,libsgatlin.so.0 $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_OBJ) $(LDLIBS_ALL) -o $@
-$(BUILD)/sgatlin: $(CLI_OBJ) $(BUILD)/libsgatlin.a
-	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
+$(BUILD)/sgatlin: $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a
+	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a -lmicrohttpd $(LDLIBS_ALL) -o $@
+# Tests of the server see the server and what it shares with the commands.
+$(BUILD)/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
+	@rm -f $@; ar rcs $@ $^
+$(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(BUILD)/obj/tests/http/client.o $(BUILD)/obj/tests/http/schema.o $(REF_OBJ) $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lcmocka -lmicrohttpd $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
+
+# For developers: types and a real browser. Needs node, npm and chromium; the page itself needs none of them.
+.PHONY: test-web
+test-web: all ## the page in Chromium: every view, keys, accessibility, numbers (developers; needs npm, chromium)
+	@cd web && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npx tsc --noEmit -p .
+	@node tools/openapi_types.mjs | cmp - web/src/types.ts
+	@sh web/test/run.sh $(BUILD)/sgatlin
 
 # ---- install -------------------------------------------------------------------------------------------------
 BINDIR ?= $(PREFIX)/bin
@@ -146,4 +174,4 @@ uninstall: ## removes what install put there
 	  $(call HERE,$(LIBDIR)/pkgconfig/sgatlin.pc) $(call HERE,$(MANDIR))/sgatlin.1 $(call HERE,$(MANDIR))/sgatlin-*.1 \
 	  $(call HERE,$(BASH_FILE)) $(call HERE,$(ZSH_FILE)) $(call HERE,$(FISH_FILE))
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(REF_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SERVER_OBJ:.o=.d) $(HTTP_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(REF_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)

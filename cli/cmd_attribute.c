@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "prompt.h"
+#include "attribution.h"
 
 typedef struct work {
   const cli_call *c;
@@ -13,60 +13,9 @@ typedef struct work {
   size_t n_truth;
 } work;
 
-static const char *const kind_name[] = {"embedding", "head", "neuron", "bias"};
-
-static json_t *term_json(const work *w, const sg_term *t) {
-  json_t *o = json_pack("{ss}", "kind", kind_name[t->kind]);
-  if (t->layer >= 0) json_object_set_new(o, "layer", json_integer(t->layer));
-  if (t->kind == SG_TERM_HEAD) {
-    json_object_set_new(o, "head", json_integer(t->head));
-    json_object_set_new(o, "source", json_integer(t->source));
-  }
-  if (t->kind == SG_TERM_NEURON) {
-    json_object_set_new(o, "channel", json_integer(t->channel));
-    json_object_set_new(o, "index", json_integer(t->index));
-  }
-  json_object_set_new(o, "position", json_integer(t->position));
-  json_object_set_new(o, "token", json_integer(w->p.tokens[t->kind == SG_TERM_HEAD ? t->source : t->position]));
-  if (t->kind == SG_TERM_NEURON || (t->kind == SG_TERM_HEAD && t->value != 0))
-    json_object_set_new(o, "value", cli_json_real(t->value));
-  json_object_set_new(o, "effect", cli_json_real(t->effect));
-  return o;
-}
-
-static json_t *terms_json(const work *w, const sg_terms *l, size_t limit, const sg_true_effect *truth, size_t n_truth) {
-  json_t *a = json_array();
-  for (size_t i = 0; i < l->count && i < limit; i++) {
-    json_t *o = term_json(w, &l->terms[i]);
-    if (i < n_truth) {
-      json_object_set_new(o, "true_effect", cli_json_real(truth[i].effect));
-      json_object_set_new(o, "gates_held", cli_json_real(truth[i].gates_held));
-      json_object_set_new(o, "rerouting", cli_json_real(truth[i].rerouting));
-      json_object_set_new(o, "gates_changed", json_integer((json_int_t)truth[i].gates_changed));
-    }
-    json_array_append_new(a, o);
-  }
-  return a;
-}
-
-static int print_json(const work *w) {
-  const sg_attribution *a = w->a;
-  size_t top = cli_flag(w->c, "all") ? SIZE_MAX : cli_size(w->c, "top");
-  json_t *total =
-      json_pack("{so so so so}", "sum", cli_json_real(a->inputs.sum), "residue", cli_json_real(a->inputs.residue),
-                "sum_abs", cli_json_real(a->inputs.sum_abs), "terms", terms_json(w, &a->inputs, SIZE_MAX, NULL, 0));
-  return cli_json(json_pack("{so sI so so so so so so so so so so}", "tokens", cli_prompt_json(&w->p), "position",
-                            (json_int_t)a->position, "target", cli_token_json(&w->p, a->target), "against",
-                            cli_token_json(&w->p, a->against), "target_logit", cli_json_real(a->target_logit), "sum",
-                            cli_json_real(a->direct.sum), "residue", cli_json_real(a->direct.residue), "sum_abs",
-                            cli_json_real(a->direct.sum_abs), "terms", terms_json(w, &a->direct, SIZE_MAX, NULL, 0),
-                            "total", total, "neurons", terms_json(w, &a->neurons, top, w->truth, w->n_truth), "heads",
-                            terms_json(w, &a->heads, top, NULL, 0)));
-}
-
 static void where(const work *w, cli_table *t, const sg_term *x) {
   size_t at = (size_t)(x->kind == SG_TERM_HEAD ? x->source : x->position);
-  cli_cell(t, "%s", kind_name[x->kind]);
+  cli_cell(t, "%s", cli_term_kind(x));
   if (x->kind == SG_TERM_HEAD)
     cli_cell(t, "layer %d head %d from", x->layer, x->head);
   else if (x->kind == SG_TERM_NEURON)
@@ -166,7 +115,8 @@ static int run(const cli_call *c) {
   if (!st) st = verify(&w, &err);
   if (!st) {
     if (cli_flag(c, "json"))
-      code = print_json(&w);
+      code = cli_json(
+          cli_attribution_json(&w.p, w.a, cli_flag(c, "all") ? SIZE_MAX : cli_size(c, "top"), w.truth, w.n_truth));
     else
       print_tables(&w);
     st = sg_attribution_check(w.a, &err);
@@ -189,11 +139,7 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "TOKEN",
      .help = "explain the difference to this token's logit"},
-    {.name = "position",
-     .type = CLI_INT,
-     .argument = "N",
-     .value = "-1",
-     .help = "position that predicts; negative: from the end"},
+    CLI_POSITION_OPTION,
     {.name = "top",
      .letter = 'n',
      .type = CLI_SIZE,

@@ -3,9 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "reading.h"
-
-enum { WIDTH = 5 };
+#include "places.h"
 
 typedef struct ask {
   const cli_call *c;
@@ -30,30 +28,6 @@ static sg_status place_of(const ask *a, const char *text, size_t *position, sg_e
   return SG_OK;
 }
 
-static bool ends_with(const sgi_recording *rec, size_t p, const int32_t *ids, size_t n) {
-  if (p + 1 < n) return false;
-  for (size_t k = 0; k < n; k++)
-    if (sgi_recording_at(rec, p - k).input != ids[n - 1 - k]) return false;
-  return sgi_recording_at(rec, p).place + 1 >= n;
-}
-
-/* The nth place where the text ends. */
-static sg_status find(const ask *a, const char *text, size_t *position, sg_error *err) {
-  int32_t *ids;
-  size_t n, nth = cli_size(a->c, "nth"), seen = 0;
-  if (!a->r.tok) return sgi_fail(err, SG_ERR_ARG, "--find needs a tokenizer, and the recording has none: use --at");
-  sg_status st = sg_tokenizer_encode(a->r.tok, text, strlen(text), &ids, &n, err);
-  if (st) return st;
-  for (size_t p = 0; n && p < a->r.info->n_positions && seen < nth; p++)
-    if (ends_with(a->r.rec, p, ids, n) && ++seen == nth) *position = p;
-  sg_buffer_free(ids);
-  return n && seen == nth
-             ? SG_OK
-             : sgi_fail(err, SG_ERR_ARG,
-                        "--find: \"%.80s\" was recorded %zu times; a blank in front belongs to a word's token", text,
-                        seen);
-}
-
 static int choose(const ask *a, size_t *position, sg_error *err) {
   const cli_call *c = a->c;
   int given = cli_is_set(c, "at") + cli_is_set(c, "position") + cli_is_set(c, "find");
@@ -62,7 +36,7 @@ static int choose(const ask *a, size_t *position, sg_error *err) {
   if (cli_is_set(c, "at"))
     st = place_of(a, cli_string(c, "at"), position, err);
   else if (cli_is_set(c, "find"))
-    st = find(a, cli_string(c, "find"), position, err);
+    st = cli_find_place(&a->r, cli_string(c, "find"), cli_size(c, "nth"), position, err);
   else
     *position = cli_size(c, "position");
   if (!st && *position >= a->r.info->n_positions)
@@ -72,22 +46,9 @@ static int choose(const ask *a, size_t *position, sg_error *err) {
 
 /* ---- printing ---------------------------------------------------------------------------------------------------------------------- */
 
-static json_t *place_json(const ask *a, size_t p) {
-  sgi_recorded at = sgi_recording_at(a->r.rec, p);
-  json_t *best = json_array(), *ids = json_array();
-  for (size_t i = 0; i < SGI_RECORD_PREDICTIONS; i++) {
-    json_array_append_new(best, cli_recorded_token(&a->r, at.predictions[i], a->reference));
-    json_array_append_new(ids, json_integer(at.predictions[i]));
-  }
-  return json_pack("{s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o}", "position", (json_int_t)p, "document",
-                   (json_int_t)at.document, "place", (json_int_t)at.place, "input", at.input, "target", at.target,
-                   "token", cli_recorded_token(&a->r, at.input, a->reference), "excerpt",
-                   cli_recorded_excerpt(&a->r, p, WIDTH, a->reference), "predictions", best, "prediction_ids", ids);
-}
-
 static void cells(const ask *a, cli_table *t, size_t p) {
   sgi_recorded at = sgi_recording_at(a->r.rec, p);
-  char *excerpt = cli_recorded_excerpt_text(&a->r, p, WIDTH, a->reference), best[400] = "";
+  char *excerpt = cli_recorded_excerpt_text(&a->r, p, CLI_EXCERPT_WIDTH, a->reference), best[400] = "";
   for (size_t i = 0, n = 0; i < SGI_RECORD_PREDICTIONS && n + 1 < sizeof best; i++) {
     char *token = cli_recorded_token_text(&a->r, at.predictions[i], a->reference);
     n += (size_t)snprintf(best + n, sizeof best - n, "%s%s", i ? " |" : "", token ? token : "");
@@ -99,24 +60,9 @@ static void cells(const ask *a, cli_table *t, size_t p) {
   free(excerpt);
 }
 
-static json_t *where_json(const ask *a) {
-  json_t *channel = a->channel == SGI_ALL_CHANNELS ? json_string("all") : json_integer((json_int_t)a->channel);
-  return json_pack("{s:I, s:o}", "layer", (json_int_t)a->r.info->layers[a->slot], "channel", channel);
-}
-
 static int print_neighbors(const ask *a, size_t query, const sgi_neighbor *list, size_t n, double seconds) {
-  if (cli_flag(a->c, "json")) {
-    json_t *o = where_json(a), *rows = json_array();
-    for (size_t i = 0; i < n; i++) {
-      json_t *row = place_json(a, list[i].position);
-      json_object_set_new(row, "distance", cli_json_real(list[i].distance));
-      json_array_append_new(rows, row);
-    }
-    json_object_set_new(o, "query", place_json(a, query));
-    json_object_set_new(o, "neighbors", rows);
-    json_object_set_new(o, "seconds", cli_json_real(seconds));
-    return cli_json(o);
-  }
+  if (cli_flag(a->c, "json"))
+    return cli_json(cli_neighbors_json(&a->r, a->slot, a->channel, query, list, n, seconds, a->reference));
   cli_table *t = cli_table_begin("rlll");
   cli_cell(t, "distance");
   cli_cell(t, "place");
@@ -156,20 +102,7 @@ static int neighbors(const ask *a) {
 
 static int print_together(const ask *a, const sgi_neuron *units, size_t n_units, const sgi_together *t) {
   size_t n = t->count < a->n ? t->count : a->n;
-  if (cli_flag(a->c, "json")) {
-    json_t *o = where_json(a), *rows = json_array(), *neurons = json_array();
-    json_object_del(o, "channel");
-    for (size_t i = 0; i < n_units; i++)
-      json_array_append_new(neurons, json_pack("{s:I, s:I}", "channel", (json_int_t)units[i].channel, "neuron",
-                                               (json_int_t)units[i].neuron));
-    for (size_t i = 0; i < n; i++) json_array_append_new(rows, place_json(a, t->position[i]));
-    json_object_set_new(o, "neurons", neurons);
-    json_object_set_new(o, "count", json_integer((json_int_t)t->count));
-    json_object_set_new(o, "expected", cli_json_real(t->expected));
-    json_object_set_new(o, "lift", cli_json_real(t->lift));
-    json_object_set_new(o, "positions", rows);
-    return cli_json(o);
-  }
+  if (cli_flag(a->c, "json")) return cli_json(cli_together_json(&a->r, a->slot, units, n_units, t, n, a->reference));
   printf("%zu of %zu positions; by chance %.3g; lift %.3g\n", t->count, a->r.info->n_positions, t->expected, t->lift);
   cli_table *table = cli_table_begin("lll");
   cli_cell(table, "place");

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prompt.h"
+#include "card.h"
 #include "read/neuron_record.h"
 
 typedef struct work {
@@ -17,49 +17,6 @@ typedef struct work {
   sgi_recording *rec; /* NULL without --recording */
   sgi_neuron_record record;
 } work;
-
-typedef struct ranked {
-  float value;
-  int32_t id;
-} ranked;
-
-static int descending(const void *a, const void *b) {
-  const ranked *x = a, *y = b;
-  if (x->value != y->value) return x->value < y->value ? 1 : -1;
-  return x->id < y->id ? -1 : x->id > y->id;
-}
-
-/* Tokens by value, largest first. New: sgi_free. */
-static ranked *rank(const work *w, const float *x) {
-  size_t V = sg_model_config(w->p.model)->vocab_size;
-  ranked *r = sgi_alloc(V * sizeof *r);
-  for (size_t i = 0; r && i < V; i++) r[i] = (ranked){x[i], (int32_t)i};
-  if (r) qsort(r, V, sizeof *r, descending);
-  return r;
-}
-
-static json_t *ends_json(const work *w, const float *x) {
-  size_t V = sg_model_config(w->p.model)->vocab_size, n = w->top < V ? w->top : V;
-  ranked *r = rank(w, x);
-  json_t *top = json_array(), *bottom = json_array();
-  for (size_t i = 0; r && i < n; i++)
-    for (int end = 0; end < 2; end++) {
-      const ranked *at = end ? &r[V - 1 - i] : &r[i];
-      json_t *o = cli_token_json(&w->p, at->id);
-      json_object_set_new(o, "value", cli_json_real((double)at->value));
-      json_array_append_new(end ? bottom : top, o);
-    }
-  sgi_free(r);
-  return json_pack("{so so}", "top", top, "bottom", bottom);
-}
-
-static json_t *links_json(const sg_neuron_link *l, size_t n) {
-  json_t *a = json_array();
-  for (size_t i = 0; i < n; i++)
-    json_array_append_new(a, json_pack("{si si si so}", "layer", (int)l[i].layer, "channel", (int)l[i].channel, "index",
-                                       (int)l[i].index, "weight", cli_json_real((double)l[i].weight)));
-  return a;
-}
 
 /* ---- recorded ----------------------------------------------------------------------------------------------------------- */
 
@@ -184,12 +141,8 @@ static sg_status read_recording(work *w, sg_error *err) {
 /* ---- all ------------------------------------------------------------------------------------------------------------------ */
 
 static int print_json(const work *w) {
-  json_t *o =
-      json_pack("{sI sI sI so so so so}", "layer", (json_int_t)w->layer, "channel", (json_int_t)w->channel, "index",
-                (json_int_t)w->index, "reads", ends_json(w, w->view.reads), "writes", ends_json(w, w->view.writes),
-                "upstream", links_json(w->up, w->n_up), "downstream", links_json(w->down, w->n_down));
-  if (w->view.opens) json_object_set_new(o, "opens", ends_json(w, w->view.opens));
-  if (w->view.value) json_object_set_new(o, "value", ends_json(w, w->view.value));
+  cli_card card = {w->layer, w->channel, w->index, w->top, w->view, w->up, w->down, w->n_up, w->n_down};
+  json_t *o = cli_card_json(&w->p, &card);
   if (w->rec) json_object_set_new(o, "recorded", record_json(w));
   return cli_json(o);
 }
@@ -197,12 +150,12 @@ static int print_json(const work *w) {
 static void print_tokens(const work *w) {
   const char *title[4] = {"reads", "opens for", "value", "writes"};
   const float *x[4] = {w->view.reads, w->view.opens, w->view.value, w->view.writes};
-  ranked *r[4] = {0};
+  cli_ranked *r[4] = {0};
   size_t V = sg_model_config(w->p.model)->vocab_size, n = w->top < V ? w->top : V;
   cli_table *t = cli_table_begin(w->view.opens ? "lrlrlrlr" : "lrlr");
   for (int k = 0; k < 4; k++) {
     if (!x[k]) continue;
-    r[k] = rank(w, x[k]);
+    r[k] = cli_rank(x[k], V);
     cli_cell(t, "%s", title[k]);
     cli_cell(t, "%s", "");
   }
@@ -210,7 +163,7 @@ static void print_tokens(const work *w) {
     for (size_t i = 0; i < n; i++)
       for (int k = 0; k < 4; k++) {
         if (!x[k] || !r[k]) continue;
-        const ranked *at = end ? &r[k][V - n + i] : &r[k][i];
+        const cli_ranked *at = end ? &r[k][V - n + i] : &r[k][i];
         cli_cell(t, "%s", cli_token_shown(&w->p, at->id).s);
         cli_cell(t, "%+.3f", (double)at->value);
       }

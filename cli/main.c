@@ -32,6 +32,7 @@
   X(cli_coactivation) \
   X(cli_cka) \
   X(cli_usage_command) \
+  X(cli_explore) \
   X(cli_train) \
   X(cli_bench) \
   X(cli_facts_mine) \

@@ -5,7 +5,7 @@
 
 #include "ids.h"
 
-enum { MAX_PROMPT = 16 << 20 };
+enum { MAX_PROMPT = 16 << 20, SHOWN_BYTES = 64 };
 
 sg_status cli_prompt_open_model(cli_prompt *p, const cli_call *c, sg_error *err) {
   *p = (cli_prompt){0};
@@ -153,6 +153,14 @@ json_t *cli_token_json(const cli_prompt *p, int32_t id) {
   if (id < 0) return json_null();
   char *text = cli_token_text(p, id);
   json_t *o = json_pack("{si so}", "id", (int)id, "text", cli_json_text(text ? text : "", text ? strlen(text) : 0));
+  size_t n = 0;
+  const char *bytes = p->tokenizer ? sg_tokenizer_token_bytes(p->tokenizer, id, &n) : NULL;
+  if (text && bytes && n < SHOWN_BYTES && strstr(text, "\xef\xbf\xbd") &&
+      (strlen(text) != n || memcmp(text, bytes, n))) {
+    char hex[2 * SHOWN_BYTES + 1];
+    for (size_t i = 0; i < n; i++) snprintf(hex + 2 * i, 3, "%02x", (unsigned char)bytes[i]);
+    json_object_set_new(o, "bytes", json_string(hex));
+  }
   sgi_free(text);
   return o;
 }

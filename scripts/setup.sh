@@ -11,9 +11,10 @@ if command -v dpkg-query >/dev/null 2>&1; then
   [ -n "$missing" ] || exit 0
 else
   # Not Debian: what the build needs is found by its headers or not at all.
-  for h in oneapi/dnnl/dnnl.h jansson.h utf8proc.h zstd.h zlib.h xxhash.h cmocka.h; do
+  for h in oneapi/dnnl/dnnl.h jansson.h utf8proc.h zstd.h zlib.h xxhash.h microhttpd.h cmocka.h; do
     printf '#include <stddef.h>\n#include <stdarg.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <%s>\n' "$h" | ${CC:-cc} -E -x c - >/dev/null 2>&1 || missing="$missing $h"
   done
+  command -v "${ESBUILD:-esbuild}" >/dev/null 2>&1 || missing="$missing esbuild(a program)"
   [ -z "$missing" ] && exit 0
   echo "setup: this system has no apt; install the libraries with these headers by hand:$missing (Debian's names: scripts/packages.txt)" >&2
   exit 1

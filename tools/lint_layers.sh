@@ -23,6 +23,16 @@ for room in src/*/; do
     bad=1
   fi
 done
+# The server is part of the command: it reads the library and the commands' JSON; neither the library nor other commands know it.
+if grep -rnE '#include "(\.\./)?server/' src cli --include='*.[ch]' | grep -v '^cli/cmd_explore.c'; then
+  echo "only cli/cmd_explore.c includes from server"
+  bad=1
+fi
+# Sockets and HTTP know no model.
+if grep -nE '#include "(\.\./cli|model|read|text|train|ffn|math)/|"api.h"' server/guard.[ch] server/peers.[ch] server/jobs.[ch] server/http.[ch]; then
+  echo "server: guard, peers, jobs and http know no model"
+  bad=1
+fi
 # No feedforward kind is named outside src/ffn and the presets' table.
 kinds=$(sed -n 's/.*sgi_ffn_\([a-z]*\),$/\1/p' src/ffn/ffn.c)
 if grep -rnE "(strcmp|strncmp)\([^)]*\"(sgatlin|peer|mlp|glu|moe)\"" src cli --include='*.c' | grep -v '^src/ffn/' | grep -v "strcmp(type, "; then

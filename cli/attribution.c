@@ -1,0 +1,55 @@
+#include "attribution.h"
+
+const char *cli_term_kind(const sg_term *t) {
+  static const char *const names[] = {"embedding", "head", "neuron", "bias"};
+  return names[t->kind];
+}
+
+static json_t *term_json(const cli_prompt *p, const sg_term *t) {
+  json_t *o = json_pack("{ss}", "kind", cli_term_kind(t));
+  if (t->layer >= 0) json_object_set_new(o, "layer", json_integer(t->layer));
+  if (t->kind == SG_TERM_HEAD) {
+    json_object_set_new(o, "head", json_integer(t->head));
+    json_object_set_new(o, "source", json_integer(t->source));
+  }
+  if (t->kind == SG_TERM_NEURON) {
+    json_object_set_new(o, "channel", json_integer(t->channel));
+    json_object_set_new(o, "index", json_integer(t->index));
+  }
+  json_object_set_new(o, "position", json_integer(t->position));
+  json_object_set_new(o, "token", json_integer(p->tokens[t->kind == SG_TERM_HEAD ? t->source : t->position]));
+  if (t->kind == SG_TERM_NEURON || (t->kind == SG_TERM_HEAD && t->value != 0))
+    json_object_set_new(o, "value", cli_json_real(t->value));
+  json_object_set_new(o, "effect", cli_json_real(t->effect));
+  return o;
+}
+
+static json_t *terms_json(const cli_prompt *p, const sg_terms *l, size_t limit, const sg_true_effect *truth,
+                          size_t n_truth) {
+  json_t *a = json_array();
+  for (size_t i = 0; i < l->count && i < limit; i++) {
+    json_t *o = term_json(p, &l->terms[i]);
+    if (i < n_truth) {
+      json_object_set_new(o, "true_effect", cli_json_real(truth[i].effect));
+      json_object_set_new(o, "gates_held", cli_json_real(truth[i].gates_held));
+      json_object_set_new(o, "rerouting", cli_json_real(truth[i].rerouting));
+      json_object_set_new(o, "gates_changed", json_integer((json_int_t)truth[i].gates_changed));
+    }
+    json_array_append_new(a, o);
+  }
+  return a;
+}
+
+json_t *cli_attribution_json(const cli_prompt *p, const sg_attribution *a, size_t top, const sg_true_effect *truth,
+                             size_t n_truth) {
+  json_t *total =
+      json_pack("{so so so so}", "sum", cli_json_real(a->inputs.sum), "residue", cli_json_real(a->inputs.residue),
+                "sum_abs", cli_json_real(a->inputs.sum_abs), "terms", terms_json(p, &a->inputs, SIZE_MAX, NULL, 0));
+  return json_pack("{so sI so so so so so so so so so so}", "tokens", cli_prompt_json(p), "position",
+                   (json_int_t)a->position, "target", cli_token_json(p, a->target), "against",
+                   cli_token_json(p, a->against), "target_logit", cli_json_real(a->target_logit), "sum",
+                   cli_json_real(a->direct.sum), "residue", cli_json_real(a->direct.residue), "sum_abs",
+                   cli_json_real(a->direct.sum_abs), "terms", terms_json(p, &a->direct, SIZE_MAX, NULL, 0), "total",
+                   total, "neurons", terms_json(p, &a->neurons, top, truth, n_truth), "heads",
+                   terms_json(p, &a->heads, top, NULL, 0));
+}

@@ -1,0 +1,13 @@
+/* attribution.h: an attribution as JSON: what `attribute --json` prints and the explorer's /api/attribute answers. */
+#ifndef SGATLIN_CLI_ATTRIBUTION_H
+#define SGATLIN_CLI_ATTRIBUTION_H
+
+#include "prompt.h"
+
+const char *cli_term_kind(const sg_term *t); /* "embedding", "head", "neuron", "bias" */
+
+/* top: terms of the lists of neurons and heads; truth (n_truth): of the first neurons. New; NULL when memory is out. */
+json_t *cli_attribution_json(const cli_prompt *p, const sg_attribution *a, size_t top, const sg_true_effect *truth,
+                             size_t n_truth);
+
+#endif

@@ -1,0 +1,49 @@
+#include "card.h"
+
+#include <stdlib.h>
+
+static int descending(const void *a, const void *b) {
+  const cli_ranked *x = a, *y = b;
+  if (x->value != y->value) return x->value < y->value ? 1 : -1;
+  return x->id < y->id ? -1 : x->id > y->id;
+}
+
+cli_ranked *cli_rank(const float *x, size_t n) {
+  cli_ranked *r = sgi_alloc(n * sizeof *r);
+  for (size_t i = 0; r && i < n; i++) r[i] = (cli_ranked){x[i], (int32_t)i};
+  if (r) qsort(r, n, sizeof *r, descending);
+  return r;
+}
+
+static json_t *ends_json(const cli_prompt *p, const float *x, size_t top) {
+  size_t V = sg_model_config(p->model)->vocab_size, n = top < V ? top : V;
+  cli_ranked *r = cli_rank(x, V);
+  json_t *most = json_array(), *least = json_array();
+  for (size_t i = 0; r && i < n; i++)
+    for (int end = 0; end < 2; end++) {
+      const cli_ranked *at = end ? &r[V - 1 - i] : &r[i];
+      json_t *o = cli_token_json(p, at->id);
+      json_object_set_new(o, "value", cli_json_real((double)at->value));
+      json_array_append_new(end ? least : most, o);
+    }
+  sgi_free(r);
+  return json_pack("{so so}", "top", most, "bottom", least);
+}
+
+static json_t *links_json(const sg_neuron_link *l, size_t n) {
+  json_t *a = json_array();
+  for (size_t i = 0; i < n; i++)
+    json_array_append_new(a, json_pack("{si si si so}", "layer", (int)l[i].layer, "channel", (int)l[i].channel, "index",
+                                       (int)l[i].index, "weight", cli_json_real((double)l[i].weight)));
+  return a;
+}
+
+json_t *cli_card_json(const cli_prompt *p, const cli_card *c) {
+  json_t *o = json_pack("{sI sI sI so so so so}", "layer", (json_int_t)c->layer, "channel", (json_int_t)c->channel,
+                        "index", (json_int_t)c->index, "reads", ends_json(p, c->view.reads, c->top), "writes",
+                        ends_json(p, c->view.writes, c->top), "upstream", links_json(c->up, c->n_up), "downstream",
+                        links_json(c->down, c->n_down));
+  if (o && c->view.opens) json_object_set_new(o, "opens", ends_json(p, c->view.opens, c->top));
+  if (o && c->view.value) json_object_set_new(o, "value", ends_json(p, c->view.value, c->top));
+  return o;
+}

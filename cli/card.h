@@ -1,0 +1,23 @@
+/* card.h: a neuron's card as JSON: what `neuron --json` prints and the explorer's /api/neuron answers. */
+#ifndef SGATLIN_CLI_CARD_H
+#define SGATLIN_CLI_CARD_H
+
+#include "prompt.h"
+
+typedef struct cli_ranked {
+  float value;
+  int32_t id;
+} cli_ranked;
+
+/* x (n) with their numbers, largest first, ties by number. New: sgi_free; NULL when memory is out. */
+cli_ranked *cli_rank(const float *x, size_t n);
+
+typedef struct cli_card {
+  size_t layer, channel, index, top; /* top: tokens of each end */
+  sg_neuron_view view;
+  const sg_neuron_link *up, *down;
+  size_t n_up, n_down;
+} cli_card;
+json_t *cli_card_json(const cli_prompt *p, const cli_card *c); /* new; NULL when memory is out */
+
+#endif

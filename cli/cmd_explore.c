@@ -1,0 +1,163 @@
+/* cmd_explore.c: the page that reads a model, served on this machine alone. */
+#include <spawn.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../server/api.h"
+#include "../server/web.h"
+#include "core/file.h"
+#include "prompt.h"
+#include "read/facts.h"
+
+extern char **environ;
+
+/* The last part of the path that was given: what the page calls the model. */
+static char *name_of(const char *path) {
+  size_t n = strlen(path);
+  while (n > 1 && path[n - 1] == '/') n--;
+  size_t from = n;
+  while (from && path[from - 1] != '/') from--;
+  char *name = sgi_alloc(n - from + 1);
+  if (name) memcpy(name, path + from, n - from);
+  return name;
+}
+
+/* metrics.jsonl of the run at path, NULL where there is none. */
+static char *metrics_of(const char *path) {
+  char *full = sgi_path_join(path, "metrics.jsonl");
+  if (full && sgi_is_file(full)) return full;
+  sgi_free(full);
+  return NULL;
+}
+
+static void open_browser(const char *url) {
+  char *const argv[] = {"xdg-open", (char *)url, NULL};
+  pid_t pid;
+  if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ))
+    cli_warn("--open: xdg-open is not here; open the address by hand");
+}
+
+static int serve(const cli_call *c, explorer *e) {
+  sg_error err = {0};
+  http_server *s = NULL;
+  http_settings settings = {.host = cli_string(c, "host"),
+                            .port = (unsigned)cli_size(c, "port"),
+                            .assets = web_assets,
+                            .handler = api_handle,
+                            .user = e};
+  const char *host = settings.host ? settings.host : "127.0.0.1";
+  if (!strncmp(host, "127.", 4)) settings.host = strcmp(host, "127.0.0.1") ? host : NULL;
+  if (http_start(&settings, &s, &err)) return cli_fail(&err);
+  if (settings.host && strncmp(host, "127.", 4))
+    cli_warn("--host %s: other machines can reach this page; whoever knows the address below can use it", host);
+  char url[128];
+  snprintf(url, sizeof url, "http://%s:%u/#token=%s", host, http_port(s), http_token(s));
+  printf("%s\n", url);
+  fflush(stdout);
+  cli_note("open this address in a browser; Ctrl-C ends the explorer");
+  if (cli_flag(c, "open")) open_browser(url);
+  while (!cli_stop) nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+  http_stop(s);
+  return 0;
+}
+
+/* --worlds and --facts; a file of facts is read once here, so that its errors name the path. */
+static sg_status open_truth(const cli_call *c, explorer *e, worlds *w, sg_error *err) {
+  const char *directory = cli_string(c, "worlds"), *facts = cli_string(c, "facts");
+  sg_status st = SG_OK;
+  if (directory) {
+    st = worlds_load(w, directory, e->recording, err);
+    e->worlds = w;
+  }
+  if (st || (!directory && !facts)) return st;
+  e->facts = facts ? sgi_path_join("", facts) : sgi_path_join(directory, "facts.json");
+  if (!e->facts) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_facts *f = NULL;
+  st = sgi_facts_load(e->facts, NULL, &f, err);
+  sg_facts_free(f);
+  return st;
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  cli_prompt p = {0};
+  cli_signals_install();
+  sg_status st = cli_prompt_open_model(&p, c, &err);
+  explorer e = {.model = p.model, .tokenizer = p.tokenizer};
+  if (!st && !(e.name = name_of(c->args[0]))) st = sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
+  if (!st) e.metrics = metrics_of(c->args[0]);
+  cli_reading reading = {0};
+  const char *recording = cli_string(c, "recording");
+  if (!st && recording) st = cli_reading_open(recording, &reading, &err);
+  if (!st && recording && reading.info->model_layers != sg_model_config(p.model)->num_layers)
+    st = sgi_fail(&err, SG_ERR_ARG, "%s was recorded from a model of %zu layers, this one has %zu", recording,
+                  reading.info->model_layers, sg_model_config(p.model)->num_layers);
+  if (recording) e.recording = &reading;
+  worlds truth = {0};
+  if (!st) st = open_truth(c, &e, &truth, &err);
+  int code = st ? cli_fail(&err) : serve(c, &e);
+  api_forget(&e);
+  worlds_deinit(&truth);
+  sgi_free(e.facts);
+  cli_reading_close(&reading);
+  sgi_free(e.name);
+  sgi_free(e.metrics);
+  cli_prompt_close(&p);
+  return code;
+}
+
+static const cli_option options[] = {
+    {.name = "recording",
+     .letter = 'r',
+     .type = CLI_STRING,
+     .argument = "REC",
+     .help = "recorded text of this model (sgatlin record): nearest circuits, places where neurons fire"},
+    {.name = "worlds",
+     .letter = 'w',
+     .type = CLI_STRING,
+     .argument = "DIR",
+     .help = "corpus that 'data worlds' wrote: categories and topics on the map, known facts"},
+    {.name = "facts",
+     .letter = 'f',
+     .type = CLI_STRING,
+     .argument = "FACTS.json",
+     .help = "facts from 'facts mine -o', in place of those of worlds"},
+    {.name = "port",
+     .letter = 'p',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "0",
+     .value_text = "a free one",
+     .min = 0,
+     .max = 65535,
+     .help = "port to listen on"},
+    {.name = "host",
+     .type = CLI_STRING,
+     .argument = "ADDRESS",
+     .value_text = "127.0.0.1",
+     .help = "IPv4 address to listen on; any other than 127.0.0.1 lets other machines in"},
+    CLI_MODEL_OPTIONS,
+    {.name = "open", .type = CLI_FLAG, .help = "open the page in the browser"},
+    CLI_END};
+
+const cli_command cli_explore = {
+    .name = "explore",
+    .group = "Reading",
+    .summary = "a page in the browser that shows why the model said it",
+    .usage = "MODEL [--recording REC] [--worlds DIR] [--port N] [--open]",
+    .examples =
+        "# prints an address; open it in a browser\nsgatlin explore run\n"
+        "# the same, with the browser opened\nsgatlin explore run --open",
+    .description =
+        "MODEL is a model directory or a training run (then its newest checkpoint, and the page shows the run's curves "
+        "as they grow). Type a text; see what the model predicts at every token; click a token and walk through what "
+        "made "
+        "the prediction: neurons, attention, attribution graph, logit lens; scale neurons and see what changes.\n\n"
+        "The server answers to this machine alone, and only to who knows the token in the address (docs/http.md). Its "
+        "JSON calls can be used without the page.",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

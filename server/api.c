@@ -1,0 +1,160 @@
+#include "api.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/json.h"
+
+static const struct {
+  const char *path;
+  bool post;
+  api_answer answer;
+} routes[] = {
+    {"/api/info", false, api_info},
+    {"/api/metrics", true, api_metrics},
+    {"/api/predict", true, api_predict},
+    {"/api/lens", true, api_lens},
+    {"/api/margins", true, api_margins},
+    {"/api/attention", true, api_attention},
+    {"/api/attribute", true, api_attribute},
+    {"/api/ablate", true, api_ablate},
+    {"/api/neuron", true, api_neuron},
+    {"/api/graph", true, api_graph},
+    {"/api/neighbors", true, api_neighbors},
+    {"/api/together", true, api_together},
+    {"/api/map", true, api_map},
+    {"/api/place", true, api_place},
+    {"/api/facts", true, api_facts},
+    {"/api/patch", true, api_patch},
+};
+
+sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) {
+  explorer *e = user;
+  api_call c = {.e = e, .job = job, .body = http_job_body(job), .p = {.model = e->model, .tokenizer = e->tokenizer}};
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < SGI_COUNT(routes); i++) {
+    if (strcmp(routes[i].path, http_job_path(job))) continue;
+    if (routes[i].post != http_job_is_post(job))
+      return sgi_fail(err, SG_ERR_ARG, "%s is asked for with %s", routes[i].path, routes[i].post ? "POST" : "GET");
+    st = routes[i].answer(&c, answer, err);
+  }
+  sgi_free(c.p.tokens);
+  if (st) {
+    json_decref(*answer);
+    *answer = NULL;
+  }
+  return st;
+}
+
+/* ---- answers that are kept ------------------------------------------------------------------------------------------------ */
+
+enum { KEPT = 8 };
+
+/* Path and body as text, keys in order. New: free. */
+static char *request_text(const api_call *c) {
+  json_t *o = json_pack("[sO]", http_job_path(c->job), c->body);
+  char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+  json_decref(o);
+  return text;
+}
+
+json_t *api_kept(const api_call *c) {
+  char *text = request_text(c);
+  json_t *answer = text ? json_incref(json_object_get(c->e->kept, text)) : NULL;
+  free(text);
+  return answer;
+}
+
+void api_keep(const api_call *c, json_t *answer) {
+  char *text = request_text(c);
+  if (!c->e->kept) c->e->kept = json_object();
+  if (json_object_size(c->e->kept) >= KEPT)
+    json_object_del(c->e->kept, json_object_iter_key(json_object_iter(c->e->kept)));
+  if (text) json_object_set(c->e->kept, text, answer);
+  free(text);
+}
+
+void api_forget(explorer *e) {
+  json_decref(e->kept);
+  e->kept = NULL;
+}
+
+/* ---- fields ------------------------------------------------------------------------------------------------------------ */
+
+sg_status api_int(const api_call *c, const char *key, json_int_t min, json_int_t max, json_int_t fallback,
+                  json_int_t *out, sg_error *err) {
+  const json_t *v = json_object_get(c->body, key);
+  *out = v ? json_integer_value(v) : fallback;
+  if (!v || (json_is_integer(v) && *out >= min && *out <= max)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be a whole number from %lld to %lld", key, (long long)min,
+                  (long long)max);
+}
+
+sg_status api_real(const api_call *c, const char *key, double min, double max, double fallback, double *out,
+                   sg_error *err) {
+  const json_t *v = json_object_get(c->body, key);
+  *out = v ? json_number_value(v) : fallback;
+  if (!v || (json_is_number(v) && isfinite(*out) && *out >= min && *out <= max)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be a number from %g to %g", key, min, max);
+}
+
+sg_status api_text(const api_call *c, const char *key, size_t max, const char **out, sg_error *err) {
+  const json_t *v = json_object_get(c->body, key);
+  *out = json_string_value(v);
+  if (!v || (*out && json_string_length(v) <= max)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be a text of at most %zu bytes", key, max);
+}
+
+static sg_status no_tokenizer(sg_error *err) {
+  return sgi_fail(err, SG_ERR_ARG, "this model has no tokenizer.json: give token ids instead of text");
+}
+
+sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err) {
+  const char *text;
+  sg_status st = api_text(c, key, 256, &text, err);
+  *out = fallback;
+  if (st || !text) return st;
+  if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
+  return cli_prompt_token(&c->p, text, out, err);
+}
+
+sg_status api_keys(const api_call *c, const char *const *keys, size_t count, sg_error *err) {
+  sg_status st = sgi_json_only_keys(c->body, "request", keys, count, err);
+  if (st && err) err->code = SG_ERR_ARG;
+  return st ? SG_ERR_ARG : SG_OK;
+}
+
+static sg_status take_ids(api_call *c, const json_t *ids, size_t bos, sg_error *err) {
+  size_t n = json_array_size(ids), V = sg_model_config(c->p.model)->vocab_size;
+  if (!json_is_array(ids)) return sgi_fail(err, SG_ERR_ARG, "request: \"ids\" must be a list of token ids");
+  if (n > API_TOKENS) return SG_OK; /* refused below, with the length */
+  if (!(c->p.tokens = sgi_alloc((n + bos + 1) * sizeof *c->p.tokens)))
+    return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (bos) c->p.tokens[0] = sg_model_config(c->p.model)->bos_id;
+  for (size_t i = 0; i < n; i++) {
+    const json_t *v = json_array_get(ids, i);
+    json_int_t id = json_integer_value(v);
+    if (!json_is_integer(v) || id < 0 || (size_t)id >= V)
+      return sgi_fail(err, SG_ERR_ARG, "request: \"ids\" must be whole numbers from 0 to %zu", V - 1);
+    c->p.tokens[bos + i] = (int32_t)id;
+  }
+  c->p.count = n + bos;
+  return SG_OK;
+}
+
+sg_status api_prompt(api_call *c, sg_error *err) {
+  const json_t *bos = json_object_get(c->body, "bos"), *ids = json_object_get(c->body, "ids");
+  const char *text;
+  sg_status st = api_text(c, "text", 64 << 10, &text, err);
+  if (st) return st;
+  if (bos && !json_is_boolean(bos)) return sgi_fail(err, SG_ERR_ARG, "request: \"bos\" must be true or false");
+  if (!text == !ids) return sgi_fail(err, SG_ERR_ARG, "request: give \"text\" or \"ids\"");
+  if (text && !c->p.tokenizer) return no_tokenizer(err);
+  size_t front = bos && json_is_false(bos) ? 0 : 1, n = json_array_size(ids) + front;
+  st = text ? cli_prompt_encode(&c->p, text, !front, &c->p.tokens, &c->p.count, err) : take_ids(c, ids, front, err);
+  if (text) n = c->p.count;
+  if (!st && n > API_TOKENS)
+    st = sgi_fail(err, SG_ERR_ARG, "the prompt has %zu tokens: the explorer reads at most %d", n, API_TOKENS);
+  return !st && !c->p.count ? sgi_fail(err, SG_ERR_ARG, "the prompt has no token") : st;
+}

@@ -1,0 +1,76 @@
+/* api.h: the explorer's calls: one path, one library call, one answer (docs/http.md). */
+#ifndef SGS_API_H
+#define SGS_API_H
+
+#include "../cli/prompt.h"
+#include "../cli/reading.h"
+#include "http.h"
+#include "worlds.h"
+
+enum { API_TOKENS = 512 }; /* of a prompt */
+
+/* What `sgatlin explore` serves. Read only while the server runs. */
+typedef struct explorer {
+  sg_model *model;
+  sg_tokenizer *tokenizer; /* NULL: prompts are ids */
+  char *name;              /* of the model, for the page; no path */
+  char *metrics;           /* path of the run's metrics.jsonl; NULL: no run */
+  cli_reading *recording;  /* NULL: none */
+  worlds *worlds;          /* NULL: none */
+  char *facts;             /* path of a file of facts; NULL: none */
+  json_t *kept;            /* answers that took long, by request: api_forget */
+} explorer;
+
+/* One call at work. */
+typedef struct api_call {
+  explorer *e;
+  http_job *job;
+  const json_t *body;
+  cli_prompt p; /* model, tokenizer, tokens of the request */
+} api_call;
+
+typedef sg_status (*api_answer)(api_call *c, json_t **answer, sg_error *err);
+
+/* The handler of http_settings; user is an explorer. */
+sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err);
+
+/* ---- fields of a request: absent ones give the default; a wrong type or range is SG_ERR_ARG ------------------------ */
+sg_status api_int(const api_call *c, const char *key, json_int_t min, json_int_t max, json_int_t fallback,
+                  json_int_t *out, sg_error *err);
+sg_status api_real(const api_call *c, const char *key, double min, double max, double fallback, double *out,
+                   sg_error *err);
+/* Borrowed; NULL where absent. */
+sg_status api_text(const api_call *c, const char *key, size_t max, const char **out, sg_error *err);
+/* A token by its text or "id:N"; fallback where absent. */
+sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err);
+/* Every key of the body is one of these. */
+sg_status api_keys(const api_call *c, const char *const *keys, size_t count, sg_error *err);
+/* "layer" of the recording; the last recorded one where absent. */
+sg_status api_slot(const api_call *c, size_t *slot, sg_error *err);
+/* The answer to this very request, kept from before: new reference, or NULL. The last few are kept. */
+json_t *api_kept(const api_call *c);
+void api_keep(const api_call *c, json_t *answer);
+void api_forget(explorer *e);
+#define API_PROMPT_KEYS "text", "ids", "bos"
+/* text or ids, and bos, into c->p. */
+sg_status api_prompt(api_call *c, sg_error *err);
+
+/* ---- routes ----------------------------------------------------------------------------------------------------------- */
+sg_status api_info(api_call *c, json_t **answer, sg_error *err);
+sg_status api_neuron(api_call *c, json_t **answer, sg_error *err);
+sg_status api_metrics(api_call *c, json_t **answer, sg_error *err);
+sg_status api_predict(api_call *c, json_t **answer, sg_error *err);
+sg_status api_margins(api_call *c, json_t **answer, sg_error *err);
+sg_status api_attribute(api_call *c, json_t **answer, sg_error *err);
+sg_status api_ablate(api_call *c, json_t **answer, sg_error *err);
+sg_status api_attention(api_call *c, json_t **answer, sg_error *err);
+sg_status api_lens(api_call *c, json_t **answer, sg_error *err);
+sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err);
+sg_status api_together(api_call *c, json_t **answer, sg_error *err);
+sg_status api_map(api_call *c, json_t **answer, sg_error *err);
+sg_status api_place(api_call *c, json_t **answer, sg_error *err);
+sg_status api_facts(api_call *c, json_t **answer, sg_error *err);
+sg_status api_patch(api_call *c, json_t **answer, sg_error *err);
+sg_status api_graph(api_call *c, json_t **answer, sg_error *err);
+
+#endif

@@ -1,0 +1,107 @@
+#include "guard.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+bool guard_same(const char *a, const char *b, size_t n) {
+  unsigned char difference = 0;
+  for (size_t i = 0; i < n; i++) difference = (unsigned char)(difference | (a[i] ^ b[i]));
+  return difference == 0;
+}
+
+static bool plain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+bool guard_path(const char *uri, char *path, size_t size) {
+  size_t n = strcspn(uri, "?"), segment = 0;
+  if (n == 0 || uri[0] != '/' || n >= size) return false;
+  for (size_t i = 1; i <= n; i++) {
+    if (i < n && uri[i] != '/') {
+      if (!plain(uri[i]) || (segment == 0 && uri[i] == '.')) return false;
+      segment++;
+      continue;
+    }
+    if (segment == 0 && i < n) return false; /* an empty segment; one '/' at the end of "/" alone is fine */
+    if (segment == 0 && n > 1) return false;
+    segment = 0;
+  }
+  memcpy(path, uri, n);
+  path[n] = '\0';
+  return true;
+}
+
+bool guard_json(const char *text, size_t n) {
+  size_t depth = 0, values = 1;
+  bool quoted = false;
+  for (size_t i = 0; i < n; i++) {
+    char c = text[i];
+    if (quoted) {
+      if (c == '\\')
+        i++;
+      else if (c == '"')
+        quoted = false;
+      continue;
+    }
+    if (c == '"') quoted = true;
+    if (c == '[' || c == '{') depth++;
+    if ((c == ']' || c == '}') && depth) depth--;
+    if (c == ',') values++;
+    if (depth > GUARD_JSON_DEPTH || values > GUARD_JSON_VALUES) return false;
+  }
+  return true;
+}
+
+/* No control byte, no space, no byte above ASCII: what a browser sends is already escaped. */
+static bool clean(const char *uri) {
+  size_t n = 0;
+  for (; uri[n]; n++)
+    if (n >= GUARD_URI_MAX || uri[n] <= ' ' || uri[n] > '~') return false;
+  return true;
+}
+
+static bool is_ours(const char *authority, unsigned port, const char *host) {
+  const char *names[] = {"127.0.0.1", "localhost", "[::1]", host};
+  for (size_t i = 0; i < sizeof names / sizeof *names && names[i]; i++) {
+    char full[300];
+    snprintf(full, sizeof full, "%s:%u", names[i], port);
+    if (!strcmp(authority, full)) return true;
+  }
+  return false;
+}
+
+static int check_post(const guard_request *r) {
+  if (r->chunked || !r->content_length) return 411;
+  for (const char *p = r->content_length; *p; p++)
+    if (*p < '0' || *p > '9') return 400;
+  size_t digits = strlen(r->content_length);
+  if (digits == 0) return 400;
+  if (digits > 7) return 413;
+  unsigned long bytes = 0;
+  for (const char *p = r->content_length; *p; p++) bytes = bytes * 10 + (unsigned long)(*p - '0');
+  if (bytes > GUARD_BODY_MAX) return 413;
+  if (!r->content_type || strncasecmp(r->content_type, "application/json", 16) ||
+      (r->content_type[16] && r->content_type[16] != ';' && r->content_type[16] != ' '))
+    return 415;
+  if (r->fetch_site && strcmp(r->fetch_site, "same-origin") && strcmp(r->fetch_site, "none")) return 403;
+  return 0;
+}
+
+int guard_check(const guard_request *r, unsigned port, const char *host, const char *wanted, bool api) {
+  if (strlen(r->uri) > GUARD_URI_MAX) return 414;
+  if (!clean(r->uri) || r->uri[0] != '/') return 400;
+  if (r->broken || !r->host) return 400;
+  if (!is_ours(r->host, port, host)) return 421; /* DNS rebinding: the browser thinks it speaks to somebody else */
+  bool post = !strcmp(r->method, "POST");
+  if (!post && strcmp(r->method, "GET") && strcmp(r->method, "HEAD")) return 405;
+  if (!post && (r->content_length || r->chunked) && !(r->content_length && !strcmp(r->content_length, "0"))) return 400;
+  if (r->origin) {
+    if (strncmp(r->origin, "http://", 7) || !is_ours(r->origin + 7, port, host)) return 403;
+  }
+  if (api ? !strcmp(r->method, "HEAD") : post) return 405;
+  if (api) {
+    if (!r->token || strlen(r->token) != GUARD_TOKEN || !guard_same(r->token, wanted, GUARD_TOKEN)) return 401;
+  }
+  return post ? check_post(r) : 0;
+}

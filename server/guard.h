@@ -1,0 +1,39 @@
+/* guard.h: what a request must look like before anything else sees it. Pure functions of text: no socket, no model.
+ * Rules and reasons: docs/http.md, security. */
+#ifndef SGS_GUARD_H
+#define SGS_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+  GUARD_URI_MAX = 4096,
+  GUARD_TOKEN = 32,
+  GUARD_BODY_MAX = 1 << 20,
+  GUARD_JSON_DEPTH = 32,
+  GUARD_JSON_VALUES = 20000
+};
+
+/* What of a request decides whether it is answered. Strings are NULL where the header is absent. */
+typedef struct guard_request {
+  const char *method;
+  const char *uri; /* as it came, not decoded: path and query */
+  bool broken;     /* a NUL in the address, or twice a header that decides something */
+  const char *host, *origin, *content_type, *fetch_site, *content_length, *token;
+  bool chunked; /* Transfer-Encoding is there */
+} guard_request;
+
+/* HTTP status of the refusal, 0 where the request may go on. wanted: the token of this server, 32 hex digits; port: the one it listens
+ * on; host: the name it was told to listen on besides loopback, NULL for none. api: the path asks for data, not for a page's file. */
+int guard_check(const guard_request *r, unsigned port, const char *host, const char *wanted, bool api);
+
+/* The one spelling of a path that is answered: begins with '/', letters, digits, '-', '_', '.', '/' only, no empty or dotted segment. */
+bool guard_path(const char *uri, char *path, size_t size);
+
+/* The text of a request's body is worth parsing: not too deep, not too many values. Looks at no grammar: the parser does. */
+bool guard_json(const char *text, size_t n);
+
+/* Compares in a time that does not depend on where they differ. */
+bool guard_same(const char *a, const char *b, size_t n);
+
+#endif

@@ -1,0 +1,237 @@
+#include "jobs.h"
+
+#include <omp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+
+/* One job runs, MAX_WAITING wait, the rest is told to come again. */
+enum { MAX_WAITING = 8, JOB_SECONDS = 120 };
+
+void http_job_free(http_job *j) {
+  if (!j) return;
+  sgi_free(j->text);
+  json_decref(j->body);
+  free(j->answer);
+  sgi_free(j);
+}
+
+/* ---- under the lock -------------------------------------------------------------------------------------------- */
+
+/* libmicrohttpd drops a resume that meets no suspend, or the suspend after it: each is called once, in turn. */
+static void hold(http_job *j) {
+  if (!j->held) MHD_suspend_connection(j->connection);
+  j->held = true;
+}
+
+static void let_go(http_job *j) {
+  if (j->held) MHD_resume_connection(j->connection);
+  j->held = false;
+}
+
+static void unlink_job(job_queue *q, http_job *j) {
+  http_job **at = &q->first;
+  while (*at != j) at = &(*at)->next;
+  *at = j->next;
+  j->next = NULL;
+  q->waiting--;
+}
+
+static char *error_text(int status, const char *text) {
+  json_t *o = json_pack("{s:i, s:s}", "status", status, "error", text);
+  char *t = o ? json_dumps(o, JSON_COMPACT) : NULL;
+  json_decref(o);
+  return t;
+}
+
+static void end_unrun(job_queue *q, http_job *j, int status, const char *text) {
+  unlink_job(q, j);
+  j->answer = error_text(status, text);
+  j->status = j->answer ? status : 500;
+  j->state = JOB_DONE;
+  let_go(j);
+}
+
+/* ---- worker ------------------------------------------------------------------------------------------------------ */
+
+/* Without the lock: nobody else reads answer and status before the state is JOB_DONE. */
+static void run_job(job_queue *q, http_job *j) {
+  sg_error err = {0};
+  json_t *answer = NULL;
+  j->deadline = sgi_now() + JOB_SECONDS;
+  sg_status st = q->handler(q->user, j, &answer, &err);
+  if (!st && answer) {
+    j->answer = json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    j->status = 200;
+  } else if (!st) {
+    j->status = 404;
+    j->answer = error_text(404, "there is no such call");
+  } else {
+    j->status = st == SG_ERR_ARG || st == SG_ERR_UNSUPPORTED ? 400 : st == SG_ERR_CANCELLED ? 499 : 500;
+    j->answer = error_text(j->status, err.text);
+  }
+  json_decref(answer);
+  if (!j->answer) j->status = 500;
+}
+
+static void *work(void *cls) {
+  job_queue *q = cls;
+  omp_set_num_threads(q->threads); /* a setting of each thread */
+  pthread_mutex_lock(&q->lock);
+  while (!q->stopping) {
+    http_job *j = q->first;
+    if (!j) {
+      pthread_cond_wait(&q->wake, &q->lock);
+      continue;
+    }
+    unlink_job(q, j);
+    q->running = j;
+    j->state = JOB_RUNS;
+    pthread_mutex_unlock(&q->lock);
+    run_job(q, j);
+    pthread_mutex_lock(&q->lock);
+    q->running = NULL;
+    j->state = JOB_DONE;
+    if (j->left)
+      http_job_free(j);
+    else
+      let_go(j);
+  }
+  pthread_mutex_unlock(&q->lock);
+  return NULL;
+}
+
+sg_status jobs_start(job_queue *q, http_handler handler, void *user, sg_error *err) {
+  *q = (job_queue){.handler = handler, .user = user, .threads = omp_get_max_threads()};
+  pthread_mutex_init(&q->lock, NULL);
+  pthread_cond_init(&q->wake, NULL);
+  if (pthread_create(&q->worker, NULL, work, q)) return sgi_fail(err, SG_ERR_MEMORY, "no thread for the server");
+  q->worker_on = true;
+  return SG_OK;
+}
+
+void jobs_stop(job_queue *q) {
+  pthread_mutex_lock(&q->lock);
+  q->stopping = true;
+  pthread_cond_broadcast(&q->wake);
+  pthread_mutex_unlock(&q->lock);
+  if (q->worker_on) pthread_join(q->worker, NULL);
+  q->worker_on = false;
+  pthread_mutex_lock(&q->lock);
+  while (q->first) end_unrun(q, q->first, 503, "the server is stopping");
+  pthread_mutex_unlock(&q->lock);
+}
+
+void jobs_deinit(job_queue *q) {
+  pthread_mutex_destroy(&q->lock);
+  pthread_cond_destroy(&q->wake);
+}
+
+/* ---- libmicrohttpd's thread ---------------------------------------------------------------------------------------- */
+
+bool jobs_add(job_queue *q, http_job *j) {
+  pthread_mutex_lock(&q->lock);
+  bool room = q->waiting < MAX_WAITING && !q->stopping;
+  if (room) {
+    http_job **at = &q->first;
+    while (*at) at = &(*at)->next;
+    *at = j;
+    q->waiting++;
+    j->state = JOB_WAITS;
+    if (!j->stream) hold(j);
+    pthread_cond_signal(&q->wake);
+  }
+  pthread_mutex_unlock(&q->lock);
+  return room;
+}
+
+job_state jobs_state(job_queue *q, const http_job *j) {
+  pthread_mutex_lock(&q->lock);
+  job_state state = j->state;
+  pthread_mutex_unlock(&q->lock);
+  return state;
+}
+
+void jobs_leave(job_queue *q, http_job *j) {
+  pthread_mutex_lock(&q->lock);
+  if (j->state == JOB_WAITS) unlink_job(q, j);
+  bool mine = j->state != JOB_RUNS;
+  j->left = j->cancelled = true;
+  pthread_mutex_unlock(&q->lock);
+  if (mine) http_job_free(j);
+}
+
+ssize_t jobs_next_event(void *cls, uint64_t position, char *to, size_t max) {
+  (void)position;
+  http_job *j = cls;
+  ssize_t n = 0;
+  pthread_mutex_lock(&j->queue->lock);
+  if (j->new_event && strlen(j->event) <= max) {
+    n = (ssize_t)strlen(j->event);
+    memcpy(to, j->event, (size_t)n);
+    j->new_event = false;
+  } else if (j->state == JOB_DONE && (j->sent || !j->answer)) {
+    n = j->sent ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+  } else if (j->state == JOB_DONE) {
+    /* The answer in pieces: it is one line. */
+    const char *head = j->status == 200 ? "event: done\ndata: " : "event: error\ndata: ", *tail = "\n\n";
+    size_t h = strlen(head), a = strlen(j->answer), all = h + a + 2, k = 0;
+    for (; k < max && j->offset < all; k++, j->offset++)
+      to[k] = j->offset < h ? head[j->offset] : j->offset < h + a ? j->answer[j->offset - h] : tail[j->offset - h - a];
+    j->sent = j->offset == all;
+    n = (ssize_t)k;
+  } else {
+    hold(j);
+  }
+  pthread_mutex_unlock(&j->queue->lock);
+  return n;
+}
+
+/* ---- watcher ------------------------------------------------------------------------------------------------------- */
+
+static bool hung_up(const http_job *j) {
+  struct pollfd p = {.fd = j->fd, .events = POLLRDHUP};
+  return j->fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+/* The descriptor of a job that waits or runs and was not left is open: jobs_leave comes before libmicrohttpd closes it. */
+void jobs_watch(job_queue *q) {
+  pthread_mutex_lock(&q->lock);
+  for (http_job *j = q->first, *next; j; j = next) {
+    next = j->next;
+    if (j->held && hung_up(j)) end_unrun(q, j, 499, "the client hung up");
+  }
+  if (q->running && !q->running->left && hung_up(q->running)) q->running->cancelled = true;
+  pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- handlers -------------------------------------------------------------------------------------------------------- */
+
+void http_job_progress(http_job *j, double part, const char *what) {
+  if (!j->stream) return;
+  json_t *o = json_pack("{s:f, s:s}", "part", part, "what", what);
+  char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
+  json_decref(o);
+  pthread_mutex_lock(&j->queue->lock);
+  if (text && !j->left && strlen(text) + 32 < sizeof j->event) {
+    snprintf(j->event, sizeof j->event, "event: progress\ndata: %s\n\n", text);
+    j->new_event = true;
+    let_go(j);
+  }
+  pthread_mutex_unlock(&j->queue->lock);
+  free(text);
+}
+
+bool http_job_cancelled(const http_job *j) {
+  pthread_mutex_lock(&j->queue->lock);
+  bool gone = j->cancelled || j->queue->stopping;
+  pthread_mutex_unlock(&j->queue->lock);
+  return gone || sgi_now() > j->deadline;
+}
+
+const char *http_job_path(const http_job *j) { return j->path; }
+const json_t *http_job_body(const http_job *j) { return j->body; }
+bool http_job_is_post(const http_job *j) { return j->post; }

@@ -1,0 +1,88 @@
+/* routes_model.c: the model itself and the run that made it. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "core/json.h"
+#include "version.h"
+
+static json_t *recording_json(const cli_reading *r) {
+  if (!r) return json_null();
+  json_t *layers = json_array();
+  for (size_t i = 0; i < r->info->n_layers; i++)
+    json_array_append_new(layers, json_integer((json_int_t)r->info->layers[i]));
+  return json_pack("{sI sI so sI}", "positions", (json_int_t)r->info->n_positions, "documents",
+                   (json_int_t)r->info->n_documents, "layers", layers, "channels", (json_int_t)r->info->channels);
+}
+
+sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
+  const sg_config *k = sg_model_config(c->p.model);
+  json_t *model =
+      json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI so}", "name", c->e->name, "feedforward", k->feedforward,
+                "router", k->router, "activation", k->activation, "layers", (json_int_t)k->num_layers, "heads",
+                (json_int_t)k->num_heads, "width", (json_int_t)k->hidden_size, "vocabulary", (json_int_t)k->vocab_size,
+                "neurons", (json_int_t)k->num_neurons, "channels", (json_int_t)k->num_channels, "top_k",
+                (json_int_t)k->top_k, "max_position", (json_int_t)k->max_position, "parameters",
+                (json_int_t)sg_model_parameter_count(c->p.model), "bos", cli_token_json(&c->p, k->bos_id));
+  *answer = json_pack("{ss ss sI sb sb sb sb so so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
+                      (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run", c->e->metrics != NULL,
+                      "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "recording",
+                      recording_json(c->e->recording), "model", model);
+  return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
+/* ---- metrics --------------------------------------------------------------------------------------------------------------- */
+
+enum { METRICS_PART = 256 << 10 };
+
+/* Up to METRICS_PART bytes of the file from offset; *size is the file's length. */
+static sg_status read_part(const char *path, size_t offset, char *buffer, size_t *n, size_t *size, sg_error *err) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  struct stat s;
+  ssize_t got = -1;
+  if (fd >= 0 && !fstat(fd, &s) && S_ISREG(s.st_mode)) {
+    *size = (size_t)s.st_size;
+    got = pread(fd, buffer, METRICS_PART, (off_t)offset);
+  }
+  if (fd >= 0) close(fd);
+  *n = got > 0 ? (size_t)got : 0;
+  return got >= 0 ? SG_OK : sgi_fail(err, SG_ERR_IO, "metrics.jsonl of the run could not be read");
+}
+
+/* Whole lines of the part, parsed; *used is where the first unfinished one begins. A line that is no object is left out. */
+static json_t *lines_of(const char *text, size_t n, size_t *used) {
+  json_t *a = json_array();
+  *used = 0;
+  for (size_t at = 0; at < n;) {
+    const char *end = memchr(text + at, '\n', n - at);
+    if (!end) break;
+    json_t *line = json_loadb(text + at, (size_t)(end - text) - at, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(line)) json_array_append(a, line);
+    json_decref(line);
+    at = *used = (size_t)(end - text) + 1;
+  }
+  return a;
+}
+
+sg_status api_metrics(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"from"};
+  json_int_t from;
+  size_t n = 0, size = 0, used = 0;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "from", 0, (json_int_t)1 << 40, 0, &from, err);
+  if (!st && !c->e->metrics) st = sgi_fail(err, SG_ERR_ARG, "this model was not opened from a run: it has no curves");
+  if (st) return st;
+  char *buffer = sgi_alloc(METRICS_PART);
+  if (!buffer) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  st = read_part(c->e->metrics, (size_t)from, buffer, &n, &size, err);
+  json_t *lines = st ? NULL : lines_of(buffer, n, &used);
+  sgi_free(buffer);
+  if (st) return st;
+  /* A line longer than a part would hold the reader up for ever. */
+  if (!used && n == METRICS_PART) used = n;
+  *answer = json_pack("{so sI sb}", "lines", lines, "next", (json_int_t)((size_t)from + used), "more",
+                      used && (size_t)from + used < size);
+  return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}

@@ -1,0 +1,285 @@
+/* routes_prompt.c: what a prompt makes of the model: predictions, lens, attention, ablation. */
+#include <math.h>
+#include <string.h>
+
+#include "../cli/predict.h"
+#include "api.h"
+#include "read/run.h"
+
+static sg_status run_prompt(const api_call *c, const char *const *record, size_t n_record, const sg_edit *edits,
+                            size_t n_edits, sg_run **out, sg_error *err) {
+  sg_run_request q = {.tokens = c->p.tokens,
+                      .count = c->p.count,
+                      .record = record,
+                      .n_record = n_record,
+                      .edits = edits,
+                      .n_edits = n_edits};
+  return sg_run_create(c->p.model, &q, out, err);
+}
+
+static sg_status position_of(const api_call *c, size_t *out, sg_error *err) {
+  json_int_t at;
+  sg_status st = api_int(c, "position", -API_TOKENS, API_TOKENS, -1, &at, err);
+  return st ? st : sgi_prompt_position((ptrdiff_t)at, c->p.count, out, err);
+}
+
+/* ---- predict --------------------------------------------------------------------------------------------------------- */
+
+sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "top"};
+  json_int_t top;
+  json_t *losses = json_array(), *all = json_array();
+  sg_run *r = NULL;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
+  if (!st) st = api_prompt(c, err);
+  if (!st) st = run_prompt(c, NULL, 0, NULL, 0, &r, err);
+  if (!st) json_array_append_new(losses, json_null());
+  for (size_t t = 0; !st && t < c->p.count; t++) {
+    cli_prediction p = {0};
+    st = http_job_cancelled(c->job) ? sgi_fail(err, SG_ERR_CANCELLED, "stopped")
+                                    : cli_predict(&p, &c->p, r, (ptrdiff_t)t, err);
+    if (!st) json_array_append_new(all, cli_prediction_json(&c->p, &p, (size_t)top));
+    if (!st && t + 1 < c->p.count) json_array_append_new(losses, cli_json_real(-log(p.p[c->p.tokens[t + 1]])));
+    cli_prediction_free(&p);
+  }
+  sg_run_free(r);
+  if (!st) *answer = json_pack("{so sO sO}", "tokens", cli_prompt_json(&c->p), "losses", losses, "predictions", all);
+  json_decref(losses);
+  json_decref(all);
+  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
+/* ---- margins --------------------------------------------------------------------------------------------------------- */
+
+/* {"distance", "relative", "layer", "channel", "loses", "wins"} of the position's most fragile choice. */
+static json_t *margin_json(const api_call *c, const sg_margin *m, size_t t) {
+  size_t L = sg_model_config(c->p.model)->num_layers, C = sg_margin_channels(c->p.model), T = c->p.count, best = 0;
+  double least = INFINITY;
+  for (size_t i = 0; i < L * C; i++) {
+    const sg_margin *x = &m[(i / C * T + t) * C + i % C];
+    if (x->stream > 0 && x->distance / x->stream < least) {
+      least = x->distance / x->stream;
+      best = i;
+    }
+  }
+  if (!isfinite(least)) return json_null();
+  const sg_margin *x = &m[(best / C * T + t) * C + best % C];
+  return json_pack("{so so si si si si}", "distance", cli_json_real(x->distance), "relative", cli_json_real(least),
+                   "layer", (int)(best / C), "channel", (int)(best % C), "loses", (int)x->loses, "wins", (int)x->wins);
+}
+
+static sg_status margins(const api_call *c, json_t **out, sg_error *err) {
+  size_t L = sg_model_config(c->p.model)->num_layers, C = sg_margin_channels(c->p.model), T = c->p.count;
+  *out = json_null();
+  if (!C) return SG_OK;
+  sg_margin *m = sgi_alloc(L * C * T * sizeof *m);
+  if (!m) return sgi_fail_memory(err, L * C * T * sizeof *m, "margins");
+  sg_status st = sg_margins(c->p.model, c->p.tokens, T, m, err);
+  if (!st) {
+    *out = json_array();
+    for (size_t t = 0; t < T; t++) json_array_append_new(*out, margin_json(c, m, t));
+  }
+  sgi_free(m);
+  return st;
+}
+
+sg_status api_margins(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS};
+  json_t *list = NULL;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_prompt(c, err);
+  if (!st) st = margins(c, &list, err);
+  if (!st) *answer = json_pack("{so sO}", "tokens", cli_prompt_json(&c->p), "margins", list);
+  json_decref(list);
+  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
+/* ---- lens -------------------------------------------------------------------------------------------------------------- */
+
+/* The n most probable tokens of logits (V) with their probabilities, as in predict. */
+static json_t *lens_cell(const api_call *c, float *logits, size_t n) {
+  size_t V = sg_model_config(c->p.model)->vocab_size;
+  double *p = sgi_alloc(V * sizeof *p), max = -INFINITY, sum = 0;
+  if (!p) return NULL;
+  for (size_t i = 0; i < V; i++) max = fmax(max, logits[i]);
+  for (size_t i = 0; i < V; i++) sum += p[i] = exp(logits[i] - max);
+  for (size_t i = 0; i < V; i++) p[i] /= sum;
+  cli_prediction q = {.logits = logits, .p = p, .V = V};
+  json_t *a = isfinite(sum) ? cli_prediction_json(&c->p, &q, n) : json_array();
+  sgi_free(p);
+  return a;
+}
+
+static sg_status lens_layer(const api_call *c, const sg_run *r, const char *name, size_t top, float *logits,
+                            json_t **out, sg_error *err) {
+  sg_site site;
+  json_t *row = json_array();
+  sg_status st = sg_run_find(r, name, &site) ? SG_OK : sgi_fail(err, SG_ERR_INTERNAL, "%s was not recorded", name);
+  for (size_t t = 0; t < c->p.count && !st; t++) {
+    if (http_job_cancelled(c->job)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+    if (!st) st = sgi_lens(c->p.model, &site, t, logits, err);
+    json_t *cell = st ? NULL : lens_cell(c, logits, top);
+    if (!st && json_array_append_new(row, cell)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  }
+  *out = json_pack("{ss so}", "site", name, "predictions", row);
+  return st;
+}
+
+sg_status api_lens(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "top"}, *const sites[] = {"embed", "layers.*.resid_post"};
+  size_t L = sg_model_config(c->p.model)->num_layers, V = sg_model_config(c->p.model)->vocab_size;
+  json_int_t top;
+  sg_run *r = NULL;
+  float *logits = sgi_alloc(V * sizeof *logits);
+  json_t *layers = json_array();
+  sg_status st = logits ? api_keys(c, keys, SGI_COUNT(keys), err) : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st) st = api_int(c, "top", 1, 10, 3, &top, err);
+  if (!st) st = api_prompt(c, err);
+  if (!st) st = run_prompt(c, sites, SGI_COUNT(sites), NULL, 0, &r, err);
+  for (size_t l = 0; l <= L && !st; l++) {
+    char name[SG_SITE_NAME];
+    json_t *layer = NULL;
+    snprintf(name, sizeof name, l ? "layers.%zu.resid_post" : "embed", l - 1);
+    st = lens_layer(c, r, name, (size_t)top, logits, &layer, err);
+    json_array_append_new(layers, layer);
+    http_job_progress(c->job, (double)(l + 1) / (double)(L + 1), "layers");
+  }
+  if (!st) *answer = json_pack("{so sO}", "tokens", cli_prompt_json(&c->p), "layers", layers);
+  json_decref(layers);
+  sgi_free(logits);
+  sg_run_free(r);
+  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
+/* ---- attention ----------------------------------------------------------------------------------------------------------- */
+
+sg_status api_attention(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "layer"};
+  const sg_config *k = sg_model_config(c->p.model);
+  json_int_t layer;
+  char name[SG_SITE_NAME];
+  const char *record = name;
+  sg_run *r = NULL;
+  sg_site site;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "layer", 0, (json_int_t)k->num_layers - 1, 0, &layer, err);
+  if (!st) st = api_prompt(c, err);
+  if (st) return st;
+  size_t T = c->p.count, H = k->num_heads;
+  if (T > 256) return sgi_fail(err, SG_ERR_ARG, "attention patterns are shown for prompts of up to 256 tokens");
+  snprintf(name, sizeof name, "layers.%lld.attn.pattern", (long long)layer);
+  st = run_prompt(c, &record, 1, NULL, 0, &r, err);
+  if (!st && !sg_run_find(r, name, &site)) st = sgi_fail(err, SG_ERR_INTERNAL, "%s was not recorded", name);
+  json_t *heads = json_array();
+  for (size_t h = 0; h < H && !st; h++) {
+    json_t *rows = json_array();
+    for (size_t t = 0; t < T; t++) {
+      json_t *row = json_array();
+      for (size_t s = 0; s <= t; s++) json_array_append_new(row, cli_json_real((double)site.data[(t * H + h) * T + s]));
+      json_array_append_new(rows, row);
+    }
+    json_array_append_new(heads, rows);
+  }
+  if (!st) *answer = json_pack("{so sI sO}", "tokens", cli_prompt_json(&c->p), "layer", layer, "heads", heads);
+  json_decref(heads);
+  sg_run_free(r);
+  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
+/* ---- ablate ---------------------------------------------------------------------------------------------------------------- */
+
+enum { MAX_EDITS = 64, EDIT_TEXT = 128 };
+
+/* {"layer", "channel", "neuron", "pos", "scale"} as the text of an edit: the client chooses numbers, never a site. */
+static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEXT], sg_error *err) {
+  static const char *const keys[] = {"layer", "channel", "neuron", "pos", "scale"};
+  const sg_config *k = sg_model_config(c->p.model);
+  api_call part = {.body = o};
+  json_int_t layer, channel, neuron, pos;
+  double scale;
+  if (!json_is_object(o)) return sgi_fail(err, SG_ERR_ARG, "request: \"edits\" must be a list of objects");
+  sg_status st = api_keys(&part, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(&part, "layer", 0, (json_int_t)k->num_layers - 1, 0, &layer, err);
+  if (!st) st = api_int(&part, "channel", 0, (json_int_t)k->num_channels, -1, &channel, err);
+  if (!st) st = api_int(&part, "neuron", 0, (json_int_t)k->num_neurons - 1, -1, &neuron, err);
+  if (!st) st = api_int(&part, "pos", 0, (json_int_t)c->p.count - 1, -1, &pos, err);
+  if (!st) st = api_real(&part, "scale", -100, 100, 0, &scale, err);
+  if (st) return st;
+  char axes[96] = "";
+  size_t n = 0;
+  if (pos >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "pos=%lld,", (long long)pos);
+  if (channel >= 0 && sg_margin_channels(c->p.model))
+    n += (size_t)snprintf(axes + n, sizeof axes - n, "channel=%lld,", (long long)channel);
+  if (neuron >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "neuron=%lld,", (long long)neuron);
+  if (n) axes[n - 1] = 0;
+  snprintf(out, EDIT_TEXT, "layers.%lld.neurons%s%s%s*=%.9g", (long long)layer, n ? "[" : "", axes, n ? "]" : "",
+           scale);
+  return SG_OK;
+}
+
+static sg_status take_edits(const api_call *c, char (*texts)[EDIT_TEXT], sg_edit *edits, size_t *count, sg_error *err) {
+  const json_t *list = json_object_get(c->body, "edits");
+  *count = json_array_size(list);
+  if (!json_is_array(list) || !*count || *count > MAX_EDITS)
+    return sgi_fail(err, SG_ERR_ARG, "request: \"edits\" must be a list of 1 to %d", MAX_EDITS);
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < *count && !st; i++) {
+    st = edit_text(c, json_array_get(list, i), texts[i], err);
+    if (!st) st = sg_edit_parse(texts[i], &edits[i], err);
+  }
+  return st;
+}
+
+typedef struct ablation {
+  char texts[MAX_EDITS][EDIT_TEXT];
+  sg_edit edits[MAX_EDITS];
+  size_t count, position, top;
+  int32_t target;
+  sg_run *plain, *edited;
+  cli_prediction before, after;
+} ablation;
+
+static json_t *ablation_json(const api_call *c, const ablation *a) {
+  json_t *edits = json_array();
+  for (size_t i = 0; i < a->count; i++)
+    json_array_append_new(
+        edits, json_pack("{ss sI}", "edit", a->texts[i], "changed", (json_int_t)sg_run_edit_hits(a->edited, i)));
+  double change = (double)a->after.logits[a->target] - (double)a->before.logits[a->target];
+  return json_pack(
+      "{so sI so so so so so so so so}", "tokens", cli_prompt_json(&c->p), "position", (json_int_t)a->position, "edits",
+      edits, "target", cli_token_json(&c->p, a->target), "logit_change", cli_json_real(change), "probability_before",
+      cli_json_real(a->before.p[a->target]), "probability_after", cli_json_real(a->after.p[a->target]), "kl",
+      cli_json_real(cli_divergence(&a->before, &a->after)), "before", cli_prediction_json(&c->p, &a->before, a->top),
+      "after", cli_prediction_json(&c->p, &a->after, a->top));
+}
+
+static sg_status ablate(api_call *c, ablation *a, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "top", "position", "target", "edits"};
+  json_int_t top;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
+  if (!st) st = api_prompt(c, err);
+  if (!st) st = position_of(c, &a->position, err);
+  if (!st) st = take_edits(c, a->texts, a->edits, &a->count, err);
+  if (!st) st = run_prompt(c, NULL, 0, NULL, 0, &a->plain, err);
+  if (!st) st = run_prompt(c, NULL, 0, a->edits, a->count, &a->edited, err);
+  if (!st) st = cli_predict(&a->before, &c->p, a->plain, (ptrdiff_t)a->position, err);
+  if (!st) st = cli_predict(&a->after, &c->p, a->edited, (ptrdiff_t)a->position, err);
+  if (!st) st = api_token(c, "target", cli_prediction_best(&a->before), &a->target, err);
+  a->top = st ? 0 : (size_t)top;
+  return st;
+}
+
+sg_status api_ablate(api_call *c, json_t **answer, sg_error *err) {
+  ablation *a = sgi_alloc(sizeof *a);
+  if (!a) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_status st = ablate(c, a, err);
+  if (!st) *answer = ablation_json(c, a);
+  sg_run_free(a->plain);
+  sg_run_free(a->edited);
+  cli_prediction_free(&a->before);
+  cli_prediction_free(&a->after);
+  sgi_free(a);
+  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}

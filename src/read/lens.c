@@ -1,0 +1,18 @@
+/* lens.c: logit lens: what the output head would say of the residual stream before the last layer. */
+#include "math/gemm.h"
+#include "math/rows.h"
+#include "read/run.h"
+#include "core/arena.h"
+
+sg_status sgi_lens(const sg_model *m, const sg_site *site, size_t position, float *logits, sg_error *err) {
+  const sg_config *c = &m->config;
+  size_t D = c->hidden_size;
+  if (site->n_dims != 2 || site->dims[1] != D || !site->data || position >= site->dims[0])
+    return sgi_fail(err, SG_ERR_ARG, "%s: the lens reads sites of the residual stream, %zu wide", site->name, D);
+  float *x = sgi_alloc(D * sizeof *x), scale;
+  if (!x) return sgi_fail_memory(err, D * sizeof *x, "a normalised row");
+  sgi_rmsnorm(x, &scale, site->data + position * D, m->w[sgi_final_norm_row(m)], 1, D, c->rms_norm_eps);
+  sg_status st = sgi_linear(logits, x, m->w[SGI_ROW_EMBED], 1, D, c->vocab_size);
+  sgi_free(x);
+  return st ? sgi_fail(err, st, "output head: a matrix product failed") : SG_OK;
+}

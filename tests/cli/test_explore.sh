@@ -1,0 +1,52 @@
+#!/bin/sh
+# explore: the address on stdout, the page and the calls behind it, the end by a signal, wrong settings.
+. tests/cli/common.sh
+
+model=tests/golden/eval/model
+try 2 explore
+try 1 explore "$tmp/none"
+try 2 explore "$model" --port 65536
+try 2 explore "$model" --host 0.0.0.0
+has err "expected one IPv4 address"
+empty out
+
+# What is known of the corpus is read before the address is printed.
+try 1 explore "$model" --worlds "$tmp/none"
+has err "$tmp/none/labels.json"
+echo '{"before": 3}' >"$tmp/bad.json"
+try 3 explore "$model" --facts "$tmp/bad.json"
+has err "$tmp/bad.json"
+empty out
+
+start() { # ARGUMENT...
+  rm -f "$tmp/url"
+  "$SGATLIN" explore "$@" >"$tmp/url" 2>"$tmp/err" </dev/null &
+  pid=$!
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    [ -s "$tmp/url" ] && break
+    sleep 0.1
+  done
+}
+
+start "$model"
+grep -qE '^http://127\.0\.0\.1:[0-9]+/#token=[0-9a-f]{32}$' "$tmp/url" || bad "the address: $(cat "$tmp/url")"
+[ "$(wc -l <"$tmp/url")" = 1 ] || bad "more than the address on stdout"
+port=$(sed 's|.*:\([0-9]*\)/.*|\1|' "$tmp/url")
+# The port is taken now; the message says so.
+try 1 explore "$model" --port "$port"
+has err "port $port"
+# It listens on loopback alone: 0100007F in /proc/net/tcp.
+hex=$(printf '%04X' "$port")
+grep -q "0100007F:$hex 00000000:0000 0A" /proc/net/tcp || bad "not listening on 127.0.0.1:$port"
+grep -q "00000000:$hex 00000000:0000 0A" /proc/net/tcp && bad "listening for everybody"
+kill -TERM "$pid"
+wait "$pid"
+[ $? = 0 ] || bad "ended by SIGTERM with an error"
+cp "$tmp/err" "$tmp/err1"
+grep -q "warning" "$tmp/err1" && bad "a warning on loopback: $(cat "$tmp/err1")"
+
+start "$model" -q
+[ ! -s "$tmp/err" ] || bad "-q is not quiet: $(cat "$tmp/err")"
+kill -TERM "$pid"
+wait "$pid"
+finish

@@ -1,0 +1,153 @@
+// app.ts: the page: prompt, strip, views, keys.
+import { call, info as askInfo, newView, shown, takeToken } from "./api";
+import { by, h, hideTip, save } from "./dom";
+import { count } from "./format";
+import { go, onChange, read } from "./state";
+import { strip } from "./strip";
+import type { Info } from "./types";
+import type { Context, View } from "./view";
+import { attention } from "./view_attention";
+import { corpus } from "./view_corpus";
+import { circuit, onRefresh } from "./view_circuit";
+import { compare } from "./view_compare";
+import { facts } from "./view_facts";
+import { graph } from "./view_graph";
+import { lens } from "./view_lens";
+import { map } from "./view_map";
+import { neuron } from "./view_neuron";
+import { predictions } from "./view_predictions";
+import { steer } from "./view_steer";
+import { training } from "./view_training";
+
+const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training, map, facts, compare];
+const keys: [string, string][] = [
+  ["/", "write the prompt"], ["← →", "move the locked position"], ["↑ ↓", "layer (attention), along edges (graph)"],
+  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p", "pin a node of the graph"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
+];
+let info: Info, abort = new AbortController(), context: Context | null = null;
+
+const prompt = by("prompt") as HTMLTextAreaElement;
+function fit() {
+  prompt.style.height = "auto";
+  prompt.style.height = `${prompt.scrollHeight + 2}px`;
+}
+
+function wait(panel: HTMLElement) {
+  let bar: HTMLElement | null = null;
+  const words = h("p.note.wait", {}, "reading …");
+  const timer = setTimeout(() => panel.replaceChildren(h("div.card", {}, words)), 150);
+  return {
+    done: () => clearTimeout(timer),
+    progress: (part: number, what: string) => {
+      if (!words.isConnected) return;
+      bar ??= h("progress", { max: 1, "aria-label": what });
+      if (!bar.isConnected) words.after(bar, h("button.small", { type: "button", onclick: () => { abort.abort(); panel.replaceChildren(h("div.card", {}, h("p", {}, "Stopped."))); } }, "Stop"));
+      (bar as HTMLProgressElement).value = part;
+      words.textContent = what;
+    },
+  };
+}
+
+function fail(panel: HTMLElement, e: unknown) {
+  panel.replaceChildren(h("div.card.error", { role: "alert" }, h("h2", {}, "That did not work"), h("p", {}, (e as Error).message)));
+}
+
+function tabs(view: View) {
+  by("tabs").replaceChildren(...views.map((v, i) => h("button", { type: "button", "aria-current": v === view ? "page" : undefined, title: i < 9 ? `key ${i + 1}` : undefined, onclick: () => go({ view: v.name }) }, v.title)));
+  const list = by("tabs"), on = list.querySelector<HTMLElement>("[aria-current]");
+  if (on) list.scrollLeft = on.offsetLeft - list.offsetLeft - (list.clientWidth - on.offsetWidth) / 2;
+}
+
+function request(text: string): object {
+  return info.tokenizer ? { text } : { ids: text.split(/[\s,]+/).filter(Boolean).map(Number) };
+}
+
+async function render() {
+  abort.abort();
+  abort = new AbortController();
+  hideTip();
+  const { signal } = abort, state = read(), panel = by("view"), view = views.find((v) => v.name === state.view) ?? predictions;
+  if (document.activeElement !== prompt) prompt.value = state.text;
+  fit();
+  tabs(view);
+  const waiting = wait(panel);
+  panel.setAttribute("aria-busy", "true");
+  context = null;
+  newView();
+  try {
+    const body = request(state.text), asked = state.text !== "" || view.needsPrompt;
+    if (state.text === "" && view.needsPrompt) {
+      by("strip").replaceChildren();
+      panel.replaceChildren(h("div.card", {}, h("h2", {}, "Type a text above"), h("p", {}, "You will see what the model predicts after every token, and can walk from any prediction to the neurons that made it."),
+        h("div.row", {}, ["Once upon a time, there was a", "The little dog was"].map((t) => h("button", { type: "button", onclick: () => go({ text: t, pos: -1 }) }, t)))));
+      return;
+    }
+    const empty = { tokens: [], losses: [], predictions: [] };
+    const answer = asked && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal) : empty;
+    if (signal.aborted) return;
+    const T = answer.tokens.length, pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
+    const c: Context = { state, info, prompt: body, read: answer, pos, signal, panel, progress: waiting.progress };
+    context = c;
+    if (T) await strip(c, by("strip"));
+    else by("strip").replaceChildren();
+    if (!signal.aborted) await view.show(c);
+  } catch (e) {
+    if (!signal.aborted) fail(panel, e);
+  } finally {
+    waiting.done();
+    if (!signal.aborted) panel.setAttribute("aria-busy", "false");
+  }
+}
+
+function help() {
+  const d = by("help") as HTMLDialogElement;
+  d.replaceChildren(h("h2", { id: "help-title" }, "Keys"), h("table", {}, keys.map(([k, t]) => h("tr", {}, h("td", {}, h("kbd", {}, k)), h("td", {}, t)))),
+    h("p.note", {}, "The address holds all you see, except the secret token: back and forward work, and a saved link opens the same view of the same model."),
+    h("form", { method: "dialog" }, h("button.primary", {}, "Close")));
+  d.showModal();
+}
+
+function onKey(e: KeyboardEvent) {
+  const el = e.target as HTMLElement, typing = /^(INPUT|TEXTAREA|SELECT)$/.test(el.tagName);
+  if (e.key === "Escape" && typing) return el.blur();
+  if (typing || e.ctrlKey || e.metaKey || e.altKey || (by("help") as HTMLDialogElement).open) return;
+  const view = views.find((v) => v.name === read().view) ?? predictions, n = Number(e.key);
+  if (e.key === "?") help();
+  else if (e.key === "/") prompt.focus();
+  else if (n >= 1 && n <= views.length) go({ view: views[n - 1].name });
+  else if ((e.key === "ArrowLeft" || e.key === "ArrowRight") && context?.read.tokens.length && !el.classList.contains("scroll"))
+    go({ pos: Math.max(0, Math.min(context.read.tokens.length - 1, context.pos + (e.key === "ArrowLeft" ? -1 : 1))) });
+  else if (!context || !view.key?.(context, e.key)) return;
+  e.preventDefault();
+}
+
+async function start() {
+  takeToken();
+  onChange(render);
+  onRefresh(render);
+  addEventListener("keydown", onKey);
+  by("help-button").addEventListener("click", help);
+  by("save-button").addEventListener("click", () => save(`sgatlin-${read().view}.json`, JSON.stringify({ version: info.version, model: info.model, view: read(), calls: shown }, null, 1), "application/json"));
+  prompt.addEventListener("input", fit);
+  prompt.addEventListener("keydown", (e) => {
+    if (e.key === "Enter" && !e.shiftKey) {
+      e.preventDefault();
+      (by("prompt-form") as HTMLFormElement).requestSubmit();
+    }
+  });
+  by("prompt-form").addEventListener("submit", (e) => {
+    e.preventDefault();
+    go({ text: prompt.value, pos: -1, pins: "" });
+  });
+  try {
+    info = await askInfo();
+  } catch (e) {
+    return fail(by("view"), e);
+  }
+  const m = info.model;
+  document.title = `${m.name} · sgatlin`;
+  by("model").textContent = `${m.name} · ${m.feedforward}, ${m.layers} layers, ${m.channels ? `${m.channels} channels × ` : ""}${count(m.neurons)} neurons, ${count(m.parameters)} parameters`;
+  if (!info.tokenizer) prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
+  render();
+}
+start();

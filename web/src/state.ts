@@ -1,0 +1,73 @@
+// state.ts: the whole state of the page stands in the address, so that back, forward and links work.
+export interface State {
+  view: string;
+  text: string;
+  pos: number; // -1: the last
+  colour: string;
+  target: string;
+  against: string;
+  effects: string; // direct or total
+  layer: number;
+  head: number;
+  neuron: string; // "layer.channel.index"
+  keep: number; // graph: share of influence kept
+  pins: string; // graph: ids
+  find: string; // corpus: text whose circuit is the query
+  place: number; // corpus: position that is the query; -1: find
+  units: string; // corpus: "channel.neuron;...": places where they fire together
+  channel: number; // corpus; -1: all
+  by: string; // map: input or target
+  docs: number; // map: documents; 0: all
+  tint: string; // map: input, target, category, topic
+  seek: string; // map: part of tokens that stand out
+  eye: string; // map: "x,y,zoom"
+  lasso: string; // map: "x,y;..."
+  facts: string; // facts: type
+  pair: string; // facts: "clean|counterfactual", or all
+  patched: string; // facts: position, noun or last
+  other: string; // compare: the second prompt
+  opos: number; // compare: its position; -1: the last
+  edits: string; // steer: "layer.channel.index.pos*scale", joined by ";"
+}
+const first: State = {
+  view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", layer: 0, head: 0,
+  neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
+  by: "input", docs: 64, tint: "input", seek: "", eye: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
+};
+
+export function read(): State {
+  const q = new URLSearchParams(location.hash.slice(1)), out: Record<string, unknown> = { ...first };
+  for (const [k, v] of Object.entries(first)) {
+    const given = q.get(k);
+    if (given === null) continue;
+    out[k] = typeof v === "number" ? (Number.isFinite(Number(given)) ? Number(given) : v) : given;
+  }
+  return out as unknown as State;
+}
+
+export function hash(state: State): string {
+  const q = new URLSearchParams();
+  for (const [k, v] of Object.entries(first)) {
+    const now = state[k as keyof State];
+    if (now !== v) q.set(k, String(now));
+  }
+  return `#${q}`;
+}
+
+let render: () => void = () => {};
+export function onChange(f: () => void) {
+  render = f;
+  addEventListener("popstate", f);
+}
+/** Changes the state; replace: without a new entry in the history (sliders). */
+export function go(change: Partial<State>, replace = false) {
+  const to = hash({ ...read(), ...change });
+  if (to === hash(read())) return;
+  if (replace) history.replaceState(null, "", to);
+  else history.pushState(null, "", to);
+  render();
+}
+/** Changes the address alone: what is shown has changed already. */
+export function keep(change: Partial<State>) {
+  history.replaceState(null, "", hash({ ...read(), ...change }));
+}

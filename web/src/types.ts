@@ -1,0 +1,294 @@
+// Made by tools/openapi_types.mjs from server/openapi.json; not to be edited.
+export type Error = {
+  status: number;
+  error: string;
+};
+export type Token = {
+  id: number;
+  text: string;
+  bytes?: string;
+};
+export type MaybeToken = Token | null;
+export type Tokens = Token[];
+export type Prediction = {
+  id: number;
+  text: string;
+  bytes?: string;
+  probability: number | null;
+  logit: number | null;
+};
+export type Valued = {
+  id: number;
+  text: string;
+  bytes?: string;
+  value: number | null;
+};
+export type Info = {
+  version: string;
+  commit: string;
+  max_tokens: number;
+  tokenizer: boolean;
+  run: boolean;
+  worlds: boolean;
+  facts: boolean;
+  recording: {
+    positions: number;
+    documents: number;
+    layers: number[];
+    channels: number;
+  } | null;
+  model: Model;
+};
+export type Model = {
+  name: string;
+  feedforward: string;
+  router: string;
+  activation: string;
+  layers: number;
+  heads: number;
+  width: number;
+  vocabulary: number;
+  neurons: number;
+  channels: number;
+  top_k: number;
+  max_position: number;
+  parameters: number;
+  bos: MaybeToken;
+};
+export type Metrics = {
+  lines: (Record<string, number | null>)[];
+  next: number;
+  more: boolean;
+};
+export type Margin = {
+  distance: number | null;
+  relative: number | null;
+  layer: number;
+  channel: number;
+  loses: number;
+  wins: number;
+};
+export type Predict = {
+  tokens: Tokens;
+  losses: (number | null)[];
+  predictions: Prediction[][];
+};
+export type Margins = {
+  tokens: Tokens;
+  margins: (Margin | null)[] | null;
+};
+export type Lens = {
+  tokens: Tokens;
+  layers: {
+    site: string;
+    predictions: Prediction[][];
+  }[];
+};
+export type Attention = {
+  tokens: Tokens;
+  layer: number;
+  heads: (((number | null)[])[])[];
+};
+export type Term = {
+  kind: "embedding" | "head" | "neuron" | "bias";
+  layer?: number;
+  head?: number;
+  source?: number;
+  channel?: number;
+  index?: number;
+  position: number;
+  token: number;
+  value?: number | null;
+  effect: number | null;
+  true_effect?: number | null;
+  gates_held?: number | null;
+  rerouting?: number | null;
+  gates_changed?: number;
+};
+export type Attribute = {
+  tokens: Tokens;
+  position: number;
+  target: Token;
+  against: MaybeToken;
+  target_logit: number | null;
+  sum: number | null;
+  residue: number | null;
+  sum_abs: number | null;
+  terms: Term[];
+  total: {
+    sum: number | null;
+    residue: number | null;
+    sum_abs: number | null;
+    terms: Term[];
+  };
+  neurons: Term[];
+  heads: Term[];
+};
+export type Ablate = {
+  tokens: Tokens;
+  position: number;
+  edits: {
+    edit: string;
+    changed: number;
+  }[];
+  target: Token;
+  logit_change: number | null;
+  probability_before: number | null;
+  probability_after: number | null;
+  kl: number | null;
+  before: Prediction[];
+  after: Prediction[];
+};
+export type Ends = {
+  top: Valued[];
+  bottom: Valued[];
+};
+export type Place = {
+  position: number;
+  document: number;
+  place: number;
+  input: number;
+  target: number;
+  token: string | null;
+  excerpt: string | null;
+  predictions: (string | null)[];
+  prediction_ids: number[];
+  distance?: number | null;
+};
+export type Neighbors = {
+  layer: number;
+  channel: number | string;
+  query: Place;
+  neighbors: Place[];
+  seconds: number | null;
+};
+export type MapToken = {
+  id: number;
+  token: string | null;
+  category: string | null;
+  count?: number;
+};
+export type Map = {
+  layer: number;
+  channel: number;
+  by: "input" | "target";
+  n: number;
+  seconds: number | null;
+  labels: MapToken[];
+  tokens: MapToken[];
+  topics: string[] | null;
+  x: number[];
+  y: number[];
+  label: number[];
+  position: number[];
+  document: number[];
+  place: number[];
+  input: number[];
+  target: number[];
+  topic: number[];
+};
+export type Facts = {
+  before: string;
+  after: string;
+  types: string[];
+  type: string;
+  nouns: {
+    noun: string;
+    answers: {
+      answer: string;
+      count: number;
+    }[];
+    single: boolean;
+  }[];
+};
+export type PatchMean = {
+  logitdiff_clean: number | null;
+  logitdiff_counterfactual: number | null;
+  logitdiff_intervened: number | null;
+  recovered_effect: number | null;
+  rank_flip: number | null;
+  correct_clean: number | null;
+  correct_counterfactual: number | null;
+};
+export type PatchPair = {
+  logitdiff_clean: number | null;
+  logitdiff_counterfactual: number | null;
+  logitdiff_intervened: number | null;
+  recovered_effect: number | null;
+  clean: string;
+  counterfactual: string;
+  rank_flip: boolean;
+  correct_clean: boolean;
+  correct_counterfactual: boolean;
+};
+export type Patch = {
+  nouns: number;
+  distinct: number;
+  distinct_proven: boolean;
+  prompts: {
+    noun: string;
+    answers: Token[];
+  }[];
+  n_pairs: number;
+  at: "noun" | "last";
+  runs: {
+    layers: number[];
+    mean: PatchMean;
+    pairs?: PatchPair[];
+  }[];
+};
+export type Together = {
+  layer: number;
+  neurons: {
+    channel: number;
+    neuron: number;
+  }[];
+  count: number;
+  expected: number | null;
+  lift: number | null;
+  positions: Place[];
+};
+export type Link = {
+  layer: number;
+  channel: number;
+  index: number;
+  weight: number | null;
+};
+export type Neuron = {
+  layer: number;
+  channel: number;
+  index: number;
+  reads: Ends;
+  opens?: Ends;
+  value?: Ends;
+  writes: Ends;
+  upstream: Link[];
+  downstream: Link[];
+};
+export type Node = {
+  kind: "token" | "bias" | "neuron" | "logit";
+  layer: number;
+  position: number;
+  channel?: number;
+  index?: number;
+  value?: number | null;
+  token?: MaybeToken;
+  probability?: number | null;
+  input?: number | null;
+  edges_sum?: number | null;
+  edges_abs?: number | null;
+  influence: number | null;
+  cumulative: number | null;
+};
+export type Graph = {
+  tokens: Tokens;
+  position: number;
+  all_nodes: number;
+  explored: number;
+  node_share: number | null;
+  edge_share: number | null;
+  input_share: number | null;
+  worst_residue: number | null;
+  nodes: Node[];
+  edges: ([number, number, number])[];
+};

@@ -1,0 +1,76 @@
+// view_training.ts: the run's curves, read on as the run goes.
+import { h, s, tipFor } from "./dom";
+import { call } from "./api";
+import { brief, count, exact } from "./format";
+import type { Metrics } from "./types";
+import type { View } from "./view";
+
+type Line = Metrics["lines"][number];
+const lines: Line[] = [];
+let next = 0;
+
+async function more(signal: AbortSignal): Promise<boolean> {
+  let grown = false;
+  for (;;) {
+    const m = await call("metrics", { from: next }, signal);
+    lines.push(...m.lines);
+    grown ||= m.lines.length > 0;
+    next = m.next;
+    if (!m.more) return grown;
+  }
+}
+
+const W = 400, H = 210, L = 48, B = 26;
+interface Curve { name: string; key: RegExp; colour: string; dash?: string }
+
+function ticks(lo: number, hi: number, n: number) {
+  const raw = (hi - lo) / n, p = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map((k) => k * p).find((k) => k >= raw) ?? raw, out = [];
+  for (let v = Math.ceil(lo / step) * step; v <= hi + step * 1e-6; v += step) out.push(v);
+  return out;
+}
+const short = (x: number) => (Math.abs(x) >= 1e5 ? x.toExponential(0).replace("+", "") : Number(x.toPrecision(4)).toString());
+
+function chart(title: string, curves: Curve[]) {
+  const series = curves.map((c) => ({ c, p: lines.flatMap((l) => Object.entries(l).filter(([k, v]) => c.key.test(k) && v !== null).map(([, v]) => [l.step as number, v as number])) })).filter((x) => x.p.length);
+  if (!series.length) return null;
+  const xs = series.flatMap((x) => x.p.map((p) => p[0])), ys = series.flatMap((x) => x.p.map((p) => p[1]));
+  const x0 = Math.min(...xs), x1 = Math.max(...xs, x0 + 1), low = Math.min(...ys), high = Math.max(...ys), pad = (high - low || Math.abs(high) || 1) * 0.05, y0 = low - pad, y1 = high + pad;
+  const X = (v: number) => L + ((W - L - 12) * (v - x0)) / (x1 - x0), Y = (v: number) => 10 + (H - B - 10) * (1 - (v - y0) / (y1 - y0));
+  const svg = s("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${title} by step` },
+    ticks(y0, y1, 5).map((v) => [s("line", { class: "axis", x1: L, x2: W - 12, y1: Y(v), y2: Y(v) }), s("text", { class: "soft", x: L - 7, y: Y(v) + 4, "text-anchor": "end" }, short(v))]).flat(),
+    ticks(x0, x1, 5).filter((v) => Number.isInteger(v)).map((v) => s("text", { class: "soft", x: X(v), y: H - 8, "text-anchor": "middle" }, short(v))),
+    series.map(({ c, p }) => s("polyline", { points: p.map(([a, b]) => `${X(a).toFixed(1)},${Y(b).toFixed(1)}`).join(" "), fill: "none", css: { stroke: c.colour, strokeWidth: "2px", strokeDasharray: c.dash ?? "" } })),
+    series.map(({ c, p }) => (p.length < 60 ? p.map(([a, b]) => tipFor(s("circle", { cx: X(a), cy: Y(b), r: 3, css: { fill: c.colour } }), () => `step ${a}: ${c.name} ${exact(b)}`)) : [])).flat());
+  return h("div.card", {}, h("h2", {}, title), h("div.row", {}, series.map(({ c, p }) => h("span.note", { css: { margin: "0" } }, h("span", { css: { display: "inline-block", width: "18px", borderTop: `3px ${c.dash ? "dashed" : "solid"} ${c.colour}`, verticalAlign: "middle", marginRight: "6px" } }), h("span", { title: exact(p[p.length - 1][1]) }, `${c.name} ${brief(p[p.length - 1][1])}`)))), svg);
+}
+
+const blue = "rgb(var(--pos))", orange = "rgb(var(--neg))";
+function draw(panel: HTMLElement, layers: number) {
+  const last = lines[lines.length - 1], colours = [blue, orange, "var(--soft)", "var(--fg)"];
+  const usage = Array.from({ length: Math.min(layers, 4) }, (_, l) => ({ name: `layer ${l}`, key: new RegExp(`^usage/l${l}/entropy$`), colour: colours[l], dash: l > 1 ? "6 3" : undefined }));
+  panel.replaceChildren(h("div.card", {}, h("h2", {}, "Training run"), h("p.note", { id: "run-now" }, last ? `Step ${count(last.step as number)}, ${count((last.tokens as number) ?? 0)} tokens. Curves grow as the run goes on.` : "The run has written no line yet.")),
+    h("div.grid", {}, chart("Loss", [{ name: "training", key: /^train\/loss$/, colour: orange }, { name: "held out", key: /^eval\/loss$/, colour: blue, dash: "6 3" }]),
+      chart("Accuracy", [{ name: "training", key: /^train\/accuracy$/, colour: orange }, { name: "held out", key: /^eval\/accuracy$/, colour: blue, dash: "6 3" }]),
+      chart("Use of neurons: entropy, 1 is even", usage), chart("Norm of the gradient", [{ name: "gradient", key: /^train\/grad_norm$/, colour: blue }]),
+      chart("Learning rate", [{ name: "rate", key: /^train\/lr$/, colour: blue }]), chart("Speed", [{ name: "tokens a second", key: /^perf\/tokens_per_s$/, colour: blue }])));
+}
+
+export const training: View = {
+  name: "training", title: "Training run", needsPrompt: false,
+  async show(c) {
+    if (!c.info.run) {
+      c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Training run"), h("p", {}, "This model was opened from a model directory. Open its run instead, sgatlin explore RUN, to see its curves.")));
+      return;
+    }
+    await more(c.signal);
+    if (c.signal.aborted) return;
+    draw(c.panel, c.info.model.layers);
+    const again = setInterval(async () => {
+      if (c.signal.aborted) return clearInterval(again);
+      if (document.hidden) return;
+      try {
+        if ((await more(c.signal)) && !c.signal.aborted) draw(c.panel, c.info.model.layers);
+      } catch { /* the next second asks again */ }
+    }, 2000);
+  },
+};
