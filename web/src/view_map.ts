@@ -89,7 +89,7 @@ function choice(id: string, label: string, options: [string | number, string | n
   return h("label", { for: id }, label, h("select", { id, onchange: (e: Event) => set((e.target as HTMLSelectElement).value) }, options.map(([v, t]) => h("option", { value: v, selected: v === now }, t))));
 }
 
-function controls(c: Context, r: Recording, layer: number, find: HTMLElement) {
+function controls(c: Context, r: Recording, layer: number, find: HTMLElement | null) {
   const tops = [30, 100, 300, 1000, 10000], docs = [16, 64, 128, 256, 0].filter((d) => d < r.documents || d === 0), s = c.state;
   const tints: [string, string][] = [["input", "token read"], ["target", "token to come"], ...(c.info.worlds ? [["category", "category"], ["topic", "topic of the story"]] as [string, string][] : [])];
   const fresh = { eye: "", lasso: "" };
@@ -163,7 +163,10 @@ export const map: View = {
       return;
     }
     const layer = r.layers.includes(s.layer) ? s.layer : r.layers[r.layers.length - 1];
-    const m = await call("map", { layer, ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}), by: s.by === "target" ? "target" : "input", top: Math.max(1, Math.min(100000, Math.round(s.top))), documents: Math.max(0, Math.round(s.docs)) }, c.signal, c.progress);
-    if (!c.signal.aborted) draw(c, r, layer, m);
+    const m = await call("map", { layer, ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}), by: s.by === "target" ? "target" : "input", top: Math.max(1, Math.min(100000, Math.round(s.top))), documents: Math.max(0, Math.round(s.docs)) }, c.signal, c.progress).catch((e: Error) => {
+      if (!c.signal.aborted) c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Map"), controls(c, r, layer, null)), h("div.card.error", { role: "alert" }, h("p", {}, e.message)));
+      return null;
+    });
+    if (m && !c.signal.aborted) draw(c, r, layer, m);
   },
 };
