@@ -38,7 +38,8 @@ export async function info(): Promise<T.Info> {
 export let shown: { call: string; request: object; answer: unknown }[] = [];
 export const newView = () => { shown = []; };
 function show<A>(name: string, request: object, answer: A): A {
-  shown = [...shown.filter((x) => x.call !== name), { call: name, request, answer }];
+  const last = name === "metrics" || name === "place", text = JSON.stringify(request); // of these the last alone
+  shown = [...shown.filter((x) => x.call !== name || (!last && JSON.stringify(x.request) !== text)), { call: name, request, answer }];
   return answer;
 }
 

@@ -35,17 +35,20 @@ function fit() {
 function wait(panel: HTMLElement) {
   let bar: HTMLElement | null = null;
   const words = h("p.note.wait", {}, "reading …");
-  const timer = setTimeout(() => panel.replaceChildren(h("div.card", {}, words)), 150);
-  return {
-    done: () => clearTimeout(timer),
-    progress: (part: number, what: string) => {
-      if (!words.isConnected) return;
-      bar ??= h("progress", { max: 1, "aria-label": what });
-      if (!bar.isConnected) words.after(bar, h("button.small", { type: "button", onclick: () => { abort.abort(); panel.replaceChildren(h("div.card", {}, h("p", {}, "Stopped."))); } }, "Stop"));
-      (bar as HTMLProgressElement).value = part;
-      words.textContent = what;
-    },
+  let last: [number, string] | null = null; // told before the words are there
+  const timer = setTimeout(() => {
+    panel.replaceChildren(h("div.card", {}, words));
+    if (last) progress(...last);
+  }, 150);
+  const progress = (part: number, what: string) => {
+    last = [part, what];
+    if (!words.isConnected) return;
+    bar ??= h("progress", { max: 1, "aria-label": what });
+    if (!bar.isConnected) words.after(bar, h("button.small", { type: "button", onclick: () => { abort.abort(); panel.replaceChildren(h("div.card", {}, h("p", {}, "Stopped."))); } }, "Stop"));
+    (bar as HTMLProgressElement).value = part;
+    words.textContent = what;
   };
+  return { done: () => clearTimeout(timer), progress };
 }
 
 function fail(panel: HTMLElement, e: unknown) {

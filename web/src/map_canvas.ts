@@ -7,6 +7,7 @@ export interface Points {
   x: Float32Array; // 0 to 1, whole picture
   y: Float32Array; // 0 is the top
   colour: Uint32Array; // as ImageData holds them
+  under: number; // the colour that the others lie on
 }
 export interface Eye { x: number; y: number; zoom: number } // middle of what is seen; zoom 1: all of it
 export type Polygon = [number, number][];
@@ -115,19 +116,19 @@ export class MapCanvas {
     if (!this.image || !g) return;
     const started = performance.now(), k = this.canvas.width / this.canvas.clientWidth;
     this.pixels.fill(0);
-    const radius = k * Math.min(5, (this.p.n > 20000 ? 1.1 : this.p.n > 4000 ? 1.6 : 2.4) * Math.sqrt(Math.max(1, this.eye.zoom)));
+    const radius = k * Math.min(5, (this.p.n > 20000 ? 1.1 : this.p.n > 4000 ? 2 : 2.4) * Math.sqrt(Math.max(1, this.eye.zoom)));
     if (this.marked) this.dots(radius * 0.8, 0);
-    this.dots(this.marked ? radius + k : radius, 1);
+    for (const under of [true, false]) this.dots(this.marked ? radius + k : radius, 1, under);
     g.putImageData(this.image, 0, 0);
     this.outline(g, k);
     this.canvas.dataset.draw = (performance.now() - started).toFixed(2);
   }
   /** which 0: the faint ones; 1: those that stand out. */
-  private dots(radius: number, which: number) {
-    const { n, x, y, colour } = this.p, px = this.pixels, w = this.canvas.width, hh = this.canvas.height, d = disc(radius, w), marked = this.marked, at = d.at, m = at.length;
+  private dots(radius: number, which: number, under?: boolean) {
+    const { n, x, y, colour, under: back } = this.p, px = this.pixels, w = this.canvas.width, hh = this.canvas.height, d = disc(radius, w), marked = this.marked, at = d.at, m = at.length;
     const u = this.unit() * (w / this.canvas.clientWidth), ox = w / 2 - this.eye.x * u, oy = hh / 2 - this.eye.y * u;
     for (let i = 0; i < n; i++) {
-      if (marked && marked[i] !== which) continue;
+      if ((marked && marked[i] !== which) || (under !== undefined && (colour[i] === back) !== under)) continue;
       const cx = (ox + x[i] * u) | 0, cy = (oy + y[i] * u) | 0;
       if (cx < d.r || cy < d.r || cx >= w - d.r || cy >= hh - d.r) continue;
       const c = marked && !which ? this.faint : colour[i], middle = cy * w + cx;

@@ -17,6 +17,7 @@ export interface State {
   units: string; // corpus: "channel.neuron;...": places where they fire together
   channel: number; // corpus; -1: all
   by: string; // map: input or target
+  top: number; // map: so many tokens
   docs: number; // map: documents; 0: all
   tint: string; // map: input, target, category, topic
   seek: string; // map: part of tokens that stand out
@@ -32,7 +33,7 @@ export interface State {
 const first: State = {
   view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", layer: 0, head: 0,
   neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
-  by: "input", docs: 64, tint: "input", seek: "", eye: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
+  by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
 };
 
 export function read(): State {

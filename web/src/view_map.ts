@@ -51,7 +51,7 @@ function points(m: Answer, name: (i: number) => string | null, list: Group[]): P
     y[i] = 0.5 - (m.y[i] - (y0 + y1) / 2) / side;
     colour[i] = of.get(name(i) ?? "") ?? other;
   }
-  return { n, x, y, colour };
+  return { n, x, y, colour, under: other };
 }
 
 const parseEye = (s: string): Eye => {
@@ -89,14 +89,15 @@ function choice(id: string, label: string, options: [string | number, string | n
   return h("label", { for: id }, label, h("select", { id, onchange: (e: Event) => set((e.target as HTMLSelectElement).value) }, options.map(([v, t]) => h("option", { value: v, selected: v === now }, t))));
 }
 
-function controls(c: Context, r: Recording, layer: number, find: HTMLElement) {
-  const docs = [16, 64, 128, 256, 0].filter((d) => d < r.documents || d === 0), s = c.state;
+function controls(c: Context, r: Recording, layer: number, find: HTMLElement | null) {
+  const tops = [30, 100, 300, 1000, 10000], docs = [16, 64, 128, 256, 0].filter((d) => d < r.documents || d === 0), s = c.state;
   const tints: [string, string][] = [["input", "token read"], ["target", "token to come"], ...(c.info.worlds ? [["category", "category"], ["topic", "topic of the story"]] as [string, string][] : [])];
   const fresh = { eye: "", lasso: "" };
   return h("div.row", {},
     choice("map-layer", "layer ", r.layers.map((l) => [l, l]), layer, (v) => go({ layer: Number(v), ...fresh })),
     choice("map-channel", "channel ", [[-1, "all"], ...Array.from({ length: r.channels }, (_, k) => [k, k] as [number, number])], s.channel, (v) => go({ channel: Number(v), ...fresh })),
-    choice("map-by", "frequent tokens ", [["input", "read"], ["target", "to come"]], s.by, (v) => go({ by: v, ...fresh })),
+    choice("map-by", "most frequent tokens ", [["input", "read"], ["target", "to come"]], s.by, (v) => go({ by: v, ...fresh })),
+    choice("map-top", "number ", tops.map((t) => [t, t]), tops.includes(s.top) ? s.top : 100, (v) => go({ top: Number(v), ...fresh })),
     choice("map-docs", "documents ", docs.map((d) => [d, d || "all"]), docs.includes(s.docs) ? s.docs : 0, (v) => go({ docs: Number(v), ...fresh })),
     choice("map-tint", "colour by ", tints, s.tint, (v) => go({ tint: v })), find);
 }
@@ -149,7 +150,7 @@ function draw(c: Context, r: Recording, layer: number, m: Answer) {
   c.panel.replaceChildren(h("div.card", {}, h("h2", {}, `Map of ${count(m.n)} circuits `), controls(c, r, layer, search(c, m, view))),
     h("div.split", {}, h("div.card", {}, view.el, tools),
       h("div.card", {}, lasso.length > 2 ? chosen(m, p, lasso, tint === "target") : [h("h2", {}, "Colours"), legend(g)])),
-    h("p.note", {}, `Circuits of the 100 most frequent tokens by UMAP over the cosine of gates, ${(m.seconds ?? 0).toFixed(1)} s, kept until the explorer ends. Drag moves, wheel, pinch, + and − zoom; drag with shift draws a lasso; a click opens the place in the corpus.`));
+    h("p.note", {}, `Circuits of the ${count(m.labels.length)} most frequent tokens by UMAP over the cosine of gates, ${(m.seconds ?? 0).toFixed(1)} s, kept until the explorer ends. Drag moves, wheel, pinch, + and − zoom; drag with shift draws a lasso; a click opens the place in the corpus.`));
   if (document.activeElement === document.body) view.canvas.focus({ preventScroll: true });
 }
 
@@ -162,7 +163,10 @@ export const map: View = {
       return;
     }
     const layer = r.layers.includes(s.layer) ? s.layer : r.layers[r.layers.length - 1];
-    const m = await call("map", { layer, ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}), by: s.by === "target" ? "target" : "input", documents: Math.max(0, Math.round(s.docs)) }, c.signal, c.progress);
-    if (!c.signal.aborted) draw(c, r, layer, m);
+    const m = await call("map", { layer, ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}), by: s.by === "target" ? "target" : "input", top: Math.max(1, Math.min(100000, Math.round(s.top))), documents: Math.max(0, Math.round(s.docs)) }, c.signal, c.progress).catch((e: Error) => {
+      if (!c.signal.aborted) c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Map"), controls(c, r, layer, null)), h("div.card.error", { role: "alert" }, h("p", {}, e.message)));
+      return null;
+    });
+    if (m && !c.signal.aborted) draw(c, r, layer, m);
   },
 };

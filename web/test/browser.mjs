@@ -169,15 +169,20 @@ async function truths() {
 /** The map: the command's points, hover, click, lasso, search. */
 async function mapped() {
   const p = await page(1280, 720, "light"), answers = [];
-  p.on("response", async (r) => { if (r.url().endsWith("/api/map")) answers.push(await r.text()); });
+  await p.route("**/api/map", async (r) => {
+    const response = await r.fetch(), body = await response.text();
+    answers.push(body);
+    await r.fulfill({ response, body });
+  });
   await p.goto(url);
   await settled(p);
   await open(p, { view: "map", docs: "16", text: "" });
-  const points = JSON.parse(answers[0].slice(answers[0].indexOf("data: ", answers[0].indexOf("event: done")) + 6)), m = cli("map", recording, "--documents", "16");
+  const points = JSON.parse(answers[0].slice(answers[0].indexOf("data: ", answers[0].indexOf("event: done")) + 6)), m = cli("map", recording, "--layer", "0", "--documents", "16");
   same(points.x, m.points.map((q) => q.x), "map: x");
   same(points.y, m.points.map((q) => q.y), "map: y");
   same(points.position, m.points.map((q) => q.position), "map: places");
-  const box = await (await p.$(".map canvas")).boundingBox(), at = (x, y) => [box.x + box.width * x, box.y + box.height * y];
+  let box = await (await p.$(".map canvas")).boundingBox();
+  const at = (x, y) => [box.x + box.width * x, box.y + box.height * y];
   const span = (v) => [Math.min(...v), Math.max(...v)], [x0, x1] = span(points.x), [y0, y1] = span(points.y), side = Math.max(x1 - x0, y1 - y0), unit = 0.94 * Math.min(box.width, box.height);
   const place = (i) => [box.x + box.width / 2 + ((points.x[i] - (x0 + x1) / 2) / side) * unit, box.y + box.height / 2 - ((points.y[i] - (y0 + y1) / 2) / side) * unit];
   await p.mouse.move(...place(7));
@@ -208,7 +213,7 @@ async function mapped() {
   check(eye[2] === 1.25 && eye[0] < 0.5, `map: keys move and zoom (${eye})`);
   await p.keyboard.press("0");
   await p.waitForTimeout(200);
-  await p.mouse.wheel(0, 0);
+  box = await (await p.$(".map canvas")).boundingBox();
   await p.mouse.click(...place(7));
   await settled(p);
   check((await p.$eval("[aria-current=page]", (e) => e.textContent)) === "Corpus" && /place=\d+/.test(p.url()), "map: a click opens the corpus");
@@ -218,7 +223,7 @@ async function mapped() {
   // A map that takes long can be stopped.
   await open(p, { view: "predictions" });
   await p.route("**/api/map", () => {});
-  await p.evaluate(() => { location.hash = "view=map&docs=16&layer=0"; });
+  await p.evaluate(() => { location.hash = "view=map&docs=16&layer=1"; });
   await p.waitForTimeout(300);
   check((await p.$eval("#view", (e) => e.textContent)).includes("reading"), "map: says that it works");
   await p.close();
