@@ -7,9 +7,17 @@ export interface Calls {
 }
 export type Progress = (part: number, what: string) => void;
 
+/** A page saved as one file (export.ts) carries its answers and asks nobody. */
+export const recorded: { hash: string; info: T.Info; answers: Answer[] } | null = JSON.parse(document.getElementById("recorded")?.textContent ?? "null");
+export interface Answer { call: string; request: object; answer: unknown }
+
 let secret = "";
 /** The token stands in the address that sgatlin printed; it is kept for this tab and taken out of the address. */
 export function takeToken() {
+  if (recorded) {
+    if (location.hash.length < 2) history.replaceState(null, "", `#${recorded.hash}`);
+    return;
+  }
   const hash = new URLSearchParams(location.hash.slice(1));
   const given = hash.get("token");
   if (given) {
@@ -29,15 +37,30 @@ async function failure(r: Response): Promise<never> {
 }
 
 export async function info(): Promise<T.Info> {
+  if (recorded) return recorded.info;
   const r = await fetch("/api/info", { headers: { "X-Sgatlin-Token": secret } });
   return r.ok ? r.json() : failure(r);
 }
 
 const kept = new Map<string, unknown>();
-/** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
+for (const a of recorded?.answers ?? []) kept.set(`${a.call} ${JSON.stringify(a.request)}`, a.answer);
+
+const used = new Map<string, Answer>();
+/** What the view asked for since forget(), for export; lines of a run stay, since they are asked for once. */
+export const answers = () => [...used.values()];
+export const forget = () => [...used].forEach(([k, a]) => { if (a.call !== "metrics") used.delete(k); });
+
+/** As fetched, or as kept, and noted. */
 export async function call<K extends keyof Calls>(name: K, body: object, signal?: AbortSignal, progress?: Progress): Promise<Calls[K]> {
-  const text = JSON.stringify(body), key = `${name} ${text}`, cache = name !== "metrics";
+  const answer = await ask(name, body, signal, progress);
+  if (!signal?.aborted) used.set(`${name} ${JSON.stringify(body)}`, { call: name, request: body, answer });
+  return answer;
+}
+/** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
+async function ask<K extends keyof Calls>(name: K, body: object, signal?: AbortSignal, progress?: Progress): Promise<Calls[K]> {
+  const text = JSON.stringify(body), key = `${name} ${text}`, cache = name !== "metrics" || recorded !== null;
   if (cache && kept.has(key)) return kept.get(key) as Calls[K];
+  if (recorded) throw new Error("This saved page holds one view, read only. Open the model with sgatlin explore to ask further; back returns.");
   const headers: Record<string, string> = { "Content-Type": "application/json", "X-Sgatlin-Token": secret };
   if (progress) headers.Accept = "text/event-stream";
   const r = await fetch(`/api/${name}`, { method: "POST", headers, body: text, signal });

@@ -1,6 +1,7 @@
 // app.ts: the page: prompt, strip, views, keys.
-import { call, info as askInfo, takeToken } from "./api";
+import { call, forget, info as askInfo, recorded, takeToken } from "./api";
 import { by, h, hideTip } from "./dom";
+import { applyStatic, offerExport } from "./export";
 import { count } from "./format";
 import { go, onChange, read } from "./state";
 import { strip } from "./strip";
@@ -67,6 +68,8 @@ async function render() {
   if (document.activeElement !== prompt) prompt.value = state.text;
   fit();
   tabs(view);
+  applyStatic();
+  forget();
   const waiting = wait(panel);
   panel.setAttribute("aria-busy", "true");
   context = null;
@@ -87,6 +90,7 @@ async function render() {
     if (T) await strip(c, by("strip"));
     else by("strip").replaceChildren();
     if (!signal.aborted) await view.show(c);
+    if (!signal.aborted) offerExport(view.name, view.title, info);
   } catch (e) {
     if (!signal.aborted) fail(panel, e);
   } finally {
@@ -142,6 +146,7 @@ async function start() {
   const m = info.model;
   document.title = `${m.name} · sgatlin`;
   by("model").textContent = `${m.name} · ${m.feedforward}, ${m.layers} layers, ${m.channels ? `${m.channels} channels × ` : ""}${count(m.neurons)} neurons, ${count(m.parameters)} parameters`;
+  prompt.readOnly = recorded !== null;
   if (!info.tokenizer) prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
   render();
 }
