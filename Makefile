@@ -48,14 +48,14 @@ HTTP_TEST_SRC := $(sort $(wildcard tests/http/test_*.c))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
-SLOW := # C tests that `make check` leaves to `make test`
+SLOW := unit/test_corpus unit/test_reader http/test_http unit/test_worlds # C tests that `make check` leaves to `make test`
 
 .PHONY: all help deps demo test check bench asan install uninstall clean FORCE
 .SECONDARY:
 all: $(BUILD)/sgatlin $(BUILD)/libsgatlin.a $(BUILD)/libsgatlin.so
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 deps: ## install the system packages of scripts/packages.txt (Debian, root or sudo)
 	@sh scripts/setup.sh
@@ -93,7 +93,7 @@ $(BUILD)/gen/version.h: FORCE
 	 cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
 # The corpus grammar travels inside the library, so that an installed command needs no data directory.
 $(BUILD)/gen/embedded.c: tools/embed.sh $(DATA_SRC)
-	@mkdir -p $(@D); sh tools/embed.sh $(DATA_SRC) > $@.new && mv $@.new $@
+	@mkdir -p $(@D); sh tools/embed.sh data $(DATA_SRC) > $@.new && mv $@.new $@
 # The page: TypeScript without a framework, bundled by esbuild, inside the command.
 .PHONY: web
 web: $(WEB) ## the explorer's page into build/web
@@ -101,8 +101,8 @@ $(BUILD)/web/app.js: $(WEB_SRC)
 	@mkdir -p $(@D); echo '  WEB $@'; $(ESBUILD) web/src/app.ts --bundle --minify --target=es2020 --charset=utf8 --log-level=warning --outfile=$@
 $(BUILD)/web/%: web/%
 	@mkdir -p $(@D); cp $< $@
-$(BUILD)/gen/web.c: tools/embed_web.sh $(WEB)
-	@mkdir -p $(@D); sh tools/embed_web.sh $(WEB) > $@.new && mv $@.new $@
+$(BUILD)/gen/web.c: tools/embed.sh $(WEB)
+	@mkdir -p $(@D); sh tools/embed.sh web $(WEB) > $@.new && mv $@.new $@
 $(BUILD)/obj/gen/web.o: CPPFLAGS_ALL += -Iserver
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
 	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(STRICT) -MMD -MP -c $< -o $@

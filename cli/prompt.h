@@ -15,6 +15,15 @@
     .name = "no-bos", .type = CLI_FLAG, .help = "do not put the begin token in front" \
   }
 
+/* Where a prompt's prediction is read, and how much of it is shown. */
+#define CLI_POSITION_OPTION \
+  { \
+    .name = "position", .type = CLI_INT, .argument = "N", .value = "-1", \
+    .help = "position that predicts; negative: from the end" \
+  }
+#define CLI_TOP_OPTION(what) \
+  { .name = "top", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "8", .help = what }
+
 typedef struct cli_prompt {
   cli_model at;
   sg_model *model;         /* of at */

@@ -40,7 +40,8 @@ say "5. Three stories that the model tells"
 now=$(date +%s)
 say "Done in $((now - started)) s. What next:"
 cat <<TXT
-  why did it say that?   $sgatlin attribute $dir/sgatlin --prompt "Noah's favourite food was"
+  see why it said it     $sgatlin explore $dir/sgatlin --open
+  the same as text       $sgatlin attribute $dir/sgatlin --prompt "Noah's favourite food was"
   see it in a browser    $sgatlin explore $dir/sgatlin --open
   your own text          $sgatlin train --data DIR -o run      (DIR holds train.txt and valid.txt)
   train longer           $sgatlin train --data $dir/worlds -o $dir/long --steps 4000 --set train.batch_size=16 --set train.seq_len=256

@@ -1,4 +1,4 @@
-/* web.h: the files of the page inside the program (tools/embed_web.sh writes the table). */
+/* web.h: the files of the page inside the program (tools/embed.sh writes the table). */
 #ifndef SGS_WEB_H
 #define SGS_WEB_H
 

@@ -178,24 +178,11 @@ static bool unit_at(const sg_config *c, const float *const *w, size_t channel, s
 static size_t unit_count(const sg_config *c) { return c->num_channels * c->top_k; }
 
 static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
-  const sg_config *c = call->config;
   sgi_arena block = call->saved;
+  sgi_sparse s = sparse_of(call->config, call->n);
   kept k;
-  layout(c, call->n, &block, &k);
-  size_t m = unit_count(c), at = row * m, D = c->hidden_size;
-  for (size_t j = 0; j < m; j++) {
-    double value = k.value[at + j], dot = k.dot[at + j];
-    size_t channel = j / c->top_k, unit = (size_t)k.index[at + j];
-    out[j] = (sgi_unit){.channel = (int32_t)channel,
-                        .index = k.index[at + j],
-                        .value = value,
-                        .gate = dot != 0 ? value / dot : 0,
-                        .constant = dot != 0 ? 0 : value,
-                        .w_in = call->w[W_IN] + unit * D,
-                        .w_out = call->w[W_OUT] + unit * D,
-                        .stride = 1};
-  }
-  for (size_t d = 0; d < D; d++) bias[d] = 0;
+  layout(call->config, call->n, &block, &k);
+  sgi_sparse_units(&s, row, k.index, k.dot, k.value, call->w[W_IN], call->w[W_OUT], out, bias);
 }
 
 static void routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(sgi_router_find(c->router, NULL), c, out); }

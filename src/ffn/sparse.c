@@ -142,3 +142,22 @@ void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted 
     kern->gather_axpy(dw + f * D, x, sorted->token + from, sorted->coef + from, to - from, D);
   }
 }
+
+/* Where dot is 0 there is no ratio: the value (0 for every activation here) stands as a constant. */
+void sgi_sparse_units(const sgi_sparse *s, size_t row, const int32_t *index, const float *dot, const float *value,
+                      const float *w_in, const float *w_out, sgi_unit *out, double *bias) {
+  size_t m = s->channels * s->top_k, at = row * m;
+  for (size_t j = 0; j < m; j++) {
+    double v = value[at + j], a = dot[at + j];
+    size_t channel = j / s->top_k, unit = (size_t)index[at + j] + (s->pool_per_channel ? channel * s->pool : 0);
+    out[j] = (sgi_unit){.channel = (int32_t)channel,
+                        .index = index[at + j],
+                        .value = v,
+                        .gate = a != 0 ? v / a : 0,
+                        .constant = a != 0 ? 0 : v,
+                        .w_in = w_in + unit * s->D,
+                        .w_out = w_out + unit * s->D,
+                        .stride = 1};
+  }
+  for (size_t d = 0; d < s->D; d++) bias[d] = 0;
+}

@@ -4,6 +4,7 @@
 #define SGI_SPARSE_H
 
 #include "core/arena.h"
+#include "ffn/ffn.h"
 
 typedef struct sgi_sparse {
   size_t n, channels, top_k, pool, D;
@@ -32,5 +33,9 @@ void sgi_sparse_sort(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorte
 /* dw[c, index] += value * x, one thread per neuron, tokens in order. */
 void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted *sorted, const float *value,
                         const float *x);
+
+/* The chosen neurons of one row as units with their gates held: dot, value (n,C,K) of the forward pass; no biases. */
+void sgi_sparse_units(const sgi_sparse *s, size_t row, const int32_t *index, const float *dot, const float *value,
+                      const float *w_in, const float *w_out, sgi_unit *out, double *bias);
 
 #endif

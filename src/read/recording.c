@@ -97,19 +97,24 @@ static sg_status open_layer(const sgi_recording *r, shard *s, size_t slot, sg_er
   return p->value ? SG_OK : SG_ERR_FORMAT;
 }
 
-static sg_status open_shard(sgi_recording *r, size_t i, size_t first, size_t count, sg_error *err) {
-  char name[SGI_RECORD_NAME];
-  shard *s = &r->shards[i];
-  *s = (shard){.first = first, .count = count, .layers = r->parts + i * r->info.n_layers};
-  sgi_record_shard_name(name, i);
+static sg_status open_part(const sgi_recording *r, const char *name, sgi_safetensors **out, sg_error *err) {
   char *path = sgi_path_join(r->directory, name);
   if (!path) return sgi_fail_memory(err, strlen(r->directory), "a path");
   sg_status st = SG_OK;
   if (!sgi_is_file(path))
     st = sgi_fail(err, SG_ERR_FORMAT,
                   "%s is missing: the recording was not finished; run the same record command again", path);
-  if (!st) st = sgi_safetensors_open(path, &s->file, err);
+  if (!st) st = sgi_safetensors_open(path, out, err);
   sgi_free(path);
+  return st;
+}
+
+static sg_status open_shard(sgi_recording *r, size_t i, size_t first, size_t count, sg_error *err) {
+  char name[SGI_RECORD_NAME];
+  shard *s = &r->shards[i];
+  *s = (shard){.first = first, .count = count, .layers = r->parts + i * r->info.n_layers};
+  sgi_record_shard_name(name, i);
+  sg_status st = open_part(r, name, &s->file, err);
   if (st) return st;
   const struct {
     const char *name;
@@ -234,14 +239,7 @@ static sg_status open_index(sgi_recording *r, size_t slot, sg_error *err) {
   const sgi_recording_info *info = &r->info;
   layer_index *x = &r->index[slot];
   sgi_record_index_name(name, r->layers[slot]);
-  char *path = sgi_path_join(r->directory, name);
-  if (!path) return sgi_fail_memory(err, strlen(r->directory), "a path");
-  sg_status st = SG_OK;
-  if (!sgi_is_file(path))
-    st = sgi_fail(err, SG_ERR_FORMAT,
-                  "%s is missing: the recording was not finished; run the same record command again", path);
-  if (!st) st = sgi_safetensors_open(path, &x->file, err);
-  sgi_free(path);
+  sg_status st = open_part(r, name, &x->file, err);
   if (st) return st;
   size_t lists = info->channels * info->pool, entries = info->n_positions * info->channels * info->top_k;
   x->start = tensor(x->file, "start", SGI_U64, lists + 1, 0, 0, err);

@@ -3,7 +3,7 @@ import type * as T from "./types";
 
 export interface Calls {
   predict: T.Predict; margins: T.Margins; lens: T.Lens; attention: T.Attention; attribute: T.Attribute; ablate: T.Ablate; neuron: T.Neuron;
-  graph: T.Graph; metrics: T.Metrics; neighbors: T.Neighbors; together: T.Together;
+  graph: T.Graph; opened: T.Graph; metrics: T.Metrics; neighbors: T.Neighbors; together: T.Together;
 }
 export type Progress = (part: number, what: string) => void;
 
@@ -45,15 +45,25 @@ export async function info(): Promise<T.Info> {
 const kept = new Map<string, unknown>();
 for (const a of recorded?.answers ?? []) kept.set(`${a.call} ${JSON.stringify(a.request)}`, a.answer);
 
-const used = new Map<string, Answer>();
-/** What the view asked for since forget(), for export; lines of a run stay, since they are asked for once. */
-export const answers = () => [...used.values()];
-export const forget = () => [...used].forEach(([k, a]) => { if (a.call !== "metrics") used.delete(k); });
+/** An answer that came from a file: call() finds it, and export takes it along. */
+export const keep = <K extends keyof Calls>(name: K, body: object, answer: Calls[K]) => kept.set(`${name} ${JSON.stringify(body)}`, answer);
+export const isKept = (name: keyof Calls, body: object) => kept.has(`${name} ${JSON.stringify(body)}`);
+
+const used = new Map<string, Answer>(), names = new Set<string>();
+/** What the view asked for since forget(), for export. Lines of a run are asked for once, so they are remembered for the next time. */
+export const answers = () => [...used.values()].filter((a) => names.has(a.call));
+export function forget() {
+  names.clear();
+  for (const [k, a] of used) if (a.call !== "metrics") used.delete(k);
+}
 
 /** As fetched, or as kept, and noted. */
 export async function call<K extends keyof Calls>(name: K, body: object, signal?: AbortSignal, progress?: Progress): Promise<Calls[K]> {
   const answer = await ask(name, body, signal, progress);
-  if (!signal?.aborted) used.set(`${name} ${JSON.stringify(body)}`, { call: name, request: body, answer });
+  if (!signal?.aborted) {
+    used.set(`${name} ${JSON.stringify(body)}`, { call: name, request: body, answer });
+    names.add(name);
+  }
   return answer;
 }
 /** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */

@@ -1,7 +1,7 @@
 // app.ts: the page: prompt, strip, views, keys.
 import { call, forget, info as askInfo, recorded, takeToken } from "./api";
 import { by, h, hideTip } from "./dom";
-import { applyStatic, offerExport } from "./export";
+import { applyStatic, exportDialog } from "./export";
 import { count } from "./format";
 import { go, onChange, read } from "./state";
 import { strip } from "./strip";
@@ -20,7 +20,7 @@ import { training } from "./view_training";
 const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training];
 const keys: [string, string][] = [
   ["/", "write the prompt"], ["← →", "move the locked position"], ["↑ ↓", "layer (attention), along edges (graph)"],
-  [`1 – ${views.length}`, "choose a view"], ["p", "pin a node of the graph"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
+  [`1 – ${views.length}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
 ];
 let info: Info, abort = new AbortController(), context: Context | null = null;
 
@@ -56,6 +56,8 @@ function tabs(view: View) {
   if (on) list.scrollLeft = on.offsetLeft - list.offsetLeft - (list.clientWidth - on.offsetWidth) / 2;
 }
 
+const current = () => views.find((v) => v.name === read().view) ?? predictions;
+
 function request(text: string): object {
   return info.tokenizer ? { text } : { ids: text.split(/[\s,]+/).filter(Boolean).map(Number) };
 }
@@ -64,7 +66,7 @@ async function render() {
   abort.abort();
   abort = new AbortController();
   hideTip();
-  const { signal } = abort, state = read(), panel = by("view"), view = views.find((v) => v.name === state.view) ?? predictions;
+  const { signal } = abort, state = read(), panel = by("view"), view = current();
   if (document.activeElement !== prompt) prompt.value = state.text;
   fit();
   tabs(view);
@@ -90,7 +92,6 @@ async function render() {
     if (T) await strip(c, by("strip"));
     else by("strip").replaceChildren();
     if (!signal.aborted) await view.show(c);
-    if (!signal.aborted) offerExport(view.name, view.title, info);
   } catch (e) {
     if (!signal.aborted) fail(panel, e);
   } finally {
@@ -110,8 +111,8 @@ function help() {
 function onKey(e: KeyboardEvent) {
   const el = e.target as HTMLElement, typing = /^(INPUT|TEXTAREA|SELECT)$/.test(el.tagName);
   if (e.key === "Escape" && typing) return el.blur();
-  if (typing || e.ctrlKey || e.metaKey || e.altKey || (by("help") as HTMLDialogElement).open) return;
-  const view = views.find((v) => v.name === read().view) ?? predictions, n = Number(e.key);
+  if (typing || e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;
+  const view = current(), n = Number(e.key);
   if (e.key === "?") help();
   else if (e.key === "/") prompt.focus();
   else if (n >= 1 && n <= views.length) go({ view: views[n - 1].name });
@@ -127,6 +128,7 @@ async function start() {
   onRefresh(render);
   addEventListener("keydown", onKey);
   by("help-button").addEventListener("click", help);
+  by("save-button").addEventListener("click", () => { const v = current(); exportDialog(v.name, v.title, info); });
   prompt.addEventListener("input", fit);
   prompt.addEventListener("keydown", (e) => {
     if (e.key === "Enter" && !e.shiftKey) {
@@ -136,7 +138,7 @@ async function start() {
   });
   by("prompt-form").addEventListener("submit", (e) => {
     e.preventDefault();
-    go({ text: prompt.value, pos: -1, pins: "" });
+    go({ text: prompt.value, pos: -1, pins: "", groups: "", opened: "" });
   });
   try {
     info = await askInfo();

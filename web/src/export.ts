@@ -6,7 +6,7 @@ import type { Info } from "./types";
 import { picture } from "./svg";
 
 /** `?static=1`, in front of # or behind it: the view without controls. */
-export function applyStatic() {
+export function applyStatic(): void {
   const asked = (text: string) => new URLSearchParams(text).get("static") === "1";
   document.body.classList.toggle("static", asked(location.search) || asked(location.hash.slice(1)));
   document.body.classList.toggle("recorded", recorded !== null);
@@ -34,26 +34,24 @@ async function wholePage(info: Info): Promise<string> {
   return put(out, "</body>", `<script type="application/json" id="recorded">${data}</script>\n<script>${code}</script>\n</body>`);
 }
 
-/** One row under the view; offered again with each view. */
-export function offerExport(view: string, title: string, info: Info) {
-  const said = h("span.note", { role: "status" }), static_ = () => {
-    const to = new URLSearchParams(location.hash.slice(1));
-    to.set("static", "1");
-    return `#${to}`;
-  };
-  const button = (label: string, make: () => void | Promise<void>) => h("button.small", { type: "button", onclick: async () => {
+/** What can be made of the view on screen. */
+export function exportDialog(view: string, title: string, info: Info) {
+  const d = by("export") as HTMLDialogElement, said = h("p.note", { role: "status" }), plain = new URLSearchParams(location.hash.slice(1));
+  plain.set("static", "1");
+  const choice = (label: string, what: string, make: () => void | Promise<void>) => h("tr", {}, h("td", {}, h("button", { type: "button", onclick: async () => {
     said.textContent = "";
     try {
       await make();
+      said.textContent = `${label} saved.`;
     } catch (e) {
       said.textContent = (e as Error).message;
     }
-  } }, label);
-  const row = h("div.row", { id: "export", role: "group", "aria-label": "save this view" }, h("span.note", {}, "Save this view as"),
-    button("SVG", () => save(fileName(view, "svg"), picture(`${info.model.name}: ${title}`), "image/svg+xml")),
-    button("JSON", () => save(fileName(view, "json"), JSON.stringify({ sgatlin: info.version, model: info.model, view, state: Object.fromEntries(new URLSearchParams(location.hash.slice(1))), answers: answers() }), "application/json")),
-    recorded ? null : button("HTML file", async () => save(fileName(view, "html"), await wholePage(info), "text/html")),
-    h("a", { href: static_(), target: "_blank", rel: "noopener", onclick: (e: Event) => (e.currentTarget as HTMLElement).setAttribute("href", static_()) }, "without controls"), said);
-  by("export")?.remove();
-  by("view").after(row);
+  } }, label)), h("td", {}, what));
+  d.replaceChildren(h("h2", { id: "export-title" }, `Save “${title}”`), h("table", {}, h("tbody", {},
+    choice("SVG", "the view as a picture", () => save(fileName(view, "svg"), picture(`${info.model.name}: ${title}`), "image/svg+xml")),
+    choice("JSON", "the answers behind it, with what was asked", () => save(fileName(view, "json"), JSON.stringify({ version: info.version, model: info.model, view: Object.fromEntries(new URLSearchParams(location.hash.slice(1))), calls: answers() }), "application/json")),
+    recorded ? null : choice("HTML", "one file with the page and the answers: opens from disk, needs no server", async () => save(fileName(view, "html"), await wholePage(info), "text/html")),
+    h("tr", {}, h("td", {}, h("a", { href: `#${plain}`, onclick: () => d.close() }, "Plain")), h("td", {}, "the view without controls, for papers; back returns")))),
+    said, h("form", { method: "dialog" }, h("button.primary", {}, "Close")));
+  d.showModal();
 }

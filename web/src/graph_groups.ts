@@ -74,11 +74,36 @@ export function shapes(g: Graph, groups: Group[]): Shapes {
   return { nodes, edges: [...found.values()] };
 }
 
-/** A saved graph, ours ("Save JSON") or the form of `sgatlin graph -o FILE.json`. Files are checked: a number out of place is an error. */
+interface Linked {
+  metadata?: { prompt_tokens?: unknown };
+  nodes: { node_id: string; layer: string; ctx_idx: number; feature_type: string; clerp?: string; feature: number; activation: number | null; influence: number | null; token_prob?: number;
+    channel?: number; neuron?: number; input?: number; edges_sum?: number; edges_abs?: number }[];
+  links: { source: string; target: string; weight: number; heads?: [number, number, number][] }[];
+  sgatlin?: Record<string, number>;
+}
+const kinds: Record<string, Node["kind"]> = { embedding: "token", bias: "bias", logit: "logit" };
+
+/** The form of circuit-tracer's frontend, as sgatlin graph writes it. Its "influence" is our cumulative share. */
+function fromLinks(o: Linked): Graph {
+  const words = Array.isArray(o.metadata?.prompt_tokens) ? o.metadata.prompt_tokens.map(String) : [], number = new Map(o.nodes.map((n, i) => [n.node_id, i]));
+  const nodes = o.nodes.map((n): Node => {
+    const kind = kinds[n.feature_type] ?? "neuron", said = kind === "logit" ? /^Output "([^]*)" \(p=/.exec(String(n.clerp)) : null;
+    const text = kind === "token" ? words[n.ctx_idx] ?? "" : said?.[1] ?? "";
+    return { kind, layer: kind === "token" ? -1 : kind === "logit" ? Number(n.layer) - 1 : Number(n.layer), position: n.ctx_idx, influence: null, cumulative: n.influence,
+      ...(kind === "neuron" ? { channel: n.channel, index: n.neuron, value: n.activation } : kind === "bias" ? {} : { token: { id: n.feature, text } }),
+      ...(kind === "logit" ? { probability: n.token_prob } : {}), ...(n.input === undefined ? {} : { input: n.input, edges_sum: n.edges_sum, edges_abs: n.edges_abs }) };
+  });
+  const share = (key: string) => o.sgatlin?.[key] ?? null;
+  return { tokens: words.map((text, id) => ({ id, text })), position: nodes.find((n) => n.kind === "logit")?.position ?? 0, all_nodes: o.sgatlin?.all_nodes ?? nodes.length, explored: o.sgatlin?.explored ?? 0,
+    node_share: share("node_share"), edge_share: share("edge_share"), input_share: share("input_share"), worst_residue: share("worst_residue"), nodes,
+    edges: o.links.map((l) => [number.get(l.source) ?? -1, number.get(l.target) ?? -1, l.weight]), ...(o.links.some((l) => l.heads) ? { heads: o.links.map((l) => l.heads ?? []) } : {}) };
+}
+
+/** A saved graph: a view saved as JSON, or the form of `sgatlin graph -o FILE.json`. Files are checked: a number out of place is an error. */
 export function openGraph(text: string): { graph: Graph; groups: string } {
-  const o = JSON.parse(text), graph: Graph = Array.isArray(o?.links) ? fromLinks(o) : o?.graph ?? o;
+  const o = JSON.parse(text), graph: Graph = Array.isArray(o?.links) && Array.isArray(o.nodes) ? fromLinks(o) : (o?.calls as { call: string; answer: Graph }[] | undefined)?.find?.((x) => x.call === "graph" || x.call === "opened")?.answer ?? o;
   const ok = Array.isArray(graph?.nodes) && Array.isArray(graph.edges) && Array.isArray(graph.tokens) && graph.nodes.length > 0 && graph.nodes.length <= 20000 && graph.edges.length <= 1e6;
-  if (!ok) throw new Error("This file holds no graph: expected one of Save JSON or of sgatlin graph -o FILE.json.");
+  if (!ok) throw new Error("This file holds no graph: expected one saved here as JSON, or one of sgatlin graph -o FILE.json.");
   const whole = (x: unknown, lo: number, hi: number) => typeof x === "number" && Number.isInteger(x) && x >= lo && x <= hi;
   graph.nodes.forEach((n, i) => {
     if (!["token", "bias", "neuron", "logit"].includes(n?.kind) || !whole(n.layer, -1, 1000) || !whole(n.position, 0, 1e6)) throw new Error(`This graph's node ${i} is damaged: kind, layer or position.`);
@@ -87,5 +112,5 @@ export function openGraph(text: string): { graph: Graph; groups: string } {
     if (!Array.isArray(e) || !whole(e[0], 0, graph.nodes.length - 1) || !whole(e[1], 0, graph.nodes.length - 1) || !Number.isFinite(e[2])) throw new Error(`This graph's edge ${i} is damaged: source, target or weight.`);
   });
   if (graph.heads && graph.heads.length !== graph.edges.length) delete graph.heads;
-  return { graph, groups: typeof o?.groups === "string" ? o.groups : "" };
+  return { graph, groups: typeof o?.view?.groups === "string" ? o.view.groups : "" };
 }

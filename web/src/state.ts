@@ -17,6 +17,7 @@ export interface State {
   units: string; // corpus: "channel.neuron;...": places where they fire together
   channel: number; // corpus; -1: all
   groups: string; // graph: groups and names (view_graph_groups.ts)
+  opened: string; // graph: name of a file that was opened
   split: number; // graph: 1: edges by head
   static: string; // 1: without controls
   edits: string; // steer: "layer.channel.index.pos*scale", joined by ";"
@@ -24,7 +25,7 @@ export interface State {
 const first: State = {
   view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", layer: 0, head: 0,
   neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
-  groups: "", split: 0, static: "",
+  groups: "", opened: "", split: 0, static: "",
 };
 
 export function read(): State {

@@ -78,7 +78,7 @@ function drawing(el: SVGSVGElement, r: DOMRect, o: Origin) {
 
 function walk(el: Element, o: Origin) {
   const style = getComputedStyle(el), r = el.getBoundingClientRect();
-  if (style.display === "none" || style.visibility === "hidden" || el.classList.contains("hidden") || el.id === "export") return;
+  if (style.display === "none" || style.visibility === "hidden" || el.classList.contains("hidden")) return;
   if (el instanceof SVGSVGElement) return drawing(el, r, o);
   if (r.width && r.height && style.display !== "contents") box(el, style, r, o);
   if (el instanceof HTMLCanvasElement) return void o.out.append(s("image", { x: px(r.left - o.x), y: px(r.top - o.y), width: px(r.width), height: px(r.height), href: el.toDataURL(), style: "image-rendering:pixelated" }));

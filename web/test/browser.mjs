@@ -77,6 +77,8 @@ try {
     }
   await numbers();
   await walking();
+  await payloads();
+  await rebinding();
 } finally {
   await browser.close();
   server.kill("SIGINT");
@@ -149,12 +151,51 @@ async function walking() {
   check(await p.$eval("#help", (e) => e.open), "? opens the help");
   await p.keyboard.press("Escape");
   check(!(await p.$eval("#help", (e) => e.open)), "Escape closes the help");
-  const evil = "<img src=x onerror=alert(1)><script>alert(2)</script>";
-  p.on("dialog", (d) => { check(false, "a prompt ran as script"); d.dismiss(); });
-  await open(p, { view: "predictions", text: evil });
-  check((await p.$$eval("#strip img, #view img, #strip script, #view script", (e) => e.length)) === 0, "a prompt became markup");
+  await open(p, { view: "graph" });
+  const [svg] = await Promise.all([p.waitForEvent("download"), p.click("text=Save SVG")]);
+  const drawn = readFileSync(await svg.path(), "utf8");
+  check(drawn.startsWith("<svg") && drawn.includes('stroke="rgb') && !drawn.includes("var("), "the saved picture stands on its own");
+  await p.click("#save-button");
+  const [json] = await Promise.all([p.waitForEvent("download"), p.click("#export button >> text=JSON")]);
+  const calls = JSON.parse(readFileSync(await json.path(), "utf8")).calls.map((x) => x.call);
+  check(calls.includes("graph") && calls.includes("predict"), `the saved view holds its calls: ${calls}`);
   check(count > 5, "the strip has tokens");
   await p.close();
+}
+
+/** 100 texts that would run as scripts if they were markup anywhere. */
+async function payloads() {
+  const p = await page(1280, 720, "light");
+  p.on("dialog", (d) => { check(false, "a prompt ran as script"); d.dismiss(); });
+  await p.goto(url);
+  await settled(p);
+  const cores = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>", "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href=javascript:alert(1)>x</a>", "<style>@import 'http://evil.example'</style>", "<base href=http://evil.example>", "<form action=http://evil.example><input autofocus onfocus=alert(1)>",
+    "<math><mtext></table></math><img src onerror=alert(1)>", "javascript:alert(1)"];
+  const around = [(x) => x, (x) => `"${x}`, (x) => `'>${x}`, (x) => `</textarea>${x}`, (x) => `</title>${x}`, (x) => `-->${x}`, (x) => `&lt;${x}`, (x) => `]]>${x}`, (x) => `{{${x}}}`, (x) => `\n\n${x}\n`];
+  for (const [i, text] of around.flatMap((f) => cores.map(f)).entries()) {
+    await p.evaluate((h) => { location.hash = h; }, new URLSearchParams({ view: i % 10 ? "predictions" : "circuit", text, target: "" }).toString());
+    await p.waitForTimeout(20);
+    await p.waitForFunction(() => document.querySelector("#view").getAttribute("aria-busy") === "false", null, { timeout: 30000 });
+    const bad = await p.$$eval("main img, main script, main iframe, main style, main base, main a[href], main math", (e) => e.length);
+    check(bad === 0, `a prompt became markup: ${text}`);
+  }
+  await p.close();
+}
+
+/** A name of somebody else's that leads here is refused, page and calls. */
+async function rebinding() {
+  const port = new URL(url).port;
+  const other = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--host-resolver-rules=MAP evil.example 127.0.0.1"] });
+  const p = await other.newPage();
+  const r = await p.goto(`http://evil.example:${port}/`);
+  check(r.status() === 421, `another name is answered with ${r.status()}`);
+  const call = await p.evaluate((u) => fetch(u, { headers: { "X-Sgatlin-Token": "0".repeat(32) } }).then((x) => x.status, () => 0), "/api/info");
+  check(call === 421, `a call by another name is answered with ${call}`);
+  const across = await p.evaluate((u) => fetch(u, { method: "POST", headers: { "Content-Type": "text/plain" }, body: "{}" }).then((x) => x.type, () => "refused"), `http://127.0.0.1:${port}/api/predict`);
+  check(across === "refused", `a call across sites is ${across}`);
+  await other.close();
 }
 
 if (problems.length) {
