@@ -50,7 +50,8 @@ function words(node: Text, o: Origin) {
   measure.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
   const m = measure.measureText("x"), fill = colour(style.color);
   for (const { text, r } of lines(node)) {
-    const shown = style.whiteSpace.startsWith("pre") ? text : text.replace(/\s+/g, " ").trim();
+    const spaced = style.whiteSpace.startsWith("pre") ? text : text.replace(/\s+/g, " "), off = (t: string) => Math.abs(measure.measureText(t).width - r.width);
+    const shown = [spaced, spaced.trim(), spaced.trimStart(), spaced.trimEnd()].reduce((a, b) => (off(b) < off(a) ? b : a)); // spaces at a line's ends are there or not
     if (!shown.trim()) continue;
     const base = r.top + (r.height - m.fontBoundingBoxAscent - m.fontBoundingBoxDescent) / 2 + m.fontBoundingBoxAscent;
     o.out.append(s("text", { x: px(r.left - o.x), y: px(base - o.y), fill: fill.rgb, "font-size": style.fontSize, "font-family": style.fontFamily, "font-weight": style.fontWeight, "xml:space": "preserve" }, shown));
@@ -81,7 +82,7 @@ function walk(el: Element, o: Origin) {
   if (style.display === "none" || style.visibility === "hidden" || el.classList.contains("hidden")) return;
   if (el instanceof SVGSVGElement) return drawing(el, r, o);
   if (r.width && r.height && style.display !== "contents") box(el, style, r, o);
-  if (el instanceof HTMLCanvasElement) return void o.out.append(s("image", { x: px(r.left - o.x), y: px(r.top - o.y), width: px(r.width), height: px(r.height), href: el.toDataURL(), style: "image-rendering:pixelated" }));
+  if (el instanceof HTMLCanvasElement) return void o.out.append(s("image", { x: px(r.left - o.x), y: px(r.top - o.y), width: px(r.width), height: px(r.height), href: el.toDataURL(), "image-rendering": "pixelated" }));
   for (const child of el.childNodes) {
     if (child instanceof Text) words(child, o);
     else if (child instanceof Element) walk(child, o);
