@@ -79,7 +79,7 @@ check: ## the quick tests (under a minute once built)
 
 asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan tests
-	@OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%)
+	@SGATLIN=build/asan/sgatlin OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%)
 
 .PHONY: tests
 tests: all $(TESTS)

@@ -167,7 +167,8 @@ void cli_lines_close(cli_lines *l);
 
 /* One compact line, reals with 9 significant digits. Takes the reference. Returns 0 or an exit code. */
 int cli_json(json_t *value);
-json_t *cli_json_real(double x); /* null where x is NaN or infinite */
+json_t *cli_json_count(unsigned __int128 n); /* any size; only for cli_json to print */
+json_t *cli_json_real(double x);             /* null where x is NaN or infinite */
 /* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL but for memory. */
 json_t *cli_json_text(const char *bytes, size_t n);
 /* True once stdout can not be written any more (closed pipe, full disk): long output may stop. */

@@ -23,21 +23,12 @@ static sg_status fill(entry *e, sg_error *err) {
   return st ? st : sgi_config_parameters(&e->preset.config, &e->parameters, err);
 }
 
-/* A count that a signed 64-bit integer cannot hold is written as a string of digits, so that no digit is lost. */
-static json_t *count(unsigned __int128 n) {
-  if (n <= INT64_MAX) return json_integer((json_int_t)n);
-  char digits[48], *p = digits + sizeof digits - 1;
-  *p = 0;
-  for (; n; n /= 10) *--p = (char)('0' + (int)(n % 10));
-  return json_string(p);
-}
-
 static json_t *steps_json(const entry *e, double budget) {
   uint64_t steps;
   if (sgi_budget_steps(budget, e->forward, e->batch, &steps, NULL)) return json_null();
-  return json_pack("{s:o, s:o, s:o}", "n_steps", count(steps), "n_tokens",
-                   count((unsigned __int128)steps * e->batch * e->seq_len), "n_flops",
-                   count((unsigned __int128)3 * e->forward * e->batch * steps));
+  return json_pack("{s:o, s:o, s:o}", "n_steps", cli_json_count(steps), "n_tokens",
+                   cli_json_count((unsigned __int128)steps * e->batch * e->seq_len), "n_flops",
+                   cli_json_count((unsigned __int128)3 * e->forward * e->batch * steps));
 }
 
 static json_t *entry_json(const entry *e, const double *budgets, size_t n) {
@@ -46,17 +37,17 @@ static json_t *entry_json(const entry *e, const double *budgets, size_t n) {
       json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", e->name, "kind", c->feedforward, "d_model",
                 (json_int_t)c->hidden_size, "d_head", (json_int_t)c->head_dim, "n_heads", (json_int_t)c->num_heads,
                 "n_layers", (json_int_t)c->num_layers, "num_neurons", (json_int_t)c->num_neurons);
-  json_object_set_new(o, "num_channels", count(c->num_channels)); /* 0 where the kind has none */
-  json_object_set_new(o, "top_k", count(c->top_k));
-  json_object_set_new(o, "key_dim", count(c->key_dim));
+  json_object_set_new(o, "num_channels", cli_json_count(c->num_channels)); /* 0 where the kind has none */
+  json_object_set_new(o, "top_k", cli_json_count(c->top_k));
+  json_object_set_new(o, "key_dim", cli_json_count(c->key_dim));
   if (*c->router) json_object_set_new(o, "router", json_string(c->router));
   json_object_set_new(o, "activation", json_string(c->activation));
-  json_object_set_new(o, "vocab_size", count(c->vocab_size));
-  json_object_set_new(o, "seq_len", count(e->seq_len));
-  json_object_set_new(o, "batch_size", count(e->batch));
-  json_object_set_new(o, "forward_flops_per_sequence", count(e->forward));
-  json_object_set_new(o, "head_flops_per_sequence", count(e->head));
-  json_object_set_new(o, "parameters", count(e->parameters));
+  json_object_set_new(o, "vocab_size", cli_json_count(c->vocab_size));
+  json_object_set_new(o, "seq_len", cli_json_count(e->seq_len));
+  json_object_set_new(o, "batch_size", cli_json_count(e->batch));
+  json_object_set_new(o, "forward_flops_per_sequence", cli_json_count(e->forward));
+  json_object_set_new(o, "head_flops_per_sequence", cli_json_count(e->head));
+  json_object_set_new(o, "parameters", cli_json_count(e->parameters));
   json_t *steps = json_object();
   for (size_t i = 0; i < n; i++) {
     char key[32];

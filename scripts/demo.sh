@@ -25,10 +25,10 @@ train() { # NAME KIND BUDGET [OPTION]...
 }
 
 say "2. A tokenizer and a model with sparsely gated linear neurons"
-train sgatlin sgatlin 2.5e13
+train sgatlin sgatlin 3e13
 
 say "3. The same budget with dense layers (mlp), the same tokenizer and data"
-train mlp mlp 2.5e13 --tokenizer "$dir/sgatlin/tokenizer.json"
+train mlp mlp 3e13 --tokenizer "$dir/sgatlin/tokenizer.json"
 
 say "4. Held-out stories: both models beside two baselines"
 "$sgatlin" eval "$dir/sgatlin" --data "$dir/worlds" --train "$dir/worlds"
@@ -42,7 +42,6 @@ say "Done in $((now - started)) s. What next:"
 cat <<TXT
   see why it said it     $sgatlin explore $dir/sgatlin --open
   the same as text       $sgatlin attribute $dir/sgatlin --prompt "Noah's favourite food was"
-  see it in a browser    $sgatlin explore $dir/sgatlin --open
   your own text          $sgatlin train --data DIR -o run      (DIR holds train.txt and valid.txt)
   train longer           $sgatlin train --data $dir/worlds -o $dir/long --steps 4000 --set train.batch_size=16 --set train.seq_len=256
   interrupted?           make demo goes on where it stopped; a run of your own: $sgatlin train --resume -o run
