@@ -108,15 +108,18 @@ function side(d: Draft, i: number, pinned: boolean, acts: Acts) {
 /** Reads a file of the user's and shows it; the file stays in this page alone. */
 function opener() {
   const said = h("span.note", { role: "alert" }), file = h("input.hidden", { id: "open-graph", type: "file", accept: ".json,application/json", "aria-label": "a saved graph", tabindex: -1, onchange: async (e: Event) => {
-    const f = (e.target as HTMLInputElement).files?.[0];
+    const input = e.target as HTMLInputElement, f = input.files?.[0];
     if (!f) return;
     try {
       const { graph: g, groups } = openGraph(await f.text());
-      keep("opened", { name: f.name }, g);
-      go({ opened: f.name, groups, pins: "" });
+      let name = f.name; // another file of the same name is another graph
+      for (let k = 2; isKept("opened", { name }); k++) name = `${f.name} (${k})`;
+      keep("opened", { name }, g);
+      go({ opened: name, groups, pins: "" });
     } catch (x) {
       said.textContent = (x as Error).message;
     }
+    input.value = ""; // the same file can be chosen again
   } }) as HTMLInputElement;
   return h("span", {}, h("button.small", { type: "button", onclick: () => file.click() }, "Open a saved graph"), file, said);
 }
