@@ -95,7 +95,7 @@ export function picture(title: string): string {
   body.className = `${was} static whole`;
   try {
     const parts = ["strip", "view"].map(by).filter((e) => e.getBoundingClientRect().height > 0), rects = parts.map((e) => e.getBoundingClientRect());
-    const inner = parts.flatMap((e) => [...e.querySelectorAll("table, .tokens, svg")].map((x) => x.getBoundingClientRect().right));
+    const inner = parts.flatMap((e) => [...e.querySelectorAll(".card, table, .tokens, svg")].map((x) => x.getBoundingClientRect().right));
     const x = Math.min(...rects.map((r) => r.left)) - 12, y = rects[0].top - 12, width = Math.max(...rects.map((r) => r.right), ...inner) + 12 - x, height = rects[rects.length - 1].bottom + 12 - y;
     const out = s("svg", { viewBox: `0 0 ${px(width)} ${px(height)}`, width: px(width), height: px(height) }, s("title", {}, title), s("rect", { width: "100%", height: "100%", fill: colour(getComputedStyle(body).backgroundColor).rgb }));
     for (const e of parts) walk(e, { x, y, out });

@@ -1,7 +1,7 @@
 // view_graph.ts: the attribution graph: nodes by layer and position, edges by their effect.
 import { h, s, table, tipFor } from "./dom";
 import { call, isKept, keep, recorded } from "./api";
-import { count, diverging, exact, max, percent, signed, tokenText } from "./format";
+import { count, exact, max, percent, signed, tokenText } from "./format";
 import { go } from "./state";
 import type { Edge, Group, Part, Shape, Shapes } from "./graph_groups";
 import { nodeId, openGraph, readGroups, shapes, title as nodeTitle, writeGroups } from "./graph_groups";
@@ -57,8 +57,7 @@ function draw(d: Draft, pins: Set<string>, choose: (i: number, more: boolean) =>
   const strong = drawn.edges.length > DRAWN ? [...drawn.edges].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, DRAWN) : drawn.edges, size = (e: Edge) => Math.sqrt(Math.abs(e.weight) / most);
   const edges = strong.map((e) => {
     const a = at[e.from], b = at[e.to], middle = ((a.y + b.y) / 2).toFixed(1);
-    return s("path", { d: `M${a.x.toFixed(1)} ${a.y.toFixed(1)}C${a.x.toFixed(1)} ${middle} ${b.x.toFixed(1)} ${middle} ${b.x.toFixed(1)} ${b.y.toFixed(1)}`, fill: "none",
-      css: { stroke: diverging(e.weight < 0 ? -1 : 1, 1), strokeWidth: `${(0.4 + 3 * size(e)).toFixed(2)}px`, opacity: (0.08 + 0.5 * size(e)).toFixed(3) } });
+    return s("path", { class: e.weight < 0 ? "edge neg" : "edge", d: `M${a.x.toFixed(1)} ${a.y.toFixed(1)}C${a.x.toFixed(1)} ${middle} ${b.x.toFixed(1)} ${middle} ${b.x.toFixed(1)} ${b.y.toFixed(1)}`, "stroke-width": (0.4 + 3 * size(e)).toFixed(2) });
   });
   const labels = Array.from({ length: layers + 2 }, (_, k) => s("text", { class: "soft", x: 4, y: height - FOOT - (k + 0.5) * ROW + 4 }, k === 0 ? "input" : k > layers ? "output" : `layer ${k - 1}`));
   const words = [...columns].map(([p, x]) => s("text", { transform: `translate(${x + 4} ${height - FOOT - ROW / 2 + 22}) rotate(-38)`, "text-anchor": "end" }, tokenText(g.tokens[p]?.text ?? String(p)).slice(0, 14)));
@@ -75,7 +74,7 @@ function draw(d: Draft, pins: Set<string>, choose: (i: number, more: boolean) =>
   const marks = list.flatMap((n, i) => (n.label || n.kind === "logit" ? [s("text", { x: at[i].x, y: at[i].y - 13, "text-anchor": "middle" }, n.label ?? tokenText(n.token?.text ?? ""))] : []));
   const svg = s("svg", { class: "graph", viewBox: `0 0 ${W} ${height}`, role: "group", "aria-label": "attribution graph; arrow keys move along edges" }, labels, words, edges, nodes, marks);
   const light = (i: number) => {
-    strong.forEach((e, k) => { edges[k].style.opacity = e.from === i || e.to === i ? "0.95" : String(0.04 + 0.12 * size(e)); });
+    strong.forEach((e, k) => { edges[k].setAttribute("opacity", e.from === i || e.to === i ? "0.95" : (0.04 + 0.12 * size(e)).toFixed(3)); });
     nodes.forEach((el, k) => { el.classList.toggle("on", k === i); el.classList.toggle("chosen", chosen.has(list[k].id)); el.setAttribute("tabindex", k === i ? "0" : "-1"); });
   };
   return { svg, light, nodes, left: drawn.edges.length - strong.length };

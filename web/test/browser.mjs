@@ -30,8 +30,11 @@ async function page(width, height, scheme) {
 }
 async function open(p, state) {
   const hash = new URLSearchParams({ text, ...state });
-  await p.evaluate((h) => { location.hash = h; }, hash.toString());
-  await p.waitForTimeout(50);
+  await p.evaluate((h) => {
+    const was = location.href;
+    location.hash = h;
+    if (location.href !== was) document.querySelector("#view").setAttribute("aria-busy", "true"); // the page hears of it later
+  }, hash.toString());
   await settled(p);
 }
 async function settled(p) {
