@@ -218,6 +218,10 @@ extern volatile sig_atomic_t cli_pipe_gone; /* a write met a closed pipe */
 void cli_signals_install(void);
 void cli_signals_pipe(void); /* SIGPIPE only sets cli_pipe_gone */
 
+/* waiting.c, for main.c: unless the environment says how threads wait, starts the command again with threads that sleep
+ * soon. Before anything else. */
+void cli_wait_briefly(char **argv);
+
 /* ---- output.c and help.c, for main.c -------------------------------------------------------------------------- */
 
 typedef enum cli_when { CLI_AUTO, CLI_ALWAYS, CLI_NEVER } cli_when;

@@ -8,6 +8,7 @@
 #include "../server/web.h"
 #include "core/file.h"
 #include "prompt.h"
+#include "read/facts.h"
 
 extern char **environ;
 
@@ -61,6 +62,23 @@ static int serve(const cli_call *c, explorer *e) {
   return 0;
 }
 
+/* --worlds and --facts; a file of facts is read once here, so that its errors name the path. */
+static sg_status open_truth(const cli_call *c, explorer *e, worlds *w, sg_error *err) {
+  const char *directory = cli_string(c, "worlds"), *facts = cli_string(c, "facts");
+  sg_status st = SG_OK;
+  if (directory) {
+    st = worlds_load(w, directory, e->recording, err);
+    e->worlds = w;
+  }
+  if (st || (!directory && !facts)) return st;
+  e->facts = facts ? sgi_path_join("", facts) : sgi_path_join(directory, "facts.json");
+  if (!e->facts) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_facts *f = NULL;
+  st = sgi_facts_load(e->facts, NULL, &f, err);
+  sg_facts_free(f);
+  return st;
+}
+
 static int run(const cli_call *c) {
   sg_error err = {0};
   cli_prompt p = {0};
@@ -76,7 +94,12 @@ static int run(const cli_call *c) {
     st = sgi_fail(&err, SG_ERR_ARG, "%s was recorded from a model of %zu layers, this one has %zu", recording,
                   reading.info->model_layers, sg_model_config(p.model)->num_layers);
   if (recording) e.recording = &reading;
+  worlds truth = {0};
+  if (!st) st = open_truth(c, &e, &truth, &err);
   int code = st ? cli_fail(&err) : serve(c, &e);
+  api_forget(&e);
+  worlds_deinit(&truth);
+  sgi_free(e.facts);
   cli_reading_close(&reading);
   sgi_free(e.name);
   sgi_free(e.metrics);
@@ -90,6 +113,16 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "REC",
      .help = "recorded text of this model (sgatlin record): nearest circuits, places where neurons fire"},
+    {.name = "worlds",
+     .letter = 'w',
+     .type = CLI_STRING,
+     .argument = "DIR",
+     .help = "corpus that 'data worlds' wrote: categories and topics on the map, known facts"},
+    {.name = "facts",
+     .letter = 'f',
+     .type = CLI_STRING,
+     .argument = "FACTS.json",
+     .help = "facts from 'facts mine -o', in place of those of worlds"},
     {.name = "port",
      .letter = 'p',
      .type = CLI_SIZE,
@@ -112,7 +145,7 @@ const cli_command cli_explore = {
     .name = "explore",
     .group = "Reading",
     .summary = "a page in the browser that shows why the model said it",
-    .usage = "MODEL [--recording REC] [--port N] [--open]",
+    .usage = "MODEL [--recording REC] [--worlds DIR] [--port N] [--open]",
     .examples =
         "# prints an address; open it in a browser\nsgatlin explore run\n"
         "# the same, with the browser opened\nsgatlin explore run --open",

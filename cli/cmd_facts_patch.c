@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prompt.h"
+#include "patches.h"
 #include "read/facts.h"
 
 typedef struct work {
@@ -74,17 +74,39 @@ static void set_name(const work *w, size_t set, char *out, size_t size) {
 
 /* ---- runs ---------------------------------------------------------------------------------------------------------------- */
 
+/* The nouns of --noun into chosen, ascending. */
+static sg_status named_nouns(work *w, const char *const *names, size_t n, size_t *chosen, sg_error *err) {
+  w->n_distinct = 0;
+  for (size_t k = 0; k < n; k++) {
+    bool known = false;
+    for (size_t i = 0; i < w->nouns && !known; i++) known = !strcmp(sg_facts_noun(w->facts, i).text, names[k]);
+    if (!known) return sgi_fail(err, SG_ERR_ARG, "--noun %s: no fact is known of it", names[k]);
+  }
+  for (size_t i = 0; i < w->nouns; i++)
+    for (size_t k = 0; k < n; k++) {
+      if (strcmp(sg_facts_noun(w->facts, i).text, names[k])) continue;
+      chosen[w->n_distinct++] = i;
+      break;
+    }
+  return SG_OK;
+}
+
 static sg_status choose_nouns(work *w, sg_error *err) {
   sg_status st = sgi_facts_load(cli_string(w->c, "facts"), cli_string(w->c, "type"), &w->facts, err);
   if (!st) st = sg_facts_list(w->facts, cli_size(w->c, "min-count"), err);
   if (st) return st;
   w->nouns = w->n_distinct = sg_facts_count(w->facts);
   w->proven = true;
-  if (cli_flag(w->c, "all-nouns")) return SG_OK;
+  size_t n_names;
+  const char *const *names = cli_list(w->c, "noun", &n_names);
+  if (cli_flag(w->c, "all-nouns") && !n_names) return SG_OK;
   size_t *chosen = sgi_alloc((w->nouns + 1) * sizeof *chosen);
   if (!chosen) return sgi_fail(err, SG_ERR_MEMORY, "out of memory for %zu nouns", w->nouns);
-  st = sg_facts_distinct(w->facts, 1000000 * (uint64_t)cli_size(w->c, "effort"), chosen, &w->n_distinct, &w->proven,
-                         err);
+  if (n_names)
+    st = named_nouns(w, names, n_names, chosen, err);
+  else
+    st = sg_facts_distinct(w->facts, 1000000 * (uint64_t)cli_size(w->c, "effort"), chosen, &w->n_distinct, &w->proven,
+                           err);
   if (!st) sg_facts_select(w->facts, chosen, w->n_distinct);
   sgi_free(chosen);
   return st;
@@ -120,80 +142,21 @@ static sg_status patch(work *w, sg_error *err) {
 
 /* ---- results ------------------------------------------------------------------------------------------------------------- */
 
-typedef struct mean {
-  double clean, counterfactual, patched, recovered, flip, correct_clean, correct_counterfactual;
-} mean;
-
-static mean mean_of(const sg_interventions *r, size_t set) {
-  mean m = {0};
-  double n = (double)r->n_pairs;
-  for (size_t i = 0; i < r->n_pairs; i++) {
-    const sg_intervention *x = &r->results[set * r->n_pairs + i];
-    m.clean += x->clean / n;
-    m.counterfactual += x->counterfactual / n;
-    m.patched += x->patched / n;
-    m.recovered += x->recovered / n;
-    m.flip += x->rank_flip / n;
-    m.correct_clean += x->correct_clean / n;
-    m.correct_counterfactual += x->correct_counterfactual / n;
-  }
-  return m;
-}
-
-static json_t *numbers(double clean, double counter, double patched, double recovered) {
-  return json_pack("{so so so so}", "logitdiff_clean", cli_json_real(clean), "logitdiff_counterfactual",
-                   cli_json_real(counter), "logitdiff_intervened", cli_json_real(patched), "recovered_effect",
-                   cli_json_real(recovered));
-}
-
-static const char *noun_of(const work *w, size_t prompt) {
-  return sg_facts_noun(w->facts, w->runs->prompts[prompt].noun).text;
-}
-
-static json_t *pairs_json(const work *w, size_t set) {
-  json_t *a = json_array();
-  for (size_t i = 0; i < w->runs->n_pairs; i++) {
-    const sg_intervention *x = &w->runs->results[set * w->runs->n_pairs + i];
-    json_t *o = numbers(x->clean, x->counterfactual, x->patched, x->recovered);
-    json_object_set_new(o, "clean", json_string(noun_of(w, w->runs->pairs[i][0])));
-    json_object_set_new(o, "counterfactual", json_string(noun_of(w, w->runs->pairs[i][1])));
-    json_object_set_new(o, "rank_flip", json_boolean(x->rank_flip));
-    json_object_set_new(o, "correct_clean", json_boolean(x->correct_clean));
-    json_object_set_new(o, "correct_counterfactual", json_boolean(x->correct_counterfactual));
-    json_array_append_new(a, o);
-  }
-  return a;
-}
-
-static json_t *set_json(const work *w, size_t set) {
-  mean m = mean_of(w->runs, set);
-  json_t *list = json_array(), *o = numbers(m.clean, m.counterfactual, m.patched, m.recovered);
-  for (size_t l = 0; l < w->L; l++)
-    if (w->layers[set * w->L + l]) json_array_append_new(list, json_integer((json_int_t)l));
-  json_object_set_new(o, "rank_flip", cli_json_real(m.flip));
-  json_object_set_new(o, "correct_clean", cli_json_real(m.correct_clean));
-  json_object_set_new(o, "correct_counterfactual", cli_json_real(m.correct_counterfactual));
-  json_t *all = json_pack("{so so}", "layers", list, "mean", o);
-  if (cli_flag(w->c, "pairs")) json_object_set_new(all, "pairs", pairs_json(w, set));
-  return all;
-}
-
-static int print_json(const work *w) {
-  json_t *sets = json_array(), *nouns = json_array();
-  for (size_t s = 0; s < w->n_sets; s++) json_array_append_new(sets, set_json(w, s));
-  for (size_t i = 0; i < w->runs->n_prompts; i++) {
-    const sg_fact_prompt *p = &w->runs->prompts[i];
-    json_t *answers = json_array();
-    for (size_t a = 0; a < w->runs->top_answers; a++)
-      json_array_append_new(answers, cli_token_json(&w->p, p->answers[a]));
-    json_array_append_new(nouns, json_pack("{ss so}", "noun", noun_of(w, i), "answers", answers));
-  }
-  return cli_json(json_pack("{sI sI sb so sI ss so}", "nouns", (json_int_t)w->nouns, "distinct",
-                            (json_int_t)w->n_distinct, "distinct_proven", w->proven, "prompts", nouns, "n_pairs",
-                            (json_int_t)w->runs->n_pairs, "at", cli_string(w->c, "at"), "runs", sets));
+static cli_patches patches_of(const work *w) {
+  return (cli_patches){.prompt = &w->p,
+                       .facts = w->facts,
+                       .runs = w->runs,
+                       .layers = w->layers,
+                       .L = w->L,
+                       .nouns = w->nouns,
+                       .n_distinct = w->n_distinct,
+                       .proven = w->proven,
+                       .at_last = cli_choice(w->c, "at") == 1,
+                       .pairs = cli_flag(w->c, "pairs")};
 }
 
 static void print_pairs(const work *w, size_t set) {
+  cli_patches all = patches_of(w);
   char name[256];
   set_name(w, set, name, sizeof name);
   printf("\nlayers %s\n", name);
@@ -202,8 +165,8 @@ static void print_pairs(const work *w, size_t set) {
   for (size_t i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
   for (size_t i = 0; i < w->runs->n_pairs; i++) {
     const sg_intervention *x = &w->runs->results[set * w->runs->n_pairs + i];
-    cli_cell(t, "%s", noun_of(w, w->runs->pairs[i][0]));
-    cli_cell(t, "%s", noun_of(w, w->runs->pairs[i][1]));
+    cli_cell(t, "%s", cli_patches_noun(&all, w->runs->pairs[i][0]));
+    cli_cell(t, "%s", cli_patches_noun(&all, w->runs->pairs[i][1]));
     cli_cell(t, "%.4f", x->clean);
     cli_cell(t, "%.4f", x->counterfactual);
     cli_cell(t, "%.4f", x->patched);
@@ -216,7 +179,11 @@ static void print_pairs(const work *w, size_t set) {
 static void print_tables(const work *w) {
   const sg_interventions *r = w->runs;
   printf("%zu nouns, ", w->nouns);
-  if (!cli_flag(w->c, "all-nouns"))
+  size_t n_names;
+  cli_list(w->c, "noun", &n_names);
+  if (n_names)
+    printf("%zu chosen, ", w->n_distinct);
+  else if (!cli_flag(w->c, "all-nouns"))
     printf("%zu that share no answer%s, ", w->n_distinct, w->proven ? "" : " (the search met its bound: see --effort)");
   printf("%zu of single tokens: %zu pairs\n\n", r->n_prompts, r->n_pairs);
   cli_table *t = cli_table_begin("lrrrrrr");
@@ -225,7 +192,7 @@ static void print_tables(const work *w) {
   for (size_t i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
   for (size_t s = 0; s < w->n_sets; s++) {
     char name[256];
-    mean m = mean_of(r, s);
+    cli_patch_mean m = cli_patches_mean(r, s);
     set_name(w, s, name, sizeof name);
     cli_cell(t, "%s", name);
     cli_cell(t, "%.4f", m.clean);
@@ -247,9 +214,10 @@ static int run(const cli_call *c) {
   int code = 0;
   if (st)
     code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
-  else if (cli_flag(c, "json"))
-    code = print_json(&w);
-  else
+  else if (cli_flag(c, "json")) {
+    cli_patches all = patches_of(&w);
+    code = cli_json(cli_patches_json(&all));
+  } else
     print_tables(&w);
   sg_interventions_free(w.runs);
   sg_facts_free(w.facts);
@@ -277,6 +245,10 @@ static const cli_option options[] = {
      .value = "1",
      .help = "leave out rarer facts"},
     {.name = "all-nouns", .type = CLI_FLAG, .help = "take nouns that share answers, too"},
+    {.name = "noun",
+     .type = CLI_LIST,
+     .argument = "NOUN",
+     .help = "take this noun and the others named so, whether they share answers or not"},
     {.name = "answers",
      .letter = 'a',
      .type = CLI_SIZE,

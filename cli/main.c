@@ -134,6 +134,7 @@ static int run(cli_call *c, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  cli_wait_briefly(argv);
   /* With a closed 0, 1 or 2 the next opened file would take its number, and messages would land in it. */
   for (int fd = 0; fd < 3; fd++)
     if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) return 1;

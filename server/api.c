@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/json.h"
@@ -10,12 +11,22 @@ static const struct {
   bool post;
   api_answer answer;
 } routes[] = {
-    {"/api/info", false, api_info},          {"/api/metrics", true, api_metrics},
-    {"/api/predict", true, api_predict},     {"/api/lens", true, api_lens},
-    {"/api/margins", true, api_margins},     {"/api/attention", true, api_attention},
-    {"/api/attribute", true, api_attribute}, {"/api/ablate", true, api_ablate},
-    {"/api/neuron", true, api_neuron},       {"/api/graph", true, api_graph},
-    {"/api/neighbors", true, api_neighbors}, {"/api/together", true, api_together},
+    {"/api/info", false, api_info},
+    {"/api/metrics", true, api_metrics},
+    {"/api/predict", true, api_predict},
+    {"/api/lens", true, api_lens},
+    {"/api/margins", true, api_margins},
+    {"/api/attention", true, api_attention},
+    {"/api/attribute", true, api_attribute},
+    {"/api/ablate", true, api_ablate},
+    {"/api/neuron", true, api_neuron},
+    {"/api/graph", true, api_graph},
+    {"/api/neighbors", true, api_neighbors},
+    {"/api/together", true, api_together},
+    {"/api/map", true, api_map},
+    {"/api/place", true, api_place},
+    {"/api/facts", true, api_facts},
+    {"/api/patch", true, api_patch},
 };
 
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) {
@@ -34,6 +45,39 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
     *answer = NULL;
   }
   return st;
+}
+
+/* ---- answers that are kept ------------------------------------------------------------------------------------------------ */
+
+enum { KEPT = 8 };
+
+/* Path and body as text, keys in order. New: free. */
+static char *request_text(const api_call *c) {
+  json_t *o = json_pack("[sO]", http_job_path(c->job), c->body);
+  char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+  json_decref(o);
+  return text;
+}
+
+json_t *api_kept(const api_call *c) {
+  char *text = request_text(c);
+  json_t *answer = text ? json_incref(json_object_get(c->e->kept, text)) : NULL;
+  free(text);
+  return answer;
+}
+
+void api_keep(const api_call *c, json_t *answer) {
+  char *text = request_text(c);
+  if (!c->e->kept) c->e->kept = json_object();
+  if (json_object_size(c->e->kept) >= KEPT)
+    json_object_del(c->e->kept, json_object_iter_key(json_object_iter(c->e->kept)));
+  if (text) json_object_set(c->e->kept, text, answer);
+  free(text);
+}
+
+void api_forget(explorer *e) {
+  json_decref(e->kept);
+  e->kept = NULL;
 }
 
 /* ---- fields ------------------------------------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 #include "../cli/prompt.h"
 #include "../cli/reading.h"
 #include "http.h"
+#include "worlds.h"
 
 enum { API_TOKENS = 512 }; /* of a prompt */
 
@@ -15,6 +16,9 @@ typedef struct explorer {
   char *name;              /* of the model, for the page; no path */
   char *metrics;           /* path of the run's metrics.jsonl; NULL: no run */
   cli_reading *recording;  /* NULL: none */
+  worlds *worlds;          /* NULL: none */
+  char *facts;             /* path of a file of facts; NULL: none */
+  json_t *kept;            /* answers that took long, by request: api_forget */
 } explorer;
 
 /* One call at work. */
@@ -41,6 +45,12 @@ sg_status api_text(const api_call *c, const char *key, size_t max, const char **
 sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err);
 /* Every key of the body is one of these. */
 sg_status api_keys(const api_call *c, const char *const *keys, size_t count, sg_error *err);
+/* "layer" of the recording; the last recorded one where absent. */
+sg_status api_slot(const api_call *c, size_t *slot, sg_error *err);
+/* The answer to this very request, kept from before: new reference, or NULL. The last few are kept. */
+json_t *api_kept(const api_call *c);
+void api_keep(const api_call *c, json_t *answer);
+void api_forget(explorer *e);
 #define API_PROMPT_KEYS "text", "ids", "bos"
 /* text or ids, and bos, into c->p. */
 sg_status api_prompt(api_call *c, sg_error *err);
@@ -57,6 +67,10 @@ sg_status api_attention(api_call *c, json_t **answer, sg_error *err);
 sg_status api_lens(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err);
 sg_status api_together(api_call *c, json_t **answer, sg_error *err);
+sg_status api_map(api_call *c, json_t **answer, sg_error *err);
+sg_status api_place(api_call *c, json_t **answer, sg_error *err);
+sg_status api_facts(api_call *c, json_t **answer, sg_error *err);
+sg_status api_patch(api_call *c, json_t **answer, sg_error *err);
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err);
 
 #endif

@@ -4,7 +4,7 @@
 
 enum { MAX_COUNT = 100, MAX_UNITS = 16 };
 
-static sg_status open_slot(const api_call *c, size_t *slot, sg_error *err) {
+sg_status api_slot(const api_call *c, size_t *slot, sg_error *err) {
   const cli_reading *r = c->e->recording;
   if (!r) return sgi_fail(err, SG_ERR_ARG, "no recording is open: start the explorer with --recording");
   json_int_t layer;
@@ -35,7 +35,7 @@ sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err) {
   size_t slot, query, found = 0;
   json_int_t channel, count;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = open_slot(c, &slot, err);
+  if (!st) st = api_slot(c, &slot, err);
   if (!st) st = api_int(c, "channel", 0, (json_int_t)r->info->channels - 1, -1, &channel, err);
   if (!st) st = api_int(c, "count", 1, MAX_COUNT, 10, &count, err);
   if (!st) st = query_of(c, &query, err);
@@ -77,7 +77,7 @@ sg_status api_together(api_call *c, json_t **answer, sg_error *err) {
   size_t slot, n;
   json_int_t count;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = open_slot(c, &slot, err);
+  if (!st) st = api_slot(c, &slot, err);
   if (!st) st = api_int(c, "count", 1, MAX_COUNT, 10, &count, err);
   if (!st) st = take_units(c, units, &n, err);
   if (!st) st = sgi_fire_together(c->e->recording->rec, slot, units, n, &t, err);

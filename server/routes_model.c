@@ -26,9 +26,10 @@ sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
                 "neurons", (json_int_t)k->num_neurons, "channels", (json_int_t)k->num_channels, "top_k",
                 (json_int_t)k->top_k, "max_position", (json_int_t)k->max_position, "parameters",
                 (json_int_t)sg_model_parameter_count(c->p.model), "bos", cli_token_json(&c->p, k->bos_id));
-  *answer = json_pack("{ss ss sI sb sb so so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
+  *answer = json_pack("{ss ss sI sb sb sb sb so so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
                       (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run", c->e->metrics != NULL,
-                      "recording", recording_json(c->e->recording), "model", model);
+                      "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "recording",
+                      recording_json(c->e->recording), "model", model);
   return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 

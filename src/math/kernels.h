@@ -48,6 +48,8 @@ typedef struct sgi_kernels {
 
   /* In place on scores (n): exp(scale * s - max), returns the sum; *max is the largest of scale * s. */
   float (*softmax_exp)(float *s, size_t n, float scale, float *max);
+  /* The sum of exp(s - shift), s (n) left as they are; shift is their largest. */
+  float (*exp_sum)(const float *s, size_t n, float shift);
   /* p = exp(scale * s - shift). */
   void (*exp_shift)(float *s, size_t n, float scale, float shift);
   void (*scale)(float *x, float a, size_t n);

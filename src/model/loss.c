@@ -1,49 +1,129 @@
 #include "model/loss.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "math/gemm.h"
 #include "math/kernels.h"
 
-enum { BLOCK = 256 };
+/* A block of rows is cut into tiles by the sizes alone; a task computes a tile of logits and, while it is in cache, what
+ * softmax needs of it. */
+enum { BLOCK = 256, COLUMNS = 1024, ROWS = 32, TILES = 8 };
 
-void sgi_loss_scratch(size_t n, size_t V, sgi_arena *a) { SGI_TAKE(a, (n < BLOCK ? n : BLOCK) * V, float); }
+/* Of a row of a tile: its largest logit, the first place of it, the sum of exp(logit - max). */
+typedef struct part {
+  float max, sum;
+  int32_t best;
+} part;
 
-/* dlogits = grad_scale (softmax - onehot), 0 for padding. */
-static void row(float *nll, int32_t *best, float *logits, int32_t target, int32_t pad, float grad_scale, bool gradient,
-                size_t V) {
+typedef struct room {
+  float *logits;       /* (BLOCK,V) */
+  float *at;           /* (BLOCK) logit of the target */
+  part *parts;         /* (BLOCK, pieces) */
+  size_t pieces, rows; /* tiles side by side; rows of one */
+} room;
+
+static void layout(size_t n, size_t V, sgi_arena *a, room *m) {
+  size_t most = n < BLOCK ? n : BLOCK;
+  m->pieces = (V + COLUMNS - 1) / COLUMNS;
+  m->rows = m->pieces < TILES ? (BLOCK / (TILES / m->pieces) + ROWS - 1) / ROWS * ROWS : BLOCK;
+  m->logits = SGI_TAKE(a, most * V, float);
+  m->at = SGI_TAKE(a, most, float);
+  m->parts = SGI_TAKE(a, most * m->pieces, part);
+}
+
+void sgi_loss_scratch(size_t n, size_t V, sgi_arena *a) { layout(n, V, a, &(room){0}); }
+
+/* Rows [r, r + rows) of columns [j, j + columns); with gradient, logits become exp(logit - max of the tile's row). */
+static sg_status tile(const room *m, const float *x, const float *E, const int32_t *targets, size_t r, size_t rows,
+                      size_t j, size_t columns, bool gradient, size_t D, size_t V) {
   const sgi_kernels *kern = sgi_kernel_table();
-  *best = (int32_t)kern->argmax(logits, V);
-  float max, at = logits[target];
-  float sum = kern->softmax_exp(logits, V, 1, &max);
-  *nll = logf(sum) + (max - at);
-  if (!gradient) return;
+  float *logits = m->logits + r * V + j;
+  sg_status st = sgi_gemm1(false, true, rows, columns, D, 1, x + r * D, D, E + j * D, D, 0, logits, V);
+  for (size_t i = 0; i < rows && !st; i++, logits += V) {
+    part *p = m->parts + (r + i) * m->pieces + j / COLUMNS;
+    size_t target = (size_t)targets[r + i];
+    if (target >= j && target < j + columns) m->at[r + i] = logits[target - j];
+    size_t best = kern->argmax(logits, columns);
+    p->best = (int32_t)(j + best);
+    p->max = logits[best];
+    if (gradient)
+      p->sum = kern->softmax_exp(logits, columns, 1, &p->max);
+    else
+      p->sum = kern->exp_sum(logits, columns, p->max);
+  }
+  return st;
+}
+
+static sg_status head(const room *m, const float *x, const float *E, const int32_t *targets, size_t rows, bool gradient,
+                      size_t D, size_t V) {
+  size_t down = (rows + m->rows - 1) / m->rows;
+  atomic_int worst = SG_OK;
+#pragma omp parallel for schedule(dynamic, 1) if (down * m->pieces > 1)
+  for (size_t t = 0; t < down * m->pieces; t++) {
+    size_t r = t / m->pieces * m->rows, j = t % m->pieces * COLUMNS;
+    sg_status st = tile(m, x, E, targets, r, rows - r < m->rows ? rows - r : m->rows, j,
+                        V - j < COLUMNS ? V - j : COLUMNS, gradient, D, V);
+    if (st) atomic_store(&worst, st);
+  }
+  return (sg_status)atomic_load(&worst);
+}
+
+/* A row's loss from its parts. */
+static float join(const room *m, size_t r, float *max, float *sum, int32_t *best) {
+  const part *p = m->parts + r * m->pieces;
+  *max = p->max;
+  *best = p->best;
+  for (size_t i = 1; i < m->pieces; i++)
+    if (p[i].max > *max) *max = p[i].max, *best = p[i].best;
+  *sum = 0;
+  for (size_t i = 0; i < m->pieces; i++) *sum += p[i].sum * expf(p[i].max - *max);
+  return logf(*sum) + (*max - m->at[r]);
+}
+
+/* logits (V), exponentials by parts, become grad_scale (softmax - onehot), 0 for padding. */
+static void row_gradient(const room *m, size_t r, int32_t target, int32_t pad, float grad_scale, float max, float sum,
+                         size_t V) {
+  float *logits = m->logits + r * V;
   if (target == pad) {
     memset(logits, 0, V * sizeof *logits);
     return;
   }
-  kern->scale(logits, grad_scale / sum, V);
+  for (size_t i = 0; i < m->pieces; i++) {
+    size_t j = i * COLUMNS;
+    float factor = grad_scale / sum * expf(m->parts[r * m->pieces + i].max - max);
+    sgi_kernel_table()->scale(logits + j, factor, V - j < COLUMNS ? V - j : COLUMNS);
+  }
   logits[target] -= grad_scale;
+}
+
+static void losses(const room *m, float *nll, int32_t *best, const int32_t *targets, int32_t pad, float grad_scale,
+                   size_t rows, bool gradient, size_t V) {
+#pragma omp parallel for schedule(static) if (gradient && rows * V > 4096)
+  for (size_t r = 0; r < rows; r++) {
+    float max, sum;
+    nll[r] = join(m, r, &max, &sum, &best[r]);
+    if (gradient) row_gradient(m, r, targets[r], pad, grad_scale, max, sum, V);
+  }
 }
 
 sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float *x, const float *E,
                    const int32_t *targets, int32_t pad, float grad_scale, size_t n, size_t D, size_t V,
                    sgi_arena scratch) {
-  float *logits = SGI_TAKE(&scratch, (n < BLOCK ? n : BLOCK) * V, float);
+  room m;
+  layout(n, V, &scratch, &m);
   double at = sgi_lap_begin(scratch.profile);
   for (size_t i = 0; i < n; i += BLOCK) {
     size_t rows = n - i < BLOCK ? n - i : BLOCK;
-    sg_status st = sgi_linear(logits, x + i * D, E, rows, D, V);
+    sg_status st = head(&m, x + i * D, E, targets + i, rows, dx != NULL, D, V);
     if (st) return st;
-    sgi_lap(scratch.profile, &at, "head", sgi_product_flops(rows, V, D), sgi_product_bytes(rows, V, D));
-#pragma omp parallel for schedule(static) if (rows * V > 4096)
-    for (size_t r = 0; r < rows; r++)
-      row(nll + i + r, best + i + r, logits + r * V, targets[i + r], pad, grad_scale, dx != NULL, V);
-    sgi_lap(scratch.profile, &at, "softmax of the vocabulary", 0, 8.0 * (double)rows * (double)V);
+    sgi_lap(scratch.profile, &at, "head, exponentials", sgi_product_flops(rows, V, D), sgi_product_bytes(rows, V, D));
+    losses(&m, nll + i, best + i, targets + i, pad, grad_scale, rows, dx != NULL, V);
+    sgi_lap(scratch.profile, &at, "loss", 0, dx ? 8.0 * (double)rows * (double)V : 0);
     if (!dx) continue;
-    st = sgi_linear_dx(dx + i * D, logits, E, rows, D, V, 0);
-    if (!st) st = sgi_linear_dw(dE, logits, x + i * D, rows, D, V);
+    st = sgi_linear_dx(dx + i * D, m.logits, E, rows, D, V, 0);
+    if (!st) st = sgi_linear_dw(dE, m.logits, x + i * D, rows, D, V);
     if (st) return st;
     sgi_lap(scratch.profile, &at, "head backward", 2 * sgi_product_flops(rows, V, D),
             2 * sgi_product_bytes(rows, V, D));

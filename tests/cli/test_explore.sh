@@ -10,6 +10,14 @@ try 2 explore "$model" --host 0.0.0.0
 has err "expected one IPv4 address"
 empty out
 
+# What is known of the corpus is read before the address is printed.
+try 1 explore "$model" --worlds "$tmp/none"
+has err "$tmp/none/labels.json"
+echo '{"before": 3}' >"$tmp/bad.json"
+try 3 explore "$model" --facts "$tmp/bad.json"
+has err "$tmp/bad.json"
+empty out
+
 start() { # ARGUMENT...
   rm -f "$tmp/url"
   "$SGATLIN" explore "$@" >"$tmp/url" 2>"$tmp/err" </dev/null &

@@ -27,6 +27,12 @@ try 0 facts patch $model --facts "$tmp/facts.json" --layers all --pairs --json
 has out '"layers":[0,1,2]'
 has out '"clean":"girl","counterfactual":"sky"'
 
+# Two nouns alone: their pairs, whatever they share.
+try 0 facts patch $model --facts "$tmp/facts.json" --noun girl --noun sky --layers 0
+has out "2 chosen, 2 of single tokens: 2 pairs"
+try 2 facts patch $model --facts "$tmp/facts.json" --noun girl --noun nobody
+has err "--noun nobody"
+
 # The bound of the search is said: 300 nouns with 5 of 400 adjectives each.
 awk 'BEGIN {
   seed = 1

@@ -170,6 +170,23 @@ static void glu(void **state) {
 
 /* ---- softmax and argmax ---- */
 
+static void check_exp_sum(const sgi_kernels *k, size_t n) {
+  float s[MOST], before[MOST];
+  ref_random r = {.state = n};
+  ref_fill(&r, s, n, 2, 10);
+  memcpy(before, s, sizeof s);
+  double top = -INFINITY, sum = 0;
+  for (size_t i = 0; i < n; i++) top = fmax(top, (double)s[i]);
+  for (size_t i = 0; i < n; i++) sum += exp((double)s[i] - top);
+  near(k, "sum of exponentials", (double)k->exp_sum(s, n, (float)top), sum, sum);
+  assert_memory_equal(s, before, n * sizeof *s);
+}
+
+static void exp_sum(void **state) {
+  (void)state;
+  each(check_exp_sum);
+}
+
 static void check_softmax(const sgi_kernels *k, size_t n) {
   for (int spread = 0; spread < 3; spread++) {
     float s[MOST], shifted[MOST], max;
@@ -413,9 +430,10 @@ static void skips(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sums),      cmocka_unit_test(gathers), cmocka_unit_test(activations), cmocka_unit_test(glu),
-      cmocka_unit_test(softmax),   cmocka_unit_test(argmax),  cmocka_unit_test(adamw),       cmocka_unit_test(top_k),
-      cmocka_unit_test(top_pairs), cmocka_unit_test(choices), cmocka_unit_test(skips),       cmocka_unit_test(products),
+      cmocka_unit_test(sums),     cmocka_unit_test(gathers),   cmocka_unit_test(activations), cmocka_unit_test(glu),
+      cmocka_unit_test(softmax),  cmocka_unit_test(exp_sum),   cmocka_unit_test(argmax),      cmocka_unit_test(adamw),
+      cmocka_unit_test(top_k),    cmocka_unit_test(top_pairs), cmocka_unit_test(choices),     cmocka_unit_test(skips),
+      cmocka_unit_test(products),
   };
   return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -16,13 +16,34 @@
 static http_server *server;
 static explorer e;
 static cli_reading reading;
-static char *scratch; /* holds a recording */
+static char *scratch; /* holds a recording, and what worlds knows of it */
+static worlds truth;
 static json_t *document;
 static char metrics[] = "/tmp/sgatlin-metrics-XXXXXX";
 
 static const char *program(void) {
   const char *given = getenv("SGATLIN");
   return given ? given : "build/sgatlin";
+}
+
+static void write_file(const char *name, const char *text) {
+  char path[256];
+  snprintf(path, sizeof path, "%s/%s", scratch, name);
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  fputs(text, f);
+  fclose(f);
+}
+
+/* What a directory of worlds holds, small: categories, topics, facts. */
+static void write_truth(void) {
+  write_file("labels.json", "{\"dog\":[\"animal\"],\"sat\":[\"verb\",\"day\"],\"zebra\":[\"animal\"]}");
+  write_file("topics.jsonl",
+             "{\"split\":\"train\",\"story\":1,\"topic\":\"sea\"}\n"
+             "{\"split\":\"valid\",\"story\":0,\"topic\":\"farm\"}\n");
+  write_file("facts.json",
+             "{\"before\":\"The \",\"after\":\" was\",\"facts\":{\"dog\":{\"old\":3},\"tree\":{\"tall\":2}}}");
+  e.facts = sgi_path_join(scratch, "facts.json");
 }
 
 static int start(void **state) {
@@ -38,7 +59,7 @@ static int start(void **state) {
   e.metrics = metrics;
   char line[512], path[256];
   scratch = golden_temporary();
-  snprintf(path, sizeof path, "%s/text.txt", scratch);
+  snprintf(path, sizeof path, "%s/valid.txt", scratch);
   FILE *f = fopen(path, "w");
   for (int i = 0; i < 40; i++) fprintf(f, "%sThe old dog sat near a tall tree number %d.", i ? "\n\n" : "", i);
   fclose(f);
@@ -48,6 +69,9 @@ static int start(void **state) {
   snprintf(path, sizeof path, "%s/rec", scratch);
   assert_sg_ok(cli_reading_open(path, &reading, err));
   e.recording = &reading;
+  write_truth();
+  assert_sg_ok(worlds_load(&truth, scratch, &reading, err));
+  e.worlds = &truth;
   http_settings s = {.handler = api_handle, .user = &e};
   assert_sg_ok(http_start(&s, &server, err));
   return 0;
@@ -61,6 +85,9 @@ static int stop(void **state) {
   json_decref(document);
   unlink(metrics);
   cli_reading_close(&reading);
+  worlds_deinit(&truth);
+  api_forget(&e);
+  sgi_free(e.facts);
   golden_remove(scratch);
   return 0;
 }
@@ -109,6 +136,14 @@ static const struct {
     {"/api/neighbors", "{\"find\":\" dog\"}"},
     {"/api/neighbors", "{\"position\":20,\"layer\":1,\"channel\":2,\"count\":100}"},
     {"/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":3}],\"layer\":0}"},
+    {"/api/map", "{\"epochs\":20}"},
+    {"/api/map",
+     "{\"layer\":1,\"channel\":2,\"by\":\"target\",\"top\":4,\"documents\":12,\"neighbors\":5,\"min_dist\":0.5,"
+     "\"epochs\":10,\"seed\":3}"},
+    {"/api/place", "{\"position\":20}"},
+    {"/api/facts", "{}"},
+    {"/api/patch", "{}"},
+    {"/api/patch", "{\"clean\":\"dog\",\"counterfactual\":\"tree\",\"layers\":[[0,2],[1]],\"at\":\"last\"}"},
 };
 
 static void answers_fit(void **state) {
@@ -196,6 +231,23 @@ static void wrong_requests(void **state) {
       {"/api/together", "{\"neurons\":[]}"},
       {"/api/together", "{\"neurons\":[1]}"},
       {"/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":64}]}"},
+      {"/api/map", "{\"layer\":3}"},
+      {"/api/map", "{\"channel\":3}"},
+      {"/api/map", "{\"by\":\"both\"}"},
+      {"/api/map", "{\"documents\":-1}"},
+      {"/api/map", "{\"documents\":1,\"top\":1}"}, /* too few circuits */
+      {"/api/map", "{\"epochs\":5001}"},
+      {"/api/place", "{\"position\":1000000}"},
+      {"/api/facts", "{\"type\":5}"},
+      {"/api/patch", "{\"clean\":\"dog\"}"},
+      {"/api/patch", "{\"clean\":\"dog\",\"counterfactual\":\"dog\"}"},
+      {"/api/patch", "{\"clean\":\"dog\",\"counterfactual\":\"zebra\"}"},
+      {"/api/patch", "{\"layers\":[[3]]}"},
+      {"/api/patch", "{\"layers\":[[]]}"},
+      {"/api/patch", "{\"layers\":[5]}"},
+      {"/api/patch", "{\"layers\":5}"},
+      {"/api/patch", "{\"at\":\"verb\"}"},
+      {"/api/patch", "{\"answers\":17}"},
       {"/api/info", "{}"},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -325,6 +377,65 @@ static void split_graph(void **state) {
   json_decref(a);
 }
 
+/* Points of the map are the command's, and a map that was made is not made again. */
+static void same_map(void **state) {
+  (void)state;
+  static const char *const columns[] = {"x", "y", "label", "position", "document", "place", "input", "target"};
+  char line[512];
+  json_t *a = ask("/api/map", "{\"layer\":1,\"by\":\"target\",\"documents\":30,\"epochs\":40,\"seed\":5}", 200);
+  snprintf(line, sizeof line, "map %.200s/rec --layer 1 --by target --documents 30 --epochs 40 --seed 5 --json",
+           scratch);
+  json_t *b = command(line), *points = json_object_get(b, "points");
+  assert_true(json_array_size(points) > 100);
+  for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(points); i++)
+      json_array_append(list, json_object_get(json_array_get(points, i), columns[k]));
+    assert_same(columns[k], json_object_get(a, columns[k]), list);
+    json_decref(list);
+  }
+  json_t *again = ask("/api/map", "{\"seed\":5,\"epochs\":40,\"documents\":30,\"by\":\"target\",\"layer\":1}", 200);
+  assert_same("the same map", json_object_get(a, "seconds"), json_object_get(again, "seconds"));
+  /* Story 0 is of topic farm, the others have none in the file; "dog" has a category, "sat" has two. */
+  assert_string_equal(json_string_value(json_array_get(json_object_get(a, "topics"), 0)), "farm");
+  json_t *token;
+  size_t i, animals = 0;
+  json_array_foreach(json_object_get(a, "tokens"), i, token) {
+    const char *text = json_string_value(json_object_get(token, "token")),
+               *category = json_string_value(json_object_get(token, "category"));
+    animals += category && !strcmp(category, "animal") && !strcmp(text, " dog");
+    assert_true(!category || !strcmp(text, " dog"));
+  }
+  assert_int_equal(animals, 1);
+  for (i = 0; i < json_array_size(points); i++) {
+    json_int_t at = json_integer_value(json_array_get(json_object_get(a, "document"), i));
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(a, "topic"), i)), at ? -1 : 0);
+  }
+  json_decref(a);
+  json_decref(b);
+  json_decref(again);
+}
+
+static void same_facts(void **state) {
+  (void)state;
+  char line[512];
+  json_t *a = ask("/api/patch", "{\"layers\":[[0],[1,2]]}", 200);
+  snprintf(line, sizeof line, "facts patch " MODEL " --facts %.200s/facts.json --layers 0 --layers 1-2 --json",
+           scratch);
+  json_t *b = command(line);
+  assert_same("patched runs", a, b);
+  json_decref(a);
+  json_decref(b);
+  a = ask("/api/patch", "{\"clean\":\"tree\",\"counterfactual\":\"dog\",\"at\":\"last\"}", 200);
+  snprintf(line, sizeof line,
+           "facts patch " MODEL " --facts %.200s/facts.json --noun dog --noun tree --at last --pairs --json", scratch);
+  b = command(line);
+  assert_same("a pair", a, b);
+  assert_int_equal(json_integer_value(json_object_get(a, "n_pairs")), 2);
+  json_decref(a);
+  json_decref(b);
+}
+
 static void same_graph(void **state) {
   (void)state;
   char *dir = golden_temporary(), line[512], path[200];
@@ -371,6 +482,10 @@ static void no_tokenizer(void **state) {
              {"/api/margins", "{\"ids\":[3,4,5]}", 200},
              {"/api/neighbors", "{\"position\":1}", 400},
              {"/api/together", "{\"neurons\":[{\"neuron\":1}]}", 400},
+             {"/api/map", "{}", 400},
+             {"/api/place", "{}", 400},
+             {"/api/facts", "{}", 400},
+             {"/api/patch", "{}", 400},
              {"/api/metrics", "{}", 400}};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     reply r = client_call(s, all[i].path, all[i].body, "");
@@ -404,10 +519,10 @@ static void changed_bodies(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests),
-                                     cmocka_unit_test(long_prompts), cmocka_unit_test(curves),
-                                     cmocka_unit_test(same_numbers), cmocka_unit_test(same_places),
-                                     cmocka_unit_test(same_graph),   cmocka_unit_test(split_graph),
-                                     cmocka_unit_test(no_tokenizer), cmocka_unit_test(changed_bodies)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(answers_fit), cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts),
+      cmocka_unit_test(curves),      cmocka_unit_test(same_numbers),   cmocka_unit_test(same_places),
+      cmocka_unit_test(same_graph),  cmocka_unit_test(split_graph),    cmocka_unit_test(same_map),
+      cmocka_unit_test(same_facts),  cmocka_unit_test(no_tokenizer),   cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

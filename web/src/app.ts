@@ -10,17 +10,20 @@ import type { Context, View } from "./view";
 import { attention } from "./view_attention";
 import { corpus } from "./view_corpus";
 import { circuit, onRefresh } from "./view_circuit";
+import { compare } from "./view_compare";
+import { facts } from "./view_facts";
 import { graph } from "./view_graph";
 import { lens } from "./view_lens";
+import { map } from "./view_map";
 import { neuron } from "./view_neuron";
 import { predictions } from "./view_predictions";
 import { steer } from "./view_steer";
 import { training } from "./view_training";
 
-const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training];
+const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training, map, facts, compare];
 const keys: [string, string][] = [
   ["/", "write the prompt"], ["← →", "move the locked position"], ["↑ ↓", "layer (attention), along edges (graph)"],
-  [`1 – ${views.length}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
+  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
 ];
 let info: Info, abort = new AbortController(), context: Context | null = null;
 
@@ -51,7 +54,7 @@ function fail(panel: HTMLElement, e: unknown) {
 }
 
 function tabs(view: View) {
-  by("tabs").replaceChildren(...views.map((v, i) => h("button", { type: "button", "aria-current": v === view ? "page" : undefined, title: `key ${i + 1}`, onclick: () => go({ view: v.name }) }, v.title)));
+  by("tabs").replaceChildren(...views.map((v, i) => h("button", { type: "button", "aria-current": v === view ? "page" : undefined, title: i < 9 ? `key ${i + 1}` : undefined, onclick: () => go({ view: v.name }) }, v.title)));
   const list = by("tabs"), on = list.querySelector<HTMLElement>("[aria-current]");
   if (on) list.scrollLeft = on.offsetLeft - list.offsetLeft - (list.clientWidth - on.offsetWidth) / 2;
 }

@@ -16,16 +16,28 @@ export interface State {
   place: number; // corpus: position that is the query; -1: find
   units: string; // corpus: "channel.neuron;...": places where they fire together
   channel: number; // corpus; -1: all
-  groups: string; // graph: groups and names (view_graph_groups.ts)
+  groups: string; // graph: groups and names (graph_groups.ts)
   opened: string; // graph: name of a file that was opened
   split: number; // graph: 1: edges by head
   static: string; // 1: without controls
+  by: string; // map: input or target
+  docs: number; // map: documents; 0: all
+  tint: string; // map: input, target, category, topic
+  seek: string; // map: part of tokens that stand out
+  eye: string; // map: "x,y,zoom"
+  lasso: string; // map: "x,y;..."
+  facts: string; // facts: type
+  pair: string; // facts: "clean|counterfactual", or all
+  patched: string; // facts: position, noun or last
+  other: string; // compare: the second prompt
+  opos: number; // compare: its position; -1: the last
   edits: string; // steer: "layer.channel.index.pos*scale", joined by ";"
 }
 const first: State = {
   view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", layer: 0, head: 0,
   neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
   groups: "", opened: "", split: 0, static: "",
+  by: "input", docs: 64, tint: "input", seek: "", eye: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
 };
 
 export function read(): State {
@@ -59,4 +71,8 @@ export function go(change: Partial<State>, replace = false) {
   if (replace) history.replaceState(null, "", to);
   else history.pushState(null, "", to);
   render();
+}
+/** Changes the address alone: what is shown has changed already. */
+export function keep(change: Partial<State>) {
+  history.replaceState(null, "", hash({ ...read(), ...change }));
 }

@@ -29,6 +29,8 @@ export type Info = {
   max_tokens: number;
   tokenizer: boolean;
   run: boolean;
+  worlds: boolean;
+  facts: boolean;
   recording: {
     positions: number;
     documents: number;
@@ -159,6 +161,81 @@ export type Neighbors = {
   query: Place;
   neighbors: Place[];
   seconds: number | null;
+};
+export type MapToken = {
+  id: number;
+  token: string | null;
+  category: string | null;
+  count?: number;
+};
+export type Map = {
+  layer: number;
+  channel: number;
+  by: "input" | "target";
+  n: number;
+  seconds: number | null;
+  labels: MapToken[];
+  tokens: MapToken[];
+  topics: string[] | null;
+  x: number[];
+  y: number[];
+  label: number[];
+  position: number[];
+  document: number[];
+  place: number[];
+  input: number[];
+  target: number[];
+  topic: number[];
+};
+export type Facts = {
+  before: string;
+  after: string;
+  types: string[];
+  type: string;
+  nouns: {
+    noun: string;
+    answers: {
+      answer: string;
+      count: number;
+    }[];
+    single: boolean;
+  }[];
+};
+export type PatchMean = {
+  logitdiff_clean: number | null;
+  logitdiff_counterfactual: number | null;
+  logitdiff_intervened: number | null;
+  recovered_effect: number | null;
+  rank_flip: number | null;
+  correct_clean: number | null;
+  correct_counterfactual: number | null;
+};
+export type PatchPair = {
+  logitdiff_clean: number | null;
+  logitdiff_counterfactual: number | null;
+  logitdiff_intervened: number | null;
+  recovered_effect: number | null;
+  clean: string;
+  counterfactual: string;
+  rank_flip: boolean;
+  correct_clean: boolean;
+  correct_counterfactual: boolean;
+};
+export type Patch = {
+  nouns: number;
+  distinct: number;
+  distinct_proven: boolean;
+  prompts: {
+    noun: string;
+    answers: Token[];
+  }[];
+  n_pairs: number;
+  at: "noun" | "last";
+  runs: {
+    layers: number[];
+    mean: PatchMean;
+    pairs?: PatchPair[];
+  }[];
 };
 export type Together = {
   layer: number;

@@ -10,7 +10,7 @@ import { neuronLink } from "./view";
 type Recording = NonNullable<Info["recording"]>;
 
 /** The token itself stands between two pairs of stars; where the text has such pairs of its own, it is shown as it is. */
-function excerpt(p: Place) {
+export function excerpt(p: Place) {
   const parts = (p.excerpt ?? `token ${p.input}`).split("**");
   return h("span.mono", {}, parts.length === 3 ? [tokenText(parts[0]), h("mark", {}, tokenText(parts[1])), tokenText(parts[2])] : tokenText(parts.join("**")));
 }

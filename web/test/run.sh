@@ -6,7 +6,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 "$sgatlin" -q data worlds --stories 600 --seed 1 -o "$tmp/worlds"
 "$sgatlin" -q train --data "$tmp/worlds" -o "$tmp/run" --steps 60 --set model.hidden_size=64 --set model.num_hidden_layers=3 \
-  --set model.head_dim=32 --set train.seq_len=64 --set train.batch_size=8 --set tokenizer.vocab_size=512 \
+  --set model.head_dim=32 --set train.seq_len=64 --set train.batch_size=8 --set tokenizer.vocab_size=2048 \
   --set feedforward.num_neurons=256 --set feedforward.num_channels=4 --set feedforward.key_dim=32 --set eval.every=20 --set eval.batches=2
 "$sgatlin" -q record "$tmp/run" --data "$tmp/worlds/valid.txt" -n 20 -o "$tmp/rec"
-SGATLIN=$sgatlin node web/test/browser.mjs "$tmp/run" "$tmp/rec" "${SHOTS:-}"
+SGATLIN=$sgatlin node web/test/browser.mjs "$tmp/run" "$tmp/rec" "$tmp/worlds" "${SHOTS:-}"

@@ -1,0 +1,182 @@
+/* routes_facts.c: known facts, and what one noun's gates carry of what follows it. */
+#include <string.h>
+
+#include "../cli/patches.h"
+#include "api.h"
+#include "read/fact_prompts.h"
+
+enum { MAX_SETS = 64, MAX_ANSWERS = 16, EFFORT = 1000 };
+
+/* Types of the rows of worlds' facts.json in order of appearance; empty for mined facts, which have none. */
+static json_t *types_of(const json_t *file) {
+  json_t *types = json_array();
+  for (size_t i = 0; json_is_array(file) && i < json_array_size(file); i++) {
+    json_t *type = json_object_get(json_array_get(file, i), "type");
+    bool known = !json_is_string(type);
+    for (size_t k = 0; k < json_array_size(types) && !known; k++) known = json_equal(json_array_get(types, k), type);
+    if (!known) json_array_append(types, type);
+  }
+  return types;
+}
+
+/* The file (new reference) and its facts of the request's type. */
+static sg_status open_facts(const api_call *c, json_t **file, sg_facts **facts, const char **type, sg_error *err) {
+  *file = NULL;
+  if (!c->e->facts) return sgi_fail(err, SG_ERR_ARG, "no facts are open: start the explorer with --worlds or --facts");
+  if (!c->p.tokenizer) return sgi_fail(err, SG_ERR_ARG, "this model has no tokenizer.json: facts are text");
+  sg_status st = api_text(c, "type", 64, type, err);
+  if (!st && sgi_json_load(c->e->facts, file, err))
+    st = sgi_fail(err, SG_ERR_IO, "the file of facts could not be read again");
+  if (!st) st = sgi_facts_from_json(*file, "facts", *type, facts, err);
+  if (st == SG_ERR_FORMAT && err) err->code = st = SG_ERR_ARG;
+  return st ? st : sg_facts_list(*facts, 1, err);
+}
+
+/* ---- facts -------------------------------------------------------------------------------------------------------------- */
+
+static json_t *noun_json(const sg_facts *f, size_t i, bool single) {
+  sg_fact noun = sg_facts_noun(f, i);
+  json_t *answers = json_array();
+  for (size_t k = 0; k < noun.count; k++) {
+    sg_fact a = sg_facts_answer(f, i, k);
+    json_array_append_new(answers, json_pack("{ss sI}", "answer", a.text, "count", (json_int_t)a.count));
+  }
+  return json_pack("{ss so sb}", "noun", noun.text, "answers", answers, "single", single);
+}
+
+sg_status api_facts(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"type"};
+  json_t *file = NULL, *nouns = json_array();
+  sg_facts *f = NULL;
+  sg_fact_prompt *prompts = NULL;
+  size_t n = 0;
+  const char *type = NULL;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = open_facts(c, &file, &f, &type, err);
+  if (!st) st = sgi_fact_prompts(f, c->p.tokenizer, sg_model_config(c->p.model)->bos_id, 1, &prompts, &n, err);
+  for (size_t i = 0; !st && i < sg_facts_count(f); i++) {
+    bool single = false;
+    for (size_t k = 0; k < n && !single; k++) single = prompts[k].noun == i;
+    json_array_append_new(nouns, noun_json(f, i, single));
+  }
+  if (!st) {
+    json_t *types = types_of(file);
+    *answer = json_pack("{ss ss so ss sO}", "before", f->before, "after", f->after, "types", types, "type",
+                        type                     ? type
+                        : json_array_size(types) ? "quality"
+                                                 : "",
+                        "nouns", nouns);
+    if (!*answer) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  }
+  sgi_fact_prompts_free(prompts, n);
+  sg_facts_free(f);
+  json_decref(file);
+  json_decref(nouns);
+  return st;
+}
+
+/* ---- patched runs ------------------------------------------------------------------------------------------------------- */
+
+static bool tick(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "running with other gates");
+  return !http_job_cancelled(c->job);
+}
+
+/* Sets of layers: as the request names them, or each alone, then all. *out is new: (n,L). */
+static sg_status take_sets(const api_call *c, size_t L, bool **out, size_t *n, sg_error *err) {
+  const json_t *sets = json_object_get(c->body, "layers");
+  *n = sets ? json_array_size(sets) : L + (L > 1);
+  if (sets && (!json_is_array(sets) || !*n || *n > MAX_SETS))
+    return sgi_fail(err, SG_ERR_ARG, "request: \"layers\" must be a list of 1 to %d lists", MAX_SETS);
+  if (!(*out = sgi_alloc(*n * L))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  for (size_t s = 0; s < *n; s++) {
+    const json_t *set = json_array_get(sets, s);
+    for (size_t l = 0; l < L && !sets; l++) (*out)[s * L + l] = s == L || s == l;
+    if (sets && !json_array_size(set)) return sgi_fail(err, SG_ERR_ARG, "request: \"layers\" holds a list of none");
+    for (size_t i = 0; i < json_array_size(set); i++) {
+      const json_t *v = json_array_get(set, i);
+      if (!json_is_integer(v) || json_integer_value(v) < 0 || (size_t)json_integer_value(v) >= L)
+        return sgi_fail(err, SG_ERR_ARG, "request: \"layers\" must hold numbers from 0 to %zu", L - 1);
+      (*out)[s * L + (size_t)json_integer_value(v)] = true;
+    }
+  }
+  return SG_OK;
+}
+
+/* The two nouns of the request, or those that share no answer, as the command takes them. */
+static sg_status choose(const api_call *c, cli_patches *p, sg_facts *f, sg_error *err) {
+  static const char *const key[] = {"clean", "counterfactual"};
+  const char *name[2];
+  size_t pair[2], *chosen;
+  p->nouns = p->n_distinct = sg_facts_count(f);
+  sg_status st = SG_OK;
+  for (size_t k = 0; k < 2 && !st; k++) st = api_text(c, key[k], 256, &name[k], err);
+  if (st) return st;
+  if (!name[0] != !name[1]) return sgi_fail(err, SG_ERR_ARG, "request: give both nouns or none");
+  for (size_t k = 0; k < 2 && name[0]; k++) {
+    for (pair[k] = 0; pair[k] < p->nouns && strcmp(sg_facts_noun(f, pair[k]).text, name[k]);) pair[k]++;
+    if (pair[k] == p->nouns) return sgi_fail(err, SG_ERR_ARG, "no fact is known of \"%.80s\"", name[k]);
+  }
+  if (name[0] && pair[0] == pair[1]) return sgi_fail(err, SG_ERR_ARG, "request: the two nouns must differ");
+  if (name[0]) {
+    size_t two[] = {pair[0] < pair[1] ? pair[0] : pair[1], pair[0] < pair[1] ? pair[1] : pair[0]};
+    sg_facts_select(f, two, p->n_distinct = 2);
+    return SG_OK;
+  }
+  if (!(chosen = sgi_alloc((p->nouns + 1) * sizeof *chosen))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  st = sg_facts_distinct(f, (uint64_t)1000000 * EFFORT, chosen, &p->n_distinct, &p->proven, err);
+  if (!st) sg_facts_select(f, chosen, p->n_distinct);
+  sgi_free(chosen);
+  return st;
+}
+
+static sg_status patch(api_call *c, cli_patches *p, sg_facts *f, bool *layers, size_t n_sets, size_t answers,
+                       json_t **answer, sg_error *err) {
+  sg_interventions *runs = NULL;
+  sg_intervention_request r = {.facts = f,
+                               .tokenizer = c->p.tokenizer,
+                               .top_answers = answers,
+                               .layers = layers,
+                               .n_sets = n_sets,
+                               .at_last = p->at_last,
+                               .progress = tick,
+                               .user = c};
+  sg_status st = sg_interventions_run(c->p.model, &r, &runs, err);
+  p->prompt = &c->p;
+  p->facts = f;
+  p->runs = runs;
+  p->layers = layers;
+  if (!st && !(*answer = cli_patches_json(p))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st) api_keep(c, *answer);
+  sg_interventions_free(runs);
+  return st;
+}
+
+sg_status api_patch(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"type", "clean", "counterfactual", "layers", "answers", "at"};
+  cli_patches p = {.L = sg_model_config(c->p.model)->num_layers, .proven = true};
+  json_t *file = NULL;
+  sg_facts *f = NULL;
+  bool *layers = NULL;
+  size_t n_sets;
+  json_int_t answers;
+  const char *type, *at;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "answers", 1, MAX_ANSWERS, 1, &answers, err);
+  if (!st) st = api_text(c, "at", 8, &at, err);
+  if (!st && at && strcmp(at, "noun") && strcmp(at, "last"))
+    st = sgi_fail(err, SG_ERR_ARG, "request: \"at\" must be \"noun\" or \"last\"");
+  if (!st) st = take_sets(c, p.L, &layers, &n_sets, err);
+  if (!st && (*answer = api_kept(c))) goto end;
+  if (!st) st = open_facts(c, &file, &f, &type, err);
+  if (!st) st = choose(c, &p, f, err);
+  p.at_last = !st && at && *at == 'l';
+  p.pairs = json_object_get(c->body, "clean") != NULL;
+  if (!st) st = patch(c, &p, f, layers, n_sets, (size_t)answers, answer, err);
+end:
+  sg_facts_free(f);
+  sgi_free(layers);
+  json_decref(file);
+  return st;
+}

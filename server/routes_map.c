@@ -1,0 +1,172 @@
+/* routes_map.c: a recording's circuits as a map, and what stands at one place of it. */
+#include <string.h>
+
+#include "../cli/places.h"
+#include "api.h"
+#include "read/map.h"
+
+/* The search for nearest circuits compares all pairs. */
+enum { MAX_POINTS = 25000 };
+
+typedef struct map_work {
+  const api_call *c;
+  const cli_reading *r;
+  size_t slot, documents;
+  json_int_t channel, top;
+  bool by_target;
+  sgi_umap_settings s;
+  sgi_top_token *tokens;
+  size_t n_tokens, n;
+  uint32_t *positions;
+  int32_t *label;
+  sgi_vectors v;
+  float *xy;
+  double seconds;
+} map_work;
+
+static bool tick(void *user, size_t epoch, size_t epochs) {
+  const map_work *w = user;
+  http_job_progress(w->c->job, 0.3 + 0.7 * (double)epoch / (double)epochs, "laying out the map");
+  return !http_job_cancelled(w->c->job);
+}
+
+static sg_status take_request(map_work *w, sg_error *err) {
+  static const char *const keys[] = {"layer",     "channel",  "by",     "top", "documents",
+                                     "neighbors", "min_dist", "epochs", "seed"};
+  const api_call *c = w->c;
+  json_int_t documents, neighbors, epochs, seed;
+  const char *by;
+  w->s = SGI_UMAP_DEFAULTS;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_slot(c, &w->slot, err);
+  w->r = c->e->recording;
+  if (!st) st = api_int(c, "channel", -1, (json_int_t)w->r->info->channels - 1, -1, &w->channel, err);
+  if (!st) st = api_int(c, "top", 1, 100000, 100, &w->top, err);
+  if (!st) st = api_int(c, "documents", 0, 1000000000, 128, &documents, err);
+  if (!st) st = api_int(c, "neighbors", 2, 100, 15, &neighbors, err);
+  if (!st) st = api_int(c, "epochs", 0, 5000, 0, &epochs, err);
+  if (!st) st = api_int(c, "seed", 0, INT64_MAX, 0, &seed, err);
+  if (!st) st = api_real(c, "min_dist", 0, 3, w->s.min_dist, &w->s.min_dist, err);
+  if (!st) st = api_text(c, "by", 8, &by, err);
+  if (st) return st;
+  if (by && strcmp(by, "input") && strcmp(by, "target"))
+    return sgi_fail(err, SG_ERR_ARG, "request: \"by\" must be \"input\" or \"target\"");
+  w->by_target = by && *by == 't';
+  w->documents = (size_t)documents;
+  w->s.neighbors = (size_t)neighbors;
+  w->s.epochs = (size_t)epochs;
+  w->s.seed = (uint64_t)seed;
+  return SG_OK;
+}
+
+static sg_status compute(map_work *w, sg_error *err) {
+  const sgi_recording *rec = w->r->rec;
+  if (!(w->tokens = sgi_alloc((size_t)w->top * sizeof *w->tokens)))
+    return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_status st =
+      sgi_top_tokens(rec, (size_t)w->top, w->documents, w->r->info->pad, w->by_target, w->tokens, &w->n_tokens, err);
+  if (!st)
+    st = sgi_map_positions(rec, w->tokens, w->n_tokens, w->documents, w->by_target, &w->positions, &w->label, &w->n,
+                           err);
+  if (st) return st;
+  if (w->n > MAX_POINTS || w->n <= w->s.neighbors)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "%zu circuits are too %s for a map: from %zu to %d; change \"documents\" or \"top\"", w->n,
+                    w->n > MAX_POINTS ? "many" : "few", w->s.neighbors + 1, MAX_POINTS);
+  size_t channel = w->channel < 0 ? SGI_ALL_CHANNELS : (size_t)w->channel;
+  st = sgi_map_circuits(rec, w->slot, channel, w->positions, w->n, &w->v, err);
+  if (st) return st;
+  if (!(w->xy = sgi_alloc(2 * w->n * sizeof *w->xy))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  http_job_progress(w->c->job, 0.02, "looking for the nearest circuits of each");
+  double started = sgi_now();
+  st = sgi_umap(&w->v, &w->s, w->xy, tick, w, err);
+  w->seconds = sgi_now() - started;
+  return st;
+}
+
+/* ---- the answer --------------------------------------------------------------------------------------------------------- */
+
+static json_t *token_row(const map_work *w, int32_t id) {
+  json_t *text = cli_recorded_token(w->r, id, false);
+  const char *category =
+      w->c->e->worlds && json_string_value(text) ? worlds_category(w->c->e->worlds, json_string_value(text)) : NULL;
+  return json_pack("{si so so}", "id", (int)id, "token", text, "category",
+                   category ? json_string(category) : json_null());
+}
+
+/* Every token that is read or to come at a point, once. */
+static json_t *tokens_json(const map_work *w) {
+  size_t V = w->r->info->vocab_size;
+  bool *seen = sgi_alloc(V * sizeof *seen);
+  json_t *list = json_array();
+  for (size_t i = 0; seen && i < 2 * w->n; i++) {
+    sgi_recorded at = sgi_recording_at(w->r->rec, w->positions[i / 2]);
+    int32_t id = i % 2 ? at.target : at.input;
+    if (id < 0 || (size_t)id >= V || seen[id]) continue;
+    seen[id] = true;
+    json_array_append_new(list, token_row(w, id));
+  }
+  sgi_free(seen);
+  return list;
+}
+
+static json_t *topics_json(const worlds *t) {
+  if (!t || !t->topic_of) return json_null();
+  json_t *list = json_array(), *number;
+  const char *name;
+  json_object_foreach(t->topics, name, number) json_array_append_new(list, json_string(name));
+  return list;
+}
+
+static json_t *answer_of(const map_work *w) {
+  static const char *const names[] = {"x", "y", "label", "position", "document", "place", "input", "target", "topic"};
+  const worlds *t = w->c->e->worlds;
+  json_t *column[SGI_COUNT(names)], *labels = json_array();
+  for (size_t k = 0; k < SGI_COUNT(names); k++) column[k] = json_array();
+  for (size_t i = 0; i < w->n; i++) {
+    sgi_recorded at = sgi_recording_at(w->r->rec, w->positions[i]);
+    int32_t topic = t && t->topic_of && at.document < t->n_stories ? t->topic_of[at.document] : -1;
+    json_int_t whole[] = {
+        w->label[i], w->positions[i], (json_int_t)at.document, (json_int_t)at.place, at.input, at.target, topic};
+    for (size_t k = 0; k < 2; k++) json_array_append_new(column[k], cli_json_real((double)w->xy[2 * i + k]));
+    for (size_t k = 0; k < SGI_COUNT(whole); k++) json_array_append_new(column[k + 2], json_integer(whole[k]));
+  }
+  for (size_t i = 0; i < w->n_tokens; i++) {
+    json_t *row = token_row(w, w->tokens[i].id);
+    json_object_set_new(row, "count", json_integer((json_int_t)w->tokens[i].count));
+    json_array_append_new(labels, row);
+  }
+  json_t *o =
+      json_pack("{sI sI ss sI so so so so}", "layer", (json_int_t)w->r->info->layers[w->slot], "channel", w->channel,
+                "by", w->by_target ? "target" : "input", "n", (json_int_t)w->n, "seconds", cli_json_real(w->seconds),
+                "labels", labels, "tokens", tokens_json(w), "topics", topics_json(t));
+  for (size_t k = 0; k < SGI_COUNT(names); k++) json_object_set_new(o, names[k], column[k]);
+  return o;
+}
+
+sg_status api_map(api_call *c, json_t **answer, sg_error *err) {
+  map_work w = {.c = c};
+  sg_status st = take_request(&w, err);
+  if (st || (*answer = api_kept(c))) return st;
+  st = compute(&w, err);
+  if (!st && !(*answer = answer_of(&w))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st) api_keep(c, *answer);
+  sgi_free(w.tokens);
+  sgi_free(w.positions);
+  sgi_free(w.label);
+  sgi_free(w.xy);
+  sgi_vectors_free(&w.v);
+  return st;
+}
+
+sg_status api_place(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"position"};
+  const cli_reading *r = c->e->recording;
+  json_int_t position;
+  if (!r) return sgi_fail(err, SG_ERR_ARG, "no recording is open: start the explorer with --recording");
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "position", 0, (json_int_t)r->info->n_positions - 1, 0, &position, err);
+  if (!st && !(*answer = cli_place_json(r, (size_t)position, false)))
+    st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  return st;
+}

@@ -1,0 +1,22 @@
+/* worlds.h: what the corpus worlds knows of itself, for the page: categories of words, topics of stories, facts. */
+#ifndef SGS_WORLDS_H
+#define SGS_WORLDS_H
+
+#include "../cli/reading.h"
+
+typedef struct worlds {
+  json_t *labels; /* word -> list of categories; NULL: none */
+  json_t *topics; /* name -> number */
+  int32_t
+      *topic_of; /* (n_stories) of the split valid, -1 where none is told; NULL where the recording is of other text */
+  size_t n_stories;
+} worlds;
+
+/* labels.json and topics.jsonl of a directory that `data worlds` wrote; recording may be NULL. worlds_deinit in any case. */
+sg_status worlds_load(worlds *w, const char *directory, const cli_reading *recording, sg_error *err);
+void worlds_deinit(worlds *w);
+/* The one category of a word, blanks around it left out, as it stands or with a small first letter; NULL where there is none or
+ * several. Borrowed. */
+const char *worlds_category(const worlds *w, const char *word);
+
+#endif
