@@ -36,7 +36,8 @@ function fit() {
 function wait(panel: HTMLElement) {
   let bar: HTMLElement | null = null;
   const words = h("p.note.wait", {}, "reading …");
-  const timer = setTimeout(() => panel.replaceChildren(h("div.card", {}, words)), 150);
+  const before = panel.firstChild; // a view that shows itself and goes on asking is not covered
+  const timer = setTimeout(() => { if (panel.firstChild === before) panel.replaceChildren(h("div.card", {}, words)); }, 150);
   return {
     done: () => clearTimeout(timer),
     progress: (part: number, what: string) => {
