@@ -251,9 +251,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **con, enum MHD_RequestTerminationCode toe) {
-  (void)c, (void)toe;
+  (void)toe;
   http_server *s = cls;
   context *x = *con;
+  peers_enter(&s->peers, peer_of(c), PEER_IDLE);
   *con = NULL;
   if (x && x->job) jobs_leave(&s->jobs, x->job);
   sgi_free(x);

@@ -5,11 +5,11 @@
 #include "core/arena.h"
 #include "core/base.h"
 
-/* Seconds in each state. After an answer the next request's headers are awaited: SENDING covers that too. */
-static const double patient[] = {
-    [PEER_HEADERS] = 5, [PEER_BODY] = 15, [PEER_WORK] = 3600, [PEER_SENDING] = 20, [PEER_STREAM] = 3600};
-static const double pressed[] = {
-    [PEER_HEADERS] = 1, [PEER_BODY] = 3, [PEER_WORK] = 3600, [PEER_SENDING] = 2, [PEER_STREAM] = 3600};
+/* Seconds in each state. IDLE is between an answer and the next request. */
+static const double patient[] = {[PEER_HEADERS] = 5,  [PEER_BODY] = 15,     [PEER_WORK] = 3600,
+                                 [PEER_SENDING] = 20, [PEER_STREAM] = 3600, [PEER_IDLE] = 20};
+static const double pressed[] = {[PEER_HEADERS] = 1, [PEER_BODY] = 3,      [PEER_WORK] = 3600,
+                                 [PEER_SENDING] = 2, [PEER_STREAM] = 3600, [PEER_IDLE] = 0.2};
 
 void peers_init(peer_list *l, size_t limit) {
   *l = (peer_list){.limit = limit};

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-typedef enum peer_state { PEER_HEADERS, PEER_BODY, PEER_WORK, PEER_SENDING, PEER_STREAM } peer_state;
+typedef enum peer_state { PEER_HEADERS, PEER_BODY, PEER_WORK, PEER_SENDING, PEER_STREAM, PEER_IDLE } peer_state;
 
 typedef struct peer {
   struct peer *next, *before;

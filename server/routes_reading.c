@@ -112,17 +112,31 @@ static json_t *node_json(const api_call *c, const sg_node *n) {
   return o;
 }
 
+/* [[layer, head, weight], ...] of an edge by its last head, -1 for none; parts under 1 % are left out. */
+static json_t *heads_json(const sg_graph *g, const sg_edge_link *e) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < 1 + g->n_layers * g->n_heads; i++) {
+    double part = (double)e->parts[i];
+    if (part == 0 || fabs(part) < 0.01 * fabs(e->weight)) continue;
+    json_int_t layer = i ? (json_int_t)((i - 1) / g->n_heads) : -1, head = i ? (json_int_t)((i - 1) % g->n_heads) : -1;
+    json_array_append_new(list, json_pack("[IIo]", layer, head, cli_json_real(part)));
+  }
+  return list;
+}
+
 static json_t *graph_json(const api_call *c, const sg_graph *g) {
   json_t *nodes = json_array(), *edges = json_array();
   for (size_t i = 0; i < g->n_nodes; i++) json_array_append_new(nodes, node_json(c, &g->nodes[i]));
   for (size_t i = 0; i < g->n_edges; i++)
     json_array_append_new(edges, json_pack("[IIo]", (json_int_t)g->edges[i].source, (json_int_t)g->edges[i].target,
                                            cli_json_real(g->edges[i].weight)));
-  return json_pack("{so sI sI sI so so so so so so}", "tokens", cli_prompt_json(&c->p), "position",
+  json_t *heads = g->parts ? json_array() : NULL;
+  for (size_t i = 0; heads && i < g->n_edges; i++) json_array_append_new(heads, heads_json(g, &g->edges[i]));
+  return json_pack("{so sI sI sI so so so so so so so*}", "tokens", cli_prompt_json(&c->p), "position",
                    (json_int_t)g->position, "all_nodes", (json_int_t)g->all_nodes, "explored", (json_int_t)g->explored,
                    "node_share", cli_json_real(g->node_share), "edge_share", cli_json_real(g->edge_share),
                    "input_share", cli_json_real(g->input_share), "worst_residue", cli_json_real(g->worst_residue),
-                   "nodes", nodes, "edges", edges);
+                   "nodes", nodes, "edges", edges, "heads", heads);
 }
 
 static sg_status take_targets(const api_call *c, int32_t *targets, size_t *n, sg_error *err) {
@@ -140,9 +154,15 @@ static sg_status take_targets(const api_call *c, int32_t *targets, size_t *n, sg
   return st;
 }
 
+static sg_status take_heads(const api_call *c, bool *heads, sg_error *err) {
+  const json_t *v = json_object_get(c->body, "heads");
+  *heads = json_is_true(v);
+  return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"heads\" must be true or false");
+}
+
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS,  "position",       "targets",
-                                     "node_threshold", "edge_threshold", "max_nodes"};
+  static const char *const keys[] = {API_PROMPT_KEYS,  "position",  "targets", "node_threshold",
+                                     "edge_threshold", "max_nodes", "heads"};
   int32_t targets[MAX_TARGETS];
   sg_graph_request r = {.targets = targets, .max_bytes = MAX_BYTES, .progress = tick, .user = c};
   sg_graph *g = NULL;
@@ -154,6 +174,7 @@ sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = api_real(c, "edge_threshold", 0.01, 1, 0.98, &r.edge_threshold, err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = take_targets(c, targets, &r.n_targets, err);
+  if (!st) st = take_heads(c, &r.heads, err);
   if (st) return st;
   r.tokens = c->p.tokens;
   r.count = c->p.count;

@@ -1,5 +1,6 @@
 /* Every call of the explorer: its answer fits server/openapi.json, its numbers are the command line's bit for bit, wrong requests are
  * refused, and whatever a client writes does no harm. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,7 @@ static const struct {
     {"/api/neuron", "{}"},
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"position\":1,\"targets\":[\"id:3\",\"id:4\"],\"node_threshold\":0.5}"},
+    {"/api/graph", "{\"text\":\"" TEXT "\",\"heads\":true}"},
     {"/api/metrics", "{}"},
     {"/api/neighbors", "{\"find\":\" dog\"}"},
     {"/api/neighbors", "{\"position\":20,\"layer\":1,\"channel\":2,\"count\":100}"},
@@ -216,6 +218,7 @@ static void wrong_requests(void **state) {
       {"/api/graph", "{\"text\":\"a\",\"targets\":[5]}"},
       {"/api/graph", "{\"text\":\"a\",\"targets\":{}}"},
       {"/api/graph", "{\"text\":\"a\",\"node_threshold\":2}"},
+      {"/api/graph", "{\"text\":\"a\",\"heads\":1}"},
       {"/api/metrics", "{\"from\":-1}"},
       {"/api/metrics", "{\"path\":\"/etc/passwd\"}"},
       {"/api/neighbors", "{}"},
@@ -353,6 +356,25 @@ static void same_places(void **state) {
   assert_same("together", a, b);
   json_decref(a);
   json_decref(b);
+}
+
+/* Parts by head add up to their edges, up to the parts under 1 % that are left out. */
+static void split_graph(void **state) {
+  (void)state;
+  json_t *a = ask("/api/graph", "{\"text\":\"" TEXT "\",\"heads\":true}", 200);
+  const json_t *edges = json_object_get(a, "edges"), *heads = json_object_get(a, "heads");
+  assert_int_equal(json_array_size(edges), json_array_size(heads));
+  bool split = false;
+  for (size_t i = 0; i < json_array_size(edges); i++) {
+    const json_t *parts = json_array_get(heads, i);
+    double weight = json_number_value(json_array_get(json_array_get(edges, i), 2)), sum = 0;
+    for (size_t k = 0; k < json_array_size(parts); k++)
+      sum += json_number_value(json_array_get(json_array_get(parts, k), 2));
+    if (fabs(sum - weight) > 0.12 * fabs(weight) + 1e-6) fail_msg("edge %zu: %g, parts %g", i, weight, sum);
+    split |= json_array_size(parts) > 1;
+  }
+  assert_true(split);
+  json_decref(a);
 }
 
 /* Points of the map are the command's, and a map that was made is not made again. */
@@ -498,9 +520,9 @@ static void changed_bodies(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts),
-      cmocka_unit_test(curves),       cmocka_unit_test(same_numbers),   cmocka_unit_test(same_places),
-      cmocka_unit_test(same_graph),   cmocka_unit_test(same_map),       cmocka_unit_test(same_facts),
-      cmocka_unit_test(no_tokenizer), cmocka_unit_test(changed_bodies)};
+      cmocka_unit_test(answers_fit), cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts),
+      cmocka_unit_test(curves),      cmocka_unit_test(same_numbers),   cmocka_unit_test(same_places),
+      cmocka_unit_test(same_graph),  cmocka_unit_test(split_graph),    cmocka_unit_test(same_map),
+      cmocka_unit_test(same_facts),  cmocka_unit_test(no_tokenizer),   cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

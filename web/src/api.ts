@@ -3,14 +3,22 @@ import type * as T from "./types";
 
 export interface Calls {
   predict: T.Predict; margins: T.Margins; lens: T.Lens; attention: T.Attention; attribute: T.Attribute; ablate: T.Ablate; neuron: T.Neuron;
-  graph: T.Graph; metrics: T.Metrics; neighbors: T.Neighbors; together: T.Together;
+  graph: T.Graph; opened: T.Graph; metrics: T.Metrics; neighbors: T.Neighbors; together: T.Together;
   map: T.Map; place: T.Place; facts: T.Facts; patch: T.Patch;
 }
 export type Progress = (part: number, what: string) => void;
 
+/** A page saved as one file (export.ts) carries its answers and asks nobody. */
+export const recorded: { hash: string; info: T.Info; answers: Answer[] } | null = JSON.parse(document.getElementById("recorded")?.textContent ?? "null");
+export interface Answer { call: string; request: object; answer: unknown }
+
 let secret = "";
 /** The token stands in the address that sgatlin printed; it is kept for this tab and taken out of the address. */
 export function takeToken() {
+  if (recorded) {
+    if (location.hash.length < 2) history.replaceState(null, "", `#${recorded.hash}`);
+    return;
+  }
   const hash = new URLSearchParams(location.hash.slice(1));
   const given = hash.get("token");
   if (given) {
@@ -30,24 +38,40 @@ async function failure(r: Response): Promise<never> {
 }
 
 export async function info(): Promise<T.Info> {
+  if (recorded) return recorded.info;
   const r = await fetch("/api/info", { headers: { "X-Sgatlin-Token": secret } });
   return r.ok ? r.json() : failure(r);
 }
 
-/** What the view on screen was made from. */
-export let shown: { call: string; request: object; answer: unknown }[] = [];
-export const newView = () => { shown = []; };
-function show<A>(name: string, request: object, answer: A): A {
-  const last = name === "metrics" || name === "place", text = JSON.stringify(request); // of these the last alone
-  shown = [...shown.filter((x) => x.call !== name || (!last && JSON.stringify(x.request) !== text)), { call: name, request, answer }];
-  return answer;
+const kept = new Map<string, unknown>();
+for (const a of recorded?.answers ?? []) kept.set(`${a.call} ${JSON.stringify(a.request)}`, a.answer);
+
+/** An answer that came from a file: call() finds it, and export takes it along. */
+export const keep = <K extends keyof Calls>(name: K, body: object, answer: Calls[K]) => kept.set(`${name} ${JSON.stringify(body)}`, answer);
+export const isKept = (name: keyof Calls, body: object) => kept.has(`${name} ${JSON.stringify(body)}`);
+
+const used = new Map<string, Answer>(), names = new Set<string>();
+/** What the view asked for since forget(), for export. Lines of a run are asked for once, so they are remembered for the next time. */
+export const answers = () => [...used.values()].filter((a) => names.has(a.call));
+export function forget() {
+  names.clear();
+  for (const [k, a] of used) if (a.call !== "metrics") used.delete(k);
 }
 
-const kept = new Map<string, unknown>();
-/** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
+/** As fetched, or as kept, and noted. */
 export async function call<K extends keyof Calls>(name: K, body: object, signal?: AbortSignal, progress?: Progress): Promise<Calls[K]> {
-  const text = JSON.stringify(body), key = `${name} ${text}`, cache = name !== "metrics";
-  if (cache && kept.has(key)) return show(name, body, kept.get(key) as Calls[K]);
+  const answer = await ask(name, body, signal, progress);
+  if (!signal?.aborted) {
+    used.set(`${name} ${JSON.stringify(body)}`, { call: name, request: body, answer });
+    names.add(name);
+  }
+  return answer;
+}
+/** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
+async function ask<K extends keyof Calls>(name: K, body: object, signal?: AbortSignal, progress?: Progress): Promise<Calls[K]> {
+  const text = JSON.stringify(body), key = `${name} ${text}`, cache = name !== "metrics" || recorded !== null;
+  if (cache && kept.has(key)) return kept.get(key) as Calls[K];
+  if (recorded) throw new Error("This saved page holds one view, read only. Open the model with sgatlin explore to ask further; back returns.");
   const headers: Record<string, string> = { "Content-Type": "application/json", "X-Sgatlin-Token": secret };
   if (progress) headers.Accept = "text/event-stream";
   const r = await fetch(`/api/${name}`, { method: "POST", headers, body: text, signal });
@@ -57,7 +81,7 @@ export async function call<K extends keyof Calls>(name: K, body: object, signal?
     kept.set(key, answer);
     if (kept.size > 60) kept.delete(kept.keys().next().value as string);
   }
-  return show(name, body, answer);
+  return answer;
 }
 
 async function events<A>(r: Response, progress: Progress): Promise<A> {

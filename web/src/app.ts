@@ -1,6 +1,7 @@
 // app.ts: the page: prompt, strip, views, keys.
-import { call, info as askInfo, newView, shown, takeToken } from "./api";
-import { by, h, hideTip, save } from "./dom";
+import { call, forget, info as askInfo, recorded, takeToken } from "./api";
+import { by, h, hideTip } from "./dom";
+import { applyStatic, exportDialog } from "./export";
 import { count } from "./format";
 import { go, onChange, read } from "./state";
 import { strip } from "./strip";
@@ -22,7 +23,7 @@ import { training } from "./view_training";
 const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training, map, facts, compare];
 const keys: [string, string][] = [
   ["/", "write the prompt"], ["← →", "move the locked position"], ["↑ ↓", "layer (attention), along edges (graph)"],
-  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p", "pin a node of the graph"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
+  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
 ];
 let info: Info, abort = new AbortController(), context: Context | null = null;
 
@@ -36,7 +37,9 @@ function wait(panel: HTMLElement) {
   let bar: HTMLElement | null = null;
   const words = h("p.note.wait", {}, "reading …");
   let last: [number, string] | null = null; // told before the words are there
+  const before = panel.firstChild; // a view that shows itself and goes on asking is not covered
   const timer = setTimeout(() => {
+    if (panel.firstChild !== before) return;
     panel.replaceChildren(h("div.card", {}, words));
     if (last) progress(...last);
   }, 150);
@@ -61,6 +64,8 @@ function tabs(view: View) {
   if (on) list.scrollLeft = on.offsetLeft - list.offsetLeft - (list.clientWidth - on.offsetWidth) / 2;
 }
 
+const current = () => views.find((v) => v.name === read().view) ?? predictions;
+
 function request(text: string): object {
   return info.tokenizer ? { text } : { ids: text.split(/[\s,]+/).filter(Boolean).map(Number) };
 }
@@ -69,14 +74,15 @@ async function render() {
   abort.abort();
   abort = new AbortController();
   hideTip();
-  const { signal } = abort, state = read(), panel = by("view"), view = views.find((v) => v.name === state.view) ?? predictions;
+  const { signal } = abort, state = read(), panel = by("view"), view = current();
   if (document.activeElement !== prompt) prompt.value = state.text;
   fit();
   tabs(view);
+  applyStatic();
+  forget();
   const waiting = wait(panel);
   panel.setAttribute("aria-busy", "true");
   context = null;
-  newView();
   try {
     const body = request(state.text), asked = state.text !== "" || view.needsPrompt;
     if (state.text === "" && view.needsPrompt) {
@@ -113,8 +119,8 @@ function help() {
 function onKey(e: KeyboardEvent) {
   const el = e.target as HTMLElement, typing = /^(INPUT|TEXTAREA|SELECT)$/.test(el.tagName);
   if (e.key === "Escape" && typing) return el.blur();
-  if (typing || e.ctrlKey || e.metaKey || e.altKey || (by("help") as HTMLDialogElement).open) return;
-  const view = views.find((v) => v.name === read().view) ?? predictions, n = Number(e.key);
+  if (typing || e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;
+  const view = current(), n = Number(e.key);
   if (e.key === "?") help();
   else if (e.key === "/") prompt.focus();
   else if (n >= 1 && n <= views.length) go({ view: views[n - 1].name });
@@ -130,7 +136,7 @@ async function start() {
   onRefresh(render);
   addEventListener("keydown", onKey);
   by("help-button").addEventListener("click", help);
-  by("save-button").addEventListener("click", () => save(`sgatlin-${read().view}.json`, JSON.stringify({ version: info.version, model: info.model, view: read(), calls: shown }, null, 1), "application/json"));
+  by("save-button").addEventListener("click", () => { const v = current(); exportDialog(v.name, v.title, info); });
   prompt.addEventListener("input", fit);
   prompt.addEventListener("keydown", (e) => {
     if (e.key === "Enter" && !e.shiftKey) {
@@ -140,7 +146,7 @@ async function start() {
   });
   by("prompt-form").addEventListener("submit", (e) => {
     e.preventDefault();
-    go({ text: prompt.value, pos: -1, pins: "" });
+    go({ text: prompt.value, pos: -1, pins: "", groups: "", opened: "" });
   });
   try {
     info = await askInfo();
@@ -150,6 +156,7 @@ async function start() {
   const m = info.model;
   document.title = `${m.name} · sgatlin`;
   by("model").textContent = `${m.name} · ${m.feedforward}, ${m.layers} layers, ${m.channels ? `${m.channels} channels × ` : ""}${count(m.neurons)} neurons, ${count(m.parameters)} parameters`;
+  prompt.readOnly = recorded !== null;
   if (!info.tokenizer) prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
   render();
 }

@@ -16,6 +16,10 @@ export interface State {
   place: number; // corpus: position that is the query; -1: find
   units: string; // corpus: "channel.neuron;...": places where they fire together
   channel: number; // corpus; -1: all
+  groups: string; // graph: groups and names (graph_groups.ts)
+  opened: string; // graph: name of a file that was opened
+  split: number; // graph: 1: edges by head
+  static: string; // 1: without controls
   by: string; // map: input or target
   top: number; // map: so many tokens
   docs: number; // map: documents; 0: all
@@ -33,6 +37,7 @@ export interface State {
 const first: State = {
   view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", layer: 0, head: 0,
   neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
+  groups: "", opened: "", split: 0, static: "",
   by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
 };
 

@@ -291,4 +291,5 @@ export type Graph = {
   worst_residue: number | null;
   nodes: Node[];
   edges: ([number, number, number])[];
+  heads?: (([number, number, number])[])[];
 };

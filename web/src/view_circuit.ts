@@ -1,6 +1,6 @@
 // view_circuit.ts: a logit, or a difference of two, as an exact sum over neurons, heads and inputs.
 import { h, table } from "./dom";
-import { call } from "./api";
+import { call, isKept, recorded } from "./api";
 import { bar, diverging, exact, max, signed, token, tokenText } from "./format";
 import { go } from "./state";
 import type { Attribute, Term } from "./types";
@@ -64,7 +64,8 @@ function inputs(c: Context, a: Attribute) {
 export const circuit: View = {
   name: "circuit", title: "Circuit", needsPrompt: true,
   async show(c) {
-    const verify = verified === JSON.stringify(question(c)) ? 10 : 0;
+    const rerun = recorded !== null && isKept("attribute", question(c, { top: 400, verify: 10 })); // a saved page shows what was saved
+    const verify = rerun || verified === JSON.stringify(question(c)) ? 10 : 0;
     const a = await call("attribute", question(c, { top: 400, verify }), c.signal, c.progress);
     if (c.signal.aborted) return;
     const total = c.state.effects === "total";
