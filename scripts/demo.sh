@@ -27,12 +27,14 @@ train() { # NAME KIND BUDGET [OPTION]...
 say "2. A tokenizer and a model with sparsely gated linear neurons"
 train sgatlin sgatlin 3e13
 
-say "3. The same budget with dense layers (mlp), the same tokenizer and data"
+say "3. The same budget with dense layers (mlp, glu), the same tokenizer and data"
 train mlp mlp 3e13 --tokenizer "$dir/sgatlin/tokenizer.json"
+train glu glu 3e13 --tokenizer "$dir/sgatlin/tokenizer.json"
 
-say "4. Held-out stories: both models beside two baselines"
+say "4. Held-out stories: the models beside two baselines"
 "$sgatlin" eval "$dir/sgatlin" --data "$dir/worlds" --train "$dir/worlds"
 "$sgatlin" eval "$dir/mlp" --data "$dir/worlds"
+"$sgatlin" eval "$dir/glu" --data "$dir/worlds"
 
 say "5. Three stories that the model tells"
 "$sgatlin" generate "$dir/sgatlin" --prompt "Once upon a time" --samples 3 --temperature 0.7 --max-tokens 220 --seed 7
