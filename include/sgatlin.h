@@ -388,6 +388,25 @@ typedef struct sg_true_effect {
 SG_API sg_status sg_verify_terms(const sg_model *model, const sg_attribute_request *request, const sg_attribution *a,
                                  const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err);
 
+/* Neurons scaled together, gates, attention patterns and norm scales held: exact for any factors, as each neuron's value is what
+ * it was plus what the others below push into it. Edits scale neurons (or set them to 0) by pos, channel and neuron. */
+enum { SG_JOINT_MOST = 256 }; /* chosen neurons that the edits may meet */
+typedef struct sg_joint {
+  size_t position;
+  int32_t target, against;
+  sg_term *neurons; /* (count) lower layers first; effect: the total effect of each alone */
+  size_t count;
+  double *scale;  /* (count) by the edits */
+  double *effect; /* (count) on the logit (difference), per unit of value */
+  double *links;  /* (count,count) [i,j]: what one unit of neuron i's value adds to neuron j's */
+} sg_joint;
+/* New: sg_joint_free. SG_ERR_ARG where an edit is of another form, or too many neurons are met. */
+SG_API sg_status sg_joint_create(const sg_model *model, const sg_attribute_request *request, const sg_edit *edits,
+                                 size_t n_edits, sg_joint **out, sg_error *err);
+/* Change of the logit (difference) by factors scale (count); NULL: the edits'. */
+SG_API sg_status sg_joint_change(const sg_joint *joint, const double *scale, double *out, sg_error *err);
+SG_API void sg_joint_free(sg_joint *joint);
+
 /* Attribution graph: an edge is the direct effect of one node on another's input (through the residual stream and attention,
  * not through another neuron), gates, patterns and norm scales held. All edges into a node add up to its input exactly; there
  * are no error nodes. Pruned by influence on the logits (docs/method-reading.md, graph). */

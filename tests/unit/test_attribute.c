@@ -179,6 +179,70 @@ static void totals_are_what_held_runs_do(void **state) {
   assert_true(held_runs >= 40);
 }
 
+static size_t joint_runs;
+
+/* Several neurons scaled at once: one of the first layer everywhere, the strongest five where they stand, by factors of their own. */
+static void together(const sg_model *m, const char *name, ref_random *r) {
+  enum { T = 10, N = 6 };
+  static const char *const hold[] = {"layers.*.router.*", "*norm_scale", "layers.*.attn.pattern"};
+  static const double factors[N] = {0.5, 0, 2, -1, 0, 3};
+  const sg_config *c = sg_model_config(m);
+  if (strcmp(c->activation, "identity")) return;
+  int32_t tokens[T];
+  float *logits = ref_alloc(c->vocab_size, sizeof *logits);
+  random_prompt(m, r, tokens, T);
+  sg_attribute_request q = {.tokens = tokens, .count = T, .position = -1, .target = -1, .against = 3};
+  sg_run_request base_request = {.tokens = tokens, .count = T, .record = hold, .n_record = 3};
+  sg_attribution *a;
+  sg_run *base, *run;
+  assert_sg_ok(sg_attribute(m, &q, &a, err));
+  assert_sg_ok(sg_run_create(m, &base_request, &base, err));
+  sg_edit e[N + 3] = {0};
+  for (size_t i = 0; i < N; i++) {
+    const sg_term *t = &a->neurons.terms[i];
+    e[i] = (sg_edit){.op = SG_EDIT_SCALE, .value = factors[i], .n_axes = i ? 3 : 2};
+    snprintf(e[i].site, sizeof e[i].site, "layers.%d.neurons", t->layer);
+    e[i].axes[0] = (sg_edit_axis){"channel", t->channel, t->channel};
+    e[i].axes[1] = (sg_edit_axis){"neuron", t->index, t->index};
+    e[i].axes[2] = (sg_edit_axis){"pos", t->position - T, t->position - T};
+  }
+  for (size_t k = 0; k < 3; k++) {
+    e[N + k] = (sg_edit){.op = SG_EDIT_TAKE, .from = base};
+    snprintf(e[N + k].site, sizeof e[N + k].site, "%s", hold[k]);
+  }
+  sg_run_request edited = {.tokens = tokens, .count = T, .edits = e, .n_edits = N + 3};
+  assert_sg_ok(sg_run_create(m, &edited, &run, err));
+  assert_sg_ok(sg_run_logits(run, -1, logits, err));
+  double truth = ((double)logits[a->target] - logits[a->against]) - a->target_logit, change, alone = 0;
+  sg_joint *j;
+  assert_sg_ok(sg_joint_create(m, &q, e, N, &j, err));
+  assert_int_equal(j->target, a->target);
+  assert_in_range(j->count, N, SG_JOINT_MOST);
+  assert_sg_ok(sg_joint_change(j, NULL, &change, err));
+  if (fabs(change - truth) > 1e-4 * fabs(truth) + 1e-6 * a->neurons.sum_abs)
+    fail_msg("%s: together %g, the held run %g", name, change, truth);
+  for (size_t i = 0; i < j->count; i++) alone += (j->scale[i] - 1) * j->neurons[i].effect;
+  joint_runs += fabs(alone - truth) > 0.01 * fabs(truth); /* adding up what each does alone would be wrong */
+  sg_error refused = {0};
+  sg_joint *none;
+  assert_int_equal(sg_joint_create(m, &q, e, N + 1, &none, &refused), SG_ERR_ARG);
+  sg_edit all = {.site = "layers.*.neurons", .op = SG_EDIT_SCALE};
+  size_t chosen = a->neurons.count;
+  assert_int_equal(sg_joint_create(m, &q, &all, 1, &none, &refused), chosen > SG_JOINT_MOST ? SG_ERR_ARG : SG_OK);
+  sg_joint_free(none);
+  sg_joint_free(j);
+  sg_run_free(run);
+  sg_run_free(base);
+  sg_attribution_free(a);
+  free(logits);
+}
+
+static void several_neurons_are_exact_together(void **state) {
+  (void)state;
+  each_model(together);
+  assert_true(joint_runs >= 3);
+}
+
 static size_t rerouted;
 
 static void verified(const sg_model *m, const char *name, ref_random *r) {
@@ -245,8 +309,11 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nothing_is_left_over), cmocka_unit_test(totals_are_what_the_frozen_network_does),
-      cmocka_unit_test(totals_are_what_held_runs_do), cmocka_unit_test(true_effects), cmocka_unit_test(refusals)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_left_over),
+                                     cmocka_unit_test(totals_are_what_the_frozen_network_does),
+                                     cmocka_unit_test(totals_are_what_held_runs_do),
+                                     cmocka_unit_test(several_neurons_are_exact_together),
+                                     cmocka_unit_test(true_effects),
+                                     cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

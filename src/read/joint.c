@@ -1,0 +1,220 @@
+/* Neurons scaled together in the frozen network: docs/method-reading.md, several neurons at once. */
+#include <stdio.h>
+#include <string.h>
+
+#include "read/frozen.h"
+#include "read/run.h"
+
+typedef struct work {
+  sgi_frozen f;
+  sg_joint *j;
+  const sgi_unit **unit; /* (count) of j->neurons */
+  size_t capacity;
+  float *g;      /* (rows,D) gradient of the stream */
+  float *buffer; /* (2,rows,max(D,W)) */
+  size_t rows;   /* positions up to the read one */
+} work;
+
+/* Scaling a neuron, or taking it away; places by position, channel and number alone. */
+static bool scales(const sg_edit *e) {
+  size_t n = strlen(e->site);
+  bool fits = n > 8 && !strcmp(e->site + n - 8, ".neurons") && !e->vector &&
+              (e->op == SG_EDIT_SCALE || (e->op == SG_EDIT_SET && e->value == 0));
+  for (size_t i = 0; fits && i < e->n_axes; i++)
+    fits = !strcmp(e->axes[i].name, "pos") || !strcmp(e->axes[i].name, "channel") || !strcmp(e->axes[i].name, "neuron");
+  return fits;
+}
+
+static bool meets(const sg_edit *e, const char *site, size_t T, size_t t, const sgi_unit *u) {
+  if (!sgi_match(e->site, site)) return false;
+  for (size_t i = 0; i < e->n_axes; i++) {
+    const sg_edit_axis *a = &e->axes[i];
+    bool pos = !strcmp(a->name, "pos");
+    ptrdiff_t v = pos ? (ptrdiff_t)t : !strcmp(a->name, "channel") ? u->channel : u->index;
+    ptrdiff_t first = a->first, last = a->last;
+    if (pos && first < 0) first += (ptrdiff_t)T;
+    if (pos && last < 0) last += (ptrdiff_t)T;
+    if (v < first || v > last) return false;
+  }
+  return true;
+}
+
+/* Two edits of one neuron: the run makes one after the other, so their factors multiply. */
+static sg_status add(work *w, size_t layer, size_t t, const sgi_unit *u, double scale, sg_error *err) {
+  sg_joint *j = w->j;
+  if (j->count == w->capacity)
+    return sgi_fail(err, SG_ERR_ARG, "the edits meet more than %zu chosen neurons: name fewer, or positions",
+                    w->capacity);
+  w->unit[j->count] = u;
+  j->scale[j->count] = scale;
+  j->neurons[j->count++] = (sg_term){.kind = SG_TERM_NEURON,
+                                     .layer = (int32_t)layer,
+                                     .head = -1,
+                                     .channel = u->channel,
+                                     .index = u->index,
+                                     .position = (int32_t)t,
+                                     .source = (int32_t)t,
+                                     .value = u->value};
+  return SG_OK;
+}
+
+static sg_status gather(work *w, const sg_edit *edits, size_t n_edits, sg_error *err) {
+  const sgi_frozen *f = &w->f;
+  sg_status st = SG_OK;
+  for (size_t l = 0; l < f->L; l++) {
+    char site[SG_SITE_NAME];
+    snprintf(site, sizeof site, "layers.%zu.neurons", l);
+    for (size_t t = 0; t < w->rows; t++)
+      for (size_t k = 0; k < f->units && !st; k++) {
+        const sgi_unit *u = sgi_frozen_units(f, l, t) + k;
+        double scale = 1;
+        bool met = false;
+        for (size_t i = 0; i < n_edits; i++)
+          if (meets(&edits[i], site, f->T, t, u)) {
+            met = true;
+            scale *= edits[i].op == SG_EDIT_SCALE ? (double)edits[i].value : 0;
+          }
+        if (met) st = add(w, l, t, u, scale, err);
+      }
+  }
+  return st;
+}
+
+/* What neurons of a layer add to what g is the gradient of, per unit of their values. */
+static void read_layer(const work *w, size_t layer, double *out, size_t stride) {
+  const sg_joint *j = w->j;
+  for (size_t i = 0; i < j->count; i++)
+    if ((size_t)j->neurons[i].layer == layer)
+      out[i * stride] = sgi_unit_write(w->unit[i], w->g + (size_t)j->neurons[i].position * w->f.D, w->f.D);
+}
+
+/* g is the gradient of the stream after layer `from - 1`; down to the lowest layer with a neuron. */
+static sg_status sweep(work *w, size_t from, double *out, size_t stride, sg_error *err) {
+  size_t lowest = (size_t)w->j->neurons[0].layer;
+  for (size_t l = from; l-- > lowest;) {
+    read_layer(w, l, out, stride);
+    if (l == lowest) break;
+    sgi_frozen_ffn_back(&w->f, l, 1, w->rows, w->g, w->buffer);
+    sg_status st = sgi_frozen_attention_back(&w->f, l, 1, w->rows, -1, w->g, w->buffer);
+    if (st) return sgi_fail(err, st, "frozen backward pass: a matrix product failed");
+  }
+  return SG_OK;
+}
+
+static sg_status link(work *w, size_t to, sg_error *err) {
+  sg_joint *j = w->j;
+  size_t layer = (size_t)j->neurons[to].layer, t = (size_t)j->neurons[to].position;
+  if (layer == (size_t)j->neurons[0].layer) return SG_OK;
+  memset(w->g, 0, w->rows * w->f.D * sizeof *w->g);
+  sgi_frozen_unit_gradient(&w->f, layer, t, w->unit[to], w->g + t * w->f.D);
+  sg_status st = sgi_frozen_attention_back(&w->f, layer, 1, w->rows, -1, w->g, w->buffer);
+  if (st) return sgi_fail(err, st, "frozen backward pass: a matrix product failed");
+  return sweep(w, layer, j->links + to, j->count, err);
+}
+
+static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error *err) {
+  sg_joint *j = w->j;
+  int32_t V = (int32_t)w->f.V;
+  j->target = r->target;
+  j->against = r->against;
+  if (r->target >= V || r->against >= V || r->target < -1 || r->against < -1)
+    return sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %d",
+                    r->target >= V || r->target < -1 ? r->target : r->against, V);
+  if (r->target >= 0) return SG_OK;
+  float *logits = sgi_alloc(w->f.V * sizeof *logits);
+  if (!logits) return sgi_fail_memory(err, w->f.V * sizeof *logits, "logits");
+  sg_status st = sgi_frozen_logits(&w->f, j->position, logits, err);
+  size_t best = 0;
+  for (size_t v = 1; v < w->f.V && !st; v++)
+    if (logits[v] > logits[best]) best = v;
+  j->target = (int32_t)best;
+  sgi_free(logits);
+  return st;
+}
+
+static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, const sg_edit *edits, size_t n_edits,
+                     sg_error *err) {
+  sgi_frozen *f = &w->f;
+  sg_joint *j = w->j;
+  sg_status st = sgi_frozen_init(f, m, r->tokens, r->count, r->max_bytes, err);
+  if (st) return st;
+  size_t W = f->H * f->d, wide = W > f->D ? W : f->D;
+  w->rows = j->position + 1;
+  w->capacity = SG_JOINT_MOST;
+  w->unit = sgi_alloc(w->capacity * sizeof *w->unit);
+  w->g = sgi_alloc(w->rows * f->D * sizeof *w->g);
+  w->buffer = sgi_alloc(2 * w->rows * wide * sizeof *w->buffer);
+  j->neurons = sgi_alloc(w->capacity * sizeof *j->neurons);
+  j->scale = sgi_alloc(w->capacity * sizeof *j->scale);
+  if (!w->unit || !w->g || !w->buffer || !j->neurons || !j->scale)
+    return sgi_fail_memory(err, w->rows * wide * sizeof *w->g, "neurons scaled together");
+  st = choose_target(w, r, err);
+  if (!st) st = gather(w, edits, n_edits, err);
+  if (st || !j->count) return st;
+  j->effect = sgi_alloc(j->count * sizeof *j->effect);
+  j->links = sgi_alloc(j->count * j->count * sizeof *j->links);
+  if (!j->effect || !j->links) {
+    st = sgi_fail_memory(err, j->count * j->count * sizeof *j->links, "neurons scaled together");
+  } else {
+    memset(w->g, 0, w->rows * f->D * sizeof *w->g);
+    memset(j->links, 0, j->count * j->count * sizeof *j->links);
+    sgi_frozen_logit_gradient(f, j->position, j->target, j->against, w->g + j->position * f->D);
+    st = sweep(w, f->L, j->effect, 1, err);
+  }
+  for (size_t i = 0; i < j->count && !st; i++) {
+    j->neurons[i].effect = j->neurons[i].value * j->effect[i];
+    st = link(w, i, err);
+  }
+  return st;
+}
+
+sg_status sg_joint_create(const sg_model *m, const sg_attribute_request *r, const sg_edit *edits, size_t n_edits,
+                          sg_joint **out, sg_error *err) {
+  *out = NULL;
+  size_t position;
+  for (size_t i = 0; i < n_edits; i++)
+    if (!scales(&edits[i]))
+      return sgi_fail(err, SG_ERR_ARG,
+                      "edit %zu of %s: only neurons that are scaled or taken away have a linear answer", i,
+                      edits[i].site);
+  sg_status st = sgi_prompt_check(m, r->tokens, r->count, err);
+  if (!st) st = sgi_prompt_position(r->position, r->count, &position, err);
+  if (st) return st;
+  work w = {.j = sgi_alloc(sizeof *w.j)};
+  if (!w.j) return sgi_fail_memory(err, sizeof *w.j, "neurons scaled together");
+  w.j->position = position;
+  st = run(&w, m, r, edits, n_edits, err);
+  sgi_frozen_deinit(&w.f);
+  sgi_free((void *)w.unit);
+  sgi_free(w.g);
+  sgi_free(w.buffer);
+  if (st)
+    sg_joint_free(w.j);
+  else
+    *out = w.j;
+  return st;
+}
+
+sg_status sg_joint_change(const sg_joint *j, const double *scale, double *out, sg_error *err) {
+  double *push = sgi_alloc((j->count + 1) * sizeof *push); /* added to a neuron's value beyond what comes from below */
+  if (!push) return sgi_fail_memory(err, j->count * sizeof *push, "neurons scaled together");
+  if (!scale) scale = j->scale;
+  *out = 0;
+  for (size_t i = 0; i < j->count; i++) { /* layers below come first */
+    double value = j->neurons[i].value;
+    for (size_t k = 0; k < i; k++) value += push[k] * j->links[k * j->count + i];
+    push[i] = (scale[i] - 1) * value;
+    *out += push[i] * j->effect[i];
+  }
+  sgi_free(push);
+  return SG_OK;
+}
+
+void sg_joint_free(sg_joint *j) {
+  if (!j) return;
+  sgi_free(j->neurons);
+  sgi_free(j->scale);
+  sgi_free(j->effect);
+  sgi_free(j->links);
+  sgi_free(j);
+}
