@@ -1,5 +1,7 @@
 #include "attribution.h"
 
+#include <math.h>
+
 const char *cli_term_kind(const sg_term *t) {
   static const char *const names[] = {"embedding", "head", "neuron", "bias"};
   return names[t->kind];
@@ -52,4 +54,21 @@ json_t *cli_attribution_json(const cli_prompt *p, const sg_attribution *a, size_
                    cli_json_real(a->direct.sum_abs), "terms", terms_json(p, &a->direct, SIZE_MAX, NULL, 0), "total",
                    total, "neurons", terms_json(p, &a->neurons, top, truth, n_truth), "heads",
                    terms_json(p, &a->heads, top, NULL, 0));
+}
+
+sg_status cli_linear_change(const cli_prompt *p, size_t position, int32_t target, const sg_edit *edits, size_t n_edits,
+                            double *out, sg_error *err) {
+  sg_attribute_request r = {
+      .tokens = p->tokens, .count = p->count, .position = (ptrdiff_t)position, .target = target, .against = -1};
+  sg_joint *j = NULL;
+  sg_error none = {0};
+  *out = NAN;
+  sg_status st = sg_joint_create(p->model, &r, edits, n_edits, &j, &none);
+  if (st == SG_ERR_ARG || st == SG_ERR_UNSUPPORTED || st == SG_ERR_MEMORY) return SG_OK;
+  if (st)
+    *err = none;
+  else
+    st = sg_joint_change(j, NULL, out, err);
+  sg_joint_free(j);
+  return st;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attribution.h"
 #include "predict.h"
 #include "rows.h"
 
@@ -171,20 +172,21 @@ static json_t *edits_json(const work *w, const sg_run *r) {
 }
 
 static int print_place(const work *w, const sg_run *edited, const cli_prediction *before, const cli_prediction *after,
-                       int32_t target) {
+                       int32_t target, double linear) {
   double kl = cli_divergence(before, after), dl = (double)after->logits[target] - (double)before->logits[target];
   size_t n = cli_size(w->c, "top");
   if (cli_flag(w->c, "json"))
-    return cli_json(json_pack("{so sI so so so so so so so so}", "tokens", cli_prompt_json(&w->p), "position",
+    return cli_json(json_pack("{so sI so so so so so so so so so}", "tokens", cli_prompt_json(&w->p), "position",
                               (json_int_t)w->position, "edits", edits_json(w, edited), "target",
-                              cli_token_json(&w->p, target), "logit_change", cli_json_real(dl), "probability_before",
-                              cli_json_real(before->p[target]), "probability_after", cli_json_real(after->p[target]),
-                              "kl", cli_json_real(kl), "before", cli_prediction_json(&w->p, before, n), "after",
-                              cli_prediction_json(&w->p, after, n)));
+                              cli_token_json(&w->p, target), "logit_change", cli_json_real(dl), "linear_change",
+                              cli_json_real(linear), "probability_before", cli_json_real(before->p[target]),
+                              "probability_after", cli_json_real(after->p[target]), "kl", cli_json_real(kl), "before",
+                              cli_prediction_json(&w->p, before, n), "after", cli_prediction_json(&w->p, after, n)));
   for (size_t i = 0; i < w->n_edits; i++) printf("%s: %zu numbers changed\n", w->texts[i], sg_run_edit_hits(edited, i));
   printf("%s after position %zu, %s: probability %.4f to %.4f, logit %+.4f; divergence %.4f nats\n",
          cli_token_shown(&w->p, target).s, w->position, cli_token_shown(&w->p, w->p.tokens[w->position]).s,
          before->p[target], after->p[target], dl, kl);
+  if (isfinite(linear)) printf("with gates, attention and norms held: logit %+.4f\n", linear);
   const char *label = "after";
   cli_print_predictions(&w->p, before, after, &label, 1, n);
   return 0;
@@ -279,7 +281,9 @@ static sg_status at_place(work *w, int *code, sg_error *err) {
   } else {
     if (!st) st = edited_run(w, w->edits, w->n_edits, &edited, err);
     if (!st) st = cli_predict(&after, &w->p, edited, position, err);
-    if (!st) *code = print_place(w, edited, &before, &after, target);
+    double linear = NAN;
+    if (!st) st = cli_linear_change(&w->p, w->position, target, w->edits, w->n_edits, &linear, err);
+    if (!st) *code = print_place(w, edited, &before, &after, target, linear);
   }
   cli_prediction_free(&before);
   cli_prediction_free(&after);

@@ -19,6 +19,7 @@ static const struct {
     {"/api/attention", true, api_attention},
     {"/api/attribute", true, api_attribute},
     {"/api/ablate", true, api_ablate},
+    {"/api/joint", true, api_joint},
     {"/api/neuron", true, api_neuron},
     {"/api/graph", true, api_graph},
     {"/api/neighbors", true, api_neighbors},

@@ -54,6 +54,8 @@ void api_forget(explorer *e);
 #define API_PROMPT_KEYS "text", "ids", "bos"
 /* text or ids, and bos, into c->p. */
 sg_status api_prompt(api_call *c, sg_error *err);
+/* "position" of that prompt; the last where absent. */
+sg_status api_position(const api_call *c, size_t *out, sg_error *err);
 
 /* ---- routes ----------------------------------------------------------------------------------------------------------- */
 sg_status api_info(api_call *c, json_t **answer, sg_error *err);
@@ -63,6 +65,7 @@ sg_status api_predict(api_call *c, json_t **answer, sg_error *err);
 sg_status api_margins(api_call *c, json_t **answer, sg_error *err);
 sg_status api_attribute(api_call *c, json_t **answer, sg_error *err);
 sg_status api_ablate(api_call *c, json_t **answer, sg_error *err);
+sg_status api_joint(api_call *c, json_t **answer, sg_error *err);
 sg_status api_attention(api_call *c, json_t **answer, sg_error *err);
 sg_status api_lens(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err);

@@ -17,7 +17,7 @@ static sg_status run_prompt(const api_call *c, const char *const *record, size_t
   return sg_run_create(c->p.model, &q, out, err);
 }
 
-static sg_status position_of(const api_call *c, size_t *out, sg_error *err) {
+sg_status api_position(const api_call *c, size_t *out, sg_error *err) {
   json_int_t at;
   sg_status st = api_int(c, "position", -API_TOKENS, API_TOKENS, -1, &at, err);
   return st ? st : sgi_prompt_position((ptrdiff_t)at, c->p.count, out, err);
@@ -184,102 +184,5 @@ sg_status api_attention(api_call *c, json_t **answer, sg_error *err) {
   if (!st) *answer = json_pack("{so sI sO}", "tokens", cli_prompt_json(&c->p), "layer", layer, "heads", heads);
   json_decref(heads);
   sg_run_free(r);
-  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-}
-
-/* ---- ablate ---------------------------------------------------------------------------------------------------------------- */
-
-enum { MAX_EDITS = 64, EDIT_TEXT = 128 };
-
-/* {"layer", "channel", "neuron", "pos", "scale"} as the text of an edit: the client chooses numbers, never a site. */
-static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEXT], sg_error *err) {
-  static const char *const keys[] = {"layer", "channel", "neuron", "pos", "scale"};
-  const sg_config *k = sg_model_config(c->p.model);
-  api_call part = {.body = o};
-  json_int_t layer, channel, neuron, pos;
-  double scale;
-  if (!json_is_object(o)) return sgi_fail(err, SG_ERR_ARG, "request: \"edits\" must be a list of objects");
-  sg_status st = api_keys(&part, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(&part, "layer", 0, (json_int_t)k->num_layers - 1, 0, &layer, err);
-  if (!st) st = api_int(&part, "channel", 0, (json_int_t)k->num_channels, -1, &channel, err);
-  if (!st) st = api_int(&part, "neuron", 0, (json_int_t)k->num_neurons - 1, -1, &neuron, err);
-  if (!st) st = api_int(&part, "pos", 0, (json_int_t)c->p.count - 1, -1, &pos, err);
-  if (!st) st = api_real(&part, "scale", -100, 100, 0, &scale, err);
-  if (st) return st;
-  char axes[96] = "";
-  size_t n = 0;
-  if (pos >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "pos=%lld,", (long long)pos);
-  if (channel >= 0 && sg_margin_channels(c->p.model))
-    n += (size_t)snprintf(axes + n, sizeof axes - n, "channel=%lld,", (long long)channel);
-  if (neuron >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "neuron=%lld,", (long long)neuron);
-  if (n) axes[n - 1] = 0;
-  snprintf(out, EDIT_TEXT, "layers.%lld.neurons%s%s%s*=%.9g", (long long)layer, n ? "[" : "", axes, n ? "]" : "",
-           scale);
-  return SG_OK;
-}
-
-static sg_status take_edits(const api_call *c, char (*texts)[EDIT_TEXT], sg_edit *edits, size_t *count, sg_error *err) {
-  const json_t *list = json_object_get(c->body, "edits");
-  *count = json_array_size(list);
-  if (!json_is_array(list) || !*count || *count > MAX_EDITS)
-    return sgi_fail(err, SG_ERR_ARG, "request: \"edits\" must be a list of 1 to %d", MAX_EDITS);
-  sg_status st = SG_OK;
-  for (size_t i = 0; i < *count && !st; i++) {
-    st = edit_text(c, json_array_get(list, i), texts[i], err);
-    if (!st) st = sg_edit_parse(texts[i], &edits[i], err);
-  }
-  return st;
-}
-
-typedef struct ablation {
-  char texts[MAX_EDITS][EDIT_TEXT];
-  sg_edit edits[MAX_EDITS];
-  size_t count, position, top;
-  int32_t target;
-  sg_run *plain, *edited;
-  cli_prediction before, after;
-} ablation;
-
-static json_t *ablation_json(const api_call *c, const ablation *a) {
-  json_t *edits = json_array();
-  for (size_t i = 0; i < a->count; i++)
-    json_array_append_new(
-        edits, json_pack("{ss sI}", "edit", a->texts[i], "changed", (json_int_t)sg_run_edit_hits(a->edited, i)));
-  double change = (double)a->after.logits[a->target] - (double)a->before.logits[a->target];
-  return json_pack(
-      "{so sI so so so so so so so so}", "tokens", cli_prompt_json(&c->p), "position", (json_int_t)a->position, "edits",
-      edits, "target", cli_token_json(&c->p, a->target), "logit_change", cli_json_real(change), "probability_before",
-      cli_json_real(a->before.p[a->target]), "probability_after", cli_json_real(a->after.p[a->target]), "kl",
-      cli_json_real(cli_divergence(&a->before, &a->after)), "before", cli_prediction_json(&c->p, &a->before, a->top),
-      "after", cli_prediction_json(&c->p, &a->after, a->top));
-}
-
-static sg_status ablate(api_call *c, ablation *a, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "top", "position", "target", "edits"};
-  json_int_t top;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
-  if (!st) st = api_prompt(c, err);
-  if (!st) st = position_of(c, &a->position, err);
-  if (!st) st = take_edits(c, a->texts, a->edits, &a->count, err);
-  if (!st) st = run_prompt(c, NULL, 0, NULL, 0, &a->plain, err);
-  if (!st) st = run_prompt(c, NULL, 0, a->edits, a->count, &a->edited, err);
-  if (!st) st = cli_predict(&a->before, &c->p, a->plain, (ptrdiff_t)a->position, err);
-  if (!st) st = cli_predict(&a->after, &c->p, a->edited, (ptrdiff_t)a->position, err);
-  if (!st) st = api_token(c, "target", cli_prediction_best(&a->before), &a->target, err);
-  a->top = st ? 0 : (size_t)top;
-  return st;
-}
-
-sg_status api_ablate(api_call *c, json_t **answer, sg_error *err) {
-  ablation *a = sgi_alloc(sizeof *a);
-  if (!a) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st = ablate(c, a, err);
-  if (!st) *answer = ablation_json(c, a);
-  sg_run_free(a->plain);
-  sg_run_free(a->edited);
-  cli_prediction_free(&a->before);
-  cli_prediction_free(&a->after);
-  sgi_free(a);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }

@@ -127,6 +127,9 @@ static const struct {
     {"/api/ablate",
      "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"pos\":2,\"scale\":0.5}]}"},
     {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0},{\"layer\":1,\"scale\":2}],\"target\":\"id:7\"}"},
+    {"/api/joint",
+     "{\"text\":\"" TEXT
+     "\",\"edits\":[{\"layer\":0,\"channel\":0},{\"layer\":1,\"pos\":2,\"scale\":2}],\"target\":\"id:7\"}"},
     {"/api/neuron", "{\"layer\":1,\"channel\":2,\"index\":5}"},
     {"/api/neuron", "{}"},
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
@@ -208,6 +211,8 @@ static void wrong_requests(void **state) {
       {"/api/attribute", "{\"text\":\"a\",\"verify\":101}"},
       {"/api/ablate", "{\"text\":\"a\"}"},
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[]}"},
+      {"/api/joint", "{\"text\":\"a\",\"edits\":[]}"},
+      {"/api/joint", "{\"text\":\"a\",\"edits\":[{\"layer\":0}],\"top\":3}"},
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[5]}"},
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[{\"layer\":3}]}"},
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[{\"layer\":0,\"site\":\"embed\"}]}"},

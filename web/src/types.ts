@@ -133,11 +133,26 @@ export type Ablate = {
   }[];
   target: Token;
   logit_change: number | null;
+  linear_change: number | null;
   probability_before: number | null;
   probability_after: number | null;
   kl: number | null;
   before: Prediction[];
   after: Prediction[];
+};
+export type Joint = {
+  tokens: Tokens;
+  position: number;
+  target: Token;
+  neurons: {
+    layer: number;
+    channel: number;
+    index: number;
+    position: number;
+    value: number | null;
+    effect: number | null;
+  }[];
+  links: ([number, number, number])[];
 };
 export type Ends = {
   top: Valued[];
