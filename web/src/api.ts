@@ -3,7 +3,7 @@ import type * as T from "./types";
 
 export interface Calls {
   predict: T.Predict; margins: T.Margins; lens: T.Lens; attention: T.Attention; attribute: T.Attribute; ablate: T.Ablate; neuron: T.Neuron;
-  graph: T.Graph; opened: T.Graph; metrics: T.Metrics; neighbors: T.Neighbors; together: T.Together;
+  joint: T.Joint; graph: T.Graph; opened: T.Graph; metrics: T.Metrics; neighbors: T.Neighbors; together: T.Together;
   map: T.Map; place: T.Place; facts: T.Facts; patch: T.Patch;
 }
 export type Progress = (part: number, what: string) => void;
@@ -49,6 +49,24 @@ for (const a of recorded?.answers ?? []) kept.set(`${a.call} ${JSON.stringify(a.
 /** An answer that came from a file: call() finds it, and export takes it along. */
 export const keep = <K extends keyof Calls>(name: K, body: object, answer: Calls[K]) => kept.set(`${name} ${JSON.stringify(body)}`, answer);
 export const isKept = (name: keyof Calls, body: object) => kept.has(`${name} ${JSON.stringify(body)}`);
+
+/** A file that was opened lives as long as its tab, through reloads. False: the browser had no room, and it lives until the next reload. */
+export function keepOpened(name: string, answer: T.Graph): boolean {
+  keep("opened", { name }, answer);
+  try {
+    sessionStorage.setItem(`opened ${name}`, JSON.stringify(answer));
+    return true;
+  } catch {
+    return false;
+  }
+}
+export function isOpened(name: string): boolean {
+  if (isKept("opened", { name })) return true;
+  const text = recorded ? null : sessionStorage.getItem(`opened ${name}`);
+  if (text === null) return false;
+  keep("opened", { name }, JSON.parse(text) as T.Graph);
+  return true;
+}
 
 const used = new Map<string, Answer>(), names = new Set<string>();
 /** What the view asked for since forget(), for export. Lines of a run are asked for once, so they are remembered for the next time. */

@@ -2,14 +2,14 @@
 import { call, forget, info as askInfo, recorded, takeToken } from "./api";
 import { by, h, hideTip } from "./dom";
 import { applyStatic, exportDialog } from "./export";
-import { count } from "./format";
+import { count, rawText } from "./format";
 import { go, onChange, read } from "./state";
 import { strip } from "./strip";
 import type { Info } from "./types";
 import type { Context, View } from "./view";
 import { attention } from "./view_attention";
 import { corpus } from "./view_corpus";
-import { circuit, onRefresh } from "./view_circuit";
+import { circuit } from "./view_circuit";
 import { compare } from "./view_compare";
 import { facts } from "./view_facts";
 import { graph } from "./view_graph";
@@ -21,9 +21,11 @@ import { steer } from "./view_steer";
 import { training } from "./view_training";
 
 const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training, map, facts, compare];
+const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");
 const keys: [string, string][] = [
-  ["/", "write the prompt"], ["← →", "move the locked position"], ["↑ ↓", "layer (attention), along edges (graph)"],
-  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
+  ["/", "write the prompt"], ["← →", "move the locked position"], ["Tab", "next control; in long lists ↑ ↓ move on"], ["Esc", "leave a field, close this"],
+  ["↑ ↓", "attention: layer; graph: along the strongest edge"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"],
+  ["← ↑ → ↓ + − 0", "map: move, zoom, show all"], ["l s", "map: lasso, search"], ["n s a", "facts: choose nouns, swap them, mean of all pairs"], ["o [ ]", "compare: second prompt, its position"], ["?", "this help"],
 ];
 let info: Info, abort = new AbortController(), context: Context | null = null;
 
@@ -59,9 +61,18 @@ function fail(panel: HTMLElement, e: unknown) {
 }
 
 function tabs(view: View) {
-  by("tabs").replaceChildren(...views.map((v, i) => h("button", { type: "button", "aria-current": v === view ? "page" : undefined, title: i < 9 ? `key ${i + 1}` : undefined, onclick: () => go({ view: v.name }) }, v.title)));
+  by("tabs").replaceChildren(...views.map((v, i) => h("button", { type: "button", "aria-current": v === view ? "page" : undefined, title: `${v.about}${viewKey(i) ? ` (key ${viewKey(i)})` : ""}`, onclick: () => go({ view: v.name }) }, v.title)));
   const list = by("tabs"), on = list.querySelector<HTMLElement>("[aria-current]");
   if (on) list.scrollLeft = on.offsetLeft - list.offsetLeft - (list.clientWidth - on.offsetWidth) / 2;
+}
+
+/** Before a text is there: what can be seen, and where. */
+function welcome() {
+  const missing = (v: View) => (["corpus", "map"].includes(v.name) && !info.recording ? "needs --recording" : v.name === "facts" && !info.facts ? "needs --worlds or --facts" : v.name === "training" && !info.run ? "needs a run" : "");
+  const texts = info.tokenizer ? ["Once upon a time, there was a", "The little dog was"] : ["5 6 7"];
+  return [h("div.card", {}, h("h2", {}, "Type a text above"), h("p", {}, "You will see what the model predicts after every token, and can walk from any prediction to the neurons that made it. Or begin with"),
+    h("div.row", {}, texts.map((t) => h("button", { type: "button", onclick: () => go({ text: t, pos: -1 }) }, t)))),
+    h("ul.welcome", {}, views.map((v, i) => h("li", {}, h("button", { type: "button", onclick: () => go({ view: v.name }) }, h("span.row.spread", {}, h("strong", {}, v.title), viewKey(i) ? h("kbd", {}, viewKey(i)) : null), h("span.soft", {}, v.about), missing(v) ? h("span.missing", {}, missing(v)) : null))))];
 }
 
 const current = () => views.find((v) => v.name === read().view) ?? predictions;
@@ -87,8 +98,7 @@ async function render() {
     const body = request(state.text), asked = state.text !== "" || view.needsPrompt;
     if (state.text === "" && view.needsPrompt) {
       by("strip").replaceChildren();
-      panel.replaceChildren(h("div.card", {}, h("h2", {}, "Type a text above"), h("p", {}, "You will see what the model predicts after every token, and can walk from any prediction to the neurons that made it."),
-        h("div.row", {}, ["Once upon a time, there was a", "The little dog was"].map((t) => h("button", { type: "button", onclick: () => go({ text: t, pos: -1 }) }, t)))));
+      panel.replaceChildren(...welcome());
       return;
     }
     const empty = { tokens: [], losses: [], predictions: [] };
@@ -110,7 +120,7 @@ async function render() {
 
 function help() {
   const d = by("help") as HTMLDialogElement;
-  d.replaceChildren(h("h2", { id: "help-title" }, "Keys"), h("table", {}, keys.map(([k, t]) => h("tr", {}, h("td", {}, h("kbd", {}, k)), h("td", {}, t)))),
+  d.replaceChildren(h("h2", { id: "help-title" }, "Keys"), h("table", {}, h("tbody", {}, views.map((v, i) => h("tr", {}, h("td", {}, h("kbd", {}, viewKey(i))), h("td", {}, v.title))), keys.map(([k, t]) => h("tr", {}, h("td", {}, k.split(" ").map((x) => [h("kbd", {}, x), " "])), h("td", {}, t))))),
     h("p.note", {}, "The address holds all you see, except the secret token: back and forward work, and a saved link opens the same view of the same model."),
     h("form", { method: "dialog" }, h("button.primary", {}, "Close")));
   d.showModal();
@@ -120,10 +130,11 @@ function onKey(e: KeyboardEvent) {
   const el = e.target as HTMLElement, typing = /^(INPUT|TEXTAREA|SELECT)$/.test(el.tagName);
   if (e.key === "Escape" && typing) return el.blur();
   if (typing || e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;
-  const view = current(), n = Number(e.key);
+  const view = current(), chosen = views.findIndex((_, i) => viewKey(i) === e.key);
   if (e.key === "?") help();
   else if (e.key === "/") prompt.focus();
-  else if (n >= 1 && n <= views.length) go({ view: views[n - 1].name });
+  else if (chosen >= 0) go({ view: views[chosen].name });
+  else if (view.name === "map" && view.key && context && view.key(context, e.key)) { /* arrows move the map */ }
   else if ((e.key === "ArrowLeft" || e.key === "ArrowRight") && context?.read.tokens.length && !el.classList.contains("scroll"))
     go({ pos: Math.max(0, Math.min(context.read.tokens.length - 1, context.pos + (e.key === "ArrowLeft" ? -1 : 1))) });
   else if (!context || !view.key?.(context, e.key)) return;
@@ -133,7 +144,6 @@ function onKey(e: KeyboardEvent) {
 async function start() {
   takeToken();
   onChange(render);
-  onRefresh(render);
   addEventListener("keydown", onKey);
   by("help-button").addEventListener("click", help);
   by("save-button").addEventListener("click", () => { const v = current(); exportDialog(v.name, v.title, info); });
@@ -146,7 +156,14 @@ async function start() {
   });
   by("prompt-form").addEventListener("submit", (e) => {
     e.preventDefault();
-    go({ text: prompt.value, pos: -1, pins: "", groups: "", opened: "" });
+    go({ text: prompt.value, pos: -1, pins: "", groups: "", opened: "", node: "" });
+  });
+  // A copy of tokens gives their text, not the marks that stand for spaces.
+  addEventListener("copy", (e) => {
+    const s = getSelection(), range = s?.rangeCount ? s.getRangeAt(0) : null, at = range?.commonAncestorContainer, el = at instanceof Element ? at : at?.parentElement;
+    if (!range || range.collapsed || !el?.closest(".tokens, .mono, #strip")) return;
+    e.clipboardData?.setData("text/plain", rawText(range.cloneContents()));
+    e.preventDefault();
   });
   try {
     info = await askInfo();

@@ -54,8 +54,24 @@ export function save(name: string, data: string, type: string) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
+/** One stop of the Tab key for a long list: arrows, Home and End move along; what matches the selector has it in turn. */
+export function rove<T extends HTMLElement>(el: T, selector: string): T {
+  const items = [...el.querySelectorAll<HTMLElement>(selector)];
+  items.forEach((x, i) => { x.tabIndex = i ? -1 : 0; });
+  el.addEventListener("keydown", (e) => {
+    const i = items.indexOf(e.target as HTMLElement), to = i < 0 ? -1 : e.key === "ArrowDown" ? i + 1 : e.key === "ArrowUp" ? i - 1 : e.key === "Home" ? 0 : e.key === "End" ? items.length - 1 : -1;
+    if (to < 0 || to >= items.length) return;
+    items[i].tabIndex = -1;
+    items[to].tabIndex = 0;
+    items[to].focus();
+    e.preventDefault();
+    e.stopPropagation();
+  });
+  return el;
+}
+
 const tip = () => by("tip");
-export function showTip(at: Element, content: Child) {
+export function showTip(at: { getBoundingClientRect(): DOMRect }, content: Child) {
   const t = tip();
   t.replaceChildren();
   append(t, [content]);

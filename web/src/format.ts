@@ -8,8 +8,13 @@ const mark = (c: string) => marks[c] ?? (c < " " ? String.fromCharCode(0x2400 + 
 
 /** A token as elements: marks for spaces stand beside it for the eye; a copy gives the raw text. */
 export function tokenParts(text: string): (Node | string)[] {
-  if (text === "") return [h("span.space", {}, "∅")];
-  return [...text].map((c) => (mark(c) ? h("span.space", { "aria-hidden": "true" }, mark(c)) : c));
+  if (text === "") return [h("span.space", { "data-raw": "" }, "∅")];
+  return [...text].map((c) => (mark(c) ? h("span.space", { "aria-hidden": "true", "data-raw": c }, mark(c)) : c));
+}
+/** What a copy of tokens holds: the characters themselves in place of their marks. */
+export function rawText(part: DocumentFragment): string {
+  for (const e of part.querySelectorAll<HTMLElement>("[data-raw]")) e.textContent = e.dataset.raw ?? "";
+  return part.textContent ?? "";
 }
 export const tokenText = (text: string) => (text === "" ? "∅" : [...text].map((c) => mark(c) ?? c).join(""));
 export interface Shown { id: number; text: string; bytes?: string }
@@ -29,6 +34,9 @@ export function diverging(v: number, most = 0.6) {
   return `rgb(var(--${v < 0 ? "neg" : "pos"}) / calc(${a.toFixed(3)} * var(--strength)))`;
 }
 export const sequential = (v: number, most = 0.6) => `rgb(var(--seq) / calc(${(Math.max(0, Math.min(1, v)) * most).toFixed(3)} * var(--strength)))`;
+
+/** Swatches of a scale, for a legend. */
+export const scale = (colour: (x: number) => string, at: number[]) => at.map((x) => h("i.swatch", { css: { background: colour(x) } }));
 
 /** A bar around the middle. */
 export function bar(v: number, max: number) {

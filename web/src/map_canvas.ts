@@ -207,17 +207,21 @@ export class MapCanvas {
     }
   }
   private key(e: KeyboardEvent) {
-    if (e.ctrlKey || e.metaKey || e.altKey) return;
-    const step = 60 / this.unit(), { x, y, zoom } = this.eye;
-    if (e.key === "+" || e.key === "=") this.zoom(1.25);
-    else if (e.key === "-") this.zoom(0.8);
-    else if (e.key === "0") this.look({ x: 0.5, y: 0.5, zoom: 1 });
-    else if (e.key === "ArrowLeft") this.look({ x: x - step, y, zoom });
-    else if (e.key === "ArrowRight") this.look({ x: x + step, y, zoom });
-    else if (e.key === "ArrowUp") this.look({ x, y: y - step, zoom });
-    else if (e.key === "ArrowDown") this.look({ x, y: y + step, zoom });
-    else return;
+    if (e.ctrlKey || e.metaKey || e.altKey || !this.press(e.key)) return;
     e.preventDefault();
     e.stopPropagation();
+  }
+  /** True: the key moves the map. */
+  press(key: string): boolean {
+    const step = 60 / this.unit(), { x, y, zoom } = this.eye;
+    if (key === "+" || key === "=") this.zoom(1.25);
+    else if (key === "-") this.zoom(0.8);
+    else if (key === "0") this.look({ x: 0.5, y: 0.5, zoom: 1 });
+    else if (key === "ArrowLeft") this.look({ x: x - step, y, zoom });
+    else if (key === "ArrowRight") this.look({ x: x + step, y, zoom });
+    else if (key === "ArrowUp") this.look({ x, y: y - step, zoom });
+    else if (key === "ArrowDown") this.look({ x, y: y + step, zoom });
+    else return false;
+    return true;
   }
 }

@@ -7,11 +7,13 @@ export interface State {
   target: string;
   against: string;
   effects: string; // direct or total
+  rerun: number; // circuit: run again without so many of the largest
   layer: number;
   head: number;
   neuron: string; // "layer.channel.index"
   keep: number; // graph: share of influence kept
   pins: string; // graph: ids
+  node: string; // graph: id of the chosen node
   find: string; // corpus: text whose circuit is the query
   place: number; // corpus: position that is the query; -1: find
   units: string; // corpus: "channel.neuron;...": places where they fire together
@@ -35,7 +37,7 @@ export interface State {
   edits: string; // steer: "layer.channel.index.pos*scale", joined by ";"
 }
 const first: State = {
-  view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", layer: 0, head: 0,
+  view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", rerun: 0, node: "", layer: 0, head: 0,
   neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
   groups: "", opened: "", split: 0, static: "",
   by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,

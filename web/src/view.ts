@@ -19,6 +19,8 @@ export interface Context {
 export interface View {
   name: string;
   title: string;
+  about: string; // one sentence for newcomers
+  letter?: string; // its key; the first nine have digits
   needsPrompt: boolean;
   show: (c: Context) => Promise<void>;
   key?: (c: Context, key: string) => boolean; // true: used
@@ -40,7 +42,7 @@ export function tokenBox(c: Context, key: "target" | "against", label: string, p
 export const tokenChoices = (c: Context) =>
   h("datalist", { id: "top-tokens" }, c.read.predictions[c.pos].map((t) => h("option", { value: `id:${t.id}` }, tokenText(t.text))));
 
-export const where = (c: Context) => h("span", {}, `position ${c.pos}, after `, h("span.mono", {}, tokenText(c.read.tokens[c.pos].text)));
+export const where = (c: Context) => h("span.soft.plain", {}, `position ${c.pos}, after `, h("span.mono", {}, tokenText(c.read.tokens[c.pos].text)));
 export const named = (t: Token | null) => (t ? `“${tokenText(t.text)}”` : "");
 
 /** Fields of a request that name the position and the tokens. */

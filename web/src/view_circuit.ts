@@ -1,13 +1,13 @@
 // view_circuit.ts: a logit, or a difference of two, as an exact sum over neurons, heads and inputs.
 import { h, table } from "./dom";
-import { call, isKept, recorded } from "./api";
+import { call } from "./api";
 import { bar, diverging, exact, max, signed, token, tokenText } from "./format";
 import { go } from "./state";
 import type { Attribute, Term } from "./types";
 import type { Context, View } from "./view";
 import { named, neuronLink, question, tokenBox, tokenChoices, where } from "./view";
 
-const SHOWN = 12;
+const SHOWN = 12, RERUN = 10;
 
 function value(x: number | null, digits = 4) {
   return h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
@@ -36,9 +36,9 @@ function map(terms: Term[], layers: number, channels: number) {
   const sum = Array.from({ length: layers }, () => new Array<number>(channels).fill(0));
   for (const t of terms) if (t.kind === "neuron") sum[t.layer ?? 0][t.channel ?? 0] += t.effect ?? 0;
   const most = max(sum.flat());
-  return table(["", ...sum[0].map((_, k) => `>${k}`), ">layer"], sum.map((row, l) => [
-    `layer ${l}`, ...row.map((x) => h("span", { css: { background: diverging(x / most), borderRadius: "4px", padding: "2px 6px", display: "block" }, title: exact(x) }, signed(x, 2))),
-    signed(row.reduce((a, x) => a + x, 0), 2)]).reverse(), "sum of effects by layer and channel");
+  return table(["", ...sum[0].map((_, k) => `>${channels > 1 ? `ch ${k}` : "neurons"}`), ">sum"], sum.map((row, l) => [
+    h("span.nowrap", {}, `layer ${l}`), ...row.map((x) => h("span.cell", { css: { background: diverging(x / most) }, title: exact(x) }, signed(x, 2))),
+    h("strong", {}, signed(row.reduce((a, x) => a + x, 0), 2))]).reverse(), "sum of effects by layer and channel");
 }
 
 function others(c: Context, a: Attribute) {
@@ -62,16 +62,14 @@ function inputs(c: Context, a: Attribute) {
 }
 
 export const circuit: View = {
-  name: "circuit", title: "Circuit", needsPrompt: true,
+  name: "circuit", title: "Circuit", needsPrompt: true, about: "why this token, or this one and not that: an exact sum over neurons, heads and inputs",
   async show(c) {
-    const rerun = recorded !== null && isKept("attribute", question(c, { top: 400, verify: 10 })); // a saved page shows what was saved
-    const verify = rerun || verified === JSON.stringify(question(c)) ? 10 : 0;
-    const a = await call("attribute", question(c, { top: 400, verify }), c.signal, c.progress);
+    const a = await call("attribute", question(c, { top: 400, verify: c.state.rerun > 0 ? RERUN : 0 }), c.signal, c.progress);
     if (c.signal.aborted) return;
     const total = c.state.effects === "total";
     const list = (total ? a.neurons : a.terms.filter((t) => t.kind === "neuron"));
     const up = list.filter((t) => (t.effect ?? 0) > 0), down = list.filter((t) => (t.effect ?? 0) < 0), most = max(list.map((t) => t.effect ?? 0));
-    const radio = (k: string, text: string) => h("button.small", { type: "button", "aria-pressed": c.state.effects === k ? "true" : "false", css: c.state.effects === k ? { borderColor: "var(--fg)", fontWeight: "600" } : {}, onclick: () => go({ effects: k }) }, text);
+    const radio = (k: string, text: string) => h("button.small", { type: "button", "aria-pressed": String(c.state.effects === k), onclick: () => go({ effects: k }) }, text);
     c.panel.replaceChildren(
       h("div.card", {},
         h("div.row.spread", {},
@@ -79,15 +77,13 @@ export const circuit: View = {
             h("div", {}, h("span.big", { id: "target-logit", title: exact(a.target_logit), "data-exact": a.target_logit ?? "" }, signed(a.target_logit, 4)),
               h("span.note", {}, a.against ? " difference of the logits" : " logit"))),
           h("div.row", {}, tokenBox(c, "target", "A ", "most probable"), tokenBox(c, "against", "against B ", "none"), tokenChoices(c))),
-        h("p.note", {}, `Gates, attention and norm scales held, the network is linear: ${a.terms.length} direct terms add up to ${signed(a.sum, 6)}; residue ${a.residue?.toExponential(1)} of ${a.sum_abs?.toFixed(2)} in absolute terms.`),
+        h("p.note", {}, `With gates, attention and norm scales held the network is linear: ${a.terms.length} direct terms add up to ${signed(a.sum, 6)}; residue ${a.residue?.toExponential(1)} of ${a.sum_abs?.toFixed(2)} in absolute terms.`,
+          total ? " A total effect also goes through later layers. true: the change in a run without the neuron; gates: choices of neurons that change in that run." : ""),
         h("div.row", { css: { marginTop: "10px" } }, radio("direct", "direct effects"), radio("total", "total effects, all positions"),
-          h("button.small", { type: "button", onclick: () => { verified = JSON.stringify(question(c)); if (total) refresh(); else go({ effects: "total" }); } }, "run again without the 10 largest"))),
-      h(total ? "div.grid.wide" : "div.grid", {}, neurons(c, up.slice(0, SHOWN), `Neurons for (${up.length})`, most), neurons(c, down.slice(0, SHOWN), `Neurons against (${down.length})`, most),
-        total ? null : h("div.card", {}, h("h2", {}, "Neurons by layer and channel"), map(a.terms, c.info.model.layers, Math.max(1, c.info.model.channels)),
-          h("p.note", {}, "Sum of the direct effects of the neurons chosen at this position.")),
+          h("button.small", { type: "button", "aria-pressed": String(c.state.rerun > 0), onclick: () => go(c.state.rerun > 0 ? { rerun: 0 } : { rerun: 1, effects: "total" }) }, `run again without the ${RERUN} largest`))),
+      total ? "" : h("div.card.heat", {}, h("h2", {}, "Neurons by layer and channel"), map(a.terms, c.info.model.layers, Math.max(1, c.info.model.channels)),
+        h("p.note", {}, "Sums of the direct effects of the neurons chosen at this position. Blue is for, orange is against.")),
+      h("div.grid.wide", {}, neurons(c, up.slice(0, SHOWN), `Neurons for (${up.length})`, most), neurons(c, down.slice(0, SHOWN), `Neurons against (${down.length})`, most),
         others(c, a), inputs(c, a)));
   },
 };
-let verified = "";
-let refresh: () => void = () => {};
-export const onRefresh = (f: () => void) => { refresh = f; };

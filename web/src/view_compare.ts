@@ -13,7 +13,7 @@ const number = (x: number | null, digits = 4) => h("span", { title: exact(x), "d
 /** A prompt's tokens, coloured by loss; a click chooses its position. */
 function strip(p: Predict, pos: number, choose: (i: number) => void, label: string) {
   return h("div.tokens", { role: "group", "aria-label": label }, p.tokens.map((t, i) => h("button.tok", {
-    type: "button", "aria-pressed": String(i === pos), "aria-label": `${label}, position ${i}: ${tokenText(raw(t))}`, title: p.losses[i] === null ? undefined : `loss ${p.losses[i]?.toFixed(3)}`,
+    type: "button", "aria-pressed": String(i === pos), tabindex: i === pos ? 0 : -1, "aria-label": `${label}, position ${i}: ${tokenText(raw(t))}`, title: p.losses[i] === null ? undefined : `loss ${p.losses[i]?.toFixed(3)}`,
     onclick: () => choose(i), css: p.losses[i] === null ? {} : { background: sequential((p.losses[i] ?? 0) / 8) } }, tokenParts(raw(t)))));
 }
 
@@ -48,7 +48,7 @@ function neurons(a: Attribute, b: Attribute) {
 }
 
 export const compare: View = {
-  name: "compare", title: "Compare", needsPrompt: true,
+  name: "compare", title: "Compare", needsPrompt: true, about: "two prompts side by side, and the neurons that make the difference", letter: "c",
   async show(c: Context) {
     const s = c.state, form = h("form.row", { onsubmit: (e: Event) => { e.preventDefault(); go({ other: (document.getElementById("other") as HTMLInputElement).value, opos: -1 }); } },
       h("label.grow", { for: "other" }, "second prompt ", h("input", { id: "other", type: "text", value: s.other, autocomplete: "off", placeholder: "another text, such as the same with one word changed" })),
@@ -64,5 +64,11 @@ export const compare: View = {
     const a = await call("attribute", { ...c.prompt, position: c.pos, target, top: 20000 }, c.signal, c.progress), b = await call("attribute", { ...second, position: pos, target, top: 20000 }, c.signal, c.progress);
     if (c.signal.aborted) return;
     c.panel.replaceChildren(head, h("div.pair", {}, column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a), column("Second", "second", p, pos, (i) => go({ opos: i }), b)), neurons(a, b));
+  },
+  key(_c, key) {
+    const step = key === "[" ? -1 : key === "]" ? 1 : 0, now = document.querySelector<HTMLElement>("#second .tok[aria-pressed=true]");
+    if (key === "o") document.getElementById("other")?.focus();
+    if (step) ((step < 0 ? now?.previousElementSibling : now?.nextElementSibling) as HTMLElement | null)?.click();
+    return step !== 0 || key === "o";
   },
 };

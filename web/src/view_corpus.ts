@@ -45,7 +45,7 @@ function controls(c: Context, r: Recording, layer: number) {
 }
 
 export const corpus: View = {
-  name: "corpus", title: "Corpus", needsPrompt: false,
+  name: "corpus", title: "Corpus", needsPrompt: false, about: "circuits like a given one in a recorded text, and every place where a neuron fires",
   async show(c) {
     const r = c.info.recording;
     if (!r) {

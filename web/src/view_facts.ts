@@ -1,6 +1,6 @@
 // view_facts.ts: known facts, and how far one noun's gates, put into another's run, move what follows.
 import { call } from "./api";
-import { h, table } from "./dom";
+import { h, rove, table } from "./dom";
 import { bar, count, exact, signed, token } from "./format";
 import { go } from "./state";
 import type { Facts, Patch, PatchMean, PatchPair } from "./types";
@@ -52,7 +52,7 @@ function controls(c: Context, f: Facts, clean: string, other: string) {
   const select = (id: string, label: string, list: string[], now: string, set: (v: string) => void) =>
     h("label", { for: id }, label, h("select", { id, onchange: (e: Event) => set((e.target as HTMLSelectElement).value) }, list.map((x) => h("option", { value: x, selected: x === now }, x || "–"))));
   return h("div.row", {}, f.types.length ? select("fact-type", "facts about ", f.types, f.type, (v) => go({ facts: v, pair: "" })) : null,
-    select("clean", "clean ", ["", ...nouns], clean, (v) => go({ pair: `${v}|${other}` })), select("counterfactual", "gates of ", ["", ...nouns], other, (v) => go({ pair: `${clean}|${v}` })),
+    select("clean", "clean noun ", ["", ...nouns], clean, (v) => go({ pair: `${v}|${other}` })), select("counterfactual", "with the gates of ", ["", ...nouns], other, (v) => go({ pair: `${clean}|${v}` })),
     select("patched", "at the ", ["noun", "last"], c.state.patched, (v) => go({ patched: v })),
     clean && other ? h("button.small", { type: "button", onclick: () => go({ pair: `${other}|${clean}` }) }, "swap") : null,
     h("button.small", { type: "button", "aria-pressed": String(all), onclick: () => go({ pair: all ? "" : "all" }) }, "mean of all pairs"));
@@ -61,13 +61,13 @@ function controls(c: Context, f: Facts, clean: string, other: string) {
 function known(f: Facts, clean: string, other: string) {
   const rows = f.nouns.slice(0, 400).map((n) => [h("span", {}, `${f.before}${n.noun}${f.after} `, h("strong", {}, n.answers.map((a) => a.answer).join(", "))),
     n.answers.map((a) => count(a.count)).join(", "),
-    n.single ? h("span", {}, h("button.link", { type: "button", onclick: () => go({ pair: `${n.noun}|${other === n.noun ? "" : other}` }) }, "clean", h("span.hidden", {}, ` ${n.noun}`)), " ",
-      h("button.link", { type: "button", onclick: () => go({ pair: `${clean === n.noun ? "" : clean}|${n.noun}` }) }, "gates of", h("span.hidden", {}, ` ${n.noun}`))) : h("span.soft", {}, "several tokens")]);
-  return h("div.card", {}, h("h2", {}, `Known facts (${count(f.nouns.length)} nouns)`), h("div.facts", {}, table(["fact", ">said", "take as"], rows, "known facts")));
+    n.single ? h("span", {}, h("button.link", { type: "button", onclick: () => go({ pair: `${n.noun}|${other === n.noun ? "" : other}` }) }, "as clean", h("span.hidden", {}, ` ${n.noun}`)), h("span.soft", { "aria-hidden": "true" }, " · "),
+      h("button.link", { type: "button", onclick: () => go({ pair: `${clean === n.noun ? "" : clean}|${n.noun}` }) }, "as other", h("span.hidden", {}, ` ${n.noun}`))) : h("span.soft", {}, "several tokens: cannot be exchanged")]);
+  return h("div.card", {}, h("h2", {}, `Known facts (${count(f.nouns.length)} nouns)`), rove(h("div.facts", {}, table(["fact", ">said", "take it"], rows, "known facts")), "button"));
 }
 
 export const facts: View = {
-  name: "facts", title: "Facts", needsPrompt: false,
+  name: "facts", title: "Facts", needsPrompt: false, about: "what a noun’s gates carry: known facts and patched runs", letter: "f",
   async show(c) {
     if (!c.info.facts) {
       c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Facts"), h("p", {}, "No facts are open. Start the explorer with --worlds DIR, a corpus that sgatlin data worlds wrote, or with --facts FILE from sgatlin facts mine.")));
@@ -76,9 +76,17 @@ export const facts: View = {
     const type = c.state.facts ? { type: c.state.facts } : {}, f = await call("facts", type, c.signal);
     const single = f.nouns.filter((n) => n.single).map((n) => n.noun), [a, b] = c.state.pair.split("|"), [clean, other] = [a, b].map((x) => (single.includes(x) ? x : ""));
     if (c.signal.aborted) return;
-    const request = { ...type, layers: layerSets(c.info.model.layers), ...(c.state.patched === "last" ? { at: "last" } : {}) }, parts = [h("div.card", {}, h("h2", {}, "What do a noun's gates carry?"), controls(c, f, clean, other))];
+    const request = { ...type, layers: layerSets(c.info.model.layers), ...(c.state.patched === "last" ? { at: "last" } : {}) }, parts = [h("div.card", {}, h("h2", {}, "What do a noun's gates carry?"), controls(c, f, clean, other), c.state.pair ? null : h("p.note", {}, "Take two nouns: the prompt of the first is run with the neurons that the second’s would choose, in each choice of layers. If the answer moves, those layers’ gates carry the fact."))];
     if (c.state.pair === "all") parts.push(meanCard(await call("patch", request, c.signal, c.progress)));
     else if (clean && other && clean !== other) parts.push(pairCard(await call("patch", { ...request, clean, counterfactual: other }, c.signal, c.progress), clean, other));
     if (!c.signal.aborted) c.panel.replaceChildren(...parts, known(f, clean, other));
+  },
+  key(c, key) {
+    const [a, b] = c.state.pair.split("|");
+    if (!c.info.facts) return false;
+    if (key === "a") go({ pair: c.state.pair === "all" ? "" : "all" });
+    if (key === "s" && a && b) go({ pair: `${b}|${a}` });
+    if (key === "n") document.getElementById("clean")?.focus();
+    return ["a", "s", "n"].includes(key);
   },
 };

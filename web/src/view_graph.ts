@@ -1,8 +1,8 @@
 // view_graph.ts: the attribution graph: nodes by layer and position, edges by their effect.
 import { h, s, table, tipFor } from "./dom";
-import { call, isKept, keep, recorded } from "./api";
+import { call, isOpened, keepOpened, recorded } from "./api";
 import { count, exact, max, percent, signed, tokenText } from "./format";
-import { go } from "./state";
+import { go, keep } from "./state";
 import type { Edge, Group, Part, Shape, Shapes } from "./graph_groups";
 import { nodeId, openGraph, readGroups, shapes, title as nodeTitle, writeGroups } from "./graph_groups";
 import type { Graph, Node } from "./types";
@@ -60,7 +60,7 @@ function draw(d: Draft, pins: Set<string>, choose: (i: number, more: boolean) =>
     return s("path", { class: e.weight < 0 ? "edge neg" : "edge", d: `M${a.x.toFixed(1)} ${a.y.toFixed(1)}C${a.x.toFixed(1)} ${middle} ${b.x.toFixed(1)} ${middle} ${b.x.toFixed(1)} ${b.y.toFixed(1)}`, "stroke-width": (0.4 + 3 * size(e)).toFixed(2) });
   });
   const labels = Array.from({ length: layers + 2 }, (_, k) => s("text", { class: "soft", x: 4, y: height - FOOT - (k + 0.5) * ROW + 4 }, k === 0 ? "input" : k > layers ? "output" : `layer ${k - 1}`));
-  const words = [...columns].map(([p, x]) => s("text", { transform: `translate(${x + 4} ${height - FOOT - ROW / 2 + 22}) rotate(-38)`, "text-anchor": "end" }, tokenText(g.tokens[p]?.text ?? String(p)).slice(0, 14)));
+  const words = [...columns].map(([p, x]) => s("text", { transform: `translate(${x + 4} ${height - FOOT - ROW / 2 + 22}) rotate(-56)`, "text-anchor": "end" }, tokenText(g.tokens[p]?.text ?? String(p)).slice(0, 14)));
   const nodes = list.map((n, i) => {
     const round = n.kind === "neuron" || n.kind === "bias", { x, y, r } = at[i], half = many(n) ? Math.max(8, r) : 7;
     const el = s(round && !many(n) ? "circle" : "rect", {
@@ -104,6 +104,7 @@ function side(d: Draft, i: number, pinned: boolean, acts: Acts) {
     list(drawn.edges.filter((e) => e.to === i), "from", "from"), list(drawn.edges.filter((e) => e.from === i), "to", "to")];
 }
 
+let unsafe = ""; // an opened file that the browser could not keep
 /** Reads a file of the user's and shows it; the file stays in this page alone. */
 function opener() {
   const said = h("span.note", { role: "alert" }), file = h("input.hidden", { id: "open-graph", type: "file", accept: ".json,application/json", "aria-label": "a saved graph", tabindex: -1, onchange: async (e: Event) => {
@@ -112,9 +113,9 @@ function opener() {
     try {
       const { graph: g, groups } = openGraph(await f.text());
       let name = f.name; // another file of the same name is another graph
-      for (let k = 2; isKept("opened", { name }); k++) name = `${f.name} (${k})`;
-      keep("opened", { name }, g);
-      go({ opened: name, groups, pins: "" });
+      for (let k = 2; isOpened(name); k++) name = `${f.name} (${k})`;
+      unsafe = keepOpened(name, g) ? "" : name;
+      go({ opened: name, groups, pins: "", node: "" });
     } catch (x) {
       said.textContent = (x as Error).message;
     }
@@ -126,7 +127,7 @@ function opener() {
 async function fetchGraph(c: Context): Promise<Graph | null> {
   if (c.state.opened) {
     const body = { name: c.state.opened };
-    return isKept("opened", body) ? call("opened", body, c.signal) : null;
+    return isOpened(c.state.opened) ? call("opened", body, c.signal) : null;
   }
   if (c.pos < 0) return null;
   const targets = [c.state.target, c.state.against].filter(Boolean);
@@ -135,16 +136,23 @@ async function fetchGraph(c: Context): Promise<Graph | null> {
 
 function nothing(c: Context) {
   c.panel.replaceChildren(h("div.card", {}, h("h2", {}, c.state.opened ? `${c.state.opened} is open no more` : "Type a text above"),
-    h("p", {}, c.state.opened ? "A saved graph is read by this page alone and forgotten when it is loaded again. Open the file once more." : "You will see the graph of what made the prediction. A graph that was saved opens without a text."), opener()));
+    h("p", {}, c.state.opened ? "A saved graph is read by this page alone and kept for its tab; this is another tab, or the browser had no room for it. Open the file once more." : "You will see the graph of what made the prediction. A graph that was saved opens without a text."), opener()));
 }
 
 function controls(c: Context) {
   const name = c.state.opened;
-  return h("div.row.spread", {}, name ? h("div.row", {}, h("strong", {}, name), h("button.small", { type: "button", onclick: () => go({ opened: "", groups: "", pins: "" }) }, "close the file")) : h("div.row", {},
+  return h("div.row.spread", {}, name ? h("div.row", {}, h("strong", {}, name), unsafe === name ? h("span.note", {}, "too large to outlive a reload") : null, h("button.small", { type: "button", onclick: () => go({ opened: "", groups: "", pins: "" }) }, "close the file")) : h("div.row", {},
     h("label", { for: "keep" }, "share of influence kept ", h("input", { id: "keep", type: "range", min: 0.2, max: 0.95, step: 0.05, value: c.state.keep, onchange: (e: Event) => go({ keep: Number((e.target as HTMLInputElement).value) }) })),
     tokenBox(c, "target", "output ", "most probable"), tokenBox(c, "against", "and ", "none"), tokenChoices(c),
     h("label", { for: "split" }, h("input", { id: "split", type: "checkbox", checked: c.state.split > 0, onchange: (e: Event) => go({ split: (e.target as HTMLInputElement).checked ? 1 : 0 }) }), "edges by head")),
     recorded ? null : opener());
+}
+
+/** What shapes and colours mean. */
+function graphLegend() {
+  const dot = (css: object) => h("i", { css }), item = (mark: HTMLElement, text: string) => h("span", {}, mark, text), plain = { width: "10px", height: "10px" };
+  return h("div.keys", {}, item(dot({ ...plain, background: "var(--fg)", borderRadius: "2px" }), "token, output"), item(dot({ ...plain, background: "rgb(var(--pos))", borderRadius: "50%" }), "neuron, value above 0"),
+    item(dot({ ...plain, background: "rgb(var(--neg))", borderRadius: "50%" }), "below 0"), item(dot({ width: "18px", height: "3px", background: "rgb(var(--pos))" }), "edge that raises"), item(dot({ width: "18px", height: "3px", background: "rgb(var(--neg))" }), "lowers"), h("span", {}, "size: influence"));
 }
 
 let current: { d: Draft; i: number; acts: Acts; nodes: SVGElement[] } | null = null;
@@ -174,16 +182,18 @@ function actions(d: Draft, pins: Set<string>, select: (i: number) => void): Acts
 }
 
 export const graph: View = {
-  name: "graph", title: "Graph", needsPrompt: false,
+  name: "graph", title: "Graph", needsPrompt: false, about: "the paths from the text to the prediction, neuron by neuron",
   async show(c) {
     const g = await fetchGraph(c);
     if (c.signal.aborted) return;
     if (!g) return nothing(c);
     const groups = readGroups(c.state.groups), d: Draft = { g, groups, drawn: shapes(g, groups) }, list = d.drawn.nodes;
+    let started = false;
     const pins = new Set(c.state.pins.split(";").filter(Boolean)), box = h("div.card", { id: "graph-side" });
     const select = (i: number) => {
       drawing.light(i);
       if (current) current.i = i;
+      if (started) keep({ node: list[i].id });
       const field = document.activeElement?.id === "node-name";
       if (!field) box.replaceChildren(...side(d, i, pins.has(list[i].id), acts).flat(9).filter((x): x is HTMLElement => x instanceof HTMLElement));
     };
@@ -193,15 +203,16 @@ export const graph: View = {
       }
       select(i);
     };
-    const acts = actions(d, pins, select), drawing = draw(d, pins, choose), before = current ? current.d.drawn.nodes[current.i]?.id : "";
+    const acts = actions(d, pins, select), drawing = draw(d, pins, choose), before = c.state.node;
     current = { d, i: 0, acts, nodes: drawing.nodes };
     const neurons = g.nodes.filter((n) => n.kind === "neuron").length;
     c.panel.replaceChildren(
       h("div.card", {}, controls(c),
         h("p.note", { id: "graph-share" }, `${count(g.nodes.length)} of ${count(g.all_nodes)} nodes shown (${neurons} neurons), ${count(g.edges.length)} edges${drawing.left ? `, the ${count(DRAWN)} strongest drawn` : ""}. They hold ${percent(g.node_share)} of the influence, the edges ${percent(g.edge_share)} of theirs; kept paths lead ${percent(g.input_share)} of the outputs' input back to the tokens. Largest residue of a node's sum: ${g.worst_residue?.toExponential(1) ?? "–"}.`)),
-      h("div.split", {}, h("div.card", {}, h("div.scroll", {}, drawing.svg), h("p.note", {}, "Blue raises, orange lowers; size is influence. Click a node for its edges; p pins it. Shift-click or x holds nodes, g makes them one, r names.")), box));
+      h("div.split", {}, h("div.card", {}, graphLegend(), h("div.scroll", {}, drawing.svg), h("p.note", {}, "Click a node for its edges, arrows walk along them; p pins it. Shift-click or x holds nodes, g makes them one, r names.")), box));
     const first = before && list.findIndex((n) => n.id === before) >= 0 ? list.findIndex((n) => n.id === before) : list.findIndex((n) => (pins.size ? pins.has(n.id) : n.kind === "logit"));
     select(Math.max(0, first));
+    started = true;
     const around = drawing.svg.parentElement as HTMLElement, x = drawing.nodes[Math.max(0, first)].getBoundingClientRect().left;
     around.scrollLeft += x - around.getBoundingClientRect().left - around.clientWidth / 2;
   },

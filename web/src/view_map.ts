@@ -151,11 +151,11 @@ function draw(c: Context, r: Recording, layer: number, m: Answer) {
     h("div.split", {}, h("div.card", {}, view.el, tools),
       h("div.card", {}, lasso.length > 2 ? chosen(m, p, lasso, tint === "target") : [h("h2", {}, "Colours"), legend(g)])),
     h("p.note", {}, `Circuits of the ${count(m.labels.length)} most frequent tokens by UMAP over the cosine of gates, ${(m.seconds ?? 0).toFixed(1)} s, kept until the explorer ends. Drag moves, wheel, pinch, + and − zoom; drag with shift draws a lasso; a click opens the place in the corpus.`));
-  if (document.activeElement === document.body) view.canvas.focus({ preventScroll: true });
+  current = view;
 }
 
 export const map: View = {
-  name: "map", title: "Map", needsPrompt: false,
+  name: "map", title: "Map", needsPrompt: false, about: "all circuits of a recorded text in two dimensions: like lies near like", letter: "m",
   async show(c) {
     const r = c.info.recording, s = c.state;
     if (!r) {
@@ -169,4 +169,12 @@ export const map: View = {
     });
     if (m && !c.signal.aborted) draw(c, r, layer, m);
   },
+  key(_c, key) {
+    if (!current?.canvas.isConnected) return false;
+    if (key === "l") document.querySelector<HTMLElement>("[aria-label='draw a lasso']")?.click();
+    else if (key === "s") document.getElementById("seek")?.focus();
+    else return current.press(key);
+    return true;
+  },
 };
+let current: MapCanvas | null = null; // on screen

@@ -26,7 +26,7 @@ function linked(list: Link[], title: string) {
 }
 
 export const neuron: View = {
-  name: "neuron", title: "Neuron", needsPrompt: false,
+  name: "neuron", title: "Neuron", needsPrompt: false, about: "what one neuron reads and writes, and which others it is wired to",
   async show(c) {
     const m = c.info.model, [layer, channel, index] = parse(c.state.neuron);
     const n = await call("neuron", { layer, channel, index, top: 10 }, c.signal);

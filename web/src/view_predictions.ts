@@ -16,7 +16,7 @@ async function firmness(c: Context, el: HTMLElement) {
 }
 
 export const predictions: View = {
-  name: "predictions", title: "Predictions", needsPrompt: true,
+  name: "predictions", title: "Predictions", needsPrompt: true, about: "what the model expects after each token, and how firm its choice of neurons is",
   async show(c) {
     const list = c.read.predictions[c.pos], next = c.read.tokens[c.pos + 1], firm = h("div");
     const loss = c.read.losses[c.pos + 1];

@@ -56,7 +56,7 @@ function draw(panel: HTMLElement, layers: number) {
 }
 
 export const training: View = {
-  name: "training", title: "Training run", needsPrompt: false,
+  name: "training", title: "Training run", needsPrompt: false, about: "the run’s curves, growing as it goes",
   async show(c) {
     if (!c.info.run) {
       c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Training run"), h("p", {}, "This model was opened from a model directory. Open its run instead, sgatlin explore RUN, to see its curves.")));
