@@ -66,11 +66,13 @@ static sg_status merge_backward(const sgi_router_shape *s, const sg_config *c, c
   return (sg_status)atomic_load(&worst);
 }
 
+static size_t lanes_of(size_t rows) { return (rows + SGI_LANES - 1) / SGI_LANES * SGI_LANES; }
+
 /* Rows whose scores fill about `floats`, a multiple of the lanes, from the sizes alone. */
 static size_t rows_of(size_t width, size_t n, size_t floats, size_t most) {
   size_t rows = floats / width / SGI_LANES * SGI_LANES;
   rows = rows < LEAST_ROWS ? LEAST_ROWS : least(rows, most);
-  return least(rows, (n + SGI_LANES - 1) / SGI_LANES * SGI_LANES);
+  return least(rows, lanes_of(n));
 }
 static size_t block_rows(size_t width, size_t n) { return rows_of(width, n, BLOCK_FLOATS, MOST_ROWS); }
 static size_t block_bytes(size_t width, size_t n) {
@@ -98,17 +100,17 @@ void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool 
   if (back.used > a->used) *a = back;
 }
 
-/* One block of rows, on the calling thread unless it is the only one. Product routers have u (width, rows) so that lanes are
- * tokens; the others u (rows, width), one token's units side by side. */
+/* One block of rows, on the calling thread unless it is the only one. Product routers have u (width, lanes_of(rows)) so that
+ * lanes are tokens; the others u (rows, width), one token's units side by side. */
 static sg_status score_block(const sgi_router *r, const scorer *f, bool alone, size_t first, size_t rows, float *u) {
   sg_status st = SG_OK;
   for (size_t g = 0; g < f->groups && !st; g++) {
     const float *w = f->up + g * f->width * f->inner, *x = f->x + first * f->ld + g * f->step;
     const float *a = r->product ? w : x, *b = r->product ? x : w;
     size_t m = r->product ? f->width : rows, n = r->product ? rows : f->width,
-           to = r->product ? rows : f->groups * f->width;
+           to = r->product ? lanes_of(rows) : f->groups * f->width;
     size_t lda = r->product ? f->inner : f->ld, ldb = r->product ? f->ld : f->inner;
-    float *out = u + g * f->width * (r->product ? rows : 1);
+    float *out = u + g * f->width * (r->product ? to : 1);
     st = alone ? sgi_gemm(false, true, m, n, f->inner, a, lda, b, ldb, 0, out, to)
                : sgi_gemm1(false, true, m, n, f->inner, 1, a, lda, b, ldb, 0, out, to);
   }
@@ -119,12 +121,12 @@ static sg_status score_block(const sgi_router *r, const scorer *f, bool alone, s
 static void choose_block(const sgi_router *r, const sg_config *c, const sgi_router_shape *s, const float *u,
                          size_t rows, float *score, int32_t *index) {
   const sgi_kernels *kern = sgi_kernel_table();
-  size_t C = c->num_channels, K = c->top_k, S = s->units, CK = C * K;
+  size_t C = c->num_channels, K = c->top_k, S = s->units, CK = C * K, ld = lanes_of(rows);
   for (size_t ch = 0; ch < C; ch++) {
     if (r->product) {
-      const float *u0 = u + ch * S * rows, *u1 = u + (C + ch) * S * rows;
+      const float *u0 = u + ch * S * ld, *u1 = u + (C + ch) * S * ld;
       for (size_t i = 0; i < rows; i += SGI_LANES)
-        kern->choose_pairs(score + i * CK + ch * K, index + i * CK + ch * K, CK, u0 + i, u1 + i, rows,
+        kern->choose_pairs(score + i * CK + ch * K, index + i * CK + ch * K, CK, u0 + i, u1 + i, ld,
                            least(SGI_LANES, rows - i), S, K, s->scale);
     } else {
       for (size_t i = 0; i < rows; i++) {

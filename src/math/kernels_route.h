@@ -1,82 +1,89 @@
-/* kernels_route.h: the choice of K scores; a part of kernels_impl.h. */
+/* kernels_route.h: the choice of K scores; a part of kernels_impl.h. Lanes are tokens: a vector holds one unit's score for each
+ * of them, a sorted list is K vectors of values and K of names. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
-/* One candidate v (with its name) per lane into lists of K that descend; have: elements so far, the same in all lanes.
- * A list below the candidate moves down by one; equals stay in front. */
-static inline void insert_lanes(float (*restrict value)[SGI_LANES], int32_t (*restrict name)[SGI_LANES], size_t have,
-                                size_t K, const float *restrict v, const int32_t *restrict id) {
-  size_t last = have < K ? have : K - 1;
-  if (have < K) {
-#pragma omp simd
-    for (size_t l = 0; l < SGI_LANES; l++) {
-      value[last][l] = -__builtin_inff(); /* -inf candidates land here, since they are larger than none */
-      name[last][l] = id[l];
-    }
+typedef int32_t names __attribute__((vector_size(VECTOR * sizeof(int32_t)), aligned(4), may_alias));
+
+/* Comparisons give a mask; pick takes the first where it is set. smaller and larger give y where either is no number. */
+#if defined(__AVX512F__)
+typedef __mmask16 mask;
+INLINE mask above(vector x, vector y) { return _mm512_cmp_ps_mask((__m512)x, (__m512)y, _CMP_GT_OQ); }
+INLINE bool any_of(mask m) { return m != 0; }
+INLINE names pick(mask m, names a, names b) { return (names)_mm512_mask_blend_epi32(m, (__m512i)b, (__m512i)a); }
+INLINE vector smaller(vector x, vector y) { return (vector)_mm512_min_ps((__m512)x, (__m512)y); }
+INLINE vector larger(vector x, vector y) { return (vector)_mm512_max_ps((__m512)x, (__m512)y); }
+#elif defined(__AVX2__)
+typedef __m256 mask;
+INLINE mask above(vector x, vector y) { return _mm256_cmp_ps((__m256)x, (__m256)y, _CMP_GT_OQ); }
+INLINE bool any_of(mask m) { return _mm256_movemask_ps(m) != 0; }
+INLINE names pick(mask m, names a, names b) { return (names)_mm256_blendv_ps((__m256)b, (__m256)a, m); }
+INLINE vector smaller(vector x, vector y) { return (vector)_mm256_min_ps((__m256)x, (__m256)y); }
+INLINE vector larger(vector x, vector y) { return (vector)_mm256_max_ps((__m256)x, (__m256)y); }
+#else
+typedef names mask;
+INLINE mask above(vector x, vector y) { return x > y; }
+INLINE bool any_of(mask m) { return m[0] | m[1] | m[2] | m[3]; }
+INLINE names pick(mask m, names a, names b) { return (m & a) | (~m & b); }
+INLINE vector smaller(vector x, vector y) { return (vector)pick(x < y, (names)x, (names)y); }
+INLINE vector larger(vector x, vector y) { return (vector)pick(x > y, (names)x, (names)y); }
+#endif
+
+INLINE vector lowest(void) { return (vector){0} - __builtin_inff(); }
+
+/* x with its name into lists of K that descend. A list below it moves down by one; equals stay in front. A NaN is above
+ * none, and the order of the arguments keeps it out. */
+INLINE void insert_lanes(vector *value, names *name, const size_t K, vector x, names id) {
+#pragma GCC unroll 8
+  for (size_t k = K - 1; k > 0; k--) {
+    name[k] = pick(above(x, value[k - 1]), name[k - 1], pick(above(x, value[k]), id, name[k]));
+    value[k] = larger(smaller(value[k - 1], x), value[k]);
   }
-  for (size_t k = last; k > 0; k--) {
-#pragma omp simd
-    for (size_t l = 0; l < SGI_LANES; l++) {
-      float here = value[k][l], above = value[k - 1][l], x = v[l];
-      int32_t n = x > here ? id[l] : name[k][l];
-      name[k][l] = x > above ? name[k - 1][l] : n;
-      float y = x > here ? x : here;
-      value[k][l] = x > above ? above : y;
-    }
-  }
-#pragma omp simd
-  for (size_t l = 0; l < SGI_LANES; l++) {
-    int32_t n = v[l] > value[0][l] ? id[l] : name[0][l];
-    float y = v[l] > value[0][l] ? v[l] : value[0][l];
-    name[0][l] = n;
-    value[0][l] = y;
+  name[0] = pick(above(x, value[0]), id, name[0]);
+  value[0] = larger(x, value[0]);
+}
+
+/* The k-th of all, k < K: its place in the list is free. A score of -inf lands here, since it is larger than none. */
+INLINE void insert_early(vector *value, names *name, const size_t K, size_t k, vector x, names id) {
+  value[k] = lowest();
+  name[k] = id;
+  insert_lanes(value, name, k + 1 < K ? k + 1 : K, x, id);
+}
+
+/* value, name (K) of u (S, stride). */
+INLINE void top_lanes(vector *value, names *name, const float *u, size_t stride, size_t S, const size_t K) {
+  enum { SELDOM = 48 }; /* before, there is hardly a row that no lane wants */
+#pragma GCC unroll 8
+  for (size_t s = 0; s < K; s++)
+    insert_early(value, name, K, s, larger(*(const vector *)(u + s * stride), lowest()), (names){0} + (int32_t)s);
+  for (size_t s = K; s < S; s++) {
+    vector x = *(const vector *)(u + s * stride); /* a NaN is above none */
+    if (s >= SELDOM && !any_of(above(x, value[K - 1]))) continue;
+    insert_lanes(value, name, K, x, (names){0} + (int32_t)s);
   }
 }
 
-static inline bool any_larger(const float *v, const float *least) {
-  int any = 0;
-#pragma omp simd reduction(| : any)
-  for (size_t l = 0; l < SGI_LANES; l++) any |= v[l] > least[l];
-  return any;
-}
-
-/* value, name (K, lanes) of u (S, stride). */
-static inline void top_lanes(float (*value)[SGI_LANES], int32_t (*name)[SGI_LANES], const float *u, size_t stride,
-                             size_t lanes, size_t S, size_t K, float factor) {
-  float v[SGI_LANES] = {0};
-  int32_t id[SGI_LANES];
-  for (size_t s = 0; s < S; s++) {
-    if (lanes == SGI_LANES)
-      memcpy(v, u + s * stride, sizeof v);
-    else
-      memcpy(v, u + s * stride, lanes * sizeof *v);
-#pragma omp simd
-    for (size_t l = 0; l < SGI_LANES; l++) {
-      v[l] = v[l] == v[l] ? v[l] : -__builtin_inff();
-      id[l] = (int32_t)s;
-    }
-    if (s >= K && s >= 48 && !any_larger(v, value[K - 1])) continue; /* seldom true before */
-    insert_lanes(value, name, s, K, v, id);
+INLINE void choose_lanes(float *score, int32_t *index, size_t ld, const float *u0, const float *u1, size_t stride,
+                         size_t lanes, size_t S, const size_t K, float factor) {
+  vector a[SGI_MAX_TOP_K], b[SGI_MAX_TOP_K], best[SGI_MAX_TOP_K];
+  names na[SGI_MAX_TOP_K], nb[SGI_MAX_TOP_K], unit[SGI_MAX_TOP_K];
+  top_lanes(a, na, u0, stride, S, K);
+  top_lanes(b, nb, u1, stride, S, K);
+  for (size_t k = 0; k < K; k++) {
+    a[k] *= factor;
+    b[k] *= factor;
+    na[k] *= (int32_t)S;
   }
-  for (size_t k = 0; k < K; k++)
-#pragma omp simd
-    for (size_t l = 0; l < SGI_LANES; l++) value[k][l] *= factor;
-}
-
-static inline void choose_pairs_of(float *score, int32_t *index, size_t ld, const float *u0, const float *u1,
-                                   size_t stride, size_t lanes, size_t S, size_t K, float factor) {
-  float a[SGI_MAX_TOP_K][SGI_LANES], b[SGI_MAX_TOP_K][SGI_LANES], best[SGI_MAX_TOP_K][SGI_LANES], v[SGI_LANES];
-  int32_t na[SGI_MAX_TOP_K][SGI_LANES], nb[SGI_MAX_TOP_K][SGI_LANES], unit[SGI_MAX_TOP_K][SGI_LANES], id[SGI_LANES];
-  top_lanes(a, na, u0, stride, lanes, S, K, factor);
-  top_lanes(b, nb, u1, stride, lanes, S, K, factor);
   size_t have = 0;
+#pragma GCC unroll 8
   for (size_t i = 0; i < K; i++)
-    for (size_t j = 0; (i + 1) * (j + 1) <= K; j++, have++) { /* see sgi_topk_pairs */
-#pragma omp simd
-      for (size_t l = 0; l < SGI_LANES; l++) {
-        v[l] = a[i][l] + b[j][l];
-        id[l] = na[i][l] * (int32_t)S + nb[j][l];
-      }
-      insert_lanes(best, unit, have, K, v, id);
-    }
+#pragma GCC unroll 8
+    for (size_t j = 0; (i + 1) * (j + 1) <= K; j++, have++) /* see sgi_topk_pairs */
+      if (have < K)
+        insert_early(best, unit, K, have, a[i] + b[j], na[i] + nb[j]);
+      else
+        insert_lanes(best, unit, K, a[i] + b[j], na[i] + nb[j]);
   for (size_t l = 0; l < lanes; l++)
     for (size_t k = 0; k < K; k++) {
       score[l * ld + k] = best[k][l];
@@ -86,10 +93,13 @@ static inline void choose_pairs_of(float *score, int32_t *index, size_t ld, cons
 
 static void choose_pairs(float *score, int32_t *index, size_t ld, const float *u0, const float *u1, size_t stride,
                          size_t lanes, size_t S, size_t K, float factor) {
-  if (K == 8) /* the usual size, for the compiler to unroll */
-    choose_pairs_of(score, index, ld, u0, u1, stride, lanes, S, 8, factor);
-  else
-    choose_pairs_of(score, index, ld, u0, u1, stride, lanes, S, K, factor);
+  for (size_t l = 0; l < lanes; l += VECTOR, u0 += VECTOR, u1 += VECTOR) {
+    size_t some = lanes - l < VECTOR ? lanes - l : VECTOR;
+    if (K == 8) /* the usual size, for lists in registers */
+      choose_lanes(score + l * ld, index + l * ld, ld, u0, u1, stride, some, S, 8, factor);
+    else
+      choose_lanes(score + l * ld, index + l * ld, ld, u0, u1, stride, some, S, K, factor);
+  }
 }
 
 static size_t skip_small(const float *x, size_t i, size_t n, float least) {
