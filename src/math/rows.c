@@ -25,6 +25,18 @@ void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t)
   for (size_t i = 0; i < count; i += CHUNK) f(dx + i, dy + i, x + i, least(CHUNK, count - i));
 }
 
+void sgi_apply_rows(void (*f)(float *, const float *, size_t), float *y, size_t ld, const float *x, size_t n,
+                    size_t width) {
+#pragma omp parallel for schedule(static) if (n * width > CHUNK)
+  for (size_t i = 0; i < n; i++) f(y + i * ld, x + i * width, width);
+}
+
+void sgi_apply_backward_rows(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
+                             size_t ld, const float *x, size_t n, size_t width) {
+#pragma omp parallel for schedule(static) if (n * width > CHUNK)
+  for (size_t i = 0; i < n; i++) f(dx + i * ld, dy + i * ld, x + i * width, width);
+}
+
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps) {
   const sgi_kernels *k = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n > SGI_ROW_BLOCK)
@@ -55,10 +67,10 @@ void sgi_add_bias(float *y, const float *bias, size_t n, size_t width) {
   for (size_t i = 0; i < n; i++) k->add(y + i * width, bias, width);
 }
 
-void sgi_column_sums(float *db, const float *x, size_t n, size_t width) {
+void sgi_column_sums(float *db, const float *x, size_t ldx, size_t n, size_t width) {
   const sgi_kernels *k = sgi_kernel_table();
   enum { COLUMNS = 64 };
 #pragma omp parallel for schedule(static) if (n * width > CHUNK)
   for (size_t j = 0; j < width; j += COLUMNS)
-    for (size_t i = 0; i < n; i++) k->add(db + j, x + i * width + j, least(COLUMNS, width - j));
+    for (size_t i = 0; i < n; i++) k->add(db + j, x + i * ldx + j, least(COLUMNS, width - j));
 }

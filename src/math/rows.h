@@ -16,6 +16,11 @@ int sgi_room_threads(const sgi_arena *scratch, size_t bytes);
 void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count);
 void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
                         const float *x, size_t count);
+/* The same on n rows; rows of y, dx and dy are ld apart, those of x dense. */
+void sgi_apply_rows(void (*f)(float *, const float *, size_t), float *y, size_t ld, const float *x, size_t n,
+                    size_t width);
+void sgi_apply_backward_rows(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
+                             size_t ld, const float *x, size_t n, size_t width);
 
 /* y (n,D), r (n): see kernels.h. */
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps);
@@ -27,7 +32,7 @@ void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x,
 /* y += x over count elements. */
 void sgi_add(float *y, const float *x, size_t count);
 void sgi_add_bias(float *y, const float *bias, size_t n, size_t width);
-/* db (width) += column sums of x (n,width). */
-void sgi_column_sums(float *db, const float *x, size_t n, size_t width);
+/* db (width) += column sums of x (n,width; ldx). */
+void sgi_column_sums(float *db, const float *x, size_t ldx, size_t n, size_t width);
 
 #endif

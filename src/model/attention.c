@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "math/rows.h"
+#include "math/transpose.h"
 
 /* Work is cut by the sizes alone. A task is one head of one sequence (forward: of PART of its queries): it packs its keys
  * and values once and goes through its queries block by block. Both block heights are multiples of every tile_rows, KEYS
@@ -40,37 +41,12 @@ static void pack_rows(float *out, size_t dp, const float *x, size_t step, size_t
   }
 }
 
-typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t places __attribute__((vector_size(16)));
-
-/* out[j * width + i] = x[i * step + j] for i, j < 4. */
-static void transpose_four(float *out, size_t width, const float *x, size_t step) {
-  const places low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, even = {0, 1, 4, 5}, odd = {2, 3, 6, 7};
-  four a = *(const four *)x, b = *(const four *)(x + step);
-  four c = *(const four *)(x + 2 * step), e = *(const four *)(x + 3 * step);
-  four ab = __builtin_shuffle(a, b, low), ce = __builtin_shuffle(c, e, low);
-  *(four *)out = __builtin_shuffle(ab, ce, even);
-  *(four *)(out + width) = __builtin_shuffle(ab, ce, odd);
-  ab = __builtin_shuffle(a, b, high);
-  ce = __builtin_shuffle(c, e, high);
-  *(four *)(out + 2 * width) = __builtin_shuffle(ab, ce, even);
-  *(four *)(out + 3 * width) = __builtin_shuffle(ab, ce, odd);
-}
-
 /* Panels of `width` rows of x, each (d, width); rows past the last are zero. */
 static void pack_panels(float *out, size_t width, const float *x, size_t step, size_t rows, size_t d) {
   for (size_t r = 0; r < rows; r += width, out += width * d) {
-    size_t have = least(width, rows - r), i = 0;
+    size_t have = least(width, rows - r);
     if (have < width) memset(out, 0, width * d * sizeof *out);
-    for (; i + 4 <= have; i += 4) {
-      const float *from = x + (r + i) * step;
-      size_t j = 0;
-      for (; j + 4 <= d; j += 4) transpose_four(out + j * width + i, width, from + j, step);
-      for (; j < d; j++)
-        for (size_t l = 0; l < 4; l++) out[j * width + i + l] = from[l * step + j];
-    }
-    for (; i < have; i++)
-      for (size_t j = 0; j < d; j++) out[j * width + i] = x[(r + i) * step + j];
+    sgi_transpose(out, width, x + r * step, step, have, d);
   }
 }
 

@@ -94,10 +94,13 @@ static size_t scratch_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n
   work w;
   layout_work(c, n, &attention, &w);
   if (backward) layout_attention_work(c, n, &attention, &w);
+  sgi_arena linear = attention;
+  sgi_linear_scratch(n, c->hidden_size, attention_width(c), &linear);
   sgi_attention_scratch(keys, c->head_dim, backward, &attention);
+  attention.used = larger(attention.used, linear.used);
   layout_work(c, n, &feed, &w);
   ffn->scratch(c, n, backward, &feed);
-  sgi_loss_scratch(n, c->vocab_size, &loss);
+  sgi_loss_scratch(n, c->hidden_size, c->vocab_size, &loss);
   return larger(attention.used, larger(feed.used, loss.used));
 }
 
@@ -319,9 +322,9 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   ptrdiff_t layer = (ptrdiff_t)l;
   double at = sgi_lap_begin(scratch.profile);
-  sg_status st = sgi_linear(k->q_raw, xn, weight(p, l, SGI_LAYER_Q), n, D, W);
-  if (!st) st = sgi_linear(k->k_raw, xn, weight(p, l, SGI_LAYER_K), n, D, W);
-  if (!st) st = sgi_linear(k->v, xn, weight(p, l, SGI_LAYER_V), n, D, W);
+  sg_status st = sgi_linear(k->q_raw, W, xn, D, weight(p, l, SGI_LAYER_Q), n, D, W, scratch);
+  if (!st) st = sgi_linear(k->k_raw, W, xn, D, weight(p, l, SGI_LAYER_K), n, D, W, scratch);
+  if (!st) st = sgi_linear(k->v, W, xn, D, weight(p, l, SGI_LAYER_V), n, D, W, scratch);
   if (st) return st;
   lap_product(p, &at, "qkv", n, D, W, 3);
   sgi_rmsnorm(k->q, k->rq, k->q_raw, weight(p, l, SGI_LAYER_Q_NORM), n * H, d, c->rms_norm_eps);
@@ -340,7 +343,7 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   lap_attention(p, &at, "attention", 2, 4);
   if (!st && !p->cache) st = visit_pattern(p, tap, layer, k);
   if (!st) st = sgi_tap_visit(tap, layer, "attn.z", SGI_SITE_FLOAT, k->o, n, H, d, 0);
-  if (!st) st = sgi_linear(a, k->o, weight(p, l, SGI_LAYER_O), n, W, D);
+  if (!st) st = sgi_linear(a, D, k->o, W, weight(p, l, SGI_LAYER_O), n, W, D, scratch);
   lap_product(p, &at, "attention output", n, W, D, 1);
   return st ? st : sgi_tap_visit(tap, layer, "attn.out", SGI_SITE_FLOAT, a, n, D, 0, 0);
 }
@@ -431,9 +434,9 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
 
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err) {
   const sg_config *c = &p->model->config;
-  return named(sgi_linear(logits, p->xn + first * c->hidden_size, p->model->w[SGI_ROW_EMBED], count, c->hidden_size,
-                          c->vocab_size),
-               err, "output head");
+  size_t D = c->hidden_size, V = c->vocab_size;
+  return named(sgi_linear(logits, V, p->xn + first * D, D, p->model->w[SGI_ROW_EMBED], count, D, V, p->scratch), err,
+               "output head");
 }
 
 sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err) {
@@ -453,8 +456,8 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   layout_attention_work(c, n, &scratch, w);
   double at = sgi_lap_begin(scratch.profile);
-  sg_status st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_O), p->dx, k->o, n, W, D);
-  if (!st) st = sgi_linear_dx(w->d_o, p->dx, weight(p, l, SGI_LAYER_O), n, W, D, 0);
+  sg_status st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_O), p->dx, D, k->o, W, n, W, D);
+  if (!st) st = sgi_linear_dx(w->d_o, W, p->dx, D, weight(p, l, SGI_LAYER_O), n, W, D, 0, scratch);
   lap_product(p, &at, "attention output backward", n, W, D, 2);
   sgi_attention s = attention_of(p);
   if (!st) st = sgi_attention_backward(&s, scratch, w->dq, w->dk, w->dv, k->o, k->lse, w->d_o, k->q, k->k, k->v);
@@ -469,8 +472,8 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
   lap_moved(p, &at, "q and k norm, rotary backward", n, W, 10);
   const float *dout[3] = {w->dq, w->dk, w->dv};
   for (size_t i = 0; i < 3 && !st; i++) {
-    st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], w->xn, n, D, W);
-    if (!st) st = sgi_linear_dx(w->y, dout[i], weight(p, l, SGI_LAYER_Q + i), n, D, W, i ? 1 : 0);
+    st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], W, w->xn, D, n, D, W);
+    if (!st) st = sgi_linear_dx(w->y, D, dout[i], W, weight(p, l, SGI_LAYER_Q + i), n, D, W, i ? 1 : 0, scratch);
   }
   lap_product(p, &at, "qkv backward", n, D, W, 6);
   return st;
