@@ -87,3 +87,31 @@ sg_status api_together(api_call *c, json_t **answer, sg_error *err) {
   sgi_free(t.position);
   return st;
 }
+
+enum { MAX_FIRES = 200000 };
+
+sg_status api_fires(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"layer", "neurons", "documents"};
+  sgi_neuron units[MAX_UNITS];
+  sgi_together t = {0};
+  size_t slot, n, end, rest;
+  json_int_t documents;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_slot(c, &slot, err);
+  if (!st) st = api_int(c, "documents", 0, 1000000000, 0, &documents, err);
+  if (!st) st = take_units(c, units, &n, err);
+  if (!st) st = sgi_fire_together(c->e->recording->rec, slot, units, n, &t, err);
+  if (st) return st;
+  const cli_reading *r = c->e->recording;
+  end = r->info->n_positions;
+  if (documents && (size_t)documents < r->info->n_documents)
+    sgi_recording_document(r->rec, (size_t)documents, &end, &rest);
+  json_t *list = json_array();
+  size_t count = 0;
+  for (; count < t.count && t.position[count] < end; count++)
+    if (count < MAX_FIRES) json_array_append_new(list, json_integer((json_int_t)t.position[count]));
+  *answer = json_pack("{sI sI so}", "layer", (json_int_t)r->info->layers[slot], "count", (json_int_t)count, "positions",
+                      list);
+  sgi_free(t.position);
+  return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}

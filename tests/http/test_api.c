@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../server/api.h"
+#include "core/safetensors.h"
 #include "http/client.h"
 #include "http/schema.h"
 
@@ -129,6 +130,9 @@ static const struct {
     {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0},{\"layer\":1,\"scale\":2}],\"target\":\"id:7\"}"},
     {"/api/neuron", "{\"layer\":1,\"channel\":2,\"index\":5}"},
     {"/api/neuron", "{}"},
+    {"/api/neuron", "{\"layer\":2,\"index\":9,\"excerpts\":7,\"special\":true}"},
+    {"/api/activation", "{\"text\":\"" TEXT "\",\"layer\":1,\"channel\":2,\"index\":5}"},
+    {"/api/fires", "{\"neurons\":[{\"channel\":1,\"neuron\":3}],\"layer\":0,\"documents\":7}"},
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"position\":1,\"targets\":[\"id:3\",\"id:4\"],\"node_threshold\":0.5}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"heads\":true}"},
@@ -215,6 +219,15 @@ static void wrong_requests(void **state) {
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[{\"layer\":0,\"neuron\":64}]}"},
       {"/api/neuron", "{\"layer\":0,\"channel\":3}"},
       {"/api/neuron", "{\"index\":64}"},
+      {"/api/neuron", "{\"excerpts\":41}"},
+      {"/api/neuron", "{\"special\":1}"},
+      {"/api/activation", "{}"},
+      {"/api/activation", "{\"text\":\"a\",\"index\":64}"},
+      {"/api/activation", "{\"text\":\"a\",\"channel\":3}"},
+      {"/api/activation", "{\"text\":\"a\",\"layer\":3}"},
+      {"/api/fires", "{\"neurons\":[]}"},
+      {"/api/fires", "{\"neurons\":[{\"neuron\":64}]}"},
+      {"/api/fires", "{\"neurons\":[{\"neuron\":1}],\"documents\":-1}"},
       {"/api/graph", "{\"text\":\"a\",\"targets\":[5]}"},
       {"/api/graph", "{\"text\":\"a\",\"targets\":{}}"},
       {"/api/graph", "{\"text\":\"a\",\"node_threshold\":2}"},
@@ -330,11 +343,66 @@ static void same_numbers(void **state) {
   json_decref(b);
   json_decref(p);
   json_decref(l);
-  a = ask("/api/neuron", "{\"layer\":1,\"channel\":2,\"index\":5,\"top\":7}", 200);
-  b = command("neuron " MODEL " --layer 1 --channel 2 --index 5 --top 7 --links 7 --json");
+}
+
+/* The card with its recording, for a neuron that fires; then along the prompt, against the command and against a trace. */
+static void same_neuron(void **state) {
+  (void)state;
+  char line[512];
+  int32_t index[64];
+  float score[64];
+  sgi_recording_circuit(reading.rec, 1, 3, index, score); /* TEXT begins as the recorded text does */
+  size_t K = reading.info->top_k, neuron = (size_t)index[2 * K];
+  snprintf(line, sizeof line, "{\"layer\":1,\"channel\":2,\"index\":%zu,\"top\":7,\"excerpts\":6}", neuron);
+  json_t *a = ask("/api/neuron", line, 200);
+  snprintf(line, sizeof line,
+           "neuron " MODEL
+           " --layer 1 --channel 2 --index %zu --top 7 --links 7 --excerpts 6 --recording %.200s/rec --json",
+           neuron, scratch);
+  json_t *b = command(line), *recorded = json_object_get(a, "recorded");
   assert_same("neuron", a, b);
+  assert_true(json_integer_value(json_object_get(recorded, "count")) > 0);
+  assert_true(json_array_size(json_object_get(recorded, "excerpts")) > 6);
   json_decref(a);
   json_decref(b);
+  snprintf(line, sizeof line, "{\"text\":\"" TEXT "\",\"layer\":1,\"channel\":2,\"index\":%zu}", neuron);
+  a = ask("/api/activation", line, 200);
+  snprintf(line, sizeof line, "neuron " MODEL " -l 1 -c 2 -i %zu --prompt '" TEXT "' --json", neuron);
+  b = command(line);
+  assert_same("activation", a, json_object_get(b, "prompt"));
+  json_decref(b);
+  /* trace puts the begin token in front of its targets and reads all but the last of them. */
+  const json_t *tokens = json_object_get(a, "tokens");
+  size_t n = json_array_size(tokens), k = 0, fires = 0;
+  char ids[200] = "", path[200];
+  for (size_t i = 1; i < n; i++)
+    k += (size_t)sprintf(ids + k, "%lld,",
+                         (long long)json_integer_value(json_object_get(json_array_get(tokens, i), "id")));
+  snprintf(path, sizeof path, "%.150s/trace.safetensors", scratch);
+  snprintf(line, sizeof line, "echo '[[%s5]]' | %.100s -q trace " MODEL " --ids - --only 'layers.1.*' -o %s", ids,
+           program(), path);
+  assert_int_equal(system(line), 0);
+  sgi_safetensors *f;
+  assert_sg_ok(sgi_safetensors_open(path, &f, err));
+  const int32_t *chosen = sgi_safetensors_find(f, "layers.1.router.indices")->data;
+  const float *gates = sgi_safetensors_find(f, "layers.1.router.scores")->data,
+              *values = sgi_safetensors_find(f, "layers.1.neurons")->data;
+  size_t C = reading.info->channels;
+  for (size_t t = 0; t < n; t++) {
+    double gate = 0, value = 0;
+    for (size_t s = 0; s < K; s++) {
+      size_t at = (t * C + 2) * K + s;
+      if ((size_t)chosen[at] == neuron) gate = (double)gates[at], value = (double)values[at], fires++;
+    }
+    char x[64], y[64];
+    snprintf(x, sizeof x, "%.8e %.8e", gate, value);
+    snprintf(y, sizeof y, "%.8e %.8e", json_number_value(json_array_get(json_object_get(a, "gate"), t)),
+             json_number_value(json_array_get(json_object_get(a, "value"), t)));
+    assert_string_equal(x, y);
+  }
+  assert_true(fires > 0);
+  sgi_safetensors_close(f);
+  json_decref(a);
 }
 
 static void same_places(void **state) {
@@ -347,6 +415,25 @@ static void same_places(void **state) {
   json_object_del(b, "seconds");
   assert_true(json_array_size(json_object_get(a, "neighbors")) == 25);
   assert_same("neighbors", a, b);
+  json_decref(a);
+  json_decref(b);
+  /* Positions of the first documents are those of all that lie in them. */
+  int32_t index[64];
+  sgi_recording_circuit(reading.rec, 0, 20, index, NULL);
+  snprintf(line, sizeof line, "{\"neurons\":[{\"channel\":0,\"neuron\":%d}],\"layer\":0,\"documents\":9}", index[0]);
+  a = ask("/api/fires", line, 200);
+  snprintf(line, sizeof line, "{\"neurons\":[{\"channel\":0,\"neuron\":%d}],\"layer\":0}", index[0]);
+  b = ask("/api/fires", line, 200);
+  size_t end, rest, inside = 0;
+  sgi_recording_document(reading.rec, 9, &end, &rest);
+  sgi_postings list = sgi_recording_postings(reading.rec, 0, 0, (size_t)index[0]);
+  assert_int_equal(list.count, json_array_size(json_object_get(b, "positions")));
+  for (size_t i = 0; i < list.count; i++) {
+    assert_int_equal(list.position[i], json_integer_value(json_array_get(json_object_get(b, "positions"), i)));
+    inside += list.position[i] < end;
+  }
+  assert_int_equal(inside, json_array_size(json_object_get(a, "positions")));
+  assert_true(inside > 0 && inside < list.count);
   json_decref(a);
   json_decref(b);
   a = ask("/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":3},{\"channel\":1,\"neuron\":4}],\"layer\":0}",
@@ -480,6 +567,8 @@ static void no_tokenizer(void **state) {
              {"/api/graph", "{\"ids\":[3,4,5]}", 200},
              {"/api/lens", "{\"ids\":[3,4,5]}", 200},
              {"/api/margins", "{\"ids\":[3,4,5]}", 200},
+             {"/api/activation", "{\"ids\":[3,4,5],\"layer\":1,\"index\":3}", 200},
+             {"/api/fires", "{\"neurons\":[{\"neuron\":1}]}", 400},
              {"/api/neighbors", "{\"position\":1}", 400},
              {"/api/together", "{\"neurons\":[{\"neuron\":1}]}", 400},
              {"/api/map", "{}", 400},
@@ -520,9 +609,10 @@ static void changed_bodies(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(answers_fit), cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts),
-      cmocka_unit_test(curves),      cmocka_unit_test(same_numbers),   cmocka_unit_test(same_places),
-      cmocka_unit_test(same_graph),  cmocka_unit_test(split_graph),    cmocka_unit_test(same_map),
-      cmocka_unit_test(same_facts),  cmocka_unit_test(no_tokenizer),   cmocka_unit_test(changed_bodies)};
+      cmocka_unit_test(answers_fit),   cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts),
+      cmocka_unit_test(curves),        cmocka_unit_test(same_numbers),   cmocka_unit_test(same_places),
+      cmocka_unit_test(same_neuron),   cmocka_unit_test(same_graph),     cmocka_unit_test(split_graph),
+      cmocka_unit_test(same_map),      cmocka_unit_test(same_facts),     cmocka_unit_test(no_tokenizer),
+      cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -254,6 +254,56 @@ export type Link = {
   index: number;
   weight: number | null;
 };
+export type Histogram = {
+  low: number | null;
+  high: number | null;
+  counts: number[];
+};
+export type Firing = {
+  quantile: number | null;
+  value: number | null;
+  gate: number | null;
+  position: number;
+  document: number;
+  place: number;
+  before: Valued[];
+  token: Token;
+  after: Valued[];
+  target: MaybeToken;
+};
+export type Fires = {
+  count: number;
+  density: number | null;
+  positions: number;
+  agreement: number | null;
+  agreement_tokens: number;
+  written_agreement: number | null;
+  written_tokens: number;
+  excerpts: Firing[];
+  partners: {
+    channel: number;
+    index: number;
+    together: number;
+    lift: number | null;
+  }[];
+  gates: Histogram;
+  values: Histogram;
+};
+export type Activation = {
+  tokens: Tokens;
+  layer: number;
+  channel: number;
+  index: number;
+  chosen: boolean[];
+  gate: (number | null)[] | null;
+  input: (number | null)[];
+  value: (number | null)[];
+};
+export type FiresAt = {
+  layer: number;
+  count: number;
+  positions: number[];
+};
 export type Neuron = {
   layer: number;
   channel: number;
@@ -264,6 +314,8 @@ export type Neuron = {
   writes: Ends;
   upstream: Link[];
   downstream: Link[];
+  recorded?: Fires;
+  unrecorded?: string;
 };
 export type Node = {
   kind: "token" | "bias" | "neuron" | "logit";
