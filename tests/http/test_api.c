@@ -139,6 +139,8 @@ static const struct {
     {"/api/metrics", "{}"},
     {"/api/neighbors", "{\"find\":\" dog\"}"},
     {"/api/neighbors", "{\"position\":20,\"layer\":1,\"channel\":2,\"count\":100}"},
+    {"/api/neighbors", "{\"text\":\"" TEXT "\",\"pos\":1,\"channel\":0}"},
+    {"/api/neighbors", "{\"ids\":[5,6]}"},
     {"/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":3}],\"layer\":0}"},
     {"/api/map", "{\"epochs\":20}"},
     {"/api/map",
@@ -238,6 +240,9 @@ static void wrong_requests(void **state) {
       {"/api/neighbors", "{\"find\":\"zebra\"}"},
       {"/api/neighbors", "{\"find\":\" dog\",\"position\":1}"},
       {"/api/neighbors", "{\"find\":\"\"}"},
+      {"/api/neighbors", "{\"text\":\"a\",\"find\":\" dog\"}"},
+      {"/api/neighbors", "{\"text\":\"a\",\"position\":1}"},
+      {"/api/neighbors", "{\"text\":\"a\",\"pos\":9}"},
       {"/api/neighbors", "{\"position\":1000000}"},
       {"/api/neighbors", "{\"position\":1,\"channel\":3}"},
       {"/api/neighbors", "{\"position\":1,\"layer\":3}"},
@@ -415,6 +420,24 @@ static void same_places(void **state) {
   json_object_del(b, "seconds");
   assert_true(json_array_size(json_object_get(a, "neighbors")) == 25);
   assert_same("neighbors", a, b);
+  json_decref(a);
+  json_decref(b);
+  /* A typed prompt: as the command, and equal texts are equal circuits. */
+  a = ask("/api/neighbors", "{\"text\":\"The old dog\",\"pos\":-2,\"layer\":1,\"count\":12}", 200);
+  snprintf(line, sizeof line, "neighbors " MODEL " %.200s/rec --prompt 'The old dog' --pos -2 --layer 1 -n 12 --json",
+           scratch);
+  b = command(line);
+  json_object_del(a, "seconds");
+  json_object_del(b, "seconds");
+  assert_same("neighbours of a prompt", a, b);
+  assert_true(json_number_value(json_object_get(json_array_get(json_object_get(a, "neighbors"), 11), "distance")) <
+              1e-6);
+  assert_string_equal(
+      json_string_value(json_object_get(json_array_get(json_object_get(a, "neighbors"), 0), "token")),
+      json_string_value(json_object_get(
+          json_array_get(json_object_get(json_object_get(a, "query"), "tokens"),
+                         (size_t)json_integer_value(json_object_get(json_object_get(a, "query"), "position"))),
+          "text")));
   json_decref(a);
   json_decref(b);
   /* Positions of the first documents are those of all that lie in them. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/model.h"
+#include "read/circuit.h"
 #include "read/neuron_record.h"
 #include "read/record.h"
 #include "support/prompts.h"
@@ -102,6 +103,26 @@ static void recorded(void **state) {
     sgi_recording_circuit(rec, 1, p, index + p * C * K, NULL);
     assert_true(sgi_recording_values(rec, 1, p, value + p * C * K));
   }
+  /* The circuits of a document given as a prompt are those that were recorded of it. */
+  int32_t prompt[LENGTH], *mine = ref_alloc(LENGTH * C * K, sizeof *mine);
+  float *gates = ref_alloc(LENGTH * C * K, sizeof *gates), *theirs = ref_alloc(C * K, sizeof *theirs);
+  for (size_t d = 0; d < DOCUMENTS; d += 7) {
+    size_t first, rows;
+    sgi_recording_document(rec, d, &first, &rows);
+    for (size_t t = 0; t < rows; t++) prompt[t] = sgi_recording_at(rec, first + t).input;
+    assert_sg_ok(sgi_prompt_circuits(m, rec, prompt, rows, 1, mine, gates, err));
+    assert_memory_equal(mine, index + first * C * K, rows * C * K * sizeof *mine);
+    for (size_t t = 0; t < rows; t++) {
+      sgi_recording_circuit(rec, 1, first + t, NULL, theirs);
+      for (size_t i = 0; i < C * K; i++) assert_true(fabsf(theirs[i] - gates[t * C * K + i]) <= 1e-5f);
+    }
+  }
+  assert_int_equal(sgi_prompt_circuits(m, rec, prompt, 3, 9, mine, gates, NULL), SG_ERR_ARG);
+  sg_model *small;
+  assert_sg_ok(sg_model_load("tests/golden/eval/model", &small, err));
+  assert_int_equal(sgi_prompt_circuits(small, rec, prompt, 3, 0, mine, gates, NULL), SG_ERR_ARG);
+  sg_model_free(small);
+  free(mine), free(gates), free(theirs);
   /* The neuron that fires most in channel 1. */
   size_t best = 0, most = 0, *times = ref_alloc(C * F, sizeof *times), *both = ref_alloc(C * F, sizeof *both);
   for (size_t i = 0; i < n * C * K; i++) times[i / K % C * F + (size_t)index[i]]++;

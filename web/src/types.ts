@@ -155,10 +155,14 @@ export type Place = {
   prediction_ids: number[];
   distance?: number | null;
 };
+export type PromptPlace = {
+  tokens: Tokens;
+  position: number;
+};
 export type Neighbors = {
   layer: number;
   channel: number | string;
-  query: Place;
+  query: Place | PromptPlace;
   neighbors: Place[];
   seconds: number | null;
 };
