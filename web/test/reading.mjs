@@ -36,7 +36,7 @@ async function strip(t, p, at) {
 async function card(t, p, at) {
   const { check, cli, run, recording } = t, [layer, channel, index] = at;
   const n = cli("neuron", run, "--layer", layer, "--channel", channel, "--index", index, "--recording", recording, "--top", "10", "--links", "10", "--excerpts", "8"), r = n.recorded;
-  await t.open(p, { view: "neuron", neuron: at.join(".") });
+  await t.open(p, { view: "neuron", neuron: at.join("."), docs: "16" });
   check((await p.$eval("#fires", (e) => Number(e.dataset.count))) === r.count, "card: how often it fires");
   same(check, await numbers(p, "[aria-label=excerpts] td.num [data-exact]"), r.excerpts.flatMap((f) => [f.value, f.gate]), "card: excerpts");
   const values = (f) => [...f.before.map((x) => x.value), f.value, ...f.after.map((x) => x.value)].filter((x) => x !== null);
@@ -57,8 +57,29 @@ async function card(t, p, at) {
   await p.click("text=on the map");
   await t.settled(p);
   const fires = new Set(cli("neighbors", recording, "--layer", layer, "--neurons", `${channel}:${index}`, "-n", "1000000").positions.map((x) => x.position));
-  const m = cli("map", recording, "--layer", layer, "--documents", "64");
+  const m = cli("map", recording, "--layer", layer, "--documents", "16");
   check((await p.$eval("#lit", (e) => Number(e.dataset.count))) === m.points.filter((q) => fires.has(q.position)).length, "map: circuits in which the neuron fires");
+}
+
+/** Nearest circuits of the typed prompt: the command's. */
+async function typed(t, p) {
+  const { check, cli, run, recording, text } = t;
+  await t.open(p, { view: "corpus", layer: "1", pos: "5" });
+  const shown = () => numbers(p, "[aria-label='nearest circuits'] [data-exact]"), want = (pos, ...more) => cli("neighbors", run, recording, "--prompt", text, "--pos", pos, "--layer", "1", "-n", "30", ...more).neighbors.map((x) => x.distance);
+  same(check, await shown(), want("5"), "corpus: circuits like the prompt's");
+  check((await p.$eval("#query", (e) => e.textContent)).includes("position 5 of the prompt"), "corpus: the query is named");
+  await p.click(".tok >> nth=9");
+  await t.settled(p);
+  same(check, await shown(), want("9"), "corpus: a click on a token asks for its circuit");
+  await p.selectOption("#corpus-channel", "2");
+  await t.settled(p);
+  same(check, await shown(), want("9", "--channel", "2"), "corpus: one channel of the prompt's circuit");
+  await p.click("[aria-label='nearest circuits'] button.link >> nth=0");
+  await t.settled(p);
+  check(/place=\d+/.test(p.url()), "corpus: a place becomes the query");
+  await p.click("text=circuits like that of the prompt here");
+  await t.settled(p);
+  same(check, await shown(), want("9", "--channel", "2"), "corpus: back to the prompt's circuit");
 }
 
 export async function reading(t) {
@@ -67,5 +88,6 @@ export async function reading(t) {
   await t.settled(p);
   await strip(t, p, at);
   await card(t, p, at);
+  await typed(t, p);
   await p.close();
 }
