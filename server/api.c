@@ -26,6 +26,7 @@ static const struct {
     {"/api/together", true, api_together},
     {"/api/fires", true, api_fires},
     {"/api/map", true, api_map},
+    {"/api/locate", true, api_locate},
     {"/api/place", true, api_place},
     {"/api/facts", true, api_facts},
     {"/api/patch", true, api_patch},

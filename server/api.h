@@ -70,6 +70,7 @@ sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err);
 sg_status api_together(api_call *c, json_t **answer, sg_error *err);
 sg_status api_fires(api_call *c, json_t **answer, sg_error *err);
 sg_status api_map(api_call *c, json_t **answer, sg_error *err);
+sg_status api_locate(api_call *c, json_t **answer, sg_error *err);
 sg_status api_place(api_call *c, json_t **answer, sg_error *err);
 sg_status api_facts(api_call *c, json_t **answer, sg_error *err);
 sg_status api_patch(api_call *c, json_t **answer, sg_error *err);

@@ -147,6 +147,8 @@ static const struct {
      "{\"layer\":1,\"channel\":2,\"by\":\"target\",\"top\":4,\"documents\":12,\"neighbors\":5,\"min_dist\":0.5,"
      "\"epochs\":10,\"seed\":3}"},
     {"/api/place", "{\"position\":20}"},
+    {"/api/locate", "{\"text\":\"" TEXT "\",\"layer\":1}"},
+    {"/api/locate", "{\"ids\":[5,6],\"channel\":1,\"by\":\"target\",\"top\":4,\"documents\":12}"},
     {"/api/facts", "{}"},
     {"/api/patch", "{}"},
     {"/api/patch", "{\"clean\":\"dog\",\"counterfactual\":\"tree\",\"layers\":[[0,2],[1]],\"at\":\"last\"}"},
@@ -256,6 +258,10 @@ static void wrong_requests(void **state) {
       {"/api/map", "{\"documents\":1,\"top\":1}"}, /* too few circuits */
       {"/api/map", "{\"epochs\":5001}"},
       {"/api/place", "{\"position\":1000000}"},
+      {"/api/locate", "{}"},
+      {"/api/locate", "{\"text\":\"a\",\"by\":\"both\"}"},
+      {"/api/locate", "{\"text\":\"a\",\"channel\":3}"},
+      {"/api/locate", "{\"text\":\"a\",\"epochs\":3}"},
       {"/api/facts", "{\"type\":5}"},
       {"/api/patch", "{\"clean\":\"dog\"}"},
       {"/api/patch", "{\"clean\":\"dog\",\"counterfactual\":\"dog\"}"},
@@ -506,6 +512,28 @@ static void same_map(void **state) {
   }
   json_t *again = ask("/api/map", "{\"seed\":5,\"epochs\":40,\"documents\":30,\"by\":\"target\",\"layer\":1}", 200);
   assert_same("the same map", json_object_get(a, "seconds"), json_object_get(again, "seconds"));
+  /* A prompt's positions on that map: nearest of the command's neighbours that are points of it. */
+  json_t *near = ask("/api/locate", "{\"text\":\"" TEXT "\",\"layer\":1,\"by\":\"target\",\"documents\":30}", 200),
+         *spots = json_object_get(near, "position");
+  assert_int_equal(json_array_size(spots), json_array_size(json_object_get(near, "tokens")));
+  for (size_t t = 0; t < json_array_size(spots); t += 2) {
+    snprintf(line, sizeof line,
+             "neighbors " MODEL " %.200s/rec --prompt '" TEXT "' --pos %zu --layer 1 -n 100000 --json", scratch, t);
+    json_t *all = command(line), *row, *found = NULL;
+    size_t k;
+    json_array_foreach(json_object_get(all, "neighbors"), k, row) {
+      for (size_t p = 0; p < json_array_size(points) && !found; p++)
+        if (json_equal(json_object_get(json_array_get(points, p), "position"), json_object_get(row, "position")))
+          found = row;
+      if (found) break;
+    }
+    assert_non_null(found);
+    assert_same("place on the map", json_array_get(spots, t), json_object_get(found, "position"));
+    assert_same("distance on the map", json_array_get(json_object_get(near, "distance"), t),
+                json_object_get(found, "distance"));
+    json_decref(all);
+  }
+  json_decref(near);
   /* Story 0 is of topic farm, the others have none in the file; "dog" has a category, "sat" has two. */
   assert_string_equal(json_string_value(json_array_get(json_object_get(a, "topics"), 0)), "farm");
   json_t *token;
@@ -524,6 +552,36 @@ static void same_map(void **state) {
   json_decref(a);
   json_decref(b);
   json_decref(again);
+}
+
+/* Topics are those of the split that the recorded text is called; where its name is none, the page is told why. */
+static void other_splits(void **state) {
+  (void)state;
+  char line[512], path[300];
+  snprintf(line, sizeof line, "cd %.200s && cp valid.txt train.txt && cp valid.txt other.txt", scratch);
+  assert_int_equal(system(line), 0);
+  static const char *const names[] = {"train", "other"};
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(line, sizeof line, "%s -q record " MODEL " --data %.100s/%s.txt --split blank-lines -o %.100s/rec-%s",
+             program(), scratch, names[i], scratch, names[i]);
+    assert_int_equal(system(line), 0);
+    cli_reading r;
+    worlds w;
+    snprintf(path, sizeof path, "%.200s/rec-%s", scratch, names[i]);
+    assert_sg_ok(cli_reading_open(path, &r, err));
+    assert_sg_ok(worlds_load(&w, scratch, &r, err));
+    assert_string_equal(w.split, names[i]);
+    if (i) {
+      assert_null(w.topic_of);
+    } else {
+      assert_int_equal(w.topic_of[0], -1);
+      assert_int_equal(w.topic_of[1], 0); /* the split train tells of story 1 alone */
+      assert_non_null(json_object_get(w.topics, "sea"));
+      assert_int_equal(json_object_size(w.topics), 1);
+    }
+    worlds_deinit(&w);
+    cli_reading_close(&r);
+  }
 }
 
 static void same_facts(void **state) {
@@ -596,6 +654,7 @@ static void no_tokenizer(void **state) {
              {"/api/together", "{\"neurons\":[{\"neuron\":1}]}", 400},
              {"/api/map", "{}", 400},
              {"/api/place", "{}", 400},
+             {"/api/locate", "{\"ids\":[3,4,5]}", 400},
              {"/api/facts", "{}", 400},
              {"/api/patch", "{}", 400},
              {"/api/metrics", "{}", 400}};
@@ -632,10 +691,10 @@ static void changed_bodies(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(answers_fit),   cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts),
-      cmocka_unit_test(curves),        cmocka_unit_test(same_numbers),   cmocka_unit_test(same_places),
-      cmocka_unit_test(same_neuron),   cmocka_unit_test(same_graph),     cmocka_unit_test(split_graph),
-      cmocka_unit_test(same_map),      cmocka_unit_test(same_facts),     cmocka_unit_test(no_tokenizer),
-      cmocka_unit_test(changed_bodies)};
+      cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests), cmocka_unit_test(long_prompts),
+      cmocka_unit_test(curves),       cmocka_unit_test(same_numbers),   cmocka_unit_test(same_places),
+      cmocka_unit_test(same_neuron),  cmocka_unit_test(same_graph),     cmocka_unit_test(split_graph),
+      cmocka_unit_test(same_map),     cmocka_unit_test(other_splits),   cmocka_unit_test(same_facts),
+      cmocka_unit_test(no_tokenizer), cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -37,6 +37,7 @@ export type Info = {
     layers: number[];
     channels: number;
   } | null;
+  no_topics: string | null;
   model: Model;
 };
 export type Model = {
@@ -190,6 +191,11 @@ export type Map = {
   input: number[];
   target: number[];
   topic: number[];
+};
+export type Located = {
+  tokens: Tokens;
+  position: (number | null)[];
+  distance: (number | null)[];
 };
 export type Facts = {
   before: string;
