@@ -58,6 +58,7 @@ sg_status api_prompt(api_call *c, sg_error *err);
 /* ---- routes ----------------------------------------------------------------------------------------------------------- */
 sg_status api_info(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err);
+sg_status api_activation(api_call *c, json_t **answer, sg_error *err);
 sg_status api_metrics(api_call *c, json_t **answer, sg_error *err);
 sg_status api_predict(api_call *c, json_t **answer, sg_error *err);
 sg_status api_margins(api_call *c, json_t **answer, sg_error *err);
@@ -67,7 +68,9 @@ sg_status api_attention(api_call *c, json_t **answer, sg_error *err);
 sg_status api_lens(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err);
 sg_status api_together(api_call *c, json_t **answer, sg_error *err);
+sg_status api_fires(api_call *c, json_t **answer, sg_error *err);
 sg_status api_map(api_call *c, json_t **answer, sg_error *err);
+sg_status api_locate(api_call *c, json_t **answer, sg_error *err);
 sg_status api_place(api_call *c, json_t **answer, sg_error *err);
 sg_status api_facts(api_call *c, json_t **answer, sg_error *err);
 sg_status api_patch(api_call *c, json_t **answer, sg_error *err);

@@ -17,6 +17,16 @@ static json_t *recording_json(const cli_reading *r) {
                    (json_int_t)r->info->n_documents, "layers", layers, "channels", (json_int_t)r->info->channels);
 }
 
+/* Why the map has no topics; null where it has. */
+static json_t *no_topics(const explorer *e) {
+  if (!e->recording || (e->worlds && e->worlds->topic_of)) return json_null();
+  if (!e->worlds)
+    return json_string("topics of documents and categories of words come from a directory given with --worlds");
+  return json_sprintf(
+      "topics.jsonl of --worlds has no line of the split \"%s\", which is what the recorded text is called",
+      e->worlds->split);
+}
+
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
   const sg_config *k = sg_model_config(c->p.model);
   json_t *model =
@@ -26,10 +36,10 @@ sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
                 "neurons", (json_int_t)k->num_neurons, "channels", (json_int_t)k->num_channels, "top_k",
                 (json_int_t)k->top_k, "max_position", (json_int_t)k->max_position, "parameters",
                 (json_int_t)sg_model_parameter_count(c->p.model), "bos", cli_token_json(&c->p, k->bos_id));
-  *answer = json_pack("{ss ss sI sb sb sb sb so so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
+  *answer = json_pack("{ss ss sI sb sb sb sb so so so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
                       (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run", c->e->metrics != NULL,
                       "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "recording",
-                      recording_json(c->e->recording), "model", model);
+                      recording_json(c->e->recording), "no_topics", no_topics(c->e), "model", model);
   return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
