@@ -11,21 +11,14 @@ static const struct {
   bool post;
   api_answer answer;
 } routes[] = {
-    {"/api/info", false, api_info},
-    {"/api/metrics", true, api_metrics},
-    {"/api/predict", true, api_predict},
-    {"/api/lens", true, api_lens},
-    {"/api/margins", true, api_margins},
-    {"/api/attention", true, api_attention},
-    {"/api/attribute", true, api_attribute},
-    {"/api/ablate", true, api_ablate},
-    {"/api/neuron", true, api_neuron},
-    {"/api/graph", true, api_graph},
-    {"/api/neighbors", true, api_neighbors},
-    {"/api/together", true, api_together},
-    {"/api/map", true, api_map},
-    {"/api/place", true, api_place},
-    {"/api/facts", true, api_facts},
+    {"/api/info", false, api_info},          {"/api/file", true, api_file},
+    {"/api/metrics", true, api_metrics},     {"/api/predict", true, api_predict},
+    {"/api/lens", true, api_lens},           {"/api/margins", true, api_margins},
+    {"/api/attention", true, api_attention}, {"/api/attribute", true, api_attribute},
+    {"/api/ablate", true, api_ablate},       {"/api/neuron", true, api_neuron},
+    {"/api/graph", true, api_graph},         {"/api/neighbors", true, api_neighbors},
+    {"/api/together", true, api_together},   {"/api/map", true, api_map},
+    {"/api/place", true, api_place},         {"/api/facts", true, api_facts},
     {"/api/patch", true, api_patch},
 };
 
@@ -37,6 +30,10 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
     if (strcmp(routes[i].path, http_job_path(job))) continue;
     if (routes[i].post != http_job_is_post(job))
       return sgi_fail(err, SG_ERR_ARG, "%s is asked for with %s", routes[i].path, routes[i].post ? "POST" : "GET");
+    if (!e->model && routes[i].answer != api_info && routes[i].answer != api_file)
+      return sgi_fail(err, SG_ERR_ARG,
+                      "this explorer shows a graph from a file: %s needs a model (sgatlin explore MODEL)",
+                      routes[i].path);
     st = routes[i].answer(&c, answer, err);
   }
   sgi_free(c.p.tokens);

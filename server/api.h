@@ -5,13 +5,15 @@
 #include "../cli/prompt.h"
 #include "../cli/reading.h"
 #include "http.h"
+#include "opened.h"
 #include "worlds.h"
 
 enum { API_TOKENS = 512 }; /* of a prompt */
 
 /* What `sgatlin explore` serves. Read only while the server runs. */
 typedef struct explorer {
-  sg_model *model;
+  sg_model *model;         /* NULL: a graph from a file is all there is */
+  const opened *graph;     /* then */
   sg_tokenizer *tokenizer; /* NULL: prompts are ids */
   char *name;              /* of the model, for the page; no path */
   char *metrics;           /* path of the run's metrics.jsonl; NULL: no run */
@@ -57,6 +59,7 @@ sg_status api_prompt(api_call *c, sg_error *err);
 
 /* ---- routes ----------------------------------------------------------------------------------------------------------- */
 sg_status api_info(api_call *c, json_t **answer, sg_error *err);
+sg_status api_file(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err);
 sg_status api_metrics(api_call *c, json_t **answer, sg_error *err);
 sg_status api_predict(api_call *c, json_t **answer, sg_error *err);

@@ -18,6 +18,19 @@ try 3 explore "$model" --facts "$tmp/bad.json"
 has err "$tmp/bad.json"
 empty out
 
+# A graph's file in place of a model: damaged ones are told before the address, and options of a model make no sense.
+"$SGATLIN" -q graph "$model" --prompt 'The old dog sat' -o "$tmp/dog.json" >/dev/null || bad "graph failed"
+try 2 explore "$tmp/dog.json" --recording "$tmp"
+has err "--recording needs a model"
+head -c 2000 "$tmp/dog.json" >"$tmp/cut.json"
+try 3 explore "$tmp/cut.json"
+has err "$tmp/cut.json"
+has err "expected a graph: a file of 'sgatlin graph -o FILE.json'"
+empty out
+try 3 explore "$model/model.safetensors"
+has err "expected a graph"
+empty out
+
 start() { # ARGUMENT...
   rm -f "$tmp/url"
   "$SGATLIN" explore "$@" >"$tmp/url" 2>"$tmp/err" </dev/null &
@@ -49,4 +62,10 @@ start "$model" -q
 [ ! -s "$tmp/err" ] || bad "-q is not quiet: $(cat "$tmp/err")"
 kill -TERM "$pid"
 wait "$pid"
+
+start "$tmp/dog.json"
+grep -qE '^http://127\.0\.0\.1:[0-9]+/#token=[0-9a-f]{32}$' "$tmp/url" || bad "a graph: $(cat "$tmp/url" "$tmp/err")"
+kill -TERM "$pid"
+wait "$pid"
+[ $? = 0 ] || bad "a graph's page ended by SIGTERM with an error"
 finish

@@ -5,8 +5,9 @@ import { applyStatic, exportDialog } from "./export";
 import { count } from "./format";
 import { go, onChange, read } from "./state";
 import { strip } from "./strip";
+import { needsModel, openFile, withoutModel } from "./opened";
 import type { Info } from "./types";
-import type { Context, View } from "./view";
+import type { Context, Loaded, View } from "./view";
 import { attention } from "./view_attention";
 import { corpus } from "./view_corpus";
 import { circuit, onRefresh } from "./view_circuit";
@@ -84,6 +85,7 @@ async function render() {
   panel.setAttribute("aria-busy", "true");
   context = null;
   try {
+    if (!info.model && view !== graph) return needsModel(panel, view.title, info.file ?? "");
     const body = request(state.text), asked = state.text !== "" || view.needsPrompt;
     if (state.text === "" && view.needsPrompt) {
       by("strip").replaceChildren();
@@ -92,10 +94,10 @@ async function render() {
       return;
     }
     const empty = { tokens: [], losses: [], predictions: [] };
-    const answer = asked && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal) : empty;
+    const answer = asked && info.model && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal) : empty;
     if (signal.aborted) return;
     const T = answer.tokens.length, pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
-    const c: Context = { state, info, prompt: body, read: answer, pos, signal, panel, progress: waiting.progress };
+    const c: Context = { state, info: info as Loaded, prompt: body, read: answer, pos, signal, panel, progress: waiting.progress };
     context = c;
     if (T) await strip(c, by("strip"));
     else by("strip").replaceChildren();
@@ -150,10 +152,15 @@ async function start() {
   });
   try {
     info = await askInfo();
+    if (!info.model && !recorded) await openFile();
   } catch (e) {
     return fail(by("view"), e);
   }
   const m = info.model;
+  if (!m) {
+    withoutModel(info.file ?? "");
+    return render();
+  }
   document.title = `${m.name} · sgatlin`;
   by("model").textContent = `${m.name} · ${m.feedforward}, ${m.layers} layers, ${m.channels ? `${m.channels} channels × ` : ""}${count(m.neurons)} neurons, ${count(m.parameters)} parameters`;
   prompt.readOnly = recorded !== null;

@@ -31,13 +31,14 @@ export type Info = {
   run: boolean;
   worlds: boolean;
   facts: boolean;
+  file: string | null;
   recording: {
     positions: number;
     documents: number;
     layers: number[];
     channels: number;
   } | null;
-  model: Model;
+  model: Model | null;
 };
 export type Model = {
   name: string;
@@ -54,6 +55,10 @@ export type Model = {
   max_position: number;
   parameters: number;
   bos: MaybeToken;
+};
+export type GraphFile = {
+  name: string;
+  file: Record<string, unknown>;
 };
 export type Metrics = {
   lines: (Record<string, number | null>)[];
