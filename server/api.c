@@ -18,7 +18,8 @@ static const struct {
     {"/api/ablate", true, api_ablate},       {"/api/neuron", true, api_neuron},
     {"/api/graph", true, api_graph},         {"/api/neighbors", true, api_neighbors},
     {"/api/together", true, api_together},   {"/api/map", true, api_map},
-    {"/api/place", true, api_place},         {"/api/facts", true, api_facts},
+    {"/api/place", true, api_place},         {"/api/documents", true, api_documents},
+    {"/api/document", true, api_document},   {"/api/facts", true, api_facts},
     {"/api/patch", true, api_patch},
 };
 

@@ -4,6 +4,7 @@
 
 #include "../cli/prompt.h"
 #include "../cli/reading.h"
+#include "documents.h"
 #include "http.h"
 #include "opened.h"
 #include "worlds.h"
@@ -19,6 +20,7 @@ typedef struct explorer {
   char *metrics;           /* path of the run's metrics.jsonl; NULL: no run */
   cli_reading *recording;  /* NULL: none */
   worlds *worlds;          /* NULL: none */
+  doc_file *data;          /* NULL: none */
   char *facts;             /* path of a file of facts; NULL: none */
   json_t *kept;            /* answers that took long, by request: api_forget */
 } explorer;
@@ -74,6 +76,8 @@ sg_status api_map(api_call *c, json_t **answer, sg_error *err);
 sg_status api_place(api_call *c, json_t **answer, sg_error *err);
 sg_status api_facts(api_call *c, json_t **answer, sg_error *err);
 sg_status api_patch(api_call *c, json_t **answer, sg_error *err);
+sg_status api_documents(api_call *c, json_t **answer, sg_error *err);
+sg_status api_document(api_call *c, json_t **answer, sg_error *err);
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err);
 
 #endif

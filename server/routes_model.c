@@ -30,11 +30,11 @@ static json_t *model_json(const api_call *c) {
 }
 
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
-  *answer =
-      json_pack("{ss ss sI sb sb sb sb ss? so so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
-                (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run", c->e->metrics != NULL, "worlds",
-                c->e->worlds != NULL, "facts", c->e->facts != NULL, "file", c->e->graph ? c->e->graph->name : NULL,
-                "recording", recording_json(c->e->recording), "model", model_json(c));
+  *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? so so}", "version", SGI_VERSION, "commit", SGI_COMMIT,
+                      "max_tokens", (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run",
+                      c->e->metrics != NULL, "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "file",
+                      c->e->graph ? c->e->graph->name : NULL, "data", c->e->data ? c->e->data->name : NULL, "recording",
+                      recording_json(c->e->recording), "model", model_json(c));
   return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 

@@ -32,6 +32,7 @@ export type Info = {
   worlds: boolean;
   facts: boolean;
   file: string | null;
+  data: string | null;
   recording: {
     positions: number;
     documents: number;
@@ -55,6 +56,23 @@ export type Model = {
   max_position: number;
   parameters: number;
   bos: MaybeToken;
+};
+export type Documents = {
+  total: number | null;
+  documents: {
+    number: number;
+    bytes: number;
+    start: string;
+  }[];
+};
+export type Document = {
+  number: number;
+  total: number | null;
+  text: string;
+  bytes: number;
+  from: number;
+  cut: boolean;
+  tokens: number;
 };
 export type GraphFile = {
   name: string;
