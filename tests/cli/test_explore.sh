@@ -18,6 +18,21 @@ try 3 explore "$model" --facts "$tmp/bad.json"
 has err "$tmp/bad.json"
 empty out
 
+# A text whose documents are offered is looked at before the address is printed, too.
+try 1 explore "$model" --data "$tmp/none.txt"
+has err "$tmp/none.txt"
+: >"$tmp/empty.txt"
+try 3 explore "$model" --data "$tmp/empty.txt"
+has err "$tmp/empty.txt holds no document"
+try 2 explore "$model" --data "$tmp/bad.json"
+has err "not a text file by its name"
+echo '{"story": 5}' >"$tmp/bad.jsonl"
+try 3 explore "$model" --data "$tmp/bad.jsonl" --field story
+has err 'line 1: field "story" is no string'
+try 2 explore tests/golden/models/mlp --data "$tmp/empty.txt"
+has err "tokenizer.json"
+empty out
+
 # A graph's file in place of a model: damaged ones are told before the address, and options of a model make no sense.
 "$SGATLIN" -q graph "$model" --prompt 'The old dog sat' -o "$tmp/dog.json" >/dev/null || bad "graph failed"
 try 2 explore "$tmp/dog.json" --recording "$tmp"
@@ -60,6 +75,12 @@ grep -q "warning" "$tmp/err1" && bad "a warning on loopback: $(cat "$tmp/err1")"
 
 start "$model" -q
 [ ! -s "$tmp/err" ] || bad "-q is not quiet: $(cat "$tmp/err")"
+kill -TERM "$pid"
+wait "$pid"
+
+printf 'One.\n\nTwo.\n' >"$tmp/two.txt"
+start "$model" --data "$tmp/two.txt" --split blank-lines
+[ -s "$tmp/url" ] || bad "--data: $(cat "$tmp/err")"
 kill -TERM "$pid"
 wait "$pid"
 

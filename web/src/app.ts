@@ -1,5 +1,6 @@
 // app.ts: the page: prompt, strip, views, keys.
 import { call, forget, info as askInfo, recorded, takeToken } from "./api";
+import { documentBar, documentKey, showDocument } from "./documents";
 import { by, h, hideTip } from "./dom";
 import { applyStatic, exportDialog } from "./export";
 import { count } from "./format";
@@ -24,7 +25,7 @@ import { training } from "./view_training";
 const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training, map, facts, compare];
 const keys: [string, string][] = [
   ["/", "write the prompt"], ["← →", "move the locked position"], ["↑ ↓", "layer (attention), along edges (graph)"],
-  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
+  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["[ ]", "previous, next document (--data)"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
 ];
 let info: Info, abort = new AbortController(), context: Context | null = null;
 
@@ -78,6 +79,7 @@ async function render() {
   const { signal } = abort, state = read(), panel = by("view"), view = current();
   if (document.activeElement !== prompt) prompt.value = state.text;
   fit();
+  showDocument();
   tabs(view);
   applyStatic();
   forget();
@@ -125,6 +127,7 @@ function onKey(e: KeyboardEvent) {
   const view = current(), n = Number(e.key);
   if (e.key === "?") help();
   else if (e.key === "/") prompt.focus();
+  else if (documentKey(e.key)) { /* walks */ }
   else if (n >= 1 && n <= views.length) go({ view: views[n - 1].name });
   else if ((e.key === "ArrowLeft" || e.key === "ArrowRight") && context?.read.tokens.length && !el.classList.contains("scroll"))
     go({ pos: Math.max(0, Math.min(context.read.tokens.length - 1, context.pos + (e.key === "ArrowLeft" ? -1 : 1))) });
@@ -148,7 +151,7 @@ async function start() {
   });
   by("prompt-form").addEventListener("submit", (e) => {
     e.preventDefault();
-    go({ text: prompt.value, pos: -1, pins: "", groups: "", opened: "" });
+    go({ text: prompt.value, doc: -1, pos: -1, pins: "", groups: "", opened: "" });
   });
   try {
     info = await askInfo();
@@ -164,6 +167,7 @@ async function start() {
   document.title = `${m.name} · sgatlin`;
   by("model").textContent = `${m.name} · ${m.feedforward}, ${m.layers} layers, ${m.channels ? `${m.channels} channels × ` : ""}${count(m.neurons)} neurons, ${count(m.parameters)} parameters`;
   prompt.readOnly = recorded !== null;
+  if (info.data !== null && !recorded) documentBar(info.data);
   if (!info.tokenizer) prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
   render();
 }

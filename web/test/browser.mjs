@@ -4,7 +4,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
-import { graphAlone } from "./files.mjs";
+import { documents, graphAlone } from "./files.mjs";
 import { graphs, names, saving } from "./saving.mjs";
 
 const [run, recording, worlds, shots] = process.argv.slice(2), sgatlin = process.env.SGATLIN ?? "build/sgatlin";
@@ -97,6 +97,7 @@ try {
   await graphs(tools);
   await names(tools);
   await graphAlone(tools);
+  await documents({ ...tools, data: `${worlds}/valid.txt` });
 } finally {
   await browser.close();
   server.kill("SIGINT");

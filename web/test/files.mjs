@@ -83,3 +83,70 @@ export async function graphAlone({ browser, settled, accessible, check, run, tex
   await q.close();
   rmSync(dir, { recursive: true });
 }
+
+/** Documents of --data: picked, walked, searched, listed, by mouse and by keys; the texts are the file's. */
+export async function documents({ browser, settled, accessible, check, run, data, shots }) {
+  const stories = readFileSync(data, "utf8").split("<|endoftext|>").map((s) => s.trim()).filter(Boolean);
+  const { url, end } = await explorer(run, "--data", data), p = await watched(browser, check, url, "documents");
+  const typed = () => p.$eval("#prompt", (e) => e.value), number = () => p.$eval("#doc", (e) => e.value);
+  const at = async (k, what) => {
+    await p.waitForFunction((n) => document.querySelector("#doc").value === String(n), k);
+    await settled(p);
+    const text = await typed();
+    check(text.length > 20 && stories[k].startsWith(text), `documents: ${what}: another text than document ${k}`);
+  };
+  await p.goto(url);
+  await settled(p);
+  await p.click("[aria-label='next document']");
+  await at(0, "the first");
+  check((await p.$$eval(".tok", (e) => e.length)) > 10, "documents: the text is read");
+  await p.focus("#view");
+  await p.keyboard.press("]");
+  await at(1, "the key ]");
+  await p.keyboard.press("]");
+  await at(2, "the key ]");
+  await p.keyboard.press("[");
+  await at(1, "the key [");
+  await p.fill("#doc", "17");
+  await p.keyboard.press("Enter");
+  await at(17, "a number");
+  check(p.url().includes("doc=17"), "documents: the number stands in the address");
+  await p.fill("#doc", "1000000");
+  await p.keyboard.press("Enter");
+  await p.waitForFunction(() => document.querySelector("#doc-said").textContent.length > 10);
+  check((await p.$eval("#doc-said", (e) => e.textContent)).includes(`${stories.length} documents`), "documents: a number too large is told");
+  check((await typed()).length > 20, "documents: the prompt stays");
+  const word = stories[17].split(/\s+/).find((w) => w.length > 4 && stories.slice(18).some((s) => s.includes(w)));
+  const later = stories.findIndex((s, i) => i > 17 && s.includes(word));
+  await p.fill("#doc-find", word);
+  await p.keyboard.press("Enter");
+  await at(later, `search for ${word}`);
+  await p.click("[aria-label='previous document']");
+  const before = stories.slice(0, later).findLastIndex((s) => s.includes(word));
+  await at(before, "search backwards");
+  await p.click("#doc-list");
+  await p.waitForSelector("#doc-rows li");
+  const listed = await p.$$eval("#doc-rows button[data-doc]", (es) => es.map((e) => Number(e.dataset.doc)));
+  const wanted = stories.flatMap((s, i) => (i >= before && s.includes(word) ? [i] : [])).slice(0, 12);
+  check(JSON.stringify(listed) === JSON.stringify(wanted), `documents: the list holds ${listed}, not ${wanted}`);
+  await accessible(p, "documents");
+  if (shots) await p.screenshot({ path: `${shots}/documents.png` });
+  await p.focus("#doc-rows button[data-doc] >> nth=1");
+  await p.keyboard.press("Enter");
+  await at(wanted[1], "one of the list");
+  await p.goBack();
+  await at(before, "back");
+  await p.fill("#doc-find", "no story holds this");
+  await p.keyboard.press("Enter");
+  await p.waitForFunction(() => document.querySelector("#doc-said").textContent.includes("no later document"));
+  await p.setViewportSize({ width: 390, height: 844 });
+  check((await p.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, "documents: the page is wider than 390 px");
+  if (shots) await p.screenshot({ path: `${shots}/documents-390.png` });
+  await p.keyboard.press("Escape");
+  await p.fill("#prompt", "The dog");
+  await p.keyboard.press("Enter");
+  await settled(p);
+  check((await number()) === "", "documents: a typed text is none of them");
+  end();
+  await p.close();
+}
