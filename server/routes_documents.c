@@ -4,7 +4,7 @@
 #include "api.h"
 #include "text/unicode.h"
 
-enum { MAX_LIST = 50, FIND_BYTES = 256, START_BYTES = 160, TEXT_BYTES = 48 << 10, BEFORE = 400 };
+enum { MAX_LIST = 50, FIND_BYTES = 256, START_BYTES = 160, BLOCK = 4096, TEXT_BYTES = 48 << 10, BEFORE = 400 };
 #define MAX_NUMBER ((json_int_t)1 << 50) /* as in openapi.json */
 
 static sg_status data_of(const api_call *c, doc_file **out, sg_error *err) {
@@ -98,14 +98,15 @@ static sg_status collect(const api_call *c, const query *q, size_t from, size_t 
   return SG_OK;
 }
 
-/* Backwards: block after block that a remembered place begins; nearest first. */
+/* Backwards: block after block that a remembered place begins (both numbers are powers of two); nearest first. A search reads larger ones. */
 static sg_status collect_back(const api_call *c, const query *q, json_t *list, sg_error *err) {
   const char *text;
   size_t n, end = q->from;
   sg_status st = end ? documents_at(q->d, end, tick, (void *)(uintptr_t)c, &text, &n, err) : SG_OK;
   if (!st && q->d->ended && end >= q->d->total) end = q->d->total - 1;
+  size_t size = q->find && q->d->stride < BLOCK ? BLOCK : q->d->stride;
   for (end++; end && !st && json_array_size(list) < q->count;) {
-    size_t begin = (end - 1) / q->d->stride * q->d->stride;
+    size_t begin = (end - 1) / size * size;
     json_t *block = json_array();
     st = collect(c, q, begin, end, true, block, err);
     for (size_t i = json_array_size(block); i-- && json_array_size(list) < q->count;)

@@ -67,6 +67,11 @@ has err "port $port"
 hex=$(printf '%04X' "$port")
 grep -q "0100007F:$hex 00000000:0000 0A" /proc/net/tcp || bad "not listening on 127.0.0.1:$port"
 grep -q "00000000:$hex 00000000:0000 0A" /proc/net/tcp && bad "listening for everybody"
+# On ::1 with the same port, where the machine has it, and there on nothing else.
+if grep -q '^00000000000000000000000000000001 ' /proc/net/if_inet6 2>/dev/null; then
+  grep -q "00000000000000000000000001000000:$hex 0*:0000 0A" /proc/net/tcp6 || bad "not listening on [::1]:$port"
+fi
+grep -q "00000000000000000000000000000000:$hex 0*:0000 0A" /proc/net/tcp6 2>/dev/null && bad "listening for everybody (IPv6)"
 kill -TERM "$pid"
 wait "$pid"
 [ $? = 0 ] || bad "ended by SIGTERM with an error"
