@@ -96,7 +96,7 @@ async function render() {
       return;
     }
     const empty = { tokens: [], losses: [], predictions: [] };
-    const answer = asked && info.model && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal) : empty;
+    const answer = asked && info.model && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal, waiting.progress) : empty;
     if (signal.aborted) return;
     const T = answer.tokens.length, pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
     const c: Context = { state, info: info as Loaded, prompt: body, read: answer, pos, signal, panel, progress: waiting.progress };
