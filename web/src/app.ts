@@ -1,12 +1,14 @@
 // app.ts: the page: prompt, strip, views, keys.
 import { call, forget, info as askInfo, recorded, takeToken } from "./api";
+import { documentBar, documentKey, showDocument } from "./documents";
 import { by, h, hideTip } from "./dom";
 import { applyStatic, exportDialog } from "./export";
 import { count, rawText } from "./format";
 import { go, onChange, read } from "./state";
 import { strip } from "./strip";
+import { needsModel, openFile, withoutModel } from "./opened";
 import type { Info } from "./types";
-import type { Context, View } from "./view";
+import type { Context, Loaded, View } from "./view";
 import { attention } from "./view_attention";
 import { corpus } from "./view_corpus";
 import { circuit } from "./view_circuit";
@@ -25,7 +27,7 @@ const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");
 const keys: [string, string][] = [
   ["/", "write the prompt"], ["← →", "move the locked position"], ["Tab", "next control; in long lists ↑ ↓ move on"], ["Esc", "leave a field, close this"],
   ["↑ ↓", "attention: layer; graph: along the strongest edge"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"],
-  ["← ↑ → ↓ + − 0", "map: move, zoom, show all"], ["l s", "map: lasso, search"], ["n s a", "facts: choose nouns, swap them, mean of all pairs"], ["o [ ]", "compare: second prompt, its position"], ["?", "this help"],
+  ["← ↑ → ↓ + − 0", "map: move, zoom, show all"], ["l s", "map: lasso, search"], ["n s a", "facts: choose nouns, swap them, mean of all pairs"], ["o , .", "compare: second prompt, its position"], ["[ ]", "previous, next document (--data)"], ["?", "this help"],
 ];
 let info: Info, abort = new AbortController(), context: Context | null = null;
 
@@ -88,6 +90,7 @@ async function render() {
   const { signal } = abort, state = read(), panel = by("view"), view = current();
   if (document.activeElement !== prompt) prompt.value = state.text;
   fit();
+  showDocument();
   tabs(view);
   applyStatic();
   forget();
@@ -95,6 +98,7 @@ async function render() {
   panel.setAttribute("aria-busy", "true");
   context = null;
   try {
+    if (!info.model && view !== graph) return needsModel(panel, view.title, info.file ?? "");
     const body = request(state.text), asked = state.text !== "" || view.needsPrompt;
     if (state.text === "" && view.needsPrompt) {
       by("strip").replaceChildren();
@@ -102,10 +106,10 @@ async function render() {
       return;
     }
     const empty = { tokens: [], losses: [], predictions: [] };
-    const answer = asked && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal) : empty;
+    const answer = asked && info.model && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal, waiting.progress) : empty;
     if (signal.aborted) return;
     const T = answer.tokens.length, pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
-    const c: Context = { state, info, prompt: body, read: answer, pos, signal, panel, progress: waiting.progress };
+    const c: Context = { state, info: info as Loaded, prompt: body, read: answer, pos, signal, panel, progress: waiting.progress };
     context = c;
     if (T) await strip(c, by("strip"));
     else by("strip").replaceChildren();
@@ -133,6 +137,7 @@ function onKey(e: KeyboardEvent) {
   const view = current(), chosen = views.findIndex((_, i) => viewKey(i) === e.key);
   if (e.key === "?") help();
   else if (e.key === "/") prompt.focus();
+  else if (documentKey(e.key)) { /* walks */ }
   else if (chosen >= 0) go({ view: views[chosen].name });
   else if (view.name === "map" && view.key && context && view.key(context, e.key)) { /* arrows move the map */ }
   else if ((e.key === "ArrowLeft" || e.key === "ArrowRight") && context?.read.tokens.length && !el.classList.contains("scroll"))
@@ -156,7 +161,7 @@ async function start() {
   });
   by("prompt-form").addEventListener("submit", (e) => {
     e.preventDefault();
-    go({ text: prompt.value, pos: -1, pins: "", groups: "", opened: "", node: "" });
+    go({ text: prompt.value, doc: -1, pos: -1, pins: "", groups: "", opened: "", node: "" });
   });
   // A copy of tokens gives their text, not the marks that stand for spaces.
   addEventListener("copy", (e) => {
@@ -167,13 +172,19 @@ async function start() {
   });
   try {
     info = await askInfo();
+    if (!info.model && !recorded) await openFile();
   } catch (e) {
     return fail(by("view"), e);
   }
   const m = info.model;
+  if (!m) {
+    withoutModel(info.file ?? "");
+    return render();
+  }
   document.title = `${m.name} · sgatlin`;
   by("model").textContent = `${m.name} · ${m.feedforward}, ${m.layers} layers, ${m.channels ? `${m.channels} channels × ` : ""}${count(m.neurons)} neurons, ${count(m.parameters)} parameters`;
   prompt.readOnly = recorded !== null;
+  if (info.data !== null && !recorded) documentBar(info.data);
   if (!info.tokenizer) prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
   render();
 }

@@ -59,14 +59,14 @@ export const compare: View = {
       return;
     }
     const second = c.info.tokenizer ? { text: s.other } : { ids: s.other.split(/[\s,]+/).filter(Boolean).map(Number) };
-    const p = await call("predict", { ...second, top: 10 }, c.signal), pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
+    const p = await call("predict", { ...second, top: 10 }, c.signal, c.progress), pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
     const target = s.target || `id:${c.read.predictions[c.pos][0].id}`;
     const a = await call("attribute", { ...c.prompt, position: c.pos, target, top: 20000 }, c.signal, c.progress), b = await call("attribute", { ...second, position: pos, target, top: 20000 }, c.signal, c.progress);
     if (c.signal.aborted) return;
     c.panel.replaceChildren(head, h("div.pair", {}, column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a), column("Second", "second", p, pos, (i) => go({ opos: i }), b)), neurons(a, b));
   },
   key(_c, key) {
-    const step = key === "[" ? -1 : key === "]" ? 1 : 0, now = document.querySelector<HTMLElement>("#second .tok[aria-pressed=true]");
+    const step = key === "," ? -1 : key === "." ? 1 : 0, now = document.querySelector<HTMLElement>("#second .tok[aria-pressed=true]");
     if (key === "o") document.getElementById("other")?.focus();
     if (step) ((step < 0 ? now?.previousElementSibling : now?.nextElementSibling) as HTMLElement | null)?.click();
     return step !== 0 || key === "o";

@@ -3,6 +3,8 @@
 import { payloads, rebinding } from "./hostile.mjs";
 import { frames, mapped } from "./map.mjs";
 import { inner, numbers, steering, truths } from "./numbers.mjs";
+import { documents, graphAlone } from "./files.mjs";
+import { reading } from "./reading.mjs";
 import { graphs, names, saving } from "./saving.mjs";
 import { begin } from "./tools.mjs";
 import { everyView, views } from "./views.mjs";
@@ -15,7 +17,7 @@ tools.all = tools.cli("facts", "patch", run, "--facts", `${worlds}/facts.json`);
 [tools.clean, tools.counter] = tools.all.prompts.map((p) => p.noun);
 tools.views = views(tools);
 
-const parts = { everyView, numbers, truths, steering, inner, mapped, frames, walking, history, keyboard, payloads, rebinding, saving, graphs, names }, only = process.env.ONLY?.split(",");
+const parts = { everyView, numbers, truths, steering, inner, mapped, frames, walking, history, keyboard, payloads, rebinding, reading, saving, graphs, names, graphAlone, documents: (t) => documents({ ...t, data: `${worlds}/valid.txt` }) }, only = process.env.ONLY?.split(",");
 try {
   for (const [name, part] of Object.entries(parts)) {
     if (only && !only.includes(name)) continue;

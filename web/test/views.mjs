@@ -4,7 +4,7 @@ export const views = ({ clean, counter, other }) => ({
   "map-lasso": { view: "map", docs: "16", lasso: "0.1,0.1;0.6,0.1;0.6,0.9;0.1,0.9" }, facts: {}, "facts-pair": { view: "facts", pair: `${clean}|${counter}` }, "facts-all": { view: "facts", pair: "all" },
   compare: { other }, "compare-none": { view: "compare" },
   start: { view: "predictions", text: "" }, predictions: {}, circuit: {}, "circuit-total": { view: "circuit", effects: "total" }, "circuit-rerun": { view: "circuit", effects: "total", rerun: "1" }, "circuit-ab": { view: "circuit", against: "id:5" }, graph: {}, attention: { layer: "1" }, lens: {},
-  steer: { edits: "0.0.1.3*0;1.0.2.*0.5" }, "steer-none": { view: "steer" }, neuron: { neuron: "1.0.7" }, training: {}, "corpus-none": { view: "corpus" }, corpus: { find: " dog" }, fires: { view: "corpus", layer: "1", units: "0.3;1.4" }, margin: { view: "predictions", colour: "margin" },
+  steer: { edits: "0.0.1.3*0;1.0.2.*0.5" }, "steer-none": { view: "steer" }, neuron: { neuron: "1.0.7" }, "neuron-fires": { view: "neuron", neuron: "1.0.7", colour: "neuron", tinted: "1.0.7", quantity: "input" }, "map-lit": { view: "map", docs: "16", layer: "1", lit: "0.7" }, training: {}, "corpus-none": { view: "corpus" }, corpus: { find: " dog" }, "corpus-typed": { view: "corpus", layer: "1", pos: "9" }, fires: { view: "corpus", layer: "1", units: "0.3;1.4" }, margin: { view: "predictions", colour: "margin" },
   attribution: { view: "predictions", colour: "attribution" },
 });
 

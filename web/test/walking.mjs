@@ -58,6 +58,10 @@ export async function history({ page, open, settled, check, url, views, text }) 
   const p = await page(1280, 720, "light"), seen = (e) => e.textContent.replace(/\d+(\.\d+)? m?s/g, "");
   await p.goto(url);
   await settled(p);
+  const still = async () => {
+    await settled(p);
+    if (await p.$("#rerun")) await p.waitForSelector("#rerun:not([data-exact=''])");
+  };
   const changes = {
     predictions: { pos: "3" }, circuit: { effects: "total" }, "circuit-total": { rerun: "1" }, graph: { keep: "0.4" }, attention: { head: "1" }, lens: { pos: "4" }, steer: { edits: "0.0.1.3*0.5" }, neuron: { neuron: "2.1.5" },
     corpus: { channel: "1" }, fires: { units: "0.3" }, map: { tint: "target" }, "map-lasso": { lasso: "" }, facts: { patched: "last" }, "facts-pair": { pair: "all" }, compare: { opos: "4" }, margin: { colour: "attribution" },
@@ -65,20 +69,19 @@ export async function history({ page, open, settled, check, url, views, text }) 
   for (const [name, change] of Object.entries(changes)) {
     const state = { view: name, ...views[name] };
     await open(p, state);
+    await still();
     const before = await p.$eval("main", seen);
     await open(p, { ...state, ...change });
+    await still();
     const after = await p.$eval("main", seen), address = p.url();
     await p.goBack();
-    await settled(p);
-    if (name === "steer") await p.waitForSelector("#rerun:not([data-exact=''])");
+    await still();
     check((await p.$eval("main", seen)) === before, `${name}: back shows what was there`);
     await p.goForward();
-    await settled(p);
-    if (name === "steer") await p.waitForSelector("#rerun:not([data-exact=''])");
+    await still();
     check((await p.$eval("main", seen)) === after, `${name}: forward too`);
     await p.reload();
-    await settled(p);
-    if (name === "steer") await p.waitForSelector("#rerun:not([data-exact=''])");
+    await still();
     check(p.url() === address && (await p.$eval("main", seen)) === after, `${name}: a reload shows the same`);
   }
   check(fragment(p).get("text") === text, "the text stands in the address");
@@ -114,9 +117,9 @@ export async function keyboard({ page, open, settled, check, url, text, other })
   check(fragment(p).get("pair") === "all", "a shows the mean of all pairs");
   await open(p, { view: "compare", other, opos: "4" });
   await p.evaluate(() => document.activeElement.blur());
-  await p.keyboard.press("]");
+  await p.keyboard.press(".");
   await settled(p);
-  check(fragment(p).get("opos") === "5", "] moves the second position");
+  check(fragment(p).get("opos") === "5", "the point moves the second position");
   await open(p, { view: "predictions" });
   const copied = await p.evaluate(() => {
     const list = document.querySelectorAll("#strip .tok"), range = document.createRange(), data = new DataTransfer();
