@@ -19,7 +19,7 @@ const headName = (p: Part) => (p.layer < 0 ? "no head" : `${p.layer}·${p.head}`
 const DRAWN = 4000;
 
 interface Place { x: number; y: number; r: number }
-const W = 980, ROW = 74, LEFT = 62, FOOT = 48;
+const W = 980, ROW = 74, LEFT = 62, FOOT = 70;
 
 /** Positions with nodes share the width; nodes of one place stand side by side. */
 function layout(g: Graph, list: Shape[], layers: number): { at: Place[]; height: number; columns: Map<number, number>; wide: number } {

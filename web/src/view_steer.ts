@@ -16,7 +16,7 @@ function request(c: Context, list: Edit[]) {
 }
 
 function columns(r: Ablate) {
-  return table(["before", ">probability", "after", ">probability"], r.before.map((b, i) => [token(b), percent(b.probability), token(r.after[i] ?? null), percent(r.after[i]?.probability ?? null)]), "predictions before and after");
+  return table(["before", ">probability", "", "after", ">probability"], r.before.map((b, i) => [token(b), percent(b.probability), h("span", { css: { padding: "0 14px" } }, "→"), token(r.after[i] ?? null), percent(r.after[i]?.probability ?? null)]), "predictions before and after");
 }
 function figure(title: string, id: string, x: number | null, said: string) {
   return h("div.figure", {}, h("h3", {}, title), h("span.big", { id, title: exact(x), "data-exact": x ?? "" }, signed(x)), h("p.note", {}, said));
@@ -63,7 +63,7 @@ export const steer: View = {
         [last, shown] = [r, asked];
         draw();
         truth.hidden = false;
-        truth.replaceChildren(h("h2", {}, "Predictions of the true rerun"), columns(r), h("p.note", {}, `${r.edits.reduce((s, e) => s + e.changed, 0)} values of neurons were scaled.`));
+        truth.replaceChildren(h("h2", {}, "Predictions of the true rerun"), columns(r), h("p.note", {}, `Values scaled: ${r.edits.reduce((s, e) => s + e.changed, 0)}.`));
       } catch (e) {
         if (!c.signal.aborted) truth.replaceChildren(h("h2", {}, "The true rerun"), h("p", {}, (e as Error).message));
       }
