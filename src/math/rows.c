@@ -44,6 +44,17 @@ void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, s
     k->rmsnorm(y + i * D, r + i, x + i * D, g, least(SGI_ROW_BLOCK, n - i), D, (float)eps);
 }
 
+void sgi_sum_rmsnorm(float *z, const float *x, const float *a, float *y, float *r, const float *g, size_t n, size_t D,
+                     double eps) {
+  const sgi_kernels *k = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (n > SGI_ROW_BLOCK)
+  for (size_t i = 0; i < n; i += SGI_ROW_BLOCK) {
+    size_t rows = least(SGI_ROW_BLOCK, n - i);
+    k->sum(z + i * D, x + i * D, a + i * D, rows * D);
+    k->rmsnorm(y + i * D, r + i, z + i * D, g, rows, D, (float)eps);
+  }
+}
+
 /* The rows are cut into SGI_NORM_PARTIALS blocks whose gain gradients are summed in order, so the bits do not depend on
  * the number of threads. */
 void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g,
@@ -60,6 +71,12 @@ void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x,
 }
 
 void sgi_add(float *y, const float *x, size_t count) { sgi_apply(sgi_kernel_table()->add, y, x, count); }
+
+void sgi_sum(float *z, const float *x, const float *y, size_t count) {
+  const sgi_kernels *k = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (count > CHUNK)
+  for (size_t i = 0; i < count; i += CHUNK) k->sum(z + i, x + i, y + i, least(CHUNK, count - i));
+}
 
 void sgi_add_bias(float *y, const float *bias, size_t n, size_t width) {
   const sgi_kernels *k = sgi_kernel_table();
