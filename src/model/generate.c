@@ -70,6 +70,8 @@ void sg_generator_free(sg_generator *g) {
   sgi_free(g);
 }
 
+void sgi_generator_profile(sg_generator *g, sgi_profile *profile) { sgi_pass_profile(g->step, profile); }
+
 size_t sg_generator_room(const sg_generator *g) { return g->cache.capacity - g->cache.past; }
 
 void sg_generator_reset(sg_generator *g) {
