@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "math/gemm.h"
+#include "math/gemv.h"
 #include "math/rows.h"
 #include "math/topk.h"
 
@@ -125,6 +126,34 @@ void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool 
   if (back.used > a->used) *a = back;
 }
 
+/* The scores of a few rows (decoding), which cost what it costs to read the weights once: u (width, rows). */
+static sg_status score_few(const shape *s, float *u, const float *up, const float *low, size_t rows, size_t Q) {
+  size_t width = s->groups * s->width, low_width = s->groups * Q;
+  float *flat = rows == 1 ? u : u + rows * width; /* (rows, width); there is room for SGI_LANES rows */
+  sg_status st = SG_OK;
+  for (size_t g = 0; g < s->groups && !st; g++)
+    st = sgi_gemm(false, true, rows, s->width, Q, low + g * Q, low_width, up + g * s->width * Q, Q, 0,
+                  flat + g * s->width, width);
+  for (size_t i = 0; i < width && rows > 1; i++)
+    for (size_t j = 0; j < rows; j++) u[i * rows + j] = flat[j * width + i];
+  return st;
+}
+
+/* One row's choice among pairs; what choose_pairs makes of it with one lane, but quicker. u0, u1 (S). */
+static void choose_one(float *score, int32_t *index, const float *u0, const float *u1, size_t S, size_t K,
+                       float scale) {
+  float a[SGI_MAX_TOP_K], b[SGI_MAX_TOP_K];
+  int32_t first[SGI_MAX_TOP_K], second[SGI_MAX_TOP_K];
+  sgi_topk(a, first, u0, S, K);
+  sgi_topk(b, second, u1, S, K);
+  for (size_t k = 0; k < K; k++) {
+    a[k] *= scale;
+    b[k] *= scale;
+  }
+  sgi_topk_pairs(score, index, a, b, K);
+  for (size_t k = 0; k < K; k++) index[k] = first[(size_t)index[k] / K] * (int32_t)S + second[(size_t)index[k] % K];
+}
+
 /* One block of rows, on the calling thread unless it is the only one. Product routers have u (width, rows) so that lanes are tokens; the others u
  * (rows, width), one token's units side by side. */
 static sg_status choose_block(const sgi_router *r, const sg_config *c, const shape *s, bool alone, float *u,
@@ -132,8 +161,9 @@ static sg_status choose_block(const sgi_router *r, const sg_config *c, const sha
   const sgi_kernels *kern = sgi_kernel_table();
   size_t C = c->num_channels, F = c->num_neurons, K = c->top_k, S = sub_keys(c), Q = c->key_dim, CK = C * K;
   size_t low_width = s->groups * Q, width = s->groups * s->width;
-  sg_status st = SG_OK;
-  for (size_t g = 0; g < s->groups && !st; g++) {
+  bool few = r->product && rows <= SGI_GEMV_ROWS;
+  sg_status st = few ? score_few(s, u, up, low, rows, Q) : SG_OK;
+  for (size_t g = 0; g < s->groups && !st && !few; g++) {
     const float *w = up + g * s->width * Q, *x = low + g * Q;
     const float *a = r->product ? w : x, *b = r->product ? x : w;
     size_t m = r->product ? s->width : rows, n = r->product ? rows : s->width, to = r->product ? rows : width;
@@ -146,7 +176,8 @@ static sg_status choose_block(const sgi_router *r, const sg_config *c, const sha
   for (size_t ch = 0; ch < C; ch++) {
     if (r->product) {
       const float *u0 = u + ch * S * rows, *u1 = u + (C + ch) * S * rows;
-      for (size_t i = 0; i < rows; i += SGI_LANES)
+      if (rows == 1) choose_one(score + ch * K, index + ch * K, u0, u1, S, K, s->scale);
+      for (size_t i = 0; i < rows && rows > 1; i += SGI_LANES)
         kern->choose_pairs(score + i * CK + ch * K, index + i * CK + ch * K, CK, u0 + i, u1 + i, rows,
                            least(SGI_LANES, rows - i), S, K, s->scale);
     } else {
