@@ -36,7 +36,7 @@ typedef struct sgi_bench {
   size_t peak_rss_bytes;      /* what the process took */
   size_t allocations;         /* by the library inside the timed steps */
   sgi_profile train, forward; /* sums over the rounds */
-  sgi_profile decode;         /* the same, of `decoded` tokens a round */
+  sgi_profile decode;         /* the same, of `decoded` tokens a round; the clock's own cost shows in small models */
   size_t decoded;
 } sgi_bench;
 
