@@ -87,6 +87,11 @@ asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 .PHONY: tests
 tests: all $(TESTS)
 
+# valgrind is no package of `make deps`: this is for developers.
+.PHONY: valgrind
+valgrind: $(BUILD)/sgatlin ## what a user does first, under valgrind (developers; needs valgrind; 2 minutes)
+	@sh tests/valgrind.sh $(BUILD)/sgatlin
+
 # ---- objects -------------------------------------------------------------------------------------------------
 FLAGS_LINE := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)
 $(BUILD)/flags: FORCE
