@@ -118,11 +118,15 @@ void sgi_router_saved(const sgi_router *r, const sg_config *c, size_t n, sgi_are
 void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool backward, sgi_arena *a) {
   shape s = shape_of(r, c);
   size_t width = s.groups * s.width;
-  sgi_arena back = *a;
+  size_t low_width = s.groups * c->key_dim;
+  sgi_arena back = *a, down = *a;
   sgi_room_take(a, block_bytes(width, n));
+  sgi_linear_scratch(n, c->hidden_size, low_width, &down);
+  if (down.used > a->used) *a = down;
   if (!backward) return;
   SGI_TAKE(&back, back_rows(width, n) * width, float);
-  SGI_TAKE(&back, back_rows(width, n) * s.groups * c->key_dim, float);
+  SGI_TAKE(&back, back_rows(width, n) * low_width, float);
+  sgi_linear_scratch(back_rows(width, n), c->hidden_size, low_width, &back);
   if (back.used > a->used) *a = back;
 }
 
@@ -198,11 +202,11 @@ sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, 
   size_t CK = c->num_channels * c->top_k, block = block_rows(width, n);
   double at = sgi_lap_begin(scratch.profile);
   float *low = SGI_TAKE(saved, n * low_width, float);
-  int threads = sgi_room_threads(&scratch, block_bytes(width, n));
-  float *u = SGI_TAKE(&scratch, (size_t)threads * block * width, float);
-  sg_status st = sgi_linear(low, x, w[0], n, D, low_width);
+  sg_status st = sgi_linear(low, low_width, x, D, w[0], n, D, low_width, scratch);
   if (st) return st;
   sgi_lap(scratch.profile, &at, "router, down", sgi_product_flops(n, low_width, D), sgi_product_bytes(n, low_width, D));
+  int threads = sgi_room_threads(&scratch, block_bytes(width, n));
+  float *u = SGI_TAKE(&scratch, (size_t)threads * block * width, float);
   atomic_int worst = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (n > block)
   for (size_t i = 0; i < n; i += block) {
@@ -257,8 +261,8 @@ sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n,
           sgi_gemm(true, false, s.width, Q, rows, dug, width, low + i * low_width + g * Q, low_width, 1, dw[1] + at, Q);
       if (!st) st = sgi_gemm(false, false, rows, Q, s.width, dug, width, w[1] + at, Q, 0, dlow + g * Q, low_width);
     }
-    if (!st) st = sgi_linear_dw(dw[0], dlow, x + i * D, rows, D, low_width);
-    if (!st) st = sgi_linear_dx(dx + i * D, dlow, w[0], rows, D, low_width, 1);
+    if (!st) st = sgi_linear_dw(dw[0], dlow, low_width, x + i * D, D, rows, D, low_width);
+    if (!st) st = sgi_linear_dx(dx + i * D, D, dlow, low_width, w[0], rows, D, low_width, 1, scratch);
   }
   sgi_lap(scratch.profile, &began, "router backward",
           2 * sgi_product_flops(n, width, Q) + 2 * sgi_product_flops(n, low_width, D),

@@ -53,7 +53,8 @@ typedef struct sgi_kernels {
   /* p = exp(scale * s - shift). */
   void (*exp_shift)(float *s, size_t n, float scale, float shift);
   void (*scale)(float *x, float a, size_t n);
-  void (*add)(float *y, const float *x, size_t n); /* y += x */
+  void (*add)(float *y, const float *x, size_t n);                 /* y += x */
+  void (*sum)(float *z, const float *x, const float *y, size_t n); /* z = x + y */
 
   /* Product routers, SGI_LANES token rows side by side. Lane l has two lists of S scores, u0[s * stride + l] and
    * u1[s * stride + l]. Of each the K largest, times scale; of their K*K sums the K largest, descending: score and index

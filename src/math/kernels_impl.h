@@ -29,14 +29,6 @@ static inline float exp_approx(float x) { return exp_below(x > 88.37f ? 88.37f :
 
 static inline float sigmoid_approx(float x) { return 1.0f / (1.0f + exp_approx(-x)); }
 
-/* tanh by the exponential; near 0 the polynomial x - x^3/3 + 2x^5/15 keeps the relative accuracy. */
-static inline float tanh_approx(float x) {
-  float a = 1.0f - 2.0f / (exp_approx(2.0f * x) + 1.0f);
-  float x2 = x * x;
-  float b = x * (1.0f + x2 * (-0.333333333f + x2 * (0.133333333f - 0.053968254f * x2)));
-  return x2 < 0.02f ? b : a;
-}
-
 /* Registers: the accumulators, one row of B, one element of A. */
 #if defined(__AVX512F__)
 enum { VECTOR = 16, TILE_ROWS = 12, VECTORS = 2 };
@@ -200,19 +192,19 @@ static void rmsnorm_backward(float *dx, float *restrict dg, const float *dy, con
 #define GELU_A 0.7978845608f /* sqrt(2/pi) */
 #define GELU_B 0.044715f
 
+/* (1 + tanh u) / 2 = 1 / (1 + e^-2u): no difference of nearly equal numbers anywhere. */
+static inline float gelu_gate(float x) { return sigmoid_approx(2.0f * GELU_A * (x + GELU_B * x * x * x)); }
+
 static void gelu(float *y, const float *x, size_t n) {
 #pragma omp simd
-  for (size_t i = 0; i < n; i++) {
-    float v = x[i];
-    y[i] = 0.5f * v * (1.0f + tanh_approx(GELU_A * (v + GELU_B * v * v * v)));
-  }
+  for (size_t i = 0; i < n; i++) y[i] = x[i] * gelu_gate(x[i]);
 }
 
 static void gelu_backward(float *dx, const float *dy, const float *x, size_t n) {
 #pragma omp simd
   for (size_t i = 0; i < n; i++) {
-    float v = x[i], t = tanh_approx(GELU_A * (v + GELU_B * v * v * v));
-    dx[i] = dy[i] * (0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * GELU_A * (1.0f + 3.0f * GELU_B * v * v));
+    float v = x[i], s = gelu_gate(v);
+    dx[i] = dy[i] * (s + 2.0f * GELU_A * v * s * (1.0f - s) * (1.0f + 3.0f * GELU_B * v * v));
   }
 }
 
@@ -323,6 +315,11 @@ static void scale(float *x, float a, size_t n) {
 static void add(float *y, const float *x, size_t n) {
 #pragma omp simd
   for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void sum(float *z, const float *x, const float *y, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) z[i] = x[i] + y[i];
 }
 
 /* One candidate v (with its name) per lane into lists of K that descend; have: elements so far, the same in all lanes.
@@ -485,6 +482,7 @@ const sgi_kernels SGI_KERNELS_NAME = {
     .exp_shift = exp_shift,
     .scale = scale,
     .add = add,
+    .sum = sum,
     .choose_pairs = choose_pairs,
     .skip_small = skip_small,
     .argmax = argmax,

@@ -70,10 +70,10 @@ static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, co
   size_t n = x->routes.parts * x->routes.units, C = x->routes.channels, K = x->routes.top_k;
   const float *gain = x->m->w[sgi_layer_row(x->m, layer, SGI_LAYER_NORM2)];
   sg_status st = x->m->ffn->route_rows(config, x->m->w + sgi_layer_row(x->m, layer, SGI_LAYER_MLP), c, x->rows);
-  if (!st) st = sgi_linear(x->part, xn, x->rows, x->T, x->D, n);
+  if (!st) st = sgi_linear(x->part, n, xn, x->D, x->rows, x->T, x->D, n, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++)
     for (size_t d = 0; d < x->D; d++) x->rows[i * x->D + d] *= gain[d];
-  if (!st && x->gram) st = sgi_linear(x->gram, x->rows, x->rows, n, x->D, n);
+  if (!st && x->gram) st = sgi_linear(x->gram, n, x->rows, x->D, x->rows, n, x->D, n, (sgi_arena){0});
   for (size_t t = 0; t < x->T && !st; t++) {
     unit_scores(x, t);
     sg_margin *o = &out[(layer * x->T + t) * C + c];
