@@ -1,10 +1,12 @@
 #include "train/bench.h"
 
+#include <malloc.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "core/file.h"
 #include "core/rng.h"
 #include "math/gemm.h"
 #include "math/kernels.h"
@@ -125,6 +127,12 @@ static size_t peak_rss(void) {
   return getrusage(RUSAGE_SELF, &usage) ? 0 : (size_t)usage.ru_maxrss * 1024;
 }
 
+/* So that a measurement does not show an earlier one's peak, where the system allows it (Linux: proc_pid_clear_refs(5)). */
+static void forget_peak(void) {
+  malloc_trim(0);
+  (void)sgi_append_file("/proc/self/clear_refs", "5", 1, NULL);
+}
+
 static sg_status make_model(stage *s, sg_error *err) {
   return s->r->directory ? sg_model_load(s->r->directory, &s->model, err)
                          : sg_model_create(s->r->config, s->r->seed, &s->model, err);
@@ -134,6 +142,7 @@ static sg_status make_model(stage *s, sg_error *err) {
 static sg_status prepare(stage *s, sg_error *err) {
   const sgi_bench_request *r = s->r;
   sgi_trainer_settings t = settings_of(r);
+  forget_peak();
   sg_status st = tokens(s, err);
   if (!st) st = make_model(s, err);
   if (st) return st;
