@@ -295,7 +295,9 @@ typedef struct sg_run_request {
   size_t n_record;
   const sg_edit *edits; /* applied in this order at every site they match */
   size_t n_edits;
-  size_t max_bytes; /* of recorded sites; 0: 1 GiB */
+  size_t max_bytes;                                         /* of recorded sites; 0: 1 GiB */
+  bool (*progress)(void *user, size_t done, size_t wanted); /* layers; false cancels. NULL allowed */
+  void *user;
 } sg_run_request;
 
 typedef struct sg_site {
@@ -365,6 +367,8 @@ typedef struct sg_attribute_request {
   ptrdiff_t position;      /* negative: from the end; -1 is the prediction of the next token */
   int32_t target, against; /* target -1: the token of largest logit; against -1: none */
   size_t max_bytes;        /* 0: 4 GiB */
+  bool (*progress)(void *user, size_t done, size_t wanted); /* layers, forth and back; false cancels. NULL allowed */
+  void *user;
 } sg_attribute_request;
 
 /* New: sg_attribution_free. */
@@ -497,6 +501,17 @@ typedef struct sg_neuron_link {
 /* The n strongest by |weight|, of earlier neurons (upstream) or later ones; *found of them. */
 SG_API sg_status sg_neuron_links(const sg_model *model, size_t layer, size_t channel, size_t index, bool upstream,
                                  size_t n, sg_neuron_link *out, size_t *found, sg_error *err);
+
+/* One neuron along a prompt, as the sites of a run show it. */
+typedef struct sg_activation {
+  bool chosen;  /* by the router (moe: its expert was); dense kinds: always */
+  double score; /* layers.L.router.scores, or gate.logits of its expert; 0 where not chosen and in dense kinds */
+  double value; /* layers.L.neurons: what multiplies its output row; 0 where not chosen */
+  double input; /* w_in . layers.L.mlp.norm and the bias inside: what the gate acts on, chosen or not */
+} sg_activation;
+/* out (count) is the caller's. */
+SG_API sg_status sg_neuron_activations(const sg_model *model, const int32_t *tokens, size_t count, size_t layer,
+                                       size_t channel, size_t index, sg_activation *out, sg_error *err);
 
 /* Gate margins: per layer, position and channel the smallest change (L2) of the residual stream, the norm's scale held, that makes
  * the router choose other neurons: a chosen one gives way to one that was not. */

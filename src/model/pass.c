@@ -35,8 +35,10 @@ struct sgi_pass {
   float *dx;         /* (n,D) gradient of the residual stream */
   float *nll;
   int32_t *best;
-  float *before;    /* (n), (2,H,T): values of a site before a tap sees them */
-  float *partial;   /* SGI_NORM_PARTIALS * max(D, d_head) */
+  float *before;  /* (n), (2,H,T): values of a site before a tap sees them */
+  float *partial; /* SGI_NORM_PARTIALS * max(D, d_head) */
+  sgi_pass_progress progress;
+  void *user;
   sgi_arena *saved; /* (L) each with used = 0 */
   sgi_arena scratch;
 };
@@ -201,6 +203,11 @@ void sgi_pass_free(sgi_pass *p) {
 }
 
 void sgi_pass_profile(sgi_pass *p, sgi_profile *profile) { p->scratch.profile = profile; }
+
+void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user) {
+  p->progress = progress;
+  p->user = user;
+}
 
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
 
@@ -436,7 +443,11 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   lap_moved(p, &at, "embedding", n, D, 2);
   st = sgi_tap_visit(tap, -1, "embed", SGI_SITE_FLOAT, x, n, D, 0, 0);
   size_t l = 0;
-  for (; l < m->config.num_layers && !st; l++) st = layer_forward(p, l, tap);
+  for (; l < m->config.num_layers && !st; l++) {
+    st = layer_forward(p, l, tap);
+    if (!st && p->progress && !p->progress(p->user, l + 1, m->config.num_layers))
+      return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+  }
   at = sgi_lap_begin(p->scratch.profile);
   if (!st) sgi_rmsnorm(p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)], n, D, m->config.rms_norm_eps);
   if (!st && check_norms(p->r, n)) st = SG_ERR_NUMERIC;

@@ -106,6 +106,7 @@ static sg_status run(sg_run *r, sg_error *err) {
   const sg_config *c = &r->model->config;
   sgi_pass *p = NULL;
   sg_status st = sgi_pass_create(r->model, 1, r->T, false, &p, err);
+  if (!st) sgi_pass_watch(p, r->request->progress, r->request->user);
   sgi_batch batch = {.B = 1, .T = r->T, .inputs = r->tokens};
   if (!st) st = sgi_pass_forward(p, &batch, &(sgi_tap){visit, r, err, wants}, err);
   if (!st) memcpy(r->xn, sgi_pass_final_norm(p), r->T * c->hidden_size * sizeof *r->xn);

@@ -31,13 +31,16 @@ export type Info = {
   run: boolean;
   worlds: boolean;
   facts: boolean;
+  file: string | null;
+  data: string | null;
   recording: {
     positions: number;
     documents: number;
     layers: number[];
     channels: number;
   } | null;
-  model: Model;
+  no_topics: string | null;
+  model: Model | null;
 };
 export type Model = {
   name: string;
@@ -54,6 +57,27 @@ export type Model = {
   max_position: number;
   parameters: number;
   bos: MaybeToken;
+};
+export type Documents = {
+  total: number | null;
+  documents: {
+    number: number;
+    bytes: number;
+    start: string;
+  }[];
+};
+export type Document = {
+  number: number;
+  total: number | null;
+  text: string;
+  bytes: number;
+  from: number;
+  cut: boolean;
+  tokens: number;
+};
+export type GraphFile = {
+  name: string;
+  file: Record<string, unknown>;
 };
 export type Metrics = {
   lines: (Record<string, number | null>)[];
@@ -155,10 +179,14 @@ export type Place = {
   prediction_ids: number[];
   distance?: number | null;
 };
+export type PromptPlace = {
+  tokens: Tokens;
+  position: number;
+};
 export type Neighbors = {
   layer: number;
   channel: number | string;
-  query: Place;
+  query: Place | PromptPlace;
   neighbors: Place[];
   seconds: number | null;
 };
@@ -186,6 +214,11 @@ export type Map = {
   input: number[];
   target: number[];
   topic: number[];
+};
+export type Located = {
+  tokens: Tokens;
+  position: (number | null)[];
+  distance: (number | null)[];
 };
 export type Facts = {
   before: string;
@@ -254,6 +287,56 @@ export type Link = {
   index: number;
   weight: number | null;
 };
+export type Histogram = {
+  low: number | null;
+  high: number | null;
+  counts: number[];
+};
+export type Firing = {
+  quantile: number | null;
+  value: number | null;
+  gate: number | null;
+  position: number;
+  document: number;
+  place: number;
+  before: Valued[];
+  token: Token;
+  after: Valued[];
+  target: MaybeToken;
+};
+export type Fires = {
+  count: number;
+  density: number | null;
+  positions: number;
+  agreement: number | null;
+  agreement_tokens: number;
+  written_agreement: number | null;
+  written_tokens: number;
+  excerpts: Firing[];
+  partners: {
+    channel: number;
+    index: number;
+    together: number;
+    lift: number | null;
+  }[];
+  gates: Histogram;
+  values: Histogram;
+};
+export type Activation = {
+  tokens: Tokens;
+  layer: number;
+  channel: number;
+  index: number;
+  chosen: boolean[];
+  gate: (number | null)[] | null;
+  input: (number | null)[];
+  value: (number | null)[];
+};
+export type FiresAt = {
+  layer: number;
+  count: number;
+  positions: number[];
+};
 export type Neuron = {
   layer: number;
   channel: number;
@@ -264,6 +347,8 @@ export type Neuron = {
   writes: Ends;
   upstream: Link[];
   downstream: Link[];
+  recorded?: Fires;
+  unrecorded?: string;
 };
 export type Node = {
   kind: "token" | "bias" | "neuron" | "logit";
