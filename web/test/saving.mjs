@@ -118,6 +118,13 @@ export async function graphs({ page, open, settled, accessible, check, cli, url,
   const made = cli("graph", run, "--prompt", text, "--heads", "-o", file), links = JSON.parse(readFileSync(file, "utf8"));
   check((await shown(file)) === links.nodes.length, `a graph of the command opens (${made.all_nodes})`);
   check((await p.$eval("#graph-side", (e) => e.textContent)).includes("by head"), "with its edges by head");
+  await p.reload();
+  await settled(p);
+  check((await p.$$eval(".graph .node", (e) => e.length)) === links.nodes.length, "an opened graph survives a reload");
+  await p.evaluate(() => Object.keys(sessionStorage).filter((k) => k.startsWith("opened ")).forEach((k) => sessionStorage.removeItem(k)));
+  await p.reload();
+  await settled(p);
+  check((await p.$eval("#view", (e) => e.textContent)).includes("is open no more"), "a graph that is gone says so");
   await accessible(p, "a graph of a file");
   for (const bad of ["{", "[]", "null", "{\"nodes\":[],\"links\":[]}", "{\"nodes\":[{}],\"edges\":[],\"tokens\":[]}", "{\"nodes\":[1],\"links\":[{\"source\":\"x\"}]}"]) {
     writeFileSync(file, bad);
