@@ -50,7 +50,15 @@ has out '"edit":"layers.0.neurons[channel=0,neuron=44]=0"'
 holds "$(number logit_change) < 0 && $(number kl) > 0"
 try 0 ablate $m --prompt 'The dog was' --layer 0 --pos 2
 has out 'layers.0.mlp.out[pos=2]=0: 32 numbers changed'
+# With gates held: the neuron's total effect, and nothing for an edit that scales no neuron.
+try 0 attribute $m --prompt 'The dog was' --top 1 --json
+first=$(tr -d '\n' <"$tmp/out" | sed 's/.*"neurons": *\[ *\({[^}]*}\).*/\1/')
+of() { printf %s "$first" | sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p"; }
+try 0 ablate $m --prompt 'The dog was' --layer "$(of layer)" --channel "$(of channel)" --neuron "$(of index)" --pos "$(of position)" --json
+e=$(of effect) l=$(number linear_change)
+holds "($e + $l) ^ 2 < 1e-10 * $e ^ 2"
 try 0 ablate $m --prompt 'The dog was' --edit 'embed*=1' --json
+grep -q '"linear_change": *null' "$tmp/out" || bad "an edit of the embedding has no linear change"
 holds "$(number logit_change) == 0 && $(number kl) == 0"
 for each in layer channel head neuron; do
   try 0 ablate $m --prompt 'The dog was' --each $each --limit 3
