@@ -104,7 +104,8 @@ $(BUILD)/gen/embedded.c: tools/embed.sh $(DATA_SRC)
 	@mkdir -p $(@D); sh tools/embed.sh data $(DATA_SRC) > $@.new && mv $@.new $@
 # The page: TypeScript without a framework, bundled by esbuild, inside the command.
 .PHONY: web
-web: $(WEB) ## the explorer's page into build/web
+web: $(WEB) ## the explorer's page into build/web; its types are checked where make test-web has put the checker
+	@[ ! -d web/node_modules ] || { node tools/openapi_types.mjs | cmp - web/src/types.ts && cd web && npx tsc --noEmit -p .; }
 $(BUILD)/web/app.js: $(WEB_SRC)
 	@mkdir -p $(@D); echo '  WEB $@'; $(ESBUILD) web/src/app.ts --bundle --minify --target=es2020 --charset=utf8 --log-level=warning --outfile=$@
 $(BUILD)/web/%: web/%
