@@ -82,6 +82,12 @@ asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan tests
 	@SGATLIN=build/asan/sgatlin OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%)
 
+SOAK_MODEL ?= tests/golden/eval/model
+SOAK_SECONDS ?= 600
+.PHONY: soak
+soak: $(BUILD)/sgatlin ## mixed load on the explorer for SOAK_SECONDS (10 minutes), answers against the command's
+	@python3 bench/soak.py $(BUILD)/sgatlin $(SOAK_MODEL) --seconds $(SOAK_SECONDS)
+
 .PHONY: tests
 tests: all $(TESTS)
 
