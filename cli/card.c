@@ -47,3 +47,18 @@ json_t *cli_card_json(const cli_prompt *p, const cli_card *c) {
   if (o && c->view.value) json_object_set_new(o, "value", ends_json(p, c->view.value, c->top));
   return o;
 }
+
+json_t *cli_activations_json(const cli_prompt *p, size_t layer, size_t channel, size_t index, const sg_activation *a) {
+  bool gated = sg_margin_channels(p->model) > 0;
+  json_t *chosen = json_array(), *gate = gated ? json_array() : json_null(), *input = json_array(),
+         *value = json_array();
+  for (size_t i = 0; i < p->count; i++) {
+    json_array_append_new(chosen, json_boolean(a[i].chosen));
+    if (gated) json_array_append_new(gate, cli_json_real(a[i].score));
+    json_array_append_new(input, cli_json_real(a[i].input));
+    json_array_append_new(value, cli_json_real(a[i].value));
+  }
+  return json_pack("{so sI sI sI so so so so}", "tokens", cli_prompt_json(p), "layer", (json_int_t)layer, "channel",
+                   (json_int_t)channel, "index", (json_int_t)index, "chosen", chosen, "gate", gate, "input", input,
+                   "value", value);
+}

@@ -19,5 +19,8 @@ typedef struct cli_card {
   size_t n_up, n_down;
 } cli_card;
 json_t *cli_card_json(const cli_prompt *p, const cli_card *c); /* new; NULL when memory is out */
+/* What a neuron does along the prompt: {"tokens", "layer", "channel", "index", "chosen", "gate", "input", "value"}, lists (count).
+ * gate is null in dense kinds. */
+json_t *cli_activations_json(const cli_prompt *p, size_t layer, size_t channel, size_t index, const sg_activation *a);
 
 #endif

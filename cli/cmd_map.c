@@ -17,6 +17,14 @@ static bool progress(void *user, size_t epoch, size_t epochs) {
   return cli_stop == 0;
 }
 
+static bool search(void *user, size_t done, size_t wanted) {
+  (void)user;
+  if (done <= 1024) cli_progress_begin(&bar, "neighbours", "circuits", (double)wanted, 0);
+  cli_progress_update(&bar, (double)done, NULL);
+  if (done == wanted) cli_progress_end(&bar);
+  return cli_stop == 0;
+}
+
 typedef struct work {
   const cli_call *c;
   cli_reading r;
@@ -100,6 +108,7 @@ static sg_status draw(work *w, sg_error *err) {
   s.min_dist = cli_real(w->c, "min-dist");
   s.epochs = cli_size(w->c, "epochs");
   s.seed = cli_u64(w->c, "seed");
+  s.search = search;
   if (w->n <= s.neighbors)
     return sgi_fail(err, SG_ERR_ARG,
                     "%zu points are too few for a map with %zu neighbours: record more, or lower --neighbors", w->n,

@@ -4,10 +4,12 @@
 
 #include "cli.h"
 #include "places.h"
+#include "read/run.h"
 
 typedef struct ask {
   const cli_call *c;
   cli_reading r;
+  cli_prompt p; /* with MODEL and a prompt */
   size_t slot, channel, n;
   bool reference;
 } ask;
@@ -28,10 +30,13 @@ static sg_status place_of(const ask *a, const char *text, size_t *position, sg_e
   return SG_OK;
 }
 
+static bool has_prompt(const cli_call *c) { return cli_is_set(c, "prompt") || cli_is_set(c, "ids"); }
+
 static int choose(const ask *a, size_t *position, sg_error *err) {
   const cli_call *c = a->c;
   int given = cli_is_set(c, "at") + cli_is_set(c, "position") + cli_is_set(c, "find");
-  if (given != 1) return cli_usage(c, "name one circuit: --find TEXT, --at DOCUMENT:PLACE or --position P");
+  if (given != 1)
+    return cli_usage(c, "name one circuit: --find TEXT, --at DOCUMENT:PLACE, --position P, or MODEL and --prompt TEXT");
   sg_status st = SG_OK;
   if (cli_is_set(c, "at"))
     st = place_of(a, cli_string(c, "at"), position, err);
@@ -60,16 +65,30 @@ static void cells(const ask *a, cli_table *t, size_t p) {
   free(excerpt);
 }
 
+/* The query's own line. */
+static void query_cells(const ask *a, cli_table *t, size_t query) {
+  if (!has_prompt(a->c)) return cells(a, t, query);
+  cli_cell(t, "%zu of the prompt", query);
+  cli_cell(t, "%s", cli_token_shown(&a->p, a->p.tokens[query]).s);
+  cli_cell(t, "%s", "");
+}
+
+static json_t *query_json(const ask *a, size_t query) {
+  return has_prompt(a->c) ? json_pack("{so sI}", "tokens", cli_prompt_json(&a->p), "position", (json_int_t)query)
+                          : cli_place_json(&a->r, query, a->reference);
+}
+
 static int print_neighbors(const ask *a, size_t query, const sgi_neighbor *list, size_t n, double seconds) {
   if (cli_flag(a->c, "json"))
-    return cli_json(cli_neighbors_json(&a->r, a->slot, a->channel, query, list, n, seconds, a->reference));
+    return cli_json(
+        cli_neighbors_json(&a->r, a->slot, a->channel, query_json(a, query), list, n, seconds, a->reference));
   cli_table *t = cli_table_begin("rlll");
   cli_cell(t, "distance");
   cli_cell(t, "place");
   cli_cell(t, "excerpt");
   cli_cell(t, "predictions");
   cli_cell(t, "query");
-  cells(a, t, query);
+  query_cells(a, t, query);
   for (size_t i = 0; i < n; i++) {
     cli_cell(t, "%.6f", list[i].distance);
     cells(a, t, list[i].position);
@@ -81,15 +100,21 @@ static int print_neighbors(const ask *a, size_t query, const sgi_neighbor *list,
 static int neighbors(const ask *a) {
   sg_error err = {0};
   size_t query = 0, found = 0;
-  int code = choose(a, &query, &err);
-  if (code) return code;
+  int code = 0;
+  sg_status st = SG_OK;
+  if (has_prompt(a->c))
+    st = sgi_prompt_position((ptrdiff_t)cli_int(a->c, "pos"), a->p.count, &query, &err);
+  else
+    code = choose(a, &query, &err);
+  if (code || st) return code ? code : cli_fail(&err);
   sgi_search *s = NULL;
   sgi_neighbor *list = NULL;
   size_t n = a->n < a->r.info->n_positions ? a->n : a->r.info->n_positions;
-  sg_status st = sgi_search_create(a->r.rec, a->slot, a->channel, a->reference ? 0 : -1, &s, &err);
+  st = sgi_search_create(a->r.rec, a->slot, a->channel, a->reference ? 0 : -1, &s, &err);
   if (!st && !(list = sgi_alloc(n * sizeof *list))) st = sgi_fail_memory(&err, n * sizeof *list, "neighbours");
   double started = sgi_now();
-  if (!st) st = sgi_search_nearest(s, query, n, list, &found, &err);
+  if (!st && has_prompt(a->c)) st = cli_prompt_nearest(&a->p, query, &a->r, a->slot, s, n, list, &found, &err);
+  if (!st && !has_prompt(a->c)) st = sgi_search_nearest(s, query, n, list, &found, &err);
   double seconds = sgi_now() - started;
   if (!st) {
     cli_detail("searched %zu circuits in %.2f ms", a->r.info->n_positions, 1e3 * seconds);
@@ -130,11 +155,15 @@ static int together(const ask *a) {
 static int run(const cli_call *c) {
   sg_error err = {0};
   ask a = {.c = c, .n = cli_size(c, "count"), .reference = cli_flag(c, "reference")};
-  sg_status st = cli_reading_open(c->args[0], &a.r, &err);
+  if (has_prompt(c) != (c->n_args == 2))
+    return cli_usage(c, "a prompt needs the model that reads it: sgatlin neighbors MODEL REC --prompt TEXT");
+  sg_status st = c->n_args == 2 ? cli_prompt_open(&a.p, c, &err) : SG_OK;
+  if (!st) st = cli_reading_open(c->args[c->n_args - 1], &a.r, &err);
   if (!st) st = cli_reading_layer(c, &a.r, &a.slot, &err);
   if (!st) st = cli_reading_channel(c, &a.r, &a.channel, &err);
   int code = st ? cli_fail(&err) : cli_is_set(c, "neurons") ? together(&a) : neighbors(&a);
   cli_reading_close(&a.r);
+  cli_prompt_close(&a.p);
   return code;
 }
 
@@ -154,6 +183,12 @@ static const cli_option options[] = {
      .argument = "DOC:PLACE",
      .help = "the circuit at a place of a document, both from 0"},
     {.name = "position", .type = CLI_SIZE, .argument = "P", .help = "the circuit at a position of the recording"},
+    {.name = "pos",
+     .type = CLI_INT,
+     .argument = "N",
+     .value = "-1",
+     .help = "with a prompt: its position whose circuit is sought; negative: from the end"},
+    CLI_PROMPT_OPTIONS,
     {.name = "neurons",
      .type = CLI_STRING,
      .argument = "C:I,...",
@@ -167,6 +202,7 @@ static const cli_option options[] = {
      .value = "10",
      .min = 1,
      .help = "how many to show"},
+    CLI_MODEL_OPTIONS,
     {.name = "reference",
      .type = CLI_FLAG,
      .help = "the reference's table: positions that read token 0 left out, tokens by their names"},
@@ -177,12 +213,16 @@ const cli_command cli_neighbors = {
     .name = "neighbors",
     .group = "Reading",
     .summary = "circuits most like a given one, or places where neurons fire together",
-    .usage = "REC --find TEXT [--layer L] [--channel C]\nREC --at DOC:PLACE\nREC --neurons C:I,C:I",
+    .usage =
+        "REC --find TEXT [--layer L] [--channel C]\nREC --at DOC:PLACE\nREC --neurons C:I,C:I\nMODEL REC --prompt TEXT "
+        "[--pos N]",
     .examples =
         "# where does the model do what it does at the first ' dog'?\nsgatlin neighbors rec --find ' dog'\n"
         "# one channel of layer 2\nsgatlin neighbors rec --find ' dog' --layer 2 --channel 0 -n 20\n"
         "# places where two neurons fire together, and how much more often than by chance\n"
-        "sgatlin neighbors rec --layer 2 --neurons 0:17,0:44",
+        "sgatlin neighbors rec --layer 2 --neurons 0:17,0:44\n"
+        "# recorded places that are like what the model does at the end of a text of your own\n"
+        "sgatlin neighbors run rec --prompt 'The dog was' -n 5",
     .description =
         "The distance of two circuits is one minus the cosine of their gates: one coordinate for every neuron of every "
         "channel, its raw score where it was chosen, 0 elsewhere. The search is exact: only circuits that share a "
@@ -192,6 +232,6 @@ const cli_command cli_neighbors = {
         "(lift).",
     .options = options,
     .min_args = 1,
-    .max_args = 1,
+    .max_args = 2,
     .run = run,
 };

@@ -1,10 +1,10 @@
-/* cmd_neuron.c: the card of one neuron: what it reads and writes, from weights alone. */
+/* cmd_neuron.c: the card of one neuron: what it reads and writes, from weights alone; where it fires; what it does along a prompt. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "card.h"
-#include "read/neuron_record.h"
+#include "card_record.h"
 
 typedef struct work {
   const cli_call *c;
@@ -15,85 +15,41 @@ typedef struct work {
   sg_neuron_link *up, *down;
   size_t n_up, n_down;
   sgi_recording *rec; /* NULL without --recording */
-  sgi_neuron_record record;
+  cli_fires fires;
+  sg_activation *along; /* (count of the prompt); NULL without --prompt */
 } work;
 
 /* ---- recorded ----------------------------------------------------------------------------------------------------------- */
 
-/* Shares of the neuron's positions, by |value|, at which excerpts are shown; from the top it is --excerpts of them. */
-static const double quantiles[] = {1, 0.75, 0.5, 0.25};
-enum { AROUND = 5, PER_QUANTILE = 2 };
-
-typedef struct excerpt {
-  double quantile;
-  const sgi_neuron_firing *at;
-  sgi_recorded place;
-  size_t first, last; /* positions shown */
-} excerpt;
-
-/* The i-th excerpt, false past the last. */
-static bool excerpt_at(const work *w, size_t i, excerpt *out) {
-  const sgi_neuron_record *n = &w->record;
-  size_t top = cli_size(w->c, "excerpts"), at;
-  if (top > n->n_firings) top = n->n_firings;
-  if (i < top) {
-    *out = (excerpt){.quantile = 1};
-    at = i;
-  } else {
-    size_t q = 1 + (i - top) / PER_QUANTILE;
-    if (q >= SGI_COUNT(quantiles) || !n->n_firings) return false;
-    *out = (excerpt){.quantile = quantiles[q]};
-    at = (size_t)((1 - quantiles[q]) * (double)n->n_firings) + (i - top) % PER_QUANTILE;
-    if (at >= n->n_firings) at = n->n_firings - 1;
+/* The parts of the range that hold a tenth, half and nine tenths of the firings, to the width of a part. */
+static void print_histogram(const char *name, const sgi_neuron_histogram *h, size_t n) {
+  static const double shares[] = {0.1, 0.5, 0.9};
+  if (!n) return;
+  printf("%s from %+.4f to %+.4f; 10, 50, 90 %% below", name, h->low, h->high);
+  for (size_t s = 0, seen = 0, bin = 0; s < SGI_COUNT(shares); s++) {
+    while (bin < SGI_NEURON_BINS && (double)seen < shares[s] * (double)n) seen += h->count[bin++];
+    printf("%s %+.4f", s ? "," : "", h->low + (h->high - h->low) * (double)bin / SGI_NEURON_BINS);
   }
-  size_t count, start;
-  out->at = &n->firings[at];
-  out->place = sgi_recording_at(w->rec, out->at->position);
-  sgi_recording_document(w->rec, out->place.document, &start, &count);
-  out->first = out->at->position > start + AROUND ? out->at->position - AROUND : start;
-  out->last = out->at->position + AROUND < start + count ? out->at->position + AROUND : start + count - 1;
-  return true;
-}
-
-static json_t *text_json(const work *w, size_t from, size_t to) {
-  json_t *a = json_array();
-  for (size_t i = from; i < to; i++) json_array_append_new(a, cli_token_json(&w->p, sgi_recording_at(w->rec, i).input));
-  return a;
-}
-
-static json_t *record_json(const work *w) {
-  const sgi_neuron_record *n = &w->record;
-  json_t *list = json_array(), *partners = json_array();
-  excerpt e;
-  for (size_t i = 0; excerpt_at(w, i, &e); i++)
-    json_array_append_new(
-        list, json_pack("{so so sI sI sI so so so so}", "quantile", cli_json_real(e.quantile), "value",
-                        cli_json_real(e.at->value), "position", (json_int_t)e.at->position, "document",
-                        (json_int_t)e.place.document, "place", (json_int_t)e.place.place, "before",
-                        text_json(w, e.first, e.at->position), "token", cli_token_json(&w->p, e.place.input), "after",
-                        text_json(w, e.at->position + 1, e.last + 1), "target", cli_token_json(&w->p, e.place.target)));
-  for (size_t i = 0; i < n->n_partners; i++)
-    json_array_append_new(
-        partners,
-        json_pack("{si si sI so}", "channel", (int)n->partners[i].channel, "index", (int)n->partners[i].index,
-                  "together", (json_int_t)n->partners[i].together, "lift", cli_json_real(n->partners[i].lift)));
-  return json_pack("{sI so so sI so so}", "count", (json_int_t)n->count, "density", cli_json_real(n->density),
-                   "agreement", cli_json_real(n->agreement), "agreement_tokens", (json_int_t)n->agreement_tokens,
-                   "excerpts", list, "partners", partners);
+  putchar('\n');
 }
 
 static void print_record(const work *w) {
-  const sgi_neuron_record *n = &w->record;
+  const sgi_neuron_record *n = &w->fires.record;
   printf("\nRecorded: chosen at %zu positions, %.4f%% of all\n", n->count, 100 * n->density);
   if (n->agreement_tokens >= 3)
     printf("rank agreement of \"value\" above with recorded means, over %zu input tokens: %+.3f\n", n->agreement_tokens,
            n->agreement);
+  if (n->written_tokens >= 3)
+    printf("rank agreement of \"writes\" above with mean values before a token, over %zu tokens to come: %+.3f\n",
+           n->written_tokens, n->written_agreement);
+  print_histogram("gate", &n->gates, n->n_firings);
+  print_histogram("value", &n->values, n->n_firings);
   cli_table *t = cli_table_begin("rrl");
   cli_cell(t, "from top");
   cli_cell(t, "value");
   cli_cell(t, "excerpt");
-  excerpt e;
-  for (size_t i = 0; excerpt_at(w, i, &e); i++) {
+  cli_firing_excerpt e;
+  for (size_t i = 0; cli_fires_excerpt(&w->fires, i, &e); i++) {
     char line[1600] = "";
     size_t used = 0;
     for (size_t k = e.first; k <= e.last; k++) {
@@ -123,27 +79,60 @@ static void print_record(const work *w) {
 
 static sg_status read_recording(work *w, sg_error *err) {
   const char *path = cli_string(w->c, "recording");
-  const sg_config *c = sg_model_config(w->p.model);
   if (!path) return SG_OK;
   sg_status st = sgi_recording_open(path, &w->rec, err);
-  if (st) return st;
-  const sgi_recording_info *i = sgi_recording_info_of(w->rec);
-  if (i->vocab_size != c->vocab_size || i->model_layers != c->num_layers || i->pool != c->num_neurons)
-    return sgi_fail(
-        err, SG_ERR_ARG,
-        "%s holds no neurons of this model: it was recorded from another one (%s), or from one whose units are experts",
-        path, i->model);
-  return sgi_neuron_record_init(&w->record, w->rec, w->layer, w->channel, w->index,
-                                w->view.value ? w->view.value : w->view.reads, cli_size(w->c, "links"),
-                                cli_flag(w->c, "special"), err);
+  if (!st) st = cli_fires_check(&w->p, w->rec, path, err);
+  w->fires = (cli_fires){.p = &w->p,
+                         .rec = w->rec,
+                         .layer = w->layer,
+                         .channel = w->channel,
+                         .index = w->index,
+                         .excerpts = cli_size(w->c, "excerpts")};
+  return st ? st : cli_fires_read(&w->fires, &w->view, cli_size(w->c, "links"), cli_flag(w->c, "special"), err);
+}
+
+/* ---- along a prompt ------------------------------------------------------------------------------------------------------ */
+
+static bool has_prompt(const work *w) { return cli_string(w->c, "prompt") || cli_string(w->c, "ids"); }
+
+static sg_status read_along(work *w, sg_error *err) {
+  if (!has_prompt(w)) return SG_OK;
+  if (!(w->along = sgi_alloc((w->p.count + 1) * sizeof *w->along)))
+    return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  return sg_neuron_activations(w->p.model, w->p.tokens, w->p.count, w->layer, w->channel, w->index, w->along, err);
+}
+
+static void print_along(const work *w) {
+  printf("\nAlong the prompt\n");
+  cli_table *t = cli_table_begin("rlrrr");
+  cli_cell(t, "pos");
+  cli_cell(t, "token");
+  cli_cell(t, "input");
+  cli_cell(t, "gate");
+  cli_cell(t, "value");
+  for (size_t i = 0; i < w->p.count; i++) {
+    const sg_activation *a = &w->along[i];
+    cli_cell(t, "%zu", i);
+    cli_cell(t, "%s", cli_token_shown(&w->p, w->p.tokens[i]).s);
+    cli_cell(t, "%+.5f", a->input);
+    cli_cell(t, a->chosen && w->view.opens ? "%+.5f" : "", a->score);
+    cli_cell(t, a->chosen ? "%+.5f" : "", a->value);
+  }
+  cli_table_end(t);
 }
 
 /* ---- all ------------------------------------------------------------------------------------------------------------------ */
 
 static int print_json(const work *w) {
   cli_card card = {w->layer, w->channel, w->index, w->top, w->view, w->up, w->down, w->n_up, w->n_down};
-  json_t *o = cli_card_json(&w->p, &card);
-  if (w->rec) json_object_set_new(o, "recorded", record_json(w));
+  json_t *o = cli_card_json(&w->p, &card), *recorded = NULL;
+  sg_error err = {0};
+  if (w->rec && cli_fires_json(&w->fires, &recorded, &err)) {
+    json_decref(o);
+    return cli_fail(&err);
+  }
+  if (w->rec) json_object_set_new(o, "recorded", recorded);
+  if (w->along) json_object_set_new(o, "prompt", cli_activations_json(&w->p, w->layer, w->channel, w->index, w->along));
   return cli_json(o);
 }
 
@@ -204,9 +193,10 @@ static int run(const cli_call *c) {
             .index = cli_size(c, "index"),
             .top = cli_size(c, "top")};
   int code = 0;
-  sg_status st = cli_prompt_open_model(&w.p, c, &err);
+  sg_status st = has_prompt(&w) ? cli_prompt_open(&w.p, c, &err) : cli_prompt_open_model(&w.p, c, &err);
   if (!st) st = read_all(&w, &err);
   if (!st) st = read_recording(&w, &err);
+  if (!st) st = read_along(&w, &err);
   if (st) {
     code = cli_fail(&err);
   } else if (cli_flag(c, "json")) {
@@ -217,9 +207,11 @@ static int run(const cli_call *c) {
     print_tokens(&w);
     print_links("Written by earlier neurons, read by this one", w.up, w.n_up);
     print_links("Written by this one, read by later neurons", w.down, w.n_down);
+    if (w.along) print_along(&w);
     if (w.rec) print_record(&w);
   }
-  sgi_neuron_record_deinit(&w.record);
+  cli_fires_deinit(&w.fires);
+  sgi_free(w.along);
   sgi_recording_close(w.rec);
   sgi_free(w.block);
   sgi_free(w.up);
@@ -260,6 +252,7 @@ static const cli_option options[] = {
      .argument = "N",
      .value = "5",
      .help = "excerpts of largest value; more follow at a quarter, half, three quarters"},
+    CLI_PROMPT_OPTIONS,
     CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
@@ -268,10 +261,11 @@ const cli_command cli_neuron = {
     .name = "neuron",
     .group = "Reading",
     .summary = "what a neuron reads and writes, from its weights, and where it fires",
-    .usage = "MODEL --layer L [--channel C] --index I [--recording REC]",
+    .usage = "MODEL --layer L [--channel C] --index I [--recording REC] [--prompt TEXT]",
     .examples =
         "# neuron 17 of channel 2 in layer 1\nsgatlin neuron MODEL --layer 1 --channel 2 --index 17\n"
-        "# with where it fires in a recorded text\nsgatlin neuron MODEL -l 1 -c 2 -i 17 --recording REC",
+        "# with where it fires in a recorded text\nsgatlin neuron MODEL -l 1 -c 2 -i 17 --recording REC\n"
+        "# what it does at each position of a text\nsgatlin neuron MODEL -l 1 -c 2 -i 17 --prompt 'The dog was'",
     .description =
         "Through the tied embedding, with norm gains: \"reads\" is the product of the neuron's input row with each "
         "token's "
@@ -283,9 +277,12 @@ const cli_command cli_neuron = {
         "Links are virtual weights through the residual stream: what an earlier neuron writes, read by a later one.\n\n"
         "With a recording: how often it is chosen, excerpts of largest |value| and from further down its range, the "
         "neurons of its "
-        "layer that fire with it most above chance, and Spearman's rank agreement between \"value\" and the recorded "
-        "mean "
-        "value of each input token: near 0, the weights alone do not tell what it does.",
+        "layer that fire with it most above chance, the range of its gates and values, and two rank agreements "
+        "(Spearman's): of \"value\" with the recorded mean value of each input token, of \"writes\" with the mean "
+        "value "
+        "before each token to come: near 0, the weights alone do not tell what it does.\n\n"
+        "With a prompt: at each position its input (what the gate acts on, chosen or not), its gate where it was "
+        "chosen, and its value; the numbers of 'sgatlin trace'.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "read/circuit.h"
+
 static bool ends_with(const sgi_recording *rec, size_t p, const int32_t *ids, size_t n) {
   if (p + 1 < n) return false;
   for (size_t k = 0; k < n; k++)
@@ -39,7 +41,7 @@ json_t *cli_place_json(const cli_reading *r, size_t p, bool reference) {
                    ids);
 }
 
-json_t *cli_neighbors_json(const cli_reading *r, size_t slot, size_t channel, size_t query, const sgi_neighbor *list,
+json_t *cli_neighbors_json(const cli_reading *r, size_t slot, size_t channel, json_t *query, const sgi_neighbor *list,
                            size_t n, double seconds, bool reference) {
   json_t *all = channel == SGI_ALL_CHANNELS ? json_string("all") : json_integer((json_int_t)channel),
          *rows = json_array();
@@ -49,7 +51,21 @@ json_t *cli_neighbors_json(const cli_reading *r, size_t slot, size_t channel, si
     json_array_append_new(rows, row);
   }
   return json_pack("{s:I, s:o, s:o, s:o, s:o}", "layer", (json_int_t)r->info->layers[slot], "channel", all, "query",
-                   cli_place_json(r, query, reference), "neighbors", rows, "seconds", cli_json_real(seconds));
+                   query, "neighbors", rows, "seconds", cli_json_real(seconds));
+}
+
+sg_status cli_prompt_nearest(const cli_prompt *p, size_t position, const cli_reading *r, size_t slot, sgi_search *s,
+                             size_t n, sgi_neighbor *list, size_t *found, sg_error *err) {
+  size_t m = r->info->channels * r->info->top_k;
+  int32_t *index = sgi_alloc(p->count * m * sizeof *index);
+  float *score = sgi_alloc(p->count * m * sizeof *score);
+  sg_status st = index && score ? SG_OK : sgi_fail_memory(err, p->count * m * sizeof *score, "a prompt's circuits");
+  if (!st) st = sgi_prompt_circuits(p->model, r->rec, p->tokens, p->count, r->info->layers[slot], index, score, err);
+  if (n > r->info->n_positions) n = r->info->n_positions;
+  if (!st) st = sgi_search_nearest_to(s, index + position * m, score + position * m, n, list, found, err);
+  sgi_free(index);
+  sgi_free(score);
+  return st;
 }
 
 json_t *cli_together_json(const cli_reading *r, size_t slot, const sgi_neuron *units, size_t n_units,

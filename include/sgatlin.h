@@ -502,6 +502,17 @@ typedef struct sg_neuron_link {
 SG_API sg_status sg_neuron_links(const sg_model *model, size_t layer, size_t channel, size_t index, bool upstream,
                                  size_t n, sg_neuron_link *out, size_t *found, sg_error *err);
 
+/* One neuron along a prompt, as the sites of a run show it. */
+typedef struct sg_activation {
+  bool chosen;  /* by the router (moe: its expert was); dense kinds: always */
+  double score; /* layers.L.router.scores, or gate.logits of its expert; 0 where not chosen and in dense kinds */
+  double value; /* layers.L.neurons: what multiplies its output row; 0 where not chosen */
+  double input; /* w_in . layers.L.mlp.norm and the bias inside: what the gate acts on, chosen or not */
+} sg_activation;
+/* out (count) is the caller's. */
+SG_API sg_status sg_neuron_activations(const sg_model *model, const int32_t *tokens, size_t count, size_t layer,
+                                       size_t channel, size_t index, sg_activation *out, sg_error *err);
+
 /* Gate margins: per layer, position and channel the smallest change (L2) of the residual stream, the norm's scale held, that makes
  * the router choose other neurons: a chosen one gives way to one that was not. */
 typedef struct sg_margin {

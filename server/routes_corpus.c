@@ -1,6 +1,7 @@
 /* routes_corpus.c: a recorded text: circuits like one of it, places where neurons fire together. */
 #include "../cli/places.h"
 #include "api.h"
+#include "read/run.h"
 
 enum { MAX_COUNT = 100, MAX_UNITS = 16 };
 
@@ -18,6 +19,8 @@ static sg_status query_of(const api_call *c, size_t *query, sg_error *err) {
   const cli_reading *r = c->e->recording;
   json_int_t position, nth;
   const char *find;
+  if (json_object_get(c->body, "bos") || json_object_get(c->body, "pos"))
+    return sgi_fail(err, SG_ERR_ARG, "request: \"bos\" and \"pos\" go with a prompt alone");
   sg_status st = api_int(c, "position", 0, (json_int_t)r->info->n_positions - 1, -1, &position, err);
   if (!st) st = api_int(c, "nth", 1, 1000000, 1, &nth, err);
   if (!st) st = api_text(c, "find", 1024, &find, err);
@@ -27,8 +30,20 @@ static sg_status query_of(const api_call *c, size_t *query, sg_error *err) {
   return find ? cli_find_place(r, find, (size_t)nth, query, err) : SG_OK;
 }
 
+/* "pos" of the prompt. */
+static sg_status prompt_query(api_call *c, size_t *query, sg_error *err) {
+  json_int_t pos;
+  static const char *const others[] = {"position", "find", "nth"};
+  for (size_t i = 0; i < SGI_COUNT(others); i++)
+    if (json_object_get(c->body, others[i]))
+      return sgi_fail(err, SG_ERR_ARG, "request: give \"text\" or \"ids\", or \"%s\", not both", others[i]);
+  sg_status st = api_prompt(c, err);
+  if (!st) st = api_int(c, "pos", -API_TOKENS, API_TOKENS, -1, &pos, err);
+  return st ? st : sgi_prompt_position((ptrdiff_t)pos, c->p.count, query, err);
+}
+
 sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"layer", "channel", "position", "find", "nth", "count"};
+  static const char *const keys[] = {"layer", "channel", "position", "find", "nth", "count", API_PROMPT_KEYS, "pos"};
   const cli_reading *r = c->e->recording;
   sgi_neighbor list[MAX_COUNT];
   sgi_search *s = NULL;
@@ -38,13 +53,21 @@ sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = api_slot(c, &slot, err);
   if (!st) st = api_int(c, "channel", 0, (json_int_t)r->info->channels - 1, -1, &channel, err);
   if (!st) st = api_int(c, "count", 1, MAX_COUNT, 10, &count, err);
-  if (!st) st = query_of(c, &query, err);
+  bool prompt = json_object_get(c->body, "text") || json_object_get(c->body, "ids");
+  if (!st) st = prompt ? prompt_query(c, &query, err) : query_of(c, &query, err);
   if (st) return st;
   size_t which = channel < 0 ? SGI_ALL_CHANNELS : (size_t)channel;
   st = sgi_search_create(r->rec, slot, which, -1, &s, err);
   double started = sgi_now();
-  if (!st) st = sgi_search_nearest(s, query, (size_t)count, list, &found, err);
-  if (!st && !(*answer = cli_neighbors_json(r, slot, which, query, list, found, sgi_now() - started, false)))
+  if (!st && prompt) st = cli_prompt_nearest(&c->p, query, r, slot, s, (size_t)count, list, &found, err);
+  if (!st && !prompt) st = sgi_search_nearest(s, query, (size_t)count, list, &found, err);
+  if (st) {
+    sgi_search_free(s);
+    return st;
+  }
+  json_t *asked = prompt ? json_pack("{so sI}", "tokens", cli_prompt_json(&c->p), "position", (json_int_t)query)
+                         : cli_place_json(r, query, false);
+  if (!(*answer = cli_neighbors_json(r, slot, which, asked, list, found, sgi_now() - started, false)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sgi_search_free(s);
   return st;
@@ -86,4 +109,32 @@ sg_status api_together(api_call *c, json_t **answer, sg_error *err) {
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sgi_free(t.position);
   return st;
+}
+
+enum { MAX_FIRES = 200000 };
+
+sg_status api_fires(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"layer", "neurons", "documents"};
+  sgi_neuron units[MAX_UNITS];
+  sgi_together t = {0};
+  size_t slot, n, end, rest;
+  json_int_t documents;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_slot(c, &slot, err);
+  if (!st) st = api_int(c, "documents", 0, 1000000000, 0, &documents, err);
+  if (!st) st = take_units(c, units, &n, err);
+  if (!st) st = sgi_fire_together(c->e->recording->rec, slot, units, n, &t, err);
+  if (st) return st;
+  const cli_reading *r = c->e->recording;
+  end = r->info->n_positions;
+  if (documents && (size_t)documents < r->info->n_documents)
+    sgi_recording_document(r->rec, (size_t)documents, &end, &rest);
+  json_t *list = json_array();
+  size_t count = 0;
+  for (; count < t.count && t.position[count] < end; count++)
+    if (count < MAX_FIRES) json_array_append_new(list, json_integer((json_int_t)t.position[count]));
+  *answer = json_pack("{sI sI so}", "layer", (json_int_t)r->info->layers[slot], "count", (json_int_t)count, "positions",
+                      list);
+  sgi_free(t.position);
+  return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }

@@ -3,10 +3,11 @@
 
 #include "../cli/places.h"
 #include "api.h"
+#include "read/circuit.h"
 #include "read/map.h"
 
-/* The search for nearest circuits compares all pairs. */
-enum { MAX_POINTS = 25000 };
+/* The search for nearest circuits compares all pairs; time and memory of so many: docs/explorer.md. */
+enum { MAX_POINTS = 60000 };
 
 typedef struct map_work {
   const api_call *c;
@@ -24,42 +25,59 @@ typedef struct map_work {
   double seconds;
 } map_work;
 
+static bool search_tick(void *user, size_t done, size_t wanted) {
+  const map_work *w = user;
+  http_job_progress(w->c->job, 0.3 * (double)done / (double)wanted, "looking for the nearest circuits of each");
+  return !http_job_cancelled(w->c->job);
+}
+
 static bool tick(void *user, size_t epoch, size_t epochs) {
   const map_work *w = user;
   http_job_progress(w->c->job, 0.3 + 0.7 * (double)epoch / (double)epochs, "laying out the map");
   return !http_job_cancelled(w->c->job);
 }
 
-static sg_status take_request(map_work *w, sg_error *err) {
-  static const char *const keys[] = {"layer",     "channel",  "by",     "top", "documents",
-                                     "neighbors", "min_dist", "epochs", "seed"};
+/* Which circuits: layer, channel, by, top, documents. */
+static sg_status take_points(map_work *w, sg_error *err) {
   const api_call *c = w->c;
-  json_int_t documents, neighbors, epochs, seed;
+  json_int_t documents;
   const char *by;
-  w->s = SGI_UMAP_DEFAULTS;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_slot(c, &w->slot, err);
+  sg_status st = api_slot(c, &w->slot, err);
   w->r = c->e->recording;
   if (!st) st = api_int(c, "channel", -1, (json_int_t)w->r->info->channels - 1, -1, &w->channel, err);
   if (!st) st = api_int(c, "top", 1, 100000, 100, &w->top, err);
   if (!st) st = api_int(c, "documents", 0, 1000000000, 128, &documents, err);
-  if (!st) st = api_int(c, "neighbors", 2, 100, 15, &neighbors, err);
-  if (!st) st = api_int(c, "epochs", 0, 5000, 0, &epochs, err);
-  if (!st) st = api_int(c, "seed", 0, INT64_MAX, 0, &seed, err);
-  if (!st) st = api_real(c, "min_dist", 0, 3, w->s.min_dist, &w->s.min_dist, err);
   if (!st) st = api_text(c, "by", 8, &by, err);
   if (st) return st;
   if (by && strcmp(by, "input") && strcmp(by, "target"))
     return sgi_fail(err, SG_ERR_ARG, "request: \"by\" must be \"input\" or \"target\"");
   w->by_target = by && *by == 't';
   w->documents = (size_t)documents;
+  return SG_OK;
+}
+
+static sg_status take_request(map_work *w, sg_error *err) {
+  static const char *const keys[] = {"layer",     "channel",  "by",     "top", "documents",
+                                     "neighbors", "min_dist", "epochs", "seed"};
+  const api_call *c = w->c;
+  json_int_t neighbors, epochs, seed;
+  w->s = SGI_UMAP_DEFAULTS;
+  w->s.search = search_tick;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = take_points(w, err);
+  if (!st) st = api_int(c, "neighbors", 2, 100, 15, &neighbors, err);
+  if (!st) st = api_int(c, "epochs", 0, 5000, 0, &epochs, err);
+  if (!st) st = api_int(c, "seed", 0, INT64_MAX, 0, &seed, err);
+  if (!st) st = api_real(c, "min_dist", 0, 3, w->s.min_dist, &w->s.min_dist, err);
+  if (st) return st;
   w->s.neighbors = (size_t)neighbors;
   w->s.epochs = (size_t)epochs;
   w->s.seed = (uint64_t)seed;
   return SG_OK;
 }
 
-static sg_status compute(map_work *w, sg_error *err) {
+/* The circuits of the map in the order of their positions. */
+static sg_status find_points(map_work *w, sg_error *err) {
   const sgi_recording *rec = w->r->rec;
   if (!(w->tokens = sgi_alloc((size_t)w->top * sizeof *w->tokens)))
     return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -68,6 +86,12 @@ static sg_status compute(map_work *w, sg_error *err) {
   if (!st)
     st = sgi_map_positions(rec, w->tokens, w->n_tokens, w->documents, w->by_target, &w->positions, &w->label, &w->n,
                            err);
+  return st;
+}
+
+static sg_status compute(map_work *w, sg_error *err) {
+  const sgi_recording *rec = w->r->rec;
+  sg_status st = find_points(w, err);
   if (st) return st;
   if (w->n > MAX_POINTS || w->n <= w->s.neighbors)
     return sgi_fail(err, SG_ERR_ARG,
@@ -77,7 +101,6 @@ static sg_status compute(map_work *w, sg_error *err) {
   st = sgi_map_circuits(rec, w->slot, channel, w->positions, w->n, &w->v, err);
   if (st) return st;
   if (!(w->xy = sgi_alloc(2 * w->n * sizeof *w->xy))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  http_job_progress(w->c->job, 0.02, "looking for the nearest circuits of each");
   double started = sgi_now();
   st = sgi_umap(&w->v, &w->s, w->xy, tick, w, err);
   w->seconds = sgi_now() - started;
@@ -144,6 +167,14 @@ static json_t *answer_of(const map_work *w) {
   return o;
 }
 
+static void deinit(map_work *w) {
+  sgi_free(w->tokens);
+  sgi_free(w->positions);
+  sgi_free(w->label);
+  sgi_free(w->xy);
+  sgi_vectors_free(&w->v);
+}
+
 sg_status api_map(api_call *c, json_t **answer, sg_error *err) {
   map_work w = {.c = c};
   sg_status st = take_request(&w, err);
@@ -151,11 +182,61 @@ sg_status api_map(api_call *c, json_t **answer, sg_error *err) {
   st = compute(&w, err);
   if (!st && !(*answer = answer_of(&w))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) api_keep(c, *answer);
-  sgi_free(w.tokens);
-  sgi_free(w.positions);
-  sgi_free(w.label);
-  sgi_free(w.xy);
-  sgi_vectors_free(&w.v);
+  deinit(&w);
+  return st;
+}
+
+/* ---- where a prompt's positions would lie ---------------------------------------------------------------------------------- */
+
+/* Of each position the nearest circuit of the map; index, score (count,C,K). */
+static sg_status locate(const map_work *w, sgi_search *s, const int32_t *index, const float *score, json_t *at,
+                        json_t *distance, sg_error *err) {
+  size_t m = w->r->info->channels * w->r->info->top_k, found;
+  sg_status st = SG_OK;
+  for (size_t t = 0; t < w->c->p.count && !st; t++) {
+    sgi_neighbor near;
+    http_job_progress(w->c->job, (double)t / (double)w->c->p.count, "looking for the prompt's circuits");
+    if (http_job_cancelled(w->c->job)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+    st = sgi_search_nearest_to(s, index + t * m, score + t * m, 1, &near, &found, err);
+    if (st) return st;
+    json_array_append_new(at, found ? json_integer((json_int_t)near.position) : json_null());
+    json_array_append_new(distance, found ? cli_json_real(near.distance) : json_null());
+  }
+  return st;
+}
+
+sg_status api_locate(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "layer", "channel", "by", "top", "documents"};
+  map_work w = {.c = c};
+  sgi_search *s = NULL;
+  int32_t *index = NULL;
+  float *score = NULL;
+  json_t *at = json_array(), *distance = json_array();
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = take_points(&w, err);
+  if (!st) st = api_prompt(c, err);
+  if (!st) st = find_points(&w, err);
+  if (!st) {
+    size_t cells = c->p.count * w.r->info->channels * w.r->info->top_k;
+    index = sgi_alloc(cells * sizeof *index);
+    score = sgi_alloc(cells * sizeof *score);
+    if (!index || !score) st = sgi_fail_memory(err, cells * sizeof *index, "a prompt's circuits");
+  }
+  if (!st)
+    st = sgi_prompt_circuits(c->p.model, w.r->rec, c->p.tokens, c->p.count, w.r->info->layers[w.slot], index, score,
+                             err);
+  if (!st) st = sgi_search_create(w.r->rec, w.slot, w.channel < 0 ? SGI_ALL_CHANNELS : (size_t)w.channel, -1, &s, err);
+  if (!st) st = sgi_search_among(s, w.positions, w.n, err);
+  if (!st) st = locate(&w, s, index, score, at, distance, err);
+  if (!st &&
+      !(*answer = json_pack("{so sO sO}", "tokens", cli_prompt_json(&c->p), "position", at, "distance", distance)))
+    st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  json_decref(at);
+  json_decref(distance);
+  sgi_search_free(s);
+  sgi_free(index);
+  sgi_free(score);
+  deinit(&w);
   return st;
 }
 

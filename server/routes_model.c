@@ -17,6 +17,16 @@ static json_t *recording_json(const cli_reading *r) {
                    (json_int_t)r->info->n_documents, "layers", layers, "channels", (json_int_t)r->info->channels);
 }
 
+/* Why the map has no topics; null where it has. */
+static json_t *no_topics(const explorer *e) {
+  if (!e->recording || (e->worlds && e->worlds->topic_of)) return json_null();
+  if (!e->worlds)
+    return json_string("topics of documents and categories of words come from a directory given with --worlds");
+  return json_sprintf(
+      "topics.jsonl of --worlds has no line of the split \"%s\", which is what the recorded text is called",
+      e->worlds->split);
+}
+
 static json_t *model_json(const api_call *c) {
   if (!c->p.model) return json_null();
   const sg_config *k = sg_model_config(c->p.model);
@@ -30,11 +40,11 @@ static json_t *model_json(const api_call *c) {
 }
 
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
-  *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? so so}", "version", SGI_VERSION, "commit", SGI_COMMIT,
+  *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? so so so}", "version", SGI_VERSION, "commit", SGI_COMMIT,
                       "max_tokens", (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run",
                       c->e->metrics != NULL, "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "file",
                       c->e->graph ? c->e->graph->name : NULL, "data", c->e->data ? c->e->data->name : NULL, "recording",
-                      recording_json(c->e->recording), "model", model_json(c));
+                      recording_json(c->e->recording), "no_topics", no_topics(c->e), "model", model_json(c));
   return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 

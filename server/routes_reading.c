@@ -1,9 +1,8 @@
-/* routes_reading.c: why the model said it: attribution, neurons from weights, graphs. */
+/* routes_reading.c: why the model said it: attribution, graphs. */
 #include <math.h>
 #include <string.h>
 
 #include "../cli/attribution.h"
-#include "../cli/card.h"
 #include "api.h"
 #include "core/json.h"
 
@@ -52,41 +51,6 @@ sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
   if (!st && !(*answer = cli_attribution_json(&c->p, a, (size_t)top, truth, (size_t)n)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_attribution_free(a);
-  return st;
-}
-
-/* ---- neuron -------------------------------------------------------------------------------------------------------------- */
-
-enum { MAX_LINKS = 50 };
-
-static sg_status make_card(const api_call *c, cli_card *k, float *block, json_t **answer, sg_error *err) {
-  size_t V = sg_model_config(c->p.model)->vocab_size;
-  sg_neuron_link up[MAX_LINKS], down[MAX_LINKS];
-  k->view = (sg_neuron_view){block, block + V, block + 2 * V, block + 3 * V};
-  k->up = up;
-  k->down = down;
-  sg_status st = sg_neuron_read(c->p.model, k->layer, k->channel, k->index, &k->view, err);
-  if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, true, k->top, up, &k->n_up, err);
-  if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, false, k->top, down, &k->n_down, err);
-  if (!st && !(*answer = cli_card_json(&c->p, k))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  return st;
-}
-
-sg_status api_neuron(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"layer", "channel", "index", "top"};
-  const sg_config *m = sg_model_config(c->p.model);
-  json_int_t layer, channel, index, top;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "layer", 0, (json_int_t)m->num_layers - 1, 0, &layer, err);
-  if (!st) st = api_int(c, "channel", 0, (json_int_t)(m->num_channels ? m->num_channels - 1 : 0), 0, &channel, err);
-  if (!st) st = api_int(c, "index", 0, (json_int_t)m->num_neurons - 1, 0, &index, err);
-  if (!st) st = api_int(c, "top", 1, MAX_LINKS, 10, &top, err);
-  if (st) return st;
-  cli_card k = {.layer = (size_t)layer, .channel = (size_t)channel, .index = (size_t)index, .top = (size_t)top};
-  float *block = sgi_alloc(4 * m->vocab_size * sizeof *block);
-  if (!block) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  st = make_card(c, &k, block, answer, err);
-  sgi_free(block);
   return st;
 }
 

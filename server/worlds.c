@@ -13,12 +13,13 @@ static sg_status load(const char *directory, const char *name, json_t **out, sg_
   return st;
 }
 
-/* Stories of the split valid are a recording's documents, one by one, where it was made from valid.txt. */
-static sg_status is_of_valid(const cli_reading *r, bool *out, sg_error *err) {
+/* The split whose stories are the recording's documents, one by one: what its text is called up to the first dot. */
+static sg_status split_of(worlds *w, const cli_reading *r, sg_error *err) {
   json_t *o = NULL;
   sg_status st = load(r->directory, "recording.json", &o, err);
   const char *data = json_string_value(json_object_get(o, "data")), *slash = data ? strrchr(data, '/') : NULL;
-  *out = data && !strcmp(slash ? slash + 1 : data, "valid.txt");
+  if (data) snprintf(w->split, sizeof w->split, "%s", slash ? slash + 1 : data);
+  w->split[strcspn(w->split, ".")] = 0;
   json_decref(o);
   return st;
 }
@@ -29,7 +30,7 @@ static sg_status take_topic(worlds *w, const json_t *row, const char *where, sg_
   sg_status st = sgi_json_string(row, where, "split", split, sizeof split, err);
   if (!st) st = sgi_json_string(row, where, "topic", topic, sizeof topic, err);
   if (!st) st = sgi_json_size(row, where, "story", 0, SIZE_MAX / 2, &story, err);
-  if (st || strcmp(split, "valid") || story >= w->n_stories) return st;
+  if (st || strcmp(split, w->split) || story >= w->n_stories) return st;
   json_t *id = json_object_get(w->topics, topic);
   if (!id) {
     id = json_integer((json_int_t)json_object_size(w->topics));
@@ -61,18 +62,22 @@ static sg_status read_topics(worlds *w, const char *directory, sg_error *err) {
 }
 
 sg_status worlds_load(worlds *w, const char *directory, const cli_reading *recording, sg_error *err) {
-  bool valid = false;
   *w = (worlds){.topics = json_object()};
   sg_status st = load(directory, "labels.json", &w->labels, err);
   if (!st && !json_is_object(w->labels))
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object in labels.json, as 'data worlds' writes it", directory);
-  if (!st && recording) st = is_of_valid(recording, &valid, err);
-  if (st || !valid) return st;
+  if (!st && recording) st = split_of(w, recording, err);
+  if (st || !*w->split) return st;
   w->n_stories = recording->info->n_documents;
   w->topic_of = sgi_alloc((w->n_stories + 1) * sizeof *w->topic_of);
   if (!w->topic_of || !w->topics) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   for (size_t i = 0; i < w->n_stories; i++) w->topic_of[i] = -1;
-  return read_topics(w, directory, err);
+  st = read_topics(w, directory, err);
+  if (!json_object_size(w->topics)) {
+    sgi_free(w->topic_of);
+    w->topic_of = NULL;
+  }
+  return st;
 }
 
 void worlds_deinit(worlds *w) {

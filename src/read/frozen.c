@@ -201,9 +201,9 @@ sg_status sgi_frozen_attention_back(const sgi_frozen *f, size_t layer, size_t R,
   size_t D = f->D, W = f->H * f->d, n = R * rows;
   const float *gain = sgi_frozen_weight(f, layer, SGI_LAYER_NORM1), *r1 = f->layers[layer].r1;
   float *dz = work, *dv = work + n * (W > D ? W : D);
-  sg_status st = sgi_linear_dx(dz, g, sgi_frozen_weight(f, layer, SGI_LAYER_O), n, W, D, 0);
+  sg_status st = sgi_linear_dx(dz, W, g, D, sgi_frozen_weight(f, layer, SGI_LAYER_O), n, W, D, 0, (sgi_arena){0});
   if (!st) st = mix_back(f, layer, R, rows, head, dv, dz);
-  if (!st) st = sgi_linear_dx(dz, dv, sgi_frozen_weight(f, layer, SGI_LAYER_V), n, D, W, 0);
+  if (!st) st = sgi_linear_dx(dz, D, dv, W, sgi_frozen_weight(f, layer, SGI_LAYER_V), n, D, W, 0, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++) {
     float *to = g + i * D;
     const float *dx = dz + i * D;

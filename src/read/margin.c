@@ -1,6 +1,8 @@
 /* Gate margins: docs/method-reading.md, margins. Scores are linear in the normed stream x r g, so the least change that makes
  * unit b overtake unit a is their gap over the norm of the difference of their rows times r g. Every pair of a chosen and a not
- * chosen unit is looked at: the set changes where the first of them meet. */
+ * chosen unit counts: the set changes where the first of them meet. Few pairs need a look: |row_a - row_b| is at most the sum of
+ * their parts' lengths, so a pair whose gap over that is larger than a distance already found can not be the least. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -14,10 +16,12 @@ typedef struct margins {
   sgi_pass *pass;
   sgi_routes routes;
   size_t T, D, F;
-  float *rows;  /* (parts*units,D) of one channel, gain applied */
-  float *gram;  /* (parts*units, parts*units) where there are parts: rows . rows */
-  float *part;  /* (T, parts*units) scores of parts */
-  float *score; /* (F) */
+  float *rows;    /* (parts*units,D) of one channel, gain applied */
+  float *gram;    /* (parts*units, parts*units) where there are parts: rows . rows */
+  float *part;    /* (T, parts*units) scores of parts */
+  float *score;   /* (F) */
+  double *length; /* (F) at least |row of the unit|, as computed by apart */
+  double longest;
   bool *chosen; /* (F) */
 } margins;
 
@@ -44,21 +48,66 @@ static double apart(const margins *x, size_t a, size_t b) {
 static void unit_scores(const margins *x, size_t t) {
   size_t S = x->routes.units;
   const float *part = x->part + t * x->routes.parts * S;
-  for (size_t f = 0; f < x->F; f++) x->score[f] = x->routes.parts == 1 ? part[f] : part[f / S] + part[S + f % S];
+  if (x->routes.parts == 1) {
+    memcpy(x->score, part, S * sizeof *part);
+    return;
+  }
+  for (size_t i = 0; i < S; i++)
+    for (size_t j = 0; j < S; j++) x->score[i * S + j] = part[i] + part[S + j];
 }
 
+/* Lengths of the units' rows from above: those of their parts added up, with room for the rounding of float32 products of D terms in
+ * the Gram matrix. Then the root of any computed apart(a, b) is at most length[a] + length[b]. */
+static void unit_lengths(margins *x) {
+  size_t S = x->routes.units;
+  double room = 1 + 4 * (double)x->D * (double)FLT_EPSILON;
+  x->longest = 0;
+  for (size_t f = 0; f < x->F; f++) {
+    double sum = 0;
+    for (size_t p = 0, row = x->routes.parts == 1 ? f : f / S; p < x->routes.parts; p++, row = S + f % S)
+      sum += sqrt(sgi_kernel_table()->sum_squares(x->rows + row * x->D, x->D));
+    x->length[f] = sum * room;
+    x->longest = fmax(x->longest, x->length[f]);
+  }
+}
+
+/* Distance of a pair; NaN or infinite where no change makes b overtake a. */
+static double distance(const margins *x, size_t a, size_t b, double r, double *gap) {
+  double norm = sqrt(apart(x, a, b)) * r;
+  *gap = (double)x->score[a] - x->score[b];
+  if (*gap < 0) *gap = 0; /* equal but for rounding */
+  return norm > 0 ? *gap / norm : INFINITY;
+}
+
+/* A distance that the least one does not exceed: of each chosen unit and the best of those not chosen. */
+static double reach(const margins *x, const int32_t *index, double r) {
+  size_t best = x->F;
+  double least = INFINITY, gap;
+  for (size_t b = 0; b < x->F; b++)
+    if (!x->chosen[b] && (best == x->F || x->score[b] > x->score[best])) best = b;
+  for (size_t k = 0; k < x->routes.top_k && best < x->F; k++) {
+    double d = distance(x, (size_t)index[k], best, r, &gap);
+    if (d < least) least = d;
+  }
+  return least;
+}
+
+/* The first pair, in the order of chosen units and then of the others, that has the least distance of all. */
 static sg_margin smallest(const margins *x, const int32_t *index, double r) {
   sg_margin best = {.distance = INFINITY, .loses = -1, .wins = -1};
   memset(x->chosen, 0, x->F);
   for (size_t k = 0; k < x->routes.top_k; k++) x->chosen[index[k]] = true;
+  double limit = reach(x, index, r);
   for (size_t k = 0; k < x->routes.top_k; k++) {
     size_t a = (size_t)index[k];
+    /* Below this score the gap over the longest possible norm is more than the limit. */
+    double far = (double)x->score[a] - limit * ((x->length[a] + x->longest) * r) * (1 + 1e-9);
     for (size_t b = 0; b < x->F; b++) {
-      if (x->chosen[b]) continue;
-      double gap = (double)x->score[a] - x->score[b], norm = sqrt(apart(x, a, b)) * r;
-      if (gap < 0) gap = 0; /* equal but for rounding */
-      if (!(norm > 0) || gap / norm >= best.distance) continue;
-      best = (sg_margin){.distance = gap / norm, .gap = gap, .loses = (int32_t)a, .wins = (int32_t)b};
+      double gap;
+      if ((double)x->score[b] < far || x->chosen[b]) continue;
+      double d = distance(x, a, b, r, &gap);
+      if (d >= best.distance || isnan(d)) continue;
+      best = (sg_margin){.distance = d, .gap = gap, .loses = (int32_t)a, .wins = (int32_t)b};
     }
   }
   return best;
@@ -70,10 +119,11 @@ static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, co
   size_t n = x->routes.parts * x->routes.units, C = x->routes.channels, K = x->routes.top_k;
   const float *gain = x->m->w[sgi_layer_row(x->m, layer, SGI_LAYER_NORM2)];
   sg_status st = x->m->ffn->route_rows(config, x->m->w + sgi_layer_row(x->m, layer, SGI_LAYER_MLP), c, x->rows);
-  if (!st) st = sgi_linear(x->part, xn, x->rows, x->T, x->D, n);
+  if (!st) st = sgi_linear(x->part, n, xn, x->D, x->rows, x->T, x->D, n, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++)
     for (size_t d = 0; d < x->D; d++) x->rows[i * x->D + d] *= gain[d];
-  if (!st && x->gram) st = sgi_linear(x->gram, x->rows, x->rows, n, x->D, n);
+  if (!st && x->gram) st = sgi_linear(x->gram, n, x->rows, x->D, x->rows, n, x->D, n, (sgi_arena){0});
+  if (!st) unit_lengths(x);
   for (size_t t = 0; t < x->T && !st; t++) {
     unit_scores(x, t);
     sg_margin *o = &out[(layer * x->T + t) * C + c];
@@ -121,9 +171,10 @@ static sg_status allocate(margins *x, seen *u, sg_error *err) {
   x->gram = x->routes.parts > 1 ? sgi_alloc(n * n * sizeof *x->gram) : NULL;
   x->part = sgi_alloc(x->T * n * sizeof *x->part);
   x->score = sgi_alloc(x->F * sizeof *x->score);
+  x->length = sgi_alloc(x->F * sizeof *x->length);
   x->chosen = sgi_alloc(x->F);
   u->xn = sgi_alloc(x->T * x->D * sizeof *u->xn);
-  if (!x->rows || (x->routes.parts > 1 && !x->gram) || !x->part || !x->score || !x->chosen || !u->xn)
+  if (!x->rows || (x->routes.parts > 1 && !x->gram) || !x->part || !x->score || !x->length || !x->chosen || !u->xn)
     return sgi_fail_memory(err, n * x->D * sizeof *x->rows, "gate margins");
   return sgi_pass_create(x->m, 1, x->T, true, &x->pass, err);
 }
@@ -145,7 +196,7 @@ sg_status sgi_margins_watched(const sg_model *m, const int32_t *tokens, size_t c
   sgi_batch batch = {.B = 1, .T = count, .inputs = tokens};
   if (!st) st = sgi_pass_forward(x.pass, &batch, &(sgi_tap){visit, &u, err, NULL}, err);
   sgi_pass_free(x.pass);
-  void *owned[] = {x.rows, x.gram, x.part, x.score, x.chosen, u.xn};
+  void *owned[] = {x.rows, x.gram, x.part, x.score, x.length, x.chosen, u.xn};
   for (size_t i = 0; i < SGI_COUNT(owned); i++) sgi_free(owned[i]);
   return st;
 }

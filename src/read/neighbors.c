@@ -154,11 +154,10 @@ static double read_query(sgi_search *s, size_t position) {
   return s->norms[position];
 }
 
-sg_status sgi_search_nearest(sgi_search *s, size_t position, size_t n, sgi_neighbor *out, size_t *found,
-                             sg_error *err) {
+/* To the circuit in s->index, s->score; position SIZE_MAX: none is left out. */
+static sg_status nearest(sgi_search *s, size_t position, double norm, size_t n, sgi_neighbor *out, size_t *found,
+                         sg_error *err) {
   size_t N = s->info->n_positions;
-  *found = 0;
-  if (position >= N) return sgi_fail(err, SG_ERR_ARG, "position %zu: the recording ends at %zu", position, N - 1);
   if (!n || n > N) return sgi_fail(err, SG_ERR_ARG, "%zu neighbours: expected 1 to %zu", n, N);
   size_t parts = (size_t)omp_get_max_threads();
   if (parts > N / 4096 + 1) parts = N / 4096 + 1;
@@ -169,7 +168,6 @@ sg_status sgi_search_nearest(sgi_search *s, size_t position, size_t n, sgi_neigh
     sgi_free(counts);
     return sgi_fail_memory(err, parts * n * sizeof *heaps, "a search");
   }
-  double norm = read_query(s, position);
 #pragma omp parallel for schedule(static) num_threads((int)parts)
   for (size_t i = 0; i < parts; i++)
     scan(s, position, norm, N * i / parts, N * (i + 1) / parts, heaps + i * n, &counts[i], n);
@@ -178,6 +176,38 @@ sg_status sgi_search_nearest(sgi_search *s, size_t position, size_t n, sgi_neigh
   sort(out, *found);
   sgi_free(heaps);
   sgi_free(counts);
+  return SG_OK;
+}
+
+sg_status sgi_search_nearest(sgi_search *s, size_t position, size_t n, sgi_neighbor *out, size_t *found,
+                             sg_error *err) {
+  size_t N = s->info->n_positions;
+  *found = 0;
+  if (position >= N) return sgi_fail(err, SG_ERR_ARG, "position %zu: the recording ends at %zu", position, N - 1);
+  return nearest(s, position, read_query(s, position), n, out, found, err);
+}
+
+sg_status sgi_search_nearest_to(sgi_search *s, const int32_t *index, const float *score, size_t n, sgi_neighbor *out,
+                                size_t *found, sg_error *err) {
+  size_t m = s->info->channels * s->info->top_k;
+  double norm = 0;
+  *found = 0;
+  for (size_t i = 0; i < m; i++)
+    if (index[i] < 0 || (size_t)index[i] >= s->info->pool)
+      return sgi_fail(err, SG_ERR_ARG, "a circuit with unit %d: the recording has %zu", index[i], s->info->pool);
+  memcpy(s->index, index, m * sizeof *index);
+  memcpy(s->score, score, m * sizeof *score);
+  /* In the order of the entries, as the recording's norms: equal circuits are at 0. */
+  for (size_t i = s->first; i < s->first + s->entries; i++) norm += (double)score[i] * (double)score[i];
+  return nearest(s, SIZE_MAX, norm, n, out, found, err);
+}
+
+sg_status sgi_search_among(sgi_search *s, const uint32_t *positions, size_t n, sg_error *err) {
+  size_t N = s->info->n_positions;
+  if (!s->left && !(s->left = sgi_alloc(N))) return sgi_fail_memory(err, N, "a search");
+  memset(s->left, 1, N);
+  for (size_t i = 0; i < n; i++)
+    if (positions[i] < N) s->left[positions[i]] = 0;
   return SG_OK;
 }
 

@@ -27,6 +27,12 @@ void sgi_search_free(sgi_search *s);
 /* The n nearest to the circuit at position, itself left out, nearest first, of equal distances the lower position first.
  * out (n); *found may be less than n in a small recording. */
 sg_status sgi_search_nearest(sgi_search *s, size_t position, size_t n, sgi_neighbor *out, size_t *found, sg_error *err);
+/* The same for a circuit (C,K) from elsewhere, such as a prompt's: no position is left out. SG_ERR_ARG where an index is no unit of the
+ * pool. */
+sg_status sgi_search_nearest_to(sgi_search *s, const int32_t *index, const float *score, size_t n, sgi_neighbor *out,
+                                size_t *found, sg_error *err);
+/* From now on only these positions (n) are neighbours. */
+sg_status sgi_search_among(sgi_search *s, const uint32_t *positions, size_t n, sg_error *err);
 /* Distances to all positions (n_positions), the position itself too. */
 void sgi_search_distances(sgi_search *s, size_t position, double *distance);
 

@@ -1,6 +1,7 @@
 #include "read/neuron_record.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@ typedef struct reader {
   const sgi_recording *rec;
   const sgi_recording_info *info;
   size_t slot, channel, index;
+  bool special;    /* the begin token's positions count */
   int32_t *chosen; /* (C,K) */
   float *value;    /* (C,K) */
 } reader;
@@ -30,15 +32,40 @@ static double value_at(reader *r, size_t position, float score) {
   return 0;
 }
 
-static sg_status read_firings(reader *r, sgi_neuron_record *n, bool special, sg_error *err) {
+static double number_of(const sgi_neuron_firing *f, size_t offset) {
+  double x;
+  memcpy(&x, (const char *)f + offset, sizeof x);
+  return x;
+}
+
+/* Of the field at offset of all firings; all zeros where there are none. */
+static void make_histogram(const sgi_neuron_record *n, size_t offset, sgi_neuron_histogram *h) {
+  if (!n->n_firings) return;
+  h->low = INFINITY;
+  h->high = -INFINITY;
+  for (size_t i = 0; i < n->n_firings; i++) {
+    h->low = fmin(h->low, number_of(&n->firings[i], offset));
+    h->high = fmax(h->high, number_of(&n->firings[i], offset));
+  }
+  for (size_t i = 0; i < n->n_firings; i++) {
+    double part = h->high > h->low ? (number_of(&n->firings[i], offset) - h->low) / (h->high - h->low) : 0;
+    size_t bin = part >= 0 ? (size_t)(part * SGI_NEURON_BINS) : 0;
+    h->count[bin < SGI_NEURON_BINS ? bin : SGI_NEURON_BINS - 1]++;
+  }
+}
+
+static sg_status read_firings(reader *r, sgi_neuron_record *n, sg_error *err) {
   sgi_postings p = sgi_recording_postings(r->rec, r->slot, r->channel, r->index);
   n->count = p.count;
   n->density = r->info->n_positions ? (double)p.count / (double)r->info->n_positions : 0;
   n->firings = sgi_alloc((p.count + 1) * sizeof *n->firings);
   if (!n->firings) return sgi_fail_memory(err, p.count * sizeof *n->firings, "a neuron's positions");
   for (size_t i = 0; i < p.count; i++)
-    if (special || sgi_recording_at(r->rec, p.position[i]).input != r->info->bos)
-      n->firings[n->n_firings++] = (sgi_neuron_firing){p.position[i], value_at(r, p.position[i], p.score[i])};
+    if (r->special || sgi_recording_at(r->rec, p.position[i]).input != r->info->bos)
+      n->firings[n->n_firings++] =
+          (sgi_neuron_firing){p.position[i], value_at(r, p.position[i], p.score[i]), (double)p.score[i]};
+  make_histogram(n, offsetof(sgi_neuron_firing, score), &n->gates);
+  make_histogram(n, offsetof(sgi_neuron_firing, value), &n->values);
   qsort(n->firings, n->n_firings, sizeof *n->firings, by_size);
   return SG_OK;
 }
@@ -114,55 +141,112 @@ static double spearman(const double *x, const double *y, size_t n, void *scratch
   return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : NAN;
 }
 
-static sg_status find_agreement(const reader *r, sgi_neuron_record *n, const float *foretold, sg_error *err) {
-  size_t V = r->info->vocab_size, tokens = 0;
-  double *sum = sgi_alloc(4 * V * sizeof *sum);
-  void *scratch = sgi_alloc(V * (sizeof(ranked) + 2 * sizeof(double)));
-  if (!sum || !scratch) {
-    sgi_free(sum);
-    sgi_free(scratch);
-    return sgi_fail_memory(err, 4 * V * sizeof *sum, "a neuron's tokens");
-  }
-  double *times = sum + V, *x = times + V, *y = x + V;
-  for (size_t i = 0; i < n->n_firings; i++) {
-    size_t token = (size_t)sgi_recording_at(r->rec, n->firings[i].position).input;
-    if (token >= V) continue;
-    sum[token] += n->firings[i].value;
-    times[token]++;
-  }
+/* rho of x[token] with sum[token] / times[token] over tokens that fired. sum, times (V); fired (V) NULL: those with times. */
+static double agree(const float *foretold, const double *sum, const double *times, const bool *fired, size_t V,
+                    double *work, void *scratch, size_t *tokens) {
+  double *x = work, *y = work + V;
+  *tokens = 0;
   for (size_t v = 0; v < V; v++) {
-    if (!(times[v] > 0)) continue;
-    x[tokens] = (double)foretold[v];
-    y[tokens++] = sum[v] / times[v];
+    if (!(times[v] > 0) || (fired && !fired[v])) continue;
+    x[*tokens] = (double)foretold[v];
+    y[(*tokens)++] = sum[v] / times[v];
   }
-  n->agreement_tokens = tokens;
-  if (tokens >= 3) n->agreement = spearman(x, y, tokens, scratch);
+  return *tokens >= 3 ? spearman(x, y, *tokens, scratch) : NAN;
+}
+
+/* Sums of values by token read, or by token to come; there every position counts, also where the neuron did not fire. */
+static void add_up(const reader *r, const sgi_neuron_record *n, bool by_target, size_t V, double *sum, double *times,
+                   bool *fired) {
+  for (size_t i = 0; i < n->n_firings; i++) {
+    sgi_recorded at = sgi_recording_at(r->rec, n->firings[i].position);
+    int32_t token = by_target ? at.target : at.input;
+    if (token < 0 || (size_t)token >= V) continue;
+    sum[token] += n->firings[i].value;
+    times[token] += !by_target;
+    fired[token] = true;
+  }
+  for (size_t p = 0; by_target && p < r->info->n_positions; p++) {
+    sgi_recorded at = sgi_recording_at(r->rec, p);
+    if (at.target >= 0 && (size_t)at.target < V && (r->special || at.input != r->info->bos)) times[at.target]++;
+  }
+}
+
+static sg_status find_agreement(const reader *r, sgi_neuron_record *n, const float *foretold, const float *written,
+                                sg_error *err) {
+  size_t V = r->info->vocab_size;
+  double *sum = sgi_alloc(4 * V * sizeof *sum);
+  bool *fired = sgi_alloc(V * sizeof *fired);
+  void *scratch = sgi_alloc(V * (sizeof(ranked) + 2 * sizeof(double)));
+  sg_status st = sum && fired && scratch ? SG_OK : sgi_fail_memory(err, 4 * V * sizeof *sum, "a neuron's tokens");
+  if (!st && foretold) {
+    add_up(r, n, false, V, sum, sum + V, fired);
+    n->agreement = agree(foretold, sum, sum + V, NULL, V, sum + 2 * V, scratch, &n->agreement_tokens);
+  }
+  if (!st && written) {
+    memset(sum, 0, 2 * V * sizeof *sum);
+    memset(fired, 0, V * sizeof *fired);
+    add_up(r, n, true, V, sum, sum + V, fired);
+    n->written_agreement = agree(written, sum, sum + V, fired, V, sum + 2 * V, scratch, &n->written_tokens);
+  }
   sgi_free(sum);
+  sgi_free(fired);
   sgi_free(scratch);
-  return SG_OK;
+  return st;
+}
+
+static sg_status reader_make(reader *r, const sgi_recording *rec, size_t layer, size_t channel, size_t index,
+                             sg_error *err) {
+  *r = (reader){.rec = rec, .info = sgi_recording_info_of(rec), .channel = channel, .index = index};
+  if (!sgi_recording_indexed(rec))
+    return sgi_fail(err, SG_ERR_ARG, "the recording has no inverted index: record it with one");
+  if (channel >= r->info->channels || index >= r->info->pool)
+    return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the recording has %zu in each of %zu channels",
+                    index, channel, r->info->pool, r->info->channels);
+  sg_status st = sgi_recording_slot(rec, layer, &r->slot, err);
+  if (st) return st;
+  size_t m = r->info->channels * r->info->top_k;
+  r->chosen = sgi_alloc(m * sizeof *r->chosen);
+  r->value = sgi_alloc(m * sizeof *r->value);
+  return r->chosen && r->value ? SG_OK : sgi_fail_memory(err, m * sizeof *r->chosen, "a circuit");
+}
+
+static void reader_free(reader *r) {
+  sgi_free(r->chosen);
+  sgi_free(r->value);
 }
 
 sg_status sgi_neuron_record_init(sgi_neuron_record *n, const sgi_recording *rec, size_t layer, size_t channel,
-                                 size_t index, const float *foretold, size_t max_partners, bool special,
-                                 sg_error *err) {
-  *n = (sgi_neuron_record){.agreement = NAN};
-  reader r = {.rec = rec, .info = sgi_recording_info_of(rec), .channel = channel, .index = index};
-  if (!sgi_recording_indexed(rec))
-    return sgi_fail(err, SG_ERR_ARG, "the recording has no inverted index: record it with one");
-  if (channel >= r.info->channels || index >= r.info->pool)
-    return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the recording has %zu in each of %zu channels",
-                    index, channel, r.info->pool, r.info->channels);
-  sg_status st = sgi_recording_slot(rec, layer, &r.slot, err);
-  if (st) return st;
-  size_t m = r.info->channels * r.info->top_k;
-  r.chosen = sgi_alloc(m * sizeof *r.chosen);
-  r.value = sgi_alloc(m * sizeof *r.value);
-  st =
-      r.chosen && r.value ? read_firings(&r, n, special, err) : sgi_fail_memory(err, m * sizeof *r.chosen, "a circuit");
+                                 size_t index, const float *foretold, const float *written, size_t max_partners,
+                                 bool special, sg_error *err) {
+  reader r;
+  *n = (sgi_neuron_record){.agreement = NAN, .written_agreement = NAN};
+  sg_status st = reader_make(&r, rec, layer, channel, index, err);
+  r.special = special;
+  if (!st) st = read_firings(&r, n, err);
   if (!st) st = find_partners(&r, n, max_partners, err);
-  if (!st && foretold) st = find_agreement(&r, n, foretold, err);
-  sgi_free(r.chosen);
-  sgi_free(r.value);
+  if (!st) st = find_agreement(&r, n, foretold, written, err);
+  reader_free(&r);
+  return st;
+}
+
+sg_status sgi_neuron_recorded_values(const sgi_recording *rec, size_t layer, size_t channel, size_t index, size_t first,
+                                     size_t n, double *value, sg_error *err) {
+  reader r;
+  sg_status st = reader_make(&r, rec, layer, channel, index, err);
+  if (!st && (first > r.info->n_positions || n > r.info->n_positions - first))
+    st = sgi_fail(err, SG_ERR_ARG, "position %zu: the recording ends at %zu", first + n - 1, r.info->n_positions - 1);
+  size_t K = st ? 0 : r.info->top_k, m = st ? 0 : r.info->channels * K;
+  float *score = st ? NULL : sgi_alloc(m * sizeof *score);
+  if (!st && !score) st = sgi_fail_memory(err, m * sizeof *score, "a circuit");
+  for (size_t i = 0; i < n && !st; i++) {
+    value[i] = NAN;
+    sgi_recording_circuit(rec, r.slot, first + i, r.chosen, score);
+    bool values = sgi_recording_values(rec, r.slot, first + i, r.value);
+    for (size_t k = channel * K; k < (channel + 1) * K; k++)
+      if ((size_t)r.chosen[k] == index) value[i] = (double)(values ? r.value[k] : score[k]);
+  }
+  sgi_free(score);
+  reader_free(&r);
   return st;
 }
 

@@ -179,6 +179,7 @@ sg_status sg_run_logits(const sg_run *r, ptrdiff_t position, float *logits, sg_e
   size_t pos = 0;
   sg_status st = sgi_prompt_position(position, r->T, &pos, err);
   if (st) return st;
-  st = sgi_linear(logits, r->xn + pos * c->hidden_size, r->model->w[SGI_ROW_EMBED], 1, c->hidden_size, c->vocab_size);
+  st = sgi_linear(logits, c->vocab_size, r->xn + pos * c->hidden_size, c->hidden_size, r->model->w[SGI_ROW_EMBED], 1,
+                  c->hidden_size, c->vocab_size, (sgi_arena){0});
   return st ? sgi_fail(err, st, "output head: a matrix product failed") : SG_OK;
 }

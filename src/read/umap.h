@@ -30,6 +30,10 @@ typedef struct sgi_knn {
   double *distance; /* (n,k) 1 - cosine; 1 where a vector is 0 */
 } sgi_knn;
 sg_status sgi_knn_exact(const sgi_vectors *v, size_t k, sgi_knn *out, sg_error *err);
+/* The same; progress (NULL allowed) hears of the points done, false stops with SG_ERR_CANCELLED. */
+typedef bool (*sgi_umap_progress)(void *user, size_t done, size_t wanted);
+sg_status sgi_knn_watched(const sgi_vectors *v, size_t k, sgi_knn *out, sgi_umap_progress progress, void *user,
+                          sg_error *err);
 void sgi_knn_free(sgi_knn *knn);
 
 /* rho, sigma (n): smallest distance that is not 0; the scale at which the memberships add up to log2(k). */
@@ -54,8 +58,7 @@ void sgi_umap_curve(double min_dist, double spread, double *a, double *b);
 /* xy (n,2), each axis from 0 to 10: second and third eigenvector of the normalised graph, with a little noise. */
 sg_status sgi_umap_spectral(const sgi_umap_graph *g, uint64_t seed, float *xy, sg_error *err);
 
-/* Moves xy (n,2). progress may be NULL; false stops with SG_ERR_CANCELLED. */
-typedef bool (*sgi_umap_progress)(void *user, size_t epoch, size_t epochs);
+/* Moves xy (n,2). progress, of epochs, may be NULL; false stops with SG_ERR_CANCELLED. */
 sg_status sgi_umap_layout(const sgi_umap_graph *g, double a, double b, size_t epochs, size_t negatives, uint64_t seed,
                           float *xy, sgi_umap_progress progress, void *user, sg_error *err);
 
@@ -67,6 +70,7 @@ typedef struct sgi_umap_settings {
   size_t epochs;    /* 0: 500 */
   size_t negatives; /* 5 */
   uint64_t seed;
+  sgi_umap_progress search; /* of the nearest neighbours, before the layout; NULL allowed */
 } sgi_umap_settings;
 #define SGI_UMAP_DEFAULTS \
   (sgi_umap_settings) { .neighbors = 15, .min_dist = 0.1, .spread = 1, .negatives = 5 }

@@ -117,7 +117,15 @@ static size_t threads_for(size_t n) {
   return t < n ? t : n;
 }
 
+/* Points between two looks at the caller's progress. */
+enum { KNN_PART = 1024 };
+
 sg_status sgi_knn_exact(const sgi_vectors *v, size_t k, sgi_knn *out, sg_error *err) {
+  return sgi_knn_watched(v, k, out, NULL, NULL, err);
+}
+
+sg_status sgi_knn_watched(const sgi_vectors *v, size_t k, sgi_knn *out, sgi_umap_progress progress, void *user,
+                          sg_error *err) {
   size_t n = v->n, T = threads_for(n), cells;
   *out = (sgi_knn){.n = n, .k = k};
   if (k < 2 || k > n || n > INT32_MAX || !sgi_size_mul(n, k, &cells))
@@ -129,16 +137,19 @@ sg_status sgi_knn_exact(const sgi_vectors *v, size_t k, sgi_knn *out, sg_error *
   out->distance = sgi_alloc(cells * sizeof *out->distance);
   double *all = sgi_alloc(T * n * sizeof *all);
   if (!out->index || !out->distance || !all) {
-    sgi_knn_free(out);
     st = sgi_fail_memory(err, T * n * sizeof *all, "neighbours");
-  } else {
+  }
+  for (size_t from = 0; from < n && !st; from += KNN_PART) {
+    size_t to = from + KNN_PART < n ? from + KNN_PART : n;
 #pragma omp parallel for schedule(dynamic, 16) num_threads((int)T)
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = from; i < to; i++) {
       double *row = all + (size_t)omp_get_thread_num() * n;
       distances(&c, i, row);
       nearest(row, n, i, k, out->index + i * k, out->distance + i * k);
     }
+    if (progress && !progress(user, to, n)) st = sgi_fail(err, SG_ERR_CANCELLED, "the map was stopped");
   }
+  if (st) sgi_knn_free(out);
   sgi_free(all);
   columns_free(&c);
   return st;

@@ -122,10 +122,11 @@ sg_status sgi_umap_layout(const sgi_umap_graph *g, double a, double b, size_t ep
   return st;
 }
 
-static sg_status graph_of(const sgi_vectors *v, const sgi_umap_settings *s, sgi_umap_graph *g, sg_error *err) {
+static sg_status graph_of(const sgi_vectors *v, const sgi_umap_settings *s, void *user, sgi_umap_graph *g,
+                          sg_error *err) {
   sgi_knn knn;
   *g = (sgi_umap_graph){0};
-  sg_status st = sgi_knn_exact(v, s->neighbors, &knn, err);
+  sg_status st = sgi_knn_watched(v, s->neighbors, &knn, s->search, user, err);
   if (st) return st;
   double *rho = sgi_alloc(v->n * sizeof *rho), *sigma = sgi_alloc(v->n * sizeof *sigma);
   if (rho && sigma) {
@@ -147,7 +148,7 @@ sg_status sgi_umap(const sgi_vectors *v, const sgi_umap_settings *s, float *xy, 
   if (!(s->min_dist >= 0) || !(s->spread > 0) || s->min_dist > 3 * s->spread)
     return sgi_fail(err, SG_ERR_ARG, "min_dist %g, spread %g: expected 0 <= min_dist <= 3 spread", s->min_dist,
                     s->spread);
-  sg_status st = graph_of(v, s, &g, err);
+  sg_status st = graph_of(v, s, user, &g, err);
   sgi_umap_curve(s->min_dist, s->spread, &a, &b);
   if (!st) st = sgi_umap_spectral(&g, s->seed, xy, err);
   size_t epochs = s->epochs ? s->epochs : 500;

@@ -87,6 +87,18 @@ try 2 neighbors "$tmp/rec" --at 99:0
 try 2 neighbors "$tmp/rec" --position 1 --layer 7
 has err 'layers 0, 1, 2'
 try 2 neighbors "$tmp/rec" --position 1 --channel 3
+# A typed prompt: the begin token's circuit is recorded as it is.
+try 0 neighbors $model "$tmp/rec" --prompt 'The dog was' --layer 1 -n 5 --json
+has out '"position":3},"neighbors"'
+try 0 neighbors $model "$tmp/rec" --prompt 'The dog was' --pos 0 -n 2
+has out '0 of the prompt'
+has out '0.000000'
+try 2 neighbors "$tmp/rec" --prompt 'The dog was'
+try 2 neighbors $model "$tmp/rec" --find ' dog'
+try 2 neighbors $model "$tmp/rec" --prompt 'The dog was' --pos 9
+echo "[5, 6]" >"$tmp/ids.json"
+try 2 neighbors tests/golden/models/glu "$tmp/rec" --ids "$tmp/ids.json"
+has err 'of another model'
 
 # Sets that fire together, and the places where the first does.
 try 0 coactivation "$tmp/rec" --layer 1 --min-count 5 --min-lift 2 -n 3 --json

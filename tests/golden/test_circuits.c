@@ -164,6 +164,18 @@ static void neighbours_table(void **state) {
     assert_sg_ok(sgi_search_create(rec, integer(row, "layer"), integer(row, "channel"), 0, &s, err));
     assert_sg_ok(sgi_search_nearest(s, p, want, list, &found, err));
     assert_int_equal(found, want);
+    /* The same circuit given by its entries, as a prompt's is: the same table behind itself. */
+    sgi_neighbor given[17], rest[17];
+    int32_t *index = calloc(info->channels * info->top_k, sizeof *index);
+    float *score = calloc(info->channels * info->top_k, sizeof *score);
+    size_t n_given, n_rest = 0;
+    sgi_recording_circuit(rec, integer(row, "layer"), p, index, score);
+    assert_sg_ok(sgi_search_nearest_to(s, index, score, want + 1, given, &n_given, err));
+    for (size_t k = 0; k < n_given; k++)
+      if (given[k].position != p) rest[n_rest++] = given[k];
+    assert_true(n_rest >= want);
+    assert_memory_equal(rest, list, want * sizeof *list);
+    free(index), free(score);
     double distance = json_number_value(json_object_get(row, "distance_float64"));
     assert_true(fabs(list[rank].distance - distance) <= 3e-6);
     size_t q = integer(row, "neighbor_sequence") * rows.T + integer(row, "neighbor_position");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../server/api.h"
+#include "core/safetensors.h"
 #include "http/client.h"
 #include "http/requests.h"
 #include "http/schema.h"
@@ -128,18 +129,25 @@ static const struct {
     {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0},{\"layer\":1,\"scale\":2}],\"target\":\"id:7\"}"},
     {"/api/neuron", "{\"layer\":1,\"channel\":2,\"index\":5}"},
     {"/api/neuron", "{}"},
+    {"/api/neuron", "{\"layer\":2,\"index\":9,\"excerpts\":7,\"special\":true}"},
+    {"/api/activation", "{\"text\":\"" TEXT "\",\"layer\":1,\"channel\":2,\"index\":5}"},
+    {"/api/fires", "{\"neurons\":[{\"channel\":1,\"neuron\":3}],\"layer\":0,\"documents\":7}"},
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"position\":1,\"targets\":[\"id:3\",\"id:4\"],\"node_threshold\":0.5}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"heads\":true}"},
     {"/api/metrics", "{}"},
     {"/api/neighbors", "{\"find\":\" dog\"}"},
     {"/api/neighbors", "{\"position\":20,\"layer\":1,\"channel\":2,\"count\":100}"},
+    {"/api/neighbors", "{\"text\":\"" TEXT "\",\"pos\":1,\"channel\":0}"},
+    {"/api/neighbors", "{\"ids\":[5,6]}"},
     {"/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":3}],\"layer\":0}"},
     {"/api/map", "{\"epochs\":20}"},
     {"/api/map",
      "{\"layer\":1,\"channel\":2,\"by\":\"target\",\"top\":4,\"documents\":12,\"neighbors\":5,\"min_dist\":0.5,"
      "\"epochs\":10,\"seed\":3}"},
     {"/api/place", "{\"position\":20}"},
+    {"/api/locate", "{\"text\":\"" TEXT "\",\"layer\":1}"},
+    {"/api/locate", "{\"ids\":[5,6],\"channel\":1,\"by\":\"target\",\"top\":4,\"documents\":12}"},
     {"/api/facts", "{}"},
     {"/api/patch", "{}"},
     {"/api/patch", "{\"clean\":\"dog\",\"counterfactual\":\"tree\",\"layers\":[[0,2],[1]],\"at\":\"last\"}"},
@@ -215,6 +223,15 @@ static void wrong_requests(void **state) {
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[{\"layer\":0,\"neuron\":64}]}"},
       {"/api/neuron", "{\"layer\":0,\"channel\":3}"},
       {"/api/neuron", "{\"index\":64}"},
+      {"/api/neuron", "{\"excerpts\":41}"},
+      {"/api/neuron", "{\"special\":1}"},
+      {"/api/activation", "{}"},
+      {"/api/activation", "{\"text\":\"a\",\"index\":64}"},
+      {"/api/activation", "{\"text\":\"a\",\"channel\":3}"},
+      {"/api/activation", "{\"text\":\"a\",\"layer\":3}"},
+      {"/api/fires", "{\"neurons\":[]}"},
+      {"/api/fires", "{\"neurons\":[{\"neuron\":64}]}"},
+      {"/api/fires", "{\"neurons\":[{\"neuron\":1}],\"documents\":-1}"},
       {"/api/graph", "{\"text\":\"a\",\"targets\":[5]}"},
       {"/api/graph", "{\"text\":\"a\",\"targets\":{}}"},
       {"/api/graph", "{\"text\":\"a\",\"node_threshold\":2}"},
@@ -225,6 +242,9 @@ static void wrong_requests(void **state) {
       {"/api/neighbors", "{\"find\":\"zebra\"}"},
       {"/api/neighbors", "{\"find\":\" dog\",\"position\":1}"},
       {"/api/neighbors", "{\"find\":\"\"}"},
+      {"/api/neighbors", "{\"text\":\"a\",\"find\":\" dog\"}"},
+      {"/api/neighbors", "{\"text\":\"a\",\"position\":1}"},
+      {"/api/neighbors", "{\"text\":\"a\",\"pos\":9}"},
       {"/api/neighbors", "{\"position\":1000000}"},
       {"/api/neighbors", "{\"position\":1,\"channel\":3}"},
       {"/api/neighbors", "{\"position\":1,\"layer\":3}"},
@@ -238,6 +258,10 @@ static void wrong_requests(void **state) {
       {"/api/map", "{\"documents\":1,\"top\":1}"}, /* too few circuits */
       {"/api/map", "{\"epochs\":5001}"},
       {"/api/place", "{\"position\":1000000}"},
+      {"/api/locate", "{}"},
+      {"/api/locate", "{\"text\":\"a\",\"by\":\"both\"}"},
+      {"/api/locate", "{\"text\":\"a\",\"channel\":3}"},
+      {"/api/locate", "{\"text\":\"a\",\"epochs\":3}"},
       {"/api/facts", "{\"type\":5}"},
       {"/api/patch", "{\"clean\":\"dog\"}"},
       {"/api/patch", "{\"clean\":\"dog\",\"counterfactual\":\"dog\"}"},
@@ -367,11 +391,66 @@ static void same_numbers(void **state) {
   json_decref(b);
   json_decref(p);
   json_decref(l);
-  a = ask("/api/neuron", "{\"layer\":1,\"channel\":2,\"index\":5,\"top\":7}", 200);
-  b = command("neuron " MODEL " --layer 1 --channel 2 --index 5 --top 7 --links 7 --json");
+}
+
+/* The card with its recording, for a neuron that fires; then along the prompt, against the command and against a trace. */
+static void same_neuron(void **state) {
+  (void)state;
+  char line[512];
+  int32_t index[64];
+  float score[64];
+  sgi_recording_circuit(reading.rec, 1, 3, index, score); /* TEXT begins as the recorded text does */
+  size_t K = reading.info->top_k, neuron = (size_t)index[2 * K];
+  snprintf(line, sizeof line, "{\"layer\":1,\"channel\":2,\"index\":%zu,\"top\":7,\"excerpts\":6}", neuron);
+  json_t *a = ask("/api/neuron", line, 200);
+  snprintf(line, sizeof line,
+           "neuron " MODEL
+           " --layer 1 --channel 2 --index %zu --top 7 --links 7 --excerpts 6 --recording %.200s/rec --json",
+           neuron, scratch);
+  json_t *b = command(line), *recorded = json_object_get(a, "recorded");
   assert_same("neuron", a, b);
+  assert_true(json_integer_value(json_object_get(recorded, "count")) > 0);
+  assert_true(json_array_size(json_object_get(recorded, "excerpts")) > 6);
   json_decref(a);
   json_decref(b);
+  snprintf(line, sizeof line, "{\"text\":\"" TEXT "\",\"layer\":1,\"channel\":2,\"index\":%zu}", neuron);
+  a = ask("/api/activation", line, 200);
+  snprintf(line, sizeof line, "neuron " MODEL " -l 1 -c 2 -i %zu --prompt '" TEXT "' --json", neuron);
+  b = command(line);
+  assert_same("activation", a, json_object_get(b, "prompt"));
+  json_decref(b);
+  /* trace puts the begin token in front of its targets and reads all but the last of them. */
+  const json_t *tokens = json_object_get(a, "tokens");
+  size_t n = json_array_size(tokens), k = 0, fires = 0;
+  char ids[200] = "", path[200];
+  for (size_t i = 1; i < n; i++)
+    k += (size_t)sprintf(ids + k, "%lld,",
+                         (long long)json_integer_value(json_object_get(json_array_get(tokens, i), "id")));
+  snprintf(path, sizeof path, "%.150s/trace.safetensors", scratch);
+  snprintf(line, sizeof line, "echo '[[%s5]]' | %.100s -q trace " MODEL " --ids - --only 'layers.1.*' -o %s", ids,
+           program(), path);
+  assert_int_equal(system(line), 0);
+  sgi_safetensors *f;
+  assert_sg_ok(sgi_safetensors_open(path, &f, err));
+  const int32_t *chosen = sgi_safetensors_find(f, "layers.1.router.indices")->data;
+  const float *gates = sgi_safetensors_find(f, "layers.1.router.scores")->data,
+              *values = sgi_safetensors_find(f, "layers.1.neurons")->data;
+  size_t C = reading.info->channels;
+  for (size_t t = 0; t < n; t++) {
+    double gate = 0, value = 0;
+    for (size_t s = 0; s < K; s++) {
+      size_t at = (t * C + 2) * K + s;
+      if ((size_t)chosen[at] == neuron) gate = (double)gates[at], value = (double)values[at], fires++;
+    }
+    char x[64], y[64];
+    snprintf(x, sizeof x, "%.8e %.8e", gate, value);
+    snprintf(y, sizeof y, "%.8e %.8e", json_number_value(json_array_get(json_object_get(a, "gate"), t)),
+             json_number_value(json_array_get(json_object_get(a, "value"), t)));
+    assert_string_equal(x, y);
+  }
+  assert_true(fires > 0);
+  sgi_safetensors_close(f);
+  json_decref(a);
 }
 
 static void same_places(void **state) {
@@ -384,6 +463,43 @@ static void same_places(void **state) {
   json_object_del(b, "seconds");
   assert_true(json_array_size(json_object_get(a, "neighbors")) == 25);
   assert_same("neighbors", a, b);
+  json_decref(a);
+  json_decref(b);
+  /* A typed prompt: as the command, and equal texts are equal circuits. */
+  a = ask("/api/neighbors", "{\"text\":\"The old dog\",\"pos\":-2,\"layer\":1,\"count\":12}", 200);
+  snprintf(line, sizeof line, "neighbors " MODEL " %.200s/rec --prompt 'The old dog' --pos -2 --layer 1 -n 12 --json",
+           scratch);
+  b = command(line);
+  json_object_del(a, "seconds");
+  json_object_del(b, "seconds");
+  assert_same("neighbours of a prompt", a, b);
+  assert_true(json_number_value(json_object_get(json_array_get(json_object_get(a, "neighbors"), 11), "distance")) <
+              1e-6);
+  assert_string_equal(
+      json_string_value(json_object_get(json_array_get(json_object_get(a, "neighbors"), 0), "token")),
+      json_string_value(json_object_get(
+          json_array_get(json_object_get(json_object_get(a, "query"), "tokens"),
+                         (size_t)json_integer_value(json_object_get(json_object_get(a, "query"), "position"))),
+          "text")));
+  json_decref(a);
+  json_decref(b);
+  /* Positions of the first documents are those of all that lie in them. */
+  int32_t index[64];
+  sgi_recording_circuit(reading.rec, 0, 20, index, NULL);
+  snprintf(line, sizeof line, "{\"neurons\":[{\"channel\":0,\"neuron\":%d}],\"layer\":0,\"documents\":9}", index[0]);
+  a = ask("/api/fires", line, 200);
+  snprintf(line, sizeof line, "{\"neurons\":[{\"channel\":0,\"neuron\":%d}],\"layer\":0}", index[0]);
+  b = ask("/api/fires", line, 200);
+  size_t end, rest, inside = 0;
+  sgi_recording_document(reading.rec, 9, &end, &rest);
+  sgi_postings list = sgi_recording_postings(reading.rec, 0, 0, (size_t)index[0]);
+  assert_int_equal(list.count, json_array_size(json_object_get(b, "positions")));
+  for (size_t i = 0; i < list.count; i++) {
+    assert_int_equal(list.position[i], json_integer_value(json_array_get(json_object_get(b, "positions"), i)));
+    inside += list.position[i] < end;
+  }
+  assert_int_equal(inside, json_array_size(json_object_get(a, "positions")));
+  assert_true(inside > 0 && inside < list.count);
   json_decref(a);
   json_decref(b);
   a = ask("/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":3},{\"channel\":1,\"neuron\":4}],\"layer\":0}",
@@ -433,6 +549,28 @@ static void same_map(void **state) {
   }
   json_t *again = ask("/api/map", "{\"seed\":5,\"epochs\":40,\"documents\":30,\"by\":\"target\",\"layer\":1}", 200);
   assert_same("the same map", json_object_get(a, "seconds"), json_object_get(again, "seconds"));
+  /* A prompt's positions on that map: nearest of the command's neighbours that are points of it. */
+  json_t *near = ask("/api/locate", "{\"text\":\"" TEXT "\",\"layer\":1,\"by\":\"target\",\"documents\":30}", 200),
+         *spots = json_object_get(near, "position");
+  assert_int_equal(json_array_size(spots), json_array_size(json_object_get(near, "tokens")));
+  for (size_t t = 0; t < json_array_size(spots); t += 2) {
+    snprintf(line, sizeof line,
+             "neighbors " MODEL " %.200s/rec --prompt '" TEXT "' --pos %zu --layer 1 -n 100000 --json", scratch, t);
+    json_t *all = command(line), *row, *found = NULL;
+    size_t k;
+    json_array_foreach(json_object_get(all, "neighbors"), k, row) {
+      for (size_t p = 0; p < json_array_size(points) && !found; p++)
+        if (json_equal(json_object_get(json_array_get(points, p), "position"), json_object_get(row, "position")))
+          found = row;
+      if (found) break;
+    }
+    assert_non_null(found);
+    assert_same("place on the map", json_array_get(spots, t), json_object_get(found, "position"));
+    assert_same("distance on the map", json_array_get(json_object_get(near, "distance"), t),
+                json_object_get(found, "distance"));
+    json_decref(all);
+  }
+  json_decref(near);
   /* Story 0 is of topic farm, the others have none in the file; "dog" has a category, "sat" has two. */
   assert_string_equal(json_string_value(json_array_get(json_object_get(a, "topics"), 0)), "farm");
   json_t *token;
@@ -451,6 +589,36 @@ static void same_map(void **state) {
   json_decref(a);
   json_decref(b);
   json_decref(again);
+}
+
+/* Topics are those of the split that the recorded text is called; where its name is none, the page is told why. */
+static void other_splits(void **state) {
+  (void)state;
+  char line[512], path[300];
+  snprintf(line, sizeof line, "cd %.200s && cp valid.txt train.txt && cp valid.txt other.txt", scratch);
+  assert_int_equal(system(line), 0);
+  static const char *const names[] = {"train", "other"};
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(line, sizeof line, "%s -q record " MODEL " --data %.100s/%s.txt --split blank-lines -o %.100s/rec-%s",
+             program(), scratch, names[i], scratch, names[i]);
+    assert_int_equal(system(line), 0);
+    cli_reading r;
+    worlds w;
+    snprintf(path, sizeof path, "%.200s/rec-%s", scratch, names[i]);
+    assert_sg_ok(cli_reading_open(path, &r, err));
+    assert_sg_ok(worlds_load(&w, scratch, &r, err));
+    assert_string_equal(w.split, names[i]);
+    if (i) {
+      assert_null(w.topic_of);
+    } else {
+      assert_int_equal(w.topic_of[0], -1);
+      assert_int_equal(w.topic_of[1], 0); /* the split train tells of story 1 alone */
+      assert_non_null(json_object_get(w.topics, "sea"));
+      assert_int_equal(json_object_size(w.topics), 1);
+    }
+    worlds_deinit(&w);
+    cli_reading_close(&r);
+  }
 }
 
 static void same_facts(void **state) {
@@ -517,10 +685,13 @@ static void no_tokenizer(void **state) {
              {"/api/graph", "{\"ids\":[3,4,5]}", 200},
              {"/api/lens", "{\"ids\":[3,4,5]}", 200},
              {"/api/margins", "{\"ids\":[3,4,5]}", 200},
+             {"/api/activation", "{\"ids\":[3,4,5],\"layer\":1,\"index\":3}", 200},
+             {"/api/fires", "{\"neurons\":[{\"neuron\":1}]}", 400},
              {"/api/neighbors", "{\"position\":1}", 400},
              {"/api/together", "{\"neurons\":[{\"neuron\":1}]}", 400},
              {"/api/map", "{}", 400},
              {"/api/place", "{}", 400},
+             {"/api/locate", "{\"ids\":[3,4,5]}", 400},
              {"/api/facts", "{}", 400},
              {"/api/patch", "{}", 400},
              {"/api/file", "{}", 400},
@@ -560,10 +731,10 @@ static void changed_bodies(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(answers_fit),   cmocka_unit_test(wrong_requests), cmocka_unit_test(wrong_by_schema),
-      cmocka_unit_test(long_prompts),  cmocka_unit_test(curves),         cmocka_unit_test(same_numbers),
-      cmocka_unit_test(same_places),   cmocka_unit_test(same_graph),     cmocka_unit_test(split_graph),
-      cmocka_unit_test(same_map),      cmocka_unit_test(same_facts),     cmocka_unit_test(no_tokenizer),
-      cmocka_unit_test(changed_bodies)};
+      cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests), cmocka_unit_test(wrong_by_schema),
+      cmocka_unit_test(long_prompts), cmocka_unit_test(curves),         cmocka_unit_test(same_numbers),
+      cmocka_unit_test(same_places),  cmocka_unit_test(same_neuron),    cmocka_unit_test(same_graph),
+      cmocka_unit_test(split_graph),  cmocka_unit_test(same_map),       cmocka_unit_test(other_splits),
+      cmocka_unit_test(same_facts),   cmocka_unit_test(no_tokenizer),   cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

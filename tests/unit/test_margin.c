@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/gemm.h"
 #include "model/model.h"
 #include "support/prompts.h"
 
@@ -111,7 +112,106 @@ static void margins_by_trying(void **state) {
   assert_true(tried > 80 && shorter > 600);
 }
 
+/* ---- the search that leaves pairs out, against the one that looks at all ------------------------------------------------------ */
+
+static size_t compared;
+
+/* |row_a - row_b|^2, in the arithmetic of the library. */
+static double apart(const sgi_routes *r, const float *rows, const float *gram, size_t D, size_t a, size_t b) {
+  size_t S = r->units, n = r->parts * S;
+  double sum = 0;
+  if (r->parts == 1) {
+#pragma omp simd reduction(+ : sum)
+    for (size_t d = 0; d < D; d++)
+      sum += ((double)rows[a * D + d] - rows[b * D + d]) * ((double)rows[a * D + d] - rows[b * D + d]);
+    return sum;
+  }
+  size_t i[4] = {a / S, S + a % S, b / S, S + b % S};
+  for (int p = 0; p < 4; p++)
+    for (int q = 0; q < 4; q++) {
+      if ((i[0] == i[2] && (p % 2 == 0 || q % 2 == 0)) || (i[1] == i[3] && (p % 2 == 1 || q % 2 == 1))) continue;
+      sum += ((p < 2) == (q < 2) ? 1 : -1) * (double)gram[i[p] * n + i[q]];
+    }
+  return sum > 0 ? sum : 0;
+}
+
+/* Every chosen unit with every other, the first of the least. */
+static sg_margin slow(const sgi_routes *r, const float *rows, const float *gram, size_t D, size_t F, const float *score,
+                      const int32_t *index, double scale) {
+  sg_margin best = {.distance = INFINITY, .loses = -1, .wins = -1};
+  for (size_t k = 0; k < r->top_k; k++)
+    for (size_t b = 0; b < F; b++) {
+      size_t a = (size_t)index[k];
+      if (holds(index, r->top_k, (int32_t)b)) continue;
+      double gap = (double)score[a] - score[b], norm = sqrt(apart(r, rows, gram, D, a, b)) * scale;
+      if (gap < 0) gap = 0;
+      if (!(norm > 0) || gap / norm >= best.distance) continue;
+      best = (sg_margin){.distance = gap / norm, .gap = gap, .loses = (int32_t)a, .wins = (int32_t)b};
+    }
+  return best;
+}
+
+static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
+  size_t C = sg_margin_channels(m), D = m->config.hidden_size, L = m->config.num_layers, F = 1;
+  if (!C) return;
+  int32_t tokens[T];
+  sgi_routes route;
+  random_prompt(m, r, tokens, T);
+  tokens[T - 1] = tokens[T - 2];
+  m->ffn->routes(&m->config, &route);
+  size_t n = route.parts * route.units, K = route.top_k;
+  for (size_t p = 0; p < route.parts; p++) F *= route.units;
+  sg_margin *g = ref_alloc(L * T * C, sizeof *g);
+  assert_sg_ok(sg_margins(m, tokens, T, g, err));
+  const char *sites[] = {"layers.*.mlp.norm", "layers.*.mlp.norm_scale", "layers.*indices"};
+  sg_run *run;
+  assert_sg_ok(
+      sg_run_create(m, &(sg_run_request){.tokens = tokens, .count = T, .record = sites, .n_record = 3}, &run, err));
+  float *rows = ref_alloc(n * D, sizeof *rows), *gram = ref_alloc(n * n, sizeof *gram),
+        *part = ref_alloc(T * n, sizeof *part), *score = ref_alloc(F, sizeof *score);
+  for (size_t l = 0; l < L; l++) {
+    const float *gain = m->w[sgi_layer_row(m, l, SGI_LAYER_NORM2)];
+    char site[SG_SITE_NAME];
+    sg_site norm, scale, index;
+    snprintf(site, sizeof site, "layers.%zu.mlp.norm", l);
+    assert_true(sg_run_find(run, site, &norm));
+    snprintf(site, sizeof site, "layers.%zu.mlp.norm_scale", l);
+    assert_true(sg_run_find(run, site, &scale));
+    snprintf(site, sizeof site, "layers.%zu.router.indices", l);
+    if (!sg_run_find(run, site, &index)) {
+      snprintf(site, sizeof site, "layers.%zu.gate.indices", l);
+      assert_true(sg_run_find(run, site, &index));
+    }
+    for (size_t c = 0; c < C; c++) {
+      assert_int_equal(m->ffn->route_rows(&m->config, m->w + sgi_layer_row(m, l, SGI_LAYER_MLP), c, rows), SG_OK);
+      assert_int_equal(sgi_linear(part, n, norm.data, D, rows, T, D, n, (sgi_arena){0}), SG_OK);
+      for (size_t i = 0; i < n * D; i++) rows[i] *= gain[i % D];
+      assert_int_equal(sgi_linear(gram, n, rows, D, rows, n, D, n, (sgi_arena){0}), SG_OK);
+      for (size_t t = 0; t < T; t++) {
+        for (size_t f = 0; f < F; f++)
+          score[f] = route.parts == 1 ? part[t * n + f]
+                                      : part[t * n + f / route.units] + part[t * n + route.units + f % route.units];
+        sg_margin want = slow(&route, rows, gram, D, F, score, index.index + (t * C + c) * K, scale.data[t]),
+                  have = g[(l * T + t) * C + c];
+        if (want.distance != have.distance || want.gap != have.gap || want.loses != have.loses ||
+            want.wins != have.wins)
+          fail_msg("%s, layer %zu, channel %zu, position %zu: %.17g, %d for %d; looking at all: %.17g, %d for %d", name,
+                   l, c, t, have.distance, have.wins, have.loses, want.distance, want.wins, want.loses);
+        compared++;
+      }
+    }
+  }
+  free(g), free(rows), free(gram), free(part), free(score);
+  sg_run_free(run);
+}
+
+static void margins_by_looking_at_all(void **state) {
+  (void)state;
+  each_model(same_as_slow);
+  assert_true(compared > 200);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(margins_by_trying)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(margins_by_trying), cmocka_unit_test(margins_by_looking_at_all)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

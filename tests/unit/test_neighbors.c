@@ -71,6 +71,70 @@ static void nearest_by_brute_force(void **state) {
   }
 }
 
+/* A circuit from elsewhere: sought by the definition, and among some positions alone. A recorded one finds itself at exactly 0. */
+static void circuits_from_elsewhere(void **state) {
+  (void)state;
+  char *directory = golden_temporary(), *other = golden_temporary();
+  sgi_recording *r = recorded_random(directory, DOCUMENTS, LENGTH, C, K, F, 11),
+                *foreign = recorded_random(other, 2, 8, C, K, F, 12);
+  const size_t channels[] = {1, SGI_ALL_CHANNELS};
+  int32_t index[C * K], at[C * K];
+  float score[C * K], s[C * K];
+  for (size_t c = 0; c < 2; c++) {
+    sgi_search *x;
+    sgi_neighbor list[N], few[N];
+    size_t found;
+    assert_sg_ok(sgi_search_create(r, 0, channels[c], -1, &x, err));
+    for (size_t q = 0; q < 16; q++) {
+      double all[N];
+      sgi_recording_circuit(foreign, 0, q, index, score);
+      for (size_t p = 0; p < N; p++) {
+        double u[C * F] = {0}, v[C * F] = {0}, dot = 0, uu = 0, vv = 0;
+        sgi_recording_circuit(r, 0, p, at, s);
+        for (size_t i = 0; i < C * K; i++)
+          if (channels[c] == SGI_ALL_CHANNELS || i / K == channels[c]) {
+            u[i / K * F + (size_t)index[i]] = (double)score[i];
+            v[i / K * F + (size_t)at[i]] = (double)s[i];
+          }
+        for (size_t i = 0; i < C * F; i++) dot += u[i] * v[i], uu += u[i] * u[i], vv += v[i] * v[i];
+        all[p] = uu > 0 && vv > 0 ? 1 - dot / sqrt(uu * vv) : 1;
+      }
+      assert_sg_ok(sgi_search_nearest_to(x, index, score, N, list, &found, err));
+      assert_int_equal(found, N);
+      for (size_t i = 0; i < N; i++) {
+        assert_true(fabs(list[i].distance - all[list[i].position]) <= 1e-12);
+        if (i) assert_true(list[i].distance >= list[i - 1].distance);
+      }
+    }
+    sgi_recording_circuit(r, 0, 77, index, score);
+    assert_sg_ok(sgi_search_nearest_to(x, index, score, 5, list, &found, err));
+    assert_true(list[0].distance == 0);
+    assert_sg_ok(sgi_search_nearest(x, 77, N - 1, few, &found, err));
+    assert_sg_ok(sgi_search_nearest_to(x, index, score, N, list, &found, err));
+    for (size_t i = 0, k = 0; i < N; i++) {
+      if (list[i].position == 77) continue;
+      assert_memory_equal(&list[i], &few[k], sizeof few[k]);
+      k++;
+    }
+    const uint32_t some[] = {3, 400, 20, 77};
+    assert_sg_ok(sgi_search_among(x, some, 4, err));
+    assert_sg_ok(sgi_search_nearest_to(x, index, score, 10, list, &found, err));
+    assert_int_equal(found, 4);
+    assert_true(list[0].position == 77 || list[0].distance == 0);
+    for (size_t i = 0; i < 4; i++)
+      assert_true(list[i].position == 3 || list[i].position == 400 || list[i].position == 20 || list[i].position == 77);
+    index[2] = F;
+    assert_int_equal(sgi_search_nearest_to(x, index, score, 5, list, &found, NULL), SG_ERR_ARG);
+    index[2] = -1;
+    assert_int_equal(sgi_search_nearest_to(x, index, score, 5, list, &found, NULL), SG_ERR_ARG);
+    sgi_search_free(x);
+  }
+  sgi_recording_close(r);
+  sgi_recording_close(foreign);
+  golden_remove(directory);
+  golden_remove(other);
+}
+
 /* More positions than one thread takes: every number of threads gives the same list. */
 static void threads_agree(void **state) {
   (void)state;
@@ -224,11 +288,9 @@ static void damage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nearest_by_brute_force),
-      cmocka_unit_test(threads_agree),
-      cmocka_unit_test(together_by_brute_force),
-      cmocka_unit_test(groups_by_definition),
-      cmocka_unit_test(damage),
+      cmocka_unit_test(nearest_by_brute_force), cmocka_unit_test(circuits_from_elsewhere),
+      cmocka_unit_test(threads_agree),          cmocka_unit_test(together_by_brute_force),
+      cmocka_unit_test(groups_by_definition),   cmocka_unit_test(damage),
   };
   return cmocka_run_group_tests_name("neighbors", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/model.h"
+#include "read/circuit.h"
 #include "read/neuron_record.h"
 #include "read/record.h"
 #include "support/prompts.h"
@@ -102,6 +103,26 @@ static void recorded(void **state) {
     sgi_recording_circuit(rec, 1, p, index + p * C * K, NULL);
     assert_true(sgi_recording_values(rec, 1, p, value + p * C * K));
   }
+  /* The circuits of a document given as a prompt are those that were recorded of it. */
+  int32_t prompt[LENGTH], *mine = ref_alloc(LENGTH * C * K, sizeof *mine);
+  float *gates = ref_alloc(LENGTH * C * K, sizeof *gates), *theirs = ref_alloc(C * K, sizeof *theirs);
+  for (size_t d = 0; d < DOCUMENTS; d += 7) {
+    size_t first, rows;
+    sgi_recording_document(rec, d, &first, &rows);
+    for (size_t t = 0; t < rows; t++) prompt[t] = sgi_recording_at(rec, first + t).input;
+    assert_sg_ok(sgi_prompt_circuits(m, rec, prompt, rows, 1, mine, gates, err));
+    assert_memory_equal(mine, index + first * C * K, rows * C * K * sizeof *mine);
+    for (size_t t = 0; t < rows; t++) {
+      sgi_recording_circuit(rec, 1, first + t, NULL, theirs);
+      for (size_t i = 0; i < C * K; i++) assert_true(fabsf(theirs[i] - gates[t * C * K + i]) <= 1e-5f);
+    }
+  }
+  assert_int_equal(sgi_prompt_circuits(m, rec, prompt, 3, 9, mine, gates, NULL), SG_ERR_ARG);
+  sg_model *small;
+  assert_sg_ok(sg_model_load("tests/golden/eval/model", &small, err));
+  assert_int_equal(sgi_prompt_circuits(small, rec, prompt, 3, 0, mine, gates, NULL), SG_ERR_ARG);
+  sg_model_free(small);
+  free(mine), free(gates), free(theirs);
   /* The neuron that fires most in channel 1. */
   size_t best = 0, most = 0, *times = ref_alloc(C * F, sizeof *times), *both = ref_alloc(C * F, sizeof *both);
   for (size_t i = 0; i < n * C * K; i++) times[i / K % C * F + (size_t)index[i]]++;
@@ -116,7 +137,7 @@ static void recorded(void **state) {
     }
   sgi_neuron_record x;
   float *ones = ref_alloc(info->vocab_size, sizeof *ones);
-  assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, ones, C * F, true, err));
+  assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, ones, NULL, C * F, true, err));
   assert_int_equal(x.count, most);
   assert_int_equal(x.n_firings, most);
   for (size_t i = 0; i < x.n_firings; i++) sum -= x.firings[i].value;
@@ -137,19 +158,54 @@ static void recorded(void **state) {
     mean[t] += x.firings[i].value;
     count[t]++;
   }
+  /* Parts of the histograms hold all firings, each in the part that its number belongs to. */
+  const sgi_neuron_histogram *h[] = {&x.gates, &x.values};
+  for (size_t k = 0; k < 2; k++) {
+    size_t all = 0;
+    for (size_t b = 0; b < SGI_NEURON_BINS; b++) {
+      double width = (h[k]->high - h[k]->low) / SGI_NEURON_BINS, low = h[k]->low + width * (double)b;
+      size_t inside = 0;
+      for (size_t i = 0; i < x.n_firings; i++) {
+        double v = k ? x.firings[i].value : x.firings[i].score;
+        inside += v >= low - 1e-9 && (v < low + width + 1e-9);
+      }
+      assert_true(h[k]->count[b] <= inside);
+      all += h[k]->count[b];
+    }
+    assert_int_equal(all, most);
+  }
+  /* Values of a range: the neuron's where it fired, NaN elsewhere. */
+  double *range = ref_alloc(n, sizeof *range), *after = ref_alloc(info->vocab_size, sizeof *after),
+         *follows = ref_alloc(info->vocab_size, sizeof *follows);
+  assert_sg_ok(sgi_neuron_recorded_values(rec, 1, 1, best, 0, n, range, err));
+  for (size_t p = 0; p < n; p++) {
+    double found = NAN;
+    for (size_t k = 0; k < K; k++)
+      if ((size_t)index[(p * C + 1) * K + k] == best) found = (double)value[(p * C + 1) * K + k];
+    assert_true(isnan(found) ? isnan(range[p]) : range[p] == found);
+    int32_t t = sgi_recording_at(rec, p).target;
+    after[t] += isnan(found) ? 0 : found;
+    follows[t]++;
+  }
+  assert_int_equal(sgi_neuron_recorded_values(rec, 1, 1, best, n, 1, range, NULL), SG_ERR_ARG);
+  for (size_t t = 0; t < info->vocab_size; t++) ones[t] = follows[t] > 0 ? (float)(after[t] / follows[t]) : 1e6f;
+  sgi_neuron_record_deinit(&x);
+  assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, NULL, ones, 3, true, err));
+  assert_true(x.written_tokens >= 3 && fabs(x.written_agreement - 1) < 0.02 && isnan(x.agreement));
+  free(range), free(after), free(follows);
   for (int sign = -1; sign <= 1; sign += 2) {
     for (size_t t = 0; t < info->vocab_size; t++) ones[t] = count[t] > 0 ? (float)(sign * mean[t] / count[t]) : 0;
     sgi_neuron_record_deinit(&x);
-    assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, ones, 3, true, err));
+    assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, ones, NULL, 3, true, err));
     assert_true(x.agreement_tokens >= 3 && fabs(x.agreement - sign) < 0.02);
   }
   sgi_neuron_record_deinit(&x);
-  assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, NULL, 3, false, err));
+  assert_sg_ok(sgi_neuron_record_init(&x, rec, 1, 1, best, NULL, NULL, 3, false, err));
   for (size_t i = 0; i < x.n_firings; i++) assert_true(sgi_recording_at(rec, x.firings[i].position).input != info->bos);
   sgi_neuron_record_deinit(&x);
-  assert_int_equal(sgi_neuron_record_init(&x, rec, 1, C, 0, NULL, 3, false, NULL), SG_ERR_ARG);
+  assert_int_equal(sgi_neuron_record_init(&x, rec, 1, C, 0, NULL, NULL, 3, false, NULL), SG_ERR_ARG);
   sgi_neuron_record_deinit(&x);
-  assert_int_equal(sgi_neuron_record_init(&x, rec, 9, 0, 0, NULL, 3, false, NULL), SG_ERR_ARG);
+  assert_int_equal(sgi_neuron_record_init(&x, rec, 9, 0, 0, NULL, NULL, 3, false, NULL), SG_ERR_ARG);
   sgi_neuron_record_deinit(&x);
   free(index), free(value), free(times), free(both), free(ones), free(mean), free(count);
   sgi_recording_close(rec);
@@ -157,7 +213,69 @@ static void recorded(void **state) {
   golden_remove(dir);
 }
 
+enum { T = 7 };
+static size_t fired;
+
+static const sg_site *site_of(const sg_run *run, const char *name, sg_site *out) {
+  return sg_run_find(run, name, out) ? out : NULL;
+}
+
+/* Along a prompt: the run's own sites, wherever the neuron stands in them. */
+static void along(const sg_model *m, const char *name, ref_random *r) {
+  const sg_config *c = &m->config;
+  const char *all = "layers.1.*";
+  int32_t tokens[T];
+  sg_run *run;
+  sg_site values, norm, score, index, gate, expert;
+  sg_activation a[T];
+  random_prompt(m, r, tokens, T);
+  assert_sg_ok(
+      sg_run_create(m, &(sg_run_request){.tokens = tokens, .count = T, .record = &all, .n_record = 1}, &run, err));
+  assert_non_null(site_of(run, "layers.1.neurons", &values));
+  assert_non_null(site_of(run, "layers.1.mlp.norm", &norm));
+  const sg_site *s = site_of(run, "layers.1.router.scores", &score),
+                *x = site_of(run, "layers.1.router.indices", &index);
+  const sg_site *g = site_of(run, "layers.1.gate.logits", &gate), *e = site_of(run, "layers.1.gate.indices", &expert);
+  size_t C = c->num_channels ? c->num_channels : 1, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
+  for (size_t i = 0; i < 40; i++) {
+    size_t t0 = ref_below(r, T), channel = ref_below(r, C), f = ref_below(r, F);
+    if (x) f = (size_t)x->index[(t0 * C + channel) * K + ref_below(r, K)]; /* one that fires somewhere */
+    if (e) channel = (size_t)e->index[t0 * K + ref_below(r, K)];
+    if (!s && !g) channel = 0;
+    assert_sg_ok(sg_neuron_activations(m, tokens, T, 1, channel, f, a, err));
+    sgi_unit u;
+    assert_true(m->ffn->unit_at(c, m->w + sgi_layer_row(m, 1, SGI_LAYER_MLP), channel, f, &u));
+    for (size_t t = 0; t < T; t++) {
+      double want = 0, gates = 0, input = u.constant;
+      bool chosen = !s && !g;
+      if (chosen) want = (double)values.data[t * F + f];
+      for (size_t k = 0; k < K && (s || g); k++) {
+        size_t at = (t * C + channel) * K + k;
+        if (x && (size_t)x->index[at] == f) chosen = true, want = (double)values.data[at], gates = (double)s->data[at];
+        if (e && (size_t)e->index[t * K + k] == channel)
+          chosen = true, want = (double)values.data[(t * K + k) * F + f], gates = (double)g->data[t * C + channel];
+      }
+      for (size_t d = 0; d < D; d++) input += (double)norm.data[t * D + d] * (double)u.w_in[d];
+      if (a[t].chosen != chosen || a[t].value != want || a[t].score != gates || fabs(a[t].input - input) > 1e-9)
+        fail_msg("%s: neuron %zu of channel %zu at %zu: %g, gate %g, expected %g, %g", name, f, channel, t, a[t].value,
+                 a[t].score, want, gates);
+      fired += chosen && want != 0;
+    }
+    if (s || g) assert_true(a[t0].chosen);
+  }
+  assert_int_equal(sg_neuron_activations(m, tokens, T, 1, C, 0, a, NULL), SG_ERR_ARG);
+  assert_int_equal(sg_neuron_activations(m, tokens, T, c->num_layers, 0, 0, a, NULL), SG_ERR_ARG);
+  sg_run_free(run);
+}
+
+static void activations(void **state) {
+  (void)state;
+  each_model(along);
+  assert_true(fired > 500);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(weights), cmocka_unit_test(recorded)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(weights), cmocka_unit_test(recorded),
+                                     cmocka_unit_test(activations)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@ export interface State {
   text: string;
   pos: number; // -1: the last
   colour: string;
+  tinted: string; // strip: the neuron that colours it, "layer.channel.index"
+  quantity: string; // strip: its value, gate or input
   target: string;
   against: string;
   effects: string; // direct or total
@@ -29,6 +31,7 @@ export interface State {
   tint: string; // map: input, target, category, topic
   seek: string; // map: part of tokens that stand out
   eye: string; // map: "x,y,zoom"
+  lit: string; // map: "channel.neuron" whose circuits stand out
   lasso: string; // map: "x,y;..."
   facts: string; // facts: type
   pair: string; // facts: "clean|counterfactual", or all
@@ -38,10 +41,10 @@ export interface State {
   edits: string; // steer: "layer.channel.index.pos*scale", joined by ";"
 }
 const first: State = {
-  view: "predictions", text: "", pos: -1, colour: "loss", target: "", against: "", effects: "direct", layer: 0, head: 0,
+  view: "predictions", text: "", pos: -1, colour: "loss", tinted: "0.0.0", quantity: "value", target: "", against: "", effects: "direct", layer: 0, head: 0,
   neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
   groups: "", opened: "", share: 1, split: 0, doc: -1, docfind: "", static: "",
-  by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
+  by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lit: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
 };
 
 export function read(): State {

@@ -3,6 +3,7 @@ import { h, tipFor } from "./dom";
 import { call } from "./api";
 import { diverging, exact, max, percent, raw, sequential, signed, token, tokenParts, tokenText } from "./format";
 import { go } from "./state";
+import { activation, quantityChoice } from "./activation";
 import type { Context } from "./view";
 import { question } from "./view";
 import type { Predict } from "./types";
@@ -12,7 +13,8 @@ interface Values {
   colour: (x: number) => string;
   low: string;
   high: string;
-  say: (x: number) => string;
+  say: (x: number, i: number) => string;
+  more?: HTMLElement; // of the head: which number
 }
 
 /** Losses: the token's own. Fragility: 0 where a change as large as the stream itself is needed, 1 at a ten-thousandth of it. */
@@ -33,12 +35,16 @@ async function attribution(c: Context): Promise<Values> {
   const most = max(v.map((x) => x ?? 0));
   return { v, colour: (x) => diverging(x / most), low: "against", high: "for", say: (x) => `total effect ${signed(x)} on ${tokenText(a.target.text)}` };
 }
+async function neuron(c: Context): Promise<Values> {
+  const a = await activation(c);
+  return { v: a.v, colour: (x) => diverging(x / a.most), low: signed(-a.most, 3), high: signed(a.most, 3), say: (_x, i) => a.say(i), more: h("span.row", {}, quantityChoice(c), h("span", {}, `chosen at ${a.fired} of ${a.v.length}`)) };
+}
 
 function predictions(p: Predict, i: number, values: Values) {
   const own = values.v[i];
   return [
     h("div", {}, h("strong", {}, `position ${i} `), token(p.tokens[i])),
-    own !== null && own !== undefined ? h("div", {}, values.say(own)) : null,
+    own !== null && own !== undefined ? h("div", {}, values.say(own, i)) : null,
     h("table", {}, p.predictions[i].slice(0, 6).map((t) =>
       h("tr", {}, h("td", {}, token(t)), h("td.num", {}, percent(t.probability)), h("td.num", {}, signed(t.logit, 2))))),
   ];
@@ -51,9 +57,9 @@ function legend(v: Values, both: boolean) {
 
 export async function strip(c: Context, el: HTMLElement) {
   const choice = c.state.colour;
-  const values = choice === "attribution" ? await attribution(c) : choice === "margin" ? await margins(c) : losses(c.read);
+  const values = choice === "attribution" ? await attribution(c) : choice === "margin" ? await margins(c) : choice === "neuron" ? await neuron(c) : losses(c.read);
   if (c.signal.aborted) return;
-  const options = [["loss", "loss"], ["margin", "gate margin"], ["attribution", "attribution"]].filter(([k]) => k !== "margin" || c.info.model.router);
+  const options = [["loss", "loss"], ["margin", "gate margin"], ["attribution", "attribution"], ["neuron", `neuron ${c.state.tinted.replaceAll(".", " · ")}`]].filter(([k]) => k !== "margin" || c.info.model.router);
   const p = c.read;
   const counted = p.losses.filter((x): x is number => x !== null);
   const mean = counted.reduce((a, x) => a + x, 0) / (counted.length || 1);
@@ -62,7 +68,8 @@ export async function strip(c: Context, el: HTMLElement) {
     h("div.strip-head", {},
       h("label", { for: "colour" }, "colour by ", h("select", { id: "colour", onchange: (e: Event) => go({ colour: (e.target as HTMLSelectElement).value }) },
         options.map(([k, t]) => h("option", { value: k, selected: k === choice }, t)))),
-      legend(values, choice === "attribution"),
+      values.more,
+      legend(values, choice === "attribution" || choice === "neuron"),
       h("span", {}, `${p.tokens.length} tokens, mean loss `, h("span", { id: "mean-loss", title: exact(mean) }, mean.toFixed(3)))),
     h("div.tokens", { role: "group", "aria-label": "tokens; arrow keys move" },
       p.tokens.map((t, i) => {

@@ -39,6 +39,7 @@ export type Info = {
     layers: number[];
     channels: number;
   } | null;
+  no_topics: string | null;
   model: Model | null;
 };
 export type Model = {
@@ -178,10 +179,14 @@ export type Place = {
   prediction_ids: number[];
   distance?: number | null;
 };
+export type PromptPlace = {
+  tokens: Tokens;
+  position: number;
+};
 export type Neighbors = {
   layer: number;
   channel: number | string;
-  query: Place;
+  query: Place | PromptPlace;
   neighbors: Place[];
   seconds: number | null;
 };
@@ -209,6 +214,11 @@ export type Map = {
   input: number[];
   target: number[];
   topic: number[];
+};
+export type Located = {
+  tokens: Tokens;
+  position: (number | null)[];
+  distance: (number | null)[];
 };
 export type Facts = {
   before: string;
@@ -277,6 +287,56 @@ export type Link = {
   index: number;
   weight: number | null;
 };
+export type Histogram = {
+  low: number | null;
+  high: number | null;
+  counts: number[];
+};
+export type Firing = {
+  quantile: number | null;
+  value: number | null;
+  gate: number | null;
+  position: number;
+  document: number;
+  place: number;
+  before: Valued[];
+  token: Token;
+  after: Valued[];
+  target: MaybeToken;
+};
+export type Fires = {
+  count: number;
+  density: number | null;
+  positions: number;
+  agreement: number | null;
+  agreement_tokens: number;
+  written_agreement: number | null;
+  written_tokens: number;
+  excerpts: Firing[];
+  partners: {
+    channel: number;
+    index: number;
+    together: number;
+    lift: number | null;
+  }[];
+  gates: Histogram;
+  values: Histogram;
+};
+export type Activation = {
+  tokens: Tokens;
+  layer: number;
+  channel: number;
+  index: number;
+  chosen: boolean[];
+  gate: (number | null)[] | null;
+  input: (number | null)[];
+  value: (number | null)[];
+};
+export type FiresAt = {
+  layer: number;
+  count: number;
+  positions: number[];
+};
 export type Neuron = {
   layer: number;
   channel: number;
@@ -287,6 +347,8 @@ export type Neuron = {
   writes: Ends;
   upstream: Link[];
   downstream: Link[];
+  recorded?: Fires;
+  unrecorded?: string;
 };
 export type Node = {
   kind: "token" | "bias" | "neuron" | "logit";

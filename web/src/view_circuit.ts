@@ -1,6 +1,7 @@
 // view_circuit.ts: a logit, or a difference of two, as an exact sum over neurons, heads and inputs.
 import { h, table } from "./dom";
 import { call, isKept, recorded } from "./api";
+import { tint } from "./activation";
 import { bar, diverging, exact, max, signed, token, tokenText } from "./format";
 import { go } from "./state";
 import type { Attribute, Term } from "./types";
@@ -22,7 +23,8 @@ function neurons(c: Context, terms: Term[], title: string, most: number) {
     terms.length ? table(head, terms.map((t) => [
       neuronLink(t.layer ?? 0, t.channel ?? 0, t.index ?? 0), ...(total ? [at(t)] : []), value(t.value ?? null, 3), value(t.effect), bar(t.effect ?? 0, most),
       ...(truth ? [t.true_effect === undefined ? "" : value(t.true_effect), t.gates_changed ?? ""] : []),
-      h("button.link", { type: "button", "aria-label": `steer layer ${t.layer} channel ${t.channel} neuron ${t.index}`, onclick: () => steer(c, t) }, "steer"),
+      h("span.pairs", {}, h("button.link", { type: "button", "aria-label": `steer layer ${t.layer} channel ${t.channel} neuron ${t.index}`, onclick: () => steer(c, t) }, "steer"),
+        tint(t.layer ?? 0, t.channel ?? 0, t.index ?? 0, "◐")),
     ]), title) : h("p.note", {}, "none"));
 }
 

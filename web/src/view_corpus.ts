@@ -1,7 +1,7 @@
 // view_corpus.ts: a recorded text: circuits nearest to one of it, places where neurons fire together.
 import { h, table } from "./dom";
 import { call } from "./api";
-import { count, exact, tokenText } from "./format";
+import { count, exact, raw, tokenText } from "./format";
 import { go } from "./state";
 import type { Info, Place } from "./types";
 import type { Context, View } from "./view";
@@ -29,9 +29,15 @@ async function together(c: Context, layer: number): Promise<HTMLElement> {
     h("p.note", {}, `${count(t.count)} places; by chance ${exact(t.expected)}; lift ${exact(t.lift)}. The first ${t.positions.length}:`), places(t.positions, "places"));
 }
 
+/** Nothing else was asked for: the circuit at the locked position of the typed prompt. */
+const ofPrompt = (c: Context) => c.pos >= 0 && !c.state.units && c.state.place < 0 && !c.state.find;
+
 async function nearest(c: Context, layer: number): Promise<HTMLElement> {
-  const n = await call("neighbors", { layer, ...(c.state.channel >= 0 ? { channel: c.state.channel } : {}), ...(c.state.place >= 0 ? { position: c.state.place } : { find: c.state.find }), count: 30 }, c.signal);
-  return h("div.card", {}, h("h2", {}, "Nearest circuits"), h("p", {}, "to the one at ", h("strong", {}, `${n.query.document}:${n.query.place} `), excerpt(n.query)), places(n.neighbors, "nearest circuits"),
+  const what = ofPrompt(c) ? { ...c.prompt, pos: c.pos } : c.state.place >= 0 ? { position: c.state.place } : { find: c.state.find };
+  const n = await call("neighbors", { layer, ...(c.state.channel >= 0 ? { channel: c.state.channel } : {}), ...what, count: 30 }, c.signal), q = n.query;
+  const from = "document" in q ? [h("strong", {}, `${q.document}:${q.place} `), excerpt(q)]
+    : [h("strong", {}, `position ${q.position} `), "of the prompt, ", h("span.mono", {}, q.tokens.slice(Math.max(0, q.position - 5), q.position).map((t) => tokenText(raw(t))).join(""), h("mark", {}, tokenText(raw(q.tokens[q.position]))))];
+  return h("div.card", {}, h("h2", {}, "Nearest circuits"), h("p", { id: "query" }, "to the one at ", from), places(n.neighbors, "nearest circuits"),
     h("p.note", {}, `One minus the cosine of the gates; an exact search, ${((n.seconds ?? 0) * 1000).toFixed(1)} ms.`));
 }
 
@@ -41,7 +47,8 @@ function controls(c: Context, r: Recording, layer: number) {
     h("label", { for: "corpus-layer" }, "layer ", h("select", { id: "corpus-layer", onchange: (e: Event) => go({ layer: Number((e.target as HTMLSelectElement).value) }) }, r.layers.map((l) => h("option", { value: l, selected: l === layer }, l)))),
     h("label", { for: "corpus-channel" }, "channel ", h("select", { id: "corpus-channel", onchange: (e: Event) => go({ channel: Number((e.target as HTMLSelectElement).value) }) },
       h("option", { value: -1 }, "all"), Array.from({ length: r.channels }, (_, k) => h("option", { value: k, selected: k === c.state.channel }, k))))),
-    h("p.note", {}, `${count(r.positions)} positions of ${count(r.documents)} documents. A blank in front belongs to a word's token.`));
+    c.pos >= 0 && !ofPrompt(c) ? h("p", { css: { margin: "10px 0 0" } }, h("button.small", { type: "button", onclick: () => go({ units: "", place: -1, find: "" }) }, "circuits like that of the prompt here")) : null,
+    h("p.note", {}, `${count(r.positions)} positions of ${count(r.documents)} documents. Without a search, a typed prompt's circuit at the chosen position is the query. A blank in front belongs to a word's token.`));
 }
 
 export const corpus: View = {
@@ -54,7 +61,7 @@ export const corpus: View = {
     }
     const layer = r.layers.includes(c.state.layer) ? c.state.layer : r.layers[r.layers.length - 1], head = controls(c, r, layer);
     c.panel.replaceChildren(head);
-    if (!c.state.units && c.state.place < 0 && !c.state.find) return;
+    if (!ofPrompt(c) && !c.state.units && c.state.place < 0 && !c.state.find) return;
     const found = await (c.state.units ? together(c, layer) : nearest(c, layer)).catch((e: Error) => h("div.card", {}, h("p", {}, e.message.replace("--find: ", ""))));
     if (!c.signal.aborted) c.panel.replaceChildren(head, found);
   },

@@ -1,12 +1,13 @@
 // view_map.ts: circuits of the recording in two dimensions: like lies near like.
 import { call } from "./api";
 import { h, hideTip, showTip, table } from "./dom";
-import { count, tokenText } from "./format";
+import { count, percent, tokenText } from "./format";
 import type { Eye, Points, Polygon } from "./map_canvas";
 import { inside, MapCanvas, pack } from "./map_canvas";
 import { go, keep, read } from "./state";
 import type { Info, Map as Answer } from "./types";
 import type { Context, View } from "./view";
+import { neuronLink } from "./view";
 import { excerpt } from "./view_corpus";
 
 const light = ["#1f5fa8", "#c2570c", "#2b8a57", "#8e44ad", "#b8322a", "#0c8791", "#8f7400", "#c9408c", "#5b3f1f", "#4e63d1", "#6a9a1f", "#2d3a45"];
@@ -94,7 +95,7 @@ function controls(c: Context, r: Recording, layer: number, find: HTMLElement | n
   const tints: [string, string][] = [["input", "token read"], ["target", "token to come"], ...(c.info.worlds ? [["category", "category"], ["topic", "topic of the story"]] as [string, string][] : [])];
   const fresh = { eye: "", lasso: "" };
   return h("div.row", {},
-    choice("map-layer", "layer ", r.layers.map((l) => [l, l]), layer, (v) => go({ layer: Number(v), ...fresh })),
+    choice("map-layer", "layer ", r.layers.map((l) => [l, l]), layer, (v) => go({ layer: Number(v), lit: "", ...fresh })),
     choice("map-channel", "channel ", [[-1, "all"], ...Array.from({ length: r.channels }, (_, k) => [k, k] as [number, number])], s.channel, (v) => go({ channel: Number(v), ...fresh })),
     choice("map-by", "most frequent tokens ", [["input", "read"], ["target", "to come"]], s.by, (v) => go({ by: v, ...fresh })),
     choice("map-top", "number ", tops.map((t) => [t, t]), tops.includes(s.top) ? s.top : 100, (v) => go({ top: Number(v), ...fresh })),
@@ -102,13 +103,26 @@ function controls(c: Context, r: Recording, layer: number, find: HTMLElement | n
     choice("map-tint", "colour by ", tints, s.tint, (v) => go({ tint: v })), find);
 }
 
-function search(c: Context, m: Answer, view: MapCanvas) {
+/** Circuits in which the neuron of the address fires. */
+async function litUp(c: Context, m: Answer): Promise<Uint8Array | null> {
+  if (!c.state.lit) return null;
+  const [channel, neuron] = c.state.lit.split(".").map(Number);
+  const fires = new Set((await call("fires", { layer: m.layer, neurons: [{ channel, neuron }], documents: Math.max(0, Math.round(c.state.docs)) }, c.signal)).positions);
+  return Uint8Array.from(m.position, (p) => (fires.has(p) ? 1 : 0));
+}
+function litNote(c: Context, m: Answer, lit: Uint8Array | null) {
+  if (!lit) return null;
+  const [channel, neuron] = c.state.lit.split(".").map(Number), n = lit.reduce((a, x) => a + x, 0);
+  return h("p", { id: "lit", "data-count": n }, "Standing out: the ", h("strong", {}, count(n)), " circuits in which ", neuronLink(m.layer, channel, neuron), ` fires (${percent(n / m.n)}). `, h("button.small", { type: "button", onclick: () => go({ lit: "" }) }, "show all"));
+}
+
+function search(c: Context, m: Answer, view: MapCanvas, lit: Uint8Array | null) {
   const texts = new Map(m.tokens.map((t) => [t.id, (t.token ?? "").toLowerCase()])), out = h("output", { id: "found", class: "soft" });
   const mark = (s: string) => {
     const want = s.toLowerCase(), marked = new Uint8Array(m.n), ids = c.state.tint === "target" ? m.target : m.input;
     let n = 0;
     if (want) for (let i = 0; i < m.n; i++) if ((texts.get(ids[i]) ?? "").includes(want)) { marked[i] = 1; n++; }
-    view.mark(want ? marked : null);
+    view.mark(want ? marked : lit);
     out.textContent = want ? `${count(n)} found` : "";
   };
   mark(c.state.seek);
@@ -135,7 +149,7 @@ function hover(c: Context, m: Answer, name: (i: number) => string | null) {
   };
 }
 
-function draw(c: Context, r: Recording, layer: number, m: Answer) {
+function draw(c: Context, r: Recording, layer: number, m: Answer, lit: Uint8Array | null) {
   const tint = c.state.tint, name = names(m, tint), g = groups(m.n, name), p = points(m, name, g.list), lasso = parseLasso(c.state.lasso);
   let timer = 0;
   const view = new MapCanvas(p, parseEye(c.state.eye), lasso, {
@@ -147,7 +161,7 @@ function draw(c: Context, r: Recording, layer: number, m: Answer) {
   const button = (text: string, label: string, f: (b: HTMLElement) => void) => h("button.small", { type: "button", "aria-label": label, onclick: (e: Event) => f(e.currentTarget as HTMLElement) }, text);
   const tools = h("div.map-tools", {}, button("+", "zoom in", () => view.zoom(1.4)), button("−", "zoom out", () => view.zoom(1 / 1.4)), button("all", "show all", () => view.look({ x: 0.5, y: 0.5, zoom: 1 })),
     button("lasso", "draw a lasso", (b) => { view.lassoing = !view.lassoing; b.setAttribute("aria-pressed", String(view.lassoing)); }), button("choose what is seen", "choose what is seen", () => go({ lasso: write(view.view()) })));
-  c.panel.replaceChildren(h("div.card", {}, h("h2", {}, `Map of ${count(m.n)} circuits `), controls(c, r, layer, search(c, m, view))),
+  c.panel.replaceChildren(h("div.card", {}, h("h2", {}, `Map of ${count(m.n)} circuits `), controls(c, r, layer, search(c, m, view, lit)), litNote(c, m, lit)),
     h("div.split", {}, h("div.card", {}, view.el, tools),
       h("div.card", {}, lasso.length > 2 ? chosen(m, p, lasso, tint === "target") : [h("h2", {}, "Colours"), legend(g)])),
     h("p.note", {}, `Circuits of the ${count(m.labels.length)} most frequent tokens by UMAP over the cosine of gates, ${(m.seconds ?? 0).toFixed(1)} s, kept until the explorer ends. Drag moves, wheel, pinch, + and − zoom; drag with shift draws a lasso; a click opens the place in the corpus.`));
@@ -167,6 +181,8 @@ export const map: View = {
       if (!c.signal.aborted) c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Map"), controls(c, r, layer, null)), h("div.card.error", { role: "alert" }, h("p", {}, e.message)));
       return null;
     });
-    if (m && !c.signal.aborted) draw(c, r, layer, m);
+    if (!m || c.signal.aborted) return;
+    const lit = await litUp(c, m);
+    if (!c.signal.aborted) draw(c, r, layer, m, lit);
   },
 };

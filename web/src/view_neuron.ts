@@ -1,16 +1,14 @@
-// view_neuron.ts: what a neuron reads and writes, from weights alone.
+// view_neuron.ts: what a neuron reads and writes, from weights alone, and where it fires (card_record.ts).
 import { h, table } from "./dom";
 import { call } from "./api";
 import { bar, exact, max, signed, token } from "./format";
 import { go } from "./state";
+import { parseNeuron, tint } from "./activation";
+import { recordedCards } from "./card_record";
 import type { Ends, Link, Valued } from "./types";
 import type { View } from "./view";
 import { neuronLink } from "./view";
 
-export function parse(text: string): [number, number, number] {
-  const n = text.split(".").map((x) => Math.max(0, Number.parseInt(x, 10) || 0));
-  return [n[0] ?? 0, n[1] ?? 0, n[2] ?? 0];
-}
 const rows = (list: Valued[], most: number) => list.map((t) => [token(t), h("span", { title: exact(t.value), "data-exact": t.value ?? "" }, signed(t.value, 3)), bar(t.value ?? 0, most)]);
 
 function ends(e: Ends | undefined, title: string, note: string) {
@@ -28,8 +26,8 @@ function linked(list: Link[], title: string) {
 export const neuron: View = {
   name: "neuron", title: "Neuron", needsPrompt: false,
   async show(c) {
-    const m = c.info.model, [layer, channel, index] = parse(c.state.neuron);
-    const n = await call("neuron", { layer, channel, index, top: 10 }, c.signal);
+    const m = c.info.model, [layer, channel, index] = parseNeuron(c.state.neuron);
+    const n = await call("neuron", { layer, channel, index, top: 10, excerpts: 8 }, c.signal);
     if (c.signal.aborted) return;
     const at = [layer, channel, index], most = [m.layers, Math.max(1, m.channels), m.neurons];
     const box = (k: number, label: string) => h("label", { for: `n${k}` }, label, h("input", {
@@ -44,8 +42,9 @@ export const neuron: View = {
       h("div.card", {}, h("div.row.spread", {}, h("h2", {}, `Layer ${layer}, channel ${channel}, neuron ${index}`),
         h("div.row", {}, box(0, "layer "), box(1, "channel "), box(2, "neuron "),
           h("button.small", { type: "button", onclick: () => go({ view: "steer", edits: [...c.state.edits.split(";").filter(Boolean), `${layer}.${channel}.${index}.*0`].join(";") }) }, "steer it everywhere"),
-          c.info.recording?.layers.includes(layer) ? h("button.small", { type: "button", onclick: () => go({ view: "corpus", layer, units: `${channel}.${index}`, find: "", place: -1 }) }, "where does it fire?") : null)),
-        h("p.note", {}, "From weights alone, read through the tied embedding: no text was run for this card.")),
+          c.read.tokens.length ? tint(layer, channel, index, "colour the strip by it", "button.small") : null)),
+        h("p.note", {}, "Below, from weights alone, read through the tied embedding: what it reads and writes without a text. With a recording, where it fires.")),
+      ...recordedCards(c, n),
       h("div.grid", {},
         ends(n.writes, "Writes: logits it raises and lowers", "Per unit of the neuron's value, up to the final norm's scale."),
         ends(n.value, "Value at a bare token", "Reads times opens, before an activation."),

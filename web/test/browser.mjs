@@ -4,6 +4,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { reading } from "./reading.mjs";
 import { documents, graphAlone } from "./files.mjs";
 import { graphs, names, saving } from "./saving.mjs";
 
@@ -57,7 +58,7 @@ const views = {
   "map-lasso": { view: "map", docs: "16", lasso: "0.1,0.1;0.6,0.1;0.6,0.9;0.1,0.9" }, facts: {}, "facts-pair": { view: "facts", pair: `${clean}|${counter}` }, "facts-all": { view: "facts", pair: "all" },
   compare: { other }, "compare-none": { view: "compare" },
   predictions: {}, circuit: {}, "circuit-total": { view: "circuit", effects: "total" }, "circuit-ab": { view: "circuit", against: "id:5" }, graph: {}, attention: { layer: "1" }, lens: {},
-  steer: { edits: "0.0.1.3*0;1.0.2.*0.5" }, neuron: { neuron: "1.0.7" }, training: {}, corpus: { find: " dog" }, fires: { view: "corpus", layer: "1", units: "0.3;1.4" }, margin: { view: "predictions", colour: "margin" },
+  steer: { edits: "0.0.1.3*0;1.0.2.*0.5" }, neuron: { neuron: "1.0.7" }, "neuron-fires": { view: "neuron", neuron: "1.0.7", colour: "neuron", tinted: "1.0.7", quantity: "input" }, "map-lit": { view: "map", docs: "16", layer: "1", lit: "0.7" }, training: {}, corpus: { find: " dog" }, "corpus-typed": { view: "corpus", layer: "1", pos: "9" }, fires: { view: "corpus", layer: "1", units: "0.3;1.4" }, margin: { view: "predictions", colour: "margin" },
   attribution: { view: "predictions", colour: "attribution" },
 };
 try {
@@ -92,7 +93,8 @@ try {
   await walking();
   await payloads();
   await rebinding();
-  const tools = { page, open, settled, accessible, check, cli, browser, url, text, run, shots, views };
+  const tools = { page, open, settled, accessible, check, cli, browser, url, text, run, recording, worlds, shots, views };
+  await reading(tools);
   await saving(tools);
   await graphs(tools);
   await names(tools);

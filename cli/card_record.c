@@ -1,0 +1,103 @@
+#include "card_record.h"
+
+/* Shares of the neuron's positions, by |value|, at which excerpts are shown. */
+static const double quantiles[] = {1, 0.75, 0.5, 0.25};
+enum { AROUND = 5, PER_QUANTILE = 2 };
+
+sg_status cli_fires_check(const cli_prompt *p, const sgi_recording *rec, const char *name, sg_error *err) {
+  const sg_config *c = sg_model_config(p->model);
+  const sgi_recording_info *i = sgi_recording_info_of(rec);
+  if (i->vocab_size == c->vocab_size && i->model_layers == c->num_layers && i->pool == c->num_neurons) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG,
+                  "%s holds no neurons of this model: it was recorded from another one, or from one whose units are "
+                  "experts",
+                  name);
+}
+
+sg_status cli_fires_read(cli_fires *f, const sg_neuron_view *view, size_t partners, bool special, sg_error *err) {
+  return sgi_neuron_record_init(&f->record, f->rec, f->layer, f->channel, f->index,
+                                view->value ? view->value : view->reads, view->writes, partners, special, err);
+}
+
+void cli_fires_deinit(cli_fires *f) { sgi_neuron_record_deinit(&f->record); }
+
+bool cli_fires_excerpt(const cli_fires *f, size_t i, cli_firing_excerpt *out) {
+  const sgi_neuron_record *n = &f->record;
+  size_t top = f->excerpts < n->n_firings ? f->excerpts : n->n_firings, at, count, start;
+  if (i < top) {
+    *out = (cli_firing_excerpt){.quantile = 1};
+    at = i;
+  } else {
+    size_t q = 1 + (i - top) / PER_QUANTILE;
+    if (q >= SGI_COUNT(quantiles) || !n->n_firings) return false;
+    *out = (cli_firing_excerpt){.quantile = quantiles[q]};
+    at = (size_t)((1 - quantiles[q]) * (double)n->n_firings) + (i - top) % PER_QUANTILE;
+    if (at >= n->n_firings) at = n->n_firings - 1;
+  }
+  out->at = &n->firings[at];
+  out->place = sgi_recording_at(f->rec, out->at->position);
+  sgi_recording_document(f->rec, out->place.document, &start, &count);
+  out->first = out->at->position > start + AROUND ? out->at->position - AROUND : start;
+  out->last = out->at->position + AROUND < start + count ? out->at->position + AROUND : start + count - 1;
+  return true;
+}
+
+/* Tokens of positions [from, to), each with the neuron's value there: null where it did not fire. */
+static json_t *text_json(const cli_fires *f, size_t from, size_t to, const double *value) {
+  json_t *a = json_array();
+  for (size_t i = from; i < to; i++) {
+    json_t *o = cli_token_json(f->p, sgi_recording_at(f->rec, i).input);
+    json_object_set_new(o, "value", cli_json_real(value[i - from]));
+    json_array_append_new(a, o);
+  }
+  return a;
+}
+
+static sg_status excerpts_json(const cli_fires *f, json_t *list, sg_error *err) {
+  cli_firing_excerpt e;
+  sg_status st = SG_OK;
+  for (size_t i = 0; !st && cli_fires_excerpt(f, i, &e); i++) {
+    double value[2 * AROUND + 1];
+    size_t at = e.at->position;
+    st = sgi_neuron_recorded_values(f->rec, f->layer, f->channel, f->index, e.first, e.last + 1 - e.first, value, err);
+    if (st) break;
+    json_array_append_new(
+        list, json_pack("{so so so sI sI sI so so so so}", "quantile", cli_json_real(e.quantile), "value",
+                        cli_json_real(e.at->value), "gate", cli_json_real(e.at->score), "position", (json_int_t)at,
+                        "document", (json_int_t)e.place.document, "place", (json_int_t)e.place.place, "before",
+                        text_json(f, e.first, at, value), "token", cli_token_json(f->p, e.place.input), "after",
+                        text_json(f, at + 1, e.last + 1, value + (at + 1 - e.first)), "target",
+                        cli_token_json(f->p, e.place.target)));
+  }
+  return st;
+}
+
+static json_t *partners_json(const sgi_neuron_record *n) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < n->n_partners; i++)
+    json_array_append_new(
+        list, json_pack("{si si sI so}", "channel", (int)n->partners[i].channel, "index", (int)n->partners[i].index,
+                        "together", (json_int_t)n->partners[i].together, "lift", cli_json_real(n->partners[i].lift)));
+  return list;
+}
+
+static json_t *histogram_json(const sgi_neuron_histogram *h) {
+  json_t *counts = json_array();
+  for (size_t i = 0; i < SGI_NEURON_BINS; i++) json_array_append_new(counts, json_integer((json_int_t)h->count[i]));
+  return json_pack("{so so so}", "low", cli_json_real(h->low), "high", cli_json_real(h->high), "counts", counts);
+}
+
+sg_status cli_fires_json(const cli_fires *f, json_t **out, sg_error *err) {
+  const sgi_neuron_record *n = &f->record;
+  json_t *list = json_array();
+  sg_status st = excerpts_json(f, list, err);
+  *out = st ? NULL
+            : json_pack("{sI so sI so sI so sI sO so so so}", "count", (json_int_t)n->count, "density",
+                        cli_json_real(n->density), "positions", (json_int_t)sgi_recording_info_of(f->rec)->n_positions,
+                        "agreement", cli_json_real(n->agreement), "agreement_tokens", (json_int_t)n->agreement_tokens,
+                        "written_agreement", cli_json_real(n->written_agreement), "written_tokens",
+                        (json_int_t)n->written_tokens, "excerpts", list, "partners", partners_json(n), "gates",
+                        histogram_json(&n->gates), "values", histogram_json(&n->values));
+  json_decref(list);
+  return st || *out ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}

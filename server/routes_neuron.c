@@ -1,0 +1,99 @@
+/* routes_neuron.c: one neuron: its weights, where it fires in the recording, what it does along the prompt. */
+#include "../cli/card.h"
+#include "../cli/card_record.h"
+#include "api.h"
+#include "core/json.h"
+
+enum { MAX_LINKS = 50, MAX_EXCERPTS = 40 };
+
+static sg_status neuron_of(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err) {
+  const sg_config *m = sg_model_config(c->p.model);
+  json_int_t l, ch, i;
+  sg_status st = api_int(c, "layer", 0, (json_int_t)m->num_layers - 1, 0, &l, err);
+  if (!st) st = api_int(c, "channel", 0, (json_int_t)(m->num_channels ? m->num_channels - 1 : 0), 0, &ch, err);
+  if (!st) st = api_int(c, "index", 0, (json_int_t)m->num_neurons - 1, 0, &i, err);
+  if (st) return st;
+  *layer = (size_t)l;
+  *channel = (size_t)ch;
+  *index = (size_t)i;
+  return SG_OK;
+}
+
+static sg_status take_flag(const api_call *c, const char *key, bool *out, sg_error *err) {
+  const json_t *v = json_object_get(c->body, key);
+  *out = json_is_true(v);
+  return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be true or false", key);
+}
+
+/* "recorded" of the answer; where the recording knows nothing of the neuron, the reason as "unrecorded". */
+static sg_status add_recorded(const api_call *c, const cli_card *k, size_t excerpts, bool special, json_t *answer,
+                              sg_error *err) {
+  const cli_reading *r = c->e->recording;
+  if (!r) return SG_OK;
+  cli_fires f = {
+      .p = &c->p, .rec = r->rec, .layer = k->layer, .channel = k->channel, .index = k->index, .excerpts = excerpts};
+  json_t *recorded = NULL;
+  sg_error why = {0};
+  size_t slot;
+  sg_status st = cli_fires_check(&c->p, r->rec, "the recording", &why);
+  if (!st && !sgi_recording_indexed(r->rec)) st = sgi_fail(&why, SG_ERR_ARG, "the recording has no index");
+  if (!st && sgi_recording_slot(r->rec, k->layer, &slot, NULL))
+    st = sgi_fail(&why, SG_ERR_ARG, "layer %zu was not recorded", k->layer);
+  if (st) {
+    json_object_set_new(answer, "unrecorded", json_string(why.text));
+    return SG_OK;
+  }
+  st = cli_fires_read(&f, &k->view, k->top, special, err);
+  if (!st) st = cli_fires_json(&f, &recorded, err);
+  if (!st && json_object_set_new(answer, "recorded", recorded)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  cli_fires_deinit(&f);
+  return st;
+}
+
+static sg_status make_card(const api_call *c, cli_card *k, float *block, json_t **answer, sg_error *err) {
+  size_t V = sg_model_config(c->p.model)->vocab_size;
+  sg_neuron_link up[MAX_LINKS], down[MAX_LINKS];
+  json_int_t excerpts;
+  bool special;
+  k->view = (sg_neuron_view){block, block + V, block + 2 * V, block + 3 * V};
+  k->up = up;
+  k->down = down;
+  sg_status st = api_int(c, "excerpts", 0, MAX_EXCERPTS, 5, &excerpts, err);
+  if (!st) st = take_flag(c, "special", &special, err);
+  if (!st) st = sg_neuron_read(c->p.model, k->layer, k->channel, k->index, &k->view, err);
+  if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, true, k->top, up, &k->n_up, err);
+  if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, false, k->top, down, &k->n_down, err);
+  if (!st && !(*answer = cli_card_json(&c->p, k))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  return st ? st : add_recorded(c, k, (size_t)excerpts, special, *answer, err);
+}
+
+sg_status api_neuron(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"layer", "channel", "index", "top", "excerpts", "special"};
+  cli_card k = {0};
+  json_int_t top;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = neuron_of(c, &k.layer, &k.channel, &k.index, err);
+  if (!st) st = api_int(c, "top", 1, MAX_LINKS, 10, &top, err);
+  if (st) return st;
+  k.top = (size_t)top;
+  float *block = sgi_alloc(4 * sg_model_config(c->p.model)->vocab_size * sizeof *block);
+  if (!block) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  st = make_card(c, &k, block, answer, err);
+  sgi_free(block);
+  return st;
+}
+
+sg_status api_activation(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "layer", "channel", "index"};
+  size_t layer, channel, index;
+  sg_activation *a = NULL;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = neuron_of(c, &layer, &channel, &index, err);
+  if (!st) st = api_prompt(c, err);
+  if (!st && !(a = sgi_alloc(c->p.count * sizeof *a))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st) st = sg_neuron_activations(c->p.model, c->p.tokens, c->p.count, layer, channel, index, a, err);
+  if (!st && !(*answer = cli_activations_json(&c->p, layer, channel, index, a)))
+    st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sgi_free(a);
+  return st;
+}

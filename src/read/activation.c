@@ -1,0 +1,89 @@
+/* One neuron along a prompt: docs/method-reading.md, neuron card. The numbers are those of the forward pass's sites; only the input is
+ * computed here, since a pass does without it where the neuron is not chosen. */
+#include <string.h>
+
+#include "model/pass.h"
+#include "read/neuron.h"
+#include "read/run.h"
+
+typedef struct watcher {
+  size_t layer, channel, index, D;
+  bool experts; /* the channel is an expert: chosen as one, its hidden units beside each other */
+  sgi_unit unit;
+  size_t *slot;       /* (T) of the chosen neuron or expert, counted from 1 over the row; 0: not chosen */
+  const float *score; /* (T,width) as the router left them, until its indices come */
+  size_t width;
+  sg_activation *out;
+} watcher;
+
+static void take_inputs(watcher *w, const sgi_site *s) {
+  for (size_t i = 0; i < s->n; i++) {
+    const float *x = (const float *)s->data + i * w->D;
+    double sum = w->unit.constant;
+    for (size_t d = 0; d < w->D; d++) sum += (double)w->unit.w_in[d] * (double)x[d];
+    w->out[s->first + i].input = sum;
+  }
+}
+
+/* router.indices (C,K): a slot of the neuron's own channel; gate.indices (K): a slot of its expert. */
+static void take_indices(watcher *w, const sgi_site *s) {
+  w->experts = s->n_dims == 1;
+  size_t K = s->dims[s->n_dims - 1], width = w->experts ? K : s->dims[0] * K, from = w->experts ? 0 : w->channel * K;
+  size_t wanted = w->experts ? w->channel : w->index;
+  for (size_t i = 0; i < s->n; i++)
+    for (size_t k = from; k < from + K; k++)
+      if ((size_t)((const int32_t *)s->data)[i * width + k] == wanted) w->slot[s->first + i] = k + 1;
+}
+
+static void take_values(watcher *w, const sgi_site *s) {
+  size_t F = s->dims[s->n_dims - 1], width = s->n_dims == 2 ? s->dims[0] * F : F;
+  for (size_t i = 0; i < s->n; i++) {
+    sg_activation *a = &w->out[s->first + i];
+    const float *row = (const float *)s->data + i * width;
+    size_t slot = w->slot[s->first + i];
+    a->chosen = s->n_dims == 1 || slot;
+    if (!a->chosen) continue;
+    a->value = (double)row[s->n_dims == 1 ? w->index : w->experts ? (slot - 1) * F + w->index : slot - 1];
+  }
+}
+
+static void take_scores(watcher *w, const sgi_site *s) {
+  for (size_t i = 0; i < s->n && w->score; i++) {
+    size_t slot = w->slot[s->first + i];
+    if (slot) w->out[s->first + i].score = (double)w->score[i * w->width + (w->experts ? w->channel : slot - 1)];
+  }
+}
+
+static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
+  (void)err;
+  watcher *w = user;
+  if (s->layer != (ptrdiff_t)w->layer) return SG_OK;
+  if (!strcmp(s->name, "mlp.norm")) take_inputs(w, s);
+  if (!strcmp(s->name, "router.scores") || !strcmp(s->name, "gate.logits")) {
+    w->score = s->data;
+    w->width = s->n_dims == 2 ? s->dims[0] * s->dims[1] : s->dims[0];
+  }
+  if (s->type == SGI_SITE_INDEX) {
+    take_indices(w, s);
+    take_scores(w, s);
+  }
+  if (!strcmp(s->name, "neurons")) take_values(w, s);
+  return SG_OK;
+}
+
+sg_status sg_neuron_activations(const sg_model *m, const int32_t *tokens, size_t count, size_t layer, size_t channel,
+                                size_t index, sg_activation *out, sg_error *err) {
+  watcher w = {.layer = layer, .channel = channel, .index = index, .D = m->config.hidden_size, .out = out};
+  sg_status st = sgi_prompt_check(m, tokens, count, err);
+  if (!st) st = sgi_unit_find(m, layer, channel, index, &w.unit, err);
+  if (st) return st;
+  sgi_pass *pass = NULL;
+  if (!(w.slot = sgi_alloc(count * sizeof *w.slot))) return sgi_fail_memory(err, count, "a neuron's positions");
+  memset(out, 0, count * sizeof *out);
+  st = sgi_pass_create(m, 1, count, false, &pass, err);
+  sgi_batch batch = {.B = 1, .T = count, .inputs = tokens};
+  if (!st) st = sgi_pass_forward(pass, &batch, &(sgi_tap){visit, &w, err, NULL}, err);
+  sgi_pass_free(pass);
+  sgi_free(w.slot);
+  return st;
+}

@@ -1,0 +1,56 @@
+#include "read/circuit.h"
+
+#include <string.h>
+
+#include "model/pass.h"
+#include "read/run.h"
+
+typedef struct taker {
+  size_t layer, width; /* C K */
+  int32_t *index;
+  float *score;
+  const float *logits; /* of experts, until their indices come */
+  size_t logits_width;
+} taker;
+
+static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
+  taker *t = user;
+  if (s->layer != (ptrdiff_t)t->layer) return SG_OK;
+  bool scores = !strcmp(s->name, "router.scores");
+  if (!strcmp(s->name, "gate.logits")) {
+    t->logits = s->data;
+    t->logits_width = s->dims[0];
+  }
+  if (!scores && s->type != SGI_SITE_INDEX) return SG_OK;
+  if (s->first || s->dims[0] * (s->n_dims == 2 ? s->dims[1] : 1) != t->width)
+    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", s->name, s->layer);
+  memcpy(scores ? (void *)t->score : (void *)t->index, s->data, s->n * t->width * 4);
+  for (size_t i = 0; !scores && t->logits && i < s->n * t->width; i++)
+    t->score[i] = t->logits[i / t->width * t->logits_width + (size_t)t->index[i]];
+  return SG_OK;
+}
+
+sg_status sgi_prompt_circuits(const sg_model *m, const sgi_recording *rec, const int32_t *tokens, size_t count,
+                              size_t layer, int32_t *index, float *score, sg_error *err) {
+  const sgi_recording_info *info = sgi_recording_info_of(rec);
+  sgi_gates g = {0};
+  if (m->ffn->gates) m->ffn->gates(&m->config, 1, (sgi_arena){0}, &g); /* sizes only */
+  if (g.channels != info->channels || g.top_k != info->top_k || g.pool != info->pool ||
+      m->config.num_layers != info->model_layers || m->config.vocab_size != info->vocab_size)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "the recording is of another model: %zu layers, %zu channels of %zu units, %zu chosen, %zu tokens; "
+                    "this one has %zu, %zu, %zu, %zu, %zu",
+                    info->model_layers, info->channels, info->pool, info->top_k, info->vocab_size, m->config.num_layers,
+                    g.channels, g.pool, g.top_k, m->config.vocab_size);
+  sg_status st = sgi_prompt_check(m, tokens, count, err);
+  if (!st && layer >= m->config.num_layers)
+    st = sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", layer, m->config.num_layers);
+  if (st) return st;
+  taker t = {.layer = layer, .width = g.channels * g.top_k, .index = index, .score = score};
+  sgi_pass *pass = NULL;
+  st = sgi_pass_create(m, 1, count, false, &pass, err);
+  sgi_batch batch = {.B = 1, .T = count, .inputs = tokens};
+  if (!st) st = sgi_pass_forward(pass, &batch, &(sgi_tap){visit, &t, err, NULL}, err);
+  sgi_pass_free(pass);
+  return st;
+}
