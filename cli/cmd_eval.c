@@ -6,6 +6,7 @@
 #include "core/json.h"
 #include "ids.h"
 #include "model.h"
+#include "text_form.h"
 #include "text/reader.h"
 #include "read/baseline.h"
 
@@ -44,26 +45,14 @@ static bool counting(void *user, uint64_t done) {
 
 /* Text is read as the run read its own, unless told otherwise. */
 static sg_status read_form(job *j, sg_error *err) {
-  const char *split = cli_string(j->call, "split"), *field = cli_string(j->call, "field"),
-             *rows = cli_string(j->call, "rows");
-  char *path = sgi_path_join(j->call->args[0], "config.json"), text[64];
-  if (!path) return sgi_fail_memory(err, 0, "a path");
-  json_t *o = NULL;
-  sg_status st = sgi_is_file(path) ? sgi_json_load(path, &o, err) : SG_OK;
-  const json_t *run = json_object_get(o, "run"), *own = run ? json_object_get(o, "data") : NULL;
-  j->form.blank_lines = split && !strcmp(split, "blank-lines");
-  if (!st && own && !split && !(st = sgi_json_string(own, path, "split", text, sizeof text, err)))
-    j->form.blank_lines = !strcmp(text, "blank-lines");
-  if (!st && own && !field) st = sgi_json_string(own, path, "field", j->form.field, sizeof j->form.field, err);
-  if (field && strlen(field) >= sizeof j->form.field)
-    st = sgi_fail(err, SG_ERR_ARG, "--field: at most %zu bytes", sizeof j->form.field - 1);
-  else if (field)
-    memcpy(j->form.field, field, strlen(field) + 1);
+  const char *rows = cli_string(j->call, "rows");
+  char text[64];
+  json_t *own;
+  sg_status st = cli_text_form(j->call, &j->form, &own, err);
   j->pack = rows && !strcmp(rows, "pack");
-  if (!st && own && !rows && !(st = sgi_json_string(own, path, "rows", text, sizeof text, err)))
+  if (!st && own && !rows && !(st = sgi_json_string(own, "config.json: data", "rows", text, sizeof text, err)))
     j->pack = !strcmp(text, "pack");
-  json_decref(o);
-  sgi_free(path);
+  json_decref(own);
   return st;
 }
 
@@ -281,16 +270,7 @@ static const cli_option options[] = {
      .min = 1,
      .max = 1 << 24,
      .help = "tokens of a row; a longer document is cut"},
-    {.name = "split",
-     .type = CLI_CHOICE,
-     .argument = "endoftext|blank-lines",
-     .value_text = "the run's, or endoftext",
-     .help = "what stands between documents of a .txt"},
-    {.name = "field",
-     .type = CLI_STRING,
-     .argument = "NAME",
-     .value_text = "the run's, or text",
-     .help = "field of the lines of a .jsonl"},
+    CLI_FORM_OPTIONS,
     {.name = "max-rows",
      .type = CLI_SIZE,
      .argument = "N",

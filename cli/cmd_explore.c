@@ -8,6 +8,7 @@
 #include "../server/web.h"
 #include "core/file.h"
 #include "prompt.h"
+#include "text_form.h"
 #include "read/facts.h"
 
 extern char **environ;
@@ -79,10 +80,40 @@ static sg_status open_truth(const cli_call *c, explorer *e, worlds *w, sg_error 
   return st;
 }
 
+/* A graph's file in place of a model. */
+static int run_file(const cli_call *c) {
+  static const char *const of_model[] = {"recording", "data",  "split",      "field",
+                                         "worlds",    "facts", "checkpoint", "tokenizer"};
+  for (size_t i = 0; i < SGI_COUNT(of_model); i++)
+    if (cli_source_of(c, of_model[i]) == CLI_GIVEN)
+      return cli_usage(c, "--%s needs a model, and %s is a file", of_model[i], c->args[0]);
+  sg_error err = {0};
+  opened graph = {0};
+  explorer e = {.graph = &graph};
+  int code = opened_load(&graph, c->args[0], &err) ? cli_fail(&err) : serve(c, &e);
+  opened_deinit(&graph);
+  return code;
+}
+
+/* --data: read once, so that its errors name the path. */
+static sg_status open_data(const cli_call *c, explorer *e, doc_file *d, sg_error *err) {
+  const char *path = cli_string(c, "data");
+  sgi_text_form form;
+  json_t *own = NULL;
+  if (!path) return SG_OK;
+  if (!e->tokenizer)
+    return sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which --data needs: documents are text", c->args[0]);
+  sg_status st = cli_text_form(c, &form, &own, err);
+  json_decref(own);
+  e->data = d;
+  return st ? st : documents_open(d, path, &form, err);
+}
+
 static int run(const cli_call *c) {
   sg_error err = {0};
   cli_prompt p = {0};
   cli_signals_install();
+  if (sgi_is_file(c->args[0])) return run_file(c);
   sg_status st = cli_prompt_open_model(&p, c, &err);
   explorer e = {.model = p.model, .tokenizer = p.tokenizer};
   if (!st && !(e.name = name_of(c->args[0]))) st = sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
@@ -96,7 +127,10 @@ static int run(const cli_call *c) {
   if (recording) e.recording = &reading;
   worlds truth = {0};
   if (!st) st = open_truth(c, &e, &truth, &err);
+  doc_file texts = {0};
+  if (!st) st = open_data(c, &e, &texts, &err);
   int code = st ? cli_fail(&err) : serve(c, &e);
+  documents_close(&texts);
   api_forget(&e);
   worlds_deinit(&truth);
   sgi_free(e.facts);
@@ -113,6 +147,12 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "REC",
      .help = "recorded text of this model (sgatlin record): nearest circuits, places where neurons fire"},
+    {.name = "data",
+     .letter = 'd',
+     .type = CLI_STRING,
+     .argument = "FILE",
+     .help = "text file whose documents the page offers as prompts: .txt or .jsonl, also .zst or .gz"},
+    CLI_FORM_OPTIONS,
     {.name = "worlds",
      .letter = 'w',
      .type = CLI_STRING,
@@ -145,15 +185,19 @@ const cli_command cli_explore = {
     .name = "explore",
     .group = "Reading",
     .summary = "a page in the browser that shows why the model said it",
-    .usage = "MODEL [--recording REC] [--worlds DIR] [--port N] [--open]",
+    .usage = "MODEL [--recording REC] [--data FILE] [--worlds DIR] [--port N] [--open]\nGRAPH.json [--port N] [--open]",
     .examples =
         "# prints an address; open it in a browser\nsgatlin explore run\n"
-        "# the same, with the browser opened\nsgatlin explore run --open",
+        "# the same, with the browser opened\nsgatlin explore run --open\n"
+        "# stories of a file as prompts\nsgatlin explore run --data worlds/valid.txt\n"
+        "# a saved graph, without a model\nsgatlin explore dog.json",
     .description =
         "MODEL is a model directory or a training run (then its newest checkpoint, and the page shows the run's curves "
         "as they grow). Type a text; see what the model predicts at every token; click a token and walk through what "
         "made "
         "the prediction: neurons, attention, attribution graph, logit lens; scale neurons and see what changes.\n\n"
+        "GRAPH.json is a file of 'sgatlin graph -o' or a graph that the page saved as JSON (64 MB at most). It opens "
+        "without a model: groups, names and threshold work, the other views say that they need one.\n\n"
         "The server answers to this machine alone, and only to who knows the token in the address (docs/http.md). Its "
         "JSON calls can be used without the page.",
     .options = options,

@@ -295,7 +295,9 @@ typedef struct sg_run_request {
   size_t n_record;
   const sg_edit *edits; /* applied in this order at every site they match */
   size_t n_edits;
-  size_t max_bytes; /* of recorded sites; 0: 1 GiB */
+  size_t max_bytes;                                         /* of recorded sites; 0: 1 GiB */
+  bool (*progress)(void *user, size_t done, size_t wanted); /* layers; false cancels. NULL allowed */
+  void *user;
 } sg_run_request;
 
 typedef struct sg_site {
@@ -365,6 +367,8 @@ typedef struct sg_attribute_request {
   ptrdiff_t position;      /* negative: from the end; -1 is the prediction of the next token */
   int32_t target, against; /* target -1: the token of largest logit; against -1: none */
   size_t max_bytes;        /* 0: 4 GiB */
+  bool (*progress)(void *user, size_t done, size_t wanted); /* layers, forth and back; false cancels. NULL allowed */
+  void *user;
 } sg_attribute_request;
 
 /* New: sg_attribution_free. */

@@ -29,6 +29,9 @@ static const struct {
     {"/api/locate", true, api_locate},
     {"/api/place", true, api_place},
     {"/api/facts", true, api_facts},
+    {"/api/file", true, api_file},
+    {"/api/documents", true, api_documents},
+    {"/api/document", true, api_document},
     {"/api/patch", true, api_patch},
 };
 
@@ -40,6 +43,10 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
     if (strcmp(routes[i].path, http_job_path(job))) continue;
     if (routes[i].post != http_job_is_post(job))
       return sgi_fail(err, SG_ERR_ARG, "%s is asked for with %s", routes[i].path, routes[i].post ? "POST" : "GET");
+    if (!e->model && routes[i].answer != api_info && routes[i].answer != api_file)
+      return sgi_fail(err, SG_ERR_ARG,
+                      "this explorer shows a graph from a file: %s needs a model (sgatlin explore MODEL)",
+                      routes[i].path);
     st = routes[i].answer(&c, answer, err);
   }
   sgi_free(c.p.tokens);

@@ -4,19 +4,23 @@
 
 #include "../cli/prompt.h"
 #include "../cli/reading.h"
+#include "documents.h"
 #include "http.h"
+#include "opened.h"
 #include "worlds.h"
 
 enum { API_TOKENS = 512 }; /* of a prompt */
 
 /* What `sgatlin explore` serves. Read only while the server runs. */
 typedef struct explorer {
-  sg_model *model;
+  sg_model *model;         /* NULL: a graph from a file is all there is */
+  const opened *graph;     /* then */
   sg_tokenizer *tokenizer; /* NULL: prompts are ids */
   char *name;              /* of the model, for the page; no path */
   char *metrics;           /* path of the run's metrics.jsonl; NULL: no run */
   cli_reading *recording;  /* NULL: none */
   worlds *worlds;          /* NULL: none */
+  doc_file *data;          /* NULL: none */
   char *facts;             /* path of a file of facts; NULL: none */
   json_t *kept;            /* answers that took long, by request: api_forget */
 } explorer;
@@ -57,6 +61,7 @@ sg_status api_prompt(api_call *c, sg_error *err);
 
 /* ---- routes ----------------------------------------------------------------------------------------------------------- */
 sg_status api_info(api_call *c, json_t **answer, sg_error *err);
+sg_status api_file(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err);
 sg_status api_activation(api_call *c, json_t **answer, sg_error *err);
 sg_status api_metrics(api_call *c, json_t **answer, sg_error *err);
@@ -74,6 +79,8 @@ sg_status api_locate(api_call *c, json_t **answer, sg_error *err);
 sg_status api_place(api_call *c, json_t **answer, sg_error *err);
 sg_status api_facts(api_call *c, json_t **answer, sg_error *err);
 sg_status api_patch(api_call *c, json_t **answer, sg_error *err);
+sg_status api_documents(api_call *c, json_t **answer, sg_error *err);
+sg_status api_document(api_call *c, json_t **answer, sg_error *err);
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err);
 
 #endif

@@ -32,7 +32,9 @@ bool guard_path(const char *uri, char *path, size_t size) {
   return true;
 }
 
-bool guard_json(const char *text, size_t n) {
+bool guard_json(const char *text, size_t n) { return guard_json_within(text, n, GUARD_JSON_DEPTH, GUARD_JSON_VALUES); }
+
+bool guard_json_within(const char *text, size_t n, size_t max_depth, size_t max_values) {
   size_t depth = 0, values = 1;
   bool quoted = false;
   for (size_t i = 0; i < n; i++) {
@@ -48,7 +50,7 @@ bool guard_json(const char *text, size_t n) {
     if (c == '[' || c == '{') depth++;
     if ((c == ']' || c == '}') && depth) depth--;
     if (c == ',') values++;
-    if (depth > GUARD_JSON_DEPTH || values > GUARD_JSON_VALUES) return false;
+    if (depth > max_depth || values > max_values) return false;
   }
   return true;
 }

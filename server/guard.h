@@ -32,6 +32,7 @@ bool guard_path(const char *uri, char *path, size_t size);
 
 /* The text of a request's body is worth parsing: not too deep, not too many values. Looks at no grammar: the parser does. */
 bool guard_json(const char *text, size_t n);
+bool guard_json_within(const char *text, size_t n, size_t depth, size_t values);
 
 /* Compares in a time that does not depend on where they differ. */
 bool guard_same(const char *a, const char *b, size_t n);

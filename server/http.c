@@ -1,6 +1,5 @@
 #include "http.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -15,15 +14,16 @@
 #include "core/arena.h"
 #include "core/json.h"
 #include "jobs.h"
+#include "listen.h"
 #include "peers.h"
 
 enum { IDLE_SECONDS = 20, MAX_CONNECTIONS = 512, HEADER_BYTES = 32768, ASSETS = 16 };
 
 struct http_server {
   http_settings settings;
-  struct MHD_Daemon *daemon;
+  struct MHD_Daemon *four, *six;      /* of 127.0.0.1 or --host; of ::1 */
   struct MHD_Response *files[ASSETS]; /* one for each asset, shared by all who ask */
-  unsigned port;
+  listening sockets;
   char token[GUARD_TOKEN + 1];
   job_queue jobs;
   peer_list peers;
@@ -91,7 +91,7 @@ static const char *reason(int status) {
     case 413: return "the request is larger than 1 MB";
     case 414: return "the address is too long";
     case 415: return "a request must be application/json";
-    case 421: return "this server answers to 127.0.0.1 and localhost only";
+    case 421: return "this server answers to 127.0.0.1, [::1] and localhost only";
     default: return "the request is malformed";
   }
 }
@@ -176,7 +176,7 @@ static enum MHD_Result begin(http_server *s, struct MHD_Connection *c, const cha
   MHD_get_connection_values(c, MHD_HEADER_KIND, take_header, &r);
   char path[GUARD_URI_MAX];
   bool api = !strncmp(x->uri, "/api/", 5);
-  int status = guard_check(&r, s->port, s->settings.host, s->token, api);
+  int status = guard_check(&r, s->sockets.port, s->settings.host, s->token, api);
   if (status) return refuse(s, c, status, reason(status));
   if (!guard_path(x->uri, path, sizeof path)) return refuse(s, c, 404, "there is no such page");
   if (!api) return (x->file = file_of(s, path)) ? MHD_YES : refuse(s, c, 404, "there is no such page");
@@ -295,45 +295,25 @@ static sg_status make_token(char *out, sg_error *err) {
   return SG_OK;
 }
 
-static unsigned connection_limit(void) {
+/* Places on each of n addresses. */
+static unsigned connection_limit(unsigned n) {
   struct rlimit r;
-  if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur > MAX_CONNECTIONS + 64) return MAX_CONNECTIONS;
-  return r.rlim_cur > 48 ? (unsigned)r.rlim_cur - 32 : 16;
+  if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur > n * MAX_CONNECTIONS + 64) return MAX_CONNECTIONS;
+  return r.rlim_cur > 32 + n * 16 ? ((unsigned)r.rlim_cur - 32) / n : 16;
 }
 
-/* The socket is ours, so that the port is known before the first request. */
-static sg_status open_socket(http_server *s, int *out, sg_error *err) {
-  const char *host = s->settings.host ? s->settings.host : "127.0.0.1";
-  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->settings.port)};
-  if (inet_pton(AF_INET, host, &a.sin_addr) != 1 || a.sin_addr.s_addr == INADDR_ANY)
-    return sgi_fail(err, SG_ERR_ARG, "--host %s: expected one IPv4 address of this machine, such as 127.0.0.1", host);
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-  socklen_t n = sizeof a;
-  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) || bind(fd, (struct sockaddr *)&a, sizeof a) ||
-      listen(fd, SOMAXCONN) || getsockname(fd, (struct sockaddr *)&a, &n)) {
-    sg_status st =
-        sgi_fail(err, SG_ERR_IO, "can not listen on %s, port %u: %s", host, s->settings.port, strerror(errno));
-    if (fd >= 0) close(fd);
-    return st;
-  }
-  s->port = ntohs(a.sin_port);
-  *out = fd;
+/* Listens on *fd, which is libmicrohttpd's from then on. One thread for each; they share jobs, peers and files, which have locks.
+ * (MHD_add_connection of 0.9.75 would spare the second, but hangs once all places are taken.) */
+static sg_status start_daemon(http_server *s, int *fd, struct MHD_Daemon **out, sg_error *err) {
+  *out = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
+                          on_request, s, MHD_OPTION_LISTEN_SOCKET, *fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+                          (unsigned)s->peers.limit, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+                          MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+                          MHD_OPTION_URI_LOG_CALLBACK, keep_uri, s, MHD_OPTION_END);
+  if (!*out) return sgi_fail(err, SG_ERR_IO, "the server does not start: %s", strerror(errno));
+  *fd = -1;
   return SG_OK;
-}
-
-static sg_status start_daemon(http_server *s, sg_error *err) {
-  int fd = -1;
-  sg_status st = open_socket(s, &fd, err);
-  if (st) return st;
-  s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
-                               on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-                               (unsigned)s->peers.limit, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-                               MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
-                               on_connection, s, MHD_OPTION_URI_LOG_CALLBACK, keep_uri, s, MHD_OPTION_END);
-  if (s->daemon) return SG_OK;
-  close(fd);
-  return sgi_fail(err, SG_ERR_IO, "the server does not start: %s", strerror(errno));
 }
 
 sg_status http_start(const http_settings *settings, http_server **out, sg_error *err) {
@@ -341,16 +321,19 @@ sg_status http_start(const http_settings *settings, http_server **out, sg_error 
   http_server *s = sgi_alloc(sizeof *s);
   if (!s) return sgi_fail_memory(err, sizeof *s, "a server");
   s->settings = *settings;
+  s->sockets = (listening){-1, -1, 0};
   pthread_mutex_init(&s->lock, NULL);
-  peers_init(&s->peers, connection_limit());
   sg_status st = jobs_start(&s->jobs, settings->handler, settings->user, err);
+  if (!st) st = listen_open(s->settings.host, s->settings.port, &s->sockets, err);
+  peers_init(&s->peers, connection_limit(s->sockets.six >= 0 ? 2 : 1));
   if (!st) st = make_token(s->token, err);
   if (!st) st = make_files(s, err);
   if (!st && pthread_create(&s->keeper, NULL, keep_order, s))
     st = sgi_fail(err, SG_ERR_MEMORY, "no thread for the server");
   else
     s->keeper_on = !st;
-  if (!st) st = start_daemon(s, err);
+  if (!st) st = start_daemon(s, &s->sockets.four, &s->four, err);
+  if (!st && s->sockets.six >= 0) st = start_daemon(s, &s->sockets.six, &s->six, err);
   if (st)
     http_stop(s);
   else
@@ -358,7 +341,7 @@ sg_status http_start(const http_settings *settings, http_server **out, sg_error 
   return st;
 }
 
-unsigned http_port(const http_server *s) { return s->port; }
+unsigned http_port(const http_server *s) { return s->sockets.port; }
 const char *http_token(const http_server *s) { return s->token; }
 
 void http_stop(http_server *s) {
@@ -368,7 +351,9 @@ void http_stop(http_server *s) {
   pthread_mutex_unlock(&s->lock);
   if (s->keeper_on) pthread_join(s->keeper, NULL);
   jobs_stop(&s->jobs); /* no connection is held after this: libmicrohttpd aborts on one */
-  if (s->daemon) MHD_stop_daemon(s->daemon);
+  if (s->four) MHD_stop_daemon(s->four);
+  if (s->six) MHD_stop_daemon(s->six);
+  listen_close(&s->sockets);
   for (size_t i = 0; i < ASSETS; i++)
     if (s->files[i]) MHD_destroy_response(s->files[i]);
   jobs_deinit(&s->jobs);

@@ -30,7 +30,7 @@ void http_job_progress(http_job *j, double part, const char *what);
 typedef sg_status (*http_handler)(void *user, http_job *job, json_t **answer, sg_error *err);
 
 typedef struct http_settings {
-  const char *host;         /* NULL: loopback alone */
+  const char *host;         /* NULL: loopback alone, 127.0.0.1 and, where there is one, ::1 */
   unsigned port;            /* 0: a free one */
   const http_asset *assets; /* ends with a NULL path; "/" is the first */
   http_handler handler;

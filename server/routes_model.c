@@ -27,20 +27,34 @@ static json_t *no_topics(const explorer *e) {
       e->worlds->split);
 }
 
-sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
+static json_t *model_json(const api_call *c) {
+  if (!c->p.model) return json_null();
   const sg_config *k = sg_model_config(c->p.model);
-  json_t *model =
-      json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI so}", "name", c->e->name, "feedforward", k->feedforward,
-                "router", k->router, "activation", k->activation, "layers", (json_int_t)k->num_layers, "heads",
-                (json_int_t)k->num_heads, "width", (json_int_t)k->hidden_size, "vocabulary", (json_int_t)k->vocab_size,
-                "neurons", (json_int_t)k->num_neurons, "channels", (json_int_t)k->num_channels, "top_k",
-                (json_int_t)k->top_k, "max_position", (json_int_t)k->max_position, "parameters",
-                (json_int_t)sg_model_parameter_count(c->p.model), "bos", cli_token_json(&c->p, k->bos_id));
-  *answer = json_pack("{ss ss sI sb sb sb sb so so so}", "version", SGI_VERSION, "commit", SGI_COMMIT, "max_tokens",
-                      (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run", c->e->metrics != NULL,
-                      "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "recording",
-                      recording_json(c->e->recording), "no_topics", no_topics(c->e), "model", model);
+  return json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI so}", "name", c->e->name, "feedforward", k->feedforward,
+                   "router", k->router, "activation", k->activation, "layers", (json_int_t)k->num_layers, "heads",
+                   (json_int_t)k->num_heads, "width", (json_int_t)k->hidden_size, "vocabulary",
+                   (json_int_t)k->vocab_size, "neurons", (json_int_t)k->num_neurons, "channels",
+                   (json_int_t)k->num_channels, "top_k", (json_int_t)k->top_k, "max_position",
+                   (json_int_t)k->max_position, "parameters", (json_int_t)sg_model_parameter_count(c->p.model), "bos",
+                   cli_token_json(&c->p, k->bos_id));
+}
+
+sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
+  *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? so so so}", "version", SGI_VERSION, "commit", SGI_COMMIT,
+                      "max_tokens", (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run",
+                      c->e->metrics != NULL, "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "file",
+                      c->e->graph ? c->e->graph->name : NULL, "data", c->e->data ? c->e->data->name : NULL, "recording",
+                      recording_json(c->e->recording), "no_topics", no_topics(c->e), "model", model_json(c));
   return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
+sg_status api_file(api_call *c, json_t **answer, sg_error *err) {
+  sg_status st = api_keys(c, NULL, 0, err);
+  if (!st && !c->e->graph)
+    st = sgi_fail(err, SG_ERR_ARG, "no graph was opened: start the explorer with a graph's file in place of a model");
+  if (!st && !(*answer = json_pack("{ss sO}", "name", c->e->graph->name, "file", c->e->graph->file)))
+    st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  return st;
 }
 
 /* ---- metrics --------------------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,12 @@
 #include "api.h"
 #include "read/run.h"
 
+static bool tick(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "reading the prompt");
+  return !http_job_cancelled(c->job);
+}
+
 static sg_status run_prompt(const api_call *c, const char *const *record, size_t n_record, const sg_edit *edits,
                             size_t n_edits, sg_run **out, sg_error *err) {
   sg_run_request q = {.tokens = c->p.tokens,
@@ -13,7 +19,9 @@ static sg_status run_prompt(const api_call *c, const char *const *record, size_t
                       .record = record,
                       .n_record = n_record,
                       .edits = edits,
-                      .n_edits = n_edits};
+                      .n_edits = n_edits,
+                      .progress = tick,
+                      .user = (void *)(uintptr_t)c};
   return sg_run_create(c->p.model, &q, out, err);
 }
 
@@ -42,6 +50,7 @@ sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
     if (!st) json_array_append_new(all, cli_prediction_json(&c->p, &p, (size_t)top));
     if (!st && t + 1 < c->p.count) json_array_append_new(losses, cli_json_real(-log(p.p[c->p.tokens[t + 1]])));
     cli_prediction_free(&p);
+    http_job_progress(c->job, (double)(t + 1) / (double)c->p.count, "predictions at each token");
   }
   sg_run_free(r);
   if (!st) *answer = json_pack("{so sO sO}", "tokens", cli_prompt_json(&c->p), "losses", losses, "predictions", all);
@@ -69,13 +78,19 @@ static json_t *margin_json(const api_call *c, const sg_margin *m, size_t t) {
                    "layer", (int)(best / C), "channel", (int)(best % C), "loses", (int)x->loses, "wins", (int)x->wins);
 }
 
+static bool fragile(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "how firm the choice of neurons is");
+  return !http_job_cancelled(c->job);
+}
+
 static sg_status margins(const api_call *c, json_t **out, sg_error *err) {
   size_t L = sg_model_config(c->p.model)->num_layers, C = sg_margin_channels(c->p.model), T = c->p.count;
   *out = json_null();
   if (!C) return SG_OK;
   sg_margin *m = sgi_alloc(L * C * T * sizeof *m);
   if (!m) return sgi_fail_memory(err, L * C * T * sizeof *m, "margins");
-  sg_status st = sg_margins(c->p.model, c->p.tokens, T, m, err);
+  sg_status st = sgi_margins_watched(c->p.model, c->p.tokens, T, m, fragile, (void *)(uintptr_t)c, err);
   if (!st) {
     *out = json_array();
     for (size_t t = 0; t < T; t++) json_array_append_new(*out, margin_json(c, m, t));

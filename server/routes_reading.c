@@ -21,9 +21,15 @@ static sg_status verify(const api_call *c, const sg_attribute_request *r, const 
   return st;
 }
 
+static bool attributing(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "following the effects back");
+  return !http_job_cancelled(c->job);
+}
+
 sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "against", "top", "verify"};
-  sg_attribute_request r = {.max_bytes = MAX_BYTES};
+  sg_attribute_request r = {.max_bytes = MAX_BYTES, .progress = attributing, .user = c};
   sg_attribution *a = NULL;
   sg_true_effect truth[100];
   json_int_t position, top, n;

@@ -12,6 +12,7 @@ function type(s, indent = "") {
     if (s.minItems && s.minItems === s.maxItems) return `[${Array(s.minItems).fill(item).join(", ")}]`;
     return /[ |]/.test(item) && !item.startsWith("{") ? `(${item})[]` : `${item}[]`;
   }
+  if (!s.type) return "unknown";
   if (s.type !== "object") return plain[s.type];
   if (typeof s.additionalProperties === "object") return `Record<string, ${type(s.additionalProperties)}>`;
   const inner = indent + "  ";

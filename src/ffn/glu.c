@@ -11,20 +11,24 @@ enum { UP, UP_BIAS, DOWN, DOWN_BIAS };
 
 typedef struct kept {
   float *u; /* (n,2F) gate rows first, with bias */
-  float *h; /* (n,F) */
+  float *h; /* (n,F; ld) */
+  size_t ld;
 } kept;
 
 static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
   k->u = SGI_TAKE(a, n * 2 * c->num_neurons, float);
-  k->h = SGI_TAKE(a, n * c->num_neurons, float);
+  k->ld = sgi_stride(c->num_neurons);
+  k->h = SGI_TAKE(a, n * k->ld, float);
 }
 
 static void saved(const sg_config *c, size_t n, sgi_arena *a) { layout(c, n, a, &(kept){0}); }
 
 static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
-  if (!backward) return;
-  SGI_TAKE(a, n * c->num_neurons, float);
-  SGI_TAKE(a, n * 2 * c->num_neurons, float);
+  if (backward) {
+    SGI_TAKE(a, n * c->num_neurons, float);
+    SGI_TAKE(a, n * sgi_stride(2 * c->num_neurons), float);
+  }
+  sgi_linear_scratch(n, c->hidden_size, 2 * c->num_neurons, a);
 }
 
 static sg_status check(const sg_config *c, sg_error *err) {
@@ -51,15 +55,15 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   layout(call->config, n, &call->saved, &k);
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
-  sg_status st = sgi_linear(k.u, x, call->w[UP], n, D, 2 * F);
+  sg_status st = sgi_linear(k.u, 2 * F, x, D, call->w[UP], n, D, 2 * F, call->scratch);
   if (st) return st;
   sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, 2 * F), sgi_product_bytes(n, D, 2 * F));
   const sgi_kernels *kern = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n > 8)
-  for (size_t i = 0; i < n; i++) kern->glu(k.h + i * F, k.u + i * 2 * F, call->w[UP_BIAS], 1, F);
+  for (size_t i = 0; i < n; i++) kern->glu(k.h + i * k.ld, k.u + i * 2 * F, call->w[UP_BIAS], 1, F);
   sgi_lap(profile, &at, "activation", 0, 20.0 * (double)(n * F));
-  st = sgi_tap_visit(call->tap, (ptrdiff_t)call->layer, "neurons", SGI_SITE_FLOAT, k.h, n, F, 0, 0);
-  if (!st) st = sgi_linear(y, k.h, call->w[DOWN], n, F, D);
+  st = sgi_tap_visit_rows(call->tap, (ptrdiff_t)call->layer, "neurons", k.h, k.ld, n, F);
+  if (!st) st = sgi_linear(y, D, k.h, k.ld, call->w[DOWN], n, F, D, call->scratch);
   if (!st) sgi_add_bias(y, call->w[DOWN_BIAS], n, D);
   sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, F), sgi_product_bytes(n, D, F));
   return st;
@@ -71,22 +75,23 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   kept k;
   layout(call->config, n, &call->saved, &k);
   float *dh = SGI_TAKE(&call->scratch, n * F, float);
-  float *du = SGI_TAKE(&call->scratch, n * 2 * F, float);
+  size_t ldu = sgi_stride(2 * F);
+  float *du = SGI_TAKE(&call->scratch, n * ldu, float); /* (n,2F; ldu) */
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
-  sgi_column_sums(call->dw[DOWN_BIAS], dy, n, D);
-  sg_status st = sgi_linear_dw(call->dw[DOWN], dy, k.h, n, F, D);
-  if (!st) st = sgi_linear_dx(dh, dy, call->w[DOWN], n, F, D, 0);
+  sgi_column_sums(call->dw[DOWN_BIAS], dy, D, n, D);
+  sg_status st = sgi_linear_dw(call->dw[DOWN], dy, D, k.h, k.ld, n, F, D);
+  if (!st) st = sgi_linear_dx(dh, F, dy, D, call->w[DOWN], n, F, D, 0, call->scratch);
   if (st) return st;
   sgi_lap(profile, &at, "feedforward products backward", 2 * sgi_product_flops(n, D, F),
           2 * sgi_product_bytes(n, D, F));
   const sgi_kernels *kern = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n > 8)
-  for (size_t i = 0; i < n; i++) kern->glu_backward(du + i * 2 * F, dh + i * F, k.u + i * 2 * F, 1, F);
-  sgi_column_sums(call->dw[UP_BIAS], du, n, 2 * F);
+  for (size_t i = 0; i < n; i++) kern->glu_backward(du + i * ldu, dh + i * F, k.u + i * 2 * F, 1, F);
+  sgi_column_sums(call->dw[UP_BIAS], du, ldu, n, 2 * F);
   sgi_lap(profile, &at, "activation backward", 0, 28.0 * (double)(n * F));
-  st = sgi_linear_dw(call->dw[UP], du, x, n, D, 2 * F);
-  if (!st) st = sgi_linear_dx(dx, du, call->w[UP], n, D, 2 * F, 0);
+  st = sgi_linear_dw(call->dw[UP], du, ldu, x, D, n, D, 2 * F);
+  if (!st) st = sgi_linear_dx(dx, D, du, ldu, call->w[UP], n, D, 2 * F, 0, call->scratch);
   sgi_lap(profile, &at, "feedforward products backward", 4 * sgi_product_flops(n, D, F),
           2 * sgi_product_bytes(n, D, 2 * F));
   return st;
@@ -112,7 +117,7 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
   kept k;
   layout(call->config, call->n, &block, &k);
   for (size_t f = 0; f < F; f++) {
-    out[f] = sgi_glu_unit(k.h[row * F + f], k.u[row * 2 * F + F + f], call->w[UP_BIAS][F + f], 1);
+    out[f] = sgi_glu_unit(k.h[row * k.ld + f], k.u[row * 2 * F + F + f], call->w[UP_BIAS][F + f], 1);
     out[f].index = (int32_t)f;
     out[f].w_in = call->w[UP] + (F + f) * D;
     out[f].w_out = call->w[DOWN] + f;

@@ -9,18 +9,21 @@ enum { UP, DOWN };
 
 typedef struct kept {
   float *u; /* (n,F) before the activation */
-  float *h; /* (n,F) after it */
+  float *h; /* (n,F; ld) after it */
+  size_t ld;
 } kept;
 
 static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
   k->u = SGI_TAKE(a, n * c->num_neurons, float);
-  k->h = SGI_TAKE(a, n * c->num_neurons, float);
+  k->ld = sgi_stride(c->num_neurons);
+  k->h = SGI_TAKE(a, n * k->ld, float);
 }
 
 static void saved(const sg_config *c, size_t n, sgi_arena *a) { layout(c, n, a, &(kept){0}); }
 
 static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
-  if (backward) SGI_TAKE(a, n * c->num_neurons, float);
+  if (backward) SGI_TAKE(a, n * sgi_stride(c->num_neurons), float);
+  sgi_linear_scratch(n, c->hidden_size, c->num_neurons, a);
 }
 
 static sg_status check(const sg_config *c, sg_error *err) {
@@ -44,13 +47,13 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   layout(call->config, n, &call->saved, &k);
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
-  sg_status st = sgi_linear(k.u, x, call->w[UP], n, D, F);
+  sg_status st = sgi_linear(k.u, F, x, D, call->w[UP], n, D, F, call->scratch);
   if (st) return st;
   sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, F), sgi_product_bytes(n, D, F));
-  sgi_apply(sgi_kernel_table()->gelu, k.h, k.u, n * F);
+  sgi_apply_rows(sgi_kernel_table()->gelu, k.h, k.ld, k.u, n, F);
   sgi_lap(profile, &at, "activation", 0, 8.0 * (double)(n * F));
-  st = sgi_tap_visit(call->tap, (ptrdiff_t)call->layer, "neurons", SGI_SITE_FLOAT, k.h, n, F, 0, 0);
-  if (!st) st = sgi_linear(y, k.h, call->w[DOWN], n, F, D);
+  st = sgi_tap_visit_rows(call->tap, (ptrdiff_t)call->layer, "neurons", k.h, k.ld, n, F);
+  if (!st) st = sgi_linear(y, D, k.h, k.ld, call->w[DOWN], n, F, D, call->scratch);
   sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, F), sgi_product_bytes(n, D, F));
   return st;
 }
@@ -60,18 +63,18 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
   kept k;
   layout(call->config, n, &call->saved, &k);
-  float *du = SGI_TAKE(&call->scratch, n * F, float);
+  float *du = SGI_TAKE(&call->scratch, n * k.ld, float); /* (n,F; ld) */
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
-  sg_status st = sgi_linear_dw(call->dw[DOWN], dy, k.h, n, F, D);
-  if (!st) st = sgi_linear_dx(du, dy, call->w[DOWN], n, F, D, 0);
+  sg_status st = sgi_linear_dw(call->dw[DOWN], dy, D, k.h, k.ld, n, F, D);
+  if (!st) st = sgi_linear_dx(du, k.ld, dy, D, call->w[DOWN], n, F, D, 0, call->scratch);
   if (st) return st;
   sgi_lap(profile, &at, "feedforward products backward", 2 * sgi_product_flops(n, D, F),
           2 * sgi_product_bytes(n, D, F));
-  sgi_apply_backward(sgi_kernel_table()->gelu_backward, du, du, k.u, n * F);
+  sgi_apply_backward_rows(sgi_kernel_table()->gelu_backward, du, du, k.ld, k.u, n, F);
   sgi_lap(profile, &at, "activation backward", 0, 12.0 * (double)(n * F));
-  st = sgi_linear_dw(call->dw[UP], du, x, n, D, F);
-  if (!st) st = sgi_linear_dx(dx, du, call->w[UP], n, D, F, 0);
+  st = sgi_linear_dw(call->dw[UP], du, k.ld, x, D, n, D, F);
+  if (!st) st = sgi_linear_dx(dx, D, du, k.ld, call->w[UP], n, D, F, 0, call->scratch);
   sgi_lap(profile, &at, "feedforward products backward", 2 * sgi_product_flops(n, D, F),
           2 * sgi_product_bytes(n, D, F));
   return st;
@@ -94,7 +97,7 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
   kept k;
   layout(call->config, call->n, &block, &k);
   for (size_t f = 0; f < F; f++) {
-    double value = k.h[row * F + f], dot = k.u[row * F + f];
+    double value = k.h[row * k.ld + f], dot = k.u[row * F + f];
     out[f] = (sgi_unit){.index = (int32_t)f,
                         .value = value,
                         .gate = dot != 0 ? value / dot : 0,

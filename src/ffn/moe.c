@@ -23,8 +23,9 @@ typedef struct kept {
   int32_t *place;  /* (n,K) grouped row of a choice */
   float *x;        /* (n*K,D) grouped inputs */
   float *u;        /* (n*K,2F) */
-  float *h;        /* (n*K,F) */
+  float *h;        /* (n*K,F; ldh) */
   float *y;        /* (n*K,D) expert outputs, not yet weighted */
+  size_t ldh;
 } kept;
 
 static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
@@ -38,7 +39,8 @@ static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
   k->place = SGI_TAKE(a, n * K, int32_t);
   k->x = SGI_TAKE(a, n * K * D, float);
   k->u = SGI_TAKE(a, n * K * 2 * F, float);
-  k->h = SGI_TAKE(a, n * K * F, float);
+  k->ldh = sgi_stride(F);
+  k->h = SGI_TAKE(a, n * K * k->ldh, float);
   k->y = SGI_TAKE(a, n * K * D, float);
 }
 
@@ -47,21 +49,42 @@ static void saved(const sg_config *c, size_t n, sgi_arena *a) { layout(c, n, a, 
 typedef struct work {
   float *dy; /* (n*K,D), then dx of the grouped rows */
   float *dh; /* (n*K,F) */
-  float *du; /* (n*K,2F) */
+  float *du; /* (n*K,2F; ldu) */
   float *dp; /* (n,C), then dlogits */
+  size_t ldu;
 } work;
 
 static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
   size_t rows = n * c->top_k;
   w->dy = SGI_TAKE(a, rows * c->hidden_size, float);
   w->dh = SGI_TAKE(a, rows * c->num_neurons, float);
-  w->du = SGI_TAKE(a, rows * 2 * c->num_neurons, float);
+  w->ldu = sgi_stride(2 * c->num_neurons);
+  w->du = SGI_TAKE(a, rows * w->ldu, float);
   w->dp = SGI_TAKE(a, n * c->num_channels, float);
 }
 
+/* Transposed weights of all experts for the forward pass (gemm.h), where an expert's rows are many. */
+typedef struct packed {
+  float *up;   /* NULL, or (C,D,2F; ldu) */
+  float *down; /* (C,F,D; ldy) */
+  size_t ldu, ldy;
+} packed;
+
+static void layout_packed(const sg_config *c, size_t n, sgi_arena *a, packed *p) {
+  size_t C = c->num_channels, D = c->hidden_size, F = c->num_neurons;
+  *p = (packed){.ldu = sgi_stride(2 * F), .ldy = sgi_stride(D)};
+  if (n * c->top_k / C < SGI_COPY_ROWS) return;
+  p->up = SGI_TAKE(a, C * D * p->ldu, float);
+  p->down = SGI_TAKE(a, C * F * p->ldy, float);
+}
+
 static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  sgi_arena forward = *a;
+  layout_packed(c, n, &forward, &(packed){0});
   if (backward) layout_work(c, n, a, &(work){0});
+  if (forward.used > a->used) *a = forward;
   SGI_TAKE(a, c->top_k * c->num_neurons, float);
+  sgi_linear_scratch(n, c->hidden_size, c->num_channels, a);
 }
 
 static sg_status check(const sg_config *c, sg_error *err) {
@@ -115,9 +138,11 @@ static sg_status visit_hidden(const sgi_ffn_call *call, const kept *k, float *bu
   size_t K = call->config->top_k, F = call->config->num_neurons;
   sg_status st = SG_OK;
   for (size_t i = 0; i < call->n && !st; i++) {
-    for (size_t j = 0; j < K; j++) memcpy(buffer + j * F, k->h + (size_t)k->place[i * K + j] * F, F * sizeof *buffer);
+    for (size_t j = 0; j < K; j++)
+      memcpy(buffer + j * F, k->h + (size_t)k->place[i * K + j] * k->ldh, F * sizeof *buffer);
     st = sgi_tap_visit_row(call->tap, (ptrdiff_t)call->layer, "neurons", buffer, i, K, F);
-    for (size_t j = 0; j < K; j++) memcpy(k->h + (size_t)k->place[i * K + j] * F, buffer + j * F, F * sizeof *buffer);
+    for (size_t j = 0; j < K; j++)
+      memcpy(k->h + (size_t)k->place[i * K + j] * k->ldh, buffer + j * F, F * sizeof *buffer);
   }
   return st;
 }
@@ -145,52 +170,61 @@ static block block_at(const kept *k, size_t i) {
 /* Many blocks: each on a thread. A few (decoding): each by all threads. */
 static bool shared(const sg_config *c, size_t n) { return n * c->top_k <= 2 * BLOCK; }
 
-static sg_status product(bool shared, bool tb, size_t m, size_t n, size_t k, const float *a, const float *b, float *y) {
-  return shared ? sgi_gemm(false, tb, m, n, k, a, k, b, tb ? k : n, 0, y, n)
-                : sgi_gemm1(false, tb, m, n, k, 1, a, k, b, tb ? k : n, 0, y, n);
+/* B (k,n; ldb) or, with tb, (n,k; ldb). */
+static sg_status product(bool shared, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
+                         size_t ldb, float *y) {
+  return shared ? sgi_gemm(false, tb, m, n, k, a, lda, b, ldb, 0, y, n)
+                : sgi_gemm1(false, tb, m, n, k, 1, a, lda, b, ldb, 0, y, n);
 }
 
 /* h = glu(x W_up). */
-static sg_status block_hidden(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared) {
-  (void)w;
+static sg_status block_hidden(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared) {
+  const packed *p = room;
   size_t F = call->config->num_neurons, D = call->config->hidden_size;
   float *u = k->u + b.at * 2 * F;
-  sg_status st = product(shared, true, b.rows, 2 * F, D, k->x + b.at * D, call->w[UP] + b.expert * 2 * F * D, u);
-  if (!st) sgi_kernel_table()->glu(k->h + b.at * F, u, call->w[UP_BIAS] + b.expert * 2 * F, b.rows, F);
+  const float *x = k->x + b.at * D;
+  sg_status st = p->up ? product(shared, false, b.rows, 2 * F, D, x, D, p->up + b.expert * D * p->ldu, p->ldu, u)
+                       : product(shared, true, b.rows, 2 * F, D, x, D, call->w[UP] + b.expert * 2 * F * D, D, u);
+  for (size_t i = 0; i < b.rows && !st; i++)
+    sgi_kernel_table()->glu(k->h + (b.at + i) * k->ldh, u + i * 2 * F, call->w[UP_BIAS] + b.expert * 2 * F, 1, F);
   return st;
 }
 
 /* y = h W_down. */
-static sg_status block_out(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared) {
-  (void)w;
+static sg_status block_out(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared) {
+  const packed *p = room;
   size_t F = call->config->num_neurons, D = call->config->hidden_size;
   float *y = k->y + b.at * D;
-  sg_status st = product(shared, true, b.rows, D, F, k->h + b.at * F, call->w[DOWN] + b.expert * D * F, y);
+  const float *h = k->h + b.at * k->ldh;
+  sg_status st = p->up ? product(shared, false, b.rows, D, F, h, k->ldh, p->down + b.expert * F * p->ldy, p->ldy, y)
+                       : product(shared, true, b.rows, D, F, h, k->ldh, call->w[DOWN] + b.expert * D * F, F, y);
   for (size_t i = 0; i < b.rows && !st; i++) sgi_kernel_table()->add(y + i * D, call->w[DOWN_BIAS] + b.expert * D, D);
   return st;
 }
 
 /* dh = dy W_down, du = glu', dx = du W_up in dy's room. */
-static sg_status block_backward(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared) {
+static sg_status block_backward(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared) {
+  const work *w = room;
   const sg_config *c = call->config;
   size_t F = c->num_neurons, D = c->hidden_size;
-  float *dy = w->dy + b.at * D, *dh = w->dh + b.at * F, *du = w->du + b.at * 2 * F;
-  sg_status st = product(shared, false, b.rows, F, D, dy, call->w[DOWN] + b.expert * D * F, dh);
+  float *dy = w->dy + b.at * D, *dh = w->dh + b.at * F, *du = w->du + b.at * w->ldu;
+  sg_status st = product(shared, false, b.rows, F, D, dy, D, call->w[DOWN] + b.expert * D * F, F, dh);
   if (st) return st;
-  sgi_kernel_table()->glu_backward(du, dh, k->u + b.at * 2 * F, b.rows, F);
-  return product(shared, false, b.rows, D, 2 * F, du, call->w[UP] + b.expert * 2 * F * D, dy);
+  for (size_t i = 0; i < b.rows; i++)
+    sgi_kernel_table()->glu_backward(du + i * w->ldu, dh + i * F, k->u + (b.at + i) * 2 * F, 1, F);
+  return product(shared, false, b.rows, D, 2 * F, du, w->ldu, call->w[UP] + b.expert * 2 * F * D, D, dy);
 }
 
-typedef sg_status (*block_step)(const sgi_ffn_call *call, const kept *k, const work *w, block b, bool shared);
+typedef sg_status (*block_step)(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared);
 
-/* One step for all blocks; w is for the backward one. */
-static sg_status blocks(const sgi_ffn_call *call, const kept *k, const work *w, block_step step) {
+/* One step for all blocks; room: packed weights, or work of the backward one. */
+static sg_status blocks(const sgi_ffn_call *call, const kept *k, const void *room, block_step step) {
   size_t count = block_count(call->config, k);
   bool few = shared(call->config, call->n);
   atomic_int worst = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) if (!few)
   for (size_t i = 0; i < count; i++) {
-    sg_status st = step(call, k, w, block_at(k, i), few);
+    sg_status st = step(call, k, room, block_at(k, i), few);
     if (st) atomic_store(&worst, st);
   }
   return (sg_status)atomic_load(&worst);
@@ -205,7 +239,7 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   layout(c, n, &call->saved, &k);
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
-  sg_status st = sgi_linear(k.logits, x, call->w[GATE], n, D, C);
+  sg_status st = sgi_linear(k.logits, C, x, D, call->w[GATE], n, D, C, call->scratch);
   if (!st) st = sgi_tap_visit(call->tap, l, "gate.logits", SGI_SITE_FLOAT, k.logits, n, C, 0, 0);
   if (st) return st;
 #pragma omp parallel for schedule(static) if (n > 64)
@@ -222,9 +256,16 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
   sgi_lap(profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
-  st = blocks(call, &k, NULL, block_hidden);
+  packed p;
+  layout_packed(c, n, &call->scratch, &p);
+  for (size_t e = 0; p.up && e < C; e++) {
+    size_t F = c->num_neurons;
+    sgi_linear_pack(p.up + e * D * p.ldu, call->w[UP] + e * 2 * F * D, D, 2 * F);
+    sgi_linear_pack(p.down + e * F * p.ldy, call->w[DOWN] + e * D * F, F, D);
+  }
+  st = blocks(call, &k, &p, block_hidden);
   if (!st && call->tap) st = visit_hidden(call, &k, SGI_TAKE(&call->scratch, K * c->num_neurons, float));
-  if (!st) st = blocks(call, &k, NULL, block_out);
+  if (!st) st = blocks(call, &k, &p, block_out);
   if (st) return st;
   sgi_lap(profile, &at, "experts", 3 * sgi_product_flops(n * K, D, c->num_neurons), experts_bytes(c, n));
 #pragma omp parallel for schedule(static) if (n > 8)
@@ -246,15 +287,15 @@ static sg_status experts_backward(const sgi_ffn_call *call, const kept *k, const
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
     if (!rows) continue;
-    sgi_column_sums(call->dw[DOWN_BIAS] + e * D, w->dy + at * D, rows, D);
-    st = sgi_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, k->h + at * F, rows, F, D);
+    sgi_column_sums(call->dw[DOWN_BIAS] + e * D, w->dy + at * D, D, rows, D);
+    st = sgi_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, D, k->h + at * k->ldh, k->ldh, rows, F, D);
   }
   if (!st) st = blocks(call, k, w, block_backward);
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
     if (!rows) continue;
-    sgi_column_sums(call->dw[UP_BIAS] + e * 2 * F, w->du + at * 2 * F, rows, 2 * F);
-    st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, w->du + at * 2 * F, k->x + at * D, rows, D, 2 * F);
+    sgi_column_sums(call->dw[UP_BIAS] + e * 2 * F, w->du + at * w->ldu, w->ldu, rows, 2 * F);
+    st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, w->du + at * w->ldu, w->ldu, k->x + at * D, D, rows, D, 2 * F);
   }
   return st;
 }
@@ -288,8 +329,8 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   sg_status st = experts_backward(call, &k, &w);
   sgi_lap(profile, &began, "experts backward", 6 * sgi_product_flops(n * K, D, c->num_neurons),
           2 * experts_bytes(c, n));
-  if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, x, n, D, C);
-  if (!st) st = sgi_linear_dx(dx, w.dp, call->w[GATE], n, D, C, 0);
+  if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, C, x, D, n, D, C);
+  if (!st) st = sgi_linear_dx(dx, D, w.dp, C, call->w[GATE], n, D, C, 0, call->scratch);
   if (st) return st;
   float ones[SGI_MAX_TOP_K];
   for (size_t j = 0; j < K; j++) ones[j] = 1;
@@ -332,7 +373,7 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
     size_t e = (size_t)k.index[row * K + j], at = (size_t)k.place[row * K + j];
     double p = k.p[row * C + e];
     for (size_t f = 0; f < F; f++, out++) {
-      *out = sgi_glu_unit(k.h[at * F + f], k.u[at * 2 * F + F + f], call->w[UP_BIAS][e * 2 * F + F + f], p);
+      *out = sgi_glu_unit(k.h[at * k.ldh + f], k.u[at * 2 * F + F + f], call->w[UP_BIAS][e * 2 * F + F + f], p);
       out->channel = (int32_t)e;
       out->index = (int32_t)f;
       out->w_in = call->w[UP] + (e * 2 * F + F + f) * D;

@@ -1,34 +1,21 @@
 #include "ffn/router.h"
 
 #include <math.h>
-#include <omp.h>
-#include <stdatomic.h>
 #include <string.h>
 
+#include "ffn/router_shape.h"
 #include "math/gemm.h"
-#include "math/rows.h"
-#include "math/topk.h"
-
-/* All four are one computation: low (n, G*Q) = x w0^T, scores (n, G, width) = low_g w1_g^T, times a scale; the
- * kinds differ in the number of groups G and in whether a channel's units are single (width F) or pairs of
- * sub-keys (two lists of S). Rows are taken in blocks so that scores of all units never exist for a whole batch:
- * forward one thread takes a block from scores to choice while they are in its cache; backward all threads share one. */
-enum { BLOCK_FLOATS = 1 << 18, LEAST_ROWS = SGI_LANES, MOST_ROWS = 128, BACK_FLOATS = 1 << 20, BACK_ROWS = 4096 };
-
-typedef struct shape {
-  size_t groups, width; /* width of one group */
-  float scale;
-} shape;
+#include "math/kernels.h"
 
 static size_t sub_keys(const sg_config *c) { return (size_t)(sqrt((double)c->num_neurons) + 0.5); }
 
 static bool is_key_value(const sgi_router *r) { return strstr(r->name, "key_value") != NULL; }
 
-static shape shape_of(const sgi_router *r, const sg_config *c) {
+sgi_router_shape sgi_router_shape_of(const sgi_router *r, const sg_config *c) {
   size_t parts = r->product ? 2 : 1, units = r->product ? sub_keys(c) : c->num_neurons;
   if (is_key_value(r))
-    return (shape){parts * c->num_channels, units, (float)(1.0 / sqrt((double)(parts * c->key_dim)))};
-  return (shape){1, parts * c->num_channels * units, 1.0f};
+    return (sgi_router_shape){parts * c->num_channels, units, units, (float)(1.0 / sqrt((double)(parts * c->key_dim)))};
+  return (sgi_router_shape){1, parts * c->num_channels * units, units, 1.0f};
 }
 
 static sg_status dense_tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
@@ -92,156 +79,17 @@ sg_status sgi_router_check(const sgi_router *r, const sg_config *c, sg_error *er
 }
 
 uint64_t sgi_router_multiply_adds(const sgi_router *r, const sg_config *c) {
-  shape s = shape_of(r, c);
+  sgi_router_shape s = sgi_router_shape_of(r, c);
   return (uint64_t)c->key_dim * s.groups * (c->hidden_size + s.width);
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
-/* Rows whose scores fill about `floats`, a multiple of the lanes, from the sizes alone. */
-static size_t rows_of(size_t width, size_t n, size_t floats, size_t most) {
-  size_t rows = floats / width / SGI_LANES * SGI_LANES;
-  rows = rows < LEAST_ROWS ? LEAST_ROWS : least(rows, most);
-  return least(rows, (n + SGI_LANES - 1) / SGI_LANES * SGI_LANES);
-}
-static size_t block_rows(size_t width, size_t n) { return rows_of(width, n, BLOCK_FLOATS, MOST_ROWS); }
-static size_t block_bytes(size_t width, size_t n) {
-  return sizeof(float) * block_rows(width, n) * width; /* rows are a multiple of the lanes: whole cache lines */
-}
-static size_t back_rows(size_t width, size_t n) { return rows_of(width, n, BACK_FLOATS, BACK_ROWS); }
-
-void sgi_router_saved(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *a) {
-  SGI_TAKE(a, n * shape_of(r, c).groups * c->key_dim, float);
-}
-
-void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool backward, sgi_arena *a) {
-  shape s = shape_of(r, c);
-  size_t width = s.groups * s.width;
-  sgi_arena back = *a;
-  sgi_room_take(a, block_bytes(width, n));
-  if (!backward) return;
-  SGI_TAKE(&back, back_rows(width, n) * width, float);
-  SGI_TAKE(&back, back_rows(width, n) * s.groups * c->key_dim, float);
-  if (back.used > a->used) *a = back;
-}
-
-/* One block of rows, on the calling thread unless it is the only one. Product routers have u (width, rows) so that lanes are tokens; the others u
- * (rows, width), one token's units side by side. */
-static sg_status choose_block(const sgi_router *r, const sg_config *c, const shape *s, bool alone, float *u,
-                              const float *up, const float *low, size_t rows, float *score, int32_t *index) {
-  const sgi_kernels *kern = sgi_kernel_table();
-  size_t C = c->num_channels, F = c->num_neurons, K = c->top_k, S = sub_keys(c), Q = c->key_dim, CK = C * K;
-  size_t low_width = s->groups * Q, width = s->groups * s->width;
-  sg_status st = SG_OK;
-  for (size_t g = 0; g < s->groups && !st; g++) {
-    const float *w = up + g * s->width * Q, *x = low + g * Q;
-    const float *a = r->product ? w : x, *b = r->product ? x : w;
-    size_t m = r->product ? s->width : rows, n = r->product ? rows : s->width, to = r->product ? rows : width;
-    size_t lda = r->product ? Q : low_width, ldb = r->product ? low_width : Q;
-    float *out = u + g * s->width * (r->product ? rows : 1);
-    st = alone ? sgi_gemm(false, true, m, n, Q, a, lda, b, ldb, 0, out, to)
-               : sgi_gemm1(false, true, m, n, Q, 1, a, lda, b, ldb, 0, out, to);
-  }
-  if (st) return st;
-  for (size_t ch = 0; ch < C; ch++) {
-    if (r->product) {
-      const float *u0 = u + ch * S * rows, *u1 = u + (C + ch) * S * rows;
-      for (size_t i = 0; i < rows; i += SGI_LANES)
-        kern->choose_pairs(score + i * CK + ch * K, index + i * CK + ch * K, CK, u0 + i, u1 + i, rows,
-                           least(SGI_LANES, rows - i), S, K, s->scale);
-    } else {
-      for (size_t i = 0; i < rows; i++) {
-        float *at = score + i * CK + ch * K;
-        sgi_topk(at, index + i * CK + ch * K, u + i * width + ch * F, F, K);
-        for (size_t k = 0; k < K; k++) at[k] *= s->scale;
-      }
-    }
-  }
-  return SG_OK;
-}
-
-sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
-                             const float *const *w, const float *x, float *score, int32_t *index) {
-  shape s = shape_of(r, c);
-  size_t D = c->hidden_size, low_width = s.groups * c->key_dim, width = s.groups * s.width;
-  size_t CK = c->num_channels * c->top_k, block = block_rows(width, n);
-  double at = sgi_lap_begin(scratch.profile);
-  float *low = SGI_TAKE(saved, n * low_width, float);
-  int threads = sgi_room_threads(&scratch, block_bytes(width, n));
-  float *u = SGI_TAKE(&scratch, (size_t)threads * block * width, float);
-  sg_status st = sgi_linear(low, x, w[0], n, D, low_width);
-  if (st) return st;
-  sgi_lap(scratch.profile, &at, "router, down", sgi_product_flops(n, low_width, D), sgi_product_bytes(n, low_width, D));
-  atomic_int worst = SG_OK;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (n > block)
-  for (size_t i = 0; i < n; i += block) {
-    sg_status one = choose_block(r, c, &s, n <= block, u + (size_t)omp_get_thread_num() * block * width, w[1],
-                                 low + i * low_width, least(block, n - i), score + i * CK, index + i * CK);
-    if (one) atomic_store(&worst, one);
-  }
-  sgi_lap(scratch.profile, &at, "router, scores and choice", sgi_product_flops(n, width, c->key_dim),
-          4.0 * ((double)n * (double)low_width + (double)width * (double)c->key_dim + 2.0 * (double)n * (double)CK));
-  return (sg_status)atomic_load(&worst);
-}
-
-/* Only the chosen scores have a gradient; a pair's goes to both of its parts. */
-static void spread(const sgi_router *r, const sg_config *c, float scale, const float *dscore, const int32_t *index,
-                   float *du) {
-  size_t C = c->num_channels, F = c->num_neurons, K = c->top_k, S = sub_keys(c);
-  for (size_t ch = 0; ch < C; ch++)
-    for (size_t k = 0; k < K; k++) {
-      size_t unit = (size_t)index[ch * K + k];
-      float d = scale * dscore[ch * K + k];
-      if (r->product) {
-        du[ch * S + unit / S] += d;
-        du[(C + ch) * S + unit % S] += d;
-      } else {
-        du[ch * F + unit] += d;
-      }
-    }
-}
-
-sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
-                              const float *const *w, float *const *dw, const float *x, const int32_t *index,
-                              const float *dscore, float *dx) {
-  shape s = shape_of(r, c);
-  size_t Q = c->key_dim, D = c->hidden_size, low_width = s.groups * Q, width = s.groups * s.width;
-  size_t CK = c->num_channels * c->top_k, block = back_rows(width, n);
-  double began = sgi_lap_begin(scratch.profile);
-  const float *low = SGI_TAKE(saved, n * low_width, float);
-  float *du = SGI_TAKE(&scratch, block * width, float);
-  float *dlow = SGI_TAKE(&scratch, block * low_width, float);
-  sg_status st = SG_OK;
-  for (size_t i = 0; i < n && !st; i += block) {
-    size_t rows = least(block, n - i);
-#pragma omp parallel for schedule(static) if (rows > 8)
-    for (size_t j = 0; j < rows; j++) {
-      memset(du + j * width, 0, width * sizeof *du);
-      spread(r, c, s.scale, dscore + (i + j) * CK, index + (i + j) * CK, du + j * width);
-    }
-    for (size_t g = 0; g < s.groups && !st; g++) {
-      const float *dug = du + g * s.width;
-      const size_t at = g * s.width * Q;
-      st =
-          sgi_gemm(true, false, s.width, Q, rows, dug, width, low + i * low_width + g * Q, low_width, 1, dw[1] + at, Q);
-      if (!st) st = sgi_gemm(false, false, rows, Q, s.width, dug, width, w[1] + at, Q, 0, dlow + g * Q, low_width);
-    }
-    if (!st) st = sgi_linear_dw(dw[0], dlow, x + i * D, rows, D, low_width);
-    if (!st) st = sgi_linear_dx(dx + i * D, dlow, w[0], rows, D, low_width, 1);
-  }
-  sgi_lap(scratch.profile, &began, "router backward",
-          2 * sgi_product_flops(n, width, Q) + 2 * sgi_product_flops(n, low_width, D),
-          2 * sgi_product_bytes(n, width, Q) + 2 * sgi_product_bytes(n, low_width, D));
-  return st;
-}
-
 void sgi_router_routes(const sgi_router *r, const sg_config *c, sgi_routes *out) {
-  *out = (sgi_routes){c->num_channels, r->product ? 2 : 1, r->product ? sub_keys(c) : c->num_neurons, c->top_k};
+  *out = (sgi_routes){c->num_channels, r->product ? 2 : 1, sgi_router_shape_of(r, c).units, c->top_k};
 }
 
 /* Row f of part p is scale * w1[group, f] w0[group]: the down map is shared by all, or each part and channel has its own query. */
 sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const float *const *w, size_t channel, float *rows) {
-  shape s = shape_of(r, c);
+  sgi_router_shape s = sgi_router_shape_of(r, c);
   sgi_routes t;
   sgi_router_routes(r, c, &t);
   size_t Q = c->key_dim, D = c->hidden_size;

@@ -40,11 +40,20 @@ static inline sg_status sgi_tap_visit(const sgi_tap *tap, ptrdiff_t layer, const
   return tap->visit(tap->user, &s, tap->err);
 }
 
-/* One row of a float site (n, d1, d2). */
+/* One row of a float site (n, d1, d2); d2 is 0 where there is one dim. */
 static inline sg_status sgi_tap_visit_row(const sgi_tap *tap, ptrdiff_t layer, const char *name, float *data,
                                           size_t row, size_t d1, size_t d2) {
-  sgi_site s = {.name = name, .layer = layer, .data = data, .first = row, .n = 1, .n_dims = 2, .dims = {d1, d2}};
+  sgi_site s = {
+      .name = name, .layer = layer, .data = data, .first = row, .n = 1, .n_dims = d2 ? 2 : 1, .dims = {d1, d2}};
   return tap ? tap->visit(tap->user, &s, tap->err) : SG_OK;
+}
+
+/* A float site (n, d) whose rows are ld apart, row by row. */
+static inline sg_status sgi_tap_visit_rows(const sgi_tap *tap, ptrdiff_t layer, const char *name, float *data,
+                                           size_t ld, size_t n, size_t d) {
+  sg_status st = SG_OK;
+  for (size_t i = 0; tap && i < n && !st; i++) st = sgi_tap_visit_row(tap, layer, name, data + i * ld, i, d, 0);
+  return st;
 }
 
 #endif

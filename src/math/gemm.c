@@ -4,8 +4,10 @@
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "math/gemv.h"
+#include "math/transpose.h"
 
 /* Tiles are chosen by (m, n) alone: about 8 of them, none narrower than 64, so that two to eight threads are busy and
  * every thread count computes the same tiles. Each tile packs its own operands: 16 of them cost up to 6% more. */
@@ -56,6 +58,47 @@ sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *
     if (st) atomic_store(&worst, st);
   }
   return (sg_status)atomic_load(&worst);
+}
+
+enum { COPY_STEP = 64 };
+
+void sgi_linear_scratch(size_t n, size_t in, size_t out, sgi_arena *a) {
+  size_t across = in * sgi_stride(out), along = out * sgi_stride(in);
+  if (n >= SGI_COPY_ROWS) SGI_TAKE(a, across > along ? across : along, float);
+}
+
+void sgi_linear_pack(float *wt, const float *w, size_t in, size_t out) {
+  size_t ld = sgi_stride(out);
+#pragma omp parallel for schedule(static) if (out * in > 65536)
+  for (size_t j = 0; j < out; j += COPY_STEP)
+    sgi_transpose(wt + j, ld, w + j * in, in, out - j < COPY_STEP ? out - j : COPY_STEP, in);
+}
+
+sg_status sgi_linear(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t n, size_t in, size_t out,
+                     sgi_arena scratch) {
+  if (n < SGI_COPY_ROWS || !scratch.base) return sgi_gemm(false, true, n, out, in, x, ldx, w, in, 0, y, ldy);
+  float *wt = SGI_TAKE(&scratch, in * sgi_stride(out), float);
+  sgi_linear_pack(wt, w, in, out);
+  return sgi_gemm(false, false, n, out, in, x, ldx, wt, sgi_stride(out), 0, y, ldy);
+}
+
+sg_status sgi_linear_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const float *w, size_t n, size_t in,
+                        size_t out, float beta, sgi_arena scratch) {
+  size_t ld = sgi_stride(in);
+  if (n >= SGI_COPY_ROWS && scratch.base && ld != in) {
+    float *copy = SGI_TAKE(&scratch, out * ld, float);
+#pragma omp parallel for schedule(static) if (out * in > 65536)
+    for (size_t j = 0; j < out; j++) memcpy(copy + j * ld, w + j * in, in * sizeof *w);
+    w = copy;
+  } else {
+    ld = in;
+  }
+  return sgi_gemm(false, false, n, in, out, dy, lddy, w, ld, beta, dx, lddx);
+}
+
+sg_status sgi_linear_dw(float *dw, const float *dy, size_t lddy, const float *x, size_t ldx, size_t n, size_t in,
+                        size_t out) {
+  return sgi_gemm(true, false, out, in, n, dy, lddy, x, ldx, 1, dw, in);
 }
 
 sg_status sgi_gemm_yardstick(size_t n, const float *a, const float *b, float *c) {

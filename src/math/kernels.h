@@ -53,11 +53,12 @@ typedef struct sgi_kernels {
   /* p = exp(scale * s - shift). */
   void (*exp_shift)(float *s, size_t n, float scale, float shift);
   void (*scale)(float *x, float a, size_t n);
-  void (*add)(float *y, const float *x, size_t n); /* y += x */
+  void (*add)(float *y, const float *x, size_t n);                 /* y += x */
+  void (*sum)(float *z, const float *x, const float *y, size_t n); /* z = x + y */
 
   /* Product routers, SGI_LANES token rows side by side. Lane l has two lists of S scores, u0[s * stride + l] and
    * u1[s * stride + l]. Of each the K largest, times scale; of their K*K sums the K largest, descending: score and index
-   * (lanes rows of stride ld), index = a * S + b. Ties and NaN as sgi_topk and sgi_topk_pairs (topk.h). K < S. */
+   * (lanes rows of stride ld), index = a * S + b. Whole vectors of up to SGI_LANES are read, also past the last lane. Ties and NaN as sgi_topk and sgi_topk_pairs (topk.h). K < S. */
   void (*choose_pairs)(float *score, int32_t *index, size_t ld, const float *u0, const float *u1, size_t stride,
                        size_t lanes, size_t S, size_t K, float scale);
   /* The first position in [i, n) from which SGI_LANES elements should be looked at one by one, because one of them is

@@ -29,14 +29,6 @@ static inline float exp_approx(float x) { return exp_below(x > 88.37f ? 88.37f :
 
 static inline float sigmoid_approx(float x) { return 1.0f / (1.0f + exp_approx(-x)); }
 
-/* tanh by the exponential; near 0 the polynomial x - x^3/3 + 2x^5/15 keeps the relative accuracy. */
-static inline float tanh_approx(float x) {
-  float a = 1.0f - 2.0f / (exp_approx(2.0f * x) + 1.0f);
-  float x2 = x * x;
-  float b = x * (1.0f + x2 * (-0.333333333f + x2 * (0.133333333f - 0.053968254f * x2)));
-  return x2 < 0.02f ? b : a;
-}
-
 /* Registers: the accumulators, one row of B, one element of A. */
 #if defined(__AVX512F__)
 enum { VECTOR = 16, TILE_ROWS = 12, VECTORS = 2 };
@@ -118,52 +110,6 @@ static float dot(const float *a, const float *b, size_t n) {
   return s;
 }
 
-static void gather_dot(float *out, const float *w, const int32_t *index, size_t k, const float *x, size_t D) {
-  size_t j = 0;
-  for (; j + 4 <= k; j += 4) {
-    const float *w0 = w + (size_t)index[j] * D, *w1 = w + (size_t)index[j + 1] * D;
-    const float *w2 = w + (size_t)index[j + 2] * D, *w3 = w + (size_t)index[j + 3] * D;
-    float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-    for (size_t d = 0; d < D; d++) {
-      s0 += w0[d] * x[d];
-      s1 += w1[d] * x[d];
-      s2 += w2[d] * x[d];
-      s3 += w3[d] * x[d];
-    }
-    out[j] = s0;
-    out[j + 1] = s1;
-    out[j + 2] = s2;
-    out[j + 3] = s3;
-  }
-  for (; j < k; j++) out[j] = dot(w + (size_t)index[j] * D, x, D);
-}
-
-static void gather_axpy(float *restrict y, const float *w, const int32_t *index, const float *coef, size_t k,
-                        size_t D) {
-  size_t j = 0;
-  for (; j + 4 <= k; j += 4) {
-    const float *w0 = w + (size_t)index[j] * D, *w1 = w + (size_t)index[j + 1] * D;
-    const float *w2 = w + (size_t)index[j + 2] * D, *w3 = w + (size_t)index[j + 3] * D;
-    float c0 = coef[j], c1 = coef[j + 1], c2 = coef[j + 2], c3 = coef[j + 3];
-#pragma omp simd
-    for (size_t d = 0; d < D; d++) {
-      float s = y[d];
-      s += c0 * w0[d];
-      s += c1 * w1[d];
-      s += c2 * w2[d];
-      s += c3 * w3[d];
-      y[d] = s;
-    }
-  }
-  for (; j < k; j++) {
-    const float *w0 = w + (size_t)index[j] * D;
-    float c0 = coef[j];
-#pragma omp simd
-    for (size_t d = 0; d < D; d++) y[d] += c0 * w0[d];
-  }
-}
-
 static void rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, float eps) {
   for (size_t i = 0; i < n; i++) {
     const float *xi = x + i * D;
@@ -200,19 +146,19 @@ static void rmsnorm_backward(float *dx, float *restrict dg, const float *dy, con
 #define GELU_A 0.7978845608f /* sqrt(2/pi) */
 #define GELU_B 0.044715f
 
+/* (1 + tanh u) / 2 = 1 / (1 + e^-2u): no difference of nearly equal numbers anywhere. */
+static inline float gelu_gate(float x) { return sigmoid_approx(2.0f * GELU_A * (x + GELU_B * x * x * x)); }
+
 static void gelu(float *y, const float *x, size_t n) {
 #pragma omp simd
-  for (size_t i = 0; i < n; i++) {
-    float v = x[i];
-    y[i] = 0.5f * v * (1.0f + tanh_approx(GELU_A * (v + GELU_B * v * v * v)));
-  }
+  for (size_t i = 0; i < n; i++) y[i] = x[i] * gelu_gate(x[i]);
 }
 
 static void gelu_backward(float *dx, const float *dy, const float *x, size_t n) {
 #pragma omp simd
   for (size_t i = 0; i < n; i++) {
-    float v = x[i], t = tanh_approx(GELU_A * (v + GELU_B * v * v * v));
-    dx[i] = dy[i] * (0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * GELU_A * (1.0f + 3.0f * GELU_B * v * v));
+    float v = x[i], s = gelu_gate(v);
+    dx[i] = dy[i] * (s + 2.0f * GELU_A * v * s * (1.0f - s) * (1.0f + 3.0f * GELU_B * v * v));
   }
 }
 
@@ -325,106 +271,9 @@ static void add(float *y, const float *x, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] += x[i];
 }
 
-/* One candidate v (with its name) per lane into lists of K that descend; have: elements so far, the same in all lanes.
- * A list below the candidate moves down by one; equals stay in front. */
-static inline void insert_lanes(float (*restrict value)[SGI_LANES], int32_t (*restrict name)[SGI_LANES], size_t have,
-                                size_t K, const float *restrict v, const int32_t *restrict id) {
-  size_t last = have < K ? have : K - 1;
-  if (have < K) {
+static void sum(float *z, const float *x, const float *y, size_t n) {
 #pragma omp simd
-    for (size_t l = 0; l < SGI_LANES; l++) {
-      value[last][l] = -__builtin_inff(); /* -inf candidates land here, since they are larger than none */
-      name[last][l] = id[l];
-    }
-  }
-  for (size_t k = last; k > 0; k--) {
-#pragma omp simd
-    for (size_t l = 0; l < SGI_LANES; l++) {
-      float here = value[k][l], above = value[k - 1][l], x = v[l];
-      int32_t n = x > here ? id[l] : name[k][l];
-      name[k][l] = x > above ? name[k - 1][l] : n;
-      float y = x > here ? x : here;
-      value[k][l] = x > above ? above : y;
-    }
-  }
-#pragma omp simd
-  for (size_t l = 0; l < SGI_LANES; l++) {
-    int32_t n = v[l] > value[0][l] ? id[l] : name[0][l];
-    float y = v[l] > value[0][l] ? v[l] : value[0][l];
-    name[0][l] = n;
-    value[0][l] = y;
-  }
-}
-
-static inline bool any_larger(const float *v, const float *least) {
-  int any = 0;
-#pragma omp simd reduction(| : any)
-  for (size_t l = 0; l < SGI_LANES; l++) any |= v[l] > least[l];
-  return any;
-}
-
-/* value, name (K, lanes) of u (S, stride). */
-static inline void top_lanes(float (*value)[SGI_LANES], int32_t (*name)[SGI_LANES], const float *u, size_t stride,
-                             size_t lanes, size_t S, size_t K, float factor) {
-  float v[SGI_LANES] = {0};
-  int32_t id[SGI_LANES];
-  for (size_t s = 0; s < S; s++) {
-    if (lanes == SGI_LANES)
-      memcpy(v, u + s * stride, sizeof v);
-    else
-      memcpy(v, u + s * stride, lanes * sizeof *v);
-#pragma omp simd
-    for (size_t l = 0; l < SGI_LANES; l++) {
-      v[l] = v[l] == v[l] ? v[l] : -__builtin_inff();
-      id[l] = (int32_t)s;
-    }
-    if (s >= K && s >= 48 && !any_larger(v, value[K - 1])) continue; /* seldom true before */
-    insert_lanes(value, name, s, K, v, id);
-  }
-  for (size_t k = 0; k < K; k++)
-#pragma omp simd
-    for (size_t l = 0; l < SGI_LANES; l++) value[k][l] *= factor;
-}
-
-static inline void choose_pairs_of(float *score, int32_t *index, size_t ld, const float *u0, const float *u1,
-                                   size_t stride, size_t lanes, size_t S, size_t K, float factor) {
-  float a[SGI_MAX_TOP_K][SGI_LANES], b[SGI_MAX_TOP_K][SGI_LANES], best[SGI_MAX_TOP_K][SGI_LANES], v[SGI_LANES];
-  int32_t na[SGI_MAX_TOP_K][SGI_LANES], nb[SGI_MAX_TOP_K][SGI_LANES], unit[SGI_MAX_TOP_K][SGI_LANES], id[SGI_LANES];
-  top_lanes(a, na, u0, stride, lanes, S, K, factor);
-  top_lanes(b, nb, u1, stride, lanes, S, K, factor);
-  size_t have = 0;
-  for (size_t i = 0; i < K; i++)
-    for (size_t j = 0; (i + 1) * (j + 1) <= K; j++, have++) { /* see sgi_topk_pairs */
-#pragma omp simd
-      for (size_t l = 0; l < SGI_LANES; l++) {
-        v[l] = a[i][l] + b[j][l];
-        id[l] = na[i][l] * (int32_t)S + nb[j][l];
-      }
-      insert_lanes(best, unit, have, K, v, id);
-    }
-  for (size_t l = 0; l < lanes; l++)
-    for (size_t k = 0; k < K; k++) {
-      score[l * ld + k] = best[k][l];
-      index[l * ld + k] = unit[k][l];
-    }
-}
-
-static void choose_pairs(float *score, int32_t *index, size_t ld, const float *u0, const float *u1, size_t stride,
-                         size_t lanes, size_t S, size_t K, float factor) {
-  if (K == 8) /* the usual size, for the compiler to unroll */
-    choose_pairs_of(score, index, ld, u0, u1, stride, lanes, S, 8, factor);
-  else
-    choose_pairs_of(score, index, ld, u0, u1, stride, lanes, S, K, factor);
-}
-
-static size_t skip_small(const float *x, size_t i, size_t n, float least) {
-  for (; i + SGI_LANES <= n; i += SGI_LANES) {
-    int any = 0;
-#pragma omp simd reduction(| : any)
-    for (size_t l = 0; l < SGI_LANES; l++) any |= !(x[i + l] <= least);
-    if (any) break;
-  }
-  return i;
+  for (size_t i = 0; i < n; i++) z[i] = x[i] + y[i];
 }
 
 static size_t argmax(const float *x, size_t n) {
@@ -462,6 +311,9 @@ static void adamw(float *w, float *g, float *m, float *v, size_t n, float grad_s
   }
 }
 
+#include "math/kernels_gather.h"
+#include "math/kernels_route.h"
+
 const sgi_kernels SGI_KERNELS_NAME = {
     .isa = SGI_KERNELS_ISA,
     .tile_rows = TILE_ROWS,
@@ -485,6 +337,7 @@ const sgi_kernels SGI_KERNELS_NAME = {
     .exp_shift = exp_shift,
     .scale = scale,
     .add = add,
+    .sum = sum,
     .choose_pairs = choose_pairs,
     .skip_small = skip_small,
     .argmax = argmax,

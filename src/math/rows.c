@@ -25,11 +25,34 @@ void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t)
   for (size_t i = 0; i < count; i += CHUNK) f(dx + i, dy + i, x + i, least(CHUNK, count - i));
 }
 
+void sgi_apply_rows(void (*f)(float *, const float *, size_t), float *y, size_t ld, const float *x, size_t n,
+                    size_t width) {
+#pragma omp parallel for schedule(static) if (n * width > CHUNK)
+  for (size_t i = 0; i < n; i++) f(y + i * ld, x + i * width, width);
+}
+
+void sgi_apply_backward_rows(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
+                             size_t ld, const float *x, size_t n, size_t width) {
+#pragma omp parallel for schedule(static) if (n * width > CHUNK)
+  for (size_t i = 0; i < n; i++) f(dx + i * ld, dy + i * ld, x + i * width, width);
+}
+
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps) {
   const sgi_kernels *k = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n > SGI_ROW_BLOCK)
   for (size_t i = 0; i < n; i += SGI_ROW_BLOCK)
     k->rmsnorm(y + i * D, r + i, x + i * D, g, least(SGI_ROW_BLOCK, n - i), D, (float)eps);
+}
+
+void sgi_sum_rmsnorm(float *z, const float *x, const float *a, float *y, float *r, const float *g, size_t n, size_t D,
+                     double eps) {
+  const sgi_kernels *k = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (n > SGI_ROW_BLOCK)
+  for (size_t i = 0; i < n; i += SGI_ROW_BLOCK) {
+    size_t rows = least(SGI_ROW_BLOCK, n - i);
+    k->sum(z + i * D, x + i * D, a + i * D, rows * D);
+    k->rmsnorm(y + i * D, r + i, z + i * D, g, rows, D, (float)eps);
+  }
 }
 
 /* The rows are cut into SGI_NORM_PARTIALS blocks whose gain gradients are summed in order, so the bits do not depend on
@@ -49,16 +72,22 @@ void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x,
 
 void sgi_add(float *y, const float *x, size_t count) { sgi_apply(sgi_kernel_table()->add, y, x, count); }
 
+void sgi_sum(float *z, const float *x, const float *y, size_t count) {
+  const sgi_kernels *k = sgi_kernel_table();
+#pragma omp parallel for schedule(static) if (count > CHUNK)
+  for (size_t i = 0; i < count; i += CHUNK) k->sum(z + i, x + i, y + i, least(CHUNK, count - i));
+}
+
 void sgi_add_bias(float *y, const float *bias, size_t n, size_t width) {
   const sgi_kernels *k = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n * width > CHUNK)
   for (size_t i = 0; i < n; i++) k->add(y + i * width, bias, width);
 }
 
-void sgi_column_sums(float *db, const float *x, size_t n, size_t width) {
+void sgi_column_sums(float *db, const float *x, size_t ldx, size_t n, size_t width) {
   const sgi_kernels *k = sgi_kernel_table();
   enum { COLUMNS = 64 };
 #pragma omp parallel for schedule(static) if (n * width > CHUNK)
   for (size_t j = 0; j < width; j += COLUMNS)
-    for (size_t i = 0; i < n; i++) k->add(db + j, x + i * width + j, least(COLUMNS, width - j));
+    for (size_t i = 0; i < n; i++) k->add(db + j, x + i * ldx + j, least(COLUMNS, width - j));
 }

@@ -16,18 +16,27 @@ int sgi_room_threads(const sgi_arena *scratch, size_t bytes);
 void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count);
 void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
                         const float *x, size_t count);
+/* The same on n rows; rows of y, dx and dy are ld apart, those of x dense. */
+void sgi_apply_rows(void (*f)(float *, const float *, size_t), float *y, size_t ld, const float *x, size_t n,
+                    size_t width);
+void sgi_apply_backward_rows(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
+                             size_t ld, const float *x, size_t n, size_t width);
 
 /* y (n,D), r (n): see kernels.h. */
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps);
+/* z = x + a and its norm, a block of rows at a time while they are in cache; z may be x. */
+void sgi_sum_rmsnorm(float *z, const float *x, const float *a, float *y, float *r, const float *g, size_t n, size_t D,
+                     double eps);
 /* dx assigned or added, dg (D) added; partial: SGI_NORM_PARTIALS * D floats of scratch. */
 enum { SGI_NORM_PARTIALS = 32 };
 void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g,
                           size_t n, size_t D, bool add, float *partial);
 
-/* y += x over count elements. */
+/* y += x, z = x + y over count elements. */
 void sgi_add(float *y, const float *x, size_t count);
+void sgi_sum(float *z, const float *x, const float *y, size_t count);
 void sgi_add_bias(float *y, const float *bias, size_t n, size_t width);
-/* db (width) += column sums of x (n,width). */
-void sgi_column_sums(float *db, const float *x, size_t n, size_t width);
+/* db (width) += column sums of x (n,width; ldx). */
+void sgi_column_sums(float *db, const float *x, size_t ldx, size_t n, size_t width);
 
 #endif

@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "math/rows.h"
+#include "math/transpose.h"
 
-/* Work is cut by the sizes alone. A task is one head of one sequence (forward: of PART of its queries): it packs its keys
- * and values once and goes through its queries block by block. Both block heights are multiples of every tile_rows, KEYS
- * of every tile_rows and tile_columns. */
-enum { PART = 512, ROWS = 48, BACK_ROWS = 96, KEYS = 192, FEW = 8, SKEW = 16 };
+/* Work is cut by the sizes alone. A task is one head of one sequence (forward, with fewer than HEADS of them: of PART of its
+ * queries): it packs its keys and values once and goes through its queries block by block. Both block heights are multiples of
+ * every tile_rows, KEYS of every tile_rows and tile_columns. */
+enum { HEADS = 8, PART = 512, ROWS = 48, BACK_ROWS = 96, KEYS = 192, FEW = 8, SKEW = 16 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t up(size_t x, size_t step) { return (x + step - 1) / step * step; }
@@ -34,43 +35,20 @@ static size_t end_key(const sgi_attention *s, size_t t) { return s->past + t + 1
 
 /* out (rows, dp) = factor x, columns past d zero. */
 static void pack_rows(float *out, size_t dp, const float *x, size_t step, size_t rows, size_t d, float factor) {
+  const sgi_kernels *kern = sgi_kernel_table();
   for (size_t r = 0; r < rows; r++) {
-    for (size_t j = 0; j < d; j++) out[r * dp + j] = factor * x[r * step + j];
-    memset(out + r * dp + d, 0, (dp - d) * sizeof *out);
+    memcpy(out + r * dp, x + r * step, d * sizeof *out);
+    if (factor != 1) kern->scale(out + r * dp, factor, d);
+    if (dp > d) memset(out + r * dp + d, 0, (dp - d) * sizeof *out);
   }
-}
-
-typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t places __attribute__((vector_size(16)));
-
-/* out[j * width + i] = x[i * step + j] for i, j < 4. */
-static void transpose_four(float *out, size_t width, const float *x, size_t step) {
-  const places low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, even = {0, 1, 4, 5}, odd = {2, 3, 6, 7};
-  four a = *(const four *)x, b = *(const four *)(x + step);
-  four c = *(const four *)(x + 2 * step), e = *(const four *)(x + 3 * step);
-  four ab = __builtin_shuffle(a, b, low), ce = __builtin_shuffle(c, e, low);
-  *(four *)out = __builtin_shuffle(ab, ce, even);
-  *(four *)(out + width) = __builtin_shuffle(ab, ce, odd);
-  ab = __builtin_shuffle(a, b, high);
-  ce = __builtin_shuffle(c, e, high);
-  *(four *)(out + 2 * width) = __builtin_shuffle(ab, ce, even);
-  *(four *)(out + 3 * width) = __builtin_shuffle(ab, ce, odd);
 }
 
 /* Panels of `width` rows of x, each (d, width); rows past the last are zero. */
 static void pack_panels(float *out, size_t width, const float *x, size_t step, size_t rows, size_t d) {
   for (size_t r = 0; r < rows; r += width, out += width * d) {
-    size_t have = least(width, rows - r), i = 0;
+    size_t have = least(width, rows - r);
     if (have < width) memset(out, 0, width * d * sizeof *out);
-    for (; i + 4 <= have; i += 4) {
-      const float *from = x + (r + i) * step;
-      size_t j = 0;
-      for (; j + 4 <= d; j += 4) transpose_four(out + j * width + i, width, from + j, step);
-      for (; j < d; j++)
-        for (size_t l = 0; l < 4; l++) out[j * width + i + l] = from[l * step + j];
-    }
-    for (; i < have; i++)
-      for (size_t j = 0; j < d; j++) out[j * width + i] = x[(r + i) * step + j];
+    sgi_transpose(out, width, x + r * step, step, have, d);
   }
 }
 
@@ -110,8 +88,8 @@ static void forward_block(const sgi_attention *s, const forward_room *m, size_t 
       size_t t = i + r0 + r, from = first_key(s, b, t) - base - lo, to = end_key(s, t) - base - lo;
       float *row = p + r * m->ld, max;
       sum[r] = kern->softmax_exp(row + from, to - from, 1, &max);
-      memset(row, 0, from * sizeof *row);
-      memset(row + to, 0, (keys - to) * sizeof *row);
+      if (from) memset(row, 0, from * sizeof *row);
+      for (size_t j = to; j < keys; j++) row[j] = 0; /* fewer than a strip's rows */
       lse[(b * s->T + t) * s->H + h] = max + logf(sum[r]);
     }
     kern->block_product(false, some, m->dp, keys, p, m->ld, m->v + lo * m->dp, m->dp, width, m->o, m->dp, false);
@@ -123,8 +101,8 @@ static void forward_block(const sgi_attention *s, const forward_room *m, size_t 
 }
 
 static void forward_part(const sgi_attention *s, const forward_room *m, float *o, float *lse, size_t b, size_t h,
-                         size_t first, const float *q, const float *k, const float *v) {
-  size_t width = panel_width(), step = s->H * s->d_head, last = least(first + PART, s->T);
+                         size_t first, size_t last, const float *q, const float *k, const float *v) {
+  size_t width = panel_width(), step = s->H * s->d_head;
   size_t base = first_key(s, b, first) / width * width, keys = end_key(s, last - 1) - base;
   pack_panels(m->kt, width, k + key_at(s, b, h, base), step, keys, s->d_head);
   pack_rows(m->v, m->dp, v + key_at(s, b, h, base), step, keys, s->d_head, 1);
@@ -154,20 +132,21 @@ sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float
                                 const float *k, const float *v) {
   sgi_arena room = {0};
   layout_forward(s->past + s->T, s->d_head, &room, &(forward_room){0});
-  size_t heads = s->B * s->H, parts = (s->T + PART - 1) / PART, tasks = heads * parts;
+  size_t heads = s->B * s->H, part = heads < HEADS ? PART : s->T, parts = (s->T + part - 1) / part;
+  size_t tasks = heads * parts;
   int threads = sgi_room_threads(&scratch, room.used);
   char *rooms = sgi_take(&scratch, (size_t)threads, room.used);
   /* Late parts see most keys: they come first, so that the threads end together. */
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (tasks > 1)
   for (size_t task = 0; task < tasks; task++) {
-    size_t b = task % heads / s->H, h = task % s->H, first = (parts - 1 - task / heads) * PART;
+    size_t b = task % heads / s->H, h = task % s->H, first = (parts - 1 - task / heads) * part;
     sgi_arena mine = {.base = rooms + (size_t)omp_get_thread_num() * room.used, .size = room.used};
     forward_room m;
     layout_forward(s->past + s->T, s->d_head, &mine, &m);
     if (s->T <= FEW)
       forward_few(s, m.p, o, lse, b, h, q, k, v);
     else
-      forward_part(s, &m, o, lse, b, h, first, q, k, v);
+      forward_part(s, &m, o, lse, b, h, first, least(first + part, s->T), q, k, v);
   }
   return SG_OK;
 }

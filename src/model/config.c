@@ -11,18 +11,18 @@
 enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_POSITION = 1 << 24, MAX_POOL = 1 << 30 };
 
 /* X(field, config.json key, least, largest): the sizes every kind has. */
-#define SIZES(X)                                    \
-  X(vocab_size, "vocab_size", 2, MAX_POOL)          \
-  X(hidden_size, "hidden_size", 1, MAX_WIDTH)       \
-  X(head_dim, "head_dim", 2, MAX_WIDTH)             \
+#define SIZES(X) \
+  X(vocab_size, "vocab_size", 2, MAX_POOL) \
+  X(hidden_size, "hidden_size", 1, MAX_WIDTH) \
+  X(head_dim, "head_dim", 2, MAX_WIDTH) \
   X(num_heads, "num_attention_heads", 1, MAX_WIDTH) \
   X(num_layers, "num_hidden_layers", 1, MAX_LAYERS) \
   X(max_position, "max_position_embeddings", 1, MAX_POSITION)
 
 /* X(field, key, flag of sgi_ffn_ops.uses): the sizes that only some kinds have. */
-#define OPTIONAL_SIZES(X)                            \
+#define OPTIONAL_SIZES(X) \
   X(num_channels, "num_channels", SGI_USES_CHANNELS) \
-  X(top_k, "top_k", SGI_USES_TOP_K)                  \
+  X(top_k, "top_k", SGI_USES_TOP_K) \
   X(key_dim, "key_dim", SGI_USES_KEY_DIM)
 
 static sg_status check_size(const char *key, size_t value, size_t least, size_t largest, sg_error *err) {

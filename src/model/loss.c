@@ -18,30 +18,35 @@ typedef struct part {
 } part;
 
 typedef struct room {
-  float *logits;       /* (BLOCK,V) */
+  float *wt;           /* NULL, or E^T (D,V; sgi_stride(V)), where rows are many */
+  float *logits;       /* (BLOCK,V; ld) */
   float *at;           /* (BLOCK) logit of the target */
   part *parts;         /* (BLOCK, pieces) */
   size_t pieces, rows; /* tiles side by side; rows of one */
+  size_t ld;
 } room;
 
-static void layout(size_t n, size_t V, sgi_arena *a, room *m) {
+static void layout(size_t n, size_t D, size_t V, sgi_arena *a, room *m) {
   size_t most = n < BLOCK ? n : BLOCK;
+  m->ld = sgi_stride(V);
+  m->wt = n < SGI_COPY_ROWS ? NULL : SGI_TAKE(a, D * m->ld, float);
   m->pieces = (V + COLUMNS - 1) / COLUMNS;
   m->rows = m->pieces < TILES ? (BLOCK / (TILES / m->pieces) + ROWS - 1) / ROWS * ROWS : BLOCK;
-  m->logits = SGI_TAKE(a, most * V, float);
+  m->logits = SGI_TAKE(a, most * m->ld, float);
   m->at = SGI_TAKE(a, most, float);
   m->parts = SGI_TAKE(a, most * m->pieces, part);
 }
 
-void sgi_loss_scratch(size_t n, size_t V, sgi_arena *a) { layout(n, V, a, &(room){0}); }
+void sgi_loss_scratch(size_t n, size_t D, size_t V, sgi_arena *a) { layout(n, D, V, a, &(room){0}); }
 
 /* Rows [r, r + rows) of columns [j, j + columns); with gradient, logits become exp(logit - max of the tile's row). */
 static sg_status tile(const room *m, const float *x, const float *E, const int32_t *targets, size_t r, size_t rows,
-                      size_t j, size_t columns, bool gradient, size_t D, size_t V) {
+                      size_t j, size_t columns, bool gradient, size_t D) {
   const sgi_kernels *kern = sgi_kernel_table();
-  float *logits = m->logits + r * V + j;
-  sg_status st = sgi_gemm1(false, true, rows, columns, D, 1, x + r * D, D, E + j * D, D, 0, logits, V);
-  for (size_t i = 0; i < rows && !st; i++, logits += V) {
+  float *logits = m->logits + r * m->ld + j;
+  sg_status st = m->wt ? sgi_gemm1(false, false, rows, columns, D, 1, x + r * D, D, m->wt + j, m->ld, 0, logits, m->ld)
+                       : sgi_gemm1(false, true, rows, columns, D, 1, x + r * D, D, E + j * D, D, 0, logits, m->ld);
+  for (size_t i = 0; i < rows && !st; i++, logits += m->ld) {
     part *p = m->parts + (r + i) * m->pieces + j / COLUMNS;
     size_t target = (size_t)targets[r + i];
     if (target >= j && target < j + columns) m->at[r + i] = logits[target - j];
@@ -64,7 +69,7 @@ static sg_status head(const room *m, const float *x, const float *E, const int32
   for (size_t t = 0; t < down * m->pieces; t++) {
     size_t r = t / m->pieces * m->rows, j = t % m->pieces * COLUMNS;
     sg_status st = tile(m, x, E, targets, r, rows - r < m->rows ? rows - r : m->rows, j,
-                        V - j < COLUMNS ? V - j : COLUMNS, gradient, D, V);
+                        V - j < COLUMNS ? V - j : COLUMNS, gradient, D);
     if (st) atomic_store(&worst, st);
   }
   return (sg_status)atomic_load(&worst);
@@ -85,7 +90,7 @@ static float join(const room *m, size_t r, float *max, float *sum, int32_t *best
 /* logits (V), exponentials by parts, become grad_scale (softmax - onehot), 0 for padding. */
 static void row_gradient(const room *m, size_t r, int32_t target, int32_t pad, float grad_scale, float max, float sum,
                          size_t V) {
-  float *logits = m->logits + r * V;
+  float *logits = m->logits + r * m->ld;
   if (target == pad) {
     memset(logits, 0, V * sizeof *logits);
     return;
@@ -112,8 +117,9 @@ sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float 
                    const int32_t *targets, int32_t pad, float grad_scale, size_t n, size_t D, size_t V,
                    sgi_arena scratch) {
   room m;
-  layout(n, V, &scratch, &m);
+  layout(n, D, V, &scratch, &m);
   double at = sgi_lap_begin(scratch.profile);
+  if (m.wt) sgi_linear_pack(m.wt, E, D, V);
   for (size_t i = 0; i < n; i += BLOCK) {
     size_t rows = n - i < BLOCK ? n - i : BLOCK;
     sg_status st = head(&m, x + i * D, E, targets + i, rows, dx != NULL, D, V);
@@ -122,8 +128,8 @@ sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float 
     losses(&m, nll + i, best + i, targets + i, pad, grad_scale, rows, dx != NULL, V);
     sgi_lap(scratch.profile, &at, "loss", 0, dx ? 8.0 * (double)rows * (double)V : 0);
     if (!dx) continue;
-    st = sgi_linear_dx(dx + i * D, m.logits, E, rows, D, V, 0);
-    if (!st) st = sgi_linear_dw(dE, m.logits, x + i * D, rows, D, V);
+    st = sgi_linear_dx(dx + i * D, D, m.logits, m.ld, E, rows, D, V, 0, (sgi_arena){0});
+    if (!st) st = sgi_linear_dw(dE, m.logits, m.ld, x + i * D, D, rows, D, V);
     if (st) return st;
     sgi_lap(scratch.profile, &at, "head backward", 2 * sgi_product_flops(rows, V, D),
             2 * sgi_product_bytes(rows, V, D));

@@ -4,7 +4,7 @@
 
 #include "core/arena.h"
 
-void sgi_loss_scratch(size_t n, size_t V, sgi_arena *a);
+void sgi_loss_scratch(size_t n, size_t D, size_t V, sgi_arena *a);
 
 /* nll (n): -log p of each row's target, padding too (only the gradient leaves it out); best (n): first largest logit. With dx (n,D; assigned) and dE (V,D;
  * added): the gradient of grad_scale * sum of nll. x (n,D) is the final norm's output, E (V,D). */

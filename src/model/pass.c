@@ -35,8 +35,10 @@ struct sgi_pass {
   float *dx;         /* (n,D) gradient of the residual stream */
   float *nll;
   int32_t *best;
-  float *before;    /* (n), (2,H,T): values of a site before a tap sees them */
-  float *partial;   /* SGI_NORM_PARTIALS * max(D, d_head) */
+  float *before;  /* (n), (2,H,T): values of a site before a tap sees them */
+  float *partial; /* SGI_NORM_PARTIALS * max(D, d_head) */
+  sgi_pass_progress progress;
+  void *user;
   sgi_arena *saved; /* (L) each with used = 0 */
   sgi_arena scratch;
 };
@@ -94,10 +96,13 @@ static size_t scratch_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n
   work w;
   layout_work(c, n, &attention, &w);
   if (backward) layout_attention_work(c, n, &attention, &w);
+  sgi_arena linear = attention;
+  sgi_linear_scratch(n, c->hidden_size, attention_width(c), &linear);
   sgi_attention_scratch(keys, c->head_dim, backward, &attention);
+  attention.used = larger(attention.used, linear.used);
   layout_work(c, n, &feed, &w);
   ffn->scratch(c, n, backward, &feed);
-  sgi_loss_scratch(n, c->vocab_size, &loss);
+  sgi_loss_scratch(n, c->hidden_size, c->vocab_size, &loss);
   return larger(attention.used, larger(feed.used, loss.used));
 }
 
@@ -198,6 +203,11 @@ void sgi_pass_free(sgi_pass *p) {
 }
 
 void sgi_pass_profile(sgi_pass *p, sgi_profile *profile) { p->scratch.profile = profile; }
+
+void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user) {
+  p->progress = progress;
+  p->user = user;
+}
 
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
 
@@ -319,9 +329,9 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   ptrdiff_t layer = (ptrdiff_t)l;
   double at = sgi_lap_begin(scratch.profile);
-  sg_status st = sgi_linear(k->q_raw, xn, weight(p, l, SGI_LAYER_Q), n, D, W);
-  if (!st) st = sgi_linear(k->k_raw, xn, weight(p, l, SGI_LAYER_K), n, D, W);
-  if (!st) st = sgi_linear(k->v, xn, weight(p, l, SGI_LAYER_V), n, D, W);
+  sg_status st = sgi_linear(k->q_raw, W, xn, D, weight(p, l, SGI_LAYER_Q), n, D, W, scratch);
+  if (!st) st = sgi_linear(k->k_raw, W, xn, D, weight(p, l, SGI_LAYER_K), n, D, W, scratch);
+  if (!st) st = sgi_linear(k->v, W, xn, D, weight(p, l, SGI_LAYER_V), n, D, W, scratch);
   if (st) return st;
   lap_product(p, &at, "qkv", n, D, W, 3);
   sgi_rmsnorm(k->q, k->rq, k->q_raw, weight(p, l, SGI_LAYER_Q_NORM), n * H, d, c->rms_norm_eps);
@@ -340,7 +350,7 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   lap_attention(p, &at, "attention", 2, 4);
   if (!st && !p->cache) st = visit_pattern(p, tap, layer, k);
   if (!st) st = sgi_tap_visit(tap, layer, "attn.z", SGI_SITE_FLOAT, k->o, n, H, d, 0);
-  if (!st) st = sgi_linear(a, k->o, weight(p, l, SGI_LAYER_O), n, W, D);
+  if (!st) st = sgi_linear(a, D, k->o, W, weight(p, l, SGI_LAYER_O), n, W, D, scratch);
   lap_product(p, &at, "attention output", n, W, D, 1);
   return st ? st : sgi_tap_visit(tap, layer, "attn.out", SGI_SITE_FLOAT, a, n, D, 0, 0);
 }
@@ -354,6 +364,16 @@ static sgi_ffn_call ffn_call(sgi_pass *p, size_t l, sgi_arena saved, sgi_arena s
                         .layer = l};
 }
 
+/* Where the residual stream (n,D) before layer l lies; after the last layer, x. */
+static float *stream_into(const sgi_pass *p, size_t l) {
+  const sg_config *c = &p->model->config;
+  if (l == c->num_layers) return p->x;
+  sgi_arena saved = p->saved[l];
+  kept k;
+  layout_kept(c, p->batch.B * p->batch.T, &saved, &k);
+  return k.x_in;
+}
+
 static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   const sg_config *c = &p->model->config;
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size;
@@ -364,34 +384,38 @@ static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   layout_kept(c, n, &saved, &k);
   layout_work(c, n, &scratch, &w);
   double at = sgi_lap_begin(scratch.profile);
-  memcpy(k.x_in, p->x, n * D * sizeof *p->x);
   sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
   sg_status st = check_norms(k.r1, n);
-  lap_moved(p, &at, "norms, residual", n, D, 4);
+  lap_moved(p, &at, "norms, residual", n, D, 2);
   if (!st) st = visit_scale(p, tap, layer, "attn.norm_scale", w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1));
   if (!st) st = sgi_tap_visit(tap, layer, "attn.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (!st) st = attention_sublayer(p, l, &k, w.y, w.xn, scratch, tap);
   if (st) return st;
   at = sgi_lap_begin(scratch.profile);
-  sgi_add(p->x, w.y, n * D);
-  st = sgi_tap_visit(tap, layer, "resid_mid", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
-  if (st) return st;
-  memcpy(k.x_mid, p->x, n * D * sizeof *p->x);
-  sgi_rmsnorm(w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2), n, D, c->rms_norm_eps);
+  const float *gain = weight(p, l, SGI_LAYER_NORM2);
+  if (tap) { /* who may change the sum before its norm is taken */
+    sgi_sum(k.x_mid, k.x_in, w.y, n * D);
+    st = sgi_tap_visit(tap, layer, "resid_mid", SGI_SITE_FLOAT, k.x_mid, n, D, 0, 0);
+    if (st) return st;
+    sgi_rmsnorm(w.xn, k.r2, k.x_mid, gain, n, D, c->rms_norm_eps);
+  } else {
+    sgi_sum_rmsnorm(k.x_mid, k.x_in, w.y, w.xn, k.r2, gain, n, D, c->rms_norm_eps);
+  }
   st = check_norms(k.r2, n);
-  if (!st) st = visit_scale(p, tap, layer, "mlp.norm_scale", w.xn, k.r2, k.x_mid, weight(p, l, SGI_LAYER_NORM2));
+  if (!st) st = visit_scale(p, tap, layer, "mlp.norm_scale", w.xn, k.r2, k.x_mid, gain);
   if (!st) st = sgi_tap_visit(tap, layer, "mlp.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
   if (st) return st;
-  lap_moved(p, &at, "norms, residual", n, D, 7);
+  lap_moved(p, &at, "norms, residual", n, D, 4);
   sgi_ffn_call call = ffn_call(p, l, saved, scratch);
   call.tap = tap;
   st = p->model->ffn->forward(&call, w.y, w.xn);
   at = sgi_lap_begin(scratch.profile);
   if (!st) st = sgi_tap_visit(tap, layer, "mlp.out", SGI_SITE_FLOAT, w.y, n, D, 0, 0);
   if (st) return st;
-  sgi_add(p->x, w.y, n * D);
+  float *out = stream_into(p, l + 1);
+  sgi_sum(out, k.x_mid, w.y, n * D);
   lap_moved(p, &at, "norms, residual", n, D, 3);
-  return sgi_tap_visit(tap, layer, "resid_post", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
+  return sgi_tap_visit(tap, layer, "resid_post", SGI_SITE_FLOAT, out, n, D, 0, 0);
 }
 
 static sg_status named(sg_status st, sg_error *err, const char *what) {
@@ -407,17 +431,22 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   p->batch = *batch;
   size_t n = batch->B * batch->T, D = m->config.hidden_size;
   const float *E = m->w[SGI_ROW_EMBED];
+  float *x = stream_into(p, 0);
   double at = sgi_lap_begin(p->scratch.profile);
   int32_t past = p->cache ? (int32_t)p->cache->past : 0;
 #pragma omp parallel for schedule(static) if (n > 64)
   for (size_t i = 0; i < n; i++) {
     p->position[i] = past + (int32_t)(i % batch->T) - (batch->starts ? batch->starts[i] : 0);
-    memcpy(p->x + i * D, E + (size_t)batch->inputs[i] * D, D * sizeof *E);
+    memcpy(x + i * D, E + (size_t)batch->inputs[i] * D, D * sizeof *E);
   }
   lap_moved(p, &at, "embedding", n, D, 2);
-  st = sgi_tap_visit(tap, -1, "embed", SGI_SITE_FLOAT, p->x, n, D, 0, 0);
+  st = sgi_tap_visit(tap, -1, "embed", SGI_SITE_FLOAT, x, n, D, 0, 0);
   size_t l = 0;
-  for (; l < m->config.num_layers && !st; l++) st = layer_forward(p, l, tap);
+  for (; l < m->config.num_layers && !st; l++) {
+    st = layer_forward(p, l, tap);
+    if (!st && p->progress && !p->progress(p->user, l + 1, m->config.num_layers))
+      return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+  }
   at = sgi_lap_begin(p->scratch.profile);
   if (!st) sgi_rmsnorm(p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)], n, D, m->config.rms_norm_eps);
   if (!st && check_norms(p->r, n)) st = SG_ERR_NUMERIC;
@@ -431,9 +460,9 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
 
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err) {
   const sg_config *c = &p->model->config;
-  return named(sgi_linear(logits, p->xn + first * c->hidden_size, p->model->w[SGI_ROW_EMBED], count, c->hidden_size,
-                          c->vocab_size),
-               err, "output head");
+  size_t D = c->hidden_size, V = c->vocab_size;
+  return named(sgi_linear(logits, V, p->xn + first * D, D, p->model->w[SGI_ROW_EMBED], count, D, V, p->scratch), err,
+               "output head");
 }
 
 sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err) {
@@ -453,8 +482,8 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   layout_attention_work(c, n, &scratch, w);
   double at = sgi_lap_begin(scratch.profile);
-  sg_status st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_O), p->dx, k->o, n, W, D);
-  if (!st) st = sgi_linear_dx(w->d_o, p->dx, weight(p, l, SGI_LAYER_O), n, W, D, 0);
+  sg_status st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_O), p->dx, D, k->o, W, n, W, D);
+  if (!st) st = sgi_linear_dx(w->d_o, W, p->dx, D, weight(p, l, SGI_LAYER_O), n, W, D, 0, scratch);
   lap_product(p, &at, "attention output backward", n, W, D, 2);
   sgi_attention s = attention_of(p);
   if (!st) st = sgi_attention_backward(&s, scratch, w->dq, w->dk, w->dv, k->o, k->lse, w->d_o, k->q, k->k, k->v);
@@ -469,8 +498,8 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
   lap_moved(p, &at, "q and k norm, rotary backward", n, W, 10);
   const float *dout[3] = {w->dq, w->dk, w->dv};
   for (size_t i = 0; i < 3 && !st; i++) {
-    st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], w->xn, n, D, W);
-    if (!st) st = sgi_linear_dx(w->y, dout[i], weight(p, l, SGI_LAYER_Q + i), n, D, W, i ? 1 : 0);
+    st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], W, w->xn, D, n, D, W);
+    if (!st) st = sgi_linear_dx(w->y, D, dout[i], W, weight(p, l, SGI_LAYER_Q + i), n, D, W, i ? 1 : 0, scratch);
   }
   lap_product(p, &at, "qkv backward", n, D, W, 6);
   return st;

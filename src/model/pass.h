@@ -48,6 +48,10 @@ void sgi_pass_free(sgi_pass *p);
 /* From now on the pass times its kernels into profile (borrowed); NULL ends that. */
 void sgi_pass_profile(sgi_pass *p, sgi_profile *profile);
 
+/* From now on called after each layer of a forward pass: done of wanted; false ends it with SG_ERR_CANCELLED. NULL ends that. */
+typedef bool (*sgi_pass_progress)(void *user, size_t done, size_t wanted);
+void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user);
+
 /* Runs the layers. batch and tap (NULL allowed) are borrowed for the call; the batch's arrays until the backward pass. */
 sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err);
 

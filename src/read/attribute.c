@@ -10,6 +10,7 @@
 static const double TOLERANCE = 1e-5;
 
 typedef struct work {
+  const sg_attribute_request *r;
   sgi_frozen f;
   sg_attribution *a;
   float *g;      /* (T,D) gradient of the stream */
@@ -104,6 +105,15 @@ static sg_status direct(work *w, double *dz, sg_error *err) {
   return SG_OK;
 }
 
+/* The forward pass and its reading are two thirds, the way back is the last. */
+static bool forth(void *user, size_t done, size_t wanted) {
+  const work *w = user;
+  return !w->r->progress || w->r->progress(w->r->user, done, wanted + wanted / 2);
+}
+static bool back(const work *w, size_t layers) {
+  return !w->r->progress || w->r->progress(w->r->user, 2 * w->f.L + layers, 3 * w->f.L);
+}
+
 /* Total effects of a layer's heads, by source, while g is the gradient of its resid_mid. */
 static void total_heads(work *w, size_t layer, double *dz, double *by_source) {
   const sgi_frozen *f = &w->f;
@@ -144,6 +154,7 @@ static sg_status total(work *w, double *dz, double *by_source, sg_error *err) {
     total_heads(w, layer, dz, by_source);
     st = sgi_frozen_attention_back(f, layer, 1, p + 1, -1, w->g, w->buffer);
     if (st) return sgi_fail(err, st, "frozen backward pass: a matrix product failed");
+    if (!back(w, f->L - layer)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
   }
   for (size_t t = 0; t <= p && !st; t++)
     add(&w->a->inputs,
@@ -180,7 +191,7 @@ static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error 
 
 static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, sg_error *err) {
   sgi_frozen *f = &w->f;
-  sg_status st = sgi_frozen_init(f, m, r->tokens, r->count, r->max_bytes, err);
+  sg_status st = sgi_frozen_init_watched(f, m, r->tokens, r->count, r->max_bytes, forth, w, err);
   size_t W = f->H * f->d, wide = W > f->D ? W : f->D;
   if (st) return st;
   w->g = sgi_alloc(f->T * f->D * sizeof *w->g);
@@ -204,7 +215,7 @@ sg_status sg_attribute(const sg_model *m, const sg_attribute_request *r, sg_attr
   sg_status st = sgi_prompt_check(m, r->tokens, r->count, err);
   if (!st) st = sgi_prompt_position(r->position, r->count, &position, err);
   if (st) return st;
-  work w = {.a = sgi_alloc(sizeof *w.a)};
+  work w = {.r = r, .a = sgi_alloc(sizeof *w.a)};
   if (!w.a) return sgi_fail_memory(err, sizeof *w.a, "an attribution");
   w.a->position = position;
   st = run(&w, m, r, err);

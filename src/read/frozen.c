@@ -67,7 +67,18 @@ static sg_status gather_outputs(sgi_frozen *f, size_t layer, sg_error *err) {
   return SG_OK;
 }
 
-static sg_status collect(sgi_frozen *f, sg_error *err) {
+/* Layers of the pass, then of collect. */
+typedef struct watch {
+  bool (*progress)(void *user, size_t done, size_t wanted);
+  void *user;
+  size_t L;
+} watch;
+static bool in_pass(void *user, size_t done, size_t wanted) {
+  const watch *w = user;
+  return !w->progress || w->progress(w->user, done, 2 * wanted);
+}
+
+static sg_status collect(sgi_frozen *f, const watch *w, sg_error *err) {
   bool any_bias = false;
   for (size_t l = 0; l < f->L; l++) {
     sgi_pass_layer_view(f->pass, l, &f->layers[l]);
@@ -84,6 +95,7 @@ static sg_status collect(sgi_frozen *f, sg_error *err) {
     }
     sg_status st = gather_outputs(f, l, err);
     if (st) return st;
+    if (w->progress && !w->progress(w->user, w->L + l + 1, 2 * w->L)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
   }
   f->has_constants = f->has_constants || any_bias;
   if (!any_bias) {
@@ -95,6 +107,11 @@ static sg_status collect(sgi_frozen *f, sg_error *err) {
 
 sg_status sgi_frozen_init(sgi_frozen *f, const sg_model *m, const int32_t *tokens, size_t T, size_t max_bytes,
                           sg_error *err) {
+  return sgi_frozen_init_watched(f, m, tokens, T, max_bytes, NULL, NULL, err);
+}
+
+sg_status sgi_frozen_init_watched(sgi_frozen *f, const sg_model *m, const int32_t *tokens, size_t T, size_t max_bytes,
+                                  bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err) {
   const sg_config *c = &m->config;
   *f = (sgi_frozen){.model = m,
                     .T = T,
@@ -116,8 +133,11 @@ sg_status sgi_frozen_init(sgi_frozen *f, const sg_model *m, const int32_t *token
   f->units = m->ffn->unit_count(c);
   st = allocate(f, tokens, err);
   sgi_batch batch = {.B = 1, .T = T, .inputs = f->tokens};
+  watch w = {progress, user, f->L};
+  if (!st) sgi_pass_watch(f->pass, in_pass, &w);
   if (!st) st = sgi_pass_forward(f->pass, &batch, NULL, err);
-  return st ? st : collect(f, err);
+  if (!st) sgi_pass_watch(f->pass, NULL, NULL); /* w ends here, the pass does not */
+  return st ? st : collect(f, &w, err);
 }
 
 void sgi_frozen_deinit(sgi_frozen *f) {
@@ -181,9 +201,9 @@ sg_status sgi_frozen_attention_back(const sgi_frozen *f, size_t layer, size_t R,
   size_t D = f->D, W = f->H * f->d, n = R * rows;
   const float *gain = sgi_frozen_weight(f, layer, SGI_LAYER_NORM1), *r1 = f->layers[layer].r1;
   float *dz = work, *dv = work + n * (W > D ? W : D);
-  sg_status st = sgi_linear_dx(dz, g, sgi_frozen_weight(f, layer, SGI_LAYER_O), n, W, D, 0);
+  sg_status st = sgi_linear_dx(dz, W, g, D, sgi_frozen_weight(f, layer, SGI_LAYER_O), n, W, D, 0, (sgi_arena){0});
   if (!st) st = mix_back(f, layer, R, rows, head, dv, dz);
-  if (!st) st = sgi_linear_dx(dz, dv, sgi_frozen_weight(f, layer, SGI_LAYER_V), n, D, W, 0);
+  if (!st) st = sgi_linear_dx(dz, D, dv, W, sgi_frozen_weight(f, layer, SGI_LAYER_V), n, D, W, 0, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++) {
     float *to = g + i * D;
     const float *dx = dz + i * D;

@@ -25,6 +25,9 @@ sg_status sgi_frozen_bytes(const sg_model *m, size_t T, size_t *bytes, sg_error 
 /* Runs the prompt. tokens (T) copied; max_bytes 0: 4 GiB. Deinit in any case. */
 sg_status sgi_frozen_init(sgi_frozen *f, const sg_model *m, const int32_t *tokens, size_t T, size_t max_bytes,
                           sg_error *err);
+/* The same with progress (NULL allowed): after each layer of the pass, then of its reading, 2 L in all; false cancels. */
+sg_status sgi_frozen_init_watched(sgi_frozen *f, const sg_model *m, const int32_t *tokens, size_t T, size_t max_bytes,
+                                  bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err);
 void sgi_frozen_deinit(sgi_frozen *f);
 
 static inline const sgi_unit *sgi_frozen_units(const sgi_frozen *f, size_t layer, size_t t) {

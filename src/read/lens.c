@@ -12,7 +12,7 @@ sg_status sgi_lens(const sg_model *m, const sg_site *site, size_t position, floa
   float *x = sgi_alloc(D * sizeof *x), scale;
   if (!x) return sgi_fail_memory(err, D * sizeof *x, "a normalised row");
   sgi_rmsnorm(x, &scale, site->data + position * D, m->w[sgi_final_norm_row(m)], 1, D, c->rms_norm_eps);
-  sg_status st = sgi_linear(logits, x, m->w[SGI_ROW_EMBED], 1, D, c->vocab_size);
+  sg_status st = sgi_linear(logits, c->vocab_size, x, D, m->w[SGI_ROW_EMBED], 1, D, c->vocab_size, (sgi_arena){0});
   sgi_free(x);
   return st ? sgi_fail(err, st, "output head: a matrix product failed") : SG_OK;
 }

@@ -119,10 +119,10 @@ static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, co
   size_t n = x->routes.parts * x->routes.units, C = x->routes.channels, K = x->routes.top_k;
   const float *gain = x->m->w[sgi_layer_row(x->m, layer, SGI_LAYER_NORM2)];
   sg_status st = x->m->ffn->route_rows(config, x->m->w + sgi_layer_row(x->m, layer, SGI_LAYER_MLP), c, x->rows);
-  if (!st) st = sgi_linear(x->part, xn, x->rows, x->T, x->D, n);
+  if (!st) st = sgi_linear(x->part, n, xn, x->D, x->rows, x->T, x->D, n, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++)
     for (size_t d = 0; d < x->D; d++) x->rows[i * x->D + d] *= gain[d];
-  if (!st && x->gram) st = sgi_linear(x->gram, x->rows, x->rows, n, x->D, n);
+  if (!st && x->gram) st = sgi_linear(x->gram, n, x->rows, x->D, x->rows, n, x->D, n, (sgi_arena){0});
   if (!st) unit_lengths(x);
   for (size_t t = 0; t < x->T && !st; t++) {
     unit_scores(x, t);
@@ -138,6 +138,8 @@ typedef struct seen {
   margins *x;
   float *xn; /* (T,D) of the layer at hand */
   sg_margin *out;
+  bool (*progress)(void *user, size_t done, size_t wanted);
+  void *user;
 } seen;
 
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
@@ -147,7 +149,10 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   if (s->type != SGI_SITE_INDEX) return SG_OK;
   sgi_pass_layer v;
   sgi_pass_layer_view(x->pass, (size_t)s->layer, &v);
-  for (size_t c = 0; c < x->routes.channels; c++) {
+  size_t C = x->routes.channels, L = x->m->config.num_layers;
+  for (size_t c = 0; c < C; c++) {
+    if (u->progress && !u->progress(u->user, (size_t)s->layer * C + c, L * C))
+      return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
     sg_status st = channel(x, (size_t)s->layer, c, u->xn, &v, s->data, u->out);
     if (st) return sgi_fail(err, st, "gate margins: a matrix product failed");
   }
@@ -175,8 +180,13 @@ static sg_status allocate(margins *x, seen *u, sg_error *err) {
 }
 
 sg_status sg_margins(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err) {
+  return sgi_margins_watched(m, tokens, count, out, NULL, NULL, err);
+}
+
+sg_status sgi_margins_watched(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out,
+                              bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err) {
   margins x = {.m = m, .T = count, .D = m->config.hidden_size, .F = 1};
-  seen u = {.x = &x, .out = out};
+  seen u = {.x = &x, .out = out, .progress = progress, .user = user};
   sg_status st = sgi_prompt_check(m, tokens, count, err);
   if (st) return st;
   if (!m->ffn->routes) return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no gates", m->ffn->name);

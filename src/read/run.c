@@ -106,6 +106,7 @@ static sg_status run(sg_run *r, sg_error *err) {
   const sg_config *c = &r->model->config;
   sgi_pass *p = NULL;
   sg_status st = sgi_pass_create(r->model, 1, r->T, false, &p, err);
+  if (!st) sgi_pass_watch(p, r->request->progress, r->request->user);
   sgi_batch batch = {.B = 1, .T = r->T, .inputs = r->tokens};
   if (!st) st = sgi_pass_forward(p, &batch, &(sgi_tap){visit, r, err, wants}, err);
   if (!st) memcpy(r->xn, sgi_pass_final_norm(p), r->T * c->hidden_size * sizeof *r->xn);
@@ -178,6 +179,7 @@ sg_status sg_run_logits(const sg_run *r, ptrdiff_t position, float *logits, sg_e
   size_t pos = 0;
   sg_status st = sgi_prompt_position(position, r->T, &pos, err);
   if (st) return st;
-  st = sgi_linear(logits, r->xn + pos * c->hidden_size, r->model->w[SGI_ROW_EMBED], 1, c->hidden_size, c->vocab_size);
+  st = sgi_linear(logits, c->vocab_size, r->xn + pos * c->hidden_size, c->hidden_size, r->model->w[SGI_ROW_EMBED], 1,
+                  c->hidden_size, c->vocab_size, (sgi_arena){0});
   return st ? sgi_fail(err, st, "output head: a matrix product failed") : SG_OK;
 }

@@ -418,6 +418,17 @@ sg_status sgi_reader_next(sgi_reader *r, const char **text, size_t *n, sg_error 
   return r->failure.code;
 }
 
+sgi_reader_place sgi_reader_tell(const sgi_reader *r) { return (sgi_reader_place){r->base + r->at, r->line}; }
+
+sg_status sgi_reader_seek(sgi_reader *r, sgi_reader_place place, sg_error *err) {
+  r->failure = (sg_error){0};
+  r->at = r->scan = r->n = 0;
+  r->base = place.byte;
+  r->line = place.line;
+  r->text_end = r->marked = false;
+  return sgi_unpack_seek(r->source, place.byte, err);
+}
+
 uint64_t sgi_reader_position(const sgi_reader *r) { return sgi_unpack_position(r->source); }
 sgi_stamp sgi_reader_stamp(const sgi_reader *r) { return sgi_unpack_stamp(r->source); }
 

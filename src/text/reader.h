@@ -32,6 +32,14 @@ void sgi_reader_keep_space(sgi_reader *r);
  * the unpacked text. */
 sg_status sgi_reader_next(sgi_reader *r, const char **text, size_t *n, sg_error *err);
 
+/* Where the search for the next document begins; a reader of the same file and form goes on from there. The stamp's hash means nothing
+ * after a seek. */
+typedef struct sgi_reader_place {
+  uint64_t byte, line; /* of the unpacked text; line: of a .jsonl, for messages */
+} sgi_reader_place;
+sgi_reader_place sgi_reader_tell(const sgi_reader *r);
+sg_status sgi_reader_seek(sgi_reader *r, sgi_reader_place place, sg_error *err); /* a failure before it is forgotten */
+
 uint64_t sgi_reader_position(const sgi_reader *r); /* bytes of the file (as it lies on disk) taken in so far */
 sgi_stamp sgi_reader_stamp(const sgi_reader *r);   /* size and time at open; the hash is whole once next gave NULL */
 

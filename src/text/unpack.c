@@ -257,6 +257,36 @@ sg_status sgi_unpack_read(sgi_unpack *u, char *to, size_t room, size_t *got, sg_
   }
 }
 
+/* Back to the file's first byte. */
+static sg_status rewind_source(sgi_unpack *u, sg_error *err) {
+  if (u->packing == SGI_ZSTD) ZSTD_DCtx_reset(u->zstd, ZSTD_reset_session_only);
+  if (u->packing == SGI_GZIP) inflateReset(&u->gzip);
+  u->raw_at = u->raw_n = 0;
+  u->raw_end = u->between = false;
+  u->position = 0;
+  if (lseek(u->fd, 0, SEEK_SET) == 0) return SG_OK;
+  return sgi_fail(err, SG_ERR_IO, "%s: could not go back to its start: %s", u->path, strerror(errno));
+}
+
+sg_status sgi_unpack_seek(sgi_unpack *u, uint64_t byte, sg_error *err) {
+  char skipped[16 << 10];
+  sg_status st = rewind_source(u, err);
+  if (!st && u->packing == SGI_PLAIN) {
+    if (byte > INT64_MAX || lseek(u->fd, (off_t)byte, SEEK_SET) < 0)
+      return sgi_fail(err, SG_ERR_IO, "%s: could not go to byte %llu: %s", u->path, (unsigned long long)byte,
+                      strerror(errno));
+    u->position = byte;
+    return SG_OK;
+  }
+  while (!st && byte) {
+    size_t got = 0, room = byte < sizeof skipped ? (size_t)byte : sizeof skipped;
+    st = sgi_unpack_read(u, skipped, room, &got, err);
+    if (!st && got < room) return sgi_fail(err, SG_ERR_IO, "%s: ends sooner than when it was read first", u->path);
+    byte -= got;
+  }
+  return st;
+}
+
 uint64_t sgi_unpack_position(const sgi_unpack *u) { return u->position; }
 
 sgi_stamp sgi_unpack_stamp(const sgi_unpack *u) {

@@ -32,6 +32,10 @@ void sgi_unpack_close(sgi_unpack *u); /* NULL allowed */
  * does not grow with the text. */
 sg_status sgi_unpack_read(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err);
 
+/* Goes to a byte of the unpacked text: at once in a plain file, by unpacking from the start in a packed one. The stamp's hash means
+ * nothing from then on. */
+sg_status sgi_unpack_seek(sgi_unpack *u, uint64_t byte, sg_error *err);
+
 uint64_t sgi_unpack_position(const sgi_unpack *u); /* bytes taken from the file so far */
 sgi_stamp sgi_unpack_stamp(const sgi_unpack *u); /* size and time at open; the hash is whole once the text has ended */
 

@@ -18,6 +18,34 @@ try 3 explore "$model" --facts "$tmp/bad.json"
 has err "$tmp/bad.json"
 empty out
 
+# A text whose documents are offered is looked at before the address is printed, too.
+try 1 explore "$model" --data "$tmp/none.txt"
+has err "$tmp/none.txt"
+: >"$tmp/empty.txt"
+try 3 explore "$model" --data "$tmp/empty.txt"
+has err "$tmp/empty.txt holds no document"
+try 2 explore "$model" --data "$tmp/bad.json"
+has err "not a text file by its name"
+echo '{"story": 5}' >"$tmp/bad.jsonl"
+try 3 explore "$model" --data "$tmp/bad.jsonl" --field story
+has err 'line 1: field "story" is no string'
+try 2 explore tests/golden/models/mlp --data "$tmp/empty.txt"
+has err "tokenizer.json"
+empty out
+
+# A graph's file in place of a model: damaged ones are told before the address, and options of a model make no sense.
+"$SGATLIN" -q graph "$model" --prompt 'The old dog sat' -o "$tmp/dog.json" >/dev/null || bad "graph failed"
+try 2 explore "$tmp/dog.json" --recording "$tmp"
+has err "--recording needs a model"
+head -c 2000 "$tmp/dog.json" >"$tmp/cut.json"
+try 3 explore "$tmp/cut.json"
+has err "$tmp/cut.json"
+has err "expected a graph: a file of 'sgatlin graph -o FILE.json'"
+empty out
+try 3 explore "$model/model.safetensors"
+has err "expected a graph"
+empty out
+
 start() { # ARGUMENT...
   rm -f "$tmp/url"
   "$SGATLIN" explore "$@" >"$tmp/url" 2>"$tmp/err" </dev/null &
@@ -39,6 +67,11 @@ has err "port $port"
 hex=$(printf '%04X' "$port")
 grep -q "0100007F:$hex 00000000:0000 0A" /proc/net/tcp || bad "not listening on 127.0.0.1:$port"
 grep -q "00000000:$hex 00000000:0000 0A" /proc/net/tcp && bad "listening for everybody"
+# On ::1 with the same port, where the machine has it, and there on nothing else.
+if grep -q '^00000000000000000000000000000001 ' /proc/net/if_inet6 2>/dev/null; then
+  grep -q "00000000000000000000000001000000:$hex 0*:0000 0A" /proc/net/tcp6 || bad "not listening on [::1]:$port"
+fi
+grep -q "00000000000000000000000000000000:$hex 0*:0000 0A" /proc/net/tcp6 2>/dev/null && bad "listening for everybody (IPv6)"
 kill -TERM "$pid"
 wait "$pid"
 [ $? = 0 ] || bad "ended by SIGTERM with an error"
@@ -49,4 +82,16 @@ start "$model" -q
 [ ! -s "$tmp/err" ] || bad "-q is not quiet: $(cat "$tmp/err")"
 kill -TERM "$pid"
 wait "$pid"
+
+printf 'One.\n\nTwo.\n' >"$tmp/two.txt"
+start "$model" --data "$tmp/two.txt" --split blank-lines
+[ -s "$tmp/url" ] || bad "--data: $(cat "$tmp/err")"
+kill -TERM "$pid"
+wait "$pid"
+
+start "$tmp/dog.json"
+grep -qE '^http://127\.0\.0\.1:[0-9]+/#token=[0-9a-f]{32}$' "$tmp/url" || bad "a graph: $(cat "$tmp/url" "$tmp/err")"
+kill -TERM "$pid"
+wait "$pid"
+[ $? = 0 ] || bad "a graph's page ended by SIGTERM with an error"
 finish

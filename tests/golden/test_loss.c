@@ -29,7 +29,7 @@ static head make_head(size_t n, size_t V) {
   h.dx = sgi_alloc(n * V * sizeof(float));
   h.dE = sgi_alloc(V * V * sizeof(float));
   h.best = sgi_alloc(n * sizeof(int32_t));
-  sgi_loss_scratch(n, V, &h.scratch);
+  sgi_loss_scratch(n, V, V, &h.scratch);
   h.scratch = (sgi_arena){.base = sgi_alloc(h.scratch.used), .size = h.scratch.used};
   for (size_t i = 0; i < V; i++) h.identity[i * V + i] = 1;
   return h;

@@ -40,6 +40,9 @@ static void check_sums(const sgi_kernels *k, size_t n) {
     sum += (double)a[i] * (double)b[i];
     squares += (double)a[i] * (double)a[i];
   }
+  float both[MOST];
+  k->sum(both, a, b, n);
+  for (size_t i = 0; i < n; i++) assert_true(both[i] == a[i] + b[i]);
   near(k, "dot", (double)k->dot(a, b, n), sum, sqrt((double)n));
   near(k, "sum of squares", k->sum_squares(a, n), squares, 1e-5 * squares);
   float scaled[MOST], added[MOST];

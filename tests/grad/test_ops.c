@@ -138,6 +138,10 @@ static void sums_of_rows(void **state) {
   for (size_t s = 0; s < SGI_COUNT(sizes); s++) {
     size_t n = sizes[s][0], width = sizes[s][1];
     float *x = normals(6, n * width), *bias = normals(7, width), *db = normals(8, width), *y = normals(9, n * width);
+    size_t ld = width + 2;
+    float *apart = normals(10, n * ld), *dc = floats(width);
+    memcpy(dc, db, width * sizeof *dc);
+    for (size_t i = 0; i < n; i++) memcpy(apart + i * ld, x + i * width, width * sizeof *x);
     double *sums = ref_doubles(db, width), *biased = ref_doubles(x, n * width), *added = ref_doubles(x, n * width);
     for (size_t i = 0; i < n; i++)
       for (size_t j = 0; j < width; j++) {
@@ -145,13 +149,15 @@ static void sums_of_rows(void **state) {
         biased[i * width + j] += (double)bias[j];
         added[i * width + j] += (double)y[i * width + j];
       }
-    sgi_column_sums(db, x, n, width);
+    sgi_column_sums(db, x, width, n, width);
     near("column sums", db, sums, width);
+    sgi_column_sums(dc, apart, ld, n, width);
+    near("column sums of rows apart", dc, sums, width);
     sgi_add(y, x, n * width);
     near("sum", y, added, n * width);
     sgi_add_bias(x, bias, n, width);
     near("bias", x, biased, n * width);
-    float *all[] = {x, bias, db, y};
+    float *all[] = {x, bias, db, y, apart, dc};
     for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);
     free(sums);
     free(biased);
@@ -399,7 +405,7 @@ static void one_loss(size_t n, size_t D, size_t V, double size, bool all_padding
             ref_alloc(n, sizeof(double))};
   loss_scalar(&h, &(uint64_t){0});
   sgi_arena measure = {0};
-  sgi_loss_scratch(n, V, &measure);
+  sgi_loss_scratch(n, D, V, &measure);
   sgi_arena scratch = block(measure.used);
   assert_int_equal(sgi_loss(nll, best, NULL, NULL, x, E, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
   near("nll without gradient", nll, h.nll, n);
@@ -435,6 +441,8 @@ static void losses(void **state) {
   one_loss(7, 20, 37, 1, false);
   one_loss(300, 6, 11, 1, false);
   one_loss(9, 8, 300, 30, false); /* logits of about 100 */
+  one_loss(520, 6, 40, 1, false); /* from a copy of E */
+  one_loss(5, 6, 512, 1, false);  /* padded rows of logits */
   one_loss(5, 7, 13, 1, true);
 }
 

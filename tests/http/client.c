@@ -39,6 +39,15 @@ int client_connect(unsigned port) {
   return fd;
 }
 
+int client_connect_six(unsigned port) {
+  struct sockaddr_in6 a = {
+      .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+  int fd = socket(AF_INET6, SOCK_STREAM, 0);
+  if (fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof a)) return fd;
+  if (fd >= 0) close(fd);
+  return -1;
+}
+
 /* More bytes into *text; false at the end or in silence. */
 static bool more(int fd, char **text, size_t *n, double seconds) {
   struct pollfd p = {.fd = fd, .events = POLLIN};

@@ -18,7 +18,8 @@ void reply_free(reply *r);
 /* Value of a header into a ring of buffers; "" where absent. */
 const char *reply_header(const reply *r, const char *name);
 
-int client_connect(unsigned port);
+int client_connect(unsigned port);     /* 127.0.0.1 */
+int client_connect_six(unsigned port); /* ::1; -1 where nobody listens there */
 /* Sends n bytes and reads one answer; waits at most `seconds` for each piece. Leaves the connection open. */
 reply client_exchange(int fd, const char *bytes, size_t n, double seconds);
 /* On a connection of its own. */

@@ -66,15 +66,15 @@ static bool array_fits(const place *p, const json_t *schema, const json_t *v) {
                *max = json_object_get(schema, "maxItems");
   json_int_t n = (json_int_t)json_array_size(v);
   if ((min && n < json_integer_value(min)) || (max && n > json_integer_value(max))) return wrong(p, "wrong length");
-  for (size_t i = 0; i < json_array_size(v); i++)
+  for (size_t i = 0; items && i < json_array_size(v); i++)
     if (!fits_below(p, NULL, i, items, json_array_get(v, i))) return false;
   return true;
 }
 
-static const json_t *resolve(const place *p, const json_t *schema) {
+const json_t *schema_resolve(const json_t *document, const json_t *schema) {
   const char *ref;
   while ((ref = json_string_value(json_object_get(schema, "$ref")))) {
-    schema = p->document;
+    schema = document;
     for (const char *at = ref + 1; *at == '/';) {
       size_t n = strcspn(++at, "/");
       char part[64];
@@ -94,7 +94,7 @@ static bool type_fits(const json_t *type, const json_t *v) {
 }
 
 static bool fits(place *p, const json_t *schema, const json_t *v) {
-  schema = resolve(p, schema);
+  schema = schema_resolve(p->document, schema);
   if (!schema) return wrong(p, "the schema's reference leads nowhere");
   const json_t *one = json_object_get(schema, "oneOf"), *words = json_object_get(schema, "enum");
   if (one) {
@@ -118,4 +118,20 @@ bool schema_fits(const json_t *document, const json_t *schema, const json_t *val
   place p = {.document = document, .why = why, .size = size};
   *why = 0;
   return fits(&p, schema, value);
+}
+
+static const json_t *json_content(const json_t *o) {
+  return json_object_get(json_object_get(json_object_get(o, "content"), "application/json"), "schema");
+}
+
+static const json_t *method_of(const json_t *document, const char *path, const char *method) {
+  return json_object_get(json_object_get(json_object_get(document, "paths"), path), method);
+}
+
+const json_t *schema_of_answer(const json_t *document, const char *path, const char *method, const char *status) {
+  return json_content(json_object_get(json_object_get(method_of(document, path, method), "responses"), status));
+}
+
+const json_t *schema_of_request(const json_t *document, const char *path, const char *method) {
+  return json_content(json_object_get(method_of(document, path, method), "requestBody"));
 }

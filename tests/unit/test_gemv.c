@@ -22,7 +22,7 @@ static void product(void **state) {
   for (size_t a = 0; a < SGI_COUNT(ins); a++)
     for (size_t b = 0; b < SGI_COUNT(outs); b++)
       for (size_t n = 1; n <= SGI_GEMV_ROWS; n++) {
-        assert_int_equal(sgi_linear(y, x, w, n, ins[a], outs[b]), SG_OK);
+        assert_int_equal(sgi_linear(y, outs[b], x, ins[a], w, n, ins[a], outs[b], (sgi_arena){0}), SG_OK);
         for (size_t i = 0; i < n; i++)
           for (size_t j = 0; j < outs[b]; j++) {
             double want = 0, size = 0;

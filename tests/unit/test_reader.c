@@ -53,11 +53,11 @@ static char *read_all(const char *name, bool blank_lines, const char *field, sg_
   return all;
 }
 
-#define expect(name, blank, field, expected)               \
-  do {                                                     \
+#define expect(name, blank, field, expected) \
+  do { \
     char *got = read_all((name), (blank), (field), SG_OK); \
-    assert_string_equal(got, (expected));                  \
-    free(got);                                             \
+    assert_string_equal(got, (expected)); \
+    free(got); \
   } while (0)
 
 static void expect_failure(const char *name, const char *field, sg_status st, const char *part) {
@@ -106,6 +106,51 @@ static void marks(void **state) {
 }
 
 /* Documents as they stand, but for the line breaks beside a mark. */
+/* From the place of any document on the same ones follow, in every form and packing; also after the end and after a failure. */
+static void places(void **state) {
+  (void)state;
+  enum { N = 400 };
+  static char plain[1 << 16], lines[1 << 16];
+  size_t p = 0, l = 0;
+  for (int i = 0; i < N; i++) {
+    p += (size_t)sprintf(plain + p, "%s\nStory %d of\n\nall. ", i % 3 ? "<|endoftext|>" : "<|endoftext|> <|endoftext|>",
+                         i);
+    l += (size_t)sprintf(lines + l, "{\"n\": %d, \"text\": \"Story %d\"}\n%s", i, i, i % 5 ? "" : "\n");
+  }
+  scratch_text("places.txt", plain);
+  scratch_text("places.jsonl", lines);
+  scratch_zstd("places.txt.zst", plain, p, 0);
+  scratch_gzip("places.txt.gz", plain, p, 1000);
+  static const char *const names[] = {"places.txt", "places.jsonl", "places.txt.zst", "places.txt.gz"};
+  for (size_t f = 0; f < 4; f++) {
+    sgi_reader *r;
+    sgi_reader_place at[N];
+    const char *text;
+    size_t n;
+    assert_int_equal(sgi_reader_open(scratch_path(names[f]), false, NULL, &r, NULL), SG_OK);
+    for (int i = 0; i < N; i++) {
+      at[i] = sgi_reader_tell(r);
+      assert_int_equal(sgi_reader_next(r, &text, &n, NULL), SG_OK);
+    }
+    assert_int_equal(sgi_reader_next(r, &text, &n, NULL), SG_OK);
+    assert_null(text);
+    for (int i = N - 1; i >= 0; i -= 7) {
+      assert_int_equal(sgi_reader_seek(r, at[i], NULL), SG_OK);
+      for (int k = i; k < N && k < i + 3; k++) {
+        char want[32];
+        int m = snprintf(want, sizeof want, f == 1 ? "Story %d" : "Story %d of", k);
+        assert_int_equal(sgi_reader_next(r, &text, &n, NULL), SG_OK);
+        assert_true(n >= (size_t)m && !memcmp(text, want, (size_t)m));
+      }
+    }
+    sg_error err = {0};
+    assert_int_equal(sgi_reader_seek(r, (sgi_reader_place){1 << 20, 0}, &err), f < 2 ? SG_OK : SG_ERR_IO);
+    if (f < 2) assert_int_equal(sgi_reader_next(r, &text, &n, NULL), SG_OK);
+    if (f < 2) assert_null(text);
+    sgi_reader_close(r);
+  }
+}
+
 static void kept_space(void **state) {
   (void)state;
   static const char *const expected[] = {"\n a ", "\nb\n", " ", "c<|endof\n"};
@@ -416,10 +461,10 @@ static void memory_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(marks),      cmocka_unit_test(kept_space), cmocka_unit_test(blank_lines),
-      cmocka_unit_test(json_lines), cmocka_unit_test(too_large),  cmocka_unit_test(long_text),
-      cmocka_unit_test(damaged),    cmocka_unit_test(not_text),   cmocka_unit_test(directories),
-      cmocka_unit_test(splits),     cmocka_unit_test(memory_out),
+      cmocka_unit_test(marks),       cmocka_unit_test(places),     cmocka_unit_test(kept_space),
+      cmocka_unit_test(blank_lines), cmocka_unit_test(json_lines), cmocka_unit_test(too_large),
+      cmocka_unit_test(long_text),   cmocka_unit_test(damaged),    cmocka_unit_test(not_text),
+      cmocka_unit_test(directories), cmocka_unit_test(splits),     cmocka_unit_test(memory_out),
   };
   scratch_begin();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,14 @@
 // app.ts: the page: prompt, strip, views, keys.
 import { call, forget, info as askInfo, recorded, takeToken } from "./api";
+import { documentBar, documentKey, showDocument } from "./documents";
 import { by, h, hideTip } from "./dom";
 import { applyStatic, exportDialog } from "./export";
 import { count } from "./format";
 import { go, onChange, read } from "./state";
 import { strip } from "./strip";
+import { needsModel, openFile, withoutModel } from "./opened";
 import type { Info } from "./types";
-import type { Context, View } from "./view";
+import type { Context, Loaded, View } from "./view";
 import { attention } from "./view_attention";
 import { corpus } from "./view_corpus";
 import { circuit, onRefresh } from "./view_circuit";
@@ -23,7 +25,7 @@ import { training } from "./view_training";
 const views: View[] = [predictions, circuit, graph, attention, lens, steer, neuron, corpus, training, map, facts, compare];
 const keys: [string, string][] = [
   ["/", "write the prompt"], ["← →", "move the locked position"], ["↑ ↓", "layer (attention), along edges (graph)"],
-  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
+  [`1 – ${Math.min(9, views.length)}`, "choose a view"], ["p x g r", "graph: pin a node, hold it, group what is held, name it"], ["[ ]", "previous, next document (--data)"], ["Tab", "next control"], ["Esc", "leave a field, close this"], ["?", "this help"],
 ];
 let info: Info, abort = new AbortController(), context: Context | null = null;
 
@@ -77,6 +79,7 @@ async function render() {
   const { signal } = abort, state = read(), panel = by("view"), view = current();
   if (document.activeElement !== prompt) prompt.value = state.text;
   fit();
+  showDocument();
   tabs(view);
   applyStatic();
   forget();
@@ -84,6 +87,7 @@ async function render() {
   panel.setAttribute("aria-busy", "true");
   context = null;
   try {
+    if (!info.model && view !== graph) return needsModel(panel, view.title, info.file ?? "");
     const body = request(state.text), asked = state.text !== "" || view.needsPrompt;
     if (state.text === "" && view.needsPrompt) {
       by("strip").replaceChildren();
@@ -92,10 +96,10 @@ async function render() {
       return;
     }
     const empty = { tokens: [], losses: [], predictions: [] };
-    const answer = asked && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal) : empty;
+    const answer = asked && info.model && state.text !== "" ? await call("predict", { ...body, top: 10 }, signal, waiting.progress) : empty;
     if (signal.aborted) return;
     const T = answer.tokens.length, pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
-    const c: Context = { state, info, prompt: body, read: answer, pos, signal, panel, progress: waiting.progress };
+    const c: Context = { state, info: info as Loaded, prompt: body, read: answer, pos, signal, panel, progress: waiting.progress };
     context = c;
     if (T) await strip(c, by("strip"));
     else by("strip").replaceChildren();
@@ -123,6 +127,7 @@ function onKey(e: KeyboardEvent) {
   const view = current(), n = Number(e.key);
   if (e.key === "?") help();
   else if (e.key === "/") prompt.focus();
+  else if (documentKey(e.key)) { /* walks */ }
   else if (n >= 1 && n <= views.length) go({ view: views[n - 1].name });
   else if ((e.key === "ArrowLeft" || e.key === "ArrowRight") && context?.read.tokens.length && !el.classList.contains("scroll"))
     go({ pos: Math.max(0, Math.min(context.read.tokens.length - 1, context.pos + (e.key === "ArrowLeft" ? -1 : 1))) });
@@ -146,17 +151,23 @@ async function start() {
   });
   by("prompt-form").addEventListener("submit", (e) => {
     e.preventDefault();
-    go({ text: prompt.value, pos: -1, pins: "", groups: "", opened: "" });
+    go({ text: prompt.value, doc: -1, pos: -1, pins: "", groups: "", opened: "" });
   });
   try {
     info = await askInfo();
+    if (!info.model && !recorded) await openFile();
   } catch (e) {
     return fail(by("view"), e);
   }
   const m = info.model;
+  if (!m) {
+    withoutModel(info.file ?? "");
+    return render();
+  }
   document.title = `${m.name} · sgatlin`;
   by("model").textContent = `${m.name} · ${m.feedforward}, ${m.layers} layers, ${m.channels ? `${m.channels} channels × ` : ""}${count(m.neurons)} neurons, ${count(m.parameters)} parameters`;
   prompt.readOnly = recorded !== null;
+  if (info.data !== null && !recorded) documentBar(info.data);
   if (!info.tokenizer) prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
   render();
 }

@@ -48,7 +48,7 @@ export function exportDialog(view: string, title: string, info: Info) {
     }
   } }, label)), h("td", {}, what));
   d.replaceChildren(h("h2", { id: "export-title" }, `Save “${title}”`), h("table", {}, h("tbody", {},
-    choice("SVG", "the view as a picture", () => save(fileName(view, "svg"), picture(`${info.model.name}: ${title}`), "image/svg+xml")),
+    choice("SVG", "the view as a picture", () => save(fileName(view, "svg"), picture(`${info.model?.name ?? info.file}: ${title}`), "image/svg+xml")),
     choice("JSON", "the answers behind it, with what was asked", () => save(fileName(view, "json"), JSON.stringify({ version: info.version, model: info.model, view: Object.fromEntries(new URLSearchParams(location.hash.slice(1))), calls: answers() }), "application/json")),
     recorded ? null : choice("HTML", "one file with the page and the answers: opens from disk, needs no server", async () => save(fileName(view, "html"), await wholePage(info), "text/html")),
     h("tr", {}, h("td", {}, h("a", { href: `#${plain}`, onclick: () => d.close() }, "Plain")), h("td", {}, "the view without controls, for papers; back returns")))),

@@ -100,8 +100,9 @@ function fromLinks(o: Linked): Graph {
 }
 
 /** A saved graph: a view saved as JSON, or the form of `sgatlin graph -o FILE.json`. Files are checked: a number out of place is an error. */
-export function openGraph(text: string): { graph: Graph; groups: string } {
-  const o = JSON.parse(text), graph: Graph = Array.isArray(o?.links) && Array.isArray(o.nodes) ? fromLinks(o) : (o?.calls as { call: string; answer: Graph }[] | undefined)?.find?.((x) => x.call === "graph" || x.call === "opened")?.answer ?? o;
+export const openGraph = (text: string) => readGraph(JSON.parse(text));
+export function readGraph(o: any): { graph: Graph; groups: string } {
+  const graph: Graph = Array.isArray(o?.links) && Array.isArray(o.nodes) ? fromLinks(o) : (o?.calls as { call: string; answer: Graph }[] | undefined)?.find?.((x) => x.call === "graph" || x.call === "opened")?.answer ?? o;
   const ok = Array.isArray(graph?.nodes) && Array.isArray(graph.edges) && Array.isArray(graph.tokens) && graph.nodes.length > 0 && graph.nodes.length <= 20000 && graph.edges.length <= 1e6;
   if (!ok) throw new Error("This file holds no graph: expected one saved here as JSON, or one of sgatlin graph -o FILE.json.");
   const whole = (x: unknown, lo: number, hi: number) => typeof x === "number" && Number.isInteger(x) && x >= lo && x <= hi;
@@ -111,6 +112,6 @@ export function openGraph(text: string): { graph: Graph; groups: string } {
   graph.edges.forEach((e, i) => {
     if (!Array.isArray(e) || !whole(e[0], 0, graph.nodes.length - 1) || !whole(e[1], 0, graph.nodes.length - 1) || !Number.isFinite(e[2])) throw new Error(`This graph's edge ${i} is damaged: source, target or weight.`);
   });
-  if (graph.heads && graph.heads.length !== graph.edges.length) delete graph.heads;
+  if (graph.heads && (graph.heads.length !== graph.edges.length || !graph.heads.every((x) => Array.isArray(x) && x.every(Array.isArray)))) delete graph.heads;
   return { graph, groups: typeof o?.view?.groups === "string" ? o.view.groups : "" };
 }

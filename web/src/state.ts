@@ -20,7 +20,10 @@ export interface State {
   channel: number; // corpus; -1: all
   groups: string; // graph: groups and names (graph_groups.ts)
   opened: string; // graph: name of a file that was opened
+  share: number; // graph of a file: share of influence shown; 1: all of it
   split: number; // graph: 1: edges by head
+  doc: number; // document of --data that the text is; -1: typed
+  docfind: string; // documents that hold it
   static: string; // 1: without controls
   by: string; // map: input or target
   top: number; // map: so many tokens
@@ -41,7 +44,7 @@ export interface State {
 const first: State = {
   view: "predictions", text: "", pos: -1, colour: "loss", tinted: "0.0.0", quantity: "value", target: "", against: "", effects: "direct", layer: 0, head: 0,
   neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
-  groups: "", opened: "", split: 0, static: "",
+  groups: "", opened: "", share: 1, split: 0, doc: -1, docfind: "", static: "",
   by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lit: "", own: 1, lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
 };
 

@@ -22,7 +22,7 @@ function losses(p: Predict): Values {
   return { v: p.losses, colour: (x) => sequential(x / 8), low: "expected", high: "surprising", say: (x) => `loss ${x.toFixed(3)} nats` };
 }
 async function margins(c: Context): Promise<Values> {
-  const m = await call("margins", c.prompt, c.signal), v = (m.margins ?? []).map((x) => x?.relative ?? null);
+  const m = await call("margins", c.prompt, c.signal, c.progress), v = (m.margins ?? []).map((x) => x?.relative ?? null);
   return {
     v, colour: (x) => sequential(-Math.log10(Math.max(x, 1e-9)) / 4), low: "firm", high: "fragile",
     say: (x) => `neurons change after ${percent(x)} of the stream`,

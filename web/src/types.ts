@@ -31,6 +31,8 @@ export type Info = {
   run: boolean;
   worlds: boolean;
   facts: boolean;
+  file: string | null;
+  data: string | null;
   recording: {
     positions: number;
     documents: number;
@@ -38,7 +40,7 @@ export type Info = {
     channels: number;
   } | null;
   no_topics: string | null;
-  model: Model;
+  model: Model | null;
 };
 export type Model = {
   name: string;
@@ -55,6 +57,27 @@ export type Model = {
   max_position: number;
   parameters: number;
   bos: MaybeToken;
+};
+export type Documents = {
+  total: number | null;
+  documents: {
+    number: number;
+    bytes: number;
+    start: string;
+  }[];
+};
+export type Document = {
+  number: number;
+  total: number | null;
+  text: string;
+  bytes: number;
+  from: number;
+  cut: boolean;
+  tokens: number;
+};
+export type GraphFile = {
+  name: string;
+  file: Record<string, unknown>;
 };
 export type Metrics = {
   lines: (Record<string, number | null>)[];

@@ -5,9 +5,11 @@ import { go } from "./state";
 import { tokenText } from "./format";
 import type { Info, Predict, Token } from "./types";
 
+/** What is known of a model; a page on a graph's file has none, and shows no view but the graph. */
+export type Loaded = Info & { model: NonNullable<Info["model"]> };
 export interface Context {
   state: State;
-  info: Info;
+  info: Loaded;
   prompt: object; // text or ids of the request
   read: Predict;
   pos: number; // 0 to the last

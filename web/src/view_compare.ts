@@ -59,7 +59,7 @@ export const compare: View = {
       return;
     }
     const second = c.info.tokenizer ? { text: s.other } : { ids: s.other.split(/[\s,]+/).filter(Boolean).map(Number) };
-    const p = await call("predict", { ...second, top: 10 }, c.signal), pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
+    const p = await call("predict", { ...second, top: 10 }, c.signal, c.progress), pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
     const target = s.target || `id:${c.read.predictions[c.pos][0].id}`;
     const a = await call("attribute", { ...c.prompt, position: c.pos, target, top: 20000 }, c.signal, c.progress), b = await call("attribute", { ...second, position: pos, target, top: 20000 }, c.signal, c.progress);
     if (c.signal.aborted) return;

@@ -4,6 +4,7 @@ import { call, isKept, keep, recorded } from "./api";
 import { count, exact, max, percent, signed, tokenText } from "./format";
 import { go } from "./state";
 import type { Edge, Group, Part, Shape, Shapes } from "./graph_groups";
+import { within } from "./graph_share";
 import { nodeId, openGraph, readGroups, shapes, title as nodeTitle, writeGroups } from "./graph_groups";
 import type { Graph, Node } from "./types";
 import type { Context, View } from "./view";
@@ -122,7 +123,7 @@ function opener() {
       let name = f.name; // another file of the same name is another graph
       for (let k = 2; isKept("opened", { name }); k++) name = `${f.name} (${k})`;
       keep("opened", { name }, g);
-      go({ opened: name, groups, pins: "" });
+      go({ opened: name, groups, pins: "", share: 1 });
     } catch (x) {
       said.textContent = (x as Error).message;
     }
@@ -146,9 +147,10 @@ function nothing(c: Context) {
     h("p", {}, c.state.opened ? "A saved graph is read by this page alone and forgotten when it is loaded again. Open the file once more." : "You will see the graph of what made the prediction. A graph that was saved opens without a text."), opener()));
 }
 
-function controls(c: Context) {
+function controls(c: Context, held: number | null) {
   const name = c.state.opened;
-  return h("div.row.spread", {}, name ? h("div.row", {}, h("strong", {}, name), h("button.small", { type: "button", onclick: () => go({ opened: "", groups: "", pins: "" }) }, "close the file")) : h("div.row", {},
+  return h("div.row.spread", {}, name ? h("div.row", {}, h("strong", {}, name), c.info.file === null && !recorded ? h("button.small", { type: "button", onclick: () => go({ opened: "", groups: "", pins: "", share: 1 }) }, "close the file") : null,
+    held === null ? null : h("label", { for: "share" }, "share of influence shown ", h("input", { id: "share", type: "range", min: 0.1, max: 1, step: 0.05, value: c.state.share, onchange: (e: Event) => go({ share: Number((e.target as HTMLInputElement).value) }) }))) : h("div.row", {},
     h("label", { for: "keep" }, "share of influence kept ", h("input", { id: "keep", type: "range", min: 0.2, max: 0.95, step: 0.05, value: c.state.keep, onchange: (e: Event) => go({ keep: Number((e.target as HTMLInputElement).value) }) })),
     tokenBox(c, "target", "output ", "most probable"), tokenBox(c, "against", "and ", "none"), tokenChoices(c),
     h("label", { for: "split" }, h("input", { id: "split", type: "checkbox", checked: c.state.split > 0, onchange: (e: Event) => go({ split: (e.target as HTMLInputElement).checked ? 1 : 0 }) }), "edges by head")),
@@ -184,9 +186,10 @@ function actions(d: Draft, pins: Set<string>, select: (i: number) => void): Acts
 export const graph: View = {
   name: "graph", title: "Graph", needsPrompt: false,
   async show(c) {
-    const g = await fetchGraph(c);
+    const whole = await fetchGraph(c);
     if (c.signal.aborted) return;
-    if (!g) return nothing(c);
+    if (!whole) return nothing(c);
+    const { graph: g, held } = c.state.opened ? within(whole, c.state.share) : { graph: whole, held: null };
     const groups = readGroups(c.state.groups), d: Draft = { g, groups, drawn: shapes(g, groups) }, list = d.drawn.nodes;
     const pins = new Set(c.state.pins.split(";").filter(Boolean)), box = h("div.card", { id: "graph-side" });
     const select = (i: number) => {
@@ -205,8 +208,8 @@ export const graph: View = {
     current = { d, i: 0, acts, nodes: drawing.nodes };
     const neurons = g.nodes.filter((n) => n.kind === "neuron").length;
     c.panel.replaceChildren(
-      h("div.card", {}, controls(c),
-        h("p.note", { id: "graph-share", "data-share": drawing.share }, `${count(g.nodes.length)} of ${count(g.all_nodes)} nodes shown (${neurons} neurons), ${count(g.edges.length)} edges${drawing.left ? `, of which the ${count(DRAWN)} strongest are drawn (${percent(drawing.share)} of the weight of all, without sign; the lists hold every edge)` : ", all drawn"}. They hold ${percent(g.node_share)} of the influence, the edges ${percent(g.edge_share)} of theirs; kept paths lead ${percent(g.input_share)} of the outputs' input back to the tokens. Largest residue of a node's sum: ${g.worst_residue?.toExponential(1) ?? "–"}.`)),
+      h("div.card", {}, controls(c, held),
+        h("p.note", { id: "graph-share", "data-share": drawing.share }, `${count(g.nodes.length)} of ${count(g.all_nodes)} nodes shown (${neurons} neurons), ${count(g.edges.length)} edges${drawing.left ? `, of which the ${count(DRAWN)} strongest are drawn (${percent(drawing.share)} of the weight of all, without sign; the lists hold every edge)` : ", all drawn"}. ${held !== null && c.state.share < 1 ? `Of the file's ${count(whole.nodes.length)} nodes these hold ${percent(held)} of all influence. The file's nodes` : "They"} hold ${percent(g.node_share)} of the influence, the edges ${percent(g.edge_share)} of theirs; kept paths lead ${percent(g.input_share)} of the outputs' input back to the tokens. Largest residue of a node's sum: ${g.worst_residue?.toExponential(1) ?? "–"}.`)),
       h("div.split", {}, h("div.card", {}, h("div.scroll", {}, drawing.svg), h("p.note", {}, "Blue raises, orange lowers; size is influence. Click a node for its edges; p pins it. Shift-click or x holds nodes, g makes them one, r names.")), box));
     const first = before && list.findIndex((n) => n.id === before) >= 0 ? list.findIndex((n) => n.id === before) : list.findIndex((n) => (pins.size ? pins.has(n.id) : n.kind === "logit"));
     select(Math.max(0, first));

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { reading } from "./reading.mjs";
+import { documents, graphAlone } from "./files.mjs";
 import { graphs, names, saving } from "./saving.mjs";
 
 const [run, recording, worlds, shots] = process.argv.slice(2), sgatlin = process.env.SGATLIN ?? "build/sgatlin";
@@ -97,6 +98,8 @@ try {
   await saving(tools);
   await graphs(tools);
   await names(tools);
+  await graphAlone(tools);
+  await documents({ ...tools, data: `${worlds}/valid.txt` });
 } finally {
   await browser.close();
   server.kill("SIGINT");

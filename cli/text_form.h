@@ -1,0 +1,23 @@
+/* text_form.h: how a command reads text files as documents. */
+#ifndef SGATLIN_CLI_TEXT_FORM_H
+#define SGATLIN_CLI_TEXT_FORM_H
+
+#include "cli.h"
+#include "data/data.h"
+
+#define CLI_FORM_OPTIONS \
+  {.name = "split", \
+   .type = CLI_CHOICE, \
+   .argument = "endoftext|blank-lines", \
+   .value_text = "the run's, or endoftext", \
+   .help = "what stands between documents of a .txt"}, \
+  { \
+    .name = "field", .type = CLI_STRING, .argument = "NAME", .value_text = "the run's, or text", \
+    .help = "field of the lines of a .jsonl" \
+  }
+
+/* By the options above, else as the run that args[0] names read its own text. *own: that run's settings "data", NULL where args[0]
+ * is no run (new reference). */
+sg_status cli_text_form(const cli_call *c, sgi_text_form *form, json_t **own, sg_error *err);
+
+#endif
