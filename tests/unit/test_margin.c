@@ -184,9 +184,9 @@ static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
     }
     for (size_t c = 0; c < C; c++) {
       assert_int_equal(m->ffn->route_rows(&m->config, m->w + sgi_layer_row(m, l, SGI_LAYER_MLP), c, rows), SG_OK);
-      assert_int_equal(sgi_linear(part, norm.data, rows, T, D, n), SG_OK);
+      assert_int_equal(sgi_linear(part, n, norm.data, D, rows, T, D, n, (sgi_arena){0}), SG_OK);
       for (size_t i = 0; i < n * D; i++) rows[i] *= gain[i % D];
-      assert_int_equal(sgi_linear(gram, rows, rows, n, D, n), SG_OK);
+      assert_int_equal(sgi_linear(gram, n, rows, D, rows, n, D, n, (sgi_arena){0}), SG_OK);
       for (size_t t = 0; t < T; t++) {
         for (size_t f = 0; f < F; f++)
           score[f] = route.parts == 1 ? part[t * n + f]
