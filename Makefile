@@ -70,8 +70,11 @@ test: ## set-up and all tests
 	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
 
-bench: $(BUILD)/sgatlin ## the standard table of speed: all kinds, then where a step's time goes (2 minutes)
+bench: $(BUILD)/sgatlin ## the standard tables of speed: all kinds, where a step's time goes, tokenising (3 minutes)
 	@$(BUILD)/sgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe --kernels
+	@printf '\nencoding the stories of the built-in corpus, MB/s\n'; sh bench/tokenizer.sh
+	@echo 'not measured here: PyTorch (bench/compare.py, a Python with torch), decoding of models of 4 GB (bench/decode.sh),' \
+	  'growth with each size (bench/sweep.sh), two revisions (bench/ab.sh)'
 
 check: ## the quick tests (under a minute once built)
 	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
@@ -83,6 +86,11 @@ asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 .PHONY: tests
 tests: all $(TESTS)
+
+# valgrind is no package of `make deps`: this is for developers.
+.PHONY: valgrind
+valgrind: $(BUILD)/sgatlin ## what a user does first, under valgrind (developers; needs valgrind; 2 minutes)
+	@sh tests/valgrind.sh $(BUILD)/sgatlin
 
 # ---- objects -------------------------------------------------------------------------------------------------
 FLAGS_LINE := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)

@@ -173,7 +173,7 @@ SG_API const float *sg_generator_logits(const sg_generator *g, size_t stream);
 /* Chooses the next id of every stream into ids (streams). Nothing is appended, and asking again gives the same. */
 SG_API sg_status sg_generator_choose(sg_generator *g, const sg_sampling *settings, int32_t *ids, sg_error *err);
 
-/* Appends ids[i] to stream i. */
+/* Appends ids[i] to stream i. Computes with one thread or with all that OpenMP gives the caller, as has been quicker; the bits are the same. */
 SG_API sg_status sg_generator_step(sg_generator *g, const int32_t *ids, sg_error *err);
 
 /* ---- text ------------------------------------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 
 #include "ffn/router_shape.h"
 #include "math/gemm.h"
+#include "math/gemv.h"
 #include "math/rows.h"
 #include "math/topk.h"
 #include "math/transpose.h"
@@ -145,6 +146,20 @@ static sg_status score_block(const sgi_router *r, const scorer *f, bool alone, s
   return st;
 }
 
+/* A few rows of a product router (decoding) cost what it costs to read its weights once: u (width, rows). A room has place for
+ * SGI_LANES rows. */
+static sg_status score_few(const scorer *f, size_t first, size_t rows, float *u) {
+  size_t width = f->groups * f->width;
+  float *flat = rows == 1 ? u : u + rows * width; /* (rows, width) */
+  sg_status st = SG_OK;
+  for (size_t g = 0; g < f->groups && !st; g++)
+    st = sgi_gemm(false, true, rows, f->width, f->inner, f->x + first * f->ld + g * f->step, f->ld,
+                  f->up + g * f->width * f->inner, f->inner, 0, flat + g * f->width, width);
+  for (size_t i = 0; i < width && rows > 1; i++)
+    for (size_t j = 0; j < rows; j++) u[i * rows + j] = flat[j * width + i];
+  return st;
+}
+
 /* score, index (rows,C,K) of the scores u (rows,C,F). */
 static void choose_single(const sg_config *c, const sgi_router_shape *s, const float *u, size_t rows, float *score,
                           int32_t *index) {
@@ -206,11 +221,12 @@ static sg_status one_block(const sgi_router *r, const sg_config *c, const sgi_ro
     route_block(c, s, f, first, rows, room, score, index);
     return SG_OK;
   }
-  sg_status st = score_block(r, f, alone, first, rows, room);
+  bool few = r->product && rows <= SGI_GEMV_ROWS;
+  sg_status st = few ? score_few(f, first, rows, room) : score_block(r, f, alone, first, rows, room);
   if (st) return st;
   if (r->product) {
-    size_t C = c->num_channels, part = C * s->units * SGI_LANES;
-    choose_product(c, s, 0, C, room, room + part, SGI_LANES, rows, score, index);
+    size_t C = c->num_channels, ld = few ? rows : SGI_LANES;
+    choose_product(c, s, 0, C, room, room + C * s->units * ld, ld, rows, score, index);
   } else {
     choose_single(c, s, room, rows, score, index);
   }

@@ -18,6 +18,10 @@ static const float *pool_of(const sgi_sparse *s, const float *w, size_t c) {
   return s->pool_per_channel ? w + c * s->pool * s->D : w;
 }
 
+/* Pools far larger than a second level cache: the next token's rows are fetched while this one's are worked on. For pools of 1 MB
+ * that costs more than it gains, and sums of rows gain nothing. */
+static bool fetches_ahead(const sgi_sparse *s) { return s->pool * s->D >= (size_t)1 << 21; }
+
 static double entries_of(const sgi_sparse *s) { return (double)s->n * (double)s->channels * (double)s->top_k; }
 
 void sgi_sparse_lap(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t times) {
@@ -32,11 +36,13 @@ void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at
 void sgi_sparse_dot(const sgi_sparse *s, float *out, const float *w, const int32_t *index, const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
   size_t C = s->channels, K = s->top_k, D = s->D, tile = tile_of(s->n);
+  bool ahead = fetches_ahead(s);
 #pragma omp parallel for schedule(static) if (s->n > tile)
   for (size_t i = 0; i < s->n; i += tile)
     for (size_t c = 0; c < C; c++)
       for (size_t t = i; t < tile_end(s->n, i); t++) {
         size_t at = (t * C + c) * K;
+        if (ahead && t + 1 < tile_end(s->n, i)) kern->fetch_rows(pool_of(s, w, c), index + at + C * K, K, D);
         kern->gather_dot(out + at, pool_of(s, w, c), index + at, K, x + t * D, D);
       }
 }

@@ -1,4 +1,4 @@
-/* gemm.h: row-major float32 matrix products by oneDNN. The only way to a matrix product in the library. */
+/* gemm.h: row-major float32 matrix products by oneDNN; products of blocks in cache are in kernels.h. */
 #ifndef SGI_GEMM_H
 #define SGI_GEMM_H
 

@@ -21,6 +21,8 @@ typedef struct sgi_kernels {
                         size_t panel, float *c, size_t ldc, bool add);
 
   float (*dot)(const float *a, const float *b, size_t n);
+  /* Asks for the rows w[index[j]] (rows, D), j < k: they are on their way into the cache while others are worked on. */
+  void (*fetch_rows)(const float *w, const int32_t *index, size_t k, size_t D);
   /* out (k): out[j] = x (D) . w[index[j]], w (rows, D). */
   void (*gather_dot)(float *out, const float *w, const int32_t *index, size_t k, const float *x, size_t D);
   /* y (D) += sum_j coef[j] w[index[j]], in the order of j. */

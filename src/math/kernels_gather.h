@@ -1,5 +1,12 @@
 /* kernels_gather.h: rows gathered from a pool; a part of kernels_impl.h. */
 
+/* Rows that will be gathered next, on their way into the cache while others are worked on. */
+static void fetch_rows(const float *w, const int32_t *index, size_t k, size_t D) {
+  enum { LINE = 64 / sizeof(float) };
+  for (size_t j = 0; j < k; j++)
+    for (size_t d = 0; d < D; d += LINE) __builtin_prefetch(w + (size_t)index[j] * D + d, 0, 3);
+}
+
 static void gather_dot(float *out, const float *w, const int32_t *index, size_t k, const float *x, size_t D) {
   size_t j = 0;
   for (; j + 4 <= k; j += 4) {

@@ -320,6 +320,7 @@ const sgi_kernels SGI_KERNELS_NAME = {
     .tile_columns = TILE_COLUMNS,
     .block_product = block_product,
     .dot = dot,
+    .fetch_rows = fetch_rows,
     .gather_dot = gather_dot,
     .gather_axpy = gather_axpy,
     .rmsnorm = rmsnorm,

@@ -120,9 +120,12 @@ static void forward_few(const sgi_attention *s, float *pattern, float *o, float 
     float *out = o + query_at(s, b, h, t), max;
     for (size_t j = from; j < to; j++) pattern[j] = kern->dot(query, keys + j * step, d);
     float sum = kern->softmax_exp(pattern + from, to - from, scale_of(s), &max);
-    memset(out, 0, d * sizeof *out);
+    size_t whole = d / panel_width() * panel_width(); /* columns that tiles cover */
+    kern->block_product(false, 1, whole, to - from, pattern + from, 0, values + from * step, step, panel_width(), out,
+                        0, false);
+    memset(out + whole, 0, (d - whole) * sizeof *out);
     for (size_t j = from; j < to; j++)
-      for (size_t c = 0; c < d; c++) out[c] += pattern[j] * values[j * step + c];
+      for (size_t c = whole; c < d; c++) out[c] += pattern[j] * values[j * step + c];
     kern->scale(out, 1 / sum, d);
     lse[(b * s->T + t) * s->H + h] = max + logf(sum);
   }

@@ -1,10 +1,36 @@
 /* generate.c: sequences that grow token by token on a cache of keys and values (sgatlin.h, generation). */
+#include <omp.h>
 #include <string.h>
 
 #include "model/pass.h"
 #include "model/sample.h"
 
 enum { PART = 256 }; /* positions of the beginning that are computed at a time */
+
+/* A step of a small model is over before threads have met, and on a busy machine each meeting costs milliseconds; a large one
+ * is bound by memory that several threads read faster. So steps are timed, TRIAL each with one thread and with all, and the
+ * quicker way is kept for a while, longer each time it proves right. The bits are the same either way. */
+enum { TRIAL = 4, WAIT = 32, MOST_WAIT = 1024 };
+
+typedef struct tempo {
+  bool alone;     /* the way that is kept */
+  size_t at;      /* steps since the trial began */
+  size_t wait;    /* steps from a trial to the next */
+  double took[2]; /* by the way that is kept, by the other */
+} tempo;
+
+static bool alone_now(const tempo *t) { return t->alone != (t->at >= TRIAL && t->at < 2 * TRIAL); }
+
+static void note_time(tempo *t, double seconds) {
+  if (t->at < 2 * TRIAL) t->took[t->at / TRIAL] += seconds;
+  if (++t->at == 2 * TRIAL) {
+    bool other = t->took[1] < t->took[0];
+    t->alone = t->alone != other;
+    t->wait = other || !t->wait ? WAIT : 2 * t->wait < MOST_WAIT ? 2 * t->wait : MOST_WAIT;
+  } else if (t->at > 2 * TRIAL && t->at >= 2 * TRIAL + t->wait) {
+    *t = (tempo){.alone = t->alone, .wait = t->wait};
+  }
+}
 
 struct sg_generator {
   const sg_model *model;
@@ -14,6 +40,7 @@ struct sg_generator {
   sgi_candidate *candidates; /* (V) */
   char *block;
   bool any, apart; /* there are logits; the streams have got ids of their own */
+  tempo tempo;
 };
 
 static sg_status layout(sg_generator *g, sgi_arena *a, sg_error *err) {
@@ -70,6 +97,8 @@ void sg_generator_free(sg_generator *g) {
   sgi_free(g);
 }
 
+void sgi_generator_profile(sg_generator *g, sgi_profile *profile) { sgi_pass_profile(g->step, profile); }
+
 size_t sg_generator_room(const sg_generator *g) { return g->cache.capacity - g->cache.past; }
 
 void sg_generator_reset(sg_generator *g) {
@@ -125,6 +154,23 @@ static void part(sg_generator *g) {
   g->apart = true;
 }
 
+static sg_status compute(sg_generator *g, const int32_t *ids, sg_error *err) {
+  size_t B = g->cache.streams;
+  sg_status st = sgi_pass_forward(g->step, &(sgi_batch){.B = B, .T = 1, .inputs = ids}, NULL, err);
+  return st ? st : sgi_pass_logits(g->step, 0, B, g->logits, err);
+}
+
+static sg_status compute_in_tempo(sg_generator *g, const int32_t *ids, sg_error *err) {
+  int threads = omp_get_max_threads(); /* of this thread: what a caller has chosen stays as it was */
+  if (threads == 1) return compute(g, ids, err);
+  double began = sgi_now();
+  if (alone_now(&g->tempo)) omp_set_num_threads(1);
+  sg_status st = compute(g, ids, err);
+  omp_set_num_threads(threads);
+  note_time(&g->tempo, sgi_now() - began);
+  return st;
+}
+
 sg_status sg_generator_step(sg_generator *g, const int32_t *ids, sg_error *err) {
   size_t B = g->cache.streams;
   sg_status st = check_ids(g, ids, B, err);
@@ -133,8 +179,7 @@ sg_status sg_generator_step(sg_generator *g, const int32_t *ids, sg_error *err) 
     return sgi_fail(err, SG_ERR_ARG, "the context of %zu positions is full", g->cache.capacity);
   if (!g->apart) part(g);
   g->any = false;
-  st = sgi_pass_forward(g->step, &(sgi_batch){.B = B, .T = 1, .inputs = ids}, NULL, err);
-  if (!st) st = sgi_pass_logits(g->step, 0, B, g->logits, err);
+  st = compute_in_tempo(g, ids, err);
   if (st) return st;
   g->cache.past++;
   g->any = true;

@@ -278,12 +278,13 @@ static void lap_product(const sgi_pass *p, double *at, const char *name, size_t 
 static void lap_moved(const sgi_pass *p, double *at, const char *name, size_t n, size_t D, size_t arrays) {
   sgi_lap(p->scratch.profile, at, name, 0, 4.0 * (double)n * (double)D * (double)arrays);
 }
-/* products of (T,d_head) with the causal half of (T,T), and arrays read or written. */
+/* products of (T,d_head) with the causal half of (T,T) and what came before, and arrays read or written. */
 static void lap_attention(const sgi_pass *p, double *at, const char *name, size_t products, size_t arrays) {
   const sg_config *c = &p->model->config;
   double n = (double)(p->batch.B * p->batch.T), W = (double)attention_width(c);
-  sgi_lap(p->scratch.profile, at, name, (double)products * n * W * (double)(p->batch.T + 1),
-          4.0 * n * W * (double)arrays);
+  double past = p->cache ? (double)p->cache->past : 0;
+  sgi_lap(p->scratch.profile, at, name, (double)products * n * W * (2 * past + (double)(p->batch.T + 1)),
+          4.0 * W * (n * (double)arrays + 2 * past * (double)p->batch.B));
 }
 /* A norm's inverse scale as a site; where the tap changed it, y = x r g once more. */
 static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const char *name, float *y, float *r,
@@ -461,8 +462,10 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err) {
   const sg_config *c = &p->model->config;
   size_t D = c->hidden_size, V = c->vocab_size;
-  return named(sgi_linear(logits, V, p->xn + first * D, D, p->model->w[SGI_ROW_EMBED], count, D, V, p->scratch), err,
-               "output head");
+  double at = sgi_lap_begin(p->scratch.profile);
+  sg_status st = sgi_linear(logits, V, p->xn + first * D, D, p->model->w[SGI_ROW_EMBED], count, D, V, p->scratch);
+  lap_product(p, &at, "head", count, D, V, 1);
+  return named(st, err, "output head");
 }
 
 sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err) {

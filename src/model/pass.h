@@ -31,6 +31,7 @@ typedef struct sgi_cache {
 } sgi_cache;
 
 typedef struct sgi_pass sgi_pass;
+struct sg_generator;
 
 /* Bytes of the arenas of a pass for up to B x T rows, without making it. */
 sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err);
@@ -47,6 +48,8 @@ sg_status sgi_pass_create_cached(const struct sg_model *m, size_t B, size_t T, c
 void sgi_pass_free(sgi_pass *p);
 /* From now on the pass times its kernels into profile (borrowed); NULL ends that. */
 void sgi_pass_profile(sgi_pass *p, sgi_profile *profile);
+/* The same for the steps of a generator (generate.c), not for its beginning. */
+void sgi_generator_profile(struct sg_generator *g, sgi_profile *profile);
 
 /* From now on called after each layer of a forward pass: done of wanted; false ends it with SG_ERR_CANCELLED. NULL ends that. */
 typedef bool (*sgi_pass_progress)(void *user, size_t done, size_t wanted);

@@ -6,6 +6,7 @@
 
 typedef struct sgi_bench_request {
   const sg_config *config;
+  const char *directory; /* the saved model of that config, or NULL: random weights */
   size_t batch_size, seq_len, rounds;
   bool cpu_time;     /* processor time instead of time: for a shared machine, with one thread */
   bool forward_only; /* no training: less memory, larger models */
@@ -20,11 +21,14 @@ typedef struct sgi_bench_request {
 typedef struct sgi_bench {
   size_t batch_size, seq_len, rounds, threads, parameters;
   const char *isa;
-  double gemm_flops_per_second;  /* oneDNN's float32 product of 1024 x 1024 matrices */
-  double copy_bytes_per_second;  /* read and written, by memcpy of blocks too large for caches */
-  double train_seconds;          /* one batch: forward, backward, clipping, update */
-  double forward_seconds;        /* one batch, loss included */
-  double decode_seconds;         /* one token of one stream on its cache of keys and values, near its beginning */
+  double gemm_flops_per_second; /* oneDNN's float32 product of 1024 x 1024 matrices */
+  double copy_bytes_per_second; /* read and written, by memcpy of blocks too large for caches */
+  double train_seconds;         /* one batch: forward, backward, clipping, update */
+  double forward_seconds;       /* one batch, loss included */
+  double decode_seconds;        /* one token of one stream on its cache of keys and values, near its beginning */
+  double open_seconds;          /* of a saved model: until it is mapped and checked */
+  double
+      first_token_seconds; /* of a saved model: from opening to the first token's logits, nothing of it mapped before */
   double decode_bytes_per_token; /* weights that it reads: only the chosen neurons or experts of a pool */
   double train_flops_per_token;  /* products, head and the causal half of attention included; backward twice forward */
   double forward_flops_per_token;
@@ -32,9 +36,11 @@ typedef struct sgi_bench {
   size_t peak_rss_bytes;      /* what the process took */
   size_t allocations;         /* by the library inside the timed steps */
   sgi_profile train, forward; /* sums over the rounds */
+  sgi_profile decode;         /* the same, of `decoded` tokens a round; the clock's own cost shows in small models */
+  size_t decoded;
 } sgi_bench;
 
-/* Random weights, random tokens. */
+/* Random tokens; a saved model stays mapped from its file for forward passes and decoding, and is copied for training. */
 sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *err);
 
 /* FLOPs counted / time, as a share of the matrix product's rate; 0 where not measured. */

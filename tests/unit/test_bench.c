@@ -1,12 +1,9 @@
 /* The bench on a small model of every kind: what it counts, what it must not do. */
+#include "support/golden.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "model/flops.h"
 #include "model/presets.h"
@@ -34,13 +31,24 @@ static bool counted(void *user, size_t done, size_t rounds) {
   return true;
 }
 
-static void check(const char *kind, bool forward_only) {
+/* directory: a saved model, or NULL. */
+static void check(const char *kind, const char *directory, bool forward_only) {
   sg_config c = small(kind);
   sg_error err;
   sgi_bench b;
   size_t calls = 0;
-  sgi_bench_request r = {&c, 2, 24, 2, forward_only, forward_only, 5, counted, &calls};
+  sgi_bench_request r = {.config = &c,
+                         .directory = directory,
+                         .batch_size = 2,
+                         .seq_len = 24,
+                         .rounds = 2,
+                         .cpu_time = forward_only,
+                         .forward_only = forward_only,
+                         .seed = 5,
+                         .progress = counted,
+                         .user = &calls};
   if (sgi_bench_run(&r, &b, &err)) fail_msg("%s: %s", kind, err.text);
+  assert_true((b.open_seconds > 0) == (directory != NULL) && b.first_token_seconds >= b.open_seconds);
   assert_int_equal(calls, 2);
   assert_int_equal(b.allocations, 0);
   assert_true(b.gemm_flops_per_second > 0 && b.copy_bytes_per_second > 0 && b.forward_seconds > 0);
@@ -65,13 +73,33 @@ static void check(const char *kind, bool forward_only) {
   }
   assert_true(fabs(flops / (2 * 48 * want) - 1) < 1e-9); /* the kernels' FLOPs are the model's */
   assert_true(seconds > 0);
+
+  /* A decoded token meets every product, too: FLOPs of a row beside the positions before it. */
+  if (sg_config_flops(&c, 1, &all, &err)) fail_msg("%s", err.text);
+  flops = 0;
+  for (size_t i = 0; i < b.decode.count; i++) flops += b.decode.kernels[i].flops;
+  double before = 2.0 * 2 * 2 * 32 * (1 + (double)b.decoded) / 2; /* layers, two products, 2 per multiply-add */
+  assert_true(fabs(flops / (2.0 * (double)b.decoded * ((double)all + before + 2.0 * 300 * 32)) - 1) < 1e-9);
 }
 
 static void every_kind_is_measured(void **state) {
   (void)state;
   const char *kind;
-  for (size_t i = 0; (kind = sg_feedforward_name(i)); i++) check(kind, false);
-  check("sgatlin", true);
+  for (size_t i = 0; (kind = sg_feedforward_name(i)); i++) check(kind, NULL, false);
+  check("sgatlin", NULL, true);
+}
+
+static void a_saved_model_is_measured(void **state) {
+  (void)state;
+  sg_config c = small("sgatlin");
+  sg_model *m;
+  char *dir = golden_temporary();
+  assert_sg_ok(sg_model_create(&c, 1, &m, err));
+  assert_sg_ok(sg_model_save(m, dir, err));
+  sg_model_free(m);
+  check("sgatlin", dir, false);
+  check("sgatlin", dir, true);
+  golden_remove(dir);
 }
 
 static bool stop(void *user, size_t done, size_t rounds) {
@@ -84,7 +112,8 @@ static void stops_and_refuses(void **state) {
   sg_config c = small("mlp");
   sg_error err;
   sgi_bench b;
-  sgi_bench_request r = {&c, 2, 24, 3, false, true, 5, stop, NULL};
+  sgi_bench_request r = {
+      .config = &c, .batch_size = 2, .seq_len = 24, .rounds = 3, .forward_only = true, .seed = 5, .progress = stop};
   assert_int_equal(sgi_bench_run(&r, &b, &err), SG_ERR_CANCELLED);
   r.rounds = 0;
   assert_int_equal(sgi_bench_run(&r, &b, &err), SG_ERR_ARG);
@@ -113,7 +142,8 @@ static void profile_adds_by_name(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_kind_is_measured), cmocka_unit_test(stops_and_refuses),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(every_kind_is_measured),
+                                     cmocka_unit_test(a_saved_model_is_measured), cmocka_unit_test(stops_and_refuses),
                                      cmocka_unit_test(profile_adds_by_name)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

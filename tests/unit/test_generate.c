@@ -2,6 +2,7 @@
 #include "support/golden.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +87,41 @@ static void greedy_case(const sg_model *m, const char *name) {
 static void greedy_with_cache_equals_whole_passes(void **state) {
   (void)state;
   each_model(greedy_case);
+}
+
+/* Steps try one thread and all of them in turn: no bit may show it, and the caller's choice must stand. */
+static void threads_case(const sg_model *m, const char *name) {
+  enum { STEPS = 60 };
+  size_t V = m->config.vocab_size;
+  int before = omp_get_max_threads();
+  for (size_t streams = 1; streams <= STREAMS; streams += STREAMS - 1) {
+    float *want = test_malloc(STEPS * V * sizeof *want);
+    for (int threads = 1; threads <= 3; threads++) {
+      sg_generator *g;
+      int32_t ids[STEPS];
+      prompt(m, ids, STEPS);
+      omp_set_num_threads(threads);
+      assert_sg_ok(sg_generator_create(m, streams, STEPS + 1, &g, err));
+      assert_sg_ok(sg_generator_feed(g, ids, 1, err));
+      for (size_t i = 0; i + streams <= STEPS; i++) {
+        assert_sg_ok(sg_generator_step(g, ids + i, err));
+        assert_int_equal(omp_get_max_threads(), threads);
+        const float *got = sg_generator_logits(g, streams - 1);
+        if (threads == 1)
+          memcpy(want + i * V, got, V * sizeof *want);
+        else if (memcmp(want + i * V, got, V * sizeof *want) != 0)
+          fail_msg("%s: %d threads give other logits than one at step %zu", name, threads, i);
+      }
+      sg_generator_free(g);
+    }
+    test_free(want);
+  }
+  omp_set_num_threads(before);
+}
+
+static void same_bits_for_any_number_of_threads(void **state) {
+  (void)state;
+  each_model(threads_case);
 }
 
 /* A beginning given in pieces is the beginning given at once. */
@@ -319,6 +355,7 @@ static void seeds(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(greedy_with_cache_equals_whole_passes),
+      cmocka_unit_test(same_bits_for_any_number_of_threads),
       cmocka_unit_test(pieces_of_a_beginning),
       cmocka_unit_test(streams_part),
       cmocka_unit_test(long_beginning),
