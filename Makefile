@@ -45,6 +45,7 @@ CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
 SERVER_OBJ := $(SERVER_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/web.o
 REF_OBJ := $(REF_SRC:%.c=$(BUILD)/obj/%.o)
 HTTP_TEST_SRC := $(sort $(wildcard tests/http/test_*.c))
+HTTP_HELP := $(filter-out $(HTTP_TEST_SRC),$(sort $(wildcard tests/http/*.c)))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
@@ -83,6 +84,12 @@ check: ## the quick tests (under a minute once built)
 asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan tests
 	@SGATLIN=build/asan/sgatlin OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%)
+
+SOAK_MODEL ?= tests/golden/eval/model
+SOAK_SECONDS ?= 600
+.PHONY: soak
+soak: $(BUILD)/sgatlin ## mixed load on the explorer for SOAK_SECONDS (10 minutes), answers against the command's
+	@python3 bench/soak.py $(BUILD)/sgatlin $(SOAK_MODEL) --seconds $(SOAK_SECONDS)
 
 .PHONY: tests
 tests: all $(TESTS)
@@ -127,7 +134,7 @@ $(BUILD)/sgatlin: $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a
 # Tests of the server see the server and what it shares with the commands.
 $(BUILD)/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
 	@rm -f $@; ar rcs $@ $^
-$(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(BUILD)/obj/tests/http/client.o $(BUILD)/obj/tests/http/schema.o $(REF_OBJ) $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
+$(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP:%.c=$(BUILD)/obj/%.o) $(REF_OBJ) $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lcmocka -lmicrohttpd $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@

@@ -191,10 +191,6 @@ static enum MHD_Result begin(http_server *s, struct MHD_Connection *c, const cha
   j->stream = accept && !strcmp(accept, "text/event-stream");
   memcpy(j->path, path, strlen(path) + 1);
   j->expected = r.content_length ? strtoul(r.content_length, NULL, 10) : 0;
-  if (j->expected && !(j->text = sgi_alloc(j->expected + 1))) {
-    http_job_free(j);
-    return refuse(s, c, 503, "out of memory");
-  }
   x->job = j;
   return MHD_YES;
 }
@@ -211,6 +207,18 @@ static enum MHD_Result start_job(http_server *s, http_job *j) {
   peers_enter(&s->peers, peer_of(j->connection), PEER_WORK);
   if (!jobs_add(&s->jobs, j)) return refuse(s, j->connection, 429, "too many requests wait: try again");
   return j->stream ? stream(s, j) : MHD_YES;
+}
+
+/* Room for n bytes more and a NUL, within what was announced. */
+static bool make_room(http_job *j, size_t n) {
+  if (j->used + n < j->room) return true;
+  size_t room = 2 * (j->used + n) + 1024;
+  if (room > j->expected + 1) room = j->expected + 1;
+  char *text = sgi_realloc(j->text, j->room, room);
+  if (!text) return false;
+  j->text = text;
+  j->room = room;
+  return true;
 }
 
 static void *keep_uri(void *cls, const char *uri, struct MHD_Connection *c) {
@@ -237,7 +245,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
   if (!j) return MHD_NO;
   if (*size) {
     size_t n = *size;
-    if (n > j->expected - j->used) return MHD_NO;
+    if (n > j->expected - j->used || !make_room(j, n)) return MHD_NO;
     memcpy(j->text + j->used, data, n);
     j->used += n;
     *size = 0;
@@ -275,7 +283,7 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **socket_con
 static void *keep_order(void *cls) {
   http_server *s = cls;
   for (;;) {
-    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     pthread_mutex_lock(&s->lock);
     bool stop = s->stopping;
     pthread_mutex_unlock(&s->lock);

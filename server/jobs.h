@@ -32,8 +32,8 @@ struct http_job {
   int fd;
   bool stream, post;
   char path[GUARD_URI_MAX];
-  char *text; /* body */
-  size_t used, expected;
+  char *text;                  /* body */
+  size_t used, room, expected; /* room grows as the body comes: an announced megabyte costs nothing */
   json_t *body;
   double deadline; /* set by the worker as it begins */
   /* Under the queue's lock. */

@@ -10,6 +10,9 @@ static const double patient[] = {[PEER_HEADERS] = 5,  [PEER_BODY] = 15,     [PEE
                                  [PEER_SENDING] = 20, [PEER_STREAM] = 3600, [PEER_IDLE] = 20};
 static const double pressed[] = {[PEER_HEADERS] = 1, [PEER_BODY] = 3,      [PEER_WORK] = 3600,
                                  [PEER_SENDING] = 2, [PEER_STREAM] = 3600, [PEER_IDLE] = 0.2};
+/* No place is left and others wait: the places change hands in less than a second. */
+static const double crowded[] = {[PEER_HEADERS] = 0.3, [PEER_BODY] = 0.4,    [PEER_WORK] = 3600,
+                                 [PEER_SENDING] = 0.4, [PEER_STREAM] = 3600, [PEER_IDLE] = 0.1};
 
 void peers_init(peer_list *l, size_t limit) {
   *l = (peer_list){.limit = limit};
@@ -53,7 +56,7 @@ void peers_enter(peer_list *l, peer *p, peer_state state) {
 void peers_reap(peer_list *l) {
   double now = sgi_now();
   pthread_mutex_lock(&l->lock);
-  const double *deadline = 2 * l->count > l->limit ? pressed : patient;
+  const double *deadline = 8 * l->count > 7 * l->limit ? crowded : 2 * l->count > l->limit ? pressed : patient;
   for (peer *p = l->first; p; p = p->next)
     if (p->fd >= 0 && now - p->since > deadline[p->state]) shutdown(p->fd, SHUT_RDWR);
   pthread_mutex_unlock(&l->lock);

@@ -19,6 +19,8 @@ static sg_status query_of(const api_call *c, size_t *query, sg_error *err) {
   const cli_reading *r = c->e->recording;
   json_int_t position, nth;
   const char *find;
+  if (json_object_get(c->body, "bos") || json_object_get(c->body, "pos"))
+    return sgi_fail(err, SG_ERR_ARG, "request: \"bos\" and \"pos\" go with a prompt alone");
   sg_status st = api_int(c, "position", 0, (json_int_t)r->info->n_positions - 1, -1, &position, err);
   if (!st) st = api_int(c, "nth", 1, 1000000, 1, &nth, err);
   if (!st) st = api_text(c, "find", 1024, &find, err);
@@ -31,8 +33,10 @@ static sg_status query_of(const api_call *c, size_t *query, sg_error *err) {
 /* "pos" of the prompt. */
 static sg_status prompt_query(api_call *c, size_t *query, sg_error *err) {
   json_int_t pos;
-  if (json_object_get(c->body, "position") || json_object_get(c->body, "find"))
-    return sgi_fail(err, SG_ERR_ARG, "request: give a prompt, \"position\" or \"find\"");
+  static const char *const others[] = {"position", "find", "nth"};
+  for (size_t i = 0; i < SGI_COUNT(others); i++)
+    if (json_object_get(c->body, others[i]))
+      return sgi_fail(err, SG_ERR_ARG, "request: give \"text\" or \"ids\", or \"%s\", not both", others[i]);
   sg_status st = api_prompt(c, err);
   if (!st) st = api_int(c, "pos", -API_TOKENS, API_TOKENS, -1, &pos, err);
   return st ? st : sgi_prompt_position((ptrdiff_t)pos, c->p.count, query, err);

@@ -28,6 +28,6 @@ export function quantityChoice(c: Context) {
 }
 
 /** Colours the strip by a neuron. */
-export function tint(l: number, ch: number, i: number, label: string, kind = "button.link") {
-  return h(kind, { type: "button", "aria-label": /\w/.test(label) ? undefined : `colour the strip by layer ${l} channel ${ch} neuron ${i}`, title: "colour the strip by this neuron", onclick: () => go({ colour: "neuron", tinted: `${l}.${ch}.${i}` }) }, label);
+export function tint(l: number, ch: number, i: number, label = "") {
+  return h(label ? "button.small" : "button.link", { type: "button", "aria-label": label ? undefined : `colour the strip by layer ${l} channel ${ch} neuron ${i}`, title: "colour the strip by this neuron", onclick: () => go({ colour: "neuron", tinted: `${l}.${ch}.${i}` }) }, label || "◐");
 }

@@ -2,7 +2,7 @@
 import type * as T from "./types";
 
 export interface Calls {
-  predict: T.Predict; margins: T.Margins; lens: T.Lens; attention: T.Attention; attribute: T.Attribute; ablate: T.Ablate; neuron: T.Neuron; activation: T.Activation; fires: T.FiresAt;
+  predict: T.Predict; margins: T.Margins; lens: T.Lens; attention: T.Attention; attribute: T.Attribute; ablate: T.Ablate; neuron: T.Neuron; activation: T.Activation; fires: T.FiresAt; locate: T.Located;
   joint: T.Joint; graph: T.Graph; opened: T.Graph; file: T.GraphFile; documents: T.Documents; document: T.Document; metrics: T.Metrics; neighbors: T.Neighbors; together: T.Together;
   map: T.Map; place: T.Place; facts: T.Facts; patch: T.Patch;
 }

@@ -10,6 +10,7 @@ export interface Points {
   under: number; // the colour that the others lie on
 }
 export interface Eye { x: number; y: number; zoom: number } // middle of what is seen; zoom 1: all of it
+export interface Pin { i: number; text: string; on: boolean } // a ring around a point, with words
 export type Polygon = [number, number][];
 export interface Handlers {
   eye: (e: Eye) => void; // moved
@@ -44,6 +45,7 @@ export class MapCanvas {
   lassoing = false; // drags draw a lasso without shift, too
   private dot = h("div.map-dot", { hidden: true });
   private marked: Uint8Array | null = null;
+  private pinned: Pin[] = [];
   private pen: Polygon = [];
   private image: ImageData | null = null;
   private pixels = new Uint32Array(0);
@@ -66,6 +68,7 @@ export class MapCanvas {
 
   /** Points that stand out, the others faint; null: all alike. */
   mark(marked: Uint8Array | null) { this.marked = marked; this.draw(); }
+  pin(pins: Pin[]) { this.pinned = pins; this.draw(); }
   select(polygon: Polygon) { this.polygon = polygon; this.draw(); }
   view(): Polygon {
     const [x0, y0] = this.world(0, 0), [x1, y1] = this.world(this.canvas.clientWidth, this.canvas.clientHeight);
@@ -113,7 +116,7 @@ export class MapCanvas {
   }
   private paint() {
     const g = this.canvas.getContext("2d");
-    if (!this.image || !g) return;
+    if (!this.image || !g || !this.canvas.clientWidth) return; // the view may have gone
     const started = performance.now(), k = this.canvas.width / this.canvas.clientWidth;
     this.pixels.fill(0);
     const radius = k * Math.min(5, (this.p.n > 20000 ? 1.1 : this.p.n > 4000 ? 2 : 2.4) * Math.sqrt(Math.max(1, this.eye.zoom)));
@@ -121,6 +124,7 @@ export class MapCanvas {
     for (const under of [true, false]) this.dots(this.marked ? radius + k : radius, 1, under);
     g.putImageData(this.image, 0, 0);
     this.outline(g, k);
+    this.rings(g, k);
     this.canvas.dataset.draw = (performance.now() - started).toFixed(2);
   }
   /** which 0: the faint ones; 1: those that stand out. */
@@ -133,6 +137,27 @@ export class MapCanvas {
       if (cx < d.r || cy < d.r || cx >= w - d.r || cy >= hh - d.r) continue;
       const c = marked && !which ? this.faint : colour[i], middle = cy * w + cx;
       for (let j = 0; j < m; j++) px[middle + at[j]] = c;
+    }
+  }
+  private rings(g: CanvasRenderingContext2D, k: number) {
+    const style = getComputedStyle(this.canvas), taken: [number, number, number][] = [];
+    g.setLineDash([]);
+    g.font = `${11 * k}px ${style.fontFamily}`;
+    for (const { i, text, on } of [...this.pinned].sort((a, b) => Number(b.on) - Number(a.on))) {
+      const [x, y] = this.screen(this.p.x[i], this.p.y[i]).map((v) => v * k);
+      g.lineWidth = (on ? 3 : 1.6) * k;
+      g.strokeStyle = style.color;
+      g.beginPath();
+      g.arc(x, y, (on ? 8 : 5.5) * k, 0, 2 * Math.PI);
+      g.stroke();
+      const w = g.measureText(text).width;
+      if (taken.some(([a, b, c]) => Math.abs(b - y) < 12 * k && x < a + c && a < x + w)) continue; // words do not lie on words
+      taken.push([x, y, w]);
+      g.lineWidth = 3 * k;
+      g.strokeStyle = getComputedStyle(document.body).backgroundColor;
+      g.strokeText(text, x + 10 * k, y + 4 * k);
+      g.fillStyle = style.color;
+      g.fillText(text, x + 10 * k, y + 4 * k);
     }
   }
   private outline(g: CanvasRenderingContext2D, k: number) {

@@ -34,6 +34,7 @@ export interface State {
   seek: string; // map: part of tokens that stand out
   eye: string; // map: "x,y,zoom"
   lit: string; // map: "channel.neuron" whose circuits stand out
+  own: number; // map: 1: the prompt's positions on it
   lasso: string; // map: "x,y;..."
   facts: string; // facts: type
   pair: string; // facts: "clean|counterfactual", or all
@@ -46,7 +47,7 @@ const first: State = {
   view: "predictions", text: "", pos: -1, colour: "loss", tinted: "0.0.0", quantity: "value", target: "", against: "", effects: "direct", rerun: 0, node: "", layer: 0, head: 0,
   neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
   groups: "", opened: "", share: 1, split: 0, doc: -1, docfind: "", static: "",
-  by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lit: "", lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
+  by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lit: "", own: 1, lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
 };
 
 export function read(): State {

@@ -24,7 +24,7 @@ function neurons(c: Context, terms: Term[], title: string, most: number) {
       neuronLink(t.layer ?? 0, t.channel ?? 0, t.index ?? 0), ...(total ? [at(t)] : []), value(t.value ?? null, 3), value(t.effect), bar(t.effect ?? 0, most),
       ...(truth ? [t.true_effect === undefined ? "" : value(t.true_effect), t.gates_changed ?? ""] : []),
       h("span.pairs", {}, h("button.link", { type: "button", "aria-label": `steer layer ${t.layer} channel ${t.channel} neuron ${t.index}`, onclick: () => steer(c, t) }, "steer"),
-        tint(t.layer ?? 0, t.channel ?? 0, t.index ?? 0, "◐")),
+        tint(t.layer ?? 0, t.channel ?? 0, t.index ?? 0)),
     ]), title) : h("p.note", {}, "none"));
 }
 

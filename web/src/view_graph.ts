@@ -53,9 +53,16 @@ function layout(g: Graph, list: Shape[], layers: number): { at: Place[]; height:
   return { at, height, columns, wide };
 }
 
+/** The DRAWN of largest weight without sign; numbers sort faster than edges. */
+function strongest(edges: Edge[]): Edge[] {
+  if (edges.length <= DRAWN) return edges;
+  const cut = Float64Array.from(edges, (e) => Math.abs(e.weight)).sort()[edges.length - DRAWN], above = edges.filter((e) => Math.abs(e.weight) > cut);
+  return [...above, ...edges.filter((e) => Math.abs(e.weight) === cut).slice(0, DRAWN - above.length)];
+}
+
 function draw(d: Draft, pins: Set<string>, choose: (i: number, more: boolean) => void) {
   const { g, drawn } = d, { nodes: list } = drawn, layers = list.reduce((m, n) => Math.max(m, n.kind === "logit" ? n.layer : n.layer + 1), 1), { at, height, columns } = layout(g, list, layers), most = max(drawn.edges.map((e) => e.weight));
-  const strong = drawn.edges.length > DRAWN ? [...drawn.edges].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, DRAWN) : drawn.edges, size = (e: Edge) => Math.sqrt(Math.abs(e.weight) / most);
+  const strong = strongest(drawn.edges), size = (e: Edge) => Math.sqrt(Math.abs(e.weight) / most);
   const edges = strong.map((e) => {
     const a = at[e.from], b = at[e.to], middle = ((a.y + b.y) / 2).toFixed(1);
     return s("path", { class: e.weight < 0 ? "edge neg" : "edge", d: `M${a.x.toFixed(1)} ${a.y.toFixed(1)}C${a.x.toFixed(1)} ${middle} ${b.x.toFixed(1)} ${middle} ${b.x.toFixed(1)} ${b.y.toFixed(1)}`, "stroke-width": (0.4 + 3 * size(e)).toFixed(2) });
@@ -78,7 +85,8 @@ function draw(d: Draft, pins: Set<string>, choose: (i: number, more: boolean) =>
     strong.forEach((e, k) => { edges[k].setAttribute("opacity", e.from === i || e.to === i ? "0.95" : (0.04 + 0.12 * size(e)).toFixed(3)); });
     nodes.forEach((el, k) => { el.classList.toggle("on", k === i); el.classList.toggle("chosen", chosen.has(list[k].id)); el.setAttribute("tabindex", k === i ? "0" : "-1"); });
   };
-  return { svg, light, nodes, left: drawn.edges.length - strong.length };
+  const weight = (list: Edge[]) => list.reduce((a, e) => a + Math.abs(e.weight), 0);
+  return { svg, light, nodes, left: drawn.edges.length - strong.length, share: weight(strong) / (weight(drawn.edges) || 1) };
 }
 
 /** Nodes held for a group: in the order they were chosen, of the view on screen. */
@@ -211,7 +219,7 @@ export const graph: View = {
     const neurons = g.nodes.filter((n) => n.kind === "neuron").length;
     c.panel.replaceChildren(
       h("div.card", {}, controls(c, held),
-        h("p.note", { id: "graph-share" }, `${count(g.nodes.length)} of ${count(g.all_nodes)} nodes shown (${neurons} neurons), ${count(g.edges.length)} edges${drawing.left ? `, the ${count(DRAWN)} strongest drawn` : ""}. ${held !== null && c.state.share < 1 ? `Of the file's ${count(whole.nodes.length)} nodes these hold ${percent(held)} of all influence. The file's nodes` : "They"} hold ${percent(g.node_share)} of the influence, the edges ${percent(g.edge_share)} of theirs; kept paths lead ${percent(g.input_share)} of the outputs' input back to the tokens. Largest residue of a node's sum: ${g.worst_residue?.toExponential(1) ?? "–"}.`)),
+        h("p.note", { id: "graph-share", "data-share": drawing.share }, `${count(g.nodes.length)} of ${count(g.all_nodes)} nodes shown (${neurons} neurons), ${count(g.edges.length)} edges${drawing.left ? `, of which the ${count(DRAWN)} strongest are drawn (${percent(drawing.share)} of the weight of all, without sign; the lists hold every edge)` : ", all drawn"}. ${held !== null && c.state.share < 1 ? `Of the file's ${count(whole.nodes.length)} nodes these hold ${percent(held)} of all influence. The file's nodes` : "They"} hold ${percent(g.node_share)} of the influence, the edges ${percent(g.edge_share)} of theirs; kept paths lead ${percent(g.input_share)} of the outputs' input back to the tokens. Largest residue of a node's sum: ${g.worst_residue?.toExponential(1) ?? "–"}.`)),
       h("div.split", {}, h("div.card", {}, graphLegend(), h("div.scroll", {}, drawing.svg), h("p.note", {}, "Click a node for its edges, arrows walk along them; p pins it. Shift-click or x holds nodes, g makes them one, r names.")), box));
     const first = before && list.findIndex((n) => n.id === before) >= 0 ? list.findIndex((n) => n.id === before) : list.findIndex((n) => (pins.size ? pins.has(n.id) : n.kind === "logit"));
     select(Math.max(0, first));

@@ -4,8 +4,9 @@ import { h, hideTip, showTip, table } from "./dom";
 import { count, percent, tokenText } from "./format";
 import type { Eye, Points, Polygon } from "./map_canvas";
 import { inside, MapCanvas, pack } from "./map_canvas";
+import { list, locate, pins, toggle } from "./map_prompt";
 import { go, keep, read } from "./state";
-import type { Info, Map as Answer } from "./types";
+import type { Info, Located, Map as Answer } from "./types";
 import type { Context, View } from "./view";
 import { neuronLink } from "./view";
 import { excerpt } from "./view_corpus";
@@ -91,8 +92,8 @@ function choice(id: string, label: string, options: [string | number, string | n
 }
 
 function controls(c: Context, r: Recording, layer: number, find: HTMLElement | null) {
-  const tops = [30, 100, 300, 1000, 10000], docs = [16, 64, 128, 256, 0].filter((d) => d < r.documents || d === 0), s = c.state;
-  const tints: [string, string][] = [["input", "token read"], ["target", "token to come"], ...(c.info.worlds ? [["category", "category"], ["topic", "topic of the story"]] as [string, string][] : [])];
+  const tops = [30, 100, 300, 1000, 10000], docs = [16, 64, 128, 256, 512, 0].filter((d) => d < r.documents || d === 0), s = c.state;
+  const tints: [string, string][] = [["input", "token read"], ["target", "token to come"], ...(c.info.worlds ? [["category", "category"]] as [string, string][] : []), ...(c.info.worlds && !c.info.no_topics ? [["topic", "topic of the document"]] as [string, string][] : [])];
   const fresh = { eye: "", lasso: "" };
   return h("div.row", {},
     choice("map-layer", "layer ", r.layers.map((l) => [l, l]), layer, (v) => go({ layer: Number(v), lit: "", ...fresh })),
@@ -100,7 +101,7 @@ function controls(c: Context, r: Recording, layer: number, find: HTMLElement | n
     choice("map-by", "most frequent tokens ", [["input", "read"], ["target", "to come"]], s.by, (v) => go({ by: v, ...fresh })),
     choice("map-top", "number ", tops.map((t) => [t, t]), tops.includes(s.top) ? s.top : 100, (v) => go({ top: Number(v), ...fresh })),
     choice("map-docs", "documents ", docs.map((d) => [d, d || "all"]), docs.includes(s.docs) ? s.docs : 0, (v) => go({ docs: Number(v), ...fresh })),
-    choice("map-tint", "colour by ", tints, s.tint, (v) => go({ tint: v })), find);
+    choice("map-tint", "colour by ", tints, s.tint, (v) => go({ tint: v })), toggle(c), find);
 }
 
 /** Circuits in which the neuron of the address fires. */
@@ -149,7 +150,7 @@ function hover(c: Context, m: Answer, name: (i: number) => string | null) {
   };
 }
 
-function draw(c: Context, r: Recording, layer: number, m: Answer, lit: Uint8Array | null) {
+function draw(c: Context, r: Recording, layer: number, m: Answer, lit: Uint8Array | null, own: Located | null) {
   const tint = c.state.tint, name = names(m, tint), g = groups(m.n, name), p = points(m, name, g.list), lasso = parseLasso(c.state.lasso);
   let timer = 0;
   const view = new MapCanvas(p, parseEye(c.state.eye), lasso, {
@@ -158,13 +159,14 @@ function draw(c: Context, r: Recording, layer: number, m: Answer, lit: Uint8Arra
     hover: hover(c, m, name),
     click: (i) => go({ view: "corpus", place: m.position[i], find: "", units: "", layer: m.layer }),
   }, faint(), c.signal);
+  view.pin(pins(c, m, own));
   const button = (text: string, label: string, f: (b: HTMLElement) => void) => h("button.small", { type: "button", "aria-label": label, onclick: (e: Event) => f(e.currentTarget as HTMLElement) }, text);
   const tools = h("div.map-tools", {}, button("+", "zoom in", () => view.zoom(1.4)), button("−", "zoom out", () => view.zoom(1 / 1.4)), button("all", "show all", () => view.look({ x: 0.5, y: 0.5, zoom: 1 })),
     button("lasso", "draw a lasso", (b) => { view.lassoing = !view.lassoing; b.setAttribute("aria-pressed", String(view.lassoing)); }), button("choose what is seen", "choose what is seen", () => go({ lasso: write(view.view()) })));
   c.panel.replaceChildren(h("div.card", {}, h("h2", {}, `Map of ${count(m.n)} circuits `), controls(c, r, layer, search(c, m, view, lit)), litNote(c, m, lit)),
     h("div.split", {}, h("div.card", {}, view.el, tools),
-      h("div.card", {}, lasso.length > 2 ? chosen(m, p, lasso, tint === "target") : [h("h2", {}, "Colours"), legend(g)])),
-    h("p.note", {}, `Circuits of the ${count(m.labels.length)} most frequent tokens by UMAP over the cosine of gates, ${(m.seconds ?? 0).toFixed(1)} s, kept until the explorer ends. Drag moves, wheel, pinch, + and − zoom; drag with shift draws a lasso; a click opens the place in the corpus.`));
+      h("div", {}, h("div.card", {}, lasso.length > 2 ? chosen(m, p, lasso, tint === "target") : [h("h2", {}, "Colours"), legend(g)]), list(m, own))),
+    h("p.note", {}, `Circuits of the ${count(m.labels.length)} most frequent tokens by UMAP over the cosine of gates, ${(m.seconds ?? 0).toFixed(1)} s, kept until the explorer ends. Drag moves, wheel, pinch, + and − zoom; drag with shift draws a lasso; a click opens the place in the corpus.${c.info.no_topics ? ` No topics: ${c.info.no_topics}.` : ""}`));
   current = view;
 }
 
@@ -177,13 +179,14 @@ export const map: View = {
       return;
     }
     const layer = r.layers.includes(s.layer) ? s.layer : r.layers[r.layers.length - 1];
-    const m = await call("map", { layer, ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}), by: s.by === "target" ? "target" : "input", top: Math.max(1, Math.min(100000, Math.round(s.top))), documents: Math.max(0, Math.round(s.docs)) }, c.signal, c.progress).catch((e: Error) => {
+    const request = { layer, ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}), by: s.by === "target" ? "target" : "input", top: Math.max(1, Math.min(100000, Math.round(s.top))), documents: Math.max(0, Math.round(s.docs)) };
+    const m = await call("map", request, c.signal, c.progress).catch((e: Error) => {
       if (!c.signal.aborted) c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Map"), controls(c, r, layer, null)), h("div.card.error", { role: "alert" }, h("p", {}, e.message)));
       return null;
     });
     if (!m || c.signal.aborted) return;
-    const lit = await litUp(c, m);
-    if (!c.signal.aborted) draw(c, r, layer, m, lit);
+    const lit = await litUp(c, m), own = await locate(c, request);
+    if (!c.signal.aborted) draw(c, r, layer, m, lit, own);
   },
   key(_c, key) {
     if (!current?.canvas.isConnected) return false;

@@ -42,7 +42,7 @@ export const neuron: View = {
       h("div.card", {}, h("div.row.spread", {}, h("h2", {}, `Layer ${layer}, channel ${channel}, neuron ${index}`),
         h("div.row", {}, box(0, "layer "), box(1, "channel "), box(2, "neuron "),
           h("button.small", { type: "button", onclick: () => go({ view: "steer", edits: [...c.state.edits.split(";").filter(Boolean), `${layer}.${channel}.${index}.*0`].join(";") }) }, "steer it everywhere"),
-          c.read.tokens.length ? tint(layer, channel, index, "colour the strip by it", "button.small") : null)),
+          c.read.tokens.length ? tint(layer, channel, index, "colour the strip by it") : null)),
         h("p.note", {}, "Below, from weights alone, read through the tied embedding: what it reads and writes without a text. With a recording, where it fires.")),
       ...recordedCards(c, n),
       h("div.grid", {},

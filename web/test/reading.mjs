@@ -82,6 +82,22 @@ async function typed(t, p) {
   same(check, await shown(), want("9", "--channel", "2"), "corpus: back to the prompt's circuit");
 }
 
+/** The prompt on the map: nearest of the points shown, by the commands. */
+async function placed(t, p) {
+  const { check, cli, run, recording, text } = t;
+  await t.open(p, { view: "map", docs: "16", layer: "1" });
+  const rows = await p.$$eval("[aria-label='the prompt on the map'] tbody tr", (rs) => rs.map((r) => Number(r.querySelector("[data-exact]")?.dataset.exact ?? 1)));
+  const points = new Set(cli("map", recording, "--layer", "1", "--documents", "16").points.map((q) => q.position));
+  for (const pos of [0, 4, rows.length - 1]) {
+    const near = cli("neighbors", run, recording, "--prompt", text, "--pos", String(pos), "--layer", "1", "-n", "1000000").neighbors.find((x) => points.has(x.position));
+    same(check, rows[pos], Math.min(1, near.distance), `map: where position ${pos} of the prompt lies`);
+  }
+  await p.uncheck("#own");
+  await t.settled(p);
+  check(!(await p.$("[aria-label='the prompt on the map']")) && p.url().includes("own=0"), "map: the prompt can be taken off it");
+  check(!(await p.$eval("#view", (e) => e.textContent)).includes("No topics"), "map: topics are known");
+}
+
 export async function reading(t) {
   const p = await t.page(1280, 720, "light"), a = t.cli("attribute", t.run, "--prompt", t.text, "--top", "400"), first = a.terms.find((x) => x.kind === "neuron" && x.effect > 0), at = [first.layer, first.channel, first.index].map(String);
   await p.goto(t.url);
@@ -89,5 +105,6 @@ export async function reading(t) {
   await strip(t, p, at);
   await card(t, p, at);
   await typed(t, p);
+  await placed(t, p);
   await p.close();
 }

@@ -75,7 +75,7 @@ export async function saving({ page, open, settled, accessible, check, browser, 
 /** A graph of n nodes and m edges over 8 layers and 60 positions. */
 function large(n, m) {
   let seed = 7;
-  const random = (k) => { seed = (seed * 1103515245 + 12345) % 2147483648; return Math.floor((seed / 2147483648) * k); };
+  const random = (k) => { seed = (Math.imul(seed, 1103515245) + 12345) >>> 0; return Math.floor((seed / 2 ** 32) * k); };
   const tokens = Array.from({ length: 60 }, (_, id) => ({ id, text: ` word${id}` }));
   const nodes = [...tokens.map((token, position) => ({ kind: "token", layer: -1, position, token, influence: 0.001, cumulative: 0.5 })),
     ...Array.from({ length: n - 62 }, (_, i) => ({ kind: "neuron", layer: Math.floor((8 * i) / (n - 62)), position: random(60), channel: i % 8, index: i, value: random(7) - 3, input: 1, edges_sum: 1, edges_abs: 1, influence: random(1000) / 1e6, cumulative: 0.5 })),
@@ -114,6 +114,12 @@ export async function graphs({ page, open, settled, accessible, check, cli, url,
   const took = Math.min(...times);
   console.log(`graph of 2,000 nodes and 60,000 edges opens in ${times.map((t) => t.toFixed(0)).join(", ")} ms`);
   check(took < 500, `a graph of 2,000 nodes takes ${took} ms`);
+  const merged = new Map();
+  for (const [a, b, w] of large(2000, 60000).edges) merged.set(`${a} ${b}`, (merged.get(`${a} ${b}`) ?? 0) + w);
+  check(merged.size > 50000, `the graph has ${merged.size} different edges`);
+  const weights = [...merged.values()].map(Math.abs).sort((a, b) => b - a), sum = (x) => x.reduce((a, w) => a + w, 0), share = sum(weights.slice(0, 4000)) / sum(weights);
+  const said = await p.$eval("#graph-share", (e) => [Number(e.dataset.share), e.textContent]);
+  check(Math.abs(said[0] - share) < 1e-9 && said[1].includes("4,000 strongest are drawn"), `the share of the weight drawn is told: ${said}, expected ${share}`);
   if (shots) await p.screenshot({ path: `${shots}/graph-2000.png` });
   const made = cli("graph", run, "--prompt", text, "--heads", "-o", file), links = JSON.parse(readFileSync(file, "utf8"));
   check((await shown(file)) === links.nodes.length, `a graph of the command opens (${made.all_nodes})`);
