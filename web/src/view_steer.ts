@@ -85,6 +85,8 @@ export const steer: View = {
       h("datalist", { id: "factors" }, [-2, -1, 0, 1, 2, 3, 4].map((v) => h("option", { value: v }))),
       list.length ? list.map((_, i) => slider(c, list, i, j, update)) : h("p.note", {}, "No neuron yet: add some here, or press “steer” beside one in the circuit. × 0 takes a neuron away, × 1 leaves it, × 2 doubles it.")),
       list.length ? h("div.grid.steer", {}, figures, truth) : h("span"));
-    if (list.length) update(false);
+    if (!list.length) return;
+    draw();
+    await rerun(); // the view is complete, and can be saved, when its first rerun is there
   },
 };
