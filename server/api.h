@@ -61,6 +61,10 @@ sg_status api_prompt(api_call *c, sg_error *err);
 /* "position" of that prompt; the last where absent. */
 sg_status api_position(const api_call *c, size_t *out, sg_error *err);
 
+/* The forward pass of that prompt, which tells how far it is and ends when the client hangs up. sg_run_free. */
+sg_status api_run(const api_call *c, const char *const *record, size_t n_record, const sg_edit *edits, size_t n_edits,
+                  sg_run **out, sg_error *err);
+
 /* ---- routes ----------------------------------------------------------------------------------------------------------- */
 sg_status api_info(api_call *c, json_t **answer, sg_error *err);
 sg_status api_file(api_call *c, json_t **answer, sg_error *err);

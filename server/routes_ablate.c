@@ -9,9 +9,10 @@
 
 enum { EDITS = 64, EDIT_TEXT = 128, MAX_BYTES = 1 << 30 };
 
-static sg_status run(const api_call *c, const sg_edit *edits, size_t n, sg_run **out, sg_error *err) {
-  sg_run_request q = {.tokens = c->p.tokens, .count = c->p.count, .edits = edits, .n_edits = n};
-  return sg_run_create(c->p.model, &q, out, err);
+static bool tick(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "following neurons through each other");
+  return !http_job_cancelled(c->job);
 }
 
 /* {"layer", "channel", "neuron", "pos", "scale"} as the text of an edit: the client chooses numbers, never a site. */
@@ -87,8 +88,8 @@ static sg_status ablate(api_call *c, ablation *a, sg_error *err) {
   if (!st) st = api_prompt(c, err);
   if (!st) st = api_position(c, &a->position, err);
   if (!st) st = take_edits(c, a->texts, a->edits, &a->count, err);
-  if (!st) st = run(c, NULL, 0, &a->plain, err);
-  if (!st) st = run(c, a->edits, a->count, &a->edited, err);
+  if (!st) st = api_run(c, NULL, 0, NULL, 0, &a->plain, err);
+  if (!st) st = api_run(c, NULL, 0, a->edits, a->count, &a->edited, err);
   if (!st) st = cli_predict(&a->before, &c->p, a->plain, (ptrdiff_t)a->position, err);
   if (!st) st = cli_predict(&a->after, &c->p, a->edited, (ptrdiff_t)a->position, err);
   if (!st) st = api_token(c, "target", cli_prediction_best(&a->before), &a->target, err);
@@ -131,7 +132,7 @@ static json_t *joint_json(const api_call *c, const sg_joint *j) {
 
 static sg_status joint(api_call *c, ablation *a, json_t **answer, sg_error *err) {
   static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "edits"};
-  sg_attribute_request r = {.against = -1, .max_bytes = MAX_BYTES};
+  sg_attribute_request r = {.against = -1, .max_bytes = MAX_BYTES, .progress = tick, .user = c};
   sg_joint *j = NULL;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_prompt(c, err);

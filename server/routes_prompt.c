@@ -12,8 +12,8 @@ static bool tick(void *user, size_t done, size_t wanted) {
   return !http_job_cancelled(c->job);
 }
 
-static sg_status run_prompt(const api_call *c, const char *const *record, size_t n_record, const sg_edit *edits,
-                            size_t n_edits, sg_run **out, sg_error *err) {
+sg_status api_run(const api_call *c, const char *const *record, size_t n_record, const sg_edit *edits, size_t n_edits,
+                  sg_run **out, sg_error *err) {
   sg_run_request q = {.tokens = c->p.tokens,
                       .count = c->p.count,
                       .record = record,
@@ -41,7 +41,7 @@ sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
   if (!st) st = api_prompt(c, err);
-  if (!st) st = run_prompt(c, NULL, 0, NULL, 0, &r, err);
+  if (!st) st = api_run(c, NULL, 0, NULL, 0, &r, err);
   if (!st) json_array_append_new(losses, json_null());
   for (size_t t = 0; !st && t < c->p.count; t++) {
     cli_prediction p = {0};
@@ -151,7 +151,7 @@ sg_status api_lens(api_call *c, json_t **answer, sg_error *err) {
   sg_status st = logits ? api_keys(c, keys, SGI_COUNT(keys), err) : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) st = api_int(c, "top", 1, 10, 3, &top, err);
   if (!st) st = api_prompt(c, err);
-  if (!st) st = run_prompt(c, sites, SGI_COUNT(sites), NULL, 0, &r, err);
+  if (!st) st = api_run(c, sites, SGI_COUNT(sites), NULL, 0, &r, err);
   for (size_t l = 0; l <= L && !st; l++) {
     char name[SG_SITE_NAME];
     json_t *layer = NULL;
@@ -184,7 +184,7 @@ sg_status api_attention(api_call *c, json_t **answer, sg_error *err) {
   size_t T = c->p.count, H = k->num_heads;
   if (T > 256) return sgi_fail(err, SG_ERR_ARG, "attention patterns are shown for prompts of up to 256 tokens");
   snprintf(name, sizeof name, "layers.%lld.attn.pattern", (long long)layer);
-  st = run_prompt(c, &record, 1, NULL, 0, &r, err);
+  st = api_run(c, &record, 1, NULL, 0, &r, err);
   if (!st && !sg_run_find(r, name, &site)) st = sgi_fail(err, SG_ERR_INTERNAL, "%s was not recorded", name);
   json_t *heads = json_array();
   for (size_t h = 0; h < H && !st; h++) {

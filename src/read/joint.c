@@ -132,11 +132,21 @@ static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error 
   return st;
 }
 
+/* The pass and its reading are one half, the neurons' links the other. */
+static bool forth(void *user, size_t done, size_t wanted) {
+  const sg_attribute_request *r = user;
+  return r->progress(r->user, done, 2 * wanted);
+}
+static bool go_on(const sg_attribute_request *r, size_t done, size_t wanted) {
+  return !r->progress || r->progress(r->user, wanted + done, 2 * wanted);
+}
+
 static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, const sg_edit *edits, size_t n_edits,
                      sg_error *err) {
   sgi_frozen *f = &w->f;
   sg_joint *j = w->j;
-  sg_status st = sgi_frozen_init(f, m, r->tokens, r->count, r->max_bytes, err);
+  sg_status st = sgi_frozen_init_watched(f, m, r->tokens, r->count, r->max_bytes, r->progress ? forth : NULL,
+                                         (void *)(uintptr_t)r, err);
   if (st) return st;
   size_t W = f->H * f->d, wide = W > f->D ? W : f->D;
   w->rows = j->position + 1;
@@ -162,6 +172,7 @@ static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, 
     st = sweep(w, f->L, j->effect, 1, err);
   }
   for (size_t i = 0; i < j->count && !st; i++) {
+    if (!go_on(r, i, j->count)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
     j->neurons[i].effect = j->neurons[i].value * j->effect[i];
     st = link(w, i, err);
   }

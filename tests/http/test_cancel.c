@@ -64,6 +64,7 @@ static const struct {
              {"/api/attribute", "\"top\":5,"},
              {"/api/attribute", "\"top\":5,\"verify\":4,"},
              {"/api/ablate", "\"edits\":[{\"layer\":0,\"neuron\":1}],"},
+             {"/api/joint", "\"edits\":[{\"layer\":0,\"channel\":0,\"pos\":7}],"},
              {"/api/lens", ""},
              {"/api/graph", "\"max_nodes\":50,"}};
 

@@ -50,7 +50,7 @@ export const steer: View = {
   name: "steer", title: "Ablate & steer", needsPrompt: true, about: "scale neurons by sliders and see what changes, at once and in a true rerun",
   async show(c) {
     const a = await call("attribute", question(c, { top: 20000, against: undefined }), c.signal, c.progress), list = parse(c.state.edits);
-    const j = list.length ? await call("joint", request(c, list.map((e) => ({ ...e, scale: 0 }))), c.signal).catch((e: Error) => { if (c.signal.aborted) throw e; return null; }) : null;
+    const j = list.length ? await call("joint", request(c, list.map((e) => ({ ...e, scale: 0 }))), c.signal, c.progress).catch((e: Error) => { if (c.signal.aborted) throw e; return null; }) : null;
     if (c.signal.aborted) return;
     const figures = h("div.card", {}), truth = h("div.card", { hidden: true });
     let timer = 0, last: Ablate | null = null, shown = "";
@@ -58,7 +58,7 @@ export const steer: View = {
     const rerun = async () => {
       const asked = write(list);
       try {
-        const r = await call("ablate", { ...request(c, list), top: 8 }, c.signal);
+        const r = await call("ablate", { ...request(c, list), top: 8 }, c.signal, c.progress);
         if (asked !== write(list)) return;
         [last, shown] = [r, asked];
         draw();
