@@ -11,6 +11,7 @@ BUILD ?= build$(if $(VARIANT),/$(VARIANT))
 CC ?= cc
 PKGS := jansson libutf8proc libzstd zlib
 ESBUILD ?= esbuild
+NODE_MODULES ?= /usr/share/nodejs
 PKG_CONFIG ?= pkg-config
 
 # -O3 without -ffast-math: sums may be reordered only in loops that say so (#pragma omp simd reduction).
@@ -75,7 +76,7 @@ bench: $(BUILD)/sgatlin ## the standard tables of speed: all kinds, where a step
 	@$(BUILD)/sgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe --kernels
 	@printf '\nencoding the stories of the built-in corpus, MB/s\n'; sh bench/tokenizer.sh
 	@echo 'not measured here: PyTorch (bench/compare.py, a Python with torch), decoding of models of 4 GB (bench/decode.sh),' \
-	  'growth with each size (bench/sweep.sh), two revisions (bench/ab.sh)'
+	  'growth with each size (bench/sweep.sh), two revisions (bench/ab)'
 
 check: ## the quick tests (under a minute once built)
 	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
@@ -114,7 +115,7 @@ $(BUILD)/gen/embedded.c: tools/embed.sh $(DATA_SRC)
 web: $(WEB) ## the explorer's page into build/web; its types are checked where make test-web has put the checker
 	@[ ! -d web/node_modules ] || { node tools/openapi_types.mjs | cmp - web/src/types.ts && cd web && npx tsc --noEmit -p .; }
 $(BUILD)/web/app.js: $(WEB_SRC)
-	@mkdir -p $(@D); echo '  WEB $@'; $(ESBUILD) web/src/app.ts --bundle --minify --target=es2020 --charset=utf8 --log-level=warning --outfile=$@
+	@mkdir -p $(@D); echo '  WEB $@'; NODE_PATH=$(NODE_MODULES) $(ESBUILD) web/src/app.ts --bundle --minify --target=es2020 --charset=utf8 --log-level=warning --outfile=$@
 $(BUILD)/web/%: web/%
 	@mkdir -p $(@D); cp $< $@
 $(BUILD)/gen/web.c: tools/embed.sh $(WEB)

@@ -107,7 +107,7 @@ def main():
     p.add_argument("--sgatlin", default=os.path.join(ROOT, "build/sgatlin"))
     p.add_argument("--kind", action="append", choices=KINDS)
     p.add_argument("--pairs", type=int, default=5)
-    p.add_argument("--rounds", type=int, default=3, help="of sgatlin in a pair")
+    p.add_argument("--rounds", type=int, default=7, help="of sgatlin in a pair; with 2 its process is still cold")
     p.add_argument("--batch", type=int, default=4)
     p.add_argument("--seq", type=int, default=1024)
     p.add_argument("--sparse", choices=["bag", "gather", "dense"], help="the peer's form, instead of its fastest")

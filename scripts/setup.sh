@@ -15,6 +15,9 @@ else
     printf '#include <stddef.h>\n#include <stdarg.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <%s>\n' "$h" | ${CC:-cc} -E -x c - >/dev/null 2>&1 || missing="$missing $h"
   done
   command -v "${ESBUILD:-esbuild}" >/dev/null 2>&1 || missing="$missing esbuild(a program)"
+  for d in d3-array d3-scale d3-shape d3-polygon; do
+    [ -d "${NODE_MODULES:-/usr/share/nodejs}/$d" ] || missing="$missing $d(npm, in the folder NODE_MODULES)"
+  done
   [ -z "$missing" ] && exit 0
   echo "setup: this system has no apt; install the libraries with these headers by hand:$missing (Debian's names: scripts/packages.txt)" >&2
   exit 1

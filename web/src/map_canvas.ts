@@ -32,13 +32,6 @@ function disc(radius: number, w: number) {
   return { at: Int32Array.from(out), r };
 }
 
-export function inside(p: Polygon, x: number, y: number) {
-  let odd = false;
-  for (let i = 0, j = p.length - 1; i < p.length; j = i++)
-    if (p[i][1] > y !== p[j][1] > y && x < ((p[j][0] - p[i][0]) * (y - p[i][1])) / (p[j][1] - p[i][1]) + p[i][0]) odd = !odd;
-  return odd;
-}
-
 export class MapCanvas {
   readonly el: HTMLElement;
   readonly canvas = h("canvas", { tabindex: 0, role: "application", "aria-label": "map of circuits: arrows move, plus and minus zoom, 0 shows all" }) as HTMLCanvasElement;

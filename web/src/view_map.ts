@@ -1,9 +1,10 @@
 // view_map.ts: circuits of the recording in two dimensions: like lies near like.
+import { polygonContains } from "d3-polygon";
 import { call } from "./api";
 import { h, hideTip, showTip, table } from "./dom";
 import { count, percent, tokenText } from "./format";
 import type { Eye, Points, Polygon } from "./map_canvas";
-import { inside, MapCanvas, pack } from "./map_canvas";
+import { MapCanvas, pack } from "./map_canvas";
 import { list, locate, pins, toggle } from "./map_prompt";
 import { go, keep, read } from "./state";
 import type { Info, Located, Map as Answer } from "./types";
@@ -73,7 +74,7 @@ function chosen(m: Answer, p: Points, polygon: Polygon, target: boolean) {
   const found = new Map<number, { n: number; at: number }>();
   let all = 0;
   for (let i = 0; i < p.n; i++) {
-    if (!inside(polygon, p.x[i], p.y[i])) continue;
+    if (!polygonContains(polygon, [p.x[i], p.y[i]])) continue;
     const id = target ? m.target[i] : m.input[i], f = found.get(id);
     all++;
     if (f) f.n++;

@@ -1,4 +1,7 @@
 // view_training.ts: the run's curves, read on as the run goes.
+import { extent } from "d3-array";
+import { scaleLinear } from "d3-scale";
+import { line as path } from "d3-shape";
 import { h, s, tipFor } from "./dom";
 import { call } from "./api";
 import { brief, count, exact } from "./format";
@@ -20,26 +23,23 @@ async function more(signal: AbortSignal): Promise<boolean> {
   }
 }
 
-const W = 400, H = 210, L = 48, B = 26;
+const W = 400, H = 210, L = 48, B = 26, DRAWN = 1500; // points of a curve
 interface Curve { name: string; key: RegExp; colour: string; dash?: string }
 
-function ticks(lo: number, hi: number, n: number) {
-  const raw = (hi - lo) / n, p = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map((k) => k * p).find((k) => k >= raw) ?? raw, out = [];
-  for (let v = Math.ceil(lo / step) * step; v <= hi + step * 1e-6; v += step) out.push(v);
-  return out;
-}
+/** At most about DRAWN of the points, the last one among them. */
+const thin = (p: [number, number][]) => { const k = Math.ceil(p.length / DRAWN); return p.filter((_, i) => (p.length - 1 - i) % k === 0); };
 const short = (x: number) => (Math.abs(x) >= 1e5 ? x.toExponential(0).replace("+", "") : Number(x.toPrecision(4)).toString());
 
 function chart(title: string, curves: Curve[]) {
-  const series = curves.map((c) => ({ c, p: lines.flatMap((l) => Object.entries(l).filter(([k, v]) => c.key.test(k) && v !== null).map(([, v]) => [l.step as number, v as number])) })).filter((x) => x.p.length);
+  const series = curves.map((c) => ({ c, p: lines.flatMap((l) => Object.entries(l).filter(([k, v]) => c.key.test(k) && v !== null).map(([, v]): [number, number] => [l.step as number, v as number])) })).filter((x) => x.p.length);
   if (!series.length) return null;
-  const xs = series.flatMap((x) => x.p.map((p) => p[0])), ys = series.flatMap((x) => x.p.map((p) => p[1]));
-  const x0 = Math.min(...xs), x1 = Math.max(...xs, x0 + 1), low = Math.min(...ys), high = Math.max(...ys), pad = (high - low || Math.abs(high) || 1) * 0.05, y0 = low - pad, y1 = high + pad;
-  const X = (v: number) => L + ((W - L - 12) * (v - x0)) / (x1 - x0), Y = (v: number) => 10 + (H - B - 10) * (1 - (v - y0) / (y1 - y0));
+  const all = series.flatMap((x) => x.p), [x0 = 0, x1 = 1] = extent(all, (p) => p[0]), [low = 0, high = 1] = extent(all, (p) => p[1]), pad = (high - low || Math.abs(high) || 1) * 0.05;
+  const X = scaleLinear().domain([x0, Math.max(x1, x0 + 1)]).range([L, W - 12]), Y = scaleLinear().domain([low - pad, high + pad]).range([H - B, 10]);
+  const curve = path<[number, number]>((p) => X(p[0]), (p) => Y(p[1]));
   const svg = s("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${title} by step` },
-    ticks(y0, y1, 5).map((v) => [s("line", { class: "axis", x1: L, x2: W - 12, y1: Y(v), y2: Y(v) }), s("text", { class: "soft", x: L - 7, y: Y(v) + 4, "text-anchor": "end" }, short(v))]).flat(),
-    ticks(x0, x1, 5).filter((v) => Number.isInteger(v)).map((v) => s("text", { class: "soft", x: X(v), y: H - 8, "text-anchor": "middle" }, short(v))),
-    series.map(({ c, p }) => s("polyline", { points: p.map(([a, b]) => `${X(a).toFixed(1)},${Y(b).toFixed(1)}`).join(" "), fill: "none", css: { stroke: c.colour, strokeWidth: "2px", strokeDasharray: c.dash ?? "" } })),
+    Y.ticks(5).map((v) => [s("line", { class: "axis", x1: L, x2: W - 12, y1: Y(v), y2: Y(v) }), s("text", { class: "soft", x: L - 7, y: Y(v) + 4, "text-anchor": "end" }, short(v))]).flat(),
+    X.ticks(5).filter((v) => Number.isInteger(v)).map((v) => s("text", { class: "soft", x: X(v), y: H - 8, "text-anchor": "middle" }, short(v))),
+    series.map(({ c, p }) => s("path", { d: curve(thin(p)) ?? "", fill: "none", css: { stroke: c.colour, strokeWidth: "2px", strokeDasharray: c.dash ?? "" } })),
     series.map(({ c, p }) => (p.length < 60 ? p.map(([a, b]) => tipFor(s("circle", { cx: X(a), cy: Y(b), r: 3, css: { fill: c.colour } }), () => `step ${a}: ${c.name} ${exact(b)}`)) : [])).flat());
   return h("div.card", {}, h("h2", {}, title), h("div.row", {}, series.map(({ c, p }) => h("span.note", { css: { margin: "0" } }, h("span", { css: { display: "inline-block", width: "18px", borderTop: `3px ${c.dash ? "dashed" : "solid"} ${c.colour}`, verticalAlign: "middle", marginRight: "6px" } }), h("span", { title: exact(p[p.length - 1][1]) }, `${c.name} ${brief(p[p.length - 1][1])}`)))), svg);
 }
