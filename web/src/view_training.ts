@@ -35,7 +35,7 @@ function chart(title: string, curves: Curve[]) {
   if (!series.length) return null;
   const all = series.flatMap((x) => x.p), [x0 = 0, x1 = 1] = extent(all, (p) => p[0]), [low = 0, high = 1] = extent(all, (p) => p[1]), pad = (high - low || Math.abs(high) || 1) * 0.05;
   const X = scaleLinear().domain([x0, Math.max(x1, x0 + 1)]).range([L, W - 12]), Y = scaleLinear().domain([low - pad, high + pad]).range([H - B, 10]);
-  const curve = path<[number, number]>((p) => X(p[0]), (p) => Y(p[1]));
+  const curve = path<[number, number]>().x((p) => X(p[0])).y((p) => Y(p[1]));
   const svg = s("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${title} by step` },
     Y.ticks(5).map((v) => [s("line", { class: "axis", x1: L, x2: W - 12, y1: Y(v), y2: Y(v) }), s("text", { class: "soft", x: L - 7, y: Y(v) + 4, "text-anchor": "end" }, short(v))]).flat(),
     X.ticks(5).filter((v) => Number.isInteger(v)).map((v) => s("text", { class: "soft", x: X(v), y: H - 8, "text-anchor": "middle" }, short(v))),

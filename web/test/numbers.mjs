@@ -25,6 +25,12 @@ export async function numbers({ page, settled, open, check, near, cli, exact, ur
   await open(p, { view: "corpus", find: " dog", layer: "2" });
   const far = await p.$$eval("#view tbody td [data-exact]", (es) => es.map((e) => Number(e.dataset.exact)));
   check(JSON.stringify(far) === JSON.stringify(nearest.neighbors.map((x) => x.distance)), "nearest circuits differ from the command line's");
+  await open(p, { view: "training" });
+  const curves = await p.$$eval("#view svg.chart", (charts) => charts.map((c) => {
+    const on = [...c.querySelectorAll("path")].flatMap((q) => (q.getAttribute("d").match(/-?[\d.]+,-?[\d.]+/g) ?? []).map((v) => v.split(",").map(Number)));
+    return [...c.querySelectorAll("circle")].map((q) => Math.min(...on.map(([x, y]) => Math.hypot(x - q.getAttribute("cx"), y - q.getAttribute("cy")))));
+  }));
+  check(curves.length > 3 && curves.every((far) => far.length && far.every((d) => d < 0.01)), `training: curves go through their points: ${JSON.stringify(curves)}`);
   await open(p, { view: "predictions" });
   const probabilities = await p.$$eval("#view tbody td [data-exact]", (es) => es.map((e) => Number(e.dataset.exact)));
   check(JSON.stringify(probabilities.slice(0, 8)) === JSON.stringify(b.before.map((x) => x.probability)), "predictions differ from the command line's");
