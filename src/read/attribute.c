@@ -176,13 +176,8 @@ static int by_effect(const void *a, const void *b) {
 
 static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error *err) {
   sg_attribution *a = w->a;
-  int32_t V = (int32_t)w->f.V;
-  if (r->target >= V || r->against >= V || r->target < -1 || r->against < -1)
-    return sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %d",
-                    r->target >= V || r->target < -1 ? r->target : r->against, V);
-  sg_status st = sgi_frozen_logits(&w->f, a->position, w->logits, err);
+  sg_status st = sgi_frozen_target(&w->f, a->position, r->target, r->against, w->logits, &a->target, err);
   if (st) return st;
-  a->target = r->target >= 0 ? r->target : (int32_t)sgi_kernel_table()->argmax(w->logits, w->f.V);
   a->against = r->against;
   a->target_logit = (double)w->logits[a->target] - (a->against >= 0 ? (double)w->logits[a->against] : 0);
   return isfinite(a->target_logit) ? SG_OK

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "math/gemm.h"
+#include "math/kernels.h"
 #include "read/run.h"
 
 static const size_t DEFAULT_BYTES = (size_t)4 << 30;
@@ -154,6 +155,17 @@ void sgi_frozen_deinit(sgi_frozen *f) {
 
 sg_status sgi_frozen_logits(const sgi_frozen *f, size_t t, float *logits, sg_error *err) {
   return sgi_pass_logits(f->pass, t, 1, logits, err);
+}
+
+sg_status sgi_frozen_target(const sgi_frozen *f, size_t t, int32_t target, int32_t against, float *logits, int32_t *out,
+                            sg_error *err) {
+  int32_t V = (int32_t)f->V;
+  if (target >= V || against >= V || target < -1 || against < -1)
+    return sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %d",
+                    target >= V || target < -1 ? target : against, V);
+  sg_status st = sgi_frozen_logits(f, t, logits, err);
+  if (!st) *out = target >= 0 ? target : (int32_t)sgi_kernel_table()->argmax(logits, f->V);
+  return st;
 }
 
 void sgi_frozen_logit_gradient(const sgi_frozen *f, size_t t, int32_t target, int32_t against, float *g) {

@@ -46,6 +46,11 @@ static inline const float *sgi_frozen_weight(const sgi_frozen *f, size_t layer, 
 /* Logits (V) of a position. */
 sg_status sgi_frozen_logits(const sgi_frozen *f, size_t t, float *logits, sg_error *err);
 
+/* logits (V) at position t and the token that is read: target, or with -1 the most probable one. SG_ERR_ARG where target or against is no
+ * token (against -1: none). */
+sg_status sgi_frozen_target(const sgi_frozen *f, size_t t, int32_t target, int32_t against, float *logits, int32_t *out,
+                            sg_error *err);
+
 /* g (D) = d(logit_target - logit_against) / d(residual stream after the last layer at position t); against -1: none. */
 void sgi_frozen_logit_gradient(const sgi_frozen *f, size_t t, int32_t target, int32_t against, float *g);
 /* g (D) = d(value of a unit less its constant) / d(resid_mid of its layer and position). */

@@ -114,20 +114,10 @@ static sg_status link(work *w, size_t to, sg_error *err) {
 
 static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error *err) {
   sg_joint *j = w->j;
-  int32_t V = (int32_t)w->f.V;
-  j->target = r->target;
   j->against = r->against;
-  if (r->target >= V || r->against >= V || r->target < -1 || r->against < -1)
-    return sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %d",
-                    r->target >= V || r->target < -1 ? r->target : r->against, V);
-  if (r->target >= 0) return SG_OK;
   float *logits = sgi_alloc(w->f.V * sizeof *logits);
   if (!logits) return sgi_fail_memory(err, w->f.V * sizeof *logits, "logits");
-  sg_status st = sgi_frozen_logits(&w->f, j->position, logits, err);
-  size_t best = 0;
-  for (size_t v = 1; v < w->f.V && !st; v++)
-    if (logits[v] > logits[best]) best = v;
-  j->target = (int32_t)best;
+  sg_status st = sgi_frozen_target(&w->f, j->position, r->target, r->against, logits, &j->target, err);
   sgi_free(logits);
   return st;
 }

@@ -5,6 +5,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "read/score.h"
+#include "read/topics.h"
 #include "text/reader.h"
 
 enum { MAX_LINE = 1 << 16 };
@@ -49,41 +50,19 @@ static uint32_t number_of(json_t *ids, const char *name) {
   return (uint32_t)next;
 }
 
-static sg_status take_topic(sgi_truth *t, json_t *ids, const json_t *row, const char *where, sg_error *err) {
-  char split[SG_NAME], topic[64];
-  size_t story;
-  sg_status st = sgi_json_string(row, where, "split", split, sizeof split, err);
-  if (!st) st = sgi_json_string(row, where, "topic", topic, sizeof topic, err);
-  if (!st) st = sgi_json_size(row, where, "story", 0, SIZE_MAX / 2, &story, err);
-  if (st || strcmp(split, "valid")) return st;
-  if (story < t->n_stories) t->stories[story].topic = number_of(ids, topic);
-  return SG_OK;
-}
-
 static sg_status read_topics(sgi_truth *t, const char *directory, sg_error *err) {
-  char *path = sgi_path_join(directory, "topics.jsonl"), *text = NULL;
-  size_t n = 0;
-  json_t *ids = json_object();
-  sg_status st = path && ids ? sgi_read_file(path, (size_t)1 << 30, &text, &n, err)
-                             : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  for (size_t at = 0, line = 1; at < n && !st; line++) {
-    const char *end = memchr(text + at, '\n', n - at);
-    size_t length = end ? (size_t)(end - text) - at : n - at;
-    char where[320];
-    json_t *row = NULL;
-    snprintf(where, sizeof where, "%.255s, line %zu", path, line);
-    st = sgi_json_parse(text + at, length, where, &row, err);
-    if (!st) st = take_topic(t, ids, row, where, err);
-    json_decref(row);
-    at += length + 1;
+  json_t *names = json_object();
+  int32_t *topic_of = sgi_alloc((t->n_stories + 1) * sizeof *topic_of);
+  sg_status st = names && topic_of ? sgi_topics_load(directory, "valid", t->n_stories, topic_of, names, err)
+                                   : sgi_fail_memory(err, t->n_stories * sizeof *topic_of, "topics");
+  t->n_topics = json_object_size(names);
+  for (size_t i = 0; i < t->n_stories && !st; i++) {
+    if (topic_of[i] < 0)
+      st = sgi_fail(err, SG_ERR_FORMAT, "%s/topics.jsonl: story %zu of the split valid has no topic", directory, i);
+    t->stories[i].topic = (uint32_t)topic_of[i];
   }
-  t->n_topics = json_object_size(ids);
-  for (size_t i = 0; i < t->n_stories && !st; i++)
-    if (t->stories[i].topic == UINT32_MAX)
-      st = sgi_fail(err, SG_ERR_FORMAT, "%s: story %zu of the split valid has no topic", path, i);
-  sgi_free(path);
-  sgi_free(text);
-  json_decref(ids);
+  sgi_free(topic_of);
+  json_decref(names);
   return st;
 }
 

@@ -21,7 +21,7 @@ static cli_reading reading;
 static char *scratch; /* holds a recording, and what worlds knows of it */
 static worlds truth;
 static json_t *document;
-static char metrics[] = "/tmp/sgatlin-metrics-XXXXXX";
+static char metrics[256]; /* in scratch */
 
 static const char *program(void) {
   const char *given = getenv("SGATLIN");
@@ -53,14 +53,13 @@ static int start(void **state) {
   document = golden_json("server/openapi.json");
   assert_sg_ok(sg_model_load(MODEL, &e.model, err));
   assert_sg_ok(sg_tokenizer_load(MODEL "/tokenizer.json", &e.tokenizer, err));
-  int fd = mkstemp(metrics);
-  const char *lines = "{\"step\":1,\"train/loss\":5.5}\nbroken\n{\"step\":2,\"eval/loss\":null}\n{\"step\":3,\"tr";
-  assert_int_equal(write(fd, lines, strlen(lines)), strlen(lines));
-  close(fd);
   e.name = "a model";
   e.metrics = metrics;
   char line[512], path[256];
   scratch = golden_temporary();
+  write_file("metrics.jsonl",
+             "{\"step\":1,\"train/loss\":5.5}\nbroken\n{\"step\":2,\"eval/loss\":null}\n{\"step\":3,\"tr");
+  snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", scratch);
   snprintf(path, sizeof path, "%s/valid.txt", scratch);
   FILE *f = fopen(path, "w");
   for (int i = 0; i < 40; i++) fprintf(f, "%sThe old dog sat near a tall tree number %d.", i ? "\n\n" : "", i);
@@ -85,7 +84,6 @@ static int stop(void **state) {
   sg_model_free(e.model);
   sg_tokenizer_free(e.tokenizer);
   json_decref(document);
-  unlink(metrics);
   cli_reading_close(&reading);
   worlds_deinit(&truth);
   api_forget(&e);
