@@ -52,7 +52,7 @@ typedef struct cli_option {
   cli_type type;
   const char *argument; /* shown: "N", "FILE"; the words of a choice; NULL for a flag */
   const char
-      *value; /* default, parsed like a given one ("on" for a flag); NULL: unset, and getters give 0, false, NULL */
+      *value; /* default (of --max-memory at most 3/4 of what the process may have), parsed like a given one ("on" for a flag); NULL: unset, and getters give 0, false, NULL */
   const char *value_text; /* default as help shows it where value is NULL ("all cores"); else NULL */
   const char *help;       /* starts lower case, no full stop at the end, unit named */
   double min, max;        /* inclusive, for numbers; max < min: no upper limit; both 0: none */

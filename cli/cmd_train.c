@@ -279,7 +279,7 @@ static const cli_option options[] = {
     {.name = "max-memory",
      .type = CLI_BYTES,
      .argument = "BYTES",
-     .value_text = "3G, or 3/4 of the machine's",
+     .value_text = "3G, or 3/4 of the machine's or the container's",
      .min = 1,
      .help = "memory of the whole process; a batch is computed in parts that fit"},
     {.name = "dry-run", .type = CLI_FLAG, .help = "say parameters, FLOPs, memory and time, and stop"},

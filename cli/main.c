@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/limits.h"
+
 /* Every command, in the order in which help lists them. One line adds one. */
 #define COMMANDS(X) \
   X(cli_data_worlds) \
@@ -104,6 +106,15 @@ static void setup(const cli_call *c) {
   cli_output_setup((cli_when)cli_choice(c, "color"), cli_flag(c, "verbose"), cli_flag(c, "quiet"));
 }
 
+/* As told; else as many as a container's share of the processors keeps busy: more would only wait for each other. */
+static void set_threads(const cli_call *c) {
+  size_t most = sgi_processor_limit();
+  if (cli_is_set(c, "threads"))
+    omp_set_num_threads((int)cli_size(c, "threads"));
+  else if (!getenv("OMP_NUM_THREADS") && most < (size_t)omp_get_max_threads())
+    omp_set_num_threads((int)most);
+}
+
 static int run(cli_call *c, int argc, char **argv) {
   int at = 1, bad = cli_call_begin(c, NULL);
   const char *verb = NULL;
@@ -129,7 +140,7 @@ static int run(cli_call *c, int argc, char **argv) {
   if (cli_flag(c, "help")) return cli_help_command(stdout, command), 0;
   if ((bad = cli_call_complete(c))) return bad;
   setup(c);
-  if (cli_is_set(c, "threads")) omp_set_num_threads((int)cli_size(c, "threads"));
+  set_threads(c);
   return command->run(c);
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/limits.h"
+
 const cli_option cli_global_options[] = {
     {.name = "help", .letter = 'h', .type = CLI_FLAG, .help = "show this help and stop"},
     {.name = "verbose", .letter = 'v', .type = CLI_FLAG, .help = "say more on standard error"},
@@ -329,6 +331,7 @@ int cli_call_complete(cli_call *c) {
     if (v->source == CLI_UNSET && o->value) {
       int bad = set_value(c, v, o->name, o->value, CLI_DEFAULT);
       if (bad) return bad;
+      if (o->type == CLI_BYTES && !strcmp(o->name, "max-memory")) v->number = sgi_memory_default((size_t)v->number);
     }
     if (v->source == CLI_UNSET && o->required) return cli_usage(c, "--%s %s is missing", o->name, o->argument);
   }

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/bundle.h"
 #include "core/file.h"
+#include "core/limits.h"
 #include "text/reader.h"
 #include "train/run_state.h"
 
@@ -237,12 +237,6 @@ static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *
 
 /* ---- open and close ------------------------------------------------------------------------------------------------- */
 
-static size_t default_memory(void) {
-  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-  size_t three_quarters = pages > 0 && size > 0 ? (size_t)pages * (size_t)size / 4 * 3 : DEFAULT_MEMORY;
-  return three_quarters < DEFAULT_MEMORY ? three_quarters : DEFAULT_MEMORY;
-}
-
 static char *absolute(const char *path) {
   char *real = realpath(path, NULL), *copy = sgi_strdup(real ? real : path);
   free(real);
@@ -298,7 +292,7 @@ sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, s
   run->resume = r->resume;
   run->evaluated_at = UINT64_MAX;
   run->state.best_loss = INFINITY;
-  run->max_memory = r->max_memory ? r->max_memory : default_memory();
+  run->max_memory = r->max_memory ? r->max_memory : sgi_memory_default(DEFAULT_MEMORY);
   run->dry = r->dry_run;
   const char *directory = r->run ? r->run : "";
   run->directory = sgi_strdup(directory);

@@ -46,7 +46,7 @@ typedef struct sgi_run_request {
   sgi_settings settings; /* ignored on resume: RUN/config.json has them */
   bool resume;
   bool dry_run;      /* plan only: nothing is written but the token cache of the data */
-  size_t max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine has */
+  size_t max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine or its container has */
 } sgi_run_request;
 
 typedef struct sgi_run sgi_run;
