@@ -1,19 +1,49 @@
-// api.ts: calls of the server: the token in a header, progress by server-sent events, cancel by hanging up.
+// api.ts: calls of the server: the token in a header, progress by server-sent events, cancel by
+// hanging up.
 import type * as T from "./types";
 
 export interface Calls {
-  predict: T.Predict; margins: T.Margins; lens: T.Lens; attention: T.Attention; attribute: T.Attribute; ablate: T.Ablate; neuron: T.Neuron; activation: T.Activation; fires: T.FiresAt; locate: T.Located;
-  joint: T.Joint; graph: T.Graph; opened: T.Graph; file: T.GraphFile; documents: T.Documents; document: T.Document; metrics: T.Metrics; neighbors: T.Neighbors; together: T.Together;
-  map: T.Map; place: T.Place; facts: T.Facts; patch: T.Patch;
+  predict: T.Predict;
+  margins: T.Margins;
+  lens: T.Lens;
+  attention: T.Attention;
+  attribute: T.Attribute;
+  ablate: T.Ablate;
+  neuron: T.Neuron;
+  activation: T.Activation;
+  fires: T.FiresAt;
+  locate: T.Located;
+  joint: T.Joint;
+  graph: T.Graph;
+  opened: T.Graph;
+  file: T.GraphFile;
+  documents: T.Documents;
+  document: T.Document;
+  metrics: T.Metrics;
+  neighbors: T.Neighbors;
+  together: T.Together;
+  map: T.Map;
+  place: T.Place;
+  facts: T.Facts;
+  patch: T.Patch;
 }
 export type Progress = (part: number, what: string) => void;
 
 /** A page saved as one file (export.ts) carries its answers and asks nobody. */
-export const recorded: { hash: string; info: T.Info; answers: Answer[] } | null = JSON.parse(document.getElementById("recorded")?.textContent ?? "null");
-export interface Answer { call: string; request: object; answer: unknown }
+export const recorded: { hash: string; info: T.Info; answers: Answer[] } | null = JSON.parse(
+  document.getElementById("recorded")?.textContent ?? "null",
+);
+export interface Answer {
+  call: string;
+  request: object;
+  answer: unknown;
+}
 
 let secret = "";
-/** The token stands in the address that sgatlin printed; it is kept for this tab and taken out of the address. */
+/**
+ * The token stands in the address that sgatlin printed; it is kept for this tab and taken out of
+ * the address.
+ */
 export function takeToken() {
   if (recorded) {
     if (location.hash.length < 2) history.replaceState(null, "", `#${recorded.hash}`);
@@ -33,7 +63,9 @@ async function failure(r: Response): Promise<never> {
   let text = `the server answered ${r.status}`;
   try {
     text = ((await r.json()) as T.Error).error;
-  } catch { /* no JSON */ }
+  } catch {
+    /* no JSON */
+  }
   throw new Error(text);
 }
 
@@ -44,13 +76,19 @@ export async function info(): Promise<T.Info> {
 }
 
 const kept = new Map<string, unknown>();
-for (const a of recorded?.answers ?? []) kept.set(`${a.call} ${JSON.stringify(a.request)}`, a.answer);
+for (const a of recorded?.answers ?? [])
+  kept.set(`${a.call} ${JSON.stringify(a.request)}`, a.answer);
 
 /** An answer that came from a file: call() finds it, and export takes it along. */
-export const keep = <K extends keyof Calls>(name: K, body: object, answer: Calls[K]) => kept.set(`${name} ${JSON.stringify(body)}`, answer);
-export const isKept = (name: keyof Calls, body: object) => kept.has(`${name} ${JSON.stringify(body)}`);
+export const keep = <K extends keyof Calls>(name: K, body: object, answer: Calls[K]) =>
+  kept.set(`${name} ${JSON.stringify(body)}`, answer);
+export const isKept = (name: keyof Calls, body: object) =>
+  kept.has(`${name} ${JSON.stringify(body)}`);
 
-/** A file that was opened lives as long as its tab, through reloads. False: the browser had no room, and it lives until the next reload. */
+/**
+ * A file that was opened lives as long as its tab, through reloads. False: the browser had no room,
+ * and it lives until the next reload.
+ */
 export function keepOpened(name: string, answer: T.Graph): boolean {
   keep("opened", { name }, answer);
   try {
@@ -68,8 +106,12 @@ export function isOpened(name: string): boolean {
   return true;
 }
 
-const used = new Map<string, Answer>(), names = new Set<string>();
-/** What the view asked for since forget(), for export. Lines of a run are asked for once, so they are remembered for the next time. */
+const used = new Map<string, Answer>();
+const names = new Set<string>();
+/**
+ * What the view asked for since forget(), for export. Lines of a run are asked for once, so they
+ * are remembered for the next time.
+ */
 export const answers = () => [...used.values()].filter((a) => names.has(a.call));
 export function forget() {
   names.clear();
@@ -77,7 +119,12 @@ export function forget() {
 }
 
 /** As fetched, or as kept, and noted. */
-export async function call<K extends keyof Calls>(name: K, body: object, signal?: AbortSignal, progress?: Progress): Promise<Calls[K]> {
+export async function call<K extends keyof Calls>(
+  name: K,
+  body: object,
+  signal?: AbortSignal,
+  progress?: Progress,
+): Promise<Calls[K]> {
   const answer = await ask(name, body, signal, progress);
   if (!signal?.aborted) {
     used.set(`${name} ${JSON.stringify(body)}`, { call: name, request: body, answer });
@@ -86,11 +133,25 @@ export async function call<K extends keyof Calls>(name: K, body: object, signal?
   return answer;
 }
 /** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
-async function ask<K extends keyof Calls>(name: K, body: object, signal?: AbortSignal, progress?: Progress): Promise<Calls[K]> {
-  const text = JSON.stringify(body), key = `${name} ${text}`, cache = name !== "metrics" || recorded !== null;
+async function ask<K extends keyof Calls>(
+  name: K,
+  body: object,
+  signal?: AbortSignal,
+  progress?: Progress,
+): Promise<Calls[K]> {
+  const text = JSON.stringify(body);
+  const key = `${name} ${text}`;
+  const cache = name !== "metrics" || recorded !== null;
   if (cache && kept.has(key)) return kept.get(key) as Calls[K];
-  if (recorded) throw new Error("This saved page holds one view, read only. Open the model with sgatlin explore to ask further; back returns.");
-  const headers: Record<string, string> = { "Content-Type": "application/json", "X-Sgatlin-Token": secret };
+  if (recorded)
+    throw new Error(
+      "This saved page holds one view, read only. Open the model with sgatlin explore " +
+        "to ask further; back returns.",
+    );
+  const headers: Record<string, string> = {
+    "Content-Type": "application/json",
+    "X-Sgatlin-Token": secret,
+  };
   if (progress) headers.Accept = "text/event-stream";
   const r = await fetch(`/api/${name}`, { method: "POST", headers, body: text, signal });
   if (!r.ok) return failure(r);
@@ -103,14 +164,16 @@ async function ask<K extends keyof Calls>(name: K, body: object, signal?: AbortS
 }
 
 async function events<A>(r: Response, progress: Progress): Promise<A> {
-  const reader = (r.body as ReadableStream<Uint8Array>).getReader(), decoder = new TextDecoder();
+  const reader = (r.body as ReadableStream<Uint8Array>).getReader();
+  const decoder = new TextDecoder();
   let text = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) throw new Error("the connection ended before the answer");
     text += decoder.decode(value, { stream: true });
     for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
-      const event = text.slice(7, text.indexOf("\n")), data = JSON.parse(text.slice(text.indexOf("data: ") + 6, end));
+      const event = text.slice(7, text.indexOf("\n"));
+      const data = JSON.parse(text.slice(text.indexOf("data: ") + 6, end));
       if (event === "done") return data as A;
       if (event === "error") throw new Error(data.error);
       progress(data.part, data.what);

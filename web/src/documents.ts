@@ -1,24 +1,43 @@
-// documents.ts: documents of --data as prompts: pick one, walk to the next or previous, all or those that hold a text.
+// documents.ts: documents of --data as prompts: pick one, walk to the next or previous, all or
+// those that hold a text.
 import { call } from "./api";
 import { by, h } from "./dom";
 import { count, tokenText } from "./format";
 import { go, keep, read } from "./state";
 
 const LISTED = 12;
-let abort = new AbortController(), open = false;
+let abort = new AbortController();
+let open = false;
 const find = () => read().docfind;
 const filter = () => (find() ? { find: find() } : {});
 
 /** Runs one question to the server; long ones tell how far they are and can be stopped. */
-async function ask<A>(question: (signal: AbortSignal, progress: (part: number, what: string) => void) => Promise<A>): Promise<A | null> {
+async function ask<A>(
+  question: (signal: AbortSignal, progress: (part: number, what: string) => void) => Promise<A>,
+): Promise<A | null> {
   abort.abort();
   abort = new AbortController();
-  const said = by("doc-said"), { signal } = abort, began = performance.now();
+  const said = by("doc-said");
+  const { signal } = abort;
+  const began = performance.now();
   said.textContent = "";
   try {
     return await question(signal, (part, what) => {
       if (signal.aborted || performance.now() - began < 200) return;
-      said.replaceChildren(`${what}, ${(100 * part).toFixed(0)} % `, h("button.small", { type: "button", onclick: () => { abort.abort(); said.textContent = "stopped"; } }, "Stop"));
+      said.replaceChildren(
+        `${what}, ${(100 * part).toFixed(0)} % `,
+        h(
+          "button.small",
+          {
+            type: "button",
+            onclick: () => {
+              abort.abort();
+              said.textContent = "stopped";
+            },
+          },
+          "Stop",
+        ),
+      );
     });
   } catch (e) {
     if (!signal.aborted) said.textContent = (e as Error).message;
@@ -26,38 +45,76 @@ async function ask<A>(question: (signal: AbortSignal, progress: (part: number, w
   }
 }
 
-const told = (total: number | null) => { if (total !== null) by("doc-total").textContent = `of ${count(total)}`; };
+const told = (total: number | null) => {
+  if (total !== null) by("doc-total").textContent = `of ${count(total)}`;
+};
 
 async function load(number: number) {
-  const d = await ask((signal, progress) => call("document", { number, ...filter() }, signal, progress));
+  const d = await ask((signal, progress) =>
+    call("document", { number, ...filter() }, signal, progress),
+  );
   if (!d) return;
   told(d.total);
-  by("doc-said").textContent = d.cut ? `${d.from ? "a part" : "the front"} of ${count(d.bytes)} bytes` : "";
+  by("doc-said").textContent = d.cut
+    ? `${d.from ? "a part" : "the front"} of ${count(d.bytes)} bytes`
+    : "";
   go({ text: d.text, doc: d.number, pos: -1, pins: "", groups: "", opened: "" });
 }
 
 async function walk(step: 1 | -1) {
-  const at = read().doc, from = at < 0 ? 0 : at + step;
+  const at = read().doc;
+  const from = at < 0 ? 0 : at + step;
   if (from < 0) {
     by("doc-said").textContent = "this is the first";
     return;
   }
-  const found = await ask((signal, progress) => call("documents", { from, count: 1, back: step < 0, ...filter() }, signal, progress));
+  const found = await ask((signal, progress) =>
+    call("documents", { from, count: 1, back: step < 0, ...filter() }, signal, progress),
+  );
   if (!found) return;
   told(found.total);
   if (found.documents.length) return load(found.documents[0].number);
-  by("doc-said").textContent = find() ? `no ${step > 0 ? "later" : "earlier"} document holds “${find()}”` : "this is the last";
+  by("doc-said").textContent = find()
+    ? `no ${step > 0 ? "later" : "earlier"} document holds “${find()}”`
+    : "this is the last";
 }
 
 async function list(from: number) {
-  const found = await ask((signal, progress) => call("documents", { from, count: LISTED, ...filter() }, signal, progress));
+  const found = await ask((signal, progress) =>
+    call("documents", { from, count: LISTED, ...filter() }, signal, progress),
+  );
   if (!found || !open) return;
   told(found.total);
-  const rows = found.documents, last = rows[rows.length - 1];
+  const rows = found.documents;
+  const last = rows[rows.length - 1];
   by("doc-rows").replaceChildren(
-    h("ul", {}, rows.map((d) => h("li", {}, h("button.link.wrap", { type: "button", "data-doc": d.number, onclick: () => load(d.number) }, `${d.number} · ${tokenText(d.start).replaceAll("·", " ")}`)))),
-    h("div.row", {}, rows.length ? null : h("p.note", {}, "none from here on"), from > 0 ? h("button.small", { type: "button", onclick: () => list(0) }, "from the first") : null,
-      rows.length === LISTED ? h("button.small", { type: "button", onclick: () => list(last.number + 1) }, "more") : null));
+    h(
+      "ul",
+      {},
+      rows.map((d) =>
+        h(
+          "li",
+          {},
+          h(
+            "button.link.wrap",
+            { type: "button", "data-doc": d.number, onclick: () => load(d.number) },
+            `${d.number} · ${tokenText(d.start).replaceAll("·", " ")}`,
+          ),
+        ),
+      ),
+    ),
+    h(
+      "div.row",
+      {},
+      rows.length ? null : h("p.note", {}, "none from here on"),
+      from > 0
+        ? h("button.small", { type: "button", onclick: () => list(0) }, "from the first")
+        : null,
+      rows.length === LISTED
+        ? h("button.small", { type: "button", onclick: () => list(last.number + 1) }, "more")
+        : null,
+    ),
+  );
 }
 
 function toggle() {
@@ -69,9 +126,11 @@ function toggle() {
 
 /** The address has changed. */
 export function showDocument() {
-  const bar = document.getElementById("documents"), s = read();
+  const bar = document.getElementById("documents");
+  const s = read();
   if (!bar) return;
-  const number = by("doc") as HTMLInputElement, text = by("doc-find") as HTMLInputElement;
+  const number = by("doc") as HTMLInputElement;
+  const text = by("doc-find") as HTMLInputElement;
   if (document.activeElement !== number) number.value = s.doc < 0 ? "" : String(s.doc);
   if (document.activeElement !== text) text.value = s.docfind;
 }
@@ -88,17 +147,66 @@ export function documentBar(name: string) {
     keep({ docfind: (e.target as HTMLInputElement).value });
     if (open) list(0);
   };
-  const step = (label: string, sign: string, by_: 1 | -1) => h("button.small", { type: "button", "aria-label": `${label} document`, title: `${label} document (${by_ > 0 ? "]" : "["})`, onclick: () => walk(by_) }, sign);
-  by("prompt-form").after(h("form.row", {
-    id: "documents", "aria-label": `documents of ${name}`,
-    onsubmit: (e: Event) => {
-      e.preventDefault();
-      const field = document.activeElement?.id;
-      if (field === "doc" && (by("doc") as HTMLInputElement).value !== "") load(Number((by("doc") as HTMLInputElement).value));
-      else walk(1);
-    },
-  }, step("previous", "‹", -1), h("label", { for: "doc" }, `${name} `, h("input", { id: "doc", type: "number", min: 0, step: 1, placeholder: "number" })), h("span.note", { id: "doc-total" }), step("next", "›", 1),
-  h("label", { for: "doc-find" }, "that hold ", h("input", { id: "doc-find", type: "text", placeholder: "any text", maxlength: 80, onchange: seek })),
-  h("button.small", { id: "doc-list", type: "button", "aria-expanded": "false", "aria-controls": "doc-rows", onclick: toggle }, "list"),
-  h("button.hidden", { type: "submit", tabindex: -1 }, "go"), h("span.note", { id: "doc-said", role: "status" })), h("div", { id: "doc-rows", hidden: true }));
+  const step = (label: string, sign: string, by_: 1 | -1) =>
+    h(
+      "button.small",
+      {
+        type: "button",
+        "aria-label": `${label} document`,
+        title: `${label} document (${by_ > 0 ? "]" : "["})`,
+        onclick: () => walk(by_),
+      },
+      sign,
+    );
+  by("prompt-form").after(
+    h(
+      "form.row",
+      {
+        id: "documents",
+        "aria-label": `documents of ${name}`,
+        onsubmit: (e: Event) => {
+          e.preventDefault();
+          const field = document.activeElement?.id;
+          if (field === "doc" && (by("doc") as HTMLInputElement).value !== "")
+            load(Number((by("doc") as HTMLInputElement).value));
+          else walk(1);
+        },
+      },
+      step("previous", "‹", -1),
+      h(
+        "label",
+        { for: "doc" },
+        `${name} `,
+        h("input", { id: "doc", type: "number", min: 0, step: 1, placeholder: "number" }),
+      ),
+      h("span.note", { id: "doc-total" }),
+      step("next", "›", 1),
+      h(
+        "label",
+        { for: "doc-find" },
+        "that hold ",
+        h("input", {
+          id: "doc-find",
+          type: "text",
+          placeholder: "any text",
+          maxlength: 80,
+          onchange: seek,
+        }),
+      ),
+      h(
+        "button.small",
+        {
+          id: "doc-list",
+          type: "button",
+          "aria-expanded": "false",
+          "aria-controls": "doc-rows",
+          onclick: toggle,
+        },
+        "list",
+      ),
+      h("button.hidden", { type: "submit", tabindex: -1 }, "go"),
+      h("span.note", { id: "doc-said", role: "status" }),
+    ),
+    h("div", { id: "doc-rows", hidden: true }),
+  );
 }

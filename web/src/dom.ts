@@ -1,4 +1,5 @@
-// dom.ts: elements without a framework. Text enters as text nodes only; styles through CSSOM, as the page's policy asks.
+// dom.ts: elements without a framework. Text enters as text nodes only; styles through CSSOM, as
+// the page's policy asks.
 type Child = Node | string | number | null | undefined | false | Child[];
 type Props = Record<string, unknown>;
 
@@ -41,10 +42,38 @@ export const by = (id: string) => document.getElementById(id) as HTMLElement;
 /** A table; head cells that begin with ">" are right-aligned. */
 export function table(head: string[], rows: Child[][], label: string): HTMLElement {
   const right = head.map((x) => x.startsWith(">"));
-  return h("div.scroll", { tabindex: 0, role: "region", "aria-label": label },
-    h("table", {},
-      h("thead", {}, h("tr", {}, head.map((x, i) => x === "" ? h("td") : h(right[i] ? "th.num" : "th", { scope: "col" }, right[i] ? x.slice(1) : x)))),
-      h("tbody", {}, rows.map((r) => h("tr", {}, r.map((c, i) => h(right[i] ? "td.num" : "td", {}, c)))))));
+  return h(
+    "div.scroll",
+    { tabindex: 0, role: "region", "aria-label": label },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          head.map((x, i) =>
+            x === ""
+              ? h("td")
+              : h(right[i] ? "th.num" : "th", { scope: "col" }, right[i] ? x.slice(1) : x),
+          ),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((r) =>
+          h(
+            "tr",
+            {},
+            r.map((c, i) => h(right[i] ? "td.num" : "td", {}, c)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Saves data as a file of the user's. */
@@ -54,12 +83,29 @@ export function save(name: string, data: string, type: string) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-/** One stop of the Tab key for a long list: arrows, Home and End move along; what matches the selector has it in turn. */
+/**
+ * One stop of the Tab key for a long list: arrows, Home and End move along; what matches the
+ * selector has it in turn.
+ */
 export function rove<T extends HTMLElement>(el: T, selector: string): T {
   const items = [...el.querySelectorAll<HTMLElement>(selector)];
-  items.forEach((x, i) => { x.tabIndex = i ? -1 : 0; });
+  items.forEach((x, i) => {
+    x.tabIndex = i ? -1 : 0;
+  });
   el.addEventListener("keydown", (e) => {
-    const i = items.indexOf(e.target as HTMLElement), to = i < 0 ? -1 : e.key === "ArrowDown" ? i + 1 : e.key === "ArrowUp" ? i - 1 : e.key === "Home" ? 0 : e.key === "End" ? items.length - 1 : -1;
+    const i = items.indexOf(e.target as HTMLElement);
+    const to =
+      i < 0
+        ? -1
+        : e.key === "ArrowDown"
+          ? i + 1
+          : e.key === "ArrowUp"
+            ? i - 1
+            : e.key === "Home"
+              ? 0
+              : e.key === "End"
+                ? items.length - 1
+                : -1;
     if (to < 0 || to >= items.length) return;
     items[i].tabIndex = -1;
     items[to].tabIndex = 0;
@@ -76,13 +122,16 @@ export function showTip(at: { getBoundingClientRect(): DOMRect }, content: Child
   t.replaceChildren();
   append(t, [content]);
   t.hidden = false;
-  const a = at.getBoundingClientRect(), b = t.getBoundingClientRect();
+  const a = at.getBoundingClientRect();
+  const b = t.getBoundingClientRect();
   const x = Math.max(8, Math.min(a.left, innerWidth - b.width - 8));
   const below = a.bottom + 8 + b.height < innerHeight;
   t.style.left = `${x}px`;
   t.style.top = `${Math.max(8, below ? a.bottom + 8 : a.top - b.height - 8)}px`;
 }
-export const hideTip = () => { tip().hidden = true; };
+export const hideTip = () => {
+  tip().hidden = true;
+};
 /** Shows content while the element is pointed at or focused. */
 export function tipFor<T extends Element>(el: T, content: () => Child): T {
   for (const e of ["pointerenter", "focus"]) el.addEventListener(e, () => showTip(el, content()));

@@ -1,4 +1,5 @@
-// export.ts: any view as SVG, as the JSON behind it, and as one HTML file that needs no server. It knows no view: SVG is made from what the
+// export.ts: any view as SVG, as the JSON behind it, and as one HTML file that needs no server. It
+// knows no view: SVG is made from what the
 // panel shows, JSON and HTML from the answers the view has asked for (api.ts keeps them).
 import { answers, recorded } from "./api";
 import { by, h, save } from "./dom";
@@ -14,44 +15,125 @@ export function applyStatic(): void {
 
 const fileName = (view: string, end: string) => `sgatlin-${view}.${end}`;
 
-/** The page's own files with the answers in them; "<" is escaped in JSON, so that no text of the model can end the script element. */
+/**
+ * The page's own files with the answers in them; "<" is escaped in JSON, so that no text of the
+ * model can end the script element.
+ */
 async function wholePage(info: Info): Promise<string> {
-  const [html, code, css, icon] = await Promise.all(["/index.html", "/app.js", "/app.css", "/icon.svg"].map(async (f) => {
-    const r = await fetch(f);
-    if (!r.ok) throw new Error(`the server answered ${r.status} for ${f}`);
-    return r.text();
-  }));
-  const data = JSON.stringify({ hash: location.hash.slice(1), info, answers: answers() }).replace(/</g, "\\u003c");
-  const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'";
+  const [html, code, css, icon] = await Promise.all(
+    ["/index.html", "/app.js", "/app.css", "/icon.svg"].map(async (f) => {
+      const r = await fetch(f);
+      if (!r.ok) throw new Error(`the server answered ${r.status} for ${f}`);
+      return r.text();
+    }),
+  );
+  const data = JSON.stringify({ hash: location.hash.slice(1), info, answers: answers() }).replace(
+    /</g,
+    "\\u003c",
+  );
+  const policy =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; " +
+    "img-src data: blob:; base-uri 'none'; form-action 'none'";
   const put = (text: string, what: string, by_: string) => {
     if (!text.includes(what)) throw new Error(`the page has no ${what}`);
     return text.replace(what, () => by_);
   };
-  let out = put(html, "<meta charset=\"utf-8\">", `<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="${policy}">`);
-  out = put(out, "<link rel=\"icon\" href=\"/icon.svg\">", `<link rel="icon" href="data:image/svg+xml,${encodeURIComponent(icon)}">`);
-  out = put(out, "<link rel=\"stylesheet\" href=\"/app.css\">", `<style>${css}</style>`);
-  out = put(out, "<script src=\"/app.js\" defer></script>", "");
-  return put(out, "</body>", `<script type="application/json" id="recorded">${data}</script>\n<script>${code}</script>\n</body>`);
+  let out = put(
+    html,
+    '<meta charset="utf-8">',
+    `<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="${policy}">`,
+  );
+  out = put(
+    out,
+    '<link rel="icon" href="/icon.svg">',
+    `<link rel="icon" href="data:image/svg+xml,${encodeURIComponent(icon)}">`,
+  );
+  out = put(out, '<link rel="stylesheet" href="/app.css">', `<style>${css}</style>`);
+  out = put(out, '<script src="/app.js" defer></script>', "");
+  return put(
+    out,
+    "</body>",
+    `<script type="application/json" ` +
+      `id="recorded">${data}</script>\n<script>${code}</script>\n</body>`,
+  );
 }
 
 /** What can be made of the view on screen. */
 export function exportDialog(view: string, title: string, info: Info) {
-  const d = by("export") as HTMLDialogElement, said = h("p.note", { role: "status" }), plain = new URLSearchParams(location.hash.slice(1));
+  const d = by("export") as HTMLDialogElement;
+  const said = h("p.note", { role: "status" });
+  const plain = new URLSearchParams(location.hash.slice(1));
   plain.set("static", "1");
-  const choice = (label: string, what: string, make: () => void | Promise<void>) => h("tr", {}, h("td", {}, h("button", { type: "button", onclick: async () => {
-    said.textContent = "";
-    try {
-      await make();
-      said.textContent = `${label} saved.`;
-    } catch (e) {
-      said.textContent = (e as Error).message;
-    }
-  } }, label)), h("td", {}, what));
-  d.replaceChildren(h("h2", { id: "export-title" }, `Save “${title}”`), h("table", {}, h("tbody", {},
-    choice("SVG", "the view as a picture", () => save(fileName(view, "svg"), picture(`${info.model?.name ?? info.file}: ${title}`), "image/svg+xml")),
-    choice("JSON", "the answers behind it, with what was asked", () => save(fileName(view, "json"), JSON.stringify({ version: info.version, model: info.model, view: Object.fromEntries(new URLSearchParams(location.hash.slice(1))), calls: answers() }), "application/json")),
-    recorded ? null : choice("HTML", "one file with the page and the answers: opens from disk, needs no server", async () => save(fileName(view, "html"), await wholePage(info), "text/html")),
-    h("tr", {}, h("td", {}, h("a", { href: `#${plain}`, onclick: () => d.close() }, "Plain")), h("td", {}, "the view without controls, for papers; back returns")))),
-    said, h("form", { method: "dialog" }, h("button.primary", {}, "Close")));
+  const choice = (label: string, what: string, make: () => void | Promise<void>) =>
+    h(
+      "tr",
+      {},
+      h(
+        "td",
+        {},
+        h(
+          "button",
+          {
+            type: "button",
+            onclick: async () => {
+              said.textContent = "";
+              try {
+                await make();
+                said.textContent = `${label} saved.`;
+              } catch (e) {
+                said.textContent = (e as Error).message;
+              }
+            },
+          },
+          label,
+        ),
+      ),
+      h("td", {}, what),
+    );
+  d.replaceChildren(
+    h("h2", { id: "export-title" }, `Save “${title}”`),
+    h(
+      "table",
+      {},
+      h(
+        "tbody",
+        {},
+        choice("SVG", "the view as a picture", () =>
+          save(
+            fileName(view, "svg"),
+            picture(`${info.model?.name ?? info.file}: ${title}`),
+            "image/svg+xml",
+          ),
+        ),
+        choice("JSON", "the answers behind it, with what was asked", () =>
+          save(
+            fileName(view, "json"),
+            JSON.stringify({
+              version: info.version,
+              model: info.model,
+              view: Object.fromEntries(new URLSearchParams(location.hash.slice(1))),
+              calls: answers(),
+            }),
+            "application/json",
+          ),
+        ),
+        recorded
+          ? null
+          : choice(
+              "HTML",
+              "one file with the page and the answers: opens from disk, needs no server",
+              async () => save(fileName(view, "html"), await wholePage(info), "text/html"),
+            ),
+        h(
+          "tr",
+          {},
+          h("td", {}, h("a", { href: `#${plain}`, onclick: () => d.close() }, "Plain")),
+          h("td", {}, "the view without controls, for papers; back returns"),
+        ),
+      ),
+    ),
+    said,
+    h("form", { method: "dialog" }, h("button.primary", {}, "Close")),
+  );
   d.showModal();
 }

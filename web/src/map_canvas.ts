@@ -1,4 +1,5 @@
-// map_canvas.ts: many points on a canvas: drawn pixel by pixel into an image, which holds 60 frames a second without a graphics card; pan, zoom,
+// map_canvas.ts: many points on a canvas: drawn pixel by pixel into an image, which holds 60 frames
+// a second without a graphics card; pan, zoom,
 // lasso, the point under the pointer.
 import { h } from "./dom";
 
@@ -9,8 +10,16 @@ export interface Points {
   colour: Uint32Array; // as ImageData holds them
   under: number; // the colour that the others lie on
 }
-export interface Eye { x: number; y: number; zoom: number } // middle of what is seen; zoom 1: all of it
-export interface Pin { i: number; text: string; on: boolean } // a ring around a point, with words
+export interface Eye {
+  x: number;
+  y: number;
+  zoom: number;
+} // middle of what is seen; zoom 1: all of it
+export interface Pin {
+  i: number;
+  text: string;
+  on: boolean;
+} // a ring around a point, with words
 export type Polygon = [number, number][];
 export interface Handlers {
   eye: (e: Eye) => void; // moved
@@ -27,14 +36,20 @@ const REACH = 12; // pixels from a point that still count as pointing at it
 
 /** Offsets of the pixels of a disc in an image of width w. */
 function disc(radius: number, w: number) {
-  const out: number[] = [], r = Math.ceil(radius);
-  for (let y = -r; y <= r; y++) for (let x = -r; x <= r; x++) if (x * x + y * y <= radius * radius) out.push(y * w + x);
+  const out: number[] = [];
+  const r = Math.ceil(radius);
+  for (let y = -r; y <= r; y++)
+    for (let x = -r; x <= r; x++) if (x * x + y * y <= radius * radius) out.push(y * w + x);
   return { at: Int32Array.from(out), r };
 }
 
 export class MapCanvas {
   readonly el: HTMLElement;
-  readonly canvas = h("canvas", { tabindex: 0, role: "application", "aria-label": "map of circuits: arrows move, plus and minus zoom, 0 shows all" }) as HTMLCanvasElement;
+  readonly canvas = h("canvas", {
+    tabindex: 0,
+    role: "application",
+    "aria-label": "map of circuits: arrows move, plus and minus zoom, 0 shows all",
+  }) as HTMLCanvasElement;
   lassoing = false; // drags draw a lasso without shift, too
   private dot = h("div.map-dot", { hidden: true });
   private marked: Uint8Array | null = null;
@@ -46,47 +61,92 @@ export class MapCanvas {
   private pointers = new Map<number, { x: number; y: number }>();
   private moved = 0;
 
-  constructor(private p: Points, private eye: Eye, private polygon: Polygon, private on: Handlers, private faint: number, signal: AbortSignal) {
+  constructor(
+    private p: Points,
+    private eye: Eye,
+    private polygon: Polygon,
+    private on: Handlers,
+    private faint: number,
+    signal: AbortSignal,
+  ) {
     this.el = h("div.map", {}, this.canvas, this.dot);
-    const c = this.canvas, size = new ResizeObserver(() => this.resize());
+    const c = this.canvas;
+    const size = new ResizeObserver(() => this.resize());
     size.observe(c);
     signal.addEventListener("abort", () => size.disconnect());
-    c.addEventListener("wheel", (e) => { e.preventDefault(); this.zoom(Math.exp(-Math.max(-100, Math.min(100, e.deltaY)) / 250), ...this.local(e)); }, { passive: false });
+    c.addEventListener(
+      "wheel",
+      (e) => {
+        e.preventDefault();
+        this.zoom(Math.exp(-Math.max(-100, Math.min(100, e.deltaY)) / 250), ...this.local(e));
+      },
+      { passive: false },
+    );
     c.addEventListener("pointerdown", (e) => this.down(e));
     c.addEventListener("pointermove", (e) => this.move(e));
-    for (const k of ["pointerup", "pointercancel"] as const) c.addEventListener(k, (e) => this.up(e));
+    for (const k of ["pointerup", "pointercancel"] as const)
+      c.addEventListener(k, (e) => this.up(e));
     c.addEventListener("pointerleave", () => this.hover(-1));
     c.addEventListener("keydown", (e) => this.key(e));
   }
 
   /** Points that stand out, the others faint; null: all alike. */
-  mark(marked: Uint8Array | null) { this.marked = marked; this.draw(); }
-  pin(pins: Pin[]) { this.pinned = pins; this.draw(); }
-  select(polygon: Polygon) { this.polygon = polygon; this.draw(); }
+  mark(marked: Uint8Array | null) {
+    this.marked = marked;
+    this.draw();
+  }
+  pin(pins: Pin[]) {
+    this.pinned = pins;
+    this.draw();
+  }
+  select(polygon: Polygon) {
+    this.polygon = polygon;
+    this.draw();
+  }
   view(): Polygon {
-    const [x0, y0] = this.world(0, 0), [x1, y1] = this.world(this.canvas.clientWidth, this.canvas.clientHeight);
-    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
+    const [x0, y0] = this.world(0, 0);
+    const [x1, y1] = this.world(this.canvas.clientWidth, this.canvas.clientHeight);
+    return [
+      [x0, y0],
+      [x1, y0],
+      [x1, y1],
+      [x0, y1],
+    ];
   }
   zoom(by: number, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
-    const [wx, wy] = this.world(x, y), zoom = Math.max(0.5, Math.min(400, this.eye.zoom * by)), k = this.eye.zoom / zoom;
+    const [wx, wy] = this.world(x, y);
+    const zoom = Math.max(0.5, Math.min(400, this.eye.zoom * by));
+    const k = this.eye.zoom / zoom;
     this.look({ x: wx + (this.eye.x - wx) * k, y: wy + (this.eye.y - wy) * k, zoom });
   }
   look(e: Eye) {
-    this.eye = { x: Math.max(-0.5, Math.min(1.5, e.x)), y: Math.max(-0.5, Math.min(1.5, e.y)), zoom: e.zoom };
+    this.eye = {
+      x: Math.max(-0.5, Math.min(1.5, e.x)),
+      y: Math.max(-0.5, Math.min(1.5, e.y)),
+      zoom: e.zoom,
+    };
     this.hover(-1);
     this.draw();
     this.on.eye(this.eye);
   }
 
   /** CSS pixels a unit of the picture. */
-  private unit() { return this.eye.zoom * 0.94 * Math.min(this.canvas.clientWidth, this.canvas.clientHeight); }
+  private unit() {
+    return this.eye.zoom * 0.94 * Math.min(this.canvas.clientWidth, this.canvas.clientHeight);
+  }
   private world(x: number, y: number): [number, number] {
     const u = this.unit();
-    return [this.eye.x + (x - this.canvas.clientWidth / 2) / u, this.eye.y + (y - this.canvas.clientHeight / 2) / u];
+    return [
+      this.eye.x + (x - this.canvas.clientWidth / 2) / u,
+      this.eye.y + (y - this.canvas.clientHeight / 2) / u,
+    ];
   }
   private screen(x: number, y: number): [number, number] {
     const u = this.unit();
-    return [(x - this.eye.x) * u + this.canvas.clientWidth / 2, (y - this.eye.y) * u + this.canvas.clientHeight / 2];
+    return [
+      (x - this.eye.x) * u + this.canvas.clientWidth / 2,
+      (y - this.eye.y) * u + this.canvas.clientHeight / 2,
+    ];
   }
   private local(e: MouseEvent): [number, number] {
     const r = this.canvas.getBoundingClientRect();
@@ -94,7 +154,9 @@ export class MapCanvas {
   }
 
   private resize() {
-    const k = Math.min(2, devicePixelRatio), w = Math.max(1, Math.round(this.canvas.clientWidth * k)), hh = Math.max(1, Math.round(this.canvas.clientHeight * k));
+    const k = Math.min(2, devicePixelRatio);
+    const w = Math.max(1, Math.round(this.canvas.clientWidth * k));
+    const hh = Math.max(1, Math.round(this.canvas.clientHeight * k));
     if (this.image && this.canvas.width === w && this.canvas.height === hh) return;
     this.canvas.width = w;
     this.canvas.height = hh;
@@ -105,14 +167,24 @@ export class MapCanvas {
   private draw() {
     if (this.waiting) return;
     this.waiting = true;
-    requestAnimationFrame(() => { this.waiting = false; this.paint(); });
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.paint();
+    });
   }
   private paint() {
     const g = this.canvas.getContext("2d");
     if (!this.image || !g || !this.canvas.clientWidth) return; // the view may have gone
-    const started = performance.now(), k = this.canvas.width / this.canvas.clientWidth;
+    const started = performance.now();
+    const k = this.canvas.width / this.canvas.clientWidth;
     this.pixels.fill(0);
-    const radius = k * Math.min(5, (this.p.n > 20000 ? 1.1 : this.p.n > 4000 ? 2 : 2.4) * Math.sqrt(Math.max(1, this.eye.zoom)));
+    const radius =
+      k *
+      Math.min(
+        5,
+        (this.p.n > 20000 ? 1.1 : this.p.n > 4000 ? 2 : 2.4) *
+          Math.sqrt(Math.max(1, this.eye.zoom)),
+      );
     if (this.marked) this.dots(radius * 0.8, 0);
     for (const under of [true, false]) this.dots(this.marked ? radius + k : radius, 1, under);
     g.putImageData(this.image, 0, 0);
@@ -122,18 +194,34 @@ export class MapCanvas {
   }
   /** which 0: the faint ones; 1: those that stand out. */
   private dots(radius: number, which: number, under?: boolean) {
-    const { n, x, y, colour, under: back } = this.p, px = this.pixels, w = this.canvas.width, hh = this.canvas.height, d = disc(radius, w), marked = this.marked, at = d.at, m = at.length;
-    const u = this.unit() * (w / this.canvas.clientWidth), ox = w / 2 - this.eye.x * u, oy = hh / 2 - this.eye.y * u;
+    const { n, x, y, colour, under: back } = this.p;
+    const px = this.pixels;
+    const w = this.canvas.width;
+    const hh = this.canvas.height;
+    const d = disc(radius, w);
+    const marked = this.marked;
+    const at = d.at;
+    const m = at.length;
+    const u = this.unit() * (w / this.canvas.clientWidth);
+    const ox = w / 2 - this.eye.x * u;
+    const oy = hh / 2 - this.eye.y * u;
     for (let i = 0; i < n; i++) {
-      if ((marked && marked[i] !== which) || (under !== undefined && (colour[i] === back) !== under)) continue;
-      const cx = (ox + x[i] * u) | 0, cy = (oy + y[i] * u) | 0;
+      if (
+        (marked && marked[i] !== which) ||
+        (under !== undefined && (colour[i] === back) !== under)
+      )
+        continue;
+      const cx = (ox + x[i] * u) | 0;
+      const cy = (oy + y[i] * u) | 0;
       if (cx < d.r || cy < d.r || cx >= w - d.r || cy >= hh - d.r) continue;
-      const c = marked && !which ? this.faint : colour[i], middle = cy * w + cx;
+      const c = marked && !which ? this.faint : colour[i];
+      const middle = cy * w + cx;
       for (let j = 0; j < m; j++) px[middle + at[j]] = c;
     }
   }
   private rings(g: CanvasRenderingContext2D, k: number) {
-    const style = getComputedStyle(this.canvas), taken: [number, number, number][] = [];
+    const style = getComputedStyle(this.canvas);
+    const taken: [number, number, number][] = [];
     g.setLineDash([]);
     g.font = `${11 * k}px ${style.fontFamily}`;
     for (const { i, text, on } of [...this.pinned].sort((a, b) => Number(b.on) - Number(a.on))) {
@@ -144,7 +232,8 @@ export class MapCanvas {
       g.arc(x, y, (on ? 8 : 5.5) * k, 0, 2 * Math.PI);
       g.stroke();
       const w = g.measureText(text).width;
-      if (taken.some(([a, b, c]) => Math.abs(b - y) < 12 * k && x < a + c && a < x + w)) continue; // words do not lie on words
+      // words do not lie on words
+      if (taken.some(([a, b, c]) => Math.abs(b - y) < 12 * k && x < a + c && a < x + w)) continue;
       taken.push([x, y, w]);
       g.lineWidth = 3 * k;
       g.strokeStyle = getComputedStyle(document.body).backgroundColor;
@@ -157,7 +246,11 @@ export class MapCanvas {
     const line = this.pen.length ? this.pen : this.polygon;
     if (line.length < 2) return;
     g.beginPath();
-    line.forEach(([x, y], i) => { const [a, b] = this.screen(x, y); if (i) g.lineTo(a * k, b * k); else g.moveTo(a * k, b * k); });
+    line.forEach(([x, y], i) => {
+      const [a, b] = this.screen(x, y);
+      if (i) g.lineTo(a * k, b * k);
+      else g.moveTo(a * k, b * k);
+    });
     g.closePath();
     g.lineWidth = 1.5 * k;
     g.strokeStyle = getComputedStyle(this.canvas).color;
@@ -166,11 +259,18 @@ export class MapCanvas {
   }
 
   nearest(x: number, y: number) {
-    const [wx, wy] = this.world(x, y), reach = REACH / this.unit();
-    let best = -1, far = reach * reach;
+    const [wx, wy] = this.world(x, y);
+    const reach = REACH / this.unit();
+    let best = -1;
+    let far = reach * reach;
     for (let i = 0; i < this.p.n; i++) {
-      const dx = this.p.x[i] - wx, dy = this.p.y[i] - wy, d = dx * dx + dy * dy;
-      if (d < far) { far = d; best = i; }
+      const dx = this.p.x[i] - wx;
+      const dy = this.p.y[i] - wy;
+      const d = dx * dx + dy * dy;
+      if (d < far) {
+        far = d;
+        best = i;
+      }
     }
     return best;
   }
@@ -185,14 +285,19 @@ export class MapCanvas {
 
   private down(e: PointerEvent) {
     const [x, y] = this.local(e);
-    try { this.canvas.setPointerCapture(e.pointerId); } catch { /* the pointer has gone */ }
+    try {
+      this.canvas.setPointerCapture(e.pointerId);
+    } catch {
+      /* the pointer has gone */
+    }
     this.pointers.set(e.pointerId, { x, y });
     this.moved = this.pointers.size > 1 ? 99 : 0;
     this.pen = this.pointers.size === 1 && (e.shiftKey || this.lassoing) ? [this.world(x, y)] : [];
     this.hover(-1);
   }
   private move(e: PointerEvent) {
-    const [x, y] = this.local(e), was = this.pointers.get(e.pointerId);
+    const [x, y] = this.local(e);
+    const was = this.pointers.get(e.pointerId);
     if (!was) {
       if (e.pointerType !== "touch") this.hover(this.nearest(x, y));
       return;
@@ -203,19 +308,26 @@ export class MapCanvas {
       this.draw();
     } else if (this.pointers.size === 1) {
       const u = this.unit();
-      this.look({ x: this.eye.x - (x - was.x) / u, y: this.eye.y - (y - was.y) / u, zoom: this.eye.zoom });
+      this.look({
+        x: this.eye.x - (x - was.x) / u,
+        y: this.eye.y - (y - was.y) / u,
+        zoom: this.eye.zoom,
+      });
     } else if (this.pointers.size === 2) {
       const other = [...this.pointers].find(([id]) => id !== e.pointerId)?.[1] ?? was;
-      const before = Math.hypot(was.x - other.x, was.y - other.y), now = Math.hypot(x - other.x, y - other.y);
+      const before = Math.hypot(was.x - other.x, was.y - other.y);
+      const now = Math.hypot(x - other.x, y - other.y);
       if (before > 0) this.zoom(now / before, (x + other.x) / 2, (y + other.y) / 2);
     }
     this.pointers.set(e.pointerId, { x, y });
   }
   private up(e: PointerEvent) {
-    const there = this.pointers.delete(e.pointerId), [x, y] = this.local(e);
+    const there = this.pointers.delete(e.pointerId);
+    const [x, y] = this.local(e);
     if (!there) return;
     if (this.pen.length) {
-      const step = Math.max(1, Math.ceil(this.pen.length / 48)), p = this.pen.filter((_, i) => i % step === 0);
+      const step = Math.max(1, Math.ceil(this.pen.length / 48));
+      const p = this.pen.filter((_, i) => i % step === 0);
       this.pen = [];
       if (p.length > 2) this.on.lasso(p);
       else this.draw();
@@ -231,7 +343,8 @@ export class MapCanvas {
   }
   /** True: the key moves the map. */
   press(key: string): boolean {
-    const step = 60 / this.unit(), { x, y, zoom } = this.eye;
+    const step = 60 / this.unit();
+    const { x, y, zoom } = this.eye;
     if (key === "+" || key === "=") this.zoom(1.25);
     else if (key === "-") this.zoom(0.8);
     else if (key === "0") this.look({ x: 0.5, y: 0.5, zoom: 1 });

@@ -1,4 +1,5 @@
-// map_prompt.ts: where the typed prompt lies on the map: each position at its nearest recorded circuit, with how near that is.
+// map_prompt.ts: where the typed prompt lies on the map: each position at its nearest recorded
+// circuit, with how near that is.
 import { call } from "./api";
 import { h, table } from "./dom";
 import { exact, raw, tokenText } from "./format";
@@ -11,24 +12,86 @@ import type { Context } from "./view";
 const near = (l: Located, t: number) => l.position[t] !== null && (l.distance[t] ?? 1) < 1;
 
 export async function locate(c: Context, request: object): Promise<Located | null> {
-  return c.state.own && c.pos >= 0 ? call("locate", { ...c.prompt, ...request }, c.signal, c.progress) : null;
+  return c.state.own && c.pos >= 0
+    ? call("locate", { ...c.prompt, ...request }, c.signal, c.progress)
+    : null;
 }
 
 export function pins(c: Context, m: Answer, l: Located | null): Pin[] {
-  const at = new Map(m.position.map((p, i) => [p, i])), list: Pin[] = [];
+  const at = new Map(m.position.map((p, i) => [p, i]));
+  const list: Pin[] = [];
   l?.position.forEach((p, t) => {
     const i = p === null ? undefined : at.get(p);
-    if (i !== undefined && near(l, t)) list.push({ i, text: `${t} ${tokenText(raw(l.tokens[t])).slice(0, 14)}`, on: t === c.pos });
+    if (i !== undefined && near(l, t))
+      list.push({ i, text: `${t} ${tokenText(raw(l.tokens[t])).slice(0, 14)}`, on: t === c.pos });
   });
   return list;
 }
 
-export const toggle = (c: Context) => c.pos < 0 ? null : h("label", { for: "own" }, h("input", { id: "own", type: "checkbox", checked: c.state.own > 0, onchange: (e: Event) => go({ own: (e.target as HTMLInputElement).checked ? 1 : 0 }) }), "the prompt on it");
+export const toggle = (c: Context) =>
+  c.pos < 0
+    ? null
+    : h(
+        "label",
+        { for: "own" },
+        h("input", {
+          id: "own",
+          type: "checkbox",
+          checked: c.state.own > 0,
+          onchange: (e: Event) => go({ own: (e.target as HTMLInputElement).checked ? 1 : 0 }),
+        }),
+        "the prompt on it",
+      );
 
 export function list(m: Answer, l: Located | null) {
   if (!l) return null;
-  const row = (t: number) => [t, h("span.mono", {}, tokenText(raw(l.tokens[t]))), near(l, t) ? h("span", { title: exact(l.distance[t]), "data-exact": l.distance[t] ?? "" }, (l.distance[t] ?? 0).toFixed(3)) : "nothing alike",
-    near(l, t) ? h("button.link", { type: "button", onclick: () => go({ view: "corpus", layer: m.layer, place: l.position[t] ?? 0, find: "", units: "" }) }, "its place", h("span.hidden", {}, ` for position ${t}`)) : ""];
-  return h("div.card", {}, h("h2", {}, "The prompt on the map"), h("div.facts", {}, table(["pos", "token", ">distance", ""], l.tokens.map((_, t) => row(t)), "the prompt on the map")),
-    h("p.note", {}, "Rings: each position at the most alike of the circuits shown. The prompt was not laid out itself: at a large distance a ring says little."));
+  const row = (t: number) => [
+    t,
+    h("span.mono", {}, tokenText(raw(l.tokens[t]))),
+    near(l, t)
+      ? h(
+          "span",
+          { title: exact(l.distance[t]), "data-exact": l.distance[t] ?? "" },
+          (l.distance[t] ?? 0).toFixed(3),
+        )
+      : "nothing alike",
+    near(l, t)
+      ? h(
+          "button.link",
+          {
+            type: "button",
+            onclick: () =>
+              go({
+                view: "corpus",
+                layer: m.layer,
+                place: l.position[t] ?? 0,
+                find: "",
+                units: "",
+              }),
+          },
+          "its place",
+          h("span.hidden", {}, ` for position ${t}`),
+        )
+      : "",
+  ];
+  return h(
+    "div.card",
+    {},
+    h("h2", {}, "The prompt on the map"),
+    h(
+      "div.facts",
+      {},
+      table(
+        ["pos", "token", ">distance", ""],
+        l.tokens.map((_, t) => row(t)),
+        "the prompt on the map",
+      ),
+    ),
+    h(
+      "p.note",
+      {},
+      "Rings: each position at the most alike of the circuits shown. The prompt was " +
+        "not laid out itself: at a large distance a ring says little.",
+    ),
+  );
 }

@@ -4,11 +4,17 @@ import { by, h } from "./dom";
 import { readGraph } from "./graph_groups";
 import { go, keep, read } from "./state";
 
-/** Reads the file that the server was started on; the address then names it, as if it had been opened by hand. */
+/**
+ * Reads the file that the server was started on; the address then names it, as if it had been
+ * opened by hand.
+ */
 export async function openFile(): Promise<void> {
-  const { name, file } = await call("file", {}), { graph, groups } = readGraph(file), state = read();
+  const { name, file } = await call("file", {});
+  const { graph, groups } = readGraph(file);
+  const state = read();
   keepAnswer("opened", { name }, graph);
-  if (state.opened !== name) keep({ view: "graph", text: "", opened: name, groups: state.groups || groups });
+  if (state.opened !== name)
+    keep({ view: "graph", text: "", opened: name, groups: state.groups || groups });
 }
 
 /** The page around it: no prompt, the file's name in place of the model's. */
@@ -19,7 +25,27 @@ export function withoutModel(name: string): void {
 }
 
 export function needsModel(panel: HTMLElement, title: string, name: string): void {
-  panel.replaceChildren(h("div.card", { id: "needs-model" }, h("h2", {}, `${title} needs a model`),
-    h("p", {}, `${name} is a graph without a model. Open the model with `, h("code", {}, "sgatlin explore MODEL"), "; its graph view opens this file, too."),
-    h("div.row", {}, h("button", { type: "button", onclick: () => go({ view: "graph", opened: name }) }, "Back to the graph"))));
+  panel.replaceChildren(
+    h(
+      "div.card",
+      { id: "needs-model" },
+      h("h2", {}, `${title} needs a model`),
+      h(
+        "p",
+        {},
+        `${name} is a graph without a model. Open the model with `,
+        h("code", {}, "sgatlin explore MODEL"),
+        "; its graph view opens this file, too.",
+      ),
+      h(
+        "div.row",
+        {},
+        h(
+          "button",
+          { type: "button", onclick: () => go({ view: "graph", opened: name }) },
+          "Back to the graph",
+        ),
+      ),
+    ),
+  );
 }

@@ -1,4 +1,5 @@
-// state.ts: the whole state of the page stands in the address, so that back, forward and links work.
+// state.ts: the whole state of the page stands in the address, so that back, forward and links
+// work.
 export interface State {
   view: string;
   text: string;
@@ -44,14 +45,53 @@ export interface State {
   edits: string; // steer: "layer.channel.index.pos*scale", joined by ";"
 }
 const first: State = {
-  view: "predictions", text: "", pos: -1, colour: "loss", tinted: "0.0.0", quantity: "value", target: "", against: "", effects: "direct", rerun: 0, node: "", layer: 0, head: 0,
-  neuron: "0.0.0", keep: 0.6, pins: "", find: "", place: -1, units: "", channel: -1, edits: "",
-  groups: "", opened: "", share: 1, split: 0, doc: -1, docfind: "", static: "",
-  by: "input", top: 100, docs: 64, tint: "input", seek: "", eye: "", lit: "", own: 1, lasso: "", facts: "", pair: "", patched: "noun", other: "", opos: -1,
+  view: "predictions",
+  text: "",
+  pos: -1,
+  colour: "loss",
+  tinted: "0.0.0",
+  quantity: "value",
+  target: "",
+  against: "",
+  effects: "direct",
+  rerun: 0,
+  node: "",
+  layer: 0,
+  head: 0,
+  neuron: "0.0.0",
+  keep: 0.6,
+  pins: "",
+  find: "",
+  place: -1,
+  units: "",
+  channel: -1,
+  edits: "",
+  groups: "",
+  opened: "",
+  share: 1,
+  split: 0,
+  doc: -1,
+  docfind: "",
+  static: "",
+  by: "input",
+  top: 100,
+  docs: 64,
+  tint: "input",
+  seek: "",
+  eye: "",
+  lit: "",
+  own: 1,
+  lasso: "",
+  facts: "",
+  pair: "",
+  patched: "noun",
+  other: "",
+  opos: -1,
 };
 
 export function read(): State {
-  const q = new URLSearchParams(location.hash.slice(1)), out: Record<string, unknown> = { ...first };
+  const q = new URLSearchParams(location.hash.slice(1));
+  const out: Record<string, unknown> = { ...first };
   for (const [k, v] of Object.entries(first)) {
     const given = q.get(k);
     if (given === null) continue;

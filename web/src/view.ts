@@ -28,29 +28,60 @@ export interface View {
   key?: (c: Context, key: string) => boolean; // true: used
 }
 
-export const neuronName = (l: number, c: number, i: number) => `layer ${l} channel ${c} neuron ${i}`;
+export const neuronName = (l: number, c: number, i: number) =>
+  `layer ${l} channel ${c} neuron ${i}`;
 export function neuronLink(l: number, c: number, i: number) {
-  return h("button.link", { type: "button", title: neuronName(l, c, i), onclick: () => go({ view: "neuron", neuron: `${l}.${c}.${i}` }) }, `${l} · ${c} · ${i}`);
+  return h(
+    "button.link",
+    {
+      type: "button",
+      title: neuronName(l, c, i),
+      onclick: () => go({ view: "neuron", neuron: `${l}.${c}.${i}` }),
+    },
+    `${l} · ${c} · ${i}`,
+  );
 }
 
 /** A box for a token, given as text or id:N; empty: the default. */
-export function tokenBox(c: Context, key: "target" | "against", label: string, placeholder: string) {
+export function tokenBox(
+  c: Context,
+  key: "target" | "against",
+  label: string,
+  placeholder: string,
+) {
   const input = h("input", {
-    type: "text", value: c.state[key], placeholder, list: "top-tokens", id: `box-${key}`,
+    type: "text",
+    value: c.state[key],
+    placeholder,
+    list: "top-tokens",
+    id: `box-${key}`,
     onchange: (e: Event) => go({ [key]: (e.target as HTMLInputElement).value } as Partial<State>),
   });
   return h("label", { for: `box-${key}` }, label, input);
 }
 export const tokenChoices = (c: Context) =>
-  h("datalist", { id: "top-tokens" }, c.read.predictions[c.pos].map((t) => h("option", { value: `id:${t.id}` }, tokenText(t.text))));
+  h(
+    "datalist",
+    { id: "top-tokens" },
+    c.read.predictions[c.pos].map((t) => h("option", { value: `id:${t.id}` }, tokenText(t.text))),
+  );
 
-export const where = (c: Context) => h("span.soft.plain", {}, `position ${c.pos}, after `, h("span.mono", {}, tokenText(c.read.tokens[c.pos].text)));
+export const where = (c: Context) =>
+  h(
+    "span.soft.plain",
+    {},
+    `position ${c.pos}, after `,
+    h("span.mono", {}, tokenText(c.read.tokens[c.pos].text)),
+  );
 export const named = (t: Token | null) => (t ? `“${tokenText(t.text)}”` : "");
 
 /** Fields of a request that name the position and the tokens. */
 export function question(c: Context, extra: object = {}) {
   return {
-    ...c.prompt, position: c.pos, ...(c.state.target ? { target: c.state.target } : {}),
-    ...(c.state.against ? { against: c.state.against } : {}), ...extra,
+    ...c.prompt,
+    position: c.pos,
+    ...(c.state.target ? { target: c.state.target } : {}),
+    ...(c.state.against ? { against: c.state.against } : {}),
+    ...extra,
   };
 }

@@ -1,37 +1,144 @@
-// view_compare.ts: two prompts side by side: what each expects, and which neurons make the difference.
+// view_compare.ts: two prompts side by side: what each expects, and which neurons make the
+// difference.
 import { call } from "./api";
 import { h, table } from "./dom";
-import { bar, exact, max, percent, raw, sequential, signed, token, tokenParts, tokenText } from "./format";
+import {
+  bar,
+  exact,
+  max,
+  percent,
+  raw,
+  sequential,
+  signed,
+  token,
+  tokenParts,
+  tokenText,
+} from "./format";
 import { go } from "./state";
 import type { Attribute, Predict } from "./types";
 import type { Context, View } from "./view";
 import { neuronLink, tokenBox, tokenChoices } from "./view";
 
 const SHOWN = 20;
-const number = (x: number | null, digits = 4) => h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
+const number = (x: number | null, digits = 4) =>
+  h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
 
 /** A prompt's tokens, coloured by loss; a click chooses its position. */
 function strip(p: Predict, pos: number, choose: (i: number) => void, label: string) {
-  return h("div.tokens", { role: "group", "aria-label": label }, p.tokens.map((t, i) => h("button.tok", {
-    type: "button", "aria-pressed": String(i === pos), tabindex: i === pos ? 0 : -1, "aria-label": `${label}, position ${i}: ${tokenText(raw(t))}`, title: p.losses[i] === null ? undefined : `loss ${p.losses[i]?.toFixed(3)}`,
-    onclick: () => choose(i), css: p.losses[i] === null ? {} : { background: sequential((p.losses[i] ?? 0) / 8) } }, tokenParts(raw(t)))));
+  return h(
+    "div.tokens",
+    { role: "group", "aria-label": label },
+    p.tokens.map((t, i) =>
+      h(
+        "button.tok",
+        {
+          type: "button",
+          "aria-pressed": String(i === pos),
+          tabindex: i === pos ? 0 : -1,
+          "aria-label": `${label}, position ${i}: ${tokenText(raw(t))}`,
+          title: p.losses[i] === null ? undefined : `loss ${p.losses[i]?.toFixed(3)}`,
+          onclick: () => choose(i),
+          css: p.losses[i] === null ? {} : { background: sequential((p.losses[i] ?? 0) / 8) },
+        },
+        tokenParts(raw(t)),
+      ),
+    ),
+  );
 }
 
-function column(title: string, id: string, p: Predict, pos: number, choose: (i: number) => void, a: Attribute) {
-  return h("div.card", { id }, h("h2", {}, title, " ", h("span.soft", {}, `position ${pos}, after `, h("span.mono", {}, tokenText(raw(p.tokens[pos]))))), strip(p, pos, choose, title),
-    table(["token", ">probability", "", ">logit"], p.predictions[pos].slice(0, 8).map((t) => [token(t), h("span", { title: exact(t.probability), "data-exact": t.probability ?? "" }, percent(t.probability)),
-      h("div.bar", { "aria-hidden": "true" }, "\u00a0", h("i", { css: { left: "0", width: `${100 * (t.probability ?? 0)}%`, background: "rgb(var(--pos) / .8)" } })), signed(t.logit, 3)]), `${title}: most probable tokens`),
-    h("p.note", {}, "Logit of ", token(a.target), " ", h("span.logit", { title: exact(a.target_logit), "data-exact": a.target_logit ?? "" }, signed(a.target_logit))));
+function column(
+  title: string,
+  id: string,
+  p: Predict,
+  pos: number,
+  choose: (i: number) => void,
+  a: Attribute,
+) {
+  return h(
+    "div.card",
+    { id },
+    h(
+      "h2",
+      {},
+      title,
+      " ",
+      h(
+        "span.soft",
+        {},
+        `position ${pos}, after `,
+        h("span.mono", {}, tokenText(raw(p.tokens[pos]))),
+      ),
+    ),
+    strip(p, pos, choose, title),
+    table(
+      ["token", ">probability", "", ">logit"],
+      p.predictions[pos].slice(0, 8).map((t) => [
+        token(t),
+        h(
+          "span",
+          { title: exact(t.probability), "data-exact": t.probability ?? "" },
+          percent(t.probability),
+        ),
+        h(
+          "div.bar",
+          { "aria-hidden": "true" },
+          "\u00a0",
+          h("i", {
+            css: {
+              left: "0",
+              width: `${100 * (t.probability ?? 0)}%`,
+              background: "rgb(var(--pos) / .8)",
+            },
+          }),
+        ),
+        signed(t.logit, 3),
+      ]),
+      `${title}: most probable tokens`,
+    ),
+    h(
+      "p.note",
+      {},
+      "Logit of ",
+      token(a.target),
+      " ",
+      h(
+        "span.logit",
+        { title: exact(a.target_logit), "data-exact": a.target_logit ?? "" },
+        signed(a.target_logit),
+      ),
+    ),
+  );
 }
 
-interface Both { layer: number; channel: number; index: number; a: number | null; b: number | null; d: number }
-/** Direct effects of the neurons of either position; a neuron that was not chosen there adds nothing. */
+interface Both {
+  layer: number;
+  channel: number;
+  index: number;
+  a: number | null;
+  b: number | null;
+  d: number;
+}
+/**
+ * Direct effects of the neurons of either position; a neuron that was not chosen there adds
+ * nothing.
+ */
 export function differences(a: Attribute, b: Attribute): Both[] {
   const all = new Map<string, Both>();
-  for (const [x, which] of [[a, "a"], [b, "b"]] as const)
+  for (const [x, which] of [
+    [a, "a"],
+    [b, "b"],
+  ] as const)
     for (const t of x.terms) {
       if (t.kind !== "neuron") continue;
-      const key = `${t.layer}.${t.channel}.${t.index}`, row = all.get(key) ?? { layer: t.layer ?? 0, channel: t.channel ?? 0, index: t.index ?? 0, a: null, b: null, d: 0 };
+      const key = `${t.layer}.${t.channel}.${t.index}`;
+      const row = all.get(key) ?? {
+        layer: t.layer ?? 0,
+        channel: t.channel ?? 0,
+        index: t.index ?? 0,
+        a: null,
+        b: null,
+        d: 0,
+      };
       row[which] = t.effect;
       row.d = (row.b ?? 0) - (row.a ?? 0);
       all.set(key, row);
@@ -40,35 +147,120 @@ export function differences(a: Attribute, b: Attribute): Both[] {
 }
 
 function neurons(a: Attribute, b: Attribute) {
-  const list = differences(a, b), most = max(list.map((x) => x.d)), shared = list.filter((x) => x.a !== null && x.b !== null).length;
+  const list = differences(a, b);
+  const most = max(list.map((x) => x.d));
+  const shared = list.filter((x) => x.a !== null && x.b !== null).length;
   const effect = (x: number | null) => (x === null ? h("span.soft", {}, "not chosen") : number(x));
-  return h("div.card", {}, h("h2", {}, "Neurons that make the difference for ", token(a.target)),
-    table(["neuron", ">first", ">second", ">difference", ""], list.slice(0, SHOWN).map((x) => [neuronLink(x.layer, x.channel, x.index), effect(x.a), effect(x.b), number(x.d), bar(x.d, most)]), "neurons of both positions"),
-    h("p.note", {}, `Direct effects on the logit, second less first; ${shared} of ${list.length} neurons are chosen at both positions. All neurons together: `, number(list.reduce((s, x) => s + x.d, 0)), "; the logits differ by ", number((b.target_logit ?? 0) - (a.target_logit ?? 0)), "."));
+  return h(
+    "div.card",
+    {},
+    h("h2", {}, "Neurons that make the difference for ", token(a.target)),
+    table(
+      ["neuron", ">first", ">second", ">difference", ""],
+      list
+        .slice(0, SHOWN)
+        .map((x) => [
+          neuronLink(x.layer, x.channel, x.index),
+          effect(x.a),
+          effect(x.b),
+          number(x.d),
+          bar(x.d, most),
+        ]),
+      "neurons of both positions",
+    ),
+    h(
+      "p.note",
+      {},
+      `Direct effects on the logit, second less first; ${shared} of ${list.length} ` +
+        "neurons are chosen at both positions. All neurons together: ",
+      number(list.reduce((s, x) => s + x.d, 0)),
+      "; the logits differ by ",
+      number((b.target_logit ?? 0) - (a.target_logit ?? 0)),
+      ".",
+    ),
+  );
 }
 
 export const compare: View = {
-  name: "compare", title: "Compare", needsPrompt: true, about: "two prompts side by side, and the neurons that make the difference", letter: "c",
+  name: "compare",
+  title: "Compare",
+  needsPrompt: true,
+  about: "two prompts side by side, and the neurons that make the difference",
+  letter: "c",
   async show(c: Context) {
-    const s = c.state, form = h("form.row", { onsubmit: (e: Event) => { e.preventDefault(); go({ other: (document.getElementById("other") as HTMLInputElement).value, opos: -1 }); } },
-      h("label.grow", { for: "other" }, "second prompt ", h("input", { id: "other", type: "text", value: s.other, autocomplete: "off", placeholder: "another text, such as the same with one word changed" })),
-      h("button.small", { type: "submit" }, "Compare"), tokenBox(c, "target", "logit of ", "most probable"), tokenChoices(c));
+    const s = c.state;
+    const form = h(
+      "form.row",
+      {
+        onsubmit: (e: Event) => {
+          e.preventDefault();
+          go({ other: (document.getElementById("other") as HTMLInputElement).value, opos: -1 });
+        },
+      },
+      h(
+        "label.grow",
+        { for: "other" },
+        "second prompt ",
+        h("input", {
+          id: "other",
+          type: "text",
+          value: s.other,
+          autocomplete: "off",
+          placeholder: "another text, such as the same with one word changed",
+        }),
+      ),
+      h("button.small", { type: "submit" }, "Compare"),
+      tokenBox(c, "target", "logit of ", "most probable"),
+      tokenChoices(c),
+    );
     const head = h("div.card", {}, h("h2", {}, "Two prompts side by side"), form);
     if (!s.other) {
       c.panel.replaceChildren(head);
       return;
     }
-    const second = c.info.tokenizer ? { text: s.other } : { ids: s.other.split(/[\s,]+/).filter(Boolean).map(Number) };
-    const p = await call("predict", { ...second, top: 10 }, c.signal, c.progress), pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
+    const second = c.info.tokenizer
+      ? { text: s.other }
+      : {
+          ids: s.other
+            .split(/[\s,]+/)
+            .filter(Boolean)
+            .map(Number),
+        };
+    const p = await call("predict", { ...second, top: 10 }, c.signal, c.progress);
+    const pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
     const target = s.target || `id:${c.read.predictions[c.pos][0].id}`;
-    const a = await call("attribute", { ...c.prompt, position: c.pos, target, top: 20000 }, c.signal, c.progress), b = await call("attribute", { ...second, position: pos, target, top: 20000 }, c.signal, c.progress);
+    const a = await call(
+      "attribute",
+      { ...c.prompt, position: c.pos, target, top: 20000 },
+      c.signal,
+      c.progress,
+    );
+    const b = await call(
+      "attribute",
+      { ...second, position: pos, target, top: 20000 },
+      c.signal,
+      c.progress,
+    );
     if (c.signal.aborted) return;
-    c.panel.replaceChildren(head, h("div.pair", {}, column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a), column("Second", "second", p, pos, (i) => go({ opos: i }), b)), neurons(a, b));
+    c.panel.replaceChildren(
+      head,
+      h(
+        "div.pair",
+        {},
+        column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a),
+        column("Second", "second", p, pos, (i) => go({ opos: i }), b),
+      ),
+      neurons(a, b),
+    );
   },
   key(_c, key) {
-    const step = key === "," ? -1 : key === "." ? 1 : 0, now = document.querySelector<HTMLElement>("#second .tok[aria-pressed=true]");
+    const step = key === "," ? -1 : key === "." ? 1 : 0;
+    const now = document.querySelector<HTMLElement>("#second .tok[aria-pressed=true]");
     if (key === "o") document.getElementById("other")?.focus();
-    if (step) ((step < 0 ? now?.previousElementSibling : now?.nextElementSibling) as HTMLElement | null)?.click();
+    if (step)
+      (
+        (step < 0 ? now?.previousElementSibling : now?.nextElementSibling) as HTMLElement | null
+      )?.click();
     return step !== 0 || key === "o";
   },
 };

@@ -1,4 +1,5 @@
-// view_facts.ts: known facts, and how far one noun's gates, put into another's run, move what follows.
+// view_facts.ts: known facts, and how far one noun's gates, put into another's run, move what
+// follows.
 import { call } from "./api";
 import { h, rove, table } from "./dom";
 import { bar, count, exact, signed, token } from "./format";
@@ -8,7 +9,8 @@ import type { Context, View } from "./view";
 
 /** All choices of layers where they are few; else each alone, the first, the last, all. */
 export function layerSets(L: number): number[][] {
-  const all = Array.from({ length: L }, (_, l) => l), sets: number[][] = all.map((l) => [l]);
+  const all = Array.from({ length: L }, (_, l) => l);
+  const sets: number[][] = all.map((l) => [l]);
   if (L <= 4) {
     for (let bits = 1; bits < 1 << L; bits++) {
       const set = all.filter((l) => bits & (1 << l));
@@ -20,65 +22,247 @@ export function layerSets(L: number): number[][] {
   return [...sets.slice(0, 40), ...some.slice(1, -1).map((l) => all.slice(0, l + 1)), all];
 }
 
-const number = (x: number | null, digits = 4) => h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
+const number = (x: number | null, digits = 4) =>
+  h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
 
 /** Each row: the numbers of a set of layers. */
 function results(rows: { layers: number[]; r: PatchPair | PatchMean }[], label: string) {
   const most = Math.max(1, ...rows.map((x) => Math.abs(x.r.recovered_effect ?? 0)));
-  const flip = (f: boolean | number | null) => (typeof f === "number" ? `${(100 * f).toFixed(1)} %` : f ? "yes" : "no");
-  return table(["layers", ">d clean", ">d counterfactual", ">d patched", ">recovered", "", "rank flips"], rows.map(({ layers, r }) => [
-    layers.join(", "), number(r.logitdiff_clean), number(r.logitdiff_counterfactual), number(r.logitdiff_intervened), number(r.recovered_effect), bar(r.recovered_effect ?? 0, most), flip(r.rank_flip)]), label);
+  const flip = (f: boolean | number | null) =>
+    typeof f === "number" ? `${(100 * f).toFixed(1)} %` : f ? "yes" : "no";
+  return table(
+    ["layers", ">d clean", ">d counterfactual", ">d patched", ">recovered", "", "rank flips"],
+    rows.map(({ layers, r }) => [
+      layers.join(", "),
+      number(r.logitdiff_clean),
+      number(r.logitdiff_counterfactual),
+      number(r.logitdiff_intervened),
+      number(r.recovered_effect),
+      bar(r.recovered_effect ?? 0, most),
+      flip(r.rank_flip),
+    ]),
+    label,
+  );
 }
 
-const note = () => h("p.note", {}, "d: log-sum-exp of the clean noun's answers less that of the other's. Recovered: 0 where the other noun's gates change nothing, 1 where they move the prediction all the way. The rank flips where d patched is below 0.");
+const note = () =>
+  h(
+    "p.note",
+    {},
+    "d: log-sum-exp of the clean noun's answers less that of the other's. Recovered: " +
+      "0 where the other noun's gates change nothing, 1 where they move the prediction " +
+      "all the way. The rank flips where d patched is below 0.",
+  );
 
 function pairCard(p: Patch, clean: string, other: string) {
-  const rows = p.runs.flatMap((run) => (run.pairs ?? []).filter((x) => x.clean === clean).map((r) => ({ layers: run.layers, r })));
-  const answers = (noun: string) => p.prompts.filter((x) => x.noun === noun).flatMap((x) => x.answers.map((a) => token(a)));
-  if (!rows.length) return h("div.card", {}, h("p", {}, "The prompts of these two nouns differ in length: their gates cannot be exchanged."));
+  const rows = p.runs.flatMap((run) =>
+    (run.pairs ?? []).filter((x) => x.clean === clean).map((r) => ({ layers: run.layers, r })),
+  );
+  const answers = (noun: string) =>
+    p.prompts.filter((x) => x.noun === noun).flatMap((x) => x.answers.map((a) => token(a)));
+  if (!rows.length)
+    return h(
+      "div.card",
+      {},
+      h(
+        "p",
+        {},
+        "The prompts of these two nouns differ in length: their gates cannot be exchanged.",
+      ),
+    );
   const right = rows[0].r as PatchPair;
-  return h("div.card", {}, h("h2", {}, `${clean} with the gates of ${other}`),
-    h("p", {}, `${clean} → `, answers(clean), right.correct_clean ? " (known)" : " (not known)", `; ${other} → `, answers(other), right.correct_counterfactual ? " (known)" : " (not known)"),
-    results(rows, "patched runs by layers"), note());
+  return h(
+    "div.card",
+    {},
+    h("h2", {}, `${clean} with the gates of ${other}`),
+    h(
+      "p",
+      {},
+      `${clean} → `,
+      answers(clean),
+      right.correct_clean ? " (known)" : " (not known)",
+      `; ${other} → `,
+      answers(other),
+      right.correct_counterfactual ? " (known)" : " (not known)",
+    ),
+    results(rows, "patched runs by layers"),
+    note(),
+  );
 }
 
 function meanCard(p: Patch) {
-  return h("div.card", {}, h("h2", {}, `Mean of ${count(p.n_pairs)} pairs`), results(p.runs.map((run) => ({ layers: run.layers, r: run.mean })), "mean of patched runs by layers"),
-    h("p.note", {}, `${count(p.distinct)} of ${count(p.nouns)} nouns share no answer, ${count(p.prompts.length)} of them are single tokens.`), note());
+  return h(
+    "div.card",
+    {},
+    h("h2", {}, `Mean of ${count(p.n_pairs)} pairs`),
+    results(
+      p.runs.map((run) => ({ layers: run.layers, r: run.mean })),
+      "mean of patched runs by layers",
+    ),
+    h(
+      "p.note",
+      {},
+      `${count(p.distinct)} of ${count(p.nouns)} nouns share no answer, ` +
+        `${count(p.prompts.length)} of them are single tokens.`,
+    ),
+    note(),
+  );
 }
 
 function controls(c: Context, f: Facts, clean: string, other: string) {
-  const nouns = f.nouns.filter((n) => n.single).map((n) => n.noun), all = c.state.pair === "all";
-  const select = (id: string, label: string, list: string[], now: string, set: (v: string) => void) =>
-    h("label", { for: id }, label, h("select", { id, onchange: (e: Event) => set((e.target as HTMLSelectElement).value) }, list.map((x) => h("option", { value: x, selected: x === now }, x || "–"))));
-  return h("div.row", {}, f.types.length ? select("fact-type", "facts about ", f.types, f.type, (v) => go({ facts: v, pair: "" })) : null,
-    select("clean", "clean noun ", ["", ...nouns], clean, (v) => go({ pair: `${v}|${other}` })), select("counterfactual", "with the gates of ", ["", ...nouns], other, (v) => go({ pair: `${clean}|${v}` })),
+  const nouns = f.nouns.filter((n) => n.single).map((n) => n.noun);
+  const all = c.state.pair === "all";
+  const select = (
+    id: string,
+    label: string,
+    list: string[],
+    now: string,
+    set: (v: string) => void,
+  ) =>
+    h(
+      "label",
+      { for: id },
+      label,
+      h(
+        "select",
+        { id, onchange: (e: Event) => set((e.target as HTMLSelectElement).value) },
+        list.map((x) => h("option", { value: x, selected: x === now }, x || "–")),
+      ),
+    );
+  return h(
+    "div.row",
+    {},
+    f.types.length
+      ? select("fact-type", "facts about ", f.types, f.type, (v) => go({ facts: v, pair: "" }))
+      : null,
+    select("clean", "clean noun ", ["", ...nouns], clean, (v) => go({ pair: `${v}|${other}` })),
+    select("counterfactual", "with the gates of ", ["", ...nouns], other, (v) =>
+      go({ pair: `${clean}|${v}` }),
+    ),
     select("patched", "at the ", ["noun", "last"], c.state.patched, (v) => go({ patched: v })),
-    clean && other ? h("button.small", { type: "button", onclick: () => go({ pair: `${other}|${clean}` }) }, "swap") : null,
-    h("button.small", { type: "button", "aria-pressed": String(all), onclick: () => go({ pair: all ? "" : "all" }) }, "mean of all pairs"));
+    clean && other
+      ? h(
+          "button.small",
+          { type: "button", onclick: () => go({ pair: `${other}|${clean}` }) },
+          "swap",
+        )
+      : null,
+    h(
+      "button.small",
+      {
+        type: "button",
+        "aria-pressed": String(all),
+        onclick: () => go({ pair: all ? "" : "all" }),
+      },
+      "mean of all pairs",
+    ),
+  );
 }
 
 function known(f: Facts, clean: string, other: string) {
-  const rows = f.nouns.slice(0, 400).map((n) => [h("span", {}, `${f.before}${n.noun}${f.after} `, h("strong", {}, n.answers.map((a) => a.answer).join(", "))),
+  const rows = f.nouns.slice(0, 400).map((n) => [
+    h(
+      "span",
+      {},
+      `${f.before}${n.noun}${f.after} `,
+      h("strong", {}, n.answers.map((a) => a.answer).join(", ")),
+    ),
     n.answers.map((a) => count(a.count)).join(", "),
-    n.single ? h("span", {}, h("button.link", { type: "button", onclick: () => go({ pair: `${n.noun}|${other === n.noun ? "" : other}` }) }, "as clean", h("span.hidden", {}, ` ${n.noun}`)), h("span.soft", { "aria-hidden": "true" }, " · "),
-      h("button.link", { type: "button", onclick: () => go({ pair: `${clean === n.noun ? "" : clean}|${n.noun}` }) }, "as other", h("span.hidden", {}, ` ${n.noun}`))) : h("span.soft", {}, "several tokens: cannot be exchanged")]);
-  return h("div.card", {}, h("h2", {}, `Known facts (${count(f.nouns.length)} nouns)`), rove(h("div.facts", {}, table(["fact", ">said", "take it"], rows, "known facts")), "button"));
+    n.single
+      ? h(
+          "span",
+          {},
+          h(
+            "button.link",
+            {
+              type: "button",
+              onclick: () => go({ pair: `${n.noun}|${other === n.noun ? "" : other}` }),
+            },
+            "as clean",
+            h("span.hidden", {}, ` ${n.noun}`),
+          ),
+          h("span.soft", { "aria-hidden": "true" }, " · "),
+          h(
+            "button.link",
+            {
+              type: "button",
+              onclick: () => go({ pair: `${clean === n.noun ? "" : clean}|${n.noun}` }),
+            },
+            "as other",
+            h("span.hidden", {}, ` ${n.noun}`),
+          ),
+        )
+      : h("span.soft", {}, "several tokens: cannot be exchanged"),
+  ]);
+  return h(
+    "div.card",
+    {},
+    h("h2", {}, `Known facts (${count(f.nouns.length)} nouns)`),
+    rove(h("div.facts", {}, table(["fact", ">said", "take it"], rows, "known facts")), "button"),
+  );
 }
 
 export const facts: View = {
-  name: "facts", title: "Facts", needsPrompt: false, about: "what a noun’s gates carry: known facts and patched runs", letter: "f",
+  name: "facts",
+  title: "Facts",
+  needsPrompt: false,
+  about: "what a noun’s gates carry: known facts and patched runs",
+  letter: "f",
   async show(c) {
     if (!c.info.facts) {
-      c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Facts"), h("p", {}, "No facts are open. Start the explorer with --worlds DIR, a corpus that sgatlin data worlds wrote, or with --facts FILE from sgatlin facts mine.")));
+      c.panel.replaceChildren(
+        h(
+          "div.card",
+          {},
+          h("h2", {}, "Facts"),
+          h(
+            "p",
+            {},
+            "No facts are open. Start the explorer with --worlds DIR, a corpus that " +
+              "sgatlin data worlds wrote, or with --facts FILE from sgatlin facts mine.",
+          ),
+        ),
+      );
       return;
     }
-    const type = c.state.facts ? { type: c.state.facts } : {}, f = await call("facts", type, c.signal);
-    const single = f.nouns.filter((n) => n.single).map((n) => n.noun), [a, b] = c.state.pair.split("|"), [clean, other] = [a, b].map((x) => (single.includes(x) ? x : ""));
+    const type = c.state.facts ? { type: c.state.facts } : {};
+    const f = await call("facts", type, c.signal);
+    const single = f.nouns.filter((n) => n.single).map((n) => n.noun);
+    const [a, b] = c.state.pair.split("|");
+    const [clean, other] = [a, b].map((x) => (single.includes(x) ? x : ""));
     if (c.signal.aborted) return;
-    const request = { ...type, layers: layerSets(c.info.model.layers), ...(c.state.patched === "last" ? { at: "last" } : {}) }, parts = [h("div.card", {}, h("h2", {}, "What do a noun's gates carry?"), controls(c, f, clean, other), c.state.pair ? null : h("p.note", {}, "Take two nouns: the prompt of the first is run with the neurons that the second’s would choose, in each choice of layers. If the answer moves, those layers’ gates carry the fact."))];
-    if (c.state.pair === "all") parts.push(meanCard(await call("patch", request, c.signal, c.progress)));
-    else if (clean && other && clean !== other) parts.push(pairCard(await call("patch", { ...request, clean, counterfactual: other }, c.signal, c.progress), clean, other));
+    const request = {
+      ...type,
+      layers: layerSets(c.info.model.layers),
+      ...(c.state.patched === "last" ? { at: "last" } : {}),
+    };
+    const parts = [
+      h(
+        "div.card",
+        {},
+        h("h2", {}, "What do a noun's gates carry?"),
+        controls(c, f, clean, other),
+        c.state.pair
+          ? null
+          : h(
+              "p.note",
+              {},
+              "Take two nouns: the prompt of the first is run with the neurons that " +
+                "the second’s would choose, in each choice of layers. If the answer " +
+                "moves, those layers’ gates carry the fact.",
+            ),
+      ),
+    ];
+    if (c.state.pair === "all")
+      parts.push(meanCard(await call("patch", request, c.signal, c.progress)));
+    else if (clean && other && clean !== other)
+      parts.push(
+        pairCard(
+          await call("patch", { ...request, clean, counterfactual: other }, c.signal, c.progress),
+          clean,
+          other,
+        ),
+      );
     if (!c.signal.aborted) c.panel.replaceChildren(...parts, known(f, clean, other));
   },
   key(c, key) {

@@ -1,4 +1,5 @@
-// view_steer.ts: neurons scaled by sliders: the answer with gates held at once, the true rerun beside it.
+// view_steer.ts: neurons scaled by sliders: the answer with gates held at once, the true rerun
+// beside it.
 import { h, table } from "./dom";
 import { call } from "./api";
 import { exact, percent, signed, token, tokenText } from "./format";
@@ -9,51 +10,180 @@ import type { Ablate, Attribute, Joint } from "./types";
 import type { Context, View } from "./view";
 import { named, neuronLink, question, tokenBox, tokenChoices, where } from "./view";
 
-const edits = (list: Edit[]) => list.map((e) => ({ layer: e.layer, channel: e.channel, neuron: e.neuron, ...(e.pos === null ? {} : { pos: e.pos }), scale: e.scale }));
+const edits = (list: Edit[]) =>
+  list.map((e) => ({
+    layer: e.layer,
+    channel: e.channel,
+    neuron: e.neuron,
+    ...(e.pos === null ? {} : { pos: e.pos }),
+    scale: e.scale,
+  }));
 function request(c: Context, list: Edit[]) {
   const { against: _, ...q } = question(c) as Record<string, unknown>;
   return { ...q, edits: edits(list) };
 }
 
 function columns(r: Ablate) {
-  return table(["before", ">probability", "", "after", ">probability"], r.before.map((b, i) => [token(b), percent(b.probability), h("span", { css: { padding: "0 14px" } }, "→"), token(r.after[i] ?? null), percent(r.after[i]?.probability ?? null)]), "predictions before and after");
+  return table(
+    ["before", ">probability", "", "after", ">probability"],
+    r.before.map((b, i) => [
+      token(b),
+      percent(b.probability),
+      h("span", { css: { padding: "0 14px" } }, "→"),
+      token(r.after[i] ?? null),
+      percent(r.after[i]?.probability ?? null),
+    ]),
+    "predictions before and after",
+  );
 }
 function figure(title: string, id: string, x: number | null, said: string) {
-  return h("div.figure", {}, h("h3", {}, title), h("span.big", { id, title: exact(x), "data-exact": x ?? "" }, signed(x)), h("p.note", {}, said));
+  return h(
+    "div.figure",
+    {},
+    h("h3", {}, title),
+    h("span.big", { id, title: exact(x), "data-exact": x ?? "" }, signed(x)),
+    h("p.note", {}, said),
+  );
 }
 
 /** The three answers side by side; the rerun's is there when it is there. */
 function answers(a: Attribute, j: Joint | null, list: Edit[], r: Ablate | null, stale: boolean) {
-  const held = j ? together(j, list) : null, sum = j ? alone(j, list) : null, change = r?.logit_change ?? null;
-  return [h("h2", {}, "Change of the logit of ", h("span.mono", {}, named(a.target))), h("div.figures", {},
-    figure("Gates held", "linear", held, j ? "at once and exact for all sliders together, with gates, attention patterns and norm scales as the prompt made them" : "no answer: these sliders meet more neurons than can be solved at once"),
-    figure("True rerun", "rerun", stale ? null : change, stale || !r ? "running …" : `the whole prompt run again: gates choose anew. Probability ${percent(r.probability_before)} to ${percent(r.probability_after)}, divergence ${r.kl?.toFixed(4)} nats`),
-    figure("Difference", "rerouting", stale || change === null || held === null ? null : change - held, "true rerun less gates held: other neurons chosen, other attention, other norms"),
-    figure("Each alone, added up", "alone", sum, "what the sliders would do one by one: it differs from gates held where one neuron feeds another"))];
+  const held = j ? together(j, list) : null;
+  const sum = j ? alone(j, list) : null;
+  const change = r?.logit_change ?? null;
+  return [
+    h("h2", {}, "Change of the logit of ", h("span.mono", {}, named(a.target))),
+    h(
+      "div.figures",
+      {},
+      figure(
+        "Gates held",
+        "linear",
+        held,
+        j
+          ? "at once and exact for all sliders together, with gates, attention " +
+              "patterns and norm scales as the prompt made them"
+          : "no answer: these sliders meet more neurons than can be solved at once",
+      ),
+      figure(
+        "True rerun",
+        "rerun",
+        stale ? null : change,
+        stale || !r
+          ? "running …"
+          : "the whole prompt run again: gates choose anew. Probability " +
+              `${percent(r.probability_before)} to ${percent(r.probability_after)}, ` +
+              `divergence ${r.kl?.toFixed(4)} nats`,
+      ),
+      figure(
+        "Difference",
+        "rerouting",
+        stale || change === null || held === null ? null : change - held,
+        "true rerun less gates held: other neurons chosen, other attention, other norms",
+      ),
+      figure(
+        "Each alone, added up",
+        "alone",
+        sum,
+        "what the sliders would do one by one: it differs from gates held where one " +
+          "neuron feeds another",
+      ),
+    ),
+  ];
 }
 
-function slider(c: Context, list: Edit[], i: number, j: Joint | null, update: (final: boolean) => void) {
-  const e = list[i], out = h("output", {}, `× ${e.scale}`), at = e.pos === null ? "everywhere" : `at ${e.pos} ${tokenText(c.read.tokens[e.pos]?.text ?? "")}`;
+function slider(
+  c: Context,
+  list: Edit[],
+  i: number,
+  j: Joint | null,
+  update: (final: boolean) => void,
+) {
+  const e = list[i];
+  const out = h("output", {}, `× ${e.scale}`);
+  const at =
+    e.pos === null ? "everywhere" : `at ${e.pos} ${tokenText(c.read.tokens[e.pos]?.text ?? "")}`;
   const set = (ev: Event, final: boolean) => {
     e.scale = Number((ev.target as HTMLInputElement).value);
     out.textContent = `× ${e.scale}`;
     update(final);
   };
-  const met = j?.neurons.filter((n) => meets(e, n)) ?? [], effect = met.reduce((s, n) => s + (n.value ?? 0) * (n.effect ?? 0), 0);
-  const said = !j ? "" : met.length === 0 ? "not chosen here: nothing to scale" : `${met.length > 1 ? `${met.length} places` : `value ${signed(met[0].value, 2)}`}, effect ${signed(effect, 3)}`;
-  return h("div.slider", {}, h("label", { for: `s${i}` }, neuronLink(e.layer, e.channel, e.neuron), h("span", {}, ` ${at}`), h("span.soft", {}, ` ${said}`)),
-    h("input", { id: `s${i}`, type: "range", min: -2, max: 4, step: 0.1, value: e.scale, list: "factors", "aria-label": `factor of ${key(e)}, ${at}`, oninput: (ev: Event) => set(ev, false), onchange: (ev: Event) => set(ev, true) }), out,
-    h("button.small", { type: "button", "aria-label": `take ${key(e)} off the list`, onclick: () => go({ edits: write(list.filter((_, k) => k !== i)) }) }, "×"));
+  const met = j?.neurons.filter((n) => meets(e, n)) ?? [];
+  const effect = met.reduce((s, n) => s + (n.value ?? 0) * (n.effect ?? 0), 0);
+  const said = !j
+    ? ""
+    : met.length === 0
+      ? "not chosen here: nothing to scale"
+      : `${met.length > 1 ? `${met.length} places` : `value ${signed(met[0].value, 2)}`}, ` +
+        `effect ${signed(effect, 3)}`;
+  return h(
+    "div.slider",
+    {},
+    h(
+      "label",
+      { for: `s${i}` },
+      neuronLink(e.layer, e.channel, e.neuron),
+      h("span", {}, ` ${at}`),
+      h("span.soft", {}, ` ${said}`),
+    ),
+    h("input", {
+      id: `s${i}`,
+      type: "range",
+      min: -2,
+      max: 4,
+      step: 0.1,
+      value: e.scale,
+      list: "factors",
+      "aria-label": `factor of ${key(e)}, ${at}`,
+      oninput: (ev: Event) => set(ev, false),
+      onchange: (ev: Event) => set(ev, true),
+    }),
+    out,
+    h(
+      "button.small",
+      {
+        type: "button",
+        "aria-label": `take ${key(e)} off the list`,
+        onclick: () => go({ edits: write(list.filter((_, k) => k !== i)) }),
+      },
+      "×",
+    ),
+  );
 }
 
 export const steer: View = {
-  name: "steer", title: "Ablate & steer", needsPrompt: true, about: "scale neurons by sliders and see what changes, at once and in a true rerun",
+  name: "steer",
+  title: "Ablate & steer",
+  needsPrompt: true,
+  about: "scale neurons by sliders and see what changes, at once and in a true rerun",
   async show(c) {
-    const a = await call("attribute", question(c, { top: 20000, against: undefined }), c.signal, c.progress), list = parse(c.state.edits);
-    const j = list.length ? await call("joint", request(c, list.map((e) => ({ ...e, scale: 0 }))), c.signal, c.progress).catch((e: Error) => { if (c.signal.aborted) throw e; return null; }) : null;
+    const a = await call(
+      "attribute",
+      question(c, { top: 20000, against: undefined }),
+      c.signal,
+      c.progress,
+    );
+    const list = parse(c.state.edits);
+    const j = list.length
+      ? await call(
+          "joint",
+          request(
+            c,
+            list.map((e) => ({ ...e, scale: 0 })),
+          ),
+          c.signal,
+          c.progress,
+        ).catch((e: Error) => {
+          if (c.signal.aborted) throw e;
+          return null;
+        })
+      : null;
     if (c.signal.aborted) return;
-    const figures = h("div.card", {}), truth = h("div.card", { hidden: true });
-    let timer = 0, last: Ablate | null = null, shown = "";
+    const figures = h("div.card", {});
+    const truth = h("div.card", { hidden: true });
+    let timer = 0;
+    let last: Ablate | null = null;
+    let shown = "";
     const draw = () => figures.replaceChildren(...answers(a, j, list, last, shown !== write(list)));
     const rerun = async () => {
       const asked = write(list);
@@ -63,9 +193,14 @@ export const steer: View = {
         [last, shown] = [r, asked];
         draw();
         truth.hidden = false;
-        truth.replaceChildren(h("h2", {}, "Predictions of the true rerun"), columns(r), h("p.note", {}, `Values scaled: ${r.edits.reduce((s, e) => s + e.changed, 0)}.`));
+        truth.replaceChildren(
+          h("h2", {}, "Predictions of the true rerun"),
+          columns(r),
+          h("p.note", {}, `Values scaled: ${r.edits.reduce((s, e) => s + e.changed, 0)}.`),
+        );
       } catch (e) {
-        if (!c.signal.aborted) truth.replaceChildren(h("h2", {}, "The true rerun"), h("p", {}, (e as Error).message));
+        if (!c.signal.aborted)
+          truth.replaceChildren(h("h2", {}, "The true rerun"), h("p", {}, (e as Error).message));
       }
     };
     const update = (final: boolean) => {
@@ -75,16 +210,60 @@ export const steer: View = {
       if (final && write(list) !== read().edits) go({ edits: write(list) }, true);
     };
     const add = (k: number) => {
-      const more = a.neurons.filter((t) => !list.some((e) => key(e) === `${t.layer}.${t.channel}.${t.index}.${t.position}`)).slice(0, k);
-      go({ edits: write([...list, ...more.map((t) => ({ layer: t.layer ?? 0, channel: t.channel ?? 0, neuron: t.index ?? 0, pos: t.position, scale: 0 }))]) });
+      const more = a.neurons
+        .filter(
+          (t) => !list.some((e) => key(e) === `${t.layer}.${t.channel}.${t.index}.${t.position}`),
+        )
+        .slice(0, k);
+      go({
+        edits: write([
+          ...list,
+          ...more.map((t) => ({
+            layer: t.layer ?? 0,
+            channel: t.channel ?? 0,
+            neuron: t.index ?? 0,
+            pos: t.position,
+            scale: 0,
+          })),
+        ]),
+      });
     };
-    c.panel.replaceChildren(h("div.card", {}, h("div.row.spread", {}, h("h2", {}, "Scale neurons ", where(c)),
-      h("div.row", {}, tokenBox(c, "target", "watch ", "most probable"), tokenChoices(c),
-        h("button.small", { type: "button", onclick: () => add(1) }, "add the strongest"), h("button.small", { type: "button", onclick: () => add(5) }, "add five"),
-        list.length ? h("button.small", { type: "button", onclick: () => go({ edits: "" }) }, "clear") : null)),
-      h("datalist", { id: "factors" }, [-2, -1, 0, 1, 2, 3, 4].map((v) => h("option", { value: v }))),
-      list.length ? list.map((_, i) => slider(c, list, i, j, update)) : h("p.note", {}, "No neuron yet: add some here, or press “steer” beside one in the circuit. × 0 takes a neuron away, × 1 leaves it, × 2 doubles it.")),
-      list.length ? h("div.grid.steer", {}, figures, truth) : h("span"));
+    c.panel.replaceChildren(
+      h(
+        "div.card",
+        {},
+        h(
+          "div.row.spread",
+          {},
+          h("h2", {}, "Scale neurons ", where(c)),
+          h(
+            "div.row",
+            {},
+            tokenBox(c, "target", "watch ", "most probable"),
+            tokenChoices(c),
+            h("button.small", { type: "button", onclick: () => add(1) }, "add the strongest"),
+            h("button.small", { type: "button", onclick: () => add(5) }, "add five"),
+            list.length
+              ? h("button.small", { type: "button", onclick: () => go({ edits: "" }) }, "clear")
+              : null,
+          ),
+        ),
+        h(
+          "datalist",
+          { id: "factors" },
+          [-2, -1, 0, 1, 2, 3, 4].map((v) => h("option", { value: v })),
+        ),
+        list.length
+          ? list.map((_, i) => slider(c, list, i, j, update))
+          : h(
+              "p.note",
+              {},
+              "No neuron yet: add some here, or press “steer” beside one in the " +
+                "circuit. × 0 takes a neuron away, × 1 leaves it, × 2 doubles it.",
+            ),
+      ),
+      list.length ? h("div.grid.steer", {}, figures, truth) : h("span"),
+    );
     if (!list.length) return;
     draw();
     await rerun(); // the view is complete, and can be saved, when its first rerun is there

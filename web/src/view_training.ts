@@ -23,43 +23,180 @@ async function more(signal: AbortSignal): Promise<boolean> {
   }
 }
 
-const W = 400, H = 210, L = 48, B = 26, DRAWN = 1500; // points of a curve
-interface Curve { name: string; key: RegExp; colour: string; dash?: string }
-
-/** At most about DRAWN of the points, the last one among them. */
-const thin = (p: [number, number][]) => { const k = Math.ceil(p.length / DRAWN); return p.filter((_, i) => (p.length - 1 - i) % k === 0); };
-const short = (x: number) => (Math.abs(x) >= 1e5 ? x.toExponential(0).replace("+", "") : Number(x.toPrecision(4)).toString());
-
-function chart(title: string, curves: Curve[]) {
-  const series = curves.map((c) => ({ c, p: lines.flatMap((l) => Object.entries(l).filter(([k, v]) => c.key.test(k) && v !== null).map(([, v]): [number, number] => [l.step as number, v as number])) })).filter((x) => x.p.length);
-  if (!series.length) return null;
-  const all = series.flatMap((x) => x.p), [x0 = 0, x1 = 1] = extent(all, (p) => p[0]), [low = 0, high = 1] = extent(all, (p) => p[1]), pad = (high - low || Math.abs(high) || 1) * 0.05;
-  const X = scaleLinear().domain([x0, Math.max(x1, x0 + 1)]).range([L, W - 12]), Y = scaleLinear().domain([low - pad, high + pad]).range([H - B, 10]);
-  const curve = path<[number, number]>().x((p) => X(p[0])).y((p) => Y(p[1]));
-  const svg = s("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${title} by step` },
-    Y.ticks(5).map((v) => [s("line", { class: "axis", x1: L, x2: W - 12, y1: Y(v), y2: Y(v) }), s("text", { class: "soft", x: L - 7, y: Y(v) + 4, "text-anchor": "end" }, short(v))]).flat(),
-    X.ticks(5).filter((v) => Number.isInteger(v)).map((v) => s("text", { class: "soft", x: X(v), y: H - 8, "text-anchor": "middle" }, short(v))),
-    series.map(({ c, p }) => s("path", { d: curve(thin(p)) ?? "", fill: "none", css: { stroke: c.colour, strokeWidth: "2px", strokeDasharray: c.dash ?? "" } })),
-    series.map(({ c, p }) => (p.length < 60 ? p.map(([a, b]) => tipFor(s("circle", { cx: X(a), cy: Y(b), r: 3, css: { fill: c.colour } }), () => `step ${a}: ${c.name} ${exact(b)}`)) : [])).flat());
-  return h("div.card", {}, h("h2", {}, title), h("div.row", {}, series.map(({ c, p }) => h("span.note", { css: { margin: "0" } }, h("span", { css: { display: "inline-block", width: "18px", borderTop: `3px ${c.dash ? "dashed" : "solid"} ${c.colour}`, verticalAlign: "middle", marginRight: "6px" } }), h("span", { title: exact(p[p.length - 1][1]) }, `${c.name} ${brief(p[p.length - 1][1])}`)))), svg);
+const W = 400;
+const H = 210;
+const L = 48;
+const B = 26;
+const DRAWN = 1500; // points of a curve
+interface Curve {
+  name: string;
+  key: RegExp;
+  colour: string;
+  dash?: string;
 }
 
-const blue = "rgb(var(--pos))", orange = "rgb(var(--neg))";
+/** At most about DRAWN of the points, the last one among them. */
+const thin = (p: [number, number][]) => {
+  const k = Math.ceil(p.length / DRAWN);
+  return p.filter((_, i) => (p.length - 1 - i) % k === 0);
+};
+const short = (x: number) =>
+  Math.abs(x) >= 1e5 ? x.toExponential(0).replace("+", "") : Number(x.toPrecision(4)).toString();
+
+function chart(title: string, curves: Curve[]) {
+  const series = curves
+    .map((c) => ({
+      c,
+      p: lines.flatMap((l) =>
+        Object.entries(l)
+          .filter(([k, v]) => c.key.test(k) && v !== null)
+          .map(([, v]): [number, number] => [l.step as number, v as number]),
+      ),
+    }))
+    .filter((x) => x.p.length);
+  if (!series.length) return null;
+  const all = series.flatMap((x) => x.p);
+  const [x0 = 0, x1 = 1] = extent(all, (p) => p[0]);
+  const [low = 0, high = 1] = extent(all, (p) => p[1]);
+  const pad = (high - low || Math.abs(high) || 1) * 0.05;
+  const X = scaleLinear()
+    .domain([x0, Math.max(x1, x0 + 1)])
+    .range([L, W - 12]);
+  const Y = scaleLinear()
+    .domain([low - pad, high + pad])
+    .range([H - B, 10]);
+  const curve = path<[number, number]>()
+    .x((p) => X(p[0]))
+    .y((p) => Y(p[1]));
+  const svg = s(
+    "svg",
+    { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${title} by step` },
+    Y.ticks(5)
+      .map((v) => [
+        s("line", { class: "axis", x1: L, x2: W - 12, y1: Y(v), y2: Y(v) }),
+        s("text", { class: "soft", x: L - 7, y: Y(v) + 4, "text-anchor": "end" }, short(v)),
+      ])
+      .flat(),
+    X.ticks(5)
+      .filter((v) => Number.isInteger(v))
+      .map((v) =>
+        s("text", { class: "soft", x: X(v), y: H - 8, "text-anchor": "middle" }, short(v)),
+      ),
+    series.map(({ c, p }) =>
+      s("path", {
+        d: curve(thin(p)) ?? "",
+        fill: "none",
+        css: { stroke: c.colour, strokeWidth: "2px", strokeDasharray: c.dash ?? "" },
+      }),
+    ),
+    series
+      .map(({ c, p }) =>
+        p.length < 60
+          ? p.map(([a, b]) =>
+              tipFor(
+                s("circle", { cx: X(a), cy: Y(b), r: 3, css: { fill: c.colour } }),
+                () => `step ${a}: ${c.name} ${exact(b)}`,
+              ),
+            )
+          : [],
+      )
+      .flat(),
+  );
+  return h(
+    "div.card",
+    {},
+    h("h2", {}, title),
+    h(
+      "div.row",
+      {},
+      series.map(({ c, p }) =>
+        h(
+          "span.note",
+          { css: { margin: "0" } },
+          h("span", {
+            css: {
+              display: "inline-block",
+              width: "18px",
+              borderTop: `3px ${c.dash ? "dashed" : "solid"} ${c.colour}`,
+              verticalAlign: "middle",
+              marginRight: "6px",
+            },
+          }),
+          h("span", { title: exact(p[p.length - 1][1]) }, `${c.name} ${brief(p[p.length - 1][1])}`),
+        ),
+      ),
+    ),
+    svg,
+  );
+}
+
+const blue = "rgb(var(--pos))";
+const orange = "rgb(var(--neg))";
 function draw(panel: HTMLElement, layers: number) {
-  const last = lines[lines.length - 1], colours = [blue, orange, "var(--soft)", "var(--fg)"];
-  const usage = Array.from({ length: Math.min(layers, 4) }, (_, l) => ({ name: `layer ${l}`, key: new RegExp(`^usage/l${l}/entropy$`), colour: colours[l], dash: l > 1 ? "6 3" : undefined }));
-  panel.replaceChildren(h("div.card", {}, h("h2", {}, "Training run"), h("p.note", { id: "run-now" }, last ? `Step ${count(last.step as number)}, ${count((last.tokens as number) ?? 0)} tokens. Curves grow as the run goes on.` : "The run has written no line yet.")),
-    h("div.grid", {}, chart("Loss", [{ name: "training", key: /^train\/loss$/, colour: orange }, { name: "held out", key: /^eval\/loss$/, colour: blue, dash: "6 3" }]),
-      chart("Accuracy", [{ name: "training", key: /^train\/accuracy$/, colour: orange }, { name: "held out", key: /^eval\/accuracy$/, colour: blue, dash: "6 3" }]),
-      chart("Use of neurons: entropy, 1 is even", usage), chart("Norm of the gradient", [{ name: "gradient", key: /^train\/grad_norm$/, colour: blue }]),
-      chart("Learning rate", [{ name: "rate", key: /^train\/lr$/, colour: blue }]), chart("Speed", [{ name: "tokens a second", key: /^perf\/tokens_per_s$/, colour: blue }])));
+  const last = lines[lines.length - 1];
+  const colours = [blue, orange, "var(--soft)", "var(--fg)"];
+  const usage = Array.from({ length: Math.min(layers, 4) }, (_, l) => ({
+    name: `layer ${l}`,
+    key: new RegExp(`^usage/l${l}/entropy$`),
+    colour: colours[l],
+    dash: l > 1 ? "6 3" : undefined,
+  }));
+  panel.replaceChildren(
+    h(
+      "div.card",
+      {},
+      h("h2", {}, "Training run"),
+      h(
+        "p.note",
+        { id: "run-now" },
+        last
+          ? `Step ${count(last.step as number)}, ` +
+              `${count((last.tokens as number) ?? 0)} tokens. Curves grow as the run ` +
+              "goes on."
+          : "The run has written no line yet.",
+      ),
+    ),
+    h(
+      "div.grid",
+      {},
+      chart("Loss", [
+        { name: "training", key: /^train\/loss$/, colour: orange },
+        { name: "held out", key: /^eval\/loss$/, colour: blue, dash: "6 3" },
+      ]),
+      chart("Accuracy", [
+        { name: "training", key: /^train\/accuracy$/, colour: orange },
+        { name: "held out", key: /^eval\/accuracy$/, colour: blue, dash: "6 3" },
+      ]),
+      chart("Use of neurons: entropy, 1 is even", usage),
+      chart("Norm of the gradient", [
+        { name: "gradient", key: /^train\/grad_norm$/, colour: blue },
+      ]),
+      chart("Learning rate", [{ name: "rate", key: /^train\/lr$/, colour: blue }]),
+      chart("Speed", [{ name: "tokens a second", key: /^perf\/tokens_per_s$/, colour: blue }]),
+    ),
+  );
 }
 
 export const training: View = {
-  name: "training", title: "Training run", needsPrompt: false, about: "the run’s curves, growing as it goes",
+  name: "training",
+  title: "Training run",
+  needsPrompt: false,
+  about: "the run’s curves, growing as it goes",
   async show(c) {
     if (!c.info.run) {
-      c.panel.replaceChildren(h("div.card", {}, h("h2", {}, "Training run"), h("p", {}, "This model was opened from a model directory. Open its run instead, sgatlin explore RUN, to see its curves.")));
+      c.panel.replaceChildren(
+        h(
+          "div.card",
+          {},
+          h("h2", {}, "Training run"),
+          h(
+            "p",
+            {},
+            "This model was opened from a model directory. Open its run instead, " +
+              "sgatlin explore RUN, to see its curves.",
+          ),
+        ),
+      );
       return;
     }
     await more(c.signal);
@@ -70,7 +207,9 @@ export const training: View = {
       if (document.hidden) return;
       try {
         if ((await more(c.signal)) && !c.signal.aborted) draw(c.panel, c.info.model.layers);
-      } catch { /* the next second asks again */ }
+      } catch {
+        /* the next second asks again */
+      }
     }, 2000);
   },
 };

@@ -1,5 +1,7 @@
-// browser.mjs RUN REC WORLDS [SHOTS]: the page of a trained run in Chromium; each file here has one part. Pictures of every view go to SHOTS.
-// ONLY=views,numbers runs some parts. Fails on any console error, request to another host, accessibility finding or wrong number.
+// browser.mjs RUN REC WORLDS [SHOTS]: the page of a trained run in Chromium; each file here has one
+// part. Pictures of every view go to SHOTS.
+// ONLY=views,numbers runs some parts. Fails on any console error, request to another host,
+// accessibility finding or wrong number.
 import { payloads, rebinding } from "./hostile.mjs";
 import { frames, mapped } from "./map.mjs";
 import { inner, numbers, steering, truths } from "./numbers.mjs";
@@ -10,20 +12,43 @@ import { begin } from "./tools.mjs";
 import { everyView, views } from "./views.mjs";
 import { history, keyboard, walking } from "./walking.mjs";
 
-const [run, recording, worlds, shots] = process.argv.slice(2), tools = await begin(run, recording, worlds, shots);
-tools.text = process.env.PROMPT ?? "Once upon a time, there was a little dog named Tom. He liked to play";
+const [run, recording, worlds, shots] = process.argv.slice(2);
+const tools = await begin(run, recording, worlds, shots);
+tools.text =
+  process.env.PROMPT ?? "Once upon a time, there was a little dog named Tom. He liked to play";
 tools.other = "Once upon a time, there was a little cat named Tom. He liked to play";
 tools.all = tools.cli("facts", "patch", run, "--facts", `${worlds}/facts.json`);
 [tools.clean, tools.counter] = tools.all.prompts.map((p) => p.noun);
 tools.views = views(tools);
 
-const parts = { everyView, numbers, truths, steering, inner, mapped, frames, walking, history, keyboard, payloads, rebinding, reading, saving, graphs, names, graphAlone, documents: (t) => documents({ ...t, data: `${worlds}/valid.txt` }) }, only = process.env.ONLY?.split(",");
+const parts = {
+  everyView,
+  numbers,
+  truths,
+  steering,
+  inner,
+  mapped,
+  frames,
+  walking,
+  history,
+  keyboard,
+  payloads,
+  rebinding,
+  reading,
+  saving,
+  graphs,
+  names,
+  graphAlone,
+  documents: (t) => documents({ ...t, data: `${worlds}/valid.txt` }),
+};
+const only = process.env.ONLY?.split(",");
 try {
   for (const [name, part] of Object.entries(parts)) {
     if (only && !only.includes(name)) continue;
     const from = performance.now();
     await part(tools);
-    if (process.env.TIMES) console.log(`${name}: ${((performance.now() - from) / 1000).toFixed(1)} s`);
+    if (process.env.TIMES)
+      console.log(`${name}: ${((performance.now() - from) / 1000).toFixed(1)} s`);
   }
 } finally {
   await tools.end();

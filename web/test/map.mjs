@@ -1,43 +1,88 @@
 // map.mjs: the map: points, hover, click, lasso, search, keys, and 50,000 points in motion.
 /** The map: the command's points, hover, click, lasso, search. */
 export async function mapped({ page, settled, open, check, same, cli, url, recording }) {
-  const p = await page(1280, 720, "light"), answers = [];
+  const p = await page(1280, 720, "light");
+  const answers = [];
   await p.route("**/api/map", async (r) => {
-    const response = await r.fetch(), body = await response.text();
+    const response = await r.fetch();
+    const body = await response.text();
     answers.push(body);
     await r.fulfill({ response, body });
   });
   await p.goto(url);
   await settled(p);
   await open(p, { view: "map", docs: "16", text: "" });
-  const points = JSON.parse(answers[0].slice(answers[0].indexOf("data: ", answers[0].indexOf("event: done")) + 6)), m = cli("map", recording, "--layer", "0", "--documents", "16");
-  same(points.x, m.points.map((q) => q.x), "map: x");
-  same(points.y, m.points.map((q) => q.y), "map: y");
-  same(points.position, m.points.map((q) => q.position), "map: places");
+  const points = JSON.parse(
+    answers[0].slice(answers[0].indexOf("data: ", answers[0].indexOf("event: done")) + 6),
+  );
+  const m = cli("map", recording, "--layer", "0", "--documents", "16");
+  same(
+    points.x,
+    m.points.map((q) => q.x),
+    "map: x",
+  );
+  same(
+    points.y,
+    m.points.map((q) => q.y),
+    "map: y",
+  );
+  same(
+    points.position,
+    m.points.map((q) => q.position),
+    "map: places",
+  );
   let box = await (await p.$(".map canvas")).boundingBox();
   const at = (x, y) => [box.x + box.width * x, box.y + box.height * y];
-  const span = (v) => [Math.min(...v), Math.max(...v)], [x0, x1] = span(points.x), [y0, y1] = span(points.y), side = Math.max(x1 - x0, y1 - y0), unit = 0.94 * Math.min(box.width, box.height);
-  const place = (i) => [box.x + box.width / 2 + ((points.x[i] - (x0 + x1) / 2) / side) * unit, box.y + box.height / 2 - ((points.y[i] - (y0 + y1) / 2) / side) * unit];
+  const span = (v) => [Math.min(...v), Math.max(...v)];
+  const [x0, x1] = span(points.x);
+  const [y0, y1] = span(points.y);
+  const side = Math.max(x1 - x0, y1 - y0);
+  const unit = 0.94 * Math.min(box.width, box.height);
+  const place = (i) => [
+    box.x + box.width / 2 + ((points.x[i] - (x0 + x1) / 2) / side) * unit,
+    box.y + box.height / 2 - ((points.y[i] - (y0 + y1) / 2) / side) * unit,
+  ];
   await p.mouse.move(...place(7));
   await p.waitForFunction(() => document.querySelector("#tip").textContent.includes("expects"));
-  check(await p.$eval("#tip", (e) => !e.hidden && /\d+:\d+/.test(e.textContent)), "map: hover shows the place");
+  check(
+    await p.$eval("#tip", (e) => !e.hidden && /\d+:\d+/.test(e.textContent)),
+    "map: hover shows the place",
+  );
   await p.keyboard.down("Shift");
   await p.mouse.move(...at(0.02, 0.02));
   await p.mouse.down();
-  for (const q of [[0.98, 0.02], [0.98, 0.98], [0.02, 0.98], [0.02, 0.1]]) await p.mouse.move(...at(...q), { steps: 8 });
+  for (const q of [
+    [0.98, 0.02],
+    [0.98, 0.98],
+    [0.02, 0.98],
+    [0.02, 0.1],
+  ])
+    await p.mouse.move(...at(...q), { steps: 8 });
   await p.mouse.up();
   await p.keyboard.up("Shift");
   await settled(p);
-  check((await p.$eval("#chosen", (e) => Number(e.dataset.count))) === points.n, "map: a lasso around all chooses all");
+  check(
+    (await p.$eval("#chosen", (e) => Number(e.dataset.count))) === points.n,
+    "map: a lasso around all chooses all",
+  );
   const counts = new Map();
   for (const id of points.input) counts.set(id, (counts.get(id) ?? 0) + 1);
-  check((await p.$eval("[aria-label='chosen tokens'] tbody td.num", (e) => Number(e.textContent))) === Math.max(...counts.values()), "map: counts of the chosen tokens");
+  check(
+    (await p.$eval("[aria-label='chosen tokens'] tbody td.num", (e) => Number(e.textContent))) ===
+      Math.max(...counts.values()),
+    "map: counts of the chosen tokens",
+  );
   check(p.url().includes("lasso="), "map: the lasso stands in the address");
   await p.click("text=choose none");
   await settled(p);
   await p.fill("#seek", "the");
-  const found = points.input.filter((id) => (points.tokens.find((t) => t.id === id).token ?? "").toLowerCase().includes("the")).length;
-  check(parseInt(await p.$eval("#found", (e) => e.textContent)) === found && found > 0, "map: search finds the tokens");
+  const found = points.input.filter((id) =>
+    (points.tokens.find((t) => t.id === id).token ?? "").toLowerCase().includes("the"),
+  ).length;
+  check(
+    parseInt(await p.$eval("#found", (e) => e.textContent)) === found && found > 0,
+    "map: search finds the tokens",
+  );
   await p.focus(".map canvas");
   await p.keyboard.press("+");
   await p.keyboard.press("ArrowLeft");
@@ -49,50 +94,119 @@ export async function mapped({ page, settled, open, check, same, cli, url, recor
   box = await (await p.$(".map canvas")).boundingBox();
   await p.mouse.click(...place(7));
   await settled(p);
-  check((await p.$eval("[aria-current=page]", (e) => e.textContent)) === "Corpus" && /place=\d+/.test(p.url()), "map: a click opens the corpus");
+  check(
+    (await p.$eval("[aria-current=page]", (e) => e.textContent)) === "Corpus" &&
+      /place=\d+/.test(p.url()),
+    "map: a click opens the corpus",
+  );
   await p.goBack();
   await settled(p);
-  check((await p.$eval("[aria-current=page]", (e) => e.textContent)) === "Map", "map: back returns");
+  check(
+    (await p.$eval("[aria-current=page]", (e) => e.textContent)) === "Map",
+    "map: back returns",
+  );
   // A map that takes long can be stopped.
   await open(p, { view: "predictions" });
   await p.route("**/api/map", () => {});
-  await p.evaluate(() => { location.hash = "view=map&docs=16&layer=1"; });
+  await p.evaluate(() => {
+    location.hash = "view=map&docs=16&layer=1";
+  });
   await p.waitForTimeout(300);
-  check((await p.$eval("#view", (e) => e.textContent)).includes("reading"), "map: says that it works");
+  check(
+    (await p.$eval("#view", (e) => e.textContent)).includes("reading"),
+    "map: says that it works",
+  );
   await p.close();
 }
 
-/** 50,000 points made here and given in place of the server's: frames while the map moves and zooms. */
+/**
+ * 50,000 points made here and given in place of the server's: frames while the map moves and zooms.
+ */
 export async function frames({ page, settled, open, check, url, shots }) {
-  const p = await page(1280, 720, "light"), n = 50000, column = (f) => Array.from({ length: n }, (_, i) => f(i));
+  const p = await page(1280, 720, "light");
+  const n = 50000;
+  const column = (f) => Array.from({ length: n }, (_, i) => f(i));
   let seed = 1;
   const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
-  const made = { layer: 0, channel: -1, by: "input", n, seconds: 1, labels: [], tokens: column((i) => i).slice(0, 60).map((id) => ({ id, token: ` t${id}`, category: null })), topics: null,
-    x: column((i) => (i % 60) % 8 + random()), y: column((i) => Math.floor((i % 60) / 8) + random()), label: column((i) => i % 60), position: column((i) => i % 100), document: column(() => 0), place: column((i) => i % 100), input: column((i) => i % 60), target: column((i) => (i * 7) % 60), topic: column(() => -1) };
+  const made = {
+    layer: 0,
+    channel: -1,
+    by: "input",
+    n,
+    seconds: 1,
+    labels: [],
+    tokens: column((i) => i)
+      .slice(0, 60)
+      .map((id) => ({ id, token: ` t${id}`, category: null })),
+    topics: null,
+    x: column((i) => ((i % 60) % 8) + random()),
+    y: column((i) => Math.floor((i % 60) / 8) + random()),
+    label: column((i) => i % 60),
+    position: column((i) => i % 100),
+    document: column(() => 0),
+    place: column((i) => i % 100),
+    input: column((i) => i % 60),
+    target: column((i) => (i * 7) % 60),
+    topic: column(() => -1),
+  };
   await p.goto(url);
   await settled(p);
-  await p.route("**/api/map", (r) => r.fulfill({ status: 200, contentType: "text/event-stream", body: `event: done\ndata: ${JSON.stringify(made)}\n\n` }));
+  await p.route("**/api/map", (r) =>
+    r.fulfill({
+      status: 200,
+      contentType: "text/event-stream",
+      body: `event: done\ndata: ${JSON.stringify(made)}\n\n`,
+    }),
+  );
   await open(p, { view: "map", docs: "0", text: "" });
   const run = await p.evaluate(async () => {
-    const c = document.querySelector(".map canvas"), r = c.getBoundingClientRect(), times = [], draws = [], x = r.left + r.width / 2, y = r.top + r.height / 2;
-    const send = (kind, dx) => c.dispatchEvent(new PointerEvent(kind, { pointerId: 1, clientX: x + dx, clientY: y + dx / 2, bubbles: true }));
+    const c = document.querySelector(".map canvas");
+    const r = c.getBoundingClientRect();
+    const times = [];
+    const draws = [];
+    const x = r.left + r.width / 2;
+    const y = r.top + r.height / 2;
+    const send = (kind, dx) =>
+      c.dispatchEvent(
+        new PointerEvent(kind, {
+          pointerId: 1,
+          clientX: x + dx,
+          clientY: y + dx / 2,
+          bubbles: true,
+        }),
+      );
     const frame = () => new Promise(requestAnimationFrame);
     send("pointerdown", 0);
     for (let i = 0; i < 240; i++) {
       if (i < 120) send("pointermove", 100 * Math.sin(i / 9));
       else {
         if (i === 120) send("pointerup", 0);
-        c.dispatchEvent(new WheelEvent("wheel", { deltaY: i % 60 < 30 ? -20 : 20, clientX: x, clientY: y, cancelable: true }));
+        c.dispatchEvent(
+          new WheelEvent("wheel", {
+            deltaY: i % 60 < 30 ? -20 : 20,
+            clientX: x,
+            clientY: y,
+            cancelable: true,
+          }),
+        );
       }
       times.push(await frame());
       draws.push(Number(c.dataset.draw));
     }
     return { gaps: times.slice(1).map((t, i) => t - times[i]), draws };
   });
-  const at = (list, q) => [...list].sort((a, b) => a - b)[Math.floor(q * (list.length - 1))].toFixed(1);
+  const at = (list, q) =>
+    [...list].sort((a, b) => a - b)[Math.floor(q * (list.length - 1))].toFixed(1);
   const seconds = run.gaps.reduce((a, b) => a + b, 0) / 1000;
-  console.log(`50,000 points: ${(run.gaps.length / seconds).toFixed(1)} frames a second; between frames median ${at(run.gaps, 0.5)} ms, 95 % ${at(run.gaps, 0.95)} ms; drawing median ${at(run.draws, 0.5)} ms, 95 % ${at(run.draws, 0.95)} ms`);
-  check(at(run.draws, 0.5) < 16.7, `50,000 points take ${at(run.draws, 0.5)} ms to draw: under 60 frames a second`);
+  console.log(
+    `50,000 points: ${(run.gaps.length / seconds).toFixed(1)} frames a second; ` +
+      `between frames median ${at(run.gaps, 0.5)} ms, 95 % ${at(run.gaps, 0.95)} ms; ` +
+      `drawing median ${at(run.draws, 0.5)} ms, 95 % ${at(run.draws, 0.95)} ms`,
+  );
+  check(
+    at(run.draws, 0.5) < 16.7,
+    `50,000 points take ${at(run.draws, 0.5)} ms to draw: under 60 frames a second`,
+  );
   if (shots) await p.screenshot({ path: `${shots}/map-50000.png` });
   await p.close();
 }

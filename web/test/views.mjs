@@ -1,10 +1,41 @@
-// views.mjs: every view at two sizes, light and dark: no error, nothing wider than the window, axe-core; pictures to look at.
+// views.mjs: every view at two sizes, light and dark: no error, nothing wider than the window,
+// axe-core; pictures to look at.
 export const views = ({ clean, counter, other }) => ({
-  map: { docs: "16" }, "map-topic": { view: "map", docs: "16", tint: "topic", eye: "0.5,0.5,2" }, "map-found": { view: "map", docs: "16", tint: "category", seek: "the" },
-  "map-lasso": { view: "map", docs: "16", lasso: "0.1,0.1;0.6,0.1;0.6,0.9;0.1,0.9" }, facts: {}, "facts-pair": { view: "facts", pair: `${clean}|${counter}` }, "facts-all": { view: "facts", pair: "all" },
-  compare: { other }, "compare-none": { view: "compare" },
-  start: { view: "predictions", text: "" }, predictions: {}, circuit: {}, "circuit-total": { view: "circuit", effects: "total" }, "circuit-rerun": { view: "circuit", effects: "total", rerun: "1" }, "circuit-ab": { view: "circuit", against: "id:5" }, graph: {}, attention: { layer: "1" }, lens: {},
-  steer: { edits: "0.0.1.3*0;1.0.2.*0.5" }, "steer-none": { view: "steer" }, neuron: { neuron: "1.0.7" }, "neuron-fires": { view: "neuron", neuron: "1.0.7", colour: "neuron", tinted: "1.0.7", quantity: "input" }, "map-lit": { view: "map", docs: "16", layer: "1", lit: "0.7" }, training: {}, "corpus-none": { view: "corpus" }, corpus: { find: " dog" }, "corpus-typed": { view: "corpus", layer: "1", pos: "9" }, fires: { view: "corpus", layer: "1", units: "0.3;1.4" }, margin: { view: "predictions", colour: "margin" },
+  map: { docs: "16" },
+  "map-topic": { view: "map", docs: "16", tint: "topic", eye: "0.5,0.5,2" },
+  "map-found": { view: "map", docs: "16", tint: "category", seek: "the" },
+  "map-lasso": { view: "map", docs: "16", lasso: "0.1,0.1;0.6,0.1;0.6,0.9;0.1,0.9" },
+  facts: {},
+  "facts-pair": { view: "facts", pair: `${clean}|${counter}` },
+  "facts-all": { view: "facts", pair: "all" },
+  compare: { other },
+  "compare-none": { view: "compare" },
+  start: { view: "predictions", text: "" },
+  predictions: {},
+  circuit: {},
+  "circuit-total": { view: "circuit", effects: "total" },
+  "circuit-rerun": { view: "circuit", effects: "total", rerun: "1" },
+  "circuit-ab": { view: "circuit", against: "id:5" },
+  graph: {},
+  attention: { layer: "1" },
+  lens: {},
+  steer: { edits: "0.0.1.3*0;1.0.2.*0.5" },
+  "steer-none": { view: "steer" },
+  neuron: { neuron: "1.0.7" },
+  "neuron-fires": {
+    view: "neuron",
+    neuron: "1.0.7",
+    colour: "neuron",
+    tinted: "1.0.7",
+    quantity: "input",
+  },
+  "map-lit": { view: "map", docs: "16", layer: "1", lit: "0.7" },
+  training: {},
+  "corpus-none": { view: "corpus" },
+  corpus: { find: " dog" },
+  "corpus-typed": { view: "corpus", layer: "1", pos: "9" },
+  fires: { view: "corpus", layer: "1", units: "0.3;1.4" },
+  margin: { view: "predictions", colour: "margin" },
   attribution: { view: "predictions", colour: "attribution" },
 });
 
@@ -12,19 +43,27 @@ export const views = ({ clean, counter, other }) => ({
 export async function everyView({ page, open, settled, accessible, check, url, shots, views }) {
   let first = true;
   const one = async (width, height, scheme) => {
-    const p = await page(width, height, scheme), t0 = performance.now();
+    const p = await page(width, height, scheme);
+    const t0 = performance.now();
     await p.goto(url);
     await settled(p);
     if (first) {
       first = false;
-      const paint = await p.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
-      console.log(`first paint ${paint?.toFixed(0)} ms, page ready ${(performance.now() - t0).toFixed(0)} ms`);
+      const paint = await p.evaluate(
+        () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
+      );
+      console.log(
+        `first paint ${paint?.toFixed(0)} ms, page ready ${(performance.now() - t0).toFixed(0)} ms`,
+      );
       check(paint < 1000, `first paint ${paint} ms`);
     }
     check(!p.url().includes("token="), "the token stays in the address");
     for (const [name, state] of Object.entries(views)) {
       await open(p, { view: name, ...state });
-      check(!(await p.$(".error")), `${name}: ${await p.$eval(".error", (e) => e.textContent).catch(() => "")}`);
+      check(
+        !(await p.$(".error")),
+        `${name}: ${await p.$eval(".error", (e) => e.textContent).catch(() => "")}`,
+      );
       const wide = await p.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       check(wide <= 0, `${name}: the page is ${wide} px wider than the window (${width})`);
       await accessible(p, `${name} ${width} ${scheme}`);
@@ -32,5 +71,9 @@ export async function everyView({ page, open, settled, accessible, check, url, s
     }
     await p.close();
   };
-  for (const [width, height] of [[1280, 720], [390, 844]]) await Promise.all(["light", "dark"].map((scheme) => one(width, height, scheme)));
+  for (const [width, height] of [
+    [1280, 720],
+    [390, 844],
+  ])
+    await Promise.all(["light", "dark"].map((scheme) => one(width, height, scheme)));
 }
