@@ -156,6 +156,12 @@ bool cli_quiet(void);
 /* The whole of a file, or of standard input for "-", a NUL behind it; longer than max is an error. New: free. */
 sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_error *err);
 
+/* A prompt out of a file ("-": standard input): UTF-8 without a byte order mark, and without one final line break (LF or CRLF), which
+ * is the file's: an editor or echo puts it there. Zero bytes and UTF-16 are refused. *text (n bytes and a NUL) is new: sgi_free. */
+sg_status cli_read_prompt(const char *path, char **text, size_t *n, sg_error *err);
+/* text behind its byte order mark, if it has one. NULL allowed. */
+const char *cli_skip_mark(const char *text);
+
 /* Line by line, likewise. *text (n bytes and a NUL, without the line's end) is borrowed until the next call; NULL at the end. */
 typedef struct cli_lines cli_lines;
 sg_status cli_lines_open(const char *path, size_t max, cli_lines **out, sg_error *err);
@@ -181,6 +187,10 @@ typedef struct cli_short {
 cli_short cli_count(double n);   /* 999, 1.23k, 45.6M, 7.89G */
 cli_short cli_bytes(double n);   /* 512 B, 1.40 GiB */
 cli_short cli_seconds(double s); /* 0.25s, 12s, 3m05s, 2h03m, 4d06h */
+
+/* Text of a model or a file to stdout as it is; on a terminal control characters but line breaks and tabs are written out (\x1b), so
+ * that no token moves the cursor or sets a title. */
+void cli_put_text(const char *bytes, size_t n);
 
 /* Aligned columns. align: one letter a column, 'l' or 'r' (its length is the number of columns, at most 32).
  * Cells are added row by row; the first row is the heading (bold on a terminal). */

@@ -72,7 +72,7 @@ static sg_status collect(work *w, sg_error *err) {
 
 /* The run that =@other takes from: of --other, with the sites that are asked for. */
 static sg_status run_other(work *w, sg_error *err) {
-  const char **sites = sgi_alloc((w->n_edits + 1) * sizeof *sites), *text = cli_string(w->c, "other");
+  const char **sites = sgi_alloc((w->n_edits + 1) * sizeof *sites), *text = cli_skip_mark(cli_string(w->c, "other"));
   size_t n = 0, count = 0;
   int32_t *tokens = NULL;
   if (!sites) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");

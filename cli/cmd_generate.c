@@ -7,7 +7,6 @@
 #include "stream.h"
 
 enum { GROUP = 8 }; /* streams that are computed together: reading the weights is what a token costs */
-static const size_t MAX_PROMPT = (size_t)64 << 20;
 
 typedef struct sample {
   size_t number; /* from 0 */
@@ -45,21 +44,20 @@ static sg_status put_bos(job *j, const int32_t *ids, size_t n, sg_error *err) {
 }
 
 static sg_status read_prompt(job *j, sg_error *err) {
-  const char *file = cli_string(j->call, "prompt-file"), *text = cli_string(j->call, "prompt"),
+  const char *file = cli_string(j->call, "prompt-file"), *text = cli_skip_mark(cli_string(j->call, "prompt")),
              *list = cli_string(j->call, "prompt-ids");
   char *content = NULL;
   int32_t *ids = NULL;
-  size_t n = text ? strlen(text) : 0, rows = 1;
+  size_t n = text ? strlen(text) : 0;
   sg_status st = SG_OK;
   if (list) {
-    st = cli_read_ids(list, &ids, &rows, &n, err);
-    if (!st && rows != 1) st = sgi_fail(err, SG_ERR_ARG, "%s: %zu rows: a prompt is one list of ids", list, rows);
+    st = cli_read_prompt_ids(list, &ids, &n, err);
   } else {
-    if (file) st = cli_read_all(file, MAX_PROMPT, &content, &n, err);
+    if (file) st = cli_read_prompt(file, &content, &n, err);
     if (!st && n) st = sg_tokenizer_encode(j->m.tokenizer, file ? content : text, n, &ids, &n, err);
   }
   if (!st) st = put_bos(j, ids, n, err);
-  free(content);
+  sgi_free(content);
   sgi_free(ids);
   return st;
 }
@@ -256,11 +254,11 @@ static const cli_option options[] = {
      .letter = 'f',
      .type = CLI_STRING,
      .argument = "FILE",
-     .help = "the same from a file; - for standard input"},
+     .help = "the same from a file, its last line break left out; - for standard input"},
     {.name = "prompt-ids",
      .type = CLI_STRING,
      .argument = "IDS.json",
-     .help = "the same as a list of ids, [id, ...]; - for standard input"},
+     .help = "the same as ids, [id, ...] or {\"ids\": [...]}; - for standard input"},
     {.name = "max-tokens",
      .letter = 'n',
      .type = CLI_SIZE,
@@ -327,7 +325,11 @@ const cli_command cli_generate = {
         "MODEL is a model directory (config.json, model.safetensors, tokenizer.json) or the directory of a training "
         "run. "
         "The model's bos goes in front of the prompt, as in training; without a prompt a text is begun.\n\n"
-        "Text is printed as it comes. Several samples are computed together and printed in order; sample I of a seed "
+        "One final line break (LF or CRLF) of --prompt-file belongs to the file, not to the prompt; to end a prompt in "
+        "one, "
+        "leave an empty line at the file's end or write --prompt $'...\\n'. A byte order mark is left out.\n\n"
+        "Text is printed as it comes, on a terminal with control characters written out (\\x1b). Several samples are "
+        "computed together and printed in order; sample I of a seed "
         "is the same whatever the number of samples.\n\n"
         "--json prints one object a sample: sample, text (without the prompt), ids, reason (eos, stop, length, "
         "context, "

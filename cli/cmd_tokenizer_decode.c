@@ -87,7 +87,7 @@ static sg_status decode_file(const cli_call *c, const sg_tokenizer *t, const cha
   if (cli_flag(c, "json")) {
     *code = cli_json(json_pack("{s:o}", "text", cli_json_text(text, n)));
   } else {
-    fwrite(text, 1, n, stdout);
+    cli_put_text(text, n);
     if (isatty(STDOUT_FILENO)) putchar('\n'); /* so that the prompt has its line; elsewhere only the text's bytes */
   }
   sg_buffer_free(text);

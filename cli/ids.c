@@ -21,6 +21,7 @@ static sg_status read_row(const json_t *row, const char *path, size_t r, size_t 
 }
 
 static sg_status read_rows(const json_t *o, const char *path, int32_t **ids, size_t *B, size_t *T, sg_error *err) {
+  if (json_is_object(o)) o = json_object_get(o, "ids");
   if (!json_is_array(o) || !json_array_size(o))
     return sgi_fail(err, SG_ERR_FORMAT, "%s: expected [[ids of row 1], [ids of row 2], ...]", path);
   bool flat = json_is_integer(json_array_get(o, 0));
@@ -40,15 +41,40 @@ static sg_status read_rows(const json_t *o, const char *path, int32_t **ids, siz
   return st;
 }
 
-sg_status cli_read_ids(const char *path, int32_t **ids, size_t *B, size_t *T, sg_error *err) {
+static sg_status load(const char *path, json_t **o, sg_error *err) {
   char *text;
   size_t n;
-  json_t *o = NULL;
-  *ids = NULL;
   sg_status st = cli_read_all(path, MAX_BYTES, &text, &n, err);
-  if (!st) st = sgi_json_parse(text, n, path, &o, err);
-  if (!st) st = read_rows(o, path, ids, B, T, err);
-  json_decref(o);
+  if (!st) st = sgi_json_parse(text, n, path, o, err);
   free(text);
   return st;
+}
+
+sg_status cli_read_ids(const char *path, int32_t **ids, size_t *B, size_t *T, sg_error *err) {
+  json_t *o = NULL;
+  *ids = NULL;
+  sg_status st = load(path, &o, err);
+  if (!st) st = read_rows(o, path, ids, B, T, err);
+  json_decref(o);
+  return st;
+}
+
+static bool is_empty(const json_t *o) {
+  if (json_is_object(o)) o = json_object_get(o, "ids");
+  if (json_array_size(o) == 1) o = json_array_get(o, 0);
+  return json_is_array(o) && !json_array_size(o);
+}
+
+sg_status cli_read_prompt_ids(const char *path, int32_t **ids, size_t *n, sg_error *err) {
+  json_t *o = NULL;
+  size_t rows = 1;
+  *ids = NULL;
+  *n = 0;
+  sg_status st = load(path, &o, err);
+  if (!st && !is_empty(o)) st = read_rows(o, path, ids, &rows, n, err);
+  json_decref(o);
+  if (st || rows == 1) return st;
+  sgi_free(*ids);
+  *ids = NULL;
+  return sgi_fail(err, SG_ERR_ARG, "%s: %zu rows: a prompt is one list of ids", path, rows);
 }

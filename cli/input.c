@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static const size_t MAX_PROMPT = (size_t)64 << 20;
+
 static const char *label(const char *path) { return strcmp(path, "-") == 0 ? "standard input" : path; }
 
 static sg_status open_input(const char *path, FILE **out, sg_error *err) {
@@ -60,6 +62,46 @@ sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_
   (*text)[*n] = 0;
   return SG_OK;
 }
+
+/* ---- prompts ------------------------------------------------------------------------------------------------------ */
+
+const char *cli_skip_mark(const char *text) { return text && !strncmp(text, "\xEF\xBB\xBF", 3) ? text + 3 : text; }
+
+static sg_status check_prompt(const char *path, const char *text, size_t n, sg_error *err) {
+  bool little = n >= 2 && !memcmp(text, "\xFF\xFE", 2), big = n >= 2 && !memcmp(text, "\xFE\xFF", 2);
+  if (little || big)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: is UTF-16, a prompt is UTF-8 text: turn it by iconv -f UTF-16 -t UTF-8",
+                    label(path));
+  const char *zero = memchr(text, 0, n);
+  if (zero)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: byte %zu is zero: a prompt is UTF-8 text", label(path),
+                    (size_t)(zero - text));
+  return SG_OK;
+}
+
+sg_status cli_read_prompt(const char *path, char **text, size_t *n, sg_error *err) {
+  char *all;
+  size_t length;
+  *text = NULL;
+  *n = 0;
+  sg_status st = cli_read_all(path, MAX_PROMPT, &all, &length, err);
+  if (st) return st;
+  st = check_prompt(path, all, length, err);
+  if (!st) {
+    size_t mark = (size_t)(cli_skip_mark(all) - all);
+    memmove(all, all + mark, length - mark + 1);
+    length -= mark;
+    if (length && all[length - 1] == '\n') length--, length -= length && all[length - 1] == '\r';
+    all[length] = 0;
+    *n = length;
+    *text = sgi_strdup(all);
+    if (!*text) st = sgi_fail_memory(err, length + 1, "a prompt");
+  }
+  free(all);
+  return st;
+}
+
+/* ---- lines ---------------------------------------------------------------------------------------------------------- */
 
 struct cli_lines {
   FILE *f;

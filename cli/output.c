@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
+#include "text/unicode.h"
+
 static struct {
   bool verbose, quiet, color_out, color_err;
   cli_progress *line; /* what stands on the terminal's last line */
@@ -51,15 +53,26 @@ int cli_exit_code(sg_status status) {
   return 1;
 }
 
-/* Messages may quote file names and file content: control characters must not reach the terminal. */
-static void print_clean(FILE *f, const char *text) {
-  for (const char *p = text; *p; p++) {
-    unsigned char b = (unsigned char)*p;
-    if ((b < 32 && b != '\n' && b != '\t') || b == 127)
-      fprintf(f, "\\x%02x", b);
+/* Control characters, C1 too, as \x1b; line breaks and tabs as they are. */
+static void print_clean(FILE *f, const char *text, size_t n) {
+  for (size_t i = 0; i < n;) {
+    utf8proc_int32_t point = 0;
+    utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(n - i), &point);
+    bool whole = step > 0, plain = whole && (text[i] == '\n' || text[i] == '\t');
+    if (!whole) step = 1, point = (unsigned char)text[i];
+    if (plain || (whole && utf8proc_category(point) != UTF8PROC_CATEGORY_CC))
+      fwrite(text + i, 1, (size_t)step, f);
     else
-      fputc(b, f);
+      for (utf8proc_ssize_t k = 0; k < step; k++) fprintf(f, "\\x%02x", (unsigned char)text[i + (size_t)k]);
+    i += (size_t)step;
   }
+}
+
+void cli_put_text(const char *bytes, size_t n) {
+  if (isatty(STDOUT_FILENO))
+    print_clean(stdout, bytes, n);
+  else
+    fwrite(bytes, 1, n, stdout);
 }
 
 /* New copy of text for one line: control characters and broken UTF-8 are written out. */
@@ -92,7 +105,7 @@ static void message(cli_style style, const char *label, const char *format, va_l
   vsnprintf(text, sizeof text, format, args);
   clear_line();
   if (label) fprintf(stderr, "%s%s%s ", cli_color(stderr, style), label, cli_color(stderr, CLI_PLAIN));
-  print_clean(stderr, text);
+  print_clean(stderr, text, strlen(text)); /* messages may quote file names and file content */
   fputc('\n', stderr);
 }
 
@@ -177,13 +190,27 @@ static void unquote_big(char *text) {
   }
 }
 
+/* JSON escapes the older control characters itself; on a terminal DEL and C1 (U+0080 to U+009F) are escaped too. */
+static void put_json(const char *text) {
+  bool terminal = isatty(STDOUT_FILENO);
+  for (const char *p = text; terminal && *p; p++) {
+    bool c1 = (unsigned char)p[0] == 0xc2 && (unsigned char)p[1] >= 0x80 && (unsigned char)p[1] < 0xa0;
+    if (!c1 && *p != 0x7f) continue;
+    fwrite(text, 1, (size_t)(p - text), stdout);
+    printf("\\u%04X", c1 ? (unsigned char)p[1] : 0x7fu);
+    p += c1;
+    text = p + 1;
+  }
+  puts(text);
+}
+
 int cli_json(json_t *value) {
   char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
   json_decref(value);
   if (!text) return cli_failed(SG_ERR_MEMORY, "out of memory while writing JSON");
   unquote_big(text);
   clear_line();
-  puts(text);
+  put_json(text);
   free(text);
   return 0;
 }
@@ -192,26 +219,10 @@ json_t *cli_json_real(double x) { return isfinite(x) ? json_real(x) : json_null(
 
 json_t *cli_json_text(const char *bytes, size_t n) {
   json_t *whole = json_stringn(bytes, n);
-  if (whole || n > SIZE_MAX / 3) return whole;
-  char *clean = malloc(3 * n + 1);
-  if (!clean) return NULL;
-  size_t m = 0;
-  for (size_t i = 0; i < n;) {
-    utf8proc_int32_t point;
-    utf8proc_ssize_t left = (utf8proc_ssize_t)(n - i);
-    utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)bytes + i, left, &point);
-    if (step > 0) {
-      memcpy(clean + m, bytes + i, (size_t)step);
-      m += (size_t)step;
-      i += (size_t)step;
-    } else {
-      memcpy(clean + m, "\xEF\xBF\xBD", 3);
-      m += 3;
-      i++;
-    }
-  }
-  whole = json_stringn(clean, m);
-  free(clean);
+  sgi_bytes clean = {0};
+  if (whole) return whole;
+  if (sgi_utf8_lossy(bytes, n, &clean)) whole = json_stringn(clean.data ? clean.data : "", clean.n);
+  sgi_bytes_deinit(&clean);
   return whole;
 }
 

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "ids.h"
+#include "text/unicode.h"
 
-enum { MAX_PROMPT = 16 << 20, SHOWN_BYTES = 64 };
+enum { SHOWN_BYTES = 64 };
 
 sg_status cli_prompt_open_model(cli_prompt *p, const cli_call *c, sg_error *err) {
   *p = (cli_prompt){0};
@@ -40,15 +41,16 @@ sg_status cli_prompt_encode(const cli_prompt *p, const char *text, bool no_bos, 
 
 static sg_status read_ids(cli_prompt *p, const char *path, bool no_bos, sg_error *err) {
   int32_t *ids = NULL;
-  size_t rows = 0, n = 0;
-  sg_status st = cli_read_ids(path, &ids, &rows, &n, err);
-  if (!st && rows != 1) st = sgi_fail(err, SG_ERR_ARG, "%s holds %zu rows: one prompt is one row", path, rows);
+  size_t n = 0;
+  sg_status st = cli_read_prompt_ids(path, &ids, &n, err);
   size_t bos = no_bos ? 0 : 1;
+  if (!st && !(n + bos))
+    st = sgi_fail(err, SG_ERR_ARG, "%s: no id, and no begin token in front: nothing to read", path);
   if (!st && !(p->tokens = sgi_alloc((n + bos) * sizeof *p->tokens)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) {
     if (bos) p->tokens[0] = sg_model_config(p->model)->bos_id;
-    memcpy(p->tokens + bos, ids, n * sizeof *ids);
+    if (n) memcpy(p->tokens + bos, ids, n * sizeof *ids);
     p->count = n + bos;
   }
   sgi_free(ids);
@@ -69,12 +71,9 @@ sg_status cli_prompt_open(cli_prompt *p, const cli_call *c, sg_error *err) {
   }
   if (!strcmp(prompt, "-")) {
     size_t n;
-    char *text = NULL;
-    st = cli_read_all("-", MAX_PROMPT, &text, &n, err);
-    p->text = text ? sgi_strdup(text) : NULL;
-    free(text);
+    st = cli_read_prompt("-", &p->text, &n, err);
   } else {
-    p->text = sgi_strdup(prompt);
+    p->text = sgi_strdup(cli_skip_mark(prompt));
   }
   if (!st && !p->text) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return st ? st : cli_prompt_encode(p, p->text, no_bos, &p->tokens, &p->count, err);
@@ -89,6 +88,7 @@ void cli_prompt_close(cli_prompt *p) {
 
 sg_status cli_prompt_token(const cli_prompt *p, const char *text, int32_t *id, sg_error *err) {
   size_t V = sg_model_config(p->model)->vocab_size;
+  if (!*text) return sgi_fail(err, SG_ERR_ARG, "an empty text is no token: name one by its text, or by number as id:N");
   if (!strncmp(text, "id:", 3)) {
     char *end;
     long v = strtol(text + 3, &end, 10);
@@ -127,25 +127,39 @@ char *cli_token_text(const cli_prompt *p, int32_t id) {
   return copy;
 }
 
+/* Written out: \n, \t, \r; other control characters and bytes that are no UTF-8 as \x1b. Otherwise the character as it is. */
+static size_t shown_character(const char *at, size_t n, char out[16]) {
+  uint32_t c;
+  size_t length = sgi_utf8_next(at, n, &c), k = 0;
+  if (c == '\n' || c == '\t' || c == '\r') {
+    out[k++] = '\\';
+    out[k++] = c == '\n' ? 'n' : c == '\t' ? 't' : 'r';
+  } else if (c == SGI_BROKEN || c < 0x20 || (c >= 0x7f && c < 0xa0)) {
+    for (size_t i = 0; i < length; i++, k += 4) snprintf(out + k, 5, "\\x%02x", (unsigned char)at[i]);
+  } else {
+    memcpy(out, at, length);
+    k = length;
+  }
+  out[k] = 0;
+  return length;
+}
+
 cli_shown cli_token_shown(const cli_prompt *p, int32_t id) {
   cli_shown out = {"\""};
-  char *text = cli_token_text(p, id);
-  size_t k = 1;
-  for (const char *c = text ? text : "?"; *c; c++) {
-    const char *escape = *c == '\n' ? "\\n" : *c == '\t' ? "\\t" : *c == '\r' ? "\\r" : NULL;
-    /* Whole characters only: a long token is cut before one that would not fit. */
-    size_t width = (unsigned char)*c >= 0xf0 ? 4 : (unsigned char)*c >= 0xe0 ? 3 : (unsigned char)*c >= 0xc0 ? 2 : 1;
-    if (k + (((unsigned char)*c & 0xc0) == 0x80 ? 0 : width) + 3 >= sizeof out.s) break;
-    if (escape) {
-      memcpy(out.s + k, escape, 2);
-      k += 2;
-    } else if ((unsigned char)*c >= 32) {
-      out.s[k++] = *c;
-    }
+  char number[16];
+  size_t n = 0, k = 1;
+  const char *bytes = p->tokenizer ? sg_tokenizer_token_bytes(p->tokenizer, id, &n) : NULL;
+  if (!bytes) n = (size_t)snprintf(number, sizeof number, "#%d", id), bytes = number;
+  for (size_t i = 0; i < n;) {
+    char one[16];
+    i += shown_character(bytes + i, n - i, one);
+    size_t room = strlen(one);
+    if (k + room + 2 >= sizeof out.s) break; /* whole characters only */
+    memcpy(out.s + k, one, room);
+    k += room;
   }
   out.s[k++] = '"';
   out.s[k] = 0;
-  sgi_free(text);
   return out;
 }
 

@@ -10,8 +10,8 @@
    .letter = 'p', \
    .type = CLI_STRING, \
    .argument = "TEXT", \
-   .help = "text to read; - for standard input"}, \
-      {.name = "ids", .type = CLI_STRING, .argument = "IDS.json", .help = "token ids instead of text: [5, 6, 7]"}, { \
+   .help = "text to read; - for standard input, its last line break left out"}, \
+      {.name = "ids", .type = CLI_STRING, .argument = "IDS.json", .help = "token ids instead of text: [5, 6, 7] or {\"ids\": [5]}"}, { \
     .name = "no-bos", .type = CLI_FLAG, .help = "do not put the begin token in front" \
   }
 
@@ -49,7 +49,7 @@ sg_status cli_prompt_token(const cli_prompt *p, const char *text, int32_t *id, s
 
 /* Text of a token, UTF-8, broken parts as U+FFFD; "#5" where there is no tokenizer. New: sgi_free; NULL when memory is out. */
 char *cli_token_text(const cli_prompt *p, int32_t id);
-/* The same for tables: in quotes, newlines and tabs as \n, \t. */
+/* A token for tables: in quotes, newlines and tabs as \n, \t, control characters and bytes that are no UTF-8 as \x1b. */
 typedef struct cli_shown {
   char s[96];
 } cli_shown;

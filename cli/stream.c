@@ -5,7 +5,7 @@
 #include "text/unicode.h"
 
 sg_status cli_stream_add(cli_stream *s, const char *bytes, size_t n, sg_error *err) {
-  if (s->stopped) return SG_OK;
+  if (s->stopped || !n) return SG_OK;
   if (s->size - s->n < n) {
     size_t size;
     char *text = sgi_size_add(2 * s->size, n + 256, &size) ? sgi_realloc(s->text, s->size, size) : NULL;
@@ -57,7 +57,7 @@ sg_status cli_stream_show(cli_stream *s, bool end, sg_error *err) {
   sgi_bytes clean = {0};
   if (!sgi_utf8_lossy(s->text + s->shown, to - s->shown, &clean))
     return sgi_fail_memory(err, to - s->shown, "generated text");
-  fwrite(clean.data, 1, clean.n, stdout);
+  cli_put_text(clean.data, clean.n);
   fflush(stdout);
   sgi_free(clean.data);
   s->shown = to;

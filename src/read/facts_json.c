@@ -30,6 +30,9 @@ static sg_status from_object(const json_t *json, const char *where, sg_facts **o
     if (!json_is_object(answers))
       return sgi_fail(err, SG_ERR_FORMAT, "%s: facts.%s: expected an object of counts", where, noun);
     json_object_foreach((json_t *)answers, answer, count) {
+      if (!*noun || !*answer)
+        return sgi_fail(err, SG_ERR_FORMAT, "%s: facts: \"%s\", \"%s\": an empty noun or answer is no word", where,
+                        noun, answer);
       if (!json_is_integer(count) || json_integer_value(count) < 0)
         return sgi_fail(err, SG_ERR_FORMAT, "%s: facts.%s.%s: expected a count", where, noun, answer);
       st = sg_facts_add(*out, noun, answer, (size_t)json_integer_value(count), err);
@@ -59,6 +62,7 @@ static sg_status add_row(const row *r, const char *where, sg_facts **out, sg_err
   if (!at)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: the prompt \"%s\" does not hold its noun \"%s\"", where, r->prompt,
                     r->noun);
+  if (!*r->answer) return sgi_fail(err, SG_ERR_FORMAT, "%s: an empty answer is no word", where);
   size_t before = (size_t)(at - r->prompt);
   const char *after = at + strlen(r->noun);
   if (!*out) {

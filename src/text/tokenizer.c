@@ -168,7 +168,7 @@ sg_status sg_tokenizer_decode(const sg_tokenizer *t, const int32_t *ids, size_t 
     if (skip_special && t->tokens[ids[i]].special) continue;
     if (!sgi_bytes_add(&all, bytes, length)) goto memory;
   }
-  if (!sgi_utf8_valid(all.data, all.n)) {
+  if (all.n && !sgi_utf8_valid(all.data, all.n)) {
     if (!sgi_utf8_lossy(all.data, all.n, &whole)) goto memory;
     sgi_bytes_deinit(&all);
     all = whole;
