@@ -35,8 +35,16 @@ static char *metrics_of(const char *path) {
 static void open_browser(const char *url) {
   char *const argv[] = {"xdg-open", (char *)url, NULL};
   pid_t pid;
-  if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ))
+  sigset_t ignored; /* here, not in the browser */
+  posix_spawnattr_t attributes;
+  sigemptyset(&ignored);
+  sigaddset(&ignored, SIGXFSZ);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setsigdefault(&attributes, &ignored);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  if (posix_spawnp(&pid, argv[0], NULL, &attributes, argv, environ))
     cli_warn("--open: xdg-open is not here; open the address by hand");
+  posix_spawnattr_destroy(&attributes);
 }
 
 static int serve(const cli_call *c, explorer *e) {

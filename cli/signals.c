@@ -61,5 +61,9 @@ static void on_pipe(int number) {
   cli_pipe_gone = 1;
 }
 
-/* Comes on the thread that writes, from within the write. */
-void cli_signals_pipe(void) { install(SIGPIPE, on_pipe); }
+/* Comes on the thread that writes, from within the write. A limit on the size of files (ulimit -f) is to be an error of the write, which
+ * names the file and cleans up, not the end of the process. */
+void cli_signals_pipe(void) {
+  install(SIGPIPE, on_pipe);
+  signal(SIGXFSZ, SIG_IGN);
+}

@@ -14,6 +14,7 @@
 #include <xxhash.h>
 
 #include "core/arena.h"
+#include "core/file_target.h"
 
 /* ---- system calls, which tests may make fail --------------------------------------------------------------------- */
 
@@ -251,9 +252,10 @@ enum { BUFFER = 64 << 10 };
 
 struct sgi_writer {
   int fd;
-  size_t used;     /* bytes waiting in buffer */
-  size_t position; /* in the file, of buffer's first byte */
-  char *path, *temporary;
+  size_t used;            /* bytes waiting in buffer */
+  size_t position;        /* in the file, of buffer's first byte */
+  char *path, *temporary; /* temporary: NULL for a stream */
+  char *real;             /* what temporary is renamed to */
   char buffer[BUFFER];
 };
 
@@ -276,33 +278,45 @@ static sg_status write_all(int fd, const char *path, const char *data, size_t n,
 static void writer_free(sgi_writer *w) {
   sgi_free(w->path);
   sgi_free(w->temporary);
+  sgi_free(w->real);
   sgi_free(w);
+}
+
+static void remove_temporary(const sgi_writer *w) {
+  if (w->temporary) unlink(w->temporary);
+}
+
+/* The new file: beside the one to be, or without a name for what is a stream. */
+static sg_status open_new(sgi_writer *w, sg_error *err) {
+  enum { FLAGS = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW };
+  if (!w->real) {
+    w->fd = sgi_target_collect();
+    return w->fd < 0 ? failed(err, w->path, "no room to collect its content in TMPDIR") : SG_OK;
+  }
+  size_t n = strlen(w->real) + 32;
+  w->temporary = sgi_alloc(n);
+  if (!w->temporary) return sgi_fail_memory(err, n, "a path");
+  snprintf(w->temporary, n, "%s.tmp-%ld", w->real, (long)getpid());
+  w->fd = call_open(w->temporary, FLAGS, 0666);
+  if (w->fd < 0 && errno == EEXIST) { /* left by a process of the same number that was killed */
+    unlink(w->temporary);
+    w->fd = call_open(w->temporary, FLAGS, 0666);
+  }
+  return w->fd < 0 ? failed(err, w->path, "could not make the file") : SG_OK;
 }
 
 sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err) {
   *out = NULL;
-  size_t n = strlen(path) + 32;
   sgi_writer *w = sgi_alloc(sizeof *w);
   if (!w) return sgi_fail_memory(err, sizeof *w, "a file's buffer");
   w->path = sgi_strdup(path);
-  w->temporary = sgi_alloc(n);
-  if (!w->path || !w->temporary) {
+  sg_status st = w->path ? sgi_target_of(path, &w->real, err) : sgi_fail_memory(err, strlen(path), "a path");
+  if (!st) st = open_new(w, err);
+  if (st)
     writer_free(w);
-    return sgi_fail_memory(err, n, "a path");
-  }
-  snprintf(w->temporary, n, "%s.tmp-%ld", path, (long)getpid());
-  w->fd = call_open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-  if (w->fd < 0 && errno == EEXIST) { /* left by a process of the same number that was killed */
-    unlink(w->temporary);
-    w->fd = call_open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-  }
-  if (w->fd < 0) {
-    sg_status st = failed(err, path, "could not make the file");
-    writer_free(w);
-    return st;
-  }
-  *out = w;
-  return SG_OK;
+  else
+    *out = w;
+  return st;
 }
 
 static sg_status flush(sgi_writer *w, sg_error *err) {
@@ -335,19 +349,47 @@ sg_status sgi_writer_write_at(sgi_writer *w, size_t offset, const void *data, si
 void sgi_writer_drop(sgi_writer *w) {
   if (!w) return;
   close(w->fd);
-  unlink(w->temporary);
+  remove_temporary(w);
   writer_free(w);
 }
 
+/* A stream gets all that was collected, from its beginning. */
+static sg_status send(const sgi_writer *w, sg_error *err) {
+  char part[16 << 10];
+  int fd;
+  sg_status st = sgi_target_stream(w->path, &fd, err);
+  if (st) return st;
+  for (off_t at = 0; !st;) {
+    ssize_t k = pread(w->fd, part, sizeof part, at);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) st = failed(err, w->path, "could not read what was collected");
+    if (k <= 0) break;
+    st = write_all(fd, w->path, part, (size_t)k, 0, false, err);
+    at += k;
+  }
+  if (call_close(fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
+  return st;
+}
+
+static sg_status close_stream(sgi_writer *w, sg_error *err) {
+  sg_status st = flush(w, err);
+  if (!st) st = send(w, err);
+  close(w->fd);
+  writer_free(w);
+  return st;
+}
+
 sg_status sgi_writer_close(sgi_writer *w, sg_error *err) {
+  if (!w->real) return close_stream(w, err);
   sg_status st = flush(w, err);
   if (!st && call_fsync(w->fd) < 0) st = failed(err, w->path, "could not make the file durable");
   if (call_close(w->fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
-  if (!st && call_rename(w->temporary, w->path) < 0) st = failed(err, w->path, "could not give the file its name");
+  if (!st) st = sgi_target_still(w->real, err);
+  if (!st && call_rename(w->temporary, w->real) < 0) st = failed(err, w->path, "could not give the file its name");
   if (st)
-    unlink(w->temporary);
+    remove_temporary(w);
   else
-    st = sync_parent(w->path, err);
+    st = sync_parent(w->real, err);
   writer_free(w);
   return st;
 }
@@ -363,9 +405,13 @@ sg_status sgi_write_file(const char *path, const void *data, size_t n, sg_error 
 }
 
 sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error *err) {
-  int fd = call_open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
+  struct stat s;
+  int fd =
+      call_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666); /* nobody reads a FIFO: an error, no wait */
   if (fd < 0) return failed(err, path, "could not open for writing");
-  sg_status st = write_all(fd, path, data, n, 0, false, err);
+  sg_status st = call_fstat(fd, &s) < 0 ? failed(err, path, "could not look at")
+                 : !S_ISREG(s.st_mode)  ? sgi_fail(err, SG_ERR_IO, "%s: is no regular file", path)
+                                        : write_all(fd, path, data, n, 0, false, err);
   if (call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
   return st;
 }

@@ -6,7 +6,7 @@
 #include "core/base.h"
 
 /* A file written whole or not at all: bytes go to a new name beside path; close fsyncs it, renames it over path and fsyncs
- * the directory. Until close succeeds, an older file at path is untouched. */
+ * the directory. Until close succeeds, an older file at path is untouched. Links, FIFOs, devices: core/file_target.h. */
 typedef struct sgi_writer sgi_writer;
 sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err);
 sg_status sgi_writer_write(sgi_writer *w, const void *data, size_t n, sg_error *err);
