@@ -7,6 +7,7 @@
 
 #include "core/arena.h"
 #include "core/file.h"
+#include "core/stand_in.h"
 
 static const size_t MAX_BYTES = (size_t)256 << 20;
 
@@ -15,6 +16,8 @@ sg_status sgi_json_parse(const char *text, size_t n, const char *where, json_t *
   *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
   if (*out) return SG_OK;
   if (json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, n, where);
+  sg_status st = sgi_stand_in(where, text, n, err);
+  if (st) return st;
   return sgi_fail(err, SG_ERR_FORMAT, "%s: line %d, column %d: not valid JSON: %s", where, e.line, e.column, e.text);
 }
 

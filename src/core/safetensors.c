@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "core/json.h"
+#include "core/stand_in.h"
 
 enum { MAX_TENSORS = 1000000, MAX_NAME = 4096 };
 static const size_t MAX_HEADER = 100000000;
@@ -164,8 +165,16 @@ static void sort_names(sgi_safetensors *f) {
   }
 }
 
+/* Where the file does not begin as safetensors do: what it is, if that is known. */
+static sg_status not_safetensors(const sgi_safetensors *f, sg_error *err) {
+  return sgi_stand_in(f->path, f->map.data ? (const char *)f->map.data : "", f->map.size, err);
+}
+
 static sg_status read_header(sgi_safetensors *f, size_t *data_at, sg_error *err) {
   uint64_t length = 0;
+  bool header = f->map.size > 8 && f->map.data[8] == '{';
+  sg_status st = header ? SG_OK : not_safetensors(f, err);
+  if (st) return st;
   if (f->map.size < 8)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: has %zu bytes: too short for a safetensors file", f->path, f->map.size);
   for (int i = 7; i >= 0; i--) length = length << 8 | f->map.data[i];
@@ -175,7 +184,7 @@ static sg_status read_header(sgi_safetensors *f, size_t *data_at, sg_error *err)
   if (!length || f->map.data[8] != '{')
     return sgi_fail(err, SG_ERR_FORMAT, "%s: byte 8: the header must begin with {", f->path);
   *data_at = 8 + (size_t)length;
-  sg_status st = sgi_json_parse((const char *)f->map.data + 8, (size_t)length, f->path, &f->header, err);
+  st = sgi_json_parse((const char *)f->map.data + 8, (size_t)length, f->path, &f->header, err);
   if (!st && !json_is_object(f->header)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: the header must be an object", f->path);
   if (st) return st;
   f->count = json_object_size(f->header) - (json_object_get(f->header, "__metadata__") ? 1 : 0);

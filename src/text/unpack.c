@@ -12,6 +12,7 @@
 #include <zstd_errors.h>
 
 #include "core/arena.h"
+#include "core/stand_in.h"
 
 enum {
   RAW_SIZE = 256 << 10,
@@ -232,6 +233,17 @@ static sg_status start(sgi_unpack *u, sg_error *err) {
   return SG_OK;
 }
 
+/* A pointer in place of the file, or, in place of a packed one, what else its first bytes show. */
+static sg_status look_at_head(const sgi_unpack *u, sg_error *err) {
+  unsigned char head[256];
+  ssize_t n = pread(u->fd, head, sizeof head, 0);
+  if (n < 4) return SG_OK;
+  bool packed = u->packing == SGI_ZSTD ? !memcmp(head, "\x28\xb5\x2f\xfd", 4)
+                                       : u->packing == SGI_GZIP && head[0] == 0x1f && head[1] == 0x8b;
+  if (packed) return SG_OK;
+  return (u->packing == SGI_PLAIN ? sgi_stand_in_pointer : sgi_stand_in)(u->path, head, (size_t)n, err);
+}
+
 sg_status sgi_unpack_open(const char *path, sgi_packing packing, sgi_unpack **out, sg_error *err) {
   *out = NULL;
   sgi_unpack *u = sgi_alloc(sizeof *u);
@@ -239,6 +251,7 @@ sg_status sgi_unpack_open(const char *path, sgi_packing packing, sgi_unpack **ou
   u->path = path;
   u->packing = packing;
   sg_status st = open_regular(path, &u->fd, &u->stamp, err);
+  if (!st) st = look_at_head(u, err);
   if (!st) st = start(u, err);
   if (st) {
     sgi_unpack_close(u);
