@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "core/calls.h"
 #include "core/json.h"
 
 enum { FORMAT = 1, NAME_BYTES = 256 };
@@ -310,7 +311,7 @@ sg_status sgi_lock_directory(const char *directory, sgi_lock *out, sg_error *err
   out->fd = -1;
   char *path = sgi_path_join(directory, "lock"), holder[32] = "";
   if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
-  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  int fd = sgi_call_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0666);
   sg_status st = SG_OK;
   if (fd < 0) {
     st = sgi_fail(err, SG_ERR_IO, "%s: could not open: %s", path, strerror(errno));

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,115 +13,8 @@
 #include <xxhash.h>
 
 #include "core/arena.h"
+#include "core/calls.h"
 #include "core/file_target.h"
-
-/* ---- system calls, which tests may make fail --------------------------------------------------------------------- */
-
-static atomic_size_t calls, fail_at;
-static atomic_int fail_error;
-static atomic_bool fail_for_ever;
-
-size_t sgi_file_fail_at(size_t n, int error, bool for_ever) {
-  size_t now = atomic_load(&calls);
-  atomic_store(&fail_error, error);
-  atomic_store(&fail_for_ever, for_ever);
-  atomic_store(&fail_at, n ? now + n : 0);
-  return now;
-}
-
-/* True if this call has to fail; errno is set then, and *cut tells a short write from an error. */
-static bool fails(bool *cut) {
-  size_t n = atomic_fetch_add(&calls, 1) + 1, at = atomic_load(&fail_at);
-  *cut = false;
-  if (!at || n < at || (n > at && !atomic_load(&fail_for_ever))) return false;
-  int e = atomic_load(&fail_error);
-  *cut = e == 0;
-  errno = e ? e : EIO;
-  return true;
-}
-
-static bool fails_whole(void) {
-  bool cut;
-  return fails(&cut) && !cut;
-}
-
-static int call_open(const char *path, int flags, mode_t mode) {
-  int fd;
-  do fd = fails_whole() ? -1 : open(path, flags | O_CLOEXEC, mode);
-  while (fd < 0 && errno == EINTR);
-  return fd;
-}
-
-static ssize_t call_write(int fd, const void *data, size_t n, off_t offset, bool at) {
-  bool cut;
-  if (fails(&cut)) {
-    if (!cut) return -1;
-    if (n > 1) n /= 2;
-  }
-  return at ? pwrite(fd, data, n, offset) : write(fd, data, n);
-}
-
-static ssize_t call_read(int fd, void *data, size_t n) {
-  bool cut;
-  if (fails(&cut)) {
-    if (!cut) return -1;
-    if (n > 1) n /= 2;
-  }
-  return read(fd, data, n);
-}
-
-static int call_fsync(int fd) {
-  int r;
-  do r = fails_whole() ? -1 : fsync(fd);
-  while (r < 0 && errno == EINTR);
-  return r;
-}
-
-static int call_rename(const char *from, const char *to) {
-  int r;
-  do r = fails_whole() ? -1 : rename(from, to);
-  while (r < 0 && errno == EINTR);
-  return r;
-}
-
-static int call_mkdir(const char *path) {
-  int r;
-  do r = fails_whole() ? -1 : mkdir(path, 0777);
-  while (r < 0 && errno == EINTR);
-  return r;
-}
-
-static int call_fstat(int fd, struct stat *s) {
-  int r;
-  do r = fails_whole() ? -1 : fstat(fd, s);
-  while (r < 0 && errno == EINTR);
-  return r;
-}
-
-static int call_truncate(int fd, size_t size) {
-  int r;
-  do r = fails_whole() ? -1 : ftruncate(fd, (off_t)size);
-  while (r < 0 && errno == EINTR);
-  return r;
-}
-
-static void *call_map(int fd, size_t size) {
-  void *p;
-  do p = fails_whole() ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  while (p == MAP_FAILED && errno == EINTR);
-  return p;
-}
-
-/* A close that fails after fsync has lost nothing, but says that something is wrong. EINTR leaves the descriptor closed on Linux. */
-static int call_close(int fd) {
-  bool fail = fails_whole();
-  int e = errno, r = close(fd);
-  if (fail && e != EINTR) {
-    errno = e;
-    return -1;
-  }
-  return r < 0 && errno == EINTR ? 0 : r;
-}
 
 static sg_status failed(sg_error *err, const char *path, const char *what) {
   int e = errno;
@@ -142,10 +34,10 @@ static char *parent_of(const char *path) {
 }
 
 static sg_status sync_directory(const char *path, sg_error *err) {
-  int fd = call_open(path, O_RDONLY | O_DIRECTORY, 0);
+  int fd = sgi_call_open(path, O_RDONLY | O_DIRECTORY, 0);
   if (fd < 0) return failed(err, path, "could not open the directory");
-  int r = call_fsync(fd), e = errno;
-  call_close(fd);
+  int r = sgi_call_fsync(fd), e = errno;
+  sgi_call_close(fd);
   errno = e;
   /* some file systems know no fsync of directories */
   return r < 0 && e != EINVAL && e != ENOTSUP ? failed(err, path, "could not make the directory durable") : SG_OK;
@@ -179,7 +71,7 @@ sg_status sgi_make_directory(const char *path, sg_error *err) {
     char kept = *p;
     *p = '\0';
     if (!sgi_is_directory(part)) {
-      if (call_mkdir(part) == 0)
+      if (sgi_call_mkdir(part) == 0)
         st = sync_parent(part, err);
       else if (errno != EEXIST)
         st = failed(err, part, "could not make the directory");
@@ -193,7 +85,7 @@ sg_status sgi_make_directory(const char *path, sg_error *err) {
 }
 
 sg_status sgi_rename(const char *from, const char *to, sg_error *err) {
-  if (call_rename(from, to) < 0) return failed(err, to, "could not give the file its name");
+  if (sgi_call_rename(from, to) < 0) return failed(err, to, "could not give the file its name");
   return sync_parent(to, err);
 }
 
@@ -204,7 +96,7 @@ static sg_status remove_at(int parent, const char *name, const char *whole, int 
   if (fstatat(parent, name, &s, AT_SYMLINK_NOFOLLOW) < 0)
     return errno == ENOENT ? SG_OK : failed(err, whole, "could not look at");
   if (!S_ISDIR(s.st_mode))
-    return unlinkat(parent, name, 0) < 0 && errno != ENOENT ? failed(err, whole, "could not remove") : SG_OK;
+    return sgi_call_unlink(parent, name, 0) < 0 && errno != ENOENT ? failed(err, whole, "could not remove") : SG_OK;
   if (depth > MAX_DEPTH)
     return sgi_fail(err, SG_ERR_IO, "%s: could not remove: directories are nested too deep", whole);
   int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -217,7 +109,7 @@ static sg_status remove_at(int parent, const char *name, const char *whole, int 
   for (struct dirent *e; !st && (e = readdir(d));)
     if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) st = remove_at(dirfd(d), e->d_name, whole, depth + 1, err);
   closedir(d);
-  if (!st && unlinkat(parent, name, AT_REMOVEDIR) < 0) st = failed(err, whole, "could not remove the directory");
+  if (!st && sgi_call_unlink(parent, name, AT_REMOVEDIR) < 0) st = failed(err, whole, "could not remove the directory");
   return st;
 }
 
@@ -262,7 +154,7 @@ struct sgi_writer {
 static sg_status write_all(int fd, const char *path, const char *data, size_t n, size_t offset, bool at,
                            sg_error *err) {
   while (n > 0) {
-    ssize_t k = call_write(fd, data, n, (off_t)offset, at);
+    ssize_t k = sgi_call_write(fd, data, n, (off_t)offset, at);
     if (k < 0 && errno == EINTR) continue;
     if (k <= 0) {
       if (k == 0) errno = ENOSPC;
@@ -283,7 +175,7 @@ static void writer_free(sgi_writer *w) {
 }
 
 static void remove_temporary(const sgi_writer *w) {
-  if (w->temporary) unlink(w->temporary);
+  if (w->temporary) sgi_call_unlink(AT_FDCWD, w->temporary, 0);
 }
 
 /* The new file: beside the one to be, or without a name for what is a stream. */
@@ -297,10 +189,10 @@ static sg_status open_new(sgi_writer *w, sg_error *err) {
   w->temporary = sgi_alloc(n);
   if (!w->temporary) return sgi_fail_memory(err, n, "a path");
   snprintf(w->temporary, n, "%s.tmp-%ld", w->real, (long)getpid());
-  w->fd = call_open(w->temporary, FLAGS, 0666);
+  w->fd = sgi_call_open(w->temporary, FLAGS, 0666);
   if (w->fd < 0 && errno == EEXIST) { /* left by a process of the same number that was killed */
-    unlink(w->temporary);
-    w->fd = call_open(w->temporary, FLAGS, 0666);
+    sgi_call_unlink(AT_FDCWD, w->temporary, 0);
+    w->fd = sgi_call_open(w->temporary, FLAGS, 0666);
   }
   return w->fd < 0 ? failed(err, w->path, "could not make the file") : SG_OK;
 }
@@ -367,7 +259,7 @@ static sg_status send(const sgi_writer *w, sg_error *err) {
     st = write_all(fd, w->path, part, (size_t)k, 0, false, err);
     at += k;
   }
-  if (call_close(fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
+  if (sgi_call_close(fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
   return st;
 }
 
@@ -382,10 +274,10 @@ static sg_status close_stream(sgi_writer *w, sg_error *err) {
 sg_status sgi_writer_close(sgi_writer *w, sg_error *err) {
   if (!w->real) return close_stream(w, err);
   sg_status st = flush(w, err);
-  if (!st && call_fsync(w->fd) < 0) st = failed(err, w->path, "could not make the file durable");
-  if (call_close(w->fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
+  if (!st && sgi_call_fsync(w->fd) < 0) st = failed(err, w->path, "could not make the file durable");
+  if (sgi_call_close(w->fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
   if (!st) st = sgi_target_still(w->real, err);
-  if (!st && call_rename(w->temporary, w->real) < 0) st = failed(err, w->path, "could not give the file its name");
+  if (!st && sgi_call_rename(w->temporary, w->real) < 0) st = failed(err, w->path, "could not give the file its name");
   if (st)
     remove_temporary(w);
   else
@@ -407,24 +299,24 @@ sg_status sgi_write_file(const char *path, const void *data, size_t n, sg_error 
 sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error *err) {
   struct stat s;
   int fd =
-      call_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666); /* nobody reads a FIFO: an error, no wait */
+      sgi_call_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666); /* nobody reads a FIFO: an error, no wait */
   if (fd < 0) return failed(err, path, "could not open for writing");
-  sg_status st = call_fstat(fd, &s) < 0 ? failed(err, path, "could not look at")
+  sg_status st = sgi_call_fstat(fd, &s) < 0 ? failed(err, path, "could not look at")
                  : !S_ISREG(s.st_mode)  ? sgi_fail(err, SG_ERR_IO, "%s: is no regular file", path)
                                         : write_all(fd, path, data, n, 0, false, err);
-  if (call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
+  if (sgi_call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
   return st;
 }
 
 sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
-  int fd = call_open(path, O_WRONLY | O_NONBLOCK, 0);
+  int fd = sgi_call_open(path, O_WRONLY | O_NONBLOCK, 0);
   if (fd < 0) return failed(err, path, "could not open for writing");
   struct stat s;
   sg_status st = SG_OK;
-  if (call_fstat(fd, &s) < 0) st = failed(err, path, "could not look at");
-  if (!st && (uint64_t)s.st_size > size && call_truncate(fd, size) < 0)
+  if (sgi_call_fstat(fd, &s) < 0) st = failed(err, path, "could not look at");
+  if (!st && (uint64_t)s.st_size > size && sgi_call_truncate(fd, size) < 0)
     st = failed(err, path, "could not cut the file");
-  if (call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
+  if (sgi_call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
   return st;
 }
 
@@ -433,10 +325,10 @@ sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
 /* Opens a regular file only: a FIFO would block, a device never ends. */
 static sg_status open_regular(const char *path, int *fd, size_t *size, sg_error *err) {
   struct stat s;
-  *fd = call_open(path, O_RDONLY | O_NONBLOCK, 0);
+  *fd = sgi_call_open(path, O_RDONLY | O_NONBLOCK, 0);
   if (*fd < 0) return failed(err, path, "could not open");
   sg_status st = SG_OK;
-  if (call_fstat(*fd, &s) < 0)
+  if (sgi_call_fstat(*fd, &s) < 0)
     st = failed(err, path, "could not look at");
   else if (!S_ISREG(s.st_mode))
     st = sgi_fail(err, SG_ERR_IO, "%s: is %s, expected a file", path,
@@ -463,14 +355,14 @@ sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg
   char *p = sgi_alloc(size + 1);
   if (!p) st = sgi_fail_memory(err, size + 1, path);
   while (!st && got < size) {
-    ssize_t k = call_read(fd, p + got, size - got);
+    ssize_t k = sgi_call_read(fd, p + got, size - got);
     if (k < 0 && errno == EINTR) continue;
     if (k < 0) st = failed(err, path, "could not read");
     if (k == 0)
       st = sgi_fail(err, SG_ERR_IO, "%s: ended after %zu bytes of %zu: it changed while it was read", path, got, size);
     if (k > 0) got += (size_t)k;
   }
-  call_close(fd);
+  sgi_call_close(fd);
   if (st) {
     sgi_free(p);
     return st;
@@ -490,13 +382,13 @@ sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_er
   XXH3_64bits_reset(&state);
   *bytes = 0;
   for (ssize_t k = 1; k && !st;) {
-    k = call_read(fd, part, sizeof part);
+    k = sgi_call_read(fd, part, sizeof part);
     if (k < 0 && errno != EINTR) st = failed(err, path, "could not read");
     if (k <= 0) continue;
     XXH3_64bits_update(&state, part, (size_t)k);
     *bytes += (uint64_t)k;
   }
-  call_close(fd);
+  sgi_call_close(fd);
   *hash = XXH3_64bits_digest(&state);
   return st;
 }
@@ -510,13 +402,13 @@ sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
   sg_status st = open_regular(path, &fd, &size, err);
   if (st) return st;
   if (size) {
-    void *p = call_map(fd, size);
+    void *p = sgi_call_map(fd, size);
     if (p == MAP_FAILED)
       st = failed(err, path, "could not map");
     else
       *out = (sgi_map){p, size};
   }
-  call_close(fd);
+  sgi_call_close(fd);
   return st;
 }
 

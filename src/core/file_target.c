@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "core/calls.h"
 
 enum { TRIES = 20 };
 static const struct timespec PAUSE = {.tv_nsec = 50000000};
@@ -70,7 +71,7 @@ sg_status sgi_target_still(const char *real, sg_error *err) {
 
 int sgi_target_collect(void) {
   const char *place = getenv("TMPDIR");
-  int fd = open(place && *place == '/' ? place : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  int fd = sgi_call_open(place && *place == '/' ? place : "/tmp", O_TMPFILE | O_RDWR, 0600);
   return fd >= 0 ? fd : memfd_create("sgatlin", MFD_CLOEXEC);
 }
 
@@ -82,7 +83,7 @@ sg_status sgi_target_stream(const char *path, int *fd, sg_error *err) {
   } else {
     *fd = -1;
     for (int i = 0; i < TRIES && *fd < 0; i++) {
-      *fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+      *fd = sgi_call_open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY, 0);
       if (*fd >= 0 || errno != ENXIO) break;
       nanosleep(&PAUSE, NULL);
       errno = ENXIO;

@@ -12,6 +12,7 @@
 #include <zstd_errors.h>
 
 #include "core/arena.h"
+#include "core/calls.h"
 #include "core/stand_in.h"
 
 enum {
@@ -51,16 +52,16 @@ bool sgi_text_ending(const char *name, bool *jsonl, sgi_packing *packing) {
 
 /* O_NONBLOCK, so that a FIFO is refused and not waited for. */
 static sg_status open_regular(const char *path, int *fd, sgi_stamp *stamp, sg_error *err) {
-  *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  *fd = sgi_call_open(path, O_RDONLY | O_NONBLOCK, 0);
   if (*fd < 0) return sgi_fail(err, SG_ERR_IO, "%s: could not open: %s", path, strerror(errno));
   struct stat s;
   sg_status st = SG_OK;
-  if (fstat(*fd, &s) != 0)
+  if (sgi_call_fstat(*fd, &s) != 0)
     st = sgi_fail(err, SG_ERR_IO, "%s: %s", path, strerror(errno));
   else if (!S_ISREG(s.st_mode))
     st = sgi_fail(err, SG_ERR_ARG, "%s: not a regular file", path);
   if (st) {
-    close(*fd);
+    sgi_call_close(*fd);
     *fd = -1;
     return st;
   }
@@ -70,8 +71,8 @@ static sg_status open_regular(const char *path, int *fd, sgi_stamp *stamp, sg_er
 }
 
 static sg_status read_some(int fd, const char *path, uint64_t at, void *to, size_t room, size_t *got, sg_error *err) {
-  ssize_t k;
-  do k = read(fd, to, room < PIECE_MAX ? room : PIECE_MAX);
+  ssize_t k = 0;
+  do k = sgi_call_read(fd, to, room < PIECE_MAX ? room : PIECE_MAX);
   while (k < 0 && errno == EINTR);
   if (k < 0)
     return sgi_fail(err, SG_ERR_IO, "%s: could not read at byte %llu: %s", path, (unsigned long long)at,
@@ -84,7 +85,7 @@ sg_status sgi_stamp_file(const char *path, bool with_hash, sgi_stamp *out, sg_er
   int fd;
   sg_status st = open_regular(path, &fd, out, err);
   if (st || !with_hash) {
-    if (!st) close(fd);
+    if (!st) sgi_call_close(fd);
     return st;
   }
   XXH3_state_t state;
@@ -96,7 +97,7 @@ sg_status sgi_stamp_file(const char *path, bool with_hash, sgi_stamp *out, sg_er
     if (!st) XXH3_64bits_update(&state, buffer, got);
   }
   out->hash = XXH3_64bits_digest(&state);
-  close(fd);
+  sgi_call_close(fd);
   return st;
 }
 
@@ -129,7 +130,7 @@ static sg_status fail_short(const sgi_unpack *u, sg_error *err) {
 static sg_status unpack_plain(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
   *got = 0;
   while (*got < room && !u->raw_end) {
-    size_t k;
+    size_t k = 0;
     sg_status st = take_raw(u, to + *got, room - *got, &k, err);
     if (st) return st;
     *got += k;
@@ -312,7 +313,7 @@ void sgi_unpack_close(sgi_unpack *u) {
   if (!u) return;
   if (u->gzip_open) inflateEnd(&u->gzip);
   ZSTD_freeDCtx(u->zstd);
-  if (u->fd >= 0) close(u->fd);
+  if (u->fd >= 0) sgi_call_close(u->fd);
   sgi_free(u->raw);
   sgi_free(u);
 }
