@@ -44,25 +44,30 @@ typedef struct sites {
 static sg_status list_site(void *user, const sgi_site *s, sg_error *err) {
   (void)err;
   const sites *to = user;
-  char name[128], text[128];
-  const char *type = s->type == SGI_SITE_INDEX ? "int32" : "float32";
-  if (s->layer < 0)
-    snprintf(name, sizeof name, "%s", s->name);
-  else
-    snprintf(name, sizeof name, "layers.%td.%s", s->layer, s->name);
+  char name[SG_SITE_NAME], text[128];
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  const char *type = row->holds ? "int32" : "float32";
+  sgi_site_full_name(name, s->layer, s->id);
   if (to->list) {
-    json_array_append_new(
-        to->list, json_pack("{s:s, s:s, s:o}", "name", name, "type", type, "shape", dims_json(s->dims, s->n_dims)));
+    json_t *axes = json_array();
+    for (int k = 0; k < row->n_axes; k++) json_array_append_new(axes, json_string(sgi_axis_name(row->axes[k])));
+    json_array_append_new(to->list, json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "name", name, "what", row->text, "type",
+                                              type, "on_demand", row->when == SGI_SITE_DEMAND, "axes", axes, "shape",
+                                              dims_json(s->dims, row->n_axes)));
   } else {
-    cli_cell(to->table, "%s", name), cli_cell(to->table, "%s", shape(text, "n", s->dims, s->n_dims)),
-        cli_cell(to->table, "%s", type);
+    char axes[32] = "n";
+    for (int k = 0, n = 1; k < row->n_axes; k++)
+      n += snprintf(axes + n, sizeof axes - (size_t)n, ", %s", sgi_axis_name(row->axes[k]));
+    cli_cell(to->table, "%s", name), cli_cell(to->table, "%s", shape(text, "n", s->dims, row->n_axes));
+    cli_cell(to->table, "%s", axes), cli_cell(to->table, "%s", type);
+    cli_cell(to->table, "%s%s", row->text, row->when == SGI_SITE_DEMAND ? "; on demand" : "");
   }
   return SG_OK;
 }
 
 /* Those that are made only on demand, too. */
-static bool every_site(void *user, ptrdiff_t layer, const char *name) {
-  (void)user, (void)layer, (void)name;
+static bool every_site(void *user, ptrdiff_t layer, sgi_site_id id) {
+  (void)user, (void)layer, (void)id;
   return true;
 }
 
@@ -169,8 +174,9 @@ static void print_tensors(const sg_model *m) {
 }
 
 static sg_status print_sites(const sg_model *m, sg_error *err) {
-  sites to = {.table = cli_table_begin("lll")};
-  cli_cell(to.table, "site"), cli_cell(to.table, "shape"), cli_cell(to.table, "type");
+  sites to = {.table = cli_table_begin("lllll")};
+  cli_cell(to.table, "site"), cli_cell(to.table, "shape"), cli_cell(to.table, "axes"), cli_cell(to.table, "type");
+  cli_cell(to.table, "what it is");
   sg_status st = visit_sites(m, &to, err);
   cli_table_end(to.table);
   return st;
@@ -219,8 +225,8 @@ const cli_command cli_info = {
         "tokens. "
         "FLOPs are of the forward pass of one sequence of max_position tokens without the output head.\n\n"
         "--json keys: model, the sizes, parameters, parameters_by_part (embedding, attention, feedforward, norms), "
-        "flops_per_sequence; with --tensors tensors (name, shape, count, decay), with --sites sites (name, shape "
-        "without n, type).",
+        "flops_per_sequence; with --tensors tensors (name, shape, count, decay), with --sites sites (name, what, type, "
+        "on_demand, and without n axes and shape).",
     .options = options,
     .min_args = 1,
     .max_args = 1,

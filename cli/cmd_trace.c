@@ -21,6 +21,23 @@ static int run(const cli_call *c) {
   return 0;
 }
 
+/* Of the table of sites those that are written unasked, named, or made where they are named: "name (what it is), ". */
+#define PREFIX_LAYER "layers.L."
+#define PREFIX_ONCE ""
+#define ONLY_SHOWN_SHOWN(text) text
+#define ONLY_SHOWN_NAMED(text)
+#define ONLY_SHOWN_DEMAND(text)
+#define ONLY_NAMED_SHOWN(text)
+#define ONLY_NAMED_NAMED(text) text
+#define ONLY_NAMED_DEMAND(text)
+#define ONLY_DEMAND_SHOWN(text)
+#define ONLY_DEMAND_NAMED(text)
+#define ONLY_DEMAND_DEMAND(text) text
+#define SITE_TEXT(name, where, text) PREFIX_##where name " (" text "), "
+#define SHOWN(id, name, where, when, r, a, b, h, c, text) ONLY_SHOWN_##when(SITE_TEXT(name, where, text))
+#define NAMED(id, name, where, when, r, a, b, h, c, text) ONLY_NAMED_##when(SITE_TEXT(name, where, text))
+#define DEMAND(id, name, where, when, r, a, b, h, c, text) ONLY_DEMAND_##when(SITE_TEXT(name, where, text))
+
 static const cli_option options[] = {
     {.name = "ids",
      .required = true,
@@ -56,12 +73,10 @@ const cli_command cli_trace = {
     .description =
         "The ids are targets: the model's bos goes in front of each row as its first input, and the model's pad id is "
         "not counted in the loss.\n\n"
-        "Default set: logits, loss, acc, perplexity, perplexity_last_token, layers.L.resid_mid, layers.L.resid_post, "
-        "layers.L.router.scores and "
-        ".router.indices (moe: .gate.logits, .gate.indices), and with --grad grad.TENSOR. With --only, whatever "
-        "matches, of these and of "
-        "embed, layers.L.attn.norm, .attn.q, .attn.k, .attn.v, .attn.z, .attn.out, .mlp.norm, .neurons, .mlp.out, "
-        "final_norm.",
+        "Default set: logits, loss, acc, perplexity, perplexity_last_token, with --grad grad.TENSOR, and of the sites "
+        "the model has of these: " SGI_SITES(SHOWN) "one row a token.\n\n"
+        "With --only, whatever matches, of these and of: " SGI_SITES(NAMED) "and, made only where they are named: "
+        SGI_SITES(DEMAND) "as 'sgatlin info MODEL --sites' lists them with their sizes.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -238,20 +238,29 @@ SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64
  * edits; both belong to the call, nothing is left in the model.
  *
  * Sites, in the order of computation; each has one row per position, then its axes:
- *   embed                                          (T; dim)         residual stream, D wide
- *   layers.L.attn.norm_scale                       (T)              1 / rms of the stream, on demand
- *   layers.L.attn.norm                             (T; dim)
- *   layers.L.attn.q .k .v                          (T; head, dim)   after norm and rotary, d_head wide
- *   layers.L.attn.pattern                          (T; head, source) on demand
- *   layers.L.attn.z                                (T; head, dim)   mixed values before the output map
- *   layers.L.attn.out, layers.L.resid_mid          (T; dim)
- *   layers.L.mlp.norm_scale, layers.L.mlp.norm     (T), (T; dim)
- *   layers.L.router.scores .indices                (T; channel, slot)   kinds with a router
- *   layers.L.gate.logits, layers.L.gate.indices    (T; channel), (T; slot)   moe: channels are experts
- *   layers.L.neurons                               what multiplies output rows: (T; channel, slot) with a router,
- *                                                  (T; neuron) in dense kinds, (T; slot, neuron) in moe
- *   layers.L.mlp.out, layers.L.resid_post          (T; dim)
- *   final_norm_scale, final_norm                   (T), (T; dim)
+ *   embed                     (T; dim)           residual stream, D wide
+ *   layers.L.attn.norm_scale  (T)                1 / rms of the stream, on demand
+ *   layers.L.attn.norm        (T; dim)           normed input of attention
+ *   layers.L.attn.q           (T; head, dim)     queries after norm and rotary
+ *   layers.L.attn.k           (T; head, dim)     keys after norm and rotary
+ *   layers.L.attn.v           (T; head, dim)     values
+ *   layers.L.attn.pattern     (T; head, source)  weights; a changed row is not normalised again, on demand
+ *   layers.L.attn.z           (T; head, dim)     mixed values before the output map
+ *   layers.L.attn.out         (T; dim)           what attention adds
+ *   layers.L.resid_mid        (T; dim)           stream after attention
+ *   layers.L.mlp.norm_scale   (T)                1 / rms of the stream, on demand
+ *   layers.L.mlp.norm         (T; dim)           normed input of the feedforward layer
+ *   layers.L.router.scores    (T; channel, slot) scores of the chosen units; a circuit is router.*
+ *   layers.L.router.indices   (T; channel, slot) the chosen units, largest score first
+ *   layers.L.gate.logits      (T; channel)       scores of all experts
+ *   layers.L.gate.indices     (T; slot)          the chosen experts
+ *   layers.L.neurons          (T; channel, slot) what multiplies output rows, of the chosen units
+ *   layers.L.neurons          (T; neuron)        the same in dense layers, of every unit
+ *   layers.L.neurons          (T; slot, neuron)  the same in moe, of every unit of the chosen experts
+ *   layers.L.mlp.out          (T; dim)           what the feedforward layer adds
+ *   layers.L.resid_post       (T; dim)           stream after the layer
+ *   final_norm_scale          (T)                1 / rms of the stream, on demand
+ *   final_norm                (T; dim)           input of the output head
  */
 typedef enum sg_edit_op {
   SG_EDIT_SET,   /* x = value, or value * vector along the last axis */

@@ -4,8 +4,6 @@
 #ifndef SGI_FFN_H
 #define SGI_FFN_H
 
-#include "core/arena.h"
-#include "core/base.h"
 #include "core/table.h"
 #include "ffn/tap.h"
 
@@ -46,9 +44,19 @@ typedef struct sgi_ffn_call {
   size_t n;
   sgi_arena saved;    /* the layer's block: forward fills it, backward reads it */
   sgi_arena scratch;  /* free for use within the call */
-  const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer (forward only) */
+  const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer; for the walk, not for kinds */
   size_t layer;
 } sgi_ffn_call;
+
+/* A kind's forward pass is a list of stages. The walk over it (sgi_ffn_forward) shows the tap what a stage leaves, in the order
+ * given, as soon as it has run; so no kind knows of taps. Every stage is handed the call as it was at the start: what one
+ * leaves in scratch the next finds there if both lay it out alike. */
+enum { SGI_STAGE_SITES = 2 };
+typedef struct sgi_stage {
+  const char *name;
+  sg_status (*run)(sgi_ffn_call *call, float *y, const float *x);
+  sgi_site_id leaves[SGI_STAGE_SITES]; /* SGI_SITE_NONE where there are fewer */
+} sgi_stage;
 
 typedef struct sgi_ffn_ops {
   const char *name;
@@ -65,8 +73,10 @@ typedef struct sgi_ffn_ops {
   void (*scratch)(const sg_config *c, size_t n, bool backward, sgi_arena *a);
   /* Multiply-adds of one token's forward pass (FLOPs are twice that), matrix products only (systems.md 3). */
   uint64_t (*multiply_adds)(const sg_config *c);
-  /* y (n,D) = FFN(x (n,D)); assigns y. */
-  sg_status (*forward)(sgi_ffn_call *call, float *y, const float *x);
+  /* y (n,D) = FFN(x (n,D)): the last stage assigns y. Ends with a stage without run. */
+  const sgi_stage *stages;
+  /* Where a site lies that one of the stages leaves, after it has run. */
+  void (*left)(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out);
   /* dx (n,D) assigned, dw added, from dy (n,D); x as in forward; saved as forward left it. */
   sg_status (*backward)(sgi_ffn_call *call, float *dx, const float *dy, const float *x);
   /* Optional (NULL for dense kinds): the units chosen by the forward pass whose saved block this is. */
@@ -87,5 +97,12 @@ typedef struct sgi_ffn_ops {
 /* NULL with err filled (nearest name suggested) when there is none of that name. */
 const sgi_ffn_ops *sgi_ffn_find(const char *name, sg_error *err);
 const sgi_ffn_ops *sgi_ffn_at(size_t i); /* NULL past the last */
+
+/* All stages in order, and what they leave shown to call->tap. */
+sg_status sgi_ffn_forward(const sgi_ffn_ops *ops, const sgi_ffn_call *call, float *y, const float *x);
+/* The kind leaves that site. */
+bool sgi_ffn_leaves(const sgi_ffn_ops *ops, sgi_site_id id);
+/* The site of that role which the kind leaves, or SGI_SITE_NONE. */
+sgi_site_id sgi_ffn_site(const sgi_ffn_ops *ops, sgi_site_role role);
 
 #endif

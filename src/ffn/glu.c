@@ -49,7 +49,8 @@ static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, s
 
 static uint64_t multiply_adds(const sg_config *c) { return (uint64_t)3 * c->hidden_size * c->num_neurons; }
 
-static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
+static sg_status hidden(sgi_ffn_call *call, float *y, const float *x) {
+  (void)y;
   size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
   kept k;
   layout(call->config, n, &call->saved, &k);
@@ -62,11 +63,30 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) kern->glu(k.h + i * k.ld, k.u + i * 2 * F, call->w[UP_BIAS], 1, F);
   sgi_lap(profile, &at, "activation", 0, 20.0 * (double)(n * F));
-  st = sgi_tap_visit_rows(call->tap, (ptrdiff_t)call->layer, "neurons", k.h, k.ld, n, F);
-  if (!st) st = sgi_linear(y, D, k.h, k.ld, call->w[DOWN], n, F, D, call->scratch);
+  return SG_OK;
+}
+
+static sg_status out(sgi_ffn_call *call, float *y, const float *x) {
+  (void)x;
+  size_t n = call->n, D = call->config->hidden_size, F = call->config->num_neurons;
+  kept k;
+  layout(call->config, n, &call->saved, &k);
+  double at = sgi_lap_begin(call->scratch.profile);
+  sg_status st = sgi_linear(y, D, k.h, k.ld, call->w[DOWN], n, F, D, call->scratch);
   if (!st) sgi_add_bias(y, call->w[DOWN_BIAS], n, D);
-  sgi_lap(profile, &at, "feedforward products", sgi_product_flops(n, D, F), sgi_product_bytes(n, D, F));
+  sgi_lap(call->scratch.profile, &at, "feedforward products", sgi_product_flops(n, D, F), sgi_product_bytes(n, D, F));
   return st;
+}
+
+static const sgi_stage stages[] = {
+    {"hidden", hidden, {SGI_SITE_NEURONS}}, {"output", out, {SGI_SITE_NONE}}, {.run = NULL}};
+
+static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *place) {
+  (void)id;
+  sgi_arena block = call->saved;
+  kept k;
+  layout(call->config, call->n, &block, &k);
+  *place = (sgi_left){.data = k.h, .ld = k.ld};
 }
 
 /* As mlp, with du by the clamped gate's derivative; past a clamp it is 0. Biases get column sums. */
@@ -134,7 +154,8 @@ const sgi_ffn_ops sgi_ffn_glu = {
     .saved = saved,
     .scratch = scratch,
     .multiply_adds = multiply_adds,
-    .forward = forward,
+    .stages = stages,
+    .left = left,
     .backward = backward,
     .unit_count = unit_count,
     .units = units,

@@ -63,28 +63,36 @@ static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
   w->dp = SGI_TAKE(a, n * c->num_channels, float);
 }
 
-/* Transposed weights of all experts for the forward pass (gemm.h), where an expert's rows are many. */
+/* A row of hidden activations put together for a tap, and the transposed weights of all experts (gemm.h) where an expert's rows
+ * are many: of up while the hidden activations are made, of down while the outputs are. */
 typedef struct packed {
-  float *up;   /* NULL, or (C,D,2F; ldu) */
-  float *down; /* (C,F,D; ldy) */
-  size_t ldu, ldy;
+  float *row; /* (K,F) */
+  float *wt;  /* NULL, or (C,in,out; ld) */
+  size_t ld;
 } packed;
 
-static void layout_packed(const sg_config *c, size_t n, sgi_arena *a, packed *p) {
-  size_t C = c->num_channels, D = c->hidden_size, F = c->num_neurons;
-  *p = (packed){.ldu = sgi_stride(2 * F), .ldy = sgi_stride(D)};
-  if (n * c->top_k / C < SGI_COPY_ROWS) return;
-  p->up = SGI_TAKE(a, C * D * p->ldu, float);
-  p->down = SGI_TAKE(a, C * F * p->ldy, float);
+static void layout_packed(const sg_config *c, size_t n, size_t in, size_t out, sgi_arena *a, packed *p) {
+  *p = (packed){.row = SGI_TAKE(a, c->top_k * c->num_neurons, float), .ld = sgi_stride(out)};
+  if (n * c->top_k / c->num_channels >= SGI_COPY_ROWS) p->wt = SGI_TAKE(a, c->num_channels * in * p->ld, float);
+}
+
+static void keep_larger(sgi_arena *a, const sgi_arena *b) {
+  if (b->used > a->used) a->used = b->used;
 }
 
 static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
-  sgi_arena forward = *a;
-  layout_packed(c, n, &forward, &(packed){0});
-  if (backward) layout_work(c, n, a, &(work){0});
-  if (forward.used > a->used) *a = forward;
-  SGI_TAKE(a, c->top_k * c->num_neurons, float);
-  sgi_linear_scratch(n, c->hidden_size, c->num_channels, a);
+  size_t D = c->hidden_size, F = c->num_neurons;
+  sgi_arena begin = *a, part = begin;
+  sgi_linear_scratch(n, D, c->num_channels, a);
+  layout_packed(c, n, D, 2 * F, &part, &(packed){0});
+  keep_larger(a, &part);
+  part = begin;
+  layout_packed(c, n, F, D, &part, &(packed){0});
+  keep_larger(a, &part);
+  part = begin;
+  if (backward) layout_work(c, n, &part, &(work){0});
+  sgi_linear_scratch(n, D, c->num_channels, &part);
+  keep_larger(a, &part);
 }
 
 static sg_status check(const sg_config *c, sg_error *err) {
@@ -127,24 +135,10 @@ static void group(const sg_config *c, size_t n, kept *k) {
   k->start[0] = 0;
 }
 
-/* Weights once, inputs, hidden values (gate, up and their product) and outputs of every row. */
-static double experts_bytes(const sg_config *c, size_t n) {
-  double D = (double)c->hidden_size, F = (double)c->num_neurons;
-  return 4.0 * (3 * (double)c->num_channels * D * F + (double)(n * c->top_k) * (2 * D + 3 * F));
-}
-
-/* The hidden activations lie grouped by expert; a tap sees them row by row, in the order of the row's experts. */
-static sg_status visit_hidden(const sgi_ffn_call *call, const kept *k, float *buffer) {
-  size_t K = call->config->top_k, F = call->config->num_neurons;
-  sg_status st = SG_OK;
-  for (size_t i = 0; i < call->n && !st; i++) {
-    for (size_t j = 0; j < K; j++)
-      memcpy(buffer + j * F, k->h + (size_t)k->place[i * K + j] * k->ldh, F * sizeof *buffer);
-    st = sgi_tap_visit_row(call->tap, (ptrdiff_t)call->layer, "neurons", buffer, i, K, F);
-    for (size_t j = 0; j < K; j++)
-      memcpy(k->h + (size_t)k->place[i * K + j] * k->ldh, buffer + j * F, F * sizeof *buffer);
-  }
-  return st;
+/* Weights of `maps` of the three once, inputs or outputs and hidden values of every row. */
+static double experts_bytes(const sg_config *c, size_t n, size_t maps) {
+  double D = (double)c->hidden_size, F = (double)c->num_neurons, m = (double)maps;
+  return 4.0 * (m * (double)c->num_channels * D * F + (double)(n * c->top_k) * (D + m * F));
 }
 
 /* Up to BLOCK grouped rows of one expert: a thread's task. */
@@ -183,7 +177,7 @@ static sg_status block_hidden(const sgi_ffn_call *call, const kept *k, const voi
   size_t F = call->config->num_neurons, D = call->config->hidden_size;
   float *u = k->u + b.at * 2 * F;
   const float *x = k->x + b.at * D;
-  sg_status st = p->up ? product(shared, false, b.rows, 2 * F, D, x, D, p->up + b.expert * D * p->ldu, p->ldu, u)
+  sg_status st = p->wt ? product(shared, false, b.rows, 2 * F, D, x, D, p->wt + b.expert * D * p->ld, p->ld, u)
                        : product(shared, true, b.rows, 2 * F, D, x, D, call->w[UP] + b.expert * 2 * F * D, D, u);
   for (size_t i = 0; i < b.rows && !st; i++)
     sgi_kernel_table()->glu(k->h + (b.at + i) * k->ldh, u + i * 2 * F, call->w[UP_BIAS] + b.expert * 2 * F, 1, F);
@@ -196,7 +190,7 @@ static sg_status block_out(const sgi_ffn_call *call, const kept *k, const void *
   size_t F = call->config->num_neurons, D = call->config->hidden_size;
   float *y = k->y + b.at * D;
   const float *h = k->h + b.at * k->ldh;
-  sg_status st = p->up ? product(shared, false, b.rows, D, F, h, k->ldh, p->down + b.expert * F * p->ldy, p->ldy, y)
+  sg_status st = p->wt ? product(shared, false, b.rows, D, F, h, k->ldh, p->wt + b.expert * F * p->ld, p->ld, y)
                        : product(shared, true, b.rows, D, F, h, k->ldh, call->w[DOWN] + b.expert * D * F, F, y);
   for (size_t i = 0; i < b.rows && !st; i++) sgi_kernel_table()->add(y + i * D, call->w[DOWN_BIAS] + b.expert * D, D);
   return st;
@@ -230,18 +224,25 @@ static sg_status blocks(const sgi_ffn_call *call, const kept *k, const void *roo
   return (sg_status)atomic_load(&worst);
 }
 
-static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
+static sg_status gate(sgi_ffn_call *call, float *y, const float *x) {
+  (void)y;
   const sg_config *c = call->config;
-  size_t n = call->n, C = c->num_channels, K = c->top_k, D = c->hidden_size;
-  ptrdiff_t l = (ptrdiff_t)call->layer;
-  const sgi_kernels *kern = sgi_kernel_table();
+  size_t n = call->n, C = c->num_channels, D = c->hidden_size;
   kept k;
   layout(c, n, &call->saved, &k);
-  sgi_profile *profile = call->scratch.profile;
-  double at = sgi_lap_begin(profile);
+  double at = sgi_lap_begin(call->scratch.profile);
   sg_status st = sgi_linear(k.logits, C, x, D, call->w[GATE], n, D, C, call->scratch);
-  if (!st) st = sgi_tap_visit(call->tap, l, "gate.logits", SGI_SITE_FLOAT, k.logits, n, C, 0, 0);
-  if (st) return st;
+  sgi_lap(call->scratch.profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 4.0 * (double)(n * D));
+  return st;
+}
+
+static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
+  (void)y, (void)x;
+  size_t n = call->n, C = call->config->num_channels, K = call->config->top_k;
+  const sgi_kernels *kern = sgi_kernel_table();
+  kept k;
+  layout(call->config, n, &call->saved, &k);
+  double at = sgi_lap_begin(call->scratch.profile);
 #pragma omp parallel for schedule(static) if (n > 64)
   for (size_t i = 0; i < n; i++) {
     float max, *p = k.p + i * C;
@@ -250,24 +251,45 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
     kern->scale(p, 1 / sum, C);
     sgi_topk(k.score + i * K, k.index + i * K, k.logits + i * C, C, K);
   }
-  st = sgi_tap_visit(call->tap, l, "gate.indices", SGI_SITE_INDEX, k.index, n, K, 0, 0);
-  if (st) return st;
+  sgi_lap(call->scratch.profile, &at, "gate, grouping", 0, 8.0 * (double)(n * C));
+  return SG_OK;
+}
+
+static sg_status hidden(sgi_ffn_call *call, float *y, const float *x) {
+  (void)y;
+  const sg_config *c = call->config;
+  size_t n = call->n, C = c->num_channels, K = c->top_k, D = c->hidden_size, F = c->num_neurons;
+  kept k;
+  packed p;
+  layout(c, n, &call->saved, &k);
+  layout_packed(c, n, D, 2 * F, &call->scratch, &p);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
   group(c, n, &k);
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
-  sgi_lap(profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
+  sgi_lap(profile, &at, "gate, grouping", 0, 8.0 * (double)(n * K * D));
+  for (size_t e = 0; p.wt && e < C; e++) sgi_linear_pack(p.wt + e * D * p.ld, call->w[UP] + e * 2 * F * D, D, 2 * F);
+  sg_status st = blocks(call, &k, &p, block_hidden);
+  sgi_lap(profile, &at, "experts", 2 * sgi_product_flops(n * K, D, F), experts_bytes(c, n, 2));
+  return st;
+}
+
+static sg_status out(sgi_ffn_call *call, float *y, const float *x) {
+  (void)x;
+  const sg_config *c = call->config;
+  size_t n = call->n, C = c->num_channels, K = c->top_k, D = c->hidden_size, F = c->num_neurons;
+  const sgi_kernels *kern = sgi_kernel_table();
+  kept k;
   packed p;
-  layout_packed(c, n, &call->scratch, &p);
-  for (size_t e = 0; p.up && e < C; e++) {
-    size_t F = c->num_neurons;
-    sgi_linear_pack(p.up + e * D * p.ldu, call->w[UP] + e * 2 * F * D, D, 2 * F);
-    sgi_linear_pack(p.down + e * F * p.ldy, call->w[DOWN] + e * D * F, F, D);
-  }
-  st = blocks(call, &k, &p, block_hidden);
-  if (!st && call->tap) st = visit_hidden(call, &k, SGI_TAKE(&call->scratch, K * c->num_neurons, float));
-  if (!st) st = blocks(call, &k, &p, block_out);
+  layout(c, n, &call->saved, &k);
+  layout_packed(c, n, F, D, &call->scratch, &p);
+  sgi_profile *profile = call->scratch.profile;
+  double at = sgi_lap_begin(profile);
+  for (size_t e = 0; p.wt && e < C; e++) sgi_linear_pack(p.wt + e * F * p.ld, call->w[DOWN] + e * D * F, F, D);
+  sg_status st = blocks(call, &k, &p, block_out);
   if (st) return st;
-  sgi_lap(profile, &at, "experts", 3 * sgi_product_flops(n * K, D, c->num_neurons), experts_bytes(c, n));
+  sgi_lap(profile, &at, "experts", sgi_product_flops(n * K, D, F), experts_bytes(c, n, 1));
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) {
     float weight[SGI_MAX_TOP_K];
@@ -277,6 +299,25 @@ static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
   }
   sgi_lap(profile, &at, "gate, grouping", 0, 4.0 * (double)(n * (K + 1) * D));
   return SG_OK;
+}
+
+static const sgi_stage stages[] = {{"gate", gate, {SGI_SITE_GATE_LOGITS}},
+                                   {"choice", choose, {SGI_SITE_GATE_INDICES}},
+                                   {"hidden", hidden, {SGI_SITE_EXPERT_NEURONS}},
+                                   {"output", out, {SGI_SITE_NONE}},
+                                   {.run = NULL}};
+
+/* The hidden activations lie grouped by expert; a tap sees them in the order of the row's experts. */
+static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *to) {
+  const sg_config *c = call->config;
+  sgi_arena saved_block = call->saved, room = call->scratch;
+  kept k;
+  packed p;
+  layout(c, call->n, &saved_block, &k);
+  layout_packed(c, call->n, c->hidden_size, 2 * c->num_neurons, &room, &p);
+  if (id == SGI_SITE_GATE_LOGITS) to->data = k.logits;
+  if (id == SGI_SITE_GATE_INDICES) to->data = k.index;
+  if (id == SGI_SITE_EXPERT_NEURONS) *to = (sgi_left){.data = k.h, .ld = k.ldh, .place = k.place, .row = p.row};
 }
 
 /* The products over all rows of an expert need dy, so they come before its room is taken; those of du after. */
@@ -328,7 +369,7 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   sgi_lap(profile, &began, "gate, grouping backward", 0, 8.0 * (double)(n * K * D));
   sg_status st = experts_backward(call, &k, &w);
   sgi_lap(profile, &began, "experts backward", 6 * sgi_product_flops(n * K, D, c->num_neurons),
-          2 * experts_bytes(c, n));
+          2 * (experts_bytes(c, n, 2) + experts_bytes(c, n, 1)));
   if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, C, x, D, n, D, C);
   if (!st) st = sgi_linear_dx(dx, D, w.dp, C, call->w[GATE], n, D, C, 0, call->scratch);
   if (st) return st;
@@ -401,7 +442,8 @@ const sgi_ffn_ops sgi_ffn_moe = {
     .saved = saved,
     .scratch = scratch,
     .multiply_adds = multiply_adds,
-    .forward = forward,
+    .stages = stages,
+    .left = left,
     .backward = backward,
     .gates = gates,
     .unit_count = unit_count,

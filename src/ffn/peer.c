@@ -101,28 +101,53 @@ static void gate(const kept *k, size_t m, size_t K) {
   }
 }
 
-static sg_status forward(sgi_ffn_call *call, float *y, const float *x) {
+static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
+  (void)y;
   const sg_config *c = call->config;
-  size_t n = call->n, m = entries(c, n), C = c->num_channels, K = c->top_k;
-  ptrdiff_t l = (ptrdiff_t)call->layer;
   kept k;
-  layout(c, n, &call->saved, &k);
-  sg_status st = sgi_router_forward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch,
-                                    call->w + ROUTER, x, k.score, k.index);
-  if (!st) st = sgi_tap_visit(call->tap, l, "router.scores", SGI_SITE_FLOAT, k.score, n, C, K, 0);
-  if (!st) st = sgi_tap_visit(call->tap, l, "router.indices", SGI_SITE_INDEX, k.index, n, C, K, 0);
-  if (st) return st;
-  sgi_sparse s = sparse_of(c, n);
+  layout(c, call->n, &call->saved, &k);
+  return sgi_router_forward(sgi_router_find(c->router, NULL), c, call->n, &call->saved, call->scratch, call->w + ROUTER,
+                            x, k.score, k.index);
+}
+
+static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
+  (void)y;
+  const sg_config *c = call->config;
+  kept k;
+  layout(c, call->n, &call->saved, &k);
+  sgi_sparse s = sparse_of(c, call->n);
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
   sgi_sparse_dot(&s, k.dot, call->w[W_IN], k.index, x);
   sgi_sparse_lap(&s, profile, &at, "neurons, input", 1);
-  gate(&k, m, K);
+  gate(&k, entries(c, call->n), c->top_k);
   sgi_sparse_lap_values(&s, profile, &at, "gates", 6);
-  st = sgi_tap_visit(call->tap, l, "neurons", SGI_SITE_FLOAT, k.value, n, C, K, 0);
-  if (!st) sgi_sparse_sum(&s, y, call->w[W_OUT], k.index, k.value);
-  sgi_sparse_lap(&s, profile, &at, "neurons, output", 1);
-  return st;
+  return SG_OK;
+}
+
+static sg_status sum(sgi_ffn_call *call, float *y, const float *x) {
+  (void)x;
+  kept k;
+  layout(call->config, call->n, &call->saved, &k);
+  sgi_sparse s = sparse_of(call->config, call->n);
+  double at = sgi_lap_begin(call->scratch.profile);
+  sgi_sparse_sum(&s, y, call->w[W_OUT], k.index, k.value);
+  sgi_sparse_lap(&s, call->scratch.profile, &at, "neurons, output", 1);
+  return SG_OK;
+}
+
+static const sgi_stage stages[] = {{"router", choose, {SGI_SITE_ROUTER_SCORES, SGI_SITE_ROUTER_INDICES}},
+                                   {"neurons", neurons, {SGI_SITE_CHOSEN_NEURONS}},
+                                   {"output", sum, {SGI_SITE_NONE}},
+                                   {.run = NULL}};
+
+static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
+  sgi_arena block = call->saved;
+  kept k;
+  layout(call->config, call->n, &block, &k);
+  out->data = id == SGI_SITE_ROUTER_SCORES    ? (void *)k.score
+              : id == SGI_SITE_ROUTER_INDICES ? (void *)k.index
+                                              : (void *)k.value;
 }
 
 /* v = gelu(a) p: dv = dy . w_out; dp = dv gelu(a); ds = p (dp - sum_j p_j dp_j); da = dv p gelu'(a);
@@ -200,7 +225,8 @@ const sgi_ffn_ops sgi_ffn_peer = {
     .saved = saved,
     .scratch = scratch,
     .multiply_adds = multiply_adds,
-    .forward = forward,
+    .stages = stages,
+    .left = left,
     .backward = backward,
     .gates = gates,
     .unit_count = unit_count,

@@ -51,13 +51,19 @@ static void append_to_cache(const sgi_pass *p, size_t l, const float **k, const 
   *v = kv->v + layer;
 }
 
+/* Rows of a site outside the feedforward kind, one behind the other. */
+static sg_status show(const sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, sgi_site_id id, void *data) {
+  sgi_at at = {&p->model->config, layer, p->batch.T};
+  return sgi_tap_visit(tap, &at, id, &(sgi_left){.data = data}, 0, p->batch.B * p->batch.T);
+}
+
 /* A norm's inverse scale as a site; where the tap changed it, y = x r g once more. */
-static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const char *name, float *y, float *r,
+static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, sgi_site_id id, float *y, float *r,
                              const float *x, const float *g) {
   size_t n = p->batch.B * p->batch.T, D = p->model->config.hidden_size;
-  if (!sgi_tap_wants(tap, layer, name)) return SG_OK;
+  if (!sgi_tap_wants(tap, layer, id)) return SG_OK;
   memcpy(p->before, r, n * sizeof *r);
-  sg_status st = sgi_tap_visit(tap, layer, name, SGI_SITE_FLOAT, r, n, 0, 0, 0);
+  sg_status st = show(p, tap, layer, id, r);
   for (size_t i = 0; i < n && !st; i++)
     for (size_t d = 0; d < D && p->before[i] != r[i]; d++) y[i * D + d] = x[i * D + d] * r[i] * g[d];
   return st;
@@ -67,8 +73,10 @@ static sg_status visit_scale(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, c
 static sg_status visit_pattern(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer, const kept *k) {
   const sg_config *c = &p->model->config;
   size_t T = p->batch.T, H = c->num_heads, d = c->head_dim;
-  if (p->cache || !sgi_tap_wants(tap, layer, "attn.pattern")) return SG_OK; /* the rows above are of this batch alone */
+  if (p->cache || !sgi_tap_wants(tap, layer, SGI_SITE_ATTN_PATTERN))
+    return SG_OK; /* the rows above are of this batch alone */
   sgi_attention s = attention_of(p);
+  sgi_at at = {c, layer, T};
   float *pattern = p->before, *old = p->before + H * T;
   sg_status st = SG_OK;
   for (size_t i = 0; i < p->batch.B * T && !st; i++) {
@@ -76,7 +84,7 @@ static sg_status visit_pattern(sgi_pass *p, const sgi_tap *tap, ptrdiff_t layer,
     memset(pattern, 0, H * T * sizeof *pattern);
     for (size_t h = 0; h < H && !st; h++) st = sgi_attention_pattern(&s, b, h, t, pattern + h * T, k->q, k->k);
     memcpy(old, pattern, H * T * sizeof *old);
-    if (!st) st = sgi_tap_visit_row(tap, layer, "attn.pattern", pattern, i, H, T);
+    if (!st) st = sgi_tap_visit(tap, &at, SGI_SITE_ATTN_PATTERN, &(sgi_left){.data = pattern}, i, 1);
     for (size_t h = 0; h < H && !st; h++) {
       if (!memcmp(old + h * T, pattern + h * T, T * sizeof *old)) continue;
       float *o = k->o + (i * H + h) * d;
@@ -105,9 +113,9 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   if (check_norms(k->rq, n * H) || check_norms(k->rk, n * H)) return SG_ERR_NUMERIC;
   sgi_rotary(k->q, p->position, p->cos, p->sin, n, H, d, false);
   sgi_rotary(k->k, p->position, p->cos, p->sin, n, H, d, false);
-  st = sgi_tap_visit(tap, layer, "attn.q", SGI_SITE_FLOAT, k->q, n, H, d, 0);
-  if (!st) st = sgi_tap_visit(tap, layer, "attn.k", SGI_SITE_FLOAT, k->k, n, H, d, 0);
-  if (!st) st = sgi_tap_visit(tap, layer, "attn.v", SGI_SITE_FLOAT, k->v, n, H, d, 0);
+  st = show(p, tap, layer, SGI_SITE_ATTN_Q, k->q);
+  if (!st) st = show(p, tap, layer, SGI_SITE_ATTN_K, k->k);
+  if (!st) st = show(p, tap, layer, SGI_SITE_ATTN_V, k->v);
   lap_moved(p, &at, "q and k norm, rotary", n, W, 8);
   sgi_attention s = attention_of(p);
   const float *keys = k->k, *values = k->v;
@@ -115,10 +123,10 @@ static sg_status attention_sublayer(sgi_pass *p, size_t l, kept *k, float *a, co
   if (!st) st = sgi_attention_forward(&s, scratch, k->o, k->lse, k->q, keys, values);
   lap_attention(p, &at, "attention", 2, 4);
   if (!st && !p->cache) st = visit_pattern(p, tap, layer, k);
-  if (!st) st = sgi_tap_visit(tap, layer, "attn.z", SGI_SITE_FLOAT, k->o, n, H, d, 0);
+  if (!st) st = show(p, tap, layer, SGI_SITE_ATTN_Z, k->o);
   if (!st) st = sgi_linear(a, D, k->o, W, weight(p, l, SGI_LAYER_O), n, W, D, scratch);
   lap_product(p, &at, "attention output", n, W, D, 1);
-  return st ? st : sgi_tap_visit(tap, layer, "attn.out", SGI_SITE_FLOAT, a, n, D, 0, 0);
+  return st ? st : show(p, tap, layer, SGI_SITE_ATTN_OUT, a);
 }
 
 /* Where the residual stream (n,D) before layer l lies; after the last layer, x. */
@@ -144,35 +152,35 @@ static sg_status layer_forward(sgi_pass *p, size_t l, const sgi_tap *tap) {
   sgi_rmsnorm(w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1), n, D, c->rms_norm_eps);
   sg_status st = check_norms(k.r1, n);
   lap_moved(p, &at, "norms, residual", n, D, 2);
-  if (!st) st = visit_scale(p, tap, layer, "attn.norm_scale", w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1));
-  if (!st) st = sgi_tap_visit(tap, layer, "attn.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
+  if (!st) st = visit_scale(p, tap, layer, SGI_SITE_ATTN_NORM_SCALE, w.xn, k.r1, k.x_in, weight(p, l, SGI_LAYER_NORM1));
+  if (!st) st = show(p, tap, layer, SGI_SITE_ATTN_NORM, w.xn);
   if (!st) st = attention_sublayer(p, l, &k, w.y, w.xn, scratch, tap);
   if (st) return st;
   at = sgi_lap_begin(scratch.profile);
   const float *gain = weight(p, l, SGI_LAYER_NORM2);
   if (tap) { /* who may change the sum before its norm is taken */
     sgi_sum(k.x_mid, k.x_in, w.y, n * D);
-    st = sgi_tap_visit(tap, layer, "resid_mid", SGI_SITE_FLOAT, k.x_mid, n, D, 0, 0);
+    st = show(p, tap, layer, SGI_SITE_RESID_MID, k.x_mid);
     if (st) return st;
     sgi_rmsnorm(w.xn, k.r2, k.x_mid, gain, n, D, c->rms_norm_eps);
   } else {
     sgi_sum_rmsnorm(k.x_mid, k.x_in, w.y, w.xn, k.r2, gain, n, D, c->rms_norm_eps);
   }
   st = check_norms(k.r2, n);
-  if (!st) st = visit_scale(p, tap, layer, "mlp.norm_scale", w.xn, k.r2, k.x_mid, gain);
-  if (!st) st = sgi_tap_visit(tap, layer, "mlp.norm", SGI_SITE_FLOAT, w.xn, n, D, 0, 0);
+  if (!st) st = visit_scale(p, tap, layer, SGI_SITE_MLP_NORM_SCALE, w.xn, k.r2, k.x_mid, gain);
+  if (!st) st = show(p, tap, layer, SGI_SITE_MLP_NORM, w.xn);
   if (st) return st;
   lap_moved(p, &at, "norms, residual", n, D, 4);
   sgi_ffn_call call = ffn_call(p, l, saved, scratch);
   call.tap = tap;
-  st = p->model->ffn->forward(&call, w.y, w.xn);
+  st = sgi_ffn_forward(p->model->ffn, &call, w.y, w.xn);
   at = sgi_lap_begin(scratch.profile);
-  if (!st) st = sgi_tap_visit(tap, layer, "mlp.out", SGI_SITE_FLOAT, w.y, n, D, 0, 0);
+  if (!st) st = show(p, tap, layer, SGI_SITE_MLP_OUT, w.y);
   if (st) return st;
   float *out = stream_into(p, l + 1);
   sgi_sum(out, k.x_mid, w.y, n * D);
   lap_moved(p, &at, "norms, residual", n, D, 3);
-  return sgi_tap_visit(tap, layer, "resid_post", SGI_SITE_FLOAT, out, n, D, 0, 0);
+  return show(p, tap, layer, SGI_SITE_RESID_POST, out);
 }
 
 sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err) {
@@ -191,7 +199,7 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
     memcpy(x + i * D, E + (size_t)batch->inputs[i] * D, D * sizeof *E);
   }
   lap_moved(p, &at, "embedding", n, D, 2);
-  st = sgi_tap_visit(tap, -1, "embed", SGI_SITE_FLOAT, x, n, D, 0, 0);
+  st = show(p, tap, -1, SGI_SITE_EMBED, x);
   size_t l = 0;
   for (; l < m->config.num_layers && !st; l++) {
     st = layer_forward(p, l, tap);
@@ -205,8 +213,8 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   if (st == SG_ERR_NUMERIC && !(tap && tap->err && tap->err->code == SG_ERR_NUMERIC))
     return sgi_fail(err, st, "activations at the norms of layer %zu are too large for float32", l ? l - 1 : 0);
   if (st) return named(st, err, "forward pass");
-  st = visit_scale(p, tap, -1, "final_norm_scale", p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)]);
-  return st ? st : sgi_tap_visit(tap, -1, "final_norm", SGI_SITE_FLOAT, p->xn, n, D, 0, 0);
+  st = visit_scale(p, tap, -1, SGI_SITE_FINAL_NORM_SCALE, p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)]);
+  return st ? st : show(p, tap, -1, SGI_SITE_FINAL_NORM, p->xn);
 }
 
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err) {

@@ -16,9 +16,9 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   return sgi_editor_visit(&((watch *)user)->editor, s, err);
 }
 
-static bool wants(void *user, ptrdiff_t layer, const char *name) {
+static bool wants(void *user, ptrdiff_t layer, sgi_site_id id) {
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, layer, name);
+  sgi_site_full_name(full, layer, id);
   return sgi_editor_wants(&((watch *)user)->editor, full);
 }
 

@@ -25,10 +25,10 @@ static void take_inputs(watcher *w, const sgi_site *s) {
   }
 }
 
-/* router.indices (C,K): a slot of the neuron's own channel; gate.indices (K): a slot of its expert. */
+/* A choice of units: a slot of the neuron's own channel; one of channels: the slot of the neuron's. */
 static void take_indices(watcher *w, const sgi_site *s) {
-  w->experts = s->n_dims == 1;
-  size_t K = s->dims[s->n_dims - 1], width = w->experts ? K : s->dims[0] * K, from = w->experts ? 0 : w->channel * K;
+  w->experts = sgi_site_row_of(s->id)->holds == SGI_AXIS_CHANNEL;
+  size_t width = sgi_site_width(s), K = w->experts ? width : s->dims[1], from = w->experts ? 0 : w->channel * K;
   size_t wanted = w->experts ? w->channel : w->index;
   for (size_t i = 0; i < s->n; i++)
     for (size_t k = from; k < from + K; k++)
@@ -36,14 +36,15 @@ static void take_indices(watcher *w, const sgi_site *s) {
 }
 
 static void take_values(watcher *w, const sgi_site *s) {
-  size_t F = s->dims[s->n_dims - 1], width = s->n_dims == 2 ? s->dims[0] * F : F;
+  bool dense = !sgi_site_row_of(s->id)->chosen_by;
+  size_t width = sgi_site_width(s), F = s->dims[1];
   for (size_t i = 0; i < s->n; i++) {
     sg_activation *a = &w->out[s->first + i];
     const float *row = (const float *)s->data + i * width;
     size_t slot = w->slot[s->first + i];
-    a->chosen = s->n_dims == 1 || slot;
+    a->chosen = dense || slot;
     if (!a->chosen) continue;
-    a->value = (double)row[s->n_dims == 1 ? w->index : w->experts ? (slot - 1) * F + w->index : slot - 1];
+    a->value = (double)row[dense ? w->index : w->experts ? (slot - 1) * F + w->index : slot - 1];
   }
 }
 
@@ -58,16 +59,17 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   (void)err;
   watcher *w = user;
   if (s->layer != (ptrdiff_t)w->layer) return SG_OK;
-  if (!strcmp(s->name, "mlp.norm")) take_inputs(w, s);
-  if (!strcmp(s->name, "router.scores") || !strcmp(s->name, "gate.logits")) {
+  sgi_site_role role = sgi_site_row_of(s->id)->role;
+  if (s->id == SGI_SITE_MLP_NORM) take_inputs(w, s);
+  if (role == SGI_SITE_SCORES) {
     w->score = s->data;
-    w->width = s->n_dims == 2 ? s->dims[0] * s->dims[1] : s->dims[0];
+    w->width = sgi_site_width(s);
   }
-  if (s->type == SGI_SITE_INDEX) {
+  if (role == SGI_SITE_CHOICE) {
     take_indices(w, s);
     take_scores(w, s);
   }
-  if (!strcmp(s->name, "neurons")) take_values(w, s);
+  if (role == SGI_SITE_VALUES) take_values(w, s);
   return SG_OK;
 }
 

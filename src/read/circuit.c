@@ -16,14 +16,16 @@ typedef struct taker {
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   taker *t = user;
   if (s->layer != (ptrdiff_t)t->layer) return SG_OK;
-  bool scores = !strcmp(s->name, "router.scores");
-  if (!strcmp(s->name, "gate.logits")) {
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  if (row->role != SGI_SITE_SCORES && row->role != SGI_SITE_CHOICE) return SG_OK;
+  bool scores = row->role == SGI_SITE_SCORES;
+  if (scores && !row->chosen_by) { /* of every unit: those of the chosen when they are known */
     t->logits = s->data;
-    t->logits_width = s->dims[0];
+    t->logits_width = sgi_site_width(s);
+    return SG_OK;
   }
-  if (!scores && s->type != SGI_SITE_INDEX) return SG_OK;
-  if (s->first || s->dims[0] * (s->n_dims == 2 ? s->dims[1] : 1) != t->width)
-    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", s->name, s->layer);
+  if (s->first || sgi_site_width(s) != t->width)
+    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", row->name, s->layer);
   memcpy(scores ? (void *)t->score : (void *)t->index, s->data, s->n * t->width * 4);
   for (size_t i = 0; !scores && t->logits && i < s->n * t->width; i++)
     t->score[i] = t->logits[i / t->width * t->logits_width + (size_t)t->index[i]];

@@ -4,32 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Axes of a site by the end of its name; the rest, and norms, have "dim" alone. */
-typedef struct axes {
-  const char *name;
-  const char *axis[2];
-} axes;
-static const axes table[] = {
-    {"attn.q", {"head", "dim"}},
-    {"attn.k", {"head", "dim"}},
-    {"attn.v", {"head", "dim"}},
-    {"attn.z", {"head", "dim"}},
-    {"attn.pattern", {"head", "source"}},
-    {"router.scores", {"channel", "slot"}},
-    {"router.indices", {"channel", "slot"}},
-    {"gate.logits", {"channel", NULL}},
-    {"gate.indices", {"slot", NULL}},
-};
-static const char *const no_axes[] = {"attn.norm_scale", "mlp.norm_scale", "final_norm_scale"};
-static const char *const known[] = {"pos", "dim", "head", "source", "channel", "slot", "neuron"};
-
-void sgi_site_full_name(char out[SG_SITE_NAME], ptrdiff_t layer, const char *name) {
-  if (layer < 0)
-    snprintf(out, SG_SITE_NAME, "%s", name);
-  else
-    snprintf(out, SG_SITE_NAME, "layers.%td.%s", layer, name);
-}
-
 sg_status sgi_editor_begin(sgi_editor *e, const sg_config *c, size_t T, const sg_edit *edits, size_t n_edits,
                            sg_error *err) {
   *e = (sgi_editor){.config = c, .edits = edits, .n_edits = n_edits, .T = T};
@@ -44,12 +18,11 @@ sg_status sgi_editor_begin(sgi_editor *e, const sg_config *c, size_t T, const sg
     if (d->vector && (d->op == SG_EDIT_TAKE || d->op == SG_EDIT_SCALE))
       return sgi_fail(err, SG_ERR_ARG, "edit %zu of %s: a vector can be set or added only", i, d->site);
     for (size_t a = 0; a < d->n_axes; a++) {
-      bool found = false;
-      for (size_t k = 0; k < SGI_COUNT(known); k++) found = found || !strcmp(known[k], d->axes[a].name);
-      if (!found)
-        return sgi_fail(err, SG_ERR_ARG,
-                        "edit of %s: unknown axis \"%.11s\": choose pos, dim, head, source, channel, slot or neuron",
-                        d->site, d->axes[a].name);
+      if (sgi_axis_known(d->axes[a].name)) continue;
+      char list[SGI_AXIS_LIST];
+      sgi_axis_list(list);
+      return sgi_fail(err, SG_ERR_ARG, "edit of %s: unknown axis \"%.11s\": choose one of %s", d->site, d->axes[a].name,
+                      list);
     }
   }
   return SG_OK;
@@ -72,28 +45,17 @@ sg_status sgi_editor_end(const sgi_editor *e, sg_error *err) {
 /* What an axis of the site is: a dim of its array, or a lookup in the chosen units. */
 enum { BY_POS = -1, BY_CHOICE = -2, NO_AXIS = -3 };
 
-static bool is_neurons(const sgi_site *s) { return !strcmp(s->name, "neurons"); }
-
-static int axis_of(const sgi_editor *e, const sgi_site *s, const char *name) {
+static int axis_of(const sgi_site *s, const char *name) {
   if (!strcmp(name, "pos")) return BY_POS;
-  if (is_neurons(s)) {
-    if (s->n_dims == 1) return !strcmp(name, "neuron") ? 0 : NO_AXIS;
-    bool grouped = e->chosen_dims == 1; /* slots hold whole experts */
-    if (!strcmp(name, "slot")) return grouped ? 0 : 1;
-    if (!strcmp(name, "channel")) return grouped ? BY_CHOICE : 0;
-    if (!strcmp(name, "neuron")) return grouped ? 1 : BY_CHOICE;
-    return NO_AXIS;
-  }
-  for (size_t i = 0; i < SGI_COUNT(no_axes); i++)
-    if (!strcmp(no_axes[i], s->name)) return NO_AXIS;
-  for (size_t i = 0; i < SGI_COUNT(table); i++) {
-    if (strcmp(table[i].name, s->name)) continue;
-    for (int k = 0; k < s->n_dims; k++)
-      if (table[i].axis[k] && !strcmp(table[i].axis[k], name)) return k;
-    bool units = !strncmp(s->name, "router.", 7) && !strcmp(name, "neuron");
-    return units ? BY_CHOICE : NO_AXIS;
-  }
-  return !strcmp(name, "dim") ? 0 : NO_AXIS;
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  int own = sgi_site_axis(row, name);
+  return own >= 0 ? own : sgi_site_axis_is_chosen(row, name) ? BY_CHOICE : NO_AXIS;
+}
+
+/* The choice that the site's units are of has been made: scores are visited before it. */
+static bool is_chosen(const sgi_editor *e, const sgi_site *s) {
+  sgi_site_id by = sgi_site_row_of(s->id)->chosen_by;
+  return e->chosen.id == by && e->chosen.layer == s->layer && s->id >= by;
 }
 
 typedef struct place {
@@ -101,20 +63,23 @@ typedef struct place {
   size_t at[2];
 } place;
 
-static int32_t chosen_at(const sgi_editor *e, const place *p, size_t slot) {
-  return e->chosen[p->row * e->chosen_width + slot];
+/* The axes of a choice are the first ones of the sites that it is about. */
+static int32_t chosen_at(const sgi_editor *e, const place *p) {
+  const sgi_site *c = &e->chosen;
+  size_t entry = sgi_site_row_of(c->id)->n_axes > 1 ? p->at[0] * c->dims[1] + p->at[1] : p->at[0];
+  return ((const int32_t *)c->data)[p->row * sgi_site_width(c) + entry];
 }
 
 /* Value of an axis at an element. */
-static ptrdiff_t value_of(const sgi_editor *e, const sgi_site *s, int axis, const place *p) {
+static ptrdiff_t value_of(const sgi_editor *e, int axis, const place *p) {
   if (axis == BY_POS) return (ptrdiff_t)(p->row % e->T);
-  if (axis == BY_CHOICE) return chosen_at(e, p, e->chosen_dims == 1 ? p->at[0] : p->at[0] * s->dims[1] + p->at[1]);
+  if (axis == BY_CHOICE) return chosen_at(e, p);
   return (ptrdiff_t)p->at[axis];
 }
 
-static bool selected(const sgi_editor *e, const sg_edit *d, const sgi_site *s, const int *axis, const place *p) {
+static bool selected(const sgi_editor *e, const sg_edit *d, const int *axis, const place *p) {
   for (size_t a = 0; a < d->n_axes; a++) {
-    ptrdiff_t v = value_of(e, s, axis[a], p), first = d->axes[a].first, last = d->axes[a].last;
+    ptrdiff_t v = value_of(e, axis[a], p), first = d->axes[a].first, last = d->axes[a].last;
     if (axis[a] == BY_POS) {
       if (first < 0) first += (ptrdiff_t)e->T;
       if (last < 0) last += (ptrdiff_t)e->T;
@@ -127,24 +92,28 @@ static bool selected(const sgi_editor *e, const sg_edit *d, const sgi_site *s, c
 static sg_status check_site(const sgi_editor *e, const sg_edit *d, const sgi_site *s, const char *full, int *axis,
                             sg_site *from, sg_error *err) {
   for (size_t a = 0; a < d->n_axes; a++) {
-    axis[a] = axis_of(e, s, d->axes[a].name);
-    if (axis[a] == NO_AXIS || (axis[a] == BY_CHOICE && !e->chosen))
+    axis[a] = axis_of(s, d->axes[a].name);
+    if (axis[a] == NO_AXIS || (axis[a] == BY_CHOICE && !is_chosen(e, s)))
       return sgi_fail(err, SG_ERR_ARG, "edit of %s: the site has no axis \"%s\"", full, d->axes[a].name);
   }
-  if (s->type == SGI_SITE_INDEX && ((d->op != SG_EDIT_SET && d->op != SG_EDIT_TAKE) || d->vector))
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  if (row->holds && ((d->op != SG_EDIT_SET && d->op != SG_EDIT_TAKE) || d->vector))
     return sgi_fail(err, SG_ERR_ARG, "edit of %s: indices can be set or taken, not scaled or added to", full);
-  size_t last = s->n_dims ? s->dims[s->n_dims - 1] : 1;
+  size_t last = row->n_axes ? s->dims[row->n_axes - 1] : 1;
   if (d->vector && d->vector_count != last)
     return sgi_fail(err, SG_ERR_ARG, "edit of %s: a vector of %zu numbers for an axis of %zu", full, d->vector_count,
                     last);
   if (d->op != SG_EDIT_TAKE) return SG_OK;
   if (!sg_run_find(d->from, full, from))
     return sgi_fail(err, SG_ERR_ARG, "edit of %s: the run to take from (@%s) did not record it", full, d->from_name);
-  bool same = from->n_dims == s->n_dims + 1 && (s->type == SGI_SITE_INDEX) == (from->index != NULL);
-  for (int k = 0; same && k < s->n_dims; k++) same = from->dims[k + 1] == s->dims[k];
+  bool same = from->n_dims == row->n_axes + 1 && sgi_site_is_index(s->id) == (from->index != NULL), keys = false;
+  for (int k = 0; k < row->n_axes; k++) {
+    same = same && from->dims[k + 1] == s->dims[k];
+    keys = keys || row->axes[k] == SGI_AXIS_SOURCE;
+  }
   if (!same)
     return sgi_fail(err, SG_ERR_ARG, "edit of %s: the run to take from (@%s) has it in another shape%s", full,
-                    d->from_name, !strcmp(s->name, "attn.pattern") ? " (prompts of equal length are needed)" : "");
+                    d->from_name, keys ? " (prompts of equal length are needed)" : "");
   return SG_OK;
 }
 
@@ -163,7 +132,7 @@ static sg_status take_row(const sgi_editor *e, const sg_edit *d, size_t row, con
 
 static sg_status set_index(const sgi_editor *e, const sgi_site *s, int32_t *x, double value, const char *full,
                            sg_error *err) {
-  size_t limit = strcmp(s->name, "gate.indices") ? e->config->num_neurons : e->config->num_channels;
+  size_t limit = sgi_axis_extent(sgi_site_row_of(s->id)->holds, e->config, e->T);
   if (!(value >= 0) || value >= (double)limit || value != floor(value))
     return sgi_fail(err, SG_ERR_ARG, "edit of %s: %g is no unit (0 to %zu)", full, value, limit - 1);
   *x = (int32_t)value;
@@ -182,12 +151,13 @@ static float changed(const sg_edit *d, float x, size_t last) {
 static sg_status apply_row(sgi_editor *e, size_t i, const sgi_site *s, const char *full, const int *axis,
                            const sg_site *from, size_t row, sg_error *err) {
   const sg_edit *d = &e->edits[i];
-  size_t d1 = s->n_dims > 0 ? s->dims[0] : 1, d2 = s->n_dims > 1 ? s->dims[1] : 1, width = d1 * d2, source = 0;
+  const sgi_site_row *row_of = sgi_site_row_of(s->id);
+  size_t d2 = s->dims[1], width = sgi_site_width(s), source = 0;
   bool looked = false;
   sg_status st = SG_OK;
   for (size_t k = 0; k < width && !st; k++) {
     place p = {s->first + row, {k / d2, k % d2}};
-    if (!selected(e, d, s, axis, &p)) continue;
+    if (!selected(e, d, axis, &p)) continue;
     if (d->op == SG_EDIT_TAKE && !looked) {
       st = take_row(e, d, p.row, full, &source, err);
       looked = true;
@@ -195,11 +165,11 @@ static sg_status apply_row(sgi_editor *e, size_t i, const sgi_site *s, const cha
     }
     e->hits[i]++;
     float *x = (float *)s->data + row * width + k;
-    if (s->type == SGI_SITE_INDEX)
+    if (row_of->holds)
       st = set_index(e, s, (int32_t *)s->data + row * width + k,
                      from->index ? from->index[source * width + k] : d->value, full, err);
     else
-      *x = d->op == SG_EDIT_TAKE ? from->data[source * width + k] : changed(d, *x, s->n_dims > 1 ? k % d2 : k);
+      *x = d->op == SG_EDIT_TAKE ? from->data[source * width + k] : changed(d, *x, row_of->n_axes > 1 ? k % d2 : k);
   }
   return st;
 }
@@ -215,13 +185,8 @@ static sg_status apply(sgi_editor *e, size_t i, const sgi_site *s, const char *f
 
 sg_status sgi_editor_visit(sgi_editor *e, const sgi_site *s, sg_error *err) {
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, s->layer, s->name);
-  if (!strcmp(s->name, "router.scores") || !strcmp(s->name, "gate.logits")) e->chosen = NULL;
-  if (s->type == SGI_SITE_INDEX) {
-    e->chosen = s->data;
-    e->chosen_dims = s->n_dims;
-    e->chosen_width = s->dims[0] * (s->n_dims > 1 ? s->dims[1] : 1);
-  }
+  sgi_site_full_name(full, s->layer, s->id);
+  if (sgi_site_row_of(s->id)->role == SGI_SITE_CHOICE) e->chosen = *s;
   sg_status st = SG_OK;
   for (size_t i = 0; i < e->n_edits && !st; i++)
     if (sgi_match(e->edits[i].site, full)) st = apply(e, i, s, full, err);

@@ -14,10 +14,7 @@ typedef struct sgi_editor {
   size_t T;                   /* positions of a row of the batch */
   size_t hits[SGI_MAX_EDITS]; /* elements met so far */
   bool met[SGI_MAX_EDITS];    /* a site matched */
-  /* The layer's chosen units, seen last: (n, C, K) or (n, K). */
-  const int32_t *chosen;
-  int chosen_dims;
-  size_t chosen_width; /* entries of a row */
+  sgi_site chosen;            /* the choice of units seen last */
 } sgi_editor;
 
 /* SG_ERR_ARG for what no pass could make right: too many edits, numbers that are not finite, a vector where none can be. */
@@ -27,8 +24,5 @@ sg_status sgi_editor_visit(sgi_editor *e, const sgi_site *site, sg_error *err);
 bool sgi_editor_wants(const sgi_editor *e, const char *full_name);
 /* After a pass: the first edit that matched no site is SG_ERR_ARG. */
 sg_status sgi_editor_end(const sgi_editor *e, sg_error *err);
-
-/* "layers.3.neurons" of a site. */
-void sgi_site_full_name(char out[SG_SITE_NAME], ptrdiff_t layer, const char *name);
 
 #endif

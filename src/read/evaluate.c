@@ -88,8 +88,8 @@ typedef struct watcher {
 
 static sg_status watch(void *user, const sgi_site *site, sg_error *err) {
   const watcher *w = user;
-  if (site->layer < 0 || site->type != SGI_SITE_INDEX || !w->usage[site->layer]) return SG_OK;
-  size_t width = site->dims[0] * (site->n_dims > 1 ? site->dims[1] : 1), T = w->e->T;
+  if (sgi_site_row_of(site->id)->role != SGI_SITE_CHOICE || !w->usage[site->layer]) return SG_OK;
+  size_t width = sgi_site_width(site), T = w->e->T;
   sg_status st = SG_OK;
   for (size_t i = 0; i < site->n && !st; i += T)
     st = sgi_usage_add(w->usage[site->layer], (const int32_t *)site->data + i * width, T, w->e->keep + i, err);

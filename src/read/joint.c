@@ -17,8 +17,8 @@ typedef struct work {
 
 /* Scaling a neuron, or taking it away; places by position, channel and number alone. */
 static bool scales(const sg_edit *e) {
-  size_t n = strlen(e->site);
-  bool fits = n > 8 && !strcmp(e->site + n - 8, ".neurons") && !e->vector &&
+  const char *name = strrchr(e->site, '.');
+  bool fits = name && !strcmp(name + 1, sgi_site_row_of(SGI_SITE_NEURONS)->name) && !e->vector &&
               (e->op == SG_EDIT_SCALE || (e->op == SG_EDIT_SET && e->value == 0));
   for (size_t i = 0; fits && i < e->n_axes; i++)
     fits = !strcmp(e->axes[i].name, "pos") || !strcmp(e->axes[i].name, "channel") || !strcmp(e->axes[i].name, "neuron");
@@ -63,7 +63,7 @@ static sg_status gather(work *w, const sg_edit *edits, size_t n_edits, sg_error 
   sg_status st = SG_OK;
   for (size_t l = 0; l < f->L; l++) {
     char site[SG_SITE_NAME];
-    snprintf(site, sizeof site, "layers.%zu.neurons", l);
+    sgi_site_full_name(site, (ptrdiff_t)l, SGI_SITE_NEURONS);
     for (size_t t = 0; t < w->rows; t++)
       for (size_t k = 0; k < f->units && !st; k++) {
         const sgi_unit *u = sgi_frozen_units(f, l, t) + k;

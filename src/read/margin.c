@@ -145,8 +145,8 @@ typedef struct seen {
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   seen *u = user;
   margins *x = u->x;
-  if (s->layer >= 0 && !strcmp(s->name, "mlp.norm")) memcpy(u->xn, s->data, x->T * x->D * sizeof *u->xn);
-  if (s->type != SGI_SITE_INDEX) return SG_OK;
+  if (s->id == SGI_SITE_MLP_NORM) memcpy(u->xn + s->first * x->D, s->data, s->n * x->D * sizeof *u->xn);
+  if (sgi_site_row_of(s->id)->role != SGI_SITE_CHOICE) return SG_OK;
   sgi_pass_layer v;
   sgi_pass_layer_view(x->pass, (size_t)s->layer, &v);
   size_t C = x->routes.channels, L = x->m->config.num_layers;

@@ -39,11 +39,12 @@ static char *patched_row(const patcher *p, const sgi_site *s, size_t row) {
 /* Plain runs keep the gates of their patched position; patched runs get those of the counterfactual prompt. */
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   patcher *p = user;
-  bool score = !strcmp(s->name, "router.scores");
-  if (!score && strcmp(s->name, "router.indices")) return SG_OK;
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  bool score = row->role == SGI_SITE_SCORES, choice = row->role == SGI_SITE_CHOICE;
+  if ((!score && !choice) || row->chosen_by != SGI_SITE_ROUTER_INDICES) return SG_OK;
   p->met = true;
-  if (s->n_dims != 2 || s->dims[0] * s->dims[1] != p->width || s->n != p->rows * p->T)
-    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", s->name, s->layer);
+  if (sgi_site_width(s) != p->width || s->n != p->rows * p->T)
+    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", row->name, s->layer);
   size_t layer = (size_t)s->layer;
   for (size_t r = 0; r < p->rows; r++) {
     if (p->set && !p->set[layer]) continue;

@@ -33,25 +33,6 @@ size_t sgi_record_length(const sgi_record_form *f, size_t i) {
 
 /* ---- what a model has to record ------------------------------------------------------------------------------------------- */
 
-static bool named(const sgi_site *s, const char *end) {
-  size_t n = strlen(s->name), m = strlen(end);
-  return n >= m && !strcmp(s->name + n - m, end);
-}
-
-typedef struct look {
-  const sgi_record_form *f;
-  bool has_values;
-} look;
-
-/* An activation for every chosen unit; hidden units of experts have other sizes. */
-static sg_status discover(void *user, const sgi_site *s, sg_error *err) {
-  (void)err;
-  look *l = user;
-  if (s->layer >= 0 && named(s, "neurons"))
-    l->has_values = s->n_dims == 2 && s->dims[0] == l->f->channels && s->dims[1] == l->f->top_k;
-  return SG_OK;
-}
-
 sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, bool *has_values, sg_error *err) {
   *has_values = false;
   if (!m->ffn->gates)
@@ -65,15 +46,11 @@ sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, bool *has_valu
   f->top_k = g.top_k;
   f->pool = g.pool;
   f->pool_per_channel = g.pool_per_channel;
-  look l = {.f = f};
-  sgi_pass *p;
-  sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
-  if (st) return st;
-  st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
-                        &(sgi_tap){.visit = discover, .user = &l, .err = err}, err);
-  sgi_pass_free(p);
-  *has_values = l.has_values;
-  return st;
+  /* An activation for every chosen unit; hidden units of experts have other sizes. */
+  sgi_site_id choice = sgi_ffn_site(m->ffn, SGI_SITE_CHOICE), values = sgi_ffn_site(m->ffn, SGI_SITE_VALUES);
+  const sgi_site_row *row = sgi_site_row_of(values);
+  *has_values = row->chosen_by == choice && row->n_axes == sgi_site_row_of(choice)->n_axes;
+  return SG_OK;
 }
 
 /* ---- writing one batch ------------------------------------------------------------------------------------------------------ */
@@ -137,17 +114,18 @@ static sg_status watch(void *user, const sgi_site *s, sg_error *err) {
   while (slot < f->n_layers && f->layers[slot] != (size_t)s->layer) slot++;
   if (slot == f->n_layers) return SG_OK;
   size_t tensor = SGI_SHARD_LAYERS + slot * (f->value_size ? 3 : 2), layer = (size_t)s->layer;
-  if (s->type == SGI_SITE_INDEX && s->n_dims == 1) {
-    sg_status st = put_chosen(w, tensor + 1, layer, s->data, err);
-    if (st) return st;
-  }
-  if (s->type == SGI_SITE_INDEX) return put_indices(w, tensor, s->data, err);
-  if (named(s, "router.scores")) return put_scores(w, tensor + 1, layer, s->data, err);
-  if (named(s, "gate.logits")) {
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  if (row->role == SGI_SITE_SCORES && row->chosen_by) return put_scores(w, tensor + 1, layer, s->data, err);
+  if (row->role == SGI_SITE_SCORES) { /* of every unit: those of the chosen are written when they are known */
     w->logits = s->data;
-    w->logits_width = s->dims[0];
+    w->logits_width = sgi_site_width(s);
   }
-  return f->value_size && named(s, "neurons") ? put_values(w, tensor + 2, s->data, err) : SG_OK;
+  if (row->role == SGI_SITE_CHOICE) {
+    sg_status st = w->logits ? put_chosen(w, tensor + 1, layer, s->data, err) : SG_OK;
+    w->logits = NULL;
+    return st ? st : put_indices(w, tensor, s->data, err);
+  }
+  return f->value_size && row->role == SGI_SITE_VALUES ? put_values(w, tensor + 2, s->data, err) : SG_OK;
 }
 
 /* The five best tokens at every recorded place of the batch. */

@@ -4,22 +4,16 @@
 
 #include "math/gemm.h"
 #include "model/pass.h"
+#include "read/sites_kept.h"
 
 enum { DEFAULT_BYTES = 1 << 30 };
 
-typedef struct recorded {
-  char name[SG_SITE_NAME];
-  sg_site site;
-  void *data;
-} recorded;
-
 struct sg_run {
   const sg_model *model;
-  size_t T, bytes, max_bytes;
+  size_t T;
   int32_t *tokens; /* (T) */
   float *xn;       /* (T,D) final norm */
-  recorded *sites;
-  size_t count, capacity;
+  sgi_kept_sites sites;
   sgi_editor editor;
   const sg_run_request *request; /* during the pass */
   bool *recorded_any;            /* (n_record) */
@@ -50,55 +44,18 @@ static bool recording(sg_run *r, const char *full) {
   return hit;
 }
 
-static sg_status new_site(sg_run *r, const sgi_site *s, const char *full, sg_error *err) {
-  if (r->count == r->capacity) {
-    size_t capacity = r->capacity ? 2 * r->capacity : 32;
-    recorded *p = sgi_realloc(r->sites, r->capacity * sizeof *p, capacity * sizeof *p);
-    if (!p) return sgi_fail_memory(err, capacity * sizeof *p, "a run's sites");
-    r->sites = p;
-    r->capacity = capacity;
-    for (size_t i = 0; i < r->count; i++) p[i].site.name = p[i].name;
-  }
-  recorded *x = &r->sites[r->count];
-  *x = (recorded){.site = {.n_dims = 1 + s->n_dims, .dims = {r->T, s->dims[0], s->dims[1]}}};
-  x->site.count = r->T;
-  for (int k = 0; k < s->n_dims; k++) x->site.count *= s->dims[k];
-  size_t bytes = x->site.count * 4;
-  if (bytes > r->max_bytes - r->bytes)
-    return sgi_fail(err, SG_ERR_MEMORY,
-                    "recording %s would need more than the %zu bytes allowed: record fewer sites or allow more memory",
-                    full, r->max_bytes);
-  x->data = sgi_alloc(bytes);
-  if (!x->data) return sgi_fail_memory(err, bytes, "a recorded site");
-  r->bytes += bytes;
-  memcpy(x->name, full, sizeof x->name);
-  x->site.name = x->name;
-  if (s->type == SGI_SITE_INDEX)
-    x->site.index = x->data;
-  else
-    x->site.data = x->data;
-  r->count++;
-  return SG_OK;
-}
-
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   sg_run *r = user;
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, s->layer, s->name);
+  sgi_site_full_name(full, s->layer, s->id);
   sg_status st = sgi_editor_visit(&r->editor, s, err);
-  if (st || !recording(r, full)) return st;
-  if (!s->first) st = new_site(r, s, full, err);
-  if (st) return st;
-  const recorded *x = &r->sites[r->count - 1]; /* a site that comes in rows comes in one go */
-  size_t width = x->site.count / r->T;
-  memcpy((float *)x->data + s->first * width, s->data, s->n * width * 4);
-  return SG_OK;
+  return st || !recording(r, full) ? st : sgi_kept_visit(&r->sites, s, err);
 }
 
-static bool wants(void *user, ptrdiff_t layer, const char *name) {
+static bool wants(void *user, ptrdiff_t layer, sgi_site_id id) {
   sg_run *r = user;
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, layer, name);
+  sgi_site_full_name(full, layer, id);
   return sgi_editor_wants(&r->editor, full) || recording(r, full);
 }
 
@@ -130,7 +87,7 @@ sg_status sg_run_create(const sg_model *m, const sg_run_request *request, sg_run
   r->model = m;
   r->T = T;
   r->request = request;
-  r->max_bytes = request->max_bytes ? request->max_bytes : DEFAULT_BYTES;
+  r->sites = (sgi_kept_sites){.T = T, .max_bytes = request->max_bytes ? request->max_bytes : DEFAULT_BYTES};
   r->tokens = sgi_alloc(T * sizeof *r->tokens);
   r->xn = sgi_alloc(floats * sizeof *r->xn);
   r->recorded_any = sgi_alloc(request->n_record + 1);
@@ -151,8 +108,7 @@ sg_status sg_run_create(const sg_model *m, const sg_run_request *request, sg_run
 
 void sg_run_free(sg_run *r) {
   if (!r) return;
-  for (size_t i = 0; i < r->count; i++) sgi_free(r->sites[i].data);
-  sgi_free(r->sites);
+  sgi_kept_deinit(&r->sites);
   sgi_free(r->tokens);
   sgi_free(r->xn);
   sgi_free(r->recorded_any);
@@ -161,14 +117,20 @@ void sg_run_free(sg_run *r) {
 
 size_t sg_run_length(const sg_run *r) { return r->T; }
 const int32_t *sg_run_tokens(const sg_run *r) { return r->tokens; }
-size_t sg_run_site_count(const sg_run *r) { return r->count; }
-sg_site sg_run_site(const sg_run *r, size_t i) { return i < r->count ? r->sites[i].site : (sg_site){0}; }
+size_t sg_run_site_count(const sg_run *r) { return r->sites.count; }
 size_t sg_run_edit_hits(const sg_run *r, size_t i) { return i < r->editor.n_edits ? r->editor.hits[i] : 0; }
 
+sg_site sg_run_site(const sg_run *r, size_t i) {
+  if (i >= r->sites.count) return (sg_site){0};
+  sg_site site = r->sites.at[i].site;
+  site.name = r->sites.at[i].name;
+  return site;
+}
+
 bool sg_run_find(const sg_run *r, const char *name, sg_site *out) {
-  for (size_t i = 0; i < r->count; i++)
-    if (!strcmp(r->sites[i].name, name)) {
-      *out = r->sites[i].site;
+  for (size_t i = 0; i < r->sites.count; i++)
+    if (!strcmp(r->sites.at[i].name, name)) {
+      *out = sg_run_site(r, i);
       return true;
     }
   return false;

@@ -138,7 +138,9 @@ static bool removed(const cut *c, int32_t rank) {
 }
 
 static void edit_row(const scorer *k, const sgi_site *s, size_t row, float *data) {
-  size_t b = row / k->f->n, t = row % k->f->n, width = s->dims[s->n_dims - 1], slots = s->n_dims == 2 ? s->dims[0] : 1;
+  bool two = sgi_site_row_of(s->id)->n_axes == 2;
+  size_t b = row / k->f->n, t = row % k->f->n;
+  size_t width = two ? s->dims[1] : s->dims[0], slots = two ? s->dims[0] : 1;
   if (b >= k->rows) return;
   const int32_t *chosen = k->chosen ? k->chosen + row * k->chosen_width : NULL;
   for (size_t a = 0; a < slots; a++)
@@ -152,10 +154,11 @@ static void edit_row(const scorer *k, const sgi_site *s, size_t row, float *data
 
 /* Notes a router's site of a run of one row, or puts the noted one into every row. */
 static sg_status hold(scorer *k, const sgi_site *s, bool indices, sg_error *err) {
-  size_t T = k->f->n, width = s->dims[0] * (s->n_dims == 2 ? s->dims[1] : 1) * 4;
+  size_t T = k->f->n, width = sgi_site_width(s) * 4;
   if (k->gates == FREE) return SG_OK;
   if (width > k->held_width * 4 || s->first || s->n != k->rows * T)
-    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", s->name, s->layer);
+    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", sgi_site_row_of(s->id)->name,
+                    s->layer);
   char *kept = k->held + ((size_t)s->layer * 2 + indices) * LONGEST * k->held_width * 4;
   if (k->gates == NOTE) memcpy(kept, s->data, T * width);
   for (size_t r = 0; r < k->rows && k->gates == HOLD; r++) memcpy((char *)s->data + r * T * width, kept, T * width);
@@ -164,19 +167,19 @@ static sg_status hold(scorer *k, const sgi_site *s, bool indices, sg_error *err)
 
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   scorer *k = user;
-  bool indices = !strcmp(s->name, "router.indices") || !strcmp(s->name, "gate.indices");
-  if (indices || !strcmp(s->name, "router.scores") || !strcmp(s->name, "gate.logits")) {
+  sgi_site_role role = sgi_site_row_of(s->id)->role;
+  bool indices = role == SGI_SITE_CHOICE;
+  if (indices || role == SGI_SITE_SCORES) {
     sg_status st = hold(k, s, indices, err);
     if (st) return st;
   }
-  if (!strcmp(s->name, "resid_mid")) k->chosen = NULL;
+  if (s->id == SGI_SITE_RESID_MID) k->chosen = NULL;
   if (indices) {
     k->chosen = s->data;
-    k->chosen_width = s->dims[0] * (s->n_dims == 2 ? s->dims[1] : 1);
+    k->chosen_width = sgi_site_width(s);
   }
-  if (strcmp(s->name, "neurons")) return SG_OK;
-  size_t width = 1;
-  for (int d = 0; d < s->n_dims; d++) width *= s->dims[d];
+  if (role != SGI_SITE_VALUES) return SG_OK;
+  size_t width = sgi_site_width(s);
   for (size_t i = 0; i < s->n; i++) edit_row(k, s, s->first + i, (float *)s->data + i * width);
   return SG_OK;
 }

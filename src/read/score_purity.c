@@ -40,8 +40,7 @@ static sg_status make(circuits *x, size_t n, size_t width, size_t keys, sg_error
 
 /* Rows of a float site at the labelled positions. chosen NULL: the keys are the entries' own places. */
 static sg_status take(collector *k, const sgi_site *s, int form, const int32_t *chosen, sg_error *err) {
-  size_t width = 1, K = s->n_dims == 2 ? s->dims[1] : 1, F = k->config->num_neurons;
-  for (int d = 0; d < s->n_dims; d++) width *= s->dims[d];
+  size_t width = sgi_site_width(s), K = s->dims[1], F = k->config->num_neurons;
   circuits *x = circuits_of(k, s->layer, form);
   sg_status st = make(x, k->w->n, width, chosen ? (k->own_pools ? s->dims[0] * F : F) : width, err);
   for (size_t i = k->at; i < k->end && !st; i++) {
@@ -59,12 +58,12 @@ static sg_status take(collector *k, const sgi_site *s, int form, const int32_t *
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   collector *k = user;
   if (s->layer < 0) return SG_OK;
-  if (!strcmp(s->name, "resid_mid")) {
+  if (s->id == SGI_SITE_RESID_MID) {
     k->chosen = NULL;
     return take(k, s, SGI_SCORE_STREAM, NULL, err);
   }
-  if (!strcmp(s->name, "router.scores")) return take(k, s, SGI_SCORE_GATES, NULL, err);
-  if (!strcmp(s->name, "router.indices")) {
+  if (s->id == SGI_SITE_ROUTER_SCORES) return take(k, s, SGI_SCORE_GATES, NULL, err);
+  if (s->id == SGI_SITE_ROUTER_INDICES) {
     circuits *x = circuits_of(k, s->layer, SGI_SCORE_GATES);
     size_t K = s->dims[1], F = k->config->num_neurons;
     k->routed = true;
@@ -77,7 +76,7 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
     }
     return SG_OK;
   }
-  if (!strcmp(s->name, "neurons")) return take(k, s, SGI_SCORE_VALUES, k->chosen, err);
+  if (sgi_site_row_of(s->id)->role == SGI_SITE_VALUES) return take(k, s, SGI_SCORE_VALUES, k->chosen, err);
   return SG_OK;
 }
 

@@ -7,15 +7,14 @@
 #include "core/safetensors.h"
 #include "model/pass.h"
 
-static const char *const default_sites[] = {"layers.*.resid_mid",      "layers.*.resid_post",  "layers.*.router.scores",
-                                            "layers.*.router.indices", "layers.*.gate.logits", "layers.*.gate.indices"};
 /* One float each, in this order. */
 static const char *const scalars[] = {"loss", "acc", "perplexity", "perplexity_last_token"};
-enum { LOGIT_ROWS = 64, MAX_SITE_NAME = 80, DEFAULT_BYTES = 1 << 30 };
+enum { LOGIT_ROWS = 64, DEFAULT_BYTES = 1 << 30 };
 
 typedef struct output {
   char name[SGI_MAX_TENSOR_NAME + 8];
-  ptrdiff_t layer;  /* sites: where it is visited */
+  ptrdiff_t layer; /* sites: where and what is visited */
+  sgi_site_id site;
   size_t row_bytes; /* bytes of one token row */
   sgi_tensor tensor;
 } output;
@@ -63,41 +62,38 @@ static sg_status add(trace *t, const char *name, sgi_dtype dtype, int n_dims, co
   return SG_OK;
 }
 
-static void site_name(char out[MAX_SITE_NAME], const sgi_site *s) {
-  if (s->layer < 0)
-    snprintf(out, MAX_SITE_NAME, "%s", s->name);
-  else
-    snprintf(out, MAX_SITE_NAME, "layers.%td.%s", s->layer, s->name);
-}
-
 /* Sites that are made on demand: only for patterns that name them. */
-static bool wants(void *user, ptrdiff_t layer, const char *name) {
-  char full[MAX_SITE_NAME];
-  site_name(full, &(sgi_site){.name = name, .layer = layer});
+static bool wants(void *user, ptrdiff_t layer, sgi_site_id id) {
+  char full[SG_SITE_NAME];
+  sgi_site_full_name(full, layer, id);
   return wanted(user, full, NULL, 0);
 }
 
 /* First pass over one token: which sites there are, and their shapes. */
 static sg_status discover(void *user, const sgi_site *s, sg_error *err) {
   trace *t = user;
-  char name[MAX_SITE_NAME];
-  site_name(name, s);
-  if (!wanted(t, name, default_sites, SGI_COUNT(default_sites))) return SG_OK;
-  size_t dims[5] = {t->request->B, t->request->T, s->dims[0], s->dims[1], s->dims[2]};
-  if (!strcmp(s->name, "attn.pattern")) dims[3] = t->request->T; /* as many keys as positions */
-  return add(t, name, s->type == SGI_SITE_INDEX ? SGI_I32 : SGI_F32, 2 + s->n_dims, dims, err);
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  char name[SG_SITE_NAME];
+  sgi_site_full_name(name, s->layer, s->id);
+  if (!wanted(t, name, (const char *const[]){"*"}, row->when == SGI_SITE_SHOWN)) return SG_OK;
+  size_t dims[2 + SGI_SITE_AXES] = {t->request->B, t->request->T};
+  for (int k = 0; k < row->n_axes; k++) /* of the request: as many keys as positions */
+    dims[2 + k] = row->axes[k] == SGI_AXIS_SOURCE ? t->request->T : s->dims[k];
+  sg_status st = add(t, name, row->holds ? SGI_I32 : SGI_F32, 2 + row->n_axes, dims, err);
+  if (st) return st;
+  t->outputs[t->count - 1].layer = s->layer;
+  t->outputs[t->count - 1].site = s->id;
+  return SG_OK;
 }
 
 static sg_status record(void *user, const sgi_site *s, sg_error *err) {
   trace *t = user;
-  char name[MAX_SITE_NAME];
-  site_name(name, s);
   size_t sites = t->end_sites - t->first_site;
-  for (size_t k = 0; k < sites;
-       k++) { /* sites come in the order in which they were found: the first look nearly always hits */
+  /* Sites come in the order in which they were found: the first look nearly always hits. */
+  for (size_t k = 0; k < sites; k++) {
     size_t i = t->first_site + (t->cursor + k) % sites;
     output *o = &t->outputs[i];
-    if (strcmp(o->name, name)) continue;
+    if (o->site != s->id || o->layer != s->layer) continue;
     t->cursor = i - t->first_site + 1;
     return sgi_safetensors_writer_put(t->writer, i, (t->first_row + s->first) * o->row_bytes, s->data,
                                       s->n * o->row_bytes, err);

@@ -5,15 +5,14 @@
 
 #include "read/run.h"
 
-/* Sites of a router: what is chosen and with which score. A model has the first two, the last two, or none. */
-static const char *const router_sites[] = {"layers.*.router.scores", "layers.*.router.indices", "layers.*.gate.logits",
-                                           "layers.*.gate.indices"};
+enum { MOST_HELD = 4 };
 
 typedef struct verifier {
   const sg_model *model;
   const sg_attribute_request *request;
   const sg_attribution *a;
-  const char *hold[2]; /* patterns of the model's router sites */
+  char pattern[MOST_HELD][SG_SITE_NAME]; /* of the sites that choose units: scores and choices */
+  const char *hold[MOST_HELD];
   size_t n_hold;
   sg_run *base;
   float *logits; /* (V) */
@@ -38,24 +37,20 @@ static sg_status logit_of(const verifier *v, const sg_run *r, double *out, sg_er
   return st;
 }
 
-/* Which router sites the model has. */
-static sg_status find_router(verifier *v, sg_error *err) {
-  const char *all = "layers.0.*";
-  sg_run_request one = {.tokens = &v->model->config.bos_id, .count = 1, .record = &all, .n_record = 1};
-  sg_run *r = NULL;
-  sg_status st = sg_run_create(v->model, &one, &r, err);
-  for (size_t i = 0; i < SGI_COUNT(router_sites) && !st; i++) {
-    bool has = false;
-    for (size_t k = 0; k < sg_run_site_count(r); k++) has = has || sgi_match(router_sites[i], sg_run_site(r, k).name);
-    if (has && v->n_hold < SGI_COUNT(v->hold)) v->hold[v->n_hold++] = router_sites[i];
+/* Which sites of the model choose units. */
+static void find_router(verifier *v) {
+  for (int i = 1; i < SGI_SITE_COUNT && v->n_hold < MOST_HELD; i++) {
+    const sgi_site_row *row = sgi_site_row_of((sgi_site_id)i);
+    if (row->role != SGI_SITE_SCORES && row->role != SGI_SITE_CHOICE) continue;
+    if (!sgi_ffn_leaves(v->model->ffn, row->id)) continue;
+    v->hold[v->n_hold] = v->pattern[v->n_hold];
+    snprintf(v->pattern[v->n_hold++], SG_SITE_NAME, "layers.*.%s", row->name);
   }
-  sg_run_free(r);
-  return st;
 }
 
 static sg_edit without(const verifier *v, const sg_term *t) {
   sg_edit e = {.op = SG_EDIT_SET, .n_axes = v->n_hold ? 3 : 2};
-  snprintf(e.site, sizeof e.site, "layers.%d.neurons", t->layer);
+  sgi_site_full_name(e.site, t->layer, sgi_ffn_site(v->model->ffn, SGI_SITE_VALUES));
   e.axes[0] = (sg_edit_axis){"pos", t->position, t->position};
   e.axes[1] = (sg_edit_axis){"neuron", t->index, t->index};
   if (v->n_hold) e.axes[2] = (sg_edit_axis){"channel", t->channel, t->channel};
@@ -85,7 +80,7 @@ static size_t changed_gates(const verifier *v, const sg_run *r) {
 }
 
 static sg_status one(const verifier *v, const sg_term *t, sg_true_effect *out, sg_error *err) {
-  sg_edit edits[3] = {without(v, t)};
+  sg_edit edits[1 + MOST_HELD] = {without(v, t)};
   sg_run *free_run = NULL, *held = NULL;
   double logit = 0;
   sg_status st = run(v, edits, 1, true, &free_run, err);
@@ -114,7 +109,8 @@ sg_status sg_verify_terms(const sg_model *m, const sg_attribute_request *request
                           const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err) {
   verifier v = {.model = m, .request = request, .a = a, .logits = sgi_alloc(m->config.vocab_size * sizeof *v.logits)};
   if (!v.logits) return sgi_fail_memory(err, m->config.vocab_size * sizeof *v.logits, "logits");
-  sg_status st = find_router(&v, err);
+  find_router(&v);
+  sg_status st = SG_OK;
   if (!st) st = run(&v, NULL, 0, true, &v.base, err);
   if (!st) st = logit_of(&v, v.base, &v.logit, err);
   for (size_t i = 0; i < n && !st; i++)

@@ -67,16 +67,14 @@ typedef struct watcher {
 
 static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
   watcher *w = user;
-  if (site->type != SGI_SITE_FLOAT) return SG_OK;
-  size_t width = 1;
-  for (int i = 0; i < site->n_dims; i++) width *= site->dims[i];
+  if (sgi_site_is_index(site->id)) return SG_OK;
   const float *x = site->data;
-  size_t n = site->n * width, at = first_bad(x, n);
+  size_t width = sgi_site_width(site), n = site->n * width, at = first_bad(x, n), row = site->first + at / width;
   if (at == n) return SG_OK;
   char layer[40] = "";
   if (site->layer >= 0) snprintf(layer, sizeof layer, " of layer %td", site->layer);
-  snprintf(w->out, w->size, "activation %s%s is %g at row %zu, position %zu of the batch", site->name, layer,
-           (double)x[at], w->first_row + at / width / w->T, at / width % w->T);
+  snprintf(w->out, w->size, "activation %s%s is %g at row %zu, position %zu of the batch",
+           sgi_site_row_of(site->id)->name, layer, (double)x[at], w->first_row + row / w->T, row % w->T);
   w->found = true;
   return sgi_fail(err, SG_ERR_NUMERIC, "%s", w->out);
 }

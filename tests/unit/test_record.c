@@ -64,18 +64,19 @@ static sg_status compare(void *user, const sgi_site *s, sg_error *err) {
     size_t first;
   } *x = user;
   size_t slot = (size_t)s->layer;
-  if (s->layer < 0 || s->n_dims != 2 || s->dims[0] != 3) return SG_OK;
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  if (row->role == SGI_SITE_OTHER) return SG_OK;
   for (size_t t = 0; t < s->n; t++) {
     int32_t index[12];
     float score[12], value[12];
     sgi_recording_circuit(x->r, slot, x->first + t, index, score);
     assert_true(sgi_recording_values(x->r, slot, x->first + t, value));
     for (size_t i = 0; i < 12; i++) {
-      if (s->type == SGI_SITE_INDEX) assert_int_equal(index[i], ((int32_t *)s->data)[t * 12 + i]);
-      if (s->type == SGI_SITE_INDEX) continue;
+      if (row->holds) assert_int_equal(index[i], ((int32_t *)s->data)[t * 12 + i]);
+      if (row->holds) continue;
       float want = ((float *)s->data)[t * 12 + i];
-      if (!strcmp(s->name, "router.scores")) assert_true(fabsf(score[i] - want) <= 2e-6f * (1 + fabsf(want)));
-      if (!strcmp(s->name, "neurons")) assert_true(fabsf(value[i] - want) <= 1e-3f * (0.01f + fabsf(want)));
+      if (row->role == SGI_SITE_SCORES) assert_true(fabsf(score[i] - want) <= 2e-6f * (1 + fabsf(want)));
+      if (row->role == SGI_SITE_VALUES) assert_true(fabsf(value[i] - want) <= 1e-3f * (0.01f + fabsf(want)));
     }
   }
   return SG_OK;

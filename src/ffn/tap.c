@@ -1,0 +1,34 @@
+#include "ffn/tap.h"
+
+#include <string.h>
+
+/* Entries of one row that lie anywhere, put together for the tap and back. */
+static sg_status visit_gathered(const sgi_tap *tap, sgi_site *s, const sgi_left *left, size_t i) {
+  size_t parts = s->dims[0], width = s->dims[1];
+  float *data = left->data;
+  const int32_t *place = left->place + i * parts;
+  for (size_t j = 0; j < parts; j++)
+    memcpy(left->row + j * width, data + (size_t)place[j] * left->ld, width * sizeof *data);
+  s->data = left->row;
+  sg_status st = tap->visit(tap->user, s, tap->err);
+  for (size_t j = 0; j < parts; j++)
+    memcpy(data + (size_t)place[j] * left->ld, left->row + j * width, width * sizeof *data);
+  return st;
+}
+
+sg_status sgi_tap_visit(const sgi_tap *tap, const sgi_at *at, sgi_site_id id, const sgi_left *left, size_t first,
+                        size_t n) {
+  if (!tap) return SG_OK;
+  const sgi_site_row *row = sgi_site_row_of(id);
+  sgi_site s = {.id = id, .layer = at->layer, .data = left->data, .first = first, .n = n};
+  for (int k = 0; k < SGI_SITE_AXES; k++) s.dims[k] = sgi_axis_extent(row->axes[k], at->config, at->T);
+  if (!left->place && (!left->ld || left->ld == sgi_site_width(&s))) return tap->visit(tap->user, &s, tap->err);
+  sg_status st = SG_OK;
+  s.n = 1;
+  for (size_t i = 0; i < n && !st; i++) {
+    s.first = first + i;
+    s.data = (float *)left->data + i * left->ld;
+    st = left->place ? visit_gathered(tap, &s, left, i) : tap->visit(tap->user, &s, tap->err);
+  }
+  return st;
+}

@@ -1,0 +1,59 @@
+#include "read/sites_kept.h"
+
+#include <string.h>
+
+#include "core/arena.h"
+
+/* The site seen last is the likeliest. */
+static sgi_kept_site *find(const sgi_kept_sites *k, ptrdiff_t layer, sgi_site_id id) {
+  for (size_t i = k->count; i-- > 0;)
+    if (k->at[i].id == id && k->at[i].layer == layer) return &k->at[i];
+  return NULL;
+}
+
+static sg_status add(sgi_kept_sites *k, const sgi_site *s, sg_error *err) {
+  if (k->count == k->capacity) {
+    size_t capacity = k->capacity ? 2 * k->capacity : 32;
+    sgi_kept_site *p = sgi_realloc(k->at, k->capacity * sizeof *p, capacity * sizeof *p);
+    if (!p) return sgi_fail_memory(err, capacity * sizeof *p, "a run's sites");
+    k->at = p;
+    k->capacity = capacity;
+  }
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  sgi_kept_site *x = &k->at[k->count];
+  *x = (sgi_kept_site){.layer = s->layer, .id = s->id, .site = {.n_dims = 1 + row->n_axes, .dims = {k->T}}};
+  sgi_site_full_name(x->name, s->layer, s->id);
+  for (int i = 0; i < row->n_axes; i++) x->site.dims[i + 1] = s->dims[i];
+  x->site.count = k->T * sgi_site_width(s);
+  size_t bytes = x->site.count * 4;
+  if (bytes > k->max_bytes - k->bytes)
+    return sgi_fail(err, SG_ERR_MEMORY,
+                    "recording %s would need more than the %zu bytes allowed: record fewer sites or allow more memory",
+                    x->name, k->max_bytes);
+  x->data = sgi_alloc(bytes);
+  if (!x->data) return sgi_fail_memory(err, bytes, "a recorded site");
+  k->bytes += bytes;
+  if (row->holds)
+    x->site.index = x->data;
+  else
+    x->site.data = x->data;
+  k->count++;
+  return SG_OK;
+}
+
+sg_status sgi_kept_visit(sgi_kept_sites *k, const sgi_site *s, sg_error *err) {
+  sgi_kept_site *x = find(k, s->layer, s->id);
+  if (!x) {
+    sg_status st = add(k, s, err);
+    if (st) return st;
+    x = &k->at[k->count - 1];
+  }
+  size_t width = sgi_site_width(s);
+  memcpy((float *)x->data + s->first * width, s->data, s->n * width * 4);
+  return SG_OK;
+}
+
+void sgi_kept_deinit(sgi_kept_sites *k) {
+  for (size_t i = 0; i < k->count; i++) sgi_free(k->at[i].data);
+  sgi_free(k->at);
+}
