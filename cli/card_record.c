@@ -1,6 +1,6 @@
 #include "card_record.h"
 
-/* Shares of the neuron's positions, by |value|, at which excerpts are shown. */
+/* Shares of the neuron's positions of one sign, by |value|, at which excerpts are shown. */
 static const double quantiles[] = {1, 0.75, 0.5, 0.25};
 enum { AROUND = 5, PER_QUANTILE = 2 };
 
@@ -21,20 +21,36 @@ sg_status cli_fires_read(cli_fires *f, const sg_neuron_view *view, size_t partne
 
 void cli_fires_deinit(cli_fires *f) { sgi_neuron_record_deinit(&f->record); }
 
+/* The i-th excerpt of n firings of one side, strongest first: the top ones, then those at the quantiles, each firing once. False past
+ * the last. */
+static bool excerpt_of(size_t n, size_t top, size_t i, size_t *at, double *quantile) {
+  size_t shown = 0, next = 0; /* firings before next are shown or passed by */
+  for (size_t q = 0; q < SGI_COUNT(quantiles); q++) {
+    size_t from = q ? (size_t)((1 - quantiles[q]) * (double)n) : 0, end = from + (q ? PER_QUANTILE : top);
+    for (size_t k = from > next ? from : next; k < end && k < n; k++) {
+      *at = k;
+      *quantile = quantiles[q];
+      if (shown++ == i) return true;
+      next = k + 1;
+    }
+  }
+  return false;
+}
+
+static size_t excerpts_of(size_t n, size_t top) {
+  size_t count = 0, at;
+  double quantile;
+  while (excerpt_of(n, top, count, &at, &quantile)) count++;
+  return count;
+}
+
 bool cli_fires_excerpt(const cli_fires *f, size_t i, cli_firing_excerpt *out) {
   const sgi_neuron_record *n = &f->record;
-  size_t top = f->excerpts < n->n_firings ? f->excerpts : n->n_firings, at, count, start;
-  if (i < top) {
-    *out = (cli_firing_excerpt){.quantile = 1};
-    at = i;
-  } else {
-    size_t q = 1 + (i - top) / PER_QUANTILE;
-    if (q >= SGI_COUNT(quantiles) || !n->n_firings) return false;
-    *out = (cli_firing_excerpt){.quantile = quantiles[q]};
-    at = (size_t)((1 - quantiles[q]) * (double)n->n_firings) + (i - top) % PER_QUANTILE;
-    if (at >= n->n_firings) at = n->n_firings - 1;
-  }
-  out->at = &n->firings[at];
+  size_t in_favour = excerpts_of(n->n_for, f->excerpts), against = n->n_firings - n->n_for, at, count, start;
+  *out = (cli_firing_excerpt){.against = i >= in_favour};
+  if (!out->against && !excerpt_of(n->n_for, f->excerpts, i, &at, &out->quantile)) return false;
+  if (out->against && !excerpt_of(against, f->excerpts, i - in_favour, &at, &out->quantile)) return false;
+  out->at = &n->firings[at + (out->against ? n->n_for : 0)];
   out->place = sgi_recording_at(f->rec, out->at->position);
   sgi_recording_document(f->rec, out->place.document, &start, &count);
   out->first = out->at->position > start + AROUND ? out->at->position - AROUND : start;
@@ -62,9 +78,10 @@ static sg_status excerpts_json(const cli_fires *f, json_t *list, sg_error *err) 
     st = sgi_neuron_recorded_values(f->rec, f->layer, f->channel, f->index, e.first, e.last + 1 - e.first, value, err);
     if (st) break;
     json_array_append_new(
-        list, json_pack("{so so so sI sI sI so so so so}", "quantile", cli_json_real(e.quantile), "value",
-                        cli_json_real(e.at->value), "gate", cli_json_real(e.at->score), "position", (json_int_t)at,
-                        "document", (json_int_t)e.place.document, "place", (json_int_t)e.place.place, "before",
+        list, json_pack("{ss so so so sI sI sI so so so so}", "side", e.against ? "against" : "for", "quantile",
+                        cli_json_real(e.quantile), "value", cli_json_real(e.at->value), "gate",
+                        cli_json_real(e.at->score), "position", (json_int_t)at, "document",
+                        (json_int_t)e.place.document, "place", (json_int_t)e.place.place, "before",
                         text_json(f, e.first, at, value), "token", cli_token_json(f->p, e.place.input), "after",
                         text_json(f, at + 1, e.last + 1, value + (at + 1 - e.first)), "target",
                         cli_token_json(f->p, e.place.target)));
@@ -92,7 +109,8 @@ sg_status cli_fires_json(const cli_fires *f, json_t **out, sg_error *err) {
   json_t *list = json_array();
   sg_status st = excerpts_json(f, list, err);
   *out = st ? NULL
-            : json_pack("{sI so sI so sI so sI sO so so so}", "count", (json_int_t)n->count, "density",
+            : json_pack("{sI sI sI so sI so sI so sI sO so so so}", "count", (json_int_t)n->count, "for",
+                        (json_int_t)n->n_for, "against", (json_int_t)(n->n_firings - n->n_for), "density",
                         cli_json_real(n->density), "positions", (json_int_t)sgi_recording_info_of(f->rec)->n_positions,
                         "agreement", cli_json_real(n->agreement), "agreement_tokens", (json_int_t)n->agreement_tokens,
                         "written_agreement", cli_json_real(n->written_agreement), "written_tokens",

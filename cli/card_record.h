@@ -10,7 +10,7 @@ typedef struct cli_fires {
   const cli_prompt *p; /* model and tokenizer */
   const sgi_recording *rec;
   size_t layer, channel, index;
-  size_t excerpts; /* of largest |value|; more follow at a quarter, half, three quarters down */
+  size_t excerpts; /* strongest of each side (for, against); more follow at a quarter, half, three quarters down it */
   sgi_neuron_record record;
 } cli_fires;
 
@@ -21,7 +21,8 @@ sg_status cli_fires_read(cli_fires *f, const sg_neuron_view *view, size_t partne
 void cli_fires_deinit(cli_fires *f);
 
 typedef struct cli_firing_excerpt {
-  double quantile; /* share of firings that are not stronger, from 1 */
+  bool against;    /* value below 0 */
+  double quantile; /* share of the side's firings that are not stronger, from 1 */
   const sgi_neuron_firing *at;
   sgi_recorded place;
   size_t first, last; /* positions shown */

@@ -1,5 +1,6 @@
 /* cmd_facts_patch.c: what the gates at a noun carry of what follows it. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ typedef struct work {
   bool *layers; /* (n_sets,L) */
   size_t L, n_sets;
   sg_interventions *runs;
+  sg_intervention_summary *summaries; /* (n_sets) */
   cli_progress progress;
 } work;
 
@@ -137,6 +139,9 @@ static sg_status patch(work *w, sg_error *err) {
   cli_progress_begin(&w->progress, "patching", "runs", 0, 0);
   st = sg_interventions_run(w->p.model, &r, &w->runs, err);
   cli_progress_end(&w->progress);
+  if (!st && !(w->summaries = sgi_alloc(w->n_sets * sizeof *w->summaries)))
+    st = sgi_fail_memory(err, w->n_sets * sizeof *w->summaries, "figures");
+  for (size_t s = 0; s < w->n_sets && !st; s++) st = sg_interventions_summary(w->runs, s, &w->summaries[s], err);
   return st;
 }
 
@@ -170,14 +175,35 @@ static void print_pairs(const work *w, size_t set) {
     cli_cell(t, "%.4f", x->clean);
     cli_cell(t, "%.4f", x->counterfactual);
     cli_cell(t, "%.4f", x->patched);
-    cli_cell(t, "%.4f", x->recovered);
+    if (x->correct_clean && x->correct_counterfactual)
+      cli_cell(t, "%.4f", x->recovered);
+    else
+      cli_cell(t, "unknown"); /* one of the facts: nothing to recover */
     cli_cell(t, "%s", x->rank_flip ? "yes" : "");
+  }
+  cli_table_end(t);
+}
+
+static void number(cli_table *t, double x) { cli_cell(t, isfinite(x) ? "%.4f" : "-", x); }
+
+static void print_sets(const work *w) {
+  cli_table *t = cli_table_begin("lrrrrrr");
+  const char *const head[] = {"layers", "d clean", "d patched", "recovered", "median", "reference's mean", "rank flip"};
+  for (size_t i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
+  for (size_t s = 0; s < w->n_sets; s++) {
+    char name[256];
+    const sg_intervention_summary *k = &w->summaries[s];
+    set_name(w, s, name, sizeof name);
+    cli_cell(t, "%s", name);
+    const double x[] = {k->clean, k->patched, k->recovered, k->median_recovered, k->reference_mean, k->rank_flip};
+    for (size_t i = 0; i < SGI_COUNT(x); i++) number(t, x[i]);
   }
   cli_table_end(t);
 }
 
 static void print_tables(const work *w) {
   const sg_interventions *r = w->runs;
+  const sg_intervention_summary *first = w->summaries;
   printf("%zu nouns, ", w->nouns);
   size_t n_names;
   cli_list(w->c, "noun", &n_names);
@@ -185,24 +211,10 @@ static void print_tables(const work *w) {
     printf("%zu chosen, ", w->n_distinct);
   else if (!cli_flag(w->c, "all-nouns"))
     printf("%zu that share no answer%s, ", w->n_distinct, w->proven ? "" : " (the search met its bound: see --effort)");
-  printf("%zu of single tokens: %zu pairs\n\n", r->n_prompts, r->n_pairs);
-  cli_table *t = cli_table_begin("lrrrrrr");
-  const char *const head[] = {"layers",    "d clean", "d patched",        "recovered",
-                              "rank flip", "correct", "correct counterf."};
-  for (size_t i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
-  for (size_t s = 0; s < w->n_sets; s++) {
-    char name[256];
-    cli_patch_mean m = cli_patches_mean(r, s);
-    set_name(w, s, name, sizeof name);
-    cli_cell(t, "%s", name);
-    cli_cell(t, "%.4f", m.clean);
-    cli_cell(t, "%.4f", m.patched);
-    cli_cell(t, "%.4f", m.recovered);
-    cli_cell(t, "%.4f", m.flip);
-    cli_cell(t, "%.4f", m.correct_clean);
-    cli_cell(t, "%.4f", m.correct_counterfactual);
-  }
-  cli_table_end(t);
+  printf("%zu of single tokens: %zu pairs\n", r->n_prompts, r->n_pairs);
+  printf("%zu pairs whose facts the model both knows; %zu others are left out of all columns but the reference's\n\n",
+         first->known, first->pairs - first->known);
+  print_sets(w);
   for (size_t s = 0; s < w->n_sets && cli_flag(w->c, "pairs"); s++) print_pairs(w, s);
 }
 
@@ -219,6 +231,7 @@ static int run(const cli_call *c) {
     code = cli_json(cli_patches_json(&all));
   } else
     print_tables(&w);
+  sgi_free(w.summaries);
   sg_interventions_free(w.runs);
   sg_facts_free(w.facts);
   sgi_free(w.layers);
@@ -299,6 +312,12 @@ const cli_command cli_facts_patch = {
         "recovered "
         "is (d clean - d patched) / (d clean - d counterfactual): 0 where the patch does nothing, 1 where it moves the "
         "prediction all the way.\n\n"
+        "A row is of the pairs whose two facts the model knows (d clean above 0, d counterfactual below); the others "
+        "have "
+        "nothing to recover, and a denominator that may be near 0. d are means, recovered is the ratio of their sums, "
+        "median "
+        "that of the pairs' own ratios. The reference's mean is that of the ratios of all pairs: a few may decide it. "
+        "--json has the reference's other means, too.\n\n"
         "Only nouns and answers of a single token take part. Works for every feedforward kind with a router (sgatlin, "
         "peer).",
     .options = options,

@@ -82,6 +82,11 @@ static int print_neighbors(const ask *a, size_t query, const sgi_neighbor *list,
   if (cli_flag(a->c, "json"))
     return cli_json(
         cli_neighbors_json(&a->r, a->slot, a->channel, query_json(a, query), list, n, seconds, a->reference));
+  printf("circuits of layer %zu, ", a->r.info->layers[a->slot]);
+  if (a->channel == SGI_ALL_CHANNELS)
+    printf("all channels\n");
+  else
+    printf("channel %zu\n", a->channel);
   cli_table *t = cli_table_begin("rlll");
   cli_cell(t, "distance");
   cli_cell(t, "place");
@@ -128,7 +133,8 @@ static int neighbors(const ask *a) {
 static int print_together(const ask *a, const sgi_neuron *units, size_t n_units, const sgi_together *t) {
   size_t n = t->count < a->n ? t->count : a->n;
   if (cli_flag(a->c, "json")) return cli_json(cli_together_json(&a->r, a->slot, units, n_units, t, n, a->reference));
-  printf("%zu of %zu positions; by chance %.3g; lift %.3g\n", t->count, a->r.info->n_positions, t->expected, t->lift);
+  printf("layer %zu: %zu of %zu positions; by chance %.3g; lift %.3g\n", a->r.info->layers[a->slot], t->count,
+         a->r.info->n_positions, t->expected, t->lift);
   cli_table *table = cli_table_begin("lll");
   cli_cell(table, "place");
   cli_cell(table, "excerpt");

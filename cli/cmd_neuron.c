@@ -44,7 +44,9 @@ static void print_record(const work *w) {
            n->written_tokens, n->written_agreement);
   print_histogram("gate", &n->gates, n->n_firings);
   print_histogram("value", &n->values, n->n_firings);
-  cli_table *t = cli_table_begin("rrl");
+  printf("%zu times for what it writes (value above 0), %zu against\n", n->n_for, n->n_firings - n->n_for);
+  cli_table *t = cli_table_begin("lrrl");
+  cli_cell(t, "side");
   cli_cell(t, "from top");
   cli_cell(t, "value");
   cli_cell(t, "excerpt");
@@ -58,6 +60,7 @@ static void print_record(const work *w) {
       bool here = k == e.at->position;
       used += (size_t)snprintf(line + used, sizeof line - used, "%s%s%s", here ? "[" : "", s.s + 1, here ? "]" : "");
     }
+    cli_cell(t, "%s", e.against ? "against" : "for");
     cli_cell(t, "%.0f%%", 100 * (1 - e.quantile));
     cli_cell(t, "%+.4f", e.at->value);
     cli_cell(t, "%s", line);
@@ -251,7 +254,7 @@ static const cli_option options[] = {
      .type = CLI_SIZE,
      .argument = "N",
      .value = "5",
-     .help = "excerpts of largest value; more follow at a quarter, half, three quarters"},
+     .help = "strongest excerpts for and against what it writes; more follow at a quarter, half, three quarters"},
     CLI_PROMPT_OPTIONS,
     CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
@@ -275,7 +278,9 @@ const cli_command cli_neuron = {
         "out, so "
         "in later layers this is a first look and no more.\n\n"
         "Links are virtual weights through the residual stream: what an earlier neuron writes, read by a later one.\n\n"
-        "With a recording: how often it is chosen, excerpts of largest |value| and from further down its range, the "
+        "With a recording: how often it is chosen, excerpts of its strongest positive values (for what it writes) and "
+        "from further down their range, the same of "
+        "its negative ones (against), the "
         "neurons of its "
         "layer that fire with it most above chance, the range of its gates and values, and two rank agreements "
         "(Spearman's): of \"value\" with the recorded mean value of each input token, of \"writes\" with the mean "

@@ -43,7 +43,17 @@ static json_t *pairs_json(const cli_patches *p, size_t set) {
   return a;
 }
 
-static json_t *set_json(const cli_patches *p, size_t set) {
+static json_t *known_json(const sg_intervention_summary *k) {
+  json_t *o = numbers(k->clean, k->counterfactual, k->patched, k->recovered);
+  json_object_set_new(o, "median_recovered", cli_json_real(k->median_recovered));
+  json_object_set_new(o, "rank_flip", cli_json_real(k->rank_flip));
+  return o;
+}
+
+static json_t *set_json(const cli_patches *p, size_t set, size_t *known) {
+  sg_intervention_summary k;
+  if (sg_interventions_summary(p->runs, set, &k, NULL)) return NULL;
+  *known = k.known;
   cli_patch_mean m = cli_patches_mean(p->runs, set);
   json_t *list = json_array(), *o = numbers(m.clean, m.counterfactual, m.patched, m.recovered);
   for (size_t l = 0; l < p->L; l++)
@@ -51,14 +61,16 @@ static json_t *set_json(const cli_patches *p, size_t set) {
   json_object_set_new(o, "rank_flip", cli_json_real(m.flip));
   json_object_set_new(o, "correct_clean", cli_json_real(m.correct_clean));
   json_object_set_new(o, "correct_counterfactual", cli_json_real(m.correct_counterfactual));
-  json_t *all = json_pack("{so so}", "layers", list, "mean", o);
+  json_t *all = json_pack("{so so so}", "layers", list, "known", known_json(&k), "mean", o);
   if (p->pairs) json_object_set_new(all, "pairs", pairs_json(p, set));
   return all;
 }
 
 json_t *cli_patches_json(const cli_patches *p) {
   json_t *sets = json_array(), *nouns = json_array();
-  for (size_t s = 0; s < p->runs->n_sets; s++) json_array_append_new(sets, set_json(p, s));
+  size_t known = 0;
+  for (size_t s = 0; s < p->runs->n_sets; s++)
+    if (json_array_append_new(sets, set_json(p, s, &known))) return json_decref(sets), json_decref(nouns), NULL;
   for (size_t i = 0; i < p->runs->n_prompts; i++) {
     const sg_fact_prompt *one = &p->runs->prompts[i];
     json_t *answers = json_array();
@@ -66,7 +78,7 @@ json_t *cli_patches_json(const cli_patches *p) {
       json_array_append_new(answers, cli_token_json(p->prompt, one->answers[a]));
     json_array_append_new(nouns, json_pack("{ss so}", "noun", cli_patches_noun(p, i), "answers", answers));
   }
-  return json_pack("{sI sI sb so sI ss so}", "nouns", (json_int_t)p->nouns, "distinct", (json_int_t)p->n_distinct,
-                   "distinct_proven", p->proven, "prompts", nouns, "n_pairs", (json_int_t)p->runs->n_pairs, "at",
-                   p->at_last ? "last" : "noun", "runs", sets);
+  return json_pack("{sI sI sb so sI sI ss so}", "nouns", (json_int_t)p->nouns, "distinct", (json_int_t)p->n_distinct,
+                   "distinct_proven", p->proven, "prompts", nouns, "n_pairs", (json_int_t)p->runs->n_pairs, "n_known",
+                   (json_int_t)known, "at", p->at_last ? "last" : "noun", "runs", sets);
 }

@@ -637,6 +637,21 @@ SG_API sg_status sg_interventions_run(const sg_model *model, const sg_interventi
                                       sg_interventions **out, sg_error *err);
 SG_API void sg_interventions_free(sg_interventions *runs);
 
+/* Figures of one set of layers. Where the model does not know both facts of a pair (correct_clean and correct_counterfactual), there is
+ * nothing to recover and the denominator may be near 0: such pairs are left out, and counted by pairs - known. recovered and
+ * mean_recovered differ as a ratio of sums and a mean of ratios do; few pairs can decide the latter. Where no pair is known all
+ * figures but reference_mean are NaN. */
+typedef struct sg_intervention_summary {
+  size_t pairs, known;
+  double clean, counterfactual, patched; /* means over the known pairs */
+  double recovered;                      /* (clean - patched) / (clean - counterfactual) of these means */
+  double median_recovered;               /* of the known pairs' own; between the two middle ones of an even number */
+  double rank_flip;                      /* share of the known pairs */
+  double reference_mean;                 /* of `recovered` over all pairs, known or not */
+} sg_intervention_summary;
+SG_API sg_status sg_interventions_summary(const sg_interventions *runs, size_t set, sg_intervention_summary *out,
+                                          sg_error *err);
+
 #ifdef __cplusplus
 }
 #endif

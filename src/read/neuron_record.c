@@ -16,8 +16,9 @@ typedef struct reader {
   float *value;    /* (C,K) */
 } reader;
 
-static int by_size(const void *a, const void *b) {
+static int by_side_and_size(const void *a, const void *b) {
   const sgi_neuron_firing *x = a, *y = b;
+  if ((x->value < 0) != (y->value < 0)) return x->value < 0 ? 1 : -1;
   double u = fabs(x->value), v = fabs(y->value);
   if (u != v) return u < v ? 1 : -1;
   return x->position < y->position ? -1 : x->position > y->position;
@@ -66,7 +67,8 @@ static sg_status read_firings(reader *r, sgi_neuron_record *n, sg_error *err) {
           (sgi_neuron_firing){p.position[i], value_at(r, p.position[i], p.score[i]), (double)p.score[i]};
   make_histogram(n, offsetof(sgi_neuron_firing, score), &n->gates);
   make_histogram(n, offsetof(sgi_neuron_firing, value), &n->values);
-  qsort(n->firings, n->n_firings, sizeof *n->firings, by_size);
+  qsort(n->firings, n->n_firings, sizeof *n->firings, by_side_and_size);
+  while (n->n_for < n->n_firings && !(n->firings[n->n_for].value < 0)) n->n_for++;
   return SG_OK;
 }
 

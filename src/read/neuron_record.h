@@ -26,8 +26,10 @@ typedef struct sgi_neuron_partner {
 typedef struct sgi_neuron_record {
   size_t count;               /* positions where the neuron is chosen */
   double density;             /* count / all positions */
-  sgi_neuron_firing *firings; /* (n_firings) largest |value| first; without those on the begin token unless asked for */
-  size_t n_firings;
+  /* (n_firings) without those on the begin token unless asked for: n_for of value 0 or more, largest first, then those below 0,
+   * smallest first. What a neuron does for its output row and against it are two things, each with its own range. */
+  sgi_neuron_firing *firings;
+  size_t n_firings, n_for;
   sgi_neuron_partner
       *partners; /* (n_partners) of the same layer, largest lift first, among those in at least a tenth of the
                                  * neuron's positions */

@@ -13,16 +13,23 @@ has out "23 nouns in 91 documents; 15 of them (*) share no adjective: no larger 
 try 0 facts mine "$tmp/stories.txt" --min-count 5 --json
 has out '"distinct":["cake","girl","sky","tree","door","cat","grass","mouse","moon","house","turtle","wind","umbrella","soup","car"],"distinct_size":15,"distinct_proven":true'
 
-# The means of interventions.json, canonical, position 2: d clean, d patched, recovered, rank flip, both accuracies.
+# Figures of the pairs that are known both ways, and the reference's mean recovered effect of interventions.json (canonical, position 2).
 try 0 facts patch $model --facts "$tmp/facts.json"
 has out "23 nouns, 15 that share no answer, 11 of single tokens: 110 pairs"
-has out "0        2.5820     2.4776     0.0305     0.0545   0.9364             0.9364"
-has out "1        2.5820     2.6013    -0.0096     0.0545   0.9364             0.9364"
-has out "2        2.5820     2.5820     0.0000     0.0636   0.9364             0.9364"
-has out "0,1,2    2.5820     2.4712     0.0292     0.0545   0.9364             0.9364"
+has out "96 pairs whose facts the model both knows; 14 others are left out of all columns but the reference's"
+has out "layers  d clean  d patched  recovered   median  reference's mean  rank flip"
+has out "0        2.7830     2.6796     0.0186   0.0165            0.0305     0.0104"
+has out "2        2.7830     2.7830     0.0000   0.0000            0.0000     0.0000"
 # two_answers, all nouns, gates of the last position in all layers.
 try 0 facts patch $model --facts "$tmp/facts.json" --at last --layers 0-2 --layers 0,2 --answers 2 --all-nouns
-has out "0,1,2    1.8557     0.3897     0.3290     0.3727   0.9364             0.9364"
+has out "0,1,2    2.0546     0.4449     0.3917  0.4082            0.3290     0.3542"
+# JSON keeps all of the reference's means, over all pairs: d clean, d patched, recovered, rank flip, both accuracies.
+digits() { sed 's/\(\.[0-9][0-9][0-9][0-9]\)[0-9]*/\1/g' "$tmp/out" >"$tmp/short" && mv "$tmp/short" "$tmp/out"; }
+try 0 facts patch $model --facts "$tmp/facts.json" --json
+digits
+has out '"n_pairs":110,"n_known":96'
+has out '"layers":[0],"known":{"logitdiff_clean":2.7829,'
+has out '"mean":{"logitdiff_clean":2.5820,"logitdiff_counterfactual":-2.5820,"logitdiff_intervened":2.4775,"recovered_effect":0.0304,"rank_flip":0.0545,"correct_clean":0.9363,"correct_counterfactual":0.9363}'
 try 0 facts patch $model --facts "$tmp/facts.json" --layers all --pairs --json
 has out '"layers":[0,1,2]'
 has out '"clean":"girl","counterfactual":"sky"'
@@ -30,6 +37,13 @@ has out '"clean":"girl","counterfactual":"sky"'
 # Two nouns alone: their pairs, whatever they share.
 try 0 facts patch $model --facts "$tmp/facts.json" --noun girl --noun sky --layers 0
 has out "2 chosen, 2 of single tokens: 2 pairs"
+# One that the model does not know has nothing to recover.
+try 0 facts patch $model --facts "$tmp/facts.json" --all-nouns --layers 0 --pairs
+has out "  unknown  "
+printf '{"before":"The ","after":" was","facts":{"sky":{"big":1},"lake":{"blue":1}}}' >"$tmp/false.json"
+try 0 facts patch $model --facts "$tmp/false.json" --layers 0
+has out "0 pairs whose facts the model both knows; 2 others"
+has out "0             -          -          -       -"
 try 2 facts patch $model --facts "$tmp/facts.json" --noun girl --noun nobody
 has err "--noun nobody"
 

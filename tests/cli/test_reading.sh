@@ -98,7 +98,7 @@ has out '[ was] happy.'
 has out 'Fires together with'
 try 0 neuron $m --layer 0 --index 44 --recording "$tmp/rec" --special --json
 holds "$(number density) > 0"
-has out '"excerpts":[{'
+has out '"for":0,"against":3'; has out '"excerpts":[{"side":"against"'
 try 2 neuron tests/golden/models/glu --layer 0 --index 3 --recording "$tmp/rec"
 has err 'holds no neurons of this model'
 try 1 neuron $m --layer 0 --index 44 --recording "$tmp"

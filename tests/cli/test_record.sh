@@ -76,9 +76,12 @@ grep -o '"distance":[-0-9.e]*' "$tmp/out" | cut -d: -f2 >"$tmp/d"
 [ "$(wc -l <"$tmp/d")" = 10 ] || bad "not ten neighbours"
 sort -g "$tmp/d" >"$tmp/sorted"
 same "$tmp/d" "$tmp/sorted"
+try 0 neighbors "$tmp/rec" --at 1:2 --layer 1
+has out "circuits of layer 1, all channels"
 try 0 neighbors "$tmp/rec" --at 1:2 --channel 0 -n 3
+has out "circuits of layer 2, channel 0"
 has out 'excerpt'
-[ "$(wc -l <"$tmp/out")" = 5 ] || bad "heading, query and three neighbours expected"
+[ "$(wc -l <"$tmp/out")" = 6 ] || bad "layer, heading, query and three neighbours expected"
 try 0 neighbors "$tmp/rec" --position 5 --reference
 has out "Ġ"
 try 2 neighbors "$tmp/rec"
@@ -99,6 +102,16 @@ try 2 neighbors $model "$tmp/rec" --prompt 'The dog was' --pos 9
 echo "[5, 6]" >"$tmp/ids.json"
 try 2 neighbors tests/golden/models/glu "$tmp/rec" --ids "$tmp/ids.json"
 has err 'of another model'
+
+# Excerpts for and against what it writes, each side from its own strongest down, no firing twice.
+try 0 neuron $model --layer 1 --channel 1 --index 17 --recording "$tmp/rec"
+has out '165 times for what it writes (value above 0), 141 against'
+awk '$1 == "for" && $3 < 0 || $1 == "against" && $3 >= 0' "$tmp/out" | grep -q . && bad "a value on the wrong side"
+for side in for against; do
+  awk -v side=$side '$1 == side { print $3 < 0 ? -$3 : +$3 }' "$tmp/out" >"$tmp/down"
+  [ "$(wc -l <"$tmp/down")" = 11 ] || bad "not eleven excerpts $side"
+  sort -rn "$tmp/down" | cmp -s - "$tmp/down" || bad "$side: not from the strongest down"
+done
 
 # Sets that fire together, and the places where the first does.
 try 0 coactivation "$tmp/rec" --layer 1 --min-count 5 --min-lift 2 -n 3 --json

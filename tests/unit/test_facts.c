@@ -1,4 +1,5 @@
 /* Mining by words, lists, the largest set without a shared answer against all subsets, facts as JSON. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -233,9 +234,47 @@ static void no_memory(void **state) {
   assert_true(n > 10);
 }
 
+/* Two pairs whose denominators are near 0 decide a mean of ratios, and nothing else. */
+static void summary(void **state) {
+  (void)state;
+  enum { N = 7 };
+  sg_intervention all[2 * N] = {
+      {.clean = 4, .counterfactual = -4, .patched = 3.6},     {.clean = 2, .counterfactual = -6, .patched = -1},
+      {.clean = 6, .counterfactual = -2, .patched = 5.8},     {.clean = 5, .counterfactual = -3, .patched = 5},
+      {.clean = 1, .counterfactual = 0.9999, .patched = -1}, /* not known: the denominator is 0.0001 */
+      {.clean = -0.9999, .counterfactual = -1, .patched = 1}, {.clean = 0, .counterfactual = 0, .patched = 2},
+  };
+  memcpy(all + N, all + N - 3, 3 * sizeof *all); /* the second set knows nothing */
+  for (size_t i = N + 3; i < 2 * N; i++) all[i] = all[N];
+  for (size_t i = 0; i < 2 * N; i++) {
+    sg_intervention *x = &all[i];
+    x->recovered = (x->clean - x->patched) / (x->clean - x->counterfactual + 1e-8);
+    x->rank_flip = x->patched < 0;
+    x->correct_clean = x->clean > 0;
+    x->correct_counterfactual = x->counterfactual < 0;
+  }
+  const sg_interventions runs = {.n_pairs = N, .n_sets = 2, .results = all};
+  sg_intervention_summary s;
+  assert_sg_ok(sg_interventions_summary(&runs, 0, &s, err));
+  assert_int_equal(s.pairs, N);
+  assert_int_equal(s.known, 4);
+  assert_true(fabs(s.clean - 4.25) < 1e-12);
+  assert_true(fabs(s.counterfactual + 3.75) < 1e-12);
+  assert_true(fabs(s.patched - 13.4 / 4) < 1e-12);
+  assert_true(fabs(s.recovered - (17 - 13.4) / 32) < 1e-12);
+  assert_true(fabs(s.median_recovered - (0.2 / 8 + 0.4 / 8) / 2) < 1e-8); /* of 0, 0.025, 0.05, 0.375 */
+  assert_true(fabs(s.rank_flip - 0.25) < 1e-12);
+  assert_true(fabs(s.reference_mean) > 1000);
+  assert_sg_ok(sg_interventions_summary(&runs, 1, &s, err));
+  assert_int_equal(s.known, 0);
+  assert_true(isnan(s.clean) && isnan(s.recovered) && isnan(s.median_recovered) && isnan(s.rank_flip));
+  assert_int_equal(sg_interventions_summary(&runs, 2, &s, NULL), SG_ERR_ARG);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(pattern),  cmocka_unit_test(order),    cmocka_unit_test(distinct),
-                                     cmocka_unit_test(too_many), cmocka_unit_test(json),     cmocka_unit_test(bad_json),
-                                     cmocka_unit_test(rows),     cmocka_unit_test(no_memory)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(pattern),  cmocka_unit_test(order),     cmocka_unit_test(distinct),
+      cmocka_unit_test(too_many), cmocka_unit_test(json),      cmocka_unit_test(bad_json),
+      cmocka_unit_test(rows),     cmocka_unit_test(no_memory), cmocka_unit_test(summary)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,6 +141,11 @@ static void recorded(void **state) {
   assert_int_equal(x.count, most);
   assert_int_equal(x.n_firings, most);
   for (size_t i = 0; i < x.n_firings; i++) sum -= x.firings[i].value;
+  assert_true(x.n_for > 0 && x.n_for < x.n_firings); /* both sides are there to be told apart */
+  for (size_t i = 0; i < x.n_firings; i++) {
+    assert_true((x.firings[i].value < 0) == (i >= x.n_for));
+    if (i && i != x.n_for) assert_true(fabs(x.firings[i].value) <= fabs(x.firings[i - 1].value));
+  }
   assert_true(fabs(sum) < 1e-3 && fabs(x.density - (double)most / (double)n) < 1e-12);
   assert_true(isnan(x.agreement)); /* what foretells the same of all tokens agrees with nothing */
   size_t partners = 0;

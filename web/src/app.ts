@@ -46,7 +46,7 @@ const keys: [string, string][] = [
   ["p x g r", "graph: pin a node, hold it, group what is held, name it"],
   ["← ↑ → ↓ + − 0", "map: move, zoom, show all"],
   ["l s", "map: lasso, search"],
-  ["n s a", "facts: choose nouns, swap them, mean of all pairs"],
+  ["n s a", "facts: choose nouns, swap them, all pairs"],
   ["o , .", "compare: second prompt, its position"],
   ["[ ]", "previous, next document (--data)"],
   ["?", "this help"],

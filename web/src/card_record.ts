@@ -62,8 +62,9 @@ function excerpts(n: Neuron, r: Fires) {
     {},
     h("h2", {}, "On what it fires"),
     table(
-      ["from top", ">value", ...(r.gates ? [">gate"] : []), "excerpt", "then", "place"],
+      ["side", "from top", ">value", ...(r.gates ? [">gate"] : []), "excerpt", "then", "place"],
       r.excerpts.map((f) => [
+        f.side,
         f.quantile === 1 ? "strongest" : `${Math.round(100 * (1 - (f.quantile ?? 0)))} %`,
         h("span", { title: exact(f.value), "data-exact": f.value ?? "" }, signed(f.value, 3)),
         h("span", { title: exact(f.gate), "data-exact": f.gate ?? "" }, signed(f.gate, 3)),
@@ -76,7 +77,8 @@ function excerpts(n: Neuron, r: Fires) {
     h(
       "p.note",
       {},
-      "Of largest value, then from a quarter, half and three quarters down the range. " +
+      "For what the neuron writes (value above 0) and against it, each side strongest first, " +
+        "then from a quarter, half and three quarters down its range. " +
         "Each token has the colour of the neuron's value there: blue above 0, orange " +
         "below, none where it did not fire. The begin token is left out.",
     ),

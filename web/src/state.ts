@@ -11,7 +11,7 @@ export interface State {
   against: string;
   effects: string; // direct or total
   rerun: number; // circuit: run again without so many of the largest
-  layer: number;
+  layer: number; // -1: attention the first, corpus and map the last recorded, as the commands
   head: number;
   neuron: string; // "layer.channel.index"
   keep: number; // graph: share of influence kept
@@ -56,7 +56,7 @@ const first: State = {
   effects: "direct",
   rerun: 0,
   node: "",
-  layer: 0,
+  layer: -1,
   head: 0,
   neuron: "0.0.0",
   keep: 0.6,

@@ -249,6 +249,14 @@ export type Facts = {
     single: boolean;
   }[];
 };
+export type PatchKnown = {
+  logitdiff_clean: number | null;
+  logitdiff_counterfactual: number | null;
+  logitdiff_intervened: number | null;
+  recovered_effect: number | null;
+  median_recovered: number | null;
+  rank_flip: number | null;
+};
 export type PatchMean = {
   logitdiff_clean: number | null;
   logitdiff_counterfactual: number | null;
@@ -278,9 +286,11 @@ export type Patch = {
     answers: Token[];
   }[];
   n_pairs: number;
+  n_known: number;
   at: "noun" | "last";
   runs: {
     layers: number[];
+    known: PatchKnown;
     mean: PatchMean;
     pairs?: PatchPair[];
   }[];
@@ -308,6 +318,7 @@ export type Histogram = {
   counts: number[];
 };
 export type Firing = {
+  side: "for" | "against";
   quantile: number | null;
   value: number | null;
   gate: number | null;
@@ -321,6 +332,8 @@ export type Firing = {
 };
 export type Fires = {
   count: number;
+  for: number;
+  against: number;
   density: number | null;
   positions: number;
   agreement: number | null;

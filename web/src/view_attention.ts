@@ -54,7 +54,7 @@ export const attention: View = {
   needsPrompt: true,
   about: "where each head looks",
   async show(c) {
-    const layer = Math.min(c.state.layer, c.info.model.layers - 1);
+    const layer = Math.min(Math.max(0, c.state.layer), c.info.model.layers - 1);
     const a = await call("attention", { ...c.prompt, layer }, c.signal);
     if (c.signal.aborted) return;
     const head = Math.min(c.state.head, a.heads.length - 1);
@@ -172,7 +172,10 @@ export const attention: View = {
   },
   key(c, key) {
     const step = key === "ArrowUp" ? 1 : key === "ArrowDown" ? -1 : 0;
-    if (step) go({ layer: Math.max(0, Math.min(c.info.model.layers - 1, c.state.layer + step)) });
+    if (step)
+      go({
+        layer: Math.max(0, Math.min(c.info.model.layers - 1, Math.max(0, c.state.layer) + step)),
+      });
     return step !== 0;
   },
 };

@@ -91,6 +91,8 @@ async function together(c: Context, layer: number): Promise<HTMLElement> {
 /** Nothing else was asked for: the circuit at the locked position of the typed prompt. */
 const ofPrompt = (c: Context) => c.pos >= 0 && !c.state.units && c.state.place < 0 && !c.state.find;
 
+const channels = (x: number | string) => (x === "all" ? "all channels" : `channel ${x}`);
+
 async function nearest(c: Context, layer: number): Promise<HTMLElement> {
   const what = ofPrompt(c)
     ? { ...c.prompt, pos: c.pos }
@@ -122,7 +124,7 @@ async function nearest(c: Context, layer: number): Promise<HTMLElement> {
   return h(
     "div.card",
     {},
-    h("h2", {}, "Nearest circuits"),
+    h("h2", {}, `Nearest circuits in layer ${n.layer}, ${channels(n.channel)}`),
     h("p", { id: "query" }, "to the one at ", from),
     places(n.neighbors, "nearest circuits"),
     h(

@@ -4,7 +4,7 @@ import { call } from "./api";
 import { h, rove, table } from "./dom";
 import { bar, count, exact, signed, token } from "./format";
 import { go } from "./state";
-import type { Facts, Patch, PatchMean, PatchPair } from "./types";
+import type { Facts, Patch, PatchPair } from "./types";
 import type { Context, View } from "./view";
 
 /** All choices of layers where they are few; else each alone, the first, the last, all. */
@@ -25,11 +25,13 @@ export function layerSets(L: number): number[][] {
 const number = (x: number | null, digits = 4) =>
   h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
 
-/** Each row: the numbers of a set of layers. */
-function results(rows: { layers: number[]; r: PatchPair | PatchMean }[], label: string) {
-  const most = Math.max(1, ...rows.map((x) => Math.abs(x.r.recovered_effect ?? 0)));
-  const flip = (f: boolean | number | null) =>
-    typeof f === "number" ? `${(100 * f).toFixed(1)} %` : f ? "yes" : "no";
+const recovers = (r: PatchPair) => r.correct_clean && r.correct_counterfactual;
+
+/** Each row: a pair's numbers in a set of layers. Where a fact is not known there is nothing to
+ * recover. */
+function pairRows(rows: { layers: number[]; r: PatchPair }[]) {
+  const part = (r: PatchPair) => (recovers(r) ? (r.recovered_effect ?? 0) : 0);
+  const most = Math.max(1, ...rows.map((x) => Math.abs(part(x.r))));
   return table(
     ["layers", ">d clean", ">d counterfactual", ">d patched", ">recovered", "", "rank flips"],
     rows.map(({ layers, r }) => [
@@ -37,11 +39,40 @@ function results(rows: { layers: number[]; r: PatchPair | PatchMean }[], label: 
       number(r.logitdiff_clean),
       number(r.logitdiff_counterfactual),
       number(r.logitdiff_intervened),
-      number(r.recovered_effect),
-      bar(r.recovered_effect ?? 0, most),
-      flip(r.rank_flip),
+      recovers(r) ? number(r.recovered_effect) : "–",
+      bar(part(r), most),
+      r.rank_flip ? "yes" : "no",
     ]),
-    label,
+    "patched runs by layers",
+  );
+}
+
+/** Each row: the figures of all known pairs in a set of layers, and the reference's mean. */
+function allRows(runs: Patch["runs"]) {
+  const most = Math.max(1, ...runs.map((x) => Math.abs(x.known.recovered_effect ?? 0)));
+  const share = (x: number | null) => (x === null ? "–" : `${(100 * x).toFixed(1)} %`);
+  return table(
+    [
+      "layers",
+      ">d clean",
+      ">d patched",
+      ">recovered",
+      "",
+      ">median",
+      ">reference's mean",
+      "rank flips",
+    ],
+    runs.map(({ layers, known, mean }) => [
+      layers.join(", "),
+      number(known.logitdiff_clean),
+      number(known.logitdiff_intervened),
+      number(known.recovered_effect),
+      bar(known.recovered_effect ?? 0, most),
+      number(known.median_recovered),
+      number(mean.recovered_effect),
+      share(known.rank_flip),
+    ]),
+    "all patched runs by layers",
   );
 }
 
@@ -70,7 +101,7 @@ function pairCard(p: Patch, clean: string, other: string) {
         "The prompts of these two nouns differ in length: their gates cannot be exchanged.",
       ),
     );
-  const right = rows[0].r as PatchPair;
+  const right = rows[0].r;
   return h(
     "div.card",
     {},
@@ -85,25 +116,29 @@ function pairCard(p: Patch, clean: string, other: string) {
       answers(other),
       right.correct_counterfactual ? " (known)" : " (not known)",
     ),
-    results(rows, "patched runs by layers"),
+    pairRows(rows),
+    recovers(right)
+      ? null
+      : h("p.note", {}, "The model does not know both facts: there is nothing to recover."),
     note(),
   );
 }
 
-function meanCard(p: Patch) {
+function allCard(p: Patch) {
   return h(
     "div.card",
     {},
-    h("h2", {}, `Mean of ${count(p.n_pairs)} pairs`),
-    results(
-      p.runs.map((run) => ({ layers: run.layers, r: run.mean })),
-      "mean of patched runs by layers",
-    ),
+    h("h2", {}, `${count(p.n_known)} pairs whose facts the model both knows`),
+    allRows(p.runs),
     h(
       "p.note",
       {},
       `${count(p.distinct)} of ${count(p.nouns)} nouns share no answer, ` +
-        `${count(p.prompts.length)} of them are single tokens.`,
+        `${count(p.prompts.length)} of them are single tokens: ${count(p.n_pairs)} pairs. ` +
+        `${count(p.n_pairs - p.n_known)} are left out, since the model does not know both ` +
+        "facts. Recovered is the ratio of the sums, median that of the pairs' own ratios. The " +
+        "reference's mean is that of the ratios of all pairs, known or not: the few with a " +
+        "denominator near 0 may decide it.",
     ),
     note(),
   );
@@ -154,7 +189,7 @@ function controls(c: Context, f: Facts, clean: string, other: string) {
         "aria-pressed": String(all),
         onclick: () => go({ pair: all ? "" : "all" }),
       },
-      "mean of all pairs",
+      "all pairs",
     ),
   );
 }
@@ -254,7 +289,7 @@ export const facts: View = {
       ),
     ];
     if (c.state.pair === "all")
-      parts.push(meanCard(await call("patch", request, c.signal, c.progress)));
+      parts.push(allCard(await call("patch", request, c.signal, c.progress)));
     else if (clean && other && clean !== other)
       parts.push(
         pairCard(

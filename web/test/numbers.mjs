@@ -140,7 +140,7 @@ export async function truths({
     x.logitdiff_clean,
     x.logitdiff_counterfactual,
     x.logitdiff_intervened,
-    x.recovered_effect,
+    ...(x.correct_clean && x.correct_counterfactual ? [x.recovered_effect] : []),
   ];
   const rows = b.runs.map((r) => r.pairs.find((x) => x.clean === clean));
   same(
@@ -158,16 +158,24 @@ export async function truths({
   await p.click("text=swap");
   await settled(p);
   check((await p.$eval("#clean", (e) => e.value)) === counter, "swap exchanges the nouns");
-  await p.click("text=mean of all pairs");
+  await p.click('text="all pairs"');
   await settled(p);
-  const single = all.runs.filter((r) => r.layers.length === 1).flatMap((r) => row(r.mean));
+  const single = all.runs
+    .filter((r) => r.layers.length === 1)
+    .flatMap((r) => [
+      r.known.logitdiff_clean,
+      r.known.logitdiff_intervened,
+      r.known.recovered_effect,
+      r.known.median_recovered,
+      r.mean.recovered_effect,
+    ]);
   same(
-    (await exacts(p, "[aria-label='mean of patched runs by layers'] [data-exact]")).slice(
+    (await exacts(p, "[aria-label='all patched runs by layers'] [data-exact]")).slice(
       0,
       single.length,
     ),
     single,
-    "facts: means",
+    "facts: all pairs",
   );
 
   const target = cli("attribute", run, "--prompt", text, "--top", "20000");

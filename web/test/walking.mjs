@@ -179,7 +179,7 @@ export async function keyboard({ page, open, settled, check, url, text, other })
   );
   await p.keyboard.press("a");
   await settled(p);
-  check(fragment(p).get("pair") === "all", "a shows the mean of all pairs");
+  check(fragment(p).get("pair") === "all", "a shows all pairs");
   await open(p, { view: "compare", other, opos: "4" });
   await p.evaluate(() => document.activeElement.blur());
   await p.keyboard.press(".");
