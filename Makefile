@@ -47,10 +47,13 @@ SERVER_OBJ := $(SERVER_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/web.o
 REF_OBJ := $(REF_SRC:%.c=$(BUILD)/obj/%.o)
 HTTP_TEST_SRC := $(sort $(wildcard tests/http/test_*.c))
 HTTP_HELP := $(filter-out $(HTTP_TEST_SRC),$(sort $(wildcard tests/http/*.c)))
-TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC))
+# Tests that run the command's main inside themselves: every file call failed, killed, cut off.
+FAULT_TEST_SRC := $(sort $(wildcard tests/faults/test_*.c))
+FAULT_HELP := $(filter-out $(FAULT_TEST_SRC),$(sort $(wildcard tests/faults/*.c)))
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC) $(FAULT_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
-SLOW := unit/test_corpus unit/test_reader http/test_http unit/test_worlds # C tests that `make check` leaves to `make test`
+SLOW := $(FAULT_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader http/test_http unit/test_worlds # C tests that `make check` leaves to `make test`
 
 .PHONY: all help deps demo test check bench asan install uninstall clean FORCE
 .SECONDARY:
@@ -137,6 +140,10 @@ $(BUILD)/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
 	@rm -f $@; ar rcs $@ $^
 $(HTTP_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP:%.c=$(BUILD)/obj/%.o) $(REF_OBJ) $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lcmocka -lmicrohttpd $(LDLIBS_ALL) -o $@
+$(BUILD)/obj/cli/main_inside.o: cli/main.c $(BUILD)/flags | $(BUILD)/gen/version.h
+	@mkdir -p $(@D); echo '  CC  $< (inside)'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Dmain=sgatlin_main -Wno-missing-prototypes $(STRICT) -MMD -MP -c $< -o $@
+$(FAULT_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(FAULT_HELP:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/cli/main_inside.o $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
@@ -191,4 +198,4 @@ uninstall: ## removes what install put there
 	  $(call HERE,$(LIBDIR)/pkgconfig/sgatlin.pc) $(call HERE,$(MANDIR))/sgatlin.1 $(call HERE,$(MANDIR))/sgatlin-*.1 \
 	  $(call HERE,$(BASH_FILE)) $(call HERE,$(ZSH_FILE)) $(call HERE,$(FISH_FILE))
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SERVER_OBJ:.o=.d) $(HTTP_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(REF_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SERVER_OBJ:.o=.d) $(HTTP_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(FAULT_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(FAULT_HELP:%.c=$(BUILD)/obj/%.d) $(BUILD)/obj/cli/main_inside.d $(REF_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""soak.py SGATLIN MODEL [--seconds 600]: mixed work for the explorer, with clients that leave in the middle.
+"""soak.py SGATLIN MODEL [--seconds 600] [--pause 0]: mixed work for the explorer, with clients that leave in the middle.
 
 Every answer of /api/attribute and /api/predict is compared with the command's, digit by digit; at the end resident memory and
 open descriptors are compared with those after the first tenth. Fails on any other answer, on growth above 1 % (and 2 MB), on a
-descriptor more.  make soak SOAK_MODEL=... SOAK_SECONDS=28800 is the long one.
+descriptor more.  make soak SOAK_MODEL=... SOAK_SECONDS=28800 is the long one. --pause is the mean number of seconds that a client waits
+between requests, for a machine that has other work; a line of memory and descriptors is printed for every tenth.
 """
 import argparse, http.client, json, os, random, socket, subprocess, sys, threading, time
 
@@ -12,6 +13,7 @@ p.add_argument("sgatlin")
 p.add_argument("model")
 p.add_argument("--seconds", type=float, default=600)
 p.add_argument("--clients", type=int, default=4)
+p.add_argument("--pause", type=float, default=0)
 a = p.parse_args()
 
 texts = ["The old dog sat", "Once upon a time", "A little cat", "The tree was tall and old", "dog"]
@@ -72,6 +74,8 @@ def leave(rng):
 def client(seed):
     rng = random.Random(seed)
     while time.time() < stop:
+        if a.pause:
+            time.sleep(min(rng.expovariate(1 / a.pause), max(0, stop - time.time())))
         t, kind = rng.choice(texts), rng.random()
         try:
             if kind < 0.3:
@@ -110,8 +114,12 @@ idle = state()[1]
 threads = [threading.Thread(target=client, args=(i,)) for i in range(a.clients)]
 for t in threads:
     t.start()
-time.sleep(a.seconds / 10)
-early = state()[0]
+began, tenths = time.time(), []
+for i in range(1, 10):
+    time.sleep(max(0, began + a.seconds * i / 10 - time.time()))
+    tenths.append(state())
+    print(f"{a.seconds * i / 10:.0f} s: {tenths[-1][0]} kB resident, {tenths[-1][1]} descriptors, {len(problems)} problems", flush=True)
+early = tenths[0][0]
 for t in threads:
     t.join()
 time.sleep(3)  # connections that were left are gone by then

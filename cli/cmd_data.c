@@ -17,19 +17,20 @@ static bool stop(void *user) {
   return cli_stop != 0;
 }
 
-/* No directory with something in it. */
+/* No directory with something in it but what a killed process had not given its name yet. */
 static bool is_empty(const char *directory) {
   DIR *d = opendir(directory);
   if (!d) return true; /* not there, or no directory: making it will tell */
   bool empty = true;
-  for (const struct dirent *e; empty && (e = readdir(d));) empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+  for (const struct dirent *e; empty && (e = readdir(d));)
+    empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || strstr(e->d_name, ".json.tmp-");
   closedir(d);
   return empty;
 }
 
-/* The corpus.json of a corpus that this command wrote; NULL where there is none. */
-static json_t *old_corpus(const char *directory) {
-  char *path = sgi_path_join(directory, "corpus.json");
+/* What this command wrote about a corpus, or about one that it was killed in; NULL where there is none. */
+static json_t *old_corpus(const char *directory, const char *file) {
+  char *path = sgi_path_join(directory, file);
   json_t *old = NULL;
   sg_error ignored;
   if (path && sgi_is_file(path) && sgi_json_load(path, &old, &ignored)) old = NULL;
@@ -43,7 +44,8 @@ static json_t *old_corpus(const char *directory) {
 /* 0 where writing loses nothing: the directory is new, empty, or holds the same corpus. */
 static int check_directory(const char *directory, size_t n, const char *seed) {
   if (is_empty(directory)) return 0;
-  json_t *old = old_corpus(directory);
+  json_t *old = old_corpus(directory, "corpus.json");
+  if (!old) old = old_corpus(directory, sgi_worlds_part);
   int code = 0;
   if (!old) {
     code = cli_failed(SG_ERR_IO, "%s holds other files and no corpus worlds; --force writes into it", directory);

@@ -14,6 +14,7 @@ enum { TRIES = 2000, CHUNK = 1 << 16, WATCH_EVERY = 512, WORD = 64, MAX_DISTINCT
 enum { TRAIN, VALID, TOPICS, N_STREAMS, LABELS = N_STREAMS, FACTS, CORPUS, N_FILES }; /* streams grow story by story */
 const char *const sgi_worlds_files[] = {"train.txt",   "valid.txt", "topics.jsonl", "labels.json", "facts.json",
                                         "corpus.json", NULL};
+const char sgi_worlds_part[] = "corpus.part.json";
 
 typedef struct output {
   char *path;
@@ -185,6 +186,20 @@ static json_t *summary_json(const corpus *c, size_t n, uint64_t seed) {
                    (json_int_t)c->grammar->topics.n, "facts", (json_int_t)c->grammar->facts.n);
 }
 
+/* Until corpus.json is there a file of its own says whose the others are, so that the same command may go on after a kill. */
+static sg_status write_part(const char *directory, const json_t *what, sg_error *err) {
+  char *path = sgi_path_join(directory, sgi_worlds_part);
+  sg_status st = path && what ? sgi_json_save(path, what, err) : sgi_fail_memory(err, strlen(directory), sgi_worlds_part);
+  sgi_free(path);
+  return st;
+}
+
+static void remove_part(const char *directory) {
+  char *path = sgi_path_join(directory, sgi_worlds_part);
+  if (path) sgi_remove_tree(path, NULL);
+  sgi_free(path);
+}
+
 static sg_status write_corpus(corpus *c, const char *directory, size_t n, uint64_t seed, const sgi_worlds_watch *watch,
                               sg_error *err) {
   sg_status st = sgi_worlds_load(sgi_embedded_files, &c->grammar, err);
@@ -194,7 +209,10 @@ static sg_status write_corpus(corpus *c, const char *directory, size_t n, uint64
   if (st) return st;
   c->fact_counts = sgi_alloc(c->grammar->facts.n * sizeof *c->fact_counts);
   if (!c->fact_counts) return sgi_fail_memory(err, c->grammar->facts.n * sizeof *c->fact_counts, "facts of worlds");
-  st = open_all(c, directory, err);
+  json_t *what = summary_json(c, n, seed);
+  st = write_part(directory, what, err);
+  json_decref(what);
+  if (!st) st = open_all(c, directory, err);
   if (!st) st = write_stories(c, n, seed, watch, err);
   if (!st) st = close_all(c, err);
   if (!st) st = write_json(&c->out[LABELS], sgi_worlds_labels_json(c->grammar), err);
@@ -226,6 +244,7 @@ sg_status sgi_worlds_write(const char *directory, size_t n_stories, uint64_t see
     sgi_free(c.out[i].path);
     sgi_free(c.out[i].chunk);
   }
+  remove_part(directory);
   if (st && made) sgi_remove_tree(directory, NULL);
   sgi_free(c.stories.at);
   sgi_free(c.words.at);

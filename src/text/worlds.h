@@ -221,5 +221,6 @@ sg_status sgi_worlds_write(const char *directory, size_t n_stories, uint64_t see
                            sgi_worlds_summary *summary, sg_error *err);
 extern const char
     *const sgi_worlds_files[]; /* names of the files written, NULL at the end; corpus.json is written last */
+extern const char sgi_worlds_part[]; /* is there while a corpus is being written, with what corpus.json will say of seed and stories */
 
 #endif

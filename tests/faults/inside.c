@@ -1,0 +1,192 @@
+#include "faults/inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/file.h"
+
+int sgatlin_main(int argc, char **argv); /* cli/main.c under another name */
+
+char inside_fix[4096], inside_out[4096];
+size_t inside_failures;
+static char root[3000];
+static size_t *shared; /* the child's count of calls */
+
+void inside_wrong(const char *format, ...) {
+  va_list a;
+  va_start(a, format);
+  inside_failures++;
+  if (inside_failures <= 40) {
+    printf("FAIL  ");
+    vprintf(format, a);
+    printf("\n");
+    fflush(stdout);
+  }
+  va_end(a);
+}
+
+int inside_close(const char *what, size_t count) {
+  printf("%s: %zu, %zu failed\n", what, count, inside_failures);
+  return inside_failures ? 1 : 0;
+}
+
+uint64_t inside_next(inside_random *r) { /* splitmix64 */
+  uint64_t z = r->state += 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+double inside_unit(inside_random *r) { return (double)(inside_next(r) >> 11) / 9007199254740992.0; }
+
+/* ---- one run --------------------------------------------------------------------------------------------------------- */
+
+static char *replaced(const char *word) {
+  char out[8192], *p = out;
+  for (const char *s = word; *s && p < out + 4000;) {
+    const char *with = !strncmp(s, "$OUT", 4) ? inside_out : !strncmp(s, "$FIX", 4) ? inside_fix : NULL;
+    if (with) {
+      p += sprintf(p, "%s", with);
+      s += 4;
+    } else {
+      *p++ = *s++;
+    }
+  }
+  *p = '\0';
+  return strdup(out);
+}
+
+static void redirect(const char *path, int to) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (fd < 0 || dup2(fd, to) < 0) _exit(99);
+  close(fd);
+}
+
+static void child(const char *const *words, const inside_how *how) {
+  char *argv[INSIDE_WORDS + 2] = {strdup("sgatlin")}, path[4200];
+  int argc = 1;
+  for (; words[argc - 1] && argc < INSIDE_WORDS; argc++) argv[argc] = replaced(words[argc - 1]);
+  snprintf(path, sizeof path, "%s/err", root);
+  redirect("/dev/null", 1);
+  redirect(path, 2);
+  alarm(60); /* what hangs is ended, and counts as a signal's death */
+  if (how->before) how->before(how->user);
+  size_t first = sgi_file_fail_at(how->fail_at, how->error, how->for_ever);
+  int code = sgatlin_main(argc, argv);
+  *shared = sgi_file_fail_at(0, 0, false) - first;
+  fflush(NULL);
+  _exit(code);
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void read_err(char *out) {
+  char path[4200];
+  snprintf(path, sizeof path, "%s/err", root);
+  int fd = open(path, O_RDONLY);
+  ssize_t n = fd < 0 ? 0 : read(fd, out, INSIDE_ERR - 1);
+  out[n > 0 ? n : 0] = '\0';
+  if (fd >= 0) close(fd);
+}
+
+inside_result inside_run(const char *const *words, const inside_how *how) {
+  static const inside_how plain = {.kill_after = -1};
+  inside_result r = {.code = -1};
+  if (!how) how = &plain;
+  *shared = 0;
+  fflush(NULL);
+  double start = now();
+  pid_t pid = fork();
+  if (pid < 0) {
+    inside_wrong("fork: %s", strerror(errno));
+    return r;
+  }
+  if (!pid) child(words, how);
+  if (how->kill_after >= 0) {
+    struct timespec t = {(time_t)how->kill_after, (long)(1e9 * (how->kill_after - (double)(time_t)how->kill_after))};
+    nanosleep(&t, NULL);
+    kill(pid, SIGKILL);
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  r.seconds = now() - start;
+  if (WIFEXITED(status)) r.code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) r.signal = WTERMSIG(status);
+  r.calls = *shared;
+  read_err(r.err);
+  return r;
+}
+
+/* ---- fixtures --------------------------------------------------------------------------------------------------------- */
+
+static void stories(const char *name, int n, int seed) {
+  static const char *const nouns[] = {"cake", "dog", "girl", "sky", "tree", "lake", "grass", "mouse", "moon", "apple"};
+  static const char *const words[] = {"sweet", "happy", "blue", "tall", "cold", "green", "small", "big", "wet", "red"};
+  char path[4200];
+  snprintf(path, sizeof path, "%s/%s", inside_fix, name);
+  FILE *f = fopen(path, "w");
+  if (!f) {
+    perror(path);
+    exit(2);
+  }
+  for (int i = seed; i < n + seed; i++)
+    fprintf(f, "The %s was %s. The %s was %s. Then she smiled.\n<|endoftext|>\n", nouns[i % 10], words[i * 7 % 10],
+            nouns[i * 3 % 10], words[i % 9]);
+  fclose(f);
+}
+
+static void ids(void) {
+  char path[4200];
+  snprintf(path, sizeof path, "%s/ids.json", inside_fix);
+  FILE *f = fopen(path, "w");
+  if (f) {
+    fputs("[[5, 6, 7, 1], [8, 9, 1, 0]]\n", f);
+    fclose(f);
+  }
+}
+
+void inside_clear(void) {
+  sgi_remove_tree(inside_out, NULL);
+  mkdir(inside_out, 0700);
+}
+
+void inside_begin(void) {
+  const char *base = getenv("TMPDIR");
+  if (!base || !*base) base = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* thousands of runs, each with its fsyncs */
+  snprintf(root, sizeof root, "%s/sgatlin-faults-XXXXXX", base);
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (!mkdtemp(root) || shared == MAP_FAILED) {
+    perror(root);
+    exit(2);
+  }
+  snprintf(inside_fix, sizeof inside_fix, "%s/fix", root);
+  snprintf(inside_out, sizeof inside_out, "%s/out", root);
+  mkdir(inside_fix, 0700);
+  char data[4200];
+  snprintf(data, sizeof data, "%s/data", inside_fix);
+  mkdir(data, 0700);
+  stories("data/train.txt", 40, 0);
+  stories("data/valid.txt", 6, 3);
+  stories("stories.txt", 24, 5);
+  ids();
+  inside_clear();
+  setenv("OMP_WAIT_POLICY", "passive", 1); /* and the command does not start itself again */
+  setenv("OMP_NUM_THREADS", "1", 1);
+  signal(SIGXFSZ, SIG_DFL);
+}
+
+void inside_end(void) { sgi_remove_tree(root, NULL); }
