@@ -211,7 +211,8 @@ static bool right_cache(sgi_corpus *c, const sgi_tokens_source *s, sg_error *err
   return sound_blocks(c, s->vocab);
 }
 
-/* *out NULL: not there, damaged, or of something else. Only memory is an error. */
+/* *out NULL: not there, damaged, or of something else. Only memory is an error, and
+ * any failure where it was just made. */
 static sg_status load_cache(const char *path, const sgi_tokens_source *s, sgi_corpus **out, sg_error *err) {
   *out = NULL;
   if (!path || !sgi_is_file(path)) return SG_OK;
@@ -224,7 +225,7 @@ static sg_status load_cache(const char *path, const sgi_tokens_source *s, sgi_co
     return SG_OK;
   }
   sgi_corpus_close(c);
-  return why.code == SG_ERR_MEMORY ? sgi_fail(err, why.code, "%s", why.text) : SG_OK;
+  return why.code == SG_ERR_MEMORY || (st && s->just_made) ? sgi_fail(err, why.code, "%s", why.text) : SG_OK;
 }
 
 void sgi_corpus_close(sgi_corpus *c) {

@@ -21,16 +21,30 @@
 const commands_entry commands_all[] = {
     {.name = "train",
      .kind = COMMAND_RUN,
-     .begin = {"train", "--data", "$FIX/data", "--tokenizer", TOKENIZER, "-o", "$OUT/run", "--steps", "12", "-t", "1", "-q",
-               "--set", "model.hidden_size=16", "--set", "model.num_hidden_layers=1", "--set", "model.head_dim=8",
-               "--set", "feedforward.num_neurons=16", "--set", "feedforward.num_channels=1", "--set", "feedforward.top_k=2",
-               "--set", "feedforward.key_dim=4", "--set", "train.batch_size=2", "--set", "train.seq_len=16", "--set",
-               "eval.every=6", "--set", "checkpoint.every=3", "--set", "log.every=1"},
+     .begin = {"train",     "--data",
+               "$FIX/data", "--tokenizer",
+               TOKENIZER,   "-o",
+               "$OUT/run",  "--steps",
+               "12",        "-t",
+               "1",         "-q",
+               "--set",     "model.hidden_size=16",
+               "--set",     "model.num_hidden_layers=1",
+               "--set",     "model.head_dim=8",
+               "--set",     "feedforward.num_neurons=16",
+               "--set",     "feedforward.num_channels=1",
+               "--set",     "feedforward.top_k=2",
+               "--set",     "feedforward.key_dim=4",
+               "--set",     "train.batch_size=2",
+               "--set",     "train.seq_len=16",
+               "--set",     "eval.every=6",
+               "--set",     "checkpoint.every=3",
+               "--set",     "log.every=1"},
      .resume = {"train", "--resume", "-o", "$OUT/run", "-t", "1", "-q"},
      .started = "run/config.json"},
     {.name = "record",
      .kind = COMMAND_RUN,
-     .begin = {"record", MODEL, "--data", "$FIX/stories.txt", "-o", "$OUT/rec", "--shard-size", "20000", "-q", "-t", "1"}},
+     .begin = {"record", MODEL, "--data", "$FIX/stories.txt", "-o", "$OUT/rec", "--shard-size", "20000", "-q", "-t",
+               "1"}},
     {.name = "token cache",
      .kind = COMMAND_RUN,
      .begin = {"eval", MODEL, "--data", "$OUT/text.txt", "-q", "-t", "1"},
@@ -50,15 +64,17 @@ const commands_entry commands_all[] = {
     {.name = "trace",
      .kind = COMMAND_FILE,
      .begin = {"trace", MODEL, "--ids", "$FIX/ids.json", "-o", "$OUT/trace.safetensors", "-q", "-t", "1"},
-     .older = {"trace", MODEL, "--ids", "$FIX/ids.json", "--only", "layers.1.*", "-o", "$OUT/trace.safetensors", "-q", "-t",
-               "1"}},
+     .older = {"trace", MODEL, "--ids", "$FIX/ids.json", "--only", "layers.1.*", "-o", "$OUT/trace.safetensors", "-q",
+               "-t", "1"}},
     {.name = "graph",
      .kind = COMMAND_FILE,
      .begin = {"graph", MODEL, "--prompt", "The dog was", "-o", "$OUT/g.json", "--svg", "$OUT/g.svg", "-q", "-t", "1"},
-     .older = {"graph", MODEL, "--prompt", "The cake was", "-o", "$OUT/g.json", "--svg", "$OUT/g.svg", "-q", "-t", "1"}},
+     .older = {"graph", MODEL, "--prompt", "The cake was", "-o", "$OUT/g.json", "--svg", "$OUT/g.svg", "-q", "-t",
+               "1"}},
     {.name = "coactivation",
      .kind = COMMAND_FILE,
-     .begin = {"coactivation", "$FIX/rec", "--layer", "0", "--channel", "0", "-o", "$OUT/co.safetensors", "-q", "-t", "1"},
+     .begin = {"coactivation", "$FIX/rec", "--layer", "0", "--channel", "0", "-o", "$OUT/co.safetensors", "-q", "-t",
+               "1"},
      .older = {"coactivation", "$FIX/rec", "--layer", "1", "--channel", "0", "-o", "$OUT/co.safetensors", "-q", "-t",
                "1"}},
     {.name = "map",
@@ -69,7 +85,8 @@ const commands_entry commands_all[] = {
 const size_t commands_count = sizeof commands_all / sizeof *commands_all;
 
 void commands_fixtures(void) {
-  static const char *const record[] = {"record", MODEL, "--data", "$FIX/stories.txt", "-o", "$FIX/rec", "-q", "-t", "1", NULL};
+  static const char *const record[] = {"record", MODEL, "--data", "$FIX/stories.txt", "-o", "$FIX/rec", "-q",
+                                       "-t",     "1",   NULL};
   inside_result r = inside_run(record, NULL);
   if (r.code) inside_wrong("the fixtures' recording: exit code %d: %s", r.code, r.err);
 }
@@ -120,6 +137,12 @@ static void add_file(const char *path, const char *below, bool directory, void *
   uint64_t bytes, hash;
   if (directory || with_times(below) || strstr(below, ".tmp-")) return;
   if (sgi_hash_file(path, &bytes, &hash, NULL)) hash = 0;
+  size_t n = strlen(below);
+  if (n > 7 && !strcmp(below + n - 7, ".tokens")) { /* beside the data or in the user's cache: the same bytes */
+    below = "tokens";
+    for (size_t i = 0; i < f->count; i++)
+      if (!strcmp(f->list[i].name, below) && f->list[i].hash == hash) return;
+  }
   f->list = realloc(f->list, (f->count + 1) * sizeof *f->list);
   f->list[f->count++] = (file_entry){strdup(below), hash};
 }

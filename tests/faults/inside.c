@@ -166,7 +166,8 @@ void inside_clear(void) {
 
 void inside_begin(void) {
   const char *base = getenv("TMPDIR");
-  if (!base || !*base) base = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* thousands of runs, each with its fsyncs */
+  if (!base || !*base)
+    base = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* thousands of runs, each with its fsyncs */
   snprintf(root, sizeof root, "%s/sgatlin-faults-XXXXXX", base);
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (!mkdtemp(root) || shared == MAP_FAILED) {
@@ -183,6 +184,9 @@ void inside_begin(void) {
   stories("data/valid.txt", 6, 3);
   stories("stories.txt", 24, 5);
   ids();
+  char cache[4200];
+  snprintf(cache, sizeof cache, "%s/cache", inside_out);
+  setenv("XDG_CACHE_HOME", cache, 1);
   inside_clear();
   setenv("OMP_WAIT_POLICY", "passive", 1); /* and the command does not start itself again */
   setenv("OMP_NUM_THREADS", "1", 1);

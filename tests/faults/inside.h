@@ -21,7 +21,7 @@ typedef struct inside_how {
   size_t fail_at; /* sgi_file_fail_at: 0 none */
   int error;
   bool for_ever;
-  double kill_after; /* seconds, < 0: not killed */
+  double kill_after;          /* seconds, < 0: not killed */
   void (*before)(void *user); /* in the child, before the command; NULL: nothing */
   void *user;
 } inside_how;

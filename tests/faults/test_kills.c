@@ -61,11 +61,15 @@ static size_t chain(const commands_entry *c, double whole, uint64_t digest, cons
       }
       continue;
     }
-    if (r.code) inside_wrong("%s, going on after %zu kills: exit code %d, signal %d: %s", c->name, kills, r.code, r.signal, r.err);
+    if (r.code)
+      inside_wrong("%s, going on after %zu kills: exit code %d, signal %d: %s", c->name, kills, r.code, r.signal,
+                   r.err);
     break;
   }
-  if (c->kind == COMMAND_RUN && !c->leaves && commands_leftover()) inside_wrong("%s: left %s", c->name, commands_leftover());
-  if (c->kind == COMMAND_RUN && commands_digest() != digest) inside_wrong("%s: other bytes after %zu kills", c->name, kills);
+  if (c->kind == COMMAND_RUN && !c->leaves && commands_leftover())
+    inside_wrong("%s: left %s", c->name, commands_leftover());
+  if (c->kind == COMMAND_RUN && commands_digest() != digest)
+    inside_wrong("%s: other bytes after %zu kills", c->name, kills);
   if (c->kind == COMMAND_FILE) commands_either(newer, newer, c->name, "at the end");
   return kills;
 }
@@ -97,7 +101,8 @@ int main(int argc, char **argv) {
   commands_fixtures();
   /* a third for training, which has most to lose */
   for (size_t i = 0; i < commands_count; i++) {
-    size_t share = i ? (count - count / 3) / (commands_count - 1) : count - (count - count / 3) / (commands_count - 1) * (commands_count - 1);
+    size_t share = i ? (count - count / 3) / (commands_count - 1)
+                     : count - (count - count / 3) / (commands_count - 1) * (commands_count - 1);
     done += kill_command(&commands_all[i], share ? share : 1, &random);
   }
   inside_end();
