@@ -289,6 +289,19 @@ sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, s
                            : sgi_fail(err, SG_ERR_FORMAT, "%s: none of its %zu checkpoints is complete", parent, n);
 }
 
+/* Under its name a bundle is whole or not there: it loses its name first, for good, and what a kill leaves is a leftover. */
+static sg_status remove_whole(const char *path, sg_error *err) {
+  size_t n = strlen(path) + 16;
+  char *aside = sgi_alloc(n);
+  if (!aside) return sgi_fail_memory(err, n, "a path");
+  snprintf(aside, n, "%s%s0", path, TEMPORARY);
+  sg_status st = sgi_remove_tree(aside, err);
+  if (!st) st = sgi_rename(path, aside, err);
+  if (!st) st = sgi_remove_tree(aside, err);
+  sgi_free(aside);
+  return st;
+}
+
 sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, const char *const *spare, size_t n,
                            sg_error *err) {
   names all = {0};
@@ -298,7 +311,7 @@ sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, 
     for (size_t k = 0; k < n; k++) spared = spared || !strcmp(spare[k], all.list[i]);
     if (spared) continue;
     char *path = sgi_path_join(parent, all.list[i]);
-    st = path ? sgi_remove_tree(path, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
+    st = path ? remove_whole(path, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
     sgi_free(path);
   }
   names_free(&all);
