@@ -49,6 +49,7 @@ HTTP_TEST_SRC := $(sort $(wildcard tests/http/test_*.c))
 HTTP_HELP := $(filter-out $(HTTP_TEST_SRC),$(sort $(wildcard tests/http/*.c)))
 # Tests that run the command's main inside themselves: every file call failed, killed, cut off.
 FAULT_TEST_SRC := $(sort $(wildcard tests/faults/test_*.c))
+FAULT_WRAP := -Wl,--wrap=statvfs,--wrap=time,--wrap=clock_gettime # the room and the time that tests let a command see
 FAULT_HELP := $(filter-out $(FAULT_TEST_SRC),$(sort $(wildcard tests/faults/*.c)))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC) $(FAULT_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
@@ -143,7 +144,7 @@ $(HTTP_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/http/%: $(BUILD)/obj
 $(BUILD)/obj/cli/main_inside.o: cli/main.c $(BUILD)/flags | $(BUILD)/gen/version.h
 	@mkdir -p $(@D); echo '  CC  $< (inside)'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Dmain=sgatlin_main -Wno-missing-prototypes $(STRICT) -MMD -MP -c $< -o $@
 $(FAULT_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(FAULT_HELP:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/cli/main_inside.o $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
-	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(FAULT_WRAP) $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a

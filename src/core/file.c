@@ -18,7 +18,7 @@
 
 static sg_status failed(sg_error *err, const char *path, const char *what) {
   int e = errno;
-  sg_status code = e == ENOSPC || e == EDQUOT || e == EFBIG ? SG_ERR_SPACE : SG_ERR_IO;
+  sg_status code = e == ENOSPC || e == EDQUOT || e == EFBIG ? SG_ERR_SPACE : e == ENOMEM ? SG_ERR_MEMORY : SG_ERR_IO;
   return sgi_fail(err, code, "%s: %s: %s", path, what, strerror(e));
 }
 
@@ -298,12 +298,12 @@ sg_status sgi_write_file(const char *path, const void *data, size_t n, sg_error 
 
 sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error *err) {
   struct stat s;
-  int fd =
-      sgi_call_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666); /* nobody reads a FIFO: an error, no wait */
+  int fd = sgi_call_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK,
+                         0666); /* nobody reads a FIFO: an error, no wait */
   if (fd < 0) return failed(err, path, "could not open for writing");
   sg_status st = sgi_call_fstat(fd, &s) < 0 ? failed(err, path, "could not look at")
-                 : !S_ISREG(s.st_mode)  ? sgi_fail(err, SG_ERR_IO, "%s: is no regular file", path)
-                                        : write_all(fd, path, data, n, 0, false, err);
+                 : !S_ISREG(s.st_mode)      ? sgi_fail(err, SG_ERR_IO, "%s: is no regular file", path)
+                                            : write_all(fd, path, data, n, 0, false, err);
   if (sgi_call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
   return st;
 }

@@ -202,6 +202,27 @@ const char *commands_leftover(void) {
   return *leftover ? leftover : NULL;
 }
 
+typedef struct sizes {
+  size_t largest, total;
+} sizes;
+
+static void add_size(const char *path, const char *below, bool directory, void *user) {
+  (void)below;
+  sizes *z = user;
+  struct stat s;
+  if (directory || stat(path, &s)) return;
+  size_t n = (size_t)s.st_size;
+  if (n > z->largest) z->largest = n;
+  z->total += (n + 4095) / 4096 * 4096;
+}
+
+void commands_sizes(size_t *largest, size_t *total) {
+  sizes z = {0};
+  walk(inside_out, "", add_size, &z);
+  *largest = z.largest;
+  *total = z.total;
+}
+
 /* ---- whole ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct intact {

@@ -42,6 +42,8 @@ void commands_either(const commands_files *a, const commands_files *b, const cha
 
 /* Starts with what stood there before (COMMAND_FILE) or nothing. */
 void commands_prepare(const commands_entry *c);
+/* Bytes of the largest file below $OUT, and of all of them in whole pages. */
+void commands_sizes(size_t *largest, size_t *total);
 /* The words that go on with what is there. */
 const char *const *commands_next(const commands_entry *c);
 /* Digest of an unbroken run; also seconds and calls. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,37 @@ uint64_t inside_next(inside_random *r) { /* splitmix64 */
 
 double inside_unit(inside_random *r) { return (double)(inside_next(r) >> 11) / 9007199254740992.0; }
 
+/* ---- what the command is told ----------------------------------------------------------------------------------------- */
+
+bool inside_room;
+long inside_clock_back;
+int __real_statvfs(const char *path, struct statvfs *out);
+int __wrap_statvfs(const char *path, struct statvfs *out);
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+time_t __wrap_time(time_t *out);
+
+int __wrap_statvfs(const char *path, struct statvfs *out) {
+  int r = __real_statvfs(path, out);
+  if (!r && inside_room) out->f_bavail = (1u << 30) / (out->f_frsize ? out->f_frsize : 1);
+  return r;
+}
+
+/* The wall clock goes back at every second look. */
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) {
+  static unsigned looks;
+  int r = __real_clock_gettime(clock, out);
+  if (!r && clock == CLOCK_REALTIME && looks++ % 2) out->tv_sec -= inside_clock_back;
+  return r;
+}
+
+time_t __wrap_time(time_t *out) {
+  struct timespec t;
+  __wrap_clock_gettime(CLOCK_REALTIME, &t);
+  if (out) *out = t.tv_sec;
+  return t.tv_sec;
+}
+
 /* ---- one run --------------------------------------------------------------------------------------------------------- */
 
 static char *replaced(const char *word) {
@@ -79,7 +111,8 @@ static void child(const char *const *words, const inside_how *how) {
   snprintf(path, sizeof path, "%s/err", root);
   redirect("/dev/null", 1);
   redirect(path, 2);
-  alarm(60); /* what hangs is ended, and counts as a signal's death */
+  alarm(how->stop_for > 0 ? 60 + (unsigned)how->stop_for
+                          : 60); /* what hangs is ended, and counts as a signal's death */
   if (how->before) how->before(how->user);
   size_t first = sgi_file_fail_at(how->fail_at, how->error, how->for_ever);
   int code = sgatlin_main(argc, argv);
@@ -92,6 +125,11 @@ static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void pause_for(double seconds) {
+  struct timespec t = {(time_t)seconds, (long)(1e9 * (seconds - (double)(time_t)seconds))};
+  nanosleep(&t, NULL);
 }
 
 static void read_err(char *out) {
@@ -116,9 +154,14 @@ inside_result inside_run(const char *const *words, const inside_how *how) {
     return r;
   }
   if (!pid) child(words, how);
+  if (how->stop_for > 0) {
+    pause_for(how->stop_after);
+    kill(pid, SIGSTOP);
+    pause_for(how->stop_for);
+    kill(pid, SIGCONT);
+  }
   if (how->kill_after >= 0) {
-    struct timespec t = {(time_t)how->kill_after, (long)(1e9 * (how->kill_after - (double)(time_t)how->kill_after))};
-    nanosleep(&t, NULL);
+    pause_for(how->kill_after);
     kill(pid, SIGKILL);
   }
   int status = 0;

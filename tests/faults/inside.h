@@ -21,8 +21,9 @@ typedef struct inside_how {
   size_t fail_at; /* sgi_file_fail_at: 0 none */
   int error;
   bool for_ever;
-  double kill_after;          /* seconds, < 0: not killed */
-  void (*before)(void *user); /* in the child, before the command; NULL: nothing */
+  double kill_after;           /* seconds, < 0: not killed */
+  double stop_after, stop_for; /* SIGSTOP after so many seconds, and SIGCONT; 0: not */
+  void (*before)(void *user);  /* in the child, before the command; NULL: nothing */
   void *user;
 } inside_how;
 
@@ -34,6 +35,10 @@ extern char inside_fix[4096], inside_out[4096];
 void inside_begin(void);
 void inside_end(void);
 void inside_clear(void); /* $OUT is new and empty */
+
+/* What the command is told, set in before: a disk that says it has room, a clock that jumps back by so many seconds in the middle. */
+extern bool inside_room;
+extern long inside_clock_back;
 
 /* Adds one to the failures and prints; the test goes on. */
 void inside_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
