@@ -54,7 +54,9 @@ FAULT_HELP := $(filter-out $(FAULT_TEST_SRC),$(sort $(wildcard tests/faults/*.c)
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC) $(FAULT_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
-SLOW := $(FAULT_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader http/test_http unit/test_worlds # C tests that `make check` leaves to `make test`
+# C tests that `make check` leaves to `make test`: long ones, and those in which time passes (clients that wait, hang up, drip bytes).
+SLOW := $(FAULT_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader unit/test_worlds \
+  http/test_http http/test_hostile http/test_six http/test_cancel http/test_load
 
 .PHONY: all help deps demo test check bench asan install uninstall clean FORCE
 .SECONDARY:
@@ -76,9 +78,10 @@ test: ## set-up and all tests
 	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
 	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
 
-bench: $(BUILD)/sgatlin ## the standard tables of speed: all kinds, where a step's time goes, tokenising (3 minutes)
+bench: $(BUILD)/sgatlin $(BUILD)/tests/http/test_load ## the standard tables of speed: all kinds, where a step's time goes, tokenising, the server (4 minutes)
 	@$(BUILD)/sgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe --kernels
 	@printf '\nencoding the stories of the built-in corpus, MB/s\n'; sh bench/tokenizer.sh
+	@printf '\nthe server under slow clients, refused requests, many small files\n'; LOAD_STRICT=1 $(BUILD)/tests/http/test_load 2>&1 | grep -vE '^\[( RUN|  *OK|=|  PASSED)'
 	@echo 'not measured here: PyTorch (bench/compare.py, a Python with torch), decoding of models of 4 GB (bench/decode.sh),' \
 	  'growth with each size (bench/sweep.sh), two revisions (bench/ab)'
 

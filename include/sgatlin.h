@@ -110,7 +110,7 @@ typedef struct sg_tensor {
   int n_dims;       /* 1..4 */
   size_t dims[4];
   size_t count; /* product of dims */
-  bool decay;   /* weight decay applies (systems.md 3) */
+  bool decay;   /* weight decay applies (docs/method.md, optimizer) */
   const float *data;
 } sg_tensor;
 
@@ -130,7 +130,8 @@ SG_API size_t sg_model_tensor_count(const sg_model *model);
 SG_API sg_tensor sg_model_tensor(const sg_model *model, size_t i);
 SG_API size_t sg_model_parameter_count(const sg_model *model);
 
-/* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not counted (systems.md 3). */
+/* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not counted
+ * (docs/method.md, FLOPs). */
 SG_API sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flops, sg_error *err);
 
 /* ---- generation ------------------------------------------------------------------------------------------------ */

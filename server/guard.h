@@ -1,5 +1,5 @@
 /* guard.h: what a request must look like before anything else sees it. Pure functions of text: no socket, no model.
- * Rules and reasons: docs/http.md, security. */
+ * Rules and reasons: docs/http.md, who may call. */
 #ifndef SGS_GUARD_H
 #define SGS_GUARD_H
 

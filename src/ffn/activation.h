@@ -1,4 +1,4 @@
-/* activation.h: the activations a sparse kind may apply to gated values (systems.md 2.1). */
+/* activation.h: the activations a sparse kind may apply to gated values (docs/method.md, sgatlin). */
 #ifndef SGI_ACTIVATION_H
 #define SGI_ACTIVATION_H
 

@@ -71,7 +71,7 @@ typedef struct sgi_ffn_ops {
    * arena this measures. backward is false where no gradient will be asked for. */
   void (*saved)(const sg_config *c, size_t n, sgi_arena *a);
   void (*scratch)(const sg_config *c, size_t n, bool backward, sgi_arena *a);
-  /* Multiply-adds of one token's forward pass (FLOPs are twice that), matrix products only (systems.md 3). */
+  /* Multiply-adds of one token's forward pass (FLOPs are twice that), matrix products only (docs/method.md, FLOPs). */
   uint64_t (*multiply_adds)(const sg_config *c);
   /* y (n,D) = FFN(x (n,D)): the last stage assigns y. Ends with a stage without run. */
   const sgi_stage *stages;

@@ -1,5 +1,5 @@
 /* glu: [g, l] = x W1^T + b1, g = min(g, 7), l = clip(l, -7, 7), y = (g sigmoid(1.702 g) (l + 1)) W2^T + b2
- * (systems.md 2.4; golden README no. 11; docs/method.md, glu). */
+ * (golden README no. 11; docs/method.md, glu). */
 #include <math.h>
 
 #include "ffn/ffn.h"

@@ -1,4 +1,4 @@
-/* mlp: y = gelu(x W1^T) W2^T (systems.md 2.4; docs/method.md, mlp). */
+/* mlp: y = gelu(x W1^T) W2^T (docs/method.md, mlp). */
 #include <math.h>
 
 #include "ffn/ffn.h"

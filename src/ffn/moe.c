@@ -1,5 +1,5 @@
 /* moe: the K experts of largest gate logit, each a glu of width F, weighted by the softmax over all C experts
- * (systems.md 2.4; golden README no. 10; docs/method.md, moe). Rows are grouped by expert: no capacity limit, no
+ * (golden README no. 10; docs/method.md, moe). Rows are grouped by expert: no capacity limit, no
  * dropped token, nothing computed for experts that were not chosen. */
 #include <math.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* peer: y = sum gelu(x . w_in) * p * w_out, p the softmax over the K scores of a channel, one pool for all channels
- * (arXiv:2407.04153; systems.md 2.3; golden README no. 9; docs/method.md, peer). */
+ * (arXiv:2407.04153; golden README no. 9; docs/method.md, peer). */
 #include <math.h>
 #include <string.h>
 

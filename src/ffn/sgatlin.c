@@ -1,4 +1,4 @@
-/* sgatlin: sparsely gated linear neurons, y = sum_c sum_k act((x . w_in) * s) * w_out (arXiv:2606.07414; systems.md 2.1;
+/* sgatlin: sparsely gated linear neurons, y = sum_c sum_k act((x . w_in) * s) * w_out (arXiv:2606.07414;
  * docs/method.md, sgatlin). */
 #include <math.h>
 

@@ -43,7 +43,7 @@ typedef struct sgi_kernels {
   void (*swish_backward)(float *dx, const float *dy, const float *x, size_t n);
   void (*relu_backward)(float *dx, const float *dy, const float *x, size_t n);
 
-  /* h (n,F) from u (n,2F) (biased inside: u += bias (2F)): gate rows first, clamps at 7 (systems.md 2.4, glu). */
+  /* h (n,F) from u (n,2F) (biased inside: u += bias (2F)): gate rows first, clamps at 7 (docs/method.md, glu). */
   void (*glu)(float *h, float *u, const float *bias, size_t n, size_t F);
   /* du (n,2F) from dh (n,F) and the biased u. */
   void (*glu_backward)(float *du, const float *dh, const float *u, size_t n, size_t F);

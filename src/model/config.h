@@ -1,4 +1,4 @@
-/* config.h: config.json <-> sg_config (docs/formats.md, design of the model directory). */
+/* config.h: config.json <-> sg_config (docs/formats.md, model directory). */
 #ifndef SGI_CONFIG_H
 #define SGI_CONFIG_H
 

@@ -39,7 +39,7 @@ sg_status sgi_ngram_add(sgi_ngram *m, const int32_t *tokens, size_t n, sg_error 
  * token so far is SG_ERR_ARG. */
 sg_status sgi_ngram_finish(sgi_ngram *m, sg_error *err);
 
-/* Adds the negative log likelihood of a document to *sum (method 13's loss is sum / tokens). */
+/* Adds the negative log likelihood of a document to *sum (the loss of docs/method.md, baselines, is sum / tokens). */
 sg_status sgi_ngram_nll(const sgi_ngram *m, const int32_t *tokens, size_t n, sgi_ngram_score *sum, sg_error *err);
 
 /* Probability of w, alone and after u, v. Ids are inside the vocabulary and the model is finished. */

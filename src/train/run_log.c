@@ -1,4 +1,4 @@
-/* metrics.jsonl: one object a line, keys with slashes; always step, tokens, flops and time (docs/formats.md, metrics). log.txt: what
+/* metrics.jsonl: one object a line, keys with slashes; always step, tokens, flops and time (docs/formats.md, run directory). log.txt: what
  * people were told, with the time of day. */
 #include <math.h>
 #include <stdarg.h>

@@ -135,7 +135,7 @@ static void every_isoflop_sweep(void **state) {
   json_decref(o);
 }
 
-/* The formulas of each router at one set of sizes, written out (systems.md: FLOPs). */
+/* The formulas of each router at one set of sizes, written out (docs/method.md, FLOPs). */
 static void routers_by_formula(void **state) {
   (void)state;
   const uint64_t T = 24, D = 32, L = 2, F = 64, S = 8, C = 3, K = 4, Q = 16;

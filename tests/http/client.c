@@ -30,6 +30,8 @@ const char *reply_header(const reply *r, const char *name) {
   return out;
 }
 
+double client_patience(double strict) { return getenv("LOAD_STRICT") ? strict : 60; }
+
 int client_connect(unsigned port) {
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -117,7 +119,7 @@ reply client_exchange(int fd, const char *bytes, size_t size, double seconds) {
 
 reply client_raw(unsigned port, const char *bytes, size_t n) {
   int fd = client_connect(port);
-  reply r = client_exchange(fd, bytes, n, 20);
+  reply r = client_exchange(fd, bytes, n, 60);
   close(fd);
   return r;
 }

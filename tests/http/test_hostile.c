@@ -121,7 +121,8 @@ static void million(void **state) {
   double t = sgi_now();
   reply r = client_raw(http_port(server), text, (size_t)n);
   assert_int_equal(r.status, 413);
-  assert_true(sgi_now() - t < 1);
+  double took = sgi_now() - t;
+  if (took >= client_patience(1)) fail_msg("refused after %.3f s", took);
   reply_free(&r);
 }
 
@@ -180,9 +181,10 @@ static void idle(unsigned port, pid_t pid, int *fd, int count, double wait, doub
   nanosleep(&nap, NULL);
   assert_true(cpu_of(pid) - cpu < 0.5 * wait); /* no spin */
   *after = served(port);
-  assert_true(*after < 1);
+  if (*after >= client_patience(1)) fail_msg("a new client is served after %.3f s", *after);
   for (int i = 0; i < count; i++) close(fd[i]);
-  assert_true(served(port) < 1);
+  double then = served(port);
+  if (then >= client_patience(1)) fail_msg("once they are gone, a client is served after %.3f s", then);
 }
 
 static void idle_connections(void **state) {

@@ -1,5 +1,6 @@
 /* The figures of the server under load, each in a process of its own: slow clients, refused requests, files of the page, tokens.
- * LOAD_SECONDS=60 for the figures of docs/http.md (10 without it); LOAD_STRICT=1 checks speeds, which need a quiet machine. */
+ * LOAD_SECONDS=60 for the figures of docs/http.md (10 without it); LOAD_STRICT=1, as `make bench` has it, holds the speeds, which need
+ * a quiet machine. Without it only answers, memory and a scan that goes over its input again and again can fail. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -164,8 +165,8 @@ static void slow_clients(void **state) {
       "%d slow connections for %.0f s, %zu came again: %zu requests from the 6th second on, the slowest %.3f s; %zu "
       "MB\n",
       SLOW, sgi_now() - began, again, asked, worst, peak);
-  assert_true(asked > 5 && worst < 1);
-  assert_true(peak < 256);
+  if (!asked || worst >= client_patience(1)) fail_msg("%zu requests answered, the slowest after %.3f s", asked, worst);
+  if (peak >= 256) fail_msg("%zu MB, expected less than 256", peak);
   for (int i = 0; i < SLOW; i++) close(fd[i]);
   end(c);
 }
@@ -214,7 +215,8 @@ static void refused_requests(void **state) {
     }
     double each = 1e3 * (cpu_of(c.pid) - cpu) / TIMES;
     print_message("%s: %.2f ms of processor time\n", name[i], each);
-    assert_true(each <= (getenv("LOAD_STRICT") ? 2 : 20)); /* 20: a scan that goes over its input again and again */
+    double most = getenv("LOAD_STRICT") ? 2 : 50; /* a scan that goes over its input again and again takes seconds */
+    if (each > most) fail_msg("%s: %.2f ms of processor time, expected at most %.0f", name[i], each, most);
     free(text[i]);
   }
   free(deep);
@@ -255,7 +257,7 @@ static void page_files(void **state) {
   qsort(took, CONNECTIONS * ROUNDS, sizeof *took, by_size);
   double p99 = 1e3 * took[(size_t)(0.99 * CONNECTIONS * ROUNDS)];
   print_message("32 connections: %.0f requests a second, 99 %% within %.2f ms\n", each, p99);
-  if (getenv("LOAD_STRICT")) assert_true(each >= 20000 && p99 < 10);
+  if (getenv("LOAD_STRICT") && (each < 20000 || p99 >= 10)) fail_msg("expected 20000 a second, 99 %% within 10 ms");
   for (int i = 0; i < CONNECTIONS; i++) close(fd[i]);
   end(c);
 }
@@ -289,7 +291,8 @@ static void token_timing(void **state) {
   }
   print_message("100,000 wrong tokens: %.1f ns where the first digit differs, %.1f ns where the last does\n", median[0],
                 median[1]);
-  assert_true(median[0] < 1.05 * median[1] && median[1] < 1.05 * median[0]);
+  if (getenv("LOAD_STRICT") && !(median[0] < 1.05 * median[1] && median[1] < 1.05 * median[0]))
+    fail_msg("the place of the first wrong digit shows in the time");
 }
 
 int main(void) {

@@ -63,7 +63,7 @@ static reply ask(const char *host, const char *path, const char *more) {
   int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s:%u\r\n%s\r\n", path, host, http_port(server), more);
   int fd = client_connect_six(http_port(server));
   assert_true(fd >= 0);
-  reply r = client_exchange(fd, text, (size_t)n, 5);
+  reply r = client_exchange(fd, text, (size_t)n, 60);
   close(fd);
   return r;
 }
@@ -98,7 +98,7 @@ static void same_rules(void **state) {
   int n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: [::1]:%u\r\n\r\n", http_port(server));
   int fd = client_connect_six(http_port(server));
   for (int i = 0; i < 50; i++) {
-    reply r = client_exchange(fd, text, (size_t)n, 5);
+    reply r = client_exchange(fd, text, (size_t)n, 60);
     assert_int_equal(r.status, 200);
     assert_string_equal(r.body, (const char *)page);
     reply_free(&r);
@@ -121,7 +121,8 @@ static void idle(void **state) {
   r = ask("[::1]", "/", "");
   assert_int_equal(r.status, 200);
   reply_free(&r);
-  assert_true(sgi_now() - t < 1);
+  double took = sgi_now() - t;
+  if (took >= client_patience(1)) fail_msg("served after %.3f s", took);
   for (int i = 0; i < IDLE; i++) close(fd[i]);
 }
 
