@@ -4,7 +4,6 @@
 #include "cli.h"
 #include "model.h"
 #include "train/bench.h"
-#include "train/checkpoint.h"
 #include "train/settings.h"
 
 static sg_status gather(const cli_call *c, const char *kind, sgi_settings *s, sg_error *err) {
@@ -151,7 +150,7 @@ static void kernels(const char *title, const sgi_bench *b, const sgi_profile *p,
 /* The config of what the command line names. */
 static sg_status find_subject(const cli_call *c, subject *s, sg_error *err) {
   if (!c->n_args) return gather(c, s->kind, &s->settings, err);
-  sg_status st = sgi_model_locate(c->args[0], cli_string(c, "checkpoint"), &s->directory, err);
+  sg_status st = sgi_model_locate(c->args[0], cli_string(c, "checkpoint"), &cli_skipped, &s->directory, err);
   if (!st) st = sg_config_load(s->directory, &s->settings.model, err);
   s->settings.seq_len = s->settings.model.max_position;
   return st;

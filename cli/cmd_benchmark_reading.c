@@ -7,7 +7,7 @@
 #include "cli.h"
 #include "core/file.h"
 #include "read/score.h"
-#include "train/checkpoint.h"
+#include "model.h"
 
 enum { GROUP_NAME = 80 };
 
@@ -110,7 +110,7 @@ static sg_status open_model(const char *path, sg_model **m, sg_tokenizer **tok, 
   char *directory = NULL, *file = NULL;
   *m = NULL;
   *tok = NULL;
-  sg_status st = sgi_model_locate(path, NULL, &directory, err);
+  sg_status st = sgi_model_locate(path, NULL, &cli_skipped, &directory, err);
   if (!st) st = sg_model_load(directory, m, err);
   if (!st && !(file = sgi_path_join(directory, "tokenizer.json"))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) st = sg_tokenizer_load(file, tok, err);

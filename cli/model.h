@@ -3,6 +3,7 @@
 #define SGATLIN_CLI_MODEL_H
 
 #include "cli.h"
+#include "train/checkpoint.h"
 
 #define CLI_CHECKPOINT_OPTION \
   { \
@@ -14,6 +15,9 @@
     .name = "tokenizer", .letter = 'T', .type = CLI_STRING, .argument = "FILE", .value_text = "MODEL's own", \
     .help = "tokenizer.json to use" \
   }
+
+/* For sgi_model_locate: a warning for each checkpoint that is passed over. */
+extern const sgi_skipped cli_skipped;
 
 typedef struct cli_model {
   char *directory;

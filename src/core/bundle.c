@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +11,10 @@
 
 #include "core/arena.h"
 #include "core/calls.h"
-#include "core/json.h"
+#include "core/manifest.h"
 
-enum { FORMAT = 1, NAME_BYTES = 256 };
-static const char MANIFEST[] = "MANIFEST.json", TEMPORARY[] = ".tmp-";
+enum { NAME_BYTES = SGI_MANIFEST_NAME };
+static const char TEMPORARY[] = ".tmp-";
 
 struct sgi_bundle {
   char *parent, *final, *temporary;
@@ -119,29 +118,12 @@ void sgi_bundle_drop(sgi_bundle *b) {
   bundle_free(b);
 }
 
-static sg_status hash_file(const char *path, uint64_t *bytes, char hex[17], sg_error *err) {
-  uint64_t hash = 0;
-  sg_status st = sgi_hash_file(path, bytes, &hash, err);
-  snprintf(hex, 17, "%016" PRIx64, hash);
-  return st;
-}
-
 static sg_status make_manifest(const sgi_bundle *b, json_t **out, sg_error *err) {
   names all = {0};
-  json_t *files = json_array();
   sg_status st = list_directory(b->temporary, &all, err);
-  for (size_t i = 0; i < all.count && !st; i++) {
-    char *path = sgi_path_join(b->temporary, all.list[i]), hex[17];
-    uint64_t bytes = 0;
-    st = path ? hash_file(path, &bytes, hex, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
-    if (!st && json_array_append_new(
-                   files, json_pack("{s:s, s:I, s:s}", "name", all.list[i], "bytes", (json_int_t)bytes, "xxh3", hex)))
-      st = sgi_fail_memory(err, 256, "a manifest");
-    sgi_free(path);
-  }
+  if (!st) st = sgi_manifest_make(b->temporary, all.list, all.count, NULL, NULL, out, err);
   names_free(&all);
-  *out = json_pack("{s:i, s:o}", "format", FORMAT, "files", files);
-  return !st && !*out ? sgi_fail_memory(err, 256, "a manifest") : st;
+  return st;
 }
 
 /* A bundle that has the name already (resume only redoes a step whose bundle did not verify) is moved aside first. */
@@ -172,7 +154,7 @@ static sg_status write_in(const char *directory, const char *name, const char *t
 
 sg_status sgi_bundle_commit(sgi_bundle *b, const char *latest, sg_error *err) {
   json_t *manifest = NULL;
-  char *path = sgi_path_join(b->temporary, MANIFEST), pointer[NAME_BYTES + 2];
+  char *path = sgi_path_join(b->temporary, SGI_MANIFEST), pointer[NAME_BYTES + 2];
   sg_status st = path ? make_manifest(b, &manifest, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
   if (!st) st = sgi_json_save(path, manifest, err); /* and fsync of the directory */
   if (!st) st = give_name(b, err);
@@ -190,43 +172,6 @@ sg_status sgi_bundle_commit(sgi_bundle *b, const char *latest, sg_error *err) {
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-static sg_status verify_entry(const char *directory, const json_t *o, const char *where, sg_error *err) {
-  char name[NAME_BYTES], want[32], hex[17];
-  uint64_t bytes, have = 0;
-  sg_status st = sgi_json_string(o, where, "name", name, sizeof name, err);
-  if (!st) st = sgi_json_u64(o, where, "bytes", &bytes, err);
-  if (!st) st = sgi_json_string(o, where, "xxh3", want, sizeof want, err);
-  if (!st && (!*name || strchr(name, '/') || !strcmp(name, "..") || !strcmp(name, ".")))
-    st = sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" is no plain file name", where, name);
-  if (st) return st;
-  char *path = sgi_path_join(directory, name);
-  st = path ? hash_file(path, &have, hex, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
-  if (!st && have != bytes)
-    st = sgi_fail(err, SG_ERR_FORMAT, "%s: has %" PRIu64 " bytes, MANIFEST.json says %" PRIu64, path, have, bytes);
-  if (!st && strcmp(hex, want))
-    st = sgi_fail(err, SG_ERR_FORMAT, "%s: its content is not what MANIFEST.json says (damaged)", path);
-  sgi_free(path);
-  return st;
-}
-
-sg_status sgi_bundle_verify(const char *directory, sg_error *err) {
-  char *path = sgi_path_join(directory, MANIFEST);
-  json_t *o = NULL;
-  size_t format;
-  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
-  sg_status st = sgi_is_file(path)
-                     ? sgi_json_load(path, &o, err)
-                     : sgi_fail(err, SG_ERR_FORMAT, "%s: is missing: the directory was never finished", path);
-  if (!st) st = sgi_json_size(o, path, "format", FORMAT, FORMAT, &format, err);
-  const json_t *files = json_object_get(o, "files");
-  if (!st && !json_is_array(files)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: files must be a list", path);
-  for (size_t i = 0; !st && i < json_array_size(files); i++)
-    st = verify_entry(directory, json_array_get(files, i), path, err);
-  json_decref(o);
-  sgi_free(path);
-  return st;
-}
 
 /* Number of PREFIX followed by 1 to 18 digits; false for other names. */
 static bool numbered(const char *name, const char *prefix, uint64_t *number) {
@@ -261,7 +206,8 @@ static sg_status list_numbered(const char *parent, const char *prefix, names *ou
   return st;
 }
 
-sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, size_t size,
+sg_status sgi_bundle_newest(const char *parent, const char *prefix,
+                            sg_status (*verify)(const char *path, sg_error *err), char *out, size_t size,
                             void (*skipped)(void *user, const char *name, const char *reason), void *user,
                             sg_error *err) {
   names all = {0};
@@ -272,7 +218,7 @@ sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, s
   for (size_t i = 0; i < all.count && !st && !found; i++) {
     char *path = sgi_path_join(parent, all.list[i]);
     sg_error why = {0};
-    sg_status verdict = path ? sgi_bundle_verify(path, &why) : sgi_fail_memory(&why, NAME_BYTES, "a path");
+    sg_status verdict = path ? verify(path, &why) : sgi_fail_memory(&why, NAME_BYTES, "a path");
     if (verdict == SG_ERR_MEMORY) { /* says nothing about the bundle */
       st = sgi_fail(err, SG_ERR_MEMORY, "%s", why.text);
     } else if (!verdict && strlen(all.list[i]) < size) {

@@ -20,13 +20,11 @@ const char *sgi_bundle_path(const sgi_bundle *b); /* borrowed until commit or dr
 sg_status sgi_bundle_commit(sgi_bundle *b, const char *latest, sg_error *err);
 void sgi_bundle_drop(sgi_bundle *b);
 
-/* SG_OK if every file of MANIFEST.json is there with its size and hash; otherwise which one is wrong. */
-sg_status sgi_bundle_verify(const char *directory, sg_error *err);
-
 /* Newest complete bundle of parent: names of the form PREFIX followed by digits, from the highest number down; the first that
- * verifies is put into out (size bytes, the name alone). skipped is called for each that was passed over, with the reason.
+ * verifies (verify is SG_OK for its path: core/manifest.h) is put into out (size bytes, the name alone). skipped is called for each that was passed over, with the reason.
  * Where there is no such name (or no parent) out is ""; where there are and none verifies it is SG_ERR_FORMAT. */
-sg_status sgi_bundle_newest(const char *parent, const char *prefix, char *out, size_t size,
+sg_status sgi_bundle_newest(const char *parent, const char *prefix,
+                            sg_status (*verify)(const char *path, sg_error *err), char *out, size_t size,
                             void (*skipped)(void *user, const char *name, const char *reason), void *user,
                             sg_error *err);
 /* Removes the oldest bundles of PREFIX beyond the newest keep, never those named in spare (n of them). */

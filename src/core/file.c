@@ -322,8 +322,23 @@ sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 
+static int64_t nanoseconds(struct timespec t) { return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec; }
+
+static sgi_file_id identity(const struct stat *s) {
+  return (sgi_file_id){(uint64_t)s->st_dev, (uint64_t)s->st_ino, (uint64_t)s->st_size, nanoseconds(s->st_mtim),
+                       nanoseconds(s->st_ctim)};
+}
+
+sg_status sgi_identify_file(const char *path, sgi_file_id *out, sg_error *err) {
+  struct stat s;
+  if (stat(path, &s) < 0) return failed(err, path, "could not look at");
+  if (!S_ISREG(s.st_mode)) return sgi_fail(err, SG_ERR_IO, "%s: is no regular file", path);
+  *out = identity(&s);
+  return SG_OK;
+}
+
 /* Opens a regular file only: a FIFO would block, a device never ends. */
-static sg_status open_regular(const char *path, int *fd, size_t *size, sg_error *err) {
+static sg_status open_regular(const char *path, int *fd, sgi_file_id *id, sg_error *err) {
   struct stat s;
   *fd = sgi_call_open(path, O_RDONLY | O_NONBLOCK, 0);
   if (*fd < 0) return failed(err, path, "could not open");
@@ -336,18 +351,20 @@ static sg_status open_regular(const char *path, int *fd, size_t *size, sg_error 
   else if ((uint64_t)s.st_size > SIZE_MAX / 2)
     st = sgi_fail(err, SG_ERR_IO, "%s: is too large for this machine", path);
   else
-    *size = (size_t)s.st_size;
+    *id = identity(&s);
   if (st) close(*fd);
   return st;
 }
 
 sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg_error *err) {
   int fd;
-  size_t size = 0, got = 0;
+  sgi_file_id id;
+  size_t got = 0;
   *data = NULL;
   *n = 0;
-  sg_status st = open_regular(path, &fd, &size, err);
+  sg_status st = open_regular(path, &fd, &id, err);
   if (st) return st;
+  size_t size = (size_t)id.size;
   if (size > max) {
     close(fd);
     return sgi_fail(err, SG_ERR_FORMAT, "%s: has %zu bytes, expected at most %zu", path, size, max);
@@ -374,8 +391,8 @@ sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg
 
 sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_error *err) {
   int fd;
-  size_t size = 0;
-  sg_status st = open_regular(path, &fd, &size, err);
+  sgi_file_id id;
+  sg_status st = open_regular(path, &fd, &id, err);
   if (st) return st;
   XXH3_state_t state;
   char part[64 << 10];
@@ -397,16 +414,17 @@ sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_er
  * who cut a file in use are out of our hands. */
 sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
   int fd;
-  size_t size = 0;
+  sgi_file_id id;
   *out = (sgi_map){0};
-  sg_status st = open_regular(path, &fd, &size, err);
+  sg_status st = open_regular(path, &fd, &id, err);
   if (st) return st;
+  size_t size = (size_t)id.size;
   if (size) {
     void *p = sgi_call_map(fd, size);
     if (p == MAP_FAILED)
       st = failed(err, path, "could not map");
     else
-      *out = (sgi_map){p, size};
+      *out = (sgi_map){p, size, id};
   }
   sgi_call_close(fd);
   return st;

@@ -23,10 +23,22 @@ sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error
 /* Whole content of a regular file of at most max bytes, a NUL behind it. *data is new: sgi_free. */
 sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg_error *err);
 
+/* Which file it is, and of which moment: what writes into a file changes it. */
+typedef struct sgi_file_id {
+  uint64_t device, inode, size;
+  int64_t modified, changed; /* nanoseconds: content, inode */
+} sgi_file_id;
+sg_status sgi_identify_file(const char *path, sgi_file_id *out, sg_error *err); /* a regular file */
+static inline bool sgi_same_file(const sgi_file_id *a, const sgi_file_id *b) {
+  return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified == b->modified &&
+         a->changed == b->changed;
+}
+
 /* Read-only mapping of a regular file (NULL, 0 for an empty one). */
 typedef struct sgi_map {
   const unsigned char *data;
   size_t size;
+  sgi_file_id id; /* when it was mapped */
 } sgi_map;
 sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err);
 void sgi_unmap_file(sgi_map *map);

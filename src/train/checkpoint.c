@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "core/bundle.h"
-#include "core/json.h"
+#include "core/manifest.h"
 #include "core/safetensors.h"
 #include "model/config.h"
 
 enum { STATE_FORMAT = 1, TOKENIZER_BYTES = 256 << 20, PARTS = 3 };
-static const char PREFIX[] = "step-";
+static const char PREFIX[] = "step-", SETTINGS[] = "settings.json";
 
 /* optimizer.safetensors: "m.NAME", "v.NAME" and, in the middle of an accumulation, "sum.NAME". */
 static const char *const part_names[PARTS] = {"m.", "v.", "sum."};
@@ -124,6 +124,33 @@ static sg_status copy_tokenizer(const char *from, const char *directory, sg_erro
   return st;
 }
 
+static sg_status save_settings(const char *directory, const json_t *settings, sg_error *err) {
+  char *path = in(directory, SETTINGS);
+  sg_status st = path ? sgi_json_save(path, settings, err) : sgi_fail_memory(err, strlen(directory), "a path");
+  sgi_free(path);
+  return st;
+}
+
+sg_status sgi_checkpoint_settings(const char *directory, json_t **out, sg_error *err) {
+  char *path = in(directory, SETTINGS);
+  *out = NULL;
+  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
+  sg_status st = sgi_is_file(path) ? sgi_json_load(path, out, err) : SG_OK;
+  sgi_free(path);
+  return st;
+}
+
+static const char *const required[] = {"config.json", "model.safetensors", "optimizer.safetensors", "train_state.json",
+                                       NULL};
+
+sg_status sgi_checkpoint_verify(const char *directory, sg_error *err) {
+  return sgi_manifest_verify(directory, required, false, err);
+}
+
+static sg_status verify_known(const char *directory, sg_error *err) {
+  return sgi_manifest_verify(directory, required, true, err);
+}
+
 size_t sgi_checkpoint_bytes(const sgi_trainer *t) {
   return t->model->table.parameters * sizeof(float) * (part_used(t, 2) ? 4 : 3) + (1 << 20);
 }
@@ -137,7 +164,7 @@ static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err
 }
 
 sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state,
-                              const char *tokenizer, char name[64], sg_error *err) {
+                              const char *tokenizer, const json_t *settings, char name[64], sg_error *err) {
   char *parent = in(run, "checkpoints");
   if (!parent) return sgi_fail_memory(err, strlen(run), "a path");
   snprintf(name, 64, "%s%08llu", PREFIX, (unsigned long long)state->step);
@@ -148,6 +175,7 @@ sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_p
   if (!st && tokenizer) st = copy_tokenizer(tokenizer, sgi_bundle_path(b), err);
   if (!st) st = save_optimizer(sgi_bundle_path(b), t, err);
   if (!st) st = save_state(sgi_bundle_path(b), state, err);
+  if (!st && settings) st = save_settings(sgi_bundle_path(b), settings, err);
   if (st)
     sgi_bundle_drop(b);
   else
@@ -205,25 +233,52 @@ static sg_status read_pointer(const char *parent, const char *which, char name[6
   return st;
 }
 
-sg_status sgi_model_locate(const char *path, const char *which, char **out, sg_error *err) {
-  char *weights = in(path, "model.safetensors"), *parent = in(path, "checkpoints"), name[64];
+/* A run's checkpoint, by a step's name, by a pointer's, or the newest that is whole. */
+static sg_status choose(const char *path, const char *parent, const char *which, const sgi_skipped *tell, char **out,
+                        sg_error *err) {
+  char name[64] = "";
+  sg_status st = SG_OK;
+  bool named = which && strcmp(which, "latest");
+  if (named && is_name(which) && strlen(which) < sizeof name)
+    snprintf(name, sizeof name, "%s", which);
+  else if (named)
+    st = read_pointer(parent, which, name, err);
+  else
+    st = sgi_bundle_newest(parent, PREFIX, verify_known, name, sizeof name, tell ? tell->skipped : NULL,
+                           tell ? tell->user : NULL, err);
+  if (!st && !name[0]) st = sgi_fail(err, SG_ERR_IO, "%s: the run has no checkpoint yet", path);
+  if (st) return st;
+  *out = in(parent, name);
+  if (!*out) return sgi_fail_memory(err, strlen(parent), "a path");
+  if (named && !sgi_is_directory(*out)) return sgi_fail(err, SG_ERR_IO, "%s: the run has no such checkpoint", *out);
+  return named ? verify_known(*out, err) : SG_OK;
+}
+
+/* A step's directory that was named itself has a manifest; a model directory of other origin has none. */
+static sg_status check_named(const char *path, sg_error *err) {
+  char *manifest = in(path, SGI_MANIFEST);
+  if (!manifest) return sgi_fail_memory(err, strlen(path), "a path");
+  sg_status st = sgi_is_file(manifest) ? verify_known(path, err) : SG_OK;
+  sgi_free(manifest);
+  return st;
+}
+
+sg_status sgi_model_locate(const char *path, const char *which, const sgi_skipped *tell, char **out, sg_error *err) {
+  char *weights = in(path, "model.safetensors"), *parent = in(path, "checkpoints");
   sg_status st = weights && parent ? SG_OK : sgi_fail_memory(err, strlen(path), "a path");
   *out = NULL;
   if (!st && sgi_is_file(weights)) {
-    *out = sgi_strdup(path);
+    st = check_named(path, err);
+    if (!st && !(*out = sgi_strdup(path))) st = sgi_fail_memory(err, strlen(path), "a path");
   } else if (!st && sgi_is_directory(parent)) {
-    if (which && is_name(which))
-      snprintf(name, sizeof name, "%s", which);
-    else if (which && strcmp(which, "latest"))
-      st = read_pointer(parent, which, name, err);
-    else
-      st = sgi_bundle_newest(parent, PREFIX, name, sizeof name, NULL, NULL, err);
-    if (!st && !name[0]) st = sgi_fail(err, SG_ERR_IO, "%s: the run has no checkpoint yet", path);
-    if (!st) *out = in(parent, name);
+    st = choose(path, parent, which, tell, out, err);
   } else if (!st) {
     st = sgi_fail(err, SG_ERR_IO, "%s: neither a model directory (model.safetensors) nor a run (checkpoints)", path);
   }
-  if (!st && !*out) st = sgi_fail_memory(err, strlen(path), "a path");
+  if (st) {
+    sgi_free(*out);
+    *out = NULL;
+  }
   sgi_free(weights);
   sgi_free(parent);
   return st;

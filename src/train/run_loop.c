@@ -73,10 +73,40 @@ static sg_status restore_best(sgi_run *run, const char *parent, sg_error *err) {
   return st;
 }
 
+/* Settings of config.json that are not those of the checkpoint: what would change the weights is refused, the rest told. */
+typedef struct change {
+  const sgi_run *run;
+  const char *name; /* of the checkpoint */
+  char refused[SG_ERROR_TEXT / 2];
+} change;
+
+static void changed(void *user, const char *key, const char *then, const char *now, bool matters) {
+  change *c = user;
+  if (!matters) {
+    sgi_run_note(c->run, "%s is %s now; at %s it was %s", key, now, c->name, then);
+    return;
+  }
+  size_t n = strlen(c->refused);
+  snprintf(c->refused + n, sizeof c->refused - n, "%s%s is %s (was %s)", n ? ", " : "", key, now, then);
+}
+
+static sg_status compare_settings(sgi_run *run, const char *path, const char *name, sg_error *err) {
+  change c = {.run = run, .name = name};
+  json_t *then = NULL;
+  sg_status st = sgi_checkpoint_settings(path, &then, err);
+  if (!st && then) st = sgi_settings_compare(&run->settings, then, changed, &c, err);
+  json_decref(then);
+  if (st || !c.refused[0]) return st;
+  return sgi_fail(err, SG_ERR_ARG,
+                  "%s/config.json was changed after %s was saved: %s: put it back as it was, or start a new run",
+                  run->directory, name, c.refused);
+}
+
 static sg_status load_checkpoint(sgi_run *run, const char *parent, const char *name, sg_error *err) {
   char *path = sgi_path_join(parent, name);
   if (!path) return sgi_fail_memory(err, strlen(parent), "a path");
-  sg_status st = sgi_checkpoint_load(path, run->trainer, &run->state, err);
+  sg_status st = compare_settings(run, path, name, err);
+  if (!st) st = sgi_checkpoint_load(path, run->trainer, &run->state, err);
   sgi_free(path);
   if (st) return st;
   if (run->state.data_hash != sgi_corpus_hash(run->train))
@@ -94,7 +124,7 @@ static sg_status load_checkpoint(sgi_run *run, const char *parent, const char *n
 static sg_status load_newest(sgi_run *run, sg_error *err) {
   char *parent = sgi_path_join(run->directory, "checkpoints"), name[64];
   if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");
-  sg_status st = sgi_bundle_newest(parent, PREFIX, name, sizeof name, skipped, run, err);
+  sg_status st = sgi_bundle_newest(parent, PREFIX, sgi_checkpoint_verify, name, sizeof name, skipped, run, err);
   if (st == SG_ERR_FORMAT)
     st = sgi_error_prefix(err, st, "resume is not possible (to begin anew, remove the checkpoints)");
   if (!st && name[0]) st = load_checkpoint(run, parent, name, err);
@@ -158,7 +188,10 @@ static sg_status checkpoint(sgi_run *run, sg_error *err) {
   bool best = is_best(run, name);
   s->updates = run->trainer->updates;
   s->data_hash = sgi_corpus_hash(run->train);
-  st = sgi_checkpoint_save(run->directory, run->trainer, s, run->tokenizer_path, name, err);
+  json_t *settings = sgi_settings_to_json(&run->settings);
+  st = settings ? sgi_checkpoint_save(run->directory, run->trainer, s, run->tokenizer_path, settings, name, err)
+                : sgi_fail_memory(err, 4096, "the run's settings");
+  json_decref(settings);
   if (!st && best) st = point_at(parent, "best", name, err);
   /* A damaged checkpoint with a higher number, which resume passed over, must not push this one out. */
   const char *spare[] = {name, s->best};

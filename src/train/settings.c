@@ -319,3 +319,51 @@ json_t *sgi_settings_to_json(const sgi_settings *s) {
   json_decref(o);
   return NULL;
 }
+
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
+
+/* Of these nothing in the weights depends: when is looked and saved, what was resolved or trained before the first step. */
+static bool matters(const key *k) {
+  static const char *const others[] = {"preset",           "tokenizer.vocab_size", "eval.every", "eval.batches",
+                                       "checkpoint.every", "checkpoint.keep",      "log.every"};
+  for (size_t i = 0; i < SGI_COUNT(others); i++)
+    if (!strcmp(k->name, others[i])) return false;
+  return true;
+}
+
+static const json_t *at_key(const json_t *o, const char *name) {
+  const char *dot = strchr(name, '.');
+  char group[SGI_SETTING_TEXT];
+  if (!dot) return json_object_get(o, name);
+  snprintf(group, sizeof group, "%.*s", (int)(dot - name), name);
+  return json_object_get(json_object_get(o, group), dot + 1);
+}
+
+static void show(const json_t *v, char out[SGI_SETTING_TEXT]) {
+  if (json_is_string(v))
+    snprintf(out, SGI_SETTING_TEXT, "\"%.40s\"", json_string_value(v));
+  else if (json_is_integer(v))
+    snprintf(out, SGI_SETTING_TEXT, "%lld", (long long)json_integer_value(v));
+  else
+    snprintf(out, SGI_SETTING_TEXT, "%.9g", json_real_value(v));
+}
+
+sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
+                               void (*changed)(void *user, const char *key, const char *then, const char *now,
+                                               bool matters),
+                               void *user, sg_error *err) {
+  json_t *o = sgi_settings_to_json(now);
+  if (!o) return sgi_fail_memory(err, 4096, "settings");
+  for (size_t i = 0; i < SGI_COUNT(table); i++) {
+    const json_t *a = at_key(then, table[i].name), *b = at_key(o, table[i].name);
+    char old[SGI_SETTING_TEXT], new[SGI_SETTING_TEXT];
+    if (!a || !b || json_equal(a, b) ||
+        (json_is_number(a) && json_is_number(b) && json_number_value(a) == json_number_value(b)))
+      continue;
+    show(a, old);
+    show(b, new);
+    changed(user, table[i].name, old, new, matters(&table[i]));
+  }
+  json_decref(o);
+  return SG_OK;
+}

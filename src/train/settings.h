@@ -59,6 +59,13 @@ sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_e
 /* New reference: nested, every key; what resolves to the same settings again. NULL when memory is out. */
 json_t *sgi_settings_to_json(const sgi_settings *s);
 
+/* Calls changed for each key whose value in then, what sgi_settings_to_json made earlier, is another one than now's; matters: the
+ * training would go another way. Keys that then does not know are passed over: it is older than they are. */
+sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
+                               void (*changed)(void *user, const char *key, const char *then, const char *now,
+                                               bool matters),
+                               void *user, sg_error *err);
+
 /* The i-th key with its help, for `sgatlin train --keys`; NULL past the last. Borrowed for ever. */
 const char *sgi_settings_key(size_t i, const char **help);
 

@@ -47,7 +47,7 @@ static sgi_trainer *trained(size_t steps) {
 static sg_status save(const sgi_trainer *t, const char *run, sg_error *err) {
   char name[64];
   sgi_progress_state s = {.step = t->steps, .updates = t->updates, .best_loss = INFINITY};
-  return sgi_checkpoint_save(run, t, &s, TOKENIZER, name, err);
+  return sgi_checkpoint_save(run, t, &s, TOKENIZER, NULL, name, err);
 }
 
 static char *checkpoints(const char *run) {
@@ -60,7 +60,7 @@ static char *checkpoints(const char *run) {
 static uint64_t load(const char *run, sgi_trainer *t) {
   char name[64], path[5000];
   sgi_progress_state s;
-  assert_sg_ok(sgi_bundle_newest(checkpoints(run), "step-", name, sizeof name, NULL, NULL, err));
+  assert_sg_ok(sgi_bundle_newest(checkpoints(run), "step-", sgi_checkpoint_verify, name, sizeof name, NULL, NULL, err));
   if (!name[0]) return 0;
   snprintf(path, sizeof path, "%s/%s", checkpoints(run), name);
   assert_sg_ok(sgi_checkpoint_load(path, t, &s, err));
@@ -161,7 +161,7 @@ static void load_fails(void **state) {
       sgi_progress_state s;
       sg_error err = {0};
       size_t before = sgi_file_fail_at(n, errors[error], error == 2);
-      sg_status st = sgi_bundle_verify(path, &err);
+      sg_status st = sgi_checkpoint_verify(path, &err);
       if (!st) st = sgi_checkpoint_load(path, b, &s, &err);
       size_t calls = sgi_file_fail_at(0, 0, false) - before;
       if (st && (errors[error] != EIO || st != SG_ERR_IO || !strstr(err.text, "step-00000003/")))
@@ -213,7 +213,7 @@ static sg_status do_save(sg_error *err) { return save(subject, root, err); }
 static sg_status do_resume(sg_error *err) {
   char name[64], path[5000];
   sgi_progress_state s;
-  sg_status st = sgi_bundle_newest(checkpoints(root), "step-", name, sizeof name, NULL, NULL, err);
+  sg_status st = sgi_bundle_newest(checkpoints(root), "step-", sgi_checkpoint_verify, name, sizeof name, NULL, NULL, err);
   if (st) return st;
   assert_string_equal(name, "step-00000003");
   snprintf(path, sizeof path, "%s/%s", checkpoints(root), name);
@@ -352,7 +352,7 @@ static void damage(void **state) {
         fclose(f);
       }
       passed_over[0] = '\0';
-      assert_sg_ok(sgi_bundle_newest(checkpoints(root), "step-", name, sizeof name, skipped, NULL, err));
+      assert_sg_ok(sgi_bundle_newest(checkpoints(root), "step-", sgi_checkpoint_verify, name, sizeof name, skipped, NULL, err));
       if (how == 1 && !strcmp(files[i], "MANIFEST.json")) continue; /* only its last line's end is gone */
       assert_string_equal(name, "step-00000001");
       /* a changed manifest may name a file that is not there */
