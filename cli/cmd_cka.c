@@ -54,6 +54,7 @@ static sg_status open_all(work *w, sg_error *err) {
   size_t most = cli_size(w->c, "top");
   sg_status st = cli_model_open(w->c, CLI_WITHOUT_TOKENIZER, &w->m, err);
   if (!st) st = cli_reading_open(w->c->args[1], &w->r, err);
+  if (!st) st = cli_bind(w->c, w->r.rec, w->c->args[1], w->m.model, err);
   if (!st && !(w->tokens = sgi_alloc(most * sizeof *w->tokens)))
     st = sgi_fail_memory(err, most * sizeof *w->tokens, "tokens");
   if (!st) st = sgi_top_tokens(w->r.rec, most, 0, (int32_t)cli_int(w->c, "skip"), false, w->tokens, &w->n, err);
@@ -72,11 +73,12 @@ static int run(const cli_call *c) {
   cli_cell(t, "CKA");
   if (!st) st = measure(&w, values, t, &err);
   int code = st     ? cli_fail(&err)
-             : json ? cli_json(json_pack("{s:O, s:o}", "values", values, "tokens", tokens_json(&w)))
+             : json ? cli_reading_json(w.r.rec, json_pack("{s:O, s:o}", "values", values, "tokens", tokens_json(&w)))
                     : 0;
   if (!st) cli_table_end(t);
   json_decref(values);
   sgi_free(w.tokens);
+  code = cli_reading_end(w.r.rec, code);
   cli_reading_close(&w.r);
   cli_model_close(&w.m);
   return code;
@@ -98,6 +100,7 @@ static const cli_option options[] = {{.name = "top",
                                       .max = INT32_MAX,
                                       .help = "token id to leave out, as the reference leaves out 0; -1: none"},
                                      CLI_CHECKPOINT_OPTION,
+                                     CLI_FORCE_OPTION,
                                      CLI_JSON_OPTION,
                                      CLI_END};
 

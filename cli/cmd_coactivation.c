@@ -66,8 +66,9 @@ static int groups(const cli_call *c, const cli_reading *r, size_t slot, size_t c
   if (st) {
     code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
   } else if (cli_flag(c, "json")) {
-    code = cli_json(json_pack("{s:I, s:I, s:o}", "layer", (json_int_t)r->info->layers[slot], "positions",
-                              (json_int_t)r->info->n_positions, "sets", groups_json(g, n)));
+    code =
+        cli_reading_json(r->rec, json_pack("{s:I, s:I, s:o}", "layer", (json_int_t)r->info->layers[slot], "positions",
+                                           (json_int_t)r->info->n_positions, "sets", groups_json(g, n)));
   } else {
     print_groups(g, n);
   }
@@ -95,6 +96,7 @@ static int run(const cli_call *c) {
     code = cli_fail(&err);
   else if (!code && !file)
     code = groups(c, &r, slot, channel);
+  code = cli_reading_end(r.rec, code);
   cli_reading_close(&r);
   return code;
 }

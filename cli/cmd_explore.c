@@ -129,9 +129,7 @@ static int run(const cli_call *c) {
   cli_reading reading = {0};
   const char *recording = cli_string(c, "recording");
   if (!st && recording) st = cli_reading_open(recording, &reading, &err);
-  if (!st && recording && reading.info->model_layers != sg_model_config(p.model)->num_layers)
-    st = sgi_fail(&err, SG_ERR_ARG, "%s was recorded from a model of %zu layers, this one has %zu", recording,
-                  reading.info->model_layers, sg_model_config(p.model)->num_layers);
+  if (!st && recording) st = cli_bind(c, reading.rec, recording, p.model, &err);
   if (recording) e.recording = &reading;
   worlds truth = {0};
   if (!st) st = open_truth(c, &e, &truth, &err);
@@ -185,6 +183,7 @@ static const cli_option options[] = {
      .argument = "ADDRESS",
      .value_text = "127.0.0.1",
      .help = "IPv4 address to listen on; any other than 127.0.0.1 lets other machines in"},
+    CLI_FORCE_OPTION,
     CLI_MODEL_OPTIONS,
     {.name = "open", .type = CLI_FLAG, .help = "open the page in the browser"},
     CLI_END};

@@ -71,6 +71,7 @@ static sg_status take_circuits(work *w, sg_error *err) {
 static sg_status take_embeddings(work *w, sg_error *err) {
   cli_model m;
   sg_status st = cli_model_open(w->c, CLI_WITHOUT_TOKENIZER, &m, err);
+  if (!st) st = cli_bind(w->c, w->r.rec, w->c->args[1], m.model, err);
   if (!st) {
     const sg_config *c = sg_model_config(m.model);
     size_t D = c->hidden_size;
@@ -179,7 +180,7 @@ static int show(const work *w) {
     sgi_map_picture p = {w->xy, w->label, w->n, w->n_tokens, (const char *const *)w->names, title};
     if (sgi_map_svg(&p, path, &err)) return cli_fail(&err);
   }
-  if (cli_flag(w->c, "json")) return cli_json(result(w));
+  if (cli_flag(w->c, "json")) return cli_reading_json(w->r.rec, result(w));
   printf("%zu points of %zu tokens in %s", w->n, w->n_tokens, cli_seconds(w->seconds).s);
   if (w->trust_high >= 0) printf("; trustworthiness at %zu neighbours %.4f", w->neighbors, w->trust_low);
   if (w->trust_high > w->trust_low) printf(" to %.4f", w->trust_high);
@@ -256,6 +257,7 @@ static const cli_option options[] = {
      .help = "rounds of the layout"},
     CLI_SEED_OPTION,
     CLI_CHECKPOINT_OPTION,
+    CLI_FORCE_OPTION,
     CLI_JSON_OPTION,
     CLI_END};
 

@@ -80,8 +80,8 @@ static json_t *query_json(const ask *a, size_t query) {
 
 static int print_neighbors(const ask *a, size_t query, const sgi_neighbor *list, size_t n, double seconds) {
   if (cli_flag(a->c, "json"))
-    return cli_json(
-        cli_neighbors_json(&a->r, a->slot, a->channel, query_json(a, query), list, n, seconds, a->reference));
+    return cli_reading_json(
+        a->r.rec, cli_neighbors_json(&a->r, a->slot, a->channel, query_json(a, query), list, n, seconds, a->reference));
   printf("circuits of layer %zu, ", a->r.info->layers[a->slot]);
   if (a->channel == SGI_ALL_CHANNELS)
     printf("all channels\n");
@@ -132,7 +132,8 @@ static int neighbors(const ask *a) {
 
 static int print_together(const ask *a, const sgi_neuron *units, size_t n_units, const sgi_together *t) {
   size_t n = t->count < a->n ? t->count : a->n;
-  if (cli_flag(a->c, "json")) return cli_json(cli_together_json(&a->r, a->slot, units, n_units, t, n, a->reference));
+  if (cli_flag(a->c, "json"))
+    return cli_reading_json(a->r.rec, cli_together_json(&a->r, a->slot, units, n_units, t, n, a->reference));
   printf("layer %zu: %zu of %zu positions; by chance %.3g; lift %.3g\n", a->r.info->layers[a->slot], t->count,
          a->r.info->n_positions, t->expected, t->lift);
   cli_table *table = cli_table_begin("lll");
@@ -165,9 +166,11 @@ static int run(const cli_call *c) {
     return cli_usage(c, "a prompt needs the model that reads it: sgatlin neighbors MODEL REC --prompt TEXT");
   sg_status st = c->n_args == 2 ? cli_prompt_open(&a.p, c, &err) : SG_OK;
   if (!st) st = cli_reading_open(c->args[c->n_args - 1], &a.r, &err);
+  if (!st && c->n_args == 2) st = cli_bind(c, a.r.rec, c->args[1], a.p.model, &err);
   if (!st) st = cli_reading_layer(c, &a.r, &a.slot, &err);
   if (!st) st = cli_reading_channel(c, &a.r, &a.channel, &err);
   int code = st ? cli_fail(&err) : cli_is_set(c, "neurons") ? together(&a) : neighbors(&a);
+  code = cli_reading_end(a.r.rec, code);
   cli_reading_close(&a.r);
   cli_prompt_close(&a.p);
   return code;
@@ -209,6 +212,7 @@ static const cli_option options[] = {
      .min = 1,
      .help = "how many to show"},
     CLI_MODEL_OPTIONS,
+    CLI_FORCE_OPTION,
     {.name = "reference",
      .type = CLI_FLAG,
      .help = "the reference's table: positions that read token 0 left out, tokens by their names"},

@@ -5,6 +5,7 @@
 
 #include "card.h"
 #include "card_record.h"
+#include "reading.h"
 
 typedef struct work {
   const cli_call *c;
@@ -84,6 +85,7 @@ static sg_status read_recording(work *w, sg_error *err) {
   const char *path = cli_string(w->c, "recording");
   if (!path) return SG_OK;
   sg_status st = sgi_recording_open(path, &w->rec, err);
+  if (!st) st = cli_bind(w->c, w->rec, path, w->p.model, err);
   if (!st) st = cli_fires_check(&w->p, w->rec, path, err);
   w->fires = (cli_fires){.p = &w->p,
                          .rec = w->rec,
@@ -136,7 +138,7 @@ static int print_json(const work *w) {
   }
   if (w->rec) json_object_set_new(o, "recorded", recorded);
   if (w->along) json_object_set_new(o, "prompt", cli_activations_json(&w->p, w->layer, w->channel, w->index, w->along));
-  return cli_json(o);
+  return cli_reading_json(w->rec, o);
 }
 
 static void print_tokens(const work *w) {
@@ -213,6 +215,7 @@ static int run(const cli_call *c) {
     if (w.along) print_along(&w);
     if (w.rec) print_record(&w);
   }
+  code = cli_reading_end(w.rec, code);
   cli_fires_deinit(&w.fires);
   sgi_free(w.along);
   sgi_recording_close(w.rec);
@@ -256,6 +259,7 @@ static const cli_option options[] = {
      .value = "5",
      .help = "strongest excerpts for and against what it writes; more follow at a quarter, half, three quarters"},
     CLI_PROMPT_OPTIONS,
+    CLI_FORCE_OPTION,
     CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};

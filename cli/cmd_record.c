@@ -12,11 +12,18 @@ typedef struct watch {
   const char *what;
 } watch;
 
+static const char *units_of(const char *what) {
+  return !strcmp(what, "recording")    ? "positions"
+         : !strcmp(what, "indexing")   ? "layers"
+         : !strcmp(what, "tokenising") ? "bytes"
+                                       : "files";
+}
+
 static bool progress(void *user, const char *what, uint64_t done, uint64_t total) {
   watch *w = user;
   if (w->what != what) {
     if (w->what) cli_progress_end(&w->bar);
-    cli_progress_begin(&w->bar, what, strcmp(what, "recording") ? "layers" : "positions", (double)total, 0);
+    cli_progress_begin(&w->bar, what, units_of(what), (double)total, 0);
     w->what = what;
   }
   cli_progress_update(&w->bar, (double)done, NULL);

@@ -52,7 +52,7 @@ static int run(const cli_call *c) {
   if (st)
     code = cli_fail(&err);
   else if (json)
-    code = cli_json(json_pack("{s:O}", "layers", layers));
+    code = cli_reading_json(r.rec, json_pack("{s:O}", "layers", layers));
   if (!st) cli_table_end(t);
   json_decref(layers);
   cli_reading_close(&r);

@@ -13,8 +13,40 @@ sg_status cli_reading_open(const char *directory, cli_reading *out, sg_error *er
   char *path = sgi_path_join(directory, "tokenizer.json");
   if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
   if (sgi_is_file(path)) st = sg_tokenizer_load(path, &out->tok, err);
+  if (!st && out->tok && sg_tokenizer_vocab_size(out->tok) > out->info->vocab_size)
+    st =
+        sgi_fail(err, SG_ERR_FORMAT, "%s has %zu ids, the recorded model's vocabulary %zu: they do not belong together",
+                 path, sg_tokenizer_vocab_size(out->tok), out->info->vocab_size);
   sgi_free(path);
   return st;
+}
+
+sg_status cli_bind(const cli_call *c, const sgi_recording *rec, const char *name, const sg_model *model,
+                   sg_error *err) {
+  sgi_bound bound;
+  sg_status st = sgi_recording_bind(rec, model, name, &bound, err);
+  if (st) return st;
+  if (bound == SGI_UNKNOWN) cli_note("%s does not say which model it was made from: it is taken to be this one", name);
+  if (bound != SGI_OF_ANOTHER) return SG_OK;
+  char why[SG_ERROR_TEXT];
+  snprintf(why, sizeof why, "%.330s", err->text);
+  if (!cli_flag(c, "force"))
+    return sgi_fail(err, SG_ERR_ARG, "%s. Record this model (sgatlin record), name the other one, or give --force",
+                    why);
+  cli_warn("%s. What follows mixes two models", why);
+  return SG_OK;
+}
+
+int cli_reading_json(const sgi_recording *rec, json_t *value) {
+  sg_error err = {0};
+  if (!rec || !sgi_recording_check(rec, &err)) return cli_json(value);
+  json_decref(value);
+  return cli_fail(&err);
+}
+
+int cli_reading_end(const sgi_recording *rec, int code) {
+  sg_error err = {0};
+  return !code && rec && sgi_recording_check(rec, &err) ? cli_fail(&err) : code;
 }
 
 void cli_reading_close(cli_reading *r) {
@@ -117,7 +149,9 @@ static char *text_of(json_t *o) {
   json_decref(o);
   return copy;
 }
-char *cli_recorded_token_text(const cli_reading *r, int32_t id, bool names) { return text_of(cli_recorded_token(r, id, names)); }
+char *cli_recorded_token_text(const cli_reading *r, int32_t id, bool names) {
+  return text_of(cli_recorded_token(r, id, names));
+}
 char *cli_recorded_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names) {
   return text_of(cli_recorded_excerpt(r, position, width, names));
 }

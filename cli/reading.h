@@ -3,6 +3,7 @@
 #define SGATLIN_CLI_READING_H
 
 #include "cli.h"
+#include "model.h"
 #include "read/excerpt.h"
 #include "read/neighbors.h"
 
@@ -15,6 +16,17 @@ typedef struct cli_reading {
 } cli_reading;
 sg_status cli_reading_open(const char *directory, cli_reading *out, sg_error *err);
 void cli_reading_close(cli_reading *r);
+
+/* Whether the recording (name, as given) was made from this model: another one is refused, unless --force was given, which warns. Of a
+ * recording without a hash a note says that nothing is known. */
+#define CLI_FORCE_OPTION \
+  { .name = "force", .type = CLI_FLAG, .help = "read the recording although it was made from another model" }
+sg_status cli_bind(const cli_call *c, const sgi_recording *rec, const char *name, const sg_model *model, sg_error *err);
+
+/* cli_json, unless a file of the recording was found damaged while the answer was made. Takes the reference. */
+int cli_reading_json(const sgi_recording *rec, json_t *value);
+/* code, or the failure of a recording that was found damaged. */
+int cli_reading_end(const sgi_recording *rec, int code);
 
 /* Options --layer and --channel: the slot (the last recorded layer where none is given), SGI_ALL_CHANNELS for "all". */
 #define CLI_LAYER_OPTION \

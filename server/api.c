@@ -48,7 +48,9 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
       return sgi_fail(err, SG_ERR_ARG,
                       "this explorer shows a graph from a file: %s needs a model (sgatlin explore MODEL)",
                       routes[i].path);
+    bool sound = !e->recording || !sgi_recording_check(e->recording->rec, NULL);
     st = routes[i].answer(&c, answer, err);
+    if (!st && sound && e->recording) st = sgi_recording_check(e->recording->rec, err); /* found by this answer */
   }
   sgi_free(c.p.tokens);
   if (st) {
@@ -163,7 +165,8 @@ sg_status api_prompt(api_call *c, sg_error *err) {
   if (!text == !ids) return sgi_fail(err, SG_ERR_ARG, "request: give \"text\" or \"ids\"");
   if (text && !c->p.tokenizer) return no_tokenizer(err);
   size_t front = bos && json_is_false(bos) ? 0 : 1, n = json_array_size(ids) + front;
-  st = text ? cli_prompt_encode(&c->p, cli_skip_mark(text), !front, &c->p.tokens, &c->p.count, err) : take_ids(c, ids, front, err);
+  st = text ? cli_prompt_encode(&c->p, cli_skip_mark(text), !front, &c->p.tokens, &c->p.count, err)
+            : take_ids(c, ids, front, err);
   if (text) n = c->p.count;
   if (!st && n > API_TOKENS)
     st = sgi_fail(err, SG_ERR_ARG, "the prompt has %zu tokens: the explorer reads at most %d", n, API_TOKENS);

@@ -249,5 +249,5 @@ sg_status api_place(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = api_int(c, "position", 0, (json_int_t)r->info->n_positions - 1, 0, &position, err);
   if (!st && !(*answer = cli_place_json(r, (size_t)position, false)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  return st;
+  return st ? st : sgi_recording_check(r->rec, err);
 }

@@ -241,6 +241,7 @@ const sgi_tensor *sgi_safetensors_at(const sgi_safetensors *f, size_t i) {
   return i < f->count ? &f->tensors[i] : NULL;
 }
 const char *sgi_safetensors_path(const sgi_safetensors *f) { return f->path; }
+const sgi_file_id *sgi_safetensors_id(const sgi_safetensors *f) { return &f->map.id; }
 
 const sgi_tensor *sgi_safetensors_find(const sgi_safetensors *f, const char *name) {
   for (size_t low = 0, high = f->count; low < high;) {

@@ -45,6 +45,7 @@ const sgi_tensor *sgi_safetensors_at(const sgi_safetensors *f, size_t i); /* in 
 const sgi_tensor *sgi_safetensors_find(const sgi_safetensors *f,
                                        const char *name); /* NULL if there is none; O(1) or log n */
 const char *sgi_safetensors_path(const sgi_safetensors *f);
+const sgi_file_id *sgi_safetensors_id(const sgi_safetensors *f);                 /* when it was opened; borrowed */
 const char *sgi_safetensors_metadata(const sgi_safetensors *f, const char *key); /* NULL if there is none */
 
 /* Writes all tensors with their data. metadata: 2 * n_metadata strings, key and value in turn. Name, dtype, n_dims, dims and

@@ -83,7 +83,7 @@ sg_status sgi_top_tokens(const sgi_recording *rec, size_t n, size_t documents, i
   *found = used < n ? used : n;
   memcpy(out, all, *found * sizeof *out);
   sgi_free(all);
-  return SG_OK;
+  return sgi_recording_check(rec, err);
 }
 
 /* Gates as dense rows (n, columns). */
@@ -127,6 +127,7 @@ sg_status sgi_embedding_cka(const sgi_recording *rec, size_t slot, size_t channe
       memcpy(rows + i * D, embedding + (size_t)tokens[i].id * D, D * sizeof *rows);
   }
   if (!st) st = dense_gates(rec, slot, channel, tokens, n, gates, err);
+  if (!st) st = sgi_recording_check(rec, err);
   if (!st) st = sgi_linear_cka(rows, D, gates, columns, n, out, err);
   sgi_free(gates);
   sgi_free(rows);

@@ -13,7 +13,6 @@ void sgi_coactivation_row(const sgi_recording *rec, size_t slot, size_t channel,
   sgi_postings list = sgi_recording_postings(rec, slot, channel, neuron);
   memset(count, 0, info->pool * sizeof *count);
   for (size_t i = 0; i < list.count; i++) {
-    if (list.position[i] >= info->n_positions) break; /* damaged */
     sgi_recording_circuit(rec, slot, list.position[i], index, NULL);
     for (size_t k = 0; k < K; k++) count[index[other * K + k]]++;
   }
@@ -36,6 +35,7 @@ static sg_status write_rows(const sgi_recording *rec, size_t slot, size_t channe
     st = sgi_safetensors_writer_put(w, 0, f * F * sizeof *count, count, F * sizeof *count, err);
     if (!st) st = sgi_safetensors_writer_put(w, 1, f * F * sizeof *normal, normal, F * sizeof *normal, err);
   }
+  if (!st) st = sgi_recording_check(rec, err);
   sgi_free(count);
   sgi_free(normal);
   sgi_free(index);

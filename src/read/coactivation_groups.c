@@ -25,7 +25,7 @@ typedef struct search {
 } search;
 
 static size_t firings(const search *s, size_t unit) {
-  return sgi_recording_postings(s->rec, s->q->slot, unit / s->info->pool, unit % s->info->pool).count;
+  return sgi_recording_firings(s->rec, s->q->slot, unit / s->info->pool, unit % s->info->pool);
 }
 
 static sg_status keep(search *s, size_t a, size_t b, uint32_t count, sg_error *err) {
@@ -68,6 +68,7 @@ static sg_status all_pairs(search *s, bool (*progress)(void *user, size_t done, 
     if (firings(s, s->first + i) >= s->q->min_count) st = pairs_of(s, s->first + i, count, index, err);
     if (!st && progress && !progress(user, i + 1, s->units)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
   }
+  if (!st) st = sgi_recording_check(s->rec, err);
   sgi_free(count);
   sgi_free(index);
   return st;

@@ -55,5 +55,5 @@ sg_status sgi_excerpt(const sgi_recording *rec, const sg_tokenizer *tok, size_t 
     if (!st && active && !sgi_bytes_add(out, "**", 2)) return sgi_fail_memory(err, out->n, "an excerpt");
   }
   if (form == SGI_EXCERPT_NAMES) remove_pads(out, begin);
-  return st;
+  return st ? st : sgi_recording_check(rec, err);
 }

@@ -37,9 +37,9 @@ sg_status sgi_map_circuits(const sgi_recording *rec, size_t slot, size_t channel
   }
   sgi_free(score);
   sgi_free(index);
-  if (there) return SG_OK;
-  sgi_vectors_free(out);
-  return sgi_fail_memory(err, cells * sizeof *value, "circuits");
+  sg_status st = there ? sgi_recording_check(rec, err) : sgi_fail_memory(err, cells * sizeof *value, "circuits");
+  if (st) sgi_vectors_free(out);
+  return st;
 }
 
 sg_status sgi_map_positions(const sgi_recording *rec, const sgi_top_token *tokens, size_t n_tokens, size_t documents,
@@ -68,7 +68,7 @@ sg_status sgi_map_positions(const sgi_recording *rec, const sgi_top_token *token
     (*label)[(*count)++] = place[id] - 1;
   }
   sgi_free(place);
-  return SG_OK;
+  return sgi_recording_check(rec, err);
 }
 
 /* ---- picture ------------------------------------------------------------------------------------------------------------------------ */

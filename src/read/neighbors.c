@@ -11,7 +11,7 @@ struct sgi_search {
   const sgi_recording_info *info;
   size_t slot, channel, first, entries; /* of a circuit: those compared */
   int32_t skip;
-  const double *norms;
+  size_t norm_of;      /* channel whose norms count; C: all */
   double *dot;         /* (n_positions) of the query with each */
   unsigned char *left; /* (n_positions) 1: no neighbour; NULL where all are */
   int32_t *index;      /* (C,K) of the query */
@@ -37,7 +37,7 @@ sg_status sgi_search_create(const sgi_recording *rec, size_t slot, size_t channe
                     .first = all ? 0 : channel * info->top_k,
                     .entries = all ? m : info->top_k,
                     .skip = skip,
-                    .norms = sgi_recording_norms(rec, slot, all ? info->channels : channel),
+                    .norm_of = all ? info->channels : channel,
                     .dot = sgi_alloc(n * sizeof *s->dot),
                     .left = skip < 0 ? NULL : sgi_alloc(n),
                     .index = sgi_alloc(m * sizeof *s->index),
@@ -82,14 +82,15 @@ static void accumulate(const sgi_search *s, size_t from, size_t to) {
   for (size_t i = s->first; i < s->first + s->entries; i++) {
     sgi_postings list = sgi_recording_postings(s->rec, s->slot, i / s->info->top_k, (size_t)s->index[i]);
     double q = (double)s->score[i];
-    /* A damaged list may name any position: only those of the range are written. */
     for (size_t k = lower_bound(list.position, list.count, from); k < list.count && list.position[k] < to; k++)
-      if (list.position[k] >= from) dot[list.position[k]] += q * (double)list.score[k];
+      dot[list.position[k]] += q * (double)list.score[k];
   }
 }
 
+static double norm_at(const sgi_search *s, size_t p) { return sgi_recording_norm(s->rec, s->slot, s->norm_of, p); }
+
 static double distance_of(const sgi_search *s, size_t p, double norm) {
-  double both = sqrt(norm * s->norms[p]);
+  double both = sqrt(norm * norm_at(s, p));
   double d = both > 0 ? 1 - s->dot[p] / both : 1;
   return d > 0 ? d : 0;
 }
@@ -151,7 +152,7 @@ static void scan(const sgi_search *s, size_t query, double norm, size_t from, si
 
 static double read_query(sgi_search *s, size_t position) {
   sgi_recording_circuit(s->rec, s->slot, position, s->index, s->score);
-  return s->norms[position];
+  return norm_at(s, position);
 }
 
 /* To the circuit in s->index, s->score; position SIZE_MAX: none is left out. */
@@ -176,7 +177,7 @@ static sg_status nearest(sgi_search *s, size_t position, double norm, size_t n, 
   sort(out, *found);
   sgi_free(heaps);
   sgi_free(counts);
-  return SG_OK;
+  return sgi_recording_check(s->rec, err);
 }
 
 sg_status sgi_search_nearest(sgi_search *s, size_t position, size_t n, sgi_neighbor *out, size_t *found,
@@ -232,7 +233,7 @@ sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neu
     if (units[i].channel >= info->channels || units[i].neuron >= info->pool)
       return sgi_fail(err, SG_ERR_ARG, "neuron %zu:%zu: expected channel 0 to %zu and neuron 0 to %zu",
                       units[i].channel, units[i].neuron, info->channels - 1, info->pool - 1);
-    size_t count = sgi_recording_postings(rec, slot, units[i].channel, units[i].neuron).count;
+    size_t count = sgi_recording_firings(rec, slot, units[i].channel, units[i].neuron);
     expected *= (double)count / (double)info->n_positions;
     if (count < least) least = count, shortest = i;
   }
@@ -241,7 +242,7 @@ sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neu
   if (!out->position) return sgi_fail_memory(err, least * sizeof *out->position, "positions");
   sgi_postings base = sgi_recording_postings(rec, slot, units[shortest].channel, units[shortest].neuron);
   for (size_t k = 0; k < base.count; k++) {
-    bool all = base.position[k] < info->n_positions;
+    bool all = true;
     for (size_t i = 0; i < n_units && all; i++) {
       sgi_postings list = sgi_recording_postings(rec, slot, units[i].channel, units[i].neuron);
       size_t at = lower_bound(list.position, list.count, base.position[k]);
@@ -250,5 +251,5 @@ sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neu
     if (all) out->position[out->count++] = base.position[k];
   }
   out->lift = expected > 0 ? (double)out->count / expected : 0;
-  return SG_OK;
+  return sgi_recording_check(rec, err);
 }

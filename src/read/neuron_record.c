@@ -95,7 +95,7 @@ static sg_status find_partners(reader *r, sgi_neuron_record *n, size_t max, sg_e
   }
   for (size_t f = 0; f < C * F; f++) {
     if (!together[f] || 10 * together[f] < n->count || f == r->channel * F + r->index) continue;
-    double all = (double)sgi_recording_postings(r->rec, r->slot, f / F, f % F).count;
+    double all = (double)sgi_recording_firings(r->rec, r->slot, f / F, f % F);
     n->partners[found++] =
         (sgi_neuron_partner){.channel = (int32_t)(f / F),
                              .index = (int32_t)(f % F),
@@ -227,6 +227,7 @@ sg_status sgi_neuron_record_init(sgi_neuron_record *n, const sgi_recording *rec,
   if (!st) st = read_firings(&r, n, err);
   if (!st) st = find_partners(&r, n, max_partners, err);
   if (!st) st = find_agreement(&r, n, foretold, written, err);
+  if (!st) st = sgi_recording_check(rec, err);
   reader_free(&r);
   return st;
 }
@@ -247,6 +248,7 @@ sg_status sgi_neuron_recorded_values(const sgi_recording *rec, size_t layer, siz
     for (size_t k = channel * K; k < (channel + 1) * K; k++)
       if ((size_t)r.chosen[k] == index) value[i] = (double)(values ? r.value[k] : score[k]);
   }
+  if (!st) st = sgi_recording_check(rec, err);
   sgi_free(score);
   reader_free(&r);
   return st;

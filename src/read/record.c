@@ -3,9 +3,10 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "core/arena.h"
+#include "core/manifest.h"
+#include "model/identity.h"
 #include "read/record_shard.h"
 
 static const size_t DEFAULT_SHARD = (size_t)256 << 20, DEFAULT_MEMORY = (size_t)512 << 20;
@@ -131,13 +132,6 @@ const sgi_record_plan *sgi_recorder_plan(const sgi_recorder *r) { return &r->pla
 
 /* ---- the directory ---------------------------------------------------------------------------------------------------------- */
 
-static uint64_t model_hash(const sg_model *m) {
-  uint64_t h = 0;
-  for (size_t i = 0; i < m->table.count; i++)
-    h = XXH3_64bits_withSeed(m->w[i], m->table.rows[i].count * sizeof(float), h);
-  return h;
-}
-
 static json_t *hash_text(uint64_t h) {
   char text[17];
   snprintf(text, sizeof text, "%016llx", (unsigned long long)h);
@@ -163,7 +157,7 @@ static json_t *describe(const sgi_recorder *r) {
       "{s:s, s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o, s:I, s:I, s:I, s:b, s:s, s:b, s:I, s:i, s:i, "
       "s:o}",
       "format", "sgatlin-recording", "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "",
-      "model_hash", hash_text(model_hash(q->model)), "data", q->data_path ? q->data_path : "", "data_hash",
+      "model_hash", hash_text(sgi_model_hash(q->model)), "data", q->data_path ? q->data_path : "", "data_hash",
       hash_text(q->documents.hash), "documents", (json_int_t)r->plan.documents, "positions",
       (json_int_t)r->plan.positions, "seq_len", (json_int_t)q->seq_len, "padding", q->padding, "unshifted",
       q->unshifted, "model_layers", (json_int_t)c->num_layers, "layers", layers, "channels", (json_int_t)f->channels,
@@ -295,11 +289,55 @@ static sg_status write_index(const sgi_recorder *r, const char *directory, const
   return st;
 }
 
+/* ---- the manifest ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct hashing {
+  const sgi_record_events *events;
+  size_t total;
+} hashing;
+
+static bool hashed(void *user, size_t done) {
+  const hashing *h = user;
+  const sgi_record_events *e = h->events;
+  return !e || !e->progress || e->progress(e->user, "hashing", done, h->total);
+}
+
+/* names: those of the recording's files that are there. */
+static size_t list_files(const sgi_recorder *r, char (*names)[SGI_RECORD_NAME]) {
+  size_t n = 0;
+  snprintf(names[n++], SGI_RECORD_NAME, "recording.json");
+  if (r->form.q.tokenizer) snprintf(names[n++], SGI_RECORD_NAME, "tokenizer.json");
+  for (size_t i = 0; i < r->plan.shards; i++) sgi_record_shard_name(names[n++], i);
+  for (size_t s = 0; r->form.q.index && s < r->form.n_layers; s++) sgi_record_index_name(names[n++], r->form.layers[s]);
+  return n;
+}
+
+/* Written last. Files that were made again after a loss have the same bytes as before, so a manifest that is there holds. */
+static sg_status write_manifest(const sgi_recorder *r, const char *directory, const sgi_record_events *events,
+                                sg_error *err) {
+  size_t most = 2 + r->plan.shards + r->form.n_layers;
+  char *path = sgi_path_join(directory, SGI_MANIFEST);
+  char(*names)[SGI_RECORD_NAME] = sgi_alloc(most * sizeof *names), **list = sgi_alloc(most * sizeof *list);
+  json_t *o = NULL;
+  sg_status st = path && names && list ? SG_OK : sgi_fail_memory(err, most * sizeof *names, "a manifest");
+  if (!st && !sgi_is_file(path)) {
+    hashing h = {.events = events, .total = list_files(r, names)};
+    for (size_t i = 0; i < h.total; i++) list[i] = names[i];
+    st = sgi_manifest_make(directory, list, h.total, hashed, &h, &o, err);
+    if (!st) st = sgi_json_save(path, o, err);
+  }
+  json_decref(o);
+  sgi_free(path);
+  sgi_free(names);
+  sgi_free(list);
+  return st;
+}
+
 sg_status sgi_recorder_run(sgi_recorder *r, const char *directory, const sgi_record_events *events, size_t *reused,
                            sg_error *err) {
   *reused = 0;
   sg_status st = prepare(r, directory, err);
   if (!st) st = write_shards(r, directory, events, reused, err);
   if (!st && r->form.q.index) st = write_index(r, directory, events, err);
-  return st;
+  return st ? st : write_manifest(r, directory, events, err);
 }

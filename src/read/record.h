@@ -50,7 +50,7 @@ const sgi_record_plan *sgi_recorder_plan(const sgi_recorder *r);
 
 typedef struct sgi_record_events {
   void *user;
-  /* done of total positions, for "recording" and then "indexing"; false stops (SG_ERR_CANCELLED) */
+  /* done of total positions, for "recording", "indexing", "hashing" (files); false stops (SG_ERR_CANCELLED) */
   bool (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
 } sgi_record_events;
 

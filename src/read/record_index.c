@@ -89,7 +89,8 @@ static sg_status write_all(build *b, sg_error *err) {
   count(b);
   sg_status st = sgi_safetensors_writer_put(b->file, START, 0, b->start, (C * F + 1) * sizeof *b->start, err);
   for (size_t c = 0; c < C && !st; c += b->group) st = fill(b, c, C - c < b->group ? C - c : b->group, err);
-  return st ? st : put_norms(b, err);
+  if (!st) st = put_norms(b, err);
+  return st ? st : sgi_recording_check(b->rec, err);
 }
 
 sg_status sgi_record_index(const sgi_recording *rec, const char *path, size_t slot, size_t max_memory, sg_error *err) {

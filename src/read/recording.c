@@ -4,44 +4,9 @@
 #include <string.h>
 
 #include "core/arena.h"
-#include "core/safetensors.h"
+#include "read/recording_inside.h"
 
-enum { MAX_SHARDS = 1 << 20 };
-
-/* One layer of one shard. */
-typedef struct layer_part {
-  const void *index; /* (n,C,K) int16 or int32 */
-  const float *score;
-  const void *value; /* NULL, or float16 or float32 */
-} layer_part;
-
-typedef struct shard {
-  sgi_safetensors *file;
-  size_t first, count; /* positions */
-  const int32_t *input, *target, *document, *place, *predictions;
-  layer_part *layers; /* (n_layers) */
-} shard;
-
-typedef struct layer_index {
-  sgi_safetensors *file;
-  const uint64_t *start; /* (C*F + 1) */
-  const uint32_t *position;
-  const float *score;
-  const double *norms; /* (C+1, n_positions) */
-} layer_index;
-
-struct sgi_recording {
-  char *directory, *model;
-  sgi_recording_info info;
-  size_t *layers;
-  bool wide, half; /* int32 indices; float16 values */
-  size_t n_shards;
-  shard *shards;
-  layer_part *parts;      /* (n_shards, n_layers) */
-  size_t *document_first; /* (n_documents + 1) */
-  bool indexed;
-  layer_index *index; /* (n_layers) */
-};
+enum { MAX_SHARDS = 1 << 20, MAX_VOCABULARY = 1 << 25 };
 
 void sgi_record_shard_name(char out[SGI_RECORD_NAME], size_t number) {
   snprintf(out, SGI_RECORD_NAME, "shard-%05zu.safetensors", number);
@@ -64,6 +29,32 @@ sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot,
   for (size_t s = 0; s < r->info.n_layers && n + 24 < sizeof list; s++)
     n += (size_t)snprintf(list + n, sizeof list - n, "%s%zu", s ? ", " : "", r->layers[s]);
   return sgi_fail(err, SG_ERR_ARG, "layer %zu was not recorded; %s holds layers %s", layer, r->directory, list);
+}
+
+sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const char *name, sgi_bound *bound,
+                             sg_error *err) {
+  const sgi_recording_info *i = &r->info;
+  const sg_config *c = &m->config;
+  sgi_gates g = {0};
+  *bound = SGI_UNKNOWN;
+  if (!m->ffn->gates)
+    return sgi_fail(err, SG_ERR_ARG, "%s holds circuits, and this model's feedforward kind (%s) has none", name,
+                    m->ffn->name);
+  m->ffn->gates(c, 1, (sgi_arena){0}, &g); /* sizes only */
+  const struct {
+    const char *what;
+    size_t recorded, model;
+  } sizes[] = {{"layers", i->model_layers, c->num_layers},
+               {"tokens in its vocabulary", i->vocab_size, c->vocab_size},
+               {"channels", i->channels, g.channels},
+               {"neurons a pool", i->pool, g.pool},
+               {"neurons chosen a channel", i->top_k, g.top_k}};
+  for (size_t k = 0; k < SGI_COUNT(sizes); k++)
+    if (sizes[k].recorded != sizes[k].model)
+      return sgi_fail(err, SG_ERR_ARG, "%s was recorded from another model: it had %zu %s, this one has %zu", name,
+                      sizes[k].recorded, sizes[k].what, sizes[k].model);
+  *bound = sgi_binding_compare(&i->of, m, name, i->model, err);
+  return SG_OK;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
@@ -214,7 +205,7 @@ static sg_status read_info(sgi_recording *r, const json_t *o, const char *where,
   if (!st) st = sgi_json_bool(o, where, "pool_per_channel", &info->pool_per_channel, err);
   if (!st) st = sgi_json_size(o, where, "model_layers", 1, 65536, &info->model_layers, err);
   if (!st) st = sgi_json_size(o, where, "seq_len", 1, INT32_MAX, &info->seq_len, err);
-  if (!st) st = sgi_json_size(o, where, "vocab_size", 1, INT32_MAX, &info->vocab_size, err);
+  if (!st) st = sgi_json_size(o, where, "vocab_size", 1, MAX_VOCABULARY, &info->vocab_size, err);
   if (!st) st = sgi_json_i32(o, where, "bos", 0, INT32_MAX, &info->bos, err);
   if (!st) st = sgi_json_i32(o, where, "pad", -1, INT32_MAX, &info->pad, err);
   if (!st) st = sgi_json_bool(o, where, "padding", &info->padding, err);
@@ -224,10 +215,17 @@ static sg_status read_info(sgi_recording *r, const json_t *o, const char *where,
   info->has_values = strcmp(value, "none") != 0;
   r->half = !strcmp(value, "F16");
   r->wide = info->pool > (size_t)INT16_MAX + 1;
+  if ((st = sgi_binding_read(o, where, &info->of, err))) return st;
   const char *model = json_string_value(json_object_get(o, "model"));
   r->model = sgi_strdup(model ? model : "");
   info->model = r->model;
   if (!r->model) return sgi_fail_memory(err, 1, "a recording");
+  if ((size_t)info->bos >= info->vocab_size || (info->pad >= 0 && (size_t)info->pad >= info->vocab_size))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: bos and pad must lie in the vocabulary of %zu", where, info->vocab_size);
+  if (strcmp(value, "none") && strcmp(value, "F16") && strcmp(value, "F32"))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: values is \"%s\": expected \"F16\", \"F32\" or \"none\"", where, value);
+  if (info->top_k > info->pool)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: top_k is %zu, more than the pool of %zu", where, info->top_k, info->pool);
   if (!sgi_size_mul(info->channels, info->pool, &cells) || !sgi_size_mul(info->channels, info->top_k, &cells) ||
       cells > INT32_MAX)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: channels x top_k is too large", where);
@@ -247,9 +245,14 @@ static sg_status open_index(sgi_recording *r, size_t slot, sg_error *err) {
   if (x->position) x->score = tensor(x->file, "score", SGI_F32, entries, 0, 0, err);
   if (x->score) x->norms = tensor(x->file, "norms", SGI_F64, info->channels + 1, info->n_positions, 0, err);
   if (!x->norms) return SG_ERR_FORMAT;
+  x->looked_at = sgi_alloc(lists * sizeof *x->looked_at);
+  if (!x->looked_at) return sgi_fail_memory(err, lists, "the state of a recording's lists");
   bool right = x->start[0] == 0 && x->start[lists] == entries;
   for (size_t i = 0; right && i < lists; i++) right = x->start[i] <= x->start[i + 1];
-  return right ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: the starts of the lists do not ascend", name);
+  return right ? SG_OK
+               : sgi_fail(err, SG_ERR_FORMAT,
+                          "%s: the starts of the lists do not ascend: the file is damaged, record anew",
+                          sgi_safetensors_path(x->file));
 }
 
 static sg_status open_recording(const char *directory, bool with_index, sgi_recording **out, sg_error *err) {
@@ -258,7 +261,8 @@ static sg_status open_recording(const char *directory, bool with_index, sgi_reco
   char *where = sgi_path_join(directory, "recording.json");
   json_t *o = NULL;
   sg_status st = SG_OK;
-  if (!r || !where || !(r->directory = sgi_strdup(directory))) st = sgi_fail_memory(err, sizeof *r, "a recording");
+  if (!r || !where || !(r->directory = sgi_strdup(directory)) || !(r->damage = sgi_alloc(sizeof *r->damage)))
+    st = sgi_fail_memory(err, sizeof *r, "a recording");
   if (!st && !sgi_is_file(where))
     st = sgi_fail(err, SG_ERR_IO, "%s is not a recording: it has no recording.json (sgatlin record makes one)",
                   directory);
@@ -289,7 +293,11 @@ sg_status sgi_recording_open_shards(const char *directory, sgi_recording **out, 
 void sgi_recording_close(sgi_recording *r) {
   if (!r) return;
   for (size_t i = 0; r->shards && i < r->n_shards; i++) sgi_safetensors_close(r->shards[i].file);
-  for (size_t i = 0; r->index && i < r->info.n_layers; i++) sgi_safetensors_close(r->index[i].file);
+  for (size_t i = 0; r->index && i < r->info.n_layers; i++) {
+    sgi_safetensors_close(r->index[i].file);
+    sgi_free(r->index[i].looked_at);
+  }
+  sgi_free(r->damage);
   sgi_free(r->shards);
   sgi_free(r->parts);
   sgi_free(r->index);
@@ -298,65 +306,4 @@ void sgi_recording_close(sgi_recording *r) {
   sgi_free(r->directory);
   sgi_free(r->model);
   sgi_free(r);
-}
-
-/* ---- reading ------------------------------------------------------------------------------------------------------------ */
-
-static const shard *find(const sgi_recording *r, size_t position, size_t *row) {
-  size_t low = 0, high = r->n_shards;
-  while (high - low > 1) {
-    size_t mid = low + (high - low) / 2;
-    if (r->shards[mid].first <= position)
-      low = mid;
-    else
-      high = mid;
-  }
-  *row = position - r->shards[low].first;
-  return &r->shards[low];
-}
-
-sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position) {
-  size_t row;
-  const shard *s = find(r, position, &row);
-  return (sgi_recorded){s->input[row], s->target[row], (size_t)s->document[row], (size_t)s->place[row],
-                        s->predictions + row * SGI_RECORD_PREDICTIONS};
-}
-
-void sgi_recording_document(const sgi_recording *r, size_t document, size_t *first, size_t *count) {
-  *first = r->document_first[document];
-  *count = r->document_first[document + 1] - *first;
-}
-
-void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score) {
-  size_t row, m = r->info.channels * r->info.top_k;
-  const shard *s = find(r, position, &row);
-  const layer_part *p = &s->layers[slot];
-  if (score) memcpy(score, p->score + row * m, m * sizeof *score);
-  if (!index) return;
-  for (size_t i = 0; i < m; i++) {
-    int32_t f = r->wide ? ((const int32_t *)p->index)[row * m + i] : ((const int16_t *)p->index)[row * m + i];
-    index[i] = f >= 0 && (size_t)f < r->info.pool ? f : 0;
-  }
-}
-
-bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value) {
-  size_t row, m = r->info.channels * r->info.top_k;
-  const shard *s = find(r, position, &row);
-  const void *data = s->layers[slot].value;
-  if (!data) return false;
-  for (size_t i = 0; i < m; i++)
-    value[i] = r->half ? (float)((const _Float16 *)data)[row * m + i] : ((const float *)data)[row * m + i];
-  return true;
-}
-
-bool sgi_recording_indexed(const sgi_recording *r) { return r->indexed; }
-
-sgi_postings sgi_recording_postings(const sgi_recording *r, size_t slot, size_t channel, size_t neuron) {
-  const layer_index *x = &r->index[slot];
-  size_t list = channel * r->info.pool + neuron, from = (size_t)x->start[list];
-  return (sgi_postings){(size_t)(x->start[list + 1] - x->start[list]), x->position + from, x->score + from};
-}
-
-const double *sgi_recording_norms(const sgi_recording *r, size_t slot, size_t channel) {
-  return r->index[slot].norms + channel * r->info.n_positions;
 }

@@ -7,7 +7,7 @@
 #ifndef SGI_RECORDING_H
 #define SGI_RECORDING_H
 
-#include "core/json.h"
+#include "read/binding.h"
 
 enum { SGI_RECORD_PREDICTIONS = 5, SGI_RECORD_VERSION = 1 };
 
@@ -23,6 +23,7 @@ typedef struct sgi_recording_info {
   int32_t bos, pad;
   bool padding;      /* positions whose target is padding are there, too */
   const char *model; /* the path it was made from; borrowed until close */
+  sgi_binding of;    /* the model it was made from */
 } sgi_recording_info;
 
 typedef struct sgi_recording sgi_recording;
@@ -32,8 +33,16 @@ typedef struct sgi_recording sgi_recording;
 sg_status sgi_recording_open(const char *directory, sgi_recording **out, sg_error *err);
 void sgi_recording_close(sgi_recording *r);
 const sgi_recording_info *sgi_recording_info_of(const sgi_recording *r); /* borrowed until close */
+/* Whether it can be read beside this model: its sizes must be the model's (SG_ERR_ARG), and *bound says whether it was made from it, with
+ * both hashes in err where not. name is how people call the recording. */
+sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const char *name, sgi_bound *bound,
+                             sg_error *err);
 /* The slot of a model layer; SG_ERR_ARG lists the recorded ones. */
 sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot, sg_error *err);
+
+/* Every number that is read below is held against its bounds first; where one lies outside, zeros are read in its place, and from then on
+ * this is SG_ERR_FORMAT with file and place. Whoever tells what he read asks first. */
+sg_status sgi_recording_check(const sgi_recording *r, sg_error *err);
 
 typedef struct sgi_recorded {
   int32_t input, target;      /* token read, token to come */
@@ -44,8 +53,7 @@ sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position);
 /* First position of a document and how many it has; documents without any are not recorded. */
 void sgi_recording_document(const sgi_recording *r, size_t document, size_t *first, size_t *count);
 
-/* The circuit of a slot at a position: index, score (C,K) into the caller's buffers, either may be NULL. An index is below F:
- * larger ones in a damaged file come out as 0. */
+/* The circuit of a slot at a position: index, score (C,K) into the caller's buffers, either may be NULL. */
 void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score);
 /* Gated activations (C,K); false where none were recorded. */
 bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value);
@@ -60,9 +68,11 @@ typedef struct sgi_postings {
 
 /* False where the recording was made without an index. */
 bool sgi_recording_indexed(const sgi_recording *r);
+/* How many positions a neuron has: cheaper than its list. */
+size_t sgi_recording_firings(const sgi_recording *r, size_t slot, size_t channel, size_t neuron);
 sgi_postings sgi_recording_postings(const sgi_recording *r, size_t slot, size_t channel, size_t neuron);
-/* Squares of the scores of each position, added up (n_positions): of one channel, or of all with channel = C. */
-const double *sgi_recording_norms(const sgi_recording *r, size_t slot, size_t channel);
+/* Squares of the scores of a position, added up: of one channel, or of all with channel = C. */
+double sgi_recording_norm(const sgi_recording *r, size_t slot, size_t channel, size_t position);
 
 /* Names of the files in a recording, for whoever writes one. */
 enum { SGI_RECORD_NAME = 64 };

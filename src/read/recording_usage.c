@@ -22,6 +22,7 @@ sg_status sgi_recording_usage(const sgi_recording *r, size_t slot, sgi_usage_res
     }
     st = sgi_usage_add(u, index, n, keep, err);
   }
+  if (!st) st = sgi_recording_check(r, err);
   if (!st) st = sgi_usage_result(u, out, err);
   sgi_usage_free(u);
   sgi_free(index);

@@ -101,7 +101,7 @@ try 2 neighbors $model "$tmp/rec" --find ' dog'
 try 2 neighbors $model "$tmp/rec" --prompt 'The dog was' --pos 9
 echo "[5, 6]" >"$tmp/ids.json"
 try 2 neighbors tests/golden/models/glu "$tmp/rec" --ids "$tmp/ids.json"
-has err 'of another model'
+has err 'feedforward kind (glu) has none'
 
 # Excerpts for and against what it writes, each side from its own strongest down, no firing twice.
 try 0 neuron $model --layer 1 --channel 1 --index 17 --recording "$tmp/rec"

@@ -250,47 +250,11 @@ static void groups_by_definition(void **state) {
   golden_remove(directory);
 }
 
-static void put_byte(const char *directory, const char *name, long at, unsigned char byte) {
-  char path[4200];
-  snprintf(path, sizeof path, "%s/%s", directory, name);
-  FILE *f = fopen(path, "r+b");
-  assert_non_null(f);
-  fseek(f, at, at < 0 ? SEEK_END : SEEK_SET);
-  fputc(byte, f);
-  fclose(f);
-}
-
-/* Bytes changed anywhere: refused, or read without going outside anything (run under ASan). */
-static void damage(void **state) {
-  (void)state;
-  static const char *const names[] = {"shard-00000.safetensors", "index-layer-0.safetensors", "recording.json"};
-  for (size_t i = 0; i < 60; i++) {
-    char *directory = golden_temporary();
-    sgi_recording *r = recorded_random(directory, 4, 20, C, K, F, i);
-    sgi_recording_close(r);
-    put_byte(directory, names[i % 3], i % 2 ? (long)(i * 97 % 700) : -(long)(1 + i * 131 % 5000),
-             (unsigned char)(i * 37));
-    sg_status st = sgi_recording_open(directory, &r, NULL);
-    if (!st) {
-      sgi_search *s;
-      sgi_neighbor list[5];
-      sgi_together t;
-      size_t found;
-      assert_sg_ok(sgi_search_create(r, 0, SGI_ALL_CHANNELS, -1, &s, err));
-      for (size_t p = 0; p < 80; p += 3) assert_sg_ok(sgi_search_nearest(s, p, 5, list, &found, err));
-      sgi_search_free(s);
-      if (!sgi_fire_together(r, 0, (sgi_neuron[]){{0, 0}, {1, 1}}, 2, &t, NULL)) sgi_free(t.position);
-      sgi_recording_close(r);
-    }
-    golden_remove(directory);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nearest_by_brute_force), cmocka_unit_test(circuits_from_elsewhere),
       cmocka_unit_test(threads_agree),          cmocka_unit_test(together_by_brute_force),
-      cmocka_unit_test(groups_by_definition),   cmocka_unit_test(damage),
+      cmocka_unit_test(groups_by_definition),
   };
   return cmocka_run_group_tests_name("neighbors", tests, NULL, NULL);
 }

@@ -1,0 +1,53 @@
+/* recording_inside.h: what a recording is made of: recording.c opens it, recording_read.c reads and checks. */
+#ifndef SGI_RECORDING_INSIDE_H
+#define SGI_RECORDING_INSIDE_H
+
+#include <stdatomic.h>
+
+#include "core/safetensors.h"
+#include "read/recording.h"
+
+/* One layer of one shard. */
+typedef struct layer_part {
+  const void *index; /* (n,C,K) int16 or int32 */
+  const float *score;
+  const void *value; /* NULL, or float16 or float32 */
+} layer_part;
+
+typedef struct shard {
+  sgi_safetensors *file;
+  size_t first, count; /* positions */
+  const int32_t *input, *target, *document, *place, *predictions;
+  layer_part *layers; /* (n_layers) */
+} shard;
+
+typedef struct layer_index {
+  sgi_safetensors *file;
+  const uint64_t *start; /* (C*F + 1) */
+  const uint32_t *position;
+  const float *score;
+  const double *norms;     /* (C+1, n_positions) */
+  atomic_uchar *looked_at; /* (C*F) 1: the list was checked and is sound */
+} layer_index;
+
+/* The first number of a file that was out of bounds; found by any thread. */
+typedef struct damage {
+  atomic_int state; /* 0: none yet, 1: being written, 2: there */
+  char text[SG_ERROR_TEXT];
+} damage;
+
+struct sgi_recording {
+  char *directory, *model;
+  sgi_recording_info info;
+  size_t *layers;
+  bool wide, half; /* int32 indices; float16 values */
+  size_t n_shards;
+  shard *shards;
+  layer_part *parts;      /* (n_shards, n_layers) */
+  size_t *document_first; /* (n_documents + 1) */
+  bool indexed;
+  layer_index *index; /* (n_layers) */
+  damage *damage;
+};
+
+#endif
