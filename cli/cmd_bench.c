@@ -267,7 +267,7 @@ static const cli_option options[] = {
      .min = 1,
      .max = 1000,
      .help = "measurements whose median is given"},
-    CLI_CHECKPOINT_OPTION,
+    CLI_WHICH_CHECKPOINT_OPTION,
     {.name = "forward-only", .type = CLI_FLAG, .help = "no training: less memory, larger models"},
     {.name = "cpu-time", .type = CLI_FLAG, .help = "processor time instead of time, for a busy machine; with -t 1"},
     {.name = "kernels", .type = CLI_FLAG, .help = "also the time, share and limit of each kernel"},

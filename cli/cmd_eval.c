@@ -122,6 +122,8 @@ static sg_status evaluate(job *j, sgi_evaluation *out, sg_error *err) {
   cli_progress_begin(&j->progress, "evaluating", "rows", (double)r->n_rows, 0);
   st = sgi_evaluate(j->evaluator, r, out, err);
   cli_progress_end(&j->progress);
+  if (!st && !(isfinite(out->loss) && isfinite(out->perplexity) && isfinite(out->perplexity_last_token)))
+    st = sgi_fail(err, SG_ERR_NUMERIC, "the loss is %g, the perplexity %g: not finite", out->loss, out->perplexity);
   return st;
 }
 

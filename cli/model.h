@@ -5,10 +5,15 @@
 #include "cli.h"
 #include "train/checkpoint.h"
 
-#define CLI_CHECKPOINT_OPTION \
+#define CLI_WHICH_CHECKPOINT_OPTION \
   { \
     .name = "checkpoint", .type = CLI_STRING, .argument = "latest|best|NAME", .value = "latest", \
     .help = "where MODEL is a run: which of its checkpoints" \
+  }
+/* What every command that reads a model takes. */
+#define CLI_CHECKPOINT_OPTION \
+  CLI_WHICH_CHECKPOINT_OPTION, { \
+    .name = "allow-nonfinite", .type = CLI_FLAG, .help = "read a model although weights are NaN or infinite" \
   }
 #define CLI_TOKENIZER_OPTION \
   { \

@@ -9,6 +9,7 @@
 #include "core/rng.h"
 #include "core/safetensors.h"
 #include "model/config.h"
+#include "model/finite.h"
 
 /* ---- the table --------------------------------------------------------------------------------------------- */
 
@@ -96,6 +97,7 @@ sg_status sgi_model_own(sg_model *m, sg_error *err) {
   point_into_arena(m);
   sgi_safetensors_close(m->file);
   m->file = NULL;
+  m->watched = false; /* training has its own watch */
   return SG_OK;
 }
 
@@ -185,7 +187,17 @@ static sg_status map_weights(sg_model *m, const char *path, sg_error *err) {
   return st;
 }
 
+/* All weights where they are few, else the passes look at what they make. */
+static sg_status watch(sg_model *m, sg_error *err) {
+  m->watched = true;
+  return m->table.floats <= SGI_FINITE_BYTES / sizeof(float) ? sgi_model_check_finite(m, err) : SG_OK;
+}
+
 sg_status sg_model_load(const char *directory, sg_model **out, sg_error *err) {
+  return sgi_model_load(directory, false, out, err);
+}
+
+sg_status sgi_model_load(const char *directory, bool allow_nonfinite, sg_model **out, sg_error *err) {
   *out = NULL;
   sg_config c;
   sg_status st = sg_config_load(directory, &c, err);
@@ -196,6 +208,7 @@ sg_status sg_model_load(const char *directory, sg_model **out, sg_error *err) {
   char *path = sgi_path_join(directory, "model.safetensors");
   st = path ? map_weights(m, path, err) : sgi_fail_memory(err, strlen(directory) + 20, "a path");
   sgi_free(path);
+  if (!st && !allow_nonfinite) st = watch(m, err);
   if (st)
     sg_model_free(m);
   else

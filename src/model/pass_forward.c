@@ -3,6 +3,7 @@
 
 #include "math/gemm.h"
 #include "math/rows.h"
+#include "model/finite.h"
 #include "model/loss.h"
 #include "model/metrics.h"
 #include "model/pass_inside.h"
@@ -213,6 +214,7 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   if (st == SG_ERR_NUMERIC && !(tap && tap->err && tap->err->code == SG_ERR_NUMERIC))
     return sgi_fail(err, st, "activations at the norms of layer %zu are too large for float32", l ? l - 1 : 0);
   if (st) return named(st, err, "forward pass");
+  if ((st = sgi_model_watch(m, p->r, n, "the residual stream", err))) return st;
   st = visit_scale(p, tap, -1, SGI_SITE_FINAL_NORM_SCALE, p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)]);
   return st ? st : show(p, tap, -1, SGI_SITE_FINAL_NORM, p->xn);
 }
@@ -223,7 +225,8 @@ sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits
   double at = sgi_lap_begin(p->scratch.profile);
   sg_status st = sgi_linear(logits, V, p->xn + first * D, D, p->model->w[SGI_ROW_EMBED], count, D, V, p->scratch);
   lap_product(p, &at, "head", count, D, V, 1);
-  return named(st, err, "output head");
+  if (st) return named(st, err, "output head");
+  return sgi_model_watch(p->model, logits, count * V, "the logits", err);
 }
 
 sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err) {
@@ -234,6 +237,7 @@ sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_s
                           grad ? grad + m->table.rows[SGI_ROW_EMBED].offset : NULL, p->xn, m->w[SGI_ROW_EMBED],
                           b->targets, c->pad_id, grad_scale, b->B * b->T, c->hidden_size, c->vocab_size, p->scratch);
   if (st) return named(st, err, "loss");
+  if ((st = sgi_model_watch(m, p->nll, b->B * b->T, "the loss", err))) return st;
   sgi_metrics_add(sum, p->nll, p->best, b->targets, c->pad_id, b->B, b->T);
   return SG_OK;
 }

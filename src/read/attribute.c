@@ -223,6 +223,11 @@ sg_status sg_attribute(const sg_model *m, const sg_attribute_request *r, sg_attr
     return st;
   }
   sg_terms *lists[] = {&w.a->direct, &w.a->inputs, &w.a->neurons, &w.a->heads};
+  for (size_t i = 0; i < SGI_COUNT(lists) && m->watched; i++)
+    if (!isfinite(lists[i]->sum_abs)) {
+      sg_attribution_free(w.a);
+      return sgi_fail(err, SG_ERR_NUMERIC, "an effect is NaN or infinite, though the logit is a number");
+    }
   for (size_t i = 0; i < SGI_COUNT(lists); i++) {
     qsort(lists[i]->terms, lists[i]->count, sizeof *lists[i]->terms, by_effect);
     if (i < 2) lists[i]->residue = lists[i]->sum - w.a->target_logit;

@@ -1,6 +1,7 @@
 /* lens.c: logit lens: what the output head would say of the residual stream before the last layer. */
 #include "math/gemm.h"
 #include "math/rows.h"
+#include "model/finite.h"
 #include "read/run.h"
 #include "core/arena.h"
 
@@ -14,5 +15,6 @@ sg_status sgi_lens(const sg_model *m, const sg_site *site, size_t position, floa
   sgi_rmsnorm(x, &scale, site->data + position * D, m->w[sgi_final_norm_row(m)], 1, D, c->rms_norm_eps);
   sg_status st = sgi_linear(logits, c->vocab_size, x, D, m->w[SGI_ROW_EMBED], 1, D, c->vocab_size, (sgi_arena){0});
   sgi_free(x);
-  return st ? sgi_fail(err, st, "output head: a matrix product failed") : SG_OK;
+  if (st) return sgi_fail(err, st, "output head: a matrix product failed");
+  return sgi_model_watch(m, logits, c->vocab_size, "the logits of the lens", err);
 }

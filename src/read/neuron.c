@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "math/kernels.h"
+#include "model/finite.h"
 
 static const float *weight(const sg_model *m, size_t layer, size_t row) { return m->w[sgi_layer_row(m, layer, row)]; }
 
@@ -67,6 +68,9 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
   } else if (!st) {
     out->opens = out->value = NULL;
   }
+  if (!st) st = sgi_model_watch(m, reads, V, "what the neuron reads", err);
+  if (!st && out->writes) st = sgi_model_watch(m, out->writes, V, "what the neuron writes", err);
+  if (!st && m->ffn->routes) st = sgi_model_watch(m, opens, V, "what opens the neuron", err);
   sgi_free(row);
   sgi_free(reads);
   sgi_free(opens);
@@ -115,10 +119,13 @@ sg_status sg_neuron_links(const sg_model *m, size_t layer, size_t channel, size_
         if (!m->ffn->unit_at(c, m->w + sgi_layer_row(m, l, SGI_LAYER_MLP), ch, f, &other)) continue;
         double w = upstream ? link_weight(m, &other, &u, layer) : link_weight(m, &u, &other, l);
         list[count++] = (sg_neuron_link){(int32_t)l, (int32_t)ch, (int32_t)f, (float)w};
+        if (!isfinite(w) && (st = sgi_model_watch(m, &list[count - 1].weight, 1, "a link between neurons", err)))
+          goto done;
         if (count == 2 * n) count = keep_best(list, count, n);
       }
   *found = keep_best(list, count, n);
   memcpy(out, list, *found * sizeof *out);
+done:
   sgi_free(list);
-  return SG_OK;
+  return st;
 }

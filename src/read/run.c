@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "math/gemm.h"
+#include "model/finite.h"
 #include "model/pass.h"
 #include "read/sites_kept.h"
 
@@ -143,5 +144,6 @@ sg_status sg_run_logits(const sg_run *r, ptrdiff_t position, float *logits, sg_e
   if (st) return st;
   st = sgi_linear(logits, c->vocab_size, r->xn + pos * c->hidden_size, c->hidden_size, r->model->w[SGI_ROW_EMBED], 1,
                   c->hidden_size, c->vocab_size, (sgi_arena){0});
-  return st ? sgi_fail(err, st, "output head: a matrix product failed") : SG_OK;
+  if (st) return sgi_fail(err, st, "output head: a matrix product failed");
+  return sgi_model_watch(r->model, logits, c->vocab_size, "the logits", err);
 }
