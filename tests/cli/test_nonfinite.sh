@@ -39,7 +39,7 @@ refused trace "$tmp/m" --ids "$tmp/ids.json" -o "$tmp/t.st"
 refused attribute "$tmp/m" --prompt Hello --json
 refused graph "$tmp/m" --prompt Hello -o "$tmp/g.json"
 refused ablate "$tmp/m" --prompt Hello --each layer
-refused steer "$tmp/m" --prompt Hello --layer 0 --channel 0 --neuron 1 --scale 2
+refused steer "$tmp/m" --prompt Hello --layer 0 --channel 0 --neuron 1 --strength 2
 refused neuron "$tmp/m" -l 1 -i 3 --json
 refused margins "$tmp/m" --prompt Hello --json
 refused record "$tmp/m" --data "$tmp/text.txt" -o "$tmp/rec2"

@@ -10,7 +10,7 @@
 #include <xxhash.h>
 
 #include "core/arena.h"
-#include "core/bundle.h"
+#include "train/checkpoint.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/safetensors.h"
@@ -255,7 +255,7 @@ static void check_one(const char *path, const char *below, bool directory, void 
   if (strstr(below, ".tmp-")) return;
   if (directory) {
     const char *name = strrchr(below, '/');
-    if (name && !strncmp(name, "/step-", 6)) st = sgi_bundle_verify(path, &err);
+    if (name && !strncmp(name, "/step-", 6)) st = sgi_checkpoint_verify(path, &err);
   } else if (ends(below, ".safetensors")) {
     sgi_safetensors *f;
     st = sgi_safetensors_open(path, &f, &err);

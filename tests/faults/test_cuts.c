@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/bundle.h"
+#include "train/checkpoint.h"
 #include "faults/commands.h"
 #include "faults/disk.h"
 
@@ -18,7 +19,7 @@ static unsigned long newest_whole(void) {
   char path[4300], name[64] = "";
   sg_error err = {0};
   snprintf(path, sizeof path, "%s/run/checkpoints", inside_out);
-  if (sgi_bundle_newest(path, "step-", name, sizeof name, NULL, NULL, &err)) return 0;
+  if (sgi_bundle_newest(path, "step-", sgi_checkpoint_verify, name, sizeof name, NULL, NULL, &err)) return 0;
   return *name ? strtoul(name + 5, NULL, 10) : 0;
 }
 
