@@ -42,7 +42,8 @@ sg_status sgi_model_table(const sg_config *c, sgi_table *t, sg_error *err);
 sg_status sgi_model_shell(const sg_config *c, struct sg_model **out, sg_error *err);
 /* A model whose arena is zero. */
 sg_status sgi_model_blank(const sg_config *c, struct sg_model **out, sg_error *err);
-/* sg_model_load; allow takes weights that are NaN or infinite, and then nothing that is computed is watched. */
+/* sg_model_load; allow takes weights that are NaN or infinite, and then nothing that is computed is
+ * watched. */
 sg_status sgi_model_load(const char *directory, bool allow_nonfinite, struct sg_model **out, sg_error *err);
 /* Replaces mapped weights by a copy in an arena, so that they can be trained. */
 sg_status sgi_model_own(struct sg_model *m, sg_error *err);

@@ -1,4 +1,5 @@
-/* recording_inside.h: what a recording is made of: recording.c opens it, recording_read.c reads and checks. */
+/* recording_inside.h: what a recording is made of: recording.c opens it, recording_read.c reads and
+ * checks. */
 #ifndef SGI_RECORDING_INSIDE_H
 #define SGI_RECORDING_INSIDE_H
 

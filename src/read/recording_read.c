@@ -1,6 +1,7 @@
-/* recording_read.c: numbers out of a recording's mapped files. The files come from outside and are too large to be checked whole when
- * they are opened, so every number is held against its bounds before it is used: one that lies outside marks the recording as damaged
- * (the first such place is kept), what depends on it reads as 0, and sgi_recording_check says so before anything is told. */
+/* recording_read.c: numbers out of a recording's mapped files. The files come from outside and are
+ * too large to be checked whole when they are opened, so every number is held against its bounds
+ * before it is used: one that lies outside marks the recording as damaged (the first such place is
+ * kept), what depends on it reads as 0, and sgi_recording_check says so before anything is told. */
 #include <math.h>
 #include <stdio.h>
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include "core/arena.h"
 #include "read/recording_inside.h"
 
-/* ---- damage -------------------------------------------------------------------------------------------------------------- */
+/* ---- damage -------------------------------------------------------------------------- */
 
 static void spoil(const sgi_recording *r, const sgi_safetensors *file, const char *format, ...) SG_PRINTF(3, 4);
 static void spoil(const sgi_recording *r, const sgi_safetensors *file, const char *format, ...) {
@@ -31,7 +32,7 @@ sg_status sgi_recording_check(const sgi_recording *r, sg_error *err) {
   return sgi_fail(err, SG_ERR_FORMAT, "%s", r->damage->text);
 }
 
-/* ---- shards -------------------------------------------------------------------------------------------------------------- */
+/* ---- shards -------------------------------------------------------------------------- */
 
 static const shard *find(const sgi_recording *r, size_t position, size_t *row) {
   size_t low = 0, high = r->n_shards;
@@ -102,7 +103,7 @@ bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, 
   return true;
 }
 
-/* ---- inverted index ------------------------------------------------------------------------------------------------------ */
+/* ---- inverted index ------------------------------------------------------------------ */
 
 bool sgi_recording_indexed(const sgi_recording *r) { return r->indexed; }
 

@@ -254,7 +254,8 @@ static sg_status choose(const char *path, const char *parent, const char *which,
   return named ? verify_known(*out, err) : SG_OK;
 }
 
-/* A step's directory that was named itself has a manifest; a model directory of other origin has none. */
+/* A step's directory that was named itself has a manifest; a model directory of other origin has
+ * none. */
 static sg_status check_named(const char *path, sg_error *err) {
   char *manifest = in(path, SGI_MANIFEST);
   if (!manifest) return sgi_fail_memory(err, strlen(path), "a path");

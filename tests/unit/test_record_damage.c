@@ -1,5 +1,6 @@
-/* A recording whose files were damaged: refused with the file's name, or read without going outside anything; never told as if it were
- * whole. Every byte of a small one is changed, and every file is cut at every length. */
+/* A recording whose files were damaged: refused with the file's name, or read without going outside
+ * anything; never told as if it were whole. Every byte of a small one is changed, and every file is
+ * cut at every length. */
 #include "support/recorded.h"
 #include "support/small.h"
 
@@ -99,7 +100,8 @@ static void read_all(const sgi_recording *r) {
   }
   if (!st) st = sgi_fire_together(r, 0, (sgi_neuron[]){{0, 0}, {1, 1}}, 2, &t, &e);
   sgi_free(t.position);
-  if (st && st != SG_ERR_FORMAT && st != SG_ERR_ARG && st != SG_ERR_MEMORY) fail_msg("%s: %s", sg_status_text(st), e.text);
+  if (st && st != SG_ERR_FORMAT && st != SG_ERR_ARG && st != SG_ERR_MEMORY)
+    fail_msg("%s: %s", sg_status_text(st), e.text);
   if (st == SG_ERR_FORMAT) assert_non_null(strstr(e.text, "safetensors: "));
 }
 
