@@ -1,6 +1,7 @@
-/* ffn.h: the contract of a feedforward kind. A kind is one file with one sgi_ffn_ops and one line in ffn.c; being in
- * that list makes it configurable, trained, saved, counted, recorded, and run by every generic test.
- * Nothing outside ffn.c may ask which kind it deals with. */
+/* ffn.h: the contract of a feedforward kind. A kind is one file with one sgi_ffn_ops and one word
+ * in kinds.h; being in that list makes it configurable, trained, saved, counted, recorded, and run
+ * by every generic test. Most kinds are a gate or an activation in the skeleton of sparse_kind.h or
+ * dense_kind.h. Nothing outside ffn.c may ask which kind it deals with. */
 #ifndef SGI_FFN_H
 #define SGI_FFN_H
 
@@ -10,7 +11,8 @@
 /* Settings that kinds differ in; a bit set says that the kind reads the field of sg_config. */
 enum { SGI_USES_ROUTER = 1, SGI_USES_CHANNELS = 2, SGI_USES_TOP_K = 4, SGI_USES_KEY_DIM = 8, SGI_USES_ACTIVATION = 16 };
 
-/* Chosen units of one layer at n positions, as views into its saved block; valid until the block is reused. */
+/* Chosen units of one layer at n positions, as views into its saved block; valid until the block is
+ * reused. */
 typedef struct sgi_gates {
   const int32_t *index; /* (n,C,K) unit of the pool */
   const float *score;   /* (n,C,K) as the router gives it */
@@ -20,8 +22,9 @@ typedef struct sgi_gates {
   bool pool_per_channel;        /* every channel has its own F units, or all share them */
 } sgi_gates;
 
-/* One unit of a layer at one row, with its gate held: value = gate * (w_in . x) + constant multiplies w_out. For a
- * nonlinear unit gate is the ratio value / (w_in . x) (docs/method-reading.md, frozen network). */
+/* One unit of a layer at one row, with its gate held: value = gate * (w_in . x) + constant
+ * multiplies w_out. For a nonlinear unit gate is the ratio value / (w_in . x)
+ * (docs/method-reading.md, frozen network). */
 typedef struct sgi_unit {
   int32_t channel, index; /* of the pool; dense kinds: channel 0; moe: expert, hidden unit */
   double value, gate, constant;
@@ -30,8 +33,8 @@ typedef struct sgi_unit {
   size_t stride;
 } sgi_unit;
 
-/* How a channel's scores depend on x: unit f of F = units^parts has the score sum over p of rows[p, f_p] . x, its first
- * part the most significant digit of f. The K largest are chosen. */
+/* How a channel's scores depend on x: unit f of F = units^parts has the score sum over p of rows[p,
+ * f_p] . x, its first part the most significant digit of f. The K largest are chosen. */
 typedef struct sgi_routes {
   size_t channels, parts, units, top_k;
 } sgi_routes;
@@ -48,30 +51,53 @@ typedef struct sgi_ffn_call {
   size_t layer;
 } sgi_ffn_call;
 
-/* A kind's forward pass is a list of stages. The walk over it (sgi_ffn_forward) shows the tap what a stage leaves, in the order
- * given, as soon as it has run; so no kind knows of taps. Every stage is handed the call as it was at the start: what one
- * leaves in scratch the next finds there if both lay it out alike. */
+/* A kind's forward pass is a list of stages. The walk over it (sgi_ffn_forward) shows the tap what
+ * a stage leaves, in the order given, as soon as it has run; so no kind knows of taps. Every stage
+ * is handed the call as it was at the start: what one leaves in scratch the next finds there if
+ * both lay it out alike. */
 enum { SGI_STAGE_SITES = 2 };
 typedef struct sgi_stage {
-  const char *name;
+  const char *name; /* in the profile, of the matrix products and gathers within */
   sg_status (*run)(sgi_ffn_call *call, float *y, const float *x);
   sgi_site_id leaves[SGI_STAGE_SITES]; /* SGI_SITE_NONE where there are fewer */
 } sgi_stage;
+
+/* Sizes of the kind in the presets (model/presets.c). F is num_neurons: on tinystories a number; on
+ * slimpajama;s the square of root + root_step * s, or where root is 0 D * times / over, cut to a
+ * multiple of `multiple`. A kind that no preset knows leaves tinystories.num_neurons 0. */
+typedef struct sgi_ffn_preset {
+  const char *router; /* NULL: none */
+  size_t top_k, key_dim;
+  struct {
+    size_t num_neurons, num_channels;
+  } tinystories;
+  struct {
+    size_t root, root_step, times, over, multiple, num_channels;
+  } slimpajama;
+} sgi_ffn_preset;
+
+struct sgi_sparse_kind;
+struct sgi_dense_kind;
 
 typedef struct sgi_ffn_ops {
   const char *name;
   const char *default_activation;
   unsigned uses; /* SGI_USES_* */
+  sgi_ffn_preset preset;
+  const struct sgi_sparse_kind *sparse; /* what the skeleton that the kind stands on needs to know of it; else NULL */
+  const struct sgi_dense_kind *dense;
 
   /* The kind's own limits; sizes common to all are checked before. */
   sg_status (*check)(const sg_config *c, sg_error *err);
   /* Appends the layer's tensors under prefix ("model.layers.3.mlp."). */
   sg_status (*tensors)(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err);
-  /* Takes from an arena what forward keeps for backward, and what either needs while it runs, for n rows; with a base-less
-   * arena this measures. backward is false where no gradient will be asked for. */
+  /* Takes from an arena what forward keeps for backward, and what either needs while it runs, for n
+   * rows; with a base-less arena this measures. backward is false where no gradient will be asked
+   * for. */
   void (*saved)(const sg_config *c, size_t n, sgi_arena *a);
   void (*scratch)(const sg_config *c, size_t n, bool backward, sgi_arena *a);
-  /* Multiply-adds of one token's forward pass (FLOPs are twice that), matrix products only (docs/method.md, FLOPs). */
+  /* Multiply-adds of one token's forward pass (FLOPs are twice that), matrix products only
+   * (docs/method.md, FLOPs). */
   uint64_t (*multiply_adds)(const sg_config *c);
   /* y (n,D) = FFN(x (n,D)): the last stage assigns y. Ends with a stage without run. */
   const sgi_stage *stages;
@@ -79,15 +105,16 @@ typedef struct sgi_ffn_ops {
   void (*left)(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out);
   /* dx (n,D) assigned, dw added, from dy (n,D); x as in forward; saved as forward left it. */
   sg_status (*backward)(sgi_ffn_call *call, float *dx, const float *dy, const float *x);
-  /* Optional (NULL for dense kinds): the units chosen by the forward pass whose saved block this is. */
+  /* Optional (NULL for dense kinds): the units chosen by the forward pass whose saved block this
+   * is. */
   void (*gates)(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
 
-  /* Reading. Units that act at one row, and the row's units after a forward pass whose block call->saved is; bias (D) is what
-   * the layer adds beside them (assigned). */
+  /* Reading. Units that act at one row, and the row's units after a forward pass whose block
+   * call->saved is; bias (D) is what the layer adds beside them (assigned). */
   size_t (*unit_count)(const sg_config *c);
   void (*units)(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
-  /* Weights of one unit, whatever chose it: w_in, w_out, stride, and in constant the bias inside it. False where there is none of
-   * that number. */
+  /* Weights of one unit, whatever chose it: w_in, w_out, stride, and in constant the bias inside
+   * it. False where there is none of that number. */
   bool (*unit_at)(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out);
   /* Optional (NULL for dense kinds): sizes, and rows (parts,units,D) of one channel. */
   void (*routes)(const sg_config *c, sgi_routes *out);
@@ -96,10 +123,13 @@ typedef struct sgi_ffn_ops {
 
 /* NULL with err filled (nearest name suggested) when there is none of that name. */
 const sgi_ffn_ops *sgi_ffn_find(const char *name, sg_error *err);
-const sgi_ffn_ops *sgi_ffn_at(size_t i); /* NULL past the last */
+const sgi_ffn_ops *sgi_ffn_at(size_t i);           /* NULL past the last */
+const sgi_ffn_ops *sgi_ffn_of(const sg_config *c); /* of a checked configuration */
 
 /* All stages in order, and what they leave shown to call->tap. */
 sg_status sgi_ffn_forward(const sgi_ffn_ops *ops, const sgi_ffn_call *call, float *y, const float *x);
+/* ops->backward, its work under the profile's own names. */
+sg_status sgi_ffn_backward(const sgi_ffn_ops *ops, sgi_ffn_call *call, float *dx, const float *dy, const float *x);
 /* The kind leaves that site. */
 bool sgi_ffn_leaves(const sgi_ffn_ops *ops, sgi_site_id id);
 /* The site of that role which the kind leaves, or SGI_SITE_NONE. */

@@ -1,6 +1,6 @@
-/* moe: the K experts of largest gate logit, each a glu of width F, weighted by the softmax over all C experts
- * (golden README no. 10; docs/method.md, moe). Rows are grouped by expert: no capacity limit, no
- * dropped token, nothing computed for experts that were not chosen. */
+/* moe: the K experts of largest gate logit, each a glu of width F, weighted by the softmax over all
+ * C experts (golden README no. 10; docs/method.md, moe). Rows are grouped by expert: no capacity
+ * limit, no dropped token, nothing computed for experts that were not chosen. */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -63,8 +63,9 @@ static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
   w->dp = SGI_TAKE(a, n * c->num_channels, float);
 }
 
-/* A row of hidden activations put together for a tap, and the transposed weights of all experts (gemm.h) where an expert's rows
- * are many: of up while the hidden activations are made, of down while the outputs are. */
+/* A row of hidden activations put together for a tap, and the transposed weights of all experts
+ * (gemm.h) where an expert's rows are many: of up while the hidden activations are made, of down
+ * while the outputs are. */
 typedef struct packed {
   float *row; /* (K,F) */
   float *wt;  /* NULL, or (C,in,out; ld) */
@@ -108,7 +109,8 @@ static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, s
   sg_status st = sgi_table_add(t, prefix, "gate.weight", SGI_DIMS(C, D), true, SGI_INIT_LECUN, in, err);
   if (!st)
     st = sgi_table_add(t, prefix, "experts.gate_up_proj.weight", SGI_DIMS(C, 2 * F, D), true, SGI_INIT_LECUN, in, err);
-  /* Stacked biases have two dimensions here and are vectors in the reference: not decayed (golden README no. 23). */
+  /* Stacked biases have two dimensions here and are vectors in the reference: not decayed (golden
+   * README no. 23). */
   if (!st) st = sgi_table_add(t, prefix, "experts.gate_up_proj.bias", SGI_DIMS(C, 2 * F), false, SGI_INIT_ZERO, 0, err);
   if (!st)
     st = sgi_table_add(t, prefix, "experts.down_proj.weight", SGI_DIMS(C, D, F), true, SGI_INIT_LECUN, hidden, err);
@@ -230,10 +232,7 @@ static sg_status gate(sgi_ffn_call *call, float *y, const float *x) {
   size_t n = call->n, C = c->num_channels, D = c->hidden_size;
   kept k;
   layout(c, n, &call->saved, &k);
-  double at = sgi_lap_begin(call->scratch.profile);
-  sg_status st = sgi_linear(k.logits, C, x, D, call->w[GATE], n, D, C, call->scratch);
-  sgi_lap(call->scratch.profile, &at, "gate, grouping", sgi_product_flops(n, D, C), 4.0 * (double)(n * D));
-  return st;
+  return sgi_linear(k.logits, C, x, D, call->w[GATE], n, D, C, call->scratch);
 }
 
 static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
@@ -301,13 +300,14 @@ static sg_status out(sgi_ffn_call *call, float *y, const float *x) {
   return SG_OK;
 }
 
-static const sgi_stage stages[] = {{"gate", gate, {SGI_SITE_GATE_LOGITS}},
-                                   {"choice", choose, {SGI_SITE_GATE_INDICES}},
-                                   {"hidden", hidden, {SGI_SITE_EXPERT_NEURONS}},
-                                   {"output", out, {SGI_SITE_NONE}},
+static const sgi_stage stages[] = {{"gate, grouping", gate, {SGI_SITE_GATE_LOGITS}},
+                                   {"gate, grouping", choose, {SGI_SITE_GATE_INDICES}},
+                                   {"experts", hidden, {SGI_SITE_EXPERT_NEURONS}},
+                                   {"experts", out, {SGI_SITE_NONE}},
                                    {.run = NULL}};
 
-/* The hidden activations lie grouped by expert; a tap sees them in the order of the row's experts. */
+/* The hidden activations lie grouped by expert; a tap sees them in the order of the row's experts.
+ */
 static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *to) {
   const sg_config *c = call->config;
   sgi_arena saved_block = call->saved, room = call->scratch;
@@ -320,7 +320,8 @@ static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *to) {
   if (id == SGI_SITE_EXPERT_NEURONS) *to = (sgi_left){.data = k.h, .ld = k.ldh, .place = k.place, .row = p.row};
 }
 
-/* The products over all rows of an expert need dy, so they come before its room is taken; those of du after. */
+/* The products over all rows of an expert need dy, so they come before its room is taken; those of
+ * du after. */
 static sg_status experts_backward(const sgi_ffn_call *call, const kept *k, const work *w) {
   const sg_config *c = call->config;
   size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
@@ -329,20 +330,22 @@ static sg_status experts_backward(const sgi_ffn_call *call, const kept *k, const
     size_t at = k->start[e], rows = k->start[e + 1] - at;
     if (!rows) continue;
     sgi_column_sums(call->dw[DOWN_BIAS] + e * D, w->dy + at * D, D, rows, D);
-    st = sgi_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, D, k->h + at * k->ldh, k->ldh, rows, F, D);
+    st = sgi_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, D, k->h + at * k->ldh, k->ldh, rows, F, D, NULL);
   }
   if (!st) st = blocks(call, k, w, block_backward);
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
     if (!rows) continue;
     sgi_column_sums(call->dw[UP_BIAS] + e * 2 * F, w->du + at * w->ldu, w->ldu, rows, 2 * F);
-    st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, w->du + at * w->ldu, w->ldu, k->x + at * D, D, rows, D, 2 * F);
+    st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, w->du + at * w->ldu, w->ldu, k->x + at * D, D, rows, D, 2 * F,
+                       NULL);
   }
   return st;
 }
 
-/* With y = sum p_e y_e: dy_e = p_e dy, dp_e = dy . y_e for the chosen and 0 for the others, and through the softmax over all
- * C: dlogit_e = p_e (dp_e - sum_j p_j dp_j), which is not 0 for experts that were not chosen. */
+/* With y = sum p_e y_e: dy_e = p_e dy, dp_e = dy . y_e for the chosen and 0 for the others, and
+ * through the softmax over all C: dlogit_e = p_e (dp_e - sum_j p_j dp_j), which is not 0 for
+ * experts that were not chosen. */
 static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
   const sg_config *c = call->config;
   size_t n = call->n, C = c->num_channels, K = c->top_k, D = c->hidden_size;
@@ -370,14 +373,16 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
   sg_status st = experts_backward(call, &k, &w);
   sgi_lap(profile, &began, "experts backward", 6 * sgi_product_flops(n * K, D, c->num_neurons),
           2 * (experts_bytes(c, n, 2) + experts_bytes(c, n, 1)));
-  if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, C, x, D, n, D, C);
+  sgi_profile_stage(profile, "gate, grouping backward");
+  if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, C, x, D, n, D, C, call->scratch.profile);
   if (!st) st = sgi_linear_dx(dx, D, w.dp, C, call->w[GATE], n, D, C, 0, call->scratch);
   if (st) return st;
+  began = sgi_lap_begin(profile);
   float ones[SGI_MAX_TOP_K];
   for (size_t j = 0; j < K; j++) ones[j] = 1;
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n; i++) kern->gather_axpy(dx + i * D, w.dy, k.place + i * K, ones, K, D);
-  sgi_lap(profile, &began, "gate, grouping backward", 2 * sgi_product_flops(n, D, C), 8.0 * (double)(n * K * D));
+  sgi_lap(profile, &began, "gate, grouping backward", 0, 8.0 * (double)(n * K * D));
   return SG_OK;
 }
 
@@ -437,6 +442,9 @@ const sgi_ffn_ops sgi_ffn_moe = {
     .name = "moe",
     .default_activation = "sigmoid",
     .uses = SGI_USES_CHANNELS | SGI_USES_TOP_K,
+    .preset = {.top_k = 2,
+               .tinystories = {1024, 8},
+               .slimpajama = {.times = 1, .over = 1, .multiple = 1, .num_channels = 16}},
     .check = check,
     .tensors = tensors,
     .saved = saved,

@@ -9,16 +9,19 @@
 #include "math/topk.h"
 #include "math/transpose.h"
 
-/* Rows are taken in blocks so that scores of all units never exist for a whole batch: forward one thread takes a block from
- * scores to choice while they are in its cache; backward all threads share one. */
+/* Rows are taken in blocks so that scores of all units never exist for a whole batch: forward one
+ * thread takes a block from scores to choice while they are in its cache; backward all threads
+ * share one. */
 enum { BLOCK_FLOATS = 1 << 18, MOST_ROWS = 128, BACK_FLOATS = 1 << 20, BACK_ROWS = 4096 };
-/* Product routers with more rows than lanes: tokens in panels of whole registers, channels by so many sub-keys at a time. */
+/* Product routers with more rows than lanes: tokens in panels of whole registers, channels by so
+ * many sub-keys at a time. */
 enum { PANEL_ROWS = 32, PANEL_KEYS = 256 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* (x down^T) up^T is x (up down)^T. The second costs width * D a row and group, and width * D * Q once for the merged map;
- * the first Q * (D + width) a row. Up to this many rows the first is cheaper. */
+/* (x down^T) up^T is x (up down)^T. The second costs width * D a row and group, and width * D * Q
+ * once for the merged map; the first Q * (D + width) a row. Up to this many rows the first is
+ * cheaper. */
 static size_t merged_after(const sgi_router_shape *s, const sg_config *c) {
   double D = (double)c->hidden_size, Q = (double)c->key_dim, width = (double)s->width;
   double gain = Q * (D + width) - width * D;
@@ -26,7 +29,8 @@ static size_t merged_after(const sgi_router_shape *s, const sg_config *c) {
 }
 static bool is_merged(const sgi_router_shape *s, const sg_config *c, size_t n) { return n > merged_after(s, c); }
 
-/* Scores of a group g: its input x + g * step (rows of stride ld, inner wide) times up + g * width * inner. */
+/* Scores of a group g: its input x + g * step (rows of stride ld, inner wide) times up + g * width
+ * * inner. */
 typedef struct scorer {
   const float *x, *up;
   size_t groups, width, inner, step, ld;
@@ -129,8 +133,9 @@ void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool 
   take_more(a, plain);
 }
 
-/* One block of rows, by all threads where it is the only one. Few rows of a product router have u (width, lanes) so that lanes
- * are tokens; the other routers' rows u (rows, width), one token's units side by side. */
+/* One block of rows, by all threads where it is the only one. Few rows of a product router have u
+ * (width, lanes) so that lanes are tokens; the other routers' rows u (rows, width), one token's
+ * units side by side. */
 static sg_status score_block(const sgi_router *r, const scorer *f, bool alone, size_t first, size_t rows, float *u) {
   sg_status st = SG_OK;
   for (size_t g = 0; g < f->groups && !st; g++) {
@@ -146,8 +151,8 @@ static sg_status score_block(const sgi_router *r, const scorer *f, bool alone, s
   return st;
 }
 
-/* A few rows of a product router (decoding) cost what it costs to read its weights once: u (width, rows). A room has place for
- * SGI_LANES rows. */
+/* A few rows of a product router (decoding) cost what it costs to read its weights once: u (width,
+ * rows). A room has place for SGI_LANES rows. */
 static sg_status score_few(const scorer *f, size_t first, size_t rows, float *u) {
   size_t width = f->groups * f->width;
   float *flat = rows == 1 ? u : u + rows * width; /* (rows, width) */
@@ -192,8 +197,8 @@ static void pack_panels(float *panel, const float *x, size_t ld, size_t rows, si
   }
 }
 
-/* A block of a product router: scores of some channels at a time, then their choice. Tiles of our own: the product library
- * would pack all sub-keys again for every block. */
+/* A block of a product router: scores of some channels at a time, then their choice. Tiles of our
+ * own: the product library would pack all sub-keys again for every block. */
 static void route_block(const sg_config *c, const sgi_router_shape *s, const scorer *f, size_t first, size_t rows,
                         float *room, float *score, int32_t *index) {
   const sgi_kernels *kern = sgi_kernel_table();
@@ -239,14 +244,16 @@ sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, 
   size_t D = c->hidden_size, low_width = s.groups * c->key_dim, width = s.groups * s.width,
          CK = c->num_channels * c->top_k;
   bool merged = is_merged(&s, c, n);
-  double at = sgi_lap_begin(scratch.profile);
   float *low = SGI_TAKE(saved, merged ? 0 : n * low_width, float);
+  sgi_profile_stage(scratch.profile, "router, down");
+  double at = sgi_work_begin(scratch.profile);
   sg_status st = merged ? SG_OK : sgi_linear(low, low_width, x, D, w[0], n, D, low_width, scratch);
   float *map = SGI_TAKE(&scratch, merged ? width * D : 0, float);
   if (merged) st = merge(&s, c, w, map);
   if (st) return st;
-  size_t once = merged ? width : n, wide = merged ? c->key_dim : low_width;
-  sgi_lap(scratch.profile, &at, "router, down", sgi_product_flops(once, wide, D), sgi_product_bytes(once, wide, D));
+  if (merged)
+    sgi_work(scratch.profile, at, sgi_product_flops(width, c->key_dim, D), sgi_product_bytes(width, c->key_dim, D));
+  at = sgi_lap_begin(scratch.profile);
   scorer f = merged ? merged_scorer(&s, c, x, map) : plain_scorer(&s, c, low, w[1]);
   size_t bytes = room_bytes(r, &s, c, n), block = by_panels(r, n) ? panel_rows(&s) : block_rows(width, n);
   int threads = sgi_room_threads(&scratch, bytes);
@@ -293,7 +300,7 @@ static sg_status plain_backward(const sgi_router_shape *s, const sg_config *c, s
     st = sgi_gemm(true, false, s->width, Q, rows, dug, ldu, low + g * Q, low_width, 1, dw[1] + at, Q);
     if (!st) st = sgi_gemm(false, false, rows, Q, s->width, dug, ldu, w[1] + at, Q, 0, dlow + g * Q, low_width);
   }
-  if (!st) st = sgi_linear_dw(dw[0], dlow, low_width, x, D, rows, D, low_width);
+  if (!st) st = sgi_linear_dw(dw[0], dlow, low_width, x, D, rows, D, low_width, NULL);
   return st ? st : sgi_linear_dx(dx, D, dlow, low_width, w[0], rows, D, low_width, 1, scratch);
 }
 
@@ -304,6 +311,7 @@ sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n,
   size_t Q = c->key_dim, D = c->hidden_size, low_width = s.groups * Q, width = s.groups * s.width;
   size_t CK = c->num_channels * c->top_k, block = back_rows(width, n), ldu = sgi_stride(width);
   bool merged = is_merged(&s, c, n);
+  sgi_profile_stage(scratch.profile, NULL);
   double began = sgi_lap_begin(scratch.profile);
   const float *low = SGI_TAKE(saved, merged ? 0 : n * low_width, float);
   float *map = SGI_TAKE(&scratch, merged ? width * D : 0, float);

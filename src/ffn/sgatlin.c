@@ -1,209 +1,53 @@
-/* sgatlin: sparsely gated linear neurons, y = sum_c sum_k act((x . w_in) * s) * w_out (arXiv:2606.07414;
- * docs/method.md, sgatlin). */
-#include <math.h>
-
+/* sgatlin: sparsely gated linear neurons, y = sum_c sum_k act((x . w_in) s) w_out, every channel
+ * with neurons of its own (arXiv:2606.07414; docs/method.md, sgatlin). */
 #include "ffn/activation.h"
-#include "ffn/ffn.h"
-#include "ffn/router.h"
-#include "ffn/sparse.h"
+#include "ffn/sparse_kind.h"
 
-enum { W_IN, W_OUT, ROUTER };
-
-typedef struct kept {
-  int32_t *index; /* (n,C,K) */
-  float *score;   /* (n,C,K) */
-  float *dot;     /* (n,C,K) x . w_in */
-  float *gated;   /* (n,C,K) dot * score; the same array as value for the identity */
-  float *value;   /* (n,C,K) act(gated) */
-} kept;
-
-static bool is_linear(const sg_config *c) { return sgi_activation_find(c->activation, NULL) == SGI_IDENTITY; }
-static size_t entries(const sg_config *c, size_t n) { return n * c->num_channels * c->top_k; }
-
-static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
-  size_t m = entries(c, n);
-  k->index = SGI_TAKE(a, m, int32_t);
-  k->score = SGI_TAKE(a, m, float);
-  k->dot = SGI_TAKE(a, m, float);
-  k->gated = SGI_TAKE(a, m, float);
-  k->value = is_linear(c) ? k->gated : SGI_TAKE(a, m, float);
-}
-
-static void saved(const sg_config *c, size_t n, sgi_arena *a) {
-  layout(c, n, a, &(kept){0});
-  sgi_router_saved(sgi_router_find(c->router, NULL), c, n, a);
-}
-
-static sgi_sparse sparse_of(const sg_config *c, size_t n) {
-  return (sgi_sparse){n, c->num_channels, c->top_k, c->num_neurons, c->hidden_size, true};
-}
-
-typedef struct work {
-  float *dvalue, *dscore; /* (n,C,K) */
-  sgi_sparse_sorted sorted;
-} work;
-
-static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
-  sgi_sparse s = sparse_of(c, n);
-  w->dvalue = SGI_TAKE(a, entries(c, n), float);
-  w->dscore = SGI_TAKE(a, entries(c, n), float);
-  sgi_sparse_sort_take(&s, a, &w->sorted);
-}
-
-static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
-  if (backward) layout_work(c, n, a, &(work){0});
-  sgi_router_scratch(sgi_router_find(c->router, NULL), c, n, backward, a);
-}
+static sgi_activation activation_of(const sg_config *c) { return sgi_activation_find(c->activation, NULL); }
 
 static sg_status check(const sg_config *c, sg_error *err) {
-  const sgi_router *r = sgi_router_find(c->router, err);
-  if (!r || sgi_activation_find(c->activation, err) == SGI_NO_ACTIVATION) return SG_ERR_ARG;
-  return sgi_router_check(r, c, err);
+  return sgi_activation_find(c->activation, err) == SGI_NO_ACTIVATION ? SG_ERR_ARG : SG_OK;
 }
 
-static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
-  size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
-  double sigma = 1 / sqrt((double)F); /* the reference takes the axis of the neurons as fan-in (golden README no. 12) */
-  sg_status st = sgi_table_add(t, prefix, "experts.w_in", SGI_DIMS(C, F, D), true, SGI_INIT_LECUN, sigma, err);
-  if (!st) st = sgi_table_add(t, prefix, "experts.w_out", SGI_DIMS(C, F, D), true, SGI_INIT_LECUN, sigma, err);
-  return st ? st : sgi_router_find(c->router, NULL)->tensors(c, prefix, t, err);
+/* p = a s, which is the value itself for linear neurons. */
+static size_t kept(const sg_config *c) { return activation_of(c) == SGI_IDENTITY ? 0 : 1; }
+
+static void forward(const sgi_gate *g) {
+  bool linear = !g->kept[0];
+  float *p = linear ? g->value : g->kept[0];
+#pragma omp parallel for simd schedule(static) if (g->m > 4096)
+  for (size_t i = 0; i < g->m; i++) p[i] = g->dot[i] * g->score[i];
+  if (!linear) sgi_activate(activation_of(g->config), g->value, p, g->m);
 }
 
-static uint64_t multiply_adds(const sg_config *c) {
-  return sgi_router_multiply_adds(sgi_router_find(c->router, NULL), c) +
-         (uint64_t)2 * c->top_k * c->num_channels * c->hidden_size;
-}
-
-static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
-  (void)y;
-  const sg_config *c = call->config;
-  kept k;
-  layout(c, call->n, &call->saved, &k);
-  return sgi_router_forward(sgi_router_find(c->router, NULL), c, call->n, &call->saved, call->scratch, call->w + ROUTER,
-                            x, k.score, k.index);
-}
-
-static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
-  (void)y;
-  const sg_config *c = call->config;
-  size_t m = entries(c, call->n);
-  kept k;
-  layout(c, call->n, &call->saved, &k);
-  sgi_sparse s = sparse_of(c, call->n);
-  sgi_profile *profile = call->scratch.profile;
-  double at = sgi_lap_begin(profile);
-  sgi_sparse_dot(&s, k.dot, call->w[W_IN], k.index, x);
-  sgi_sparse_lap(&s, profile, &at, "neurons, input", 1);
-#pragma omp parallel for simd schedule(static) if (m > 4096)
-  for (size_t i = 0; i < m; i++) k.gated[i] = k.dot[i] * k.score[i];
-  if (!is_linear(c)) sgi_activate(sgi_activation_find(c->activation, NULL), k.value, k.gated, m);
-  sgi_sparse_lap_values(&s, profile, &at, "gates", 3);
-  return SG_OK;
-}
-
-static sg_status sum(sgi_ffn_call *call, float *y, const float *x) {
-  (void)x;
-  kept k;
-  layout(call->config, call->n, &call->saved, &k);
-  sgi_sparse s = sparse_of(call->config, call->n);
-  double at = sgi_lap_begin(call->scratch.profile);
-  sgi_sparse_sum(&s, y, call->w[W_OUT], k.index, k.value);
-  sgi_sparse_lap(&s, call->scratch.profile, &at, "neurons, output", 1);
-  return SG_OK;
-}
-
-static const sgi_stage stages[] = {{"router", choose, {SGI_SITE_ROUTER_SCORES, SGI_SITE_ROUTER_INDICES}},
-                                   {"neurons", neurons, {SGI_SITE_CHOSEN_NEURONS}},
-                                   {"output", sum, {SGI_SITE_NONE}},
-                                   {.run = NULL}};
-
-static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
-  sgi_arena block = call->saved;
-  kept k;
-  layout(call->config, call->n, &block, &k);
-  out->data = id == SGI_SITE_ROUTER_SCORES    ? (void *)k.score
-              : id == SGI_SITE_ROUTER_INDICES ? (void *)k.index
-                                              : (void *)k.value;
-}
-
-/* With a = x . w_in, p = a s, v = act(p): dv = dy . w_out; dp = dv act'(p); ds = dp a; da = dp s;
- * dw_out += v dy; dw_in += da x; dx = sum da w_in + the router's part of ds. */
-static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
-  const sg_config *c = call->config;
-  size_t n = call->n, m = entries(c, n);
-  kept k;
-  work w;
-  layout(c, n, &call->saved, &k);
-  layout_work(c, n, &call->scratch, &w);
-  sgi_sparse s = sparse_of(c, n);
-  sgi_profile *profile = call->scratch.profile;
-  double at = sgi_lap_begin(profile);
-  sgi_sparse_dot(&s, w.dvalue, call->w[W_OUT], k.index, dy);
-  sgi_sparse_lap(&s, profile, &at, "neurons, output backward", 1);
-  if (!is_linear(c)) sgi_activate_backward(sgi_activation_find(c->activation, NULL), w.dvalue, w.dvalue, k.gated, m);
-#pragma omp parallel for simd schedule(static) if (m > 4096)
-  for (size_t i = 0; i < m; i++) {
-    float dp = w.dvalue[i];
-    w.dscore[i] = dp * k.dot[i];
-    w.dvalue[i] = dp * k.score[i];
+/* With p = a s, v = act(p): dp = dv act'(p); ds = dp a; da = dp s. */
+static void backward(const sgi_gate *g, float *dvalue, float *dscore) {
+  if (g->kept[0]) sgi_activate_backward(activation_of(g->config), dvalue, dvalue, g->kept[0], g->m);
+#pragma omp parallel for simd schedule(static) if (g->m > 4096)
+  for (size_t i = 0; i < g->m; i++) {
+    float dp = dvalue[i];
+    dscore[i] = dp * g->dot[i];
+    dvalue[i] = dp * g->score[i];
   }
-  sgi_sparse_lap_values(&s, profile, &at, "gates backward", 5);
-  sgi_sparse_sum(&s, dx, call->w[W_IN], k.index, w.dvalue);
-  sgi_sparse_lap(&s, profile, &at, "neurons, input backward", 1);
-  sgi_sparse_sort(&s, k.index, &w.sorted);
-  sgi_sparse_lap_values(&s, profile, &at, "neurons, sort", 4);
-  sgi_sparse_scatter(&s, call->dw[W_OUT], &w.sorted, k.value, dy);
-  sgi_sparse_scatter(&s, call->dw[W_IN], &w.sorted, w.dvalue, x);
-  sgi_sparse_lap(&s, profile, &at, "neurons, weight gradients", 2);
-  return sgi_router_backward(sgi_router_find(c->router, NULL), c, n, &call->saved, call->scratch, call->w + ROUTER,
-                             call->dw + ROUTER, x, k.index, w.dscore, dx);
 }
 
-static void gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out) {
-  kept k;
-  layout(c, n, &block, &k);
-  *out = (sgi_gates){k.index, k.score, k.value, c->num_channels, c->top_k, c->num_neurons, true};
-}
-
-static bool unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out) {
-  if (channel >= c->num_channels || index >= c->num_neurons) return false;
-  size_t at = (channel * c->num_neurons + index) * c->hidden_size;
-  *out = (sgi_unit){(int32_t)channel, (int32_t)index, .w_in = w[W_IN] + at, .w_out = w[W_OUT] + at, .stride = 1};
-  return true;
-}
-
-static size_t unit_count(const sg_config *c) { return c->num_channels * c->top_k; }
-
-static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
-  sgi_arena block = call->saved;
-  sgi_sparse s = sparse_of(call->config, call->n);
-  kept k;
-  layout(call->config, call->n, &block, &k);
-  sgi_sparse_units(&s, row, k.index, k.dot, k.value, call->w[W_IN], call->w[W_OUT], out, bias);
-}
-
-static void routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(sgi_router_find(c->router, NULL), c, out); }
-
-static sg_status route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows) {
-  return sgi_router_rows(sgi_router_find(c->router, NULL), c, w + ROUTER, channel, rows);
-}
+static const sgi_sparse_kind form = {
+    .pool_per_channel = true,
+    .check = check,
+    .kept = kept,
+    .forward = forward,
+    .backward = backward,
+    .moved = {3, 5},
+};
 
 const sgi_ffn_ops sgi_ffn_sgatlin = {
+    SGI_SPARSE_KIND(&form),
     .name = "sgatlin",
     .default_activation = "identity",
     .uses = SGI_USES_ROUTER | SGI_USES_CHANNELS | SGI_USES_TOP_K | SGI_USES_KEY_DIM | SGI_USES_ACTIVATION,
-    .check = check,
-    .tensors = tensors,
-    .saved = saved,
-    .scratch = scratch,
-    .multiply_adds = multiply_adds,
-    .stages = stages,
-    .left = left,
-    .backward = backward,
-    .gates = gates,
-    .unit_count = unit_count,
-    .units = units,
-    .unit_at = unit_at,
-    .routes = routes,
-    .route_rows = route_rows,
+    .preset = {.router = "product_dense",
+               .top_k = 8,
+               .key_dim = 128,
+               .tinystories = {1024, 8},
+               .slimpajama = {.root = 16, .root_step = 12, .num_channels = 16}},
 };

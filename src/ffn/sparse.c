@@ -4,8 +4,8 @@
 
 #include "math/kernels.h"
 
-/* Tokens are taken in tiles and a tile goes channel by channel, so that one channel's pool stays in the cache: large tiles,
- * but enough of them for several threads. */
+/* Tokens are taken in tiles and a tile goes channel by channel, so that one channel's pool stays in
+ * the cache: large tiles, but enough of them for several threads. */
 enum { LEAST_TILE = 64, MOST_TILE = 128, TILES = 16 };
 
 static size_t tile_of(size_t n) {
@@ -18,25 +18,27 @@ static const float *pool_of(const sgi_sparse *s, const float *w, size_t c) {
   return s->pool_per_channel ? w + c * s->pool * s->D : w;
 }
 
-/* Pools far larger than a second level cache: the next token's rows are fetched while this one's are worked on. For pools of 1 MB
- * that costs more than it gains, and sums of rows gain nothing. */
+/* Pools far larger than a second level cache: the next token's rows are fetched while this one's
+ * are worked on. For pools of 1 MB that costs more than it gains, and sums of rows gain nothing. */
 static bool fetches_ahead(const sgi_sparse *s) { return s->pool * s->D >= (size_t)1 << 21; }
 
 static double entries_of(const sgi_sparse *s) { return (double)s->n * (double)s->channels * (double)s->top_k; }
 
-void sgi_sparse_lap(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t times) {
-  double work = (double)times * entries_of(s) * (double)s->D;
-  sgi_lap(profile, at, name, 2 * work, 4 * work);
+static void count(const sgi_sparse *s, sgi_profile *profile, double at) {
+  double work = entries_of(s) * (double)s->D;
+  sgi_work(profile, at, 2 * work, 4 * work);
 }
 
 void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t arrays) {
   sgi_lap(profile, at, name, 0, 4 * entries_of(s) * (double)arrays);
 }
 
-void sgi_sparse_dot(const sgi_sparse *s, float *out, const float *w, const int32_t *index, const float *x) {
+void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const float *w, const int32_t *index,
+                    const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
   size_t C = s->channels, K = s->top_k, D = s->D, tile = tile_of(s->n);
   bool ahead = fetches_ahead(s);
+  double began = sgi_work_begin(profile);
 #pragma omp parallel for schedule(static) if (s->n > tile)
   for (size_t i = 0; i < s->n; i += tile)
     for (size_t c = 0; c < C; c++)
@@ -45,11 +47,14 @@ void sgi_sparse_dot(const sgi_sparse *s, float *out, const float *w, const int32
         if (ahead && t + 1 < tile_end(s->n, i)) kern->fetch_rows(pool_of(s, w, c), index + at + C * K, K, D);
         kern->gather_dot(out + at, pool_of(s, w, c), index + at, K, x + t * D, D);
       }
+  count(s, profile, began);
 }
 
-void sgi_sparse_sum(const sgi_sparse *s, float *y, const float *w, const int32_t *index, const float *value) {
+void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const float *w, const int32_t *index,
+                    const float *value) {
   const sgi_kernels *kern = sgi_kernel_table();
   size_t C = s->channels, K = s->top_k, D = s->D, tile = tile_of(s->n);
+  double began = sgi_work_begin(profile);
 #pragma omp parallel for schedule(static) if (s->n > tile)
   for (size_t i = 0; i < s->n; i += tile) {
     memset(y + i * D, 0, (tile_end(s->n, i) - i) * D * sizeof *y);
@@ -59,6 +64,7 @@ void sgi_sparse_sum(const sgi_sparse *s, float *y, const float *w, const int32_t
         kern->gather_axpy(y + t * D, pool_of(s, w, c), index + at, value + at, K, D);
       }
   }
+  count(s, profile, began);
 }
 
 static size_t pools(const sgi_sparse *s) { return s->pool_per_channel ? s->channels : 1; }
@@ -74,8 +80,9 @@ void sgi_sparse_sort_take(const sgi_sparse *s, sgi_arena *a, sgi_sparse_sorted *
   sorted->coef = SGI_TAKE(a, entries, float);
 }
 
-/* Counting sort. A task owns one pool and one stretch of tokens: it counts its entries per neuron, is told where they
- * begin, and places them in token order. So no two threads write one place, and the order is that of the tokens. */
+/* Counting sort. A task owns one pool and one stretch of tokens: it counts its entries per neuron,
+ * is told where they begin, and places them in token order. So no two threads write one place, and
+ * the order is that of the tokens. */
 typedef struct stretch {
   size_t first, last; /* tokens */
   size_t c0, c1;      /* channels */
@@ -121,8 +128,9 @@ static void begin_places(const sgi_sparse *s, sgi_sparse_sorted *sorted, size_t 
   sorted->start[(p + 1) * s->pool] = first; /* the next pool's first, too: all pools but the last write it equal */
 }
 
-void sgi_sparse_sort(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorted *sorted) {
+void sgi_sparse_sort(const sgi_sparse *s, sgi_profile *profile, const int32_t *index, sgi_sparse_sorted *sorted) {
   size_t P = pools(s), tasks = P * parts(s), entries = s->n * s->channels * s->top_k;
+  double at = sgi_lap_begin(profile);
 #pragma omp parallel for schedule(static) if (entries > 4096)
   for (size_t t = 0; t < tasks; t++) {
     stretch r = stretch_at(s, sorted, t / parts(s), t % parts(s));
@@ -134,12 +142,14 @@ void sgi_sparse_sort(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorte
     stretch r = stretch_at(s, sorted, t / parts(s), t % parts(s));
     place_entries(s, index, &r, sorted);
   }
+  sgi_sparse_lap_values(s, profile, &at, "neurons, sort", 4);
 }
 
-void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted *sorted, const float *value,
-                        const float *x) {
+void sgi_sparse_scatter(const sgi_sparse *s, sgi_profile *profile, float *dw, const sgi_sparse_sorted *sorted,
+                        const float *value, const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
   size_t neurons = pools(s) * s->pool, D = s->D;
+  double began = sgi_work_begin(profile);
 #pragma omp parallel for schedule(dynamic, 32)
   for (size_t f = 0; f < neurons; f++) {
     uint32_t from = sorted->start[f], to = sorted->start[f + 1];
@@ -147,23 +157,5 @@ void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted 
     for (uint32_t e = from; e < to; e++) sorted->coef[e] = value[sorted->slot[e]];
     kern->gather_axpy(dw + f * D, x, sorted->token + from, sorted->coef + from, to - from, D);
   }
-}
-
-/* Where dot is 0 there is no ratio: the value (0 for every activation here) stands as a constant. */
-void sgi_sparse_units(const sgi_sparse *s, size_t row, const int32_t *index, const float *dot, const float *value,
-                      const float *w_in, const float *w_out, sgi_unit *out, double *bias) {
-  size_t m = s->channels * s->top_k, at = row * m;
-  for (size_t j = 0; j < m; j++) {
-    double v = value[at + j], a = dot[at + j];
-    size_t channel = j / s->top_k, unit = (size_t)index[at + j] + (s->pool_per_channel ? channel * s->pool : 0);
-    out[j] = (sgi_unit){.channel = (int32_t)channel,
-                        .index = index[at + j],
-                        .value = v,
-                        .gate = a != 0 ? v / a : 0,
-                        .constant = a != 0 ? 0 : v,
-                        .w_in = w_in + unit * s->D,
-                        .w_out = w_out + unit * s->D,
-                        .stride = 1};
-  }
-  for (size_t d = 0; d < s->D; d++) bias[d] = 0;
+  count(s, profile, began);
 }

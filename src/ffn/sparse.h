@@ -1,5 +1,6 @@
-/* sparse.h: gathered neurons, the three moves that all sparse kinds are made of. index and the value arrays are
- * (n,C,K); a pool is (C,F,D) where every channel owns one, or (F,D) shared by all. */
+/* sparse.h: gathered neurons, the three moves that all sparse kinds are made of. index and the
+ * value arrays are (n,C,K); a pool is (C,F,D) where every channel owns one, or (F,D) shared by all.
+ */
 #ifndef SGI_SPARSE_H
 #define SGI_SPARSE_H
 
@@ -11,14 +12,16 @@ typedef struct sgi_sparse {
   bool pool_per_channel;
 } sgi_sparse;
 
-/* Laps of the profile, for `times` sums or dot products of every chosen neuron, and for arrays (n,C,K) read or written. */
-void sgi_sparse_lap(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t times);
+/* A lap of the profile for arrays (n,C,K) read or written. */
 void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t arrays);
 
-/* out (n,C,K) = x (n,D) . w[c, index]. */
-void sgi_sparse_dot(const sgi_sparse *s, float *out, const float *w, const int32_t *index, const float *x);
+/* The moves time themselves into profile (NULL allowed) under its stage.
+ * out (n,C,K) = x (n,D) . w[c, index]. */
+void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const float *w, const int32_t *index,
+                    const float *x);
 /* y (n,D) = sum over c, k of value * w[c, index]. */
-void sgi_sparse_sum(const sgi_sparse *s, float *y, const float *w, const int32_t *index, const float *value);
+void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const float *w, const int32_t *index,
+                    const float *value);
 
 /* For weight gradients the (token, c, k) entries are sorted by neuron, tokens in order. */
 typedef struct sgi_sparse_sorted {
@@ -29,13 +32,9 @@ typedef struct sgi_sparse_sorted {
   float *coef;     /* (n*C*K) */
 } sgi_sparse_sorted;
 void sgi_sparse_sort_take(const sgi_sparse *s, sgi_arena *a, sgi_sparse_sorted *sorted);
-void sgi_sparse_sort(const sgi_sparse *s, const int32_t *index, sgi_sparse_sorted *sorted);
+void sgi_sparse_sort(const sgi_sparse *s, sgi_profile *profile, const int32_t *index, sgi_sparse_sorted *sorted);
 /* dw[c, index] += value * x, one thread per neuron, tokens in order. */
-void sgi_sparse_scatter(const sgi_sparse *s, float *dw, const sgi_sparse_sorted *sorted, const float *value,
-                        const float *x);
-
-/* The chosen neurons of one row as units with their gates held: dot, value (n,C,K) of the forward pass; no biases. */
-void sgi_sparse_units(const sgi_sparse *s, size_t row, const int32_t *index, const float *dot, const float *value,
-                      const float *w_in, const float *w_out, sgi_unit *out, double *bias);
+void sgi_sparse_scatter(const sgi_sparse *s, sgi_profile *profile, float *dw, const sgi_sparse_sorted *sorted,
+                        const float *value, const float *x);
 
 #endif

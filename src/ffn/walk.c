@@ -6,13 +6,21 @@ sg_status sgi_ffn_forward(const sgi_ffn_ops *ops, const sgi_ffn_call *call, floa
   sg_status st = SG_OK;
   for (const sgi_stage *stage = ops->stages; stage->run && !st; stage++) {
     sgi_ffn_call own = *call;
+    sgi_profile_stage(call->scratch.profile, stage->name);
     st = stage->run(&own, y, x);
+    sgi_profile_stage(call->scratch.profile, NULL);
     for (size_t i = 0; call->tap && !st && i < SGI_STAGE_SITES && stage->leaves[i]; i++) {
       sgi_left left = {0};
       ops->left(call, stage->leaves[i], &left);
       st = sgi_tap_visit(call->tap, &at, stage->leaves[i], &left, 0, call->n);
     }
   }
+  return st;
+}
+
+sg_status sgi_ffn_backward(const sgi_ffn_ops *ops, sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
+  sg_status st = ops->backward(call, dx, dy, x);
+  sgi_profile_stage(call->scratch.profile, NULL);
   return st;
 }
 

@@ -9,8 +9,9 @@
 #include "math/gemv.h"
 #include "math/transpose.h"
 
-/* Tiles are chosen by (m, n) alone: about 8 of them, none narrower than 64, so that two to eight threads are busy and
- * every thread count computes the same tiles. Each tile packs its own operands: 16 of them cost up to 6% more. */
+/* Tiles are chosen by (m, n) alone: about 8 of them, none narrower than 64, so that two to eight
+ * threads are busy and every thread count computes the same tiles. Each tile packs its own
+ * operands: 16 of them cost up to 6% more. */
 enum { TILES = 8, TILE_LEAST = 128, TILE_STEP = 16 };
 
 static size_t round_up(size_t x, size_t step) { return (x + step - 1) / step * step; }
@@ -76,14 +77,22 @@ void sgi_linear_pack(float *wt, const float *w, size_t in, size_t out) {
 
 sg_status sgi_linear(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t n, size_t in, size_t out,
                      sgi_arena scratch) {
-  if (n < SGI_COPY_ROWS || !scratch.base) return sgi_gemm(false, true, n, out, in, x, ldx, w, in, 0, y, ldy);
-  float *wt = SGI_TAKE(&scratch, in * sgi_stride(out), float);
-  sgi_linear_pack(wt, w, in, out);
-  return sgi_gemm(false, false, n, out, in, x, ldx, wt, sgi_stride(out), 0, y, ldy);
+  double at = sgi_work_begin(scratch.profile);
+  sg_status st;
+  if (n < SGI_COPY_ROWS || !scratch.base) {
+    st = sgi_gemm(false, true, n, out, in, x, ldx, w, in, 0, y, ldy);
+  } else {
+    float *wt = SGI_TAKE(&scratch, in * sgi_stride(out), float);
+    sgi_linear_pack(wt, w, in, out);
+    st = sgi_gemm(false, false, n, out, in, x, ldx, wt, sgi_stride(out), 0, y, ldy);
+  }
+  sgi_work(scratch.profile, at, sgi_product_flops(n, in, out), sgi_product_bytes(n, in, out));
+  return st;
 }
 
 sg_status sgi_linear_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const float *w, size_t n, size_t in,
                         size_t out, float beta, sgi_arena scratch) {
+  double at = sgi_work_begin(scratch.profile);
   size_t ld = sgi_stride(in);
   if (n >= SGI_COPY_ROWS && scratch.base && ld != in) {
     float *copy = SGI_TAKE(&scratch, out * ld, float);
@@ -93,12 +102,17 @@ sg_status sgi_linear_dx(float *dx, size_t lddx, const float *dy, size_t lddy, co
   } else {
     ld = in;
   }
-  return sgi_gemm(false, false, n, in, out, dy, lddy, w, ld, beta, dx, lddx);
+  sg_status st = sgi_gemm(false, false, n, in, out, dy, lddy, w, ld, beta, dx, lddx);
+  sgi_work(scratch.profile, at, sgi_product_flops(n, in, out), sgi_product_bytes(n, in, out));
+  return st;
 }
 
 sg_status sgi_linear_dw(float *dw, const float *dy, size_t lddy, const float *x, size_t ldx, size_t n, size_t in,
-                        size_t out) {
-  return sgi_gemm(true, false, out, in, n, dy, lddy, x, ldx, 1, dw, in);
+                        size_t out, sgi_profile *profile) {
+  double at = sgi_work_begin(profile);
+  sg_status st = sgi_gemm(true, false, out, in, n, dy, lddy, x, ldx, 1, dw, in);
+  sgi_work(profile, at, sgi_product_flops(n, in, out), sgi_product_bytes(n, in, out));
+  return st;
 }
 
 sg_status sgi_gemm_yardstick(size_t n, const float *a, const float *b, float *c) {

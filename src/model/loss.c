@@ -7,8 +7,8 @@
 #include "math/gemm.h"
 #include "math/kernels.h"
 
-/* A block of rows is cut into tiles by the sizes alone; a task computes a tile of logits and, while it is in cache, what
- * softmax needs of it. */
+/* A block of rows is cut into tiles by the sizes alone; a task computes a tile of logits and, while
+ * it is in cache, what softmax needs of it. */
 enum { BLOCK = 256, COLUMNS = 1024, ROWS = 32, TILES = 8 };
 
 /* Of a row of a tile: its largest logit, the first place of it, the sum of exp(logit - max). */
@@ -39,7 +39,8 @@ static void layout(size_t n, size_t D, size_t V, sgi_arena *a, room *m) {
 
 void sgi_loss_scratch(size_t n, size_t D, size_t V, sgi_arena *a) { layout(n, D, V, a, &(room){0}); }
 
-/* Rows [r, r + rows) of columns [j, j + columns); with gradient, logits become exp(logit - max of the tile's row). */
+/* Rows [r, r + rows) of columns [j, j + columns); with gradient, logits become exp(logit - max of
+ * the tile's row). */
 static sg_status tile(const room *m, const float *x, const float *E, const int32_t *targets, size_t r, size_t rows,
                       size_t j, size_t columns, bool gradient, size_t D) {
   const sgi_kernels *kern = sgi_kernel_table();
@@ -129,7 +130,7 @@ sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float 
     sgi_lap(scratch.profile, &at, "loss", 0, dx ? 8.0 * (double)rows * (double)V : 0);
     if (!dx) continue;
     st = sgi_linear_dx(dx + i * D, D, m.logits, m.ld, E, rows, D, V, 0, (sgi_arena){0});
-    if (!st) st = sgi_linear_dw(dE, m.logits, m.ld, x + i * D, D, rows, D, V);
+    if (!st) st = sgi_linear_dw(dE, m.logits, m.ld, x + i * D, D, rows, D, V, NULL);
     if (st) return st;
     sgi_lap(scratch.profile, &at, "head backward", 2 * sgi_product_flops(rows, V, D),
             2 * sgi_product_bytes(rows, V, D));

@@ -9,7 +9,7 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
   size_t n = p->batch.B * p->batch.T, D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   layout_attention_work(c, n, &scratch, w);
   double at = sgi_lap_begin(scratch.profile);
-  sg_status st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_O), p->dx, D, k->o, W, n, W, D);
+  sg_status st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_O), p->dx, D, k->o, W, n, W, D, NULL);
   if (!st) st = sgi_linear_dx(w->d_o, W, p->dx, D, weight(p, l, SGI_LAYER_O), n, W, D, 0, scratch);
   lap_product(p, &at, "attention output backward", n, W, D, 2);
   sgi_attention s = attention_of(p);
@@ -25,7 +25,7 @@ static sg_status attention_backward(sgi_pass *p, size_t l, const kept *k, float 
   lap_moved(p, &at, "q and k norm, rotary backward", n, W, 10);
   const float *dout[3] = {w->dq, w->dk, w->dv};
   for (size_t i = 0; i < 3 && !st; i++) {
-    st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], W, w->xn, D, n, D, W);
+    st = sgi_linear_dw(gradient(p, grad, l, SGI_LAYER_Q + i), dout[i], W, w->xn, D, n, D, W, NULL);
     if (!st) st = sgi_linear_dx(w->y, D, dout[i], W, weight(p, l, SGI_LAYER_Q + i), n, D, W, i ? 1 : 0, scratch);
   }
   lap_product(p, &at, "qkv backward", n, D, W, 6);
@@ -48,7 +48,7 @@ static sg_status layer_backward(sgi_pass *p, size_t l, float *grad) {
   for (size_t i = 0; i < p->model->layer_rows - SGI_LAYER_MLP; i++) dw[i] = gradient(p, grad, l, SGI_LAYER_MLP + i);
   call.dw = dw;
   lap_moved(p, &at, "norms, residual backward", n, D, 2);
-  sg_status st = p->model->ffn->backward(&call, w.y, p->dx, w.xn);
+  sg_status st = sgi_ffn_backward(p->model->ffn, &call, w.y, p->dx, w.xn);
   if (st) return st;
   at = sgi_lap_begin(scratch.profile);
   sgi_rmsnorm_backward(p->dx, gradient(p, grad, l, SGI_LAYER_NORM2), w.y, k.x_mid, k.r2, weight(p, l, SGI_LAYER_NORM2),

@@ -1,31 +1,10 @@
 #include "model/presets.h"
 
 #include <stdio.h>
-#include <string.h>
+
+#include "ffn/ffn.h"
 
 enum { MAX_SCALE = 9, HEAD_DIM = 64 };
-
-/* What the paper sets per kind. The width F is num_neurons of the configuration: on tinystories a number; on
- * slimpajama either the square of root + root_step * s, or D * times / over, cut to a multiple of `multiple`.
- */
-typedef struct kind_settings {
-  const char *name, *router, *activation;
-  size_t top_k, key_dim;
-  struct {
-    size_t num_neurons, num_channels;
-  } tinystories;
-  struct {
-    size_t root, root_step, times, over, multiple, num_channels;
-  } slimpajama;
-} kind_settings;
-
-static const kind_settings kinds[] = {
-    {"sgatlin", "product_dense", "identity", 8, 128, {1024, 8}, {16, 12, 0, 1, 1, 16}},
-    {"peer", "product_key_value", "gelu", 8, 128, {1024, 8}, {32, 24, 0, 1, 1, 16}},
-    {"mlp", "", "gelu", 0, 0, {1024, 0}, {0, 0, 8, 3, 256, 0}},
-    {"glu", "", "sigmoid", 0, 0, {1024, 0}, {0, 0, 8, 3, 256, 0}},
-    {"moe", "", "sigmoid", 2, 0, {1024, 8}, {0, 0, 1, 1, 1, 16}},
-};
 
 static const char *const preset_names[] = {
     "tinystories",  "slimpajama;1", "slimpajama;2", "slimpajama;3", "slimpajama;4",
@@ -44,32 +23,26 @@ static int scale_of(const char *name) {
   return -1;
 }
 
-static const kind_settings *find_kind(const char *kind, sg_error *err) {
-  const char *names[SGI_COUNT(kinds)];
-  char list[128] = "";
-  size_t used = 0;
-  for (size_t i = 0; i < SGI_COUNT(kinds); i++) {
-    if (!strcmp(kinds[i].name, kind)) return &kinds[i];
-    names[i] = kinds[i].name;
-    int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
-    if (n > 0 && used + (size_t)n < sizeof list) used += (size_t)n;
-  }
-  const char *near = sgi_nearest(kind, names, SGI_COUNT(names));
-  sgi_fail(err, SG_ERR_ARG, "no preset has settings for the feedforward kind \"%.64s\": there are %s%s%s%s", kind, list,
-           near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+static const sgi_ffn_ops *find_kind(const char *kind, sg_error *err) {
+  const sgi_ffn_ops *k = sgi_ffn_find(kind, err);
+  if (!k || k->preset.tinystories.num_neurons) return k;
+  sgi_fail(err, SG_ERR_ARG, "no preset has settings for the feedforward kind \"%s\": give all sizes with --set", kind);
   return NULL;
 }
 
-static sg_config common(const kind_settings *k) {
-  sg_config c = {
-      .head_dim = HEAD_DIM, .rms_norm_eps = 1e-6, .rope_theta = 1e4, .top_k = k->top_k, .key_dim = k->key_dim};
+static sg_config common(const sgi_ffn_ops *k) {
+  sg_config c = {.head_dim = HEAD_DIM,
+                 .rms_norm_eps = 1e-6,
+                 .rope_theta = 1e4,
+                 .top_k = k->preset.top_k,
+                 .key_dim = k->preset.key_dim};
   snprintf(c.feedforward, sizeof c.feedforward, "%s", k->name);
-  snprintf(c.router, sizeof c.router, "%s", k->router);
-  snprintf(c.activation, sizeof c.activation, "%s", k->activation);
+  snprintf(c.router, sizeof c.router, "%s", k->preset.router ? k->preset.router : "");
+  snprintf(c.activation, sizeof c.activation, "%s", k->default_activation);
   return c;
 }
 
-static void tinystories(const kind_settings *k, sgi_preset_t *p) {
+static void tinystories(const sgi_ffn_preset *k, sgi_preset_t *p) {
   sg_config *c = &p->config;
   c->vocab_size = 8192;
   c->hidden_size = 256;
@@ -85,7 +58,7 @@ static void tinystories(const kind_settings *k, sgi_preset_t *p) {
   p->pack = false;
 }
 
-static void slimpajama(const kind_settings *k, size_t s, sgi_preset_t *p) {
+static void slimpajama(const sgi_ffn_preset *k, size_t s, sgi_preset_t *p) {
   sg_config *c = &p->config;
   c->vocab_size = 50258;
   c->hidden_size = 128 * s;
@@ -109,7 +82,7 @@ sg_status sgi_preset(const char *name, const char *kind, sgi_preset_t *out, sg_e
     return sgi_fail(err, SG_ERR_ARG,
                     "unknown preset \"%.64s\": choose tinystories, or slimpajama;s with a scale s from 1 to %d", name,
                     MAX_SCALE);
-  const kind_settings *k = find_kind(kind, err);
+  const sgi_ffn_ops *k = find_kind(kind, err);
   if (!k) return SG_ERR_ARG;
   sgi_preset_t p = {.config = common(k),
                     .learning_rate = 1e-3,
@@ -117,9 +90,9 @@ sg_status sgi_preset(const char *name, const char *kind, sgi_preset_t *out, sg_e
                     .schedule = "warmup_stable_sqrt_decay",
                     .decay_fraction = 0.2};
   if (scale)
-    slimpajama(k, (size_t)scale, &p);
+    slimpajama(&k->preset, (size_t)scale, &p);
   else
-    tinystories(k, &p);
+    tinystories(&k->preset, &p);
   p.config.num_heads = p.config.hidden_size / HEAD_DIM;
   p.config.max_position = p.seq_len;
   *out = p;

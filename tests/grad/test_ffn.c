@@ -1,7 +1,7 @@
-/* Every registered feedforward kind, with every router and activation it takes: forward against the reference
- * in double, backward against central differences of the reference, added and not assigned where the contract
- * says so, and the same bits for any number of threads. Nothing here names a kind: what varies follows from
- * ops->uses and from what the kind's check accepts. */
+/* Every registered feedforward kind, with every router and activation it takes: forward against the
+ * reference in double, backward against central differences of the reference, added and not
+ * assigned where the contract says so, and the same bits for any number of threads. Nothing here
+ * names a kind: what varies follows from ops->uses and from what the kind's check accepts. */
 #include <math.h>
 #include <omp.h>
 #include <setjmp.h>
@@ -144,7 +144,7 @@ static void run(layer *l) {
   assert_int_equal(sgi_ffn_forward(l->ops, &call, l->y, l->x), SG_OK);
   call = (sgi_ffn_call){
       .config = &l->config, .w = w, .dw = dw, .n = l->n, .saved = l->saved, .scratch = l->scratch_backward};
-  assert_int_equal(l->ops->backward(&call, l->dx, l->dy, l->x), SG_OK);
+  assert_int_equal(sgi_ffn_backward(l->ops, &call, l->dx, l->dy, l->x), SG_OK);
 }
 
 static void run_from_zero(layer *l) {
@@ -223,8 +223,8 @@ static void close_reference(reference *r) {
   free(r->choice.value);
 }
 
-/* Where two units' scores are equal but for float32's rounding, either choice is right: the reference takes the layer's. Anything else
- * that was chosen otherwise fails. */
+/* Where two units' scores are equal but for float32's rounding, either choice is right: the
+ * reference takes the layer's. Anything else that was chosen otherwise fails. */
 static void settle_ties(const layer *l, reference *r, const sgi_gates *g) {
   size_t units = l->n * g->channels * g->top_k;
   if (!memcmp(g->index, r->choice.index, units * sizeof *g->index)) return;
@@ -379,7 +379,8 @@ static void same_bits_for_any_number_of_threads(void **state) {
   each_layer(check_threads);
 }
 
-/* A block that was measured for many rows serves fewer, too, whatever the kind makes of their number. */
+/* A block that was measured for many rows serves fewer, too, whatever the kind makes of their
+ * number. */
 static void check_fewer(layer *l, const shape *s) {
   for (l->n = 1; l->n < s->n; l->n += 1 + l->n * 2) {
     run_from_zero(l);
@@ -393,7 +394,8 @@ static void fewer_rows_in_the_same_block(void **state) {
   each_layer(check_fewer);
 }
 
-/* ---- instruction sets: the table is chosen once a process, so each set gets a process of its own ---- */
+/* ---- instruction sets: the table is chosen once a process, so each set gets a process of its own
+ * ---- */
 
 static void put(const char *what, const float *x, size_t count) {
   char name[192] = "";

@@ -1,5 +1,6 @@
-/* Large batches work on copies of weights and on padded rows (math/gemm.h). The layers' products against double, and every kind's
- * losses and gradients on one large batch against the same rows given one by one, which are too few for any copy. */
+/* Large batches work on copies of weights and on padded rows (math/gemm.h). The layers' products
+ * against double, and every kind's losses and gradients on one large batch against the same rows
+ * given one by one, which are too few for any copy. */
 #include "support/golden.h"
 
 #include <math.h>
@@ -38,7 +39,8 @@ static void transposed(void **state) {
   }
 }
 
-/* The largest difference to sum_l a[i,l] b[l,j], with as, bs the strides from one i, one j to the next and al, bl along l. */
+/* The largest difference to sum_l a[i,l] b[l,j], with as, bs the strides from one i, one j to the
+ * next and al, bl along l. */
 static double worst_of(const float *c, size_t ldc, size_t m, size_t n, size_t k, const float *a, size_t as, size_t al,
                        const float *b, size_t bs, size_t bl) {
   double worst = 0;
@@ -66,7 +68,7 @@ static void linear_layers(void **state) {
     assert_int_equal(sgi_linear_dx(dx, ldx, y, ldy, w, n, in, out, 0, scratch), SG_OK);
     double size = sqrt((double)in); /* of y */
     assert_true(worst_of(dx, ldx, n, in, out, y, ldy, 1, w, 1, in) / size < 1e-5);
-    assert_int_equal(sgi_linear_dw(dw, y, ldy, x, ldx, n, in, out), SG_OK);
+    assert_int_equal(sgi_linear_dw(dw, y, ldy, x, ldx, n, in, out, NULL), SG_OK);
     assert_true(worst_of(dw, in, out, in, n, y, 1, ldy, x, 1, ldx) / size < 1e-5);
     float *all[] = {x, w, y, dx, dw, (float *)scratch.base};
     for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);
@@ -102,7 +104,8 @@ static void one_kind(const char *kind) {
   float *whole = sgi_alloc(count * sizeof *whole), *parts = sgi_alloc(count * sizeof *parts);
   run_rows(m, inputs, targets, 0, B, nll[0], whole);
   for (size_t b = 0; b < B; b++) run_rows(m, inputs, targets, b, 1, nll[1], parts);
-  /* Where two scores are equal but for rounding, another neuron may be chosen: not more than once here. */
+  /* Where two scores are equal but for rounding, another neuron may be chosen: not more than once
+   * here. */
   size_t other = 0;
   for (size_t i = 0; i < N; i++) other += !(fabsf(nll[0][i] - nll[1][i]) < 2e-5f);
   if (other > 1) fail_msg("%s: %zu of %d losses differ", kind, other, N);

@@ -1,0 +1,61 @@
+/* sparse_kind.h: the skeleton of every kind that chooses neurons. A router gives each channel of a
+ * row K of F neurons, a score each; y is the sum of their output rows times value = gate(score, x .
+ * w_in). The skeleton owns tensors, memory, stages, sites, the three moves of sparse.h, the
+ * gradients of what is linear, and what readers ask; a kind is its gate.
+ *
+ *   const sgi_ffn_ops sgi_ffn_NAME = {SGI_SPARSE_KIND(&form), .name = "NAME", ...};
+ *
+ * Memory of a layer, all (n,C,K) unless said: index, score | dot, kept[0..], value | the router's
+ * own. */
+#ifndef SGI_SPARSE_KIND_H
+#define SGI_SPARSE_KIND_H
+
+#include "ffn/ffn.h"
+
+enum { SGI_GATE_KEPT = 2 };
+
+/* What a gate sees: n rows of C channels of K chosen neurons, m = n C K entries in all. */
+typedef struct sgi_gate {
+  const sg_config *config;
+  size_t m, K;
+  const float *score;         /* as the router gives them, a channel's largest first */
+  const float *dot;           /* x . w_in */
+  float *kept[SGI_GATE_KEPT]; /* what the gate keeps for its gradient, as many as it asked for */
+  float *value;               /* what multiplies the output rows: assigned by the gate */
+} sgi_gate;
+
+struct sgi_sparse_kind {
+  bool pool_per_channel;                                 /* every channel has its own F neurons, or all share them */
+  sg_status (*check)(const sg_config *c, sg_error *err); /* beside the router's own limits */
+  size_t (*kept)(const sg_config *c);                    /* arrays that the gate keeps */
+  void (*forward)(const sgi_gate *g);
+  /* dvalue holds the gradient of value and becomes that of dot; dscore is assigned. */
+  void (*backward)(const sgi_gate *g, float *dvalue, float *dscore);
+  size_t moved[2]; /* arrays that the two read or write, for the profile */
+};
+typedef struct sgi_sparse_kind sgi_sparse_kind;
+
+sg_status sgi_sparse_check(const sg_config *c, sg_error *err);
+sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err);
+void sgi_sparse_saved(const sg_config *c, size_t n, sgi_arena *a);
+void sgi_sparse_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a);
+uint64_t sgi_sparse_multiply_adds(const sg_config *c);
+extern const sgi_stage sgi_sparse_stages[];
+void sgi_sparse_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out);
+sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x);
+void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
+size_t sgi_sparse_unit_count(const sg_config *c);
+void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
+bool sgi_sparse_unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out);
+void sgi_sparse_routes(const sg_config *c, sgi_routes *out);
+sg_status sgi_sparse_route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows);
+
+/* The skeleton finds the kind's form by the config's kind (ffn.h, sgi_ffn_of). */
+#define SGI_SPARSE_KIND(form_) \
+  .sparse = (form_), .check = sgi_sparse_check, .tensors = sgi_sparse_tensors, .saved = sgi_sparse_saved, \
+  .scratch = sgi_sparse_scratch, .multiply_adds = sgi_sparse_multiply_adds, .stages = sgi_sparse_stages, \
+  .left = sgi_sparse_left, .backward = sgi_sparse_backward, .gates = sgi_sparse_gates, \
+  .unit_count = sgi_sparse_unit_count, .units = sgi_sparse_units, .unit_at = sgi_sparse_unit_at, \
+  .routes = sgi_sparse_routes, .route_rows = sgi_sparse_route_rows
+
+#endif
