@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "core/file.h"
+#include "core/file_guard.h"
 #include "model/model.h"
 
 static void skipped(void *user, const char *name, const char *reason) {
@@ -30,6 +30,7 @@ static sg_status open_tokenizer(const char *given, cli_need need, cli_model *m, 
 
 sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *m, sg_error *err) {
   *m = (cli_model){0};
+  sgi_guard_threads();
   sg_status st = sgi_model_locate(c->args[0], cli_string(c, "checkpoint"), &cli_skipped, &m->directory, err);
   if (!st) st = sgi_model_load(m->directory, cli_flag(c, "allow-nonfinite"), &m->model, err);
   if (!st && need != CLI_WITHOUT_TOKENIZER) st = open_tokenizer(cli_string(c, "tokenizer"), need, m, err);

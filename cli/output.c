@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
+#include "core/file_guard.h"
 #include "text/unicode.h"
 
 static struct {
@@ -208,6 +209,11 @@ int cli_json(json_t *value) {
   char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
   json_decref(value);
   if (!text) return cli_failed(SG_ERR_MEMORY, "out of memory while writing JSON");
+  sg_error lost = {0};
+  if (sgi_guard_look(false, &lost)) {
+    free(text);
+    return cli_fail(&lost);
+  }
   unquote_big(text);
   clear_line();
   put_json(text);
@@ -229,6 +235,8 @@ json_t *cli_json_text(const char *bytes, size_t n) {
 bool cli_output_gone(void) { return cli_pipe_gone || ferror(stdout); }
 
 int cli_finish(int code) {
+  sg_error lost = {0};
+  if (!code && sgi_guard_end(&lost)) code = cli_fail(&lost);
   errno = 0;
   bool bad = fflush(stdout) != 0 || ferror(stdout);
   int number = errno;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "core/file_guard.h"
 
 volatile sig_atomic_t cli_stop = 0;
 volatile sig_atomic_t cli_pipe_gone = 0;
@@ -66,4 +67,5 @@ static void on_pipe(int number) {
 void cli_signals_pipe(void) {
   install(SIGPIPE, on_pipe);
   signal(SIGXFSZ, SIG_IGN);
+  sgi_guard_install();
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file_guard.h"
 #include "core/json.h"
 
 static const struct {
@@ -36,6 +37,19 @@ static const struct {
     {"/api/patch", true, api_patch},
 };
 
+/* The model's and the recording's files are as they were; answers name no paths, the terminal does.
+ */
+static sg_status whole_files(sg_error *err) {
+  static bool told;
+  sg_error why = {0};
+  if (!sgi_guard_look(true, &why)) return SG_OK;
+  if (!told) cli_warn("%s", why.text);
+  told = true;
+  return sgi_fail(
+      err, SG_ERR_IO,
+      "a file of the model or of the recording was cut or changed while the explorer serves it: start it again");
+}
+
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) {
   explorer *e = user;
   api_call c = {.e = e, .job = job, .body = http_job_body(job), .p = {.model = e->model, .tokenizer = e->tokenizer}};
@@ -48,8 +62,10 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
       return sgi_fail(err, SG_ERR_ARG,
                       "this explorer shows a graph from a file: %s needs a model (sgatlin explore MODEL)",
                       routes[i].path);
+    if ((st = whole_files(err))) break;
     bool sound = !e->recording || !sgi_recording_check(e->recording->rec, NULL);
     st = routes[i].answer(&c, answer, err);
+    if (whole_files(err)) st = SG_ERR_IO; /* whatever it says was read of a file that is gone */
     if (!st && sound && e->recording) st = sgi_recording_check(e->recording->rec, err); /* found by this answer */
   }
   sgi_free(c.p.tokens);
@@ -60,7 +76,9 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
   return st;
 }
 
-/* ---- answers that are kept ------------------------------------------------------------------------------------------------ */
+/* ---- answers that are kept
+ * ------------------------------------------------------------------------------------------------
+ */
 
 enum { KEPT = 8 };
 
@@ -93,7 +111,9 @@ void api_forget(explorer *e) {
   e->kept = NULL;
 }
 
-/* ---- fields ------------------------------------------------------------------------------------------------------------ */
+/* ---- fields
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 sg_status api_int(const api_call *c, const char *key, json_int_t min, json_int_t max, json_int_t fallback,
                   json_int_t *out, sg_error *err) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/file_guard.h"
 
 /* One job runs, MAX_WAITING wait, the rest is told to come again. */
 enum { MAX_WAITING = 8, JOB_SECONDS = 120 };
@@ -80,6 +81,7 @@ static void run_job(job_queue *q, http_job *j) {
 static void *work(void *cls) {
   job_queue *q = cls;
   omp_set_num_threads(q->threads); /* a setting of each thread */
+  sgi_guard_threads();
   pthread_mutex_lock(&q->lock);
   while (!q->stopping) {
     http_job *j = q->first;

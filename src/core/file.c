@@ -14,6 +14,7 @@
 
 #include "core/arena.h"
 #include "core/calls.h"
+#include "core/file_guard.h"
 #include "core/file_target.h"
 
 static sg_status failed(sg_error *err, const char *path, const char *what) {
@@ -265,6 +266,7 @@ static sg_status send(const sgi_writer *w, sg_error *err) {
 
 static sg_status close_stream(sgi_writer *w, sg_error *err) {
   sg_status st = flush(w, err);
+  if (!st) st = sgi_guard_check(err);
   if (!st) st = send(w, err);
   close(w->fd);
   writer_free(w);
@@ -276,6 +278,7 @@ sg_status sgi_writer_close(sgi_writer *w, sg_error *err) {
   sg_status st = flush(w, err);
   if (!st && sgi_call_fsync(w->fd) < 0) st = failed(err, w->path, "could not make the file durable");
   if (sgi_call_close(w->fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
+  if (!st) st = sgi_guard_check(err); /* it may be made of zeros that were read in place of a lost page */
   if (!st) st = sgi_target_still(w->real, err);
   if (!st && sgi_call_rename(w->temporary, w->real) < 0) st = failed(err, w->path, "could not give the file its name");
   if (st)
@@ -410,8 +413,7 @@ sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_er
   return st;
 }
 
-/* A file that shrinks while it is mapped ends the process with SIGBUS: files are replaced by renaming here, never cut, and others
- * who cut a file in use are out of our hands. */
+/* Files are replaced by renaming here, never cut; what others do to a file in use, file_guard.h sees. */
 sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
   int fd;
   sgi_file_id id;
@@ -424,13 +426,14 @@ sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
     if (p == MAP_FAILED)
       st = failed(err, path, "could not map");
     else
-      *out = (sgi_map){p, size, id};
+      *out = (sgi_map){p, size, id, sgi_guard_add(path, p, &id)};
   }
   sgi_call_close(fd);
   return st;
 }
 
 void sgi_unmap_file(sgi_map *map) {
+  sgi_guard_remove(map->guard);
   if (map->data) munmap((void *)(uintptr_t)map->data, map->size);
   *map = (sgi_map){0};
 }

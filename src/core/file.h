@@ -39,6 +39,7 @@ typedef struct sgi_map {
   const unsigned char *data;
   size_t size;
   sgi_file_id id; /* when it was mapped */
+  int guard;      /* file_guard.h */
 } sgi_map;
 sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err);
 void sgi_unmap_file(sgi_map *map);

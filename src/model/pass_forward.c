@@ -1,6 +1,7 @@
 /* pass_forward.c: tokens to logits and loss. */
 #include <string.h>
 
+#include "core/file_guard.h"
 #include "math/gemm.h"
 #include "math/rows.h"
 #include "model/finite.h"
@@ -211,6 +212,7 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   if (!st) sgi_rmsnorm(p->xn, p->r, p->x, m->w[sgi_final_norm_row(m)], n, D, m->config.rms_norm_eps);
   if (!st && check_norms(p->r, n)) st = SG_ERR_NUMERIC;
   lap_moved(p, &at, "norms, residual", n, D, 2);
+  if (m->file && sgi_guard_check(err)) return SG_ERR_IO; /* whatever else came of it */
   if (st == SG_ERR_NUMERIC && !(tap && tap->err && tap->err->code == SG_ERR_NUMERIC))
     return sgi_fail(err, st, "activations at the norms of layer %zu are too large for float32", l ? l - 1 : 0);
   if (st) return named(st, err, "forward pass");
@@ -226,6 +228,7 @@ sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits
   sg_status st = sgi_linear(logits, V, p->xn + first * D, D, p->model->w[SGI_ROW_EMBED], count, D, V, p->scratch);
   lap_product(p, &at, "head", count, D, V, 1);
   if (st) return named(st, err, "output head");
+  if (p->model->file && sgi_guard_check(err)) return SG_ERR_IO;
   return sgi_model_watch(p->model, logits, count * V, "the logits", err);
 }
 
