@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../server/api.h"
+#include "../server/examples.h"
 #include "../server/web.h"
 #include "core/file.h"
 #include "prompt.h"
@@ -135,6 +136,7 @@ static int run(const cli_call *c) {
   if (!st) st = open_truth(c, &e, &truth, &err);
   doc_file texts = {0};
   if (!st) st = open_data(c, &e, &texts, &err);
+  if (!st) st = examples_make(&e, &e.examples, &err);
   int code = st ? cli_fail(&err) : serve(c, &e);
   documents_close(&texts);
   api_forget(&e);

@@ -23,6 +23,7 @@ static const struct {
     {"/api/joint", true, api_joint},
     {"/api/neuron", true, api_neuron},
     {"/api/activation", true, api_activation},
+    {"/api/labels", true, api_labels},
     {"/api/graph", true, api_graph},
     {"/api/neighbors", true, api_neighbors},
     {"/api/together", true, api_together},
@@ -108,7 +109,9 @@ void api_keep(const api_call *c, json_t *answer) {
 
 void api_forget(explorer *e) {
   json_decref(e->kept);
-  e->kept = NULL;
+  json_decref(e->labels);
+  json_decref(e->examples);
+  e->kept = e->labels = e->examples = NULL;
 }
 
 /* ---- fields

@@ -23,6 +23,8 @@ typedef struct explorer {
   doc_file *data;          /* NULL: none */
   char *facts;             /* path of a file of facts; NULL: none */
   json_t *kept;            /* answers that took long, by request: api_forget */
+  json_t *labels;          /* of neurons that were asked for, by "layer.channel.index": api_forget */
+  json_t *examples;        /* texts to begin with; NULL: none */
 } explorer;
 
 /* One call at work. */
@@ -47,6 +49,8 @@ sg_status api_real(const api_call *c, const char *key, double min, double max, d
 sg_status api_text(const api_call *c, const char *key, size_t max, const char **out, sg_error *err);
 /* A token by its text or "id:N"; fallback where absent. */
 sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err);
+/* "layer", "channel" and "index" of a neuron of the model; 0 where absent. */
+sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err);
 /* Every key of the body is one of these. */
 sg_status api_keys(const api_call *c, const char *const *keys, size_t count, sg_error *err);
 /* "layer" of the recording; the last recorded one where absent. */
@@ -89,5 +93,6 @@ sg_status api_patch(api_call *c, json_t **answer, sg_error *err);
 sg_status api_documents(api_call *c, json_t **answer, sg_error *err);
 sg_status api_document(api_call *c, json_t **answer, sg_error *err);
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err);
+sg_status api_labels(api_call *c, json_t **answer, sg_error *err);
 
 #endif

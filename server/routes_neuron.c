@@ -6,7 +6,7 @@
 
 enum { MAX_LINKS = 50, MAX_EXCERPTS = 40 };
 
-static sg_status neuron_of(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err) {
+sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err) {
   const sg_config *m = sg_model_config(c->p.model);
   json_int_t l, ch, i;
   sg_status st = api_int(c, "layer", 0, (json_int_t)m->num_layers - 1, 0, &l, err);
@@ -72,7 +72,7 @@ sg_status api_neuron(api_call *c, json_t **answer, sg_error *err) {
   cli_card k = {0};
   json_int_t top;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = neuron_of(c, &k.layer, &k.channel, &k.index, err);
+  if (!st) st = api_unit(c, &k.layer, &k.channel, &k.index, err);
   if (!st) st = api_int(c, "top", 1, MAX_LINKS, 10, &top, err);
   if (st) return st;
   k.top = (size_t)top;
@@ -88,7 +88,7 @@ sg_status api_activation(api_call *c, json_t **answer, sg_error *err) {
   size_t layer, channel, index;
   sg_activation *a = NULL;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = neuron_of(c, &layer, &channel, &index, err);
+  if (!st) st = api_unit(c, &layer, &channel, &index, err);
   if (!st) st = api_prompt(c, err);
   if (!st && !(a = sgi_alloc(c->p.count * sizeof *a))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) st = sg_neuron_activations(c->p.model, c->p.tokens, c->p.count, layer, channel, index, a, err);

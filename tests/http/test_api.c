@@ -132,6 +132,8 @@ static const struct {
     {"/api/neuron", "{}"},
     {"/api/neuron", "{\"layer\":2,\"index\":9,\"excerpts\":7,\"special\":true}"},
     {"/api/activation", "{\"text\":\"" TEXT "\",\"layer\":1,\"channel\":2,\"index\":5}"},
+    {"/api/labels",
+     "{\"neurons\":[{\"layer\":1,\"channel\":2,\"index\":5},{\"layer\":0,\"channel\":0,\"index\":0}]}"},
     {"/api/fires", "{\"neurons\":[{\"channel\":1,\"neuron\":3}],\"layer\":0,\"documents\":7}"},
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"position\":1,\"targets\":[\"id:3\",\"id:4\"],\"node_threshold\":0.5}"},
