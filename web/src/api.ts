@@ -26,6 +26,8 @@ export interface Calls {
   place: T.Place;
   facts: T.Facts;
   patch: T.Patch;
+  labels: T.Labels;
+  name: T.Labels;
 }
 export type Progress = (part: number, what: string) => void;
 
@@ -85,19 +87,18 @@ export const keep = <K extends keyof Calls>(name: K, body: object, answer: Calls
 export const isKept = (name: keyof Calls, body: object) =>
   kept.has(`${name} ${JSON.stringify(body)}`);
 
-/**
- * A file that was opened lives as long as its tab, through reloads. False: the browser had no room,
- * and it lives until the next reload.
- */
-export function keepOpened(name: string, answer: T.Graph): boolean {
+/** A file that was opened lives as long as its tab, through reloads where the browser has room. */
+export function keepOpened(name: string, answer: T.Graph) {
   keep("opened", { name }, answer);
   try {
     sessionStorage.setItem(`opened ${name}`, JSON.stringify(answer));
-    return true;
   } catch {
-    return false;
+    /* no room: fragile() says so */
   }
 }
+/** It is open, and a reload will lose it: the browser had no room. */
+export const fragile = (name: string) =>
+  !recorded && isKept("opened", { name }) && sessionStorage.getItem(`opened ${name}`) === null;
 export function isOpened(name: string): boolean {
   if (isKept("opened", { name })) return true;
   const text = recorded ? null : sessionStorage.getItem(`opened ${name}`);
@@ -118,6 +119,10 @@ export function forget() {
   for (const [k, a] of used) if (a.call !== "metrics") used.delete(k);
 }
 
+function note(name: string, body: object, answer: unknown) {
+  used.set(`${name} ${JSON.stringify(body)}`, { call: name, request: body, answer });
+  names.add(name);
+}
 /** As fetched, or as kept, and noted. */
 export async function call<K extends keyof Calls>(
   name: K,
@@ -126,12 +131,44 @@ export async function call<K extends keyof Calls>(
   progress?: Progress,
 ): Promise<Calls[K]> {
   const answer = await ask(name, body, signal, progress);
-  if (!signal?.aborted) {
-    used.set(`${name} ${JSON.stringify(body)}`, { call: name, request: body, answer });
-    names.add(name);
-  }
+  if (!signal?.aborted) note(name, body, answer);
   return answer;
 }
+interface Flight {
+  answer: Promise<unknown>;
+  progress: Progress | undefined;
+}
+const flights = new Map<string, Flight>();
+
+/**
+ * A call that goes on when its view is left: whoever comes back waits for the same answer. Only the
+ * waiting ends with the signal.
+ */
+export async function stay<K extends keyof Calls>(
+  name: K,
+  body: object,
+  signal: AbortSignal,
+  progress?: Progress,
+): Promise<Calls[K]> {
+  const key = `${name} ${JSON.stringify(body)}`;
+  let flight = flights.get(key);
+  if (!flight) {
+    const made: Flight = { answer: Promise.resolve(), progress };
+    made.answer = call(name, body, undefined, (part, what) => made.progress?.(part, what));
+    const landed = () => flights.delete(key);
+    made.answer.then(landed, landed);
+    flights.set(key, made);
+    flight = made;
+  }
+  flight.progress = progress;
+  const left = new Promise<never>((_, fail) =>
+    signal.addEventListener("abort", () => fail(new DOMException("left", "AbortError"))),
+  );
+  const answer = (await Promise.race([flight.answer, left])) as Calls[K];
+  note(name, body, answer);
+  return answer;
+}
+
 /** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
 async function ask<K extends keyof Calls>(
   name: K,

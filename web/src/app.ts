@@ -1,65 +1,66 @@
-// app.ts: the page: prompt, strip, views, keys.
+// app.ts: the page: prompt, strip, views, keys. A change of the address renders: the text is read,
+// the strip drawn where something of it changed, then the view loads and draws itself.
 import { call, forget, info as askInfo, recorded, takeToken } from "./api";
 import { documentBar, documentKey, showDocument } from "./documents";
 import { by, h, hideTip } from "./dom";
 import { applyStatic, exportDialog } from "./export";
 import { count, rawText } from "./format";
-import { go, onChange, read } from "./state";
+import { help } from "./help";
+import { define, go, onChange, read } from "./state";
+import type { State } from "./state";
 import { strip } from "./strip";
 import { needsModel, openFile, withoutModel } from "./opened";
 import type { Info } from "./types";
-import type { Context, Loaded, View } from "./view";
-import { attention } from "./view_attention";
-import { corpus } from "./view_corpus";
-import { circuit } from "./view_circuit";
-import { compare } from "./view_compare";
-import { facts } from "./view_facts";
-import { graph } from "./view_graph";
+import type { Context, Drawing, Loaded, View } from "./view";
+import * as attention from "./view_attention";
+import * as circuit from "./view_circuit";
+import * as compare from "./view_compare";
+import * as corpus from "./view_corpus";
+import * as facts from "./view_facts";
+import * as graph from "./view_graph";
 import { lens } from "./view_lens";
-import { map } from "./view_map";
+import * as map from "./view_map";
 import { neuron } from "./view_neuron";
 import { predictions } from "./view_predictions";
-import { steer } from "./view_steer";
+import * as steer from "./view_steer";
 import { training } from "./view_training";
+import { welcome } from "./welcome";
 
 const views: View[] = [
   predictions,
-  circuit,
-  graph,
-  attention,
+  circuit.circuit,
+  graph.graph,
+  attention.attention,
   lens,
-  steer,
+  steer.steer,
   neuron,
-  corpus,
+  corpus.corpus,
   training,
-  map,
-  facts,
-  compare,
+  map.map,
+  facts.facts,
+  compare.compare,
 ];
-const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");
-const keys: [string, string][] = [
-  ["/", "write the prompt"],
-  ["← →", "move the locked position"],
-  ["Tab", "next control; in long lists ↑ ↓ move on"],
-  ["Esc", "leave a field, close this"],
-  ["↑ ↓", "attention: layer; graph: along the strongest edge"],
-  ["p x g r", "graph: pin a node, hold it, group what is held, name it"],
-  ["← ↑ → ↓ + − 0", "map: move, zoom, show all"],
-  ["l s", "map: lasso, search"],
-  ["n s a", "facts: choose nouns, swap them, all pairs"],
-  ["o , .", "compare: second prompt, its position"],
-  ["[ ]", "previous, next document (--data)"],
-  ["?", "this help"],
-];
-let info: Info;
-let abort = new AbortController();
-let context: Context | null = null;
+define([attention, circuit, compare, corpus, facts, graph, map, steer].map((v) => v.fields));
 
+const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");
+const current = () => views.find((v) => v.name === read().view) ?? predictions;
 const prompt = by("prompt") as HTMLTextAreaElement;
+
+/** What stands on the screen. */
+const page = {
+  info: null as Info | null,
+  abort: new AbortController(),
+  context: null as Context | null,
+  drawing: null as Drawing | null,
+  stripOf: "", // what the strip was drawn from
+};
+
 function fit() {
   prompt.style.height = "auto";
   prompt.style.height = `${prompt.scrollHeight + 2}px`;
 }
+
+const PATIENCE = 150; // ms before it is said that something is being read
 
 function wait(panel: HTMLElement) {
   let bar: HTMLElement | null = null;
@@ -70,26 +71,17 @@ function wait(panel: HTMLElement) {
     if (panel.firstChild !== before) return;
     panel.replaceChildren(h("div.card", {}, words));
     if (last) progress(...last);
-  }, 150);
+  }, PATIENCE);
+  const stop = () => {
+    page.abort.abort();
+    panel.replaceChildren(h("div.card", {}, h("p", {}, "Stopped.")));
+  };
   const progress = (part: number, what: string) => {
     last = [part, what];
     if (!words.isConnected) return;
     bar ??= h("progress", { max: 1, "aria-label": what });
     if (!bar.isConnected)
-      words.after(
-        bar,
-        h(
-          "button.small",
-          {
-            type: "button",
-            onclick: () => {
-              abort.abort();
-              panel.replaceChildren(h("div.card", {}, h("p", {}, "Stopped.")));
-            },
-          },
-          "Stop",
-        ),
-      );
+      words.after(bar, h("button.small", { type: "button", onclick: stop }, "Stop"));
     (bar as HTMLProgressElement).value = part;
     words.textContent = what;
   };
@@ -108,102 +100,107 @@ function fail(panel: HTMLElement, e: unknown) {
 }
 
 function tabs(view: View) {
-  by("tabs").replaceChildren(
-    ...views.map((v, i) =>
-      h(
-        "button",
-        {
-          type: "button",
-          "aria-current": v === view ? "page" : undefined,
-          title: `${v.about}${viewKey(i) ? ` (key ${viewKey(i)})` : ""}`,
-          onclick: () => go({ view: v.name }),
-        },
-        v.title,
-      ),
-    ),
-  );
   const list = by("tabs");
+  const tab = (v: View, i: number) => {
+    const title = `${v.about}${viewKey(i) ? ` (key ${viewKey(i)})` : ""}`;
+    const now = v === view ? "page" : undefined;
+    const onclick = () => go({ view: v.name });
+    return h("button", { type: "button", "aria-current": now, title, onclick }, v.title);
+  };
+  list.replaceChildren(...views.map(tab));
   const on = list.querySelector<HTMLElement>("[aria-current]");
   if (on)
     list.scrollLeft = on.offsetLeft - list.offsetLeft - (list.clientWidth - on.offsetWidth) / 2;
 }
 
-/** Before a text is there: what can be seen, and where. */
-function welcome() {
-  const missing = (v: View) =>
-    ["corpus", "map"].includes(v.name) && !info.recording
-      ? "needs --recording"
-      : v.name === "facts" && !info.facts
-        ? "needs --worlds or --facts"
-        : v.name === "training" && !info.run
-          ? "needs a run"
-          : "";
-  const texts = info.tokenizer
-    ? ["Once upon a time, there was a", "The little dog was"]
-    : ["5 6 7"];
-  return [
-    h(
-      "div.card",
-      {},
-      h("h2", {}, "Type a text above"),
-      h(
-        "p",
-        {},
-        "You will see what the model predicts after every token, and can walk from " +
-          "any prediction to the neurons that made it. Or begin with",
-      ),
-      h(
-        "div.row",
-        {},
-        texts.map((t) =>
-          h("button", { type: "button", onclick: () => go({ text: t, pos: -1 }) }, t),
-        ),
-      ),
-    ),
-    h(
-      "ul.welcome",
-      {},
-      views.map((v, i) =>
-        h(
-          "li",
-          {},
-          h(
-            "button",
-            { type: "button", onclick: () => go({ view: v.name }) },
-            h(
-              "span.row.spread",
-              {},
-              h("strong", {}, v.title),
-              viewKey(i) ? h("kbd", {}, viewKey(i)) : null,
-            ),
-            h("span.soft", {}, v.about),
-            missing(v) ? h("span.missing", {}, missing(v)) : null,
-          ),
-        ),
-      ),
-    ),
-  ];
+function request(text: string): object {
+  if (page.info?.tokenizer) return { text };
+  return {
+    ids: text
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .map(Number),
+  };
 }
 
-const current = () => views.find((v) => v.name === read().view) ?? predictions;
+/** Reads the text; what every view is given. */
+async function contextOf(state: State, signal: AbortSignal, progress: Context["progress"]) {
+  const body = request(state.text);
+  const empty = { tokens: [], losses: [], predictions: [] };
+  const read_ = state.text ? await call("predict", { ...body, top: 10 }, signal, progress) : empty;
+  const T = read_.tokens.length;
+  const pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
+  const c: Context = {
+    state,
+    info: page.info as Loaded,
+    prompt: body,
+    read: read_,
+    pos,
+    signal,
+    progress,
+  };
+  return c;
+}
 
-function request(text: string): object {
-  return info.tokenizer
-    ? { text }
-    : {
-        ids: text
-          .split(/[\s,]+/)
-          .filter(Boolean)
-          .map(Number),
-      };
+/** The strip stays as it is while nothing that it shows has changed. */
+async function showStrip(c: Context) {
+  const s = c.state;
+  const asked = s.colour === "attribution" ? [s.target, s.against] : [];
+  const of = JSON.stringify([s.text, c.pos, s.colour, s.tinted, s.quantity, ...asked]);
+  if (of === page.stripOf && by("strip").firstChild) return;
+  page.stripOf = "";
+  if (!c.read.tokens.length) by("strip").replaceChildren();
+  else await strip(c, by("strip"));
+  if (!c.signal.aborted) page.stripOf = of;
+}
+
+/** Controls first: an error then stands under them, and they can mend it. */
+async function showView(c: Context, view: View, panel: HTMLElement) {
+  const missing = view.missing?.(c.info);
+  if (missing) {
+    panel.replaceChildren(h("div.card", {}, h("h2", {}, view.title), h("p", {}, missing)));
+    return;
+  }
+  const bar = h("div", { id: "controls" });
+  const body = h("div", { id: "body" });
+  const parts = (list: Drawing["body"]) => list.filter((x): x is Node => x instanceof Node);
+  bar.replaceChildren(...parts(view.controls?.(c) ?? []));
+  const waiting = wait(body);
+  let stands = false;
+  const stand = () => {
+    if (!stands) panel.replaceChildren(bar, body);
+    stands = true;
+  };
+  const timer = setTimeout(stand, PATIENCE);
+  try {
+    const own = { ...c, progress: waiting.progress };
+    const data = await view.load(own);
+    if (c.signal.aborted) return;
+    const drawing = view.draw(own, data);
+    waiting.done();
+    body.replaceChildren(...parts(drawing.body));
+    stand();
+    page.drawing = drawing;
+    await drawing.shown?.();
+  } catch (e) {
+    if (c.signal.aborted) return;
+    stand();
+    fail(body, e);
+  } finally {
+    waiting.done();
+    clearTimeout(timer);
+  }
 }
 
 async function render() {
-  abort.abort();
-  abort = new AbortController();
-  hideTip();
-  const { signal } = abort;
   const state = read();
+  if (page.drawing?.moved?.(state)) return;
+  page.abort.abort();
+  page.abort = new AbortController();
+  page.context = null;
+  page.drawing = null;
+  hideTip();
+  const { signal } = page.abort;
   const panel = by("view");
   const view = current();
   if (document.activeElement !== prompt) prompt.value = state.text;
@@ -214,38 +211,21 @@ async function render() {
   forget();
   const waiting = wait(panel);
   panel.setAttribute("aria-busy", "true");
-  context = null;
   try {
-    if (!info.model && view !== graph) return needsModel(panel, view.title, info.file ?? "");
-    const body = request(state.text);
-    const asked = state.text !== "" || view.needsPrompt;
+    const info = page.info as Info;
+    if (!info.model && view !== graph.graph) return needsModel(panel, view.title, info.file ?? "");
     if (state.text === "" && view.needsPrompt) {
+      page.stripOf = "";
       by("strip").replaceChildren();
-      panel.replaceChildren(...welcome());
+      panel.replaceChildren(...welcome(info as Loaded, views, viewKey));
       return;
     }
-    const empty = { tokens: [], losses: [], predictions: [] };
-    const answer =
-      asked && info.model && state.text !== ""
-        ? await call("predict", { ...body, top: 10 }, signal, waiting.progress)
-        : empty;
+    const c = await contextOf(state, signal, waiting.progress);
     if (signal.aborted) return;
-    const T = answer.tokens.length;
-    const pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
-    const c: Context = {
-      state,
-      info: info as Loaded,
-      prompt: body,
-      read: answer,
-      pos,
-      signal,
-      panel,
-      progress: waiting.progress,
-    };
-    context = c;
-    if (T) await strip(c, by("strip"));
-    else by("strip").replaceChildren();
-    if (!signal.aborted) await view.show(c);
+    page.context = c;
+    await showStrip(c);
+    waiting.done();
+    if (!signal.aborted) await showView(c, view, panel);
   } catch (e) {
     if (!signal.aborted) fail(panel, e);
   } finally {
@@ -254,42 +234,13 @@ async function render() {
   }
 }
 
-function help() {
-  const d = by("help") as HTMLDialogElement;
-  d.replaceChildren(
-    h("h2", { id: "help-title" }, "Keys"),
-    h(
-      "table",
-      {},
-      h(
-        "tbody",
-        {},
-        views.map((v, i) =>
-          h("tr", {}, h("td", {}, h("kbd", {}, viewKey(i))), h("td", {}, v.title)),
-        ),
-        keys.map(([k, t]) =>
-          h(
-            "tr",
-            {},
-            h(
-              "td",
-              {},
-              k.split(" ").map((x) => [h("kbd", {}, x), " "]),
-            ),
-            h("td", {}, t),
-          ),
-        ),
-      ),
-    ),
-    h(
-      "p.note",
-      {},
-      "The address holds all you see, except the secret token: back and forward work, " +
-        "and a saved link opens the same view of the same model.",
-    ),
-    h("form", { method: "dialog" }, h("button.primary", {}, "Close")),
-  );
-  d.showModal();
+/** The arrow keys walk along the text, unless the view has use for them. */
+function moveAlong(key: string, el: HTMLElement) {
+  const c = page.context;
+  const step = key === "ArrowLeft" ? -1 : key === "ArrowRight" ? 1 : 0;
+  if (!step || !c?.read.tokens.length || el.classList.contains("scroll")) return false;
+  go({ pos: Math.max(0, Math.min(c.read.tokens.length - 1, c.pos + step)) });
+  return true;
 }
 
 function onKey(e: KeyboardEvent) {
@@ -298,80 +249,87 @@ function onKey(e: KeyboardEvent) {
   if (e.key === "Escape" && typing) return el.blur();
   if (typing || e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]"))
     return;
-  const view = current();
   const chosen = views.findIndex((_, i) => viewKey(i) === e.key);
-  if (e.key === "?") help();
+  const own = () => page.drawing?.key?.(e.key) ?? false;
+  if (e.key === "?") help(views.map((v, i) => ({ title: v.title, key: viewKey(i) })));
   else if (e.key === "/") prompt.focus();
-  else if (documentKey(e.key)) {
-    /* walks */
-  } else if (chosen >= 0) go({ view: views[chosen].name });
-  else if (view.name === "map" && view.key && context && view.key(context, e.key)) {
-    /* arrows move the map */
-  } else if (
-    (e.key === "ArrowLeft" || e.key === "ArrowRight") &&
-    context?.read.tokens.length &&
-    !el.classList.contains("scroll")
-  )
-    go({
-      pos: Math.max(
-        0,
-        Math.min(context.read.tokens.length - 1, context.pos + (e.key === "ArrowLeft" ? -1 : 1)),
-      ),
-    });
-  else if (!context || !view.key?.(context, e.key)) return;
+  else if (chosen >= 0) go({ view: views[chosen].name });
+  else if (!documentKey(e.key) && !own() && !moveAlong(e.key, el)) return;
   e.preventDefault();
+}
+
+/** A copy of tokens gives their text, not the marks that stand for spaces. */
+function onCopy(e: ClipboardEvent) {
+  const s = getSelection();
+  const range = s?.rangeCount ? s.getRangeAt(0) : null;
+  const at = range?.commonAncestorContainer;
+  const el = at instanceof Element ? at : at?.parentElement;
+  if (!range || range.collapsed || !el?.closest(".tokens, .mono, #strip")) return;
+  e.clipboardData?.setData("text/plain", rawText(range.cloneContents()));
+  e.preventDefault();
+}
+
+function listen() {
+  addEventListener("keydown", onKey);
+  addEventListener("copy", onCopy);
+  by("help-button").addEventListener("click", () =>
+    help(views.map((v, i) => ({ title: v.title, key: viewKey(i) }))),
+  );
+  by("save-button").addEventListener("click", () => {
+    const v = current();
+    exportDialog(v.name, v.title, page.info as Info);
+  });
+  prompt.addEventListener("input", fit);
+  prompt.addEventListener("keydown", (e) => {
+    if (e.key !== "Enter" || e.shiftKey) return;
+    e.preventDefault();
+    (by("prompt-form") as HTMLFormElement).requestSubmit();
+  });
+  by("prompt-form").addEventListener("submit", (e) => {
+    e.preventDefault();
+    const fresh = {
+      pins: "",
+      groups: "",
+      places: "",
+      opened: "",
+      node: "",
+      target: "",
+      against: "",
+    };
+    go({ text: prompt.value, doc: -1, pos: -1, ...fresh });
+  });
+}
+
+/** Name and sizes of the model. */
+function told(m: Loaded["model"]) {
+  const channels = m.channels ? `${m.channels} channels × ` : "";
+  return (
+    `${m.name} · ${m.feedforward}, ${m.layers} layers, ${channels}${count(m.neurons)} neurons, ` +
+    `${count(m.parameters)} parameters`
+  );
 }
 
 async function start() {
   takeToken();
   onChange(render);
-  addEventListener("keydown", onKey);
-  by("help-button").addEventListener("click", help);
-  by("save-button").addEventListener("click", () => {
-    const v = current();
-    exportDialog(v.name, v.title, info);
-  });
-  prompt.addEventListener("input", fit);
-  prompt.addEventListener("keydown", (e) => {
-    if (e.key === "Enter" && !e.shiftKey) {
-      e.preventDefault();
-      (by("prompt-form") as HTMLFormElement).requestSubmit();
-    }
-  });
-  by("prompt-form").addEventListener("submit", (e) => {
-    e.preventDefault();
-    go({ text: prompt.value, doc: -1, pos: -1, pins: "", groups: "", opened: "", node: "" });
-  });
-  // A copy of tokens gives their text, not the marks that stand for spaces.
-  addEventListener("copy", (e) => {
-    const s = getSelection();
-    const range = s?.rangeCount ? s.getRangeAt(0) : null;
-    const at = range?.commonAncestorContainer;
-    const el = at instanceof Element ? at : at?.parentElement;
-    if (!range || range.collapsed || !el?.closest(".tokens, .mono, #strip")) return;
-    e.clipboardData?.setData("text/plain", rawText(range.cloneContents()));
-    e.preventDefault();
-  });
+  listen();
   try {
-    info = await askInfo();
-    if (!info.model && !recorded) await openFile();
+    page.info = await askInfo();
+    if (!page.info.model && !recorded) await openFile();
   } catch (e) {
     return fail(by("view"), e);
   }
-  const m = info.model;
-  if (!m) {
-    withoutModel(info.file ?? "");
+  const { model, file, data, tokenizer } = page.info;
+  if (!model) {
+    withoutModel(file ?? "");
     return render();
   }
-  document.title = `${m.name} · sgatlin`;
-  by("model").textContent =
-    `${m.name} · ${m.feedforward}, ${m.layers} layers, ` +
-    `${m.channels ? `${m.channels} channels × ` : ""}${count(m.neurons)} neurons, ` +
-    `${count(m.parameters)} parameters`;
+  document.title = `${model.name} · sgatlin`;
+  by("model").textContent = told(model);
+  by("model").title = told(model);
   prompt.readOnly = recorded !== null;
-  if (info.data !== null && !recorded) documentBar(info.data);
-  if (!info.tokenizer)
-    prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
+  if (data !== null && !recorded) documentBar(data);
+  if (!tokenizer) prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
   render();
 }
 start();

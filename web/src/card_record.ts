@@ -16,7 +16,7 @@ import {
 import { go } from "./state";
 import type { Fires, Firing, Histogram, Neuron, Valued } from "./types";
 import type { Context } from "./view";
-import { neuronLink } from "./view";
+import { neuronLink } from "./parts";
 
 /**
  * A token in its context, coloured by the neuron's value there; what did not fire has no colour.

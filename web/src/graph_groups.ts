@@ -262,3 +262,24 @@ export function readGraph(o: any): { graph: Graph; groups: string } {
     delete graph.heads;
   return { graph, groups: typeof o?.view?.groups === "string" ? o.view.groups : "" };
 }
+
+/**
+ * Groups of like nodes, beside those that are there: the same neuron at several positions; then
+ * neurons of one layer whose labels say the same.
+ */
+export function alike(g: Graph, groups: Group[], labels: Map<string, string>): Group[] {
+  const taken = new Set(groups.flatMap((x) => x.ids));
+  const found = new Map<string, { label: string; ids: string[] }>();
+  for (const n of g.nodes) {
+    const id = nodeId(n);
+    if (n.kind !== "neuron" || taken.has(id)) continue;
+    const neuron = `${n.layer}.${n.channel}.${n.index}`;
+    const said = labels.get(neuron);
+    const key = said ? `${n.layer} ${said}` : neuron;
+    const label = said ?? `${n.layer} · ${n.channel} · ${n.index}`;
+    const group = found.get(key) ?? { label, ids: [] };
+    group.ids.push(id);
+    found.set(key, group);
+  }
+  return [...groups, ...[...found.values()].filter((x) => x.ids.length > 1)];
+}

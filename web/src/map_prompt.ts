@@ -28,21 +28,6 @@ export function pins(c: Context, m: Answer, l: Located | null): Pin[] {
   return list;
 }
 
-export const toggle = (c: Context) =>
-  c.pos < 0
-    ? null
-    : h(
-        "label",
-        { for: "own" },
-        h("input", {
-          id: "own",
-          type: "checkbox",
-          checked: c.state.own > 0,
-          onchange: (e: Event) => go({ own: (e.target as HTMLInputElement).checked ? 1 : 0 }),
-        }),
-        "the prompt on it",
-      );
-
 export function list(m: Answer, l: Located | null) {
   if (!l) return null;
   const row = (t: number) => [

@@ -40,6 +40,11 @@ export type Info = {
     channels: number;
   } | null;
   no_topics: string | null;
+  names: boolean;
+  examples: {
+    text: string;
+    twin: string | null;
+  }[];
   model: Model | null;
 };
 export type Model = {
@@ -378,12 +383,22 @@ export type Neuron = {
   recorded?: Fires;
   unrecorded?: string;
 };
+export type Labels = {
+  labels: {
+    layer: number;
+    channel: number;
+    index: number;
+    label: string | null;
+    given: boolean;
+  }[];
+};
 export type Node = {
   kind: "token" | "bias" | "neuron" | "logit";
   layer: number;
   position: number;
   channel?: number;
   index?: number;
+  label?: string;
   value?: number | null;
   token?: MaybeToken;
   probability?: number | null;

@@ -1,11 +1,13 @@
-// view.ts: what every view is given, and the controls that views share.
-import { h } from "./dom";
+// view.ts: what a view is: fields of the address that are its own, answers it loads, what it draws
+// from them. Nothing of a view outlives its drawing: what is held lives in draw(), keys come with
+// it.
 import type { State } from "./state";
-import { go } from "./state";
 import { tokenText } from "./format";
 import type { Info, Predict, Token } from "./types";
 
-/** What is known of a model; a page on a graph's file has none, and shows no view but the graph. */
+/**
+ * What is known of a model; a page on a graph's file has none, and shows no view but the graph.
+ */
 export type Loaded = Info & { model: NonNullable<Info["model"]> };
 export interface Context {
   state: State;
@@ -14,65 +16,35 @@ export interface Context {
   read: Predict;
   pos: number; // 0 to the last
   signal: AbortSignal;
-  panel: HTMLElement;
   /** Tells who waits; the text of a call over 200 ms. */
   progress: (part: number, what: string) => void;
 }
-export interface View {
+
+type Part = Node | string | null | false | undefined;
+export interface Drawing {
+  body: Part[];
+  /** Once the body stands in the page: scroll, ask for what takes longer. */
+  shown?: () => void | Promise<void>;
+  key?: (key: string) => boolean; // true: used
+  /** A change of the address that the drawing shows by itself; false: draw anew. */
+  moved?: (to: State) => boolean;
+}
+
+export interface View<D = any> {
   name: string;
   title: string;
   about: string; // one sentence for newcomers
   letter?: string; // its key; the first nine have digits
   needsPrompt: boolean;
-  show: (c: Context) => Promise<void>;
-  key?: (c: Context, key: string) => boolean; // true: used
+  /** What must be open for it besides a model, as a sentence that says how; null: it is. */
+  missing?: (info: Loaded) => string | null;
+  /** Controls stay when the answer is an error, which then stands under them. */
+  controls?: (c: Context) => Part[];
+  load: (c: Context) => Promise<D>;
+  /** Pure: from the answers to elements. */
+  draw: (c: Context, data: D) => Drawing;
 }
 
-export const neuronName = (l: number, c: number, i: number) =>
-  `layer ${l} channel ${c} neuron ${i}`;
-export function neuronLink(l: number, c: number, i: number) {
-  return h(
-    "button.link",
-    {
-      type: "button",
-      title: neuronName(l, c, i),
-      onclick: () => go({ view: "neuron", neuron: `${l}.${c}.${i}` }),
-    },
-    `${l} · ${c} · ${i}`,
-  );
-}
-
-/** A box for a token, given as text or id:N; empty: the default. */
-export function tokenBox(
-  c: Context,
-  key: "target" | "against",
-  label: string,
-  placeholder: string,
-) {
-  const input = h("input", {
-    type: "text",
-    value: c.state[key],
-    placeholder,
-    list: "top-tokens",
-    id: `box-${key}`,
-    onchange: (e: Event) => go({ [key]: (e.target as HTMLInputElement).value } as Partial<State>),
-  });
-  return h("label", { for: `box-${key}` }, label, input);
-}
-export const tokenChoices = (c: Context) =>
-  h(
-    "datalist",
-    { id: "top-tokens" },
-    c.read.predictions[c.pos].map((t) => h("option", { value: `id:${t.id}` }, tokenText(t.text))),
-  );
-
-export const where = (c: Context) =>
-  h(
-    "span.soft.plain",
-    {},
-    `position ${c.pos}, after `,
-    h("span.mono", {}, tokenText(c.read.tokens[c.pos].text)),
-  );
 export const named = (t: Token | null) => (t ? `“${tokenText(t.text)}”` : "");
 
 /** Fields of a request that name the position and the tokens. */

@@ -5,65 +5,64 @@ import { tint } from "./activation";
 import { bar, diverging, exact, max, signed, token, tokenText } from "./format";
 import { go } from "./state";
 import type { Attribute, Term } from "./types";
+import type { Labels } from "./labels";
+import { idOf, labelsOf } from "./labels";
+import {
+  card,
+  neuronLink,
+  note,
+  number,
+  term,
+  toggle,
+  tokenBox,
+  tokenChoices,
+  where,
+} from "./parts";
 import type { Context, View } from "./view";
-import { named, neuronLink, question, tokenBox, tokenChoices, where } from "./view";
+import { named, question } from "./view";
+
+export const fields = {
+  effects: "direct", // or total
+  rerun: 0, // run again without so many of the largest
+};
 
 const SHOWN = 12;
 const RERUN = 10;
 
-function value(x: number | null, digits = 4) {
-  return h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
+const at = (t: Term) => ({ layer: t.layer ?? 0, channel: t.channel ?? 0, index: t.index ?? 0 });
+
+/** One neuron of a list: what it is called, its value and effect, what can be done with it. */
+function row(c: Context, t: Term, labels: Labels, most: number, truth: boolean) {
+  const { layer, channel, index } = at(t);
+  const place = `${t.position} ${tokenText(c.read.tokens[t.position].text)}`;
+  const away = { "aria-label": `steer layer ${layer} channel ${channel} neuron ${index}` };
+  const onclick = () => steer(c, t);
+  const said = labels.get(idOf(at(t)));
+  return [
+    h("span", {}, neuronLink(layer, channel, index), said ? h("span.label", {}, said) : null),
+    ...(c.state.effects === "total" ? [h("span.mono", {}, place)] : []),
+    number(t.value, 3),
+    number(t.effect),
+    bar(t.effect ?? 0, most),
+    ...(truth
+      ? [t.true_effect === undefined ? "" : number(t.true_effect), t.gates_changed ?? ""]
+      : []),
+    h(
+      "span.pairs",
+      {},
+      h("button.link", { type: "button", onclick, ...away }, "steer"),
+      tint(layer, channel, index),
+    ),
+  ];
 }
 
-function neurons(c: Context, terms: Term[], title: string, most: number) {
+function neurons(c: Context, terms: Term[], labels: Labels, title: string, most: number) {
   const truth = terms.some((t) => t.true_effect !== undefined);
-  const at = (t: Term) =>
-    h("span.mono", {}, `${t.position} ${tokenText(c.read.tokens[t.position].text)}`);
-  const total = c.state.effects === "total";
-  const head = [
-    "neuron",
-    ...(total ? ["at"] : []),
-    ">value",
-    ">effect",
-    "",
-    ...(truth ? [">true", ">gates"] : []),
-    "",
-  ];
-  return h(
-    "div.card",
-    {},
-    h("h2", {}, title),
-    terms.length
-      ? table(
-          head,
-          terms.map((t) => [
-            neuronLink(t.layer ?? 0, t.channel ?? 0, t.index ?? 0),
-            ...(total ? [at(t)] : []),
-            value(t.value ?? null, 3),
-            value(t.effect),
-            bar(t.effect ?? 0, most),
-            ...(truth
-              ? [t.true_effect === undefined ? "" : value(t.true_effect), t.gates_changed ?? ""]
-              : []),
-            h(
-              "span.pairs",
-              {},
-              h(
-                "button.link",
-                {
-                  type: "button",
-                  "aria-label": `steer layer ${t.layer} channel ${t.channel} neuron ${t.index}`,
-                  onclick: () => steer(c, t),
-                },
-                "steer",
-              ),
-              tint(t.layer ?? 0, t.channel ?? 0, t.index ?? 0),
-            ),
-          ]),
-          title,
-        )
-      : h("p.note", {}, "none"),
-  );
+  const total = c.state.effects === "total" ? ["at"] : [];
+  const last = truth ? [">true", ">gates", ""] : [""];
+  const head = ["neuron", ...total, ">value", ">effect", "", ...last];
+  const rows = terms.map((t) => row(c, t, labels, most, truth));
+  return card(h("h2", {}, title), terms.length ? table(head, rows, title) : note("none"));
 }
 
 function steer(c: Context, t: Term) {
@@ -127,7 +126,7 @@ function others(c: Context, a: Attribute) {
         ),
         h("span.mono", {}, `${t.source} ${tokenText(c.read.tokens[t.source ?? 0].text)}`),
         ...(total ? [] : [t.value === undefined ? "" : (t.value ?? 0).toFixed(3)]),
-        value(t.effect),
+        number(t.effect),
         bar(t.effect ?? 0, most),
       ]),
       "heads",
@@ -157,7 +156,7 @@ function inputs(c: Context, a: Attribute) {
         .map((t) => [
           t.position,
           t.kind === "bias" ? `biases of layer ${t.layer}` : token(c.read.tokens[t.position]),
-          value(t.effect),
+          number(t.effect),
           bar(t.effect ?? 0, most),
         ]),
       "total effects of input tokens",
@@ -172,126 +171,119 @@ function inputs(c: Context, a: Attribute) {
   );
 }
 
-export const circuit: View = {
+const radio = (c: Context, k: string, text: string) =>
+  toggle(text, c.state.effects === k, () => go({ effects: k }));
+
+/** What is asked, the logit, and how the sum stands. */
+function head(c: Context, a: Attribute) {
+  const total = c.state.effects === "total";
+  const rerun = c.state.rerun > 0;
+  const asked = a.against
+    ? `Why ${named(a.target)}, not ${named(a.against)}? `
+    : `Why ${named(a.target)}? `;
+  return card(
+    h("h2", {}, asked, where(c)),
+    h(
+      "div",
+      {},
+      h(
+        "span.big",
+        {
+          id: "target-logit",
+          title: exact(a.target_logit),
+          "data-exact": a.target_logit ?? "",
+        },
+        signed(a.target_logit, 4),
+      ),
+      h("span.note", {}, a.against ? " difference of the logits" : " logit"),
+    ),
+    note(
+      "With ",
+      term("gates", "how strongly the router lets a chosen neuron speak"),
+      `, attention and norm scales held the network is linear: ${a.terms.length} direct terms ` +
+        `add up to ${signed(a.sum, 6)}; `,
+      term("residue", "what the sum misses of the logit: rounding, as there are no error nodes"),
+      ` ${a.residue?.toExponential(1)} of ${a.sum_abs?.toFixed(2)} in absolute terms.`,
+      total
+        ? " A total effect also goes through later layers. true: the change in a run without " +
+            "the neuron; gates: choices of neurons that change in that run."
+        : "",
+    ),
+    h(
+      "div.row.spaced",
+      {},
+      radio(c, "direct", "direct effects"),
+      radio(c, "total", "total effects, all positions"),
+      toggle(`run again without the ${RERUN} largest`, rerun, () =>
+        go(rerun ? { rerun: 0 } : { rerun: 1, effects: "total" }),
+      ),
+    ),
+  );
+}
+
+interface Data {
+  a: Attribute;
+  labels: Labels;
+}
+
+/** The neurons of the lists: direct effects at the position, or total ones. */
+function listed(c: Context, a: Attribute) {
+  const list = c.state.effects === "total" ? a.neurons : a.terms.filter((t) => t.kind === "neuron");
+  return {
+    up: list.filter((t) => (t.effect ?? 0) > 0),
+    down: list.filter((t) => (t.effect ?? 0) < 0),
+    most: max(list.map((t) => t.effect ?? 0)),
+  };
+}
+
+export const circuit: View<Data> = {
   name: "circuit",
   title: "Circuit",
   needsPrompt: true,
   about: "why this token, or this one and not that: an exact sum over neurons, heads and inputs",
-  async show(c) {
-    const a = await call(
-      "attribute",
-      question(c, { top: 400, verify: c.state.rerun > 0 ? RERUN : 0 }),
-      c.signal,
-      c.progress,
-    );
-    if (c.signal.aborted) return;
+  controls: (c) => [
+    h(
+      "div.row.toolbar",
+      {},
+      tokenBox(c, "target", "why ", "most probable"),
+      tokenBox(c, "against", "and not ", "none"),
+      tokenChoices(c),
+    ),
+  ],
+  async load(c) {
+    const asked = question(c, { top: 400, verify: c.state.rerun > 0 ? RERUN : 0 });
+    const a = await call("attribute", asked, c.signal, c.progress);
+    const { up, down } = listed(c, a);
+    const shown = [...up.slice(0, SHOWN), ...down.slice(0, SHOWN)];
+    return { a, labels: await labelsOf(c, shown.map(at)) };
+  },
+  draw(c, { a, labels }) {
     const total = c.state.effects === "total";
-    const list = total ? a.neurons : a.terms.filter((t) => t.kind === "neuron");
-    const up = list.filter((t) => (t.effect ?? 0) > 0);
-    const down = list.filter((t) => (t.effect ?? 0) < 0);
-    const most = max(list.map((t) => t.effect ?? 0));
-    const radio = (k: string, text: string) =>
-      h(
-        "button.small",
-        {
-          type: "button",
-          "aria-pressed": String(c.state.effects === k),
-          onclick: () => go({ effects: k }),
-        },
-        text,
-      );
-    c.panel.replaceChildren(
-      h(
-        "div.card",
-        {},
-        h(
-          "div.row.spread",
-          {},
-          h(
-            "div",
-            {},
-            h(
-              "h2",
-              {},
-              a.against
-                ? `Why ${named(a.target)}, not ${named(a.against)}? `
-                : `Why ${named(a.target)}? `,
-              where(c),
-            ),
-            h(
-              "div",
-              {},
-              h(
-                "span.big",
-                {
-                  id: "target-logit",
-                  title: exact(a.target_logit),
-                  "data-exact": a.target_logit ?? "",
-                },
-                signed(a.target_logit, 4),
-              ),
-              h("span.note", {}, a.against ? " difference of the logits" : " logit"),
-            ),
-          ),
-          h(
-            "div.row",
-            {},
-            tokenBox(c, "target", "A ", "most probable"),
-            tokenBox(c, "against", "against B ", "none"),
-            tokenChoices(c),
-          ),
-        ),
-        h(
-          "p.note",
-          {},
-          "With gates, attention and norm scales held the network is linear: " +
-            `${a.terms.length} direct terms add up to ${signed(a.sum, 6)}; residue ` +
-            `${a.residue?.toExponential(1)} of ${a.sum_abs?.toFixed(2)} in absolute ` +
-            "terms.",
-          total
-            ? " A total effect also goes through later layers. true: the change in a " +
-                "run without the neuron; gates: choices of neurons that change in that " +
-                "run."
-            : "",
-        ),
-        h(
-          "div.row",
-          { css: { marginTop: "10px" } },
-          radio("direct", "direct effects"),
-          radio("total", "total effects, all positions"),
-          h(
-            "button.small",
-            {
-              type: "button",
-              "aria-pressed": String(c.state.rerun > 0),
-              onclick: () => go(c.state.rerun > 0 ? { rerun: 0 } : { rerun: 1, effects: "total" }),
-            },
-            `run again without the ${RERUN} largest`,
-          ),
-        ),
-      ),
-      total
-        ? ""
-        : h(
-            "div.card.heat",
-            {},
-            h("h2", {}, "Neurons by layer and channel"),
-            map(a.terms, c.info.model.layers, Math.max(1, c.info.model.channels)),
-            h(
-              "p.note",
-              {},
-              "Sums of the direct effects of the neurons chosen at this position. " +
-                "Blue is for, orange is against.",
-            ),
-          ),
-      h(
-        "div.grid.wide",
-        {},
-        neurons(c, up.slice(0, SHOWN), `Neurons for (${up.length})`, most),
-        neurons(c, down.slice(0, SHOWN), `Neurons against (${down.length})`, most),
-        others(c, a),
-        inputs(c, a),
+    const { up, down, most } = listed(c, a);
+    const channels = Math.max(1, c.info.model.channels);
+    const heat = h(
+      "div.card.heat",
+      {},
+      h("h2", {}, "Neurons by layer and channel"),
+      map(a.terms, c.info.model.layers, channels),
+      note(
+        "Sums of the direct effects of the neurons chosen at this position. Blue is for, orange " +
+          "is against.",
       ),
     );
+    return {
+      body: [
+        head(c, a),
+        total ? null : heat,
+        h(
+          "div.grid.wide",
+          {},
+          neurons(c, up.slice(0, SHOWN), labels, `Neurons for (${up.length})`, most),
+          neurons(c, down.slice(0, SHOWN), labels, `Neurons against (${down.length})`, most),
+          others(c, a),
+          inputs(c, a),
+        ),
+      ],
+    };
   },
 };

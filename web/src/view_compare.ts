@@ -2,26 +2,18 @@
 // difference.
 import { call } from "./api";
 import { h, table } from "./dom";
-import {
-  bar,
-  exact,
-  max,
-  percent,
-  raw,
-  sequential,
-  signed,
-  token,
-  tokenParts,
-  tokenText,
-} from "./format";
+import { bar, exact, max, raw, sequential, signed, token, tokenParts, tokenText } from "./format";
 import { go } from "./state";
 import type { Attribute, Predict } from "./types";
+import { card, neuronLink, number, predicted, tokenBox, tokenChoices } from "./parts";
 import type { Context, View } from "./view";
-import { neuronLink, tokenBox, tokenChoices } from "./view";
+
+export const fields = {
+  other: "", // the second prompt
+  opos: -1, // its position; -1: the last
+};
 
 const SHOWN = 20;
-const number = (x: number | null, digits = 4) =>
-  h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
 
 /** A prompt's tokens, coloured by loss; a click chooses its position. */
 function strip(p: Predict, pos: number, choose: (i: number) => void, label: string) {
@@ -72,27 +64,7 @@ function column(
     strip(p, pos, choose, title),
     table(
       ["token", ">probability", "", ">logit"],
-      p.predictions[pos].slice(0, 8).map((t) => [
-        token(t),
-        h(
-          "span",
-          { title: exact(t.probability), "data-exact": t.probability ?? "" },
-          percent(t.probability),
-        ),
-        h(
-          "div.bar",
-          { "aria-hidden": "true" },
-          "\u00a0",
-          h("i", {
-            css: {
-              left: "0",
-              width: `${100 * (t.probability ?? 0)}%`,
-              background: "rgb(var(--pos) / .8)",
-            },
-          }),
-        ),
-        signed(t.logit, 3),
-      ]),
+      p.predictions[pos].slice(0, 8).map(predicted),
       `${title}: most probable tokens`,
     ),
     h(
@@ -181,86 +153,96 @@ function neurons(a: Attribute, b: Attribute) {
   );
 }
 
-export const compare: View = {
+interface Data {
+  p: Predict;
+  pos: number;
+  a: Attribute;
+  b: Attribute;
+}
+
+/** A twin to begin with: the prompt with one of its words exchanged, where the model knows one. */
+function suggestions(c: Context) {
+  const twins = c.info.examples?.flatMap((e) =>
+    e.twin && e.text === c.state.text ? [e.twin] : [],
+  );
+  const list = twins?.length ? twins : (c.info.examples ?? []).map((e) => e.text);
+  return h(
+    "div.row",
+    {},
+    list
+      .filter((t) => t !== c.state.text)
+      .slice(0, 3)
+      .map((t) => h("button", { type: "button", onclick: () => go({ other: t, opos: -1 }) }, t)),
+  );
+}
+
+export const compare: View<Data | null> = {
   name: "compare",
   title: "Compare",
   needsPrompt: true,
   about: "two prompts side by side, and the neurons that make the difference",
   letter: "c",
-  async show(c: Context) {
-    const s = c.state;
-    const form = h(
-      "form.row",
-      {
-        onsubmit: (e: Event) => {
-          e.preventDefault();
-          go({ other: (document.getElementById("other") as HTMLInputElement).value, opos: -1 });
-        },
-      },
+  controls(c) {
+    const onsubmit = (e: Event) => {
+      e.preventDefault();
+      go({ other: (document.getElementById("other") as HTMLInputElement).value, opos: -1 });
+    };
+    const input = h("input", {
+      id: "other",
+      type: "text",
+      value: c.state.other,
+      autocomplete: "off",
+      placeholder: "another text, such as the same with one word changed",
+    });
+    return [
       h(
-        "label.grow",
-        { for: "other" },
-        "second prompt ",
-        h("input", {
-          id: "other",
-          type: "text",
-          value: s.other,
-          autocomplete: "off",
-          placeholder: "another text, such as the same with one word changed",
-        }),
+        "form.row.toolbar",
+        { onsubmit },
+        h("label.grow", { for: "other" }, "second prompt ", input),
+        h("button.small", { type: "submit" }, "Compare"),
+        tokenBox(c, "target", "logit of ", "most probable"),
+        tokenChoices(c),
       ),
-      h("button.small", { type: "submit" }, "Compare"),
-      tokenBox(c, "target", "logit of ", "most probable"),
-      tokenChoices(c),
-    );
-    const head = h("div.card", {}, h("h2", {}, "Two prompts side by side"), form);
-    if (!s.other) {
-      c.panel.replaceChildren(head);
-      return;
-    }
-    const second = c.info.tokenizer
-      ? { text: s.other }
-      : {
-          ids: s.other
-            .split(/[\s,]+/)
-            .filter(Boolean)
-            .map(Number),
-        };
+    ];
+  },
+  async load(c) {
+    const s = c.state;
+    if (!s.other) return null;
+    const ids = () =>
+      s.other
+        .split(/[\s,]+/)
+        .filter(Boolean)
+        .map(Number);
+    const second = c.info.tokenizer ? { text: s.other } : { ids: ids() };
     const p = await call("predict", { ...second, top: 10 }, c.signal, c.progress);
     const pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
     const target = s.target || `id:${c.read.predictions[c.pos][0].id}`;
-    const a = await call(
-      "attribute",
-      { ...c.prompt, position: c.pos, target, top: 20000 },
-      c.signal,
-      c.progress,
-    );
-    const b = await call(
-      "attribute",
-      { ...second, position: pos, target, top: 20000 },
-      c.signal,
-      c.progress,
-    );
-    if (c.signal.aborted) return;
-    c.panel.replaceChildren(
-      head,
-      h(
-        "div.pair",
-        {},
-        column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a),
-        column("Second", "second", p, pos, (i) => go({ opos: i }), b),
-      ),
-      neurons(a, b),
-    );
+    const of = (prompt: object, position: number) =>
+      call("attribute", { ...prompt, position, target, top: 20000 }, c.signal, c.progress);
+    return { p, pos, a: await of(c.prompt, c.pos), b: await of(second, pos) };
   },
-  key(_c, key) {
-    const step = key === "," ? -1 : key === "." ? 1 : 0;
-    const now = document.querySelector<HTMLElement>("#second .tok[aria-pressed=true]");
-    if (key === "o") document.getElementById("other")?.focus();
-    if (step)
-      (
-        (step < 0 ? now?.previousElementSibling : now?.nextElementSibling) as HTMLElement | null
-      )?.click();
-    return step !== 0 || key === "o";
+  draw(c, data) {
+    const key = (k: string) => {
+      if (k === "o") document.getElementById("other")?.focus();
+      const step = k === "," ? -1 : k === "." ? 1 : 0;
+      const to = data ? data.pos + step : -1;
+      if (step && data && to >= 0 && to < data.p.tokens.length) go({ opos: to });
+      return step !== 0 || k === "o";
+    };
+    if (!data)
+      return {
+        key,
+        body: [
+          card(
+            h("h2", {}, "Two prompts side by side"),
+            h("p", {}, "A twin shows most: the same text with one word exchanged. For example"),
+            suggestions(c),
+          ),
+        ],
+      };
+    const { p, pos, a, b } = data;
+    const first = column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a);
+    const second = column("Second", "second", p, pos, (i) => go({ opos: i }), b);
+    return { key, body: [h("div.pair", {}, first, second), neurons(a, b)] };
   },
 };

@@ -5,8 +5,14 @@ import { call } from "./api";
 import { count, exact, raw, tokenText } from "./format";
 import { go } from "./state";
 import type { Info, Place } from "./types";
+import { button, card, choice, neuronLink, note } from "./parts";
 import type { Context, View } from "./view";
-import { neuronLink } from "./view";
+
+export const fields = {
+  find: "", // text whose circuit is the query
+  place: -1, // position that is the query; -1: find
+  units: "", // "channel.neuron;...": places where they fire together
+};
 
 type Recording = NonNullable<Info["recording"]>;
 
@@ -136,109 +142,78 @@ async function nearest(c: Context, layer: number): Promise<HTMLElement> {
   );
 }
 
-function controls(c: Context, r: Recording, layer: number) {
+function field(c: Context) {
+  const onchange = (e: Event) =>
+    go({ find: (e.target as HTMLInputElement).value, place: -1, units: "" });
   return h(
-    "div.card",
-    {},
-    h("h2", {}, "The recorded text"),
-    h(
-      "div.row",
-      {},
-      h(
-        "label",
-        { for: "find" },
-        "circuit at the end of ",
-        h("input", {
-          id: "find",
-          type: "text",
-          value: c.state.find,
-          placeholder: "such as  dog",
-          onchange: (e: Event) =>
-            go({ find: (e.target as HTMLInputElement).value, place: -1, units: "" }),
-        }),
-      ),
-      h(
-        "label",
-        { for: "corpus-layer" },
-        "layer ",
-        h(
-          "select",
-          {
-            id: "corpus-layer",
-            onchange: (e: Event) => go({ layer: Number((e.target as HTMLSelectElement).value) }),
-          },
-          r.layers.map((l) => h("option", { value: l, selected: l === layer }, l)),
-        ),
-      ),
-      h(
-        "label",
-        { for: "corpus-channel" },
-        "channel ",
-        h(
-          "select",
-          {
-            id: "corpus-channel",
-            onchange: (e: Event) => go({ channel: Number((e.target as HTMLSelectElement).value) }),
-          },
-          h("option", { value: -1 }, "all"),
-          Array.from({ length: r.channels }, (_, k) =>
-            h("option", { value: k, selected: k === c.state.channel }, k),
-          ),
-        ),
-      ),
-    ),
-    c.pos >= 0 && !ofPrompt(c)
-      ? h(
-          "p",
-          { css: { margin: "10px 0 0" } },
-          h(
-            "button.small",
-            { type: "button", onclick: () => go({ units: "", place: -1, find: "" }) },
-            "circuits like that of the prompt here",
-          ),
-        )
-      : null,
-    h(
-      "p.note",
-      {},
-      `${count(r.positions)} positions of ${count(r.documents)} documents. Without a ` +
-        "search, a typed prompt's circuit at the chosen position is the query. A blank " +
-        "in front belongs to a word's token.",
-    ),
+    "label",
+    { for: "find" },
+    "circuit at the end of ",
+    h("input", {
+      id: "find",
+      type: "text",
+      value: c.state.find,
+      placeholder: "such as  dog",
+      onchange,
+    }),
   );
 }
 
-export const corpus: View = {
+/** The recorded layer that is looked at. */
+const layerOf = (c: Context, r: Recording) =>
+  r.layers.includes(c.state.layer) ? c.state.layer : r.layers[r.layers.length - 1];
+
+export const corpus: View<HTMLElement | null> = {
   name: "corpus",
   title: "Corpus",
   needsPrompt: false,
   about: "circuits like a given one in a recorded text, and every place where a neuron fires",
-  async show(c) {
-    const r = c.info.recording;
-    if (!r) {
-      c.panel.replaceChildren(
-        h(
-          "div.card",
-          {},
-          h("h2", {}, "Corpus"),
-          h(
-            "p",
-            {},
-            "No recording is open. Make one with sgatlin record MODEL --data FILE -o " +
-              "REC, and start the explorer with --recording REC: it shows circuits like " +
-              "a given one and every place where a neuron fires.",
-          ),
+  missing: (info) =>
+    info.recording
+      ? null
+      : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and start " +
+        "the explorer with --recording REC: it shows circuits like a given one and every place " +
+        "where a neuron fires.",
+  controls(c) {
+    const r = c.info.recording as Recording;
+    const layer = layerOf(c, r);
+    const channels: [number, string | number][] = [
+      [-1, "all"],
+      ...Array.from({ length: r.channels }, (_, k): [number, number] => [k, k]),
+    ];
+    return [
+      h(
+        "div.row.toolbar",
+        {},
+        field(c),
+        choice("corpus-layer", "layer ", r.layers, layer, (v) => go({ layer: Number(v) })),
+        choice("corpus-channel", "channel ", channels, c.state.channel, (v) =>
+          go({ channel: Number(v) }),
         ),
-      );
-      return;
-    }
-    const layer = r.layers.includes(c.state.layer) ? c.state.layer : r.layers[r.layers.length - 1];
-    const head = controls(c, r, layer);
-    c.panel.replaceChildren(head);
-    if (!ofPrompt(c) && !c.state.units && c.state.place < 0 && !c.state.find) return;
-    const found = await (c.state.units ? together(c, layer) : nearest(c, layer)).catch((e: Error) =>
-      h("div.card", {}, h("p", {}, e.message.replace("--find: ", ""))),
-    );
-    if (!c.signal.aborted) c.panel.replaceChildren(head, found);
+        c.pos >= 0 && !ofPrompt(c)
+          ? button("circuits like that of the prompt here", () =>
+              go({ units: "", place: -1, find: "" }),
+            )
+          : null,
+      ),
+    ];
+  },
+  async load(c) {
+    const layer = layerOf(c, c.info.recording as Recording);
+    if (c.state.units) return together(c, layer);
+    return ofPrompt(c) || c.state.place >= 0 || c.state.find ? nearest(c, layer) : null;
+  },
+  draw(c, found) {
+    const r = c.info.recording as Recording;
+    return {
+      body: [
+        found ?? card(h("h2", {}, "The recorded text")),
+        note(
+          `${count(r.positions)} positions of ${count(r.documents)} documents. Without a search, ` +
+            "a typed prompt's circuit at the chosen position is the query. A blank in front " +
+            "belongs to a word's token.",
+        ),
+      ],
+    };
   },
 };

@@ -2,10 +2,17 @@
 // follows.
 import { call } from "./api";
 import { h, rove, table } from "./dom";
-import { bar, count, exact, signed, token } from "./format";
+import { bar, count, token } from "./format";
 import { go } from "./state";
 import type { Facts, Patch, PatchPair } from "./types";
+import { button, card, choice, note as plain, number, toggle } from "./parts";
 import type { Context, View } from "./view";
+
+export const fields = {
+  facts: "", // type
+  pair: "", // "clean|counterfactual", or all
+  patched: "noun", // or last
+};
 
 /** All choices of layers where they are few; else each alone, the first, the last, all. */
 export function layerSets(L: number): number[][] {
@@ -21,9 +28,6 @@ export function layerSets(L: number): number[][] {
   const some = all.slice(0, 20);
   return [...sets.slice(0, 40), ...some.slice(1, -1).map((l) => all.slice(0, l + 1)), all];
 }
-
-const number = (x: number | null, digits = 4) =>
-  h("span", { title: exact(x), "data-exact": x ?? "" }, signed(x, digits));
 
 const recovers = (r: PatchPair) => r.correct_clean && r.correct_counterfactual;
 
@@ -144,53 +148,30 @@ function allCard(p: Patch) {
   );
 }
 
-function controls(c: Context, f: Facts, clean: string, other: string) {
-  const nouns = f.nouns.filter((n) => n.single).map((n) => n.noun);
+/** The two nouns of the address, empty where they are no single tokens. */
+function chosen(c: Context, f: Facts): [string, string] {
+  const single = f.nouns.filter((n) => n.single).map((n) => n.noun);
+  const [a, b] = c.state.pair.split("|");
+  return [single.includes(a) ? a : "", single.includes(b) ? b : ""];
+}
+
+function choices(c: Context, f: Facts, clean: string, other: string) {
+  const nouns = ["", ...f.nouns.filter((n) => n.single).map((n) => n.noun)];
+  const named = nouns.map((x): [string, string] => [x, x || "–"]);
   const all = c.state.pair === "all";
-  const select = (
-    id: string,
-    label: string,
-    list: string[],
-    now: string,
-    set: (v: string) => void,
-  ) =>
-    h(
-      "label",
-      { for: id },
-      label,
-      h(
-        "select",
-        { id, onchange: (e: Event) => set((e.target as HTMLSelectElement).value) },
-        list.map((x) => h("option", { value: x, selected: x === now }, x || "–")),
-      ),
-    );
   return h(
-    "div.row",
+    "div.row.toolbar",
     {},
     f.types.length
-      ? select("fact-type", "facts about ", f.types, f.type, (v) => go({ facts: v, pair: "" }))
+      ? choice("fact-type", "facts about ", f.types, f.type, (v) => go({ facts: v, pair: "" }))
       : null,
-    select("clean", "clean noun ", ["", ...nouns], clean, (v) => go({ pair: `${v}|${other}` })),
-    select("counterfactual", "with the gates of ", ["", ...nouns], other, (v) =>
+    choice("clean", "clean noun ", named, clean, (v) => go({ pair: `${v}|${other}` })),
+    choice("counterfactual", "with the gates of ", named, other, (v) =>
       go({ pair: `${clean}|${v}` }),
     ),
-    select("patched", "at the ", ["noun", "last"], c.state.patched, (v) => go({ patched: v })),
-    clean && other
-      ? h(
-          "button.small",
-          { type: "button", onclick: () => go({ pair: `${other}|${clean}` }) },
-          "swap",
-        )
-      : null,
-    h(
-      "button.small",
-      {
-        type: "button",
-        "aria-pressed": String(all),
-        onclick: () => go({ pair: all ? "" : "all" }),
-      },
-      "all pairs",
-    ),
+    choice("patched", "at the ", ["noun", "last"], c.state.patched, (v) => go({ patched: v })),
+    clean && other ? button("swap", () => go({ pair: `${other}|${clean}` })) : null,
+    toggle("all pairs", all, () => go({ pair: all ? "" : "all" })),
   );
 }
 
@@ -237,75 +218,55 @@ function known(f: Facts, clean: string, other: string) {
   );
 }
 
-export const facts: View = {
+interface Data {
+  f: Facts;
+  p: Patch | null;
+}
+
+export const facts: View<Data> = {
   name: "facts",
   title: "Facts",
   needsPrompt: false,
   about: "what a noun’s gates carry: known facts and patched runs",
   letter: "f",
-  async show(c) {
-    if (!c.info.facts) {
-      c.panel.replaceChildren(
-        h(
-          "div.card",
-          {},
-          h("h2", {}, "Facts"),
-          h(
-            "p",
-            {},
-            "No facts are open. Start the explorer with --worlds DIR, a corpus that " +
-              "sgatlin data worlds wrote, or with --facts FILE from sgatlin facts mine.",
-          ),
-        ),
-      );
-      return;
-    }
+  missing: (info) =>
+    info.facts
+      ? null
+      : "No facts are open. Start the explorer with --worlds DIR, a corpus that sgatlin data " +
+        "worlds wrote, or with --facts FILE from sgatlin facts mine.",
+  async load(c) {
     const type = c.state.facts ? { type: c.state.facts } : {};
     const f = await call("facts", type, c.signal);
-    const single = f.nouns.filter((n) => n.single).map((n) => n.noun);
-    const [a, b] = c.state.pair.split("|");
-    const [clean, other] = [a, b].map((x) => (single.includes(x) ? x : ""));
-    if (c.signal.aborted) return;
-    const request = {
-      ...type,
-      layers: layerSets(c.info.model.layers),
-      ...(c.state.patched === "last" ? { at: "last" } : {}),
-    };
-    const parts = [
-      h(
-        "div.card",
-        {},
-        h("h2", {}, "What do a noun's gates carry?"),
-        controls(c, f, clean, other),
-        c.state.pair
-          ? null
-          : h(
-              "p.note",
-              {},
-              "Take two nouns: the prompt of the first is run with the neurons that " +
-                "the second’s would choose, in each choice of layers. If the answer " +
-                "moves, those layers’ gates carry the fact.",
-            ),
-      ),
-    ];
-    if (c.state.pair === "all")
-      parts.push(allCard(await call("patch", request, c.signal, c.progress)));
-    else if (clean && other && clean !== other)
-      parts.push(
-        pairCard(
-          await call("patch", { ...request, clean, counterfactual: other }, c.signal, c.progress),
-          clean,
-          other,
-        ),
-      );
-    if (!c.signal.aborted) c.panel.replaceChildren(...parts, known(f, clean, other));
+    const [clean, other] = chosen(c, f);
+    const at = c.state.patched === "last" ? { at: "last" } : {};
+    const request = { ...type, layers: layerSets(c.info.model.layers), ...at };
+    if (c.state.pair === "all") return { f, p: await call("patch", request, c.signal, c.progress) };
+    if (!clean || !other || clean === other) return { f, p: null };
+    const pair = { ...request, clean, counterfactual: other };
+    return { f, p: await call("patch", pair, c.signal, c.progress) };
   },
-  key(c, key) {
-    const [a, b] = c.state.pair.split("|");
-    if (!c.info.facts) return false;
-    if (key === "a") go({ pair: c.state.pair === "all" ? "" : "all" });
-    if (key === "s" && a && b) go({ pair: `${b}|${a}` });
-    if (key === "n") document.getElementById("clean")?.focus();
-    return ["a", "s", "n"].includes(key);
+  draw(c, { f, p }) {
+    const [clean, other] = chosen(c, f);
+    const all = c.state.pair === "all";
+    const intro = plain(
+      "Take two nouns: the prompt of the first is run with the neurons that the second’s would " +
+        "choose, in each choice of layers. If the answer moves, those layers’ gates carry the " +
+        "fact.",
+    );
+    return {
+      body: [
+        choices(c, f, clean, other),
+        card(h("h2", {}, "What do a noun's gates carry?"), c.state.pair ? null : intro),
+        p && (all ? allCard(p) : pairCard(p, clean, other)),
+        known(f, clean, other),
+      ],
+      key(key) {
+        const [a, b] = c.state.pair.split("|");
+        if (key === "a") go({ pair: all ? "" : "all" });
+        if (key === "s" && a && b) go({ pair: `${b}|${a}` });
+        if (key === "n") document.getElementById("clean")?.focus();
+        return ["a", "s", "n"].includes(key);
+      },
+    };
   },
 };

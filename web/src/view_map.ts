@@ -1,15 +1,15 @@
 // view_map.ts: circuits of the recording in two dimensions: like lies near like.
 import { polygonContains } from "d3-polygon";
-import { call } from "./api";
+import { call, stay } from "./api";
 import { h, hideTip, showTip, table } from "./dom";
 import { count, percent, tokenText } from "./format";
 import type { Eye, Points, Polygon } from "./map_canvas";
 import { MapCanvas, pack } from "./map_canvas";
-import { list, locate, pins, toggle } from "./map_prompt";
+import { list, locate, pins } from "./map_prompt";
 import { go, keep, read } from "./state";
 import type { Info, Located, Map as Answer } from "./types";
-import type { Context, View } from "./view";
-import { neuronLink } from "./view";
+import { button, card, choice, neuronLink, note, tick } from "./parts";
+import type { Context, Drawing, View } from "./view";
 import { excerpt } from "./view_corpus";
 
 const light = [
@@ -43,6 +43,19 @@ const dark = [
 const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 const grey = () => (isDark() ? "#4b545e" : "#b3bac2");
 const faint = () => pack(isDark() ? "#2c333b" : "#e3e6e9");
+
+export const fields = {
+  by: "input", // or target
+  top: 100, // so many tokens
+  docs: 64, // documents; 0: all
+  tint: "input", // or target, category, topic
+  seek: "", // part of tokens that stand out
+  eye: "", // "x,y,zoom"
+  lit: "", // "channel.neuron" whose circuits stand out
+  own: 1, // 1: the prompt's positions on it
+  lasso: "", // "x,y;..."
+};
+
 type Recording = NonNullable<Info["recording"]>;
 interface Group {
   name: string;
@@ -178,82 +191,48 @@ function chosen(m: Answer, p: Points, polygon: Polygon, target: boolean) {
   ];
 }
 
-function choice(
-  id: string,
-  label: string,
-  options: [string | number, string | number][],
-  now: string | number,
-  set: (v: string) => void,
-) {
-  return h(
-    "label",
-    { for: id },
-    label,
-    h(
-      "select",
-      { id, onchange: (e: Event) => set((e.target as HTMLSelectElement).value) },
-      options.map(([v, t]) => h("option", { value: v, selected: v === now }, t)),
-    ),
-  );
-}
-
-function controls(c: Context, r: Recording, layer: number, find: HTMLElement | null) {
-  const tops = [30, 100, 300, 1000, 10000];
-  const docs = [16, 64, 128, 256, 512, 0].filter((d) => d < r.documents || d === 0);
-  const s = c.state;
-  const tints: [string, string][] = [
+/** What a map can be coloured by. */
+function tints(info: Info): [string, string][] {
+  const list: [string, string][] = [
     ["input", "token read"],
     ["target", "token to come"],
-    ...(c.info.worlds ? ([["category", "category"]] as [string, string][]) : []),
-    ...(c.info.worlds && !c.info.no_topics
-      ? ([["topic", "topic of the document"]] as [string, string][])
-      : []),
+  ];
+  if (info.worlds) list.push(["category", "category"]);
+  if (info.worlds && !info.no_topics) list.push(["topic", "topic of the document"]);
+  return list;
+}
+
+const TOPS = [30, 100, 300, 1000, 10000];
+const DOCS = [16, 64, 128, 256, 512, 0];
+const layerOf = (c: Context, r: Recording) =>
+  r.layers.includes(c.state.layer) ? c.state.layer : r.layers[r.layers.length - 1];
+
+function controls(c: Context) {
+  const r = c.info.recording as Recording;
+  const s = c.state;
+  const docs = DOCS.filter((d) => d < r.documents || d === 0);
+  const channels = Array.from({ length: r.channels }, (_, k): [number, number] => [k, k]);
+  const all: [number, string | number][] = [[-1, "all"], ...channels];
+  const by: [string, string][] = [
+    ["input", "read"],
+    ["target", "to come"],
   ];
   const fresh = { eye: "", lasso: "" };
+  const top = TOPS.includes(s.top) ? s.top : 100;
+  const doc = docs.includes(s.docs) ? s.docs : 0;
+  const named = docs.map((d): [number, string | number] => [d, d || "all"]);
   return h(
-    "div.row",
+    "div.row.toolbar",
     {},
-    choice(
-      "map-layer",
-      "layer ",
-      r.layers.map((l) => [l, l]),
-      layer,
-      (v) => go({ layer: Number(v), lit: "", ...fresh }),
+    choice("map-layer", "layer ", r.layers, layerOf(c, r), (v) =>
+      go({ layer: Number(v), lit: "", ...fresh }),
     ),
-    choice(
-      "map-channel",
-      "channel ",
-      [[-1, "all"], ...Array.from({ length: r.channels }, (_, k) => [k, k] as [number, number])],
-      s.channel,
-      (v) => go({ channel: Number(v), ...fresh }),
-    ),
-    choice(
-      "map-by",
-      "most frequent tokens ",
-      [
-        ["input", "read"],
-        ["target", "to come"],
-      ],
-      s.by,
-      (v) => go({ by: v, ...fresh }),
-    ),
-    choice(
-      "map-top",
-      "number ",
-      tops.map((t) => [t, t]),
-      tops.includes(s.top) ? s.top : 100,
-      (v) => go({ top: Number(v), ...fresh }),
-    ),
-    choice(
-      "map-docs",
-      "documents ",
-      docs.map((d) => [d, d || "all"]),
-      docs.includes(s.docs) ? s.docs : 0,
-      (v) => go({ docs: Number(v), ...fresh }),
-    ),
-    choice("map-tint", "colour by ", tints, s.tint, (v) => go({ tint: v })),
-    toggle(c),
-    find,
+    choice("map-channel", "channel ", all, s.channel, (v) => go({ channel: Number(v), ...fresh })),
+    choice("map-by", "most frequent tokens ", by, s.by, (v) => go({ by: v, ...fresh })),
+    choice("map-top", "number ", TOPS, top, (v) => go({ top: Number(v), ...fresh })),
+    choice("map-docs", "documents ", named, doc, (v) => go({ docs: Number(v), ...fresh })),
+    choice("map-tint", "colour by ", tints(c.info), s.tint, (v) => go({ tint: v })),
+    c.pos < 0 ? null : tick("own", "the prompt on it", s.own),
   );
 }
 
@@ -364,154 +343,117 @@ function hover(c: Context, m: Answer, name: (i: number) => string | null) {
   };
 }
 
-function draw(
-  c: Context,
-  r: Recording,
-  layer: number,
-  m: Answer,
-  lit: Uint8Array | null,
-  own: Located | null,
-) {
+interface Data {
+  m: Answer;
+  lit: Uint8Array | null;
+  own: Located | null;
+}
+
+const SETTLED = 120; // ms without a move until the eye stands in the address
+
+/** The canvas, and what its moves do to the address. */
+function canvas(c: Context, m: Answer, p: Points, name: (i: number) => string | null) {
+  let timer = 0;
+  const keepEye = (e: Eye) => {
+    if (c.signal.aborted) return;
+    keep({ eye: `${e.x.toFixed(4)},${e.y.toFixed(4)},${Number(e.zoom.toPrecision(4))}` });
+  };
+  const handlers = {
+    eye: (e: Eye) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => keepEye(e), SETTLED) as unknown as number;
+    },
+    lasso: (q: Polygon) => go({ lasso: write(q), eye: read().eye }),
+    hover: hover(c, m, name),
+    click: (i: number) =>
+      go({ view: "corpus", place: m.position[i], find: "", units: "", layer: m.layer }),
+  };
+  const lasso = parseLasso(c.state.lasso);
+  return new MapCanvas(p, parseEye(c.state.eye), lasso, handlers, faint(), c.signal);
+}
+
+function tools(view: MapCanvas) {
+  const act = (text: string, label: string, f: (b: HTMLElement) => void) =>
+    button(text, (e) => f(e.currentTarget as HTMLElement), { "aria-label": label });
+  return h(
+    "div.map-tools",
+    {},
+    act("+", "zoom in", () => view.zoom(1.4)),
+    act("−", "zoom out", () => view.zoom(1 / 1.4)),
+    act("all", "show all", () => view.look({ x: 0.5, y: 0.5, zoom: 1 })),
+    act("lasso", "draw a lasso", (b) => {
+      view.lassoing = !view.lassoing;
+      b.setAttribute("aria-pressed", String(view.lassoing));
+    }),
+    act("choose what is seen", "choose what is seen", () => go({ lasso: write(view.view()) })),
+  );
+}
+
+function draw(c: Context, { m, lit, own }: Data): Drawing {
   const tint = c.state.tint;
   const name = names(m, tint);
   const g = groups(m.n, name);
   const p = points(m, name, g.list);
   const lasso = parseLasso(c.state.lasso);
-  let timer = 0;
-  const view = new MapCanvas(
-    p,
-    parseEye(c.state.eye),
-    lasso,
-    {
-      eye: (e) => {
-        clearTimeout(timer);
-        timer = setTimeout(() => {
-          if (!c.signal.aborted)
-            keep({ eye: `${e.x.toFixed(4)},${e.y.toFixed(4)},${Number(e.zoom.toPrecision(4))}` });
-        }, 120) as unknown as number;
-      },
-      lasso: (q) => go({ lasso: write(q), eye: read().eye }),
-      hover: hover(c, m, name),
-      click: (i) =>
-        go({ view: "corpus", place: m.position[i], find: "", units: "", layer: m.layer }),
-    },
-    faint(),
-    c.signal,
-  );
+  const view = canvas(c, m, p, name);
   view.pin(pins(c, m, own));
-  const button = (text: string, label: string, f: (b: HTMLElement) => void) =>
-    h(
-      "button.small",
-      {
-        type: "button",
-        "aria-label": label,
-        onclick: (e: Event) => f(e.currentTarget as HTMLElement),
-      },
-      text,
-    );
-  const tools = h(
-    "div.map-tools",
-    {},
-    button("+", "zoom in", () => view.zoom(1.4)),
-    button("−", "zoom out", () => view.zoom(1 / 1.4)),
-    button("all", "show all", () => view.look({ x: 0.5, y: 0.5, zoom: 1 })),
-    button("lasso", "draw a lasso", (b) => {
-      view.lassoing = !view.lassoing;
-      b.setAttribute("aria-pressed", String(view.lassoing));
-    }),
-    button("choose what is seen", "choose what is seen", () => go({ lasso: write(view.view()) })),
-  );
-  c.panel.replaceChildren(
-    h(
-      "div.card",
-      {},
-      h("h2", {}, `Map of ${count(m.n)} circuits `),
-      controls(c, r, layer, search(c, m, view, lit)),
-      litNote(c, m, lit),
-    ),
-    h(
-      "div.split",
-      {},
-      h("div.card", {}, view.el, tools),
-      h(
-        "div",
-        {},
-        h(
-          "div.card",
-          {},
-          lasso.length > 2
-            ? chosen(m, p, lasso, tint === "target")
-            : [h("h2", {}, "Colours"), legend(g)],
-        ),
-        list(m, own),
+  const side =
+    lasso.length > 2 ? chosen(m, p, lasso, tint === "target") : [h("h2", {}, "Colours"), legend(g)];
+  return {
+    body: [
+      card(
+        h("h2", {}, `Map of ${count(m.n)} circuits `),
+        h("div.row", {}, search(c, m, view, lit)),
+        litNote(c, m, lit),
       ),
-    ),
-    h(
-      "p.note",
-      {},
-      `Circuits of the ${count(m.labels.length)} most frequent tokens by UMAP over ` +
-        `the cosine of gates, ${(m.seconds ?? 0).toFixed(1)} s, kept until the explorer ` +
-        "ends. Drag moves, wheel, pinch, + and − zoom; drag with shift draws a lasso; a " +
-        "click opens the place in the " +
-        `corpus.${c.info.no_topics ? ` No topics: ${c.info.no_topics}.` : ""}`,
-    ),
-  );
-  current = view;
+      h(
+        "div.split",
+        {},
+        h("div.card", {}, view.el, tools(view)),
+        h("div", {}, h("div.card", {}, side), list(m, own)),
+      ),
+      note(
+        `Circuits of the ${count(m.labels.length)} most frequent tokens by UMAP over ` +
+          "the cosine of " +
+          `gates, ${(m.seconds ?? 0).toFixed(1)} s, kept until the explorer ends. Drag moves, ` +
+          "wheel, pinch, + and − zoom; drag with shift draws a lasso; a click opens the place " +
+          "in " +
+          `the corpus.${c.info.no_topics ? ` No topics: ${c.info.no_topics}.` : ""}`,
+      ),
+    ],
+    key(key) {
+      if (key === "l") document.querySelector<HTMLElement>("[aria-label='draw a lasso']")?.click();
+      else if (key === "s") document.getElementById("seek")?.focus();
+      else return view.press(key);
+      return true;
+    },
+  };
 }
 
-export const map: View = {
+export const map: View<Data> = {
   name: "map",
   title: "Map",
   needsPrompt: false,
   about: "all circuits of a recorded text in two dimensions: like lies near like",
   letter: "m",
-  async show(c) {
-    const r = c.info.recording;
+  missing: (info) =>
+    info.recording
+      ? null
+      : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and start " +
+        "the explorer with --recording REC: its circuits are laid out so that like lies near like.",
+  controls: (c) => [controls(c)],
+  async load(c) {
+    const r = c.info.recording as Recording;
     const s = c.state;
-    if (!r) {
-      c.panel.replaceChildren(
-        h(
-          "div.card",
-          {},
-          h("h2", {}, "Map"),
-          h(
-            "p",
-            {},
-            "No recording is open. Make one with sgatlin record MODEL --data FILE -o " +
-              "REC, and start the explorer with --recording REC: its circuits are laid " +
-              "out so that like lies near like.",
-          ),
-        ),
-      );
-      return;
-    }
-    const layer = r.layers.includes(s.layer) ? s.layer : r.layers[r.layers.length - 1];
     const request = {
-      layer,
+      layer: layerOf(c, r),
       ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}),
       by: s.by === "target" ? "target" : "input",
       top: Math.max(1, Math.min(100000, Math.round(s.top))),
       documents: Math.max(0, Math.round(s.docs)),
     };
-    const m = await call("map", request, c.signal, c.progress).catch((e: Error) => {
-      if (!c.signal.aborted)
-        c.panel.replaceChildren(
-          h("div.card", {}, h("h2", {}, "Map"), controls(c, r, layer, null)),
-          h("div.card.error", { role: "alert" }, h("p", {}, e.message)),
-        );
-      return null;
-    });
-    if (!m || c.signal.aborted) return;
-    const lit = await litUp(c, m);
-    const own = await locate(c, request);
-    if (!c.signal.aborted) draw(c, r, layer, m, lit, own);
+    const m = await stay("map", request, c.signal, c.progress);
+    return { m, lit: await litUp(c, m), own: await locate(c, request) };
   },
-  key(_c, key) {
-    if (!current?.canvas.isConnected) return false;
-    if (key === "l") document.querySelector<HTMLElement>("[aria-label='draw a lasso']")?.click();
-    else if (key === "s") document.getElementById("seek")?.focus();
-    else return current.press(key);
-    return true;
-  },
+  draw,
 };
-let current: MapCanvas | null = null; // on screen

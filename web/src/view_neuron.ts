@@ -6,9 +6,10 @@ import { bar, exact, max, signed, token } from "./format";
 import { go } from "./state";
 import { parseNeuron, tint } from "./activation";
 import { recordedCards } from "./card_record";
-import type { Ends, Link, Valued } from "./types";
-import type { View } from "./view";
-import { neuronLink } from "./view";
+import type { Ends, Link, Neuron, Valued } from "./types";
+import { button, card, neuronLink, note as plain } from "./parts";
+import type { Context, View } from "./view";
+import { question } from "./view";
 
 const rows = (list: Valued[], most: number) =>
   list.map((t) => [
@@ -52,93 +53,77 @@ function linked(list: Link[], title: string) {
   );
 }
 
-export const neuron: View = {
+/** Three numbers that name a neuron; a change goes there. */
+function place(c: Context, at: number[]) {
+  const m = c.info.model;
+  const most = [m.layers, Math.max(1, m.channels), m.neurons];
+  const box = (k: number, label: string) => {
+    const onchange = (e: Event) => {
+      const to = [...at];
+      const given = Number((e.target as HTMLInputElement).value) || 0;
+      to[k] = Math.max(0, Math.min(most[k] - 1, given));
+      go({ neuron: to.join(".") });
+    };
+    const props = { type: "number", min: 0, max: most[k] - 1, value: at[k], onchange };
+    return h("label", { for: `n${k}` }, label, h("input", { id: `n${k}`, ...props }));
+  };
+  return [box(0, "layer "), box(1, "channel "), box(2, "neuron ")];
+}
+
+/** The neuron of the address; where none is named, the prompt's strongest, else the first. */
+async function chosen(c: Context): Promise<[number, number, number]> {
+  if (c.state.neuron || c.pos < 0) return parseNeuron(c.state.neuron);
+  const a = await call("attribute", question(c, { top: 400, verify: 0 }), c.signal, c.progress);
+  const first = a.terms.find((t) => t.kind === "neuron");
+  return first ? [first.layer ?? 0, first.channel ?? 0, first.index ?? 0] : [0, 0, 0];
+}
+
+export const neuron: View<Neuron> = {
   name: "neuron",
   title: "Neuron",
   needsPrompt: false,
   about: "what one neuron reads and writes, and which others it is wired to",
-  async show(c) {
-    const m = c.info.model;
-    const [layer, channel, index] = parseNeuron(c.state.neuron);
-    const n = await call("neuron", { layer, channel, index, top: 10, excerpts: 8 }, c.signal);
-    if (c.signal.aborted) return;
-    const at = [layer, channel, index];
-    const most = [m.layers, Math.max(1, m.channels), m.neurons];
-    const box = (k: number, label: string) =>
-      h(
-        "label",
-        { for: `n${k}` },
-        label,
-        h("input", {
-          id: `n${k}`,
-          type: "number",
-          min: 0,
-          max: most[k] - 1,
-          value: at[k],
-          onchange: (e: Event) => {
-            const to = [...at];
-            to[k] = Math.max(
-              0,
-              Math.min(most[k] - 1, Number((e.target as HTMLInputElement).value) || 0),
-            );
-            go({ neuron: to.join(".") });
-          },
-        }),
-      );
-    c.panel.replaceChildren(
-      h(
-        "div.card",
-        {},
+  async load(c) {
+    const [layer, channel, index] = await chosen(c);
+    return call("neuron", { layer, channel, index, top: 10, excerpts: 8 }, c.signal);
+  },
+  draw(c, n) {
+    const { layer, channel, index } = n;
+    const edits = c.state.edits.split(";").filter(Boolean);
+    const everywhere = [...edits, `${layer}.${channel}.${index}.*0`].join(";");
+    return {
+      body: [
         h(
-          "div.row.spread",
+          "div.row.toolbar",
           {},
+          place(c, [layer, channel, index]),
+          button("steer it everywhere", () => go({ view: "steer", edits: everywhere })),
+          c.read.tokens.length ? tint(layer, channel, index, "colour the strip by it") : null,
+        ),
+        card(
           h("h2", {}, `Layer ${layer}, channel ${channel}, neuron ${index}`),
-          h(
-            "div.row",
-            {},
-            box(0, "layer "),
-            box(1, "channel "),
-            box(2, "neuron "),
-            h(
-              "button.small",
-              {
-                type: "button",
-                onclick: () =>
-                  go({
-                    view: "steer",
-                    edits: [
-                      ...c.state.edits.split(";").filter(Boolean),
-                      `${layer}.${channel}.${index}.*0`,
-                    ].join(";"),
-                  }),
-              },
-              "steer it everywhere",
-            ),
-            c.read.tokens.length ? tint(layer, channel, index, "colour the strip by it") : null,
+          plain(
+            "Below, from weights alone, read through the tied embedding: what it " +
+              "reads and writes " +
+              "without a text. With a recording, where it fires.",
           ),
         ),
+        ...recordedCards(c, n),
         h(
-          "p.note",
+          "div.grid",
           {},
-          "Below, from weights alone, read through the tied embedding: what it reads " +
-            "and writes without a text. With a recording, where it fires.",
+          ends(
+            n.writes,
+            "Writes: logits it raises and lowers",
+            "Per unit of the neuron's value, up to the final norm's scale.",
+          ),
+          ends(n.value, "Value at a bare token", "Reads times opens, before an activation."),
+          ends(n.opens, "Opens for", "The router's score for the neuron at a bare token."),
+          ends(n.reads, "Reads", "Input weights against each token's embedding."),
+          linked(n.upstream, "Fed by"),
+          linked(n.downstream, "Feeds"),
         ),
-      ),
-      ...recordedCards(c, n),
-      h(
-        "div.grid",
-        {},
-        ends(
-          n.writes,
-          "Writes: logits it raises and lowers",
-          "Per unit of the neuron's value, up to the final norm's scale.",
-        ),
-        ends(n.value, "Value at a bare token", "Reads times opens, before an activation."),
-        ends(n.opens, "Opens for", "The router's score for the neuron at a bare token."),
-        ends(n.reads, "Reads", "Input weights against each token's embedding."),
-        linked(n.upstream, "Fed by"),
-        linked(n.downstream, "Feeds"),
-      ),
-    );
+      ],
+    };
   },
 };

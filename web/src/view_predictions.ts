@@ -1,102 +1,82 @@
 // view_predictions.ts: what the model expects at the locked position, and how sure the choice of
 // neurons is.
 import { h, table } from "./dom";
-import { exact, percent, signed, token } from "./format";
+import { exact, percent, token } from "./format";
 import { go } from "./state";
 import { call } from "./api";
+import { aside, card, note, predicted, term, where } from "./parts";
+import type { Margins } from "./types";
 import type { Context, View } from "./view";
-import { where } from "./view";
 
-/** Asked for on its own: it takes longer than the predictions. */
-async function firmness(c: Context, el: HTMLElement) {
-  const m = (await call("margins", c.prompt, c.signal)).margins?.[c.pos];
-  if (!m || c.signal.aborted) return;
-  el.replaceChildren(
+/** The weakest choice of neurons at the position. */
+function firmness(m: Margins, pos: number) {
+  const weakest = m.margins?.[pos];
+  if (!weakest) return [];
+  return [
     h("h2", {}, "How firm is the choice of neurons?"),
     h(
       "p",
       {},
-      `A change of the residual stream of length ${exact(m.distance)}, ` +
-        `${percent(m.relative)} of its own, makes layer ${m.layer} channel ${m.channel} ` +
-        `choose neuron ${m.wins} in place of ${m.loses}.`,
+      `A change of the residual stream of length ${exact(weakest.distance)}, ` +
+        `${percent(weakest.relative)} of its own, makes layer ${weakest.layer} channel ` +
+        `${weakest.channel} choose neuron ${weakest.wins} in place of ${weakest.loses}.`,
     ),
-    h(
-      "p.note",
-      {},
-      "It is the position's most fragile choice: what is read with gates held is " +
-        "exact up to there.",
+    note(
+      "It is the position's most fragile choice (the smallest ",
+      term("margin", "how far the stream must move before a channel chooses other neurons"),
+      "): what is read with ",
+      term("gates held", "the neurons chosen, and their gates, are kept as the prompt made them"),
+      " is exact up to there.",
     ),
+  ];
+}
+
+function next(c: Context) {
+  const token_ = c.read.tokens[c.pos + 1];
+  const loss = c.read.losses[c.pos + 1];
+  if (!token_ || loss === null || loss === undefined)
+    return h("p", {}, "Nothing: this is the end of the prompt.");
+  return h(
+    "p",
+    {},
+    token(token_),
+    h("span", {}, ` with probability ${percent(Math.exp(-loss))}: loss `),
+    h("strong", { title: exact(loss) }, loss.toFixed(4)),
+    " nats.",
   );
 }
 
-export const predictions: View = {
+export const predictions: View<null> = {
   name: "predictions",
   title: "Predictions",
   needsPrompt: true,
   about: "what the model expects after each token, and how firm its choice of neurons is",
-  async show(c) {
-    const list = c.read.predictions[c.pos];
-    const next = c.read.tokens[c.pos + 1];
+  load: async () => null,
+  draw(c) {
     const firm = h("div");
-    const loss = c.read.losses[c.pos + 1];
-    c.panel.replaceChildren(
-      h(
-        "div.grid",
-        {},
+    const why = (id: number, text: string) => {
+      const onclick = () => go({ view: "circuit", target: `id:${id}` });
+      return h("button.link", { type: "button", onclick }, "why?", aside(text));
+    };
+    const rows = c.read.predictions[c.pos].map((t) => [...predicted(t), why(t.id, t.text)]);
+    return {
+      body: [
         h(
-          "div.card",
+          "div.grid",
           {},
-          h("h2", {}, "What comes next? ", where(c)),
-          table(
-            ["token", ">probability", "", ">logit", ""],
-            list.map((t) => [
-              token(t),
-              h(
-                "span",
-                { title: exact(t.probability), "data-exact": t.probability ?? "" },
-                percent(t.probability),
-              ),
-              h(
-                "div.bar",
-                { "aria-hidden": "true" },
-                "\u00a0",
-                h("i", {
-                  css: {
-                    left: "0",
-                    width: `${100 * (t.probability ?? 0)}%`,
-                    background: "rgb(var(--pos) / .8)",
-                  },
-                }),
-              ),
-              h("span", { title: exact(t.logit) }, signed(t.logit, 3)),
-              h(
-                "button.link",
-                { type: "button", onclick: () => go({ view: "circuit", target: `id:${t.id}` }) },
-                "why?",
-                h("span.hidden", {}, ` ${t.text}`),
-              ),
-            ]),
-            "most probable tokens",
+          card(
+            h("h2", {}, "What comes next? ", where(c)),
+            table(["token", ">probability", "", ">logit", ""], rows, "most probable tokens"),
           ),
+          card(h("h2", {}, "What came next"), next(c), firm),
         ),
-        h(
-          "div.card",
-          {},
-          h("h2", {}, "What came next"),
-          next && loss !== null && loss !== undefined
-            ? h(
-                "p",
-                {},
-                token(next),
-                h("span", {}, ` with probability ${percent(Math.exp(-loss))}: loss `),
-                h("strong", { title: exact(loss) }, loss.toFixed(4)),
-                " nats.",
-              )
-            : h("p", {}, "Nothing: this is the end of the prompt."),
-          firm,
-        ),
-      ),
-    );
-    if (c.info.model.router) await firmness(c, firm);
+      ],
+      // Margins take longer than the predictions.
+      async shown() {
+        if (!c.info.model.router) return;
+        const m = await call("margins", c.prompt, c.signal);
+        if (!c.signal.aborted) firm.replaceChildren(...firmness(m, c.pos));
+      },
+    };
   },
 };

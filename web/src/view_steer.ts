@@ -7,8 +7,11 @@ import type { Edit } from "./joint";
 import { alone, key, meets, parse, together, write } from "./joint";
 import { go, read } from "./state";
 import type { Ablate, Attribute, Joint } from "./types";
+import { button, card, neuronLink, note, tokenBox, tokenChoices, where } from "./parts";
 import type { Context, View } from "./view";
-import { named, neuronLink, question, tokenBox, tokenChoices, where } from "./view";
+import { named, question } from "./view";
+
+export const fields = { edits: "" }; // "layer.channel.index.pos*scale", joined by ";"
 
 const edits = (list: Edit[]) =>
   list.map((e) => ({
@@ -151,34 +154,57 @@ function slider(
   );
 }
 
-export const steer: View = {
+interface Data {
+  a: Attribute;
+  j: Joint | null;
+  list: Edit[];
+}
+
+/** The strongest neurons of the prompt that no slider has yet. */
+function strongest(a: Attribute, list: Edit[], count: number): Edit[] {
+  const has = new Set(list.map(key));
+  return a.neurons
+    .map((t) => ({
+      layer: t.layer ?? 0,
+      channel: t.channel ?? 0,
+      neuron: t.index ?? 0,
+      pos: t.position,
+      scale: 0,
+    }))
+    .filter((e) => !has.has(key(e)))
+    .slice(0, count);
+}
+
+function predictionsAfter(r: Ablate) {
+  return [
+    h("h2", {}, "Predictions of the true rerun"),
+    columns(r),
+    note(`Values scaled: ${r.edits.reduce((s, e) => s + e.changed, 0)}.`),
+  ];
+}
+
+export const steer: View<Data> = {
   name: "steer",
   title: "Ablate & steer",
   needsPrompt: true,
   about: "scale neurons by sliders and see what changes, at once and in a true rerun",
-  async show(c) {
-    const a = await call(
-      "attribute",
-      question(c, { top: 20000, against: undefined }),
-      c.signal,
-      c.progress,
-    );
-    const list = parse(c.state.edits);
-    const j = list.length
-      ? await call(
-          "joint",
-          request(
-            c,
-            list.map((e) => ({ ...e, scale: 0 })),
-          ),
-          c.signal,
-          c.progress,
-        ).catch((e: Error) => {
-          if (c.signal.aborted) throw e;
-          return null;
-        })
-      : null;
-    if (c.signal.aborted) return;
+  controls: (c) => [
+    h("div.row.toolbar", {}, tokenBox(c, "target", "watch ", "most probable"), tokenChoices(c)),
+  ],
+  async load(c) {
+    const all = question(c, { top: 20000, against: undefined });
+    const a = await call("attribute", all, c.signal, c.progress);
+    // Without a slider the view begins with the strongest neuron taken away.
+    const given = parse(c.state.edits);
+    const list = given.length ? given : strongest(a, [], 1);
+    const away = list.map((e) => ({ ...e, scale: 0 }));
+    const j = await call("joint", request(c, away), c.signal, c.progress).catch((e: Error) => {
+      if (c.signal.aborted) throw e;
+      return null; // too many neurons at once: the rerun alone answers
+    });
+    return { a, j, list };
+  },
+  draw(c, { a, j, list }) {
     const figures = h("div.card", {});
     const truth = h("div.card", { hidden: true });
     let timer = 0;
@@ -193,11 +219,7 @@ export const steer: View = {
         [last, shown] = [r, asked];
         draw();
         truth.hidden = false;
-        truth.replaceChildren(
-          h("h2", {}, "Predictions of the true rerun"),
-          columns(r),
-          h("p.note", {}, `Values scaled: ${r.edits.reduce((s, e) => s + e.changed, 0)}.`),
-        );
+        truth.replaceChildren(...predictionsAfter(r));
       } catch (e) {
         if (!c.signal.aborted)
           truth.replaceChildren(h("h2", {}, "The true rerun"), h("p", {}, (e as Error).message));
@@ -209,63 +231,27 @@ export const steer: View = {
       timer = setTimeout(rerun, final ? 0 : 160) as unknown as number;
       if (final && write(list) !== read().edits) go({ edits: write(list) }, true);
     };
-    const add = (k: number) => {
-      const more = a.neurons
-        .filter(
-          (t) => !list.some((e) => key(e) === `${t.layer}.${t.channel}.${t.index}.${t.position}`),
-        )
-        .slice(0, k);
-      go({
-        edits: write([
-          ...list,
-          ...more.map((t) => ({
-            layer: t.layer ?? 0,
-            channel: t.channel ?? 0,
-            neuron: t.index ?? 0,
-            pos: t.position,
-            scale: 0,
-          })),
-        ]),
-      });
-    };
-    c.panel.replaceChildren(
-      h(
-        "div.card",
-        {},
-        h(
-          "div.row.spread",
-          {},
-          h("h2", {}, "Scale neurons ", where(c)),
-          h(
-            "div.row",
-            {},
-            tokenBox(c, "target", "watch ", "most probable"),
-            tokenChoices(c),
-            h("button.small", { type: "button", onclick: () => add(1) }, "add the strongest"),
-            h("button.small", { type: "button", onclick: () => add(5) }, "add five"),
-            list.length
-              ? h("button.small", { type: "button", onclick: () => go({ edits: "" }) }, "clear")
-              : null,
-          ),
-        ),
-        h(
-          "datalist",
-          { id: "factors" },
-          [-2, -1, 0, 1, 2, 3, 4].map((v) => h("option", { value: v })),
-        ),
-        list.length
-          ? list.map((_, i) => slider(c, list, i, j, update))
-          : h(
-              "p.note",
-              {},
-              "No neuron yet: add some here, or press “steer” beside one in the " +
-                "circuit. × 0 takes a neuron away, × 1 leaves it, × 2 doubles it.",
-            ),
-      ),
-      list.length ? h("div.grid.steer", {}, figures, truth) : h("span"),
-    );
-    if (!list.length) return;
+    const add = (k: number) => go({ edits: write([...list, ...strongest(a, list, k)]) });
+    const factors = [-2, -1, 0, 1, 2, 3, 4].map((v) => h("option", { value: v }));
     draw();
-    await rerun(); // the view is complete, and can be saved, when its first rerun is there
+    return {
+      body: [
+        card(
+          h("h2", {}, "Scale neurons ", where(c)),
+          h("datalist", { id: "factors" }, factors),
+          list.map((_, i) => slider(c, list, i, j, update)),
+          h(
+            "div.row.spaced",
+            {},
+            button("add the strongest", () => add(1)),
+            button("add five", () => add(5)),
+            c.state.edits ? button("clear", () => go({ edits: "" })) : null,
+          ),
+          note("× 0 takes a neuron away, × 1 leaves it, × 2 doubles it."),
+        ),
+        h("div.grid.steer", {}, figures, truth),
+      ],
+      shown: rerun, // the view is complete, and can be saved, when its first rerun is there
+    };
   },
 };

@@ -9,17 +9,19 @@ import type { Metrics } from "./types";
 import type { View } from "./view";
 
 type Line = Metrics["lines"][number];
-const lines: Line[] = [];
-let next = 0;
+interface Log {
+  lines: Line[];
+  next: number;
+}
 
-async function more(signal: AbortSignal): Promise<boolean> {
-  let grown = false;
+/** Reads on; true: the log has grown. */
+async function more(log: Log, signal: AbortSignal): Promise<boolean> {
+  const before = log.lines.length;
   for (;;) {
-    const m = await call("metrics", { from: next }, signal);
-    lines.push(...m.lines);
-    grown ||= m.lines.length > 0;
-    next = m.next;
-    if (!m.more) return grown;
+    const m = await call("metrics", { from: log.next }, signal);
+    log.lines.push(...m.lines);
+    log.next = m.next;
+    if (!m.more) return log.lines.length > before;
   }
 }
 
@@ -43,7 +45,7 @@ const thin = (p: [number, number][]) => {
 const short = (x: number) =>
   Math.abs(x) >= 1e5 ? x.toExponential(0).replace("+", "") : Number(x.toPrecision(4)).toString();
 
-function chart(title: string, curves: Curve[]) {
+function chart(lines: Line[], title: string, curves: Curve[]) {
   const series = curves
     .map((c) => ({
       c,
@@ -132,7 +134,7 @@ function chart(title: string, curves: Curve[]) {
 
 const blue = "rgb(var(--pos))";
 const orange = "rgb(var(--neg))";
-function draw(panel: HTMLElement, layers: number) {
+function curves(lines: Line[], layers: number) {
   const last = lines[lines.length - 1];
   const colours = [blue, orange, "var(--soft)", "var(--fg)"];
   const usage = Array.from({ length: Math.min(layers, 4) }, (_, l) => ({
@@ -141,7 +143,7 @@ function draw(panel: HTMLElement, layers: number) {
     colour: colours[l],
     dash: l > 1 ? "6 3" : undefined,
   }));
-  panel.replaceChildren(
+  return [
     h(
       "div.card",
       {},
@@ -159,57 +161,57 @@ function draw(panel: HTMLElement, layers: number) {
     h(
       "div.grid",
       {},
-      chart("Loss", [
+      chart(lines, "Loss", [
         { name: "training", key: /^train\/loss$/, colour: orange },
         { name: "held out", key: /^eval\/loss$/, colour: blue, dash: "6 3" },
       ]),
-      chart("Accuracy", [
+      chart(lines, "Accuracy", [
         { name: "training", key: /^train\/accuracy$/, colour: orange },
         { name: "held out", key: /^eval\/accuracy$/, colour: blue, dash: "6 3" },
       ]),
-      chart("Use of neurons: entropy, 1 is even", usage),
-      chart("Norm of the gradient", [
+      chart(lines, "Use of neurons: entropy, 1 is even", usage),
+      chart(lines, "Norm of the gradient", [
         { name: "gradient", key: /^train\/grad_norm$/, colour: blue },
       ]),
-      chart("Learning rate", [{ name: "rate", key: /^train\/lr$/, colour: blue }]),
-      chart("Speed", [{ name: "tokens a second", key: /^perf\/tokens_per_s$/, colour: blue }]),
+      chart(lines, "Learning rate", [{ name: "rate", key: /^train\/lr$/, colour: blue }]),
+      chart(lines, "Speed", [
+        { name: "tokens a second", key: /^perf\/tokens_per_s$/, colour: blue },
+      ]),
     ),
-  );
+  ];
 }
 
-export const training: View = {
+const AGAIN = 2000; // ms between two looks at the log
+
+export const training: View<Log> = {
   name: "training",
   title: "Training run",
   needsPrompt: false,
   about: "the run’s curves, growing as it goes",
-  async show(c) {
-    if (!c.info.run) {
-      c.panel.replaceChildren(
-        h(
-          "div.card",
-          {},
-          h("h2", {}, "Training run"),
-          h(
-            "p",
-            {},
-            "This model was opened from a model directory. Open its run instead, " +
-              "sgatlin explore RUN, to see its curves.",
-          ),
-        ),
-      );
-      return;
-    }
-    await more(c.signal);
-    if (c.signal.aborted) return;
-    draw(c.panel, c.info.model.layers);
-    const again = setInterval(async () => {
-      if (c.signal.aborted) return clearInterval(again);
-      if (document.hidden) return;
-      try {
-        if ((await more(c.signal)) && !c.signal.aborted) draw(c.panel, c.info.model.layers);
-      } catch {
-        /* the next second asks again */
-      }
-    }, 2000);
+  missing: (info) =>
+    info.run
+      ? null
+      : "This model was opened from a model directory. Open its run instead, sgatlin " +
+        "explore RUN, " +
+        "to see its curves.",
+  async load(c) {
+    const log: Log = { lines: [], next: 0 };
+    await more(log, c.signal);
+    return log;
+  },
+  draw(c, log) {
+    const layers = c.info.model.layers;
+    const box = h("div", {}, curves(log.lines, layers));
+    return {
+      body: [box],
+      shown() {
+        const again = setInterval(async () => {
+          if (c.signal.aborted) return clearInterval(again);
+          if (document.hidden) return;
+          const grown = await more(log, c.signal).catch(() => false); // the next look asks again
+          if (grown && !c.signal.aborted) box.replaceChildren(...curves(log.lines, layers));
+        }, AGAIN);
+      },
+    };
   },
 };

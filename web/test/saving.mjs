@@ -276,7 +276,8 @@ export async function graphs({
   await settled(p);
   check(
     (await p.$$eval(".graph .node", (e) => e.length)) === links.nodes.length,
-    "an opened graph survives a reload",
+    "an opened graph survives a reload: " +
+      `${await p.$eval("#view", (e) => e.textContent.slice(0, 200))}`,
   );
   await p.evaluate(() =>
     Object.keys(sessionStorage)

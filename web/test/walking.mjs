@@ -242,7 +242,7 @@ export async function keyboard({ page, open, settled, check, url, text, other })
     stops
       .slice(0, 4)
       .map((s) => s.id)
-      .join() === "save-button,help-button,prompt,primary",
+      .join() === "prompt,primary,save-button,help-button",
     `Tab begins at the top: ${stops.map((s) => s.id)}`,
   );
   await p.close();
