@@ -79,7 +79,7 @@ test: ## set-up and all tests
 	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
 
 bench: $(BUILD)/sgatlin $(BUILD)/tests/http/test_load ## the standard tables of speed: all kinds, where a step's time goes, tokenising, the server (4 minutes)
-	@$(BUILD)/sgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe --kernels
+	@$(BUILD)/sgatlin bench -k all --kernels
 	@printf '\nencoding the stories of the built-in corpus, MB/s\n'; sh bench/tokenizer.sh
 	@printf '\nthe server under slow clients, refused requests, many small files\n'; LOAD_STRICT=1 $(BUILD)/tests/http/test_load 2>&1 | grep -vE '^\[( RUN|  *OK|=|  PASSED)'
 	@echo 'not measured here: PyTorch (bench/compare.py, a Python with torch), decoding of models of 4 GB (bench/decode.sh),' \

@@ -19,7 +19,6 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PEER = os.path.join(ROOT, "bench/peers/torch_lm.py")
-KINDS = ["sgatlin", "peer", "mlp", "glu", "moe"]
 
 
 class Peer:
@@ -50,7 +49,7 @@ class Peer:
 
 def fastest(a, kind):
     """Options of the peer's fastest form of a kind, training."""
-    if kind not in ("sgatlin", "peer"):
+    if not a.kinds[kind]["router"]:
         return []
     if a.sparse:
         return ["--sparse", a.sparse]
@@ -105,7 +104,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--python", default=sys.executable)
     p.add_argument("--sgatlin", default=os.path.join(ROOT, "build/sgatlin"))
-    p.add_argument("--kind", action="append", choices=KINDS)
+    p.add_argument("--kind", action="append", help="default: every kind that both have")
     p.add_argument("--pairs", type=int, default=5)
     p.add_argument("--rounds", type=int, default=7, help="of sgatlin in a pair; with 2 its process is still cold")
     p.add_argument("--batch", type=int, default=4)
@@ -120,7 +119,11 @@ def main():
         if subprocess.run([a.python, PEER, "--check", *models], stdout=subprocess.DEVNULL).returncode:
             sys.exit("compare.py: the peer does not compute what the golden models say")
         print(f"peer: losses and gradients of {len(models)} golden models agree")
-    for kind in a.kind or KINDS:
+    a.kinds = json.loads(subprocess.run([a.sgatlin, "version", "--json"], stdout=subprocess.PIPE, check=True).stdout)["kinds"]
+    theirs = subprocess.run([a.python, PEER, "--kinds"], stdout=subprocess.PIPE, check=True, text=True).stdout.split()
+    for kind in a.kind or [k for k in a.kinds if k in theirs]:
+        if kind not in a.kinds or kind not in theirs:
+            sys.exit(f"compare.py: {kind}: sgatlin has {' '.join(a.kinds)}, the peer {' '.join(theirs)}")
         compare(a, kind)
 
 

@@ -1,7 +1,9 @@
-/* cmd_bench.c: how fast this machine trains and runs a model, and what each kernel leaves on the table. */
+/* cmd_bench.c: how fast this machine trains and runs a model, and what each kernel leaves on the
+ * table. */
 #include <string.h>
 
 #include "cli.h"
+#include "ffn/kinds.h"
 #include "model.h"
 #include "train/bench.h"
 #include "train/settings.h"
@@ -43,7 +45,9 @@ static double total(const sgi_profile *p) {
   return sum;
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------------ */
+/* ---- JSON
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static json_t *positive(double x) { return x > 0 ? cli_json_real(x) : json_null(); }
 
@@ -92,7 +96,9 @@ static json_t *bench_json(const sgi_bench *b, const subject *s) {
   return o;
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------------ */
+/* ---- tables
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void heading(cli_table *t) {
   static const char *const names[] = {"kind",      "parameters",   "train tok/s", "use",         "forward tok/s",
@@ -145,7 +151,9 @@ static void kernels(const char *title, const sgi_bench *b, const sgi_profile *p,
   cli_table_end(t);
 }
 
-/* ---- command ------------------------------------------------------------------------------------------------------------ */
+/* ---- command
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 /* The config of what the command line names. */
 static sg_status find_subject(const cli_call *c, subject *s, sg_error *err) {
@@ -188,6 +196,9 @@ static void details(const sgi_bench *b) {
 static int run(const cli_call *c) {
   size_t n;
   const char *const *kinds = cli_list(c, "kind", &n);
+#define KIND_NAME(name) #name,
+  static const char *const every[] = {SGI_KINDS(KIND_NAME)};
+  if (n == 1 && !strcmp(kinds[0], "all")) kinds = every, n = SGI_COUNT(every);
   if (c->n_args && (n || cli_is_set(c, "preset") || cli_is_set(c, "set")))
     return cli_usage(c, "a saved model has its own kind and sizes: no --kind, --preset or --set with MODEL");
   bool json = cli_flag(c, "json");
@@ -232,7 +243,7 @@ static const cli_option options[] = {
      .type = CLI_LIST,
      .argument = "KIND",
      .value_text = "sgatlin",
-     .help = "feedforward layer: sgatlin, peer, mlp, glu or moe; may be given many times"},
+     .help = "feedforward layer: all, or one of" SGI_KIND_WORDS},
     {.name = "preset",
      .letter = 'p',
      .type = CLI_STRING,
@@ -281,7 +292,7 @@ const cli_command cli_bench = {
     .summary = "measure training, forward and decoding speed beside what the machine allows",
     .usage = "[--kind KIND]... [--preset NAME] [--set KEY=VALUE]...\nMODEL [--forward-only]",
     .examples =
-        "# all kinds at the sizes of the tinystories preset\nsgatlin bench -k sgatlin -k peer -k mlp -k glu -k moe\n"
+        "# all kinds at the sizes of the tinystories preset\nsgatlin bench -k all\n"
         "# where a step's time goes\nsgatlin bench --kernels\n"
         "# a larger pool, for a script\nsgatlin bench --set feedforward.num_neurons=4096 --json\n"
         "# a saved model: how soon it opens, how fast it runs from its file\nsgatlin bench demo/sgatlin --forward-only",

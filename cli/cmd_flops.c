@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "ffn/kinds.h"
 #include "ffn/ffn.h"
 #include "model/flops.h"
 #include "model/presets.h"
@@ -202,7 +203,7 @@ static const cli_option options[] = {
      .type = CLI_LIST,
      .argument = "KIND",
      .value_text = "all",
-     .help = "sgatlin, peer, mlp, glu or moe"},
+     .help = "feedforward layer, one of" SGI_KIND_WORDS},
     {.name = "budget",
      .letter = 'b',
      .type = CLI_LIST,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "ffn/kinds.h"
 #include "core/json.h"
 #include "train/run.h"
 
@@ -65,7 +66,8 @@ static bool stop(void *user) {
   return cli_stop != 0;
 }
 
-/* ---- settings from the command line -------------------------------------------------------------------------------- */
+/* ---- settings from the command line
+ * -------------------------------------------------------------------------------- */
 
 /* Short flags for the settings that people change most. */
 static const struct {
@@ -125,7 +127,9 @@ static int print_settings(const sgi_settings *s) {
   return 0;
 }
 
-/* ---- plan -------------------------------------------------------------------------------------------------------------- */
+/* ---- plan
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static void plan_lines(const sgi_run *run, double seconds) {
   const sgi_run_plan *p = sgi_run_plan_of(run);
@@ -244,7 +248,7 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "KIND",
      .value_text = "sgatlin",
-     .help = "feedforward layer: sgatlin, peer, mlp, glu or moe, with the preset's sizes for it"},
+     .help = "feedforward layer, with the preset's sizes for it; one of" SGI_KIND_WORDS},
     {.name = "data",
      .letter = 'd',
      .type = CLI_STRING,

@@ -3,6 +3,8 @@
 #include <oneapi/dnnl/dnnl.h>
 
 #include "cli.h"
+#include "ffn/ffn.h"
+#include "ffn/kinds.h"
 #include "math/kernels.h"
 #include "version.h"
 
@@ -20,6 +22,18 @@ void cli_version_text(FILE *f) {
   fprintf(f, "compiler  %s\n", COMPILER);
   fprintf(f, "oneDNN    %d.%d.%d\n", d->major, d->minor, d->patch);
   fprintf(f, "CPU path  %s, %d threads\n", sgi_kernel_table()->isa, omp_get_max_threads());
+  fprintf(f, "kinds    %s\n", SGI_KIND_WORDS);
+}
+
+/* Feedforward kinds in order, for scripts: what each has. */
+static json_t *kinds_json(void) {
+  json_t *all = json_object();
+  const sgi_ffn_ops *k;
+  for (size_t i = 0; (k = sgi_ffn_at(i)); i++)
+    json_object_set_new(all, k->name,
+                        json_pack("{s:b, s:b, s:b}", "router", (k->uses & SGI_USES_ROUTER) != 0, "gates",
+                                  k->gates != NULL, "preset", k->preset.tinystories.num_neurons != 0));
+  return all;
 }
 
 static int run(const cli_call *c) {
@@ -27,9 +41,9 @@ static int run(const cli_call *c) {
   const dnnl_version_t *d = dnnl_version();
   char dnnl[48];
   snprintf(dnnl, sizeof dnnl, "%d.%d.%d", d->major, d->minor, d->patch);
-  return cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "version", SGI_VERSION, "commit", SGI_COMMIT, "compiler",
-                            COMPILER, "onednn", dnnl, "isa", sgi_kernel_table()->isa, "threads",
-                            omp_get_max_threads()));
+  return cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o}", "version", SGI_VERSION, "commit", SGI_COMMIT,
+                            "compiler", COMPILER, "onednn", dnnl, "isa", sgi_kernel_table()->isa, "threads",
+                            omp_get_max_threads(), "kinds", kinds_json()));
 }
 
 static const cli_option options[] = {CLI_JSON_OPTION, CLI_END};
@@ -37,7 +51,7 @@ static const cli_option options[] = {CLI_JSON_OPTION, CLI_END};
 const cli_command cli_version = {
     .name = "version",
     .group = "Other",
-    .summary = "print version, commit, compiler, oneDNN and the instruction set in use",
+    .summary = "print version, compiler, oneDNN, instruction set in use and feedforward kinds",
     .usage = "[--json]",
     .examples = "# what to quote in a bug report\nsgatlin version",
     .options = options,

@@ -27,9 +27,11 @@ run version
 run data worlds -n 40 -o "$tmp/worlds"
 run tokenizer train -n 320 "$tmp/worlds/train.txt" -o "$tmp/tokenizer.json"
 run tokenizer encode -T "$tmp/tokenizer.json" --text 'The fox ran.'
-for kind in sgatlin peer mlp glu moe; do
-  case $kind in
-    sgatlin | peer) sizes="--set feedforward.num_neurons=36 --set feedforward.top_k=2 --set feedforward.key_dim=8" ;;
+kinds=$("$sgatlin" version | sed -n 's/^kinds *//p')
+[ -n "$kinds" ] || { echo "valgrind.sh: $sgatlin version lists no kinds" >&2; exit 1; }
+for kind in $kinds; do
+  case $("$sgatlin" version --json) in
+    *"\"$kind\":{\"router\":true"*) sizes="--set feedforward.num_neurons=36 --set feedforward.top_k=2 --set feedforward.key_dim=8" ;;
     *) sizes="--set feedforward.num_neurons=20" ;;
   esac
   # shellcheck disable=SC2086

@@ -33,9 +33,16 @@ if grep -nE '#include "(\.\./cli|model|read|text|train|ffn|math)/|"api.h"' serve
   echo "server: guard, peers, jobs and http know no model"
   bad=1
 fi
-# No feedforward kind is named outside src/ffn and the presets' table.
-kinds=$(sed -n 's/.*sgi_ffn_\([a-z]*\),$/\1/p' src/ffn/ffn.c)
-if grep -rnE "(strcmp|strncmp)\([^)]*\"(sgatlin|peer|mlp|glu|moe)\"" src cli --include='*.c' | grep -v '^src/ffn/' | grep -v "strcmp(type, "; then
+# No feedforward kind is asked for by name outside src/ffn; the names are those of src/ffn/kinds.h.
+kinds=$(sed -n 's/^  X(\([a-z0-9_]*\)).*/\1/p' src/ffn/kinds.h)
+# Every file that defines a kind is in the list, and every name of the list has a file.
+for kind in $(sed -n 's/^const sgi_ffn_ops sgi_ffn_\([a-z0-9_]*\) = .*/\1/p' src/ffn/*.c); do
+  echo "$kinds" | grep -qx "$kind" || { echo "src/ffn/kinds.h does not list $kind"; bad=1; }
+  [ -f "src/ffn/$kind.c" ] || { echo "the kind $kind has no file src/ffn/$kind.c"; bad=1; }
+done
+[ -n "$kinds" ] || { echo "src/ffn/kinds.h lists no kind"; bad=1; }
+names=$(echo "$kinds" | tr '\n' '|' | sed 's/|$//')
+if grep -rnE "(strcmp|strncmp)\([^)]*\"($names)\"" src cli server --include='*.c' | grep -v '^src/ffn/' | grep -v "strcmp(type, "; then
   echo "a feedforward kind is asked for by name outside src/ffn ($kinds)"
   bad=1
 fi

@@ -217,13 +217,16 @@ class Attention(nn.Module):
         return self.o_proj(o.transpose(1, 2).reshape(B, T, -1))
 
 
+KINDS = {"sgatlin": Sparse, "peer": Sparse, "mlp": Mlp, "glu": Glu, "moe": Moe}
+
+
 class Layer(nn.Module):
     def __init__(self, c):
         super().__init__()
         self.input_layernorm = nn.RMSNorm(c.D, eps=c.eps)
         self.self_attn = Attention(c)
         self.post_attention_layernorm = nn.RMSNorm(c.D, eps=c.eps)
-        self.mlp = {"sgatlin": Sparse, "peer": Sparse, "mlp": Mlp, "glu": Glu, "moe": Moe}[c.kind](c)
+        self.mlp = KINDS[c.kind](c)
 
     def forward(self, x, cos, sin):
         x = x + self.self_attn(self.input_layernorm(x), cos, sin)
@@ -319,7 +322,8 @@ class Run:
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--check", nargs="+", metavar="DIR")
-    p.add_argument("--kind", default="mlp", choices=["sgatlin", "peer", "mlp", "glu", "moe"])
+    p.add_argument("--kind", default="mlp", choices=list(KINDS))
+    p.add_argument("--kinds", action="store_true", help="print the kinds and stop")
     p.add_argument("--batch", type=int, default=4)
     p.add_argument("--seq", type=int, default=1024)
     p.add_argument("--set", action="append", default=[], metavar="NAME=N", help="V, D, L, F, C, K or Q of the model")

@@ -1,10 +1,10 @@
-/* ref.h: the reference. The whole model once more, written from the formulas alone (docs/method.md), in
- * double, with plain loops and one function per formula: slow, and short enough to be checked by reading. It
- * shares no code with src/. Beside it, what the gradient tests need: random numbers, central differences, and
- * a judge of float32 gradients.
+/* ref.h: the reference. The whole model once more, written from the formulas alone
+ * (docs/method.md), in double, with plain loops and one function per formula: slow, and short
+ * enough to be checked by reading. It shares no code with src/. Beside it, what the gradient tests
+ * need: random numbers, central differences, and a judge of float32 gradients.
  *
- * Shapes as in sgatlin.h; n token rows. Mistakes of a test (a tensor missing, memory out) end the program
- * with a message. */
+ * Shapes as in sgatlin.h; n token rows. Mistakes of a test (a tensor missing, memory out) end the
+ * program with a message. */
 #ifndef TEST_REF_H
 #define TEST_REF_H
 
@@ -40,11 +40,11 @@ uint64_t ref_linear(double *y, const double *x, const double *w, size_t n, size_
 double ref_dot(const double *a, const double *b, size_t n);
 /* y = x / sqrt(mean(x^2) + eps) * g per row. */
 void ref_rmsnorm(double *y, const double *x, const double *g, size_t n, size_t D, double eps);
-/* Rotary embedding of x (n,H,d) in place, half-split layout; the angle is rounded to float32 as the method
- * has it. */
+/* Rotary embedding of x (n,H,d) in place, half-split layout; the angle is rounded to float32 as the
+ * method has it. */
 void ref_rotary(double *x, const int32_t *position, size_t n, size_t H, size_t d, double theta);
-/* o (B,T,H,d). Keys and values (B,capacity,H,d); query t stands at key past + t and sees keys starts[b,t] (0
- * where starts is NULL) to past + t. */
+/* o (B,T,H,d). Keys and values (B,capacity,H,d); query t stands at key past + t and sees keys
+ * starts[b,t] (0 where starts is NULL) to past + t. */
 void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts, size_t B,
                    size_t T, size_t past, size_t capacity, size_t H, size_t d);
 void ref_softmax(double *x, size_t n); /* in place */
@@ -72,8 +72,24 @@ typedef struct ref_choice {
   uint64_t multiply_adds; /* added to: of matrix products */
 } ref_choice;
 
-/* y (n,D) of the kind that the config names; tensors are named prefix + ... . False where the kind has no
- * reference. */
+/* What a tensor of a kind should be, said once more than in src/ffn: dims as letters of the
+ * configuration (D, F, C, K, Q, and S = sqrt(F)) with factors, "2F D"; start: the letter whose root
+ * the standard deviation is one over, '0' zeros, '1' a deviation of 1; decay: weight decay applies.
+ */
+typedef struct ref_form {
+  const char *name, *dims;
+  char start;
+  bool decay;
+} ref_form;
+enum { REF_MOST_FORMS = 8 };
+/* The tensors of the config's kind with its router into out, in any order; how many, 0 where the
+ * kind has no reference. */
+size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]);
+/* Value of a factor such as "2F". */
+size_t ref_factor(const sg_config *c, const char *text);
+
+/* y (n,D) of the kind that the config names; tensors are named prefix + ... . False where the kind
+ * has no reference. */
 bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice);
 
 /* ---- the model (ref_model.c) ---- */
@@ -107,11 +123,12 @@ size_t ref_below(ref_random *r, size_t n);
 double ref_normal(ref_random *r);
 void ref_fill(ref_random *r, float *x, size_t n, double mean, double sigma); /* normal */
 
-/* Largest |a - b| over the largest |b|. Not a number where either is, infinite where b is 0 and a is not. */
+/* Largest |a - b| over the largest |b|. Not a number where either is, infinite where b is 0 and a
+ * is not. */
 double ref_difference(const float *a, const double *b, size_t n);
 
-/* A scalar function of arrays that the caller may change; *decisions becomes the fingerprint of its discrete
- * choices. */
+/* A scalar function of arrays that the caller may change; *decisions becomes the fingerprint of its
+ * discrete choices. */
 typedef double ref_function(void *user, uint64_t *decisions);
 
 typedef struct ref_report {
@@ -121,9 +138,10 @@ typedef struct ref_report {
   char worst[160], worst_direction[160];
 } ref_report;
 
-/* Judges grad (count) = df / dvalue by central differences: the entries of largest gradient, random ones
- * (`samples` in all, or every one), and two directions. floor: least scale that errors are divided by, for
- * gradients that vanish. Adds to *r. */
+/* Judges grad (count) = df / dvalue by central differences: the entries of largest gradient, random
+ * ones
+ * (`samples` in all, or every one), and two directions. floor: least scale that errors are divided
+ * by, for gradients that vanish. Adds to *r. */
 void ref_check_gradient(ref_report *r, const char *name, ref_function *f, void *user, double *value, const float *grad,
                         size_t count, size_t samples, double floor);
 

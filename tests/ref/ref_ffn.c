@@ -20,7 +20,8 @@ static uint64_t dense_scores(const ref_model *m, const char *prefix, double *u, 
   return work;
 }
 
-/* u (g, width) = (x Wq[g]) . keys[g] / sqrt(parts * Q) for each group g: a channel, or a part of a channel.
+/* u (g, width) = (x Wq[g]) . keys[g] / sqrt(parts * Q) for each group g: a channel, or a part of a
+ * channel.
  */
 static uint64_t key_value_scores(const ref_model *m, const char *prefix, double *u, const double *x, size_t groups,
                                  size_t parts) {
@@ -61,8 +62,8 @@ static double unit_score(const sg_config *cfg, const double *u, size_t c, size_t
   return is_product(cfg) ? u[c * S + f / S] + u[(C + c) * S + f % S] : u[c * F + f];
 }
 
-/* The K largest sums of a pair out of the K largest of each part; pair (a,b) is unit a*S + b. Of equal sums
- * the earlier candidate, in the order rank in part 0, rank in part 1. */
+/* The K largest sums of a pair out of the K largest of each part; pair (a,b) is unit a*S + b. Of
+ * equal sums the earlier candidate, in the order rank in part 0, rank in part 1. */
 static void choose_product(const sg_config *cfg, int32_t *index, const double *u, size_t c) {
   size_t C = cfg->num_channels, K = cfg->top_k, S = sub_keys(cfg);
   const double *u0 = u + c * S, *u1 = u + (C + c) * S;
@@ -117,8 +118,8 @@ static double activate(const char *name, double x, ref_choice *choice) {
                                   : ref_identity(x);
 }
 
-/* y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in) softmax(score)
- * for peer, whose channels share one pool. */
+/* y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in)
+ * softmax(score) for peer, whose channels share one pool. */
 static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, size_t i, double *y, const double *x,
                            ref_choice *choice) {
   const sg_config *c = &m->config;
@@ -205,24 +206,90 @@ static void moe(const ref_model *m, const char *prefix, size_t i, double *y, con
   free(index);
 }
 
+/* ---- the list ---- */
+
+static void sgatlin_row(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *c) {
+  sparse_neurons(m, prefix, false, i, y, x, c);
+}
+static void peer_row(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *c) {
+  sparse_neurons(m, prefix, true, i, y, x, c);
+}
+static void mlp_row(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *c) {
+  (void)i;
+  mlp(m, prefix, y, x, c);
+}
+static void glu_row(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *c) {
+  (void)i;
+  glu(m, prefix, 0, y, x, c);
+}
+
+/* One row a kind: what it computes for token row i, and its tensors beside the router's. */
+static const struct ref_kind {
+  const char *name;
+  void (*row)(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *choice);
+  ref_form forms[6];
+} kinds[] = {
+    {"sgatlin", sgatlin_row, {{"experts.w_in", "C F D", 'F', true}, {"experts.w_out", "C F D", 'F', true}}},
+    {"peer", peer_row, {{"experts.w_in", "F D", 'F', true}, {"experts.w_out", "F D", 'F', true}}},
+    {"mlp", mlp_row, {{"up_proj.weight", "F D", 'D', true}, {"down_proj.weight", "D F", 'F', true}}},
+    {"glu",
+     glu_row,
+     {{"gate_up_proj.weight", "2F D", 'D', true},
+      {"gate_up_proj.bias", "2F", '0', false},
+      {"down_proj.weight", "D F", 'F', true},
+      {"down_proj.bias", "D", '0', false}}},
+    {"moe",
+     moe,
+     {{"gate.weight", "C D", 'D', true},
+      {"experts.gate_up_proj.weight", "C 2F D", 'D', true},
+      {"experts.gate_up_proj.bias", "C 2F", '0', false},
+      {"experts.down_proj.weight", "C D F", 'F', true},
+      {"experts.down_proj.bias", "C D", '0', false}}},
+};
+
+static const struct {
+  const char *name;
+  ref_form forms[2];
+} routers[] = {
+    {"product_dense", {{"router.down.weight", "Q D", 'D', true}, {"router.up.weight", "2 C S Q", 'Q', true}}},
+    {"dense", {{"router.down.weight", "Q D", 'D', true}, {"router.up.weight", "C F Q", 'Q', true}}},
+    {"product_key_value", {{"router.query.weight", "2 C Q D", 'D', true}, {"router.keys", "2 C S Q", '1', true}}},
+    {"key_value", {{"router.query.weight", "C Q D", 'D', true}, {"router.keys", "C F Q", '1', true}}},
+};
+
+static const struct ref_kind *kind_of(const sg_config *c) {
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (!strcmp(kinds[i].name, c->feedforward)) return &kinds[i];
+  return NULL;
+}
+
+size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]) {
+  const struct ref_kind *k = kind_of(c);
+  size_t n = 0;
+  for (size_t i = 0; k && i < 6 && k->forms[i].name; i++) out[n++] = k->forms[i];
+  for (size_t r = 0; k && *c->router && r < sizeof routers / sizeof *routers; r++)
+    for (size_t i = 0; i < 2 && !strcmp(routers[r].name, c->router); i++) out[n++] = routers[r].forms[i];
+  return n;
+}
+
+size_t ref_factor(const sg_config *c, const char *text) {
+  char *letter;
+  size_t times = strtoul(text, &letter, 10);
+  if (letter == text) times = 1;
+  size_t value = *letter == 'D'   ? c->hidden_size
+                 : *letter == 'F' ? c->num_neurons
+                 : *letter == 'C' ? c->num_channels
+                 : *letter == 'K' ? c->top_k
+                 : *letter == 'Q' ? c->key_dim
+                 : *letter == 'S' ? sub_keys(c)
+                                  : 1;
+  return times * value;
+}
+
 bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice) {
-  const char *kind = m->config.feedforward;
+  const struct ref_kind *k = kind_of(&m->config);
   size_t D = m->config.hidden_size;
   ref_choice nobody = {0};
-  if (!choice) choice = &nobody;
-  for (size_t i = 0; i < n; i++, x += D, y += D) {
-    if (!strcmp(kind, "sgatlin"))
-      sparse_neurons(m, prefix, false, i, y, x, choice);
-    else if (!strcmp(kind, "peer"))
-      sparse_neurons(m, prefix, true, i, y, x, choice);
-    else if (!strcmp(kind, "mlp"))
-      mlp(m, prefix, y, x, choice);
-    else if (!strcmp(kind, "glu"))
-      glu(m, prefix, 0, y, x, choice);
-    else if (!strcmp(kind, "moe"))
-      moe(m, prefix, i, y, x, choice);
-    else
-      return false;
-  }
-  return true;
+  for (size_t i = 0; k && i < n; i++) k->row(m, prefix, i, y + i * D, x + i * D, choice ? choice : &nobody);
+  return k != NULL;
 }

@@ -1,4 +1,5 @@
-/* Scores against slow ways of getting them: neighbours over full vectors, removals as edits of runs, effects as verified terms. */
+/* Scores against slow ways of getting them: neighbours over full vectors, removals as edits of
+ * runs, effects as verified terms. */
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -8,7 +9,8 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "read/score.h"
-#include "support/golden.h"
+#include "ffn/ffn.h"
+#include "support/small.h"
 
 #define EVAL "tests/golden/eval/model"
 
@@ -56,7 +58,8 @@ static void words(void **state) {
   sgi_score_settings s = settings();
   sgi_score_words w;
   assert_sg_ok(sgi_score_words_find(&w, &t, tok, sg_model_config(m), &s, err));
-  /* Each position's tokens end with the word, which has one category; "girl" has two and is left out. */
+  /* Each position's tokens end with the word, which has one category; "girl" has two and is left
+   * out. */
   assert_true(w.n > 15);
   assert_int_equal(w.n_categories, 4);
   for (size_t i = 0; i < w.n; i++) {
@@ -81,7 +84,9 @@ static void words(void **state) {
   sg_model_free(m);
 }
 
-/* ---- purity -------------------------------------------------------------------------------------------------------------- */
+/* ---- purity
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 /* The circuit at a position as a full vector (keys) in double. */
 static void full_vector(const sg_model *m, const sgi_score_words *w, size_t i, size_t layer, bool gates, double *x,
@@ -148,32 +153,41 @@ static double slow_purity(const sg_model *m, const sgi_score_words *w, size_t K,
   return mean;
 }
 
+/* base with the feedforward layer of small_config(kind). */
+static sg_config of_kind(const sg_config *base, const char *kind) {
+  sg_config c = small_config(kind);
+  c.vocab_size = base->vocab_size;
+  c.max_position = base->max_position;
+  c.bos_id = base->bos_id;
+  c.eos_id = base->eos_id;
+  c.pad_id = base->pad_id;
+  return c;
+}
+
+/* Kinds whose units are chosen one by one, and dense ones: experts' hidden units are no circuits.
+ */
 static void purity(void **state) {
   (void)state;
-  static const char *const kinds[] = {"sgatlin", "peer", "mlp", "glu"};
   sg_tokenizer *tok;
   assert_sg_ok(sg_tokenizer_load(EVAL "/tokenizer.json", &tok, err));
   sgi_truth t = truth();
   sgi_score_settings s = settings();
   sg_config base;
   assert_sg_ok(sg_config_load(EVAL, &base, err));
-  for (size_t i = 0; i < SGI_COUNT(kinds); i++) {
-    sg_config c = base;
-    snprintf(c.feedforward, sizeof c.feedforward, "%s", kinds[i]);
-    if (i) snprintf(c.activation, sizeof c.activation, i == 3 ? "sigmoid" : "gelu");
-    if (i == 1) snprintf(c.router, sizeof c.router, "product_key_value");
-    if (i > 1) {
-      *c.router = 0;
-      c.num_channels = c.top_k = c.key_dim = 0;
-    }
+  const sgi_ffn_ops *ops;
+  for (size_t i = 0; (ops = sgi_ffn_at(i)); i++) {
+    bool routed = (ops->uses & SGI_USES_ROUTER) != 0;
+    if (ops->gates && !routed) continue;
+    sg_config c = of_kind(&base, ops->name);
     sg_model *m;
     assert_sg_ok(sg_model_create(&c, 3, &m, err));
     sgi_score_words w;
     sgi_score out = {0};
     assert_sg_ok(sgi_score_words_find(&w, &t, tok, &c, &s, err));
     assert_sg_ok(sgi_score_purity(m, &t, &w, &s, &out, err));
-    assert_true(out.routed == (i < 2));
-    if (i < 2) assert_true(fabs(out.purity[SGI_SCORE_GATES].category - slow_purity(m, &w, s.neighbours, true)) < 1e-12);
+    assert_true(out.routed == routed);
+    if (routed)
+      assert_true(fabs(out.purity[SGI_SCORE_GATES].category - slow_purity(m, &w, s.neighbours, true)) < 1e-12);
     assert_true(fabs(out.purity[SGI_SCORE_VALUES].category - slow_purity(m, &w, s.neighbours, false)) < 1e-12);
     for (int f = 0; f < SGI_SCORE_FORMS; f++) {
       const sgi_purity *p = &out.purity[f];
@@ -188,7 +202,9 @@ static void purity(void **state) {
   sg_tokenizer_free(tok);
 }
 
-/* ---- facts ------------------------------------------------------------------------------------------------------------------ */
+/* ---- facts
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 static double margin_of(const sg_model *m, const sg_attribute_request *q, const sg_edit *edits, size_t n) {
   sg_run *r;
@@ -217,9 +233,10 @@ static int falling(const void *a, const void *b) {
   return x > y ? -1 : x < y;
 }
 
-/* One fact, all its neurons: counts by removing more and more of them with edits, correlations from the verified terms. */
+/* One fact, all its neurons: counts by removing more and more of them with edits, correlations from
+ * the verified terms. */
 static void one_fact(const sg_model *m, const sg_tokenizer *tok, const char *answer, const char *wrong) {
-  bool routed = sg_model_config(m)->router[0];
+  bool routed = sgi_ffn_of(sg_model_config(m))->gates != NULL; /* units have channels */
   sgi_truth t = {.facts = json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s}]", "type", "quality", "prompt", "The sky was",
                                     "answer", answer, "type", "quality", "prompt", "The tree was", "answer", wrong)};
   sgi_score_settings s = settings();
@@ -302,7 +319,8 @@ static void facts(void **state) {
   sg_tokenizer_free(tok);
 }
 
-/* Untrained models of every kind: whichever of two answers an untrained model prefers is its fact. */
+/* Untrained models of every kind: whichever of two answers an untrained model prefers is its fact.
+ */
 static void every_kind(void **state) {
   (void)state;
   sg_tokenizer *tok;
@@ -311,19 +329,7 @@ static void every_kind(void **state) {
   assert_sg_ok(sg_config_load(EVAL, &base, err));
   const char *kind;
   for (size_t i = 0; (kind = sg_feedforward_name(i)); i++) {
-    sg_config c = base;
-    char path[96];
-    snprintf(path, sizeof path, "tests/golden/models/%s",
-             strcmp(kind, "sgatlin") ? kind : "sgatlin_product_dense_gelu");
-    sg_config golden;
-    assert_sg_ok(sg_config_load(path, &golden, err));
-    memcpy(c.feedforward, golden.feedforward, sizeof c.feedforward);
-    memcpy(c.router, golden.router, sizeof c.router);
-    memcpy(c.activation, golden.activation, sizeof c.activation);
-    c.num_neurons = golden.num_neurons;
-    c.num_channels = golden.num_channels;
-    c.top_k = golden.top_k;
-    c.key_dim = golden.key_dim;
+    sg_config c = of_kind(&base, kind);
     sg_model *m;
     assert_sg_ok(sg_model_create(&c, 5, &m, err));
     one_fact(m, tok, "blue", "soft");
@@ -333,7 +339,9 @@ static void every_kind(void **state) {
   sg_tokenizer_free(tok);
 }
 
-/* ---- numbers, files ------------------------------------------------------------------------------------------------------------ */
+/* ---- numbers, files
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void ranks(void **state) {
   (void)state;

@@ -1,4 +1,5 @@
-/* Runs, margins and attributions that tell how far they are: the same numbers to the last bit, and an end at any of their looks. */
+/* Runs, margins and attributions that tell how far they are: the same numbers to the last bit, and
+ * an end at any of their looks. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,11 +91,11 @@ static void check(const char *kind, job work, const char *name) {
 
 static void kinds(void **state) {
   (void)state;
-  static const char *const all[] = {"sgatlin", "peer", "mlp", "glu", "moe"};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    check(all[i], run, "a run");
-    check(all[i], margins, "margins");
-    check(all[i], attribution, "an attribution");
+  const char *kind;
+  for (size_t i = 0; (kind = sg_feedforward_name(i)); i++) {
+    check(kind, run, "a run");
+    check(kind, margins, "margins");
+    check(kind, attribution, "an attribution");
   }
 }
 
