@@ -1,5 +1,6 @@
 #include "guard.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -63,6 +64,33 @@ static bool clean(const char *uri) {
   return true;
 }
 
+static bool is_token(const char *name) {
+  static const char marks[] = "!#$%&'*+-.^_`|~";
+  if (!*name) return false;
+  for (; *name; name++) {
+    bool letter = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9');
+    if (!letter && !strchr(marks, *name)) return false;
+  }
+  return true;
+}
+
+bool guard_header(const char *name, const char *value) {
+  enum { FAR = 1 << 16 }; /* above all that one connection reads */
+  if (!is_token(name)) return false;
+  const char *at = name + strlen(name) + 1;
+  if ((uintptr_t)value < (uintptr_t)at || (uintptr_t)value - (uintptr_t)at > FAR) return false;
+  for (; at < value; at++)
+    if (*at != ' ' && *at != '\t') return false;
+  for (; *value; value++)
+    if (((unsigned char)*value < ' ' && *value != '\t') || *value == 127) return false;
+  return value[1] == '\0';
+}
+
+bool guard_last_header(const char *value) {
+  size_t n = strlen(value);
+  return !value[n + 1] && !value[n + 2] && !value[n + 3];
+}
+
 static bool is_ours(const char *authority, unsigned port, const char *host) {
   const char *names[] = {"127.0.0.1", "localhost", "[::1]", host};
   for (size_t i = 0; i < sizeof names / sizeof *names && names[i]; i++) {
@@ -74,7 +102,8 @@ static bool is_ours(const char *authority, unsigned port, const char *host) {
 }
 
 static int check_post(const guard_request *r) {
-  if (r->chunked || !r->content_length) return 411;
+  if (r->transfer && r->content_length) return 400; /* two lengths: which one holds is anyone's guess */
+  if (r->transfer || !r->content_length) return 411;
   for (const char *p = r->content_length; *p; p++)
     if (*p < '0' || *p > '9') return 400;
   size_t digits = strlen(r->content_length);
@@ -97,7 +126,8 @@ int guard_check(const guard_request *r, unsigned port, const char *host, const c
   if (!is_ours(r->host, port, host)) return 421; /* DNS rebinding: the browser thinks it speaks to somebody else */
   bool post = !strcmp(r->method, "POST");
   if (!post && strcmp(r->method, "GET") && strcmp(r->method, "HEAD")) return 405;
-  if (!post && (r->content_length || r->chunked) && !(r->content_length && !strcmp(r->content_length, "0"))) return 400;
+  if (!post && (r->content_length || r->transfer) && !(r->content_length && !strcmp(r->content_length, "0")))
+    return 400;
   if (r->origin) {
     if (strncmp(r->origin, "http://", 7) || !is_ours(r->origin + 7, port, host)) return 403;
   }

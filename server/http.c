@@ -140,7 +140,6 @@ static enum MHD_Result stream(http_server *s, http_job *j) {
 /* Fills a guard_request from the headers; one that decides something must not come twice. */
 static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
   guard_request *r = cls;
-  const char *other = NULL;
   const struct {
     const char *name, **to;
   } all[] = {{"Host", &r->host},
@@ -149,14 +148,15 @@ static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const cha
              {"Content-Length", &r->content_length},
              {"Sec-Fetch-Site", &r->fetch_site},
              {"X-Sgatlin-Token", &r->token},
-             {"Transfer-Encoding", &other}};
+             {"Transfer-Encoding", &r->transfer}};
   (void)kind;
+  if (!value || !guard_header(key, value)) r->broken = true;
+  r->last = value;
   if (!value) value = "";
   for (size_t i = 0; i < SGI_COUNT(all); i++) {
     if (strcasecmp(key, all[i].name)) continue;
     if (*all[i].to) r->broken = true;
     *all[i].to = value;
-    if (other) r->chunked = true;
   }
   return MHD_YES;
 }
@@ -174,6 +174,7 @@ static enum MHD_Result begin(http_server *s, struct MHD_Connection *c, const cha
   peers_enter(&s->peers, peer_of(c), PEER_BODY);
   guard_request r = {.method = method, .uri = x->uri, .broken = uri_holds_nul(x, version)};
   MHD_get_connection_values(c, MHD_HEADER_KIND, take_header, &r);
+  if (!r.broken && r.last && !guard_last_header(r.last)) r.broken = true;
   char path[GUARD_URI_MAX];
   bool api = !strncmp(x->uri, "/api/", 5);
   int status = guard_check(&r, s->sockets.port, s->settings.host, s->token, api);

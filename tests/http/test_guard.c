@@ -177,10 +177,12 @@ static void framing(void **state) {
     if (check(&r) != all[i].status) fail_msg("length \"%s\": %d", all[i].length ? all[i].length : "-", check(&r));
   }
   guard_request r = good("POST");
-  r.chunked = true;
+  r.transfer = "chunked";
+  assert_int_equal(check(&r), 400);
+  r.content_length = NULL;
   assert_int_equal(check(&r), 411);
   r = good("GET");
-  r.chunked = true;
+  r.transfer = "chunked";
   assert_int_equal(check(&r), 400);
   static const char *const methods[] = {"PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "HEAD", "get", "PATCH", ""};
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {

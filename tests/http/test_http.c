@@ -137,9 +137,7 @@ static void framing(void **state) {
   *strchr(text, '#') = 0;
   expect("NUL in the address", client_raw(http_port(server), text, (size_t)n), 400);
   char *both = client_request(server, "/api/echo", "{}", "Transfer-Encoding: chunked\r\n");
-  reply r = client_raw(http_port(server), both, strlen(both));
-  assert_true(r.status == 411 || r.status == 400);
-  reply_free(&r);
+  expect("a length and chunks", client_raw(http_port(server), both, strlen(both)), 400);
   free(both);
   expect("two lengths", client_call(server, "/api/echo", "{}", "Content-Length: 2\r\n"), 400);
   expect("two tokens", client_call(server, "/api/echo", "{}", "X-Sgatlin-Token: x\r\n"), 400);
