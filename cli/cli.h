@@ -134,6 +134,8 @@ int cli_call_begin(cli_call *c, const cli_command *command); /* makes or widens 
 int cli_call_complete(cli_call *c); /* variables, defaults, required ones, number of arguments */
 void cli_call_free(cli_call *c);
 /* Name of the option's environment variable into out (of size bytes). */
+/* 0, or the exit code where SGATLIN_ISA has a value that is not known or a variable SGATLIN_... names no option of any command. */
+int cli_check_variables(void);
 void cli_variable_name(const cli_option *o, char *out, size_t size);
 
 /* ---- messages (stderr) --------------------------------------------------------------------------------------- */

@@ -136,7 +136,7 @@ static void man_main(FILE *f) {
        "Every long option can be set by a variable: SGATLIN_THREADS=4 is --threads 4, and a '-' in the name "
        "becomes '_'. The command "
        "line wins. NO_COLOR, when not empty, turns colour off. SGATLIN_ISA (generic, avx2, avx512) chooses "
-       "the instruction set.");
+       "the instruction set. A variable SGATLIN_... that names no option is refused, but for SGATLIN_TEST_...");
   fputs("\n.SH EXIT STATUS\n", f);
   roff(f, exit_codes);
   fputc('\n', f);

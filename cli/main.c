@@ -120,7 +120,10 @@ static int run(cli_call *c, int argc, char **argv) {
   const char *verb = NULL;
   if (bad) return bad;
   if (argc > 1 && strcmp(argv[1], "--dump") == 0) return cli_dump(argc - 2, argv + 2);
-  if (argc > 1 && is(argv[1], "-V", "--version")) return cli_version_text(stdout), 0;
+  if (argc > 1 && is(argv[1], "-V", "--version")) {
+    if ((bad = cli_check_variables())) return bad;
+    return cli_version_text(stdout), 0;
+  }
   if ((bad = cli_parse(c, argc, argv, &at))) return bad;
   setup(c);
   if (cli_flag(c, "help")) return help(argc, argv, at);
@@ -138,7 +141,7 @@ static int run(cli_call *c, int argc, char **argv) {
   if ((bad = cli_call_begin(c, command)) || (bad = cli_parse(c, argc, argv, &at))) return bad;
   setup(c);
   if (cli_flag(c, "help")) return cli_help_command(stdout, command), 0;
-  if ((bad = cli_call_complete(c))) return bad;
+  if ((bad = cli_check_variables()) || (bad = cli_call_complete(c))) return bad;
   setup(c);
   set_threads(c);
   return command->run(c);

@@ -1,6 +1,7 @@
 /* kernels.h: the loops that the compiler is given once per instruction set (generic C, AVX2, AVX-512). One source,
  * kernels_impl.h, compiled three times; the table is chosen at first use by what the processor has, or by the
- * environment variable SGATLIN_ISA=generic|avx2|avx512 (tests run every path).
+ * environment variable SGATLIN_ISA=generic|avx2|avx512 (tests run every path). A name that it does not know, or that this
+ * processor cannot run, is an error where a pass is made: the fastest path in its place would test something else.
  * All run on the calling thread, allocate nothing, and give the same bits for the same arguments. */
 #ifndef SGI_KERNELS_H
 #define SGI_KERNELS_H
@@ -77,6 +78,8 @@ typedef struct sgi_kernels {
                 float bias2, float beta1, float beta2, float eps);
 } sgi_kernels;
 
+/* SG_OK, or SG_ERR_ARG where SGATLIN_ISA asks for what there is not; empty is unset. */
+sg_status sgi_kernels_check(sg_error *err);
 /* The table in use. Borrowed for ever. */
 const sgi_kernels *sgi_kernel_table(void);
 /* Every table this processor can run, NULL past the last: for tests. */

@@ -1,6 +1,7 @@
 #include "model/pass.h"
 
 #include "math/gemm.h"
+#include "math/kernels.h"
 #include "math/rows.h"
 #include "model/loss.h"
 #include "model/pass_inside.h"
@@ -90,6 +91,7 @@ static sg_status create(const sg_model *m, size_t B, size_t T, size_t keys, bool
   *out = NULL;
   size_t bytes;
   sg_status st = measure(&m->config, B, T, keys, backward, &bytes, err);
+  if (!st) st = sgi_kernels_check(err);
   if (st) return st;
   sgi_pass *p = sgi_alloc(sizeof *p);
   char *block = sgi_alloc(bytes);

@@ -65,6 +65,22 @@ try 0 -V
 same "$tmp/version" "$tmp/out"
 SGATLIN_ISA=generic "$SGATLIN" version --json | grep -q '"isa":"generic"' || bad "SGATLIN_ISA=generic"
 
+# What begins with SGATLIN_ and means nothing is refused by its name; set for another command it stands.
+for value in foo AVX2 avx512vnni ' generic'; do
+  for call in version --version "version --json" "flops --json" "info tests/golden/eval/model"; do
+    SGATLIN_ISA=$value "$SGATLIN" $call >"$tmp/out" 2>"$tmp/err"
+    [ $? = 2 ] || bad "SGATLIN_ISA='$value' $call"
+    empty out; has err "SGATLIN_ISA: unknown value '$value'"
+  done
+done
+SGATLIN_ISA= "$SGATLIN" version >"$tmp/out" || bad "an empty SGATLIN_ISA"
+SGATLIN_STEPZ=4 "$SGATLIN" version >"$tmp/out" 2>"$tmp/err"
+[ $? = 2 ] || bad "SGATLIN_STEPZ passes"
+empty out; has err "SGATLIN_STEPZ is set"; has err "did you mean SGATLIN_STEPS?"
+SGATLIN_stepS=4 "$SGATLIN" --version >"$tmp/out" 2>"$tmp/err" && bad "a name in small letters passes"
+SGATLIN_STEPS=4 SGATLIN_LAYER=nonsense SGATLIN_TEST_VERBOSE=1 "$SGATLIN" version >"$tmp/out" || bad "variables of other commands"
+SGATLIN_STEPZ=4 "$SGATLIN" help version >"$tmp/out" || bad "help is there in any case"
+
 # Verbs with sub-verbs.
 for verb in $("$SGATLIN" --dump commands | sed -n 's/ .*//p' | sort -u); do
   try 2 $verb
