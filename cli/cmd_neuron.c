@@ -107,6 +107,13 @@ static sg_status read_along(work *w, sg_error *err) {
   return sg_neuron_activations(w->p.model, w->p.tokens, w->p.count, w->layer, w->channel, w->index, w->along, err);
 }
 
+static void number_cell(cli_table *t, bool there, double x) {
+  if (there)
+    cli_cell(t, "%+.5f", x);
+  else
+    cli_cell(t, "%s", "");
+}
+
 static void print_along(const work *w) {
   printf("\nAlong the prompt\n");
   cli_table *t = cli_table_begin("rlrrr");
@@ -120,8 +127,8 @@ static void print_along(const work *w) {
     cli_cell(t, "%zu", i);
     cli_cell(t, "%s", cli_token_shown(&w->p, w->p.tokens[i]).s);
     cli_cell(t, "%+.5f", a->input);
-    cli_cell(t, a->chosen && w->view.opens ? "%+.5f" : "", a->score);
-    cli_cell(t, a->chosen ? "%+.5f" : "", a->value);
+    number_cell(t, a->chosen && w->view.opens, a->score);
+    number_cell(t, a->chosen, a->value);
   }
   cli_table_end(t);
 }

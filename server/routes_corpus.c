@@ -98,7 +98,7 @@ sg_status api_together(api_call *c, json_t **answer, sg_error *err) {
   sgi_neuron units[MAX_UNITS];
   sgi_together t = {0};
   size_t slot, n;
-  json_int_t count;
+  json_int_t count = 0;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_slot(c, &slot, err);
   if (!st) st = api_int(c, "count", 1, MAX_COUNT, 10, &count, err);

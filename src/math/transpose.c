@@ -1,20 +1,26 @@
 #include "math/transpose.h"
 
 typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* (i, j, k, l) count through the four of a, then the four of b. */
+#if defined(__clang__)
+#define PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
 typedef int32_t places __attribute__((vector_size(16)));
+#define PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (places){i, j, k, l})
+#endif
 
 /* out[j * ldo + i] = x[i * ldx + j] for i, j < 4. */
 static void transpose_four(float *out, size_t ldo, const float *x, size_t ldx) {
-  const places low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, even = {0, 1, 4, 5}, odd = {2, 3, 6, 7};
   four a = *(const four *)x, b = *(const four *)(x + ldx);
   four c = *(const four *)(x + 2 * ldx), e = *(const four *)(x + 3 * ldx);
-  four ab = __builtin_shuffle(a, b, low), ce = __builtin_shuffle(c, e, low);
-  *(four *)out = __builtin_shuffle(ab, ce, even);
-  *(four *)(out + ldo) = __builtin_shuffle(ab, ce, odd);
-  ab = __builtin_shuffle(a, b, high);
-  ce = __builtin_shuffle(c, e, high);
-  *(four *)(out + 2 * ldo) = __builtin_shuffle(ab, ce, even);
-  *(four *)(out + 3 * ldo) = __builtin_shuffle(ab, ce, odd);
+  four ab = PICK(a, b, 0, 4, 1, 5), ce = PICK(c, e, 0, 4, 1, 5);
+  *(four *)out = PICK(ab, ce, 0, 1, 4, 5);
+  *(four *)(out + ldo) = PICK(ab, ce, 2, 3, 6, 7);
+  ab = PICK(a, b, 2, 6, 3, 7);
+  ce = PICK(c, e, 2, 6, 3, 7);
+  *(four *)(out + 2 * ldo) = PICK(ab, ce, 0, 1, 4, 5);
+  *(four *)(out + 3 * ldo) = PICK(ab, ce, 2, 3, 6, 7);
 }
 
 /* Up to 16 rows of x at a time fill whole cache lines of out. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "math/half.h"
 #include "math/topk.h"
 
 enum { LOGIT_ROWS = 64, BATCH_TOKENS = 8192 };
@@ -85,13 +86,13 @@ static sg_status put_indices(sgi_shard_writer *w, size_t tensor, int32_t *index,
   return put(w, tensor, narrow, m * sizeof *narrow, err);
 }
 
-static _Float16 to_half(float x) { return (_Float16)(x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x); }
+static uint16_t to_half(float x) { return sgi_to_half(x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x); }
 
 static sg_status put_values(sgi_shard_writer *w, size_t tensor, const float *value, sg_error *err) {
   const sgi_record_form *f = w->f;
   size_t m = f->channels * f->top_k, n = w->rows * w->T * m;
   if (f->value_size == sizeof *value) return put(w, tensor, value, m * sizeof *value, err);
-  _Float16 *half = (_Float16 *)(void *)w->pack;
+  uint16_t *half = (uint16_t *)(void *)w->pack;
 #pragma omp parallel for schedule(static) if (n > 4096)
   for (size_t i = 0; i < n; i++) half[i] = to_half(value[i]);
   return put(w, tensor, half, m * sizeof *half, err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "math/half.h"
 #include "read/recording_inside.h"
 
 /* ---- damage -------------------------------------------------------------------------- */
@@ -95,7 +96,7 @@ bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, 
   const void *data = s->layers[slot].value;
   if (!data) return false;
   for (size_t i = 0; i < m; i++) {
-    value[i] = r->half ? (float)((const _Float16 *)data)[row * m + i] : ((const float *)data)[row * m + i];
+    value[i] = r->half ? sgi_from_half(((const uint16_t *)data)[row * m + i]) : ((const float *)data)[row * m + i];
     if (isfinite(value[i])) continue;
     spoil(r, s->file, "layer %zu: an activation of position %zu is not finite", r->layers[slot], row);
     value[i] = 0;

@@ -82,7 +82,10 @@ static void other_sites(void **state) {
   size_t sent = 0;
   int before = started;
   for (int known = 0; known < 2; known++) {
-    snprintf(token, sizeof token, known ? "X-Sgatlin-Token: %s\r\n" : "", http_token(server));
+    if (known)
+      snprintf(token, sizeof token, "X-Sgatlin-Token: %s\r\n", http_token(server));
+    else
+      token[0] = 0;
     for (size_t o = 0; o < sizeof origins / sizeof *origins; o++)
       for (size_t t = 0; t < sizeof types / sizeof *types; t++, sent++) {
         int n = snprintf(text, sizeof text,
