@@ -7,7 +7,7 @@
 #include "api.h"
 #include "core/base.h"
 
-enum { EDITS = 64, EDIT_TEXT = 128, MAX_BYTES = 1 << 30 };
+enum { EDITS = 64, EDIT_TEXT = 160, MAX_BYTES = 1 << 30 };
 
 static bool tick(void *user, size_t done, size_t wanted) {
   const api_call *c = user;

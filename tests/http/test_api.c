@@ -406,7 +406,7 @@ static void same_numbers(void **state) {
 /* The card with its recording, for a neuron that fires; then along the prompt, against the command and against a trace. */
 static void same_neuron(void **state) {
   (void)state;
-  char line[512];
+  char line[700];
   int32_t index[64];
   float score[64];
   sgi_recording_circuit(reading.rec, 1, 3, index, score); /* TEXT begins as the recorded text does */
