@@ -1,5 +1,5 @@
-/* environment.c: variables that begin with SGATLIN_ and mean nothing are refused: who misspells one would else get something other
- * than asked for, without a word. */
+/* environment.c: variables that begin with SGATLIN_ and mean nothing are refused: who misspells one
+ * would else get something other than asked for, without a word. */
 #include <string.h>
 
 #include "cli.h"

@@ -1,5 +1,5 @@
-/* half.h: binary16 and float32, by their bits: not every compiler has a type for the first (clang 14 on x86 has none). Rounds to
- * nearest, ties to even, as the hardware does. */
+/* half.h: binary16 and float32, by their bits: not every compiler has a type for the first (clang
+ * 14 on x86 has none). Rounds to nearest, ties to even, as the hardware does. */
 #ifndef SGI_HALF_H
 #define SGI_HALF_H
 

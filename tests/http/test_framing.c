@@ -1,5 +1,6 @@
-/* Requests that two readers could take for two different ones: headers that are no headers, and two ways to tell where a body ends.
- * Each is answered once, with 400, and its connection is closed: what follows on it is not read as a request. */
+/* Requests that two readers could take for two different ones: headers that are no headers, and two
+ * ways to tell where a body ends. Each is answered once, with 400, and its connection is closed:
+ * what follows on it is not read as a request. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +45,8 @@ static void put(bytes *b, const char *text, size_t n) {
   b->n += n;
 }
 
-/* A request that is right but for the lines put in before `length`, the line that announces the body. */
+/* A request that is right but for the lines put in before `length`, the line that announces the
+ * body. */
 static bytes request(const char *lines, size_t n, const char *length) {
   bytes b = {.n = 0};
   char head[256];
@@ -59,8 +61,9 @@ static bytes request(const char *lines, size_t n, const char *length) {
   return b;
 }
 
-/* Status of the first answer, then all until the server closes: that it does is part of the test. libmicrohttpd sends the head of its own
- * refusals twice; how many answers came is told by the jobs that began. */
+/* Status of the first answer, then all until the server closes: that it does is part of the test.
+ * libmicrohttpd sends the head of its own refusals twice; how many answers came is told by the jobs
+ * that began. */
 static int answer(const bytes *b, bool byte_by_byte) {
   char got[8192];
   size_t n = 0;
