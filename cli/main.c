@@ -40,6 +40,7 @@
   X(cli_facts_mine) \
   X(cli_facts_patch) \
   X(cli_benchmark_reading) \
+  X(cli_verify) \
   X(cli_version)
 
 #define DECLARE(name) extern const cli_command name;

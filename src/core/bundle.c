@@ -21,7 +21,8 @@ struct sgi_bundle {
   char name[NAME_BYTES];
 };
 
-/* ---- names of a directory --------------------------------------------------------------------------------------- */
+/* ---- names of a directory
+ * --------------------------------------------------------------------------------------- */
 
 typedef struct names {
   char **list;
@@ -62,7 +63,8 @@ static sg_status list_directory(const char *path, names *out, sg_error *err) {
   return st;
 }
 
-/* ---- making a bundle --------------------------------------------------------------------------------------------- */
+/* ---- making a bundle
+ * --------------------------------------------------------------------------------------------- */
 
 static void bundle_free(sgi_bundle *b) {
   sgi_free(b->parent);
@@ -126,7 +128,8 @@ static sg_status make_manifest(const sgi_bundle *b, json_t **out, sg_error *err)
   return st;
 }
 
-/* A bundle that has the name already (resume only redoes a step whose bundle did not verify) is moved aside first. */
+/* A bundle that has the name already (resume only redoes a step whose bundle did not verify) is
+ * moved aside first. */
 static sg_status give_name(const sgi_bundle *b, sg_error *err) {
   if (!sgi_is_directory(b->final)) return sgi_rename(b->temporary, b->final, err);
   size_t n = strlen(b->final) + 16;
@@ -171,7 +174,9 @@ sg_status sgi_bundle_commit(sgi_bundle *b, const char *latest, sg_error *err) {
   return st;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 /* Number of PREFIX followed by 1 to 18 digits; false for other names. */
 static bool numbered(const char *name, const char *prefix, uint64_t *number) {
@@ -235,7 +240,8 @@ sg_status sgi_bundle_newest(const char *parent, const char *prefix,
                            : sgi_fail(err, SG_ERR_FORMAT, "%s: none of its %zu checkpoints is complete", parent, n);
 }
 
-/* Under its name a bundle is whole or not there: it loses its name first, for good, and what a kill leaves is a leftover. */
+/* Under its name a bundle is whole or not there: it loses its name first, for good, and what a kill
+ * leaves is a leftover. */
 static sg_status remove_whole(const char *path, sg_error *err) {
   size_t n = strlen(path) + 16;
   char *aside = sgi_alloc(n);
@@ -245,6 +251,15 @@ static sg_status remove_whole(const char *path, sg_error *err) {
   if (!st) st = sgi_rename(path, aside, err);
   if (!st) st = sgi_remove_tree(aside, err);
   sgi_free(aside);
+  return st;
+}
+
+sg_status sgi_bundle_each(const char *parent, const char *prefix,
+                          sg_status (*use)(void *user, const char *name, sg_error *err), void *user, sg_error *err) {
+  names all = {0};
+  sg_status st = list_numbered(parent, prefix, &all, err);
+  for (size_t i = 0; i < all.count && !st; i++) st = use(user, all.list[i], err);
+  names_free(&all);
   return st;
 }
 
@@ -264,7 +279,9 @@ sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, 
   return st;
 }
 
-/* ---- lock --------------------------------------------------------------------------------------------------------- */
+/* ---- lock
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 sg_status sgi_lock_directory(const char *directory, sgi_lock *out, sg_error *err) {
   out->fd = -1;

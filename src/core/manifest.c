@@ -44,7 +44,9 @@ static sg_status verify_entry(const char *directory, const json_t *o, const char
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" is no plain file name", where, name);
   if (st) return st;
   char *path = sgi_path_join(directory, name);
-  st = path ? hash_file(path, known, &have, hex, err) : sgi_fail_memory(err, SGI_MANIFEST_NAME, "a path");
+  st = path ? SG_OK : sgi_fail_memory(err, SGI_MANIFEST_NAME, "a path");
+  if (!st && !sgi_is_file(path)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: is missing, MANIFEST.json lists it", path);
+  if (!st) st = hash_file(path, known, &have, hex, err);
   if (!st && have != bytes)
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: has %" PRIu64 " bytes, MANIFEST.json says %" PRIu64, path, have, bytes);
   if (!st && strcmp(hex, want))

@@ -1,0 +1,134 @@
+/* model.c: a model directory, or a checkpoint of a run with its optimizer and state. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "check/inside.h"
+#include "core/arena.h"
+#include "core/manifest.h"
+#include "core/safetensors.h"
+#include "model/finite.h"
+#include "model/identity.h"
+#include "model/pass.h"
+#include "train/checkpoint.h"
+
+/* A fault goes into c; only what is no fault of the files is returned. */
+sg_status sgi_check_took(sgi_checks *c, const char *path, const char *what, sg_status st, const sg_error *why,
+                         sg_error *err) {
+  if (!st) return SG_OK;
+  if (st == SG_ERR_MEMORY || st == SG_ERR_CANCELLED) return sgi_fail(err, st, "%s", why->text);
+  sgi_checks_fail(c, path, what, why);
+  return SG_OK;
+}
+
+static sg_status check_manifest(sgi_checks *c, const char *directory, bool checkpoint, sg_error *err) {
+  sg_error why = {0};
+  sg_status st =
+      checkpoint ? sgi_checkpoint_verify(directory, &why) : sgi_manifest_verify(directory, NULL, false, &why);
+  if (!st) sgi_checks_say(c, directory, "hashes", SG_OK, "every file is as MANIFEST.json says");
+  return sgi_check_took(c, directory, "hashes", st, &why, err);
+}
+
+/* The ids that config.json fixes, and a tokenizer of no more ids than the model has. */
+static sg_status check_tokenizer(sgi_checks *c, const char *path, const sg_config *config, sg_error *err) {
+  sg_tokenizer *tok = NULL;
+  sg_error why = {0};
+  sg_status st = sg_tokenizer_load(path, &tok, &why);
+  size_t ids = st ? 0 : sg_tokenizer_vocab_size(tok);
+  if (!st && ids > config->vocab_size)
+    st = sgi_fail(&why, SG_ERR_FORMAT, "has %zu ids, the model's vocabulary %zu: they do not belong together", ids,
+                  config->vocab_size);
+  else if (!st && config->eos_id >= 0 && (size_t)config->eos_id >= ids && config->eos_id != config->pad_id)
+    st = sgi_fail(&why, SG_ERR_FORMAT, "has %zu ids, but the model's end of text is id %d", ids, config->eos_id);
+  if (!st) sgi_checks_say(c, path, "vocabulary", SG_OK, "%zu of the model's %zu ids", ids, config->vocab_size);
+  sg_tokenizer_free(tok);
+  return sgi_check_took(c, path, "vocabulary", st, &why, err);
+}
+
+/* A few tokens through all layers. */
+static sg_status check_pass(sgi_checks *c, const char *directory, const sg_model *m, sg_error *err) {
+  enum { T = 8 };
+  int32_t ids[T];
+  sg_error why = {0};
+  sgi_pass *p = NULL;
+  sgi_metrics sum = {0};
+  for (size_t i = 0; i < T; i++) ids[i] = (int32_t)((i * 7919 + 1) % m->config.vocab_size);
+  sg_status st = sgi_pass_create(m, 1, T, false, &p, &why);
+  sgi_batch b = {.B = 1, .T = T, .inputs = ids, .targets = ids};
+  if (!st) st = sgi_pass_forward(p, &b, NULL, &why);
+  if (!st) st = sgi_pass_loss(p, &sum, NULL, 0, &why);
+  if (!st && !isfinite(sum.nll)) st = sgi_fail(&why, SG_ERR_NUMERIC, "the loss of %d tokens is %g", T, sum.nll);
+  sgi_pass_free(p);
+  if (!st) sgi_checks_say(c, directory, "pass", SG_OK, "%d tokens through all layers: all numbers are finite", T);
+  return sgi_check_took(c, directory, "pass", st, &why, err);
+}
+
+static sg_status check_weights(sgi_checks *c, const char *directory, const sg_model *m, sg_error *err) {
+  sg_error why = {0};
+  sgi_checks_say(c, directory, "weights", SG_OK,
+                 "%zu tensors, %zu parameters, every shape as config.json asks; hash %016" PRIx64, m->table.count,
+                 m->table.parameters, sgi_model_hash(m));
+  sg_status st = sgi_model_check_finite(m, &why);
+  if (!st) sgi_checks_say(c, directory, "numbers", SG_OK, "all weights are finite");
+  if (st) return sgi_check_took(c, directory, "numbers", st, &why, err);
+  return check_pass(c, directory, m, err);
+}
+
+/* m.NAME and v.NAME of every tensor, finite, v not below 0. */
+static sg_status check_optimizer(sgi_checks *c, const char *path, const sgi_table *table, sg_error *err) {
+  sgi_safetensors *f = NULL;
+  sg_error why = {0};
+  sg_status st = sgi_safetensors_open(path, &f, &why);
+  for (size_t i = 0; i < 2 * table->count && !st; i++) {
+    const sgi_row *row = &table->rows[i / 2];
+    char name[SGI_MAX_TENSOR_NAME + 8];
+    snprintf(name, sizeof name, "%s%s", i % 2 ? "v." : "m.", row->name);
+    const sgi_tensor *t = sgi_safetensors_find(f, name);
+    if (!t || t->dtype != SGI_F32 || t->count != row->count) {
+      st = sgi_fail(&why, SG_ERR_FORMAT, "tensor %s is missing or of another size", name);
+      break;
+    }
+    const float *x = t->data;
+    for (size_t k = 0; k < t->count && !st; k++)
+      if (!isfinite(x[k]) || (i % 2 && x[k] < 0))
+        st = sgi_fail(&why, SG_ERR_FORMAT, "tensor %s: element %zu is %g", name, k, (double)x[k]);
+  }
+  sgi_safetensors_close(f);
+  if (!st) sgi_checks_say(c, path, "optimizer", SG_OK, "both moments of %zu tensors, all finite", table->count);
+  return sgi_check_took(c, path, "optimizer", st, &why, err);
+}
+
+static sg_status check_json(sgi_checks *c, const char *path, sg_error *err) {
+  json_t *o = NULL;
+  sg_error why = {0};
+  sg_status st = sgi_json_load(path, &o, &why);
+  if (!st && !json_is_object(o)) st = sgi_fail(&why, SG_ERR_FORMAT, "%s: expected an object", path);
+  json_decref(o);
+  if (!st) sgi_checks_say(c, path, "JSON", SG_OK, "read");
+  return sgi_check_took(c, path, "JSON", st, &why, err);
+}
+
+sg_status sgi_check_model(sgi_checks *c, const char *directory, sg_error *err) {
+  static const char *const names[] = {SGI_MANIFEST, "tokenizer.json", "optimizer.safetensors", "train_state.json"};
+  enum { MANIFEST, TOKENIZER, OPTIMIZER, STATE, N };
+  char *path[N] = {0};
+  sg_model *m = NULL;
+  sg_error why = {0};
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < N && !st; i++)
+    if (!(path[i] = sgi_path_join(directory, names[i]))) st = sgi_fail_memory(err, strlen(directory), "a path");
+  bool checkpoint = !st && (sgi_is_file(path[OPTIMIZER]) || sgi_is_file(path[STATE]));
+  if (!st && sgi_is_file(path[MANIFEST])) st = check_manifest(c, directory, checkpoint, err);
+  if (!st) {
+    st = sgi_model_load(directory, true, &m, &why);
+    st = st ? sgi_check_took(c, directory, "weights", st, &why, err) : check_weights(c, directory, m, err);
+  }
+  if (!st && m && sgi_is_file(path[TOKENIZER])) st = check_tokenizer(c, path[TOKENIZER], &m->config, err);
+  if (!st && sgi_is_file(path[TOKENIZER])) st = sgi_check_tokenizer(c, path[TOKENIZER], err);
+  if (!st && m && sgi_is_file(path[OPTIMIZER])) st = check_optimizer(c, path[OPTIMIZER], &m->table, err);
+  if (!st && sgi_is_file(path[STATE])) st = check_json(c, path[STATE], err);
+  sg_model_free(m);
+  for (size_t i = 0; i < N; i++) sgi_free(path[i]);
+  return st;
+}
