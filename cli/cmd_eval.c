@@ -72,7 +72,9 @@ static sg_status open_corpus(job *j, const char *path, sgi_corpus **out, sg_erro
   cli_progress_begin(&j->progress, "tokenising", "B", 0, 0);
   sg_status st = sgi_corpus_open(path, &j->form, j->m.tokenizer, j->config->eos_id, tokenising, j, out, err);
   cli_progress_end(&j->progress);
-  return st;
+  if (st) return st;
+  cli_text_notes(sgi_corpus_notes(*out));
+  return sgi_corpus_documents(*out) ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", path);
 }
 
 static sg_status open_text(job *j, sg_error *err) {

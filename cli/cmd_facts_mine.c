@@ -4,11 +4,13 @@
 #include "cli.h"
 #include "read/facts.h"
 #include "text/reader.h"
+#include "text_form.h"
 
 typedef struct work {
   const cli_call *c;
   sg_facts *facts, *truth; /* truth: NULL where none was given */
   size_t documents;
+  sgi_text_notes notes;
   size_t *distinct, n_distinct;
   bool proven;
   size_t mined, mined_true, known; /* pairs: listed, of them true; facts of truth */
@@ -31,6 +33,7 @@ static sg_status read_file(work *w, const char *path, sg_error *err) {
     }
     cli_progress_update(&w->progress, (double)sgi_reader_position(r), path);
   }
+  sgi_text_notes_add(&w->notes, sgi_reader_notes(r));
   sgi_reader_close(r);
   return st;
 }
@@ -41,11 +44,12 @@ static sg_status read_all(work *w, sg_error *err) {
   for (int i = 0; i < w->c->n_args && !st; i++) {
     char **files;
     size_t n;
-    st = sgi_text_files(w->c->args[i], &files, &n, err);
+    st = sgi_text_files(w->c->args[i], cli_string(w->c, "field"), &w->notes, &files, &n, err);
     for (size_t k = 0; k < n && !st; k++) st = read_file(w, files[k], err);
     sgi_text_files_free(files, n);
   }
   cli_progress_end(&w->progress);
+  cli_text_notes(&w->notes);
   return st;
 }
 

@@ -6,6 +6,7 @@
 #include "model.h"
 #include "read/record.h"
 #include "reading.h"
+#include "text_form.h"
 
 typedef struct watch {
   cli_progress bar;
@@ -43,14 +44,20 @@ typedef struct work {
 } work;
 
 static sg_status open_inputs(const cli_call *c, work *w, watch *progress_bar, sg_error *err) {
-  sgi_text_form form = {.blank_lines = cli_choice(c, "split") == 1};
+  sgi_text_form form;
+  json_t *own = NULL;
   sg_status st = cli_model_open(c, CLI_WITH_TOKENIZER, &w->m, err);
+  if (!st) st = cli_text_form(c, &form, &own, err);
+  json_decref(own);
   if (!st)
     st = sgi_corpus_open(cli_string(c, "data"), &form, w->m.tokenizer, sg_model_config(w->m.model)->eos_id, tokenising,
                          progress_bar, &w->corpus, err);
   if (progress_bar->what) cli_progress_end(&progress_bar->bar);
   progress_bar->what = NULL;
-  return st;
+  if (st) return st;
+  cli_text_notes(sgi_corpus_notes(w->corpus));
+  if (sgi_corpus_documents(w->corpus)) return SG_OK;
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", cli_string(c, "data"));
 }
 
 static sg_status plan(const cli_call *c, work *w, sg_error *err) {
@@ -175,11 +182,7 @@ static const cli_option options[] = {
      .value = "f16",
      .help = "how gated activations are kept; scores are always float32"},
     {.name = "index", .type = CLI_FLAG, .value = "on", .help = "also write the inverted index that searches need"},
-    {.name = "split",
-     .type = CLI_CHOICE,
-     .argument = "endoftext|blank-lines",
-     .value = "endoftext",
-     .help = "what separates the documents of a .txt file"},
+    CLI_FORM_OPTIONS,
     CLI_CHECKPOINT_OPTION,
     CLI_TOKENIZER_OPTION,
     {.name = "padding",

@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "text_form.h"
+#include "text/json_line.h"
 
 static const size_t MAX_TEXT = (size_t)1 << 30, MAX_LINE = (size_t)64 << 20;
 
@@ -40,10 +41,10 @@ static sg_status encode_text(const cli_call *c, const sg_tokenizer *t, const cha
 
 /* One line {"text": "..."}; place is its name in errors. */
 static sg_status encode_line(const cli_call *c, const sg_tokenizer *t, const char *line, size_t n, const char *place,
-                             int *code, sg_error *err) {
+                             sgi_line_mended *mended, int *code, sg_error *err) {
   json_error_t e;
   const char *field = cli_string(c, "field");
-  json_t *o = json_loadb(line, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
+  json_t *o = sgi_json_line(line, n, mended, &e);
   const json_t *text = json_object_get(o, field);
   int32_t *ids;
   size_t count;
@@ -61,18 +62,31 @@ static sg_status encode_line(const cli_call *c, const sg_tokenizer *t, const cha
   return st;
 }
 
+static void note_mended(sgi_text_notes *notes, const sgi_line_mended *mended, const char *path, uint64_t line) {
+  sgi_text_notes now = {.broken = mended->broken, .broken_line = line, .halves = mended->halves, .halves_line = line};
+  sgi_note_name(path, now.broken_file);
+  sgi_note_name(path, now.halves_file);
+  sgi_text_notes_add(notes, &now);
+}
+
 static sg_status encode_lines(const cli_call *c, const sg_tokenizer *t, const char *path, int *code, sg_error *err) {
   cli_lines *lines;
   const char *line;
   size_t n;
   char place[300];
+  uint64_t number = 0;
+  sgi_text_notes notes = {0};
   sg_status st = cli_lines_open(path, MAX_LINE, &lines, err);
   if (st) return st;
   while (!*code && !cli_output_gone() && !(st = cli_lines_next(lines, &line, &n, err)) && line) {
+    number++;
     if (!n) continue;
-    st = encode_line(c, t, line, n, cli_lines_where(lines, place, sizeof place), code, err);
+    sgi_line_mended now = {0};
+    st = encode_line(c, t, line, n, cli_lines_where(lines, place, sizeof place), &now, code, err);
     if (st) break;
+    note_mended(&notes, &now, path, number);
   }
+  cli_text_notes(&notes);
   cli_lines_close(lines);
   return st;
 }
@@ -81,6 +95,9 @@ static sg_status encode_file(const cli_call *c, const sg_tokenizer *t, const cha
   char *text = NULL;
   size_t n;
   sg_status st = cli_read_all(path, MAX_TEXT, &text, &n, err);
+  if (!st && memmem(text, n, "\r\n", 2))
+    cli_note("%s: lines end in CRLF, and every CR is encoded as it stands; train and eval read such text as if in LF",
+             strcmp(path, "-") ? path : "standard input");
   if (!st) st = encode_text(c, t, text, n, code, err);
   free(text);
   return st;

@@ -1,5 +1,6 @@
 /* cmd_tokenizer_train.c: a tokenizer from text. Documents are read one at a time and only their words are kept. */
 #include "cli.h"
+#include "text_form.h"
 #include "text/reader.h"
 #include "text/tokenizer.h"
 
@@ -8,6 +9,7 @@ typedef struct work {
   sgi_words words;
   size_t documents, bytes, max_bytes;
   uint64_t before; /* bytes of the files that are done */
+  sgi_text_notes notes;
   cli_progress progress;
 } work;
 
@@ -31,6 +33,7 @@ static sg_status read_file(work *w, const char *path, sg_error *err) {
     cli_progress_update(&w->progress, (double)(w->before + sgi_reader_position(r)), NULL);
   }
   w->before += sgi_reader_position(r);
+  sgi_text_notes_add(&w->notes, sgi_reader_notes(r));
   sgi_reader_close(r);
   return st;
 }
@@ -41,11 +44,12 @@ static sg_status read_all(work *w, sg_error *err) {
   for (int i = 0; i < w->call->n_args && !st && !full(w); i++) {
     char **files;
     size_t n;
-    st = sgi_text_files(w->call->args[i], &files, &n, err);
+    st = sgi_text_files(w->call->args[i], cli_string(w->call, "field"), &w->notes, &files, &n, err);
     for (size_t k = 0; k < n && !st && !full(w); k++) st = read_file(w, files[k], err);
     sgi_text_files_free(files, n);
   }
   cli_progress_end(&w->progress);
+  cli_text_notes(&w->notes);
   if (!st && !w->documents) st = sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", w->call->args[0]);
   return st;
 }

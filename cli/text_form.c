@@ -15,6 +15,19 @@ static sg_status run_settings(const char *run, char **path, json_t **own, sg_err
   return st;
 }
 
+/* A run that does not say how lines end was begun before CRLF was read as LF. */
+static bool as_is(const json_t *own) {
+  const char *text = json_string_value(json_object_get(own, "line_ends"));
+  return !text || !strcmp(text, "as-is");
+}
+
+static void say(void *unused, const char *text) {
+  (void)unused;
+  cli_note("%s", text);
+}
+
+void cli_text_notes(const sgi_text_notes *notes) { sgi_text_notes_say(notes, say, NULL); }
+
 sg_status cli_text_form(const cli_call *c, sgi_text_form *form, json_t **own, sg_error *err) {
   const char *split = cli_string(c, "split"), *field = cli_string(c, "field");
   char *path, text[64];
@@ -22,6 +35,7 @@ sg_status cli_text_form(const cli_call *c, sgi_text_form *form, json_t **own, sg
   sg_status st = run_settings(c->args[0], &path, own, err);
   if (!st && *own && !split && !(st = sgi_json_string(*own, path, "split", text, sizeof text, err)))
     form->blank_lines = !strcmp(text, "blank-lines");
+  if (!st && *own) form->keep_cr = as_is(*own);
   if (!st && *own && !field) st = sgi_json_string(*own, path, "field", form->field, sizeof form->field, err);
   if (!st && field && strlen(field) >= sizeof form->field)
     st = sgi_fail(err, SG_ERR_ARG, "--field: at most %zu bytes", sizeof form->field - 1);

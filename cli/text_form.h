@@ -20,4 +20,7 @@
  * is no run (new reference). */
 sg_status cli_text_form(const cli_call *c, sgi_text_form *form, json_t **own, sg_error *err);
 
+/* What was mended and passed over, for people: one note for each kind. */
+void cli_text_notes(const sgi_text_notes *notes);
+
 #endif

@@ -1,5 +1,6 @@
 /* corpus.c: a tokenised corpus is a cache file, mapped. Which file that is, whether it is still right, and
  * what stands in it. A file that is not exactly right is made anew (corpus_build.c), never repaired. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ struct sgi_corpus {
   sgi_map map;
   const sgi_tokens_header *head;
   const sgi_tokens_place *places;
+  sgi_text_notes notes; /* the header's, and of the directory as it is now */
 };
 
 /* ---- key ----------------------------------------------------------------------------------------------- */
@@ -69,7 +71,7 @@ static sg_status make_key(sgi_tokens_source *s, sg_error *err) {
   XXH3_64bits_reset(h);
   mix(h, SGI_TOKENS_VERSION);
   mix(h, (uint64_t)s->eos);
-  mix(h, s->form->blank_lines);
+  mix(h, s->form->blank_lines | (uint64_t)s->form->keep_cr << 1);
   const char *field = *s->form->field ? s->form->field : "text";
   XXH3_64bits_update(h, field, strlen(field));
   sg_status st = mix_tokenizer(h, s->tok, err);
@@ -236,6 +238,7 @@ void sgi_corpus_close(sgi_corpus *c) {
 
 size_t sgi_corpus_documents(const sgi_corpus *c) { return c->head->n_documents; }
 uint64_t sgi_corpus_tokens(const sgi_corpus *c) { return c->head->n_tokens; }
+const sgi_text_notes *sgi_corpus_notes(const sgi_corpus *c) { return &c->notes; }
 uint64_t sgi_corpus_hash(const sgi_corpus *c) { return c->head->corpus_hash; }
 
 const int32_t *sgi_corpus_document(const sgi_corpus *c, size_t i, size_t *n) {
@@ -272,6 +275,52 @@ static sg_status open_writer(char *paths[2], size_t *which, sgi_writer **out, sg
   return sgi_error_prefix(err, st, "no place for the tokens beside the data, nor under XDG_CACHE_HOME or ~/.cache");
 }
 
+/* A stream can be read once: its tokens are written to a directory of their own, mapped, and removed at once. */
+static sg_status read_stream(sgi_tokens_source *s, sgi_corpus **out, sg_error *err) {
+  const char *base = getenv("TMPDIR");
+  char *directory = sgi_path_join(base && *base ? base : "/tmp", "sgatlin-XXXXXX"), *path = NULL;
+  sgi_writer *writer;
+  if (!directory) return sgi_fail_memory(err, 64, "a path");
+  if (!mkdtemp(directory)) {
+    sg_status st = sgi_fail(err, SG_ERR_IO, "%s: no place for the tokens of a stream: %s", directory, strerror(errno));
+    sgi_free(directory);
+    return st;
+  }
+  sg_status st = (path = sgi_path_join(directory, "tokens")) ? SG_OK : sgi_fail_memory(err, 64, "a path");
+  s->just_made = true;
+  if (!st) st = sgi_writer_open(path, &writer, err);
+  if (!st) st = sgi_tokens_build(writer, s, err);
+  if (!st) st = load_cache(path, s, out, err);
+  if (!st && !*out) st = sgi_fail(err, SG_ERR_IO, "%s: cannot be read back as it was written; is the disk failing?", path);
+  sgi_remove_tree(directory, NULL);
+  sgi_free(directory);
+  sgi_free(path);
+  return st;
+}
+
+static sg_status read_files(const char *path, sgi_tokens_source *s, sgi_corpus **out, sg_error *err) {
+  char *paths[2] = {NULL, NULL};
+  sgi_writer *writer;
+  size_t which;
+  sg_status st = cache_paths(path, s->key, paths, err);
+  for (size_t i = 0; i < 2 && !st && !*out; i++) st = load_cache(paths[i], s, out, err);
+  if (st || *out) goto done;
+  for (size_t i = 0; i < s->n_files; i++) {
+    sgi_stamp stamp;
+    if ((st = sgi_stamp_file(s->files[i], false, &stamp, err))) goto done;
+    s->total += stamp.size;
+  }
+  if ((st = open_writer(paths, &which, &writer, err)) || (st = sgi_tokens_build(writer, s, err))) goto done;
+  s->just_made = true;
+  st = load_cache(paths[which], s, out, err);
+  if (!st && !*out)
+    st = sgi_fail(err, SG_ERR_IO, "%s: cannot be read back as it was written; is the disk failing?", paths[which]);
+done:
+  sgi_free(paths[0]);
+  sgi_free(paths[1]);
+  return st;
+}
+
 sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
                           sgi_progress progress, void *user, sgi_corpus **out, sg_error *err) {
   *out = NULL;
@@ -284,27 +333,13 @@ sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_
                          .user = user};
   if (eos < 0 || (size_t)eos >= s.vocab)
     return sgi_fail(err, SG_ERR_ARG, "eos id %d is not in the tokenizer's vocabulary of %zu", eos, s.vocab);
-  char *paths[2] = {NULL, NULL};
-  sgi_writer *writer;
-  size_t which;
-  sg_status st = sgi_text_files(path, &s.files, &s.n_files, err);
+  sgi_text_notes passed = {0};
+  sg_status st = sgi_text_files(path, s.form->field, &passed, &s.files, &s.n_files, err);
   if (!st) st = make_key(&s, err);
-  if (!st) st = cache_paths(path, s.key, paths, err);
-  for (size_t i = 0; i < 2 && !st && !*out; i++) st = load_cache(paths[i], &s, out, err);
-  if (st || *out) goto done;
-  for (size_t i = 0; i < s.n_files; i++) {
-    sgi_stamp stamp;
-    if ((st = sgi_stamp_file(s.files[i], false, &stamp, err))) goto done;
-    s.total += stamp.size;
-  }
-  if ((st = open_writer(paths, &which, &writer, err)) || (st = sgi_tokens_build(writer, &s, err))) goto done;
-  s.just_made = true;
-  st = load_cache(paths[which], &s, out, err);
-  if (!st && !*out)
-    st = sgi_fail(err, SG_ERR_IO, "%s: cannot be read back as it was written; is the disk failing?", paths[which]);
-done:
+  if (!st) st = sgi_is_stream(path) ? read_stream(&s, out, err) : read_files(path, &s, out, err);
   sgi_text_files_free(s.files, s.n_files);
-  sgi_free(paths[0]);
-  sgi_free(paths[1]);
-  return st;
+  if (st) return st;
+  (*out)->notes = (*out)->head->notes;
+  sgi_text_notes_add(&(*out)->notes, &passed);
+  return SG_OK;
 }

@@ -146,6 +146,7 @@ static sg_status add_file(builder *b, const char *path, sg_error *err) {
   sgi_reader *r;
   sg_status st = sgi_reader_open(path, s->form->blank_lines, s->form->field, &r, err);
   if (st) return st;
+  if (s->form->keep_cr) sgi_reader_keep_cr(r);
   for (;;) {
     const char *text;
     size_t n;
@@ -165,6 +166,7 @@ static sg_status add_file(builder *b, const char *path, sg_error *err) {
   const char *name = sgi_base_name(path);
   sgi_tokens_input in = {.stamp = sgi_reader_stamp(r), .name = strlen(name)};
   b->done += sgi_reader_position(r);
+  sgi_text_notes_add(&b->head.notes, sgi_reader_notes(r));
   in.settled = now.tv_sec - 2 > in.stamp.mtime / 1000000000;
   sgi_reader_close(r);
   if (!st) st = append(&b->inputs, &in, sizeof in, err);

@@ -18,7 +18,7 @@
 #include "text/reader.h"
 #include "data/data.h"
 
-enum { SGI_TOKENS_VERSION = 1, SGI_TOKENS_ENDIAN = 0x01020304 };
+enum { SGI_TOKENS_VERSION = 2, SGI_TOKENS_ENDIAN = 0x01020304 };
 #define SGI_TOKENS_MAGIC "SGTOKENS"
 
 typedef struct sgi_tokens_header {
@@ -28,6 +28,7 @@ typedef struct sgi_tokens_header {
   uint64_t n_documents, n_tokens, n_blocks, n_inputs;
   uint64_t tail, size; /* byte of the tail; bytes of the file */
   uint64_t blocks_hash, tail_hash, corpus_hash;
+  sgi_text_notes notes; /* what was mended in the text; nothing of directories */
   uint64_t header_hash; /* of all bytes before it */
 } sgi_tokens_header;
 

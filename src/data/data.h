@@ -3,10 +3,12 @@
 #define SGI_DATA_H
 
 #include "core/base.h"
+#include "text/notes.h"
 
 /* How text files become documents. */
 typedef struct sgi_text_form {
   bool blank_lines; /* .txt: split at blank lines; false: at "<|endoftext|>" */
+  bool keep_cr;     /* .txt: CRLF stays CRLF, as runs read text that were begun before it was read as LF */
   char field[64];   /* .jsonl: the string field of each line; "" for "text" */
 } sgi_text_form;
 
@@ -15,14 +17,16 @@ typedef bool (*sgi_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct sgi_corpus sgi_corpus;
 
-/* Tokens of a file or directory (all .txt, .jsonl, each plain, .zst or .gz, in name order) under a tokenizer: from the cache if it is
+/* Tokens of a file, a directory's text files (reader.h) in name order, or a stream ("-", a pipe) under a tokenizer: from the cache if it is
  * still right (sizes, times and hash of the inputs, of the tokenizer and the form), else tokenised now, streaming, and cached: beside
- * the data (DIR/.sgatlin/NAME.tokens), or under $XDG_CACHE_HOME/sgatlin (~/.cache) where that cannot be written. Each document is its
- * tokens followed by eos. New: sgi_corpus_close. */
+ * the data (DIR/.sgatlin/NAME.tokens), or under $XDG_CACHE_HOME/sgatlin (~/.cache) where that cannot be written. A stream's tokens
+ * lie in a file of $TMPDIR (/tmp) that goes with the process. Each document is its tokens followed by eos. New: sgi_corpus_close. */
 sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
                           sgi_progress progress, void *user, sgi_corpus **out, sg_error *err);
 void sgi_corpus_close(sgi_corpus *c);
 size_t sgi_corpus_documents(const sgi_corpus *c);
+/* What was mended and passed over, from the cache as well. Borrowed until close. */
+const sgi_text_notes *sgi_corpus_notes(const sgi_corpus *c);
 uint64_t sgi_corpus_tokens(const sgi_corpus *c); /* with the eos of each document */
 uint64_t sgi_corpus_hash(const sgi_corpus *c);   /* of all tokens and document lengths: what a resumed run compares */
 /* Document i with its final eos; n tokens. Borrowed until close. */

@@ -1,24 +1,23 @@
 #include "text/reader.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/arena.h"
+#include "text/json_line.h"
+#include "text/unicode.h"
 
 enum {
   FIRST_SIZE = 1 << 20,
   LINE_VALUES = 1 << 20, /* values in one JSON line: what jansson builds of a line stays below 100 MB */
 };
-#define ENDINGS ".txt or .jsonl, plain or with .zst or .gz behind it"
 
 struct sgi_reader {
-  char *path, *field;
+  char *path, *field; /* path: as errors name it */
+  bool stream;        /* standard input */
   bool jsonl, blank_lines;
   bool keep_space, marked; /* marked: text[at] stands behind a mark */
+  bool crlf; /* of a .txt: its lines end in CRLF, which is read as LF */
+  sgi_text_notes notes;
   sgi_unpack *source;
   /* unpacked text: text[at..n) is not handed out yet, no document ends in text[at..scan) */
   char *text;
@@ -29,140 +28,6 @@ struct sgi_reader {
   json_t *object;
   sg_error failure;
 };
-
-/* ---- names --------------------------------------------------------------------------------------------- */
-
-static const char *base_name(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
-}
-
-static char *join(const char *directory, const char *name, const char *ending) {
-  size_t d = strlen(directory), n = strlen(name), e = strlen(ending);
-  char *path = sgi_alloc(d + n + e + 2);
-  if (!path) return NULL;
-  memcpy(path, directory, d);
-  if (d && directory[d - 1] != '/') path[d++] = '/';
-  memcpy(path + d, name, n);
-  memcpy(path + d + n, ending, e);
-  return path;
-}
-
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-void sgi_text_files_free(char **files, size_t n) {
-  if (!files) return;
-  for (size_t i = 0; i < n; i++) sgi_free(files[i]);
-  sgi_free(files);
-}
-
-sg_status sgi_text_files(const char *path, char ***out, size_t *n_out, sg_error *err) {
-  *out = NULL;
-  *n_out = 0;
-  struct stat s;
-  if (stat(path, &s) != 0) return sgi_fail(err, SG_ERR_IO, "%s: %s", path, strerror(errno));
-  DIR *dir = NULL;
-  size_t n = 0, size = 16, passed = 0;
-  bool jsonl;
-  sgi_packing packing;
-  char **files = sgi_alloc(size * sizeof *files);
-  if (!files) return sgi_fail_memory(err, size * sizeof *files, "a list of files");
-  sg_status st = SG_OK;
-  if (!S_ISDIR(s.st_mode)) {
-    if (!sgi_text_ending(base_name(path), &jsonl, &packing)) {
-      st = sgi_fail(err, SG_ERR_ARG, "%s: not a text file by its name; expected %s", path, ENDINGS);
-      goto fail;
-    }
-    if (!(files[0] = sgi_strdup(path))) goto memory;
-    *out = files, *n_out = 1;
-    return SG_OK;
-  }
-  if (!(dir = opendir(path))) {
-    st = sgi_fail(err, SG_ERR_IO, "%s: could not list the directory: %s", path, strerror(errno));
-    goto fail;
-  }
-  for (;;) {
-    errno = 0;
-    const struct dirent *entry = readdir(dir);
-    if (!entry) {
-      if (errno) {
-        st = sgi_fail(err, SG_ERR_IO, "%s: could not list the directory: %s", path, strerror(errno));
-        goto fail;
-      }
-      break;
-    }
-    if (entry->d_name[0] == '.') continue;
-    passed++;
-    if (!sgi_text_ending(entry->d_name, &jsonl, &packing)) continue;
-    if (n == size) {
-      char **more = sgi_realloc(files, size * sizeof *files, 2 * size * sizeof *files);
-      if (!more) goto memory;
-      files = more, size *= 2;
-    }
-    char *file = join(path, entry->d_name, "");
-    if (!file) goto memory;
-    if (stat(file, &s) != 0 || !S_ISREG(s.st_mode)) {
-      sgi_free(file);
-      continue;
-    }
-    files[n++] = file;
-  }
-  closedir(dir);
-  dir = NULL;
-  if (!n) {
-    st =
-        sgi_fail(err, SG_ERR_IO, "%s: no text file among the %zu entries of the directory; expected files ending in %s",
-                 path, passed, ENDINGS);
-    goto fail;
-  }
-  qsort(files, n, sizeof *files, by_bytes);
-  *out = files, *n_out = n;
-  return SG_OK;
-memory:
-  st = sgi_fail_memory(err, size * sizeof *files, "a list of files");
-fail:
-  if (dir) closedir(dir);
-  sgi_text_files_free(files, n);
-  return st;
-}
-
-sg_status sgi_find_split(const char *directory, const char *name, char **path, sg_error *err) {
-  static const char *const endings[] = {".txt", ".txt.zst", ".txt.gz", ".jsonl", ".jsonl.zst", ".jsonl.gz", ""};
-  char found[SG_ERROR_TEXT / 2] = "";
-  size_t n_found = 0;
-  *path = NULL;
-  for (size_t i = 0; i < SGI_COUNT(endings); i++) {
-    char *one = join(directory, name, endings[i]);
-    if (!one) {
-      sgi_free(*path);
-      *path = NULL;
-      return sgi_fail_memory(err, strlen(directory) + strlen(name), "a path");
-    }
-    struct stat s;
-    bool there = stat(one, &s) == 0 && (*endings[i] ? S_ISREG(s.st_mode) : S_ISDIR(s.st_mode));
-    if (there) {
-      const char *parts[] = {n_found ? ", " : "", name, *endings[i] ? endings[i] : "/"};
-      for (size_t k = 0; k < SGI_COUNT(parts); k++) strncat(found, parts[k], sizeof found - strlen(found) - 1);
-      n_found++;
-    }
-    if (there && n_found == 1)
-      *path = one;
-    else
-      sgi_free(one);
-  }
-  if (n_found == 1) return SG_OK;
-  sgi_free(*path);
-  *path = NULL;
-  if (n_found)
-    return sgi_fail(err, SG_ERR_ARG, "%s: several texts for \"%s\": %s; keep one of them", directory, name, found);
-  struct stat s;
-  if (stat(directory, &s) != 0) return sgi_fail(err, SG_ERR_IO, "%s: %s", directory, strerror(errno));
-  if (!S_ISDIR(s.st_mode)) return sgi_fail(err, SG_ERR_ARG, "%s: not a directory", directory);
-  return sgi_fail(err, SG_ERR_IO,
-                  "%s: no text for \"%s\"; expected %s.txt or %s.jsonl, plain or with .zst or .gz behind it, or a "
-                  "directory %s/ of such files",
-                  directory, name, name, name, name);
-}
 
 /* ---- the text buffer ----------------------------------------------------------------------------------- */
 
@@ -257,11 +122,42 @@ static void drop_space(const sgi_reader *r, size_t *begin, size_t *end) {
   while (*end > *begin && is_space(r->text[*end - 1])) --*end;
 }
 
-/* The line breaks that belong to the mark in front and to the one behind, if there is one. */
+/* The line breaks (LF or CRLF) that belong to the mark in front and to the one behind, if there is one. */
 static void drop_breaks(sgi_reader *r, bool mark_behind, size_t *begin, size_t *end) {
-  if (r->marked && *begin < *end && r->text[*begin] == '\n') ++*begin;
-  if (mark_behind && *end > *begin && r->text[*end - 1] == '\n') --*end;
+  const char *t = r->text;
+  if (r->marked && *end - *begin >= 2 && t[*begin] == '\r' && t[*begin + 1] == '\n') ++*begin;
+  if (r->marked && *begin < *end && t[*begin] == '\n') ++*begin;
+  if (mark_behind && *end > *begin && t[*end - 1] == '\n') {
+    --*end;
+    if (*end > *begin && t[*end - 1] == '\r') --*end;
+  }
   r->marked = mark_behind;
+}
+
+/* CRLF to LF, in place: the bytes were taken already. */
+static size_t drop_cr(char *text, size_t n) {
+  char *cr = memchr(text, '\r', n);
+  if (!cr) return n;
+  size_t to = (size_t)(cr - text);
+  for (size_t i = to; i < n; i++)
+    if (text[i] != '\r' || i + 1 == n || text[i + 1] != '\n') text[to++] = text[i];
+  return to;
+}
+
+static void note_broken(sgi_reader *r, const char *text, size_t n, uint64_t byte) {
+  if (sgi_utf8_valid(text, n)) return;
+  for (size_t i = 0; i < n;) {
+    uint32_t c;
+    size_t k = sgi_utf8_next(text + i, n - i, &c);
+    if (c == SGI_BROKEN) {
+      if (!r->notes.broken) {
+        r->notes.broken_at = byte + i;
+        sgi_note_name(r->path, r->notes.broken_file);
+      }
+      r->notes.broken += k;
+    }
+    i += k;
+  }
 }
 
 /* The next raw document or line without white space around it; *text NULL at the end. */
@@ -306,6 +202,16 @@ static sg_status next_piece(sgi_reader *r, const char **text, size_t *n, sg_erro
   }
 }
 
+/* A document of a .txt. */
+static sg_status next_text(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
+  sg_status st = next_piece(r, text, n, err);
+  if (st || !*text) return st;
+  char *own = r->text + (*text - r->text);
+  note_broken(r, own, *n, r->base + (uint64_t)(own - r->text));
+  if (r->crlf) *n = drop_cr(own, *n);
+  return SG_OK;
+}
+
 /* ---- JSON lines ---------------------------------------------------------------------------------------- */
 
 /* Commas and brackets outside strings: a bound on the values in a line, before anything is built of it. */
@@ -337,6 +243,21 @@ static sg_status fail_field(const sgi_reader *r, const char *found, sg_error *er
                   (unsigned long long)r->line, r->field, found, *keys ? keys : "none");
 }
 
+static void note_mended(sgi_reader *r, const sgi_line_mended *mended) {
+  sgi_text_notes now = {.broken = mended->broken, .broken_line = r->line, .halves = mended->halves, .halves_line = r->line};
+  if (!now.broken && !now.halves) return;
+  sgi_note_name(r->path, now.broken_file);
+  sgi_note_name(r->path, now.halves_file);
+  sgi_text_notes_add(&r->notes, &now);
+}
+
+static sg_status fail_array(const sgi_reader *r, sg_error *err) {
+  return sgi_fail(err, SG_ERR_FORMAT,
+                  "%s: line %llu: not a JSON object but an array; expected JSON lines, one object a line (jq -c '.[]' "
+                  "FILE.json > FILE.jsonl makes them)",
+                  r->path, (unsigned long long)r->line);
+}
+
 static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
   for (;;) {
     const char *line;
@@ -352,12 +273,15 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
     if (count_values(line, length) > LINE_VALUES)
       return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu has more than %d values", r->path, number, LINE_VALUES);
     json_error_t e;
-    r->object = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
+    sgi_line_mended mended = {0};
+    r->object = sgi_json_line(line, length, &mended, &e);
     if (!r->object) {
       if (json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, length, "a line of JSON");
       return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, byte %d of it: %s; expected one JSON object a line", r->path,
                       number, e.position, e.text);
     }
+    note_mended(r, &mended);
+    if (json_is_array(r->object)) return fail_array(r, err);
     if (!json_is_object(r->object))
       return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: not a JSON object; expected {\"%s\": \"...\"}", r->path,
                       number, r->field);
@@ -372,28 +296,59 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
 
 /* ---- open, next, close --------------------------------------------------------------------------------- */
 
+/* A stream that begins with an object is JSON lines. Its first line must be whole, unless it is longer than the buffer: text may begin
+ * with a brace as well. */
+static bool begins_as_lines(const sgi_reader *r) {
+  size_t at = r->at;
+  while (at < r->n && is_space(r->text[at])) at++;
+  if (at == r->n || r->text[at] != '{') return false;
+  const char *end = memchr(r->text + at, '\n', r->n - at);
+  if (!end && !r->text_end) return true;
+  json_error_t e;
+  sgi_line_mended mended = {0};
+  size_t length = end ? (size_t)(end - r->text) - at : r->n - at;
+  json_t *o = count_values(r->text + at, length) <= LINE_VALUES ? sgi_json_line(r->text + at, length, &mended, &e) : NULL;
+  bool lines = json_is_object(o);
+  json_decref(o);
+  return lines;
+}
+
 static sg_status start(sgi_reader *r, sgi_packing packing, sg_error *err) {
   r->size = FIRST_SIZE;
   if (!r->path || !r->field || !(r->text = sgi_alloc(r->size))) return sgi_fail_memory(err, r->size, "reading text");
-  sg_status st = sgi_unpack_open(r->path, packing, &r->source, err);
+  sg_status st = sgi_unpack_open(r->stream ? "-" : r->path, packing, &r->source, err);
   if (st || (st = fill(r, err))) return st;
   if (r->n >= 3 && !memcmp(r->text, "\xEF\xBB\xBF", 3)) r->at = r->scan = 3;
   if (r->n >= 2 && (!memcmp(r->text, "\xFF\xFE", 2) || !memcmp(r->text, "\xFE\xFF", 2)))
     return sgi_fail(err, SG_ERR_FORMAT, "%s: begins with the byte order mark of UTF-16; convert it to UTF-8", r->path);
+  if (packing == SGI_BY_CONTENT) r->jsonl = begins_as_lines(r);
+  const char *end = memchr(r->text, '\n', r->n); /* as editors do: the first line tells */
+  r->crlf = !r->jsonl && end && end > r->text && end[-1] == '\r';
+  for (size_t i = r->at; r->jsonl && i < r->n; i++) {
+    if (is_space(r->text[i])) continue;
+    r->line++;
+    if (r->text[i] == '[') return fail_array(r, err);
+    r->line--;
+    break;
+  }
   return SG_OK;
 }
 
 sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field, sgi_reader **out, sg_error *err) {
   *out = NULL;
-  bool jsonl;
   sgi_packing packing;
-  if (!sgi_text_ending(base_name(path), &jsonl, &packing))
-    return sgi_fail(err, SG_ERR_ARG, "%s: not a text file by its name; expected %s", path, ENDINGS);
+  sgi_text_kind kind = sgi_text_ending(path, &packing, NULL);
+  if (kind == SGI_TEXT_NONE) {
+    if (!sgi_is_stream(path))
+      return sgi_fail(err, SG_ERR_ARG, "%s: not a text file by its name; expected %s", path, SGI_TEXT_ENDINGS);
+    packing = SGI_BY_CONTENT;
+  }
   sgi_reader *r = sgi_alloc(sizeof *r);
   if (!r) return sgi_fail_memory(err, sizeof *r, "reading text");
-  r->jsonl = jsonl;
+  r->jsonl = kind == SGI_TEXT_LINES || kind == SGI_TEXT_JSON;
   r->blank_lines = blank_lines;
-  r->path = sgi_strdup(path);
+  r->stream = !strcmp(path, "-");
+  r->path = sgi_strdup(r->stream ? "standard input" : path);
   r->field = sgi_strdup(field && *field ? field : "text");
   sg_status st = start(r, packing, err);
   if (st) {
@@ -405,12 +360,14 @@ sg_status sgi_reader_open(const char *path, bool blank_lines, const char *field,
 }
 
 void sgi_reader_keep_space(sgi_reader *r) { r->keep_space = !r->jsonl && !r->blank_lines; }
+void sgi_reader_keep_cr(sgi_reader *r) { r->crlf = false; }
+const sgi_text_notes *sgi_reader_notes(const sgi_reader *r) { return &r->notes; }
 
 sg_status sgi_reader_next(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
   *text = NULL;
   *n = 0;
   if (!r->failure.code) {
-    sg_status st = r->jsonl ? next_line(r, text, n, &r->failure) : next_piece(r, text, n, &r->failure);
+    sg_status st = r->jsonl ? next_line(r, text, n, &r->failure) : next_text(r, text, n, &r->failure);
     if (!st) return SG_OK;
     *text = NULL;
   }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #define XXH_STATIC_LINKING_ONLY
@@ -27,7 +28,7 @@ struct sgi_unpack {
   int fd;
   sgi_packing packing;
   sgi_stamp stamp;
-  unsigned char *raw; /* packed bytes raw[raw_at..raw_n) are to be unpacked; unused for plain files */
+  unsigned char *raw; /* packed bytes raw[raw_at..raw_n) are to be unpacked; a plain stream's first ones */
   size_t raw_at, raw_n;
   bool raw_end;
   uint64_t position;
@@ -38,35 +39,49 @@ struct sgi_unpack {
 
 static bool strip_ending(const char *name, size_t *n, const char *ending) {
   size_t k = strlen(ending);
-  if (*n <= k || memcmp(name + *n - k, ending, k) != 0) return false;
+  if (*n <= k || strncasecmp(name + *n - k, ending, k) != 0) return false;
   *n -= k;
   return true;
 }
 
-bool sgi_text_ending(const char *name, bool *jsonl, sgi_packing *packing) {
+sgi_text_kind sgi_text_ending(const char *name, sgi_packing *packing, size_t *stem) {
+  const char *slash = strrchr(name, '/');
+  if (slash) name = slash + 1;
   size_t n = strlen(name);
   *packing = strip_ending(name, &n, ".zst") ? SGI_ZSTD : strip_ending(name, &n, ".gz") ? SGI_GZIP : SGI_PLAIN;
-  *jsonl = strip_ending(name, &n, ".jsonl");
-  return *jsonl || strip_ending(name, &n, ".txt");
+  sgi_text_kind kind = strip_ending(name, &n, ".txt")                                       ? SGI_TEXT_PLAIN
+                       : strip_ending(name, &n, ".jsonl") || strip_ending(name, &n, ".ndjson") ? SGI_TEXT_LINES
+                       : strip_ending(name, &n, ".json")                                    ? SGI_TEXT_JSON
+                                                                                            : SGI_TEXT_NONE;
+  if (stem) *stem = n;
+  return kind;
 }
 
-/* O_NONBLOCK, so that a FIFO is refused and not waited for. */
-static sg_status open_regular(const char *path, int *fd, sgi_stamp *stamp, sg_error *err) {
-  *fd = sgi_call_open(path, O_RDONLY | O_NONBLOCK, 0);
-  if (*fd < 0) return sgi_fail(err, SG_ERR_IO, "%s: could not open: %s", path, strerror(errno));
+bool sgi_is_stream(const char *path) {
+  struct stat s;
+  if (!strcmp(path, "-")) return true;
+  if (stat(path, &s) != 0 || S_ISDIR(s.st_mode)) return false;
+  return !S_ISREG(s.st_mode) || !strncmp(path, "/dev/", 5) || !strncmp(path, "/proc/", 6);
+}
+
+static const char *label(const char *path) { return strcmp(path, "-") ? path : "standard input"; }
+
+static sg_status open_source(const char *path, int *fd, sgi_stamp *stamp, sg_error *err) {
+  *fd = strcmp(path, "-") ? sgi_call_open(path, O_RDONLY, 0) : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (*fd < 0) return sgi_fail(err, SG_ERR_IO, "%s: could not open: %s", label(path), strerror(errno));
   struct stat s;
   sg_status st = SG_OK;
   if (sgi_call_fstat(*fd, &s) != 0)
-    st = sgi_fail(err, SG_ERR_IO, "%s: %s", path, strerror(errno));
-  else if (!S_ISREG(s.st_mode))
-    st = sgi_fail(err, SG_ERR_ARG, "%s: not a regular file", path);
+    st = sgi_fail(err, SG_ERR_IO, "%s: %s", label(path), strerror(errno));
+  else if (S_ISDIR(s.st_mode))
+    st = sgi_fail(err, SG_ERR_ARG, "%s: is a directory, not a regular file or a pipe", label(path));
   if (st) {
     sgi_call_close(*fd);
     *fd = -1;
     return st;
   }
-  *stamp =
-      (sgi_stamp){.size = (uint64_t)s.st_size, .mtime = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec};
+  *stamp = (sgi_stamp){.size = S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0,
+                       .mtime = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec};
   return SG_OK;
 }
 
@@ -75,7 +90,7 @@ static sg_status read_some(int fd, const char *path, uint64_t at, void *to, size
   do k = sgi_call_read(fd, to, room < PIECE_MAX ? room : PIECE_MAX);
   while (k < 0 && errno == EINTR);
   if (k < 0)
-    return sgi_fail(err, SG_ERR_IO, "%s: could not read at byte %llu: %s", path, (unsigned long long)at,
+    return sgi_fail(err, SG_ERR_IO, "%s: could not read at byte %llu: %s", label(path), (unsigned long long)at,
                     strerror(errno));
   *got = (size_t)k;
   return SG_OK;
@@ -83,7 +98,7 @@ static sg_status read_some(int fd, const char *path, uint64_t at, void *to, size
 
 sg_status sgi_stamp_file(const char *path, bool with_hash, sgi_stamp *out, sg_error *err) {
   int fd;
-  sg_status st = open_regular(path, &fd, out, err);
+  sg_status st = open_source(path, &fd, out, err);
   if (st || !with_hash) {
     if (!st) sgi_call_close(fd);
     return st;
@@ -118,17 +133,23 @@ static sg_status refill(sgi_unpack *u, sg_error *err) {
 }
 
 static sg_status fail_damaged(const sgi_unpack *u, const char *what, sg_error *err) {
-  return sgi_fail(err, SG_ERR_FORMAT, "%s: damaged %s data before byte %llu: %s", u->path,
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: damaged %s data before byte %llu: %s", label(u->path),
                   u->packing == SGI_ZSTD ? "zstd" : "gzip", (unsigned long long)u->position, what);
 }
 
 static sg_status fail_short(const sgi_unpack *u, sg_error *err) {
-  return sgi_fail(err, SG_ERR_FORMAT, "%s: ends at byte %llu in the middle of its %s data: incomplete copy?", u->path,
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: ends at byte %llu in the middle of its %s data: incomplete copy?", label(u->path),
                   (unsigned long long)u->position, u->packing == SGI_ZSTD ? "zstd" : "gzip");
 }
 
 static sg_status unpack_plain(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
   *got = 0;
+  size_t kept = u->raw_n - u->raw_at; /* of a stream: what was looked at to see whether it is packed */
+  if (kept) {
+    *got = kept < room ? kept : room;
+    memcpy(to, u->raw + u->raw_at, *got);
+    u->raw_at += *got;
+  }
   while (*got < room && !u->raw_end) {
     size_t k = 0;
     sg_status st = take_raw(u, to + *got, room - *got, &k, err);
@@ -156,7 +177,7 @@ static sg_status unpack_zstd(sgi_unpack *u, char *to, size_t room, size_t *got, 
         return sgi_fail_memory(err, (size_t)1 << WINDOW_LOG, "unpacking zstd data");
       if (code == ZSTD_error_frameParameter_windowTooLarge)
         return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: zstd window above %d MB; pack it again with --long=%d or less",
-                        u->path, 1 << (WINDOW_LOG - 20), WINDOW_LOG);
+                        label(u->path), 1 << (WINDOW_LOG - 20), WINDOW_LOG);
       return fail_damaged(u, ZSTD_getErrorName(left), err);
     }
     u->between = left == 0;
@@ -217,10 +238,26 @@ static void zlib_free(voidpf user, voidpf p) {
 
 /* ---- open, read, close --------------------------------------------------------------------------------- */
 
+/* The first bytes of a stream, four at least unless it ends. */
+static sg_status look(sgi_unpack *u, sg_error *err) {
+  static const unsigned char zstd[] = {0x28, 0xB5, 0x2F, 0xFD}, gzip[] = {0x1F, 0x8B};
+  sg_status st = SG_OK;
+  for (size_t got = 1; !st && u->raw_n < 4 && got; u->raw_n += got)
+    st = take_raw(u, u->raw + u->raw_n, RAW_SIZE - u->raw_n, &got, err);
+  u->packing = u->raw_n >= 4 && !memcmp(u->raw, zstd, 4)   ? SGI_ZSTD
+               : u->raw_n >= 2 && !memcmp(u->raw, gzip, 2) ? SGI_GZIP
+                                                           : SGI_PLAIN;
+  return st;
+}
+
 static sg_status start(sgi_unpack *u, sg_error *err) {
   XXH3_64bits_reset(&u->hash);
   if (u->packing == SGI_PLAIN) return SG_OK;
   if (!(u->raw = sgi_alloc(RAW_SIZE))) return sgi_fail_memory(err, RAW_SIZE, "reading a file");
+  if (u->packing == SGI_BY_CONTENT) {
+    sg_status st = look(u, err);
+    if (st || u->packing == SGI_PLAIN) return st;
+  }
   if (u->packing == SGI_ZSTD) {
     u->zstd = ZSTD_createDCtx();
     if (!u->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, WINDOW_LOG)))
@@ -251,8 +288,8 @@ sg_status sgi_unpack_open(const char *path, sgi_packing packing, sgi_unpack **ou
   if (!u) return sgi_fail_memory(err, sizeof *u, "reading a file");
   u->path = path;
   u->packing = packing;
-  sg_status st = open_regular(path, &u->fd, &u->stamp, err);
-  if (!st) st = look_at_head(u, err);
+  sg_status st = open_source(path, &u->fd, &u->stamp, err);
+  if (!st && packing != SGI_BY_CONTENT) st = look_at_head(u, err);
   if (!st) st = start(u, err);
   if (st) {
     sgi_unpack_close(u);
@@ -279,7 +316,7 @@ static sg_status rewind_source(sgi_unpack *u, sg_error *err) {
   u->raw_end = u->between = false;
   u->position = 0;
   if (lseek(u->fd, 0, SEEK_SET) == 0) return SG_OK;
-  return sgi_fail(err, SG_ERR_IO, "%s: could not go back to its start: %s", u->path, strerror(errno));
+  return sgi_fail(err, SG_ERR_IO, "%s: could not go back to its start: %s", label(u->path), strerror(errno));
 }
 
 sg_status sgi_unpack_seek(sgi_unpack *u, uint64_t byte, sg_error *err) {

@@ -49,6 +49,9 @@ static sg_status load_config(sgi_run *run, sg_error *err) {
   if (!st && !run->data && !(run->data = sgi_strdup(data))) st = sgi_fail_memory(err, sizeof data, "a path");
   if (!st) {
     json_object_del(o, "run");
+    st = sgi_assign(&a, "data.line_ends", "as-is", path, err); /* unless it says otherwise */
+  }
+  if (!st) {
     st = sgi_assign_json(&a, o, path, err);
   }
   if (!st) st = sgi_settings_resolve(&a, &run->settings, err);
@@ -95,7 +98,7 @@ static sg_status read_sample(const sgi_run *run, const char *path, sample *s, sg
   size_t n_files = 0;
   s->bytes = sgi_alloc(TOKENIZER_SAMPLE);
   if (!s->bytes) return sgi_fail_memory(err, TOKENIZER_SAMPLE, "text for the tokenizer");
-  sg_status st = sgi_text_files(path, &files, &n_files, err);
+  sg_status st = sgi_text_files(path, run->settings.field, NULL, &files, &n_files, err);
   for (size_t i = 0; i < n_files && !st && s->used < TOKENIZER_SAMPLE; i++) {
     sgi_reader *r = NULL;
     const char *text = NULL;
@@ -125,6 +128,7 @@ static sg_status train_tokenizer(sgi_run *run, const char *path, sg_error *err) 
                              .n_special = SGI_COUNT(special),
                              .progress = tokenizer_progress,
                              .user = run};
+  if (!st && !s.count) st = sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", path);
   if (!st)
     sgi_run_note(run, "training a tokenizer of %zu tokens on %.1f MB of text", t.vocab_size, (double)s.used / 1e6);
   if (!st) st = sg_tokenizer_train(&t, s.documents, s.lengths, s.count, &run->tokenizer, err);
@@ -181,12 +185,17 @@ static bool corpus_progress(void *user, uint64_t done, uint64_t total) {
   return !e->stop || !e->stop(e->user);
 }
 
+static void say(void *user, const char *text) { sgi_run_note(user, "%s", text); }
+
 static sg_status open_corpus(sgi_run *run, const char *path, const char *what, sgi_corpus **out, sg_error *err) {
   const sgi_settings *s = &run->settings;
-  sgi_text_form form = {.blank_lines = !strcmp(s->split, "blank-lines")};
+  sgi_text_form form = {.blank_lines = !strcmp(s->split, "blank-lines"), .keep_cr = !strcmp(s->line_ends, "as-is")};
   snprintf(form.field, sizeof form.field, "%s", s->field);
   corpus_work w = {run, what};
-  return sgi_corpus_open(path, &form, run->tokenizer, s->model.eos_id, corpus_progress, &w, out, err);
+  sg_status st = sgi_corpus_open(path, &form, run->tokenizer, s->model.eos_id, corpus_progress, &w, out, err);
+  if (st) return st;
+  sgi_text_notes_say(sgi_corpus_notes(*out), say, run);
+  return sgi_corpus_documents(*out) ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", path);
 }
 
 static sg_status make_batchers(sgi_run *run, sg_error *err) {
@@ -210,14 +219,32 @@ static sg_status make_batchers(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
-static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *err) {
-  char *train = NULL, *valid = NULL;
+/* A directory's train.* and valid.*; of a single file all is for training. */
+static sg_status find_texts(sgi_run *run, char **train, char **valid, sg_error *err) {
   sg_error missing = {0};
-  sg_status st = sgi_find_split(run->data, "train", &train, err);
-  if (!st && sgi_find_split(run->data, "valid", &valid, &missing)) {
+  if (sgi_is_stream(run->data))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "--data %s: training needs a file: a resumed run reads its text again; write it to train.txt of a "
+                    "directory",
+                    run->data);
+  if (sgi_is_file(run->data)) {
+    sgi_run_note(run, "%s is a single file: all of it is trained on and nothing will be evaluated (a directory with "
+                      "train.* and valid.* has both)",
+                 run->data);
+    *train = sgi_strdup(run->data);
+    return *train ? SG_OK : sgi_fail_memory(err, strlen(run->data), "a path");
+  }
+  sg_status st = sgi_find_split(run->data, "train", train, err);
+  if (!st && sgi_find_split(run->data, "valid", valid, &missing)) {
     if (missing.code != SG_ERR_IO) st = sgi_fail(err, missing.code, "%s", missing.text);
     sgi_run_note(run, "%s has no valid.*: nothing will be evaluated", run->data);
   }
+  return st;
+}
+
+static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *err) {
+  char *train = NULL, *valid = NULL;
+  sg_status st = find_texts(run, &train, &valid, err);
   if (!st) st = get_tokenizer(run, given_tokenizer, train, err);
   if (!st) st = take_ids(run, err);
   if (!st) st = open_corpus(run, train, "tokenising the training text", &run->train, err);
@@ -296,7 +323,7 @@ sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, s
   run->dry = r->dry_run;
   const char *directory = r->run ? r->run : "";
   run->directory = sgi_strdup(directory);
-  run->data = r->data ? absolute(r->data) : NULL;
+  run->data = !r->data ? NULL : sgi_is_stream(r->data) ? sgi_strdup(r->data) : absolute(r->data);
   run->tokenizer_path = sgi_path_join(directory, "tokenizer.json");
   run->metrics_path = sgi_path_join(directory, "metrics.jsonl");
   run->log_path = sgi_path_join(directory, "log.txt");

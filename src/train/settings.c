@@ -52,6 +52,7 @@ static const key table[] = {
     {"schedule.decay_fraction", REAL, AT(decay_fraction), 0, 1, "last part of the run in which the rate decays"},
     {"data.rows", TEXT, AT(rows), 0, 0, "pad: one document a row; pack: documents one behind the other"},
     {"data.split", TEXT, AT(split), 0, 0, "documents of .txt end at: endoftext or blank-lines"},
+    {"data.line_ends", TEXT, AT(line_ends), 0, 0, ".txt with lines that end in CRLF: lf (read as if in LF) or as-is"},
     {"data.field", TEXT, AT(field), 0, 0, "string field of .jsonl lines"},
     {"tokenizer.vocab_size", SIZE, AT(tokenizer_vocab_size), 0, 1 << 24,
      "size of a tokenizer trained for the run; 0: the preset's"},
@@ -216,6 +217,7 @@ static sg_status start(sgi_settings *s, const char *preset, const char *kind, sg
   snprintf(s->rows, sizeof s->rows, "%s", p.pack ? "pack" : "pad");
   snprintf(s->split, sizeof s->split, "endoftext");
   snprintf(s->field, sizeof s->field, "text");
+  snprintf(s->line_ends, sizeof s->line_ends, "lf");
   return SG_OK;
 }
 
@@ -228,6 +230,7 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
   sgi_schedule_kind kind;
   sg_status st = one_of("data.rows", s->rows, "pad", "pack", err);
   if (!st) st = one_of("data.split", s->split, "endoftext", "blank-lines", err);
+  if (!st) st = one_of("data.line_ends", s->line_ends, "lf", "as-is", err);
   if (!st) st = sgi_schedule_find(s->schedule, &kind, err);
   if (st) return st;
   sg_config *c = &s->model;

@@ -25,6 +25,7 @@ typedef struct sgi_settings {
   char rows[SGI_SETTING_TEXT];  /* "pad" or "pack" */
   char split[SGI_SETTING_TEXT]; /* "endoftext" or "blank-lines" */
   char field[SGI_SETTING_TEXT]; /* of .jsonl lines */
+  char line_ends[SGI_SETTING_TEXT]; /* of .txt: "lf", or "as-is" as runs have it that do not say */
   size_t tokenizer_vocab_size;  /* of a tokenizer trained for the run; 0: the preset's */
 
   uint64_t eval_every, checkpoint_every; /* steps; 0: only at the end */
