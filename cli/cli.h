@@ -175,6 +175,8 @@ void cli_lines_close(cli_lines *l);
 
 /* One compact line, reals with 9 significant digits. Takes the reference. Returns 0 or an exit code. */
 int cli_json(json_t *value);
+/* A warning that belongs to the result: on standard error now, and as "warning" in the object that cli_json prints. */
+void cli_result_warning(const char *format, ...) SG_PRINTF(1, 2);
 json_t *cli_json_count(unsigned __int128 n); /* any size; only for cli_json to print */
 json_t *cli_json_real(double x);             /* null where x is NaN or infinite */
 /* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL but for memory. */

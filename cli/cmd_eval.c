@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "context.h"
 #include "core/file.h"
+#include "eval_text.h"
 #include "core/json.h"
 #include "ids.h"
 #include "model.h"
@@ -15,9 +17,9 @@ typedef struct job {
   cli_model m;
   const sg_config *config;
   sgi_text_form form;
-  bool pack;
+  bool pack; /* the run has its rows so */
   sgi_corpus *corpus;
-  sgi_batcher *batcher;
+  eval_text text;
   int32_t *ids;
   sgi_pass *pass;
   sgi_evaluator *evaluator;
@@ -45,12 +47,10 @@ static bool counting(void *user, uint64_t done) {
 
 /* Text is read as the run read its own, unless told otherwise. */
 static sg_status read_form(job *j, sg_error *err) {
-  const char *rows = cli_string(j->call, "rows");
   char text[64];
   json_t *own;
   sg_status st = cli_text_form(j->call, &j->form, &own, err);
-  j->pack = rows && !strcmp(rows, "pack");
-  if (!st && own && !rows && !(st = sgi_json_string(own, "config.json: data", "rows", text, sizeof text, err)))
+  if (!st && own && !(st = sgi_json_string(own, "config.json: data", "rows", text, sizeof text, err)))
     j->pack = !strcmp(text, "pack");
   json_decref(own);
   return st;
@@ -78,20 +78,15 @@ static sg_status open_corpus(job *j, const char *path, sgi_corpus **out, sg_erro
 }
 
 static sg_status open_text(job *j, sg_error *err) {
+  bool reference = cli_choice(j->call, "method");
   sg_status st = split_of(cli_string(j->call, "data"), "valid", &j->found[0], &j->data, err);
   if (!st) st = open_corpus(j, j->data, &j->corpus, err);
+  if (!st) st = eval_text_rows(j->call, j->config, j->corpus, j->pack, reference, &j->text, err);
   if (st) return st;
-  size_t T = cli_is_set(j->call, "seq-len") ? cli_size(j->call, "seq-len") : j->config->max_position;
-  sgi_batcher_settings s = {.rows = j->pack ? SGI_ROWS_PACK : SGI_ROWS_PAD,
-                            .B = 1,
-                            .T = T,
-                            .bos = j->config->bos_id,
-                            .pad = j->config->pad_id};
-  st = sgi_batcher_create(j->corpus, &s, &j->batcher, err);
-  if (st) return st;
-  j->request.rows = j->batcher;
-  j->request.T = T;
-  j->request.n_rows = sgi_batcher_batches(j->batcher);
+  eval_text_say_cut(&j->text);
+  j->request.rows = j->text.batcher;
+  j->request.T = j->text.T;
+  j->request.n_rows = eval_text_limit(&j->text, cli_size(j->call, "max-rows"));
   return SG_OK;
 }
 
@@ -100,15 +95,37 @@ static sg_status open_ids(job *j, sg_error *err) {
   sg_status st = cli_read_ids(cli_string(j->call, "ids"), &j->ids, &rows, &j->request.T, err);
   j->request.targets = j->ids;
   j->request.n_rows = rows;
+  if (!st) st = cli_context_check(j->call, j->config, j->request.T, err);
   return st;
 }
 
 /* ---- evaluation ------------------------------------------------------------------------------------------------------------ */
 
+static bool goes_on(void *unused, size_t done, size_t wanted) {
+  (void)unused, (void)done, (void)wanted;
+  return !cli_stop;
+}
+
+/* A pass for at most `most` rows at a time, within --max-memory. */
+static sg_status make_pass(job *j, size_t most, sg_error *err) {
+  size_t rows, bytes, limit = cli_size(j->call, "max-memory"), T = j->request.T;
+  sg_status st = sgi_pass_fit(j->config, most, T, false, limit, &rows, err);
+  if (!st) st = sgi_pass_bytes(j->config, rows, T, false, &bytes, err);
+  if (!st && bytes > limit)
+    st = sgi_fail(err, SG_ERR_MEMORY,
+                  "one row of %zu tokens needs %zu KB, and --max-memory is %zu KB: allow more, or take shorter rows "
+                  "(--seq-len)",
+                  T, bytes >> 10, limit >> 10);
+  if (!st) st = sgi_pass_create(j->m.model, rows, T, false, &j->pass, err);
+  if (!st) st = sgi_evaluator_create(j->pass, j->m.model, rows, T, &j->evaluator, err);
+  if (!st) sgi_pass_watch(j->pass, goes_on, NULL);
+  return st;
+}
+
 static sg_status evaluate(job *j, sgi_evaluation *out, sg_error *err) {
   sgi_evaluate_request *r = &j->request;
-  size_t limit = cli_size(j->call, "max-rows"), rows;
-  if (limit && limit < r->n_rows) r->n_rows = limit;
+  size_t limit = cli_size(j->call, "max-rows");
+  if (j->ids && limit && limit < r->n_rows) r->n_rows = limit;
   r->batch_rows = cli_size(j->call, "batch-size");
   r->method = cli_choice(j->call, "method") ? SGI_EVAL_BATCHES : SGI_EVAL_TOKENS;
   r->stop = counting;
@@ -116,10 +133,7 @@ static sg_status evaluate(job *j, sgi_evaluation *out, sg_error *err) {
   /* A part's rows divide those of a batch, so that parts never cross one. */
   size_t most = r->method == SGI_EVAL_BATCHES ? r->batch_rows : 16;
   if (most > r->n_rows) most = (size_t)r->n_rows;
-  sg_status st = most ? sgi_pass_fit(j->config, most, r->T, false, cli_size(j->call, "max-memory"), &rows, err)
-                      : sgi_fail(err, SG_ERR_ARG, "there is no row to evaluate");
-  if (!st) st = sgi_pass_create(j->m.model, rows, r->T, false, &j->pass, err);
-  if (!st) st = sgi_evaluator_create(j->pass, j->m.model, rows, r->T, &j->evaluator, err);
+  sg_status st = most ? make_pass(j, most, err) : sgi_fail(err, SG_ERR_ARG, "there is no row to evaluate");
   if (st) return st;
   cli_progress_begin(&j->progress, "evaluating", "rows", (double)r->n_rows, 0);
   st = sgi_evaluate(j->evaluator, r, out, err);
@@ -157,18 +171,38 @@ static json_t *baseline_json(double nll, uint64_t tokens) {
   return json_pack("{s:o, s:o}", "loss", cli_json_real(loss), "perplexity", cli_json_real(exp(loss)));
 }
 
+/* How the numbers came about, in one sentence. */
+static const char *method_text(const job *j, const sgi_evaluation *e, char *out, size_t size) {
+  bool windows = j->text.batcher && j->text.rows == SGI_ROWS_WINDOWS;
+  char rows[160];
+  eval_text_method(&j->text, rows, sizeof rows);
+  snprintf(out, size, "%s%s%s%s", windows ? rows : "", windows ? "; " : "", sgi_eval_method_text(j->request.method),
+           windows && e->units < e->rows ? " of one document together" : "");
+  return out;
+}
+
+static size_t seq_len(const job *j) { return j->text.batcher ? j->text.seq_len : j->request.T; }
+
+static void add_text(json_t *o, const job *j) {
+  if (!j->text.batcher) return;
+  json_object_set_new(o, "text_tokens", json_integer((json_int_t)j->text.tokens));
+  json_object_set_new(o, "cut_tokens", json_integer((json_int_t)j->text.cut));
+  if (j->text.rows == SGI_ROWS_WINDOWS) json_object_set_new(o, "stride", json_integer((json_int_t)j->text.stride));
+}
+
 static int print_json(const job *j, const sgi_evaluation *e, const sgi_ngram_score *b) {
+  static const char *const forms[] = {"pad", "pack", "windows"};
   bool batches = j->request.method == SGI_EVAL_BATCHES;
+  char method[400];
   json_t *o =
       json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:s}", "model", j->m.directory, "loss",
                 cli_json_real(e->loss), "accuracy", cli_json_real(e->accuracy), "perplexity",
                 cli_json_real(e->perplexity), "perplexity_last_token", cli_json_real(e->perplexity_last_token),
                 "standard_error", cli_json_real(e->standard_error), "tokens", (json_int_t)e->tokens, "rows",
-                (json_int_t)e->rows, "seq_len", (json_int_t)j->request.T, "row_form",
-                j->ids    ? "ids"
-                : j->pack ? "pack"
-                          : "pad",
-                "method", batches ? "batches" : "tokens", "method_text", sgi_eval_method_text(j->request.method));
+                (json_int_t)e->rows, "seq_len", (json_int_t)seq_len(j), "row_form",
+                j->ids ? "ids" : forms[j->text.rows], "method", batches ? "batches" : "tokens", "method_text",
+                method_text(j, e, method, sizeof method));
+  add_text(o, j);
   if (batches) {
     json_object_set_new(o, "batches", json_integer((json_int_t)e->batches));
     json_object_set_new(o, "batch_size", json_integer((json_int_t)j->request.batch_rows));
@@ -195,8 +229,10 @@ static void print_text(const job *j, const sgi_evaluation *e, const sgi_ngram_sc
         cli_cell(t, "-");
   }
   cli_table_end(t);
-  printf("%llu tokens in %llu rows of up to %zu; %s\n", (unsigned long long)e->tokens, (unsigned long long)e->rows,
-         j->request.T, sgi_eval_method_text(j->request.method));
+  char method[400];
+  printf("loss %.4f +- %.4f over %llu tokens in %llu row%s of up to %zu; %s\n", e->loss, e->standard_error,
+         (unsigned long long)e->tokens, (unsigned long long)e->rows, e->rows == 1 ? "" : "s", seq_len(j),
+         method_text(j, e, method, sizeof method));
 }
 
 static sg_status work(job *j, sgi_evaluation *e, sgi_ngram_score *b, sg_error *err) {
@@ -228,7 +264,7 @@ static int run(const cli_call *c) {
   sgi_ngram_free(j.ngram);
   sgi_evaluator_free(j.evaluator);
   sgi_pass_free(j.pass);
-  sgi_batcher_free(j.batcher);
+  sgi_batcher_free(j.text.batcher);
   sgi_corpus_close(j.corpus);
   sgi_free(j.ids);
   for (size_t i = 0; i < SGI_COUNT(j.found); i++) sgi_free(j.found[i]);
@@ -264,22 +300,30 @@ static const cli_option options[] = {
      .help = "rows of a batch, for the method batches; the rest of the rows is left out"},
     {.name = "rows",
      .type = CLI_CHOICE,
-     .argument = "pad|pack",
-     .value_text = "the run's, or pad",
-     .help = "one document a row, or documents one behind the other"},
+     .argument = EVAL_ROWS_WORDS,
+     .value_text = "the run's; windows where a document is longer than a row",
+     .help = "one document a row, documents one behind the other, or documents whole in windows"},
+    {.name = "stride",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value_text = "half a row",
+     .min = 1,
+     .max = 1 << 24,
+     .help = "tokens from one window to the next; fewer give each token more before it and take longer"},
     {.name = "seq-len",
      .type = CLI_SIZE,
      .argument = "N",
      .value_text = "what the model was made for",
      .min = 1,
      .max = 1 << 24,
-     .help = "tokens of a row; a longer document is cut"},
+     .help = "tokens of a row or window"},
+    CLI_BEYOND_OPTION,
     CLI_FORM_OPTIONS,
     {.name = "max-rows",
      .type = CLI_SIZE,
      .argument = "N",
      .value = "0",
-     .help = "rows to evaluate at most, from the first; 0: all"},
+     .help = "rows to evaluate at most, from the first; 0: all; windows to the end of their document"},
     {.name = "max-memory",
      .type = CLI_BYTES,
      .argument = "BYTES",
@@ -308,8 +352,13 @@ const cli_command cli_eval = {
         "Method tokens: one mean over all tokens, perplexity = exp(loss), and the standard error of the loss with rows "
         "as the sampling unit. Method batches: every number is the plain mean of what each whole batch gives, as the "
         "reference evaluates (the perplexity is a mean of exp(loss)).\n\n"
+        "A document that is longer than a row is counted whole in windows: each begins --stride tokens behind the one "
+        "before, every token counts once, in the first window that has it, and the last window ends where the document "
+        "ends. The standard error then has documents as the sampling unit. --rows pad, the reference's way, counts the "
+        "first tokens of a document alone.\n\n"
         "--json keys: model, loss, accuracy, perplexity, perplexity_last_token, standard_error, tokens, rows, seq_len, "
-        "row_form, method, method_text; with --method batches also batches, batch_size; with --train baselines "
+        "row_form, method, method_text, text_tokens and cut_tokens (of --data: those that no row counts), stride (of "
+        "windows); with --method batches also batches, batch_size; with --train baselines "
         "(unigram, trigram: loss, perplexity).",
     .options = options,
     .min_args = 1,

@@ -131,31 +131,53 @@ static int print_settings(const sgi_settings *s) {
  * --------------------------------------------------------------------------------------------------------------
  */
 
+static const char *documents(uint64_t n, cli_short *out) {
+  snprintf(out->s, sizeof out->s, "%llu document%s", (unsigned long long)n, n == 1 ? "" : "s");
+  return out->s;
+}
+
 static void plan_lines(const sgi_run *run, double seconds) {
+  cli_short texts[2];
   const sgi_run_plan *p = sgi_run_plan_of(run);
   const sgi_settings *s = sgi_run_settings(run);
   const sg_config *m = &s->model;
-  cli_note("model: %s%s%s, %s parameters, %zu layers of width %zu, vocabulary %zu", m->feedforward,
-           *m->router ? " / " : "", m->router, cli_count((double)p->parameters).s, m->num_layers, m->hidden_size,
+  cli_note("model: %s%s%s, %s parameters, %zu layer%s of width %zu, vocabulary %zu", m->feedforward,
+           *m->router ? " / " : "", m->router, cli_count((double)p->parameters).s, m->num_layers, m->num_layers == 1 ? "" : "s", m->hidden_size,
            m->vocab_size);
-  cli_note("data:  %llu documents, %s tokens; held out %llu documents", (unsigned long long)p->train_documents,
-           cli_count((double)p->train_tokens).s, (unsigned long long)p->valid_documents);
-  cli_note("run:   %llu steps of %zu x %zu tokens (%.2f epochs), %.3g FLOPs, memory about %s, %s per checkpoint",
-           (unsigned long long)p->steps, s->batch_size, s->seq_len,
-           p->epoch_steps ? (double)p->steps / (double)p->epoch_steps : 0, p->flops_per_step * (double)p->steps,
+  cli_note("data:  %s, %s tokens; held out %s", documents(p->train_documents, &texts[0]),
+           cli_count((double)p->train_tokens).s, documents(p->valid_documents, &texts[1]));
+  cli_note("run:   %llu %s of %zu x %zu tokens (%.2f epochs: %s), %.3g FLOPs, memory about %s, %s per checkpoint",
+           (unsigned long long)p->steps, p->steps == 1 ? "step" : "steps", s->batch_size, s->seq_len, sgi_run_epochs(p),
+           strcmp(s->rows, "pack") ? "one document a row" : "documents packed", p->flops_per_step * (double)p->steps,
            cli_bytes((double)p->memory).s, cli_bytes((double)p->checkpoint_bytes).s);
   if (seconds > 0) cli_note("time:  about %s (timed on this machine just now)", cli_seconds(seconds).s);
 }
 
+/* What the rows hold of the text. */
+static void add_rows(json_t *o, const sgi_run *run) {
+  const sgi_run_plan *p = sgi_run_plan_of(run);
+  const sgi_settings *s = sgi_run_settings(run);
+  json_object_set_new(o, "row_form", json_string(s->rows));
+  json_object_set_new(o, "batch_size", json_integer((json_int_t)s->batch_size));
+  json_object_set_new(o, "seq_len", json_integer((json_int_t)s->seq_len));
+  json_object_set_new(o, "epochs", cli_json_real(sgi_run_epochs(p)));
+  json_object_set_new(o, "cut_tokens", json_integer((json_int_t)p->cut_tokens));
+  json_object_set_new(o, "cut_share", cli_json_real((double)p->cut_tokens / (double)p->train_tokens));
+  json_object_set_new(o, "valid_tokens", json_integer((json_int_t)p->valid_tokens));
+  json_object_set_new(o, "valid_cut_tokens", json_integer((json_int_t)p->valid_cut_tokens));
+}
+
 static json_t *plan_json(const sgi_run *run, double seconds) {
   const sgi_run_plan *p = sgi_run_plan_of(run);
-  return json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "parameters",
-                   (json_int_t)p->parameters, "steps", (json_int_t)p->steps, "updates", (json_int_t)p->updates,
-                   "steps_per_epoch", (json_int_t)p->epoch_steps, "flops", p->flops_per_step * (double)p->steps,
-                   "memory_bytes", (json_int_t)p->memory, "micro_batch", (json_int_t)p->micro_batch, "checkpoint_bytes",
-                   (json_int_t)p->checkpoint_bytes, "train_documents", (json_int_t)p->train_documents, "train_tokens",
-                   (json_int_t)p->train_tokens, "valid_documents", (json_int_t)p->valid_documents, "seconds",
-                   cli_json_real(seconds));
+  json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "parameters",
+                        (json_int_t)p->parameters, "steps", (json_int_t)p->steps, "updates", (json_int_t)p->updates,
+                        "steps_per_epoch", (json_int_t)p->epoch_steps, "flops", p->flops_per_step * (double)p->steps,
+                        "memory_bytes", (json_int_t)p->memory, "micro_batch", (json_int_t)p->micro_batch,
+                        "checkpoint_bytes", (json_int_t)p->checkpoint_bytes, "train_documents",
+                        (json_int_t)p->train_documents, "train_tokens", (json_int_t)p->train_tokens, "valid_documents",
+                        (json_int_t)p->valid_documents, "seconds", cli_json_real(seconds));
+  add_rows(o, run);
+  return o;
 }
 
 static int dry_run(const cli_call *c, const sgi_run *run) {
@@ -175,6 +197,7 @@ static int finished(const cli_call *c, const sgi_run *run, const char *directory
     return 0;
   }
   json_t *o = json_pack("{s:s, s:I}", "run", directory, "steps", (json_int_t)sgi_run_plan_of(run)->steps);
+  add_rows(o, run);
   if (e->rows) {
     json_object_set_new(o, "loss", cli_json_real(e->loss));
     json_object_set_new(o, "perplexity", cli_json_real(e->perplexity));

@@ -15,6 +15,7 @@
 
 static struct {
   bool verbose, quiet, color_out, color_err;
+  char warning[320];  /* of the result */
   cli_progress *line; /* what stands on the terminal's last line */
 } state;
 
@@ -148,6 +149,14 @@ void cli_warn(const char *format, ...) {
   va_end(args);
 }
 
+void cli_result_warning(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(state.warning, sizeof state.warning, format, args);
+  va_end(args);
+  cli_warn("%s", state.warning);
+}
+
 void cli_note(const char *format, ...) {
   va_list args;
   if (state.quiet) return;
@@ -206,6 +215,10 @@ static void put_json(const char *text) {
 }
 
 int cli_json(json_t *value) {
+  if (state.warning[0] && json_is_object(value) && json_object_set_new(value, "warning", json_string(state.warning))) {
+    json_decref(value);
+    value = NULL;
+  }
   char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
   json_decref(value);
   if (!text) return cli_failed(SG_ERR_MEMORY, "out of memory while writing JSON");

@@ -13,7 +13,7 @@ struct sgi_batcher {
   sgi_batcher_settings set;
   size_t n;         /* documents */
   uint64_t batches; /* per epoch */
-  /* PACK: the j-th document of the epoch's order is tokens [begins[j], begins[j+1]) of the epoch's stream */
+  /* PACK: the j-th document of the epoch's order is tokens [begins[j], begins[j+1]) of the epoch's stream; WINDOWS: rows */
   uint64_t *begins;
   uint64_t epoch; /* that begins is of */
 };
@@ -23,6 +23,12 @@ static size_t ordered(const sgi_batcher *b, uint64_t epoch, size_t j) {
   return b->set.shuffle ? sgi_rng_permute(b->set.seed, SGI_STREAM_SHUFFLE, epoch, b->n, j) : j;
 }
 
+/* Windows of a document of n tokens. */
+static uint64_t windows(const sgi_batcher *b, size_t n) {
+  size_t T = b->set.T, stride = b->set.stride;
+  return n <= T ? 1 : 1 + (n - T + stride - 1) / stride;
+}
+
 static void prepare_epoch(sgi_batcher *b, uint64_t epoch) {
   uint64_t *begins = b->begins;
   size_t n = b->n;
@@ -30,7 +36,7 @@ static void prepare_epoch(sgi_batcher *b, uint64_t epoch) {
   for (size_t j = 0; j < n; j++) {
     size_t length;
     sgi_corpus_document(b->corpus, ordered(b, epoch, j), &length);
-    begins[j + 1] = length;
+    begins[j + 1] = b->set.rows == SGI_ROWS_WINDOWS ? windows(b, length) : length;
   }
   begins[0] = 0;
   for (size_t j = 0; j < n; j++) begins[j + 1] += begins[j];
@@ -45,25 +51,29 @@ sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_setting
     return sgi_fail(err, SG_ERR_ARG,
                     "batches of %zu rows of %zu tokens cannot be made; both must be at least 1 and fit in memory", B,
                     T);
-  bool pack = settings->rows == SGI_ROWS_PACK;
+  bool pack = settings->rows == SGI_ROWS_PACK, window = settings->rows == SGI_ROWS_WINDOWS;
+  if (window && (!settings->stride || settings->stride > T || settings->shuffle))
+    return sgi_fail(err, SG_ERR_ARG, "windows of %zu tokens: the stride is %zu, it must be 1 to %zu", T,
+                    settings->stride, T);
   uint64_t tokens = sgi_corpus_tokens(corpus), rows = pack ? tokens / T : n;
   if (rows < B)
     return sgi_fail(err, SG_ERR_ARG,
                     "the text has %zu documents with %llu tokens, %llu %s of %zu tokens: fewer than the "
-                    "batch of %zu; use a smaller "
-                    "batch%s or more text",
+                    "batch of %zu; use %s%s or more text",
                     n, (unsigned long long)tokens, (unsigned long long)rows,
-                    pack ? "packed rows" : "rows (one a document)", T, B, pack ? ", shorter rows" : "");
+                    pack ? "packed rows" : "rows (one a document)", T, B,
+                    B > 1 ? "a smaller batch" : "", pack ? B > 1 ? ", shorter rows" : "shorter rows" : "");
   sgi_batcher *b = sgi_alloc(sizeof *b);
   if (!b) return sgi_fail_memory(err, sizeof *b, "batches");
   *b = (sgi_batcher){.corpus = corpus, .set = *settings, .n = n, .batches = rows / B};
-  if (pack) {
+  if (pack || window) {
     if (!sgi_size_mul(n + 1, sizeof *b->begins, &bytes) || !(b->begins = sgi_alloc(bytes))) {
       sgi_free(b);
       return sgi_fail_memory(err, bytes, "the order of the documents");
     }
     prepare_epoch(b, 0);
   }
+  if (window) b->batches = b->begins[n] / B;
   *out = b;
   return SG_OK;
 }
@@ -75,6 +85,31 @@ void sgi_batcher_free(sgi_batcher *b) {
 }
 
 uint64_t sgi_batcher_batches(const sgi_batcher *b) { return b->batches; }
+
+/* The place j with begins[j] <= at < begins[j+1]. */
+static size_t place_of(const sgi_batcher *b, uint64_t at) {
+  size_t low = 0, high = b->n;
+  while (high - low > 1) {
+    size_t mid = low + (high - low) / 2;
+    if (b->begins[mid] <= at)
+      low = mid;
+    else
+      high = mid;
+  }
+  return low;
+}
+
+uint64_t sgi_batcher_unit(const sgi_batcher *b, uint64_t row, uint64_t *first, uint64_t *end) {
+  bool window = b->set.rows == SGI_ROWS_WINDOWS;
+  uint64_t unit = window ? place_of(b, row) : row;
+  *first = window ? b->begins[unit] : row;
+  *end = window ? b->begins[unit + 1] : row + 1;
+  return unit;
+}
+
+const int32_t *sgi_batcher_document(const sgi_batcher *b, uint64_t i, size_t *n) {
+  return b->set.rows == SGI_ROWS_WINDOWS ? sgi_corpus_document(b->corpus, i, n) : NULL;
+}
 
 /* One document: cut at T or filled with pad. */
 static void pad_row(const sgi_batcher *b, size_t document, int32_t *inputs, int32_t *targets) {
@@ -91,15 +126,9 @@ static void pad_row(const sgi_batcher *b, size_t document, int32_t *inputs, int3
  * first input here is the token before, which stands in that row. */
 static void pack_row(const sgi_batcher *b, uint64_t epoch, uint64_t row, int32_t *inputs, int32_t *targets,
                      int32_t *starts) {
-  size_t T = b->set.T, t = 0, low = 0, high = b->n;
+  size_t T = b->set.T, t = 0;
   uint64_t first = row * T;
-  while (high - low > 1) { /* the document at place `low` holds the first token: begins[low] <= first < begins[high] */
-    size_t mid = low + (high - low) / 2;
-    if (b->begins[mid] <= first)
-      low = mid;
-    else
-      high = mid;
-  }
+  size_t low = place_of(b, first); /* the document that holds the first token */
   size_t k = first - b->begins[low]; /* tokens of it in earlier rows */
   for (size_t j = low; t < T; j++) {
     size_t n;
@@ -115,6 +144,18 @@ static void pack_row(const sgi_batcher *b, uint64_t epoch, uint64_t row, int32_t
   }
 }
 
+static void window_row(const sgi_batcher *b, uint64_t row, int32_t *inputs, int32_t *targets) {
+  size_t T = b->set.T, document = place_of(b, row), n, k = row - b->begins[document];
+  if (!k) {
+    pad_row(b, document, inputs, targets);
+    return;
+  }
+  const int32_t *ids = sgi_corpus_document(b->corpus, document, &n);
+  size_t begin = k * b->set.stride < n - T ? k * b->set.stride : n - T, counted = (k - 1) * b->set.stride + T;
+  memcpy(inputs, ids + begin - 1, T * sizeof *ids);
+  for (size_t t = 0; t < T; t++) targets[t] = begin + t < counted ? b->set.pad : ids[begin + t];
+}
+
 void sgi_batcher_get(sgi_batcher *b, uint64_t i, int32_t *inputs, int32_t *targets, int32_t *starts) {
   size_t B = b->set.B, T = b->set.T;
   uint64_t epoch = i / b->batches, row = i % b->batches * B;
@@ -124,7 +165,10 @@ void sgi_batcher_get(sgi_batcher *b, uint64_t i, int32_t *inputs, int32_t *targe
     if (b->set.rows == SGI_ROWS_PACK) {
       pack_row(b, epoch, row + r, inputs + at, targets + at, starts ? starts + at : NULL);
     } else {
-      pad_row(b, ordered(b, epoch, row + r), inputs + at, targets + at);
+      if (b->set.rows == SGI_ROWS_WINDOWS)
+        window_row(b, row + r, inputs + at, targets + at);
+      else
+        pad_row(b, ordered(b, epoch, row + r), inputs + at, targets + at);
       if (starts) memset(starts + at, 0, T * sizeof *starts);
     }
   }

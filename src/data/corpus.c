@@ -257,6 +257,21 @@ const int32_t *sgi_corpus_document(const sgi_corpus *c, size_t i, size_t *n) {
   return (const int32_t *)(starts + documents + 1) + starts[k];
 }
 
+void sgi_corpus_measure(const sgi_corpus *c, size_t T, sgi_corpus_fit *out) {
+  *out = (sgi_corpus_fit){0};
+  for (uint64_t b = 0; b < c->head->n_blocks; b++) {
+    const sgi_tokens_place *p = c->places + b;
+    const uint32_t *starts = (const uint32_t *)(c->map.data + p->byte);
+    for (uint64_t i = 0; i < p[1].document - p->document; i++) {
+      size_t n = starts[i + 1] - starts[i];
+      if (n > out->longest) out->longest = n;
+      if (n <= T) continue;
+      out->longer++;
+      out->beyond += n - T;
+    }
+  }
+}
+
 /* ---- open ----------------------------------------------------------------------------------------- */
 
 /* A writer at the first of paths that takes one; the second failure is told if both fail. */

@@ -29,12 +29,21 @@ size_t sgi_corpus_documents(const sgi_corpus *c);
 const sgi_text_notes *sgi_corpus_notes(const sgi_corpus *c);
 uint64_t sgi_corpus_tokens(const sgi_corpus *c); /* with the eos of each document */
 uint64_t sgi_corpus_hash(const sgi_corpus *c);   /* of all tokens and document lengths: what a resumed run compares */
+/* How the documents fit rows of T tokens. */
+typedef struct sgi_corpus_fit {
+  uint64_t longer, beyond; /* documents of more than T tokens, and their tokens behind the first T */
+  size_t longest;          /* tokens */
+} sgi_corpus_fit;
+void sgi_corpus_measure(const sgi_corpus *c, size_t T, sgi_corpus_fit *out);
 /* Document i with its final eos; n tokens. Borrowed until close. */
 const int32_t *sgi_corpus_document(const sgi_corpus *c, size_t i, size_t *n);
 
 /* Rows of T targets. PAD: one document a row, cut at T (losing its eos) or filled with pad. PACK: documents in shuffled order one
- * behind the other, cut into rows of T; starts says where each position's own document begins in the row. */
-typedef enum sgi_rows { SGI_ROWS_PAD, SGI_ROWS_PACK } sgi_rows;
+ * behind the other, cut into rows of T; starts says where each position's own document begins in the row.
+ * WINDOWS, for evaluation: every document whole, in windows of T that begin `stride` tokens apart (the last ends where the document ends).
+ * Targets that an earlier window had are pad, so each token counts once, with at least T - stride tokens before it in its window unless
+ * the document itself begins there. A window's first input is the token before it. */
+typedef enum sgi_rows { SGI_ROWS_PAD, SGI_ROWS_PACK, SGI_ROWS_WINDOWS } sgi_rows;
 
 typedef struct sgi_batcher_settings {
   sgi_rows rows;
@@ -42,6 +51,7 @@ typedef struct sgi_batcher_settings {
   int32_t bos, pad;
   bool shuffle; /* a new order every epoch, fixed by seed; false: file order */
   uint64_t seed;
+  size_t stride; /* WINDOWS: 1 to T; needs the order of the file */
 } sgi_batcher_settings;
 
 typedef struct sgi_batcher sgi_batcher;
@@ -51,6 +61,10 @@ sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_setting
 void sgi_batcher_free(sgi_batcher *b);
 /* Whole batches in one epoch; the last incomplete one is dropped. */
 uint64_t sgi_batcher_batches(const sgi_batcher *b);
+/* WINDOWS: the document that row i is of, and its first row and the one behind its last; of other forms a row is its own. */
+uint64_t sgi_batcher_unit(const sgi_batcher *b, uint64_t row, uint64_t *first, uint64_t *end);
+/* WINDOWS: document i (borrowed), else NULL. */
+const int32_t *sgi_batcher_document(const sgi_batcher *b, uint64_t i, size_t *n);
 /* Batch number i (epoch i / batches, place i % batches) into the caller's (B,T) arrays. inputs = targets shifted right by one, bos in
  * front (PACK: the first token of each document in the row has bos as its input, and starts marks it). starts may be NULL for PAD. No
  * allocation; the epoch's order may be prepared on a call with a new epoch. */

@@ -39,8 +39,23 @@ static sg_status score_row(const sgi_ngram *m, const int32_t *targets, const int
   return st;
 }
 
+/* Windows: the documents that their rows are of, each whole. */
+static sg_status score_documents(const sgi_ngram *m, const sgi_evaluate_request *r, sgi_ngram_score *sum, sg_error *err) {
+  uint64_t first, end, last = r->n_rows ? sgi_batcher_unit(r->rows, r->n_rows - 1, &first, &end) : 0;
+  sg_status st = SG_OK;
+  for (uint64_t i = 0; i <= last && r->n_rows && !st; i++) {
+    size_t n;
+    const int32_t *ids = sgi_batcher_document(r->rows, i, &n);
+    st = sgi_ngram_nll(m, ids, n, sum, err);
+    if (!st && ends(r->stop, r->user, i + 1)) st = sgi_fail(err, SG_ERR_CANCELLED, "scoring was stopped");
+  }
+  return st;
+}
+
 sg_status sgi_baseline_score(const sgi_ngram *m, const sgi_evaluate_request *r, int32_t pad, sgi_ngram_score *sum,
                              sg_error *err) {
+  size_t n;
+  if (r->rows && sgi_batcher_document(r->rows, 0, &n)) return score_documents(m, r, sum, err);
   int32_t *rows = sgi_alloc(3 * r->T * sizeof *rows), *targets = rows + r->T, *starts = targets + r->T;
   sg_status st = rows ? SG_OK : sgi_fail_memory(err, 3 * r->T * sizeof *rows, "a row");
   for (uint64_t i = 0; i < r->n_rows && !st; i++) {

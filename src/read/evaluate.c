@@ -11,11 +11,19 @@ struct sgi_evaluator {
   bool *keep;                         /* (max_rows,T) target is not padding */
 };
 
+/* Over rows or documents: squares of nll, nll * tokens, squares of tokens. */
+typedef struct squares {
+  double nll2, nll_n, n2;
+  uint64_t count;
+} squares;
+
 /* Sums over rows and, for the reference's method, over batches. */
 typedef struct sums {
   sgi_metrics all, batch;
   size_t batch_filled;
-  double nll2, nll_n, n2; /* over rows: squares of nll, nll * tokens, squares of tokens */
+  squares rows, units; /* units: rows of one document together */
+  double unit_nll, unit_n;
+  uint64_t unit; /* that the two are of */
   double loss, accuracy, perplexity, last;
   uint64_t batches;
 } sums;
@@ -68,16 +76,31 @@ static void end_batch(sums *s) {
   s->batch_filled = 0;
 }
 
-/* Sums of single rows for the standard error. */
-static void add_rows(const sgi_evaluator *e, size_t rows, sums *s) {
+static void add_squares(squares *s, double sum, double n) {
+  s->nll2 += sum * sum;
+  s->nll_n += sum * n;
+  s->n2 += n * n;
+  s->count++;
+}
+
+static void end_unit(sums *s) {
+  add_squares(&s->units, s->unit_nll, s->unit_n);
+  s->unit_nll = s->unit_n = 0;
+}
+
+/* Sums of single rows, and of a document's windows together, for the standard error. */
+static void add_rows(const sgi_evaluator *e, const sgi_batcher *rows_of, uint64_t first_row, size_t rows, sums *s) {
   const float *nll = sgi_pass_nll(e->pass);
   for (size_t r = 0; r < rows; r++) {
     double sum = 0, n = 0;
     for (size_t i = r * e->T; i < (r + 1) * e->T; i++)
       if (e->keep[i]) sum += (double)nll[i], n++;
-    s->nll2 += sum * sum;
-    s->nll_n += sum * n;
-    s->n2 += n * n;
+    add_squares(&s->rows, sum, n);
+    uint64_t first, end, unit = rows_of ? sgi_batcher_unit(rows_of, first_row + r, &first, &end) : first_row + r;
+    if (s->rows.count > 1 && unit != s->unit) end_unit(s);
+    s->unit = unit;
+    s->unit_nll += sum;
+    s->unit_n += n;
   }
 }
 
@@ -128,7 +151,7 @@ static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t 
     both[i]->rows += m.rows;
   }
   s->batch_filled += rows;
-  add_rows(e, rows, s);
+  add_rows(e, r->rows, first, rows, s);
   return SG_OK;
 }
 
@@ -141,8 +164,10 @@ static void finish(const sums *s, sgi_eval_method method, sgi_evaluation *out) {
                           .tokens = s->all.targets,
                           .rows = s->all.rows,
                           .batches = s->batches};
-  double squares = s->nll2 - 2 * loss * s->nll_n + loss * loss * s->n2;
-  out->standard_error = rows > 1 && squares > 0 ? sqrt(rows / (rows - 1) * squares) / n : 0;
+  const squares *q = s->units.count > 1 ? &s->units : &s->rows; /* of a single document its windows have to do */
+  double units = (double)q->count, spread = q->nll2 - 2 * loss * q->nll_n + loss * loss * q->n2;
+  out->units = q->count;
+  out->standard_error = units > 1 && spread > 0 ? sqrt(units / (units - 1) * spread) / n : 0;
   if (method != SGI_EVAL_BATCHES) return;
   double batches = (double)s->batches;
   out->loss = s->loss / batches;
@@ -168,6 +193,7 @@ sg_status sgi_evaluate(sgi_evaluator *e, const sgi_evaluate_request *r, sgi_eval
     if (batches && s.batch_filled == r->batch_rows) end_batch(&s);
     if (r->stop && r->stop(r->user, i)) return sgi_fail(err, SG_ERR_CANCELLED, "the evaluation was stopped");
   }
+  if (s.rows.count) end_unit(&s);
   finish(&s, r->method, out);
   return SG_OK;
 }

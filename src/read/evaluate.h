@@ -14,8 +14,9 @@ const char *sgi_eval_method_text(sgi_eval_method m); /* one sentence */
 
 typedef struct sgi_evaluation {
   double loss, accuracy, perplexity, perplexity_last_token;
-  double standard_error; /* of loss */
+  double standard_error; /* of loss; over units */
   uint64_t tokens, rows, batches;
+  uint64_t units; /* rows; of windows their documents, unless there is only one */
 } sgi_evaluation;
 
 typedef struct sgi_evaluate_request {

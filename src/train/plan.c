@@ -73,8 +73,9 @@ static sg_status choose_steps(sgi_run *run, uint64_t forward, sg_error *err) {
   if (!st && !s->steps) s->steps = p->epoch_steps;
   if (!st && s->steps < s->grad_accumulation)
     st = sgi_fail(err, SG_ERR_ARG,
-                  "train.steps is %llu: fewer than train.grad_accumulation = %zu, no update would be made",
-                  (unsigned long long)s->steps, s->grad_accumulation);
+                  "train.steps is %llu: fewer than train.grad_accumulation = %zu, no update would be made; "
+                  "more steps (--steps %zu) or --set train.grad_accumulation=1 makes one",
+                  (unsigned long long)s->steps, s->grad_accumulation, s->grad_accumulation);
   p->steps = s->steps;
   p->updates = s->steps / s->grad_accumulation;
   return st;

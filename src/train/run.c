@@ -199,6 +199,8 @@ static sg_status open_corpus(sgi_run *run, const char *path, const char *what, s
 }
 
 static sg_status make_batchers(sgi_run *run, sg_error *err) {
+  sg_status st = sgi_run_choose_rows(run, err);
+  if (st) return st;
   const sgi_settings *s = &run->settings;
   sgi_batcher_settings b = {.rows = !strcmp(s->rows, "pack") ? SGI_ROWS_PACK : SGI_ROWS_PAD,
                             .B = s->batch_size,
@@ -207,9 +209,10 @@ static sg_status make_batchers(sgi_run *run, sg_error *err) {
                             .pad = s->model.pad_id,
                             .shuffle = true,
                             .seed = s->seed};
-  sg_status st = sgi_batcher_create(run->train, &b, &run->batches, err);
+  st = sgi_batcher_create(run->train, &b, &run->batches, err);
   if (st || !run->valid) return st;
   b.B = 1;
+  b.rows = run->valid_packed ? SGI_ROWS_PACK : SGI_ROWS_PAD;
   b.shuffle = false;
   st = sgi_batcher_create(run->valid, &b, &run->held_out, err);
   if (st) return st;
@@ -252,14 +255,7 @@ static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *
   if (!st) st = make_batchers(run, err);
   sgi_free(train);
   sgi_free(valid);
-  if (st) return st;
-  run->plan.train_documents = sgi_corpus_documents(run->train);
-  run->plan.train_tokens = sgi_corpus_tokens(run->train);
-  if (run->valid) {
-    run->plan.valid_documents = sgi_corpus_documents(run->valid);
-    run->plan.valid_tokens = sgi_corpus_tokens(run->valid);
-  }
-  return SG_OK;
+  return st;
 }
 
 /* ---- open and close ------------------------------------------------------------------------------------------------- */

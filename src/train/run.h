@@ -20,7 +20,12 @@ typedef struct sgi_run_plan {
   size_t checkpoint_bytes;
   double seconds; /* estimated from the speed of a matrix product */
   uint64_t train_documents, train_tokens, valid_documents, valid_tokens;
+  uint64_t cut_tokens, valid_cut_tokens; /* beyond the rows: in no batch, in no evaluation */
+  double batch_tokens;                   /* tokens of a batch, mean over an epoch, padding not counted */
 } sgi_run_plan;
+
+/* Tokens that the run's steps use, in times of all tokens of its text: what no row holds does not count as used. */
+double sgi_run_epochs(const sgi_run_plan *p);
 
 typedef struct sgi_run_line {
   uint64_t step, steps, tokens;

@@ -19,6 +19,7 @@ struct sgi_run {
   sgi_corpus *train, *valid;
   sgi_batcher *batches, *held_out; /* held_out gives single rows, in order */
   uint64_t held_out_rows;
+  bool valid_packed;
   sgi_trainer *trainer;
   sgi_evaluator *evaluator;
   sgi_usage **usage;
@@ -32,6 +33,8 @@ struct sgi_run {
 void sgi_run_note(const sgi_run *run, const char *format, ...) SG_PRINTF(2, 3);
 void sgi_run_record(const sgi_run *run, const char *format, ...) SG_PRINTF(2, 3);
 
+/* rows.c: settles data.rows and the batch by the text that is open, and says what no row holds. */
+sg_status sgi_run_choose_rows(sgi_run *run, sg_error *err);
 /* plan.c: fills run->plan and settings.micro_batch from settings and data. */
 sg_status sgi_run_make_plan(sgi_run *run, sg_error *err);
 sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t steps);

@@ -50,7 +50,7 @@ static const key table[] = {
      "constant, cosine, warmup_stable_linear_decay, warmup_stable_sqrt_decay"},
     {"schedule.warmup_steps", COUNT, AT(warmup_steps), 0, 1e15, "updates of linear warm-up"},
     {"schedule.decay_fraction", REAL, AT(decay_fraction), 0, 1, "last part of the run in which the rate decays"},
-    {"data.rows", TEXT, AT(rows), 0, 0, "pad: one document a row; pack: documents one behind the other"},
+    {"data.rows", TEXT, AT(rows), 0, 0, "pad: one document a row; pack: one behind the other; auto: pack where documents are long"},
     {"data.split", TEXT, AT(split), 0, 0, "documents of .txt end at: endoftext or blank-lines"},
     {"data.line_ends", TEXT, AT(line_ends), 0, 0, ".txt with lines that end in CRLF: lf (read as if in LF) or as-is"},
     {"data.field", TEXT, AT(field), 0, 0, "string field of .jsonl lines"},
@@ -228,7 +228,7 @@ static sg_status one_of(const char *name, const char *value, const char *a, cons
 
 static sg_status complete(sgi_settings *s, sg_error *err) {
   sgi_schedule_kind kind;
-  sg_status st = one_of("data.rows", s->rows, "pad", "pack", err);
+  sg_status st = !strcmp(s->rows, "auto") ? SG_OK : one_of("data.rows", s->rows, "pad", "pack", err);
   if (!st) st = one_of("data.split", s->split, "endoftext", "blank-lines", err);
   if (!st) st = one_of("data.line_ends", s->line_ends, "lf", "as-is", err);
   if (!st) st = sgi_schedule_find(s->schedule, &kind, err);
@@ -264,7 +264,11 @@ static int feedforward_rank(const sgi_assignments *a) {
 
 sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err) {
   int since = feedforward_rank(a);
-  sg_status st = start(out, last(a, "preset", "tinystories"), last(a, "feedforward.kind", "sgatlin"), err);
+  const char *preset = last(a, "preset", NULL);
+  sg_status st = start(out, preset ? preset : "tinystories", last(a, "feedforward.kind", "sgatlin"), err);
+  out->given_preset = preset;
+  out->free_batch = !last(a, "train.batch_size", NULL);
+  if (!preset) snprintf(out->rows, sizeof out->rows, "auto"); /* who names a preset has its rows */
   for (size_t i = 0; i < a->count && !st; i++) {
     const key *k = find(a->list[i].key);
     if (!k)

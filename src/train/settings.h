@@ -22,7 +22,7 @@ typedef struct sgi_settings {
   uint64_t warmup_steps;
   double decay_fraction;
 
-  char rows[SGI_SETTING_TEXT];  /* "pad" or "pack" */
+  char rows[SGI_SETTING_TEXT];  /* "pad" or "pack"; "auto": as the text is, settled when the run starts */
   char split[SGI_SETTING_TEXT]; /* "endoftext" or "blank-lines" */
   char field[SGI_SETTING_TEXT]; /* of .jsonl lines */
   char line_ends[SGI_SETTING_TEXT]; /* of .txt: "lf", or "as-is" as runs have it that do not say */
@@ -32,6 +32,8 @@ typedef struct sgi_settings {
   size_t eval_batches;                   /* held-out batches of one evaluation; 0: all */
   size_t checkpoint_keep;                /* newest checkpoints kept besides the best */
   uint64_t log_every;                    /* steps between lines of metrics.jsonl */
+
+  bool given_preset, free_batch; /* not kept: somebody named the preset; nobody set train.batch_size */
 } sgi_settings;
 
 /* Assignments in the order in which they were given; a later one wins. */

@@ -272,8 +272,51 @@ static void refused(void **state) {
   sgi_batcher_free(NULL);
 }
 
+/* Windows count every token of every document once, each behind the token before it and with enough of its document. */
+static void windows(void **state) {
+  (void)state;
+  static const size_t sizes[][2] = {{8, 4}, {8, 8}, {8, 1}, {7, 3}, {1, 1}, {40, 13}};
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+    size_t T = sizes[k][0], stride = sizes[k][1], row = 0;
+    sgi_batcher_settings s = {.rows = SGI_ROWS_WINDOWS, .B = 1, .T = T, .bos = BOS, .pad = PAD, .stride = stride};
+    sgi_batcher *b;
+    sg_error err;
+    assert_int_equal(sgi_batcher_create(corpus, &s, &b, &err), SG_OK);
+    for (size_t d = 0; d < sgi_corpus_documents(corpus); d++) {
+      size_t n, counted = 0;
+      const int32_t *ids = sgi_corpus_document(corpus, d, &n);
+      uint64_t first = 0, end = 0;
+      assert_int_equal(sgi_batcher_unit(b, row, &first, &end), d);
+      assert_int_equal(first, row);
+      for (; row < end; row++) {
+        sgi_batcher_get(b, row, inputs, targets, starts);
+        for (size_t t = 0, before = 0; t < T; t++) {
+          assert_int_equal(starts[t], 0);
+          if (targets[t] == PAD) {
+            before++;
+            continue;
+          }
+          assert_int_equal(targets[t], ids[counted]);
+          for (size_t back = 0; back <= t && back <= counted; back++) /* its window holds the document up to it */
+            assert_int_equal(inputs[t - back], counted > back ? ids[counted - back - 1] : BOS);
+          assert_true(t + stride >= T || row == first);
+          assert_true(row == first || before > 0 || stride == T);
+          counted++;
+        }
+      }
+      assert_int_equal(counted, n);
+    }
+    assert_int_equal(row, sgi_batcher_batches(b));
+    sgi_batcher_free(b);
+    s.stride = T + 1;
+    assert_int_equal(sgi_batcher_create(corpus, &s, &b, &err), SG_ERR_ARG);
+    s.stride = 0;
+    assert_int_equal(sgi_batcher_create(corpus, &s, &b, &err), SG_ERR_ARG);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(windows), 
       cmocka_unit_test(golden_rows), cmocka_unit_test(padded),  cmocka_unit_test(packed),
       cmocka_unit_test(any_order),   cmocka_unit_test(refused),
   };
