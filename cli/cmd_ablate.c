@@ -82,6 +82,7 @@ static sg_status run_other(work *w, sg_error *err) {
   if (n && !text)
     st = sgi_fail(err, SG_ERR_ARG, "an edit takes from @%s: give that prompt with --other", w->edits[0].from_name);
   if (n && !st) st = cli_prompt_encode(&w->p, text, cli_flag(w->c, "no-bos"), &tokens, &count, err);
+  if (n && !st) st = cli_context_check(w->c, sg_model_config(w->p.model), count, err);
   sg_run_request q = {.tokens = tokens, .count = count, .record = sites, .n_record = n};
   if (n && !st) st = sg_run_create(w->p.model, &q, &w->other, err);
   for (size_t i = 0; i < w->n_edits; i++)
@@ -316,8 +317,10 @@ static sg_status over_text(work *w, int *code, sg_error *err) {
   sg_edited_loss before = {0}, after = {0};
   part *list = NULL;
   size_t count = 0;
-  sg_status st = cli_rows_read(&rows, &w->p, cli_string(w->c, "data"), cli_size(w->c, "context"),
-                               cli_size(w->c, "max-tokens"), err);
+  size_t T = cli_size(w->c, "context"), made_for = sg_model_config(w->p.model)->max_position;
+  if (!cli_is_set(w->c, "context") && T > made_for) T = made_for;
+  sg_status st = cli_context_check(w->c, sg_model_config(w->p.model), T, err);
+  if (!st) st = cli_rows_read(&rows, &w->p, cli_string(w->c, "data"), T, cli_size(w->c, "max-tokens"), err);
   if (!st) st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, NULL, 0, 0, &before, err);
   if (!st && !cli_choice(w->c, "each")) {
     st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, w->edits, w->n_edits, 0, &after, err);
@@ -378,7 +381,7 @@ static const cli_option options[] = {
      .argument = "N",
      .value = "128",
      .min = 1,
-     .help = "with --data, tokens of a row; longer documents are cut"},
+     .help = "with --data, tokens of a row, at most what the model was made for; longer documents are cut"},
     {.name = "max-tokens",
      .type = CLI_SIZE,
      .argument = "N",

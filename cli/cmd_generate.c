@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "ids.h"
 #include "model.h"
 #include "stream.h"
@@ -233,6 +234,7 @@ static int run(const cli_call *c) {
   sg_status st = cli_model_open(c, by_ids ? CLI_TOKENIZER_IF_THERE : CLI_WITH_TOKENIZER, &j.m, &err);
   if (!st) st = read_prompt(&j, &err);
   double started = sgi_now();
+  if (!st) cli_context_warn(sg_model_config(j.m.model), cli_size(c, "context"));
   if (!st) st = all_groups(&j, cli_size(c, "samples"), cli_size(c, "context"), &err);
   double seconds = sgi_now() - started;
   if (!st && j.tokens)
@@ -304,7 +306,7 @@ static const cli_option options[] = {
      .value_text = "what the model was made for",
      .min = 1,
      .max = 1e9,
-     .help = "positions at most, prompt included"},
+     .help = "positions at most, prompt included; more than that are used with a warning"},
     {.name = "echo", .type = CLI_FLAG, .value = "on", .help = "print the prompt in front of its continuation"},
     {.name = "ids", .type = CLI_FLAG, .help = "print ids only, one list a sample"},
     CLI_CHECKPOINT_OPTION,

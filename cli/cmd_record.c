@@ -1,6 +1,7 @@
 /* cmd_record.c: the circuits of a text, as a directory that other commands and Python read. */
 #include <string.h>
 
+#include "context.h"
 #include "core/file.h"
 #include "data/data.h"
 #include "model.h"
@@ -60,6 +61,14 @@ static sg_status open_inputs(const cli_call *c, work *w, watch *progress_bar, sg
   return sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", cli_string(c, "data"));
 }
 
+/* Rows end where documents do, unless they are padded. */
+static sg_status check_length(const cli_call *c, const work *w, size_t length, sg_error *err) {
+  sgi_corpus_fit fit;
+  sgi_corpus_measure(w->corpus, length, &fit);
+  size_t longest = length < fit.longest || cli_flag(c, "padding") ? length : fit.longest;
+  return cli_context_check(c, sg_model_config(w->m.model), longest, err);
+}
+
 static sg_status plan(const cli_call *c, work *w, sg_error *err) {
   static const char *const values[] = {"F16", "F32", "none"};
   sgi_record_request q = {
@@ -81,7 +90,8 @@ static sg_status plan(const cli_call *c, work *w, sg_error *err) {
     if (st) return st;
     q.layers = w->layers;
   }
-  return sgi_recorder_create(&q, &w->recorder, err);
+  sg_status st = check_length(c, w, q.seq_len, err);
+  return st ? st : sgi_recorder_create(&q, &w->recorder, err);
 }
 
 static json_t *plan_json(const sgi_record_plan *p, uint64_t free_bytes) {
@@ -183,6 +193,7 @@ static const cli_option options[] = {
      .help = "how gated activations are kept; scores are always float32"},
     {.name = "index", .type = CLI_FLAG, .value = "on", .help = "also write the inverted index that searches need"},
     CLI_FORM_OPTIONS,
+    CLI_BEYOND_OPTION,
     CLI_CHECKPOINT_OPTION,
     CLI_TOKENIZER_OPTION,
     {.name = "padding",

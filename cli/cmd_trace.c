@@ -1,5 +1,5 @@
 /* cmd_trace.c: one forward pass with its activations, and gradients, as a file. */
-#include "cli.h"
+#include "context.h"
 #include "ids.h"
 #include "model.h"
 #include "read/trace.h"
@@ -13,6 +13,7 @@ static int run(const cli_call *c) {
   sg_status st = cli_read_ids(cli_string(c, "ids"), &ids, &r.B, &r.T, &err);
   r.targets = ids;
   if (!st) st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
+  if (!st) st = cli_context_check(c, sg_model_config(m.model), r.T, &err);
   if (!st) st = sgi_trace_write(m.model, &r, cli_string(c, "output"), &err);
   cli_model_close(&m);
   sgi_free(ids);
@@ -56,6 +57,7 @@ static const cli_option options[] = {
      .value = "1G",
      .min = 1,
      .help = "memory for activations; rows are computed in parts that fit"},
+    CLI_BEYOND_OPTION,
     CLI_CHECKPOINT_OPTION,
     CLI_REQUIRED_OUTPUT("OUT.safetensors", "file to write"),
     CLI_END};

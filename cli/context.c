@@ -6,11 +6,17 @@ sg_status cli_context_fail(const sg_config *config, size_t T, const char *hint, 
                   T, config->max_position, hint);
 }
 
+void cli_context_warn(const sg_config *config, size_t T) {
+  if (T > config->max_position)
+    cli_result_warning(
+        "%zu tokens are read at a time, but the model was made for %zu: what it does beyond them was never trained", T,
+        config->max_position);
+}
+
 sg_status cli_context_check(const cli_call *c, const sg_config *config, size_t T, sg_error *err) {
   if (T <= config->max_position) return SG_OK;
   if (!cli_flag(c, "beyond-context"))
     return cli_context_fail(config, T, "use fewer, or ask for it with --beyond-context", err);
-  cli_result_warning("%zu tokens are read at a time, but the model was made for %zu: what it does beyond them was never trained",
-                     T, config->max_position);
+  cli_context_warn(config, T);
   return SG_OK;
 }

@@ -57,7 +57,7 @@ static sg_status read_ids(cli_prompt *p, const char *path, bool no_bos, sg_error
   return st;
 }
 
-sg_status cli_prompt_open(cli_prompt *p, const cli_call *c, sg_error *err) {
+static sg_status read_prompt(cli_prompt *p, const cli_call *c, sg_error *err) {
   const char *prompt = cli_string(c, "prompt"), *ids = cli_string(c, "ids");
   bool no_bos = cli_flag(c, "no-bos");
   *p = (cli_prompt){0};
@@ -77,6 +77,11 @@ sg_status cli_prompt_open(cli_prompt *p, const cli_call *c, sg_error *err) {
   }
   if (!st && !p->text) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return st ? st : cli_prompt_encode(p, p->text, no_bos, &p->tokens, &p->count, err);
+}
+
+sg_status cli_prompt_open(cli_prompt *p, const cli_call *c, sg_error *err) {
+  sg_status st = read_prompt(p, c, err);
+  return st ? st : cli_context_check(c, sg_model_config(p->model), p->count, err);
 }
 
 void cli_prompt_close(cli_prompt *p) {

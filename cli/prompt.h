@@ -2,6 +2,7 @@
 #ifndef SGATLIN_CLI_PROMPT_H
 #define SGATLIN_CLI_PROMPT_H
 
+#include "context.h"
 #include "model.h"
 
 #define CLI_MODEL_OPTIONS CLI_CHECKPOINT_OPTION, CLI_TOKENIZER_OPTION
@@ -11,9 +12,8 @@
    .type = CLI_STRING, \
    .argument = "TEXT", \
    .help = "text to read; - for standard input, its last line break left out"}, \
-      {.name = "ids", .type = CLI_STRING, .argument = "IDS.json", .help = "token ids instead of text: [5, 6, 7] or {\"ids\": [5]}"}, { \
-    .name = "no-bos", .type = CLI_FLAG, .help = "do not put the begin token in front" \
-  }
+      {.name = "ids", .type = CLI_STRING, .argument = "IDS.json", .help = "token ids instead of text: [5, 6, 7] or {\"ids\": [5]}"}, \
+      {.name = "no-bos", .type = CLI_FLAG, .help = "do not put the begin token in front"}, CLI_BEYOND_OPTION
 
 /* Where a prompt's prediction is read, and how much of it is shown. */
 #define CLI_POSITION_OPTION \

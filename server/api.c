@@ -193,5 +193,7 @@ sg_status api_prompt(api_call *c, sg_error *err) {
   if (text) n = c->p.count;
   if (!st && n > API_TOKENS)
     st = sgi_fail(err, SG_ERR_ARG, "the prompt has %zu tokens: the explorer reads at most %d", n, API_TOKENS);
+  if (!st && n > sg_model_config(c->p.model)->max_position)
+    st = cli_context_fail(sg_model_config(c->p.model), n, "shorten the prompt", err);
   return !st && !c->p.count ? sgi_fail(err, SG_ERR_ARG, "the prompt has no token") : st;
 }

@@ -24,7 +24,10 @@ has err "$tmp/none.txt"
 : >"$tmp/empty.txt"
 try 3 explore "$model" --data "$tmp/empty.txt"
 has err "$tmp/empty.txt holds no document"
-try 2 explore "$model" --data "$tmp/bad.json"
+try 3 explore "$model" --data "$tmp/bad.json"
+has err 'field "text" is missing'
+cp "$tmp/bad.json" "$tmp/bad.csv"
+try 2 explore "$model" --data "$tmp/bad.csv"
 has err "not a text file by its name"
 echo '{"story": 5}' >"$tmp/bad.jsonl"
 try 3 explore "$model" --data "$tmp/bad.jsonl" --field story
