@@ -228,8 +228,13 @@ void cli_progress_end(cli_progress *p); /* clears the line */
  * a second signal ends the process at once. */
 extern volatile sig_atomic_t cli_stop;
 extern volatile sig_atomic_t cli_pipe_gone; /* a write met a closed pipe */
-/* INT, TERM, HUP as above, for commands that look at cli_stop; called before anything is computed. */
+/* main.c, before every command: INT, TERM, HUP end the process at once, with 128 + the signal as exit code. */
+void cli_signals_begin(void);
+/* INT, TERM, HUP as above, for commands that look at cli_stop; called before anything is computed. A command that has not ended 0.7 s
+ * after it was asked is ended: a file that it was reading or a pass that it was in may take long. */
 void cli_signals_install(void);
+/* That moment does not run while on: what must be finished (a step and its checkpoint) takes what it takes. */
+void cli_signals_patient(bool on);
 void cli_signals_pipe(void); /* SIGPIPE only sets cli_pipe_gone */
 
 /* waiting.c, for main.c: unless the environment says how threads wait, starts the command again with threads that sleep

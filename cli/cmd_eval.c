@@ -108,14 +108,8 @@ static bool goes_on(void *unused, size_t done, size_t wanted) {
 
 /* A pass for at most `most` rows at a time, within --max-memory. */
 static sg_status make_pass(job *j, size_t most, sg_error *err) {
-  size_t rows, bytes, limit = cli_size(j->call, "max-memory"), T = j->request.T;
-  sg_status st = sgi_pass_fit(j->config, most, T, false, limit, &rows, err);
-  if (!st) st = sgi_pass_bytes(j->config, rows, T, false, &bytes, err);
-  if (!st && bytes > limit)
-    st = sgi_fail(err, SG_ERR_MEMORY,
-                  "one row of %zu tokens needs %zu KB, and --max-memory is %zu KB: allow more, or take shorter rows "
-                  "(--seq-len)",
-                  T, bytes >> 10, limit >> 10);
+  size_t rows, T = j->request.T;
+  sg_status st = sgi_pass_fit_within(j->config, most, T, false, cli_size(j->call, "max-memory"), &rows, err);
   if (!st) st = sgi_pass_create(j->m.model, rows, T, false, &j->pass, err);
   if (!st) st = sgi_evaluator_create(j->pass, j->m.model, rows, T, &j->evaluator, err);
   if (!st) sgi_pass_watch(j->pass, goes_on, NULL);

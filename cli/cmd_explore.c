@@ -42,7 +42,10 @@ static void open_browser(const char *url) {
   sigaddset(&ignored, SIGXFSZ);
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setsigdefault(&attributes, &ignored);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  sigset_t none; /* this process holds signals back, another must not */
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   if (posix_spawnp(&pid, argv[0], NULL, &attributes, argv, environ))
     cli_warn("--open: xdg-open is not here; open the address by hand");
   posix_spawnattr_destroy(&attributes);

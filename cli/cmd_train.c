@@ -220,7 +220,9 @@ static int train(const cli_call *c, sgi_run_request *r) {
     code = dry_run(c, run);
   } else {
     plan_lines(run, 0);
+    cli_signals_patient(true); /* a step is finished, and its checkpoint written */
     st = sgi_run_train(run, &err);
+    cli_signals_patient(false);
     if (w.training) cli_progress_end(&w.progress);
     if (st == SG_ERR_CANCELLED && cli_stop) {
       cli_note("%s", err.text);

@@ -116,6 +116,12 @@ static void set_threads(const cli_call *c) {
     omp_set_num_threads((int)most);
 }
 
+/* No command takes the last of the memory: a size too large ends with its message instead of the kernel's kill. */
+static void set_memory(void) {
+  size_t limit = sgi_memory_limit();
+  sgi_alloc_limit(limit - limit / 8);
+}
+
 static int run(cli_call *c, int argc, char **argv) {
   int at = 1, bad = cli_call_begin(c, NULL);
   const char *verb = NULL;
@@ -145,6 +151,8 @@ static int run(cli_call *c, int argc, char **argv) {
   if ((bad = cli_check_variables()) || (bad = cli_call_complete(c))) return bad;
   setup(c);
   set_threads(c);
+  set_memory();
+  cli_signals_begin();
   return command->run(c);
 }
 

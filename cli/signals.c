@@ -1,9 +1,11 @@
-/* signals.c: the first signal asks to stop, the second stops.
+/* signals.c: the first signal asks to stop, the second stops; who was asked and has not ended after a moment is ended.
  *
  * A thread waits for the signals, and all others hold them back: no handler may run on a thread that computes, because oneDNN's
  * AVX-512 matrix product keeps data below its stack pointer, which a handler's frame overwrites.
  */
 #include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -15,15 +17,26 @@ volatile sig_atomic_t cli_pipe_gone = 0;
 static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
 static sigset_t waited_for;
 
+/* How long the command may take to end: AT_ONCE it never looks at cli_stop; SOON it does, within a moment; PATIENT: as long as it needs. */
+enum { AT_ONCE, SOON, PATIENT };
+static atomic_int manner = AT_ONCE;
+static const double MOMENT = 0.7; /* seconds */
+
 static void on_stop(int number) {
-  if (cli_stop) _exit(128 + number);
+  if (cli_stop || atomic_load(&manner) == AT_ONCE) _exit(128 + number);
   cli_stop = number;
 }
 
 static void *wait_for_signals(void *unused) {
-  int number;
-  for (;;)
-    if (!sigwait(&waited_for, &number)) on_stop(number);
+  const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000};
+  double asked = 0;
+  for (;;) {
+    int number = cli_stop ? sigtimedwait(&waited_for, NULL, &tick) : sigwaitinfo(&waited_for, NULL);
+    if (number > 0) on_stop(number);
+    if (!cli_stop) continue;
+    if (!asked || atomic_load(&manner) == PATIENT) asked = sgi_now();
+    if (sgi_now() - asked > MOMENT) _exit(128 + cli_stop);
+  }
   return unused;
 }
 
@@ -40,6 +53,13 @@ static void install(int number, void (*handler)(int)) {
 }
 
 void cli_signals_install(void) {
+  atomic_store(&manner, SOON);
+  cli_signals_begin();
+}
+
+void cli_signals_patient(bool on) { atomic_store(&manner, on ? PATIENT : SOON); }
+
+void cli_signals_begin(void) {
   static bool done;
   pthread_t thread;
   if (done) return;

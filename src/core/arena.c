@@ -1,6 +1,7 @@
 #include "core/arena.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,12 @@ void *sgi_take(sgi_arena *a, size_t count, size_t size) {
 }
 
 static atomic_size_t calls, fail_at;
+static atomic_size_t taken, most; /* most: 0 for no limit */
+
+size_t sgi_alloc_limit(size_t bytes) {
+  atomic_store(&most, bytes);
+  return atomic_load(&taken);
+}
 static atomic_bool fail_on;
 
 size_t sgi_alloc_fail_at(size_t n, bool for_ever) {
@@ -47,9 +54,12 @@ static void huge_pages(char *p, size_t bytes) {
 void *sgi_alloc(size_t bytes) {
   if (must_fail() || bytes > SIZE_MAX - 2 * SGI_ALIGN) return NULL;
   size_t rounded = (bytes + SGI_ALIGN) / SGI_ALIGN * SGI_ALIGN; /* at least one line, so never a NULL for 0 bytes */
+  size_t limit = atomic_load(&most);
+  if (limit && rounded > limit - (atomic_load(&taken) < limit ? atomic_load(&taken) : limit)) return NULL;
   /* Large blocks come from calloc's fresh zero pages, so that untouched memory costs nothing. */
   char *raw = calloc(1, rounded + SGI_ALIGN);
   if (!raw) return NULL;
+  atomic_fetch_add(&taken, malloc_usable_size(raw));
   huge_pages(raw, rounded + SGI_ALIGN);
   char *p = raw + SGI_ALIGN - (uintptr_t)raw % SGI_ALIGN; /* always moves on, so the word before p is ours */
   memcpy(p - sizeof raw, &raw, sizeof raw);
@@ -60,6 +70,7 @@ void sgi_free(void *p) {
   if (!p) return;
   char *raw;
   memcpy(&raw, (char *)p - sizeof raw, sizeof raw);
+  atomic_fetch_sub(&taken, malloc_usable_size(raw));
   free(raw);
 }
 

@@ -29,6 +29,10 @@ void *sgi_realloc(void *p, size_t old_bytes, size_t new_bytes); /* new bytes are
 void sgi_free(void *p);
 char *sgi_strdup(const char *s);
 
+/* From now on blocks that would take more than this together are refused, as if memory were out (0: no limit; what is taken stays). So a
+ * size that came from outside ends in a message and not in the kernel's choice of a process to kill. Returns the bytes taken now. */
+size_t sgi_alloc_limit(size_t bytes);
+
 /* Tests only: the n-th allocation from now fails (0: none), once or for ever. Returns the number of allocations so far. */
 size_t sgi_alloc_fail_at(size_t n, bool for_ever);
 size_t sgi_alloc_count(void);

@@ -86,6 +86,18 @@ sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, si
   return sgi_fail(err, SG_ERR_ARG, "a batch needs at least one row");
 }
 
+sg_status sgi_pass_fit_within(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
+                              sg_error *err) {
+  size_t bytes;
+  sg_status st = sgi_pass_fit(c, B, T, backward, max_bytes, rows, err);
+  if (!st) st = sgi_pass_bytes(c, *rows, T, backward, &bytes, err);
+  if (st || bytes <= max_bytes) return st;
+  return sgi_fail(err, SG_ERR_MEMORY,
+                  "one row of %zu tokens needs %zu KB, more than the %zu KB that are allowed: take shorter rows, or allow "
+                  "more (--max-memory)",
+                  T, bytes >> 10, max_bytes >> 10);
+}
+
 static sg_status create(const sg_model *m, size_t B, size_t T, size_t keys, bool backward, sgi_pass **out,
                         sg_error *err) {
   *out = NULL;

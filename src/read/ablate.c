@@ -43,7 +43,7 @@ sg_status sg_edit_loss(const sg_model *m, const int32_t *targets, size_t B, size
   *out = (sg_edited_loss){0};
   if (!B || !T || !sgi_size_mul(B, T, &n) || n > SIZE_MAX / 8)
     return sgi_fail(err, SG_ERR_ARG, "%zu rows of %zu tokens: none, or too many", B, T);
-  sg_status st = sgi_pass_fit(&m->config, B, T, false, max_bytes ? max_bytes : DEFAULT_BYTES, &rows, err);
+  sg_status st = sgi_pass_fit_within(&m->config, B, T, false, max_bytes ? max_bytes : DEFAULT_BYTES, &rows, err);
   if (st) return st;
   watch *w = sgi_alloc(sizeof *w);
   int32_t *inputs = sgi_alloc(n * sizeof *inputs);

@@ -250,7 +250,7 @@ sg_status sgi_shard_writer_create(const sgi_record_form *f, size_t longest, sgi_
   *out = NULL;
   const sg_config *c = &f->q.model->config;
   size_t want = BATCH_TOKENS / longest, rows;
-  sg_status st = sgi_pass_fit(c, want ? want : 1, longest, false, f->q.max_memory, &rows, err);
+  sg_status st = sgi_pass_fit_within(c, want ? want : 1, longest, false, f->q.max_memory, &rows, err);
   if (st) return st;
   sgi_shard_writer *w = sgi_alloc(sizeof *w);
   if (!w) return sgi_fail_memory(err, sizeof *w, "a recorder");

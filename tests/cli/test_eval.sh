@@ -15,7 +15,7 @@ cp "$tmp/out" "$tmp/json"
 "$SGATLIN" eval $M --ids - --method batches --batch-size 4 --json -t 1 --max-memory 80K <$M/targets.json >"$tmp/out" || bad "stdin"
 same "$tmp/json" "$tmp/out"
 try 4 eval $M --ids $M/targets.json --max-memory 1K
-has err "--max-memory is 1 KB"
+has err "more than the 1 KB that are allowed"
 try 0 eval $M --ids $M/targets.json
 has out "172 tokens in 8 rows of up to 24; mean over all counted tokens"
 has out "1.1791 +- 0.0763"

@@ -1,0 +1,93 @@
+#!/bin/sh
+# A signal ends every command: INT with 130, TERM with 143, within a second, whatever it is at. Each is given enough work for many
+# seconds and asked to end in the middle. And sizes that nobody's memory holds end with 4 before anything is allocated.
+[ -w /dev/shm ] && TMPDIR=${TMPDIR:-/dev/shm} && export TMPDIR
+. tests/cli/common.sh
+export OMP_WAIT_POLICY=passive
+M=tests/golden/eval/model
+BOUND=${SIGNAL_BOUND:-2500} # milliseconds from the signal: a second, and what a loaded machine adds
+
+i=0
+while [ $i -lt 40 ]; do
+  printf 'The sky was blue on day %d. The dog was happy. The lake was cold. Tom said the %d was red.\n<|endoftext|>\n' $i $i
+  i=$((i + 1))
+done >"$tmp/part"
+cp "$tmp/part" "$tmp/some.txt"
+for k in 1 2 3 4 5; do cat "$tmp/some.txt" "$tmp/some.txt" "$tmp/some.txt" "$tmp/some.txt" >"$tmp/more" && mv "$tmp/more" "$tmp/some.txt"; done # 4 MB
+for k in 1 2 3 4 5 6 7 8 9 10 11 12; do cat "$tmp/some.txt"; done >"$tmp/big.txt"
+mkdir "$tmp/data"
+ln "$tmp/big.txt" "$tmp/data/train.txt"
+cp "$tmp/part" "$tmp/data/valid.txt"
+awk 'BEGIN { printf "["; for (i = 0; i < 12000; i++) printf "%d,", 5 + i * 7 % 120; print "5]" }' >"$tmp/ids.json"
+{ printf '['; cat "$tmp/ids.json"; printf ']'; } >"$tmp/rows.json"
+mkfifo "$tmp/fifo"
+"$SGATLIN" record $M --data "$tmp/part" --tokenizer $M/tokenizer.json -o "$tmp/rec" >/dev/null 2>&1 ||
+  { cp "$tmp/part" "$tmp/part.txt"; "$SGATLIN" record $M --data "$tmp/part.txt" -o "$tmp/rec" >/dev/null 2>&1 || bad "record"; }
+"$SGATLIN" data worlds --stories 400 -o "$tmp/worlds" >/dev/null 2>&1 || bad "worlds"
+
+seen=
+# ends NAME SIGNAL COMMAND...: asked after 0.8 s.
+ends() {
+  name=$1 signal=$2
+  shift 2
+  seen="$seen|$name|"
+  begin=$(date +%s%N)
+  timeout -s "$signal" -k 20 --preserve-status 0.8 "$SGATLIN" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+  code=$?
+  took=$((($(date +%s%N) - begin) / 1000000 - 800))
+  want=143
+  [ "$signal" = INT ] && want=130
+  if [ $code != $want ]; then
+    [ $code = 0 ] && [ "${quick:-0}" = 1 ] && return
+    bad "$name: exit code $code, expected $want"
+    head -n 3 "$tmp/err" | cut -c 1-200 | sed 's/^/    /'
+  fi
+  [ "$took" -le "$BOUND" ] || bad "$name: took $took ms after $signal"
+}
+
+for signal in TERM INT; do
+  ends eval $signal eval $M --data "$tmp/big.txt"
+  rm -rf "$tmp/.sgatlin"
+  ends train $signal train --data "$tmp/data" -o "$tmp/run$signal" --set train.seq_len=32 --steps 1000000
+done
+ends eval TERM eval $M --ids "$tmp/rows.json" --beyond-context --max-memory 8G
+ends eval TERM eval $M --data "$tmp/fifo"
+ends eval TERM eval $M --data "$tmp/big.txt" --train "$tmp/big.txt"
+ends train TERM train --data "$tmp/data" -o "$tmp/big" --set train.seq_len=512 --set train.batch_size=64 --set data.rows=pack --dry-run
+ends "tokenizer train" TERM tokenizer train -n 300 "$tmp/big.txt" "$tmp/big.txt" "$tmp/big.txt" -o "$tmp/t.json"
+[ -e "$tmp/t.json" ] && bad "tokenizer train left a file"
+ends "tokenizer train" INT tokenizer train -n 300 "$tmp/fifo" -o "$tmp/t.json"
+ends "tokenizer encode" TERM tokenizer encode -T $M/tokenizer.json "$tmp/fifo"
+ends "tokenizer decode" TERM tokenizer decode -T $M/tokenizer.json "$tmp/fifo"
+ends "facts mine" TERM facts mine "$tmp/fifo"
+ends "data worlds" TERM data worlds --stories 3000000 -o "$tmp/w2"
+ends generate TERM generate $M -p "The sky" --samples 100000 -n 0 --no-stop-at-eos --ids
+ends trace TERM trace $M --ids "$tmp/rows.json" --beyond-context --max-memory 8G -o "$tmp/trace.out" --grad
+ends attribute TERM attribute $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G
+ends graph INT graph $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G -o "$tmp/graph.json"
+ends ablate TERM ablate $M --ids "$tmp/ids.json" --beyond-context --each neuron
+ends ablate TERM ablate $M --data "$tmp/big.txt" --max-tokens 100000000 --each layer
+ends steer TERM steer $M --ids "$tmp/ids.json" --beyond-context --layer 0 --channel 0 --neuron 1 -s 2
+ends neuron TERM neuron $M --layer 0 --channel 0 --index 1 --ids "$tmp/ids.json" --beyond-context
+ends margins TERM margins $M --ids "$tmp/ids.json" --beyond-context
+ends record TERM record $M --data "$tmp/big.txt" --no-index -o "$tmp/rec2"
+ends "facts patch" TERM facts patch $M --facts "$tmp/fifo"
+ends explore TERM explore $M --port 0
+ends bench TERM bench -k sgatlin -k mlp
+quick=1 # small recordings are done before they are asked
+ends "benchmark-reading" TERM benchmark-reading --worlds "$tmp/worlds" $M $M
+ends neighbors TERM neighbors $M "$tmp/rec" --ids "$tmp/ids.json" --beyond-context
+ends map TERM map "$tmp/rec" --layer 0 -o "$tmp/map.svg"
+ends coactivation TERM coactivation "$tmp/rec"
+ends cka TERM cka $M "$tmp/rec"
+ends usage TERM usage "$tmp/rec"
+ends info TERM info $M
+ends flops TERM flops --preset tinystories
+ends "tokenizer info" TERM tokenizer info $M/tokenizer.json
+ends version TERM version
+"$SGATLIN" --dump commands >"$tmp/commands"
+while read -r name; do
+  case $seen in *"|$name|"*) ;; *) bad "$name is not asked to end here" ;; esac
+done <"$tmp/commands"
+ls "$tmp"/*.tmp* 2>/dev/null && bad "temporary files are left"
+finish
