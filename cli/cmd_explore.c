@@ -72,7 +72,7 @@ static int serve(const cli_call *c, explorer *e) {
   if (cli_flag(c, "open")) open_browser(url);
   while (!cli_stop) nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
   http_stop(s);
-  return 0;
+  return 128 + cli_stop;
 }
 
 /* --worlds and --facts; a file of facts is read once here, so that its errors name the path. */

@@ -1,9 +1,10 @@
 #include "context.h"
 
 sg_status cli_context_fail(const sg_config *config, size_t T, const char *hint, sg_error *err) {
-  return sgi_fail(err, SG_ERR_ARG,
-                  "%zu tokens at a time, but the model was made for %zu (max_position): nothing beyond them was trained; %s",
-                  T, config->max_position, hint);
+  return sgi_fail(
+      err, SG_ERR_ARG,
+      "%zu tokens at a time, but the model was made for %zu (max_position): nothing beyond them was trained; %s", T,
+      config->max_position, hint);
 }
 
 void cli_context_warn(const sg_config *config, size_t T) {

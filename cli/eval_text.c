@@ -10,12 +10,13 @@ static sg_status choose_stride(const cli_call *c, eval_text *t, sg_error *err) {
     if (t->stride > t->T) t->stride = t->T; /* every document fits one window */
     return SG_OK;
   }
-  return sgi_fail(err, SG_ERR_ARG, "--stride %zu is more than a window of %zu tokens: tokens between them would not count",
-                  t->stride, t->seq_len);
+  return sgi_fail(err, SG_ERR_ARG,
+                  "--stride %zu is more than a window of %zu tokens: tokens between them would not count", t->stride,
+                  t->seq_len);
 }
 
-sg_status eval_text_rows(const cli_call *c, const sg_config *config, const sgi_corpus *corpus, bool run_packs, bool reference,
-                         eval_text *out, sg_error *err) {
+sg_status eval_text_rows(const cli_call *c, const sg_config *config, const sgi_corpus *corpus, bool run_packs,
+                         bool reference, eval_text *out, sg_error *err) {
   *out = (eval_text){.seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : config->max_position,
                      .tokens = sgi_corpus_tokens(corpus)};
   sgi_corpus_fit fit;
@@ -29,7 +30,8 @@ sg_status eval_text_rows(const cli_call *c, const sg_config *config, const sgi_c
   bool pack = out->rows == SGI_ROWS_PACK;
   if (cli_is_set(c, "stride") && out->rows != SGI_ROWS_WINDOWS)
     return sgi_fail(err, SG_ERR_ARG, "--stride is of --rows windows");
-  /* Padding every row to a length that no document has would cost time and memory for the same numbers. */
+  /* Padding every row to a length that no document has would cost time and memory for the same
+   * numbers. */
   out->T = smaller(out->seq_len, pack ? out->tokens : fit.longest);
   sg_status st = cli_context_check(c, config, out->T, err);
   if (!st && out->rows == SGI_ROWS_WINDOWS) st = choose_stride(c, out, err);
@@ -58,7 +60,7 @@ void eval_text_method(const eval_text *t, char *out, size_t size) {
 
 void eval_text_say_cut(const eval_text *t) {
   if (t->cut)
-    cli_note("%llu of %llu tokens (%.3g %%) %s and are not counted; --rows windows counts them", (unsigned long long)t->cut,
-             (unsigned long long)t->tokens, 100 * (double)t->cut / (double)t->tokens,
+    cli_note("%llu of %llu tokens (%.3g %%) %s and are not counted; --rows windows counts them",
+             (unsigned long long)t->cut, (unsigned long long)t->tokens, 100 * (double)t->cut / (double)t->tokens,
              t->rows == SGI_ROWS_PACK ? "fill no row" : "lie beyond the rows");
 }

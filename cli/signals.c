@@ -1,7 +1,9 @@
-/* signals.c: the first signal asks to stop, the second stops; who was asked and has not ended after a moment is ended.
+/* signals.c: the first signal asks to stop, the second stops; who was asked and has not ended after
+ * a moment is ended.
  *
- * A thread waits for the signals, and all others hold them back: no handler may run on a thread that computes, because oneDNN's
- * AVX-512 matrix product keeps data below its stack pointer, which a handler's frame overwrites.
+ * A thread waits for the signals, and all others hold them back: no handler may run on a thread
+ * that computes, because oneDNN's AVX-512 matrix product keeps data below its stack pointer, which
+ * a handler's frame overwrites.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "core/file.h"
 #include "core/file_guard.h"
 
 volatile sig_atomic_t cli_stop = 0;
@@ -17,12 +20,24 @@ volatile sig_atomic_t cli_pipe_gone = 0;
 static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
 static sigset_t waited_for;
 
-/* How long the command may take to end: AT_ONCE it never looks at cli_stop; SOON it does, within a moment; PATIENT: as long as it needs. */
+/* How long the command may take to end: AT_ONCE it never looks at cli_stop; SOON it does, within a
+ * moment; PATIENT: as long as it needs. */
 enum { AT_ONCE, SOON, PATIENT };
 static atomic_int manner = AT_ONCE;
 static const double MOMENT = 0.7; /* seconds */
 
+static void end(int number) {
+  sgi_writers_abandon();
+  _exit(128 + number);
+}
+
 static void on_stop(int number) {
+  if (cli_stop || atomic_load(&manner) == AT_ONCE) end(number);
+  cli_stop = number;
+}
+
+/* Where no thread could be made: nothing but this is allowed within a handler. */
+static void handle(int number) {
   if (cli_stop || atomic_load(&manner) == AT_ONCE) _exit(128 + number);
   cli_stop = number;
 }
@@ -35,7 +50,7 @@ static void *wait_for_signals(void *unused) {
     if (number > 0) on_stop(number);
     if (!cli_stop) continue;
     if (!asked || atomic_load(&manner) == PATIENT) asked = sgi_now();
-    if (sgi_now() - asked > MOMENT) _exit(128 + cli_stop);
+    if (sgi_now() - asked > MOMENT) end(cli_stop);
   }
   return unused;
 }
@@ -73,7 +88,7 @@ void cli_signals_begin(void) {
     return;
   }
   for (size_t i = 0; i < SGI_COUNT(stops); i++)
-    if (!ignored(stops[i])) install(stops[i], on_stop);
+    if (!ignored(stops[i])) install(stops[i], handle);
   pthread_sigmask(SIG_UNBLOCK, &waited_for, NULL);
 }
 
@@ -82,8 +97,9 @@ static void on_pipe(int number) {
   cli_pipe_gone = 1;
 }
 
-/* Comes on the thread that writes, from within the write. A limit on the size of files (ulimit -f) is to be an error of the write, which
- * names the file and cleans up, not the end of the process. */
+/* Comes on the thread that writes, from within the write. A limit on the size of files (ulimit -f)
+ * is to be an error of the write, which names the file and cleans up, not the end of the process.
+ */
 void cli_signals_pipe(void) {
   install(SIGPIPE, on_pipe);
   signal(SIGXFSZ, SIG_IGN);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,7 +24,9 @@ static sg_status failed(sg_error *err, const char *path, const char *what) {
   return sgi_fail(err, code, "%s: %s: %s", path, what, strerror(e));
 }
 
-/* ---- directories --------------------------------------------------------------------------------------------------- */
+/* ---- directories
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static char *parent_of(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -139,7 +142,9 @@ char *sgi_path_join(const char *a, const char *b) {
   return p;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------ */
+/* ---- writing
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 enum { BUFFER = 64 << 10 };
 
@@ -149,6 +154,7 @@ struct sgi_writer {
   size_t position;        /* in the file, of buffer's first byte */
   char *path, *temporary; /* temporary: NULL for a stream */
   char *real;             /* what temporary is renamed to */
+  sgi_writer *next;       /* in the list of writers that have a temporary */
   char buffer[BUFFER];
 };
 
@@ -168,7 +174,34 @@ static sg_status write_all(int fd, const char *path, const char *data, size_t n,
   return SG_OK;
 }
 
+/* What a process that must end at once would leave behind. */
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static sgi_writer *open_writers;
+
+static void remember(sgi_writer *w) {
+  pthread_mutex_lock(&open_lock);
+  w->next = open_writers;
+  open_writers = w;
+  pthread_mutex_unlock(&open_lock);
+}
+
+static void forget(const sgi_writer *w) {
+  pthread_mutex_lock(&open_lock);
+  for (sgi_writer **at = &open_writers; *at; at = &(*at)->next)
+    if (*at == w) {
+      *at = w->next;
+      break;
+    }
+  pthread_mutex_unlock(&open_lock);
+}
+
+void sgi_writers_abandon(void) {
+  pthread_mutex_lock(&open_lock);
+  for (const sgi_writer *w = open_writers; w; w = w->next) sgi_call_unlink(AT_FDCWD, w->temporary, 0);
+} /* locked for ever: no writer gets its name any more */
+
 static void writer_free(sgi_writer *w) {
+  forget(w);
   sgi_free(w->path);
   sgi_free(w->temporary);
   sgi_free(w->real);
@@ -205,6 +238,7 @@ sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err) {
   w->path = sgi_strdup(path);
   sg_status st = w->path ? sgi_target_of(path, &w->real, err) : sgi_fail_memory(err, strlen(path), "a path");
   if (!st) st = open_new(w, err);
+  if (!st && w->temporary) remember(w);
   if (st)
     writer_free(w);
   else
@@ -280,6 +314,7 @@ sg_status sgi_writer_close(sgi_writer *w, sg_error *err) {
   if (sgi_call_close(w->fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
   if (!st) st = sgi_guard_check(err); /* it may be made of zeros that were read in place of a lost page */
   if (!st) st = sgi_target_still(w->real, err);
+  forget(w); /* from here on its name is the real one's, or it is removed */
   if (!st && sgi_call_rename(w->temporary, w->real) < 0) st = failed(err, w->path, "could not give the file its name");
   if (st)
     remove_temporary(w);
@@ -323,7 +358,9 @@ sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
   return st;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static int64_t nanoseconds(struct timespec t) { return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec; }
 

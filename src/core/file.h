@@ -16,6 +16,9 @@ sg_status sgi_writer_close(sgi_writer *w,
                            sg_error *err); /* frees w also where it fails (nothing is left behind then) */
 void sgi_writer_drop(sgi_writer *w);       /* gives up: removes the new file, frees w; NULL allowed */
 
+/* For a process that ends now, from any thread: removes what open writers have written so far. No writer can be used afterwards. */
+void sgi_writers_abandon(void);
+
 sg_status sgi_write_file(const char *path, const void *data, size_t n, sg_error *err);
 /* Adds data at the end with one write (a line of a log); makes the file when it is missing. */
 sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error *err);

@@ -40,7 +40,8 @@ static sg_status score_row(const sgi_ngram *m, const int32_t *targets, const int
 }
 
 /* Windows: the documents that their rows are of, each whole. */
-static sg_status score_documents(const sgi_ngram *m, const sgi_evaluate_request *r, sgi_ngram_score *sum, sg_error *err) {
+static sg_status score_documents(const sgi_ngram *m, const sgi_evaluate_request *r, sgi_ngram_score *sum,
+                                 sg_error *err) {
   uint64_t first, end, last = r->n_rows ? sgi_batcher_unit(r->rows, r->n_rows - 1, &first, &end) : 0;
   sg_status st = SG_OK;
   for (uint64_t i = 0; i <= last && r->n_rows && !st; i++) {

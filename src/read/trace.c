@@ -176,8 +176,8 @@ static sg_status run(trace *t, size_t targets, float *grad, float *logits, sg_er
   const sgi_trace_request *r = t->request;
   size_t rows;
   sgi_pass *p = NULL;
-  sg_status st =
-      sgi_pass_fit_within(&t->model->config, r->B, r->T, r->grad, r->max_bytes ? r->max_bytes : DEFAULT_BYTES, &rows, err);
+  sg_status st = sgi_pass_fit_within(&t->model->config, r->B, r->T, r->grad,
+                                     r->max_bytes ? r->max_bytes : DEFAULT_BYTES, &rows, err);
   if (!st) st = sgi_pass_create(t->model, rows, r->T, r->grad, &p, err);
   sgi_metrics sum = {0};
   for (size_t b = 0; b < r->B && !st; b += rows) {

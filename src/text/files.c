@@ -8,7 +8,8 @@
 #include "core/arena.h"
 #include "text/reader.h"
 
-/* ---- lists of names -------------------------------------------------------------------------------------- */
+/* ---- lists of names
+ * -------------------------------------------------------------------------------------- */
 
 typedef struct names {
   char **at;
@@ -72,10 +73,11 @@ void sgi_text_files_free(char **files, size_t n) {
   sgi_free(files);
 }
 
-/* ---- text files of a path --------------------------------------------------------------------------------- */
+/* ---- text files of a path
+ * --------------------------------------------------------------------------------- */
 
-/* Whether a .json can be read as JSON lines: its first one is. *why: what spoke against it. Only an array and what is no matter of form
- * are failures. */
+/* Whether a .json can be read as JSON lines: its first one is. *why: what spoke against it. Only an
+ * array and what is no matter of form are failures. */
 static sg_status try_json(const char *path, const char *field, bool *lines, char why[SGI_NOTE_WHY], sg_error *err) {
   sgi_reader *r = NULL;
   const char *text;
@@ -166,10 +168,11 @@ sg_status sgi_text_files(const char *path, const char *field, sgi_text_notes *no
   return SG_OK;
 }
 
-/* ---- splits --------------------------------------------------------------------------------------------------- */
+/* ---- splits --------------------------------------------------------------------------- */
 
 /* Whether an entry is the split of that name: its text file, or (a directory) its files. */
-static bool is_split(const char *directory, const char *entry, const char *name, bool json, sg_status *st, sg_error *err) {
+static bool is_split(const char *directory, const char *entry, const char *name, bool json, sg_status *st,
+                     sg_error *err) {
   sgi_packing packing;
   size_t stem, n = strlen(name);
   sgi_text_kind kind = sgi_text_ending(entry, &packing, &stem);
@@ -198,7 +201,8 @@ sg_status sgi_find_split(const char *directory, const char *name, char **path, s
       if (!is_split(directory, entries.at[i], name, round, &st, err)) continue;
       const char *parts[] = {n_found ? ", " : "", entries.at[i], strcmp(entries.at[i], name) ? "" : "/"};
       for (size_t k = 0; k < SGI_COUNT(parts); k++) strncat(found, parts[k], sizeof found - strlen(found) - 1);
-      if (!n_found++ && !(*path = join(directory, entries.at[i]))) st = sgi_fail_memory(err, strlen(directory), "a path");
+      if (!n_found++ && !(*path = join(directory, entries.at[i])))
+        st = sgi_fail_memory(err, strlen(directory), "a path");
     }
   }
   free_names(&entries);
@@ -208,7 +212,8 @@ sg_status sgi_find_split(const char *directory, const char *name, char **path, s
   if (st) return st;
   if (n_found)
     return sgi_fail(err, SG_ERR_ARG, "%s: several texts for \"%s\": %s; keep one of them", directory, name, found);
-  return sgi_fail(err, SG_ERR_IO, "%s: no text for \"%s\"; expected %s.txt or %s.jsonl, plain or with .zst or .gz behind it, or a "
+  return sgi_fail(err, SG_ERR_IO,
+                  "%s: no text for \"%s\"; expected %s.txt or %s.jsonl, plain or with .zst or .gz behind it, or a "
                   "directory %s/ of such files",
                   directory, name, name, name, name);
 }

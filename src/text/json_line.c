@@ -13,13 +13,26 @@ static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static char half_at(const char *p, size_t n) {
   if (n < 6 || p[0] != '\\' || p[1] != 'u' || (p[2] != 'd' && p[2] != 'D') || !is_hex(p[4]) || !is_hex(p[5])) return 0;
   switch (p[3]) {
-    case '8': case '9': case 'a': case 'A': case 'b': case 'B': return 'h';
-    case 'c': case 'C': case 'd': case 'D': case 'e': case 'E': case 'f': case 'F': return 'l';
+    case '8':
+    case '9':
+    case 'a':
+    case 'A':
+    case 'b':
+    case 'B': return 'h';
+    case 'c':
+    case 'C':
+    case 'd':
+    case 'D':
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'F': return 'l';
     default: return 0;
   }
 }
 
-/* From behind the opening quote to behind the closing one; halves without their other half are overwritten. */
+/* From behind the opening quote to behind the closing one; halves without their other half are
+ * overwritten. */
 static size_t mend_string(char *p, size_t n, uint64_t *halves) {
   size_t i = 0;
   while (i < n && p[i] != '"') {

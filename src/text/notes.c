@@ -46,10 +46,12 @@ static void say_broken(const sgi_text_notes *n, sgi_say say, void *user) {
 
 static void say_passed(const sgi_text_notes *n, sgi_say say, void *user) {
   char text[2 * SG_ERROR_TEXT];
-  snprintf(text, sizeof text, "%llu %s with %llu %s passed over: %s; text files end in .txt, .jsonl, .ndjson or .json, plain "
+  snprintf(text, sizeof text,
+           "%llu %s with %llu %s passed over: %s; text files end in .txt, .jsonl, .ndjson or .json, plain "
            "or with .zst or .gz behind it%s%s",
            (unsigned long long)n->passed, n->passed == 1 ? "entry" : "entries", (unsigned long long)n->passed_bytes,
-           n->passed_bytes == 1 ? "byte was" : "bytes were", n->passed_names, *n->passed_why ? "; " : "", n->passed_why);
+           n->passed_bytes == 1 ? "byte was" : "bytes were", n->passed_names, *n->passed_why ? "; " : "",
+           n->passed_why);
   say(user, text);
 }
 

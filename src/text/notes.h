@@ -1,4 +1,5 @@
-/* notes.h: what was mended or passed over while text was read, to be told once, however many files there were. */
+/* notes.h: what was mended or passed over while text was read, to be told once, however many files
+ * there were. */
 #ifndef SGI_NOTES_H
 #define SGI_NOTES_H
 
@@ -6,12 +7,13 @@
 
 enum { SGI_NOTE_NAME = 64, SGI_NOTE_WHY = 160 };
 
-/* Plain data: a token cache keeps it. Names are the last parts of paths, cut where they are long. */
+/* Plain data: a token cache keeps it. Names are the last parts of paths, cut where they are long.
+ */
 typedef struct sgi_text_notes {
-  uint64_t broken;                  /* bytes that are no UTF-8; each part of them became U+FFFD */
-  uint64_t broken_at, broken_line;  /* the first: byte of its file's unpacked text; line of a .jsonl, else 0 */
-  uint64_t halves, halves_line;     /* halves of surrogate pairs in JSON strings, each U+FFFD now; line of the first */
-  uint64_t passed, passed_bytes;    /* entries of directories that were not read */
+  uint64_t broken;                 /* bytes that are no UTF-8; each part of them became U+FFFD */
+  uint64_t broken_at, broken_line; /* the first: byte of its file's unpacked text; line of a .jsonl, else 0 */
+  uint64_t halves, halves_line;    /* halves of surrogate pairs in JSON strings, each U+FFFD now; line of the first */
+  uint64_t passed, passed_bytes;   /* entries of directories that were not read */
   char broken_file[SGI_NOTE_NAME], halves_file[SGI_NOTE_NAME];
   char passed_names[SGI_NOTE_WHY]; /* some of them */
   char passed_why[SGI_NOTE_WHY];   /* of the first that looked like text; "" for none */

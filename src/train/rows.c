@@ -1,5 +1,6 @@
-/* rows.c: the rows that a run makes of its text. One document a row is the paper's way with short stories; of long documents it would
- * use the first row_length tokens for ever, so where nobody chose, the text decides. What no row holds is always said. */
+/* rows.c: the rows that a run makes of its text. One document a row is the paper's way with short
+ * stories; of long documents it would use the first row_length tokens for ever, so where nobody
+ * chose, the text decides. What no row holds is always said. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,10 +27,11 @@ static void choose_form(sgi_run *run, const sgi_corpus_fit *fit) {
   bool pack = beyond > SMALL_PART;
   snprintf(s->rows, sizeof s->rows, pack ? "pack" : "pad");
   if (pack)
-    sgi_run_note(run,
-                 "rows: documents one behind the other (data.rows=pack), because %.0f %% of the tokens would lie beyond "
-                 "rows of one document each and %zu tokens; --set data.rows=pad takes those",
-                 100 * beyond, s->seq_len);
+    sgi_run_note(
+        run,
+        "rows: documents one behind the other (data.rows=pack), because %.0f %% of the tokens would lie beyond "
+        "rows of one document each and %zu tokens; --set data.rows=pad takes those",
+        100 * beyond, s->seq_len);
 }
 
 /* A batch that nobody chose is made to fit a small text. */
@@ -41,13 +43,15 @@ static void choose_batch(sgi_run *run) {
   if (most >= s->batch_size) return;
   size_t B = 1;
   while (2 * B <= most) B *= 2;
-  sgi_run_note(run, "batch: %zu %s instead of the preset's %zu, because the text has %llu of %zu tokens (--set "
-                    "train.batch_size=N sets it)",
+  sgi_run_note(run,
+               "batch: %zu %s instead of the preset's %zu, because the text has %llu of %zu tokens (--set "
+               "train.batch_size=N sets it)",
                B, B == 1 ? "row" : "rows", s->batch_size, (unsigned long long)rows, s->seq_len);
   s->batch_size = B;
 }
 
-/* What a user can do who asked for more rows a batch than there are: each piece of advice makes the run start. */
+/* What a user can do who asked for more rows a batch than there are: each piece of advice makes the
+ * run start. */
 static sg_status fail_few_rows(const sgi_run *run, sg_error *err) {
   const sgi_settings *s = &run->settings;
   bool pack = packed(s);
@@ -61,13 +65,14 @@ static sg_status fail_few_rows(const sgi_run *run, sg_error *err) {
   else
     snprintf(advice, sizeof advice, "--set data.rows=%s --set train.batch_size=%llu is the most", form,
              (unsigned long long)most);
-  return sgi_fail(err, SG_ERR_ARG,
-                  "the training text has %llu %s with %llu tokens, %llu %s of %zu tokens: fewer than train.batch_size = "
-                  "%zu; %s",
-                  (unsigned long long)sgi_corpus_documents(run->train),
-                  sgi_corpus_documents(run->train) == 1 ? "document" : "documents",
-                  (unsigned long long)sgi_corpus_tokens(run->train), (unsigned long long)rows,
-                  pack ? "packed rows" : "rows (one a document)", s->seq_len, s->batch_size, advice);
+  return sgi_fail(
+      err, SG_ERR_ARG,
+      "the training text has %llu %s with %llu tokens, %llu %s of %zu tokens: fewer than train.batch_size = "
+      "%zu; %s",
+      (unsigned long long)sgi_corpus_documents(run->train),
+      sgi_corpus_documents(run->train) == 1 ? "document" : "documents",
+      (unsigned long long)sgi_corpus_tokens(run->train), (unsigned long long)rows,
+      pack ? "packed rows" : "rows (one a document)", s->seq_len, s->batch_size, advice);
 }
 
 static void say_cut(sgi_run *run, const char *text, uint64_t cut, uint64_t tokens, const char *fate) {
@@ -93,8 +98,9 @@ sg_status sgi_run_choose_rows(sgi_run *run, sg_error *err) {
   p->train_documents = sgi_corpus_documents(run->train);
   p->train_tokens = sgi_corpus_tokens(run->train);
   p->cut_tokens = packed(s) ? 0 : fit.beyond;
-  p->batch_tokens = packed(s) ? (double)s->batch_size * (double)s->seq_len
-                              : (double)(p->train_tokens - fit.beyond) * (double)s->batch_size / (double)p->train_documents;
+  p->batch_tokens = packed(s)
+                        ? (double)s->batch_size * (double)s->seq_len
+                        : (double)(p->train_tokens - fit.beyond) * (double)s->batch_size / (double)p->train_documents;
   say_cut(run, "training text", p->cut_tokens, p->train_tokens, "never used");
   if (!run->valid) return SG_OK;
   p->valid_documents = sgi_corpus_documents(run->valid);

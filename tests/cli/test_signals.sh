@@ -23,6 +23,7 @@ awk 'BEGIN { printf "["; for (i = 0; i < 12000; i++) printf "%d,", 5 + i * 7 % 1
 mkfifo "$tmp/fifo"
 "$SGATLIN" record $M --data "$tmp/part" --tokenizer $M/tokenizer.json -o "$tmp/rec" >/dev/null 2>&1 ||
   { cp "$tmp/part" "$tmp/part.txt"; "$SGATLIN" record $M --data "$tmp/part.txt" -o "$tmp/rec" >/dev/null 2>&1 || bad "record"; }
+"$SGATLIN" facts mine "$tmp/some.txt" -o "$tmp/facts.json" >/dev/null 2>&1 || bad "facts"
 "$SGATLIN" data worlds --stories 400 -o "$tmp/worlds" >/dev/null 2>&1 || bad "worlds"
 
 seen=
@@ -71,11 +72,11 @@ ends steer TERM steer $M --ids "$tmp/ids.json" --beyond-context --layer 0 --chan
 ends neuron TERM neuron $M --layer 0 --channel 0 --index 1 --ids "$tmp/ids.json" --beyond-context
 ends margins TERM margins $M --ids "$tmp/ids.json" --beyond-context
 ends record TERM record $M --data "$tmp/big.txt" --no-index -o "$tmp/rec2"
-ends "facts patch" TERM facts patch $M --facts "$tmp/fifo"
 ends explore TERM explore $M --port 0
 ends bench TERM bench -k sgatlin -k mlp
 quick=1 # small recordings are done before they are asked
 ends "benchmark-reading" TERM benchmark-reading --worlds "$tmp/worlds" $M $M
+ends "facts patch" TERM facts patch $M --facts "$tmp/facts.json" --answers 1
 ends neighbors TERM neighbors $M "$tmp/rec" --ids "$tmp/ids.json" --beyond-context
 ends map TERM map "$tmp/rec" --layer 0 -o "$tmp/map.svg"
 ends coactivation TERM coactivation "$tmp/rec"
