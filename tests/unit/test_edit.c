@@ -249,11 +249,11 @@ static void losses(void **state) {
   assert_sg_ok(sg_edit_loss(m, targets, 2, T, NULL, 0, 0, &a, err));
   assert_int_equal(a.targets, 11);
   sg_edit e = parsed("final_norm=0");
-  assert_sg_ok(sg_edit_loss(m, targets, 2, T, &e, 1, 80 << 10, &b, err)); /* one byte: row by row */
+  assert_sg_ok(sg_edit_loss(m, targets, 2, T, &e, 1, 80 << 10, &b, err)); /* row by row */
   assert_true(fabs(b.loss - log((double)m->config.vocab_size)) < 1e-5);
   assert_int_equal(b.hits, 2 * T * m->config.hidden_size);
   e = parsed("layers.*.neurons[pos=2]=0");
-  assert_sg_ok(sg_edit_loss(m, targets, 2, T, &e, 1, 1, &a, err));
+  assert_sg_ok(sg_edit_loss(m, targets, 2, T, &e, 1, 80 << 10, &a, err));
   assert_sg_ok(sg_edit_loss(m, targets, 2, T, &e, 1, 0, &b, err));
   assert_true(fabs(a.loss - b.loss) < 1e-6 && a.hits == b.hits &&
               a.hits == 2 * m->config.num_layers * m->config.top_k * m->config.num_neurons);
