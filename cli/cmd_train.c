@@ -142,8 +142,8 @@ static void plan_lines(const sgi_run *run, double seconds) {
   const sgi_settings *s = sgi_run_settings(run);
   const sg_config *m = &s->model;
   cli_note("model: %s%s%s, %s parameters, %zu layer%s of width %zu, vocabulary %zu", m->feedforward,
-           *m->router ? " / " : "", m->router, cli_count((double)p->parameters).s, m->num_layers, m->num_layers == 1 ? "" : "s", m->hidden_size,
-           m->vocab_size);
+           *m->router ? " / " : "", m->router, cli_count((double)p->parameters).s, m->num_layers,
+           m->num_layers == 1 ? "" : "s", m->hidden_size, m->vocab_size);
   cli_note("data:  %s, %s tokens; held out %s", documents(p->train_documents, &texts[0]),
            cli_count((double)p->train_tokens).s, documents(p->valid_documents, &texts[1]));
   cli_note("run:   %llu %s of %zu x %zu tokens (%.2f epochs: %s), %.3g FLOPs, memory about %s, %s per checkpoint",
@@ -190,10 +190,28 @@ static int dry_run(const cli_call *c, const sgi_run *run) {
   return 0;
 }
 
+/* text in quotes that a shell takes as it stands. */
+static void quote(const char *text, char *out, size_t size) {
+  size_t n = 0;
+  out[n++] = '\'';
+  for (; *text && n + 6 < size; text++) {
+    if (*text == '\'')
+      n += (size_t)snprintf(out + n, size - n, "'\\''");
+    else
+      out[n++] = *text;
+  }
+  out[n++] = '\'';
+  out[n] = '\0';
+}
+
 static int finished(const cli_call *c, const sgi_run *run, const char *directory) {
   const sgi_evaluation *e = sgi_run_evaluation(run);
   if (!cli_flag(c, "json")) {
-    cli_note("done: %s holds the model; try: sgatlin generate %s --prompt \"Once upon a time\"", directory, directory);
+    char *words = sgi_run_first_words(run), quoted[200] = "";
+    if (words) quote(words, quoted, sizeof quoted);
+    cli_note("done: %s holds the model; try: sgatlin generate %s%s%s", directory, directory, words ? " --prompt " : "",
+             quoted);
+    sgi_free(words);
     return 0;
   }
   json_t *o = json_pack("{s:s, s:I}", "run", directory, "steps", (json_int_t)sgi_run_plan_of(run)->steps);
@@ -235,8 +253,17 @@ static int train(const cli_call *c, sgi_run_request *r) {
   return code;
 }
 
+/* What people type first: the run or the text without its option. */
+static int stray_argument(const cli_call *c) {
+  const char *word = c->args[0];
+  if (cli_flag(c, "resume"))
+    return cli_usage(c, "unexpected argument '%s'; did you mean: sgatlin train --resume -o %s", word, word);
+  return cli_usage(c, "unexpected argument '%s'; did you mean: sgatlin train --data %s -o RUN", word, word);
+}
+
 static int run(const cli_call *c) {
   if (cli_flag(c, "keys")) return print_keys();
+  if (c->n_args) return stray_argument(c);
   sg_error err = {0};
   sgi_assignments a = {0};
   sgi_run_request r = {.run = cli_string(c, "output"),
@@ -248,6 +275,8 @@ static int run(const cli_call *c) {
   sg_status st = gather(c, &a, &err);
   if (!st) st = sgi_settings_resolve(&a, &r.settings, &err);
   size_t assigned = a.count;
+  for (size_t i = 0; i < a.count; i++) assigned -= !strcmp(a.list[i].key, "train.steps");
+  if (r.resume && assigned < a.count) r.steps = r.settings.steps; /* a run may be made longer */
   sgi_assignments_free(&a);
   if (st) return cli_fail(&err);
   if (cli_flag(c, "print-config")) return print_settings(&r.settings);
@@ -255,7 +284,7 @@ static int run(const cli_call *c) {
   if (r.resume && (assigned || r.tokenizer))
     return cli_usage(c,
                      "--resume goes on with the settings in %s/config.json: leave out --preset, --config, --set, "
-                     "--kind, --steps, --seed and --tokenizer",
+                     "--kind, --seed and --tokenizer (--steps N makes the run longer)",
                      r.run);
   if (!r.resume && !r.data) return cli_usage(c, "--data DIR is needed: a directory with train.* and valid.*");
   return train(c, &r);
@@ -319,7 +348,7 @@ const cli_command cli_train = {
     .name = "train",
     .group = "Training",
     .summary = "train a language model on text",
-    .usage = "--data DIR -o RUN [--preset NAME] [--kind KIND] [--set KEY=VALUE]...\n--resume -o RUN",
+    .usage = "--data DIR -o RUN [--preset NAME] [--kind KIND] [--set KEY=VALUE]...\n--resume -o RUN [--steps N]",
     .examples =
         "# the paper's small model on your own text: DIR holds train.txt and valid.txt\nsgatlin train --data DIR -o "
         "run\n"
@@ -327,7 +356,8 @@ const cli_command cli_train = {
         "sgatlin train --data DIR -o run --steps 2000 --set train.batch_size=8 --set train.seq_len=256\n"
         "# the same with dense layers, to compare\nsgatlin train --data DIR -o run-mlp --kind mlp --steps 2000 --set "
         "train.batch_size=8\n"
-        "# after Ctrl-C, a crash or a power cut\nsgatlin train --resume -o run",
+        "# after Ctrl-C, a crash or a power cut\nsgatlin train --resume -o run\n"
+        "# a run that is done, longer\nsgatlin train --resume -o run --steps 4000",
     .description =
         "RUN gets config.json (all settings), tokenizer.json, metrics.jsonl (one line per log.every steps), log.txt "
         "and "
@@ -336,7 +366,12 @@ const cli_command cli_train = {
         "Settings are taken from the preset, then --config, then --set and flags. Ctrl-C or SIGTERM saves a checkpoint "
         "and ends with 130 or "
         "143; a second one ends at once. A resumed run ends with the same weights, to the last bit, as one that was "
-        "never stopped.",
+        "never stopped.\n\n"
+        "--resume with more --steps makes a run longer. The schedule is then that of the longer run: where its "
+        "learning "
+        "rate had not begun to decay, the weights become the same as if it had been planned so; where it had, the rate "
+        "rises again, which is said. config.json records it.",
     .options = options,
+    .max_args = 1,
     .run = run,
 };

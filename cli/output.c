@@ -398,7 +398,7 @@ void cli_progress_begin(cli_progress *p, const char *what, const char *unit, dou
 void cli_progress_update(cli_progress *p, double done, const char *extra) {
   double now = sgi_now(), spent = now - p->started;
   p->done = done;
-  if (!p->on || now - p->drawn < (p->terminal ? 0.1 : 30.0)) return;
+  if (!p->on || now - p->drawn < (p->terminal ? 0.1 : 20.0)) return;
   p->drawn = now;
   double rate = spent > 0 ? (done - p->first) / spent : 0;
   char text[400];

@@ -19,7 +19,7 @@ static const char END_OF_TEXT[] = "<|endoftext|>", PAD[] = "<|pad|>";
 
 /* ---- RUN/config.json ------------------------------------------------------------------------------------------- */
 
-static sg_status save_config(const sgi_run *run, sg_error *err) {
+sg_status sgi_run_save_config(const sgi_run *run, sg_error *err) {
   json_t *o = sgi_settings_to_json(&run->settings);
   char hash[24];
   snprintf(hash, sizeof hash, "%016llx", (unsigned long long)sgi_corpus_hash(run->train));
@@ -29,6 +29,7 @@ static sg_status save_config(const sgi_run *run, sg_error *err) {
                                 json_pack("{s:i, s:s, s:s, s:I, s:I}", "format", RUN_FORMAT, "data", run->data,
                                           "data_hash", hash, "train_documents", (json_int_t)run->plan.train_documents,
                                           "train_tokens", (json_int_t)run->plan.train_tokens));
+  if (run->extended) bad |= json_object_set(json_object_get(o, "run"), "extended", run->extended);
   sg_status st = bad || !path ? sgi_fail_memory(err, 4096, "the run's settings") : sgi_json_save(path, o, err);
   json_decref(o);
   sgi_free(path);
@@ -46,14 +47,14 @@ static sg_status load_config(sgi_run *run, sg_error *err) {
   if (!st) st = sgi_json_object(o, path, "run", &about, err);
   if (!st) st = sgi_json_size(about, path, "format", RUN_FORMAT, RUN_FORMAT, &format, err);
   if (!st) st = sgi_json_string(about, path, "data", data, sizeof data, err);
+  if (!st && json_is_array(json_object_get(about, "extended")))
+    run->extended = json_incref(json_object_get(about, "extended"));
   if (!st && !run->data && !(run->data = sgi_strdup(data))) st = sgi_fail_memory(err, sizeof data, "a path");
   if (!st) {
     json_object_del(o, "run");
     st = sgi_assign(&a, "data.line_ends", "as-is", path, err); /* unless it says otherwise */
   }
-  if (!st) {
-    st = sgi_assign_json(&a, o, path, err);
-  }
+  if (!st) st = sgi_assign_json(&a, o, path, err);
   if (!st) st = sgi_settings_resolve(&a, &run->settings, err);
   sgi_assignments_free(&a);
   json_decref(o);
@@ -293,12 +294,13 @@ static sg_status prepare_directory(sgi_run *run, sg_error *err) {
 static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   sg_status st = prepare_directory(run, err);
   if (!st && run->resume) st = load_config(run, err);
+  if (!st && run->resume) st = sgi_run_extend(run, r->steps, err);
   if (!st && !run->data)
     st = sgi_fail(err, SG_ERR_ARG, "training needs text: name a directory with train.* and valid.* (--data DIR)");
   if (!st) st = open_data(run, r->tokenizer, err);
   if (!st) st = sgi_run_make_plan(run, err);
   if (!st && !run->resume && !run->dry) st = keep_tokenizer(run, r->tokenizer, err);
-  return st || run->resume || run->dry ? st : save_config(run, err); /* from here on it is a run */
+  return st || run->resume || run->dry ? st : sgi_run_save_config(run, err); /* from here on it is a run */
 }
 
 /* A start that failed leaves no directory that was not there before. */
@@ -345,6 +347,7 @@ void sgi_run_close(sgi_run *run) {
   sgi_corpus_close(run->valid);
   sg_tokenizer_free(run->tokenizer);
   if (run->locked) sgi_unlock(&run->lock);
+  json_decref(run->extended);
   sgi_free(run->inputs);
   sgi_free(run->targets);
   sgi_free(run->starts);

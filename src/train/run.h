@@ -1,7 +1,8 @@
-/* run.h: a training run in its directory (docs/formats.md, run): from settings and text to checkpoints, stopped and resumed at will.
+/* run.h: a training run in its directory (docs/formats.md, run): from settings and text to
+ * checkpoints, stopped and resumed at will.
  *
- *   RUN/config.json      the settings, resolved; tokenizer.json; metrics.jsonl; log.txt; checkpoints/; lock
- * Of one run directory there is one writer at a time (a lock).
+ *   RUN/config.json      the settings, resolved; tokenizer.json; metrics.jsonl; log.txt;
+ * checkpoints/; lock Of one run directory there is one writer at a time (a lock).
  */
 #ifndef SGI_RUN_H
 #define SGI_RUN_H
@@ -24,7 +25,8 @@ typedef struct sgi_run_plan {
   double batch_tokens;                   /* tokens of a batch, mean over an epoch, padding not counted */
 } sgi_run_plan;
 
-/* Tokens that the run's steps use, in times of all tokens of its text: what no row holds does not count as used. */
+/* Tokens that the run's steps use, in times of all tokens of its text: what no row holds does not
+ * count as used. */
 double sgi_run_epochs(const sgi_run_plan *p);
 
 typedef struct sgi_run_line {
@@ -50,21 +52,27 @@ typedef struct sgi_run_request {
   const char *tokenizer; /* tokenizer.json; NULL: one is trained on the data */
   sgi_settings settings; /* ignored on resume: RUN/config.json has them */
   bool resume;
-  bool dry_run;      /* plan only: nothing is written but the token cache of the data */
-  size_t max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine or its container has */
+  uint64_t steps; /* on resume: steps of the whole run, more than it had; 0: as recorded */
+  bool dry_run;   /* plan only: nothing is written but the token cache of the data */
+  size_t
+      max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine or its container has */
 } sgi_run_request;
 
 typedef struct sgi_run sgi_run;
 
-/* Directory, lock, tokenizer, data, plan; no weights yet. A new run refuses a directory that holds one, and leaves none behind where it
- * cannot start. New: sgi_run_close. */
+/* Directory, lock, tokenizer, data, plan; no weights yet. A new run refuses a directory that holds
+ * one, and leaves none behind where it cannot start. New: sgi_run_close. */
 sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, sgi_run **out, sg_error *err);
 const sgi_run_plan *sgi_run_plan_of(const sgi_run *run);
 const sgi_settings *sgi_run_settings(const sgi_run *run);
-/* Seconds of one step, timed on models of the same sizes but of one and two layers, with one and two rows. */
+/* Seconds of one step, timed on models of the same sizes but of one and two layers, with one and
+ * two rows. */
 sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err);
 /* To the end, or to the stop. */
 sg_status sgi_run_train(sgi_run *run, sg_error *err);
+/* The beginning of a document of its text, for a first try of the model: a few words without line
+ * breaks. New: sgi_free; NULL where the text has none such. */
+char *sgi_run_first_words(const sgi_run *run);
 /* Held-out result of the last evaluation; rows 0 if there was none. */
 const sgi_evaluation *sgi_run_evaluation(const sgi_run *run);
 void sgi_run_close(sgi_run *run);

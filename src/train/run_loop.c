@@ -82,6 +82,7 @@ typedef struct change {
 
 static void changed(void *user, const char *key, const char *then, const char *now, bool matters) {
   change *c = user;
+  if (sgi_run_may_differ(c->run, key)) return;
   if (!matters) {
     sgi_run_note(c->run, "%s is %s now; at %s it was %s", key, now, c->name, then);
     return;
@@ -291,8 +292,11 @@ static sg_status loop(sgi_run *run, sg_error *err) {
 sg_status sgi_run_train(sgi_run *run, sg_error *err) {
   sg_status st = make_trainer(run, err);
   if (!st && run->resume) st = load_newest(run, err);
+  if (!st && run->extended_from) st = sgi_run_save_config(run, err);
+  if (!st) sgi_run_say_extension(run);
   if (!st && run->state.step >= run->plan.steps)
-    sgi_run_note(run, "all %llu steps are done already", (unsigned long long)run->plan.steps);
+    sgi_run_note(run, "all %llu steps are done already; train on with: sgatlin train --resume -o %s --steps %llu",
+                 (unsigned long long)run->plan.steps, run->directory, 2 * (unsigned long long)run->plan.steps);
   const sg_config *c = &run->settings.model;
   if (!st)
     sgi_run_record(run, "training: %s, %zu parameters, %zu x %zu tokens a step, %zu rows at a time, steps %llu to %llu",

@@ -1,4 +1,5 @@
-/* run_state.h: what the files of a run share (run.c sets it up, run_loop.c trains, run_log.c writes). */
+/* run_state.h: what the files of a run share (run.c sets it up, run_loop.c trains, run_log.c
+ * writes). */
 #ifndef SGI_RUN_STATE_H
 #define SGI_RUN_STATE_H
 
@@ -14,6 +15,8 @@ struct sgi_run {
   bool made;      /* the directory was made by this call */
   char saved[64]; /* newest checkpoint known to be good, "" for none */
   size_t max_memory;
+  json_t *extended;       /* of config.json: [{"from", "to"}, ...]; NULL: never */
+  uint64_t extended_from; /* steps before this call made it longer; 0: it did not */
   sgi_lock lock;
   sg_tokenizer *tokenizer;
   sgi_corpus *train, *valid;
@@ -35,6 +38,13 @@ void sgi_run_record(const sgi_run *run, const char *format, ...) SG_PRINTF(2, 3)
 
 /* rows.c: settles data.rows and the batch by the text that is open, and says what no row holds. */
 sg_status sgi_run_choose_rows(sgi_run *run, sg_error *err);
+/* extend.c: more steps than config.json has (0: no), said once the checkpoint is known; whether a
+ * setting may differ from a checkpoint's because of an extension. */
+sg_status sgi_run_extend(sgi_run *run, uint64_t steps, sg_error *err);
+void sgi_run_say_extension(const sgi_run *run);
+bool sgi_run_may_differ(const sgi_run *run, const char *key);
+/* run.c: settings and what else config.json holds. */
+sg_status sgi_run_save_config(const sgi_run *run, sg_error *err);
 /* plan.c: fills run->plan and settings.micro_batch from settings and data. */
 sg_status sgi_run_make_plan(sgi_run *run, sg_error *err);
 sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t steps);
