@@ -16,6 +16,10 @@ static size_t longest(const sg_tokenizer *t) {
   return n;
 }
 
+static const char *form_name(const sg_tokenizer *t) {
+  return t->form == SGI_NFKC ? "NFKC" : t->form == SGI_NFC ? "NFC" : "none";
+}
+
 static int print_json(const sg_tokenizer *t, const char *path) {
   json_t *added = json_array();
   for (size_t i = 0; i < t->n_added; i++) {
@@ -26,7 +30,7 @@ static int print_json(const sg_tokenizer *t, const char *path) {
   return cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:b, s:o}", "file", path, "model", "BPE", "vocab_size",
                             (json_int_t)t->vocab_size, "merges", (json_int_t)t->n_merges, "single_bytes",
                             (json_int_t)single_bytes(t), "longest_token", (json_int_t)longest(t), "normalizer",
-                            t->nfkc ? "NFKC" : "none", "prefix_space", t->split.add_prefix_space, "added", added));
+                            form_name(t), "prefix_space", t->split.add_prefix_space, "added", added));
 }
 
 static void print_rows(const sg_tokenizer *t) {
@@ -37,7 +41,7 @@ static void print_rows(const sg_tokenizer *t) {
   cli_cell(table, "merges"), cli_cell(table, "%zu", t->n_merges);
   cli_cell(table, "single bytes"), cli_cell(table, "%zu of 256", single_bytes(t));
   cli_cell(table, "longest token"), cli_cell(table, "%zu bytes", longest(t));
-  cli_cell(table, "normalizer"), cli_cell(table, "%s", t->nfkc ? "NFKC" : "none");
+  cli_cell(table, "normalizer"), cli_cell(table, "%s", form_name(t));
   cli_cell(table, "prefix space"), cli_cell(table, "%s", t->split.add_prefix_space ? "yes" : "no");
   for (size_t i = 0; i < t->n_added; i++) {
     const sgi_token *k = &t->tokens[t->added[i]];

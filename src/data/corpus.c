@@ -9,6 +9,7 @@
 
 #include "core/arena.h"
 #include "data/corpus_file.h"
+#include "text/tokenizer.h"
 
 enum { NAME_MAX_BYTES = 96, PART = 4 << 20 }; /* of the data's name within the cache's name; checked at a time */
 
@@ -61,6 +62,10 @@ static sg_status mix_tokenizer(XXH3_state_t *h, const sg_tokenizer *tok, sg_erro
   sg_status st = mix_encoded(h, tok, probe, sizeof probe - 1, err);
   if (!st) st = mix_encoded(h, tok, probe + 7, sizeof probe - 8, err);
   if (!st) st = mix_encoded(h, tok, all, at, err);
+  sgi_bytes rules = {0};
+  if (!st && !sgi_tokenizer_rules(tok, &rules)) st = sgi_fail_memory(err, size, "the hash of a tokenizer");
+  if (!st && rules.n) XXH3_64bits_update(h, rules.data, rules.n);
+  sgi_bytes_deinit(&rules);
   sgi_free(all);
   return st;
 }

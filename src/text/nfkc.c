@@ -1,5 +1,6 @@
-/* nfkc.c: NFKC of Unicode 9.0. Text that it cannot change passes by; the rest is taken in stretches of "active" code points with
- * the one before them, if that may join. Characters younger than 9.0 are never active, and stay as they are. */
+/* nfkc.c: NFKC and NFC of Unicode 9.0. Text that it cannot change passes by; the rest is taken in
+ * stretches of "active" code points with the one before them, if that may join. Characters younger
+ * than 9.0 are never active, and stay as they are. */
 #include <utf8proc.h>
 
 #include "text/unicode.h"
@@ -34,7 +35,8 @@ static bool room(sgi_points *w, size_t used, size_t need) {
 
 static unsigned mark_class(int32_t c) { return (unsigned)utf8proc_get_property(c)->combining_class; }
 
-/* Stable sort of marks[0..n) by combining class, through spare[0..n): counting, since hostile text has long runs. */
+/* Stable sort of marks[0..n) by combining class, through spare[0..n): counting, since hostile text
+ * has long runs. */
 static void sort_marks(int32_t *marks, size_t n, int32_t *spare) {
   size_t begin[257] = {0};
   for (size_t i = 0; i < n; i++) begin[mark_class(marks[i]) % 256 + 1]++;
@@ -54,17 +56,20 @@ static void order(int32_t *at, size_t n) {
   }
 }
 
-/* Appends NFKC of text[0..n), all of it in one stretch. */
-static bool stretch(const char *text, size_t n, sgi_points *w, sgi_bytes *out) {
+/* Appends the form of text[0..n), all of it in one stretch. What is active under NFKC includes all
+ * that is under NFC.
+ */
+static bool stretch(sgi_form form, const char *text, size_t n, sgi_points *w, sgi_bytes *out) {
   enum { LONGEST = 18 }; /* U+FDFA */
+  const utf8proc_option_t options =
+      UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | (form == SGI_NFKC ? UTF8PROC_COMPAT : (utf8proc_option_t)0);
   size_t m = 0;
   for (size_t i = 0; i < n;) {
     uint32_t c;
     int class = 0;
     i += sgi_utf8_next(text + i, n - i, &c);
     if (!room(w, m, m + LONGEST)) return false;
-    utf8proc_ssize_t k = utf8proc_decompose_char((int32_t)c, w->at + m, LONGEST,
-                                                 UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT, &class);
+    utf8proc_ssize_t k = utf8proc_decompose_char((int32_t)c, w->at + m, LONGEST, options, &class);
     if (k < 0 || k > LONGEST) w->at[m] = (int32_t)c, k = 1;
     m += (size_t)k;
   }
@@ -84,6 +89,11 @@ static size_t step_back(const char *text, size_t at) {
 }
 
 bool sgi_nfkc(const char *text, size_t n, sgi_points *work, sgi_bytes *out) {
+  return sgi_normalize(SGI_NFKC, text, n, work, out);
+}
+
+bool sgi_normalize(sgi_form form, const char *text, size_t n, sgi_points *work, sgi_bytes *out) {
+  if (form == SGI_AS_IT_IS) return sgi_bytes_add(out, text, n);
   size_t kept = 0, i = 0;
   for (;;) {
     uint32_t c;
@@ -106,7 +116,7 @@ bool sgi_nfkc(const char *text, size_t n, sgi_points *work, sgi_bytes *out) {
       i += length;
       if (i < n) length = sgi_utf8_next(text + i, n - i, &c);
     } while (i < n && is_active(c));
-    if (!stretch(text + begin, i - begin, work, out)) return false;
+    if (!stretch(form, text + begin, i - begin, work, out)) return false;
     kept = i;
   }
 }

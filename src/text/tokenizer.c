@@ -1,11 +1,11 @@
 /* tokenizer.c: a tokenizer's tables and what can be asked of them. */
 #include "text/tokenizer.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "text/unicode.h"
 
-/* ---- the byte-level alphabet ------------------------------------------------------------------------------------- */
+/* ---- the byte-level alphabet --------------------------------------------------------- */
 
 static bool stands_for_itself(unsigned byte) {
   return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
@@ -49,7 +49,7 @@ bool sgi_name_from_bytes(const char *bytes, size_t n, sgi_bytes *out) {
   return true;
 }
 
-/* ---- making one -------------------------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------- */
 
 sg_status sgi_tokenizer_create(size_t vocab_size, sg_tokenizer **out, sg_error *err) {
   *out = NULL;
@@ -74,25 +74,30 @@ sg_status sgi_tokenizer_put(sg_tokenizer *t, int32_t id, const char *bytes, size
   return SG_OK;
 }
 
-/* Order of texts; of two that begin alike the shorter comes first. */
-static int by_text(const void *a, const void *b, void *user) {
-  const sg_tokenizer *t = user;
-  const sgi_token *x = &t->tokens[*(const int32_t *)a], *y = &t->tokens[*(const int32_t *)b];
-  int order = memcmp(t->text.data + x->begin, t->text.data + y->begin, x->n < y->n ? x->n : y->n);
-  return order ? order : (x->n > y->n) - (x->n < y->n);
-}
-
+/* Special tokens are sought first, then the others, each in the file's order: of two that read
+ * alike the first counts.
+ */
 static sg_status sort_added(sg_tokenizer *t, sg_error *err) {
-  t->by_text = sgi_alloc(t->n_added * sizeof *t->by_text);
-  if (!t->by_text) return sgi_fail_memory(err, t->n_added * sizeof *t->by_text, "added tokens");
-  if (!t->n_added) return SG_OK;
-  memcpy(t->by_text, t->added, t->n_added * sizeof *t->by_text);
-  qsort_r(t->by_text, t->n_added, sizeof *t->by_text, by_text, t);
-  for (size_t i = 0; i < t->n_added; i++) t->first[(unsigned char)t->text.data[t->tokens[t->added[i]].begin]] = true;
-  return SG_OK;
+  sgi_points points = {0};
+  sgi_bytes text = {0};
+  bool ok = true;
+  for (size_t i = 0; i < 2 * t->n_added && ok; i++) {
+    int32_t id = t->added[i % t->n_added];
+    const sgi_token *k = &t->tokens[id];
+    if (k->special != (i < t->n_added)) continue;
+    text.n = 0;
+    ok = sgi_normalize(k->normalized ? t->form : SGI_AS_IT_IS, t->text.data + k->begin, k->n, &points, &text);
+    if (ok && text.n) ok = sgi_added_put(k->normalized ? &t->normal : &t->plain, text.data, text.n, id);
+  }
+  sgi_added_sort(&t->plain);
+  sgi_added_sort(&t->normal);
+  sgi_bytes_deinit(&text);
+  sgi_free(points.at);
+  return ok ? SG_OK : sgi_fail_memory(err, t->n_added, "added tokens");
 }
 
-/* The table of merges, and the list without those that a later one of the same pair takes the place of. */
+/* The table of merges, and the list without those that a later one of the same pair takes the place
+ * of. */
 static sg_status build_merges(sg_tokenizer *t, sg_error *err) {
   for (;;) {
     if (!sgi_bpe_init(&t->bpe, t->merges, t->n_merges))
@@ -114,6 +119,8 @@ sg_status sgi_tokenizer_finish(sg_tokenizer *t, sg_error *err) {
   }
   sg_status st = sort_added(t, err);
   if (st) return st;
+  if (t->whole_first && !sgi_wholes_build(t))
+    return sgi_fail_memory(err, t->vocab_size * sizeof *t->wholes, "a tokenizer");
   return build_merges(t, err);
 }
 
@@ -126,11 +133,35 @@ void sg_tokenizer_free(sg_tokenizer *t) {
   sgi_free(t->tokens);
   sgi_free(t->merges);
   sgi_free(t->added);
-  sgi_free(t->by_text);
+  sgi_added_deinit(&t->plain);
+  sgi_added_deinit(&t->normal);
+  sgi_free(t->wholes);
+  for (size_t i = 0; i < t->n_cuts; i++) sgi_pattern_free(t->cuts[i].pattern);
+  sgi_free(t->cuts);
+  for (size_t i = 0; i < SGI_COUNT(t->parts); i++) json_decref(t->parts[i]);
+  json_decref(t->model);
   sgi_free(t);
 }
 
-/* ---- questions --------------------------------------------------------------------------------------------------- */
+bool sgi_tokenizer_rules(const sg_tokenizer *t, sgi_bytes *out) {
+  char flags[64];
+  char *cuts = t->n_cuts ? sgi_json_text(t->parts[1]) : NULL;
+  bool ok = !t->n_cuts || (cuts && sgi_bytes_add(out, cuts, strlen(cuts)));
+  sgi_free(cuts);
+  if (t->form == SGI_NFC) ok = ok && sgi_bytes_add(out, "NFC", 3);
+  if (!t->split.use_regex) ok = ok && sgi_bytes_add(out, "whole", 5);
+  if (t->whole_first) ok = ok && sgi_bytes_add(out, "first", 5);
+  for (size_t i = 0; i < t->n_added && ok; i++) {
+    const sgi_token *k = &t->tokens[t->added[i]];
+    if (!k->single_word && !k->lstrip && !k->rstrip && !k->normalized) continue;
+    int n =
+        snprintf(flags, sizeof flags, " %d:%d%d%d%d", t->added[i], k->single_word, k->lstrip, k->rstrip, k->normalized);
+    ok = sgi_bytes_add(out, flags, (size_t)n);
+  }
+  return ok;
+}
+
+/* ---- questions ----------------------------------------------------------------------- */
 
 size_t sg_tokenizer_vocab_size(const sg_tokenizer *t) { return t->vocab_size; }
 

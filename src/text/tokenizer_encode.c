@@ -1,5 +1,7 @@
-/* tokenizer_encode.c: text to ids. The text's broken UTF-8 is mended, added tokens are found in it, each stretch between them goes
- * through NFKC, prefix space, split and merges. Pre-tokens met before are looked up: a cache of fixed size, never allocated by word. */
+/* tokenizer_encode.c: text to ids. The text's broken UTF-8 is mended, added tokens are found in it,
+ * each stretch between them goes through the normal form, cuts, prefix space, split and merges.
+ * Pre-tokens met before are looked up: a cache of fixed size, never allocated by word. */
+#include "text/category.h"
 #include "text/split.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
@@ -22,7 +24,9 @@ typedef struct cache_entry {
 struct sgi_encoder {
   sgi_encoder *next; /* in the list of idle ones */
   sgi_bytes mended;  /* the text with U+FFFD */
-  sgi_bytes stretch; /* prefix space and normalised text, KEY_BYTES of room behind */
+  sgi_bytes stretch; /* a byte for a prefix space, then normalised text, KEY_BYTES of room behind */
+  sgi_bytes seen;    /* the stretch as patterns see it, where that is not the same */
+  sgi_matcher matcher;
   sgi_points points;
   sgi_bpe_work work;
   int32_t *ids;
@@ -34,6 +38,8 @@ static void free_encoder(sgi_encoder *e) {
   if (!e) return;
   sgi_bytes_deinit(&e->mended);
   sgi_bytes_deinit(&e->stretch);
+  sgi_bytes_deinit(&e->seen);
+  sgi_matcher_deinit(&e->matcher);
   sgi_free(e->points.at);
   sgi_free(e->work.block);
   sgi_free(e->ids);
@@ -48,7 +54,7 @@ void sgi_encoders_free(sgi_encoder *first) {
   }
 }
 
-/* ---- encoders wait with the tokenizer ------------------------------------------------------------------------------ */
+/* ---- encoders wait with the tokenizer ------------------------------------------------ */
 
 static sgi_encoder *take_encoder(sg_tokenizer *t) {
   pthread_mutex_lock(&t->lock);
@@ -67,8 +73,8 @@ static sgi_encoder *take_encoder(sg_tokenizer *t) {
 }
 
 static void give_encoder(sg_tokenizer *t, sgi_encoder *e) {
-  size_t bytes = e->mended.size + e->stretch.size + e->points.size * sizeof *e->points.at + e->work.size +
-                 e->size * sizeof *e->ids;
+  size_t bytes = e->mended.size + e->stretch.size + e->seen.size + e->points.size * sizeof *e->points.at +
+                 e->work.size + e->size * sizeof *e->ids;
   bool keep = false;
   if (bytes <= MAX_IDLE_BYTES) {
     pthread_mutex_lock(&t->lock);
@@ -83,7 +89,7 @@ static void give_encoder(sg_tokenizer *t, sgi_encoder *e) {
   if (!keep) free_encoder(e);
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------- */
 
 static bool ids_room(sgi_encoder *e, size_t more) {
   size_t need, size, bytes;
@@ -113,12 +119,22 @@ static inline size_t cache_place(const uint64_t key[KEY_WORDS]) {
   return (size_t)(h >> (64 - CACHE_BITS));
 }
 
+/* Ids of a word to out, which has room for n (at least 1). */
+static bool word_ids(const sg_tokenizer *t, sgi_encoder *e, const char *word, size_t n, int32_t *out, size_t *count) {
+  if (n > SGI_WORD_MAX) return false;
+  int32_t whole = t->whole_first ? sgi_wholes_find(t, word, n) : -1;
+  if (whole < 0) return sgi_bpe_word(&t->bpe, &e->work, word, n, out, count);
+  out[0] = whole;
+  *count = 1;
+  return true;
+}
+
 /* Words with zero bytes in them have keys like shorter words': the length tells them apart. */
 static bool add_word(const sg_tokenizer *t, sgi_encoder *e, const char *word, size_t n) {
   size_t count;
   if (!ids_room(e, n > KEPT_IDS ? n : KEPT_IDS)) return false;
   if (n > KEY_BYTES) {
-    if (n > SGI_WORD_MAX || !sgi_bpe_word(&t->bpe, &e->work, word, n, e->ids + e->n, &count)) return false;
+    if (!word_ids(t, e, word, n, e->ids + e->n, &count)) return false;
     e->n += count;
     return true;
   }
@@ -130,7 +146,7 @@ static bool add_word(const sg_tokenizer *t, sgi_encoder *e, const char *word, si
     e->n += c->n;
     return true;
   }
-  if (!sgi_bpe_word(&t->bpe, &e->work, word, n, e->ids + e->n, &count)) return false;
+  if (!word_ids(t, e, word, n, e->ids + e->n, &count)) return false;
   if (count <= KEPT_IDS) {
     memcpy(c->key, key, sizeof key);
     memcpy(c->ids, e->ids + e->n, count * sizeof *c->ids);
@@ -141,65 +157,93 @@ static bool add_word(const sg_tokenizer *t, sgi_encoder *e, const char *word, si
   return true;
 }
 
-/* ---- stretches between added tokens ---------------------------------------------------------------------------------- */
+/* ---- stretches between added tokens -------------------------------------------------- */
 
-static bool add_stretch(const sg_tokenizer *t, sgi_encoder *e, const char *text, size_t n) {
-  sgi_bytes *s = &e->stretch;
-  s->n = 0;
-  if (!n) return true;
-  if (!sgi_bytes_add(s, " ", 1)) return false;
-  bool ok = t->nfkc ? sgi_nfkc(text, n, &e->points, s) : sgi_bytes_add(s, text, n);
-  if (!ok || !sgi_bytes_room(s, KEY_BYTES)) return false;
-  const char *p = s->data, *end = s->data + s->n;
-  if (!t->split.add_prefix_space || p[1] == ' ') p++;
-  for (size_t length; p < end; p += length) {
-    length = sgi_split_next(p, (size_t)(end - p));
-    if (!add_word(t, e, p, length)) return false;
+typedef struct job {
+  const sg_tokenizer *t;
+  sgi_encoder *e;
+} job;
+
+/* ByteLevel: a piece of the stretch, with a space in front if it asks for one, as one word or in
+ * GPT-2's. The space is put over the byte before, which was encoded already, and taken away again.
+ */
+static sgi_found add_piece(void *user, size_t begin, size_t end) {
+  job *j = user;
+  char *p = j->e->stretch.data + begin, *stop = j->e->stretch.data + end, kept = p[-1];
+  if (j->t->split.add_prefix_space && *p != ' ') *--p = ' ';
+  char *front = p;
+  bool ok = true;
+  for (size_t length; ok && p < stop; p += length) {
+    length = j->t->split.use_regex ? sgi_split_next(p, (size_t)(stop - p)) : (size_t)(stop - p);
+    ok = add_word(j->t, j->e, p, length);
   }
-  return true;
+  if (front < j->e->stretch.data + begin) *front = kept;
+  return ok ? SGI_FOUND : SGI_FOUND_NO_MEMORY;
 }
 
-/* The longest added token that text[0..n) begins with: id, or -1. by_text is narrowed byte by byte. */
-static int32_t added_at(const sg_tokenizer *t, const char *text, size_t n, size_t *length) {
-  size_t low = 0, high = t->n_added;
-  int32_t found = -1;
-  for (size_t i = 0; i < n && low < high; i++) {
-    unsigned char c = (unsigned char)text[i];
-    size_t bounds[2];
-    for (unsigned k = 0; k < 2; k++) { /* first in [low, high) whose byte i is at least c + k */
-      size_t a = low, b = high;
-      while (a < b) {
-        size_t mid = (a + b) / 2;
-        const sgi_token *x = &t->tokens[t->by_text[mid]];
-        if (x->n <= i || (unsigned char)t->text.data[x->begin + i] < c + k)
-          a = mid + 1;
-        else
-          b = mid;
-      }
-      bounds[k] = a;
+/* text[begin, end) between added tokens. */
+typedef sgi_found (*between)(job *j, const char *text, size_t begin, size_t end);
+
+/* The added tokens of a set in text, as Hugging Face's library finds them: from left to right the
+ * longest, each with the white space it takes; one that is not a single word is passed by whole. */
+static sgi_found scan(job *j, const sgi_added *set, const char *text, size_t n, between stretch) {
+  size_t done = 0, length = 0;
+  sgi_found f = SGI_FOUND;
+  for (size_t i = 0; i < n && set->n && f == SGI_FOUND;) {
+    int32_t id = set->first[(unsigned char)text[i]] ? sgi_added_find(set, text + i, n - i, &length) : -1;
+    if (id < 0) {
+      i++;
+      continue;
     }
-    low = bounds[0];
-    high = bounds[1];
-    if (low < high && t->tokens[t->by_text[low]].n == i + 1) {
-      found = t->by_text[low];
-      *length = i + 1;
-    }
+    const sgi_token *k = &j->t->tokens[id];
+    size_t begin = i, end = i += length;
+    if (k->single_word && !sgi_added_stands_alone(text, n, begin, end)) continue;
+    if (k->lstrip) begin = sgi_space_before(text, done, begin);
+    if (k->rstrip) end = sgi_space_behind(text, n, end);
+    if (done < begin) f = stretch(j, text, done, begin);
+    if (f != SGI_FOUND || !ids_room(j->e, 1)) return f == SGI_FOUND ? SGI_FOUND_NO_MEMORY : f;
+    j->e->ids[j->e->n++] = id;
+    done = end;
   }
-  return found;
+  return f == SGI_FOUND && done < n ? stretch(j, text, done, n) : f;
 }
 
-static bool add_text(const sg_tokenizer *t, sgi_encoder *e, const char *text, size_t n) {
-  size_t begin = 0, length = 0;
-  for (size_t i = 0; i < n; i++) {
-    if (!t->first[(unsigned char)text[i]]) continue;
-    int32_t id = added_at(t, text + i, n - i, &length);
-    if (id < 0) continue;
-    if (!add_stretch(t, e, text + begin, i - begin) || !ids_room(e, 1)) return false;
-    e->ids[e->n++] = id;
-    begin = i + length;
-    i = begin - 1;
+/* Of the normalised stretch, whose text begins behind one byte. */
+static sgi_found cut_stretch(job *j, const char *text, size_t begin, size_t end) {
+  sgi_encoder *e = j->e;
+  const char *seen = e->seen.n ? e->seen.data : e->stretch.data;
+  (void)text;
+  return sgi_cut_text(j->t->cuts, j->t->n_cuts, &e->matcher, e->stretch.data, seen, begin + 1, end + 1, add_piece, j);
+}
+
+static sgi_found add_stretch(job *j, const char *text, size_t begin, size_t end) {
+  const sg_tokenizer *t = j->t;
+  sgi_bytes *s = &j->e->stretch, *seen = &j->e->seen;
+  s->n = seen->n = 0;
+  if (!sgi_bytes_add(s, " ", 1) || !sgi_normalize(t->form, text + begin, end - begin, &j->e->points, s) ||
+      !sgi_bytes_room(s, KEY_BYTES))
+    return SGI_FOUND_NO_MEMORY;
+  if (t->n_cuts && sgi_needs_stand_ins(s->data, s->n) && !sgi_stand_ins(s->data, s->n, seen))
+    return SGI_FOUND_NO_MEMORY;
+  return scan(j, &t->normal, s->data + 1, s->n - 1, cut_stretch);
+}
+
+/* What a text of n bytes may cost in steps of matching, beyond the few that every place has. */
+static size_t steps_for(size_t n) {
+  size_t steps;
+  return sgi_size_mul(n, 64, &steps) && sgi_size_add(steps, 1000000, &steps) ? steps : SIZE_MAX;
+}
+
+static sgi_found encode(job *j, const char *bytes, size_t n) {
+  sgi_encoder *e = j->e;
+  if (!sgi_utf8_valid(bytes, n)) {
+    if (!sgi_utf8_lossy(bytes, n, &e->mended)) return SGI_FOUND_NO_MEMORY;
+    bytes = e->mended.data;
+    n = e->mended.n;
   }
-  return add_stretch(t, e, text + begin, n - begin);
+  if (j->t->n_cuts && !e->matcher.data && !sgi_matcher_init(&e->matcher)) return SGI_FOUND_NO_MEMORY;
+  e->matcher.steps = steps_for(n);
+  return scan(j, &j->t->plain, bytes, n, add_stretch);
 }
 
 sg_status sg_tokenizer_encode(const sg_tokenizer *tok, const char *bytes, size_t n, int32_t **ids, size_t *count,
@@ -210,18 +254,18 @@ sg_status sg_tokenizer_encode(const sg_tokenizer *tok, const char *bytes, size_t
   sgi_encoder *e = take_encoder(t);
   if (!e) return sgi_fail_memory(err, sizeof *e->cache << CACHE_BITS, "encoding text");
   e->n = e->mended.n = 0;
-  bool ok = true;
-  if (!sgi_utf8_valid(bytes, n)) {
-    ok = sgi_utf8_lossy(bytes, n, &e->mended);
-    bytes = e->mended.data;
-    n = e->mended.n;
-  }
-  ok = ok && add_text(t, e, bytes, n);
-  if (ok) *ids = sgi_alloc(e->n * sizeof **ids);
+  sgi_found f = n ? encode(&(job){t, e}, bytes, n) : SGI_FOUND;
+  if (f == SGI_FOUND) *ids = sgi_alloc(e->n * sizeof **ids);
   if (*ids) {
     if (e->n) memcpy(*ids, e->ids, e->n * sizeof **ids);
     *count = e->n;
   }
   give_encoder(t, e);
+  if (f == SGI_FOUND_TOO_HARD)
+    return sgi_fail(
+        err, SG_ERR_FORMAT,
+        "tokenizer.json: pre_tokenizer: a pattern takes more than %zu steps on a text of %zu bytes: it tries "
+        "the same place in ever new ways",
+        steps_for(n), n);
   return *ids ? SG_OK : sgi_fail_memory(err, n, "encoding text");
 }

@@ -1,5 +1,6 @@
-/* tokenizer_load.c: tokenizer.json. Everything in the file is either understood or refused by name: a tokenizer that silently
- * did less than its file says would give other ids. */
+/* tokenizer_load.c: tokenizer.json. Everything in the file is either understood or refused by name:
+ * a tokenizer that silently did less than its file says would give other ids. */
+#include <stddef.h>
 #include <stdio.h>
 
 #include "core/file.h"
@@ -8,9 +9,34 @@
 enum { MAX_VALUES = 8 << 20, MAX_CONTENT = 1 << 16 };
 static const size_t MAX_BYTES = (size_t)128 << 20;
 
-/* ---- model ------------------------------------------------------------------------------------------------------------- */
+/* ---- model --------------------------------------------------------------------------- */
 
-static sg_status check_model(const sgi_loading *l, const json_t *model) {
+/* unk_token, fuse_unk and byte_fallback say what becomes of a byte that has no token: settings for
+ * nothing where all 256 have one, which is looked at once the vocabulary is there. */
+static sg_status check_unknown(const sgi_loading *l, const json_t *model) {
+  const json_t *unk = json_object_get(model, "unk_token");
+  bool fallback = json_is_true(json_object_get(model, "byte_fallback"));
+  for (int i = 0; i < 256 && (json_is_string(unk) || fallback); i++)
+    if (l->t->bpe.byte_ids[i] < 0)
+      return sgi_fail(l->err, SG_ERR_UNSUPPORTED,
+                      "%s: model.%s is set, and byte 0x%02x has no token; only %s is supported", l->path,
+                      fallback ? "byte_fallback" : "unk_token", i, "a vocabulary of all bytes, or none of both");
+  return SG_OK;
+}
+
+/* The model's settings as they stand, for saving. */
+static sg_status keep_model(const sgi_loading *l, const json_t *model) {
+  const char *key;
+  json_t *v;
+  bool ok = (l->t->model = json_object()) != NULL;
+  json_object_foreach((json_t *)(uintptr_t)model, key, v) {
+    if (!strcmp(key, "vocab") || !strcmp(key, "merges")) continue;
+    ok = ok && !json_object_set(l->t->model, key, v);
+  }
+  return ok ? SG_OK : sgi_fail_memory(l->err, 0, "a tokenizer");
+}
+
+static sg_status check_model(const sgi_loading *l, const json_t *model, bool *whole_first) {
   static const char *const keys[] = {"type",
                                      "dropout",
                                      "unk_token",
@@ -32,18 +58,17 @@ static sg_status check_model(const sgi_loading *l, const json_t *model) {
     sg_status st = sgi_loading_only_null(l, model, "model", "dropout");
     if (st) return st;
   }
-  sg_status st = sgi_loading_only_null(l, model, "model", "unk_token");
+  v = json_object_get(model, "unk_token");
+  sg_status st = json_is_string(v) ? SG_OK : sgi_loading_only_null(l, model, "model", "unk_token");
   for (size_t i = 0; !st && i < SGI_COUNT(affixes); i++) {
     v = json_object_get(model, affixes[i]);
     if (!json_is_string(v) || json_string_length(v)) st = sgi_loading_only_null(l, model, "model", affixes[i]);
   }
-  bool fuse, fallback = false, ignore = false;
+  bool fuse, fallback = false;
   if (st || (st = sgi_loading_flag(l, model, "model", "fuse_unk", false, &fuse)) ||
       (st = sgi_loading_flag(l, model, "model", "byte_fallback", false, &fallback)) ||
-      (st = sgi_loading_flag(l, model, "model", "ignore_merges", false, &ignore)))
+      (st = sgi_loading_flag(l, model, "model", "ignore_merges", false, whole_first)))
     return st;
-  if (fallback) return sgi_loading_unsupported(l, "model.byte_fallback", json_true(), "false");
-  if (ignore) return sgi_loading_unsupported(l, "model.ignore_merges", json_true(), "false");
   return sgi_loading_only_keys(l, model, "model", keys);
 }
 
@@ -110,7 +135,7 @@ static sg_status load_vocab(const sgi_loading *l) {
   return st;
 }
 
-/* ---- merges -------------------------------------------------------------------------------------------------------------- */
+/* ---- merges -------------------------------------------------------------------------- */
 
 /* The two names of a merge: "a b", or ["a", "b"]. */
 static bool merge_names(const json_t *v, const char *names[2], size_t n[2]) {
@@ -162,35 +187,38 @@ static sg_status load_merges(const sgi_loading *l, const json_t *merges) {
   if (!t->merges) return sgi_fail_memory(l->err, n * sizeof *t->merges, "merges");
   sgi_bytes joined = {0};
   sg_status st = SG_OK;
-  for (size_t i = 0; i < n && !st; i++) st = load_merge(l, i, json_array_get(merges, i), &joined, &t->merges[i]);
-  t->n_merges = n;
+  for (size_t i = 0; i < n && !st; i++) {
+    const json_t *v = json_array_get(merges, i);
+    const char *text = json_string_value(v);
+    /* The line that merges.txt begins with; a list made of its lines by a script has it too. */
+    if (text && !strncmp(text, "#version", 8)) continue;
+    st = load_merge(l, i, v, &joined, &t->merges[t->n_merges]);
+    if (!st) t->n_merges++;
+  }
   sgi_bytes_deinit(&joined);
   return st;
 }
 
-/* ---- added tokens ---------------------------------------------------------------------------------------------------------- */
+/* ---- added tokens -------------------------------------------------------------------- */
 
 static sg_status load_added(const sgi_loading *l, size_t i, const json_t *v) {
   static const char *const keys[] = {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special", NULL};
-  static const char *const false_keys[] = {"single_word", "lstrip", "rstrip"};
+  static const struct {
+    const char *name;
+    size_t at;
+  } flags[] = {{"single_word", offsetof(sgi_token, single_word)},
+               {"lstrip", offsetof(sgi_token, lstrip)},
+               {"rstrip", offsetof(sgi_token, rstrip)},
+               {"special", offsetof(sgi_token, special)}};
   sg_tokenizer *t = l->t;
-  char where[48], key[80];
-  bool flag = false, special = false, normalized = false;
+  char where[48];
+  sgi_token set = {0};
   snprintf(where, sizeof where, "added_tokens[%zu]", i);
   sg_status st = sgi_loading_only_keys(l, v, where, keys);
-  for (size_t k = 0; !st && k < SGI_COUNT(false_keys); k++) {
-    snprintf(key, sizeof key, "%s.%s", where, false_keys[k]);
-    st = sgi_loading_flag(l, v, where, false_keys[k], false, &flag);
-    if (!st && flag) st = sgi_loading_unsupported(l, key, json_true(), "false");
-  }
-  if (!st) st = sgi_loading_flag(l, v, where, "special", false, &special);
-  if (!st) st = sgi_loading_flag(l, v, where, "normalized", false, &normalized);
+  for (size_t k = 0; !st && k < SGI_COUNT(flags); k++)
+    st = sgi_loading_flag(l, v, where, flags[k].name, false, (bool *)((char *)&set + flags[k].at));
+  if (!st) st = sgi_loading_flag(l, v, where, "normalized", false, &set.normalized);
   if (st) return st;
-  snprintf(key, sizeof key, "%s.normalized", where);
-  if (normalized && t->nfkc) return sgi_loading_unsupported(l, key, json_true(), "false (with a normalizer)");
-  if (i && normalized != t->normalized)
-    return sgi_loading_unsupported(l, key, json_boolean(normalized), "one value for all tokens");
-  t->normalized = normalized;
 
   const char *content = json_string_value(json_object_get(v, "content"));
   int32_t id = (int32_t)json_integer_value(json_object_get(v, "id"));
@@ -209,7 +237,11 @@ static sg_status load_added(const sgi_loading *l, size_t i, const json_t *v) {
                    .there = true,
                    .model = model_id != NULL,
                    .added = true,
-                   .special = special,
+                   .special = set.special,
+                   .single_word = set.single_word,
+                   .lstrip = set.lstrip,
+                   .rstrip = set.rstrip,
+                   .normalized = set.normalized,
                    .raw = true};
   t->added[t->n_added++] = id;
   return SG_OK;
@@ -224,19 +256,28 @@ static sg_status load_all_added(const sgi_loading *l, const json_t *added) {
   return st;
 }
 
-/* Two added tokens of one text would have two ids. by_text has equal texts side by side. */
+/* Two added tokens of one text would have two ids. */
 static sg_status check_texts(const sgi_loading *l) {
   const sg_tokenizer *t = l->t;
-  for (size_t i = 1; i < t->n_added; i++) {
-    const sgi_token *a = &t->tokens[t->by_text[i - 1]], *b = &t->tokens[t->by_text[i]];
-    if (a->n == b->n && !memcmp(t->text.data + a->begin, t->text.data + b->begin, a->n))
-      return sgi_fail(l->err, SG_ERR_FORMAT, "%s: added_tokens: \"%.60s\" is there twice", l->path,
-                      t->text.data + a->begin);
+  sgi_added all = {0};
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < t->n_added && !st; i++) {
+    const sgi_token *k = &t->tokens[t->added[i]];
+    if (!sgi_added_put(&all, t->text.data + k->begin, k->n, t->added[i])) st = sgi_fail_memory(l->err, k->n, "a token");
   }
-  return SG_OK;
+  sgi_added_sort(&all);
+  for (size_t i = 0; i < t->n_added && !st && all.n < t->n_added; i++) {
+    const sgi_token *k = &t->tokens[t->added[i]];
+    size_t length;
+    if (sgi_added_find(&all, t->text.data + k->begin, k->n, &length) != t->added[i])
+      st = sgi_fail(l->err, SG_ERR_FORMAT, "%s: added_tokens: \"%.60s\" is there twice", l->path,
+                    t->text.data + k->begin);
+  }
+  sgi_added_deinit(&all);
+  return st;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------------ */
 
 static sg_status load(sgi_loading *l, const json_t *file) {
   static const char *const keys[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
@@ -249,22 +290,25 @@ static sg_status load(sgi_loading *l, const json_t *file) {
   sg_status st = sgi_loading_only_keys(l, file, "", keys);
   if (!st) st = sgi_loading_only_null(l, file, "", "truncation");
   if (!st) st = sgi_loading_only_null(l, file, "", "padding");
-  if (!st) st = check_model(l, model);
+  bool whole_first = false;
+  if (!st) st = check_model(l, model, &whole_first);
   if (st) return st;
   l->vocab = json_object_get(model, "vocab");
   if (!json_is_object(l->vocab)) return sgi_loading_wrong(l, "model.vocab", l->vocab, "an object");
   if (added && !json_is_null(added) && !json_is_array(added))
     return sgi_loading_wrong(l, "added_tokens", added, "a list");
   size_t count = 0;
-  if ((st = count_ids(l, added, &count)) || (st = sgi_tokenizer_create(count, &l->t, l->err)) ||
-      (st = sgi_loading_parts(l, file)) || (st = load_vocab(l)) ||
+  if ((st = count_ids(l, added, &count)) || (st = sgi_tokenizer_create(count, &l->t, l->err))) return st;
+  l->t->whole_first = whole_first;
+  if ((st = keep_model(l, model)) || (st = sgi_loading_parts(l, file)) || (st = load_vocab(l)) ||
       (st = load_merges(l, json_object_get(model, "merges"))) || (st = load_all_added(l, added)) ||
-      (st = sgi_tokenizer_finish(l->t, l->err)))
+      (st = check_texts(l)) || (st = sgi_tokenizer_finish(l->t, l->err)))
     return st;
-  return check_texts(l);
+  return check_unknown(l, model);
 }
 
-/* Bound on the values of a text, before anything is built of it: "[[],[],..." would take fifty times its size. */
+/* Bound on the values of a text, before anything is built of it: "[[],[],..." would take fifty
+ * times its size. */
 static bool too_many_values(const char *text, size_t n) {
   size_t values = 0;
   for (size_t i = 0; i < n && values <= MAX_VALUES; i++) values += text[i] == ',' || text[i] == '[' || text[i] == '{';

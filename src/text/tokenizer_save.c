@@ -1,4 +1,5 @@
-/* tokenizer_save.c: tokenizer.json in the order and with the keys that Hugging Face's library writes. */
+/* tokenizer_save.c: tokenizer.json in the order and with the keys that Hugging Face's library
+ * writes. */
 #include "core/json.h"
 #include "text/tokenizer.h"
 
@@ -21,10 +22,11 @@ static json_t *added_tokens(const sg_tokenizer *t, sgi_bytes *name) {
   json_t *list = json_array();
   for (size_t i = 0; i < t->n_added; i++) {
     int32_t id = t->added[i];
+    const sgi_token *k = &t->tokens[id];
     if (!name_of(t, id, name)) break;
-    json_array_append_new(
-        list, json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", name->data, "single_word", 0,
-                        "lstrip", 0, "rstrip", 0, "normalized", t->normalized, "special", t->tokens[id].special));
+    json_array_append_new(list, json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", name->data,
+                                          "single_word", k->single_word, "lstrip", k->lstrip, "rstrip", k->rstrip,
+                                          "normalized", k->normalized, "special", k->special));
   }
   return list;
 }
@@ -57,18 +59,29 @@ static bool whole(const sg_tokenizer *t, const json_t *file, const json_t *model
          json_array_size(json_object_get(model, "merges")) == t->n_merges;
 }
 
+/* The part as the file had it, or else as it was made here. */
+static json_t *part(const sg_tokenizer *t, size_t i, json_t *made) {
+  if (!t->parts[i]) return made;
+  json_decref(made);
+  return json_incref(t->parts[i]);
+}
+
 sg_status sg_tokenizer_save(const sg_tokenizer *t, const char *path, sg_error *err) {
   sgi_bytes name = {0}, right = {0};
-  json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
+  json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b}", "type", "BPE", "dropout", "unk_token",
                             "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
-                            "ignore_merges", 0, "vocab", vocabulary(t, &name), "merges", merge_list(t, &name, &right));
-  json_t *normalizer = t->nfkc ? json_pack("{s:s}", "type", "NFKC") : json_null();
-  json_t *file = json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:O}", "version", "1.0", "truncation", "padding",
-                           "added_tokens", added_tokens(t, &name), "normalizer", normalizer, "pre_tokenizer",
-                           byte_level(&t->split), "post_processor", byte_level(&t->after), "decoder",
-                           byte_level(&t->decode), "model", model);
-  sg_status st = file && whole(t, file, model) ? sgi_json_save(path, file, err)
-                                               : sgi_fail_memory(err, t->text.n, "a tokenizer's JSON");
+                            "ignore_merges", t->whole_first);
+  bool ok = model && (!t->model || !json_object_update(model, t->model)) &&
+            !json_object_set_new(model, "vocab", vocabulary(t, &name)) &&
+            !json_object_set_new(model, "merges", merge_list(t, &name, &right));
+  json_t *normalizer = t->form == SGI_NFKC ? json_pack("{s:s}", "type", "NFKC") : json_null();
+  json_t *file =
+      json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:O}", "version", "1.0", "truncation", "padding",
+                "added_tokens", added_tokens(t, &name), "normalizer", part(t, 0, normalizer), "pre_tokenizer",
+                part(t, 1, byte_level(&t->split)), "post_processor", part(t, 2, byte_level(&t->after)), "decoder",
+                part(t, 3, byte_level(&t->decode)), "model", model);
+  sg_status st = ok && file && whole(t, file, model) ? sgi_json_save(path, file, err)
+                                                     : sgi_fail_memory(err, t->text.n, "a tokenizer's JSON");
   json_decref(file);
   json_decref(model);
   sgi_bytes_deinit(&name);

@@ -1,5 +1,5 @@
-/* tokenizer_train.c: byte-level BPE from text, as Hugging Face's BpeTrainer makes it. Counts of pairs are kept right after every
- * merge by looking only at the words that held the merged pair. */
+/* tokenizer_train.c: byte-level BPE from text, as Hugging Face's BpeTrainer makes it. Counts of
+ * pairs are kept right after every merge by looking only at the words that held the merged pair. */
 #include <xxhash.h>
 
 #include "text/pairs.h"
@@ -29,7 +29,7 @@ static sg_status no_memory(const training *r, size_t bytes) {
   return sgi_fail_memory(r->err, bytes, "training a tokenizer");
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------------------------- */
+/* ---- tokens -------------------------------------------------------------------------- */
 
 /* The slot of the token with these bytes; a free one where there is none. */
 static int32_t *name_slot(const training *r, const char *bytes, size_t n) {
@@ -50,7 +50,8 @@ static sg_status new_id(training *r, const char *bytes, size_t n, int32_t *id) {
   return SG_OK;
 }
 
-/* Id of the token with these bytes, made where there is none (two merges can spell the same text). */
+/* Id of the token with these bytes, made where there is none (two merges can spell the same text).
+ */
 static sg_status give_id(training *r, const char *bytes, size_t n, int32_t *id) {
   int32_t *slot = name_slot(r, bytes, n);
   *id = *slot - 1;
@@ -60,8 +61,8 @@ static sg_status give_id(training *r, const char *bytes, size_t n, int32_t *id) 
   return st;
 }
 
-/* A special token whose text is a name in the byte-level alphabet ("<|pad|>" is, "a b" is not) is the token that merges which
- * spell it would make. */
+/* A special token whose text is a name in the byte-level alphabet ("<|pad|>" is, "a b" is not) is
+ * the token that merges which spell it would make. */
 static bool is_name(const char *text, size_t n) {
   for (size_t i = 0; i < n; i++)
     if (sgi_character_byte((unsigned char)text[i]) != (unsigned char)text[i] || (unsigned char)text[i] >= 0x80)
@@ -109,7 +110,7 @@ static sg_status add_alphabet(training *r) {
   return SG_OK;
 }
 
-/* ---- words as symbols ------------------------------------------------------------------------------------------------ */
+/* ---- words as symbols ---------------------------------------------------------------- */
 
 static sg_status split_words(training *r) {
   const sgi_words *w = r->words;
@@ -170,7 +171,7 @@ static sg_status merge(training *r, const sgi_pair *best) {
   return sgi_pairs_queue(&r->pairs) ? SG_OK : no_memory(r, r->words->text.n);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------- */
 
 static bool goes_on(const sg_tokenizer_training *s, size_t done, size_t wanted) {
   return !s->progress || s->progress(s->user, done, wanted);
@@ -187,7 +188,7 @@ static sg_status set_up(training *r) {
   r->names = sgi_alloc(sizeof *r->names << r->bits);
   if (!r->names) return no_memory(r, sizeof *r->names << r->bits);
   sg_tokenizer *t = r->t;
-  t->nfkc = s->nfkc;
+  t->form = s->nfkc ? SGI_NFKC : SGI_AS_IT_IS;
   t->split = t->after = t->decode =
       (sgi_byte_level){.there = true, .add_prefix_space = true, .trim_offsets = true, .use_regex = true};
   t->split.add_prefix_space = s->prefix_space;

@@ -1,4 +1,6 @@
-/* unicode.h: UTF-8, the classes that the tokenizer's split knows, and NFKC. Which Unicode versions: unicode_tables.h. */
+/* unicode.h: UTF-8, the classes that the tokenizer's split knows, and NFKC. Which Unicode versions:
+ * unicode_tables.h.
+ */
 #ifndef SGI_UNICODE_H
 #define SGI_UNICODE_H
 
@@ -6,8 +8,9 @@
 
 enum { SGI_BROKEN = 0x7FFFFFFF }; /* in the place of a code point: no UTF-8 */
 
-/* The code point at p, of which n > 0 bytes are there, and its length. Where UTF-8 is broken, *c is SGI_BROKEN and the length
- * that of the maximal broken part, which becomes one U+FFFD (as WHATWG, Rust and Python do). */
+/* The code point at p, of which n > 0 bytes are there, and its length. Where UTF-8 is broken, *c is
+ * SGI_BROKEN and the length that of the maximal broken part, which becomes one U+FFFD (as WHATWG,
+ * Rust and Python do). */
 size_t sgi_utf8_next(const char *p, size_t n, uint32_t *c);
 /* Bytes of c (no surrogate, at most 0x10FFFF) into out; returns how many. */
 size_t sgi_utf8_put(uint32_t c, char out[4]);
@@ -20,13 +23,19 @@ bool sgi_utf8_lossy(const char *text, size_t n, sgi_bytes *out);
 enum { SGI_OTHER, SGI_LETTER, SGI_NUMBER, SGI_SPACE };
 int sgi_unicode_class(uint32_t c);
 
-/* Code points that sgi_nfkc works on; kept between calls so that a call allocates nothing once it is large enough. */
+/* Code points that sgi_nfkc works on; kept between calls so that a call allocates nothing once it
+ * is large enough. */
 typedef struct sgi_points {
   int32_t *at;
   size_t size;
 } sgi_points;
 
-/* Appends NFKC of text (valid UTF-8). Linear in n. False when memory is out. */
+/* Forms of Unicode 9.0, as Hugging Face's library normalises; a later one includes those before it.
+ */
+typedef enum sgi_form { SGI_AS_IT_IS, SGI_NFC, SGI_NFKC } sgi_form;
+
+/* Appends text (valid UTF-8) in that form. Linear in n. False when memory is out. */
+bool sgi_normalize(sgi_form form, const char *text, size_t n, sgi_points *work, sgi_bytes *out);
 bool sgi_nfkc(const char *text, size_t n, sgi_points *work, sgi_bytes *out);
 
 #endif

@@ -128,7 +128,7 @@ printf '{"body":"a"}\n' | "$SGATLIN" tokenizer encode -T $T --jsonl --field body
 has out '{"ids":['
 sed 's/"NFKC"/"Lowercase"/' $T >"$tmp/lower.json"
 try 3 tokenizer info "$tmp/lower.json"
-has err "normalizer: Lowercase; only NFKC or null is supported"
+has err "normalizer: Lowercase; only NFC, NFKC or null is supported"
 
 # info.
 try 0 tokenizer info $T

@@ -1,4 +1,5 @@
-/* test_tokenizer.c: ids and decoded text against Hugging Face's, line by line; NFKC and classes on every code point. */
+/* test_tokenizer.c: ids and decoded text against Hugging Face's, line by line; NFKC and classes on
+ * every code point. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 
 #define GOLDEN "tests/golden/"
 
-/* ---- lines of JSON ---------------------------------------------------------------------------------------------- */
+/* ---- lines of JSON ------------------------------------------------------------------- */
 
 typedef struct lines {
   FILE *f;
@@ -58,7 +59,7 @@ static bool decodes_to(const sg_tokenizer *t, const int32_t *ids, size_t n, bool
   return same;
 }
 
-/* ---- encode.jsonl -------------------------------------------------------------------------------------------------- */
+/* ---- encode.jsonl -------------------------------------------------------------------- */
 
 static void check_encode(const char *tokenizer, const char *path, size_t n_lines) {
   sg_tokenizer *t;
@@ -93,7 +94,78 @@ static void test_encode_gpt2(void **state) {
   check_encode(GOLDEN "gpt2/tokenizer_pad0.json", GOLDEN "gpt2/encode_pad0.jsonl", 309);
 }
 
-/* ---- what is read is written again ------------------------------------------------------------------------------------------ */
+/* ---- tokenizer-forms: the parts that today's tokenizers are made of ------------------ */
+
+/* Files of tests/peers/compare_tokenizers.py: a tokenizer of each form, and lines with the ids that
+ * Hugging Face's library gives. */
+static const char *const forms[] = {"gpt2",
+                                    "gpt2-prefix-nfkc",
+                                    "whole-text",
+                                    "cl100k",
+                                    "cl100k-possessive",
+                                    "cl100k-inverted",
+                                    "llama3",
+                                    "qwen2",
+                                    "o200k",
+                                    "deepseek",
+                                    "smollm",
+                                    "digits-together",
+                                    "punctuation",
+                                    "split-removed",
+                                    "split-contiguous",
+                                    "split-previous",
+                                    "split-next",
+                                    "split-previous-inverted",
+                                    "split-empty",
+                                    "split-lines",
+                                    "split-string",
+                                    "added-lstrip",
+                                    "added-rstrip",
+                                    "added-both",
+                                    "added-single-word",
+                                    "added-normalized",
+                                    "added-normalized-strip"};
+
+static bool has_ids_of(const sg_tokenizer *t, const json_t *line) {
+  const json_t *text = json_object_get(line, "text");
+  int32_t *ids;
+  size_t n;
+  assert_sg_ok(sg_tokenizer_encode(t, json_string_value(text), json_string_length(text), &ids, &n, err));
+  bool same = same_ids(json_object_get(line, "ids"), ids, n);
+  sg_buffer_free(ids);
+  return same;
+}
+
+static void test_forms(void **state) {
+  (void)state;
+  char *directory = golden_temporary(), *again = sgi_path_join(directory, "tokenizer.json");
+  for (size_t i = 0; i < SGI_COUNT(forms); i++) {
+    char path[200];
+    sg_tokenizer *t, *saved;
+    size_t bad = 0;
+    snprintf(path, sizeof path, GOLDEN "tokenizer-forms/%s.json", forms[i]);
+    assert_sg_ok(sg_tokenizer_load(path, &t, err));
+    json_t *want = golden_json(path);
+    assert_sg_ok(sg_tokenizer_save(t, again, err));
+    json_t *own = golden_json(again);
+    if (!json_equal(own, want)) fail_msg("%s: written otherwise", path);
+    assert_sg_ok(sg_tokenizer_load(again, &saved, err));
+    snprintf(path, sizeof path, GOLDEN "tokenizer-forms/%s.jsonl", forms[i]);
+    lines l = open_lines(path);
+    for (json_t *v; (v = next_line(&l)); json_decref(v))
+      if ((!has_ids_of(t, v) || !has_ids_of(saved, v)) && bad++ < 5)
+        print_error("%s: line %zu differs\n", path, l.number);
+    if (bad || l.number != 80) fail_msg("%s: %zu of %zu lines differ", path, bad, l.number);
+    json_decref(want);
+    json_decref(own);
+    sg_tokenizer_free(t);
+    sg_tokenizer_free(saved);
+  }
+  sgi_free(again);
+  golden_remove(directory);
+}
+
+/* ---- what is read is written again --------------------------------------------------- */
 
 static void test_save(void **state) {
   (void)state;
@@ -114,7 +186,7 @@ static void test_save(void **state) {
   golden_remove(directory);
 }
 
-/* ---- truncate_pad.jsonl: the reference's rows ---------------------------------------------------------------------------- */
+/* ---- truncate_pad.jsonl: the reference's rows ---------------------------------------- */
 
 static void check_rows(const char *tokenizer, const char *path) {
   sg_tokenizer *t;
@@ -148,7 +220,7 @@ static void test_rows(void **state) {
   check_rows(GOLDEN "gpt2/tokenizer_pad0.json", GOLDEN "gpt2/truncate_pad_pad0.jsonl");
 }
 
-/* ---- unicode/ ------------------------------------------------------------------------------------------------------------ */
+/* ---- unicode/ ------------------------------------------------------------------------ */
 
 static void test_classes(void **state) {
   (void)state;
@@ -223,9 +295,9 @@ static void test_nfkc_sequences(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_classes), cmocka_unit_test(test_nfkc_single), cmocka_unit_test(test_nfkc_sequences),
-      cmocka_unit_test(test_encode),  cmocka_unit_test(test_encode_gpt2), cmocka_unit_test(test_rows),
-      cmocka_unit_test(test_save)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_classes),        cmocka_unit_test(test_nfkc_single),
+                                     cmocka_unit_test(test_nfkc_sequences), cmocka_unit_test(test_forms),
+                                     cmocka_unit_test(test_encode),         cmocka_unit_test(test_encode_gpt2),
+                                     cmocka_unit_test(test_rows),           cmocka_unit_test(test_save)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,6 @@
-/* test_tokenizer.c: what files are taken and refused, special tokens, broken text, long text, threads, lack of memory. */
+/* test_tokenizer.c: what files are taken and refused, special tokens, broken text, long text,
+ * threads, lack of memory.
+ */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +51,7 @@ static const char *ids_of(const sg_tokenizer *t, const char *text) {
   return out;
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------- */
 
 #define LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"
 #define ADDED \
@@ -114,6 +116,130 @@ static void test_features(void **state) {
   accept("1.0", "1.0", "axb", "3 ");
 }
 
+#define SPLIT(regex) \
+  "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"},\"behavior\":\"Isolated\",\"invert\":false}"
+#define WHOLE "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}"
+#define BEFORE(parts) "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" parts "," WHOLE "]}"
+#define BEGIN "{\"SpecialToken\":{\"id\":\"<x>\",\"type_id\":0}}"
+#define TEXT "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
+#define TEMPLATE(single, ids) \
+  "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" single \
+  "],\"pair\":[],\"special_tokens\":{\"<x>\":" \
+  "{\"id\":\"<x>\",\"ids\":[" ids "],\"tokens\":[\"<x>\"]}}}"
+
+/* Forms of other libraries' files. That their ids are the same is tests/golden/test_tokenizer.c's.
+ */
+static void test_forms(void **state) {
+  (void)state;
+  accept(MERGES, "\"merges\":[\"#version: 0.2\",\"a b\",\"b c\",\"ab c\"]", "abc<x>bc", "5 6 4 ");
+  accept(MERGES, "\"merges\":[\"a b\",\"#version: 0.2 - made by a script\",\"b c\",\"ab c\"]", "abc<x>bc", "5 6 4 ");
+  accept("\"pre_tokenizer\":" LEVEL, "\"pre_tokenizer\":" WHOLE, "abc", "5 ");
+  accept("\"pre_tokenizer\":" LEVEL, BEFORE(SPLIT("b")), "abc", "0 1 2 ");
+  accept("\"pre_tokenizer\":" LEVEL, BEFORE(SPLIT("b(?=c)")), "abcab", "0 1 2 3 ");
+  accept("\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
+         "\xEF\xBD\x81"
+         "ab",
+         "3 ");
+  accept("\"post_processor\":null", TEMPLATE(BEGIN "," TEXT, "6"), "ab", "3 ");
+  accept("\"post_processor\":null", TEMPLATE(TEXT, "6"), "ab", "3 ");
+  accept("\"lstrip\":false", "\"lstrip\":true", "ab <x> bc", "3 6 4 ");
+  accept("\"single_word\":false", "\"single_word\":true", "<x>ab <x> b<x>", "3 6 1 ");
+  accept("\"ignore_merges\":false", "\"ignore_merges\":true", "abc", "5 ");
+  char *text = changed(MERGES, "\"merges\":[[\"b\",\"c\"]]");
+  sg_tokenizer *t;
+  assert_sg_ok(load_text(text, &t, err));
+  assert_string_equal(ids_of(t, "abc ab"), "0 4 0 1 ");
+  sg_tokenizer_free(t);
+  char *flag = strstr(text, "\"ignore_merges\":false");
+  memcpy(flag, "\"ignore_merges\":true ", 21);
+  assert_sg_ok(load_text(text, &t, err));
+  assert_string_equal(ids_of(t, "abc"), "5 "); /* a token whole, whatever the merges make of it */
+  sg_tokenizer_free(t);
+  free(text);
+}
+
+/* What an expression may hold; the rest might mean something else to the two libraries. */
+static void test_patterns(void **state) {
+  (void)state;
+  static const char *const good[] = {"",
+                                     "a",
+                                     " ?",
+                                     "(?i:'s|'t)|x+",
+                                     "[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++",
+                                     "\\p{N}{1,3}|x{2}|y{3,}",
+                                     "(?:ab|(c))*?d",
+                                     "(?<=a)b(?!c)(?>d)",
+                                     "^a$|.",
+                                     "[a-z\\-_+*.]",
+                                     "[\\u4e00-\\u9fa5\\x{3041}-\\x{3096}]",
+                                     "\\x41\\t\\v\\."};
+  static const char *const refused[] = {
+      "[]-z]",  "[[:alpha:]]", "[a[b]]",  "[a&&b]",  "[\\d-z]", "[a-\\d]",       "[z-a]",
+      "[a",     "(a",          "a)",      "*a",      "a**",     "a{2}?",         "a{2}+",
+      "a{,3}",  "a{",          "a{3,2}",  "a{9999}", "\\w",     "\\b",           "\\h",
+      "\\1",    "\\p{Han}",    "\\pL",    "\\p{L",   "\\xff",   "\\x{110000}",   "\\u12",
+      "\\",     "(?i)a",       "(?<n>a)", "(?m:a)",  "(?i:ss)", "(?i:\xC3\xA9)", "(?#a)",
+      "(?=a)*", "a|*",         "(*ANY)a"};
+  for (size_t i = 0; i < SGI_COUNT(good); i++) {
+    sgi_pattern *p;
+    assert_sg_ok(sgi_pattern_create(good[i], strlen(good[i]), false, "here", &p, err));
+    sgi_pattern_free(p);
+  }
+  for (size_t i = 0; i < SGI_COUNT(refused); i++) {
+    sgi_pattern *p;
+    sg_error e = {0};
+    if (!sgi_pattern_create(refused[i], strlen(refused[i]), false, "here", &p, &e)) fail_msg("taken: %s", refused[i]);
+    assert_int_equal(e.code, SG_ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "here: byte "));
+  }
+}
+
+static sg_status encode_long(const char *regex, const char *text, size_t n) {
+  char parts[400];
+  snprintf(
+      parts, sizeof parts,
+      "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"%s\"},"
+      "\"behavior\":\"Isolated\",\"invert\":false}," WHOLE "]}",
+      regex);
+  char *file = changed("\"pre_tokenizer\":" LEVEL, parts);
+  sg_tokenizer *t;
+  int32_t *ids;
+  size_t count;
+  sg_error e = {0};
+  assert_sg_ok(load_text(file, &t, err));
+  sg_status st = sg_tokenizer_encode(t, text, n, &ids, &count, &e);
+  if (st) assert_non_null(strstr(e.text, "steps"));
+  sg_buffer_free(ids);
+  sg_tokenizer_free(t);
+  free(file);
+  return st;
+}
+
+/* A million characters that repeat: the known splits pass, and expressions that would not end are
+ * errors. The number of steps is bounded, so there is no clock here. */
+static void test_long_patterns(void **state) {
+  (void)state;
+  enum { N = 1000000 };
+  static const char *const splits[] = {
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| "
+      "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|"
+      "\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+",
+      "[\\\\p{Lu}]*[\\\\p{Ll}]+|[\\\\p{Lu}]+[\\\\p{Ll}]*|\\\\s+(?!\\\\S)|."};
+  static const char *const endless[] = {"(?:a+)+$", "a*[bc]", "a*+[bc]", "(?:a*)*b", "(?:a|aa)+c", "(?=(?:a+)+!)b|a"};
+  char *text = malloc(N + 1);
+  for (size_t i = 0; i < SGI_COUNT(splits); i++)
+    for (const char *c = "a A1!"; *c; c++) {
+      memset(text, *c, N);
+      text[N] = '!';
+      assert_int_equal(encode_long(splits[i], text, N), SG_OK);
+      assert_int_equal(encode_long(splits[i], text, N + 1), SG_OK);
+    }
+  memset(text, 'a', N);
+  for (size_t i = 0; i < SGI_COUNT(endless); i++)
+    if (encode_long(endless[i], text, N + 1) != SG_ERR_FORMAT) fail_msg("no error: %s", endless[i]);
+  free(text);
+}
+
 static void test_unsupported(void **state) {
   (void)state;
   const sg_status no = SG_ERR_UNSUPPORTED;
@@ -128,16 +254,22 @@ static void test_unsupported(void **state) {
   refuse("\"pre_tokenizer\":" LEVEL, "\"pre_tokenizer\":{\"type\":\"Metaspace\"}", no, "Metaspace");
   refuse("\"pre_tokenizer\":" LEVEL,
          "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" LEVEL "," LEVEL "]}", no, "twice");
-  refuse("\"use_regex\":true", "\"use_regex\":false", no, "pre_tokenizer.use_regex: false");
+  refuse("\"pre_tokenizer\":" LEVEL,
+         "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" LEVEL "," SPLIT("a") "]}", no,
+         "pre_tokenizer: Split; only ByteLevel as the last");
+  refuse("\"pre_tokenizer\":" LEVEL, "\"pre_tokenizer\":" SPLIT("a"), no, "only ByteLevel, alone or behind others");
+  refuse("\"pre_tokenizer\":" LEVEL, BEFORE(SPLIT("\\\\w+")), no,
+         "pre_tokenizer.pattern: byte 0 of the pattern: \\w is not supported");
+  refuse("\"pre_tokenizer\":" LEVEL, BEFORE("{\"type\":\"Whitespace\"}"), no, "Whitespace");
+  refuse("\"post_processor\":null", TEMPLATE(TEXT "," BEGIN, "6"), no, "post_processor.single");
+  refuse("\"post_processor\":null", TEMPLATE(BEGIN "," BEGIN, "6"), no, "post_processor.single");
   refuse("\"decoder\":" LEVEL, "\"decoder\":null", no, "decoder: null");
-  refuse("\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\"}", no,
-         "post_processor: TemplateProcessing");
+  refuse("\"post_processor\":null", "\"post_processor\":{\"type\":\"RobertaProcessing\"}", no,
+         "post_processor: RobertaProcessing");
   refuse("\"dropout\":null", "\"dropout\":0.1", no, "model.dropout");
-  refuse("\"unk_token\":null", "\"unk_token\":\"<unk>\"", no, "model.unk_token: <unk>; only null");
+  refuse("\"unk_token\":null", "\"unk_token\":\"<unk>\"", no, "model.unk_token is set, and byte 0x00");
   refuse("\"end_of_word_suffix\":null", "\"end_of_word_suffix\":\"</w>\"", no, "model.end_of_word_suffix");
   refuse("\"byte_fallback\":false", "\"byte_fallback\":true", no, "model.byte_fallback");
-  refuse("\"ignore_merges\":false", "\"ignore_merges\":true", no, "model.ignore_merges");
-  refuse("\"lstrip\":false", "\"lstrip\":true", no, "added_tokens[0].lstrip: true");
   refuse("\"version\"", "\"sparkle\"", no, "sparkle");
   refuse("\"dropout\"", "\"drop\"", no, "drop");
 }
@@ -159,6 +291,15 @@ static void test_hostile(void **state) {
   refuse("[\"ab\",\"c\"]", "7", bad, "merges[2]");
   refuse("[\"ab\",\"c\"]", "\"a b c\"", bad, "merges[2]");
   refuse("[\"ab\",\"c\"]", "\"abc\"", bad, "merges[2]");
+  refuse("[\"ab\",\"c\"]", "[\"#version:\",\"0.2\"]", bad, "merges[2]: the left token");
+  refuse("\"pre_tokenizer\":" LEVEL,
+         BEFORE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Dropped\"}"), bad,
+         "pre_tokenizer.behavior is \"Dropped\"");
+  refuse("\"pre_tokenizer\":" LEVEL, BEFORE("{\"type\":\"Split\",\"pattern\":\"a\",\"behavior\":\"Isolated\"}"), bad,
+         "pre_tokenizer.pattern is");
+  refuse("\"post_processor\":null", TEMPLATE("", "6"), bad, "post_processor.single");
+  refuse("\"post_processor\":null", TEMPLATE(BEGIN "," TEXT, "7"), bad, "post_processor.single");
+  refuse("\"post_processor\":null", TEMPLATE(BEGIN "," TEXT, "6,6"), bad, "post_processor.single");
   refuse("\"id\":6", "\"id\":5", bad, "id 5 of \"<x>\" is taken");
   refuse("\"id\":6", "\"id\":-5", bad, "added_tokens");
   refuse("\"<x>\"", "\"ab\"", bad, "id 6, but id 3");
@@ -207,7 +348,7 @@ static void test_hostile_sizes(void **state) {
   }
 }
 
-/* ---- special tokens -------------------------------------------------------------------------------------------------- */
+/* ---- special tokens ------------------------------------------------------------------ */
 
 #define TOKEN(id, text) "{\"id\":" id ",\"content\":\"" text "\",\"special\":true}"
 
@@ -246,7 +387,7 @@ static void test_special(void **state) {
   free(text);
 }
 
-/* ---- there and back --------------------------------------------------------------------------------------------------- */
+/* ---- there and back ------------------------------------------------------------------ */
 
 static uint32_t next_random(uint32_t *s) { return *s = *s * 1664525u + 1013904223u; }
 
@@ -262,7 +403,8 @@ static sg_tokenizer *plain_tokenizer(size_t vocab_size) {
   return t;
 }
 
-/* With all bytes in the alphabet and no normaliser, decode(encode(x)) is x, its broken parts as U+FFFD. */
+/* With all bytes in the alphabet and no normaliser, decode(encode(x)) is x, its broken parts as
+ * U+FFFD. */
 static void test_round_trip(void **state) {
   (void)state;
   static const char *const broken[][2] = {{"\x80", "\xEF\xBF\xBD"},
@@ -308,9 +450,10 @@ static void test_round_trip(void **state) {
   sg_tokenizer_free(t);
 }
 
-/* ---- long words --------------------------------------------------------------------------------------------------------- */
+/* ---- long words ---------------------------------------------------------------------- */
 
-/* Merging as the rule says it: look through everything for the lowest rank, the leftmost of equals; again. */
+/* Merging as the rule says it: look through everything for the lowest rank, the leftmost of equals;
+ * again. */
 static size_t merge_by_rule(const sg_tokenizer *t, int32_t *ids, size_t n) {
   for (;;) {
     uint32_t best = SGI_NO_RANK;
@@ -359,7 +502,8 @@ static void fill(char *text, size_t n, const char *pattern) {
   for (size_t i = 0, k = strlen(pattern); i < n; i++) text[i] = pattern[i % k];
 }
 
-/* A quadratic step anywhere would take minutes. The bound leaves room for slow machines and sanitizers. */
+/* A quadratic step anywhere would take minutes. The bound leaves room for slow machines and
+ * sanitizers. */
 static void test_linear(void **state) {
   (void)state;
   enum { N = 1 << 20 };
@@ -379,7 +523,7 @@ static void test_linear(void **state) {
   sg_tokenizer_free(t);
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------------------- */
 
 typedef struct job {
   const sg_tokenizer *t;
@@ -422,7 +566,42 @@ static void test_threads(void **state) {
   sgi_free(text);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------------- */
+/* A tokenizer with patterns, stand-ins, normal form, whole tokens and added tokens that take white
+ * space. */
+static sg_status life_of_forms(sg_error *err) {
+  static const char *const files[] = {"qwen2", "llama3", "added-rstrip"};
+  static const char text[] = "caf\x65\xCC\x81 \xF0\x90\xB5\x80 \xE1\xA0\x8E  <x>  word 12345 \xFF";
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < SGI_COUNT(files) && !st; i++) {
+    char path[100];
+    sg_tokenizer *t = NULL;
+    int32_t *ids = NULL;
+    size_t n;
+    snprintf(path, sizeof path, "tests/golden/tokenizer-forms/%s.json", files[i]);
+    st = sg_tokenizer_load(path, &t, err);
+    if (!st) st = sg_tokenizer_encode(t, text, sizeof text - 1, &ids, &n, err);
+    sg_buffer_free(ids);
+    sg_tokenizer_free(t);
+  }
+  return st;
+}
+
+static void test_memory_of_forms(void **state) {
+  (void)state;
+  size_t before = sgi_alloc_count();
+  assert_int_equal(life_of_forms(NULL), SG_OK);
+  size_t calls = sgi_alloc_count() - before;
+  assert_true(calls > 30);
+  for (size_t n = 1; n <= calls; n++) {
+    sg_error err = {0};
+    sgi_alloc_fail_at(n, false);
+    sg_status st = life_of_forms(&err);
+    sgi_alloc_fail_at(0, false);
+    if (st != SG_ERR_MEMORY) fail_msg("allocation %zu of %zu: status %d (%s)", n, calls, st, err.text);
+  }
+}
+
+/* ---- memory -------------------------------------------------------------------------- */
 
 /* Everything once; the first failure is returned. */
 static sg_status whole_life(const char *path, sg_error *err) {
@@ -473,7 +652,7 @@ static void test_memory(void **state) {
   sgi_free(path);
 }
 
-/* ---- training: arguments ------------------------------------------------------------------------------------------------------ */
+/* ---- training: arguments ------------------------------------------------------------- */
 
 static bool cancel(void *user, size_t done, size_t wanted) {
   size_t *calls = user;
@@ -522,7 +701,8 @@ static void test_training_overlap(void **state) {
   sg_tokenizer *t;
   sg_tokenizer_training s = {.vocab_size = 100};
   assert_sg_ok(sg_tokenizer_train(&s, &text, &n, 1, &t, err));
-  /* aaaaaaa: aa aa aa a, then the three pairs (aa,aa) x 2 and (aa,a): aaaa aa a, aaaaaa a or aaaa aaa */
+  /* aaaaaaa: aa aa aa a, then the three pairs (aa,aa) x 2 and (aa,a): aaaa aa a, aaaaaa a or aaaa
+   * aaa */
   assert_int_equal(t->n_merges, 4);
   assert_string_equal(ids_of(t, text), "4 ");
   assert_int_equal(t->merges[0].id, 1);
@@ -532,7 +712,11 @@ static void test_training_overlap(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_features),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms),
+                                     cmocka_unit_test(test_memory_of_forms),
+                                     cmocka_unit_test(test_patterns),
+                                     cmocka_unit_test(test_long_patterns),
+                                     cmocka_unit_test(test_features),
                                      cmocka_unit_test(test_unsupported),
                                      cmocka_unit_test(test_hostile),
                                      cmocka_unit_test(test_hostile_sizes),

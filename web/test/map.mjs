@@ -15,7 +15,7 @@ export async function mapped({ page, settled, open, check, same, cli, url, recor
   const points = JSON.parse(
     answers[0].slice(answers[0].indexOf("data: ", answers[0].indexOf("event: done")) + 6),
   );
-  const m = cli("map", recording, "--layer", "0", "--documents", "16");
+  const m = cli("map", recording, "--documents", "16");
   same(
     points.x,
     m.points.map((q) => q.x),
