@@ -58,6 +58,7 @@ static sg_status check_path(sgi_checks *c, const char *path, sg_error *err) {
     case SGI_CHECK_RUN: return sgi_check_run(c, path, err);
     case SGI_CHECK_RECORDING: return sgi_check_recording(c, path, err);
     case SGI_CHECK_TOKENS: return sgi_check_tokens(c, path, err);
+    case SGI_CHECK_CACHES: return sgi_check_caches(c, path, err);
     case SGI_CHECK_TOKENIZER: return sgi_check_tokenizer(c, path, err);
     case SGI_CHECK_TENSORS: return sgi_check_tensors(c, path, err);
     case SGI_CHECK_JSON: return check_graph(c, path, err);
@@ -111,12 +112,13 @@ const cli_command cli_verify = {
     .usage = "PATH... [--machine] [--json]\n--machine [--json]",
     .examples =
         "# every hash, shape and number of a run and its checkpoints\nsgatlin verify run\n"
-        "# a recording, a graph, the token cache beside the data\n"
-        "sgatlin verify rec dog.json worlds/.sgatlin/*.tokens\n"
+        "# a recording, a graph, the token caches of a corpus\n"
+        "sgatlin verify rec dog.json worlds\n"
         "# for a script: exit 0, or 3 where something is wrong\nsgatlin verify run --json\n"
         "# does this machine compute as plain C does?\nsgatlin verify --machine",
     .description =
-        "PATH is a model directory, a checkpoint, a run, a recording, a token cache, a tokenizer.json, a graph, or any "
+        "PATH is a model directory, a checkpoint, a run, a recording, a token cache (or the directory of a corpus), a "
+        "tokenizer.json, a graph, or any "
         "safetensors file; what it is, is seen from what lies there.\n\n"
         "Everything is read: hashes of MANIFEST.json, shapes and types against config.json, weights and optimizer for "
         "NaN and infinity, the tokenizer against the vocabulary, a pass of a few tokens; of a recording every "

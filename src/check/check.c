@@ -50,12 +50,12 @@ sgi_checked sgi_check_kind(const char *path) {
   if (holds(path, "checkpoints")) return SGI_CHECK_RUN;
   if (holds(path, "config.json") || holds(path, "model.safetensors") || holds(path, "MANIFEST.json"))
     return SGI_CHECK_MODEL;
-  return SGI_CHECK_NOTHING;
+  return ends(path, ".sgatlin") || holds(path, ".sgatlin") ? SGI_CHECK_CACHES : SGI_CHECK_NOTHING;
 }
 
 const char *sgi_check_name(sgi_checked kind) {
-  static const char *const names[] = {"nothing known", "model",     "run",     "recording",
-                                      "token cache",   "tokenizer", "tensors", "JSON"};
+  static const char *const names[] = {"nothing known", "model",     "run",     "recording", "token cache",
+                                      "token caches",  "tokenizer", "tensors", "JSON"};
   return names[kind];
 }
 

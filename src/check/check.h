@@ -29,6 +29,7 @@ typedef enum sgi_checked {
   SGI_CHECK_RUN,
   SGI_CHECK_RECORDING,
   SGI_CHECK_TOKENS,    /* a token cache */
+  SGI_CHECK_CACHES,    /* a directory of them: .sgatlin, or data beside which it lies */
   SGI_CHECK_TOKENIZER, /* tokenizer.json */
   SGI_CHECK_TENSORS,   /* any other safetensors */
   SGI_CHECK_JSON       /* any other JSON: the caller knows graphs */
@@ -41,6 +42,7 @@ sg_status sgi_check_model(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_run(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_recording(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_tokens(sgi_checks *c, const char *path, sg_error *err);
+sg_status sgi_check_caches(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_tokenizer(sgi_checks *c, const char *path, sg_error *err);
 sg_status sgi_check_tensors(sgi_checks *c, const char *path, sg_error *err);
 /* Every kernel and product of this machine against plain loops; the same bits with one and more

@@ -1,10 +1,13 @@
 /* tokens.c: a token cache, without the text and tokenizer it was made from: hashes, blocks, places.
  */
+#include <dirent.h>
 #include <stddef.h>
+#include <string.h>
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
 #include "check/inside.h"
+#include "core/arena.h"
 #include "data/corpus_file.h"
 
 static sg_status wrong(sg_error *err, const char *what) {
@@ -68,4 +71,29 @@ sg_status sgi_check_tokens(sgi_checks *c, const char *path, sg_error *err) {
   }
   sgi_unmap_file(&map);
   return sgi_check_took(c, path, "tokens", st, &why, err);
+}
+
+static bool is_cache(const char *name) {
+  size_t n = strlen(name);
+  return n > 7 && !strcmp(name + n - 7, ".tokens");
+}
+
+sg_status sgi_check_caches(sgi_checks *c, const char *directory, sg_error *err) {
+  char *beside = sgi_path_join(directory, ".sgatlin");
+  if (!beside) return sgi_fail_memory(err, strlen(directory), "a path");
+  const char *where = sgi_is_directory(beside) ? beside : directory;
+  DIR *d = opendir(where);
+  size_t n = 0;
+  sg_status st = d ? SG_OK : sgi_fail(err, SG_ERR_IO, "%s: could not open the directory", where);
+  for (const struct dirent *e; !st && (e = readdir(d));) {
+    if (!is_cache(e->d_name)) continue;
+    char *path = sgi_path_join(where, e->d_name);
+    st = path ? sgi_check_tokens(c, path, err) : sgi_fail_memory(err, strlen(where), "a path");
+    sgi_free(path);
+    n++;
+  }
+  if (d) closedir(d);
+  if (!st && !n) sgi_checks_say(c, where, "tokens", SG_OK, "no token cache");
+  sgi_free(beside);
+  return st;
 }

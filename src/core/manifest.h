@@ -18,4 +18,9 @@ sg_status sgi_manifest_make(const char *directory, char *const *names, size_t n,
  * known: hashes of large files may come from core/known_hash.h. */
 sg_status sgi_manifest_verify(const char *directory, const char *const *required, bool known, sg_error *err);
 
+/* For readers of directories that may be large: sizes of all files that MANIFEST.json lists (where
+ * there is one), and hashes of those that are together at most most bytes; the one named except is
+ * left out. */
+sg_status sgi_manifest_glance(const char *directory, const char *except, uint64_t most, sg_error *err);
+
 #endif

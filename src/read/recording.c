@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/manifest.h"
 #include "read/recording_inside.h"
 
-enum { MAX_SHARDS = 1 << 20, MAX_VOCABULARY = 1 << 25 };
+enum { MAX_SHARDS = 1 << 20, MAX_VOCABULARY = 1 << 25, HASHED = 64 << 20 };
 
 void sgi_record_shard_name(char out[SGI_RECORD_NAME], size_t number) {
   snprintf(out, SGI_RECORD_NAME, "shard-%05zu.safetensors", number);
@@ -57,7 +58,9 @@ sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const ch
   return SG_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------------ */
+/* ---- opening
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 /* The tensor `name` of f with this type and shape; NULL with err filled otherwise. */
 static const void *tensor(const sgi_safetensors *f, const char *name, sgi_dtype dtype, size_t d0, size_t d1, size_t d2,
@@ -283,8 +286,14 @@ static sg_status open_recording(const char *directory, bool with_index, sgi_reco
   return st;
 }
 
+/* recording.json is left out of the hashes: older versions of it lack keys, and all it says is
+ * checked against the files. */
 sg_status sgi_recording_open(const char *directory, sgi_recording **out, sg_error *err) {
-  return open_recording(directory, true, out, err);
+  sg_status st = open_recording(directory, true, out, err);
+  if (st || !(st = sgi_manifest_glance(directory, "recording.json", HASHED, err))) return st;
+  sgi_recording_close(*out);
+  *out = NULL;
+  return st;
 }
 sg_status sgi_recording_open_shards(const char *directory, sgi_recording **out, sg_error *err) {
   return open_recording(directory, false, out, err);

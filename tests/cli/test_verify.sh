@@ -90,7 +90,7 @@ try 3 verify "$tmp/rec"
 has out "index-layer-1.safetensors"
 
 # It goes on after a fault: two faults of two things in one call.
-damage() { printf 'X' | dd of="$1" bs=1 seek=5000 conv=notrunc 2>/dev/null; }
+damage() { printf 'X' | dd of="$1" bs=1 seek=${2-5000} conv=notrunc 2>/dev/null; }
 damage "$step/model.safetensors"
 damage "$tmp/run/checkpoints/step-00000006/model.safetensors"
 try 3 verify "$tmp/run"
@@ -98,7 +98,12 @@ try 3 verify "$tmp/run"
 
 # What is nothing known, and nothing at all.
 try 1 verify "$tmp/none"
-try 1 verify "$tmp/data"
+mkdir "$tmp/empty"
+try 1 verify "$tmp/empty"
 has err "neither a model, run or recording"
+try 0 verify "$tmp/data" "$tmp/data/.sgatlin"
+[ "$(grep -c '^ok     tokens' "$tmp/out")" = 4 ] || bad "not the caches of two splits, twice"
+damage "$tokens" 300
+try 3 verify "$tmp/data"
 try 2 verify
 finish
