@@ -179,6 +179,11 @@ static sg_status take_ids(api_call *c, const json_t *ids, size_t bos, sg_error *
   return SG_OK;
 }
 
+size_t api_most_tokens(const api_call *c) {
+  size_t made_for = c->p.model ? sg_model_config(c->p.model)->max_position : API_TOKENS;
+  return made_for < API_TOKENS ? made_for : API_TOKENS;
+}
+
 sg_status api_prompt(api_call *c, sg_error *err) {
   const json_t *bos = json_object_get(c->body, "bos"), *ids = json_object_get(c->body, "ids");
   const char *text;

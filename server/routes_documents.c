@@ -1,4 +1,5 @@
-/* routes_documents.c: documents of a text file as prompts: lists of them, forwards and backwards, with a text in them; one to read. */
+/* routes_documents.c: documents of a text file as prompts: lists of them, forwards and backwards,
+ * with a text in them; one to read. */
 #include <string.h>
 
 #include "api.h"
@@ -32,7 +33,8 @@ static json_t *total_json(const doc_file *d) { return d->ended ? json_integer((j
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* Whole characters of text[0..n) with a NUL behind, broken ones and NULs within as U+FFFD. New: sgi_free; NULL: memory is out. */
+/* Whole characters of text[0..n) with a NUL behind, broken ones and NULs within as U+FFFD. New:
+ * sgi_free; NULL: memory is out. */
 static char *clean_text(const char *text, size_t n, size_t *length) {
   sgi_bytes out = {0};
   bool ok = true;
@@ -53,7 +55,9 @@ static size_t whole_characters(const char *text, size_t n) {
   return n;
 }
 
-/* ---- lists ---------------------------------------------------------------------------------------------------------------- */
+/* ---- lists
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct query {
   doc_file *d;
@@ -66,7 +70,8 @@ static bool fits(const query *q, const char *text, size_t n) {
   return !q->find || memmem(text, n, q->find, strlen(q->find)) != NULL;
 }
 
-/* {"number", "bytes", "start"}: the first line, or a piece of the text around what was looked for. */
+/* {"number", "bytes", "start"}: the first line, or a piece of the text around what was looked for.
+ */
 static json_t *row_json(const query *q, const char *text, size_t n, size_t number) {
   const char *hit = q->find ? memmem(text, n, q->find, strlen(q->find)) : NULL;
   size_t from = hit && (size_t)(hit - text) > START_BYTES / 2 ? (size_t)(hit - text) - START_BYTES / 2 : 0, length;
@@ -98,7 +103,8 @@ static sg_status collect(const api_call *c, const query *q, size_t from, size_t 
   return SG_OK;
 }
 
-/* Backwards: block after block that a remembered place begins (both numbers are powers of two); nearest first. A search reads larger ones. */
+/* Backwards: block after block that a remembered place begins (both numbers are powers of two);
+ * nearest first. A search reads larger ones. */
 static sg_status collect_back(const api_call *c, const query *q, json_t *list, sg_error *err) {
   const char *text;
   size_t n, end = q->from;
@@ -148,7 +154,9 @@ sg_status api_documents(api_call *c, json_t **answer, sg_error *err) {
   return st;
 }
 
-/* ---- one document ----------------------------------------------------------------------------------------------------------- */
+/* ---- one document
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static sg_status count_tokens(const api_call *c, const char *text, size_t n, size_t *count, sg_error *err) {
   int32_t *ids = NULL;
@@ -157,16 +165,17 @@ static sg_status count_tokens(const api_call *c, const char *text, size_t n, siz
   return st;
 }
 
-/* The longest front part that the explorer reads, begin token and all; it ends at a space where one is near. */
+/* The longest front part that the explorer reads, begin token and all; it ends at a space where one
+ * is near. */
 static sg_status shorten(const api_call *c, const char *text, size_t *n, size_t *tokens, sg_error *err) {
   size_t low = 0, high = *n, count;
   sg_status st = count_tokens(c, text, *n, tokens, err);
-  if (st || *tokens < API_TOKENS) return st;
+  if (st || *tokens < api_most_tokens(c)) return st;
   while (low < high && !st) { /* the first `low` bytes fit */
     size_t middle = whole_characters(text, low + (high - low + 1) / 2);
     if (middle <= low) break;
     st = count_tokens(c, text, middle, &count, err);
-    if (count < API_TOKENS)
+    if (count < api_most_tokens(c))
       low = middle;
     else
       high = middle - 1;
@@ -194,12 +203,14 @@ static json_t *document_json(const api_call *c, const doc_file *d, size_t number
   return o;
 }
 
-/* Where the text begins that is read: in front, or some words before a hit that would be cut off. */
-static size_t begin_of(const char *text, size_t n, const char *find) {
+/* Where the text begins that is read: in front, or some words before a hit that would be cut off.
+ */
+static size_t begin_of(const api_call *c, const char *text, size_t n, const char *find) {
+  size_t room = api_most_tokens(c) / 2, before = room < BEFORE / 2 ? room : BEFORE; /* a token has a byte at least */
   const char *hit = find ? memmem(text, n, find, strlen(find)) : NULL;
   size_t at = hit ? (size_t)(hit - text) : 0;
-  if (at <= BEFORE) return 0;
-  for (size_t from = at - BEFORE; from < at; from++)
+  if (at <= before) return 0;
+  for (size_t from = at - before; from < at; from++)
     if (is_space(text[from])) return from + 1;
   return at;
 }
@@ -221,6 +232,6 @@ sg_status api_document(api_call *c, json_t **answer, sg_error *err) {
     return sgi_fail(err, SG_ERR_ARG, "request: \"number\": the text has %zu documents, from 0 to %zu", d->total,
                     d->total - 1);
   if (st) return st;
-  *answer = document_json(c, d, (size_t)number, text, n, begin_of(text, n, find), err);
+  *answer = document_json(c, d, (size_t)number, text, n, begin_of(c, text, n, find), err);
   return *answer ? SG_OK : err->code;
 }

@@ -41,7 +41,7 @@ static json_t *model_json(const api_call *c) {
 
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
   *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? so so sb sO? so}", "version", SGI_VERSION, "commit", SGI_COMMIT,
-                      "max_tokens", (json_int_t)API_TOKENS, "tokenizer", c->p.tokenizer != NULL, "run",
+                      "max_tokens", (json_int_t)api_most_tokens(c), "tokenizer", c->p.tokenizer != NULL, "run",
                       c->e->metrics != NULL, "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "file",
                       c->e->graph ? c->e->graph->name : NULL, "data", c->e->data ? c->e->data->name : NULL, "recording",
                       recording_json(c->e->recording), "no_topics", no_topics(c->e), "names", c->p.model != NULL, "examples", c->e->examples, "model",
