@@ -35,10 +35,10 @@ has err "did you mean 'always'?"
 # Forms of one option.
 for form in "--threads 1" "--threads=1" "-t 1" "-t1" "-vt1" "-vqt 1" "--threads 2 --threads 1" "-t 2 -t1 --"; do
   try 0 version --json $form
-  has out '"threads":1}'
+  has out '"threads":1,'
 done
 try 0 -t 1 version --json
-has out '"threads":1}'
+has out '"threads":1,'
 try 0 version --json --no-json
 has out "compiler"
 try 2 version --no-threads
@@ -46,7 +46,7 @@ has err "unknown option '--no-threads'"
 
 # Variables; the command line wins.
 SGATLIN_THREADS=1 SGATLIN_JSON=1 "$SGATLIN" version >"$tmp/out" || bad "variables"
-has out '"threads":1}'
+has out '"threads":1,'
 SGATLIN_THREADS=x "$SGATLIN" version --json -t 1 >"$tmp/out" || bad "the command line does not win"
 SGATLIN_JSON=1 "$SGATLIN" version --no-json >"$tmp/out" || bad "--no-json over the variable"
 has out "compiler"
