@@ -188,6 +188,7 @@ bool cli_output_gone(void);
 typedef struct cli_short {
   char s[32];
 } cli_short;
+cli_short cli_number(uint64_t n, const char *what); /* "1 token", "12 tokens" */
 cli_short cli_count(double n);   /* 999, 1.23k, 45.6M, 7.89G */
 cli_short cli_bytes(double n);   /* 512 B, 1.40 GiB */
 cli_short cli_seconds(double s); /* 0.25s, 12s, 3m05s, 2h03m, 4d06h */

@@ -127,9 +127,12 @@ static void print_table(const work *w) {
     cli_cell(t, "%s", text);
   }
   cli_table_end(t);
-  printf("\n%zu nouns in %zu documents; %zu of them (*) share no adjective: %s\n", sg_facts_count(w->facts),
-         w->documents, w->n_distinct,
-         w->proven ? "no larger set exists" : "the search met its bound, a larger set may exist (--effort)");
+  size_t n = sg_facts_count(w->facts);
+  printf("\n%s in %s; %zu of them (*) share no adjective: %s\n", cli_number(n, "noun").s,
+         cli_number(w->documents, "document").s, w->n_distinct,
+         !n          ? "the text never says \"The NOUN was ADJECTIVE\" often enough (--min-count)"
+         : w->proven ? "no larger set exists"
+                     : "the search met its bound, a larger set may exist (--effort)");
   if (w->truth)
     printf("%zu of %zu mined facts are true; %zu of %zu true facts were found\n", w->mined_true, w->mined, w->found,
            w->known);

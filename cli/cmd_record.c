@@ -66,7 +66,10 @@ static sg_status check_length(const cli_call *c, const work *w, size_t length, s
   sgi_corpus_fit fit;
   sgi_corpus_measure(w->corpus, length, &fit);
   size_t longest = length < fit.longest || cli_flag(c, "padding") ? length : fit.longest;
-  return cli_context_check(c, sg_model_config(w->m.model), longest, err);
+  const sg_config *config = sg_model_config(w->m.model);
+  sg_status st = cli_context_check(c, config, longest, err);
+  size_t rows; /* one of them must fit, before anything is made */
+  return st ? st : sgi_pass_fit_within(config, 1, longest, false, cli_size(c, "max-memory"), &rows, err);
 }
 
 static sg_status plan(const cli_call *c, work *w, sg_error *err) {
@@ -95,21 +98,25 @@ static sg_status plan(const cli_call *c, work *w, sg_error *err) {
 }
 
 static json_t *plan_json(const sgi_record_plan *p, uint64_t free_bytes) {
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "documents", (json_int_t)p->documents, "positions",
-                   (json_int_t)p->positions, "circuits", (json_int_t)p->circuits, "shards", (json_int_t)p->shards,
-                   "shard_bytes", (json_int_t)p->shard_bytes, "index_bytes", (json_int_t)p->index_bytes, "cut_tokens",
-                   (json_int_t)p->cut_tokens, "bytes_per_circuit", cli_json_real(p->bytes_per_circuit), "disk_free",
-                   (json_int_t)free_bytes);
+  uint64_t all = p->positions + p->cut_tokens;
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "documents", (json_int_t)p->documents,
+                   "positions", (json_int_t)p->positions, "circuits", (json_int_t)p->circuits, "shards",
+                   (json_int_t)p->shards, "shard_bytes", (json_int_t)p->shard_bytes, "index_bytes",
+                   (json_int_t)p->index_bytes, "cut_tokens", (json_int_t)p->cut_tokens, "cut_share",
+                   cli_json_real(all ? (double)p->cut_tokens / (double)all : 0), "bytes_per_circuit",
+                   cli_json_real(p->bytes_per_circuit), "disk_free", (json_int_t)free_bytes);
 }
 
-static void plan_line(const sgi_record_plan *p, uint64_t free_bytes) {
-  cli_note("%s circuits at %s positions of %zu documents: %s on disk (%.0f bytes a circuit), %s free",
-           cli_count((double)p->circuits).s, cli_count((double)p->positions).s, p->documents,
+static void plan_line(const sgi_record_plan *p, uint64_t free_bytes, size_t length, size_t made_for) {
+  cli_note("%s circuits at %s positions of %s: %s on disk (%.0f bytes a circuit), %s free",
+           cli_count((double)p->circuits).s, cli_count((double)p->positions).s, cli_number(p->documents, "document").s,
            cli_bytes((double)(p->shard_bytes + p->index_bytes)).s, p->bytes_per_circuit,
            cli_bytes((double)free_bytes).s);
-  if (p->cut_tokens)
-    cli_note("%s tokens lie past the row length and are left out; --length takes more of each document",
-             cli_count((double)p->cut_tokens).s);
+  if (!p->cut_tokens) return;
+  uint64_t all = p->positions + p->cut_tokens;
+  cli_note("%s of %llu (%.3g %%) past rows of %zu are left out; --length N%s takes more of each document",
+           cli_number(p->cut_tokens, "token").s, (unsigned long long)all, 100 * (double)p->cut_tokens / (double)all,
+           length, length < made_for ? "" : " with --beyond-context");
 }
 
 static int record(const cli_call *c, work *w, watch *bar) {
@@ -118,7 +125,8 @@ static int record(const cli_call *c, work *w, watch *bar) {
   const sgi_record_plan *p = sgi_recorder_plan(w->recorder);
   uint64_t free_bytes = sgi_disk_free(out ? out : ".");
   size_t reused;
-  plan_line(p, free_bytes);
+  size_t made_for = sg_model_config(w->m.model)->max_position;
+  plan_line(p, free_bytes, cli_is_set(c, "length") ? cli_size(c, "length") : made_for, made_for);
   if (cli_flag(c, "dry-run")) return cli_flag(c, "json") ? cli_json(plan_json(p, free_bytes)) : 0;
   if (free_bytes && p->shard_bytes + p->index_bytes > free_bytes)
     cli_warn("the disk may be too small: what is written stays, and the same command goes on later");

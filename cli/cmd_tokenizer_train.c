@@ -1,4 +1,5 @@
-/* cmd_tokenizer_train.c: a tokenizer from text. Documents are read one at a time and only their words are kept. */
+/* cmd_tokenizer_train.c: a tokenizer from text. Documents are read one at a time and only their
+ * words are kept. */
 #include "cli.h"
 #include "text_form.h"
 #include "text/reader.h"
@@ -69,7 +70,8 @@ static int report(const work *w, const sg_tokenizer *t, size_t wanted) {
     return cli_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "file", path, "vocab_size", (json_int_t)n, "merges",
                               (json_int_t)t->n_merges, "documents", (json_int_t)w->documents, "bytes",
                               (json_int_t)w->bytes, "distinct_words", (json_int_t)w->words.n));
-  cli_note("wrote %s: %zu tokens from %zu documents, %s", path, n, w->documents, cli_bytes((double)w->bytes).s);
+  cli_note("wrote %s: %s from %s, %s", path, cli_number(n, "token").s, cli_number(w->documents, "document").s,
+           cli_bytes((double)w->bytes).s);
   return 0;
 }
 

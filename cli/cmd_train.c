@@ -131,23 +131,17 @@ static int print_settings(const sgi_settings *s) {
  * --------------------------------------------------------------------------------------------------------------
  */
 
-static const char *documents(uint64_t n, cli_short *out) {
-  snprintf(out->s, sizeof out->s, "%llu document%s", (unsigned long long)n, n == 1 ? "" : "s");
-  return out->s;
-}
-
 static void plan_lines(const sgi_run *run, double seconds) {
-  cli_short texts[2];
   const sgi_run_plan *p = sgi_run_plan_of(run);
   const sgi_settings *s = sgi_run_settings(run);
   const sg_config *m = &s->model;
-  cli_note("model: %s%s%s, %s parameters, %zu layer%s of width %zu, vocabulary %zu", m->feedforward,
-           *m->router ? " / " : "", m->router, cli_count((double)p->parameters).s, m->num_layers,
-           m->num_layers == 1 ? "" : "s", m->hidden_size, m->vocab_size);
-  cli_note("data:  %s, %s tokens; held out %s", documents(p->train_documents, &texts[0]),
-           cli_count((double)p->train_tokens).s, documents(p->valid_documents, &texts[1]));
-  cli_note("run:   %llu %s of %zu x %zu tokens (%.2f epochs: %s), %.3g FLOPs, memory about %s, %s per checkpoint",
-           (unsigned long long)p->steps, p->steps == 1 ? "step" : "steps", s->batch_size, s->seq_len, sgi_run_epochs(p),
+  cli_note("model: %s%s%s, %s parameters, %s of width %zu, vocabulary %zu", m->feedforward, *m->router ? " / " : "",
+           m->router, cli_count((double)p->parameters).s, cli_number(m->num_layers, "layer").s, m->hidden_size,
+           m->vocab_size);
+  cli_note("data:  %s, %s tokens; held out %s", cli_number(p->train_documents, "document").s,
+           cli_count((double)p->train_tokens).s, cli_number(p->valid_documents, "document").s);
+  cli_note("run:   %s of %zu x %zu tokens (%.2f epochs: %s), %.3g FLOPs, memory about %s, %s per checkpoint",
+           cli_number(p->steps, "step").s, s->batch_size, s->seq_len, sgi_run_epochs(p),
            strcmp(s->rows, "pack") ? "one document a row" : "documents packed", p->flops_per_step * (double)p->steps,
            cli_bytes((double)p->memory).s, cli_bytes((double)p->checkpoint_bytes).s);
   if (seconds > 0) cli_note("time:  about %s (timed on this machine just now)", cli_seconds(seconds).s);

@@ -37,7 +37,8 @@ const char *cli_color(FILE *f, cli_style style) {
 }
 
 /* ---- messages
- * ---------------------------------------------------------------------------------------------------- */
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 int cli_exit_code(sg_status status) {
   switch (status) {
@@ -174,10 +175,11 @@ void cli_detail(const char *format, ...) {
 }
 
 /* ---- results
- * ------------------------------------------------------------------------------------------------------ */
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-/* jansson's integers end at 2^63 - 1 and JSON's do not: a larger one travels as a string that begins with this byte, which no other
- * text of ours holds, and is printed as the number. */
+/* jansson's integers end at 2^63 - 1 and JSON's do not: a larger one travels as a string that
+ * begins with this byte, which no other text of ours holds, and is printed as the number. */
 enum { BIG = 0x7f };
 
 json_t *cli_json_count(unsigned __int128 n) {
@@ -200,7 +202,8 @@ static void unquote_big(char *text) {
   }
 }
 
-/* JSON escapes the older control characters itself; on a terminal DEL and C1 (U+0080 to U+009F) are escaped too. */
+/* JSON escapes the older control characters itself; on a terminal DEL and C1 (U+0080 to U+009F) are
+ * escaped too. */
 static void put_json(const char *text) {
   bool terminal = isatty(STDOUT_FILENO);
   for (const char *p = text; terminal && *p; p++) {
@@ -260,6 +263,12 @@ int cli_finish(int code) {
   return code ? code : failed;
 }
 
+cli_short cli_number(uint64_t n, const char *what) {
+  cli_short t;
+  snprintf(t.s, sizeof t.s, "%llu %s%s", (unsigned long long)n, what, n == 1 ? "" : "s");
+  return t;
+}
+
 cli_short cli_count(double n) {
   static const char units[] = " kMGTPE";
   cli_short t;
@@ -308,7 +317,8 @@ cli_short cli_seconds(double s) {
 }
 
 /* ---- tables
- * -------------------------------------------------------------------------------------------------------- */
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 enum { MAX_COLUMNS = 32 };
 
@@ -385,7 +395,8 @@ void cli_table_end(cli_table *t) {
 }
 
 /* ---- progress
- * ------------------------------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 void cli_progress_begin(cli_progress *p, const char *what, const char *unit, double total, double first) {
   *p = (cli_progress){.what = what, .unit = unit, .total = total, .first = first, .done = first, .on = !state.quiet};

@@ -90,6 +90,10 @@ sg_status sgi_run_choose_rows(sgi_run *run, sg_error *err) {
   sgi_corpus_fit fit, valid = {0};
   sgi_corpus_measure(run->train, s->seq_len, &fit);
   if (run->valid) sgi_corpus_measure(run->valid, s->seq_len, &valid);
+  if (sgi_corpus_documents(run->train) == 1 && !strcmp(s->split, "endoftext"))
+    sgi_run_note(run,
+                 "the training text is one document (documents end at <|endoftext|>; --set data.split=blank-lines "
+                 "parts them at blank lines)");
   choose_form(run, &fit);
   choose_batch(run);
   if (row_count(run, packed(s)) < s->batch_size) return fail_few_rows(run, err);

@@ -30,6 +30,20 @@ printf 'x\r\ny' >"$tmp/x.txt"
 try 0 tokenizer encode -T $M/tokenizer.json "$tmp/x.txt"
 has err "CRLF"
 
+# A run that was begun before CRLF was read as LF keeps CR: its text stays the one it was begun with.
+mkdir "$tmp/old"
+cp "$tmp/crlf.txt" "$tmp/old/train.txt"
+sed 's/day/day\r\n/' "$tmp/lf.txt" | sed 's/$/\r/' >"$tmp/old/train.txt"
+# shellcheck disable=SC2086
+try 0 train --data "$tmp/old" -o "$tmp/oldrun" $tiny --set data.line_ends=as-is
+sed -i '/"line_ends"/d' "$tmp/oldrun/config.json"
+try 0 train --resume -o "$tmp/oldrun" --steps 2
+has err "resuming"
+# shellcheck disable=SC2086
+try 0 train --data "$tmp/old" -o "$tmp/newrun" $tiny
+hash() { sed -n 's/.*"data_hash": "\([^"]*\)".*/\1/p' "$1/config.json"; }
+[ "$(hash "$tmp/oldrun")" != "$(hash "$tmp/newrun")" ] || bad "as-is and lf read the same text"
+
 # Pipes: the same as the file, packed as well; every command that reads text.
 try 0 eval $M --data "$tmp/lf.txt" --json
 cp "$tmp/out" "$tmp/file.out"

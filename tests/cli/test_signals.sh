@@ -82,10 +82,30 @@ ends map TERM map "$tmp/rec" --layer 0 -o "$tmp/map.svg"
 ends coactivation TERM coactivation "$tmp/rec"
 ends cka TERM cka $M "$tmp/rec"
 ends usage TERM usage "$tmp/rec"
+ends verify TERM verify $M
 ends info TERM info $M
 ends flops TERM flops --preset tinystories
 ends "tokenizer info" TERM tokenizer info $M/tokenizer.json
 ends version TERM version
+# ---- sizes: refused with 4, within a fraction of the memory, and at once
+refused() { # KILOBYTES COMMAND...
+  most=$1
+  shift
+  (ulimit -v $((most + 4000000)) 2>/dev/null; exec "$SGATLIN" "$@") >"$tmp/out" 2>"$tmp/err" </dev/null
+  code=$?
+  [ $code = 4 ] || { bad "$*: exit code $code, expected 4"; head -n 3 "$tmp/err" | cut -c 1-200; }
+}
+refused 0 eval $M --ids "$tmp/rows.json" --beyond-context --max-memory 1M
+has err "more than the 1024 KB that are allowed"
+refused 0 trace $M --ids "$tmp/rows.json" --beyond-context --max-memory 1M -o "$tmp/t.out"
+tr '\n' ' ' <"$tmp/part" | sed 's/<|endoftext|>//g' >"$tmp/whole.txt"
+refused 0 record $M --data "$tmp/whole.txt" --length 100000 --beyond-context --max-memory 100K -o "$tmp/rec3"
+refused 0 attribute $M --ids "$tmp/ids.json" --beyond-context --max-memory 10M
+refused 0 graph $M --ids "$tmp/ids.json" --beyond-context --max-memory 10M -o "$tmp/g.json"
+refused 0 generate $M -p "The sky" --context 1000000000 -n 3
+refused 0 train --data "$tmp/data" --set train.seq_len=16000000 --set train.batch_size=1 --set data.rows=pad -o "$tmp/r4" --dry-run
+for left in t.out g.json rec3 r4; do [ -e "$tmp/$left" ] && bad "$left was left"; done
+
 "$SGATLIN" --dump commands >"$tmp/commands"
 while read -r name; do
   case $seen in *"|$name|"*) ;; *) bad "$name is not asked to end here" ;; esac

@@ -80,7 +80,7 @@ for data in long one few; do
         "$SGATLIN" train --data "$tmp/$data" $T $ask --dry-run --max-memory 64G >"$tmp/out" 2>"$tmp/err" && continue
         code=$?
         [ $code = 2 ] || { [ $code = 4 ] || bad "$data $ask: exit code $code"; continue; }
-        advice=$(grep -o -e '--set [a-z._]*=[a-z0-9]*' "$tmp/err" | tr '\n' ' ')
+        advice=$(grep -o -e '--set [a-z._]*=[a-z0-9-]*' "$tmp/err" | tr '\n' ' ')
         [ -n "$advice" ] || bad "$data $ask: no advice"
         n=$((n + 1))
         # shellcheck disable=SC2086
