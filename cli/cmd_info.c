@@ -4,6 +4,7 @@
 #include "model.h"
 #include "model/model.h"
 #include "model/pass.h"
+#include "model/weights.h"
 
 typedef enum part { EMBEDDING, ATTENTION, FEEDFORWARD, NORMS, PARTS } part;
 static const char *const part_names[PARTS] = {"embedding", "attention", "feedforward", "norms"};
@@ -102,6 +103,8 @@ static sg_status print_json(const cli_call *call, const cli_model *m, uint64_t f
   json_object_set_new(o, "model", json_string(m->directory));
   json_object_set_new(o, "parameters", json_integer((json_int_t)sg_model_parameter_count(m->model)));
   json_object_set_new(o, "parameters_by_part", by_part);
+  json_object_set_new(o, "weight_types", json_string(sgi_weights_types(m->model->file)));
+  json_object_set_new(o, "weight_files", json_integer((json_int_t)sgi_weights_files(m->model->file)));
   json_object_set_new(o, "flops_per_sequence", json_integer((json_int_t)flops));
   sg_status st = SG_OK;
   if (cli_flag(call, "tensors")) {
@@ -157,6 +160,10 @@ static void print_sizes(const cli_model *m, uint64_t flops) {
     cli_cell(t, "  %s", part_names[i]);
     cli_cell(t, "%zu (%.1f %%)", parts[i], 100 * (double)parts[i] / (double)all);
   }
+  const char *types = sgi_weights_types(m->model->file);
+  cli_cell(t, "weights");
+  cli_cell(t, "%s in %zu file%s%s", types, sgi_weights_files(m->model->file),
+           sgi_weights_files(m->model->file) == 1 ? "" : "s", strcmp(types, "F32") ? ", computed with as F32" : "");
   cli_cell(t, "FLOPs of a sequence"), cli_cell(t, "%s", cli_count((double)flops).s);
   cli_table_end(t);
 }

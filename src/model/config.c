@@ -121,6 +121,15 @@ static sg_status read_feedforward(const json_t *o, const char *where, sg_config 
   return st;
 }
 
+/* What the weights' files hold; the files themselves are believed (weights.h). */
+static sg_status check_dtype(const char *where, const char *name, sg_error *err) {
+  static const char *const names[] = {"float32", "bfloat16", "float16", "float64"};
+  for (size_t i = 0; i < SGI_COUNT(names); i++)
+    if (!strcmp(names[i], name)) return SG_OK;
+  return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: dtype is \"%s\": expected float32, bfloat16, float16 or float64", where,
+                  name);
+}
+
 sg_status sgi_config_from_json(const json_t *o, const char *where, sg_config *c, sg_error *err) {
   memset(c, 0, sizeof *c);
   char type[SG_NAME], inner[256];
@@ -129,8 +138,7 @@ sg_status sgi_config_from_json(const json_t *o, const char *where, sg_config *c,
   if (!st && strcmp(type, "sgatlin"))
     st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: model_type is \"%s\": only \"sgatlin\" can be read", where, type);
   if (!st && json_object_get(o, "dtype")) st = sgi_json_string(o, where, "dtype", type, sizeof type, err);
-  if (!st && json_object_get(o, "dtype") && strcmp(type, "float32"))
-    st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: dtype is \"%s\": only \"float32\" can be read", where, type);
+  if (!st && json_object_get(o, "dtype")) st = check_dtype(where, type, err);
   if (!st && json_object_get(o, "tie_word_embeddings") && !json_is_true(json_object_get(o, "tie_word_embeddings")))
     st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: tie_word_embeddings must be true: the output head is the embedding",
                   where);

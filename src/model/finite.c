@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/safetensors.h"
+#include "model/weights.h"
 
 enum { BLOCK = 1 << 18 };
 
@@ -32,7 +32,8 @@ sg_status sgi_model_check_finite(const sg_model *m, sg_error *err) {
     size_t i = 0;
     if (tensor_finite(m->w[r], row->count)) continue;
     while (isfinite(m->w[r][i])) i++;
-    const char *path = m->file ? sgi_safetensors_path(m->file) : "the model";
+    const char *path = "the model";
+    if (m->file) sgi_weights_find(m->file, row->name, &path);
     return sgi_fail(err, SG_ERR_FORMAT,
                     "%s: tensor %s: element %zu of %zu is %s: nothing that is read from such a model means anything "
                     "(--allow-nonfinite looks at it all the same)",

@@ -10,6 +10,7 @@
 #include "core/safetensors.h"
 #include "model/config.h"
 #include "model/finite.h"
+#include "model/weights.h"
 
 /* ---- the table --------------------------------------------------------------------------------------------- */
 
@@ -95,7 +96,7 @@ sg_status sgi_model_own(sg_model *m, sg_error *err) {
   for (size_t i = 0; i < m->table.count; i++)
     memcpy(m->arena + m->table.rows[i].offset, m->w[i], m->table.rows[i].count * sizeof(float));
   point_into_arena(m);
-  sgi_safetensors_close(m->file);
+  sgi_weights_close(m->file);
   m->file = NULL;
   m->watched = false; /* training has its own watch */
   return SG_OK;
@@ -103,7 +104,7 @@ sg_status sgi_model_own(sg_model *m, sg_error *err) {
 
 void sg_model_free(sg_model *m) {
   if (!m) return;
-  sgi_safetensors_close(m->file);
+  sgi_weights_close(m->file);
   sgi_free(m->arena);
   sgi_free(m->w);
   sgi_table_deinit(&m->table);
@@ -159,28 +160,26 @@ static sg_status check_tensor(const sgi_row *row, const sgi_tensor *t, const cha
     w += (size_t)snprintf(wanted + w, sizeof wanted - w, "%s%zu", i ? ", " : "", row->dims[i]);
     if (w >= sizeof wanted) w = sizeof wanted - 1;
   }
-  if (t->dtype != SGI_F32)
-    return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: tensor %s has type %s: expected F32", path, row->name,
-                    sgi_dtype_name(t->dtype));
   if (!same)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s has shape [%s]: config.json asks for [%s]", path, row->name,
                     found, wanted);
   return SG_OK;
 }
 
-static sg_status map_weights(sg_model *m, const char *path, sg_error *err) {
-  sgi_safetensors *file = NULL;
-  sg_status st = sgi_safetensors_open(path, &file, err);
-  m->file = file;
+static sg_status map_weights(sg_model *m, const char *directory, sg_error *err) {
+  sgi_weights *files = NULL;
+  const char *path;
+  sg_status st = sgi_weights_open(directory, &files, err);
+  m->file = files;
   for (size_t i = 0; i < m->table.count && !st; i++) {
     const sgi_row *row = &m->table.rows[i];
-    const sgi_tensor *t = sgi_safetensors_find(file, row->name);
+    const sgi_tensor *t = sgi_weights_find(files, row->name, &path);
     if (!t) return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing", path, row->name);
     st = check_tensor(row, t, path, err);
-    m->w[i] = t->data;
+    if (!st) st = sgi_weights_numbers(files, t, path, &m->w[i], err);
   }
-  for (size_t i = 0; !st && sgi_safetensors_count(file) != m->table.count && i < sgi_safetensors_count(file); i++) {
-    const char *name = sgi_safetensors_at(file, i)->name;
+  for (size_t i = 0; !st && sgi_weights_count(files) != m->table.count && i < sgi_weights_count(files); i++) {
+    const char *name = sgi_weights_at(files, i, &path)->name;
     if (sgi_table_find(&m->table, name) < 0)
       st = sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %.100s does not belong to this architecture", path, name);
   }
@@ -205,9 +204,7 @@ sg_status sgi_model_load(const char *directory, bool allow_nonfinite, sg_model *
   sg_model *m = NULL;
   st = sgi_model_shell(&c, &m, err);
   if (st) return st;
-  char *path = sgi_path_join(directory, "model.safetensors");
-  st = path ? map_weights(m, path, err) : sgi_fail_memory(err, strlen(directory) + 20, "a path");
-  sgi_free(path);
+  st = map_weights(m, directory, err);
   if (!st && !allow_nonfinite) st = watch(m, err);
   if (st)
     sg_model_free(m);

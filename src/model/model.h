@@ -27,7 +27,7 @@ struct sg_model {
   size_t layer_rows;
   const float **w; /* data of each row */
   float *arena;    /* owns the weights (row i at arena + rows[i].offset), NULL where they are mapped */
-  void *file;      /* sgi_safetensors that owns mapped weights, or NULL */
+  void *file;      /* sgi_weights that owns what was read, or NULL */
   bool watched;    /* read from files: what is computed from them must be finite (finite.h) */
 };
 

@@ -9,6 +9,7 @@
 #include "core/manifest.h"
 #include "core/safetensors.h"
 #include "model/config.h"
+#include "model/weights.h"
 
 enum { STATE_FORMAT = 1, TOKENIZER_BYTES = 256 << 20, PARTS = 3 };
 static const char PREFIX[] = "step-", SETTINGS[] = "settings.json";
@@ -265,10 +266,10 @@ static sg_status check_named(const char *path, sg_error *err) {
 }
 
 sg_status sgi_model_locate(const char *path, const char *which, const sgi_skipped *tell, char **out, sg_error *err) {
-  char *weights = in(path, "model.safetensors"), *parent = in(path, "checkpoints");
-  sg_status st = weights && parent ? SG_OK : sgi_fail_memory(err, strlen(path), "a path");
+  char *parent = in(path, "checkpoints");
+  sg_status st = parent ? SG_OK : sgi_fail_memory(err, strlen(path), "a path");
   *out = NULL;
-  if (!st && sgi_is_file(weights)) {
+  if (!st && sgi_weights_there(path)) {
     st = check_named(path, err);
     if (!st && !(*out = sgi_strdup(path))) st = sgi_fail_memory(err, strlen(path), "a path");
   } else if (!st && sgi_is_directory(parent)) {
@@ -280,7 +281,6 @@ sg_status sgi_model_locate(const char *path, const char *which, const sgi_skippe
     sgi_free(*out);
     *out = NULL;
   }
-  sgi_free(weights);
   sgi_free(parent);
   return st;
 }

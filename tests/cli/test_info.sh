@@ -6,7 +6,7 @@ M=tests/golden/eval/model
 try 0 info $M
 has out "58112"; has out "feedforward          sgatlin"; has out "product_dense"
 try 0 info $M --json
-has out '"parameters":58112'; has out '"parameters_by_part":{"embedding":4800,"attention":12384,"feedforward":40704,"norms":224}'
+has out '"weight_types":"F32"'; has out '"parameters":58112'; has out '"parameters_by_part":{"embedding":4800,"attention":12384,"feedforward":40704,"norms":224}'
 try 0 info $M --tensors
 [ "$(wc -l <"$tmp/out")" = 39 ] || bad "not 38 tensors and a heading"
 has out "model.layers.2.mlp.router.up.weight"
