@@ -32,14 +32,16 @@ static sg_status check_batch(const sgi_pass *p, const sgi_batch *b, sg_error *er
   return SG_OK;
 }
 
-/* A sum of squares beyond float32 makes an inverse norm of 0, and the row would silently become 0. */
+/* A sum of squares beyond float32 makes an inverse norm of 0, and the row would silently become 0.
+ */
 static sg_status check_norms(const float *r, size_t n) {
   for (size_t i = 0; i < n; i++)
     if (r[i] == 0) return SG_ERR_NUMERIC;
   return SG_OK;
 }
 
-/* Puts the batch's keys and values behind those of the layer's cache; *k and *v then point to all of them. */
+/* Puts the batch's keys and values behind those of the layer's cache; *k and *v then point to all
+ * of them. */
 static void append_to_cache(const sgi_pass *p, size_t l, const float **k, const float **v) {
   const sgi_cache *kv = p->cache;
   if (!kv) return;
@@ -213,6 +215,7 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   if (!st && check_norms(p->r, n)) st = SG_ERR_NUMERIC;
   lap_moved(p, &at, "norms, residual", n, D, 2);
   if (m->file && sgi_guard_check(err)) return SG_ERR_IO; /* whatever else came of it */
+  if (st == SG_ERR_NUMERIC && m->watched && sgi_model_check_finite(m, err)) return SG_ERR_FORMAT;
   if (st == SG_ERR_NUMERIC && !(tap && tap->err && tap->err->code == SG_ERR_NUMERIC))
     return sgi_fail(err, st, "activations at the norms of layer %zu are too large for float32", l ? l - 1 : 0);
   if (st) return named(st, err, "forward pass");
