@@ -100,7 +100,7 @@ try 0 neuron $m --layer 0 --index 44 --recording "$tmp/rec" --special --json
 holds "$(number density) > 0"
 has out '"for":0,"against":3'; has out '"excerpts":[{"side":"against"'
 try 2 neuron tests/golden/models/glu --layer 0 --index 3 --recording "$tmp/rec"
-has err 'holds no neurons of this model'
+has err 'feedforward kind (glu) has none'
 try 1 neuron $m --layer 0 --index 44 --recording "$tmp"
 
 try 0 margins $m --prompt 'The dog was'
