@@ -11,6 +11,7 @@ printf '\001' | dd of="$tmp/other/model.safetensors" bs=1 seek=$(($(wc -c <"$tmp
 cmp -s $MODEL/model.safetensors "$tmp/other/model.safetensors" && bad "the other model is the same"
 own=$(sed -n 's/.*"model_hash": "\([0-9a-f]*\)".*/\1/p' "$tmp/rec/recording.json")
 try 0 record "$tmp/other" --data "$tmp/text.txt" -o "$tmp/other-rec"
+[ "$own" = a63bc9345cc8e934 ] || bad "the hash of an old model is another one now ($own): older recordings would be refused"
 other=$(sed -n 's/.*"model_hash": "\([0-9a-f]*\)".*/\1/p' "$tmp/other-rec/recording.json")
 [ -n "$own" ] && [ -n "$other" ] && [ "$own" != "$other" ] || bad "hashes: '$own', '$other'"
 
