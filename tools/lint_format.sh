@@ -18,4 +18,4 @@ bad=$({
     inside && length($0) > 100 { wide = 1 }
     inside && /\*\// { if (wide && /\*\/$/) print FILENAME; inside = 0 }' $files
 } | sort -u | paste -sd ' ' -)
-[ -z "$bad" ] || { echo "not laid out; run: tools/format.sh $bad"; exit 1; }
+[ -z "$bad" ] || { echo "not laid out; run: sh tools/format.sh $bad"; exit 1; }

@@ -112,7 +112,15 @@ static void check_adamw(const sgi_kernels *k, numbers *x) {
   for (size_t i = 0; i < N; i++) m[i] = 0.1f * x->b[N - 1 - i], v[i] = 0.01f * x->a[i] * x->a[i];
   double m0[N], v0[N];
   for (size_t i = 0; i < N; i++) m0[i] = (double)m[i], v0[i] = (double)v[i];
-  k->adamw(w, g, m, v, N, 0.5f, 0.01f, 0.1f, 10.0f, 1000.0f, 0.9f, 0.999f, 1e-8f);
+  sgi_adamw_step step = {.grad_scale = 0.5f,
+                         .lr = 0.01f,
+                         .decay = 0.1f,
+                         .bias1 = 10.0f,
+                         .bias2 = 1000.0f,
+                         .beta1 = 0.9f,
+                         .beta2 = 0.999f,
+                         .eps = 1e-8f};
+  k->adamw(w, g, m, v, N, &step);
   for (size_t i = 0; i < N; i++) {
     double gi = 0.5 * (double)x->b[i], b1 = (double)0.9f, b2 = (double)0.999f;
     double mi = b1 * m0[i] + (1 - b1) * gi, vi = b2 * v0[i] + (1 - b2) * gi * gi, w0 = (double)x->a[i];

@@ -10,6 +10,11 @@
 
 enum { SGI_LANES = 16, SGI_MAX_TOP_K = 64 };
 
+/* bias1, bias2 correct the moments: 1 / (1 - beta^(t + 1)). */
+typedef struct sgi_adamw_step {
+  float grad_scale, lr, decay, bias1, bias2, beta1, beta2, eps;
+} sgi_adamw_step;
+
 typedef struct sgi_kernels {
   const char *isa;
 
@@ -73,9 +78,8 @@ typedef struct sgi_kernels {
 
   /* Sum of squares in double. */
   double (*sum_squares)(const float *x, size_t n);
-  /* AdamW on one stretch: g is scaled by grad_scale first and left scaled to 0; see docs/method.md, optimizer. */
-  void (*adamw)(float *w, float *g, float *m, float *v, size_t n, float grad_scale, float lr, float decay, float bias1,
-                float bias2, float beta1, float beta2, float eps);
+  /* AdamW on n floats: g is scaled first and left 0 (docs/method.md, optimizer). */
+  void (*adamw)(float *w, float *g, float *m, float *v, size_t n, const sgi_adamw_step *s);
 } sgi_kernels;
 
 /* SG_OK, or SG_ERR_ARG where SGATLIN_ISA asks for what there is not; empty is unset. */

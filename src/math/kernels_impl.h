@@ -297,8 +297,9 @@ static double sum_squares(const float *x, size_t n) {
   return s;
 }
 
-static void adamw(float *w, float *g, float *m, float *v, size_t n, float grad_scale, float lr, float decay,
-                  float bias1, float bias2, float beta1, float beta2, float eps) {
+static void adamw(float *w, float *g, float *m, float *v, size_t n, const sgi_adamw_step *s) {
+  const float grad_scale = s->grad_scale, lr = s->lr, decay = s->decay, bias1 = s->bias1, bias2 = s->bias2;
+  const float beta1 = s->beta1, beta2 = s->beta2, eps = s->eps;
 #pragma omp simd
   for (size_t i = 0; i < n; i++) {
     float gi = g[i] * grad_scale;

@@ -42,19 +42,6 @@ static double median(double *x, size_t n) {
   return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 
-static sgi_trainer_settings settings_of(const sgi_bench_request *r) {
-  return (sgi_trainer_settings){.batch_size = r->batch_size,
-                                .seq_len = r->seq_len,
-                                .micro_batch = r->batch_size,
-                                .accumulation = 1,
-                                .clip = 2,
-                                .weight_decay = 1e-4,
-                                .beta1 = 0.9,
-                                .beta2 = 0.999,
-                                .eps = 1e-8,
-                                .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000000}};
-}
-
 static void release(stage *s) {
   sgi_pass_free(s->pass);
   sg_generator_free(s->generator);
@@ -114,7 +101,8 @@ static sg_status decode(stage *s, size_t n, sg_error *err) {
   return st;
 }
 
-/* A token takes so little that reading the clock would show: what is timed as a whole has no profile. */
+/* A token takes so little that reading the clock would show: what is timed as a whole has no
+ * profile. */
 static sg_status decode_profiled(stage *s, sg_error *err) {
   sgi_generator_profile(s->generator, &s->out->decode);
   sg_status st = decode(s, PROFILED, err);
@@ -127,7 +115,8 @@ static size_t peak_rss(void) {
   return getrusage(RUSAGE_SELF, &usage) ? 0 : (size_t)usage.ru_maxrss * 1024;
 }
 
-/* So that a measurement does not show an earlier one's peak, where the system allows it (Linux: proc_pid_clear_refs(5)). */
+/* So that a measurement does not show an earlier one's peak, where the system allows it (Linux:
+ * proc_pid_clear_refs(5)). */
 static void forget_peak(void) {
   malloc_trim(0);
   (void)sgi_append_file("/proc/self/clear_refs", "5", 1, NULL);
@@ -138,10 +127,11 @@ static sg_status make_model(stage *s, sg_error *err) {
                          : sg_model_create(s->r->config, s->r->seed, &s->model, err);
 }
 
-/* Everything that rounds need. The peak is taken after one step, before what only the measurement needs is made. */
+/* Everything that rounds need. The peak is taken after one step, before what only the measurement
+ * needs is made. */
 static sg_status prepare(stage *s, sg_error *err) {
   const sgi_bench_request *r = s->r;
-  sgi_trainer_settings t = settings_of(r);
+  sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
   forget_peak();
   sg_status st = tokens(s, err);
   if (!st) st = make_model(s, err);
@@ -220,7 +210,8 @@ static sg_status rounds(stage *s, sg_error *err) {
   return st;
 }
 
-/* Forward FLOPs of one token: sg_config_flops has all T positions in its attention; a token at position i sees i + 1. */
+/* Forward FLOPs of one token: sg_config_flops has all T positions in its attention; a token at
+ * position i sees i + 1. */
 static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_error *err) {
   uint64_t layers, head;
   size_t T = r->seq_len;
@@ -231,7 +222,8 @@ static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_erro
   if (st) return st;
   double width = (double)(c->num_heads * c->head_dim), unseen = 4 * width * (double)c->num_layers * (double)(T - 1) / 2;
   out->forward_flops_per_token = ((double)layers + (double)head) / (double)T - unseen;
-  /* One row meets every weight that it uses in one multiply-add; of attention's two products there is one position. */
+  /* One row meets every weight that it uses in one multiply-add; of attention's two products there
+   * is one position. */
   uint64_t row;
   st = sg_config_flops(c, 1, &row, err);
   if (st) return st;
@@ -242,7 +234,7 @@ static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_erro
 }
 
 static sg_status planned(const sgi_bench_request *r, sgi_bench *out, sg_error *err) {
-  sgi_trainer_settings t = settings_of(r);
+  sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
   if (!r->forward_only) return sgi_trainer_bytes(r->config, &t, &out->planned_bytes, err);
   sg_status st = sgi_pass_bytes(r->config, r->batch_size, r->seq_len, false, &out->planned_bytes, err);
   out->planned_bytes += out->parameters * sizeof(float);

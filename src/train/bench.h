@@ -1,4 +1,5 @@
-/* bench.h: how fast this machine trains and runs a configuration, beside what its matrix product and its memory allow. */
+/* bench.h: how fast this machine trains and runs a configuration, beside what its matrix product
+ * and its memory allow. */
 #ifndef SGI_BENCH_H
 #define SGI_BENCH_H
 
@@ -16,8 +17,8 @@ typedef struct sgi_bench_request {
   void *user;
 } sgi_bench_request;
 
-/* Times are medians over the rounds. A round measures everything in turn (matrix product, copy, step, forward pass), so that
- * a machine that slows down slows all of it. 0: not measured. */
+/* Times are medians over the rounds. A round measures everything in turn (matrix product, copy,
+ * step, forward pass), so that a machine that slows down slows all of it. 0: not measured. */
 typedef struct sgi_bench {
   size_t batch_size, seq_len, rounds, threads, parameters;
   const char *isa;
@@ -40,15 +41,16 @@ typedef struct sgi_bench {
   size_t decoded;
 } sgi_bench;
 
-/* Random tokens; a saved model stays mapped from its file for forward passes and decoding, and is copied for training. */
+/* Random tokens; a saved model stays mapped from its file for forward passes and decoding, and is
+ * copied for training. */
 sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *err);
 
 /* FLOPs counted / time, as a share of the matrix product's rate; 0 where not measured. */
 double sgi_bench_utilisation(const sgi_bench *b, bool train);
 /* Bytes of weights per token / time, as a share of the copy's rate. */
 double sgi_bench_decode_share(const sgi_bench *b);
-/* The least time a profiled kernel can take here, over the time it took: the larger of FLOPs / gemm and bytes / copy. Above 1
- * where caches save bytes. *memory: which of the two bounds it. */
+/* The least time a profiled kernel can take here, over the time it took: the larger of FLOPs / gemm
+ * and bytes / copy. Above 1 where caches save bytes. *memory: which of the two bounds it. */
 double sgi_bench_limit_share(const sgi_bench *b, const sgi_profile *p, size_t kernel, bool *memory);
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "train/optim.h"
+
 /* Where the first number of x (n) is that is not finite; n if there is none. */
 static size_t first_bad(const float *x, size_t n) {
   size_t i = 0;
@@ -44,19 +46,19 @@ static void add_largest(const sg_model *m, char *out, size_t size) {
   if (used < size) describe(out + used, size - used, "weight", m, row, element, m->w[row][element]);
 }
 
-sg_status sgi_blame_state(const sgi_trainer *t, sg_error *err) {
-  char text[360] = "the norm of the weights overflows";
-  if (!search(t->model, t->model->arena, "weight", false, text, sizeof text) &&
-      !search(t->model, t->m, "first moment of", false, text, sizeof text) &&
-      !search(t->model, t->v, "second moment of", false, text, sizeof text)) {
-    if (isfinite(sgi_trainer_param_norm(t))) return SG_OK;
-    add_largest(t->model, text, sizeof text);
+sg_status sgi_blame_state(const sg_model *m, const sgi_suspect *moments, size_t n, sg_error *err) {
+  char text[SGI_BLAME_TEXT] = "the norm of the weights overflows", words[48];
+  bool found = search(m, m->arena, "weight", false, text, sizeof text);
+  for (size_t i = 0; i < n && !found; i++) {
+    snprintf(words, sizeof words, "%s of", moments[i].words);
+    found = search(m, moments[i].arena, words, false, text, sizeof text);
   }
-  return sgi_fail(err, SG_ERR_NUMERIC, "after step %llu (batch %llu of the run): %s", (unsigned long long)t->steps,
-                  (unsigned long long)t->steps - 1, text);
+  if (!found && isfinite(sgi_arena_norm(m->arena, m->table.floats))) return SG_OK;
+  if (!found) add_largest(m, text, sizeof text);
+  return sgi_fail(err, SG_ERR_NUMERIC, "%s", text);
 }
 
-/* ---- the forward pass, looked at ------------------------------------------------------------------------------- */
+/* ---- the forward pass, looked at ------------------------------------------------------------- */
 
 typedef struct watcher {
   size_t first_row, T; /* of the micro-batch */
@@ -79,40 +81,35 @@ static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
   return sgi_fail(err, SG_ERR_NUMERIC, "%s", w->out);
 }
 
-static bool search_forward(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
-                           char *out, size_t size) {
-  const sgi_trainer_settings *s = &t->settings;
-  size_t T = s->seq_len;
-  for (size_t b = 0; b < s->batch_size; b += s->micro_batch) {
+static bool search_forward(const sgi_refused *r, char *out, size_t size) {
+  const sgi_batch *whole = r->batch;
+  size_t T = whole->T, n = r->rows * T;
+  for (size_t b = 0; b < whole->B; b += r->rows) {
     size_t at = b * T;
-    sgi_batch batch = {s->micro_batch, T, inputs + at, targets + at, starts ? starts + at : NULL};
+    sgi_batch batch = {r->rows, T, whole->inputs + at, whole->targets + at, whole->starts ? whole->starts + at : NULL};
     sg_error why = {0};
     watcher w = {.first_row = b, .T = T, .out = out, .size = size};
-    sg_status st = sgi_pass_forward(t->pass, &batch, &(sgi_tap){visit, &w, &why, NULL}, &why);
+    sg_status st = sgi_pass_forward(r->pass, &batch, &(sgi_tap){visit, &w, &why, NULL}, &why);
     if (w.found) return true;
     if (st) {
       snprintf(out, size, "%.150s", why.text);
-      if (st == SG_ERR_NUMERIC) add_largest(t->model, out, size);
+      if (st == SG_ERR_NUMERIC) add_largest(r->model, out, size);
       return true;
     }
-    if (sgi_pass_loss(t->pass, &(sgi_metrics){0}, NULL, 0, NULL)) continue;
-    size_t n = s->micro_batch * T, bad = first_bad(sgi_pass_nll(t->pass), n);
+    if (sgi_pass_loss(r->pass, &(sgi_metrics){0}, NULL, 0, NULL)) continue;
+    size_t bad = first_bad(sgi_pass_nll(r->pass), n);
     if (bad == n) continue;
     snprintf(out, size, "the loss at row %zu, position %zu of the batch is %g", b + bad / T, bad % T,
-             (double)sgi_pass_nll(t->pass)[bad]);
-    add_largest(t->model, out, size);
+             (double)sgi_pass_nll(r->pass)[bad]);
+    add_largest(r->model, out, size);
     return true;
   }
   return false;
 }
 
-sg_status sgi_blame_batch(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
-                          const char *why, sg_error *err) {
-  char text[360] = "the gradient's norm overflows";
-  if (!search(t->model, t->model->arena, "weight", false, text, sizeof text) &&
-      !search_forward(t, inputs, targets, starts, text, sizeof text))
-    search(t->model, t->grad, "gradient of", true, text, sizeof text);
-  memset(t->grad, 0, t->model->table.floats * sizeof(float));
-  return sgi_fail(err, SG_ERR_NUMERIC, "step %llu (batch %llu of the run): %s: %s; the step was not taken",
-                  (unsigned long long)t->steps + 1, (unsigned long long)t->steps, why, text);
+void sgi_blame_batch(const sgi_refused *r, char text[SGI_BLAME_TEXT]) {
+  snprintf(text, SGI_BLAME_TEXT, "the gradient's norm overflows");
+  if (!search(r->model, r->model->arena, "weight", false, text, SGI_BLAME_TEXT) &&
+      !search_forward(r, text, SGI_BLAME_TEXT))
+    search(r->model, r->gradient, "gradient of", true, text, SGI_BLAME_TEXT);
 }

@@ -11,14 +11,20 @@
 #include "model/config.h"
 #include "model/weights.h"
 
-enum { STATE_FORMAT = 1, TOKENIZER_BYTES = 256 << 20, PARTS = 3 };
+enum { STATE_FORMAT = 1, TOKENIZER_BYTES = 256 << 20 };
 static const char PREFIX[] = "step-", SETTINGS[] = "settings.json";
 
-/* optimizer.safetensors: "m.NAME", "v.NAME" and, in the middle of an accumulation, "sum.NAME". */
-static const char *const part_names[PARTS] = {"m.", "v.", "sum."};
-static float *part_arena(const sgi_trainer *t, size_t part) { return part == 0 ? t->m : part == 1 ? t->v : t->sum; }
-static bool part_used(const sgi_trainer *t, size_t part) {
-  return part < 2 || (t->sum && t->steps % t->settings.accumulation);
+/* optimizer.safetensors: the optimizer's moments, "m.NAME", "v.NAME", and, in the middle of an
+ * accumulation, "sum.NAME". */
+static size_t parts(const sgi_trainer *t) {
+  return t->settings.optimizer.ops->n_moments + (t->sum && t->steps % t->settings.accumulation);
+}
+static float *part_arena(const sgi_trainer *t, size_t part) {
+  return part < t->settings.optimizer.ops->n_moments ? t->moment[part] : t->sum;
+}
+static void part_name(const sgi_trainer *t, size_t part, const sgi_row *row, char out[SGI_MAX_TENSOR_NAME + 8]) {
+  const sgi_optimizer_ops *ops = t->settings.optimizer.ops;
+  snprintf(out, SGI_MAX_TENSOR_NAME + 8, "%.7s.%s", part < ops->n_moments ? ops->moments[part].name : "sum", row->name);
 }
 
 static char *in(const char *directory, const char *name) { return sgi_path_join(directory, name); }
@@ -31,15 +37,15 @@ static bool is_name(const char *name) {
 
 static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_error *err) {
   const sgi_table *table = &t->model->table;
-  size_t n = 0, bytes = PARTS * table->count;
-  sgi_tensor *tensors = sgi_alloc(bytes * sizeof *tensors);
-  char(*names)[SGI_MAX_TENSOR_NAME + 8] = sgi_alloc(bytes * sizeof *names);
+  size_t n = 0, most = parts(t) * table->count;
+  sgi_tensor *tensors = sgi_alloc(most * sizeof *tensors);
+  char(*names)[SGI_MAX_TENSOR_NAME + 8] = sgi_alloc(most * sizeof *names);
   char *path = in(directory, "optimizer.safetensors");
-  sg_status st = tensors && names && path ? SG_OK : sgi_fail_memory(err, bytes * sizeof *names, "a checkpoint");
-  for (size_t p = 0; p < PARTS && !st; p++)
-    for (size_t i = 0; i < table->count && part_used(t, p); i++, n++) {
+  sg_status st = tensors && names && path ? SG_OK : sgi_fail_memory(err, most * sizeof *names, "a checkpoint");
+  for (size_t p = 0; p < parts(t) && !st; p++)
+    for (size_t i = 0; i < table->count; i++, n++) {
       const sgi_row *row = &table->rows[i];
-      snprintf(names[n], sizeof *names, "%s%s", part_names[p], row->name);
+      part_name(t, p, row, names[n]);
       tensors[n] = (sgi_tensor){
           .name = names[n], .dtype = SGI_F32, .n_dims = row->n_dims, .data = part_arena(t, p) + row->offset};
       for (int k = 0; k < row->n_dims; k++) tensors[n].dims[k] = row->dims[k];
@@ -56,10 +62,10 @@ static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error 
   sgi_safetensors *f = NULL;
   char *path = in(directory, "optimizer.safetensors"), name[SGI_MAX_TENSOR_NAME + 8];
   sg_status st = path ? sgi_safetensors_open(path, &f, err) : sgi_fail_memory(err, strlen(directory), "a path");
-  for (size_t p = 0; p < PARTS && !st; p++)
-    for (size_t i = 0; i < table->count && part_used(t, p) && !st; i++) {
+  for (size_t p = 0; p < parts(t) && !st; p++)
+    for (size_t i = 0; i < table->count && !st; i++) {
       const sgi_row *row = &table->rows[i];
-      snprintf(name, sizeof name, "%s%s", part_names[p], row->name);
+      part_name(t, p, row, name);
       const sgi_tensor *x = sgi_safetensors_find(f, name);
       if (!x || x->dtype != SGI_F32 || x->count != row->count)
         st = sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing or of another size", path, name);
@@ -153,7 +159,7 @@ static sg_status verify_known(const char *directory, sg_error *err) {
 }
 
 size_t sgi_checkpoint_bytes(const sgi_trainer *t) {
-  return t->model->table.parameters * sizeof(float) * (part_used(t, 2) ? 4 : 3) + (1 << 20);
+  return t->model->table.parameters * sizeof(float) * (1 + parts(t)) + (1 << 20);
 }
 
 /* Room is looked for before anything is written: a full disk is better met early. */

@@ -1,4 +1,5 @@
-/* checkpoint.h: a trainer as a directory that is complete or not there (core/bundle.h), and back, to the last bit. */
+/* checkpoint.h: a trainer as a directory that is complete or not there (core/bundle.h), and back,
+ * to the last bit. */
 #ifndef SGI_CHECKPOINT_H
 #define SGI_CHECKPOINT_H
 
@@ -17,32 +18,37 @@ typedef struct sgi_progress_state {
   bool evaluation_due;    /* the step's evaluation was not finished: a resumed run makes it first */
 } sgi_progress_state;
 
-/* Writes RUN/checkpoints/step-NNNNNNNN (config.json, model.safetensors, tokenizer.json, optimizer.safetensors, train_state.json,
- * settings.json, MANIFEST.json) and points `latest` at it; name (64 bytes) gets the directory's name. tokenizer is the file to copy,
- * settings what the run was told; NULL: none. */
+/* Writes RUN/checkpoints/step-NNNNNNNN (config.json, model.safetensors, tokenizer.json,
+ * optimizer.safetensors, train_state.json, settings.json, MANIFEST.json) and points `latest` at it;
+ * name (64 bytes) gets the directory's name. tokenizer is the file to copy, settings what the run
+ * was told; NULL: none. */
 sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state,
                               const char *tokenizer, const json_t *settings, char name[64], sg_error *err);
 
-/* The settings that a checkpoint was made with: new reference, NULL where it is older than settings.json. */
+/* The settings that a checkpoint was made with: new reference, NULL where it is older than
+ * settings.json. */
 sg_status sgi_checkpoint_settings(const char *directory, json_t **out, sg_error *err);
 
 /* Whether all files are there as they were written (core/manifest.h); all are read. */
 sg_status sgi_checkpoint_verify(const char *directory, sg_error *err);
 
-/* Fills t's weights, moments, counts and state from a complete checkpoint directory of the same architecture and settings. */
+/* Fills t's weights, moments, counts and state from a complete checkpoint directory of the same
+ * architecture and settings. */
 sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progress_state *state, sg_error *err);
 
 /* Bytes of one checkpoint on disk. */
 size_t sgi_checkpoint_bytes(const sgi_trainer *t);
 
-/* Told of each checkpoint that is newer than the one taken and not whole, with what is wrong with it. */
+/* Told of each checkpoint that is newer than the one taken and not whole, with what is wrong with
+ * it. */
 typedef struct sgi_skipped {
   void (*skipped)(void *user, const char *name, const char *reason);
   void *user;
 } sgi_skipped;
 
-/* The model directory that path means: path itself, or the newest complete checkpoint of the run at path (which: "latest", "best" or a
- * step's name; NULL: latest). A checkpoint that was named must be whole, in whichever way it was named. tell may be NULL. New: sgi_free. */
+/* The model directory that path means: path itself, or the newest complete checkpoint of the run at
+ * path (which: "latest", "best" or a step's name; NULL: latest). A checkpoint that was named must
+ * be whole, in whichever way it was named. tell may be NULL. New: sgi_free. */
 sg_status sgi_model_locate(const char *path, const char *which, const sgi_skipped *tell, char **out, sg_error *err);
 
 #endif

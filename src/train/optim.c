@@ -1,25 +1,72 @@
 #include "train/optim.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "math/kernels.h"
 
 enum { CHUNK = 16384, NORM_BLOCKS = 256 };
 
-void sgi_adamw_update(const sgi_adamw *s, const sgi_table *table, float *w, float *g, float *m, float *v,
-                      double grad_scale, double lr, uint64_t update) {
-  const sgi_kernels *kern = sgi_kernel_table();
-  double t = (double)update + 1;
-  float bias1 = (float)(1 / (1 - pow(s->beta1, t))), bias2 = (float)(1 / (1 - pow(s->beta2, t)));
-  for (size_t r = 0; r < table->count; r++) {
-    const sgi_row *row = &table->rows[r];
-    float decay = row->decay ? (float)s->decay : 0;
-#pragma omp parallel for schedule(static) if (row->count > CHUNK)
-    for (size_t i = 0; i < row->count; i += CHUNK) {
-      size_t at = row->offset + i, n = row->count - i < CHUNK ? row->count - i : CHUNK;
-      kern->adamw(w + at, g + at, m + at, v + at, n, (float)grad_scale, (float)lr, decay, bias1, bias2, (float)s->beta1,
-                  (float)s->beta2, (float)s->eps);
-    }
+#define ADDRESS(name) &sgi_optimizer_##name,
+static const sgi_optimizer_ops *const all[] = {SGI_OPTIMIZERS(ADDRESS)};
+
+const sgi_optimizer_ops *sgi_optimizer_at(size_t i) { return i < SGI_COUNT(all) ? all[i] : NULL; }
+
+const sgi_optimizer_ops *sgi_optimizer_find(const char *name, sg_error *err) {
+  const char *names[SGI_COUNT(all)];
+  char list[128] = "";
+  for (size_t i = 0, used = 0; i < SGI_COUNT(all); i++) {
+    names[i] = all[i]->name;
+    if (!strcmp(name, names[i])) return all[i];
+    if (used < sizeof list) used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+  }
+  const char *near = sgi_nearest(name, names, SGI_COUNT(all));
+  sgi_fail(err, SG_ERR_ARG, "unknown optimizer \"%.64s\": choose one of %s%s%s%s", name, list,
+           near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+  return NULL;
+}
+
+ptrdiff_t sgi_optimizer_setting_at(const sgi_optimizer_ops *ops, const char *name) {
+  for (ptrdiff_t i = 0; ops->settings[i].name; i++)
+    if (!strcmp(ops->settings[i].name, name)) return i;
+  return -1;
+}
+
+sgi_optimizer sgi_optimizer_usual(const sgi_optimizer_ops *ops) {
+  sgi_optimizer o = {.ops = ops};
+  for (size_t i = 0; ops->settings[i].name; i++) o.value[i] = ops->settings[i].usual;
+  return o;
+}
+
+sg_status sgi_optimizer_check(const sgi_optimizer *o, sg_error *err) {
+  for (size_t i = 0; o->ops->settings[i].name; i++) {
+    const sgi_optimizer_setting *s = &o->ops->settings[i];
+    if (!(o->value[i] >= s->least && o->value[i] < s->below))
+      return sgi_fail(err, SG_ERR_ARG, "%s is %.9g: expected a number of at least %.9g and below %.9g", s->name,
+                      o->value[i], s->least, s->below);
+  }
+  return SG_OK;
+}
+
+/* The part [from, to) of one tensor, in stretches that stay in a thread's cache. */
+static void update_row(const sgi_optimizer *o, const sgi_update *u, const sgi_shard *s, size_t from, size_t to) {
+#pragma omp parallel for schedule(static) if (to - from > CHUNK)
+  for (size_t at = from; at < to; at += CHUNK) {
+    sgi_stretch x = {.w = s->w + at, .g = s->g + at, .n = to - at < CHUNK ? to - at : CHUNK};
+    for (size_t k = 0; k < o->ops->n_moments; k++) x.moment[k] = s->moment[k] + at;
+    o->ops->update(o->value, u, &x);
+  }
+}
+
+void sgi_optimizer_update(const sgi_optimizer *o, const sgi_update *u, const sgi_shard *s) {
+  for (size_t r = 0; r < s->table->count; r++) {
+    const sgi_row *row = &s->table->rows[r];
+    size_t from = row->offset > s->from ? row->offset : s->from, end = row->offset + row->count;
+    size_t to = end < s->to ? end : s->to;
+    sgi_update one = *u;
+    if (!row->decay) one.decay = 0;
+    if (from < to) update_row(o, &one, s, from, to);
   }
 }
 

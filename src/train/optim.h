@@ -1,23 +1,96 @@
-/* optim.h: AdamW with the reference's decoupled decay, and the norm that clipping asks for (docs/method.md, training). */
+/* optim.h: optimizers as data. One is a file with one sgi_optimizer_ops and its name in
+ * SGI_OPTIMIZERS; the trainer, its memory, checkpoints, settings and the search for broken numbers
+ * ask the table for the rest.
+ *
+ * An optimizer sees stretches: n neighbouring floats of one tensor, of its gradient and of as many
+ * moments as it keeps, all at the same offset of arenas of equal layout (core/table.h). What it
+ * makes of a float depends on nothing but that float's own numbers, so any cut into stretches gives
+ * the same bits, and a range of the arena (a shard) can be updated by itself. Clipping, the
+ * schedule, accumulation and which tensors decay are the trainer's, equal for all (docs/method.md,
+ * optimizer). */
 #ifndef SGI_OPTIM_H
 #define SGI_OPTIM_H
 
 #include "core/table.h"
 
-typedef struct sgi_adamw {
-  double beta1, beta2, eps;
-  double decay; /* weight_decay / peak learning rate: a decayed weight moves by lr(t) * decay * w */
-} sgi_adamw;
+#define SGI_OPTIMIZERS(X) \
+  X(adamw) \
+  X(lion)
 
-/* One update of all rows of table; w, g, m, v are arenas in its offsets. g is scaled by grad_scale first and is left zero.
- * update is the number of updates before this one. Dense: an entry with gradient 0 still moves (golden README no. 22). */
-void sgi_adamw_update(const sgi_adamw *s, const sgi_table *table, float *w, float *g, float *m, float *v,
-                      double grad_scale, double lr, uint64_t update);
+enum { SGI_MAX_MOMENTS = 2, SGI_MAX_OPTIMIZER_SETTINGS = 4 };
 
-/* Euclidean norm of an arena (gaps between rows are zero). Summed in blocks fixed by the size: same bits for any threads. */
+/* A number that may be set: least <= value < below. */
+typedef struct sgi_optimizer_setting {
+  const char *name, *help; /* "optimizer.beta1" */
+  double usual;            /* where nothing is set */
+  double least, below;
+} sgi_optimizer_setting;
+
+/* What is told to one update. */
+typedef struct sgi_update {
+  double lr;
+  double decay;      /* weight_decay / peak learning rate: a decayed weight moves by lr * decay * w */
+  double grad_scale; /* the gradient is multiplied by this first */
+  uint64_t done;     /* updates before this one */
+} sgi_update;
+
+typedef struct sgi_stretch {
+  float *w, *g;                   /* (n); g is left zero */
+  float *moment[SGI_MAX_MOMENTS]; /* (n) each */
+  size_t n;
+} sgi_stretch;
+
+typedef struct sgi_optimizer_ops {
+  const char *name;
+  size_t n_moments;
+  struct {
+    const char *name;  /* of its tensors in a checkpoint: "m" gives "m.model.norm.weight" */
+    const char *words; /* for people: "first moment" */
+  } moments[SGI_MAX_MOMENTS];
+  sgi_optimizer_setting settings[SGI_MAX_OPTIMIZER_SETTINGS + 1]; /* up to the first without a name */
+  double bytes_per_weight;                                        /* read and written by one update */
+  /* value: of the settings, in their order. u->decay is 0 for a tensor that does not decay. */
+  void (*update)(const double *value, const sgi_update *u, const sgi_stretch *x);
+} sgi_optimizer_ops;
+
+#define SGI_DECLARE_OPTIMIZER(name) extern const sgi_optimizer_ops sgi_optimizer_##name;
+SGI_OPTIMIZERS(SGI_DECLARE_OPTIMIZER)
+
+/* The i-th optimizer, NULL past the last; the first is the usual one. */
+const sgi_optimizer_ops *sgi_optimizer_at(size_t i);
+/* By name; NULL and SG_ERR_ARG with the names where there is none. err may be NULL. */
+const sgi_optimizer_ops *sgi_optimizer_find(const char *name, sg_error *err);
+/* Place of a setting by its name; -1: this one has none such. */
+ptrdiff_t sgi_optimizer_setting_at(const sgi_optimizer_ops *ops, const char *name);
+
+/* A chosen optimizer with the values of its settings. */
+typedef struct sgi_optimizer {
+  const sgi_optimizer_ops *ops;
+  double value[SGI_MAX_OPTIMIZER_SETTINGS];
+} sgi_optimizer;
+
+sgi_optimizer sgi_optimizer_usual(const sgi_optimizer_ops *ops);
+/* SG_ERR_ARG naming the setting that is out of its range. */
+sg_status sgi_optimizer_check(const sgi_optimizer *o, sg_error *err);
+
+/* The floats [from, to) of arenas in table's offsets: all of them, or a part that somebody owns. */
+typedef struct sgi_shard {
+  const sgi_table *table;
+  float *w, *g;
+  float *const *moment; /* n_moments arenas */
+  size_t from, to;
+} sgi_shard;
+
+/* One update of the shard. Dense: an entry with gradient 0 still moves (golden README no. 22).
+ * Leaves its gradient zero. */
+void sgi_optimizer_update(const sgi_optimizer *o, const sgi_update *u, const sgi_shard *s);
+
+/* Euclidean norm of an arena (gaps between rows are zero). Summed in blocks fixed by the size: same
+ * bits for any threads. */
 double sgi_arena_norm(const float *x, size_t floats);
 
-/* Factor that brings a gradient of this norm under max: 1 below it, max / norm from it on (no epsilon); 1 where max is 0. */
+/* Factor that brings a gradient of this norm under max: 1 below it, max / norm from it on (no
+ * epsilon); 1 where max is 0. */
 double sgi_clip_scale(double norm, double max);
 
 #endif

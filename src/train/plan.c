@@ -7,41 +7,41 @@
 #include "model/flops.h"
 #include "train/run_state.h"
 
-/* Measured: resident pages of the program and its libraries; what reading a tokenizer leaves, per token; what each thread's matrix
- * products copy of their operands, per row (sums over the rows, such as a weight's gradient, copy most). */
+/* Measured: resident pages of the program and its libraries; what reading a tokenizer leaves, per
+ * token; what each thread's matrix products copy of their operands, per row (sums over the rows,
+ * such as a weight's gradient, copy most). */
 enum { PROCESS_BYTES = 16 << 20, TOKENIZER_BYTES = 600, PRODUCT_ROW_BYTES = 1024 };
 /* More rows at a time than this bring no speed, only memory. */
 enum { FULL_SPEED_ROWS = 8192 };
 
 sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t steps) {
-  sgi_trainer_settings t = {.batch_size = s->batch_size,
-                            .seq_len = s->seq_len,
-                            .micro_batch = s->micro_batch,
-                            .accumulation = s->grad_accumulation,
-                            .clip = s->clip,
-                            .weight_decay = s->weight_decay,
-                            .beta1 = 0.9,
-                            .beta2 = 0.999,
-                            .eps = 1e-8,
-                            .schedule = {.peak = s->learning_rate,
-                                         .updates = steps / s->grad_accumulation,
-                                         .warmup = s->warmup_steps,
-                                         .decay_fraction = s->decay_fraction}};
+  sgi_trainer_settings t = sgi_trainer_defaults(s->batch_size, s->seq_len);
+  t.micro_batch = s->micro_batch;
+  t.accumulation = s->grad_accumulation;
+  t.clip = s->clip;
+  t.weight_decay = s->weight_decay;
+  t.optimizer = s->optimizer;
+  t.schedule = (sgi_schedule){.peak = s->learning_rate,
+                              .updates = steps / s->grad_accumulation,
+                              .warmup = s->warmup_steps,
+                              .decay_fraction = s->decay_fraction};
   sgi_schedule_find(s->schedule, &t.schedule.kind, NULL); /* checked when the settings were resolved */
   return t;
 }
 
-/* Of a mapped token cache only what rows were taken from is in memory, in the system's steps of 64 KB. */
+/* Of a mapped token cache only what rows were taken from is in memory, in the system's steps of 64
+ * KB. */
 static size_t touched_bytes(uint64_t tokens, double rows, size_t seq_len) {
   double whole = 4.0 * (double)tokens, most = rows * fmax(65536, 4.0 * (double)seq_len);
   return (size_t)fmin(whole, most);
 }
 
-/* Bytes that do not depend on the micro-batch: process, weights, gradients, moments, batches, tokens. */
+/* Bytes that do not depend on the micro-batch: process, weights, gradients, moments, batches,
+ * tokens. */
 static size_t fixed_bytes(const sgi_run *run, size_t parameters) {
   const sgi_settings *s = &run->settings;
-  size_t arenas = s->grad_accumulation > 1 ? 5 : 4;
-  return PROCESS_BYTES + s->model.vocab_size * TOKENIZER_BYTES + parameters * sizeof(float) * arenas +
+  sgi_trainer_settings t = sgi_run_trainer_settings(s, s->grad_accumulation);
+  return PROCESS_BYTES + s->model.vocab_size * TOKENIZER_BYTES + parameters * sizeof(float) * sgi_trainer_arenas(&t) +
          s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
          touched_bytes(run->plan.train_tokens, (double)s->steps * (double)s->batch_size, s->seq_len) +
          touched_bytes(run->plan.valid_tokens, (double)run->held_out_rows, s->seq_len);
@@ -104,7 +104,7 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   p->flops_per_step = 3.0 * (double)forward * (double)s->batch_size;
   p->micro_batch = s->micro_batch;
   p->memory = fixed + product_bytes(s->micro_batch * s->seq_len) + activations;
-  p->checkpoint_bytes = p->parameters * sizeof(float) * 3 + (1 << 20);
+  p->checkpoint_bytes = p->parameters * sizeof(float) * (1 + s->optimizer.ops->n_moments) + (1 << 20);
   if (p->memory > run->max_memory)
     return sgi_fail(err, SG_ERR_MEMORY,
                     "this run needs about %zu MB even with one row at a time, and --max-memory is %zu MB: allow more, "
@@ -114,7 +114,8 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
-/* Seconds of a step of some rows, one at a time, on a model of this many layers; the better of two. */
+/* Seconds of a step of some rows, one at a time, on a model of this many layers; the better of
+ * two. */
 static sg_status time_layers(const sgi_settings *s, size_t layers, size_t rows, size_t T, double *seconds,
                              sg_error *err) {
   sg_config c = s->model;

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "train/blame.h"
 #include "train/run_state.h"
 
 static const char PREFIX[] = "step-";
@@ -181,7 +180,7 @@ static bool is_best(sgi_run *run, const char *name) {
 
 static sg_status checkpoint(sgi_run *run, sg_error *err) {
   sgi_progress_state *s = &run->state;
-  sg_status st = sgi_blame_state(run->trainer, err); /* what is broken is not kept */
+  sg_status st = sgi_trainer_check(run->trainer, err); /* what is broken is not kept */
   if (st) return st;
   char name[64], *parent = sgi_path_join(run->directory, "checkpoints");
   if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");

@@ -12,7 +12,7 @@
 #include "model/presets.h"
 #include "train/schedule.h"
 
-typedef enum type { SIZE, COUNT, REAL, TEXT, NAME } type;
+typedef enum type { SIZE, COUNT, REAL, TEXT, NAME, OPTIMIZER } type;
 
 typedef struct key {
   const char *name;
@@ -23,6 +23,7 @@ typedef struct key {
 } key;
 
 #define AT(field) offsetof(sgi_settings, field)
+#define SPACE_NAME(name) " " #name
 static const key table[] = {
     {"preset", TEXT, AT(preset), 0, 0, "starting point: tinystories, slimpajama;1 ... slimpajama;9"},
     {"feedforward.kind", NAME, AT(model.feedforward), 0, 0, "feedforward layer; takes that kind's sizes of the preset"},
@@ -43,6 +44,7 @@ static const key table[] = {
     {"train.grad_accumulation", SIZE, AT(grad_accumulation), 1, 1 << 20, "batches per update"},
     {"train.micro_batch", SIZE, AT(micro_batch), 0, 1 << 24, "rows computed at a time; 0: as memory allows"},
     {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
+    {"optimizer.kind", OPTIMIZER, AT(optimizer), 0, 0, "one of:" SGI_OPTIMIZERS(SPACE_NAME)},
     {"optimizer.learning_rate", REAL, AT(learning_rate), 0, 1e6, "peak of the schedule"},
     {"optimizer.weight_decay", REAL, AT(weight_decay), 0, 1, "part of a weight lost per update at the peak"},
     {"optimizer.clip", REAL, AT(clip), 0, 1e30, "largest global norm of the gradient; 0: none"},
@@ -50,7 +52,8 @@ static const key table[] = {
      "constant, cosine, warmup_stable_linear_decay, warmup_stable_sqrt_decay"},
     {"schedule.warmup_steps", COUNT, AT(warmup_steps), 0, 1e15, "updates of linear warm-up"},
     {"schedule.decay_fraction", REAL, AT(decay_fraction), 0, 1, "last part of the run in which the rate decays"},
-    {"data.rows", TEXT, AT(rows), 0, 0, "pad: one document a row; pack: one behind the other; auto: pack where documents are long"},
+    {"data.rows", TEXT, AT(rows), 0, 0,
+     "pad: one document a row; pack: one behind the other; auto: pack where documents are long"},
     {"data.split", TEXT, AT(split), 0, 0, "documents of .txt end at: endoftext or blank-lines"},
     {"data.line_ends", TEXT, AT(line_ends), 0, 0, ".txt with lines that end in CRLF: lf (read as if in LF) or as-is"},
     {"data.field", TEXT, AT(field), 0, 0, "string field of .jsonl lines"},
@@ -63,13 +66,26 @@ static const key table[] = {
     {"log.every", COUNT, AT(log_every), 1, 1e15, "steps between lines of metrics.jsonl"},
 };
 
-const char *sgi_settings_key(size_t i, const char **help) {
-  if (i >= SGI_COUNT(table)) return NULL;
-  if (help) *help = table[i].help;
-  return table[i].name;
+/* The settings that optimizers bring along: each name once, from the first that has it. */
+static const sgi_optimizer_setting *optimizer_setting(size_t i) {
+  const sgi_optimizer_ops *ops;
+  for (size_t k = 0; (ops = sgi_optimizer_at(k)); k++)
+    for (const sgi_optimizer_setting *s = ops->settings; s->name; s++) {
+      size_t before = 0;
+      while (before < k && sgi_optimizer_setting_at(sgi_optimizer_at(before), s->name) < 0) before++;
+      if (before == k && !i--) return s;
+    }
+  return NULL;
 }
 
-/* ---- assignments ------------------------------------------------------------------------------------------------ */
+const char *sgi_settings_key(size_t i, const char **help) {
+  const sgi_optimizer_setting *own = i < SGI_COUNT(table) ? NULL : optimizer_setting(i - SGI_COUNT(table));
+  if (i >= SGI_COUNT(table) && !own) return NULL;
+  if (help) *help = own ? own->help : table[i].help;
+  return own ? own->name : table[i].name;
+}
+
+/* ---- assignments ----------------------------------------------------------------------------- */
 
 sg_status sgi_assign(sgi_assignments *a, const char *name, const char *value, const char *where, sg_error *err) {
   if (a->count == a->capacity) {
@@ -137,7 +153,7 @@ void sgi_assignments_free(sgi_assignments *a) {
   memset(a, 0, sizeof *a);
 }
 
-/* ---- resolving --------------------------------------------------------------------------------------------------- */
+/* ---- resolving ------------------------------------------------------------------------------- */
 
 static const key *find(const char *name) {
   for (size_t i = 0; i < SGI_COUNT(table); i++)
@@ -146,9 +162,10 @@ static const key *find(const char *name) {
 }
 
 static sg_status unknown(const struct sgi_assignment *x, sg_error *err) {
-  const char *names[SGI_COUNT(table)];
-  for (size_t i = 0; i < SGI_COUNT(table); i++) names[i] = table[i].name;
-  const char *near = sgi_nearest(x->key, names, SGI_COUNT(table));
+  const char *names[2 * SGI_COUNT(table)];
+  size_t n = 0;
+  while (n < SGI_COUNT(names) && (names[n] = sgi_settings_key(n, NULL))) n++;
+  const char *near = sgi_nearest(x->key, names, n);
   return sgi_fail(err, SG_ERR_ARG, "%s: unknown key \"%s\"%s%s%s", x->where, x->key, near ? "; did you mean \"" : "",
                   near ? near : "", near ? "\"?" : "");
 }
@@ -177,6 +194,22 @@ static sg_status set_number(const key *k, const struct sgi_assignment *x, void *
   return SG_OK;
 }
 
+static bool is_of_an_optimizer(const char *name) {
+  const sgi_optimizer_setting *s;
+  for (size_t i = 0; (s = optimizer_setting(i)); i++)
+    if (!strcmp(s->name, name)) return true;
+  return false;
+}
+
+static sg_status set_of_optimizer(sgi_settings *s, const struct sgi_assignment *x, sg_error *err) {
+  const sgi_optimizer_ops *ops = s->optimizer.ops;
+  ptrdiff_t at = sgi_optimizer_setting_at(ops, x->key);
+  if (at < 0) return sgi_fail(err, SG_ERR_ARG, "%s: optimizer %s has no %s", x->where, ops->name, x->key);
+  key k = {x->key, REAL, 0, ops->settings[at].least, ops->settings[at].below, NULL};
+  sg_status st = set_number(&k, x, &s->optimizer.value[at], err);
+  return st ? st : sgi_optimizer_check(&s->optimizer, err);
+}
+
 static sg_status set(sgi_settings *s, const key *k, const struct sgi_assignment *x, sg_error *err) {
   void *field = (char *)s + k->offset;
   if (k->type != TEXT && k->type != NAME) return set_number(k, x, field, err);
@@ -193,11 +226,15 @@ static const char *last(const sgi_assignments *a, const char *name, const char *
   return otherwise;
 }
 
-static sg_status start(sgi_settings *s, const char *preset, const char *kind, sg_error *err) {
+static sg_status start(sgi_settings *s, const sgi_assignments *a, sg_error *err) {
+  const char *preset = last(a, "preset", "tinystories"), *usual = sgi_optimizer_at(0)->name;
+  const sgi_optimizer_ops *optimizer = sgi_optimizer_find(last(a, "optimizer.kind", usual), err);
+  if (!optimizer) return SG_ERR_ARG;
   sgi_preset_t p;
-  sg_status st = sgi_preset(preset, kind, &p, err);
+  sg_status st = sgi_preset(preset, last(a, "feedforward.kind", "sgatlin"), &p, err);
   if (st) return st;
   memset(s, 0, sizeof *s);
+  s->optimizer = sgi_optimizer_usual(optimizer);
   s->model = p.config;
   s->batch_size = p.batch_size;
   s->seq_len = p.seq_len;
@@ -247,13 +284,13 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
   return sg_config_check(c, err);
 }
 
-/* A kind that is set anew takes its own sizes: those that a source of lower rank gave to another kind do not hold for it. Returns the
- * rank from which on feedforward.* counts. */
-static int feedforward_rank(const sgi_assignments *a) {
-  const char *before = "sgatlin", *now = before;
+/* A kind that is set anew takes its own sizes: those that a source of lower rank gave to another
+ * kind do not hold for it. Returns the rank from which on they count. */
+static int kind_rank(const sgi_assignments *a, const char *key_of_kind, const char *usual) {
+  const char *before = usual, *now = before;
   int rank = INT_MIN, since = INT_MIN;
   for (size_t i = 0; i < a->count; i++) {
-    if (strcmp(a->list[i].key, "feedforward.kind")) continue;
+    if (strcmp(a->list[i].key, key_of_kind)) continue;
     if (a->list[i].rank > rank) before = now;
     rank = a->list[i].rank;
     now = a->list[i].value;
@@ -263,20 +300,24 @@ static int feedforward_rank(const sgi_assignments *a) {
 }
 
 sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err) {
-  int since = feedforward_rank(a);
+  int ffn_since = kind_rank(a, "feedforward.kind", "sgatlin");
+  int optimizer_since = kind_rank(a, "optimizer.kind", sgi_optimizer_at(0)->name);
   const char *preset = last(a, "preset", NULL);
-  sg_status st = start(out, preset ? preset : "tinystories", last(a, "feedforward.kind", "sgatlin"), err);
+  sg_status st = start(out, a, err);
   out->given_preset = preset;
   out->free_batch = !last(a, "train.batch_size", NULL);
   if (!preset) snprintf(out->rows, sizeof out->rows, "auto"); /* who names a preset has its rows */
   for (size_t i = 0; i < a->count && !st; i++) {
-    const key *k = find(a->list[i].key);
-    if (!k)
-      st = unknown(&a->list[i], err);
-    else if (!strncmp(k->name, "feedforward.", 12) && a->list[i].rank < since)
+    const struct sgi_assignment *x = &a->list[i];
+    const key *k = find(x->key);
+    if (!k && !is_of_an_optimizer(x->key))
+      st = unknown(x, err);
+    else if (!k)
+      st = x->rank < optimizer_since ? SG_OK : set_of_optimizer(out, x, err);
+    else if (!strncmp(k->name, "feedforward.", 12) && x->rank < ffn_since)
       continue;
-    else if (strcmp(k->name, "preset") && strcmp(k->name, "feedforward.kind"))
-      st = set(out, k, &a->list[i], err);
+    else if (strcmp(k->name, "preset") && strcmp(k->name, "feedforward.kind") && k->type != OPTIMIZER)
+      st = set(out, k, x, err);
   }
   return st ? st : complete(out, err);
 }
@@ -295,41 +336,47 @@ static json_t *value_of(const sgi_settings *s, const key *k) {
     case REAL: return json_real(*(const double *)field);
     case TEXT:
     case NAME: return json_string(field);
+    case OPTIMIZER: return json_string(((const sgi_optimizer *)field)->ops->name);
   }
   return NULL;
 }
 
+/* "group.name" into an object of the group, "name" beside the groups. Takes the reference. */
+static int put(json_t *o, const char *name, json_t *value) {
+  const char *dot = strchr(name, '.');
+  if (!dot) return json_object_set_new(o, name, value);
+  char group[SGI_SETTING_TEXT];
+  snprintf(group, sizeof group, "%.*s", (int)(dot - name), name);
+  json_t *g = json_object_get(o, group);
+  if (!g && json_object_set_new(o, group, g = json_object())) {
+    json_decref(value);
+    return -1;
+  }
+  return json_object_set_new(g, dot + 1, value);
+}
+
 json_t *sgi_settings_to_json(const sgi_settings *s) {
   const sgi_ffn_ops *ffn = sgi_ffn_find(s->model.feedforward, NULL);
+  const sgi_optimizer_setting *own = s->optimizer.ops->settings;
   json_t *o = json_object();
   int bad = !o;
   for (size_t i = 0; i < SGI_COUNT(table); i++) {
-    const char *dot = strchr(table[i].name, '.');
     if (table[i].type == NAME && !*((const char *)s + table[i].offset)) continue;
     if (!strncmp(table[i].name, "feedforward.", 12) && table[i].type == SIZE &&
         !*(const size_t *)((const char *)s + table[i].offset))
       continue;
-    if (!dot) {
-      bad |= json_object_set_new(o, table[i].name, value_of(s, &table[i]));
-      continue;
-    }
-    char group[SGI_SETTING_TEXT];
-    snprintf(group, sizeof group, "%.*s", (int)(dot - table[i].name), table[i].name);
-    json_t *g = json_object_get(o, group);
-    if (!g) {
-      g = json_object();
-      bad |= json_object_set_new(o, group, g);
-    }
-    bad |= json_object_set_new(g, dot + 1, value_of(s, &table[i]));
+    bad |= put(o, table[i].name, value_of(s, &table[i]));
   }
+  for (size_t i = 0; own[i].name; i++) bad |= put(o, own[i].name, json_real(s->optimizer.value[i]));
   if (!bad && ffn) return o;
   json_decref(o);
   return NULL;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
-/* Of these nothing in the weights depends: when is looked and saved, what was resolved or trained before the first step. */
+/* Of these nothing in the weights depends: when is looked and saved, what was resolved or trained
+ * before the first step. */
 static bool matters(const key *k) {
   static const char *const others[] = {"preset",           "tokenizer.vocab_size", "eval.every", "eval.batches",
                                        "checkpoint.every", "checkpoint.keep",      "log.every"};

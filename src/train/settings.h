@@ -1,8 +1,10 @@
-/* settings.h: everything a training run is told, as one table of keys ("train.steps") that files, --set and help share. */
+/* settings.h: everything a training run is told, as one table of keys ("train.steps") that files,
+ * --set and help share. */
 #ifndef SGI_SETTINGS_H
 #define SGI_SETTINGS_H
 
 #include "core/json.h"
+#include "train/optim.h"
 
 enum { SGI_SETTING_TEXT = 64 };
 
@@ -18,15 +20,16 @@ typedef struct sgi_settings {
   uint64_t seed;
 
   double learning_rate, weight_decay, clip;
+  sgi_optimizer optimizer; /* with its own settings */
   char schedule[SGI_SETTING_TEXT];
   uint64_t warmup_steps;
   double decay_fraction;
 
-  char rows[SGI_SETTING_TEXT];  /* "pad" or "pack"; "auto": as the text is, settled when the run starts */
-  char split[SGI_SETTING_TEXT]; /* "endoftext" or "blank-lines" */
-  char field[SGI_SETTING_TEXT]; /* of .jsonl lines */
+  char rows[SGI_SETTING_TEXT];      /* "pad" or "pack"; "auto": as the text is, settled when the run starts */
+  char split[SGI_SETTING_TEXT];     /* "endoftext" or "blank-lines" */
+  char field[SGI_SETTING_TEXT];     /* of .jsonl lines */
   char line_ends[SGI_SETTING_TEXT]; /* of .txt: "lf", or "as-is" as runs have it that do not say */
-  size_t tokenizer_vocab_size;  /* of a tokenizer trained for the run; 0: the preset's */
+  size_t tokenizer_vocab_size;      /* of a tokenizer trained for the run; 0: the preset's */
 
   uint64_t eval_every, checkpoint_every; /* steps; 0: only at the end */
   size_t eval_batches;                   /* held-out batches of one evaluation; 0: all */
@@ -54,16 +57,19 @@ sg_status sgi_assign_text(sgi_assignments *a, const char *text, sg_error *err);
 sg_status sgi_assign_json(sgi_assignments *a, const json_t *object, const char *where, sg_error *err);
 void sgi_assignments_free(sgi_assignments *a);
 
-/* The preset of the last assignment of `preset` (tinystories if there is none) for the last feedforward.kind (sgatlin), then all other
- * assignments in order, then the checks that need no data. Sizes under feedforward.* that were given with a lower rank than a kind that
- * changes are left out: they belong to the other kind. Unknown keys are refused with the nearest one. */
+/* The preset of the last assignment of `preset` (tinystories if there is none) for the last
+ * feedforward.kind (sgatlin), then all other assignments in order, then the checks that need no
+ * data. Sizes under feedforward.* that were given with a lower rank than a kind that changes are
+ * left out: they belong to the other kind. Unknown keys are refused with the nearest one. */
 sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err);
 
-/* New reference: nested, every key; what resolves to the same settings again. NULL when memory is out. */
+/* New reference: nested, every key; what resolves to the same settings again. NULL when memory is
+ * out. */
 json_t *sgi_settings_to_json(const sgi_settings *s);
 
-/* Calls changed for each key whose value in then, what sgi_settings_to_json made earlier, is another one than now's; matters: the
- * training would go another way. Keys that then does not know are passed over: it is older than they are. */
+/* Calls changed for each key whose value in then, what sgi_settings_to_json made earlier, is
+ * another one than now's; matters: the training would go another way. Keys that then does not know
+ * are passed over: it is older than they are. */
 sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
                                void (*changed)(void *user, const char *key, const char *then, const char *now,
                                                bool matters),

@@ -1,4 +1,5 @@
-/* trainer.h: weights, gradient, moments and one training step. Knows nothing of files, text or people. */
+/* trainer.h: weights, gradient, moments and one training step. Knows nothing of files, text or
+ * people. */
 #ifndef SGI_TRAINER_H
 #define SGI_TRAINER_H
 
@@ -11,19 +12,25 @@ typedef struct sgi_trainer_settings {
   size_t micro_batch;         /* rows at a time, a divisor of B: fixes the order of sums, so part of a run's identity */
   size_t accumulation;        /* batches per update, >= 1 */
   double clip;                /* largest global norm, 0: none */
-  double weight_decay, beta1, beta2, eps;
+  double weight_decay;        /* part of a decayed weight lost per update at the schedule's peak */
+  sgi_optimizer optimizer;
   sgi_schedule schedule;
 } sgi_trainer_settings;
 
+/* Settings that train anything: the whole batch at a time, an update each, adamw as the reference
+ * has it, clip 2, decay 1e-4, a constant rate of 1e-3. Whoever wants something else changes
+ * that. */
+sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len);
+
 typedef struct sgi_trainer {
   sgi_trainer_settings settings;
-  sg_model *model;         /* owned, with an arena */
-  float *grad;             /* arena of one batch's gradient */
-  float *sum;              /* arena of accumulated gradients; NULL where accumulation is 1 */
-  float *m, *v;            /* arenas of moments */
-  sgi_profile *profile;    /* borrowed, or NULL */
-  sgi_pass *pass;          /* micro_batch x seq_len, with backward */
-  uint64_t steps, updates; /* done */
+  sg_model *model;                /* owned, with an arena */
+  float *grad;                    /* arena of one batch's gradient */
+  float *sum;                     /* arena of accumulated gradients; NULL where accumulation is 1 */
+  float *moment[SGI_MAX_MOMENTS]; /* arenas, n_moments of the optimizer */
+  sgi_profile *profile;           /* borrowed, or NULL */
+  sgi_pass *pass;                 /* micro_batch x seq_len, with backward */
+  uint64_t steps, updates;        /* done */
 } sgi_trainer;
 
 typedef struct sgi_step {
@@ -34,16 +41,23 @@ typedef struct sgi_step {
   size_t targets;                                           /* counted tokens */
 } sgi_step;
 
-/* Bytes of all arenas: weights, gradients, moments, activations. */
+/* Arenas of the size of the weights: they, gradients, moments. */
+size_t sgi_trainer_arenas(const sgi_trainer_settings *s);
+/* Bytes of all arenas: those, and activations. */
 sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, size_t *bytes, sg_error *err);
 /* Takes model over on success (its weights are made its own). New: sgi_trainer_free. */
 sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi_trainer **out, sg_error *err);
 void sgi_trainer_free(sgi_trainer *t);
 
-/* One batch: inputs, targets (B,T), starts (B,T) or NULL. SG_ERR_NUMERIC names what is not finite (blame.h); where the batch showed
- * it the weights are as they were before the step. Allocates nothing. */
+/* One batch: inputs, targets (B,T), starts (B,T) or NULL. SG_ERR_NUMERIC names what is not finite
+ * (blame.h); where the batch showed it the weights are as they were before the step. Allocates
+ * nothing. */
 sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
                            sgi_step *out, sg_error *err);
+
+/* SG_OK if all weights and moments are finite; else SG_ERR_NUMERIC naming the tensor and its layer.
+ * Slow: before a checkpoint. */
+sg_status sgi_trainer_check(const sgi_trainer *t, sg_error *err);
 
 /* From now on steps time their kernels into profile (borrowed); NULL ends that. */
 void sgi_trainer_profile(sgi_trainer *t, sgi_profile *profile);

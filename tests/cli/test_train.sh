@@ -24,7 +24,7 @@ start() { # RUN OPTION...: a new run
 try 0 train --keys
 for key in feedforward.kind feedforward.router feedforward.activation feedforward.num_neurons feedforward.num_channels feedforward.top_k \
   feedforward.key_dim model.hidden_size model.num_hidden_layers model.head_dim train.steps train.batch_size train.seq_len train.seed \
-  train.grad_accumulation train.flops_budget optimizer.learning_rate optimizer.weight_decay optimizer.clip schedule.kind \
+  train.grad_accumulation train.flops_budget optimizer.learning_rate optimizer.weight_decay optimizer.clip optimizer.kind optimizer.beta1 optimizer.beta2 optimizer.eps schedule.kind \
   schedule.warmup_steps schedule.decay_fraction eval.every checkpoint.every checkpoint.keep data.rows data.split data.field; do
   has out "$key "
 done

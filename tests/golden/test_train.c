@@ -27,16 +27,15 @@ static void expect(const char *name, size_t step, const char *what, double got, 
 }
 
 static sgi_trainer_settings settings_of(const json_t *o) {
-  sgi_trainer_settings s = {0};
-  s.batch_size = (size_t)json_integer_value(json_object_get(o, "batch_size"));
-  s.seq_len = (size_t)json_integer_value(json_object_get(o, "seq_len"));
-  s.micro_batch = s.batch_size;
+  sgi_trainer_settings s = sgi_trainer_defaults((size_t)json_integer_value(json_object_get(o, "batch_size")),
+                                                (size_t)json_integer_value(json_object_get(o, "seq_len")));
   s.accumulation = (size_t)setting(o, "n_gradient_accumulation");
   s.clip = setting(o, "clip_by_global_norm");
   s.weight_decay = setting(o, "weight_decay");
-  s.beta1 = setting(o, "b1");
-  s.beta2 = setting(o, "b2");
-  s.eps = setting(o, "eps");
+  s.optimizer = sgi_optimizer_usual(&sgi_optimizer_adamw);
+  static const char *const own[][2] = {{"optimizer.beta1", "b1"}, {"optimizer.beta2", "b2"}, {"optimizer.eps", "eps"}};
+  for (size_t i = 0; i < SGI_COUNT(own); i++)
+    s.optimizer.value[sgi_optimizer_setting_at(s.optimizer.ops, own[i][0])] = setting(o, own[i][1]);
   assert_sg_ok(sgi_schedule_find(json_string_value(json_object_get(json_object_get(o, "optimizer"), "schedule")),
                                  &s.schedule.kind, err));
   s.schedule.peak = setting(o, "learning_rate");

@@ -246,8 +246,15 @@ static void check_adamw(const sgi_kernels *k, size_t n) {
   const double scale = 0.5, lr = 0.01, decay = 0.1, bias1 = 1 / (1 - 0.9), bias2 = 1 / (1 - 0.999), b1 = 0.9,
                b2 = 0.999;
   double *w0 = ref_doubles(w, n), *g0 = ref_doubles(g, n), *m0 = ref_doubles(m, n), *v0 = ref_doubles(v, n);
-  k->adamw(w, g, m, v, n, (float)scale, (float)lr, (float)decay, (float)bias1, (float)bias2, (float)b1, (float)b2,
-           1e-8f);
+  sgi_adamw_step step = {.grad_scale = (float)scale,
+                         .lr = (float)lr,
+                         .decay = (float)decay,
+                         .bias1 = (float)bias1,
+                         .bias2 = (float)bias2,
+                         .beta1 = (float)b1,
+                         .beta2 = (float)b2,
+                         .eps = 1e-8f};
+  k->adamw(w, g, m, v, n, &step);
   for (size_t i = 0; i < n; i++) {
     double gi = g0[i] * scale, mi = b1 * m0[i] + (1 - b1) * gi, vi = b2 * v0[i] + (1 - b2) * gi * gi;
     near(k, "adamw: m", (double)m[i], mi, 1);

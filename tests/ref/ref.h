@@ -33,6 +33,17 @@ void ref_close(ref_model *m);
 /* The tensor named prefix + name. */
 ref_tensor *ref_find(const ref_model *m, const char *prefix, const char *name);
 
+/* ---- optimizers (ref_optim.c) ---- */
+
+/* One update of one weight. value: the optimizer's settings in its order; t = 1, 2, ...; decay multiplies lr and w. False: there is no
+ * formula of this name. */
+typedef struct ref_update {
+  const char *optimizer;
+  const double *value;
+  double lr, decay, grad_scale, t;
+} ref_update;
+bool ref_optimizer(const ref_update *u, double g, double *w, double moment[2]);
+
 /* ---- formulas (ref_ops.c) ---- */
 
 /* y (n,out) = x (n,in) W^T, W (out,in). Returns the multiply-adds. */

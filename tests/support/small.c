@@ -31,18 +31,12 @@ sg_config small_config(const char *kind) {
 }
 
 sgi_trainer_settings small_settings(void) {
-  return (sgi_trainer_settings){
-      .batch_size = SMALL_B,
-      .seq_len = SMALL_T,
-      .micro_batch = 2,
-      .accumulation = 1,
-      .clip = 1,
-      .weight_decay = 1e-4,
-      .beta1 = 0.9,
-      .beta2 = 0.999,
-      .eps = 1e-8,
-      .schedule = {
-          .kind = SGI_SCHEDULE_WARMUP_LINEAR, .peak = 1e-2, .updates = 20, .warmup = 3, .decay_fraction = 0.4}};
+  sgi_trainer_settings s = sgi_trainer_defaults(SMALL_B, SMALL_T);
+  s.micro_batch = 2;
+  s.clip = 1;
+  s.schedule = (sgi_schedule){
+      .kind = SGI_SCHEDULE_WARMUP_LINEAR, .peak = 1e-2, .updates = 20, .warmup = 3, .decay_fraction = 0.4};
+  return s;
 }
 
 sgi_trainer *small_trainer(const char *kind, const sgi_trainer_settings *s) {

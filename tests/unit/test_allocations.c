@@ -111,15 +111,7 @@ static counts measure(const char *kind, const char *what, void (*run)(work *), w
 
 static void check(const char *kind) {
   sg_config c = small(kind);
-  sgi_trainer_settings s = {.batch_size = B,
-                            .seq_len = T,
-                            .micro_batch = B,
-                            .accumulation = 1,
-                            .clip = 2,
-                            .beta1 = 0.9,
-                            .beta2 = 0.999,
-                            .eps = 1e-8,
-                            .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 100}};
+  sgi_trainer_settings s = sgi_trainer_defaults(B, T);
   work w;
   sg_model *m, *trained;
   for (int32_t i = 0; i < B * T; i++) w.ids[i] = 3 + (7 * i) % 590;

@@ -53,9 +53,10 @@ static float bad_softmax(float *s, size_t n, float scale, float *max) {
   s[0] += 0.01f;
   return sum;
 }
-static void bad_adamw(float *w, float *g, float *m, float *v, size_t n, float gs, float lr, float decay, float b1,
-                      float b2, float beta1, float beta2, float eps) {
-  good->adamw(w, g, m, v, n, gs, lr, 0 * decay, b1, b2, beta1, beta2, eps);
+static void bad_adamw(float *w, float *g, float *m, float *v, size_t n, const sgi_adamw_step *step) {
+  sgi_adamw_step without = *step;
+  without.decay = 0;
+  good->adamw(w, g, m, v, n, &without);
 }
 
 static void doctored(void **state) {

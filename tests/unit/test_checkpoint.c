@@ -70,8 +70,8 @@ static uint64_t load(const char *run, sgi_trainer *t) {
 static void expect_same(const sgi_trainer *a, const sgi_trainer *b) {
   size_t bytes = a->model->table.floats * sizeof(float);
   assert_memory_equal(a->model->arena, b->model->arena, bytes);
-  assert_memory_equal(a->m, b->m, bytes);
-  assert_memory_equal(a->v, b->v, bytes);
+  assert_memory_equal(a->moment[0], b->moment[0], bytes);
+  assert_memory_equal(a->moment[1], b->moment[1], bytes);
   assert_memory_equal(a->sum, b->sum, bytes);
   assert_int_equal(a->steps, b->steps);
   assert_int_equal(a->updates, b->updates);

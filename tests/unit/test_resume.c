@@ -1,5 +1,6 @@
-/* A run stopped after any step and resumed ends with the bytes of one that was never stopped, for every kind, one document a row or
- * packed, with accumulation, across epochs and all phases of the schedule, and for one and two threads. */
+/* A run stopped after any step and resumed ends with the bytes of one that was never stopped, for
+ * every kind, one document a row or packed, with accumulation, across epochs and all phases of the
+ * schedule, and for one and two threads. */
 #include "support/small.h"
 
 #include <omp.h>
@@ -48,7 +49,7 @@ static int end(void **state) {
 }
 
 typedef struct variant {
-  const char *kind, *rows, *accumulation, *schedule;
+  const char *kind, *rows, *accumulation, *schedule, *optimizer;
 } variant;
 
 static sgi_settings settings_of(const variant *v) {
@@ -77,6 +78,7 @@ static sgi_settings settings_of(const variant *v) {
   if (ffn->uses & SGI_USES_CHANNELS) assert_sg_ok(sgi_assign(&a, "feedforward.num_channels", "3", "test", err));
   if (ffn->uses & SGI_USES_TOP_K) assert_sg_ok(sgi_assign(&a, "feedforward.top_k", "2", "test", err));
   if (ffn->uses & SGI_USES_KEY_DIM) assert_sg_ok(sgi_assign(&a, "feedforward.key_dim", "8", "test", err));
+  if (v->optimizer) assert_sg_ok(sgi_assign(&a, "optimizer.kind", v->optimizer, "test", err));
   assert_sg_ok(sgi_settings_resolve(&a, &s, err));
   sgi_assignments_free(&a);
   return s;
@@ -186,21 +188,31 @@ static void one_variant(const variant *v) {
 static void every_kind(void **state) {
   (void)state;
   for (size_t i = 0; sg_feedforward_name(i); i++) {
-    one_variant(&(variant){sg_feedforward_name(i), "pad", "1", "warmup_stable_linear_decay"});
-    one_variant(&(variant){sg_feedforward_name(i), "pack", "2", "warmup_stable_sqrt_decay"});
+    one_variant(&(variant){sg_feedforward_name(i), "pad", "1", "warmup_stable_linear_decay", NULL});
+    one_variant(&(variant){sg_feedforward_name(i), "pack", "2", "warmup_stable_sqrt_decay", NULL});
+  }
+}
+
+static void every_optimizer(void **state) {
+  (void)state;
+  const char *kind = sg_feedforward_name(0);
+  for (size_t i = 1; sgi_optimizer_at(i); i++) { /* the first is in all the others */
+    one_variant(&(variant){kind, "pad", "1", "warmup_stable_linear_decay", sgi_optimizer_at(i)->name});
+    one_variant(&(variant){kind, "pack", "2", "cosine", sgi_optimizer_at(i)->name});
   }
 }
 
 static void other_schedules(void **state) {
   (void)state;
-  one_variant(&(variant){sg_feedforward_name(0), "pack", "2", "cosine"});
-  one_variant(&(variant){sg_feedforward_name(0), "pad", "3", "constant"});
+  one_variant(&(variant){sg_feedforward_name(0), "pack", "2", "cosine", NULL});
+  one_variant(&(variant){sg_feedforward_name(0), "pad", "3", "constant", NULL});
 }
 
-/* A process that is killed leaves steps after its last checkpoint, half a line and a half-written checkpoint behind. */
+/* A process that is killed leaves steps after its last checkpoint, half a line and a half-written
+ * checkpoint behind. */
 static void killed(void **state) {
   (void)state;
-  variant v = {sg_feedforward_name(0), "pad", "2", "cosine"};
+  variant v = {sg_feedforward_name(0), "pad", "2", "cosine", NULL};
   char path[4300];
   assert_true(train("whole", &v, false, SIZE_MAX, 1));
   assert_false(train("parts", &v, false, 10, 2));
@@ -222,7 +234,7 @@ static void killed(void **state) {
 /* Seed, data and architecture are the run's: another text is refused. */
 static void other_text(void **state) {
   (void)state;
-  variant v = {sg_feedforward_name(0), "pad", "1", "constant"};
+  variant v = {sg_feedforward_name(0), "pad", "1", "constant", NULL};
   assert_false(train("run", &v, false, 3, 1));
   write_text("train.txt", 23);
   char path[4200];
@@ -242,7 +254,8 @@ static void other_text(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(every_kind), TEST(other_schedules), TEST(killed), TEST(other_text)};
+  const struct CMUnitTest tests[] = {TEST(every_kind), TEST(every_optimizer), TEST(other_schedules), TEST(killed),
+                                     TEST(other_text)};
   if (!access("/dev/shm", W_OK)) setenv("TMPDIR", "/dev/shm", 0); /* hundreds of saves, each with its fsyncs */
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The training step: allocates nothing, takes no step on numbers that are not finite and says where they are. */
+/* The training step: allocates nothing, takes no step on numbers that are not finite and says where
+ * they are. */
 #include "support/small.h"
 
 #include <math.h>
@@ -6,7 +7,6 @@
 #include <string.h>
 
 #include "core/arena.h"
-#include "train/blame.h"
 
 static void no_step_allocates(void **state) {
   (void)state;
@@ -82,18 +82,27 @@ static void too_large(void **state) {
 /* Moments are looked at before they are kept in a checkpoint. */
 static void moments(void **state) {
   (void)state;
-  sgi_trainer_settings s = small_settings();
-  sgi_trainer *t = small_trainer(sg_feedforward_name(0), &s);
-  sg_error why = {0};
-  assert_sg_ok(sgi_blame_state(t, err));
-  size_t row = sgi_layer_row(t->model, 1, SGI_LAYER_V);
-  t->v[t->model->table.rows[row].offset + 2] = INFINITY;
-  assert_int_equal(sgi_blame_state(t, &why), SG_ERR_NUMERIC);
-  assert_non_null(strstr(why.text, "second moment of model.layers.1.self_attn.v_proj.weight (layer 1), element 2"));
-  sgi_trainer_free(t);
+  const sgi_optimizer_ops *ops;
+  for (size_t i = 0; (ops = sgi_optimizer_at(i)); i++)
+    for (size_t m = 0; m < ops->n_moments; m++) {
+      sgi_trainer_settings s = small_settings();
+      s.optimizer = sgi_optimizer_usual(ops);
+      sgi_trainer *t = small_trainer(sg_feedforward_name(0), &s);
+      sg_error why = {0};
+      char words[160];
+      assert_sg_ok(sgi_trainer_check(t, err));
+      size_t row = sgi_layer_row(t->model, 1, SGI_LAYER_V);
+      t->moment[m][t->model->table.rows[row].offset + 2] = INFINITY;
+      assert_int_equal(sgi_trainer_check(t, &why), SG_ERR_NUMERIC);
+      snprintf(words, sizeof words, "%s of model.layers.1.self_attn.v_proj.weight (layer 1), element 2",
+               ops->moments[m].words);
+      assert_non_null(strstr(why.text, words));
+      sgi_trainer_free(t);
+    }
 }
 
-/* Numbers that only the sums of a batch make infinite are found in the activations or the gradient. */
+/* Numbers that only the sums of a batch make infinite are found in the activations or the
+ * gradient. */
 static void learning_rate_too_high(void **state) {
   (void)state;
   sgi_trainer_settings s = small_settings();
