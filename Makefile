@@ -45,6 +45,12 @@ $(BUILD)/obj/src/math/kernels_avx2.o: CFLAGS_ALL += -mavx2 -mfma -mbmi2 -mf16c
 $(BUILD)/obj/src/math/kernels_avx512.o: CFLAGS_ALL += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mbmi2 -mf16c -mprefer-vector-width=512
 endif
 endif
+ifeq ($(VARIANT),coverage)
+OPT := -O1 -g
+HARDEN :=
+CFLAGS_ALL += --coverage -fprofile-update=atomic
+LDFLAGS_ALL += --coverage
+endif
 # Not part of the flags that objects are made again for: -Werror changes no byte of them.
 STRICT := $(if $(WERROR),-Werror)
 JOBS := -j$(shell nproc 2>/dev/null || echo 2)
@@ -74,7 +80,7 @@ LINTS := $(sort $(wildcard tools/lint_*.sh))
 SLOW := $(FAULT_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader unit/test_worlds \
   http/test_http http/test_hostile http/test_six http/test_cancel http/test_load
 
-.PHONY: all help deps demo test check bench asan install uninstall clean FORCE
+.PHONY: all help deps demo test check bench asan coverage install uninstall clean FORCE
 .SECONDARY:
 all: $(BUILD)/sgatlin $(BUILD)/libsgatlin.a $(BUILD)/libsgatlin.so
 
@@ -108,6 +114,14 @@ check: ## the quick tests (under a minute once built)
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan WERROR=1 tests
 	@SGATLIN=build/asan/sgatlin TESTS=build/asan/tests OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%) $(CLI_TESTS)
+
+# gcovr is no package of `make deps`: this is for developers. COVERED: the tests that count, all by default.
+COVERED ?= $(TESTS) $(CLI_TESTS)
+coverage: ## lines and branches of the library that the tests reach (developers; needs gcovr; 20 minutes)
+	@$(MAKE) $(JOBS) --no-print-directory VARIANT=coverage tests
+	@find build/coverage -name '*.gcda' -delete
+	@SGATLIN=build/coverage/sgatlin OMP_NUM_THREADS=2 sh tests/run.sh $(COVERED:$(BUILD)/%=build/coverage/%)
+	@gcovr --root . --filter src/ --object-directory build/coverage --exclude-unreachable-branches --exclude-throw-branches --sort-percentage
 
 SOAK_MODEL ?= tests/golden/eval/model
 SOAK_SECONDS ?= 600

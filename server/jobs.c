@@ -1,3 +1,34 @@
+/* jobs: requests of the API wait here for the one thread that computes.
+ *
+ * Idea. The network thread (libmicrohttpd's) must never compute, and a model computes with all
+ * cores: so one job runs, eight wait, and whoever comes then is told 429. While a job waits or
+ * runs, its connection is *held* (suspended) and costs no turn of the network thread.
+ *
+ *   network thread            queue, under q->lock                worker
+ *   jobs_add ------------->   first -> j -> j -> j (<= 8)  --->   unlink, running = j, run_job
+ *   jobs_leave (hung up)      running ------------------------>   state = JOB_DONE, let_go
+ *   jobs_next_event  <-----   event, answer  <-----------------   http_job_progress
+ *   jobs_watch (now and then: who hung up?)
+ *
+ *   JOB_NEW --add--> JOB_WAITS --worker--> JOB_RUNS --worker--> JOB_DONE
+ *                       |  left, hung up, stop: done or freed at once
+ *
+ * Who may touch what. Fields above "Under the queue's lock" in jobs.h are written before jobs_add
+ * and only read afterwards. All below are touched with the lock held, with one exception: run_job
+ * writes answer and status without it, since nobody reads them before the state is JOB_DONE, and
+ * that is written under the lock. The handler runs without the lock: it takes seconds.
+ *
+ * Who frees. A job whose client is gone (left) is freed by whoever sees it last: jobs_leave where
+ * it waits or is done, the worker where it runs. After jobs_leave the network thread never
+ * touches it.
+ *
+ * Invariants. hold and let_go alternate: libmicrohttpd forgets a resume that meets no suspend,
+ * and the connection would then sleep for ever. A client that hangs up while it is held is seen
+ * by polling its descriptor, which is open for as long as the job is not left. A cancelled job
+ * ends at its next look (http_job_cancelled), which every long loop of the library offers.
+ *
+ * Not taken. A thread a connection: idle clients would cost stacks, and nothing is gained while
+ * one computes. Leaving hang-ups to libmicrohttpd: it does not look at a suspended connection. */
 #include "jobs.h"
 
 #include <omp.h>
@@ -20,9 +51,10 @@ void http_job_free(http_job *j) {
   sgi_free(j);
 }
 
-/* ---- under the lock -------------------------------------------------------------------------------------------- */
+/* ---- under the lock -------------------------------------------------------------------------- */
 
-/* libmicrohttpd drops a resume that meets no suspend, or the suspend after it: each is called once, in turn. */
+/* libmicrohttpd drops a resume that meets no suspend, or the suspend after it: each is called once,
+ * in turn. */
 static void hold(http_job *j) {
   if (!j->held) MHD_suspend_connection(j->connection);
   j->held = true;
@@ -56,7 +88,7 @@ static void end_unrun(job_queue *q, http_job *j, int status, const char *text) {
   let_go(j);
 }
 
-/* ---- worker ------------------------------------------------------------------------------------------------------ */
+/* ---- worker ---------------------------------------------------------------------------------- */
 
 /* Without the lock: nobody else reads answer and status before the state is JOB_DONE. */
 static void run_job(job_queue *q, http_job *j) {
@@ -132,7 +164,7 @@ void jobs_deinit(job_queue *q) {
   pthread_cond_destroy(&q->wake);
 }
 
-/* ---- libmicrohttpd's thread ---------------------------------------------------------------------------------------- */
+/* ---- libmicrohttpd's thread ------------------------------------------------------------------ */
 
 bool jobs_add(job_queue *q, http_job *j) {
   pthread_mutex_lock(&q->lock);
@@ -192,14 +224,15 @@ ssize_t jobs_next_event(void *cls, uint64_t position, char *to, size_t max) {
   return n;
 }
 
-/* ---- watcher ------------------------------------------------------------------------------------------------------- */
+/* ---- watcher --------------------------------------------------------------------------------- */
 
 static bool hung_up(const http_job *j) {
   struct pollfd p = {.fd = j->fd, .events = POLLRDHUP};
   return j->fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
-/* The descriptor of a job that waits or runs and was not left is open: jobs_leave comes before libmicrohttpd closes it. */
+/* The descriptor of a job that waits or runs and was not left is open: jobs_leave comes before
+ * libmicrohttpd closes it. */
 void jobs_watch(job_queue *q) {
   pthread_mutex_lock(&q->lock);
   for (http_job *j = q->first, *next; j; j = next) {
@@ -210,7 +243,7 @@ void jobs_watch(job_queue *q) {
   pthread_mutex_unlock(&q->lock);
 }
 
-/* ---- handlers -------------------------------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 void http_job_progress(http_job *j, double part, const char *what) {
   if (!j->stream) return;

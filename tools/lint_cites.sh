@@ -45,7 +45,7 @@ git ls-files '*.c' '*.h' '*.sh' '*.md' '*.ts' '*.mjs' '*.py' Makefile | grep -v 
       while ((getline line < headings) > 0) {
         split(line, h, "\t")
         if (match(h[2], /^[0-9]+\. /)) { number[h[1], substr(h[2], 1, RLENGTH - 2)] = 1; h[2] = substr(h[2], RLENGTH + 1) }
-        gsub(/[`,.:()]/, "", h[2])
+        gsub(/[`,.:()?]/, "", h[2])
         titles[h[1]] = titles[h[1]] "\n" h[2]
       }
     }

@@ -1,3 +1,34 @@
+/* Directories that are complete or not there.
+ *
+ * Idea. A checkpoint is several files that only make sense together. A rename is the one step
+ * that a file system does wholly or not at all, so a bundle is written under another name and
+ * renamed last.
+ *
+ *   PARENT/
+ *     step-00000500/            complete: MANIFEST.json lists name, bytes, xxh3 of every file
+ *     step-00001000.tmp-4711/   being written by process 4711, or left by one that was killed
+ *     step-00000500.tmp-0/      an old one on its way out: it lost its name before its files
+ *     latest                    text: the newest name, written whole after the rename
+ *     lock                      (of the directory above) held while a process writes
+ *
+ * Order of a commit, each step durable before the next:
+ *   1. files, each written and fsynced by its writer       a kill leaves .tmp-PID
+ *   2. hashes -> MANIFEST.json, fsync of it and its folder  likewise
+ *   3. rename to the final name, fsync of PARENT            from here on it exists, whole
+ *   4. `latest`, itself a temporary file and a rename       a kill before: latest is one behind
+ *
+ * Invariants. A name without ".tmp-" is a complete bundle, or was damaged afterwards, which its
+ * hashes show. `latest` is a hint for people and other programs: sgi_bundle_newest trusts numbers
+ * and hashes, goes down from the highest that verifies, and says which it passed over. "Out of
+ * memory" while verifying is no verdict on a bundle and ends the search. A bundle is removed by
+ * losing its name first.
+ *
+ * Who cleans. Leftovers are removed by the next begin: the run's lock (flock, so it ends with the
+ * process however that ends) says that nobody else is writing.
+ *
+ * Tried. Pruning by deleting files in place: a kill in the middle left a directory with a good
+ * name and half its files. Not taken: trusting `latest`, which a power cut between 3 and 4 leaves
+ * one behind. */
 #include "core/bundle.h"
 
 #include <dirent.h>
@@ -21,8 +52,7 @@ struct sgi_bundle {
   char name[NAME_BYTES];
 };
 
-/* ---- names of a directory
- * --------------------------------------------------------------------------------------- */
+/* ---- names of a directory -------------------------------------------------------------------- */
 
 typedef struct names {
   char **list;
@@ -63,8 +93,7 @@ static sg_status list_directory(const char *path, names *out, sg_error *err) {
   return st;
 }
 
-/* ---- making a bundle
- * --------------------------------------------------------------------------------------------- */
+/* ---- making a bundle ------------------------------------------------------------------------- */
 
 static void bundle_free(sgi_bundle *b) {
   sgi_free(b->parent);
@@ -174,9 +203,7 @@ sg_status sgi_bundle_commit(sgi_bundle *b, const char *latest, sg_error *err) {
   return st;
 }
 
-/* ---- reading
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Number of PREFIX followed by 1 to 18 digits; false for other names. */
 static bool numbered(const char *name, const char *prefix, uint64_t *number) {
@@ -279,9 +306,7 @@ sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, 
   return st;
 }
 
-/* ---- lock
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- lock ------------------------------------------------------------------------------------ */
 
 sg_status sgi_lock_directory(const char *directory, sgi_lock *out, sg_error *err) {
   out->fd = -1;

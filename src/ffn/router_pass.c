@@ -1,3 +1,38 @@
+/* The routers' forward and backward pass (docs/method.md, routers).
+ *
+ * Idea. A score is (x down^T) up^T: a narrow projection, then one row of `up` per unit. Scores of
+ * all units of a whole batch are the largest array a model could make (n x C x F), so they never
+ * exist: a block of rows goes from scores to its K choices while it lies in one thread's cache.
+ *
+ * Memory of a forward pass of n rows, W = groups * width scores a row:
+ *
+ *   saved     low (n, groups*Q)            plain only; merged keeps nothing
+ *   scratch   map (W, D)                   merged only: M = up down, made once a pass
+ *             room 0 | room 1 | ...        one a thread, each a block's scores
+ *
+ *   a room, product router, panels:   u0 (some, S, ld) | u1 (some, S, ld) | panel (rows, inner)
+ *                                     `some` channels at a time; tokens are columns
+ *   a room, product router, few rows: u (W, SGI_LANES), tokens are columns
+ *   a room, other routers:            u (rows, W), a token's units side by side
+ *
+ * Merged and plain. x (up down)^T costs W D a row and W D Q once; (x down^T) up^T costs Q (D + W)
+ * a row. Which is cheaper depends on n alone (merged_after), so it is decided by the sizes before
+ * the pass and the same way in `saved`, `scratch`, forward and backward: they must agree, or
+ * backward reads a projection that nobody kept. A pass made for many rows may be given few; then
+ * it is plain, and its rooms, sized for many, serve.
+ *
+ * Backward. Only chosen scores have a gradient. A block's du (rows, W) is filled by `spread`,
+ * almost all zeros, and goes through two dense products. dup and ddown add; blocks go in order,
+ * so every sum has one order whatever the threads.
+ *
+ * Invariants. Cuts into blocks, panels and channels come from the sizes, never from the number of
+ * threads. Of equal scores the lower index wins, in every one of the three ways to choose.
+ *
+ * Tried (SPEED.md). oneDNN for the scores of 64 to 128 tokens: 237 GFLOP/s where our tiles make
+ * 267, since it packs all sub-keys again for every block. One product for all rows, then the
+ * choice token by token: 24,500 instead of 30,500 tokens a second. Blocks of 256 KiB instead of 1
+ * MiB: 7 % slower at F 65,536. Not tried: gradients of chosen scores by gathered rows instead of
+ * the two products. */
 #include <omp.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -19,9 +54,7 @@ enum { PANEL_ROWS = 32, PANEL_KEYS = 256 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* (x down^T) up^T is x (up down)^T. The second costs width * D a row and group, and width * D * Q
- * once for the merged map; the first Q * (D + width) a row. Up to this many rows the first is
- * cheaper. */
+/* Up to this many rows the plain way is cheaper. */
 static size_t merged_after(const sgi_router_shape *s, const sg_config *c) {
   double D = (double)c->hidden_size, Q = (double)c->key_dim, width = (double)s->width;
   double gain = Q * (D + width) - width * D;

@@ -1,3 +1,39 @@
+/* Causal attention in blocks (docs/method.md, attention).
+ *
+ * Idea. The T x T pattern of a head is never stored. Forward keeps one number a query, the log of
+ * its row's sum of exponentials; backward makes each block's pattern again from it. A block of
+ * queries meets the keys it can see on register tiles (kernels.h, block_product), whose operands
+ * are packed:
+ *
+ *   forward room of a thread                      backward room of a thread
+ *     kt  panels of keys, each (d, width)           kt, vt  panels of keys and values
+ *     v   (keys, dp)                                k, dk, dv (T, dp)
+ *     q,o (ROWS, dp)                                q, d_o, dq (BACK_ROWS, dp)
+ *     p   (ROWS, ld) scores, then exponentials      p, ds  (BACK_ROWS, KEYS + SKEW)
+ *
+ *          keys ->                     width: columns of a register tile; dp: d rounded up to it
+ *   q   [####\        ]                only tiles left of the diagonal (#) are computed; the strip
+ *   u   [#######\     ]                that the diagonal cuts is masked row by row
+ *   e   [##########\  ]                with documents packed in a row, tiles left of the row's own
+ *   r   [   ##########\]               document (starts) are left out, too
+ *
+ * Rows of p must not all begin at the same place of a page (SKEW), or they share few places of a
+ * cache.
+ *
+ * Forward: exponentials are taken unscaled, the sum divides the output row at the end. Backward,
+ * per block: P = exp(s - lse), dP = dO V^T, dS = P (dP - delta) with delta = dO . O, then dV +=
+ * P^T dO, dK += dS^T Q, dQ += dS K. Q is scaled by 1/sqrt(d) when packed, dQ when it is written.
+ *
+ * Invariants. Work is cut by the sizes alone. A task is one head of one sequence (forward, with
+ * fewer than HEADS of them: of PART of its queries), so every sum has one owner: a thread adds a
+ * head's blocks of queries in order, and no two threads add to the same dk, dv. Both block
+ * heights are multiples of every tile_rows, KEYS of every tile_rows and tile_columns. A query
+ * sees itself, so no row of the pattern is empty.
+ *
+ * Tried (SPEED.md). oneDNN per block of 64 queries: 62 % of the product's rate forward, 65 %
+ * backward, where tiles gave 63 and 70, and packing a head's keys once 82 forward. Strips of 24
+ * rows: noise. A few queries (decoding) read keys and values once, so nothing is packed for them:
+ * forward_few. */
 #include "model/attention.h"
 
 #include <math.h>
@@ -7,9 +43,6 @@
 #include "math/rows.h"
 #include "math/transpose.h"
 
-/* Work is cut by the sizes alone. A task is one head of one sequence (forward, with fewer than HEADS of them: of PART of its
- * queries): it packs its keys and values once and goes through its queries block by block. Both block heights are multiples of
- * every tile_rows, KEYS of every tile_rows and tile_columns. */
 enum { HEADS = 8, PART = 512, ROWS = 48, BACK_ROWS = 96, KEYS = 192, FEW = 8, SKEW = 16 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -31,7 +64,7 @@ static size_t first_key(const sgi_attention *s, size_t b, size_t t) {
 }
 static size_t end_key(const sgi_attention *s, size_t t) { return s->past + t + 1; }
 
-/* ---- packing ----------------------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 /* out (rows, dp) = factor x, columns past d zero. */
 static void pack_rows(float *out, size_t dp, const float *x, size_t step, size_t rows, size_t d, float factor) {
@@ -52,7 +85,7 @@ static void pack_panels(float *out, size_t width, const float *x, size_t step, s
   }
 }
 
-/* ---- forward ----------------------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 typedef struct forward_room {
   float *kt;    /* panels of keys, each (d, width) */
@@ -72,7 +105,8 @@ static void layout_forward(size_t keys, size_t d, sgi_arena *a, forward_room *r)
   r->p = SGI_TAKE(a, ROWS * r->ld, float);
 }
 
-/* Queries [i, i + rows) of a head, keys from base on are packed. Tiles right of the diagonal are left out. */
+/* Queries [i, i + rows) of a head, keys from base on are packed. Tiles right of the diagonal are
+ * left out. */
 static void forward_block(const sgi_attention *s, const forward_room *m, size_t base, float *o, float *lse, size_t b,
                           size_t h, size_t i, size_t rows, const float *q) {
   const sgi_kernels *kern = sgi_kernel_table();
@@ -109,7 +143,8 @@ static void forward_part(const sgi_attention *s, const forward_room *m, float *o
   for (size_t i = first; i < last; i += ROWS) forward_block(s, m, base, o, lse, b, h, i, least(ROWS, last - i), q);
 }
 
-/* A few queries (decoding): keys and values are read once, so nothing is packed. pattern (past + T). */
+/* A few queries (decoding): keys and values are read once, so nothing is packed. pattern (past +
+ * T). */
 static void forward_few(const sgi_attention *s, float *pattern, float *o, float *lse, size_t b, size_t h,
                         const float *q, const float *k, const float *v) {
   const sgi_kernels *kern = sgi_kernel_table();
@@ -154,7 +189,7 @@ sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float
   return SG_OK;
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 typedef struct backward_room {
   float *kt, *vt;      /* panels of all keys and values, each (d, width) */
@@ -186,8 +221,8 @@ typedef struct crossing {
   size_t b, h, i, rows, key, keys;
 } crossing;
 
-/* With P the pattern, dP = dO V^T and delta = sum_d dO O per row: dS = P (dP - delta). Rows [r0, r0 + some); what a row does
- * not see is 0. */
+/* With P the pattern, dP = dO V^T and delta = sum_d dO O per row: dS = P (dP - delta). Rows [r0, r0
+ * + some); what a row does not see is 0. */
 static void cross_rows(const sgi_attention *s, const backward_room *m, const crossing *x, size_t r0, size_t some,
                        const float *lse, const float *delta) {
   const sgi_kernels *kern = sgi_kernel_table();

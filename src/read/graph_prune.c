@@ -1,4 +1,40 @@
-/* Attribution graph, second step: the nodes and edges of most influence (docs/method-reading.md, graph). */
+/* Attribution graph, second step: the nodes and edges of most influence (docs/method-reading.md,
+ * graph).
+ *
+ * Idea. The first step (graph.c) gave every node its influence but kept no edges: all edges of a
+ * prompt are millions. Here nodes are chosen first, then the edges between them alone are
+ * computed once more, so memory is the square of the kept nodes and not of all.
+ *
+ * Numbers. The builder counts sources from below and logits behind them:
+ *
+ *   0 .. T-1        tokens           by position
+ *   T .. T+biases   biases           (layer, position); none where a kind has no biases
+ *   .. count        units            (layer, position, slot)
+ *   .. nodes        logits
+ *
+ * `kept` holds the chosen numbers ascending; k below is a place in it. Since a source always has
+ * a lower number than what reads it, going from n down meets every target before its sources, and
+ * the matrices below have their entries under the diagonal:
+ *
+ *            source s ->                     a      direct effect, signed, all kept pairs
+ *   target   [ 0             ]               score  influence of the edge; 0: cut
+ *     k      [ a[k,s]  0     ]               alive  false: the node went with its last edge
+ *     |      [ ...         0 ]
+ *
+ * Steps. rank (cumulative influence, for the user), choose_nodes (largest until node_threshold of
+ * the influence is held; tokens and logits always), each_row (sweeps of SGI_EDGE_BATCH targets of
+ * a layer), score_edges (each node's input shared out over the kept sources by absolute weight),
+ * cut_edges (largest until edge_threshold; then neurons without an edge in or out, and biases
+ * without one out, go until none is left), trace_inputs, write_graph.
+ *
+ * Invariants. Edges into an explored node add up to its input: `sum` beside value - constant is
+ * the residue that fill_facts reports. input_share divides by the sum over *all* sources
+ * (b->abs), not over the kept ones, so cutting can only lower it.
+ *
+ * Tried. One sweep a node: its products have one row; now a batch of targets of a layer is one
+ * sweep. Parts by head of all pairs (n x n x (1 + L H)): now of kept edges alone, found by
+ * bisection. Not taken: keeping the edges of the first step, a row of all sources for every
+ * explored node. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +146,8 @@ static sgi_edge_target target_of(const pruner *p, size_t k) {
   return t;
 }
 
-/* Calls use for every kept neuron and logit with the row of its edges, sweeps in batches of one layer. */
+/* Calls use for every kept neuron and logit with the row of its edges, sweeps in batches of one
+ * layer. */
 static sg_status each_row(pruner *p, size_t part, void (*use)(pruner *p, size_t k, const double *row, void *user),
                           void *user, sg_error *err) {
   sg_status st = SG_OK;
@@ -164,7 +201,8 @@ static sg_status cut_edges(pruner *p, sg_graph *g, sg_error *err) {
   sgi_free(scores);
   for (size_t i = 0; i < n * n; i++)
     if (p->score[i] < least) p->score[i] = 0;
-  /* Neurons without an edge in or out, and biases without one out, go, with their edges, until none is left. */
+  /* Neurons without an edge in or out, and biases without one out, go, with their edges, until none
+   * is left. */
   for (bool again = true; again;) {
     again = false;
     for (size_t k = 0; k < n; k++) {
@@ -185,7 +223,8 @@ static sg_status cut_edges(pruner *p, sg_graph *g, sg_error *err) {
   return SG_OK;
 }
 
-/* Share of the logits' input that kept edges lead back to tokens and biases, each node's input shared out over all sources. */
+/* Share of the logits' input that kept edges lead back to tokens and biases, each node's input
+ * shared out over all sources. */
 static sg_status trace_inputs(pruner *p, sg_graph *g, sg_error *err) {
   double *flow = sgi_alloc(p->n * sizeof *flow), weight = 0;
   if (!flow) return sgi_fail_memory(err, p->n * sizeof *flow, "the edges of a graph");
@@ -326,8 +365,8 @@ static sg_status write_graph(pruner *p, sg_graph *g, sg_error *err) {
   return st;
 }
 
-/* Rounding of an input is judged by the larger of its edges' absolute sum and that of its own dot product: one edge may be a
- * small sum of large ways. */
+/* Rounding of an input is judged by the larger of its edges' absolute sum and that of its own dot
+ * product: one edge may be a small sum of large ways. */
 static double scale_of(const pruner *p, size_t i) {
   const sgi_frozen *f = &p->b->f;
   size_t D = f->D;

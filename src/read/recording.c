@@ -1,3 +1,35 @@
+/* A recording, opened and read (docs/formats-recording.md has the bytes).
+ *
+ * Idea. A recording is larger than memory, and whoever asks wants a few places of it: one
+ * position's circuit, one neuron's positions. So nothing is read; files are mapped, checked once,
+ * and answers are pointers into the maps.
+ *
+ *   positions      0 ........... 70k .......... 140k ....       over all documents, in order
+ *   shards         [ shard 0     ][ shard 1     ][ ...          found by bisection over `first`
+ *   in a shard     input target document place predictions      arrays (n) and (n,5)
+ *                  per recorded layer: index, score, value      (n,C,K) each
+ *   documents      ^first[0] ^first[1] ...                made here from `document` and `place`
+ *
+ *   index of a layer (made by record_index.c)
+ *     start        [ list 0 | list 1 | ... | list C*F ]         a list a neuron, up to the next
+ *     position     [ 3 9 17 | 4 9 | ...                ]        ascending in a list
+ *     score        [ . .  . | . . | ...                ]        beside it
+ *     norms        (C+1, positions)                             squared lengths, for cosines
+ *
+ * A *slot* is the place of a layer among the recorded ones; users say layers, sgi_recording_slot
+ * turns one into the other. `parts` is one block (n_shards, n_layers): a shard's `layers` points
+ * into it.
+ *
+ * Invariants, all checked when it is opened, because files are hostile and nothing is checked
+ * again: types and shapes of every tensor; shards add up to `positions`; documents are numbered
+ * without a gap and places count from 0 within each; starts of lists ascend and end at positions
+ * * C * K. What is not checked there is bounded where it is used: a neuron's index against the
+ * pool, a position of an index list against n_positions (both cost a look at every entry).
+ *
+ * Opening without the index (sgi_recording_open_shards) is for who makes the index.
+ *
+ * Not taken. One file for all: a full disk would then cost the whole recording, not its last
+ * shard. Reading shards into memory: a map needs no more than what is looked at. */
 #include "read/recording.h"
 
 #include <stdio.h>
@@ -58,9 +90,7 @@ sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const ch
   return SG_OK;
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* The tensor `name` of f with this type and shape; NULL with err filled otherwise. */
 static const void *tensor(const sgi_safetensors *f, const char *name, sgi_dtype dtype, size_t d0, size_t d1, size_t d2,

@@ -1,5 +1,35 @@
-/* Facts of worlds in a model's neurons: how few carry one, and whether the attribution says which. A neuron here is one unit at one
- * position of the prompt; what it does is measured by removing it, with everything after it computed anew. */
+/* Facts of the corpus worlds in a model's neurons: how few carry one, and whether the attribution
+ * says which (docs/reading-facts.md, is it true).
+ *
+ * Idea. A neuron here is one unit at one position of the prompt. What it does is measured, not
+ * read off: it is removed, and everything behind it computed anew. One prompt with 64 different
+ * removals is one batch of 64 equal rows whose values are set to 0 by a tap, each row by its own
+ * rule (`cut`):
+ *
+ *   row 0   REMOVE_FIRST 0     all there                 order: by total effect, the largest first,
+ *   row 1   REMOVE_FIRST 1     without the best          or shuffled (chance)
+ *   row 2   REMOVE_FIRST 2     without the two best
+ *   ...     KEEP_FIRST k       the k best alone          REMOVE_ONE k   without the k-th
+ *
+ *   rank    [ layer | position | channel | unit ] -> place in the order at work, NO_RANK: none
+ *   held    [ layer | scores, choice | position | ... ]   what the whole prompt's run chose
+ *
+ * A row's rule needs one comparison of the unit's rank, so any set of removals costs the same
+ * pass.
+ *
+ * Steps of a fact: look (is it known: the likeliest true answer above the likeliest of another
+ * prompt of its type), sg_attribute (total effects), fewest (counts 0 to 16, then 8 to the
+ * octave: the least that loses the fact, the least that brings it back), compare_effects
+ * (predicted beside true effect of units drawn at random, with the router's choice free and
+ * held).
+ *
+ * Invariants. The tap sees a site's rows in parts; a part's first row says which row of the batch
+ * and which position it is. A layer's choice comes before its values, in the same layer: `chosen`
+ * is valid from one to the other and forgotten at resid_mid. The order of facts and all random
+ * orders are functions of the seed, the same for every model.
+ *
+ * Not taken. Bisection over the count: the margin need not fall with it, and the least count is
+ * asked for. Linear predictions instead of removals: they are what is judged here. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,13 +76,14 @@ typedef struct scorer {
   const int32_t *chosen; /* of the layer, seen last */
   size_t chosen_width;
   int32_t *inputs; /* (ROWS,LONGEST) */
-  /* What the whole prompt's run chose, and the scores: (L,2,LONGEST,held_width) words of 4 bytes. */
+  /* What the whole prompt's run chose, and the scores: (L,2,LONGEST,held_width) words of 4
+   * bytes. */
   enum { FREE, NOTE, HOLD } gates;
   char *held;
   size_t held_width;
 } scorer;
 
-/* ---- prompts ------------------------------------------------------------------------------------------------------------------ */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 static sg_status encode(const scorer *k, const char *prompt, const char *answer, int32_t **ids, size_t *n,
                         sg_error *err) {
@@ -61,7 +92,8 @@ static sg_status encode(const scorer *k, const char *prompt, const char *answer,
   return sg_tokenizer_encode(k->tok, text, strlen(text), ids, n, err);
 }
 
-/* The one token of an answer behind its prompt; -1 where it takes several (its first alone may be the start of many words). */
+/* The one token of an answer behind its prompt; -1 where it takes several (its first alone may be
+ * the start of many words). */
 static sg_status answer_token(const scorer *k, const fact *f, const char *prompt, const char *answer, int32_t *token,
                               sg_error *err) {
   int32_t *ids = NULL;
@@ -126,7 +158,7 @@ static sg_status read_facts(scorer *k, const sgi_truth *truth, sg_error *err) {
   return st;
 }
 
-/* ---- runs with units removed ------------------------------------------------------------------------------------------------- */
+/* ---- runs with units removed ----------------------------------------------------------------- */
 
 static size_t key_of(const scorer *k, size_t layer, size_t t, size_t channel, size_t unit) {
   return ((layer * LONGEST + t) * k->channels + channel) * k->pool + unit;
@@ -145,7 +177,8 @@ static void edit_row(const scorer *k, const sgi_site *s, size_t row, float *data
   const int32_t *chosen = k->chosen ? k->chosen + row * k->chosen_width : NULL;
   for (size_t a = 0; a < slots; a++)
     for (size_t e = 0; e < width; e++) {
-      /* With a router: channel a, chosen unit. Experts: the a-th chosen one, its unit e. Dense: unit e. */
+      /* With a router: channel a, chosen unit. Experts: the a-th chosen one, its unit e. Dense:
+       * unit e. */
       size_t channel = chosen && k->chosen_width == slots * width ? a : chosen ? (size_t)chosen[a] : 0;
       size_t unit = chosen && k->chosen_width == slots * width ? (size_t)chosen[a * width + e] : e;
       if (removed(&k->cuts[b], k->rank[key_of(k, (size_t)s->layer, t, channel, unit)])) data[a * width + e] = 0;
@@ -198,7 +231,7 @@ static sg_status run(scorer *k, size_t rows, double *margin, sg_error *err) {
   return st;
 }
 
-/* ---- which facts are known ----------------------------------------------------------------------------------------------------- */
+/* ---- which facts are known ------------------------------------------------------------------- */
 
 static bool is_answer(const fact *f, int32_t token) {
   for (size_t a = 0; a < f->n_answers; a++)
@@ -206,7 +239,8 @@ static bool is_answer(const fact *f, int32_t token) {
   return false;
 }
 
-/* target: the likeliest true answer; against: the likeliest answer of another prompt of the type. */
+/* target: the likeliest true answer; against: the likeliest answer of another prompt of the
+ * type. */
 static sg_status look(scorer *k, const fact *f, bool *known, sg_error *err) {
   *known = false;
   if (!f->n_answers) return SG_OK;
@@ -231,7 +265,7 @@ static sg_status look(scorer *k, const fact *f, bool *known, sg_error *err) {
   return SG_OK;
 }
 
-/* ---- how few neurons ------------------------------------------------------------------------------------------------------------ */
+/* ---- how few neurons ------------------------------------------------------------------------- */
 
 static int by_effect(const void *a, const void *b) {
   const sg_term *x = a, *y = b;
@@ -260,8 +294,9 @@ static size_t grid(size_t all, size_t *counts, size_t room) {
   return n;
 }
 
-/* The smallest count of the first units, in the order of the ranks, whose removal loses the fact (how REMOVE_FIRST) or whose presence
- * alone gives it back (KEEP_FIRST); one more than there are where none does. */
+/* The smallest count of the first units, in the order of the ranks, whose removal loses the fact
+ * (how REMOVE_FIRST) or whose presence alone gives it back (KEEP_FIRST); one more than there are
+ * where none does. */
 static sg_status fewest(scorer *k, int how, double *count, sg_error *err) {
   enum { POINTS = 256 };
   size_t counts[POINTS], n = grid(k->n_terms, counts, POINTS);
@@ -314,7 +349,7 @@ static sg_status count_neurons(scorer *k, lists *l, sgi_score *out, sgi_rng *r, 
   return SG_OK;
 }
 
-/* ---- is the attribution true ------------------------------------------------------------------------------------------------------- */
+/* ---- is the attribution true ----------------------------------------------------------------- */
 
 /* truth: the margin with each of the first n terms' units less that without it. */
 static sg_status true_effects(scorer *k, size_t n, int gates, double *truth, sg_error *err) {
@@ -347,7 +382,8 @@ static double permuted_correlation(scorer *k, const lists *l, size_t n, sgi_rng 
   return sum / (double)k->s->permutations;
 }
 
-/* Of units drawn at random (the terms are shuffled): total effect in the frozen network beside the true one. Adds to out. */
+/* Of units drawn at random (the terms are shuffled): total effect in the frozen network beside the
+ * true one. Adds to out. */
 static sg_status compare_effects(scorer *k, lists *l, sgi_rng *r, sgi_score *out, sg_error *err) {
   size_t n = k->n_terms < k->s->units ? k->n_terms : k->s->units;
   for (size_t i = 0; i < n; i++) l->predicted[i] = k->terms[i].effect;
@@ -361,7 +397,7 @@ static sg_status compare_effects(scorer *k, lists *l, sgi_rng *r, sgi_score *out
   return SG_OK;
 }
 
-/* ---- one model ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- one model ------------------------------------------------------------------------------- */
 
 static sg_status measure(scorer *k, lists *l, sgi_score *out, sgi_rng *r, sg_error *err) {
   sg_attribute_request q = {
