@@ -11,6 +11,7 @@
 #include "read/excerpt.h"
 #include "read/usage.h"
 #include "support/recorded.h"
+#include "support/near.h"
 
 static const char circuits[] = "tests/golden/eval/circuits";
 static sg_model *model;
@@ -115,7 +116,7 @@ static void all_distances(void **state) {
     assert_sg_ok(sgi_search_create(rec, l, 0, 0, &s, err));
     for (size_t i = 0; i < n; i++) {
       sgi_search_distances(s, at[i], d);
-      for (size_t j = 0; j < n; j++) assert_true(fabs(d[at[j]] - (double)want[i * n + j]) <= 3e-6);
+      for (size_t j = 0; j < n; j++) near("d[at[j]]", d[at[j]], (double)want[i * n + j], 3e-6);
     }
     sgi_search_free(s);
   }
@@ -177,7 +178,7 @@ static void neighbours_table(void **state) {
     assert_memory_equal(rest, list, want * sizeof *list);
     free(index), free(score);
     double distance = json_number_value(json_object_get(row, "distance_float64"));
-    assert_true(fabs(list[rank].distance - distance) <= 3e-6);
+    near("list[rank].distance", list[rank].distance, distance, 3e-6);
     size_t q = integer(row, "neighbor_sequence") * rows.T + integer(row, "neighbor_position");
     if (json_is_false(json_object_get(row, "index_ambiguous"))) {
       assert_int_equal(list[rank].position, q);
@@ -208,7 +209,7 @@ static void coactivation(void **state) {
       assert_sg_ok(sgi_safetensors_open(path, &ours, err));
       assert_memory_equal(get(ours, counts)->data, want->data, want->bytes);
       const double *a = get(ours, normal)->data, *b = get(f, normal)->data;
-      for (size_t i = 0; i < want->count; i++) assert_true(fabs(a[i] - b[i]) <= 1e-12);
+      for (size_t i = 0; i < want->count; i++) near("a[i]", a[i], b[i], 1e-12);
       sgi_safetensors_close(ours);
       checked++;
     }
@@ -237,7 +238,7 @@ static void embedding_cka(void **state) {
     const sg_config *c = sg_model_config(model);
     assert_sg_ok(sgi_embedding_cka(rec, integer(row, "layer"), integer(row, "channel"), sg_model_tensor(model, 0).data,
                                    c->vocab_size, c->hidden_size, tokens, n, &value, err));
-    assert_true(fabs(value - json_number_value(json_object_get(row, "linear_cka"))) <= 1e-5);
+    near("value", value, json_number_value(json_object_get(row, "linear_cka")), 1e-5);
   }
   assert_int_equal(i, 6);
   json_decref(o);
@@ -257,7 +258,7 @@ static void linear_cka(void **state) {
     const sgi_tensor *a = get(f, x), *b = get(f, y);
     double value;
     assert_sg_ok(sgi_linear_cka(a->data, a->dims[1], b->data, b->dims[1], a->dims[0], &value, err));
-    assert_true(fabs(value - json_number_value(json_object_get(row, "linear_cka"))) <= 1e-5);
+    near("value", value, json_number_value(json_object_get(row, "linear_cka")), 1e-5);
   }
   json_decref(o);
   sgi_safetensors_close(f);
@@ -285,7 +286,7 @@ static void usage(void **state) {
       snprintf(key, sizeof key, "experts_%s%s_layer_%zu", names[k % 4], k < 4 ? "" : "_per_sequence", l);
       const json_t *v = json_object_get(metrics, key);
       assert_true(json_is_number(v));
-      assert_true(fabs(ours[k / 4][k % 4] - json_number_value(v)) <= 1e-5);
+      near("ours[k / 4][k % 4]", ours[k / 4][k % 4], json_number_value(v), 1e-5);
     }
   }
   sgi_recording_close(r);

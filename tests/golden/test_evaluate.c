@@ -1,5 +1,6 @@
 /* The reference's evaluation loop on its own model: per batch, and the plain mean over batches. */
 #include "support/golden.h"
+#include "support/near.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,16 +22,16 @@ static void read_targets(int32_t out[ROWS * T]) {
   json_decref(o);
 }
 
-static void near(const json_t *want, const char *key, double got) {
+static void metric_near(const json_t *want, const char *key, double got) {
   double x = json_number_value(json_object_get(want, key));
   if (!(fabs(got - x) <= 1e-5 * fabs(x))) fail_msg("%s is %.9g, expected %.9g", key, got, x);
 }
 
 static void all_near(const json_t *want, const sgi_evaluation *e) {
-  near(want, "loss", e->loss);
-  near(want, "acc", e->accuracy);
-  near(want, "perplexity", e->perplexity);
-  near(want, "perplexity_last_token", e->perplexity_last_token);
+  metric_near(want, "loss", e->loss);
+  metric_near(want, "acc", e->accuracy);
+  metric_near(want, "perplexity", e->perplexity);
+  metric_near(want, "perplexity_last_token", e->perplexity_last_token);
 }
 
 static sgi_evaluation evaluate(const sg_model *m, const int32_t *targets, uint64_t rows, size_t part, size_t batch,
@@ -88,16 +89,16 @@ static void by_tokens(void **state) {
     nll += row[r].loss * (double)row[r].tokens;
     n += (double)row[r].tokens;
   }
-  assert_true(fabs(all.loss - nll / n) < 1e-9 * all.loss);
-  assert_true(fabs(all.perplexity - exp(nll / n)) < 1e-9 * all.perplexity);
+  near("all.loss", all.loss, nll / n, 1e-9 * all.loss);
+  near("all.perplexity", all.perplexity, exp(nll / n), 1e-9 * all.perplexity);
   assert_int_equal(all.tokens, (uint64_t)n);
   for (size_t r = 0; r < ROWS; r++) square += pow((row[r].loss - all.loss) * (double)row[r].tokens, 2);
   double error = sqrt((double)ROWS / (ROWS - 1) * square) / n;
-  assert_true(fabs(all.standard_error - error) < 1e-6 * error);
+  near("all.standard_error", all.standard_error, error, 1e-6 * error);
   /* More rows at a time are other products: their float32 rounding differs, the sums do not. */
   sgi_evaluation parts = evaluate(m, targets, ROWS, 3, 0, SGI_EVAL_TOKENS);
   if (getenv("SGATLIN_TEST_VERBOSE")) print_message("parts of 3 rows: %.2e\n", fabs(parts.loss - all.loss) / all.loss);
-  assert_true(fabs(parts.loss - all.loss) < 1e-6 * all.loss);
+  near("parts.loss", parts.loss, all.loss, 1e-6 * all.loss);
   assert_int_equal(parts.tokens, all.tokens);
   sg_model_free(m);
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "support/near.h"
 #include "core/safetensors.h"
 #include "model/loss.h"
 #include "model/metrics.h"
@@ -51,7 +52,7 @@ static double log_sum(const float *logits, size_t V) {
   return max + log(sum);
 }
 
-static void near(double found, const json_t *c, const char *key) {
+static void loss_near(double found, const json_t *c, const char *key) {
   double expected = json_number_value(json_object_get(c, key));
   if (!(fabs(found - expected) <= 1e-5 * fabs(expected)))
     fail_msg("%s: %s is %.9g, expected %.9g", json_string_value(json_object_get(c, "name")), key, found, expected);
@@ -78,19 +79,19 @@ static void check_case(const sgi_safetensors *f, const json_t *c, int32_t pad, i
   assert_int_equal(sgi_loss(h.nll, h.best, h.dx, h.dE, x, h.identity, targets, pad, scale, n, V, V, h.scratch), SG_OK);
   sgi_metrics m = {0};
   sgi_metrics_add(&m, h.nll, h.best, targets, pad, B, T);
-  near(sgi_metrics_loss(&m), c, "loss");
-  near(sgi_metrics_accuracy(&m), c, "acc");
-  near(sgi_metrics_perplexity(&m), c, "perplexity");
-  near(sgi_metrics_perplexity_last_token(&m), c, "perplexity_last_token");
+  loss_near(sgi_metrics_loss(&m), c, "loss");
+  loss_near(sgi_metrics_accuracy(&m), c, "acc");
+  loss_near(sgi_metrics_perplexity(&m), c, "perplexity");
+  loss_near(sgi_metrics_perplexity_last_token(&m), c, "perplexity_last_token");
 
   /* d nll / d logits = softmax - onehot; none where the target is padding. */
   for (size_t i = 0; i < n; i++) {
     double sum = log_sum(x + i * V, V);
-    assert_true(fabs((double)h.nll[i] - (sum - (double)x[i * V + (size_t)targets[i]])) < 1e-5);
+    near("h.nll[i]", (double)h.nll[i], (sum - (double)x[i * V + (size_t)targets[i]]), 1e-5);
     for (size_t v = 0; v < V; v++) {
       double expected = exp((double)x[i * V + v] - sum) - (targets[i] == (int32_t)v);
       if (targets[i] == pad) expected = 0;
-      assert_true(fabs((double)h.dx[i * V + v] - 0.25 * expected) < 1e-6);
+      near("h.dx[i * V + v]", (double)h.dx[i * V + v], 0.25 * expected, 1e-6);
     }
   }
   free_head(&h);
@@ -132,7 +133,7 @@ static void blocks_do_not_show(void **state) {
       sgi_loss(many.nll, many.best, NULL, NULL, x, many.identity, targets, 4, 1, n * copies, V, V, many.scratch),
       SG_OK);
   for (size_t i = 0; i < n * copies; i++) {
-    assert_true(fabs((double)many.nll[i] - (double)one.nll[i % n]) < 1e-6);
+    near("many.nll[i]", (double)many.nll[i], (double)one.nll[i % n], 1e-6);
     assert_int_equal(many.best[i], one.best[i % n]);
   }
   sgi_free(x);

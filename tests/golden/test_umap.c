@@ -1,6 +1,7 @@
 /* Every stage of the map against the reference stages, the picture by its trustworthiness, and the same bits for any number of
  * threads. */
 #include "support/golden.h"
+#include "support/near.h"
 
 #include <math.h>
 #include <omp.h>
@@ -53,7 +54,7 @@ static void neighbours(void **state) {
   assert_int_equal(index->count, n * 15);
   for (size_t i = 0; i < n * 15; i++) {
     assert_int_equal(knn.index[i], ((const int32_t *)index->data)[i]);
-    assert_true(fabs(knn.distance[i] - ((const double *)distance->data)[i]) <= 1e-6);
+    near("knn.distance[i]", knn.distance[i], ((const double *)distance->data)[i], 1e-6);
   }
 }
 
@@ -62,11 +63,12 @@ static void scales(void **state) {
   const double *r = get("ref.rhos")->data, *s = get("ref.sigmas")->data, *m = get("ref.membership")->data;
   const float *ur = get("umap.rhos")->data, *us = get("umap.sigmas")->data;
   for (size_t i = 0; i < n; i++) {
-    assert_true(fabs(rho[i] - r[i]) <= 1e-6 && fabs(rho[i] - (double)ur[i]) <= 1e-6);
-    assert_true(fabs(sigma[i] / s[i] - 1) <= 1e-6);
-    assert_true(fabs(sigma[i] / (double)us[i] - 1) <= 1e-4);
+    near("rho[i]", rho[i], r[i], 1e-6), near("rho[i]", rho[i], (double)ur[i], 1e-6);
+    near("sigma[i] / s[i]", sigma[i] / s[i], 1, 1e-6);
+    near("sigma[i] / us[i]", sigma[i] / (double)us[i], 1, 1e-4);
     for (size_t j = 0; j < 15; j++)
-      assert_true(fabs(sgi_umap_membership(&knn, rho, sigma, i, j) - m[i * 15 + j]) <= 2e-5);
+      near("sgi_umap_membership(&knn, rho, sigma, i, j)", sgi_umap_membership(&knn, rho, sigma, i, j), m[i * 15 + j],
+           2e-5);
   }
 }
 
@@ -80,7 +82,7 @@ static void graph_is(const sgi_umap_graph *g) {
     for (size_t e = g->start[i]; e < g->start[i + 1]; e++) {
       assert_int_equal(((const int32_t *)row->data)[e], i);
       assert_int_equal(col[e], g->column[e]);
-      assert_true(fabs(g->weight[e] - (double)uv[e]) <= 2e-5 && fabs(g->weight[e] - rv[e]) <= 2e-5);
+      near("g->weight[e]", g->weight[e], (double)uv[e], 2e-5), near("g->weight[e]", g->weight[e], rv[e], 2e-5);
     }
 }
 
@@ -97,8 +99,8 @@ static void curve(void **state) {
   const double *u = get("umap.ab")->data, *r = get("ref.ab")->data;
   double a, b;
   sgi_umap_curve(0.1, 1, &a, &b);
-  assert_true(fabs(a - u[0]) <= 1e-5 && fabs(b - u[1]) <= 1e-5);
-  assert_true(fabs(a - r[0]) <= 1e-5 && fabs(b - r[1]) <= 1e-5);
+  near("a", a, u[0], 1e-5), near("b", b, u[1], 1e-5);
+  near("a", a, r[0], 1e-5), near("b", b, r[1], 1e-5);
 }
 
 static void trust_function(void **state) {
@@ -111,7 +113,7 @@ static void trust_function(void **state) {
       double low, high, want = json_real_value(json_object_get(t, "min"));
       assert_true(want > 0.5);
       assert_sg_ok(sgi_trustworthiness(&data, get(names[i])->data, k, &low, &high, err));
-      assert_true(fabs(low - want) <= 1e-9 && fabs(high - want) <= 1e-9);
+      near("low", low, want, 1e-9), near("high", high, want, 1e-9);
     }
 }
 
@@ -127,8 +129,8 @@ static void trust_with_ties(void **state) {
   assert_sg_ok(sgi_vectors_dense(&x[0][0], 6, 5, &v, err));
   assert_sg_ok(sgi_trustworthiness(&v, &xy[0][0], 1, &low, &high, err));
   /* near: 0-1 and 1-0 of rank 1; 2-1, 3-2, 4-3, 5-4 each tie with all five others: rank 1 to 5 */
-  assert_true(fabs(high - 1) <= 1e-12);
-  assert_true(fabs(low - (1 - 2.0 / (6 * (12 - 3 - 1)) * 16)) <= 1e-12);
+  near("high", high, 1, 1e-12);
+  near("low", low, (1 - 2.0 / (6 * (12 - 3 - 1)) * 16), 1e-12);
   sgi_vectors_free(&v);
 }
 

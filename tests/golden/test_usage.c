@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "support/near.h"
 #include "core/safetensors.h"
 #include "read/usage.h"
 
@@ -22,10 +23,10 @@ static double metric(const json_t *metrics, const char *name, const char *infix,
 }
 
 static size_t numbers_agree(const json_t *metrics, const char *infix, int layer, const sgi_usage_numbers *n) {
-  assert_true(fabs(n->min_max_ratio - metric(metrics, "min_max_ratio", infix, layer)) <= 1e-5);
-  assert_true(fabs(n->coeff_of_variation - metric(metrics, "coeff_of_variation", infix, layer)) <= 1e-5);
-  assert_true(fabs(n->fraction_nonzero - metric(metrics, "fraction_nonzero", infix, layer)) <= 1e-5);
-  assert_true(fabs(n->normalized_entropy - metric(metrics, "normalized_entropy", infix, layer)) <= 1e-5);
+  near("n->min_max_ratio", n->min_max_ratio, metric(metrics, "min_max_ratio", infix, layer), 1e-5);
+  near("n->coeff_of_variation", n->coeff_of_variation, metric(metrics, "coeff_of_variation", infix, layer), 1e-5);
+  near("n->fraction_nonzero", n->fraction_nonzero, metric(metrics, "fraction_nonzero", infix, layer), 1e-5);
+  near("n->normalized_entropy", n->normalized_entropy, metric(metrics, "normalized_entropy", infix, layer), 1e-5);
   return 4;
 }
 
@@ -98,11 +99,11 @@ static void plain_by_hand(void **state) {
     const uint64_t apart[] = {4, 2, 0, 4, 2, 0}, shared[] = {8, 4, 0};
     assert_int_equal(bins, own ? 6 : 3);
     assert_memory_equal(c, own ? apart : shared, bins * sizeof *c);
-    assert_true(fabs(r.plain.fraction_nonzero - 2.0 / 3) <= 1e-12);
+    near("r.plain.fraction_nonzero", r.plain.fraction_nonzero, 2.0 / 3, 1e-12);
     assert_true(r.plain.min_max_ratio == 0);
-    assert_true(fabs(r.plain.coeff_of_variation - sqrt(2.0 / 3)) <= 1e-12);
+    near("r.plain.coeff_of_variation", r.plain.coeff_of_variation, sqrt(2.0 / 3), 1e-12);
     double entropy = own ? log2(12) - (2 * 4 * 2 + 2 * 2 * 1) / 12.0 : log2(12) - (8 * 3 + 4 * 2) / 12.0;
-    assert_true(fabs(r.plain.normalized_entropy - entropy / log2(own ? 6 : 3)) <= 1e-12);
+    near("r.plain.normalized_entropy", r.plain.normalized_entropy, entropy / log2(own ? 6 : 3), 1e-12);
     sgi_usage_free(u);
   }
 }

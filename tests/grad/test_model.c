@@ -2,6 +2,7 @@
  * in double, gradients of every tensor against its central differences; plain, padded, packed, long and
  * single-token batches. The reference itself is held against the golden models first. */
 #include "support/golden.h"
+#include "support/near.h"
 
 #include <math.h>
 #include <omp.h>
@@ -52,7 +53,7 @@ static void one_golden_case(const char *name) {
     worst = fmax(worst, fabs(out.logits[i] - (double)((const float *)logits->data)[i]));
   say(name, "golden", worst);
   if (!(worst <= bound)) fail_msg("%s: logits of the reference differ by %.3g", name, worst);
-  assert_true(fabs(out.loss - (double)*(const float *)loss->data) <= golden_tolerance("models", "loss", "abs"));
+  near("out.loss", out.loss, (double)*(const float *)loss->data, golden_tolerance("models", "loss", "abs"));
   free(out.logits);
   ref_close(r);
   sgi_safetensors_close(f);
@@ -226,8 +227,8 @@ static void check_forward(pair *p, const sgi_metrics *sum) {
   assert_int_equal(sum->targets, p->result.targets);
   assert_int_equal(sum->correct, correct);
   assert_int_equal(sum->rows, p->b->B);
-  assert_true(fabs(sgi_metrics_loss(sum) - p->result.loss) < 1e-5);
-  assert_true(fabs(sum->last_nll - last_nll) < 1e-5 * (double)p->b->B);
+  near("sgi_metrics_loss(sum)", sgi_metrics_loss(sum), p->result.loss, 1e-5);
+  near("sum->last_nll", sum->last_nll, last_nll, 1e-5 * (double)p->b->B);
   sgi_gates g;
   for (size_t l = 0; l < p->m->config.num_layers && sgi_pass_gates(p->pass, l, &g); l++)
     assert_memory_equal(g.index, p->held[l].index, n * g.channels * g.top_k * sizeof *g.index);

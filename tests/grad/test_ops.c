@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "support/near.h"
 #include "core/arena.h"
 #include "math/gemm.h"
 #include "math/rows.h"
@@ -38,7 +39,7 @@ static sgi_arena block(size_t bytes) {
   return (sgi_arena){.base = (char *)floats(bytes / sizeof(float)), .size = bytes};
 }
 
-static void near(const char *what, const float *a, const double *b, size_t n) {
+static void array_near(const char *what, const float *a, const double *b, size_t n) {
   double d = ref_difference(a, b, n);
   if (getenv("SGATLIN_TEST_VERBOSE")) print_message("%-60s %.2e\n", what, d);
   if (!(d <= FORWARD_BOUND)) fail_msg("%s differs by %.3g", what, d);
@@ -82,7 +83,7 @@ static void check_product(const product *p) {
     for (size_t j = p->n; j < p->ldc; j++) assert_true(got[i * p->ldc + j] == c[i * p->ldc + j]);
   char what[96];
   snprintf(what, sizeof what, "gemm %d%d m=%zu n=%zu k=%zu beta=%g", p->ta, p->tb, p->m, p->n, p->k, (double)p->beta);
-  near(what, got, want, c_count);
+  array_near(what, got, want, c_count);
   sgi_free(a);
   sgi_free(b);
   sgi_free(c);
@@ -150,13 +151,13 @@ static void sums_of_rows(void **state) {
         added[i * width + j] += (double)y[i * width + j];
       }
     sgi_column_sums(db, x, width, n, width);
-    near("column sums", db, sums, width);
+    array_near("column sums", db, sums, width);
     sgi_column_sums(dc, apart, ld, n, width);
-    near("column sums of rows apart", dc, sums, width);
+    array_near("column sums of rows apart", dc, sums, width);
     sgi_add(y, x, n * width);
-    near("sum", y, added, n * width);
+    array_near("sum", y, added, n * width);
     sgi_add_bias(x, bias, n, width);
-    near("bias", x, biased, n * width);
+    array_near("bias", x, biased, n * width);
     float *all[] = {x, bias, db, y, apart, dc};
     for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);
     free(sums);
@@ -185,7 +186,7 @@ static void one_norm(size_t n, size_t D, double size) {
   norm s = {n, D, ref_doubles(x, count), ref_doubles(g, D), ref_doubles(dy, count), ref_alloc(count, sizeof(double))};
   sgi_rmsnorm(y, r, x, g, n, D, 1e-6);
   norm_scalar(&s, &(uint64_t){0});
-  near("rmsnorm", y, s.y, count);
+  array_near("rmsnorm", y, s.y, count);
 
   memset(dg, 0, D * sizeof *dg);
   sgi_rmsnorm_backward(dx, dg, dy, x, r, g, n, D, false, partial);
@@ -202,8 +203,8 @@ static void one_norm(size_t n, size_t D, double size) {
   float *added = floats(count);
   memcpy(added, y, count * sizeof *y);
   sgi_rmsnorm_backward(added, dg2, dy, x, r, g, n, D, true, partial);
-  near("rmsnorm: dx added", added, sum, count);
-  near("rmsnorm: gain added", dg2, twice, D);
+  array_near("rmsnorm: dx added", added, sum, count);
+  array_near("rmsnorm: gain added", dg2, twice, D);
   sgi_rmsnorm_backward(dy, dg2, dy, x, r, g, n, D, false, partial);
   assert_memory_equal(dy, dx, count * sizeof *dx);
   sgi_rmsnorm(x, r, x, g, n, D, 1e-6);
@@ -238,9 +239,9 @@ static void rotary(void **state) {
     double *start = ref_doubles(x, count), *want = ref_doubles(x, count);
     ref_rotary(want, position, N, H, d, 1e4);
     sgi_rotary(x, position, cos_table, sin_table, N, H, d, false);
-    near("rotary", x, want, count);
+    array_near("rotary", x, want, count);
     sgi_rotary(x, position, cos_table, sin_table, N, H, d, true);
-    near("rotary and back", x, start, count);
+    array_near("rotary and back", x, start, count);
     sgi_free(cos_table);
     sgi_free(sin_table);
     sgi_free(x);
@@ -291,8 +292,8 @@ static void check_pattern(const heads *h, const float *lse, const float *q, cons
       }
       for (size_t j = from; j < to; j++) want[j] /= sum;
       assert_int_equal(sgi_attention_pattern(s, b, head, t, pattern, q, k), SG_OK);
-      near("attention pattern", pattern, want, to);
-      assert_true(fabs((double)lse[row * s->H + head] - log(sum)) < 1e-5);
+      array_near("attention pattern", pattern, want, to);
+      near("lse[row * s->H + head]", (double)lse[row * s->H + head], log(sum), 1e-5);
       free(want);
     }
   sgi_free(pattern);
@@ -340,7 +341,7 @@ static void one_attention(sgi_attention s, bool packed, double size) {
   char what[96];
   snprintf(what, sizeof what, "attention B=%zu T=%zu past=%zu H=%zu d=%zu%s", s.B, s.T, s.past, s.H, s.d_head,
            packed ? " packed" : "");
-  near(what, o, h.o, queries);
+  array_near(what, o, h.o, queries);
   check_pattern(&h, lse, q, k);
   if (!s.past && s.capacity == s.T) check_backward(&h, o, lse, d_o, q, k, v);
   float *all[] = {q, k, v, d_o, o, lse, (float *)scratch.base};
@@ -408,10 +409,10 @@ static void one_loss(size_t n, size_t D, size_t V, double size, bool all_padding
   sgi_loss_scratch(n, D, V, &measure);
   sgi_arena scratch = block(measure.used);
   assert_int_equal(sgi_loss(nll, best, NULL, NULL, x, E, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
-  near("nll without gradient", nll, h.nll, n);
+  array_near("nll without gradient", nll, h.nll, n);
   memset(dE, 0, V * D * sizeof *dE);
   assert_int_equal(sgi_loss(nll, best, dx, dE, x, E, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
-  near("nll", nll, h.nll, n);
+  array_near("nll", nll, h.nll, n);
   for (size_t i = 0; i < n; i++) {
     int32_t first;
     ref_top_k(&first, h.logits + i * V, V, 1);
@@ -426,7 +427,7 @@ static void one_loss(size_t n, size_t D, size_t V, double size, bool all_padding
   double *twice = ref_doubles(dE, V * D);
   for (size_t i = 0; i < V * D; i++) twice[i] *= 2;
   assert_int_equal(sgi_loss(nll, best, dx, dE, x, E, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
-  near("dE added", dE, twice, V * D);
+  array_near("dE added", dE, twice, V * D);
   float *all[] = {x, E, nll, dx, dE, (float *)scratch.base};
   for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);
   double *wide[] = {h.x, h.E, h.logits, h.nll, twice};

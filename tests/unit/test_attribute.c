@@ -1,5 +1,6 @@
 /* Attribution: nothing is left over, and total effects are what the frozen network really does. */
 #include "support/prompts.h"
+#include "support/near.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -256,8 +257,8 @@ static void verified(const sg_model *m, const char *name, ref_random *r) {
   assert_sg_ok(sg_verify_terms(m, &q, a, a->neurons.terms, 3, t, err));
   for (size_t i = 0; i < 3; i++) {
     assert_true(isfinite(t[i].effect) && t[i].linear == a->neurons.terms[i].effect);
-    assert_true(fabs(t[i].rerouting - (t[i].effect - t[i].gates_held)) < 1e-12);
-    if (!t[i].gates_changed) assert_true(fabs(t[i].effect - t[i].linear) < fabs(a->target_logit) + 1);
+    near("t[i].rerouting", t[i].rerouting, (t[i].effect - t[i].gates_held), 1e-12);
+    if (!t[i].gates_changed) near("t[i].effect", t[i].effect, t[i].linear, fabs(a->target_logit) + 1);
     rerouted += t[i].gates_changed;
   }
   sg_error e = {0};

@@ -1,5 +1,6 @@
 /* The bench on a small model of every kind: what it counts, what it must not do. */
 #include "support/golden.h"
+#include "support/near.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ static void check(const char *kind, const char *directory, bool forward_only) {
   if (sg_config_flops(&c, 24, &all, &err)) fail_msg("%s", err.text);
   double whole = 2.0 * 2 * 2 * 32 * 24, half = 2.0 * 2 * 2 * 32 * 12.5; /* layers, two products, 2 per multiply-add */
   double want = (double)all / 24 - whole + half + 2.0 * 300 * 32;
-  assert_true(fabs(b.forward_flops_per_token / want - 1) < 1e-12);
+  near("b.forward_flops_per_token / want", b.forward_flops_per_token / want, 1, 1e-12);
   assert_true(b.train_flops_per_token == (forward_only ? 0 : 3 * b.forward_flops_per_token));
   assert_true(sgi_bench_utilisation(&b, false) > 0);
 
@@ -71,7 +72,7 @@ static void check(const char *kind, const char *directory, bool forward_only) {
     seconds += b.forward.kernels[i].seconds;
     flops += b.forward.kernels[i].flops;
   }
-  assert_true(fabs(flops / (2 * 48 * want) - 1) < 1e-9); /* the kernels' FLOPs are the model's */
+  near("flops / (2 * 48 * want)", flops / (2 * 48 * want), 1, 1e-9); /* the kernels' FLOPs are the model's */
   assert_true(seconds > 0);
 
   /* A decoded token meets every product, too: FLOPs of a row beside the positions before it. */
@@ -79,7 +80,8 @@ static void check(const char *kind, const char *directory, bool forward_only) {
   flops = 0;
   for (size_t i = 0; i < b.decode.count; i++) flops += b.decode.kernels[i].flops;
   double before = 2.0 * 2 * 2 * 32 * (1 + (double)b.decoded) / 2; /* layers, two products, 2 per multiply-add */
-  assert_true(fabs(flops / (2.0 * (double)b.decoded * ((double)all + before + 2.0 * 300 * 32)) - 1) < 1e-9);
+  near("flops / (2.0 * b.decoded * (all + before ...",
+       flops / (2.0 * (double)b.decoded * ((double)all + before + 2.0 * 300 * 32)), 1, 1e-9);
 }
 
 static void every_kind_is_measured(void **state) {

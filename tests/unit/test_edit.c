@@ -6,6 +6,7 @@
 
 #include "model/model.h"
 #include "support/prompts.h"
+#include "support/near.h"
 
 enum { T = 7 };
 
@@ -178,7 +179,7 @@ static void taken(const sg_model *m, const char *name, ref_random *r) {
   for (size_t i = 0; i < d; i++) {
     double want = 0;
     for (size_t s = 0; s < T; s++) want += (double)pattern.data[(4 * H + 1) * T + s] * v.data[(s * H + 1) * d + i];
-    assert_true(fabs(want - z.data[(4 * H + 1) * d + i]) < 1e-5);
+    near("want", want, z.data[(4 * H + 1) * d + i], 1e-5);
   }
   sg_run_free(p);
   sg_run_free(other);
@@ -250,13 +251,13 @@ static void losses(void **state) {
   assert_int_equal(a.targets, 11);
   sg_edit e = parsed("final_norm=0");
   assert_sg_ok(sg_edit_loss(m, targets, 2, T, &e, 1, 80 << 10, &b, err)); /* row by row */
-  assert_true(fabs(b.loss - log((double)m->config.vocab_size)) < 1e-5);
+  near("b.loss", b.loss, log((double)m->config.vocab_size), 1e-5);
   assert_int_equal(b.hits, 2 * T * m->config.hidden_size);
   e = parsed("layers.*.neurons[pos=2]=0");
   assert_sg_ok(sg_edit_loss(m, targets, 2, T, &e, 1, 80 << 10, &a, err));
   assert_sg_ok(sg_edit_loss(m, targets, 2, T, &e, 1, 0, &b, err));
-  assert_true(fabs(a.loss - b.loss) < 1e-6 && a.hits == b.hits &&
-              a.hits == 2 * m->config.num_layers * m->config.top_k * m->config.num_neurons);
+  near("a.loss", a.loss, b.loss, 1e-6);
+  assert_true(a.hits == b.hits && a.hits == 2 * m->config.num_layers * m->config.top_k * m->config.num_neurons);
   e = parsed("layers.9.neurons=0");
   assert_int_equal(sg_edit_loss(m, targets, 2, T, &e, 1, 0, &b, NULL), SG_ERR_ARG);
   sg_model_free(m);

@@ -8,6 +8,7 @@
 #include "core/rng.h"
 #include "read/facts.h"
 #include "support/golden.h"
+#include "support/near.h"
 
 static sg_facts *mined(const char *text) {
   sg_facts *f;
@@ -258,12 +259,12 @@ static void summary(void **state) {
   assert_sg_ok(sg_interventions_summary(&runs, 0, &s, err));
   assert_int_equal(s.pairs, N);
   assert_int_equal(s.known, 4);
-  assert_true(fabs(s.clean - 4.25) < 1e-12);
-  assert_true(fabs(s.counterfactual + 3.75) < 1e-12);
-  assert_true(fabs(s.patched - 13.4 / 4) < 1e-12);
-  assert_true(fabs(s.recovered - (17 - 13.4) / 32) < 1e-12);
-  assert_true(fabs(s.median_recovered - (0.2 / 8 + 0.4 / 8) / 2) < 1e-8); /* of 0, 0.025, 0.05, 0.375 */
-  assert_true(fabs(s.rank_flip - 0.25) < 1e-12);
+  near("s.clean", s.clean, 4.25, 1e-12);
+  near("s.counterfactual", s.counterfactual, -3.75, 1e-12);
+  near("s.patched", s.patched, 13.4 / 4, 1e-12);
+  near("s.recovered", s.recovered, (17 - 13.4) / 32, 1e-12);
+  near("s.median_recovered", s.median_recovered, (0.2 / 8 + 0.4 / 8) / 2, 1e-8); /* of 0, 0.025, 0.05, 0.375 */
+  near("s.rank_flip", s.rank_flip, 0.25, 1e-12);
   assert_true(fabs(s.reference_mean) > 1000);
   assert_sg_ok(sg_interventions_summary(&runs, 1, &s, err));
   assert_int_equal(s.known, 0);

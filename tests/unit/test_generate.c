@@ -10,6 +10,7 @@
 #include "model/pass.h"
 #include "model/sample.h"
 #include "support/small.h"
+#include "support/near.h"
 
 enum { PROMPT = 7, LENGTH = 24, STREAMS = 3 };
 
@@ -41,7 +42,7 @@ static void prompt(const sg_model *m, int32_t *ids, size_t n) {
   for (size_t i = 0; i < n; i++) ids[i] = i ? (int32_t)((7 * i * i + 3) % m->config.vocab_size) : m->config.bos_id;
 }
 
-static void near(const char *name, size_t at, const float *got, const float *want, size_t V) {
+static void logits_near(const char *name, size_t at, const float *got, const float *want, size_t V) {
   for (size_t i = 0; i < V; i++)
     if (!(fabsf(got[i] - want[i]) <= 1e-5f))
       fail_msg("%s: position %zu, logit %zu is %.9g, a whole pass gives %.9g", name, at, i, (double)got[i],
@@ -69,7 +70,7 @@ static void greedy_case(const sg_model *m, const char *name) {
   for (size_t n = PROMPT; n < LENGTH; n++) {
     assert_sg_ok(sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = n, .inputs = ids}, NULL, err));
     assert_sg_ok(sgi_pass_logits(p, n - 1, 1, want, err));
-    near(name, n, sg_generator_logits(g, 0), want, V);
+    logits_near(name, n, sg_generator_logits(g, 0), want, V);
     assert_sg_ok(sg_generator_choose(g, &(sg_sampling){0}, &next, err));
     if (next != best(want, V)) fail_msg("%s: position %zu: id %d, a whole pass gives %d", name, n, next, best(want, V));
     ids[n] = next;
@@ -136,7 +137,7 @@ static void pieces_case(const sg_model *m, const char *name) {
   for (size_t i = 0, n = 1; i<LENGTH; i += n, n = i + 2 * n> LENGTH ? LENGTH - i : 2 * n)
     assert_sg_ok(sg_generator_feed(b, ids + i, n, err));
   assert_int_equal(sg_generator_room(b), 0);
-  near(name, LENGTH, sg_generator_logits(b, 0), sg_generator_logits(a, 0), V);
+  logits_near(name, LENGTH, sg_generator_logits(b, 0), sg_generator_logits(a, 0), V);
   sg_generator_reset(b);
   assert_null(sg_generator_logits(b, 0));
   assert_sg_ok(sg_generator_feed(b, ids, LENGTH, err));
@@ -168,7 +169,7 @@ static void streams_case(const sg_model *m, const char *name) {
       for (size_t k = 0; k < STREAMS; k++) next[k] = (int32_t)((n * 5 + 11 * k) % V);
       assert_sg_ok(sg_generator_step(all, next, err));
       assert_sg_ok(sg_generator_step(one, &next[b], err));
-      near(name, n, sg_generator_logits(all, b), sg_generator_logits(one, 0), V);
+      logits_near(name, n, sg_generator_logits(all, b), sg_generator_logits(one, 0), V);
     }
   }
   sg_error e = {0};
@@ -200,7 +201,7 @@ static void long_beginning(void **state) {
   assert_sg_ok(sg_generator_feed(g, ids, N, err));
   assert_sg_ok(sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = N, .inputs = ids}, NULL, err));
   assert_sg_ok(sgi_pass_logits(p, N - 1, 1, want, err));
-  near("sgatlin", N, sg_generator_logits(g, 1), want, SMALL_V);
+  logits_near("sgatlin", N, sg_generator_logits(g, 1), want, SMALL_V);
   int32_t next[2];
   assert_sg_ok(sg_generator_choose(g, &(sg_sampling){.temperature = 1, .top_p = 0.9}, next, err));
   assert_sg_ok(sg_generator_step(g, next, err));
@@ -310,7 +311,7 @@ static void draws(void **state) {
     assert_int_equal(t, u < 4.0 / 7 ? 1 : 4);
     assert_int_equal(sgi_sample(&greedy, logits, V, u, scratch), 1);
   }
-  for (size_t i = 0; i < V; i++) assert_true(fabs((double)count[i] - SHARES[i] * N) <= 2);
+  for (size_t i = 0; i < V; i++) near("count[i]", (double)count[i], SHARES[i] * N, 2);
   /* Excluded tokens are never drawn, not even at the end of the range. */
   logits[5] = -INFINITY;
   assert_int_equal(sgi_sample(&all, logits, V, nextafter(1, 0), scratch), 4);

@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "read/coactivation.h"
 #include "support/recorded.h"
+#include "support/near.h"
 
 enum { C = 3, K = 4, F = 29, DOCUMENTS = 12, LENGTH = 40, N = DOCUMENTS * LENGTH };
 
@@ -44,8 +45,8 @@ static void check_query(const sgi_recording *r, sgi_search *s, size_t channel, s
   assert_sg_ok(sgi_search_nearest(s, query, n, list, &found, err));
   assert_int_equal(found, n);
   for (size_t i = 0; i < n; i++) {
-    assert_true(fabs(list[i].distance - all[i]) <= 1e-12);
-    assert_true(fabs(list[i].distance - distance(r, query, list[i].position, channel)) <= 1e-12);
+    near("list[i].distance", list[i].distance, all[i], 1e-12);
+    near("list[i].distance", list[i].distance, distance(r, query, list[i].position, channel), 1e-12);
     assert_true(list[i].position != query && !seen[list[i].position]);
     seen[list[i].position] = true;
     if (i)
@@ -102,7 +103,7 @@ static void circuits_from_elsewhere(void **state) {
       assert_sg_ok(sgi_search_nearest_to(x, index, score, N, list, &found, err));
       assert_int_equal(found, N);
       for (size_t i = 0; i < N; i++) {
-        assert_true(fabs(list[i].distance - all[list[i].position]) <= 1e-12);
+        near("list[i].distance", list[i].distance, all[list[i].position], 1e-12);
         if (i) assert_true(list[i].distance >= list[i - 1].distance);
       }
     }
@@ -192,7 +193,7 @@ static void together_by_brute_force(void **state) {
       }
       assert_int_equal(at, t.count);
       for (size_t k = 0; k < n; k++) expected *= (double)single[k] / N;
-      assert_true(fabs(t.expected - expected) <= 1e-9);
+      near("t.expected", t.expected, expected, 1e-9);
       sgi_free(t.position);
     }
   sgi_neuron outside = {C, 0};
@@ -237,7 +238,7 @@ static void groups_by_definition(void **state) {
         sgi_free(t.position);
       }
     }
-    assert_true(fabs(g[i].weakest_pair / weakest - 1) <= 1e-6);
+    near("g[i].weakest_pair / weakest", g[i].weakest_pair / weakest, 1, 1e-6);
   }
   for (size_t a = 0; a < C * F; a++)
     for (size_t b = a + 1; b < C * F; b++) {

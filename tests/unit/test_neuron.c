@@ -9,6 +9,7 @@
 #include "read/neuron_record.h"
 #include "read/record.h"
 #include "support/prompts.h"
+#include "support/near.h"
 
 static const float *tensor(const sg_model *m, const char *name) {
   ptrdiff_t i = sgi_table_find(&m->table, name);
@@ -44,8 +45,8 @@ static void weights(void **state) {
       for (size_t d = 0; d < D; d++) h += r * E[t * D + d] * g[d] * down[q * D + d];
       opens += h * ((double)up[(channel * S + index / S) * Q + q] + up[((C + channel) * S + index % S) * Q + q]);
     }
-    assert_true(fabs(reads - view.reads[t]) < 1e-4 && fabs(opens - view.opens[t]) < 1e-4);
-    assert_true(fabs(writes - view.writes[t]) < 1e-4 && fabs(reads * opens - view.value[t]) < 1e-3);
+    near("reads", reads, view.reads[t], 1e-4), near("opens", opens, view.opens[t], 1e-4);
+    near("writes", writes, view.writes[t], 1e-4), near("reads * opens", reads * opens, view.value[t], 1e-3);
   }
   sg_neuron_link link[3];
   size_t found;
@@ -58,7 +59,7 @@ static void weights(void **state) {
     for (size_t d = 0; d < D; d++) w += (double)before[u * D + d] * g[d] * in[d];
     larger += fabs(w) > fabs((double)link[2].weight) + 1e-6;
     for (size_t k = 0; k < 3; k++)
-      if ((size_t)link[k].channel * F + (size_t)link[k].index == u) assert_true(fabs(w - link[k].weight) < 1e-5);
+      if ((size_t)link[k].channel * F + (size_t)link[k].index == u) near("w", w, link[k].weight, 1e-5);
   }
   assert_int_equal(larger, 2);
   assert_sg_ok(sg_neuron_links(m, 1, channel, index, false, 3, link, &found, err));
@@ -146,7 +147,7 @@ static void recorded(void **state) {
     assert_true((x.firings[i].value < 0) == (i >= x.n_for));
     if (i && i != x.n_for) assert_true(fabs(x.firings[i].value) <= fabs(x.firings[i - 1].value));
   }
-  assert_true(fabs(sum) < 1e-3 && fabs(x.density - (double)most / (double)n) < 1e-12);
+  near("sum", sum, 0, 1e-3), near("x.density", x.density, (double)most / (double)n, 1e-12);
   assert_true(isnan(x.agreement)); /* what foretells the same of all tokens agrees with nothing */
   size_t partners = 0;
   for (size_t f = 0; f < C * F; f++) partners += f != F + best && both[f] && 10 * both[f] >= most;
@@ -154,7 +155,8 @@ static void recorded(void **state) {
   for (size_t i = 0; i < x.n_partners; i++) {
     size_t f = (size_t)x.partners[i].channel * F + (size_t)x.partners[i].index;
     assert_int_equal(x.partners[i].together, both[f]);
-    assert_true(fabs(x.partners[i].lift - (double)both[f] * (double)n / ((double)most * (double)times[f])) < 1e-9);
+    near("x.partners[i].lift", x.partners[i].lift, (double)both[f] * (double)n / ((double)most * (double)times[f]),
+         1e-9);
   }
   /* Foretold by the recorded means themselves, it agrees fully; by their opposites, not at all. */
   double *mean = ref_alloc(info->vocab_size, sizeof *mean), *count = ref_alloc(info->vocab_size, sizeof *count);

@@ -11,6 +11,7 @@
 #include "read/score.h"
 #include "ffn/ffn.h"
 #include "support/small.h"
+#include "support/near.h"
 
 #define EVAL "tests/golden/eval/model"
 
@@ -187,8 +188,10 @@ static void purity(void **state) {
     assert_sg_ok(sgi_score_purity(m, &t, &w, &s, &out, err));
     assert_true(out.routed == routed);
     if (routed)
-      assert_true(fabs(out.purity[SGI_SCORE_GATES].category - slow_purity(m, &w, s.neighbours, true)) < 1e-12);
-    assert_true(fabs(out.purity[SGI_SCORE_VALUES].category - slow_purity(m, &w, s.neighbours, false)) < 1e-12);
+      near("out.purity[SGI_SCORE_GATES].category", out.purity[SGI_SCORE_GATES].category,
+           slow_purity(m, &w, s.neighbours, true), 1e-12);
+    near("out.purity[SGI_SCORE_VALUES].category", out.purity[SGI_SCORE_VALUES].category,
+         slow_purity(m, &w, s.neighbours, false), 1e-12);
     for (int f = 0; f < SGI_SCORE_FORMS; f++) {
       const sgi_purity *p = &out.purity[f];
       assert_true(p->category_chance > 0.05 && p->category_chance < 0.9);
@@ -272,9 +275,11 @@ static void one_fact(const sg_model *m, const sg_tokenizer *tok, const char *ans
       x[terms + i] = effects[i].effect;
       x[2 * terms + i] = effects[i].gates_held;
     }
-    assert_true(fabs(sgi_rank_correlation(x, x + terms, terms, x + 3 * terms) - out.faithful) < 2e-3);
-    assert_true(fabs(sgi_rank_correlation(x, x + 2 * terms, terms, x + 3 * terms) - out.faithful_held) < 2e-3);
-    assert_true(fabs(out.faithful_chance) < 0.3);
+    near("sgi_rank_correlation(x, x + terms, terms,...", sgi_rank_correlation(x, x + terms, terms, x + 3 * terms),
+         out.faithful, 2e-3);
+    near("sgi_rank_correlation(x, x + 2 * terms, te...", sgi_rank_correlation(x, x + 2 * terms, terms, x + 3 * terms),
+         out.faithful_held, 2e-3);
+    near("out.faithful_chance", out.faithful_chance, 0, 0.3);
     qsort(a->neurons.terms, terms, sizeof *a->neurons.terms, falling);
     sg_edit edits[16];
     size_t count = 0;
@@ -348,11 +353,12 @@ static void ranks(void **state) {
   double work[20];
   const double a[] = {1, 2, 3, 4, 5}, b[] = {2, 4, 6, 8, 100}, c[] = {5, 4, 3, 2, 1}, d[] = {1, 1, 1, 1, 1},
                e[] = {1, 2, 2, 3, 0};
-  assert_true(fabs(sgi_rank_correlation(a, b, 5, work) - 1) < 1e-15);
-  assert_true(fabs(sgi_rank_correlation(a, c, 5, work) + 1) < 1e-15);
+  near("sgi_rank_correlation(a, b, 5, work)", sgi_rank_correlation(a, b, 5, work), 1, 1e-15);
+  near("sgi_rank_correlation(a, c, 5, work)", sgi_rank_correlation(a, c, 5, work), -1, 1e-15);
   assert_true(sgi_rank_correlation(a, d, 5, work) == 0);
   /* ranks of e: 2, 3.5, 3.5, 5, 1: covariance with 1..5 is 0, less 0.5, none, 2, less 4 */
-  assert_true(fabs(sgi_rank_correlation(a, e, 5, work) - (2 - 0.5 + 2 - 4) / sqrt(10 * 9.5)) < 1e-15);
+  near("sgi_rank_correlation(a, e, 5, work)", sgi_rank_correlation(a, e, 5, work), (2 - 0.5 + 2 - 4) / sqrt(10 * 9.5),
+       1e-15);
   double x[] = {3, 1, 2}, y[] = {4, 1, 3, 2};
   assert_true(sgi_median(x, 3) == 2);
   assert_true(sgi_median(y, 4) == 2.5);
