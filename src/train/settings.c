@@ -377,11 +377,11 @@ json_t *sgi_settings_to_json(const sgi_settings *s) {
 
 /* Of these nothing in the weights depends: when is looked and saved, what was resolved or trained
  * before the first step. */
-static bool matters(const key *k) {
+static bool matters(const char *name) {
   static const char *const others[] = {"preset",           "tokenizer.vocab_size", "eval.every", "eval.batches",
                                        "checkpoint.every", "checkpoint.keep",      "log.every"};
   for (size_t i = 0; i < SGI_COUNT(others); i++)
-    if (!strcmp(k->name, others[i])) return false;
+    if (!strcmp(name, others[i])) return false;
   return true;
 }
 
@@ -406,18 +406,21 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
                                void (*changed)(void *user, const char *key, const char *then, const char *now,
                                                bool matters),
                                void *user, sg_error *err) {
-  json_t *o = sgi_settings_to_json(now);
-  if (!o) return sgi_fail_memory(err, 4096, "settings");
-  for (size_t i = 0; i < SGI_COUNT(table); i++) {
-    const json_t *a = at_key(then, table[i].name), *b = at_key(o, table[i].name);
+  json_t *o = sgi_settings_to_json(now), *usual = json_string(sgi_optimizer_at(0)->name);
+  const char *name;
+  for (size_t i = 0; o && usual && (name = sgi_settings_key(i, NULL)); i++) {
+    const json_t *a = at_key(then, name), *b = at_key(o, name);
     char old[SGI_SETTING_TEXT], new[SGI_SETTING_TEXT];
+    if (!a && !strcmp(name, "optimizer.kind")) a = usual; /* it was not written down while there was one */
     if (!a || !b || json_equal(a, b) ||
         (json_is_number(a) && json_is_number(b) && json_number_value(a) == json_number_value(b)))
       continue;
     show(a, old);
     show(b, new);
-    changed(user, table[i].name, old, new, matters(&table[i]));
+    changed(user, name, old, new, matters(name));
   }
+  sg_status st = o && usual ? SG_OK : sgi_fail_memory(err, 4096, "settings");
   json_decref(o);
-  return SG_OK;
+  json_decref(usual);
+  return st;
 }

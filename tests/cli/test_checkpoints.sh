@@ -81,6 +81,10 @@ for change in learning_rate:0.5 seed:7 batch_size:4 steps:20 warmup_steps:3 clip
   has err "config.json was changed after step-00000009 was saved"
   has err "${change%:*} is ${change#*:} (was "
 done
+resumable # another optimizer has no use for these moments
+sed -i '/"optimizer"/,/}/ s/"kind": "adamw"/"kind": "lion"/; /"eps": /d; s/\("beta2": [^,]*\),/\1/' "$run/config.json"
+try 2 train --resume -o "$run" -q
+has err 'optimizer.kind is "lion" (was "adamw")'
 resumable
 setting learning_rate 0.5
 setting seed 7
