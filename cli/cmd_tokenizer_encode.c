@@ -98,7 +98,8 @@ static sg_status encode_file(const cli_call *c, const sg_tokenizer *t, const cha
   if (!st && memmem(text, n, "\r\n", 2))
     cli_note("%s: lines end in CRLF, and every CR is encoded as it stands; train and eval read such text as if in LF",
              strcmp(path, "-") ? path : "standard input");
-  if (!st) st = encode_text(c, t, text, n, code, err);
+  size_t mark = st ? 0 : (size_t)(cli_skip_mark(text) - text); /* which no reader of a text takes for text */
+  if (!st) st = encode_text(c, t, text + mark, n - mark, code, err);
   free(text);
   return st;
 }
@@ -144,7 +145,8 @@ const cli_command cli_tokenizer_encode = {
         "# where a text is cut\nsgatlin tokenizer encode -T tokenizer.json --json story.txt\n"
         "# many texts\nsgatlin tokenizer encode -T tokenizer.json --jsonl <texts.jsonl >ids.jsonl",
     .description =
-        "Reads FILE, or standard input, as one text. Special tokens in the text become their ids. Broken "
+        "Reads FILE, or standard input, as one text, its last line break included, a byte order mark left out. Special "
+        "tokens in the text become their ids. Broken "
         "UTF-8 becomes U+FFFD.",
     .options = options,
     .max_args = 1,

@@ -63,7 +63,8 @@ sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_
   return SG_OK;
 }
 
-/* ---- prompts ------------------------------------------------------------------------------------------------------ */
+/* ---- prompts ------------------------------------------------------------------------------------------------------
+ */
 
 const char *cli_skip_mark(const char *text) { return text && !strncmp(text, "\xEF\xBB\xBF", 3) ? text + 3 : text; }
 
@@ -101,7 +102,8 @@ sg_status cli_read_prompt(const char *path, char **text, size_t *n, sg_error *er
   return st;
 }
 
-/* ---- lines ---------------------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------------------------------
+ */
 
 struct cli_lines {
   FILE *f;
@@ -144,8 +146,8 @@ sg_status cli_lines_next(cli_lines *l, const char **text, size_t *n, sg_error *e
   if ((st = grow(&l->text, &l->room, used, 1, err))) return st;
   if (used && l->text[used - 1] == '\r') used--;
   l->text[used] = 0;
-  *text = l->text;
-  *n = used;
+  *text = l->number == 1 ? cli_skip_mark(l->text) : l->text; /* a byte order mark is the file's */
+  *n = used - (size_t)(*text - l->text);
   return SG_OK;
 }
 

@@ -69,6 +69,20 @@ printf '{"before":"The ","after":" was","facts":{"":{"blue":3}}}' >"$tmp/facts.j
 try 3 facts patch $M --facts "$tmp/facts.json"
 has err "an empty noun or answer is no word"
 
+# A byte order mark is no text for the tokenizer's commands either.
+printf 'The sky' >"$tmp/plain"
+printf '\357\273\277The sky' >"$tmp/marked"
+try 0 tokenizer encode -T $T "$tmp/plain"
+cp "$tmp/out" "$tmp/want"
+try 0 tokenizer encode -T $T "$tmp/marked"
+same "$tmp/want" "$tmp/out"
+printf '{"text":"The sky"}\n' >"$tmp/plain.jsonl"
+printf '\357\273\277{"text":"The sky"}\n' >"$tmp/marked.jsonl"
+try 0 tokenizer encode -T $T --jsonl "$tmp/plain.jsonl"
+cp "$tmp/out" "$tmp/want"
+try 0 tokenizer encode -T $T --jsonl "$tmp/marked.jsonl"
+same "$tmp/want" "$tmp/out"
+
 # Ids: a list, rows, or what 'tokenizer encode --json' prints; none at all is the beginning of a text.
 "$SGATLIN" tokenizer encode -T $M/tokenizer.json --json --text 'The sky was' >"$tmp/ids.json" || bad "encode"
 try 0 generate $M --prompt-ids "$tmp/ids.json" --greedy --ids
