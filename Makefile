@@ -73,11 +73,15 @@ HTTP_HELP := $(filter-out $(HTTP_TEST_SRC),$(sort $(wildcard tests/http/*.c)))
 FAULT_TEST_SRC := $(sort $(wildcard tests/faults/test_*.c))
 FAULT_WRAP := -Wl,--wrap=statvfs,--wrap=time,--wrap=clock_gettime # the room and the time that tests let a command see
 FAULT_HELP := $(filter-out $(FAULT_TEST_SRC),$(sort $(wildcard tests/faults/*.c)))
-TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC) $(FAULT_TEST_SRC))
+# One parser each, fed with any bytes: libFuzzer drives them (make fuzz), tests replay kept inputs and mutate right files.
+FUZZ_TEST_SRC := $(sort $(wildcard tests/fuzz/test_*.c))
+FUZZ_HELP := $(filter-out $(FUZZ_TEST_SRC) tests/fuzz/driver.c,$(sort $(wildcard tests/fuzz/*.c)))
+FUZZ_NAMES := safetensors config state tokenizer reader http recording bundle graph words edit gemm
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC) $(FAULT_TEST_SRC) $(FUZZ_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
 # C tests that `make check` leaves to `make test`: long ones, and those in which time passes (clients that wait, hang up, drip bytes).
-SLOW := $(FAULT_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader unit/test_worlds \
+SLOW := $(FAULT_TEST_SRC:tests/%.c=%) $(FUZZ_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader unit/test_worlds \
   http/test_http http/test_hostile http/test_six http/test_cancel http/test_load
 
 .PHONY: all help deps demo test check bench asan coverage install uninstall clean FORCE
@@ -178,6 +182,11 @@ $(BUILD)/obj/cli/main_inside.o: cli/main.c $(BUILD)/flags | $(BUILD)/gen/version
 	@mkdir -p $(@D); echo '  CC  $< (inside)'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Dmain=sgatlin_main -Wno-missing-prototypes $(STRICT) -MMD -MP -c $< -o $@
 $(FAULT_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(FAULT_HELP:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/cli/main_inside.o $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(FAULT_WRAP) $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
+FUZZ_LINK := $(FUZZ_HELP:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/cli/main_inside.o $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
+$(FUZZ_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_LINK)
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
+$(BUILD)/fuzz/%: tests/fuzz/driver.c $(FUZZ_LINK)
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -DTARGET=fuzz_$* $(LDFLAGS_ALL) -fsanitize=fuzzer $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
@@ -232,4 +241,4 @@ uninstall: ## removes what install put there
 	  $(call HERE,$(LIBDIR)/pkgconfig/sgatlin.pc) $(call HERE,$(MANDIR))/sgatlin.1 $(call HERE,$(MANDIR))/sgatlin-*.1 \
 	  $(call HERE,$(BASH_FILE)) $(call HERE,$(ZSH_FILE)) $(call HERE,$(FISH_FILE))
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SERVER_OBJ:.o=.d) $(HTTP_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(FAULT_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(FAULT_HELP:%.c=$(BUILD)/obj/%.d) $(BUILD)/obj/cli/main_inside.d $(REF_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SERVER_OBJ:.o=.d) $(HTTP_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(FAULT_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(FAULT_HELP:%.c=$(BUILD)/obj/%.d) $(FUZZ_TEST_SRC:%.c=$(BUILD)/obj/%.d) $(FUZZ_HELP:%.c=$(BUILD)/obj/%.d) $(BUILD)/obj/cli/main_inside.d $(REF_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/obj/%.d)
