@@ -76,7 +76,7 @@ FAULT_HELP := $(filter-out $(FAULT_TEST_SRC),$(sort $(wildcard tests/faults/*.c)
 # One parser each, fed with any bytes: libFuzzer drives them (make fuzz), tests replay kept inputs and mutate right files.
 FUZZ_TEST_SRC := $(sort $(wildcard tests/fuzz/test_*.c))
 FUZZ_HELP := $(filter-out $(FUZZ_TEST_SRC) tests/fuzz/driver.c,$(sort $(wildcard tests/fuzz/*.c)))
-FUZZ_NAMES := safetensors config state tokenizer reader http recording bundle graph words edit gemm
+FUZZ_NAMES := safetensors config settings state tokenizer reader http recording bundle graph words edit gemm
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC) $(FAULT_TEST_SRC) $(FUZZ_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))

@@ -299,6 +299,19 @@ static int kind_rank(const sgi_assignments *a, const char *key_of_kind, const ch
   return since;
 }
 
+/* Checks of the whole know no source: the last assignment whose key or value the message tells is put in front. */
+static sg_status name_source(const sgi_assignments *a, sg_status st, sg_error *err) {
+  char quoted[SG_ERROR_TEXT];
+  for (size_t i = a->count; err && i-- > 0;) {
+    const struct sgi_assignment *x = &a->list[i];
+    snprintf(quoted, sizeof quoted, "\"%s\"", x->value);
+    if (!strncmp(err->text, x->where, strlen(x->where))) return st;
+    if (!strstr(err->text, x->key) && !strstr(err->text, quoted)) continue;
+    return sgi_error_prefix(err, st, "%s", x->where);
+  }
+  return st;
+}
+
 sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err) {
   int ffn_since = kind_rank(a, "feedforward.kind", "sgatlin");
   int optimizer_since = kind_rank(a, "optimizer.kind", sgi_optimizer_at(0)->name);
@@ -319,7 +332,8 @@ sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_e
     else if (strcmp(k->name, "preset") && strcmp(k->name, "feedforward.kind") && k->type != OPTIMIZER)
       st = set(out, k, x, err);
   }
-  return st ? st : complete(out, err);
+  if (!st) st = complete(out, err);
+  return st ? name_source(a, st, err) : SG_OK;
 }
 
 static json_t *value_of(const sgi_settings *s, const key *k) {

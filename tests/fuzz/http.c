@@ -92,7 +92,8 @@ static void run_http(const uint8_t *data, size_t n, fuzz_outcome *out) {
   if (!status && guard_path(r.uri, path, sizeof path)) {
     fuzz_expect(*path == '/' && !strstr(path, "..") && !strstr(path, "//"), "a path that leaves its place");
     /* what was let through is what may be */
-    fuzz_expect(r.host && (!strcmp(r.host, "127.0.0.1:8123") || !strcmp(r.host, "localhost:8123") || !strcmp(r.host, "[::1]:8123")),
+    fuzz_expect(r.host && (!strcmp(r.host, "127.0.0.1:8123") || !strcmp(r.host, "localhost:8123") ||
+                           !strcmp(r.host, "[::1]:8123")),
                 "another host");
     if (api) {
       fuzz_expect(r.token && !strcmp(r.token, TOKEN), "an answer without the token");

@@ -30,32 +30,43 @@ static void check_config(const json_t *o, fuzz_outcome *out) {
   json_decref(third);
 }
 
-static void check_settings(const json_t *o) {
-  sgi_assignments a = {0};
+static void check_settings(const json_t *o, fuzz_outcome *out) {
+  sgi_assignments a = {0}, b = {0};
   sgi_settings s, t;
   sg_error err = {0};
-  if (!sgi_assign_json(&a, o, "settings.json", &err) && !sgi_settings_resolve(&a, &s, &err)) {
-    json_t *again = sgi_settings_to_json(&s);
-    sgi_assignments b = {0};
-    fuzz_expect(again && !sgi_assign_json(&b, again, "again", &err) && !sgi_settings_resolve(&b, &t, &err),
-                "settings can not be read back");
-    json_t *third = sgi_settings_to_json(&t);
-    fuzz_expect(json_equal(again, third), "settings change when they are read back");
-    json_decref(again);
-    json_decref(third);
-    sgi_assignments_free(&b);
-  }
+  out->status = sgi_assign_json(&a, o, "settings.json", &out->err);
+  if (!out->status) out->status = sgi_settings_resolve(&a, &s, &out->err);
   sgi_assignments_free(&a);
+  if (out->status) return;
+  json_t *again = sgi_settings_to_json(&s);
+  fuzz_expect(again && !sgi_assign_json(&b, again, "again", &err) && !sgi_settings_resolve(&b, &t, &err),
+              "settings can not be read back");
+  json_t *third = sgi_settings_to_json(&t);
+  fuzz_expect(json_equal(again, third), "settings change when they are read back");
+  char *text = json_dumps(again, JSON_COMPACT | JSON_SORT_KEYS);
+  out->meaning = fuzz_mix(0, text, strlen(text));
+  free(text);
+  json_decref(again);
+  json_decref(third);
+  sgi_assignments_free(&b);
+}
+
+static void parse(const uint8_t *data, size_t n, const char *name, void (*check)(const json_t *o, fuzz_outcome *out),
+                  fuzz_outcome *out) {
+  json_t *o;
+  snprintf(out->path, sizeof out->path, "%s", name);
+  out->status = sgi_json_parse((const char *)data, n, name, &o, &out->err);
+  if (out->status) return;
+  check(o, out);
+  json_decref(o);
 }
 
 static void run_config(const uint8_t *data, size_t n, fuzz_outcome *out) {
-  json_t *o;
-  snprintf(out->path, sizeof out->path, "config.json");
-  out->status = sgi_json_parse((const char *)data, n, "config.json", &o, &out->err);
-  if (out->status) return;
-  check_config(o, out);
-  if (json_is_object(o)) check_settings(o);
-  json_decref(o);
+  parse(data, n, "config.json", check_config, out);
+}
+
+static void run_settings(const uint8_t *data, size_t n, fuzz_outcome *out) {
+  parse(data, n, "settings.json", check_settings, out);
 }
 
 /* ---- the state of a checkpoint ---------------------------------------------------------------------------------------------- */
@@ -67,7 +78,7 @@ static void begin_state(void) {
   sg_config c = {0};
   sgi_assignments a = {0};
   sgi_settings s;
-  static const char *const sizes[] = {"model.hidden_size=8",      "model.num_hidden_layers=1", "model.head_dim=8",
+  static const char *const sizes[] = {"model.hidden_size=8",       "model.num_hidden_layers=1",  "model.head_dim=8",
                                       "feedforward.num_neurons=4", "feedforward.num_channels=1", "feedforward.top_k=1",
                                       "feedforward.key_dim=2"};
   for (size_t i = 0; i < SGI_COUNT(sizes); i++) fuzz_expect(!sgi_assign_text(&a, sizes[i], &err), err.text);
@@ -99,7 +110,8 @@ static void run_state(const uint8_t *data, size_t n, fuzz_outcome *out) {
   snprintf(directory, sizeof directory, "%s/run/checkpoints/step-00000003", fuzz_directory());
   out->status = sgi_checkpoint_load(directory, trainer, &s, &out->err);
   if (out->status) return;
-  fuzz_expect(isfinite(s.flops) && s.flops >= 0 && isfinite(s.seconds) && !isnan(s.best_loss), "a state that is no state");
+  fuzz_expect(isfinite(s.flops) && s.flops >= 0 && isfinite(s.seconds) && !isnan(s.best_loss),
+              "a state that is no state");
   fuzz_expect(memchr(s.best, 0, sizeof s.best) && !strchr(s.best, '/'), "best is no plain name");
   out->meaning = fuzz_mix(s.step ^ s.updates << 20, &s.tokens, sizeof s.tokens);
   out->meaning = fuzz_mix(out->meaning, &s.flops, sizeof s.flops);
@@ -107,4 +119,5 @@ static void run_state(const uint8_t *data, size_t n, fuzz_outcome *out) {
 }
 
 const fuzz_target fuzz_config = {"config", NULL, run_config};
+const fuzz_target fuzz_settings = {"settings", NULL, run_settings};
 const fuzz_target fuzz_state = {"state", begin_state, run_state};

@@ -56,10 +56,12 @@ static uint64_t look(const sgi_recording *r) {
     fuzz_expect(at.document < info->n_documents, "a position outside its documents");
     size_t first, count;
     sgi_recording_document(r, at.document, &first, &count);
-    fuzz_expect(first <= p && p - first < count && first + count <= info->n_positions, "a document outside the recording");
+    fuzz_expect(first <= p && p - first < count && first + count <= info->n_positions,
+                "a document outside the recording");
     for (size_t s = 0; s < info->n_layers; s++) {
       sgi_recording_circuit(r, s, p, index, score);
-      for (size_t i = 0; i < n; i++) fuzz_expect(index[i] >= 0 && (size_t)index[i] < info->pool, "a neuron outside the pool");
+      for (size_t i = 0; i < n; i++)
+        fuzz_expect(index[i] >= 0 && (size_t)index[i] < info->pool, "a neuron outside the pool");
       sum = fuzz_mix(sum, index, n * sizeof *index);
       sgi_recording_values(r, s, p, score);
     }
@@ -83,9 +85,9 @@ static void run_recording(const uint8_t *data, size_t n, fuzz_outcome *out) {
   if (!n) return;
   size_t which = data[0] % SGI_COUNT(names);
   char name[100], directory[400];
-  if (replaced != SIZE_MAX && replaced != which) {
-    snprintf(name, sizeof name, "rec/%s", names[replaced]);
-    fuzz_file(name, (const uint8_t *)whole[replaced], sizes[replaced]);
+  for (size_t i = 0; replaced != which && i < SGI_COUNT(names); i++) {
+    snprintf(name, sizeof name, "rec/%s", names[i]);
+    if (i != which) fuzz_file(name, (const uint8_t *)whole[i], sizes[i]);
   }
   replaced = which;
   snprintf(name, sizeof name, "rec/%s", names[which]);

@@ -10,9 +10,9 @@
 
 #include "core/file.h"
 
-const fuzz_target *const fuzz_targets[] = {&fuzz_safetensors, &fuzz_config,    &fuzz_state,  &fuzz_tokenizer, &fuzz_reader,
-                                           &fuzz_http,        &fuzz_recording, &fuzz_bundle, &fuzz_graph,     &fuzz_words,
-                                           &fuzz_edit,        &fuzz_gemm,      NULL};
+const fuzz_target *const fuzz_targets[] = {
+    &fuzz_safetensors, &fuzz_config, &fuzz_state, &fuzz_tokenizer, &fuzz_reader, &fuzz_http, &fuzz_recording,
+    &fuzz_bundle,      &fuzz_graph,  &fuzz_words, &fuzz_edit,      &fuzz_gemm,   NULL};
 
 void fuzz_expect(bool holds, const char *what) {
   if (holds) return;

@@ -12,8 +12,9 @@
 typedef struct fuzz_outcome {
   sg_status status;
   sg_error err;
-  char path[256];   /* the file that the input was put into; "" where there is none */
-  uint64_t meaning; /* of an accepted input: what was read, as one number; an input that differs in layout alone has the same */
+  char path[256]; /* the file that the input was put into; "" where there is none */
+  uint64_t
+      meaning; /* of an accepted input: what was read, as one number; an input that differs in layout alone has the same */
 } fuzz_outcome;
 
 typedef struct fuzz_target {
@@ -23,8 +24,8 @@ typedef struct fuzz_target {
   void (*run)(const uint8_t *data, size_t n, fuzz_outcome *out);
 } fuzz_target;
 
-extern const fuzz_target fuzz_safetensors, fuzz_config, fuzz_state, fuzz_tokenizer, fuzz_reader, fuzz_http, fuzz_recording, fuzz_bundle,
-    fuzz_graph, fuzz_words, fuzz_edit, fuzz_gemm;
+extern const fuzz_target fuzz_safetensors, fuzz_config, fuzz_settings, fuzz_state, fuzz_tokenizer, fuzz_reader,
+    fuzz_http, fuzz_recording, fuzz_bundle, fuzz_graph, fuzz_words, fuzz_edit, fuzz_gemm;
 extern const fuzz_target *const fuzz_targets[]; /* NULL at the end */
 
 /* A contradiction: prints and aborts, so that a fuzzer keeps the input. */

@@ -38,7 +38,8 @@ static void run_tokenizer(const uint8_t *data, size_t n, fuzz_outcome *out) {
     const char *bytes = sg_tokenizer_token_bytes(t, (int32_t)i, &length);
     if (bytes) out->meaning = fuzz_mix(out->meaning, bytes, length);
   }
-  fuzz_expect(!sg_tokenizer_token_bytes(t, -1, &n) && !sg_tokenizer_token_bytes(t, INT32_MAX, &n), "a token that is none");
+  fuzz_expect(!sg_tokenizer_token_bytes(t, -1, &n) && !sg_tokenizer_token_bytes(t, INT32_MAX, &n),
+              "a token that is none");
   sg_tokenizer_free(t);
 }
 
@@ -64,7 +65,7 @@ static void run_reader(const uint8_t *data, size_t n, fuzz_outcome *out) {
     out->meaning = fuzz_mix(out->meaning, text, length);
     total += length;
   } while (total < (32u << 20)); /* a packed bomb may go on for long */
-  if (out->status) { /* a failure is final */
+  if (out->status) {             /* a failure is final */
     sg_error err = {0};
     fuzz_expect(sgi_reader_next(r, &text, &length, &err) == out->status, "a failure is forgotten");
   }

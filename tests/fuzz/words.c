@@ -88,7 +88,8 @@ static void run_edit(const uint8_t *data, size_t n, fuzz_outcome *out) {
   if (out->status) return;
   fuzz_expect(memchr(e.site, 0, sizeof e.site) && *e.site, "an edit without a site");
   fuzz_expect(e.n_axes <= SG_EDIT_AXES, "too many axes");
-  for (size_t i = 0; i < e.n_axes; i++) fuzz_expect(memchr(e.axes[i].name, 0, sizeof e.axes[i].name), "a name without an end");
+  for (size_t i = 0; i < e.n_axes; i++)
+    fuzz_expect(memchr(e.axes[i].name, 0, sizeof e.axes[i].name), "a name without an end");
   out->meaning = fuzz_mix(0, e.site, strlen(e.site));
 }
 
@@ -117,7 +118,8 @@ static void run_gemm(const uint8_t *data, size_t n, fuzz_outcome *out) {
     for (size_t c = 0; c < cols; c++) {
       double sum = beta > 0 ? (double)x[2][r * ldc + c] : 0;
       for (size_t i = 0; i < k; i++)
-        sum += (double)(ta ? x[0][i * lda + r] : x[0][r * lda + i]) * (double)(tb ? x[1][c * ldb + i] : x[1][i * ldb + c]);
+        sum +=
+            (double)(ta ? x[0][i * lda + r] : x[0][r * lda + i]) * (double)(tb ? x[1][c * ldb + i] : x[1][i * ldb + c]);
       want[r * ldc + c] = (float)sum;
     }
   fuzz_expect(!sgi_gemm(ta, tb, m, cols, k, x[0], lda, x[1], ldb, beta, x[2], ldc), "a product fails");
