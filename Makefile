@@ -76,7 +76,6 @@ FAULT_HELP := $(filter-out $(FAULT_TEST_SRC),$(sort $(wildcard tests/faults/*.c)
 # One parser each, fed with any bytes: libFuzzer drives them (make fuzz), tests replay kept inputs and mutate right files.
 FUZZ_TEST_SRC := $(sort $(wildcard tests/fuzz/test_*.c))
 FUZZ_HELP := $(filter-out $(FUZZ_TEST_SRC) tests/fuzz/driver.c,$(sort $(wildcard tests/fuzz/*.c)))
-FUZZ_NAMES := safetensors config settings state tokenizer reader http recording bundle graph words edit gemm
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC) $(FAULT_TEST_SRC) $(FUZZ_TEST_SRC))
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
@@ -185,8 +184,17 @@ $(FAULT_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/faults/%: $(BUILD)/
 FUZZ_LINK := $(FUZZ_HELP:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/cli/main_inside.o $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
 $(FUZZ_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_LINK)
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
-$(BUILD)/fuzz/%: tests/fuzz/driver.c $(FUZZ_LINK)
-	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -DTARGET=fuzz_$* $(LDFLAGS_ALL) -fsanitize=fuzzer $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
+$(BUILD)/fuzz: $(BUILD)/obj/tests/fuzz/driver.o $(FUZZ_LINK)
+	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ -lmicrohttpd $(LDLIBS_ALL) -o $@
+# A file with one fault in it (tests/long/mutants.sh), in front of the library that has it right.
+MUTANT_TESTS := faults/test_cuts faults/test_calls faults/test_kills faults/test_surroundings unit/test_checkpoint unit/test_resume
+.PHONY: mutant
+mutant: $(BUILD)/mutants/$(MUTANT).c $(MUTANT_TESTS:%=$(BUILD)/tests/%)
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -w -c $< -o $(<:.c=.o)
+	@for t in $(WITH); do $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(FAULT_WRAP) -Wl,-z,muldefs $(<:.c=.o) $(BUILD)/obj/tests/$$t.o \
+	  $$(case $$t in faults/*) echo $(FAULT_HELP:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/cli/main_inside.o $(SERVER_OBJ) $(BUILD)/libcli.a ;; \
+	    *) echo $(BUILD)/obj/tests/faults/inside.o $(BUILD)/obj/cli/main_inside.o $(SERVER_OBJ) $(BUILD)/libcli.a $(REF_OBJ) -lcmocka ;; esac) \
+	  $(BUILD)/libsgatlin.a -lmicrohttpd $(LDLIBS_ALL) -o $(<:.c=)-$$(basename $$t) || exit 1; done
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a

@@ -299,7 +299,8 @@ static int kind_rank(const sgi_assignments *a, const char *key_of_kind, const ch
   return since;
 }
 
-/* Checks of the whole know no source: the last assignment whose key or value the message tells is put in front. */
+/* Checks of the whole know no source: the last assignment whose key or value the message tells is
+ * put in front. */
 static sg_status name_source(const sgi_assignments *a, sg_status st, sg_error *err) {
   char quoted[SG_ERROR_TEXT];
   for (size_t i = a->count; err && i-- > 0;) {

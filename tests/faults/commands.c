@@ -84,6 +84,11 @@ const commands_entry commands_all[] = {
 };
 const size_t commands_count = sizeof commands_all / sizeof *commands_all;
 
+bool commands_wanted(const commands_entry *c) {
+  const char *only = getenv("FAULTS_ONLY");
+  return !only || !strcmp(only, c->name);
+}
+
 void commands_fixtures(void) {
   static const char *const record[] = {"record", MODEL, "--data", "$FIX/stories.txt", "-o", "$FIX/rec", "-q",
                                        "-t",     "1",   NULL};
@@ -91,7 +96,9 @@ void commands_fixtures(void) {
   if (r.code) inside_wrong("the fixtures' recording: exit code %d: %s", r.code, r.err);
 }
 
-/* ---- files below $OUT -------------------------------------------------------------------------------------------------- */
+/* ---- files below $OUT
+ * --------------------------------------------------------------------------------------------------
+ */
 
 typedef struct file_entry {
   char *name; /* below $OUT */
@@ -223,7 +230,9 @@ void commands_sizes(size_t *largest, size_t *total) {
   *total = z.total;
 }
 
-/* ---- whole ------------------------------------------------------------------------------------------------------------- */
+/* ---- whole
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct intact {
   const commands_entry *command;
@@ -275,7 +284,9 @@ void commands_intact(const commands_entry *c, const char *when) {
   walk(inside_out, "", check_one, &w);
 }
 
-/* ---- runs --------------------------------------------------------------------------------------------------------------- */
+/* ---- runs
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static void copy_text(void) {
   char from[4200], to[4200], *text;

@@ -1,4 +1,5 @@
-/* commands.h: every command that writes files, small enough to be run thousands of times, and how to tell that what it left is whole. */
+/* commands.h: every command that writes files, small enough to be run thousands of times, and how
+ * to tell that what it left is whole. */
 #ifndef TEST_COMMANDS_H
 #define TEST_COMMANDS_H
 
@@ -21,17 +22,19 @@ typedef struct commands_entry {
 
 extern const commands_entry commands_all[];
 extern const size_t commands_count;
+/* FAULTS_ONLY=train in the environment leaves the others out. */
+bool commands_wanted(const commands_entry *c);
 
 /* What the commands need beside text: a recording; called once after inside_begin. */
 void commands_fixtures(void);
 
-/* One number of all files below $OUT by name and content, without those that hold times (logs, metrics, states) and
- * temporaries (".tmp-"). */
+/* One number of all files below $OUT by name and content, without those that hold times (logs,
+ * metrics, states) and temporaries (".tmp-"). */
 uint64_t commands_digest(void);
 /* The name of a temporary below $OUT, or NULL. Valid until the next call. */
 const char *commands_leftover(void);
-/* Everything that has its name below $OUT is whole: manifests verify, safetensors open, JSON parses, pointers point. Fails the test
- * with the reason otherwise. */
+/* Everything that has its name below $OUT is whole: manifests verify, safetensors open, JSON
+ * parses, pointers point. Fails the test with the reason otherwise. */
 void commands_intact(const commands_entry *c, const char *when);
 /* $OUT's files, each with its hash, to compare with later ones. */
 typedef struct commands_files commands_files;

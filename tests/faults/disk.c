@@ -48,7 +48,8 @@ struct disk {
 
 size_t disk_count(const disk *d) { return d->count; }
 
-/* ---- the tree as the calls make it ------------------------------------------------------------------------------------- */
+/* ---- the tree as the calls make it
+ * ------------------------------------------------------------------------------------- */
 
 typedef struct tree {
   entry list[MAX_NODES];
@@ -73,7 +74,8 @@ static void unset(tree *t, int directory, const char *name, int id) {
   if (at >= 0 && t->list[at].node == id) t->list[at] = t->list[--t->n];
 }
 
-/* The directory's node of an absolute path below $OUT, and the last part of it; the node that stands there, or -1. */
+/* The directory's node of an absolute path below $OUT, and the last part of it; the node that
+ * stands there, or -1. */
 static int lookup(const tree *t, char *path, int *directory, const char **name) {
   size_t skip = strlen(inside_out);
   int at = 0;
@@ -114,7 +116,9 @@ static void take(disk *d, tree *t, const char *path, int directory) {
   if (all) closedir(all);
 }
 
-/* ---- from paths to nodes ------------------------------------------------------------------------------------------------- */
+/* ---- from paths to nodes
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void resolve(disk *d, tree *t, disk_line *l, const char *data) {
   step s = {.op = l->op, .offset = l->offset, .n = l->n, .data = data, .safe = NEVER, .from = -1};
@@ -208,7 +212,9 @@ unsigned long disk_promised(const disk *d, size_t n, const char *prefix) {
   return best;
 }
 
-/* ---- after the cut ------------------------------------------------------------------------------------------------------ */
+/* ---- after the cut
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void put_bytes(node *x, size_t offset, const char *data, size_t n) {
   size_t end = offset + n;

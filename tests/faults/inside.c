@@ -50,7 +50,8 @@ uint64_t inside_next(inside_random *r) { /* splitmix64 */
 
 double inside_unit(inside_random *r) { return (double)(inside_next(r) >> 11) / 9007199254740992.0; }
 
-/* ---- what the command is told ----------------------------------------------------------------------------------------- */
+/* ---- what the command is told
+ * ----------------------------------------------------------------------------------------- */
 
 bool inside_room;
 long inside_clock_back;
@@ -81,7 +82,9 @@ time_t __wrap_time(time_t *out) {
   return t.tv_sec;
 }
 
-/* ---- one run --------------------------------------------------------------------------------------------------------- */
+/* ---- one run
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static char *replaced(const char *word) {
   char out[8192], *p = out;
@@ -174,7 +177,9 @@ inside_result inside_run(const char *const *words, const inside_how *how) {
   return r;
 }
 
-/* ---- fixtures --------------------------------------------------------------------------------------------------------- */
+/* ---- fixtures
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void stories(const char *name, int n, int seed) {
   static const char *const nouns[] = {"cake", "dog", "girl", "sky", "tree", "lake", "grass", "mouse", "moon", "apple"};

@@ -1,5 +1,6 @@
-/* inside.h: the command run inside a child of the test, so that its file calls can be counted, failed, recorded, and it can be killed
- * at any microsecond, without the price of a new program each time. The parent must not start threads. */
+/* inside.h: the command run inside a child of the test, so that its file calls can be counted,
+ * failed, recorded, and it can be killed at any microsecond, without the price of a new program
+ * each time. The parent must not start threads. */
 #ifndef TEST_INSIDE_H
 #define TEST_INSIDE_H
 
@@ -30,13 +31,15 @@ typedef struct inside_how {
 /* words: NULL at the end; "$OUT" and "$FIX" within a word stand for the two directories below. */
 inside_result inside_run(const char *const *words, const inside_how *how);
 
-/* A directory of fixtures made once (text, ids, a recording), and the one that commands write into. */
+/* A directory of fixtures made once (text, ids, a recording), and the one that commands write into.
+ */
 extern char inside_fix[4096], inside_out[4096];
 void inside_begin(void);
 void inside_end(void);
 void inside_clear(void); /* $OUT is new and empty */
 
-/* What the command is told, set in before: a disk that says it has room, a clock that jumps back by so many seconds in the middle. */
+/* What the command is told, set in before: a disk that says it has room, a clock that jumps back by
+ * so many seconds in the middle. */
 extern bool inside_room;
 extern long inside_clock_back;
 

@@ -1,7 +1,9 @@
-/* test_calls [PER [PART OF]]: of every command that writes, each file call fails in turn (open, read, write, fsync, rename, mkdir, fstat,
- * truncate, map, close), once and for ever, with every error below. PER is how many places are tried of each command and error, spread
- * over its calls (0: all of them). The command says what failed and leaves nothing half, or gets through; without the failure it then
- * ends with the bytes of an unbroken run. PART OF (2 8: the third of eight) shares the work among processes. */
+/* test_calls [PER [PART OF]]: of every command that writes, each file call fails in turn (open,
+ * read, write, fsync, rename, mkdir, fstat, truncate, map, close), once and for ever, with every
+ * error below. PER is how many places are tried of each command and error, spread over its calls
+ * (0: all of them). The command says what failed and leaves nothing half, or gets through; without
+ * the failure it then ends with the bytes of an unbroken run. PART OF (2 8: the third of eight)
+ * shares the work among processes. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,8 @@ enum { FAULTS = sizeof faults / sizeof *faults };
 
 /* The message is one sentence that holds the system's reason; out of room has its own exit code. */
 static void check_message(const commands_entry *c, const inside_result *r, const fault *f, const char *when) {
-  /* reading the input never meets that on a real disk, and is not asked to tell it from other failures */
+  /* reading the input never meets that on a real disk, and is not asked to tell it from other
+   * failures */
   bool input = strstr(r->err, inside_fix) || strstr(r->err, "/text.txt: ");
   bool space = (f->error == ENOSPC || f->error == EDQUOT) && !input;
   if (f->error == EINTR || f->error == 0) {
@@ -95,6 +98,7 @@ int main(int argc, char **argv) {
   inside_begin();
   commands_fixtures();
   for (size_t i = 0; i < commands_count; i++) {
+    if (!commands_wanted(&commands_all[i])) continue;
     bool dear = !strcmp(commands_all[i].name, "map"); /* a second each */
     done += sweep(&commands_all[i], dear && per ? (per + 3) / 4 : per, part, of ? of : 1);
   }

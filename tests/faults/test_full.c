@@ -1,7 +1,8 @@
-/* test_full [SIZES [PART OF]]: full disks of SIZES sizes, from "nothing fits" to "everything does", for training, recording and a corpus.
- * Half are a small tmpfs (where this process may mount one), of which every second hides how full it is, so that writes fail in the
- * middle; half are a limit on the size of a file. What stood is intact, the exit code is 4, no temporary stays; with room the command
- * goes on to the bytes of an unbroken run. */
+/* test_full [SIZES [PART OF]]: full disks of SIZES sizes, from "nothing fits" to "everything does",
+ * for training, recording and a corpus. Half are a small tmpfs (where this process may mount one),
+ * of which every second hides how full it is, so that writes fail in the middle; half are a limit
+ * on the size of a file. What stood is intact, the exit code is 4, no temporary stays; with room
+ * the command goes on to the bytes of an unbroken run. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

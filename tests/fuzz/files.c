@@ -11,7 +11,9 @@
 
 static void take_path(fuzz_outcome *out, const char *path) { snprintf(out->path, sizeof out->path, "%s", path); }
 
-/* ---- safetensors ------------------------------------------------------------------------------------------------------- */
+/* ---- safetensors
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t one_tensor(const sgi_safetensors *f, size_t i, size_t *bytes) {
   const sgi_tensor *t = sgi_safetensors_at(f, i);
@@ -42,7 +44,9 @@ static void run_safetensors(const uint8_t *data, size_t n, fuzz_outcome *out) {
   sgi_safetensors_close(f);
 }
 
-/* ---- manifests ----------------------------------------------------------------------------------------------------------- */
+/* ---- manifests
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void begin_bundle(void) {
   char path[300];
@@ -57,10 +61,13 @@ static void run_bundle(const uint8_t *data, size_t n, fuzz_outcome *out) {
   take_path(out, fuzz_file("bundle/MANIFEST.json", data, n));
   snprintf(directory, sizeof directory, "%s/bundle", fuzz_directory());
   out->status = sgi_bundle_verify(directory, &out->err);
-  /* whatever is accepted names files of the directory with what they hold, so there is one meaning */
+  /* whatever is accepted names files of the directory with what they hold, so there is one meaning
+   */
 }
 
-/* ---- graphs ----------------------------------------------------------------------------------------------------------------- */
+/* ---- graphs
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 static void run_graph(const uint8_t *data, size_t n, fuzz_outcome *out) {
   const char *path = fuzz_file("g.json", data, n);

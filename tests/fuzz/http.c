@@ -1,5 +1,5 @@
-/* http.c: a request as text through every check and into its handler, without a socket. The first line is METHOD URI, then headers, an
- * empty line and the body. */
+/* http.c: a request as text through every check and into its handler, without a socket. The first
+ * line is METHOD URI, then headers, an empty line and the body. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

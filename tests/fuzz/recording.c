@@ -1,4 +1,5 @@
-/* recording.c: one file of a recording replaced by the input, the others as they were written. The first byte says which. */
+/* recording.c: one file of a recording replaced by the input, the others as they were written. The
+ * first byte says which. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

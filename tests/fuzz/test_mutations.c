@@ -1,7 +1,9 @@
-/* test_mutations [EVERY [PART OF]]: right files damaged in every way that can be listed, each EVERY-th of them: every bit of the header and of
- * the first data flipped, every byte set to 00, FF, 7F, 80, removed and doubled, every truncation, every number replaced by those that
- * overflow something, every pair of numbers swapped, white space where it means nothing. Each is accepted, or refused with the file's
- * name and what is wrong, within a second of processor time and twice the file plus 64 MB; layout alone changes no meaning. */
+/* test_mutations [EVERY [PART OF]]: right files damaged in every way that can be listed, each
+ * EVERY-th of them: every bit of the header and of the first data flipped, every byte set to 00,
+ * FF, 7F, 80, removed and doubled, every truncation, every number replaced by those that overflow
+ * something, every pair of numbers swapped, white space where it means nothing. Each is accepted,
+ * or refused with the file's name and what is wrong, within a second of processor time and twice
+ * the file plus 64 MB; layout alone changes no meaning. */
 #include <errno.h>
 #include <malloc.h>
 #include <omp.h>
@@ -19,7 +21,8 @@
 
 enum { MEMORY = 64 << 20, MAX_NUMBERS = 400, MAX_PAIRS = 4000, CHUNK = 4000 };
 
-/* ---- what the process asks of malloc -------------------------------------------------------------------------------------- */
+/* ---- what the process asks of malloc
+ * -------------------------------------------------------------------------------------- */
 
 static atomic_size_t held, peak;
 
@@ -58,7 +61,9 @@ void free(void *p) {
 #pragma GCC visibility pop
 #endif
 
-/* ---- seeds ------------------------------------------------------------------------------------------------------------------ */
+/* ---- seeds
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct seed {
   const fuzz_target *target;
@@ -118,7 +123,9 @@ static void find_numbers(original *o) {
   if (!o->n_numbers || o->n_pairs > MAX_PAIRS) o->n_pairs = o->n_numbers ? MAX_PAIRS : 0;
 }
 
-/* ---- mutations by number ------------------------------------------------------------------------------------------------------ */
+/* ---- mutations by number
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static const char *const lies[] = {"-1",
                                    "0",
@@ -217,7 +224,9 @@ static size_t mutate(const original *o, kind k, size_t i, char *out) {
   }
 }
 
-/* ---- trying -------------------------------------------------------------------------------------------------------------------- */
+/* ---- trying
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static FILE *say;
 static size_t failures;

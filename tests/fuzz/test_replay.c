@@ -1,4 +1,5 @@
-/* test_replay [DIRECTORY [TARGET]]: every input of tests/fuzz/corpus/TARGET, by any compiler: no crash, no contradiction, a second at most. */
+/* test_replay [DIRECTORY [TARGET]]: every input of tests/fuzz/corpus/TARGET, by any compiler: no
+ * crash, no contradiction, a second at most. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,9 +48,9 @@ int main(int argc, char **argv) {
     if (t->begin) t->begin();
     size_t n = replay(t, directory);
     fprintf(say, "%-12s %zu inputs\n", t->name, n);
-    if (!n) failures++;
+    if (!n) failures++; /* a target without an input */
     all += n;
   }
-  fprintf(say, "replayed: %zu, %zu targets without an input\n", all, failures);
+  fprintf(say, "replayed: %zu, %zu failed\n", all, failures);
   return failures ? 1 : 0;
 }

@@ -1,0 +1,26 @@
+#!/bin/sh
+# run.sh [PART...]: the tests of a release (make test-long), each part for itself: a part that passed on this commit is not run again
+# (FORCE=1: it is). The result is a line of tests/long/results.tsv: part, date, commit, processors, seconds, command, result.
+set -u
+cd "$(dirname "$0")/../.."
+jobs=${JOBS:-$(nproc)}
+results=${RESULTS:-tests/long/results.tsv} logs=${LOGS:-build/long}
+commit=${COMMIT:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)}
+all="kills calls cuts full surroundings mutations replay mutants numbers fuzz soak"
+mkdir -p "$logs"
+[ -f "$results" ] || printf 'part\tdate\tcommit\tprocessors\tseconds\tcommand\tresult\n' >"$results"
+bad=0
+for part in ${*:-$all}; do
+  if [ -z "${FORCE:-}" ] && awk -F '\t' -v p="$part" -v c="$commit" '$1 == p && $3 == c && $7 !~ /FAILED/ { found = 1 } END { exit !found }' "$results"; then
+    echo "$part: passed on $commit"
+    continue
+  fi
+  width=$jobs
+  [ "$part" = soak ] && width=1
+  rm -f "$logs/$part"-*.log
+  start=$(date +%s)
+  sh tests/long/jobs.sh "$part" "$jobs" | awk -v logs="$logs" -v part="$part" '{ printf "%s >%s/%s-%d.log 2>&1 || echo FAILED-JOB >>%s/%s-%d.log\n", $0, logs, part, NR, logs, part, NR }' |
+    tr '\n' '\0' | xargs -0 -P "$width" -n 1 sh -c
+  sh tests/long/sum.sh "$part" "$logs" "$results" "$commit" "$jobs" $(($(date +%s) - start)) || bad=1
+done
+exit $bad
