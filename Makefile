@@ -101,7 +101,21 @@ demo: ## set-up, build, and the main job: from the built-in corpus to a model th
 test: ## set-up and all tests
 	@sh scripts/setup.sh
 	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
-	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS)
+	@sh tests/run.sh $(LINTS) $(TESTS) $(CLI_TESTS) tests/long/test_mutants.sh
+
+# Parts: kills calls cuts full surroundings mutations replay mutants numbers fuzz soak (tests/long/jobs.sh).
+.PHONY: test-long fuzz
+test-long: ## the tests of a release, in parts that go on where they stopped: PART="kills cuts" (docs/reliability.md; hours)
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
+	@case " $(or $(PART),fuzz) " in *" fuzz "*) $(MAKE) $(JOBS) --no-print-directory VARIANT=fuzz CC='$(FUZZ_CC)' build/fuzz/fuzz ;; esac
+	@FUZZ=build/fuzz/fuzz sh tests/long/run.sh $(PART)
+
+SECONDS ?= 60
+FUZZ_CC ?= clang-14
+FUZZ_TARGETS ?= safetensors config settings state tokenizer reader http recording bundle graph words edit gemm
+fuzz: ## each parser with random bytes for SECONDS of one processor (developers; needs clang): FUZZ_TARGETS="http edit"
+	@$(MAKE) $(JOBS) --no-print-directory VARIANT=fuzz CC='$(FUZZ_CC)' build/fuzz/fuzz
+	@for t in $(FUZZ_TARGETS); do sh tests/fuzz/run.sh build/fuzz/fuzz $$t $(SECONDS) || exit 1; done
 
 bench: $(BUILD)/sgatlin $(BUILD)/tests/http/test_load ## the standard tables of speed: all kinds, where a step's time goes, tokenising, the server (4 minutes)
 	@$(BUILD)/sgatlin bench -k all --kernels

@@ -102,19 +102,29 @@ static void bundle_free(sgi_bundle *b) {
   sgi_free(b);
 }
 
-/* What processes that were killed left behind: the run's lock says that nobody else is writing. */
-static sg_status remove_leftovers(const char *parent, sg_error *err) {
+static bool is_temporary(const char *name, const char *const *starts, size_t n) {
+  const char *tail = strstr(name, TEMPORARY);
+  bool ours = false;
+  for (size_t i = 0; i < n; i++) ours = ours || !strncmp(name, starts[i], strlen(starts[i]));
+  return ours && tail && tail != name;
+}
+
+sg_status sgi_remove_temporaries(const char *directory, const char *const *starts, size_t n, sg_error *err) {
   names all = {0};
-  sg_status st = list_directory(parent, &all, err);
+  sg_status st = list_directory(directory, &all, err);
   for (size_t i = 0; i < all.count && !st; i++) {
-    const char *tail = strstr(all.list[i], TEMPORARY);
-    if (!tail || tail == all.list[i]) continue;
-    char *path = sgi_path_join(parent, all.list[i]);
+    if (!is_temporary(all.list[i], starts, n)) continue;
+    char *path = sgi_path_join(directory, all.list[i]);
     st = path ? sgi_remove_tree(path, err) : sgi_fail_memory(err, NAME_BYTES, "a path");
     sgi_free(path);
   }
   names_free(&all);
   return st;
+}
+
+/* The run's lock says that nobody else is writing. */
+static sg_status remove_leftovers(const char *parent, sg_error *err) {
+  return sgi_remove_temporaries(parent, (const char *const[]){""}, 1, err);
 }
 
 sg_status sgi_bundle_begin(const char *parent, const char *name, sgi_bundle **out, sg_error *err) {

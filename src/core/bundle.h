@@ -40,6 +40,10 @@ sg_status sgi_bundle_each(const char *parent, const char *prefix,
 sg_status sgi_bundle_prune(const char *parent, const char *prefix, size_t keep, const char *const *spare, size_t n,
                            sg_error *err);
 
+/* What processes that were killed left behind in directory: NAME.tmp-PID, where NAME begins with
+ * one of starts (n of them). For who knows that nobody else writes there. */
+sg_status sgi_remove_temporaries(const char *directory, const char *const *starts, size_t n, sg_error *err);
+
 /* One process at a time: flock on DIR/lock. SG_ERR_IO saying who holds it. Released by sgi_unlock
  * or the process's end. */
 typedef struct sgi_lock {

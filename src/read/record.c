@@ -1,10 +1,10 @@
 #include "read/record.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/bundle.h"
 #include "core/manifest.h"
 #include "model/identity.h"
 #include "read/record_shard.h"
@@ -181,19 +181,10 @@ static sg_status compare(const json_t *old, const json_t *now, const char *where
   return SG_OK;
 }
 
-static bool is_leftover(const char *name) { return strstr(name, ".safetensors.tmp-") || strstr(name, ".json.tmp-"); }
-
 /* What a killed run left half written. */
-static void remove_leftovers(const char *directory) {
-  DIR *d = opendir(directory);
-  if (!d) return;
-  for (const struct dirent *e; (e = readdir(d));) {
-    if (!is_leftover(e->d_name)) continue;
-    char *path = sgi_path_join(directory, e->d_name);
-    if (path) sgi_remove_tree(path, NULL);
-    sgi_free(path);
-  }
-  closedir(d);
+static sg_status remove_leftovers(const char *directory, sg_error *err) {
+  static const char *const ours[] = {"recording.json", "tokenizer.json", "shard-", "index-layer-"};
+  return sgi_remove_temporaries(directory, ours, SGI_COUNT(ours), err);
 }
 
 static sg_status prepare(const sgi_recorder *r, const char *directory, sg_error *err) {
@@ -201,10 +192,10 @@ static sg_status prepare(const sgi_recorder *r, const char *directory, sg_error 
   json_t *now = describe(r), *old = NULL;
   sg_status st =
       where && tokenizer && now ? sgi_make_directory(directory, err) : sgi_fail_memory(err, 1, "a recording");
+  if (!st) st = remove_leftovers(directory, err);
   if (!st && sgi_is_file(where)) {
     st = sgi_json_load(where, &old, err);
     if (!st) st = compare(old, now, where, err);
-    if (!st) remove_leftovers(directory);
   } else if (!st) {
     if (r->form.q.tokenizer) st = sg_tokenizer_save(r->form.q.tokenizer, tokenizer, err);
     if (!st) st = sgi_json_save(where, now, err);

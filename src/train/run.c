@@ -272,6 +272,7 @@ static sg_status lock(sgi_run *run, sg_error *err) {
   sg_status st = sgi_make_directory(run->directory, err);
   if (!st) st = sgi_lock_directory(run->directory, &run->lock, err);
   run->locked = !st;
+  if (!st) st = sgi_remove_temporaries(run->directory, (const char *const[]){"config.json", "tokenizer.json"}, 2, err);
   return st;
 }
 

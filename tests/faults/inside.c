@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/calls.h"
 #include "core/file.h"
 
 int sgatlin_main(int argc, char **argv); /* cli/main.c under another name */
@@ -50,8 +51,7 @@ uint64_t inside_next(inside_random *r) { /* splitmix64 */
 
 double inside_unit(inside_random *r) { return (double)(inside_next(r) >> 11) / 9007199254740992.0; }
 
-/* ---- what the command is told
- * ----------------------------------------------------------------------------------------- */
+/* ---- what the command is told ------------------------------------------------------------ */
 
 bool inside_room;
 long inside_clock_back;
@@ -82,9 +82,67 @@ time_t __wrap_time(time_t *out) {
   return t.tv_sec;
 }
 
-/* ---- one run
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- death at a file call ------------------------------------------------------------------ */
+
+static size_t deadly_left;
+
+static void step_nearer(void) {
+  if (deadly_left && !--deadly_left) kill(getpid(), SIGKILL);
+}
+
+static int deadly_open(const char *path, int flags, mode_t mode) {
+  if (flags & O_CREAT) step_nearer();
+  return open(path, flags, mode);
+}
+static ssize_t deadly_write(int fd, const void *data, size_t n) {
+  step_nearer();
+  return write(fd, data, n);
+}
+/* In two halves, with death before each. */
+static ssize_t deadly_pwrite(int fd, const void *data, size_t n, off_t offset) {
+  step_nearer();
+  if (n < 2) return pwrite(fd, data, n, offset);
+  ssize_t k = pwrite(fd, data, n / 2, offset);
+  step_nearer();
+  return k;
+}
+static int deadly_fsync(int fd) {
+  step_nearer();
+  return fsync(fd);
+}
+static int deadly_rename(const char *from, const char *to) {
+  step_nearer();
+  return rename(from, to);
+}
+static int deadly_mkdir(const char *path, mode_t mode) {
+  step_nearer();
+  return mkdir(path, mode);
+}
+static int deadly_truncate(int fd, off_t size) {
+  step_nearer();
+  return ftruncate(fd, size);
+}
+static int deadly_unlink(int directory, const char *name, int flags) {
+  step_nearer();
+  return unlinkat(directory, name, flags);
+}
+
+static void die_at(size_t call) {
+  static sgi_calls table;
+  table = sgi_calls_system;
+  table.open = deadly_open;
+  table.write = deadly_write;
+  table.pwrite = deadly_pwrite;
+  table.fsync = deadly_fsync;
+  table.rename = deadly_rename;
+  table.mkdir = deadly_mkdir;
+  table.ftruncate = deadly_truncate;
+  table.unlink = deadly_unlink;
+  deadly_left = call;
+  sgi_calls_use(&table);
+}
+
+/* ---- one run ----------------------------------------------------------------------------- */
 
 static char *replaced(const char *word) {
   char out[8192], *p = out;
@@ -117,6 +175,7 @@ static void child(const char *const *words, const inside_how *how) {
   alarm(how->stop_for > 0 ? 60 + (unsigned)how->stop_for
                           : 60); /* what hangs is ended, and counts as a signal's death */
   if (how->before) how->before(how->user);
+  if (how->kill_at) die_at(how->kill_at);
   size_t first = sgi_file_fail_at(how->fail_at, how->error, how->for_ever);
   int code = sgatlin_main(argc, argv);
   *shared = sgi_file_fail_at(0, 0, false) - first;
@@ -177,9 +236,7 @@ inside_result inside_run(const char *const *words, const inside_how *how) {
   return r;
 }
 
-/* ---- fixtures
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- fixtures ---------------------------------------------------------------------------- */
 
 static void stories(const char *name, int n, int seed) {
   static const char *const nouns[] = {"cake", "dog", "girl", "sky", "tree", "lake", "grass", "mouse", "moon", "apple"};

@@ -23,6 +23,7 @@ typedef struct inside_how {
   int error;
   bool for_ever;
   double kill_after;           /* seconds, < 0: not killed */
+  size_t kill_at;              /* SIGKILL just before this file call of those that change something; 0: not */
   double stop_after, stop_for; /* SIGSTOP after so many seconds, and SIGCONT; 0: not */
   void (*before)(void *user);  /* in the child, before the command; NULL: nothing */
   void *user;

@@ -1,6 +1,6 @@
-/* test_kills [COUNT [SEED]]: SIGKILL at a random microsecond of every command that writes, COUNT
- * times in all. After each kill what has its name is whole, nothing complete is lost; going on ends
- * with the same bytes as an unbroken run. */
+/* test_kills [COUNT [SEED]]: SIGKILL at a random microsecond, or just before a random file call, of
+ * every command that writes, COUNT times in all. After each kill what has its name is whole,
+ * nothing complete is lost; going on ends with the same bytes as an unbroken run. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static unsigned long logged(void) {
 }
 
 /* One command from the start to its end, killed on the way; returns the kills. */
-static size_t chain(const commands_entry *c, double whole, uint64_t digest, const commands_files *older,
+static size_t chain(const commands_entry *c, double whole, size_t calls, uint64_t digest, const commands_files *older,
                     const commands_files *newer, size_t most, inside_random *random) {
   size_t kills = 0, tries = 0;
   unsigned long before = 0;
@@ -47,7 +47,10 @@ static size_t chain(const commands_entry *c, double whole, uint64_t digest, cons
     /* towards the end of a chain times grow, so that each ends; the first may be over before the
      * command began */
     double after = whole * 1.1 * inside_unit(random) * (1 + (double)tries / 8);
+    /* Most of a tiny run's time is its start: every second kill comes where files change. */
     inside_how how = {.kill_after = kills < most ? after : -1};
+    if (kills < most && inside_next(random) % 2)
+      how = (inside_how){.kill_after = -1, .kill_at = 1 + inside_next(random) % calls};
     inside_result r = inside_run(commands_next(c), &how);
     char when[80];
     snprintf(when, sizeof when, "kill %zu of the chain after %.6f s", kills + 1, after);
@@ -87,7 +90,7 @@ static size_t kill_command(const commands_entry *c, size_t count, inside_random 
     older = commands_list();
   }
   for (size_t chains = 0; kills < count && chains < 20 * count && !inside_failures; chains++)
-    kills += chain(c, seconds, digest, older, newer, count - kills, random);
+    kills += chain(c, seconds, calls, digest, older, newer, count - kills, random);
   if (kills < count && !inside_failures) inside_wrong("%s: only %zu kills of %zu", c->name, kills, count);
   printf("%-16s %4zu kills, a whole run takes %.0f ms\n", c->name, kills, 1000 * seconds);
   fflush(stdout);

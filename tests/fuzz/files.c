@@ -11,9 +11,7 @@
 
 static void take_path(fuzz_outcome *out, const char *path) { snprintf(out->path, sizeof out->path, "%s", path); }
 
-/* ---- safetensors
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- safetensors ------------------------------------------------------------------------- */
 
 static uint64_t one_tensor(const sgi_safetensors *f, size_t i, size_t *bytes) {
   const sgi_tensor *t = sgi_safetensors_at(f, i);
@@ -44,9 +42,7 @@ static void run_safetensors(const uint8_t *data, size_t n, fuzz_outcome *out) {
   sgi_safetensors_close(f);
 }
 
-/* ---- manifests
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- manifests --------------------------------------------------------------------------- */
 
 static void begin_bundle(void) {
   char path[300];
@@ -65,9 +61,7 @@ static void run_bundle(const uint8_t *data, size_t n, fuzz_outcome *out) {
    */
 }
 
-/* ---- graphs
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- graphs ------------------------------------------------------------------------------ */
 
 static void run_graph(const uint8_t *data, size_t n, fuzz_outcome *out) {
   const char *path = fuzz_file("g.json", data, n);

@@ -69,8 +69,7 @@ static void run_settings(const uint8_t *data, size_t n, fuzz_outcome *out) {
   parse(data, n, "settings.json", check_settings, out);
 }
 
-/* ---- the state of a checkpoint
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the state of a checkpoint ----------------------------------------------------------- */
 
 static sgi_trainer *trainer;
 

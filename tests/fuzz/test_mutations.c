@@ -21,8 +21,7 @@
 
 enum { MEMORY = 64 << 20, MAX_NUMBERS = 400, MAX_PAIRS = 4000, CHUNK = 4000 };
 
-/* ---- what the process asks of malloc
- * -------------------------------------------------------------------------------------- */
+/* ---- what the process asks of malloc ----------------------------------------------------- */
 
 static atomic_size_t held, peak;
 
@@ -61,9 +60,7 @@ void free(void *p) {
 #pragma GCC visibility pop
 #endif
 
-/* ---- seeds
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- seeds ------------------------------------------------------------------------------- */
 
 typedef struct seed {
   const fuzz_target *target;
@@ -123,9 +120,7 @@ static void find_numbers(original *o) {
   if (!o->n_numbers || o->n_pairs > MAX_PAIRS) o->n_pairs = o->n_numbers ? MAX_PAIRS : 0;
 }
 
-/* ---- mutations by number
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- mutations by number ----------------------------------------------------------------- */
 
 static const char *const lies[] = {"-1",
                                    "0",
@@ -224,9 +219,7 @@ static size_t mutate(const original *o, kind k, size_t i, char *out) {
   }
 }
 
-/* ---- trying
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- trying ------------------------------------------------------------------------------ */
 
 static FILE *say;
 static size_t failures;

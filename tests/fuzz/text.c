@@ -6,9 +6,7 @@
 #include "fuzz/target.h"
 #include "text/reader.h"
 
-/* ---- tokenizer.json
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- tokenizer.json ---------------------------------------------------------------------- */
 
 static uint64_t encode(const sg_tokenizer *t, const char *text, size_t n) {
   int32_t *ids = NULL;
@@ -45,9 +43,7 @@ static void run_tokenizer(const uint8_t *data, size_t n, fuzz_outcome *out) {
   sg_tokenizer_free(t);
 }
 
-/* ---- documents
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- documents --------------------------------------------------------------------------- */
 
 /* The first byte says which kind of file the rest is. */
 static void run_reader(const uint8_t *data, size_t n, fuzz_outcome *out) {

@@ -75,9 +75,7 @@ static void run_words(const uint8_t *data, size_t n, fuzz_outcome *out) {
   free(text);
 }
 
-/* ---- edits
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- edits ------------------------------------------------------------------------------- */
 
 static void run_edit(const uint8_t *data, size_t n, fuzz_outcome *out) {
   char text[4097];
@@ -95,9 +93,7 @@ static void run_edit(const uint8_t *data, size_t n, fuzz_outcome *out) {
   out->meaning = fuzz_mix(0, e.site, strlen(e.site));
 }
 
-/* ---- products
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- products ---------------------------------------------------------------------------- */
 
 /* Shapes, strides and values from the input; compared with the plain sum. */
 static void run_gemm(const uint8_t *data, size_t n, fuzz_outcome *out) {
