@@ -28,13 +28,16 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
 
 static bool stopped(const sgi_run *run) { return run->events.stop && run->events.stop(run->events.user); }
 
-/* ---- resume ------------------------------------------------------------------------------------------------------ */
+/* ---- resume
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void skipped(void *user, const char *name, const char *reason) {
   sgi_run_note(user, "skipped checkpoint %s: %s", name, reason);
 }
 
-/* metrics.jsonl as it was at the checkpoint: what a lost stretch of training wrote is dropped, and so is a line that a power cut tore. */
+/* metrics.jsonl as it was at the checkpoint: what a lost stretch of training wrote is dropped, and
+ * so is a line that a power cut tore. */
 static sg_status cut_metrics(sgi_run *run, sg_error *err) {
   uint64_t *bytes = &run->state.metrics_bytes;
   sgi_map map = {0};
@@ -55,7 +58,8 @@ static sg_status point_at(const char *parent, const char *pointer, const char *n
   return st;
 }
 
-/* The pointer `best` as the checkpoint knows it: a process that was killed may have left another. */
+/* The pointer `best` as the checkpoint knows it: a process that was killed may have left another.
+ */
 static sg_status restore_best(sgi_run *run, const char *parent, sg_error *err) {
   sgi_progress_state *s = &run->state;
   char *pointer = sgi_path_join(parent, "best"), *best = sgi_path_join(parent, s->best);
@@ -72,7 +76,8 @@ static sg_status restore_best(sgi_run *run, const char *parent, sg_error *err) {
   return st;
 }
 
-/* Settings of config.json that are not those of the checkpoint: what would change the weights is refused, the rest told. */
+/* Settings of config.json that are not those of the checkpoint: what would change the weights is
+ * refused, the rest told. */
 typedef struct change {
   const sgi_run *run;
   const char *name; /* of the checkpoint */
@@ -133,7 +138,8 @@ static sg_status load_newest(sgi_run *run, sg_error *err) {
   return st ? st : cut_metrics(run, err);
 }
 
-/* ---- evaluation and checkpoints ------------------------------------------------------------------------------------ */
+/* ---- evaluation and checkpoints
+ * ------------------------------------------------------------------------------------ */
 
 static bool stop_evaluation(void *user, uint64_t rows) {
   (void)rows;
@@ -178,6 +184,25 @@ static bool is_best(sgi_run *run, const char *name) {
   return true;
 }
 
+/* A damaged checkpoint with a higher number, which resume passed over, must not push this one out.
+ */
+static sg_status prune(const sgi_run *run, const char *parent, const char *name, sg_error *err) {
+  const char *spare[] = {name, run->state.best};
+  return sgi_bundle_prune(parent, PREFIX, run->settings.checkpoint_keep, spare, SGI_COUNT(spare), err);
+}
+
+/* A finished run is asked to go on: what was to follow its last checkpoint may not have been done.
+ */
+static sg_status tidy(const sgi_run *run, sg_error *err) {
+  char *parent = sgi_path_join(run->directory, "checkpoints"), name[64];
+  if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");
+  snprintf(name, sizeof name, "%s%08llu", PREFIX, (unsigned long long)run->state.step);
+  sg_status st = prune(run, parent, name, err);
+  if (!st) st = sgi_remove_temporaries(parent, (const char *const[]){""}, 1, err);
+  sgi_free(parent);
+  return st;
+}
+
 static sg_status checkpoint(sgi_run *run, sg_error *err) {
   sgi_progress_state *s = &run->state;
   sg_status st = sgi_trainer_check(run->trainer, err); /* what is broken is not kept */
@@ -193,9 +218,7 @@ static sg_status checkpoint(sgi_run *run, sg_error *err) {
                 : sgi_fail_memory(err, 4096, "the run's settings");
   json_decref(settings);
   if (!st && best) st = point_at(parent, "best", name, err);
-  /* A damaged checkpoint with a higher number, which resume passed over, must not push this one out. */
-  const char *spare[] = {name, s->best};
-  if (!st) st = sgi_bundle_prune(parent, PREFIX, run->settings.checkpoint_keep, spare, SGI_COUNT(spare), err);
+  if (!st) st = prune(run, parent, name, err);
   sgi_free(parent);
   if (st) return st;
   snprintf(run->saved, sizeof run->saved, "%s", name);
@@ -215,7 +238,9 @@ static sg_status evaluate_late(sgi_run *run, sg_error *err) {
   return st;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------- */
+/* ---- the loop
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static bool due(uint64_t step, uint64_t every) { return every && step % every == 0; }
 
@@ -256,7 +281,8 @@ static sg_status stop_here(sgi_run *run, sg_error *err) {
                   (unsigned long long)run->state.step, (unsigned long long)run->plan.steps, run->directory);
 }
 
-/* Everything that follows a step: lines, evaluation, checkpoint. *stop: the run was asked to end here. */
+/* Everything that follows a step: lines, evaluation, checkpoint. *stop: the run was asked to end
+ * here. */
 static sg_status after_step(sgi_run *run, const sgi_run_line *line, bool *stop, sg_error *err) {
   const sgi_settings *set = &run->settings;
   uint64_t step = run->state.step;
@@ -296,6 +322,7 @@ sg_status sgi_run_train(sgi_run *run, sg_error *err) {
   if (!st && run->state.step >= run->plan.steps)
     sgi_run_note(run, "all %llu steps are done already; train on with: sgatlin train --resume -o %s --steps %llu",
                  (unsigned long long)run->plan.steps, run->directory, 2 * (unsigned long long)run->plan.steps);
+  if (!st && run->state.step >= run->plan.steps) st = tidy(run, err);
   const sg_config *c = &run->settings.model;
   if (!st)
     sgi_run_record(run, "training: %s, %zu parameters, %zu x %zu tokens a step, %zu rows at a time, steps %llu to %llu",

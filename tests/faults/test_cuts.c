@@ -47,8 +47,10 @@ static void check(const work *w, size_t n, disk_cut cut, bool resume) {
   if (r.code)
     inside_wrong("%s, going on after a %s: exit code %d, signal %d: %s", w->command->name, when, r.code, r.signal,
                  r.err);
-  else if (w->command->kind == COMMAND_RUN && commands_digest() != w->digest)
+  else if (w->command->kind == COMMAND_RUN && commands_digest() != w->digest) {
     inside_wrong("%s, %s: other bytes after going on", w->command->name, when);
+    commands_either(w->newer, w->newer, w->command->name, "so"); /* which */
+  }
 }
 
 static size_t cut_command(const commands_entry *c, size_t random_cuts, size_t resumes, inside_random *random) {

@@ -5,7 +5,7 @@
 
 #include "../server/opened.h"
 #include "core/arena.h"
-#include "core/bundle.h"
+#include "core/manifest.h"
 #include "core/safetensors.h"
 #include "fuzz/target.h"
 
@@ -56,7 +56,7 @@ static void run_bundle(const uint8_t *data, size_t n, fuzz_outcome *out) {
   char directory[300];
   take_path(out, fuzz_file("bundle/MANIFEST.json", data, n));
   snprintf(directory, sizeof directory, "%s/bundle", fuzz_directory());
-  out->status = sgi_bundle_verify(directory, &out->err);
+  out->status = sgi_manifest_verify(directory, NULL, false, &out->err);
   /* whatever is accepted names files of the directory with what they hold, so there is one meaning
    */
 }

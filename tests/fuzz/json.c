@@ -100,7 +100,7 @@ static void begin_state(void) {
   char name[64], run[300];
   sgi_progress_state state = {.step = 3, .updates = 3, .best_loss = INFINITY};
   snprintf(run, sizeof run, "%s/run", fuzz_directory());
-  fuzz_expect(!sgi_checkpoint_save(run, trainer, &state, NULL, name, &err), err.text);
+  fuzz_expect(!sgi_checkpoint_save(run, trainer, &state, NULL, NULL, name, &err), err.text);
 }
 
 static void run_state(const uint8_t *data, size_t n, fuzz_outcome *out) {

@@ -8,6 +8,7 @@
 
 #include "core/arena.h"
 #include "core/file.h"
+#include "core/manifest.h"
 #include "fuzz/target.h"
 #include "read/recording.h"
 
@@ -42,6 +43,7 @@ static void begin_recording(void) {
   fuzz_expect(status == 0, "the recording of the fixtures fails");
   for (size_t i = 0; i < SGI_COUNT(names); i++)
     fuzz_expect(!sgi_read_file(in(names[i]), 16 << 20, &whole[i], &sizes[i], &err), err.text);
+  remove(in(SGI_MANIFEST)); /* or nothing behind the hashes would be reached; older recordings have none */
   free(data);
   free(out);
 }

@@ -11,8 +11,8 @@
 #include "core/file.h"
 
 const fuzz_target *const fuzz_targets[] = {
-    &fuzz_safetensors, &fuzz_config, &fuzz_state, &fuzz_tokenizer, &fuzz_reader, &fuzz_http, &fuzz_recording,
-    &fuzz_bundle,      &fuzz_graph,  &fuzz_words, &fuzz_edit,      &fuzz_gemm,   NULL};
+    &fuzz_safetensors, &fuzz_config, &fuzz_settings, &fuzz_state, &fuzz_tokenizer, &fuzz_reader, &fuzz_http,
+    &fuzz_recording,   &fuzz_bundle, &fuzz_graph,    &fuzz_words, &fuzz_edit,      &fuzz_gemm,   NULL};
 
 void fuzz_expect(bool holds, const char *what) {
   if (holds) return;
