@@ -110,6 +110,10 @@ test-long: ## the tests of a release, in parts that go on where they stopped: PA
 	@case " $(or $(PART),fuzz) " in *" fuzz "*) $(MAKE) $(JOBS) --no-print-directory VARIANT=fuzz CC='$(FUZZ_CC)' build/fuzz/fuzz ;; esac
 	@FUZZ=build/fuzz/fuzz sh tests/long/run.sh $(PART)
 
+# Beside the readers of others, by hand (tests/peers/README.md).
+$(BUILD)/tests/peers/%: $(BUILD)/obj/tests/peers/%.o $(BUILD)/libsgatlin.a
+	@mkdir -p $(@D); $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ $(LDLIBS_ALL) -o $@
+
 SECONDS ?= 60
 FUZZ_CC ?= clang-14
 FUZZ_TARGETS ?= safetensors config settings state tokenizer reader http recording bundle graph words edit gemm
