@@ -19,6 +19,9 @@ PKG_CONFIG ?= pkg-config
 ifeq ($(VARIANT),asan)
 OPT ?= -O1 -g
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else ifeq ($(VARIANT),fuzz)
+OPT ?= -O1 -g
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(VARIANT),tsan)
 OPT ?= -O1 -g
 SANITIZE := -fsanitize=thread -fno-omit-frame-pointer

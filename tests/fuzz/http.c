@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../server/api.h"
 #include "../server/jobs.h"
@@ -25,18 +26,36 @@ static void begin_http(void) {
   all.name = sgi_strdup("model");
 }
 
-static void header(guard_request *r, char *line) {
+/* As libmicrohttpd holds it: NULs in place of the colon and of CR LF. at has room for the line and
+ * three NULs. */
+static char *header(guard_request *r, const char *line, char *at) {
   const struct {
     const char *name, **to;
-  } known[] = {{"Host: ", &r->host},
-               {"Origin: ", &r->origin},
-               {"Content-Type: ", &r->content_type},
-               {"Content-Length: ", &r->content_length},
-               {"Sec-Fetch-Site: ", &r->fetch_site},
-               {"X-Sgatlin-Token: ", &r->token}};
-  for (size_t i = 0; i < SGI_COUNT(known); i++)
-    if (!strncmp(line, known[i].name, strlen(known[i].name))) *known[i].to = line + strlen(known[i].name);
-  if (!strncmp(line, "Transfer-Encoding", 17)) r->chunked = true;
+  } known[] = {{"Host", &r->host},
+               {"Origin", &r->origin},
+               {"Content-Type", &r->content_type},
+               {"Content-Length", &r->content_length},
+               {"Sec-Fetch-Site", &r->fetch_site},
+               {"X-Sgatlin-Token", &r->token},
+               {"Transfer-Encoding", &r->transfer}};
+  char *name = at;
+  size_t n = strlen(line);
+  memcpy(at, line, n + 1);
+  at[n + 1] = at[n + 2] = '\0';
+  char *value = strchr(name, ':');
+  if (!value) {
+    r->broken = true;
+    return at + n + 2;
+  }
+  for (*value++ = '\0'; *value == ' ' || *value == '\t';) value++;
+  if (!guard_header(name, value)) r->broken = true;
+  for (size_t i = 0; i < SGI_COUNT(known); i++) {
+    if (strcasecmp(name, known[i].name)) continue;
+    if (*known[i].to) r->broken = true;
+    *known[i].to = value;
+  }
+  r->last = value;
+  return at + n + 2;
 }
 
 static void handle(const char *method, const char *path, char *body, size_t n, fuzz_outcome *out) {
@@ -70,7 +89,8 @@ static void run_http(const uint8_t *data, size_t n, fuzz_outcome *out) {
   char path[GUARD_URI_MAX], *text, *p, *uri;
   if (n > 65536) return;
   text = malloc(n + 1);
-  if (!text) return;
+  char *headers = calloc(3, n + 4), *next = headers;
+  if (!text || !headers) abort();
   memcpy(text, data, n);
   text[n] = '\0';
   guard_request r = {.method = text};
@@ -83,7 +103,7 @@ static void run_http(const uint8_t *data, size_t n, fuzz_outcome *out) {
     char *line = p;
     p = strchr(p, '\n');
     if (p) *p++ = '\0';
-    header(&r, line);
+    next = header(&r, line, next);
   }
   char *body = p && *p == '\n' ? p + 1 : text + n;
   bool api = !strncmp(r.uri, "/api/", 5);
@@ -101,6 +121,7 @@ static void run_http(const uint8_t *data, size_t n, fuzz_outcome *out) {
     }
   }
   guard_json((const char *)data, n);
+  free(headers);
   free(text);
 }
 
