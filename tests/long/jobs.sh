@@ -30,7 +30,7 @@ case $part in
   surroundings) echo "$R$T/faults/test_surroundings $((60 / S))" ;;
   mutations) each $T/fuzz/test_mutations "$S" ;;
   replay) echo "$R$T/fuzz/test_replay" ;;
-  numbers) echo "$R$T/long/test_numbers 1000" ;;
+  numbers) echo "$R$T/unit/test_numbers 1000" ;;
   mutants) echo "sh tests/long/mutants.sh $((20 / S > 4 ? 20 / S : 4))" ;;
   soak) echo "python3 bench/soak.py build/sgatlin tests/golden/eval/model --seconds $((7200 / S)) --pause ${SOAK_PAUSE:-0.05}" ;;
   fuzz) # an hour in all: each target has its share, and a seed for each processor beyond the first thirteen

@@ -18,7 +18,9 @@ int main(void) {
     } else {
       for (size_t i = 0; i < sgi_safetensors_count(f); i++) {
         const sgi_tensor *t = sgi_safetensors_at(f, i);
-        printf("%s%s %s", i ? "\t" : "", t->name, sgi_dtype_name(t->dtype));
+        if (i) printf("\t");
+        for (const char *c = t->name; *c; c++) printf("%02x", (unsigned char)*c); /* any byte may be in it */
+        printf(" %s", sgi_dtype_name(t->dtype));
         for (int k = 0; k < t->n_dims; k++) printf(" %zu", t->dims[k]);
         printf(" %016llx", (unsigned long long)XXH3_64bits(t->bytes ? t->data : "", t->bytes));
       }

@@ -98,7 +98,7 @@ for i in range(count):
     mine = {}
     for item in filter(None, ours.split("\t")):
         parts = item.split(" ")
-        mine[parts[0]] = (parts[1], [int(x) for x in parts[2:-1]])
+        mine[bytes.fromhex(parts[0]).decode()] = (parts[1], [int(x) for x in parts[2:-1]])
     if mine != {k: (v[0], v[1]) for k, v in theirs.items()}:
         bad.append(("another reading", ours, blob[:200]))
     both += 1
