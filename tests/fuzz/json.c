@@ -69,7 +69,7 @@ static void run_settings(const uint8_t *data, size_t n, fuzz_outcome *out) {
   parse(data, n, "settings.json", check_settings, out);
 }
 
-/* ---- the state of a checkpoint ----------------------------------------------------------- */
+/* ---- the state of a checkpoint --------------------------------------------------------------- */
 
 static sgi_trainer *trainer;
 
@@ -87,14 +87,9 @@ static void begin_state(void) {
   c = s.model;
   c.vocab_size = 8;
   sg_model *m;
-  sgi_trainer_settings t = {.batch_size = 1,
-                            .seq_len = 4,
-                            .micro_batch = 1,
-                            .accumulation = 1,
-                            .beta1 = 0.9,
-                            .beta2 = 0.999,
-                            .eps = 1e-8,
-                            .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 10}};
+  sgi_trainer_settings t = sgi_trainer_defaults(1, 4);
+  t.micro_batch = 1;
+  t.schedule = (sgi_schedule){.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 10};
   fuzz_expect(!sg_model_create(&c, 1, &m, &err), err.text);
   fuzz_expect(!sgi_trainer_create(m, &t, &trainer, &err), err.text);
   char name[64], run[300];
