@@ -50,6 +50,7 @@ static sg_status read_all(work *w, sg_error *err) {
   }
   cli_progress_end(&w->progress);
   cli_text_notes(&w->notes);
+  if (!st && !w->documents) st = sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", w->c->args[0]);
   return st;
 }
 

@@ -62,6 +62,7 @@ sg_status documents_open(doc_file *d, const char *path, const sgi_text_form *for
   d->places = sgi_alloc(PLACES * sizeof *d->places);
   if (!d->name || !d->path || !d->places) return sgi_fail_memory(err, PLACES * sizeof *d->places, "documents");
   sg_status st = sgi_reader_open(d->path, form->blank_lines, form->field, &d->reader, err);
+  if (!st && form->keep_cr) sgi_reader_keep_cr(d->reader);
   if (!st) d->bytes = sgi_reader_stamp(d->reader).size;
   if (!st) st = documents_next(d, &text, &n, &number, err);
   if (!st && !text) st = sgi_fail(err, SG_ERR_FORMAT, "%s holds no document", path);

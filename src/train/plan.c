@@ -107,7 +107,8 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   p->checkpoint_bytes = p->parameters * sizeof(float) * (1 + s->optimizer.ops->n_moments) + (1 << 20);
   if (p->memory > run->max_memory)
     return sgi_fail(err, SG_ERR_MEMORY,
-                    "this run needs about %zu MB even with one row at a time, and --max-memory is %zu MB: allow more, "
+                    "this run needs about %zu MB even with one row at a time, and --max-memory is %zu MB (unless set, "
+                    "3 GB or 3/4 of what the machine or container has): allow more, "
                     "or make the model, "
                     "train.seq_len or the batch smaller",
                     p->memory >> 20, run->max_memory >> 20);

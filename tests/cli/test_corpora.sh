@@ -137,6 +137,8 @@ has err "valid.txt: holds no document"
 [ -e "$tmp/erun" ] && bad "a run was made"
 try 3 eval $M --data "$tmp/blank.txt"
 has err "blank.txt: holds no document"
+try 3 facts mine "$tmp/blank.txt"
+has err "blank.txt: holds no document"
 try 3 record $R --data "$tmp/blank.txt" --tokenizer $M/tokenizer.json --dry-run
 has err "blank.txt: holds no document"
 mv "$tmp/empty/valid.txt" "$tmp/empty/train.txt"
