@@ -20,6 +20,16 @@ static const char *form_name(const sg_tokenizer *t) {
   return t->form == SGI_NFKC ? "NFKC" : t->form == SGI_NFC ? "NFC" : "none";
 }
 
+/* What cuts a text before the merges, in order. */
+static json_t *cuts_json(const sg_tokenizer *t) {
+  static const char *const names[] = {
+      [SGI_CUT_PATTERN] = "Split", [SGI_CUT_DIGITS] = "Digits", [SGI_CUT_PUNCTUATION] = "Punctuation"};
+  json_t *list = json_array();
+  for (size_t i = 0; i < t->n_cuts; i++) json_array_append_new(list, json_string(names[t->cuts[i].kind]));
+  json_array_append_new(list, json_string(t->split.use_regex ? "ByteLevel" : "ByteLevel without its pattern"));
+  return list;
+}
+
 static int print_json(const sg_tokenizer *t, const char *path) {
   json_t *added = json_array();
   for (size_t i = 0; i < t->n_added; i++) {
@@ -27,10 +37,11 @@ static int print_json(const sg_tokenizer *t, const char *path) {
     json_array_append_new(
         added, json_pack("{s:i, s:o}", "id", t->added[i], "text", cli_json_text(t->text.data + k->begin, k->n)));
   }
-  return cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:b, s:o}", "file", path, "model", "BPE", "vocab_size",
-                            (json_int_t)t->vocab_size, "merges", (json_int_t)t->n_merges, "single_bytes",
+  return cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:b, s:b, s:o}", "file", path, "model", "BPE",
+                            "vocab_size", (json_int_t)t->vocab_size, "merges", (json_int_t)t->n_merges, "single_bytes",
                             (json_int_t)single_bytes(t), "longest_token", (json_int_t)longest(t), "normalizer",
-                            form_name(t), "prefix_space", t->split.add_prefix_space, "added", added));
+                            form_name(t), "pre_tokenizer", cuts_json(t), "ignore_merges", t->whole_first,
+                            "prefix_space", t->split.add_prefix_space, "added", added));
 }
 
 static void print_rows(const sg_tokenizer *t) {
@@ -42,6 +53,13 @@ static void print_rows(const sg_tokenizer *t) {
   cli_cell(table, "single bytes"), cli_cell(table, "%zu of 256", single_bytes(t));
   cli_cell(table, "longest token"), cli_cell(table, "%zu bytes", longest(t));
   cli_cell(table, "normalizer"), cli_cell(table, "%s", form_name(t));
+  json_t *cuts = cuts_json(t);
+  for (size_t i = 0; i < json_array_size(cuts); i++) {
+    cli_cell(table, "%s", i ? "" : "cut by");
+    cli_cell(table, "%s", json_string_value(json_array_get(cuts, i)));
+  }
+  json_decref(cuts);
+  if (t->whole_first) cli_cell(table, "ignore_merges"), cli_cell(table, "yes");
   cli_cell(table, "prefix space"), cli_cell(table, "%s", t->split.add_prefix_space ? "yes" : "no");
   for (size_t i = 0; i < t->n_added; i++) {
     const sgi_token *k = &t->tokens[t->added[i]];

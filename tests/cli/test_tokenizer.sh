@@ -140,4 +140,16 @@ if [ -w /dev/full ]; then
   "$SGATLIN" tokenizer encode -T $T $golden/stories.txt >/dev/full 2>"$tmp/err"
   [ $? = 4 ] || bad "encode >/dev/full"
 fi
+# What other libraries' files are made of is told.
+try 0 tokenizer info tests/golden/tokenizer-forms/llama3.json
+has out 'ByteLevel without its pattern'; has out 'ignore_merges'
+try 0 tokenizer info --json tests/golden/tokenizer-forms/smollm.json
+has out '"pre_tokenizer":["Digits","ByteLevel"],"ignore_merges":false'
+# A list of merges with the first line of merges.txt.
+sed 's/"merges":\[/"merges":["#version: 0.2",/; s/\["\([^",]*\)","\([^",]*\)"\]/"\1 \2"/g' tests/golden/tokenizer-forms/gpt2.json >"$tmp/lines.json"
+grep -q '"#version: 0.2","' "$tmp/lines.json" || bad "no list of lines"
+try 0 tokenizer encode -T tests/golden/tokenizer-forms/gpt2.json $golden/stories.txt
+cp "$tmp/out" "$tmp/ids"
+try 0 tokenizer encode -T "$tmp/lines.json" $golden/stories.txt
+same "$tmp/ids" "$tmp/out"
 finish

@@ -11,7 +11,7 @@ export async function mapped({ page, settled, open, check, same, cli, url, recor
   });
   await p.goto(url);
   await settled(p);
-  await open(p, { view: "map", docs: "16", layer: "0", text: "" });
+  await open(p, { view: "map", docs: "16", text: "" });
   const points = JSON.parse(
     answers[0].slice(answers[0].indexOf("data: ", answers[0].indexOf("event: done")) + 6),
   );
