@@ -145,7 +145,7 @@ coverage: ## lines and branches of the library that the tests reach (developers;
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=coverage tests
 	@find build/coverage -name '*.gcda' -delete
 	@SGATLIN=build/coverage/sgatlin OMP_NUM_THREADS=2 sh tests/run.sh $(COVERED:$(BUILD)/%=build/coverage/%)
-	@gcovr --root . --filter src/ --object-directory build/coverage --exclude-unreachable-branches --exclude-throw-branches --sort-percentage
+	@gcovr --root . --filter src/ --object-directory build/coverage --exclude-unreachable-branches --exclude-throw-branches --sort-percentage --print-summary
 
 SOAK_MODEL ?= tests/golden/eval/model
 SOAK_SECONDS ?= 600

@@ -82,6 +82,19 @@ void *sgi_realloc(void *p, size_t old_bytes, size_t new_bytes) {
   return q;
 }
 
+bool sgi_room(void *array, size_t *capacity, size_t count, size_t size) {
+  enum { FIRST = 16 };
+  size_t more, bytes;
+  if (count < *capacity) return true;
+  if (!sgi_size_mul(*capacity ? *capacity : FIRST / 2, 2, &more) || !sgi_size_mul(more, size, &bytes)) return false;
+  void *old, *grown;
+  memcpy(&old, array, sizeof old); /* a pointer of any type */
+  if (!(grown = sgi_realloc(old, *capacity * size, bytes))) return false;
+  memcpy(array, &grown, sizeof grown);
+  *capacity = more;
+  return true;
+}
+
 char *sgi_strdup(const char *s) {
   size_t n = strlen(s) + 1;
   char *q = sgi_alloc(n);

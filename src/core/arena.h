@@ -27,6 +27,10 @@ void *sgi_take(sgi_arena *a, size_t count, size_t size);
 void *sgi_alloc(size_t bytes);
 void *sgi_realloc(void *p, size_t old_bytes, size_t new_bytes); /* new bytes are zeroed; p stays valid on NULL */
 void sgi_free(void *p);
+/* Room for one more element behind the first `count` of a growing list: array is the address of its pointer, *capacity how many
+ * elements of `size` bytes fit. Doubles where it is full; new elements are zeroed. False, with the list as it was, when memory is
+ * out. */
+bool sgi_room(void *array, size_t *capacity, size_t count, size_t size);
 char *sgi_strdup(const char *s);
 
 /* From now on blocks that would take more than this together are refused, as if memory were out (0: no limit; what is taken stays). So a

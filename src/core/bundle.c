@@ -72,18 +72,8 @@ static sg_status list_directory(const char *path, names *out, sg_error *err) {
   sg_status st = SG_OK;
   for (struct dirent *e; !st && (e = readdir(d));) {
     if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
-    if (out->count == out->capacity) {
-      size_t capacity = out->capacity ? 2 * out->capacity : 32;
-      char **list = sgi_realloc(out->list, out->capacity * sizeof *list, capacity * sizeof *list);
-      if (!list) {
-        st = sgi_fail_memory(err, capacity * sizeof *list, path);
-        break;
-      }
-      out->list = list;
-      out->capacity = capacity;
-    }
-    out->list[out->count] = sgi_strdup(e->d_name);
-    if (!out->list[out->count])
+    if (!sgi_room(&out->list, &out->capacity, out->count, sizeof *out->list) ||
+        !(out->list[out->count] = sgi_strdup(e->d_name)))
       st = sgi_fail_memory(err, NAME_BYTES, path);
     else
       out->count++;

@@ -7,13 +7,8 @@
 
 sg_status sgi_table_add(sgi_table *t, const char *prefix, const char *name, const size_t dims[SGI_MAX_DIMS], bool decay,
                         sgi_init init, double sigma, sg_error *err) {
-  if (t->count == t->capacity) {
-    size_t capacity = t->capacity ? 2 * t->capacity : 64;
-    sgi_row *rows = sgi_realloc(t->rows, t->capacity * sizeof *rows, capacity * sizeof *rows);
-    if (!rows) return sgi_fail_memory(err, capacity * sizeof *rows, "the tensor table");
-    t->rows = rows;
-    t->capacity = capacity;
-  }
+  if (!sgi_room(&t->rows, &t->capacity, t->count, sizeof *t->rows))
+    return sgi_fail_memory(err, 2 * t->count * sizeof *t->rows, "the tensor table");
   sgi_row *r = &t->rows[t->count];
   memset(r, 0, sizeof *r);
   int length = snprintf(r->name, sizeof r->name, "%s%s", prefix, name);

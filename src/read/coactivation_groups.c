@@ -32,16 +32,11 @@ static sg_status keep(search *s, size_t a, size_t b, uint32_t count, sg_error *e
   double n = (double)s->info->n_positions, expected = (double)firings(s, a) * (double)firings(s, b) / n;
   double lift = (double)count / expected;
   if (lift < s->q->min_lift) return SG_OK;
-  if (s->n == s->capacity) {
-    size_t more = s->capacity ? 2 * s->capacity : 4096;
-    if (more > UINT32_MAX / 4)
-      return sgi_fail(err, SG_ERR_ARG, "more than %zu pairs fire together that often: ask for a larger lift or count",
-                      s->n);
-    pair *p = sgi_realloc(s->pairs, s->capacity * sizeof *p, more * sizeof *p);
-    if (!p) return sgi_fail_memory(err, more * sizeof *p, "pairs of neurons");
-    s->pairs = p;
-    s->capacity = more;
-  }
+  if (s->n >= UINT32_MAX / 8)
+    return sgi_fail(err, SG_ERR_ARG, "more than %zu pairs fire together that often: ask for a larger lift or count",
+                    s->n);
+  if (!sgi_room(&s->pairs, &s->capacity, s->n, sizeof *s->pairs))
+    return sgi_fail_memory(err, 2 * s->n * sizeof *s->pairs, "pairs of neurons");
   s->pairs[s->n++] =
       (pair){(uint32_t)a, (uint32_t)b, count, (float)lift, (float)(((double)count - expected) / sqrt(expected))};
   return SG_OK;

@@ -41,16 +41,6 @@ static bool slots_room(const sg_facts *f, sgi_fact_slots *s, size_t n) {
   return true;
 }
 
-static bool rows_room(void **rows, size_t *room, size_t n, size_t size) {
-  if (n < *room) return true;
-  size_t more = *room ? 2 * *room : 64;
-  void *p = sgi_realloc(*rows, *room * size, more * size);
-  if (!p) return false;
-  *rows = p;
-  *room = more;
-  return true;
-}
-
 /* The slot of a word, or the free one where it would go. */
 static size_t word_slot(const sg_facts *f, const char *text, size_t n) {
   size_t mask = f->word_slots.size - 1, i = hash_text(text, n) & mask;
@@ -78,9 +68,7 @@ static bool intern(sg_facts *f, const char *text, size_t n, uint32_t *word) {
     *word = f->word_slots.at[i] - 1;
     return true;
   }
-  void *rows = f->words;
-  if (!rows_room(&rows, &f->words_room, f->n_words, sizeof *f->words)) return false;
-  f->words = rows;
+  if (!sgi_room(&f->words, &f->words_room, f->n_words, sizeof *f->words)) return false;
   if (!sgi_bytes_room(&f->text, n + 1)) return false;
   *word = (uint32_t)f->n_words;
   f->words[f->n_words++] = (sgi_fact_word){f->text.n, (uint32_t)n};
@@ -96,9 +84,7 @@ static bool count_pair(sg_facts *f, uint32_t noun, uint32_t answer, size_t count
     if (!sgi_size_add(p->count, count, &p->count)) p->count = SIZE_MAX;
     return true;
   }
-  void *rows = f->pairs;
-  if (!rows_room(&rows, &f->pairs_room, f->n_pairs, sizeof *f->pairs)) return false;
-  f->pairs = rows;
+  if (!sgi_room(&f->pairs, &f->pairs_room, f->n_pairs, sizeof *f->pairs)) return false;
   f->pairs[f->n_pairs++] = (sgi_fact_pair){noun, answer, count};
   f->pair_slots.at[i] = (uint32_t)f->n_pairs;
   return true;

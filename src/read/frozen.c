@@ -1,3 +1,36 @@
+/* The network of one prompt, held (docs/method-reading.md, frozen network).
+ *
+ * Idea. A model is not linear, but one prompt's run of it is, once everything that was *decided* in
+ * it is held: which unit is open and how far (gate), where each head looks (pattern), how much a
+ * norm scales. What is left is a linear map from the embedded tokens to any logit or any unit's
+ * input, so effects can be taken apart and add up. This file runs the prompt once, keeps what was
+ * decided, and offers the three linear steps backward that everything else is made of.
+ *
+ *   tokens                 T
+ *   pass                   one row of T positions, made with backward: saved blocks of all layers
+ *                          stay, so norms' scales and streams (layers[l]) are views, not copies
+ *   patterns               [ layer | head | destination t | source s ]   (L,H,T,T), 0 for s > t
+ *   unit                   [ layer | position | slot ]                    (L,T,units)
+ *                            channel, index, value, gate, constant, w_in -> , w_out ->
+ *   outputs[layer]         rows of w_out that a kind stores as columns, copied once; else NULL
+ *   bias                   [ layer | position ] (D) in double; NULL where all are 0
+ *
+ * Steps backward, g being d(what is read) / d(the stream), R of them at once:
+ *
+ *   ffn_back        resid_post -> resid_mid   g += r2 gain2 * sum_u gate_u (w_out_u . g) w_in_u
+ *   attention_back  resid_mid -> x_in         g += r1 gain1 * Wv^T P^T Wo^T g
+ *   ..._gradient    where a sweep starts: at a logit, or at a unit's input
+ *
+ * The residual stream's own way is the g that is there already: hence +=.
+ *
+ * Invariants. The parts of a value add up to it: value = gate (w_in . xn) + constant holds for
+ * every unit, whatever its activation (the gate is the ratio, not the slope). Pointers of units go
+ * into the model or into outputs: neither may move while a frozen network lives. Memory is known
+ * before anything is made (sgi_frozen_bytes), since T^2 patterns and all units of dense kinds are
+ * more than most people expect; what is over max_bytes is refused with the size.
+ *
+ * Tried. Reading columns of w_out in place: one element a cache line, hence `outputs`. Not taken:
+ * making patterns again from queries and keys in every sweep. */
 #include "read/frozen.h"
 
 #include <stdatomic.h>

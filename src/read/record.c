@@ -26,13 +26,8 @@ static size_t position_bytes(const sgi_record_form *f) {
 }
 
 static sg_status next_span(sgi_recorder *r, size_t *capacity, size_t document, sg_error *err) {
-  if (r->plan.shards == *capacity) {
-    size_t more = *capacity ? 2 * *capacity : 16;
-    sgi_record_span *s = sgi_realloc(r->spans, *capacity * sizeof *s, more * sizeof *s);
-    if (!s) return sgi_fail_memory(err, more * sizeof *s, "a plan of shards");
-    r->spans = s;
-    *capacity = more;
-  }
+  if (!sgi_room(&r->spans, capacity, r->plan.shards, sizeof *r->spans))
+    return sgi_fail_memory(err, 2 * r->plan.shards * sizeof *r->spans, "a plan of shards");
   r->spans[r->plan.shards++] = (sgi_record_span){.first = document};
   return SG_OK;
 }

@@ -115,23 +115,11 @@ static const char *category_of(const finder *f, char *word) {
   return json_array_size(list) == 1 ? json_string_value(json_array_get(list, 0)) : NULL;
 }
 
-static bool grow(void **rows, size_t *room, size_t n, size_t size) {
-  if (n < *room) return true;
-  size_t more = *room ? 2 * *room : 256;
-  void *p = sgi_realloc(*rows, *room * size, more * size);
-  if (!p) return false;
-  *rows = p;
-  *room = more;
-  return true;
-}
-
 static bool note_word(finder *f, uint32_t story, size_t position, char *word) {
   const char *category = category_of(f, word);
   if (!category) return true;
   sgi_score_words *w = f->w;
-  void *at = w->at;
-  if (!grow(&at, &w->room, w->n, sizeof *w->at)) return false;
-  w->at = at;
+  if (!sgi_room(&w->at, &w->room, w->n, sizeof *w->at)) return false;
   w->at[w->n++] = (sgi_labelled){.story = story,
                                  .position = (uint32_t)position,
                                  .word = number_of(f->words, word),

@@ -12,13 +12,8 @@ static sgi_kept_site *find(const sgi_kept_sites *k, ptrdiff_t layer, sgi_site_id
 }
 
 static sg_status add(sgi_kept_sites *k, const sgi_site *s, sg_error *err) {
-  if (k->count == k->capacity) {
-    size_t capacity = k->capacity ? 2 * k->capacity : 32;
-    sgi_kept_site *p = sgi_realloc(k->at, k->capacity * sizeof *p, capacity * sizeof *p);
-    if (!p) return sgi_fail_memory(err, capacity * sizeof *p, "a run's sites");
-    k->at = p;
-    k->capacity = capacity;
-  }
+  if (!sgi_room(&k->at, &k->capacity, k->count, sizeof *k->at))
+    return sgi_fail_memory(err, 2 * k->count * sizeof *k->at, "a run's sites");
   const sgi_site_row *row = sgi_site_row_of(s->id);
   sgi_kept_site *x = &k->at[k->count];
   *x = (sgi_kept_site){.layer = s->layer, .id = s->id, .site = {.n_dims = 1 + row->n_axes, .dims = {k->T}}};

@@ -44,13 +44,8 @@ static bool wanted(trace *t, const char *name, const char *const *defaults, size
 }
 
 static sg_status add(trace *t, const char *name, sgi_dtype dtype, int n_dims, const size_t *dims, sg_error *err) {
-  if (t->count == t->capacity) {
-    size_t capacity = t->capacity ? 2 * t->capacity : 64;
-    output *p = sgi_realloc(t->outputs, t->capacity * sizeof *p, capacity * sizeof *p);
-    if (!p) return sgi_fail_memory(err, capacity * sizeof *p, "a trace");
-    t->outputs = p;
-    t->capacity = capacity;
-  }
+  if (!sgi_room(&t->outputs, &t->capacity, t->count, sizeof *t->outputs))
+    return sgi_fail_memory(err, 2 * t->count * sizeof *t->outputs, "a trace");
   output *o = &t->outputs[t->count++];
   *o = (output){.layer = -1, .tensor = {.dtype = dtype, .n_dims = n_dims}};
   snprintf(o->name, sizeof o->name, "%s", name);

@@ -6,13 +6,7 @@
 #include "text/unicode.h"
 
 bool sgi_added_put(sgi_added *s, const char *text, size_t n, int32_t id) {
-  if (s->n == s->size) {
-    size_t size = 2 * s->size + 16;
-    sgi_added_text *at = sgi_realloc(s->at, s->n * sizeof *at, size * sizeof *at);
-    if (!at) return false;
-    s->at = at;
-    s->size = size;
-  }
+  if (!sgi_room(&s->at, &s->size, s->n, sizeof *s->at)) return false;
   s->at[s->n] = (sgi_added_text){s->texts.n, n, id};
   if (!sgi_bytes_add(&s->texts, text, n)) return false;
   s->first[(unsigned char)text[0]] = true;
@@ -77,7 +71,7 @@ int32_t sgi_added_find(const sgi_added *s, const char *text, size_t n, size_t *l
   return found;
 }
 
-/* ---- neighbourhood ------------------------------------------------------------------- */
+/* ---- neighbourhood --------------------------------------------------------------------------- */
 
 static size_t back(const char *text, size_t at, uint32_t *c) {
   size_t begin = at;

@@ -8,8 +8,7 @@
 #include "core/arena.h"
 #include "text/reader.h"
 
-/* ---- lists of names
- * -------------------------------------------------------------------------------------- */
+/* ---- lists of names -------------------------------------------------------------------------- */
 
 typedef struct names {
   char **at;
@@ -23,15 +22,9 @@ static void free_names(names *list) {
 
 /* Takes name (NULL: memory was out already). */
 static sg_status add_name(names *list, char *name, sg_error *err) {
-  if (name && list->n == list->size) {
-    size_t size = list->size ? 2 * list->size : 16;
-    char **more = sgi_realloc(list->at, list->size * sizeof *more, size * sizeof *more);
-    if (more) {
-      list->at = more, list->size = size;
-    } else {
-      sgi_free(name);
-      name = NULL;
-    }
+  if (name && !sgi_room(&list->at, &list->size, list->n, sizeof *list->at)) {
+    sgi_free(name);
+    name = NULL;
   }
   if (!name) return sgi_fail_memory(err, (list->size + 1) * sizeof *list->at, "a list of files");
   list->at[list->n++] = name;
@@ -73,8 +66,7 @@ void sgi_text_files_free(char **files, size_t n) {
   sgi_free(files);
 }
 
-/* ---- text files of a path
- * --------------------------------------------------------------------------------- */
+/* ---- text files of a path -------------------------------------------------------------------- */
 
 /* Whether a .json can be read as JSON lines: its first one is. *why: what spoke against it. Only an
  * array and what is no matter of form are failures. */
@@ -168,7 +160,7 @@ sg_status sgi_text_files(const char *path, const char *field, sgi_text_notes *no
   return SG_OK;
 }
 
-/* ---- splits --------------------------------------------------------------------------- */
+/* ---- splits ---------------------------------------------------------------------------------- */
 
 /* Whether an entry is the split of that name: its text file, or (a directory) its files. */
 static bool is_split(const char *directory, const char *entry, const char *name, bool json, sg_status *st,

@@ -4,15 +4,7 @@
 
 /* Room for one more element behind n; false when memory is out or 32 bits cannot count them. */
 static bool room(void *list, size_t n, size_t *size, size_t each) {
-  void **p = list;
-  if (n < *size) return true;
-  size_t more = *size ? 2 * *size : 1024;
-  if (more > UINT32_MAX) return false;
-  void *q = sgi_realloc(*p, n * each, more * each);
-  if (!q) return false;
-  *p = q;
-  *size = more;
-  return true;
+  return n < UINT32_MAX / 2 && sgi_room(list, size, n, each);
 }
 
 static size_t slot_of(int32_t left, int32_t right, unsigned bits) {

@@ -201,13 +201,8 @@ static sg_status run(training *r) {
   while (r->n_ids < wanted) {
     const sgi_pair *best = sgi_pairs_best(&r->pairs);
     if (!best) break;
-    if (t->n_merges == room) {
-      size_t more = room ? 2 * room : 1024;
-      sgi_merge *list = sgi_realloc(t->merges, room * sizeof *list, more * sizeof *list);
-      if (!list) return no_memory(r, more * sizeof *list);
-      t->merges = list;
-      room = more;
-    }
+    if (!sgi_room(&t->merges, &room, t->n_merges, sizeof *t->merges))
+      return no_memory(r, 2 * t->n_merges * sizeof *t->merges);
     sg_status st = merge(r, best);
     if (st) return st;
     if (t->n_merges % 64 == 0 && !goes_on(r->settings, t->n_merges, merges))

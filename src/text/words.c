@@ -22,13 +22,7 @@ static bool grow_slots(sgi_words *w) {
 }
 
 static bool new_word(sgi_words *w, const char *bytes, size_t n, uint32_t hash) {
-  if (w->n == w->size) {
-    size_t size = w->size ? 2 * w->size : 1024;
-    sgi_word *at = sgi_realloc(w->at, w->size * sizeof *at, size * sizeof *at);
-    if (!at) return false;
-    w->at = at;
-    w->size = size;
-  }
+  if (!sgi_room(&w->at, &w->size, w->n, sizeof *w->at)) return false;
   w->at[w->n++] = (sgi_word){.begin = w->text.n, .n = (uint32_t)n, .hash = hash, .count = 1};
   return sgi_bytes_add(&w->text, bytes, n);
 }

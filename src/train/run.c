@@ -72,21 +72,15 @@ static bool tokenizer_progress(void *user, size_t done, size_t wanted) {
 
 typedef struct sample {
   char *bytes;
-  size_t used, count, capacity;
+  size_t used, count, lengths_fit, documents_fit;
   size_t *lengths;
   const char **documents;
 } sample;
 
 static sg_status sample_add(sample *s, const char *text, size_t n, sg_error *err) {
-  if (s->count == s->capacity) {
-    size_t capacity = s->capacity ? 2 * s->capacity : 4096;
-    size_t *lengths = sgi_realloc(s->lengths, s->capacity * sizeof *lengths, capacity * sizeof *lengths);
-    if (lengths) s->lengths = lengths;
-    const char **documents = sgi_realloc(s->documents, s->capacity * sizeof *documents, capacity * sizeof *documents);
-    if (documents) s->documents = documents;
-    if (!lengths || !documents) return sgi_fail_memory(err, capacity * sizeof *lengths, "text for the tokenizer");
-    s->capacity = capacity;
-  }
+  if (!sgi_room(&s->lengths, &s->lengths_fit, s->count, sizeof *s->lengths) ||
+      !sgi_room(&s->documents, &s->documents_fit, s->count, sizeof *s->documents))
+    return sgi_fail_memory(err, 2 * s->count * sizeof *s->lengths, "text for the tokenizer");
   memcpy(s->bytes + s->used, text, n);
   s->documents[s->count] = s->bytes + s->used;
   s->lengths[s->count++] = n;

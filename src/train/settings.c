@@ -88,13 +88,8 @@ const char *sgi_settings_key(size_t i, const char **help) {
 /* ---- assignments ----------------------------------------------------------------------------- */
 
 sg_status sgi_assign(sgi_assignments *a, const char *name, const char *value, const char *where, sg_error *err) {
-  if (a->count == a->capacity) {
-    size_t capacity = a->capacity ? 2 * a->capacity : 32;
-    struct sgi_assignment *list = sgi_realloc(a->list, a->capacity * sizeof *list, capacity * sizeof *list);
-    if (!list) return sgi_fail_memory(err, capacity * sizeof *list, "settings");
-    a->list = list;
-    a->capacity = capacity;
-  }
+  if (!sgi_room(&a->list, &a->capacity, a->count, sizeof *a->list))
+    return sgi_fail_memory(err, 2 * a->count * sizeof *a->list, "settings");
   struct sgi_assignment *x = &a->list[a->count++];
   *x = (struct sgi_assignment){sgi_strdup(name), sgi_strdup(value), sgi_strdup(where), a->rank};
   return x->key && x->value && x->where

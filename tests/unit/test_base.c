@@ -64,8 +64,32 @@ static void arena_counts_what_it_places(void **state) {
   sgi_free(r);
 }
 
+/* A list of 4-byte numbers that grows: old ones stay, new ones are zero, and where memory is out it
+ * is as it was. */
+static void growing_list(void **state) {
+  (void)state;
+  int32_t *list = NULL;
+  size_t fits = 0;
+  for (size_t n = 0; n < 1000; n++) {
+    assert_true(sgi_room(&list, &fits, n, sizeof *list));
+    assert_true(fits > n && list[n] == 0);
+    list[n] = (int32_t)n + 1;
+  }
+  for (int32_t n = 0; n < 1000; n++) assert_int_equal(list[n], n + 1);
+  size_t before = fits;
+  int32_t *old = list;
+  sgi_alloc_fail_at(1, false);
+  assert_false(sgi_room(&list, &fits, fits, sizeof *list));
+  sgi_alloc_fail_at(0, false);
+  assert_true(list == old && fits == before && list[999] == 1000);
+  size_t full = SIZE_MAX / 2 + 1;
+  assert_false(sgi_room(&list, &full, full, sizeof *list)); /* twice as many are no number */
+  sgi_free(list);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(growing_list),
       cmocka_unit_test(errors_keep_code_and_place),
       cmocka_unit_test(sizes_do_not_wrap),
       cmocka_unit_test(names_and_patterns),
