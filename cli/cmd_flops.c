@@ -8,6 +8,7 @@
 #include "ffn/ffn.h"
 #include "model/flops.h"
 #include "model/presets.h"
+#include "core/number.h"
 
 typedef struct entry {
   char name[96];
@@ -158,9 +159,8 @@ static int run(const cli_call *c) {
   double budgets[16];
   if (n_budgets > SGI_COUNT(budgets)) return cli_usage(c, "at most %zu budgets", SGI_COUNT(budgets));
   for (size_t i = 0; i < n_budgets; i++) {
-    char *end;
-    budgets[i] = strtod(given[i], &end);
-    if (*end || !(budgets[i] >= 1 && budgets[i] <= 1e30))
+    const char *rest;
+    if (!sgi_number_real(given[i], &rest, &budgets[i]) || *rest || !(budgets[i] >= 1 && budgets[i] <= 1e30))
       return cli_usage(c, "--budget %s: expected FLOPs, such as 1e17", given[i]);
   }
   sink s = {.budgets = n_budgets ? budgets : default_budgets, .n = n_budgets ? n_budgets : SGI_COUNT(default_budgets)};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "predict.h"
+#include "core/number.h"
 
 enum { MAX_STRENGTHS = 14 };
 
@@ -36,9 +37,8 @@ static sg_status find_strengths(work *w, sg_error *err) {
   const char *const *given = cli_list(w->c, "strength", &n);
   if (n > MAX_STRENGTHS) return sgi_fail(err, SG_ERR_ARG, "%zu strengths: at most %d at once", n, MAX_STRENGTHS);
   for (size_t i = 0; i < n; i++) {
-    char *end;
-    w->strength[w->n++] = strtod(given[i], &end);
-    if (end == given[i] || *end || !isfinite(w->strength[i]))
+    const char *rest;
+    if (!sgi_number_real(given[i], &rest, &w->strength[w->n++]) || *rest)
       return sgi_fail(err, SG_ERR_ARG, "--strength %s is no number", given[i]);
   }
   if (!n) w->strength[w->n++] = 4;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "core/number.h"
 
 const cli_option cli_global_options[] = {
     {.name = "help", .letter = 'h', .type = CLI_FLAG, .help = "show this help and stop"},
@@ -83,35 +84,12 @@ static bool in_limits(const cli_option *o, double x) {
   return x >= o->min && (o->max < o->min || x <= o->max);
 }
 
-static bool read_digits(const char *s, uint64_t *out) {
-  if (!isdigit((unsigned char)*s)) return false;
-  char *end;
-  errno = 0;
-  unsigned long long n = strtoull(s, &end, 10);
-  if (errno || *end) return false;
-  *out = n;
-  return true;
-}
-
-static bool read_real(const char *s, const char **rest, double *out) {
-  /* Decimal only: strtod would take hexadecimal, "inf" and leading blanks. */
-  const char *p = s + (*s == '-' || *s == '+');
-  if (!isdigit((unsigned char)*p) && !(*p == '.' && isdigit((unsigned char)p[1]))) return false;
-  if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X')) return false;
-  char *end;
-  double x = strtod(s, &end);
-  if (!isfinite(x)) return false;
-  *rest = end;
-  *out = x;
-  return true;
-}
-
 static bool read_bytes(const char *s, uint64_t *out) {
   uint64_t n;
-  if (read_digits(s, &n)) return *out = n, true;
+  if (sgi_number_whole(s, &n)) return *out = n, true;
   double x;
   const char *p;
-  if (!read_real(s, &p, &x) || x < 0) return false;
+  if (!sgi_number_real(s, &p, &x) || x < 0) return false;
   static const char units[] = "kmgt";
   const char *u = *p ? strchr(units, tolower((unsigned char)*p)) : NULL;
   if (u) {
@@ -161,16 +139,16 @@ static int set_value(const cli_call *c, cli_value *v, const char *where, const c
         ok = !strcmp(text, "off") || !strcmp(text, "0") || !strcmp(text, "false") || !strcmp(text, "no") || !*text;
       break;
     case CLI_SIZE:
-    case CLI_U64: ok = read_digits(text, &n) && in_limits(o, (double)n) && (o->type == CLI_U64 || n <= SIZE_MAX); break;
+    case CLI_U64: ok = sgi_number_whole(text, &n) && in_limits(o, (double)n) && (o->type == CLI_U64 || n <= SIZE_MAX); break;
     case CLI_BYTES: ok = read_bytes(text, &n) && in_limits(o, (double)n); break;
     case CLI_INT: {
       const char *digits = text + (*text == '-' || *text == '+');
-      ok = read_digits(digits, &n) && n <= (uint64_t)INT64_MAX;
+      ok = sgi_number_whole(digits, &n) && n <= (uint64_t)INT64_MAX;
       if (ok && *text == '-') n = 0 - n;
       ok = ok && in_limits(o, (double)(int64_t)n);
       break;
     }
-    case CLI_REAL: ok = read_real(text, &rest, &x) && !*rest && in_limits(o, x); break;
+    case CLI_REAL: ok = sgi_number_real(text, &rest, &x) && !*rest && in_limits(o, x); break;
     case CLI_CHOICE: {
       int i = choice_index(o->argument, text);
       ok = i >= 0;

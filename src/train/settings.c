@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/number.h"
 #include "ffn/ffn.h"
 #include "model/presets.h"
 #include "train/schedule.h"
@@ -166,16 +167,14 @@ static sg_status unknown(const struct sgi_assignment *x, sg_error *err) {
 }
 
 static sg_status set_number(const key *k, const struct sgi_assignment *x, void *field, sg_error *err) {
-  char *end;
-  errno = 0;
-  unsigned long long whole = strtoull(x->value, &end, 10);
-  bool is_whole = !errno && *x->value && !*end && !strchr(x->value, '-');
-  errno = 0;
-  double real = strtod(x->value, &end);
-  bool ok = *x->value && !*end && isfinite(real) && real >= k->least && real <= k->most;
+  const char *rest;
+  double real;
+  uint64_t whole = 0;
+  bool is_whole = sgi_number_whole(x->value, &whole);
+  bool ok = sgi_number_real(x->value, &rest, &real) && !*rest && real >= k->least && real <= k->most;
   if (k->type != REAL && !is_whole) { /* 1e5 is a whole number, too */
     is_whole = ok && real == floor(real) && real < 9e15;
-    whole = is_whole ? (unsigned long long)real : 0;
+    whole = is_whole ? (uint64_t)real : 0;
   }
   if (!ok || (k->type != REAL && !is_whole))
     return sgi_fail(err, SG_ERR_ARG, "%s: %s is \"%s\": expected a%s number from %.12g to %.12g", x->where, k->name,

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "core/arena.h"
+#include "core/number.h"
 #include "core/base.h"
 
 static void errors_keep_code_and_place(void **state) {
@@ -87,8 +88,26 @@ static void growing_list(void **state) {
   sgi_free(list);
 }
 
+static void numbers_in_text(void **state) {
+  (void)state;
+  static const char *const no_whole[] = {"", " 1", "1 ", "-1", "+1", "0x10", "1.0", "1e5", "18446744073709551616"};
+  static const char *const no_real[] = {"", " 1", "inf", "nan", "-nan", "0x1p3", "-0X2", "-", "+.", ".", "1e999", "e5"};
+  uint64_t n;
+  double x;
+  const char *rest;
+  for (size_t i = 0; i < SGI_COUNT(no_whole); i++)
+    if (sgi_number_whole(no_whole[i], &n)) fail_msg("\"%s\" is taken for a whole number", no_whole[i]);
+  for (size_t i = 0; i < SGI_COUNT(no_real); i++)
+    if (sgi_number_real(no_real[i], &rest, &x)) fail_msg("\"%s\" is taken for a number", no_real[i]);
+  assert_true(sgi_number_whole("18446744073709551615", &n) && n == UINT64_MAX);
+  assert_true(sgi_number_whole("007", &n) && n == 7);
+  assert_true(sgi_number_real("-1.5e3k", &rest, &x) && x == -1500 && !strcmp(rest, "k"));
+  assert_true(sgi_number_real(".25", &rest, &x) && x == 0.25 && !*rest);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(numbers_in_text),
       cmocka_unit_test(growing_list),
       cmocka_unit_test(errors_keep_code_and_place),
       cmocka_unit_test(sizes_do_not_wrap),
