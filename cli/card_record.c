@@ -1,5 +1,7 @@
 #include "card_record.h"
 
+#include "model/model.h"
+
 /* Shares of the neuron's positions of one sign, by |value|, at which excerpts are shown. */
 static const double quantiles[] = {1, 0.75, 0.5, 0.25};
 enum { AROUND = 5, PER_QUANTILE = 2 };
@@ -7,7 +9,12 @@ enum { AROUND = 5, PER_QUANTILE = 2 };
 sg_status cli_fires_check(const cli_prompt *p, const sgi_recording *rec, const char *name, sg_error *err) {
   const sg_config *c = sg_model_config(p->model);
   const sgi_recording_info *i = sgi_recording_info_of(rec);
-  if (i->vocab_size == c->vocab_size && i->model_layers == c->num_layers && i->pool == c->num_neurons) return SG_OK;
+  bool same = i->vocab_size == c->vocab_size && i->model_layers == c->num_layers;
+  for (size_t s = 0; s < i->n_layers && same; s++) {
+    const sgi_sublayer *f = sgi_feedforward_of(p->model, i->layers[s]);
+    same = f && i->slots[s].pool == f->config->num_neurons;
+  }
+  if (same) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG,
                   "%s holds no neurons of this model: it was recorded from another one, or from one whose units are "
                   "experts",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attribution.h"
+#include "model/model.h"
 #include "predict.h"
 #include "rows.h"
 
@@ -41,7 +42,10 @@ static void part_text(char out[128], size_t layer, ptrdiff_t channel, ptrdiff_t 
     snprintf(out, 128, "layers.%zu.%s=0", layer, site);
 }
 
-static bool has_channels(const work *w) { return sg_margin_channels(w->p.model) > 0; }
+static bool has_channels(const work *w, size_t layer) {
+  sgi_gates g;
+  return layer < sg_model_config(w->p.model)->num_layers && sgi_layer_gates(w->p.model, layer, &g);
+}
 
 static void position_text(const work *w, char out[32]) {
   if (cli_is_set(w->c, "pos"))
@@ -62,7 +66,8 @@ static sg_status collect(work *w, sg_error *err) {
     char pos[32];
     position_text(w, pos);
     part_text(w->made, cli_size(w->c, "layer"), cli_is_set(w->c, "channel") ? (ptrdiff_t)cli_size(w->c, "channel") : -1,
-              cli_is_set(w->c, "neuron") ? (ptrdiff_t)cli_size(w->c, "neuron") : -1, pos, has_channels(w));
+              cli_is_set(w->c, "neuron") ? (ptrdiff_t)cli_size(w->c, "neuron") : -1, pos,
+              has_channels(w, cli_size(w->c, "layer")));
     w->texts[w->n_edits++] = w->made;
   }
   sg_status st = SG_OK;
@@ -125,11 +130,19 @@ static sg_status neuron_parts(work *w, part **list, size_t *count, int32_t targe
     part p = {.linear = t->effect};
     char at[32];
     snprintf(at, sizeof at, "pos=%d", t->position);
-    part_text(p.text, (size_t)t->layer, t->channel, t->index, at, has_channels(w));
+    part_text(p.text, (size_t)t->layer, t->channel, t->index, at, has_channels(w, (size_t)t->layer));
     st = add_part(list, count, &p, err);
   }
   sg_attribution_free(a);
   return st;
+}
+
+/* How many parts a layer has of what is taken away one by one. */
+static size_t parts_of_layer(const sg_model *m, size_t layer, size_t each) {
+  sgi_gates g;
+  if (each == EACH_HEAD) return sgi_attention_of(m, layer) ? sg_model_config(m)->num_heads : 0;
+  if (each != EACH_CHANNEL) return sgi_feedforward_of(m, layer) ? 1 : 0;
+  return sgi_layer_gates(m, layer, &g) ? sgi_feedforward_of(m, layer)->config->num_channels : 0;
 }
 
 static sg_status list_parts(work *w, part **list, size_t *count, int32_t target, sg_error *err) {
@@ -141,12 +154,11 @@ static sg_status list_parts(work *w, part **list, size_t *count, int32_t target,
   if (cli_is_set(w->c, "layer")) first = cli_size(w->c, "layer"), last = first + 1;
   if (last > c->num_layers)
     return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", first, c->num_layers);
-  if (each == EACH_CHANNEL && !has_channels(w))
+  if (each == EACH_CHANNEL && !sgi_model_chooses(w->p.model))
     return sgi_fail(err, SG_ERR_ARG, "feedforward kind \"%s\" has no channels", c->feedforward);
-  size_t inner = each == EACH_CHANNEL ? c->num_channels : each == EACH_HEAD ? c->num_heads : 1;
   sg_status st = SG_OK;
   for (size_t l = first; l < last && !st; l++)
-    for (size_t k = 0; k < inner && !st; k++) {
+    for (size_t k = 0, n = parts_of_layer(w->p.model, l, each); k < n && !st; k++) {
       part p = {.linear = NAN};
       if (each == EACH_HEAD)
         snprintf(p.text, sizeof p.text, "layers.%zu.attn.z[%s%shead=%zu]=0", l, pos, *pos ? "," : "", k);

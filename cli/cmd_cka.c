@@ -29,19 +29,19 @@ static sg_status measure(work *w, json_t *values, cli_table *t, sg_error *err) {
   const float *E = sg_model_tensor(w->m.model, 0).data;
   sg_status st = SG_OK;
   for (size_t s = 0; s < info->n_layers && !st; s++)
-    for (size_t k = 0; k <= info->channels && !st; k++) {
-      size_t channel = k < info->channels ? k : SGI_ALL_CHANNELS;
+    for (size_t k = 0; k <= info->slots[s].channels && !st; k++) {
+      size_t channel = k < info->slots[s].channels ? k : SGI_ALL_CHANNELS;
       double v;
       st = sgi_embedding_cka(w->r.rec, s, channel, E, c->vocab_size, c->hidden_size, w->tokens, w->n, &v, err);
       if (st) break;
-      json_t *name = k < info->channels ? json_integer((json_int_t)k) : json_string("all");
+      json_t *name = k < info->slots[s].channels ? json_integer((json_int_t)k) : json_string("all");
       if (values)
         json_array_append_new(values, json_pack("{s:I, s:o, s:o}", "layer", (json_int_t)info->layers[s], "channel",
                                                 name, "linear_cka", cli_json_real(v)));
       else
         json_decref(name);
       cli_cell(t, "%zu", info->layers[s]);
-      if (k < info->channels)
+      if (k < info->slots[s].channels)
         cli_cell(t, "%zu", k);
       else
         cli_cell(t, "all");

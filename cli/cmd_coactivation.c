@@ -84,7 +84,7 @@ static int run(const cli_call *c) {
   cli_signals_install();
   sg_status st = cli_reading_open(c->args[0], &r, &err);
   if (!st) st = cli_reading_layer(c, &r, &slot, &err);
-  if (!st) st = cli_reading_channel(c, &r, &channel, &err);
+  if (!st) st = cli_reading_channel(c, &r, slot, &channel, &err);
   int code = 0;
   if (!st && file && channel == SGI_ALL_CHANNELS) {
     code = cli_usage(c, "-o writes the matrix of one channel: name it with --channel");

@@ -12,9 +12,10 @@ static const char *const part_names[PARTS] = {"embedding", "attention", "feedfor
 static part part_of(const sg_model *m, size_t row) {
   if (row == SGI_ROW_EMBED) return EMBEDDING;
   if (row == sgi_final_norm_row(m)) return NORMS;
-  size_t r = (row - SGI_ROW_LAYERS) % m->layer_rows;
-  if (r == SGI_LAYER_NORM1 || r == SGI_LAYER_NORM2) return NORMS;
-  return r < SGI_LAYER_MLP ? ATTENTION : FEEDFORWARD;
+  size_t tensor;
+  const sgi_sublayer *s = sgi_row_user(m, row, &tensor);
+  if (tensor == SGI_T_NORM) return NORMS;
+  return s->ffn ? FEEDFORWARD : ATTENTION;
 }
 
 static void count(const sg_model *m, size_t out[PARTS]) {
@@ -48,7 +49,7 @@ static sg_status list_site(void *user, const sgi_site *s, sg_error *err) {
   char name[SG_SITE_NAME], text[128];
   const sgi_site_row *row = sgi_site_row_of(s->id);
   const char *type = row->holds ? "int32" : "float32";
-  sgi_site_full_name(name, s->layer, s->id);
+  sgi_site_name(name, s);
   if (to->list) {
     json_t *axes = json_array();
     for (int k = 0; k < row->n_axes; k++) json_array_append_new(axes, json_string(sgi_axis_name(row->axes[k])));
@@ -67,8 +68,8 @@ static sg_status list_site(void *user, const sgi_site *s, sg_error *err) {
 }
 
 /* Those that are made only on demand, too. */
-static bool every_site(void *user, ptrdiff_t layer, sgi_site_id id) {
-  (void)user, (void)layer, (void)id;
+static bool every_site(void *user, const sgi_site *s) {
+  (void)user, (void)s;
   return true;
 }
 
@@ -78,7 +79,7 @@ static sg_status visit_sites(const sg_model *m, sites *to, sg_error *err) {
   sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (!st)
     st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
-                          &(sgi_tap){.visit = list_site, .user = to, .err = err, .wants = every_site}, err);
+                          &(sgi_tap){.visit = list_site, .user = to, .err = err, .wants = every_site, .stages = true}, err);
   sgi_pass_free(p);
   return st;
 }

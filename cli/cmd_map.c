@@ -98,7 +98,7 @@ static sg_status gather(work *w, sg_error *err) {
   const cli_call *c = w->c;
   sg_status st = cli_reading_open(c->args[w->embedding ? 1 : 0], &w->r, err);
   if (!st) st = cli_reading_layer(c, &w->r, &w->slot, err);
-  if (!st) st = cli_reading_channel(c, &w->r, &w->channel, err);
+  if (!st) st = cli_reading_channel(c, &w->r, w->slot, &w->channel, err);
   if (!st) st = choose_tokens(w, err);
   return st ? st : w->embedding ? take_embeddings(w, err) : take_circuits(w, err);
 }

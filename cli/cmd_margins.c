@@ -45,7 +45,10 @@ static void print_table(const cli_prompt *p, const sg_margin *g, size_t C, bool 
     for (size_t l = 0; l < shown; l++) {
       size_t channel;
       const sg_margin *x = least(g + (l * p->count + i) * C, C, &channel);
-      cli_cell(t, "%.5f", relative ? x->distance / x->stream : x->distance);
+      if (x->loses < 0)
+        cli_cell(t, "-"); /* nothing is chosen there */
+      else
+        cli_cell(t, "%.5f", relative ? x->distance / x->stream : x->distance);
     }
   }
   cli_table_end(t);

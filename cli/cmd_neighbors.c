@@ -168,7 +168,7 @@ static int run(const cli_call *c) {
   if (!st) st = cli_reading_open(c->args[c->n_args - 1], &a.r, &err);
   if (!st && c->n_args == 2) st = cli_bind(c, a.r.rec, c->args[1], a.p.model, &err);
   if (!st) st = cli_reading_layer(c, &a.r, &a.slot, &err);
-  if (!st) st = cli_reading_channel(c, &a.r, &a.channel, &err);
+  if (!st) st = cli_reading_channel(c, &a.r, a.slot, &a.channel, &err);
   int code = st ? cli_fail(&err) : cli_is_set(c, "neurons") ? together(&a) : neighbors(&a);
   code = cli_reading_end(a.r.rec, code);
   cli_reading_close(&a.r);

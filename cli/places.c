@@ -56,7 +56,7 @@ json_t *cli_neighbors_json(const cli_reading *r, size_t slot, size_t channel, js
 
 sg_status cli_prompt_nearest(const cli_prompt *p, size_t position, const cli_reading *r, size_t slot, sgi_search *s,
                              size_t n, sgi_neighbor *list, size_t *found, sg_error *err) {
-  size_t m = r->info->channels * r->info->top_k;
+  size_t m = r->info->slots[slot].channels * r->info->slots[slot].top_k;
   int32_t *index = sgi_alloc(p->count * m * sizeof *index);
   float *score = sgi_alloc(p->count * m * sizeof *score);
   sg_status st = index && score ? SG_OK : sgi_fail_memory(err, p->count * m * sizeof *score, "a prompt's circuits");

@@ -69,13 +69,20 @@ static bool number(const char **at, size_t *out) {
   return v <= INT32_MAX;
 }
 
-sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t *channel, sg_error *err) {
+size_t cli_reading_channels(const cli_reading *r) {
+  size_t most = 0;
+  for (size_t s = 0; s < r->info->n_layers; s++)
+    if (r->info->slots[s].channels > most) most = r->info->slots[s].channels;
+  return most;
+}
+
+sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t slot, size_t *channel, sg_error *err) {
   const char *text = cli_string(c, "channel");
   *channel = SGI_ALL_CHANNELS;
   if (!strcmp(text, "all")) return SG_OK;
-  if (number(&text, channel) && !*text && *channel < r->info->channels) return SG_OK;
+  if (number(&text, channel) && !*text && *channel < r->info->slots[slot].channels) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "--channel %s: expected \"all\" or 0 to %zu", cli_string(c, "channel"),
-                  r->info->channels - 1);
+                  r->info->slots[slot].channels - 1);
 }
 
 static int ascending(const void *a, const void *b) {

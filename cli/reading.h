@@ -37,7 +37,9 @@ int cli_reading_end(const sgi_recording *rec, int code);
 #define CLI_CHANNEL_OPTION(text) \
   { .name = "channel", .letter = 'c', .type = CLI_STRING, .argument = "C", .value = "all", .help = text }
 sg_status cli_reading_layer(const cli_call *c, const cli_reading *r, size_t *slot, sg_error *err);
-sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t *channel, sg_error *err);
+sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t slot, size_t *channel, sg_error *err);
+/* The most channels of a recorded layer. */
+size_t cli_reading_channels(const cli_reading *r);
 
 /* "3" or "0,2,5-7" into ascending numbers. *out is new: sgi_free. what names the option in errors. */
 sg_status cli_number_list(const char *text, const char *what, size_t **out, size_t *n, sg_error *err);

@@ -69,8 +69,29 @@ SG_API const char *sg_status_text(sg_status code);
 
 enum { SG_NAME = 32 };
 
+/* Limits of a model whose layers differ. */
+enum { SG_MAX_FEEDFORWARDS = 16, SG_MAX_LISTED_LAYERS = 256, SG_MAX_ODE_STEPS = 16 };
+
+/* A feedforward layer that is not the one of the configuration itself: same fields, same meaning. */
+typedef struct sg_feedforward {
+  char kind[SG_NAME], router[SG_NAME], activation[SG_NAME];
+  size_t num_neurons, num_channels, top_k, key_dim;
+} sg_feedforward;
+
+/* Sublayers of a layer, as bits. */
+enum { SG_ATTENTION = 1, SG_FEEDFORWARD = 2 };
+
+/* In what a layer differs from the configuration's own; all zero: in nothing. */
+typedef struct sg_layer {
+  uint8_t feedforward;     /* 0: the configuration's; v: feedforwards[v - 1] */
+  uint8_t absent;          /* sublayers that the layer does not have (SG_ATTENTION, SG_FEEDFORWARD) */
+  uint8_t pruned;          /* sublayers that were taken out of a trained model */
+  uint16_t attention_as;   /* 0: tensors of its own; k: those of layer k - 1, which comes before it */
+  uint16_t feedforward_as; /* likewise */
+} sg_layer;
+
 /* What config.json of a model directory says (docs/formats.md). Plain struct: fill it by hand, by preset or by
- * file; every function that takes one checks it. */
+ * file; every function that takes one checks it. Zero in what follows key_dim: layers that are all alike, one behind the other. */
 typedef struct sg_config {
   size_t vocab_size;   /* V */
   size_t hidden_size;  /* D */
@@ -88,10 +109,18 @@ typedef struct sg_config {
   size_t num_channels; /* C (moe: experts), 0 where the kind has none */
   size_t top_k;        /* K, 0 where the kind has none */
   size_t key_dim;      /* Q, 0 where the kind has none */
+  size_t n_feedforwards;
+  sg_feedforward feedforwards[SG_MAX_FEEDFORWARDS];
+  sg_layer layers[SG_MAX_LISTED_LAYERS]; /* later layers are like the configuration says */
+  char layer_form[SG_NAME];              /* "" or a name sg_layer_form_name gives (docs/method.md, layer forms) */
+  size_t ode_steps;                      /* steps of a form that has them; 0: 1 */
 } sg_config;
 
 /* Name of the i-th feedforward kind, NULL past the last. Borrowed for ever. */
 SG_API const char *sg_feedforward_name(size_t i);
+
+/* Name of the i-th layer form, NULL past the last; the first is the default. Borrowed for ever. */
+SG_API const char *sg_layer_form_name(size_t i);
 
 /* Reads and checks DIR/config.json. */
 SG_API sg_status sg_config_load(const char *directory, sg_config *out, sg_error *err);
@@ -551,7 +580,8 @@ typedef struct sg_margin {
   double stream;       /* norm of the residual stream there */
 } sg_margin;
 
-/* out (L, T, channels) is the caller's; sg_margin_channels gives the number of channels (0: the kind has no router). */
+/* out (L, T, channels) is the caller's; sg_margin_channels gives the number of channels, the most of any layer (0: no layer has a
+ * router). Where a layer has fewer, or none, distance is infinite and loses and wins are -1. */
 SG_API size_t sg_margin_channels(const sg_model *model);
 SG_API sg_status sg_margins(const sg_model *model, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err);
 

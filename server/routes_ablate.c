@@ -6,6 +6,7 @@
 #include "../cli/predict.h"
 #include "api.h"
 #include "core/base.h"
+#include "model/model.h"
 
 enum { EDITS = 64, EDIT_TEXT = 160, MAX_BYTES = 1 << 30 };
 
@@ -19,21 +20,23 @@ static bool tick(void *user, size_t done, size_t wanted) {
 static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEXT], sg_error *err) {
   static const char *const keys[] = {"layer", "channel", "neuron", "pos", "scale"};
   const sg_config *k = sg_model_config(c->p.model);
+  sgi_largest most = sgi_model_largest(c->p.model);
   api_call part = {.body = o};
   json_int_t layer, channel, neuron, pos;
   double scale;
   if (!json_is_object(o)) return sgi_fail(err, SG_ERR_ARG, "request: \"edits\" must be a list of objects");
   sg_status st = api_keys(&part, keys, SGI_COUNT(keys), err);
   if (!st) st = api_int(&part, "layer", 0, (json_int_t)k->num_layers - 1, 0, &layer, err);
-  if (!st) st = api_int(&part, "channel", 0, (json_int_t)k->num_channels, -1, &channel, err);
-  if (!st) st = api_int(&part, "neuron", 0, (json_int_t)k->num_neurons - 1, -1, &neuron, err);
+  if (!st) st = api_int(&part, "channel", 0, (json_int_t)most.channels, -1, &channel, err);
+  if (!st) st = api_int(&part, "neuron", 0, (json_int_t)most.neurons - 1, -1, &neuron, err);
   if (!st) st = api_int(&part, "pos", 0, (json_int_t)c->p.count - 1, -1, &pos, err);
   if (!st) st = api_real(&part, "scale", -100, 100, 0, &scale, err);
   if (st) return st;
   char axes[96] = "";
   size_t n = 0;
   if (pos >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "pos=%lld,", (long long)pos);
-  if (channel >= 0 && sg_margin_channels(c->p.model))
+  sgi_gates gates;
+  if (channel >= 0 && sgi_layer_gates(c->p.model, (size_t)layer, &gates))
     n += (size_t)snprintf(axes + n, sizeof axes - n, "channel=%lld,", (long long)channel);
   if (neuron >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "neuron=%lld,", (long long)neuron);
   if (n) axes[n - 1] = 0;

@@ -51,7 +51,7 @@ sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err) {
   json_int_t channel, count;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_slot(c, &slot, err);
-  if (!st) st = api_int(c, "channel", 0, (json_int_t)r->info->channels - 1, -1, &channel, err);
+  if (!st) st = api_int(c, "channel", 0, (json_int_t)r->info->slots[slot].channels - 1, -1, &channel, err);
   if (!st) st = api_int(c, "count", 1, MAX_COUNT, 10, &count, err);
   bool prompt = json_object_get(c->body, "text") || json_object_get(c->body, "ids");
   if (!st) st = prompt ? prompt_query(c, &query, err) : query_of(c, &query, err);
@@ -73,7 +73,7 @@ sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err) {
   return st;
 }
 
-static sg_status take_units(const api_call *c, sgi_neuron *units, size_t *n, sg_error *err) {
+static sg_status take_units(const api_call *c, size_t slot, sgi_neuron *units, size_t *n, sg_error *err) {
   static const char *const keys[] = {"channel", "neuron"};
   const cli_reading *r = c->e->recording;
   const json_t *list = json_object_get(c->body, "neurons");
@@ -86,8 +86,8 @@ static sg_status take_units(const api_call *c, sgi_neuron *units, size_t *n, sg_
     json_int_t channel, neuron;
     if (!json_is_object(part.body)) return sgi_fail(err, SG_ERR_ARG, "request: \"neurons\" must be a list of objects");
     st = api_keys(&part, keys, SGI_COUNT(keys), err);
-    if (!st) st = api_int(&part, "channel", 0, (json_int_t)r->info->channels - 1, 0, &channel, err);
-    if (!st) st = api_int(&part, "neuron", 0, (json_int_t)r->info->pool - 1, 0, &neuron, err);
+    if (!st) st = api_int(&part, "channel", 0, (json_int_t)r->info->slots[slot].channels - 1, 0, &channel, err);
+    if (!st) st = api_int(&part, "neuron", 0, (json_int_t)r->info->slots[slot].pool - 1, 0, &neuron, err);
     if (!st) units[i] = (sgi_neuron){(size_t)channel, (size_t)neuron};
   }
   return st;
@@ -102,7 +102,7 @@ sg_status api_together(api_call *c, json_t **answer, sg_error *err) {
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_slot(c, &slot, err);
   if (!st) st = api_int(c, "count", 1, MAX_COUNT, 10, &count, err);
-  if (!st) st = take_units(c, units, &n, err);
+  if (!st) st = take_units(c, slot, units, &n, err);
   if (!st) st = sgi_fire_together(c->e->recording->rec, slot, units, n, &t, err);
   size_t shown = (size_t)count < t.count ? (size_t)count : t.count;
   if (!st && !(*answer = cli_together_json(c->e->recording, slot, units, n, &t, shown, false)))
@@ -122,7 +122,7 @@ sg_status api_fires(api_call *c, json_t **answer, sg_error *err) {
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_slot(c, &slot, err);
   if (!st) st = api_int(c, "documents", 0, 1000000000, 0, &documents, err);
-  if (!st) st = take_units(c, units, &n, err);
+  if (!st) st = take_units(c, slot, units, &n, err);
   if (!st) st = sgi_fire_together(c->e->recording->rec, slot, units, n, &t, err);
   if (st) return st;
   const cli_reading *r = c->e->recording;

@@ -44,7 +44,7 @@ static sg_status take_points(map_work *w, sg_error *err) {
   const char *by;
   sg_status st = api_slot(c, &w->slot, err);
   w->r = c->e->recording;
-  if (!st) st = api_int(c, "channel", -1, (json_int_t)w->r->info->channels - 1, -1, &w->channel, err);
+  if (!st) st = api_int(c, "channel", -1, (json_int_t)w->r->info->slots[w->slot].channels - 1, -1, &w->channel, err);
   if (!st) st = api_int(c, "top", 1, 100000, 100, &w->top, err);
   if (!st) st = api_int(c, "documents", 0, 1000000000, 128, &documents, err);
   if (!st) st = api_text(c, "by", 8, &by, err);
@@ -191,7 +191,7 @@ sg_status api_map(api_call *c, json_t **answer, sg_error *err) {
 /* Of each position the nearest circuit of the map; index, score (count,C,K). */
 static sg_status locate(const map_work *w, sgi_search *s, const int32_t *index, const float *score, json_t *at,
                         json_t *distance, sg_error *err) {
-  size_t m = w->r->info->channels * w->r->info->top_k, found;
+  size_t m = w->r->info->slots[w->slot].channels * w->r->info->slots[w->slot].top_k, found;
   sg_status st = SG_OK;
   for (size_t t = 0; t < w->c->p.count && !st; t++) {
     sgi_neighbor near;
@@ -217,7 +217,7 @@ sg_status api_locate(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = api_prompt(c, err);
   if (!st) st = find_points(&w, err);
   if (!st) {
-    size_t cells = c->p.count * w.r->info->channels * w.r->info->top_k;
+    size_t cells = c->p.count * w.r->info->slots[w.slot].channels * w.r->info->slots[w.slot].top_k;
     index = sgi_alloc(cells * sizeof *index);
     score = sgi_alloc(cells * sizeof *score);
     if (!index || !score) st = sgi_fail_memory(err, cells * sizeof *index, "a prompt's circuits");

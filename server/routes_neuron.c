@@ -3,15 +3,17 @@
 #include "../cli/card_record.h"
 #include "api.h"
 #include "core/json.h"
+#include "model/model.h"
 
 enum { MAX_LINKS = 50, MAX_EXCERPTS = 40 };
 
 sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err) {
   const sg_config *m = sg_model_config(c->p.model);
+  sgi_largest most = sgi_model_largest(c->p.model);
   json_int_t l, ch, i;
   sg_status st = api_int(c, "layer", 0, (json_int_t)m->num_layers - 1, 0, &l, err);
-  if (!st) st = api_int(c, "channel", 0, (json_int_t)(m->num_channels ? m->num_channels - 1 : 0), 0, &ch, err);
-  if (!st) st = api_int(c, "index", 0, (json_int_t)m->num_neurons - 1, 0, &i, err);
+  if (!st) st = api_int(c, "channel", 0, (json_int_t)most.channels - 1, 0, &ch, err);
+  if (!st) st = api_int(c, "index", 0, (json_int_t)most.neurons - 1, 0, &i, err);
   if (st) return st;
   *layer = (size_t)l;
   *channel = (size_t)ch;

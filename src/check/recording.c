@@ -33,7 +33,7 @@ static uint64_t entry(size_t position, size_t channel, int32_t neuron, float sco
 
 /* The sum over a slot's circuits. */
 static sg_status shards(walk *w, size_t slot, uint64_t *sum, sg_error *err) {
-  size_t K = w->info->top_k, m = w->info->channels * K;
+  size_t K = w->info->slots[slot].top_k, m = w->info->slots[slot].channels * K;
   *sum = 0;
   for (size_t p = 0; p < w->info->n_positions; p++) {
     if (p % PART == 0 && stopped(w)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
@@ -47,13 +47,13 @@ static sg_status shards(walk *w, size_t slot, uint64_t *sum, sg_error *err) {
 /* The sum over a slot's lists. */
 static sg_status lists(const walk *w, size_t slot, uint64_t *sum, sg_error *err) {
   *sum = 0;
-  for (size_t c = 0; c < w->info->channels; c++)
-    for (size_t f = 0; f < w->info->pool; f++) {
+  for (size_t c = 0; c < w->info->slots[slot].channels; c++)
+    for (size_t f = 0; f < w->info->slots[slot].pool; f++) {
       sgi_postings p = sgi_recording_postings(w->rec, slot, c, f);
       for (size_t k = 0; k < p.count; k++) *sum += entry(p.position[k], c, (int32_t)f, p.score[k]);
       if (f % PART == 0 && stopped(w)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
     }
-  for (size_t c = 0; c <= w->info->channels; c++)
+  for (size_t c = 0; c <= w->info->slots[slot].channels; c++)
     for (size_t p = 0; p < w->info->n_positions; p++) sgi_recording_norm(w->rec, slot, c, p);
   return SG_OK;
 }
@@ -86,7 +86,11 @@ static sg_status check_positions(walk *w, sg_error *err) {
 }
 
 static sg_status check_all(walk *w, sg_error *err) {
-  size_t m = w->info->channels * w->info->top_k;
+  size_t m = 1; /* entries of the largest circuit */
+  for (size_t s = 0; s < w->info->n_layers; s++) {
+    const sgi_slot *z = &w->info->slots[s];
+    if (z->channels * z->top_k > m) m = z->channels * z->top_k;
+  }
   w->index = sgi_alloc(m * sizeof *w->index);
   w->score = sgi_alloc(m * sizeof *w->score);
   w->value = sgi_alloc(m * sizeof *w->value);

@@ -48,7 +48,7 @@ typedef struct sgi_ffn_call {
   sgi_arena saved;    /* the layer's block: forward fills it, backward reads it */
   sgi_arena scratch;  /* free for use within the call */
   const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer; for the walk, not for kinds */
-  size_t layer;
+  sgi_at at;          /* where in the pass; for the walk */
 } sgi_ffn_call;
 
 /* A kind's forward pass is a list of stages. The walk over it (sgi_ffn_forward) shows the tap what

@@ -1,6 +1,30 @@
 #include "ffn/tap.h"
 
+#include <stdio.h>
 #include <string.h>
+
+void sgi_site_name(char out[SG_SITE_NAME], const sgi_site *s) {
+  if (s->staged)
+    snprintf(out, SG_SITE_NAME, "layers.%td.step.%zu.stage.%zu.%s", s->layer, s->step, s->stage,
+             sgi_site_row_of(s->id)->name);
+  else
+    sgi_site_full_name(out, s->layer, s->id);
+}
+
+static bool sees(const sgi_tap *tap, const sgi_at *at) { return tap && (tap->stages || (!at->step && !at->stage)); }
+
+static sgi_site site_at(const sgi_at *at, sgi_site_id id) {
+  const sgi_site_row *row = sgi_site_row_of(id);
+  sgi_site s = {.id = id, .layer = at->layer, .step = at->step, .stage = at->stage, .staged = at->staged};
+  for (int k = 0; k < SGI_SITE_AXES; k++) s.dims[k] = sgi_axis_extent(row->axes[k], at->config, at->T);
+  return s;
+}
+
+bool sgi_tap_wants(const sgi_tap *tap, const sgi_at *at, sgi_site_id id) {
+  if (!sees(tap, at) || !tap->wants) return false;
+  sgi_site s = site_at(at, id);
+  return tap->wants(tap->user, &s);
+}
 
 /* Entries of one row that lie anywhere, put together for the tap and back. */
 static sg_status visit_gathered(const sgi_tap *tap, sgi_site *s, const sgi_left *left, size_t i) {
@@ -18,10 +42,11 @@ static sg_status visit_gathered(const sgi_tap *tap, sgi_site *s, const sgi_left 
 
 sg_status sgi_tap_visit(const sgi_tap *tap, const sgi_at *at, sgi_site_id id, const sgi_left *left, size_t first,
                         size_t n) {
-  if (!tap) return SG_OK;
-  const sgi_site_row *row = sgi_site_row_of(id);
-  sgi_site s = {.id = id, .layer = at->layer, .data = left->data, .first = first, .n = n};
-  for (int k = 0; k < SGI_SITE_AXES; k++) s.dims[k] = sgi_axis_extent(row->axes[k], at->config, at->T);
+  if (!sees(tap, at)) return SG_OK;
+  sgi_site s = site_at(at, id);
+  s.data = left->data;
+  s.first = first;
+  s.n = n;
   if (!left->place && (!left->ld || left->ld == sgi_site_width(&s))) return tap->visit(tap->user, &s, tap->err);
   sg_status st = SG_OK;
   s.n = 1;

@@ -14,7 +14,12 @@ typedef struct sgi_site {
   void *data;
   size_t first, n;
   size_t dims[SGI_SITE_AXES];
+  size_t step, stage; /* of a layer whose form runs its sublayers more than once */
+  bool staged;        /* it does: step and stage belong to the site's name */
 } sgi_site;
+
+/* "layers.3.neurons", "layers.3.step.0.stage.1.neurons". */
+void sgi_site_name(char out[SG_SITE_NAME], const sgi_site *s);
 
 static inline size_t sgi_site_width(const sgi_site *s) { return s->dims[0] * s->dims[1]; }
 
@@ -23,13 +28,11 @@ typedef struct sgi_tap {
   sg_status (*visit)(void *user, const sgi_site *site, sg_error *err);
   void *user;
   sg_error *err;
-  /* Optional: sites that are made on demand (sites.h) are made only where this says yes. */
-  bool (*wants)(void *user, ptrdiff_t layer, sgi_site_id id);
+  /* Optional: sites that are made on demand (sites.h) are made only where this says yes; site has no data. */
+  bool (*wants)(void *user, const sgi_site *site);
+  /* Every step and stage of layers whose form has several; else their first alone is seen. */
+  bool stages;
 } sgi_tap;
-
-static inline bool sgi_tap_wants(const sgi_tap *tap, ptrdiff_t layer, sgi_site_id id) {
-  return tap && tap->wants && tap->wants(tap->user, layer, id);
-}
 
 /* Where a site's rows lie: row i begins at data + i * ld elements; ld 0: one behind the other. Where place is given, entry j of
  * row i's first axis is data + place[i * dims[0] + j] * ld instead, and row (as long as the site's axes) is where a row is put
@@ -41,12 +44,18 @@ typedef struct sgi_left {
   float *row;
 } sgi_left;
 
-/* Where in a pass: config of the layer (its sizes are the axes'), its number or -1, T positions of a sequence. */
+/* Where in a pass: config of the layer (its sizes are the axes'), its number or -1, T positions of a sequence; step, stage, staged as in
+ * sgi_site. */
 typedef struct sgi_at {
   const sg_config *config;
   ptrdiff_t layer;
   size_t T;
+  size_t step, stage;
+  bool staged;
 } sgi_at;
+
+/* The tap sees what lies there, and wants a site that is made on demand. */
+bool sgi_tap_wants(const sgi_tap *tap, const sgi_at *at, sgi_site_id id);
 
 /* Shows rows [first, first + n) of a site to the tap, all at once where they lie one behind the other and else row by row;
  * SG_OK where there is no tap. left->data is row `first`. */

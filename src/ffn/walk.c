@@ -2,8 +2,9 @@
 #include "ffn/ffn.h"
 
 sg_status sgi_ffn_forward(const sgi_ffn_ops *ops, const sgi_ffn_call *call, float *y, const float *x) {
-  sgi_at at = {.config = call->config, .layer = (ptrdiff_t)call->layer, .T = call->n};
+  sgi_at at = call->at;
   sg_status st = SG_OK;
+  at.config = call->config;
   for (const sgi_stage *stage = ops->stages; stage->run && !st; stage++) {
     sgi_ffn_call own = *call;
     sgi_profile_stage(call->scratch.profile, stage->name);

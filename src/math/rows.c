@@ -78,6 +78,11 @@ void sgi_sum(float *z, const float *x, const float *y, size_t count) {
   for (size_t i = 0; i < count; i += CHUNK) k->sum(z + i, x + i, y + i, least(CHUNK, count - i));
 }
 
+void sgi_sum_scaled(float *z, const float *x, float a, const float *y, size_t count) {
+#pragma omp parallel for simd schedule(static) if (count > CHUNK)
+  for (size_t i = 0; i < count; i++) z[i] = x[i] + a * y[i];
+}
+
 void sgi_add_bias(float *y, const float *bias, size_t n, size_t width) {
   const sgi_kernels *k = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n * width > CHUNK)

@@ -35,6 +35,8 @@ void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x,
 /* y += x, z = x + y over count elements. */
 void sgi_add(float *y, const float *x, size_t count);
 void sgi_sum(float *z, const float *x, const float *y, size_t count);
+/* z = x + a y; z may be x or y. With a = 1 the bits are those of sgi_sum. */
+void sgi_sum_scaled(float *z, const float *x, float a, const float *y, size_t count);
 void sgi_add_bias(float *y, const float *bias, size_t n, size_t width);
 /* db (width) += column sums of x (n,width; ldx). */
 void sgi_column_sums(float *db, const float *x, size_t ldx, size_t n, size_t width);

@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "ffn/ffn.h"
+#include "model/form.h"
 
 enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_POSITION = 1 << 24, MAX_POOL = 1 << 30 };
 
@@ -77,7 +78,15 @@ sg_status sg_config_check(const sg_config *c, sg_error *err) {
   st = check_id("bos_token_id", c->bos_id, c->vocab_size, err);
   if (!st) st = check_id("eos_token_id", c->eos_id, c->vocab_size, err);
   if (!st) st = check_id("pad_token_id", c->pad_id, c->vocab_size, err);
-  return st ? st : check_feedforward(c, err);
+  if (!st) st = check_feedforward(c, err);
+  if (!st) st = sgi_config_check_layers(c, err);
+  if (!st) st = sgi_form_check(c, err);
+  for (size_t i = 0; i < c->n_feedforwards && !st; i++) {
+    sg_config view = *c;
+    sgi_config_set(&view, &c->feedforwards[i]);
+    if (check_feedforward(&view, err)) st = sgi_error_prefix(err, SG_ERR_ARG, "layers");
+  }
+  return st;
 }
 
 static const char *const keys[] = {"model_type",
@@ -96,6 +105,10 @@ static const char *const keys[] = {"model_type",
                                    "pad_token_id",
                                    "dtype",
                                    "feedforward",
+                                   "layers",
+                                   "layer_form",
+                                   "ode_steps",
+                                   "pruned_sublayers",
                                    "torch_dtype",
                                    "transformers_version",
                                    "auto_map",
@@ -108,16 +121,28 @@ static sg_status optional_size(const json_t *o, const char *where, const char *k
   return json_object_get(o, key) ? sgi_json_size(o, where, key, 1, MAX_POOL, out, err) : SG_OK;
 }
 
-static sg_status read_feedforward(const json_t *o, const char *where, sg_config *c, sg_error *err) {
+sg_status sgi_config_read_feedforward(const json_t *o, const char *where, sg_feedforward *f, sg_error *err) {
   sg_status st = sgi_json_only_keys(o, where, feedforward_keys, SGI_COUNT(feedforward_keys), err);
-  if (!st) st = sgi_json_string(o, where, "kind", c->feedforward, sizeof c->feedforward, err);
-  if (!st && json_object_get(o, "router")) st = sgi_json_string(o, where, "router", c->router, sizeof c->router, err);
-  if (!st) st = sgi_json_string(o, where, "activation", c->activation, sizeof c->activation, err);
-  if (!st) st = sgi_json_size(o, where, "num_neurons", 1, MAX_POOL, &c->num_neurons, err);
+  if (!st) st = sgi_json_string(o, where, "kind", f->kind, sizeof f->kind, err);
+  if (!st && json_object_get(o, "router")) st = sgi_json_string(o, where, "router", f->router, sizeof f->router, err);
+  if (!st) st = sgi_json_string(o, where, "activation", f->activation, sizeof f->activation, err);
+  if (!st) st = sgi_json_size(o, where, "num_neurons", 1, MAX_POOL, &f->num_neurons, err);
 #define READ(field, key, flag) \
-  if (!st) st = optional_size(o, where, key, &c->field, err);
+  if (!st) st = optional_size(o, where, key, &f->field, err);
   OPTIONAL_SIZES(READ)
 #undef READ
+  return st;
+}
+
+static sg_status read_forms(const json_t *o, const char *where, sg_config *c, sg_error *err) {
+  sg_status st = SG_OK;
+  const json_t *layers = json_object_get(o, "layers"), *pruned = json_object_get(o, "pruned_sublayers");
+  if (layers) st = sgi_config_read_layers(layers, where, c, err);
+  if (!st && pruned) st = sgi_config_read_pruned(pruned, where, c, err);
+  if (!st && json_object_get(o, "layer_form"))
+    st = sgi_json_string(o, where, "layer_form", c->layer_form, sizeof c->layer_form, err);
+  if (!st && json_object_get(o, "ode_steps"))
+    st = sgi_json_size(o, where, "ode_steps", 1, SG_MAX_ODE_STEPS, &c->ode_steps, err);
   return st;
 }
 
@@ -155,22 +180,33 @@ sg_status sgi_config_from_json(const json_t *o, const char *where, sg_config *c,
   if (!st) st = sgi_json_object(o, where, "feedforward", &feedforward, err);
   if (st) return st;
   snprintf(inner, sizeof inner, "%s: feedforward", where);
-  st = read_feedforward(feedforward, inner, c, err);
+  sg_feedforward own = {0};
+  st = sgi_config_read_feedforward(feedforward, inner, &own, err);
+  sgi_config_set(c, &own);
+  if (!st) st = read_forms(o, where, c, err);
   if (st) return st;
   st = sg_config_check(c, err);
   return st ? sgi_error_prefix(err, SG_ERR_FORMAT, "%s", where) : SG_OK;
 }
 
-json_t *sgi_config_to_json(const sg_config *c) {
-  json_t *f = json_object();
-  int bad = json_object_set_new(f, "kind", json_string(c->feedforward));
-  if (c->router[0]) bad |= json_object_set_new(f, "router", json_string(c->router));
-  bad |= json_object_set_new(f, "activation", json_string(c->activation));
-  bad |= json_object_set_new(f, "num_neurons", json_integer((json_int_t)c->num_neurons));
+json_t *sgi_config_write_feedforward(const sg_feedforward *f) {
+  json_t *o = json_object();
+  int bad = json_object_set_new(o, "kind", json_string(f->kind));
+  if (f->router[0]) bad |= json_object_set_new(o, "router", json_string(f->router));
+  bad |= json_object_set_new(o, "activation", json_string(f->activation));
+  bad |= json_object_set_new(o, "num_neurons", json_integer((json_int_t)f->num_neurons));
 #define WRITE(field, key, flag) \
-  if (c->field) bad |= json_object_set_new(f, key, json_integer((json_int_t)c->field));
+  if (f->field) bad |= json_object_set_new(o, key, json_integer((json_int_t)f->field));
   OPTIONAL_SIZES(WRITE)
 #undef WRITE
+  if (!bad) return o;
+  json_decref(o);
+  return NULL;
+}
+
+json_t *sgi_config_to_json(const sg_config *c) {
+  sg_feedforward own = sgi_config_feedforward(c);
+  int bad = 0;
   json_t *o = json_pack("{s:s, s:[s]}", "model_type", "sgatlin", "architectures", "SgatlinForCausalLM");
 #define WRITE(field, key, least, largest) bad |= json_object_set_new(o, key, json_integer((json_int_t)c->field));
   SIZES(WRITE)
@@ -182,7 +218,11 @@ json_t *sgi_config_to_json(const sg_config *c) {
   bad |= json_object_set_new(o, "eos_token_id", json_integer(c->eos_id));
   bad |= json_object_set_new(o, "pad_token_id", json_integer(c->pad_id));
   bad |= json_object_set_new(o, "dtype", json_string("float32"));
-  bad |= json_object_set_new(o, "feedforward", f);
+  bad |= json_object_set_new(o, "feedforward", sgi_config_write_feedforward(&own));
+  bad |= sgi_config_add_layers(c, o);
+  if (c->layer_form[0] && strcmp(c->layer_form, sg_layer_form_name(0)))
+    bad |= json_object_set_new(o, "layer_form", json_string(c->layer_form));
+  if (c->ode_steps > 1) bad |= json_object_set_new(o, "ode_steps", json_integer((json_int_t)c->ode_steps));
   if (!bad) return o;
   json_decref(o);
   return NULL;

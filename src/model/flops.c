@@ -14,32 +14,30 @@ static sg_status too_many(size_t seq_len, sg_error *err) {
 }
 
 sg_status sgi_config_parameters(const sg_config *config, size_t *parameters, sg_error *err) {
-  sg_status st = sg_config_check(config, err);
+  sg_model *m;
+  sg_status st = sgi_model_shell(config, &m, err);
   if (st) return st;
-  sgi_table table;
-  st = sgi_model_table(config, &table, err);
-  if (st) return st;
-  *parameters = table.parameters;
-  sgi_table_deinit(&table);
+  *parameters = m->table.parameters;
+  sg_model_free(m);
   return SG_OK;
 }
 
-/* Per layer and token: four projections D x W and, over all T positions (the mask saves nothing in this
- * count), scores and weighted values; W = H d_head. */
 sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flops, sg_error *err) {
-  size_t parameters;
-  /* A table that can be counted is what keeps the kind's own sum below from wrapping: each product in it is
+  sg_model *m;
+  /* A table that can be counted is what keeps a kind's own sum from wrapping: each product in it is
    * bounded by tensors. */
-  sg_status st = sgi_config_parameters(config, &parameters, err);
+  sg_status st = sgi_model_shell(config, &m, err);
   if (st) return st;
+  uint64_t sum = 0;
+  bool fits = true;
+  for (size_t i = 0; i < m->plan.n_steps && fits; i++) {
+    const sgi_sublayer *s = m->plan.steps[i].sub;
+    uint64_t own;
+    fits = s->ops->multiply_adds(s->config, seq_len, &own) && add(sum, own, &sum);
+  }
+  sg_model_free(m);
   if (!seq_len) return sgi_fail(err, SG_ERR_ARG, "a sequence of 0 tokens has no FLOPs: give a length of at least 1");
-  uint64_t width, projections, mixing, sum;
-  if (!mul(config->num_heads, config->head_dim, &width) ||
-      !mul(width, 4 * (uint64_t)config->hidden_size, &projections) || !mul(width, 2, &mixing) ||
-      !mul(mixing, seq_len, &mixing) || !add(projections, mixing, &sum) ||
-      !add(sum, sgi_ffn_find(config->feedforward, NULL)->multiply_adds(config), &sum) ||
-      !mul(sum, config->num_layers, &sum) || !mul(sum, seq_len, &sum) || !mul(sum, 2, &sum))
-    return too_many(seq_len, err);
+  if (!fits || !mul(sum, seq_len, &sum) || !mul(sum, 2, &sum)) return too_many(seq_len, err);
   *flops = sum;
   return SG_OK;
 }

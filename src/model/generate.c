@@ -1,4 +1,5 @@
-/* generate.c: sequences that grow token by token on a cache of keys and values (sgatlin.h, generation). */
+/* generate.c: sequences that grow token by token on a cache of keys and values (sgatlin.h,
+ * generation). */
 #include <omp.h>
 #include <string.h>
 
@@ -7,9 +8,10 @@
 
 enum { PART = 256 }; /* positions of the beginning that are computed at a time */
 
-/* A step of a small model is over before threads have met, and on a busy machine each meeting costs milliseconds; a large one
- * is bound by memory that several threads read faster. So steps are timed, TRIAL each with one thread and with all, and the
- * quicker way is kept for a while, longer each time it proves right. The bits are the same either way. */
+/* A step of a small model is over before threads have met, and on a busy machine each meeting costs
+ * milliseconds; a large one is bound by memory that several threads read faster. So steps are
+ * timed, TRIAL each with one thread and with all, and the quicker way is kept for a while, longer
+ * each time it proves right. The bits are the same either way. */
 enum { TRIAL = 4, WAIT = 32, MOST_WAIT = 1024 };
 
 typedef struct tempo {
@@ -46,7 +48,7 @@ struct sg_generator {
 static sg_status layout(sg_generator *g, sgi_arena *a, sg_error *err) {
   const sg_config *c = &g->model->config;
   size_t n = 0;
-  bool ok = sgi_size_mul(c->num_layers, g->cache.streams, &n) && sgi_size_mul(n, g->cache.capacity, &n) &&
+  bool ok = sgi_size_mul(g->model->plan.n_attention, g->cache.streams, &n) && sgi_size_mul(n, g->cache.capacity, &n) &&
             sgi_size_mul(n, c->num_heads * c->head_dim, &n);
   if (!ok) n = SIZE_MAX / sizeof(float);
   g->cache.k = SGI_TAKE(a, n, float);
@@ -146,7 +148,7 @@ static void part(sg_generator *g) {
   const sgi_cache *kv = &g->cache;
   const sg_config *c = &g->model->config;
   size_t W = c->num_heads * c->head_dim, row = kv->capacity * W;
-  for (size_t l = 0; l < c->num_layers; l++)
+  for (size_t l = 0; l < g->model->plan.n_attention; l++)
     for (size_t b = 1; b < kv->streams; b++) {
       memcpy(kv->k + (l * kv->streams + b) * row, kv->k + l * kv->streams * row, kv->past * W * sizeof *kv->k);
       memcpy(kv->v + (l * kv->streams + b) * row, kv->v + l * kv->streams * row, kv->past * W * sizeof *kv->v);

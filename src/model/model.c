@@ -1,6 +1,5 @@
 #include "model/model.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,39 +11,14 @@
 #include "model/finite.h"
 #include "model/weights.h"
 
-/* ---- the table --------------------------------------------------------------------------------------------- */
-
-static sg_status layer_table(const sg_config *c, const sgi_ffn_ops *ffn, size_t layer, sgi_table *t, sg_error *err) {
-  size_t D = c->hidden_size, d = c->head_dim, W = c->num_heads * d;
-  double from_D = 1 / sqrt((double)D), from_W = 1 / sqrt((double)W);
-  char p[64], mlp[80];
-  snprintf(p, sizeof p, "model.layers.%zu.", layer);
-  snprintf(mlp, sizeof mlp, "%smlp.", p);
-  sg_status st = sgi_table_add(t, p, "input_layernorm.weight", SGI_DIMS(D), false, SGI_INIT_ONE, 0, err);
-  if (!st) st = sgi_table_add(t, p, "self_attn.q_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
-  if (!st) st = sgi_table_add(t, p, "self_attn.k_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
-  if (!st) st = sgi_table_add(t, p, "self_attn.v_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
-  if (!st) st = sgi_table_add(t, p, "self_attn.q_norm.weight", SGI_DIMS(d), false, SGI_INIT_ONE, 0, err);
-  if (!st) st = sgi_table_add(t, p, "self_attn.k_norm.weight", SGI_DIMS(d), false, SGI_INIT_ONE, 0, err);
-  if (!st) st = sgi_table_add(t, p, "self_attn.o_proj.weight", SGI_DIMS(D, W), true, SGI_INIT_LECUN, from_W, err);
-  if (!st) st = sgi_table_add(t, p, "post_attention_layernorm.weight", SGI_DIMS(D), false, SGI_INIT_ONE, 0, err);
-  return st ? st : ffn->tensors(c, mlp, t, err);
-}
+/* ---- making and freeing ------------------------------------------------------------------ */
 
 sg_status sgi_model_table(const sg_config *c, sgi_table *t, sg_error *err) {
-  memset(t, 0, sizeof *t);
-  const sgi_ffn_ops *ffn = sgi_ffn_find(c->feedforward, err);
-  if (!ffn) return SG_ERR_ARG;
-  size_t D = c->hidden_size;
-  sg_status st = sgi_table_add(t, "model.", "embed_tokens.weight", SGI_DIMS(c->vocab_size, D), true, SGI_INIT_NORMAL,
-                               1 / sqrt((double)D), err);
-  for (size_t l = 0; l < c->num_layers && !st; l++) st = layer_table(c, ffn, l, t, err);
-  if (!st) st = sgi_table_add(t, "model.", "norm.weight", SGI_DIMS(D), false, SGI_INIT_ONE, 0, err);
-  if (st) sgi_table_deinit(t);
+  sgi_layer *layers;
+  sg_status st = sgi_layers_make(c, t, &layers, err);
+  sgi_free(layers);
   return st;
 }
-
-/* ---- making and freeing ------------------------------------------------------------------------------------- */
 
 sg_status sgi_model_shell(const sg_config *c, sg_model **out, sg_error *err) {
   *out = NULL;
@@ -53,18 +27,40 @@ sg_status sgi_model_shell(const sg_config *c, sg_model **out, sg_error *err) {
   sg_model *m = sgi_alloc(sizeof *m);
   if (!m) return sgi_fail_memory(err, sizeof *m, "a model");
   m->config = *c;
-  m->ffn = sgi_ffn_find(c->feedforward, NULL);
-  st = sgi_model_table(c, &m->table, err);
-  if (!st) {
-    m->layer_rows = (m->table.count - 2) / c->num_layers;
-    m->w = sgi_alloc(m->table.count * sizeof *m->w);
-    if (!m->w) st = sgi_fail_memory(err, m->table.count * sizeof *m->w, "a model's tensors");
-  }
+  st = sgi_layers_make(c, &m->table, &m->layers, err);
+  if (!st) st = sgi_plan_make(c, m->layers, &m->plan, err);
+  if (!st && !(m->w = sgi_alloc(m->table.count * sizeof *m->w)))
+    st = sgi_fail_memory(err, m->table.count * sizeof *m->w, "a model's tensors");
   if (st)
     sg_model_free(m);
   else
     *out = m;
   return st;
+}
+
+void sgi_model_point(sg_model *m) {
+  for (size_t l = 0; l < m->config.num_layers; l++) {
+    sgi_sublayer *both[] = {&m->layers[l].attention, &m->layers[l].feedforward};
+    for (size_t k = 0; k < 2; k++)
+      for (size_t i = 0; i < both[k]->n_tensors; i++) both[k]->w[i] = m->w[both[k]->row[i]];
+  }
+}
+
+sg_status sgi_model_set_form(sg_model *m, const char *form, size_t ode_steps, sg_error *err) {
+  sg_config c = m->config;
+  sgi_plan plan;
+  snprintf(c.layer_form, sizeof c.layer_form, "%s", form);
+  c.ode_steps = ode_steps;
+  sg_status st = strlen(form) < sizeof c.layer_form
+                     ? sgi_form_check(&c, err)
+                     : sgi_fail(err, SG_ERR_ARG, "layer_form \"%.40s\" is too long", form);
+  if (!st) st = sgi_plan_make(&c, m->layers, &plan, err);
+  if (st) return st;
+  sgi_plan_deinit(&m->plan);
+  m->plan = plan;
+  m->config = c;
+  for (size_t l = 0; l < c.num_layers; l++) sgi_config_view(&c, l, &m->layers[l].config);
+  return SG_OK;
 }
 
 static sg_status make_arena(sg_model *m, sg_error *err) {
@@ -75,6 +71,7 @@ static sg_status make_arena(sg_model *m, sg_error *err) {
 
 static void point_into_arena(sg_model *m) {
   for (size_t i = 0; i < m->table.count; i++) m->w[i] = m->arena + m->table.rows[i].offset;
+  sgi_model_point(m);
 }
 
 sg_status sgi_model_blank(const sg_config *c, sg_model **out, sg_error *err) {
@@ -107,11 +104,13 @@ void sg_model_free(sg_model *m) {
   sgi_weights_close(m->file);
   sgi_free(m->arena);
   sgi_free(m->w);
+  sgi_free(m->layers);
+  sgi_plan_deinit(&m->plan);
   sgi_table_deinit(&m->table);
   sgi_free(m);
 }
 
-/* ---- initialisation ------------------------------------------------------------------------------------------- */
+/* ---- initialisation ---------------------------------------------------------------------- */
 
 /* Standard deviation of a standard normal cut at +-2. */
 static const double CUT_SIGMA = 0.87962566103423978;
@@ -145,7 +144,7 @@ sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out
   return SG_OK;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------- */
 
 static sg_status check_tensor(const sgi_row *row, const sgi_tensor *t, const char *path, sg_error *err) {
   char found[160] = "", wanted[160] = "";
@@ -183,6 +182,7 @@ static sg_status map_weights(sg_model *m, const char *directory, sg_error *err) 
     if (sgi_table_find(&m->table, name) < 0)
       st = sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %.100s does not belong to this architecture", path, name);
   }
+  if (!st) sgi_model_point(m);
   return st;
 }
 
@@ -241,7 +241,54 @@ sg_status sg_model_save(const sg_model *m, const char *directory, sg_error *err)
   return st;
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------- */
+
+const sgi_sublayer *sgi_row_user(const sg_model *m, size_t row, size_t *tensor) {
+  for (size_t l = 0; l < m->config.num_layers; l++) {
+    const sgi_sublayer *both[] = {&m->layers[l].attention, &m->layers[l].feedforward};
+    for (size_t k = 0; k < 2; k++)
+      if (both[k]->n_tensors && row >= both[k]->row[0] && row - both[k]->row[0] < both[k]->n_tensors)
+        return *tensor = row - both[k]->row[0], both[k];
+  }
+  return NULL;
+}
+
+sg_status sgi_feedforward_find(const sg_model *m, size_t layer, const sgi_sublayer **out, sg_error *err) {
+  if (layer >= m->config.num_layers)
+    return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", layer, m->config.num_layers);
+  *out = sgi_feedforward_of(m, layer);
+  return *out ? SG_OK : sgi_fail(err, SG_ERR_UNSUPPORTED, "layer %zu has no feedforward layer", layer);
+}
+
+bool sgi_layer_gates(const sg_model *m, size_t layer, sgi_gates *out) {
+  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
+  *out = (sgi_gates){0};
+  if (!s || !s->ffn->gates) return false;
+  s->ffn->gates(s->config, 1, (sgi_arena){0}, out); /* sizes only: nothing is behind the pointers */
+  out->index = NULL;
+  out->score = out->value = NULL;
+  return true;
+}
+
+sgi_largest sgi_model_largest(const sg_model *m) {
+  sgi_largest most = {.channels = 1};
+  for (size_t l = 0; l < m->config.num_layers; l++) {
+    const sgi_sublayer *s = sgi_feedforward_of(m, l);
+    if (!s) continue;
+    size_t C = s->config->num_channels, K = s->config->top_k, entries = (C ? C : 1) * (K ? K : 1);
+    if (C > most.channels) most.channels = C;
+    if (s->config->num_neurons > most.neurons) most.neurons = s->config->num_neurons;
+    if (entries > most.entries) most.entries = entries;
+  }
+  return most;
+}
+
+bool sgi_model_chooses(const sg_model *m) {
+  sgi_gates g;
+  for (size_t l = 0; l < m->config.num_layers; l++)
+    if (sgi_layer_gates(m, l, &g)) return true;
+  return false;
+}
 
 const sg_config *sg_model_config(const sg_model *m) { return &m->config; }
 size_t sg_model_tensor_count(const sg_model *m) { return m->table.count; }

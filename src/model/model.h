@@ -1,44 +1,58 @@
-/* model.h: weights, their table and who they belong to. */
+/* model.h: weights, their table and the layers that use them.
+ *
+ * A model is a list of layers, a layer has up to two sublayers, and a sublayer says for each tensor
+ * it uses which *row* of the table that is. Layers may name the same row (tied), be of another kind
+ * or size than their neighbours, or lack a sublayer; nobody finds a weight by arithmetic. The steps
+ * of a pass (steps.h) are made from the layers once. */
 #ifndef SGI_MODEL_H
 #define SGI_MODEL_H
 
 #include "core/table.h"
 #include "ffn/ffn.h"
+#include "model/config.h"
+#include "model/steps.h"
 
-/* Rows of the table: the embedding, L layers of `layer_rows` rows each, the final norm. */
-enum { SGI_ROW_EMBED = 0, SGI_ROW_LAYERS = 1 };
-/* A layer's rows, from its first. Those of the feedforward kind follow SGI_LAYER_MLP. */
-enum {
-  SGI_LAYER_NORM1,
-  SGI_LAYER_Q,
-  SGI_LAYER_K,
-  SGI_LAYER_V,
-  SGI_LAYER_Q_NORM,
-  SGI_LAYER_K_NORM,
-  SGI_LAYER_O,
-  SGI_LAYER_NORM2,
-  SGI_LAYER_MLP
-};
+enum { SGI_ROW_EMBED = 0 };
 
 struct sg_model {
   sg_config config;
-  const sgi_ffn_ops *ffn;
-  sgi_table table;
-  size_t layer_rows;
-  const float **w; /* data of each row */
-  float *arena;    /* owns the weights (row i at arena + rows[i].offset), NULL where they are mapped */
-  void *file;      /* sgi_weights that owns what was read, or NULL */
-  bool watched;    /* read from files: what is computed from them must be finite (finite.h) */
+  sgi_table table;   /* the embedding, each layer's own rows, the final norm */
+  sgi_layer *layers; /* (config.num_layers) */
+  sgi_plan plan;     /* the steps of a pass */
+  const float **w;   /* data of each row */
+  float *arena;      /* owns the weights (row i at arena + rows[i].offset), NULL where they are mapped */
+  void *file;        /* sgi_weights that owns what was read, or NULL */
+  bool watched;      /* read from files: what is computed from them must be finite (finite.h) */
 };
 
-static inline size_t sgi_layer_row(const struct sg_model *m, size_t layer, size_t row) {
-  return SGI_ROW_LAYERS + layer * m->layer_rows + row;
-}
 static inline size_t sgi_final_norm_row(const struct sg_model *m) { return m->table.count - 1; }
+/* The layer's attention or feedforward; NULL where it has none. */
+static inline const sgi_sublayer *sgi_attention_of(const struct sg_model *m, size_t layer) {
+  return m->layers[layer].attention.ops ? &m->layers[layer].attention : NULL;
+}
+static inline const sgi_sublayer *sgi_feedforward_of(const struct sg_model *m, size_t layer) {
+  return m->layers[layer].feedforward.ops ? &m->layers[layer].feedforward : NULL;
+}
+/* The first layer's sublayer that uses a row, and the number of the tensor there; NULL for rows
+ * outside layers. */
+const sgi_sublayer *sgi_row_user(const struct sg_model *m, size_t row, size_t *tensor);
+/* SG_ERR_ARG where the model has no such layer, SG_ERR_UNSUPPORTED where it has no feedforward. */
+sg_status sgi_feedforward_find(const struct sg_model *m, size_t layer, const sgi_sublayer **out, sg_error *err);
+/* Sizes (index, score and value NULL) of what a layer's feedforward chooses; false where it chooses
+ * nothing. */
+bool sgi_layer_gates(const struct sg_model *m, size_t layer, sgi_gates *out);
+/* The largest of any layer: channels (at least 1), neurons, and values that one row of a site of
+ * its router or units may have. */
+typedef struct sgi_largest {
+  size_t channels, neurons, entries;
+} sgi_largest;
+sgi_largest sgi_model_largest(const struct sg_model *m);
+/* Some layer's feedforward chooses its units. */
+bool sgi_model_chooses(const struct sg_model *m);
 
 /* The table of a checked config. The only place that spells tensor names' prefixes. */
 sg_status sgi_model_table(const sg_config *c, sgi_table *t, sg_error *err);
-/* A model without weights: config, kind, table; w points to nothing yet. */
+/* A model without weights: config, layers, table, steps; w points to nothing yet. */
 sg_status sgi_model_shell(const sg_config *c, struct sg_model **out, sg_error *err);
 /* A model whose arena is zero. */
 sg_status sgi_model_blank(const sg_config *c, struct sg_model **out, sg_error *err);
@@ -47,6 +61,10 @@ sg_status sgi_model_blank(const sg_config *c, struct sg_model **out, sg_error *e
 sg_status sgi_model_load(const char *directory, bool allow_nonfinite, struct sg_model **out, sg_error *err);
 /* Replaces mapped weights by a copy in an arena, so that they can be trained. */
 sg_status sgi_model_own(struct sg_model *m, sg_error *err);
+/* Other weights stand behind the rows from now on: every sublayer's w follows m->w. */
+void sgi_model_point(struct sg_model *m);
+/* Runs the model's layers in another form; before any pass is made. */
+sg_status sgi_model_set_form(struct sg_model *m, const char *form, size_t ode_steps, sg_error *err);
 /* Writes data (one pointer per row) as float32 safetensors under the rows' names. */
 sg_status sgi_table_save(const sgi_table *table, const float *const *data, const char *path, sg_error *err);
 

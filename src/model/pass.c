@@ -3,33 +3,67 @@
 #include "math/gemm.h"
 #include "math/kernels.h"
 #include "math/rows.h"
+#include "model/held.h"
 #include "model/loss.h"
 #include "model/pass_inside.h"
 
-static size_t saved_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n) {
+/* Counts what a step keeps for n rows. */
+static size_t saved_bytes(const sgi_plan_step *s, size_t n) {
   sgi_arena a = {0};
-  layout_kept(c, n, &a, &(kept){0});
-  ffn->saved(c, n, &a);
+  SGI_TAKE(&a, n, float);
+  s->sub->ops->saved(s->sub->config, n, &a);
   return a.used;
 }
 
-static size_t scratch_bytes(const sg_config *c, const sgi_ffn_ops *ffn, size_t n, size_t keys, bool backward) {
-  sgi_arena attention = {0}, feed = {0}, loss = {0};
-  work w;
-  layout_work(c, n, &attention, &w);
-  if (backward) layout_attention_work(c, n, &attention, &w);
-  sgi_arena linear = attention;
-  sgi_linear_scratch(n, c->hidden_size, attention_width(c), &linear);
-  sgi_attention_scratch(keys, c->head_dim, backward, &attention);
-  attention.used = larger(attention.used, linear.used);
-  layout_work(c, n, &feed, &w);
-  ffn->scratch(c, n, backward, &feed);
-  sgi_loss_scratch(n, c->hidden_size, c->vocab_size, &loss);
-  return larger(attention.used, larger(feed.used, loss.used));
+static size_t scratch_bytes(const sg_model *m, size_t n, size_t keys, bool backward) {
+  sgi_arena loss = {0};
+  sgi_loss_scratch(n, m->config.hidden_size, m->config.vocab_size, &loss);
+  size_t most = loss.used;
+  for (size_t i = 0; i < m->plan.n_steps; i++) {
+    const sgi_sublayer *s = m->plan.steps[i].sub;
+    sgi_arena a = {0};
+    layout_step_work(&m->config, n, &a, &(step_work){0});
+    s->ops->scratch(s->config, n, keys, backward, &a);
+    most = larger(most, a.used);
+  }
+  return most;
+}
+
+/* What forms with stages need beside the streams. */
+static void layout_form(sgi_pass *p, size_t n, sgi_arena *a) {
+  const sg_config *c = &p->model->config;
+  const sgi_layer_form *f = sgi_form_of(c);
+  size_t D = c->hidden_size;
+  if (f->chain) return;
+  p->field = SGI_TAKE(a, n * D, float);
+  if (f->stages > 1) p->sum = SGI_TAKE(a, n * D, float);
+  if (f->stages > 1 && !p->backward) p->stage = SGI_TAKE(a, n * D, float);
+  if (!p->backward) return;
+  p->d_field = SGI_TAKE(a, n * D, float);
+  p->d_stage = SGI_TAKE(a, n * D, float);
+  p->d_to = SGI_TAKE(a, n * D, float);
+}
+
+/* Blocks of the steps: one behind the other, or one for all. */
+static void layout_saved(sgi_pass *p, size_t n, sgi_arena *a) {
+  const sgi_plan *plan = &p->model->plan;
+  size_t total = 0;
+  p->saved_at = SGI_TAKE(a, plan->n_steps + 1, size_t);
+  for (size_t i = 0; i < plan->n_steps; i++) {
+    size_t block = saved_bytes(&plan->steps[i], n);
+    if (p->saved_at) p->saved_at[i] = p->backward ? total : 0;
+    if (!p->backward)
+      total = larger(total, block);
+    else if (!sgi_size_add(total, block, &total))
+      total = SIZE_MAX;
+  }
+  if (p->saved_at) p->saved_at[plan->n_steps] = total;
+  p->saved = sgi_take(a, total, 1);
 }
 
 /* Counts (base NULL) or places everything of a pass. */
-static void layout_pass(sgi_pass *p, const sg_config *c, const sgi_ffn_ops *ffn, sgi_arena *a) {
+static void layout_pass(sgi_pass *p, sgi_arena *a) {
+  const sg_config *c = &p->model->config;
   size_t n = p->max_B * p->max_T, D = c->hidden_size;
   p->cos = SGI_TAKE(a, p->max_keys * (c->head_dim / 2), float);
   p->sin = SGI_TAKE(a, p->max_keys * (c->head_dim / 2), float);
@@ -42,28 +76,30 @@ static void layout_pass(sgi_pass *p, const sg_config *c, const sgi_ffn_ops *ffn,
   p->best = SGI_TAKE(a, n, int32_t);
   p->before = SGI_TAKE(a, larger(n, 2 * c->num_heads * p->max_T), float);
   p->partial = SGI_TAKE(a, SGI_NORM_PARTIALS * larger(D, c->head_dim), float);
-  p->saved = SGI_TAKE(a, c->num_layers, sgi_arena);
-  size_t block = saved_bytes(c, ffn, n), layers = p->backward ? c->num_layers : 1;
-  char *saved = sgi_take(a, layers, block);
-  if (p->saved)
-    for (size_t l = 0; l < c->num_layers; l++)
-      p->saved[l] = (sgi_arena){.base = saved + (p->backward ? l : 0) * block, .size = block};
-  size_t scratch = scratch_bytes(c, ffn, n, p->max_keys, p->backward);
+  p->stream_size = (n * D + 15) / 16 * 16;
+  if (p->backward) p->streams = sgi_take(a, p->model->plan.n_evaluations, p->stream_size * sizeof(float));
+  layout_form(p, n, a);
+  layout_saved(p, n, a);
+  size_t scratch = scratch_bytes(p->model, n, p->max_keys, p->backward);
   p->scratch = (sgi_arena){.base = sgi_take(a, scratch, 1), .size = scratch};
 }
 
-static sg_status measure(const sg_config *c, size_t B, size_t T, size_t keys, bool backward, size_t *bytes,
+static sg_status too_large(size_t B, size_t T, sg_error *err) {
+  return sgi_fail(err, SG_ERR_ARG, "a batch of %zu x %zu tokens is empty or too large: use fewer rows at a time", B, T);
+}
+
+static sg_status measure(const sg_model *m, size_t B, size_t T, size_t keys, bool backward, size_t *bytes,
                          sg_error *err) {
   size_t n, entries;
-  if (!B || !T || !sgi_size_mul(B, T, &n) || n > INT32_MAX ||
-      (c->top_k && (!sgi_size_mul(n, larger(c->num_channels, 1) * c->top_k, &entries) || entries > INT32_MAX)))
-    return sgi_fail(err, SG_ERR_ARG, "a batch of %zu x %zu tokens is empty or too large: use fewer rows at a time", B,
-                    T);
-  const sgi_ffn_ops *ffn = sgi_ffn_find(c->feedforward, err);
-  if (!ffn) return SG_ERR_ARG;
-  sgi_pass p = {.max_B = B, .max_T = T, .max_keys = keys, .backward = backward};
+  if (!B || !T || !sgi_size_mul(B, T, &n) || n > INT32_MAX) return too_large(B, T, err);
+  for (size_t l = 0; l < m->config.num_layers; l++) {
+    const sg_config *c = &m->layers[l].config;
+    if (c->top_k && (!sgi_size_mul(n, larger(c->num_channels, 1) * c->top_k, &entries) || entries > INT32_MAX))
+      return too_large(B, T, err);
+  }
+  sgi_pass p = {.model = m, .max_B = B, .max_T = T, .max_keys = keys, .backward = backward};
   sgi_arena a = {0};
-  layout_pass(&p, c, ffn, &a);
+  layout_pass(&p, &a);
   *bytes = a.used;
   return a.used == SIZE_MAX ? sgi_fail(err, SG_ERR_MEMORY,
                                        "a batch of %zu x %zu tokens needs more than this machine can address", B, T)
@@ -71,19 +107,34 @@ static sg_status measure(const sg_config *c, size_t B, size_t T, size_t keys, bo
 }
 
 sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err) {
-  return measure(c, B, T, T, backward, bytes, err);
+  sg_model *m;
+  sg_status st = sgi_model_shell(c, &m, err);
+  if (st) return st;
+  st = measure(m, B, T, T, backward, bytes, err);
+  sg_model_free(m);
+  return st;
 }
 
-sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
-                       sg_error *err) {
+static sg_status fit(const sg_model *m, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
+                     sg_error *err) {
   for (size_t parts = 1; parts <= B; parts++) {
     size_t bytes;
     if (B % parts) continue;
     *rows = B / parts;
-    sg_status st = measure(c, *rows, T, T, backward, &bytes, *rows == 1 ? err : NULL);
+    sg_status st = measure(m, *rows, T, T, backward, &bytes, *rows == 1 ? err : NULL);
     if (*rows == 1 || (!st && bytes <= max_bytes)) return st;
   }
   return sgi_fail(err, SG_ERR_ARG, "a batch needs at least one row");
+}
+
+sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
+                       sg_error *err) {
+  sg_model *m;
+  sg_status st = sgi_model_shell(c, &m, err);
+  if (st) return st;
+  st = fit(m, B, T, backward, max_bytes, rows, err);
+  sg_model_free(m);
+  return st;
 }
 
 sg_status sgi_pass_fit_within(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
@@ -92,17 +143,18 @@ sg_status sgi_pass_fit_within(const sg_config *c, size_t B, size_t T, bool backw
   sg_status st = sgi_pass_fit(c, B, T, backward, max_bytes, rows, err);
   if (!st) st = sgi_pass_bytes(c, *rows, T, backward, &bytes, err);
   if (st || bytes <= max_bytes) return st;
-  return sgi_fail(err, SG_ERR_MEMORY,
-                  "one row of %zu tokens needs %zu KB, more than the %zu KB that are allowed: take shorter rows, or allow "
-                  "more (--max-memory)",
-                  T, bytes >> 10, max_bytes >> 10);
+  return sgi_fail(
+      err, SG_ERR_MEMORY,
+      "one row of %zu tokens needs %zu KB, more than the %zu KB that are allowed: take shorter rows, or allow "
+      "more (--max-memory)",
+      T, bytes >> 10, max_bytes >> 10);
 }
 
 static sg_status create(const sg_model *m, size_t B, size_t T, size_t keys, bool backward, sgi_pass **out,
                         sg_error *err) {
   *out = NULL;
   size_t bytes;
-  sg_status st = measure(&m->config, B, T, keys, backward, &bytes, err);
+  sg_status st = measure(m, B, T, keys, backward, &bytes, err);
   if (!st) st = sgi_kernels_check(err);
   if (st) return st;
   sgi_pass *p = sgi_alloc(sizeof *p);
@@ -114,7 +166,7 @@ static sg_status create(const sg_model *m, size_t B, size_t T, size_t keys, bool
   }
   *p = (sgi_pass){.model = m, .backward = backward, .max_B = B, .max_T = T, .max_keys = keys, .block = block};
   sgi_arena a = {.base = block, .size = bytes};
-  layout_pass(p, &m->config, m->ffn, &a);
+  layout_pass(p, &a);
   sgi_rotary_tables(p->cos, p->sin, keys, m->config.head_dim, m->config.rope_theta);
   *out = p;
   return SG_OK;
@@ -146,42 +198,32 @@ void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user) {
 
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
 
+/* ---- looking back ------------------------------------------------------------------------ */
+
 bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out) {
-  const sg_config *c = &p->model->config;
-  if (!p->model->ffn->gates || (!p->backward && layer + 1 != c->num_layers)) return false;
-  sgi_arena saved = p->saved[layer];
-  size_t n = p->batch.B * p->batch.T;
-  layout_kept(c, n, &saved, &(kept){0});
-  p->model->ffn->gates(c, n, saved, out);
+  const sgi_plan *plan = &p->model->plan;
+  size_t i = sgi_plan_find(plan, layer, &sgi_sublayer_feedforward);
+  if (i == plan->n_steps || !plan->steps[i].sub->ffn->gates || (!p->backward && i + 1 != plan->n_steps)) return false;
+  float *r;
+  sgi_arena saved = block_of(p, &plan->steps[i], &r);
+  plan->steps[i].sub->ffn->gates(plan->steps[i].sub->config, rows_of(p), saved, out);
   return true;
 }
 
-/* ---- looking back ------------------------------------------------------------------------------------------------ */
-
-void sgi_pass_layer_view(sgi_pass *p, size_t layer, sgi_pass_layer *out) {
-  const sg_config *c = &p->model->config;
-  size_t n = p->batch.B * p->batch.T;
-  sgi_arena saved = p->saved[layer];
-  kept k;
-  layout_kept(c, n, &saved, &k);
-  *out = (sgi_pass_layer){k.x_in, k.x_mid, k.r1, k.r2, k.q, k.k, k.v};
+void sgi_pass_step(sgi_pass *p, size_t i, const float **x, const float **r) {
+  const sgi_plan_step *s = &p->model->plan.steps[i];
+  float *scales;
+  block_of(p, s, &scales);
+  *x = stream_of(p, s->evaluation);
+  *r = scales;
 }
 
 const float *sgi_pass_final_scale(const sgi_pass *p) { return p->r; }
 const float *sgi_pass_final_norm(const sgi_pass *p) { return p->xn; }
-const float *sgi_pass_residual(const sgi_pass *p) { return p->x; }
 
-void sgi_pass_units(sgi_pass *p, size_t layer, size_t row, sgi_unit *out, double *bias) {
-  const sg_config *c = &p->model->config;
-  sgi_arena saved = p->saved[layer];
-  layout_kept(c, p->batch.B * p->batch.T, &saved, &(kept){0});
-  sgi_ffn_call call = ffn_call(p, layer, saved, (sgi_arena){0});
-  p->model->ffn->units(&call, row, out, bias);
-}
-
-sg_status sgi_pass_pattern(sgi_pass *p, size_t layer, size_t row, size_t head, float *pattern) {
-  sgi_pass_layer v;
-  sgi_pass_layer_view(p, layer, &v);
-  sgi_attention s = attention_of(p);
-  return sgi_attention_pattern(&s, row / p->batch.T, head, row % p->batch.T, pattern, v.q, v.k);
+sg_status sgi_pass_hold(sgi_pass *p, size_t i, sgi_held *out, sg_error *err) {
+  const sgi_plan_step *s = &p->model->plan.steps[i];
+  *out = (sgi_held){.step = s, .T = p->batch.T, .D = p->model->config.hidden_size, .gain = s->sub->w[SGI_T_NORM]};
+  sgi_pass_step(p, i, &out->x, &out->r);
+  return s->sub->ops->hold(p, s, out, err);
 }

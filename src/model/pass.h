@@ -1,8 +1,9 @@
 /* pass.h: one forward (and backward) pass over a batch, and the memory it needs.
  *
- * Three arenas (docs/architecture.md, memory): weights belong to the model; `saved` holds what backward needs, one block per
- * layer (one block for all where no gradient is wanted); `scratch` is handed out anew to every sublayer. All are sized when
- * the pass is made; nothing is allocated afterwards.
+ * Three arenas (docs/architecture.md, memory): weights belong to the model; `saved` holds what
+ * backward needs, one block per step (one block for all where no gradient is wanted); `scratch` is
+ * handed out anew to every step. All are sized when the pass is made; nothing is allocated
+ * afterwards.
  */
 #ifndef SGI_PASS_H
 #define SGI_PASS_H
@@ -23,25 +24,30 @@ typedef struct sgi_metrics {
   size_t rows;
 } sgi_metrics;
 
-/* Keys and values of earlier positions. A pass on it continues stream b with sequence b of its batch: writes positions past ..
- * past + T - 1 and attends to all up to there; whoever owns the cache then moves past. */
+/* Keys and values of earlier positions. A pass on it continues stream b with sequence b of its
+ * batch: writes positions past .. past + T - 1 and attends to all up to there; whoever owns the
+ * cache then moves past. */
 typedef struct sgi_cache {
   size_t streams, capacity, past;
-  float *k, *v; /* (L, streams, capacity, H*d_head) */
+  float *k, *v; /* (steps of attention, streams, capacity, H*d_head) */
 } sgi_cache;
 
 typedef struct sgi_pass sgi_pass;
 struct sg_generator;
+struct sgi_held;
 
 /* Bytes of the arenas of a pass for up to B x T rows, without making it. */
 sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err);
 
-/* The most rows of a batch (a divisor of B, so that all parts are alike) whose pass stays within max_bytes; 1 if none does. */
+/* The most rows of a batch (a divisor of B, so that all parts are alike) whose pass stays within
+ * max_bytes; 1 if none does. */
 sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
                        sg_error *err);
 
-/* The same, but SG_ERR_MEMORY where even one row is more than max_bytes: nothing is allocated then. */
-sg_status sgi_pass_fit_within(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows, sg_error *err);
+/* The same, but SG_ERR_MEMORY where even one row is more than max_bytes: nothing is allocated then.
+ */
+sg_status sgi_pass_fit_within(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
+                              sg_error *err);
 
 /* A pass for model m (borrowed) and batches of up to B x T. New: sgi_pass_free. */
 sg_status sgi_pass_create(const struct sg_model *m, size_t B, size_t T, bool backward, sgi_pass **out, sg_error *err);
@@ -54,41 +60,40 @@ void sgi_pass_profile(sgi_pass *p, sgi_profile *profile);
 /* The same for the steps of a generator (generate.c), not for its beginning. */
 void sgi_generator_profile(struct sg_generator *g, sgi_profile *profile);
 
-/* From now on called after each layer of a forward pass: done of wanted; false ends it with SG_ERR_CANCELLED. NULL ends that. */
+/* From now on called after each layer of a forward pass: done of wanted; false ends it with
+ * SG_ERR_CANCELLED. NULL ends that. */
 typedef bool (*sgi_pass_progress)(void *user, size_t done, size_t wanted);
 void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user);
 
-/* Runs the layers. batch and tap (NULL allowed) are borrowed for the call; the batch's arrays until the backward pass. */
+/* Runs the layers. batch and tap (NULL allowed) are borrowed for the call; the batch's arrays until
+ * the backward pass. */
 sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err);
 
-/* Loss of the last forward pass over its targets != pad, added to *sum. With grad (arena in the model table's offsets, added
- * to) also the gradient of grad_scale * nll; call sgi_pass_backward then. */
+/* Loss of the last forward pass over its targets != pad, added to *sum. With grad (arena in the
+ * model table's offsets, added to) also the gradient of grad_scale * nll; call sgi_pass_backward
+ * then. */
 sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err);
 sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err);
 
-/* Logits (count, V) of rows [first, first + count) of the last forward pass into the caller's buffer. */
+/* Logits (count, V) of rows [first, first + count) of the last forward pass into the caller's
+ * buffer. */
 sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits, sg_error *err);
 
 /* Losses of the last sgi_pass_loss: (n), padding too. Borrowed until the next. */
 const float *sgi_pass_nll(const sgi_pass *p);
 
-/* The chosen units of layer l in the last forward pass; false for dense kinds and, in a pass without backward, for all layers
- * but the last (their blocks are shared: use a tap). */
+/* The chosen units of a layer in the last forward pass, at its first step; false where it chooses
+ * none and, in a pass without backward, for all but the pass's last step (their blocks are shared:
+ * use a tap). */
 bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out);
 
-/* What the last forward pass of a pass with backward left of a layer. Borrowed until the next. */
-typedef struct sgi_pass_layer {
-  const float *x_in, *x_mid; /* (n,D) residual stream before attention, before the feedforward layer */
-  const float *r1, *r2;      /* (n) inverse scales of their norms */
-  const float *q, *k, *v;    /* (n,H,d_head) as attention took them */
-} sgi_pass_layer;
-void sgi_pass_layer_view(sgi_pass *p, size_t layer, sgi_pass_layer *out);
-const float *sgi_pass_residual(const sgi_pass *p);    /* (n,D) after the last layer */
+/* What the last forward pass of a pass with backward left of step i: the stream (n,D) that it read,
+ * and the inverse scales (n) of its norm. Borrowed until the next. */
+void sgi_pass_step(sgi_pass *p, size_t i, const float **x, const float **r);
 const float *sgi_pass_final_scale(const sgi_pass *p); /* (n) */
 const float *sgi_pass_final_norm(const sgi_pass *p);  /* (n,D) */
-/* The units of a row (ffn.h: unit_count of them) and the layer's bias (D); likewise. */
-void sgi_pass_units(sgi_pass *p, size_t layer, size_t row, sgi_unit *out, double *bias);
-/* Attention of one row and head, (t + 1) for position t; likewise. */
-sg_status sgi_pass_pattern(sgi_pass *p, size_t layer, size_t row, size_t head, float *pattern);
+/* Everything that is held of step i (held.h), after a pass with backward over one sequence. New:
+ * sgi_held_deinit. */
+sg_status sgi_pass_hold(sgi_pass *p, size_t i, struct sgi_held *out, sg_error *err);
 
 #endif

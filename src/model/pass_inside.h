@@ -1,21 +1,18 @@
-/* pass_inside.h: what the three files of a pass share: pass.c lays it out and looks back at it, pass_forward.c and pass_backward.c
- * run it. */
+/* pass_inside.h: what the files of a pass share: pass.c lays it out, pass_forward.c and
+ * pass_backward.c walk its steps, sub_attention.c and sub_feedforward.c are the steps.
+ *
+ * Memory. Each evaluation has a stream that its steps read; each step a block: the norm's inverse
+ * scales, then what its sublayer keeps. Without a gradient there is one stream (and one that stages
+ * read) and one block, as large as the largest.
+ *
+ *   stream[0]  step 0: r | kept    step 1 (chain: of the next evaluation, else of the same): r |
+ * kept    stream[1] ...   x
+ */
 #ifndef SGI_PASS_INSIDE_H
 #define SGI_PASS_INSIDE_H
 
 #include "model/attention.h"
 #include "model/pass.h"
-
-/* What a layer keeps for its backward pass; the feedforward kind's own block follows in the same arena. */
-typedef struct kept {
-  float *x_in;          /* (n,D) residual stream before the layer */
-  float *x_mid;         /* (n,D) after attention */
-  float *r1, *r2;       /* (n) inverse norms */
-  float *q_raw, *k_raw; /* (n,H*d_head) before norm and rotary */
-  float *rq, *rk;       /* (n,H) inverse norms of heads */
-  float *q, *k, *v;     /* (n,H*d_head) as attention takes them */
-  float *o, *lse;       /* (n,H*d_head), (n,H) */
-} kept;
 
 struct sgi_pass {
   const sg_model *model;
@@ -36,64 +33,48 @@ struct sgi_pass {
   float *partial; /* SGI_NORM_PARTIALS * max(D, d_head) */
   sgi_pass_progress progress;
   void *user;
-  sgi_arena *saved; /* (L) each with used = 0 */
+  float *streams; /* (evaluations, stream_size), each (n,D), with backward alone */
+  size_t stream_size;
+  float *field, *stage, *sum;      /* (n,D) of forms with stages: k_q, u_q without backward, the weighted sum of k */
+  float *d_field, *d_stage, *d_to; /* (n,D) their gradients, with backward */
+  char *saved;                     /* blocks of the steps */
+  size_t *saved_at; /* (steps + 1) offsets into saved; without backward all 0, the last the block's size */
   sgi_arena scratch;
+  /* While a forward pass runs: a sum that the next norm makes on its way, x = sum_x + sum_y; NULL:
+   * none. */
+  const float *sum_x, *sum_y;
 };
 
-/* Buffers shared by both sublayers of both directions. */
-typedef struct work {
-  float *xn;                 /* (n,D) normed input of a sublayer */
-  float *y;                  /* (n,D) its output, or the gradient of xn */
-  float *d_o, *dq, *dk, *dv; /* (n,H*d_head), backward of attention */
-} work;
+/* Buffers of a step in either direction, before the sublayer's own. */
+typedef struct step_work {
+  float *xn; /* (n,D) normed input */
+  float *y;  /* (n,D) output, or the gradient of xn */
+} step_work;
 
-static inline size_t attention_width(const sg_config *c) { return c->num_heads * c->head_dim; }
-
-static inline void layout_kept(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
-  size_t D = c->hidden_size, W = attention_width(c), H = c->num_heads;
-  k->x_in = SGI_TAKE(a, n * D, float);
-  k->x_mid = SGI_TAKE(a, n * D, float);
-  k->r1 = SGI_TAKE(a, n, float);
-  k->r2 = SGI_TAKE(a, n, float);
-  k->q_raw = SGI_TAKE(a, n * W, float);
-  k->k_raw = SGI_TAKE(a, n * W, float);
-  k->rq = SGI_TAKE(a, n * H, float);
-  k->rk = SGI_TAKE(a, n * H, float);
-  k->q = SGI_TAKE(a, n * W, float);
-  k->k = SGI_TAKE(a, n * W, float);
-  k->v = SGI_TAKE(a, n * W, float);
-  k->o = SGI_TAKE(a, n * W, float);
-  k->lse = SGI_TAKE(a, n * H, float);
-}
-
-static inline void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
+static inline void layout_step_work(const sg_config *c, size_t n, sgi_arena *a, step_work *w) {
   w->xn = SGI_TAKE(a, n * c->hidden_size, float);
   w->y = SGI_TAKE(a, n * c->hidden_size, float);
 }
 
-static inline void layout_attention_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
-  size_t m = n * attention_width(c);
-  w->d_o = SGI_TAKE(a, m, float);
-  w->dq = SGI_TAKE(a, m, float);
-  w->dk = SGI_TAKE(a, m, float);
-  w->dv = SGI_TAKE(a, m, float);
-}
-
 static inline size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static inline size_t rows_of(const sgi_pass *p) { return p->batch.B * p->batch.T; }
 
-static inline const float *weight(const sgi_pass *p, size_t layer, size_t row) {
-  return p->model->w[sgi_layer_row(p->model, layer, row)];
+/* The stream that an evaluation reads; behind the last, x. */
+static inline float *stream_of(const sgi_pass *p, size_t evaluation) {
+  if (!p->backward || evaluation == p->model->plan.n_evaluations) return p->x;
+  return p->streams + evaluation * p->stream_size;
 }
 
-static inline float *gradient(const sgi_pass *p, float *grad, size_t layer, size_t row) {
-  return grad + p->model->table.rows[sgi_layer_row(p->model, layer, row)].offset;
+/* The block of a step, and the inverse scales it begins with. */
+static inline sgi_arena block_of(const sgi_pass *p, const sgi_plan_step *s, float **r) {
+  size_t i = (size_t)(s - p->model->plan.steps), end = p->backward ? i + 1 : p->model->plan.n_steps;
+  sgi_arena a = {.base = p->saved + p->saved_at[i], .size = p->saved_at[end] - p->saved_at[i]};
+  *r = SGI_TAKE(&a, rows_of(p), float);
+  return a;
 }
 
-static inline sgi_attention attention_of(const sgi_pass *p) {
-  const sg_config *c = &p->model->config;
-  const sgi_cache *kv = p->cache;
-  return (sgi_attention){p->batch.B,   p->batch.T,  kv ? kv->past : 0, kv ? kv->capacity : p->batch.T,
-                         c->num_heads, c->head_dim, p->batch.starts};
+static inline float *gradient(const sgi_pass *p, float *grad, const sgi_plan_step *s, size_t tensor) {
+  return grad + p->model->table.rows[s->sub->row[tensor]].offset;
 }
 
 /* Laps of the profile (core/profile.h). Moved: (n,D) arrays that are read or written. */
@@ -107,28 +88,35 @@ static inline void lap_moved(const sgi_pass *p, double *at, const char *name, si
   sgi_lap(p->scratch.profile, at, name, 0, 4.0 * (double)n * (double)D * (double)arrays);
 }
 
-/* products of (T,d_head) with the causal half of (T,T) and what came before, and arrays read or written. */
-static inline void lap_attention(const sgi_pass *p, double *at, const char *name, size_t products, size_t arrays) {
-  const sg_config *c = &p->model->config;
-  double n = (double)(p->batch.B * p->batch.T), W = (double)attention_width(c);
-  double past = p->cache ? (double)p->cache->past : 0;
-  sgi_lap(p->scratch.profile, at, name, (double)products * n * W * (2 * past + (double)(p->batch.T + 1)),
-          4.0 * W * (n * (double)arrays + 2 * past * (double)p->batch.B));
-}
-
-static inline sgi_ffn_call ffn_call(sgi_pass *p, size_t l, sgi_arena saved, sgi_arena scratch) {
-  return (sgi_ffn_call){.config = &p->model->config,
-                        .w = p->model->w + sgi_layer_row(p->model, l, SGI_LAYER_MLP),
-                        .n = p->batch.B * p->batch.T,
-                        .saved = saved,
-                        .scratch = scratch,
-                        .layer = l};
-}
-
 static inline sg_status named(sg_status st, sg_error *err, const char *what) {
   if (st == SG_ERR_MEMORY || st == SG_ERR_INTERNAL)
     return sgi_fail(err, st, "%s: a matrix product failed (%s)", what, sg_status_text(st));
   return st;
 }
+
+/* A sum of squares beyond float32 makes an inverse norm of 0, and the row would silently become 0.
+ */
+static inline sg_status check_norms(const float *r, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (r[i] == 0) return SG_ERR_NUMERIC;
+  return SG_OK;
+}
+
+/* Where a step stands, for taps; s NULL: outside the layers. */
+sgi_at sgi_step_at(const sgi_pass *p, const sgi_plan_step *s);
+/* Shows rows [first, first + n), one behind the other from data on. */
+sg_status sgi_show(const sgi_pass *p, const sgi_plan_step *s, const sgi_tap *tap, sgi_site_id id, void *data,
+                   size_t first, size_t n);
+
+/* One step (pass_forward.c, pass_backward.c): y (n,D) = S(norm of x); dx (n,D) added to, from dy,
+ * which may be dx. sgi_step_output is a place for y that lasts until the next step has run. */
+float *sgi_step_output(const sgi_pass *p);
+sg_status sgi_step_forward(sgi_pass *p, const sgi_plan_step *s, const sgi_tap *tap, float *x, float *y);
+sg_status sgi_step_backward(sgi_pass *p, const sgi_plan_step *s, float *grad, float *dx, const float *dy);
+/* One layer in its form (form_layers.c). */
+sg_status sgi_chain_forward(sgi_pass *p, size_t layer, const sgi_tap *tap);
+sg_status sgi_chain_backward(sgi_pass *p, size_t layer, float *grad);
+sg_status sgi_stages_forward(sgi_pass *p, size_t layer, const sgi_tap *tap);
+sg_status sgi_stages_backward(sgi_pass *p, size_t layer, float *grad);
 
 #endif

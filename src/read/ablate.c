@@ -16,9 +16,9 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   return sgi_editor_visit(&((watch *)user)->editor, s, err);
 }
 
-static bool wants(void *user, ptrdiff_t layer, sgi_site_id id) {
+static bool wants(void *user, const sgi_site *s) {
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, layer, id);
+  sgi_site_name(full, s);
   return sgi_editor_wants(&((watch *)user)->editor, full);
 }
 
@@ -26,7 +26,7 @@ static sg_status run(const sg_model *m, const int32_t *inputs, const int32_t *ta
                      watch *w, size_t n_edits, sgi_metrics *sum, sg_error *err) {
   sgi_pass *p = NULL;
   sg_status st = sgi_pass_create(m, rows, T, false, &p, err);
-  sgi_tap tap = {visit, w, err, wants};
+  sgi_tap tap = {visit, w, err, wants, true};
   for (size_t b = 0; b < B && !st; b += rows) {
     sgi_batch batch = {.B = rows, .T = T, .inputs = inputs + b * T, .targets = targets + b * T};
     st = sgi_pass_forward(p, &batch, n_edits ? &tap : NULL, err);
@@ -67,14 +67,15 @@ sg_status sg_edit_loss(const sg_model *m, const int32_t *targets, size_t B, size
 }
 
 sg_status sgi_unit_find(const sg_model *m, size_t layer, size_t channel, size_t index, sgi_unit *out, sg_error *err) {
-  const sg_config *c = &m->config;
-  if (layer >= c->num_layers)
-    return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", layer, c->num_layers);
-  if (!m->ffn->unit_at)
-    return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no neurons to read one by one", m->ffn->name);
-  if (m->ffn->unit_at(c, m->w + sgi_layer_row(m, layer, SGI_LAYER_MLP), channel, index, out)) return SG_OK;
-  return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the model has %zu in each of %zu channels", index,
-                  channel, c->num_neurons, c->num_channels ? c->num_channels : 1);
+  const sgi_sublayer *s;
+  sg_status st = sgi_feedforward_find(m, layer, &s, err);
+  if (st) return st;
+  if (!s->ffn->unit_at)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no neurons to read one by one", s->ffn->name);
+  const sg_config *c = s->config;
+  if (s->ffn->unit_at(c, s->w + SGI_T_OWN, channel, index, out)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: layer %zu has %zu in each of %zu channels", index,
+                  channel, layer, c->num_neurons, c->num_channels ? c->num_channels : 1);
 }
 
 sg_status sg_direction_neuron(const sg_model *m, size_t layer, size_t channel, size_t index, float *out,

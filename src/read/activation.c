@@ -84,7 +84,7 @@ sg_status sg_neuron_activations(const sg_model *m, const int32_t *tokens, size_t
   memset(out, 0, count * sizeof *out);
   st = sgi_pass_create(m, 1, count, false, &pass, err);
   sgi_batch batch = {.B = 1, .T = count, .inputs = tokens};
-  if (!st) st = sgi_pass_forward(pass, &batch, &(sgi_tap){visit, &w, err, NULL}, err);
+  if (!st) st = sgi_pass_forward(pass, &batch, &(sgi_tap){.visit = visit, .user = &w, .err = err}, err);
   sgi_pass_free(pass);
   sgi_free(w.slot);
   return st;

@@ -13,9 +13,8 @@ typedef struct work {
   const sg_attribute_request *r;
   sgi_frozen f;
   sg_attribution *a;
-  float *g;      /* (T,D) gradient of the stream */
-  float *buffer; /* (2,T,max(D,W)) */
-  float *logits; /* (V) */
+  sgi_sweep down; /* one gradient, of positions up to the read one */
+  float *logits;  /* (V) */
 } work;
 
 static sg_status room(sg_terms *l, size_t capacity, sg_error *err) {
@@ -53,55 +52,67 @@ static sg_term other(sg_term_kind kind, ptrdiff_t layer, ptrdiff_t head, size_t 
 }
 
 /* dz (d) = Wo of one head, transposed, times g (D). */
-static void head_gradient(const sgi_frozen *f, size_t layer, size_t head, const float *g, double *dz) {
-  const float *wo = sgi_frozen_weight(f, layer, SGI_LAYER_O) + head * f->d;
-  size_t W = f->H * f->d;
-  for (size_t e = 0; e < f->d; e++) dz[e] = 0;
-  for (size_t i = 0; i < f->D; i++)
-    for (size_t e = 0; e < f->d; e++) dz[e] += (double)g[i] * wo[i * W + e];
+static void head_gradient(const sgi_held *h, size_t head, const float *g, double *dz) {
+  const float *wo = h->w_out + head * h->d_head;
+  size_t W = h->heads * h->d_head;
+  for (size_t e = 0; e < h->d_head; e++) dz[e] = 0;
+  for (size_t i = 0; i < h->D; i++)
+    for (size_t e = 0; e < h->d_head; e++) dz[e] += (double)g[i] * wo[i * W + e];
 }
 
-static double value_dot(const sgi_frozen *f, size_t layer, size_t head, size_t s, const double *dz) {
-  const float *v = f->layers[layer].v + (s * f->H + head) * f->d;
+static double value_dot(const sgi_held *h, size_t head, size_t s, const double *dz) {
+  const float *v = h->v + (s * h->heads + head) * h->d_head;
   double sum = 0;
-  for (size_t e = 0; e < f->d; e++) sum += dz[e] * v[e];
+  for (size_t e = 0; e < h->d_head; e++) sum += dz[e] * v[e];
   return sum;
 }
 
-/* What the biases of a layer write at t; with inner, the constants inside its units too. */
-static double bias_effect(const sgi_frozen *f, size_t layer, size_t t, const float *g, bool inner) {
-  const double *b = sgi_frozen_bias(f, layer, t);
-  const sgi_unit *u = sgi_frozen_units(f, layer, t);
+/* What the biases of a step write at t; with inner, the constants inside its units too. */
+static double bias_effect(const sgi_held *h, size_t t, const float *g, bool inner) {
+  const double *b = sgi_held_bias(h, t);
   double sum = 0;
-  for (size_t d = 0; b && d < f->D; d++) sum += b[d] * g[d];
-  for (size_t j = 0; inner && j < f->units; j++)
-    if (u[j].constant != 0) sum += u[j].constant * sgi_unit_write(&u[j], g, f->D);
+  for (size_t d = 0; b && d < h->D; d++) sum += b[d] * g[d];
+  for (size_t j = 0; inner && j < h->units; j++) {
+    const sgi_unit *u = sgi_held_units(h, t) + j;
+    if (u->constant != 0) sum += u->constant * sgi_unit_write(u, g, h->D);
+  }
   return sum;
+}
+
+/* A bias of any step gives every step that writes unit by unit a term. */
+static bool writes(const sgi_held *h) { return h->units || h->bias; }
+
+static void direct_step(work *w, const sgi_held *h, const float *g, double *dz) {
+  size_t p = w->a->position, layer = h->step->layer;
+  sg_terms *l = &w->a->direct;
+  for (size_t i = 0; i < h->heads; i++) {
+    head_gradient(h, i, g, dz);
+    const float *pattern = sgi_held_pattern(h, i, p);
+    for (size_t s = 0; s <= p; s++) {
+      sg_term t = other(SG_TERM_HEAD, (ptrdiff_t)layer, (ptrdiff_t)i, p, s, pattern[s] * value_dot(h, i, s, dz));
+      t.value = pattern[s];
+      add(l, t);
+    }
+  }
+  const sgi_unit *u = sgi_held_units(h, p);
+  for (size_t j = 0; j < h->units; j++) add(l, neuron(layer, p, &u[j], u[j].value * sgi_unit_write(&u[j], g, h->D)));
+  if (w->f.has_bias && writes(h)) add(l, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, p, p, bias_effect(h, p, g, false)));
+}
+
+static const float *embedding(const sgi_frozen *f, size_t t) {
+  return f->model->w[SGI_ROW_EMBED] + (size_t)f->tokens[t] * f->D;
 }
 
 static sg_status direct(work *w, double *dz, sg_error *err) {
   const sgi_frozen *f = &w->f;
-  size_t p = w->a->position;
+  size_t p = w->a->position, terms = 1;
+  for (size_t s = 0; s < f->n_steps; s++) terms += f->steps[s].heads * (p + 1) + f->steps[s].units + 1;
   sg_terms *l = &w->a->direct;
-  sg_status st = room(l, 1 + f->L * (f->H * (p + 1) + f->units + 1), err);
+  sg_status st = room(l, terms, err);
   if (st) return st;
-  const float *g = w->g + p * f->D, *E = f->model->w[SGI_ROW_EMBED] + (size_t)f->tokens[p] * f->D;
-  add(l, other(SG_TERM_EMBED, -1, -1, p, p, sgi_dot_double(E, g, f->D)));
-  for (size_t layer = 0; layer < f->L; layer++) {
-    for (size_t h = 0; h < f->H; h++) {
-      head_gradient(f, layer, h, g, dz);
-      const float *pattern = sgi_frozen_pattern(f, layer, h, p);
-      for (size_t s = 0; s <= p; s++) {
-        sg_term t =
-            other(SG_TERM_HEAD, (ptrdiff_t)layer, (ptrdiff_t)h, p, s, pattern[s] * value_dot(f, layer, h, s, dz));
-        t.value = pattern[s];
-        add(l, t);
-      }
-    }
-    const sgi_unit *u = sgi_frozen_units(f, layer, p);
-    for (size_t j = 0; j < f->units; j++) add(l, neuron(layer, p, &u[j], u[j].value * sgi_unit_write(&u[j], g, f->D)));
-    if (f->bias) add(l, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, p, p, bias_effect(f, layer, p, g, false)));
-  }
+  const float *g = w->down.g + p * f->D;
+  add(l, other(SG_TERM_EMBED, -1, -1, p, p, sgi_dot_double(embedding(f, p), g, f->D)));
+  for (size_t s = 0; s < f->n_steps; s++) direct_step(w, &f->steps[s], g, dz);
   return SG_OK;
 }
 
@@ -114,52 +125,58 @@ static bool back(const work *w, size_t layers) {
   return !w->r->progress || w->r->progress(w->r->user, 2 * w->f.L + layers, 3 * w->f.L);
 }
 
-/* Total effects of a layer's heads, by source, while g is the gradient of its resid_mid. */
-static void total_heads(work *w, size_t layer, double *dz, double *by_source) {
-  const sgi_frozen *f = &w->f;
+/* Total effects of a step's heads, by source. */
+static void total_heads(work *w, const sgi_held *h, double *dz, double *by_source) {
   size_t p = w->a->position;
-  for (size_t h = 0; h < f->H; h++) {
+  for (size_t i = 0; i < h->heads; i++) {
     for (size_t s = 0; s <= p; s++) by_source[s] = 0;
     for (size_t t = 0; t <= p; t++) {
-      head_gradient(f, layer, h, w->g + t * f->D, dz);
-      const float *pattern = sgi_frozen_pattern(f, layer, h, t);
-      for (size_t s = 0; s <= t; s++) by_source[s] += pattern[s] * value_dot(f, layer, h, s, dz);
+      head_gradient(h, i, w->down.after + t * h->D, dz);
+      const float *pattern = sgi_held_pattern(h, i, t);
+      for (size_t s = 0; s <= t; s++) by_source[s] += pattern[s] * value_dot(h, i, s, dz);
     }
     for (size_t s = 0; s <= p; s++)
-      add(&w->a->heads, other(SG_TERM_HEAD, (ptrdiff_t)layer, (ptrdiff_t)h, p, s, by_source[s]));
+      add(&w->a->heads, other(SG_TERM_HEAD, (ptrdiff_t)h->step->layer, (ptrdiff_t)i, p, s, by_source[s]));
   }
 }
 
-static void total_neurons(work *w, size_t layer) {
-  const sgi_frozen *f = &w->f;
-  for (size_t t = 0; t <= w->a->position; t++) {
-    const float *g = w->g + t * f->D;
-    const sgi_unit *u = sgi_frozen_units(f, layer, t);
-    for (size_t j = 0; j < f->units; j++)
-      add(&w->a->neurons, neuron(layer, t, &u[j], u[j].value * sgi_unit_write(&u[j], g, f->D)));
-    if (f->has_constants)
-      add(&w->a->inputs, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, t, t, bias_effect(f, layer, t, g, true)));
+static void total_neurons(work *w, const sgi_held *h) {
+  size_t layer = h->step->layer;
+  for (size_t t = 0; t <= w->a->position && writes(h); t++) {
+    const float *g = w->down.after + t * h->D;
+    const sgi_unit *u = sgi_held_units(h, t);
+    for (size_t j = 0; j < h->units; j++)
+      add(&w->a->neurons, neuron(layer, t, &u[j], u[j].value * sgi_unit_write(&u[j], g, h->D)));
+    if (w->f.has_constants)
+      add(&w->a->inputs, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, t, t, bias_effect(h, t, g, true)));
   }
+}
+
+static sg_status total_room(work *w, sg_error *err) {
+  const sgi_frozen *f = &w->f;
+  size_t units = 0, heads = 0, rows = w->a->position + 1;
+  for (size_t s = 0; s < f->n_steps; s++) {
+    units += f->steps[s].units;
+    heads += f->steps[s].heads;
+  }
+  sg_status st = room(&w->a->inputs, rows * (1 + f->n_steps), err);
+  if (!st) st = room(&w->a->neurons, rows * units + 1, err);
+  return st ? st : room(&w->a->heads, rows * heads + 1, err);
 }
 
 static sg_status total(work *w, double *dz, double *by_source, sg_error *err) {
   const sgi_frozen *f = &w->f;
-  size_t p = w->a->position;
-  sg_status st = room(&w->a->inputs, (p + 1) * (1 + f->L), err);
-  if (!st) st = room(&w->a->neurons, (p + 1) * f->L * f->units, err);
-  if (!st) st = room(&w->a->heads, (p + 1) * f->L * f->H, err);
-  for (size_t layer = f->L; layer-- > 0 && !st;) {
-    total_neurons(w, layer);
-    sgi_frozen_ffn_back(f, layer, 1, p + 1, w->g, w->buffer);
-    total_heads(w, layer, dz, by_source);
-    st = sgi_frozen_attention_back(f, layer, 1, p + 1, -1, w->g, w->buffer);
-    if (st) return sgi_fail(err, st, "frozen backward pass: a matrix product failed");
-    if (!back(w, f->L - layer)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+  sg_status st = total_room(w, err);
+  for (size_t s = f->n_steps; s-- > 0 && !st;) {
+    const sgi_held *h = &f->steps[s];
+    sgi_sweep_enter(&w->down, s);
+    total_neurons(w, h);
+    total_heads(w, h, dz, by_source);
+    st = sgi_sweep_pull(&w->down, s, -1, err);
+    if (!st && !back(w, f->L - h->step->layer)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
   }
-  for (size_t t = 0; t <= p && !st; t++)
-    add(&w->a->inputs,
-        other(SG_TERM_EMBED, -1, -1, t, t,
-              sgi_dot_double(f->model->w[SGI_ROW_EMBED] + (size_t)f->tokens[t] * f->D, w->g + t * f->D, f->D)));
+  for (size_t t = 0; t <= w->a->position && !st; t++)
+    add(&w->a->inputs, other(SG_TERM_EMBED, -1, -1, t, t, sgi_dot_double(embedding(f, t), w->down.g + t * f->D, f->D)));
   return st;
 }
 
@@ -186,20 +203,19 @@ static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error 
 
 static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, sg_error *err) {
   sgi_frozen *f = &w->f;
+  size_t p = w->a->position;
   sg_status st = sgi_frozen_init_watched(f, m, r->tokens, r->count, r->max_bytes, forth, w, err);
-  size_t W = f->H * f->d, wide = W > f->D ? W : f->D;
+  if (!st) st = sgi_sweep_init(&w->down, f, 1, p + 1, err);
   if (st) return st;
-  w->g = sgi_alloc(f->T * f->D * sizeof *w->g);
-  w->buffer = sgi_alloc(2 * f->T * wide * sizeof *w->buffer);
   w->logits = sgi_alloc(f->V * sizeof *w->logits);
-  double *dz = sgi_alloc((f->d + f->T) * sizeof *dz);
-  if (!w->g || !w->buffer || !w->logits || !dz) st = sgi_fail_memory(err, f->T * wide * sizeof *w->g, "an attribution");
+  double *dz = sgi_alloc((f->wide + f->T) * sizeof *dz);
+  if (!w->logits || !dz) st = sgi_fail_memory(err, f->V * sizeof *w->logits, "an attribution");
   if (!st) st = choose_target(w, r, err);
   if (!st) {
-    sgi_frozen_logit_gradient(f, w->a->position, w->a->target, w->a->against, w->g + w->a->position * f->D);
+    sgi_frozen_logit_gradient(f, p, w->a->target, w->a->against, w->down.g + p * f->D);
     st = direct(w, dz, err);
   }
-  if (!st) st = total(w, dz, dz + f->d, err);
+  if (!st) st = total(w, dz, dz + f->wide, err);
   sgi_free(dz);
   return st;
 }
@@ -215,8 +231,7 @@ sg_status sg_attribute(const sg_model *m, const sg_attribute_request *r, sg_attr
   w.a->position = position;
   st = run(&w, m, r, err);
   sgi_frozen_deinit(&w.f);
-  sgi_free(w.g);
-  sgi_free(w.buffer);
+  sgi_sweep_deinit(&w.down);
   sgi_free(w.logits);
   if (st) {
     sg_attribution_free(w.a);

@@ -35,24 +35,28 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
 sg_status sgi_prompt_circuits(const sg_model *m, const sgi_recording *rec, const int32_t *tokens, size_t count,
                               size_t layer, int32_t *index, float *score, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  sgi_gates g = {0};
-  if (m->ffn->gates) m->ffn->gates(&m->config, 1, (sgi_arena){0}, &g); /* sizes only */
-  if (g.channels != info->channels || g.top_k != info->top_k || g.pool != info->pool ||
-      m->config.num_layers != info->model_layers || m->config.vocab_size != info->vocab_size)
-    return sgi_fail(err, SG_ERR_ARG,
-                    "the recording is of another model: %zu layers, %zu channels of %zu units, %zu chosen, %zu tokens; "
-                    "this one has %zu, %zu, %zu, %zu, %zu",
-                    info->model_layers, info->channels, info->pool, info->top_k, info->vocab_size, m->config.num_layers,
-                    g.channels, g.pool, g.top_k, m->config.vocab_size);
+  sgi_gates g;
+  size_t slot;
   sg_status st = sgi_prompt_check(m, tokens, count, err);
   if (!st && layer >= m->config.num_layers)
     st = sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", layer, m->config.num_layers);
+  if (!st) st = sgi_recording_slot(rec, layer, &slot, err);
   if (st) return st;
+  const sgi_slot *z = &info->slots[slot];
+  sgi_layer_gates(m, layer, &g);
+  if (g.channels != z->channels || g.top_k != z->top_k || g.pool != z->pool ||
+      m->config.num_layers != info->model_layers || m->config.vocab_size != info->vocab_size)
+    return sgi_fail(
+        err, SG_ERR_ARG,
+        "the recording is of another model: %zu layers, layer %zu of %zu channels of %zu units, %zu chosen, "
+        "%zu tokens; this one has %zu, %zu, %zu, %zu, %zu",
+        info->model_layers, layer, z->channels, z->pool, z->top_k, info->vocab_size, m->config.num_layers, g.channels,
+        g.pool, g.top_k, m->config.vocab_size);
   taker t = {.layer = layer, .width = g.channels * g.top_k, .index = index, .score = score};
   sgi_pass *pass = NULL;
   st = sgi_pass_create(m, 1, count, false, &pass, err);
   sgi_batch batch = {.B = 1, .T = count, .inputs = tokens};
-  if (!st) st = sgi_pass_forward(pass, &batch, &(sgi_tap){visit, &t, err, NULL}, err);
+  if (!st) st = sgi_pass_forward(pass, &batch, &(sgi_tap){.visit = visit, .user = &t, .err = err}, err);
   sgi_pass_free(pass);
   return st;
 }

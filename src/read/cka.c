@@ -90,15 +90,15 @@ sg_status sgi_top_tokens(const sgi_recording *rec, size_t n, size_t documents, i
 static sg_status dense_gates(const sgi_recording *rec, size_t slot, size_t channel, const sgi_top_token *tokens,
                              size_t n, float *out, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t m = info->channels * info->top_k, F = info->pool;
+  size_t m = info->slots[slot].channels * info->slots[slot].top_k, F = info->slots[slot].pool;
   int32_t *index = sgi_alloc(m * sizeof *index);
   float *score = sgi_alloc(m * sizeof *score);
   for (size_t i = 0; i < n && index && score; i++) {
     sgi_recording_circuit(rec, slot, tokens[i].first, index, score);
     for (size_t k = 0; k < m; k++) {
-      size_t c = k / info->top_k, f = (size_t)index[k];
+      size_t c = k / info->slots[slot].top_k, f = (size_t)index[k];
       if (channel == SGI_ALL_CHANNELS)
-        out[(i * info->channels + c) * F + f] = score[k];
+        out[(i * info->slots[slot].channels + c) * F + f] = score[k];
       else if (c == channel)
         out[i * F + f] = score[k];
     }
@@ -112,10 +112,13 @@ static sg_status dense_gates(const sgi_recording *rec, size_t slot, size_t chann
 sg_status sgi_embedding_cka(const sgi_recording *rec, size_t slot, size_t channel, const float *embedding, size_t V,
                             size_t D, const sgi_top_token *tokens, size_t n, double *out, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t columns = channel == SGI_ALL_CHANNELS ? info->channels * info->pool : info->pool, bytes, more;
+  size_t columns =
+             channel == SGI_ALL_CHANNELS ? info->slots[slot].channels * info->slots[slot].pool : info->slots[slot].pool,
+         bytes, more;
   *out = 0;
-  if (channel != SGI_ALL_CHANNELS && channel >= info->channels)
-    return sgi_fail(err, SG_ERR_ARG, "channel %zu: the recording has channels 0 to %zu", channel, info->channels - 1);
+  if (channel != SGI_ALL_CHANNELS && channel >= info->slots[slot].channels)
+    return sgi_fail(err, SG_ERR_ARG, "channel %zu: the recording has channels 0 to %zu", channel,
+                    info->slots[slot].channels - 1);
   if (!n || !sgi_size_mul(n * sizeof(float), columns, &bytes) || !sgi_size_mul(n * sizeof(float), D, &more))
     return sgi_fail(err, SG_ERR_ARG, "CKA of %zu tokens can not be taken", n);
   float *gates = sgi_alloc(bytes), *rows = sgi_alloc(more);

@@ -25,7 +25,8 @@ typedef struct search {
 } search;
 
 static size_t firings(const search *s, size_t unit) {
-  return sgi_recording_firings(s->rec, s->q->slot, unit / s->info->pool, unit % s->info->pool);
+  return sgi_recording_firings(s->rec, s->q->slot, unit / s->info->slots[s->q->slot].pool,
+                               unit % s->info->slots[s->q->slot].pool);
 }
 
 static sg_status keep(search *s, size_t a, size_t b, uint32_t count, sg_error *err) {
@@ -44,7 +45,7 @@ static sg_status keep(search *s, size_t a, size_t b, uint32_t count, sg_error *e
 
 /* All pairs (a, b > a) of one unit. */
 static sg_status pairs_of(search *s, size_t a, uint32_t *count, int32_t *index, sg_error *err) {
-  size_t F = s->info->pool, end = s->first + s->units;
+  size_t F = s->info->slots[s->q->slot].pool, end = s->first + s->units;
   sg_status st = SG_OK;
   for (size_t c = a / F; c * F < end && !st; c++) {
     sgi_coactivation_row(s->rec, s->q->slot, a / F, a % F, c, count, index);
@@ -56,9 +57,10 @@ static sg_status pairs_of(search *s, size_t a, uint32_t *count, int32_t *index, 
 
 static sg_status all_pairs(search *s, bool (*progress)(void *user, size_t done, size_t total), void *user,
                            sg_error *err) {
-  uint32_t *count = sgi_alloc(s->info->pool * sizeof *count);
-  int32_t *index = sgi_alloc(s->info->channels * s->info->top_k * sizeof *index);
-  sg_status st = count && index ? SG_OK : sgi_fail_memory(err, s->info->pool * sizeof *count, "counts");
+  uint32_t *count = sgi_alloc(s->info->slots[s->q->slot].pool * sizeof *count);
+  int32_t *index = sgi_alloc(s->info->slots[s->q->slot].channels * s->info->slots[s->q->slot].top_k * sizeof *index);
+  sg_status st =
+      count && index ? SG_OK : sgi_fail_memory(err, s->info->slots[s->q->slot].pool * sizeof *count, "counts");
   for (size_t i = 0; i < s->units && !st; i++) {
     if (firings(s, s->first + i) >= s->q->min_count) st = pairs_of(s, s->first + i, count, index, err);
     if (!st && progress && !progress(user, i + 1, s->units)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
@@ -106,11 +108,11 @@ static sg_status measure(const search *s, const sgi_neuron *units, size_t n, sgi
   return st;
 }
 
-/* The unit that may join: a neighbour of the first member that has a strong pair with all others and leaves the largest joint
- * count. Returns false where none does. */
+/* The unit that may join: a neighbour of the first member that has a strong pair with all others
+ * and leaves the largest joint count. Returns false where none does. */
 static sg_status best_joiner(const search *s, const sgi_group *g, size_t *unit, double *weakest, sgi_together *joint,
                              bool *any, sg_error *err) {
-  size_t F = s->info->pool, a = g->units[0].channel * F + g->units[0].neuron;
+  size_t F = s->info->slots[s->q->slot].pool, a = g->units[0].channel * F + g->units[0].neuron;
   *any = false;
   for (uint32_t i = s->start[a]; i < s->start[a + 1]; i++) {
     const pair *first = &s->pairs[s->by_unit[i]];
@@ -139,7 +141,7 @@ static sg_status best_joiner(const search *s, const sgi_group *g, size_t *unit, 
 }
 
 static sg_status grow(search *s, const pair *seed, sgi_group *g, sg_error *err) {
-  size_t F = s->info->pool;
+  size_t F = s->info->slots[s->q->slot].pool;
   sgi_together joint;
   *g = (sgi_group){.size = 2, .units = {{seed->a / F, seed->a % F}, {seed->b / F, seed->b % F}}};
   s->used[seed->a] = s->used[seed->b] = true;
@@ -175,8 +177,8 @@ sg_status sgi_coactivation_groups(const sgi_recording *rec, const sgi_group_requ
   search s = {.rec = rec,
               .info = info,
               .q = q,
-              .units = (all ? info->channels : 1) * info->pool,
-              .first = all ? 0 : q->channel * info->pool};
+              .units = (all ? info->slots[q->slot].channels : 1) * info->slots[q->slot].pool,
+              .first = all ? 0 : q->channel * info->slots[q->slot].pool};
   if (s.first + s.units > UINT32_MAX - 2)
     return sgi_fail(err, SG_ERR_ARG, "the pools are too large to pair their neurons");
   sg_status st = all_pairs(&s, progress, user, err);

@@ -132,7 +132,9 @@ static sg_status take_row(const sgi_editor *e, const sg_edit *d, size_t row, con
 
 static sg_status set_index(const sgi_editor *e, const sgi_site *s, int32_t *x, double value, const char *full,
                            sg_error *err) {
-  size_t limit = sgi_axis_extent(sgi_site_row_of(s->id)->holds, e->config, e->T);
+  sg_config view;
+  sgi_config_view(e->config, (size_t)s->layer, &view);
+  size_t limit = sgi_axis_extent(sgi_site_row_of(s->id)->holds, &view, e->T);
   if (!(value >= 0) || value >= (double)limit || value != floor(value))
     return sgi_fail(err, SG_ERR_ARG, "edit of %s: %g is no unit (0 to %zu)", full, value, limit - 1);
   *x = (int32_t)value;
@@ -185,7 +187,7 @@ static sg_status apply(sgi_editor *e, size_t i, const sgi_site *s, const char *f
 
 sg_status sgi_editor_visit(sgi_editor *e, const sgi_site *s, sg_error *err) {
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, s->layer, s->id);
+  sgi_site_name(full, s);
   if (sgi_site_row_of(s->id)->role == SGI_SITE_CHOICE) e->chosen = *s;
   sg_status st = SG_OK;
   for (size_t i = 0; i < e->n_edits && !st; i++)

@@ -138,7 +138,8 @@ static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t 
   for (size_t i = 0; i < rows * e->T; i++) e->keep[i] = e->targets[i] != e->model->config.pad_id;
   sgi_batch batch = {rows, e->T, e->inputs, e->targets, e->starts};
   watcher w = {e, r->usage};
-  sg_status st = sgi_pass_forward(e->pass, &batch, r->usage ? &(sgi_tap){watch, &w, err, NULL} : NULL, err);
+  sg_status st =
+      sgi_pass_forward(e->pass, &batch, r->usage ? &(sgi_tap){.visit = watch, .user = &w, .err = err} : NULL, err);
   sgi_metrics m = {0};
   if (!st) st = sgi_pass_loss(e->pass, &m, NULL, 0, err);
   if (st) return st;
@@ -204,10 +205,10 @@ sg_status sgi_usage_list(const sg_model *m, sgi_usage ***out, sg_error *err) {
   *out = NULL;
   if (!list) return sgi_fail_memory(err, c->num_layers * sizeof *list, "usage counts");
   sg_status st = SG_OK;
-  for (size_t l = 0; l < c->num_layers && m->ffn->gates && !st; l++) {
-    sgi_gates g = {0};
-    m->ffn->gates(c, 1, (sgi_arena){0}, &g); /* sizes only: nothing is behind the pointers */
-    st = sgi_usage_create(g.pool, g.channels, g.top_k, g.pool_per_channel, &list[l], err);
+  for (size_t l = 0; l < c->num_layers && !st; l++) {
+    sgi_gates g;
+    if (sgi_layer_gates(m, l, &g))
+      st = sgi_usage_create(g.pool, g.channels, g.top_k, g.pool_per_channel, &list[l], err);
   }
   if (st)
     sgi_usage_list_free(m, list);

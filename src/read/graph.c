@@ -18,12 +18,12 @@ static const double LEFT = 0.002;
 sgi_edge_target sgi_builder_target(const sgi_builder *b, size_t i) {
   const sgi_frozen *f = &b->f;
   if (i >= b->s.count)
-    return (sgi_edge_target){.layer = f->L,
+    return (sgi_edge_target){.step = f->n_steps,
                              .position = 0,
                              .token = b->logits[i - b->s.count]}; /* the position is the builder's: set by the caller */
-  size_t at = (i - b->s.T - b->s.biases) / f->units, layer = at / f->T;
-  return (sgi_edge_target){
-      .layer = layer, .position = at % f->T, .unit = f->unit + (i - b->s.T - b->s.biases), .token = -1};
+  size_t at, step = sgi_source_step(&b->s, f, i, &at);
+  const sgi_held *h = &f->steps[step];
+  return (sgi_edge_target){.step = step, .position = at / h->units, .unit = h->unit + at, .token = -1};
 }
 
 typedef struct ranked {
@@ -75,7 +75,8 @@ static sg_status choose_logits(sgi_builder *b, size_t position, sg_error *err) {
 }
 
 static sg_status allocate(sgi_builder *b, sg_error *err) {
-  b->s = sgi_sources_of(&b->f);
+  sg_status st = sgi_sources_init(&b->s, &b->f, err);
+  if (st) return st;
   b->nodes = b->s.count + b->n_logits;
   b->rows = sgi_alloc(SGI_EDGE_BATCH * b->s.count * sizeof *b->rows);
   b->influence = sgi_alloc(b->nodes * sizeof *b->influence);
@@ -84,17 +85,17 @@ static sg_status allocate(sgi_builder *b, sg_error *err) {
   b->explored = sgi_alloc(b->nodes);
   if (!b->rows || !b->influence || !b->sum || !b->abs || !b->explored)
     return sgi_fail_memory(err, SGI_EDGE_BATCH * b->s.count * sizeof *b->rows, "the nodes of a graph");
-  return sgi_edge_work_init(&b->work, &b->f, err);
+  return sgi_sweep_init(&b->work, &b->f, SGI_EDGE_BATCH, b->f.T, err);
 }
 
-/* Sweeps of R nodes of one layer; their influence (weight) goes on to their sources by the share of each edge. */
+/* Sweeps of R nodes of one step; their influence (weight) goes on to their sources by the share of each edge. */
 static sg_status explore(sgi_builder *b, const ranked *nodes, size_t R, size_t position, sg_error *err) {
   sgi_edge_target target[SGI_EDGE_BATCH] = {0};
   for (size_t r = 0; r < R; r++) {
     target[r] = sgi_builder_target(b, nodes[r].at);
     if (nodes[r].at >= b->s.count) target[r].position = position;
   }
-  sg_status st = sgi_edges(&b->f, target, R, SGI_PART_ALL, NULL, b->rows, &b->work, err);
+  sg_status st = sgi_edges(&b->f, &b->s, target, R, SGI_PART_ALL, NULL, b->rows, &b->work, err);
   for (size_t r = 0; r < R && !st; r++) {
     const double *row = b->rows + r * b->s.count;
     size_t i = nodes[r].at;
@@ -111,9 +112,9 @@ static sg_status explore(sgi_builder *b, const ranked *nodes, size_t R, size_t p
   return st;
 }
 
-static sg_status explore_layer(sgi_builder *b, size_t layer, ranked *order, double weight, sg_error *err) {
+static sg_status explore_step(sgi_builder *b, size_t step, ranked *order, double weight, sg_error *err) {
   const sg_graph_request *r = b->request;
-  size_t first = sgi_source_neuron(&b->s, layer, 0, 0), n = b->s.T * b->s.units, count = 0;
+  size_t first = b->s.neuron[step], n = b->s.neuron[step + 1] - first, count = 0;
   size_t limit = r->max_nodes ? r->max_nodes : DEFAULT_NODES;
   double left = 0;
   for (size_t k = 0; k < n; k++) {
@@ -142,7 +143,7 @@ sg_status sgi_builder_explore(sgi_builder *b, sg_error *err) {
   if (!st) st = choose_logits(b, position, err);
   if (!st) st = allocate(b, err);
   if (st) return st;
-  size_t n = b->s.T * b->s.units > b->n_logits ? b->s.T * b->s.units : b->n_logits;
+  size_t n = b->s.T * b->f.units > b->n_logits ? b->s.T * b->f.units : b->n_logits;
   ranked *order = sgi_alloc(n * sizeof *order);
   if (!order) return sgi_fail_memory(err, n * sizeof *order, "the nodes of a graph");
   double weight = 0;
@@ -152,7 +153,7 @@ sg_status sgi_builder_explore(sgi_builder *b, sg_error *err) {
   }
   for (size_t k = 0; k < b->n_logits && !st; k += SGI_EDGE_BATCH)
     st = explore(b, order + k, b->n_logits - k < SGI_EDGE_BATCH ? b->n_logits - k : SGI_EDGE_BATCH, position, err);
-  for (size_t l = b->f.L; l-- > 0 && !st;) st = explore_layer(b, l, order, weight, err);
+  for (size_t s = b->f.n_steps; s-- > 0 && !st;) st = explore_step(b, s, order, weight, err);
   sgi_free(order);
   return st;
 }
@@ -170,7 +171,8 @@ sg_status sg_graph_create(const sg_model *m, const sg_graph_request *r, sg_graph
     st = sgi_frozen_init(&b->f, m, r->tokens, r->count, r->max_bytes, err);
     if (!st) st = sgi_builder_explore(b, err);
     if (!st) st = sgi_builder_prune(b, g, err);
-    sgi_edge_work_deinit(&b->work);
+    sgi_sweep_deinit(&b->work);
+    sgi_sources_deinit(&b->s);
     sgi_frozen_deinit(&b->f);
     void *owned[] = {b->rows, b->logits, b->probability, b->logit, b->influence, b->sum, b->abs, b->explored};
     for (size_t i = 0; i < SGI_COUNT(owned); i++) sgi_free(owned[i]);

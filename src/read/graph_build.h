@@ -8,8 +8,8 @@ typedef struct sgi_builder {
   const sg_graph_request *request;
   sgi_frozen f;
   sgi_sources s;
-  sgi_edge_work work;
-  double *rows; /* (SGI_EDGE_BATCH, count) */
+  sgi_sweep work; /* SGI_EDGE_BATCH gradients of T positions */
+  double *rows;   /* (SGI_EDGE_BATCH, count) */
   size_t n_logits;
   int32_t *logits; /* (n_logits) tokens */
   double *probability, *logit;
@@ -21,7 +21,7 @@ typedef struct sgi_builder {
   double input_flow; /* unpruned: influence that reached tokens and biases */
 } sgi_builder;
 
-/* The target that node i (a neuron or a logit) is, and its layer. */
+/* The target that node i (a neuron or a logit) is, and its step. */
 sgi_edge_target sgi_builder_target(const sgi_builder *b, size_t i);
 
 /* Chooses logits and gives every node its influence: explores neurons layer by layer from the top. */

@@ -76,7 +76,7 @@ static double threshold_of(double *scores, size_t n, double share) {
 
 static bool is_logit(const pruner *p, size_t i) { return i >= p->b->s.count; }
 static bool is_token(const pruner *p, size_t i) { return i < p->b->s.T; }
-static bool is_neuron(const pruner *p, size_t i) { return !is_logit(p, i) && i >= p->b->s.T + p->b->s.biases; }
+static bool is_neuron(const pruner *p, size_t i) { return !is_logit(p, i) && i >= p->b->s.neurons; }
 
 typedef struct ranked {
   double score;
@@ -147,7 +147,7 @@ static sgi_edge_target target_of(const pruner *p, size_t k) {
 }
 
 /* Calls use for every kept neuron and logit with the row of its edges, sweeps in batches of one
- * layer. */
+ * step. */
 static sg_status each_row(pruner *p, size_t part, void (*use)(pruner *p, size_t k, const double *row, void *user),
                           void *user, sg_error *err) {
   sg_status st = SG_OK;
@@ -159,12 +159,12 @@ static sg_status each_row(pruner *p, size_t part, void (*use)(pruner *p, size_t 
     for (; k < p->n && R < SGI_EDGE_BATCH; k++) {
       if (!p->alive[k]) continue;
       sgi_edge_target t = target_of(p, k);
-      if (R && t.layer != target[0].layer) break;
+      if (R && t.step != target[0].step) break;
       target[R] = t;
       node[R++] = k;
     }
     if (!R) break;
-    st = sgi_edges(&p->b->f, target, R, part, p->wanted, p->b->rows, &p->b->work, err);
+    st = sgi_edges(&p->b->f, &p->b->s, target, R, part, p->wanted, p->b->rows, &p->b->work, err);
     for (size_t r = 0; r < R && !st; r++) use(p, node[r], p->b->rows + r * p->b->s.count, user);
   }
   return st;
@@ -248,7 +248,7 @@ static sg_status trace_inputs(pruner *p, sg_graph *g, sg_error *err) {
 
 static sg_node node_of(const pruner *p, size_t k) {
   const sgi_builder *b = p->b;
-  size_t i = p->kept[k], T = b->s.T;
+  size_t i = p->kept[k];
   sg_node n = {.layer = -1, .channel = -1, .index = -1, .token = -1};
   if (is_logit(p, i)) {
     size_t j = i - b->s.count;
@@ -269,16 +269,17 @@ static sg_node node_of(const pruner *p, size_t k) {
   } else if (is_neuron(p, i)) {
     const sgi_edge_target t = sgi_builder_target(b, i);
     n.kind = SG_NODE_NEURON;
-    n.layer = (int32_t)t.layer;
+    n.layer = (int32_t)b->f.steps[t.step].step->layer;
     n.position = (int32_t)t.position;
     n.channel = t.unit->channel;
     n.index = t.unit->index;
     n.value = t.unit->value;
     n.input = t.unit->value - t.unit->constant;
   } else if (!is_logit(p, i)) {
+    size_t at, step = sgi_source_step(&b->s, &b->f, i, &at);
     n.kind = SG_NODE_BIAS;
-    n.layer = (int32_t)((i - T) / T);
-    n.position = (int32_t)((i - T) % T);
+    n.layer = (int32_t)b->f.steps[step].step->layer;
+    n.position = (int32_t)at;
   }
   n.edges_sum = b->sum[i];
   n.edges_abs = b->abs[i];
@@ -321,7 +322,7 @@ static int by_target(const void *a, const void *b) {
 }
 
 static sg_status split_heads(pruner *p, sg_graph *g, const size_t *number, const size_t *origin, sg_error *err) {
-  size_t width = 1 + p->b->f.L * p->b->f.H, bytes;
+  size_t width = 1 + p->b->f.L * p->b->f.heads, bytes;
   if (!sgi_size_mul(width * sizeof *g->parts, g->n_edges, &bytes))
     return sgi_fail(err, SG_ERR_MEMORY, "edges split by head need more than this machine can address");
   g->parts = sgi_alloc(bytes);
@@ -378,25 +379,28 @@ static double scale_of(const pruner *p, size_t i) {
     return fmax(own, p->b->abs[i]);
   }
   sgi_edge_target t = sgi_builder_target(p->b, i);
-  const float *x = f->layers[t.layer].x_mid + t.position * D, *gain = sgi_frozen_weight(f, t.layer, SGI_LAYER_NORM2);
-  for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * gain[d] * t.unit->w_in[d]);
-  return fmax(own * fabs(t.unit->gate) * f->layers[t.layer].r2[t.position], p->b->abs[i]);
+  const sgi_held *h = &f->steps[t.step];
+  const float *x = h->x + t.position * D;
+  for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * h->gain[d] * t.unit->w_in[d]);
+  return fmax(own * fabs(t.unit->gate) * h->r[t.position], p->b->abs[i]);
 }
 
 static void fill_facts(const pruner *p, sg_graph *g) {
   const sgi_builder *b = p->b;
   g->position = p->position;
   g->n_layers = b->f.L;
-  g->n_heads = b->f.H;
+  g->n_heads = b->f.heads;
   g->n_tokens = b->f.T;
-  g->pool = b->f.model->config.num_neurons;
+  for (size_t l = 0; l < b->f.L; l++) {
+    const sgi_sublayer *s = sgi_feedforward_of(b->f.model, l);
+    if (s && s->config->num_neurons > g->pool) g->pool = s->config->num_neurons;
+  }
   g->explored = b->n_explored;
   for (size_t i = 0; i < b->nodes; i++) {
     if (i < b->s.count ? b->influence[i] > 0 : true) g->all_nodes++;
     if (!b->explored[i] || b->abs[i] <= 0) continue;
-    double input = i < b->s.count
-                       ? b->f.unit[i - b->s.T - b->s.biases].value - b->f.unit[i - b->s.T - b->s.biases].constant
-                       : b->logit[i - b->s.count];
+    const sgi_unit *u = i < b->s.count ? sgi_builder_target(b, i).unit : NULL;
+    double input = u ? u->value - u->constant : b->logit[i - b->s.count];
     g->worst_residue = fmax(g->worst_residue, fabs(b->sum[i] - input) / scale_of(p, i));
   }
 }

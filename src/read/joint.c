@@ -9,10 +9,9 @@ typedef struct work {
   sgi_frozen f;
   sg_joint *j;
   const sgi_unit **unit; /* (count) of j->neurons */
+  size_t *step;          /* (count) that writes them */
   size_t capacity;
-  float *g;      /* (rows,D) gradient of the stream */
-  float *buffer; /* (2,rows,max(D,W)) */
-  size_t rows;   /* positions up to the read one */
+  sgi_sweep down; /* one gradient, of positions up to the read one */
 } work;
 
 /* Scaling a neuron, or taking it away; places by position, channel and number alone. */
@@ -40,15 +39,16 @@ static bool meets(const sg_edit *e, const char *site, size_t T, size_t t, const 
 }
 
 /* Two edits of one neuron: the run makes one after the other, so their factors multiply. */
-static sg_status add(work *w, size_t layer, size_t t, const sgi_unit *u, double scale, sg_error *err) {
+static sg_status add(work *w, size_t step, size_t t, const sgi_unit *u, double scale, sg_error *err) {
   sg_joint *j = w->j;
   if (j->count == w->capacity)
     return sgi_fail(err, SG_ERR_ARG, "the edits meet more than %zu chosen neurons: name fewer, or positions",
                     w->capacity);
   w->unit[j->count] = u;
+  w->step[j->count] = step;
   j->scale[j->count] = scale;
   j->neurons[j->count++] = (sg_term){.kind = SG_TERM_NEURON,
-                                     .layer = (int32_t)layer,
+                                     .layer = (int32_t)w->f.steps[step].step->layer,
                                      .head = -1,
                                      .channel = u->channel,
                                      .index = u->index,
@@ -61,12 +61,13 @@ static sg_status add(work *w, size_t layer, size_t t, const sgi_unit *u, double 
 static sg_status gather(work *w, const sg_edit *edits, size_t n_edits, sg_error *err) {
   const sgi_frozen *f = &w->f;
   sg_status st = SG_OK;
-  for (size_t l = 0; l < f->L; l++) {
+  for (size_t s = 0; s < f->n_steps; s++) {
+    const sgi_held *h = &f->steps[s];
     char site[SG_SITE_NAME];
-    sgi_site_full_name(site, (ptrdiff_t)l, SGI_SITE_NEURONS);
-    for (size_t t = 0; t < w->rows; t++)
-      for (size_t k = 0; k < f->units && !st; k++) {
-        const sgi_unit *u = sgi_frozen_units(f, l, t) + k;
+    sgi_site_full_name(site, (ptrdiff_t)h->step->layer, SGI_SITE_NEURONS);
+    for (size_t t = 0; t < w->down.rows; t++)
+      for (size_t k = 0; k < h->units && !st; k++) {
+        const sgi_unit *u = sgi_held_units(h, t) + k;
         double scale = 1;
         bool met = false;
         for (size_t i = 0; i < n_edits; i++)
@@ -74,42 +75,39 @@ static sg_status gather(work *w, const sg_edit *edits, size_t n_edits, sg_error 
             met = true;
             scale *= edits[i].op == SG_EDIT_SCALE ? (double)edits[i].value : 0;
           }
-        if (met) st = add(w, l, t, u, scale, err);
+        if (met) st = add(w, s, t, u, scale, err);
       }
   }
   return st;
 }
 
-/* What neurons of a layer add to what g is the gradient of, per unit of their values. */
-static void read_layer(const work *w, size_t layer, double *out, size_t stride) {
+/* What neurons of a step add to what the sweep is the gradient of, per unit of their values. */
+static void read_step(const work *w, size_t step, double *out, size_t stride) {
   const sg_joint *j = w->j;
   for (size_t i = 0; i < j->count; i++)
-    if ((size_t)j->neurons[i].layer == layer)
-      out[i * stride] = sgi_unit_write(w->unit[i], w->g + (size_t)j->neurons[i].position * w->f.D, w->f.D);
+    if (w->step[i] == step)
+      out[i * stride] = sgi_unit_write(w->unit[i], w->down.after + (size_t)j->neurons[i].position * w->f.D, w->f.D);
 }
 
-/* g is the gradient of the stream after layer `from - 1`; down to the lowest layer with a neuron. */
+/* The sweep holds the gradient of the stream that steps 0 .. from - 1 make; down to the lowest step with a neuron. */
 static sg_status sweep(work *w, size_t from, double *out, size_t stride, sg_error *err) {
-  size_t lowest = (size_t)w->j->neurons[0].layer;
-  for (size_t l = from; l-- > lowest;) {
-    read_layer(w, l, out, stride);
-    if (l == lowest) break;
-    sgi_frozen_ffn_back(&w->f, l, 1, w->rows, w->g, w->buffer);
-    sg_status st = sgi_frozen_attention_back(&w->f, l, 1, w->rows, -1, w->g, w->buffer);
-    if (st) return sgi_fail(err, st, "frozen backward pass: a matrix product failed");
+  for (size_t s = from; s-- > w->step[0];) {
+    sgi_sweep_enter(&w->down, s);
+    read_step(w, s, out, stride);
+    if (s == w->step[0]) break;
+    sg_status st = sgi_sweep_pull(&w->down, s, -1, err);
+    if (st) return st;
   }
   return SG_OK;
 }
 
 static sg_status link(work *w, size_t to, sg_error *err) {
-  sg_joint *j = w->j;
-  size_t layer = (size_t)j->neurons[to].layer, t = (size_t)j->neurons[to].position;
-  if (layer == (size_t)j->neurons[0].layer) return SG_OK;
-  memset(w->g, 0, w->rows * w->f.D * sizeof *w->g);
-  sgi_frozen_unit_gradient(&w->f, layer, t, w->unit[to], w->g + t * w->f.D);
-  sg_status st = sgi_frozen_attention_back(&w->f, layer, 1, w->rows, -1, w->g, w->buffer);
-  if (st) return sgi_fail(err, st, "frozen backward pass: a matrix product failed");
-  return sweep(w, layer, j->links + to, j->count, err);
+  const sg_joint *j = w->j;
+  size_t step = w->step[to], t = (size_t)j->neurons[to].position;
+  if (step == w->step[0]) return SG_OK;
+  memset(w->down.g, 0, w->down.rows * w->f.D * sizeof *w->down.g);
+  sgi_frozen_unit_gradient(&w->f, step, t, w->unit[to], w->down.g + t * w->f.D);
+  return sweep(w, w->f.steps[step].step->before, j->links + to, j->count, err);
 }
 
 static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error *err) {
@@ -138,16 +136,15 @@ static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, 
   sg_status st = sgi_frozen_init_watched(f, m, r->tokens, r->count, r->max_bytes, r->progress ? forth : NULL,
                                          (void *)(uintptr_t)r, err);
   if (st) return st;
-  size_t W = f->H * f->d, wide = W > f->D ? W : f->D;
-  w->rows = j->position + 1;
   w->capacity = SG_JOINT_MOST;
+  st = sgi_sweep_init(&w->down, f, 1, j->position + 1, err);
+  if (st) return st;
   w->unit = sgi_alloc(w->capacity * sizeof *w->unit);
-  w->g = sgi_alloc(w->rows * f->D * sizeof *w->g);
-  w->buffer = sgi_alloc(2 * w->rows * wide * sizeof *w->buffer);
+  w->step = sgi_alloc(w->capacity * sizeof *w->step);
   j->neurons = sgi_alloc(w->capacity * sizeof *j->neurons);
   j->scale = sgi_alloc(w->capacity * sizeof *j->scale);
-  if (!w->unit || !w->g || !w->buffer || !j->neurons || !j->scale)
-    return sgi_fail_memory(err, w->rows * wide * sizeof *w->g, "neurons scaled together");
+  if (!w->unit || !w->step || !j->neurons || !j->scale)
+    return sgi_fail_memory(err, w->capacity * sizeof *j->neurons, "neurons scaled together");
   st = choose_target(w, r, err);
   if (!st) st = gather(w, edits, n_edits, err);
   if (st || !j->count) return st;
@@ -156,10 +153,9 @@ static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, 
   if (!j->effect || !j->links) {
     st = sgi_fail_memory(err, j->count * j->count * sizeof *j->links, "neurons scaled together");
   } else {
-    memset(w->g, 0, w->rows * f->D * sizeof *w->g);
     memset(j->links, 0, j->count * j->count * sizeof *j->links);
-    sgi_frozen_logit_gradient(f, j->position, j->target, j->against, w->g + j->position * f->D);
-    st = sweep(w, f->L, j->effect, 1, err);
+    sgi_frozen_logit_gradient(f, j->position, j->target, j->against, w->down.g + j->position * f->D);
+    st = sweep(w, f->n_steps, j->effect, 1, err);
   }
   for (size_t i = 0; i < j->count && !st; i++) {
     if (!go_on(r, i, j->count)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
@@ -187,8 +183,8 @@ sg_status sg_joint_create(const sg_model *m, const sg_attribute_request *r, cons
   st = run(&w, m, r, edits, n_edits, err);
   sgi_frozen_deinit(&w.f);
   sgi_free((void *)w.unit);
-  sgi_free(w.g);
-  sgi_free(w.buffer);
+  sgi_free(w.step);
+  sgi_sweep_deinit(&w.down);
   if (st)
     sg_joint_free(w.j);
   else

@@ -42,9 +42,9 @@ static sg_status recorded(making *w, const sgi_recording *rec, size_t layer, siz
   for (size_t s = 0; s < info->n_layers; s++)
     if (info->layers[s] == layer) slot = s;
   *firings = 0;
-  if (slot == info->n_layers || channel >= info->channels || index >= info->pool) return SG_OK;
+  if (slot == info->n_layers || channel >= info->slots[slot].channels || index >= info->slots[slot].pool) return SG_OK;
   sgi_postings p = sgi_recording_postings(rec, slot, channel, index);
-  size_t entries = info->channels * info->top_k, K = info->top_k;
+  size_t entries = info->slots[slot].channels * info->slots[slot].top_k, K = info->slots[slot].top_k;
   int32_t *chosen = sgi_alloc(entries * sizeof *chosen);
   float *value = sgi_alloc(entries * sizeof *value);
   if (!chosen || !value) {

@@ -13,11 +13,14 @@
 sg_status sgi_map_circuits(const sgi_recording *rec, size_t slot, size_t channel, const uint32_t *positions, size_t n,
                            sgi_vectors *out, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t K = info->top_k, m = info->channels * K, F = info->pool, columns, cells, used = 0;
+  size_t K = info->slots[slot].top_k, m = info->slots[slot].channels * K, F = info->slots[slot].pool, columns, cells,
+         used = 0;
   size_t from = channel == SGI_ALL_CHANNELS ? 0 : channel * K, to = channel == SGI_ALL_CHANNELS ? m : from + K;
   *out = (sgi_vectors){.n = n};
-  if (!sgi_size_mul(info->channels, F, &columns) || columns > UINT32_MAX || !sgi_size_mul(n, to - from, &cells))
-    return sgi_fail(err, SG_ERR_ARG, "%zu circuits of %zu channels are too many for a map", n, info->channels);
+  if (!sgi_size_mul(info->slots[slot].channels, F, &columns) || columns > UINT32_MAX ||
+      !sgi_size_mul(n, to - from, &cells))
+    return sgi_fail(err, SG_ERR_ARG, "%zu circuits of %zu channels are too many for a map", n,
+                    info->slots[slot].channels);
   out->columns = columns;
   size_t *start = sgi_alloc((n + 1) * sizeof *start);
   uint32_t *column = sgi_alloc((cells + 1) * sizeof *column);

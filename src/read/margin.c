@@ -14,9 +14,10 @@
 typedef struct margins {
   const sg_model *m;
   sgi_pass *pass;
-  sgi_routes routes;
+  size_t C;          /* most channels of a layer */
+  sgi_routes routes; /* of the layer at hand; F its units */
   size_t T, D, F;
-  float *rows;    /* (parts*units,D) of one channel, gain applied */
+  float *rows;    /* (parts*units,D) of one channel, gain applied; all arrays have room for the largest layer */
   float *gram;    /* (parts*units, parts*units) where there are parts: rows . rows */
   float *part;    /* (T, parts*units) scores of parts */
   float *score;   /* (F) */
@@ -113,24 +114,36 @@ static sg_margin smallest(const margins *x, const int32_t *index, double r) {
   return best;
 }
 
-static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, const sgi_pass_layer *v,
+/* stream, r: what the layer's feedforward read, and the scales of its norm. */
+static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, const float *stream, const float *r,
                          const int32_t *index, sg_margin *out) {
-  const sg_config *config = &x->m->config;
+  const sgi_sublayer *s = sgi_feedforward_of(x->m, layer);
   size_t n = x->routes.parts * x->routes.units, C = x->routes.channels, K = x->routes.top_k;
-  const float *gain = x->m->w[sgi_layer_row(x->m, layer, SGI_LAYER_NORM2)];
-  sg_status st = x->m->ffn->route_rows(config, x->m->w + sgi_layer_row(x->m, layer, SGI_LAYER_MLP), c, x->rows);
+  const float *gain = s->w[SGI_T_NORM];
+  sg_status st = s->ffn->route_rows(s->config, s->w + SGI_T_OWN, c, x->rows);
   if (!st) st = sgi_linear(x->part, n, xn, x->D, x->rows, x->T, x->D, n, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++)
     for (size_t d = 0; d < x->D; d++) x->rows[i * x->D + d] *= gain[d];
-  if (!st && x->gram) st = sgi_linear(x->gram, n, x->rows, x->D, x->rows, n, x->D, n, (sgi_arena){0});
+  if (!st && x->routes.parts > 1) st = sgi_linear(x->gram, n, x->rows, x->D, x->rows, n, x->D, n, (sgi_arena){0});
   if (!st) unit_lengths(x);
   for (size_t t = 0; t < x->T && !st; t++) {
     unit_scores(x, t);
-    sg_margin *o = &out[(layer * x->T + t) * C + c];
-    *o = smallest(x, index + (t * C + c) * K, v->r2[t]);
-    o->stream = sqrt(sgi_kernel_table()->sum_squares(v->x_mid + t * x->D, x->D));
+    sg_margin *o = &out[(layer * x->T + t) * x->C + c];
+    *o = smallest(x, index + (t * C + c) * K, r[t]);
+    o->stream = sqrt(sgi_kernel_table()->sum_squares(stream + t * x->D, x->D));
   }
   return st;
+}
+
+/* Of a layer, and how many units a channel chooses from; false where it has no router. */
+static bool routes_of(const sg_model *m, size_t layer, sgi_routes *out, size_t *F) {
+  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
+  *out = (sgi_routes){0};
+  if (!s || !s->ffn->routes) return false;
+  s->ffn->routes(s->config, out);
+  *F = 1;
+  for (size_t p = 0; p < out->parts; p++) *F *= out->units;
+  return true;
 }
 
 /* The units that the pass chose, and its normed inputs, by a tap. */
@@ -147,34 +160,45 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   margins *x = u->x;
   if (s->id == SGI_SITE_MLP_NORM) memcpy(u->xn + s->first * x->D, s->data, s->n * x->D * sizeof *u->xn);
   if (sgi_site_row_of(s->id)->role != SGI_SITE_CHOICE) return SG_OK;
-  sgi_pass_layer v;
-  sgi_pass_layer_view(x->pass, (size_t)s->layer, &v);
-  size_t C = x->routes.channels, L = x->m->config.num_layers;
-  for (size_t c = 0; c < C; c++) {
-    if (u->progress && !u->progress(u->user, (size_t)s->layer * C + c, L * C))
+  const float *stream, *r;
+  size_t L = x->m->config.num_layers;
+  if (!routes_of(x->m, (size_t)s->layer, &x->routes, &x->F)) return SG_OK;
+  sgi_pass_step(x->pass, sgi_plan_find(&x->m->plan, (size_t)s->layer, &sgi_sublayer_feedforward), &stream, &r);
+  for (size_t c = 0; c < x->routes.channels; c++) {
+    if (u->progress && !u->progress(u->user, (size_t)s->layer * x->C + c, L * x->C))
       return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
-    sg_status st = channel(x, (size_t)s->layer, c, u->xn, &v, s->data, u->out);
+    sg_status st = channel(x, (size_t)s->layer, c, u->xn, stream, r, s->data, u->out);
     if (st) return sgi_fail(err, st, "gate margins: a matrix product failed");
   }
   return SG_OK;
 }
 
 size_t sg_margin_channels(const sg_model *m) {
-  sgi_routes r = {0};
-  if (m->ffn->routes) m->ffn->routes(&m->config, &r);
-  return r.channels;
+  size_t most = 0, F;
+  sgi_routes r;
+  for (size_t l = 0; l < m->config.num_layers; l++)
+    if (routes_of(m, l, &r, &F) && r.channels > most) most = r.channels;
+  return most;
 }
 
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
 static sg_status allocate(margins *x, seen *u, sg_error *err) {
-  size_t n = x->routes.parts * x->routes.units;
+  size_t n = 0, split = 0, most = 0;
+  for (size_t l = 0; l < x->m->config.num_layers; l++) {
+    if (!routes_of(x->m, l, &x->routes, &x->F)) continue;
+    n = larger(n, x->routes.parts * x->routes.units);
+    if (x->routes.parts > 1) split = larger(split, x->routes.parts * x->routes.units);
+    most = larger(most, x->F);
+  }
   x->rows = sgi_alloc(n * x->D * sizeof *x->rows);
-  x->gram = x->routes.parts > 1 ? sgi_alloc(n * n * sizeof *x->gram) : NULL;
+  x->gram = split ? sgi_alloc(split * split * sizeof *x->gram) : NULL;
   x->part = sgi_alloc(x->T * n * sizeof *x->part);
-  x->score = sgi_alloc(x->F * sizeof *x->score);
-  x->length = sgi_alloc(x->F * sizeof *x->length);
-  x->chosen = sgi_alloc(x->F);
+  x->score = sgi_alloc(most * sizeof *x->score);
+  x->length = sgi_alloc(most * sizeof *x->length);
+  x->chosen = sgi_alloc(most);
   u->xn = sgi_alloc(x->T * x->D * sizeof *u->xn);
-  if (!x->rows || (x->routes.parts > 1 && !x->gram) || !x->part || !x->score || !x->length || !x->chosen || !u->xn)
+  if (!x->rows || (split && !x->gram) || !x->part || !x->score || !x->length || !x->chosen || !u->xn)
     return sgi_fail_memory(err, n * x->D * sizeof *x->rows, "gate margins");
   return sgi_pass_create(x->m, 1, x->T, true, &x->pass, err);
 }
@@ -189,12 +213,13 @@ sg_status sgi_margins_watched(const sg_model *m, const int32_t *tokens, size_t c
   seen u = {.x = &x, .out = out, .progress = progress, .user = user};
   sg_status st = sgi_prompt_check(m, tokens, count, err);
   if (st) return st;
-  if (!m->ffn->routes) return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no gates", m->ffn->name);
-  m->ffn->routes(&m->config, &x.routes);
-  for (size_t p = 0; p < x.routes.parts; p++) x.F *= x.routes.units;
+  if (!(x.C = sg_margin_channels(m)))
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no gates", m->config.feedforward);
+  for (size_t i = 0; i < m->config.num_layers * count * x.C; i++)
+    out[i] = (sg_margin){.distance = INFINITY, .loses = -1, .wins = -1};
   st = allocate(&x, &u, err);
   sgi_batch batch = {.B = 1, .T = count, .inputs = tokens};
-  if (!st) st = sgi_pass_forward(x.pass, &batch, &(sgi_tap){visit, &u, err, NULL}, err);
+  if (!st) st = sgi_pass_forward(x.pass, &batch, &(sgi_tap){.visit = visit, .user = &u, .err = err}, err);
   sgi_pass_free(x.pass);
   void *owned[] = {x.rows, x.gram, x.part, x.score, x.length, x.chosen, u.xn};
   for (size_t i = 0; i < SGI_COUNT(owned); i++) sgi_free(owned[i]);

@@ -21,12 +21,13 @@ struct sgi_search {
 sg_status sgi_search_create(const sgi_recording *rec, size_t slot, size_t channel, int32_t skip, sgi_search **out,
                             sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t n = info->n_positions, m = info->channels * info->top_k;
+  size_t n = info->n_positions, m = info->slots[slot].channels * info->slots[slot].top_k;
   *out = NULL;
   if (!sgi_recording_indexed(rec))
     return sgi_fail(err, SG_ERR_ARG, "the recording has no inverted index: record it anew without --no-index");
-  if (channel != SGI_ALL_CHANNELS && channel >= info->channels)
-    return sgi_fail(err, SG_ERR_ARG, "channel %zu: the recording has channels 0 to %zu", channel, info->channels - 1);
+  if (channel != SGI_ALL_CHANNELS && channel >= info->slots[slot].channels)
+    return sgi_fail(err, SG_ERR_ARG, "channel %zu: the recording has channels 0 to %zu", channel,
+                    info->slots[slot].channels - 1);
   sgi_search *s = sgi_alloc(sizeof *s);
   if (!s) return sgi_fail_memory(err, sizeof *s, "a search");
   bool all = channel == SGI_ALL_CHANNELS;
@@ -34,10 +35,10 @@ sg_status sgi_search_create(const sgi_recording *rec, size_t slot, size_t channe
                     .info = info,
                     .slot = slot,
                     .channel = channel,
-                    .first = all ? 0 : channel * info->top_k,
-                    .entries = all ? m : info->top_k,
+                    .first = all ? 0 : channel * info->slots[slot].top_k,
+                    .entries = all ? m : info->slots[slot].top_k,
                     .skip = skip,
-                    .norm_of = all ? info->channels : channel,
+                    .norm_of = all ? info->slots[slot].channels : channel,
                     .dot = sgi_alloc(n * sizeof *s->dot),
                     .left = skip < 0 ? NULL : sgi_alloc(n),
                     .index = sgi_alloc(m * sizeof *s->index),
@@ -75,12 +76,13 @@ static size_t lower_bound(const uint32_t *list, size_t n, size_t at) {
   return low;
 }
 
-/* dot of positions [from, to) with the query: one list after the other, so that each sum has the order of the entries. */
+/* dot of positions [from, to) with the query: one list after the other, so that each sum has the
+ * order of the entries. */
 static void accumulate(const sgi_search *s, size_t from, size_t to) {
   double *dot = s->dot;
   memset(dot + from, 0, (to - from) * sizeof *dot);
   for (size_t i = s->first; i < s->first + s->entries; i++) {
-    sgi_postings list = sgi_recording_postings(s->rec, s->slot, i / s->info->top_k, (size_t)s->index[i]);
+    sgi_postings list = sgi_recording_postings(s->rec, s->slot, i / s->info->slots[s->slot].top_k, (size_t)s->index[i]);
     double q = (double)s->score[i];
     for (size_t k = lower_bound(list.position, list.count, from); k < list.count && list.position[k] < to; k++)
       dot[list.position[k]] += q * (double)list.score[k];
@@ -95,7 +97,9 @@ static double distance_of(const sgi_search *s, size_t p, double norm) {
   return d > 0 ? d : 0;
 }
 
-/* ---- the n smallest -------------------------------------------------------------------------------------------------------- */
+/* ---- the n smallest
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static bool farther(const sgi_neighbor *a, const sgi_neighbor *b) {
   return a->distance > b->distance || (a->distance == b->distance && a->position > b->position);
@@ -190,12 +194,13 @@ sg_status sgi_search_nearest(sgi_search *s, size_t position, size_t n, sgi_neigh
 
 sg_status sgi_search_nearest_to(sgi_search *s, const int32_t *index, const float *score, size_t n, sgi_neighbor *out,
                                 size_t *found, sg_error *err) {
-  size_t m = s->info->channels * s->info->top_k;
+  size_t m = s->info->slots[s->slot].channels * s->info->slots[s->slot].top_k;
   double norm = 0;
   *found = 0;
   for (size_t i = 0; i < m; i++)
-    if (index[i] < 0 || (size_t)index[i] >= s->info->pool)
-      return sgi_fail(err, SG_ERR_ARG, "a circuit with unit %d: the recording has %zu", index[i], s->info->pool);
+    if (index[i] < 0 || (size_t)index[i] >= s->info->slots[s->slot].pool)
+      return sgi_fail(err, SG_ERR_ARG, "a circuit with unit %d: the recording has %zu", index[i],
+                      s->info->slots[s->slot].pool);
   memcpy(s->index, index, m * sizeof *index);
   memcpy(s->score, score, m * sizeof *score);
   /* In the order of the entries, as the recording's norms: equal circuits are at 0. */
@@ -218,7 +223,8 @@ void sgi_search_distances(sgi_search *s, size_t position, double *distance) {
   for (size_t p = 0; p < s->info->n_positions; p++) distance[p] = distance_of(s, p, norm);
 }
 
-/* ---- neurons that fire together ----------------------------------------------------------------------------------------- */
+/* ---- neurons that fire together
+ * ----------------------------------------------------------------------------------------- */
 
 sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neuron *units, size_t n_units,
                             sgi_together *out, sg_error *err) {
@@ -230,9 +236,9 @@ sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neu
   double expected = (double)info->n_positions;
   size_t shortest = 0, least = SIZE_MAX;
   for (size_t i = 0; i < n_units; i++) {
-    if (units[i].channel >= info->channels || units[i].neuron >= info->pool)
+    if (units[i].channel >= info->slots[slot].channels || units[i].neuron >= info->slots[slot].pool)
       return sgi_fail(err, SG_ERR_ARG, "neuron %zu:%zu: expected channel 0 to %zu and neuron 0 to %zu",
-                      units[i].channel, units[i].neuron, info->channels - 1, info->pool - 1);
+                      units[i].channel, units[i].neuron, info->slots[slot].channels - 1, info->slots[slot].pool - 1);
     size_t count = sgi_recording_firings(rec, slot, units[i].channel, units[i].neuron);
     expected *= (double)count / (double)info->n_positions;
     if (count < least) least = count, shortest = i;

@@ -7,13 +7,14 @@
 #include "math/kernels.h"
 #include "model/finite.h"
 
-static const float *weight(const sg_model *m, size_t layer, size_t row) { return m->w[sgi_layer_row(m, layer, row)]; }
+/* Of a layer that has a feedforward: what its norm multiplies by. */
+static const float *gain_of(const sg_model *m, size_t layer) { return sgi_feedforward_of(m, layer)->w[SGI_T_NORM]; }
 
 /* The row whose product with a normed input is the unit's score: the sum of its parts' rows. */
-static sg_status score_row(const sg_model *m, size_t layer, size_t channel, size_t index, float *out, sg_error *err) {
-  const sg_config *c = &m->config;
+static sg_status score_row(const sgi_sublayer *s, size_t channel, size_t index, float *out, sg_error *err) {
+  const sg_config *c = s->config;
   sgi_routes t;
-  m->ffn->routes(c, &t);
+  s->ffn->routes(c, &t);
   size_t D = c->hidden_size, units = 1;
   for (size_t p = 0; p < t.parts; p++) units *= t.units;
   /* Where units are hidden activations of a chosen expert, the channel is what is chosen. */
@@ -21,7 +22,7 @@ static sg_status score_row(const sg_model *m, size_t layer, size_t channel, size
   size_t unit = grouped ? channel : index;
   float *rows = sgi_alloc(t.parts * t.units * D * sizeof *rows);
   if (!rows) return sgi_fail_memory(err, t.parts * t.units * D * sizeof *rows, "a router's rows");
-  sg_status st = m->ffn->route_rows(c, m->w + sgi_layer_row(m, layer, SGI_LAYER_MLP), grouped ? 0 : channel, rows);
+  sg_status st = s->ffn->route_rows(c, s->w + SGI_T_OWN, grouped ? 0 : channel, rows);
   memset(out, 0, D * sizeof *out);
   for (size_t p = t.parts; p-- > 0 && !st; unit /= t.units)
     for (size_t d = 0; d < D; d++) out[d] += rows[(p * t.units + unit % t.units) * D + d];
@@ -51,7 +52,7 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
   size_t D = m->config.hidden_size, V = m->config.vocab_size;
   float *row = sgi_alloc(2 * D * sizeof *row), *scratch = row ? row + D : NULL;
   float *reads = sgi_alloc(V * sizeof *reads), *opens = sgi_alloc(V * sizeof *opens);
-  const float *gain = weight(m, layer, SGI_LAYER_NORM2);
+  const float *gain = gain_of(m, layer);
   if (!row || !reads || !opens) st = sgi_fail_memory(err, V * sizeof *reads, "a neuron's view");
   if (!st) {
     through_embedding(m, u.w_in, gain, true, reads, scratch);
@@ -60,8 +61,9 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
     for (size_t d = 0; d < D; d++) row[d] = u.w_out[d * u.stride];
     if (out->writes) through_embedding(m, row, m->w[sgi_final_norm_row(m)], false, out->writes, scratch);
   }
-  if (!st && m->ffn->routes) {
-    st = score_row(m, layer, channel, index, row, err);
+  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
+  if (!st && s->ffn->routes) {
+    st = score_row(s, channel, index, row, err);
     if (!st) through_embedding(m, row, gain, true, opens, scratch);
     if (!st && out->opens) memcpy(out->opens, opens, V * sizeof *opens);
     for (size_t v = 0; v < V && !st && out->value; v++) out->value[v] = reads[v] * opens[v];
@@ -70,7 +72,7 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
   }
   if (!st) st = sgi_model_watch(m, reads, V, "what the neuron reads", err);
   if (!st && out->writes) st = sgi_model_watch(m, out->writes, V, "what the neuron writes", err);
-  if (!st && m->ffn->routes) st = sgi_model_watch(m, opens, V, "what opens the neuron", err);
+  if (!st && sgi_feedforward_of(m, layer)->ffn->routes) st = sgi_model_watch(m, opens, V, "what opens the neuron", err);
   sgi_free(row);
   sgi_free(reads);
   sgi_free(opens);
@@ -93,7 +95,7 @@ static size_t keep_best(sg_neuron_link *list, size_t count, size_t n) {
 }
 
 static double link_weight(const sg_model *m, const sgi_unit *from, const sgi_unit *to, size_t to_layer) {
-  const float *gain = weight(m, to_layer, SGI_LAYER_NORM2);
+  const float *gain = gain_of(m, to_layer);
   double sum = 0;
   for (size_t d = 0; d < m->config.hidden_size; d++)
     sum += (double)from->w_out[d * from->stride] * gain[d] * to->w_in[d];
@@ -102,7 +104,6 @@ static double link_weight(const sg_model *m, const sgi_unit *from, const sgi_uni
 
 sg_status sg_neuron_links(const sg_model *m, size_t layer, size_t channel, size_t index, bool upstream, size_t n,
                           sg_neuron_link *out, size_t *found, sg_error *err) {
-  const sg_config *c = &m->config;
   sgi_unit u, other;
   *found = 0;
   sg_status st = sgi_unit_find(m, layer, channel, index, &u, err);
@@ -113,16 +114,25 @@ sg_status sg_neuron_links(const sg_model *m, size_t layer, size_t channel, size_
   sg_neuron_link *list = sgi_alloc(bytes);
   if (!list) return sgi_fail_memory(err, bytes, "a neuron's links");
   size_t count = 0;
-  for (size_t l = upstream ? 0 : layer + 1; l < (upstream ? layer : c->num_layers); l++)
-    for (size_t ch = 0; ch < (c->num_channels ? c->num_channels : 1); ch++)
-      for (size_t f = 0; f < c->num_neurons; f++) {
-        if (!m->ffn->unit_at(c, m->w + sgi_layer_row(m, l, SGI_LAYER_MLP), ch, f, &other)) continue;
-        double w = upstream ? link_weight(m, &other, &u, layer) : link_weight(m, &u, &other, l);
-        list[count++] = (sg_neuron_link){(int32_t)l, (int32_t)ch, (int32_t)f, (float)w};
+  const sgi_plan *plan = &m->plan;
+  size_t own = sgi_plan_find(plan, layer, &sgi_sublayer_feedforward);
+  for (size_t i = 0; i < plan->n_steps; i++) {
+    const sgi_plan_step *t = &plan->steps[i];
+    const sgi_sublayer *s = t->sub;
+    /* What the neuron's stream holds, or what reads a stream that holds the neuron. */
+    if (!s->ffn || !s->ffn->unit_at || t->step || t->stage ||
+        !(upstream ? i < plan->steps[own].before : own < t->before))
+      continue;
+    for (size_t ch = 0; ch < (s->config->num_channels ? s->config->num_channels : 1); ch++)
+      for (size_t f = 0; f < s->config->num_neurons; f++) {
+        if (!s->ffn->unit_at(s->config, s->w + SGI_T_OWN, ch, f, &other)) continue;
+        double w = upstream ? link_weight(m, &other, &u, layer) : link_weight(m, &u, &other, t->layer);
+        list[count++] = (sg_neuron_link){(int32_t)t->layer, (int32_t)ch, (int32_t)f, (float)w};
         if (!isfinite(w) && (st = sgi_model_watch(m, &list[count - 1].weight, 1, "a link between neurons", err)))
           goto done;
         if (count == 2 * n) count = keep_best(list, count, n);
       }
+  }
   *found = keep_best(list, count, n);
   memcpy(out, list, *found * sizeof *out);
 done:

@@ -25,7 +25,7 @@ static int by_side_and_size(const void *a, const void *b) {
 }
 
 static double value_at(reader *r, size_t position, float score) {
-  size_t K = r->info->top_k;
+  size_t K = r->info->slots[r->slot].top_k;
   if (!sgi_recording_values(r->rec, r->slot, position, r->value)) return (double)score;
   sgi_recording_circuit(r->rec, r->slot, position, r->chosen, NULL);
   for (size_t k = r->channel * K; k < (r->channel + 1) * K; k++)
@@ -81,7 +81,8 @@ static int by_lift(const void *a, const void *b) {
 }
 
 static sg_status find_partners(reader *r, sgi_neuron_record *n, size_t max, sg_error *err) {
-  size_t C = r->info->channels, K = r->info->top_k, F = r->info->pool, found = 0;
+  size_t C = r->info->slots[r->slot].channels, K = r->info->slots[r->slot].top_k, F = r->info->slots[r->slot].pool,
+         found = 0;
   size_t *together = sgi_alloc(C * F * sizeof *together);
   n->partners = sgi_alloc(C * F * sizeof *n->partners);
   if (!together || !n->partners) {
@@ -201,12 +202,12 @@ static sg_status reader_make(reader *r, const sgi_recording *rec, size_t layer, 
   *r = (reader){.rec = rec, .info = sgi_recording_info_of(rec), .channel = channel, .index = index};
   if (!sgi_recording_indexed(rec))
     return sgi_fail(err, SG_ERR_ARG, "the recording has no inverted index: record it with one");
-  if (channel >= r->info->channels || index >= r->info->pool)
+  if (channel >= r->info->slots[r->slot].channels || index >= r->info->slots[r->slot].pool)
     return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the recording has %zu in each of %zu channels",
-                    index, channel, r->info->pool, r->info->channels);
+                    index, channel, r->info->slots[r->slot].pool, r->info->slots[r->slot].channels);
   sg_status st = sgi_recording_slot(rec, layer, &r->slot, err);
   if (st) return st;
-  size_t m = r->info->channels * r->info->top_k;
+  size_t m = r->info->slots[r->slot].channels * r->info->slots[r->slot].top_k;
   r->chosen = sgi_alloc(m * sizeof *r->chosen);
   r->value = sgi_alloc(m * sizeof *r->value);
   return r->chosen && r->value ? SG_OK : sgi_fail_memory(err, m * sizeof *r->chosen, "a circuit");
@@ -238,7 +239,7 @@ sg_status sgi_neuron_recorded_values(const sgi_recording *rec, size_t layer, siz
   sg_status st = reader_make(&r, rec, layer, channel, index, err);
   if (!st && (first > r.info->n_positions || n > r.info->n_positions - first))
     st = sgi_fail(err, SG_ERR_ARG, "position %zu: the recording ends at %zu", first + n - 1, r.info->n_positions - 1);
-  size_t K = st ? 0 : r.info->top_k, m = st ? 0 : r.info->channels * K;
+  size_t K = st ? 0 : r.info->slots[r.slot].top_k, m = st ? 0 : r.info->slots[r.slot].channels * K;
   float *score = st ? NULL : sgi_alloc(m * sizeof *score);
   if (!st && !score) st = sgi_fail_memory(err, m * sizeof *score, "a circuit");
   for (size_t i = 0; i < n && !st; i++) {

@@ -12,7 +12,7 @@ typedef struct patcher {
   const sg_intervention_request *request;
   sg_interventions *out;
   sgi_pass *pass;
-  size_t L, V, width; /* width C*K */
+  size_t L, V, width; /* width: largest C*K of a layer */
   float *scores;      /* (n_prompts,L,width) at each prompt's patched position */
   int32_t *indices;
   /* The batch at work. */
@@ -30,10 +30,10 @@ static const sg_fact_prompt *prompt_of_row(const patcher *p, size_t row) {
 }
 
 /* The row of a site that the patch is about. */
-static char *patched_row(const patcher *p, const sgi_site *s, size_t row) {
+static char *patched_row(const patcher *p, const sgi_site *s, size_t row, size_t width) {
   const sg_fact_prompt *prompt = prompt_of_row(p, row);
   size_t position = p->request->at_last ? prompt->length - 1 : prompt->subject;
-  return (char *)s->data + (row * p->T + position) * p->width * 4;
+  return (char *)s->data + (row * p->T + position) * width * 4;
 }
 
 /* Plain runs keep the gates of their patched position; patched runs get those of the counterfactual prompt. */
@@ -43,17 +43,18 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   bool score = row->role == SGI_SITE_SCORES, choice = row->role == SGI_SITE_CHOICE;
   if ((!score && !choice) || row->chosen_by != SGI_SITE_ROUTER_INDICES) return SG_OK;
   p->met = true;
-  if (sgi_site_width(s) != p->width || s->n != p->rows * p->T)
+  size_t width = sgi_site_width(s);
+  if (width > p->width || s->n != p->rows * p->T)
     return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", row->name, s->layer);
   size_t layer = (size_t)s->layer;
   for (size_t r = 0; r < p->rows; r++) {
     if (p->set && !p->set[layer]) continue;
     size_t prompt = p->set ? p->out->pairs[p->first + r][1] : p->first + r, at = (prompt * p->L + layer) * p->width;
-    char *kept = score ? (char *)(p->scores + at) : (char *)(p->indices + at), *live = patched_row(p, s, r);
+    char *kept = score ? (char *)(p->scores + at) : (char *)(p->indices + at), *live = patched_row(p, s, r, width);
     if (p->set)
-      memcpy(live, kept, p->width * 4);
+      memcpy(live, kept, width * 4);
     else
-      memcpy(kept, live, p->width * 4);
+      memcpy(kept, live, width * 4);
   }
   return SG_OK;
 }
@@ -222,7 +223,7 @@ sg_status sg_interventions_run(const sg_model *m, const sg_intervention_request 
                .out = sgi_alloc(sizeof *p.out),
                .L = m->config.num_layers,
                .V = m->config.vocab_size,
-               .width = m->config.num_channels * m->config.top_k};
+               .width = sgi_model_largest(m).entries};
   if (!p.out) return sgi_fail_memory(err, sizeof *p.out, "patched runs");
   p.out->top_answers = r->top_answers;
   sg_status st = run(&p, err);

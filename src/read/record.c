@@ -18,11 +18,15 @@ struct sgi_recorder {
   size_t longest; /* places of the longest document */
 };
 
-/* ---- plan ----------------------------------------------------------------------------------------------------------------- */
+/* ---- plan -------------------------------------------------------------------------------- */
 
 static size_t position_bytes(const sgi_record_form *f) {
-  size_t entries = f->channels * f->top_k, plain = SGI_SHARD_LAYERS - 1 + SGI_RECORD_PREDICTIONS;
-  return plain * sizeof(int32_t) + f->n_layers * entries * (f->index_size + sizeof(float) + f->value_size);
+  size_t bytes = (SGI_SHARD_LAYERS - 1 + SGI_RECORD_PREDICTIONS) * sizeof(int32_t);
+  for (size_t i = 0; i < f->n_layers; i++) {
+    const sgi_slot *z = &f->slots[i];
+    bytes += z->channels * z->top_k * (sgi_record_index_size(z) + sizeof(float) + sgi_record_value_size(f, i));
+  }
+  return bytes;
 }
 
 static sg_status next_span(sgi_recorder *r, size_t *capacity, size_t document, sg_error *err) {
@@ -35,10 +39,13 @@ static sg_status next_span(sgi_recorder *r, size_t *capacity, size_t document, s
 static void count_bytes(sgi_recorder *r) {
   const sgi_record_form *f = &r->form;
   sgi_record_plan *p = &r->plan;
-  uint64_t C = f->channels, entries = C * f->top_k, lists = C * f->pool + 1, n = p->positions;
+  uint64_t n = p->positions;
   p->circuits = p->positions * f->n_layers;
   p->shard_bytes = n * position_bytes(f);
-  if (f->q.index) p->index_bytes = f->n_layers * 8 * (lists + n * entries + n * (C + 1));
+  for (size_t i = 0; i < f->n_layers && f->q.index; i++) {
+    uint64_t C = f->slots[i].channels, lists = C * f->slots[i].pool + 1;
+    p->index_bytes += 8 * (lists + n * C * f->slots[i].top_k + n * (C + 1));
+  }
   p->bytes_per_circuit = (double)(p->shard_bytes + p->index_bytes) / (double)p->circuits;
 }
 
@@ -67,38 +74,42 @@ static sg_status plan_shards(sgi_recorder *r, sg_error *err) {
   return SG_OK;
 }
 
+/* Those asked for, or all whose feedforward chooses its units; the first is there in any case, to
+ * say what it lacks. */
 static sg_status choose_layers(sgi_record_form *f, sg_error *err) {
-  size_t L = f->q.model->config.num_layers;
-  f->n_layers = f->q.n_layers ? f->q.n_layers : L;
-  f->layers = sgi_alloc(f->n_layers * sizeof *f->layers);
-  if (!f->layers) return sgi_fail_memory(err, f->n_layers * sizeof *f->layers, "a list of layers");
-  for (size_t i = 0; i < f->n_layers; i++) {
-    size_t l = f->layers[i] = f->q.n_layers ? f->q.layers[i] : i;
+  size_t L = f->q.model->config.num_layers, n = 0;
+  size_t most = f->q.n_layers ? f->q.n_layers : L;
+  f->layers = sgi_alloc(most * sizeof *f->layers);
+  f->slots = sgi_alloc(most * sizeof *f->slots);
+  if (!f->layers || !f->slots) return sgi_fail_memory(err, most * sizeof *f->slots, "a list of layers");
+  for (size_t i = 0; i < most; i++) {
+    sgi_gates g;
+    size_t l = f->q.n_layers ? f->q.layers[i] : i;
     if (l >= L) return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has layers 0 to %zu", l, L - 1);
-    if (i && l <= f->layers[i - 1]) return sgi_fail(err, SG_ERR_ARG, "layers must ascend, each named once");
+    if (n && l <= f->layers[n - 1]) return sgi_fail(err, SG_ERR_ARG, "layers must ascend, each named once");
+    if (f->q.n_layers || sgi_layer_gates(f->q.model, l, &g)) f->layers[n++] = l;
   }
+  f->n_layers = n ? n : 1;
   return SG_OK;
 }
 
 static sg_status check(sgi_recorder *r, sg_error *err) {
   sgi_record_form *f = &r->form;
   const char *v = f->q.values;
-  bool has_values;
   if (strcmp(v, "F16") && strcmp(v, "F32") && strcmp(v, "none"))
     return sgi_fail(err, SG_ERR_ARG, "values \"%s\": expected F16, F32 or none", v);
   if (!f->q.seq_len || f->q.seq_len > INT32_MAX)
     return sgi_fail(err, SG_ERR_ARG, "rows of %zu tokens can not be recorded", f->q.seq_len);
   if (f->q.padding && f->q.model->config.pad_id < 0)
     return sgi_fail(err, SG_ERR_ARG, "the model has no padding token to fill rows with");
-  sg_status st = sgi_record_sizes(f->q.model, f, &has_values, err);
+  sg_status st = choose_layers(f, err);
+  if (!st) st = sgi_record_sizes(f->q.model, f, err);
   if (st) return st;
-  f->index_size = f->pool > (size_t)INT16_MAX + 1 ? 4 : 2;
-  if (!has_values) f->q.values = v = "none"; /* experts are no neurons */
   f->value_size = !strcmp(v, "F16") ? 2 : !strcmp(v, "F32") ? 4 : 0;
   size_t n = f->q.documents.count;
   r->plan.documents = f->q.max_documents && f->q.max_documents < n ? f->q.max_documents : n;
   if (!r->plan.documents) return sgi_fail(err, SG_ERR_ARG, "there is no document to record");
-  return choose_layers(f, err);
+  return SG_OK;
 }
 
 sg_status sgi_recorder_create(const sgi_record_request *request, sgi_recorder **out, sg_error *err) {
@@ -119,18 +130,50 @@ sg_status sgi_recorder_create(const sgi_record_request *request, sgi_recorder **
 void sgi_recorder_free(sgi_recorder *r) {
   if (!r) return;
   sgi_free(r->form.layers);
+  sgi_free(r->form.slots);
   sgi_free(r->spans);
   sgi_free(r);
 }
 
 const sgi_record_plan *sgi_recorder_plan(const sgi_recorder *r) { return &r->plan; }
 
-/* ---- the directory ---------------------------------------------------------------------------------------------------------- */
+/* ---- the directory ----------------------------------------------------------------------- */
 
 static json_t *hash_text(uint64_t h) {
   char text[17];
   snprintf(text, sizeof text, "%016llx", (unsigned long long)h);
   return json_string(text);
+}
+
+/* Adds the sizes of a layer to o. */
+static int add_slot(const sgi_record_form *f, size_t slot, json_t *o) {
+  const sgi_slot *z = &f->slots[slot];
+  json_t *sizes = json_pack("{s:I, s:I, s:I, s:b, s:s}", "channels", (json_int_t)z->channels, "top_k",
+                            (json_int_t)z->top_k, "pool", (json_int_t)z->pool, "pool_per_channel", z->pool_per_channel,
+                            "values", z->has_values ? f->q.values : "none"); /* experts are no neurons */
+  int bad = json_object_update(o, sizes);
+  json_decref(sizes);
+  return bad;
+}
+
+static bool same_sizes(const sgi_slot *a, const sgi_slot *b) {
+  return a->channels == b->channels && a->top_k == b->top_k && a->pool == b->pool &&
+         a->pool_per_channel == b->pool_per_channel && a->has_values == b->has_values;
+}
+
+/* Layers of one size are said once, of several one by one as "sizes". */
+static int add_slots(const sgi_record_form *f, json_t *o) {
+  bool same = true;
+  for (size_t i = 1; i < f->n_layers; i++) same = same && same_sizes(&f->slots[0], &f->slots[i]);
+  if (same) return add_slot(f, 0, o);
+  json_t *list = json_array();
+  int bad = !list;
+  for (size_t i = 0; i < f->n_layers; i++) {
+    json_t *one = json_object();
+    bad |= add_slot(f, i, one);
+    bad |= json_array_append_new(list, one);
+  }
+  return bad | json_object_set_new(o, "sizes", list);
 }
 
 /* recording.json: everything that fixes the bytes of the shards. */
@@ -148,22 +191,26 @@ static json_t *describe(const sgi_recorder *r) {
         shards, json_pack("{s:s, s:I, s:I, s:I}", "file", name, "first_document", (json_int_t)s->first, "documents",
                           (json_int_t)s->documents, "positions", (json_int_t)s->positions));
   }
-  json_t *o = json_pack(
-      "{s:s, s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o, s:I, s:I, s:I, s:b, s:s, s:b, s:I, s:i, s:i, "
-      "s:o}",
-      "format", "sgatlin-recording", "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "",
-      "model_hash", hash_text(sgi_model_hash(q->model)), "data", q->data_path ? q->data_path : "", "data_hash",
-      hash_text(q->documents.hash), "documents", (json_int_t)r->plan.documents, "positions",
-      (json_int_t)r->plan.positions, "seq_len", (json_int_t)q->seq_len, "padding", q->padding, "unshifted",
-      q->unshifted, "model_layers", (json_int_t)c->num_layers, "layers", layers, "channels", (json_int_t)f->channels,
-      "top_k", (json_int_t)f->top_k, "pool", (json_int_t)f->pool, "pool_per_channel", f->pool_per_channel, "values",
-      q->values, "index", q->index, "vocab_size", (json_int_t)c->vocab_size, "bos", c->bos_id, "pad", c->pad_id,
-      "shards", shards);
-  return o;
+  json_t *o =
+      json_pack("{s:s, s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "format", "sgatlin-recording",
+                "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "", "model_hash",
+                hash_text(sgi_model_hash(q->model)), "data", q->data_path ? q->data_path : "", "data_hash",
+                hash_text(q->documents.hash), "documents", (json_int_t)r->plan.documents, "positions",
+                (json_int_t)r->plan.positions, "seq_len", (json_int_t)q->seq_len, "padding", q->padding, "unshifted",
+                q->unshifted, "model_layers", (json_int_t)c->num_layers, "layers", layers);
+  json_t *rest = json_pack("{s:b, s:I, s:i, s:i, s:o}", "index", q->index, "vocab_size", (json_int_t)c->vocab_size,
+                           "bos", c->bos_id, "pad", c->pad_id, "shards", shards);
+  if (o && rest && !add_slots(f, o) && !json_object_update(o, rest)) {
+    json_decref(rest);
+    return o;
+  }
+  json_decref(rest);
+  json_decref(o);
+  return NULL;
 }
 
-/* A recording of the same request goes on, another one is refused. Where the paths of model and data moved but their
- * content did not, that is the same request. */
+/* A recording of the same request goes on, another one is refused. Where the paths of model and
+ * data moved but their content did not, that is the same request. */
 static sg_status compare(const json_t *old, const json_t *now, const char *where, sg_error *err) {
   const char *key;
   const json_t *v;
@@ -202,7 +249,7 @@ static sg_status prepare(const sgi_recorder *r, const char *directory, sg_error 
   return st;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------- */
 
 typedef struct watch {
   const sgi_record_events *events;
@@ -275,7 +322,9 @@ static sg_status write_index(const sgi_recorder *r, const char *directory, const
   return st;
 }
 
-/* ---- the manifest ---------------------------------------------------------------------------------------------------------- */
+/* ---- the manifest
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct hashing {
   const sgi_record_events *events;
@@ -298,7 +347,8 @@ static size_t list_files(const sgi_recorder *r, char (*names)[SGI_RECORD_NAME]) 
   return n;
 }
 
-/* Written last. Files that were made again after a loss have the same bytes as before, so a manifest that is there holds. */
+/* Written last. Files that were made again after a loss have the same bytes as before, so a
+ * manifest that is there holds. */
 static sg_status write_manifest(const sgi_recorder *r, const char *directory, const sgi_record_events *events,
                                 sg_error *err) {
   size_t most = 2 + r->plan.shards + r->form.n_layers;

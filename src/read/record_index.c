@@ -22,7 +22,8 @@ typedef struct build {
 } build;
 
 static sg_status allocate(build *b, size_t max_memory, sg_error *err) {
-  size_t C = b->info->channels, K = b->info->top_k, F = b->info->pool, n = b->info->n_positions;
+  size_t C = b->info->slots[b->slot].channels, K = b->info->slots[b->slot].top_k, F = b->info->slots[b->slot].pool,
+         n = b->info->n_positions;
   size_t channel = n * K * (sizeof *b->position + sizeof *b->score) + F * sizeof *b->next;
   b->group = max_memory / channel;
   if (b->group < 1) b->group = 1;
@@ -39,7 +40,8 @@ static sg_status allocate(build *b, size_t max_memory, sg_error *err) {
 }
 
 static void count(build *b) {
-  size_t C = b->info->channels, K = b->info->top_k, F = b->info->pool, n = b->info->n_positions;
+  size_t C = b->info->slots[b->slot].channels, K = b->info->slots[b->slot].top_k, F = b->info->slots[b->slot].pool,
+         n = b->info->n_positions;
   for (size_t p = 0; p < n; p++) {
     sgi_recording_circuit(b->rec, b->slot, p, b->index, NULL);
     for (size_t i = 0; i < C * K; i++) b->start[i / K * F + (size_t)b->index[i] + 1]++;
@@ -49,7 +51,7 @@ static void count(build *b) {
 
 /* Lists of channels [c0, c0 + channels). */
 static sg_status fill(build *b, size_t c0, size_t channels, sg_error *err) {
-  size_t K = b->info->top_k, F = b->info->pool, n = b->info->n_positions;
+  size_t K = b->info->slots[b->slot].top_k, F = b->info->slots[b->slot].pool, n = b->info->n_positions;
   uint64_t base = b->start[c0 * F];
   for (size_t i = 0; i < channels * F; i++) b->next[i] = b->start[c0 * F + i] - base;
   for (size_t p = 0; p < n; p++) {
@@ -69,7 +71,7 @@ static sg_status fill(build *b, size_t c0, size_t channels, sg_error *err) {
 
 /* Sums in the order of the circuit's entries, so that equal circuits have a distance of exactly 0. Row C: all channels. */
 static sg_status put_norms(build *b, sg_error *err) {
-  size_t C = b->info->channels, K = b->info->top_k, n = b->info->n_positions;
+  size_t C = b->info->slots[b->slot].channels, K = b->info->slots[b->slot].top_k, n = b->info->n_positions;
   sg_status st = SG_OK;
   for (size_t c = 0; c <= C && !st; c++) {
     size_t from = c < C ? c * K : 0, to = c < C ? from + K : C * K;
@@ -85,7 +87,7 @@ static sg_status put_norms(build *b, sg_error *err) {
 }
 
 static sg_status write_all(build *b, sg_error *err) {
-  size_t C = b->info->channels, F = b->info->pool;
+  size_t C = b->info->slots[b->slot].channels, F = b->info->slots[b->slot].pool;
   count(b);
   sg_status st = sgi_safetensors_writer_put(b->file, START, 0, b->start, (C * F + 1) * sizeof *b->start, err);
   for (size_t c = 0; c < C && !st; c += b->group) st = fill(b, c, C - c < b->group ? C - c : b->group, err);
@@ -95,10 +97,10 @@ static sg_status write_all(build *b, sg_error *err) {
 
 sg_status sgi_record_index(const sgi_recording *rec, const char *path, size_t slot, size_t max_memory, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t C = info->channels, n = info->n_positions, entries = n * C * info->top_k;
+  size_t C = info->slots[slot].channels, n = info->n_positions, entries = n * C * info->slots[slot].top_k;
   build b = {.rec = rec, .info = info, .slot = slot};
   const sgi_tensor tensors[N_TENSORS] = {
-      [START] = {.name = "start", .dtype = SGI_U64, .n_dims = 1, .dims = {C * info->pool + 1}},
+      [START] = {.name = "start", .dtype = SGI_U64, .n_dims = 1, .dims = {C * info->slots[slot].pool + 1}},
       [POSITION] = {.name = "position", .dtype = SGI_U32, .n_dims = 1, .dims = {entries}},
       [SCORE] = {.name = "score", .dtype = SGI_F32, .n_dims = 1, .dims = {entries}},
       [NORMS] = {.name = "norms", .dtype = SGI_F64, .n_dims = 2, .dims = {C + 1, n}}};

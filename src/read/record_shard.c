@@ -34,23 +34,27 @@ size_t sgi_record_length(const sgi_record_form *f, size_t i) {
 
 /* ---- what a model has to record ------------------------------------------------------------------------------------------- */
 
-sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, bool *has_values, sg_error *err) {
-  *has_values = false;
-  if (!m->ffn->gates)
-    return sgi_fail(err, SG_ERR_ARG,
-                    "feedforward kind %s has no gates, so there are no circuits to record; sgatlin trace --only "
-                    "'*.neurons' writes its hidden activations",
-                    m->ffn->name);
-  sgi_gates g = {0};
-  m->ffn->gates(&m->config, 1, (sgi_arena){0}, &g); /* sizes only: nothing is behind the pointers */
-  f->channels = g.channels;
-  f->top_k = g.top_k;
-  f->pool = g.pool;
-  f->pool_per_channel = g.pool_per_channel;
-  /* An activation for every chosen unit; hidden units of experts have other sizes. */
-  sgi_site_id choice = sgi_ffn_site(m->ffn, SGI_SITE_CHOICE), values = sgi_ffn_site(m->ffn, SGI_SITE_VALUES);
-  const sgi_site_row *row = sgi_site_row_of(values);
-  *has_values = row->chosen_by == choice && row->n_axes == sgi_site_row_of(choice)->n_axes;
+sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err) {
+  for (size_t i = 0; i < f->n_layers; i++) {
+    sgi_gates g;
+    const sgi_sublayer *s;
+    sg_status st = sgi_feedforward_find(m, f->layers[i], &s, err);
+    if (st) return st;
+    if (!sgi_layer_gates(m, f->layers[i], &g))
+      return sgi_fail(err, SG_ERR_ARG,
+                      "feedforward kind %s has no gates, so there are no circuits to record; sgatlin trace --only "
+                      "'*.neurons' writes its hidden activations",
+                      s->ffn->name);
+    /* An activation for every chosen unit; hidden units of experts have other sizes. */
+    sgi_site_id choice = sgi_ffn_site(s->ffn, SGI_SITE_CHOICE);
+    const sgi_site_row *row = sgi_site_row_of(sgi_ffn_site(s->ffn, SGI_SITE_VALUES));
+    f->slots[i] = (sgi_slot){.channels = g.channels,
+                             .top_k = g.top_k,
+                             .pool = g.pool,
+                             .pool_per_channel = g.pool_per_channel,
+                             .has_values = row->chosen_by == choice &&
+                                           row->n_axes == sgi_site_row_of(choice)->n_axes};
+  }
   return SG_OK;
 }
 
@@ -66,21 +70,24 @@ static sg_status put(sgi_shard_writer *w, size_t tensor, const void *data, size_
   return sgi_safetensors_writer_put(w->file, tensor, w->at * width, w->pack, n, err);
 }
 
-static sg_status put_scores(sgi_shard_writer *w, size_t tensor, size_t layer, const float *score, sg_error *err) {
-  size_t m = w->f->channels * w->f->top_k;
+static size_t entries(const sgi_shard_writer *w, size_t slot) {
+  return w->f->slots[slot].channels * w->f->slots[slot].top_k;
+}
+
+static sg_status put_scores(sgi_shard_writer *w, size_t tensor, size_t slot, const float *score, sg_error *err) {
+  size_t m = entries(w, slot);
   for (size_t r = 0; r < w->rows; r++)
     for (size_t i = r * w->T * m; i < (r * w->T + w->length[r]) * m; i++)
       if (!isfinite(score[i]))
         return sgi_fail(err, SG_ERR_NUMERIC, "layer %zu: a score is NaN or infinite: this model can not be recorded",
-                        layer);
+                        w->f->layers[slot]);
   return put(w, tensor, score, m * sizeof *score, err);
 }
 
 /* In place: each element moves down to where a narrower one begins. */
-static sg_status put_indices(sgi_shard_writer *w, size_t tensor, int32_t *index, sg_error *err) {
-  const sgi_record_form *f = w->f;
-  size_t m = f->channels * f->top_k, n = w->rows * w->T * m;
-  if (f->index_size == sizeof *index) return put(w, tensor, index, m * sizeof *index, err);
+static sg_status put_indices(sgi_shard_writer *w, size_t tensor, size_t slot, int32_t *index, sg_error *err) {
+  size_t m = entries(w, slot), n = w->rows * w->T * m;
+  if (sgi_record_index_size(&w->f->slots[slot]) == sizeof *index) return put(w, tensor, index, m * sizeof *index, err);
   int16_t *narrow = (int16_t *)(void *)w->pack;
   for (size_t i = 0; i < n; i++) narrow[i] = (int16_t)index[i];
   return put(w, tensor, narrow, m * sizeof *narrow, err);
@@ -88,10 +95,9 @@ static sg_status put_indices(sgi_shard_writer *w, size_t tensor, int32_t *index,
 
 static uint16_t to_half(float x) { return sgi_to_half(x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x); }
 
-static sg_status put_values(sgi_shard_writer *w, size_t tensor, const float *value, sg_error *err) {
-  const sgi_record_form *f = w->f;
-  size_t m = f->channels * f->top_k, n = w->rows * w->T * m;
-  if (f->value_size == sizeof *value) return put(w, tensor, value, m * sizeof *value, err);
+static sg_status put_values(sgi_shard_writer *w, size_t tensor, size_t slot, const float *value, sg_error *err) {
+  size_t m = entries(w, slot), n = w->rows * w->T * m;
+  if (w->f->value_size == sizeof *value) return put(w, tensor, value, m * sizeof *value, err);
   uint16_t *half = (uint16_t *)(void *)w->pack;
 #pragma omp parallel for schedule(static) if (n > 4096)
   for (size_t i = 0; i < n; i++) half[i] = to_half(value[i]);
@@ -99,12 +105,19 @@ static sg_status put_values(sgi_shard_writer *w, size_t tensor, const float *val
 }
 
 /* Scores of experts are the logits of those chosen. */
-static sg_status put_chosen(sgi_shard_writer *w, size_t tensor, size_t layer, const int32_t *index, sg_error *err) {
-  size_t K = w->f->top_k, n = w->rows * w->T;
+static sg_status put_chosen(sgi_shard_writer *w, size_t tensor, size_t slot, const int32_t *index, sg_error *err) {
+  size_t K = w->f->slots[slot].top_k, n = w->rows * w->T;
   float *chosen = (float *)(void *)w->pack;
   for (size_t i = 0; i < n; i++)
     for (size_t k = 0; k < K; k++) chosen[i * K + k] = w->logits[i * w->logits_width + (size_t)index[i * K + k]];
-  return put_scores(w, tensor, layer, chosen, err);
+  return put_scores(w, tensor, slot, chosen, err);
+}
+
+/* Number of the slot's first tensor in a shard. */
+static size_t first_tensor(const sgi_record_form *f, size_t slot) {
+  size_t n = SGI_SHARD_LAYERS;
+  for (size_t i = 0; i < slot; i++) n += sgi_record_value_size(f, i) ? 3 : 2;
+  return n;
 }
 
 static sg_status watch(void *user, const sgi_site *s, sg_error *err) {
@@ -114,19 +127,20 @@ static sg_status watch(void *user, const sgi_site *s, sg_error *err) {
   if (s->layer < 0) return SG_OK;
   while (slot < f->n_layers && f->layers[slot] != (size_t)s->layer) slot++;
   if (slot == f->n_layers) return SG_OK;
-  size_t tensor = SGI_SHARD_LAYERS + slot * (f->value_size ? 3 : 2), layer = (size_t)s->layer;
+  size_t tensor = first_tensor(f, slot);
   const sgi_site_row *row = sgi_site_row_of(s->id);
-  if (row->role == SGI_SITE_SCORES && row->chosen_by) return put_scores(w, tensor + 1, layer, s->data, err);
+  if (row->role == SGI_SITE_SCORES && row->chosen_by) return put_scores(w, tensor + 1, slot, s->data, err);
   if (row->role == SGI_SITE_SCORES) { /* of every unit: those of the chosen are written when they are known */
     w->logits = s->data;
     w->logits_width = sgi_site_width(s);
   }
   if (row->role == SGI_SITE_CHOICE) {
-    sg_status st = w->logits ? put_chosen(w, tensor + 1, layer, s->data, err) : SG_OK;
+    sg_status st = w->logits ? put_chosen(w, tensor + 1, slot, s->data, err) : SG_OK;
     w->logits = NULL;
-    return st ? st : put_indices(w, tensor, s->data, err);
+    return st ? st : put_indices(w, tensor, slot, s->data, err);
   }
-  return f->value_size && row->role == SGI_SITE_VALUES ? put_values(w, tensor + 2, s->data, err) : SG_OK;
+  bool values = sgi_record_value_size(f, slot) && row->role == SGI_SITE_VALUES;
+  return values ? put_values(w, tensor + 2, slot, s->data, err) : SG_OK;
 }
 
 /* The five best tokens at every recorded place of the batch. */
@@ -199,7 +213,7 @@ static sg_status run_batch(sgi_shard_writer *w, size_t document, sg_error *err) 
 
 static sg_status open_file(sgi_shard_writer *w, size_t n, const char *path, sg_error *err) {
   const sgi_record_form *f = w->f;
-  size_t per_layer = f->value_size ? 3 : 2, count = SGI_SHARD_LAYERS + per_layer * f->n_layers;
+  size_t count = first_tensor(f, f->n_layers);
   sgi_tensor *t = sgi_alloc(count * sizeof *t);
   char(*names)[SGI_RECORD_NAME] = sgi_alloc(count * sizeof *names);
   sg_status st = SG_OK;
@@ -213,11 +227,14 @@ static sg_status open_file(sgi_shard_writer *w, size_t n, const char *path, sg_e
                           .n_dims = i == SGI_SHARD_PREDICTIONS ? 2 : 1,
                           .dims = {n, SGI_RECORD_PREDICTIONS}};
     static const char *const parts[] = {"router.indices", "router.scores", "neurons"};
-    sgi_dtype types[] = {f->index_size == 2 ? SGI_I16 : SGI_I32, SGI_F32, f->value_size == 2 ? SGI_F16 : SGI_F32};
-    for (size_t i = SGI_SHARD_LAYERS; i < count; i++) {
-      size_t slot = (i - SGI_SHARD_LAYERS) / per_layer, part = (i - SGI_SHARD_LAYERS) % per_layer;
-      sgi_record_tensor_name(names[i], f->layers[slot], parts[part]);
-      t[i] = (sgi_tensor){.name = names[i], .dtype = types[part], .n_dims = 3, .dims = {n, f->channels, f->top_k}};
+    for (size_t slot = 0, i = SGI_SHARD_LAYERS; slot < f->n_layers; slot++) {
+      const sgi_slot *z = &f->slots[slot];
+      sgi_dtype types[] = {sgi_record_index_size(z) == 2 ? SGI_I16 : SGI_I32, SGI_F32,
+                           f->value_size == 2 ? SGI_F16 : SGI_F32};
+      for (size_t part = 0; part < (sgi_record_value_size(f, slot) ? 3 : 2); part++, i++) {
+        sgi_record_tensor_name(names[i], f->layers[slot], parts[part]);
+        t[i] = (sgi_tensor){.name = names[i], .dtype = types[part], .n_dims = 3, .dims = {n, z->channels, z->top_k}};
+      }
     }
     st = sgi_safetensors_writer_open(path, t, count, NULL, 0, &w->file, err);
   }
@@ -255,7 +272,9 @@ sg_status sgi_shard_writer_create(const sgi_record_form *f, size_t longest, sgi_
   sgi_shard_writer *w = sgi_alloc(sizeof *w);
   if (!w) return sgi_fail_memory(err, sizeof *w, "a recorder");
   *w = (sgi_shard_writer){.f = f, .max_rows = rows};
-  size_t n = rows * longest, m = f->channels * f->top_k, V = c->vocab_size;
+  size_t n = rows * longest, m = 1, V = c->vocab_size;
+  for (size_t i = 0; i < f->n_layers; i++)
+    if (entries(w, i) > m) m = entries(w, i);
   w->inputs = sgi_alloc(n * sizeof *w->inputs);
   w->targets = sgi_alloc(n * sizeof *w->targets);
   w->length = sgi_alloc(rows * sizeof *w->length);

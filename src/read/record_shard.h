@@ -19,11 +19,17 @@ enum {
 /* What is recorded, fixed by the request. */
 typedef struct sgi_record_form {
   sgi_record_request q;
-  size_t *layers; /* (n_layers) */
-  size_t n_layers, channels, top_k, pool;
-  bool pool_per_channel;
-  size_t index_size, value_size; /* bytes of an element; value_size 0: none */
+  size_t *layers;  /* (n_layers) */
+  sgi_slot *slots; /* (n_layers) */
+  size_t n_layers;
+  size_t value_size; /* bytes of an activation; 0: none is recorded of any layer */
 } sgi_record_form;
+
+/* Bytes of an index and of an activation of one layer. */
+static inline size_t sgi_record_index_size(const sgi_slot *z) { return z->pool > (size_t)INT16_MAX + 1 ? 4 : 2; }
+static inline size_t sgi_record_value_size(const sgi_record_form *f, size_t slot) {
+  return f->slots[slot].has_values ? f->value_size : 0;
+}
 
 /* Documents [first, first + documents) with `positions` recorded places in all. */
 typedef struct sgi_record_span {
@@ -42,6 +48,6 @@ sg_status sgi_shard_write(sgi_shard_writer *w, const sgi_record_span *span, cons
                           bool (*progress)(void *user, size_t done), void *user, sg_error *err);
 
 /* Channels, choices and pool of the model's sparse layers, and whether its units have activations, from one token's pass. */
-sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, bool *has_values, sg_error *err);
+sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err);
 
 #endif

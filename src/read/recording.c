@@ -64,30 +64,40 @@ sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot,
   return sgi_fail(err, SG_ERR_ARG, "layer %zu was not recorded; %s holds layers %s", layer, r->directory, list);
 }
 
+typedef struct size_pair {
+  const char *what;
+  size_t recorded, model;
+} size_pair;
+
+static sg_status same_sizes(const size_pair *pairs, size_t n, const char *name, sg_error *err) {
+  for (size_t k = 0; k < n; k++)
+    if (pairs[k].recorded != pairs[k].model)
+      return sgi_fail(err, SG_ERR_ARG, "%s was recorded from another model: it had %zu %s, this one has %zu", name,
+                      pairs[k].recorded, pairs[k].what, pairs[k].model);
+  return SG_OK;
+}
+
 sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const char *name, sgi_bound *bound,
                              sg_error *err) {
   const sgi_recording_info *i = &r->info;
   const sg_config *c = &m->config;
-  sgi_gates g = {0};
   *bound = SGI_UNKNOWN;
-  if (!m->ffn->gates)
+  if (!sgi_model_chooses(m))
     return sgi_fail(err, SG_ERR_ARG, "%s holds circuits, and this model's feedforward kind (%s) has none", name,
-                    m->ffn->name);
-  m->ffn->gates(c, 1, (sgi_arena){0}, &g); /* sizes only */
-  const struct {
-    const char *what;
-    size_t recorded, model;
-  } sizes[] = {{"layers", i->model_layers, c->num_layers},
-               {"tokens in its vocabulary", i->vocab_size, c->vocab_size},
-               {"channels", i->channels, g.channels},
-               {"neurons a pool", i->pool, g.pool},
-               {"neurons chosen a channel", i->top_k, g.top_k}};
-  for (size_t k = 0; k < SGI_COUNT(sizes); k++)
-    if (sizes[k].recorded != sizes[k].model)
-      return sgi_fail(err, SG_ERR_ARG, "%s was recorded from another model: it had %zu %s, this one has %zu", name,
-                      sizes[k].recorded, sizes[k].what, sizes[k].model);
-  *bound = sgi_binding_compare(&i->of, m, name, i->model, err);
-  return SG_OK;
+                    c->feedforward);
+  const size_pair whole[] = {{"layers", i->model_layers, c->num_layers},
+                             {"tokens in its vocabulary", i->vocab_size, c->vocab_size}};
+  sg_status st = same_sizes(whole, SGI_COUNT(whole), name, err);
+  for (size_t s = 0; s < i->n_layers && !st; s++) {
+    sgi_gates g;
+    sgi_layer_gates(m, i->layers[s], &g);
+    const size_pair layer[] = {{"channels", i->slots[s].channels, g.channels},
+                               {"neurons a pool", i->slots[s].pool, g.pool},
+                               {"neurons chosen a channel", i->slots[s].top_k, g.top_k}};
+    st = same_sizes(layer, SGI_COUNT(layer), name, err);
+  }
+  if (!st) *bound = sgi_binding_compare(&i->of, m, name, i->model, err);
+  return st;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -109,13 +119,14 @@ static const void *tensor(const sgi_safetensors *f, const char *name, sgi_dtype 
 
 static sg_status open_layer(const sgi_recording *r, shard *s, size_t slot, sg_error *err) {
   char name[SGI_RECORD_NAME];
-  size_t C = r->info.channels, K = r->info.top_k;
+  const sgi_slot *z = &r->slots[slot];
+  size_t C = z->channels, K = z->top_k;
   layer_part *p = &s->layers[slot];
   sgi_record_tensor_name(name, r->layers[slot], "router.indices");
-  if (!(p->index = tensor(s->file, name, r->wide ? SGI_I32 : SGI_I16, s->count, C, K, err))) return SG_ERR_FORMAT;
+  if (!(p->index = tensor(s->file, name, wide(z) ? SGI_I32 : SGI_I16, s->count, C, K, err))) return SG_ERR_FORMAT;
   sgi_record_tensor_name(name, r->layers[slot], "router.scores");
   if (!(p->score = tensor(s->file, name, SGI_F32, s->count, C, K, err))) return SG_ERR_FORMAT;
-  if (!r->info.has_values) return SG_OK;
+  if (!z->has_values) return SG_OK;
   sgi_record_tensor_name(name, r->layers[slot], "neurons");
   p->value = tensor(s->file, name, r->half ? SGI_F16 : SGI_F32, s->count, C, K, err);
   return p->value ? SG_OK : SG_ERR_FORMAT;
@@ -222,46 +233,66 @@ static sg_status read_layers(sgi_recording *r, const json_t *o, const char *wher
   return SG_OK;
 }
 
+/* Sizes of one layer, out of the recording's own object or of an entry of "sizes". */
+static sg_status read_slot(const json_t *o, const char *where, sgi_slot *z, bool *half, sg_error *err) {
+  char value[8] = "";
+  size_t cells;
+  sg_status st = sgi_json_size(o, where, "channels", 1, INT32_MAX, &z->channels, err);
+  if (!st) st = sgi_json_size(o, where, "top_k", 1, 4096, &z->top_k, err);
+  if (!st) st = sgi_json_size(o, where, "pool", 1, INT32_MAX, &z->pool, err);
+  if (!st) st = sgi_json_bool(o, where, "pool_per_channel", &z->pool_per_channel, err);
+  if (!st) st = sgi_json_string(o, where, "values", value, sizeof value, err);
+  if (st) return st;
+  if (strcmp(value, "none") && strcmp(value, "F16") && strcmp(value, "F32"))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: values is \"%s\": expected \"F16\", \"F32\" or \"none\"", where, value);
+  z->has_values = strcmp(value, "none") != 0;
+  *half = *half || !strcmp(value, "F16");
+  if (z->top_k > z->pool)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: top_k is %zu, more than the pool of %zu", where, z->top_k, z->pool);
+  if (!sgi_size_mul(z->channels, z->pool, &cells) || !sgi_size_mul(z->channels, z->top_k, &cells) || cells > INT32_MAX)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: channels x top_k is too large", where);
+  return SG_OK;
+}
+
+static sg_status read_slots(sgi_recording *r, const json_t *o, const char *where, sg_error *err) {
+  sgi_recording_info *info = &r->info;
+  const json_t *list = json_object_get(o, "sizes");
+  info->slots = r->slots = sgi_alloc(info->n_layers * sizeof *r->slots);
+  if (!r->slots) return sgi_fail_memory(err, info->n_layers * sizeof *r->slots, "a recording");
+  if (list && (!json_is_array(list) || json_array_size(list) != info->n_layers))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: sizes must list the %zu recorded layers", where, info->n_layers);
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < info->n_layers && !st; i++)
+    st = read_slot(list ? json_array_get(list, i) : o, where, &r->slots[i], &r->half, err);
+  return st;
+}
+
 static sg_status read_info(sgi_recording *r, const json_t *o, const char *where, sg_error *err) {
   sgi_recording_info *info = &r->info;
-  char format[32] = "", value[8] = "";
-  size_t version, cells;
+  char format[32] = "";
+  size_t version;
   sg_status st = sgi_json_string(o, where, "format", format, sizeof format, err);
   if (!st && strcmp(format, "sgatlin-recording"))
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: format is \"%s\": expected \"sgatlin-recording\"", where, format);
   if (!st) st = sgi_json_size(o, where, "version", SGI_RECORD_VERSION, SGI_RECORD_VERSION, &version, err);
   if (!st) st = sgi_json_size(o, where, "positions", 1, UINT32_MAX, &info->n_positions, err);
   if (!st) st = sgi_json_size(o, where, "documents", 1, info->n_positions, &info->n_documents, err);
-  if (!st) st = sgi_json_size(o, where, "channels", 1, INT32_MAX, &info->channels, err);
-  if (!st) st = sgi_json_size(o, where, "top_k", 1, 4096, &info->top_k, err);
-  if (!st) st = sgi_json_size(o, where, "pool", 1, INT32_MAX, &info->pool, err);
-  if (!st) st = sgi_json_bool(o, where, "pool_per_channel", &info->pool_per_channel, err);
   if (!st) st = sgi_json_size(o, where, "model_layers", 1, 65536, &info->model_layers, err);
   if (!st) st = sgi_json_size(o, where, "seq_len", 1, INT32_MAX, &info->seq_len, err);
   if (!st) st = sgi_json_size(o, where, "vocab_size", 1, MAX_VOCABULARY, &info->vocab_size, err);
   if (!st) st = sgi_json_i32(o, where, "bos", 0, INT32_MAX, &info->bos, err);
   if (!st) st = sgi_json_i32(o, where, "pad", -1, INT32_MAX, &info->pad, err);
   if (!st) st = sgi_json_bool(o, where, "padding", &info->padding, err);
-  if (!st) st = sgi_json_string(o, where, "values", value, sizeof value, err);
   if (!st) st = read_layers(r, o, where, err);
+  if (!st) st = read_slots(r, o, where, err);
+  if (!st) st = sgi_binding_read(o, where, &info->of, err);
   if (st) return st;
-  info->has_values = strcmp(value, "none") != 0;
-  r->half = !strcmp(value, "F16");
-  r->wide = info->pool > (size_t)INT16_MAX + 1;
-  if ((st = sgi_binding_read(o, where, &info->of, err))) return st;
   const char *model = json_string_value(json_object_get(o, "model"));
   r->model = sgi_strdup(model ? model : "");
   info->model = r->model;
   if (!r->model) return sgi_fail_memory(err, 1, "a recording");
   if ((size_t)info->bos >= info->vocab_size || (info->pad >= 0 && (size_t)info->pad >= info->vocab_size))
     return sgi_fail(err, SG_ERR_FORMAT, "%s: bos and pad must lie in the vocabulary of %zu", where, info->vocab_size);
-  if (strcmp(value, "none") && strcmp(value, "F16") && strcmp(value, "F32"))
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: values is \"%s\": expected \"F16\", \"F32\" or \"none\"", where, value);
-  if (info->top_k > info->pool)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: top_k is %zu, more than the pool of %zu", where, info->top_k, info->pool);
-  if (!sgi_size_mul(info->channels, info->pool, &cells) || !sgi_size_mul(info->channels, info->top_k, &cells) ||
-      cells > INT32_MAX)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: channels x top_k is too large", where);
   return SG_OK;
 }
 
@@ -272,11 +303,12 @@ static sg_status open_index(sgi_recording *r, size_t slot, sg_error *err) {
   sgi_record_index_name(name, r->layers[slot]);
   sg_status st = open_part(r, name, &x->file, err);
   if (st) return st;
-  size_t lists = info->channels * info->pool, entries = info->n_positions * info->channels * info->top_k;
+  const sgi_slot *z = &info->slots[slot];
+  size_t lists = z->channels * z->pool, entries = info->n_positions * z->channels * z->top_k;
   x->start = tensor(x->file, "start", SGI_U64, lists + 1, 0, 0, err);
   if (x->start) x->position = tensor(x->file, "position", SGI_U32, entries, 0, 0, err);
   if (x->position) x->score = tensor(x->file, "score", SGI_F32, entries, 0, 0, err);
-  if (x->score) x->norms = tensor(x->file, "norms", SGI_F64, info->channels + 1, info->n_positions, 0, err);
+  if (x->score) x->norms = tensor(x->file, "norms", SGI_F64, z->channels + 1, info->n_positions, 0, err);
   if (!x->norms) return SG_ERR_FORMAT;
   x->looked_at = sgi_alloc(lists * sizeof *x->looked_at);
   if (!x->looked_at) return sgi_fail_memory(err, lists, "the state of a recording's lists");
@@ -341,6 +373,7 @@ void sgi_recording_close(sgi_recording *r) {
   sgi_free(r->parts);
   sgi_free(r->index);
   sgi_free(r->layers);
+  sgi_free(r->slots);
   sgi_free(r->document_first);
   sgi_free(r->directory);
   sgi_free(r->model);

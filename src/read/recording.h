@@ -11,14 +11,19 @@
 
 enum { SGI_RECORD_PREDICTIONS = 5, SGI_RECORD_VERSION = 1 };
 
-typedef struct sgi_recording_info {
-  size_t n_positions, n_documents;
-  size_t n_layers;      /* recorded ones */
-  const size_t *layers; /* (n_layers) their numbers in the model, ascending */
-  size_t model_layers;
+/* What was recorded of one layer. */
+typedef struct sgi_slot {
   size_t channels, top_k, pool; /* C, K, F */
   bool pool_per_channel;
   bool has_values; /* gated activations were recorded */
+} sgi_slot;
+
+typedef struct sgi_recording_info {
+  size_t n_positions, n_documents;
+  size_t n_layers;       /* recorded ones */
+  const size_t *layers;  /* (n_layers) their numbers in the model, ascending */
+  const sgi_slot *slots; /* (n_layers) each layer's own sizes */
+  size_t model_layers;
   size_t seq_len, vocab_size;
   int32_t bos, pad;
   bool padding;      /* positions whose target is padding are there, too */

@@ -41,7 +41,8 @@ struct sgi_recording {
   char *directory, *model;
   sgi_recording_info info;
   size_t *layers;
-  bool wide, half; /* int32 indices; float16 values */
+  sgi_slot *slots;
+  bool half; /* float16 values */
   size_t n_shards;
   shard *shards;
   layer_part *parts;      /* (n_shards, n_layers) */
@@ -50,5 +51,8 @@ struct sgi_recording {
   layer_index *index; /* (n_layers) */
   damage *damage;
 };
+
+/* Indices are int32. */
+static inline bool wide(const sgi_slot *z) { return z->pool > (size_t)INT16_MAX + 1; }
 
 #endif

@@ -73,7 +73,8 @@ void sgi_recording_document(const sgi_recording *r, size_t document, size_t *fir
 }
 
 void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score) {
-  size_t row, m = r->info.channels * r->info.top_k;
+  const sgi_slot *z = &r->slots[slot];
+  size_t row, m = z->channels * z->top_k;
   const shard *s = find(r, position, &row);
   const layer_part *p = &s->layers[slot];
   for (size_t i = 0; score && i < m; i++) {
@@ -83,15 +84,15 @@ void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position,
     score[i] = 0;
   }
   for (size_t i = 0; index && i < m; i++) {
-    int32_t f = r->wide ? ((const int32_t *)p->index)[row * m + i] : ((const int16_t *)p->index)[row * m + i];
-    index[i] = f >= 0 && (size_t)f < r->info.pool ? f : 0;
+    int32_t f = wide(z) ? ((const int32_t *)p->index)[row * m + i] : ((const int16_t *)p->index)[row * m + i];
+    index[i] = f >= 0 && (size_t)f < z->pool ? f : 0;
     if (index[i] != f)
-      spoil(r, s->file, "layer %zu: position %zu names neuron %d of %zu", r->layers[slot], row, f, r->info.pool);
+      spoil(r, s->file, "layer %zu: position %zu names neuron %d of %zu", r->layers[slot], row, f, z->pool);
   }
 }
 
 bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value) {
-  size_t row, m = r->info.channels * r->info.top_k;
+  size_t row, m = r->slots[slot].channels * r->slots[slot].top_k;
   const shard *s = find(r, position, &row);
   const void *data = s->layers[slot].value;
   if (!data) return false;
@@ -110,13 +111,14 @@ bool sgi_recording_indexed(const sgi_recording *r) { return r->indexed; }
 
 size_t sgi_recording_firings(const sgi_recording *r, size_t slot, size_t channel, size_t neuron) {
   const layer_index *x = &r->index[slot];
-  size_t list = channel * r->info.pool + neuron;
+  size_t list = channel * r->slots[slot].pool + neuron;
   return (size_t)(x->start[list + 1] - x->start[list]);
 }
 
 /* Positions ascend and lie in the recording, scores are numbers. */
-static bool sound(const sgi_recording *r, const layer_index *x, size_t list, const sgi_postings *p) {
-  size_t F = r->info.pool;
+static bool sound(const sgi_recording *r, size_t slot, size_t list, const sgi_postings *p) {
+  const layer_index *x = &r->index[slot];
+  size_t F = r->slots[slot].pool;
   for (size_t k = 0; k < p->count; k++) {
     bool ascends = !k || p->position[k] > p->position[k - 1];
     if (p->position[k] < r->info.n_positions && ascends && isfinite(p->score[k])) continue;
@@ -129,10 +131,10 @@ static bool sound(const sgi_recording *r, const layer_index *x, size_t list, con
 
 sgi_postings sgi_recording_postings(const sgi_recording *r, size_t slot, size_t channel, size_t neuron) {
   const layer_index *x = &r->index[slot];
-  size_t list = channel * r->info.pool + neuron, from = (size_t)x->start[list];
+  size_t list = channel * r->slots[slot].pool + neuron, from = (size_t)x->start[list];
   sgi_postings p = {(size_t)(x->start[list + 1] - x->start[list]), x->position + from, x->score + from};
   if (atomic_load_explicit(&x->looked_at[list], memory_order_relaxed)) return p;
-  if (!sound(r, x, list, &p)) return (sgi_postings){0, x->position, x->score};
+  if (!sound(r, slot, list, &p)) return (sgi_postings){0, x->position, x->score};
   atomic_store_explicit(&x->looked_at[list], 1, memory_order_relaxed);
   return p;
 }

@@ -4,13 +4,14 @@
 
 sg_status sgi_recording_usage(const sgi_recording *r, size_t slot, sgi_usage_result_t *out, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(r);
-  size_t m = info->channels * info->top_k, longest = 0, first, n;
+  size_t m = info->slots[slot].channels * info->slots[slot].top_k, longest = 0, first, n;
   for (size_t d = 0; d < info->n_documents; d++) {
     sgi_recording_document(r, d, &first, &n);
     if (n > longest) longest = n;
   }
   sgi_usage *u = NULL;
-  sg_status st = sgi_usage_create(info->pool, info->channels, info->top_k, info->pool_per_channel, &u, err);
+  sg_status st = sgi_usage_create(info->slots[slot].pool, info->slots[slot].channels, info->slots[slot].top_k,
+                                  info->slots[slot].pool_per_channel, &u, err);
   int32_t *index = sgi_alloc(longest * m * sizeof *index);
   bool *keep = sgi_alloc(longest);
   if (!st && (!index || !keep)) st = sgi_fail_memory(err, longest * m * sizeof *index, "usage counts");

@@ -48,15 +48,15 @@ static bool recording(sg_run *r, const char *full) {
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   sg_run *r = user;
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, s->layer, s->id);
+  sgi_site_name(full, s);
   sg_status st = sgi_editor_visit(&r->editor, s, err);
   return st || !recording(r, full) ? st : sgi_kept_visit(&r->sites, s, err);
 }
 
-static bool wants(void *user, ptrdiff_t layer, sgi_site_id id) {
+static bool wants(void *user, const sgi_site *s) {
   sg_run *r = user;
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, layer, id);
+  sgi_site_name(full, s);
   return sgi_editor_wants(&r->editor, full) || recording(r, full);
 }
 
@@ -66,7 +66,7 @@ static sg_status run(sg_run *r, sg_error *err) {
   sg_status st = sgi_pass_create(r->model, 1, r->T, false, &p, err);
   if (!st) sgi_pass_watch(p, r->request->progress, r->request->user);
   sgi_batch batch = {.B = 1, .T = r->T, .inputs = r->tokens};
-  if (!st) st = sgi_pass_forward(p, &batch, &(sgi_tap){visit, r, err, wants}, err);
+  if (!st) st = sgi_pass_forward(p, &batch, &(sgi_tap){visit, r, err, wants, true}, err);
   if (!st) memcpy(r->xn, sgi_pass_final_norm(p), r->T * c->hidden_size * sizeof *r->xn);
   sgi_pass_free(p);
   for (size_t i = 0; i < r->request->n_record && !st; i++)

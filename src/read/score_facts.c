@@ -206,7 +206,7 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
     sg_status st = hold(k, s, indices, err);
     if (st) return st;
   }
-  if (s->id == SGI_SITE_RESID_MID) k->chosen = NULL;
+  if (s->id == SGI_SITE_MLP_NORM) k->chosen = NULL; /* what every feedforward layer begins with */
   if (indices) {
     k->chosen = s->data;
     k->chosen_width = sgi_site_width(s);
@@ -451,16 +451,16 @@ static sg_status measure_all(scorer *k, lists *l, sgi_score *out, sg_error *err)
 
 static sg_status make_room(scorer *k, lists *l, double **block, sg_error *err) {
   size_t N = k->s->facts + 1, U = k->s->units + ROWS, keys;
-  k->channels = k->m->config.num_channels ? k->m->config.num_channels : 1;
-  k->pool = k->m->config.num_neurons;
+  sgi_largest most = sgi_model_largest(k->m);
+  k->channels = most.channels;
+  k->pool = most.neurons;
   if (!sgi_size_mul(k->L * LONGEST, k->channels, &keys) || !sgi_size_mul(keys, k->pool, &keys) || keys > SIZE_MAX / 8 ||
       N > INT32_MAX || U > INT32_MAX)
     return sgi_fail(err, SG_ERR_ARG, "too many neurons, or facts, to measure");
   k->rank = sgi_alloc(keys * sizeof *k->rank);
   k->logits = sgi_alloc(k->V * sizeof *k->logits);
   k->inputs = sgi_alloc(ROWS * LONGEST * sizeof *k->inputs);
-  k->held_width =
-      k->channels * (k->m->config.top_k ? k->m->config.top_k : 1); /* of scores, indices or experts' logits at most */
+  k->held_width = most.entries; /* of scores, indices or experts' logits at most */
   k->held = sgi_alloc(k->L * 2 * LONGEST * k->held_width * 4);
   *block = sgi_alloc((4 * N + 4 * U) * sizeof **block);
   if (!k->rank || !k->logits || !k->inputs || !k->held || !*block)

@@ -19,8 +19,8 @@ typedef struct collector {
   const sgi_score_words *w;
   circuits *layers; /* (L,SGI_SCORE_FORMS) */
   size_t L;
-  const sg_config *config;
-  bool routed, own_pools;
+  const sg_model *model;
+  bool routed;
   size_t first_story, stories, at, end; /* positions of w of these stories: [at, end) */
   const int32_t *chosen;                /* of the layer, seen last: (n, C*K) */
 } collector;
@@ -38,18 +38,31 @@ static sg_status make(circuits *x, size_t n, size_t width, size_t keys, sg_error
   return x->key && x->value && x->norm ? SG_OK : sgi_fail_memory(err, entries * 8, "circuits");
 }
 
+/* Keys of a layer's chosen unit: its number in the pool, behind those of the channels before where each has its own. */
+typedef struct pools {
+  size_t F;
+  bool own;
+} pools;
+static pools pools_of(const collector *k, ptrdiff_t layer) {
+  sgi_gates g;
+  const sgi_sublayer *s = sgi_feedforward_of(k->model, (size_t)layer);
+  bool chooses = sgi_layer_gates(k->model, (size_t)layer, &g);
+  return (pools){s ? s->config->num_neurons : 0, chooses && g.pool_per_channel};
+}
+
 /* Rows of a float site at the labelled positions. chosen NULL: the keys are the entries' own places. */
 static sg_status take(collector *k, const sgi_site *s, int form, const int32_t *chosen, sg_error *err) {
-  size_t width = sgi_site_width(s), K = s->dims[1], F = k->config->num_neurons;
+  size_t width = sgi_site_width(s), K = s->dims[1];
+  pools p = pools_of(k, s->layer);
   circuits *x = circuits_of(k, s->layer, form);
-  sg_status st = make(x, k->w->n, width, chosen ? (k->own_pools ? s->dims[0] * F : F) : width, err);
+  sg_status st = make(x, k->w->n, width, chosen ? (p.own ? s->dims[0] * p.F : p.F) : width, err);
   for (size_t i = k->at; i < k->end && !st; i++) {
-    const sgi_labelled *p = &k->w->at[i];
-    size_t row = (p->story - k->first_story) * k->w->T + p->position;
+    const sgi_labelled *at = &k->w->at[i];
+    size_t row = (at->story - k->first_story) * k->w->T + at->position;
     if (row < s->first || row >= s->first + s->n) continue;
     memcpy(x->value + i * width, (const float *)s->data + (row - s->first) * width, width * sizeof *x->value);
     for (size_t e = 0; e < width; e++)
-      x->key[i * width + e] = chosen ? (int32_t)(k->own_pools ? e / K * F : 0) + chosen[row * width + e] : (int32_t)e;
+      x->key[i * width + e] = chosen ? (int32_t)(p.own ? e / K * p.F : 0) + chosen[row * width + e] : (int32_t)e;
   }
   return st;
 }
@@ -58,21 +71,20 @@ static sg_status take(collector *k, const sgi_site *s, int form, const int32_t *
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   collector *k = user;
   if (s->layer < 0) return SG_OK;
-  if (s->id == SGI_SITE_RESID_MID) {
-    k->chosen = NULL;
-    return take(k, s, SGI_SCORE_STREAM, NULL, err);
-  }
+  if (s->id == SGI_SITE_MLP_NORM) k->chosen = NULL; /* what every feedforward layer begins with */
+  if (s->id == SGI_SITE_RESID_MID) return take(k, s, SGI_SCORE_STREAM, NULL, err);
   if (s->id == SGI_SITE_ROUTER_SCORES) return take(k, s, SGI_SCORE_GATES, NULL, err);
   if (s->id == SGI_SITE_ROUTER_INDICES) {
     circuits *x = circuits_of(k, s->layer, SGI_SCORE_GATES);
-    size_t K = s->dims[1], F = k->config->num_neurons;
+    size_t K = s->dims[1];
+    pools p = pools_of(k, s->layer);
     k->routed = true;
     k->chosen = s->data;
-    x->keys = k->own_pools ? s->dims[0] * F : F;
+    x->keys = p.own ? s->dims[0] * p.F : p.F;
     for (size_t i = k->at; i < k->end; i++) {
       size_t row = (k->w->at[i].story - k->first_story) * k->w->T + k->w->at[i].position;
       for (size_t e = 0; e < x->width; e++)
-        x->key[i * x->width + e] = (int32_t)(k->own_pools ? e / K * F : 0) + k->chosen[row * x->width + e];
+        x->key[i * x->width + e] = (int32_t)(p.own ? e / K * p.F : 0) + k->chosen[row * x->width + e];
     }
     return SG_OK;
   }
@@ -204,9 +216,11 @@ static sg_status score_all(collector *k, const sgi_truth *truth, const sgi_score
   uint32_t *near = sgi_alloc((w->n * s->neighbours + 1) * sizeof *near);
   labels l = {sgi_alloc((w->n_words + 1) * 4), sgi_alloc((w->n_stories + 1) * 4)};
   sg_status st = near && l.word && l.story ? SG_OK : sgi_fail_memory(err, w->n * s->neighbours * 4, "neighbours");
+  size_t layers[SGI_SCORE_FORMS] = {0}; /* that have such circuits */
   for (size_t i = 0; i < k->L * SGI_SCORE_FORMS && !st; i++) {
     sgi_purity *sum = &out->purity[i % SGI_SCORE_FORMS];
     if (!k->layers[i].key) continue;
+    layers[i % SGI_SCORE_FORMS]++;
     st = sgi_score_go_on(s, err);
     if (!st) st = find_neighbours(&k->layers[i], w, s->neighbours, near, err);
     if (!st) measure(truth, w, near, s, &l, sum);
@@ -217,28 +231,16 @@ static sg_status score_all(collector *k, const sgi_truth *truth, const sgi_score
   for (size_t f = 0; f < SGI_SCORE_FORMS; f++) {
     double *all[] = {&out->purity[f].category, &out->purity[f].category_chance, &out->purity[f].topic,
                      &out->purity[f].topic_chance};
-    for (size_t i = 0; i < SGI_COUNT(all); i++) *all[i] /= (double)k->L;
+    for (size_t i = 0; i < SGI_COUNT(all); i++) *all[i] /= (double)(layers[f] ? layers[f] : 1);
   }
-  return st;
-}
-
-/* Whether every channel has a pool of its own: what the last layer's gates say of one token. */
-static sg_status find_pools(const sg_model *m, bool *own, sg_error *err) {
-  sgi_pass *p = NULL;
-  sgi_gates g = {0};
-  sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
-  if (!st) st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id}, NULL, err);
-  *own = !st && sgi_pass_gates(p, m->config.num_layers - 1, &g) && g.pool_per_channel;
-  sgi_pass_free(p);
   return st;
 }
 
 sg_status sgi_score_purity(const sg_model *m, const sgi_truth *truth, const sgi_score_words *w,
                            const sgi_score_settings *s, sgi_score *out, sg_error *err) {
-  collector k = {.w = w, .L = m->config.num_layers, .config = &m->config};
+  collector k = {.w = w, .L = m->config.num_layers, .model = m};
   k.layers = sgi_alloc(k.L * SGI_SCORE_FORMS * sizeof *k.layers);
-  sg_status st = find_pools(m, &k.own_pools, err);
-  if (!st) st = k.layers ? collect(&k, m, truth, s, err) : sgi_fail_memory(err, k.L * sizeof *k.layers, "circuits");
+  sg_status st = k.layers ? collect(&k, m, truth, s, err) : sgi_fail_memory(err, k.L * sizeof *k.layers, "circuits");
   if (!st) st = score_all(&k, truth, s, out, err);
   out->positions = w->n;
   out->words = w->n_words;

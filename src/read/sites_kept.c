@@ -5,9 +5,10 @@
 #include "core/arena.h"
 
 /* The site seen last is the likeliest. */
-static sgi_kept_site *find(const sgi_kept_sites *k, ptrdiff_t layer, sgi_site_id id) {
+static sgi_kept_site *find(const sgi_kept_sites *k, const sgi_site *s) {
   for (size_t i = k->count; i-- > 0;)
-    if (k->at[i].id == id && k->at[i].layer == layer) return &k->at[i];
+    if (k->at[i].id == s->id && k->at[i].layer == s->layer && k->at[i].step == s->step && k->at[i].stage == s->stage)
+      return &k->at[i];
   return NULL;
 }
 
@@ -16,8 +17,12 @@ static sg_status add(sgi_kept_sites *k, const sgi_site *s, sg_error *err) {
     return sgi_fail_memory(err, 2 * k->count * sizeof *k->at, "a run's sites");
   const sgi_site_row *row = sgi_site_row_of(s->id);
   sgi_kept_site *x = &k->at[k->count];
-  *x = (sgi_kept_site){.layer = s->layer, .id = s->id, .site = {.n_dims = 1 + row->n_axes, .dims = {k->T}}};
-  sgi_site_full_name(x->name, s->layer, s->id);
+  *x = (sgi_kept_site){.layer = s->layer,
+                       .id = s->id,
+                       .step = s->step,
+                       .stage = s->stage,
+                       .site = {.n_dims = 1 + row->n_axes, .dims = {k->T}}};
+  sgi_site_name(x->name, s);
   for (int i = 0; i < row->n_axes; i++) x->site.dims[i + 1] = s->dims[i];
   x->site.count = k->T * sgi_site_width(s);
   size_t bytes = x->site.count * 4;
@@ -37,7 +42,7 @@ static sg_status add(sgi_kept_sites *k, const sgi_site *s, sg_error *err) {
 }
 
 sg_status sgi_kept_visit(sgi_kept_sites *k, const sgi_site *s, sg_error *err) {
-  sgi_kept_site *x = find(k, s->layer, s->id);
+  sgi_kept_site *x = find(k, s);
   if (!x) {
     sg_status st = add(k, s, err);
     if (st) return st;

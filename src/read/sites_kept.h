@@ -8,6 +8,7 @@
 typedef struct sgi_kept_site {
   ptrdiff_t layer;
   sgi_site_id id;
+  size_t step, stage;
   char name[SG_SITE_NAME];
   sg_site site; /* its name is set where it is handed out */
   void *data;

@@ -58,9 +58,9 @@ static sg_status add(trace *t, const char *name, sgi_dtype dtype, int n_dims, co
 }
 
 /* Sites that are made on demand: only for patterns that name them. */
-static bool wants(void *user, ptrdiff_t layer, sgi_site_id id) {
+static bool wants(void *user, const sgi_site *s) {
   char full[SG_SITE_NAME];
-  sgi_site_full_name(full, layer, id);
+  sgi_site_name(full, s);
   return wanted(user, full, NULL, 0);
 }
 
@@ -69,7 +69,7 @@ static sg_status discover(void *user, const sgi_site *s, sg_error *err) {
   trace *t = user;
   const sgi_site_row *row = sgi_site_row_of(s->id);
   char name[SG_SITE_NAME];
-  sgi_site_full_name(name, s->layer, s->id);
+  sgi_site_name(name, s);
   if (!wanted(t, name, (const char *const[]){"*"}, row->when == SGI_SITE_SHOWN)) return SG_OK;
   size_t dims[2 + SGI_SITE_AXES] = {t->request->B, t->request->T};
   for (int k = 0; k < row->n_axes; k++) /* of the request: as many keys as positions */
@@ -109,7 +109,7 @@ static sg_status list_outputs(trace *t, sg_error *err) {
   if (!st) st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (!st)
     st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
-                          &(sgi_tap){discover, t, err, wants}, err);
+                          &(sgi_tap){discover, t, err, wants, true}, err);
   sgi_pass_free(p);
   t->end_sites = t->count;
   for (size_t i = 0; i < m->table.count && r->grad && !st; i++) {
@@ -179,7 +179,7 @@ static sg_status run(trace *t, size_t targets, float *grad, float *logits, sg_er
     size_t at = b * r->T;
     t->first_row = at;
     sgi_batch batch = {.B = rows, .T = r->T, .inputs = t->inputs + at, .targets = r->targets + at};
-    st = sgi_pass_forward(p, &batch, &(sgi_tap){record, t, err, wants}, err);
+    st = sgi_pass_forward(p, &batch, &(sgi_tap){record, t, err, wants, true}, err);
     if (!st && logits) st = put_logits(t, p, rows * r->T, logits, err);
     if (!st) st = sgi_pass_loss(p, &sum, grad, targets ? (float)(1.0 / (double)targets) : 0, err);
     if (!st && grad) st = sgi_pass_backward(p, grad, err);

@@ -37,23 +37,31 @@ static sg_status logit_of(const verifier *v, const sg_run *r, double *out, sg_er
   return st;
 }
 
+static bool leaves(const sg_model *m, sgi_site_id id) {
+  for (size_t l = 0; l < m->config.num_layers; l++)
+    if (sgi_feedforward_of(m, l) && sgi_ffn_leaves(sgi_feedforward_of(m, l)->ffn, id)) return true;
+  return false;
+}
+
 /* Which sites of the model choose units. */
 static void find_router(verifier *v) {
   for (int i = 1; i < SGI_SITE_COUNT && v->n_hold < MOST_HELD; i++) {
     const sgi_site_row *row = sgi_site_row_of((sgi_site_id)i);
     if (row->role != SGI_SITE_SCORES && row->role != SGI_SITE_CHOICE) continue;
-    if (!sgi_ffn_leaves(v->model->ffn, row->id)) continue;
+    if (!leaves(v->model, row->id)) continue;
     v->hold[v->n_hold] = v->pattern[v->n_hold];
     snprintf(v->pattern[v->n_hold++], SG_SITE_NAME, "layers.*.%s", row->name);
   }
 }
 
 static sg_edit without(const verifier *v, const sg_term *t) {
-  sg_edit e = {.op = SG_EDIT_SET, .n_axes = v->n_hold ? 3 : 2};
-  sgi_site_full_name(e.site, t->layer, sgi_ffn_site(v->model->ffn, SGI_SITE_VALUES));
+  const sgi_ffn_ops *ffn = sgi_feedforward_of(v->model, (size_t)t->layer)->ffn;
+  bool chosen = sgi_ffn_site(ffn, SGI_SITE_CHOICE) != SGI_SITE_NONE;
+  sg_edit e = {.op = SG_EDIT_SET, .n_axes = chosen ? 3 : 2};
+  sgi_site_full_name(e.site, t->layer, sgi_ffn_site(ffn, SGI_SITE_VALUES));
   e.axes[0] = (sg_edit_axis){"pos", t->position, t->position};
   e.axes[1] = (sg_edit_axis){"neuron", t->index, t->index};
-  if (v->n_hold) e.axes[2] = (sg_edit_axis){"channel", t->channel, t->channel};
+  if (chosen) e.axes[2] = (sg_edit_axis){"channel", t->channel, t->channel};
   return e;
 }
 

@@ -220,7 +220,10 @@ static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_erro
   if (!st) st = sgi_config_head_flops(c, T, &head, err);
   if (!st) st = sgi_config_parameters(c, &out->parameters, err);
   if (st) return st;
-  double width = (double)(c->num_heads * c->head_dim), unseen = 4 * width * (double)c->num_layers * (double)(T - 1) / 2;
+  double attentions = 0; /* runs of it */
+  for (size_t l = 0; l < c->num_layers; l++)
+    if (sgi_config_has(c, l, SG_ATTENTION)) attentions += (double)sgi_form_evaluations(c);
+  double width = (double)(c->num_heads * c->head_dim), unseen = 4 * width * attentions * (double)(T - 1) / 2;
   out->forward_flops_per_token = ((double)layers + (double)head) / (double)T - unseen;
   /* One row meets every weight that it uses in one multiply-add; of attention's two products there
    * is one position. */
@@ -228,7 +231,7 @@ static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_erro
   st = sg_config_flops(c, 1, &row, err);
   if (st) return st;
   double head_weights = (double)c->vocab_size * (double)c->hidden_size;
-  out->decode_bytes_per_token = sizeof(float) * (((double)row - 4 * width * (double)c->num_layers) / 2 + head_weights);
+  out->decode_bytes_per_token = sizeof(float) * (((double)row - 4 * width * attentions) / 2 + head_weights);
   out->train_flops_per_token = r->forward_only ? 0 : 3 * out->forward_flops_per_token;
   return SG_OK;
 }

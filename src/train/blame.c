@@ -16,8 +16,9 @@ static size_t first_bad(const float *x, size_t n) {
 /* "weight model.layers.3.mlp.up_proj.weight (layer 3), element 17, is nan" */
 static void describe(char *out, size_t size, const char *what, const sg_model *m, size_t row, size_t element, float x) {
   char layer[40] = "";
-  if (row >= SGI_ROW_LAYERS && row < sgi_final_norm_row(m))
-    snprintf(layer, sizeof layer, " (layer %zu)", (row - SGI_ROW_LAYERS) / m->layer_rows);
+  size_t tensor;
+  const sgi_sublayer *s = sgi_row_user(m, row, &tensor);
+  if (s) snprintf(layer, sizeof layer, " (layer %zu)", s->layer);
   snprintf(out, size, "%s %s%s, element %zu, is %g", what, m->table.rows[row].name, layer, element, (double)x);
 }
 
@@ -89,7 +90,7 @@ static bool search_forward(const sgi_refused *r, char *out, size_t size) {
     sgi_batch batch = {r->rows, T, whole->inputs + at, whole->targets + at, whole->starts ? whole->starts + at : NULL};
     sg_error why = {0};
     watcher w = {.first_row = b, .T = T, .out = out, .size = size};
-    sg_status st = sgi_pass_forward(r->pass, &batch, &(sgi_tap){visit, &w, &why, NULL}, &why);
+    sg_status st = sgi_pass_forward(r->pass, &batch, &(sgi_tap){visit, &w, &why, NULL, true}, &why);
     if (w.found) return true;
     if (st) {
       snprintf(out, size, "%.150s", why.text);

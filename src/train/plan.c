@@ -121,6 +121,7 @@ static sg_status time_layers(const sgi_settings *s, size_t layers, size_t rows, 
                              sg_error *err) {
   sg_config c = s->model;
   c.num_layers = layers;
+  memset(c.layers, 0, sizeof c.layers);
   sgi_settings small = *s;
   small.batch_size = rows;
   small.micro_batch = small.grad_accumulation = 1;
@@ -149,6 +150,18 @@ static sg_status time_layers(const sgi_settings *s, size_t layers, size_t rows, 
   return st;
 }
 
+/* Where layers differ, those timed were like the configuration says: the rest follows the FLOPs. */
+static sg_status scale_to_layers(const sgi_settings *s, double *seconds, sg_error *err) {
+  uint64_t real, alike;
+  sg_config c = s->model;
+  if (sgi_config_alike(&c)) return SG_OK;
+  memset(c.layers, 0, sizeof c.layers);
+  sg_status st = sg_config_flops(&s->model, s->seq_len, &real, err);
+  if (!st) st = sg_config_flops(&c, s->seq_len, &alike, err);
+  if (!st) *seconds *= (double)real / (double)alike;
+  return st;
+}
+
 /* A step is rows, each with a head and layers, and one update of all weights, likewise. */
 sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err) {
   const sgi_settings *s = &run->settings;
@@ -165,5 +178,5 @@ sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err) 
   double more = (double)(s->model.num_layers - 1), rows = (double)s->batch_size * (double)s->seq_len / (double)T;
   *seconds = rows * (row[0] + more * fmax(row[1] - row[0], 0)) +
              (update[0] + more * fmax(update[1] - update[0], 0)) / (double)s->grad_accumulation;
-  return st;
+  return st ? st : scale_to_layers(s, seconds, err);
 }

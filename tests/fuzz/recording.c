@@ -50,7 +50,11 @@ static void begin_recording(void) {
 
 static uint64_t look(const sgi_recording *r) {
   const sgi_recording_info *info = sgi_recording_info_of(r);
-  size_t n = info->channels * info->top_k;
+  size_t n = 0;
+  for (size_t s = 0; s < info->n_layers; s++) {
+    size_t entries = info->slots[s].channels * info->slots[s].top_k;
+    n = entries > n ? entries : n;
+  }
   int32_t *index = calloc(n + 1, sizeof *index);
   float *score = calloc(n + 1, sizeof *score);
   uint64_t sum = info->n_positions;
@@ -63,15 +67,16 @@ static uint64_t look(const sgi_recording *r) {
                 "a document outside the recording");
     for (size_t s = 0; s < info->n_layers; s++) {
       sgi_recording_circuit(r, s, p, index, score);
+      n = info->slots[s].channels * info->slots[s].top_k;
       for (size_t i = 0; i < n; i++)
-        fuzz_expect(index[i] >= 0 && (size_t)index[i] < info->pool, "a neuron outside the pool");
+        fuzz_expect(index[i] >= 0 && (size_t)index[i] < info->slots[s].pool, "a neuron outside the pool");
       sum = fuzz_mix(sum, index, n * sizeof *index);
       sgi_recording_values(r, s, p, score);
     }
   }
   for (size_t s = 0; sgi_recording_indexed(r) && s < info->n_layers; s++)
-    for (size_t c = 0; c < info->channels; c++)
-      for (size_t i = 0; i < info->pool; i++) {
+    for (size_t c = 0; c < info->slots[s].channels; c++)
+      for (size_t i = 0; i < info->slots[s].pool; i++) {
         sgi_postings x = sgi_recording_postings(r, s, c, i);
         for (size_t k = 0; k < x.count; k++) {
           fuzz_expect(x.position[k] < info->n_positions, "a posting outside the recording");

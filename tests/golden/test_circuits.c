@@ -71,7 +71,7 @@ static void recorded(void **state) {
   const int32_t *sequence = get(golden, "sequence")->data, *neuron = get(golden, "neuron")->data;
   const int32_t *top = get(golden, "top_k_output_tokens")->data;
   const float *score = get(golden, "score")->data;
-  size_t m = info->channels * info->top_k, L = info->n_layers;
+  size_t m = info->slots[0].channels * info->slots[0].top_k, L = info->n_layers;
   assert_int_equal(info->n_positions, rows.n * rows.T);
   assert_int_equal(L, 3);
   int32_t index[64];
@@ -167,8 +167,8 @@ static void neighbours_table(void **state) {
     assert_int_equal(found, want);
     /* The same circuit given by its entries, as a prompt's is: the same table behind itself. */
     sgi_neighbor given[17], rest[17];
-    int32_t *index = calloc(info->channels * info->top_k, sizeof *index);
-    float *score = calloc(info->channels * info->top_k, sizeof *score);
+    int32_t *index = calloc(info->slots[0].channels * info->slots[0].top_k, sizeof *index);
+    float *score = calloc(info->slots[0].channels * info->slots[0].top_k, sizeof *score);
     size_t n_given, n_rest = 0;
     sgi_recording_circuit(rec, integer(row, "layer"), p, index, score);
     assert_sg_ok(sgi_search_nearest_to(s, index, score, want + 1, given, &n_given, err));
@@ -199,7 +199,7 @@ static void coactivation(void **state) {
   char path[4200];
   snprintf(path, sizeof path, "%s/coactivation.safetensors", directory);
   for (size_t l = 0; l < info->n_layers; l++)
-    for (size_t c = 0; c < info->channels; c += 2) {
+    for (size_t c = 0; c < info->slots[0].channels; c += 2) {
       char counts[96], normal[96];
       snprintf(counts, sizeof counts, "counts.layer%zu.channel%zu", l, c);
       snprintf(normal, sizeof normal, "normalized.layer%zu.channel%zu", l, c);

@@ -13,6 +13,7 @@
 #include "model/metrics.h"
 #include "model/pass.h"
 #include "ref/ref.h"
+#include "support/small.h"
 
 static const double FORWARD_BOUND = 1e-5, GRADIENT_BOUND = 1e-4;
 /* Least scale of a tensor's gradient. With a single token no score has a gradient, since its softmax is 1:
@@ -125,6 +126,35 @@ static sg_model *make_model(const sg_config *c) {
   return m;
 }
 
+/* Calls use with each of mixed_config, and with layers of two kinds in every form. */
+static void each_other_model(void (*use)(const char *name, sg_model *m)) {
+  static const struct {
+    const char *form;
+    size_t steps;
+  } forms[] = {{"parallel", 0}, {"euler", 2}, {"midpoint", 1}, {"midpoint", 3}, {"rk4", 1}, {"rk4", 2}};
+  sg_config c;
+  const char *name;
+  char text[96];
+  for (size_t i = 0; mixed_config(i, &c, &name); i++) {
+    c.vocab_size = VOCABULARY;
+    c.bos_id = c.eos_id = EOS, c.pad_id = PAD;
+    sg_model *m = make_model(&c);
+    use(name, m);
+    sg_model_free(m);
+  }
+  for (size_t i = 0; i < 2 * SGI_COUNT(forms); i++) {
+    c = small_config(i % 2 ? "mlp" : "sgatlin");
+    c.vocab_size = VOCABULARY;
+    c.bos_id = c.eos_id = EOS, c.pad_id = PAD, c.num_neurons = 16, c.hidden_size = 20;
+    snprintf(c.layer_form, sizeof c.layer_form, "%s", forms[i / 2].form);
+    c.ode_steps = forms[i / 2].steps;
+    snprintf(text, sizeof text, "%s, %s %zu", c.feedforward, c.layer_form, c.ode_steps);
+    sg_model *m = make_model(&c);
+    use(text, m);
+    sg_model_free(m);
+  }
+}
+
 /* Calls use with a small model of every kind and router. */
 static void each_model(void (*use)(const char *name, sg_model *m)) {
   static const char *const routers[] = {"product_dense", "dense", "product_key_value", "key_value"};
@@ -155,6 +185,7 @@ static void each_model(void (*use)(const char *name, sg_model *m)) {
     }
     if (!accepted) fail_msg("%s: no settings of the test are accepted", ops->name);
   }
+  each_other_model(use);
 }
 
 /* ---- against the reference ---- */
@@ -168,17 +199,19 @@ typedef struct pair {
   ref_model *r;
   ref_batch rb;
   ref_result result;
-  ref_choice *held; /* (L) what the reference chose */
+  ref_choice *held; /* (L, evaluations) what the reference chose */
+  size_t choices;
 } pair;
 
 static void open_pair(pair *p, const char *name, const sg_model *m, const batch *b) {
-  size_t L = m->config.num_layers, units = b->n * (m->config.num_channels + 1) * (m->config.top_k + 1);
+  size_t units = b->n * sgi_model_largest(m).entries;
   *p = (pair){.name = name, .m = m, .b = b, .r = ref_open_model(m)};
   p->rb = (ref_batch){b->B, b->T, b->inputs, b->targets, b->starts};
   p->result.logits = ref_alloc(b->n * VOCABULARY, sizeof(double));
   p->result.nll = ref_alloc(b->n, sizeof(double));
-  p->held = ref_alloc(L, sizeof *p->held);
-  for (size_t l = 0; l < L; l++) p->held[l].index = ref_alloc(units, sizeof(int32_t));
+  p->choices = m->config.num_layers * ref_evaluations(&m->config);
+  p->held = ref_alloc(p->choices, sizeof *p->held);
+  for (size_t l = 0; l < p->choices; l++) p->held[l].index = ref_alloc(units, sizeof(int32_t));
   p->result.choices = p->held;
   if (!ref_forward(p->r, &p->rb, &p->result)) fail_msg("%s: this kind has no reference (tests/ref/ref_ffn.c)", name);
   assert_sg_ok(sgi_pass_create(m, b->B + 1, b->T + 3, true, &p->pass, err)); /* room to spare */
@@ -189,7 +222,7 @@ static void close_pair(pair *p) {
   ref_close(p->r);
   free(p->result.logits);
   free(p->result.nll);
-  for (size_t l = 0; l < p->m->config.num_layers; l++) free(p->held[l].index);
+  for (size_t l = 0; l < p->choices; l++) free(p->held[l].index);
   free(p->held);
 }
 
@@ -230,19 +263,23 @@ static void check_forward(pair *p, const sgi_metrics *sum) {
   near("sgi_metrics_loss(sum)", sgi_metrics_loss(sum), p->result.loss, 1e-5);
   near("sum->last_nll", sum->last_nll, last_nll, 1e-5 * (double)p->b->B);
   sgi_gates g;
-  for (size_t l = 0; l < p->m->config.num_layers && sgi_pass_gates(p->pass, l, &g); l++)
-    assert_memory_equal(g.index, p->held[l].index, n * g.channels * g.top_k * sizeof *g.index);
+  for (size_t l = 0; l < p->m->config.num_layers; l++) {
+    const int32_t *index = p->held[l * ref_evaluations(&p->m->config)].index;
+    if (sgi_pass_gates(p->pass, l, &g)) assert_memory_equal(g.index, index, n * g.channels * g.top_k * sizeof *index);
+  }
   sgi_free(logits);
 }
 
 /* Mean loss with the units held that the reference chose. */
 static double mean_loss(void *user, uint64_t *decisions) {
   pair *p = user;
-  ref_choice held[2] = {{.held = p->held[0].index}, {.held = p->held[1].index}};
-  assert_int_equal(p->m->config.num_layers, SGI_COUNT(held));
+  ref_choice held[64] = {{0}};
+  assert_true(p->choices <= SGI_COUNT(held));
+  for (size_t i = 0; i < p->choices; i++) held[i].held = p->held[i].index;
   ref_result r = {.choices = held};
   ref_forward(p->r, &p->rb, &r);
-  *decisions = held[0].decisions ^ (held[1].decisions << 1);
+  *decisions = 0;
+  for (size_t i = 0; i < p->choices; i++) *decisions ^= held[i].decisions << i % 8;
   return r.loss;
 }
 

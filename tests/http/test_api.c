@@ -413,7 +413,7 @@ static void same_neuron(void **state) {
   int32_t index[64];
   float score[64];
   sgi_recording_circuit(reading.rec, 1, 3, index, score); /* TEXT begins as the recorded text does */
-  size_t K = reading.info->top_k, neuron = (size_t)index[2 * K];
+  size_t K = reading.info->slots[0].top_k, neuron = (size_t)index[2 * K];
   snprintf(line, sizeof line, "{\"layer\":1,\"channel\":2,\"index\":%zu,\"top\":7,\"excerpts\":6}", neuron);
   json_t *a = ask("/api/neuron", line, 200);
   snprintf(line, sizeof line,
@@ -448,7 +448,7 @@ static void same_neuron(void **state) {
   const int32_t *chosen = sgi_safetensors_find(f, "layers.1.router.indices")->data;
   const float *gates = sgi_safetensors_find(f, "layers.1.router.scores")->data,
               *values = sgi_safetensors_find(f, "layers.1.neurons")->data;
-  size_t C = reading.info->channels;
+  size_t C = reading.info->slots[0].channels;
   for (size_t t = 0; t < n; t++) {
     double gate = 0, value = 0;
     for (size_t s = 0; s < K; s++) {

@@ -114,12 +114,14 @@ typedef struct ref_batch {
 typedef struct ref_result {
   double *logits;      /* (n,V) caller's, or NULL */
   double *nll;         /* (n) caller's, or NULL */
-  ref_choice *choices; /* (L) caller's, or NULL */
+  ref_choice *choices; /* (L, evaluations of a layer) caller's, or NULL */
   double loss;         /* sum of nll over targets that are not padding / their number; 0 where there are none */
   size_t targets;
 } ref_result;
 
 bool ref_forward(const ref_model *m, const ref_batch *b, ref_result *r);
+/* How often a layer's sublayers run in a pass. */
+size_t ref_evaluations(const sg_config *c);
 
 /* ---- for tests (ref_gradient.c) ---- */
 

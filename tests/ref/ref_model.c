@@ -64,38 +64,120 @@ static double *project(const ref_model *m, const char *prefix, const char *which
   return y;
 }
 
-/* x += Attn(RMSNorm(x)). */
-static void attention_sublayer(const ref_model *m, const char *prefix, const ref_batch *b, double *x) {
+/* y = Attn(RMSNorm(x)); the tensors of another layer where it uses those. */
+static void attention_sublayer(const ref_model *m, size_t layer, const ref_batch *b, double *y, const double *x) {
   const sg_config *c = &m->config;
   size_t n = b->B * b->T, D = c->hidden_size, W = c->num_heads * c->head_dim;
+  char prefix[64];
+  while (c->layers[layer].attention_as) layer = (size_t)c->layers[layer].attention_as - 1;
+  snprintf(prefix, sizeof prefix, "model.layers.%zu.", layer);
   int32_t *position = ref_alloc(n, sizeof *position);
   for (size_t i = 0; i < n; i++) position[i] = (int32_t)(i % b->T) - (b->starts ? b->starts[i] : 0);
-  double *xn = rows(n, D), *v = rows(n, W), *o = rows(n, W), *y = rows(n, D);
+  double *xn = rows(n, D), *v = rows(n, W), *o = rows(n, W);
   ref_rmsnorm(xn, x, ref_find(m, prefix, "input_layernorm.weight")->data, n, D, c->rms_norm_eps);
   double *q = project(m, prefix, "q", xn, position, n), *k = project(m, prefix, "k", xn, position, n);
   ref_linear(v, xn, ref_find(m, prefix, "self_attn.v_proj.weight")->data, n, D, W);
   ref_attention(o, q, k, v, b->starts, b->B, b->T, 0, b->T, c->num_heads, c->head_dim);
   ref_linear(y, o, ref_find(m, prefix, "self_attn.o_proj.weight")->data, n, W, D);
-  for (size_t i = 0; i < n * D; i++) x[i] += y[i];
   free(position);
   free(xn);
   free(q);
   free(k);
   free(v);
   free(o);
-  free(y);
 }
 
-/* x += FFN(RMSNorm(x)). */
-static bool ffn_sublayer(const ref_model *m, const char *prefix, size_t n, double *x, ref_choice *choice) {
+/* The model as a layer's feedforward sees it: with the fields of that layer's kind. */
+static ref_model seen_by(const ref_model *m, size_t layer) {
+  ref_model own = *m;
+  const sg_feedforward *f = m->config.feedforwards + m->config.layers[layer].feedforward;
+  if (!m->config.layers[layer].feedforward) return own;
+  f--;
+  memcpy(own.config.feedforward, f->kind, SG_NAME);
+  memcpy(own.config.router, f->router, SG_NAME);
+  memcpy(own.config.activation, f->activation, SG_NAME);
+  own.config.num_neurons = f->num_neurons;
+  own.config.num_channels = f->num_channels;
+  own.config.top_k = f->top_k;
+  own.config.key_dim = f->key_dim;
+  return own;
+}
+
+/* y = FFN(RMSNorm(x)). */
+static bool ffn_sublayer(const ref_model *m, size_t layer, size_t n, double *y, const double *x, ref_choice *choice) {
   size_t D = m->config.hidden_size;
-  char mlp[96];
+  char prefix[64], mlp[96];
+  while (m->config.layers[layer].feedforward_as) layer = (size_t)m->config.layers[layer].feedforward_as - 1;
+  snprintf(prefix, sizeof prefix, "model.layers.%zu.", layer);
   snprintf(mlp, sizeof mlp, "%smlp.", prefix);
-  double *xn = rows(n, D), *y = rows(n, D);
+  double *xn = rows(n, D);
   ref_rmsnorm(xn, x, ref_find(m, prefix, "post_attention_layernorm.weight")->data, n, D, m->config.rms_norm_eps);
-  bool known = ref_ffn(m, mlp, n, y, xn, choice);
-  for (size_t i = 0; i < n * D; i++) x[i] += y[i];
+  ref_model own = seen_by(m, layer);
+  bool known = ref_ffn(&own, mlp, n, y, xn, choice);
   free(xn);
+  return known;
+}
+
+static void add_to(double *x, double a, const double *y, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] += a * y[i];
+}
+
+/* k = Attn(x) + FFN(x) of one layer, whichever it has. */
+static bool field(const ref_model *m, size_t l, const ref_batch *b, double *k, const double *x, ref_choice *choice) {
+  const sg_layer *layer = &m->config.layers[l];
+  unsigned without = layer->absent | layer->pruned;
+  size_t n = b->B * b->T, count = n * m->config.hidden_size;
+  double *y = rows(n, m->config.hidden_size);
+  bool known = true;
+  memset(k, 0, count * sizeof *k);
+  if (!(without & SG_ATTENTION)) attention_sublayer(m, l, b, y, x), add_to(k, 1, y, count);
+  if (!(without & SG_FEEDFORWARD)) known = ffn_sublayer(m, l, n, y, x, choice), add_to(k, 1, y, count);
+  free(y);
+  return known;
+}
+
+static bool is_form(const ref_model *m, const char *name) { return !strcmp(m->config.layer_form, name); }
+
+/* One step of length h, from the Butcher tables: x += h sum b_i k_i, k_i = f(x + h sum a_ij k_j).
+ */
+static bool ode_step(const ref_model *m, size_t l, const ref_batch *b, double *x, double h, ref_choice *choice) {
+  static const double half[4][4] = {{0}, {0.5}}, classic[4][4] = {{0}, {0.5}, {0, 0.5}, {0, 0, 1}};
+  static const double one[4] = {1}, second[4] = {0, 1}, four[4] = {1. / 6, 1. / 3, 1. / 3, 1. / 6};
+  bool rk4 = is_form(m, "rk4"), midpoint = is_form(m, "midpoint");
+  size_t stages = rk4 ? 4 : midpoint ? 2 : 1, n = b->B * b->T, count = n * m->config.hidden_size;
+  const double *weight = rk4 ? four : midpoint ? second : one;
+  double *k[4] = {0}, *u = rows(n, m->config.hidden_size);
+  bool known = true;
+  for (size_t i = 0; i < stages; i++) {
+    k[i] = rows(n, m->config.hidden_size);
+    memcpy(u, x, count * sizeof *u);
+    for (size_t j = 0; j < i; j++) add_to(u, h * (rk4 ? classic : half)[i][j], k[j], count);
+    known = field(m, l, b, k[i], u, choice ? choice + i : NULL) && known;
+  }
+  for (size_t i = 0; i < stages; i++) add_to(x, h * weight[i], k[i], count), free(k[i]);
+  free(u);
+  return known;
+}
+
+size_t ref_evaluations(const sg_config *c) {
+  size_t stages = !strcmp(c->layer_form, "rk4") ? 4 : !strcmp(c->layer_form, "midpoint") ? 2 : 1;
+  return stages * (c->ode_steps ? c->ode_steps : 1);
+}
+
+static bool one_layer(const ref_model *m, size_t l, const ref_batch *b, double *x, ref_choice *choice) {
+  const sg_layer *layer = &m->config.layers[l];
+  unsigned without = layer->absent | layer->pruned;
+  size_t n = b->B * b->T, count = n * m->config.hidden_size, steps = m->config.ode_steps ? m->config.ode_steps : 1;
+  bool known = true;
+  if (m->config.layer_form[0] && !is_form(m, "sequential")) {
+    size_t stages = ref_evaluations(&m->config) / steps;
+    for (size_t i = 0; i < steps; i++)
+      known = ode_step(m, l, b, x, 1.0 / (double)steps, choice ? choice + i * stages : NULL) && known;
+    return known;
+  }
+  double *y = rows(n, m->config.hidden_size);
+  if (!(without & SG_ATTENTION)) attention_sublayer(m, l, b, y, x), add_to(x, 1, y, count);
+  if (!(without & SG_FEEDFORWARD)) known = ffn_sublayer(m, l, n, y, x, choice), add_to(x, 1, y, count);
   free(y);
   return known;
 }
@@ -122,10 +204,7 @@ bool ref_forward(const ref_model *m, const ref_batch *b, ref_result *r) {
   for (size_t i = 0; i < n; i++) memcpy(x + i * D, E + (size_t)b->inputs[i] * D, D * sizeof *x);
   bool known = true;
   for (size_t l = 0; l < c->num_layers; l++) {
-    char prefix[64];
-    snprintf(prefix, sizeof prefix, "model.layers.%zu.", l);
-    attention_sublayer(m, prefix, b, x);
-    known = ffn_sublayer(m, prefix, n, x, r->choices ? &r->choices[l] : NULL) && known;
+    known = one_layer(m, l, b, x, r->choices ? &r->choices[l * ref_evaluations(c)] : NULL) && known;
   }
   ref_rmsnorm(x, x, ref_find(m, "", "model.norm.weight")->data, n, D, c->rms_norm_eps);
   ref_linear(logits, x, E, n, D, V);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/model.h"
+#include "support/small.h"
 
 static void shake(sg_model *m, ref_random *r) {
   assert_sg_ok(sgi_model_own(m, err));
@@ -29,7 +30,30 @@ size_t each_model(void (*f)(const sg_model *m, const char *name, ref_random *r))
     count++;
   }
   golden_free(names);
+  sg_config c;
+  const char *name;
+  for (size_t i = 0; mixed_config(i, &c, &name); i++, count++) {
+    ref_random r = {.state = 2000 + i};
+    sg_model *m;
+    assert_sg_ok(sg_model_create(&c, 7 + i, &m, err));
+    shake(m, &r);
+    f(m, name, &r);
+    sg_model_free(m);
+  }
   return count;
+}
+
+size_t some_feedforward(const sg_model *m, ref_random *r, const sg_config **view) {
+  size_t l = ref_below(r, m->config.num_layers);
+  while (!sgi_feedforward_of(m, l)) l = (l + 1) % m->config.num_layers;
+  *view = &m->layers[l].config;
+  return l;
+}
+
+bool all_linear(const sg_model *m) {
+  for (size_t l = 0; l < m->config.num_layers; l++)
+    if (sgi_feedforward_of(m, l) && strcmp(m->layers[l].config.activation, "identity")) return false;
+  return true;
 }
 
 void random_prompt(const sg_model *m, ref_random *r, int32_t *tokens, size_t count) {

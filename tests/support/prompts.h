@@ -7,9 +7,13 @@
 
 enum { PROMPT_MODELS = 16, PROMPT_MAX = 24 };
 
-/* Calls f for each model of tests/golden/models, its name beside it; gains and biases that are 1 or 0 there are shaken, so that
+/* Calls f for each model of tests/golden/models and each of mixed_config (small.h), its name beside it; gains and biases that are 1 or 0 there are shaken, so that
  * nothing is lost in a special case. Returns how many there were. */
 size_t each_model(void (*f)(const sg_model *m, const char *name, ref_random *r));
+
+/* A layer that has a feedforward, and its view; all of them are of linear neurons. */
+size_t some_feedforward(const sg_model *m, ref_random *r, const sg_config **view);
+bool all_linear(const sg_model *m);
 
 /* tokens (count) after the model's bos. */
 void random_prompt(const sg_model *m, ref_random *r, int32_t *tokens, size_t count);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "model/config.h"
 #include "model/presets.h"
 
 sg_config small_config(const char *kind) {
@@ -28,6 +29,56 @@ sg_config small_config(const char *kind) {
   if (ffn->uses & SGI_USES_TOP_K) c.top_k = 2;
   if (ffn->uses & SGI_USES_KEY_DIM) c.key_dim = 8;
   return c;
+}
+
+/* Layer by layer: sgatlin, peer, the first again, moe without attention, attention alone, glu with
+ * the second's attention, nothing, the mlp of one layer in two. */
+static const char LAYERS[] =
+    "[{},"
+    " {\"feedforward\": {\"kind\": \"peer\", \"router\": \"product_key_value\", \"activation\": \"gelu\", "
+    "\"num_neurons\": 25,"
+    "                   \"num_channels\": 2, \"top_k\": 3, \"key_dim\": 4}},"
+    " {\"same_as\": 0},"
+    " {\"attention\": false, \"feedforward\": {\"kind\": \"moe\", \"activation\": \"sigmoid\", \"num_neurons\": 7,"
+    "                                         \"num_channels\": 5, \"top_k\": 2}},"
+    " {\"feedforward\": false},"
+    " {\"attention\": {\"same_as\": 1}, \"feedforward\": {\"kind\": \"glu\", \"activation\": \"sigmoid\", "
+    "\"num_neurons\": 9}},"
+    " {\"attention\": false, \"feedforward\": false},"
+    " {\"feedforward\": {\"kind\": \"mlp\", \"activation\": \"gelu\", \"num_neurons\": 11}},"
+    " {\"feedforward\": {\"same_as\": 7}}]";
+
+/* The same of linear neurons alone, whose held network is exact for any change. */
+static const char LINEAR[] =
+    "[{},"
+    " {\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"dense\", \"activation\": \"identity\", \"num_neurons\": "
+    "10,"
+    "                   \"num_channels\": 2, \"top_k\": 4, \"key_dim\": 4}},"
+    " {\"attention\": false, \"feedforward\": {\"same_as\": 0}},"
+    " {\"attention\": {\"same_as\": 0}, \"feedforward\": false},"
+    " {}]";
+
+bool mixed_config(size_t i, sg_config *out, const char **name) {
+  static const struct {
+    const char *name, *layers;
+    size_t n;
+    const char *form, *pruned;
+  } all[] = {{"mixed", LAYERS, 9, NULL, NULL},
+             {"mixed, parallel", LAYERS, 9, "parallel", NULL},
+             {"mixed, pruned", LAYERS, 9, NULL, "[0, 3, 15]"},
+             {"linear", LINEAR, 5, NULL, NULL},
+             {"linear, parallel", LINEAR, 5, "parallel", NULL}};
+  if (i >= SGI_COUNT(all)) return false;
+  sg_config plain = small_config("sgatlin");
+  plain.num_layers = all[i].n;
+  json_t *o = sgi_config_to_json(&plain);
+  assert_int_equal(json_object_set_new(o, "layers", json_loads(all[i].layers, 0, NULL)), 0);
+  if (all[i].form) json_object_set_new(o, "layer_form", json_string(all[i].form));
+  if (all[i].pruned) json_object_set_new(o, "pruned_sublayers", json_loads(all[i].pruned, 0, NULL));
+  assert_sg_ok(sgi_config_from_json(o, all[i].name, out, err));
+  json_decref(o);
+  *name = all[i].name;
+  return true;
 }
 
 sgi_trainer_settings small_settings(void) {

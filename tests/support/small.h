@@ -9,6 +9,9 @@ enum { SMALL_B = 4, SMALL_T = 24, SMALL_V = 61, SMALL_LAYERS = 2 };
 
 /* Sizes of the kind's own settings come from its uses alone. */
 sg_config small_config(const char *kind);
+/* Models whose layers differ, by number; false past the last. All kinds, other sizes, tied layers and sublayers, layers without attention,
+ * without feedforward, without either; sequential, parallel, pruned. Every generic test meets them: name is what they are called. */
+bool mixed_config(size_t i, sg_config *out, const char **name);
 sgi_trainer_settings small_settings(void);
 sgi_trainer *small_trainer(const char *kind, const sgi_trainer_settings *s);
 

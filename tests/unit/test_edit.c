@@ -92,9 +92,14 @@ static void harmless(const sg_model *m, const char *name, ref_random *r) {
     assert_sg_ok(sg_run_logits(edited, (ptrdiff_t)t - T, b, err));
     if (memcmp(a, b, m->config.vocab_size * sizeof *a)) fail_msg("%s: logits of position %zu differ", name, t);
   }
-  size_t units = m->ffn->unit_count(&m->config), width = m->ffn->routes ? units : m->config.num_neurons;
-  assert_int_equal(sg_run_edit_hits(edited, 0), m->config.num_layers * T * width);
-  assert_int_equal(sg_run_edit_hits(edited, 1), m->config.num_layers * T * m->config.num_heads * T);
+  size_t neurons = 0, patterns = 0;
+  for (size_t l = 0; l < m->config.num_layers; l++) {
+    const sgi_sublayer *s = sgi_feedforward_of(m, l);
+    if (s) neurons += s->ffn->routes ? s->ffn->unit_count(s->config) : s->config->num_neurons;
+    if (sgi_attention_of(m, l)) patterns += m->config.num_heads * T;
+  }
+  assert_int_equal(sg_run_edit_hits(edited, 0), T * neurons);
+  assert_int_equal(sg_run_edit_hits(edited, 1), T * patterns);
   sg_run_free(plain);
   sg_run_free(edited);
   free(a), free(b);
@@ -103,19 +108,28 @@ static void harmless(const sg_model *m, const char *name, ref_random *r) {
 /* Zeroing what a layer's neurons give leaves its biases alone; the neurons of a position are the whole sublayer there. */
 static void zeroed(const sg_model *m, const char *name, ref_random *r) {
   int32_t tokens[T];
+  const sg_config *view;
+  char text[64], name_[SG_SITE_NAME];
+  size_t l = some_feedforward(m, r, &view);
   random_prompt(m, r, tokens, T);
-  sg_edit e = parsed("layers.1.neurons[pos=-2]=0");
+  snprintf(text, sizeof text, "layers.%zu.neurons[pos=-2]=0", l);
+  snprintf(name_, sizeof name_, "layers.%zu.mlp.out", l);
+  sg_edit e = parsed(text);
   sg_run *a = run(m, tokens, all, 1, NULL, 0), *b = run(m, tokens, all, 1, &e, 1);
-  sg_site out = site(b, "layers.1.mlp.out"), before = site(a, "layers.1.mlp.out");
+  sg_site out = site(b, name_), before = site(a, name_);
   size_t D = m->config.hidden_size;
-  bool bias = sgi_table_find(&m->table, "model.layers.1.mlp.down_proj.bias") >= 0 ||
-              sgi_table_find(&m->table, "model.layers.1.mlp.experts.down_proj.bias") >= 0;
+  bool bias = false;
+  const sgi_sublayer *s = sgi_feedforward_of(m, l);
+  for (size_t i = 0; i < s->n_tensors; i++) bias = bias || strstr(m->table.rows[s->row[i]].name, "down_proj.bias");
   double norm = 0;
   for (size_t d = 0; d < D; d++) norm += fabs((double)out.data[(T - 2) * D + d]);
   if (bias != (norm > 0)) fail_msg("%s: the layer gives %g without its neurons", name, norm);
   assert_memory_equal(out.data, before.data, (T - 2) * D * sizeof(float));                   /* earlier positions */
   assert_memory_equal(out.data + (T - 1) * D, before.data + (T - 1) * D, D * sizeof(float)); /* same layer, later one */
-  assert_memory_equal(site(a, "layers.0.resid_post").data, site(b, "layers.0.resid_post").data, T * D * sizeof(float));
+  if (l) {
+    snprintf(name_, sizeof name_, "layers.%zu.resid_post", l - 1);
+    assert_memory_equal(site(a, name_).data, site(b, name_).data, T * D * sizeof(float));
+  }
   sg_run_free(a);
   sg_run_free(b);
 }
@@ -140,7 +154,8 @@ static void one_neuron(const sg_model *m, const char *name, ref_random *r) {
   assert_int_equal(sg_run_edit_hits(b, 0), 1);
   float value = site(a, "layers.0.neurons").data[at];
   sgi_unit u;
-  assert_true(m->ffn->unit_at(&m->config, m->w + sgi_layer_row(m, 0, SGI_LAYER_MLP), c, (size_t)indices.index[at], &u));
+  assert_true(sgi_feedforward_of(m, 0)->ffn->unit_at(
+      sgi_feedforward_of(m, 0)->config, sgi_feedforward_of(m, 0)->w + SGI_T_OWN, c, (size_t)indices.index[at], &u));
   for (size_t d = 0; d < D; d++) {
     double gone = (double)site(a, "layers.0.mlp.out").data[pos * D + d] - site(b, "layers.0.mlp.out").data[pos * D + d];
     if (fabs(gone - value * u.w_out[d]) > 1e-5) fail_msg("%s: %g is gone, not %g", name, gone, value * u.w_out[d]);
@@ -170,10 +185,16 @@ static void taken(const sg_model *m, const char *name, ref_random *r) {
     fail_msg("%s: the other's embedding does not make its logits", name);
   sg_run_free(p);
   /* Knockout of an edge: the head's output is what is left of the pattern. */
-  sg_edit cut[] = {parsed("layers.0.attn.pattern[pos=4,head=1,source=2]=0")};
+  size_t l = 0;
+  while (!sgi_attention_of(m, l)) l++;
+  char text[96], names[3][SG_SITE_NAME];
+  static const char *const parts[] = {"attn.pattern", "attn.v", "attn.z"};
+  for (size_t i = 0; i < 3; i++) snprintf(names[i], SG_SITE_NAME, "layers.%zu.%s", l, parts[i]);
+  snprintf(text, sizeof text, "%s[pos=4,head=1,source=2]=0", names[0]);
+  sg_edit cut[] = {parsed(text)};
   p = run(m, x, all, 1, cut, 1);
   size_t d = m->config.head_dim, H = m->config.num_heads;
-  sg_site pattern = site(p, "layers.0.attn.pattern"), v = site(p, "layers.0.attn.v"), z = site(p, "layers.0.attn.z");
+  sg_site pattern = site(p, names[0]), v = site(p, names[1]), z = site(p, names[2]);
   assert_int_equal(sg_run_edit_hits(p, 0), 1);
   assert_true(pattern.data[(4 * H + 1) * T + 2] == 0);
   for (size_t i = 0; i < d; i++) {
@@ -212,7 +233,7 @@ static void vectors_and_scales(void **state) {
   sg_edit s = parsed("layers.1.mlp.norm_scale[pos=2]=3");
   b = run(m, tokens, all, 1, &s, 1);
   x = site(b, "layers.1.resid_mid"), y = site(b, "layers.1.mlp.norm");
-  const float *gain = m->w[sgi_layer_row(m, 1, SGI_LAYER_NORM2)];
+  const float *gain = sgi_feedforward_of(m, 1)->w[SGI_T_NORM];
   for (size_t i = 0; i < 32; i++) assert_true(fabsf(y.data[2 * 32 + i] - 3 * gain[i] * x.data[2 * 32 + i]) < 1e-5f);
   sg_run_free(b);
   sg_run_free(a);

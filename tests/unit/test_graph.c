@@ -17,24 +17,26 @@ static void sums(const sg_model *m, const char *name, ref_random *r) {
   int32_t tokens[T];
   random_prompt(m, r, tokens, T);
   sgi_frozen f;
-  sgi_edge_work w;
+  sgi_sweep w;
+  sgi_sources s;
   assert_sg_ok(sgi_frozen_init(&f, m, tokens, T, 0, err));
-  assert_sg_ok(sgi_edge_work_init(&w, &f, err));
-  sgi_sources s = sgi_sources_of(&f);
+  assert_sg_ok(sgi_sweep_init(&w, &f, SGI_EDGE_BATCH, T, err));
+  assert_sg_ok(sgi_sources_init(&s, &f, err));
   double *row = ref_alloc(SGI_EDGE_BATCH * s.count, sizeof *row), *part = ref_alloc(3 * s.count, sizeof *part);
   double *parts = ref_alloc(3 * s.count, sizeof *parts);
   float *logits = ref_alloc(f.V, sizeof *logits);
-  for (size_t layer = 0; layer <= f.L; layer++) {
+  for (size_t step = 0; step <= f.n_steps; step++) {
     sgi_edge_target t[3];
+    if (step < f.n_steps && !f.steps[step].units) continue;
     for (size_t i = 0; i < 3; i++) {
-      size_t pos = ref_below(r, T), j = ref_below(r, f.units);
-      t[i] = layer < f.L ? (sgi_edge_target){layer, pos, sgi_frozen_units(&f, layer, pos) + j, -1}
-                         : (sgi_edge_target){layer, pos, NULL, (int32_t)ref_below(r, f.V)};
+      size_t pos = ref_below(r, T), j = step < f.n_steps ? ref_below(r, f.steps[step].units) : 0;
+      t[i] = step < f.n_steps ? (sgi_edge_target){step, pos, sgi_held_units(&f.steps[step], pos) + j, -1}
+                              : (sgi_edge_target){step, pos, NULL, (int32_t)ref_below(r, f.V)};
     }
-    assert_sg_ok(sgi_edges(&f, t, 3, SGI_PART_ALL, NULL, row, &w, err));
+    assert_sg_ok(sgi_edges(&f, &s, t, 3, SGI_PART_ALL, NULL, row, &w, err));
     memset(parts, 0, 3 * s.count * sizeof *parts);
-    for (size_t p = SGI_PART_NONE; p < SGI_PART_HEADS + f.L * f.H; p++) {
-      assert_sg_ok(sgi_edges(&f, t, 3, p, NULL, part, &w, err));
+    for (size_t p = SGI_PART_NONE; p < SGI_PART_HEADS + f.L * f.heads; p++) {
+      assert_sg_ok(sgi_edges(&f, &s, t, 3, p, NULL, part, &w, err));
       for (size_t k = 0; k < 3 * s.count; k++) parts[k] += part[k];
     }
     for (size_t i = 0; i < 3; i++) {
@@ -54,14 +56,16 @@ static void sums(const sg_model *m, const char *name, ref_random *r) {
       worst_parts = fmax(worst_parts, apart / (abs + 1e-12));
       if (fabs(sum - input) > 1e-5 * abs) fail_msg("%s: edges add up to %g, input %g", name, sum, input);
       if (apart > 1e-5 * abs) fail_msg("%s: parts by head differ from edges by %g of %g", name, apart, abs);
-      for (size_t l = 0; l < f.L; l++)
+      size_t before = step < f.n_steps ? f.steps[step].step->before : f.n_steps;
+      for (size_t l = 0; l < f.n_steps; l++)
         for (size_t q = 0; q < T; q++)
-          for (size_t j = 0; j < f.units && (l >= layer || q > t[i].position); j++)
-            assert_true(row[i * s.count + sgi_source_neuron(&s, l, q, j)] == 0);
+          for (size_t j = 0; j < f.steps[l].units && (l >= before || q > t[i].position); j++)
+            assert_true(row[i * s.count + s.neuron[l] + q * f.steps[l].units + j] == 0);
     }
   }
   free(row), free(part), free(parts), free(logits);
-  sgi_edge_work_deinit(&w);
+  sgi_sweep_deinit(&w);
+  sgi_sources_deinit(&s);
   sgi_frozen_deinit(&f);
 }
 

@@ -11,6 +11,18 @@
 enum { T = 6 };
 static size_t tried, shorter;
 
+/* Site of the stream that a layer's feedforward reads. */
+static void read_by(const sg_model *m, size_t layer, char out[SG_SITE_NAME]) {
+  const sgi_plan *p = &m->plan;
+  size_t i = sgi_plan_find(p, layer, &sgi_sublayer_feedforward);
+  if (p->steps[i].before != p->first[layer])
+    snprintf(out, SG_SITE_NAME, "layers.%zu.resid_mid", layer);
+  else if (layer)
+    snprintf(out, SG_SITE_NAME, "layers.%zu.resid_post", layer - 1);
+  else
+    snprintf(out, SG_SITE_NAME, "embed");
+}
+
 /* Chosen units of a layer at a position and channel when the stream before the feedforward layer is moved by a vector, the norm's
  * scale held. Sorted. */
 static void chosen(const sg_model *m, const int32_t *tokens, const sg_run *base, size_t layer, size_t t, size_t c,
@@ -18,14 +30,18 @@ static void chosen(const sg_model *m, const int32_t *tokens, const sg_run *base,
   sg_edit e[2] = {
       {.op = SG_EDIT_ADD, .value = amount, .vector = move, .vector_count = m->config.hidden_size, .n_axes = 1},
       {.op = SG_EDIT_TAKE, .from = base}};
-  snprintf(e[0].site, sizeof e[0].site, "layers.%zu.resid_mid", layer);
+  read_by(m, layer, e[0].site);
   snprintf(e[1].site, sizeof e[1].site, "layers.%zu.mlp.norm_scale", layer);
   e[0].axes[0] = (sg_edit_axis){"pos", (ptrdiff_t)t, (ptrdiff_t)t};
   const char *indices = "layers.*indices";
   sg_run_request q = {.tokens = tokens, .count = T, .record = &indices, .n_record = 1, .edits = e, .n_edits = 2};
   sg_run *r;
   assert_sg_ok(sg_run_create(m, &q, &r, err));
-  sg_site s = sg_run_site(r, layer);
+  sg_site s;
+  char name[2][SG_SITE_NAME];
+  snprintf(name[0], SG_SITE_NAME, "layers.%zu.router.indices", layer);
+  snprintf(name[1], SG_SITE_NAME, "layers.%zu.gate.indices", layer);
+  assert_true(sg_run_find(r, name[0], &s) || sg_run_find(r, name[1], &s));
   size_t C = s.count / T / K;
   memcpy(out, s.index + (t * C + c) * K, K * sizeof *out);
   for (size_t i = 0; i < K; i++)
@@ -47,11 +63,12 @@ static bool holds(const int32_t *set, size_t K, int32_t unit) {
 /* Direction in which unit `wins` overtakes `loses` soonest. */
 static void direction(const sg_model *m, size_t layer, size_t c, const sg_margin *g, float *out) {
   sgi_routes r;
-  m->ffn->routes(&m->config, &r);
+  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
+  s->ffn->routes(s->config, &r);
   size_t D = m->config.hidden_size, n = r.parts * r.units;
   float *rows = ref_alloc(n * D, sizeof *rows);
-  assert_int_equal(m->ffn->route_rows(&m->config, m->w + sgi_layer_row(m, layer, SGI_LAYER_MLP), c, rows), SG_OK);
-  const float *gain = m->w[sgi_layer_row(m, layer, SGI_LAYER_NORM2)];
+  assert_int_equal(s->ffn->route_rows(s->config, s->w + SGI_T_OWN, c, rows), SG_OK);
+  const float *gain = s->w[SGI_T_NORM];
   double norm = 0;
   for (size_t d = 0; d < D; d++) {
     size_t a = (size_t)g->loses, b = (size_t)g->wins;
@@ -65,8 +82,15 @@ static void direction(const sg_model *m, size_t layer, size_t c, const sg_margin
   free(rows);
 }
 
+static sgi_routes routed(const sg_model *m, size_t layer) {
+  sgi_routes r = {0};
+  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
+  if (s && s->ffn->routes) s->ffn->routes(s->config, &r);
+  return r;
+}
+
 static void margins(const sg_model *m, const char *name, ref_random *r) {
-  size_t C = sg_margin_channels(m), D = m->config.hidden_size, K = m->config.top_k;
+  size_t C = sg_margin_channels(m), D = m->config.hidden_size;
   int32_t tokens[T], at[64], now[64];
   random_prompt(m, r, tokens, T);
   if (!C) {
@@ -83,6 +107,12 @@ static void margins(const sg_model *m, const char *name, ref_random *r) {
   for (size_t i = 0; i < 12; i++) {
     size_t layer = ref_below(r, m->config.num_layers), t = ref_below(r, T), c = ref_below(r, C);
     const sg_margin *x = &g[(layer * T + t) * C + c];
+    sgi_gates gates;
+    if (!sgi_layer_gates(m, layer, &gates) || c >= routed(m, layer).channels) {
+      assert_true(x->loses == -1 && x->wins == -1 && isinf(x->distance));
+      continue;
+    }
+    size_t K = gates.top_k;
     if (x->distance < 1e-3) continue; /* too near a tie for float32 */
     assert_true(x->distance > 0 && isfinite(x->distance) && x->stream > 0);
     direction(m, layer, c, x, move);
@@ -152,25 +182,26 @@ static sg_margin slow(const sgi_routes *r, const float *rows, const float *gram,
 }
 
 static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
-  size_t C = sg_margin_channels(m), D = m->config.hidden_size, L = m->config.num_layers, F = 1;
+  size_t C = sg_margin_channels(m), D = m->config.hidden_size, L = m->config.num_layers;
   if (!C) return;
   int32_t tokens[T];
-  sgi_routes route;
   random_prompt(m, r, tokens, T);
   tokens[T - 1] = tokens[T - 2];
-  m->ffn->routes(&m->config, &route);
-  size_t n = route.parts * route.units, K = route.top_k;
-  for (size_t p = 0; p < route.parts; p++) F *= route.units;
   sg_margin *g = ref_alloc(L * T * C, sizeof *g);
   assert_sg_ok(sg_margins(m, tokens, T, g, err));
   const char *sites[] = {"layers.*.mlp.norm", "layers.*.mlp.norm_scale", "layers.*indices"};
   sg_run *run;
   assert_sg_ok(
       sg_run_create(m, &(sg_run_request){.tokens = tokens, .count = T, .record = sites, .n_record = 3}, &run, err));
-  float *rows = ref_alloc(n * D, sizeof *rows), *gram = ref_alloc(n * n, sizeof *gram),
-        *part = ref_alloc(T * n, sizeof *part), *score = ref_alloc(F, sizeof *score);
   for (size_t l = 0; l < L; l++) {
-    const float *gain = m->w[sgi_layer_row(m, l, SGI_LAYER_NORM2)];
+    sgi_routes route = routed(m, l);
+    const sgi_sublayer *s = sgi_feedforward_of(m, l);
+    if (!route.channels) continue;
+    size_t n = route.parts * route.units, K = route.top_k, F = 1;
+    for (size_t p = 0; p < route.parts; p++) F *= route.units;
+    float *rows = ref_alloc(n * D, sizeof *rows), *gram = ref_alloc(n * n, sizeof *gram),
+          *part = ref_alloc(T * n, sizeof *part), *score = ref_alloc(F, sizeof *score);
+    const float *gain = s->w[SGI_T_NORM];
     char site[SG_SITE_NAME];
     sg_site norm, scale, index;
     snprintf(site, sizeof site, "layers.%zu.mlp.norm", l);
@@ -182,8 +213,8 @@ static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
       snprintf(site, sizeof site, "layers.%zu.gate.indices", l);
       assert_true(sg_run_find(run, site, &index));
     }
-    for (size_t c = 0; c < C; c++) {
-      assert_int_equal(m->ffn->route_rows(&m->config, m->w + sgi_layer_row(m, l, SGI_LAYER_MLP), c, rows), SG_OK);
+    for (size_t c = 0; c < route.channels; c++) {
+      assert_int_equal(s->ffn->route_rows(s->config, s->w + SGI_T_OWN, c, rows), SG_OK);
       assert_int_equal(sgi_linear(part, n, norm.data, D, rows, T, D, n, (sgi_arena){0}), SG_OK);
       for (size_t i = 0; i < n * D; i++) rows[i] *= gain[i % D];
       assert_int_equal(sgi_linear(gram, n, rows, D, rows, n, D, n, (sgi_arena){0}), SG_OK);
@@ -191,7 +222,8 @@ static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
         for (size_t f = 0; f < F; f++)
           score[f] = route.parts == 1 ? part[t * n + f]
                                       : part[t * n + f / route.units] + part[t * n + route.units + f % route.units];
-        sg_margin want = slow(&route, rows, gram, D, F, score, index.index + (t * C + c) * K, scale.data[t]),
+        sg_margin want = slow(&route, rows, gram, D, F, score, index.index + (t * (index.count / T / K) + c) * K,
+                              scale.data[t]),
                   have = g[(l * T + t) * C + c];
         if (want.distance != have.distance || want.gap != have.gap || want.loses != have.loses ||
             want.wins != have.wins)
@@ -200,8 +232,9 @@ static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
         compared++;
       }
     }
+    free(rows), free(gram), free(part), free(score);
   }
-  free(g), free(rows), free(gram), free(part), free(score);
+  free(g);
   sg_run_free(run);
 }
 

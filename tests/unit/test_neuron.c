@@ -97,7 +97,7 @@ static void recorded(void **state) {
   sgi_recording *rec;
   assert_sg_ok(sgi_recording_open(path, &rec, err));
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t C = info->channels, K = info->top_k, F = info->pool, n = info->n_positions;
+  size_t C = info->slots[0].channels, K = info->slots[0].top_k, F = info->slots[0].pool, n = info->n_positions;
   int32_t *index = ref_alloc(n * C * K, sizeof *index);
   float *value = ref_alloc(n * C * K, sizeof *value);
   for (size_t p = 0; p < n; p++) {
@@ -223,14 +223,19 @@ static void recorded(void **state) {
 enum { T = 7 };
 static size_t fired;
 
-static const sg_site *site_of(const sg_run *run, const char *name, sg_site *out) {
-  return sg_run_find(run, name, out) ? out : NULL;
+static const sg_site *site_of(const sg_run *run, size_t layer, const char *name, sg_site *out) {
+  char full[SG_SITE_NAME];
+  snprintf(full, sizeof full, "layers.%zu.%s", layer, name);
+  return sg_run_find(run, full, out) ? out : NULL;
 }
 
 /* Along a prompt: the run's own sites, wherever the neuron stands in them. */
 static void along(const sg_model *m, const char *name, ref_random *r) {
-  const sg_config *c = &m->config;
-  const char *all = "layers.1.*";
+  const sg_config *c;
+  size_t l = some_feedforward(m, r, &c);
+  char pattern[32];
+  const char *all = pattern;
+  snprintf(pattern, sizeof pattern, "layers.%zu.*", l);
   int32_t tokens[T];
   sg_run *run;
   sg_site values, norm, score, index, gate, expert;
@@ -238,20 +243,20 @@ static void along(const sg_model *m, const char *name, ref_random *r) {
   random_prompt(m, r, tokens, T);
   assert_sg_ok(
       sg_run_create(m, &(sg_run_request){.tokens = tokens, .count = T, .record = &all, .n_record = 1}, &run, err));
-  assert_non_null(site_of(run, "layers.1.neurons", &values));
-  assert_non_null(site_of(run, "layers.1.mlp.norm", &norm));
-  const sg_site *s = site_of(run, "layers.1.router.scores", &score),
-                *x = site_of(run, "layers.1.router.indices", &index);
-  const sg_site *g = site_of(run, "layers.1.gate.logits", &gate), *e = site_of(run, "layers.1.gate.indices", &expert);
+  assert_non_null(site_of(run, l, "neurons", &values));
+  assert_non_null(site_of(run, l, "mlp.norm", &norm));
+  const sg_site *s = site_of(run, l, "router.scores", &score),
+                *x = site_of(run, l, "router.indices", &index);
+  const sg_site *g = site_of(run, l, "gate.logits", &gate), *e = site_of(run, l, "gate.indices", &expert);
   size_t C = c->num_channels ? c->num_channels : 1, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
   for (size_t i = 0; i < 40; i++) {
     size_t t0 = ref_below(r, T), channel = ref_below(r, C), f = ref_below(r, F);
     if (x) f = (size_t)x->index[(t0 * C + channel) * K + ref_below(r, K)]; /* one that fires somewhere */
     if (e) channel = (size_t)e->index[t0 * K + ref_below(r, K)];
     if (!s && !g) channel = 0;
-    assert_sg_ok(sg_neuron_activations(m, tokens, T, 1, channel, f, a, err));
+    assert_sg_ok(sg_neuron_activations(m, tokens, T, l, channel, f, a, err));
     sgi_unit u;
-    assert_true(m->ffn->unit_at(c, m->w + sgi_layer_row(m, 1, SGI_LAYER_MLP), channel, f, &u));
+    assert_true(sgi_feedforward_of(m, l)->ffn->unit_at(c, sgi_feedforward_of(m, l)->w + SGI_T_OWN, channel, f, &u));
     for (size_t t = 0; t < T; t++) {
       double want = 0, gates = 0, input = u.constant;
       bool chosen = !s && !g;
@@ -270,7 +275,7 @@ static void along(const sg_model *m, const char *name, ref_random *r) {
     }
     if (s || g) assert_true(a[t0].chosen);
   }
-  assert_int_equal(sg_neuron_activations(m, tokens, T, 1, C, 0, a, NULL), SG_ERR_ARG);
+  assert_int_equal(sg_neuron_activations(m, tokens, T, l, C, 0, a, NULL), SG_ERR_ARG);
   assert_int_equal(sg_neuron_activations(m, tokens, T, c->num_layers, 0, 0, a, NULL), SG_ERR_ARG);
   sg_run_free(run);
 }

@@ -115,7 +115,7 @@ static void every_document(void **state) {
   /* Every circuit's neurons are found in the index, with their scores. */
   size_t entries = 0;
   for (size_t c = 0; c < 3; c++)
-    for (size_t f = 0; f < info->pool; f++) {
+    for (size_t f = 0; f < info->slots[0].pool; f++) {
       sgi_postings list = sgi_recording_postings(r, 1, c, f);
       for (size_t i = 0; i < list.count; i++, entries++) {
         int32_t index[12];
@@ -305,9 +305,9 @@ static void experts(void **state) {
   sgi_record_request q = recorded_request(moe, &rows);
   sgi_recording *r = recorded_open(&q, directory);
   const sgi_recording_info *info = sgi_recording_info_of(r);
-  assert_int_equal(info->channels, 1);
-  assert_int_equal(info->top_k, 2);
-  assert_false(info->has_values);
+  assert_int_equal(info->slots[0].channels, 1);
+  assert_int_equal(info->slots[0].top_k, 2);
+  assert_false(info->slots[0].has_values);
   for (size_t p = 0; p < 12; p++) {
     float score[2];
     sgi_recording_circuit(r, 0, p, NULL, score);

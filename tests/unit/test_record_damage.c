@@ -54,7 +54,8 @@ static void touch_all(const sgi_recording *r) {
   const sgi_recording_info *info = sgi_recording_info_of(r);
   int32_t index[C * K];
   float score[C * K], value[C * K];
-  if (info->channels * info->top_k > C * K) return; /* sizes that the files bear out, but not those of these buffers */
+  if (info->slots[0].channels * info->slots[0].top_k > C * K)
+    return; /* sizes that the files bear out, but not those of these buffers */
   for (size_t p = 0; p < info->n_positions; p++) {
     sgi_recorded at = sgi_recording_at(r, p);
     assert_true(at.input >= 0 && (size_t)at.input < info->vocab_size);
@@ -64,15 +65,15 @@ static void touch_all(const sgi_recording *r) {
       assert_true(at.predictions[i] >= 0 && (size_t)at.predictions[i] < info->vocab_size);
     sgi_recording_circuit(r, 0, p, index, score);
     sgi_recording_values(r, 0, p, value);
-    for (size_t i = 0; i < info->channels * info->top_k; i++)
-      assert_true(index[i] >= 0 && (size_t)index[i] < info->pool && isfinite(score[i]));
-    for (size_t c = 0; sgi_recording_indexed(r) && c <= info->channels; c++) {
+    for (size_t i = 0; i < info->slots[0].channels * info->slots[0].top_k; i++)
+      assert_true(index[i] >= 0 && (size_t)index[i] < info->slots[0].pool && isfinite(score[i]));
+    for (size_t c = 0; sgi_recording_indexed(r) && c <= info->slots[0].channels; c++) {
       double norm = sgi_recording_norm(r, 0, c, p);
       assert_true(norm >= 0 && isfinite(norm));
     }
   }
-  for (size_t c = 0; sgi_recording_indexed(r) && c < info->channels; c++)
-    for (size_t f = 0; f < info->pool; f++) {
+  for (size_t c = 0; sgi_recording_indexed(r) && c < info->slots[0].channels; c++)
+    for (size_t f = 0; f < info->slots[0].pool; f++) {
       sgi_postings list = sgi_recording_postings(r, 0, c, f);
       assert_true(list.count <= info->n_positions);
       for (size_t k = 0; k < list.count; k++)

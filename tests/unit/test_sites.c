@@ -11,9 +11,9 @@ static bool visited[SGI_SITE_COUNT];
 static sgi_site_id last;
 static ptrdiff_t last_layer;
 
-static bool every(void *user, ptrdiff_t layer, sgi_site_id id) {
-  (void)user, (void)layer;
-  assert_int_equal(sgi_site_row_of(id)->when, SGI_SITE_DEMAND); /* only such sites are asked for */
+static bool every(void *user, const sgi_site *s) {
+  (void)user;
+  assert_int_equal(sgi_site_row_of(s->id)->when, SGI_SITE_DEMAND); /* only such sites are asked for */
   return true;
 }
 
@@ -27,12 +27,13 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *e) {
   assert_true(s->layer > last_layer || s->layer < 0 || s->id >= last);
   last = s->id;
   last_layer = s->layer;
+  const sg_config *c = s->layer < 0 ? &m->config : &m->layers[s->layer].config;
   for (int k = 0; k < SGI_SITE_AXES; k++)
-    assert_int_equal(s->dims[k], k < row->n_axes ? sgi_axis_extent(row->axes[k], &m->config, 3) : 1);
+    assert_int_equal(s->dims[k], k < row->n_axes ? sgi_axis_extent(row->axes[k], c, 3) : 1);
   if (!row->holds) return SG_OK;
   assert_int_equal(row->role, SGI_SITE_CHOICE);
   assert_true(s->first == 0 && s->n == 3);
-  size_t units = sgi_axis_extent(row->holds, &m->config, 3);
+  size_t units = sgi_axis_extent(row->holds, c, 3);
   for (size_t i = 0; i < s->n * sgi_site_width(s); i++) assert_in_range(((const int32_t *)s->data)[i], 0, units - 1);
   return SG_OK;
 }
@@ -83,16 +84,16 @@ static void in_turns(void **state) {
     for (size_t j = 0; j < 6; j++) pattern[i][j] = (float)(1000 * i + j);
   }
   for (size_t i = 0; i < T; i++) {
-    assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){SGI_SITE_ATTN_Q, 1, q[i], i, 1, {2, 2}}, err));
-    assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){SGI_SITE_ATTN_PATTERN, 1, pattern[i], i, 1, {2, 3}}, err));
-    if (i == 1) assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){SGI_SITE_MLP_OUT, 1, out, 0, T, {4, 1}}, err));
+    assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){.id = SGI_SITE_ATTN_Q, .layer = 1, .data = q[i], .first = i, .n = 1, .dims = {2, 2}}, err));
+    assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){.id = SGI_SITE_ATTN_PATTERN, .layer = 1, .data = pattern[i], .first = i, .n = 1, .dims = {2, 3}}, err));
+    if (i == 1) assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){.id = SGI_SITE_MLP_OUT, .layer = 1, .data = out, .first = 0, .n = T, .dims = {4, 1}}, err));
   }
   assert_int_equal(k.count, 3);
   assert_memory_equal(k.at[0].data, q, sizeof q);
   assert_memory_equal(k.at[1].data, pattern, sizeof pattern);
   assert_memory_equal(k.at[2].data, out, sizeof out);
   assert_string_equal(k.at[1].name, "layers.1.attn.pattern");
-  assert_int_equal(sgi_kept_visit(&k, &(sgi_site){SGI_SITE_EMBED, -1, out, 0, T, {1 << 20, 1}}, NULL), SG_ERR_MEMORY);
+  assert_int_equal(sgi_kept_visit(&k, &(sgi_site){.id = SGI_SITE_EMBED, .layer = -1, .data = out, .first = 0, .n = T, .dims = {1 << 20, 1}}, NULL), SG_ERR_MEMORY);
   sgi_kept_deinit(&k);
 }
 

@@ -1,0 +1,53 @@
+/* held.h: a step with everything held that makes it a linear map of the stream it reads: its norm's
+ * scales, attention's patterns, a feedforward layer's gates
+ * (docs/method-reading.md, frozen network). */
+#ifndef SGI_HELD_H
+#define SGI_HELD_H
+
+#include "model/steps.h"
+
+typedef struct sgi_held {
+  const sgi_plan_step *step;
+  size_t T, D;
+  const float *x, *r; /* (T,D) the stream it reads, (T) inverse scales; of the pass */
+  const float *gain;  /* (D) */
+  /* Attention: heads 0 elsewhere. */
+  size_t heads, d_head;
+  float *pattern;     /* (heads,T,T) [destination, source], 0 above the diagonal */
+  const float *v;     /* (T,heads,d_head) of the pass */
+  const float *w_out; /* (D,heads*d_head) output map */
+  /* What writes unit by unit: units 0 elsewhere. */
+  size_t units;       /* acting at one row */
+  sgi_unit *unit;     /* (T,units) */
+  double *bias;       /* (T,D) added beside them; NULL where all are 0 */
+  float *outputs;     /* copies of output rows, NULL where the kind has rows */
+  bool has_constants; /* some unit has a constant, or there is a bias */
+} sgi_held;
+
+void sgi_held_deinit(sgi_held *h);
+
+/* Bytes that sgi_pass_hold takes for a step at T positions; false where they can not be counted. */
+bool sgi_held_bytes(const sgi_plan_step *s, size_t T, size_t *bytes);
+
+static inline const sgi_unit *sgi_held_units(const sgi_held *h, size_t t) { return h->unit + t * h->units; }
+static inline const double *sgi_held_bias(const sgi_held *h, size_t t) { return h->bias ? h->bias + t * h->D : NULL; }
+static inline const float *sgi_held_pattern(const sgi_held *h, size_t head, size_t t) {
+  return h->pattern + (head * h->T + t) * h->T;
+}
+
+/* before (R,rows,D) += what after (R,rows,D), a gradient of the stream that the step adds to, is to
+ * the stream it reads; before may be after. head >= 0: that head's part alone, assigned. work has
+ * 2*R*rows*max(D, heads*d_head) floats. */
+sg_status sgi_held_pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, float *before, const float *after,
+                        float *work);
+
+/* w_out . g of a unit. */
+double sgi_unit_write(const sgi_unit *u, const float *g, size_t D);
+static inline double sgi_dot_double(const float *a, const float *b, size_t n) {
+  double s = 0;
+#pragma omp simd reduction(+ : s)
+  for (size_t i = 0; i < n; i++) s += (double)a[i] * (double)b[i];
+  return s;
+}
+
+#endif

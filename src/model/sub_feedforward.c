@@ -1,0 +1,157 @@
+/* sub_feedforward.c: a feedforward kind (ffn.h) as a sublayer (steps.h). */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/held.h"
+#include "model/pass_inside.h"
+
+static const sgi_ffn_ops *kind_of(const sg_config *c) { return sgi_ffn_of(c); }
+
+static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
+  char mlp[80];
+  snprintf(mlp, sizeof mlp, "%smlp.", prefix);
+  return kind_of(c)->tensors(c, mlp, t, err);
+}
+
+static void saved(const sg_config *c, size_t n, sgi_arena *a) { kind_of(c)->saved(c, n, a); }
+
+static void scratch(const sg_config *c, size_t n, size_t keys, bool backward, sgi_arena *a) {
+  (void)keys;
+  kind_of(c)->scratch(c, n, backward, a);
+}
+
+static bool multiply_adds(const sg_config *c, size_t T, uint64_t *out) {
+  (void)T;
+  *out = kind_of(c)->multiply_adds(c); /* sizes whose tensors can be counted do not wrap */
+  return true;
+}
+
+static sgi_ffn_call call_of(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room) {
+  return (sgi_ffn_call){.config = s->sub->config,
+                        .w = s->sub->w + SGI_T_OWN,
+                        .n = rows_of(p),
+                        .saved = block,
+                        .scratch = room,
+                        .at = sgi_step_at(p, s)};
+}
+
+static sg_status forward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room, const sgi_tap *tap,
+                         float *y, const float *xn) {
+  sgi_ffn_call call = call_of(p, s, block, room);
+  call.tap = tap;
+  return sgi_ffn_forward(s->sub->ffn, &call, y, xn);
+}
+
+static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room, float *grad, float *dxn,
+                          const float *dy, const float *xn) {
+  sgi_ffn_call call = call_of(p, s, block, room);
+  float *dw[SGI_MAX_TENSORS];
+  for (size_t i = SGI_T_OWN; i < s->sub->n_tensors; i++) dw[i - SGI_T_OWN] = gradient(p, grad, s, i);
+  call.dw = dw;
+  return sgi_ffn_backward(s->sub->ffn, &call, dxn, dy, xn);
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+static size_t pool_rows(const sg_config *c) { return (c->num_channels ? c->num_channels : 1) * c->num_neurons; }
+
+static bool held_bytes(const sgi_sublayer *s, size_t T, size_t *bytes) {
+  const sg_config *c = s->config;
+  size_t bias, outputs;
+  sgi_unit first;
+  bool copies = s->ffn->unit_at(c, s->w + SGI_T_OWN, 0, 0, &first) && first.stride != 1;
+  return sgi_size_mul(s->ffn->unit_count(c) * sizeof(sgi_unit), T, bytes) &&
+         sgi_size_mul(sizeof(double) * c->hidden_size, T, &bias) && sgi_size_add(*bytes, bias, bytes) &&
+         sgi_size_mul(sizeof(float) * c->hidden_size, pool_rows(c), &outputs) &&
+         sgi_size_add(*bytes, copies ? outputs : 0, bytes);
+}
+
+/* Where a kind stores output rows as columns, those of the units at hand are copied, so that
+ * reading one is one walk. */
+static sg_status gather_outputs(const sg_config *c, sgi_held *h, sg_error *err) {
+  sgi_unit *u = h->unit;
+  if (!h->units || u->stride == 1) return SG_OK;
+  size_t rows = pool_rows(c);
+  float *out = h->outputs = sgi_alloc(rows * h->D * sizeof *out);
+  bool *done = sgi_alloc(rows);
+  if (!out || !done) {
+    sgi_free(done);
+    return sgi_fail_memory(err, rows * h->D * sizeof *out, "a layer's output rows");
+  }
+  for (size_t i = 0; i < h->T * h->units; i++) {
+    size_t row = (size_t)u[i].channel * c->num_neurons + (size_t)u[i].index;
+    for (size_t d = 0; d < h->D && !done[row]; d++) out[row * h->D + d] = u[i].w_out[d * u[i].stride];
+    done[row] = true;
+    u[i].w_out = out + row * h->D;
+    u[i].stride = 1;
+  }
+  sgi_free(done);
+  return SG_OK;
+}
+
+static sg_status hold(sgi_pass *p, const sgi_plan_step *s, sgi_held *h, sg_error *err) {
+  const sg_config *c = s->sub->config;
+  size_t T = h->T;
+  float *r;
+  sgi_arena block = block_of(p, s, &r);
+  sgi_ffn_call call = call_of(p, s, block, (sgi_arena){0});
+  if (!s->sub->ffn->units)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no linear form to read", s->sub->ffn->name);
+  h->units = s->sub->ffn->unit_count(c);
+  h->unit = sgi_alloc(T * h->units * sizeof *h->unit);
+  h->bias = sgi_alloc(T * h->D * sizeof *h->bias);
+  if (!h->unit || !h->bias) return sgi_fail_memory(err, T * h->units * sizeof *h->unit, "the units of a layer");
+  bool any = false;
+  for (size_t t = 0; t < T; t++) {
+    sgi_unit *u = h->unit + t * h->units;
+    double *bias = h->bias + t * h->D;
+    s->sub->ffn->units(&call, t, u, bias);
+    for (size_t d = 0; d < h->D; d++) any = any || bias[d] != 0;
+    for (size_t j = 0; j < h->units; j++) h->has_constants = h->has_constants || u[j].constant != 0;
+  }
+  h->has_constants = h->has_constants || any;
+  if (!any) {
+    sgi_free(h->bias);
+    h->bias = NULL;
+  }
+  return gather_outputs(c, h, err);
+}
+
+static sg_status pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, float *before, const float *after,
+                      float *room) {
+  size_t D = h->D;
+  (void)head;
+#pragma omp parallel for schedule(static) if (R * rows > 8)
+  for (size_t i = 0; i < R * rows; i++) {
+    const float *from = after + i * D;
+    float *to = before + i * D, *sum = room + i * D;
+    const sgi_unit *u = sgi_held_units(h, i % rows);
+    memset(sum, 0, D * sizeof *sum);
+    for (size_t j = 0; j < h->units; j++) {
+      float a = (float)(u[j].gate * sgi_unit_write(&u[j], from, D));
+#pragma omp simd
+      for (size_t d = 0; d < D; d++) sum[d] += a * u[j].w_in[d];
+    }
+#pragma omp simd
+    for (size_t d = 0; d < D; d++) to[d] += h->r[i % rows] * h->gain[d] * sum[d];
+  }
+  return SG_OK;
+}
+
+const sgi_sublayer_ops sgi_sublayer_feedforward = {
+    .name = "feedforward",
+    .bit = SG_FEEDFORWARD,
+    .norm = "post_attention_layernorm.weight",
+    .norm_scale_site = SGI_SITE_MLP_NORM_SCALE,
+    .norm_site = SGI_SITE_MLP_NORM,
+    .out_site = SGI_SITE_MLP_OUT,
+    .tensors = tensors,
+    .saved = saved,
+    .scratch = scratch,
+    .multiply_adds = multiply_adds,
+    .forward = forward,
+    .backward = backward,
+    .held_bytes = held_bytes,
+    .hold = hold,
+    .pull = pull,
+};
