@@ -19,6 +19,7 @@ mkdir "$tmp/data"
 ln "$tmp/big.txt" "$tmp/data/train.txt"
 cp "$tmp/part" "$tmp/data/valid.txt"
 awk 'BEGIN { printf "["; for (i = 0; i < 12000; i++) printf "%d,", 5 + i * 7 % 120; print "5]" }' >"$tmp/ids.json"
+awk 'BEGIN { printf "["; for (i = 0; i < 80000; i++) printf "%d,", 5 + i * 7 % 120; print "5]" }' >"$tmp/many.json"
 { printf '['; cat "$tmp/ids.json"; printf ']'; } >"$tmp/rows.json"
 mkfifo "$tmp/fifo"
 "$SGATLIN" record $M --data "$tmp/part" --tokenizer $M/tokenizer.json -o "$tmp/rec" >/dev/null 2>&1 ||
@@ -55,7 +56,7 @@ ends eval TERM eval $M --ids "$tmp/rows.json" --beyond-context --max-memory 8G
 ends eval TERM eval $M --data "$tmp/fifo"
 ends eval TERM eval $M --data "$tmp/big.txt" --train "$tmp/big.txt"
 ends train TERM train --data "$tmp/data" -o "$tmp/big" --set train.seq_len=512 --set train.batch_size=64 --set data.rows=pack --dry-run
-ends "tokenizer train" TERM tokenizer train -n 300 "$tmp/big.txt" "$tmp/big.txt" "$tmp/big.txt" -o "$tmp/t.json"
+ends "tokenizer train" TERM tokenizer train -n 300 "$tmp/big.txt" "$tmp/big.txt" "$tmp/big.txt" "$tmp/big.txt" "$tmp/big.txt" "$tmp/big.txt" -o "$tmp/t.json"
 [ -e "$tmp/t.json" ] && bad "tokenizer train left a file"
 ends "tokenizer train" INT tokenizer train -n 300 "$tmp/fifo" -o "$tmp/t.json"
 ends "tokenizer encode" TERM tokenizer encode -T $M/tokenizer.json "$tmp/fifo"
@@ -66,11 +67,11 @@ ends generate TERM generate $M -p "The sky" --samples 100000 -n 0 --no-stop-at-e
 ends trace TERM trace $M --ids "$tmp/rows.json" --beyond-context --max-memory 8G -o "$tmp/trace.out" --grad
 ends attribute TERM attribute $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G
 ends graph INT graph $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G -o "$tmp/graph.json"
-ends ablate TERM ablate $M --ids "$tmp/ids.json" --beyond-context --each neuron
+ends ablate TERM ablate $M --ids "$tmp/many.json" --beyond-context --each neuron
 ends ablate TERM ablate $M --data "$tmp/big.txt" --max-tokens 100000000 --each layer
-ends steer TERM steer $M --ids "$tmp/ids.json" --beyond-context --layer 0 --channel 0 --neuron 1 -s 2
-ends neuron TERM neuron $M --layer 0 --channel 0 --index 1 --ids "$tmp/ids.json" --beyond-context
-ends margins TERM margins $M --ids "$tmp/ids.json" --beyond-context
+ends steer TERM steer $M --ids "$tmp/many.json" --beyond-context --layer 0 --channel 0 --neuron 1 -s 2
+ends neuron TERM neuron $M --layer 0 --channel 0 --index 1 --ids "$tmp/many.json" --beyond-context
+ends margins TERM margins $M --ids "$tmp/many.json" --beyond-context
 ends record TERM record $M --data "$tmp/big.txt" --no-index -o "$tmp/rec2"
 ends explore TERM explore $M --port 0
 ends bench TERM bench -k sgatlin -k mlp
