@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/metrics.h"
@@ -149,6 +150,31 @@ static sg_status refuse(sgi_trainer *t, const sgi_batch *batch, const char *why,
                   (unsigned long long)t->steps + 1, (unsigned long long)t->steps, why, text);
 }
 
+/* Whose gradient is the largest. */
+static const sgi_row *largest(const sgi_trainer *t) {
+  const sgi_table *table = &t->model->table;
+  size_t at = 0;
+  double most = -1;
+  for (size_t i = 0; i < table->count; i++) {
+    double norm = sgi_arena_norm(t->grad + table->rows[i].offset, table->rows[i].count);
+    if (norm > most) most = norm, at = i;
+  }
+  return &table->rows[at];
+}
+
+static sg_status refuse_jump(sgi_trainer *t, double norm, sg_error *err) {
+  const sgi_row *row = largest(t);
+  const char *layer = strstr(row->name, "layers.");
+  char where[40] = "";
+  if (layer) snprintf(where, sizeof where, " (layer %d)", atoi(layer + strlen("layers.")));
+  memset(t->grad, 0, t->model->table.floats * sizeof(float));
+  return sgi_fail(err, SG_ERR_NUMERIC,
+                  "step %llu (batch %llu of the run): the gradient's norm jumps to %g from a median of %g, most of it "
+                  "in %s%s; the step was not taken",
+                  (unsigned long long)t->steps + 1, (unsigned long long)t->steps, norm, sgi_norms_median(&t->norms),
+                  row->name, where);
+}
+
 /* ---- a step ---------------------------------------------------------------------------------- */
 
 /* The mean of several batches' gradients is clipped and applied with the last of them (golden
@@ -189,6 +215,7 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
     snprintf(why, sizeof why, "the loss is %g, the gradient's norm %g", out->loss, out->grad_norm);
     return refuse(t, &batch, why, err);
   }
+  if (sgi_norms_jump(&t->norms, out->grad_norm)) return refuse_jump(t, out->grad_norm, err);
   if (t->sum)
     accumulate(t, out->lr);
   else

@@ -4,6 +4,7 @@
 #define SGI_TRAINER_H
 
 #include "model/pass.h"
+#include "train/jump.h"
 #include "train/optim.h"
 #include "train/schedule.h"
 
@@ -31,6 +32,7 @@ typedef struct sgi_trainer {
   sgi_profile *profile;           /* borrowed, or NULL */
   sgi_pass *pass;                 /* micro_batch x seq_len, with backward */
   uint64_t steps, updates;        /* done */
+  sgi_norms norms;                /* of the gradients of the last steps of this process */
 } sgi_trainer;
 
 typedef struct sgi_step {
