@@ -8,6 +8,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "core/safetensors.h"
+#include "math/half.h"
 
 void sgi_checks_say(sgi_checks *c, const char *path, const char *what, sg_status status, const char *format, ...) {
   char text[SG_ERROR_TEXT];
@@ -68,7 +69,7 @@ static double number_at(const sgi_tensor *t, size_t i) {
   switch (t->dtype) {
     case SGI_F32: return (double)((const float *)t->data)[i];
     case SGI_F64: return ((const double *)t->data)[i];
-    case SGI_F16: return (double)((const _Float16 *)t->data)[i];
+    case SGI_F16: return (double)sgi_from_half(((const uint16_t *)t->data)[i]);
     case SGI_BF16:
       memcpy(&half, (const char *)t->data + 2 * i, sizeof half);
       bits = (uint32_t)half << 16;
