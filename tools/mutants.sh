@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 kind=$1
 shift
 tree=build/mutants/tree
-mkdir -p "$tree"
-git ls-files -z -- src include tests/grad tests/ref tests/support cli server web data tools Makefile | xargs -0 tar cf - | tar xf - -C "$tree"
+# Only what differs is copied, with a new time: make then builds it again, whatever an earlier run left behind.
+git ls-files -- src include tests/grad tests/ref tests/support cli server web data tools Makefile | while read -r f; do
+  cmp -s "$f" "$tree/$f" || { mkdir -p "$tree/$(dirname "$f")" && cp "$f" "$tree/$f"; }
+done
 exec python3 tools/mutants.py "$kind" "$tree" "$@"

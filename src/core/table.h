@@ -20,6 +20,7 @@ typedef struct sgi_row {
   bool decay;    /* weight decay applies; false for gains and biases, stacked ones too (golden README no. 23) */
   sgi_init init;
   double sigma;
+  bool gathered; /* read row by row through its type's gathers alone, so it may be stored in any type that has them */
 } sgi_row;
 
 typedef struct sgi_table {

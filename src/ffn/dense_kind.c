@@ -83,10 +83,10 @@ static sg_status hidden(sgi_ffn_call *call, float *y, const float *x) {
   size_t n = call->n, D = c->hidden_size, F = c->num_neurons, W = wide(c);
   kept k;
   layout(c, n, &call->saved, &k);
-  sg_status st = sgi_linear(k.u, W, x, D, call->w[p.in], n, D, W, call->scratch);
+  sg_status st = sgi_linear(k.u, W, x, D, sgi_f32(call->w[p.in]), n, D, W, call->scratch);
   if (st) return st;
   double at = sgi_lap_begin(call->scratch.profile);
-  const float *bias = form->bias ? call->w[p.in_bias] : NULL;
+  const float *bias = form->bias ? sgi_f32(call->w[p.in_bias]) : NULL;
 #pragma omp parallel for schedule(static) if (n * F > 4096)
   for (size_t i = 0; i < n; i++) form->forward(k.h + i * k.ldh, k.u + i * W, bias, F);
   sgi_lap(call->scratch.profile, &at, "activation", 0, 4 * form->moved[0] * (double)(n * F));
@@ -100,8 +100,8 @@ static sg_status output(sgi_ffn_call *call, float *y, const float *x) {
   size_t n = call->n, D = c->hidden_size, F = c->num_neurons;
   kept k;
   layout(c, n, &call->saved, &k);
-  sg_status st = sgi_linear(y, D, k.h, k.ldh, call->w[p.out], n, F, D, call->scratch);
-  if (!st && form_of(c)->bias) sgi_add_bias(y, call->w[p.out_bias], n, D);
+  sg_status st = sgi_linear(y, D, k.h, k.ldh, sgi_f32(call->w[p.out]), n, F, D, call->scratch);
+  if (!st && form_of(c)->bias) sgi_add_bias(y, sgi_f32(call->w[p.out_bias]), n, D);
   return st;
 }
 
@@ -136,7 +136,7 @@ sg_status sgi_dense_backward(sgi_ffn_call *call, float *dx, const float *dy, con
   sgi_profile_stage(profile, "feedforward products backward");
   if (form->bias) sgi_column_sums(call->dw[p.out_bias], dy, D, n, D);
   sg_status st = sgi_linear_dw(call->dw[p.out], dy, D, k.h, k.ldh, n, F, D, profile);
-  if (!st) st = sgi_linear_dx(w.dh, w.lddh, dy, D, call->w[p.out], n, F, D, 0, call->scratch);
+  if (!st) st = sgi_linear_dx(w.dh, w.lddh, dy, D, sgi_f32(call->w[p.out]), n, F, D, 0, call->scratch);
   if (st) return st;
   double at = sgi_lap_begin(profile);
 #pragma omp parallel for schedule(static) if (n * F > 4096)
@@ -144,22 +144,21 @@ sg_status sgi_dense_backward(sgi_ffn_call *call, float *dx, const float *dy, con
   if (form->bias) sgi_column_sums(call->dw[p.in_bias], w.du, w.lddu, n, W);
   sgi_lap(profile, &at, "activation backward", 0, 4 * form->moved[1] * (double)(n * F));
   st = sgi_linear_dw(call->dw[p.in], w.du, w.lddu, x, D, n, D, W, profile);
-  return st ? st : sgi_linear_dx(dx, D, w.du, w.lddu, call->w[p.in], n, D, W, 0, call->scratch);
+  return st ? st : sgi_linear_dx(dx, D, w.du, w.lddu, sgi_f32(call->w[p.in]), n, D, W, 0, call->scratch);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
 /* Of a unit's two rows the second: the first is its gate. */
-bool sgi_dense_unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out) {
+bool sgi_dense_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out) {
   const sgi_dense_kind *form = form_of(c);
   places p = places_of(form);
   size_t F = c->num_neurons, row = (form->rows - 1) * F + index;
   if (channel || index >= F) return false;
   *out = (sgi_unit){.index = (int32_t)index,
-                    .constant = (form->bias ? w[p.in_bias][row] : 0) + form->shift,
-                    .w_in = w[p.in] + row * c->hidden_size,
-                    .w_out = w[p.out] + index,
-                    .stride = F};
+                    .constant = (form->bias ? sgi_f32(w[p.in_bias])[row] : 0) + form->shift,
+                    .in = {w[p.in], row * c->hidden_size, 1},
+                    .out = {w[p.out], index, F}};
   return true;
 }
 
@@ -176,11 +175,11 @@ void sgi_dense_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double
   for (size_t f = 0; f < F; f++) {
     double h = k.h[row * k.ldh + f], u = k.u[row * wide(c) + last + f];
     sgi_unit held = {.value = h, .gate = u != 0 ? h / u : 0, .constant = u != 0 ? 0 : h};
-    if (form->unit) held = form->unit(h, u, form->bias ? call->w[p.in_bias][last + f] : 0, 1);
+    if (form->unit) held = form->unit(h, u, form->bias ? sgi_f32(call->w[p.in_bias])[last + f] : 0, 1);
     sgi_dense_unit_at(c, call->w, 0, f, &out[f]);
     out[f].value = held.value;
     out[f].gate = held.gate;
     out[f].constant = held.constant;
   }
-  for (size_t d = 0; d < c->hidden_size; d++) bias[d] = form->bias ? call->w[p.out_bias][d] : 0;
+  for (size_t d = 0; d < c->hidden_size; d++) bias[d] = form->bias ? sgi_f32(call->w[p.out_bias])[d] : 0;
 }

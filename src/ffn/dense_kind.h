@@ -36,7 +36,7 @@ void sgi_dense_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out);
 sg_status sgi_dense_backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x);
 size_t sgi_dense_unit_count(const sg_config *c);
 void sgi_dense_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
-bool sgi_dense_unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out);
+bool sgi_dense_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out);
 
 #define SGI_DENSE_KIND(form_) \
   .dense = (form_), .check = sgi_dense_check, .tensors = sgi_dense_tensors, .saved = sgi_dense_saved, \

@@ -7,6 +7,7 @@
 
 #include "core/table.h"
 #include "ffn/tap.h"
+#include "math/weight.h"
 
 /* Settings that kinds differ in; a bit set says that the kind reads the field of sg_config. */
 enum { SGI_USES_ROUTER = 1, SGI_USES_CHANNELS = 2, SGI_USES_TOP_K = 4, SGI_USES_KEY_DIM = 8, SGI_USES_ACTIVATION = 16 };
@@ -28,10 +29,19 @@ typedef struct sgi_gates {
 typedef struct sgi_unit {
   int32_t channel, index; /* of the pool; dense kinds: channel 0; moe: expert, hidden unit */
   double value, gate, constant;
-  const float *w_in;  /* (D) */
-  const float *w_out; /* (D) elements w_out[d * stride] */
-  size_t stride;
+  sgi_slice in, out; /* (D) each: read through the functions below */
 } sgi_unit;
+
+/* w_in . x and w_out . g in double; y += a w_in; copies of both rows. */
+static inline double sgi_unit_read_in(const sgi_unit *u, const float *x, size_t D) {
+  return sgi_slice_dot(&u->in, x, D);
+}
+static inline double sgi_unit_write(const sgi_unit *u, const float *g, size_t D) {
+  return sgi_slice_dot(&u->out, g, D);
+}
+static inline void sgi_unit_add_in(const sgi_unit *u, float a, float *y, size_t D) { sgi_slice_add(&u->in, a, y, D); }
+static inline void sgi_unit_in(const sgi_unit *u, float *row, size_t D) { sgi_slice_copy(&u->in, row, D); }
+static inline void sgi_unit_out(const sgi_unit *u, float *row, size_t D) { sgi_slice_copy(&u->out, row, D); }
 
 /* How a channel's scores depend on x: unit f of F = units^parts has the score sum over p of rows[p,
  * f_p] . x, its first part the most significant digit of f. The K largest are chosen. */
@@ -42,8 +52,8 @@ typedef struct sgi_routes {
 /* One call of a layer's feedforward on n token rows. */
 typedef struct sgi_ffn_call {
   const sg_config *config;
-  const float *const *w; /* the layer's tensors, in the order of ops->tensors */
-  float *const *dw;      /* backward only: gradients in the same order; every one is added to */
+  const sgi_weight *const *w; /* the layer's tensors, in the order of ops->tensors */
+  float *const *dw;           /* backward only: gradients in the same order; every one is added to */
   size_t n;
   sgi_arena saved;    /* the layer's block: forward fills it, backward reads it */
   sgi_arena scratch;  /* free for use within the call */
@@ -115,10 +125,10 @@ typedef struct sgi_ffn_ops {
   void (*units)(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
   /* Weights of one unit, whatever chose it: w_in, w_out, stride, and in constant the bias inside
    * it. False where there is none of that number. */
-  bool (*unit_at)(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out);
+  bool (*unit_at)(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out);
   /* Optional (NULL for dense kinds): sizes, and rows (parts,units,D) of one channel. */
   void (*routes)(const sg_config *c, sgi_routes *out);
-  sg_status (*route_rows)(const sg_config *c, const float *const *w, size_t channel, float *rows);
+  sg_status (*route_rows)(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows);
 } sgi_ffn_ops;
 
 /* NULL with err filled (nearest name suggested) when there is none of that name. */

@@ -13,6 +13,8 @@
 
 enum { GATE, UP, UP_BIAS, DOWN, DOWN_BIAS };
 
+static const float *weight(const sgi_ffn_call *call, int i) { return sgi_f32(call->w[i]); }
+
 typedef struct kept {
   float *logits;   /* (n,C) */
   float *p;        /* (n,C) */
@@ -180,9 +182,9 @@ static sg_status block_hidden(const sgi_ffn_call *call, const kept *k, const voi
   float *u = k->u + b.at * 2 * F;
   const float *x = k->x + b.at * D;
   sg_status st = p->wt ? product(shared, false, b.rows, 2 * F, D, x, D, p->wt + b.expert * D * p->ld, p->ld, u)
-                       : product(shared, true, b.rows, 2 * F, D, x, D, call->w[UP] + b.expert * 2 * F * D, D, u);
+                       : product(shared, true, b.rows, 2 * F, D, x, D, weight(call, UP) + b.expert * 2 * F * D, D, u);
   for (size_t i = 0; i < b.rows && !st; i++)
-    sgi_kernel_table()->glu(k->h + (b.at + i) * k->ldh, u + i * 2 * F, call->w[UP_BIAS] + b.expert * 2 * F, 1, F);
+    sgi_kernel_table()->glu(k->h + (b.at + i) * k->ldh, u + i * 2 * F, weight(call, UP_BIAS) + b.expert * 2 * F, 1, F);
   return st;
 }
 
@@ -193,8 +195,9 @@ static sg_status block_out(const sgi_ffn_call *call, const kept *k, const void *
   float *y = k->y + b.at * D;
   const float *h = k->h + b.at * k->ldh;
   sg_status st = p->wt ? product(shared, false, b.rows, D, F, h, k->ldh, p->wt + b.expert * F * p->ld, p->ld, y)
-                       : product(shared, true, b.rows, D, F, h, k->ldh, call->w[DOWN] + b.expert * D * F, F, y);
-  for (size_t i = 0; i < b.rows && !st; i++) sgi_kernel_table()->add(y + i * D, call->w[DOWN_BIAS] + b.expert * D, D);
+                       : product(shared, true, b.rows, D, F, h, k->ldh, weight(call, DOWN) + b.expert * D * F, F, y);
+  for (size_t i = 0; i < b.rows && !st; i++)
+    sgi_kernel_table()->add(y + i * D, weight(call, DOWN_BIAS) + b.expert * D, D);
   return st;
 }
 
@@ -204,11 +207,11 @@ static sg_status block_backward(const sgi_ffn_call *call, const kept *k, const v
   const sg_config *c = call->config;
   size_t F = c->num_neurons, D = c->hidden_size;
   float *dy = w->dy + b.at * D, *dh = w->dh + b.at * F, *du = w->du + b.at * w->ldu;
-  sg_status st = product(shared, false, b.rows, F, D, dy, D, call->w[DOWN] + b.expert * D * F, F, dh);
+  sg_status st = product(shared, false, b.rows, F, D, dy, D, weight(call, DOWN) + b.expert * D * F, F, dh);
   if (st) return st;
   for (size_t i = 0; i < b.rows; i++)
     sgi_kernel_table()->glu_backward(du + i * w->ldu, dh + i * F, k->u + (b.at + i) * 2 * F, 1, F);
-  return product(shared, false, b.rows, D, 2 * F, du, w->ldu, call->w[UP] + b.expert * 2 * F * D, D, dy);
+  return product(shared, false, b.rows, D, 2 * F, du, w->ldu, weight(call, UP) + b.expert * 2 * F * D, D, dy);
 }
 
 typedef sg_status (*block_step)(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared);
@@ -232,7 +235,7 @@ static sg_status gate(sgi_ffn_call *call, float *y, const float *x) {
   size_t n = call->n, C = c->num_channels, D = c->hidden_size;
   kept k;
   layout(c, n, &call->saved, &k);
-  return sgi_linear(k.logits, C, x, D, call->w[GATE], n, D, C, call->scratch);
+  return sgi_linear(k.logits, C, x, D, weight(call, GATE), n, D, C, call->scratch);
 }
 
 static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
@@ -268,7 +271,8 @@ static sg_status hidden(sgi_ffn_call *call, float *y, const float *x) {
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
   sgi_lap(profile, &at, "gate, grouping", 0, 8.0 * (double)(n * K * D));
-  for (size_t e = 0; p.wt && e < C; e++) sgi_linear_pack(p.wt + e * D * p.ld, call->w[UP] + e * 2 * F * D, D, 2 * F);
+  for (size_t e = 0; p.wt && e < C; e++)
+    sgi_linear_pack(p.wt + e * D * p.ld, weight(call, UP) + e * 2 * F * D, D, 2 * F);
   sg_status st = blocks(call, &k, &p, block_hidden);
   sgi_lap(profile, &at, "experts", 2 * sgi_product_flops(n * K, D, F), experts_bytes(c, n, 2));
   return st;
@@ -285,7 +289,7 @@ static sg_status out(sgi_ffn_call *call, float *y, const float *x) {
   layout_packed(c, n, F, D, &call->scratch, &p);
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
-  for (size_t e = 0; p.wt && e < C; e++) sgi_linear_pack(p.wt + e * F * p.ld, call->w[DOWN] + e * D * F, F, D);
+  for (size_t e = 0; p.wt && e < C; e++) sgi_linear_pack(p.wt + e * F * p.ld, weight(call, DOWN) + e * D * F, F, D);
   sg_status st = blocks(call, &k, &p, block_out);
   if (st) return st;
   sgi_lap(profile, &at, "experts", sgi_product_flops(n * K, D, F), experts_bytes(c, n, 1));
@@ -375,7 +379,7 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
           2 * (experts_bytes(c, n, 2) + experts_bytes(c, n, 1)));
   sgi_profile_stage(profile, "gate, grouping backward");
   if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, C, x, D, n, D, C, call->scratch.profile);
-  if (!st) st = sgi_linear_dx(dx, D, w.dp, C, call->w[GATE], n, D, C, 0, call->scratch);
+  if (!st) st = sgi_linear_dx(dx, D, w.dp, C, weight(call, GATE), n, D, C, 0, call->scratch);
   if (st) return st;
   began = sgi_lap_begin(profile);
   float ones[SGI_MAX_TOP_K];
@@ -393,15 +397,11 @@ static void gates(const sg_config *c, size_t n, sgi_arena saved_block, sgi_gates
 }
 
 /* Of a unit's two inputs the linear one: the other is its gate. */
-static bool unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out) {
+static bool unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out) {
   size_t F = c->num_neurons, D = c->hidden_size;
   if (channel >= c->num_channels || index >= F) return false;
-  *out = (sgi_unit){(int32_t)channel,
-                    (int32_t)index,
-                    .constant = w[UP_BIAS][channel * 2 * F + F + index] + 1,
-                    .w_in = w[UP] + (channel * 2 * F + F + index) * D,
-                    .w_out = w[DOWN] + channel * D * F + index,
-                    .stride = F};
+  *out = (sgi_unit){(int32_t)channel, (int32_t)index, .constant = sgi_f32(w[UP_BIAS])[channel * 2 * F + F + index] + 1,
+                    .in = {w[UP], (channel * 2 * F + F + index) * D, 1}, .out = {w[DOWN], channel * D * F + index, F}};
   return true;
 }
 
@@ -419,22 +419,21 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
     size_t e = (size_t)k.index[row * K + j], at = (size_t)k.place[row * K + j];
     double p = k.p[row * C + e];
     for (size_t f = 0; f < F; f++, out++) {
-      *out = sgi_glu_unit(k.h[at * k.ldh + f], k.u[at * 2 * F + F + f], call->w[UP_BIAS][e * 2 * F + F + f], p);
+      *out = sgi_glu_unit(k.h[at * k.ldh + f], k.u[at * 2 * F + F + f], weight(call, UP_BIAS)[e * 2 * F + F + f], p);
       out->channel = (int32_t)e;
       out->index = (int32_t)f;
-      out->w_in = call->w[UP] + (e * 2 * F + F + f) * D;
-      out->w_out = call->w[DOWN] + e * D * F + f;
-      out->stride = F;
+      out->in = (sgi_slice){call->w[UP], (e * 2 * F + F + f) * D, 1};
+      out->out = (sgi_slice){call->w[DOWN], e * D * F + f, F};
     }
-    for (size_t d = 0; d < D; d++) bias[d] += p * call->w[DOWN_BIAS][e * D + d];
+    for (size_t d = 0; d < D; d++) bias[d] += p * weight(call, DOWN_BIAS)[e * D + d];
   }
 }
 
 static void routes(const sg_config *c, sgi_routes *out) { *out = (sgi_routes){1, 1, c->num_channels, c->top_k}; }
 
-static sg_status route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows) {
+static sg_status route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows) {
   (void)channel;
-  memcpy(rows, w[GATE], c->num_channels * c->hidden_size * sizeof *rows);
+  memcpy(rows, sgi_f32(w[GATE]), c->num_channels * c->hidden_size * sizeof *rows);
   return SG_OK;
 }
 

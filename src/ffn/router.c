@@ -87,7 +87,8 @@ void sgi_router_routes(const sgi_router *r, const sg_config *c, sgi_routes *out)
   *out = (sgi_routes){c->num_channels, r->product ? 2 : 1, sgi_router_shape_of(r, c).units, c->top_k};
 }
 
-/* Row f of part p is scale * w1[group, f] w0[group]: the down map is shared by all, or each part and channel has its own query. */
+/* Row f of part p is scale * w1[group, f] w0[group]: the down map is shared by all, or each part
+ * and channel has its own query. */
 sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const float *const *w, size_t channel, float *rows) {
   sgi_router_shape s = sgi_router_shape_of(r, c);
   sgi_routes t;

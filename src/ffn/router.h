@@ -1,5 +1,6 @@
-/* router.h: the four routers (docs/method.md, routers). A router gives, per row and channel, the K largest of F scores in
- * descending order; of equal scores the lower index (product routers: the earlier candidate) first. */
+/* router.h: the four routers (docs/method.md, routers). A router gives, per row and channel, the K
+ * largest of F scores in descending order; of equal scores the lower index (product routers: the
+ * earlier candidate) first. */
 #ifndef SGI_ROUTER_H
 #define SGI_ROUTER_H
 

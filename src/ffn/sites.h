@@ -1,16 +1,18 @@
-/* sites.h: the one table of sites, the places of a forward pass that a caller may see and change. A row gives what a site is
- * called, what its axes are and how its units are chosen; taps, edits, traces, recordings, `info --sites`, the help of
- * `trace`, the list in sgatlin.h and the table of docs/reading.md (both held to this one by tests/unit/test_sites.c) come
- * from it. A new site is a row here and, where the value is made, a line that leaves it (ffn.h, sgi_stage).
+/* sites.h: the one table of sites, the places of a forward pass that a caller may see and change. A
+ * row gives what a site is called, what its axes are and how its units are chosen; taps, edits,
+ * traces, recordings, `info --sites`, the help of `trace`, the list in sgatlin.h and the table of
+ * docs/reading.md (both held to this one by tests/unit/test_sites.c) come from it. A new site is a
+ * row here and, where the value is made, a line that leaves it (ffn.h, sgi_stage).
  *
- * Rows stand in the order of computation. A site that chooses units always comes whole; all others may come in any number
- * of visits, each with rows [first, first + n). */
+ * Rows stand in the order of computation. A site that chooses units always comes whole; all others
+ * may come in any number of visits, each with rows [first, first + n). */
 #ifndef SGI_SITES_H
 #define SGI_SITES_H
 
 #include "core/base.h"
 
-/* Axes: id, what edits call it, its length in a layer of config c at T positions. The axis of rows is "pos" everywhere. */
+/* Axes: id, what edits call it, its length in a layer of config c at T positions. The axis of rows
+ * is "pos" everywhere. */
 #define SGI_AXES(X) \
   X(DIM, "dim", c->hidden_size) \
   X(HEAD, "head", c->num_heads) \
@@ -22,11 +24,11 @@
 
 /* X(id, name, where, when, role, axis 1, axis 2, holds, chosen by, what it is)
  *   where      LAYER: once a layer; ONCE: once a pass
- *   when       SHOWN: a trace writes it unasked; NAMED: where it is named; DEMAND: made only where it is named
- *   role       what readers of any kind ask for: SCORES of units, CHOICE of units, VALUES that multiply output rows
- *   axes       NONE where there is no more
- *   holds      NONE: numbers; an axis: whole numbers, units of that axis (a CHOICE)
- *   chosen by  the CHOICE that says which units the entries belong to; NONE: entries are their own places */
+ *   when       SHOWN: a trace writes it unasked; NAMED: where it is named; DEMAND: made only where
+ * it is named role       what readers of any kind ask for: SCORES of units, CHOICE of units, VALUES
+ * that multiply output rows axes       NONE where there is no more holds      NONE: numbers; an
+ * axis: whole numbers, units of that axis (a CHOICE) chosen by  the CHOICE that says which units
+ * the entries belong to; NONE: entries are their own places */
 #define SGI_SITES(X) \
   X(EMBED, "embed", ONCE, NAMED, OTHER, DIM, NONE, NONE, NONE, "residual stream, D wide") \
   X(ATTN_NORM_SCALE, "attn.norm_scale", LAYER, DEMAND, OTHER, NONE, NONE, NONE, NONE, "1 / rms of the stream") \
@@ -97,8 +99,8 @@ bool sgi_axis_known(const char *name);
 enum { SGI_AXIS_LIST = 160 };
 void sgi_axis_list(char out[SGI_AXIS_LIST]);
 
-/* Place of a named axis among the site's own, or -1; and whether the axis is that of the chosen units (their numbers are the
- * entries of the site's chosen_by). */
+/* Place of a named axis among the site's own, or -1; and whether the axis is that of the chosen
+ * units (their numbers are the entries of the site's chosen_by). */
 int sgi_site_axis(const sgi_site_row *row, const char *name);
 bool sgi_site_axis_is_chosen(const sgi_site_row *row, const char *name);
 

@@ -14,9 +14,8 @@ static size_t tile_of(size_t n) {
 }
 static size_t tile_end(size_t n, size_t i) { return i + tile_of(n) < n ? i + tile_of(n) : n; }
 
-static const float *pool_of(const sgi_sparse *s, const float *w, size_t c) {
-  return s->pool_per_channel ? w + c * s->pool * s->D : w;
-}
+/* First row of a channel's pool. */
+static size_t pool_of(const sgi_sparse *s, size_t c) { return s->pool_per_channel ? c * s->pool : 0; }
 
 /* Pools far larger than a second level cache: the next token's rows are fetched while this one's
  * are worked on. For pools of 1 MB that costs more than it gains, and sums of rows gain nothing. */
@@ -33,26 +32,28 @@ void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at
   sgi_lap(profile, at, name, 0, 4 * entries_of(s) * (double)arrays);
 }
 
-void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const float *w, const int32_t *index,
+void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const sgi_weight *w, const int32_t *index,
                     const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
+  const sgi_dtype_traits *type = sgi_weight_traits(w->dtype);
   size_t C = s->channels, K = s->top_k, D = s->D, tile = tile_of(s->n);
-  bool ahead = fetches_ahead(s);
+  bool ahead = fetches_ahead(s) && w->dtype == SGI_F32;
   double began = sgi_work_begin(profile);
 #pragma omp parallel for schedule(static) if (s->n > tile)
   for (size_t i = 0; i < s->n; i += tile)
     for (size_t c = 0; c < C; c++)
       for (size_t t = i; t < tile_end(s->n, i); t++) {
         size_t at = (t * C + c) * K;
-        if (ahead && t + 1 < tile_end(s->n, i)) kern->fetch_rows(pool_of(s, w, c), index + at + C * K, K, D);
-        kern->gather_dot(out + at, pool_of(s, w, c), index + at, K, x + t * D, D);
+        if (ahead && t + 1 < tile_end(s->n, i))
+          kern->fetch_rows(sgi_f32(w) + pool_of(s, c) * D, index + at + C * K, K, D);
+        type->gather_dot(out + at, w, pool_of(s, c), index + at, K, x + t * D);
       }
   count(s, profile, began);
 }
 
-void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const float *w, const int32_t *index,
+void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const sgi_weight *w, const int32_t *index,
                     const float *value) {
-  const sgi_kernels *kern = sgi_kernel_table();
+  const sgi_dtype_traits *type = sgi_weight_traits(w->dtype);
   size_t C = s->channels, K = s->top_k, D = s->D, tile = tile_of(s->n);
   double began = sgi_work_begin(profile);
 #pragma omp parallel for schedule(static) if (s->n > tile)
@@ -61,7 +62,7 @@ void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const f
     for (size_t c = 0; c < C; c++)
       for (size_t t = i; t < tile_end(s->n, i); t++) {
         size_t at = (t * C + c) * K;
-        kern->gather_axpy(y + t * D, pool_of(s, w, c), index + at, value + at, K, D);
+        type->gather_axpy(y + t * D, w, pool_of(s, c), index + at, value + at, K);
       }
   }
   count(s, profile, began);

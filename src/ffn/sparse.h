@@ -17,10 +17,10 @@ void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at
 
 /* The moves time themselves into profile (NULL allowed) under its stage.
  * out (n,C,K) = x (n,D) . w[c, index]. */
-void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const float *w, const int32_t *index,
+void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const sgi_weight *w, const int32_t *index,
                     const float *x);
 /* y (n,D) = sum over c, k of value * w[c, index]. */
-void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const float *w, const int32_t *index,
+void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const sgi_weight *w, const int32_t *index,
                     const float *value);
 
 /* For weight gradients the (token, c, k) entries are sorted by neuron, tokens in order. */

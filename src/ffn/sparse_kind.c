@@ -69,6 +69,8 @@ sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *
   double sigma = 1 / sqrt((double)F);
   sg_status st = sgi_table_add(t, prefix, "experts.w_in", dims, true, SGI_INIT_LECUN, sigma, err);
   if (!st) st = sgi_table_add(t, prefix, "experts.w_out", dims, true, SGI_INIT_LECUN, sigma, err);
+  for (size_t i = 1; i <= 2 && !st; i++)
+    t->rows[t->count - i].gathered = true; /* read by the moves of sparse.c alone */
   return st ? st : router_of(c)->tensors(c, prefix, t, err);
 }
 
@@ -84,13 +86,19 @@ static sgi_gate gate_of(const sg_config *c, size_t n, const kept *k) {
 
 /* ---- forward ------------------------------------------------------------------------------ */
 
+/* The router's maps are float32. */
+static void router_weights(const sgi_weight *const *w, const float *out[2]) {
+  for (size_t i = 0; i < 2; i++) out[i] = sgi_f32(w[ROUTER + i]);
+}
+
 static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
   (void)y;
   const sg_config *c = call->config;
   kept k;
+  const float *router[2];
   layout(c, call->n, &call->saved, &k);
-  return sgi_router_forward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + ROUTER, x, k.score,
-                            k.index);
+  router_weights(call->w, router);
+  return sgi_router_forward(router_of(c), c, call->n, &call->saved, call->scratch, router, x, k.score, k.index);
 }
 
 static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
@@ -156,8 +164,10 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
   sgi_sparse_sort(&s, profile, k.index, &w.sorted);
   sgi_sparse_scatter(&s, profile, call->dw[W_OUT], &w.sorted, k.value, dy);
   sgi_sparse_scatter(&s, profile, call->dw[W_IN], &w.sorted, w.dvalue, x);
-  return sgi_router_backward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + ROUTER, call->dw + ROUTER,
-                             x, k.index, w.dscore, dx);
+  const float *router[2];
+  router_weights(call->w, router);
+  return sgi_router_backward(router_of(c), c, call->n, &call->saved, call->scratch, router, call->dw + ROUTER, x,
+                             k.index, w.dscore, dx);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -170,10 +180,10 @@ void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *
 }
 
 /* Where the pool is shared a channel only chooses. */
-bool sgi_sparse_unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out) {
+bool sgi_sparse_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out) {
   if (channel >= c->num_channels || index >= c->num_neurons) return false;
   size_t at = (form_of(c)->pool_per_channel ? channel * c->num_neurons + index : index) * c->hidden_size;
-  *out = (sgi_unit){(int32_t)channel, (int32_t)index, .w_in = w[W_IN] + at, .w_out = w[W_OUT] + at, .stride = 1};
+  *out = (sgi_unit){(int32_t)channel, (int32_t)index, .in = {w[W_IN], at, 1}, .out = {w[W_OUT], at, 1}};
   return true;
 }
 
@@ -198,6 +208,8 @@ void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, doubl
 
 void sgi_sparse_routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(router_of(c), c, out); }
 
-sg_status sgi_sparse_route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows) {
-  return sgi_router_rows(router_of(c), c, w + ROUTER, channel, rows);
+sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows) {
+  const float *router[2];
+  router_weights(w, router);
+  return sgi_router_rows(router_of(c), c, router, channel, rows);
 }

@@ -46,9 +46,9 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
 void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
 size_t sgi_sparse_unit_count(const sg_config *c);
 void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
-bool sgi_sparse_unit_at(const sg_config *c, const float *const *w, size_t channel, size_t index, sgi_unit *out);
+bool sgi_sparse_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out);
 void sgi_sparse_routes(const sg_config *c, sgi_routes *out);
-sg_status sgi_sparse_route_rows(const sg_config *c, const float *const *w, size_t channel, float *rows);
+sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows);
 
 /* The skeleton finds the kind's form by the config's kind (ffn.h, sgi_ffn_of). */
 #define SGI_SPARSE_KIND(form_) \

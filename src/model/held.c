@@ -7,6 +7,7 @@ void sgi_held_deinit(sgi_held *h) {
   sgi_free(h->unit);
   sgi_free(h->bias);
   sgi_free(h->outputs);
+  sgi_free(h->copied);
   *h = (sgi_held){0};
 }
 
@@ -17,11 +18,4 @@ bool sgi_held_bytes(const sgi_plan_step *s, size_t T, size_t *bytes) {
 sg_status sgi_held_pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, float *before, const float *after,
                         float *work) {
   return h->step->sub->ops->pull(h, R, rows, head, before, after, work);
-}
-
-double sgi_unit_write(const sgi_unit *u, const float *g, size_t D) {
-  if (u->stride == 1) return sgi_dot_double(u->w_out, g, D);
-  double s = 0;
-  for (size_t d = 0; d < D; d++) s += (double)u->w_out[d * u->stride] * g[d];
-  return s;
 }

@@ -21,6 +21,7 @@ typedef struct sgi_held {
   sgi_unit *unit;     /* (T,units) */
   double *bias;       /* (T,D) added beside them; NULL where all are 0 */
   float *outputs;     /* copies of output rows, NULL where the kind has rows */
+  sgi_weight *copied; /* the same as a tensor */
   bool has_constants; /* some unit has a constant, or there is a bias */
 } sgi_held;
 
@@ -41,8 +42,6 @@ static inline const float *sgi_held_pattern(const sgi_held *h, size_t head, size
 sg_status sgi_held_pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, float *before, const float *after,
                         float *work);
 
-/* w_out . g of a unit. */
-double sgi_unit_write(const sgi_unit *u, const float *g, size_t D);
 static inline double sgi_dot_double(const float *a, const float *b, size_t n) {
   double s = 0;
 #pragma omp simd reduction(+ : s)

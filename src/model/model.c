@@ -29,8 +29,11 @@ sg_status sgi_model_shell(const sg_config *c, sg_model **out, sg_error *err) {
   m->config = *c;
   st = sgi_layers_make(c, &m->table, &m->layers, err);
   if (!st) st = sgi_plan_make(c, m->layers, &m->plan, err);
-  if (!st && !(m->w = sgi_alloc(m->table.count * sizeof *m->w)))
-    st = sgi_fail_memory(err, m->table.count * sizeof *m->w, "a model's tensors");
+  if (!st) {
+    m->w = sgi_alloc(m->table.count * sizeof *m->w);
+    m->weights = sgi_alloc(m->table.count * sizeof *m->weights);
+    if (!m->w || !m->weights) st = sgi_fail_memory(err, m->table.count * sizeof *m->weights, "a model's tensors");
+  }
   if (st)
     sg_model_free(m);
   else
@@ -39,10 +42,18 @@ sg_status sgi_model_shell(const sg_config *c, sg_model **out, sg_error *err) {
 }
 
 void sgi_model_point(sg_model *m) {
+  for (size_t i = 0; i < m->table.count; i++) {
+    const sgi_row *row = &m->table.rows[i];
+    size_t width = row->dims[row->n_dims - 1];
+    m->weights[i] = sgi_weight_floats(m->w[i], row->count / width, width);
+  }
   for (size_t l = 0; l < m->config.num_layers; l++) {
     sgi_sublayer *both[] = {&m->layers[l].attention, &m->layers[l].feedforward};
     for (size_t k = 0; k < 2; k++)
-      for (size_t i = 0; i < both[k]->n_tensors; i++) both[k]->w[i] = m->w[both[k]->row[i]];
+      for (size_t i = 0; i < both[k]->n_tensors; i++) {
+        both[k]->w[i] = m->w[both[k]->row[i]];
+        both[k]->weight[i] = &m->weights[both[k]->row[i]];
+      }
   }
 }
 
@@ -104,6 +115,7 @@ void sg_model_free(sg_model *m) {
   sgi_weights_close(m->file);
   sgi_free(m->arena);
   sgi_free(m->w);
+  sgi_free(m->weights);
   sgi_free(m->layers);
   sgi_plan_deinit(&m->plan);
   sgi_table_deinit(&m->table);

@@ -16,13 +16,14 @@ enum { SGI_ROW_EMBED = 0 };
 
 struct sg_model {
   sg_config config;
-  sgi_table table;   /* the embedding, each layer's own rows, the final norm */
-  sgi_layer *layers; /* (config.num_layers) */
-  sgi_plan plan;     /* the steps of a pass */
-  const float **w;   /* data of each row */
-  float *arena;      /* owns the weights (row i at arena + rows[i].offset), NULL where they are mapped */
-  void *file;        /* sgi_weights that owns what was read, or NULL */
-  bool watched;      /* read from files: what is computed from them must be finite (finite.h) */
+  sgi_table table;     /* the embedding, each layer's own rows, the final norm */
+  sgi_layer *layers;   /* (config.num_layers) */
+  sgi_plan plan;       /* the steps of a pass */
+  const float **w;     /* data of each row */
+  sgi_weight *weights; /* the rows with their types */
+  float *arena;        /* owns the weights (row i at arena + rows[i].offset), NULL where they are mapped */
+  void *file;          /* sgi_weights that owns what was read, or NULL */
+  bool watched;        /* read from files: what is computed from them must be finite (finite.h) */
 };
 
 static inline size_t sgi_final_norm_row(const struct sg_model *m) { return m->table.count - 1; }

@@ -59,8 +59,9 @@ typedef struct sgi_sublayer {
   const sg_config *config;     /* the layer's view */
   size_t layer;
   size_t n_tensors;
-  size_t row[SGI_MAX_TENSORS]; /* of the table: the norm's gain, then those of ops->tensors */
-  const float *w[SGI_MAX_TENSORS];
+  size_t row[SGI_MAX_TENSORS];               /* of the table: the norm's gain, then those of ops->tensors */
+  const float *w[SGI_MAX_TENSORS];           /* of what is float32 whatever the model is stored as */
+  const sgi_weight *weight[SGI_MAX_TENSORS]; /* the same with their types, for kinds and readers of units */
 } sgi_sublayer;
 
 typedef struct sgi_layer {

@@ -28,7 +28,7 @@ static bool multiply_adds(const sg_config *c, size_t T, uint64_t *out) {
 
 static sgi_ffn_call call_of(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room) {
   return (sgi_ffn_call){.config = s->sub->config,
-                        .w = s->sub->w + SGI_T_OWN,
+                        .w = s->sub->weight + SGI_T_OWN,
                         .n = rows_of(p),
                         .saved = block,
                         .scratch = room,
@@ -59,7 +59,7 @@ static bool held_bytes(const sgi_sublayer *s, size_t T, size_t *bytes) {
   const sg_config *c = s->config;
   size_t bias, outputs;
   sgi_unit first;
-  bool copies = s->ffn->unit_at(c, s->w + SGI_T_OWN, 0, 0, &first) && first.stride != 1;
+  bool copies = s->ffn->unit_at(c, s->weight + SGI_T_OWN, 0, 0, &first) && first.out.stride != 1;
   return sgi_size_mul(s->ffn->unit_count(c) * sizeof(sgi_unit), T, bytes) &&
          sgi_size_mul(sizeof(double) * c->hidden_size, T, &bias) && sgi_size_add(*bytes, bias, bytes) &&
          sgi_size_mul(sizeof(float) * c->hidden_size, pool_rows(c), &outputs) &&
@@ -70,20 +70,21 @@ static bool held_bytes(const sgi_sublayer *s, size_t T, size_t *bytes) {
  * reading one is one walk. */
 static sg_status gather_outputs(const sg_config *c, sgi_held *h, sg_error *err) {
   sgi_unit *u = h->unit;
-  if (!h->units || u->stride == 1) return SG_OK;
+  if (!h->units || u->out.stride == 1) return SG_OK;
   size_t rows = pool_rows(c);
   float *out = h->outputs = sgi_alloc(rows * h->D * sizeof *out);
   bool *done = sgi_alloc(rows);
-  if (!out || !done) {
+  h->copied = sgi_alloc(sizeof *h->copied);
+  if (!out || !done || !h->copied) {
     sgi_free(done);
     return sgi_fail_memory(err, rows * h->D * sizeof *out, "a layer's output rows");
   }
+  *h->copied = sgi_weight_floats(out, rows, h->D);
   for (size_t i = 0; i < h->T * h->units; i++) {
     size_t row = (size_t)u[i].channel * c->num_neurons + (size_t)u[i].index;
-    for (size_t d = 0; d < h->D && !done[row]; d++) out[row * h->D + d] = u[i].w_out[d * u[i].stride];
+    if (!done[row]) sgi_unit_out(&u[i], out + row * h->D, h->D);
     done[row] = true;
-    u[i].w_out = out + row * h->D;
-    u[i].stride = 1;
+    u[i].out = (sgi_slice){h->copied, row * h->D, 1};
   }
   sgi_free(done);
   return SG_OK;
@@ -129,8 +130,7 @@ static sg_status pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, 
     memset(sum, 0, D * sizeof *sum);
     for (size_t j = 0; j < h->units; j++) {
       float a = (float)(u[j].gate * sgi_unit_write(&u[j], from, D));
-#pragma omp simd
-      for (size_t d = 0; d < D; d++) sum[d] += a * u[j].w_in[d];
+      sgi_unit_add_in(&u[j], a, sum, D);
     }
 #pragma omp simd
     for (size_t d = 0; d < D; d++) to[d] += h->r[i % rows] * h->gain[d] * sum[d];

@@ -73,7 +73,7 @@ sg_status sgi_unit_find(const sg_model *m, size_t layer, size_t channel, size_t 
   if (!s->ffn->unit_at)
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no neurons to read one by one", s->ffn->name);
   const sg_config *c = s->config;
-  if (s->ffn->unit_at(c, s->w + SGI_T_OWN, channel, index, out)) return SG_OK;
+  if (s->ffn->unit_at(c, s->weight + SGI_T_OWN, channel, index, out)) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: layer %zu has %zu in each of %zu channels", index,
                   channel, layer, c->num_neurons, c->num_channels ? c->num_channels : 1);
 }
@@ -82,7 +82,7 @@ sg_status sg_direction_neuron(const sg_model *m, size_t layer, size_t channel, s
                               sg_error *err) {
   sgi_unit u;
   sg_status st = sgi_unit_find(m, layer, channel, index, &u, err);
-  for (size_t d = 0; d < m->config.hidden_size && !st; d++) out[d] = u.w_out[d * u.stride];
+  if (!st) sgi_unit_out(&u, out, m->config.hidden_size);
   return st;
 }
 

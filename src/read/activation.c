@@ -1,5 +1,6 @@
-/* One neuron along a prompt: docs/method-reading.md, neuron card. The numbers are those of the forward pass's sites; only the input is
- * computed here, since a pass does without it where the neuron is not chosen. */
+/* One neuron along a prompt: docs/method-reading.md, neuron card. The numbers are those of the
+ * forward pass's sites; only the input is computed here, since a pass does without it where the
+ * neuron is not chosen. */
 #include <string.h>
 
 #include "model/pass.h"
@@ -19,13 +20,12 @@ typedef struct watcher {
 static void take_inputs(watcher *w, const sgi_site *s) {
   for (size_t i = 0; i < s->n; i++) {
     const float *x = (const float *)s->data + i * w->D;
-    double sum = w->unit.constant;
-    for (size_t d = 0; d < w->D; d++) sum += (double)w->unit.w_in[d] * (double)x[d];
-    w->out[s->first + i].input = sum;
+    w->out[s->first + i].input = w->unit.constant + sgi_unit_read_in(&w->unit, x, w->D);
   }
 }
 
-/* A choice of units: a slot of the neuron's own channel; one of channels: the slot of the neuron's. */
+/* A choice of units: a slot of the neuron's own channel; one of channels: the slot of the neuron's.
+ */
 static void take_indices(watcher *w, const sgi_site *s) {
   w->experts = sgi_site_row_of(s->id)->holds == SGI_AXIS_CHANNEL;
   size_t width = sgi_site_width(s), K = w->experts ? width : s->dims[1], from = w->experts ? 0 : w->channel * K;

@@ -41,7 +41,6 @@ size_t sgi_source_step(const sgi_sources *s, const sgi_frozen *f, size_t source,
  * are of float32 kernels: their rounding is far below the bound on a sum of edges. */
 static void step_effects(const sgi_frozen *f, const sgi_sources *s, size_t step, const sgi_sweep *w, const bool *only,
                          double *rows) {
-  const sgi_kernels *kern = sgi_kernel_table();
   const sgi_held *h = &f->steps[step];
   size_t R = w->R, n = w->rows;
 #pragma omp parallel for collapse(2) schedule(static) if (R * n * h->units > 4096)
@@ -52,7 +51,7 @@ static void step_effects(const sgi_frozen *f, const sgi_sources *s, size_t step,
       const sgi_unit *u = sgi_held_units(h, t);
       for (size_t j = 0; j < h->units; j++) {
         size_t i = s->neuron[step] + t * h->units + j;
-        if (!only || only[i]) row[i] = u[j].value * (double)kern->dot(u[j].w_out, gt, f->D);
+        if (!only || only[i]) row[i] = u[j].value * (double)sgi_slice_dot_float(&u[j].out, gt, f->D);
       }
       const double *b = sgi_held_bias(h, t);
       for (size_t d = 0; b && d < f->D; d++) row[s->bias[step] + t] += b[d] * gt[d];

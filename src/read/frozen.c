@@ -151,7 +151,7 @@ void sgi_frozen_logit_gradient(const sgi_frozen *f, size_t t, int32_t target, in
 void sgi_frozen_unit_gradient(const sgi_frozen *f, size_t step, size_t t, const sgi_unit *u, float *g) {
   const sgi_held *h = &f->steps[step];
   double r = h->r[t] * u->gate;
-  for (size_t d = 0; d < f->D; d++) g[d] = (float)(r * h->gain[d] * u->w_in[d]);
+  for (size_t d = 0; d < f->D; d++) g[d] = (float)(r * h->gain[d] * sgi_slice_at(&u->in, d));
 }
 
 /* ---- sweeps ------------------------------------------------------------------------------ */

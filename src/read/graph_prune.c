@@ -381,7 +381,7 @@ static double scale_of(const pruner *p, size_t i) {
   sgi_edge_target t = sgi_builder_target(p->b, i);
   const sgi_held *h = &f->steps[t.step];
   const float *x = h->x + t.position * D;
-  for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * h->gain[d] * t.unit->w_in[d]);
+  for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * h->gain[d] * sgi_slice_at(&t.unit->in, d));
   return fmax(own * fabs(t.unit->gate) * h->r[t.position], p->b->abs[i]);
 }
 

@@ -1,7 +1,9 @@
-/* Gate margins: docs/method-reading.md, margins. Scores are linear in the normed stream x r g, so the least change that makes
- * unit b overtake unit a is their gap over the norm of the difference of their rows times r g. Every pair of a chosen and a not
- * chosen unit counts: the set changes where the first of them meet. Few pairs need a look: |row_a - row_b| is at most the sum of
- * their parts' lengths, so a pair whose gap over that is larger than a distance already found can not be the least. */
+/* Gate margins: docs/method-reading.md, margins. Scores are linear in the normed stream x r g, so
+ * the least change that makes unit b overtake unit a is their gap over the norm of the difference
+ * of their rows times r g. Every pair of a chosen and a not chosen unit counts: the set changes
+ * where the first of them meet. Few pairs need a look: |row_a - row_b| is at most the sum of their
+ * parts' lengths, so a pair whose gap over that is larger than a distance already found can not be
+ * the least. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -57,8 +59,9 @@ static void unit_scores(const margins *x, size_t t) {
     for (size_t j = 0; j < S; j++) x->score[i * S + j] = part[i] + part[S + j];
 }
 
-/* Lengths of the units' rows from above: those of their parts added up, with room for the rounding of float32 products of D terms in
- * the Gram matrix. Then the root of any computed apart(a, b) is at most length[a] + length[b]. */
+/* Lengths of the units' rows from above: those of their parts added up, with room for the rounding
+ * of float32 products of D terms in the Gram matrix. Then the root of any computed apart(a, b) is
+ * at most length[a] + length[b]. */
 static void unit_lengths(margins *x) {
   size_t S = x->routes.units;
   double room = 1 + 4 * (double)x->D * (double)FLT_EPSILON;
@@ -80,7 +83,8 @@ static double distance(const margins *x, size_t a, size_t b, double r, double *g
   return norm > 0 ? *gap / norm : INFINITY;
 }
 
-/* A distance that the least one does not exceed: of each chosen unit and the best of those not chosen. */
+/* A distance that the least one does not exceed: of each chosen unit and the best of those not
+ * chosen. */
 static double reach(const margins *x, const int32_t *index, double r) {
   size_t best = x->F;
   double least = INFINITY, gap;
@@ -93,7 +97,8 @@ static double reach(const margins *x, const int32_t *index, double r) {
   return least;
 }
 
-/* The first pair, in the order of chosen units and then of the others, that has the least distance of all. */
+/* The first pair, in the order of chosen units and then of the others, that has the least distance
+ * of all. */
 static sg_margin smallest(const margins *x, const int32_t *index, double r) {
   sg_margin best = {.distance = INFINITY, .loses = -1, .wins = -1};
   memset(x->chosen, 0, x->F);
@@ -120,7 +125,7 @@ static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, co
   const sgi_sublayer *s = sgi_feedforward_of(x->m, layer);
   size_t n = x->routes.parts * x->routes.units, C = x->routes.channels, K = x->routes.top_k;
   const float *gain = s->w[SGI_T_NORM];
-  sg_status st = s->ffn->route_rows(s->config, s->w + SGI_T_OWN, c, x->rows);
+  sg_status st = s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, c, x->rows);
   if (!st) st = sgi_linear(x->part, n, xn, x->D, x->rows, x->T, x->D, n, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++)
     for (size_t d = 0; d < x->D; d++) x->rows[i * x->D + d] *= gain[d];

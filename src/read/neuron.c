@@ -22,7 +22,7 @@ static sg_status score_row(const sgi_sublayer *s, size_t channel, size_t index, 
   size_t unit = grouped ? channel : index;
   float *rows = sgi_alloc(t.parts * t.units * D * sizeof *rows);
   if (!rows) return sgi_fail_memory(err, t.parts * t.units * D * sizeof *rows, "a router's rows");
-  sg_status st = s->ffn->route_rows(c, s->w + SGI_T_OWN, grouped ? 0 : channel, rows);
+  sg_status st = s->ffn->route_rows(c, s->weight + SGI_T_OWN, grouped ? 0 : channel, rows);
   memset(out, 0, D * sizeof *out);
   for (size_t p = t.parts; p-- > 0 && !st; unit /= t.units)
     for (size_t d = 0; d < D; d++) out[d] += rows[(p * t.units + unit % t.units) * D + d];
@@ -55,10 +55,11 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
   const float *gain = gain_of(m, layer);
   if (!row || !reads || !opens) st = sgi_fail_memory(err, V * sizeof *reads, "a neuron's view");
   if (!st) {
-    through_embedding(m, u.w_in, gain, true, reads, scratch);
+    sgi_unit_in(&u, row, D);
+    through_embedding(m, row, gain, true, reads, scratch);
     for (size_t v = 0; v < V; v++) reads[v] += (float)u.constant;
     if (out->reads) memcpy(out->reads, reads, V * sizeof *reads);
-    for (size_t d = 0; d < D; d++) row[d] = u.w_out[d * u.stride];
+    sgi_unit_out(&u, row, D);
     if (out->writes) through_embedding(m, row, m->w[sgi_final_norm_row(m)], false, out->writes, scratch);
   }
   const sgi_sublayer *s = sgi_feedforward_of(m, layer);
@@ -98,7 +99,7 @@ static double link_weight(const sg_model *m, const sgi_unit *from, const sgi_uni
   const float *gain = gain_of(m, to_layer);
   double sum = 0;
   for (size_t d = 0; d < m->config.hidden_size; d++)
-    sum += (double)from->w_out[d * from->stride] * gain[d] * to->w_in[d];
+    sum += (double)sgi_slice_at(&from->out, d) * gain[d] * sgi_slice_at(&to->in, d);
   return sum;
 }
 
@@ -125,7 +126,7 @@ sg_status sg_neuron_links(const sg_model *m, size_t layer, size_t channel, size_
       continue;
     for (size_t ch = 0; ch < (s->config->num_channels ? s->config->num_channels : 1); ch++)
       for (size_t f = 0; f < s->config->num_neurons; f++) {
-        if (!s->ffn->unit_at(s->config, s->w + SGI_T_OWN, ch, f, &other)) continue;
+        if (!s->ffn->unit_at(s->config, s->weight + SGI_T_OWN, ch, f, &other)) continue;
         double w = upstream ? link_weight(m, &other, &u, layer) : link_weight(m, &u, &other, t->layer);
         list[count++] = (sg_neuron_link){(int32_t)t->layer, (int32_t)ch, (int32_t)f, (float)w};
         if (!isfinite(w) && (st = sgi_model_watch(m, &list[count - 1].weight, 1, "a link between neurons", err)))

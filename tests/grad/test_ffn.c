@@ -46,6 +46,8 @@ typedef struct layer {
   size_t n;
   sgi_table table;
   float *w, *dw; /* arenas in the table's offsets */
+  sgi_weight weights[MAX_TENSORS];
+  const sgi_weight *weight[MAX_TENSORS];
   float *x, *y, *dx, *dy;
   sgi_arena saved, scratch_forward, scratch_backward;
 } layer;
@@ -101,6 +103,12 @@ static bool open_layer(layer *l, const sgi_ffn_ops *ops, const shape *s, const c
   assert_true(l->table.count <= MAX_TENSORS);
   l->w = floats(l->table.floats);
   l->dw = floats(l->table.floats);
+  for (size_t i = 0; i < l->table.count; i++) {
+    const sgi_row *row = &l->table.rows[i];
+    size_t width = row->dims[row->n_dims - 1];
+    l->weights[i] = sgi_weight_floats(l->w + row->offset, row->count / width, width);
+    l->weight[i] = &l->weights[i];
+  }
   l->x = floats(s->n * s->D);
   l->y = floats(s->n * s->D);
   l->dx = floats(s->n * s->D);
@@ -128,22 +136,19 @@ static void close_layer(layer *l) {
 
 /* Forward and backward into y, dx and dw (added to what is there). */
 static void run(layer *l) {
-  const float *w[MAX_TENSORS];
   float *dw[MAX_TENSORS];
-  for (size_t i = 0; i < l->table.count; i++) {
-    w[i] = l->w + l->table.rows[i].offset;
-    dw[i] = l->dw + l->table.rows[i].offset;
-  }
+  for (size_t i = 0; i < l->table.count; i++) dw[i] = l->dw + l->table.rows[i].offset;
   size_t bytes = l->n * l->config.hidden_size * sizeof(float);
   memset(l->y, 0xff, bytes);
   memset(l->dx, 0xff, bytes);
   memset(l->saved.base, 0xff, l->saved.size);
   memset(l->scratch_forward.base, 0xff, l->scratch_forward.size);
   memset(l->scratch_backward.base, 0xff, l->scratch_backward.size);
-  sgi_ffn_call call = {.config = &l->config, .w = w, .n = l->n, .saved = l->saved, .scratch = l->scratch_forward};
+  sgi_ffn_call call = {
+      .config = &l->config, .w = l->weight, .n = l->n, .saved = l->saved, .scratch = l->scratch_forward};
   assert_int_equal(sgi_ffn_forward(l->ops, &call, l->y, l->x), SG_OK);
   call = (sgi_ffn_call){
-      .config = &l->config, .w = w, .dw = dw, .n = l->n, .saved = l->saved, .scratch = l->scratch_backward};
+      .config = &l->config, .w = l->weight, .dw = dw, .n = l->n, .saved = l->saved, .scratch = l->scratch_backward};
   assert_int_equal(sgi_ffn_backward(l->ops, &call, l->dx, l->dy, l->x), SG_OK);
 }
 
@@ -378,28 +383,35 @@ static void tensors_are_the_reference_s(void **state) {
   each_layer(check_tensors);
 }
 
-static sgi_ffn_call forward_call(const layer *l, const float **w, const sgi_tap *tap) {
-  for (size_t i = 0; i < l->table.count; i++) w[i] = l->w + l->table.rows[i].offset;
-  return (sgi_ffn_call){
-      .config = &l->config, .w = w, .n = l->n, .saved = l->saved, .scratch = l->scratch_forward, .tap = tap};
+static sgi_ffn_call forward_call(const layer *l, const sgi_tap *tap) {
+  return (sgi_ffn_call){.config = &l->config,
+                        .at = {&l->config, 0, l->n},
+                        .w = l->weight,
+                        .n = l->n,
+                        .saved = l->saved,
+                        .scratch = l->scratch_forward,
+                        .tap = tap};
 }
 
 static double dot_in(const layer *l, const sgi_unit *u, size_t row) {
   double sum = 0;
   for (size_t d = 0; d < l->config.hidden_size; d++)
-    sum += (double)u->w_in[d] * (double)l->x[row * l->config.hidden_size + d];
+    sum += (double)sgi_slice_at(&u->in, d) * (double)l->x[row * l->config.hidden_size + d];
   return sum;
+}
+
+static bool same_slice(const sgi_slice *a, const sgi_slice *b) {
+  return a->weight == b->weight && a->at == b->at && a->stride == b->stride;
 }
 
 /* The units of a row are the layer there: value = gate (w_in . x) + constant, y = bias + sum value
  * w_out; unit_at names the same weights, and where no clamp holds the same value from the input it
  * names: gate (w_in . x + constant). */
 static void check_units(layer *l, const shape *s) {
-  const float *w[MAX_TENSORS];
   size_t D = s->D, count = l->ops->unit_count(&l->config);
   sgi_unit *u = ref_alloc(count, sizeof *u), at;
   double *bias = ref_alloc(D, sizeof *bias), *sum = ref_alloc(D, sizeof *sum);
-  sgi_ffn_call call = forward_call(l, w, NULL);
+  sgi_ffn_call call = forward_call(l, NULL);
   assert_int_equal(sgi_ffn_forward(l->ops, &call, l->y, l->x), SG_OK);
   for (size_t i = 0; i < l->n && i < 8; i++) {
     l->ops->units(&call, i, u, bias);
@@ -408,19 +420,20 @@ static void check_units(layer *l, const shape *s) {
       double dot = dot_in(l, &u[j], i), held = u[j].gate * dot + u[j].constant, scale = 1 + fabs(u[j].value);
       if (!(fabs(held - u[j].value) < 1e-4 * scale))
         fail_msg("%s: unit %zu of row %zu is %g, its frozen form %g", l->name, j, i, u[j].value, held);
-      if (!l->ops->unit_at(&l->config, w, (size_t)u[j].channel, (size_t)u[j].index, &at) || at.w_in != u[j].w_in ||
-          at.w_out != u[j].w_out || at.stride != u[j].stride || at.channel != u[j].channel || at.index != u[j].index)
+      if (!l->ops->unit_at(&l->config, l->weight, (size_t)u[j].channel, (size_t)u[j].index, &at) ||
+          !same_slice(&at.in, &u[j].in) || !same_slice(&at.out, &u[j].out) || at.channel != u[j].channel ||
+          at.index != u[j].index)
         fail_msg("%s: unit_at(%d, %d) has other weights than the unit", l->name, u[j].channel, u[j].index);
       if (fabs(dot + at.constant) < 5 && u[j].gate != 0 &&
           !(fabs(u[j].gate * (dot + at.constant) - u[j].value) < 1e-4 * scale))
         fail_msg("%s: unit %zu of row %zu is %g, from the input that unit_at names %g", l->name, j, i, u[j].value,
                  u[j].gate * (dot + at.constant));
-      for (size_t d = 0; d < D; d++) sum[d] += u[j].value * (double)u[j].w_out[d * u[j].stride];
+      for (size_t d = 0; d < D; d++) sum[d] += u[j].value * (double)sgi_slice_at(&u[j].out, d);
     }
     check(l->name, "the sum of a row's units", ref_difference(l->y + i * D, sum, D), 1e-4);
   }
-  if (l->ops->unit_at(&l->config, w, 0, l->config.num_neurons, &at) ||
-      l->ops->unit_at(&l->config, w, (size_t)1 << 30, 0, &at))
+  if (l->ops->unit_at(&l->config, l->weight, 0, l->config.num_neurons, &at) ||
+      l->ops->unit_at(&l->config, l->weight, (size_t)1 << 30, 0, &at))
     fail_msg("%s: unit_at gives units that are not there", l->name);
   free(u), free(bias), free(sum);
 }
@@ -457,7 +470,6 @@ static sg_status watch_visit(void *user, const sgi_site *site, sg_error *err) {
  * say, and scaling one entry of the values takes that unit's output out of y. Entries of the values
  * stand in the order of the units. */
 static void check_sites(layer *l, const shape *s) {
-  const float *w[MAX_TENSORS];
   size_t D = s->D, count = l->ops->unit_count(&l->config), chosen = l->ops->gates ? count * l->n : 1;
   float *before = floats(l->n * D);
   sgi_unit *u = ref_alloc(count, sizeof *u);
@@ -469,7 +481,7 @@ static void check_sites(layer *l, const shape *s) {
              .index = ref_alloc(chosen, sizeof *k.index),
              .score = ref_alloc(chosen, sizeof *k.score)};
   sgi_tap tap = {.visit = watch_visit, .user = &k};
-  sgi_ffn_call call = forward_call(l, w, &tap);
+  sgi_ffn_call call = forward_call(l, &tap);
   assert_int_equal(sgi_ffn_forward(l->ops, &call, before, l->x), SG_OK);
   l->ops->units(&call, k.row, u, bias);
   size_t sites = l->ops->gates ? l->n : 0;
@@ -487,7 +499,7 @@ static void check_sites(layer *l, const shape *s) {
   assert_int_equal(sgi_ffn_forward(l->ops, &call, l->y, l->x), SG_OK);
   assert_memory_equal(l->y, before, k.row * D * sizeof *before);
   for (size_t d = 0; d < D; d++)
-    want[d] = (double)before[k.row * D + d] - 2 * u[k.entry].value * (double)u[k.entry].w_out[d * u[k.entry].stride];
+    want[d] = (double)before[k.row * D + d] - 2 * u[k.entry].value * (double)sgi_slice_at(&u[k.entry].out, d);
   check(l->name, "y with one value turned round", ref_difference(l->y + k.row * D, want, D), 1e-4);
   sgi_free(before);
   free(u), free(bias), free(want), free(k.index), free(k.score);
@@ -496,6 +508,75 @@ static void check_sites(layer *l, const shape *s) {
 static void sites_come_before_their_use(void **state) {
   (void)state;
   each_layer(check_sites);
+}
+
+/* ---- storage types ----------------------------------------------------------------------- */
+
+/* x as the type keeps it; 0 where the test cannot make it. */
+static bool encode(sgi_dtype t, void *out, float x, size_t i) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  if (t == SGI_F32) ((float *)out)[i] = x;
+  if (t == SGI_F64) ((double *)out)[i] = (double)x;
+  if (t == SGI_F16) ((_Float16 *)out)[i] = (_Float16)x;
+  if (t == SGI_BF16) ((uint16_t *)out)[i] = (uint16_t)(bits >> 16);
+  return t == SGI_F32 || t == SGI_F64 || t == SGI_F16 || t == SGI_BF16;
+}
+
+static const sgi_dtype dtypes[] = {SGI_F32, SGI_F64, SGI_F16, SGI_BF16, SGI_I8, SGI_U8, SGI_BOOL};
+static size_t computed[SGI_COUNT(dtypes)];
+
+/* With the tensors that may be so in a type, and the reference fed with what they then are: y and
+ * the input's gradient. A tensor of a type without the kernels it needs is refused by its name. */
+static void check_type(layer *l, const shape *s, size_t type) {
+  sgi_dtype t = dtypes[type];
+  void *stored[MAX_TENSORS] = {0};
+  bool any = false;
+  for (size_t i = 0; i < l->table.count; i++) {
+    const sgi_row *row = &l->table.rows[i];
+    sg_error e = {0};
+    sg_status st = sgi_weight_check(row->name, t, row->gathered ? SGI_WEIGHT_GATHERED : SGI_WEIGHT_PLAIN, &e);
+    if (st && (st != SG_ERR_UNSUPPORTED || !strstr(e.text, row->name) || !strstr(e.text, sgi_dtype_name(t))))
+      fail_msg("%s: %s is refused without being named: %s", l->name, row->name, e.text);
+    if (st) continue;
+    const sgi_dtype_traits *traits = sgi_weight_traits(t);
+    stored[i] = ref_alloc(l->weights[i].rows * traits->bytes(l->weights[i].width), 1);
+    for (size_t k = 0; k < row->count; k++)
+      if (!encode(t, stored[i], l->w[row->offset + k], k)) fail_msg("the test cannot write %s", sgi_dtype_name(t));
+    l->weights[i].dtype = t;
+    l->weights[i].data = stored[i];
+    sgi_weight_to_float(l->w + row->offset, &l->weights[i]); /* what the reference is given */
+    any = true;
+  }
+  if (any) {
+    reference r = open_reference(l);
+    run_from_zero(l);
+    check_gates(l, &r);
+    check(l->name, sgi_dtype_name(t), ref_difference(l->y, r.y, l->n * s->D), FORWARD_BOUND);
+    ref_report report = {0};
+    ref_check_gradient(&report, "x", scalar, &r, r.x, l->dx, l->n * s->D, 8, LEAST_SCALE);
+    check(l->name, "the input's gradient", report.entry, GRADIENT_BOUND);
+    check_units(l, s);
+    close_reference(&r);
+    computed[type]++;
+  }
+  for (size_t i = 0; i < l->table.count; i++) {
+    const sgi_row *row = &l->table.rows[i];
+    l->weights[i] = sgi_weight_floats(l->w + row->offset, l->weights[i].rows, l->weights[i].width);
+    free(stored[i]);
+  }
+}
+
+static void check_types(layer *l, const shape *s) {
+  if (!s->samples || s->n > 100) return;
+  for (size_t i = 0; i < SGI_COUNT(dtypes); i++) check_type(l, s, i);
+}
+
+static void every_type_that_computes(void **state) {
+  (void)state;
+  each_layer(check_types);
+  for (size_t i = 0; i < SGI_COUNT(dtypes); i++) say(sgi_dtype_name(dtypes[i]), "layers", (double)computed[i]);
+  assert_true(computed[0] > 0);
 }
 
 typedef struct bits {
@@ -640,10 +721,15 @@ int main(int argc, char **argv) {
   }
   if (getenv("SGATLIN_TEST_ONLY")) cmocka_set_test_filter(getenv("SGATLIN_TEST_ONLY")); /* tools/mutants.sh */
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_kind_against_the_reference), cmocka_unit_test(weight_gradients_are_added),
-      cmocka_unit_test(tensors_are_the_reference_s),      cmocka_unit_test(units_are_the_layer),
-      cmocka_unit_test(sites_come_before_their_use),      cmocka_unit_test(same_bits_for_any_number_of_threads),
-      cmocka_unit_test(fewer_rows_in_the_same_block),     cmocka_unit_test(same_numbers_for_every_instruction_set),
+      cmocka_unit_test(every_kind_against_the_reference),
+      cmocka_unit_test(weight_gradients_are_added),
+      cmocka_unit_test(tensors_are_the_reference_s),
+      cmocka_unit_test(units_are_the_layer),
+      cmocka_unit_test(sites_come_before_their_use),
+      cmocka_unit_test(every_type_that_computes),
+      cmocka_unit_test(same_bits_for_any_number_of_threads),
+      cmocka_unit_test(fewer_rows_in_the_same_block),
+      cmocka_unit_test(same_numbers_for_every_instruction_set),
   };
   return cmocka_run_group_tests_name("ffn", tests, NULL, NULL);
 }

@@ -42,8 +42,8 @@ static void nothing_is_left_over(void **state) {
                   worst_direct, worst_total);
 }
 
-/* The frozen network run forward in double, term by term from what the forward pass held. `scale` multiplies what one neuron
- * or one input token adds. */
+/* The frozen network run forward in double, term by term from what the forward pass held. `scale`
+ * multiplies what one neuron or one input token adds. */
 typedef struct knob {
   ptrdiff_t layer, position, unit; /* layer -1: the token at position */
   double scale;
@@ -80,10 +80,10 @@ static double frozen_logit(const sgi_frozen *f, size_t position, int32_t target,
       const sgi_unit *u = sgi_held_units(h, t);
       for (size_t j = 0; j < h->units; j++) {
         double value = u[j].constant;
-        for (size_t d = 0; d < D; d++) value += u[j].gate * u[j].w_in[d] * xn[t * D + d];
+        for (size_t d = 0; d < D; d++) value += u[j].gate * sgi_slice_at(&u[j].in, d) * xn[t * D + d];
         if (k->layer == (ptrdiff_t)h->step->layer && k->position == (ptrdiff_t)t && k->unit == (ptrdiff_t)j)
           value *= k->scale;
-        for (size_t d = 0; d < D; d++) x[t * D + d] += value * u[j].w_out[d * u[j].stride];
+        for (size_t d = 0; d < D; d++) x[t * D + d] += value * sgi_slice_at(&u[j].out, d);
       }
       for (size_t d = 0; h->bias && d < D; d++) x[t * D + d] += sgi_held_bias(h, t)[d];
     }
@@ -97,8 +97,8 @@ static double frozen_logit(const sgi_frozen *f, size_t position, int32_t target,
 
 static double worst_oracle;
 
-/* Zeroing a neuron or a token in the frozen network changes the logit by its total effect: no difference quotient is needed,
- * the network is linear. */
+/* Zeroing a neuron or a token in the frozen network changes the logit by its total effect: no
+ * difference quotient is needed, the network is linear. */
 static void totals(const sg_model *m, const char *name, ref_random *r) {
   int32_t tokens[12];
   random_prompt(m, r, tokens, 12);
@@ -137,8 +137,8 @@ static void totals_are_what_the_frozen_network_does(void **state) {
 
 static size_t held_runs;
 
-/* The same from the real forward pass: with router, patterns and norm scales taken from the prompt's own run, taking a linear
- * neuron away costs its total effect. */
+/* The same from the real forward pass: with router, patterns and norm scales taken from the
+ * prompt's own run, taking a linear neuron away costs its total effect. */
 static void held(const sg_model *m, const char *name, ref_random *r) {
   enum { T = 10 };
   static const char *const hold[] = {"layers.*.router.*", "*norm_scale", "layers.*.attn.pattern"};
@@ -186,7 +186,8 @@ static void totals_are_what_held_runs_do(void **state) {
 
 static size_t joint_runs;
 
-/* Several neurons scaled at once: one of the first layer everywhere, the strongest five where they stand, by factors of their own. */
+/* Several neurons scaled at once: one of the first layer everywhere, the strongest five where they
+ * stand, by factors of their own. */
 static void together(const sg_model *m, const char *name, ref_random *r) {
   enum { T = 10, N = 6 };
   static const char *const hold[] = {"layers.*.router.*", "*norm_scale", "layers.*.attn.pattern"};
@@ -267,7 +268,8 @@ static void verified(const sg_model *m, const char *name, ref_random *r) {
   }
   sg_error e = {0};
   assert_int_equal(sg_verify_terms(m, &q, a, a->heads.terms, 1, t, &e), SG_ERR_ARG);
-  /* In the last layer, at the read position, a neuron has no later gate to change: held and free runs agree. */
+  /* In the last layer, at the read position, a neuron has no later gate to change: held and free
+   * runs agree. */
   for (size_t i = 0; i < a->neurons.count; i++) {
     const sg_term *x = &a->neurons.terms[i];
     if (x->layer + 1 != (int32_t)sg_model_config(m)->num_layers || x->position != 9) continue;

@@ -105,7 +105,8 @@ static void harmless(const sg_model *m, const char *name, ref_random *r) {
   free(a), free(b);
 }
 
-/* Zeroing what a layer's neurons give leaves its biases alone; the neurons of a position are the whole sublayer there. */
+/* Zeroing what a layer's neurons give leaves its biases alone; the neurons of a position are the
+ * whole sublayer there. */
 static void zeroed(const sg_model *m, const char *name, ref_random *r) {
   int32_t tokens[T];
   const sg_config *view;
@@ -154,11 +155,13 @@ static void one_neuron(const sg_model *m, const char *name, ref_random *r) {
   assert_int_equal(sg_run_edit_hits(b, 0), 1);
   float value = site(a, "layers.0.neurons").data[at];
   sgi_unit u;
-  assert_true(sgi_feedforward_of(m, 0)->ffn->unit_at(
-      sgi_feedforward_of(m, 0)->config, sgi_feedforward_of(m, 0)->w + SGI_T_OWN, c, (size_t)indices.index[at], &u));
+  assert_true(sgi_feedforward_of(m, 0)->ffn->unit_at(sgi_feedforward_of(m, 0)->config,
+                                                     sgi_feedforward_of(m, 0)->weight + SGI_T_OWN, c,
+                                                     (size_t)indices.index[at], &u));
   for (size_t d = 0; d < D; d++) {
     double gone = (double)site(a, "layers.0.mlp.out").data[pos * D + d] - site(b, "layers.0.mlp.out").data[pos * D + d];
-    if (fabs(gone - value * u.w_out[d]) > 1e-5) fail_msg("%s: %g is gone, not %g", name, gone, value * u.w_out[d]);
+    if (fabs(gone - value * sgi_slice_at(&u.out, d)) > 1e-5)
+      fail_msg("%s: %g is gone, not %g", name, gone, value * sgi_slice_at(&u.out, d));
   }
   sg_run_free(b);
   snprintf(text, sizeof text, "layers.0.neurons[pos=%zu,channel=%zu,neuron=-1]=0", pos, c);
@@ -169,7 +172,8 @@ static void one_neuron(const sg_model *m, const char *name, ref_random *r) {
   sg_run_free(b);
 }
 
-/* Everything taken from another run makes its logits; a circuit taken changes the position's output to the other's gates. */
+/* Everything taken from another run makes its logits; a circuit taken changes the position's output
+ * to the other's gates. */
 static void taken(const sg_model *m, const char *name, ref_random *r) {
   int32_t x[T], y[T];
   float *a = ref_alloc(m->config.vocab_size, sizeof *a), *b = ref_alloc(m->config.vocab_size, sizeof *b);

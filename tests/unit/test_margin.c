@@ -67,7 +67,7 @@ static void direction(const sg_model *m, size_t layer, size_t c, const sg_margin
   s->ffn->routes(s->config, &r);
   size_t D = m->config.hidden_size, n = r.parts * r.units;
   float *rows = ref_alloc(n * D, sizeof *rows);
-  assert_int_equal(s->ffn->route_rows(s->config, s->w + SGI_T_OWN, c, rows), SG_OK);
+  assert_int_equal(s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, c, rows), SG_OK);
   const float *gain = s->w[SGI_T_NORM];
   double norm = 0;
   for (size_t d = 0; d < D; d++) {
@@ -214,7 +214,7 @@ static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
       assert_true(sg_run_find(run, site, &index));
     }
     for (size_t c = 0; c < route.channels; c++) {
-      assert_int_equal(s->ffn->route_rows(s->config, s->w + SGI_T_OWN, c, rows), SG_OK);
+      assert_int_equal(s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, c, rows), SG_OK);
       assert_int_equal(sgi_linear(part, n, norm.data, D, rows, T, D, n, (sgi_arena){0}), SG_OK);
       for (size_t i = 0; i < n * D; i++) rows[i] *= gain[i % D];
       assert_int_equal(sgi_linear(gram, n, rows, D, rows, n, D, n, (sgi_arena){0}), SG_OK);

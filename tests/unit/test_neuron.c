@@ -1,4 +1,5 @@
-/* Neuron cards: weights through the embedding by plain loops; firings and partners by looking at every recorded position. */
+/* Neuron cards: weights through the embedding by plain loops; firings and partners by looking at
+ * every recorded position. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,8 +246,7 @@ static void along(const sg_model *m, const char *name, ref_random *r) {
       sg_run_create(m, &(sg_run_request){.tokens = tokens, .count = T, .record = &all, .n_record = 1}, &run, err));
   assert_non_null(site_of(run, l, "neurons", &values));
   assert_non_null(site_of(run, l, "mlp.norm", &norm));
-  const sg_site *s = site_of(run, l, "router.scores", &score),
-                *x = site_of(run, l, "router.indices", &index);
+  const sg_site *s = site_of(run, l, "router.scores", &score), *x = site_of(run, l, "router.indices", &index);
   const sg_site *g = site_of(run, l, "gate.logits", &gate), *e = site_of(run, l, "gate.indices", &expert);
   size_t C = c->num_channels ? c->num_channels : 1, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
   for (size_t i = 0; i < 40; i++) {
@@ -256,7 +256,8 @@ static void along(const sg_model *m, const char *name, ref_random *r) {
     if (!s && !g) channel = 0;
     assert_sg_ok(sg_neuron_activations(m, tokens, T, l, channel, f, a, err));
     sgi_unit u;
-    assert_true(sgi_feedforward_of(m, l)->ffn->unit_at(c, sgi_feedforward_of(m, l)->w + SGI_T_OWN, channel, f, &u));
+    assert_true(
+        sgi_feedforward_of(m, l)->ffn->unit_at(c, sgi_feedforward_of(m, l)->weight + SGI_T_OWN, channel, f, &u));
     for (size_t t = 0; t < T; t++) {
       double want = 0, gates = 0, input = u.constant;
       bool chosen = !s && !g;
@@ -267,7 +268,7 @@ static void along(const sg_model *m, const char *name, ref_random *r) {
         if (e && (size_t)e->index[t * K + k] == channel)
           chosen = true, want = (double)values.data[(t * K + k) * F + f], gates = (double)g->data[t * C + channel];
       }
-      for (size_t d = 0; d < D; d++) input += (double)norm.data[t * D + d] * (double)u.w_in[d];
+      for (size_t d = 0; d < D; d++) input += (double)norm.data[t * D + d] * (double)sgi_slice_at(&u.in, d);
       if (a[t].chosen != chosen || a[t].value != want || a[t].score != gates || fabs(a[t].input - input) > 1e-9)
         fail_msg("%s: neuron %zu of channel %zu at %zu: %g, gate %g, expected %g, %g", name, f, channel, t, a[t].value,
                  a[t].score, want, gates);
