@@ -13,6 +13,13 @@ static const size_t MAX_BYTES = (size_t)256 << 20;
 
 sg_status sgi_json_parse(const char *text, size_t n, const char *where, json_t **out, sg_error *err) {
   json_error_t e;
+  *out = NULL;
+  /* jansson passes over a NUL behind a number, and others would read another text. */
+  const char *nul = n ? memchr(text, 0, n) : NULL;
+  if (nul) {
+    sg_status st = sgi_stand_in(where, text, n, err);
+    return st ? st : sgi_fail(err, SG_ERR_FORMAT, "%s: byte %zu: not valid JSON: a NUL", where, (size_t)(nul - text));
+  }
   *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
   if (*out) return SG_OK;
   if (json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, n, where);

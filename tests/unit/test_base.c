@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "core/arena.h"
+#include "core/json.h"
 #include "core/number.h"
 #include "core/base.h"
 
@@ -105,8 +106,20 @@ static void numbers_in_text(void **state) {
   assert_true(sgi_number_real(".25", &rest, &x) && x == 0.25 && !*rest);
 }
 
+/* jansson passes over it behind a number; other readers do not. */
+static void json_nul(void **state) {
+  (void)state;
+  static const char text[] = "{\"shape\":[3\0,0]}";
+  json_t *o;
+  sg_error e = {0};
+  assert_int_equal(sgi_json_parse(text, sizeof text - 1, "x", &o, &e), SG_ERR_FORMAT);
+  assert_null(o);
+  assert_non_null(strstr(e.text, "x: byte 11: not valid JSON: a NUL"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(json_nul),
       cmocka_unit_test(numbers_in_text),
       cmocka_unit_test(growing_list),
       cmocka_unit_test(errors_keep_code_and_place),
