@@ -1,6 +1,7 @@
-/* bench_tokenizer.c: MB/s of encoding. bench_tokenizer TOKENIZER.json FILE.txt [THREADS [ROUNDS]]: the documents of FILE (cut at
- * "<|endoftext|>") are encoded by that many threads; the best of the rounds is printed as JSON. The peer is
- * peers/tokenizer_hf.py, which cuts and counts alike. */
+/* bench_tokenizer.c: MB/s of encoding. bench_tokenizer TOKENIZER.json FILE.txt [THREADS [ROUNDS]]:
+ * the documents of FILE (cut at
+ * "<|endoftext|>") are encoded by that many threads; the best of the rounds is printed as JSON. The
+ * peer is peers/tokenizer_hf.py, which cuts and counts alike. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>

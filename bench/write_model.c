@@ -1,5 +1,6 @@
-/* write_model.c: a model directory of random weights. write_model DIR [KEY=VALUE]...: keys as in `sgatlin train --keys`
- * (preset=, feedforward.kind=, model.hidden_size=, ...), seed=N for the weights. For decode.sh. */
+/* write_model.c: a model directory of random weights. write_model DIR [KEY=VALUE]...: keys as in
+ * `sgatlin train --keys` (preset=, feedforward.kind=, model.hidden_size=, ...), seed=N for the
+ * weights. For decode.sh. */
 #include <stdio.h>
 #include <stdlib.h>
 

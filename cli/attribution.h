@@ -1,4 +1,5 @@
-/* attribution.h: an attribution as JSON: what `attribute --json` prints and the explorer's /api/attribute answers. */
+/* attribution.h: an attribution as JSON: what `attribute --json` prints and the explorer's
+ * /api/attribute answers. */
 #ifndef SGATLIN_CLI_ATTRIBUTION_H
 #define SGATLIN_CLI_ATTRIBUTION_H
 
@@ -6,12 +7,14 @@
 
 const char *cli_term_kind(const sg_term *t); /* "embedding", "head", "neuron", "bias" */
 
-/* top: terms of the lists of neurons and heads; truth (n_truth): of the first neurons. New; NULL when memory is out. */
+/* top: terms of the lists of neurons and heads; truth (n_truth): of the first neurons. New; NULL
+ * when memory is out. */
 json_t *cli_attribution_json(const cli_prompt *p, const sg_attribution *a, size_t top, const sg_true_effect *truth,
                              size_t n_truth);
 
-/* Change of a logit by edits that scale neurons, gates, attention patterns and norm scales held; NaN where they have no such
- * answer: other edits, too many neurons, a kind without a linear form. */
+/* Change of a logit by edits that scale neurons, gates, attention patterns and norm scales held;
+ * NaN where they have no such answer: other edits, too many neurons, a kind without a linear
+ * form. */
 sg_status cli_linear_change(const cli_prompt *p, size_t position, int32_t target, const sg_edit *edits, size_t n_edits,
                             double *out, sg_error *err);
 

@@ -1,4 +1,5 @@
-/* card.h: a neuron's card as JSON: what `neuron --json` prints and the explorer's /api/neuron answers. */
+/* card.h: a neuron's card as JSON: what `neuron --json` prints and the explorer's /api/neuron
+ * answers. */
 #ifndef SGATLIN_CLI_CARD_H
 #define SGATLIN_CLI_CARD_H
 
@@ -9,7 +10,8 @@ typedef struct cli_ranked {
   int32_t id;
 } cli_ranked;
 
-/* x (n) with their numbers, largest first, ties by number. New: sgi_free; NULL when memory is out. */
+/* x (n) with their numbers, largest first, ties by number. New: sgi_free; NULL when memory is
+ * out. */
 cli_ranked *cli_rank(const float *x, size_t n);
 
 typedef struct cli_card {
@@ -19,8 +21,8 @@ typedef struct cli_card {
   size_t n_up, n_down;
 } cli_card;
 json_t *cli_card_json(const cli_prompt *p, const cli_card *c); /* new; NULL when memory is out */
-/* What a neuron does along the prompt: {"tokens", "layer", "channel", "index", "chosen", "gate", "input", "value"}, lists (count).
- * gate is null in dense kinds. */
+/* What a neuron does along the prompt: {"tokens", "layer", "channel", "index", "chosen", "gate",
+ * "input", "value"}, lists (count). gate is null in dense kinds. */
 json_t *cli_activations_json(const cli_prompt *p, size_t layer, size_t channel, size_t index, const sg_activation *a);
 
 #endif

@@ -1,4 +1,5 @@
-/* card_record.h: where a neuron fires, as JSON: what `neuron --recording --json` prints and the explorer's /api/neuron answers. */
+/* card_record.h: where a neuron fires, as JSON: what `neuron --recording --json` prints and the
+ * explorer's /api/neuron answers. */
 #ifndef SGATLIN_CLI_CARD_RECORD_H
 #define SGATLIN_CLI_CARD_RECORD_H
 
@@ -16,7 +17,8 @@ typedef struct cli_fires {
 
 /* SG_ERR_ARG with the reason where the recording, called name, holds no neurons of this model. */
 sg_status cli_fires_check(const cli_prompt *p, const sgi_recording *rec, const char *name, sg_error *err);
-/* Fills record of the fields before it; view: what the weights foretell. cli_fires_deinit in any case. */
+/* Fills record of the fields before it; view: what the weights foretell. cli_fires_deinit in any
+ * case. */
 sg_status cli_fires_read(cli_fires *f, const sg_neuron_view *view, size_t partners, bool special, sg_error *err);
 void cli_fires_deinit(cli_fires *f);
 

@@ -1,4 +1,5 @@
-/* cmd_benchmark_reading.c: models scored against the truth that worlds knows, by kind, with the spread over seeds. */
+/* cmd_benchmark_reading.c: models scored against the truth that worlds knows, by kind, with the
+ * spread over seeds. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ typedef struct work {
   cli_progress progress;
 } work;
 
-/* ---- the measures ----------------------------------------------------------------------------------------------------------- */
+/* ---- the measures ---------------------------------------------------------------------------- */
 
 typedef struct measure {
   const char *key, *title;
@@ -94,7 +95,8 @@ static double t_quantile(double df) {
   return 12.706;
 }
 
-/* 1: a reads better than b by Welch's t test at 5 %, -1: worse, 0: no difference seen, or a single model. */
+/* 1: a reads better than b by Welch's t test at 5 %, -1: worse, 0: no difference seen, or a single
+ * model. */
 static int compare(const spread *a, const spread *b, int better) {
   if (a->n < 2 || b->n < 2) return 0;
   double va = a->sd * a->sd / (double)a->n, vb = b->sd * b->sd / (double)b->n, d = (a->mean - b->mean) * better;
@@ -104,7 +106,7 @@ static int compare(const spread *a, const spread *b, int better) {
   return d > 0 ? 1 : -1;
 }
 
-/* ---- models ------------------------------------------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 static sg_status open_model(const char *path, sg_model **m, sg_tokenizer **tok, sg_error *err) {
   char *directory = NULL, *file = NULL;
@@ -173,7 +175,7 @@ static sg_status score_all(work *w, sg_error *err) {
   return st;
 }
 
-/* ---- results -------------------------------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static json_t *model_json(const entry *e) {
   json_t *o = json_pack("{ss ss sI sI sI sI sI sI}", "model", e->path, "group", e->group, "parameters",

@@ -28,7 +28,8 @@ static bool is_empty(const char *directory) {
   return empty;
 }
 
-/* What this command wrote about a corpus, or about one that it was killed in; NULL where there is none. */
+/* What this command wrote about a corpus, or about one that it was killed in; NULL where there is
+ * none. */
 static json_t *old_corpus(const char *directory, const char *file) {
   char *path = sgi_path_join(directory, file);
   json_t *old = NULL;

@@ -30,7 +30,7 @@ typedef struct job {
   char *found[2];
 } job;
 
-/* ---- data --------------------------------------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 static bool tokenising(void *user, uint64_t done, uint64_t total) {
   job *j = user;
@@ -99,7 +99,7 @@ static sg_status open_ids(job *j, sg_error *err) {
   return st;
 }
 
-/* ---- evaluation ------------------------------------------------------------------------------------------------------------ */
+/* ---- evaluation ------------------------------------------------------------------------------ */
 
 static bool goes_on(void *unused, size_t done, size_t wanted) {
   (void)unused, (void)done, (void)wanted;
@@ -158,7 +158,7 @@ static sg_status baseline(job *j, sgi_ngram_score *out, sg_error *err) {
   return st;
 }
 
-/* ---- output ------------------------------------------------------------------------------------------------------------------ */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static json_t *baseline_json(double nll, uint64_t tokens) {
   double loss = nll / (double)tokens;
@@ -188,14 +188,13 @@ static int print_json(const job *j, const sgi_evaluation *e, const sgi_ngram_sco
   static const char *const forms[] = {"pad", "pack", "windows"};
   bool batches = j->request.method == SGI_EVAL_BATCHES;
   char method[400];
-  json_t *o =
-      json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:s}", "model", j->m.directory, "loss",
-                cli_json_real(e->loss), "accuracy", cli_json_real(e->accuracy), "perplexity",
-                cli_json_real(e->perplexity), "perplexity_last_token", cli_json_real(e->perplexity_last_token),
-                "standard_error", cli_json_real(e->standard_error), "tokens", (json_int_t)e->tokens, "rows",
-                (json_int_t)e->rows, "seq_len", (json_int_t)seq_len(j), "row_form",
-                j->ids ? "ids" : forms[j->text.rows], "method", batches ? "batches" : "tokens", "method_text",
-                method_text(j, e, method, sizeof method));
+  json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:s}", "model", j->m.directory, "loss",
+                        cli_json_real(e->loss), "accuracy", cli_json_real(e->accuracy), "perplexity",
+                        cli_json_real(e->perplexity), "perplexity_last_token", cli_json_real(e->perplexity_last_token),
+                        "standard_error", cli_json_real(e->standard_error), "tokens", (json_int_t)e->tokens, "rows",
+                        (json_int_t)e->rows, "seq_len", (json_int_t)seq_len(j), "row_form",
+                        j->ids ? "ids" : forms[j->text.rows], "method", batches ? "batches" : "tokens", "method_text",
+                        method_text(j, e, method, sizeof method));
   add_text(o, j);
   if (batches) {
     json_object_set_new(o, "batches", json_integer((json_int_t)e->batches));

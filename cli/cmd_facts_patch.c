@@ -20,7 +20,7 @@ typedef struct work {
   cli_progress progress;
 } work;
 
-/* ---- sets of layers -------------------------------------------------------------------------------------------------- */
+/* ---- sets of layers -------------------------------------------------------------------------- */
 
 /* "0,2-4" or "all" into set (L). */
 static sg_status parse_set(const char *text, size_t L, bool *set, sg_error *err) {
@@ -74,7 +74,7 @@ static void set_name(const work *w, size_t set, char *out, size_t size) {
     if (w->layers[set * w->L + l]) snprintf(out + strlen(out), size - strlen(out), "%s%zu", *out ? "," : "", l);
 }
 
-/* ---- runs ---------------------------------------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 /* The nouns of --noun into chosen, ascending. */
 static sg_status named_nouns(work *w, const char *const *names, size_t n, size_t *chosen, sg_error *err) {
@@ -145,7 +145,7 @@ static sg_status patch(work *w, sg_error *err) {
   return st;
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static cli_patches patches_of(const work *w) {
   return (cli_patches){.prompt = &w->p,

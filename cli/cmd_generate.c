@@ -32,7 +32,7 @@ typedef struct job {
   size_t tokens; /* of all samples */
 } job;
 
-/* ---- prompt ------------------------------------------------------------------------------------------------------------- */
+/* ---- prompt ---------------------------------------------------------------------------------- */
 
 static sg_status put_bos(job *j, const int32_t *ids, size_t n, sg_error *err) {
   size_t count, bytes;
@@ -63,7 +63,7 @@ static sg_status read_prompt(job *j, sg_error *err) {
   return st;
 }
 
-/* ---- output ------------------------------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static json_t *id_list(const int32_t *ids, size_t n) {
   json_t *a = json_array();
@@ -127,7 +127,7 @@ static sg_status show(job *j, sg_error *err) {
   return st;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------------ */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static sg_status take(job *j, sample *s, int32_t id, double started, sg_error *err) {
   if (j->stop_at_eos && id == sg_model_config(j->m.model)->eos_id) {

@@ -22,7 +22,8 @@ static int run(const cli_call *c) {
   return 0;
 }
 
-/* Of the table of sites those that are written unasked, named, or made where they are named: "name (what it is), ". */
+/* Of the table of sites those that are written unasked, named, or made where they are named: "name
+ * (what it is), ". */
 #define PREFIX_LAYER "layers.L."
 #define PREFIX_ONCE ""
 #define ONLY_SHOWN_SHOWN(text) text

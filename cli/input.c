@@ -63,8 +63,7 @@ sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_
   return SG_OK;
 }
 
-/* ---- prompts ------------------------------------------------------------------------------------------------------
- */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 const char *cli_skip_mark(const char *text) { return text && !strncmp(text, "\xEF\xBB\xBF", 3) ? text + 3 : text; }
 
@@ -102,8 +101,7 @@ sg_status cli_read_prompt(const char *path, char **text, size_t *n, sg_error *er
   return st;
 }
 
-/* ---- lines ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 struct cli_lines {
   FILE *f;

@@ -32,8 +32,8 @@ typedef struct cli_model {
 
 typedef enum cli_need { CLI_WITHOUT_TOKENIZER, CLI_TOKENIZER_IF_THERE, CLI_WITH_TOKENIZER } cli_need;
 
-/* Opens the model that args[0] names, by the options above (the command has the ones that are needed). A tokenizer has no more ids than
- * the model. New also where it fails: cli_model_close. */
+/* Opens the model that args[0] names, by the options above (the command has the ones that are
+ * needed). A tokenizer has no more ids than the model. New also where it fails: cli_model_close. */
 sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *out, sg_error *err);
 void cli_model_close(cli_model *m);
 

@@ -58,8 +58,7 @@ void cli_call_free(cli_call *c) {
   *c = (cli_call){0};
 }
 
-/* ---- one value
- * ------------------------------------------------------------------------------------------------ */
+/* ---- one value ------------------------------------------------------------------------------- */
 
 static const char *expected(const cli_option *o, char *out, size_t size) {
   const char *kind = o->type == CLI_REAL    ? "a number"
@@ -139,7 +138,9 @@ static int set_value(const cli_call *c, cli_value *v, const char *where, const c
         ok = !strcmp(text, "off") || !strcmp(text, "0") || !strcmp(text, "false") || !strcmp(text, "no") || !*text;
       break;
     case CLI_SIZE:
-    case CLI_U64: ok = sgi_number_whole(text, &n) && in_limits(o, (double)n) && (o->type == CLI_U64 || n <= SIZE_MAX); break;
+    case CLI_U64:
+      ok = sgi_number_whole(text, &n) && in_limits(o, (double)n) && (o->type == CLI_U64 || n <= SIZE_MAX);
+      break;
     case CLI_BYTES: ok = read_bytes(text, &n) && in_limits(o, (double)n); break;
     case CLI_INT: {
       const char *digits = text + (*text == '-' || *text == '+');
@@ -180,8 +181,7 @@ static int set_value(const cli_call *c, cli_value *v, const char *where, const c
   return 0;
 }
 
-/* ---- argv
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- argv ------------------------------------------------------------------------------------ */
 
 static cli_value *by_name(const cli_call *c, const char *name, size_t n) {
   for (size_t i = 0; i < c->n_values; i++) {
@@ -318,8 +318,7 @@ int cli_call_complete(cli_call *c) {
   return 0;
 }
 
-/* ---- getters
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- getters --------------------------------------------------------------------------------- */
 
 static const cli_value *get(const cli_call *c, const char *name, unsigned types) {
   const cli_value *v = by_name(c, name, strlen(name));

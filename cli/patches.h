@@ -13,7 +13,8 @@ typedef struct cli_patches {
   bool proven, at_last, pairs; /* pairs: list them */
 } cli_patches;
 
-/* The reference's means over all pairs, known or not; for JSON. What is shown is sg_interventions_summary's. */
+/* The reference's means over all pairs, known or not; for JSON. What is shown is
+ * sg_interventions_summary's. */
 typedef struct cli_patch_mean {
   double clean, counterfactual, patched, recovered, flip, correct_clean, correct_counterfactual;
 } cli_patch_mean;

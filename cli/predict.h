@@ -18,7 +18,8 @@ int32_t cli_prediction_best(const cli_prediction *p);
 double cli_divergence(const cli_prediction *p, const cli_prediction *q);
 /* [{"id", "text", "probability", "logit"}], the n most probable. */
 json_t *cli_prediction_json(const cli_prompt *prompt, const cli_prediction *p, size_t n);
-/* n most probable before and after, side by side; labels and others: further columns (n_after of them). */
+/* n most probable before and after, side by side; labels and others: further columns (n_after of
+ * them). */
 void cli_print_predictions(const cli_prompt *prompt, const cli_prediction *before, const cli_prediction *after,
                            const char *const *labels, size_t n_after, size_t n);
 

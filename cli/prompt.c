@@ -132,7 +132,8 @@ char *cli_token_text(const cli_prompt *p, int32_t id) {
   return copy;
 }
 
-/* Written out: \n, \t, \r; other control characters and bytes that are no UTF-8 as \x1b. Otherwise the character as it is. */
+/* Written out: \n, \t, \r; other control characters and bytes that are no UTF-8 as \x1b. Otherwise
+ * the character as it is. */
 static size_t shown_character(const char *at, size_t n, char out[16]) {
   uint32_t c;
   size_t length = sgi_utf8_next(at, n, &c), k = 0;

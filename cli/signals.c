@@ -98,8 +98,8 @@ static void on_pipe(int number) {
 }
 
 /* Comes on the thread that writes, from within the write. A limit on the size of files (ulimit -f)
- * is to be an error of the write, which names the file and cleans up, not the end of the process.
- */
+ * is to be an error of the write, which names the file and cleans up, not the end of the
+ * process. */
 void cli_signals_pipe(void) {
   install(SIGPIPE, on_pipe);
   signal(SIGXFSZ, SIG_IGN);

@@ -1,4 +1,5 @@
-/* stream.h: text that comes in pieces of bytes and is shown as it comes: whole UTF-8 characters, and nothing of a stop string. */
+/* stream.h: text that comes in pieces of bytes and is shown as it comes: whole UTF-8 characters,
+ * and nothing of a stop string. */
 #ifndef SGATLIN_CLI_STREAM_H
 #define SGATLIN_CLI_STREAM_H
 

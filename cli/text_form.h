@@ -16,8 +16,8 @@
     .help = "field of the lines of a .jsonl" \
   }
 
-/* By the options above, else as the run that args[0] names read its own text. *own: that run's settings "data", NULL where args[0]
- * is no run (new reference). */
+/* By the options above, else as the run that args[0] names read its own text. *own: that run's
+ * settings "data", NULL where args[0] is no run (new reference). */
 sg_status cli_text_form(const cli_call *c, sgi_text_form *form, json_t **own, sg_error *err);
 
 /* What was mended and passed over, for people: one note for each kind. */

@@ -1,8 +1,8 @@
 /* waiting.c: how long a thread that has nothing to do spins before it sleeps.
  *
- * libgomp's threads spin for milliseconds by default. On a machine with other work they take the processor from the thread
- * they wait for. libgomp reads its settings before main, so the command starts itself once more with one that it read; the
- * library leaves the choice to its caller.
+ * libgomp's threads spin for milliseconds by default. On a machine with other work they take the
+ * processor from the thread they wait for. libgomp reads its settings before main, so the command
+ * starts itself once more with one that it read; the library leaves the choice to its caller.
  */
 #include <stdlib.h>
 #include <unistd.h>

@@ -40,8 +40,7 @@ typedef sg_status (*api_answer)(api_call *c, json_t **answer, sg_error *err);
 /* The handler of http_settings; user is an explorer. */
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err);
 
-/* ---- fields of a request: absent ones give the default; a wrong type or range is SG_ERR_ARG
- * ------------------------ */
+/* ---- fields of a request: absent ones give the default; a wrong type or range is SG_ERR_ARG -- */
 sg_status api_int(const api_call *c, const char *key, json_int_t min, json_int_t max, json_int_t fallback,
                   json_int_t *out, sg_error *err);
 sg_status api_real(const api_call *c, const char *key, double min, double max, double fallback, double *out,
@@ -56,8 +55,8 @@ sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *in
 sg_status api_keys(const api_call *c, const char *const *keys, size_t count, sg_error *err);
 /* "layer" of the recording; the last recorded one where absent. */
 sg_status api_slot(const api_call *c, size_t *slot, sg_error *err);
-/* The answer to this very request, kept from before: new reference, or NULL. The last few are kept.
- */
+/* The answer to this very request, kept from before: new reference, or NULL. The last few are
+ * kept. */
 json_t *api_kept(const api_call *c);
 void api_keep(const api_call *c, json_t *answer);
 void api_forget(explorer *e);
@@ -74,9 +73,7 @@ sg_status api_position(const api_call *c, size_t *out, sg_error *err);
 sg_status api_run(const api_call *c, const char *const *record, size_t n_record, const sg_edit *edits, size_t n_edits,
                   sg_run **out, sg_error *err);
 
-/* ---- routes
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- routes ---------------------------------------------------------------------------------- */
 sg_status api_info(api_call *c, json_t **answer, sg_error *err);
 sg_status api_file(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err);

@@ -5,7 +5,8 @@
 #include "core/arena.h"
 #include "core/file.h"
 
-/* Where more would be remembered, every second place is forgotten: 1 MB, and a walk of stride documents at most to any other. */
+/* Where more would be remembered, every second place is forgotten: 1 MB, and a walk of stride
+ * documents at most to any other. */
 enum { PLACES = 65536, LOOK = 256 };
 
 /* Remembers where the next document begins, if it is one of those. */
@@ -32,7 +33,8 @@ sg_status documents_next(doc_file *d, const char **text, size_t *n, size_t *numb
   return SG_OK;
 }
 
-/* The reader stands before the nearest remembered place, unless it stands between that and the document already. */
+/* The reader stands before the nearest remembered place, unless it stands between that and the
+ * document already. */
 static sg_status approach(doc_file *d, size_t number, sg_error *err) {
   size_t place = number / d->stride < d->n_places ? number / d->stride : d->n_places - 1;
   if (d->next <= number && d->next >= place * d->stride) return SG_OK;

@@ -1,4 +1,5 @@
-/* documents.h: documents of a text file by number, however large the file is: places of some are remembered, the text is read anew. */
+/* documents.h: documents of a text file by number, however large the file is: places of some are
+ * remembered, the text is read anew. */
 #ifndef SGS_DOCUMENTS_H
 #define SGS_DOCUMENTS_H
 
@@ -17,10 +18,12 @@ typedef struct doc_file {
   bool ended;
 } doc_file;
 
-/* Called now and then with the part of the file that was read; false stops with SG_ERR_CANCELLED. */
+/* Called now and then with the part of the file that was read; false stops with
+ * SG_ERR_CANCELLED. */
 typedef bool (*documents_watch)(void *user, double part);
 
-/* Opens the file as the other commands read it; one without a document is an error. documents_close in any case. */
+/* Opens the file as the other commands read it; one without a document is an error. documents_close
+ * in any case. */
 sg_status documents_open(doc_file *d, const char *path, const sgi_text_form *form, sg_error *err);
 void documents_close(doc_file *d);
 

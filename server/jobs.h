@@ -1,7 +1,9 @@
-/* jobs.h: API requests that wait for the one worker thread, and the connection of each while it is held.
+/* jobs.h: API requests that wait for the one worker thread, and the connection of each while it is
+ * held.
  *
- * Who owns a job: libmicrohttpd's thread from http_job_new until jobs_add; then the queue, until it is done or left. A job whose client
- * is gone is freed by whoever sees it last: jobs_leave where it waits or is done, the worker where it runs. */
+ * Who owns a job: libmicrohttpd's thread from http_job_new until jobs_add; then the queue, until it
+ * is done or left. A job whose client is gone is freed by whoever sees it last: jobs_leave where it
+ * waits or is done, the worker where it runs. */
 #ifndef SGS_JOBS_H
 #define SGS_JOBS_H
 
@@ -50,17 +52,20 @@ struct http_job {
 };
 
 sg_status jobs_start(job_queue *q, http_handler handler, void *user, sg_error *err);
-/* Ends the worker and marks what waits as done. Connections may still be open: jobs_deinit after they are closed. */
+/* Ends the worker and marks what waits as done. Connections may still be open: jobs_deinit after
+ * they are closed. */
 void jobs_stop(job_queue *q);
 void jobs_deinit(job_queue *q);
 
 void http_job_free(http_job *j);
-/* False where too many wait or the server stops. A job that is no stream has its connection held until it is done. */
+/* False where too many wait or the server stops. A job that is no stream has its connection held
+ * until it is done. */
 bool jobs_add(job_queue *q, http_job *j);
 job_state jobs_state(job_queue *q, const http_job *j);
 /* The connection has ended: j is not to be touched again. */
 void jobs_leave(job_queue *q, http_job *j);
-/* Looks for clients that hung up while they are held, which libmicrohttpd does not see; called now and then. */
+/* Looks for clients that hung up while they are held, which libmicrohttpd does not see; called now
+ * and then. */
 void jobs_watch(job_queue *q);
 /* Next bytes of a job's event stream: MHD_ContentReaderCallback of cls = job. */
 ssize_t jobs_next_event(void *cls, uint64_t position, char *to, size_t max);

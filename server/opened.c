@@ -26,7 +26,8 @@ static bool whole(const json_t *v, json_int_t min, json_int_t max) {
 static bool short_text(const json_t *v, size_t max) { return json_is_string(v) && json_string_length(v) <= max; }
 static bool is_number(const json_t *v) { return json_is_number(v) && isfinite(json_number_value(v)); }
 
-/* Every element of list (an array or NULL) is as the test wants it; with: what the test needs to know. */
+/* Every element of list (an array or NULL) is as the test wants it; with: what the test needs to
+ * know. */
 typedef bool (*test)(const json_t *v, const void *with);
 static sg_status each(const char *path, const char *what, const json_t *list, test fits, const void *with,
                       const char *expected, sg_error *err) {
@@ -42,7 +43,7 @@ static sg_status count_nodes(const char *path, const json_t *nodes, sg_error *er
   return sgi_fail(err, SG_ERR_FORMAT, "%s: a graph of %zu nodes; expected 1 to %d", path, n, NODES);
 }
 
-/* ---- the form of circuit-tracer, which `sgatlin graph` writes -------------------------------------------------------- */
+/* ---- the form of circuit-tracer, which `sgatlin graph` writes -------------------------------- */
 
 static bool is_word(const json_t *v, const void *with) {
   (void)with;
@@ -83,7 +84,7 @@ static sg_status check_links(const char *path, const json_t *o, sg_error *err) {
   return st;
 }
 
-/* ---- the form of /api/graph, in a saved view ---------------------------------------------------------------------------- */
+/* ---- the form of /api/graph, in a saved view ------------------------------------------------- */
 
 static bool is_token(const json_t *v, const void *with) { return is_word(json_object_get(v, "text"), with); }
 
@@ -133,7 +134,7 @@ static const json_t *graph_of_view(const json_t *view) {
   return NULL;
 }
 
-/* ---- file ---------------------------------------------------------------------------------------------------------------- */
+/* ---- file ------------------------------------------------------------------------------------ */
 
 static sg_status check(const char *path, const json_t *o, sg_error *err) {
   if (json_is_array(json_object_get(o, "nodes")) && json_is_array(json_object_get(o, "links")))

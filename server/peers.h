@@ -1,5 +1,6 @@
-/* peers.h: open connections and what each owes. libmicrohttpd's own timeout counts idle time alone, so a client that drips one byte every
- * few seconds would hold its place for ever; here each state has a deadline, and peers_reap closes who lets it pass. */
+/* peers.h: open connections and what each owes. libmicrohttpd's own timeout counts idle time alone,
+ * so a client that drips one byte every few seconds would hold its place for ever; here each state
+ * has a deadline, and peers_reap closes who lets it pass. */
 #ifndef SGS_PEERS_H
 #define SGS_PEERS_H
 
@@ -27,7 +28,8 @@ void peers_deinit(peer_list *l);
 peer *peers_add(peer_list *l, int fd); /* NULL when memory is out */
 void peers_remove(peer_list *l, peer *p);
 void peers_enter(peer_list *l, peer *p, peer_state state); /* p NULL allowed */
-/* Shuts the sockets of those past their deadline; with half of the places taken, deadlines are short. */
+/* Shuts the sockets of those past their deadline; with half of the places taken, deadlines are
+ * short. */
 void peers_reap(peer_list *l);
 
 #endif

@@ -55,9 +55,7 @@ static size_t whole_characters(const char *text, size_t n) {
   return n;
 }
 
-/* ---- lists
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 typedef struct query {
   doc_file *d;
@@ -70,8 +68,8 @@ static bool fits(const query *q, const char *text, size_t n) {
   return !q->find || memmem(text, n, q->find, strlen(q->find)) != NULL;
 }
 
-/* {"number", "bytes", "start"}: the first line, or a piece of the text around what was looked for.
- */
+/* {"number", "bytes", "start"}: the first line, or a piece of the text around what was looked
+ * for. */
 static json_t *row_json(const query *q, const char *text, size_t n, size_t number) {
   const char *hit = q->find ? memmem(text, n, q->find, strlen(q->find)) : NULL;
   size_t from = hit && (size_t)(hit - text) > START_BYTES / 2 ? (size_t)(hit - text) - START_BYTES / 2 : 0, length;
@@ -154,9 +152,7 @@ sg_status api_documents(api_call *c, json_t **answer, sg_error *err) {
   return st;
 }
 
-/* ---- one document
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- one document ---------------------------------------------------------------------------- */
 
 static sg_status count_tokens(const api_call *c, const char *text, size_t n, size_t *count, sg_error *err) {
   int32_t *ids = NULL;
@@ -203,8 +199,8 @@ static json_t *document_json(const api_call *c, const doc_file *d, size_t number
   return o;
 }
 
-/* Where the text begins that is read: in front, or some words before a hit that would be cut off.
- */
+/* Where the text begins that is read: in front, or some words before a hit that would be cut
+ * off. */
 static size_t begin_of(const api_call *c, const char *text, size_t n, const char *find) {
   size_t room = api_most_tokens(c) / 2, before = room < BEFORE / 2 ? room : BEFORE; /* a token has a byte at least */
   const char *hit = find ? memmem(text, n, find, strlen(find)) : NULL;

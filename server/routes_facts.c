@@ -7,7 +7,8 @@
 
 enum { MAX_SETS = 64, MAX_ANSWERS = 16, EFFORT = 1000 };
 
-/* Types of the rows of worlds' facts.json in order of appearance; empty for mined facts, which have none. */
+/* Types of the rows of worlds' facts.json in order of appearance; empty for mined facts, which have
+ * none. */
 static json_t *types_of(const json_t *file) {
   json_t *types = json_array();
   for (size_t i = 0; json_is_array(file) && i < json_array_size(file); i++) {
@@ -32,7 +33,7 @@ static sg_status open_facts(const api_call *c, json_t **file, sg_facts **facts, 
   return st ? st : sg_facts_list(*facts, 1, err);
 }
 
-/* ---- facts -------------------------------------------------------------------------------------------------------------- */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 static json_t *noun_json(const sg_facts *f, size_t i, bool single) {
   sg_fact noun = sg_facts_noun(f, i);
@@ -75,7 +76,7 @@ sg_status api_facts(api_call *c, json_t **answer, sg_error *err) {
   return st;
 }
 
-/* ---- patched runs ------------------------------------------------------------------------------------------------------- */
+/* ---- patched runs ---------------------------------------------------------------------------- */
 
 static bool tick(void *user, size_t done, size_t wanted) {
   const api_call *c = user;

@@ -31,7 +31,7 @@ sg_status api_position(const api_call *c, size_t *out, sg_error *err) {
   return st ? st : sgi_prompt_position((ptrdiff_t)at, c->p.count, out, err);
 }
 
-/* ---- predict --------------------------------------------------------------------------------------------------------- */
+/* ---- predict --------------------------------------------------------------------------------- */
 
 sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {API_PROMPT_KEYS, "top"};
@@ -59,9 +59,10 @@ sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
-/* ---- margins --------------------------------------------------------------------------------------------------------- */
+/* ---- margins --------------------------------------------------------------------------------- */
 
-/* {"distance", "relative", "layer", "channel", "loses", "wins"} of the position's most fragile choice. */
+/* {"distance", "relative", "layer", "channel", "loses", "wins"} of the position's most fragile
+ * choice. */
 static json_t *margin_json(const api_call *c, const sg_margin *m, size_t t) {
   size_t L = sg_model_config(c->p.model)->num_layers, C = sg_margin_channels(c->p.model), T = c->p.count, best = 0;
   double least = INFINITY;
@@ -110,7 +111,7 @@ sg_status api_margins(api_call *c, json_t **answer, sg_error *err) {
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
-/* ---- lens -------------------------------------------------------------------------------------------------------------- */
+/* ---- lens ------------------------------------------------------------------------------------ */
 
 /* The n most probable tokens of logits (V) with their probabilities, as in predict. */
 static json_t *lens_cell(const api_call *c, float *logits, size_t n) {
@@ -167,7 +168,7 @@ sg_status api_lens(api_call *c, json_t **answer, sg_error *err) {
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
-/* ---- attention ----------------------------------------------------------------------------------------------------------- */
+/* ---- attention ------------------------------------------------------------------------------- */
 
 sg_status api_attention(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {API_PROMPT_KEYS, "layer"};

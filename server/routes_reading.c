@@ -8,7 +8,7 @@
 
 enum { MAX_BYTES = 1 << 30, MAX_TARGETS = 16 };
 
-/* ---- attribute --------------------------------------------------------------------------------------------------------- */
+/* ---- attribute ------------------------------------------------------------------------------- */
 
 static sg_status verify(const api_call *c, const sg_attribute_request *r, const sg_attribution *a,
                         sg_true_effect *truth, size_t n, sg_error *err) {
@@ -54,7 +54,7 @@ sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
   return st;
 }
 
-/* ---- graph ----------------------------------------------------------------------------------------------------------------- */
+/* ---- graph ----------------------------------------------------------------------------------- */
 
 static bool tick(void *user, size_t done, size_t wanted) {
   const api_call *c = user;
@@ -82,7 +82,8 @@ static json_t *node_json(const api_call *c, const sg_node *n) {
   return o;
 }
 
-/* [[layer, head, weight], ...] of an edge by its last head, -1 for none; parts under 1 % are left out. */
+/* [[layer, head, weight], ...] of an edge by its last head, -1 for none; parts under 1 % are left
+ * out. */
 static json_t *heads_json(const sg_graph *g, const sg_edge_link *e) {
   json_t *list = json_array();
   for (size_t i = 0; i < 1 + g->n_layers * g->n_heads; i++) {

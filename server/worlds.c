@@ -14,7 +14,8 @@ static sg_status load(const char *directory, const char *name, json_t **out, sg_
   return st;
 }
 
-/* The split whose stories are the recording's documents, one by one: what its text is called up to the first dot. */
+/* The split whose stories are the recording's documents, one by one: what its text is called up to
+ * the first dot. */
 static sg_status split_of(worlds *w, const cli_reading *r, sg_error *err) {
   json_t *o = NULL;
   sg_status st = load(r->directory, "recording.json", &o, err);

@@ -12,10 +12,12 @@ sed 's/^ColumnLimit: .*/ColumnLimit: 100/' .clang-format >"$work/narrow"
 rulers() {
   awk '
     function put(title) { while (length(title) < 97) title = title "-"; print title " */" }
+    held != "" && /^ *\*$/ { next }
     held != "" && /^ *\* -+( \*\/)?$/ { if (/\*\/$/) { put(held " "); held = "" } else torn = 1; next }
     held != "" && torn && /^ *\*\/$/ { put(held " "); held = ""; torn = 0; next }
     held != "" { print held; held = "" }
     /^ *\/\* -+ .*[^- ] -+ \*\/$/ { sub(/ -+ \*\/$/, ""); put($0 " "); next }
+    /^ *\/\* -+ .*[^- ] -+$/ { sub(/ -+$/, ""); held = $0; torn = 1; next }
     /^ *\/\* -+ [^*]*[^-*]$/ { held = $0; next }
     { print }
     END { if (held != "") print held }' "$1"

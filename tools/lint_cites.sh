@@ -51,14 +51,14 @@ git ls-files '*.c' '*.h' '*.sh' '*.md' '*.ts' '*.mjs' '*.py' Makefile | grep -v 
     }
     { sub(/^ *(\*|\/\/|#) /, " "); text = text " " tolower($0); plain = plain " " $0 }
     END {
-      rest = plain
+      gsub(/ +/, " ", text); rest = plain
       while (match(rest, /[A-Za-z0-9_.\/-]*[a-zA-Z0-9_-]\.md([^a-zA-Z0-9_]|$)/)) {
         name = substr(rest, RSTART, RLENGTH); sub(/[^a-zA-Z0-9_]$/, "", name)
         rest = substr(rest, RSTART + RLENGTH)
         if (document(name) == "") bad(name, "no such document")
       }
       rest = text
-      while (match(rest, /(docs\/[a-z-]+\.md|\(method)[,:] [a-z0-9][a-z0-9 \047-]*/)) {
+      while (match(rest, /(docs\/[a-z-]+\.md,|\(method[,:]) [a-z0-9][a-z0-9 \047-]*/)) {
         cite = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
         doc = cite; sub(/[,:] .*/, "", doc); if (doc == "(method") doc = "docs/method.md"
         what = cite; sub(/^[^,:]*[,:] /, "", what)

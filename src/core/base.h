@@ -11,22 +11,26 @@
 
 #define SGI_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Fills err (NULL allowed) and returns code, so that a failure is one line: return sgi_fail(err, ...). */
+/* Fills err (NULL allowed) and returns code, so that a failure is one line: return sgi_fail(err,
+ * ...). */
 sg_status sgi_fail(sg_error *err, sg_status code, const char *format, ...) SG_PRINTF(3, 4);
 
 /* SG_ERR_MEMORY with the number of bytes that could not be had. */
 sg_status sgi_fail_memory(sg_error *err, size_t bytes, const char *what);
 
-/* Puts "prefix: " in front of err's text (for callers that know the file or the row). Returns err's code. */
+/* Puts "prefix: " in front of err's text (for callers that know the file or the row). Returns err's
+ * code. */
 sg_status sgi_error_prefix(sg_error *err, sg_status code, const char *format, ...) SG_PRINTF(3, 4);
 
-/* Checked arithmetic for every size that comes from a file or a flag: false on overflow, *out untouched. */
+/* Checked arithmetic for every size that comes from a file or a flag: false on overflow, *out
+ * untouched. */
 static inline bool sgi_size_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 static inline bool sgi_size_add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 
 /* Seconds from a monotonic clock. */
 double sgi_now(void);
-/* Seconds of processor time that the process has taken: what a shared machine measures well, with one thread. */
+/* Seconds of processor time that the process has taken: what a shared machine measures well, with
+ * one thread. */
 double sgi_cpu_now(void);
 
 /* The name in `names` (count of them) nearest to `name` by edit distance, or NULL if none is near:

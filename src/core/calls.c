@@ -34,7 +34,7 @@ const sgi_calls *sgi_calls_use(const sgi_calls *other) {
 
 static const sgi_calls *now(void) { return atomic_load_explicit(&table, memory_order_relaxed); }
 
-/* ---- the n-th call fails ------------------------------------------------------------------------------------------- */
+/* ---- the n-th call fails --------------------------------------------------------------------- */
 
 static atomic_size_t calls, fail_at;
 static atomic_int fail_error;
@@ -64,7 +64,7 @@ static bool fails_whole(void) {
   return fails(&cut) && !cut;
 }
 
-/* ---- the calls ------------------------------------------------------------------------------------------------------ */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 int sgi_call_open(const char *path, int flags, mode_t mode) {
   int fd;
@@ -143,6 +143,7 @@ int sgi_call_close(int fd) {
   return r < 0 && errno == EINTR ? 0 : r;
 }
 
-/* Removing is clean-up: it does not count as a call that tests make fail by number, or what a failed save leaves could not be told
- * from what its clean-up left. A table of calls may still fail it. */
+/* Removing is clean-up: it does not count as a call that tests make fail by number, or what a
+ * failed save leaves could not be told from what its clean-up left. A table of calls may still fail
+ * it. */
 int sgi_call_unlink(int directory, const char *name, int flags) { return now()->unlink(directory, name, flags); }

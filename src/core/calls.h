@@ -1,5 +1,6 @@
-/* calls.h: the system calls on files in one table, so that tests can put their own in: to fail, to count, to write down what a save
- * does. Nothing else in the library calls them. The functions below go on after EINTR where a call can be made again. */
+/* calls.h: the system calls on files in one table, so that tests can put their own in: to fail, to
+ * count, to write down what a save does. Nothing else in the library calls them. The functions
+ * below go on after EINTR where a call can be made again. */
 #ifndef SGI_CALLS_H
 #define SGI_CALLS_H
 
@@ -24,7 +25,8 @@ typedef struct sgi_calls {
 } sgi_calls;
 
 extern const sgi_calls sgi_calls_system;
-/* Tests only: calls go to table from now on (NULL: the system's); it must live until the next change. Returns the one before. */
+/* Tests only: calls go to table from now on (NULL: the system's); it must live until the next
+ * change. Returns the one before. */
 const sgi_calls *sgi_calls_use(const sgi_calls *table);
 
 int sgi_call_open(const char *path, int flags, mode_t mode); /* O_CLOEXEC is added */
@@ -36,7 +38,8 @@ int sgi_call_mkdir(const char *path);
 int sgi_call_fstat(int fd, struct stat *s);
 int sgi_call_truncate(int fd, size_t size);
 void *sgi_call_map(int fd, size_t size);
-/* A close that fails after fsync has lost nothing, but says that something is wrong. EINTR leaves the descriptor closed on Linux. */
+/* A close that fails after fsync has lost nothing, but says that something is wrong. EINTR leaves
+ * the descriptor closed on Linux. */
 int sgi_call_close(int fd);
 int sgi_call_unlink(int directory, const char *name, int flags);
 

@@ -1,4 +1,5 @@
-/* embedded.h: files of data/ that the build puts into the library (tools/embed.sh writes the table). */
+/* embedded.h: files of data/ that the build puts into the library (tools/embed.sh writes the
+ * table). */
 #ifndef SGI_EMBEDDED_H
 #define SGI_EMBEDDED_H
 

@@ -24,9 +24,7 @@ static sg_status failed(sg_error *err, const char *path, const char *what) {
   return sgi_fail(err, code, "%s: %s: %s", path, what, strerror(e));
 }
 
-/* ---- directories
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- directories ----------------------------------------------------------------------------- */
 
 static char *parent_of(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -142,9 +140,7 @@ char *sgi_path_join(const char *a, const char *b) {
   return p;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 enum { BUFFER = 64 << 10 };
 
@@ -358,9 +354,7 @@ sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
   return st;
 }
 
-/* ---- reading
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int64_t nanoseconds(struct timespec t) { return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec; }
 
@@ -450,7 +444,8 @@ sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_er
   return st;
 }
 
-/* Files are replaced by renaming here, never cut; what others do to a file in use, file_guard.h sees. */
+/* Files are replaced by renaming here, never cut; what others do to a file in use, file_guard.h
+ * sees. */
 sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
   int fd;
   sgi_file_id id;

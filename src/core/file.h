@@ -1,22 +1,26 @@
-/* file.h: every system call on files that the library makes, so that one place handles short writes, EINTR, full disks and
- * durability, and tests can make the N-th call fail. Knows no format. */
+/* file.h: every system call on files that the library makes, so that one place handles short
+ * writes, EINTR, full disks and durability, and tests can make the N-th call fail. Knows no
+ * format. */
 #ifndef SGI_FILE_H
 #define SGI_FILE_H
 
 #include "core/base.h"
 
-/* A file written whole or not at all: bytes go to a new name beside path; close fsyncs it, renames it over path and fsyncs
- * the directory. Until close succeeds, an older file at path is untouched. Links, FIFOs, devices: core/file_target.h. */
+/* A file written whole or not at all: bytes go to a new name beside path; close fsyncs it, renames
+ * it over path and fsyncs the directory. Until close succeeds, an older file at path is untouched.
+ * Links, FIFOs, devices: core/file_target.h. */
 typedef struct sgi_writer sgi_writer;
 sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err);
 sg_status sgi_writer_write(sgi_writer *w, const void *data, size_t n, sg_error *err);
-/* At a byte offset, in any order; gaps read as zero. Does not move the position of sgi_writer_write. */
+/* At a byte offset, in any order; gaps read as zero. Does not move the position of
+ * sgi_writer_write. */
 sg_status sgi_writer_write_at(sgi_writer *w, size_t offset, const void *data, size_t n, sg_error *err);
 sg_status sgi_writer_close(sgi_writer *w,
                            sg_error *err); /* frees w also where it fails (nothing is left behind then) */
 void sgi_writer_drop(sgi_writer *w);       /* gives up: removes the new file, frees w; NULL allowed */
 
-/* For a process that ends now, from any thread: removes what open writers have written so far. No writer can be used afterwards. */
+/* For a process that ends now, from any thread: removes what open writers have written so far. No
+ * writer can be used afterwards. */
 void sgi_writers_abandon(void);
 
 sg_status sgi_write_file(const char *path, const void *data, size_t n, sg_error *err);
@@ -46,8 +50,8 @@ typedef struct sgi_map {
 } sgi_map;
 sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err);
 void sgi_unmap_file(sgi_map *map);
-/* Bytes [from, to) were looked at and are not needed for now: the pages that lie within leave the process and are read again when
- * touched. */
+/* Bytes [from, to) were looked at and are not needed for now: the pages that lie within leave the
+ * process and are read again when touched. */
 void sgi_map_release(const sgi_map *map, size_t from, size_t to);
 
 /* Length and xxh3 of a regular file, read in small parts. */
@@ -59,14 +63,15 @@ sg_status sgi_make_directory(const char *path, sg_error *err);         /* with i
 sg_status sgi_rename(const char *from, const char *to, sg_error *err); /* and fsync of the parent */
 sg_status sgi_remove_tree(const char *path, sg_error *err);            /* fine if it is not there; follows no symlink */
 sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err);
-/* Free bytes of the file system that holds path (or its nearest existing parent); 0 if it can not be told. */
+/* Free bytes of the file system that holds path (or its nearest existing parent); 0 if it can not
+ * be told. */
 uint64_t sgi_disk_free(const char *path);
 
 /* "a/b" from two parts. New: sgi_free; NULL when memory is out. */
 char *sgi_path_join(const char *a, const char *b);
 
-/* Tests only: the n-th call from now fails with this errno (n 0: none; error 0: a short write), once or for ever. Returns the
- * number of calls so far. */
+/* Tests only: the n-th call from now fails with this errno (n 0: none; error 0: a short write),
+ * once or for ever. Returns the number of calls so far. */
 size_t sgi_file_fail_at(size_t n, int error, bool for_ever);
 
 #endif

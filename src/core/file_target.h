@@ -1,11 +1,12 @@
-/* file_target.h: what writing to a path means. Only a regular file or a new name is ever renamed over; what else a path may lead to
- * is written through or refused:
+/* file_target.h: what writing to a path means. Only a regular file or a new name is ever renamed
+ * over; what else a path may lead to is written through or refused:
  *
  *   a new name, a regular file      a new file beside it, renamed over it
- *   a symbolic link to one          the same at the link's end: the link stays. A link to nothing is refused
- *   a FIFO, a character device      a stream: the whole content is collected in a file without a name and then copied into it, so that
- *   (a terminal, /dev/null), the    nothing comes of a command that fails
- *   command's own /dev/stdout
+ *   a symbolic link to one          the same at the link's end: the link stays. A link to nothing
+ *                                   is refused
+ *   a FIFO, a character device      a stream: the whole content is collected in a file without a
+ *   (a terminal, /dev/null), the    name and then copied into it, so that nothing comes of a
+ *   command's own /dev/stdout       command that fails
  *   a directory, block device       refused by name
  */
 #ifndef SGI_FILE_TARGET_H

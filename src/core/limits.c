@@ -1,5 +1,6 @@
-/* limits.c: limits of control groups. /proc/self/cgroup names the process's group in each hierarchy, /proc/self/mountinfo where the
- * hierarchies can be seen. A limit holds for all groups below, so the smallest from the group up to the mount's root counts. */
+/* limits.c: limits of control groups. /proc/self/cgroup names the process's group in each
+ * hierarchy, /proc/self/mountinfo where the hierarchies can be seen. A limit holds for all groups
+ * below, so the smallest from the group up to the mount's root counts. */
 #include "core/limits.h"
 
 #include <errno.h>
@@ -10,7 +11,8 @@
 #include <unistd.h>
 
 enum { LINE = 8192 };
-/* Version 1 says "no limit" by the largest multiple of a page; nothing from an exbibyte on limits anything. */
+/* Version 1 says "no limit" by the largest multiple of a page; nothing from an exbibyte on limits
+ * anything. */
 static const uint64_t HUGE_VALUE_FROM = UINT64_C(1) << 60;
 
 /* The hierarchies that matter, and the process's group in each ("" where it has none). */
@@ -133,7 +135,8 @@ static void unescape(char *s) {
   *to = '\0';
 }
 
-/* What of group lies below the mount's root; "" where the mount shows the group itself, or another part of the tree. */
+/* What of group lies below the mount's root; "" where the mount shows the group itself, or another
+ * part of the tree. */
 static const char *below(const char *group, const char *root) {
   size_t n = strcmp(root, "/") ? strlen(root) : 0;
   if (strncmp(group, root, n) || (group[n] && group[n] != '/') || strstr(group, "/..")) return "";

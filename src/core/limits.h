@@ -1,4 +1,5 @@
-/* limits.h: what this process may use of the machine: its memory and processors, or less where it runs in a container. */
+/* limits.h: what this process may use of the machine: its memory and processors, or less where it
+ * runs in a container. */
 #ifndef SGI_LIMITS_H
 #define SGI_LIMITS_H
 
@@ -9,16 +10,19 @@ typedef struct sgi_limits {
   double processors; /* a quota may be a fraction; INFINITY: no limit */
 } sgi_limits;
 
-/* The smallest limits of the process's control group and of its parents, as far as they can be seen: version 1 (memory, cpu) and
- * version 2, mounted together or alone. root is put in front of every path ("" for the real ones), so that tests can give a tree of
- * their own. What cannot be read, "max", nothing, -1, 0 and values beyond any machine are no limit. */
+/* The smallest limits of the process's control group and of its parents, as far as they can be
+ * seen: version 1 (memory, cpu) and version 2, mounted together or alone. root is put in front of
+ * every path ("" for the real ones), so that tests can give a tree of their own. What cannot be
+ * read, "max", nothing, -1, 0 and values beyond any machine are no limit. */
 void sgi_limits_read(const char *root, sgi_limits *out);
 
-/* Bytes of memory this process may use: of the machine or of its control groups, the smaller. SIZE_MAX where neither is known. */
+/* Bytes of memory this process may use: of the machine or of its control groups, the smaller.
+ * SIZE_MAX where neither is known. */
 size_t sgi_memory_limit(void);
 /* A command's own choice of memory, but at most three quarters of that. */
 size_t sgi_memory_default(size_t wanted);
-/* Threads that can run at once within the quota, rounded up, at least 1; SIZE_MAX: as many as there are. */
+/* Threads that can run at once within the quota, rounded up, at least 1; SIZE_MAX: as many as there
+ * are. */
 size_t sgi_processor_limit(void);
 
 #endif

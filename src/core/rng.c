@@ -38,7 +38,8 @@ uint64_t sgi_rng_below(sgi_rng *r, uint64_t n) {
   }
 }
 
-/* Box and Muller; the second number of the pair is left unused so that a stream has no memory but its counter. */
+/* Box and Muller; the second number of the pair is left unused so that a stream has no memory but
+ * its counter. */
 double sgi_rng_normal(sgi_rng *r) {
   double u = 1 - sgi_rng_uniform(r), v = sgi_rng_uniform(r);
   return sqrt(-2 * log(u)) * cos(6.283185307179586477 * v);
@@ -51,7 +52,8 @@ double sgi_rng_truncated(sgi_rng *r, double limit) {
   }
 }
 
-/* Six rounds of a Feistel network on the smallest even number of bits that holds n; numbers outside are sent round again. */
+/* Six rounds of a Feistel network on the smallest even number of bits that holds n; numbers outside
+ * are sent round again. */
 uint64_t sgi_rng_permute(uint64_t seed, uint64_t stream, uint64_t sub, uint64_t n, uint64_t i) {
   if (n < 2) return 0;
   sgi_rng r = sgi_rng_make(seed, stream, sub);

@@ -37,7 +37,7 @@ typedef struct place {
   size_t begin;
 } place;
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static sg_status bad(const sgi_safetensors *f, const char *tensor, sg_error *err, const char *what) {
   return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %.100s: %s", f->path, tensor, what);
@@ -261,7 +261,7 @@ const char *sgi_safetensors_metadata(const sgi_safetensors *f, const char *key) 
   return json_string_value(json_object_get(json_object_get(f->header, "__metadata__"), key));
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 struct sgi_safetensors_writer {
   sgi_writer *file;
@@ -278,7 +278,8 @@ static json_t *entry(const sgi_tensor *t, size_t begin, size_t end) {
                    (json_int_t)begin, (json_int_t)end);
 }
 
-/* The header's text, padded with blanks so that data begins at a multiple of 64; begin and bytes are filled. */
+/* The header's text, padded with blanks so that data begins at a multiple of 64; begin and bytes
+ * are filled. */
 static sg_status make_header(sgi_safetensors_writer *w, const sgi_tensor *tensors, const char *const *metadata,
                              size_t n_metadata, char **text, size_t *length, sg_error *err) {
   json_t *o = json_object();

@@ -1,4 +1,5 @@
-/* safetensors.h: reading by mapping and writing whole, with every length checked before use (docs/formats.md). */
+/* safetensors.h: reading by mapping and writing whole, with every length checked before use
+ * (docs/formats.md). */
 #ifndef SGI_SAFETENSORS_H
 #define SGI_SAFETENSORS_H
 
@@ -36,8 +37,9 @@ typedef struct sgi_tensor {
 
 typedef struct sgi_safetensors sgi_safetensors;
 
-/* Maps path and checks it whole: header <= 100 MB, JSON, known dtypes, offsets sorted without holes or overlap and equal to the
- * file's size, no duplicate names. SG_ERR_FORMAT names the tensor and the byte. */
+/* Maps path and checks it whole: header <= 100 MB, JSON, known dtypes, offsets sorted without holes
+ * or overlap and equal to the file's size, no duplicate names. SG_ERR_FORMAT names the tensor and
+ * the byte. */
 sg_status sgi_safetensors_open(const char *path, sgi_safetensors **out, sg_error *err);
 void sgi_safetensors_close(sgi_safetensors *f); /* NULL allowed */
 size_t sgi_safetensors_count(const sgi_safetensors *f);
@@ -48,13 +50,13 @@ const char *sgi_safetensors_path(const sgi_safetensors *f);
 const sgi_file_id *sgi_safetensors_id(const sgi_safetensors *f);                 /* when it was opened; borrowed */
 const char *sgi_safetensors_metadata(const sgi_safetensors *f, const char *key); /* NULL if there is none */
 
-/* Writes all tensors with their data. metadata: 2 * n_metadata strings, key and value in turn. Name, dtype, n_dims, dims and
- * data are read; count and bytes need not be set. */
+/* Writes all tensors with their data. metadata: 2 * n_metadata strings, key and value in turn.
+ * Name, dtype, n_dims, dims and data are read; count and bytes need not be set. */
 sg_status sgi_safetensors_save(const char *path, const sgi_tensor *tensors, size_t count, const char *const *metadata,
                                size_t n_metadata, sg_error *err);
 
-/* The same for data that comes piece by piece in any order: open with the shapes, put ranges of bytes, close. What was not put is
- * zero. */
+/* The same for data that comes piece by piece in any order: open with the shapes, put ranges of
+ * bytes, close. What was not put is zero. */
 typedef struct sgi_safetensors_writer sgi_safetensors_writer;
 sg_status sgi_safetensors_writer_open(const char *path, const sgi_tensor *tensors, size_t count,
                                       const char *const *metadata, size_t n_metadata, sgi_safetensors_writer **out,

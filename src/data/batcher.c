@@ -1,6 +1,6 @@
-/* batcher.c: batch i of a corpus as a pure function of i. Random order comes from a permutation that needs
- * no table; PACK keeps where each document of the epoch's order begins in the stream: 8 bytes per
- * document. */
+/* batcher.c: batch i of a corpus as a pure function of i. Random order comes from a permutation
+ * that needs no table; PACK keeps where each document of the epoch's order begins in the stream: 8
+ * bytes per document. */
 #include <limits.h>
 #include <string.h>
 
@@ -13,7 +13,8 @@ struct sgi_batcher {
   sgi_batcher_settings set;
   size_t n;         /* documents */
   uint64_t batches; /* per epoch */
-  /* PACK: the j-th document of the epoch's order is tokens [begins[j], begins[j+1]) of the epoch's stream; WINDOWS: rows */
+  /* PACK: the j-th document of the epoch's order is tokens [begins[j], begins[j+1]) of the epoch's
+   * stream; WINDOWS: rows */
   uint64_t *begins;
   uint64_t epoch; /* that begins is of */
 };
@@ -61,8 +62,8 @@ sg_status sgi_batcher_create(const sgi_corpus *corpus, const sgi_batcher_setting
                     "the text has %zu documents with %llu tokens, %llu %s of %zu tokens: fewer than the "
                     "batch of %zu; use %s%s or more text",
                     n, (unsigned long long)tokens, (unsigned long long)rows,
-                    pack ? "packed rows" : "rows (one a document)", T, B,
-                    B > 1 ? "a smaller batch" : "", pack ? B > 1 ? ", shorter rows" : "shorter rows" : "");
+                    pack ? "packed rows" : "rows (one a document)", T, B, B > 1 ? "a smaller batch" : "",
+                    pack ? B > 1 ? ", shorter rows" : "shorter rows" : "");
   sgi_batcher *b = sgi_alloc(sizeof *b);
   if (!b) return sgi_fail_memory(err, sizeof *b, "batches");
   *b = (sgi_batcher){.corpus = corpus, .set = *settings, .n = n, .batches = rows / B};
@@ -122,13 +123,13 @@ static void pad_row(const sgi_batcher *b, size_t document, int32_t *inputs, int3
   memcpy(inputs + 1, targets, (T - 1) * sizeof *targets);
 }
 
-/* Tokens [row*T, row*T + T) of the epoch's stream. A document that began in an earlier row goes on: its
- * first input here is the token before, which stands in that row. */
+/* Tokens [row*T, row*T + T) of the epoch's stream. A document that began in an earlier row goes on:
+ * its first input here is the token before, which stands in that row. */
 static void pack_row(const sgi_batcher *b, uint64_t epoch, uint64_t row, int32_t *inputs, int32_t *targets,
                      int32_t *starts) {
   size_t T = b->set.T, t = 0;
   uint64_t first = row * T;
-  size_t low = place_of(b, first); /* the document that holds the first token */
+  size_t low = place_of(b, first);   /* the document that holds the first token */
   size_t k = first - b->begins[low]; /* tokens of it in earlier rows */
   for (size_t j = low; t < T; j++) {
     size_t n;

@@ -1,5 +1,6 @@
-/* corpus.c: a tokenised corpus is a cache file, mapped. Which file that is, whether it is still right, and
- * what stands in it. A file that is not exactly right is made anew (corpus_build.c), never repaired. */
+/* corpus.c: a tokenised corpus is a cache file, mapped. Which file that is, whether it is still
+ * right, and what stands in it. A file that is not exactly right is made anew (corpus_build.c),
+ * never repaired. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ struct sgi_corpus {
   sgi_text_notes notes; /* the header's, and of the directory as it is now */
 };
 
-/* ---- key ----------------------------------------------------------------------------------------------- */
+/* ---- key ------------------------------------------------------------------------------------- */
 
 static void mix(XXH3_state_t *h, uint64_t value) { XXH3_64bits_update(h, &value, sizeof value); }
 
@@ -35,8 +36,8 @@ static sg_status mix_encoded(XXH3_state_t *h, const sg_tokenizer *tok, const cha
   return SG_OK;
 }
 
-/* The tokenizer's ids with their bytes, and what it makes of a probe for normaliser and split and of all
- * its tokens' texts in one, which shows the order of the merges. */
+/* The tokenizer's ids with their bytes, and what it makes of a probe for normaliser and split and
+ * of all its tokens' texts in one, which shows the order of the merges. */
 static sg_status mix_tokenizer(XXH3_state_t *h, const sg_tokenizer *tok, sg_error *err) {
   static const char probe[] =
       "Probe  \xEF\xAC\x81ne caf\x65\xCC\x81 \xE2\x84\xAB\xC2\xBD it's we'LL 12345 x_y\t\r\n\n "
@@ -85,7 +86,7 @@ static sg_status make_key(sgi_tokens_source *s, sg_error *err) {
   return st;
 }
 
-/* ---- where the cache lies ------------------------------------------------------------------------------ */
+/* ---- where the cache lies -------------------------------------------------------------------- */
 
 /* DIRECTORY/NAME.KEY.tokens; a long name is cut, the key knows it whole. */
 static char *cache_path(const char *directory, const char *name, size_t name_n, uint64_t key) {
@@ -99,8 +100,8 @@ static char *cache_path(const char *directory, const char *name, size_t name_n, 
   return sgi_path_join(directory, file);
 }
 
-/* Directories for the cache, best first: beside the data, and the user's cache (NULL where there is none).
- * In the latter the real path of the data goes into the name. */
+/* Directories for the cache, best first: beside the data, and the user's cache (NULL where there is
+ * none). In the latter the real path of the data goes into the name. */
 static sg_status cache_paths(const char *path, uint64_t key, char *paths[2], sg_error *err) {
   sg_status st = SG_OK;
   bool whole = sgi_is_directory(path);
@@ -138,7 +139,7 @@ done:
   return st;
 }
 
-/* ---- reading and checking a cache ---------------------------------------------------------------------- */
+/* ---- reading and checking a cache ------------------------------------------------------------ */
 
 /* Whether the inputs in the tail are the source's files as they are now. */
 static bool same_inputs(const unsigned char *at, const unsigned char *end, const sgi_tokens_source *s) {
@@ -158,7 +159,8 @@ static bool same_inputs(const unsigned char *at, const unsigned char *end, const
   return at == end;
 }
 
-/* The hash guards against damage, not against a file made up by hand: nothing in it may lead outside. */
+/* The hash guards against damage, not against a file made up by hand: nothing in it may lead
+ * outside. */
 static bool sound_blocks(const sgi_corpus *c, size_t vocab) {
   const sgi_tokens_header *h = c->head;
   uint64_t tokens = 0;
@@ -277,7 +279,7 @@ void sgi_corpus_measure(const sgi_corpus *c, size_t T, sgi_corpus_fit *out) {
   }
 }
 
-/* ---- open ----------------------------------------------------------------------------------------- */
+/* ---- open ------------------------------------------------------------------------------------ */
 
 /* A writer at the first of paths that takes one; the second failure is told if both fail. */
 static sg_status open_writer(char *paths[2], size_t *which, sgi_writer **out, sg_error *err) {
@@ -295,7 +297,8 @@ static sg_status open_writer(char *paths[2], size_t *which, sgi_writer **out, sg
   return sgi_error_prefix(err, st, "no place for the tokens beside the data, nor under XDG_CACHE_HOME or ~/.cache");
 }
 
-/* A stream can be read once: its tokens are written to a directory of their own, mapped, and removed at once. */
+/* A stream can be read once: its tokens are written to a directory of their own, mapped, and
+ * removed at once. */
 static sg_status read_stream(sgi_tokens_source *s, sgi_corpus **out, sg_error *err) {
   const char *base = getenv("TMPDIR");
   char *directory = sgi_path_join(base && *base ? base : "/tmp", "sgatlin-XXXXXX"), *path = NULL;
@@ -311,7 +314,8 @@ static sg_status read_stream(sgi_tokens_source *s, sgi_corpus **out, sg_error *e
   if (!st) st = sgi_writer_open(path, &writer, err);
   if (!st) st = sgi_tokens_build(writer, s, err);
   if (!st) st = load_cache(path, s, out, err);
-  if (!st && !*out) st = sgi_fail(err, SG_ERR_IO, "%s: cannot be read back as it was written; is the disk failing?", path);
+  if (!st && !*out)
+    st = sgi_fail(err, SG_ERR_IO, "%s: cannot be read back as it was written; is the disk failing?", path);
   sgi_remove_tree(directory, NULL);
   sgi_free(directory);
   sgi_free(path);

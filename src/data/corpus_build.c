@@ -55,8 +55,8 @@ typedef struct builder {
   uint64_t done; /* bytes of the files that are finished */
 } builder;
 
-/* Ids of each document of the batch. Which thread does which does not matter; of several failures the
- * first document's is told. */
+/* Ids of each document of the batch. Which thread does which does not matter; of several failures
+ * the first document's is told. */
 static sg_status encode_batch(builder *b, sg_error *err) {
   size_t n = b->n, first = n;
   sg_error failure = {SG_OK, ""};
@@ -82,7 +82,8 @@ static sg_status write_stage(builder *b, sg_error *err) {
   return st;
 }
 
-/* Bytes of the blocks. Large pieces go straight to the file, so that a huge document is not copied once more. */
+/* Bytes of the blocks. Large pieces go straight to the file, so that a huge document is not copied
+ * once more. */
 static sg_status put(builder *b, const void *data, size_t n, sg_error *err) {
   if (n > STAGE_BYTES - b->staged) {
     sg_status st = write_stage(b, err);

@@ -1,13 +1,14 @@
-/* corpus_file.h: the token cache on disk, between the file that checks and reads it (corpus.c) and the one
- * that writes it (corpus_build.c). All numbers as the machine has them (docs/formats.md).
+/* corpus_file.h: the token cache on disk, between the file that checks and reads it (corpus.c) and
+ * the one that writes it (corpus_build.c). All numbers as the machine has them (docs/formats.md).
  *
  *   header    sgi_tokens_header, with its own hash
- *   blocks    one behind the other, each a batch of documents: starts uint32 (n+1), then tokens int32
- *             (starts[n]); document i of the block is tokens[starts[i]..starts[i+1]), its eos included
+ *   blocks    one behind the other, each a batch of documents: starts uint32 (n+1), then tokens
+ *             int32 (starts[n]); document i of the block is tokens[starts[i]..starts[i+1]), its
+ *             eos included
  *   tail      n_blocks+1 times sgi_tokens_place (the last one is the end), then n_inputs times
  *             {sgi_tokens_input, its name's bytes}
- * Blocks are cut by the documents alone, so the bytes do not depend on the number of threads, and memory is
- * one batch and 16 bytes per block, however large the text is.
+ * Blocks are cut by the documents alone, so the bytes do not depend on the number of threads, and
+ * memory is one batch and 16 bytes per block, however large the text is.
  */
 #ifndef SGI_CORPUS_FILE_H
 #define SGI_CORPUS_FILE_H
@@ -56,7 +57,8 @@ typedef struct sgi_tokens_source {
   void *user;
 } sgi_tokens_source;
 
-/* Reads, tokenises and writes all of it, and closes the writer; it is gone also where this fails. */
+/* Reads, tokenises and writes all of it, and closes the writer; it is gone also where this
+ * fails. */
 sg_status sgi_tokens_build(sgi_writer *writer, const sgi_tokens_source *s, sg_error *err);
 
 /* The last part of a path. */

@@ -2,7 +2,8 @@
 
 #include "math/kernels.h"
 
-/* Each thread reads one stretch of W in order, each row of it from memory once and for every x from the cache. */
+/* Each thread reads one stretch of W in order, each row of it from memory once and for every x from
+ * the cache. */
 void sgi_gemv(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t n, size_t in,
               size_t out) {
   const sgi_kernels *kern = sgi_kernel_table();

@@ -1,11 +1,11 @@
-/* kernels_impl.h: bodies of kernels.h, included once per instruction set after its target pragma. Plain loops that the
- * compiler vectorises; every reduction that may be reordered says so. */
+/* kernels_impl.h: bodies of kernels.h, included once per instruction set after its target pragma.
+ * Plain loops that the compiler vectorises; every reduction that may be reordered says so. */
 #include <string.h>
 
 #include "math/kernels.h"
 
-/* 2^n * e^f with |f| <= ln2/2; e^f = 1 + f + f^2 p(f) with p of degree 3, fitted to the least relative error, 1.1e-7. x is
- * where float does not end: above -87.33, below 88.37. */
+/* 2^n * e^f with |f| <= ln2/2; e^f = 1 + f + f^2 p(f) with p of degree 3, fitted to the least
+ * relative error, 1.1e-7. x is where float does not end: above -87.33, below 88.37. */
 static inline float exp_within(float x) {
   float z = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to the nearest integer */
   float n = z - 12582912.0f;
@@ -65,7 +65,8 @@ INLINE void tile_product(const size_t rows, const bool ta, size_t k, const float
     for (size_t j = 0; j < VECTORS; j++) *(vector *)(c + r * ldc + j * VECTOR) = sum[r][j];
 }
 
-/* One tile at the right edge: through a tile of its own, so that nothing past column n is written. */
+/* One tile at the right edge: through a tile of its own, so that nothing past column n is
+ * written. */
 INLINE void edge_product(const size_t rows, const bool ta, size_t n, size_t k, const float *a, size_t lda,
                          const float *b, size_t ldb, float *c, size_t ldc, bool add) {
   float tile[TILE_ROWS * TILE_COLUMNS];
@@ -121,7 +122,8 @@ static void rmsnorm(float *y, float *r, const float *x, const float *g, size_t n
   }
 }
 
-/* y = x r g, r = (mean x^2 + eps)^-1/2. With t = dy g: dx = r t - x r^3 mean(x t); dg = sum over rows of dy x r. */
+/* y = x r g, r = (mean x^2 + eps)^-1/2. With t = dy g: dx = r t - x r^3 mean(x t); dg = sum over
+ * rows of dy x r. */
 static void rmsnorm_backward(float *dx, float *restrict dg, const float *dy, const float *x, const float *r,
                              const float *g, size_t n, size_t D, bool add) {
   for (size_t i = 0; i < n; i++) {

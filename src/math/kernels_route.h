@@ -1,12 +1,13 @@
-/* kernels_route.h: the choice of K scores; a part of kernels_impl.h. Lanes are tokens: a vector holds one unit's score for each
- * of them, a sorted list is K vectors of values and K of names. */
+/* kernels_route.h: the choice of K scores; a part of kernels_impl.h. Lanes are tokens: a vector
+ * holds one unit's score for each of them, a sorted list is K vectors of values and K of names. */
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 typedef int32_t names __attribute__((vector_size(VECTOR * sizeof(int32_t)), aligned(4), may_alias));
 
-/* Comparisons give a mask; pick takes the first where it is set. smaller and larger give y where either is no number. */
+/* Comparisons give a mask; pick takes the first where it is set. smaller and larger give y where
+ * either is no number. */
 #if defined(__AVX512F__)
 typedef __mmask16 mask;
 INLINE mask above(vector x, vector y) { return _mm512_cmp_ps_mask((__m512)x, (__m512)y, _CMP_GT_OQ); }
@@ -32,8 +33,8 @@ INLINE vector larger(vector x, vector y) { return (vector)pick(x > y, (names)x, 
 
 INLINE vector lowest(void) { return (vector){0} - __builtin_inff(); }
 
-/* x with its name into lists of K that descend. A list below it moves down by one; equals stay in front. A NaN is above
- * none, and the order of the arguments keeps it out. */
+/* x with its name into lists of K that descend. A list below it moves down by one; equals stay in
+ * front. A NaN is above none, and the order of the arguments keeps it out. */
 INLINE void insert_lanes(vector *value, names *name, const size_t K, vector x, names id) {
 #pragma GCC unroll 8
   for (size_t k = K - 1; k > 0; k--) {
@@ -44,7 +45,8 @@ INLINE void insert_lanes(vector *value, names *name, const size_t K, vector x, n
   value[0] = larger(x, value[0]);
 }
 
-/* The k-th of all, k < K: its place in the list is free. A score of -inf lands here, since it is larger than none. */
+/* The k-th of all, k < K: its place in the list is free. A score of -inf lands here, since it is
+ * larger than none. */
 INLINE void insert_early(vector *value, names *name, const size_t K, size_t k, vector x, names id) {
   value[k] = lowest();
   name[k] = id;

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-/* Insertion into a short sorted list: for the small K of routers most candidates fail the first comparison. */
+/* Insertion into a short sorted list: for the small K of routers most candidates fail the first
+ * comparison. */
 static inline size_t insert(float *value, int32_t *index, size_t have, size_t k, float x, int32_t i) {
   size_t at = have < k ? have : k - 1;
   for (; at > 0 && value[at - 1] < x; at--) {
@@ -25,8 +26,8 @@ void sgi_topk(float *value, int32_t *index, const float *x, size_t n, size_t k) 
   }
 }
 
-/* Pair (i,j) is preceded by all (i',j') with i' <= i, j' <= j: their sums are not smaller and their ranks lower. So only
- * pairs with (i+1)(j+1) <= k can be among the k largest. */
+/* Pair (i,j) is preceded by all (i',j') with i' <= i, j' <= j: their sums are not smaller and their
+ * ranks lower. So only pairs with (i+1)(j+1) <= k can be among the k largest. */
 void sgi_topk_pairs(float *value, int32_t *pair, const float *a, const float *b, size_t k) {
   size_t have = 0;
   for (size_t i = 0; i < k; i++)

@@ -1,4 +1,5 @@
-/* metrics.h: from losses of single targets to the numbers that are reported (golden README nos. 13-15). */
+/* metrics.h: from losses of single targets to the numbers that are reported (golden README nos.
+ * 13-15). */
 #ifndef SGI_METRICS_H
 #define SGI_METRICS_H
 
@@ -6,8 +7,9 @@
 
 #include "model/pass.h"
 
-/* Adds a batch: nll, best, targets (B,T) as sgi_loss leaves them. A row of padding alone has no last target
- * and counts for last_nll with its loss at position 0, as the reference's argmax does. */
+/* Adds a batch: nll, best, targets (B,T) as sgi_loss leaves them. A row of padding alone has no
+ * last target and counts for last_nll with its loss at position 0, as the reference's argmax
+ * does. */
 static inline void sgi_metrics_add(sgi_metrics *sum, const float *nll, const int32_t *best, const int32_t *targets,
                                    int32_t pad, size_t B, size_t T) {
   for (size_t r = 0; r < B; r++) {

@@ -1,5 +1,5 @@
-/* presets.h: the paper's settings by name. Data, not behaviour: whatever a preset says can be said in a
- * config as well, and changed afterwards. */
+/* presets.h: the paper's settings by name. Data, not behaviour: whatever a preset says can be said
+ * in a config as well, and changed afterwards. */
 #ifndef SGI_PRESETS_H
 #define SGI_PRESETS_H
 
@@ -18,12 +18,13 @@ typedef struct sgi_preset_t {
   bool pack; /* rows: documents packed one behind the other; false: one document a row, cut or padded */
 } sgi_preset_t;
 
-/* name: "tinystories", or "slimpajama;s" with a scale s from 1 to 9 (':' for ';' is taken too: no shell eats
- * it). kind: a feedforward kind the paper has settings for. SG_ERR_ARG names what there is. */
+/* name: "tinystories", or "slimpajama;s" with a scale s from 1 to 9 (':' for ';' is taken too: no
+ * shell eats it). kind: a feedforward kind the paper has settings for. SG_ERR_ARG names what there
+ * is. */
 sg_status sgi_preset(const char *name, const char *kind, sgi_preset_t *out, sg_error *err);
 
-/* The i-th name, for lists: "tinystories", "slimpajama;1" ... "slimpajama;9"; NULL past the last. Borrowed
- * for ever. */
+/* The i-th name, for lists: "tinystories", "slimpajama;1" ... "slimpajama;9"; NULL past the last.
+ * Borrowed for ever. */
 const char *sgi_preset_name(size_t i);
 
 #endif

@@ -24,7 +24,8 @@ static void swap(sgi_candidate *a, sgi_candidate *b) {
   *b = t;
 }
 
-/* A heap with the likeliest at the end of the array: node i is at end[-i - 1], so that what is popped collects at the front. */
+/* A heap with the likeliest at the end of the array: node i is at end[-i - 1], so that what is
+ * popped collects at the front. */
 static sgi_candidate *node(sgi_candidate *all, size_t V, size_t i) { return all + (V - 1 - i); }
 
 static void sift(sgi_candidate *all, size_t V, size_t i, size_t n) {

@@ -14,8 +14,9 @@ typedef struct sgi_candidate {
 /* SG_OK if the settings can be used; otherwise the field, its value and what is allowed. */
 sg_status sgi_sampling_check(const sg_sampling *s, sg_error *err);
 
-/* The candidates (at most V, the caller's buffer) that are left of logits (V), likeliest first where any limit is set, else in the
- * order of ids; returns how many (0: a logit is NaN, or none is finite). temperature > 0. */
+/* The candidates (at most V, the caller's buffer) that are left of logits (V), likeliest first
+ * where any limit is set, else in the order of ids; returns how many (0: a logit is NaN, or none is
+ * finite). temperature > 0. */
 size_t sgi_sample_candidates(const sg_sampling *s, const float *logits, size_t V, sgi_candidate *out);
 
 /* The id for a uniform number u in [0, 1). -1 as above. */

@@ -5,7 +5,8 @@
 #include "read/evaluate.h"
 #include "read/ngram.h"
 
-/* Counts every document of a corpus. stop as in sgi_evaluate_request, with documents. New: sgi_ngram_free. */
+/* Counts every document of a corpus. stop as in sgi_evaluate_request, with documents. New:
+ * sgi_ngram_free. */
 sg_status sgi_baseline_create(const sgi_corpus *train, const sg_config *c, bool (*stop)(void *user, uint64_t done),
                               void *user, sgi_ngram **out, sg_error *err);
 

@@ -1,5 +1,6 @@
-/* Branch and bound with a greedy colouring as bound (Tomita's MCS family), sets as bits (San Segundo's BBMC): no clique has more
- * vertices than the candidates have colours, so a candidate whose colour cannot lift the size above the best is not tried. */
+/* Branch and bound with a greedy colouring as bound (Tomita's MCS family), sets as bits (San
+ * Segundo's BBMC): no clique has more vertices than the candidates have colours, so a candidate
+ * whose colour cannot lift the size above the best is not tried. */
 #include "read/clique.h"
 
 #include <string.h>
@@ -30,8 +31,8 @@ static size_t first_bit(const uint64_t *set, size_t words, size_t from) {
   return from == words ? SIZE_MAX : from * 64 + (size_t)__builtin_ctzll(set[from]);
 }
 
-/* Classes of pairwise unjoined candidates, each as large as greed makes it. Those of the first best_size - size classes cannot
- * lead to anything better and are left out of order. */
+/* Classes of pairwise unjoined candidates, each as large as greed makes it. Those of the first
+ * best_size - size classes cannot lead to anything better and are left out of order. */
 static void colour_candidates(search *s, level *l) {
   uint32_t useless = s->best_size > s->size ? s->best_size - s->size : 0;
   size_t words = s->words, low = 0;
@@ -99,8 +100,8 @@ static bool descend(search *s) {
   }
 }
 
-/* rank[i]: the vertex that gets number i. The last number goes to the vertex joined to fewest, it is taken away, and so on:
- * vertices of large degree come first and get the low colours. */
+/* rank[i]: the vertex that gets number i. The last number goes to the vertex joined to fewest, it
+ * is taken away, and so on: vertices of large degree come first and get the low colours. */
 static void degeneracy_order(size_t n, const uint64_t *joined, uint32_t *rank, uint32_t *degree) {
   size_t words = sgi_clique_words(n);
   for (size_t v = 0; v < n; v++) {

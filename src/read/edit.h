@@ -17,7 +17,8 @@ typedef struct sgi_editor {
   sgi_site chosen;            /* the choice of units seen last */
 } sgi_editor;
 
-/* SG_ERR_ARG for what no pass could make right: too many edits, numbers that are not finite, a vector where none can be. */
+/* SG_ERR_ARG for what no pass could make right: too many edits, numbers that are not finite, a
+ * vector where none can be. */
 sg_status sgi_editor_begin(sgi_editor *e, const sg_config *c, size_t T, const sg_edit *edits, size_t n_edits,
                            sg_error *err);
 sg_status sgi_editor_visit(sgi_editor *e, const sgi_site *site, sg_error *err);

@@ -1,4 +1,5 @@
-/* The text form of an edit: SITE [ "[" AXIS=RANGE { "," AXIS=RANGE } "]" ] OPERATION (docs/reading.md, edits). */
+/* The text form of an edit: SITE [ "[" AXIS=RANGE { "," AXIS=RANGE } "]" ] OPERATION
+ * (docs/reading.md, edits). */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -95,7 +96,8 @@ static sg_status operation(parser *p, sg_edit *e) {
   return st;
 }
 
-/* The operation may start with '*', which a site pattern may hold as well: before "=@" it belongs to the site, else to it. */
+/* The operation may start with '*', which a site pattern may hold as well: before "=@" it belongs
+ * to the site, else to it. */
 static size_t site_length(const char *text) {
   size_t bracket = strcspn(text, "[");
   if (text[bracket]) return bracket;

@@ -1,4 +1,5 @@
-/* evaluate.h: losses over held-out rows, with what is needed to say how sure they are; and use of the sparse units. */
+/* evaluate.h: losses over held-out rows, with what is needed to say how sure they are; and use of
+ * the sparse units. */
 #ifndef SGI_EVALUATE_H
 #define SGI_EVALUATE_H
 
@@ -7,8 +8,9 @@
 #include "data/data.h"
 
 /* Two ways to sum up (docs/method.md, evaluation):
- * TOKENS: one mean over all counted tokens, perplexity = exp(loss); standard error with rows as the sampling unit.
- * BATCHES: the reference's: every metric is the plain mean over whole batches (mean of exp, golden README no. 15). */
+ * TOKENS: one mean over all counted tokens, perplexity = exp(loss); standard error with rows as the
+ * sampling unit. BATCHES: the reference's: every metric is the plain mean over whole batches (mean
+ * of exp, golden README no. 15). */
 typedef enum sgi_eval_method { SGI_EVAL_TOKENS, SGI_EVAL_BATCHES } sgi_eval_method;
 const char *sgi_eval_method_text(sgi_eval_method m); /* one sentence */
 
@@ -32,7 +34,8 @@ typedef struct sgi_evaluate_request {
 } sgi_evaluate_request;
 
 typedef struct sgi_evaluator sgi_evaluator;
-/* Buffers for parts of max_rows x T rows. pass (borrowed) was made for at least that; new: sgi_evaluator_free. */
+/* Buffers for parts of max_rows x T rows. pass (borrowed) was made for at least that; new:
+ * sgi_evaluator_free. */
 sg_status sgi_evaluator_create(sgi_pass *pass, const sg_model *m, size_t max_rows, size_t T, sgi_evaluator **out,
                                sg_error *err);
 void sgi_evaluator_free(sgi_evaluator *e);

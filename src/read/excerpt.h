@@ -5,9 +5,9 @@
 #include "read/recording.h"
 #include "text/bytes.h"
 
-/* TEXT: the tokens' bytes as they read, the active one between ** and **; special tokens but the active one are left out.
- * NAMES: the reference's excerpts (golden README no. 30): names of the vocabulary (a blank is U+0120), special tokens too,
- * every <|pad|> removed. */
+/* TEXT: the tokens' bytes as they read, the active one between ** and **; special tokens but the
+ * active one are left out. NAMES: the reference's excerpts (golden README no. 30): names of the
+ * vocabulary (a blank is U+0120), special tokens too, every <|pad|> removed. */
 typedef enum sgi_excerpt_form { SGI_EXCERPT_TEXT, SGI_EXCERPT_NAMES } sgi_excerpt_form;
 
 /* Appends tokens p-width .. p+width of p's document to out. */

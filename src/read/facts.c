@@ -138,7 +138,7 @@ void sg_facts_free(sg_facts *f) {
   sgi_free(f);
 }
 
-/* ---- lists ---------------------------------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 typedef struct listing {
   size_t noun_first, count; /* pair in which the noun first appears */

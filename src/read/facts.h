@@ -47,7 +47,8 @@ sg_status sgi_facts_add(sg_facts *f, const char *noun, size_t n_noun, const char
 size_t sgi_facts_said(const sg_facts *f, const char *noun, const char *answer);
 static inline const char *sgi_fact_text(const sg_facts *f, uint32_t word) { return f->text.data + f->words[word].at; }
 
-/* {"before": ..., "after": ..., "facts": {NOUN: {ANSWER: count}}} of the lists. New reference; NULL when memory is out. */
+/* {"before": ..., "after": ..., "facts": {NOUN: {ANSWER: count}}} of the lists. New reference; NULL
+ * when memory is out. */
 json_t *sgi_facts_to_json(const sg_facts *f);
 /* Facts of that form, or of facts.json of the corpus worlds (rows of one type and of the form
  * of its first; type NULL: "quality"), not listed yet. where names

@@ -1,5 +1,5 @@
-/* The largest set of nouns that share no answer: nouns fall into groups that hang together by answers; each group is solved by
- * itself, and the sets are put together. */
+/* The largest set of nouns that share no answer: nouns fall into groups that hang together by
+ * answers; each group is solved by itself, and the sets are put together. */
 #include <string.h>
 
 #include "read/clique.h"
@@ -42,7 +42,8 @@ static void join_groups(groups *g) {
   for (size_t i = 0; i < f->n_nouns; i++) g->root[i] = find(g->parent, (uint32_t)(f->n_words + i));
 }
 
-/* For a group too large to search: nouns of few answers first, those that share none with what was taken. taken (words). */
+/* For a group too large to search: nouns of few answers first, those that share none with what was
+ * taken. taken (words). */
 static size_t greedy(const sg_facts *f, const size_t *nouns, size_t n, bool *taken, size_t *chosen) {
   size_t count = 0, most = 0;
   for (size_t i = 0; i < n; i++) most = f->nouns[nouns[i]].n > most ? f->nouns[nouns[i]].n : most;
@@ -57,7 +58,8 @@ static size_t greedy(const sg_facts *f, const size_t *nouns, size_t n, bool *tak
   return count;
 }
 
-/* joined (n,words): nouns that share no answer. by_answer: (f->n_words) rows of bits, made for answers as they come. */
+/* joined (n,words): nouns that share no answer. by_answer: (f->n_words) rows of bits, made for
+ * answers as they come. */
 static bool unshared(const sg_facts *f, const size_t *nouns, size_t n, uint64_t *joined) {
   size_t words = sgi_clique_words(n), pairs = 0;
   for (size_t i = 0; i < n; i++) pairs += f->nouns[nouns[i]].n;

@@ -55,8 +55,8 @@ static sg_status read_row(const json_t *json, const char *where, row *r, sg_erro
   return st ? st : sgi_json_size(json, where, "occurrences", 0, SIZE_MAX / 2, &r->count, err);
 }
 
-/* The prompt is before, noun, after. The first row of a type says which; rows of another form ("'s pet was an" among "'s pet was a")
- * are left out, since runs are compared within one. */
+/* The prompt is before, noun, after. The first row of a type says which; rows of another form ("'s
+ * pet was an" among "'s pet was a") are left out, since runs are compared within one. */
 static sg_status add_row(const row *r, const char *where, sg_facts **out, sg_error *err) {
   const char *at = *r->noun ? strstr(r->prompt, r->noun) : NULL;
   if (!at)

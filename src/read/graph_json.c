@@ -1,5 +1,6 @@
-/* A graph in the form that circuit-tracer's frontend reads: metadata, qParams, nodes, links. What only we have stands under
- * "sgatlin" and in fields that the frontend passes over (docs/reading.md, graph). */
+/* A graph in the form that circuit-tracer's frontend reads: metadata, qParams, nodes, links. What
+ * only we have stands under "sgatlin" and in fields that the frontend passes over (docs/reading.md,
+ * graph). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,7 +70,8 @@ static json_t *node_json(const sg_graph *g, const sg_node *n, const char *logit_
   return o;
 }
 
-/* Parts above a hundredth of the edge: [[layer, head, weight], ...]; layer and head -1 for the residual stream alone. */
+/* Parts above a hundredth of the edge: [[layer, head, weight], ...]; layer and head -1 for the
+ * residual stream alone. */
 static json_t *parts_json(const sg_graph *g, const sg_edge_link *e) {
   json_t *a = json_array();
   for (size_t i = 0; i < 1 + g->n_layers * g->n_heads; i++) {

@@ -1,4 +1,5 @@
-/* A graph as a picture: a column for each position, a row for each layer, tokens below and logits above. */
+/* A graph as a picture: a column for each position, a row for each layer, tokens below and logits
+ * above. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,7 +55,8 @@ static size_t row_of(const svg *s, const sg_node *n) {
   return s->g->n_layers - (size_t)n->layer; /* logits: 0 */
 }
 
-/* Nodes of one cell stand side by side, FIT to a line; logits one below the other, beside their position. */
+/* Nodes of one cell stand side by side, FIT to a line; logits one below the other, beside their
+ * position. */
 static void place(svg *s, unsigned *count) {
   const sg_graph *g = s->g;
   size_t rows = g->n_layers + 2, logits = 0;

@@ -1,4 +1,5 @@
-/* lens.c: logit lens: what the output head would say of the residual stream before the last layer. */
+/* lens.c: logit lens: what the output head would say of the residual stream before the last
+ * layer. */
 #include "math/gemm.h"
 #include "math/rows.h"
 #include "model/finite.h"

@@ -5,13 +5,15 @@
 #include "read/cka.h"
 #include "read/umap.h"
 
-/* Circuits as vectors: the gates of a slot and channel (or all channels) at `positions` (n), coordinate c*F + i of channel c and
- * neuron i. Only channels' chosen neurons are stored. sgi_vectors_free. */
+/* Circuits as vectors: the gates of a slot and channel (or all channels) at `positions` (n),
+ * coordinate c*F + i of channel c and neuron i. Only channels' chosen neurons are stored.
+ * sgi_vectors_free. */
 sg_status sgi_map_circuits(const sgi_recording *rec, size_t slot, size_t channel, const uint32_t *positions, size_t n,
                            sgi_vectors *out, sg_error *err);
 
-/* Positions of the first `documents` documents (0: all) whose input (by_target: target) is one of tokens (n_tokens); *positions new:
- * sgi_free, and label (count) the token's place in tokens, new too. */
+/* Positions of the first `documents` documents (0: all) whose input (by_target: target) is one of
+ * tokens (n_tokens); *positions new: sgi_free, and label (count) the token's place in tokens, new
+ * too. */
 sg_status sgi_map_positions(const sgi_recording *rec, const sgi_top_token *tokens, size_t n_tokens, size_t documents,
                             bool by_target, uint32_t **positions, int32_t **label, size_t *count, sg_error *err);
 
@@ -23,7 +25,8 @@ typedef struct sgi_map_picture {
   const char *title;
 } sgi_map_picture;
 
-/* An SVG of its own: points, colours by label, a legend of the first 40 labels. Written whole or not at all. */
+/* An SVG of its own: points, colours by label, a legend of the first 40 labels. Written whole or
+ * not at all. */
 sg_status sgi_map_svg(const sgi_map_picture *p, const char *path, sg_error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* neuron_record.h: one neuron in a recording: where it fires, how strongly, with whom, and whether its weights foretell it. */
+/* neuron_record.h: one neuron in a recording: where it fires, how strongly, with whom, and whether
+ * its weights foretell it. */
 #ifndef SGI_NEURON_RECORD_H
 #define SGI_NEURON_RECORD_H
 
@@ -10,7 +11,8 @@ typedef struct sgi_neuron_firing {
   double score; /* the gate */
 } sgi_neuron_firing;
 
-/* How often a number fell into each of equal parts of [low, high]; the highest counts with the last part. */
+/* How often a number fell into each of equal parts of [low, high]; the highest counts with the last
+ * part. */
 enum { SGI_NEURON_BINS = 24 };
 typedef struct sgi_neuron_histogram {
   double low, high;
@@ -24,28 +26,31 @@ typedef struct sgi_neuron_partner {
 } sgi_neuron_partner;
 
 typedef struct sgi_neuron_record {
-  size_t count;               /* positions where the neuron is chosen */
-  double density;             /* count / all positions */
-  /* (n_firings) without those on the begin token unless asked for: n_for of value 0 or more, largest first, then those below 0,
-   * smallest first. What a neuron does for its output row and against it are two things, each with its own range. */
+  size_t count;   /* positions where the neuron is chosen */
+  double density; /* count / all positions */
+  /* (n_firings) without those on the begin token unless asked for: n_for of value 0 or more,
+   * largest first, then those below 0, smallest first. What a neuron does for its output row and
+   * against it are two things, each with its own range. */
   sgi_neuron_firing *firings;
   size_t n_firings, n_for;
-  sgi_neuron_partner
-      *partners; /* (n_partners) of the same layer, largest lift first, among those in at least a tenth of the
-                                 * neuron's positions */
+  sgi_neuron_partner *partners; /* (n_partners) of the same layer, largest lift first, among those in at least a tenth
+                                 * of the neuron's positions */
   size_t n_partners;
   double
-      agreement; /* Spearman's rho of foretold[token] with the mean value over the token's firings; NaN below 3 tokens */
+      /* Spearman's rho of foretold[token] with the mean value over the token's firings; NaN below 3
+         tokens */
+      agreement;
   size_t agreement_tokens; /* input tokens that it fired on */
-  /* Likewise of written[token] with the mean value (0 where it did not fire) over all positions that are followed by the token, among
-   * tokens that followed a firing. The begin token's positions are left out unless asked for. */
+  /* Likewise of written[token] with the mean value (0 where it did not fire) over all positions
+   * that are followed by the token, among tokens that followed a firing. The begin token's
+   * positions are left out unless asked for. */
   double written_agreement;
   size_t written_tokens;
   sgi_neuron_histogram gates, values; /* of the firings */
 } sgi_neuron_record;
 
-/* foretold, written (V of the recording), NULL: no agreement. SG_ERR_ARG where the recording has no index, no such layer or neuron. Deinit in
- * any case. */
+/* foretold, written (V of the recording), NULL: no agreement. SG_ERR_ARG where the recording has no
+ * index, no such layer or neuron. Deinit in any case. */
 sg_status sgi_neuron_record_init(sgi_neuron_record *n, const sgi_recording *rec, size_t layer, size_t channel,
                                  size_t index, const float *foretold, const float *written, size_t max_partners,
                                  bool special, sg_error *err);

@@ -225,7 +225,8 @@ double sgi_ngram_unigram(const sgi_ngram *m, int32_t w) {
   return ((double)m->words[w].count + 1) / ((double)m->tokens + (double)m->vocab);
 }
 
-/* What the count keeps after the discount, and what `distinct` discounts hand to the lower order. */
+/* What the count keeps after the discount, and what `distinct` discounts hand to the lower
+ * order. */
 static double interpolate(double counted, double total, double distinct, double d, double lower) {
   return ((counted > d ? counted - d : 0) + d * distinct * lower) / total;
 }

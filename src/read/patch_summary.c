@@ -1,5 +1,6 @@
-/* What patched runs amount to. A mean of ratios is decided by the few pairs whose denominator is near 0, which are pairs that the
- * model does not know: the main figure is a ratio of sums over the pairs that it knows both ways, with the median beside it. */
+/* What patched runs amount to. A mean of ratios is decided by the few pairs whose denominator is
+ * near 0, which are pairs that the model does not know: the main figure is a ratio of sums over the
+ * pairs that it knows both ways, with the median beside it. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,15 +1,17 @@
 /* record.h: runs documents through a model and writes their circuits (docs/formats-recording.md).
  *
- * The plan (which documents lie in which shard) follows from the request alone and is written first, as recording.json.
- * Each shard is then written whole or not at all, so a run that was killed goes on with the first shard that is missing, and
- * ends with the same bytes. Memory: one batch of rows, and for the inverted index max_memory. */
+ * The plan (which documents lie in which shard) follows from the request alone and is written
+ * first, as recording.json. Each shard is then written whole or not at all, so a run that was
+ * killed goes on with the first shard that is missing, and ends with the same bytes. Memory: one
+ * batch of rows, and for the inverted index max_memory. */
 #ifndef SGI_RECORD_H
 #define SGI_RECORD_H
 
 #include "model/model.h"
 #include "read/recording.h"
 
-/* Token rows to record. get is called with i < count, each document holding at least one token (its eos too). */
+/* Token rows to record. get is called with i < count, each document holding at least one token (its
+ * eos too). */
 typedef struct sgi_documents {
   size_t count;
   const int32_t *(*get)(const void *source, size_t i, size_t *n);
@@ -43,19 +45,21 @@ typedef struct sgi_record_plan {
 
 typedef struct sgi_recorder sgi_recorder;
 
-/* Checks the request and plans. A kind without gates is SG_ERR_ARG. The request's pointers are borrowed until free. */
+/* Checks the request and plans. A kind without gates is SG_ERR_ARG. The request's pointers are
+ * borrowed until free. */
 sg_status sgi_recorder_create(const sgi_record_request *request, sgi_recorder **out, sg_error *err);
 void sgi_recorder_free(sgi_recorder *r);
 const sgi_record_plan *sgi_recorder_plan(const sgi_recorder *r);
 
 typedef struct sgi_record_events {
   void *user;
-  /* done of total positions, for "recording", "indexing", "hashing" (files); false stops (SG_ERR_CANCELLED) */
+  /* done of total positions, for "recording", "indexing", "hashing" (files); false stops
+   * (SG_ERR_CANCELLED) */
   bool (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
 } sgi_record_events;
 
-/* Writes directory, or goes on with it: one that holds a recording of another request is SG_ERR_ARG and stays as it is.
- * *reused: shards that were already there. */
+/* Writes directory, or goes on with it: one that holds a recording of another request is SG_ERR_ARG
+ * and stays as it is. *reused: shards that were already there. */
 sg_status sgi_recorder_run(sgi_recorder *r, const char *directory, const sgi_record_events *events, size_t *reused,
                            sg_error *err);
 

@@ -4,8 +4,8 @@
 
 #include "read/edit.h"
 
-/* The prompt fits the model: at least one token, all in the vocabulary. A prompt longer than the model was made for is allowed (the
- * rotary embedding has no limit), as in evaluation. */
+/* The prompt fits the model: at least one token, all in the vocabulary. A prompt longer than the
+ * model was made for is allowed (the rotary embedding has no limit), as in evaluation. */
 sg_status sgi_prompt_check(const sg_model *m, const int32_t *tokens, size_t count, sg_error *err);
 
 /* Position counted from the end where negative; SG_ERR_ARG outside the prompt. */
@@ -15,8 +15,9 @@ sg_status sgi_prompt_position(ptrdiff_t position, size_t count, size_t *out, sg_
 sg_status sgi_margins_watched(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out,
                               bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err);
 
-/* Logit lens: logits (V) that the final norm and the output head make of one position of a recorded residual stream (embed,
- * layers.L.resid_mid, layers.L.resid_post). Of the last layer's resid_post they are the prediction, bit for bit. */
+/* Logit lens: logits (V) that the final norm and the output head make of one position of a recorded
+ * residual stream (embed, layers.L.resid_mid, layers.L.resid_post). Of the last layer's resid_post
+ * they are the prediction, bit for bit. */
 sg_status sgi_lens(const sg_model *m, const sg_site *site, size_t position, float *logits, sg_error *err);
 
 #endif

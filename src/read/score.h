@@ -1,6 +1,7 @@
-/* score.h: how well a model's neurons read, scored against the truth that the corpus worlds knows (docs/reading-facts.md,
- * benchmark). The same measures for every feedforward kind: where a router chooses neurons, a circuit is their scores or their values;
- * in dense kinds it is the hidden activations. */
+/* score.h: how well a model's neurons read, scored against the truth that the corpus worlds knows
+ * (docs/reading-facts.md, is it true). The same measures for every feedforward kind: where a router
+ * chooses neurons, a circuit is their scores or their values; in dense kinds it is the hidden
+ * activations. */
 #ifndef SGI_SCORE_H
 #define SGI_SCORE_H
 
@@ -8,7 +9,7 @@
 #include "core/rng.h"
 #include "model/pass.h"
 
-/* ---- the truth ------------------------------------------------------------------------------------------------------ */
+/* ---- the truth ------------------------------------------------------------------------------- */
 
 typedef struct sgi_truth_story {
   char *text;
@@ -23,11 +24,12 @@ typedef struct sgi_truth {
   size_t n_stories, n_topics;
 } sgi_truth;
 
-/* Reads labels.json, topics.jsonl, facts.json and the first max_stories of the split valid. Deinit in any case. */
+/* Reads labels.json, topics.jsonl, facts.json and the first max_stories of the split valid. Deinit
+ * in any case. */
 sg_status sgi_truth_load(sgi_truth *t, const char *directory, size_t max_stories, sg_error *err);
 void sgi_truth_deinit(sgi_truth *t);
 
-/* ---- settings and results ---------------------------------------------------------------------------------------------- */
+/* ---- settings and results -------------------------------------------------------------------- */
 
 typedef struct sgi_score_settings {
   size_t positions, per_word; /* circuits compared at most, and of one word */
@@ -43,8 +45,9 @@ typedef struct sgi_score_settings {
 /* What a circuit is taken to be. */
 enum { SGI_SCORE_GATES, SGI_SCORE_VALUES, SGI_SCORE_STREAM, SGI_SCORE_FORMS };
 
-/* Share of a circuit's nearest circuits (cosine; of other words in other stories) that share its word's category, its story's
- * topic; and the same with the labels of words and stories permuted. */
+/* Share of a circuit's nearest circuits (cosine; of other words in other stories) that share its
+ * word's category, its story's topic; and the same with the labels of words and stories
+ * permuted. */
 typedef struct sgi_purity {
   double category, category_chance, topic, topic_chance;
 } sgi_purity;
@@ -65,7 +68,7 @@ typedef struct sgi_score {
 sg_status sgi_score_model(const sg_model *m, const sg_tokenizer *tok, const sgi_truth *truth,
                           const sgi_score_settings *s, sgi_score *out, sg_error *err);
 
-/* ---- parts --------------------------------------------------------------------------------------------------------------- */
+/* ---- parts ----------------------------------------------------------------------------------- */
 
 /* A position that ends a labelled word. */
 typedef struct sgi_labelled {
@@ -92,7 +95,8 @@ sg_status sgi_score_purity(const sg_model *m, const sgi_truth *truth, const sgi_
 sg_status sgi_score_facts(const sg_model *m, const sg_tokenizer *tok, const sgi_truth *truth,
                           const sgi_score_settings *s, sgi_score *out, sg_error *err);
 
-/* Rank correlation (equal values share their mean rank); 0 where one side is constant. work (2n). */
+/* Rank correlation (equal values share their mean rank); 0 where one side is constant. work
+ * (2n). */
 double sgi_rank_correlation(const double *a, const double *b, size_t n, double *work);
 /* Of n values, reordered. */
 double sgi_median(double *x, size_t n);

@@ -93,7 +93,7 @@ void sgi_truth_deinit(sgi_truth *t) {
   *t = (sgi_truth){0};
 }
 
-/* ---- labelled words -------------------------------------------------------------------------------------------------------- */
+/* ---- labelled words -------------------------------------------------------------------------- */
 
 typedef struct finder {
   sgi_score_words *w;
@@ -105,7 +105,8 @@ typedef struct finder {
 
 static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-/* The one category of a word, as it stands or with a small first letter; NULL where there is none or several. */
+/* The one category of a word, as it stands or with a small first letter; NULL where there is none
+ * or several. */
 static const char *category_of(const finder *f, char *word) {
   const json_t *list = json_object_get(f->truth->labels, word);
   if (!list && *word >= 'A' && *word <= 'Z') {
@@ -127,8 +128,8 @@ static bool note_word(finder *f, uint32_t story, size_t position, char *word) {
   return true;
 }
 
-/* Letters of the tokens in a row; a word belongs to the token of its last letter. The last word of a row may have been cut: only
- * what another token follows is looked at. */
+/* Letters of the tokens in a row; a word belongs to the token of its last letter. The last word of
+ * a row may have been cut: only what another token follows is looked at. */
 static bool find_in_story(finder *f, uint32_t story, const int32_t *ids, size_t count) {
   char word[64];
   size_t n = 0;
@@ -173,8 +174,8 @@ static int by_place(const void *a, const void *b) {
   return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* Leaves s->positions of the places found, drawn at random, at most s->per_word of a word; words and stories are numbered anew, so
- * that none is without a place. work (n_words): 0. */
+/* Leaves s->positions of the places found, drawn at random, at most s->per_word of a word; words
+ * and stories are numbered anew, so that none is without a place. work (n_words): 0. */
 static void draw(sgi_score_words *w, const sgi_score_settings *s, size_t *work) {
   sgi_rng r = sgi_rng_make(s->seed, SGI_STREAM_SAMPLE, 4);
   size_t kept = 0;

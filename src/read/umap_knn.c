@@ -1,4 +1,5 @@
-/* umap_knn.c: exact neighbours of sparse vectors, through lists of each column's points; and how well a picture keeps them. */
+/* umap_knn.c: exact neighbours of sparse vectors, through lists of each column's points; and how
+ * well a picture keeps them. */
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ void sgi_vectors_free(sgi_vectors *v) {
   *v = (sgi_vectors){0};
 }
 
-/* ---- distances of one point to all -------------------------------------------------------------------------------------------- */
+/* ---- distances of one point to all ----------------------------------------------------------- */
 
 /* Column lists: which points have a coordinate, and its value. */
 typedef struct columns {
@@ -81,7 +82,8 @@ static sg_status columns_make(const sgi_vectors *v, columns *c, sg_error *err) {
   return SG_OK;
 }
 
-/* distance (n) of point i to every point. Sums run in the order of i's coordinates, as in norm2: equal vectors are at 0. */
+/* distance (n) of point i to every point. Sums run in the order of i's coordinates, as in norm2:
+ * equal vectors are at 0. */
 static void distances(const columns *c, size_t i, double *distance) {
   const sgi_vectors *v = c->v;
   memset(distance, 0, v->n * sizeof *distance);
@@ -161,7 +163,7 @@ void sgi_knn_free(sgi_knn *knn) {
   *knn = (sgi_knn){0};
 }
 
-/* ---- the picture against the data ------------------------------------------------------------------------------------------------ */
+/* ---- the picture against the data ------------------------------------------------------------ */
 
 static void picture_distances(const float *xy, size_t n, size_t i, double *distance) {
   for (size_t j = 0; j < n; j++) {
@@ -175,8 +177,9 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* Penalty of one point: its k nearest in the picture sorted by data distance `near`; points that tie in the data share ranks
- * lo..hi, and the m of them that are near take the lowest (least) or the highest (most) of these. */
+/* Penalty of one point: its k nearest in the picture sorted by data distance `near`; points that
+ * tie in the data share ranks lo..hi, and the m of them that are near take the lowest (least) or
+ * the highest (most) of these. */
 static void penalty(const double *data, size_t n, size_t i, double *near, size_t k, double *least, double *most) {
   qsort(near, k, sizeof *near, ascending);
   for (size_t a = 0; a < k;) {

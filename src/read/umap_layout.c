@@ -1,6 +1,7 @@
-/* umap_layout.c: the layout, and all stages one after the other. Two things differ from umap-learn on purpose: points of an epoch
- * move at once (bits do not depend on threads), and the step falls with the square of the epochs left, not linearly: at equal
- * epochs the picture keeps more neighbours (tests/golden/test_umap.c). */
+/* umap_layout.c: the layout, and all stages one after the other. Two things differ from umap-learn
+ * on purpose: points of an epoch move at once (bits do not depend on threads), and the step falls
+ * with the square of the epochs left, not linearly: at equal epochs the picture keeps more
+ * neighbours (tests/golden/test_umap.c). */
 #include <math.h>
 #include <string.h>
 
@@ -21,8 +22,9 @@ static const float NEAREST = 1e-30f; /* squared distance below which two points 
 
 static inline float clip(float x) { return x > 4 ? 4 : x < -4 ? -4 : x; }
 
-/* x^b for a finite x > 0 to about 1e-6: log2 by the series of artanh on [sqrt(1/2), sqrt(2)), exp2 by Taylor on [-1/2, 1/2].
- * Without branches and calls, so that several run at once: the layout spends most of its time here. */
+/* x^b for a finite x > 0 to about 1e-6: log2 by the series of artanh on [sqrt(1/2), sqrt(2)), exp2
+ * by Taylor on [-1/2, 1/2]. Without branches and calls, so that several run at once: the layout
+ * spends most of its time here. */
 static inline float power_of(float x, float b) {
   union {
     float f;
@@ -43,7 +45,8 @@ static inline float power_of(float x, float b) {
   return (r * f + 1) * scale.f;
 }
 
-/* Up to LANES random points push (x, y) away, all from where it stands. Lanes past count push nothing. */
+/* Up to LANES random points push (x, y) away, all from where it stands. Lanes past count push
+ * nothing. */
 static void push(const layout *l, const float *xy, uint64_t *draw, size_t count, float step, float *x, float *y) {
   float ox[LANES], oy[LANES], mx[LANES], my[LANES], at[2] = {*x, *y};
   for (size_t k = 0; k < LANES; k += 2) {
@@ -67,7 +70,8 @@ static void push(const layout *l, const float *xy, uint64_t *draw, size_t count,
   }
 }
 
-/* Where one point goes in an epoch, others as they were. An edge pulls both of its ends from either side: twice each. */
+/* Where one point goes in an epoch, others as they were. An edge pulls both of its ends from either
+ * side: twice each. */
 static void move(const layout *l, const float *xy, size_t i, size_t epoch, float step, float out[2]) {
   const sgi_umap_graph *g = l->g;
   float x = xy[2 * i], y = xy[2 * i + 1];

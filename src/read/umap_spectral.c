@@ -1,6 +1,7 @@
-/* umap_spectral.c: where the layout starts: the two eigenvectors of S = D^-1/2 W D^-1/2 with the largest eigenvalues below 1, by
- * subspace iteration with a Chebyshev filter. The eigenvalue 1 belongs to the parts of the graph, one vector each and known
- * beforehand; it is projected out. A start needs few digits, and LAPACK has no sparse solver. */
+/* umap_spectral.c: where the layout starts: the two eigenvectors of S = D^-1/2 W D^-1/2 with the
+ * largest eigenvalues below 1, by subspace iteration with a Chebyshev filter. The eigenvalue 1
+ * belongs to the parts of the graph, one vector each and known beforehand; it is projected out. A
+ * start needs few digits, and LAPACK has no sparse solver. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,8 @@ static void multiply(const work *w, double *out, const double *x) {
   }
 }
 
-/* Takes the vectors of eigenvalue 1 out of column c: in each part they go with the square root of the degree. */
+/* Takes the vectors of eigenvalue 1 out of column c: in each part they go with the square root of
+ * the degree. */
 static void project(const work *w, double *x, size_t c) {
   memset(w->share, 0, w->parts * sizeof *w->share);
   for (size_t i = 0; i < w->n; i++)
@@ -81,7 +83,8 @@ static void filter(work *w, double edge) {
   w->y = t;
 }
 
-/* Eigenvectors of a small symmetric matrix by Jacobi's rotations: a (m,m) becomes diagonal, q (m,m) holds them as columns. */
+/* Eigenvectors of a small symmetric matrix by Jacobi's rotations: a (m,m) becomes diagonal, q (m,m)
+ * holds them as columns. */
 static void jacobi(double *a, double *q, size_t m) {
   for (size_t i = 0; i < m * m; i++) q[i] = i % (m + 1) == 0;
   for (int sweep = 0; sweep < 50; sweep++) {
@@ -111,7 +114,8 @@ static void jacobi(double *a, double *q, size_t m) {
   }
 }
 
-/* Rotates x to Ritz vectors by falling Ritz value (value (m)); returns the largest residual of the first two. */
+/* Rotates x to Ritz vectors by falling Ritz value (value (m)); returns the largest residual of the
+ * first two. */
 static double rotate(work *w, double *value) {
   size_t m = w->m, n = w->n, order[BLOCK];
   double a[BLOCK * BLOCK] = {0}, q[BLOCK * BLOCK], worst = 0;
@@ -168,8 +172,9 @@ static int by_value(const void *a, const void *b) {
   return x->value != y->value ? (x->value > y->value ? 1 : -1) : (x->point > y->point) - (x->point < y->point);
 }
 
-/* Column c of the vectors to one axis of xy: the points' ranks, 0..10, those of equal value in random order. Ranks, since in a graph of
- * several parts an eigenvector may stand far out at one part and be 0 elsewhere, and the layout can not undo a start in a heap. */
+/* Column c of the vectors to one axis of xy: the points' ranks, 0..10, those of equal value in
+ * random order. Ranks, since in a graph of several parts an eigenvector may stand far out at one
+ * part and be 0 elsewhere, and the layout can not undo a start in a heap. */
 static void axis(const work *w, size_t c, size_t at, sgi_rng *rng, place *order, float *xy) {
   double largest = 0;
   size_t peak = 0;

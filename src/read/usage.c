@@ -5,8 +5,9 @@
 
 #include "core/arena.h"
 
-/* Everything the four numbers need of a histogram, so that counts of past sequences need not be kept.
- * Doubles: squares of counts pass 2^64, and sums of them lose nothing that five digits would show. */
+/* Everything the four numbers need of a histogram, so that counts of past sequences need not be
+ * kept. Doubles: squares of counts pass 2^64, and sums of them lose nothing that five digits would
+ * show. */
 typedef struct sums {
   uint64_t bins, nonzero, total, min, max;
   double squares, c_log_c; /* sums of c^2 and c log2 c */
@@ -47,8 +48,8 @@ static void merge(sums *into, const sums *s) {
   into->c_log_c += s->c_log_c;
 }
 
-/* With n bins, total N and p = c/N: variance / mean^2 = n sum c^2 / N^2 - 1; entropy = log2 N - sum c log2 c
- * / N. */
+/* With n bins, total N and p = c/N: variance / mean^2 = n sum c^2 / N^2 - 1; entropy = log2 N - sum
+ * c log2 c / N. */
 static sgi_usage_numbers numbers_of(const sums *s) {
   if (!s->total) return (sgi_usage_numbers){0};
   double n = (double)s->bins, total = (double)s->total;

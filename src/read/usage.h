@@ -1,6 +1,6 @@
-/* usage.h: how evenly a sparse layer uses its units, streamed one sequence at a time in memory that does not
- * grow with their number. Two definitions side by side: the reference's (golden README no. 26), and the plain
- * one. */
+/* usage.h: how evenly a sparse layer uses its units, streamed one sequence at a time in memory that
+ * does not grow with their number. Two definitions side by side: the reference's (golden README no.
+ * 26), and the plain one. */
 #ifndef SGI_USAGE_H
 #define SGI_USAGE_H
 
@@ -16,32 +16,32 @@ typedef struct sgi_usage_numbers {
 
 typedef struct sgi_usage_result_t {
   uint64_t sequences;
-  /* The reference's: F bins a sequence, in which channels are added up although each may have a pool of its
-   * own; padding counts. */
+  /* The reference's: F bins a sequence, in which channels are added up although each may have a
+   * pool of its own; padding counts. */
   sgi_usage_numbers flat;         /* of the N*F counts of all N sequences as one histogram (they are not added up) */
   sgi_usage_numbers per_sequence; /* mean over sequences of each sequence's numbers */
-  /* The plain definition: counts added over all sequences, a bin for every unit there is (C*F with a pool per
-   * channel, else F), only positions that are kept. All 0 when none was. */
+  /* The plain definition: counts added over all sequences, a bin for every unit there is (C*F with
+   * a pool per channel, else F), only positions that are kept. All 0 when none was. */
   sgi_usage_numbers plain;
   uint64_t choices; /* counted by plain */
 } sgi_usage_result_t;
 
 typedef struct sgi_usage sgi_usage;
 
-/* For layers of C channels with top_k K choices in pools of F units; own_pools: every channel has its own.
- * New: sgi_usage_free. */
+/* For layers of C channels with top_k K choices in pools of F units; own_pools: every channel has
+ * its own. New: sgi_usage_free. */
 sg_status sgi_usage_create(size_t F, size_t C, size_t K, bool own_pools, sgi_usage **out, sg_error *err);
 void sgi_usage_free(sgi_usage *u);
 
-/* Adds one sequence: index (T,C,K). keep (T) or NULL: positions that plain counts (not padding). An index
- * outside 0..F-1 is SG_ERR_ARG and nothing is added. No allocation. */
+/* Adds one sequence: index (T,C,K). keep (T) or NULL: positions that plain counts (not padding). An
+ * index outside 0..F-1 is SG_ERR_ARG and nothing is added. No allocation. */
 sg_status sgi_usage_add(sgi_usage *u, const int32_t *index, size_t T, const bool *keep, sg_error *err);
 
 /* Numbers of what was added so far; no sequence at all is SG_ERR_ARG. */
 sg_status sgi_usage_result(const sgi_usage *u, sgi_usage_result_t *out, sg_error *err);
 
-/* Counts (F) of the last sequence, by the reference's definition, and counts (C*F or F) of plain. Borrowed
- * until the next add. */
+/* Counts (F) of the last sequence, by the reference's definition, and counts (C*F or F) of plain.
+ * Borrowed until the next add. */
 const uint64_t *sgi_usage_last_counts(const sgi_usage *u);
 const uint64_t *sgi_usage_plain_counts(const sgi_usage *u, size_t *bins);
 

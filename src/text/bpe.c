@@ -72,7 +72,7 @@ static size_t merge_short(const sgi_bpe *b, int32_t *ids, size_t n) {
   return n;
 }
 
-/* ---- long pre-tokens: a heap of pairs over a linked list ------------------------------------------------------- */
+/* ---- long pre-tokens: a heap of pairs over a linked list ------------------------------------- */
 
 typedef struct list {
   int32_t *ids;
@@ -120,7 +120,8 @@ static void start_list(const sgi_bpe *b, list *l, size_t n) {
   for (size_t i = l->n_heap / 2; i-- > 0;) sift_down(l->heap, l->n_heap, i);
 }
 
-/* Every merge takes one entry and adds at most two, and there are fewer than n merges: 2n entries are enough. */
+/* Every merge takes one entry and adds at most two, and there are fewer than n merges: 2n entries
+ * are enough. */
 static void lay_out(sgi_arena *a, size_t n, list *l) {
   l->ranks = SGI_TAKE(a, n, uint32_t);
   l->prev = SGI_TAKE(a, n, uint32_t);

@@ -22,8 +22,8 @@ typedef struct sgi_bpe {
   unsigned bits;
 } sgi_bpe;
 
-/* Fills the table with n merges, ranked as they stand; of equal pairs the last counts, as in Hugging Face's library. byte_ids is the
- * caller's. False when memory is out. */
+/* Fills the table with n merges, ranked as they stand; of equal pairs the last counts, as in
+ * Hugging Face's library. byte_ids is the caller's. False when memory is out. */
 bool sgi_bpe_init(sgi_bpe *b, const sgi_merge *merges, size_t n);
 void sgi_bpe_deinit(sgi_bpe *b);
 /* SGI_NO_RANK where the pair is no merge. */
@@ -38,8 +38,8 @@ typedef struct sgi_bpe_work {
 /* Longest pre-token, in bytes: places are 32-bit. */
 #define SGI_WORD_MAX ((size_t)UINT32_MAX - 1)
 
-/* Ids of bytes[0..n) (n at most SGI_WORD_MAX) to out, which has room for n; *count of them. Always merges the pair of lowest
- * rank, the leftmost of equals. n log n. False when memory is out. */
+/* Ids of bytes[0..n) (n at most SGI_WORD_MAX) to out, which has room for n; *count of them. Always
+ * merges the pair of lowest rank, the leftmost of equals. n log n. False when memory is out. */
 bool sgi_bpe_word(const sgi_bpe *b, sgi_bpe_work *work, const char *bytes, size_t n, int32_t *out, size_t *count);
 
 #endif

@@ -59,7 +59,7 @@ bool sgi_pairs_change(sgi_pairs *p, int32_t left, int32_t right, int64_t change,
   return true;
 }
 
-/* ---- queue ------------------------------------------------------------------------------------------------------- */
+/* ---- queue ----------------------------------------------------------------------------------- */
 
 static bool before(const sgi_queued *a, const sgi_queued *b) {
   if (a->count != b->count) return a->count > b->count;

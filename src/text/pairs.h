@@ -1,4 +1,5 @@
-/* pairs.h: counts of adjacent pairs while a BPE is trained, where each pair is, and the pair that is merged next. */
+/* pairs.h: counts of adjacent pairs while a BPE is trained, where each pair is, and the pair that
+ * is merged next. */
 #ifndef SGI_PAIRS_H
 #define SGI_PAIRS_H
 
@@ -35,12 +36,13 @@ typedef struct sgi_pairs {
   uint32_t merge;
 } sgi_pairs;
 
-/* Adds change to the pair's count; a positive one also notes that the pair is in word. False when memory is out. */
+/* Adds change to the pair's count; a positive one also notes that the pair is in word. False when
+ * memory is out. */
 bool sgi_pairs_change(sgi_pairs *p, int32_t left, int32_t right, int64_t change, uint32_t word);
 /* Queues the pairs that changes since the last call have raised. */
 bool sgi_pairs_queue(sgi_pairs *p);
-/* The pair of highest count, of equals the one of smallest (left, right); NULL where no count is above 0. Borrowed until the next
- * change. It leaves the queue. */
+/* The pair of highest count, of equals the one of smallest (left, right); NULL where no count is
+ * above 0. Borrowed until the next change. It leaves the queue. */
 sgi_pair *sgi_pairs_best(sgi_pairs *p);
 void sgi_pairs_deinit(sgi_pairs *p);
 

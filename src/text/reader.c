@@ -16,7 +16,7 @@ struct sgi_reader {
   bool stream;        /* standard input */
   bool jsonl, blank_lines;
   bool keep_space, marked; /* marked: text[at] stands behind a mark */
-  bool crlf; /* of a .txt: its lines end in CRLF, which is read as LF */
+  bool crlf;               /* of a .txt: its lines end in CRLF, which is read as LF */
   sgi_text_notes notes;
   sgi_unpack *source;
   /* unpacked text: text[at..n) is not handed out yet, no document ends in text[at..scan) */
@@ -29,10 +29,10 @@ struct sgi_reader {
   sg_error failure;
 };
 
-/* ---- the text buffer ----------------------------------------------------------------------------------- */
+/* ---- the text buffer ------------------------------------------------------------------------- */
 
-/* Unpacks more behind text[n). The buffer is filled whole each time and doubles, so that looking at its
- * tail again after each fill stays linear. Only called when no document ends in text[at..n). */
+/* Unpacks more behind text[n). The buffer is filled whole each time and doubles, so that looking at
+ * its tail again after each fill stays linear. Only called when no document ends in text[at..n). */
 static sg_status fill(sgi_reader *r, sg_error *err) {
   size_t kept = r->n - r->at;
   if (kept > SGI_DOCUMENT_MAX) {
@@ -69,8 +69,8 @@ static sg_status fill(sgi_reader *r, sg_error *err) {
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* Where the document that begins at `at` ends, and where the next one may begin. False: more text is
- * needed. */
+/* Where the document that begins at `at` ends, and where the next one may begin. False: more text
+ * is needed. */
 static bool end_at_mark(sgi_reader *r, size_t *end, size_t *next) {
   enum { K = sizeof SGI_DOCUMENT_MARK - 1 };
   const char *p = memmem(r->text + r->scan, r->n - r->scan, SGI_DOCUMENT_MARK, K);
@@ -122,7 +122,8 @@ static void drop_space(const sgi_reader *r, size_t *begin, size_t *end) {
   while (*end > *begin && is_space(r->text[*end - 1])) --*end;
 }
 
-/* The line breaks (LF or CRLF) that belong to the mark in front and to the one behind, if there is one. */
+/* The line breaks (LF or CRLF) that belong to the mark in front and to the one behind, if there is
+ * one. */
 static void drop_breaks(sgi_reader *r, bool mark_behind, size_t *begin, size_t *end) {
   const char *t = r->text;
   if (r->marked && *end - *begin >= 2 && t[*begin] == '\r' && t[*begin + 1] == '\n') ++*begin;
@@ -164,8 +165,8 @@ static void note_broken(sgi_reader *r, const char *text, size_t n, uint64_t byte
 static sg_status next_piece(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
   for (;;) {
     size_t end, next;
-    /* White space in front goes at once, so that it never counts as part of a long document. Lines are
-     * counted and keep theirs. */
+    /* White space in front goes at once, so that it never counts as part of a long document. Lines
+     * are counted and keep theirs. */
     while (!r->jsonl && !r->keep_space && r->at < r->n && is_space(r->text[r->at])) r->at++;
     if (r->scan < r->at) r->scan = r->at;
     bool found = r->jsonl         ? end_at_line(r, &end, &next)
@@ -212,9 +213,10 @@ static sg_status next_text(sgi_reader *r, const char **text, size_t *n, sg_error
   return SG_OK;
 }
 
-/* ---- JSON lines ---------------------------------------------------------------------------------------- */
+/* ---- JSON lines ------------------------------------------------------------------------------ */
 
-/* Commas and brackets outside strings: a bound on the values in a line, before anything is built of it. */
+/* Commas and brackets outside strings: a bound on the values in a line, before anything is built of
+ * it. */
 static size_t count_values(const char *text, size_t n) {
   size_t count = 0;
   bool inside = false;
@@ -244,7 +246,8 @@ static sg_status fail_field(const sgi_reader *r, const char *found, sg_error *er
 }
 
 static void note_mended(sgi_reader *r, const sgi_line_mended *mended) {
-  sgi_text_notes now = {.broken = mended->broken, .broken_line = r->line, .halves = mended->halves, .halves_line = r->line};
+  sgi_text_notes now = {
+      .broken = mended->broken, .broken_line = r->line, .halves = mended->halves, .halves_line = r->line};
   if (!now.broken && !now.halves) return;
   sgi_note_name(r->path, now.broken_file);
   sgi_note_name(r->path, now.halves_file);
@@ -294,10 +297,10 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
   }
 }
 
-/* ---- open, next, close --------------------------------------------------------------------------------- */
+/* ---- open, next, close ----------------------------------------------------------------------- */
 
-/* A stream that begins with an object is JSON lines. Its first line must be whole, unless it is longer than the buffer: text may begin
- * with a brace as well. */
+/* A stream that begins with an object is JSON lines. Its first line must be whole, unless it is
+ * longer than the buffer: text may begin with a brace as well. */
 static bool begins_as_lines(const sgi_reader *r) {
   size_t at = r->at;
   while (at < r->n && is_space(r->text[at])) at++;
@@ -307,7 +310,8 @@ static bool begins_as_lines(const sgi_reader *r) {
   json_error_t e;
   sgi_line_mended mended = {0};
   size_t length = end ? (size_t)(end - r->text) - at : r->n - at;
-  json_t *o = count_values(r->text + at, length) <= LINE_VALUES ? sgi_json_line(r->text + at, length, &mended, &e) : NULL;
+  json_t *o =
+      count_values(r->text + at, length) <= LINE_VALUES ? sgi_json_line(r->text + at, length, &mended, &e) : NULL;
   bool lines = json_is_object(o);
   json_decref(o);
   return lines;

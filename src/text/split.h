@@ -6,7 +6,8 @@
 
 #include "core/base.h"
 
-/* Length of the pre-token at text, of which n > 0 bytes of valid UTF-8 are left. Over a whole text, linear. */
+/* Length of the pre-token at text, of which n > 0 bytes of valid UTF-8 are left. Over a whole text,
+ * linear. */
 size_t sgi_split_next(const char *text, size_t n);
 
 #endif

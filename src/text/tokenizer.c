@@ -5,7 +5,7 @@
 
 #include "text/unicode.h"
 
-/* ---- the byte-level alphabet --------------------------------------------------------- */
+/* ---- the byte-level alphabet ----------------------------------------------------------------- */
 
 static bool stands_for_itself(unsigned byte) {
   return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
@@ -49,7 +49,7 @@ bool sgi_name_from_bytes(const char *bytes, size_t n, sgi_bytes *out) {
   return true;
 }
 
-/* ---- making one ---------------------------------------------------------------------- */
+/* ---- making one ------------------------------------------------------------------------------ */
 
 sg_status sgi_tokenizer_create(size_t vocab_size, sg_tokenizer **out, sg_error *err) {
   *out = NULL;
@@ -161,7 +161,7 @@ bool sgi_tokenizer_rules(const sg_tokenizer *t, sgi_bytes *out) {
   return ok;
 }
 
-/* ---- questions ----------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 size_t sg_tokenizer_vocab_size(const sg_tokenizer *t) { return t->vocab_size; }
 

@@ -25,8 +25,8 @@ typedef struct sgi_token {
   bool raw;       /* its name in the file is its text as it stands, not in the byte-level alphabet */
 } sgi_token;
 
-/* A ByteLevel part of tokenizer.json; only the first's add_prefix_space and use_regex change ids.
- */
+/* A ByteLevel part of tokenizer.json; only the first's add_prefix_space and use_regex change
+ * ids. */
 typedef struct sgi_byte_level {
   bool there, add_prefix_space, trim_offsets, use_regex;
 } sgi_byte_level;

@@ -54,7 +54,7 @@ void sgi_encoders_free(sgi_encoder *first) {
   }
 }
 
-/* ---- encoders wait with the tokenizer ------------------------------------------------ */
+/* ---- encoders wait with the tokenizer -------------------------------------------------------- */
 
 static sgi_encoder *take_encoder(sg_tokenizer *t) {
   pthread_mutex_lock(&t->lock);
@@ -89,7 +89,7 @@ static void give_encoder(sg_tokenizer *t, sgi_encoder *e) {
   if (!keep) free_encoder(e);
 }
 
-/* ---- words --------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static bool ids_room(sgi_encoder *e, size_t more) {
   size_t need, size, bytes;
@@ -157,7 +157,7 @@ static bool add_word(const sg_tokenizer *t, sgi_encoder *e, const char *word, si
   return true;
 }
 
-/* ---- stretches between added tokens -------------------------------------------------- */
+/* ---- stretches between added tokens ---------------------------------------------------------- */
 
 typedef struct job {
   const sg_tokenizer *t;
@@ -165,8 +165,8 @@ typedef struct job {
 } job;
 
 /* ByteLevel: a piece of the stretch, with a space in front if it asks for one, as one word or in
- * GPT-2's. The space is put over the byte before, which was encoded already, and taken away again.
- */
+ * GPT-2's. The space is put over the byte before, which was encoded already, and taken away
+ * again. */
 static sgi_found add_piece(void *user, size_t begin, size_t end) {
   job *j = user;
   char *p = j->e->stretch.data + begin, *stop = j->e->stretch.data + end, kept = p[-1];

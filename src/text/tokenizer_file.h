@@ -1,4 +1,5 @@
-/* tokenizer_file.h: reading a tokenizer.json: what its two readers (tokenizer_load.c, tokenizer_parts.c) share. */
+/* tokenizer_file.h: reading a tokenizer.json: what its two readers (tokenizer_load.c,
+ * tokenizer_parts.c) share. */
 #ifndef SGI_TOKENIZER_FILE_H
 #define SGI_TOKENIZER_FILE_H
 

@@ -9,7 +9,7 @@
 enum { MAX_VALUES = 8 << 20, MAX_CONTENT = 1 << 16 };
 static const size_t MAX_BYTES = (size_t)128 << 20;
 
-/* ---- model --------------------------------------------------------------------------- */
+/* ---- model ----------------------------------------------------------------------------------- */
 
 /* unk_token, fuse_unk and byte_fallback say what becomes of a byte that has no token: settings for
  * nothing where all 256 have one, which is looked at once the vocabulary is there. */
@@ -135,7 +135,7 @@ static sg_status load_vocab(const sgi_loading *l) {
   return st;
 }
 
-/* ---- merges -------------------------------------------------------------------------- */
+/* ---- merges ---------------------------------------------------------------------------------- */
 
 /* The two names of a merge: "a b", or ["a", "b"]. */
 static bool merge_names(const json_t *v, const char *names[2], size_t n[2]) {
@@ -199,7 +199,7 @@ static sg_status load_merges(const sgi_loading *l, const json_t *merges) {
   return st;
 }
 
-/* ---- added tokens -------------------------------------------------------------------- */
+/* ---- added tokens ---------------------------------------------------------------------------- */
 
 static sg_status load_added(const sgi_loading *l, size_t i, const json_t *v) {
   static const char *const keys[] = {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special", NULL};
@@ -277,7 +277,7 @@ static sg_status check_texts(const sgi_loading *l) {
   return st;
 }
 
-/* ---- the file ------------------------------------------------------------------------ */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static sg_status load(sgi_loading *l, const json_t *file) {
   static const char *const keys[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",

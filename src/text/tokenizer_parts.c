@@ -6,7 +6,7 @@
 
 enum { MAX_NESTED = 16 };
 
-/* ---- refusals ------------------------------------------------------------------------ */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 void sgi_loading_show(const json_t *v, char *out, size_t size) {
   if (json_is_object(v) || json_is_array(v)) {
@@ -68,7 +68,7 @@ sg_status sgi_loading_flag(const sgi_loading *l, const json_t *object, const cha
   return SG_OK;
 }
 
-/* ---- normalizer, pre_tokenizer, post_processor, decoder ------------------------------ */
+/* ---- normalizer, pre_tokenizer, post_processor, decoder -------------------------------------- */
 
 typedef sg_status (*load_one)(const sgi_loading *l, const char *key, const json_t *v, const char *type);
 
@@ -110,7 +110,7 @@ static sg_status byte_level(const sgi_loading *l, const char *key, const json_t 
   return sgi_loading_flag(l, v, key, "use_regex", true, &b->use_regex);
 }
 
-/* ---- cuts in front of ByteLevel ------------------------------------------------------ */
+/* ---- cuts in front of ByteLevel -------------------------------------------------------------- */
 
 static sg_status behavior(const sgi_loading *l, const json_t *v, bool needed, sgi_behavior *out) {
   static const char *const names[] = {[SGI_ISOLATED] = "Isolated",
@@ -190,7 +190,7 @@ static sg_status pre_tokenizer(const sgi_loading *l, const char *key, const json
   return sgi_loading_unsupported(l, key, v, "ByteLevel behind any of Split, Digits, Punctuation");
 }
 
-/* ---- behind the model ---------------------------------------------------------------- */
+/* ---- behind the model ------------------------------------------------------------------------ */
 
 /* The id of one special token of a template: {"SpecialToken": {"id": NAME, ...}}, whose ids
  * "special_tokens" lists. */

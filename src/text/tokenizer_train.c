@@ -29,7 +29,7 @@ static sg_status no_memory(const training *r, size_t bytes) {
   return sgi_fail_memory(r->err, bytes, "training a tokenizer");
 }
 
-/* ---- tokens -------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 /* The slot of the token with these bytes; a free one where there is none. */
 static int32_t *name_slot(const training *r, const char *bytes, size_t n) {
@@ -50,8 +50,8 @@ static sg_status new_id(training *r, const char *bytes, size_t n, int32_t *id) {
   return SG_OK;
 }
 
-/* Id of the token with these bytes, made where there is none (two merges can spell the same text).
- */
+/* Id of the token with these bytes, made where there is none (two merges can spell the same
+ * text). */
 static sg_status give_id(training *r, const char *bytes, size_t n, int32_t *id) {
   int32_t *slot = name_slot(r, bytes, n);
   *id = *slot - 1;
@@ -110,7 +110,7 @@ static sg_status add_alphabet(training *r) {
   return SG_OK;
 }
 
-/* ---- words as symbols ---------------------------------------------------------------- */
+/* ---- words as symbols ------------------------------------------------------------------------ */
 
 static sg_status split_words(training *r) {
   const sgi_words *w = r->words;
@@ -171,7 +171,7 @@ static sg_status merge(training *r, const sgi_pair *best) {
   return sgi_pairs_queue(&r->pairs) ? SG_OK : no_memory(r, r->words->text.n);
 }
 
-/* ---- the whole ----------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static bool goes_on(const sg_tokenizer_training *s, size_t done, size_t wanted) {
   return !s->progress || s->progress(s->user, done, wanted);

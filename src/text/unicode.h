@@ -30,8 +30,8 @@ typedef struct sgi_points {
   size_t size;
 } sgi_points;
 
-/* Forms of Unicode 9.0, as Hugging Face's library normalises; a later one includes those before it.
- */
+/* Forms of Unicode 9.0, as Hugging Face's library normalises; a later one includes those before
+ * it. */
 typedef enum sgi_form { SGI_AS_IT_IS, SGI_NFC, SGI_NFKC } sgi_form;
 
 /* Appends text (valid UTF-8) in that form. Linear in n. False when memory is out. */

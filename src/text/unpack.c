@@ -49,10 +49,10 @@ sgi_text_kind sgi_text_ending(const char *name, sgi_packing *packing, size_t *st
   if (slash) name = slash + 1;
   size_t n = strlen(name);
   *packing = strip_ending(name, &n, ".zst") ? SGI_ZSTD : strip_ending(name, &n, ".gz") ? SGI_GZIP : SGI_PLAIN;
-  sgi_text_kind kind = strip_ending(name, &n, ".txt")                                       ? SGI_TEXT_PLAIN
+  sgi_text_kind kind = strip_ending(name, &n, ".txt")                                          ? SGI_TEXT_PLAIN
                        : strip_ending(name, &n, ".jsonl") || strip_ending(name, &n, ".ndjson") ? SGI_TEXT_LINES
-                       : strip_ending(name, &n, ".json")                                    ? SGI_TEXT_JSON
-                                                                                            : SGI_TEXT_NONE;
+                       : strip_ending(name, &n, ".json")                                       ? SGI_TEXT_JSON
+                                                                                               : SGI_TEXT_NONE;
   if (stem) *stem = n;
   return kind;
 }
@@ -125,7 +125,7 @@ static sg_status take_raw(sgi_unpack *u, void *to, size_t room, size_t *got, sg_
   return SG_OK;
 }
 
-/* ---- unpacking: each fills room bytes unless the text ends --------------------------------------------- */
+/* ---- unpacking: each fills room bytes unless the text ends ----------------------------------- */
 
 static sg_status refill(sgi_unpack *u, sg_error *err) {
   u->raw_at = u->raw_n = 0;
@@ -138,8 +138,8 @@ static sg_status fail_damaged(const sgi_unpack *u, const char *what, sg_error *e
 }
 
 static sg_status fail_short(const sgi_unpack *u, sg_error *err) {
-  return sgi_fail(err, SG_ERR_FORMAT, "%s: ends at byte %llu in the middle of its %s data: incomplete copy?", label(u->path),
-                  (unsigned long long)u->position, u->packing == SGI_ZSTD ? "zstd" : "gzip");
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: ends at byte %llu in the middle of its %s data: incomplete copy?",
+                  label(u->path), (unsigned long long)u->position, u->packing == SGI_ZSTD ? "zstd" : "gzip");
 }
 
 static sg_status unpack_plain(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
@@ -236,7 +236,7 @@ static void zlib_free(voidpf user, voidpf p) {
   sgi_free(p);
 }
 
-/* ---- open, read, close --------------------------------------------------------------------------------- */
+/* ---- open, read, close ----------------------------------------------------------------------- */
 
 /* The first bytes of a stream, four at least unless it ends. */
 static sg_status look(sgi_unpack *u, sg_error *err) {

@@ -80,7 +80,8 @@ static bool insert(hashes *set, uint64_t h) {
   }
 }
 
-/* The words of a text are its runs of letters; those beyond what the set holds are not counted as distinct. */
+/* The words of a text are its runs of letters; those beyond what the set holds are not counted as
+ * distinct. */
 static void count_words(corpus *c, const char *text, size_t n) {
   char word[WORD];
   size_t size = 0;
@@ -119,7 +120,8 @@ static sg_status write_stories(corpus *c, size_t n, uint64_t seed, const sgi_wor
       if (watch->progress) watch->progress(watch->user, i, n);
       if (watch->stop && watch->stop(watch->user)) return sgi_fail(err, SG_ERR_CANCELLED, "worlds: cancelled");
     }
-    /* Every story has its own stream, so that a longer corpus begins with the stories of a shorter one. */
+    /* Every story has its own stream, so that a longer corpus begins with the stories of a shorter
+     * one. */
     c->story->rng = sgi_rng_make(seed, SGI_STREAM_WORLDS, i);
     int tries = 0;
     while (!sgi_story_draw(c->story) || !insert(&c->stories, XXH3_64bits(c->story->text, c->story->n)))
@@ -186,10 +188,12 @@ static json_t *summary_json(const corpus *c, size_t n, uint64_t seed) {
                    (json_int_t)c->grammar->topics.n, "facts", (json_int_t)c->grammar->facts.n);
 }
 
-/* Until corpus.json is there a file of its own says whose the others are, so that the same command may go on after a kill. */
+/* Until corpus.json is there a file of its own says whose the others are, so that the same command
+ * may go on after a kill. */
 static sg_status write_part(const char *directory, const json_t *what, sg_error *err) {
   char *path = sgi_path_join(directory, sgi_worlds_part);
-  sg_status st = path && what ? sgi_json_save(path, what, err) : sgi_fail_memory(err, strlen(directory), sgi_worlds_part);
+  sg_status st =
+      path && what ? sgi_json_save(path, what, err) : sgi_fail_memory(err, strlen(directory), sgi_worlds_part);
   sgi_free(path);
   return st;
 }

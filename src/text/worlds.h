@@ -1,5 +1,6 @@
-/* worlds.h: the grammar of the built-in corpus, compiled from the JSON files of data/worlds (format: docs/worlds.md), and the
- * stories it makes. No English word stands in the C files: all of them come from the data. */
+/* worlds.h: the grammar of the built-in corpus, compiled from the JSON files of data/worlds
+ * (format: docs/worlds.md), and the stories it makes. No English word stands in the C files: all of
+ * them come from the data. */
 #ifndef SGI_WORLDS_H
 #define SGI_WORLDS_H
 
@@ -148,8 +149,8 @@ typedef struct sgi_worlds {
   uint32_t max_depth, topic_weight, hero;
 } sgi_worlds;
 
-/* Compiles and checks the grammar that worlds.json among files lists. A mistake is SG_ERR_FORMAT and names file and rule. New:
- * sgi_worlds_free. */
+/* Compiles and checks the grammar that worlds.json among files lists. A mistake is SG_ERR_FORMAT
+ * and names file and rule. New: sgi_worlds_free. */
 sg_status sgi_worlds_load(const sgi_embedded_file *files, sgi_worlds **out, sg_error *err);
 void sgi_worlds_free(sgi_worlds *g);
 
@@ -159,10 +160,12 @@ uint32_t sgi_worlds_find_variable(const sgi_worlds *g, worlds_slice name);
 uint32_t sgi_worlds_find_class(const sgi_worlds *g, worlds_slice name);
 sg_status sgi_worlds_subset(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice tag, uint32_t *out,
                             sg_error *err);
-/* dotted: "pet.sound" or "" for the base word. *last is the class that the path ends in when it ends in a reference. */
+/* dotted: "pet.sound" or "" for the base word. *last is the class that the path ends in when it
+ * ends in a reference. */
 sg_status sgi_worlds_path(sgi_worlds *g, const char *where, uint32_t class_, worlds_slice dotted, worlds_path *out,
                           uint32_t *last, sg_error *err);
-/* Compiles a string or an array of strings; adds its variables to *uses and its rules as edges from `rule`. */
+/* Compiles a string or an array of strings; adds its variables to *uses and its rules as edges from
+ * `rule`. */
 sg_status sgi_worlds_choice(sgi_worlds *g, const char *where, const json_t *text, uint32_t rule, uint32_t *uses,
                             uint32_t *out, sg_error *err);
 sg_status sgi_worlds_check(sgi_worlds *g, sg_error *err);
@@ -188,15 +191,15 @@ typedef struct sgi_story {
 /* *out is new: sgi_story_free. */
 sg_status sgi_story_create(const sgi_worlds *g, sgi_story **out, sg_error *err);
 void sgi_story_free(sgi_story *s);
-/* Draws a story from s->rng, which the caller sets. False if it does not have SGI_WORLDS_MIN_WORDS..MAX words or says a sentence
- * twice. */
+/* Draws a story from s->rng, which the caller sets. False if it does not have
+ * SGI_WORLDS_MIN_WORDS..MAX words or says a sentence twice. */
 bool sgi_story_draw(sgi_story *s);
 /* Expands one choice with vars as they are set (facts). */
 void sgi_story_expand(sgi_story *s, uint32_t choice);
 worlds_slice worlds_word(const sgi_worlds *g, uint32_t entry);
 
-/* The next sentence from *at on, from its capital letter to its mark, which *at is put behind; n is 0 after the last one. What
- * begins in the middle of another (said Tom.) is none. */
+/* The next sentence from *at on, from its capital letter to its mark, which *at is put behind; n is
+ * 0 after the last one. What begins in the middle of another (said Tom.) is none. */
 worlds_slice sgi_worlds_sentence(const char *text, size_t n, size_t *at);
 /* Adds 1 to counts[f] for each fact whose sentence stands in text. */
 void sgi_worlds_count_facts(const sgi_worlds *g, const char *text, size_t n, uint32_t *counts);
@@ -204,7 +207,7 @@ void sgi_worlds_count_facts(const sgi_worlds *g, const char *text, size_t n, uin
 json_t *sgi_worlds_labels_json(const sgi_worlds *g);
 json_t *sgi_worlds_facts_json(const sgi_worlds *g, const uint32_t *counts);
 
-/* ---- the corpus -------------------------------------------------------------------------------------------------- */
+/* ---- the corpus ------------------------------------------------------------------------------ */
 
 typedef struct sgi_worlds_summary {
   size_t stories, words, distinct_words, topics, facts;
@@ -216,11 +219,13 @@ typedef struct sgi_worlds_watch {
   void *user;
 } sgi_worlds_watch;
 
-/* sg_worlds_write that can be watched and stopped (SG_ERR_CANCELLED), with what corpus.json says. Both may be NULL. */
+/* sg_worlds_write that can be watched and stopped (SG_ERR_CANCELLED), with what corpus.json says.
+ * Both may be NULL. */
 sg_status sgi_worlds_write(const char *directory, size_t n_stories, uint64_t seed, const sgi_worlds_watch *watch,
                            sgi_worlds_summary *summary, sg_error *err);
 extern const char
     *const sgi_worlds_files[]; /* names of the files written, NULL at the end; corpus.json is written last */
-extern const char sgi_worlds_part[]; /* is there while a corpus is being written, with what corpus.json will say of seed and stories */
+/* is there while a corpus is being written, with what corpus.json will say of seed and stories */
+extern const char sgi_worlds_part[];
 
 #endif

@@ -1,5 +1,6 @@
-/* Templates, rules and plots: from JSON to nodes, and the checks that make a story of them impossible to get wrong: every name
- * exists, every rule ends and is used, every plot binds the variables that its text names. */
+/* Templates, rules and plots: from JSON to nodes, and the checks that make a story of them
+ * impossible to get wrong: every name exists, every rule ends and is used, every plot binds the
+ * variables that its text names. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,8 +41,8 @@ static sg_status use_rule(sgi_worlds *g, uint32_t from, uint32_t to, sg_error *e
   return SG_OK;
 }
 
-/* {#rule}, {a}, {variable.column}, {class/tag.column}, {2-3 class/tag.column}, {2-3 a class}; a capital first letter of the name
- * asks for a capital in the text. */
+/* {#rule}, {a}, {variable.column}, {class/tag.column}, {2-3 class/tag.column}, {2-3 a class}; a
+ * capital first letter of the name asks for a capital in the text. */
 static sg_status parse_slot(parser *q, worlds_slice body, worlds_node *node) {
   sgi_worlds *g = q->g;
   worlds_slice whole = body;
@@ -224,11 +225,12 @@ sg_status sgi_worlds_choice(sgi_worlds *g, const char *where, const json_t *text
   return sgi_fail(err, SG_ERR_FORMAT, "%s: expected a string or an array of strings", where);
 }
 
-/* ---- checks ---------------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static uint32_t choice_depth(const sgi_worlds *g, uint32_t choice);
 
-/* Rules that must be passed at least to finish the alternative, from what is known of the rules so far. */
+/* Rules that must be passed at least to finish the alternative, from what is known of the rules so
+ * far. */
 static uint32_t alternative_depth(const sgi_worlds *g, worlds_alternative *a) {
   uint32_t depth = 0;
   for (uint32_t i = a->first_node; i;) {

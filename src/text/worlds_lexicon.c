@@ -1,5 +1,5 @@
-/* The lexicon: classes of entries with columns (base word, plural, sound, references into other classes), subsets by tag, and paths
- * through columns. */
+/* The lexicon: classes of entries with columns (base word, plural, sound, references into other
+ * classes), subsets by tag, and paths through columns. */
 #include <string.h>
 
 #include "core/arena.h"
@@ -66,7 +66,8 @@ static uint32_t find_entry(const sgi_worlds *g, uint32_t class_, worlds_slice wo
   return WORLDS_NONE;
 }
 
-/* Columns are written "word", "adj+" (several values), "topic#" (tags) and "pet>animal" (a reference). */
+/* Columns are written "word", "adj+" (several values), "topic#" (tags) and "pet>animal" (a
+ * reference). */
 static sg_status add_columns(sgi_worlds *g, worlds_class *c, sg_error *err) {
   const json_t *names = json_object_get(c->json, "columns"), *labels = json_object_get(c->json, "labels");
   const json_t *defaults = json_object_get(c->json, "defaults"), *instead = json_object_get(c->json, "instead");
@@ -263,7 +264,8 @@ sg_status sgi_worlds_path(sgi_worlds *g, const char *where, uint32_t class_, wor
   while (dotted.n) {
     worlds_slice name = cut(&dotted, '.');
     uint32_t i = at == WORLDS_NONE ? WORLDS_NONE : find_column(g, at, name), via = WORLDS_NONE;
-    /* A column that the class lacks is looked for in the classes it refers to: {hero.he} for {hero.pronoun.he}. */
+    /* A column that the class lacks is looked for in the classes it refers to: {hero.he} for
+     * {hero.pronoun.he}. */
     if (i == WORLDS_NONE && at != WORLDS_NONE) {
       const worlds_class *c = worlds_row(&g->classes, at);
       for (uint32_t k = 0; k < c->n_columns && i == WORLDS_NONE; k++)

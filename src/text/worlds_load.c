@@ -1,4 +1,5 @@
-/* Reads the grammar's files: worlds.json lists the others; each may bring classes, rules and one topic with its plots. */
+/* Reads the grammar's files: worlds.json lists the others; each may bring classes, rules and one
+ * topic with its plots. */
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +44,8 @@ static sg_status read_index(sgi_worlds *g, const json_t *index, sg_error *err) {
   return SG_OK;
 }
 
-/* The column that refers to a class of pronouns, that is, one where a column says what may stand instead. */
+/* The column that refers to a class of pronouns, that is, one where a column says what may stand
+ * instead. */
 static uint32_t pronoun_of(const sgi_worlds *g, uint32_t class_) {
   const worlds_class *c = worlds_row(&g->classes, class_);
   for (uint32_t i = 0; i < c->n_columns; i++) {
@@ -80,7 +82,8 @@ static sg_status read_variables(sgi_worlds *g, const json_t *index, sg_error *er
                                 : sgi_fail(err, SG_ERR_FORMAT, "worlds.json: there is no variable \"%s\" (hero)", hero);
 }
 
-/* Names of classes, rules and topics of one file; what they hold is compiled when all names are known. */
+/* Names of classes, rules and topics of one file; what they hold is compiled when all names are
+ * known. */
 static sg_status read_names(sgi_worlds *g, const char *file, const json_t *root, sg_error *err) {
   const char *keys[] = {"classes", "rules", "topic", "weight", "plots"}, *name;
   sg_status st = sgi_json_only_keys(root, file, keys, SGI_COUNT(keys), err);

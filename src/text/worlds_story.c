@@ -1,4 +1,5 @@
-/* Makes a story of the grammar: draws, binds, expands, and sets capitals, articles, quotes and spaces right. */
+/* Makes a story of the grammar: draws, binds, expands, and sets capitals, articles, quotes and
+ * spaces right. */
 #include <string.h>
 
 #include "core/arena.h"
@@ -31,7 +32,7 @@ void sgi_story_free(sgi_story *s) {
   sgi_free(s);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void put(sgi_story *s, char c) {
   if (s->n + 2 < sizeof s->text)
@@ -42,8 +43,9 @@ static void put(sgi_story *s, char c) {
 
 static char last_of(const sgi_story *s) { return s->n ? s->text[s->n - 1] : '\n'; }
 
-/* Capitals at the start of sentences and quotes; no space twice, at the edge of a line or before a mark. < and > are quotes;
- * a full stop before > ends the sentence, ! and ? need not ("Really?" she asked). */
+/* Capitals at the start of sentences and quotes; no space twice, at the edge of a line or before a
+ * mark. < and > are quotes; a full stop before > ends the sentence, ! and ? need not ("Really?" she
+ * asked). */
 static void emit_char(sgi_story *s, char c) {
   if (c == ' ') {
     if (s->sentence_end) s->capital = true;
@@ -130,7 +132,7 @@ static void finish(sgi_story *s) {
   s->words = words;
 }
 
-/* ---- drawing ------------------------------------------------------------------------------------------------ */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 /* An entry that the story has not used, if there is one, and in any case none of the n in not[]. */
 static uint32_t draw(sgi_story *s, uint32_t subset, const uint32_t * not, uint32_t n) {
@@ -158,7 +160,8 @@ static bool is_reference(const sgi_worlds *g, uint32_t entry, uint32_t column) {
   return ((const worlds_column *)worlds_row(&g->columns, c->first_column + column))->kind == WORLDS_REF;
 }
 
-/* Follows references; returns the entry they end in, and the cell unless the path ends in a reference. */
+/* Follows references; returns the entry they end in, and the cell unless the path ends in a
+ * reference. */
 static uint32_t follow(const sgi_worlds *g, uint32_t entry, const worlds_path *path, const worlds_cell **cell) {
   *cell = NULL;
   for (uint32_t i = 0; i < path->n; i++) {
@@ -195,7 +198,8 @@ static uint32_t pronouns_of(const sgi_story *s, uint32_t variable) {
   return cell_at(s->g, s->vars[variable], v->pronoun)->first;
 }
 
-/* A pronoun points to the person of its kind who was named last; at the start of a sentence, to the person named last. */
+/* A pronoun points to the person of its kind who was named last; at the start of a sentence, to the
+ * person named last. */
 static bool points_elsewhere(const sgi_story *s, uint32_t variable) {
   for (uint32_t v = 0; v < s->g->variables.n; v++)
     if (v != variable && s->named[v] > s->named[variable] &&

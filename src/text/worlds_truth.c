@@ -25,7 +25,8 @@ static sg_status add_fact(sgi_worlds *g, sgi_story *s, worlds_fact made, uint32_
   return f->sentence ? SG_OK : sgi_fail_memory(err, s->n + 1, "facts of worlds");
 }
 
-/* {"type", "variable", "tag", "answer", "key", "sentence"}: one fact for each value of the column for each entry. */
+/* {"type", "variable", "tag", "answer", "key", "sentence"}: one fact for each value of the column
+ * for each entry. */
 static sg_status read_fact(sgi_worlds *g, sgi_story *s, const json_t *json, sg_error *err) {
   const char *keys[] = {"type", "variable", "tag", "answer", "key", "sentence"}, *text[SGI_COUNT(keys)];
   sg_status st = sgi_json_only_keys(json, "worlds.json: facts", keys, SGI_COUNT(keys), err);
@@ -160,7 +161,7 @@ json_t *sgi_worlds_facts_json(const sgi_worlds *g, const uint32_t *counts) {
   return list;
 }
 
-/* ---- labels ------------------------------------------------------------------------------------------------- */
+/* ---- labels ---------------------------------------------------------------------------------- */
 
 typedef struct labelled {
   worlds_slice word;

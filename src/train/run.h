@@ -1,8 +1,9 @@
 /* run.h: a training run in its directory (docs/formats.md, run): from settings and text to
  * checkpoints, stopped and resumed at will.
  *
- *   RUN/config.json      the settings, resolved; tokenizer.json; metrics.jsonl; log.txt;
- * checkpoints/; lock Of one run directory there is one writer at a time (a lock).
+ *   RUN/config.json      the settings, resolved
+ *   RUN/tokenizer.json, metrics.jsonl, log.txt, checkpoints/, lock
+ * Of one run directory there is one writer at a time (a lock).
  */
 #ifndef SGI_RUN_H
 #define SGI_RUN_H

@@ -1,5 +1,5 @@
-/* metrics.jsonl: one object a line, keys with slashes; always step, tokens, flops and time (docs/formats.md, run directory). log.txt: what
- * people were told, with the time of day. */
+/* metrics.jsonl: one object a line, keys with slashes; always step, tokens, flops and time
+ * (docs/formats.md, run directory). log.txt: what people were told, with the time of day. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +9,8 @@
 
 #include "train/run_state.h"
 
-/* The log helps people; that it cannot be written is no reason to stop, and the metrics will tell. */
+/* The log helps people; that it cannot be written is no reason to stop, and the metrics will
+ * tell. */
 static void record(const sgi_run *run, const char *text) {
   char line[640];
   time_t now = time(NULL);
@@ -47,7 +48,8 @@ static json_t *line_of(const sgi_run *run) {
                    "flops", run->state.flops, "time", run->state.seconds);
 }
 
-/* One write per line, so that a killed run leaves at most one broken line at the end; resume cuts it off. Takes the reference. */
+/* One write per line, so that a killed run leaves at most one broken line at the end; resume cuts
+ * it off. Takes the reference. */
 static sg_status append(sgi_run *run, json_t *o, sg_error *err) {
   char *text = o ? sgi_json_text(o) : NULL;
   json_decref(o);

@@ -46,8 +46,8 @@ sg_status sgi_schedule_check(const sgi_schedule *s, sg_error *err) {
   return SG_OK;
 }
 
-/* The reference computes in float32 in this very order; doing the same keeps its values to the last bits,
- * which shows where a decay ends near 0. */
+/* The reference computes in float32 in this very order; doing the same keeps its values to the last
+ * bits, which shows where a decay ends near 0. */
 static float quotient(uint64_t a, uint64_t b) { return (float)((double)a / (double)b); }
 
 static float warm_up(const sgi_schedule *s, uint64_t t) {

@@ -1,5 +1,5 @@
-/* schedule.h: learning rate of each update, as the reference computes it, quirks included (golden README nos.
- * 17-20). Stateless: a resumed run needs only the number of updates done. */
+/* schedule.h: learning rate of each update, as the reference computes it, quirks included (golden
+ * README nos. 17-20). Stateless: a resumed run needs only the number of updates done. */
 #ifndef SGI_SCHEDULE_H
 #define SGI_SCHEDULE_H
 
@@ -27,8 +27,8 @@ sg_status sgi_schedule_find(const char *name, sgi_schedule_kind *out, sg_error *
 /* SG_OK if sgi_schedule_at may be asked; otherwise the setting, its value and what is allowed. */
 sg_status sgi_schedule_check(const sgi_schedule *s, sg_error *err);
 
-/* Learning rate of the update that follows `update` done ones. Past the end: where the decay ends. s is
- * checked. */
+/* Learning rate of the update that follows `update` done ones. Past the end: where the decay ends.
+ * s is checked. */
 double sgi_schedule_at(const sgi_schedule *s, uint64_t update);
 
 #endif

@@ -1,4 +1,5 @@
-/* test_bpe.c: training against Hugging Face's trainer, merge by merge, and what training writes against its files. */
+/* test_bpe.c: training against Hugging Face's trainer, merge by merge, and what training writes
+ * against its files. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 #define BPE "tests/golden/bpe/"
 
-/* ---- documents, cut at "\n<|endoftext|>\n" ----------------------------------------------------------------------------- */
+/* ---- documents, cut at "\n<|endoftext|>\n" --------------------------------------------------- */
 
 typedef struct corpus {
   char *text;
@@ -48,7 +49,7 @@ static sg_tokenizer *train(const corpus *c, size_t vocab_size, bool full) {
   return t;
 }
 
-/* ---- merges ----------------------------------------------------------------------------------------------------------------- */
+/* ---- merges ---------------------------------------------------------------------------------- */
 
 static void check_merges(const sg_tokenizer *t, const char *run) {
   char path[128], line[1024];
@@ -151,7 +152,7 @@ static void test_mixed(void **state) {
   check_corpus("mixed", (const size_t[]){300, 600, 5000});
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static void check_words(const char *name) {
   corpus c = read_corpus(name);

@@ -1,5 +1,5 @@
-/* Mining and patched runs against the reference's: counts at several minimum counts, maximum sets, prompts, pairs, logits and every
- * metric of the runs; and what must hold of any patch. */
+/* Mining and patched runs against the reference's: counts at several minimum counts, maximum sets,
+ * prompts, pairs, logits and every metric of the runs; and what must hold of any patch. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,8 +195,9 @@ static void interventions(void **state) {
   json_decref(cases);
 }
 
-/* No layer patched: the clean run, bit for bit. All layers at every position that differs would be the counterfactual; all layers
- * at the last position move the logits, several sets give what each gives alone. */
+/* No layer patched: the clean run, bit for bit. All layers at every position that differs would be
+ * the counterfactual; all layers at the last position move the logits, several sets give what each
+ * gives alone. */
 static void identities(void **state) {
   (void)state;
   json_t *cases = golden_json(FACTS "interventions.json");
@@ -216,7 +217,8 @@ static void identities(void **state) {
   json_decref(cases);
 }
 
-/* A run patched with its own gates: two nouns that the model cannot tell apart, since their embeddings are made equal. */
+/* A run patched with its own gates: two nouns that the model cannot tell apart, since their
+ * embeddings are made equal. */
 static void own_gates(void **state) {
   (void)state;
   json_t *cases = golden_json(FACTS "interventions.json");

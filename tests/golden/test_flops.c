@@ -20,8 +20,8 @@ static const json_t *get(const json_t *o, const char *key) {
 }
 static const char *text(const json_t *o, const char *key) { return json_string_value(get(o, key)); }
 static double real(const json_t *o, const char *key) { return json_number_value(get(o, key)); }
-/* Numbers are read as reals, since jansson's integers end at 2^63: exact up to 2^53, which only n_flops
- * passes. */
+/* Numbers are read as reals, since jansson's integers end at 2^63: exact up to 2^53, which only
+ * n_flops passes. */
 static uint64_t whole(const json_t *o, const char *key) {
   double v = real(o, key);
   assert_true(v >= 0 && v < 9007199254740992.0);

@@ -1,4 +1,5 @@
-/* Distribution of every tensor at initialisation (tests/golden/init.json), and the rotary tables. */
+/* Distribution of every tensor at initialisation (tests/golden/init.json), and the rotary
+ * tables. */
 #include "support/golden.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Loss, accuracy and both perplexities on given logits, with padding in odd places, and the gradient of the
- * loss. */
+/* Loss, accuracy and both perplexities on given logits, with padding in odd places, and the
+ * gradient of the loss. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* Parity of the whole model: every case of tests/golden/models through `trace`, forward and backward. */
+/* Parity of the whole model: every case of tests/golden/models through `trace`, forward and
+ * backward. */
 #include "support/golden.h"
 
 #include <stdio.h>

@@ -12,7 +12,7 @@
 
 #define GOLDEN "tests/golden/"
 
-/* ---- lines of JSON ------------------------------------------------------------------- */
+/* ---- lines of JSON --------------------------------------------------------------------------- */
 
 typedef struct lines {
   FILE *f;
@@ -59,7 +59,7 @@ static bool decodes_to(const sg_tokenizer *t, const int32_t *ids, size_t n, bool
   return same;
 }
 
-/* ---- encode.jsonl -------------------------------------------------------------------- */
+/* ---- encode.jsonl ---------------------------------------------------------------------------- */
 
 static void check_encode(const char *tokenizer, const char *path, size_t n_lines) {
   sg_tokenizer *t;
@@ -94,7 +94,7 @@ static void test_encode_gpt2(void **state) {
   check_encode(GOLDEN "gpt2/tokenizer_pad0.json", GOLDEN "gpt2/encode_pad0.jsonl", 309);
 }
 
-/* ---- tokenizer-forms: the parts that today's tokenizers are made of ------------------ */
+/* ---- tokenizer-forms: the parts that today's tokenizers are made of -------------------------- */
 
 /* Files of tests/peers/compare_tokenizers.py: a tokenizer of each form, and lines with the ids that
  * Hugging Face's library gives. */
@@ -165,7 +165,7 @@ static void test_forms(void **state) {
   golden_remove(directory);
 }
 
-/* ---- what is read is written again --------------------------------------------------- */
+/* ---- what is read is written again ----------------------------------------------------------- */
 
 static void test_save(void **state) {
   (void)state;
@@ -186,7 +186,7 @@ static void test_save(void **state) {
   golden_remove(directory);
 }
 
-/* ---- truncate_pad.jsonl: the reference's rows ---------------------------------------- */
+/* ---- truncate_pad.jsonl: the reference's rows ------------------------------------------------ */
 
 static void check_rows(const char *tokenizer, const char *path) {
   sg_tokenizer *t;
@@ -220,7 +220,7 @@ static void test_rows(void **state) {
   check_rows(GOLDEN "gpt2/tokenizer_pad0.json", GOLDEN "gpt2/truncate_pad_pad0.jsonl");
 }
 
-/* ---- unicode/ ------------------------------------------------------------------------ */
+/* ---- unicode/ -------------------------------------------------------------------------------- */
 
 static void test_classes(void **state) {
   (void)state;

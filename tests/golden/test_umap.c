@@ -1,5 +1,5 @@
-/* Every stage of the map against the reference stages, the picture by its trustworthiness, and the same bits for any number of
- * threads. */
+/* Every stage of the map against the reference stages, the picture by its trustworthiness, and the
+ * same bits for any number of threads. */
 #include "support/golden.h"
 #include "support/near.h"
 
@@ -117,8 +117,8 @@ static void trust_function(void **state) {
     }
 }
 
-/* By hand: points on a line in the picture; in the data 0 and 1 agree, 2 and 3 share nothing with anyone, so both are at
- * distance 1 and tie. */
+/* By hand: points on a line in the picture; in the data 0 and 1 agree, 2 and 3 share nothing with
+ * anyone, so both are at distance 1 and tie. */
 static void trust_with_ties(void **state) {
   (void)state;
   const float x[6][5] = {{1, 0, 0, 0, 0}, {1, 0, 0, 0, 0}, {0, 1, 0, 0, 0},

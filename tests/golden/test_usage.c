@@ -1,5 +1,5 @@
-/* Usage of units: every golden number and count by the reference's definition, and the plain definition by
- * hand. */
+/* Usage of units: every golden number and count by the reference's definition, and the plain
+ * definition by hand. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

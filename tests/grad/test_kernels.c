@@ -1,4 +1,5 @@
-/* The kernels of every instruction set this processor has, and top-K, against plain loops in double. */
+/* The kernels of every instruction set this processor has, and top-K, against plain loops in
+ * double. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -93,7 +94,7 @@ static void gathers(void **state) {
   each(check_gather);
 }
 
-/* ---- activations ---- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 typedef struct activation {
   const char *name;
@@ -172,7 +173,7 @@ static void glu(void **state) {
   each(check_glu);
 }
 
-/* ---- softmax and argmax ---- */
+/* ---- softmax and argmax ---------------------------------------------------------------------- */
 
 static void check_exp_sum(const sgi_kernels *k, size_t n) {
   float s[MOST], before[MOST];
@@ -234,7 +235,7 @@ static void argmax(void **state) {
   each(check_argmax);
 }
 
-/* ---- AdamW ---- */
+/* ---- AdamW ----------------------------------------------------------------------------------- */
 
 static void check_adamw(const sgi_kernels *k, size_t n) {
   float w[MOST], g[MOST], m[MOST], v[MOST];
@@ -274,7 +275,7 @@ static void adamw(void **state) {
   each(check_adamw);
 }
 
-/* ---- top-K ---- */
+/* ---- top-K ----------------------------------------------------------------------------------- */
 
 static void check_topk(const float *x, size_t n, size_t k) {
   float value[SGI_MAX_TOP_K];
@@ -337,7 +338,8 @@ static void top_pairs(void **state) {
   }
 }
 
-/* Every edge: rows and columns that fill no tile, both orders of A, added or not; nothing past column n is touched. */
+/* Every edge: rows and columns that fill no tile, both orders of A, added or not; nothing past
+ * column n is touched. */
 static void check_product(const sgi_kernels *kern, size_t m, size_t n, size_t k, bool ta, bool add) {
   enum { LDC = 75, SPARE = 7 };
   size_t width = kern->tile_columns, panels = (n + width - 1) / width, ldb = width + 3, panel = ldb * k + 5;

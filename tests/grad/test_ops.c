@@ -1,6 +1,6 @@
-/* The operations that layers are made of, against plain loops in double: products, norms, rotary embedding,
- * attention, loss. Sizes are odd and cross the blocks that the library works in. Kernels and top-K:
- * test_kernels.c. */
+/* The operations that layers are made of, against plain loops in double: products, norms, rotary
+ * embedding, attention, loss. Sizes are odd and cross the blocks that the library works in. Kernels
+ * and top-K: test_kernels.c. */
 #include <math.h>
 #include <omp.h>
 #include <setjmp.h>
@@ -52,7 +52,7 @@ static void gradients_hold(const char *what, const ref_report *r) {
   assert_true(r->checked > 0 && r->skipped == 0);
 }
 
-/* ---- matrix products ---- */
+/* ---- matrix products ------------------------------------------------------------------------- */
 
 typedef struct product {
   bool ta, tb;
@@ -64,7 +64,8 @@ static double element(const float *a, size_t ld, bool transposed, size_t i, size
   return (double)(transposed ? a[j * ld + i] : a[i * ld + j]);
 }
 
-/* C as it was, and what the product makes of it, in double; entries between the rows keep their NaN. */
+/* C as it was, and what the product makes of it, in double; entries between the rows keep their
+ * NaN. */
 static void check_product(const product *p) {
   size_t a_count = (p->ta ? p->k : p->m) * p->lda, b_count = (p->tb ? p->n : p->k) * p->ldb, c_count = p->m * p->ldc;
   float *a = normals(1, a_count), *b = normals(2, b_count), *c = normals(3, c_count), *got = floats(c_count);
@@ -131,7 +132,7 @@ static void products_do_not_depend_on_threads(void **state) {
   omp_set_num_threads(before);
 }
 
-/* ---- rows ---- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static void sums_of_rows(void **state) {
   (void)state;
@@ -224,7 +225,7 @@ static void norms(void **state) {
   one_norm(9, 20, 1e-3); /* eps counts */
 }
 
-/* ---- rotary embedding ---- */
+/* ---- rotary embedding ------------------------------------------------------------------------ */
 
 static void rotary(void **state) {
   (void)state;
@@ -250,7 +251,7 @@ static void rotary(void **state) {
   }
 }
 
-/* ---- attention ---- */
+/* ---- attention ------------------------------------------------------------------------------- */
 
 typedef struct heads {
   sgi_attention s;
@@ -367,7 +368,7 @@ static void attention(void **state) {
   }
 }
 
-/* ---- loss ---- */
+/* ---- loss ------------------------------------------------------------------------------------ */
 
 typedef struct head {
   size_t n, D, V;

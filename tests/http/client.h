@@ -1,4 +1,5 @@
-/* client.h: a plain HTTP client for the tests of the server: what it sends is written by hand, so that it can be wrong. */
+/* client.h: a plain HTTP client for the tests of the server: what it sends is written by hand, so
+ * that it can be wrong. */
 #ifndef TEST_CLIENT_H
 #define TEST_CLIENT_H
 
@@ -18,12 +19,13 @@ void reply_free(reply *r);
 /* Value of a header into a ring of buffers; "" where absent. */
 const char *reply_header(const reply *r, const char *name);
 
-/* A bound on time: `strict` seconds where LOAD_STRICT is set (a quiet machine), otherwise a minute, which only a server that
- * hangs will miss. */
+/* A bound on time: `strict` seconds where LOAD_STRICT is set (a quiet machine), otherwise a minute,
+ * which only a server that hangs will miss. */
 double client_patience(double strict);
 int client_connect(unsigned port);     /* 127.0.0.1 */
 int client_connect_six(unsigned port); /* ::1; -1 where nobody listens there */
-/* Sends n bytes and reads one answer; waits at most `seconds` for each piece. Leaves the connection open. */
+/* Sends n bytes and reads one answer; waits at most `seconds` for each piece. Leaves the connection
+ * open. */
 reply client_exchange(int fd, const char *bytes, size_t n, double seconds);
 /* On a connection of its own. */
 reply client_raw(unsigned port, const char *bytes, size_t n);

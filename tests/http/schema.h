@@ -1,4 +1,5 @@
-/* schema.h: does an answer fit its schema in server/openapi.json? The part of JSON Schema that the file uses. */
+/* schema.h: does an answer fit its schema in server/openapi.json? The part of JSON Schema that the
+ * file uses. */
 #ifndef TEST_SCHEMA_H
 #define TEST_SCHEMA_H
 

@@ -1,4 +1,5 @@
-/* Calls that take long tell how far they are and end when the client hangs up; the answer is the same with and without events. */
+/* Calls that take long tell how far they are and end when the client hangs up; the answer is the
+ * same with and without events. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +93,8 @@ static void progress(void **state) {
   }
 }
 
-/* Whoever hangs up, with events or without, ends his job at its first look (tests/unit/test_watch.c: at any later one). */
+/* Whoever hangs up, with events or without, ends his job at its first look
+ * (tests/unit/test_watch.c: at any later one). */
 static void hang_up(void **state) {
   (void)state;
   hold = true;

@@ -1,6 +1,7 @@
-/* The figures of the server under load, each in a process of its own: slow clients, refused requests, files of the page, tokens.
- * LOAD_SECONDS=60 for the figures of docs/http.md (10 without it); LOAD_STRICT=1, as `make bench` has it, holds the speeds, which need
- * a quiet machine. Without it only answers, memory and a scan that goes over its input again and again can fail. */
+/* The figures of the server under load, each in a process of its own: slow clients, refused
+ * requests, files of the page, tokens. LOAD_SECONDS=60 for the figures of docs/http.md (10 without
+ * it); LOAD_STRICT=1, as `make bench` has it, holds the speeds, which need a quiet machine. Without
+ * it only answers, memory and a scan that goes over its input again and again can fail. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -97,7 +98,7 @@ static double seconds(void) {
   return given ? atof(given) : 10;
 }
 
-/* ---- slow clients --------------------------------------------------------------------------------------------------------- */
+/* ---- slow clients ---------------------------------------------------------------------------- */
 
 /* Opens attack i anew: slow headers, a slow body, or an answer that is hardly read. */
 static int attack(const child *c, int i) {
@@ -171,7 +172,7 @@ static void slow_clients(void **state) {
   end(c);
 }
 
-/* ---- refused requests ------------------------------------------------------------------------------------------------------ */
+/* ---- refused requests ------------------------------------------------------------------------ */
 
 static char *filled(const char *front, char with, size_t n, const char *back) {
   char *t = malloc(strlen(front) + n + strlen(back) + 1);
@@ -224,7 +225,7 @@ static void refused_requests(void **state) {
   end(c);
 }
 
-/* ---- files of the page --------------------------------------------------------------------------------------------------------- */
+/* ---- files of the page ----------------------------------------------------------------------- */
 
 static int by_size(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -262,9 +263,10 @@ static void page_files(void **state) {
   end(c);
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
-/* Tokens that are wrong at the first digit and at the last, 100,000 checks of each in turns: their medians do not differ. */
+/* Tokens that are wrong at the first digit and at the last, 100,000 checks of each in turns: their
+ * medians do not differ. */
 static void token_timing(void **state) {
   (void)state;
   enum { BATCHES = 2000, CHECKS = 50 };

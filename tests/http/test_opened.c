@@ -1,4 +1,5 @@
-/* A graph's file in place of a model: what is read of it, what is refused and how, and the calls beside it. */
+/* A graph's file in place of a model: what is read of it, what is refused and how, and the calls
+ * beside it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +94,8 @@ static void wrong_files(void **state) {
   }
 }
 
-/* Too deep, too many values, too long, too many nodes: refused before anything is built of them, or soon after. */
+/* Too deep, too many values, too long, too many nodes: refused before anything is built of them, or
+ * soon after. */
 static void too_large(void **state) {
   (void)state;
   enum { BIG = 5 << 20 };

@@ -1,4 +1,5 @@
-/* Both loopback addresses: the same port, the same rules, one set of places; machines without ::1. */
+/* Both loopback addresses: the same port, the same rules, one set of places; machines without
+ * ::1. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sched.h>

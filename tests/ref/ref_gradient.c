@@ -49,9 +49,9 @@ double ref_difference(const float *a, const double *b, size_t n) {
   return worst == 0 ? 0 : worst / largest;
 }
 
-/* Steps tried in turn until no discrete choice changes within one. The truncation error of the first is about
- * 1e-10 of the function's third derivative, the rounding error of the last about 1e-8 of the function's
- * value. */
+/* Steps tried in turn until no discrete choice changes within one. The truncation error of the
+ * first is about 1e-10 of the function's third derivative, the rounding error of the last about
+ * 1e-8 of the function's value. */
 static const double STEPS[] = {1e-5, 1e-6, 1e-7, 2e-8};
 
 /* Difference quotient along `sign` (entries of -1, 0 and 1 of count, or NULL: entry `at` alone). */

@@ -13,11 +13,11 @@
 #include "core/safetensors.h"
 
 /* Fails the test with err's text unless st is SG_OK. */
-#define assert_sg_ok(call)                                               \
-  do {                                                                   \
-    sg_error e_ = {0};                                                   \
-    sg_error *err = &e_;                                                 \
-    sg_status s_ = (call);                                               \
+#define assert_sg_ok(call) \
+  do { \
+    sg_error e_ = {0}; \
+    sg_error *err = &e_; \
+    sg_status s_ = (call); \
     if (s_) fail_msg("%s: %s (%s)", #call, e_.text, sg_status_text(s_)); \
   } while (0)
 
@@ -32,7 +32,8 @@ void golden_remove(char *path);
 /* Parsed JSON; fails the test where it cannot be. */
 json_t *golden_json(const char *path);
 
-/* A number of tolerances.json: golden_tolerance("models", "logits", "abs"); measure "" for a plain number. */
+/* A number of tolerances.json: golden_tolerance("models", "logits", "abs"); measure "" for a plain
+ * number. */
 double golden_tolerance(const char *group, const char *what, const char *measure);
 
 typedef struct golden_difference {

@@ -1,5 +1,5 @@
-/* text_scratch.h: a directory for one test and text files in it, plain or packed. Failures stop the test
- * (assert). */
+/* text_scratch.h: a directory for one test and text files in it, plain or packed. Failures stop the
+ * test (assert). */
 #ifndef TEXT_SCRATCH_H
 #define TEXT_SCRATCH_H
 

@@ -1,6 +1,7 @@
-/* What a training step, a forward pass and a decoded token ask of malloc in all. The library asks for nothing (test_trainer.c,
- * test_bench.c); oneDNN takes work space for each product and libgomp a team for each region that one thread runs. They give
- * it back: after a step as much is held as before it. malloc and its kin are ours here. */
+/* What a training step, a forward pass and a decoded token ask of malloc in all. The library asks
+ * for nothing (test_trainer.c, test_bench.c); oneDNN takes work space for each product and libgomp
+ * a team for each region that one thread runs. They give it back: after a step as much is held as
+ * before it. malloc and its kin are ours here. */
 #include "support/golden.h"
 
 #include <errno.h>

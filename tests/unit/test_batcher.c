@@ -1,5 +1,5 @@
-/* Batches: golden rows, every document or token once an epoch, the same batch for the same number whatever
- * was asked before. */
+/* Batches: golden rows, every document or token once an epoch, the same batch for the same number
+ * whatever was asked before. */
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,8 +127,8 @@ static void padded(void **state) {
   sgi_batcher_free(b);
 }
 
-/* One epoch's rows joined must be whole documents, each once, but for the end that is dropped. With no
- * special token inside a document, bos as input marks exactly the documents' begins. */
+/* One epoch's rows joined must be whole documents, each once, but for the end that is dropped. With
+ * no special token inside a document, bos as input marks exactly the documents' begins. */
 static void expect_packed(sgi_batcher *b, size_t B, size_t T, uint64_t epoch) {
   uint64_t batches = sgi_batcher_batches(b), tokens = sgi_corpus_tokens(corpus);
   assert_int_equal(batches, tokens / T / B);
@@ -272,7 +272,8 @@ static void refused(void **state) {
   sgi_batcher_free(NULL);
 }
 
-/* Windows count every token of every document once, each behind the token before it and with enough of its document. */
+/* Windows count every token of every document once, each behind the token before it and with enough
+ * of its document. */
 static void windows(void **state) {
   (void)state;
   static const size_t sizes[][2] = {{8, 4}, {8, 8}, {8, 1}, {7, 3}, {1, 1}, {40, 13}};
@@ -316,9 +317,9 @@ static void windows(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(windows), 
-      cmocka_unit_test(golden_rows), cmocka_unit_test(padded),  cmocka_unit_test(packed),
-      cmocka_unit_test(any_order),   cmocka_unit_test(refused),
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(windows), cmocka_unit_test(golden_rows), cmocka_unit_test(padded),
+      cmocka_unit_test(packed),  cmocka_unit_test(any_order),   cmocka_unit_test(refused),
   };
   scratch_begin();
   sg_error err;

@@ -1,4 +1,5 @@
-/* The largest clique against all subsets of random graphs, planted ones in larger graphs, and the bound. */
+/* The largest clique against all subsets of random graphs, planted ones in larger graphs, and the
+ * bound. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +56,8 @@ static void random_graphs(void **state) {
   }
 }
 
-/* Across word boundaries: a clique of 20 planted into 150 vertices of density 0.3, whose own cliques are below 12. */
+/* Across word boundaries: a clique of 20 planted into 150 vertices of density 0.3, whose own
+ * cliques are below 12. */
 static void planted(void **state) {
   (void)state;
   enum { N = 150, SIZE = 20 };
@@ -92,7 +94,8 @@ static void edges(void **state) {
   assert_int_equal(sgi_clique(SGI_CLIQUE_MAX + 1, NULL, 0, chosen, &size, &proven, &err), SG_ERR_ARG);
 }
 
-/* The search of a hard graph ends at the bound, says so, gives a clique all the same, and the same one again. */
+/* The search of a hard graph ends at the bound, says so, gives a clique all the same, and the same
+ * one again. */
 static void bounded(void **state) {
   (void)state;
   enum { N = 400 };

@@ -1,5 +1,5 @@
-/* The token cache: same bytes for any number of threads, kept while it is right, made anew when it is not,
- * whole or not there. */
+/* The token cache: same bytes for any number of threads, kept while it is right, made anew when it
+ * is not, whole or not there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <omp.h>
@@ -101,8 +101,8 @@ static void content(void **state) {
   assert_int_equal(n, 2); /* the tokenizer has nothing for 0x7F: the space in front and eos stay */
   uint64_t hash = sgi_corpus_hash(c);
   sgi_corpus_close(c);
-  /* The hash is of the tokens: another packing of the same text has the same, another cut of documents has
-   * not. */
+  /* The hash is of the tokens: another packing of the same text has the same, another cut of
+   * documents has not. */
   assert_int_equal(mkdir(scratch_path("again"), 0700), 0);
   scratch_text("again/1.jsonl", json);
   scratch_text("again/2.txt", "One day.<|endoftext|>\x7F<|endoftext|>\nTwo \xC3\xA9.\n");
@@ -305,8 +305,8 @@ static void failures(void **state) {
   sgi_corpus_close(c);
 }
 
-/* Each call on files fails once, and for ever: the corpus opens all the same (from elsewhere) or an error
- * is told, and nothing is left half-written. */
+/* Each call on files fails once, and for ever: the corpus opens all the same (from elsewhere) or an
+ * error is told, and nothing is left half-written. */
 static void file_failures(void **state) {
   (void)state;
   const int errors[] = {EIO, ENOSPC, 0};
@@ -365,7 +365,8 @@ static void memory_out(void **state) {
 
 static void elsewhere(void **state) {
   (void)state;
-  /* A file in the way of the directory: as good as a directory that cannot be written, also for root. */
+  /* A file in the way of the directory: as good as a directory that cannot be written, also for
+   * root. */
   assert_int_equal(mkdir(scratch_path("ro"), 0700), 0);
   scratch_text("ro/x.txt", "One.<|endoftext|>Two.");
   scratch_text("ro/.sgatlin", "");

@@ -1,4 +1,5 @@
-/* Mining by words, lists, the largest set without a shared answer against all subsets, facts as JSON. */
+/* Mining by words, lists, the largest set without a shared answer against all subsets, facts as
+ * JSON. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,7 +126,8 @@ static void distinct(void **state) {
   }
 }
 
-/* More nouns in one group than are searched: a set without a shared answer, and a clear word that it may not be the largest. */
+/* More nouns in one group than are searched: a set without a shared answer, and a clear word that
+ * it may not be the largest. */
 static void too_many(void **state) {
   (void)state;
   sg_facts *f;

@@ -1,4 +1,5 @@
-/* A few rows times a matrix: right on every instruction set and ragged size, and a row's bits are its own. */
+/* A few rows times a matrix: right on every instruction set and ragged size, and a row's bits are
+ * its own. */
 #include "support/golden.h"
 
 #include <math.h>

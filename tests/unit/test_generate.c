@@ -1,4 +1,5 @@
-/* Generation: the cache gives what whole forward passes give, for every kind; sampling keeps exactly the tokens it should. */
+/* Generation: the cache gives what whole forward passes give, for every kind; sampling keeps
+ * exactly the tokens it should. */
 #include "support/golden.h"
 
 #include <math.h>
@@ -90,7 +91,8 @@ static void greedy_with_cache_equals_whole_passes(void **state) {
   each_model(greedy_case);
 }
 
-/* Steps try one thread and all of them in turn: no bit may show it, and the caller's choice must stand. */
+/* Steps try one thread and all of them in turn: no bit may show it, and the caller's choice must
+ * stand. */
 static void threads_case(const sg_model *m, const char *name) {
   enum { STEPS = 60 };
   size_t V = m->config.vocab_size;
@@ -183,7 +185,8 @@ static void streams_part(void **state) {
   each_model(streams_case);
 }
 
-/* More than one part of the beginning (256 positions), beyond the model's own context; and no step allocates. */
+/* More than one part of the beginning (256 positions), beyond the model's own context; and no step
+ * allocates. */
 static void long_beginning(void **state) {
   (void)state;
   enum { N = 600 };
@@ -253,7 +256,7 @@ static void wrong_use(void **state) {
   sg_model_free(m);
 }
 
-/* ---- sampling --------------------------------------------------------------------------------------------------------- */
+/* ---- sampling -------------------------------------------------------------------------------- */
 
 /* Probabilities 0.05 0.4 0.1 0.05 0.3 0.1. */
 static const double SHARES[] = {0.05, 0.4, 0.1, 0.05, 0.3, 0.1};
@@ -322,7 +325,8 @@ static void draws(void **state) {
   assert_int_equal(sgi_sample(&greedy, logits, V, 0.5, scratch), -1);
 }
 
-/* A seed fixes every stream's tokens; streams and seeds differ; stream 0 is what one alone draws. */
+/* A seed fixes every stream's tokens; streams and seeds differ; stream 0 is what one alone
+ * draws. */
 static void seeds(void **state) {
   (void)state;
   sg_config c = small_config("sgatlin");

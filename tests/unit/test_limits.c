@@ -1,5 +1,5 @@
-/* Limits of control groups, read from trees made here as the kernel shows them: versions 1 and 2, containers with and without a
- * namespace of their own, and values that are no limit. */
+/* Limits of control groups, read from trees made here as the kernel shows them: versions 1 and 2,
+ * containers with and without a namespace of their own, and values that are no limit. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +41,8 @@ static void limits(uint64_t memory, double processors) {
   scratch_end();
 }
 
-#define ONE_TREE "25 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
+#define ONE_TREE \
+  "25 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
 
 static void version_two_with_parents(void **state) {
   (void)state;
@@ -61,8 +62,8 @@ static void version_two_with_parents(void **state) {
 /* "max", nothing, words, huge values, 0 and files that are not there. */
 static void what_is_no_limit(void **state) {
   (void)state;
-  static const char *const none[] = {"max\n", "", "\n", "lots\n", "-1\n", "0\n", "9223372036854771712\n",
-                                     "99999999999999999999999\n"};
+  static const char *const none[] = {
+      "max\n", "", "\n", "lots\n", "-1\n", "0\n", "9223372036854771712\n", "99999999999999999999999\n"};
   for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
     tree("0::/x\n", ONE_TREE);
     put("/sys/fs/cgroup/x/memory.max", none[i]);
@@ -77,9 +78,9 @@ static void what_is_no_limit(void **state) {
   limits(UINT64_MAX, INFINITY);
 }
 
-#define V1                                                                     \
+#define V1 \
   "32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct\n" \
-  "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"   \
+  "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n" \
   "36 31 0:33 / /sys/fs/cgroup/cpuset rw,relatime - cgroup cgroup rw,cpuset\n"
 
 static void version_one(void **state) {
@@ -96,7 +97,8 @@ static void version_one(void **state) {
   limits(419430400, 0.5);
 }
 
-/* Docker without a namespace for groups: the mount shows the container's group as its root; parents are out of sight. */
+/* Docker without a namespace for groups: the mount shows the container's group as its root; parents
+ * are out of sight. */
 static void container_without_namespace(void **state) {
   (void)state;
   tree("4:memory:/docker/abc\n1:cpu:/docker/abc\n",

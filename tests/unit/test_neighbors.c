@@ -1,4 +1,5 @@
-/* Searches in recordings against brute force on random circuits with many ties, and recordings that are damaged. */
+/* Searches in recordings against brute force on random circuits with many ties, and recordings that
+ * are damaged. */
 #include "support/golden.h"
 
 #include <math.h>
@@ -72,7 +73,8 @@ static void nearest_by_brute_force(void **state) {
   }
 }
 
-/* A circuit from elsewhere: sought by the definition, and among some positions alone. A recorded one finds itself at exactly 0. */
+/* A circuit from elsewhere: sought by the definition, and among some positions alone. A recorded
+ * one finds itself at exactly 0. */
 static void circuits_from_elsewhere(void **state) {
   (void)state;
   char *directory = golden_temporary(), *other = golden_temporary();
@@ -203,7 +205,8 @@ static void together_by_brute_force(void **state) {
   golden_remove(directory);
 }
 
-/* Sets: every number again from its definition, and none that is due is missing: no unused strong pair is left. */
+/* Sets: every number again from its definition, and none that is due is missing: no unused strong
+ * pair is left. */
 static void groups_by_definition(void **state) {
   (void)state;
   char *directory = golden_temporary();

@@ -23,9 +23,9 @@ static void near(double a, double b) {
   if (!(fabs(a - b) <= 1e-12)) fail_msg("%.17g, expected %.17g", a, b);
 }
 
-/* Document 1 2 1 2 over ids 0 (bos), 1, 2. Trigrams 001 012 121 212, once each: D3 = 4/4, cut to 0.95.
- * Bigrams 01 (after one id), 12 (after 0 and 2), 21 (after one): D2 = 2 / (2 + 2). Words: 1 after 0 and 2, 2
- * after 1: D1 = 1 / (1 + 2). */
+/* Document 1 2 1 2 over ids 0 (bos), 1, 2. Trigrams 001 012 121 212, once each: D3 = 4/4, cut to
+ * 0.95. Bigrams 01 (after one id), 12 (after 0 and 2), 21 (after one): D2 = 2 / (2 + 2). Words: 1
+ * after 0 and 2, 2 after 1: D1 = 1 / (1 + 2). */
 static void by_hand(void **state) {
   (void)state;
   sgi_ngram *m = model_of(3, MB);
@@ -85,8 +85,8 @@ static void probabilities_sum_to_one(void **state) {
   }
 }
 
-/* Bytes of real stories, every fourth line kept out: the trigram model must be far better than the unigram
- * one. */
+/* Bytes of real stories, every fourth line kept out: the trigram model must be far better than the
+ * unigram one. */
 static void text_prefers_trigrams(void **state) {
   (void)state;
   FILE *f = fopen("tests/golden/bpe/stories.txt", "rb");

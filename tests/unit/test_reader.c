@@ -106,7 +106,8 @@ static void marks(void **state) {
 }
 
 /* Documents as they stand, but for the line breaks beside a mark. */
-/* From the place of any document on the same ones follow, in every form and packing; also after the end and after a failure. */
+/* From the place of any document on the same ones follow, in every form and packing; also after the
+ * end and after a failure. */
 static void places(void **state) {
   (void)state;
   enum { N = 400 };
@@ -489,8 +490,11 @@ static void mended_lines(void **state) {
   assert_int_equal(notes->broken_line, 5);
   assert_string_equal(notes->broken_file, "m1.jsonl");
   sgi_reader_close(r);
-  static const char *const bad[] = {"{\"text\":\"x\",\"id\":01}\n", "{\"text\":\"x\",\"id\":1.}\n",
-                                    "{\"text\":\"x\",\"id\":NaNs}\n", "{\"text\":\"\\ud83\"}\n", "{\"text\":\"x\"\n",
+  static const char *const bad[] = {"{\"text\":\"x\",\"id\":01}\n",
+                                    "{\"text\":\"x\",\"id\":1.}\n",
+                                    "{\"text\":\"x\",\"id\":NaNs}\n",
+                                    "{\"text\":\"\\ud83\"}\n",
+                                    "{\"text\":\"x\"\n",
                                     "{\"text\":\"x\",\"id\":--1}\n"};
   for (size_t i = 0; i < SGI_COUNT(bad); i++) {
     scratch_text("m2.jsonl", bad[i]);
@@ -600,12 +604,12 @@ static void streams(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(marks),       cmocka_unit_test(places),     cmocka_unit_test(kept_space),
-      cmocka_unit_test(blank_lines), cmocka_unit_test(json_lines), cmocka_unit_test(too_large),
-      cmocka_unit_test(long_text),   cmocka_unit_test(damaged),    cmocka_unit_test(not_text),
-      cmocka_unit_test(directories), cmocka_unit_test(splits),     cmocka_unit_test(memory_out),
-      cmocka_unit_test(mended_lines), cmocka_unit_test(endings),   cmocka_unit_test(passed_over),
-      cmocka_unit_test(line_ends),   cmocka_unit_test(streams),
+      cmocka_unit_test(marks),        cmocka_unit_test(places),     cmocka_unit_test(kept_space),
+      cmocka_unit_test(blank_lines),  cmocka_unit_test(json_lines), cmocka_unit_test(too_large),
+      cmocka_unit_test(long_text),    cmocka_unit_test(damaged),    cmocka_unit_test(not_text),
+      cmocka_unit_test(directories),  cmocka_unit_test(splits),     cmocka_unit_test(memory_out),
+      cmocka_unit_test(mended_lines), cmocka_unit_test(endings),    cmocka_unit_test(passed_over),
+      cmocka_unit_test(line_ends),    cmocka_unit_test(streams),
   };
   scratch_begin();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Opening text, evaluating and whole runs when memory fails: the code is its own, nothing is left behind, a later start works. */
+/* Opening text, evaluating and whole runs when memory fails: the code is its own, nothing is left
+ * behind, a later start works. */
 #include "support/small.h"
 
 #include <omp.h>
@@ -175,7 +176,8 @@ static sg_status resume(sg_error *err) {
   return st;
 }
 
-/* Most allocations are of the tokenizer, which its own tests make fail one by one: here every seventh. */
+/* Most allocations are of the tokenizer, which its own tests make fail one by one: here every
+ * seventh. */
 static void runs(void **state) {
   (void)state;
   run_settings = small_run();

@@ -51,7 +51,7 @@ static const char *ids_of(const sg_tokenizer *t, const char *text) {
   return out;
 }
 
-/* ---- files --------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 #define LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"
 #define ADDED \
@@ -127,8 +127,8 @@ static void test_features(void **state) {
   "],\"pair\":[],\"special_tokens\":{\"<x>\":" \
   "{\"id\":\"<x>\",\"ids\":[" ids "],\"tokens\":[\"<x>\"]}}}"
 
-/* Forms of other libraries' files. That their ids are the same is tests/golden/test_tokenizer.c's.
- */
+/* Forms of other libraries' files. That their ids are the same is
+ * tests/golden/test_tokenizer.c's. */
 static void test_forms(void **state) {
   (void)state;
   accept(MERGES, "\"merges\":[\"#version: 0.2\",\"a b\",\"b c\",\"ab c\"]", "abc<x>bc", "5 6 4 ");
@@ -348,7 +348,7 @@ static void test_hostile_sizes(void **state) {
   }
 }
 
-/* ---- special tokens ------------------------------------------------------------------ */
+/* ---- special tokens -------------------------------------------------------------------------- */
 
 #define TOKEN(id, text) "{\"id\":" id ",\"content\":\"" text "\",\"special\":true}"
 
@@ -387,7 +387,7 @@ static void test_special(void **state) {
   free(text);
 }
 
-/* ---- there and back ------------------------------------------------------------------ */
+/* ---- there and back -------------------------------------------------------------------------- */
 
 static uint32_t next_random(uint32_t *s) { return *s = *s * 1664525u + 1013904223u; }
 
@@ -450,7 +450,7 @@ static void test_round_trip(void **state) {
   sg_tokenizer_free(t);
 }
 
-/* ---- long words ---------------------------------------------------------------------- */
+/* ---- long words ------------------------------------------------------------------------------ */
 
 /* Merging as the rule says it: look through everything for the lowest rank, the leftmost of equals;
  * again. */
@@ -523,7 +523,7 @@ static void test_linear(void **state) {
   sg_tokenizer_free(t);
 }
 
-/* ---- threads ------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 typedef struct job {
   const sg_tokenizer *t;
@@ -601,7 +601,7 @@ static void test_memory_of_forms(void **state) {
   }
 }
 
-/* ---- memory -------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Everything once; the first failure is returned. */
 static sg_status whole_life(const char *path, sg_error *err) {
@@ -652,7 +652,7 @@ static void test_memory(void **state) {
   sgi_free(path);
 }
 
-/* ---- training: arguments ------------------------------------------------------------- */
+/* ---- training: arguments --------------------------------------------------------------------- */
 
 static bool cancel(void *user, size_t done, size_t wanted) {
   size_t *calls = user;

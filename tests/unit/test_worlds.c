@@ -1,5 +1,6 @@
-/* The corpus worlds: how many stories, words, topics and facts it has, that its ground truth is true of its text, that equal
- * seeds give equal bytes, and that mistakes in a grammar are named. Everything is counted on written files. */
+/* The corpus worlds: how many stories, words, topics and facts it has, that its ground truth is
+ * true of its text, that equal seeds give equal bytes, and that mistakes in a grammar are named.
+ * Everything is counted on written files. */
 #include <ctype.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -18,7 +19,8 @@
 #include "text/worlds.h"
 
 enum { STORIES = 20000, DRAWS = 110000, SET = 1 << 19, MAX_FACTS = 2000 };
-/* XXH3 of the six files of 300 stories with seed 7, one behind the other: the same on any machine. Grammar changes change it. */
+/* XXH3 of the six files of 300 stories with seed 7, one behind the other: the same on any machine.
+ * Grammar changes change it. */
 static const uint64_t fixed_hash = UINT64_C(0xab13bfce01be1a52);
 
 static uint64_t seen[SET];
@@ -48,7 +50,7 @@ static size_t count_words(const char *p, size_t n) {
   return words;
 }
 
-/* ---- what the grammar can say --------------------------------------------------------------------------------- */
+/* ---- what the grammar can say ---------------------------------------------------------------- */
 
 static void test_lexicon(void **state) {
   (void)state;
@@ -90,7 +92,7 @@ static void test_distinct_stories(void **state) {
   sgi_worlds_free(g);
 }
 
-/* ---- what is written ------------------------------------------------------------------------------------------ */
+/* ---- what is written ------------------------------------------------------------------------- */
 
 typedef struct truth {
   const json_t *facts;
@@ -160,7 +162,8 @@ static void check_story(truth *t, char *story, const json_t *known, bool train) 
   }
 }
 
-/* The next story of a file, ended by a NUL; NULL at the end. Each is a line with a line of the end mark behind it. */
+/* The next story of a file, ended by a NUL; NULL at the end. Each is a line with a line of the end
+ * mark behind it. */
 static char *next_story(char **at, size_t *left) {
   static const char mark[] = "<|endoftext|>\n";
   const size_t size = sizeof mark - 1;
@@ -184,7 +187,8 @@ static void check_file(truth *t, const char *name, const json_t *known, const ch
   free(text);
 }
 
-/* The lines of topics.jsonl are in the order of writing; those of one split are in the order of its file. */
+/* The lines of topics.jsonl are in the order of writing; those of one split are in the order of its
+ * file. */
 static void check_topics(truth *t, const char *name, const char *split) {
   char path[64];
   size_t n, m;
@@ -292,7 +296,7 @@ static void test_corpus(void **state) {
   scratch_end();
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------------------------ */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const char *directory) {
   XXH3_state_t *x = XXH3_createState();
@@ -340,7 +344,7 @@ static void test_arguments(void **state) {
   assert_int_equal(sg_worlds_write("x", SIZE_MAX, 0, &err), SG_ERR_ARG);
 }
 
-/* ---- a small grammar, right and wrong ---------------------------------------------------------------------------- */
+/* ---- a small grammar, right and wrong -------------------------------------------------------- */
 
 #define INDEX \
   "{\"files\":[\"t.json\"],\"variables\":{\"hero\":\"person\",\"friend\":\"person\"},\"hero\":\"hero\",\"comma\":\", " \
@@ -446,7 +450,7 @@ static void test_wrong_files(void **state) {
   assert_non_null(strstr(err.text, "t.json: class \"person\""));
 }
 
-/* ---- failures ---------------------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 static void test_out_of_memory(void **state) {
   (void)state;
