@@ -11,6 +11,7 @@
 #include "text_form.h"
 #include "text/reader.h"
 #include "read/baseline.h"
+#include "read/defect.h"
 
 typedef struct job {
   const cli_call *call;
@@ -26,6 +27,7 @@ typedef struct job {
   sgi_ngram *ngram;
   sgi_evaluate_request request;
   cli_progress progress;
+  sgi_defect *defect;       /* (L), where asked for */
   const char *data, *train; /* as they are read: a split's file where a directory has one */
   char *found[2];
 } job;
@@ -158,6 +160,58 @@ static sg_status baseline(job *j, sgi_ngram_score *out, sg_error *err) {
   return st;
 }
 
+/* ---- layers as steps of a flow --------------------------------------------------------------- */
+
+/* Rows of the text, as many as DEFECT_TOKENS allow, for the defect of layers. */
+enum { DEFECT_TOKENS = 2048 };
+static sg_status defects(job *j, sg_error *err) {
+  size_t T = j->request.T, B = DEFECT_TOKENS / T ? DEFECT_TOKENS / T : 1;
+  if (B > j->request.n_rows) B = (size_t)j->request.n_rows;
+  size_t n = B * T;
+  int32_t *ids = sgi_alloc(3 * n * sizeof *ids), *targets = ids + n, *starts = ids + 2 * n;
+  j->defect = sgi_alloc(j->config->num_layers * sizeof *j->defect);
+  sg_status st = ids && j->defect ? SG_OK : sgi_fail_memory(err, 3 * n * sizeof *ids, "rows of tokens");
+  for (size_t i = 0; i < B && !st && j->request.rows; i++)
+    sgi_batcher_get(j->request.rows, i, ids + i * T, targets + i * T, starts + i * T);
+  for (size_t i = 0; i < n && !st && !j->request.rows; i++)
+    ids[i] = i % T ? j->request.targets[i - 1] : j->config->bos_id;
+  sgi_batch batch = {.B = B, .T = T, .inputs = ids, .starts = j->request.rows ? starts : NULL};
+  cli_progress_begin(&j->progress, "defect", "layers", (double)j->config->num_layers, 0);
+  if (!st) st = sgi_ode_defect(j->m.model, &batch, j->defect, goes_on, NULL, err);
+  cli_progress_end(&j->progress);
+  sgi_free(ids);
+  return st;
+}
+
+static json_t *defect_json(const job *j) {
+  json_t *list = json_array();
+  for (size_t l = 0; l < j->config->num_layers; l++) {
+    json_t *o = json_pack("{s:I}", "layer", (json_int_t)l);
+    for (size_t i = 0; i < SGI_DEFECT_FORMS; i++)
+      json_object_set_new(o, sgi_defect_form(i), cli_json_real(j->defect[l].of[i]));
+    json_object_set_new(o, "rerouted", cli_json_real(j->defect[l].rerouted));
+    json_array_append_new(list, o);
+  }
+  return list;
+}
+
+static void print_defect(const job *j) {
+  cli_table *t = cli_table_begin("rrrrrr");
+  cli_cell(t, "layer");
+  for (size_t i = 0; i < SGI_DEFECT_FORMS; i++) cli_cell(t, "%s", sgi_defect_form(i));
+  cli_cell(t, "units that change between stages");
+  for (size_t l = 0; l < j->config->num_layers; l++) {
+    cli_cell(t, "%zu", l);
+    for (size_t i = 0; i < SGI_DEFECT_FORMS; i++) cli_cell(t, "%.3f", j->defect[l].of[i]);
+    if (isnan(j->defect[l].rerouted))
+      cli_cell(t, "-");
+    else
+      cli_cell(t, "%.2f %%", 100 * j->defect[l].rerouted);
+  }
+  printf("\nDefect of each layer, |one step - flow| / |flow - x|; 1 is as far off as doing nothing:\n");
+  cli_table_end(t);
+}
+
 /* ---- output ---------------------------------------------------------------------------------- */
 
 static json_t *baseline_json(double nll, uint64_t tokens) {
@@ -204,6 +258,9 @@ static int print_json(const job *j, const sgi_evaluation *e, const sgi_ngram_sco
     json_object_set_new(o, "baselines",
                         json_pack("{s:o, s:o}", "unigram", baseline_json(b->unigram, b->tokens), "trigram",
                                   baseline_json(b->trigram, b->tokens)));
+  if (j->defect) json_object_set_new(o, "ode_defect", defect_json(j));
+  if (cli_is_set(j->call, "layer-form"))
+    json_object_set_new(o, "layer_form", json_string(cli_string(j->call, "layer-form")));
   return cli_json(o);
 }
 
@@ -233,10 +290,16 @@ static sg_status work(job *j, sgi_evaluation *e, sgi_ngram_score *b, sg_error *e
   bool text = cli_is_set(c, "data") || cli_is_set(c, "train");
   sg_status st = cli_model_open(c, text ? CLI_WITH_TOKENIZER : CLI_WITHOUT_TOKENIZER, &j->m, err);
   if (st) return st;
+  if (cli_is_set(c, "layer-form") || cli_is_set(c, "ode-steps"))
+    st = sgi_model_set_form(
+        j->m.model, cli_is_set(c, "layer-form") ? cli_string(c, "layer-form") : sg_model_config(j->m.model)->layer_form,
+        cli_is_set(c, "ode-steps") ? cli_size(c, "ode-steps") : 0, err);
+  if (st) return st;
   j->config = sg_model_config(j->m.model);
   st = read_form(j, err);
   if (!st) st = cli_is_set(c, "data") ? open_text(j, err) : open_ids(j, err);
   if (!st) st = evaluate(j, e, err);
+  if (!st && cli_flag(c, "ode-defect")) st = defects(j, err);
   if (!st && cli_is_set(c, "train")) st = baseline(j, b, err);
   return st;
 }
@@ -252,8 +315,11 @@ static int run(const cli_call *c) {
   int code = 0;
   if (!st && cli_flag(c, "json"))
     code = print_json(&j, &e, &b);
-  else if (!st)
+  else if (!st) {
     print_text(&j, &e, &b);
+    if (j.defect) print_defect(&j);
+  }
+  sgi_free(j.defect);
   sgi_ngram_free(j.ngram);
   sgi_evaluator_free(j.evaluator);
   sgi_pass_free(j.pass);
@@ -310,6 +376,21 @@ static const cli_option options[] = {
      .min = 1,
      .max = 1 << 24,
      .help = "tokens of a row or window"},
+    {.name = "layer-form",
+     .type = CLI_STRING,
+     .argument = "FORM",
+     .value_text = "the model's",
+     .help = "run the layers in another form: sequential, parallel, euler, midpoint or rk4"},
+    {.name = "ode-steps",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value_text = "1",
+     .min = 1,
+     .max = SG_MAX_ODE_STEPS,
+     .help = "steps of that form"},
+    {.name = "ode-defect",
+     .type = CLI_FLAG,
+     .help = "also how far each layer is from a step along a flow (first 2,048 tokens)"},
     CLI_BEYOND_OPTION,
     CLI_FORM_OPTIONS,
     {.name = "max-rows",

@@ -66,13 +66,16 @@ static bool stop(void *user) {
   return cli_stop != 0;
 }
 
-/* ---- settings from the command line
- * -------------------------------------------------------------------------------- */
+/* ---- settings from the command line ---------------------------------------------------------- */
 
 /* Short flags for the settings that people change most. */
 static const struct {
   const char *option, *key;
-} shortcuts[] = {{"kind", "feedforward.kind"}, {"steps", "train.steps"}, {"seed", "train.seed"}};
+} shortcuts[] = {{"kind", "feedforward.kind"},
+                 {"steps", "train.steps"},
+                 {"seed", "train.seed"},
+                 {"layer-form", "model.layer_form"},
+                 {"ode-steps", "model.ode_steps"}};
 
 static sg_status read_config(sgi_assignments *a, const char *path, sg_error *err) {
   json_t *o;
@@ -95,9 +98,12 @@ static sg_status gather(const cli_call *c, sgi_assignments *a, sg_error *err) {
     if (!cli_is_set(c, shortcuts[i].option)) continue;
     char text[48], where[32];
     snprintf(where, sizeof where, "--%s", shortcuts[i].option);
-    if (!strcmp(shortcuts[i].option, "kind"))
-      st = sgi_assign(a, shortcuts[i].key, cli_string(c, "kind"), where, err);
-    else {
+    if (!strcmp(shortcuts[i].option, "kind") || !strcmp(shortcuts[i].option, "layer-form"))
+      st = sgi_assign(a, shortcuts[i].key, cli_string(c, shortcuts[i].option), where, err);
+    else if (!strcmp(shortcuts[i].option, "ode-steps")) {
+      snprintf(text, sizeof text, "%zu", cli_size(c, "ode-steps"));
+      st = sgi_assign(a, shortcuts[i].key, text, where, err);
+    } else {
       snprintf(text, sizeof text, "%llu", (unsigned long long)cli_u64(c, shortcuts[i].option));
       st = sgi_assign(a, shortcuts[i].key, text, where, err);
     }
@@ -127,9 +133,7 @@ static int print_settings(const sgi_settings *s) {
   return 0;
 }
 
-/* ---- plan
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- plan ------------------------------------------------------------------------------------ */
 
 static void plan_lines(const sgi_run *run, double seconds) {
   const sgi_run_plan *p = sgi_run_plan_of(run);
@@ -297,6 +301,18 @@ static const cli_option options[] = {
      .argument = "KIND",
      .value_text = "sgatlin",
      .help = "feedforward layer, with the preset's sizes for it; one of" SGI_KIND_WORDS},
+    {.name = "layer-form",
+     .type = CLI_STRING,
+     .argument = "FORM",
+     .value_text = "sequential",
+     .help = "how a layer's halves are put together: sequential, parallel, euler, midpoint or rk4"},
+    {.name = "ode-steps",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value_text = "1",
+     .min = 1,
+     .max = SG_MAX_ODE_STEPS,
+     .help = "steps of euler, midpoint and rk4"},
     {.name = "data",
      .letter = 'd',
      .type = CLI_STRING,

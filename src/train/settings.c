@@ -10,10 +10,11 @@
 #include "core/arena.h"
 #include "core/number.h"
 #include "ffn/ffn.h"
+#include "model/config.h"
 #include "model/presets.h"
 #include "train/schedule.h"
 
-typedef enum type { SIZE, COUNT, REAL, TEXT, NAME, OPTIMIZER } type;
+typedef enum type { SIZE, COUNT, REAL, TEXT, NAME, OPTIMIZER, LAYERS } type;
 
 typedef struct key {
   const char *name;
@@ -37,6 +38,9 @@ static const key table[] = {
     {"model.hidden_size", SIZE, AT(model.hidden_size), 1, 1 << 20, "width of the residual stream (d_model)"},
     {"model.num_hidden_layers", SIZE, AT(model.num_layers), 1, 4096, "layers"},
     {"model.head_dim", SIZE, AT(model.head_dim), 2, 1 << 20, "width of an attention head, even"},
+    {"model.layer_form", NAME, AT(model.layer_form), 0, 0, "sequential, parallel, euler, midpoint or rk4"},
+    {"model.ode_steps", SIZE, AT(model.ode_steps), 0, SG_MAX_ODE_STEPS, "steps of euler, midpoint and rk4; 0: 1"},
+    {"model.layers", LAYERS, AT(layers), 0, 0, "one object a layer, as in config.json of a model (docs/formats.md)"},
     {"model.num_attention_heads", SIZE, AT(num_attention_heads), 0, 1 << 20, "heads; 0: hidden_size / head_dim"},
     {"train.steps", COUNT, AT(steps), 0, 1e15, "batches; 0: by flops_budget, else one epoch"},
     {"train.flops_budget", REAL, AT(flops_budget), 0, 1e30, "FLOPs; 0: none"},
@@ -115,7 +119,12 @@ static sg_status assign_value(sgi_assignments *a, const char *name, const json_t
     snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
   else if (json_is_real(v))
     snprintf(text, sizeof text, "%.17g", json_real_value(v));
-  else
+  else if (json_is_array(v) && !strcmp(name, "model.layers")) {
+    char *list = sgi_json_text(v);
+    sg_status st = list ? sgi_assign(a, name, list, where, err) : sgi_fail_memory(err, 1, "a list of layers");
+    sgi_free(list);
+    return st;
+  } else
     return sgi_fail(err, SG_ERR_ARG, "%s: %s must be a number or a string", where, name);
   return sgi_assign(a, name, text, where, err);
 }
@@ -206,8 +215,8 @@ static sg_status set_of_optimizer(sgi_settings *s, const struct sgi_assignment *
 
 static sg_status set(sgi_settings *s, const key *k, const struct sgi_assignment *x, sg_error *err) {
   void *field = (char *)s + k->offset;
-  if (k->type != TEXT && k->type != NAME) return set_number(k, x, field, err);
-  size_t room = k->type == NAME ? SG_NAME : SGI_SETTING_TEXT;
+  if (k->type != TEXT && k->type != NAME && k->type != LAYERS) return set_number(k, x, field, err);
+  size_t room = k->type == NAME ? SG_NAME : k->type == LAYERS ? SGI_SETTING_LAYERS : SGI_SETTING_TEXT;
   if (strlen(x->value) >= room)
     return sgi_fail(err, SG_ERR_ARG, "%s: %s is longer than %zu bytes", x->where, k->name, room - 1);
   snprintf(field, room, "%s", x->value);
@@ -275,6 +284,13 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
   if (s->micro_batch && s->batch_size % s->micro_batch)
     return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch,
                     s->batch_size);
+  if (s->layers[0]) {
+    json_t *list;
+    st = sgi_json_parse(s->layers, strlen(s->layers), "model.layers", &list, err);
+    if (!st) st = sgi_config_read_layers(list, "model.layers", c, err);
+    json_decref(list);
+    if (st) return st;
+  }
   return sg_config_check(c, err);
 }
 
@@ -345,6 +361,7 @@ static json_t *value_of(const sgi_settings *s, const key *k) {
     case REAL: return json_real(*(const double *)field);
     case TEXT:
     case NAME: return json_string(field);
+    case LAYERS: return json_loads(field, 0, NULL);
     case OPTIMIZER: return json_string(((const sgi_optimizer *)field)->ops->name);
   }
   return NULL;
@@ -370,10 +387,11 @@ json_t *sgi_settings_to_json(const sgi_settings *s) {
   json_t *o = json_object();
   int bad = !o;
   for (size_t i = 0; i < SGI_COUNT(table); i++) {
-    if (table[i].type == NAME && !*((const char *)s + table[i].offset)) continue;
-    if (!strncmp(table[i].name, "feedforward.", 12) && table[i].type == SIZE &&
-        !*(const size_t *)((const char *)s + table[i].offset))
-      continue;
+    const void *field = (const char *)s + table[i].offset;
+    bool text = table[i].type == NAME || table[i].type == LAYERS;
+    bool unsaid = !strncmp(table[i].name, "feedforward.", 12) || !strcmp(table[i].name, "model.ode_steps");
+    if (text && !*(const char *)field) continue;
+    if (unsaid && table[i].type == SIZE && !*(const size_t *)field) continue;
     bad |= put(o, table[i].name, value_of(s, &table[i]));
   }
   for (size_t i = 0; own[i].name; i++) bad |= put(o, own[i].name, json_real(s->optimizer.value[i]));

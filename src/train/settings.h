@@ -6,12 +6,13 @@
 #include "core/json.h"
 #include "train/optim.h"
 
-enum { SGI_SETTING_TEXT = 64 };
+enum { SGI_SETTING_TEXT = 64, SGI_SETTING_LAYERS = 8192 };
 
 typedef struct sgi_settings {
   char preset[SGI_SETTING_TEXT];
-  sg_config model;            /* vocab_size and the special ids come from the tokenizer when the run starts */
-  size_t num_attention_heads; /* 0: hidden_size / head_dim */
+  sg_config model;                 /* vocab_size and the special ids come from the tokenizer when the run starts */
+  size_t num_attention_heads;      /* 0: hidden_size / head_dim */
+  char layers[SGI_SETTING_LAYERS]; /* "layers" of the model's config.json, as JSON; "": all alike */
 
   uint64_t steps;      /* batches; 0: by flops_budget, else one epoch */
   double flops_budget; /* 0: none; steps = budget / (3 * forward FLOPs of a batch) */

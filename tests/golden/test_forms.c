@@ -1,0 +1,302 @@
+/* Layer forms: tests/golden/comparison/forms_*, and what holds of them without vectors
+ * (docs/method.md, layer forms). */
+#include "support/golden.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/json.h"
+#include "model/flops.h"
+#include "model/pass.h"
+#include "read/defect.h"
+
+static const char *const ROOT = "tests/golden/comparison";
+static const double LOGITS = 3e-5, LOSS = 5e-6, GRADIENT = 3e-5; /* tolerances.json of the folder */
+
+static void near(const char *what, double got, double bound) {
+  if (getenv("SGATLIN_TEST_VERBOSE")) print_message("%-60s %.2e of %.1e\n", what, got, bound);
+  if (!(got <= bound)) fail_msg("%s: differs by %.3g, allowed %.1g", what, got, bound);
+}
+
+static const sgi_tensor *named(const sgi_safetensors *f, const char *form, const char *what) {
+  char name[256];
+  snprintf(name, sizeof name, "%s%s%s", form, *form ? "." : "", what);
+  return sgi_safetensors_find(f, name);
+}
+
+static double apart(const float *a, const sgi_tensor *t) {
+  double worst = 0;
+  for (size_t i = 0; i < t->count; i++) {
+    double want = t->dtype == SGI_F64 ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i];
+    worst = fmax(worst, fabs((double)a[i] - want));
+  }
+  return worst;
+}
+
+static double largest(const sgi_tensor *t) {
+  double most = 0;
+  for (size_t i = 0; i < t->count; i++)
+    most = fmax(most, fabs(t->dtype == SGI_F64 ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i]));
+  return most;
+}
+
+static void gradients(const sg_model *m, const sgi_safetensors *f, const char *form, const float *grad) {
+  for (size_t r = 0; r < m->table.count; r++) {
+    const sgi_row *row = &m->table.rows[r];
+    char what[160];
+    snprintf(what, sizeof what, "grad.%s", row->name);
+    const sgi_tensor *t = named(f, form, what);
+    if (!t) continue;
+    const float *g = grad + row->offset;
+    snprintf(what, sizeof what, "%s grad.%.100s", form, row->name);
+    near(what, apart(g, t) / largest(t), GRADIENT);
+    for (size_t i = 0; i < t->count; i++)
+      if ((t->dtype == SGI_F64 ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i]) == 0)
+        assert_true(g[i] == 0);
+  }
+}
+
+static void one_form(sg_model *m, const sgi_safetensors *f, const char *name, const char *form, size_t steps) {
+  const sgi_tensor *inputs = named(f, "", "inputs"), *targets = named(f, "", "targets");
+  const sgi_tensor *logits = named(f, name, "logits"), *loss = named(f, name, "loss");
+  assert_true(inputs && targets && logits && loss);
+  assert_sg_ok(sgi_model_set_form(m, form, steps, err));
+  size_t B = inputs->dims[0], T = inputs->dims[1], V = m->config.vocab_size, counted = 0;
+  for (size_t i = 0; i < B * T; i++) counted += ((const int32_t *)targets->data)[i] != m->config.pad_id;
+  sgi_pass *p;
+  sgi_metrics sum = {0};
+  float *got = sgi_alloc(B * T * V * sizeof *got), *grad = sgi_alloc(m->table.floats * sizeof *grad);
+  assert_sg_ok(sgi_pass_create(m, B, T, true, &p, err));
+  sgi_batch b = {.B = B, .T = T, .inputs = inputs->data, .targets = targets->data};
+  assert_sg_ok(sgi_pass_forward(p, &b, NULL, err));
+  assert_sg_ok(sgi_pass_logits(p, 0, B * T, got, err));
+  char what[80];
+  snprintf(what, sizeof what, "%s %s logits", m->config.feedforward, name);
+  near(what, apart(got, logits), LOGITS);
+  assert_sg_ok(sgi_pass_loss(p, &sum, grad, (float)(1.0 / (double)counted), err));
+  snprintf(what, sizeof what, "%s %s loss", m->config.feedforward, name);
+  double want = loss->dtype == SGI_F64 ? *(const double *)loss->data : (double)*(const float *)loss->data;
+  near(what, fabs(sum.nll / (double)counted - want), LOSS);
+  assert_sg_ok(sgi_pass_backward(p, grad, err));
+  gradients(m, f, name, grad);
+  sgi_pass_free(p);
+  sgi_free(got);
+  sgi_free(grad);
+}
+
+static void golden(void **state) {
+  (void)state;
+  size_t cases = 0;
+  for (int k = 0; k < 2; k++) {
+    char path[200];
+    json_t *o, *form;
+    const char *name;
+    sg_model *m;
+    sgi_safetensors *f;
+    const char *kind = k ? "sgatlin" : "mlp";
+    snprintf(path, sizeof path, "%s/forms_%s", ROOT, kind);
+    assert_sg_ok(sg_model_load(path, &m, err));
+    snprintf(path, sizeof path, "%s/forms_%s/expected.safetensors", ROOT, kind);
+    assert_sg_ok(sgi_safetensors_open(path, &f, err));
+    snprintf(path, sizeof path, "%s/forms_%s/case.json", ROOT, kind);
+    assert_sg_ok(sgi_json_load(path, &o, err));
+    json_object_foreach(json_object_get(o, "forms"), name, form) {
+      one_form(m, f, name, json_string_value(json_object_get(form, "layer_form")),
+               (size_t)json_integer_value(json_object_get(form, "ode_steps")));
+      cases++;
+    }
+    json_decref(o);
+    sgi_safetensors_close(f);
+    sg_model_free(m);
+  }
+  assert_int_equal(cases, 12);
+}
+
+/* ---- without vectors ------------------------------------------------------------------------- */
+
+enum { T = 12 };
+
+static float *stream_after(const char *kind, const char *form, size_t steps, size_t *count) {
+  char path[200];
+  sg_model *m;
+  int32_t tokens[T];
+  snprintf(path, sizeof path, "%s/forms_%s", ROOT, kind);
+  assert_sg_ok(sg_model_load(path, &m, err));
+  assert_sg_ok(sgi_model_set_form(m, form, steps, err));
+  for (size_t i = 0; i < T; i++) tokens[i] = (int32_t)((7 * i + 3) % m->config.vocab_size);
+  *count = T * m->config.vocab_size;
+  float *x = malloc(*count * sizeof *x);
+  sgi_pass *p;
+  assert_sg_ok(sgi_pass_create(m, 1, T, false, &p, err));
+  assert_sg_ok(sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = T, .inputs = tokens}, NULL, err));
+  assert_sg_ok(sgi_pass_logits(p, 0, T, x, err));
+  sgi_pass_free(p);
+  sg_model_free(m);
+  return x;
+}
+
+static void parallel_is_one_step_of_euler(void **state) {
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    size_t n;
+    float *a = stream_after(k ? "sgatlin" : "mlp", "parallel", 0, &n),
+          *b = stream_after(k ? "sgatlin" : "mlp", "euler", 1, &n);
+    assert_memory_equal(a, b, n * sizeof *a);
+    free(a), free(b);
+  }
+}
+
+static double error_of(const char *form, size_t steps, const float *flow) {
+  size_t n;
+  float *x = stream_after("mlp", form, steps, &n);
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) sum += ((double)x[i] - (double)flow[i]) * ((double)x[i] - (double)flow[i]);
+  free(x);
+  return sqrt(sum);
+}
+
+/* Twice the steps: half the error of euler, a quarter of midpoint's (from 8 steps on in float32;
+ * rk4's is below its rounding). */
+static void orders_of_convergence(void **state) {
+  (void)state;
+  size_t n;
+  float *flow = stream_after("mlp", "rk4", 16, &n);
+  double euler = error_of("euler", 8, flow) / error_of("euler", 16, flow);
+  double midpoint = error_of("midpoint", 8, flow) / error_of("midpoint", 16, flow);
+  double rk4 = error_of("rk4", 1, flow), best = error_of("midpoint", 4, flow);
+  if (getenv("SGATLIN_TEST_VERBOSE"))
+    print_message("euler %.2f, midpoint %.2f; rk4 1 step %.2e, midpoint 4 steps %.2e\n", euler, midpoint, rk4, best);
+  assert_true(euler > 1.7 && euler < 2.3);
+  assert_true(midpoint > 2.8 && midpoint < 5.2);
+  free(flow);
+}
+
+static void flops_count_evaluations(void **state) {
+  (void)state;
+  static const struct {
+    const char *form;
+    size_t steps, times;
+  } all[] = {{"parallel", 0, 1}, {"euler", 3, 3}, {"midpoint", 2, 4}, {"rk4", 2, 8}};
+  sg_config c;
+  uint64_t one, many;
+  size_t small, large;
+  assert_sg_ok(sg_config_load("tests/golden/comparison/forms_sgatlin", &c, err));
+  assert_sg_ok(sg_config_flops(&c, T, &one, err));
+  assert_sg_ok(sgi_pass_bytes(&c, 2, T, true, &small, err));
+  for (size_t i = 0; i < SGI_COUNT(all); i++) {
+    snprintf(c.layer_form, sizeof c.layer_form, "%s", all[i].form);
+    c.ode_steps = all[i].steps;
+    assert_sg_ok(sg_config_flops(&c, T, &many, err));
+    assert_int_equal(many, one * all[i].times);
+    assert_sg_ok(sgi_pass_bytes(&c, 2, T, true, &large, err));
+    if (all[i].times > 1) assert_true(large > small);
+  }
+}
+
+static void refused(void **state) {
+  (void)state;
+  sg_config c;
+  sg_error why = {0};
+  assert_sg_ok(sg_config_load("tests/golden/comparison/forms_mlp", &c, err));
+  snprintf(c.layer_form, sizeof c.layer_form, "midpont");
+  assert_int_equal(sg_config_check(&c, &why), SG_ERR_ARG);
+  assert_non_null(strstr(why.text, "midpoint"));
+  snprintf(c.layer_form, sizeof c.layer_form, "parallel");
+  c.ode_steps = 2;
+  assert_int_equal(sg_config_check(&c, &why), SG_ERR_ARG);
+  snprintf(c.layer_form, sizeof c.layer_form, "rk4");
+  c.ode_steps = 17;
+  assert_int_equal(sg_config_check(&c, &why), SG_ERR_ARG);
+  sg_model *m;
+  sg_attribution *a;
+  int32_t tokens[] = {1, 2, 3};
+  assert_sg_ok(sg_model_load("tests/golden/comparison/forms_mlp", &m, err));
+  assert_sg_ok(sgi_model_set_form(m, "rk4", 1, err));
+  sg_attribute_request q = {.tokens = tokens, .count = 3, .position = -1, .target = -1, .against = -1};
+  assert_int_equal(sg_attribute(m, &q, &a, &why), SG_ERR_UNSUPPORTED);
+  assert_non_null(strstr(why.text, "rk4"));
+  sg_model_free(m);
+}
+
+/* A generator's cached steps are the pass over the whole prompt, in every form. */
+static void generation(void **state) {
+  (void)state;
+  for (size_t i = 0; sg_layer_form_name(i); i++) {
+    sg_model *m;
+    sg_generator *g;
+    size_t n;
+    const char *form = sg_layer_form_name(i);
+    size_t steps = i > 1 ? 2 : 0;
+    float *whole = stream_after("sgatlin", form, steps, &n);
+    assert_sg_ok(sg_model_load("tests/golden/comparison/forms_sgatlin", &m, err));
+    assert_sg_ok(sgi_model_set_form(m, form, steps, err));
+    assert_sg_ok(sg_generator_create(m, 1, T, &g, err));
+    size_t V = m->config.vocab_size;
+    double worst = 0;
+    for (size_t t = 0; t < T; t++) {
+      int32_t id = (int32_t)((7 * t + 3) % V);
+      assert_sg_ok(t < 4 ? sg_generator_feed(g, &id, 1, err) : sg_generator_step(g, &id, err));
+      const float *logits = sg_generator_logits(g, 0);
+      for (size_t v = 0; v < V; v++) worst = fmax(worst, fabs((double)logits[v] - (double)whole[t * V + v]));
+    }
+    near(form, worst, 2e-5);
+    sg_generator_free(g);
+    sg_model_free(m);
+    free(whole);
+  }
+}
+
+/* Sites of a form with several evaluations carry step and stage; readers of one see the first. */
+static void sites_of_stages(void **state) {
+  (void)state;
+  sg_model *m;
+  sg_run *r;
+  sg_site s;
+  int32_t tokens[] = {1, 2, 3};
+  const char *all = "*";
+  assert_sg_ok(sg_model_load("tests/golden/comparison/forms_sgatlin", &m, err));
+  assert_sg_ok(sgi_model_set_form(m, "midpoint", 2, err));
+  assert_sg_ok(
+      sg_run_create(m, &(sg_run_request){.tokens = tokens, .count = 3, .record = &all, .n_record = 1}, &r, err));
+  assert_true(sg_run_find(r, "layers.0.step.0.stage.0.router.indices", &s));
+  assert_true(sg_run_find(r, "layers.1.step.1.stage.1.attn.q", &s));
+  assert_true(sg_run_find(r, "layers.1.resid_post", &s));
+  assert_false(sg_run_find(r, "layers.0.router.indices", &s));
+  sg_run_free(r);
+  sg_model_free(m);
+}
+
+static void defects(void **state) {
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    sg_model *m;
+    int32_t tokens[T];
+    assert_sg_ok(
+        sg_model_load(k ? "tests/golden/comparison/forms_sgatlin" : "tests/golden/comparison/forms_mlp", &m, err));
+    for (size_t i = 0; i < T; i++) tokens[i] = (int32_t)((5 * i + 1) % m->config.vocab_size);
+    sgi_defect *d = calloc(m->config.num_layers, sizeof *d);
+    sgi_batch b = {.B = 1, .T = T, .inputs = tokens};
+    assert_sg_ok(sgi_ode_defect(m, &b, d, NULL, NULL, err));
+    for (size_t l = 0; l < m->config.num_layers; l++) {
+      for (size_t i = 0; i < SGI_DEFECT_FORMS; i++) assert_true(isfinite(d[l].of[i]) && d[l].of[i] > 0);
+      if (!k) assert_true(d[l].of[3] < d[l].of[1]); /* a field without jumps: rk4 is nearer than euler */
+      assert_true(k ? d[l].rerouted >= 0 && d[l].rerouted <= 1 : isnan(d[l].rerouted));
+    }
+    free(d);
+    sg_model_free(m);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(golden),
+                                     cmocka_unit_test(parallel_is_one_step_of_euler),
+                                     cmocka_unit_test(orders_of_convergence),
+                                     cmocka_unit_test(flops_count_evaluations),
+                                     cmocka_unit_test(refused),
+                                     cmocka_unit_test(generation),
+                                     cmocka_unit_test(sites_of_stages),
+                                     cmocka_unit_test(defects)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
