@@ -27,6 +27,7 @@
   X(cli_ablate) \
   X(cli_steer) \
   X(cli_neuron) \
+  X(cli_prune) \
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \

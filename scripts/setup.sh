@@ -11,7 +11,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
   [ -n "$missing" ] || exit 0
 else
   # Not Debian: what the build needs is found by its headers or not at all.
-  for h in oneapi/dnnl/dnnl.h jansson.h pcre2.h utf8proc.h zstd.h zlib.h xxhash.h microhttpd.h cmocka.h; do
+  for h in oneapi/dnnl/dnnl.h jansson.h pcre2.h utf8proc.h zstd.h zlib.h xxhash.h lapacke.h microhttpd.h cmocka.h; do
     printf '#define PCRE2_CODE_UNIT_WIDTH 8\n#include <stddef.h>\n#include <stdarg.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <%s>\n' "$h" | ${CC:-cc} -E -x c - >/dev/null 2>&1 || missing="$missing $h"
   done
   command -v "${ESBUILD:-esbuild}" >/dev/null 2>&1 || missing="$missing esbuild(a program)"

@@ -11,6 +11,7 @@ ffn: core math ffn
 model: core math ffn model
 data: core text data
 read: core math text ffn model data read
+compare: core math text ffn model data read compare
 train: core math text ffn model data read train
 check: core math text ffn model data read train check
 '

@@ -6,7 +6,7 @@
 #include "core/base.h"
 
 /* Purposes that never share numbers. */
-enum { SGI_STREAM_INIT = 1, SGI_STREAM_SHUFFLE = 2, SGI_STREAM_SAMPLE = 3, SGI_STREAM_WORLDS = 4 };
+enum { SGI_STREAM_INIT = 1, SGI_STREAM_SHUFFLE = 2, SGI_STREAM_SAMPLE = 3, SGI_STREAM_WORLDS = 4, SGI_STREAM_PRUNE = 7 };
 
 /* A stream: set seed, stream (and any sub-stream) once, then draw by counter. */
 typedef struct sgi_rng {

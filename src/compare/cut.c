@@ -1,0 +1,94 @@
+#include "compare/cut.h"
+
+#include <string.h>
+
+struct sgi_cut {
+  const sg_model *m;
+  sgi_pass *pass;
+  size_t T;
+  int32_t *inputs; /* (T) */
+  const sgi_cut_wish *wish;
+};
+
+size_t sgi_cut_sublayers(const sg_model *m) { return 2 * sg_model_config(m)->num_layers; }
+
+sg_status sgi_cut_create(const sg_model *m, size_t T, sgi_cut **out, sg_error *err) {
+  *out = NULL;
+  if (m->plan.n_evaluations != 2 * m->config.num_layers || m->plan.n_steps != m->plan.n_evaluations)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "cutting sublayers needs a model of plain sequential layers with attention and a feedforward each");
+  sgi_cut *c = sgi_alloc(sizeof *c);
+  if (!c) return sgi_fail_memory(err, sizeof *c, "a model with sublayers cut");
+  *c = (sgi_cut){.m = m, .T = T};
+  c->inputs = sgi_alloc(T * sizeof *c->inputs);
+  sg_status st = c->inputs ? SG_OK : sgi_fail_memory(err, T * sizeof *c->inputs, "a row of tokens");
+  /* With backward, so that each layer keeps its own block: features are read from it. */
+  if (!st) st = sgi_pass_create(m, 1, T, true, &c->pass, err);
+  if (st)
+    sgi_cut_free(c);
+  else
+    *out = c;
+  return st;
+}
+
+void sgi_cut_free(sgi_cut *c) {
+  if (!c) return;
+  sgi_pass_free(c->pass);
+  sgi_free(c->inputs);
+  sgi_free(c);
+}
+
+sgi_pass *sgi_cut_pass(sgi_cut *c) { return c->pass; }
+
+/* Cuts where a sublayer's output is made; keeps the streams behind it. */
+static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
+  (void)err;
+  const sgi_cut *c = user;
+  const sgi_cut_wish *w = c->wish;
+  size_t width = sgi_site_width(site), sublayer = 0;
+  if (site->layer < 0) return SG_OK;
+  sublayer = 2 * (size_t)site->layer;
+  float *data = site->data;
+  switch (site->id) {
+    case SGI_SITE_ATTN_OUT:
+    case SGI_SITE_MLP_OUT:
+      if (site->id == SGI_SITE_MLP_OUT) sublayer++;
+      if (w->off && w->off[sublayer]) memset(data, 0, site->n * width * sizeof *data);
+      break;
+    case SGI_SITE_RESID_MID:
+    case SGI_SITE_RESID_POST:
+      if (site->id == SGI_SITE_RESID_POST) sublayer++;
+      if (w->stream && w->stream[sublayer])
+        memcpy(w->stream[sublayer] + site->first * width, data, site->n * width * sizeof *data);
+      break;
+    case SGI_SITE_ATTN_Z:
+      if (w->heads >= 0 && (size_t)w->heads == sublayer)
+        memcpy(w->z + site->first * width, data, site->n * width * sizeof *data);
+      break;
+    default: break;
+  }
+  return SG_OK;
+}
+
+sg_status sgi_cut_run(sgi_cut *c, const sgi_cut_rows *rows, size_t row, const sgi_cut_wish *wish, sg_error *err) {
+  size_t T = rows->T;
+  const int32_t *targets = rows->targets + row * T;
+  c->inputs[0] = sg_model_config(c->m)->bos_id;
+  memcpy(c->inputs + 1, targets, (T - 1) * sizeof *targets);
+  c->wish = wish;
+  sgi_batch batch = {.B = 1, .T = T, .inputs = c->inputs, .targets = targets};
+  return sgi_pass_forward(c->pass, &batch, &(sgi_tap){.visit = visit, .user = c, .err = err}, err);
+}
+
+sg_status sgi_cut_loss(sgi_cut *c, const sgi_cut_rows *rows, const bool *off, double *loss, sg_error *err) {
+  sgi_metrics sum = {0};
+  sgi_cut_wish wish = {.off = off, .heads = -1};
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < rows->n && !st; i++) {
+    st = sgi_cut_run(c, rows, i, &wish, err);
+    if (!st) st = sgi_pass_loss(c->pass, &sum, NULL, 0, err);
+  }
+  if (!st && !sum.targets) st = sgi_fail(err, SG_ERR_ARG, "the rows hold no token that counts: all is padding");
+  *loss = sum.targets ? sum.nll / (double)sum.targets : 0;
+  return st;
+}

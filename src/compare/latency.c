@@ -1,0 +1,198 @@
+#include "compare/latency.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/profile.h"
+#include "model/pass.h"
+
+sg_status sgi_prune_view(const sg_model *m, const bool *off, sg_model **out, sg_error *err) {
+  sg_config c = m->config;
+  for (size_t s = 0; s < 2 * c.num_layers; s++)
+    if (off[s]) c.layers[s / 2].pruned |= s % 2 ? SG_FEEDFORWARD : SG_ATTENTION;
+  sg_status st = sgi_model_shell(&c, out, err);
+  if (st) return st;
+  for (size_t i = 0; i < (*out)->table.count && !st; i++) {
+    ptrdiff_t row = sgi_table_find(&m->table, (*out)->table.rows[i].name);
+    if (row < 0)
+      st = sgi_fail(err, SG_ERR_INTERNAL, "a pruned model asks for %s", (*out)->table.rows[i].name);
+    else
+      (*out)->w[i] = m->w[row];
+  }
+  if (!st) {
+    sgi_model_point(*out);
+  } else {
+    sg_model_free(*out);
+    *out = NULL;
+  }
+  return st;
+}
+
+/* ---- one model, timed ------------------------------------------------------------------------ */
+
+typedef struct timed {
+  const sgi_latency_request *r;
+  sg_generator *generator; /* decoding */
+  sgi_pass *pass;          /* prefill */
+  int32_t *ids;            /* (T) */
+} timed;
+
+static sg_status open_timed(const sg_model *m, const sgi_latency_request *r, timed *out, sg_error *err) {
+  *out = (timed){.r = r};
+  out->ids = sgi_alloc(r->T * sizeof *out->ids);
+  if (!out->ids) return sgi_fail_memory(err, r->T * sizeof *out->ids, "tokens to time");
+  /* Any text will do: sparse layers choose by it, so it should not be one token again and again. */
+  for (size_t t = 0; t < r->T; t++) out->ids[t] = (int32_t)((7919 * t + 13) % m->config.vocab_size);
+  return r->use == SGI_FOR_DECODE ? sg_generator_create(m, 1, r->T, &out->generator, err)
+                                  : sgi_pass_create(m, 1, r->T, false, &out->pass, err);
+}
+
+static void close_timed(timed *t) {
+  sg_generator_free(t->generator);
+  sgi_pass_free(t->pass);
+  sgi_free(t->ids);
+}
+
+/* Milliseconds of a token, or of a row. */
+static sg_status run_timed(timed *t, double *ms, sg_error *err) {
+  sg_status st = SG_OK;
+  if (t->pass) {
+    sgi_batch batch = {.B = 1, .T = t->r->T, .inputs = t->ids};
+    double from = sgi_now();
+    st = sgi_pass_forward(t->pass, &batch, NULL, err);
+    *ms = 1e3 * (sgi_now() - from);
+    return st;
+  }
+  size_t half = t->r->T / 2;
+  sg_generator_reset(t->generator);
+  st = sg_generator_feed(t->generator, t->ids, half, err);
+  double from = sgi_now();
+  for (size_t i = half; i < t->r->T && !st; i++) st = sg_generator_step(t->generator, t->ids + i, err);
+  *ms = 1e3 * (sgi_now() - from) / (double)(t->r->T - half);
+  return st;
+}
+
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+static double median(double *x, size_t n) {
+  qsort(x, n, sizeof *x, ascending);
+  return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+typedef struct pair {
+  double *a, *b, *ratio, *less; /* (rounds) times, a / b, a - b */
+} pair;
+
+/* Both once to warm up, then in turn. */
+static sg_status alternate(const sg_model *a, const sg_model *b, const sgi_latency_request *r, pair *out, size_t *done,
+                           size_t wanted, sg_error *err) {
+  timed x = {0}, y = {0};
+  double warm;
+  sg_status st = open_timed(a, r, &x, err);
+  if (!st) st = open_timed(b, r, &y, err);
+  if (!st) st = run_timed(&x, &warm, err);
+  if (!st) st = run_timed(&y, &warm, err);
+  for (size_t k = 0; k < r->rounds && !st; k++) {
+    st = run_timed(&x, &out->a[k], err);
+    if (!st) st = run_timed(&y, &out->b[k], err);
+    out->ratio[k] = out->a[k] / out->b[k];
+    out->less[k] = out->a[k] - out->b[k];
+    if (!st && r->progress && !r->progress(r->user, ++*done, wanted)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+  }
+  close_timed(&x);
+  close_timed(&y);
+  return st;
+}
+
+static sg_status make_pair(const sgi_latency_request *r, pair *p, sg_error *err) {
+  if (r->rounds < 9 || r->T < 2)
+    return sgi_fail(err, SG_ERR_ARG, "a latency needs at least 9 alternations and 2 positions");
+  p->a = sgi_alloc(4 * r->rounds * sizeof *p->a);
+  if (!p->a) return sgi_fail_memory(err, 4 * r->rounds * sizeof *p->a, "timings");
+  p->b = p->a + r->rounds;
+  p->ratio = p->b + r->rounds;
+  p->less = p->ratio + r->rounds;
+  return SG_OK;
+}
+
+sg_status sgi_latency_ratio(const sg_model *a, const sg_model *b, const sgi_latency_request *r, double *ratio,
+                            sg_error *err) {
+  pair p = {0};
+  size_t done = 0;
+  sg_status st = make_pair(r, &p, err);
+  if (!st) st = alternate(a, b, r, &p, &done, r->rounds, err);
+  if (!st) *ratio = median(p.ratio, r->rounds);
+  sgi_free(p.a);
+  return st;
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+/* Alike: the same sublayer of equal sizes. */
+static bool alike(const sg_model *m, size_t a, size_t b) {
+  if (a % 2 != b % 2) return false;
+  if (a % 2 == 0) return true;
+  const sgi_sublayer *x = sgi_feedforward_of(m, a / 2), *y = sgi_feedforward_of(m, b / 2);
+  const sg_config *u = x->config, *v = y->config;
+  return x->ffn == y->ffn && u->num_neurons == v->num_neurons && u->num_channels == v->num_channels &&
+         u->top_k == v->top_k && u->key_dim == v->key_dim && !strcmp(u->router, v->router);
+}
+
+static sg_status share(const sg_model *m, double *x, size_t S, sg_error *err) {
+  double *own = sgi_alloc(2 * S * sizeof *own);
+  if (!own) return sgi_fail_memory(err, 2 * S * sizeof *own, "latencies");
+  double *like = own + S;
+  memcpy(own, x, S * sizeof *x);
+  for (size_t s = 0; s < S; s++) {
+    size_t n = 0;
+    for (size_t k = 0; k < S; k++)
+      if (alike(m, s, k)) like[n++] = own[k];
+    x[s] = median(like, n);
+  }
+  sgi_free(own);
+  return SG_OK;
+}
+
+sg_status sgi_latency_measure(const sg_model *m, const sgi_latency_request *r, sgi_latency *out, sg_error *err) {
+  size_t S = 2 * m->config.num_layers, done = 0;
+  pair p = {0};
+  *out = (sgi_latency){0};
+  bool *off = sgi_alloc(S);
+  double *all = sgi_alloc(S * sizeof *all);
+  out->sublayer = sgi_alloc(S * sizeof *out->sublayer);
+  sg_status st = off && all && out->sublayer ? SG_OK : sgi_fail_memory(err, S * sizeof *all, "latencies");
+  if (!st) st = make_pair(r, &p, err);
+  for (size_t s = 0; s < S && !st; s++) {
+    sg_model *without = NULL;
+    memset(off, 0, S);
+    off[s] = true;
+    st = sgi_prune_view(m, off, &without, err);
+    if (!st) st = alternate(m, without, r, &p, &done, S * r->rounds, err);
+    sg_model_free(without);
+    if (st) break;
+    out->sublayer[s] = median(p.less, r->rounds);
+    all[s] = median(p.a, r->rounds);
+  }
+  if (!st && !r->each) st = share(m, out->sublayer, S, err);
+  if (!st) {
+    out->all = out->other = median(all, S);
+    /* A difference lost in noise must not be 0: it divides. */
+    for (size_t s = 0; s < S; s++) {
+      if (out->sublayer[s] < 1e-3 * out->all) out->sublayer[s] = 1e-3 * out->all;
+      out->other -= out->sublayer[s];
+    }
+    if (out->other < 0) out->other = 0;
+  }
+  sgi_free(p.a);
+  sgi_free(off);
+  sgi_free(all);
+  return st;
+}
+
+void sgi_latency_deinit(sgi_latency *l) {
+  sgi_free(l->sublayer);
+  *l = (sgi_latency){0};
+}

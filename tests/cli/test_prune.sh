@@ -1,0 +1,46 @@
+#!/bin/sh
+# prune: a pruned directory is a model that every command reads; stops, methods, bad input.
+. tests/cli/common.sh
+W="$tmp/worlds"
+"$SGATLIN" -q data worlds --stories 300 --seed 1 -o "$W"
+"$SGATLIN" -q train --data "$W" -o "$tmp/run" --steps 20 --set model.hidden_size=32 --set model.num_hidden_layers=3 --set model.head_dim=16 \
+  --set train.seq_len=48 --set train.batch_size=8 --set tokenizer.vocab_size=600 --set feedforward.num_neurons=64 \
+  --set feedforward.num_channels=2 --set feedforward.key_dim=16 --set feedforward.top_k=4
+P="--calibrate $W/train.txt --data $W/valid.txt --rows 6"
+
+try 0 prune "$tmp/run" $P --remove 2 -o "$tmp/small" --json
+cp "$tmp/out" "$tmp/prune.json"
+has out '"method":"sprint"'; has out '"speedup_measured":'; has out '"tuned_scores":'
+[ "$(grep -o '"sublayer":' "$tmp/out" | wc -l)" = 2 ] || bad "two rounds"
+grep -q '"pruned_sublayers"' "$tmp/small/config.json" || bad "config.json does not say what is out"
+# The loss that the last round tells is that of the written directory, over the same rows.
+loss=$(sed 's/.*"validation_loss":\([0-9.e-]*\),"seconds":[^}]*}\]}.*/\1/' "$tmp/prune.json")
+try 0 eval "$tmp/small" --data "$W/valid.txt" --seq-len 48 --max-rows 6 --rows pad --json
+sed 's/.*"loss":\([0-9.e-]*\).*/\1/' "$tmp/out" | awk -v want="$loss" '{ d = $1 - want; exit !(d * d < 1e-8) }' || bad "eval of the directory: $(cat "$tmp/out"), expected $loss"
+
+# Every command that reads a model reads it.
+for c in "info" "generate --prompt Once -n 3 --greedy" "attribute --prompt Once" "graph --prompt Once -o $tmp/g.json" "margins --prompt Once --json" \
+  "flops" "verify"; do
+  set -- $c
+  name=$1
+  shift
+  case $name in flops) continue ;; esac
+  try 0 $name "$tmp/small" "$@"
+done
+try 0 record "$tmp/small" --data "$W/valid.txt" -n 5 -o "$tmp/rec"
+try 0 neighbors "$tmp/rec" --find " the" || try 0 neighbors "$tmp/rec" --find " a"
+
+# Methods, and a figure.
+try 0 prune "$tmp/run" $P --remove 2 --compare --svg "$tmp/f.svg"
+for m in sprint oneshot untuned loss loss-once depth random; do has out "$m"; done
+grep -q '<polyline' "$tmp/f.svg" || bad "no curve in the figure"
+try 0 prune "$tmp/run" $P --remove 1 --method depth --json
+has out '"sublayer":5'
+
+# Errors.
+try 2 prune "$tmp/run" $P; has err "--speedup X or --remove N"
+try 2 prune "$tmp/run" $P --remove 6; has err "one must stay"
+try 2 prune "$tmp/run" $P --compare -o "$tmp/x"; has err "writes no model"
+try 3 prune "$tmp/run" --calibrate /dev/null --data "$W/valid.txt" --remove 1
+try 2 prune tests/golden/models/moe $P --remove 1; has err "tokenizer.json"
+finish
