@@ -154,7 +154,7 @@ soak: $(BUILD)/sgatlin ## mixed load on the explorer for SOAK_SECONDS (10 minute
 	@python3 bench/soak.py $(BUILD)/sgatlin $(SOAK_MODEL) --seconds $(SOAK_SECONDS)
 
 .PHONY: tests
-tests: all $(TESTS)
+tests: all $(TESTS) $(addprefix $(BUILD)/tests/memory/,failing.so driver)
 
 # valgrind is no package of `make deps`: this is for developers.
 .PHONY: valgrind
@@ -218,6 +218,11 @@ mutant: $(BUILD)/mutants/$(MUTANT).c $(MUTANT_TESTS:%=$(BUILD)/tests/%)
 	  $(BUILD)/libsgatlin.a -lmicrohttpd $(LDLIBS_ALL) -o $(<:.c=)-$$(basename $$t) || exit 1; done
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(REF_OBJ) $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(REF_OBJ) $(BUILD)/libsgatlin.a -lcmocka $(LDLIBS_ALL) -o $@
+# Every command with an allocation that fails: what makes it fail, and what runs the command and judges it.
+$(BUILD)/tests/memory/failing.so: tests/memory/failing.c
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) -std=c11 -O1 -g $(WARN) -Wno-missing-prototypes $(STRICT) -D_GNU_SOURCE -fPIC -shared $< -o $@ -ldl
+$(BUILD)/tests/memory/driver: tests/memory/driver.c
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) -std=c11 -O1 -g $(WARN) $(STRICT) -D_GNU_SOURCE $< -o $@
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(BUILD)/libsgatlin.a $(LDLIBS_ALL) -o $@
 

@@ -24,12 +24,12 @@
 #ifndef SGATLIN_CLI_H
 #define SGATLIN_CLI_H
 
-#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "core/arena.h"
 #include "core/base.h"
+#include "core/json.h"
 
 /* ---- tables -------------------------------------------------------------------------------------------------- */
 
@@ -248,6 +248,14 @@ typedef enum cli_when { CLI_AUTO, CLI_ALWAYS, CLI_NEVER } cli_when;
 void cli_output_setup(cli_when color, bool verbose, bool quiet);
 /* Writes out what stdout still holds; exit code, which is 4 where that failed and code was 0. */
 int cli_finish(int code);
+/* Libraries that end the process where memory is out: see no_memory.c. */
+void cli_watch_memory(void);
+void cli_main_ends(void);
+/* A part of the output could not be made for want of memory: the command ends with 4 and prints nothing. Allocations that pass through
+ * core/arena.h are known without it. */
+void cli_no_memory(void);
+/* First of all: see output.c. */
+void cli_output_begin(void);
 
 void cli_help_short(FILE *f);
 void cli_help_commands(FILE *f);

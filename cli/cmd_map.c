@@ -54,7 +54,7 @@ static sg_status choose_tokens(work *w, sg_error *err) {
     w->names[i] = cli_recorded_token_text(&w->r, w->tokens[i].id, false);
     if (w->names[i] && *w->names[i]) continue;
     free(w->names[i]);
-    if (asprintf(&w->names[i], "%d", w->tokens[i].id) < 0) w->names[i] = NULL;
+    if (asprintf(&w->names[i], "%d", w->tokens[i].id) < 0) w->names[i] = NULL, cli_no_memory();
   }
   for (size_t i = 0; !st && i < w->n_tokens; i++)
     if (!w->names || !w->names[i]) st = sgi_fail_memory(err, w->n_tokens, "names of tokens");

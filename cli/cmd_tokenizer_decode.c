@@ -35,6 +35,7 @@ static sg_status read_json(const sg_tokenizer *t, const char *text, size_t n, co
                            sg_error *err) {
   json_error_t e;
   json_t *o = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
+  if (!o && json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, n, place);
   if (!o) return sgi_fail(err, SG_ERR_FORMAT, "%s: not valid JSON: %s", place, e.text);
   const json_t *list = json_is_object(o) ? json_object_get(o, "ids") : o;
   sg_status st = SG_OK;

@@ -50,7 +50,9 @@ static sg_status encode_line(const cli_call *c, const sg_tokenizer *t, const cha
   size_t count;
   sg_status st = SG_OK;
   if (!o)
-    st = sgi_fail(err, SG_ERR_FORMAT, "%s: not valid JSON: %s", place, e.text);
+    st = json_error_code(&e) == json_error_out_of_memory
+             ? sgi_fail_memory(err, n, place)
+             : sgi_fail(err, SG_ERR_FORMAT, "%s: not valid JSON: %s", place, e.text);
   else if (!json_is_string(text))
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" is %s, expected a string", place, field, text ? "none" : "missing");
   if (!st) st = sg_tokenizer_encode(t, json_string_value(text), json_string_length(text), &ids, &count, err);

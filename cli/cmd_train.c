@@ -127,8 +127,10 @@ static int print_keys(void) {
 static int print_settings(const sgi_settings *s) {
   json_t *o = sgi_settings_to_json(s);
   char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+  sg_error err = {0};
   json_decref(o);
-  if (text) puts(text);
+  if (!text) return sgi_json_incomplete("the settings", &err), cli_fail(&err);
+  puts(text);
   free(text);
   return 0;
 }

@@ -162,10 +162,13 @@ int main(int argc, char **argv) {
   /* With a closed 0, 1 or 2 the next opened file would take its number, and messages would land in it. */
   for (int fd = 0; fd < 3; fd++)
     if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) return 1;
+  cli_watch_memory();
+  cli_output_begin();
   cli_signals_pipe();
   cli_output_setup(CLI_AUTO, false, false);
   cli_call c = {0};
   int code = cli_finish(run(&c, argc, argv));
   cli_call_free(&c);
+  cli_main_ends();
   return code;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,8 +17,14 @@
 static struct {
   bool verbose, quiet, color_out, color_err;
   char warning[320];  /* of the result */
+  bool no_memory;     /* something of the output could not be made */
   cli_progress *line; /* what stands on the terminal's last line */
 } state;
+
+/* Standard output is held back until the command has ended or says fflush, so that one that runs
+ * out of memory half-way has printed nothing. 8 MB: what is longer goes out in pieces. Pages that
+ * are not used cost nothing. */
+static char held[8 << 20];
 
 void cli_output_setup(cli_when color, bool verbose, bool quiet) {
   const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -27,6 +34,9 @@ void cli_output_setup(cli_when color, bool verbose, bool quiet) {
   state.verbose = verbose && !quiet;
   state.quiet = quiet;
 }
+
+void cli_no_memory(void) { state.no_memory = true; }
+void cli_output_begin(void) { setvbuf(stdout, held, _IOFBF, sizeof held); }
 
 bool cli_quiet(void) { return state.quiet; }
 
@@ -224,7 +234,11 @@ int cli_json(json_t *value) {
   }
   char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
   json_decref(value);
-  if (!text) return cli_failed(SG_ERR_MEMORY, "out of memory while writing JSON");
+  if (!text) {
+    sg_error err = {0};
+    sgi_json_incomplete("the result", &err);
+    return cli_fail(&err);
+  }
   sg_error lost = {0};
   if (sgi_guard_look(false, &lost)) {
     free(text);
@@ -253,6 +267,10 @@ bool cli_output_gone(void) { return cli_pipe_gone || ferror(stdout); }
 int cli_finish(int code) {
   sg_error lost = {0};
   if (!code && sgi_guard_end(&lost)) code = cli_fail(&lost);
+  /* Where a text could not be had, something else stands in its place. */
+  if ((state.no_memory || sgi_alloc_failures_of_all()) && !code)
+    code = cli_failed(SG_ERR_MEMORY, "out of memory while writing the result");
+  if (code == cli_exit_code(SG_ERR_MEMORY)) __fpurge(stdout);
   errno = 0;
   bool bad = fflush(stdout) != 0 || ferror(stdout);
   int number = errno;
@@ -345,7 +363,10 @@ static size_t width_of(const char *text) {
 
 cli_table *cli_table_begin(const char *align) {
   cli_table *t = calloc(1, sizeof *t);
-  if (!t) return NULL;
+  if (!t) {
+    state.no_memory = true;
+    return NULL;
+  }
   t->align = align;
   t->n_columns = strlen(align);
   return t;
@@ -356,7 +377,10 @@ void cli_cell(cli_table *t, const char *format, ...) {
   if (t->n_cells == t->room) {
     size_t room = t->room ? 2 * t->room : 64;
     char **cells = realloc(t->cells, room * sizeof *cells);
-    if (!cells) return;
+    if (!cells) {
+      state.no_memory = true;
+      return;
+    }
     t->cells = cells;
     t->room = room;
   }
@@ -365,7 +389,9 @@ void cli_cell(cli_table *t, const char *format, ...) {
   char *text = NULL;
   if (vasprintf(&text, format, args) < 0) text = NULL;
   va_end(args);
-  t->cells[t->n_cells++] = text ? clean_copy(text) : NULL;
+  char *clean = text ? clean_copy(text) : NULL;
+  if (!clean) state.no_memory = true;
+  t->cells[t->n_cells++] = clean;
   free(text);
 }
 

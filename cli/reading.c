@@ -153,6 +153,7 @@ json_t *cli_recorded_excerpt(const cli_reading *r, size_t position, size_t width
 static char *text_of(json_t *o) {
   const char *s = json_string_value(o);
   char *copy = strdup(s ? s : "");
+  if (!copy) cli_no_memory();
   json_decref(o);
   return copy;
 }

@@ -99,6 +99,7 @@ json_t *api_kept(const api_call *c) {
 }
 
 void api_keep(const api_call *c, json_t *answer) {
+  if (sgi_json_state() || sgi_json_failures()) return; /* it may not be whole */
   char *text = request_text(c);
   if (!c->e->kept) c->e->kept = json_object();
   if (json_object_size(c->e->kept) >= KEPT)

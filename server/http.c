@@ -73,6 +73,7 @@ static enum MHD_Result send_response(http_server *s, struct MHD_Connection *c, i
 }
 
 static enum MHD_Result refuse(http_server *s, struct MHD_Connection *c, int status, const char *text) {
+  sgi_json_begin();
   json_t *o = json_pack("{s:i, s:s}", "status", status, "error", text);
   char *t = o ? json_dumps(o, JSON_COMPACT) : NULL;
   json_decref(o);

@@ -3,11 +3,10 @@
 #ifndef SGS_HTTP_H
 #define SGS_HTTP_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "sgatlin.h"
+#include "core/json.h"
 
 typedef struct http_asset {
   const char *path, *type; /* "/app.js", "text/javascript" */

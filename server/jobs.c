@@ -74,6 +74,7 @@ static void unlink_job(job_queue *q, http_job *j) {
 }
 
 static char *error_text(int status, const char *text) {
+  sgi_json_begin(); /* whatever became of the answer */
   json_t *o = json_pack("{s:i, s:s}", "status", status, "error", text);
   char *t = o ? json_dumps(o, JSON_COMPACT) : NULL;
   json_decref(o);
@@ -95,15 +96,23 @@ static void run_job(job_queue *q, http_job *j) {
   sg_error err = {0};
   json_t *answer = NULL;
   j->deadline = sgi_now() + JOB_SECONDS;
+  sgi_json_begin();
   sg_status st = q->handler(q->user, j, &answer, &err);
-  if (!st && answer) {
-    j->answer = json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(9));
+  if (!st && answer && !sgi_json_failures()) j->answer = json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(9));
+  if (j->answer) {
     j->status = 200;
+  } else if (!st && answer) {
+    j->status = sgi_json_state() == SGI_JSON_LOST ? 500 : 503;
+    j->answer =
+        error_text(j->status, j->status == 500 ? "a part of the answer can not be written as JSON" : "out of memory");
   } else if (!st) {
     j->status = 404;
     j->answer = error_text(404, "there is no such call");
   } else {
-    j->status = st == SG_ERR_ARG || st == SG_ERR_UNSUPPORTED ? 400 : st == SG_ERR_CANCELLED ? 499 : 500;
+    j->status = st == SG_ERR_ARG || st == SG_ERR_UNSUPPORTED ? 400
+                : st == SG_ERR_CANCELLED                     ? 499
+                : st == SG_ERR_MEMORY                        ? 503
+                                                             : 500;
     j->answer = error_text(j->status, err.text);
   }
   json_decref(answer);

@@ -2,9 +2,7 @@
 #ifndef SGS_OPENED_H
 #define SGS_OPENED_H
 
-#include <jansson.h>
-
-#include "core/base.h"
+#include "core/json.h"
 
 typedef struct opened {
   char *name;   /* the last part of the path */

@@ -44,6 +44,24 @@ static bool must_fail(void) {
   return at && (call == at || (call > at && atomic_load(&fail_on)));
 }
 
+bool sgi_alloc_may(void) { return !must_fail(); }
+
+static _Thread_local size_t failures;
+static atomic_size_t failures_of_all;
+
+size_t sgi_alloc_failures(void) { return failures; }
+size_t sgi_alloc_failures_of_all(void) { return atomic_load(&failures_of_all); }
+
+void sgi_alloc_failed(void) {
+  failures++;
+  atomic_fetch_add(&failures_of_all, 1);
+}
+
+static void *failed(void) {
+  sgi_alloc_failed();
+  return NULL;
+}
+
 /* Asks for large pages: neurons are gathered from pools of any size, each from another page. */
 static void huge_pages(char *p, size_t bytes) {
   enum { PAGE = 4096, WORTH = 8 << 20 };
@@ -52,13 +70,13 @@ static void huge_pages(char *p, size_t bytes) {
 }
 
 void *sgi_alloc(size_t bytes) {
-  if (must_fail() || bytes > SIZE_MAX - 2 * SGI_ALIGN) return NULL;
+  if (must_fail() || bytes > SIZE_MAX - 2 * SGI_ALIGN) return failed();
   size_t rounded = (bytes + SGI_ALIGN) / SGI_ALIGN * SGI_ALIGN; /* at least one line, so never a NULL for 0 bytes */
   size_t limit = atomic_load(&most);
-  if (limit && rounded > limit - (atomic_load(&taken) < limit ? atomic_load(&taken) : limit)) return NULL;
+  if (limit && rounded > limit - (atomic_load(&taken) < limit ? atomic_load(&taken) : limit)) return failed();
   /* Large blocks come from calloc's fresh zero pages, so that untouched memory costs nothing. */
   char *raw = calloc(1, rounded + SGI_ALIGN);
-  if (!raw) return NULL;
+  if (!raw) return failed();
   atomic_fetch_add(&taken, malloc_usable_size(raw));
   huge_pages(raw, rounded + SGI_ALIGN);
   char *p = raw + SGI_ALIGN - (uintptr_t)raw % SGI_ALIGN; /* always moves on, so the word before p is ours */

@@ -36,6 +36,12 @@ char *sgi_strdup(const char *s);
 /* From now on blocks that would take more than this together are refused, as if memory were out (0: no limit; what is taken stays). So a
  * size that came from outside ends in a message and not in the kernel's choice of a process to kill. Returns the bytes taken now. */
 size_t sgi_alloc_limit(size_t bytes);
+/* False where a test asks this allocation to fail: for libraries whose own allocations are counted among ours (jansson). */
+bool sgi_alloc_may(void);
+/* Allocations that failed so far, of this thread and of all. */
+size_t sgi_alloc_failures(void);
+void sgi_alloc_failed(void); /* one more, of another library's */
+size_t sgi_alloc_failures_of_all(void);
 
 /* Tests only: the n-th allocation from now fails (0: none), once or for ever. Returns the number of allocations so far. */
 size_t sgi_alloc_fail_at(size_t n, bool for_ever);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/json.h"
+
 const char *sg_status_text(sg_status code) {
   switch (code) {
 #define SGI_CASE(name, value, text) \
@@ -25,6 +27,7 @@ static void trim_utf8(char *text) {
 }
 
 sg_status sgi_fail(sg_error *err, sg_status code, const char *format, ...) {
+  if (code == SG_ERR_MEMORY) sgi_json_told();
   if (!err) return code;
   err->code = code;
   va_list ap;

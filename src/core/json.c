@@ -40,7 +40,7 @@ sg_status sgi_json_load(const char *path, json_t **out, sg_error *err) {
 
 sg_status sgi_json_save(const char *path, const json_t *value, sg_error *err) {
   char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-  if (!text) return sgi_fail_memory(err, 0, path);
+  if (!text) return sgi_json_incomplete(path, err);
   size_t n = strlen(text);
   text[n] = '\n'; /* in the place of the NUL */
   sg_status st = sgi_write_file(path, text, n + 1, err);

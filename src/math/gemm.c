@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "core/arena.h"
 #include "math/gemv.h"
 #include "math/transpose.h"
 
@@ -37,6 +38,40 @@ sg_status sgi_gemm1(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha,
                                 (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
   omp_set_num_threads(threads);
   return st == dnnl_success ? SG_OK : st == dnnl_out_of_memory ? SG_ERR_MEMORY : SG_ERR_INTERNAL;
+}
+
+static atomic_int making;
+
+bool sgi_gemm_making(void) { return atomic_load(&making) > 0; }
+
+/* oneDNN 2.6 has three families of kernels and makes each when it is first needed: one product for each. */
+static sg_status make_kernels(void) {
+  static const struct {
+    bool tb;
+    size_t m, n;
+  } products[] = {{false, 1, 1}, {true, 2, 1}, {false, 2, 2}};
+  float a[2] = {0}, b[2] = {0}, c[4];
+  sg_status st = SG_OK;
+  atomic_fetch_add(&making, 1);
+  for (size_t i = 0; i < SGI_COUNT(products) && !st; i++) {
+    size_t m = products[i].m, n = products[i].n;
+    st = sgi_gemm1(false, products[i].tb, m, n, 1, 1, a, 1, b, products[i].tb ? 1 : n, 0, c, n);
+  }
+  atomic_fetch_sub(&making, 1);
+  return st;
+}
+
+sg_status sgi_gemm_ready(sg_error *err) {
+  enum { KERNEL_BYTES = 16 << 20 };
+  static atomic_bool ready;
+  if (atomic_load(&ready)) return SG_OK;
+  void *room = sgi_alloc(KERNEL_BYTES); /* not used: that it could be had is what counts */
+  if (!room) return sgi_fail_memory(err, KERNEL_BYTES, "the kernels of oneDNN");
+  sgi_free(room);
+  sg_status st = make_kernels();
+  if (st) return sgi_fail(err, st, "oneDNN computes no product: %s", sg_status_text(st));
+  atomic_store(&ready, true);
+  return SG_OK;
 }
 
 sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,

@@ -5,6 +5,12 @@
 
 #include "core/arena.h"
 
+/* Before the first product, where a failure can still be told: oneDNN makes its kernels then, once in a process, and throws a C++
+ * exception where memory is out. SG_ERR_MEMORY where there is no room for them. Cheap once it has succeeded. */
+sg_status sgi_gemm_ready(sg_error *err);
+/* A thread is at it: an end of the process meanwhile is oneDNN's. For the command, which then tells of memory. */
+bool sgi_gemm_making(void);
+
 /* C (m,n; row stride ldc) = op(A) op(B) + beta C, beta 0 or 1. op(A) is (m,k): A is (m,k) or, with
  * ta, (k,m); op(B) is (k,n): B is (k,n) or, with tb, (n,k). The product is cut into tiles by its
  * sizes alone and each tile is made by one thread, so the bits do not depend on the number of

@@ -156,6 +156,7 @@ static sg_status create(const sg_model *m, size_t B, size_t T, size_t keys, bool
   size_t bytes;
   sg_status st = measure(m, B, T, keys, backward, &bytes, err);
   if (!st) st = sgi_kernels_check(err);
+  if (!st) st = sgi_gemm_ready(err);
   if (st) return st;
   sgi_pass *p = sgi_alloc(sizeof *p);
   char *block = sgi_alloc(bytes);

@@ -4,9 +4,7 @@
 #ifndef SGI_JSON_LINE_H
 #define SGI_JSON_LINE_H
 
-#include <jansson.h>
-
-#include "core/base.h"
+#include "core/json.h"
 
 typedef struct sgi_line_mended {
   uint64_t broken; /* bytes that are no UTF-8: each part became U+FFFD */

@@ -207,7 +207,9 @@ sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progres
   if (!st) st = read_state(o, path, state, err);
   if (!st) st = sg_model_load(directory, &m, err);
   if (!st && !same_config(&m->config, &t->model->config))
-    st = sgi_fail(err, SG_ERR_ARG, "%s/config.json is not the model that the run's settings describe", directory);
+    st = sgi_json_state()
+             ? sgi_json_incomplete(path, err)
+             : sgi_fail(err, SG_ERR_ARG, "%s/config.json is not the model that the run's settings describe", directory);
   if (!st) {
     t->steps = state->step;
     t->updates = state->updates;

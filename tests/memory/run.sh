@@ -1,0 +1,73 @@
+#!/bin/sh
+# run.sh [-n SAMPLES] [-l LASTING] [-p PART/PARTS] [PATTERN]: every command of commands.txt (those that hold PATTERN), each with one of
+# SAMPLES allocations failing (0: with every one, each in its turn), and with all failing from one of LASTING places on.
+# PART/PARTS runs every PARTSth line only, from PART on. From the repository's root; SGATLIN=path tests another build.
+set -u
+samples=12 lasting=3 part=1 parts=1
+while getopts n:l:p: option; do
+  case $option in
+    n) samples=$OPTARG ;;
+    l) lasting=$OPTARG ;;
+    p) part=${OPTARG%/*} parts=${OPTARG#*/} ;;
+    *) exit 2 ;;
+  esac
+done
+shift $((OPTIND - 1))
+pattern=${1-}
+root=$PWD
+sg=${SGATLIN:-build/sgatlin}
+case $sg in /*) ;; *) sg=$root/$sg ;; esac
+tools=${MEMORY_TOOLS:-$root/build/tests/memory}
+case $tools in /*) ;; *) tools=$root/$tools ;; esac
+[ -w /dev/shm ] && TMPDIR=${TMPDIR:-/dev/shm} && export TMPDIR
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive XDG_CACHE_HOME="$work.cache"
+trap 'rm -rf "$work" "$work.cache"' EXIT
+for name in $(env | sed -n 's/^\(SGATLIN_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
+
+# ---- the folder the commands run in
+sizes="--set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 --set train.seq_len=16 --set train.batch_size=2
+ --set feedforward.num_neurons=16 --set feedforward.num_channels=1 --set feedforward.top_k=2 --set feedforward.key_dim=8
+ --set schedule.warmup_steps=1 --set eval.batches=1 --set checkpoint.every=2"
+bench="--set model.hidden_size=16 --set model.head_dim=8 --set model.num_hidden_layers=1 --set tokenizer.vocab_size=200 -b 2 -s 8 -n 1"
+cp -r tests/golden/eval/model "$work/model"
+cp -r tests/golden/models/mlp "$work/mlp"
+cp tests/golden/eval/model/targets.json "$work/targets.json"
+sed -n '/"stories"/,/^ \]/s/^  "\(.*\)",\{0,1\}$/\1\n<|endoftext|>/p' tests/golden/eval/facts/mining.json | head -n 60 >"$work/stories.txt"
+cd "$work" || exit 1
+for i in 1 2 3 4 5 6 7 8 9; do
+  printf 'The dog was red. The cat had a hat and the moon was old number %s.\n<|endoftext|>\n' $i
+done >text.txt
+mkdir data && cp text.txt data/train.txt && cp text.txt data/valid.txt
+printf '{"text": "The dog"}\n{"text": "was red"}\n' >text.jsonl
+echo '[5,6,7]' >three.json
+# shellcheck disable=SC2086
+{
+  "$sg" record model --data text.txt -o rec -q && "$sg" facts mine stories.txt --min-count 2 -o facts.json -q &&
+    "$sg" train --data data --tokenizer model/tokenizer.json -o run --steps 3 -q $sizes
+} >/dev/null || exit 1
+
+failed=0 number=0
+# shellcheck disable=SC2086
+try() { # OPTIONS COMMAND
+  set -f
+  "$tools/driver" $1 "$tools/failing.so" "$sg" $2 >"$work.out" 2>&1
+  code=$?
+  set +f
+  [ $code = 0 ] && { [ -z "${VERBOSE-}" ] || echo "$2: $(tail -n 1 "$work.out")"; return; }
+  failed=$((failed + 1))
+  echo "FAIL $2"
+  cat "$work.out"
+}
+while IFS='|' read -r options command; do
+  case $options in \#*) continue ;; esac
+  case $command in *"$pattern"*) ;; *) continue ;; esac
+  number=$((number + 1))
+  [ $(((number - part) % parts)) = 0 ] || continue
+  command=$(echo "${command# }" | sed "s|SMALLBENCH|$(echo $bench)|; s|SMALL|$(echo $sizes)|")
+  try "-n $samples ${options% }" "$command"
+  [ "$lasting" = 0 ] || try "-n $lasting -l ${options% }" "$command"
+done <"$root/tests/memory/commands.txt"
+rm -f "$work.out"
+[ "$failed" = 0 ] && [ "$number" -gt 0 ]
