@@ -28,12 +28,12 @@ one() { # KIND FORM STEPS SEED NAME
   else
     "$sgatlin" -q -t 2 train --data "$out/worlds" --tokenizer "$out/tokenizer.json" -o "$dir" --kind "$1" $form --steps "$3" --seed "$4" \
       --set model.hidden_size=64 --set model.num_hidden_layers=4 --set model.head_dim=32 --set train.seq_len=128 --set train.batch_size=32 \
-      --set feedforward.num_neurons=256 --set schedule.warmup=50 --set eval.every=0
+      --set feedforward.num_neurons=256 --set eval.every=0
   fi
-  "$sgatlin" -q -t 2 eval "$dir" --data "$out/worlds/valid.txt" --json >"$dir.json"
-  "$sgatlin" -q -t 2 eval "$dir" --data "$out/worlds/valid.txt" --max-rows 16 --ode-defect --json >"$dir.defect.json"
+  "$sgatlin" -q -t 2 eval "$dir" --data "$out/worlds/valid.txt" --rows pad --json >"$dir.json"
+  "$sgatlin" -q -t 2 eval "$dir" --data "$out/worlds/valid.txt" --max-rows 16 --rows pad --ode-defect --json >"$dir.defect.json"
   [ "$2" != sequential ] || for f in parallel midpoint rk4; do
-    "$sgatlin" -q -t 2 eval "$dir" --data "$out/worlds/valid.txt" --layer-form $f --json >"$dir.as-$f.json"
+    "$sgatlin" -q -t 2 eval "$dir" --data "$out/worlds/valid.txt" --layer-form $f --rows pad --json >"$dir.as-$f.json"
   done
   : >"$dir.done"
 }
@@ -73,4 +73,4 @@ number() { sed -n 's/.*"'"$2"'":\([-0-9.e]*\).*/\1/p' "$1"; }
 # Mean and standard deviation over seeds.
 awk -F '\t' 'NR > 1 { k = $1 "\t" $2 "\t" $3; if (!(k in n)) order[++m] = k; n[k]++; s[k] += $6; q[k] += $6 * $6 }
   END { print "kind\tform\tcompared at\tmean loss\tsd"; for (i = 1; i <= m; i++) { k = order[i]; a = s[k] / n[k]; v = n[k] > 1 ? (q[k] - n[k] * a * a) / (n[k] - 1) : 0
-    printf "%s\t%.4f\t%.4f\n", k, a, v > 0 ? sqrt(v) : 0 } }' "$out/forms.tsv" | tee "$out/forms-mean.tsv"
+    printf "%s\t%.4f\t%.4f\n", k, a, (v > 0 ? sqrt(v) : 0) } }' "$out/forms.tsv" | tee "$out/forms-mean.tsv"

@@ -21,6 +21,7 @@ cp "$tmp/part" "$tmp/data/valid.txt"
 awk 'BEGIN { printf "["; for (i = 0; i < 12000; i++) printf "%d,", 5 + i * 7 % 120; print "5]" }' >"$tmp/ids.json"
 awk 'BEGIN { printf "["; for (i = 0; i < 80000; i++) printf "%d,", 5 + i * 7 % 120; print "5]" }' >"$tmp/many.json"
 { printf '['; cat "$tmp/ids.json"; printf ']'; } >"$tmp/rows.json"
+{ printf '['; cat "$tmp/many.json"; printf ']'; } >"$tmp/longer.json"
 mkfifo "$tmp/fifo"
 "$SGATLIN" record $M --data "$tmp/part" --tokenizer $M/tokenizer.json -o "$tmp/rec" >/dev/null 2>&1 ||
   { cp "$tmp/part" "$tmp/part.txt"; "$SGATLIN" record $M --data "$tmp/part.txt" -o "$tmp/rec" >/dev/null 2>&1 || bad "record"; }
@@ -52,7 +53,7 @@ for signal in TERM INT; do
   rm -rf "$tmp/.sgatlin"
   ends train $signal train --data "$tmp/data" -o "$tmp/run$signal" --set train.seq_len=32 --steps 1000000
 done
-ends eval TERM eval $M --ids "$tmp/rows.json" --beyond-context --max-memory 8G
+ends eval TERM eval $M --ids "$tmp/longer.json" --beyond-context --max-memory 8G
 ends eval TERM eval $M --data "$tmp/fifo"
 ends eval TERM eval $M --data "$tmp/big.txt" --train "$tmp/big.txt"
 ends train TERM train --data "$tmp/data" -o "$tmp/big" --set train.seq_len=512 --set train.batch_size=64 --set data.rows=pack --dry-run
@@ -73,6 +74,7 @@ ends steer TERM steer $M --ids "$tmp/many.json" --beyond-context --layer 0 --cha
 ends neuron TERM neuron $M --layer 0 --channel 0 --index 1 --ids "$tmp/many.json" --beyond-context
 ends margins TERM margins $M --ids "$tmp/many.json" --beyond-context
 ends record TERM record $M --data "$tmp/big.txt" --no-index -o "$tmp/rec2"
+ends prune TERM prune $M --calibrate "$tmp/some.txt" --data "$tmp/some.txt" --rows 20000 --remove 2
 ends explore TERM explore $M --port 0
 ends bench TERM bench -k sgatlin -k mlp
 quick=1 # small recordings are done before they are asked

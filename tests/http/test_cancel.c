@@ -37,6 +37,7 @@ static int start(void **state) {
   c.num_neurons = 529;
   c.num_channels = 4;
   c.top_k = 16;
+  c.max_position = 2 * TOKENS;
   assert_sg_ok(sg_model_create(&c, 3, &e.model, err));
   e.name = "a model";
   http_settings s = {.handler = handler, .user = &e};
