@@ -11,8 +11,8 @@ export OMP_WAIT_POLICY=passive FAULTS_ONLY=train
 list='
 no fsync of a file|src/core/file.c|s/sgi_call_fsync(w->fd) < 0/0/|cuts
 no fsync of the directory behind a rename|src/core/file.c|/^sg_status sgi_rename/,/^}/s/return sync_parent(to, err)/return SG_OK/|cuts
-a checkpoint whose hash is another|src/core/bundle.c|s/strcmp(hex, want)/0/|checkpoint
-the second moment is not restored|src/train/checkpoint.c|/^static sg_status load_optimizer/,/^}/s/p < PARTS/p < 1/|checkpoint
+a checkpoint whose hash is another|src/core/manifest.c|s/strcmp(hex, want)/0/|checkpoint
+the second moment is not restored|src/train/checkpoint.c|/^static sg_status load_optimizer/,/^}/s/p < parts(t)/p < 1/|checkpoint
 no fsync of the directory of a new file|src/core/file.c|s/st = sync_parent(w->real, err)/st = SG_OK/|cuts
 a short write is taken for a whole one|src/core/file.c|s/n -= (size_t)k;/n = 0;/|checkpoint calls
 a write that fails is passed over|src/core/file.c|s/return failed(err, path, "could not write");/return SG_OK;/|checkpoint calls
@@ -26,7 +26,7 @@ the oldest is taken for the newest|src/core/bundle.c|/^static int newest_first/,
 what a killed process left stays|src/core/bundle.c|/^static sg_status remove_leftovers/,/^}/s/i < all.count/i < 0/|kills
 an old checkpoint loses files under its name|src/core/bundle.c|s/path ? remove_whole(path, err)/path ? sgi_remove_tree(path, err)/|cuts
 two trainers on one directory|src/core/bundle.c|s/flock(fd, LOCK_EX . LOCK_NB) < 0/0/|surroundings
-the first moment is not restored|src/train/checkpoint.c|/^static sg_status load_optimizer/,/^}/s/for (size_t p = 0; p < PARTS/for (size_t p = 1; p < PARTS/|checkpoint
+the first moment is not restored|src/train/checkpoint.c|/^static sg_status load_optimizer/,/^}/s/for (size_t p = 0; p < parts/for (size_t p = 1; p < parts/|checkpoint
 the step is not restored|src/train/checkpoint.c|s/t->steps = state->step;/;/|checkpoint
 weights are not restored|src/train/checkpoint.c|s/memcpy(t->model->arena + table->rows\[i\].offset.*/;/|checkpoint
 '
