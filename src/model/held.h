@@ -30,7 +30,9 @@ void sgi_held_deinit(sgi_held *h);
 /* Bytes that sgi_pass_hold takes for a step at T positions; false where they can not be counted. */
 bool sgi_held_bytes(const sgi_plan_step *s, size_t T, size_t *bytes);
 
-static inline const sgi_unit *sgi_held_units(const sgi_held *h, size_t t) { return h->unit ? h->unit + t * h->units : NULL; }
+static inline const sgi_unit *sgi_held_units(const sgi_held *h, size_t t) {
+  return h->unit ? h->unit + t * h->units : NULL;
+}
 static inline const double *sgi_held_bias(const sgi_held *h, size_t t) { return h->bias ? h->bias + t * h->D : NULL; }
 static inline const float *sgi_held_pattern(const sgi_held *h, size_t head, size_t t) {
   return h->pattern + (head * h->T + t) * h->T;
