@@ -294,7 +294,7 @@ static int run(const cli_call *c) {
   cli_signals_install();
   json_t *list = json_array();
   sg_status st = list ? open_all(&j, &err) : sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
-  if (!st && all && !j.request.speedup && !j.request.remove) j.request.speedup = 2;
+  if (!st && all && j.request.speedup == 0 && !j.request.remove) j.request.speedup = 2;
   if (!st) st = all ? compare(&j, list, &err) : one(&j, list, &err);
   if (!st && svg) st = prune_figure_save(j.lines, j.n_lines, svg, &err);
   int code = 0;

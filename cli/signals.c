@@ -49,7 +49,7 @@ static void *wait_for_signals(void *unused) {
     int number = cli_stop ? sigtimedwait(&waited_for, NULL, &tick) : sigwaitinfo(&waited_for, NULL);
     if (number > 0) on_stop(number);
     if (!cli_stop) continue;
-    if (!asked || atomic_load(&manner) == PATIENT) asked = sgi_now();
+    if (asked == 0 || atomic_load(&manner) == PATIENT) asked = sgi_now();
     if (sgi_now() - asked > MOMENT) end(cli_stop);
   }
   return unused;

@@ -11,6 +11,22 @@
 
 static const size_t MAX_BYTES = (size_t)256 << 20;
 
+/* Ten times the text, and what any small file may take. */
+static sg_status check_size(const char *text, size_t n, const char *where, sg_error *err) {
+  enum { TIMES = 10, ALWAYS = 64 << 20, DEPTH = 64 };
+  size_t depth, bytes = sgi_json_estimate(text, n, &depth), most;
+  if (depth > DEPTH)
+    return sgi_fail(err, SG_ERR_FORMAT,
+                    "%s: not valid JSON for sgatlin: %zu lists and objects inside each other, expected at most %d",
+                    where, depth, DEPTH);
+  if (!sgi_size_mul(n, TIMES, &most) || !sgi_size_add(most, ALWAYS, &most)) most = SIZE_MAX;
+  if (bytes <= most) return SG_OK;
+  return sgi_fail(err, SG_ERR_FORMAT,
+                  "%s: %zu bytes of JSON hold so many values that they would take %zu MB of memory, "
+                  "more than %d times the file: expected fewer, or several files",
+                  where, n, bytes >> 20, TIMES);
+}
+
 sg_status sgi_json_parse(const char *text, size_t n, const char *where, json_t **out, sg_error *err) {
   json_error_t e;
   *out = NULL;
@@ -20,6 +36,8 @@ sg_status sgi_json_parse(const char *text, size_t n, const char *where, json_t *
     sg_status st = sgi_stand_in(where, text, n, err);
     return st ? st : sgi_fail(err, SG_ERR_FORMAT, "%s: byte %zu: not valid JSON: a NUL", where, (size_t)(nul - text));
   }
+  sg_status size = check_size(text, n, where, err);
+  if (size) return size;
   *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
   if (*out) return SG_OK;
   if (json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, n, where);

@@ -7,7 +7,7 @@
 
 #include "core/base.h"
 
-/* ---- whole or not at all ---- */
+/* ---- whole or not at all --------------------------------------------------------------------- */
 
 /* What went wrong in this thread while it built JSON. While it is not WHOLE, json_dumps returns
  * NULL and begins anew. */
@@ -20,8 +20,8 @@ sgi_json_fault sgi_json_state(void);
 /* sgi_fail calls it for errors of memory: they tell of the failure. */
 void sgi_json_told(void);
 /* For answers to many requests: nothing has failed yet; and what has failed since then in this
- * thread, the library's own allocations included: something that an answer quotes may be missing.
- */
+ * thread, the library's own allocations included: something that an answer quotes may be
+ * missing. */
 void sgi_json_begin(void);
 size_t sgi_json_failures(void);
 /* The error of a document that is not whole; begins anew. what: "config.json". */
@@ -47,10 +47,14 @@ json_t *sgi_json_loadb(const char *text, size_t n, size_t flags, json_error_t *e
 #define json_loadb sgi_json_loadb
 #endif
 
-/* ---- files and text ---- */
+/* ---- files and text -------------------------------------------------------------------------- */
 
-/* New reference: json_decref. where names the text in errors ("run/config.json"); duplicate keys
- * are an error. */
+/* Bytes that jansson will take for the text, about, and how deep it nests; looks at no grammar. */
+size_t sgi_json_estimate(const char *text, size_t n, size_t *depth);
+
+/* Texts that would take more than ten times their size (and 64 MB), or nest deeper than 64, are
+ * refused. New reference: json_decref. where names the text in errors ("run/config.json");
+ * duplicate keys are an error. */
 sg_status sgi_json_parse(const char *text, size_t n, const char *where, json_t **out, sg_error *err);
 sg_status sgi_json_load(const char *path, json_t **out, sg_error *err); /* at most 256 MB */
 /* Whole or not at all; indented by 2, keys in order of insertion, a newline at the end. */
