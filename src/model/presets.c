@@ -65,9 +65,12 @@ static void slimpajama(const sgi_ffn_preset *k, size_t s, sgi_preset_t *p) {
   c->num_layers = 2 * s;
   c->bos_id = c->eos_id = 50256;
   c->pad_id = 0;
-  size_t root = k->slimpajama.root + k->slimpajama.root_step * s,
-         width = c->hidden_size * k->slimpajama.times / k->slimpajama.over;
-  c->num_neurons = root ? root * root : width / k->slimpajama.multiple * k->slimpajama.multiple;
+  size_t root = k->slimpajama.root + k->slimpajama.root_step * s;
+  c->num_neurons = root * root;
+  if (!root) { /* kinds with a root have no width: their `over` is 0 */
+    size_t width = c->hidden_size * k->slimpajama.times / k->slimpajama.over;
+    c->num_neurons = width / k->slimpajama.multiple * k->slimpajama.multiple;
+  }
   c->num_channels = k->slimpajama.num_channels;
   p->batch_size = 128;
   p->seq_len = 2048;
