@@ -341,7 +341,7 @@ cli_short cli_seconds(double s) {
 enum { MAX_COLUMNS = 32 };
 
 struct cli_table {
-  const char *align;
+  char align[MAX_COLUMNS + 1]; /* a copy: callers make theirs in a block of their own */
   size_t n_columns, n_cells, room;
   char **cells;
 };
@@ -367,8 +367,8 @@ cli_table *cli_table_begin(const char *align) {
     state.no_memory = true;
     return NULL;
   }
-  t->align = align;
-  t->n_columns = strlen(align);
+  snprintf(t->align, sizeof t->align, "%s", align);
+  t->n_columns = strlen(t->align);
   return t;
 }
 
