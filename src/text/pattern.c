@@ -88,7 +88,7 @@ void sgi_pattern_free(sgi_pattern *p) {
   sgi_free(p);
 }
 
-/* ---- matching ------------------------------------------------------------------------ */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 bool sgi_matcher_init(sgi_matcher *m) {
   pcre2_general_context *g = pcre2_general_context_create(take, give, NULL);
@@ -142,7 +142,7 @@ static void go_on(quest *q, size_t at) {
 static size_t window_end(const char *text, size_t n, const quest *q) {
   if (q->window >= n - q->at) return n;
   size_t end = q->at + q->window;
-  while (((unsigned char)text[end] & 0xC0) == 0x80) end++;
+  while (end < n && ((unsigned char)text[end] & 0xC0) == 0x80) end++;
   return end;
 }
 
@@ -187,8 +187,8 @@ void sgi_pattern_start(sgi_matcher *m) {
   m->empty_at = SIZE_MAX;
 }
 
-/* An empty match just behind the last match is passed by, as Rust's and Oniguruma's iterators do.
- */
+/* An empty match just behind the last match is passed by, as Rust's and Oniguruma's iterators
+ * do. */
 sgi_found sgi_pattern_next(const sgi_pattern *p, sgi_matcher *m, const char *text, size_t n, size_t *begin,
                            size_t *end) {
   while (m->end <= n) {

@@ -240,6 +240,35 @@ static void test_long_patterns(void **state) {
   free(text);
 }
 
+/* A window that ends inside the last character, in a buffer that held a longer text before. */
+static void test_end_of_window(void **state) {
+  (void)state;
+  enum { HEAD = 1023, LONG = 4000 };
+  static const char *const files[] = {"cl100k", "o200k", "llama3"};
+  char text[HEAD + 3], before[2 + LONG];
+  memset(text, 'a', HEAD);
+  memcpy(text + HEAD, "\xE4\xB8\xAD", 3);
+  before[0] = before[1] = 'a';
+  for (size_t i = 0; i < LONG; i++) before[2 + i] = "\xE6\xAA\xAA"[i % 3];
+  for (size_t i = 0; i < SGI_COUNT(files); i++) {
+    char path[100];
+    sg_tokenizer *t;
+    int32_t *first, *ids, *again;
+    size_t n_first, n, n_again;
+    snprintf(path, sizeof path, "tests/golden/tokenizer-forms/%s.json", files[i]);
+    assert_sg_ok(sg_tokenizer_load(path, &t, err));
+    assert_sg_ok(sg_tokenizer_encode(t, text, sizeof text, &first, &n_first, err));
+    assert_sg_ok(sg_tokenizer_encode(t, before, sizeof before, &ids, &n, err));
+    assert_sg_ok(sg_tokenizer_encode(t, text, sizeof text, &again, &n_again, err));
+    assert_int_equal(n_again, n_first);
+    assert_memory_equal(again, first, n_first * sizeof *first);
+    sg_buffer_free(first);
+    sg_buffer_free(ids);
+    sg_buffer_free(again);
+    sg_tokenizer_free(t);
+  }
+}
+
 static void test_unsupported(void **state) {
   (void)state;
   const sg_status no = SG_ERR_UNSUPPORTED;
@@ -712,21 +741,14 @@ static void test_training_overlap(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms),
-                                     cmocka_unit_test(test_memory_of_forms),
-                                     cmocka_unit_test(test_patterns),
-                                     cmocka_unit_test(test_long_patterns),
-                                     cmocka_unit_test(test_features),
-                                     cmocka_unit_test(test_unsupported),
-                                     cmocka_unit_test(test_hostile),
-                                     cmocka_unit_test(test_hostile_sizes),
-                                     cmocka_unit_test(test_special),
-                                     cmocka_unit_test(test_round_trip),
-                                     cmocka_unit_test(test_long_words),
-                                     cmocka_unit_test(test_linear),
-                                     cmocka_unit_test(test_threads),
-                                     cmocka_unit_test(test_memory),
-                                     cmocka_unit_test(test_training_arguments),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms),           cmocka_unit_test(test_memory_of_forms),
+                                     cmocka_unit_test(test_patterns),        cmocka_unit_test(test_long_patterns),
+                                     cmocka_unit_test(test_end_of_window),   cmocka_unit_test(test_features),
+                                     cmocka_unit_test(test_unsupported),     cmocka_unit_test(test_hostile),
+                                     cmocka_unit_test(test_hostile_sizes),   cmocka_unit_test(test_special),
+                                     cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_long_words),
+                                     cmocka_unit_test(test_linear),          cmocka_unit_test(test_threads),
+                                     cmocka_unit_test(test_memory),          cmocka_unit_test(test_training_arguments),
                                      cmocka_unit_test(test_training_overlap)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
