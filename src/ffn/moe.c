@@ -216,14 +216,19 @@ static sg_status block_backward(const sgi_ffn_call *call, const kept *k, const v
 
 typedef sg_status (*block_step)(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared);
 
-/* One step for all blocks; room: packed weights, or work of the backward one. */
+/* One step for all blocks; room: packed weights, or work of the backward one. A few are a loop of
+ * their own, not a region with if(): in such a region each product would start its threads anew. */
 static sg_status blocks(const sgi_ffn_call *call, const kept *k, const void *room, block_step step) {
   size_t count = block_count(call->config, k);
-  bool few = shared(call->config, call->n);
   atomic_int worst = SG_OK;
-#pragma omp parallel for schedule(dynamic, 1) if (!few)
+  if (shared(call->config, call->n)) {
+    sg_status st = SG_OK;
+    for (size_t i = 0; i < count && !st; i++) st = step(call, k, room, block_at(k, i), true);
+    return st;
+  }
+#pragma omp parallel for schedule(dynamic, 1)
   for (size_t i = 0; i < count; i++) {
-    sg_status st = step(call, k, room, block_at(k, i), few);
+    sg_status st = step(call, k, room, block_at(k, i), false);
     if (st) atomic_store(&worst, st);
   }
   return (sg_status)atomic_load(&worst);
@@ -310,8 +315,8 @@ static const sgi_stage stages[] = {{"gate, grouping", gate, {SGI_SITE_GATE_LOGIT
                                    {"experts", out, {SGI_SITE_NONE}},
                                    {.run = NULL}};
 
-/* The hidden activations lie grouped by expert; a tap sees them in the order of the row's experts.
- */
+/* The hidden activations lie grouped by expert; a tap sees them in the order of the row's
+ * experts. */
 static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *to) {
   const sg_config *c = call->config;
   sgi_arena saved_block = call->saved, room = call->scratch;

@@ -291,16 +291,21 @@ sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, 
   size_t bytes = room_bytes(r, &s, c, n), block = by_panels(r, n) ? panel_rows(&s) : block_rows(width, n);
   int threads = sgi_room_threads(&scratch, bytes);
   char *rooms = sgi_take(&scratch, (size_t)threads, bytes);
-  atomic_int worst = SG_OK;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (n > block)
-  for (size_t i = 0; i < n; i += block) {
-    float *room = (float *)(void *)(rooms + (size_t)omp_get_thread_num() * bytes);
-    sg_status one = one_block(r, c, &s, &f, n <= block, i, least(block, n - i), room, score + i * CK, index + i * CK);
-    if (one) atomic_store(&worst, one);
+  if (n <= block) { /* not a region with if(): in it the block's products would start their threads anew */
+    st = one_block(r, c, &s, &f, true, 0, n, (float *)(void *)rooms, score, index);
+  } else {
+    atomic_int worst = SG_OK;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (size_t i = 0; i < n; i += block) {
+      float *room = (float *)(void *)(rooms + (size_t)omp_get_thread_num() * bytes);
+      sg_status one = one_block(r, c, &s, &f, false, i, least(block, n - i), room, score + i * CK, index + i * CK);
+      if (one) atomic_store(&worst, one);
+    }
+    st = (sg_status)atomic_load(&worst);
   }
   sgi_lap(scratch.profile, &at, "router, scores and choice", sgi_product_flops(n, width, f.inner),
           4.0 * ((double)n * (double)f.ld + (double)width * (double)f.inner + 2.0 * (double)n * (double)CK));
-  return (sg_status)atomic_load(&worst);
+  return st;
 }
 
 /* Only the chosen scores have a gradient; a pair's goes to both of its parts. */

@@ -2,16 +2,19 @@
  * (failing.c), and holds what must be true of each run: it ends by itself with 0 and the whole
  * result, or with 4, one sentence and nothing else, on standard output or disk.
  *
- *   driver [-n SAMPLES] [-l] [-p] [-c] [-k] [-m] [-d] [-f FIRST] [-t LAST] FAILING.SO PROGRAM
- * ARGUMENT...
+ *   driver [OPTION...] FAILING.SO PROGRAM ARGUMENT...
  *
  * Runs in the current folder, which it watches: an entry that a failed run leaves behind must be as
- * the whole run makes it. -n  that many places spread evenly over all (0: every one)      -l  all
- * allocations from the place on fail -p  whole lines may have been printed before (a stream) -k new
- * entries may stay (a run's folder), but no temporary ones -c  part of a line, too (a stream of
- * text) -m  numbers of seconds may differ; -d  all numbers              -f, -t  only places from
- * FIRST to LAST
- */
+ * the whole run makes it. Options:
+ *
+ * -n SAMPLES: that many places spread evenly over all (0: every one);
+ * -f FIRST, -t LAST: only places from FIRST to LAST;
+ * -l: all allocations from the place on fail;
+ * -p: whole lines may have been printed before (a stream);
+ * -c: part of a line, too (a stream of text);
+ * -k: new entries may stay (a run's folder), but no temporary ones;
+ * -m: numbers of seconds may differ;
+ * -d: all numbers may. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +82,7 @@ static void mask_seconds(text *t) {
   if (o.mask) t->n = strlen(t->s);
 }
 
-/* ---- one run ---- */
+/* ---- one run --------------------------------------------------------------------------------- */
 
 static char out_path[64], err_path[64], count_path[64];
 
@@ -116,7 +119,7 @@ static void release(outcome *r) {
   free(r->err.s);
 }
 
-/* ---- what lies in the folder ---- */
+/* ---- what lies in the folder ----------------------------------------------------------------- */
 
 static char **known;
 static size_t n_known;
@@ -196,7 +199,7 @@ static size_t clear_new(void) {
   return new;
 }
 
-/* ---- what must hold ---- */
+/* ---- what must hold -------------------------------------------------------------------------- */
 
 static size_t lines(const text *t) {
   size_t n = 0;

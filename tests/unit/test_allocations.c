@@ -1,12 +1,13 @@
-/* What a training step, a forward pass and a decoded token ask of malloc in all. The library asks
- * for nothing (test_trainer.c, test_bench.c); oneDNN takes work space for each product and libgomp
- * a team for each region that one thread runs. They give it back: after a step as much is held as
- * before it. malloc and its kin are ours here. */
+/* What a training step, a forward pass and a decoded token ask of malloc in all, and of the system:
+ * no thread is started in them. The library asks for nothing (test_trainer.c, test_bench.c); oneDNN
+ * takes work space for each product and libgomp a team for each region that one thread runs. They
+ * give it back: after a step as much is held as before it. malloc and its kin are ours here, and
+ * pthread_create, which libgomp calls whenever a region lies in a region. */
 #include "support/golden.h"
 
-#include <errno.h>
-#include <malloc.h>
+#include <dlfcn.h>
 #include <omp.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,48 +21,32 @@ enum { B = 4, T = 64, TEAM = 4096 /* bytes; what libgomp asks for is smaller, on
 
 typedef struct counts {
   size_t calls, large, held; /* of all sizes, of at least TEAM bytes; bytes not given back */
+  size_t threads;
 } counts;
 
-#ifdef __SANITIZE_ADDRESS__
-static counts counted(void) { return (counts){0}; } /* malloc is the sanitizer's */
-static const bool counting = false;
-#else
-static const bool counting = true;
-static atomic_size_t calls, large, held;
+static atomic_size_t calls, large, threads;
 
-static counts counted(void) { return (counts){atomic_load(&calls), atomic_load(&large), atomic_load(&held)}; }
-
-static void *noted(void *p) {
-  if (!p) return NULL;
-  size_t n = malloc_usable_size(p);
-  atomic_fetch_add(&calls, 1);
-  atomic_fetch_add(&large, n >= TEAM);
-  atomic_fetch_add(&held, n);
-  return p;
-}
-
-extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *p, size_t n);
-extern void *__libc_memalign(size_t align, size_t n), __libc_free(void *p);
-
-#pragma GCC visibility push(default) /* or oneDNN would not meet them */
-void *malloc(size_t n) { return noted(__libc_malloc(n)); }
-void *calloc(size_t n, size_t size) { return noted(__libc_calloc(n, size)); }
-void *aligned_alloc(size_t align, size_t n) { return noted(__libc_memalign(align, n)); }
-void *memalign(size_t align, size_t n) { return noted(__libc_memalign(align, n)); }
-int posix_memalign(void **p, size_t align, size_t n) {
-  *p = noted(__libc_memalign(align, n));
-  return *p ? 0 : ENOMEM;
-}
-void *realloc(void *p, size_t n) {
-  atomic_fetch_sub(&held, p ? malloc_usable_size(p) : 0);
-  return noted(__libc_realloc(p, n));
-}
-void free(void *p) {
-  atomic_fetch_sub(&held, p ? malloc_usable_size(p) : 0);
-  __libc_free(p);
+#pragma GCC visibility push(default) /* or libgomp would not meet it */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg) {
+  int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+  *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+  atomic_fetch_add(&threads, 1);
+  return real(thread, attr, start, arg);
 }
 #pragma GCC visibility pop
+
+#ifndef __SANITIZE_ADDRESS__
+static void heap_took(size_t bytes, size_t held) {
+  (void)held;
+  atomic_fetch_add(&calls, 1);
+  atomic_fetch_add(&large, bytes >= TEAM);
+}
 #endif
+#include "support/heap.h"
+
+static counts counted(void) {
+  return (counts){atomic_load(&calls), atomic_load(&large), atomic_load(&heap_held), atomic_load(&threads)};
+}
 
 static sg_config small(const char *kind) {
   sgi_preset_t p;
@@ -102,6 +87,8 @@ static counts measure(const char *kind, const char *what, void (*run)(work *), w
   counts after = counted();
   if (after.held != before.held)
     fail_msg("%s, %s: holds %zu bytes before and %zu after", kind, what, before.held, after.held);
+  if (after.threads != before.threads)
+    fail_msg("%s, %s: starts %zu threads each time", kind, what, after.threads - before.threads);
   after.calls -= before.calls;
   after.large -= before.large;
   if (getenv("SGATLIN_TEST_VERBOSE"))
@@ -125,7 +112,7 @@ static void check(const char *kind) {
   counts trained_step = measure(kind, "training", train, &w);
   measure(kind, "forward", forward, &w);
   counts token = measure(kind, "decoding", decode, &w);
-  if (counting && !trained_step.large) fail_msg("%s: no work space was seen: are the calls still counted?", kind);
+  if (heap_counts && !trained_step.large) fail_msg("%s: no work space was seen: are the calls still counted?", kind);
   assert_int_equal(token.large, 0); /* a token needs no work space: its products have one row */
   sg_generator_free(w.generator);
   sgi_pass_free(w.pass);
@@ -138,6 +125,7 @@ static void a_step_gives_back_what_it_takes(void **state) {
   const char *kind;
   omp_set_num_threads(2);
   for (size_t i = 0; (kind = sg_feedforward_name(i)); i++) check(kind);
+  if (!atomic_load(&threads)) fail_msg("no thread was seen to start: is pthread_create still counted?");
 }
 
 int main(void) {
