@@ -110,6 +110,10 @@ sg_status cli_number_list(const char *text, const char *what, size_t **out, size
     if (*at++ != ',') return bad_list(text, what, err);
   }
   qsort(*out, *n, sizeof **out, ascending);
+  size_t kept = 0;
+  for (size_t i = 0; i < *n; i++)
+    if (!kept || (*out)[i] != (*out)[kept - 1]) (*out)[kept++] = (*out)[i];
+  *n = kept;
   return SG_OK;
 }
 
@@ -129,7 +133,7 @@ sg_status cli_unit_list(const char *text, sgi_neuron **out, size_t *n, sg_error 
   }
 }
 
-/* ---- text ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static sgi_excerpt_form form(bool names) { return names ? SGI_EXCERPT_NAMES : SGI_EXCERPT_TEXT; }
 

@@ -1,4 +1,5 @@
-/* reading.h: what the commands that read a recording share: opening it, layers, channels, neurons and text. */
+/* reading.h: what the commands that read a recording share: opening it, layers, channels, neurons
+ * and text. */
 #ifndef SGATLIN_CLI_READING_H
 #define SGATLIN_CLI_READING_H
 
@@ -7,7 +8,8 @@
 #include "read/excerpt.h"
 #include "read/neighbors.h"
 
-/* A recording with its tokenizer (NULL where it has none). cli_reading_close takes one that failed, too. */
+/* A recording with its tokenizer (NULL where it has none). cli_reading_close takes one that failed,
+ * too. */
 typedef struct cli_reading {
   const char *directory;
   sgi_recording *rec;
@@ -17,18 +19,21 @@ typedef struct cli_reading {
 sg_status cli_reading_open(const char *directory, cli_reading *out, sg_error *err);
 void cli_reading_close(cli_reading *r);
 
-/* Whether the recording (name, as given) was made from this model: another one is refused, unless --force was given, which warns. Of a
- * recording without a hash a note says that nothing is known. */
+/* Whether the recording (name, as given) was made from this model: another one is refused, unless
+ * --force was given, which warns. Of a recording without a hash a note says that nothing is
+ * known. */
 #define CLI_FORCE_OPTION \
   { .name = "force", .type = CLI_FLAG, .help = "read the recording although it was made from another model" }
 sg_status cli_bind(const cli_call *c, const sgi_recording *rec, const char *name, const sg_model *model, sg_error *err);
 
-/* cli_json, unless a file of the recording was found damaged while the answer was made. Takes the reference. */
+/* cli_json, unless a file of the recording was found damaged while the answer was made. Takes the
+ * reference. */
 int cli_reading_json(const sgi_recording *rec, json_t *value);
 /* code, or the failure of a recording that was found damaged. */
 int cli_reading_end(const sgi_recording *rec, int code);
 
-/* Options --layer and --channel: the slot (the last recorded layer where none is given), SGI_ALL_CHANNELS for "all". */
+/* Options --layer and --channel: the slot (the last recorded layer where none is given),
+ * SGI_ALL_CHANNELS for "all". */
 #define CLI_LAYER_OPTION \
   { \
     .name = "layer", .letter = 'l', .type = CLI_SIZE, .argument = "L", .value_text = "the last recorded one", \
@@ -41,12 +46,14 @@ sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t sl
 /* The most channels of a recorded layer. */
 size_t cli_reading_channels(const cli_reading *r);
 
-/* "3" or "0,2,5-7" into ascending numbers. *out is new: sgi_free. what names the option in errors. */
+/* "3" or "0,2,5-7" into ascending numbers, each once. *out is new: sgi_free. what names the option
+ * in errors. */
 sg_status cli_number_list(const char *text, const char *what, size_t **out, size_t *n, sg_error *err);
 /* "c:i,c:i". *out is new: sgi_free. */
 sg_status cli_unit_list(const char *text, sgi_neuron **out, size_t *n, sg_error *err);
 
-/* JSON of a token and of an excerpt; null where there is no tokenizer. names: the reference's form. */
+/* JSON of a token and of an excerpt; null where there is no tokenizer. names: the reference's
+ * form. */
 json_t *cli_recorded_token(const cli_reading *r, int32_t id, bool names);
 json_t *cli_recorded_excerpt(const cli_reading *r, size_t position, size_t width, bool names);
 /* The same as text for a table cell: free. "" where memory is out. */

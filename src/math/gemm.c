@@ -44,7 +44,8 @@ static atomic_int making;
 
 bool sgi_gemm_making(void) { return atomic_load(&making) > 0; }
 
-/* oneDNN 2.6 has three families of kernels and makes each when it is first needed: one product for each. */
+/* oneDNN 2.6 has three families of kernels and makes each when it is first needed: one product for
+ * each. */
 static sg_status make_kernels(void) {
   static const struct {
     bool tb;
@@ -77,6 +78,10 @@ sg_status sgi_gemm_ready(sg_error *err) {
 sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
                    size_t ldb, float beta, float *c, size_t ldc) {
   if (!m || !n) return SG_OK;
+  if (!k) { /* an empty sum, which oneDNN leaves undone */
+    for (size_t i = 0; i < m && beta == 0; i++) memset(c + i * ldc, 0, n * sizeof *c);
+    return SG_OK;
+  }
   if (m <= SGI_GEMV_ROWS && !ta && tb && beta == 0) {
     sgi_gemv(c, ldc, a, lda, b, ldb, m, k, n);
     return SG_OK;
