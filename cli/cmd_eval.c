@@ -310,6 +310,10 @@ static int run(const cli_call *c) {
   sgi_evaluation e = {0};
   sgi_ngram_score b = {0};
   if (cli_is_set(c, "data") == cli_is_set(c, "ids")) return cli_usage(c, "give either --data PATH or --ids IDS.json");
+  static const char *const of_text[] = {"rows", "stride", "seq-len"};
+  for (size_t i = 0; i < SGI_COUNT(of_text) && cli_is_set(c, "ids"); i++)
+    if (cli_source_of(c, of_text[i]) == CLI_GIVEN)
+      return cli_usage(c, "--%s says how --data is read; the rows of --ids come as they are", of_text[i]);
   cli_signals_install();
   sg_status st = work(&j, &e, &b, &err);
   int code = 0;

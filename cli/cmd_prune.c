@@ -6,9 +6,11 @@
 #include "compare/latency.h"
 #include "compare/prune.h"
 #include "core/file.h"
+#include "model/model.h"
 #include "prompt.h"
 #include "prune_figure.h"
 #include "rows.h"
+#include "train/checkpoint.h"
 
 enum { ROUNDS = 9, METHODS = 7 };
 static const char *const methods[METHODS] = {"sprint", "oneshot", "untuned", "loss", "loss-once", "depth", "random"};
@@ -56,7 +58,7 @@ static const char *sublayer_name(size_t s, char out[64]) {
 static json_t *numbers(const double *x, size_t n) {
   json_t *a = json_array();
   for (size_t i = 0; i < n; i++)
-    if (!a || json_array_append_new(a, isfinite(x[i]) ? cli_json_real(x[i]) : json_null())) {
+    if (!a || json_array_append_new(a, cli_json_real(x[i]))) {
       json_decref(a);
       return NULL;
     }
@@ -92,7 +94,7 @@ static bool after(void *user, const sgi_prune_round *x) {
   if (j->begun) cli_progress_end(&j->bar);
   j->begun = false;
   line->off[x->sublayer] = true;
-  sg_status st = sgi_prune_view(j->standing, line->off, &now, &j->err);
+  sg_status st = sgi_cut_view(j->standing, line->off, &now, &j->err);
   sgi_latency_request quiet = j->timing;
   quiet.progress = NULL;
   if (!st) st = sgi_latency_ratio(j->p.model, now, &quiet, &ratio, &j->err);
@@ -178,7 +180,7 @@ static sg_status run_method(job *j, sgi_prune_method method, sgi_prune **out, sg
   line->speedup = sgi_alloc(2 * S * sizeof *line->speedup);
   if (!line->off || !line->speedup) return sgi_fail_memory(err, 2 * S * sizeof *line->speedup, "a line of a figure");
   line->loss = line->speedup + S;
-  sg_status st = sg_model_load(j->p.directory, &j->standing, err);
+  sg_status st = sgi_model_load(j->p.directory, cli_flag(j->call, "allow-nonfinite"), &j->standing, err);
   if (!st) st = sgi_model_own(j->standing, err);
   j->request.method = method;
   j->began = sgi_now();
@@ -200,17 +202,11 @@ static sg_status run_method(job *j, sgi_prune_method method, sgi_prune **out, sg
 static sg_status save(job *j, const sgi_prune *p, const char *directory, sg_error *err) {
   sg_model *cut = NULL;
   char *from = sgi_path_join(j->p.directory, "tokenizer.json"), *to = sgi_path_join(directory, "tokenizer.json");
-  char *text = NULL;
-  size_t n;
   sg_status st = from && to ? SG_OK : sgi_fail_memory(err, strlen(directory) + 20, "a path");
-  if (!st) st = sgi_prune_view(j->standing, p->off, &cut, err);
+  if (!st) st = sgi_cut_view(j->standing, p->off, &cut, err);
   if (!st) st = sg_model_save(cut, directory, err);
-  if (!st && sgi_is_file(from)) {
-    st = sgi_read_file(from, (size_t)256 << 20, &text, &n, err);
-    if (!st) st = sgi_write_file(to, text, n, err);
-  }
+  if (!st && sgi_is_file(from)) st = sgi_copy_file(from, to, SGI_TOKENIZER_BYTES, err);
   sg_model_free(cut);
-  sgi_free(text);
   sgi_free(from);
   sgi_free(to);
   return st;

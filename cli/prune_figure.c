@@ -1,7 +1,6 @@
 #include "prune_figure.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "core/file.h"
@@ -16,16 +15,7 @@ typedef struct figure {
   double x0, x1, y0, y1; /* speed-up; log perplexity */
 } figure;
 
-static void put(figure *f, const char *format, ...) SG_PRINTF(2, 3);
-static void put(figure *f, const char *format, ...) {
-  char line[300];
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(line, sizeof line, format, args);
-  va_end(args);
-  if (!f->st && n > 0)
-    f->st = sgi_writer_write(f->w, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1, f->err);
-}
+#define PUT(f, ...) sgi_writer_print((f)->w, &(f)->st, (f)->err, __VA_ARGS__)
 
 static double at_x(const figure *f, double v) { return LEFT + (v - f->x0) / (f->x1 - f->x0) * (W - LEFT - RIGHT); }
 static double at_y(const figure *f, double v) {
@@ -51,34 +41,34 @@ static void bounds(figure *f, const prune_line *lines, size_t n) {
 }
 
 static void axes(figure *f) {
-  put(f, "<g stroke=\"#d5d9de\" fill=\"#59626d\" font-size=\"11\">\n");
+  PUT(f, "<g stroke=\"#d5d9de\" fill=\"#59626d\" font-size=\"11\">\n");
   for (int i = 0; i <= 5; i++) {
     double x = f->x0 + (f->x1 - f->x0) * i / 5, y = f->y0 + (f->y1 - f->y0) * i / 5;
-    put(f, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", at_x(f, x), at_x(f, x), TOP, H - BOTTOM);
-    put(f, "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>\n", LEFT, W - RIGHT, at_y(f, y), at_y(f, y));
-    put(f, "<text stroke=\"none\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.2f</text>\n", at_x(f, x),
+    PUT(f, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", at_x(f, x), at_x(f, x), TOP, H - BOTTOM);
+    PUT(f, "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>\n", LEFT, W - RIGHT, at_y(f, y), at_y(f, y));
+    PUT(f, "<text stroke=\"none\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.2f</text>\n", at_x(f, x),
         H - BOTTOM + 16, x);
-    put(f, "<text stroke=\"none\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", LEFT - 6, at_y(f, y) + 4,
+    PUT(f, "<text stroke=\"none\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", LEFT - 6, at_y(f, y) + 4,
         exp(y));
   }
-  put(f, "</g>\n<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">measured speed-up</text>\n", (LEFT + W - RIGHT) / 2,
+  PUT(f, "</g>\n<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">measured speed-up</text>\n", (LEFT + W - RIGHT) / 2,
       H - 8);
-  put(f, "<text transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">held-out perplexity</text>\n", H / 2);
+  PUT(f, "<text transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">held-out perplexity</text>\n", H / 2);
 }
 
 static void curve(figure *f, const prune_line *l, size_t k) {
   const char *colour = colours[k % SGI_COUNT(colours)];
-  put(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" points=\"%.1f,%.1f", colour, at_x(f, 1),
+  PUT(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" points=\"%.1f,%.1f", colour, at_x(f, 1),
       at_y(f, l->dense_loss));
-  for (size_t i = 0; i < l->n; i++) put(f, " %.1f,%.1f", at_x(f, l->speedup[i]), at_y(f, l->loss[i]));
-  put(f, "\"/>\n");
+  for (size_t i = 0; i < l->n; i++) PUT(f, " %.1f,%.1f", at_x(f, l->speedup[i]), at_y(f, l->loss[i]));
+  PUT(f, "\"/>\n");
   for (size_t i = 0; i < l->n; i++)
-    put(f,
+    PUT(f,
         "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"><title>%s, %zu out: %.3f times as fast, perplexity "
         "%.4f</title></circle>\n",
         at_x(f, l->speedup[i]), at_y(f, l->loss[i]), colour, l->name, i + 1, l->speedup[i], exp(l->loss[i]));
-  put(f, "<rect x=\"%d\" y=\"%zu\" width=\"12\" height=\"12\" fill=\"%s\"/>", W - RIGHT + 14, TOP + 20 * k, colour);
-  put(f, "<text x=\"%d\" y=\"%zu\">%s</text>\n", W - RIGHT + 31, TOP + 20 * k + 10, l->name);
+  PUT(f, "<rect x=\"%d\" y=\"%zu\" width=\"12\" height=\"12\" fill=\"%s\"/>", W - RIGHT + 14, TOP + 20 * k, colour);
+  PUT(f, "<text x=\"%d\" y=\"%zu\">%s</text>\n", W - RIGHT + 31, TOP + 20 * k + 10, l->name);
 }
 
 sg_status prune_figure_save(const prune_line *lines, size_t n, const char *path, sg_error *err) {
@@ -86,13 +76,13 @@ sg_status prune_figure_save(const prune_line *lines, size_t n, const char *path,
   f.st = sgi_writer_open(path, &f.w, err);
   if (f.st) return f.st;
   bounds(&f, lines, n);
-  put(&f,
+  PUT(&f,
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"12\">\n",
       W, H);
-  put(&f, "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n");
+  PUT(&f, "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n");
   axes(&f);
   for (size_t k = 0; k < n; k++) curve(&f, &lines[k], k);
-  put(&f, "</svg>\n");
+  PUT(&f, "</svg>\n");
   if (f.st) {
     sgi_writer_drop(f.w);
     return f.st;

@@ -8,7 +8,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "core/safetensors.h"
-#include "math/half.h"
+#include "core/half.h"
 
 void sgi_checks_say(sgi_checks *c, const char *path, const char *what, sg_status status, const char *format, ...) {
   char text[SG_ERROR_TEXT];
@@ -26,7 +26,7 @@ void sgi_checks_fail(sgi_checks *c, const char *path, const char *what, const sg
   sgi_checks_say(c, path, what, err->code, "%s", err->text);
 }
 
-/* ---- kinds ---- */
+/* ---- kinds ----------------------------------------------------------------------------------- */
 
 static bool ends(const char *path, const char *with) {
   size_t n = strlen(path), m = strlen(with);
@@ -60,7 +60,7 @@ const char *sgi_check_name(sgi_checked kind) {
   return names[kind];
 }
 
-/* ---- tensors and tokenizers ---- */
+/* ---- tensors and tokenizers ------------------------------------------------------------------ */
 
 static double number_at(const sgi_tensor *t, size_t i) {
   uint16_t half;

@@ -1,5 +1,5 @@
-/* run.c: a run directory: settings, tokenizer, metrics, every checkpoint and the pointers to them.
- */
+/* run.c: a run directory: settings, tokenizer, metrics, every checkpoint and the pointers to
+ * them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "core/bundle.h"
 #include "core/json.h"
+#include "train/checkpoint.h"
 #include "train/settings.h"
 
 enum { METRICS = 1 << 30 };
@@ -60,7 +61,8 @@ static sg_status check_pointer(sgi_checks *c, const char *parent, const char *na
   if (!st) st = sgi_read_file(path, 256, &text, &n, &why);
   if (!st) text[strcspn(text, "\r\n")] = '\0';
   if (!st && !(target = sgi_path_join(parent, text))) st = sgi_fail_memory(&why, n, "a path");
-  if (!st && (strncmp(text, "step-", 5) || strchr(text, '/') || !sgi_is_directory(target)))
+  if (!st && (strncmp(text, SGI_CHECKPOINT_PREFIX, strlen(SGI_CHECKPOINT_PREFIX)) || strchr(text, '/') ||
+              !sgi_is_directory(target)))
     st = sgi_fail(&why, SG_ERR_FORMAT, "%s: names \"%.60s\", which is no checkpoint here", path, text);
   if (!st) sgi_checks_say(c, path, "pointer", SG_OK, "%s", text);
   st = sgi_check_took(c, path, "pointer", st, &why, err);
@@ -98,7 +100,7 @@ sg_status sgi_check_run(sgi_checks *c, const char *directory, sg_error *err) {
   if (!st) st = sgi_check_tokenizer(c, path[TOKENIZER], err);
   if (!st && sgi_is_file(path[METRICS_FILE])) st = check_metrics(c, path[METRICS_FILE], err);
   each e = {.c = c, .parent = path[CHECKPOINTS]};
-  if (!st) st = sgi_bundle_each(path[CHECKPOINTS], "step-", checkpoint, &e, err);
+  if (!st) st = sgi_bundle_each(path[CHECKPOINTS], SGI_CHECKPOINT_PREFIX, checkpoint, &e, err);
   if (!st && !e.n) sgi_checks_say(c, path[CHECKPOINTS], "checkpoints", SG_OK, "none yet");
   if (!st) st = check_pointer(c, path[CHECKPOINTS], "latest", err);
   if (!st) st = check_pointer(c, path[CHECKPOINTS], "best", err);

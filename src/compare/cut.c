@@ -92,3 +92,25 @@ sg_status sgi_cut_loss(sgi_cut *c, const sgi_cut_rows *rows, const bool *off, do
   *loss = sum.targets ? sum.nll / (double)sum.targets : 0;
   return st;
 }
+
+sg_status sgi_cut_view(const sg_model *m, const bool *off, sg_model **out, sg_error *err) {
+  sg_config c = m->config;
+  for (size_t s = 0; s < 2 * c.num_layers; s++)
+    if (off[s]) c.layers[s / 2].pruned |= s % 2 ? SG_FEEDFORWARD : SG_ATTENTION;
+  sg_status st = sgi_model_shell(&c, out, err);
+  if (st) return st;
+  for (size_t i = 0; i < (*out)->table.count && !st; i++) {
+    ptrdiff_t row = sgi_table_find(&m->table, (*out)->table.rows[i].name);
+    if (row < 0)
+      st = sgi_fail(err, SG_ERR_INTERNAL, "a pruned model asks for %s", (*out)->table.rows[i].name);
+    else
+      (*out)->w[i] = m->w[row];
+  }
+  if (!st) {
+    sgi_model_point(*out);
+  } else {
+    sg_model_free(*out);
+    *out = NULL;
+  }
+  return st;
+}

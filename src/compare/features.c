@@ -3,13 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The row of the table that holds p; NULL: none. */
-static const sgi_row *holder(const sg_model *m, const float *p) {
-  for (size_t i = 0; i < m->table.count; i++)
-    if (p >= m->w[i] && p < m->w[i] + m->table.rows[i].count) return &m->table.rows[i];
-  return NULL;
-}
-
 static float *tensor(const sg_model *m, const char *name, const sgi_row **row) {
   ptrdiff_t i = sgi_table_find(&m->table, name);
   *row = i < 0 ? NULL : &m->table.rows[i];
@@ -25,14 +18,15 @@ sg_status sgi_features_of(sg_model *m, size_t s, sgi_features *out, sg_error *er
   const sg_config *c = &m->config;
   size_t layer = s / 2;
   char name[SGI_MAX_TENSOR_NAME];
-  *out = (sgi_features){.m = m, .D = c->hidden_size};
+  const sgi_row *row;
+  *out = (sgi_features){.D = c->hidden_size};
   out->sub = s % 2 ? sgi_feedforward_of(m, layer) : sgi_attention_of(m, layer);
   if (!out->sub) return sgi_fail(err, SG_ERR_ARG, "layer %zu has no such sublayer", layer);
   out->step = sgi_plan_find(&m->plan, layer, out->sub->ops);
   if (s % 2 == 0) {
     out->n = out->most = c->num_heads * c->head_dim;
     snprintf(name, sizeof name, "model.layers.%zu.self_attn.o_proj.weight", layer);
-    out->rows = tensor(m, name, &out->tensor);
+    out->rows = tensor(m, name, &row);
     return out->rows ? SG_OK : sgi_fail(err, SG_ERR_ARG, "the model has no tensor %s: nothing to tune", name);
   }
   const sg_config *view = out->sub->config;
@@ -43,11 +37,9 @@ sg_status sgi_features_of(sg_model *m, size_t s, sgi_features *out, sg_error *er
   if (!unit_at(out, 0, &u))
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no output rows that could be tuned",
                     out->sub->ffn->name);
-  out->tensor = holder(m, sgi_f32(u.out.weight));
-  const sgi_row *bias;
   snprintf(name, sizeof name, "model.layers.%zu.mlp.down_proj.bias", layer);
-  float *b = tensor(m, name, &bias);
-  if (b && bias->n_dims == 1 && bias->count == out->D) {
+  float *b = tensor(m, name, &row);
+  if (b && row->n_dims == 1 && row->count == out->D) {
     out->bias = b;
     out->n++;
   }

@@ -9,19 +9,17 @@
 #include "model/held.h"
 
 typedef struct sgi_features {
-  sg_model *m; /* whose weights they are; in its own arena where they are to be changed */
   const sgi_sublayer *sub;
   size_t step; /* of the plan */
   size_t n, D;
-  size_t most;           /* features that act at one position */
-  size_t per;            /* feedforward: units of a channel */
-  float *rows;           /* attention: o_proj (D,n) */
-  float *bias;           /* (D) of the layer's own, NULL: none; then the last feature */
-  const sgi_row *tensor; /* of the table, that holds the rows */
+  size_t most; /* features that act at one position */
+  size_t per;  /* feedforward: units of a channel */
+  float *rows; /* attention: o_proj (D,n) */
+  float *bias; /* (D) of the layer's own, NULL: none; then the last feature */
 } sgi_features;
 
-/* Of sublayer s (cut.h). A feedforward kind whose units tell no output rows is
- * SG_ERR_UNSUPPORTED. */
+/* Of sublayer s (cut.h) of m, whose weights are in its own arena where they are to be changed. A
+ * feedforward kind whose units tell no output rows is SG_ERR_UNSUPPORTED. */
 sg_status sgi_features_of(sg_model *m, size_t s, sgi_features *out, sg_error *err);
 
 /* Element d of row f. */

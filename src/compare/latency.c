@@ -3,30 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare/cut.h"
+#include "core/median.h"
 #include "core/profile.h"
 #include "model/pass.h"
-
-sg_status sgi_prune_view(const sg_model *m, const bool *off, sg_model **out, sg_error *err) {
-  sg_config c = m->config;
-  for (size_t s = 0; s < 2 * c.num_layers; s++)
-    if (off[s]) c.layers[s / 2].pruned |= s % 2 ? SG_FEEDFORWARD : SG_ATTENTION;
-  sg_status st = sgi_model_shell(&c, out, err);
-  if (st) return st;
-  for (size_t i = 0; i < (*out)->table.count && !st; i++) {
-    ptrdiff_t row = sgi_table_find(&m->table, (*out)->table.rows[i].name);
-    if (row < 0)
-      st = sgi_fail(err, SG_ERR_INTERNAL, "a pruned model asks for %s", (*out)->table.rows[i].name);
-    else
-      (*out)->w[i] = m->w[row];
-  }
-  if (!st) {
-    sgi_model_point(*out);
-  } else {
-    sg_model_free(*out);
-    *out = NULL;
-  }
-  return st;
-}
 
 /* ---- one model, timed ------------------------------------------------------------------------ */
 
@@ -72,16 +52,6 @@ static sg_status run_timed(timed *t, double *ms, sg_error *err) {
   return st;
 }
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-static double median(double *x, size_t n) {
-  qsort(x, n, sizeof *x, ascending);
-  return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
-
 typedef struct pair {
   double *a, *b, *ratio, *less; /* (rounds) times, a / b, a - b */
 } pair;
@@ -124,7 +94,7 @@ sg_status sgi_latency_ratio(const sg_model *a, const sg_model *b, const sgi_late
   size_t done = 0;
   sg_status st = make_pair(r, &p, err);
   if (!st) st = alternate(a, b, r, &p, &done, r->rounds, err);
-  if (!st) *ratio = median(p.ratio, r->rounds);
+  if (!st) *ratio = sgi_median(p.ratio, r->rounds);
   sgi_free(p.a);
   return st;
 }
@@ -150,7 +120,7 @@ static sg_status share(const sg_model *m, double *x, size_t S, sg_error *err) {
     size_t n = 0;
     for (size_t k = 0; k < S; k++)
       if (alike(m, s, k)) like[n++] = own[k];
-    x[s] = median(like, n);
+    x[s] = sgi_median(like, n);
   }
   sgi_free(own);
   return SG_OK;
@@ -169,16 +139,16 @@ sg_status sgi_latency_measure(const sg_model *m, const sgi_latency_request *r, s
     sg_model *without = NULL;
     memset(off, 0, S);
     off[s] = true;
-    st = sgi_prune_view(m, off, &without, err);
+    st = sgi_cut_view(m, off, &without, err);
     if (!st) st = alternate(m, without, r, &p, &done, S * r->rounds, err);
     sg_model_free(without);
     if (st) break;
-    out->sublayer[s] = median(p.less, r->rounds);
-    all[s] = median(p.a, r->rounds);
+    out->sublayer[s] = sgi_median(p.less, r->rounds);
+    all[s] = sgi_median(p.a, r->rounds);
   }
   if (!st && !r->each) st = share(m, out->sublayer, S, err);
   if (!st) {
-    out->all = out->other = median(all, S);
+    out->all = out->other = sgi_median(all, S);
     /* A difference lost in noise must not be 0: it divides. */
     for (size_t s = 0; s < S; s++) {
       if (out->sublayer[s] < 1e-3 * out->all) out->sublayer[s] = 1e-3 * out->all;

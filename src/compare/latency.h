@@ -10,10 +10,6 @@
 
 typedef enum sgi_latency_use { SGI_FOR_DECODE, SGI_FOR_PREFILL } sgi_latency_use;
 
-/* A model without the sublayers of off (2L), on the weights of m, which must outlive it and its row
- * of weights: what sg_model_save then writes is a pruned directory. New: sg_model_free. */
-sg_status sgi_prune_view(const sg_model *m, const bool *off, sg_model **out, sg_error *err);
-
 typedef struct sgi_latency {
   double *sublayer;  /* (2L) milliseconds that each takes, above 0 */
   double all, other; /* of the whole, and of what is no sublayer */

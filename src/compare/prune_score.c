@@ -171,7 +171,7 @@ static sg_status begin(sgi_prune_work *w, scored *x, size_t s, bool fit, sg_erro
   x->value = sgi_alloc(x->features.most * sizeof *x->value);
   if (!x->index || !x->value)
     return sgi_fail_memory(err, x->features.most * sizeof *x->index, "features of a position");
-  return sgi_tune_create(x->features.n, x->features.most, w->D, &x->tune, err);
+  return sgi_tune_create(x->features.n, w->D, &x->tune, err);
 }
 
 static void end(scored *x) {

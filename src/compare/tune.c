@@ -10,7 +10,7 @@ static const double RESIDUAL = 1e-6; /* of conjugate gradients, relative */
 enum { MOST_STEPS = 400 };
 
 struct sgi_tune {
-  size_t n, most, D;
+  size_t n, D;
   double *right; /* (n,D) Z^T (Y - O) */
   double *gram;  /* (n,n) lower triangle of Z^T Z; NULL beyond SGI_TUNE_DENSE */
   double trace;
@@ -21,11 +21,11 @@ struct sgi_tune {
   float *value;
 };
 
-sg_status sgi_tune_create(size_t n, size_t most, size_t D, sgi_tune **out, sg_error *err) {
+sg_status sgi_tune_create(size_t n, size_t D, sgi_tune **out, sg_error *err) {
   *out = NULL;
   sgi_tune *t = sgi_alloc(sizeof *t);
   if (!t) return sgi_fail_memory(err, sizeof *t, "a tuning");
-  *t = (sgi_tune){.n = n, .most = most, .D = D};
+  *t = (sgi_tune){.n = n, .D = D};
   size_t right, gram;
   if (!sgi_size_mul(n, D * sizeof(double), &right) || !sgi_size_mul(n * sizeof(double), n, &gram))
     right = gram = SIZE_MAX;

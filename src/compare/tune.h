@@ -16,8 +16,8 @@ enum { SGI_TUNE_DENSE = 4096 };
 
 typedef struct sgi_tune sgi_tune;
 
-/* For features n of which `most` act at a position, and a width D. New: sgi_tune_free. */
-sg_status sgi_tune_create(size_t n, size_t most, size_t D, sgi_tune **out, sg_error *err);
+/* For n features and a width D. New: sgi_tune_free. */
+sg_status sgi_tune_create(size_t n, size_t D, sgi_tune **out, sg_error *err);
 void sgi_tune_free(sgi_tune *t);
 
 /* One position: count features (index, value), and what is missing there, Y - O (D). */

@@ -22,13 +22,13 @@ void *sgi_take(sgi_arena *a, size_t count, size_t size) {
 }
 
 static atomic_size_t calls, fail_at;
+static atomic_bool fail_on;
 static atomic_size_t taken, most; /* most: 0 for no limit */
 
 size_t sgi_alloc_limit(size_t bytes) {
   atomic_store(&most, bytes);
   return atomic_load(&taken);
 }
-static atomic_bool fail_on;
 
 size_t sgi_alloc_fail_at(size_t n, bool for_ever) {
   size_t now = atomic_load(&calls);
@@ -72,8 +72,8 @@ static void huge_pages(char *p, size_t bytes) {
 void *sgi_alloc(size_t bytes) {
   if (must_fail() || bytes > SIZE_MAX - 2 * SGI_ALIGN) return failed();
   size_t rounded = (bytes + SGI_ALIGN) / SGI_ALIGN * SGI_ALIGN; /* at least one line, so never a NULL for 0 bytes */
-  size_t limit = atomic_load(&most);
-  if (limit && rounded > limit - (atomic_load(&taken) < limit ? atomic_load(&taken) : limit)) return failed();
+  size_t limit = atomic_load(&most), have = atomic_load(&taken);
+  if (limit && rounded > limit - (have < limit ? have : limit)) return failed();
   /* Large blocks come from calloc's fresh zero pages, so that untouched memory costs nothing. */
   char *raw = calloc(1, rounded + SGI_ALIGN);
   if (!raw) return failed();

@@ -1,6 +1,7 @@
 /* calls.h: the system calls on files in one table, so that tests can put their own in: to fail, to
- * count, to write down what a save does. Nothing else in the library calls them. The functions
- * below go on after EINTR where a call can be made again. */
+ * count, to write down what a save does. What a save or a load depends on goes through it; clean-up
+ * after an error and the lock of a run do not. The functions below go on after EINTR where a call
+ * can be made again. */
 #ifndef SGI_CALLS_H
 #define SGI_CALLS_H
 

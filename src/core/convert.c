@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/half.h"
+
 enum { BLOCK = 1 << 16 };
 
 bool sgi_is_real(sgi_dtype t) { return t == SGI_F32 || t == SGI_BF16 || t == SGI_F16 || t == SGI_F64; }
@@ -11,18 +13,6 @@ static float from_bits(uint32_t bits) {
   float x;
   memcpy(&x, &bits, sizeof x);
   return x;
-}
-
-/* Sign 1, exponent 5 with bias 15, mantissa 10. By integers, so that no setting of the processor
- * makes small ones 0. */
-static float from_half(uint16_t h) {
-  uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 0x3ff;
-  if (exponent == 31) return from_bits(sign | 0x7f800000u | mantissa << 13);
-  if (exponent) return from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
-  if (!mantissa) return from_bits(sign);
-  uint32_t shift = 0; /* a subnormal number of float16 is a normal one of float32 */
-  while (!(mantissa & 0x400)) mantissa <<= 1, shift++;
-  return from_bits(sign | (113 - shift) << 23 | (mantissa & 0x3ff) << 13);
 }
 
 /* Elements [from, to); the first that has no float32, or to. */
@@ -35,7 +25,7 @@ static size_t convert(const sgi_tensor *t, size_t from, size_t to, float *out) {
       for (; i < to; i++) out[i] = from_bits((uint32_t)half[i] << 16);
       break;
     case SGI_F16:
-      for (; i < to; i++) out[i] = from_half(half[i]);
+      for (; i < to; i++) out[i] = sgi_from_half(half[i]);
       break;
     case SGI_F64:
       for (; i < to; i++) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -264,6 +265,15 @@ sg_status sgi_writer_write(sgi_writer *w, const void *data, size_t n, sg_error *
   return st;
 }
 
+void sgi_writer_print(sgi_writer *w, sg_status *st, sg_error *err, const char *format, ...) {
+  char text[512];
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  if (!*st && n > 0) *st = sgi_writer_write(w, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1, err);
+}
+
 sg_status sgi_writer_write_at(sgi_writer *w, size_t offset, const void *data, size_t n, sg_error *err) {
   sg_status st = w->used ? flush(w, err) : SG_OK;
   return st ? st : write_all(w->fd, w->path, data, n, offset, true, err);
@@ -421,6 +431,15 @@ sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg
   *data = p;
   *n = size;
   return SG_OK;
+}
+
+sg_status sgi_copy_file(const char *from, const char *to, size_t max, sg_error *err) {
+  char *data = NULL;
+  size_t n = 0;
+  sg_status st = sgi_read_file(from, max, &data, &n, err);
+  if (!st) st = sgi_write_file(to, data, n, err);
+  sgi_free(data);
+  return st;
 }
 
 sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_error *err) {

@@ -17,7 +17,9 @@ sg_status sgi_writer_write(sgi_writer *w, const void *data, size_t n, sg_error *
 sg_status sgi_writer_write_at(sgi_writer *w, size_t offset, const void *data, size_t n, sg_error *err);
 sg_status sgi_writer_close(sgi_writer *w,
                            sg_error *err); /* frees w also where it fails (nothing is left behind then) */
-void sgi_writer_drop(sgi_writer *w);       /* gives up: removes the new file, frees w; NULL allowed */
+/* Formatted text, of which the first 511 bytes are written, while *st is SG_OK; sets *st. */
+void sgi_writer_print(sgi_writer *w, sg_status *st, sg_error *err, const char *format, ...) SG_PRINTF(4, 5);
+void sgi_writer_drop(sgi_writer *w); /* gives up: removes the new file, frees w; NULL allowed */
 
 /* For a process that ends now, from any thread: removes what open writers have written so far. No
  * writer can be used afterwards. */
@@ -29,6 +31,9 @@ sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error
 
 /* Whole content of a regular file of at most max bytes, a NUL behind it. *data is new: sgi_free. */
 sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg_error *err);
+
+/* The content of a regular file of at most max bytes as another, whole or not at all. */
+sg_status sgi_copy_file(const char *from, const char *to, size_t max, sg_error *err);
 
 /* Which file it is, and of which moment: what writes into a file changes it. */
 typedef struct sgi_file_id {

@@ -25,18 +25,6 @@ void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t)
   for (size_t i = 0; i < count; i += CHUNK) f(dx + i, dy + i, x + i, least(CHUNK, count - i));
 }
 
-void sgi_apply_rows(void (*f)(float *, const float *, size_t), float *y, size_t ld, const float *x, size_t n,
-                    size_t width) {
-#pragma omp parallel for schedule(static) if (n * width > CHUNK)
-  for (size_t i = 0; i < n; i++) f(y + i * ld, x + i * width, width);
-}
-
-void sgi_apply_backward_rows(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
-                             size_t ld, const float *x, size_t n, size_t width) {
-#pragma omp parallel for schedule(static) if (n * width > CHUNK)
-  for (size_t i = 0; i < n; i++) f(dx + i * ld, dy + i * ld, x + i * width, width);
-}
-
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps) {
   const sgi_kernels *k = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n > SGI_ROW_BLOCK)
@@ -69,8 +57,6 @@ void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x,
   }
   for (size_t b = 0; b < blocks; b++) k->add(dg, partial + b * D, D);
 }
-
-void sgi_add(float *y, const float *x, size_t count) { sgi_apply(sgi_kernel_table()->add, y, x, count); }
 
 void sgi_sum(float *z, const float *x, const float *y, size_t count) {
   const sgi_kernels *k = sgi_kernel_table();

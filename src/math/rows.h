@@ -16,12 +16,6 @@ int sgi_room_threads(const sgi_arena *scratch, size_t bytes);
 void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count);
 void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
                         const float *x, size_t count);
-/* The same on n rows; rows of y, dx and dy are ld apart, those of x dense. */
-void sgi_apply_rows(void (*f)(float *, const float *, size_t), float *y, size_t ld, const float *x, size_t n,
-                    size_t width);
-void sgi_apply_backward_rows(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
-                             size_t ld, const float *x, size_t n, size_t width);
-
 /* y (n,D), r (n): see kernels.h. */
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps);
 /* z = x + a and its norm, a block of rows at a time while they are in cache; z may be x. */
@@ -32,8 +26,7 @@ enum { SGI_NORM_PARTIALS = 32 };
 void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g,
                           size_t n, size_t D, bool add, float *partial);
 
-/* y += x, z = x + y over count elements. */
-void sgi_add(float *y, const float *x, size_t count);
+/* z = x + y over count elements; z may be x or y. */
 void sgi_sum(float *z, const float *x, const float *y, size_t count);
 /* z = x + a y; z may be x or y. With a = 1 the bits are those of sgi_sum. */
 void sgi_sum_scaled(float *z, const float *x, float a, const float *y, size_t count);

@@ -30,7 +30,7 @@ bool sgi_weights_there(const char *directory) {
   return there;
 }
 
-/* ---- shards -------------------------------------------------------------------------- */
+/* ---- shards ---------------------------------------------------------------------------------- */
 
 /* A file of the directory itself: no path, no hidden file. */
 static bool is_shard_name(const char *name) {
@@ -109,7 +109,7 @@ static sg_status open_index(sgi_weights *w, const char *directory, sg_error *err
   return st;
 }
 
-/* ---- opening ------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void tell_types(sgi_weights *w) {
   bool there[SGI_BOOL + 1] = {false};
@@ -164,7 +164,7 @@ void sgi_weights_close(sgi_weights *w) {
   sgi_free(w);
 }
 
-/* ---- questions ----------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 size_t sgi_weights_count(const sgi_weights *w) { return w->count; }
 size_t sgi_weights_files(const sgi_weights *w) { return w->n_files; }
@@ -195,16 +195,6 @@ const sgi_file_id *sgi_weights_id(const sgi_weights *w) {
   return w->n_files == 1 && !w->n_made ? sgi_safetensors_id(w->files[0]) : NULL;
 }
 
-static bool made_room(sgi_weights *w) {
-  if (w->n_made < w->made_room) return true;
-  size_t room = 2 * w->made_room + 16;
-  float **made = sgi_realloc(w->made, w->made_room * sizeof *made, room * sizeof *made);
-  if (!made) return false;
-  w->made = made;
-  w->made_room = room;
-  return true;
-}
-
 sg_status sgi_weights_numbers(sgi_weights *w, const sgi_tensor *t, const char *path, const float **out, sg_error *err) {
   size_t bytes, bad;
   if (!sgi_is_real(t->dtype))
@@ -212,7 +202,8 @@ sg_status sgi_weights_numbers(sgi_weights *w, const sgi_tensor *t, const char *p
                     sgi_dtype_name(t->dtype));
   *out = t->data;
   if (t->dtype == SGI_F32) return SG_OK;
-  if (!sgi_size_mul(t->count, sizeof(float), &bytes) || !made_room(w) || !(w->made[w->n_made] = sgi_alloc(bytes)))
+  if (!sgi_size_mul(t->count, sizeof(float), &bytes) ||
+      !sgi_room(&w->made, &w->made_room, w->n_made, sizeof *w->made) || !(w->made[w->n_made] = sgi_alloc(bytes)))
     return sgi_fail_memory(err, bytes, t->name);
   *out = w->made[w->n_made];
   if (sgi_to_float(t, w->made[w->n_made++], &bad)) return SG_OK;

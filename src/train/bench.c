@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "core/file.h"
+#include "core/median.h"
 #include "core/rng.h"
 #include "math/gemm.h"
 #include "math/kernels.h"
@@ -31,16 +32,6 @@ typedef struct stage {
   double (*clock)(void);
   sgi_bench *out;
 } stage;
-
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-static double median(double *x, size_t n) {
-  qsort(x, n, sizeof *x, compare);
-  return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
 
 static void release(stage *s) {
   sgi_pass_free(s->pass);
@@ -262,13 +253,13 @@ sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *er
   if (!st) st = prepare(&s, err);
   if (!st) st = rounds(&s, err);
   if (!st) {
-    out->gemm_flops_per_second = 2.0 * GEMM * GEMM * GEMM / median(s.times[T_GEMM], r->rounds);
-    out->copy_bytes_per_second = 2.0 * COPY_BYTES / median(s.times[T_COPY], r->rounds);
-    out->train_seconds = r->forward_only ? 0 : median(s.times[T_TRAIN], r->rounds);
-    out->forward_seconds = median(s.times[T_FORWARD], r->rounds);
-    out->decode_seconds = median(s.times[T_DECODE], r->rounds);
-    out->open_seconds = r->directory ? median(s.times[T_OPEN], r->rounds) : 0;
-    out->first_token_seconds = r->directory ? median(s.times[T_FIRST], r->rounds) : 0;
+    out->gemm_flops_per_second = 2.0 * GEMM * GEMM * GEMM / sgi_median(s.times[T_GEMM], r->rounds);
+    out->copy_bytes_per_second = 2.0 * COPY_BYTES / sgi_median(s.times[T_COPY], r->rounds);
+    out->train_seconds = r->forward_only ? 0 : sgi_median(s.times[T_TRAIN], r->rounds);
+    out->forward_seconds = sgi_median(s.times[T_FORWARD], r->rounds);
+    out->decode_seconds = sgi_median(s.times[T_DECODE], r->rounds);
+    out->open_seconds = r->directory ? sgi_median(s.times[T_OPEN], r->rounds) : 0;
+    out->first_token_seconds = r->directory ? sgi_median(s.times[T_FIRST], r->rounds) : 0;
   }
   release(&s);
   return st;

@@ -11,8 +11,8 @@
 #include "model/config.h"
 #include "model/weights.h"
 
-enum { STATE_FORMAT = 1, TOKENIZER_BYTES = 256 << 20 };
-static const char PREFIX[] = "step-", SETTINGS[] = "settings.json";
+enum { STATE_FORMAT = 1 };
+static const char PREFIX[] = SGI_CHECKPOINT_PREFIX, SETTINGS[] = "settings.json";
 
 /* optimizer.safetensors: the optimizer's moments, "m.NAME", "v.NAME", and, in the middle of an
  * accumulation, "sum.NAME". */
@@ -121,12 +121,9 @@ static sg_status read_state(const json_t *o, const char *where, sgi_progress_sta
 }
 
 static sg_status copy_tokenizer(const char *from, const char *directory, sg_error *err) {
-  char *text = NULL, *path = in(directory, "tokenizer.json");
-  size_t n;
+  char *path = in(directory, "tokenizer.json");
   sg_status st =
-      path ? sgi_read_file(from, TOKENIZER_BYTES, &text, &n, err) : sgi_fail_memory(err, strlen(directory), "a path");
-  if (!st) st = sgi_write_file(path, text, n, err);
-  sgi_free(text);
+      path ? sgi_copy_file(from, path, SGI_TOKENIZER_BYTES, err) : sgi_fail_memory(err, strlen(directory), "a path");
   sgi_free(path);
   return st;
 }
@@ -158,13 +155,13 @@ static sg_status verify_known(const char *directory, sg_error *err) {
   return sgi_manifest_verify(directory, required, true, err);
 }
 
-size_t sgi_checkpoint_bytes(const sgi_trainer *t) {
-  return t->model->table.parameters * sizeof(float) * (1 + parts(t)) + (1 << 20);
+size_t sgi_checkpoint_bytes(size_t parameters, size_t parts) {
+  return parameters * sizeof(float) * (1 + parts) + (1 << 20);
 }
 
 /* Room is looked for before anything is written: a full disk is better met early. */
 static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err) {
-  uint64_t have = sgi_disk_free(run), need = sgi_checkpoint_bytes(t) / 5 * 6;
+  uint64_t have = sgi_disk_free(run), need = sgi_checkpoint_bytes(t->model->table.parameters, parts(t)) / 5 * 6;
   if (!have || have >= need) return SG_OK;
   return sgi_fail(err, SG_ERR_SPACE, "%s: a checkpoint needs %llu MB and %llu MB are free: make room and resume", run,
                   (unsigned long long)(need >> 20), (unsigned long long)(have >> 20));

@@ -6,6 +6,9 @@
 #include "core/json.h"
 #include "train/trainer.h"
 
+#define SGI_CHECKPOINT_PREFIX "step-"
+enum { SGI_TOKENIZER_BYTES = 256 << 20 }; /* of a tokenizer.json that is copied, at most */
+
 /* What else a run has to know to go on as if it had never stopped. */
 typedef struct sgi_progress_state {
   uint64_t step, updates;
@@ -36,8 +39,8 @@ sg_status sgi_checkpoint_verify(const char *directory, sg_error *err);
  * architecture and settings. */
 sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progress_state *state, sg_error *err);
 
-/* Bytes of one checkpoint on disk. */
-size_t sgi_checkpoint_bytes(const sgi_trainer *t);
+/* Bytes of one checkpoint on disk, with this many arrays of the trainer beside the weights. */
+size_t sgi_checkpoint_bytes(size_t parameters, size_t parts);
 
 /* Told of each checkpoint that is newer than the one taken and not whole, with what is wrong with
  * it. */

@@ -4,19 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double FAR = 1e4, LEAST = 1e-3;
+#include "core/median.h"
 
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
+static const double FAR = 1e4, LEAST = 1e-3;
 
 double sgi_norms_median(const sgi_norms *n) {
   double sorted[SGI_NORMS];
   size_t have = n->count < SGI_NORMS ? n->count : SGI_NORMS;
   if (have <= SGI_NORMS / 2) return 0;
   memcpy(sorted, n->last, have * sizeof *sorted);
-  qsort(sorted, have, sizeof *sorted, by_size);
+  qsort(sorted, have, sizeof *sorted, sgi_ascending);
   return sorted[have / 2];
 }
 

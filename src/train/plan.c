@@ -5,12 +5,13 @@
 
 #include "core/rng.h"
 #include "model/flops.h"
+#include "train/checkpoint.h"
 #include "train/run_state.h"
 
 /* Measured: resident pages of the program and its libraries; what reading a tokenizer leaves, per
  * token; what each thread's matrix products copy of their operands, per row (sums over the rows,
  * such as a weight's gradient, copy most). */
-enum { PROCESS_BYTES = 16 << 20, TOKENIZER_BYTES = 600, PRODUCT_ROW_BYTES = 1024 };
+enum { PROCESS_BYTES = 16 << 20, TOKEN_BYTES = 600, PRODUCT_ROW_BYTES = 1024 };
 /* More rows at a time than this bring no speed, only memory. */
 enum { FULL_SPEED_ROWS = 8192 };
 
@@ -41,7 +42,7 @@ static size_t touched_bytes(uint64_t tokens, double rows, size_t seq_len) {
 static size_t fixed_bytes(const sgi_run *run, size_t parameters) {
   const sgi_settings *s = &run->settings;
   sgi_trainer_settings t = sgi_run_trainer_settings(s, s->grad_accumulation);
-  return PROCESS_BYTES + s->model.vocab_size * TOKENIZER_BYTES + parameters * sizeof(float) * sgi_trainer_arenas(&t) +
+  return PROCESS_BYTES + s->model.vocab_size * TOKEN_BYTES + parameters * sizeof(float) * sgi_trainer_arenas(&t) +
          s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
          touched_bytes(run->plan.train_tokens, (double)s->steps * (double)s->batch_size, s->seq_len) +
          touched_bytes(run->plan.valid_tokens, (double)run->held_out_rows, s->seq_len);
@@ -104,7 +105,7 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   p->flops_per_step = 3.0 * (double)forward * (double)s->batch_size;
   p->micro_batch = s->micro_batch;
   p->memory = fixed + product_bytes(s->micro_batch * s->seq_len) + activations;
-  p->checkpoint_bytes = p->parameters * sizeof(float) * (1 + s->optimizer.ops->n_moments) + (1 << 20);
+  p->checkpoint_bytes = sgi_checkpoint_bytes(p->parameters, s->optimizer.ops->n_moments);
   if (p->memory > run->max_memory)
     return sgi_fail(err, SG_ERR_MEMORY,
                     "this run needs about %zu MB even with one row at a time, and --max-memory is %zu MB (unless set, "

@@ -99,6 +99,7 @@ static sg_status read_sample(const sgi_run *run, const char *path, sample *s, sg
     const char *text = NULL;
     size_t n = 0;
     st = sgi_reader_open(files[i], !strcmp(run->settings.split, "blank-lines"), run->settings.field, &r, err);
+    if (!st && !strcmp(run->settings.line_ends, "as-is")) sgi_reader_keep_cr(r);
     while (!st && !(st = sgi_reader_next(r, &text, &n, err)) && text && n <= TOKENIZER_SAMPLE - s->used)
       st = sample_add(s, text, n, err);
     sgi_reader_close(r);
@@ -133,22 +134,13 @@ static sg_status train_tokenizer(sgi_run *run, const char *path, sg_error *err) 
   return st;
 }
 
-static sg_status copy_file(const char *from, const char *to, sg_error *err) {
-  char *text = NULL;
-  size_t n = 0;
-  sg_status st = sgi_read_file(from, (size_t)256 << 20, &text, &n, err);
-  if (!st) st = sgi_write_file(to, text, n, err);
-  sgi_free(text);
-  return st;
-}
-
 static sg_status get_tokenizer(sgi_run *run, const char *given, const char *train_path, sg_error *err) {
   if (run->resume) return sg_tokenizer_load(run->tokenizer_path, &run->tokenizer, err);
   return given ? sg_tokenizer_load(given, &run->tokenizer, err) : train_tokenizer(run, train_path, err);
 }
 
 static sg_status keep_tokenizer(const sgi_run *run, const char *given, sg_error *err) {
-  return given ? copy_file(given, run->tokenizer_path, err)
+  return given ? sgi_copy_file(given, run->tokenizer_path, SGI_TOKENIZER_BYTES, err)
                : sg_tokenizer_save(run->tokenizer, run->tokenizer_path, err);
 }
 

@@ -36,7 +36,7 @@ typedef struct sgi_run_line {
   double tokens_per_second, seconds, seconds_left;
 } sgi_run_line;
 
-/* Who watches. All but stop may be NULL; called from the thread that runs. */
+/* Who watches. Any may be NULL, and the whole too; called from the thread that runs. */
 typedef struct sgi_run_events {
   void *user;
   void (*note)(void *user, const char *text);                                /* one sentence for people */

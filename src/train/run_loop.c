@@ -6,7 +6,7 @@
 #include "core/file.h"
 #include "train/run_state.h"
 
-static const char PREFIX[] = "step-";
+static const char PREFIX[] = SGI_CHECKPOINT_PREFIX;
 
 static sg_status make_trainer(sgi_run *run, sg_error *err) {
   const sgi_settings *s = &run->settings;
@@ -28,9 +28,7 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
 
 static bool stopped(const sgi_run *run) { return run->events.stop && run->events.stop(run->events.user); }
 
-/* ---- resume
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- resume ---- */
 
 static void skipped(void *user, const char *name, const char *reason) {
   sgi_run_note(user, "skipped checkpoint %s: %s", name, reason);
@@ -138,8 +136,7 @@ static sg_status load_newest(sgi_run *run, sg_error *err) {
   return st ? st : cut_metrics(run, err);
 }
 
-/* ---- evaluation and checkpoints
- * ------------------------------------------------------------------------------------ */
+/* ---- evaluation and checkpoints ---- */
 
 static bool stop_evaluation(void *user, uint64_t rows) {
   (void)rows;
@@ -238,9 +235,7 @@ static sg_status evaluate_late(sgi_run *run, sg_error *err) {
   return st;
 }
 
-/* ---- the loop
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- the loop ---- */
 
 static bool due(uint64_t step, uint64_t every) { return every && step % every == 0; }
 

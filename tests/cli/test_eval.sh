@@ -87,6 +87,8 @@ try 2 eval $M --data "$tmp/long.txt" --rows pad --stride 6
 try 2 eval $M
 has err "give either"
 try 2 eval $M --data x --ids y
+for o in "--rows pad" "--stride 4" "--seq-len 8"; do try 2 eval $M --ids $M/targets.json $o; done
+has err "as they are"
 try 2 eval $M --ids $M/targets.json --method batches --batch-size 9
 has err "less than one batch"
 try 1 eval $M --data "$tmp/none.txt"

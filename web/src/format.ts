@@ -54,10 +54,6 @@ export function diverging(v: number, most = 0.6) {
 export const sequential = (v: number, most = 0.6) =>
   `rgb(var(--seq) / calc(${(Math.max(0, Math.min(1, v)) * most).toFixed(3)} * var(--strength)))`;
 
-/** Swatches of a scale, for a legend. */
-export const scale = (colour: (x: number) => string, at: number[]) =>
-  at.map((x) => h("i.swatch", { css: { background: colour(x) } }));
-
 /** A bar around the middle. */
 export function bar(v: number, max: number) {
   const w = max > 0 ? (50 * Math.abs(v)) / max : 0;

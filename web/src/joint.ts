@@ -28,9 +28,11 @@ export function parse(text: string): Edit[] {
     .filter((e) => [e.layer, e.channel, e.neuron, e.scale].every(Number.isFinite))
     .slice(0, 32);
 }
-export const write = (list: Edit[]) =>
-  list.map((e) => `${e.layer}.${e.channel}.${e.neuron}.${e.pos ?? ""}*${e.scale}`).join(";");
-export const key = (e: Edit) => `${e.layer}.${e.channel}.${e.neuron}.${e.pos ?? ""}`;
+export const key = (e: Omit<Edit, "scale">) => `${e.layer}.${e.channel}.${e.neuron}.${e.pos ?? ""}`;
+export const write = (list: Edit[]) => list.map((e) => `${key(e)}*${e.scale}`).join(";");
+/** The list with one neuron taken away, once however often it was asked. */
+export const takeAway = (text: string, e: Omit<Edit, "scale">) =>
+  write([...parse(text).filter((x) => key(x) !== key(e)), { ...e, scale: 0 }]);
 
 type Neuron = Joint["neurons"][number];
 export const meets = (e: Edit, n: Neuron) =>

@@ -3,6 +3,7 @@ import { h, table } from "./dom";
 import { call } from "./api";
 import { tint } from "./activation";
 import { bar, diverging, exact, max, signed, token, tokenText } from "./format";
+import { takeAway } from "./joint";
 import { go } from "./state";
 import type { Attribute, Term } from "./types";
 import type { Labels } from "./labels";
@@ -66,9 +67,9 @@ function neurons(c: Context, terms: Term[], labels: Labels, title: string, most:
 }
 
 function steer(c: Context, t: Term) {
-  const key = `${t.layer}.${t.channel}.${t.index}.${t.position}`;
-  const edits = c.state.edits.split(";").filter((e) => e && !e.startsWith(`${key}*`));
-  go({ view: "steer", edits: [...edits, `${key}*0`].join(";") });
+  const [layer, channel, neuron] = [Number(t.layer), Number(t.channel), Number(t.index)];
+  const at = { layer, channel, neuron, pos: t.position };
+  go({ view: "steer", edits: takeAway(c.state.edits, at) });
 }
 
 /** Sum of effects by layer (rows, top is last) and channel. */

@@ -3,6 +3,7 @@
 import { h, table } from "./dom";
 import { call } from "./api";
 import { bar, exact, max, signed, token } from "./format";
+import { takeAway } from "./joint";
 import { go } from "./state";
 import { parseNeuron, tint } from "./activation";
 import { recordedCards } from "./card_record";
@@ -89,8 +90,7 @@ export const neuron: View<Neuron> = {
   },
   draw(c, n) {
     const { layer, channel, index } = n;
-    const edits = c.state.edits.split(";").filter(Boolean);
-    const everywhere = [...edits, `${layer}.${channel}.${index}.*0`].join(";");
+    const everywhere = takeAway(c.state.edits, { layer, channel, neuron: index, pos: null });
     return {
       body: [
         h(

@@ -7,6 +7,14 @@ const same = (check, a, b, what) =>
     JSON.stringify(a) === JSON.stringify(b),
     `${what}: ${JSON.stringify(a).slice(0, 200)}, expected ${JSON.stringify(b).slice(0, 200)}`,
   );
+const named = ([layer, channel, index]) => [
+  "--layer",
+  layer,
+  "--channel",
+  channel,
+  "--index",
+  index,
+];
 const current = (p) => p.$eval("[aria-current=page]", (e) => e.textContent);
 
 /**
@@ -16,18 +24,7 @@ const current = (p) => p.$eval("[aria-current=page]", (e) => e.textContent);
 async function strip(t, p, at) {
   const { check, cli, run, text } = t;
   const [layer, channel, index] = at;
-  const a = cli(
-    "neuron",
-    run,
-    "--layer",
-    layer,
-    "--channel",
-    channel,
-    "--index",
-    index,
-    "--prompt",
-    text,
-  ).prompt;
+  const a = cli("neuron", run, ...named(at), "--prompt", text).prompt;
   await t.open(p, { view: "circuit" });
   await p.click(
     `[aria-label='colour the strip by layer ${layer} channel ${channel} neuron ${index}'] >> nth=0`,
@@ -74,12 +71,7 @@ async function card(t, p, at) {
   const n = cli(
     "neuron",
     run,
-    "--layer",
-    layer,
-    "--channel",
-    channel,
-    "--index",
-    index,
+    ...named(at),
     "--recording",
     recording,
     "--top",

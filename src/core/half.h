@@ -25,6 +25,7 @@ static inline uint16_t sgi_to_half(float x) {
   return (uint16_t)(sign | h);
 }
 
+/* A subnormal half is a normal float32, so no setting of the processor makes small ones 0. */
 static inline float sgi_from_half(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = h & 0x7FFFu, u;
   float x;
