@@ -1,7 +1,8 @@
 #!/bin/sh
 # Corpora as they come: pipes, other endings, other encodings, other line ends, nothing at all. Each reader says once what it mended.
 . tests/cli/common.sh
-M=tests/golden/eval/model R=tests/golden/eval/model
+M=tests/golden/eval/model
+export TMPDIR="$tmp"
 tiny="--kind mlp --set model.hidden_size=32 --set model.num_hidden_layers=1 --set model.head_dim=16 --set feedforward.num_neurons=64
  --set train.batch_size=4 --set train.seq_len=32 --set tokenizer.vocab_size=300 --steps 1"
 i=0
@@ -32,7 +33,6 @@ has err "CRLF"
 
 # A run that was begun before CRLF was read as LF keeps CR: its text stays the one it was begun with.
 mkdir "$tmp/old"
-cp "$tmp/crlf.txt" "$tmp/old/train.txt"
 sed 's/day/day\r\n/' "$tmp/lf.txt" | sed 's/$/\r/' >"$tmp/old/train.txt"
 # shellcheck disable=SC2086
 try 0 train --data "$tmp/old" -o "$tmp/oldrun" $tiny --set data.line_ends=as-is
@@ -68,7 +68,7 @@ has out "happy 30"
 try 2 train --data - -o "$tmp/run"
 has err "training needs a file"
 [ -e "$tmp/run" ] && bad "a run was made"
-leftover=$(find "${TMPDIR:-/tmp}" -maxdepth 2 -path "*/sgatlin-??????/tokens*" -newer "$tmp/lf.txt" 2>/dev/null | head -n 1)
+leftover=$(find "$tmp" -maxdepth 2 -path "*/sgatlin-??????/tokens*" -newer "$tmp/lf.txt" 2>/dev/null | head -n 1)
 [ -z "$leftover" ] || bad "left behind: $leftover"
 
 # Half a surrogate pair: U+FFFD, one note; the whole pair stays; numbers of unread fields may be anything.
@@ -100,7 +100,7 @@ for again in 1 2; do
 done
 try 0 tokenizer train -n 300 "$tmp/latin/train.txt" -o "$tmp/l.json"
 has err "$said"
-try 0 record $R --data "$tmp/latin/valid.txt" --tokenizer $M/tokenizer.json --dry-run
+try 0 record $M --data "$tmp/latin/valid.txt" --tokenizer $M/tokenizer.json --dry-run
 has err "4 bytes are no UTF-8"
 
 # Shards with other endings are read; what is not is named once.
@@ -139,7 +139,7 @@ try 3 eval $M --data "$tmp/blank.txt"
 has err "blank.txt: holds no document"
 try 3 facts mine "$tmp/blank.txt"
 has err "blank.txt: holds no document"
-try 3 record $R --data "$tmp/blank.txt" --tokenizer $M/tokenizer.json --dry-run
+try 3 record $M --data "$tmp/blank.txt" --tokenizer $M/tokenizer.json --dry-run
 has err "blank.txt: holds no document"
 mv "$tmp/empty/valid.txt" "$tmp/empty/train.txt"
 # shellcheck disable=SC2086

@@ -3,7 +3,7 @@
 # arrive is no protection.
 . tests/cli/common.sh
 
-command -v readelf >/dev/null || { echo "readelf is not here"; finish; }
+command -v readelf >/dev/null || bad "readelf is missing (Debian: binutils)"
 here=$(dirname "$SGATLIN")
 
 # hardened FILE: position independent, all relocations done at the start and read-only from then on, no stack or segment that is
@@ -25,5 +25,6 @@ hardened() {
 }
 hardened "$SGATLIN"
 readelf -W -d "$SGATLIN" | grep -q 'Flags:.*PIE' || bad "$SGATLIN: a library, not a PIE program"
-[ -f "$here/libsgatlin.so" ] && hardened "$here/libsgatlin.so"
+[ -f "$here/libsgatlin.so" ] || bad "$here/libsgatlin.so is missing"
+hardened "$here/libsgatlin.so"
 finish

@@ -42,6 +42,16 @@ int inside_close(const char *what, size_t count) {
   return inside_failures ? 1 : 0;
 }
 
+inside_share inside_arguments(int argc, char **argv, size_t amount) {
+  inside_share s = {.amount = argc > 1 ? strtoull(argv[1], NULL, 10) : amount, .of = 1};
+  if (argc > 3) {
+    s.part = strtoull(argv[2], NULL, 10);
+    s.of = strtoull(argv[3], NULL, 10);
+  }
+  if (!s.of) s.of = 1;
+  return s;
+}
+
 uint64_t inside_next(inside_random *r) { /* splitmix64 */
   uint64_t z = r->state += 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;

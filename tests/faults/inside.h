@@ -47,6 +47,11 @@ extern long inside_clock_back;
 /* Adds one to the failures and prints; the test goes on. */
 void inside_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern size_t inside_failures;
+/* What a sweep is asked: AMOUNT [PART OF], the part of so many that is done here. */
+typedef struct inside_share {
+  size_t amount, part, of;
+} inside_share;
+inside_share inside_arguments(int argc, char **argv, size_t amount);
 /* Prints the closing line and gives the exit code. */
 int inside_close(const char *what, size_t count);
 

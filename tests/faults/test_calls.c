@@ -52,6 +52,7 @@ static void one(const commands_entry *c, const fault *f, size_t n, uint64_t dige
   if (commands_leftover()) inside_wrong("%s, %s: left %s", c->name, when, commands_leftover());
   if (older) commands_either(older, newer, c->name, when);
   if (!r.code && !r.signal && c->kind == COMMAND_RUN && commands_digest() == digest) return; /* it got through */
+  if (!r.code && !r.signal && c->kind == COMMAND_RUN) inside_wrong("%s, %s: exit code 0, other bytes", c->name, when);
   if (!r.code && !r.signal && c->kind == COMMAND_FILE) {
     commands_either(newer, newer, c->name, when);
     return;
@@ -64,7 +65,7 @@ static void one(const commands_entry *c, const fault *f, size_t n, uint64_t dige
     inside_wrong("%s, %s: other bytes after going on", c->name, when);
 }
 
-static size_t sweep(const commands_entry *c, size_t per, size_t part, size_t of) {
+static size_t sweep(const commands_entry *c, size_t per, const inside_share *share) {
   double seconds;
   size_t calls, done = 0, mine = 0;
   uint64_t digest = commands_reference(c, &seconds, &calls);
@@ -76,7 +77,7 @@ static size_t sweep(const commands_entry *c, size_t per, size_t part, size_t of)
   for (size_t f = 0; f < FAULTS; f++) {
     size_t places = per && per < calls ? per : calls;
     for (size_t i = 0; i < places; i++, mine++)
-      if (mine % of == part) {
+      if (mine % share->of == share->part) {
         /* other places for each error, so that few of each meet most calls */
         one(c, &faults[f], 1 + (i * calls + f * calls / FAULTS) / places % calls, digest, older, newer);
         done++;
@@ -90,17 +91,14 @@ static size_t sweep(const commands_entry *c, size_t per, size_t part, size_t of)
 }
 
 int main(int argc, char **argv) {
-  size_t per = argc > 1 ? strtoull(argv[1], NULL, 10) : 4, part = 0, of = 1, done = 0;
-  if (argc > 3) {
-    part = strtoull(argv[2], NULL, 10);
-    of = strtoull(argv[3], NULL, 10);
-  }
+  inside_share share = inside_arguments(argc, argv, 4);
+  size_t done = 0;
   inside_begin();
   commands_fixtures();
   for (size_t i = 0; i < commands_count; i++) {
     if (!commands_wanted(&commands_all[i])) continue;
     bool dear = !strcmp(commands_all[i].name, "map"); /* a second each */
-    done += sweep(&commands_all[i], dear && per ? (per + 3) / 4 : per, part, of ? of : 1);
+    done += sweep(&commands_all[i], dear ? (share.amount + 3) / 4 : share.amount, &share);
   }
   inside_end();
   return inside_close("calls failed", done);

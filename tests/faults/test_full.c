@@ -54,7 +54,10 @@ static size_t small_disk(const commands_entry *c, size_t bytes, bool hidden, uin
   inside_result r = inside_run(c->begin, &(inside_how){.kill_after = -1, .before = hidden ? hide : NULL});
   check(c, &r, when);
   if (!mounts(ROOM, MS_REMOUNT)) inside_wrong("remount: %s", strerror(errno));
-  if (r.code) go_on(c, digest, when);
+  if (r.code)
+    go_on(c, digest, when);
+  else if (commands_digest() != digest)
+    inside_wrong("%s, %s: exit code 0, other bytes", c->name, when);
   if (umount2(inside_out, MNT_DETACH)) inside_wrong("umount: %s", strerror(errno));
   return r.code != 0;
 }
@@ -65,12 +68,15 @@ static size_t small_files(const commands_entry *c, size_t bytes, uint64_t digest
   commands_prepare(c);
   inside_result r = inside_run(c->begin, &(inside_how){.kill_after = -1, .before = limit, .user = &bytes});
   check(c, &r, when);
-  if (r.code) go_on(c, digest, when);
+  if (r.code)
+    go_on(c, digest, when);
+  else if (commands_digest() != digest)
+    inside_wrong("%s, %s: exit code 0, other bytes", c->name, when);
   return r.code != 0;
 }
 
 /* Largest file and all files of an unbroken run. */
-static size_t sweep(const commands_entry *c, size_t sizes, size_t part, size_t of) {
+static size_t sweep(const commands_entry *c, size_t sizes, const inside_share *share) {
   double seconds;
   size_t calls, largest, total, full = 0;
   uint64_t digest = commands_reference(c, &seconds, &calls);
@@ -79,7 +85,7 @@ static size_t sweep(const commands_entry *c, size_t sizes, size_t part, size_t o
   bool may_mount = mounts(ROOM, 0) && umount2(inside_out, MNT_DETACH) == 0;
   size_t done = 0;
   for (size_t i = 0; i < sizes; i++) {
-    if (i % of != part) continue;
+    if (i % share->of != share->part) continue;
     double at = ((double)i + 1) / (double)sizes;
     done++;
     if (may_mount && i % 2)
@@ -95,16 +101,13 @@ static size_t sweep(const commands_entry *c, size_t sizes, size_t part, size_t o
 }
 
 int main(int argc, char **argv) {
-  size_t sizes = argc > 1 ? strtoull(argv[1], NULL, 10) : 24, part = 0, of = 1, done = 0;
-  if (argc > 3) {
-    part = strtoull(argv[2], NULL, 10);
-    of = strtoull(argv[3], NULL, 10);
-  }
+  inside_share share = inside_arguments(argc, argv, 24);
+  size_t done = 0;
   inside_begin();
   for (size_t i = 0; i < commands_count; i++) {
     const commands_entry *c = &commands_all[i];
     if (c->kind != COMMAND_RUN || !strcmp(c->name, "token cache")) continue;
-    done += sweep(c, !strcmp(c->name, "train") ? sizes - 2 * (sizes / 4) : sizes / 4, part, of ? of : 1);
+    done += sweep(c, !strcmp(c->name, "train") ? share.amount - 2 * (share.amount / 4) : share.amount / 4, &share);
   }
   inside_end();
   return inside_close("disk sizes", done);

@@ -29,15 +29,6 @@ static void begin_http(void) {
 /* As libmicrohttpd holds it: NULs in place of the colon and of CR LF. at has room for the line and
  * three NULs. */
 static char *header(guard_request *r, const char *line, char *at) {
-  const struct {
-    const char *name, **to;
-  } known[] = {{"Host", &r->host},
-               {"Origin", &r->origin},
-               {"Content-Type", &r->content_type},
-               {"Content-Length", &r->content_length},
-               {"Sec-Fetch-Site", &r->fetch_site},
-               {"X-Sgatlin-Token", &r->token},
-               {"Transfer-Encoding", &r->transfer}};
   char *name = at;
   size_t n = strlen(line);
   memcpy(at, line, n + 1);
@@ -48,13 +39,7 @@ static char *header(guard_request *r, const char *line, char *at) {
     return at + n + 2;
   }
   for (*value++ = '\0'; *value == ' ' || *value == '\t';) value++;
-  if (!guard_header(name, value)) r->broken = true;
-  for (size_t i = 0; i < SGI_COUNT(known); i++) {
-    if (strcasecmp(name, known[i].name)) continue;
-    if (*known[i].to) r->broken = true;
-    *known[i].to = value;
-  }
-  r->last = value;
+  guard_take(r, name, value);
   return at + n + 2;
 }
 

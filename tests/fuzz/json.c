@@ -12,6 +12,16 @@
 #include "train/checkpoint.h"
 #include "train/settings.h"
 
+/* What was written (its text is the meaning) and what was written of that; both are released. */
+static void same(json_t *again, json_t *third, const char *otherwise, fuzz_outcome *out) {
+  fuzz_expect(json_equal(again, third), otherwise);
+  char *text = json_dumps(again, JSON_COMPACT | JSON_SORT_KEYS);
+  out->meaning = fuzz_mix(0, text, strlen(text));
+  free(text);
+  json_decref(again);
+  json_decref(third);
+}
+
 /* What is accepted is written and read back as the same. */
 static void check_config(const json_t *o, fuzz_outcome *out) {
   sg_config c;
@@ -22,12 +32,7 @@ static void check_config(const json_t *o, fuzz_outcome *out) {
   sg_error err = {0};
   fuzz_expect(again && !sgi_config_from_json(again, "again", &d, &err), "a configuration can not be read back");
   json_t *third = sgi_config_to_json(&d);
-  fuzz_expect(json_equal(again, third), "a configuration changes when it is read back");
-  char *text = json_dumps(again, JSON_COMPACT | JSON_SORT_KEYS);
-  out->meaning = fuzz_mix(0, text, strlen(text));
-  free(text);
-  json_decref(again);
-  json_decref(third);
+  same(again, third, "a configuration changes when it is read back", out);
 }
 
 static void check_settings(const json_t *o, fuzz_outcome *out) {
@@ -42,12 +47,7 @@ static void check_settings(const json_t *o, fuzz_outcome *out) {
   fuzz_expect(again && !sgi_assign_json(&b, again, "again", &err) && !sgi_settings_resolve(&b, &t, &err),
               "settings can not be read back");
   json_t *third = sgi_settings_to_json(&t);
-  fuzz_expect(json_equal(again, third), "settings change when they are read back");
-  char *text = json_dumps(again, JSON_COMPACT | JSON_SORT_KEYS);
-  out->meaning = fuzz_mix(0, text, strlen(text));
-  free(text);
-  json_decref(again);
-  json_decref(third);
+  same(again, third, "settings change when they are read back", out);
   sgi_assignments_free(&b);
 }
 

@@ -5,7 +5,6 @@
  * or refused with the file's name and what is wrong, within a second of processor time and twice
  * the file plus 64 MB; layout alone changes no meaning. */
 #include <errno.h>
-#include <malloc.h>
 #include <omp.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,46 +20,20 @@
 
 enum { MEMORY = 64 << 20, MAX_NUMBERS = 400, MAX_PAIRS = 4000, CHUNK = 4000 };
 
-/* ---- what the process asks of malloc ----------------------------------------------------- */
+/* ---- what the process asks of malloc --------------------------------------------------------- */
 
-static atomic_size_t held, peak;
+static atomic_size_t peak;
 
-#ifdef __SANITIZE_ADDRESS__
-static const bool counting = false;
-#else
-static const bool counting = true;
-
-static void *noted(void *p) {
-  if (!p) return NULL;
-  size_t now = atomic_fetch_add(&held, malloc_usable_size(p)) + malloc_usable_size(p), most = atomic_load(&peak);
-  while (now > most && !atomic_compare_exchange_weak(&peak, &most, now)) continue;
-  return p;
+#ifndef __SANITIZE_ADDRESS__
+static void heap_took(size_t bytes, size_t held) {
+  (void)bytes;
+  size_t most = atomic_load(&peak);
+  while (held > most && !atomic_compare_exchange_weak(&peak, &most, held)) continue;
 }
-
-extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *p, size_t n);
-extern void *__libc_memalign(size_t align, size_t n), __libc_free(void *p);
-
-#pragma GCC visibility push(default) /* or libraries would not meet them */
-void *malloc(size_t n) { return noted(__libc_malloc(n)); }
-void *calloc(size_t n, size_t size) { return noted(__libc_calloc(n, size)); }
-void *aligned_alloc(size_t align, size_t n) { return noted(__libc_memalign(align, n)); }
-void *memalign(size_t align, size_t n) { return noted(__libc_memalign(align, n)); }
-int posix_memalign(void **p, size_t align, size_t n) {
-  *p = noted(__libc_memalign(align, n));
-  return *p ? 0 : ENOMEM;
-}
-void *realloc(void *p, size_t n) {
-  atomic_fetch_sub(&held, p ? malloc_usable_size(p) : 0);
-  return noted(__libc_realloc(p, n));
-}
-void free(void *p) {
-  atomic_fetch_sub(&held, p ? malloc_usable_size(p) : 0);
-  __libc_free(p);
-}
-#pragma GCC visibility pop
 #endif
+#include "support/heap.h"
 
-/* ---- seeds ------------------------------------------------------------------------------- */
+/* ---- seeds ----------------------------------------------------------------------------------- */
 
 typedef struct seed {
   const fuzz_target *target;
@@ -120,7 +93,7 @@ static void find_numbers(original *o) {
   if (!o->n_numbers || o->n_pairs > MAX_PAIRS) o->n_pairs = o->n_numbers ? MAX_PAIRS : 0;
 }
 
-/* ---- mutations by number ----------------------------------------------------------------- */
+/* ---- mutations by number --------------------------------------------------------------------- */
 
 static const char *const lies[] = {"-1",
                                    "0",
@@ -219,7 +192,7 @@ static size_t mutate(const original *o, kind k, size_t i, char *out) {
   }
 }
 
-/* ---- trying ------------------------------------------------------------------------------ */
+/* ---- trying ---------------------------------------------------------------------------------- */
 
 static FILE *say;
 static size_t failures;
@@ -231,15 +204,15 @@ static void wrong(const seed *s, kind k, size_t i, const char *what, const char 
 static void try_one(const seed *s, const original *o, kind k, size_t i, const char *data, size_t n) {
   static fuzz_outcome out;
   memset(&out, 0, sizeof out);
-  size_t before = atomic_load(&held);
+  size_t before = atomic_load(&heap_held);
   atomic_store(&peak, before);
   double start = sgi_cpu_now();
   s->target->run((const uint8_t *)data, n, &out);
   double took = sgi_cpu_now() - start;
   size_t used = atomic_load(&peak) - before;
   char number[80];
-  if (took > 1 && counting) snprintf(number, sizeof number, "%.2f s", took), wrong(s, k, i, "took", number);
-  if (counting && used > 2 * n + MEMORY)
+  if (took > 1 && heap_counts) snprintf(number, sizeof number, "%.2f s", took), wrong(s, k, i, "took", number);
+  if (heap_counts && used > 2 * n + MEMORY)
     snprintf(number, sizeof number, "%zu bytes for %zu", used, n), wrong(s, k, i, "took", number);
   if (k == LAYOUT && (out.status || out.meaning != o->meaning)) wrong(s, k, i, "another meaning", out.err.text);
   if (!out.status) return;

@@ -8,6 +8,7 @@
 #include "core/safetensors.h"
 #include "model/model.h"
 #include "support/golden.h"
+#include "support/near.h"
 
 #define HERE "tests/golden/comparison/"
 
@@ -62,10 +63,6 @@ static void end(game *g) {
   sg_model_free(g->standing);
 }
 
-static void near(const char *what, double got, double want, double most) {
-  if (isinf(want) ? got != want : !(fabs(got - want) <= most)) fail_msg("%s: %.9g, expected %.9g", what, got, want);
-}
-
 static void numbers(const game *g, const char *name, const double *got) {
   const sgi_tensor *t = tensor(g, name);
   const double *want = t->data;
@@ -85,7 +82,7 @@ static void weights(const game *g, const char *name, const char *of) {
   double most = 0, worst = 0;
   for (size_t i = 0; i < g->standing->table.rows[row].count; i++) {
     most = fmax(most, fabs((double)want[i]));
-    worst = fmax(worst, fabs((double)want[i] - (double)g->standing->w[row][i]));
+    worst = worse(worst, fabs((double)want[i] - (double)g->standing->w[row][i]));
   }
   near(name, worst / most, 0, bound("weights", "with the Gram matrix in double"));
 }

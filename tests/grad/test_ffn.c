@@ -16,6 +16,7 @@
 #include "ffn/ffn.h"
 #include "math/kernels.h"
 #include "ref/ref.h"
+#include "support/near.h"
 
 static const double FORWARD_BOUND = 1e-5, GRADIENT_BOUND = 1e-4, ADDED_BOUND = 1e-6, ISA_BOUND = 1e-5;
 /* Gradients are of order 1; below this they are rounding of something that cancels. */
@@ -335,7 +336,7 @@ static void check_added(layer *l, const shape *s) {
     double largest = 4, worst = 0; /* of the start */
     for (size_t i = row->offset; i < row->offset + row->count; i++) {
       largest = fmax(largest, fabs((double)from_zero[i]));
-      worst = fmax(worst, fabs((double)l->dw[i] - (double)start[i] - (double)from_zero[i]));
+      worst = worse(worst, fabs((double)l->dw[i] - (double)start[i] - (double)from_zero[i]));
       if (from_zero[i] == 0) assert_true(l->dw[i] == start[i]);
     }
     check(l->name, row->name, worst / largest, ADDED_BOUND);

@@ -2,6 +2,7 @@
  * against double, and every kind's losses and gradients on one large batch against the same rows
  * given one by one, which are too few for any copy. */
 #include "support/golden.h"
+#include "support/near.h"
 
 #include <math.h>
 #include <string.h>
@@ -48,7 +49,7 @@ static double worst_of(const float *c, size_t ldc, size_t m, size_t n, size_t k,
     for (size_t j = 0; j < n; j++) {
       double sum = 0;
       for (size_t l = 0; l < k; l++) sum += (double)a[i * as + l * al] * (double)b[j * bs + l * bl];
-      worst = fmax(worst, fabs(sum - (double)c[i * ldc + j]) / sqrt((double)k));
+      worst = worse(worst, fabs(sum - (double)c[i * ldc + j]) / sqrt((double)k));
     }
   return worst;
 }
@@ -115,7 +116,7 @@ static void one_kind(const char *kind) {
     for (size_t j = 0; j < row->count; j++) {
       double a = (double)whole[row->offset + j], b = (double)parts[row->offset + j];
       largest = fmax(largest, fabs(b));
-      worst = fmax(worst, fabs(a - b));
+      worst = worse(worst, fabs(a - b));
     }
     if (!(worst <= (other ? 1e-2 : 1e-4) * largest))
       fail_msg("%s: gradient of %s differs by %.3g of %.3g", kind, row->name, worst, largest);

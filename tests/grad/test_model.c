@@ -51,7 +51,7 @@ static void one_golden_case(const char *name) {
   assert_true(ref_forward(r, &b, &out));
   double worst = 0, bound = golden_tolerance("models", "logits", "abs");
   for (size_t i = 0; i < logits->count; i++)
-    worst = fmax(worst, fabs(out.logits[i] - (double)((const float *)logits->data)[i]));
+    worst = worse(worst, fabs(out.logits[i] - (double)((const float *)logits->data)[i]));
   say(name, "golden", worst);
   if (!(worst <= bound)) fail_msg("%s: logits of the reference differ by %.3g", name, worst);
   near("out.loss", out.loss, (double)*(const float *)loss->data, golden_tolerance("models", "loss", "abs"));

@@ -155,7 +155,7 @@ static void sums_of_rows(void **state) {
     array_near("column sums", db, sums, width);
     sgi_column_sums(dc, apart, ld, n, width);
     array_near("column sums of rows apart", dc, sums, width);
-    sgi_add(y, x, n * width);
+    sgi_sum(y, y, x, n * width);
     array_near("sum", y, added, n * width);
     sgi_add_bias(x, bias, n, width);
     array_near("bias", x, biased, n * width);

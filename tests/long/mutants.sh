@@ -30,16 +30,27 @@ the first moment is not restored|src/train/checkpoint.c|/^static sg_status load_
 the step is not restored|src/train/checkpoint.c|s/t->steps = state->step;/;/|checkpoint
 weights are not restored|src/train/checkpoint.c|s/memcpy(t->model->arena + table->rows\[i\].offset.*/;/|checkpoint
 '
-killed=0 lived=0 n=0
-ask() { # ask MUTANT TEST: true where the test fails
+killed=0 lived=0 n=0 right=' '
+passes() { # passes PROGRAM TEST
   case $2 in
-    cuts) timeout 300 "$dir/$1-test_cuts" 100 1 0 ;;
-    calls) timeout 300 "$dir/$1-test_calls" 60 ;;
-    kills) timeout 300 "$dir/$1-test_kills" 40 ;;
-    surroundings) timeout 300 "$dir/$1-test_surroundings" 0.1 ;;
-    *) timeout 300 "$dir/$1-test_$2" ;;
-  esac >"$dir/$1-$2.log" 2>&1 && return 1
-  return 0
+    cuts) timeout 300 "$1" 100 1 0 ;;
+    calls) timeout 300 "$1" 60 ;;
+    kills) timeout 300 "$1" 40 ;;
+    surroundings) timeout 300 "$1" 0.1 ;;
+    *) timeout 300 "$1" ;;
+  esac
+}
+ask() { # ask MUTANT TEST: true where the test fails, that passes without the mutant
+  case $right in
+    *" $2 "*) ;;
+    *)
+      of=faults
+      [ "$2" = checkpoint ] && of=unit
+      passes "build/tests/$of/test_$2" "$2" >"$dir/right-$2.log" 2>&1 || { echo "FAIL  test_$2 fails without a mutant"; exit 1; }
+      right="$right$2 "
+      ;;
+  esac
+  ! passes "$dir/$1-test_$2" "$2" >"$dir/$1-$2.log" 2>&1
 }
 IFS='
 '
@@ -53,7 +64,7 @@ for line in $list; do
     lived=$((lived + 1))
     continue
   fi
-  with=$(echo "$tests" | tr ' ' '\n' | sed 's/^\(checkpoint\|resume\)$/unit\/test_\1/; t; s/^/faults\/test_/' | tr '\n' ' ')
+  with=$(echo "$tests" | tr ' ' '\n' | sed 's/^checkpoint$/unit\/test_checkpoint/; t; s/^/faults\/test_/' | tr '\n' ' ')
   if ! make --no-print-directory mutant MUTANT=$n WITH="$with" >"$dir/$n.log" 2>&1; then
     echo "FAIL  mutant \"$name\" does not build"
     tail -n 5 "$dir/$n.log"

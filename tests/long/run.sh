@@ -1,11 +1,13 @@
 #!/bin/sh
 # run.sh [PART...]: the tests of a release (make test-long), each part for itself: a part that passed on this commit is not run again
-# (FORCE=1: it is). The result is a line of tests/long/results.tsv: part, date, commit, processors, seconds, command, result.
+# (FORCE=1: it is). The result is a line of tests/long/results.tsv: part, date, commit, processors, seconds, command, result; with SCALE,
+# which runs a share of each, of scaled.tsv beside the logs.
 set -u
 cd "$(dirname "$0")/../.."
 jobs=${JOBS:-$(nproc)}
 results=${RESULTS:-tests/long/results.tsv} logs=${LOGS:-build/long}
-commit=${COMMIT:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)}
+commit=${COMMIT:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(git diff --quiet HEAD 2>/dev/null || echo -changed)}
+[ "${SCALE:-1}" = 1 ] || results=${RESULTS:-$logs/scaled.tsv}
 all="kills calls cuts full surroundings mutations replay mutants numbers fuzz soak"
 mkdir -p "$logs"
 [ -f "$results" ] || printf 'part\tdate\tcommit\tprocessors\tseconds\tcommand\tresult\n' >"$results"

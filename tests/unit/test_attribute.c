@@ -25,8 +25,8 @@ static void residues(const sg_model *m, const char *name, ref_random *r) {
     assert_sg_ok(sg_attribute(m, &q, &a, err));
     sg_error e = {0};
     if (a->against != a->target && sg_attribution_check(a, &e)) fail_msg("%s: %s", name, e.text);
-    worst_direct = fmax(worst_direct, fabs(a->direct.residue) / a->direct.sum_abs);
-    worst_total = fmax(worst_total, fabs(a->inputs.residue) / fmax(a->inputs.sum_abs, a->direct.sum_abs));
+    worst_direct = worse(worst_direct, fabs(a->direct.residue) / a->direct.sum_abs);
+    worst_total = worse(worst_total, fabs(a->inputs.residue) / fmax(a->inputs.sum_abs, a->direct.sum_abs));
     for (size_t k = 1; k < a->direct.count; k++)
       assert_true(fabs(a->direct.terms[k].effect) <= fabs(a->direct.terms[k - 1].effect));
     sg_attribution_free(a);

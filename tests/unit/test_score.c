@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/median.h"
 #include "core/file.h"
 #include "read/score.h"
 #include "ffn/ffn.h"
@@ -85,9 +86,7 @@ static void words(void **state) {
   sg_model_free(m);
 }
 
-/* ---- purity
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- purity ---- */
 
 /* The circuit at a position as a full vector (keys) in double. */
 static void full_vector(const sg_model *m, const sgi_score_words *w, size_t i, size_t layer, bool gates, double *x,
@@ -205,9 +204,7 @@ static void purity(void **state) {
   sg_tokenizer_free(tok);
 }
 
-/* ---- facts
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- facts ---- */
 
 static double margin_of(const sg_model *m, const sg_attribute_request *q, const sg_edit *edits, size_t n) {
   sg_run *r;
@@ -344,9 +341,7 @@ static void every_kind(void **state) {
   sg_tokenizer_free(tok);
 }
 
-/* ---- numbers, files
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- numbers, files ---- */
 
 static void ranks(void **state) {
   (void)state;

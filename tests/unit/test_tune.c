@@ -35,7 +35,7 @@ static void stationary(void **state) {
   enum { N = 12, MOST = 4 };
   static double z[ROWS * N], missing[ROWS * D], w[N * D];
   sgi_tune *t;
-  assert_sg_ok(sgi_tune_create(N, MOST, D, &t, err));
+  assert_sg_ok(sgi_tune_create(N, D, &t, err));
   fill(t, N, MOST, 1, z, missing);
   assert_sg_ok(sgi_tune_solve(t, 0.01, w, err));
   double trace = 0;
@@ -60,8 +60,8 @@ static void gradients_agree(void **state) {
   static double few[N * D];
   double *many = calloc((size_t)N * STRIDE * D, sizeof *many);
   sgi_tune *a, *b;
-  assert_sg_ok(sgi_tune_create(N, MOST, D, &a, err));
-  assert_sg_ok(sgi_tune_create((size_t)N * STRIDE, MOST, D, &b, err));
+  assert_sg_ok(sgi_tune_create(N, D, &a, err));
+  assert_sg_ok(sgi_tune_create((size_t)N * STRIDE, D, &b, err));
   fill(a, N, MOST, 1, NULL, NULL);
   fill(b, N, MOST, STRIDE, NULL, NULL);
   assert_sg_ok(sgi_tune_solve(a, 0.01, few, err));
@@ -81,7 +81,7 @@ static void silent(void **state) {
   (void)state;
   double w[3 * D] = {1};
   sgi_tune *t;
-  assert_sg_ok(sgi_tune_create(3, 1, D, &t, err));
+  assert_sg_ok(sgi_tune_create(3, D, &t, err));
   assert_sg_ok(sgi_tune_solve(t, 0.01, w, err));
   for (size_t i = 0; i < 3 * D; i++) assert_true(w[i] == 0);
   sgi_tune_free(t);
