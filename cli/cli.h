@@ -1,25 +1,26 @@
-/* cli.h: what every command of sgatlin is made of: its row in the table, the values of its options, output, signals.
+/* cli.h: what every command of sgatlin is made of: its row in the table, the values of its options,
+ * output, signals.
  *
  * Adding a command
- *   1. Write cli/cmd_NAME.c with one `const cli_command cli_NAME = {...}` (fields below) and its run function. Name it
- *      "verb" or "verb subverb". The Makefile finds the file by itself.
+ *   1. Write cli/cmd_NAME.c with one `const cli_command cli_NAME = {...}` (fields below) and its
+ * run function. Name it "verb" or "verb subverb". The Makefile finds the file by itself.
  *   2. Add one line X(cli_NAME) to COMMANDS in cli/main.c.
  *   3. `UPDATE=1 sh tests/cli/test_help.sh` writes tests/cli/expected/NAME.txt; read it, commit it.
  * Help, man page and completions come from the row; no other place names a command or an option.
  *
  *   static const cli_option options[] = {
- *     {.name = "steps", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "1000", .min = 1, .help = "steps to train"},
- *     CLI_OUTPUT_OPTION("RUN", "directory of the run"), CLI_JSON_OPTION, CLI_END};
- *   static int run(const cli_call *c) {
- *     sg_error err = {0};
- *     if (sg_thing(cli_size(c, "steps"), &err)) return cli_fail(&err);
- *     return 0;
+ *     {.name = "steps", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "1000", .min =
+ * 1, .help = "steps to train"}, CLI_OUTPUT_OPTION("RUN", "directory of the run"), CLI_JSON_OPTION,
+ * CLI_END}; static int run(const cli_call *c) { sg_error err = {0}; if (sg_thing(cli_size(c,
+ * "steps"), &err)) return cli_fail(&err); return 0;
  *   }
- *   const cli_command cli_thing = {.name = "thing", .group = "Training", .summary = "does the thing", .usage = "MODEL [FILE...]",
- *     .examples = "# what it is for\nsgatlin thing model -n 10", .options = options, .min_args = 1, .max_args = CLI_ANY, .run = run};
+ *   const cli_command cli_thing = {.name = "thing", .group = "Training", .summary = "does the
+ * thing", .usage = "MODEL [FILE...]", .examples = "# what it is for\nsgatlin thing model -n 10",
+ * .options = options, .min_args = 1, .max_args = CLI_ANY, .run = run};
  *
- * Commands print results to stdout and everything else to stderr, through the functions below. They return an exit code:
- * 0 done, 1 failed, 2 usage, 3 bad or corrupt input, 4 out of memory or disk, 5 NaN or infinity, 130/143 stopped by a signal.
+ * Commands print results to stdout and everything else to stderr, through the functions below. They
+ * return an exit code: 0 done, 1 failed, 2 usage, 3 bad or corrupt input, 4 out of memory or disk,
+ * 5 NaN or infinity, 130/143 stopped by a signal.
  */
 #ifndef SGATLIN_CLI_H
 #define SGATLIN_CLI_H
@@ -31,7 +32,7 @@
 #include "core/base.h"
 #include "core/json.h"
 
-/* ---- tables -------------------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 typedef enum cli_type {
   CLI_FLAG = 1, /* --x, --no-x */
@@ -52,7 +53,9 @@ typedef struct cli_option {
   cli_type type;
   const char *argument; /* shown: "N", "FILE"; the words of a choice; NULL for a flag */
   const char
-      *value; /* default (of --max-memory at most 3/4 of what the process may have), parsed like a given one ("on" for a flag); NULL: unset, and getters give 0, false, NULL */
+      /* default (of --max-memory at most 3/4 of what the process may have), parsed like a given one
+         ("on" for a flag); NULL: unset, and getters give 0, false, NULL */
+      *value;
   const char *value_text; /* default as help shows it where value is NULL ("all cores"); else NULL */
   const char *help;       /* starts lower case, no full stop at the end, unit named */
   double min, max;        /* inclusive, for numbers; max < min: no upper limit; both 0: none */
@@ -89,7 +92,7 @@ const cli_command *cli_command_at(size_t i);
 /* Options that every command takes (-h, -v, -q, -t, --color); ends with CLI_END. */
 extern const cli_option cli_global_options[];
 
-/* ---- one call ------------------------------------------------------------------------------------------------ */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 typedef enum cli_source { CLI_UNSET, CLI_DEFAULT, CLI_VARIABLE, CLI_GIVEN } cli_source;
 
@@ -111,8 +114,8 @@ typedef struct cli_call {
   int n_args;
 } cli_call;
 
-/* Value of an option by its long name. Asking for an undeclared name or another type is a mistake in the command: it stops
- * the process with a message. */
+/* Value of an option by its long name. Asking for an undeclared name or another type is a mistake
+ * in the command: it stops the process with a message. */
 bool cli_flag(const cli_call *c, const char *name);
 size_t cli_size(const cli_call *c, const char *name); /* size and bytes */
 uint64_t cli_u64(const cli_call *c, const char *name);
@@ -121,24 +124,23 @@ double cli_real(const cli_call *c, const char *name);
 const char *cli_string(const cli_call *c, const char *name); /* string and choice; NULL when unset */
 size_t cli_choice(const cli_call *c, const char *name);      /* index of the word */
 const char *const *cli_list(const cli_call *c, const char *name, size_t *count);
-/* The text as given, whatever the type; NULL when unset. A 64-bit seed goes into JSON this way, as a string. */
-const char *cli_text(const cli_call *c, const char *name);
 /* Given by flag or variable. */
 bool cli_is_set(const cli_call *c, const char *name);
 cli_source cli_source_of(const cli_call *c, const char *name);
 
-/* options.c, for main.c. Reads argv[*at..n) into c; before a command is known it stops at the first word that is no option.
- * Returns 0, or 2 after a message. */
+/* options.c, for main.c. Reads argv[*at..n) into c; before a command is known it stops at the first
+ * word that is no option. Returns 0, or 2 after a message. */
 int cli_parse(cli_call *c, int n, char **argv, int *at);
 int cli_call_begin(cli_call *c, const cli_command *command); /* makes or widens values; 0 or an exit code */
 int cli_call_complete(cli_call *c); /* variables, defaults, required ones, number of arguments */
 void cli_call_free(cli_call *c);
 /* Name of the option's environment variable into out (of size bytes). */
-/* 0, or the exit code where SGATLIN_ISA has a value that is not known or a variable SGATLIN_... names no option of any command. */
+/* 0, or the exit code where SGATLIN_ISA has a value that is not known or a variable SGATLIN_...
+ * names no option of any command. */
 int cli_check_variables(void);
 void cli_variable_name(const cli_option *o, char *out, size_t size);
 
-/* ---- messages (stderr) --------------------------------------------------------------------------------------- */
+/* ---- messages (stderr) ----------------------------------------------------------------------- */
 
 int cli_exit_code(sg_status status);
 /* "sgatlin: TEXT"; returns the exit code of err->code. */
@@ -153,33 +155,39 @@ void cli_note(const char *format, ...) SG_PRINTF(1, 2);   /* silent with -q */
 void cli_detail(const char *format, ...) SG_PRINTF(1, 2); /* only with -v */
 bool cli_quiet(void);
 
-/* ---- input ----------------------------------------------------------------------------------------------------- */
+/* ---- input ----------------------------------------------------------------------------------- */
 
-/* The whole of a file, or of standard input for "-", a NUL behind it; longer than max is an error. New: free. */
+/* The whole of a file, or of standard input for "-", a NUL behind it; longer than max is an error.
+ * New: free. */
 sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_error *err);
 
-/* A prompt out of a file ("-": standard input): UTF-8 without a byte order mark, and without one final line break (LF or CRLF), which
- * is the file's: an editor or echo puts it there. Zero bytes and UTF-16 are refused. *text (n bytes and a NUL) is new: sgi_free. */
+/* A prompt out of a file ("-": standard input): UTF-8 without a byte order mark, and without one
+ * final line break (LF or CRLF), which is the file's: an editor or echo puts it there. Zero bytes
+ * and UTF-16 are refused. *text (n bytes and a NUL) is new: sgi_free. */
 sg_status cli_read_prompt(const char *path, char **text, size_t *n, sg_error *err);
 /* text behind its byte order mark, if it has one. NULL allowed. */
 const char *cli_skip_mark(const char *text);
 
-/* Line by line, likewise. *text (n bytes and a NUL, without the line's end) is borrowed until the next call; NULL at the end. */
+/* Line by line, likewise. *text (n bytes and a NUL, without the line's end) is borrowed until the
+ * next call; NULL at the end. */
 typedef struct cli_lines cli_lines;
 sg_status cli_lines_open(const char *path, size_t max, cli_lines **out, sg_error *err);
 sg_status cli_lines_next(cli_lines *l, const char **text, size_t *n, sg_error *err);
 const char *cli_lines_where(const cli_lines *l, char *out, size_t size); /* "FILE, line 12" */
 void cli_lines_close(cli_lines *l);
 
-/* ---- results (stdout) ---------------------------------------------------------------------------------------- */
+/* ---- results (stdout) ------------------------------------------------------------------------ */
 
-/* One compact line, reals with 9 significant digits. Takes the reference. Returns 0 or an exit code. */
+/* One compact line, reals with 9 significant digits. Takes the reference. Returns 0 or an exit
+ * code. */
 int cli_json(json_t *value);
-/* A warning that belongs to the result: on standard error now, and as "warning" in the object that cli_json prints. */
+/* A warning that belongs to the result: on standard error now, and as "warning" in the object that
+ * cli_json prints. */
 void cli_result_warning(const char *format, ...) SG_PRINTF(1, 2);
 json_t *cli_json_count(unsigned __int128 n); /* any size; only for cli_json to print */
 json_t *cli_json_real(double x);             /* null where x is NaN or infinite */
-/* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL but for memory. */
+/* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL
+ * but for memory. */
 json_t *cli_json_text(const char *bytes, size_t n);
 /* True once stdout can not be written any more (closed pipe, full disk): long output may stop. */
 bool cli_output_gone(void);
@@ -189,16 +197,16 @@ typedef struct cli_short {
   char s[32];
 } cli_short;
 cli_short cli_number(uint64_t n, const char *what); /* "1 token", "12 tokens" */
-cli_short cli_count(double n);   /* 999, 1.23k, 45.6M, 7.89G */
-cli_short cli_bytes(double n);   /* 512 B, 1.40 GiB */
-cli_short cli_seconds(double s); /* 0.25s, 12s, 3m05s, 2h03m, 4d06h */
+cli_short cli_count(double n);                      /* 999, 1.23k, 45.6M, 7.89G */
+cli_short cli_bytes(double n);                      /* 512 B, 1.40 GiB */
+cli_short cli_seconds(double s);                    /* 0.25s, 12s, 3m05s, 2h03m, 4d06h */
 
-/* Text of a model or a file to stdout as it is; on a terminal control characters but line breaks and tabs are written out (\x1b), so
- * that no token moves the cursor or sets a title. */
+/* Text of a model or a file to stdout as it is; on a terminal control characters but line breaks
+ * and tabs are written out (\x1b), so that no token moves the cursor or sets a title. */
 void cli_put_text(const char *bytes, size_t n);
 
-/* Aligned columns. align: one letter a column, 'l' or 'r' (its length is the number of columns, at most 32).
- * Cells are added row by row; the first row is the heading (bold on a terminal). */
+/* Aligned columns. align: one letter a column, 'l' or 'r' (its length is the number of columns, at
+ * most 32). Cells are added row by row; the first row is the heading (bold on a terminal). */
 typedef struct cli_table cli_table;
 cli_table *cli_table_begin(const char *align);
 void cli_cell(cli_table *t, const char *format, ...) SG_PRINTF(2, 3);
@@ -208,9 +216,10 @@ typedef enum cli_style { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_RED, CLI_GREEN, CLI_Y
 /* Escape sequence for f (stdout or stderr), "" where colour is off. CLI_PLAIN ends a style. */
 const char *cli_color(FILE *f, cli_style style);
 
-/* ---- progress (stderr) --------------------------------------------------------------------------------------- */
+/* ---- progress (stderr) ----------------------------------------------------------------------- */
 
-/* One line, redrawn at most 10 times a second on a terminal; else a new line every 30 s. Nothing with -q. */
+/* One line, redrawn at most 10 times a second on a terminal; else a new line every 30 s. Nothing
+ * with -q. */
 typedef struct cli_progress {
   const char *what, *unit;
   double total;       /* 0: not known */
@@ -223,26 +232,29 @@ void cli_progress_begin(cli_progress *p, const char *what, const char *unit, dou
 void cli_progress_update(cli_progress *p, double done, const char *extra);
 void cli_progress_end(cli_progress *p); /* clears the line */
 
-/* ---- signals ------------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
-/* Number of the signal that asked to stop, 0: none. Long commands look at it and end in order, with exit code 128 + cli_stop;
- * a second signal ends the process at once. */
+/* Number of the signal that asked to stop, 0: none. Long commands look at it and end in order, with
+ * exit code 128 + cli_stop; a second signal ends the process at once. */
 extern volatile sig_atomic_t cli_stop;
 extern volatile sig_atomic_t cli_pipe_gone; /* a write met a closed pipe */
-/* main.c, before every command: INT, TERM, HUP end the process at once, with 128 + the signal as exit code. */
+/* main.c, before every command: INT, TERM, HUP end the process at once, with 128 + the signal as
+ * exit code. */
 void cli_signals_begin(void);
-/* INT, TERM, HUP as above, for commands that look at cli_stop; called before anything is computed. A command that has not ended 0.7 s
- * after it was asked is ended: a file that it was reading or a pass that it was in may take long. */
+/* INT, TERM, HUP as above, for commands that look at cli_stop; called before anything is computed.
+ * A command that has not ended 0.7 s after it was asked is ended: a file that it was reading or a
+ * pass that it was in may take long. */
 void cli_signals_install(void);
-/* That moment does not run while on: what must be finished (a step and its checkpoint) takes what it takes. */
+/* That moment does not run while on: what must be finished (a step and its checkpoint) takes what
+ * it takes. */
 void cli_signals_patient(bool on);
 void cli_signals_pipe(void); /* SIGPIPE only sets cli_pipe_gone */
 
-/* waiting.c, for main.c: unless the environment says how threads wait, starts the command again with threads that sleep
- * soon. Before anything else. */
+/* waiting.c, for main.c: unless the environment says how threads wait, starts the command again
+ * with threads that sleep soon. Before anything else. */
 void cli_wait_briefly(char **argv);
 
-/* ---- output.c and help.c, for main.c -------------------------------------------------------------------------- */
+/* ---- output.c and help.c, for main.c --------------------------------------------------------- */
 
 typedef enum cli_when { CLI_AUTO, CLI_ALWAYS, CLI_NEVER } cli_when;
 void cli_output_setup(cli_when color, bool verbose, bool quiet);
@@ -251,8 +263,8 @@ int cli_finish(int code);
 /* Libraries that end the process where memory is out: see no_memory.c. */
 void cli_watch_memory(void);
 void cli_main_ends(void);
-/* A part of the output could not be made for want of memory: the command ends with 4 and prints nothing. Allocations that pass through
- * core/arena.h are known without it. */
+/* A part of the output could not be made for want of memory: the command ends with 4 and prints
+ * nothing. Allocations that pass through core/arena.h are known without it. */
 void cli_no_memory(void);
 /* First of all: see output.c. */
 void cli_output_begin(void);

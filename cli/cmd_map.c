@@ -159,7 +159,7 @@ static json_t *result(const work *w) {
   json_t *o = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "of", w->embedding ? "embedding" : "circuits", "by",
                         w->by_target ? "target" : "input", "n", (json_int_t)w->n, "seconds", cli_json_real(w->seconds),
                         "labels", labels_json(w), "points", points_json(w));
-  json_object_set_new(o, "model_hash", json_string(w->r.info->of.hash));
+  json_object_set_new(o, SGI_BINDING_KEY, json_string(w->r.info->of.hash));
   if (!w->embedding) json_object_set_new(o, "layer", json_integer((json_int_t)w->r.info->layers[w->slot]));
   if (w->trust_high >= 0) {
     json_object_set_new(o, "trustworthiness_min", cli_json_real(w->trust_low));

@@ -64,13 +64,6 @@ static sg_status encode_line(const cli_call *c, const sg_tokenizer *t, const cha
   return st;
 }
 
-static void note_mended(sgi_text_notes *notes, const sgi_line_mended *mended, const char *path, uint64_t line) {
-  sgi_text_notes now = {.broken = mended->broken, .broken_line = line, .halves = mended->halves, .halves_line = line};
-  sgi_note_name(path, now.broken_file);
-  sgi_note_name(path, now.halves_file);
-  sgi_text_notes_add(notes, &now);
-}
-
 static sg_status encode_lines(const cli_call *c, const sg_tokenizer *t, const char *path, int *code, sg_error *err) {
   cli_lines *lines;
   const char *line;
@@ -86,7 +79,7 @@ static sg_status encode_lines(const cli_call *c, const sg_tokenizer *t, const ch
     sgi_line_mended now = {0};
     st = encode_line(c, t, line, n, cli_lines_where(lines, place, sizeof place), &now, code, err);
     if (st) break;
-    note_mended(&notes, &now, path, number);
+    sgi_text_notes_mended(&notes, path, number, now.broken, now.halves);
   }
   cli_text_notes(&notes);
   cli_lines_close(lines);

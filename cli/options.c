@@ -348,6 +348,5 @@ const char *const *cli_list(const cli_call *c, const char *name, size_t *count) 
   return v->list;
 }
 
-const char *cli_text(const cli_call *c, const char *name) { return get(c, name, ~0u)->string; }
 cli_source cli_source_of(const cli_call *c, const char *name) { return get(c, name, ~0u)->source; }
 bool cli_is_set(const cli_call *c, const char *name) { return cli_source_of(c, name) >= CLI_VARIABLE; }

@@ -77,9 +77,7 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
   return st;
 }
 
-/* ---- answers that are kept
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- answers that are kept ---- */
 
 enum { KEPT = 8 };
 
@@ -115,9 +113,7 @@ void api_forget(explorer *e) {
   e->kept = e->labels = e->examples = NULL;
 }
 
-/* ---- fields
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- fields ---- */
 
 sg_status api_int(const api_call *c, const char *key, json_int_t min, json_int_t max, json_int_t fallback,
                   json_int_t *out, sg_error *err) {

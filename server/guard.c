@@ -86,6 +86,25 @@ bool guard_header(const char *name, const char *value) {
   return value[1] == '\0';
 }
 
+void guard_take(guard_request *r, const char *name, const char *value) {
+  const struct {
+    const char *name, **to;
+  } all[] = {{"Host", &r->host},
+             {"Origin", &r->origin},
+             {"Content-Type", &r->content_type},
+             {"Content-Length", &r->content_length},
+             {"Sec-Fetch-Site", &r->fetch_site},
+             {"X-Sgatlin-Token", &r->token},
+             {"Transfer-Encoding", &r->transfer}};
+  if (!value || !guard_header(name, value)) r->broken = true;
+  r->last = value;
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    if (strcasecmp(name, all[i].name)) continue;
+    if (*all[i].to) r->broken = true;
+    *all[i].to = value ? value : "";
+  }
+}
+
 bool guard_last_header(const char *value) {
   size_t n = strlen(value);
   return !value[n + 1] && !value[n + 2] && !value[n + 3];

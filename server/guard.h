@@ -33,6 +33,8 @@ int guard_check(const guard_request *r, unsigned port, const char *host, const c
  * line, a NUL or a bare CR otherwise than libmicrohttpd would find another request in the same bytes. libmicrohttpd has put NULs in
  * place of the colon and of CR LF, and has copied the name of a folded line to another place. */
 bool guard_header(const char *name, const char *value);
+/* A header into the request: its value where it decides something, which must not come twice. */
+void guard_take(guard_request *r, const char *name, const char *value);
 /* Behind the value of the last header stands the empty line, CR LF. (libmicrohttpd takes a line without a name for it.) */
 bool guard_last_header(const char *value);
 

@@ -138,27 +138,9 @@ static enum MHD_Result stream(http_server *s, http_job *j) {
 
 /* ---- requests -------------------------------------------------------------------------------------------------------- */
 
-/* Fills a guard_request from the headers; one that decides something must not come twice. */
 static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
-  guard_request *r = cls;
-  const struct {
-    const char *name, **to;
-  } all[] = {{"Host", &r->host},
-             {"Origin", &r->origin},
-             {"Content-Type", &r->content_type},
-             {"Content-Length", &r->content_length},
-             {"Sec-Fetch-Site", &r->fetch_site},
-             {"X-Sgatlin-Token", &r->token},
-             {"Transfer-Encoding", &r->transfer}};
   (void)kind;
-  if (!value || !guard_header(key, value)) r->broken = true;
-  r->last = value;
-  if (!value) value = "";
-  for (size_t i = 0; i < SGI_COUNT(all); i++) {
-    if (strcasecmp(key, all[i].name)) continue;
-    if (*all[i].to) r->broken = true;
-    *all[i].to = value;
-  }
+  guard_take(cls, key, value);
   return MHD_YES;
 }
 

@@ -13,24 +13,13 @@ import unicodedata as old
 import unicodedata2 as new
 from tokenizers import pre_tokenizers
 
+from c_tables import ranges, table
+
 if (old.unidata_version, new.unidata_version) != ("14.0.0", "16.0.0"):
     sys.exit(f"needs Python of Unicode 14.0.0 and unicodedata2 16.0.0, found {old.unidata_version} and {new.unidata_version}")
 code = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 perl = 'no warnings; for (0..0x10FFFF) { print "$_\\n" if !($_ >= 0xD800 && $_ < 0xE000) && chr =~ /\\w/u }'
 word = set(map(int, subprocess.run(["perl", "-e", perl], capture_output=True, text=True, check=True).stdout.split()))
-
-
-def ranges(rows):
-    """[first, last, value] of runs of equal value that is not None."""
-    out = []
-    for c, v in rows:
-        if v is None:
-            continue
-        if out and out[-1][1] == c - 1 and out[-1][2] == v:
-            out[-1][1] = c
-        else:
-            out.append([c, c, v])
-    return out
 
 
 def same_length(c, category):
@@ -67,17 +56,6 @@ def taken(part):
 
 digits = taken(pre_tokenizers.Digits(individual_digits=True))
 punctuation = taken(pre_tokenizers.Punctuation(behavior="isolated"))
-
-
-def table(name, comment, rows):
-    print(f"\n/* {comment} */\nstatic const uint32_t {name} = {{")
-    line = " "
-    for row in rows:
-        if len(line) + len(row) > 108:
-            print(line)
-            line = " "
-        line += " " + row + ","
-    print(line.rstrip(",") + "};")
 
 
 print("/* Made by tools/category_tables.py: do not edit. */\n#ifndef SGI_CATEGORY_TABLES_H\n#define SGI_CATEGORY_TABLES_H\n")

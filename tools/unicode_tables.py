@@ -11,6 +11,8 @@ import subprocess
 import sys
 import unicodedata2 as u
 
+from c_tables import ranges, table
+
 if u.unidata_version != "16.0.0":
     sys.exit("needs unicodedata2 16.0.0, found " + u.unidata_version)
 LAST = 0x110000
@@ -25,19 +27,6 @@ def letter_or_number(c):
     return 1 if g == "L" else 2 if g == "N" else 3 if c in white else 0
 
 
-def ranges(values):
-    """Runs of equal non-zero value: (first, last, value), from (code point, value) in order."""
-    out = []
-    for c, v in values:
-        if not v:
-            continue
-        if out and out[-1][1] == c - 1 and out[-1][2] == v:
-            out[-1][1] = c
-        else:
-            out.append([c, c, v])
-    return out
-
-
 white = set(WHITE_SPACE)
 seconds, firsts = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3)), set(range(0x1100, 0x1113)) | set(range(0xAC00, 0xD7A4))
 for c in old:
@@ -50,17 +39,6 @@ for c in old:
 active = {c for c in old if u.combining(chr(c)) or c in seconds or u.normalize("NFKC", chr(c)) != chr(c)}
 
 
-def table(name, comment, rows):
-    print(f"\n/* {comment} */\nstatic const {name} = {{")
-    line = " "
-    for row in rows:
-        if len(line) + len(row) > 108:
-            print(line)
-            line = " "
-        line += " " + row + ","
-    print(line.rstrip(",") + "};")
-
-
 print("/* Made by tools/unicode_tables.py: do not edit. */\n#ifndef SGI_UNICODE_TABLES_H\n#define SGI_UNICODE_TABLES_H\n")
 print("#include <stdint.h>")
 # 21 bits of code point and 2 of class fit a word; each row opens a range and the next row (perhaps of class 0) ends it
@@ -71,11 +49,11 @@ for a, b, v in ranges((c, letter_or_number(c)) for c in range(LAST) if c in whit
     starts.append(a << 2 | v)
     end = b + 1
 starts.append(end << 2)
-table("uint32_t class_starts[]", "Unicode 16.0: first code point of a run << 2 | class: 0 other, 1 letter, 2 number, 3 white space",
+table("class_starts[]", "Unicode 16.0: first code point of a run << 2 | class: 0 other, 1 letter, 2 number, 3 white space",
       [f"0x{x:X}" for x in starts])
 for name, comment, members in (
         ("active", "Unicode 9.0: code points that NFKC changes, reorders or may join to the one before", active),
         ("base", "Unicode 9.0: other code points that may join to one behind", firsts - active)):
     r = ranges((c, c in members) for c in code)
-    table(f"uint32_t {name}_ranges[][2]", comment, [f"{{0x{a:X}, 0x{b:X}}}" for a, b, _ in r])
+    table(f"{name}_ranges[][2]", comment, [f"{{0x{a:X}, 0x{b:X}}}" for a, b, _ in r])
 print("\n#endif")

@@ -23,12 +23,15 @@
   X(NEURON, "neuron", c->num_neurons)
 
 /* X(id, name, where, when, role, axis 1, axis 2, holds, chosen by, what it is)
- *   where      LAYER: once a layer; ONCE: once a pass
- *   when       SHOWN: a trace writes it unasked; NAMED: where it is named; DEMAND: made only where
- * it is named role       what readers of any kind ask for: SCORES of units, CHOICE of units, VALUES
- * that multiply output rows axes       NONE where there is no more holds      NONE: numbers; an
- * axis: whole numbers, units of that axis (a CHOICE) chosen by  the CHOICE that says which units
- * the entries belong to; NONE: entries are their own places */
+ *
+ * - where: LAYER, once a layer; ONCE, once a pass.
+ * - when: SHOWN, a trace writes it unasked; NAMED, where it is named; DEMAND, made only where named.
+ * - role: what readers of any kind ask for: SCORES of units, CHOICE of units, VALUES that multiply
+ *   output rows.
+ * - axes: NONE where there is no more.
+ * - holds: NONE, numbers; an axis, whole numbers: units of that axis (a CHOICE).
+ * - chosen by: the CHOICE that says which units the entries belong to; NONE, entries are their own
+ *   places. */
 #define SGI_SITES(X) \
   X(EMBED, "embed", ONCE, NAMED, OTHER, DIM, NONE, NONE, NONE, "residual stream, D wide") \
   X(ATTN_NORM_SCALE, "attn.norm_scale", LAYER, DEMAND, OTHER, NONE, NONE, NONE, NONE, "1 / rms of the stream") \

@@ -6,8 +6,8 @@
  *
  * Stages: with x the stream before a step of the form and h = 1 / steps,
  *
- *   u_0 = x;  k_q = Attn(u_q) + FFN(u_q);  u_(q+1) = x + (reach_(q+1) h) k_q;  x' = x + (h / whole)
- * sum of weight_q k_q
+ *   u_0 = x;  k_q = Attn(u_q) + FFN(u_q);  u_(q+1) = x + (reach_(q+1) h) k_q
+ *   x' = x + (h / whole) sum of weight_q k_q
  *
  * and backwards, for q from the last stage down, with d = dx' and dx starting as d:
  *
@@ -25,7 +25,7 @@ static sg_status show_stream(const sgi_pass *p, size_t layer, const sgi_tap *tap
   return sgi_tap_visit(tap, &at, id, &(sgi_left){.data = x}, 0, rows_of(p));
 }
 
-/* ---- chain ------------------------------------------------------------------------------- */
+/* ---- chain ----------------------------------------------------------------------------------- */
 
 sg_status sgi_chain_forward(sgi_pass *p, size_t layer, const sgi_tap *tap) {
   const sgi_plan *plan = &p->model->plan;
@@ -55,7 +55,7 @@ sg_status sgi_chain_backward(sgi_pass *p, size_t layer, float *grad) {
   return st;
 }
 
-/* ---- stages ------------------------------------------------------------------------------ */
+/* ---- stages ---------------------------------------------------------------------------------- */
 
 /* The sublayers of stage q of step `round`: a range of the layer's steps. */
 static void stage_steps(const sgi_pass *p, size_t layer, size_t round, size_t q, size_t *first, size_t *end) {

@@ -5,8 +5,9 @@
  * scales, then what its sublayer keeps. Without a gradient there is one stream (and one that stages
  * read) and one block, as large as the largest.
  *
- *   stream[0]  step 0: r | kept    step 1 (chain: of the next evaluation, else of the same): r |
- * kept    stream[1] ...   x
+ *   stream[0] | step 0: r, kept | step 1: r, kept | stream[1] | ... | x
+ *
+ * In a chain step 1 belongs to the next evaluation, else to the same.
  */
 #ifndef SGI_PASS_INSIDE_H
 #define SGI_PASS_INSIDE_H

@@ -6,8 +6,6 @@
 
 #include "model/identity.h"
 
-static const char KEY[] = "model_hash";
-
 sgi_binding sgi_binding_of(const sg_model *m) {
   sgi_binding b;
   snprintf(b.hash, sizeof b.hash, "%016" PRIx64, sgi_model_hash(m));
@@ -16,10 +14,11 @@ sgi_binding sgi_binding_of(const sg_model *m) {
 
 sg_status sgi_binding_read(const json_t *o, const char *where, sgi_binding *out, sg_error *err) {
   *out = (sgi_binding){0};
-  if (!json_object_get(o, KEY)) return SG_OK;
-  sg_status st = sgi_json_string(o, where, KEY, out->hash, sizeof out->hash, err);
+  if (!json_object_get(o, SGI_BINDING_KEY)) return SG_OK;
+  sg_status st = sgi_json_string(o, where, SGI_BINDING_KEY, out->hash, sizeof out->hash, err);
   if (!st && out->hash[0] && strspn(out->hash, "0123456789abcdef") != SGI_HASH_TEXT - 1)
-    st = sgi_fail(err, SG_ERR_FORMAT, "%s: %s is \"%s\": expected 16 hexadecimal digits", where, KEY, out->hash);
+    st = sgi_fail(err, SG_ERR_FORMAT, "%s: %s is \"%s\": expected 16 hexadecimal digits", where, SGI_BINDING_KEY,
+                  out->hash);
   return st;
 }
 

@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "model/model.h"
 
+#define SGI_BINDING_KEY "model_hash"
 enum { SGI_HASH_TEXT = 17 };
 
 typedef struct sgi_binding {

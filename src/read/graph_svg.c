@@ -1,7 +1,6 @@
 /* A graph as a picture: a column for each position, a row for each layer, tokens below and logits
  * above. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,32 +20,23 @@ typedef struct svg {
   double width, height;
 } svg;
 
-static void put(svg *s, const char *format, ...) SG_PRINTF(2, 3);
-static void put(svg *s, const char *format, ...) {
-  char line[512];
-  va_list list;
-  va_start(list, format);
-  int n = vsnprintf(line, sizeof line, format, list);
-  va_end(list);
-  if (!s->st && n > 0)
-    s->st = sgi_writer_write(s->w, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1, s->err);
-}
+#define PUT(s, ...) sgi_writer_print((s)->w, &(s)->st, (s)->err, __VA_ARGS__)
 
 /* A label: XML's own characters escaped, others that XML forbids left out, newlines shown. */
 static void put_text(svg *s, const char *text) {
   for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
     if (*c == '&')
-      put(s, "&amp;");
+      PUT(s, "&amp;");
     else if (*c == '<')
-      put(s, "&lt;");
+      PUT(s, "&lt;");
     else if (*c == '>')
-      put(s, "&gt;");
+      PUT(s, "&gt;");
     else if (*c == '"')
-      put(s, "&quot;");
+      PUT(s, "&quot;");
     else if (*c == '\n')
-      put(s, "\xe2\x86\xb5");
+      PUT(s, "\xe2\x86\xb5");
     else if (*c >= 32 && *c != 127)
-      put(s, "%c", *c);
+      PUT(s, "%c", *c);
   }
 }
 
@@ -89,7 +79,7 @@ static void draw_edges(svg *s) {
     const sg_edge_link *e = &g->edges[i];
     double share = g->nodes[e->target].edges_abs > 0 ? fabs(e->weight) / g->nodes[e->target].edges_abs : 0;
     double x0 = s->x[e->source], y0 = s->y[e->source], x1 = s->x[e->target], y1 = s->y[e->target], bend = (y0 - y1) / 2;
-    put(s,
+    PUT(s,
         "<path d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f\" stroke=\"%s\" stroke-width=\"%.2f\" opacity=\"%.2f\"/>\n",
         x0, y0, x0, y0 - bend, x1, y1 + bend, x1, y1, e->weight < 0 ? "#b2561f" : "#2166ac", 0.4 + 5 * share,
         0.2 + 0.6 * fmin(1, 4 * share));
@@ -103,50 +93,50 @@ static void draw_nodes(svg *s) {
     const sg_node *n = &g->nodes[i];
     bool square = n->kind == SG_NODE_TOKEN || n->kind == SG_NODE_LOGIT;
     const char *text = n->kind == SG_NODE_LOGIT ? s->labels->logit_tokens[logit++] : "";
-    put(s, "<g><title>");
+    PUT(s, "<g><title>");
     if (n->kind == SG_NODE_NEURON)
-      put(s, "layer %d channel %d neuron %d, position %d, value %+.3g, influence to %.3f", n->layer, n->channel,
+      PUT(s, "layer %d channel %d neuron %d, position %d, value %+.3g, influence to %.3f", n->layer, n->channel,
           n->index, n->position, n->value, n->cumulative);
     else if (n->kind == SG_NODE_BIAS)
-      put(s, "bias of layer %d, position %d", n->layer, n->position);
+      PUT(s, "bias of layer %d, position %d", n->layer, n->position);
     else
-      put(s, "%s %d, position %d", n->kind == SG_NODE_TOKEN ? "token" : "logit", n->token, n->position);
-    put(s, "</title>");
+      PUT(s, "%s %d, position %d", n->kind == SG_NODE_TOKEN ? "token" : "logit", n->token, n->position);
+    PUT(s, "</title>");
     if (square)
-      put(s, "<rect x=\"%.1f\" y=\"%.1f\" width=\"8\" height=\"8\" fill=\"%s\"/>", s->x[i] - 4, s->y[i] - 4,
+      PUT(s, "<rect x=\"%.1f\" y=\"%.1f\" width=\"8\" height=\"8\" fill=\"%s\"/>", s->x[i] - 4, s->y[i] - 4,
           color[n->kind]);
     else
-      put(s, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>", s->x[i], s->y[i], color[n->kind]);
+      PUT(s, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>", s->x[i], s->y[i], color[n->kind]);
     if (n->kind == SG_NODE_LOGIT) {
-      put(s, "<text x=\"%.1f\" y=\"%.1f\">", s->x[i] + 8, s->y[i] + 4);
+      PUT(s, "<text x=\"%.1f\" y=\"%.1f\">", s->x[i] + 8, s->y[i] + 4);
       put_text(s, text);
-      put(s, " %.1f%%</text>", 100 * n->probability);
+      PUT(s, " %.1f%%</text>", 100 * n->probability);
     }
-    put(s, "</g>\n");
+    PUT(s, "</g>\n");
   }
 }
 
 static void draw(svg *s) {
   const sg_graph *g = s->g;
-  put(s,
+  PUT(s,
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
       "font-family=\"sans-serif\" font-size=\"11\">\n<title>Attribution graph: ",
       s->width, s->height, s->width, s->height);
   put_text(s, s->labels->prompt);
-  put(s, "</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n<g fill=\"none\">\n");
+  PUT(s, "</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n<g fill=\"none\">\n");
   draw_edges(s);
-  put(s, "</g>\n");
+  PUT(s, "</g>\n");
   draw_nodes(s);
   double bottom = s->height - 60;
   for (size_t l = 0; l < g->n_layers; l++)
-    put(s, "<text x=\"6\" y=\"%.1f\" fill=\"#555\">layer %zu</text>\n", bottom - ROW * (double)(l + 1) + 4, l);
-  put(s, "<text x=\"6\" y=\"%.1f\" fill=\"#555\">tokens</text>\n", bottom + 4);
+    PUT(s, "<text x=\"6\" y=\"%.1f\" fill=\"#555\">layer %zu</text>\n", bottom - ROW * (double)(l + 1) + 4, l);
+  PUT(s, "<text x=\"6\" y=\"%.1f\" fill=\"#555\">tokens</text>\n", bottom + 4);
   for (size_t t = 0; t < g->n_tokens; t++) {
-    put(s, "<text x=\"%.1f\" y=\"%.1f\">", s->at[t] + 4, bottom + 20);
+    PUT(s, "<text x=\"%.1f\" y=\"%.1f\">", s->at[t] + 4, bottom + 20);
     put_text(s, s->labels->prompt_tokens[t]);
-    put(s, "</text>\n");
+    PUT(s, "</text>\n");
   }
-  put(s,
+  PUT(s,
       "<text x=\"6\" y=\"%.1f\" fill=\"#555\">%zu of %zu nodes: %.1f%% of the influence; kept paths lead %.1f%% of the "
       "logits' input back to tokens</text>\n</svg>\n",
       s->height - 10, g->n_nodes, g->all_nodes, 100 * g->node_share, 100 * g->input_share);

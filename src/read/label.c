@@ -38,11 +38,11 @@ static bool special(const making *w, size_t v) {
 static sg_status recorded(making *w, const sgi_recording *rec, size_t layer, size_t channel, size_t index, double *sum,
                           size_t *firings, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t slot = info->n_layers;
-  for (size_t s = 0; s < info->n_layers; s++)
-    if (info->layers[s] == layer) slot = s;
+  size_t slot;
   *firings = 0;
-  if (slot == info->n_layers || channel >= info->slots[slot].channels || index >= info->slots[slot].pool) return SG_OK;
+  if (sgi_recording_slot(rec, layer, &slot, NULL) || channel >= info->slots[slot].channels ||
+      index >= info->slots[slot].pool)
+    return SG_OK;
   sgi_postings p = sgi_recording_postings(rec, slot, channel, index);
   size_t entries = info->slots[slot].channels * info->slots[slot].top_k, K = info->slots[slot].top_k;
   int32_t *chosen = sgi_alloc(entries * sizeof *chosen);
@@ -140,7 +140,7 @@ sg_status sgi_label_make(const sg_model *m, const sg_tokenizer *tok, const sgi_r
   return st;
 }
 
-/* ---- text ---- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 typedef struct line {
   char *out;

@@ -2,15 +2,10 @@
  * near 0, which are pairs that the model does not know: the main figure is a ratio of sums over the
  * pairs that it knows both ways, with the median beside it. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "core/arena.h"
+#include "core/median.h"
 #include "sgatlin.h"
-
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 
 static bool both_known(const sg_intervention *x) { return x->correct_clean && x->correct_counterfactual; }
 
@@ -35,8 +30,7 @@ sg_status sg_interventions_summary(const sg_interventions *runs, size_t set, sg_
   if (!recovered) return sgi_fail_memory(err, runs->n_pairs * sizeof *recovered, "figures of patched runs");
   add_up(runs->results + set * runs->n_pairs, runs->n_pairs, out, recovered);
   size_t n = out->known;
-  qsort(recovered, n, sizeof *recovered, ascending);
-  out->median_recovered = n ? (recovered[(n - 1) / 2] + recovered[n / 2]) / 2 : NAN;
+  out->median_recovered = n ? sgi_median(recovered, n) : NAN;
   out->recovered = (out->clean - out->patched) / (out->clean - out->counterfactual); /* 0/0 where none is known */
   out->clean /= (double)n;
   out->counterfactual /= (double)n;

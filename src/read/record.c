@@ -18,7 +18,7 @@ struct sgi_recorder {
   size_t longest; /* places of the longest document */
 };
 
-/* ---- plan -------------------------------------------------------------------------------- */
+/* ---- plan ------------------------------------------------------------------------------------ */
 
 static size_t position_bytes(const sgi_record_form *f) {
   size_t bytes = (SGI_SHARD_LAYERS - 1 + SGI_RECORD_PREDICTIONS) * sizeof(int32_t);
@@ -137,7 +137,7 @@ void sgi_recorder_free(sgi_recorder *r) {
 
 const sgi_record_plan *sgi_recorder_plan(const sgi_recorder *r) { return &r->plan; }
 
-/* ---- the directory ----------------------------------------------------------------------- */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 static json_t *hash_text(uint64_t h) {
   char text[17];
@@ -193,8 +193,8 @@ static json_t *describe(const sgi_recorder *r) {
   }
   json_t *o =
       json_pack("{s:s, s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "format", "sgatlin-recording",
-                "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "", "model_hash",
-                hash_text(sgi_model_hash(q->model)), "data", q->data_path ? q->data_path : "", "data_hash",
+                "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "", SGI_BINDING_KEY,
+                json_string(sgi_binding_of(q->model).hash), "data", q->data_path ? q->data_path : "", "data_hash",
                 hash_text(q->documents.hash), "documents", (json_int_t)r->plan.documents, "positions",
                 (json_int_t)r->plan.positions, "seq_len", (json_int_t)q->seq_len, "padding", q->padding, "unshifted",
                 q->unshifted, "model_layers", (json_int_t)c->num_layers, "layers", layers);
@@ -249,7 +249,7 @@ static sg_status prepare(const sgi_recorder *r, const char *directory, sg_error 
   return st;
 }
 
-/* ---- running ----------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 typedef struct watch {
   const sgi_record_events *events;
@@ -322,9 +322,7 @@ static sg_status write_index(const sgi_recorder *r, const char *directory, const
   return st;
 }
 
-/* ---- the manifest
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the manifest ---------------------------------------------------------------------------- */
 
 typedef struct hashing {
   const sgi_record_events *events;

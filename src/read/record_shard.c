@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/arena.h"
-#include "math/half.h"
+#include "core/half.h"
 #include "math/topk.h"
 
 enum { LOGIT_ROWS = 64, BATCH_TOKENS = 8192 };

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "core/arena.h"
-#include "math/half.h"
+#include "core/half.h"
 #include "read/recording_inside.h"
 
-/* ---- damage -------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static void spoil(const sgi_recording *r, const sgi_safetensors *file, const char *format, ...) SG_PRINTF(3, 4);
 static void spoil(const sgi_recording *r, const sgi_safetensors *file, const char *format, ...) {
@@ -33,7 +33,7 @@ sg_status sgi_recording_check(const sgi_recording *r, sg_error *err) {
   return sgi_fail(err, SG_ERR_FORMAT, "%s", r->damage->text);
 }
 
-/* ---- shards -------------------------------------------------------------------------- */
+/* ---- shards ---------------------------------------------------------------------------------- */
 
 static const shard *find(const sgi_recording *r, size_t position, size_t *row) {
   size_t low = 0, high = r->n_shards;
@@ -105,7 +105,7 @@ bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, 
   return true;
 }
 
-/* ---- inverted index ------------------------------------------------------------------ */
+/* ---- inverted index -------------------------------------------------------------------------- */
 
 bool sgi_recording_indexed(const sgi_recording *r) { return r->indexed; }
 

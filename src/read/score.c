@@ -4,16 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-double sgi_median(double *x, size_t n) {
-  if (!n) return 0;
-  qsort(x, n, sizeof *x, by_value);
-  return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
-}
+#include "core/median.h"
 
 /* First place of v in sorted x, or behind the last equal one. */
 static size_t bound(const double *x, size_t n, double v, bool behind) {
@@ -36,8 +27,8 @@ double sgi_rank_correlation(const double *a, const double *b, size_t n, double *
   double *x = work, *y = work + n, xy = 0, xx = 0, yy = 0;
   memcpy(x, a, n * sizeof *x);
   memcpy(y, b, n * sizeof *y);
-  qsort(x, n, sizeof *x, by_value);
-  qsort(y, n, sizeof *y, by_value);
+  qsort(x, n, sizeof *x, sgi_ascending);
+  qsort(y, n, sizeof *y, sgi_ascending);
   for (size_t i = 0; i < n; i++) {
     double u = centred_rank(x, n, a[i]), v = centred_rank(y, n, b[i]);
     xy += u * v;

@@ -98,8 +98,6 @@ sg_status sgi_score_facts(const sg_model *m, const sg_tokenizer *tok, const sgi_
 /* Rank correlation (equal values share their mean rank); 0 where one side is constant. work
  * (2n). */
 double sgi_rank_correlation(const double *a, const double *b, size_t n, double *work);
-/* Of n values, reordered. */
-double sgi_median(double *x, size_t n);
 
 static inline sg_status sgi_score_go_on(const sgi_score_settings *s, sg_error *err) {
   return !s->go_on || s->go_on(s->user) ? SG_OK : sgi_fail(err, SG_ERR_CANCELLED, "stopped");

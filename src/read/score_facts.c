@@ -35,6 +35,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/median.h"
 #include "read/score.h"
 #include "sgatlin.h"
 

@@ -74,9 +74,7 @@ int32_t sgi_added_find(const sgi_added *s, const char *text, size_t n, size_t *l
 /* ---- neighbourhood --------------------------------------------------------------------------- */
 
 static size_t back(const char *text, size_t at, uint32_t *c) {
-  size_t begin = at;
-  do begin--;
-  while (begin > 0 && ((unsigned char)text[begin] & 0xC0) == 0x80);
+  size_t begin = sgi_utf8_before(text, at);
   sgi_utf8_next(text + begin, at - begin, c);
   return begin;
 }

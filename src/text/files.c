@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "core/arena.h"
+#include "core/file.h"
 #include "text/reader.h"
 
 /* ---- lists of names -------------------------------------------------------------------------- */
@@ -29,16 +30,6 @@ static sg_status add_name(names *list, char *name, sg_error *err) {
   if (!name) return sgi_fail_memory(err, (list->size + 1) * sizeof *list->at, "a list of files");
   list->at[list->n++] = name;
   return SG_OK;
-}
-
-static char *join(const char *directory, const char *name) {
-  size_t d = strlen(directory), n = strlen(name);
-  char *path = sgi_alloc(d + n + 2);
-  if (!path) return NULL;
-  memcpy(path, directory, d);
-  if (d && directory[d - 1] != '/') path[d++] = '/';
-  memcpy(path + d, name, n);
-  return path;
 }
 
 static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -108,7 +99,7 @@ static sg_status take_entry(const char *directory, const char *name, const char 
                             names *files, sg_error *err) {
   struct stat s = {0};
   sgi_packing packing;
-  char why[SGI_NOTE_WHY] = "", *path = join(directory, name);
+  char why[SGI_NOTE_WHY] = "", *path = sgi_path_join(directory, name);
   if (!path) return sgi_fail_memory(err, strlen(directory) + strlen(name), "a path");
   sgi_text_kind kind = sgi_text_ending(name, &packing, NULL);
   bool text = stat(path, &s) == 0 && S_ISREG(s.st_mode) && kind != SGI_TEXT_NONE;
@@ -172,7 +163,7 @@ static bool is_split(const char *directory, const char *entry, const char *name,
   bool whole = !json && !strcmp(entry, name);
   if (!file && !whole) return false;
   struct stat s;
-  char *path = join(directory, entry);
+  char *path = sgi_path_join(directory, entry);
   if (!path) return *st = sgi_fail_memory(err, strlen(directory) + n, "a path"), false;
   bool there = stat(path, &s) == 0 && (file ? S_ISREG(s.st_mode) : S_ISDIR(s.st_mode));
   sgi_free(path);
@@ -193,7 +184,7 @@ sg_status sgi_find_split(const char *directory, const char *name, char **path, s
       if (!is_split(directory, entries.at[i], name, round, &st, err)) continue;
       const char *parts[] = {n_found ? ", " : "", entries.at[i], strcmp(entries.at[i], name) ? "" : "/"};
       for (size_t k = 0; k < SGI_COUNT(parts); k++) strncat(found, parts[k], sizeof found - strlen(found) - 1);
-      if (!n_found++ && !(*path = join(directory, entries.at[i])))
+      if (!n_found++ && !(*path = sgi_path_join(directory, entries.at[i])))
         st = sgi_fail_memory(err, strlen(directory), "a path");
     }
   }

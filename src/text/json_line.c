@@ -88,18 +88,6 @@ static void mend(char *p, size_t n, uint64_t *halves) {
   }
 }
 
-/* Bytes in broken parts. */
-static uint64_t count_broken(const char *text, size_t n) {
-  uint64_t broken = 0;
-  for (size_t i = 0; i < n;) {
-    uint32_t c;
-    size_t k = sgi_utf8_next(text + i, n - i, &c);
-    if (c == SGI_BROKEN) broken += k;
-    i += k;
-  }
-  return broken;
-}
-
 json_t *sgi_json_line(const char *line, size_t n, sgi_line_mended *mended, json_error_t *e) {
   json_t *value = json_loadb(line, n, FLAGS, e);
   if (value || json_error_code(e) == json_error_out_of_memory) return value;
@@ -107,7 +95,7 @@ json_t *sgi_json_line(const char *line, size_t n, sgi_line_mended *mended, json_
   sgi_line_mended now = {0};
   json_error_t second;
   bool whole = sgi_utf8_valid(line, n);
-  if (!whole) now.broken = count_broken(line, n);
+  if (!whole) now.broken = sgi_utf8_broken(line, n, NULL);
   if (whole ? sgi_bytes_add(&copy, line, n) : sgi_utf8_lossy(line, n, &copy)) {
     mend(copy.data, copy.n, &now.halves);
     value = json_loadb(copy.data, copy.n, FLAGS, &second);

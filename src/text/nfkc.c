@@ -6,20 +6,8 @@
 #include "text/unicode.h"
 #include "text/unicode_tables.h"
 
-static bool in_ranges(const uint32_t (*ranges)[2], size_t n, uint32_t c) {
-  size_t low = 0, high = n;
-  while (low < high) {
-    size_t mid = (low + high) / 2;
-    if (ranges[mid][1] < c)
-      low = mid + 1;
-    else
-      high = mid;
-  }
-  return low < n && ranges[low][0] <= c;
-}
-
-static bool is_active(uint32_t c) { return in_ranges(active_ranges, SGI_COUNT(active_ranges), c); }
-static bool is_base(uint32_t c) { return in_ranges(base_ranges, SGI_COUNT(base_ranges), c); }
+static bool is_active(uint32_t c) { return sgi_range_of(*active_ranges, SGI_COUNT(active_ranges), 2, c); }
+static bool is_base(uint32_t c) { return sgi_range_of(*base_ranges, SGI_COUNT(base_ranges), 2, c); }
 
 static bool room(sgi_points *w, size_t used, size_t need) {
   size_t size, old, bytes;
@@ -82,16 +70,6 @@ static bool stretch(sgi_form form, const char *text, size_t n, sgi_points *w, sg
   return true;
 }
 
-static size_t step_back(const char *text, size_t at) {
-  do at--;
-  while (((unsigned char)text[at] & 0xC0) == 0x80);
-  return at;
-}
-
-bool sgi_nfkc(const char *text, size_t n, sgi_points *work, sgi_bytes *out) {
-  return sgi_normalize(SGI_NFKC, text, n, work, out);
-}
-
 bool sgi_normalize(sgi_form form, const char *text, size_t n, sgi_points *work, sgi_bytes *out) {
   if (form == SGI_AS_IT_IS) return sgi_bytes_add(out, text, n);
   size_t kept = 0, i = 0;
@@ -107,7 +85,7 @@ bool sgi_normalize(sgi_form form, const char *text, size_t n, sgi_points *work, 
     size_t begin = i;
     if (i > kept) {
       uint32_t before;
-      size_t back = step_back(text, i);
+      size_t back = sgi_utf8_before(text, i);
       sgi_utf8_next(text + back, i - back, &before);
       if (is_base(before)) begin = back;
     }

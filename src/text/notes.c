@@ -33,6 +33,14 @@ void sgi_text_notes_add(sgi_text_notes *all, const sgi_text_notes *more) {
   all->passed_bytes += more->passed_bytes;
 }
 
+void sgi_text_notes_mended(sgi_text_notes *all, const char *path, uint64_t line, uint64_t broken, uint64_t halves) {
+  sgi_text_notes now = {.broken = broken, .broken_line = line, .halves = halves, .halves_line = line};
+  if (!broken && !halves) return;
+  sgi_note_name(path, now.broken_file);
+  sgi_note_name(path, now.halves_file);
+  sgi_text_notes_add(all, &now);
+}
+
 static void say_broken(const sgi_text_notes *n, sgi_say say, void *user) {
   char text[SG_ERROR_TEXT];
   bool line = n->broken_line;

@@ -7,8 +7,8 @@
 
 enum { SGI_NOTE_NAME = 64, SGI_NOTE_WHY = 160 };
 
-/* Plain data: a token cache keeps it. Names are the last parts of paths, cut where they are long.
- */
+/* Plain data: a token cache keeps it. Names are the last parts of paths, cut where they are
+ * long. */
 typedef struct sgi_text_notes {
   uint64_t broken;                 /* bytes that are no UTF-8; each part of them became U+FFFD */
   uint64_t broken_at, broken_line; /* the first: byte of its file's unpacked text; line of a .jsonl, else 0 */
@@ -21,6 +21,9 @@ typedef struct sgi_text_notes {
 
 /* Adds the counts; what was first in all stays first. */
 void sgi_text_notes_add(sgi_text_notes *all, const sgi_text_notes *more);
+
+/* Adds what was mended in a line of a file of JSON lines. */
+void sgi_text_notes_mended(sgi_text_notes *all, const char *path, uint64_t line, uint64_t broken, uint64_t halves);
 
 /* One sentence for each kind that happened; nothing where all was well. */
 typedef void (*sgi_say)(void *user, const char *text);

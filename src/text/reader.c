@@ -146,19 +146,13 @@ static size_t drop_cr(char *text, size_t n) {
 }
 
 static void note_broken(sgi_reader *r, const char *text, size_t n, uint64_t byte) {
-  if (sgi_utf8_valid(text, n)) return;
-  for (size_t i = 0; i < n;) {
-    uint32_t c;
-    size_t k = sgi_utf8_next(text + i, n - i, &c);
-    if (c == SGI_BROKEN) {
-      if (!r->notes.broken) {
-        r->notes.broken_at = byte + i;
-        sgi_note_name(r->path, r->notes.broken_file);
-      }
-      r->notes.broken += k;
-    }
-    i += k;
+  size_t first = 0;
+  uint64_t broken = sgi_utf8_broken(text, n, &first);
+  if (broken && !r->notes.broken) {
+    r->notes.broken_at = byte + first;
+    sgi_note_name(r->path, r->notes.broken_file);
   }
+  r->notes.broken += broken;
 }
 
 /* The next raw document or line without white space around it; *text NULL at the end. */
@@ -245,15 +239,6 @@ static sg_status fail_field(const sgi_reader *r, const char *found, sg_error *er
                   (unsigned long long)r->line, r->field, found, *keys ? keys : "none");
 }
 
-static void note_mended(sgi_reader *r, const sgi_line_mended *mended) {
-  sgi_text_notes now = {
-      .broken = mended->broken, .broken_line = r->line, .halves = mended->halves, .halves_line = r->line};
-  if (!now.broken && !now.halves) return;
-  sgi_note_name(r->path, now.broken_file);
-  sgi_note_name(r->path, now.halves_file);
-  sgi_text_notes_add(&r->notes, &now);
-}
-
 static sg_status fail_array(const sgi_reader *r, sg_error *err) {
   return sgi_fail(err, SG_ERR_FORMAT,
                   "%s: line %llu: not a JSON object but an array; expected JSON lines, one object a line (jq -c '.[]' "
@@ -283,7 +268,7 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
       return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, byte %d of it: %s; expected one JSON object a line", r->path,
                       number, e.position, e.text);
     }
-    note_mended(r, &mended);
+    sgi_text_notes_mended(&r->notes, r->path, r->line, mended.broken, mended.halves);
     if (json_is_array(r->object)) return fail_array(r, err);
     if (!json_is_object(r->object))
       return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: not a JSON object; expected {\"%s\": \"...\"}", r->path,

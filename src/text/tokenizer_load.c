@@ -209,7 +209,8 @@ static sg_status load_added(const sgi_loading *l, size_t i, const json_t *v) {
   } flags[] = {{"single_word", offsetof(sgi_token, single_word)},
                {"lstrip", offsetof(sgi_token, lstrip)},
                {"rstrip", offsetof(sgi_token, rstrip)},
-               {"special", offsetof(sgi_token, special)}};
+               {"special", offsetof(sgi_token, special)},
+               {"normalized", offsetof(sgi_token, normalized)}};
   sg_tokenizer *t = l->t;
   char where[48];
   sgi_token set = {0};
@@ -217,7 +218,6 @@ static sg_status load_added(const sgi_loading *l, size_t i, const json_t *v) {
   sg_status st = sgi_loading_only_keys(l, v, where, keys);
   for (size_t k = 0; !st && k < SGI_COUNT(flags); k++)
     st = sgi_loading_flag(l, v, where, flags[k].name, false, (bool *)((char *)&set + flags[k].at));
-  if (!st) st = sgi_loading_flag(l, v, where, "normalized", false, &set.normalized);
   if (st) return st;
 
   const char *content = json_string_value(json_object_get(v, "content"));
@@ -232,17 +232,11 @@ static sg_status load_added(const sgi_loading *l, size_t i, const json_t *v) {
                     content);
   st = sgi_tokenizer_put(t, id, content, strlen(content), l->err);
   if (st) return st;
-  *k = (sgi_token){.begin = k->begin,
-                   .n = k->n,
-                   .there = true,
-                   .model = model_id != NULL,
-                   .added = true,
-                   .special = set.special,
-                   .single_word = set.single_word,
-                   .lstrip = set.lstrip,
-                   .rstrip = set.rstrip,
-                   .normalized = set.normalized,
-                   .raw = true};
+  set.begin = k->begin;
+  set.n = k->n;
+  set.there = set.added = set.raw = true;
+  set.model = model_id != NULL;
+  *k = set;
   t->added[t->n_added++] = id;
   return SG_OK;
 }

@@ -80,6 +80,33 @@ bool sgi_utf8_lossy(const char *text, size_t n, sgi_bytes *out) {
   }
 }
 
+uint64_t sgi_utf8_broken(const char *text, size_t n, size_t *first) {
+  uint64_t broken = 0;
+  if (sgi_utf8_valid(text, n)) return 0;
+  for (size_t i = 0; i < n;) {
+    uint32_t c;
+    size_t length = sgi_utf8_next(text + i, n - i, &c);
+    if (c == SGI_BROKEN) {
+      if (!broken && first) *first = i;
+      broken += length;
+    }
+    i += length;
+  }
+  return broken;
+}
+
+const uint32_t *sgi_range_of(const uint32_t *table, size_t rows, size_t width, uint32_t c) {
+  size_t low = 0, high = rows;
+  while (low < high) {
+    size_t mid = (low + high) / 2;
+    if (table[mid * width + 1] < c)
+      low = mid + 1;
+    else
+      high = mid;
+  }
+  return low < rows && table[low * width] <= c ? table + low * width : NULL;
+}
+
 int sgi_unicode_class(uint32_t c) {
   size_t low = 0, high = sizeof class_starts / sizeof *class_starts; /* the run is in [low, high) */
   while (high - low > 1) {

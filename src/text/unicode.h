@@ -1,5 +1,5 @@
-/* unicode.h: UTF-8, the classes that the tokenizer's split knows, and NFKC. Which Unicode versions:
- * unicode_tables.h.
+/* unicode.h: UTF-8, the classes that the tokenizer's split knows, and normal forms. Which Unicode
+ * versions: unicode_tables.h.
  */
 #ifndef SGI_UNICODE_H
 #define SGI_UNICODE_H
@@ -20,11 +20,24 @@ bool sgi_utf8_valid(const char *text, size_t n);
 /* Appends text, its broken parts as U+FFFD. False when memory is out. */
 bool sgi_utf8_lossy(const char *text, size_t n, sgi_bytes *out);
 
+/* Where the character in front of at (> 0) begins, in valid UTF-8. */
+static inline size_t sgi_utf8_before(const char *text, size_t at) {
+  do at--;
+  while (at > 0 && ((unsigned char)text[at] & 0xC0) == 0x80);
+  return at;
+}
+/* Bytes in the broken parts of text; *first gets the first one's place where there is one. */
+uint64_t sgi_utf8_broken(const char *text, size_t n, size_t *first);
+
+/* The row of table (rows of width numbers: first, last, ...; ascending) that holds c; NULL:
+ * none. */
+const uint32_t *sgi_range_of(const uint32_t *table, size_t rows, size_t width, uint32_t c);
+
 enum { SGI_OTHER, SGI_LETTER, SGI_NUMBER, SGI_SPACE };
 int sgi_unicode_class(uint32_t c);
 
-/* Code points that sgi_nfkc works on; kept between calls so that a call allocates nothing once it
- * is large enough. */
+/* Code points that sgi_normalize works on; kept between calls so that a call allocates nothing once
+ * it is large enough. */
 typedef struct sgi_points {
   int32_t *at;
   size_t size;
@@ -36,6 +49,5 @@ typedef enum sgi_form { SGI_AS_IT_IS, SGI_NFC, SGI_NFKC } sgi_form;
 
 /* Appends text (valid UTF-8) in that form. Linear in n. False when memory is out. */
 bool sgi_normalize(sgi_form form, const char *text, size_t n, sgi_points *work, sgi_bytes *out);
-bool sgi_nfkc(const char *text, size_t n, sgi_points *work, sgi_bytes *out);
 
 #endif

@@ -238,15 +238,19 @@ static void zlib_free(voidpf user, voidpf p) {
 
 /* ---- open, read, close ----------------------------------------------------------------------- */
 
+/* By its first bytes. */
+static sgi_packing packing_of(const unsigned char *head, size_t n) {
+  static const unsigned char zstd[] = {0x28, 0xB5, 0x2F, 0xFD}, gzip[] = {0x1F, 0x8B};
+  if (n >= sizeof zstd && !memcmp(head, zstd, sizeof zstd)) return SGI_ZSTD;
+  return n >= sizeof gzip && !memcmp(head, gzip, sizeof gzip) ? SGI_GZIP : SGI_PLAIN;
+}
+
 /* The first bytes of a stream, four at least unless it ends. */
 static sg_status look(sgi_unpack *u, sg_error *err) {
-  static const unsigned char zstd[] = {0x28, 0xB5, 0x2F, 0xFD}, gzip[] = {0x1F, 0x8B};
   sg_status st = SG_OK;
   for (size_t got = 1; !st && u->raw_n < 4 && got; u->raw_n += got)
     st = take_raw(u, u->raw + u->raw_n, RAW_SIZE - u->raw_n, &got, err);
-  u->packing = u->raw_n >= 4 && !memcmp(u->raw, zstd, 4)   ? SGI_ZSTD
-               : u->raw_n >= 2 && !memcmp(u->raw, gzip, 2) ? SGI_GZIP
-                                                           : SGI_PLAIN;
+  u->packing = packing_of(u->raw, u->raw_n);
   return st;
 }
 
@@ -276,9 +280,7 @@ static sg_status look_at_head(const sgi_unpack *u, sg_error *err) {
   unsigned char head[256];
   ssize_t n = pread(u->fd, head, sizeof head, 0);
   if (n < 4) return SG_OK;
-  bool packed = u->packing == SGI_ZSTD ? !memcmp(head, "\x28\xb5\x2f\xfd", 4)
-                                       : u->packing == SGI_GZIP && head[0] == 0x1f && head[1] == 0x8b;
-  if (packed) return SG_OK;
+  if (u->packing != SGI_PLAIN && packing_of(head, (size_t)n) == u->packing) return SG_OK;
   return (u->packing == SGI_PLAIN ? sgi_stand_in_pointer : sgi_stand_in)(u->path, head, (size_t)n, err);
 }
 

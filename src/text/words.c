@@ -53,7 +53,7 @@ static bool add(sgi_words *w, const char *text, size_t n) {
   if (!n) return true;
   sgi_bytes *s = &w->stretch;
   if (!sgi_bytes_add(s, " ", 1)) return false;
-  if (!(w->nfkc ? sgi_nfkc(text, n, &w->points, s) : sgi_bytes_add(s, text, n))) return false;
+  if (!sgi_normalize(w->nfkc ? SGI_NFKC : SGI_AS_IT_IS, text, n, &w->points, s)) return false;
   const char *p = s->data, *end = s->data + s->n;
   if (!w->prefix_space || p[1] == ' ') p++;
   for (size_t length; p < end; p += length) {
