@@ -62,7 +62,7 @@ typedef struct sg_error {
   char text[SG_ERROR_TEXT]; /* one sentence, NUL-terminated, never cut inside a UTF-8 character */
 } sg_error;
 
-/* Text of a code, borrowed for ever. */
+/* Text of a code, borrowed for ever; "unknown status" for any other value. */
 SG_API const char *sg_status_text(sg_status code);
 
 /* ---- model configuration ----------------------------------------------------------------------------------- */
@@ -156,8 +156,9 @@ SG_API sg_status sg_model_save(const sg_model *model, const char *directory, sg_
 
 SG_API const sg_config *sg_model_config(const sg_model *model); /* borrowed from model */
 SG_API size_t sg_model_tensor_count(const sg_model *model);
+/* Tensor i in the order of the file; name and data are borrowed from model. Zeroed past the last. */
 SG_API sg_tensor sg_model_tensor(const sg_model *model, size_t i);
-SG_API size_t sg_model_parameter_count(const sg_model *model);
+SG_API size_t sg_model_parameter_count(const sg_model *model); /* elements of all tensors */
 
 /* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not counted
  * (docs/method.md, FLOPs). */
@@ -356,13 +357,15 @@ SG_API sg_status sg_run_create(const sg_model *model, const sg_run_request *requ
 SG_API void sg_run_free(sg_run *run);
 SG_API size_t sg_run_length(const sg_run *run);         /* T */
 SG_API const int32_t *sg_run_tokens(const sg_run *run); /* (T), borrowed from run */
-/* What was recorded, after edits; borrowed from run. */
+/* What was recorded, after edits; borrowed from run. sg_run_site: zeroed past the last. sg_run_find: false, *out untouched, where the
+ * site was not recorded. */
 SG_API size_t sg_run_site_count(const sg_run *run);
 SG_API sg_site sg_run_site(const sg_run *run, size_t i);
 SG_API bool sg_run_find(const sg_run *run, const char *name, sg_site *out);
-/* Elements that edit i changed or confirmed: 0 where, say, its neuron was not chosen. */
+/* Elements that edit i changed or confirmed: 0 where, say, its neuron was not chosen, and past the last edit. */
 SG_API size_t sg_run_edit_hits(const sg_run *run, size_t i);
-/* logits (V) at a position into the caller's buffer; negative positions count from the end. */
+/* logits (V) at a position into the caller's buffer; negative positions count from the end. A position outside the
+ * prompt is SG_ERR_ARG. */
 SG_API sg_status sg_run_logits(const sg_run *run, ptrdiff_t position, float *logits, sg_error *err);
 
 /* Attribution of one logit, or of a difference of two, with gates, attention patterns and norm scales held: the network is then
@@ -524,7 +527,8 @@ SG_API sg_status sg_graph_save_json(const sg_graph *g, const sg_graph_labels *la
 SG_API sg_status sg_graph_save_svg(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 
 /* Mean loss of rows of targets under edits ("pos" counts within a row; the model's bos goes in front of each row, padding is not
- * counted). n_edits 0: of the model as it is. */
+ * counted). n_edits 0: of the model as it is. loss: mean negative log likelihood in nats over the counted targets; accuracy: share of
+ * them whose target has the largest logit (docs/method.md). max_bytes bounds the memory of the pass; 0: 1 GiB. */
 typedef struct sg_edited_loss {
   double loss, accuracy;
   size_t targets;
@@ -534,7 +538,8 @@ SG_API sg_status sg_edit_loss(const sg_model *model, const int32_t *targets, siz
                               size_t n_edits, size_t max_bytes, sg_edited_loss *out, sg_error *err);
 
 /* Directions (D) of the residual stream to steer along, into the caller's buffer: what a neuron writes; the unit vector that
- * raises one logit (over another's, against -1: none) most. */
+ * raises one logit (over another's, against -1: none) most, g * (E_target - E_against) (docs/method-reading.md). SG_ERR_ARG for an id
+ * outside the vocabulary or where that vector is 0. */
 SG_API sg_status sg_direction_neuron(const sg_model *model, size_t layer, size_t channel, size_t index, float *out,
                                      sg_error *err);
 SG_API sg_status sg_direction_token(const sg_model *model, int32_t target, int32_t against, float *out, sg_error *err);
@@ -556,7 +561,8 @@ typedef struct sg_neuron_link {
   int32_t layer, channel, index;
   float weight;
 } sg_neuron_link;
-/* The n strongest by |weight|, of earlier neurons (upstream) or later ones; *found of them. */
+/* weight = w_out . (g * w_in') with g the later layer's norm gain (docs/method-reading.md). out (n) is the caller's.
+ * The n strongest by |weight|, of earlier neurons (upstream) or later ones; *found of them. */
 SG_API sg_status sg_neuron_links(const sg_model *model, size_t layer, size_t channel, size_t index, bool upstream,
                                  size_t n, sg_neuron_link *out, size_t *found, sg_error *err);
 
@@ -572,7 +578,8 @@ SG_API sg_status sg_neuron_activations(const sg_model *model, const int32_t *tok
                                        size_t channel, size_t index, sg_activation *out, sg_error *err);
 
 /* Gate margins: per layer, position and channel the smallest change (L2) of the residual stream, the norm's scale held, that makes
- * the router choose other neurons: a chosen one gives way to one that was not. */
+ * the router choose other neurons: a chosen one gives way to one that was not. distance: least over chosen a, not
+ * chosen b of (s_a - s_b) / (r |g * (R_a - R_b)|) (docs/method-reading.md); infinite, loses and wins -1, where no change can. */
 typedef struct sg_margin {
   double distance;
   double gap;          /* of the two scores */
@@ -611,10 +618,10 @@ SG_API sg_status sg_facts_add(sg_facts *facts, const char *noun, const char *ans
  * their answers by falling count, equal ones by first appearance. May be called again. */
 SG_API sg_status sg_facts_list(sg_facts *facts, size_t min_count, sg_error *err);
 SG_API size_t sg_facts_count(const sg_facts *facts); /* nouns */
-/* Noun i, its count the number of its answers; answer k of it. */
+/* Noun i, its count the number of its answers; answer k of it. {NULL, 0} past the last. */
 SG_API sg_fact sg_facts_noun(const sg_facts *facts, size_t i);
 SG_API sg_fact sg_facts_answer(const sg_facts *facts, size_t i, size_t k);
-/* Leaves only the nouns chosen (n indexes, ascending) in the lists. */
+/* Leaves only the nouns chosen (n indexes, ascending; others are passed over) in the lists. */
 SG_API void sg_facts_select(sg_facts *facts, const size_t *chosen, size_t n);
 
 /* chosen (room for all nouns; *n of them, ascending): a largest set of nouns of which no two share an answer, exact (maximum clique
@@ -670,8 +677,8 @@ SG_API void sg_interventions_free(sg_interventions *runs);
 
 /* Figures of one set of layers. Where the model does not know both facts of a pair (correct_clean and correct_counterfactual), there is
  * nothing to recover and the denominator may be near 0: such pairs are left out, and counted by pairs - known. recovered and
- * mean_recovered differ as a ratio of sums and a mean of ratios do; few pairs can decide the latter. Where no pair is known all
- * figures but reference_mean are NaN. */
+ * reference_mean differ as a ratio of sums and a mean of ratios do; few pairs can decide the latter. Where no pair is known all
+ * figures but pairs, known and reference_mean are NaN. A set past the last is SG_ERR_ARG. */
 typedef struct sg_intervention_summary {
   size_t pairs, known;
   double clean, counterfactual, patched; /* means over the known pairs */
