@@ -28,8 +28,8 @@ sg_status cli_fires_read(cli_fires *f, const sg_neuron_view *view, size_t partne
 
 void cli_fires_deinit(cli_fires *f) { sgi_neuron_record_deinit(&f->record); }
 
-/* The i-th excerpt of n firings of one side, strongest first: the top ones, then those at the quantiles, each firing once. False past
- * the last. */
+/* The i-th excerpt of n firings of one side, strongest first: the top ones, then those at the
+ * quantiles, each firing once. False past the last. */
 static bool excerpt_of(size_t n, size_t top, size_t i, size_t *at, double *quantile) {
   size_t shown = 0, next = 0; /* firings before next are shown or passed by */
   for (size_t q = 0; q < SGI_COUNT(quantiles); q++) {
@@ -65,7 +65,8 @@ bool cli_fires_excerpt(const cli_fires *f, size_t i, cli_firing_excerpt *out) {
   return true;
 }
 
-/* Tokens of positions [from, to), each with the neuron's value there: null where it did not fire. */
+/* Tokens of positions [from, to), each with the neuron's value there: null where it did not
+ * fire. */
 static json_t *text_json(const cli_fires *f, size_t from, size_t to, const double *value) {
   json_t *a = json_array();
   for (size_t i = from; i < to; i++) {

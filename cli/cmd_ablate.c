@@ -1,4 +1,5 @@
-/* cmd_ablate.c: what a part of the model does: its loss over a text, or the next token, without it. */
+/* cmd_ablate.c: what a part of the model does: its loss over a text, or the next token, without
+ * it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +103,7 @@ static sg_status edited_run(const work *w, const sg_edit *edits, size_t n, sg_ru
   return sg_run_create(w->p.model, &q, out, err);
 }
 
-/* ---- parts, one by one --------------------------------------------------------------------------------------- */
+/* ---- parts, one by one ----------------------------------------------------------------------- */
 
 static sg_status add_part(part **list, size_t *count, const part *p, sg_error *err) {
   if (!(*count & (*count - 1))) { /* room doubles at powers of two */
@@ -175,7 +176,7 @@ static int by_effect(const void *a, const void *b) {
   return u < v ? 1 : u > v ? -1 : strcmp(x->text, y->text);
 }
 
-/* ---- at one place ---------------------------------------------------------------------------------------------- */
+/* ---- at one place ---------------------------------------------------------------------------- */
 
 static json_t *edits_json(const work *w, const sg_run *r) {
   json_t *a = json_array();
@@ -306,7 +307,7 @@ static sg_status at_place(work *w, int *code, sg_error *err) {
   return st;
 }
 
-/* ---- over a text ------------------------------------------------------------------------------------------------- */
+/* ---- over a text ----------------------------------------------------------------------------- */
 
 static int print_losses(const work *w, const sg_edited_loss *a, const sg_edited_loss *b) {
   if (cli_flag(w->c, "json")) {

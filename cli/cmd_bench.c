@@ -45,7 +45,7 @@ static double total(const sgi_profile *p) {
   return sum;
 }
 
-/* ---- JSON ---- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static json_t *positive(double x) { return x > 0 ? cli_json_real(x) : json_null(); }
 
@@ -94,7 +94,7 @@ static json_t *bench_json(const sgi_bench *b, const subject *s) {
   return o;
 }
 
-/* ---- tables ---- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static void heading(cli_table *t) {
   static const char *const names[] = {"kind",      "parameters",   "train tok/s", "use",         "forward tok/s",
@@ -147,7 +147,7 @@ static void kernels(const char *title, const sgi_bench *b, const sgi_profile *p,
   cli_table_end(t);
 }
 
-/* ---- command ---- */
+/* ---- command --------------------------------------------------------------------------------- */
 
 /* The config of what the command line names. */
 static sg_status find_subject(const cli_call *c, subject *s, sg_error *err) {

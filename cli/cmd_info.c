@@ -36,7 +36,7 @@ static json_t *dims_json(const size_t *dims, int n) {
   return a;
 }
 
-/* ---- sites ------------------------------------------------------------------------------------------------------------ */
+/* ---- sites ----------------------------------------------------------------------------------- */
 
 typedef struct sites {
   cli_table *table; /* one of the two */
@@ -79,12 +79,13 @@ static sg_status visit_sites(const sg_model *m, sites *to, sg_error *err) {
   sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
   if (!st)
     st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
-                          &(sgi_tap){.visit = list_site, .user = to, .err = err, .wants = every_site, .stages = true}, err);
+                          &(sgi_tap){.visit = list_site, .user = to, .err = err, .wants = every_site, .stages = true},
+                          err);
   sgi_pass_free(p);
   return st;
 }
 
-/* ---- output ------------------------------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static json_t *config_json(const sg_config *c) {
   return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "feedforward",

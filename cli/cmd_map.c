@@ -41,7 +41,7 @@ typedef struct work {
   double trust_low, trust_high, seconds;
 } work;
 
-/* ---- what to show ------------------------------------------------------------------------------------------------------------- */
+/* ---- what to show ---------------------------------------------------------------------------- */
 
 static sg_status choose_tokens(work *w, sg_error *err) {
   size_t most = cli_size(w->c, "top");
@@ -126,7 +126,7 @@ static sg_status draw(work *w, sg_error *err) {
   return st;
 }
 
-/* ---- results ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static json_t *points_json(const work *w) {
   json_t *list = json_array();

@@ -14,7 +14,7 @@ typedef struct ask {
   bool reference;
 } ask;
 
-/* ---- which circuit --------------------------------------------------------------------------------------------------------------- */
+/* ---- which circuit --------------------------------------------------------------------------- */
 
 static sg_status place_of(const ask *a, const char *text, size_t *position, sg_error *err) {
   unsigned long long document, place;
@@ -49,7 +49,7 @@ static int choose(const ask *a, size_t *position, sg_error *err) {
   return st ? cli_fail(err) : 0;
 }
 
-/* ---- printing ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 static void cells(const ask *a, cli_table *t, size_t p) {
   sgi_recorded at = sgi_recording_at(a->r.rec, p);

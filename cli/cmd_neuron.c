@@ -1,4 +1,5 @@
-/* cmd_neuron.c: the card of one neuron: what it reads and writes, from weights alone; where it fires; what it does along a prompt. */
+/* cmd_neuron.c: the card of one neuron: what it reads and writes, from weights alone; where it
+ * fires; what it does along a prompt. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,10 @@ typedef struct work {
   sg_activation *along; /* (count of the prompt); NULL without --prompt */
 } work;
 
-/* ---- recorded ----------------------------------------------------------------------------------------------------------- */
+/* ---- recorded -------------------------------------------------------------------------------- */
 
-/* The parts of the range that hold a tenth, half and nine tenths of the firings, to the width of a part. */
+/* The parts of the range that hold a tenth, half and nine tenths of the firings, to the width of a
+ * part. */
 static void print_histogram(const char *name, const sgi_neuron_histogram *h, size_t n) {
   static const double shares[] = {0.1, 0.5, 0.9};
   if (!n) return;
@@ -96,7 +98,7 @@ static sg_status read_recording(work *w, sg_error *err) {
   return st ? st : cli_fires_read(&w->fires, &w->view, cli_size(w->c, "links"), cli_flag(w->c, "special"), err);
 }
 
-/* ---- along a prompt ------------------------------------------------------------------------------------------------------ */
+/* ---- along a prompt -------------------------------------------------------------------------- */
 
 static bool has_prompt(const work *w) { return cli_string(w->c, "prompt") || cli_string(w->c, "ids"); }
 
@@ -133,7 +135,7 @@ static void print_along(const work *w) {
   cli_table_end(t);
 }
 
-/* ---- all ------------------------------------------------------------------------------------------------------------------ */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static int print_json(const work *w) {
   cli_card card = {w->layer, w->channel, w->index, w->top, w->view, w->up, w->down, w->n_up, w->n_down};

@@ -1,5 +1,5 @@
-/* dump.c: man pages and shell completions from the table of commands (make man, make completion, make
- * install). */
+/* dump.c: man pages and shell completions from the table of commands (make man, make completion,
+ * make install). */
 #include "cli.h"
 
 #include <ctype.h>
@@ -9,7 +9,7 @@
 
 #include "version.h"
 
-/* ---- man pages ---- */
+/* ---- man pages ------------------------------------------------------------------------------- */
 
 /* Text of a man page: roff's own characters are quoted, and a line never starts as a request. */
 static void roff(FILE *f, const char *text) {
@@ -164,7 +164,7 @@ static int dump_man(const char *directory) {
   return bad;
 }
 
-/* ---- completions ---- */
+/* ---- completions ----------------------------------------------------------------------------- */
 
 /* First words of all commands, each once, a blank between them. */
 static void verbs(FILE *f) {

@@ -52,7 +52,8 @@ static const cli_command *const table[] = {COMMANDS(ADDRESS)};
 size_t cli_command_count(void) { return SGI_COUNT(table); }
 const cli_command *cli_command_at(size_t i) { return i < SGI_COUNT(table) ? table[i] : NULL; }
 
-/* The command whose name is the next one or two words; *at moves past them. *verb is set if only a verb with sub-verbs fits. */
+/* The command whose name is the next one or two words; *at moves past them. *verb is set if only a
+ * verb with sub-verbs fits. */
 static const cli_command *find(int argc, char **argv, int *at, const char **verb) {
   const char *first = argv[*at], *second = *at + 1 < argc ? argv[*at + 1] : NULL;
   size_t n = strlen(first);
@@ -108,7 +109,8 @@ static void setup(const cli_call *c) {
   cli_output_setup((cli_when)cli_choice(c, "color"), cli_flag(c, "verbose"), cli_flag(c, "quiet"));
 }
 
-/* As told; else as many as a container's share of the processors keeps busy: more would only wait for each other. */
+/* As told; else as many as a container's share of the processors keeps busy: more would only wait
+ * for each other. */
 static void set_threads(const cli_call *c) {
   size_t most = sgi_processor_limit();
   if (cli_is_set(c, "threads"))
@@ -117,7 +119,8 @@ static void set_threads(const cli_call *c) {
     omp_set_num_threads((int)most);
 }
 
-/* No command takes the last of the memory: a size too large ends with its message instead of the kernel's kill. */
+/* No command takes the last of the memory: a size too large ends with its message instead of the
+ * kernel's kill. */
 static void set_memory(void) {
   size_t limit = sgi_memory_limit();
   sgi_alloc_limit(limit - limit / 8);
@@ -159,7 +162,8 @@ static int run(cli_call *c, int argc, char **argv) {
 
 int main(int argc, char **argv) {
   cli_wait_briefly(argv);
-  /* With a closed 0, 1 or 2 the next opened file would take its number, and messages would land in it. */
+  /* With a closed 0, 1 or 2 the next opened file would take its number, and messages would land in
+   * it. */
   for (int fd = 0; fd < 3; fd++)
     if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) return 1;
   cli_watch_memory();

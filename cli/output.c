@@ -46,7 +46,7 @@ const char *cli_color(FILE *f, cli_style style) {
   return on ? codes[style] : "";
 }
 
-/* ---- messages ---- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 int cli_exit_code(sg_status status) {
   switch (status) {
@@ -182,7 +182,7 @@ void cli_detail(const char *format, ...) {
   va_end(args);
 }
 
-/* ---- results ---- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 /* jansson's integers end at 2^63 - 1 and JSON's do not: a larger one travels as a string that
  * begins with this byte, which no other text of ours holds, and is printed as the number. */
@@ -330,7 +330,7 @@ cli_short cli_seconds(double s) {
   return t;
 }
 
-/* ---- tables ---- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 enum { MAX_COLUMNS = 32 };
 
@@ -414,7 +414,7 @@ void cli_table_end(cli_table *t) {
   free(t);
 }
 
-/* ---- progress ---- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 void cli_progress_begin(cli_progress *p, const char *what, const char *unit, double total, double first) {
   *p = (cli_progress){.what = what, .unit = unit, .total = total, .first = first, .done = first, .on = !state.quiet};

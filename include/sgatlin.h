@@ -1,19 +1,21 @@
-/* sgatlin.h: the public interface, in reading order: status, model configuration, model, text, data,
- * training, running.
+/* sgatlin.h: the public interface, in reading order: status, model configuration, model, text,
+ * data, training, running.
  *
  * Rules that hold everywhere
- * - A function that can fail returns sg_status (0 or negative) and takes a last argument `sg_error *err`: the
- *   caller's struct, filled with the code and one sentence (file, place, expected, found, what to do). NULL is
- *   allowed.
- * - Every pointer is *borrowed* (valid until the named call), the *caller's buffer* (with a count), or *new* (with
- *   the function that frees it). Free functions take NULL.
- * - The library never prints, exits or aborts, keeps no global state that a caller can see, and opens no network
- *   connection. Two models in two threads give what each gives alone.
- * - The matrix products of oneDNN keep data below the stack pointer: a signal handler that runs on a thread while it computes
- *   would overwrite it. Block signals on such threads, or give handlers a stack of their own (sigaltstack, SA_ONSTACK).
+ * - A function that can fail returns sg_status (0 or negative) and takes a last argument
+ *   `sg_error *err`: the caller's struct, filled with the code and one sentence (file, place,
+ *   expected, found, what to do). NULL is allowed.
+ * - Every pointer is *borrowed* (valid until the named call), the *caller's buffer* (with a
+ *   count), or *new* (with the function that frees it). Free functions take NULL.
+ * - The library never prints, exits or aborts, keeps no global state that a caller can see, and
+ *   opens no network connection. Two models in two threads give what each gives alone.
+ * - The matrix products of oneDNN keep data below the stack pointer: a signal handler that runs
+ *   on a thread while it computes would overwrite it. Block signals on such threads, or give
+ *   handlers a stack of their own (sigaltstack, SA_ONSTACK).
  * - Arrays are row-major float32, shapes stand in comments in the letters of docs/method.md:
- *   B batch, T sequence length, n = B*T token rows, D d_model, V vocabulary, H heads, L layers, F hidden width or
- *   neurons of a pool, C channels, K neurons chosen per channel (top_k), Q key width.
+ *   B batch, T sequence length, n = B*T token rows, D d_model, V vocabulary, H heads, L layers,
+ *   F hidden width or neurons of a pool, C channels, K neurons chosen per channel (top_k),
+ *   Q key width.
  */
 #ifndef SGATLIN_H
 #define SGATLIN_H
@@ -34,7 +36,7 @@ extern "C" {
 #define SG_PRINTF(f, a)
 #endif
 
-/* ---- status ---------------------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 /* X(name, value, text): the one list of codes; values are pinned. */
 #define SG_STATUS_LIST(X) \
@@ -65,14 +67,15 @@ typedef struct sg_error {
 /* Text of a code, borrowed for ever; "unknown status" for any other value. */
 SG_API const char *sg_status_text(sg_status code);
 
-/* ---- model configuration ----------------------------------------------------------------------------------- */
+/* ---- model configuration --------------------------------------------------------------------- */
 
 enum { SG_NAME = 32 };
 
 /* Limits of a model whose layers differ. */
 enum { SG_MAX_FEEDFORWARDS = 16, SG_MAX_LISTED_LAYERS = 256, SG_MAX_ODE_STEPS = 16 };
 
-/* A feedforward layer that is not the one of the configuration itself: same fields, same meaning. */
+/* A feedforward layer that is not the one of the configuration itself: same fields, same
+ * meaning. */
 typedef struct sg_feedforward {
   char kind[SG_NAME], router[SG_NAME], activation[SG_NAME];
   size_t num_neurons, num_channels, top_k, key_dim;
@@ -90,8 +93,9 @@ typedef struct sg_layer {
   uint16_t feedforward_as; /* likewise */
 } sg_layer;
 
-/* What config.json of a model directory says (docs/formats.md). Plain struct: fill it by hand, by preset or by
- * file; every function that takes one checks it. Zero in what follows key_dim: layers that are all alike, one behind the other. */
+/* What config.json of a model directory says (docs/formats.md). Plain struct: fill it by hand, by
+ * preset or by file; every function that takes one checks it. Zero in what follows key_dim: layers
+ * that are all alike, one behind the other. */
 typedef struct sg_config {
   size_t vocab_size;   /* V */
   size_t hidden_size;  /* D */
@@ -125,10 +129,11 @@ SG_API const char *sg_layer_form_name(size_t i);
 /* Reads and checks DIR/config.json. */
 SG_API sg_status sg_config_load(const char *directory, sg_config *out, sg_error *err);
 
-/* SG_OK if a model of these sizes can be made; otherwise the field, its value and what is allowed. */
+/* SG_OK if a model of these sizes can be made; otherwise the field, its value and what is
+ * allowed. */
 SG_API sg_status sg_config_check(const sg_config *config, sg_error *err);
 
-/* ---- model -------------------------------------------------------------------------------------------------- */
+/* ---- model ----------------------------------------------------------------------------------- */
 
 /* Weights and their names. Read-only after load or init for all but training. */
 typedef struct sg_model sg_model;
@@ -146,8 +151,9 @@ typedef struct sg_tensor {
 /* New model with the reference's initialisation (method: initialisation): sg_model_free. */
 SG_API sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out, sg_error *err);
 
-/* Opens a model directory (config.json, model.safetensors). The weights are mapped, not read: any size opens in
- * milliseconds. Every tensor must be there with the right shape and type, and none besides. New: sg_model_free. */
+/* Opens a model directory (config.json, model.safetensors). The weights are mapped, not read: any
+ * size opens in milliseconds. Every tensor must be there with the right shape and type, and none
+ * besides. New: sg_model_free. */
 SG_API sg_status sg_model_load(const char *directory, sg_model **out, sg_error *err);
 SG_API void sg_model_free(sg_model *model);
 
@@ -156,23 +162,25 @@ SG_API sg_status sg_model_save(const sg_model *model, const char *directory, sg_
 
 SG_API const sg_config *sg_model_config(const sg_model *model); /* borrowed from model */
 SG_API size_t sg_model_tensor_count(const sg_model *model);
-/* Tensor i in the order of the file; name and data are borrowed from model. Zeroed past the last. */
+/* Tensor i in the order of the file; name and data are borrowed from model. Zeroed past the
+ * last. */
 SG_API sg_tensor sg_model_tensor(const sg_model *model, size_t i);
 SG_API size_t sg_model_parameter_count(const sg_model *model); /* elements of all tensors */
 
-/* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not counted
- * (docs/method.md, FLOPs). */
+/* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not
+ * counted (docs/method.md, FLOPs). */
 SG_API sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flops, sg_error *err);
 
-/* ---- generation ------------------------------------------------------------------------------------------------ */
+/* ---- generation ------------------------------------------------------------------------------ */
 
-/* Continues token sequences one token at a time; keys and values of what came before are kept, so that a token costs the same work
- * wherever it stands (but for attention). One generator is one thread's; several may share a model. */
+/* Continues token sequences one token at a time; keys and values of what came before are kept, so
+ * that a token costs the same work wherever it stands (but for attention). One generator is one
+ * thread's; several may share a model. */
 typedef struct sg_generator sg_generator;
 
-/* How a token is chosen from the logits, in this order: divide by temperature, keep the top_k most likely, of these the fewest whose
- * share reaches top_p, of these the ones at least min_p times as likely as the best; draw one by what is left. Ties go to the smaller
- * id. All zero: greedy. */
+/* How a token is chosen from the logits, in this order: divide by temperature, keep the top_k most
+ * likely, of these the fewest whose share reaches top_p, of these the ones at least min_p times as
+ * likely as the best; draw one by what is left. Ties go to the smaller id. All zero: greedy. */
 typedef struct sg_sampling {
   double temperature; /* 0: the most likely token, whatever else is set */
   size_t top_k;       /* 0: all */
@@ -182,8 +190,9 @@ typedef struct sg_sampling {
   size_t first;       /* number of the generator's first stream */
 } sg_sampling;
 
-/* For `streams` sequences that share a beginning and grow together, up to `context` positions each (0: the model's max_position; more
- * is allowed, though no such position was seen in training). All memory is taken here. model is borrowed. New: sg_generator_free. */
+/* For `streams` sequences that share a beginning and grow together, up to `context` positions each
+ * (0: the model's max_position; more is allowed, though no such position was seen in training). All
+ * memory is taken here. model is borrowed. New: sg_generator_free. */
 SG_API sg_status sg_generator_create(const sg_model *model, size_t streams, size_t context, sg_generator **out,
                                      sg_error *err);
 SG_API void sg_generator_free(sg_generator *g);
@@ -194,27 +203,31 @@ SG_API size_t sg_generator_room(const sg_generator *g);
 /* Starts anew. */
 SG_API void sg_generator_reset(sg_generator *g);
 
-/* Appends the same n ids to every stream (the beginning: bos, then the prompt), in parts of bounded memory. Only before the first
- * sg_generator_step since create or reset. More than the room is SG_ERR_ARG and changes nothing. */
+/* Appends the same n ids to every stream (the beginning: bos, then the prompt), in parts of bounded
+ * memory. Only before the first sg_generator_step since create or reset. More than the room is
+ * SG_ERR_ARG and changes nothing. */
 SG_API sg_status sg_generator_feed(sg_generator *g, const int32_t *ids, size_t n, sg_error *err);
 
-/* Logits (V) of a stream for the position behind its last id. Borrowed until the next feed, step or reset; NULL before the first. */
+/* Logits (V) of a stream for the position behind its last id. Borrowed until the next feed, step or
+ * reset; NULL before the first. */
 SG_API const float *sg_generator_logits(const sg_generator *g, size_t stream);
 
-/* Chooses the next id of every stream into ids (streams). Nothing is appended, and asking again gives the same. */
+/* Chooses the next id of every stream into ids (streams). Nothing is appended, and asking again
+ * gives the same. */
 SG_API sg_status sg_generator_choose(sg_generator *g, const sg_sampling *settings, int32_t *ids, sg_error *err);
 
-/* Appends ids[i] to stream i. Computes with one thread or with all that OpenMP gives the caller, as has been quicker; the bits are the same. */
+/* Appends ids[i] to stream i. Computes with one thread or with all that OpenMP gives the caller, as
+ * has been quicker; the bits are the same. */
 SG_API sg_status sg_generator_step(sg_generator *g, const int32_t *ids, sg_error *err);
 
-/* ---- text ------------------------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------------------ */
 
-/* A byte-level BPE tokenizer in the form of Hugging Face's tokenizer.json. Immutable after load: any number of threads may
- * encode with one. */
+/* A byte-level BPE tokenizer in the form of Hugging Face's tokenizer.json. Immutable after load:
+ * any number of threads may encode with one. */
 typedef struct sg_tokenizer sg_tokenizer;
 
-/* Reads tokenizer.json (docs/formats.md lists what is supported). An unsupported feature is SG_ERR_UNSUPPORTED, its key and
- * value named. New: sg_tokenizer_free. */
+/* Reads tokenizer.json (docs/formats.md lists what is supported). An unsupported feature is
+ * SG_ERR_UNSUPPORTED, its key and value named. New: sg_tokenizer_free. */
 SG_API sg_status sg_tokenizer_load(const char *path, sg_tokenizer **out, sg_error *err);
 SG_API void sg_tokenizer_free(sg_tokenizer *tok);
 
@@ -227,17 +240,19 @@ SG_API size_t sg_tokenizer_vocab_size(const sg_tokenizer *tok);
 /* Id of a special token by its text ("<|endoftext|>", "<|pad|>"), or -1. */
 SG_API int32_t sg_tokenizer_special(const sg_tokenizer *tok, const char *text);
 
-/* Encodes bytes[0..n) (UTF-8; broken sequences become U+FFFD) to ids. Special tokens in the text become their ids. Linear in n.
- * *ids is new (*count of them): sg_buffer_free. */
+/* Encodes bytes[0..n) (UTF-8; broken sequences become U+FFFD) to ids. Special tokens in the text
+ * become their ids. Linear in n. *ids is new (*count of them): sg_buffer_free. */
 SG_API sg_status sg_tokenizer_encode(const sg_tokenizer *tok, const char *bytes, size_t n, int32_t **ids, size_t *count,
                                      sg_error *err);
 
-/* Text of ids: all bytes joined, each maximal broken UTF-8 part as U+FFFD; skip_special leaves special tokens out. An id
- * outside the vocabulary is SG_ERR_ARG. *text is new (*n bytes and a final NUL): sg_buffer_free. */
+/* Text of ids: all bytes joined, each maximal broken UTF-8 part as U+FFFD; skip_special leaves
+ * special tokens out. An id outside the vocabulary is SG_ERR_ARG. *text is new (*n bytes and a
+ * final NUL): sg_buffer_free. */
 SG_API sg_status sg_tokenizer_decode(const sg_tokenizer *tok, const int32_t *ids, size_t count, bool skip_special,
                                      char **text, size_t *n, sg_error *err);
 
-/* Raw bytes of one token (specials: their text), borrowed until sg_tokenizer_free; NULL for an id outside the vocabulary. */
+/* Raw bytes of one token (specials: their text), borrowed until sg_tokenizer_free; NULL for an id
+ * outside the vocabulary. */
 SG_API const char *sg_tokenizer_token_bytes(const sg_tokenizer *tok, int32_t id, size_t *n);
 
 typedef struct sg_tokenizer_training {
@@ -251,22 +266,23 @@ typedef struct sg_tokenizer_training {
   void *user;
 } sg_tokenizer_training;
 
-/* Trains on documents (one training sequence each): golden-equal to Hugging Face's BpeTrainer, ties to the smallest (left id,
- * right id). New: sg_tokenizer_free. */
+/* Trains on documents (one training sequence each): golden-equal to Hugging Face's BpeTrainer, ties
+ * to the smallest (left id, right id). New: sg_tokenizer_free. */
 SG_API sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *const *documents,
                                     const size_t *lengths, size_t n_documents, sg_tokenizer **out, sg_error *err);
 
 /* Frees what a function above handed out as new buffer. */
 SG_API void sg_buffer_free(void *buffer);
 
-/* Writes the built-in corpus *worlds* into directory: train.txt, valid.txt (no story in common; TinyStories form),
- * topics.jsonl, labels.json, facts.json, corpus.json (docs/worlds.md). Equal n_stories and seed give equal bytes on any machine. */
+/* Writes the built-in corpus *worlds* into directory: train.txt, valid.txt (no story in common;
+ * TinyStories form), topics.jsonl, labels.json, facts.json, corpus.json (docs/worlds.md). Equal
+ * n_stories and seed give equal bytes on any machine. */
 SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed, sg_error *err);
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
-/* A run is one forward pass of a prompt. What it records is a list of patterns over site names, what it changes is a list of
- * edits; both belong to the call, nothing is left in the model.
+/* A run is one forward pass of a prompt. What it records is a list of patterns over site names,
+ * what it changes is a list of edits; both belong to the call, nothing is left in the model.
  *
  * Sites, in the order of computation; each has one row per position, then its axes:
  *   embed                     (T; dim)           residual stream, D wide
@@ -275,7 +291,7 @@ SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64
  *   layers.L.attn.q           (T; head, dim)     queries after norm and rotary
  *   layers.L.attn.k           (T; head, dim)     keys after norm and rotary
  *   layers.L.attn.v           (T; head, dim)     values
- *   layers.L.attn.pattern     (T; head, source)  weights; a changed row is not normalised again, on demand
+ *   layers.L.attn.pattern     (T; head, source)  weights; a changed row stays as it is, on demand
  *   layers.L.attn.z           (T; head, dim)     mixed values before the output map
  *   layers.L.attn.out         (T; dim)           what attention adds
  *   layers.L.resid_mid        (T; dim)           stream after attention
@@ -287,7 +303,7 @@ SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64
  *   layers.L.gate.indices     (T; slot)          the chosen experts
  *   layers.L.neurons          (T; channel, slot) what multiplies output rows, of the chosen units
  *   layers.L.neurons          (T; neuron)        the same in dense layers, of every unit
- *   layers.L.neurons          (T; slot, neuron)  the same in moe, of every unit of the chosen experts
+ *   layers.L.neurons          (T; slot, neuron)  the same in moe, of the chosen experts' units
  *   layers.L.mlp.out          (T; dim)           what the feedforward layer adds
  *   layers.L.resid_post       (T; dim)           stream after the layer
  *   final_norm_scale          (T)                1 / rms of the stream, on demand
@@ -302,8 +318,8 @@ typedef enum sg_edit_op {
 
 enum { SG_EDIT_AXES = 6, SG_SITE_NAME = 64 };
 
-/* Elements first..last of an axis: "pos" (negative: from the end), or one of the site's, or "neuron" and "channel" where a
- * chosen unit's index decides. */
+/* Elements first..last of an axis: "pos" (negative: from the end), or one of the site's, or
+ * "neuron" and "channel" where a chosen unit's index decides. */
 typedef struct sg_edit_axis {
   char name[12];
   ptrdiff_t first, last;
@@ -324,7 +340,8 @@ typedef struct sg_edit {
   ptrdiff_t from_pos;
 } sg_edit;
 
-/* The text form (docs/reading.md, edits): SITE[AXIS=N,AXIS=A..B] OP, OP one of =NUMBER *=NUMBER +=NUMBER -=NUMBER =@NAME
+/* The text form (docs/reading.md, edits): SITE[AXIS=N,AXIS=A..B] OP, OP one of =NUMBER *=NUMBER
+ * +=NUMBER -=NUMBER =@NAME
  * =@NAME:POS. Fills all of out but vector and from. */
 SG_API sg_status sg_edit_parse(const char *text, sg_edit *out, sg_error *err);
 
@@ -351,28 +368,32 @@ typedef struct sg_site {
 
 typedef struct sg_run sg_run;
 
-/* model is borrowed until sg_run_free, the request for the call. An edit or record pattern that matches no site is SG_ERR_ARG.
- * New: sg_run_free. */
+/* model is borrowed until sg_run_free, the request for the call. An edit or record pattern that
+ * matches no site is SG_ERR_ARG. New: sg_run_free. */
 SG_API sg_status sg_run_create(const sg_model *model, const sg_run_request *request, sg_run **out, sg_error *err);
 SG_API void sg_run_free(sg_run *run);
 SG_API size_t sg_run_length(const sg_run *run);         /* T */
 SG_API const int32_t *sg_run_tokens(const sg_run *run); /* (T), borrowed from run */
-/* What was recorded, after edits; borrowed from run. sg_run_site: zeroed past the last. sg_run_find: false, *out untouched, where the
- * site was not recorded. */
+/* What was recorded, after edits; borrowed from run. sg_run_site: zeroed past the last.
+ * sg_run_find: false, *out untouched, where the site was not recorded. */
 SG_API size_t sg_run_site_count(const sg_run *run);
 SG_API sg_site sg_run_site(const sg_run *run, size_t i);
 SG_API bool sg_run_find(const sg_run *run, const char *name, sg_site *out);
-/* Elements that edit i changed or confirmed: 0 where, say, its neuron was not chosen, and past the last edit. */
+/* Elements that edit i changed or confirmed: 0 where, say, its neuron was not chosen, and past the
+ * last edit. */
 SG_API size_t sg_run_edit_hits(const sg_run *run, size_t i);
-/* logits (V) at a position into the caller's buffer; negative positions count from the end. A position outside the
- * prompt is SG_ERR_ARG. */
+/* logits (V) at a position into the caller's buffer; negative positions count from the end. A
+ * position outside the prompt is SG_ERR_ARG. */
 SG_API sg_status sg_run_logits(const sg_run *run, ptrdiff_t position, float *logits, sg_error *err);
 
-/* Attribution of one logit, or of a difference of two, with gates, attention patterns and norm scales held: the network is then
- * linear, and the effects add up to the logit but for rounding (docs/method-reading.md). */
+/* Attribution of one logit, or of a difference of two, with gates, attention patterns and norm
+ * scales held: the network is then linear, and the effects add up to the logit but for rounding
+ * (docs/method-reading.md). */
 typedef enum sg_term_kind {
   SG_TERM_EMBED, /* the input token at `position` */
-  SG_TERM_HEAD, /* head of a layer: what it moves from `source` (direct: to the read position; total: to all positions) */
+  /* head of a layer: what it moves from `source` (direct: to the read position; total: to all
+     positions) */
+  SG_TERM_HEAD,
   SG_TERM_NEURON, /* layer, channel, index, position; value multiplies its output row */
   SG_TERM_BIAS    /* layer, position: the layer's biases (total effects: those inside its units too) */
 } sg_term_kind;
@@ -399,7 +420,7 @@ typedef struct sg_attribution {
   sg_terms direct;         /* embedding, heads, neurons, biases of the read position: a whole */
   sg_terms inputs;         /* total effects of the embedded tokens and of biases: a whole */
   sg_terms neurons; /* total effects of all neurons, at all positions up to the read one; no whole: paths are counted in
-                            * each neuron that they pass */
+                     * each neuron that they pass */
   sg_terms heads;   /* total effects of heads by source; likewise */
 } sg_attribution;
 
@@ -418,10 +439,12 @@ SG_API sg_status sg_attribute(const sg_model *model, const sg_attribute_request 
                               sg_error *err);
 SG_API void sg_attribution_free(sg_attribution *a);
 
-/* SG_ERR_INTERNAL when a residue exceeds 1e-5 of the sum of absolute terms (inputs: of the larger of both sums). */
+/* SG_ERR_INTERNAL when a residue exceeds 1e-5 of the sum of absolute terms (inputs: of the larger
+ * of both sums). */
 SG_API sg_status sg_attribution_check(const sg_attribution *a, sg_error *err);
 
-/* The true effect of a neuron beside its linear one: the prompt is run again with the neuron's value at 0. */
+/* The true effect of a neuron beside its linear one: the prompt is run again with the neuron's
+ * value at 0. */
 typedef struct sg_true_effect {
   double linear;     /* its total effect as given */
   double effect;     /* logit (difference) with it, less without it */
@@ -434,8 +457,9 @@ typedef struct sg_true_effect {
 SG_API sg_status sg_verify_terms(const sg_model *model, const sg_attribute_request *request, const sg_attribution *a,
                                  const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err);
 
-/* Neurons scaled together, gates, attention patterns and norm scales held: exact for any factors, as each neuron's value is what
- * it was plus what the others below push into it. Edits scale neurons (or set them to 0) by pos, channel and neuron. */
+/* Neurons scaled together, gates, attention patterns and norm scales held: exact for any factors,
+ * as each neuron's value is what it was plus what the others below push into it. Edits scale
+ * neurons (or set them to 0) by pos, channel and neuron. */
 enum { SG_JOINT_MOST = 256 }; /* chosen neurons that the edits may meet */
 typedef struct sg_joint {
   size_t position;
@@ -453,9 +477,10 @@ SG_API sg_status sg_joint_create(const sg_model *model, const sg_attribute_reque
 SG_API sg_status sg_joint_change(const sg_joint *joint, const double *scale, double *out, sg_error *err);
 SG_API void sg_joint_free(sg_joint *joint);
 
-/* Attribution graph: an edge is the direct effect of one node on another's input (through the residual stream and attention,
- * not through another neuron), gates, patterns and norm scales held. All edges into a node add up to its input exactly; there
- * are no error nodes. Pruned by influence on the logits (docs/method-reading.md, graph). */
+/* Attribution graph: an edge is the direct effect of one node on another's input (through the
+ * residual stream and attention, not through another neuron), gates, patterns and norm scales held.
+ * All edges into a node add up to its input exactly; there are no error nodes. Pruned by influence
+ * on the logits (docs/method-reading.md, graph). */
 typedef enum sg_node_kind { SG_NODE_TOKEN, SG_NODE_BIAS, SG_NODE_NEURON, SG_NODE_LOGIT } sg_node_kind;
 
 typedef struct sg_node {
@@ -526,9 +551,10 @@ typedef struct sg_graph_labels {
 SG_API sg_status sg_graph_save_json(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 SG_API sg_status sg_graph_save_svg(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 
-/* Mean loss of rows of targets under edits ("pos" counts within a row; the model's bos goes in front of each row, padding is not
- * counted). n_edits 0: of the model as it is. loss: mean negative log likelihood in nats over the counted targets; accuracy: share of
- * them whose target has the largest logit (docs/method.md). max_bytes bounds the memory of the pass; 0: 1 GiB. */
+/* Mean loss of rows of targets under edits ("pos" counts within a row; the model's bos goes in
+ * front of each row, padding is not counted). n_edits 0: of the model as it is. loss: mean negative
+ * log likelihood in nats over the counted targets; accuracy: share of them whose target has the
+ * largest logit (docs/method.md). max_bytes bounds the memory of the pass; 0: 1 GiB. */
 typedef struct sg_edited_loss {
   double loss, accuracy;
   size_t targets;
@@ -537,15 +563,17 @@ typedef struct sg_edited_loss {
 SG_API sg_status sg_edit_loss(const sg_model *model, const int32_t *targets, size_t B, size_t T, const sg_edit *edits,
                               size_t n_edits, size_t max_bytes, sg_edited_loss *out, sg_error *err);
 
-/* Directions (D) of the residual stream to steer along, into the caller's buffer: what a neuron writes; the unit vector that
- * raises one logit (over another's, against -1: none) most, g * (E_target - E_against) (docs/method-reading.md). SG_ERR_ARG for an id
- * outside the vocabulary or where that vector is 0. */
+/* Directions (D) of the residual stream to steer along, into the caller's buffer: what a neuron
+ * writes; the unit vector that raises one logit (over another's, against -1: none) most, g *
+ * (E_target - E_against) (docs/method-reading.md). SG_ERR_ARG for an id outside the vocabulary or
+ * where that vector is 0. */
 SG_API sg_status sg_direction_neuron(const sg_model *model, size_t layer, size_t channel, size_t index, float *out,
                                      sg_error *err);
 SG_API sg_status sg_direction_token(const sg_model *model, int32_t target, int32_t against, float *out, sg_error *err);
 
-/* What a neuron reads and writes, from weights alone: through the tied embedding, norm gains applied, each token's embedding
- * scaled as its norm would scale it alone. Arrays (V) are the caller's, NULL to leave out. */
+/* What a neuron reads and writes, from weights alone: through the tied embedding, norm gains
+ * applied, each token's embedding scaled as its norm would scale it alone. Arrays (V) are the
+ * caller's, NULL to leave out. */
 typedef struct sg_neuron_view {
   float *reads;  /* (V) w_in . the token */
   float *opens;  /* (V) score by which the router would choose the neuron; NULL in kinds without a router */
@@ -555,14 +583,15 @@ typedef struct sg_neuron_view {
 SG_API sg_status sg_neuron_read(const sg_model *model, size_t layer, size_t channel, size_t index, sg_neuron_view *out,
                                 sg_error *err);
 
-/* Virtual weights to and from other neurons through the residual stream: how strongly one unit of a neuron's value, written by an
- * earlier layer, is read by a later one (norm scale left out). */
+/* Virtual weights to and from other neurons through the residual stream: how strongly one unit of a
+ * neuron's value, written by an earlier layer, is read by a later one (norm scale left out). */
 typedef struct sg_neuron_link {
   int32_t layer, channel, index;
   float weight;
 } sg_neuron_link;
-/* weight = w_out . (g * w_in') with g the later layer's norm gain (docs/method-reading.md). out (n) is the caller's.
- * The n strongest by |weight|, of earlier neurons (upstream) or later ones; *found of them. */
+/* weight = w_out . (g * w_in') with g the later layer's norm gain (docs/method-reading.md). out (n)
+ * is the caller's. The n strongest by |weight|, of earlier neurons (upstream) or later ones; *found
+ * of them. */
 SG_API sg_status sg_neuron_links(const sg_model *model, size_t layer, size_t channel, size_t index, bool upstream,
                                  size_t n, sg_neuron_link *out, size_t *found, sg_error *err);
 
@@ -577,9 +606,10 @@ typedef struct sg_activation {
 SG_API sg_status sg_neuron_activations(const sg_model *model, const int32_t *tokens, size_t count, size_t layer,
                                        size_t channel, size_t index, sg_activation *out, sg_error *err);
 
-/* Gate margins: per layer, position and channel the smallest change (L2) of the residual stream, the norm's scale held, that makes
- * the router choose other neurons: a chosen one gives way to one that was not. distance: least over chosen a, not
- * chosen b of (s_a - s_b) / (r |g * (R_a - R_b)|) (docs/method-reading.md); infinite, loses and wins -1, where no change can. */
+/* Gate margins: per layer, position and channel the smallest change (L2) of the residual stream,
+ * the norm's scale held, that makes the router choose other neurons: a chosen one gives way to one
+ * that was not. distance: least over chosen a, not chosen b of (s_a - s_b) / (r |g * (R_a - R_b)|)
+ * (docs/method-reading.md); infinite, loses and wins -1, where no change can. */
 typedef struct sg_margin {
   double distance;
   double gap;          /* of the two scores */
@@ -587,15 +617,16 @@ typedef struct sg_margin {
   double stream;       /* norm of the residual stream there */
 } sg_margin;
 
-/* out (L, T, channels) is the caller's; sg_margin_channels gives the number of channels, the most of any layer (0: no layer has a
- * router). Where a layer has fewer, or none, distance is infinite and loses and wins are -1. */
+/* out (L, T, channels) is the caller's; sg_margin_channels gives the number of channels, the most
+ * of any layer (0: no layer has a router). Where a layer has fewer, or none, distance is infinite
+ * and loses and wins are -1. */
 SG_API size_t sg_margin_channels(const sg_model *model);
 SG_API sg_status sg_margins(const sg_model *model, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err);
 
-/* ---- facts ------------------------------------------------------------------------------------------------------ */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
-/* Sentences "BEFORE NOUN AFTER ANSWER" of one template ("The cake was sweet"): nouns, and how often each answer was said of
- * them. */
+/* Sentences "BEFORE NOUN AFTER ANSWER" of one template ("The cake was sweet"): nouns, and how often
+ * each answer was said of them. */
 typedef struct sg_facts sg_facts;
 
 typedef struct sg_fact {
@@ -603,19 +634,22 @@ typedef struct sg_fact {
   size_t count;
 } sg_fact;
 
-/* before and after are copied: what stands around the noun, with its spaces ("The ", " was"). New: sg_facts_free. */
+/* before and after are copied: what stands around the noun, with its spaces ("The ", " was"). New:
+ * sg_facts_free. */
 SG_API sg_status sg_facts_create(const char *before, const char *after, sg_facts **out, sg_error *err);
 SG_API void sg_facts_free(sg_facts *facts);
 
-/* Adds every "the NOUN was ADJECTIVE" of a text of n bytes: both are single words of two or more letters, lower-cased, with
- * nothing but white space between the four words and . , ; : ! ? a quote, a bracket or the end of the text behind them. No parser:
- * "The dog was running." counts, "The dog was very happy." does not. */
+/* Adds every "the NOUN was ADJECTIVE" of a text of n bytes: both are single words of two or more
+ * letters, lower-cased, with nothing but white space between the four words and . , ; : ! ? a
+ * quote, a bracket or the end of the text behind them. No parser: "The dog was running." counts,
+ * "The dog was very happy." does not. */
 SG_API sg_status sg_facts_mine(sg_facts *facts, const char *text, size_t n, sg_error *err);
 /* Adds count sentences about noun. */
 SG_API sg_status sg_facts_add(sg_facts *facts, const char *noun, const char *answer, size_t count, sg_error *err);
 
-/* Makes the lists that the functions below read, of answers said at least min_count times of a noun: nouns by first appearance,
- * their answers by falling count, equal ones by first appearance. May be called again. */
+/* Makes the lists that the functions below read, of answers said at least min_count times of a
+ * noun: nouns by first appearance, their answers by falling count, equal ones by first appearance.
+ * May be called again. */
 SG_API sg_status sg_facts_list(sg_facts *facts, size_t min_count, sg_error *err);
 SG_API size_t sg_facts_count(const sg_facts *facts); /* nouns */
 /* Noun i, its count the number of its answers; answer k of it. {NULL, 0} past the last. */
@@ -624,14 +658,16 @@ SG_API sg_fact sg_facts_answer(const sg_facts *facts, size_t i, size_t k);
 /* Leaves only the nouns chosen (n indexes, ascending; others are passed over) in the lists. */
 SG_API void sg_facts_select(sg_facts *facts, const size_t *chosen, size_t n);
 
-/* chosen (room for all nouns; *n of them, ascending): a largest set of nouns of which no two share an answer, exact (maximum clique
- * of the graph of nouns that share none). max_work bounds the search in each group of nouns that hang together, in words of bits
- * looked at (0: no bound; 1e9 is a few seconds); where it was reached, *proven is false and the set the best one found. */
+/* chosen (room for all nouns; *n of them, ascending): a largest set of nouns of which no two share
+ * an answer, exact (maximum clique of the graph of nouns that share none). max_work bounds the
+ * search in each group of nouns that hang together, in words of bits looked at (0: no bound; 1e9 is
+ * a few seconds); where it was reached, *proven is false and the set the best one found. */
 SG_API sg_status sg_facts_distinct(const sg_facts *facts, uint64_t max_work, size_t *chosen, size_t *n, bool *proven,
                                    sg_error *err);
 
-/* Patched runs (golden README 33, 34): for every ordered pair of prompts of equal length, the gates that the counterfactual prompt
- * has at one position are put into the clean one's run, in the layers of a set. */
+/* Patched runs (golden README 33, 34): for every ordered pair of prompts of equal length, the gates
+ * that the counterfactual prompt has at one position are put into the clean one's run, in the
+ * layers of a set. */
 typedef struct sg_fact_prompt {
   size_t noun;      /* of the facts' lists */
   int32_t *tokens;  /* (length) bos, then " BEFORE NOUN AFTER" */
@@ -670,14 +706,16 @@ typedef struct sg_intervention_request {
   void *user;
 } sg_intervention_request;
 
-/* Any kind with a router (sites router.scores and router.indices); others are SG_ERR_UNSUPPORTED. New: sg_interventions_free. */
+/* Any kind with a router (sites router.scores and router.indices); others are SG_ERR_UNSUPPORTED.
+ * New: sg_interventions_free. */
 SG_API sg_status sg_interventions_run(const sg_model *model, const sg_intervention_request *request,
                                       sg_interventions **out, sg_error *err);
 SG_API void sg_interventions_free(sg_interventions *runs);
 
-/* Figures of one set of layers. Where the model does not know both facts of a pair (correct_clean and correct_counterfactual), there is
- * nothing to recover and the denominator may be near 0: such pairs are left out, and counted by pairs - known. recovered and
- * reference_mean differ as a ratio of sums and a mean of ratios do; few pairs can decide the latter. Where no pair is known all
+/* Figures of one set of layers. Where the model does not know both facts of a pair (correct_clean
+ * and correct_counterfactual), there is nothing to recover and the denominator may be near 0: such
+ * pairs are left out, and counted by pairs - known. recovered and reference_mean differ as a ratio
+ * of sums and a mean of ratios do; few pairs can decide the latter. Where no pair is known all
  * figures but pairs, known and reference_mean are NaN. A set past the last is SG_ERR_ARG. */
 typedef struct sg_intervention_summary {
   size_t pairs, known;

@@ -38,8 +38,8 @@ static const struct {
     {"/api/patch", true, api_patch},
 };
 
-/* The model's and the recording's files are as they were; answers name no paths, the terminal does.
- */
+/* The model's and the recording's files are as they were; answers name no paths, the terminal
+ * does. */
 static sg_status whole_files(sg_error *err) {
   static bool told;
   sg_error why = {0};
@@ -77,7 +77,7 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
   return st;
 }
 
-/* ---- answers that are kept ---- */
+/* ---- answers that are kept ------------------------------------------------------------------- */
 
 enum { KEPT = 8 };
 
@@ -113,7 +113,7 @@ void api_forget(explorer *e) {
   e->kept = e->labels = e->examples = NULL;
 }
 
-/* ---- fields ---- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 sg_status api_int(const api_call *c, const char *key, json_int_t min, json_int_t max, json_int_t fallback,
                   json_int_t *out, sg_error *err) {

@@ -41,7 +41,7 @@ typedef struct context {
   http_job *job;
 } context;
 
-/* ---- answers ------------------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void add_headers(struct MHD_Response *r, const char *type) {
   static const char *const all[][2] = {{"Content-Security-Policy",
@@ -136,7 +136,7 @@ static enum MHD_Result stream(http_server *s, http_job *j) {
   return send_response(s, j->connection, 200, r, PEER_STREAM);
 }
 
-/* ---- requests -------------------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
   (void)kind;
@@ -144,14 +144,15 @@ static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const cha
   return MHD_YES;
 }
 
-/* libmicrohttpd cuts the first line in place; behind the address and one NUL stands the version. A NUL inside the address shows as a
- * distance that is not its length. */
+/* libmicrohttpd cuts the first line in place; behind the address and one NUL stands the version. A
+ * NUL inside the address shows as a distance that is not its length. */
 static bool uri_holds_nul(const context *x, const char *version) {
   uintptr_t at = (uintptr_t)x->raw, end = (uintptr_t)version;
   return end > at && end - at < HEADER_BYTES && end - at != strlen(x->uri) + 1;
 }
 
-/* The first call for a request: its headers are there. Leaves x->file and x->job NULL where it was answered at once. */
+/* The first call for a request: its headers are there. Leaves x->file and x->job NULL where it was
+ * answered at once. */
 static enum MHD_Result begin(http_server *s, struct MHD_Connection *c, const char *method, const char *version,
                              context *x) {
   peers_enter(&s->peers, peer_of(c), PEER_BODY);
@@ -277,7 +278,7 @@ static void *keep_order(void *cls) {
   }
 }
 
-/* ---- start and stop ------------------------------------------------------------------------------------------------------ */
+/* ---- start and stop -------------------------------------------------------------------------- */
 
 static sg_status make_token(char *out, sg_error *err) {
   unsigned char random[GUARD_TOKEN / 2];
@@ -294,8 +295,9 @@ static unsigned connection_limit(unsigned n) {
   return r.rlim_cur > 32 + n * 16 ? ((unsigned)r.rlim_cur - 32) / n : 16;
 }
 
-/* Listens on *fd, which is libmicrohttpd's from then on. One thread for each; they share jobs, peers and files, which have locks.
- * (MHD_add_connection of 0.9.75 would spare the second, but hangs once all places are taken.) */
+/* Listens on *fd, which is libmicrohttpd's from then on. One thread for each; they share jobs,
+ * peers and files, which have locks. (MHD_add_connection of 0.9.75 would spare the second, but
+ * hangs once all places are taken.) */
 static sg_status start_daemon(http_server *s, int *fd, struct MHD_Daemon **out, sg_error *err) {
   *out = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL,
                           on_request, s, MHD_OPTION_LISTEN_SOCKET, *fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,

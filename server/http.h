@@ -1,5 +1,5 @@
-/* http.h: sockets, limits and threads of the local server, over libmicrohttpd. Knows no model and opens no file: pages come from a
- * table in the program, answers from the caller's handler. */
+/* http.h: sockets, limits and threads of the local server, over libmicrohttpd. Knows no model and
+ * opens no file: pages come from a table in the program, answers from the caller's handler. */
 #ifndef SGS_HTTP_H
 #define SGS_HTTP_H
 
@@ -24,8 +24,9 @@ bool http_job_cancelled(const http_job *j);
 /* Progress from 0 to 1 and a few words: seen only by clients that asked for an event stream. */
 void http_job_progress(http_job *j, double part, const char *what);
 
-/* Fills *answer (new reference) or err. Called from one thread at a time. SG_ERR_ARG becomes 400, others 500; text of an error is shown
- * to the client, so it must not hold a path of this machine. An unknown path: leave *answer NULL and return SG_OK. */
+/* Fills *answer (new reference) or err. Called from one thread at a time. SG_ERR_ARG becomes 400,
+ * others 500; text of an error is shown to the client, so it must not hold a path of this machine.
+ * An unknown path: leave *answer NULL and return SG_OK. */
 typedef sg_status (*http_handler)(void *user, http_job *job, json_t **answer, sg_error *err);
 
 typedef struct http_settings {

@@ -1,4 +1,5 @@
-/* routes_ablate.c: neurons scaled: the prompt run again, and what follows with gates held, for any factors at once. */
+/* routes_ablate.c: neurons scaled: the prompt run again, and what follows with gates held, for any
+ * factors at once. */
 #include <math.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ static bool tick(void *user, size_t done, size_t wanted) {
   return !http_job_cancelled(c->job);
 }
 
-/* {"layer", "channel", "neuron", "pos", "scale"} as the text of an edit: the client chooses numbers, never a site. */
+/* {"layer", "channel", "neuron", "pos", "scale"} as the text of an edit: the client chooses
+ * numbers, never a site. */
 static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEXT], sg_error *err) {
   static const char *const keys[] = {"layer", "channel", "neuron", "pos", "scale"};
   const sg_config *k = sg_model_config(c->p.model);
@@ -114,9 +116,10 @@ sg_status api_ablate(api_call *c, json_t **answer, sg_error *err) {
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
-/* ---- together ----------------------------------------------------------------------------------------------------------- */
+/* ---- together -------------------------------------------------------------------------------- */
 
-/* The chosen neurons that the edits meet, and the links between their values: the page solves for any factors. */
+/* The chosen neurons that the edits meet, and the links between their values: the page solves for
+ * any factors. */
 static json_t *joint_json(const api_call *c, const sg_joint *j) {
   json_t *neurons = json_array(), *links = json_array();
   for (size_t i = 0; i < j->count; i++) {

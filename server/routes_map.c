@@ -6,7 +6,8 @@
 #include "read/circuit.h"
 #include "read/map.h"
 
-/* The search for nearest circuits compares all pairs; time and memory of so many: docs/explorer.md. */
+/* The search for nearest circuits compares all pairs; time and memory of so many:
+ * docs/explorer.md. */
 enum { MAX_POINTS = 60000 };
 
 typedef struct map_work {
@@ -107,7 +108,7 @@ static sg_status compute(map_work *w, sg_error *err) {
   return st;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static json_t *token_row(const map_work *w, int32_t id) {
   json_t *text = cli_recorded_token(w->r, id, false);
@@ -186,7 +187,7 @@ sg_status api_map(api_call *c, json_t **answer, sg_error *err) {
   return st;
 }
 
-/* ---- where a prompt's positions would lie ---------------------------------------------------------------------------------- */
+/* ---- where a prompt's positions would lie ---------------------------------------------------- */
 
 /* Of each position the nearest circuit of the map; index, score (count,C,K). */
 static sg_status locate(const map_work *w, sgi_search *s, const int32_t *index, const float *score, json_t *at,

@@ -46,8 +46,8 @@ sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
                       "max_tokens", (json_int_t)api_most_tokens(c), "tokenizer", c->p.tokenizer != NULL, "run",
                       c->e->metrics != NULL, "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "file",
                       c->e->graph ? c->e->graph->name : NULL, "data", c->e->data ? c->e->data->name : NULL, "recording",
-                      recording_json(c->e->recording), "no_topics", no_topics(c->e), "names", c->p.model != NULL, "examples", c->e->examples, "model",
-                      model_json(c));
+                      recording_json(c->e->recording), "no_topics", no_topics(c->e), "names", c->p.model != NULL,
+                      "examples", c->e->examples, "model", model_json(c));
   if (*answer && !c->e->examples && json_object_set_new(*answer, "examples", json_array())) {
     json_decref(*answer);
     *answer = NULL;
@@ -64,7 +64,7 @@ sg_status api_file(api_call *c, json_t **answer, sg_error *err) {
   return st;
 }
 
-/* ---- metrics --------------------------------------------------------------------------------------------------------------- */
+/* ---- metrics --------------------------------------------------------------------------------- */
 
 enum { METRICS_PART = 256 << 10 };
 
@@ -82,7 +82,8 @@ static sg_status read_part(const char *path, size_t offset, char *buffer, size_t
   return got >= 0 ? SG_OK : sgi_fail(err, SG_ERR_IO, "metrics.jsonl of the run could not be read");
 }
 
-/* Whole lines of the part, parsed; *used is where the first unfinished one begins. A line that is no object is left out. */
+/* Whole lines of the part, parsed; *used is where the first unfinished one begins. A line that is
+ * no object is left out. */
 static json_t *lines_of(const char *text, size_t n, size_t *used) {
   json_t *a = json_array();
   *used = 0;

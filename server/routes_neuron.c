@@ -1,4 +1,5 @@
-/* routes_neuron.c: one neuron: its weights, where it fires in the recording, what it does along the prompt. */
+/* routes_neuron.c: one neuron: its weights, where it fires in the recording, what it does along the
+ * prompt. */
 #include "../cli/card.h"
 #include "../cli/card_record.h"
 #include "api.h"
@@ -27,7 +28,8 @@ static sg_status take_flag(const api_call *c, const char *key, bool *out, sg_err
   return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be true or false", key);
 }
 
-/* "recorded" of the answer; where the recording knows nothing of the neuron, the reason as "unrecorded". */
+/* "recorded" of the answer; where the recording knows nothing of the neuron, the reason as
+ * "unrecorded". */
 static sg_status add_recorded(const api_call *c, const cli_card *k, size_t excerpts, bool special, json_t *answer,
                               sg_error *err) {
   const cli_reading *r = c->e->recording;

@@ -1,12 +1,18 @@
-/* rng.h: random numbers as a pure function of (seed, stream, counter), so that a resumed run needs no replay and any thread may draw
- * any number. */
+/* rng.h: random numbers as a pure function of (seed, stream, counter), so that a resumed run needs
+ * no replay and any thread may draw any number. */
 #ifndef SGI_RNG_H
 #define SGI_RNG_H
 
 #include "core/base.h"
 
 /* Purposes that never share numbers. */
-enum { SGI_STREAM_INIT = 1, SGI_STREAM_SHUFFLE = 2, SGI_STREAM_SAMPLE = 3, SGI_STREAM_WORLDS = 4, SGI_STREAM_PRUNE = 7 };
+enum {
+  SGI_STREAM_INIT = 1,
+  SGI_STREAM_SHUFFLE = 2,
+  SGI_STREAM_SAMPLE = 3,
+  SGI_STREAM_WORLDS = 4,
+  SGI_STREAM_PRUNE = 7
+};
 
 /* A stream: set seed, stream (and any sub-stream) once, then draw by counter. */
 typedef struct sgi_rng {
@@ -23,7 +29,8 @@ double sgi_rng_normal(sgi_rng *r);              /* standard normal */
 double sgi_rng_truncated(
     sgi_rng *r, double limit); /* standard normal conditioned on |x| < limit, by inversion of uniform or rejection */
 
-/* Image of i under a random permutation of 0..n-1 fixed by (seed, stream, sub): random access, no table. */
+/* Image of i under a random permutation of 0..n-1 fixed by (seed, stream, sub): random access, no
+ * table. */
 uint64_t sgi_rng_permute(uint64_t seed, uint64_t stream, uint64_t sub, uint64_t n, uint64_t i);
 
 #endif

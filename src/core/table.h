@@ -1,5 +1,5 @@
-/* table.h: rows of named tensors. One table per model: allocation, files, AdamW, parameter counts, gradient and golden
- * tests all walk the same rows. Knows no layer. */
+/* table.h: rows of named tensors. One table per model: allocation, files, AdamW, parameter counts,
+ * gradient and golden tests all walk the same rows. Knows no layer. */
 #ifndef SGI_TABLE_H
 #define SGI_TABLE_H
 
@@ -7,8 +7,9 @@
 
 enum { SGI_MAX_DIMS = 4, SGI_MAX_TENSOR_NAME = 96 };
 
-/* How a tensor starts (golden README no. 12). sigma is the standard deviation reached for INIT_NORMAL and
- * INIT_LECUN (truncated at 2 sigma and corrected), the uncorrected sigma for INIT_TRUNCATED. */
+/* How a tensor starts (golden README no. 12). sigma is the standard deviation reached for
+ * INIT_NORMAL and INIT_LECUN (truncated at 2 sigma and corrected), the uncorrected sigma for
+ * INIT_TRUNCATED. */
 typedef enum sgi_init { SGI_INIT_ZERO, SGI_INIT_ONE, SGI_INIT_NORMAL, SGI_INIT_LECUN, SGI_INIT_TRUNCATED } sgi_init;
 
 typedef struct sgi_row {

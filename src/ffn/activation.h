@@ -1,5 +1,5 @@
-/* activation.h: the activations a sparse kind may apply to gated values (docs/method.md, sgatlin).
- */
+/* activation.h: the activations a sparse kind may apply to gated values (docs/method.md,
+ * sgatlin). */
 #ifndef SGI_ACTIVATION_H
 #define SGI_ACTIVATION_H
 

@@ -25,7 +25,7 @@
 /* X(id, name, where, when, role, axis 1, axis 2, holds, chosen by, what it is)
  *
  * - where: LAYER, once a layer; ONCE, once a pass.
- * - when: SHOWN, a trace writes it unasked; NAMED, where it is named; DEMAND, made only where named.
+ * - when: SHOWN, a trace writes it unasked; NAMED, where it is named; DEMAND, made only there.
  * - role: what readers of any kind ask for: SCORES of units, CHOICE of units, VALUES that multiply
  *   output rows.
  * - axes: NONE where there is no more.
@@ -40,7 +40,7 @@
   X(ATTN_K, "attn.k", LAYER, NAMED, OTHER, HEAD, HEAD_DIM, NONE, NONE, "keys after norm and rotary") \
   X(ATTN_V, "attn.v", LAYER, NAMED, OTHER, HEAD, HEAD_DIM, NONE, NONE, "values") \
   X(ATTN_PATTERN, "attn.pattern", LAYER, DEMAND, OTHER, HEAD, SOURCE, NONE, NONE, \
-    "weights; a changed row is not normalised again") \
+    "weights; a changed row stays as it is") \
   X(ATTN_Z, "attn.z", LAYER, NAMED, OTHER, HEAD, HEAD_DIM, NONE, NONE, "mixed values before the output map") \
   X(ATTN_OUT, "attn.out", LAYER, NAMED, OTHER, DIM, NONE, NONE, NONE, "what attention adds") \
   X(RESID_MID, "resid_mid", LAYER, SHOWN, OTHER, DIM, NONE, NONE, NONE, "stream after attention") \
@@ -56,7 +56,7 @@
     "what multiplies output rows, of the chosen units") \
   X(NEURONS, "neurons", LAYER, NAMED, VALUES, NEURON, NONE, NONE, NONE, "the same in dense layers, of every unit") \
   X(EXPERT_NEURONS, "neurons", LAYER, NAMED, VALUES, SLOT, NEURON, NONE, GATE_INDICES, \
-    "the same in moe, of every unit of the chosen experts") \
+    "the same in moe, of the chosen experts' units") \
   X(MLP_OUT, "mlp.out", LAYER, NAMED, OTHER, DIM, NONE, NONE, NONE, "what the feedforward layer adds") \
   X(RESID_POST, "resid_post", LAYER, SHOWN, OTHER, DIM, NONE, NONE, NONE, "stream after the layer") \
   X(FINAL_NORM_SCALE, "final_norm_scale", ONCE, DEMAND, OTHER, NONE, NONE, NONE, NONE, "1 / rms of the stream") \

@@ -1,6 +1,6 @@
 /* sparse.h: gathered neurons, the three moves that all sparse kinds are made of. index and the
- * value arrays are (n,C,K); a pool is (C,F,D) where every channel owns one, or (F,D) shared by all.
- */
+ * value arrays are (n,C,K); a pool is (C,F,D) where every channel owns one, or (F,D) shared by
+ * all. */
 #ifndef SGI_SPARSE_H
 #define SGI_SPARSE_H
 

@@ -5,10 +5,12 @@
 
 #include "core/arena.h"
 
-/* Before the first product, where a failure can still be told: oneDNN makes its kernels then, once in a process, and throws a C++
- * exception where memory is out. SG_ERR_MEMORY where there is no room for them. Cheap once it has succeeded. */
+/* Before the first product, where a failure can still be told: oneDNN makes its kernels then, once
+ * in a process, and throws a C++ exception where memory is out. SG_ERR_MEMORY where there is no
+ * room for them. Cheap once it has succeeded. */
 sg_status sgi_gemm_ready(sg_error *err);
-/* A thread is at it: an end of the process meanwhile is oneDNN's. For the command, which then tells of memory. */
+/* A thread is at it: an end of the process meanwhile is oneDNN's. For the command, which then tells
+ * of memory. */
 bool sgi_gemm_making(void);
 
 /* C (m,n; row stride ldc) = op(A) op(B) + beta C, beta 0 or 1. op(A) is (m,k): A is (m,k) or, with
@@ -22,8 +24,8 @@ sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *
 sg_status sgi_gemm1(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
                     const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
-/* c (n,n) = a b by one call of oneDNN with all threads: the yardstick of the bench, nothing else.
- */
+/* c (n,n) = a b by one call of oneDNN with all threads: the yardstick of the bench, nothing
+ * else. */
 sg_status sgi_gemm_yardstick(size_t n, const float *a, const float *b, float *c);
 
 /* Row stride of a matrix of our own with that width: the width, or where its rows would begin at

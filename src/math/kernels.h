@@ -1,8 +1,9 @@
-/* kernels.h: the loops that the compiler is given once per instruction set (generic C, AVX2, AVX-512). One source,
- * kernels_impl.h, compiled three times; the table is chosen at first use by what the processor has, or by the
- * environment variable SGATLIN_ISA=generic|avx2|avx512 (tests run every path). A name that it does not know, or that this
- * processor cannot run, is an error where a pass is made: the fastest path in its place would test something else.
- * All run on the calling thread, allocate nothing, and give the same bits for the same arguments. */
+/* kernels.h: the loops that the compiler is given once per instruction set (generic C, AVX2,
+ * AVX-512). One source, kernels_impl.h, compiled three times; the table is chosen at first use by
+ * what the processor has, or by the environment variable SGATLIN_ISA=generic|avx2|avx512 (tests run
+ * every path). A name that it does not know, or that this processor cannot run, is an error where a
+ * pass is made: the fastest path in its place would test something else. All run on the calling
+ * thread, allocate nothing, and give the same bits for the same arguments. */
 #ifndef SGI_KERNELS_H
 #define SGI_KERNELS_H
 
@@ -18,16 +19,18 @@ typedef struct sgi_adamw_step {
 typedef struct sgi_kernels {
   const char *isa;
 
-  /* A product of blocks that lie in cache, on registers of tile_rows x tile_columns (largest where m, n are multiples):
-   * C (m,n; ldc) = or, with add, += op(A) B. op(A) (m,k) is A (m,k; lda) or, with ta, the transpose of A (k,m; lda).
-   * B (k,n) is cut into panels of tile_columns columns: element (p, j) is at b[j / tile_columns * panel + p * ldb + j %
-   * tile_columns]; the last panel is whole (its columns past n are read, and kept out of C). */
+  /* A product of blocks that lie in cache, on registers of tile_rows x tile_columns (largest where
+   * m, n are multiples): C (m,n; ldc) = or, with add, += op(A) B. op(A) (m,k) is A (m,k; lda) or,
+   * with ta, the transpose of A (k,m; lda). B (k,n) is cut into panels of tile_columns columns:
+   * element (p, j) is at b[j / tile_columns * panel + p * ldb + j % tile_columns]; the last panel
+   * is whole (its columns past n are read, and kept out of C). */
   size_t tile_rows, tile_columns;
   void (*block_product)(bool ta, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
                         size_t panel, float *c, size_t ldc, bool add);
 
   float (*dot)(const float *a, const float *b, size_t n);
-  /* Asks for the rows w[index[j]] (rows, D), j < k: they are on their way into the cache while others are worked on. */
+  /* Asks for the rows w[index[j]] (rows, D), j < k: they are on their way into the cache while
+   * others are worked on. */
   void (*fetch_rows)(const float *w, const int32_t *index, size_t k, size_t D);
   /* out (k): out[j] = x (D) . w[index[j]], w (rows, D). */
   void (*gather_dot)(float *out, const float *w, const int32_t *index, size_t k, const float *x, size_t D);
@@ -49,12 +52,14 @@ typedef struct sgi_kernels {
   void (*swish_backward)(float *dx, const float *dy, const float *x, size_t n);
   void (*relu_backward)(float *dx, const float *dy, const float *x, size_t n);
 
-  /* h (n,F) from u (n,2F) (biased inside: u += bias (2F)): gate rows first, clamps at 7 (docs/method.md, glu). */
+  /* h (n,F) from u (n,2F) (biased inside: u += bias (2F)): gate rows first, clamps at 7
+   * (docs/method.md, glu). */
   void (*glu)(float *h, float *u, const float *bias, size_t n, size_t F);
   /* du (n,2F) from dh (n,F) and the biased u. */
   void (*glu_backward)(float *du, const float *dh, const float *u, size_t n, size_t F);
 
-  /* In place on scores (n): exp(scale * s - max), returns the sum; *max is the largest of scale * s. */
+  /* In place on scores (n): exp(scale * s - max), returns the sum; *max is the largest of scale *
+   * s. */
   float (*softmax_exp)(float *s, size_t n, float scale, float *max);
   /* The sum of exp(s - shift), s (n) left as they are; shift is their largest. */
   float (*exp_sum)(const float *s, size_t n, float shift);
@@ -64,13 +69,16 @@ typedef struct sgi_kernels {
   void (*add)(float *y, const float *x, size_t n);                 /* y += x */
   void (*sum)(float *z, const float *x, const float *y, size_t n); /* z = x + y */
 
-  /* Product routers, SGI_LANES token rows side by side. Lane l has two lists of S scores, u0[s * stride + l] and
-   * u1[s * stride + l]. Of each the K largest, times scale; of their K*K sums the K largest, descending: score and index
-   * (lanes rows of stride ld), index = a * S + b. Whole vectors of up to SGI_LANES are read, also past the last lane. Ties and NaN as sgi_topk and sgi_topk_pairs (topk.h). K < S. */
+  /* Product routers, SGI_LANES token rows side by side. Lane l has two lists of S scores, u0[s *
+   * stride + l] and u1[s * stride + l]. Of each the K largest, times scale; of their K*K sums the K
+   * largest, descending: score and index (lanes rows of stride ld), index = a * S + b. Whole
+   * vectors of up to SGI_LANES are read, also past the last lane. Ties and NaN as sgi_topk and
+   * sgi_topk_pairs (topk.h). K < S. */
   void (*choose_pairs)(float *score, int32_t *index, size_t ld, const float *u0, const float *u1, size_t stride,
                        size_t lanes, size_t S, size_t K, float scale);
-  /* The first position in [i, n) from which SGI_LANES elements should be looked at one by one, because one of them is
-   * larger than least or NaN; n - n % SGI_LANES (at least i) if none. i is a multiple of SGI_LANES. */
+  /* The first position in [i, n) from which SGI_LANES elements should be looked at one by one,
+   * because one of them is larger than least or NaN; n - n % SGI_LANES (at least i) if none. i is a
+   * multiple of SGI_LANES. */
   size_t (*skip_small)(const float *x, size_t i, size_t n, float least);
 
   /* Index of the first largest element. */

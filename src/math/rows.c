@@ -43,8 +43,8 @@ void sgi_sum_rmsnorm(float *z, const float *x, const float *a, float *y, float *
   }
 }
 
-/* The rows are cut into SGI_NORM_PARTIALS blocks whose gain gradients are summed in order, so the bits do not depend on
- * the number of threads. */
+/* The rows are cut into SGI_NORM_PARTIALS blocks whose gain gradients are summed in order, so the
+ * bits do not depend on the number of threads. */
 void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g,
                           size_t n, size_t D, bool add, float *partial) {
   const sgi_kernels *k = sgi_kernel_table();

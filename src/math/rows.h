@@ -7,8 +7,9 @@
 
 enum { SGI_ROW_BLOCK = 64 };
 
-/* Scratch that every thread has its own piece of. Measured for the threads there are then; a call that meets more of them
- * uses as many as have room: num_threads(sgi_room_threads(...)). bytes: of one piece, a multiple of SGI_ALIGN. */
+/* Scratch that every thread has its own piece of. Measured for the threads there are then; a call
+ * that meets more of them uses as many as have room: num_threads(sgi_room_threads(...)). bytes: of
+ * one piece, a multiple of SGI_ALIGN. */
 void sgi_room_take(sgi_arena *a, size_t bytes);
 int sgi_room_threads(const sgi_arena *scratch, size_t bytes);
 

@@ -11,7 +11,7 @@
 #include "model/finite.h"
 #include "model/weights.h"
 
-/* ---- making and freeing ------------------------------------------------------------------ */
+/* ---- making and freeing ---------------------------------------------------------------------- */
 
 sg_status sgi_model_table(const sg_config *c, sgi_table *t, sg_error *err) {
   sgi_layer *layers;
@@ -122,7 +122,7 @@ void sg_model_free(sg_model *m) {
   sgi_free(m);
 }
 
-/* ---- initialisation ---------------------------------------------------------------------- */
+/* ---- initialisation -------------------------------------------------------------------------- */
 
 /* Standard deviation of a standard normal cut at +-2. */
 static const double CUT_SIGMA = 0.87962566103423978;
@@ -156,7 +156,7 @@ sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out
   return SG_OK;
 }
 
-/* ---- files ------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static sg_status check_tensor(const sgi_row *row, const sgi_tensor *t, const char *path, sg_error *err) {
   char found[160] = "", wanted[160] = "";
@@ -253,7 +253,7 @@ sg_status sg_model_save(const sg_model *m, const char *directory, sg_error *err)
   return st;
 }
 
-/* ---- looking ----------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 const sgi_sublayer *sgi_row_user(const sg_model *m, size_t row, size_t *tensor) {
   for (size_t l = 0; l < m->config.num_layers; l++) {

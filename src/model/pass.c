@@ -199,7 +199,7 @@ void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user) {
 
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
 
-/* ---- looking back ------------------------------------------------------------------------ */
+/* ---- looking back ---------------------------------------------------------------------------- */
 
 bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out) {
   const sgi_plan *plan = &p->model->plan;

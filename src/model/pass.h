@@ -44,8 +44,8 @@ sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, 
 sg_status sgi_pass_fit(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
                        sg_error *err);
 
-/* The same, but SG_ERR_MEMORY where even one row is more than max_bytes: nothing is allocated then.
- */
+/* The same, but SG_ERR_MEMORY where even one row is more than max_bytes: nothing is allocated
+ * then. */
 sg_status sgi_pass_fit_within(const sg_config *c, size_t B, size_t T, bool backward, size_t max_bytes, size_t *rows,
                               sg_error *err);
 

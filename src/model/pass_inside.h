@@ -95,8 +95,8 @@ static inline sg_status named(sg_status st, sg_error *err, const char *what) {
   return st;
 }
 
-/* A sum of squares beyond float32 makes an inverse norm of 0, and the row would silently become 0.
- */
+/* A sum of squares beyond float32 makes an inverse norm of 0, and the row would silently become
+ * 0. */
 static inline sg_status check_norms(const float *r, size_t n) {
   for (size_t i = 0; i < n; i++)
     if (r[i] == 0) return SG_ERR_NUMERIC;

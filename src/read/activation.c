@@ -24,8 +24,8 @@ static void take_inputs(watcher *w, const sgi_site *s) {
   }
 }
 
-/* A choice of units: a slot of the neuron's own channel; one of channels: the slot of the neuron's.
- */
+/* A choice of units: a slot of the neuron's own channel; one of channels: the slot of the
+ * neuron's. */
 static void take_indices(watcher *w, const sgi_site *s) {
   w->experts = sgi_site_row_of(s->id)->holds == SGI_AXIS_CHANNEL;
   size_t width = sgi_site_width(s), K = w->experts ? width : s->dims[1], from = w->experts ? 0 : w->channel * K;

@@ -260,7 +260,8 @@ void sg_attribution_free(sg_attribution *a) {
   sgi_free(a);
 }
 
-/* Total effects of few tokens may cancel inside each term, so rounding is judged by the larger of both lists' sums. */
+/* Total effects of few tokens may cancel inside each term, so rounding is judged by the larger of
+ * both lists' sums. */
 sg_status sg_attribution_check(const sg_attribution *a, sg_error *err) {
   const sg_terms *lists[] = {&a->direct, &a->inputs};
   double scale = fmax(a->direct.sum_abs, a->inputs.sum_abs);

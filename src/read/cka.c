@@ -7,8 +7,9 @@
 #include "core/arena.h"
 #include "read/neighbors.h"
 
-/* gram (n,n) = centred x times its transpose. The items are few (hundreds), the columns may be many, so the n x n matrices
- * of inner products are smaller than the a x b one and give the same number: |y'x|^2 = trace(xx' yy'). */
+/* gram (n,n) = centred x times its transpose. The items are few (hundreds), the columns may be
+ * many, so the n x n matrices of inner products are smaller than the a x b one and give the same
+ * number: |y'x|^2 = trace(xx' yy'). */
 static sg_status centred_gram(double *gram, const float *x, size_t n, size_t a, sg_error *err) {
   size_t cells;
   if (!sgi_size_mul(n, a, &cells) || !sgi_size_mul(cells, sizeof(double), &cells))
@@ -57,7 +58,7 @@ sg_status sgi_linear_cka(const float *x, size_t a, const float *y, size_t b, siz
   return st;
 }
 
-/* ---- top tokens ------------------------------------------------------------------------------------------------------------- */
+/* ---- top tokens ------------------------------------------------------------------------------ */
 
 static int by_count(const void *a, const void *b) {
   const sgi_top_token *x = a, *y = b;

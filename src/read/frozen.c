@@ -154,7 +154,7 @@ void sgi_frozen_unit_gradient(const sgi_frozen *f, size_t step, size_t t, const 
   for (size_t d = 0; d < f->D; d++) g[d] = (float)(r * h->gain[d] * sgi_slice_at(&u->in, d));
 }
 
-/* ---- sweeps ------------------------------------------------------------------------------ */
+/* ---- sweeps ---------------------------------------------------------------------------------- */
 
 sg_status sgi_sweep_init(sgi_sweep *w, const sgi_frozen *f, size_t R, size_t rows, sg_error *err) {
   *w = (sgi_sweep){.f = f, .R = R, .rows = rows};

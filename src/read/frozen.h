@@ -58,8 +58,8 @@ sg_status sgi_frozen_target(const sgi_frozen *f, size_t t, int32_t target, int32
 /* g (D) = d(logit_target - logit_against) / d(residual stream after the last step at position t);
  * against -1: none. */
 void sgi_frozen_logit_gradient(const sgi_frozen *f, size_t t, int32_t target, int32_t against, float *g);
-/* g (D) = d(value of a unit less its constant) / d(the stream that its step reads at its position).
- */
+/* g (D) = d(value of a unit less its constant) / d(the stream that its step reads at its
+ * position). */
 void sgi_frozen_unit_gradient(const sgi_frozen *f, size_t step, size_t t, const sgi_unit *u, float *g);
 
 /* R gradients on their way down, at positions 0 .. rows - 1. */

@@ -1,7 +1,8 @@
-/* Attribution graph, first step: logits, and the influence of every node (docs/method-reading.md, graph).
+/* Attribution graph, first step: logits, and the influence of every node (docs/method-reading.md,
+ * graph).
  *
- * An edge only goes down, so taking the layers from the top gives each neuron its whole influence before its own edges are
- * needed: one pass, each sweep used once and forgotten. */
+ * An edge only goes down, so taking the layers from the top gives each neuron its whole influence
+ * before its own edges are needed: one pass, each sweep used once and forgotten. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 
 enum { DEFAULT_LOGITS = 10, DEFAULT_NODES = 2000 };
 static const double DEFAULT_SHARE = 0.95;
-/* A layer's neurons are explored until what is left of it holds less than this share of the logits' weight. */
+/* A layer's neurons are explored until what is left of it holds less than this share of the logits'
+ * weight. */
 static const double LEFT = 0.002;
 
 sgi_edge_target sgi_builder_target(const sgi_builder *b, size_t i) {
@@ -88,7 +90,8 @@ static sg_status allocate(sgi_builder *b, sg_error *err) {
   return sgi_sweep_init(&b->work, &b->f, SGI_EDGE_BATCH, b->f.T, err);
 }
 
-/* Sweeps of R nodes of one step; their influence (weight) goes on to their sources by the share of each edge. */
+/* Sweeps of R nodes of one step; their influence (weight) goes on to their sources by the share of
+ * each edge. */
 static sg_status explore(sgi_builder *b, const ranked *nodes, size_t R, size_t position, sg_error *err) {
   sgi_edge_target target[SGI_EDGE_BATCH] = {0};
   for (size_t r = 0; r < R; r++) {

@@ -24,7 +24,8 @@ typedef struct sgi_builder {
 /* The target that node i (a neuron or a logit) is, and its step. */
 sgi_edge_target sgi_builder_target(const sgi_builder *b, size_t i);
 
-/* Chooses logits and gives every node its influence: explores neurons layer by layer from the top. */
+/* Chooses logits and gives every node its influence: explores neurons layer by layer from the
+ * top. */
 sg_status sgi_builder_explore(sgi_builder *b, sg_error *err);
 /* Keeps nodes and edges of most influence and writes the graph. */
 sg_status sgi_builder_prune(sgi_builder *b, sg_graph *g, sg_error *err);

@@ -1,4 +1,5 @@
-/* Neurons scaled together in the frozen network: docs/method-reading.md, several neurons at once. */
+/* Neurons scaled together in the frozen network: docs/method-reading.md, several neurons at
+ * once. */
 #include <stdio.h>
 #include <string.h>
 
@@ -89,7 +90,8 @@ static void read_step(const work *w, size_t step, double *out, size_t stride) {
       out[i * stride] = sgi_unit_write(w->unit[i], w->down.after + (size_t)j->neurons[i].position * w->f.D, w->f.D);
 }
 
-/* The sweep holds the gradient of the stream that steps 0 .. from - 1 make; down to the lowest step with a neuron. */
+/* The sweep holds the gradient of the stream that steps 0 .. from - 1 make; down to the lowest step
+ * with a neuron. */
 static sg_status sweep(work *w, size_t from, double *out, size_t stride, sg_error *err) {
   for (size_t s = from; s-- > w->step[0];) {
     sgi_sweep_enter(&w->down, s);

@@ -74,7 +74,7 @@ sg_status sgi_map_positions(const sgi_recording *rec, const sgi_top_token *token
   return sgi_recording_check(rec, err);
 }
 
-/* ---- picture ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- picture --------------------------------------------------------------------------------- */
 
 enum { SIZE = 800, MARGIN = 20, LEGEND = 200, LEGEND_ROWS = 40 };
 
@@ -107,7 +107,8 @@ static bool add_color(sgi_bytes *b, size_t label) {
              (int)(38 + 12 * (label / 10 % 3)));
 }
 
-/* One group a label, with its colour and its name as the title of all of its points. order (n), start (n_labels + 1). */
+/* One group a label, with its colour and its name as the title of all of its points. order (n),
+ * start (n_labels + 1). */
 static bool add_groups(sgi_bytes *b, const sgi_map_picture *p, const size_t *order, const size_t *start) {
   double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, side = 0;
   for (size_t i = 0; i < 2 * p->n; i++) {

@@ -97,7 +97,7 @@ static double distance_of(const sgi_search *s, size_t p, double norm) {
   return d > 0 ? d : 0;
 }
 
-/* ---- the n smallest ---- */
+/* ---- the n smallest -------------------------------------------------------------------------- */
 
 static bool farther(const sgi_neighbor *a, const sgi_neighbor *b) {
   return a->distance > b->distance || (a->distance == b->distance && a->position > b->position);
@@ -221,7 +221,7 @@ void sgi_search_distances(sgi_search *s, size_t position, double *distance) {
   for (size_t p = 0; p < s->info->n_positions; p++) distance[p] = distance_of(s, p, norm);
 }
 
-/* ---- neurons that fire together ---- */
+/* ---- neurons that fire together -------------------------------------------------------------- */
 
 sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neuron *units, size_t n_units,
                             sgi_together *out, sg_error *err) {

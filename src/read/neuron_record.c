@@ -72,7 +72,7 @@ static sg_status read_firings(reader *r, sgi_neuron_record *n, sg_error *err) {
   return SG_OK;
 }
 
-/* ---- partners --------------------------------------------------------------------------------------------------------- */
+/* ---- partners -------------------------------------------------------------------------------- */
 
 static int by_lift(const void *a, const void *b) {
   const sgi_neuron_partner *x = a, *y = b;
@@ -109,7 +109,7 @@ static sg_status find_partners(reader *r, sgi_neuron_record *n, size_t max, sg_e
   return SG_OK;
 }
 
-/* ---- agreement -------------------------------------------------------------------------------------------------------- */
+/* ---- agreement ------------------------------------------------------------------------------- */
 
 typedef struct ranked {
   double value;
@@ -144,7 +144,8 @@ static double spearman(const double *x, const double *y, size_t n, void *scratch
   return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : NAN;
 }
 
-/* rho of x[token] with sum[token] / times[token] over tokens that fired. sum, times (V); fired (V) NULL: those with times. */
+/* rho of x[token] with sum[token] / times[token] over tokens that fired. sum, times (V); fired (V)
+ * NULL: those with times. */
 static double agree(const float *foretold, const double *sum, const double *times, const bool *fired, size_t V,
                     double *work, void *scratch, size_t *tokens) {
   double *x = work, *y = work + V;
@@ -157,7 +158,8 @@ static double agree(const float *foretold, const double *sum, const double *time
   return *tokens >= 3 ? spearman(x, y, *tokens, scratch) : NAN;
 }
 
-/* Sums of values by token read, or by token to come; there every position counts, also where the neuron did not fire. */
+/* Sums of values by token read, or by token to come; there every position counts, also where the
+ * neuron did not fire. */
 static void add_up(const reader *r, const sgi_neuron_record *n, bool by_target, size_t V, double *sum, double *times,
                    bool *fired) {
   for (size_t i = 0; i < n->n_firings; i++) {

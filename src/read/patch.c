@@ -36,7 +36,8 @@ static char *patched_row(const patcher *p, const sgi_site *s, size_t row, size_t
   return (char *)s->data + (row * p->T + position) * width * 4;
 }
 
-/* Plain runs keep the gates of their patched position; patched runs get those of the counterfactual prompt. */
+/* Plain runs keep the gates of their patched position; patched runs get those of the counterfactual
+ * prompt. */
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   patcher *p = user;
   const sgi_site_row *row = sgi_site_row_of(s->id);
@@ -95,7 +96,7 @@ static sg_status plain_runs(patcher *p, sg_error *err) {
   return st;
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static double logsumexp(const float *logits, const int32_t *ids, size_t n) {
   double max = logits[ids[0]], sum = 0;
@@ -137,7 +138,7 @@ static sg_status patched_runs(patcher *p, size_t set, sg_error *err) {
   return st;
 }
 
-/* ---- pairs and memory --------------------------------------------------------------------------------------------------- */
+/* ---- pairs and memory ------------------------------------------------------------------------ */
 
 static bool alike(const sg_fact_prompt *a, const sg_fact_prompt *b) {
   return a->length == b->length && a->subject == b->subject;

@@ -1,4 +1,5 @@
-/* record_index.c: the inverted index of one layer, by counting sort, in as many rounds over the channels as memory asks for. */
+/* record_index.c: the inverted index of one layer, by counting sort, in as many rounds over the
+ * channels as memory asks for. */
 #include <string.h>
 
 #include "core/arena.h"
@@ -69,7 +70,8 @@ static sg_status fill(build *b, size_t c0, size_t channels, sg_error *err) {
   return sgi_safetensors_writer_put(b->file, SCORE, base * sizeof *b->score, b->score, entries * sizeof *b->score, err);
 }
 
-/* Sums in the order of the circuit's entries, so that equal circuits have a distance of exactly 0. Row C: all channels. */
+/* Sums in the order of the circuit's entries, so that equal circuits have a distance of exactly 0.
+ * Row C: all channels. */
 static sg_status put_norms(build *b, sg_error *err) {
   size_t C = b->info->slots[b->slot].channels, K = b->info->slots[b->slot].top_k, n = b->info->n_positions;
   sg_status st = SG_OK;

@@ -32,7 +32,7 @@ size_t sgi_record_length(const sgi_record_form *f, size_t i) {
   return f->q.padding || n > f->q.seq_len ? f->q.seq_len : n;
 }
 
-/* ---- what a model has to record ------------------------------------------------------------------------------------------- */
+/* ---- what a model has to record -------------------------------------------------------------- */
 
 sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err) {
   for (size_t i = 0; i < f->n_layers; i++) {
@@ -52,15 +52,15 @@ sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err)
                              .top_k = g.top_k,
                              .pool = g.pool,
                              .pool_per_channel = g.pool_per_channel,
-                             .has_values = row->chosen_by == choice &&
-                                           row->n_axes == sgi_site_row_of(choice)->n_axes};
+                             .has_values = row->chosen_by == choice && row->n_axes == sgi_site_row_of(choice)->n_axes};
   }
   return SG_OK;
 }
 
-/* ---- writing one batch ------------------------------------------------------------------------------------------------------ */
+/* ---- writing one batch ----------------------------------------------------------------------- */
 
-/* Rows (rows,T,width bytes) without what lies behind each row's length, as the next range of a tensor. */
+/* Rows (rows,T,width bytes) without what lies behind each row's length, as the next range of a
+ * tensor. */
 static sg_status put(sgi_shard_writer *w, size_t tensor, const void *data, size_t width, sg_error *err) {
   size_t n = 0;
   for (size_t r = 0; r < w->rows; r++) {
@@ -209,7 +209,7 @@ static sg_status run_batch(sgi_shard_writer *w, size_t document, sg_error *err) 
   return st ? st : put_predictions(w, err);
 }
 
-/* ---- one shard ---------------------------------------------------------------------------------------------------------------- */
+/* ---- one shard ------------------------------------------------------------------------------- */
 
 static sg_status open_file(sgi_shard_writer *w, size_t n, const char *path, sg_error *err) {
   const sgi_record_form *f = w->f;

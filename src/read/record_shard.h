@@ -1,4 +1,5 @@
-/* record_shard.h: between the file that plans a recording (record.c) and the one that runs the model (record_shard.c). */
+/* record_shard.h: between the file that plans a recording (record.c) and the one that runs the
+ * model (record_shard.c). */
 #ifndef SGI_RECORD_SHARD_H
 #define SGI_RECORD_SHARD_H
 
@@ -43,11 +44,13 @@ typedef struct sgi_shard_writer sgi_shard_writer;
 /* longest: places of the longest document. New: sgi_shard_writer_free. */
 sg_status sgi_shard_writer_create(const sgi_record_form *f, size_t longest, sgi_shard_writer **out, sg_error *err);
 void sgi_shard_writer_free(sgi_shard_writer *w);
-/* Runs the span's documents and writes path whole. progress is called after each batch with positions done in this span. */
+/* Runs the span's documents and writes path whole. progress is called after each batch with
+ * positions done in this span. */
 sg_status sgi_shard_write(sgi_shard_writer *w, const sgi_record_span *span, const char *path,
                           bool (*progress)(void *user, size_t done), void *user, sg_error *err);
 
-/* Channels, choices and pool of the model's sparse layers, and whether its units have activations, from one token's pass. */
+/* Channels, choices and pool of the model's sparse layers, and whether its units have activations,
+ * from one token's pass. */
 sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err);
 
 #endif

@@ -1,9 +1,10 @@
-/* recording.h: a corpus's circuits on disk, mapped: what `sgatlin record` wrote, read by every command that looks at many
- * positions at once (docs/formats-recording.md).
+/* recording.h: a corpus's circuits on disk, mapped: what `sgatlin record` wrote, read by every
+ * command that looks at many positions at once (docs/formats-recording.md).
  *
- * A position is one place of one recorded document; position p counts over all documents. A circuit is what one layer
- * does at one position: K neurons in each of C channels with their scores. Layers are named by slot: slot s is layer
- * layers[s] of the model. Memory is that of the mapping: any size opens in milliseconds. */
+ * A position is one place of one recorded document; position p counts over all documents. A circuit
+ * is what one layer does at one position: K neurons in each of C channels with their scores. Layers
+ * are named by slot: slot s is layer layers[s] of the model. Memory is that of the mapping: any
+ * size opens in milliseconds. */
 #ifndef SGI_RECORDING_H
 #define SGI_RECORDING_H
 
@@ -33,20 +34,23 @@ typedef struct sgi_recording_info {
 
 typedef struct sgi_recording sgi_recording;
 
-/* Opens a directory and checks every file of it against recording.json: shapes, types, sizes. A recording that is not
- * finished is SG_ERR_FORMAT with what is missing. New: sgi_recording_close. */
+/* Opens a directory and checks every file of it against recording.json: shapes, types, sizes. A
+ * recording that is not finished is SG_ERR_FORMAT with what is missing. New:
+ * sgi_recording_close. */
 sg_status sgi_recording_open(const char *directory, sgi_recording **out, sg_error *err);
 void sgi_recording_close(sgi_recording *r);
 const sgi_recording_info *sgi_recording_info_of(const sgi_recording *r); /* borrowed until close */
-/* Whether it can be read beside this model: its sizes must be the model's (SG_ERR_ARG), and *bound says whether it was made from it, with
- * both hashes in err where not. name is how people call the recording. */
+/* Whether it can be read beside this model: its sizes must be the model's (SG_ERR_ARG), and *bound
+ * says whether it was made from it, with both hashes in err where not. name is how people call the
+ * recording. */
 sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const char *name, sgi_bound *bound,
                              sg_error *err);
 /* The slot of a model layer; SG_ERR_ARG lists the recorded ones. */
 sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot, sg_error *err);
 
-/* Every number that is read below is held against its bounds first; where one lies outside, zeros are read in its place, and from then on
- * this is SG_ERR_FORMAT with file and place. Whoever tells what he read asks first. */
+/* Every number that is read below is held against its bounds first; where one lies outside, zeros
+ * are read in its place, and from then on this is SG_ERR_FORMAT with file and place. Whoever tells
+ * what he read asks first. */
 sg_status sgi_recording_check(const sgi_recording *r, sg_error *err);
 
 typedef struct sgi_recorded {
@@ -58,12 +62,13 @@ sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position);
 /* First position of a document and how many it has; documents without any are not recorded. */
 void sgi_recording_document(const sgi_recording *r, size_t document, size_t *first, size_t *count);
 
-/* The circuit of a slot at a position: index, score (C,K) into the caller's buffers, either may be NULL. */
+/* The circuit of a slot at a position: index, score (C,K) into the caller's buffers, either may be
+ * NULL. */
 void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score);
 /* Gated activations (C,K); false where none were recorded. */
 bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value);
 
-/* ---- inverted index: (slot, channel, neuron) -> positions ------------------------------------------------------------- */
+/* ---- inverted index: (slot, channel, neuron) -> positions ------------------------------------ */
 
 typedef struct sgi_postings {
   size_t count;

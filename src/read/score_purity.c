@@ -1,5 +1,5 @@
-/* Purity of nearest circuits. A circuit is a list of (key, value) entries; a query is spread over all keys once, so that each
- * comparison costs the entries of one circuit. */
+/* Purity of nearest circuits. A circuit is a list of (key, value) entries; a query is spread over
+ * all keys once, so that each comparison costs the entries of one circuit. */
 #include <math.h>
 #include <string.h>
 
@@ -38,7 +38,8 @@ static sg_status make(circuits *x, size_t n, size_t width, size_t keys, sg_error
   return x->key && x->value && x->norm ? SG_OK : sgi_fail_memory(err, entries * 8, "circuits");
 }
 
-/* Keys of a layer's chosen unit: its number in the pool, behind those of the channels before where each has its own. */
+/* Keys of a layer's chosen unit: its number in the pool, behind those of the channels before where
+ * each has its own. */
 typedef struct pools {
   size_t F;
   bool own;
@@ -50,7 +51,8 @@ static pools pools_of(const collector *k, ptrdiff_t layer) {
   return (pools){s ? s->config->num_neurons : 0, chooses && g.pool_per_channel};
 }
 
-/* Rows of a float site at the labelled positions. chosen NULL: the keys are the entries' own places. */
+/* Rows of a float site at the labelled positions. chosen NULL: the keys are the entries' own
+ * places. */
 static sg_status take(collector *k, const sgi_site *s, int form, const int32_t *chosen, sg_error *err) {
   size_t width = sgi_site_width(s), K = s->dims[1];
   pools p = pools_of(k, s->layer);
@@ -109,7 +111,7 @@ static sg_status collect(collector *k, const sg_model *m, const sgi_truth *truth
   return st;
 }
 
-/* ---- neighbours ----------------------------------------------------------------------------------------------------------- */
+/* ---- neighbours ------------------------------------------------------------------------------ */
 
 static void spread(const circuits *x, size_t i, float *wide, float sign) {
   for (size_t e = 0; e < x->width; e++) wide[x->key[i * x->width + e]] += sign * x->value[i * x->width + e];
@@ -128,7 +130,8 @@ static void clear(const circuits *x, size_t i, float *wide) {
   for (size_t e = 0; e < x->width; e++) wide[x->key[i * x->width + e]] = 0;
 }
 
-/* near (K): positions of other words in other stories, nearest first, equal ones in order; UINT32_MAX where there are fewer. */
+/* near (K): positions of other words in other stories, nearest first, equal ones in order;
+ * UINT32_MAX where there are fewer. */
 static void nearest(const circuits *x, const sgi_score_words *w, size_t i, size_t K, float *wide, uint32_t *near,
                     float *similar) {
   for (size_t k = 0; k < K; k++) near[k] = UINT32_MAX;
@@ -162,7 +165,7 @@ static sg_status find_neighbours(circuits *x, const sgi_score_words *w, size_t K
   return SG_OK;
 }
 
-/* ---- purity ------------------------------------------------------------------------------------------------------------------ */
+/* ---- purity ---------------------------------------------------------------------------------- */
 
 typedef struct labels {
   uint32_t *word, *story; /* category of each word, topic of each used story; permuted or not */

@@ -1,5 +1,5 @@
-/* sites_kept.h: what a tap sees, kept under the sites' full names. A site's rows may come at once or in any number of visits,
- * between those of other sites. */
+/* sites_kept.h: what a tap sees, kept under the sites' full names. A site's rows may come at once
+ * or in any number of visits, between those of other sites. */
 #ifndef SGI_SITES_KEPT_H
 #define SGI_SITES_KEPT_H
 

@@ -1,4 +1,5 @@
-/* True effects beside linear ones: the prompt once more without a neuron, and once more with all gates held. */
+/* True effects beside linear ones: the prompt once more without a neuron, and once more with all
+ * gates held. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

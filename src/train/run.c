@@ -17,7 +17,7 @@ enum { RUN_FORMAT = 1, TOKENIZER_SAMPLE = 24 << 20 };
 static const size_t DEFAULT_MEMORY = (size_t)3 << 30;
 static const char END_OF_TEXT[] = "<|endoftext|>", PAD[] = "<|pad|>";
 
-/* ---- RUN/config.json ------------------------------------------------------------------------------------------- */
+/* ---- RUN/config.json ------------------------------------------------------------------------- */
 
 sg_status sgi_run_save_config(const sgi_run *run, sg_error *err) {
   json_t *o = sgi_settings_to_json(&run->settings);
@@ -62,7 +62,7 @@ static sg_status load_config(sgi_run *run, sg_error *err) {
   return st;
 }
 
-/* ---- tokenizer --------------------------------------------------------------------------------------------------- */
+/* ---- tokenizer ------------------------------------------------------------------------------- */
 
 static bool tokenizer_progress(void *user, size_t done, size_t wanted) {
   const sgi_run *run = user;
@@ -109,8 +109,8 @@ static sg_status read_sample(const sgi_run *run, const char *path, sample *s, sg
   return st;
 }
 
-/* Trained on the first 24 MB of the training text: padding 0, end of text 1, all bytes, as the built-in presets expect. Equal text
- * gives an equal tokenizer, so a dry run need not keep it. */
+/* Trained on the first 24 MB of the training text: padding 0, end of text 1, all bytes, as the
+ * built-in presets expect. Equal text gives an equal tokenizer, so a dry run need not keep it. */
 static sg_status train_tokenizer(sgi_run *run, const char *path, sg_error *err) {
   static const char *const special[] = {PAD, END_OF_TEXT};
   sample s = {0};
@@ -144,7 +144,8 @@ static sg_status keep_tokenizer(const sgi_run *run, const char *given, sg_error 
                : sg_tokenizer_save(run->tokenizer, run->tokenizer_path, err);
 }
 
-/* Ids that the tokenizer fixes. Without a padding token one more id is made, which no text can hold. */
+/* Ids that the tokenizer fixes. Without a padding token one more id is made, which no text can
+ * hold. */
 static sg_status take_ids(sgi_run *run, sg_error *err) {
   sg_config *c = &run->settings.model;
   c->vocab_size = sg_tokenizer_vocab_size(run->tokenizer);
@@ -158,7 +159,7 @@ static sg_status take_ids(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
-/* ---- data ---------------------------------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 typedef struct corpus_work {
   const sgi_run *run;
@@ -218,8 +219,9 @@ static sg_status find_texts(sgi_run *run, char **train, char **valid, sg_error *
                     "directory",
                     run->data);
   if (sgi_is_file(run->data)) {
-    sgi_run_note(run, "%s is a single file: all of it is trained on and nothing will be evaluated (a directory with "
-                      "train.* and valid.* has both)",
+    sgi_run_note(run,
+                 "%s is a single file: all of it is trained on and nothing will be evaluated (a directory with "
+                 "train.* and valid.* has both)",
                  run->data);
     *train = sgi_strdup(run->data);
     return *train ? SG_OK : sgi_fail_memory(err, strlen(run->data), "a path");
@@ -245,7 +247,7 @@ static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *
   return st;
 }
 
-/* ---- open and close ------------------------------------------------------------------------------------------------- */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static char *absolute(const char *path) {
   char *real = realpath(path, NULL), *copy = sgi_strdup(real ? real : path);

@@ -28,7 +28,7 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
 
 static bool stopped(const sgi_run *run) { return run->events.stop && run->events.stop(run->events.user); }
 
-/* ---- resume ---- */
+/* ---- resume ---------------------------------------------------------------------------------- */
 
 static void skipped(void *user, const char *name, const char *reason) {
   sgi_run_note(user, "skipped checkpoint %s: %s", name, reason);
@@ -56,8 +56,8 @@ static sg_status point_at(const char *parent, const char *pointer, const char *n
   return st;
 }
 
-/* The pointer `best` as the checkpoint knows it: a process that was killed may have left another.
- */
+/* The pointer `best` as the checkpoint knows it: a process that was killed may have left
+ * another. */
 static sg_status restore_best(sgi_run *run, const char *parent, sg_error *err) {
   sgi_progress_state *s = &run->state;
   char *pointer = sgi_path_join(parent, "best"), *best = sgi_path_join(parent, s->best);
@@ -136,7 +136,7 @@ static sg_status load_newest(sgi_run *run, sg_error *err) {
   return st ? st : cut_metrics(run, err);
 }
 
-/* ---- evaluation and checkpoints ---- */
+/* ---- evaluation and checkpoints -------------------------------------------------------------- */
 
 static bool stop_evaluation(void *user, uint64_t rows) {
   (void)rows;
@@ -181,15 +181,15 @@ static bool is_best(sgi_run *run, const char *name) {
   return true;
 }
 
-/* A damaged checkpoint with a higher number, which resume passed over, must not push this one out.
- */
+/* A damaged checkpoint with a higher number, which resume passed over, must not push this one
+ * out. */
 static sg_status prune(const sgi_run *run, const char *parent, const char *name, sg_error *err) {
   const char *spare[] = {name, run->state.best};
   return sgi_bundle_prune(parent, PREFIX, run->settings.checkpoint_keep, spare, SGI_COUNT(spare), err);
 }
 
-/* A finished run is asked to go on: what was to follow its last checkpoint may not have been done.
- */
+/* A finished run is asked to go on: what was to follow its last checkpoint may not have been
+ * done. */
 static sg_status tidy(const sgi_run *run, sg_error *err) {
   char *parent = sgi_path_join(run->directory, "checkpoints"), name[64];
   if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");
@@ -235,7 +235,7 @@ static sg_status evaluate_late(sgi_run *run, sg_error *err) {
   return st;
 }
 
-/* ---- the loop ---- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static bool due(uint64_t step, uint64_t every) { return every && step % every == 0; }
 

@@ -96,7 +96,7 @@ void commands_fixtures(void) {
   if (r.code) inside_wrong("the fixtures' recording: exit code %d: %s", r.code, r.err);
 }
 
-/* ---- files below $OUT -------------------------------------------------------------------- */
+/* ---- files below $OUT ------------------------------------------------------------------------ */
 
 typedef struct file_entry {
   char *name; /* below $OUT */
@@ -228,7 +228,7 @@ void commands_sizes(size_t *largest, size_t *total) {
   *total = z.total;
 }
 
-/* ---- whole ------------------------------------------------------------------------------- */
+/* ---- whole ----------------------------------------------------------------------------------- */
 
 typedef struct intact {
   const commands_entry *command;
@@ -280,7 +280,7 @@ void commands_intact(const commands_entry *c, const char *when) {
   walk(inside_out, "", check_one, &w);
 }
 
-/* ---- runs -------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 static void copy_text(void) {
   char from[4200], to[4200], *text;

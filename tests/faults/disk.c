@@ -48,7 +48,7 @@ struct disk {
 
 size_t disk_count(const disk *d) { return d->count; }
 
-/* ---- the tree as the calls make it ------------------------------------------------------- */
+/* ---- the tree as the calls make it ----------------------------------------------------------- */
 
 typedef struct tree {
   entry list[MAX_NODES];
@@ -115,7 +115,7 @@ static void take(disk *d, tree *t, const char *path, int directory) {
   if (all) closedir(all);
 }
 
-/* ---- from paths to nodes ----------------------------------------------------------------- */
+/* ---- from paths to nodes --------------------------------------------------------------------- */
 
 static void resolve(disk *d, tree *t, disk_line *l, const char *data) {
   step s = {.op = l->op, .offset = l->offset, .n = l->n, .data = data, .safe = NEVER, .from = -1};
@@ -209,7 +209,7 @@ unsigned long disk_promised(const disk *d, size_t n, const char *prefix) {
   return best;
 }
 
-/* ---- after the cut ----------------------------------------------------------------------- */
+/* ---- after the cut --------------------------------------------------------------------------- */
 
 static void put_bytes(node *x, size_t offset, const char *data, size_t n) {
   size_t end = offset + n;

@@ -1,5 +1,5 @@
-/* disk_record.c: a table of file calls that does each call and writes it down. Runs in the child.
- */
+/* disk_record.c: a table of file calls that does each call and writes it down. Runs in the
+ * child. */
 #include "faults/disk_record.h"
 
 #include <errno.h>

@@ -61,7 +61,7 @@ uint64_t inside_next(inside_random *r) { /* splitmix64 */
 
 double inside_unit(inside_random *r) { return (double)(inside_next(r) >> 11) / 9007199254740992.0; }
 
-/* ---- what the command is told ------------------------------------------------------------ */
+/* ---- what the command is told ---------------------------------------------------------------- */
 
 bool inside_room;
 long inside_clock_back;
@@ -92,7 +92,7 @@ time_t __wrap_time(time_t *out) {
   return t.tv_sec;
 }
 
-/* ---- death at a file call ------------------------------------------------------------------ */
+/* ---- death at a file call -------------------------------------------------------------------- */
 
 static size_t deadly_left;
 
@@ -152,7 +152,7 @@ static void die_at(size_t call) {
   sgi_calls_use(&table);
 }
 
-/* ---- one run ----------------------------------------------------------------------------- */
+/* ---- one run --------------------------------------------------------------------------------- */
 
 static char *replaced(const char *word) {
   char out[8192], *p = out;
@@ -246,7 +246,7 @@ inside_result inside_run(const char *const *words, const inside_how *how) {
   return r;
 }
 
-/* ---- fixtures ---------------------------------------------------------------------------- */
+/* ---- fixtures -------------------------------------------------------------------------------- */
 
 static void stories(const char *name, int n, int seed) {
   static const char *const nouns[] = {"cake", "dog", "girl", "sky", "tree", "lake", "grass", "mouse", "moon", "apple"};

@@ -32,8 +32,8 @@ typedef struct inside_how {
 /* words: NULL at the end; "$OUT" and "$FIX" within a word stand for the two directories below. */
 inside_result inside_run(const char *const *words, const inside_how *how);
 
-/* A directory of fixtures made once (text, ids, a recording), and the one that commands write into.
- */
+/* A directory of fixtures made once (text, ids, a recording), and the one that commands write
+ * into. */
 extern char inside_fix[4096], inside_out[4096];
 void inside_begin(void);
 void inside_end(void);

@@ -1,7 +1,7 @@
 /* test_surroundings [STOP_SECONDS]: what a machine does to commands that write: a second trainer, a
  * directory that may only be read, SIGSTOP for a while, a wall clock that steps back, little
- * address space. Each ends with a message and its exit code, or with the bytes of an unbroken run.
- */
+ * address space. Each ends with a message and its exit code, or with the bytes of an unbroken
+ * run. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* What is recorded, neighbours, co-activation, CKA and usage against the reference's numbers on its own small model. */
+/* What is recorded, neighbours, co-activation, CKA and usage against the reference's numbers on its
+ * own small model. */
 #include "support/golden.h"
 
 #include <math.h>

@@ -36,7 +36,7 @@ static const shape shapes[] = {
 static const char *const routers[] = {"product_dense", "dense", "product_key_value", "key_value"};
 static const char *const activations[] = {"identity", "gelu", "relu", "swish"};
 
-/* ---- a layer with its data ---- */
+/* ---- a layer with its data ------------------------------------------------------------------- */
 
 enum { MAX_TENSORS = 8 };
 
@@ -198,7 +198,7 @@ static void check(const char *name, const char *what, double value, double bound
   if (!(value <= bound)) fail_msg("%s: %s differs by %.3g, tolerated %.1g", name, what, value, bound);
 }
 
-/* ---- against the reference ---- */
+/* ---- against the reference ------------------------------------------------------------------- */
 
 typedef struct reference {
   const layer *l;
@@ -318,7 +318,7 @@ static void every_kind_against_the_reference(void **state) {
   assert_true(skipped * 100 < checked);
 }
 
-/* ---- the contract ---- */
+/* ---- the contract ---------------------------------------------------------------------------- */
 
 /* Weight gradients add to what is there. */
 static void check_added(layer *l, const shape *s) {
@@ -350,7 +350,7 @@ static void weight_gradients_are_added(void **state) {
   each_layer(check_added);
 }
 
-/* ---- what a kind says of itself: tensors, units, sites ---- */
+/* ---- what a kind says of itself: tensors, units, sites --------------------------------------- */
 
 /* Names, shapes, how they start and whether they decay: as the reference says, and nothing else. */
 static void check_tensors(layer *l, const shape *s) {
@@ -511,7 +511,7 @@ static void sites_come_before_their_use(void **state) {
   each_layer(check_sites);
 }
 
-/* ---- storage types ----------------------------------------------------------------------- */
+/* ---- storage types --------------------------------------------------------------------------- */
 
 /* x as the type keeps it; 0 where the test cannot make it. */
 static bool encode(sgi_dtype t, void *out, float x, size_t i) {
@@ -640,8 +640,8 @@ static void fewer_rows_in_the_same_block(void **state) {
   each_layer(check_fewer);
 }
 
-/* ---- instruction sets: the table is chosen once a process, so each set gets a process of its own
- * ---- */
+/* ---- instruction sets: the table is chosen once a process, so each set gets a process of its
+ * own */
 
 static void put(const char *what, const float *x, size_t count) {
   char name[192] = "";

@@ -1,6 +1,7 @@
-/* The whole model of every registered kind and router: logits, losses and chosen units against the reference
- * in double, gradients of every tensor against its central differences; plain, padded, packed, long and
- * single-token batches. The reference itself is held against the golden models first. */
+/* The whole model of every registered kind and router: logits, losses and chosen units against the
+ * reference in double, gradients of every tensor against its central differences; plain, padded,
+ * packed, long and single-token batches. The reference itself is held against the golden models
+ * first. */
 #include "support/golden.h"
 #include "support/near.h"
 
@@ -16,9 +17,9 @@
 #include "support/small.h"
 
 static const double FORWARD_BOUND = 1e-5, GRADIENT_BOUND = 1e-4;
-/* Least scale of a tensor's gradient. With a single token no score has a gradient, since its softmax is 1:
- * there the float32 form of queries' and keys' gradients is rounding, 1e-7 of the gradients that cancel in
- * it. */
+/* Least scale of a tensor's gradient. With a single token no score has a gradient, since its
+ * softmax is 1: there the float32 form of queries' and keys' gradients is rounding, 1e-7 of the
+ * gradients that cancel in it. */
 static const double LEAST_SCALE = 1e-4, LEAST_SCALE_SINGLE = 1e-2;
 
 static void say(const char *name, const char *what, double value) {
@@ -32,7 +33,7 @@ static float *floats(size_t count) {
   return p;
 }
 
-/* ---- the reference against the reference implementation ---- */
+/* ---- the reference against the reference implementation -------------------------------------- */
 
 static void one_golden_case(const char *name) {
   char path[512];
@@ -69,7 +70,7 @@ static void the_reference_is_right(void **state) {
   golden_free(names);
 }
 
-/* ---- batches ---- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 typedef enum batch_form { PLAIN, PADDED_ROW, PACKED, LONG, SINGLE, FORMS } batch_form;
 static const char *const form_names[] = {"plain", "row of padding", "packed", "long packed", "single token"};
@@ -111,7 +112,7 @@ static void free_batch(batch *b) {
   free(b->starts);
 }
 
-/* ---- models ---- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 /* Biases and gains are moved away from 0 and 1, where mistakes would not show. */
 static sg_model *make_model(const sg_config *c) {
@@ -188,7 +189,7 @@ static void each_model(void (*use)(const char *name, sg_model *m)) {
   each_other_model(use);
 }
 
-/* ---- against the reference ---- */
+/* ---- against the reference ------------------------------------------------------------------- */
 
 /* One batch through both. */
 typedef struct pair {
@@ -335,7 +336,7 @@ static void every_kind_against_the_reference(void **state) {
   assert_true(skipped * 100 < checked);
 }
 
-/* ---- batches without targets, threads, rows apart ---- */
+/* ---- batches without targets, threads, rows apart -------------------------------------------- */
 
 static void check_nothing_to_learn(const char *name, sg_model *m) {
   batch b = make_batch(PLAIN);

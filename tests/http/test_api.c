@@ -1,5 +1,5 @@
-/* Every call of the explorer: its answer fits server/openapi.json, its numbers are the command line's bit for bit, wrong requests are
- * refused, and whatever a client writes does no harm. */
+/* Every call of the explorer: its answer fits server/openapi.json, its numbers are the command
+ * line's bit for bit, wrong requests are refused, and whatever a client writes does no harm. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,8 +132,7 @@ static const struct {
     {"/api/neuron", "{}"},
     {"/api/neuron", "{\"layer\":2,\"index\":9,\"excerpts\":7,\"special\":true}"},
     {"/api/activation", "{\"text\":\"" TEXT "\",\"layer\":1,\"channel\":2,\"index\":5}"},
-    {"/api/labels",
-     "{\"neurons\":[{\"layer\":1,\"channel\":2,\"index\":5},{\"layer\":0,\"channel\":0,\"index\":0}]}"},
+    {"/api/labels", "{\"neurons\":[{\"layer\":1,\"channel\":2,\"index\":5},{\"layer\":0,\"channel\":0,\"index\":0}]}"},
     {"/api/fires", "{\"neurons\":[{\"channel\":1,\"neuron\":3}],\"layer\":0,\"documents\":7}"},
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"position\":1,\"targets\":[\"id:3\",\"id:4\"],\"node_threshold\":0.5}"},
@@ -312,7 +311,8 @@ static void refused(const char *path, const json_t *body, const char *key, const
   free(text);
 }
 
-/* Wrong requests made from openapi.json: a call that is new there is covered without a word here. */
+/* Wrong requests made from openapi.json: a call that is new there is covered without a word
+ * here. */
 static void wrong_by_schema(void **state) {
   (void)state;
   const char *path;
@@ -333,7 +333,8 @@ static void wrong_by_schema(void **state) {
   if (*complaints) fail_msg("%s", complaints);
 }
 
-/* As many tokens as the model was made for are read; one more, and 513, are refused before any work. */
+/* As many tokens as the model was made for are read; one more, and 513, are refused before any
+ * work. */
 static void long_prompts(void **state) {
   (void)state;
   char body[4096];
@@ -366,7 +367,7 @@ static void curves(void **state) {
   json_decref(o);
 }
 
-/* ---- the command line's numbers --------------------------------------------------------------------------------------- */
+/* ---- the command line's numbers -------------------------------------------------------------- */
 
 static json_t *command(const char *arguments) {
   char line[512];
@@ -406,7 +407,8 @@ static void same_numbers(void **state) {
   json_decref(l);
 }
 
-/* The card with its recording, for a neuron that fires; then along the prompt, against the command and against a trace. */
+/* The card with its recording, for a neuron that fires; then along the prompt, against the command
+ * and against a trace. */
 static void same_neuron(void **state) {
   (void)state;
   char line[700];
@@ -584,7 +586,8 @@ static void same_map(void **state) {
     json_decref(all);
   }
   json_decref(near);
-  /* Story 0 is of topic farm, the others have none in the file; "dog" has a category, "sat" has two. */
+  /* Story 0 is of topic farm, the others have none in the file; "dog" has a category, "sat" has
+   * two. */
   assert_string_equal(json_string_value(json_array_get(json_object_get(a, "topics"), 0)), "farm");
   json_t *token;
   size_t i, animals = 0;
@@ -604,7 +607,8 @@ static void same_map(void **state) {
   json_decref(again);
 }
 
-/* Topics are those of the split that the recorded text is called; where its name is none, the page is told why. */
+/* Topics are those of the split that the recorded text is called; where its name is none, the page
+ * is told why. */
 static void other_splits(void **state) {
   (void)state;
   char line[512], path[300];

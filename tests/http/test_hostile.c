@@ -1,4 +1,5 @@
-/* What other pages and programs send to the socket itself: places outside the table, cross-site requests, connections that do nothing. */
+/* What other pages and programs send to the socket itself: places outside the table, cross-site
+ * requests, connections that do nothing. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -61,7 +62,8 @@ static void traversal(void **state) {
   assert_true(sent >= 300);
 }
 
-/* 32 requests a page elsewhere can make a browser send, with a session's token known or not: no job begins. */
+/* 32 requests a page elsewhere can make a browser send, with a session's token known or not: no job
+ * begins. */
 static void other_sites(void **state) {
   (void)state;
   static const char *const types[] = {"text/plain", "application/x-www-form-urlencoded",
@@ -113,7 +115,8 @@ static void other_sites(void **state) {
   assert_int_equal(started, before);
 }
 
-/* A million values do not fit into a body; one that claims them is refused by its length, before it is read. */
+/* A million values do not fit into a body; one that claims them is refused by its length, before it
+ * is read. */
 static void million(void **state) {
   (void)state;
   char text[512];

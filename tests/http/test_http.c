@@ -1,4 +1,5 @@
-/* The server under bad manners: framing, slow clients, full queue, clients that leave, events, stop. The handler here sleeps. */
+/* The server under bad manners: framing, slow clients, full queue, clients that leave, events,
+ * stop. The handler here sleeps. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ static void nap(double seconds) {
   nanosleep(&t, NULL);
 }
 
-/* /api/sleep {"ms": n}: works so long, in steps, with progress. /api/gate: until it opens. /api/echo: the body. /api/bad: fails. */
+/* /api/sleep {"ms": n}: works so long, in steps, with progress. /api/gate: until it opens.
+ * /api/echo: the body. /api/bad: fails. */
 static sg_status handler(void *user, http_job *j, json_t **answer, sg_error *err) {
   (void)user;
   started++;
@@ -240,7 +242,8 @@ static void queue(void **state) {
   free(text);
 }
 
-/* Clients that hang up: at work, in the queue, while streaming. Nothing goes on for them, and others are served. */
+/* Clients that hang up: at work, in the queue, while streaming. Nothing goes on for them, and
+ * others are served. */
 static void hang_up(void **state) {
   (void)state;
   for (int stream = 0; stream < 2; stream++) {
@@ -263,7 +266,8 @@ static void hang_up(void **state) {
   }
 }
 
-/* Many short lives at once, each cut at another place: no answer goes to a wrong place, nothing is lost or used after it is gone
+/* Many short lives at once, each cut at another place: no answer goes to a wrong place, nothing is
+ * lost or used after it is gone
  * (`make asan` looks). */
 static void cut_anywhere(void **state) {
   (void)state;
@@ -287,7 +291,8 @@ static void cut_anywhere(void **state) {
   free(events_text);
 }
 
-/* More slow clients than there are places: from the sixth second on a good one is served at once. */
+/* More slow clients than there are places: from the sixth second on a good one is served at
+ * once. */
 static void slow_headers(void **state) {
   (void)state;
   enum { SLOW = 600 };

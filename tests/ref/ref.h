@@ -10,7 +10,7 @@
 
 #include "sgatlin.h"
 
-/* ---- weights, in double, by name (ref_model.c) ---- */
+/* ---- weights, in double, by name (ref_model.c) ----------------------------------------------- */
 
 typedef struct ref_tensor {
   char name[128];
@@ -33,10 +33,10 @@ void ref_close(ref_model *m);
 /* The tensor named prefix + name. */
 ref_tensor *ref_find(const ref_model *m, const char *prefix, const char *name);
 
-/* ---- optimizers (ref_optim.c) ---- */
+/* ---- optimizers (ref_optim.c) ---------------------------------------------------------------- */
 
-/* One update of one weight. value: the optimizer's settings in its order; t = 1, 2, ...; decay multiplies lr and w. False: there is no
- * formula of this name. */
+/* One update of one weight. value: the optimizer's settings in its order; t = 1, 2, ...; decay
+ * multiplies lr and w. False: there is no formula of this name. */
 typedef struct ref_update {
   const char *optimizer;
   const double *value;
@@ -44,7 +44,7 @@ typedef struct ref_update {
 } ref_update;
 bool ref_optimizer(const ref_update *u, double g, double *w, double moment[2]);
 
-/* ---- formulas (ref_ops.c) ---- */
+/* ---- formulas (ref_ops.c) -------------------------------------------------------------------- */
 
 /* y (n,out) = x (n,in) W^T, W (out,in). Returns the multiply-adds. */
 uint64_t ref_linear(double *y, const double *x, const double *w, size_t n, size_t in, size_t out);
@@ -71,7 +71,7 @@ void ref_top_k(int32_t *index, const double *x, size_t n, size_t k);
 /* -log softmax(logits)[target]. */
 double ref_nll(const double *logits, int32_t target, size_t V);
 
-/* ---- feedforward layers (ref_ffn.c) ---- */
+/* ---- feedforward layers (ref_ffn.c) ---------------------------------------------------------- */
 
 /* What a layer chose. All pointers may be NULL. C is 1 for moe, whose units are experts. */
 typedef struct ref_choice {
@@ -85,8 +85,8 @@ typedef struct ref_choice {
 
 /* What a tensor of a kind should be, said once more than in src/ffn: dims as letters of the
  * configuration (D, F, C, K, Q, and S = sqrt(F)) with factors, "2F D"; start: the letter whose root
- * the standard deviation is one over, '0' zeros, '1' a deviation of 1; decay: weight decay applies.
- */
+ * the standard deviation is one over, '0' zeros, '1' a deviation of 1; decay: weight decay
+ * applies. */
 typedef struct ref_form {
   const char *name, *dims;
   char start;
@@ -103,7 +103,7 @@ size_t ref_factor(const sg_config *c, const char *text);
  * has no reference. */
 bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice);
 
-/* ---- the model (ref_model.c) ---- */
+/* ---- the model (ref_model.c) ----------------------------------------------------------------- */
 
 typedef struct ref_batch {
   size_t B, T;
@@ -123,7 +123,7 @@ bool ref_forward(const ref_model *m, const ref_batch *b, ref_result *r);
 /* How often a layer's sublayers run in a pass. */
 size_t ref_evaluations(const sg_config *c);
 
-/* ---- for tests (ref_gradient.c) ---- */
+/* ---- for tests (ref_gradient.c) -------------------------------------------------------------- */
 
 void *ref_alloc(size_t count, size_t size);    /* zeroed; free */
 double *ref_doubles(const float *x, size_t n); /* new copy; free */

@@ -7,7 +7,7 @@
 
 static void decide(ref_choice *c, uint64_t what) { c->decisions = (c->decisions ^ what) * 0x100000001b3u + 1; }
 
-/* ---- routers: u, the scores to choose from, of one token row x ---- */
+/* ---- routers: u, the scores to choose from, of one token row x ------------------------------- */
 
 /* u (width) = (x A) B. */
 static uint64_t dense_scores(const ref_model *m, const char *prefix, double *u, const double *x) {
@@ -54,7 +54,7 @@ static uint64_t router_scores(const ref_model *m, const char *prefix, double *u,
   return dense_scores(m, prefix, u, x); /* dense: (C,F); product_dense: (2,C,S) */
 }
 
-/* ---- choosing ---- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 /* Score of unit f of channel c. */
 static double unit_score(const sg_config *cfg, const double *u, size_t c, size_t f) {
@@ -108,7 +108,7 @@ static void report(ref_choice *choice, size_t i, size_t units, const int32_t *in
   for (size_t k = 0; k < units; k++) decide(choice, (uint64_t)index[k]);
 }
 
-/* ---- kinds ---- */
+/* ---- kinds ----------------------------------------------------------------------------------- */
 
 static double activate(const char *name, double x, ref_choice *choice) {
   if (!strcmp(name, "relu")) decide(choice, x > 0);
@@ -206,7 +206,7 @@ static void moe(const ref_model *m, const char *prefix, size_t i, double *y, con
   free(index);
 }
 
-/* ---- the list ---- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static void sgatlin_row(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *c) {
   sparse_neurons(m, prefix, false, i, y, x, c);

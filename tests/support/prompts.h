@@ -7,8 +7,9 @@
 
 enum { PROMPT_MODELS = 16, PROMPT_MAX = 24 };
 
-/* Calls f for each model of tests/golden/models and each of mixed_config (small.h), its name beside it; gains and biases that are 1 or 0 there are shaken, so that
- * nothing is lost in a special case. Returns how many there were. */
+/* Calls f for each model of tests/golden/models and each of mixed_config (small.h), its name beside
+ * it; gains and biases that are 1 or 0 there are shaken, so that nothing is lost in a special case.
+ * Returns how many there were. */
 size_t each_model(void (*f)(const sg_model *m, const char *name, ref_random *r));
 
 /* A layer that has a feedforward, and its view; all of them are of linear neurons. */

@@ -1,4 +1,5 @@
-/* Checkpoints when files and memory fail: the old one stays, the error is clear, nothing is left behind, nothing leaks. */
+/* Checkpoints when files and memory fail: the old one stays, the error is clear, nothing is left
+ * behind, nothing leaks. */
 #include "support/small.h"
 
 #include <errno.h>
@@ -98,8 +99,8 @@ static void there_and_back(void **state) {
   sgi_trainer_free(b);
 }
 
-/* The n-th file call of a save fails, n = 1, 2, ... until the save gets through: whatever happened, the newest complete
- * checkpoint is the old one or the new one, to the last bit. */
+/* The n-th file call of a save fails, n = 1, 2, ... until the save gets through: whatever happened,
+ * the newest complete checkpoint is the old one or the new one, to the last bit. */
 static void saves_that_fail(int error, bool for_ever) {
   sgi_trainer *old = trained(1), *new = trained(2), *got = trained(0);
   char run[4200];
@@ -127,7 +128,8 @@ static void saves_that_fail(int error, bool for_ever) {
     sgi_remove_tree(path, NULL);
     if (n > calls) break;
   }
-  /* Interrupted calls and short writes are gone on with; any other failure is told but where it comes after the data is safe. */
+  /* Interrupted calls and short writes are gone on with; any other failure is told but where it
+   * comes after the data is safe. */
   if (error == EINTR || error == 0)
     assert_int_equal(failures, 0);
   else
@@ -149,7 +151,8 @@ static void save_for_ever(void **state) {
   for (size_t i = 0; i < SGI_COUNT(errors); i++) saves_that_fail(errors[i], true);
 }
 
-/* Loading when the n-th file call fails: an error with the file's name, or the checkpoint as it was saved. */
+/* Loading when the n-th file call fails: an error with the file's name, or the checkpoint as it was
+ * saved. */
 static void load_fails(void **state) {
   (void)state;
   sgi_trainer *a = trained(3), *b = trained(0);
@@ -174,7 +177,7 @@ static void load_fails(void **state) {
   sgi_trainer_free(b);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 typedef sg_status (*action)(sg_error *err);
 
@@ -214,14 +217,16 @@ static sg_status do_save(sg_error *err) { return save(subject, root, err); }
 static sg_status do_resume(sg_error *err) {
   char name[64], path[5000];
   sgi_progress_state s;
-  sg_status st = sgi_bundle_newest(checkpoints(root), "step-", sgi_checkpoint_verify, name, sizeof name, NULL, NULL, err);
+  sg_status st =
+      sgi_bundle_newest(checkpoints(root), "step-", sgi_checkpoint_verify, name, sizeof name, NULL, NULL, err);
   if (st) return st;
   assert_string_equal(name, "step-00000003");
   snprintf(path, sizeof path, "%s/%s", checkpoints(root), name);
   return sgi_checkpoint_load(path, subject, &s, err);
 }
 
-/* The n-th allocation fails, once and for ever, until the action gets through. Leaks are the sanitizer's to find. */
+/* The n-th allocation fails, once and for ever, until the action gets through. Leaks are the
+ * sanitizer's to find. */
 static size_t allocations_fail(action f) {
   size_t failures = 0;
   for (int for_ever = 0; for_ever < 2; for_ever++)
@@ -254,9 +259,10 @@ static void memory_fails(void **state) {
   sgi_trainer_free(subject);
 }
 
-/* ---- full disks ----------------------------------------------------------------------------------------------------- */
+/* ---- full disks ------------------------------------------------------------------------------ */
 
-/* Sizes from "nothing fits" to "both fit": the old checkpoint is always there, and once there is room the run goes on. */
+/* Sizes from "nothing fits" to "both fit": the old checkpoint is always there, and once there is
+ * room the run goes on. */
 static void full_disk(void **state) {
   (void)state;
   char disk[4096], run[4200];
@@ -320,7 +326,7 @@ static void file_size_limit(void **state) {
   sgi_trainer_free(got);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------------------------------ */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static char passed_over[256];
 
@@ -329,7 +335,8 @@ static void skipped(void *user, const char *name, const char *reason) {
   snprintf(passed_over, sizeof passed_over, "%s: %.200s", name, reason);
 }
 
-/* Any file of the newest checkpoint cut, changed or gone: the one before it is taken, and the damaged file is named. */
+/* Any file of the newest checkpoint cut, changed or gone: the one before it is taken, and the
+ * damaged file is named. */
 static void damage(void **state) {
   (void)state;
   static const char *const files[] = {"config.json",    "model.safetensors", "optimizer.safetensors",
@@ -353,7 +360,8 @@ static void damage(void **state) {
         fclose(f);
       }
       passed_over[0] = '\0';
-      assert_sg_ok(sgi_bundle_newest(checkpoints(root), "step-", sgi_checkpoint_verify, name, sizeof name, skipped, NULL, err));
+      assert_sg_ok(
+          sgi_bundle_newest(checkpoints(root), "step-", sgi_checkpoint_verify, name, sizeof name, skipped, NULL, err));
       if (how == 1 && !strcmp(files[i], "MANIFEST.json")) continue; /* only its last line's end is gone */
       assert_string_equal(name, "step-00000001");
       /* a changed manifest may name a file that is not there */

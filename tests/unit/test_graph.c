@@ -1,4 +1,5 @@
-/* Attribution graphs: edges into a node add up to its input, head by head too; pruning; the files. */
+/* Attribution graphs: edges into a node add up to its input, head by head too; pruning; the
+ * files. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 
 static double worst_sum, worst_parts;
 
-/* All edges into random neurons and into a logit: their sum is the input, the parts by last head add up to each edge, nothing
- * comes from above or from later positions. */
+/* All edges into random neurons and into a logit: their sum is the input, the parts by last head
+ * add up to each edge, nothing comes from above or from later positions. */
 static void sums(const sg_model *m, const char *name, ref_random *r) {
   enum { T = 9 };
   int32_t tokens[T];
@@ -82,7 +83,8 @@ static size_t of_kind(const sg_graph *g, sg_node_kind kind) {
   return n;
 }
 
-/* Everything kept: in the graph itself, edges add up, nothing is lost, and all influence reaches tokens and biases. */
+/* Everything kept: in the graph itself, edges add up, nothing is lost, and all influence reaches
+ * tokens and biases. */
 static void whole_graph(const sg_model *m, const char *name, ref_random *r) {
   int32_t tokens[5];
   random_prompt(m, r, tokens, 5);

@@ -1,4 +1,5 @@
-/* Gate margins by trying: just short of the margin nothing changes, just past it the named units change places. */
+/* Gate margins by trying: just short of the margin nothing changes, just past it the named units
+ * change places. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,8 @@ static void read_by(const sg_model *m, size_t layer, char out[SG_SITE_NAME]) {
     snprintf(out, SG_SITE_NAME, "embed");
 }
 
-/* Chosen units of a layer at a position and channel when the stream before the feedforward layer is moved by a vector, the norm's
- * scale held. Sorted. */
+/* Chosen units of a layer at a position and channel when the stream before the feedforward layer is
+ * moved by a vector, the norm's scale held. Sorted. */
 static void chosen(const sg_model *m, const int32_t *tokens, const sg_run *base, size_t layer, size_t t, size_t c,
                    const float *move, double amount, int32_t *out, size_t K) {
   sg_edit e[2] = {
@@ -142,7 +143,7 @@ static void margins_by_trying(void **state) {
   assert_true(tried > 80 && shorter > 600);
 }
 
-/* ---- the search that leaves pairs out, against the one that looks at all ------------------------------------------------------ */
+/* ---- the search that leaves pairs out, against the one that looks at all --------------------- */
 
 static size_t compared;
 

@@ -1,4 +1,5 @@
-/* Recordings: documents of any length, the same bytes after an interruption at any place, refusal of another request. */
+/* Recordings: documents of any length, the same bytes after an interruption at any place, refusal
+ * of another request. */
 #include "support/golden.h"
 
 #include <math.h>
@@ -181,7 +182,8 @@ static void same_files(const char *a, const char *b) {
   golden_free(other);
 }
 
-/* Every file call fails once: each run ends with an error, the next goes on, and at last the files are those of one run. */
+/* Every file call fails once: each run ends with an error, the next goes on, and at last the files
+ * are those of one run. */
 static void goes_on(void **state) {
   (void)state;
   char *whole = golden_temporary(), *broken = golden_temporary();
@@ -207,7 +209,8 @@ static void goes_on(void **state) {
   golden_remove(broken);
 }
 
-/* Record, open, search and count with the n-th allocation failing: out of memory each time, until none fails. */
+/* Record, open, search and count with the n-th allocation failing: out of memory each time, until
+ * none fails. */
 static sg_status whole_way(const char *directory) {
   sgi_record_request q = request();
   sgi_recorder *r = NULL;

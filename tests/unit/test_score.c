@@ -86,7 +86,7 @@ static void words(void **state) {
   sg_model_free(m);
 }
 
-/* ---- purity ---- */
+/* ---- purity ---------------------------------------------------------------------------------- */
 
 /* The circuit at a position as a full vector (keys) in double. */
 static void full_vector(const sg_model *m, const sgi_score_words *w, size_t i, size_t layer, bool gates, double *x,
@@ -164,8 +164,8 @@ static sg_config of_kind(const sg_config *base, const char *kind) {
   return c;
 }
 
-/* Kinds whose units are chosen one by one, and dense ones: experts' hidden units are no circuits.
- */
+/* Kinds whose units are chosen one by one, and dense ones: experts' hidden units are no
+ * circuits. */
 static void purity(void **state) {
   (void)state;
   sg_tokenizer *tok;
@@ -204,7 +204,7 @@ static void purity(void **state) {
   sg_tokenizer_free(tok);
 }
 
-/* ---- facts ---- */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 static double margin_of(const sg_model *m, const sg_attribute_request *q, const sg_edit *edits, size_t n) {
   sg_run *r;
@@ -321,8 +321,8 @@ static void facts(void **state) {
   sg_tokenizer_free(tok);
 }
 
-/* Untrained models of every kind: whichever of two answers an untrained model prefers is its fact.
- */
+/* Untrained models of every kind: whichever of two answers an untrained model prefers is its
+ * fact. */
 static void every_kind(void **state) {
   (void)state;
   sg_tokenizer *tok;
@@ -341,7 +341,7 @@ static void every_kind(void **state) {
   sg_tokenizer_free(tok);
 }
 
-/* ---- numbers, files ---- */
+/* ---- numbers, files -------------------------------------------------------------------------- */
 
 static void ranks(void **state) {
   (void)state;

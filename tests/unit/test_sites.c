@@ -1,4 +1,5 @@
-/* The table of sites (src/ffn/sites.h): what a pass visits is what its rows say, and the pages that list sites say the same. */
+/* The table of sites (src/ffn/sites.h): what a pass visits is what its rows say, and the pages that
+ * list sites say the same. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,8 @@ static void visits(void **state) {
     if (!visited[i]) fail_msg("no model has the site %s (row %d)", sgi_site_row_of((sgi_site_id)i)->name, i);
 }
 
-/* A choice says units of an axis; whoever is chosen by it has its axes first and comes after it, scores before. */
+/* A choice says units of an axis; whoever is chosen by it has its axes first and comes after it,
+ * scores before. */
 static void rows(void **state) {
   (void)state;
   for (int i = 1; i < SGI_SITE_COUNT; i++) {
@@ -84,20 +86,30 @@ static void in_turns(void **state) {
     for (size_t j = 0; j < 6; j++) pattern[i][j] = (float)(1000 * i + j);
   }
   for (size_t i = 0; i < T; i++) {
-    assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){.id = SGI_SITE_ATTN_Q, .layer = 1, .data = q[i], .first = i, .n = 1, .dims = {2, 2}}, err));
-    assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){.id = SGI_SITE_ATTN_PATTERN, .layer = 1, .data = pattern[i], .first = i, .n = 1, .dims = {2, 3}}, err));
-    if (i == 1) assert_sg_ok(sgi_kept_visit(&k, &(sgi_site){.id = SGI_SITE_MLP_OUT, .layer = 1, .data = out, .first = 0, .n = T, .dims = {4, 1}}, err));
+    assert_sg_ok(sgi_kept_visit(
+        &k, &(sgi_site){.id = SGI_SITE_ATTN_Q, .layer = 1, .data = q[i], .first = i, .n = 1, .dims = {2, 2}}, err));
+    assert_sg_ok(sgi_kept_visit(
+        &k,
+        &(sgi_site){.id = SGI_SITE_ATTN_PATTERN, .layer = 1, .data = pattern[i], .first = i, .n = 1, .dims = {2, 3}},
+        err));
+    if (i == 1)
+      assert_sg_ok(sgi_kept_visit(
+          &k, &(sgi_site){.id = SGI_SITE_MLP_OUT, .layer = 1, .data = out, .first = 0, .n = T, .dims = {4, 1}}, err));
   }
   assert_int_equal(k.count, 3);
   assert_memory_equal(k.at[0].data, q, sizeof q);
   assert_memory_equal(k.at[1].data, pattern, sizeof pattern);
   assert_memory_equal(k.at[2].data, out, sizeof out);
   assert_string_equal(k.at[1].name, "layers.1.attn.pattern");
-  assert_int_equal(sgi_kept_visit(&k, &(sgi_site){.id = SGI_SITE_EMBED, .layer = -1, .data = out, .first = 0, .n = T, .dims = {1 << 20, 1}}, NULL), SG_ERR_MEMORY);
+  assert_int_equal(
+      sgi_kept_visit(
+          &k, &(sgi_site){.id = SGI_SITE_EMBED, .layer = -1, .data = out, .first = 0, .n = T, .dims = {1 << 20, 1}},
+          NULL),
+      SG_ERR_MEMORY);
   sgi_kept_deinit(&k);
 }
 
-/* ---- the pages ----------------------------------------------------------------------------------------------------------- */
+/* ---- the pages ------------------------------------------------------------------------------- */
 
 static char *read_all(const char *path) {
   FILE *f = fopen(path, "rb");
