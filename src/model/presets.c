@@ -1,10 +1,12 @@
 #include "model/presets.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "core/number.h"
 #include "ffn/ffn.h"
 
-enum { MAX_SCALE = 9, HEAD_DIM = 64 };
+enum { MAX_SCALE = 9, HEAD_DIM = 64, SCALE_WIDTH = 128, LADDER_STEP = 32, LADDER_LAYERS = 64, LADDER_KEYS = 128 };
 
 static const char *const preset_names[] = {
     "tinystories",  "slimpajama;1", "slimpajama;2", "slimpajama;3", "slimpajama;4",
@@ -21,6 +23,22 @@ static int scale_of(const char *name) {
     if (!*p && !*q) return (int)i;
   }
   return -1;
+}
+
+/* "ladder;DxL". */
+static bool is_ladder(const char *name, size_t *D, size_t *L) {
+  static const char start[] = "ladder";
+  char width[24];
+  uint64_t d, l;
+  size_t at = sizeof start - 1;
+  if (strncmp(name, start, at) || (name[at] != ';' && name[at] != ':')) return false;
+  const char *from = name + at + 1, *x = strchr(from, 'x');
+  if (!x || (size_t)(x - from) >= sizeof width) return false;
+  snprintf(width, sizeof width, "%.*s", (int)(x - from), from);
+  if (!sgi_number_whole(width, &d) || !sgi_number_whole(x + 1, &l)) return false;
+  *D = (size_t)d;
+  *L = (size_t)l;
+  return d && d % LADDER_STEP == 0 && d <= MAX_SCALE * SCALE_WIDTH && l && l <= LADDER_LAYERS;
 }
 
 static const sgi_ffn_ops *find_kind(const char *kind, sg_error *err) {
@@ -79,12 +97,39 @@ static void slimpajama(const sgi_ffn_preset *k, size_t s, sgi_preset_t *p) {
   p->pack = true;
 }
 
+static void ladder(const sgi_ffn_preset *k, size_t D, size_t L, sgi_preset_t *p) {
+  sg_config *c = &p->config;
+  c->vocab_size = 2048;
+  c->hidden_size = D;
+  c->num_layers = L;
+  c->bos_id = c->eos_id = 1;
+  c->pad_id = 0;
+  if (D % HEAD_DIM || D < 2 * SCALE_WIDTH) c->head_dim = LADDER_STEP;
+  size_t root = k->slimpajama.root + k->slimpajama.root_step * D / SCALE_WIDTH;
+  c->num_neurons = root * root;
+  if (!k->slimpajama.root) { /* kinds with a root have no width: their `over` is 0 */
+    size_t multiple = D < 2 * SCALE_WIDTH && k->slimpajama.multiple > 16 ? 16 : k->slimpajama.multiple;
+    c->num_neurons = D * k->slimpajama.times / k->slimpajama.over / multiple * multiple;
+  }
+  c->num_channels = k->slimpajama.num_channels;
+  if (k->router && c->num_channels > D / 8) c->num_channels = D / 8;
+  if (k->router && D / 2 < LADDER_KEYS) c->key_dim = D / 2;
+  p->batch_size = 16;
+  p->seq_len = 256;
+  p->clip = 1.0;
+  p->warmup_steps = 100;
+  p->pack = true;
+}
+
 sg_status sgi_preset(const char *name, const char *kind, sgi_preset_t *out, sg_error *err) {
   int scale = scale_of(name);
-  if (scale < 0)
+  size_t D, L;
+  bool rungs = scale < 0 && is_ladder(name, &D, &L);
+  if (scale < 0 && !rungs)
     return sgi_fail(err, SG_ERR_ARG,
-                    "unknown preset \"%.64s\": choose tinystories, or slimpajama;s with a scale s from 1 to %d", name,
-                    MAX_SCALE);
+                    "unknown preset \"%.64s\": choose tinystories, slimpajama;s with a scale s from 1 to %d, or "
+                    "ladder;DxL with a width D (a multiple of %d, at most %d) and L layers (at most %d)",
+                    name, MAX_SCALE, LADDER_STEP, MAX_SCALE * SCALE_WIDTH, LADDER_LAYERS);
   const sgi_ffn_ops *k = find_kind(kind, err);
   if (!k) return SG_ERR_ARG;
   sgi_preset_t p = {.config = common(k),
@@ -92,11 +137,13 @@ sg_status sgi_preset(const char *name, const char *kind, sgi_preset_t *out, sg_e
                     .weight_decay = 1e-4,
                     .schedule = "warmup_stable_sqrt_decay",
                     .decay_fraction = 0.2};
-  if (scale)
+  if (rungs)
+    ladder(&k->preset, D, L, &p);
+  else if (scale)
     slimpajama(&k->preset, (size_t)scale, &p);
   else
     tinystories(&k->preset, &p);
-  p.config.num_heads = p.config.hidden_size / HEAD_DIM;
+  p.config.num_heads = p.config.hidden_size / p.config.head_dim;
   p.config.max_position = p.seq_len;
   *out = p;
   return sg_config_check(&out->config, err);
