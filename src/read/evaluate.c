@@ -89,13 +89,17 @@ static void end_unit(sums *s) {
 }
 
 /* Sums of single rows, and of a document's windows together, for the standard error. */
-static void add_rows(const sgi_evaluator *e, const sgi_batcher *rows_of, uint64_t first_row, size_t rows, sums *s) {
+static void add_rows(const sgi_evaluator *e, const sgi_evaluate_request *request, uint64_t first_row, size_t rows,
+                     sums *s) {
+  const sgi_batcher *rows_of = request->rows;
   const float *nll = sgi_pass_nll(e->pass);
   for (size_t r = 0; r < rows; r++) {
     double sum = 0, n = 0;
     for (size_t i = r * e->T; i < (r + 1) * e->T; i++)
       if (e->keep[i]) sum += (double)nll[i], n++;
     add_squares(&s->rows, sum, n);
+    if (request->row_nll) request->row_nll[first_row + r] = sum;
+    if (request->row_targets) request->row_targets[first_row + r] = n;
     uint64_t first, end, unit = rows_of ? sgi_batcher_unit(rows_of, first_row + r, &first, &end) : first_row + r;
     if (s->rows.count > 1 && unit != s->unit) end_unit(s);
     s->unit = unit;
@@ -152,7 +156,7 @@ static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t 
     both[i]->rows += m.rows;
   }
   s->batch_filled += rows;
-  add_rows(e, r->rows, first, rows, s);
+  add_rows(e, r, first, rows, s);
   return SG_OK;
 }
 

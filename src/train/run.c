@@ -348,6 +348,24 @@ void sgi_run_close(sgi_run *run) {
   sgi_free(run);
 }
 
+sg_status sgi_run_make_tokenizer(const sgi_settings *settings, const char *data, const char *path,
+                                 const sgi_run_events *events, sg_error *err) {
+  sgi_run *run = sgi_alloc(sizeof *run);
+  char *train = NULL, *valid = NULL;
+  if (!run) return sgi_fail_memory(err, sizeof *run, "a run");
+  run->settings = *settings;
+  if (events) run->events = *events;
+  run->data = absolute(data);
+  sg_status st = run->data ? find_texts(run, &train, &valid, err) : sgi_fail_memory(err, strlen(data), "a path");
+  if (!st) st = train_tokenizer(run, train, err);
+  if (!st) st = sg_tokenizer_save(run->tokenizer, path, err);
+  sgi_free(train);
+  sgi_free(valid);
+  sgi_run_close(run);
+  return st;
+}
+
 const sgi_run_plan *sgi_run_plan_of(const sgi_run *run) { return &run->plan; }
 const sgi_settings *sgi_run_settings(const sgi_run *run) { return &run->settings; }
+double sgi_run_seconds(const sgi_run *run) { return run->state.seconds; }
 const sgi_evaluation *sgi_run_evaluation(const sgi_run *run) { return &run->last_evaluation; }

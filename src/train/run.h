@@ -74,6 +74,16 @@ sg_status sgi_run_train(sgi_run *run, sg_error *err);
 /* The beginning of a document of its text, for a first try of the model: a few words without line
  * breaks. New: sgi_free; NULL where the text has none such. */
 char *sgi_run_first_words(const sgi_run *run);
+/* The tokenizer that a run of these settings would train on this text, as a file: for runs that are
+ * to share it. */
+sg_status sgi_run_make_tokenizer(const sgi_settings *settings, const char *data, const char *path,
+                                 const sgi_run_events *events, sg_error *err);
+/* Seconds that its steps have taken, of earlier processes too. */
+double sgi_run_seconds(const sgi_run *run);
+/* Of a run that has trained: the sums of its held-out rows' losses and their counted targets, with
+ * the weights as they are, which is an evaluation too. *nll, *targets (*rows each) are one block,
+ * new: sgi_free(*nll). 0 rows where nothing is held out. */
+sg_status sgi_run_row_losses(sgi_run *run, double **nll, double **targets, size_t *rows, sg_error *err);
 /* Held-out result of the last evaluation; rows 0 if there was none. */
 const sgi_evaluation *sgi_run_evaluation(const sgi_run *run);
 void sgi_run_close(sgi_run *run);

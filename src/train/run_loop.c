@@ -172,6 +172,28 @@ static sg_status evaluate(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
+sg_status sgi_run_row_losses(sgi_run *run, double **nll, double **targets, size_t *rows, sg_error *err) {
+  *rows = run->held_out ? (size_t)run->held_out_rows : 0;
+  *nll = sgi_alloc(2 * *rows * sizeof **nll);
+  *targets = *nll + *rows;
+  if (!*nll) return sgi_fail_memory(err, 2 * *rows * sizeof **nll, "losses of rows");
+  sgi_evaluate_request r = {.rows = run->held_out,
+                            .n_rows = *rows,
+                            .T = run->settings.seq_len,
+                            .method = SGI_EVAL_TOKENS,
+                            .row_nll = *nll,
+                            .row_targets = *targets,
+                            .stop = stop_evaluation,
+                            .user = run};
+  sg_status st = *rows ? sgi_evaluate(run->evaluator, &r, &run->last_evaluation, err) : SG_OK;
+  if (st) {
+    sgi_free(*nll);
+    *nll = *targets = NULL;
+    *rows = 0;
+  }
+  return st;
+}
+
 /* Takes the current step as the best so far if its evaluation says so. */
 static bool is_best(sgi_run *run, const char *name) {
   sgi_progress_state *s = &run->state;
