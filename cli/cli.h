@@ -205,6 +205,9 @@ cli_short cli_seconds(double s);                    /* 0.25s, 12s, 3m05s, 2h03m,
  * and tabs are written out (\x1b), so that no token moves the cursor or sets a title. */
 void cli_put_text(const char *bytes, size_t n);
 
+/* text in quotes that a shell takes as it stands, as much of it as fits. */
+void cli_quote(const char *text, char *out, size_t size);
+
 /* Aligned columns. align: one letter a column, 'l' or 'r' (its length is the number of columns, at
  * most 32). Cells are added row by row; the first row is the heading (bold on a terminal). */
 typedef struct cli_table cli_table;

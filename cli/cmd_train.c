@@ -190,25 +190,11 @@ static int dry_run(const cli_call *c, const sgi_run *run) {
   return 0;
 }
 
-/* text in quotes that a shell takes as it stands. */
-static void quote(const char *text, char *out, size_t size) {
-  size_t n = 0;
-  out[n++] = '\'';
-  for (; *text && n + 6 < size; text++) {
-    if (*text == '\'')
-      n += (size_t)snprintf(out + n, size - n, "'\\''");
-    else
-      out[n++] = *text;
-  }
-  out[n++] = '\'';
-  out[n] = '\0';
-}
-
 static int finished(const cli_call *c, const sgi_run *run, const char *directory) {
   const sgi_evaluation *e = sgi_run_evaluation(run);
   if (!cli_flag(c, "json")) {
     char *words = sgi_run_first_words(run), quoted[200] = "";
-    if (words) quote(words, quoted, sizeof quoted);
+    if (words) cli_quote(words, quoted, sizeof quoted);
     cli_note("done: %s holds the model; try: sgatlin generate %s%s%s", directory, directory, words ? " --prompt " : "",
              quoted);
     sgi_free(words);

@@ -37,6 +37,8 @@
   X(cli_usage_command) \
   X(cli_explore) \
   X(cli_train) \
+  X(cli_sweep) \
+  X(cli_isoflop) \
   X(cli_bench) \
   X(cli_facts_mine) \
   X(cli_facts_patch) \

@@ -414,6 +414,19 @@ void cli_table_end(cli_table *t) {
   free(t);
 }
 
+void cli_quote(const char *text, char *out, size_t size) {
+  size_t n = 0;
+  out[n++] = '\'';
+  for (; *text && n + 6 < size; text++) {
+    if (*text == '\'')
+      n += (size_t)snprintf(out + n, size - n, "'\\''");
+    else
+      out[n++] = *text;
+  }
+  out[n++] = '\'';
+  out[n] = '\0';
+}
+
 /* ---- progress -------------------------------------------------------------------------------- */
 
 void cli_progress_begin(cli_progress *p, const char *what, const char *unit, double total, double first) {

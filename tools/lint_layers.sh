@@ -13,6 +13,7 @@ data: core text data
 read: core math text ffn model data read
 compare: core math text ffn model data read compare
 train: core math text ffn model data read train
+study: core math text ffn model data read train study
 check: core math text ffn model data read train check
 '
 for room in src/*/; do

@@ -11,7 +11,8 @@ enum {
   SGI_STREAM_SHUFFLE = 2,
   SGI_STREAM_SAMPLE = 3,
   SGI_STREAM_WORLDS = 4,
-  SGI_STREAM_PRUNE = 7
+  SGI_STREAM_PRUNE = 7,
+  SGI_STREAM_STUDY = 8
 };
 
 /* A stream: set seed, stream (and any sub-stream) once, then draw by counter. */

@@ -1,0 +1,125 @@
+/* cmd_isoflop.c: the paper's comparison at equal FLOPs, on one's own data. */
+#include <string.h>
+
+#include "cli.h"
+#include "ffn/kinds.h"
+#include "study.h"
+
+static const char *const fresh[] = {"data", "kinds", "budgets",    "scales",   "seeds",
+                                    "set",  "vary",  "vary-scale", "tokenizer"};
+
+static bool asks(const cli_call *c) {
+  for (size_t i = 0; i < SGI_COUNT(fresh); i++)
+    if (cli_is_set(c, fresh[i])) return true;
+  return false;
+}
+
+static sg_status describe(const cli_call *c, json_t **out, sg_error *err) {
+  json_t *o = study_begin(c), *budgets = NULL, *scales = study_words(cli_string(c, "scales"));
+  sg_status st = study_numbers("budgets", cli_string(c, "budgets"), &budgets, err);
+  const char *middle = cli_string(c, "vary-scale");
+  size_t n = json_array_size(scales);
+  if (!middle && n) middle = json_string_value(json_array_get(scales, (n - 1) / 2));
+  json_object_set_new(o, "kinds", study_words(cli_string(c, "kinds")));
+  json_object_set_new(o, "sweep_scale", json_string(middle ? middle : ""));
+  json_object_set_new(o, "scales", scales);
+  json_object_set_new(o, "budgets", budgets);
+  json_object_set_new(o, "seeds", study_seeds(cli_size(c, "seeds")));
+  json_object_set_new(o, "sweep_only", json_false());
+  if (!st) st = study_vary(c, o, err);
+  if (st) {
+    json_decref(o);
+    return st;
+  }
+  *out = o;
+  return SG_OK;
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  json_t *wanted = NULL;
+  const char *against[16];
+  size_t n = 0;
+  if (asks(c)) {
+    static const char *const needed[] = {"data", "kinds", "budgets", "scales"};
+    for (size_t i = 0; i < SGI_COUNT(needed); i++)
+      if (!cli_is_set(c, needed[i]))
+        return cli_usage(c, "--%s is needed to begin a study (-o STUDY alone goes on with one)", needed[i]);
+    if (describe(c, &wanted, &err)) return cli_fail(&err);
+  }
+  json_t *kinds = study_words(cli_string(c, "against")), *k;
+  size_t i;
+  json_array_foreach(kinds, i, k) if (n < SGI_COUNT(against)) against[n++] = json_string_value(k);
+  int code = study_command(c, "isoflop", wanted, against, n);
+  json_decref(kinds);
+  return code;
+}
+
+static const cli_option options[] = {
+    {.name = "kinds",
+     .letter = 'k',
+     .type = CLI_STRING,
+     .argument = "KIND,...",
+     .help = "feedforward layers to compare, of" SGI_KIND_WORDS},
+    {.name = "budgets",
+     .letter = 'b',
+     .type = CLI_STRING,
+     .argument = "FLOPS,...",
+     .help = "training FLOPs of a run, such as 1e13,1e14"},
+    {.name = "scales",
+     .type = CLI_STRING,
+     .argument = "PRESET,...",
+     .help = "sizes: presets such as 'ladder;64x3' (width 64, 3 layers) or 'slimpajama;2'"},
+    {.name = "seeds",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "2",
+     .min = 1,
+     .max = 64,
+     .help = "runs of every size, with seeds 1 to N"},
+    {.name = "vary-scale",
+     .type = CLI_STRING,
+     .argument = "PRESET",
+     .value_text = "the middle one of --scales",
+     .help = "size at which the values of --vary are tried, at the smallest budget"},
+    {.name = "against",
+     .type = CLI_STRING,
+     .argument = "KIND,...",
+     .value = "mlp,moe",
+     .help = "kinds whose loss the others' compute is compared at"},
+    STUDY_OPTIONS,
+    CLI_END};
+
+const cli_command cli_isoflop = {
+    .name = "isoflop",
+    .group = "Training",
+    .summary = "compare feedforward layers at equal compute, each at its best size",
+    .usage =
+        "--data DIR --kinds KIND,... --budgets FLOPS,... --scales PRESET,... -o STUDY\n-o STUDY [--plan FILE | --run "
+        "NAME | --collect DIR]",
+    .examples =
+        "# what it would take\n"
+        "sgatlin isoflop -d DIR -k sgatlin,mlp -b 1e12 --scales ladder:32x2,ladder:64x2 -o s --dry-run\n"
+        "# do it; after Ctrl-C or a power cut the same line goes on\n"
+        "sgatlin isoflop -o s\n"
+        "# another one, in which each kind takes its own best clipping\n"
+        "sgatlin isoflop -d DIR -k mlp,glu -b 1e12 --scales ladder:32x2 --vary optimizer.clip=0.5,1 -o b\n"
+        "# one command a line for a scheduler; results of another machine's copy\n"
+        "sgatlin isoflop -o s --plan runs.txt\nsgatlin isoflop -o s --collect s-of-another-machine",
+    .description =
+        "For every budget, kind, size and seed one run, an ordinary run directory below STUDY/runs, of as many steps "
+        "as the budget pays for. "
+        "The cheapest come first. Per budget and kind a parabola of the held-out loss over the logarithm of the "
+        "parameters says which size is best; "
+        "over budgets, how many times less compute a kind needs for the loss that another reaches, by FLOPs, by "
+        "measured seconds and by memory, "
+        "with intervals from resampled seeds and held-out rows.\n\n"
+        "With --vary every kind first tries the values at the smallest budget, and all its other runs take its own "
+        "best. A run that diverges is "
+        "reported and left out of the fits.\n\n"
+        "A study goes on where it stands: -o STUDY is enough. Several processes may work on one study with --run; a "
+        "copy on another machine is "
+        "taken in with --collect.",
+    .options = options,
+    .run = run,
+};

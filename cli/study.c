@@ -1,0 +1,447 @@
+#include "study.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/number.h"
+
+/* ---- what is asked --------------------------------------------------------------------------- */
+
+json_t *study_words(const char *text) {
+  json_t *list = json_array();
+  while (text && *text) {
+    size_t n = strcspn(text, ",");
+    if (n) json_array_append_new(list, json_stringn(text, n));
+    text += n + (text[n] == ',');
+  }
+  return list;
+}
+
+sg_status study_numbers(const char *option, const char *text, json_t **out, sg_error *err) {
+  *out = json_array();
+  while (*text) {
+    const char *rest;
+    double x;
+    if (!sgi_number_real(text, &rest, &x) || (*rest && *rest != ','))
+      return sgi_fail(err, SG_ERR_ARG, "--%s: expected numbers with commas between, such as 1e13,1e14; found \"%.40s\"",
+                      option, text);
+    json_array_append_new(*out, json_real(x));
+    text = rest + (*rest == ',');
+  }
+  return SG_OK;
+}
+
+json_t *study_begin(const cli_call *c) {
+  const char *data = cli_string(c, "data");
+  char *real = data ? realpath(data, NULL) : NULL;
+  size_t n;
+  const char *const *sets = cli_list(c, "set", &n);
+  json_t *list = json_array(), *o = json_pack("{s:i, s:s}", "format", 1, "data", real ? real : data ? data : "");
+  free(real);
+  for (size_t i = 0; i < n; i++) json_array_append_new(list, json_string(sets[i]));
+  json_object_set_new(o, "set", list);
+  return o;
+}
+
+json_t *study_seeds(size_t n) {
+  json_t *list = json_array();
+  for (size_t i = 1; i <= n; i++) json_array_append_new(list, json_integer((json_int_t)i));
+  return list;
+}
+
+/* variants = variants x the values of one key. */
+static sg_status multiply(json_t **variants, const char *text, sg_error *err) {
+  const char *equal = strchr(text, '=');
+  if (!equal || equal == text || !equal[1])
+    return sgi_fail(err, SG_ERR_ARG, "--vary %s: expected KEY=A,B,..., such as optimizer.learning_rate=1e-3,3e-3",
+                    text);
+  json_t *values = study_words(equal + 1), *all = json_array(), *v, *old;
+  size_t i, k;
+  json_array_foreach(*variants, i, old) json_array_foreach(values, k, v) {
+    char one[SGI_STUDY_TEXT];
+    json_t *more = json_deep_copy(old);
+    snprintf(one, sizeof one, "%.*s=%s", (int)(equal - text), text, json_string_value(v));
+    json_array_append_new(more, json_string(one));
+    json_array_append_new(all, more);
+  }
+  json_decref(values);
+  json_decref(*variants);
+  *variants = all;
+  return SG_OK;
+}
+
+sg_status study_vary(const cli_call *c, json_t *wanted, sg_error *err) {
+  size_t n;
+  const char *const *vary = cli_list(c, "vary", &n);
+  json_t *variants = json_array();
+  sg_status st = SG_OK;
+  if (n) json_array_append_new(variants, json_array());
+  for (size_t i = 0; i < n && !st; i++) st = multiply(&variants, vary[i], err);
+  json_object_set_new(wanted, "variants", variants);
+  return st;
+}
+
+/* ---- watching -------------------------------------------------------------------------------- */
+
+typedef struct watch {
+  cli_progress work, bar;
+  const char *working;
+  bool begun;
+  double total, done, flops; /* of the runs known, of those ended, of this one */
+  const char *name;
+} watch;
+
+static void end_bar(watch *w) {
+  if (w->working) cli_progress_end(&w->work);
+  if (w->begun) cli_progress_end(&w->bar);
+  w->working = NULL;
+  w->begun = false;
+}
+
+static void note(void *user, const char *text) {
+  (void)user;
+  cli_detail("%s", text);
+}
+
+static void work(void *user, const char *what, uint64_t done, uint64_t total) {
+  watch *w = user;
+  if (w->working != what) {
+    if (w->working) cli_progress_end(&w->work);
+    cli_progress_begin(&w->work, what, strstr(what, "tokenis") ? "B" : "tokens", (double)total, 0);
+    w->working = what;
+  }
+  cli_progress_update(&w->work, (double)done, NULL);
+}
+
+static void step(void *user, const sgi_run_line *l) {
+  watch *w = user;
+  char extra[SGI_STUDY_TEXT + 80];
+  if (w->working) cli_progress_end(&w->work);
+  w->working = NULL;
+  if (!w->begun)
+    cli_progress_begin(&w->bar, "study", "FLOPs", w->total,
+                       w->done + w->flops * (double)(l->step - 1) / (double)l->steps);
+  w->begun = true;
+  snprintf(extra, sizeof extra, "%s, step %llu of %llu, loss %.4f", w->name ? w->name : "", (unsigned long long)l->step,
+           (unsigned long long)l->steps, l->last.loss);
+  cli_progress_update(&w->bar, w->done + w->flops * (double)l->step / (double)l->steps, extra);
+}
+
+static bool stop(void *user) {
+  (void)user;
+  return cli_stop != 0;
+}
+
+/* ---- doing ----------------------------------------------------------------------------------- */
+
+static sg_status do_run(sgi_study *s, watch *w, size_t i, const cli_call *c, sg_error *err) {
+  const sgi_study_run *r;
+  char name[SGI_STUDY_TEXT];
+  w->total = w->done = 0;
+  for (size_t k = 0; (r = sgi_study_at(s, k)); k++) {
+    w->total += r->flops;
+    if (r->state != SGI_STUDY_WAITING) w->done += r->flops;
+  }
+  r = sgi_study_at(s, i);
+  snprintf(name, sizeof name, "%s", r->name);
+  w->name = name;
+  w->flops = r->flops;
+  sg_status st = sgi_study_do(s, i, cli_size(c, "max-memory"), err);
+  end_bar(w);
+  w->name = NULL;
+  for (size_t k = 0; !st && (r = sgi_study_at(s, k)); k++)
+    if (!strcmp(r->name, name)) {
+      if (r->state == SGI_STUDY_DIVERGED) cli_warn("run %s diverged", name);
+      cli_note("%s: held-out loss %.4f, training loss %.4f, %s, %s", name, r->valid_loss, r->train_loss,
+               cli_number(r->steps, "step").s, cli_seconds(r->seconds).s);
+    }
+  return st;
+}
+
+static sg_status do_all(sgi_study *s, watch *w, const cli_call *c, sg_error *err) {
+  const sgi_study_run *r;
+  sg_status st = SG_OK;
+  for (size_t i = 0; !st && (r = sgi_study_at(s, i));) {
+    if (r->state != SGI_STUDY_WAITING) {
+      i++;
+      continue;
+    }
+    st = do_run(s, w, i, c, err);
+    i = 0; /* a sweep that has ended makes more runs known */
+  }
+  return st;
+}
+
+static sg_status do_named(sgi_study *s, watch *w, const char *name, const cli_call *c, sg_error *err) {
+  const sgi_study_run *r;
+  for (size_t i = 0; (r = sgi_study_at(s, i)); i++) {
+    if (strcmp(r->name, name)) continue;
+    if (r->state == SGI_STUDY_WAITING) return do_run(s, w, i, c, err);
+    cli_note("run %s has ended already", name);
+    return SG_OK;
+  }
+  return sgi_fail(err, SG_ERR_ARG, "--run %s: the study has no such run now; --plan - lists those that it has", name);
+}
+
+/* ---- before anything starts ------------------------------------------------------------------ */
+
+static bool swept(const sgi_study *s) {
+  const sgi_study_run *r;
+  for (size_t i = 0; (r = sgi_study_at(s, i)); i++)
+    if (r->sweep && r->state == SGI_STUDY_WAITING) return false;
+  return true;
+}
+
+static void say_sweep_first(const sgi_study *s) {
+  if (!swept(s) && json_is_false(json_object_get(sgi_study_asked(s), "sweep_only")))
+    cli_note("these are the runs of the sweep; the others take its best settings, and are known once it has ended");
+}
+
+static sg_status plan_file(const sgi_study *s, const char *command, const char *directory, const char *path,
+                           sg_error *err) {
+  const sgi_study_run *r;
+  char quoted[4200];
+  cli_quote(directory, quoted, sizeof quoted);
+  sgi_writer *w = NULL;
+  bool print = !strcmp(path, "-");
+  sg_status st = print ? SG_OK : sgi_writer_open(path, &w, err);
+  for (size_t i = 0; !st && (r = sgi_study_at(s, i)); i++) {
+    if (r->state != SGI_STUDY_WAITING) continue;
+    char line[4600];
+    int n = snprintf(line, sizeof line, "sgatlin %s -o %s --run %s\n", command, quoted, r->name);
+    if (print)
+      fputs(line, stdout);
+    else
+      st = sgi_writer_write(w, line, (size_t)n, err);
+  }
+  if (!print && st) sgi_writer_drop(w);
+  if (!print && !st) st = sgi_writer_close(w, err);
+  if (!st) say_sweep_first(s);
+  return st;
+}
+
+/* A step's seconds depend on kind, scale and settings, not on budget or seed. */
+static sg_status dry_run(const cli_call *c, const sgi_study *s, sg_error *err) {
+  const sgi_study_run *r, *before = NULL;
+  sgi_run_plan p = {0};
+  double seconds = 0, step_seconds = 0, flops = 0;
+  size_t memory = 0, left = 0;
+  uint64_t disk = 0;
+  json_t *list = json_array();
+  cli_table *t = cli_flag(c, "json") ? NULL : cli_table_begin("lrrrrr");
+  static const char *const names[] = {"run", "parameters", "steps", "memory", "disk", "time"};
+  for (size_t i = 0; t && i < SGI_COUNT(names); i++) cli_cell(t, "%s", names[i]);
+  sg_status st = SG_OK;
+  for (size_t i = 0; (r = sgi_study_at(s, i)); i++) {
+    if (r->state != SGI_STUDY_WAITING) continue;
+    bool like =
+        before && !r->sweep && !before->sweep && !strcmp(before->kind, r->kind) && !strcmp(before->scale, r->scale);
+    st = sgi_study_plan(s, i, cli_size(c, "max-memory"), &p, like ? NULL : &step_seconds, err);
+    if (st) break;
+    before = r;
+    double time = step_seconds * (double)p.steps;
+    uint64_t bytes = 2 * (uint64_t)p.checkpoint_bytes; /* the newest, and the one being written */
+    if (t) {
+      cli_cell(t, "%s", r->name);
+      cli_cell(t, "%s", cli_count((double)r->parameters).s);
+      cli_cell(t, "%llu", (unsigned long long)r->steps);
+      cli_cell(t, "%s", cli_bytes((double)p.memory).s);
+      cli_cell(t, "%s", cli_bytes((double)bytes).s);
+      cli_cell(t, "%s", cli_seconds(time).s);
+    }
+    json_array_append_new(
+        list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "name", r->name, "parameters", (json_int_t)r->parameters,
+                        "steps", (json_int_t)r->steps, "memory_bytes", (json_int_t)p.memory, "disk_bytes",
+                        (json_int_t)bytes, "seconds", time, "flops", r->flops));
+    seconds += time;
+    flops += r->flops;
+    disk += bytes;
+    memory = p.memory > memory ? p.memory : memory;
+    left++;
+  }
+  if (t) cli_table_end(t);
+  if (st || cli_flag(c, "json")) {
+    json_t *o = json_pack("{s:o, s:f, s:f, s:I, s:I}", "runs", list, "seconds", seconds, "flops", flops, "memory_bytes",
+                          (json_int_t)memory, "disk_bytes", (json_int_t)disk);
+    if (st)
+      json_decref(o);
+    else
+      cli_json(o);
+    return st;
+  }
+  json_decref(list);
+  cli_note("%s: %.3g FLOPs, about %s (timed on this machine just now), memory up to %s, disk about %s",
+           cli_number(left, "run").s, flops, cli_seconds(seconds).s, cli_bytes((double)memory).s,
+           cli_bytes((double)disk).s);
+  say_sweep_first(s);
+  return SG_OK;
+}
+
+/* ---- what came out --------------------------------------------------------------------------- */
+
+static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+static const char *word(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+
+static void heading(cli_table *t, const char *const *names, size_t n) {
+  for (size_t i = 0; i < n; i++) cli_cell(t, "%s", names[i]);
+}
+
+static void print_runs(const json_t *report) {
+  static const char *const names[] = {"run",           "parameters",    "steps",     "time",
+                                      "training loss", "held-out loss", "perplexity"};
+  cli_table *t = cli_table_begin("lrrrrrr");
+  size_t i;
+  json_t *r;
+  heading(t, names, SGI_COUNT(names));
+  json_array_foreach(json_object_get(report, "runs"), i, r) {
+    cli_cell(t, "%s", word(r, "name"));
+    cli_cell(t, "%s", cli_count(number(r, "parameters")).s);
+    cli_cell(t, "%.0f", number(r, "steps"));
+    cli_cell(t, "%s", json_object_get(r, "seconds") ? cli_seconds(number(r, "seconds")).s : "-");
+    if (json_is_number(json_object_get(r, "valid_loss"))) {
+      cli_cell(t, "%.4f", number(r, "train_loss"));
+      cli_cell(t, "%.4f", number(r, "valid_loss"));
+      cli_cell(t, "%.3f", number(r, "perplexity"));
+    } else {
+      cli_cell(t, "%s", word(r, "state"));
+      cli_cell(t, "-");
+      cli_cell(t, "-");
+    }
+  }
+  cli_table_end(t);
+}
+
+static void print_best(const json_t *report) {
+  size_t i, k;
+  json_t *b, *text;
+  json_array_foreach(json_object_get(report, "best_settings"), i, b) {
+    char set[400] = "";
+    json_array_foreach(json_object_get(b, "set"), k, text) {
+      size_t at = strlen(set);
+      snprintf(set + at, sizeof set - at, "%s%s", at ? " " : "", json_string_value(text));
+    }
+    printf("best settings of %s: %s\n", word(b, "kind"), *set ? set : "not known yet");
+  }
+}
+
+static void warn_of_edges(const json_t *report) {
+  size_t i;
+  json_t *b;
+  json_array_foreach(json_object_get(report, "best_settings"), i, b) if (*word(b, "on_an_edge"))
+      cli_warn("%s: the best value of %s is the first or last that was tried: try values beyond it", word(b, "kind"),
+               word(b, "on_an_edge"));
+}
+
+static void print_optima(const json_t *report) {
+  static const char *const names[] = {"budget", "kind", "best parameters", "loss", "sizes", ""};
+  const json_t *list = json_object_get(report, "optima");
+  size_t i;
+  json_t *o;
+  if (!json_array_size(list)) return;
+  cli_table *t = cli_table_begin("rlrrrl");
+  heading(t, names, SGI_COUNT(names));
+  json_array_foreach(list, i, o) {
+    cli_cell(t, "%g", number(o, "budget"));
+    cli_cell(t, "%s", word(o, "kind"));
+    cli_cell(t, "%s", cli_count(number(o, "non_embedding_parameters")).s);
+    cli_cell(t, "%.4f", number(o, "loss"));
+    cli_cell(t, "%.0f", number(o, "points"));
+    cli_cell(t, "%s",
+             json_is_true(json_object_get(o, "inside")) ? "" : "lowest measured, no minimum between the sizes");
+  }
+  printf("\nwithout the embedding\n");
+  cli_table_end(t);
+}
+
+static void print_factors(const json_t *report) {
+  static const char *const names[] = {"kind", "against", "by", "factor", "95% of resamples", ""};
+  const json_t *list = json_object_get(report, "factors");
+  size_t i;
+  json_t *o;
+  if (!json_array_size(list)) return;
+  cli_table *t = cli_table_begin("lllrrl");
+  heading(t, names, SGI_COUNT(names));
+  json_array_foreach(list, i, o) {
+    cli_cell(t, "%s", word(o, "kind"));
+    cli_cell(t, "%s", word(o, "against"));
+    cli_cell(t, "%s", word(o, "by"));
+    cli_cell(t, "%.3f", number(o, "factor"));
+    cli_cell(t, "%.3f to %.3f", number(o, "low"), number(o, "high"));
+    cli_cell(t, "%s", json_is_true(json_object_get(o, "extrapolated")) ? "beyond what was measured" : "");
+  }
+  printf("\ntimes less of it for the loss that the other reaches at the largest budget\n");
+  cli_table_end(t);
+}
+
+static int show(const cli_call *c, const sgi_study *s, const char *const *against, size_t n) {
+  sg_error err = {0};
+  json_t *report;
+  if (sgi_study_report(s, against, n, &report, &err)) return cli_fail(&err);
+  if (sgi_study_write(s, report, &err)) return json_decref(report), cli_fail(&err);
+  warn_of_edges(report);
+  if (cli_flag(c, "json")) return cli_json(report);
+  print_runs(report);
+  print_best(report);
+  print_optima(report);
+  print_factors(report);
+  json_decref(report);
+  if (sgi_study_left(s)) cli_note("%s not ended yet", cli_number(sgi_study_left(s), "run").s);
+  cli_note("%s: results.json, runs.csv, isoflop.svg", cli_string(c, "output"));
+  return 0;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+static sg_status collect(const cli_call *c, sgi_study *s, sg_error *err) {
+  size_t n, taken;
+  const char *const *from = cli_list(c, "collect", &n);
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < n && !st; i++) {
+    st = sgi_study_collect(s, from[i], &taken, err);
+    if (!st) cli_note("%s: %s taken", from[i], cli_number(taken, "result").s);
+  }
+  return st;
+}
+
+int study_command(const cli_call *c, const char *command, json_t *wanted, const char *const *against, size_t n) {
+  sg_error err = {0};
+  watch w = {0};
+  sgi_run_events events = {.user = &w, .note = note, .work = work, .step = step, .stop = stop};
+  sgi_study *s = NULL;
+  size_t from;
+  const char *directory = cli_string(c, "output"), *name = cli_string(c, "run"), *plan = cli_string(c, "plan");
+  cli_signals_install();
+  if (sgi_json_state()) { /* what is asked may not be all that was */
+    json_decref(wanted);
+    sgi_json_incomplete("what the study asks", &err);
+    return cli_fail(&err);
+  }
+  sg_status st = sgi_study_open(directory, wanted, cli_string(c, "tokenizer"), &events, &s, &err);
+  json_decref(wanted);
+  end_bar(&w);
+  bool dry = cli_flag(c, "dry-run");
+  cli_list(c, "collect", &from);
+  if (!st) st = collect(c, s, &err);
+  if (!st && plan) st = plan_file(s, command, directory, plan, &err);
+  if (!st && !plan && dry) st = dry_run(c, s, &err);
+  bool go = !st && !plan && !dry && !from;
+  if (go) {
+    cli_signals_patient(true); /* a step is finished, and its checkpoint written */
+    st = name ? do_named(s, &w, name, c, &err) : do_all(s, &w, c, &err);
+    cli_signals_patient(false);
+    end_bar(&w);
+  }
+  int code = 0;
+  if (st == SG_ERR_CANCELLED && cli_stop) {
+    cli_note("stopped; go on with: sgatlin %s -o %s", command, directory);
+    code = 128 + cli_stop;
+  } else if (st) {
+    code = cli_fail(&err);
+  } else if (!plan && !dry && !name) {
+    code = show(c, s, against, n);
+  }
+  sgi_study_close(s);
+  return code;
+}

@@ -1,0 +1,106 @@
+/* study.json: what a study asks, held against what it may say. */
+#include <math.h>
+#include <string.h>
+
+#include "study/study_state.h"
+#include "ffn/ffn.h"
+
+enum { MOST = 64, MOST_VARIANTS = 256 };
+
+size_t sgi_study_list(const sgi_study *s, const char *key) { return json_array_size(json_object_get(s->asked, key)); }
+
+const char *sgi_study_word(const sgi_study *s, const char *key, size_t i) {
+  return json_string_value(json_array_get(json_object_get(s->asked, key), i));
+}
+
+double sgi_study_number(const sgi_study *s, const char *key, size_t i) {
+  return json_number_value(json_array_get(json_object_get(s->asked, key), i));
+}
+
+static sg_status words(const json_t *o, const char *where, const char *key, size_t least, size_t most, sg_error *err) {
+  const json_t *list = json_object_get(o, key);
+  size_t n = json_array_size(list);
+  if (!json_is_array(list) || n < least || n > most)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" must be a list of %zu to %zu texts", where, key, least, most);
+  for (size_t i = 0; i < n; i++) {
+    const char *word = json_string_value(json_array_get(list, i));
+    if (!word || !*word || strlen(word) >= SGI_STUDY_TEXT)
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\": entry %zu must be a text of 1 to %d bytes", where, key, i,
+                      SGI_STUDY_TEXT - 1);
+    for (size_t j = 0; j < i; j++)
+      if (!strcmp(word, json_string_value(json_array_get(list, j))))
+        return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" names %s twice", where, key, word);
+  }
+  return SG_OK;
+}
+
+static sg_status numbers(const json_t *o, const char *where, const char *key, double least, double most, bool whole,
+                         sg_error *err) {
+  const json_t *list = json_object_get(o, key);
+  size_t n = json_array_size(list);
+  if (!json_is_array(list) || !n || n > MOST)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" must be a list of 1 to %d numbers", where, key, MOST);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *x = json_array_get(list, i);
+    double v = json_number_value(x);
+    if (!json_is_number(x) || !(v >= least && v <= most) || (whole && v != floor(v)))
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\": entry %zu must be a%s number from %g to %g", where, key, i,
+                      whole ? " whole" : "", least, most);
+    for (size_t j = 0; j < i; j++)
+      if (json_number_value(json_array_get(list, j)) == v)
+        return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" names %g twice", where, key, v);
+  }
+  return SG_OK;
+}
+
+static sg_status variants(const json_t *o, const char *where, sg_error *err) {
+  const json_t *list = json_object_get(o, "variants");
+  size_t n = json_array_size(list);
+  if (!json_is_array(list) || n > MOST_VARIANTS)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: \"variants\" must be a list of at most %d lists of \"key=value\"", where,
+                    MOST_VARIANTS);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *v = json_array_get(list, i);
+    bool good = json_is_array(v) && json_array_size(v) > 0 && json_array_size(v) <= MOST;
+    for (size_t k = 0; good && k < json_array_size(v); k++) {
+      const char *text = json_string_value(json_array_get(v, k));
+      good = text && strchr(text, '=') && strlen(text) < SGI_STUDY_TEXT;
+    }
+    if (!good)
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: \"variants\": entry %zu must be a list of \"key=value\"", where, i);
+  }
+  return SG_OK;
+}
+
+static sg_status kinds_known(const json_t *o, const char *where, sg_error *err) {
+  const json_t *list = json_object_get(o, "kinds");
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    sg_error why = {0};
+    if (!sgi_ffn_find(json_string_value(json_array_get(list, i)), &why))
+      return sgi_fail(err, SG_ERR_ARG, "%s: %s", where, why.text);
+  }
+  return SG_OK;
+}
+
+sg_status sgi_study_check(const json_t *o, const char *where, sg_error *err) {
+  static const char *const keys[] = {"format", "data",     "kinds",       "scales",     "budgets",  "seeds",
+                                     "set",    "variants", "sweep_scale", "sweep_only", "data_hash"};
+  size_t format;
+  bool only;
+  char text[4096];
+  sg_status st = sgi_json_only_keys(o, where, keys, SGI_COUNT(keys), err);
+  if (!st) st = sgi_json_size(o, where, "format", 1, 1, &format, err);
+  if (!st) st = sgi_json_string(o, where, "data", text, sizeof text, err);
+  if (!st) st = words(o, where, "kinds", 1, MOST, err);
+  if (!st) st = kinds_known(o, where, err);
+  if (!st) st = words(o, where, "scales", 1, MOST, err);
+  if (!st) st = numbers(o, where, "budgets", 0, 1e30, false, err);
+  if (!st) st = numbers(o, where, "seeds", 0, 9e15, true, err);
+  if (!st) st = words(o, where, "set", 0, MOST, err);
+  if (!st) st = variants(o, where, err);
+  if (!st) st = sgi_json_string(o, where, "sweep_scale", text, sizeof text, err);
+  if (!st) st = sgi_json_bool(o, where, "sweep_only", &only, err);
+  if (!st && only && !json_array_size(json_object_get(o, "variants")))
+    st = sgi_fail(err, SG_ERR_ARG, "%s: a sweep of no variants", where);
+  return st;
+}

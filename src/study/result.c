@@ -1,0 +1,176 @@
+/* A run's result, beside the run: STUDY/runs/NAME/result.json. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "study/study_state.h"
+
+void sgi_study_forget(sgi_study_run *r) {
+  sgi_free(r->row_nll);
+  r->row_nll = r->row_targets = NULL;
+  r->rows = 0;
+}
+
+/* ---- the last steps' loss -------------------------------------------------------------------- */
+
+/* Mean of train/loss over the last hundredth of the steps, at least one; the file has a line a
+ * step. */
+static sg_status last_losses(const char *path, uint64_t steps, double *mean, sg_error *err) {
+  uint64_t from = steps - (steps + 99) / 100;
+  sgi_map map;
+  double sum = 0;
+  size_t n = 0;
+  sg_status st = sgi_map_file(path, &map, err);
+  if (st) return st;
+  for (size_t at = 0; at < map.size && !st;) {
+    const unsigned char *end = memchr(map.data + at, '\n', map.size - at);
+    size_t length = end ? (size_t)(end - map.data) - at : map.size - at;
+    json_t *o = NULL;
+    st = sgi_json_parse((const char *)map.data + at, length, path, &o, err);
+    const json_t *loss = json_object_get(o, "train/loss");
+    if (!st && json_is_number(loss) && json_number_value(json_object_get(o, "step")) > (double)from) {
+      sum += json_number_value(loss);
+      n++;
+    }
+    json_decref(o);
+    at += length + 1;
+  }
+  sgi_unmap_file(&map);
+  *mean = n ? sum / (double)n : NAN;
+  if (!st && !n)
+    st = sgi_fail(err, SG_ERR_FORMAT, "%s: has no loss of the last %llu steps", path,
+                  (unsigned long long)(steps - from));
+  return st;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static json_t *array(const double *x, size_t n) {
+  json_t *a = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(a, json_real(x[i]));
+  return a;
+}
+
+static sg_status save(const sgi_study *s, const sgi_study_run *r, const char *why, sg_error *err) {
+  bool done = r->state == SGI_STUDY_DONE;
+  json_t *o = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:I}", "format", 1, "name", r->name, "state",
+                        done ? "done" : "diverged", "parameters", (json_int_t)r->parameters, "embedding_parameters",
+                        (json_int_t)r->embedding, "steps", (json_int_t)r->steps, "flops", r->flops, "seconds",
+                        r->seconds, "memory_bytes", (json_int_t)r->memory);
+  if (!done) json_object_set_new(o, "error", json_string(why));
+  if (done) {
+    json_object_set_new(o, "train_loss", json_real(r->train_loss));
+    json_object_set_new(o, "valid_loss", json_real(r->valid_loss));
+    json_object_set_new(o, "standard_error", json_real(r->standard_error));
+    json_object_set_new(o, "accuracy", json_real(r->accuracy));
+    json_object_set_new(o, "row_nll", array(r->row_nll, r->rows));
+    json_object_set_new(o, "row_targets", array(r->row_targets, r->rows));
+  }
+  char *path = sgi_study_run_path(s, r->name, "result.json");
+  sg_status st = !path              ? sgi_fail_memory(err, SGI_STUDY_TEXT, "a path")
+                 : sgi_json_state() ? sgi_json_incomplete("result.json", err)
+                                    : sgi_json_save(path, o, err);
+  json_decref(o);
+  sgi_free(path);
+  return st;
+}
+
+sg_status sgi_study_keep(const sgi_study *s, sgi_study_run *r, const sgi_run *run, sg_status ended, const sg_error *why,
+                         sg_error *err) {
+  const sgi_evaluation *e = sgi_run_evaluation(run);
+  r->memory = sgi_run_plan_of(run)->memory;
+  r->seconds = sgi_run_seconds(run);
+  if (ended) {
+    r->state = SGI_STUDY_DIVERGED;
+    r->train_loss = r->valid_loss = r->standard_error = r->accuracy = NAN;
+    return save(s, r, why->text, err);
+  }
+  char *path = sgi_study_run_path(s, r->name, "metrics.jsonl");
+  sg_status st =
+      path ? last_losses(path, r->steps, &r->train_loss, err) : sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
+  sgi_free(path);
+  if (!st && !r->rows)
+    return sgi_fail(err, SG_ERR_ARG, "run %s: nothing is held out: the study's text needs a valid.*", r->name);
+  if (st) return st;
+  double n = 0, sum = 0;
+  for (size_t i = 0; i < r->rows; i++) sum += r->row_nll[i], n += r->row_targets[i];
+  r->valid_loss = sum / n;
+  r->standard_error = e->standard_error;
+  r->accuracy = e->accuracy;
+  r->state = SGI_STUDY_DONE;
+  return save(s, r, NULL, err);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static sg_status read_rows(const json_t *o, const char *path, sgi_study_run *r, sg_error *err) {
+  const json_t *nll = json_object_get(o, "row_nll"), *targets = json_object_get(o, "row_targets");
+  size_t n = json_array_size(nll);
+  if (!n || json_array_size(targets) != n)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: row_nll and row_targets must be lists of equal length", path);
+  double *x = sgi_alloc(2 * n * sizeof *x);
+  if (!x) return sgi_fail_memory(err, 2 * n * sizeof *x, "losses of rows");
+  r->row_nll = x;
+  r->row_targets = x + n;
+  r->rows = n;
+  double counted = 0;
+  for (size_t i = 0; i < n; i++) {
+    const json_t *a = json_array_get(nll, i), *b = json_array_get(targets, i);
+    x[i] = json_number_value(a);
+    x[n + i] = json_number_value(b);
+    if (!json_is_number(a) || !json_is_number(b) || !(x[i] >= 0) || !(x[n + i] >= 0))
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: row %zu has no loss or no count", path, i);
+    counted += x[n + i];
+  }
+  return counted > 0 ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: no target is counted", path);
+}
+
+static sg_status fill(const json_t *o, const char *path, sgi_study_run *r, sg_error *err) {
+  size_t format, parameters;
+  uint64_t steps;
+  char name[SGI_STUDY_TEXT], state[32];
+  sg_status st = sgi_json_size(o, path, "format", 1, 1, &format, err);
+  if (!st) st = sgi_json_string(o, path, "name", name, sizeof name, err);
+  if (!st) st = sgi_json_string(o, path, "state", state, sizeof state, err);
+  if (!st) st = sgi_json_size(o, path, "parameters", 1, SIZE_MAX / 2, &parameters, err);
+  if (!st) st = sgi_json_u64(o, path, "steps", &steps, err);
+  if (!st) st = sgi_json_size(o, path, "memory_bytes", 0, SIZE_MAX / 2, &r->memory, err);
+  if (!st) st = sgi_json_real(o, path, "seconds", 0, 1e12, &r->seconds, err);
+  if (st) return st;
+  if (strcmp(name, r->name) || parameters != r->parameters || steps != r->steps)
+    return sgi_fail(err, SG_ERR_FORMAT,
+                    "%s: is of run %s with %zu parameters and %llu steps, and this study's %s has %zu and %llu: it "
+                    "belongs to other settings; move its directory away",
+                    path, name, parameters, (unsigned long long)steps, r->name, r->parameters,
+                    (unsigned long long)r->steps);
+  if (!strcmp(state, "diverged")) {
+    r->state = SGI_STUDY_DIVERGED;
+    r->train_loss = r->valid_loss = r->standard_error = r->accuracy = NAN;
+    return SG_OK;
+  }
+  if (strcmp(state, "done")) return sgi_fail(err, SG_ERR_FORMAT, "%s: state is \"%s\"", path, state);
+  st = sgi_json_real(o, path, "train_loss", 0, 1e6, &r->train_loss, err);
+  if (!st) st = sgi_json_real(o, path, "valid_loss", 0, 1e6, &r->valid_loss, err);
+  if (!st) st = sgi_json_real(o, path, "standard_error", 0, 1e6, &r->standard_error, err);
+  if (!st) st = sgi_json_real(o, path, "accuracy", 0, 1, &r->accuracy, err);
+  if (!st) st = read_rows(o, path, r, err);
+  if (!st) r->state = SGI_STUDY_DONE;
+  return st;
+}
+
+sg_status sgi_study_read(const sgi_study *s, sgi_study_run *r, sg_error *err) {
+  char *path = sgi_study_run_path(s, r->name, "result.json");
+  json_t *o = NULL;
+  r->state = SGI_STUDY_WAITING;
+  if (!path) return sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
+  sg_status st = SG_OK;
+  if (sgi_is_file(path)) {
+    st = sgi_json_load(path, &o, err);
+    if (!st) st = fill(o, path, r, err);
+    if (st) sgi_study_forget(r);
+  }
+  json_decref(o);
+  sgi_free(path);
+  return st;
+}

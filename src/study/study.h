@@ -1,0 +1,86 @@
+/* study.h: many runs that answer one question (docs/method.md, scaling study): every kind at every
+ * scale, budget and seed, each an ordinary run directory, each kind with the settings that a sweep
+ * found best for it.
+ *
+ *   STUDY/study.json         what is asked; written once
+ *   STUDY/tokenizer.json     of all runs
+ *   STUDY/runs/NAME/         a run, and result.json once it has ended
+ * Nothing else decides what is done next: a study goes on where its run directories stand, in this
+ * process, in others, or on other machines whose directories are collected. */
+#ifndef SGI_STUDY_H
+#define SGI_STUDY_H
+
+#include "core/json.h"
+#include "train/run.h"
+
+enum { SGI_STUDY_TEXT = 128 };
+
+typedef enum sgi_study_state { SGI_STUDY_WAITING, SGI_STUDY_DONE, SGI_STUDY_DIVERGED } sgi_study_state;
+
+typedef struct sgi_study_run {
+  char name[SGI_STUDY_TEXT]; /* its directory below STUDY/runs */
+  char kind[SGI_SETTING_TEXT], scale[SGI_SETTING_TEXT];
+  double budget; /* FLOPs; 0: train.steps decides */
+  uint64_t seed;
+  bool sweep;     /* tries a variant; else it belongs to the question itself */
+  size_t variant; /* of a sweep */
+  /* What it costs. */
+  size_t parameters, embedding; /* all, and of these the tied embedding's */
+  uint64_t steps;
+  double flops;
+  /* What came out; of SGI_STUDY_DONE, losses of SGI_STUDY_DIVERGED are NaN. */
+  sgi_study_state state;
+  double train_loss; /* mean of the last hundredth of the steps */
+  double valid_loss, standard_error, accuracy, seconds;
+  size_t memory;                 /* bytes of the process, by the run's plan */
+  double *row_nll, *row_targets; /* (rows) of the held-out text */
+  size_t rows;
+} sgi_study_run;
+
+typedef struct sgi_study sgi_study;
+
+/* wanted: what study.json should say (docs/formats.md, study), NULL to open one that is there. A
+ * study of other settings is SG_ERR_ARG naming the first key that differs. tokenizer: a file, NULL:
+ * trained on the data. events may be NULL. Results that are there are read. New:
+ * sgi_study_close. */
+sg_status sgi_study_open(const char *directory, const json_t *wanted, const char *tokenizer,
+                         const sgi_run_events *events, sgi_study **out, sg_error *err);
+void sgi_study_close(sgi_study *s);
+
+/* Runs known now, cheapest first: the sweep's, then, once these have ended, the others. Borrowed
+ * until the next call that changes the study; NULL past the last. */
+const sgi_study_run *sgi_study_at(const sgi_study *s, size_t i);
+size_t sgi_study_left(const sgi_study *s); /* of these, not ended */
+const json_t *sgi_study_asked(const sgi_study *s);
+const char *sgi_study_data(const sgi_study *s);
+
+/* A kind's best variant by held-out loss (mean over seeds): its index, SIZE_MAX while its sweep has
+ * not ended, or all of it diverged; 0 where nothing is swept. edge (size bytes) names the keys
+ * whose best value is the first or last that was tried. */
+size_t sgi_study_best(const sgi_study *s, const char *kind, char *edge, size_t size);
+/* The i-th assignment "key=value" of a variant; NULL past the last. */
+const char *sgi_study_variant(const sgi_study *s, size_t variant, size_t i);
+size_t sgi_study_variants(const sgi_study *s);
+
+/* Settings of run i as `train` takes them. */
+sg_status sgi_study_settings(const sgi_study *s, size_t i, sgi_settings *out, sg_error *err);
+/* Plan of run i as it would start now, with the seconds of a step timed on this machine. */
+sg_status sgi_study_plan(const sgi_study *s, size_t i, size_t max_memory, sgi_run_plan *out, double *step_seconds,
+                         sg_error *err);
+/* Begins or resumes run i, to its end, and keeps its result; one that diverges has a result too and
+ * is SG_OK. May make new runs known. */
+sg_status sgi_study_do(sgi_study *s, size_t i, size_t max_memory, sg_error *err);
+
+/* Takes over run directories of a copy of this study that ended there and have not here: *taken of
+ * them. Another study is refused. */
+sg_status sgi_study_collect(sgi_study *s, const char *other, size_t *taken, sg_error *err);
+
+/* ---- report.c -------------------------------------------------------------------------------- */
+
+/* New reference: runs, best settings, optima per budget and kind, factors against kinds (n of them)
+ * with intervals (docs/formats.md, study). */
+sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, json_t **out, sg_error *err);
+/* STUDY/results.json, runs.csv and isoflop.svg from it. */
+sg_status sgi_study_write(const sgi_study *s, const json_t *report, sg_error *err);
+
+#endif

@@ -1,0 +1,104 @@
+#!/bin/sh
+# isoflop and sweep: a small study whole; stopped, killed and gone on with; from a plan; collected from two copies; what it refuses.
+. tests/cli/common.sh
+W="$tmp/worlds"
+"$SGATLIN" -q data worlds --stories 100 --seed 1 -o "$W"
+"$SGATLIN" -q tokenizer train -n 300 "$W/train.txt" -o "$tmp/tok.json"
+ask="--data $W --tokenizer $tmp/tok.json --kinds sgatlin,mlp --budgets 2e8,4e8 --scales ladder;32x1,ladder;32x2 --seeds 2
+  --set train.batch_size=8 --set train.seq_len=32 --set schedule.warmup_steps=2 --set checkpoint.every=5 --vary optimizer.learning_rate=1e-3,4e-3"
+
+# All of it at once.
+try 0 -q -t 2 isoflop $ask -o "$tmp/whole" --json
+cp "$tmp/out" "$tmp/whole.json"
+for k in '"left":0' '"best_settings":' '"parabola":' '"by":"flops"' '"resampled_rows":'; do has out "$k"; done
+has err "first or last that was tried"
+[ "$(ls "$tmp/whole/runs" | wc -l)" = 20 ] || bad "4 runs of sweeps and 16 others expected"
+[ "$(wc -l <"$tmp/whole/runs.csv")" = 21 ] || bad "a line a run in runs.csv"
+[ "$(grep -o '<circle' "$tmp/whole/isoflop.svg" | wc -l)" = 16 ] || bad "a circle a run in isoflop.svg"
+# Each run is an ordinary one, of as many steps as the budget pays for.
+try 0 eval "$tmp/whole/runs/mlp-ladder-32x1-2e-08-s1" --data "$W/valid.txt" --max-rows 4
+try 0 flops -p 'ladder;32x1' -k mlp -b 2e8 --json
+steps=$(sed -n 's/.*"steps": *\([0-9]*\).*/\1/p' "$tmp/whole/runs/mlp-ladder-32x1-2e-08-s1/result.json")
+per=$("$SGATLIN" train --data "$W" --tokenizer "$tmp/tok.json" --preset 'ladder;32x1' --kind mlp --set train.batch_size=8 --set train.seq_len=32 \
+  --set train.flops_budget=2e8 --set schedule.warmup_steps=2 --dry-run --json -q | sed 's/.*"steps":\([0-9]*\).*/\1/')
+[ "$steps" = "$per" ] || bad "$steps steps, train --dry-run says $per"
+# The table prints the same losses, and again from what is there.
+try 0 isoflop -o "$tmp/whole"
+has out "best settings of mlp: optimizer.learning_rate="; has out "against"
+loss=$(sed -n 's/.*"valid_loss": *\([0-9.]\{6\}\).*/\1/p' "$tmp/whole/runs/mlp-ladder-32x1-2e-08-s1/result.json")
+grep mlp-ladder-32x1-2e-08-s1 "$tmp/out" | grep -q "${loss%?}" || bad "the table has not the loss $loss of result.json"
+
+# What depends neither on the clock nor on the threads: losses, and the bytes of every model.
+untimed() { sed 's/"\(seconds\|memory_bytes\)": *[0-9.e-]*//g' "$1"; }
+same_study() {
+  for r in "$tmp/whole/runs"/*; do
+    n=$(basename "$r")
+    untimed "$r/result.json" >"$tmp/a"
+    untimed "$1/runs/$n/result.json" >"$tmp/b"
+    same "$tmp/a" "$tmp/b"
+    [ -z "${2:-}" ] || continue
+    same "$r/checkpoints/$(cat "$r/checkpoints/latest")/model.safetensors" "$1/runs/$n/checkpoints/$(cat "$r/checkpoints/latest")/model.safetensors"
+  done
+  cut -d, -f1-10,13- "$tmp/whole/runs.csv" >"$tmp/a"
+  cut -d, -f1-10,13- "$1/runs.csv" >"$tmp/b"
+  same "$tmp/a" "$tmp/b"
+}
+# Killed again and again, stopped in order, then to the end with one thread.
+i=0
+while [ $i -lt 6 ]; do
+  "$SGATLIN" -q -t 2 isoflop $ask -o "$tmp/cut" >/dev/null 2>"$tmp/err" &
+  p=$!
+  sleep 0.$((3 + i))
+  [ $i = 5 ] && kill -TERM $p || kill -9 $p
+  wait $p
+  i=$((i + 1))
+done 2>/dev/null
+try 0 -q -t 1 isoflop -o "$tmp/cut" --json
+same_study "$tmp/cut"
+
+# Two copies do half of it each, from the plan; then one takes the other's.
+try 0 -q isoflop $ask -o "$tmp/a-half" --plan "$tmp/plan"
+[ "$(wc -l <"$tmp/plan")" = 4 ] || bad "the plan of the sweep has 4 lines"
+for r in $(sed 's/.*--run //' "$tmp/plan"); do try 0 -q isoflop -o "$tmp/a-half" --run "$r"; done
+cp -r "$tmp/a-half" "$tmp/b-half"
+try 0 -q isoflop -o "$tmp/a-half" --plan -
+cp "$tmp/out" "$tmp/plan"
+[ "$(wc -l <"$tmp/plan")" = 16 ] || bad "the plan has 16 lines"
+i=0
+for r in $(sed 's/.*--run //' "$tmp/plan"); do
+  i=$((i + 1))
+  try 0 -q isoflop -o "$tmp/$([ $((i % 2)) = 0 ] && echo a || echo b)-half" --run "$r"
+done
+try 0 isoflop -o "$tmp/a-half" --collect "$tmp/b-half"
+has err "8 results taken"
+same_study "$tmp/a-half" collected
+try 0 isoflop -o "$tmp/a-half" --collect "$tmp/b-half"; has err "0 results taken"
+
+# A run that diverges is told and left out.
+try 0 -q isoflop --data "$W" --tokenizer "$tmp/tok.json" --kinds mlp --budgets 2e8 --scales 'ladder;32x1' --seeds 1 --set train.seq_len=32 \
+  --set optimizer.learning_rate=1e6 --set schedule.warmup_steps=0 --set optimizer.clip=1e6 -o "$tmp/wild" --json
+has out '"state":"diverged"'; has err "diverged"
+
+# sweep: a grid, random choices, the warning of an edge.
+sw="--data $W --tokenizer $tmp/tok.json --kind mlp --preset ladder;32x1 --set train.batch_size=8 --set train.seq_len=32 --set schedule.warmup_steps=2 --steps 6"
+try 0 sweep $sw --vary optimizer.learning_rate=1e-6,1e-5,1e-4 -o "$tmp/sweep"
+has out "best settings of mlp: optimizer.learning_rate=1e-4"; has err "first or last that was tried"
+try 0 -q sweep $sw --random 3 --vary optimizer.learning_rate=1e-4..1e-2 --vary optimizer.weight_decay=1e-5..1e-3 -o "$tmp/random" --json
+[ "$(grep -o '"name":"sweep-mlp' "$tmp/out" | wc -l)" = 3 ] || bad "three random choices"
+try 0 sweep $sw --vary optimizer.learning_rate=1e-3,2e-3 --dry-run -o "$tmp/dry"
+has err "2 runs"; [ ! -d "$tmp/dry/runs" ] || bad "a dry run made runs"
+
+# Errors.
+try 2 isoflop $ask --kinds sgatlin,mlpp -o "$tmp/x"; has err "mlpp"
+try 2 isoflop $ask --budgets 10 -o "$tmp/x"; has err "does not pay for one step"
+try 2 isoflop $ask --budgets 2e8,x -o "$tmp/x"; has err "--budgets"
+try 2 isoflop $ask --seeds 3 -o "$tmp/whole"; has err "seeds"; has err "choose another directory"
+try 2 isoflop --kinds mlp -o "$tmp/x"; has err "--data is needed"
+try 1 isoflop -o "$tmp/nothing"; has err "study.json is missing"
+try 2 isoflop -o "$tmp/whole" --run no-such; has err "no such run"
+try 2 sweep $sw --vary optimizer.learning_rate -o "$tmp/x"; has err "KEY=A,B"
+try 2 sweep $sw --random 2 --vary optimizer.learning_rate=1e-3 -o "$tmp/x"; has err "LOW..HIGH"
+[ ! -d "$tmp/x" ] || bad "a study that can not be left a directory"
+sed -i 's/"steps": [0-9]*/"steps": 1/' "$tmp/whole/runs/mlp-ladder-32x1-2e-08-s1/result.json"
+try 3 isoflop -o "$tmp/whole"; has err "belongs to other settings"
+finish
