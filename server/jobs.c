@@ -25,12 +25,14 @@
  * Invariants. hold and let_go alternate: libmicrohttpd forgets a resume that meets no suspend,
  * and the connection would then sleep for ever. A client that hangs up while it is held is seen
  * by polling its descriptor, which is open for as long as the job is not left. A cancelled job
- * ends at its next look (http_job_cancelled), which every long loop of the library offers.
+ * ends at its next look (http_job_cancelled), which every long loop of the library offers. Where
+ * nothing runs or waits, jobs_watch gives the memory of past jobs back to the system.
  *
  * Not taken. A thread a connection: idle clients would cost stacks, and nothing is gained while
  * one computes. Leaving hang-ups to libmicrohttpd: it does not look at a suspended connection. */
 #include "jobs.h"
 
+#include <malloc.h>
 #include <omp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -41,7 +43,7 @@
 #include "core/file_guard.h"
 
 /* One job runs, MAX_WAITING wait, the rest is told to come again. */
-enum { MAX_WAITING = 8, JOB_SECONDS = 120 };
+enum { MAX_WAITING = 8, JOB_SECONDS = 120, TRIM_SECONDS = 1 };
 
 void http_job_free(http_job *j) {
   if (!j) return;
@@ -137,6 +139,7 @@ static void *work(void *cls) {
     run_job(q, j);
     pthread_mutex_lock(&q->lock);
     q->running = NULL;
+    q->worked = true;
     j->state = JOB_DONE;
     if (j->left)
       http_job_free(j);
@@ -243,13 +246,19 @@ static bool hung_up(const http_job *j) {
 /* The descriptor of a job that waits or runs and was not left is open: jobs_leave comes before
  * libmicrohttpd closes it. */
 void jobs_watch(job_queue *q) {
+  double now = sgi_now();
   pthread_mutex_lock(&q->lock);
   for (http_job *j = q->first, *next; j; j = next) {
     next = j->next;
     if (j->held && hung_up(j)) end_unrun(q, j, 499, "the client hung up");
   }
   if (q->running && !q->running->left && hung_up(q->running)) q->running->cancelled = true;
+  bool trim = q->worked && !q->running && !q->first && now - q->trimmed >= TRIM_SECONDS;
+  if (trim) q->worked = false, q->trimmed = now;
   pthread_mutex_unlock(&q->lock);
+  /* What requests took and gave back is the system's again, else the process would keep the most
+   * that it ever held, and a little more wherever pieces that live on lie between. */
+  if (trim) malloc_trim(0);
 }
 
 /* ---- handlers -------------------------------------------------------------------------------- */

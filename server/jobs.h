@@ -20,6 +20,8 @@ typedef struct job_queue {
   pthread_cond_t wake;
   pthread_t worker;
   bool worker_on, stopping;
+  bool worked; /* a job ended since memory was last given back, at `trimmed` */
+  double trimmed;
   http_job *first, *running;
   size_t waiting;
   int threads; /* of OpenMP, for the worker */
@@ -64,8 +66,8 @@ bool jobs_add(job_queue *q, http_job *j);
 job_state jobs_state(job_queue *q, const http_job *j);
 /* The connection has ended: j is not to be touched again. */
 void jobs_leave(job_queue *q, http_job *j);
-/* Looks for clients that hung up while they are held, which libmicrohttpd does not see; called now
- * and then. */
+/* Looks for clients that hung up while they are held, which libmicrohttpd does not see, and gives
+ * freed memory back where nothing is to do; called now and then. */
 void jobs_watch(job_queue *q);
 /* Next bytes of a job's event stream: MHD_ContentReaderCallback of cls = job. */
 ssize_t jobs_next_event(void *cls, uint64_t position, char *to, size_t max);
