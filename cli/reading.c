@@ -27,6 +27,8 @@ sg_status cli_bind(const cli_call *c, const sgi_recording *rec, const char *name
   sg_status st = sgi_recording_bind(rec, model, name, &bound, err);
   if (st) return st;
   if (bound == SGI_UNKNOWN) cli_note("%s does not say which model it was made from: it is taken to be this one", name);
+  if (bound == SGI_SAME_WEIGHTS)
+    cli_note("%s does not say which config.json it was made with: it is taken to be this model's", name);
   if (bound != SGI_OF_ANOTHER) return SG_OK;
   char why[SG_ERROR_TEXT];
   snprintf(why, sizeof why, "%.330s", err->text);

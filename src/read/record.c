@@ -191,16 +191,15 @@ static json_t *describe(const sgi_recorder *r) {
         shards, json_pack("{s:s, s:I, s:I, s:I}", "file", name, "first_document", (json_int_t)s->first, "documents",
                           (json_int_t)s->documents, "positions", (json_int_t)s->positions));
   }
-  json_t *o =
-      json_pack("{s:s, s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "format", "sgatlin-recording",
-                "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "", SGI_BINDING_KEY,
-                json_string(sgi_binding_of(q->model).hash), "data", q->data_path ? q->data_path : "", "data_hash",
-                hash_text(q->documents.hash), "documents", (json_int_t)r->plan.documents, "positions",
-                (json_int_t)r->plan.positions, "seq_len", (json_int_t)q->seq_len, "padding", q->padding, "unshifted",
-                q->unshifted, "model_layers", (json_int_t)c->num_layers, "layers", layers);
+  json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "format", "sgatlin-recording",
+                        "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "", "data",
+                        q->data_path ? q->data_path : "", "data_hash", hash_text(q->documents.hash), "documents",
+                        (json_int_t)r->plan.documents, "positions", (json_int_t)r->plan.positions, "seq_len",
+                        (json_int_t)q->seq_len, "padding", q->padding, "unshifted", q->unshifted, "model_layers",
+                        (json_int_t)c->num_layers, "layers", layers);
   json_t *rest = json_pack("{s:b, s:I, s:i, s:i, s:o}", "index", q->index, "vocab_size", (json_int_t)c->vocab_size,
                            "bos", c->bos_id, "pad", c->pad_id, "shards", shards);
-  if (o && rest && !add_slots(f, o) && !json_object_update(o, rest)) {
+  if (o && rest && sgi_binding_write(q->model, o) && !add_slots(f, o) && !json_object_update(o, rest)) {
     json_decref(rest);
     return o;
   }
@@ -210,12 +209,15 @@ static json_t *describe(const sgi_recorder *r) {
 }
 
 /* A recording of the same request goes on, another one is refused. Where the paths of model and
- * data moved but their content did not, that is the same request. */
+ * data moved but their content did not, that is the same request. One that was begun before
+ * configurations were kept has none. */
 static sg_status compare(const json_t *old, const json_t *now, const char *where, sg_error *err) {
   const char *key;
   const json_t *v;
   json_object_foreach((json_t *)(uintptr_t)now, key, v) {
-    if (!strcmp(key, "model") || !strcmp(key, "data") || json_equal(v, json_object_get(old, key))) continue;
+    const json_t *then = json_object_get(old, key);
+    if (!strcmp(key, "model") || !strcmp(key, "data") || json_equal(v, then)) continue;
+    if (!strcmp(key, SGI_BINDING_CONFIG) && !(then && sgi_binding_differs(then, v))) continue;
     return sgi_fail(err, SG_ERR_ARG,
                     "%s belongs to a recording with another \"%s\": remove that directory or choose a new one", where,
                     key);

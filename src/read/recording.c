@@ -96,8 +96,7 @@ sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const ch
                                {"neurons chosen a channel", i->slots[s].top_k, g.top_k}};
     st = same_sizes(layer, SGI_COUNT(layer), name, err);
   }
-  if (!st) *bound = sgi_binding_compare(&i->of, m, name, i->model, err);
-  return st;
+  return st ? st : sgi_binding_compare(&i->of, m, name, i->model, bound, err);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -368,6 +367,7 @@ void sgi_recording_close(sgi_recording *r) {
     sgi_safetensors_close(r->index[i].file);
     sgi_free(r->index[i].looked_at);
   }
+  sgi_binding_free(&r->info.of);
   sgi_free(r->damage);
   sgi_free(r->shards);
   sgi_free(r->parts);

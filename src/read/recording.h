@@ -41,7 +41,7 @@ sg_status sgi_recording_open(const char *directory, sgi_recording **out, sg_erro
 void sgi_recording_close(sgi_recording *r);
 const sgi_recording_info *sgi_recording_info_of(const sgi_recording *r); /* borrowed until close */
 /* Whether it can be read beside this model: its sizes must be the model's (SG_ERR_ARG), and *bound
- * says whether it was made from it, with both hashes in err where not. name is how people call the
+ * says whether it was made from it, with both hashes or settings in err where not. name is how people call the
  * recording. */
 sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const char *name, sgi_bound *bound,
                              sg_error *err);

@@ -43,6 +43,37 @@ reader neighbors MODEL REC --prompt "The dog" --json
 reader map MODEL REC --json --neighbors 3
 reader cka MODEL REC
 
+# The same weights with another config.json: it changes every number that is computed, and no weight.
+for setting in 's/"rope_theta": [0-9.]*/"rope_theta": 500.0/' 's/"rms_norm_eps": [0-9.e-]*/"rms_norm_eps": 0.01/' \
+  's/"activation": "[a-z]*"/"activation": "relu"/'; do
+  rm -rf "$tmp/set"
+  cp -r $MODEL "$tmp/set"
+  sed "$setting" $MODEL/config.json >"$tmp/set/config.json"
+  cmp -s $MODEL/config.json "$tmp/set/config.json" && bad "$setting changes nothing"
+  try 2 cka "$tmp/set" "$tmp/rec"
+  empty out
+  has err "$(echo "$setting" | cut -d'"' -f2)"
+  has err "its weights are this model's, but its "
+  try 0 cka "$tmp/set" "$tmp/rec" --force
+  has err "warning: $tmp/rec was made from another model"
+done
+# What is said of names, files and lengths computes nothing.
+cp $MODEL/config.json "$tmp/set/config.json"
+sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 77/' "$tmp/set/config.json"
+try 0 cka "$tmp/set" "$tmp/rec"
+empty err
+# A recording of before: its hash still counts, and a note says what is not known.
+cp -r "$tmp/rec" "$tmp/before"
+python3 - "$tmp/before/recording.json" <<'P' 2>/dev/null || skipped=1
+import json, sys
+o = json.load(open(sys.argv[1])); del o["model_config"]; json.dump(o, open(sys.argv[1], "w"), indent=2)
+P
+if [ -z "${skipped:-}" ]; then
+  try 0 cka "$tmp/set" "$tmp/before"
+  has err "does not say which config.json it was made with"
+  try 2 cka "$tmp/other" "$tmp/before"
+fi
+
 # The explorer says so before it serves.
 "$SGATLIN" explore "$tmp/other" --recording "$tmp/rec" >"$tmp/out" 2>"$tmp/err" </dev/null &
 wait $!
