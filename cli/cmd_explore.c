@@ -8,6 +8,7 @@
 #include "../server/examples.h"
 #include "../server/web.h"
 #include "core/file.h"
+#include "context.h"
 #include "prompt.h"
 #include "text_form.h"
 #include "read/facts.h"
@@ -127,7 +128,7 @@ static int run(const cli_call *c) {
   cli_signals_install();
   if (sgi_is_file(c->args[0])) return run_file(c);
   sg_status st = cli_prompt_open_model(&p, c, &err);
-  explorer e = {.model = p.model, .tokenizer = p.tokenizer};
+  explorer e = {.model = p.model, .tokenizer = p.tokenizer, .beyond = cli_flag(c, "beyond-context")};
   if (!st && !(e.name = name_of(c->args[0]))) st = sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
   if (!st) e.metrics = metrics_of(c->args[0]);
   cli_reading reading = {0};
@@ -188,6 +189,7 @@ static const cli_option options[] = {
      .argument = "ADDRESS",
      .value_text = "127.0.0.1",
      .help = "IPv4 address to listen on; any other than 127.0.0.1 lets other machines in"},
+    CLI_BEYOND_OPTION,
     CLI_FORCE_OPTION,
     CLI_MODEL_OPTIONS,
     {.name = "open", .type = CLI_FLAG, .help = "open the page in the browser"},

@@ -1,5 +1,7 @@
 #include "context.h"
 
+#include <stdio.h>
+
 sg_status cli_context_fail(const sg_config *config, size_t T, const char *hint, sg_error *err) {
   return sgi_fail(
       err, SG_ERR_ARG,
@@ -7,11 +9,16 @@ sg_status cli_context_fail(const sg_config *config, size_t T, const char *hint, 
       config->max_position, hint);
 }
 
+bool cli_context_text(const sg_config *config, size_t T, char text[CLI_CONTEXT_TEXT]) {
+  snprintf(text, CLI_CONTEXT_TEXT,
+           "%zu tokens are read at a time, but the model was made for %zu: what it does beyond them was never trained",
+           T, config->max_position);
+  return T > config->max_position;
+}
+
 void cli_context_warn(const sg_config *config, size_t T) {
-  if (T > config->max_position)
-    cli_result_warning(
-        "%zu tokens are read at a time, but the model was made for %zu: what it does beyond them was never trained", T,
-        config->max_position);
+  char text[CLI_CONTEXT_TEXT];
+  if (cli_context_text(config, T, text)) cli_result_warning("%s", text);
 }
 
 sg_status cli_context_check(const cli_call *c, const sg_config *config, size_t T, sg_error *err) {

@@ -6,6 +6,7 @@
 
 #include "core/file_guard.h"
 #include "core/json.h"
+#include "../cli/context.h"
 
 static const struct {
   const char *path;
@@ -51,6 +52,15 @@ static sg_status whole_files(sg_error *err) {
       "a file of the model or of the recording was cut or changed while the explorer serves it: start it again");
 }
 
+/* A prompt longer than the model was made for is read where the explorer was asked to; the answer
+ * says so. */
+static void warn_beyond(const api_call *c, json_t *answer) {
+  char text[CLI_CONTEXT_TEXT];
+  if (!c->p.model || !json_is_object(answer)) return;
+  if (!cli_context_text(sg_model_config(c->p.model), c->p.count, text)) return;
+  json_object_set_new(answer, "warning", json_string(text)); /* a failure is counted: jobs.c asks */
+}
+
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) {
   explorer *e = user;
   api_call c = {.e = e, .job = job, .body = http_job_body(job), .p = {.model = e->model, .tokenizer = e->tokenizer}};
@@ -66,6 +76,7 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
     if ((st = whole_files(err))) break;
     bool sound = !e->recording || !sgi_recording_check(e->recording->rec, NULL);
     st = routes[i].answer(&c, answer, err);
+    if (!st) warn_beyond(&c, *answer);
     if (whole_files(err)) st = SG_ERR_IO; /* whatever it says was read of a file that is gone */
     if (!st && sound && e->recording) st = sgi_recording_check(e->recording->rec, err); /* found by this answer */
   }
@@ -178,7 +189,7 @@ static sg_status take_ids(api_call *c, const json_t *ids, size_t bos, sg_error *
 
 size_t api_most_tokens(const api_call *c) {
   size_t made_for = c->p.model ? sg_model_config(c->p.model)->max_position : API_TOKENS;
-  return made_for < API_TOKENS ? made_for : API_TOKENS;
+  return made_for < API_TOKENS && !c->e->beyond ? made_for : API_TOKENS;
 }
 
 sg_status api_prompt(api_call *c, sg_error *err) {
@@ -195,7 +206,8 @@ sg_status api_prompt(api_call *c, sg_error *err) {
   if (text) n = c->p.count;
   if (!st && n > API_TOKENS)
     st = sgi_fail(err, SG_ERR_ARG, "the prompt has %zu tokens: the explorer reads at most %d", n, API_TOKENS);
-  if (!st && n > sg_model_config(c->p.model)->max_position)
-    st = cli_context_fail(sg_model_config(c->p.model), n, "shorten the prompt", err);
+  if (!st && !c->e->beyond && n > sg_model_config(c->p.model)->max_position)
+    st = cli_context_fail(sg_model_config(c->p.model), n,
+                          "shorten the prompt, or start the explorer with --beyond-context", err);
   return !st && !c->p.count ? sgi_fail(err, SG_ERR_ARG, "the prompt has no token") : st;
 }

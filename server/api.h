@@ -9,7 +9,7 @@
 #include "opened.h"
 #include "worlds.h"
 
-enum { API_TOKENS = 512 }; /* of a prompt, or as many as the model was made for (api_most_tokens) */
+enum { API_TOKENS = 512 }; /* of a prompt, or as many as the model was made for (api_most_tokens), unless `beyond` */
 
 /* What `sgatlin explore` serves. Read only while the server runs. */
 typedef struct explorer {
@@ -25,6 +25,7 @@ typedef struct explorer {
   json_t *kept;            /* answers that took long, by request: api_forget */
   json_t *labels;          /* of neurons that were asked for, by "layer.channel.index": api_forget */
   json_t *examples;        /* texts to begin with; NULL: none */
+  bool beyond;             /* prompts may be longer than the model was made for; then answers have a "warning" */
 } explorer;
 
 /* One call at work. */

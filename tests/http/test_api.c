@@ -349,6 +349,44 @@ static void long_prompts(void **state) {
   }
 }
 
+/* Every call that reads a prompt: refused beyond the context with the way to ask, answered with a
+ * warning where it was asked for, and without one up to the context. */
+static void beyond_the_context(void **state) {
+  (void)state;
+  static const char *const more[][2] = {{"/api/predict", ""},
+                                        {"/api/margins", ""},
+                                        {"/api/lens", ""},
+                                        {"/api/attention", ""},
+                                        {"/api/attribute", ""},
+                                        {"/api/ablate", ",\"edits\":[{\"layer\":0,\"scale\":0}]"},
+                                        {"/api/joint", ",\"edits\":[{\"layer\":0,\"pos\":2}]"},
+                                        {"/api/activation", ",\"layer\":0,\"channel\":0,\"index\":1"},
+                                        {"/api/graph", ""},
+                                        {"/api/neighbors", ""},
+                                        {"/api/locate", ""}};
+  static const char inside[] = "5,6,7",
+                    outside[] = "5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29";
+  for (size_t i = 0; i < SGI_COUNT(more); i++)
+    for (int asked = 0; asked < 2; asked++)
+      for (int longer = 0; longer < 2; longer++) {
+        char body[512];
+        snprintf(body, sizeof body, "{\"ids\":[%s]%s}", longer ? outside : inside, more[i][1]);
+        e.beyond = asked;
+        json_t *o = ask(more[i][0], body, longer && !asked ? 400 : 200);
+        if (longer && !asked) {
+          assert_non_null(strstr(json_string_value(json_object_get(o, "error")), "--beyond-context"));
+        } else {
+          assert_fits(more[i][0], "post", "200", o);
+          const char *warning = json_string_value(json_object_get(o, "warning"));
+          if (longer) assert_non_null(warning);
+          if (longer) assert_non_null(strstr(warning, "26 tokens are read at a time, but the model was made for 24"));
+          if (!longer) assert_null(warning);
+        }
+        json_decref(o);
+      }
+  e.beyond = false;
+}
+
 static void curves(void **state) {
   (void)state;
   json_t *o = ask("/api/metrics", "{\"from\":0}", 200);
@@ -748,10 +786,11 @@ static void changed_bodies(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests), cmocka_unit_test(wrong_by_schema),
-      cmocka_unit_test(long_prompts), cmocka_unit_test(curves),         cmocka_unit_test(same_numbers),
-      cmocka_unit_test(same_places),  cmocka_unit_test(same_neuron),    cmocka_unit_test(same_graph),
-      cmocka_unit_test(split_graph),  cmocka_unit_test(same_map),       cmocka_unit_test(other_splits),
-      cmocka_unit_test(same_facts),   cmocka_unit_test(no_tokenizer),   cmocka_unit_test(changed_bodies)};
+      cmocka_unit_test(answers_fit),   cmocka_unit_test(wrong_requests),     cmocka_unit_test(wrong_by_schema),
+      cmocka_unit_test(long_prompts),  cmocka_unit_test(beyond_the_context), cmocka_unit_test(curves),
+      cmocka_unit_test(same_numbers),  cmocka_unit_test(same_places),        cmocka_unit_test(same_neuron),
+      cmocka_unit_test(same_graph),    cmocka_unit_test(split_graph),        cmocka_unit_test(same_map),
+      cmocka_unit_test(other_splits),  cmocka_unit_test(same_facts),         cmocka_unit_test(no_tokenizer),
+      cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -10,7 +10,7 @@ import { define, go, onChange, read } from "./state";
 import type { State } from "./state";
 import { strip } from "./strip";
 import { needsModel, openFile, withoutModel } from "./opened";
-import type { Info } from "./types";
+import type { Info, Predict } from "./types";
 import type { Context, Drawing, Loaded, View } from "./view";
 import * as attention from "./view_attention";
 import * as circuit from "./view_circuit";
@@ -126,7 +126,7 @@ function request(text: string): object {
 /** Reads the text; what every view is given. */
 async function contextOf(state: State, signal: AbortSignal, progress: Context["progress"]) {
   const body = request(state.text);
-  const empty = { tokens: [], losses: [], predictions: [] };
+  const empty: Predict = { tokens: [], losses: [], predictions: [] };
   const read_ = state.text ? await call("predict", { ...body, top: 10 }, signal, progress) : empty;
   const T = read_.tokens.length;
   const pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
@@ -151,6 +151,7 @@ async function showStrip(c: Context) {
   page.stripOf = "";
   if (!c.read.tokens.length) by("strip").replaceChildren();
   else await strip(c, by("strip"));
+  if (c.read.warning) by("strip").append(h("p.note.warning", { role: "status" }, c.read.warning));
   if (!c.signal.aborted) page.stripOf = of;
 }
 

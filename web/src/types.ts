@@ -98,15 +98,18 @@ export type Margin = {
   wins: number;
 };
 export type Predict = {
+  warning?: string;
   tokens: Tokens;
   losses: (number | null)[];
   predictions: Prediction[][];
 };
 export type Margins = {
+  warning?: string;
   tokens: Tokens;
   margins: (Margin | null)[] | null;
 };
 export type Lens = {
+  warning?: string;
   tokens: Tokens;
   layers: {
     site: string;
@@ -114,6 +117,7 @@ export type Lens = {
   }[];
 };
 export type Attention = {
+  warning?: string;
   tokens: Tokens;
   layer: number;
   heads: (((number | null)[])[])[];
@@ -135,6 +139,7 @@ export type Term = {
   gates_changed?: number;
 };
 export type Attribute = {
+  warning?: string;
   tokens: Tokens;
   position: number;
   target: Token;
@@ -154,6 +159,7 @@ export type Attribute = {
   heads: Term[];
 };
 export type Ablate = {
+  warning?: string;
   tokens: Tokens;
   position: number;
   edits: {
@@ -170,6 +176,7 @@ export type Ablate = {
   after: Prediction[];
 };
 export type Joint = {
+  warning?: string;
   tokens: Tokens;
   position: number;
   target: Token;
@@ -204,6 +211,7 @@ export type PromptPlace = {
   position: number;
 };
 export type Neighbors = {
+  warning?: string;
   layer: number;
   channel: number | string;
   query: Place | PromptPlace;
@@ -236,6 +244,7 @@ export type Map = {
   topic: number[];
 };
 export type Located = {
+  warning?: string;
   tokens: Tokens;
   position: (number | null)[];
   distance: (number | null)[];
@@ -356,6 +365,7 @@ export type Fires = {
   values: Histogram;
 };
 export type Activation = {
+  warning?: string;
   tokens: Tokens;
   layer: number;
   channel: number;
@@ -409,6 +419,7 @@ export type Node = {
   cumulative: number | null;
 };
 export type Graph = {
+  warning?: string;
   tokens: Tokens;
   position: number;
   all_nodes: number;
