@@ -2,7 +2,7 @@
 // part. Pictures of every view go to SHOTS.
 // ONLY=views,numbers runs some parts. Fails on any console error, request to another host,
 // accessibility finding or wrong number.
-import { payloads, rebinding } from "./hostile.mjs";
+import { hostileFiles, payloads, rebinding } from "./hostile.mjs";
 import { frames, mapped } from "./map.mjs";
 import { inner, numbers, steering, truths } from "./numbers.mjs";
 import { documents, graphAlone } from "./files.mjs";
@@ -34,6 +34,7 @@ const parts = {
   keyboard,
   payloads,
   rebinding,
+  hostileFiles,
   reading,
   saving,
   graphs,

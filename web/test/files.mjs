@@ -12,7 +12,10 @@ export async function explorer(...args) {
   const server = spawn(sgatlin, ["-q", "explore", ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const url = await new Promise((ok) => server.stdout.once("data", (d) => ok(String(d).trim())));
+  const url = await new Promise((ok, fail) => {
+    server.stdout.once("data", (d) => ok(String(d).trim()));
+    server.once("exit", (code) => fail(new Error(`explore ${args[0]} ended with ${code}`)));
+  });
   return { url, end: () => server.kill("SIGINT") };
 }
 
