@@ -18,7 +18,9 @@
 
 enum {
   RAW_SIZE = 256 << 10,
-  WINDOW_LOG = 27, /* zstd frames may ask for at most 128 MB */
+  WINDOW_LOG = 27,       /* zstd frames may ask for at most 128 MB */
+  SMALL_WINDOW_LOG = 25, /* and 32 MB in a small file: memory is bounded by what came from outside */
+  SMALL_FILE = 1 << 20,
 };
 #define PIECE_MAX ((size_t)1 << 30)
 
@@ -159,6 +161,10 @@ static sg_status unpack_plain(sgi_unpack *u, char *to, size_t room, size_t *got,
   return SG_OK;
 }
 
+static int window_log(const sgi_unpack *u) {
+  return u->stamp.size && u->stamp.size < SMALL_FILE ? SMALL_WINDOW_LOG : WINDOW_LOG;
+}
+
 static sg_status unpack_zstd(sgi_unpack *u, char *to, size_t room, size_t *got, sg_error *err) {
   ZSTD_outBuffer o = {to, room, 0};
   while (o.pos < o.size) {
@@ -174,10 +180,11 @@ static sg_status unpack_zstd(sgi_unpack *u, char *to, size_t room, size_t *got, 
     if (ZSTD_isError(left)) {
       ZSTD_ErrorCode code = ZSTD_getErrorCode(left);
       if (code == ZSTD_error_memory_allocation)
-        return sgi_fail_memory(err, (size_t)1 << WINDOW_LOG, "unpacking zstd data");
+        return sgi_fail_memory(err, (size_t)1 << window_log(u), "unpacking zstd data");
       if (code == ZSTD_error_frameParameter_windowTooLarge)
-        return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: zstd window above %d MB; pack it again with --long=%d or less",
-                        label(u->path), 1 << (WINDOW_LOG - 20), WINDOW_LOG);
+        return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: zstd window above %d MB%s; pack it again with --long=%d or less",
+                        label(u->path), 1 << (window_log(u) - 20),
+                        window_log(u) < WINDOW_LOG ? ", in a file below 1 MB" : "", window_log(u));
       return fail_damaged(u, ZSTD_getErrorName(left), err);
     }
     u->between = left == 0;
@@ -264,7 +271,7 @@ static sg_status start(sgi_unpack *u, sg_error *err) {
   }
   if (u->packing == SGI_ZSTD) {
     u->zstd = ZSTD_createDCtx();
-    if (!u->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, WINDOW_LOG)))
+    if (!u->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, window_log(u))))
       return sgi_fail_memory(err, RAW_SIZE, "unpacking zstd data");
     return SG_OK;
   }

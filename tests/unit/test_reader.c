@@ -355,6 +355,20 @@ static void damaged(void **state) {
   /* a frame that asks for a window of 1 GB */
   scratch_write("f.txt.zst", "\x28\xB5\x2F\xFD\x00\xA0\x01\x00\x00", 9);
   expect_failure("f.txt.zst", NULL, SG_ERR_UNSUPPORTED, "window");
+  /* Windows of 32 and 64 MB in a small file, and the latter behind a megabyte that is passed over:
+   * what a file makes us allocate is bounded by its size. */
+  enum { PADDING = 1 << 20 };
+  const char small[] = "\x28\xB5\x2F\xFD\x00\x78\x09\x00\x00x", large[] = "\x28\xB5\x2F\xFD\x00\x80\x09\x00\x00x";
+  scratch_write("f.txt.zst", small, sizeof small - 1);
+  expect("f.txt.zst", false, NULL, "[x]");
+  scratch_write("f.txt.zst", large, sizeof large - 1);
+  expect_failure("f.txt.zst", NULL, SG_ERR_UNSUPPORTED, "window above 32 MB, in a file below 1 MB");
+  char *padded = calloc(8 + PADDING + sizeof large, 1);
+  memcpy(padded, "\x50\x2A\x4D\x18\x00\x00\x10\x00", 8);
+  memcpy(padded + 8 + PADDING, large, sizeof large - 1);
+  scratch_write("f.txt.zst", padded, 8 + PADDING + sizeof large - 1);
+  expect("f.txt.zst", false, NULL, "[x]");
+  free(padded);
 }
 
 static void not_text(void **state) {
