@@ -12,8 +12,26 @@
 #include "rows.h"
 #include "train/checkpoint.h"
 
-enum { ROUNDS = 9, METHODS = 7 };
+enum { ROUNDS = 9, METHODS = 7, SEEDS = 5, RIVALS = 4 };
 static const char *const methods[METHODS] = {"sprint", "oneshot", "untuned", "loss", "loss-once", "depth", "random"};
+
+/* What --compare sets beside each other: the methods, and the first without one of its parts. */
+static const struct {
+  const char *name;
+  sgi_prune_method method;
+  bool tune_any, last, no_latency;
+  uint64_t seeds; /* that a mean is taken over by whoever reads the table */
+} ways[] = {{"sprint", SGI_PRUNE_SPRINT, .seeds = 1},
+            {"oneshot", SGI_PRUNE_ONE_SHOT, .seeds = 1},
+            {"sprint, no latency", SGI_PRUNE_SPRINT, .no_latency = true, .seeds = 1},
+            {"sprint, tune any", SGI_PRUNE_SPRINT, .tune_any = true, .seeds = 1},
+            {"sprint, last", SGI_PRUNE_SPRINT, .last = true, .seeds = 1},
+            {"untuned", SGI_PRUNE_UNTUNED, .seeds = 1},
+            {"loss", SGI_PRUNE_LOSS, .seeds = 1},
+            {"loss-once", SGI_PRUNE_LOSS_ONCE, .seeds = 1},
+            {"depth", SGI_PRUNE_DEPTH, .seeds = 1},
+            {"random", SGI_PRUNE_RANDOM, .seeds = SEEDS}};
+enum { LINES = SGI_COUNT(ways) - 1 + SEEDS + RIVALS };
 
 typedef struct job {
   const cli_call *call;
@@ -26,10 +44,11 @@ typedef struct job {
   cli_progress bar;
   bool begun;
   double began;
-  prune_line lines[METHODS]; /* what each method reached, for the figure and the answer */
+  prune_line lines[LINES]; /* what each method reached, for the figure and the answer */
   size_t n_lines;
-  json_t *rounds; /* of the method at hand */
-  sg_error err;   /* of what happens between rounds */
+  size_t sweep, seen; /* only round number sweep is told (0: all), of seen so far */
+  json_t *rounds;     /* of the method at hand */
+  sg_error err;       /* of what happens between rounds */
 } job;
 
 static bool watch(void *user, size_t done, size_t wanted) {
@@ -94,6 +113,7 @@ static bool after(void *user, const sgi_prune_round *x) {
   if (j->begun) cli_progress_end(&j->bar);
   j->begun = false;
   line->off[x->sublayer] = true;
+  if (++j->seen < j->sweep) return !cli_stop;
   sg_status st = sgi_cut_view(j->standing, line->off, &now, &j->err);
   sgi_latency_request quiet = j->timing;
   quiet.progress = NULL;
@@ -135,6 +155,7 @@ static sg_status measure(job *j, sg_error *err) {
                                     .T = T < 128 ? T : 128,
                                     .rounds = ROUNDS,
                                     .each = cli_flag(j->call, "each"),
+                                    .cpu_time = cli_flag(j->call, "cpu-time"),
                                     .progress = timing,
                                     .user = j};
   sg_status st = sgi_latency_measure(j->p.model, &j->timing, &j->latency, err);
@@ -169,24 +190,33 @@ static sg_status open_all(job *j, sg_error *err) {
   return SG_OK;
 }
 
-/* One method from the model as it came. *out keeps what it says of the model before any cut. */
-static sg_status run_method(job *j, sgi_prune_method method, sgi_prune **out, sg_error *err) {
+static sg_status begin_line(job *j, const char *name, sg_error *err) {
   prune_line *line = &j->lines[j->n_lines];
   size_t S = sgi_cut_sublayers(j->p.model);
-  sg_model_free(j->standing);
-  j->standing = NULL;
-  *line = (prune_line){.name = methods[method]};
+  *line = (prune_line){0};
+  snprintf(line->name, sizeof line->name, "%s", name);
   line->off = sgi_alloc(S);
   line->speedup = sgi_alloc(2 * S * sizeof *line->speedup);
-  if (!line->off || !line->speedup) return sgi_fail_memory(err, 2 * S * sizeof *line->speedup, "a line of a figure");
-  line->loss = line->speedup + S;
-  sg_status st = sgi_model_load(j->p.directory, cli_flag(j->call, "allow-nonfinite"), &j->standing, err);
-  if (!st) st = sgi_model_own(j->standing, err);
-  j->request.method = method;
-  j->began = sgi_now();
   json_decref(j->rounds);
   j->rounds = json_array();
-  if (!st && !j->rounds) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  j->sweep = 0;
+  if (!line->off || !line->speedup || !j->rounds)
+    return sgi_fail_memory(err, 2 * S * sizeof *line->speedup, "a line of a figure");
+  line->loss = line->speedup + S;
+  return SG_OK;
+}
+
+/* The method of the request from the model as it came. *out keeps what it says of the model before
+ * any cut. */
+static sg_status run_method(job *j, sgi_prune **out, sg_error *err) {
+  prune_line *line = &j->lines[j->n_lines];
+  memset(line->off, 0, sgi_cut_sublayers(j->p.model));
+  sg_model_free(j->standing);
+  j->standing = NULL;
+  sg_status st = sgi_model_load(j->p.directory, cli_flag(j->call, "allow-nonfinite"), &j->standing, err);
+  if (!st) st = sgi_model_own(j->standing, err);
+  j->began = sgi_now();
+  j->seen = 0;
   if (!st) st = sgi_prune_run(j->p.model, j->standing, &j->request, out, err);
   if (j->begun) cli_progress_end(&j->bar);
   j->begun = false;
@@ -195,7 +225,6 @@ static sg_status run_method(job *j, sgi_prune_method method, sgi_prune **out, sg
     st = j->err.code;
   }
   if (!st) line->dense_loss = (*out)->dense_validation;
-  j->n_lines++;
   return st;
 }
 
@@ -216,34 +245,108 @@ static sg_status save(job *j, const sgi_prune *p, const char *directory, sg_erro
 
 static json_t *result_json(job *j, const sgi_prune *p) {
   size_t S = p->sublayers;
-  return json_pack("{s:s, s:{s:o, s:o, s:o}, s:o, s:o, s:O}", "method", j->lines[j->n_lines - 1].name, "dense", "loss",
+  return json_pack("{s:s, s:{s:o, s:o, s:o}, s:o, s:o, s:O}", "method", j->lines[j->n_lines].name, "dense", "loss",
                    cli_json_real(p->dense_validation), "perplexity", cli_json_real(exp(p->dense_validation)),
                    "latency_ms", cli_json_real(j->latency.all), "latency", numbers(j->latency.sublayer, S), "other_ms",
                    cli_json_real(j->latency.other), "rounds", j->rounds);
 }
 
-/* All methods from the same model, the table of what each reached. */
-static sg_status compare(job *j, json_t *list, sg_error *err) {
+/* One-shot tunes once, when all are out: every point of its curve is a pruning of its own. */
+static sg_status sweep(job *j, sgi_prune **out, sg_error *err) {
+  const sgi_prune_request wanted = j->request;
+  size_t S = sgi_cut_sublayers(j->p.model), most = wanted.remove ? wanted.remove : S - 1;
   sg_status st = SG_OK;
-  for (int m = 0; m < METHODS && !st; m++) {
-    sgi_prune *p = NULL;
-    st = run_method(j, (sgi_prune_method)m, &p, err);
-    if (!st) {
-      json_t *o = result_json(j, p);
-      if (!o || json_array_append_new(list, o)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-    }
-    sgi_prune_free(p);
+  j->request.speedup = 0;
+  for (size_t n = 1; n <= most && !st; n++) {
+    sgi_prune_free(*out);
+    *out = NULL;
+    j->request.remove = j->sweep = n;
+    st = run_method(j, out, err);
+    if (st || (*out)->n_rounds < n) break;
+    if (wanted.speedup > 0 && (*out)->rounds[n - 1].speedup >= wanted.speedup) break;
   }
+  j->request = wanted;
+  return st;
+}
+
+static sg_status one_way(job *j, size_t i, uint64_t seed, json_t *list, sg_error *err) {
+  const sgi_prune_request given = j->request;
+  char name[48];
+  snprintf(name, sizeof name, ways[i].seeds > 1 ? "%s, seed %llu" : "%s", ways[i].name,
+           (unsigned long long)(given.seed + seed));
+  sgi_prune *p = NULL;
+  j->request.method = ways[i].method;
+  j->request.tune_any |= ways[i].tune_any;
+  j->request.last |= ways[i].last;
+  j->request.no_latency |= ways[i].no_latency;
+  j->request.seed += seed;
+  sg_status st = begin_line(j, name, err);
+  if (!st) st = ways[i].method == SGI_PRUNE_ONE_SHOT ? sweep(j, &p, err) : run_method(j, &p, err);
+  if (!st && !p) st = sgi_fail(err, SG_ERR_ARG, "a model of one sublayer has none to spare");
+  json_t *o = st ? NULL : result_json(j, p);
+  if (!st && (!o || json_array_append_new(list, o))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  j->n_lines++;
+  sgi_prune_free(p);
+  j->request = given;
+  return st;
+}
+
+/* A model of its own, timed against the one that is pruned and scored on the same rows. */
+static sg_status rival(job *j, const char *path, json_t *list, sg_error *err) {
+  char name[48], *directory = NULL;
+  sg_model *m = NULL;
+  snprintf(name, sizeof name, "rival %zu", json_array_size(list) + 1);
+  sg_status st = begin_line(j, name, err);
+  prune_line *line = &j->lines[j->n_lines++];
+  line->point = true;
+  line->dense_loss = j->lines[0].dense_loss;
+  if (!st) st = sgi_model_locate(path, cli_string(j->call, "checkpoint"), &cli_skipped, &directory, err);
+  if (!st) st = sgi_model_load(directory, cli_flag(j->call, "allow-nonfinite"), &m, err);
+  if (!st && sg_model_config(m)->vocab_size != sg_model_config(j->p.model)->vocab_size)
+    st = sgi_fail(err, SG_ERR_ARG, "%s has a vocabulary of %zu, %s one of %zu: a rival reads the same tokens", path,
+                  sg_model_config(m)->vocab_size, j->call->args[0], sg_model_config(j->p.model)->vocab_size);
+  sgi_latency_request quiet = j->timing;
+  quiet.progress = NULL;
+  if (!st) st = sgi_latency_ratio(j->p.model, m, &quiet, &line->speedup[0], err);
+  if (!st) st = sgi_cut_whole_loss(m, &j->request.validation, &line->loss[0], err);
+  line->n = !st;
+  json_t *o =
+      st ? NULL
+         : json_pack("{s:s, s:I, s:o, s:o, s:o}", "model", path, "parameters", (json_int_t)sg_model_parameter_count(m),
+                     "speedup_measured", cli_json_real(line->speedup[0]), "loss", cli_json_real(line->loss[0]),
+                     "perplexity", cli_json_real(exp(line->loss[0])));
+  if (!st && (!o || json_array_append_new(list, o))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_model_free(m);
+  sgi_free(directory);
+  return st;
+}
+
+/* All ways from the same model, and models beside it. */
+static sg_status compare(job *j, json_t *list, json_t *rivals, sg_error *err) {
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < SGI_COUNT(ways) && !st; i++) {
+    /* A part that the call asks for in any case is no way of its own. */
+    if ((ways[i].tune_any && j->request.tune_any) || (ways[i].last && j->request.last) ||
+        (ways[i].no_latency && j->request.no_latency))
+      continue;
+    for (uint64_t k = 0; k < ways[i].seeds && !st; k++) st = one_way(j, i, k, list, err);
+  }
+  size_t n;
+  const char *const *paths = cli_list(j->call, "rival", &n);
+  for (size_t i = 0; i < n && !st; i++) st = rival(j, paths[i], rivals, err);
   return st;
 }
 
 static sg_status one(job *j, json_t *list, sg_error *err) {
   sgi_prune *p = NULL;
   const char *out = cli_string(j->call, "output");
-  sg_status st = run_method(j, (sgi_prune_method)cli_choice(j->call, "method"), &p, err);
+  j->request.method = (sgi_prune_method)cli_choice(j->call, "method");
+  sg_status st = begin_line(j, methods[j->request.method], err);
+  if (!st) st = run_method(j, &p, err);
   if (!st && out) st = save(j, p, out, err);
   json_t *o = st ? NULL : result_json(j, p);
   if (!st && (!o || json_array_append_new(list, o))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  j->n_lines++;
   sgi_prune_free(p);
   return st;
 }
@@ -258,7 +361,10 @@ static void print_table(const job *j) {
     for (size_t i = 0; i <= j->lines[k].n; i++) {
       if (i == 0 && k > 0) continue; /* the model as it came is said once */
       cli_cell(t, "%s", i ? j->lines[k].name : "as it came");
-      cli_cell(t, "%zu", i);
+      if (j->lines[k].point)
+        cli_cell(t, "-");
+      else
+        cli_cell(t, "%zu", i);
       cli_cell(t, "%.3f", i ? j->lines[k].speedup[i - 1] : 1.0);
       cli_cell(t, "%.4f", exp(i ? j->lines[k].loss[i - 1] : j->lines[k].dense_loss));
     }
@@ -266,7 +372,7 @@ static void print_table(const job *j) {
 }
 
 static void free_job(job *j) {
-  for (size_t k = 0; k < METHODS; k++) {
+  for (size_t k = 0; k < LINES; k++) {
     sgi_free(j->lines[k].off);
     sgi_free(j->lines[k].speedup);
   }
@@ -287,20 +393,26 @@ static int run(const cli_call *c) {
     return cli_usage(c, "say where to stop: --speedup X or --remove N");
   if (all && cli_string(c, "output"))
     return cli_usage(c, "--compare writes no model: take the method you want with -o");
+  size_t n_rivals;
+  cli_list(c, "rival", &n_rivals);
+  if (n_rivals && !all) return cli_usage(c, "--rival stands beside the methods of --compare");
+  if (n_rivals > RIVALS) return cli_usage(c, "at most %d rivals", RIVALS);
   cli_signals_install();
-  json_t *list = json_array();
-  sg_status st = list ? open_all(&j, &err) : sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
+  json_t *list = json_array(), *rivals = json_array();
+  sg_status st = list && rivals ? open_all(&j, &err) : sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
   if (!st && all && j.request.speedup == 0 && !j.request.remove) j.request.speedup = 2;
-  if (!st) st = all ? compare(&j, list, &err) : one(&j, list, &err);
+  if (!st) st = all ? compare(&j, list, rivals, &err) : one(&j, list, &err);
   if (!st && svg) st = prune_figure_save(j.lines, j.n_lines, svg, &err);
   int code = 0;
   if (st)
     code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
   else if (cli_flag(c, "json"))
-    code = cli_json(all ? json_pack("{s:O}", "methods", list) : json_incref(json_array_get(list, 0)));
+    code = cli_json(all ? json_pack("{s:O, s:O}", "methods", list, "rivals", rivals)
+                        : json_incref(json_array_get(list, 0)));
   else
     print_table(&j);
   json_decref(list);
+  json_decref(rivals);
   free_job(&j);
   return code;
 }
@@ -335,7 +447,13 @@ static const cli_option options[] = {
      .argument = "sprint|oneshot|untuned|loss|loss-once|depth|random",
      .value = "sprint",
      .help = "how the next one is chosen"},
-    {.name = "compare", .type = CLI_FLAG, .help = "every method from the same model, as a table"},
+    {.name = "compare",
+     .type = CLI_FLAG,
+     .help = "every method from the same model, and sprint without its parts, as a table"},
+    {.name = "rival",
+     .type = CLI_LIST,
+     .argument = "MODEL",
+     .help = "a model of its own beside them, timed and scored likewise"},
     {.name = "tune",
      .type = CLI_CHOICE,
      .argument = "ffn|any",
@@ -362,6 +480,7 @@ static const cli_option options[] = {
     {.name = "each",
      .type = CLI_FLAG,
      .help = "a latency of its own for every sublayer; else those alike share their median"},
+    {.name = "cpu-time", .type = CLI_FLAG, .help = "processor time instead of time, for a busy machine; with -t 1"},
     {.name = "candidates",
      .type = CLI_SIZE,
      .argument = "N",

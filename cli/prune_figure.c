@@ -5,8 +5,9 @@
 
 #include "core/file.h"
 
-enum { W = 640, H = 400, LEFT = 60, RIGHT = 130, TOP = 20, BOTTOM = 45 };
-static const char *const colours[] = {"#1f5fa8", "#c2570c", "#2b8a57", "#8e44ad", "#b8322a", "#0c8791", "#8f7400"};
+enum { W = 700, H = 420, LEFT = 60, RIGHT = 190, TOP = 20, BOTTOM = 45 };
+static const char *const colours[] = {"#1f5fa8", "#c2570c", "#2b8a57", "#8e44ad", "#b8322a", "#0c8791", "#8f7400",
+                                      "#3d4754", "#c25b9a", "#6b8e00", "#7a5230", "#5a7fd6", "#9aa3ad"};
 
 typedef struct figure {
   sgi_writer *w;
@@ -58,15 +59,18 @@ static void axes(figure *f) {
 
 static void curve(figure *f, const prune_line *l, size_t k) {
   const char *colour = colours[k % SGI_COUNT(colours)];
-  PUT(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" points=\"%.1f,%.1f", colour, at_x(f, 1),
-      at_y(f, l->dense_loss));
-  for (size_t i = 0; i < l->n; i++) PUT(f, " %.1f,%.1f", at_x(f, l->speedup[i]), at_y(f, l->loss[i]));
-  PUT(f, "\"/>\n");
-  for (size_t i = 0; i < l->n; i++)
-    PUT(f,
-        "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"><title>%s, %zu out: %.3f times as fast, perplexity "
-        "%.4f</title></circle>\n",
-        at_x(f, l->speedup[i]), at_y(f, l->loss[i]), colour, l->name, i + 1, l->speedup[i], exp(l->loss[i]));
+  if (!l->point) {
+    PUT(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" points=\"%.1f,%.1f", colour, at_x(f, 1),
+        at_y(f, l->dense_loss));
+    for (size_t i = 0; i < l->n; i++) PUT(f, " %.1f,%.1f", at_x(f, l->speedup[i]), at_y(f, l->loss[i]));
+    PUT(f, "\"/>\n");
+  }
+  for (size_t i = 0; i < l->n; i++) {
+    PUT(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%d\" fill=\"%s\"><title>%s", at_x(f, l->speedup[i]),
+        at_y(f, l->loss[i]), l->point ? 6 : 3, colour, l->name);
+    if (!l->point) PUT(f, ", %zu out", i + 1);
+    PUT(f, ": %.3f times as fast, perplexity %.4f</title></circle>\n", l->speedup[i], exp(l->loss[i]));
+  }
   PUT(f, "<rect x=\"%d\" y=\"%zu\" width=\"12\" height=\"12\" fill=\"%s\"/>", W - RIGHT + 14, TOP + 20 * k, colour);
   PUT(f, "<text x=\"%d\" y=\"%zu\">%s</text>\n", W - RIGHT + 31, TOP + 20 * k + 10, l->name);
 }

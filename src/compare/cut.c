@@ -12,11 +12,8 @@ struct sgi_cut {
 
 size_t sgi_cut_sublayers(const sg_model *m) { return 2 * sg_model_config(m)->num_layers; }
 
-sg_status sgi_cut_create(const sg_model *m, size_t T, sgi_cut **out, sg_error *err) {
+static sg_status create(const sg_model *m, size_t T, sgi_cut **out, sg_error *err) {
   *out = NULL;
-  if (m->plan.n_evaluations != 2 * m->config.num_layers || m->plan.n_steps != m->plan.n_evaluations)
-    return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                    "cutting sublayers needs a model of plain sequential layers with attention and a feedforward each");
   sgi_cut *c = sgi_alloc(sizeof *c);
   if (!c) return sgi_fail_memory(err, sizeof *c, "a model with sublayers cut");
   *c = (sgi_cut){.m = m, .T = T};
@@ -29,6 +26,14 @@ sg_status sgi_cut_create(const sg_model *m, size_t T, sgi_cut **out, sg_error *e
   else
     *out = c;
   return st;
+}
+
+sg_status sgi_cut_create(const sg_model *m, size_t T, sgi_cut **out, sg_error *err) {
+  *out = NULL;
+  if (m->plan.n_evaluations != 2 * m->config.num_layers || m->plan.n_steps != m->plan.n_evaluations)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "cutting sublayers needs a model of plain sequential layers with attention and a feedforward each");
+  return create(m, T, out, err);
 }
 
 void sgi_cut_free(sgi_cut *c) {
@@ -90,6 +95,14 @@ sg_status sgi_cut_loss(sgi_cut *c, const sgi_cut_rows *rows, const bool *off, do
   }
   if (!st && !sum.targets) st = sgi_fail(err, SG_ERR_ARG, "the rows hold no token that counts: all is padding");
   *loss = sum.targets ? sum.nll / (double)sum.targets : 0;
+  return st;
+}
+
+sg_status sgi_cut_whole_loss(const sg_model *m, const sgi_cut_rows *rows, double *loss, sg_error *err) {
+  sgi_cut *c = NULL;
+  sg_status st = create(m, rows->T, &c, err);
+  if (!st) st = sgi_cut_loss(c, rows, NULL, loss, err);
+  sgi_cut_free(c);
   return st;
 }
 

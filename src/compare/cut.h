@@ -39,6 +39,9 @@ sgi_pass *sgi_cut_pass(sgi_cut *c);
 /* Mean loss over all counted positions of rows. */
 sg_status sgi_cut_loss(sgi_cut *c, const sgi_cut_rows *rows, const bool *off, double *loss, sg_error *err);
 
+/* The same of a model of any form, nothing cut. */
+sg_status sgi_cut_whole_loss(const sg_model *m, const sgi_cut_rows *rows, double *loss, sg_error *err);
+
 /* A model without the sublayers of off (2L), on the weights of m, which must outlive it and its row
  * of weights: what sg_model_save then writes is a pruned directory. New: sg_model_free. */
 sg_status sgi_cut_view(const sg_model *m, const bool *off, sg_model **out, sg_error *err);

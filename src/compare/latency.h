@@ -20,6 +20,7 @@ typedef struct sgi_latency_request {
   size_t T;      /* prefill: positions of the row; decoding: of the beginning and the tokens timed, half each */
   size_t rounds; /* alternations, 9 or more */
   bool each;
+  bool cpu_time; /* processor time instead of time: for a shared machine, with one thread */
   /* Called after each alternation; false cancels. NULL allowed. */
   bool (*progress)(void *user, size_t done, size_t wanted);
   void *user;

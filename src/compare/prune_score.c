@@ -142,6 +142,10 @@ static sg_status sweep(sgi_prune_work *w, scored *list, size_t n, bool fit, sg_e
     for (size_t i = 0; i < n && !st; i++) {
       scored *x = &list[i];
       float **aim;
+      if (fit && !x->tune) { /* nothing makes up for it: its distance is taken as it is */
+        w->done++;
+        continue;
+      }
       st = run_aim(w, x, row, &aim, err);
       memcpy(w->without, w->off, w->S);
       w->without[x->s] = true;

@@ -29,14 +29,24 @@ done
 try 0 record "$tmp/small" --data "$W/valid.txt" -n 5 -o "$tmp/rec"
 try 0 neighbors "$tmp/rec" --find " the"
 
-# Methods, and a figure.
-try 0 prune "$tmp/run" $P --remove 2 --compare --svg "$tmp/f.svg"
-for m in sprint oneshot untuned loss loss-once depth random; do has out "$m"; done
+# Methods, sprint without its parts, a model beside them, and a figure.
+try 0 prune "$tmp/run" $P --remove 2 --compare --rival "$tmp/small" --svg "$tmp/f.svg"
+for m in sprint oneshot "sprint, no latency" "sprint, tune any" "sprint, last" untuned loss loss-once depth "random, seed 4" "rival 1"; do has out "$m"; done
 grep -q '<polyline' "$tmp/f.svg" || bad "no curve in the figure"
 try 0 prune "$tmp/run" $P --remove 1 --method depth --json
 has out '"sublayer":5'
 
+# A rival that is the pruned model itself has its loss; and every point of one-shot is tuned.
+try 0 -t 1 prune "$tmp/run" $P --remove 2 --compare --cpu-time --rival "$tmp/small" --json
+sed 's/.*"rivals":\[//; s/.*"loss":\([0-9.e-]*\).*/\1/' "$tmp/out" | awk -v want="$loss" '{ d = $1 - want; exit !(d * d < 1e-8) }' ||
+  bad "the rival's loss: expected $loss"
+sed 's/.*"method":"oneshot"//; s/"method":.*//' "$tmp/out" | grep -o '"tuned":[0-9n]*' | grep -q null && bad "a point of one-shot is not tuned"
+# The last sublayer has nothing behind it that could make up: it may go all the same.
+try 0 prune "$tmp/run" $P --remove 5 --last --json; [ "$(grep -o '"sublayer":' "$tmp/out" | wc -l)" = 5 ] || bad "five rounds"
+
 # Errors.
+try 2 prune "$tmp/run" $P --remove 1 --rival "$tmp/small"; has err "--rival stands beside"
+try 2 prune "$tmp/run" $P --remove 1 --compare --rival tests/golden/models/mlp; has err "reads the same tokens"
 try 2 prune "$tmp/run" $P; has err "--speedup X or --remove N"
 try 2 prune "$tmp/run" $P --remove 6; has err "one must stay"
 try 2 prune "$tmp/run" $P --compare -o "$tmp/x"; has err "writes no model"
