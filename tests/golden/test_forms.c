@@ -120,6 +120,7 @@ static void golden(void **state) {
 /* ---- without vectors ------------------------------------------------------------------------- */
 
 enum { T = 12 };
+static const float CALM = 8;
 
 static float *stream_after(const char *kind, const char *form, size_t steps, size_t *count) {
   char path[200];
@@ -151,26 +152,54 @@ static void parallel_is_one_step_of_euler(void **state) {
   }
 }
 
+/* The same of a stream that its layers change little, so that orders show before float32's last
+ * digits do: embeddings are larger, the field over them is what it was. */
+static float *calm_stream(const char *form, size_t steps, size_t *count) {
+  sg_model *m;
+  sgi_pass *p;
+  int32_t tokens[T];
+  assert_sg_ok(sg_model_load("tests/golden/comparison/forms_mlp", &m, err));
+  assert_sg_ok(sgi_model_own(m, err));
+  assert_sg_ok(sgi_model_set_form(m, form, steps, err));
+  const sgi_row *e = &m->table.rows[SGI_ROW_EMBED];
+  for (size_t i = 0; i < e->count; i++) m->arena[e->offset + i] *= CALM;
+  for (size_t i = 0; i < T; i++) tokens[i] = (int32_t)((7 * i + 3) % m->config.vocab_size);
+  *count = T * m->config.vocab_size;
+  float *x = malloc(*count * sizeof *x);
+  assert_sg_ok(sgi_pass_create(m, 1, T, false, &p, err));
+  assert_sg_ok(sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = T, .inputs = tokens}, NULL, err));
+  assert_sg_ok(sgi_pass_logits(p, 0, T, x, err));
+  sgi_pass_free(p);
+  sg_model_free(m);
+  return x;
+}
+
 static double error_of(const char *form, size_t steps, const float *flow) {
   size_t n;
-  float *x = stream_after("mlp", form, steps, &n);
+  float *x = calm_stream(form, steps, &n);
   double sum = 0;
   for (size_t i = 0; i < n; i++) sum += ((double)x[i] - (double)flow[i]) * ((double)x[i] - (double)flow[i]);
   free(x);
   return sqrt(sum);
 }
 
-/* Twice the steps: half the error of euler, a quarter of midpoint's. rk4 is held by the vectors
- * alone. */
+/* Twice the steps: half the error of euler, a quarter of midpoint's, a sixteenth of rk4's. */
 static void orders_of_convergence(void **state) {
   (void)state;
+  static const struct {
+    const char *form;
+    double least, most; /* of error(s) / error(2 s) */
+  } all[] = {{"euler", 1.7, 2.2}, {"midpoint", 3.5, 4.5}, {"rk4", 13, 20}};
   size_t n;
-  float *flow = stream_after("mlp", "rk4", 16, &n);
-  double euler = error_of("euler", 8, flow) / error_of("euler", 16, flow);
-  double midpoint = error_of("midpoint", 8, flow) / error_of("midpoint", 16, flow);
-  if (getenv("SGATLIN_TEST_VERBOSE")) print_message("euler %.2f, midpoint %.2f\n", euler, midpoint);
-  assert_true(euler > 1.7 && euler < 2.3);
-  assert_true(midpoint > 2.8 && midpoint < 5.2);
+  float *flow = calm_stream("rk4", 16, &n);
+  for (size_t i = 0; i < SGI_COUNT(all); i++)
+    for (size_t s = 2; s <= 4; s *= 2) {
+      double ratio = error_of(all[i].form, s, flow) / error_of(all[i].form, 2 * s, flow);
+      if (getenv("SGATLIN_TEST_VERBOSE")) print_message("%s, %zu steps: %.2f\n", all[i].form, s, ratio);
+      if (!(ratio > all[i].least && ratio < all[i].most))
+        fail_msg("%s: %zu steps have %.2f times the error of twice as many, expected %g to %g", all[i].form, s, ratio,
+                 all[i].least, all[i].most);
+    }
   free(flow);
 }
 
@@ -219,6 +248,49 @@ static void refused(void **state) {
   assert_int_equal(sg_attribute(m, &q, &a, &why), SG_ERR_UNSUPPORTED);
   assert_non_null(strstr(why.text, "rk4"));
   sg_model_free(m);
+}
+
+/* ---- readings -------------------------------------------------------------------------------- */
+
+enum { PROMPT = 5 };
+
+/* What reads a logit as a sum: it holds of layers that add to the stream once, with nothing left
+ * over, and names the form of others. Margins read one evaluation, the first, in any form. */
+static void readings(void **state) {
+  (void)state;
+  static const int32_t tokens[PROMPT] = {1, 7, 3, 12, 9};
+  sg_edit edit = {.site = "layers.0.neurons", .op = SG_EDIT_SET};
+  for (size_t i = 0; sg_layer_form_name(i); i++)
+    for (int k = 0; k < 2; k++) {
+      const char *form = sg_layer_form_name(i);
+      bool holds = i < 2; /* sequential, parallel */
+      sg_model *m;
+      assert_sg_ok(
+          sg_model_load(k ? "tests/golden/comparison/forms_sgatlin" : "tests/golden/comparison/forms_mlp", &m, err));
+      assert_sg_ok(sgi_model_set_form(m, form, holds ? 0 : 2, err));
+      sg_attribute_request q = {.tokens = tokens, .count = PROMPT, .position = -1, .target = 3, .against = 5};
+      sg_attribution *a = NULL;
+      sg_graph *g = NULL;
+      sg_joint *j = NULL;
+      sg_error why[3] = {{0}};
+      sg_graph_request whole = {.tokens = tokens, .count = PROMPT, .position = -1};
+      sg_status st[3] = {sg_attribute(m, &q, &a, &why[0]), sg_graph_create(m, &whole, &g, &why[1]),
+                         sg_joint_create(m, &q, &edit, 1, &j, &why[2])};
+      for (int s = 0; s < 3; s++)
+        if (holds ? st[s] != SG_OK : st[s] != SG_ERR_UNSUPPORTED || !strstr(why[s].text, form))
+          fail_msg("%s, reading %d: %d, %s", form, s, (int)st[s], why[s].text);
+      if (holds) assert_sg_ok(sg_attribution_check(a, err));
+      if (k) {
+        sg_margin *margins = calloc(m->config.num_layers * PROMPT * sg_margin_channels(m), sizeof *margins);
+        assert_sg_ok(sg_margins(m, tokens, PROMPT, margins, err));
+        assert_true(margins[0].distance > 0 && isfinite(margins[0].distance));
+        free(margins);
+      }
+      sg_attribution_free(a);
+      sg_graph_free(g);
+      sg_joint_free(j);
+      sg_model_free(m);
+    }
 }
 
 /* A generator's cached steps are the pass over the whole prompt, in every form. */
@@ -296,6 +368,7 @@ int main(void) {
                                      cmocka_unit_test(orders_of_convergence),
                                      cmocka_unit_test(flops_count_evaluations),
                                      cmocka_unit_test(refused),
+                                     cmocka_unit_test(readings),
                                      cmocka_unit_test(generation),
                                      cmocka_unit_test(sites_of_stages),
                                      cmocka_unit_test(defects)};

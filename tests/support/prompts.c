@@ -15,6 +15,25 @@ static void shake(sg_model *m, ref_random *r) {
   }
 }
 
+typedef void use(const sg_model *m, const char *name, ref_random *r);
+typedef bool config_at(size_t i, sg_config *out, const char **name);
+
+/* Models made of configurations by number, until there is no more. */
+static size_t each_config(config_at *at, uint64_t seed, use *f) {
+  sg_config c;
+  const char *name;
+  size_t i = 0;
+  for (; at(i, &c, &name); i++) {
+    ref_random r = {.state = seed + i};
+    sg_model *m;
+    assert_sg_ok(sg_model_create(&c, 7 + i, &m, err));
+    shake(m, &r);
+    f(m, name, &r);
+    sg_model_free(m);
+  }
+  return i;
+}
+
 size_t each_model(void (*f)(const sg_model *m, const char *name, ref_random *r)) {
   char **names = golden_list("tests/golden/models"), path[256];
   size_t count = 0;
@@ -30,17 +49,11 @@ size_t each_model(void (*f)(const sg_model *m, const char *name, ref_random *r))
     count++;
   }
   golden_free(names);
-  sg_config c;
-  const char *name;
-  for (size_t i = 0; mixed_config(i, &c, &name); i++, count++) {
-    ref_random r = {.state = 2000 + i};
-    sg_model *m;
-    assert_sg_ok(sg_model_create(&c, 7 + i, &m, err));
-    shake(m, &r);
-    f(m, name, &r);
-    sg_model_free(m);
-  }
-  return count;
+  return count + each_config(mixed_config, 2000, f);
+}
+
+size_t each_form(void (*f)(const sg_model *m, const char *name, ref_random *r)) {
+  return each_config(formed_config, 3000, f);
 }
 
 size_t some_feedforward(const sg_model *m, ref_random *r, const sg_config **view) {

@@ -12,6 +12,9 @@ enum { PROMPT_MODELS = 16, PROMPT_MAX = 24 };
  * Returns how many there were. */
 size_t each_model(void (*f)(const sg_model *m, const char *name, ref_random *r));
 
+/* Calls f for each of formed_config (small.h), likewise. */
+size_t each_form(void (*f)(const sg_model *m, const char *name, ref_random *r));
+
 /* A layer that has a feedforward, and its view; all of them are of linear neurons. */
 size_t some_feedforward(const sg_model *m, ref_random *r, const sg_config **view);
 bool all_linear(const sg_model *m);

@@ -81,6 +81,32 @@ bool mixed_config(size_t i, sg_config *out, const char **name) {
   return true;
 }
 
+const char *mixed_layers(size_t *n) {
+  *n = 9;
+  return LAYERS;
+}
+
+bool formed_config(size_t i, sg_config *out, const char **name) {
+  static const struct {
+    const char *name, *kind, *form;
+    size_t steps;
+  } all[] = {{"mlp, parallel", "mlp", "parallel", 0},
+             {"sgatlin, parallel", "sgatlin", "parallel", 0},
+             {"mlp, 2 of euler", "mlp", "euler", 2},
+             {"sgatlin, 2 of euler", "sgatlin", "euler", 2},
+             {"mlp, midpoint", "mlp", "midpoint", 1},
+             {"sgatlin, midpoint", "sgatlin", "midpoint", 1},
+             {"mlp, 3 of midpoint", "mlp", "midpoint", 3},
+             {"sgatlin, rk4", "sgatlin", "rk4", 1},
+             {"mlp, 2 of rk4", "mlp", "rk4", 2}};
+  if (i >= SGI_COUNT(all)) return false;
+  *out = small_config(all[i].kind);
+  snprintf(out->layer_form, sizeof out->layer_form, "%s", all[i].form);
+  out->ode_steps = all[i].steps;
+  *name = all[i].name;
+  return true;
+}
+
 sgi_trainer_settings small_settings(void) {
   sgi_trainer_settings s = sgi_trainer_defaults(SMALL_B, SMALL_T);
   s.micro_batch = 2;

@@ -14,6 +14,11 @@ sg_config small_config(const char *kind);
  * and sublayers, layers without attention, without feedforward, without either; sequential,
  * parallel, pruned. Every generic test meets them: name is what they are called. */
 bool mixed_config(size_t i, sg_config *out, const char **name);
+/* The list of the first of them as "layers" of config.json, for what is set up from text; *n
+ * layers. */
+const char *mixed_layers(size_t *n);
+/* mlp and sgatlin in every form of a layer but the first, one and two steps of it. */
+bool formed_config(size_t i, sg_config *out, const char **name);
 sgi_trainer_settings small_settings(void);
 sgi_trainer *small_trainer(const char *kind, const sgi_trainer_settings *s);
 

@@ -10,34 +10,11 @@
 #include "core/arena.h"
 #include "model/pass.h"
 #include "model/sample.h"
+#include "support/prompts.h"
 #include "support/small.h"
 #include "support/near.h"
 
 enum { PROMPT = 7, LENGTH = 24, STREAMS = 3 };
-
-static const char *const ROOT = "tests/golden/models";
-
-static sg_model *load(const char *name) {
-  char dir[512];
-  sg_model *m;
-  snprintf(dir, sizeof dir, "%s/%s", ROOT, name);
-  assert_sg_ok(sg_model_load(dir, &m, err));
-  return m;
-}
-
-static void each_model(void (*check)(const sg_model *m, const char *name)) {
-  char **names = golden_list(ROOT);
-  size_t cases = 0;
-  for (size_t i = 0; names[i]; i++) {
-    if (strchr(names[i], '.')) continue;
-    sg_model *m = load(names[i]);
-    check(m, names[i]);
-    sg_model_free(m);
-    cases++;
-  }
-  golden_free(names);
-  assert_int_equal(cases, 15);
-}
 
 static void prompt(const sg_model *m, int32_t *ids, size_t n) {
   for (size_t i = 0; i < n; i++) ids[i] = i ? (int32_t)((7 * i * i + 3) % m->config.vocab_size) : m->config.bos_id;
@@ -58,7 +35,8 @@ static int32_t best(const float *logits, size_t V) {
 }
 
 /* A whole forward pass over ids for each new token, against the cache. */
-static void greedy_case(const sg_model *m, const char *name) {
+static void greedy_case(const sg_model *m, const char *name, ref_random *r) {
+  (void)r;
   size_t V = m->config.vocab_size;
   int32_t ids[LENGTH], next;
   float *want = test_malloc(V * sizeof *want);
@@ -89,11 +67,13 @@ static void greedy_case(const sg_model *m, const char *name) {
 static void greedy_with_cache_equals_whole_passes(void **state) {
   (void)state;
   each_model(greedy_case);
+  each_form(greedy_case);
 }
 
 /* Steps try one thread and all of them in turn: no bit may show it, and the caller's choice must
  * stand. */
-static void threads_case(const sg_model *m, const char *name) {
+static void threads_case(const sg_model *m, const char *name, ref_random *r) {
+  (void)r;
   enum { STEPS = 60 };
   size_t V = m->config.vocab_size;
   int before = omp_get_max_threads();
@@ -125,10 +105,12 @@ static void threads_case(const sg_model *m, const char *name) {
 static void same_bits_for_any_number_of_threads(void **state) {
   (void)state;
   each_model(threads_case);
+  each_form(threads_case);
 }
 
 /* A beginning given in pieces is the beginning given at once. */
-static void pieces_case(const sg_model *m, const char *name) {
+static void pieces_case(const sg_model *m, const char *name, ref_random *r) {
+  (void)r;
   size_t V = m->config.vocab_size;
   int32_t ids[LENGTH];
   sg_generator *a, *b;
@@ -151,10 +133,12 @@ static void pieces_case(const sg_model *m, const char *name) {
 static void pieces_of_a_beginning(void **state) {
   (void)state;
   each_model(pieces_case);
+  each_form(pieces_case);
 }
 
 /* Streams that part after a common beginning are each what one alone is, to the bit. */
-static void streams_case(const sg_model *m, const char *name) {
+static void streams_case(const sg_model *m, const char *name, ref_random *r) {
+  (void)r;
   size_t V = m->config.vocab_size;
   int32_t ids[PROMPT];
   sg_generator *all, *one;
@@ -183,6 +167,7 @@ static void streams_case(const sg_model *m, const char *name) {
 static void streams_part(void **state) {
   (void)state;
   each_model(streams_case);
+  each_form(streams_case);
 }
 
 /* More than one part of the beginning (256 positions), beyond the model's own context; and no step

@@ -12,6 +12,8 @@
 #include "model/pass.h"
 #include "read/coactivation.h"
 #include "read/usage.h"
+#include "support/near.h"
+#include "support/prompts.h"
 #include "support/recorded.h"
 
 enum { DOCUMENTS = 23 };
@@ -321,11 +323,130 @@ static void experts(void **state) {
   sg_model_free(moe);
 }
 
+/* ---- layers that differ, forms --------------------------------------------------------------- */
+
+enum { ROWS = 3, LONG = 17, MOST = 64 };
+
+/* What a pass over a row holds of the layers that were recorded, in the first evaluation. */
+typedef struct looked {
+  sgi_recording *r;
+  size_t first, compared;
+} looked;
+
+static sg_status look(void *user, const sgi_site *s, sg_error *failure) {
+  (void)failure;
+  looked *x = user;
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  size_t slot;
+  if (row->role == SGI_SITE_OTHER || s->stage > 0 || sgi_recording_slot(x->r, (size_t)s->layer, &slot, NULL))
+    return SG_OK;
+  const sgi_slot *like = &sgi_recording_info_of(x->r)->slots[slot];
+  size_t n = like->channels * like->top_k;
+  int32_t index[MOST];
+  float score[MOST], value[MOST];
+  assert_true(n <= MOST);
+  for (size_t t = 0; t < s->n; t++) {
+    sgi_recording_circuit(x->r, slot, x->first + t, index, score);
+    bool values = sgi_recording_values(x->r, slot, x->first + t, value);
+    assert_true(values == like->has_values);
+    for (size_t i = 0; i < n; i++)
+      if (row->holds)
+        assert_int_equal(index[i], ((int32_t *)s->data)[t * n + i]);
+      else if (row->role == SGI_SITE_SCORES && like->has_values)
+        near("a recorded score", score[i], ((float *)s->data)[t * n + i], 2e-6);
+      else if (row->role == SGI_SITE_VALUES && values)
+        near("a recorded value", value[i], ((float *)s->data)[t * n + i], 2e-6);
+    x->compared += n;
+  }
+  return SG_OK;
+}
+
+/* Searches in a slot of its own sizes: the nearest of each position, by the definition. */
+static double apart(const sgi_recording *r, size_t slot, size_t a, size_t b) {
+  const sgi_slot *s = &sgi_recording_info_of(r)->slots[slot];
+  int32_t i[MOST], k[MOST];
+  float x[MOST], y[MOST];
+  double dot = 0, xx = 0, yy = 0;
+  sgi_recording_circuit(r, slot, a, i, x);
+  sgi_recording_circuit(r, slot, b, k, y);
+  for (size_t u = 0; u < s->channels * s->top_k; u++) {
+    xx += (double)x[u] * (double)x[u];
+    yy += (double)y[u] * (double)y[u];
+    for (size_t v = u / s->top_k * s->top_k; v < (u / s->top_k + 1) * s->top_k; v++)
+      if (i[u] == k[v]) dot += (double)x[u] * (double)y[v];
+  }
+  return xx > 0 && yy > 0 ? 1 - dot / sqrt(xx * yy) : 1;
+}
+
+static void search_slot(const sgi_recording *r, size_t slot) {
+  size_t n = sgi_recording_info_of(r)->n_positions, found;
+  sgi_search *s;
+  sgi_neighbor list[5];
+  sgi_usage_result_t usage;
+  assert_sg_ok(sgi_search_create(r, slot, SGI_ALL_CHANNELS, -1, &s, err));
+  for (size_t q = 0; q < n; q += 11) {
+    double least = INFINITY;
+    assert_sg_ok(sgi_search_nearest(s, q, 5, list, &found, err));
+    for (size_t p = 0; p < n; p++)
+      if (p != q) least = fmin(least, apart(r, slot, q, p));
+    near("the nearest", list[0].distance, least, 1e-9);
+    for (size_t i = 0; i < found; i++) near("a near one", list[i].distance, apart(r, slot, q, list[i].position), 1e-9);
+  }
+  sgi_search_free(s);
+  assert_sg_ok(sgi_recording_usage(r, slot, &usage, err));
+}
+
+/* Layers that choose nothing stand in no slot; where none chooses, the kind is named. */
+static void one_model(const sg_model *m, const char *name, ref_random *r) {
+  int32_t ids[ROWS * LONG];
+  for (size_t i = 0; i < ROWS * LONG; i++) ids[i] = 2 + (int32_t)ref_below(r, m->config.vocab_size - 2);
+  recorded_rows rows = {ids, ROWS, LONG};
+  sgi_record_request q = recorded_request(m, &rows);
+  size_t choosing = 0;
+  for (size_t l = 0; l < m->config.num_layers; l++) {
+    const sgi_sublayer *s = sgi_feedforward_of(m, l);
+    choosing += s && s->ffn->gates;
+  }
+  if (!choosing) {
+    sgi_recorder *none;
+    sg_error e = {0};
+    assert_int_equal(sgi_recorder_create(&q, &none, &e), SG_ERR_ARG);
+    assert_non_null(strstr(e.text, m->config.feedforward));
+    return;
+  }
+  char *directory = golden_temporary();
+  sgi_recording *rec = recorded_open(&q, directory);
+  assert_int_equal(sgi_recording_info_of(rec)->n_layers, choosing);
+  sgi_pass *p;
+  size_t compared = 0;
+  assert_sg_ok(sgi_pass_create(m, 1, LONG, false, &p, err));
+  for (size_t d = 0; d < ROWS; d++) {
+    looked x = {.r = rec, .first = d * LONG};
+    int32_t inputs[LONG] = {m->config.bos_id};
+    memcpy(inputs + 1, ids + d * LONG, (LONG - 1) * sizeof *ids);
+    sgi_tap tap = {.visit = look, .user = &x};
+    assert_sg_ok(sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = LONG, .inputs = inputs}, &tap, err));
+    compared += x.compared;
+  }
+  if (compared < ROWS * LONG * choosing) fail_msg("%s: %zu numbers were compared", name, compared);
+  for (size_t s = 0; s < choosing; s++) search_slot(rec, s);
+  sgi_pass_free(p);
+  sgi_recording_close(rec);
+  golden_remove(directory);
+}
+
+static void layers_that_differ(void **state) {
+  (void)state;
+  each_model(one_model);
+  each_form(one_model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_document),  cmocka_unit_test(sizes), cmocka_unit_test(goes_on),
-      cmocka_unit_test(memory_runs_out), cmocka_unit_test(stops), cmocka_unit_test(requests_that_can_not_be),
-      cmocka_unit_test(experts),
+      cmocka_unit_test(every_document), cmocka_unit_test(sizes),
+      cmocka_unit_test(goes_on),        cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(stops),          cmocka_unit_test(requests_that_can_not_be),
+      cmocka_unit_test(experts),        cmocka_unit_test(layers_that_differ),
   };
   return cmocka_run_group_tests_name("record", tests, set_up, tear_down);
 }

@@ -1,6 +1,6 @@
 /* A run stopped after any step and resumed ends with the bytes of one that was never stopped, for
- * every kind, one document a row or packed, with accumulation, across epochs and all phases of the
- * schedule, and for one and two threads. */
+ * every kind, layers that differ and every form of a layer, one document a row or packed, with
+ * accumulation, across epochs and all phases of the schedule, and for one and two threads. */
 #include "support/small.h"
 
 #include <omp.h>
@@ -50,13 +50,18 @@ static int end(void **state) {
 
 typedef struct variant {
   const char *kind, *rows, *accumulation, *schedule, *optimizer;
+  const char *layers, *form, *steps; /* NULL: all alike; sequential; 1 */
 } variant;
 
 static sgi_settings settings_of(const variant *v) {
   const sgi_ffn_ops *ffn = sgi_ffn_find(v->kind, NULL);
+  size_t n = 2;
+  char number[24];
+  if (v->layers) mixed_layers(&n);
+  snprintf(number, sizeof number, "%zu", n);
   const char *const all[][2] = {{"feedforward.kind", v->kind},
                                 {"model.hidden_size", "32"},
-                                {"model.num_hidden_layers", "2"},
+                                {"model.num_hidden_layers", number},
                                 {"model.head_dim", "16"},
                                 {"feedforward.num_neurons", "36"},
                                 {"train.steps", "13"},
@@ -78,6 +83,9 @@ static sgi_settings settings_of(const variant *v) {
   if (ffn->uses & SGI_USES_CHANNELS) assert_sg_ok(sgi_assign(&a, "feedforward.num_channels", "3", "test", err));
   if (ffn->uses & SGI_USES_TOP_K) assert_sg_ok(sgi_assign(&a, "feedforward.top_k", "2", "test", err));
   if (ffn->uses & SGI_USES_KEY_DIM) assert_sg_ok(sgi_assign(&a, "feedforward.key_dim", "8", "test", err));
+  if (v->layers) assert_sg_ok(sgi_assign(&a, "model.layers", v->layers, "test", err));
+  if (v->form) assert_sg_ok(sgi_assign(&a, "model.layer_form", v->form, "test", err));
+  if (v->steps) assert_sg_ok(sgi_assign(&a, "model.ode_steps", v->steps, "test", err));
   if (v->optimizer) assert_sg_ok(sgi_assign(&a, "optimizer.kind", v->optimizer, "test", err));
   assert_sg_ok(sgi_settings_resolve(&a, &s, err));
   sgi_assignments_free(&a);
@@ -188,8 +196,8 @@ static void one_variant(const variant *v) {
 static void every_kind(void **state) {
   (void)state;
   for (size_t i = 0; sg_feedforward_name(i); i++) {
-    one_variant(&(variant){sg_feedforward_name(i), "pad", "1", "warmup_stable_linear_decay", NULL});
-    one_variant(&(variant){sg_feedforward_name(i), "pack", "2", "warmup_stable_sqrt_decay", NULL});
+    one_variant(&(variant){sg_feedforward_name(i), "pad", "1", "warmup_stable_linear_decay", .optimizer = NULL});
+    one_variant(&(variant){sg_feedforward_name(i), "pack", "2", "warmup_stable_sqrt_decay", .optimizer = NULL});
   }
 }
 
@@ -197,22 +205,41 @@ static void every_optimizer(void **state) {
   (void)state;
   const char *kind = sg_feedforward_name(0);
   for (size_t i = 1; sgi_optimizer_at(i); i++) { /* the first is in all the others */
-    one_variant(&(variant){kind, "pad", "1", "warmup_stable_linear_decay", sgi_optimizer_at(i)->name});
-    one_variant(&(variant){kind, "pack", "2", "cosine", sgi_optimizer_at(i)->name});
+    one_variant(&(variant){kind, "pad", "1", "warmup_stable_linear_decay", .optimizer = sgi_optimizer_at(i)->name});
+    one_variant(&(variant){kind, "pack", "2", "cosine", .optimizer = sgi_optimizer_at(i)->name});
   }
+}
+
+static void every_form(void **state) {
+  (void)state;
+  const char *form;
+  for (size_t i = 1; (form = sg_layer_form_name(i)); i++) { /* the first is in all the others */
+    variant v = {sg_feedforward_name(i % 2 ? 0 : 2), "pack", "2", "cosine", .form = form};
+    if (strcmp(form, "parallel")) v.steps = i % 2 ? "1" : "2";
+    one_variant(&v);
+  }
+}
+
+static void layers_that_differ(void **state) {
+  (void)state;
+  size_t n;
+  variant v = {"sgatlin", "pad", "1", "warmup_stable_linear_decay", .layers = mixed_layers(&n)};
+  one_variant(&v);
+  v.rows = "pack", v.accumulation = "2", v.form = "parallel";
+  one_variant(&v);
 }
 
 static void other_schedules(void **state) {
   (void)state;
-  one_variant(&(variant){sg_feedforward_name(0), "pack", "2", "cosine", NULL});
-  one_variant(&(variant){sg_feedforward_name(0), "pad", "3", "constant", NULL});
+  one_variant(&(variant){sg_feedforward_name(0), "pack", "2", "cosine", .optimizer = NULL});
+  one_variant(&(variant){sg_feedforward_name(0), "pad", "3", "constant", .optimizer = NULL});
 }
 
 /* A process that is killed leaves steps after its last checkpoint, half a line and a half-written
  * checkpoint behind. */
 static void killed(void **state) {
   (void)state;
-  variant v = {sg_feedforward_name(0), "pad", "2", "cosine", NULL};
+  variant v = {sg_feedforward_name(0), "pad", "2", "cosine", .optimizer = NULL};
   char path[4300];
   assert_true(train("whole", &v, false, SIZE_MAX, 1));
   assert_false(train("parts", &v, false, 10, 2));
@@ -234,7 +261,7 @@ static void killed(void **state) {
 /* Seed, data and architecture are the run's: another text is refused. */
 static void other_text(void **state) {
   (void)state;
-  variant v = {sg_feedforward_name(0), "pad", "1", "constant", NULL};
+  variant v = {sg_feedforward_name(0), "pad", "1", "constant", .optimizer = NULL};
   assert_false(train("run", &v, false, 3, 1));
   write_text("train.txt", 23);
   char path[4200];
@@ -254,7 +281,8 @@ static void other_text(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(every_kind), TEST(every_optimizer), TEST(other_schedules), TEST(killed),
+  const struct CMUnitTest tests[] = {TEST(every_kind),         TEST(every_optimizer), TEST(every_form),
+                                     TEST(layers_that_differ), TEST(other_schedules), TEST(killed),
                                      TEST(other_text)};
   if (!access("/dev/shm", W_OK)) setenv("TMPDIR", "/dev/shm", 0); /* hundreds of saves, each with its fsyncs */
   return cmocka_run_group_tests(tests, NULL, NULL);
