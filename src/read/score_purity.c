@@ -53,10 +53,11 @@ static pools pools_of(const collector *k, ptrdiff_t layer) {
 
 /* Rows of a float site at the labelled positions. chosen NULL: the keys are the entries' own
  * places. */
-static sg_status take(collector *k, const sgi_site *s, int form, const int32_t *chosen, sg_error *err) {
+static sg_status take_as(collector *k, const sgi_site *s, ptrdiff_t layer, int form, const int32_t *chosen,
+                         sg_error *err) {
   size_t width = sgi_site_width(s), K = s->dims[1];
-  pools p = pools_of(k, s->layer);
-  circuits *x = circuits_of(k, s->layer, form);
+  pools p = pools_of(k, layer);
+  circuits *x = circuits_of(k, layer, form);
   sg_status st = make(x, k->w->n, width, chosen ? (p.own ? s->dims[0] * p.F : p.F) : width, err);
   for (size_t i = k->at; i < k->end && !st; i++) {
     const sgi_labelled *at = &k->w->at[i];
@@ -69,12 +70,25 @@ static sg_status take(collector *k, const sgi_site *s, int form, const int32_t *
   return st;
 }
 
+static sg_status take(collector *k, const sgi_site *s, int form, const int32_t *chosen, sg_error *err) {
+  return take_as(k, s, s->layer, form, chosen, err);
+}
+
+/* The stream that a feedforward reads: behind its layer's attention, or, where it reads beside that
+ * or there is none, what comes into the layer. */
+static sg_status take_stream(collector *k, const sgi_site *s, sg_error *err) {
+  ptrdiff_t layer = s->layer + (s->id != SGI_SITE_RESID_MID); /* the embedding's layer is -1 */
+  if (layer >= (ptrdiff_t)k->L || !sgi_feedforward_of(k->model, (size_t)layer)) return SG_OK;
+  return take_as(k, s, layer, SGI_SCORE_STREAM, NULL, err);
+}
+
 /* Sites come in the order scores, indices, neurons; the scores wait for their indices. */
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   collector *k = user;
+  if (s->id == SGI_SITE_EMBED || s->id == SGI_SITE_RESID_MID || s->id == SGI_SITE_RESID_POST)
+    return take_stream(k, s, err);
   if (s->layer < 0) return SG_OK;
   if (s->id == SGI_SITE_MLP_NORM) k->chosen = NULL; /* what every feedforward layer begins with */
-  if (s->id == SGI_SITE_RESID_MID) return take(k, s, SGI_SCORE_STREAM, NULL, err);
   if (s->id == SGI_SITE_ROUTER_SCORES) return take(k, s, SGI_SCORE_GATES, NULL, err);
   if (s->id == SGI_SITE_ROUTER_INDICES) {
     circuits *x = circuits_of(k, s->layer, SGI_SCORE_GATES);

@@ -86,6 +86,18 @@ const char *mixed_layers(size_t *n) {
   return LAYERS;
 }
 
+sg_config mixed_like(size_t i, const sg_config *like) {
+  sg_config c;
+  const char *name;
+  assert_true(mixed_config(i, &c, &name));
+  c.vocab_size = like->vocab_size;
+  c.max_position = like->max_position;
+  c.bos_id = like->bos_id;
+  c.eos_id = like->eos_id;
+  c.pad_id = like->pad_id;
+  return c;
+}
+
 bool formed_config(size_t i, sg_config *out, const char **name) {
   static const struct {
     const char *name, *kind, *form;

@@ -17,6 +17,8 @@ bool mixed_config(size_t i, sg_config *out, const char **name);
 /* The list of the first of them as "layers" of config.json, for what is set up from text; *n
  * layers. */
 const char *mixed_layers(size_t *n);
+/* Number i of them with the vocabulary and the context of like, to read with its tokenizer. */
+sg_config mixed_like(size_t i, const sg_config *like);
 /* mlp and sgatlin in every form of a layer but the first, one and two steps of it. */
 bool formed_config(size_t i, sg_config *out, const char **name);
 sgi_trainer_settings small_settings(void);

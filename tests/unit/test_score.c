@@ -113,43 +113,48 @@ static void full_vector(const sg_model *m, const sgi_score_words *w, size_t i, s
   sg_run_free(r);
 }
 
+/* Share of the nearest by cosine, over vectors (w->n,keys), that have the word's category. */
+static double same_category(const sgi_score_words *w, const double *x, size_t keys, size_t K) {
+  size_t all = 0, same = 0;
+  bool *used = malloc(w->n);
+  for (size_t i = 0; i < w->n; i++) {
+    memset(used, 0, w->n);
+    for (size_t k = 0; k < K; k++) {
+      size_t best = SIZE_MAX;
+      double best_cos = -2;
+      for (size_t j = 0; j < w->n; j++) {
+        double ij = 0, ii = 0, jj = 0;
+        if (used[j] || w->at[j].story == w->at[i].story || w->at[j].word == w->at[i].word) continue;
+        for (size_t d = 0; d < keys; d++) {
+          ij += x[i * keys + d] * x[j * keys + d];
+          ii += x[i * keys + d] * x[i * keys + d];
+          jj += x[j * keys + d] * x[j * keys + d];
+        }
+        double cosine = ij / sqrt(ii * jj);
+        if (cosine > best_cos + 1e-9) {
+          best_cos = cosine;
+          best = j;
+        }
+      }
+      if (best == SIZE_MAX) break;
+      used[best] = true;
+      all++;
+      same += w->at[best].category == w->at[i].category;
+    }
+  }
+  free(used);
+  return (double)same / (double)all;
+}
+
 static double slow_purity(const sg_model *m, const sgi_score_words *w, size_t K, bool gates) {
   const sg_config *c = sg_model_config(m);
-  size_t keys = c->num_neurons * (c->num_channels ? c->num_channels : 1), all = 0, same = 0;
+  size_t keys = c->num_neurons * (c->num_channels ? c->num_channels : 1);
   double *x = malloc(w->n * keys * sizeof *x), mean = 0;
-  bool *used = malloc(w->n);
   for (size_t l = 0; l < c->num_layers; l++) {
-    all = same = 0;
     for (size_t i = 0; i < w->n; i++) full_vector(m, w, i, l, gates, x + i * keys, keys);
-    for (size_t i = 0; i < w->n; i++) {
-      memset(used, 0, w->n);
-      for (size_t k = 0; k < K; k++) {
-        size_t best = SIZE_MAX;
-        double best_cos = -2;
-        for (size_t j = 0; j < w->n; j++) {
-          double ij = 0, ii = 0, jj = 0;
-          if (used[j] || w->at[j].story == w->at[i].story || w->at[j].word == w->at[i].word) continue;
-          for (size_t d = 0; d < keys; d++) {
-            ij += x[i * keys + d] * x[j * keys + d];
-            ii += x[i * keys + d] * x[i * keys + d];
-            jj += x[j * keys + d] * x[j * keys + d];
-          }
-          double cosine = ij / sqrt(ii * jj);
-          if (cosine > best_cos + 1e-9) {
-            best_cos = cosine;
-            best = j;
-          }
-        }
-        if (best == SIZE_MAX) break;
-        used[best] = true;
-        all++;
-        same += w->at[best].category == w->at[i].category;
-      }
-    }
-    mean += (double)same / (double)all / (double)c->num_layers;
+    mean += same_category(w, x, keys, K) / (double)c->num_layers;
   }
   free(x);
-  free(used);
   return mean;
 }
 
@@ -341,6 +346,70 @@ static void every_kind(void **state) {
   sg_tokenizer_free(tok);
 }
 
+/* The stream that the feedforward of a layer reads at a position: before its norm. */
+static void stream_vector(const sg_model *m, const sgi_score_words *w, size_t i, size_t layer, double *x) {
+  const sgi_labelled *p = &w->at[i];
+  const char *all = "*resid*", *first = "embed", *record[] = {all, first};
+  char name[64];
+  sg_run *r;
+  sg_site v;
+  sg_run_request q = {.tokens = w->inputs + p->story * w->T, .count = p->position + 1, .record = record, .n_record = 2};
+  assert_sg_ok(sg_run_create(m, &q, &r, err));
+  snprintf(name, sizeof name, "layers.%zu.resid_mid", layer);
+  if (!sg_run_find(r, name, &v)) {
+    snprintf(name, sizeof name, "layers.%zu.resid_post", layer - 1);
+    assert_true(sg_run_find(r, layer ? name : "embed", &v));
+  }
+  size_t D = m->config.hidden_size;
+  for (size_t d = 0; d < D; d++) x[d] = v.data[p->position * D + d];
+  sg_run_free(r);
+}
+
+/* Purity of the stream by full vectors, where some layers have no feedforward, no attention, or
+ * both beside each other. */
+static double slow_stream(const sg_model *m, const sgi_score_words *w, size_t K) {
+  double mean = 0, *x = malloc(w->n * m->config.hidden_size * sizeof *x);
+  size_t layers = 0;
+  for (size_t l = 0; l < m->config.num_layers; l++) {
+    if (!sgi_feedforward_of(m, l)) continue;
+    for (size_t i = 0; i < w->n; i++) stream_vector(m, w, i, l, x + i * m->config.hidden_size);
+    mean += same_category(w, x, m->config.hidden_size, K);
+    layers++;
+  }
+  free(x);
+  return mean / (double)layers;
+}
+
+/* Layers that differ: the whole score of such models, and purities by hand. */
+static void layers_that_differ(void **state) {
+  (void)state;
+  sg_tokenizer *tok;
+  sg_config base;
+  assert_sg_ok(sg_tokenizer_load(EVAL "/tokenizer.json", &tok, err));
+  assert_sg_ok(sg_config_load(EVAL, &base, err));
+  sgi_truth t = truth();
+  sgi_score_settings s = settings();
+  for (size_t i = 0; i < 3; i++) { /* sequential, parallel, pruned */
+    sg_config c = mixed_like(i, &base);
+    sg_model *m;
+    sgi_score out = {0}, whole;
+    sgi_score_words w;
+    assert_sg_ok(sg_model_create(&c, 5, &m, err));
+    assert_sg_ok(sgi_score_words_find(&w, &t, tok, &c, &s, err));
+    assert_sg_ok(sgi_score_purity(m, &t, &w, &s, &out, err));
+    assert_true(out.routed);
+    near("purity of the stream", out.purity[SGI_SCORE_STREAM].category, slow_stream(m, &w, s.neighbours), 1e-12);
+    assert_sg_ok(sgi_score_model(m, tok, &t, &s, &whole, err));
+    for (int f = 0; f < SGI_SCORE_FORMS; f++)
+      assert_true(whole.purity[f].category == out.purity[f].category && whole.purity[f].category_chance > 0);
+    assert_true(whole.prompts == 6 && whole.units > 0);
+    sgi_score_words_deinit(&w);
+    sg_model_free(m);
+  }
+  sgi_truth_deinit(&t);
+  sg_tokenizer_free(tok);
+}
+
 /* ---- numbers, files -------------------------------------------------------------------------- */
 
 static void ranks(void **state) {
@@ -389,7 +458,12 @@ static void files(void **state) {
 
 int main(void) {
   omp_set_num_threads(1); /* thousands of passes over a handful of tokens */
-  const struct CMUnitTest tests[] = {cmocka_unit_test(words),      cmocka_unit_test(purity), cmocka_unit_test(facts),
-                                     cmocka_unit_test(every_kind), cmocka_unit_test(ranks),  cmocka_unit_test(files)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(words),
+                                     cmocka_unit_test(purity),
+                                     cmocka_unit_test(facts),
+                                     cmocka_unit_test(every_kind),
+                                     cmocka_unit_test(layers_that_differ),
+                                     cmocka_unit_test(ranks),
+                                     cmocka_unit_test(files)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
