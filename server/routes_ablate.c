@@ -17,6 +17,21 @@ static bool tick(void *user, size_t done, size_t wanted) {
   return !http_job_cancelled(c->job);
 }
 
+/* Layers have sizes of their own: an edit of a unit that its layer does not have would change
+ * nothing and say nothing. */
+static sg_status within_layer(const sg_model *m, size_t layer, json_int_t channel, json_int_t neuron, sg_error *err) {
+  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
+  if (!s) return SG_OK;                                                        /* the edit itself is refused */
+  size_t neurons = s->config->num_neurons, channels = s->config->num_channels; /* of moe: experts; dense: 0 */
+  if (neuron >= 0 && (size_t)neuron >= neurons)
+    return sgi_fail(err, SG_ERR_ARG, "request: \"neuron\" must be a whole number from 0 to %zu in layer %zu",
+                    neurons - 1, layer);
+  if (channel >= 0 && channels && (size_t)channel >= channels)
+    return sgi_fail(err, SG_ERR_ARG, "request: \"channel\" must be a whole number from 0 to %zu in layer %zu",
+                    channels - 1, layer);
+  return SG_OK;
+}
+
 /* {"layer", "channel", "neuron", "pos", "scale"} as the text of an edit: the client chooses
  * numbers, never a site. */
 static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEXT], sg_error *err) {
@@ -31,6 +46,7 @@ static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEX
   if (!st) st = api_int(&part, "layer", 0, (json_int_t)k->num_layers - 1, 0, &layer, err);
   if (!st) st = api_int(&part, "channel", 0, (json_int_t)most.channels, -1, &channel, err);
   if (!st) st = api_int(&part, "neuron", 0, (json_int_t)most.neurons - 1, -1, &neuron, err);
+  if (!st) st = within_layer(c->p.model, (size_t)layer, channel, neuron, err);
   if (!st) st = api_int(&part, "pos", 0, (json_int_t)c->p.count - 1, -1, &pos, err);
   if (!st) st = api_real(&part, "scale", -100, 100, 0, &scale, err);
   if (st) return st;

@@ -1,7 +1,7 @@
 """mutants.py KIND TREE [--list]: see mutants.sh. Prints a line a mutant (rule, place, change, the test that saw it) and a sum."""
 import os, re, subprocess, sys
 
-TESTS = ["tensors", "units", "sites", "every_kind", "weight_gradients", "fewer_rows", "same_bits"]  # quickest first
+TESTS = ["refusals", "tensors", "units", "sites", "every_kind", "weight_gradients", "fewer_rows", "same_bits"]  # quickest first
 
 
 def functions(lines):

@@ -190,6 +190,29 @@ static void each_layer(void (*use)(layer *l, const shape *s)) {
   assert_true(sgi_ffn_at(0) != NULL);
 }
 
+/* A kind takes the routers and activations that the reference knows it with, and no other: one
+ * that it would not compute must not be believed. */
+static void refusals_are_the_reference_s(void **state) {
+  (void)state;
+  const sgi_ffn_ops *ops;
+  const char *only = getenv("SGATLIN_TEST_KIND");
+  for (size_t i = 0; (ops = sgi_ffn_at(i)); i++) {
+    if (only && !listed(only, ops->name)) continue;
+    size_t n_routers = ops->uses & SGI_USES_ROUTER ? SGI_COUNT(routers) : 1;
+    for (size_t r = 0; r < n_routers; r++)
+      for (size_t a = 0; a < (ops->uses & SGI_USES_ACTIVATION ? SGI_COUNT(activations) : 1); a++) {
+        layer l;
+        const char *router = ops->uses & SGI_USES_ROUTER ? routers[r] : "";
+        const char *activation = ops->uses & SGI_USES_ACTIVATION ? activations[a] : ops->default_activation;
+        bool taken = open_layer(&l, ops, &shapes[1], router, activation);
+        if (taken != ref_ffn_takes(&l.config))
+          fail_msg("%s with router \"%s\" and %s is %s", ops->name, router, activation,
+                   taken ? "taken; the reference knows of no such thing" : "refused; the reference takes it");
+        if (taken) close_layer(&l);
+      }
+  }
+}
+
 static void say(const char *name, const char *what, double value) {
   if (getenv("SGATLIN_TEST_VERBOSE")) print_message("%-70s %-10s %.2e\n", name, what, value);
 }
@@ -723,6 +746,7 @@ int main(int argc, char **argv) {
   if (getenv("SGATLIN_TEST_ONLY")) cmocka_set_test_filter(getenv("SGATLIN_TEST_ONLY")); /* tools/mutants.sh */
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_kind_against_the_reference),
+      cmocka_unit_test(refusals_are_the_reference_s),
       cmocka_unit_test(weight_gradients_are_added),
       cmocka_unit_test(tensors_are_the_reference_s),
       cmocka_unit_test(units_are_the_layer),

@@ -96,6 +96,8 @@ enum { REF_MOST_FORMS = 8 };
 /* The tensors of the config's kind with its router into out, in any order; how many, 0 where the
  * kind has no reference. */
 size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]);
+/* The kind is defined with the config's router and activation; all others it must refuse. */
+bool ref_ffn_takes(const sg_config *c);
 /* Value of a factor such as "2F". */
 size_t ref_factor(const sg_config *c, const char *text);
 

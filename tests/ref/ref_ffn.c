@@ -223,28 +223,38 @@ static void glu_row(const ref_model *m, const char *prefix, size_t i, double *y,
   glu(m, prefix, 0, y, x, c);
 }
 
-/* One row a kind: what it computes for token row i, and its tensors beside the router's. */
+/* One row a kind: what it computes for token row i, its tensors beside the router's, and the
+ * routers and activations that it is defined with (NULL: all). */
 static const struct ref_kind {
   const char *name;
   void (*row)(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *choice);
   ref_form forms[6];
+  const char *router, *activation;
 } kinds[] = {
-    {"sgatlin", sgatlin_row, {{"experts.w_in", "C F D", 'F', true}, {"experts.w_out", "C F D", 'F', true}}},
-    {"peer", peer_row, {{"experts.w_in", "F D", 'F', true}, {"experts.w_out", "F D", 'F', true}}},
-    {"mlp", mlp_row, {{"up_proj.weight", "F D", 'D', true}, {"down_proj.weight", "D F", 'F', true}}},
+    {"sgatlin", sgatlin_row, {{"experts.w_in", "C F D", 'F', true}, {"experts.w_out", "C F D", 'F', true}}, NULL, NULL},
+    {"peer",
+     peer_row,
+     {{"experts.w_in", "F D", 'F', true}, {"experts.w_out", "F D", 'F', true}},
+     "product_key_value",
+     "gelu"},
+    {"mlp", mlp_row, {{"up_proj.weight", "F D", 'D', true}, {"down_proj.weight", "D F", 'F', true}}, NULL, NULL},
     {"glu",
      glu_row,
      {{"gate_up_proj.weight", "2F D", 'D', true},
       {"gate_up_proj.bias", "2F", '0', false},
       {"down_proj.weight", "D F", 'F', true},
-      {"down_proj.bias", "D", '0', false}}},
+      {"down_proj.bias", "D", '0', false}},
+     NULL,
+     NULL},
     {"moe",
      moe,
      {{"gate.weight", "C D", 'D', true},
       {"experts.gate_up_proj.weight", "C 2F D", 'D', true},
       {"experts.gate_up_proj.bias", "C 2F", '0', false},
       {"experts.down_proj.weight", "C D F", 'F', true},
-      {"experts.down_proj.bias", "C D", '0', false}}},
+      {"experts.down_proj.bias", "C D", '0', false}},
+     NULL,
+     NULL},
 };
 
 static const struct {
@@ -270,6 +280,12 @@ size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]) {
   for (size_t r = 0; k && *c->router && r < sizeof routers / sizeof *routers; r++)
     for (size_t i = 0; i < 2 && !strcmp(routers[r].name, c->router); i++) out[n++] = routers[r].forms[i];
   return n;
+}
+
+bool ref_ffn_takes(const sg_config *c) {
+  const struct ref_kind *k = kind_of(c);
+  return k && (!k->router || !strcmp(k->router, c->router)) &&
+         (!k->activation || !strcmp(k->activation, c->activation));
 }
 
 size_t ref_factor(const sg_config *c, const char *text) {
