@@ -86,6 +86,9 @@ LINTS := $(sort $(wildcard tools/lint_*.sh))
 SLOW := $(FAULT_TEST_SRC:tests/%.c=%) $(FUZZ_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader unit/test_worlds \
   http/test_http http/test_hostile http/test_six http/test_cancel http/test_load
 
+# The longest of those that it runs, so that none is left alone at the end.
+FIRST := grad/test_model grad/test_ffn unit/test_resume unit/test_generate unit/test_score
+
 .PHONY: all help deps demo test check bench asan coverage install uninstall clean FORCE
 .SECONDARY:
 all: $(BUILD)/sgatlin $(BUILD)/libsgatlin.a $(BUILD)/libsgatlin.so
@@ -133,7 +136,7 @@ bench: $(BUILD)/sgatlin $(BUILD)/tests/http/test_load ## the standard tables of 
 
 check: ## the quick tests (under a minute once built)
 	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
-	@sh tests/run.sh $(LINTS) $(filter-out $(SLOW:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
+	@sh tests/run.sh -j $$(nproc) $(LINTS) $(FIRST:%=$(BUILD)/tests/%) $(filter-out $(SLOW:%=$(BUILD)/tests/%) $(FIRST:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan WERROR=1 tests

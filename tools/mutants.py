@@ -38,6 +38,13 @@ def statements(lines, first, last):
         i += 1
 
 
+def begin_of(lines, i):
+    """The line that the statement of line i begins on: what a call of the profile is told goes on over several."""
+    while i > 0 and not lines[i - 1].rstrip().endswith((";", "{", "}", "*/", ":")) and not lines[i - 1].startswith("#"):
+        i -= 1
+    return lines[i]
+
+
 def replaced(lines, i, old, new, count=1):
     out = list(lines)
     out[i] = lines[i].replace(old, new, count)
@@ -76,7 +83,7 @@ def mutants(lines):
                 yield "adds", i, "assigned -> added", replaced(lines, i, m[0], ", 1, call->scratch)")
             if " += " in line:
                 yield "adds", i, "+= -> =", replaced(lines, i, " += ", " = ")
-        if re.search(r"backward|forward", name) and not re.match(r"\s*(/\*|#|for \(|if \(|[a-z].*\{$|sgi_)", line):
+        if re.search(r"backward|forward", name) and not re.match(r"\s*(/\*|#|for \(|if \(|[a-z].*\{$|sgi_)", begin_of(lines, i)):
             for m in re.finditer(r"(?<=\w|\]) ([*-]) (?=\w|\()", line):
                 yield "gate", i, f"{m[1]} -> +", [*lines[:i], line[: m.start(1)] + "+" + line[m.end(1) :], *lines[i + 1 :]]
     for name, a, b in functions(lines):

@@ -83,19 +83,18 @@ static void keep_larger(sgi_arena *a, const sgi_arena *b) {
   if (b->used > a->used) a->used = b->used;
 }
 
+/* Parts of a pass that take turns in one room: the first product of the experts, the second, and
+ * the gate with what backward works in. */
 static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
   size_t D = c->hidden_size, F = c->num_neurons;
-  sgi_arena begin = *a, part = begin;
-  sgi_linear_scratch(n, D, c->num_channels, a);
-  layout_packed(c, n, D, 2 * F, &part, &(packed){0});
-  keep_larger(a, &part);
-  part = begin;
-  layout_packed(c, n, F, D, &part, &(packed){0});
-  keep_larger(a, &part);
-  part = begin;
-  if (backward) layout_work(c, n, &part, &(work){0});
-  sgi_linear_scratch(n, D, c->num_channels, &part);
-  keep_larger(a, &part);
+  sgi_arena up = *a, down = *a, gate = *a;
+  layout_packed(c, n, D, 2 * F, &up, &(packed){0});
+  layout_packed(c, n, F, D, &down, &(packed){0});
+  if (backward) layout_work(c, n, &gate, &(work){0});
+  sgi_linear_scratch(n, D, c->num_channels, &gate);
+  *a = up;
+  keep_larger(a, &down);
+  keep_larger(a, &gate);
 }
 
 static sg_status check(const sg_config *c, sg_error *err) {

@@ -30,6 +30,8 @@ while read -r name; do
   # Every option has help, and -h works too.
   grep -q '^      *--[a-z-]*$' "$tmp/help" && bad "$name: an option without help"
   try 0 $name -h
+  # A test calls it, beside those that call every command.
+  grep -lE "(^|[^a-z-])$name( |\$|\"|\))" tests/cli/test_*.sh | grep -qvE 'test_(help|options|memory).sh' || bad "$name: no test of tests/cli calls it"
 done <"$tmp/commands"
 
 # No page of a command that is gone.

@@ -29,9 +29,16 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {7, 20, 49, 3, 4, 12, 1, 24},   {7, 20, 49, 3, 2, 12, 4, 24}, {1, 9, 16, 1, 1, 5, 1, 24},
-    {5, 17, 37, 5, 5, 3, 1, 24},    {4, 3, 6, 2, 6, 1, 1, 24},    {300, 11, 25, 2, 2, 5, 1, 20},
+    {7, 20, 49, 3, 4, 12, 1, 24},
+    {7, 20, 49, 3, 2, 12, 4, 24},
+    {1, 9, 16, 1, 1, 5, 1, 24},
+    {5, 17, 37, 5, 5, 3, 1, 24},
+    {4, 3, 6, 2, 6, 1, 1, 24},
+    {300, 11, 25, 2, 2, 5, 1, 20},
     {600, 48, 144, 4, 3, 16, 1, 0},
+    /* An expert's rows are many, too, and either of its maps is the larger one. */
+    {900, 20, 36, 4, 3, 5, 1, 0},
+    {1100, 3, 6, 2, 1, 1, 1, 0},
 };
 static const char *const routers[] = {"product_dense", "dense", "product_key_value", "key_value"};
 static const char *const activations[] = {"identity", "gelu", "relu", "swish"};

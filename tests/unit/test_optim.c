@@ -217,6 +217,22 @@ static void kinds(void **unused) {
   refused((given[]){{"optimizer.beta", "0.9", 0}, {0}}, "did you mean \"optimizer.beta1\"?");
 }
 
+/* Its formula is written down. */
+static void method(void **unused) {
+  (void)unused;
+  const sgi_optimizer_ops *ops;
+  char *page, named[2][80];
+  size_t n;
+  assert_sg_ok(sgi_read_file("docs/method.md", 1 << 20, &page, &n, err));
+  for (size_t k = 0; (ops = sgi_optimizer_at(k)); k++) {
+    snprintf(named[0], sizeof named[0], "`%s`", ops->name);
+    snprintf(named[1], sizeof named[1], "`optimizer.kind=%s`", ops->name);
+    if (!strstr(page, named[0]) && !strstr(page, named[1]))
+      fail_msg("docs/method.md does not say what %s computes", ops->name);
+  }
+  sgi_free(page);
+}
+
 /* Moments take memory and room in a checkpoint: what is foretold says so. */
 static void memory(void **unused) {
   (void)unused;
@@ -236,8 +252,11 @@ static void memory(void **unused) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(against_the_formula), cmocka_unit_test(shards_and_threads),
-                                     cmocka_unit_test(every_setting), cmocka_unit_test(kinds),
-                                     cmocka_unit_test(memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(against_the_formula),
+                                     cmocka_unit_test(shards_and_threads),
+                                     cmocka_unit_test(every_setting),
+                                     cmocka_unit_test(kinds),
+                                     cmocka_unit_test(memory),
+                                     cmocka_unit_test(method)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

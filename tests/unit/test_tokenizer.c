@@ -597,36 +597,35 @@ static void test_threads(void **state) {
 
 /* A tokenizer with patterns, stand-ins, normal form, whole tokens and added tokens that take white
  * space. */
-static sg_status life_of_forms(sg_error *err) {
-  static const char *const files[] = {"qwen2", "llama3", "added-rstrip"};
+static sg_status life_of_form(const char *file, sg_error *err) {
   static const char text[] = "caf\x65\xCC\x81 \xF0\x90\xB5\x80 \xE1\xA0\x8E  <x>  word 12345 \xFF";
-  sg_status st = SG_OK;
-  for (size_t i = 0; i < SGI_COUNT(files) && !st; i++) {
-    char path[100];
-    sg_tokenizer *t = NULL;
-    int32_t *ids = NULL;
-    size_t n;
-    snprintf(path, sizeof path, "tests/golden/tokenizer-forms/%s.json", files[i]);
-    st = sg_tokenizer_load(path, &t, err);
-    if (!st) st = sg_tokenizer_encode(t, text, sizeof text - 1, &ids, &n, err);
-    sg_buffer_free(ids);
-    sg_tokenizer_free(t);
-  }
+  char path[100];
+  sg_tokenizer *t = NULL;
+  int32_t *ids = NULL;
+  size_t n;
+  snprintf(path, sizeof path, "tests/golden/tokenizer-forms/%s.json", file);
+  sg_status st = sg_tokenizer_load(path, &t, err);
+  if (!st) st = sg_tokenizer_encode(t, text, sizeof text - 1, &ids, &n, err);
+  sg_buffer_free(ids);
+  sg_tokenizer_free(t);
   return st;
 }
 
 static void test_memory_of_forms(void **state) {
   (void)state;
-  size_t before = sgi_alloc_count();
-  assert_int_equal(life_of_forms(NULL), SG_OK);
-  size_t calls = sgi_alloc_count() - before;
-  assert_true(calls > 30);
-  for (size_t n = 1; n <= calls; n++) {
-    sg_error err = {0};
-    sgi_alloc_fail_at(n, false);
-    sg_status st = life_of_forms(&err);
-    sgi_alloc_fail_at(0, false);
-    if (st != SG_ERR_MEMORY) fail_msg("allocation %zu of %zu: status %d (%s)", n, calls, st, err.text);
+  static const char *const files[] = {"qwen2", "llama3", "added-rstrip"};
+  for (size_t i = 0; i < SGI_COUNT(files); i++) {
+    size_t before = sgi_alloc_count();
+    assert_int_equal(life_of_form(files[i], NULL), SG_OK);
+    size_t calls = sgi_alloc_count() - before;
+    assert_true(calls > 30);
+    for (size_t n = 1; n <= calls; n++) {
+      sg_error err = {0};
+      sgi_alloc_fail_at(n, false);
+      sg_status st = life_of_form(files[i], &err);
+      sgi_alloc_fail_at(0, false);
+      if (st != SG_ERR_MEMORY) fail_msg("%s, allocation %zu of %zu: status %d (%s)", files[i], n, calls, st, err.text);
+    }
   }
 }
 
