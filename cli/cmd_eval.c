@@ -162,6 +162,13 @@ static sg_status baseline(job *j, sgi_ngram_score *out, sg_error *err) {
 
 /* ---- layers as steps of a flow --------------------------------------------------------------- */
 
+static bool flow_goes_on(void *user, size_t done, size_t wanted) {
+  job *j = user;
+  j->progress.total = (double)wanted;
+  cli_progress_update(&j->progress, (double)done, NULL);
+  return !cli_stop;
+}
+
 /* Rows of the text, as many as DEFECT_TOKENS allow, for the defect of layers. */
 enum { DEFECT_TOKENS = 2048 };
 static sg_status defects(job *j, sg_error *err) {
@@ -176,8 +183,8 @@ static sg_status defects(job *j, sg_error *err) {
   for (size_t i = 0; i < n && !st && !j->request.rows; i++)
     ids[i] = i % T ? j->request.targets[i - 1] : j->config->bos_id;
   sgi_batch batch = {.B = B, .T = T, .inputs = ids, .starts = j->request.rows ? starts : NULL};
-  cli_progress_begin(&j->progress, "defect", "layers", (double)j->config->num_layers, 0);
-  if (!st) st = sgi_ode_defect(j->m.model, &batch, j->defect, goes_on, NULL, err);
+  cli_progress_begin(&j->progress, "defect", "evaluations", 0, 0);
+  if (!st) st = sgi_ode_defect(j->m.model, &batch, j->defect, flow_goes_on, j, err);
   cli_progress_end(&j->progress);
   sgi_free(ids);
   return st;

@@ -2,18 +2,18 @@
 # prune.sh SGATLIN DATA TOKENIZER OUT [JOBS]: every way to choose sublayers, on models of stories (docs/method-comparison.md, pruning), and
 # smaller models trained from scratch at equal FLOPs. DATA holds train.txt and valid.txt (or .zst). Three seeds of mlp and sgatlin with
 # the preset's sizes, 1,500 steps of 8 rows of 256; then pruning to twice the speed. STEPS, SEEDS, KINDS, THREADS, ROWS (documents of each
-# text), RIVALS (their layers) and SETTINGS ("model.hidden_size=128 ...") scale it. What is there is gone on with. OUT/KIND-SEED.json,
+# text), RIVALS (their layers), SETTINGS ("model.hidden_size=128 ...") and those of one kind (SETTINGS_mlp) scale it. What is there is gone on with. OUT/KIND-SEED.json,
 # .svg; prune.tsv and prune-mean.tsv over the seeds.
 set -eu
 sgatlin=$1 data=$2 tokenizer=$3 out=$4 jobs=${5:-1}
 steps=${STEPS:-1500} seeds=${SEEDS:-"1 2 3"} kinds=${KINDS:-"mlp sgatlin"} threads=${THREADS:-2} rows=${ROWS:-128} rivals=${RIVALS:-"3 2"}
 settings=${SETTINGS:-"train.batch_size=8 train.seq_len=256"}
 mkdir -p "$out"
-sets= # --set of each of SETTINGS
-for s in $settings; do sets="$sets --set $s"; done
 new() { # RUN KIND SEED OPTION...
-  run=$1 kind=$2 seed=$3
+  run=$1 kind=$2 seed=$3 sets=
   shift 3
+  eval "own=\${SETTINGS_$kind:-}"
+  for s in $settings $own; do sets="$sets --set $s"; done
   # shellcheck disable=SC2086
   "$sgatlin" -q -t "$threads" train --preset tinystories --kind "$kind" --data "$data" --tokenizer "$tokenizer" -o "$run" --seed "$seed" \
     --set eval.every=0 $sets "$@"

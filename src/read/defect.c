@@ -8,6 +8,8 @@
 
 #include "core/arena.h"
 
+enum { STAGES = 4, FLOW = STAGES * SGI_FLOW_STEPS }; /* of rk4; evaluations of a layer's flow */
+
 static const char *const forms[SGI_DEFECT_FORMS] = {"sequential", "euler", "midpoint", "rk4"};
 const char *sgi_defect_form(size_t i) { return i < SGI_DEFECT_FORMS ? forms[i] : NULL; }
 
@@ -22,6 +24,10 @@ typedef struct work {
   int32_t *first;
   size_t width, room;
   uint64_t chosen, other;
+  sgi_pass_progress progress;
+  void *user;
+  size_t layer, done; /* the one at hand; evaluations of the flows so far */
+  bool in_flow;
 } work;
 
 /* ---- streams of the model's own pass --------------------------------------------------------- */
@@ -62,9 +68,19 @@ static void compare_choice(work *w, const sgi_site *s) {
   }
 }
 
+/* The flow is nearly all of the work: its evaluations are what is told. */
+static sg_status told(work *w, const sgi_site *s, sg_error *err) {
+  size_t now = w->layer * FLOW + s->step * STAGES + s->stage + 1;
+  if (s->id != SGI_SITE_ATTN_OUT && s->id != SGI_SITE_MLP_OUT) return SG_OK;
+  if (!w->progress || now <= w->done) return SG_OK;
+  w->done = now;
+  return w->progress(w->user, now, w->m->config.num_layers * FLOW) ? SG_OK : sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+}
+
 static sg_status step(void *user, const sgi_site *s, sg_error *err) {
   work *w = user;
-  (void)err;
+  sg_status st = w->in_flow ? told(w, s, err) : SG_OK;
+  if (st) return st;
   if (s->id == SGI_SITE_EMBED) memcpy(s->data, w->from, w->n * w->D * sizeof *w->from);
   if (s->id == SGI_SITE_RESID_POST) memcpy(w->out, s->data, w->n * w->D * sizeof *w->out);
   if (sgi_site_row_of(s->id)->role == SGI_SITE_CHOICE && w->first) compare_choice(w, s);
@@ -101,7 +117,7 @@ static sg_status run_layer(work *w, size_t l, const char *form, size_t steps, sg
   sg_model *one = NULL;
   sg_status st = alone(w->m, l, form, steps, &one, err);
   if (st) return st;
-  st = run(one, w, &(sgi_tap){step, w, err, NULL, w->first != NULL}, err);
+  st = run(one, w, &(sgi_tap){step, w, err, NULL, w->first || w->in_flow}, err);
   sg_model_free(one);
   return st;
 }
@@ -117,7 +133,10 @@ static sg_status measure(work *w, size_t l, sgi_defect *out, sg_error *err) {
   int32_t *first = w->first;
   w->from = w->streams + l * count;
   w->first = NULL;
+  w->layer = l;
+  w->in_flow = true;
   sg_status st = run_layer(w, l, "rk4", SGI_FLOW_STEPS, err);
+  w->in_flow = false;
   if (!st) memcpy(w->flow, w->out, count * sizeof *w->flow);
   double moved = st ? 0 : distance(w->flow, w->from, count);
   for (size_t i = 0; i < SGI_DEFECT_FORMS && !st; i++) {
@@ -134,7 +153,13 @@ static sg_status measure(work *w, size_t l, sgi_defect *out, sg_error *err) {
 sg_status sgi_ode_defect(const sg_model *m, const sgi_batch *batch, sgi_defect *out, sgi_pass_progress progress,
                          void *user, sg_error *err) {
   size_t n = batch->B * batch->T, D = m->config.hidden_size, L = m->config.num_layers;
-  work w = {.m = m, .batch = batch, .n = n, .D = D, .room = n * sgi_model_largest(m).entries};
+  work w = {.m = m,
+            .batch = batch,
+            .n = n,
+            .D = D,
+            .room = n * sgi_model_largest(m).entries,
+            .progress = progress,
+            .user = user};
   w.streams = sgi_alloc(L * n * D * sizeof *w.streams);
   w.flow = sgi_alloc(n * D * sizeof *w.flow);
   w.out = sgi_alloc(n * D * sizeof *w.out);
@@ -143,10 +168,7 @@ sg_status sgi_ode_defect(const sg_model *m, const sgi_batch *batch, sgi_defect *
                      ? SG_OK
                      : sgi_fail_memory(err, L * n * D * sizeof *w.streams, "the streams before layers");
   if (!st) st = run(m, &w, &(sgi_tap){.visit = keep, .user = &w, .err = err}, err);
-  for (size_t l = 0; l < L && !st; l++) {
-    st = measure(&w, l, &out[l], err);
-    if (!st && progress && !progress(user, l + 1, L)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
-  }
+  for (size_t l = 0; l < L && !st; l++) st = measure(&w, l, &out[l], err);
   sgi_free(w.streams);
   sgi_free(w.flow);
   sgi_free(w.out);

@@ -16,7 +16,8 @@ typedef struct sgi_defect {
 } sgi_defect;
 
 /* out (L). The batch is run through the model as it is; each layer then from the stream that came
- * to it. progress (NULL allowed): layers done; false cancels. */
+ * to it. progress (NULL allowed): evaluations of flows done, of those of all layers; false
+ * cancels. */
 sg_status sgi_ode_defect(const sg_model *m, const sgi_batch *batch, sgi_defect *out, sgi_pass_progress progress,
                          void *user, sg_error *err);
 

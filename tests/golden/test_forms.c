@@ -341,6 +341,19 @@ static void sites_of_stages(void **state) {
   sg_model_free(m);
 }
 
+/* Evaluations come one after the other up to all of them; a false ends the work. */
+typedef struct counted {
+  size_t calls, last, stop_at;
+} counted;
+
+static bool count(void *user, size_t done, size_t wanted) {
+  counted *c = user;
+  assert_true(done > c->last && done <= wanted);
+  c->calls++;
+  c->last = done;
+  return done < c->stop_at;
+}
+
 static void defects(void **state) {
   (void)state;
   for (int k = 0; k < 2; k++) {
@@ -351,6 +364,11 @@ static void defects(void **state) {
     for (size_t i = 0; i < T; i++) tokens[i] = (int32_t)((5 * i + 1) % m->config.vocab_size);
     sgi_defect *d = calloc(m->config.num_layers, sizeof *d);
     sgi_batch b = {.B = 1, .T = T, .inputs = tokens};
+    counted all = {.stop_at = SIZE_MAX}, some = {.stop_at = 300};
+    assert_sg_ok(sgi_ode_defect(m, &b, d, count, &all, err));
+    assert_int_equal(all.calls, m->config.num_layers * SGI_FLOW_STEPS * 4);
+    assert_int_equal(sgi_ode_defect(m, &b, d, count, &some, NULL), SG_ERR_CANCELLED);
+    assert_int_equal(some.last, 300);
     assert_sg_ok(sgi_ode_defect(m, &b, d, NULL, NULL, err));
     for (size_t l = 0; l < m->config.num_layers; l++) {
       for (size_t i = 0; i < SGI_DEFECT_FORMS; i++) assert_true(isfinite(d[l].of[i]) && d[l].of[i] > 0);

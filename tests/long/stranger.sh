@@ -76,7 +76,7 @@ unit/test_kinds|build/tests/unit/test_kinds
 grad/test_ffn|SGATLIN_TEST_KIND=relusq build/tests/grad/test_ffn
 cli/test_help.sh|sh tests/cli/test_help.sh"
   cat >"$tree/src/ffn/relusq.c" <<'C'
-/* relusq: y = relu(x W1^T)^2 W2^T (docs/method.md, relusq). */
+/* relusq: y = relu(x W1^T)^2 W2^T (its section of the method). */
 #include "ffn/dense_kind.h"
 
 static void forward(float *h, float *u, const float *bias, size_t F) {
@@ -184,7 +184,7 @@ unit/test_optim|build/tests/unit/test_optim
 unit/test_trainer|build/tests/unit/test_trainer
 train --keys|build/sgatlin train --keys | grep -q sgdm"
   cat >"$tree/src/train/optim_sgdm.c" <<'C'
-/* sgdm: gradient descent with momentum (docs/method.md, sgdm). */
+/* sgdm: gradient descent with momentum (its formula is in the method). */
 #include "train/optim.h"
 
 static void update(const double *value, const sgi_update *u, const sgi_stretch *x) {
