@@ -200,12 +200,15 @@ static sg_status block_out(const sgi_ffn_call *call, const kept *k, const void *
   return st;
 }
 
-/* dh = dy W_down, du = glu', dx = du W_up in dy's room. */
+static float *rows_at(float *x, size_t first, size_t width) { return x + first * width; }
+
+/* dh = dy W_down, du = glu', dx = du W_up in dy's room. Each block has rows of its own in all
+ * three: blocks run side by side. */
 static sg_status block_backward(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared) {
   const work *w = room;
   const sg_config *c = call->config;
   size_t F = c->num_neurons, D = c->hidden_size;
-  float *dy = w->dy + b.at * D, *dh = w->dh + b.at * F, *du = w->du + b.at * w->ldu;
+  float *dy = rows_at(w->dy, b.at, D), *dh = rows_at(w->dh, b.at, F), *du = rows_at(w->du, b.at, w->ldu);
   sg_status st = product(shared, false, b.rows, F, D, dy, D, weight(call, DOWN) + b.expert * D * F, F, dh);
   if (st) return st;
   for (size_t i = 0; i < b.rows; i++)
