@@ -207,10 +207,10 @@ static void refusals_are_the_reference_s(void **state) {
     if (only && !listed(only, ops->name)) continue;
     size_t n_routers = ops->uses & SGI_USES_ROUTER ? SGI_COUNT(routers) : 1;
     for (size_t r = 0; r < n_routers; r++)
-      for (size_t a = 0; a < (ops->uses & SGI_USES_ACTIVATION ? SGI_COUNT(activations) : 1); a++) {
+      for (size_t a = 0; a <= SGI_COUNT(activations); a++) {
         layer l;
         const char *router = ops->uses & SGI_USES_ROUTER ? routers[r] : "";
-        const char *activation = ops->uses & SGI_USES_ACTIVATION ? activations[a] : ops->default_activation;
+        const char *activation = a < SGI_COUNT(activations) ? activations[a] : ops->default_activation;
         bool taken = open_layer(&l, ops, &shapes[1], router, activation);
         if (taken != ref_ffn_takes(&l.config))
           fail_msg("%s with router \"%s\" and %s is %s", ops->name, router, activation,

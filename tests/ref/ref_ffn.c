@@ -237,7 +237,7 @@ static const struct ref_kind {
      {{"experts.w_in", "F D", 'F', true}, {"experts.w_out", "F D", 'F', true}},
      "product_key_value",
      "gelu"},
-    {"mlp", mlp_row, {{"up_proj.weight", "F D", 'D', true}, {"down_proj.weight", "D F", 'F', true}}, NULL, NULL},
+    {"mlp", mlp_row, {{"up_proj.weight", "F D", 'D', true}, {"down_proj.weight", "D F", 'F', true}}, NULL, "gelu"},
     {"glu",
      glu_row,
      {{"gate_up_proj.weight", "2F D", 'D', true},
@@ -245,7 +245,7 @@ static const struct ref_kind {
       {"down_proj.weight", "D F", 'F', true},
       {"down_proj.bias", "D", '0', false}},
      NULL,
-     NULL},
+     "sigmoid"},
     {"moe",
      moe,
      {{"gate.weight", "C D", 'D', true},
@@ -254,7 +254,7 @@ static const struct ref_kind {
       {"experts.down_proj.weight", "C D F", 'F', true},
       {"experts.down_proj.bias", "C D", '0', false}},
      NULL,
-     NULL},
+     "sigmoid"},
 };
 
 static const struct {
