@@ -104,6 +104,9 @@ def main():
     for skeleton in stands_on[kind]:  # what one kind does not use of it another does
         files[f"src/ffn/{skeleton}.c"] = [k for k in kinds if skeleton in stands_on[k]]
     todo = [(f, m) for f in files for m in mutants(open(f).read().split("\n"))]
+    if "--only" in sys.argv:  # those whose line holds a text
+        text = sys.argv[sys.argv.index("--only") + 1]
+        todo = [(f, m) for f, m in todo if text in open(f).read().split("\n")[m[1]]]
     if "--list" in sys.argv:
         for f, (rule, i, what, _) in todo:
             print(f"{rule:9} {f}:{i + 1}: {what}")

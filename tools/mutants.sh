@@ -1,8 +1,9 @@
 #!/bin/sh
-# mutants.sh KIND [--list]: does the generic test of feedforward kinds see every mistake of a kind? Each mutant is one change of
+# mutants.sh KIND [--only TEXT] [--list]: does the generic test of feedforward kinds see every mistake of a kind? Each mutant is one change of
 # src/ffn/KIND.c or of the skeleton it stands on, made by rule (tools/mutants.py names them); it is built and
 # build/tests/grad/test_ffn runs on the kind alone. A mutant that survives is printed, and the exit code is 1.
-# Works on a copy of the tracked files in build/mutants; 3 to 10 minutes a kind on a quiet machine. --list: only print them.
+# Works on a copy of the tracked files in build/mutants; 3 to 10 minutes a kind on a quiet machine. --only: of lines that hold TEXT; --list: only
+# print them.
 set -eu
 cd "$(dirname "$0")/.."
 [ $# -ge 1 ] && [ -f "src/ffn/$1.c" ] || { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//p}' "$0" >&2; exit 2; }

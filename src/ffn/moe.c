@@ -83,17 +83,15 @@ static void keep_larger(sgi_arena *a, const sgi_arena *b) {
   if (b->used > a->used) a->used = b->used;
 }
 
-/* Parts of a pass that take turns in one room: the first product of the experts, the second, and
- * the gate with what backward works in. */
+/* Parts of a pass that take turns in one room: the products of the experts, of which the second
+ * takes half of the first, and the gate with what backward works in. */
 static void scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
   size_t D = c->hidden_size, F = c->num_neurons;
-  sgi_arena up = *a, down = *a, gate = *a;
+  sgi_arena up = *a, gate = *a;
   layout_packed(c, n, D, 2 * F, &up, &(packed){0});
-  layout_packed(c, n, F, D, &down, &(packed){0});
   if (backward) layout_work(c, n, &gate, &(work){0});
   sgi_linear_scratch(n, D, c->num_channels, &gate);
   *a = up;
-  keep_larger(a, &down);
   keep_larger(a, &gate);
 }
 

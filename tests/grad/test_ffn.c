@@ -36,9 +36,9 @@ static const shape shapes[] = {
     {4, 3, 6, 2, 6, 1, 1, 24},
     {300, 11, 25, 2, 2, 5, 1, 20},
     {600, 48, 144, 4, 3, 16, 1, 0},
-    /* An expert's rows are many, too, and either of its maps is the larger one. */
+    /* An expert's rows are many, too; the gate's products need more room than a hidden row. */
     {900, 20, 36, 4, 3, 5, 1, 0},
-    {1100, 3, 6, 2, 1, 1, 1, 0},
+    {600, 24, 9, 4, 1, 5, 1, 0},
 };
 static const char *const routers[] = {"product_dense", "dense", "product_key_value", "key_value"};
 static const char *const activations[] = {"identity", "gelu", "relu", "swish"};
