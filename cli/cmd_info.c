@@ -38,50 +38,27 @@ static json_t *dims_json(const size_t *dims, int n) {
 
 /* ---- sites ----------------------------------------------------------------------------------- */
 
-typedef struct sites {
-  cli_table *table; /* one of the two */
-  json_t *list;
-} sites;
+/* A prompt of one token: as many sources. */
+static void lengths(const sg_site_info *s, size_t dims[2]) {
+  for (int k = 1; k < s->n_dims; k++) dims[k - 1] = s->dims[k] ? s->dims[k] : 1;
+}
 
-static sg_status list_site(void *user, const sgi_site *s, sg_error *err) {
-  (void)err;
-  const sites *to = user;
-  char name[SG_SITE_NAME], text[128];
-  const sgi_site_row *row = sgi_site_row_of(s->id);
-  const char *type = row->holds ? "int32" : "float32";
-  sgi_site_name(name, s);
-  if (to->list) {
+static sg_status sites_json(const sg_model *m, json_t *o, sg_error *err) {
+  sg_site_list *sites;
+  sg_status st = sg_site_list_create(m, &sites, err);
+  json_t *list = json_array();
+  for (size_t i = 0; !st && i < sg_site_list_count(sites); i++) {
+    sg_site_info s = sg_site_list_at(sites, i);
+    size_t dims[2];
+    lengths(&s, dims);
     json_t *axes = json_array();
-    for (int k = 0; k < row->n_axes; k++) json_array_append_new(axes, json_string(sgi_axis_name(row->axes[k])));
-    json_array_append_new(to->list, json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "name", name, "what", row->text, "type",
-                                              type, "on_demand", row->when == SGI_SITE_DEMAND, "axes", axes, "shape",
-                                              dims_json(s->dims, row->n_axes)));
-  } else {
-    char axes[32] = "n";
-    for (int k = 0, n = 1; k < row->n_axes; k++)
-      n += snprintf(axes + n, sizeof axes - (size_t)n, ", %s", sgi_axis_name(row->axes[k]));
-    cli_cell(to->table, "%s", name), cli_cell(to->table, "%s", shape(text, "n", s->dims, row->n_axes));
-    cli_cell(to->table, "%s", axes), cli_cell(to->table, "%s", type);
-    cli_cell(to->table, "%s%s", row->text, row->when == SGI_SITE_DEMAND ? "; on demand" : "");
+    for (int k = 1; k < s.n_dims; k++) json_array_append_new(axes, json_string(s.axes[k]));
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "name", s.name, "what", s.what, "type",
+                                          s.index ? "int32" : "float32", "on_demand", s.on_demand, "axes", axes,
+                                          "shape", dims_json(dims, s.n_dims - 1)));
   }
-  return SG_OK;
-}
-
-/* Those that are made only on demand, too. */
-static bool every_site(void *user, const sgi_site *s) {
-  (void)user, (void)s;
-  return true;
-}
-
-/* What a forward pass of one token visits. */
-static sg_status visit_sites(const sg_model *m, sites *to, sg_error *err) {
-  sgi_pass *p = NULL;
-  sg_status st = sgi_pass_create(m, 1, 1, false, &p, err);
-  if (!st)
-    st = sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = 1, .inputs = &m->config.bos_id},
-                          &(sgi_tap){.visit = list_site, .user = to, .err = err, .wants = every_site, .stages = true},
-                          err);
-  sgi_pass_free(p);
+  sg_site_list_free(sites);
+  json_object_set_new(o, "sites", list);
   return st;
 }
 
@@ -119,11 +96,7 @@ static sg_status print_json(const cli_call *call, const cli_model *m, uint64_t f
     }
     json_object_set_new(o, "tensors", list);
   }
-  if (cli_flag(call, "sites")) {
-    sites to = {.list = json_array()};
-    st = visit_sites(m->model, &to, err);
-    json_object_set_new(o, "sites", to.list);
-  }
+  if (cli_flag(call, "sites")) st = sites_json(m->model, o, err);
   if (st)
     json_decref(o);
   else
@@ -183,11 +156,22 @@ static void print_tensors(const sg_model *m) {
 }
 
 static sg_status print_sites(const sg_model *m, sg_error *err) {
-  sites to = {.table = cli_table_begin("lllll")};
-  cli_cell(to.table, "site"), cli_cell(to.table, "shape"), cli_cell(to.table, "axes"), cli_cell(to.table, "type");
-  cli_cell(to.table, "what it is");
-  sg_status st = visit_sites(m, &to, err);
-  cli_table_end(to.table);
+  sg_site_list *sites;
+  sg_status st = sg_site_list_create(m, &sites, err);
+  cli_table *t = cli_table_begin("lllll");
+  cli_cell(t, "site"), cli_cell(t, "shape"), cli_cell(t, "axes"), cli_cell(t, "type"), cli_cell(t, "what it is");
+  for (size_t i = 0; !st && i < sg_site_list_count(sites); i++) {
+    sg_site_info s = sg_site_list_at(sites, i);
+    char axes[32] = "n", text[128];
+    size_t dims[2];
+    lengths(&s, dims);
+    for (int k = 1, n = 1; k < s.n_dims; k++) n += snprintf(axes + n, sizeof axes - (size_t)n, ", %s", s.axes[k]);
+    cli_cell(t, "%s", s.name), cli_cell(t, "%s", shape(text, "n", dims, s.n_dims - 1));
+    cli_cell(t, "%s", axes), cli_cell(t, "%s", s.index ? "int32" : "float32");
+    cli_cell(t, "%s%s", s.what, s.on_demand ? "; on demand" : "");
+  }
+  cli_table_end(t);
+  sg_site_list_free(sites);
   return st;
 }
 

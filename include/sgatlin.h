@@ -1,12 +1,13 @@
-/* sgatlin.h: the public interface, in reading order: status, model configuration, model, text,
- * data, training, running.
+/* sgatlin.h: the public interface, in reading order: version, status, model configuration, model,
+ * loading, generation, text, reading, facts. docs/library.md walks through it with a program.
  *
  * Rules that hold everywhere
  * - A function that can fail returns sg_status (0 or negative) and takes a last argument
  *   `sg_error *err`: the caller's struct, filled with the code and one sentence (file, place,
  *   expected, found, what to do). NULL is allowed.
  * - Every pointer is *borrowed* (valid until the named call), the *caller's buffer* (with a
- *   count), or *new* (with the function that frees it). Free functions take NULL.
+ *   count), or *new* (with the function that frees it). Free functions take NULL. Elsewhere NULL
+ *   is allowed only where it is said.
  * - The library never prints, exits or aborts, keeps no global state that a caller can see, and
  *   opens no network connection. Two models in two threads give what each gives alone.
  * - The matrix products of oneDNN keep data below the stack pointer: a signal handler that runs
@@ -35,6 +36,18 @@ extern "C" {
 #define SG_API
 #define SG_PRINTF(f, a)
 #endif
+
+/* ---- version --------------------------------------------------------------------------------- */
+
+/* Number of the binary interface. It changes where a program that was compiled with an older header
+ * could misread this library: a struct that a caller fills or reads changes, a function takes other
+ * arguments or means something else. What is only added does not change it. A program loaded at run
+ * time compares the function with the macro it was made with (unit/test_library.c). */
+#define SG_ABI_VERSION 1
+SG_API int sg_abi_version(void);
+
+/* "0.1.0 (0123456789ab)": version and commit. Borrowed for ever. */
+SG_API const char *sg_version_text(void);
 
 /* ---- status ---------------------------------------------------------------------------------- */
 
@@ -171,6 +184,24 @@ SG_API size_t sg_model_parameter_count(const sg_model *model); /* elements of al
  * counted (docs/method.md, FLOPs). */
 SG_API sg_status sg_config_flops(const sg_config *config, size_t seq_len, uint64_t *flops, sg_error *err);
 
+/* ---- loading --------------------------------------------------------------------------------- */
+
+typedef struct sg_open_request {
+  const char *path;       /* a model directory, or the directory of a training run */
+  const char *checkpoint; /* of a run: "latest", "best" or a name such as "step-00000100"; NULL: latest. A checkpoint
+                           * that is named must be whole; of a model directory it says nothing */
+  bool allow_nonfinite;   /* take weights that are NaN or infinite; nothing that is computed is then checked */
+  /* Told of each checkpoint newer than the one taken that is not whole, and why. NULL allowed */
+  void (*skipped)(void *user, const char *name, const char *reason);
+  void *user;
+} sg_open_request;
+
+/* sg_model_load of the model directory that a path means: the path itself, or a checkpoint of the
+ * run there. *directory (NULL allowed) is new, that directory: sg_buffer_free. *out is new:
+ * sg_model_free. SG_ERR_IO where path is neither, SG_ERR_FORMAT where no checkpoint is whole. Source:
+ * docs/formats.md, run. */
+SG_API sg_status sg_model_open(const sg_open_request *request, sg_model **out, char **directory, sg_error *err);
+
 /* ---- generation ------------------------------------------------------------------------------ */
 
 /* Continues token sequences one token at a time; keys and values of what came before are kept, so
@@ -230,6 +261,10 @@ typedef struct sg_tokenizer sg_tokenizer;
  * SG_ERR_UNSUPPORTED, its key and value named. New: sg_tokenizer_free. */
 SG_API sg_status sg_tokenizer_load(const char *path, sg_tokenizer **out, sg_error *err);
 SG_API void sg_tokenizer_free(sg_tokenizer *tok);
+
+/* sg_tokenizer_load of a tokenizer.json, or of the one in a directory, for a model: one with more ids
+ * than the model has is SG_ERR_FORMAT. New: sg_tokenizer_free. */
+SG_API sg_status sg_tokenizer_open(const char *path, const sg_model *model, sg_tokenizer **out, sg_error *err);
 
 /* Writes tokenizer.json whole or not at all. */
 SG_API sg_status sg_tokenizer_save(const sg_tokenizer *tok, const char *path, sg_error *err);
@@ -364,7 +399,28 @@ typedef struct sg_site {
   size_t count;         /* product */
   const float *data;    /* NULL where the site holds indices */
   const int32_t *index; /* NULL where it holds numbers */
+  const char *axes[3];  /* names of dims: "pos", then the site's own; borrowed for ever */
 } sg_site;
+
+/* The sites of a model, without a run of a prompt. */
+typedef struct sg_site_info {
+  const char *name;    /* "layers.0.neurons", borrowed from the list */
+  const char *what;    /* a few words, borrowed for ever */
+  int n_dims;          /* 1..3, as sg_site has them */
+  size_t dims[3];      /* 0: as long as the prompt */
+  const char *axes[3]; /* "pos" first; borrowed for ever */
+  bool index;          /* int32 units of a layer, else float32 */
+  bool on_demand;      /* made only where it is named */
+} sg_site_info;
+typedef struct sg_site_list sg_site_list;
+
+/* All sites that a run of this model can record, in the order of computation (found by a pass over
+ * one token). New: sg_site_list_free. */
+SG_API sg_status sg_site_list_create(const sg_model *model, sg_site_list **out, sg_error *err);
+SG_API void sg_site_list_free(sg_site_list *list);
+SG_API size_t sg_site_list_count(const sg_site_list *list);
+/* Zeroed past the last. */
+SG_API sg_site_info sg_site_list_at(const sg_site_list *list, size_t i);
 
 typedef struct sg_run sg_run;
 

@@ -38,6 +38,10 @@ sg_status sgi_fail(sg_error *err, sg_status code, const char *format, ...) {
   return code;
 }
 
+sg_status sgi_need(const void *given, const char *what, sg_error *err) {
+  return given ? SG_OK : sgi_fail(err, SG_ERR_ARG, "%s is NULL: it has to be given", what);
+}
+
 sg_status sgi_fail_memory(sg_error *err, size_t bytes, const char *what) {
   return sgi_fail(err, SG_ERR_MEMORY, "could not get %zu bytes of memory for %s", bytes, what);
 }

@@ -18,6 +18,9 @@ sg_status sgi_fail(sg_error *err, sg_status code, const char *format, ...) SG_PR
 /* SG_ERR_MEMORY with the number of bytes that could not be had. */
 sg_status sgi_fail_memory(sg_error *err, size_t bytes, const char *what);
 
+/* SG_ERR_ARG with its name where a caller of a public function left out what it needs. */
+sg_status sgi_need(const void *given, const char *what, sg_error *err);
+
 /* Puts "prefix: " in front of err's text (for callers that know the file or the row). Returns err's
  * code. */
 sg_status sgi_error_prefix(sg_error *err, sg_status code, const char *format, ...) SG_PRINTF(3, 4);

@@ -21,9 +21,12 @@ static sg_status add(sgi_kept_sites *k, const sgi_site *s, sg_error *err) {
                        .id = s->id,
                        .step = s->step,
                        .stage = s->stage,
-                       .site = {.n_dims = 1 + row->n_axes, .dims = {k->T}}};
+                       .site = {.n_dims = 1 + row->n_axes, .dims = {k->T}, .axes = {"pos"}}};
   sgi_site_name(x->name, s);
-  for (int i = 0; i < row->n_axes; i++) x->site.dims[i + 1] = s->dims[i];
+  for (int i = 0; i < row->n_axes; i++) {
+    x->site.dims[i + 1] = s->dims[i];
+    x->site.axes[i + 1] = sgi_axis_name(row->axes[i]);
+  }
   x->site.count = k->T * sgi_site_width(s);
   size_t bytes = x->site.count * 4;
   if (bytes > k->max_bytes - k->bytes)
