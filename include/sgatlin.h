@@ -198,8 +198,8 @@ typedef struct sg_open_request {
 
 /* sg_model_load of the model directory that a path means: the path itself, or a checkpoint of the
  * run there. *directory (NULL allowed) is new, that directory: sg_buffer_free. *out is new:
- * sg_model_free. SG_ERR_IO where path is neither, SG_ERR_FORMAT where no checkpoint is whole. Source:
- * docs/formats.md, run. */
+ * sg_model_free. SG_ERR_IO where path is neither, SG_ERR_FORMAT where no checkpoint is whole.
+ * Source: docs/formats.md, run. */
 SG_API sg_status sg_model_open(const sg_open_request *request, sg_model **out, char **directory, sg_error *err);
 
 /* ---- generation ------------------------------------------------------------------------------ */
@@ -262,8 +262,8 @@ typedef struct sg_tokenizer sg_tokenizer;
 SG_API sg_status sg_tokenizer_load(const char *path, sg_tokenizer **out, sg_error *err);
 SG_API void sg_tokenizer_free(sg_tokenizer *tok);
 
-/* sg_tokenizer_load of a tokenizer.json, or of the one in a directory, for a model: one with more ids
- * than the model has is SG_ERR_FORMAT. New: sg_tokenizer_free. */
+/* sg_tokenizer_load of a tokenizer.json, or of the one in a directory, for a model: one with more
+ * ids than the model has is SG_ERR_FORMAT. New: sg_tokenizer_free. */
 SG_API sg_status sg_tokenizer_open(const char *path, const sg_model *model, sg_tokenizer **out, sg_error *err);
 
 /* Writes tokenizer.json whole or not at all. */
@@ -441,6 +441,50 @@ SG_API size_t sg_run_edit_hits(const sg_run *run, size_t i);
 /* logits (V) at a position into the caller's buffer; negative positions count from the end. A
  * position outside the prompt is SG_ERR_ARG. */
 SG_API sg_status sg_run_logits(const sg_run *run, ptrdiff_t position, float *logits, sg_error *err);
+/* logits (T,V) of all positions into the caller's buffer. A row may differ from sg_run_logits' in
+ * its last bit: products of many rows sum in another order than those of one. */
+SG_API sg_status sg_run_logits_all(const sg_run *run, float *logits, sg_error *err);
+
+/* Logit lens: logits (V), into the caller's buffer, that the final norm and the output head make of
+ * one position (negative: from the end) of a residual stream that a run of this model recorded
+ * (embed, layers.L.resid_mid, layers.L.resid_post). Of the last layer's resid_post they are
+ * sg_run_logits, bit for bit. SG_ERR_ARG for a site of another width or of indices
+ * (docs/reading.md). */
+SG_API sg_status sg_lens(const sg_model *model, const sg_site *site, ptrdiff_t position, float *logits, sg_error *err);
+
+/* Rows of equal length through a model: logits, losses, gradients. */
+typedef struct sg_gradient {
+  const char *name; /* of a tensor, as sg_model_tensor names it */
+  float *data;      /* (count) the caller's buffer: assigned */
+  size_t count;     /* must be the tensor's */
+} sg_gradient;
+
+typedef struct sg_rows_request {
+  size_t B, T;
+  const int32_t *inputs;        /* (B,T) as they stand; NULL: targets one to the right, the model's bos in front */
+  const int32_t *targets;       /* (B,T) what is to come at each position; the pad id is not counted. NULL: no loss */
+  float *logits;                /* (B,T,V) the caller's, or NULL */
+  float *nll;                   /* (B,T) -log p of each target, padding too; the caller's, or NULL */
+  const sg_gradient *gradients; /* n_gradients: d loss / d tensor */
+  size_t n_gradients;
+  size_t max_bytes;                                         /* of a pass; rows are computed in parts; 0: 1 GiB */
+  bool (*progress)(void *user, size_t done, size_t wanted); /* layers of all parts; false cancels. NULL allowed */
+  void *user;
+} sg_rows_request;
+
+/* Over the counted targets (docs/method.md, loss): mean negative log likelihood in nats, share
+ * whose target has the largest logit, exp(loss), and exp of the mean loss at each row's last
+ * counted target. */
+typedef struct sg_loss {
+  double loss, accuracy, perplexity, perplexity_last_token;
+  size_t targets;
+} sg_loss;
+
+/* One pass forwards, and backwards where gradients are asked for. out: NULL where there are no
+ * targets; buffers are the caller's and hold nothing of use after a failure. SG_ERR_ARG where nll
+ * or gradients are asked for without targets, no target counts, an id lies outside the vocabulary,
+ * or a gradient's name or count is no tensor's. Equal to `trace --grad`, bit for bit. */
+SG_API sg_status sg_rows_run(const sg_model *model, const sg_rows_request *request, sg_loss *out, sg_error *err);
 
 /* Attribution of one logit, or of a difference of two, with gates, attention patterns and norm
  * scales held: the network is then linear, and the effects add up to the logit but for rounding

@@ -134,7 +134,7 @@ static sg_status lens_layer(const api_call *c, const sg_run *r, const char *name
   sg_status st = sg_run_find(r, name, &site) ? SG_OK : sgi_fail(err, SG_ERR_INTERNAL, "%s was not recorded", name);
   for (size_t t = 0; t < c->p.count && !st; t++) {
     if (http_job_cancelled(c->job)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
-    if (!st) st = sgi_lens(c->p.model, &site, t, logits, err);
+    if (!st) st = sg_lens(c->p.model, &site, (ptrdiff_t)t, logits, err);
     json_t *cell = st ? NULL : lens_cell(c, logits, top);
     if (!st && json_array_append_new(row, cell)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   }

@@ -2,11 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/pass.h"
 #include "read/edit.h"
 #include "read/neuron.h"
-
-static const size_t DEFAULT_BYTES = (size_t)1 << 30;
+#include "read/parts.h"
 
 typedef struct watch {
   sgi_editor editor;
@@ -22,37 +20,25 @@ static bool wants(void *user, const sgi_site *s) {
   return sgi_editor_wants(&((watch *)user)->editor, full);
 }
 
-static sg_status run(const sg_model *m, const int32_t *inputs, const int32_t *targets, size_t B, size_t T, size_t rows,
-                     watch *w, size_t n_edits, sgi_metrics *sum, sg_error *err) {
-  sgi_pass *p = NULL;
-  sg_status st = sgi_pass_create(m, rows, T, false, &p, err);
-  sgi_tap tap = {visit, w, err, wants, true};
-  for (size_t b = 0; b < B && !st; b += rows) {
-    sgi_batch batch = {.B = rows, .T = T, .inputs = inputs + b * T, .targets = targets + b * T};
-    st = sgi_pass_forward(p, &batch, n_edits ? &tap : NULL, err);
-    if (!st) st = sgi_pass_loss(p, sum, NULL, 0, err);
-  }
-  sgi_pass_free(p);
-  return st;
-}
-
 sg_status sg_edit_loss(const sg_model *m, const int32_t *targets, size_t B, size_t T, const sg_edit *edits,
                        size_t n_edits, size_t max_bytes, sg_edited_loss *out, sg_error *err) {
-  size_t rows, n;
+  size_t n;
   sgi_metrics sum = {0};
   *out = (sg_edited_loss){0};
   if (!B || !T || !sgi_size_mul(B, T, &n) || n > SIZE_MAX / 8)
     return sgi_fail(err, SG_ERR_ARG, "%zu rows of %zu tokens: none, or too many", B, T);
-  sg_status st = sgi_pass_fit_within(&m->config, B, T, false, max_bytes ? max_bytes : DEFAULT_BYTES, &rows, err);
-  if (st) return st;
+  sg_status st = SG_OK;
   watch *w = sgi_alloc(sizeof *w);
   int32_t *inputs = sgi_alloc(n * sizeof *inputs);
   if (!w || !inputs) {
     st = sgi_fail_memory(err, n * sizeof *inputs, "rows of tokens");
   } else {
-    for (size_t i = 0; i < n; i++) inputs[i] = i % T ? targets[i - 1] : m->config.bos_id;
+    sgi_parts_shift(m, targets, B, T, inputs);
+    sgi_tap tap = {visit, w, err, wants, true};
+    sgi_parts parts = {.B = B, .T = T, .inputs = inputs, .targets = targets, .max_bytes = max_bytes};
+    if (n_edits) parts.tap = &tap;
     st = sgi_editor_begin(&w->editor, &m->config, T, edits, n_edits, err);
-    if (!st) st = run(m, inputs, targets, B, T, rows, w, n_edits, &sum, err);
+    if (!st) st = sgi_parts_run(m, &parts, &sum, err);
     if (!st) st = sgi_editor_end(&w->editor, err);
     for (size_t i = 0; i < n_edits && !st; i++) out->hits += w->editor.hits[i];
   }

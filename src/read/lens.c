@@ -6,15 +6,22 @@
 #include "read/run.h"
 #include "core/arena.h"
 
-sg_status sgi_lens(const sg_model *m, const sg_site *site, size_t position, float *logits, sg_error *err) {
+sg_status sg_lens(const sg_model *m, const sg_site *site, ptrdiff_t position, float *logits, sg_error *err) {
+  sg_status st = sgi_need(m, "the model", err);
+  if (!st) st = sgi_need(site, "the site", err);
+  if (!st) st = sgi_need(logits, "logits", err);
+  if (st) return st;
   const sg_config *c = &m->config;
   size_t D = c->hidden_size;
-  if (site->n_dims != 2 || site->dims[1] != D || !site->data || position >= site->dims[0])
-    return sgi_fail(err, SG_ERR_ARG, "%s: the lens reads sites of the residual stream, %zu wide", site->name, D);
+  if (site->n_dims != 2 || site->dims[1] != D || !site->data)
+    return sgi_fail(err, SG_ERR_ARG, "%s: the lens reads sites of the residual stream, %zu wide",
+                    site->name ? site->name : "the site", D);
+  size_t pos = 0;
+  if ((st = sgi_prompt_position(position, site->dims[0], &pos, err))) return st;
   float *x = sgi_alloc(D * sizeof *x), scale;
   if (!x) return sgi_fail_memory(err, D * sizeof *x, "a normalised row");
-  sgi_rmsnorm(x, &scale, site->data + position * D, m->w[sgi_final_norm_row(m)], 1, D, c->rms_norm_eps);
-  sg_status st = sgi_linear(logits, c->vocab_size, x, D, m->w[SGI_ROW_EMBED], 1, D, c->vocab_size, (sgi_arena){0});
+  sgi_rmsnorm(x, &scale, site->data + pos * D, m->w[sgi_final_norm_row(m)], 1, D, c->rms_norm_eps);
+  st = sgi_linear(logits, c->vocab_size, x, D, m->w[SGI_ROW_EMBED], 1, D, c->vocab_size, (sgi_arena){0});
   sgi_free(x);
   if (st) return sgi_fail(err, st, "output head: a matrix product failed");
   return sgi_model_watch(m, logits, c->vocab_size, "the logits of the lens", err);

@@ -4,7 +4,7 @@
 
 #include "math/gemm.h"
 #include "model/finite.h"
-#include "model/pass.h"
+#include "read/parts.h"
 #include "read/sites_kept.h"
 
 enum { DEFAULT_BYTES = 1 << 30 };
@@ -137,13 +137,24 @@ bool sg_run_find(const sg_run *r, const char *name, sg_site *out) {
   return false;
 }
 
+static sg_status head(const sg_run *r, size_t first, size_t n, float *logits, sg_error *err) {
+  size_t D = r->model->config.hidden_size, V = r->model->config.vocab_size;
+  sg_status st = sgi_linear(logits, V, r->xn + first * D, D, r->model->w[SGI_ROW_EMBED], n, D, V, (sgi_arena){0});
+  return st ? sgi_fail(err, st, "output head: a matrix product failed")
+            : sgi_model_watch(r->model, logits, n * V, "the logits", err);
+}
+
 sg_status sg_run_logits(const sg_run *r, ptrdiff_t position, float *logits, sg_error *err) {
-  const sg_config *c = &r->model->config;
   size_t pos = 0;
   sg_status st = sgi_prompt_position(position, r->T, &pos, err);
-  if (st) return st;
-  st = sgi_linear(logits, c->vocab_size, r->xn + pos * c->hidden_size, c->hidden_size, r->model->w[SGI_ROW_EMBED], 1,
-                  c->hidden_size, c->vocab_size, (sgi_arena){0});
-  if (st) return sgi_fail(err, st, "output head: a matrix product failed");
-  return sgi_model_watch(r->model, logits, c->vocab_size, "the logits", err);
+  return st ? st : head(r, pos, 1, logits, err);
+}
+
+sg_status sg_run_logits_all(const sg_run *r, float *logits, sg_error *err) {
+  sg_status st = sgi_need(r, "the run", err);
+  if (!st) st = sgi_need(logits, "logits", err);
+  for (size_t i = 0; !st && i < r->T; i += SGI_LOGIT_ROWS)
+    st = head(r, i, r->T - i < SGI_LOGIT_ROWS ? r->T - i : SGI_LOGIT_ROWS, logits + i * r->model->config.vocab_size,
+              err);
+  return st;
 }

@@ -15,9 +15,4 @@ sg_status sgi_prompt_position(ptrdiff_t position, size_t count, size_t *out, sg_
 sg_status sgi_margins_watched(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out,
                               bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err);
 
-/* Logit lens: logits (V) that the final norm and the output head make of one position of a recorded
- * residual stream (embed, layers.L.resid_mid, layers.L.resid_post). Of the last layer's resid_post
- * they are the prediction, bit for bit. */
-sg_status sgi_lens(const sg_model *m, const sg_site *site, size_t position, float *logits, sg_error *err);
-
 #endif

@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "core/safetensors.h"
-#include "model/pass.h"
+#include "read/parts.h"
 
 /* One float each, in this order. */
 static const char *const scalars[] = {"loss", "acc", "perplexity", "perplexity_last_token"};
-enum { LOGIT_ROWS = 64, DEFAULT_BYTES = 1 << 30 };
 
 typedef struct output {
   char name[SGI_MAX_TENSOR_NAME + 8];
@@ -138,17 +137,10 @@ static sg_status check_request(const sg_model *m, const sgi_trace_request *r, si
   return SG_OK;
 }
 
-static sg_status put_logits(trace *t, sgi_pass *p, size_t rows, float *buffer, sg_error *err) {
-  size_t V = t->model->config.vocab_size;
-  sg_status st = SG_OK;
-  for (size_t i = 0; i < rows && !st; i += LOGIT_ROWS) {
-    size_t k = rows - i < LOGIT_ROWS ? rows - i : LOGIT_ROWS;
-    st = sgi_pass_logits(p, i, k, buffer, err);
-    if (!st)
-      st = sgi_safetensors_writer_put(t->writer, 0, (t->first_row + i) * V * sizeof(float), buffer,
-                                      k * V * sizeof(float), err);
-  }
-  return st;
+static sg_status put_logits(void *user, size_t first, size_t n, const float *logits, sg_error *err) {
+  trace *t = user;
+  size_t bytes = t->model->config.vocab_size * sizeof *logits;
+  return sgi_safetensors_writer_put(t->writer, 0, first * bytes, logits, n * bytes, err);
 }
 
 static sg_status put_results(trace *t, const sgi_metrics *sum, const float *grad, sg_error *err) {
@@ -167,24 +159,22 @@ static sg_status put_results(trace *t, const sgi_metrics *sum, const float *grad
   return st;
 }
 
-static sg_status run(trace *t, size_t targets, float *grad, float *logits, sg_error *err) {
+static sg_status run(trace *t, size_t targets, float *grad, sg_error *err) {
   const sgi_trace_request *r = t->request;
-  size_t rows;
-  sgi_pass *p = NULL;
-  sg_status st = sgi_pass_fit_within(&t->model->config, r->B, r->T, r->grad,
-                                     r->max_bytes ? r->max_bytes : DEFAULT_BYTES, &rows, err);
-  if (!st) st = sgi_pass_create(t->model, rows, r->T, r->grad, &p, err);
+  sgi_tap tap = {record, t, err, wants, true};
+  sgi_parts parts = {.B = r->B,
+                     .T = r->T,
+                     .inputs = t->inputs,
+                     .targets = r->targets,
+                     .max_bytes = r->max_bytes,
+                     .tap = &tap,
+                     .first = &t->first_row,
+                     .grad = grad,
+                     .grad_scale = targets ? (float)(1.0 / (double)targets) : 0,
+                     .user = t};
+  if (t->count && !strcmp(t->outputs[0].name, "logits")) parts.logits = put_logits;
   sgi_metrics sum = {0};
-  for (size_t b = 0; b < r->B && !st; b += rows) {
-    size_t at = b * r->T;
-    t->first_row = at;
-    sgi_batch batch = {.B = rows, .T = r->T, .inputs = t->inputs + at, .targets = r->targets + at};
-    st = sgi_pass_forward(p, &batch, &(sgi_tap){record, t, err, wants, true}, err);
-    if (!st && logits) st = put_logits(t, p, rows * r->T, logits, err);
-    if (!st) st = sgi_pass_loss(p, &sum, grad, targets ? (float)(1.0 / (double)targets) : 0, err);
-    if (!st && grad) st = sgi_pass_backward(p, grad, err);
-  }
-  sgi_pass_free(p);
+  sg_status st = sgi_parts_run(t->model, &parts, &sum, err);
   return st ? st : put_results(t, &sum, grad, err);
 }
 
@@ -209,19 +199,14 @@ sg_status sgi_trace_write(const sg_model *m, const sgi_trace_request *r, const c
              .matched = sgi_alloc(r->n_only + 1),
              .inputs = sgi_alloc(r->B * r->T * sizeof(int32_t))};
   float *grad = r->grad ? sgi_alloc(m->table.floats * sizeof *grad) : NULL;
-  float *logits = NULL;
   if (!t.matched || !t.inputs || (r->grad && !grad)) {
     st = sgi_fail_memory(err, m->table.floats * sizeof *grad, "a trace");
   } else {
-    for (size_t i = 0; i < r->B * r->T; i++) t.inputs[i] = i % r->T ? r->targets[i - 1] : m->config.bos_id;
+    sgi_parts_shift(m, r->targets, r->B, r->T, t.inputs);
     st = list_outputs(&t, err);
   }
-  if (!st && t.count && !strcmp(t.outputs[0].name, "logits")) {
-    logits = sgi_alloc(LOGIT_ROWS * m->config.vocab_size * sizeof *logits);
-    if (!logits) st = sgi_fail_memory(err, LOGIT_ROWS * m->config.vocab_size * sizeof *logits, "logits");
-  }
   if (!st) st = open_writer(&t, path, err);
-  if (!st) st = run(&t, targets, grad, logits, err);
+  if (!st) st = run(&t, targets, grad, err);
   if (!st) {
     st = sgi_safetensors_writer_close(t.writer, err);
     t.writer = NULL;
@@ -231,6 +216,5 @@ sg_status sgi_trace_write(const sg_model *m, const sgi_trace_request *r, const c
   sgi_free(t.inputs);
   sgi_free(t.outputs);
   sgi_free(grad);
-  sgi_free(logits);
   return st;
 }
