@@ -116,8 +116,8 @@ static int print_keys(void) {
   cli_table *t = cli_table_begin("ll");
   cli_cell(t, "key");
   cli_cell(t, "meaning");
-  for (size_t i = 0; sgi_settings_key(i, &help); i++) {
-    cli_cell(t, "%s", sgi_settings_key(i, NULL));
+  for (size_t i = 0; sg_setting_key(i, &help); i++) {
+    cli_cell(t, "%s", sg_setting_key(i, NULL));
     cli_cell(t, "%s", help);
   }
   cli_table_end(t);
@@ -213,7 +213,8 @@ static int finished(const cli_call *c, const sgi_run *run, const char *directory
 static int train(const cli_call *c, sgi_run_request *r) {
   sg_error err = {0};
   watch w = {0};
-  sgi_run_events events = {&w, note, work, step, evaluated, saved, stop};
+  sgi_run_events events = {
+      .user = &w, .note = note, .work = work, .step = step, .evaluated = evaluated, .saved = saved, .stop = stop};
   sgi_run *run;
   cli_signals_install();
   sg_status st = sgi_run_open(r, &events, &run, &err);

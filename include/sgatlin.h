@@ -314,6 +314,92 @@ SG_API void sg_buffer_free(void *buffer);
  * n_stories and seed give equal bytes on any machine. */
 SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64_t seed, sg_error *err);
 
+/* ---- training -------------------------------------------------------------------------------- */
+
+/* One step, on its batch (docs/method.md, training). */
+typedef struct sg_step {
+  double loss, accuracy, perplexity, perplexity_last_token; /* of this batch, before the update */
+  double grad_norm;                                         /* of this batch, before clipping */
+  double param_norm;                                        /* of all weights, after the step */
+  double lr;                                                /* of the update that ended this step, else of the next */
+  size_t targets;                                           /* counted tokens */
+} sg_step;
+
+typedef struct sg_train_line {
+  uint64_t step, steps, tokens; /* done; wanted; targets counted so far */
+  sg_step last;
+  double tokens_per_second, seconds, seconds_left; /* a running mean; of training so far; to the end at that pace */
+} sg_train_line;
+
+/* Losses over held-out rows (docs/method.md, evaluation). */
+typedef struct sg_evaluation {
+  double loss, accuracy, perplexity, perplexity_last_token; /* nats; share of the targets; exp of losses */
+  double standard_error;                                    /* of loss; over units */
+  uint64_t tokens, rows, batches;
+  uint64_t units; /* rows; of windows their documents, unless there is only one */
+} sg_evaluation;
+
+/* What a run will take, known before its first step. */
+typedef struct sg_train_plan {
+  size_t parameters;
+  uint64_t steps, epoch_steps, updates;
+  double flops_per_step; /* forward and backward, 3 * forward * batch */
+  size_t memory;         /* bytes, the whole process */
+  size_t micro_batch;
+  size_t checkpoint_bytes;
+  double seconds; /* estimated from the speed of a matrix product */
+  uint64_t train_documents, train_tokens, valid_documents, valid_tokens;
+  uint64_t cut_tokens, valid_cut_tokens; /* beyond the rows: in no batch, in no evaluation */
+  double batch_tokens;                   /* tokens of a batch, mean over an epoch, padding not counted */
+} sg_train_plan;
+
+/* Who watches. Any may be NULL. All are called from the thread that trains, one after the other;
+ * texts and structs are borrowed for the call. */
+typedef struct sg_train_events {
+  void *user;
+  void (*note)(void *user, const char *text);                                /* one sentence for people */
+  void (*work)(void *user, const char *what, uint64_t done, uint64_t total); /* set-up that takes long */
+  void (*step)(void *user, const sg_train_line *line);                       /* each step */
+  void (*evaluated)(void *user, uint64_t step, const sg_evaluation *e);
+  void (*saved)(void *user, const char *name); /* name of a checkpoint that is whole */
+  void (*row)(void *user, const char *json);   /* each line of metrics.jsonl once it is written, without its end */
+  bool (*stop)(void *user); /* asked between steps and in set-up; true: save and end with SG_ERR_CANCELLED */
+} sg_train_events;
+
+typedef struct sg_train_request {
+  const char *run;        /* directory of the run, made if it is not there; one that holds a run is SG_ERR_ARG */
+  const char *data;       /* directory with train.* and valid.*, or a file; NULL with resume: as recorded */
+  const char *tokenizer;  /* tokenizer.json; NULL: one is trained on the data */
+  const char *settings;   /* JSON text as a run's config.json has it; NULL: {} */
+  const char *const *set; /* n_set texts "train.steps=100", which win over settings; sg_setting_key names the keys */
+  size_t n_set;
+  bool resume;    /* go on from the newest whole checkpoint, to the same bits; without settings and set */
+  uint64_t steps; /* with resume: of the whole run, more than it had; 0: as recorded */
+  bool plan_only; /* nothing is written but the token cache of the data; run may be NULL */
+  /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine has if that is
+   * less */
+  size_t max_memory;
+  sg_train_events events;
+} sg_train_request;
+
+typedef struct sg_train_result {
+  sg_train_plan plan;
+  uint64_t step;            /* done so far */
+  char checkpoint[64];      /* name of the newest one that is whole; "" for none */
+  sg_evaluation evaluation; /* the last of this call; rows 0: there was none */
+} sg_train_result;
+
+/* A training run in a directory (docs/formats.md, run): to its end, or until stop says so, which
+ * saves a checkpoint and returns SG_ERR_CANCELLED; the same request with resume then goes on, and
+ * ends with the weights, to the last bit, of a run that was never stopped. out (NULL allowed) is
+ * filled as far as the run came, after failures too. One writer of a run directory at a time: a
+ * second one is SG_ERR_IO. Wrong settings are SG_ERR_ARG with the key. */
+SG_API sg_status sg_train(const sg_train_request *request, sg_train_result *out, sg_error *err);
+
+/* The i-th key that settings have, with a few words about it; NULL past the last. Borrowed for
+ * ever. */
+SG_API const char *sg_setting_key(size_t i, const char **help);
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 /* A run is one forward pass of a prompt. What it records is a list of patterns over site names,

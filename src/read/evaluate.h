@@ -14,12 +14,7 @@
 typedef enum sgi_eval_method { SGI_EVAL_TOKENS, SGI_EVAL_BATCHES } sgi_eval_method;
 const char *sgi_eval_method_text(sgi_eval_method m); /* one sentence */
 
-typedef struct sgi_evaluation {
-  double loss, accuracy, perplexity, perplexity_last_token;
-  double standard_error; /* of loss; over units */
-  uint64_t tokens, rows, batches;
-  uint64_t units; /* rows; of windows their documents, unless there is only one */
-} sgi_evaluation;
+typedef sg_evaluation sgi_evaluation;
 
 typedef struct sgi_evaluate_request {
   sgi_batcher *rows;      /* made with B = 1: its batch i is row i; NULL: targets */

@@ -12,40 +12,14 @@
 #include "read/evaluate.h"
 #include "train/settings.h"
 
-/* Before anything starts: what the run will take. */
-typedef struct sgi_run_plan {
-  size_t parameters;
-  uint64_t steps, epoch_steps, updates;
-  double flops_per_step; /* forward and backward, 3 * forward * batch */
-  size_t memory;         /* bytes, the whole process */
-  size_t micro_batch;
-  size_t checkpoint_bytes;
-  double seconds; /* estimated from the speed of a matrix product */
-  uint64_t train_documents, train_tokens, valid_documents, valid_tokens;
-  uint64_t cut_tokens, valid_cut_tokens; /* beyond the rows: in no batch, in no evaluation */
-  double batch_tokens;                   /* tokens of a batch, mean over an epoch, padding not counted */
-} sgi_run_plan;
+typedef sg_train_plan sgi_run_plan;
 
 /* Tokens that the run's steps use, in times of all tokens of its text: what no row holds does not
  * count as used. */
 double sgi_run_epochs(const sgi_run_plan *p);
 
-typedef struct sgi_run_line {
-  uint64_t step, steps, tokens;
-  sgi_step last;
-  double tokens_per_second, seconds, seconds_left;
-} sgi_run_line;
-
-/* Who watches. Any may be NULL, and the whole too; called from the thread that runs. */
-typedef struct sgi_run_events {
-  void *user;
-  void (*note)(void *user, const char *text);                                /* one sentence for people */
-  void (*work)(void *user, const char *what, uint64_t done, uint64_t total); /* set-up that takes long */
-  void (*step)(void *user, const sgi_run_line *line);
-  void (*evaluated)(void *user, uint64_t step, const sgi_evaluation *e);
-  void (*saved)(void *user, const char *name);
-  bool (*stop)(void *user); /* true: save and end with SG_ERR_CANCELLED */
-} sgi_run_events;
+typedef sg_train_line sgi_run_line;
+typedef sg_train_events sgi_run_events;
 
 typedef struct sgi_run_request {
   const char *run;       /* RUN; NULL with dry_run */

@@ -57,6 +57,8 @@ static sg_status append(sgi_run *run, json_t *o, sg_error *err) {
   size_t n = strlen(text);
   text[n] = '\n'; /* in the place of the NUL */
   sg_status st = sgi_append_file(run->metrics_path, text, n + 1, err);
+  text[n] = '\0';
+  if (!st && run->events.row) run->events.row(run->events.user, text);
   sgi_free(text);
   if (!st) run->state.metrics_bytes += n + 1;
   return st;

@@ -83,7 +83,7 @@ static const sgi_optimizer_setting *optimizer_setting(size_t i) {
   return NULL;
 }
 
-const char *sgi_settings_key(size_t i, const char **help) {
+const char *sg_setting_key(size_t i, const char **help) {
   const sgi_optimizer_setting *own = i < SGI_COUNT(table) ? NULL : optimizer_setting(i - SGI_COUNT(table));
   if (i >= SGI_COUNT(table) && !own) return NULL;
   if (help) *help = own ? own->help : table[i].help;
@@ -169,7 +169,7 @@ static const key *find(const char *name) {
 static sg_status unknown(const struct sgi_assignment *x, sg_error *err) {
   const char *names[2 * SGI_COUNT(table)];
   size_t n = 0;
-  while (n < SGI_COUNT(names) && (names[n] = sgi_settings_key(n, NULL))) n++;
+  while (n < SGI_COUNT(names) && (names[n] = sg_setting_key(n, NULL))) n++;
   const char *near = sgi_nearest(x->key, names, n);
   return sgi_fail(err, SG_ERR_ARG, "%s: unknown key \"%s\"%s%s%s", x->where, x->key, near ? "; did you mean \"" : "",
                   near ? near : "", near ? "\"?" : "");
@@ -435,7 +435,7 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
                                void *user, sg_error *err) {
   json_t *o = sgi_settings_to_json(now), *usual = json_string(sgi_optimizer_at(0)->name);
   const char *name;
-  for (size_t i = 0; o && usual && (name = sgi_settings_key(i, NULL)); i++) {
+  for (size_t i = 0; o && usual && (name = sg_setting_key(i, NULL)); i++) {
     const json_t *a = at_key(then, name), *b = at_key(o, name);
     char old[SGI_SETTING_TEXT], new[SGI_SETTING_TEXT];
     if (!a && !strcmp(name, "optimizer.kind")) a = usual; /* it was not written down while there was one */

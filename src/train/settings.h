@@ -76,7 +76,4 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
                                                bool matters),
                                void *user, sg_error *err);
 
-/* The i-th key with its help, for `sgatlin train --keys`; NULL past the last. Borrowed for ever. */
-const char *sgi_settings_key(size_t i, const char **help);
-
 #endif

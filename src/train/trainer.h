@@ -35,13 +35,7 @@ typedef struct sgi_trainer {
   sgi_norms norms;                /* of the gradients of the last steps of this process */
 } sgi_trainer;
 
-typedef struct sgi_step {
-  double loss, accuracy, perplexity, perplexity_last_token; /* of this batch, before the update */
-  double grad_norm;                                         /* of this batch, before clipping */
-  double param_norm;                                        /* of all weights, after the step */
-  double lr;                                                /* of the update that ended this step, else of the next */
-  size_t targets;                                           /* counted tokens */
-} sgi_step;
+typedef sg_step sgi_step;
 
 /* Arenas of the size of the weights: they, gradients, moments. */
 size_t sgi_trainer_arenas(const sgi_trainer_settings *s);
