@@ -57,7 +57,7 @@ static sg_status open_all(work *w, sg_error *err) {
   if (!st) st = cli_bind(w->c, w->r.rec, w->c->args[1], w->m.model, err);
   if (!st && !(w->tokens = sgi_alloc(most * sizeof *w->tokens)))
     st = sgi_fail_memory(err, most * sizeof *w->tokens, "tokens");
-  if (!st) st = sgi_top_tokens(w->r.rec, most, 0, (int32_t)cli_int(w->c, "skip"), false, w->tokens, &w->n, err);
+  if (!st) st = sg_top_tokens(w->r.rec, most, 0, (int32_t)cli_int(w->c, "skip"), false, w->tokens, &w->n, err);
   return st;
 }
 

@@ -47,8 +47,8 @@ static sg_status choose_tokens(work *w, sg_error *err) {
   size_t most = cli_size(w->c, "top");
   w->tokens = sgi_alloc(most * sizeof *w->tokens);
   if (!w->tokens) return sgi_fail_memory(err, most * sizeof *w->tokens, "tokens");
-  sg_status st = sgi_top_tokens(w->r.rec, most, cli_size(w->c, "documents"), w->r.info->pad, w->by_target, w->tokens,
-                                &w->n_tokens, err);
+  sg_status st = sg_top_tokens(w->r.rec, most, cli_size(w->c, "documents"), w->r.info->pad, w->by_target, w->tokens,
+                               &w->n_tokens, err);
   w->names = st ? NULL : sgi_alloc((w->n_tokens + 1) * sizeof *w->names);
   for (size_t i = 0; !st && w->names && i < w->n_tokens; i++) {
     w->names[i] = cli_recorded_token_text(&w->r, w->tokens[i].id, false);

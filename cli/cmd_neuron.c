@@ -86,7 +86,7 @@ static void print_record(const work *w) {
 static sg_status read_recording(work *w, sg_error *err) {
   const char *path = cli_string(w->c, "recording");
   if (!path) return SG_OK;
-  sg_status st = sgi_recording_open(path, &w->rec, err);
+  sg_status st = sg_recording_open(path, &w->rec, err);
   if (!st) st = cli_bind(w->c, w->rec, path, w->p.model, err);
   if (!st) st = cli_fires_check(&w->p, w->rec, path, err);
   w->fires = (cli_fires){.p = &w->p,
@@ -227,7 +227,7 @@ static int run(const cli_call *c) {
   code = cli_reading_end(w.rec, code);
   cli_fires_deinit(&w.fires);
   sgi_free(w.along);
-  sgi_recording_close(w.rec);
+  sg_recording_close(w.rec);
   sgi_free(w.block);
   sgi_free(w.up);
   sgi_free(w.down);

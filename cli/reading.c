@@ -7,7 +7,7 @@
 
 sg_status cli_reading_open(const char *directory, cli_reading *out, sg_error *err) {
   *out = (cli_reading){.directory = directory};
-  sg_status st = sgi_recording_open(directory, &out->rec, err);
+  sg_status st = sg_recording_open(directory, &out->rec, err);
   if (st) return st;
   out->info = sgi_recording_info_of(out->rec);
   char *path = sgi_path_join(directory, "tokenizer.json");
@@ -52,7 +52,7 @@ int cli_reading_end(const sgi_recording *rec, int code) {
 }
 
 void cli_reading_close(cli_reading *r) {
-  sgi_recording_close(r->rec);
+  sg_recording_close(r->rec);
   sg_tokenizer_free(r->tok);
 }
 

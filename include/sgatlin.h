@@ -809,6 +809,229 @@ typedef struct sg_margin {
 SG_API size_t sg_margin_channels(const sg_model *model);
 SG_API sg_status sg_margins(const sg_model *model, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err);
 
+/* ---- recordings ------------------------------------------------------------------------------ */
+
+/* How text files become documents. */
+typedef struct sg_text_form {
+  bool blank_lines; /* .txt: split at blank lines; false: at "<|endoftext|>" */
+  bool keep_cr;     /* .txt: CRLF stays CRLF, as runs read text that were begun before it was read as LF */
+  char field[64];   /* .jsonl: the string field of each line; "" for "text" */
+} sg_text_form;
+
+/* The circuits of a text on disk (docs/formats-recording.md): which neurons the router chose in
+ * each layer at each position, with their scores. Text comes from files or as ids. */
+typedef struct sg_record_request {
+  const sg_model *model;         /* of a kind that chooses units; others are SG_ERR_ARG */
+  const sg_tokenizer *tokenizer; /* reads data, and is copied into the recording; NULL with tokens: none */
+  const char *data;              /* .txt or .jsonl, plain, .zst or .gz, or a directory of such; NULL: tokens */
+  sg_text_form form;
+  const int32_t *tokens; /* document i is tokens[starts[i] .. starts[i + 1]), one token or more, its eos too */
+  const size_t *starts;  /* (n_documents + 1), ascending */
+  size_t n_documents;
+  const char *model_path; /* kept as text, for people; NULL: "" */
+  const size_t *layers;   /* n_layers, ascending; 0: all */
+  size_t n_layers;
+  size_t seq_len;       /* documents are cut here; 0: what the model was made for */
+  size_t max_documents; /* 0: all */
+  bool padding;         /* fill rows to seq_len with pad and record that, too */
+  bool unshifted;       /* feed the tokens as they are, without bos in front */
+  const char *values;   /* gated activations: "F16", "F32", "none"; NULL: "F16" */
+  bool no_index;        /* leave out the inverted index, which searches need */
+  size_t shard_bytes;   /* of one file; 0: 256 MB */
+  size_t max_memory;    /* of a batch and of the index while it is made; 0: 512 MB */
+  /* done of wanted, for "tokenising" (bytes), "recording" (positions), "indexing" (layers),
+   * "hashing" (files); false stops with SG_ERR_CANCELLED. NULL allowed */
+  bool (*progress)(void *user, const char *what, uint64_t done, uint64_t wanted);
+  void *user;
+} sg_record_request;
+
+typedef struct sg_record_plan {
+  size_t documents, positions, circuits, shards;
+  uint64_t cut_tokens;               /* past seq_len */
+  uint64_t shard_bytes, index_bytes; /* of all shards; of all index files */
+  double bytes_per_circuit;          /* of both */
+} sg_record_plan;
+
+/* Writes a directory, each file whole or not at all; the same request goes on where an earlier call
+ * stopped and ends with the same bytes, another one is SG_ERR_ARG and leaves the directory as it
+ * is. directory NULL: the plan alone. out: NULL allowed. */
+SG_API sg_status sg_record(const sg_record_request *request, const char *directory, sg_record_plan *out, sg_error *err);
+
+/* A recording, mapped: any size opens in milliseconds. Any number of threads may read one.
+ * Positions count over all documents from 0; layers are the model's. What lies outside its bounds
+ * in a file is SG_ERR_FORMAT with the place, from every function that looks there. */
+typedef struct sg_recording sg_recording;
+
+enum { SG_RECORD_PREDICTIONS = 5 };
+#define SG_ALL_CHANNELS SIZE_MAX
+
+/* New: sg_recording_close. One that is not finished is SG_ERR_FORMAT with what is missing. */
+SG_API sg_status sg_recording_open(const char *directory, sg_recording **out, sg_error *err);
+SG_API void sg_recording_close(sg_recording *rec);
+
+typedef struct sg_recording_info {
+  size_t n_positions, n_documents;
+  size_t n_layers;      /* recorded ones */
+  const size_t *layers; /* (n_layers) their numbers in the model, ascending; borrowed from rec */
+  size_t model_layers, seq_len, vocab_size;
+  int32_t bos, pad;
+  bool padding;           /* positions whose target is padding are there, too */
+  bool indexed;           /* the inverted index is there */
+  const char *model;      /* the path it was made from; borrowed from rec */
+  const char *model_hash; /* 16 hexadecimal digits, "" where it does not say; borrowed from rec */
+} sg_recording_info;
+SG_API sg_recording_info sg_recording_describe(const sg_recording *rec);
+
+/* SG_ERR_ARG where the recording has other sizes than the model, or was made from another one;
+ * *known (NULL allowed) is false where it does not say which. */
+SG_API sg_status sg_recording_matches(const sg_recording *rec, const sg_model *model, bool *known, sg_error *err);
+
+typedef struct sg_recorded_layer {
+  size_t channels, top_k, pool; /* C, K, F */
+  bool pool_per_channel;
+  bool has_values; /* gated activations were recorded */
+} sg_recorded_layer;
+/* SG_ERR_ARG with the recorded layers where this is none of them, here and below. */
+SG_API sg_status sg_recording_layer(const sg_recording *rec, size_t layer, sg_recorded_layer *out, sg_error *err);
+
+typedef struct sg_recorded {
+  int32_t input, target;      /* token read, token to come */
+  size_t document, place;     /* place: 0 at the document's start */
+  const int32_t *predictions; /* (SG_RECORD_PREDICTIONS) ids, best first; borrowed from rec */
+} sg_recorded;
+SG_API sg_status sg_recording_at(const sg_recording *rec, size_t position, sg_recorded *out, sg_error *err);
+/* First position of a document and how many it has. */
+SG_API sg_status sg_recording_document(const sg_recording *rec, size_t document, size_t *first, size_t *count,
+                                       sg_error *err);
+
+/* The circuit of a layer at a position into the caller's buffers (C,K): chosen units, scores before
+ * the activation, gated activations. Any may be NULL; value where none was recorded is
+ * SG_ERR_ARG. */
+SG_API sg_status sg_recording_circuit(const sg_recording *rec, size_t layer, size_t position, int32_t *index,
+                                      float *score, float *value, sg_error *err);
+
+/* Where a neuron was chosen, from the inverted index (SG_ERR_ARG without one); borrowed from
+ * rec. */
+typedef struct sg_postings {
+  size_t count;
+  const uint32_t *position; /* (count) ascending */
+  const float *score;       /* (count) */
+} sg_postings;
+SG_API sg_status sg_recording_postings(const sg_recording *rec, size_t layer, size_t channel, size_t neuron,
+                                       sg_postings *out, sg_error *err);
+
+/* Nearest circuits, exactly, by cosine distance of raw scores with one coordinate per (channel,
+ * neuron) (docs/method-reading.md, neighbours). A search holds what queries need: 8 bytes a
+ * position. One thread at a time calls it; several searches may share a recording. */
+typedef struct sg_neighbor {
+  size_t position;
+  double distance; /* 0 .. 2; 1: no neuron in common */
+} sg_neighbor;
+typedef struct sg_search sg_search;
+/* Of one channel or SG_ALL_CHANNELS. skip_input: positions that read this token are no neighbours;
+ * -1: none. rec is borrowed until sg_search_free. A recording without index is SG_ERR_ARG. New:
+ * sg_search_free. */
+SG_API sg_status sg_search_create(const sg_recording *rec, size_t layer, size_t channel, int32_t skip_input,
+                                  sg_search **out, sg_error *err);
+SG_API void sg_search_free(sg_search *search);
+/* The n nearest to the circuit at position, itself left out, nearest first, of equal distances the
+ * lower position first, into the caller's out (n); *found may be less. n: 1 to all positions. */
+SG_API sg_status sg_search_nearest(sg_search *search, size_t position, size_t n, sg_neighbor *out, size_t *found,
+                                   sg_error *err);
+/* The same for a circuit (C,K) from elsewhere, such as a run's sites router.indices and
+ * router.scores: no position is left out. */
+SG_API sg_status sg_search_nearest_to(sg_search *search, const int32_t *index, const float *score, size_t n,
+                                      sg_neighbor *out, size_t *found, sg_error *err);
+/* From now on only these positions (n) are neighbours. */
+SG_API sg_status sg_search_among(sg_search *search, const uint32_t *positions, size_t n, sg_error *err);
+
+typedef struct sg_neuron_id {
+  size_t channel, neuron;
+} sg_neuron_id;
+
+/* Positions where all of the neurons fire, from the inverted index. */
+typedef struct sg_together {
+  size_t count;
+  double expected;    /* by chance: positions times the product of each one's share of them */
+  double lift;        /* count / expected; 0 where nothing is expected */
+  uint32_t *position; /* (count) ascending; new: sg_buffer_free */
+} sg_together;
+SG_API sg_status sg_fire_together(const sg_recording *rec, size_t layer, const sg_neuron_id *neurons, size_t n,
+                                  sg_together *out, sg_error *err);
+
+/* count (F), the caller's: at how many positions each neuron of channel `other` fires where
+ * (channel, neuron) does; with other == channel its own count is 0 (golden README no. 31). */
+SG_API sg_status sg_coactivation_row(const sg_recording *rec, size_t layer, size_t channel, size_t neuron, size_t other,
+                                     uint32_t *count, sg_error *err);
+/* All rows of a channel: a safetensors file with counts.layer{L}.channel{C} int32 (F,F) and
+ * normalized.layer{L}.channel{C} float64 (each row over its sum), whole or not at all. */
+SG_API sg_status sg_coactivation_save(const sg_recording *rec, size_t layer, size_t channel, const char *path,
+                                      sg_error *err);
+
+/* Sets of neurons that fire together far above chance: greedy cliques, the pair with the largest
+ * z-score first (docs/method-reading.md). */
+typedef struct sg_group_request {
+  size_t layer, channel; /* SG_ALL_CHANNELS: neurons of all channels */
+  size_t min_count;      /* joint firings a pair, and the whole set, must have; 1 or more */
+  double min_lift;       /* of every pair of a set */
+  size_t max_size;       /* 2 to SG_GROUP_MAX */
+  size_t max_groups;
+  bool (*progress)(void *user, size_t done, size_t wanted); /* neurons; false cancels. NULL allowed */
+  void *user;
+} sg_group_request;
+enum { SG_GROUP_MAX = 16 };
+typedef struct sg_group {
+  size_t size;
+  sg_neuron_id units[SG_GROUP_MAX];
+  size_t count;              /* positions where all of them fire */
+  double expected;           /* if each fired on its own */
+  double lift, weakest_pair; /* count / expected; least lift of a pair in the set */
+} sg_group;
+/* out (max_groups), the caller's; *found of them, in the order found. */
+SG_API sg_status sg_coactivation_groups(const sg_recording *rec, const sg_group_request *request, sg_group *out,
+                                        size_t *found, sg_error *err);
+
+/* How evenly a layer uses its units. */
+typedef struct sg_usage_numbers {
+  double min_max_ratio;      /* smallest count over the largest */
+  double coeff_of_variation; /* standard deviation (the population's) over the mean */
+  double fraction_nonzero;   /* bins used at least once */
+  double normalized_entropy; /* in bits, over log2 of the number of bins; 1 for a single bin */
+} sg_usage_numbers;
+typedef struct sg_usage {
+  uint64_t sequences;
+  /* The reference's (golden README no. 26): F bins a sequence, in which channels are added up
+   * although each may have a pool of its own; padding counts. */
+  sg_usage_numbers flat;         /* of the N*F counts of all N sequences as one histogram (they are not added up) */
+  sg_usage_numbers per_sequence; /* mean over sequences of each sequence's numbers */
+  /* The plain definition: counts added over all sequences, a bin for every unit there is (C*F with
+   * a pool per channel, else F), only positions that are kept. All 0 when none was. */
+  sg_usage_numbers plain;
+  uint64_t choices; /* counted by plain */
+} sg_usage;
+/* Of a recorded layer, each document a sequence; plain leaves padding out. */
+SG_API sg_status sg_recording_usage(const sg_recording *rec, size_t layer, sg_usage *out, sg_error *err);
+
+/* Linear centred kernel alignment of x (n,a) and y (n,b), columns centred: |y'x|^2 / (|x'x| |y'y|),
+ * norms by Frobenius, the denominator at least 1e-12; sums in double. */
+SG_API sg_status sg_linear_cka(const float *x, size_t a, const float *y, size_t b, size_t n, double *out,
+                               sg_error *err);
+
+typedef struct sg_top_token {
+  int32_t id;
+  size_t count;
+  size_t first; /* first position that reads it */
+} sg_top_token;
+/* The n most frequent tokens among the inputs (by_target: targets) of the first `documents`
+ * documents (0: all), `skip` left out (-1: none), of equal counts the lower id first, into the
+ * caller's out (n); *found may be less. */
+SG_API sg_status sg_top_tokens(const sg_recording *rec, size_t n, size_t documents, int32_t skip, bool by_target,
+                               sg_top_token *out, size_t *found, sg_error *err);
+/* CKA between the model's embeddings of those tokens and their gates (raw scores, dense over the
+ * pool) at the first position that reads each, of a layer and channel or SG_ALL_CHANNELS. */
+SG_API sg_status sg_embedding_cka(const sg_recording *rec, const sg_model *model, size_t layer, size_t channel,
+                                  const sg_top_token *tokens, size_t n, double *out, sg_error *err);
+
 /* ---- facts ----------------------------------------------------------------------------------- */
 
 /* Sentences "BEFORE NOUN AFTER ANSWER" of one template ("The cake was sweet"): nouns, and how often

@@ -83,7 +83,7 @@ static sg_status find_points(map_work *w, sg_error *err) {
   if (!(w->tokens = sgi_alloc((size_t)w->top * sizeof *w->tokens)))
     return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_status st =
-      sgi_top_tokens(rec, (size_t)w->top, w->documents, w->r->info->pad, w->by_target, w->tokens, &w->n_tokens, err);
+      sg_top_tokens(rec, (size_t)w->top, w->documents, w->r->info->pad, w->by_target, w->tokens, &w->n_tokens, err);
   if (!st)
     st = sgi_map_positions(rec, w->tokens, w->n_tokens, w->documents, w->by_target, &w->positions, &w->label, &w->n,
                            err);

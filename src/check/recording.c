@@ -123,7 +123,7 @@ sg_status sgi_check_recording(sgi_checks *c, const char *directory, sg_error *er
   sg_error why = {0};
   sg_status st = check_manifest(c, directory, err);
   if (st) return st;
-  st = sgi_recording_open(directory, &rec, &why);
+  st = sg_recording_open(directory, &rec, &why);
   if (st) {
     st = sgi_check_took(c, directory, "shapes", st, &why, err);
   } else {
@@ -132,7 +132,7 @@ sg_status sgi_check_recording(sgi_checks *c, const char *directory, sg_error *er
                    w.info->of.hash[0] ? w.info->of.hash : "(none)");
     st = check_all(&w, err);
   }
-  sgi_recording_close(rec);
+  sg_recording_close(rec);
   char *tokenizer = st ? NULL : sgi_path_join(directory, "tokenizer.json");
   if (tokenizer && sgi_is_file(tokenizer)) st = sgi_check_tokenizer(c, tokenizer, err);
   sgi_free(tokenizer);

@@ -6,12 +6,7 @@
 #include "core/base.h"
 #include "text/notes.h"
 
-/* How text files become documents. */
-typedef struct sgi_text_form {
-  bool blank_lines; /* .txt: split at blank lines; false: at "<|endoftext|>" */
-  bool keep_cr;     /* .txt: CRLF stays CRLF, as runs read text that were begun before it was read as LF */
-  char field[64];   /* .jsonl: the string field of each line; "" for "text" */
-} sgi_text_form;
+typedef sg_text_form sgi_text_form;
 
 /* Called from time to time: done and total in bytes of input (total 0: unknown). False cancels. */
 typedef bool (*sgi_progress)(void *user, uint64_t done, uint64_t total);

@@ -40,14 +40,18 @@ static double inner(const double *a, const double *b, size_t n) {
   return sum;
 }
 
-sg_status sgi_linear_cka(const float *x, size_t a, const float *y, size_t b, size_t n, double *out, sg_error *err) {
+sg_status sg_linear_cka(const float *x, size_t a, const float *y, size_t b, size_t n, double *out, sg_error *err) {
   size_t cells;
+  sg_status st = sgi_need(out, "the place for the number", err);
+  if (!st) st = sgi_need(x, "x", err);
+  if (!st) st = sgi_need(y, "y", err);
+  if (st) return st;
   *out = 0;
   if (!n || !a || !b) return sgi_fail(err, SG_ERR_ARG, "CKA needs at least one item and one column on each side");
   if (!sgi_size_mul(n, n, &cells) || cells > ((size_t)1 << 28))
     return sgi_fail(err, SG_ERR_ARG, "CKA of %zu items: expected at most 16384", n);
   double *K = sgi_alloc(cells * sizeof *K), *L = sgi_alloc(cells * sizeof *L);
-  sg_status st = K && L ? centred_gram(K, x, n, a, err) : sgi_fail_memory(err, 2 * cells * sizeof *K, "CKA");
+  st = K && L ? centred_gram(K, x, n, a, err) : sgi_fail_memory(err, 2 * cells * sizeof *K, "CKA");
   if (!st) st = centred_gram(L, y, n, b, err);
   if (!st) {
     double norms = sqrt(inner(K, K, cells)) * sqrt(inner(L, L, cells));
@@ -65,8 +69,12 @@ static int by_count(const void *a, const void *b) {
   return x->count != y->count ? (x->count < y->count ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
 }
 
-sg_status sgi_top_tokens(const sgi_recording *rec, size_t n, size_t documents, int32_t skip, bool by_target,
-                         sgi_top_token *out, size_t *found, sg_error *err) {
+sg_status sg_top_tokens(const sgi_recording *rec, size_t n, size_t documents, int32_t skip, bool by_target,
+                        sgi_top_token *out, size_t *found, sg_error *err) {
+  sg_status st = sgi_need(rec, "the recording", err);
+  if (!st && n) st = sgi_need(out, "the place for tokens", err);
+  if (!st) st = sgi_need(found, "the place for their number", err);
+  if (st) return st;
   const sgi_recording_info *info = sgi_recording_info_of(rec);
   size_t V = info->vocab_size, end = info->n_positions, rest, used = 0;
   if (documents && documents < info->n_documents) sgi_recording_document(rec, documents, &end, &rest);
@@ -132,7 +140,7 @@ sg_status sgi_embedding_cka(const sgi_recording *rec, size_t slot, size_t channe
   }
   if (!st) st = dense_gates(rec, slot, channel, tokens, n, gates, err);
   if (!st) st = sgi_recording_check(rec, err);
-  if (!st) st = sgi_linear_cka(rows, D, gates, columns, n, out, err);
+  if (!st) st = sg_linear_cka(rows, D, gates, columns, n, out, err);
   sgi_free(gates);
   sgi_free(rows);
   return st;

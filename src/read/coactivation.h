@@ -26,15 +26,8 @@ typedef struct sgi_group_request {
   size_t max_size, max_groups;
 } sgi_group_request;
 
-enum { SGI_GROUP_MAX = 16 };
-
-typedef struct sgi_group {
-  size_t size;
-  sgi_neuron units[SGI_GROUP_MAX];
-  size_t count;              /* positions where all of them fire */
-  double expected;           /* if each fired on its own */
-  double lift, weakest_pair; /* count / expected; least lift of a pair in the set */
-} sgi_group;
+enum { SGI_GROUP_MAX = SG_GROUP_MAX };
+typedef sg_group sgi_group;
 
 /* Greedy cliques: the pair with the largest z-score first, then whichever neuron keeps every pair
  * above min_lift and the joint count largest, as long as the set still fires min_count times

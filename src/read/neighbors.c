@@ -6,7 +6,7 @@
 
 #include "core/arena.h"
 
-struct sgi_search {
+struct sg_search {
   const sgi_recording *rec;
   const sgi_recording_info *info;
   size_t slot, channel, first, entries; /* of a circuit: those compared */

@@ -10,16 +10,13 @@
 
 #include "read/recording.h"
 
-#define SGI_ALL_CHANNELS SIZE_MAX
+#define SGI_ALL_CHANNELS SG_ALL_CHANNELS
 
-typedef struct sgi_neighbor {
-  size_t position;
-  double distance; /* 0 .. 2 */
-} sgi_neighbor;
+typedef sg_neighbor sgi_neighbor;
 
 /* A search holds what a query needs for one slot and channel (or all): 8 bytes a position. One
  * thread at a time calls it. */
-typedef struct sgi_search sgi_search;
+typedef sg_search sgi_search;
 /* skip_input: positions that read this token are no neighbours (-1: none; golden README no. 28 asks
  * for 0). rec is borrowed. A recording without index is SG_ERR_ARG. New: sgi_search_free. */
 sg_status sgi_search_create(const sgi_recording *rec, size_t slot, size_t channel, int32_t skip_input, sgi_search **out,
@@ -40,16 +37,8 @@ void sgi_search_distances(sgi_search *s, size_t position, double *distance);
 
 /* ---- neurons that fire together -------------------------------------------------------------- */
 
-typedef struct sgi_neuron {
-  size_t channel, neuron;
-} sgi_neuron;
-
-typedef struct sgi_together {
-  size_t count;       /* positions where all of them fire */
-  double expected;    /* by chance: n times the product of each one's share of positions */
-  double lift;        /* count / expected; 0 where nothing is expected */
-  uint32_t *position; /* (count) ascending; new: sgi_free */
-} sgi_together;
+typedef sg_neuron_id sgi_neuron;
+typedef sg_together sgi_together;
 
 sg_status sgi_fire_together(const sgi_recording *rec, size_t slot, const sgi_neuron *units, size_t n_units,
                             sgi_together *out, sg_error *err);

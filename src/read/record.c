@@ -320,7 +320,7 @@ static sg_status write_index(const sgi_recorder *r, const char *directory, const
     if (!st && events && events->progress && !events->progress(events->user, "indexing", s + 1, r->form.n_layers))
       st = sgi_fail(err, SG_ERR_CANCELLED, "the recording was stopped");
   }
-  sgi_recording_close(rec);
+  sg_recording_close(rec);
   return st;
 }
 

@@ -36,12 +36,7 @@ typedef struct sgi_record_request {
   size_t max_memory;    /* of a batch and of the index while it is made; 0: 512 MB */
 } sgi_record_request;
 
-typedef struct sgi_record_plan {
-  size_t documents, positions, circuits, shards;
-  uint64_t cut_tokens;               /* past seq_len */
-  uint64_t shard_bytes, index_bytes; /* of all shards; of all index files */
-  double bytes_per_circuit;          /* of both */
-} sgi_record_plan;
+typedef sg_record_plan sgi_record_plan;
 
 typedef struct sgi_recorder sgi_recorder;
 

@@ -341,7 +341,7 @@ static sg_status open_recording(const char *directory, bool with_index, sgi_reco
   json_decref(o);
   sgi_free(where);
   if (st)
-    sgi_recording_close(r);
+    sg_recording_close(r);
   else
     *out = r;
   return st;
@@ -349,10 +349,10 @@ static sg_status open_recording(const char *directory, bool with_index, sgi_reco
 
 /* recording.json is left out of the hashes: older versions of it lack keys, and all it says is
  * checked against the files. */
-sg_status sgi_recording_open(const char *directory, sgi_recording **out, sg_error *err) {
+sg_status sg_recording_open(const char *directory, sgi_recording **out, sg_error *err) {
   sg_status st = open_recording(directory, true, out, err);
   if (st || !(st = sgi_manifest_glance(directory, "recording.json", HASHED, err))) return st;
-  sgi_recording_close(*out);
+  sg_recording_close(*out);
   *out = NULL;
   return st;
 }
@@ -360,7 +360,7 @@ sg_status sgi_recording_open_shards(const char *directory, sgi_recording **out, 
   return open_recording(directory, false, out, err);
 }
 
-void sgi_recording_close(sgi_recording *r) {
+void sg_recording_close(sgi_recording *r) {
   if (!r) return;
   for (size_t i = 0; r->shards && i < r->n_shards; i++) sgi_safetensors_close(r->shards[i].file);
   for (size_t i = 0; r->index && i < r->info.n_layers; i++) {

@@ -10,14 +10,9 @@
 
 #include "read/binding.h"
 
-enum { SGI_RECORD_PREDICTIONS = 5, SGI_RECORD_VERSION = 1 };
+enum { SGI_RECORD_PREDICTIONS = SG_RECORD_PREDICTIONS, SGI_RECORD_VERSION = 1 };
 
-/* What was recorded of one layer. */
-typedef struct sgi_slot {
-  size_t channels, top_k, pool; /* C, K, F */
-  bool pool_per_channel;
-  bool has_values; /* gated activations were recorded */
-} sgi_slot;
+typedef sg_recorded_layer sgi_slot;
 
 typedef struct sgi_recording_info {
   size_t n_positions, n_documents;
@@ -32,13 +27,8 @@ typedef struct sgi_recording_info {
   sgi_binding of;    /* the model it was made from */
 } sgi_recording_info;
 
-typedef struct sgi_recording sgi_recording;
+typedef sg_recording sgi_recording;
 
-/* Opens a directory and checks every file of it against recording.json: shapes, types, sizes. A
- * recording that is not finished is SG_ERR_FORMAT with what is missing. New:
- * sgi_recording_close. */
-sg_status sgi_recording_open(const char *directory, sgi_recording **out, sg_error *err);
-void sgi_recording_close(sgi_recording *r);
 const sgi_recording_info *sgi_recording_info_of(const sgi_recording *r); /* borrowed until close */
 /* Whether it can be read beside this model: its sizes must be the model's (SG_ERR_ARG), and *bound
  * says whether it was made from it, with both hashes or settings in err where not. name is how people call the
@@ -53,11 +43,7 @@ sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot,
  * what he read asks first. */
 sg_status sgi_recording_check(const sgi_recording *r, sg_error *err);
 
-typedef struct sgi_recorded {
-  int32_t input, target;      /* token read, token to come */
-  size_t document, place;     /* place: 0 at the document's start */
-  const int32_t *predictions; /* (SGI_RECORD_PREDICTIONS), best first */
-} sgi_recorded;
+typedef sg_recorded sgi_recorded;
 sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position);
 /* First position of a document and how many it has; documents without any are not recorded. */
 void sgi_recording_document(const sgi_recording *r, size_t document, size_t *first, size_t *count);
@@ -70,11 +56,7 @@ bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, 
 
 /* ---- inverted index: (slot, channel, neuron) -> positions ------------------------------------ */
 
-typedef struct sgi_postings {
-  size_t count;
-  const uint32_t *position; /* ascending */
-  const float *score;
-} sgi_postings;
+typedef sg_postings sgi_postings;
 
 /* False where the recording was made without an index. */
 bool sgi_recording_indexed(const sgi_recording *r);

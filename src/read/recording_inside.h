@@ -37,7 +37,7 @@ typedef struct damage {
   char text[SG_ERROR_TEXT];
 } damage;
 
-struct sgi_recording {
+struct sg_recording {
   char *directory, *model;
   sgi_recording_info info;
   size_t *layers;

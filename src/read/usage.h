@@ -6,25 +6,8 @@
 
 #include "core/base.h"
 
-/* Of one histogram. */
-typedef struct sgi_usage_numbers {
-  double min_max_ratio;      /* smallest count over the largest */
-  double coeff_of_variation; /* standard deviation (the population's) over the mean */
-  double fraction_nonzero;   /* bins used at least once */
-  double normalized_entropy; /* in bits, over log2 of the number of bins; 1 for a single bin */
-} sgi_usage_numbers;
-
-typedef struct sgi_usage_result_t {
-  uint64_t sequences;
-  /* The reference's: F bins a sequence, in which channels are added up although each may have a
-   * pool of its own; padding counts. */
-  sgi_usage_numbers flat;         /* of the N*F counts of all N sequences as one histogram (they are not added up) */
-  sgi_usage_numbers per_sequence; /* mean over sequences of each sequence's numbers */
-  /* The plain definition: counts added over all sequences, a bin for every unit there is (C*F with
-   * a pool per channel, else F), only positions that are kept. All 0 when none was. */
-  sgi_usage_numbers plain;
-  uint64_t choices; /* counted by plain */
-} sgi_usage_result_t;
+typedef sg_usage_numbers sgi_usage_numbers;
+typedef sg_usage sgi_usage_result_t;
 
 typedef struct sgi_usage sgi_usage;
 
@@ -46,7 +29,6 @@ const uint64_t *sgi_usage_last_counts(const sgi_usage *u);
 const uint64_t *sgi_usage_plain_counts(const sgi_usage *u, size_t *bins);
 
 /* Usage of one recorded layer, each document a sequence; plain leaves padding out. */
-struct sgi_recording;
-sg_status sgi_recording_usage(const struct sgi_recording *r, size_t slot, sgi_usage_result_t *out, sg_error *err);
+sg_status sgi_recording_usage(const sg_recording *r, size_t slot, sgi_usage_result_t *out, sg_error *err);
 
 #endif

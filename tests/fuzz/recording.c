@@ -102,10 +102,10 @@ static void run_recording(const uint8_t *data, size_t n, fuzz_outcome *out) {
   snprintf(out->path, sizeof out->path, "%s", fuzz_file(name, data + 1, n - 1));
   snprintf(directory, sizeof directory, "%s", in(""));
   sgi_recording *r;
-  out->status = sgi_recording_open(directory, &r, &out->err);
+  out->status = sg_recording_open(directory, &r, &out->err);
   if (out->status) return;
   out->meaning = look(r);
-  sgi_recording_close(r);
+  sg_recording_close(r);
 }
 
 const fuzz_target fuzz_recording = {"recording", begin_recording, run_recording};

@@ -59,7 +59,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
   (void)state;
-  sgi_recording_close(rec);
+  sg_recording_close(rec);
   golden_remove(directory);
   sgi_safetensors_close(golden);
   sg_tokenizer_free(tok);
@@ -223,7 +223,7 @@ static void embedding_cka(void **state) {
   json_t *o = read_golden("embedding_cka.json"), *row;
   size_t n = integer(o, "n_tokens"), found, i;
   sgi_top_token tokens[64];
-  assert_sg_ok(sgi_top_tokens(rec, n, 0, 0, false, tokens, &found, err));
+  assert_sg_ok(sg_top_tokens(rec, n, 0, 0, false, tokens, &found, err));
   assert_int_equal(found, n);
   const json_t *ids = json_object_get(o, "token_ids_ascending"), *counts = json_object_get(o, "token_counts");
   for (size_t k = 0; k < n; k++) {
@@ -258,7 +258,7 @@ static void linear_cka(void **state) {
     snprintf(y, sizeof y, "%s.y", json_string_value(json_object_get(row, "name")));
     const sgi_tensor *a = get(f, x), *b = get(f, y);
     double value;
-    assert_sg_ok(sgi_linear_cka(a->data, a->dims[1], b->data, b->dims[1], a->dims[0], &value, err));
+    assert_sg_ok(sg_linear_cka(a->data, a->dims[1], b->data, b->dims[1], a->dims[0], &value, err));
     near("value", value, json_number_value(json_object_get(row, "linear_cka")), 1e-5);
   }
   json_decref(o);
@@ -290,7 +290,7 @@ static void usage(void **state) {
       near("ours[k / 4][k % 4]", ours[k / 4][k % 4], json_number_value(v), 1e-5);
     }
   }
-  sgi_recording_close(r);
+  sg_recording_close(r);
   golden_remove(other);
   json_decref(o);
 }

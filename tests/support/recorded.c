@@ -28,7 +28,7 @@ sgi_recording *recorded_open(const sgi_record_request *q, const char *directory)
   assert_sg_ok(sgi_recorder_create(q, &r, err));
   assert_sg_ok(sgi_recorder_run(r, directory, NULL, &reused, err));
   sgi_recorder_free(r);
-  assert_sg_ok(sgi_recording_open(directory, &rec, err));
+  assert_sg_ok(sg_recording_open(directory, &rec, err));
   return rec;
 }
 
@@ -90,7 +90,7 @@ sgi_recording *recorded_random(const char *directory, size_t documents, size_t l
   assert_sg_ok(sgi_recording_open_shards(directory, &shards, err));
   snprintf(path, sizeof path, "%s/index-layer-0.safetensors", directory);
   assert_sg_ok(sgi_record_index(shards, path, 0, n * K * 8 + F * 8, err)); /* one channel a round */
-  sgi_recording_close(shards);
-  assert_sg_ok(sgi_recording_open(directory, &rec, err));
+  sg_recording_close(shards);
+  assert_sg_ok(sg_recording_open(directory, &rec, err));
   return rec;
 }

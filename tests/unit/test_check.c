@@ -90,8 +90,8 @@ static void other_index(void **state) {
   (void)state;
   char *a = golden_temporary(), *b = golden_temporary(), from[4200], to[4200], *text;
   size_t n;
-  sgi_recording_close(recorded_random(a, 3, 10, 2, 2, 6, 1));
-  sgi_recording_close(recorded_random(b, 3, 10, 2, 2, 6, 2));
+  sg_recording_close(recorded_random(a, 3, 10, 2, 2, 6, 1));
+  sg_recording_close(recorded_random(b, 3, 10, 2, 2, 6, 2));
   sgi_checks c = fresh();
   assert_sg_ok(sgi_check_recording(&c, a, err));
   assert_int_equal(c.wrong, 0);

@@ -68,7 +68,7 @@ static void nearest_by_brute_force(void **state) {
       for (size_t q = 0; q < N; q += 37) check_query(r, s, channels[c], q, 1 + q % 50);
       sgi_search_free(s);
     }
-    sgi_recording_close(r);
+    sg_recording_close(r);
     golden_remove(directory);
   }
 }
@@ -132,8 +132,8 @@ static void circuits_from_elsewhere(void **state) {
     assert_int_equal(sgi_search_nearest_to(x, index, score, 5, list, &found, NULL), SG_ERR_ARG);
     sgi_search_free(x);
   }
-  sgi_recording_close(r);
-  sgi_recording_close(foreign);
+  sg_recording_close(r);
+  sg_recording_close(foreign);
   golden_remove(directory);
   golden_remove(other);
 }
@@ -157,7 +157,7 @@ static void threads_agree(void **state) {
   omp_set_num_threads(before);
   assert_memory_equal(list[0], list[1], sizeof list[0]);
   assert_memory_equal(list[0], list[2], sizeof list[0]);
-  sgi_recording_close(r);
+  sg_recording_close(r);
   golden_remove(directory);
 }
 
@@ -201,7 +201,7 @@ static void together_by_brute_force(void **state) {
   sgi_neuron outside = {C, 0};
   sgi_together t;
   assert_int_equal(sgi_fire_together(r, 0, &outside, 1, &t, NULL), SG_ERR_ARG);
-  sgi_recording_close(r);
+  sg_recording_close(r);
   golden_remove(directory);
 }
 
@@ -250,7 +250,7 @@ static void groups_by_definition(void **state) {
       assert_false(!used[a] && !used[b] && t.count >= q.min_count && t.lift >= q.min_lift + 1e-6);
       sgi_free(t.position);
     }
-  sgi_recording_close(r);
+  sg_recording_close(r);
   golden_remove(directory);
 }
 

@@ -96,7 +96,7 @@ static void recorded(void **state) {
   assert_sg_ok(sgi_recorder_run(recorder, path, NULL, &reused, err));
   sgi_recorder_free(recorder);
   sgi_recording *rec;
-  assert_sg_ok(sgi_recording_open(path, &rec, err));
+  assert_sg_ok(sg_recording_open(path, &rec, err));
   const sgi_recording_info *info = sgi_recording_info_of(rec);
   size_t C = info->slots[0].channels, K = info->slots[0].top_k, F = info->slots[0].pool, n = info->n_positions;
   int32_t *index = ref_alloc(n * C * K, sizeof *index);
@@ -216,7 +216,7 @@ static void recorded(void **state) {
   assert_int_equal(sgi_neuron_record_init(&x, rec, 9, 0, 0, NULL, NULL, 3, false, NULL), SG_ERR_ARG);
   sgi_neuron_record_deinit(&x);
   free(index), free(value), free(times), free(both), free(ones), free(mean), free(count);
-  sgi_recording_close(rec);
+  sg_recording_close(rec);
   sg_model_free(m);
   golden_remove(dir);
 }

@@ -131,7 +131,7 @@ static void every_document(void **state) {
       }
     }
   assert_int_equal(entries, info->n_positions * 12);
-  sgi_recording_close(r);
+  sg_recording_close(r);
   golden_remove(directory);
 }
 
@@ -190,7 +190,7 @@ static void goes_on(void **state) {
   (void)state;
   char *whole = golden_temporary(), *broken = golden_temporary();
   sgi_record_request q = request();
-  sgi_recording_close(recorded_open(&q, whole));
+  sg_recording_close(recorded_open(&q, whole));
   sgi_recorder *r;
   assert_sg_ok(sgi_recorder_create(&q, &r, err));
   size_t reused, failures = 0, most = 0;
@@ -225,14 +225,14 @@ static sg_status whole_way(const char *directory) {
   q.max_documents = 3;
   sg_status st = sgi_recorder_create(&q, &r, NULL);
   if (!st) st = sgi_recorder_run(r, directory, NULL, &n, NULL);
-  if (!st) st = sgi_recording_open(directory, &rec, NULL);
+  if (!st) st = sg_recording_open(directory, &rec, NULL);
   if (!st) st = sgi_search_create(rec, 0, SGI_ALL_CHANNELS, 0, &s, NULL);
   if (!st) st = sgi_search_nearest(s, 2, 3, list, &n, NULL);
   sgi_group_request g = {.channel = SGI_ALL_CHANNELS, .min_count = 2, .min_lift = 1, .max_size = 3, .max_groups = 2};
   if (!st) st = sgi_coactivation_groups(rec, &g, NULL, NULL, group, &n, NULL);
   if (!st) st = sgi_recording_usage(rec, 1, &usage, NULL);
   sgi_search_free(s);
-  sgi_recording_close(rec);
+  sg_recording_close(rec);
   sgi_recorder_free(r);
   return st;
 }
@@ -269,7 +269,7 @@ static void stops(void **state) {
   sg_error e = {0};
   assert_sg_ok(sgi_recorder_create(&q, &r, err));
   assert_int_equal(sgi_recorder_run(r, directory, &(sgi_record_events){&at, stop_at}, &reused, &e), SG_ERR_CANCELLED);
-  assert_int_equal(sgi_recording_open(directory, &rec, &e), SG_ERR_FORMAT);
+  assert_int_equal(sg_recording_open(directory, &rec, &e), SG_ERR_FORMAT);
   assert_non_null(strstr(e.text, "not finished"));
   sgi_recorder_free(r);
   q.seq_len = 20; /* another request */
@@ -318,7 +318,7 @@ static void experts(void **state) {
     sgi_recording_circuit(r, 0, p, NULL, score);
     assert_true(score[0] >= score[1]);
   }
-  sgi_recording_close(r);
+  sg_recording_close(r);
   golden_remove(directory);
   sg_model_free(moe);
 }

@@ -39,7 +39,7 @@ static void write_whole(const char *name, const char *text, size_t n) {
 static int begin(void **state) {
   (void)state;
   root = golden_temporary();
-  sgi_recording_close(recorded_random(root, DOCUMENTS, LENGTH, C, K, F, 3));
+  sg_recording_close(recorded_random(root, DOCUMENTS, LENGTH, C, K, F, 3));
   return 0;
 }
 
@@ -110,7 +110,7 @@ static void read_all(const sgi_recording *r) {
 static int open_and_read(void) {
   sgi_recording *r;
   sg_error e = {0};
-  sg_status st = sgi_recording_open(root, &r, &e);
+  sg_status st = sg_recording_open(root, &r, &e);
   if (st) {
     if (st != SG_ERR_FORMAT && st != SG_ERR_IO && st != SG_ERR_ARG) fail_msg("%s: %s", sg_status_text(st), e.text);
     assert_non_null(strstr(e.text, root));
@@ -120,7 +120,7 @@ static int open_and_read(void) {
   bool damaged = sgi_recording_check(r, &e) != SG_OK;
   if (damaged) assert_non_null(strstr(e.text, root));
   read_all(r);
-  sgi_recording_close(r);
+  sg_recording_close(r);
   return damaged ? 1 : 2;
 }
 
