@@ -88,7 +88,7 @@ static sg_status open_text(job *j, sg_error *err) {
   eval_text_say_cut(&j->text);
   j->request.rows = j->text.batcher;
   j->request.T = j->text.T;
-  j->request.n_rows = eval_text_limit(&j->text, cli_size(j->call, "max-rows"));
+  j->request.n_rows = sgi_eval_rows_limit(&j->text, cli_size(j->call, "max-rows"));
   return SG_OK;
 }
 

@@ -306,6 +306,13 @@ typedef struct sg_tokenizer_training {
 SG_API sg_status sg_tokenizer_train(const sg_tokenizer_training *settings, const char *const *documents,
                                     const size_t *lengths, size_t n_documents, sg_tokenizer **out, sg_error *err);
 
+/* How text files become documents. */
+typedef struct sg_text_form {
+  bool blank_lines; /* .txt: split at blank lines; false: at "<|endoftext|>" */
+  bool keep_cr;     /* .txt: CRLF stays CRLF, as runs read text that were begun before it was read as LF */
+  char field[64];   /* .jsonl: the string field of each line; "" for "text" */
+} sg_text_form;
+
 /* Frees what a function above handed out as new buffer. */
 SG_API void sg_buffer_free(void *buffer);
 
@@ -399,6 +406,47 @@ SG_API sg_status sg_train(const sg_train_request *request, sg_train_result *out,
 /* The i-th key that settings have, with a few words about it; NULL past the last. Borrowed for
  * ever. */
 SG_API const char *sg_setting_key(size_t i, const char **help);
+
+/* ---- evaluation ------------------------------------------------------------------------------ */
+
+typedef enum sg_eval_method {
+  SG_EVAL_TOKENS, /* one mean over all counted tokens, perplexity = exp(loss) */
+  SG_EVAL_BATCHES /* the reference's: plain means of each metric over whole batches (golden README no. 15) */
+} sg_eval_method;
+
+/* Rows that are made of a text. */
+typedef enum sg_eval_rows {
+  SG_EVAL_ROWS_AUTO, /* PAD where each document fits one row, else WINDOWS */
+  SG_EVAL_PAD,       /* one document a row, cut at its end */
+  SG_EVAL_PACK,      /* documents one behind the other, cut into rows */
+  SG_EVAL_WINDOWS    /* every document whole, in windows that overlap; each token counts once */
+} sg_eval_rows;
+
+typedef struct sg_evaluate_request {
+  const char *data;              /* .txt or .jsonl, plain, .zst or .gz, or a directory of such; NULL: targets */
+  const sg_tokenizer *tokenizer; /* that reads it */
+  sg_text_form form;
+  sg_eval_rows rows;
+  size_t seq_len; /* tokens of a row; 0: what the model was made for */
+  size_t stride;  /* WINDOWS: tokens between their begins; 0: half a window */
+  /* (B,T) without data: rows of ids, each row's first input is the model's bos; padding is not
+   * counted */
+  const int32_t *targets;
+  size_t B, T;
+  uint64_t max_rows; /* WINDOWS: rounded up to whole documents; 0: all */
+  sg_eval_method method;
+  size_t batch_rows; /* BATCHES: rows of a batch; an incomplete last one is dropped */
+  size_t max_bytes;  /* of a pass; 0: 1 GiB */
+  /* done of wanted, for "tokenising" (bytes) and "evaluating" (rows); false cancels. NULL
+   * allowed */
+  bool (*progress)(void *user, const char *what, uint64_t done, uint64_t wanted);
+  void *user;
+} sg_evaluate_request;
+
+/* Loss, accuracy and perplexities of a model on held-out text or rows (docs/method.md, evaluation).
+ * Without row, token or finite result: SG_ERR_ARG, SG_ERR_FORMAT, SG_ERR_NUMERIC. */
+SG_API sg_status sg_evaluate(const sg_model *model, const sg_evaluate_request *request, sg_evaluation *out,
+                             sg_error *err);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -811,13 +859,6 @@ SG_API sg_status sg_margins(const sg_model *model, const int32_t *tokens, size_t
 
 /* ---- recordings ------------------------------------------------------------------------------ */
 
-/* How text files become documents. */
-typedef struct sg_text_form {
-  bool blank_lines; /* .txt: split at blank lines; false: at "<|endoftext|>" */
-  bool keep_cr;     /* .txt: CRLF stays CRLF, as runs read text that were begun before it was read as LF */
-  char field[64];   /* .jsonl: the string field of each line; "" for "text" */
-} sg_text_form;
-
 /* The circuits of a text on disk (docs/formats-recording.md): which neurons the router chose in
  * each layer at each position, with their scores. Text comes from files or as ids. */
 typedef struct sg_record_request {
@@ -921,7 +962,7 @@ SG_API sg_status sg_recording_postings(const sg_recording *rec, size_t layer, si
                                        sg_postings *out, sg_error *err);
 
 /* Nearest circuits, exactly, by cosine distance of raw scores with one coordinate per (channel,
- * neuron) (docs/method-reading.md, neighbours). A search holds what queries need: 8 bytes a
+ * neuron) (golden README no. 28). A search holds what queries need: 8 bytes a
  * position. One thread at a time calls it; several searches may share a recording. */
 typedef struct sg_neighbor {
   size_t position;
@@ -969,7 +1010,7 @@ SG_API sg_status sg_coactivation_save(const sg_recording *rec, size_t layer, siz
                                       sg_error *err);
 
 /* Sets of neurons that fire together far above chance: greedy cliques, the pair with the largest
- * z-score first (docs/method-reading.md). */
+ * z-score first. */
 typedef struct sg_group_request {
   size_t layer, channel; /* SG_ALL_CHANNELS: neurons of all channels */
   size_t min_count;      /* joint firings a pair, and the whole set, must have; 1 or more */
@@ -1031,6 +1072,41 @@ SG_API sg_status sg_top_tokens(const sg_recording *rec, size_t n, size_t documen
  * pool) at the first position that reads each, of a layer and channel or SG_ALL_CHANNELS. */
 SG_API sg_status sg_embedding_cka(const sg_recording *rec, const sg_model *model, size_t layer, size_t channel,
                                   const sg_top_token *tokens, size_t n, double *out, sg_error *err);
+
+/* A two-dimensional map of circuits, or of embeddings, in which like lies near like: UMAP with
+ * cosine distance (McInnes et al. 2018). Equal requests give equal bits. */
+typedef struct sg_map_request {
+  size_t layer, channel;        /* SG_ALL_CHANNELS: all gates of a circuit */
+  const sg_model *embedding_of; /* instead of circuits: this model's embeddings of the tokens; NULL: circuits */
+  size_t top;                   /* the circuits of the most frequent tokens; 0: 100 */
+  size_t documents;             /* of the first documents; 0: all */
+  bool by_target;               /* frequent among the tokens to come, not those read */
+  size_t neighbors;             /* of a neighbourhood, the point itself among them; 0: 15 */
+  double min_dist;              /* 0 to 3: how near points may lie; 0.1 is usual */
+  size_t epochs;                /* 0: 500 */
+  uint64_t seed;
+  bool trust; /* also say how well neighbours are kept, which compares all points */
+  /* done of wanted, for "neighbours" (points) and "layout" (epochs); false cancels. NULL allowed */
+  bool (*progress)(void *user, const char *what, size_t done, size_t wanted);
+  void *user;
+} sg_map_request;
+typedef struct sg_map {
+  size_t n, n_tokens;
+  float *xy;            /* (n,2) */
+  int32_t *label;       /* (n) place in tokens */
+  uint32_t *position;   /* (n) of the recording; NULL for embeddings */
+  sg_top_token *tokens; /* (n_tokens) */
+  /* Trustworthiness; two values where distances tie. NaN: not asked for, or over 20,000 points. */
+  double trust_min, trust_max;
+  double seconds; /* of search and layout */
+} sg_map;
+/* New: sg_map_free. Fewer points than neighbors + 1 are SG_ERR_ARG. */
+SG_API sg_status sg_map_create(const sg_recording *rec, const sg_map_request *request, sg_map **out, sg_error *err);
+SG_API void sg_map_free(sg_map *map);
+/* A picture of its own: points coloured by token, names (n_tokens, UTF-8) in a legend and as
+ * titles. Whole or not at all. */
+SG_API sg_status sg_map_save_svg(const sg_map *map, const char *const *names, const char *title, const char *path,
+                                 sg_error *err);
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
