@@ -2,14 +2,13 @@
 #include <math.h>
 
 #include "model.h"
-#include "read/cka.h"
 #include "reading.h"
 
 typedef struct work {
   const cli_call *c;
   cli_reading r;
   cli_model m;
-  sgi_top_token *tokens;
+  sg_top_token *tokens;
   size_t n;
 } work;
 
@@ -25,14 +24,12 @@ static json_t *tokens_json(const work *w) {
 /* All recorded layers; each channel and all of them together. */
 static sg_status measure(work *w, json_t *values, cli_table *t, sg_error *err) {
   const sgi_recording_info *info = w->r.info;
-  const sg_config *c = sg_model_config(w->m.model);
-  const float *E = sg_model_tensor(w->m.model, 0).data;
   sg_status st = SG_OK;
   for (size_t s = 0; s < info->n_layers && !st; s++)
     for (size_t k = 0; k <= info->slots[s].channels && !st; k++) {
-      size_t channel = k < info->slots[s].channels ? k : SGI_ALL_CHANNELS;
+      size_t channel = k < info->slots[s].channels ? k : SG_ALL_CHANNELS;
       double v;
-      st = sgi_embedding_cka(w->r.rec, s, channel, E, c->vocab_size, c->hidden_size, w->tokens, w->n, &v, err);
+      st = sg_embedding_cka(w->r.rec, w->m.model, info->layers[s], channel, w->tokens, w->n, &v, err);
       if (st) break;
       json_t *name = k < info->slots[s].channels ? json_integer((json_int_t)k) : json_string("all");
       if (values)

@@ -1,6 +1,5 @@
 /* cmd_coactivation.c: which neurons fire together, as sets far above chance and as matrices. */
 #include "cli.h"
-#include "read/coactivation.h"
 #include "reading.h"
 
 static cli_progress bar;
@@ -12,7 +11,7 @@ static bool progress(void *user, size_t done, size_t total) {
   return cli_stop == 0;
 }
 
-static json_t *groups_json(const sgi_group *g, size_t n) {
+static json_t *groups_json(const sg_group *g, size_t n) {
   json_t *list = json_array();
   for (size_t i = 0; i < n; i++) {
     json_t *units = json_array();
@@ -27,7 +26,7 @@ static json_t *groups_json(const sgi_group *g, size_t n) {
   return list;
 }
 
-static void print_groups(const sgi_group *g, size_t n) {
+static void print_groups(const sg_group *g, size_t n) {
   cli_table *t = cli_table_begin("rrrrl");
   cli_cell(t, "count");
   cli_cell(t, "by chance");
@@ -35,7 +34,7 @@ static void print_groups(const sgi_group *g, size_t n) {
   cli_cell(t, "weakest pair");
   cli_cell(t, "neurons (channel:neuron)");
   for (size_t i = 0; i < n; i++) {
-    char units[SGI_GROUP_MAX * 24];
+    char units[SG_GROUP_MAX * 24];
     size_t at = 0;
     for (size_t k = 0; k < g[i].size; k++)
       at += (size_t)snprintf(units + at, sizeof units - at, "%s%zu:%zu", k ? "," : "", g[i].units[k].channel,
@@ -51,16 +50,17 @@ static void print_groups(const sgi_group *g, size_t n) {
 
 static int groups(const cli_call *c, const cli_reading *r, size_t slot, size_t channel) {
   sg_error err = {0};
-  sgi_group_request q = {.slot = slot,
-                         .channel = channel,
-                         .min_count = cli_size(c, "min-count"),
-                         .min_lift = cli_real(c, "min-lift"),
-                         .max_size = cli_size(c, "max-size"),
-                         .max_groups = cli_size(c, "count")};
-  sgi_group *g = sgi_alloc(q.max_groups * sizeof *g);
+  sg_group_request q = {.layer = r->info->layers[slot],
+                        .channel = channel,
+                        .min_count = cli_size(c, "min-count"),
+                        .min_lift = cli_real(c, "min-lift"),
+                        .max_size = cli_size(c, "max-size"),
+                        .max_groups = cli_size(c, "count"),
+                        .progress = progress};
+  sg_group *g = sgi_alloc(q.max_groups * sizeof *g);
   size_t n = 0;
-  sg_status st = g ? sgi_coactivation_groups(r->rec, &q, progress, NULL, g, &n, &err)
-                   : sgi_fail_memory(&err, q.max_groups * sizeof *g, "sets");
+  sg_status st =
+      g ? sg_coactivation_groups(r->rec, &q, g, &n, &err) : sgi_fail_memory(&err, q.max_groups * sizeof *g, "sets");
   cli_progress_end(&bar);
   int code = 0;
   if (st) {
@@ -86,10 +86,10 @@ static int run(const cli_call *c) {
   if (!st) st = cli_reading_layer(c, &r, &slot, &err);
   if (!st) st = cli_reading_channel(c, &r, slot, &channel, &err);
   int code = 0;
-  if (!st && file && channel == SGI_ALL_CHANNELS) {
+  if (!st && file && channel == SG_ALL_CHANNELS) {
     code = cli_usage(c, "-o writes the matrix of one channel: name it with --channel");
   } else if (!st && file) {
-    st = sgi_coactivation_write(r.rec, slot, channel, file, &err);
+    st = sg_coactivation_save(r.rec, r.info->layers[slot], channel, file, &err);
     if (!st) cli_note("wrote %s", file);
   }
   if (st)
@@ -131,7 +131,7 @@ static const cli_option options[] = {
      .argument = "N",
      .value = "8",
      .min = 2,
-     .max = SGI_GROUP_MAX,
+     .max = SG_GROUP_MAX,
      .help = "neurons of a set, at most"},
     CLI_OUTPUT_OPTION("FILE.safetensors",
                       "instead: write the counts of all pairs of one channel and their rows' shares"),

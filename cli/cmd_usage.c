@@ -1,15 +1,14 @@
 /* cmd_usage.c: how evenly the recorded layers use their neurons. */
 #include "cli.h"
-#include "read/usage.h"
 #include "reading.h"
 
-static json_t *numbers(const sgi_usage_numbers *n) {
+static json_t *numbers(const sg_usage_numbers *n) {
   return json_pack("{s:o, s:o, s:o, s:o}", "min_max_ratio", cli_json_real(n->min_max_ratio), "coeff_of_variation",
                    cli_json_real(n->coeff_of_variation), "fraction_used", cli_json_real(n->fraction_nonzero),
                    "normalized_entropy", cli_json_real(n->normalized_entropy));
 }
 
-static void cells(cli_table *t, size_t layer, const char *what, const sgi_usage_numbers *n) {
+static void cells(cli_table *t, size_t layer, const char *what, const sg_usage_numbers *n) {
   cli_cell(t, "%zu", layer);
   cli_cell(t, "%s", what);
   cli_cell(t, "%.4f", n->fraction_nonzero);
@@ -33,10 +32,10 @@ static int run(const cli_call *c) {
   sg_status st = cli_reading_open(c->args[0], &r, &err);
   cli_table *t = st || json ? NULL : begin_table();
   for (size_t s = 0; !st && s < r.info->n_layers; s++) {
-    sgi_usage_result_t u;
-    st = sgi_recording_usage(r.rec, s, &u, &err);
-    if (st) break;
+    sg_usage u;
     size_t layer = r.info->layers[s];
+    st = sg_recording_usage(r.rec, layer, &u, &err);
+    if (st) break;
     if (json) {
       json_array_append_new(
           layers, json_pack("{s:I, s:I, s:I, s:o, s:o, s:o}", "layer", (json_int_t)layer, "sequences",

@@ -1,0 +1,32 @@
+#!/bin/sh
+# lint_public.sh: which inner headers of the library the command and the server still include. What they need, a program needs, too
+# (docs/library.md): it belongs into sgatlin.h. core/ is free: memory, files and JSON are what any C program brings along. The list only
+# gets shorter: a header that is not in it fails, and one that nobody includes any more has to be taken off.
+set -eu
+cd "$(dirname "$0")/.."
+list='
+cli check/check.h compare/latency.h compare/prune.h data/data.h ffn/ffn.h ffn/kinds.h math/gemm.h math/kernels.h
+cli model/flops.h model/model.h model/pass.h model/presets.h model/weights.h
+cli read/baseline.h read/circuit.h read/defect.h read/eval_rows.h read/excerpt.h read/facts.h read/neighbors.h
+cli read/neuron_record.h read/record.h read/run.h read/score.h read/trace.h
+cli text/json_line.h text/reader.h text/tokenizer.h text/unicode.h text/worlds.h
+cli train/bench.h train/checkpoint.h train/run.h train/settings.h
+server data/data.h math/kernels.h model/model.h
+server read/circuit.h read/fact_prompts.h read/label.h read/map.h read/run.h read/topics.h
+server text/reader.h text/unicode.h
+server ../cli/attribution.h ../cli/card.h ../cli/card_record.h ../cli/patches.h ../cli/places.h ../cli/predict.h
+server ../cli/prompt.h ../cli/reading.h
+'
+bad=0
+for room in cli server; do
+  listed=$(echo "$list" | sed -n "s/^$room //p" | tr ' ' '\n' | sort -u)
+  found=$(sed -n 's/^#include "\(.*\/[^"]*\)"/\1/p' "$room"/*.[ch] | grep -vE '^(core/|\.\./server/)' | sort -u)
+  for header in $found; do
+    echo "$listed" | grep -qxF "$header" ||
+      { echo "$room includes $header: what it needs of it belongs into include/sgatlin.h (tools/lint_public.sh)"; bad=1; }
+  done
+  for header in $listed; do
+    echo "$found" | grep -qxF "$header" || { echo "tools/lint_public.sh: $room no longer includes $header: take it off"; bad=1; }
+  done
+done
+exit $bad
