@@ -56,6 +56,40 @@ json_t *cli_attribution_json(const cli_prompt *p, const sg_attribution *a, size_
                    terms_json(p, &a->heads, top, NULL, 0));
 }
 
+/* One token of a phrase: its logit, how likely it is after those before it, and how its sums
+ * stand. */
+static json_t *part_json(const cli_prompt *p, const sg_phrase_part *x) {
+  const sg_attribution *a = x->own;
+  return json_pack("{so sb sI so so so so so so so so}", "token", cli_token_json(p, x->token), "against", x->against,
+                   "position", (json_int_t)x->position, "logit", cli_json_real(a->target_logit), "log_probability",
+                   cli_json_real(x->log_probability), "sum", cli_json_real(a->direct.sum), "residue",
+                   cli_json_real(a->direct.residue), "sum_abs", cli_json_real(a->direct.sum_abs), "total_sum",
+                   cli_json_real(a->inputs.sum), "total_residue", cli_json_real(a->inputs.residue), "total_sum_abs",
+                   cli_json_real(a->inputs.sum_abs));
+}
+
+static json_t *parts_word(const cli_prompt *p, const sg_phrase *phrase, bool against) {
+  int32_t ids[SG_PHRASE_MOST];
+  size_t n = 0;
+  for (size_t i = 0; i < phrase->n_parts; i++)
+    if (phrase->parts[i].against == against) ids[n++] = phrase->parts[i].token;
+  if (!n) return json_null();
+  return cli_word_json(p, ids, n, against ? phrase->against_log_probability : phrase->log_probability);
+}
+
+json_t *cli_phrase_json(const cli_prompt *p, const sg_phrase *phrase, size_t top, const sg_true_effect *truth,
+                        size_t n_truth) {
+  cli_prompt whole = *p;
+  whole.tokens = phrase->tokens;
+  whole.count = phrase->count;
+  json_t *o = cli_attribution_json(&whole, &phrase->sum, top, truth, n_truth), *parts = json_array();
+  for (size_t i = 0; i < phrase->n_parts; i++) json_array_append_new(parts, part_json(p, &phrase->parts[i]));
+  json_object_set_new(o, "phrase",
+                      json_pack("{so so so}", "target", parts_word(p, phrase, false), "against",
+                                parts_word(p, phrase, true), "parts", parts));
+  return o;
+}
+
 sg_status cli_linear_change(const cli_prompt *p, size_t position, int32_t target, const sg_edit *edits, size_t n_edits,
                             double *out, sg_error *err) {
   sg_attribute_request r = {
@@ -70,5 +104,17 @@ sg_status cli_linear_change(const cli_prompt *p, size_t position, int32_t target
   else
     st = sg_joint_change(j, NULL, out, err);
   sg_joint_free(j);
+  return st;
+}
+
+sg_status cli_linear_changes(const cli_prompt *p, size_t position, const cli_word *w, const sg_edit *edits,
+                             size_t n_edits, double *out, sg_error *err) {
+  sg_status st = SG_OK;
+  double sum = 0;
+  for (size_t i = 0; i < w->n && !st; i++) {
+    st = cli_linear_change(p, position + i, w->ids[i], edits, n_edits, out, err);
+    sum += *out;
+  }
+  *out = sum;
   return st;
 }

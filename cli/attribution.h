@@ -3,7 +3,7 @@
 #ifndef SGATLIN_CLI_ATTRIBUTION_H
 #define SGATLIN_CLI_ATTRIBUTION_H
 
-#include "prompt.h"
+#include "word.h"
 
 const char *cli_term_kind(const sg_term *t); /* "embedding", "head", "neuron", "bias" */
 
@@ -12,10 +12,18 @@ const char *cli_term_kind(const sg_term *t); /* "embedding", "head", "neuron", "
 json_t *cli_attribution_json(const cli_prompt *p, const sg_attribution *a, size_t top, const sg_true_effect *truth,
                              size_t n_truth);
 
+/* The same of a phrase, with "phrase" beside it: {"target", "against", "parts"}; positions are
+ * those of its tokens. */
+json_t *cli_phrase_json(const cli_prompt *p, const sg_phrase *phrase, size_t top, const sg_true_effect *truth,
+                        size_t n_truth);
+
 /* Change of a logit by edits that scale neurons, gates, attention patterns and norm scales held;
  * NaN where they have no such answer: other edits, too many neurons, a kind without a linear
  * form. */
 sg_status cli_linear_change(const cli_prompt *p, size_t position, int32_t target, const sg_edit *edits, size_t n_edits,
                             double *out, sg_error *err);
+/* Of a word's logits together, in a prompt that holds it but for its last token. */
+sg_status cli_linear_changes(const cli_prompt *p, size_t position, const cli_word *w, const sg_edit *edits,
+                             size_t n_edits, double *out, sg_error *err);
 
 #endif

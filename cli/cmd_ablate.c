@@ -20,6 +20,8 @@ typedef struct work {
   sg_run *other;
   char made[128]; /* text of the edit made of --layer ... */
   size_t position;
+  cli_word watch; /* what is measured: a token, or a word behind the position */
+  size_t count;   /* tokens of the prompt without that word */
 } work;
 
 /* One part whose effect is measured alone, for --each. */
@@ -103,6 +105,16 @@ static sg_status edited_run(const work *w, const sg_edit *edits, size_t n, sg_ru
   return sg_run_create(w->p.model, &q, out, err);
 }
 
+/* Positions that an edit counts from the end are counted from the prompt's, not from the word's. */
+static void from_prompt_end(const work *w, sg_edit *e) {
+  for (size_t i = 0; i < e->n_axes && w->p.count != w->count; i++) {
+    sg_edit_axis *a = &e->axes[i];
+    if (strcmp(a->name, "pos")) continue;
+    if (a->first < 0) a->first += (ptrdiff_t)w->count;
+    if (a->last < 0) a->last += (ptrdiff_t)w->count;
+  }
+}
+
 /* ---- parts, one by one ----------------------------------------------------------------------- */
 
 static sg_status add_part(part **list, size_t *count, const part *p, sg_error *err) {
@@ -117,16 +129,19 @@ static sg_status add_part(part **list, size_t *count, const part *p, sg_error *e
 }
 
 /* Neurons that act at the position (or at --pos) by their total effects. */
-static sg_status neuron_parts(work *w, part **list, size_t *count, int32_t target, sg_error *err) {
-  sg_attribute_request r = {
-      .tokens = w->p.tokens, .count = w->p.count, .position = (ptrdiff_t)w->position, .target = target, .against = -1};
-  sg_attribution *a = NULL;
-  sg_status st = sg_attribute(w->p.model, &r, &a, err);
+static sg_status neuron_parts(work *w, part **list, size_t *count, sg_error *err) {
+  sg_phrase_request r = {.tokens = w->p.tokens,
+                         .count = w->p.count,
+                         .position = (ptrdiff_t)w->position,
+                         .target = w->watch.ids,
+                         .n_target = w->watch.n};
+  sg_phrase *a = NULL;
+  sg_status st = sg_attribute_phrase(w->p.model, &r, &a, err);
   ptrdiff_t pos = cli_is_set(w->c, "pos") ? (ptrdiff_t)cli_int(w->c, "pos") : (ptrdiff_t)w->position;
-  if (pos < 0) pos += (ptrdiff_t)w->p.count;
+  if (pos < 0) pos += (ptrdiff_t)w->count;
   size_t limit = cli_size(w->c, "limit");
-  for (size_t i = 0; !st && i < a->neurons.count && *count < limit; i++) {
-    const sg_term *t = &a->neurons.terms[i];
+  for (size_t i = 0; !st && i < a->sum.neurons.count && *count < limit; i++) {
+    const sg_term *t = &a->sum.neurons.terms[i];
     if (t->position != pos || (cli_is_set(w->c, "layer") && t->layer != (int32_t)cli_size(w->c, "layer"))) continue;
     part p = {.linear = t->effect};
     char at[32];
@@ -134,7 +149,7 @@ static sg_status neuron_parts(work *w, part **list, size_t *count, int32_t targe
     part_text(p.text, (size_t)t->layer, t->channel, t->index, at, has_channels(w, (size_t)t->layer));
     st = add_part(list, count, &p, err);
   }
-  sg_attribution_free(a);
+  sg_phrase_free(a);
   return st;
 }
 
@@ -146,12 +161,12 @@ static size_t parts_of_layer(const sg_model *m, size_t layer, size_t each) {
   return sgi_layer_gates(m, layer, &g) ? sgi_feedforward_of(m, layer)->config->num_channels : 0;
 }
 
-static sg_status list_parts(work *w, part **list, size_t *count, int32_t target, sg_error *err) {
+static sg_status list_parts(work *w, part **list, size_t *count, sg_error *err) {
   const sg_config *c = sg_model_config(w->p.model);
   size_t each = cli_choice(w->c, "each"), first = 0, last = c->num_layers;
   char pos[32];
   position_text(w, pos);
-  if (each == EACH_NEURON) return neuron_parts(w, list, count, target, err);
+  if (each == EACH_NEURON) return neuron_parts(w, list, count, err);
   if (cli_is_set(w->c, "layer")) first = cli_size(w->c, "layer"), last = first + 1;
   if (last > c->num_layers)
     return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", first, c->num_layers);
@@ -185,29 +200,44 @@ static json_t *edits_json(const work *w, const sg_run *r) {
   return a;
 }
 
-static int print_place(const work *w, const sg_run *edited, const cli_prediction *before, const cli_prediction *after,
-                       int32_t target, double linear) {
-  double kl = cli_divergence(before, after), dl = (double)after->logits[target] - (double)before->logits[target];
+static json_t *watched_json(const work *w, json_t *o, const cli_measure *before) {
+  if (w->watch.n > 1)
+    json_object_set_new(o, "word", cli_word_json(&w->p, w->watch.ids, w->watch.n, before->log_probability));
+  return o;
+}
+
+typedef struct place {
+  sg_run *plain, *edited;
+  cli_prediction before, after; /* of the next token */
+  cli_measure was, is;          /* of what is watched */
+  double linear;
+} place;
+
+static int print_place(const work *w, const place *x) {
+  double kl = cli_divergence(&x->before, &x->after), dl = x->is.logit - x->was.logit;
   size_t n = cli_size(w->c, "top");
   if (cli_flag(w->c, "json"))
-    return cli_json(json_pack("{so sI so so so so so so so so so}", "tokens", cli_prompt_json(&w->p), "position",
-                              (json_int_t)w->position, "edits", edits_json(w, edited), "target",
-                              cli_token_json(&w->p, target), "logit_change", cli_json_real(dl), "linear_change",
-                              cli_json_real(linear), "probability_before", cli_json_real(before->p[target]),
-                              "probability_after", cli_json_real(after->p[target]), "kl", cli_json_real(kl), "before",
-                              cli_prediction_json(&w->p, before, n), "after", cli_prediction_json(&w->p, after, n)));
-  for (size_t i = 0; i < w->n_edits; i++) printf("%s: %zu numbers changed\n", w->texts[i], sg_run_edit_hits(edited, i));
+    return cli_json(watched_json(
+        w,
+        json_pack("{so sI so so so so so so so so so}", "tokens", cli_prompt_json(&w->p), "position",
+                  (json_int_t)w->position, "edits", edits_json(w, x->edited), "target",
+                  cli_token_json(&w->p, w->watch.ids[0]), "logit_change", cli_json_real(dl), "linear_change",
+                  cli_json_real(x->linear), "probability_before", cli_json_real(x->was.probability),
+                  "probability_after", cli_json_real(x->is.probability), "kl", cli_json_real(kl), "before",
+                  cli_prediction_json(&w->p, &x->before, n), "after", cli_prediction_json(&w->p, &x->after, n)),
+        &x->was));
+  for (size_t i = 0; i < w->n_edits; i++)
+    printf("%s: %zu numbers changed\n", w->texts[i], sg_run_edit_hits(x->edited, i));
   printf("%s after position %zu, %s: probability %.4f to %.4f, logit %+.4f; divergence %.4f nats\n",
-         cli_token_shown(&w->p, target).s, w->position, cli_token_shown(&w->p, w->p.tokens[w->position]).s,
-         before->p[target], after->p[target], dl, kl);
-  if (isfinite(linear)) printf("with gates, attention and norms held: logit %+.4f\n", linear);
+         cli_word_shown(&w->p, w->watch.ids, w->watch.n).s, w->position,
+         cli_token_shown(&w->p, w->p.tokens[w->position]).s, x->was.probability, x->is.probability, dl, kl);
+  if (isfinite(x->linear)) printf("with gates, attention and norms held: logit %+.4f\n", x->linear);
   const char *label = "after";
-  cli_print_predictions(&w->p, before, after, &label, 1, n);
+  cli_print_predictions(&w->p, &x->before, &x->after, &label, 1, n);
   return 0;
 }
 
-static sg_status measure_place(work *w, part *list, size_t count, const cli_prediction *before, int32_t target,
-                               sg_error *err) {
+static sg_status measure_place(work *w, part *list, size_t count, const place *x, sg_error *err) {
   cli_progress progress;
   cli_progress_begin(&progress, "ablating", "parts", (double)count, 0);
   sg_status st = SG_OK;
@@ -215,13 +245,16 @@ static sg_status measure_place(work *w, part *list, size_t count, const cli_pred
     sg_edit e;
     sg_run *r = NULL;
     cli_prediction after = {0};
+    cli_measure is = {0};
     st = cli_stop ? sgi_fail(err, SG_ERR_CANCELLED, "stopped") : sg_edit_parse(list[i].text, &e, err);
+    if (!st) from_prompt_end(w, &e);
     if (!st) st = edited_run(w, &e, 1, &r, err);
     if (!st) st = cli_predict(&after, &w->p, r, (ptrdiff_t)w->position, err);
+    if (!st) st = cli_word_measure(&w->p, r, w->position, &w->watch, &is, err);
     if (!st) {
-      list[i].effect = (double)before->logits[target] - (double)after.logits[target];
-      list[i].probability = after.p[target];
-      list[i].kl = cli_divergence(before, &after);
+      list[i].effect = x->was.logit - is.logit;
+      list[i].probability = is.probability;
+      list[i].kl = cli_divergence(&x->before, &after);
     }
     cli_prediction_free(&after);
     sg_run_free(r);
@@ -231,78 +264,88 @@ static sg_status measure_place(work *w, part *list, size_t count, const cli_pred
   return st;
 }
 
-static int print_parts(const work *w, part *list, size_t count, const cli_prediction *before, int32_t target,
-                       double loss) {
-  bool place = before != NULL, linear = cli_choice(w->c, "each") == EACH_NEURON;
+/* x: at one place; NULL: over a text, whose loss was as given. */
+static int print_parts(const work *w, part *list, size_t count, const place *x, double loss) {
+  bool here = x != NULL, linear = cli_choice(w->c, "each") == EACH_NEURON;
   qsort(list, count, sizeof *list, by_effect);
   if (cli_flag(w->c, "json")) {
     json_t *a = json_array();
     for (size_t i = 0; i < count; i++) {
       json_t *o = json_pack("{ss so}", "edit", list[i].text, "effect", cli_json_real(list[i].effect));
-      if (place) json_object_set_new(o, "probability", cli_json_real(list[i].probability));
-      if (place) json_object_set_new(o, "kl", cli_json_real(list[i].kl));
+      if (here) json_object_set_new(o, "probability", cli_json_real(list[i].probability));
+      if (here) json_object_set_new(o, "kl", cli_json_real(list[i].kl));
       if (linear) json_object_set_new(o, "linear", cli_json_real(list[i].linear));
       json_array_append_new(a, o);
     }
-    json_t *o = place ? json_pack("{so sI so so}", "tokens", cli_prompt_json(&w->p), "position",
-                                  (json_int_t)w->position, "target", cli_token_json(&w->p, target),
-                                  "probability_before", cli_json_real(before->p[target]))
-                      : json_pack("{so}", "loss_before", cli_json_real(loss));
+    json_t *o = here ? watched_json(w,
+                                    json_pack("{so sI so so}", "tokens", cli_prompt_json(&w->p), "position",
+                                              (json_int_t)w->position, "target", cli_token_json(&w->p, w->watch.ids[0]),
+                                              "probability_before", cli_json_real(x->was.probability)),
+                                    &x->was)
+                     : json_pack("{so}", "loss_before", cli_json_real(loss));
     json_object_set_new(o, "parts", a);
     return cli_json(o);
   }
-  if (place)
-    printf("%s after position %zu: probability %.4f\n", cli_token_shown(&w->p, target).s, w->position,
-           before->p[target]);
+  if (here)
+    printf("%s after position %zu: probability %.4f\n", cli_word_shown(&w->p, w->watch.ids, w->watch.n).s, w->position,
+           x->was.probability);
   else
     printf("loss %.5f\n", loss);
-  cli_table *t = cli_table_begin(linear ? "lrrrr" : place ? "lrrr" : "lr");
+  cli_table *t = cli_table_begin(linear ? "lrrrr" : here ? "lrrr" : "lr");
   cli_cell(t, "without");
-  cli_cell(t, place ? "logit lost" : "loss gained");
+  cli_cell(t, here ? "logit lost" : "loss gained");
   if (linear) cli_cell(t, "linear");
-  if (place) cli_cell(t, "probability");
-  if (place) cli_cell(t, "divergence");
+  if (here) cli_cell(t, "probability");
+  if (here) cli_cell(t, "divergence");
   for (size_t i = 0; i < count; i++) {
     cli_cell(t, "%.*s", (int)strlen(list[i].text) - 2, list[i].text);
     cli_cell(t, "%+.5f", list[i].effect);
     if (linear) cli_cell(t, "%+.5f", list[i].linear);
-    if (place) cli_cell(t, "%.4f", list[i].probability);
-    if (place) cli_cell(t, "%.4f", list[i].kl);
+    if (here) cli_cell(t, "%.4f", list[i].probability);
+    if (here) cli_cell(t, "%.4f", list[i].kl);
   }
   cli_table_end(t);
   return 0;
 }
 
+/* What is watched: --target, or the most probable token. The prompt then holds the word. */
+static sg_status find_watched(work *w, sg_error *err) {
+  ptrdiff_t position = (ptrdiff_t)cli_int(w->c, "position");
+  w->count = w->p.count;
+  sg_status st = cli_is_set(w->c, "target") ? cli_word_read(&w->p, cli_string(w->c, "target"), position, &w->watch, err)
+                                            : cli_word_likeliest(&w->p, position, &w->watch, err);
+  if (st) return st;
+  if (position < 0) position += (ptrdiff_t)w->p.count;
+  w->position = (size_t)position;
+  if (w->watch.n > 1) st = cli_word_extend(&w->p, w->position, &w->watch, w->watch.n - 1, err);
+  for (size_t i = 0; i < w->n_edits; i++) from_prompt_end(w, &w->edits[i]);
+  return st;
+}
+
 static sg_status at_place(work *w, int *code, sg_error *err) {
-  sg_run *plain = NULL, *edited = NULL;
-  cli_prediction before = {0}, after = {0};
+  place x = {.linear = NAN};
   part *list = NULL;
   size_t count = 0;
-  ptrdiff_t position = (ptrdiff_t)cli_int(w->c, "position");
-  int32_t target = -1;
-  if (position < 0) position += (ptrdiff_t)w->p.count;
-  sg_status st = edited_run(w, NULL, 0, &plain, err);
-  if (!st) st = cli_predict(&before, &w->p, plain, position, err);
-  if (!st) {
-    w->position = (size_t)position;
-    target = cli_prediction_best(&before);
-  }
-  if (!st && cli_is_set(w->c, "target")) st = cli_prompt_token(&w->p, cli_string(w->c, "target"), &target, err);
+  sg_status st = find_watched(w, err);
+  ptrdiff_t position = (ptrdiff_t)w->position;
+  if (!st) st = edited_run(w, NULL, 0, &x.plain, err);
+  if (!st) st = cli_predict(&x.before, &w->p, x.plain, position, err);
+  if (!st) st = cli_word_measure(&w->p, x.plain, w->position, &w->watch, &x.was, err);
   if (!st && cli_choice(w->c, "each")) {
-    st = list_parts(w, &list, &count, target, err);
-    if (!st) st = measure_place(w, list, count, &before, target, err);
-    if (!st) *code = print_parts(w, list, count, &before, target, 0);
+    st = list_parts(w, &list, &count, err);
+    if (!st) st = measure_place(w, list, count, &x, err);
+    if (!st) *code = print_parts(w, list, count, &x, 0);
   } else {
-    if (!st) st = edited_run(w, w->edits, w->n_edits, &edited, err);
-    if (!st) st = cli_predict(&after, &w->p, edited, position, err);
-    double linear = NAN;
-    if (!st) st = cli_linear_change(&w->p, w->position, target, w->edits, w->n_edits, &linear, err);
-    if (!st) *code = print_place(w, edited, &before, &after, target, linear);
+    if (!st) st = edited_run(w, w->edits, w->n_edits, &x.edited, err);
+    if (!st) st = cli_predict(&x.after, &w->p, x.edited, position, err);
+    if (!st) st = cli_word_measure(&w->p, x.edited, w->position, &w->watch, &x.is, err);
+    if (!st) st = cli_linear_changes(&w->p, w->position, &w->watch, w->edits, w->n_edits, &x.linear, err);
+    if (!st) *code = print_place(w, &x);
   }
-  cli_prediction_free(&before);
-  cli_prediction_free(&after);
-  sg_run_free(plain);
-  sg_run_free(edited);
+  cli_prediction_free(&x.before);
+  cli_prediction_free(&x.after);
+  sg_run_free(x.plain);
+  sg_run_free(x.edited);
   sgi_free(list);
   return st;
 }
@@ -339,7 +382,7 @@ static sg_status over_text(work *w, int *code, sg_error *err) {
     st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, w->edits, w->n_edits, 0, &after, err);
     if (!st) *code = print_losses(w, &before, &after);
   } else if (!st) {
-    st = list_parts(w, &list, &count, -1, err);
+    st = list_parts(w, &list, &count, err);
     cli_progress progress;
     cli_progress_begin(&progress, "ablating", "parts", (double)count, 0);
     for (size_t i = 0; i < count && !st; i++) {
@@ -350,7 +393,7 @@ static sg_status over_text(work *w, int *code, sg_error *err) {
       cli_progress_update(&progress, (double)i + 1, NULL);
     }
     cli_progress_end(&progress);
-    if (!st) *code = print_parts(w, list, count, NULL, -1, before.loss);
+    if (!st) *code = print_parts(w, list, count, NULL, before.loss);
   }
   sgi_free(list);
   cli_rows_free(&rows);
@@ -376,6 +419,7 @@ static int run(const cli_call *c) {
   if (!st) st = data ? over_text(&w, &code, &err) : at_place(&w, &code, &err);
   if (st) code = cli_stop ? 128 + cli_stop : cli_fail(&err);
   sg_run_free(w.other);
+  cli_word_free(&w.watch);
   sgi_free(w.edits);
   sgi_free((void *)w.texts);
   cli_prompt_close(&w.p);
@@ -432,9 +476,9 @@ static const cli_option options[] = {
      .help = "with --each neuron, neurons to try, by linear effect"},
     {.name = "target",
      .type = CLI_STRING,
-     .argument = "TOKEN",
+     .argument = "WORD",
      .value_text = "the most probable",
-     .help = "token to watch: its text, or id:N"},
+     .help = "token, word or phrase to watch: its text, or id:N,N,..."},
     CLI_POSITION_OPTION,
     CLI_TOP_OPTION("predictions shown"),
     CLI_MODEL_OPTIONS,
@@ -462,6 +506,10 @@ const cli_command cli_ablate = {
         ".mlp.norm_scale, .router.scores .indices, .neurons, .mlp.out, .resid_post, final_norm; * and ? match any. "
         "Axes: pos, "
         "dim, head, source, channel, slot, neuron. Operations: =X, *=X, +=X, -=X, =@other, =@other:POS.\n\n"
+        "A word of several tokens is watched along the word: its logits are added up, its probability is that of all "
+        "of "
+        "them, and the divergence is that of its first token. Positions from the end count in the prompt, not in the "
+        "word.\n\n"
         "Edits belong to one run: the model is left as it is.",
     .options = options,
     .min_args = 1,

@@ -3,12 +3,18 @@
 #include <stdlib.h>
 
 #include "attribution.h"
+#include "read/run.h"
 
 typedef struct work {
   const cli_call *c;
   cli_prompt p;
   sg_attribute_request r;
-  sg_attribution *a;
+  cli_word target, against;
+  sg_phrase_request words; /* of several tokens: then */
+  sg_phrase *phrase;
+  const sg_attribution *a; /* own, or the phrase's sum */
+  sg_attribution *own;
+  const int32_t *tokens; /* that its positions count */
   sg_true_effect *truth; /* (n_truth) of the first neurons by total effect */
   size_t n_truth;
 } work;
@@ -25,7 +31,7 @@ static void where(const work *w, cli_table *t, const sg_term *x) {
   else
     cli_cell(t, "%s", "");
   cli_cell(t, "%zu", at);
-  cli_cell(t, "%s", cli_token_shown(&w->p, w->p.tokens[at]).s);
+  cli_cell(t, "%s", cli_token_shown(&w->p, w->tokens[at]).s);
 }
 
 static void print_terms(const work *w, const char *title, const sg_terms *l, bool whole) {
@@ -62,12 +68,50 @@ static void print_terms(const work *w, const char *title, const sg_terms *l, boo
   cli_table_end(t);
 }
 
-static void print_tables(const work *w) {
+/* The phrase's tokens, one a row, and how each token's sums stand. */
+static void print_parts(const work *w) {
+  const sg_phrase *x = w->phrase;
+  printf("logits of %s", cli_word_shown(&w->p, w->target.ids, w->target.n).s);
+  if (w->against.n) printf(" less those of %s", cli_word_shown(&w->p, w->against.ids, w->against.n).s);
+  printf(" behind position %zu, %s: %.6f\n", w->a->position, cli_token_shown(&w->p, w->tokens[w->a->position]).s,
+         w->a->target_logit);
+  printf("probability of %s: %.4g", cli_word_shown(&w->p, w->target.ids, w->target.n).s, exp(x->log_probability));
+  if (w->against.n)
+    printf("; of %s: %.4g", cli_word_shown(&w->p, w->against.ids, w->against.n).s, exp(x->against_log_probability));
+  putchar('\n');
+  cli_table *t = cli_table_begin("lrrrrr");
+  cli_cell(t, "token");
+  cli_cell(t, "read at");
+  cli_cell(t, "logit");
+  cli_cell(t, "probability");
+  cli_cell(t, "residue");
+  cli_cell(t, "of total");
+  for (size_t i = 0; i < x->n_parts; i++) {
+    const sg_phrase_part *part = &x->parts[i];
+    cli_cell(t, "%s%s", part->against ? "less " : "", cli_token_shown(&w->p, part->token).s);
+    cli_cell(t, "%zu", part->position);
+    cli_cell(t, "%.6f", part->own->target_logit);
+    cli_cell(t, "%.4g", exp(part->log_probability));
+    cli_cell(t, "%.1e", part->own->direct.residue);
+    cli_cell(t, "%.1e", part->own->inputs.residue);
+  }
+  cli_table_end(t);
+}
+
+static void print_target(const work *w) {
   const sg_attribution *a = w->a;
   printf("logit of %s", cli_token_shown(&w->p, a->target).s);
   if (a->against >= 0) printf(" less that of %s", cli_token_shown(&w->p, a->against).s);
-  printf(" at position %zu, %s: %.6f\n", a->position, cli_token_shown(&w->p, w->p.tokens[a->position]).s,
+  printf(" at position %zu, %s: %.6f\n", a->position, cli_token_shown(&w->p, w->tokens[a->position]).s,
          a->target_logit);
+}
+
+static void print_tables(const work *w) {
+  const sg_attribution *a = w->a;
+  if (w->phrase)
+    print_parts(w);
+  else
+    print_target(w);
   print_terms(w, "Direct effects", &a->direct, true);
   print_terms(w, "Total effects of the input", &a->inputs, true);
   print_terms(w, "Total effects of neurons", &a->neurons, false);
@@ -83,7 +127,9 @@ static sg_status verify(work *w, sg_error *err) {
   cli_progress_begin(&progress, "running again", "neurons", (double)n, 0);
   sg_status st = SG_OK;
   for (size_t i = 0; i < n && !st && !cli_stop; i++) {
-    st = sg_verify_terms(w->p.model, &w->r, w->a, &w->a->neurons.terms[i], 1, &w->truth[i], err);
+    const sg_term *term = &w->a->neurons.terms[i];
+    st = w->phrase ? sg_phrase_verify(w->p.model, &w->words, w->phrase, term, 1, &w->truth[i], err)
+                   : sg_verify_terms(w->p.model, &w->r, w->a, term, 1, &w->truth[i], err);
     if (!st) w->n_truth = i + 1;
     cli_progress_update(&progress, (double)i + 1, NULL);
   }
@@ -91,18 +137,63 @@ static sg_status verify(work *w, sg_error *err) {
   return st ? st : cli_stop ? sgi_fail(err, SG_ERR_CANCELLED, "stopped") : SG_OK;
 }
 
+/* --part: token K of the word alone, along it; the prompt then ends with the tokens before it. */
+static sg_status take_part(work *w, sg_error *err) {
+  size_t k = cli_size(w->c, "part"), position;
+  if (k < 1 || k > w->target.n) return sgi_fail(err, SG_ERR_ARG, "--part %zu: the target has %zu", k, w->target.n);
+  if (w->against.n) return sgi_fail(err, SG_ERR_ARG, "--part speaks of the target's token alone: leave --against out");
+  sg_status st = sgi_prompt_position(w->r.position, w->p.count, &position, err);
+  if (!st) st = cli_word_extend(&w->p, position, &w->target, k - 1, err);
+  w->r.position = (ptrdiff_t)(position + k - 1);
+  w->r.target = w->target.ids[k - 1];
+  return st;
+}
+
 static sg_status prepare(work *w, sg_error *err) {
   const char *target = cli_string(w->c, "target"), *against = cli_string(w->c, "against");
-  w->r = (sg_attribute_request){.target = -1,
-                                .against = -1,
-                                .position = (ptrdiff_t)cli_int(w->c, "position"),
-                                .max_bytes = cli_size(w->c, "max-memory")};
+  ptrdiff_t position = (ptrdiff_t)cli_int(w->c, "position");
+  w->r = (sg_attribute_request){
+      .target = -1, .against = -1, .position = position, .max_bytes = cli_size(w->c, "max-memory")};
   sg_status st = cli_prompt_open(&w->p, w->c, err);
-  if (!st && target) st = cli_prompt_token(&w->p, target, &w->r.target, err);
-  if (!st && against) st = cli_prompt_token(&w->p, against, &w->r.against, err);
-  w->r.tokens = w->p.tokens;
+  if (!st && target) st = cli_word_read(&w->p, target, position, &w->target, err);
+  if (!st && against) st = cli_word_read(&w->p, against, position, &w->against, err);
+  if (st) return st;
+  if (w->target.n) w->r.target = w->target.ids[0];
+  if (w->against.n) w->r.against = w->against.ids[0];
+  if (cli_is_set(w->c, "part")) return take_part(w, err);
+  return SG_OK;
+}
+
+/* Along a phrase where one of both has several tokens; a most probable target is one token. */
+static sg_status attribute(work *w, sg_error *err) {
+  bool words = !cli_is_set(w->c, "part") && (w->target.n > 1 || w->against.n > 1);
+  w->r.tokens = w->tokens = w->p.tokens;
   w->r.count = w->p.count;
-  return st;
+  if (!words) {
+    sg_status st = sg_attribute(w->p.model, &w->r, &w->own, err);
+    w->a = w->own;
+    return st;
+  }
+  sg_status st = w->target.n ? SG_OK : cli_word_likeliest(&w->p, w->r.position, &w->target, err);
+  w->words = (sg_phrase_request){.tokens = w->p.tokens,
+                                 .count = w->p.count,
+                                 .position = w->r.position,
+                                 .target = w->target.ids,
+                                 .n_target = w->target.n,
+                                 .against = w->against.ids,
+                                 .n_against = w->against.n,
+                                 .max_bytes = w->r.max_bytes};
+  if (!st) st = sg_attribute_phrase(w->p.model, &w->words, &w->phrase, err);
+  if (st) return st;
+  w->a = &w->phrase->sum;
+  w->tokens = w->phrase->tokens;
+  return SG_OK;
+}
+
+static json_t *as_json(const work *w) {
+  size_t top = cli_flag(w->c, "all") ? SIZE_MAX : cli_size(w->c, "top");
+  return w->phrase ? cli_phrase_json(&w->p, w->phrase, top, w->truth, w->n_truth)
+                   : cli_attribution_json(&w->p, w->a, top, w->truth, w->n_truth);
 }
 
 static int run(const cli_call *c) {
@@ -111,18 +202,20 @@ static int run(const cli_call *c) {
   int code = 0;
   cli_signals_install();
   sg_status st = prepare(&w, &err);
-  if (!st) st = sg_attribute(w.p.model, &w.r, &w.a, &err);
+  if (!st) st = attribute(&w, &err);
   if (!st) st = verify(&w, &err);
   if (!st) {
     if (cli_flag(c, "json"))
-      code = cli_json(
-          cli_attribution_json(&w.p, w.a, cli_flag(c, "all") ? SIZE_MAX : cli_size(c, "top"), w.truth, w.n_truth));
+      code = cli_json(as_json(&w));
     else
       print_tables(&w);
-    st = sg_attribution_check(w.a, &err);
+    st = w.phrase ? sg_phrase_check(w.phrase, &err) : sg_attribution_check(w.a, &err);
   }
   if (st) code = cli_stop ? 128 + cli_stop : cli_fail(&err);
-  sg_attribution_free(w.a);
+  sg_attribution_free(w.own);
+  sg_phrase_free(w.phrase);
+  cli_word_free(&w.target);
+  cli_word_free(&w.against);
   sgi_free(w.truth);
   cli_prompt_close(&w.p);
   return code;
@@ -132,13 +225,15 @@ static const cli_option options[] = {
     CLI_PROMPT_OPTIONS,
     {.name = "target",
      .type = CLI_STRING,
-     .argument = "TOKEN",
+     .argument = "WORD",
      .value_text = "the most probable",
-     .help = "token whose logit is explained: its text, or id:N"},
-    {.name = "against",
-     .type = CLI_STRING,
-     .argument = "TOKEN",
-     .help = "explain the difference to this token's logit"},
+     .help = "token, word or phrase whose logits are explained: its text, or id:N,N,..."},
+    {.name = "against", .type = CLI_STRING, .argument = "WORD", .help = "explain the difference to this word's logits"},
+    {.name = "part",
+     .type = CLI_SIZE,
+     .argument = "K",
+     .value_text = "all together",
+     .help = "token K of the word alone, from 1"},
     CLI_POSITION_OPTION,
     {.name = "top",
      .letter = 'n',
@@ -166,11 +261,12 @@ const cli_command cli_attribute = {
     .name = "attribute",
     .group = "Reading",
     .summary = "explain a logit as an exact sum over embedding, heads and neurons",
-    .usage = "MODEL --prompt TEXT [--target TOKEN] [--against TOKEN] [--verify N]",
+    .usage = "MODEL --prompt TEXT [--target WORD] [--against WORD] [--verify N]",
     .examples =
         "# why the most probable next token\nsgatlin attribute MODEL --prompt 'The dog was'\n"
         "# why happy and not sad, and what really happens without the ten neurons of largest effect\n"
-        "sgatlin attribute MODEL --prompt 'The dog was' --target happy --against sad --verify 10",
+        "sgatlin attribute MODEL --prompt 'The dog was' --target happy --against sad --verify 10\n"
+        "# a word of several tokens\nsgatlin attribute MODEL --prompt \"Noah's favourite food was\" --target macaroni",
     .description =
         "With gates, attention patterns and norm scales held at what the prompt made them, the network is linear, and "
         "the "
@@ -179,9 +275,13 @@ const cli_command cli_attribute = {
         "bias add to the stream at the position, read by the logit. Total effects: what the input tokens, and every "
         "neuron, "
         "do to the logit by all ways through later layers.\n\n"
+        "A target of several tokens is explained by the sum of each token's own sum, the model run along the word: its "
+        "tokens, their logits, probabilities and residues come first, then the terms of all together. A text that is "
+        "no token is taken as written or with a space in front, whichever the model finds likelier.\n\n"
         "Sum and residue are printed; a residue above 1e-5 of the sum of absolute terms is an error. JSON: "
         "target_logit, sum, "
-        "residue, sum_abs, terms (direct), total (the input's), neurons, heads.\n\n"
+        "residue, sum_abs, terms (direct), total (the input's), neurons, heads; of a word phrase: target, against, "
+        "parts.\n\n"
         "--verify: \"true\" is the change when the prompt is run without the neuron; \"rerouting\" the part of it made "
         "by gates "
         "that changed, \"gates\" how many did.",

@@ -2,14 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prompt.h"
+#include "word.h"
 
 typedef struct work {
   const cli_call *c;
   cli_prompt p;
   sg_graph_request r;
   sg_graph *g;
-  int32_t *targets;
+  cli_targets targets;
   char **texts; /* of the prompt, then of the logits */
   size_t n_texts;
   cli_progress progress;
@@ -27,23 +27,23 @@ static sg_status prepare(work *w, sg_error *err) {
   size_t n;
   const char *const *targets = cli_list(c, "target", &n);
   sg_status st = cli_prompt_open(&w->p, c, err);
-  w->targets = sgi_alloc((n + 1) * sizeof *w->targets);
-  if (!st && !w->targets) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  for (size_t i = 0; i < n && !st; i++) st = cli_prompt_token(&w->p, targets[i], &w->targets[i], err);
-  w->r = (sg_graph_request){.tokens = w->p.tokens,
-                            .count = w->p.count,
-                            .position = (ptrdiff_t)cli_int(c, "position"),
-                            .targets = w->targets,
-                            .n_targets = n,
-                            .max_logits = cli_size(c, "max-logits"),
-                            .logit_share = cli_real(c, "logit-share"),
-                            .node_threshold = cli_real(c, "node-threshold"),
-                            .edge_threshold = cli_real(c, "edge-threshold"),
-                            .max_nodes = cli_size(c, "max-nodes"),
-                            .heads = cli_flag(c, "heads"),
-                            .max_bytes = cli_size(c, "max-memory"),
-                            .progress = tick,
-                            .user = w};
+  if (!st && n) st = cli_targets_read(&w->p, targets, n, (ptrdiff_t)cli_int(c, "position"), &w->targets, err);
+  w->r =
+      (sg_graph_request){.tokens = w->p.tokens,
+                         .count = w->p.count,
+                         .position = w->targets.n ? (ptrdiff_t)w->targets.position : (ptrdiff_t)cli_int(c, "position"),
+                         .targets = w->targets.ids,
+                         .n_targets = w->targets.n,
+                         .target_positions = w->targets.n ? w->targets.positions : NULL,
+                         .max_logits = cli_size(c, "max-logits"),
+                         .logit_share = cli_real(c, "logit-share"),
+                         .node_threshold = cli_real(c, "node-threshold"),
+                         .edge_threshold = cli_real(c, "edge-threshold"),
+                         .max_nodes = cli_size(c, "max-nodes"),
+                         .heads = cli_flag(c, "heads"),
+                         .max_bytes = cli_size(c, "max-memory"),
+                         .progress = tick,
+                         .user = w};
   return st;
 }
 
@@ -112,7 +112,7 @@ static int run(const cli_call *c) {
   int code = st ? cli_stop ? 128 + cli_stop : cli_fail(&err) : report(&w);
   for (size_t i = 0; i < w.n_texts; i++) sgi_free(w.texts[i]);
   sgi_free(w.texts);
-  sgi_free(w.targets);
+  cli_targets_free(&w.targets);
   sg_graph_free(w.g);
   cli_prompt_close(&w.p);
   return code;
@@ -122,9 +122,9 @@ static const cli_option options[] = {
     CLI_PROMPT_OPTIONS,
     {.name = "target",
      .type = CLI_LIST,
-     .argument = "TOKEN",
+     .argument = "WORD",
      .value_text = "the most probable",
-     .help = "logit node, by its text or id:N; may be given again"},
+     .help = "logit node, by its text or id:N; may be given again; one of them may have several tokens"},
     CLI_POSITION_OPTION,
     {.name = "max-logits",
      .type = CLI_SIZE,
@@ -177,9 +177,11 @@ const cli_command cli_graph = {
     .name = "graph",
     .group = "Reading",
     .summary = "write an attribution graph of a prompt as JSON and SVG",
-    .usage = "MODEL --prompt TEXT [-o FILE.json] [--svg FILE.svg] [--target TOKEN]...",
+    .usage = "MODEL --prompt TEXT [-o FILE.json] [--svg FILE.svg] [--target WORD]...",
     .examples =
         "# the graph behind the next token\nsgatlin graph MODEL --prompt 'The dog was' -o dog.json --svg dog.svg\n"
+        "# a word of several tokens: a node for each, where it is read\n"
+        "sgatlin graph MODEL --prompt \"Noah's favourite food was\" --target macaroni -o noah.json\n"
         "# two logits side by side, more nodes\n"
         "sgatlin graph MODEL --prompt 'The dog was' --target happy --target sad -o dog.json",
     .description =

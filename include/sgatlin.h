@@ -691,6 +691,51 @@ typedef struct sg_true_effect {
 SG_API sg_status sg_verify_terms(const sg_model *model, const sg_attribute_request *request, const sg_attribution *a,
                                  const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err);
 
+/* A word or a phrase as target: tokens that follow the read position one after the other. The
+ * model is run along them, and token i's logit is read where it is foretold; the sum of these
+ * logits (less those of another phrase, of its own run) is explained by the sum of each token's own
+ * attribution, so nothing is left out for a phrase either (docs/method-reading.md, words).
+ * Positions of terms: of the prompt up to the read one, then of the phrase's tokens but the last,
+ * then of the other phrase's: `tokens` of the answer. */
+enum { SG_PHRASE_MOST = 64 }; /* tokens of a phrase */
+typedef struct sg_phrase_part {
+  int32_t token;
+  bool against;           /* of the other phrase: its logit counts negative */
+  size_t position;        /* where it is read, of `tokens` */
+  double log_probability; /* natural, of this token after those before it */
+  sg_attribution *own;    /* of its logit alone; positions are those of its own run */
+} sg_phrase_part;
+
+typedef struct sg_phrase {
+  int32_t *tokens; /* (count) */
+  size_t count;
+  sg_phrase_part *parts; /* (n_parts) the phrase's, then the other's */
+  size_t n_parts, n_target;
+  double log_probability, against_log_probability; /* of each as a whole; 0 where there is none */
+  sg_attribution sum; /* position the first read; target, against first tokens; lists of all tokens together */
+} sg_phrase;
+
+typedef struct sg_phrase_request {
+  const int32_t *tokens; /* (count), bos in front; what lies behind the position is left out */
+  size_t count;
+  ptrdiff_t position;
+  const int32_t *target, *against;                          /* ids */
+  size_t n_target, n_against;                               /* 1 or more; 0: none */
+  size_t max_bytes;                                         /* 0: 4 GiB */
+  bool (*progress)(void *user, size_t done, size_t wanted); /* layers; false cancels. NULL allowed */
+  void *user;
+} sg_phrase_request;
+
+/* New: sg_phrase_free. */
+SG_API sg_status sg_attribute_phrase(const sg_model *model, const sg_phrase_request *request, sg_phrase **out,
+                                     sg_error *err);
+SG_API void sg_phrase_free(sg_phrase *p);
+/* sg_attribution_check of every token and of the sum. */
+SG_API sg_status sg_phrase_check(const sg_phrase *p, sg_error *err);
+/* sg_verify_terms for terms of p->sum.neurons: every run in which the neuron acts is run again. */
+SG_API sg_status sg_phrase_verify(const sg_model *model, const sg_phrase_request *request, const sg_phrase *p,
+                                  const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err);
+
 /* Neurons scaled together, gates, attention patterns and norm scales held: exact for any factors,
  * as each neuron's value is what it was plus what the others below push into it. Edits scale
  * neurons (or set them to 0) by pos, channel and neuron. */
@@ -739,8 +784,9 @@ typedef struct sg_edge_link {
 } sg_edge_link;
 
 typedef struct sg_graph {
-  size_t position, n_layers, n_heads, n_tokens, pool; /* pool F: a neuron's number is channel * F + index */
-  sg_node *nodes;                                     /* tokens, then biases and neurons by layer, then logits */
+  size_t position, n_layers, n_heads, n_tokens,
+      pool;       /* position: the last that an output is read at;  pool F: a neuron's number is channel * F + index */
+  sg_node *nodes; /* tokens, then biases and neurons by layer, then logits */
   size_t n_nodes;
   sg_edge_link *edges; /* by target, then largest |weight| first */
   size_t n_edges;
@@ -759,13 +805,14 @@ typedef struct sg_graph_request {
   ptrdiff_t position;
   const int32_t *targets; /* n_targets logits; 0: the most probable tokens until logit_share is reached */
   size_t n_targets;
-  size_t max_logits;                                        /* 0: 10 */
-  double logit_share;                                       /* 0: 0.95 */
-  double node_threshold;                                    /* 0: 0.8 */
-  double edge_threshold;                                    /* 0: 0.98 */
-  size_t max_nodes;                                         /* neurons explored at most; 0: 2000 */
-  bool heads;                                               /* split edges by head */
-  size_t max_bytes;                                         /* 0: 4 GiB */
+  const size_t *target_positions; /* (n_targets) where each is read, as of a word's tokens; NULL: at position */
+  size_t max_logits;              /* 0: 10 */
+  double logit_share;             /* 0: 0.95 */
+  double node_threshold;          /* 0: 0.8 */
+  double edge_threshold;          /* 0: 0.98 */
+  size_t max_nodes;               /* neurons explored at most; 0: 2000 */
+  bool heads;                     /* split edges by head */
+  size_t max_bytes;               /* 0: 4 GiB */
   bool (*progress)(void *user, size_t done, size_t wanted); /* neurons explored; false cancels. NULL allowed */
   void *user;
 } sg_graph_request;

@@ -4,14 +4,15 @@
 #include <string.h>
 
 #include "math/kernels.h"
-#include "read/frozen.h"
+#include "read/attribute.h"
 #include "read/run.h"
 
 static const double TOLERANCE = 1e-5;
 
 typedef struct work {
-  const sg_attribute_request *r;
-  sgi_frozen f;
+  const sgi_frozen *f;
+  bool (*progress)(void *user, size_t done, size_t wanted); /* layers down */
+  void *user;
   sg_attribution *a;
   sgi_sweep down; /* one gradient, of positions up to the read one */
   float *logits;  /* (V) */
@@ -96,7 +97,7 @@ static void direct_step(work *w, const sgi_held *h, const float *g, double *dz) 
   }
   const sgi_unit *u = sgi_held_units(h, p);
   for (size_t j = 0; j < h->units; j++) add(l, neuron(layer, p, &u[j], u[j].value * sgi_unit_write(&u[j], g, h->D)));
-  if (w->f.has_bias && writes(h)) add(l, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, p, p, bias_effect(h, p, g, false)));
+  if (w->f->has_bias && writes(h)) add(l, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, p, p, bias_effect(h, p, g, false)));
 }
 
 static const float *embedding(const sgi_frozen *f, size_t t) {
@@ -104,7 +105,7 @@ static const float *embedding(const sgi_frozen *f, size_t t) {
 }
 
 static sg_status direct(work *w, double *dz, sg_error *err) {
-  const sgi_frozen *f = &w->f;
+  const sgi_frozen *f = w->f;
   size_t p = w->a->position, terms = 1;
   for (size_t s = 0; s < f->n_steps; s++) terms += f->steps[s].heads * (p + 1) + f->steps[s].units + 1;
   sg_terms *l = &w->a->direct;
@@ -114,15 +115,6 @@ static sg_status direct(work *w, double *dz, sg_error *err) {
   add(l, other(SG_TERM_EMBED, -1, -1, p, p, sgi_dot_double(embedding(f, p), g, f->D)));
   for (size_t s = 0; s < f->n_steps; s++) direct_step(w, &f->steps[s], g, dz);
   return SG_OK;
-}
-
-/* The forward pass and its reading are two thirds, the way back is the last. */
-static bool forth(void *user, size_t done, size_t wanted) {
-  const work *w = user;
-  return !w->r->progress || w->r->progress(w->r->user, done, wanted + wanted / 2);
-}
-static bool back(const work *w, size_t layers) {
-  return !w->r->progress || w->r->progress(w->r->user, 2 * w->f.L + layers, 3 * w->f.L);
 }
 
 /* Total effects of a step's heads, by source. */
@@ -147,13 +139,13 @@ static void total_neurons(work *w, const sgi_held *h) {
     const sgi_unit *u = sgi_held_units(h, t);
     for (size_t j = 0; j < h->units; j++)
       add(&w->a->neurons, neuron(layer, t, &u[j], u[j].value * sgi_unit_write(&u[j], g, h->D)));
-    if (w->f.has_constants)
+    if (w->f->has_constants)
       add(&w->a->inputs, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, t, t, bias_effect(h, t, g, true)));
   }
 }
 
 static sg_status total_room(work *w, sg_error *err) {
-  const sgi_frozen *f = &w->f;
+  const sgi_frozen *f = w->f;
   size_t units = 0, heads = 0, rows = w->a->position + 1;
   for (size_t s = 0; s < f->n_steps; s++) {
     units += f->steps[s].units;
@@ -165,7 +157,7 @@ static sg_status total_room(work *w, sg_error *err) {
 }
 
 static sg_status total(work *w, double *dz, double *by_source, sg_error *err) {
-  const sgi_frozen *f = &w->f;
+  const sgi_frozen *f = w->f;
   sg_status st = total_room(w, err);
   for (size_t s = f->n_steps; s-- > 0 && !st;) {
     const sgi_held *h = &f->steps[s];
@@ -173,14 +165,15 @@ static sg_status total(work *w, double *dz, double *by_source, sg_error *err) {
     total_neurons(w, h);
     total_heads(w, h, dz, by_source);
     st = sgi_sweep_pull(&w->down, s, -1, err);
-    if (!st && !back(w, f->L - h->step->layer)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+    if (!st && w->progress && !w->progress(w->user, f->L - h->step->layer, f->L))
+      return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
   }
   for (size_t t = 0; t <= w->a->position && !st; t++)
     add(&w->a->inputs, other(SG_TERM_EMBED, -1, -1, t, t, sgi_dot_double(embedding(f, t), w->down.g + t * f->D, f->D)));
   return st;
 }
 
-static int by_effect(const void *a, const void *b) {
+int sgi_term_order(const void *a, const void *b) {
   const sg_term *x = a, *y = b;
   double u = fabs(x->effect), v = fabs(y->effect);
   if (u != v) return u < v ? 1 : -1;
@@ -191,26 +184,33 @@ static int by_effect(const void *a, const void *b) {
   return 0;
 }
 
-static sg_status choose_target(work *w, const sg_attribute_request *r, sg_error *err) {
+static double log_probability(const float *logits, size_t V, int32_t id) {
+  double max = -INFINITY, sum = 0;
+  for (size_t i = 0; i < V; i++) max = fmax(max, (double)logits[i]);
+  for (size_t i = 0; i < V; i++) sum += exp((double)logits[i] - max);
+  return (double)logits[id] - max - log(sum);
+}
+
+static sg_status choose_target(work *w, int32_t target, int32_t against, double *log_p, sg_error *err) {
   sg_attribution *a = w->a;
-  sg_status st = sgi_frozen_target(&w->f, a->position, r->target, r->against, w->logits, &a->target, err);
+  sg_status st = sgi_frozen_target(w->f, a->position, target, against, w->logits, &a->target, err);
   if (st) return st;
-  a->against = r->against;
+  a->against = against;
   a->target_logit = (double)w->logits[a->target] - (a->against >= 0 ? (double)w->logits[a->against] : 0);
+  if (log_p) *log_p = log_probability(w->logits, w->f->V, a->target);
   return isfinite(a->target_logit) ? SG_OK
                                    : sgi_fail(err, SG_ERR_NUMERIC, "the logit of token %d is not finite", a->target);
 }
 
-static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, sg_error *err) {
-  sgi_frozen *f = &w->f;
+static sg_status run(work *w, int32_t target, int32_t against, double *log_p, sg_error *err) {
+  const sgi_frozen *f = w->f;
   size_t p = w->a->position;
-  sg_status st = sgi_frozen_init_watched(f, m, r->tokens, r->count, r->max_bytes, forth, w, err);
-  if (!st) st = sgi_sweep_init(&w->down, f, 1, p + 1, err);
+  sg_status st = sgi_sweep_init(&w->down, f, 1, p + 1, err);
   if (st) return st;
   w->logits = sgi_alloc(f->V * sizeof *w->logits);
   double *dz = sgi_alloc((f->wide + f->T) * sizeof *dz);
   if (!w->logits || !dz) st = sgi_fail_memory(err, f->V * sizeof *w->logits, "an attribution");
-  if (!st) st = choose_target(w, r, err);
+  if (!st) st = choose_target(w, target, against, log_p, err);
   if (!st) {
     sgi_frozen_logit_gradient(f, p, w->a->target, w->a->against, w->down.g + p * f->D);
     st = direct(w, dz, err);
@@ -220,17 +220,14 @@ static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, 
   return st;
 }
 
-sg_status sg_attribute(const sg_model *m, const sg_attribute_request *r, sg_attribution **out, sg_error *err) {
+sg_status sgi_attribute_held(const sgi_frozen *f, size_t position, int32_t target, int32_t against,
+                             bool (*progress)(void *user, size_t done, size_t wanted), void *user, double *log_p,
+                             sg_attribution **out, sg_error *err) {
   *out = NULL;
-  size_t position;
-  sg_status st = sgi_prompt_check(m, r->tokens, r->count, err);
-  if (!st) st = sgi_prompt_position(r->position, r->count, &position, err);
-  if (st) return st;
-  work w = {.r = r, .a = sgi_alloc(sizeof *w.a)};
+  work w = {.f = f, .progress = progress, .user = user, .a = sgi_alloc(sizeof *w.a)};
   if (!w.a) return sgi_fail_memory(err, sizeof *w.a, "an attribution");
   w.a->position = position;
-  st = run(&w, m, r, err);
-  sgi_frozen_deinit(&w.f);
+  sg_status st = run(&w, target, against, log_p, err);
   sgi_sweep_deinit(&w.down);
   sgi_free(w.logits);
   if (st) {
@@ -238,17 +235,41 @@ sg_status sg_attribute(const sg_model *m, const sg_attribute_request *r, sg_attr
     return st;
   }
   sg_terms *lists[] = {&w.a->direct, &w.a->inputs, &w.a->neurons, &w.a->heads};
-  for (size_t i = 0; i < SGI_COUNT(lists) && m->watched; i++)
+  for (size_t i = 0; i < SGI_COUNT(lists) && f->model->watched; i++)
     if (!isfinite(lists[i]->sum_abs)) {
       sg_attribution_free(w.a);
       return sgi_fail(err, SG_ERR_NUMERIC, "an effect is NaN or infinite, though the logit is a number");
     }
   for (size_t i = 0; i < SGI_COUNT(lists); i++) {
-    qsort(lists[i]->terms, lists[i]->count, sizeof *lists[i]->terms, by_effect);
+    qsort(lists[i]->terms, lists[i]->count, sizeof *lists[i]->terms, sgi_term_order);
     if (i < 2) lists[i]->residue = lists[i]->sum - w.a->target_logit;
   }
   *out = w.a;
   return SG_OK;
+}
+
+/* The forward pass and its reading are two thirds, the way back is the last. */
+static bool forth(void *user, size_t done, size_t wanted) {
+  const sg_attribute_request *r = user;
+  return !r->progress || r->progress(r->user, done, wanted + wanted / 2);
+}
+static bool back(void *user, size_t done, size_t wanted) {
+  const sg_attribute_request *r = user;
+  return !r->progress || r->progress(r->user, 2 * wanted + done, 3 * wanted);
+}
+
+sg_status sg_attribute(const sg_model *m, const sg_attribute_request *r, sg_attribution **out, sg_error *err) {
+  *out = NULL;
+  size_t position;
+  sg_status st = sgi_prompt_check(m, r->tokens, r->count, err);
+  if (!st) st = sgi_prompt_position(r->position, r->count, &position, err);
+  if (st) return st;
+  sgi_frozen f = {0};
+  void *user = (void *)(uintptr_t)r;
+  st = sgi_frozen_init_watched(&f, m, r->tokens, r->count, r->max_bytes, forth, user, err);
+  if (!st) st = sgi_attribute_held(&f, position, r->target, r->against, back, user, NULL, out, err);
+  sgi_frozen_deinit(&f);
+  return st;
 }
 
 void sg_attribution_free(sg_attribution *a) {

@@ -20,9 +20,8 @@ static const double LEFT = 0.002;
 sgi_edge_target sgi_builder_target(const sgi_builder *b, size_t i) {
   const sgi_frozen *f = &b->f;
   if (i >= b->s.count)
-    return (sgi_edge_target){.step = f->n_steps,
-                             .position = 0,
-                             .token = b->logits[i - b->s.count]}; /* the position is the builder's: set by the caller */
+    return (sgi_edge_target){
+        .step = f->n_steps, .position = b->logits_at[i - b->s.count], .token = b->logits[i - b->s.count]};
   size_t at, step = sgi_source_step(&b->s, f, i, &at);
   const sgi_held *h = &f->steps[step];
   return (sgi_edge_target){.step = step, .position = at / h->units, .unit = h->unit + at, .token = -1};
@@ -39,40 +38,72 @@ static int descending(const void *a, const void *b) {
   return x->at < y->at ? -1 : x->at > y->at;
 }
 
+/* Largest logit and what the exponentials of all add up to, over it. */
+static sg_status scale_of(const float *logits, size_t V, double *max, double *z, sg_error *err) {
+  *max = -INFINITY;
+  *z = 0;
+  for (size_t i = 0; i < V; i++) *max = fmax(*max, logits[i]);
+  for (size_t i = 0; i < V; i++) *z += exp(logits[i] - *max);
+  return isfinite(*z) ? SG_OK : sgi_fail(err, SG_ERR_NUMERIC, "the logits are not finite");
+}
+
+static void take_logit(sgi_builder *b, int32_t token, size_t at, const float *logits, double max, double z) {
+  size_t k = b->n_logits++;
+  b->logits[k] = token;
+  b->logits_at[k] = at;
+  b->logit[k] = logits[token];
+  b->probability[k] = exp(logits[token] - max) / z;
+}
+
+static sg_status given_logits(sgi_builder *b, size_t position, float *logits, sg_error *err) {
+  const sg_graph_request *r = b->request;
+  size_t V = b->f.V, last = SIZE_MAX;
+  double max = 0, z = 0;
+  for (size_t k = 0; k < r->n_targets; k++) {
+    size_t at = r->target_positions ? r->target_positions[k] : position;
+    if (at >= r->count) return sgi_fail(err, SG_ERR_ARG, "position %zu is outside the prompt of %zu", at, r->count);
+    if (r->targets[k] < 0 || (size_t)r->targets[k] >= V)
+      return sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %zu", r->targets[k], V);
+    sg_status st = at == last ? SG_OK : sgi_frozen_logits(&b->f, at, logits, err);
+    if (!st) st = scale_of(logits, V, &max, &z, err);
+    if (st) return st;
+    take_logit(b, r->targets[k], last = at, logits, max, z);
+  }
+  return SG_OK;
+}
+
+static sg_status likeliest_logits(sgi_builder *b, size_t position, size_t wanted, float *logits, sg_error *err) {
+  size_t V = b->f.V;
+  ranked *order = sgi_alloc(V * sizeof *order);
+  if (!order) return sgi_fail_memory(err, V * sizeof *order, "logits");
+  double max, z, total = 0, share = b->request->logit_share > 0 ? b->request->logit_share : DEFAULT_SHARE;
+  sg_status st = sgi_frozen_logits(&b->f, position, logits, err);
+  if (!st) st = scale_of(logits, V, &max, &z, err);
+  for (size_t i = 0; i < V && !st; i++) order[i] = (ranked){logits[i], i};
+  if (!st) qsort(order, V, sizeof *order, descending);
+  for (size_t k = 0; k < wanted && !st && total < share; k++) {
+    take_logit(b, (int32_t)order[k].at, position, logits, max, z);
+    total += b->probability[k];
+  }
+  sgi_free(order);
+  return st;
+}
+
 static sg_status choose_logits(sgi_builder *b, size_t position, sg_error *err) {
   const sg_graph_request *r = b->request;
   size_t V = b->f.V, wanted = r->n_targets ? r->n_targets : r->max_logits ? r->max_logits : DEFAULT_LOGITS;
-  if (wanted > V) wanted = V;
+  if (!r->n_targets && wanted > V) wanted = V;
   float *logits = sgi_alloc(V * sizeof *logits);
-  ranked *order = sgi_alloc(V * sizeof *order);
   b->logits = sgi_alloc(wanted * sizeof *b->logits);
+  b->logits_at = sgi_alloc(wanted * sizeof *b->logits_at);
   b->probability = sgi_alloc(wanted * sizeof *b->probability);
   b->logit = sgi_alloc(wanted * sizeof *b->logit);
-  sg_status st = SG_OK;
-  if (!logits || !order || !b->logits || !b->probability || !b->logit)
-    st = sgi_fail_memory(err, V * sizeof *order, "logits");
-  if (!st) st = sgi_frozen_logits(&b->f, position, logits, err);
-  double max = -INFINITY, z = 0, total = 0, share = r->logit_share > 0 ? r->logit_share : DEFAULT_SHARE;
-  for (size_t i = 0; i < V && !st; i++) {
-    max = fmax(max, logits[i]);
-    order[i] = (ranked){logits[i], i};
-  }
-  for (size_t i = 0; i < V && !st; i++) z += exp(logits[i] - max);
-  if (!st && !isfinite(z)) st = sgi_fail(err, SG_ERR_NUMERIC, "the logits are not finite");
-  if (!st && !r->n_targets) qsort(order, V, sizeof *order, descending);
-  for (size_t k = 0; k < wanted && !st && (r->n_targets || total < share); k++) {
-    int32_t token = r->n_targets ? r->targets[k] : (int32_t)order[k].at;
-    if (token < 0 || (size_t)token >= V) {
-      st = sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %zu", token, V);
-      break;
-    }
-    b->logits[k] = token;
-    b->logit[k] = logits[token];
-    total += b->probability[k] = exp(logits[token] - max) / z;
-    b->n_logits = k + 1;
-  }
+  sg_status st = logits && b->logits && b->logits_at && b->probability && b->logit
+                     ? SG_OK
+                     : sgi_fail_memory(err, V * sizeof *logits, "logits");
+  if (!st && r->n_targets) st = given_logits(b, position, logits, err);
+  if (!st && !r->n_targets) st = likeliest_logits(b, position, wanted, logits, err);
   sgi_free(logits);
-  sgi_free(order);
   return st;
 }
 
@@ -92,12 +123,9 @@ static sg_status allocate(sgi_builder *b, sg_error *err) {
 
 /* Sweeps of R nodes of one step; their influence (weight) goes on to their sources by the share of
  * each edge. */
-static sg_status explore(sgi_builder *b, const ranked *nodes, size_t R, size_t position, sg_error *err) {
+static sg_status explore(sgi_builder *b, const ranked *nodes, size_t R, sg_error *err) {
   sgi_edge_target target[SGI_EDGE_BATCH] = {0};
-  for (size_t r = 0; r < R; r++) {
-    target[r] = sgi_builder_target(b, nodes[r].at);
-    if (nodes[r].at >= b->s.count) target[r].position = position;
-  }
+  for (size_t r = 0; r < R; r++) target[r] = sgi_builder_target(b, nodes[r].at);
   sg_status st = sgi_edges(&b->f, &b->s, target, R, SGI_PART_ALL, NULL, b->rows, &b->work, err);
   for (size_t r = 0; r < R && !st; r++) {
     const double *row = b->rows + r * b->s.count;
@@ -130,7 +158,7 @@ static sg_status explore_step(sgi_builder *b, size_t step, ranked *order, double
   for (size_t k = 0; k < count && left > LEFT * weight && b->n_explored < limit && !st;) {
     size_t R = count - k < SGI_EDGE_BATCH ? count - k : SGI_EDGE_BATCH;
     if (R > limit - b->n_explored) R = limit - b->n_explored;
-    st = explore(b, order + k, R, 0, err);
+    st = explore(b, order + k, R, err);
     for (size_t j = 0; j < R; j++) left -= order[k + j].score;
     k += R;
     b->n_explored += R;
@@ -155,7 +183,7 @@ sg_status sgi_builder_explore(sgi_builder *b, sg_error *err) {
     weight += b->probability[k];
   }
   for (size_t k = 0; k < b->n_logits && !st; k += SGI_EDGE_BATCH)
-    st = explore(b, order + k, b->n_logits - k < SGI_EDGE_BATCH ? b->n_logits - k : SGI_EDGE_BATCH, position, err);
+    st = explore(b, order + k, b->n_logits - k < SGI_EDGE_BATCH ? b->n_logits - k : SGI_EDGE_BATCH, err);
   for (size_t s = b->f.n_steps; s-- > 0 && !st;) st = explore_step(b, s, order, weight, err);
   sgi_free(order);
   return st;
@@ -177,7 +205,8 @@ sg_status sg_graph_create(const sg_model *m, const sg_graph_request *r, sg_graph
     sgi_sweep_deinit(&b->work);
     sgi_sources_deinit(&b->s);
     sgi_frozen_deinit(&b->f);
-    void *owned[] = {b->rows, b->logits, b->probability, b->logit, b->influence, b->sum, b->abs, b->explored};
+    void *owned[] = {b->rows,      b->logits, b->logits_at, b->probability, b->logit,
+                     b->influence, b->sum,    b->abs,       b->explored};
     for (size_t i = 0; i < SGI_COUNT(owned); i++) sgi_free(owned[i]);
   }
   sgi_free(b);

@@ -11,7 +11,8 @@ typedef struct sgi_builder {
   sgi_sweep work; /* SGI_EDGE_BATCH gradients of T positions */
   double *rows;   /* (SGI_EDGE_BATCH, count) */
   size_t n_logits;
-  int32_t *logits; /* (n_logits) tokens */
+  int32_t *logits;   /* (n_logits) tokens */
+  size_t *logits_at; /* (n_logits) positions that they are read at */
   double *probability, *logit;
   size_t nodes;      /* sources, then logits */
   double *influence; /* (nodes) */

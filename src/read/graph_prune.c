@@ -46,7 +46,7 @@ static const double NODE_THRESHOLD = 0.8, EDGE_THRESHOLD = 0.98;
 
 typedef struct pruner {
   sgi_builder *b;
-  size_t position;
+  size_t last;  /* position that an output is read at */
   size_t *kept; /* (n) numbers of the kept nodes, ascending: sources below what reads them */
   size_t n;
   bool *alive;        /* (n) */
@@ -122,8 +122,7 @@ static sg_status choose_nodes(pruner *p, sg_error *err) {
   sgi_free(scores);
   for (size_t i = 0; i < b->nodes; i++) {
     bool enough = !is_logit(p, i) && b->influence[i] > 0 && b->influence[i] >= least;
-    bool keep =
-        is_logit(p, i) || (is_token(p, i) && i <= p->position) || (enough && (!is_neuron(p, i) || b->explored[i]));
+    bool keep = is_logit(p, i) || (is_token(p, i) && i <= p->last) || (enough && (!is_neuron(p, i) || b->explored[i]));
     if (keep) p->kept[p->n++] = i;
   }
   size_t bytes;
@@ -140,11 +139,7 @@ static sg_status choose_nodes(pruner *p, sg_error *err) {
   return SG_OK;
 }
 
-static sgi_edge_target target_of(const pruner *p, size_t k) {
-  sgi_edge_target t = sgi_builder_target(p->b, p->kept[k]);
-  if (is_logit(p, p->kept[k])) t.position = p->position;
-  return t;
-}
+static sgi_edge_target target_of(const pruner *p, size_t k) { return sgi_builder_target(p->b, p->kept[k]); }
 
 /* Calls use for every kept neuron and logit with the row of its edges, sweeps in batches of one
  * step. */
@@ -254,7 +249,7 @@ static sg_node node_of(const pruner *p, size_t k) {
     size_t j = i - b->s.count;
     n.kind = SG_NODE_LOGIT;
     n.layer = (int32_t)b->f.L;
-    n.position = (int32_t)p->position;
+    n.position = (int32_t)b->logits_at[j];
     n.token = b->logits[j];
     n.value = n.input = b->logit[j];
     n.probability = b->probability[j];
@@ -373,7 +368,7 @@ static double scale_of(const pruner *p, size_t i) {
   size_t D = f->D;
   double own = 0;
   if (is_logit(p, i)) {
-    const float *x = sgi_pass_final_norm(f->pass) + p->position * D;
+    const float *x = sgi_pass_final_norm(f->pass) + p->b->logits_at[i - p->b->s.count] * D;
     const float *E = f->model->w[SGI_ROW_EMBED] + (size_t)p->b->logits[i - p->b->s.count] * D;
     for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * E[d]);
     return fmax(own, p->b->abs[i]);
@@ -387,7 +382,7 @@ static double scale_of(const pruner *p, size_t i) {
 
 static void fill_facts(const pruner *p, sg_graph *g) {
   const sgi_builder *b = p->b;
-  g->position = p->position;
+  g->position = p->last;
   g->n_layers = b->f.L;
   g->n_heads = b->f.heads;
   g->n_tokens = b->f.T;
@@ -407,8 +402,8 @@ static void fill_facts(const pruner *p, sg_graph *g) {
 
 sg_status sgi_builder_prune(sgi_builder *b, sg_graph *g, sg_error *err) {
   pruner p = {.b = b};
-  sg_status st = sgi_prompt_position(b->request->position, b->request->count, &p.position, err);
-  if (!st) st = rank(&p, err);
+  for (size_t k = 0; k < b->n_logits; k++) p.last = b->logits_at[k] > p.last ? b->logits_at[k] : p.last;
+  sg_status st = rank(&p, err);
   if (!st) st = choose_nodes(&p, err);
   if (!st) st = each_row(&p, SGI_PART_ALL, take_row, NULL, err);
   if (!st) st = score_edges(&p, err);

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "read/run.h"
+#include "read/verify.h"
 
 enum { MOST_HELD = 4 };
 
 typedef struct verifier {
   const sg_model *model;
-  const sg_attribute_request *request;
-  const sg_attribution *a;
+  const sgi_reading *reading;
   char pattern[MOST_HELD][SG_SITE_NAME]; /* of the sites that choose units: scores and choices */
   const char *hold[MOST_HELD];
   size_t n_hold;
@@ -22,19 +22,25 @@ typedef struct verifier {
 
 static sg_status run(const verifier *v, const sg_edit *edits, size_t n_edits, bool record, sg_run **out,
                      sg_error *err) {
-  sg_run_request r = {.tokens = v->request->tokens,
-                      .count = v->request->count,
+  sg_run_request r = {.tokens = v->reading->tokens,
+                      .count = v->reading->count,
                       .record = v->hold,
                       .n_record = record ? v->n_hold : 0,
                       .edits = edits,
                       .n_edits = n_edits,
-                      .max_bytes = v->request->max_bytes};
+                      .max_bytes = v->reading->max_bytes};
   return sg_run_create(v->model, &r, out, err);
 }
 
+/* What the reads add up to in a run. */
 static sg_status logit_of(const verifier *v, const sg_run *r, double *out, sg_error *err) {
-  sg_status st = sg_run_logits(r, (ptrdiff_t)v->a->position, v->logits, err);
-  if (!st) *out = (double)v->logits[v->a->target] - (v->a->against >= 0 ? (double)v->logits[v->a->against] : 0);
+  sg_status st = SG_OK;
+  *out = 0;
+  for (size_t i = 0; i < v->reading->n_reads && !st; i++) {
+    const sgi_read *read = &v->reading->reads[i];
+    st = sg_run_logits(r, (ptrdiff_t)read->position, v->logits, err);
+    if (!st) *out += read->sign * (double)v->logits[read->token];
+  }
   return st;
 }
 
@@ -114,13 +120,12 @@ static sg_status one(const verifier *v, const sg_term *t, sg_true_effect *out, s
   return st;
 }
 
-sg_status sg_verify_terms(const sg_model *m, const sg_attribute_request *request, const sg_attribution *a,
-                          const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err) {
-  verifier v = {.model = m, .request = request, .a = a, .logits = sgi_alloc(m->config.vocab_size * sizeof *v.logits)};
+sg_status sgi_verify(const sg_model *m, const sgi_reading *reading, const sg_term *terms, size_t n, sg_true_effect *out,
+                     sg_error *err) {
+  verifier v = {.model = m, .reading = reading, .logits = sgi_alloc(m->config.vocab_size * sizeof *v.logits)};
   if (!v.logits) return sgi_fail_memory(err, m->config.vocab_size * sizeof *v.logits, "logits");
   find_router(&v);
-  sg_status st = SG_OK;
-  if (!st) st = run(&v, NULL, 0, true, &v.base, err);
+  sg_status st = run(&v, NULL, 0, true, &v.base, err);
   if (!st) st = logit_of(&v, v.base, &v.logit, err);
   for (size_t i = 0; i < n && !st; i++)
     st = terms[i].kind == SG_TERM_NEURON
@@ -129,4 +134,15 @@ sg_status sg_verify_terms(const sg_model *m, const sg_attribute_request *request
   sg_run_free(v.base);
   sgi_free(v.logits);
   return st;
+}
+
+sg_status sg_verify_terms(const sg_model *m, const sg_attribute_request *request, const sg_attribution *a,
+                          const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err) {
+  sgi_read reads[] = {{a->position, a->target, 1}, {a->position, a->against, -1}};
+  sgi_reading r = {.tokens = request->tokens,
+                   .count = request->count,
+                   .max_bytes = request->max_bytes,
+                   .reads = reads,
+                   .n_reads = a->against >= 0 ? 2 : 1};
+  return sgi_verify(m, &r, terms, n, out, err);
 }

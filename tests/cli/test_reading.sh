@@ -23,8 +23,21 @@ try 2 attribute $m
 has err 'give the text to read with --prompt'
 try 2 attribute $m --prompt x --position 9
 has err 'position 9 is outside the prompt'
-try 2 attribute $m --prompt x --target 'happy dog'
-has err 'tokens, not one'
+# A word of several tokens: each one's sum, and the sum of them; one token of it is what attribute says along it.
+try 0 attribute $m --prompt 'The dog was' --target 'happy dog'
+has out 'logits of " happy dog" behind position 3, " was": 5.534989'
+has out 'probability of " happy dog"'
+try 0 attribute $m --prompt 'The dog was' --target 'happy dog' --against zebra --verify 2 --json
+has out '"phrase":{"target":{"text":" happy dog","ids":[92,75]'
+holds "($(number sum) - $(number logit)) ^ 2 <= (1e-5 * $(number sum_abs)) ^ 2"
+has out '"rerouting":'
+try 0 attribute $m --prompt 'The dog was' --target 'id:92,75' --part 2 --json
+part=$(number target_logit)
+try 0 attribute $m --prompt 'The dog was happy' --target dog --json
+holds "$(number target_logit) == $part"
+try 2 attribute $m --prompt 'The dog was' --target 'happy dog' --part 3
+try 2 attribute $m --prompt x --target id:5,
+try 2 attribute $m --prompt x --target id:5,150
 try 2 attribute $m --prompt x --target id:150
 try 2 attribute tests/golden/models/mlp --prompt x
 has err 'tokenizer.json'
@@ -38,6 +51,10 @@ try 0 graph $m --prompt 'The dog was' -o "$tmp/g.json" --svg "$tmp/g.svg"
 has out 'influence kept'
 grep -q '"feature_type": "cross layer transcoder"' "$tmp/g.json" || bad "no neuron in the graph"
 grep -q '</svg>' "$tmp/g.svg" || bad "the picture is not whole"
+try 0 graph $m --prompt 'The dog was' --target 'happy dog' --target old -o "$tmp/w.json"
+has out '5 tokens,'; has out '3 logits'
+try 2 graph $m --prompt 'The dog was' --target 'happy dog' --target 'old cat' -o "$tmp/w.json"
+has err 'one word of several tokens'
 try 0 graph $m --prompt 'The dog was' -o "$tmp/h.json" --node-threshold 1 --edge-threshold 1 --json
 holds "$(number input_share) > 0.97 && $(number worst_residue) < 1e-5"
 try 2 graph $m --prompt 'The dog was'
@@ -60,7 +77,15 @@ holds "($e + $l) ^ 2 < 1e-10 * $e ^ 2"
 try 0 ablate $m --prompt 'The dog was' --edit 'embed*=1' --json
 grep -q '"linear_change": *null' "$tmp/out" || bad "an edit of the embedding has no linear change"
 holds "$(number logit_change) == 0 && $(number kl) == 0"
+# A word is watched along it: the change is that of attribute --verify, position by position from the prompt's end.
+try 0 attribute $m --prompt 'The dog was' --target 'happy dog' --verify 1 --top 1 --json
+true_effect=$(number true_effect)
+first=$(tr -d '\n' <"$tmp/out" | sed 's/.*"neurons": *\[ *\({[^}]*}\).*/\1/')
+try 0 ablate $m --prompt 'The dog was' --layer "$(of layer)" --channel "$(of channel)" --neuron "$(of index)" --pos -1 --target 'happy dog' --json
+has out '"word":{"text":" happy dog"'
+holds "($true_effect + $(number logit_change)) ^ 2 < 1e-10 && ($(of effect) + $(number linear_change)) ^ 2 < 1e-10"
 for each in layer channel head neuron; do
+  try 0 ablate $m --prompt 'The dog was' --each $each --limit 2 --target 'happy dog'
   try 0 ablate $m --prompt 'The dog was' --each $each --limit 3
   has out 'logit lost'
 done
