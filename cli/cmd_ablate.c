@@ -6,7 +6,7 @@
 
 #include "attribution.h"
 #include "model/model.h"
-#include "predict.h"
+#include "continuation.h"
 #include "rows.h"
 
 enum { EACH_NONE, EACH_LAYER, EACH_CHANNEL, EACH_HEAD, EACH_NEURON };
@@ -107,7 +107,7 @@ static sg_status edited_run(const work *w, const sg_edit *edits, size_t n, sg_ru
 
 /* Positions that an edit counts from the end are counted from the prompt's, not from the word's. */
 static void from_prompt_end(const work *w, sg_edit *e) {
-  for (size_t i = 0; i < e->n_axes && w->p.count != w->count; i++) {
+  for (size_t i = 0; i < e->n_axes; i++) {
     sg_edit_axis *a = &e->axes[i];
     if (strcmp(a->name, "pos")) continue;
     if (a->first < 0) a->first += (ptrdiff_t)w->count;
@@ -339,6 +339,8 @@ static sg_status at_place(work *w, int *code, sg_error *err) {
     if (!st) st = edited_run(w, w->edits, w->n_edits, &x.edited, err);
     if (!st) st = cli_predict(&x.after, &w->p, x.edited, position, err);
     if (!st) st = cli_word_measure(&w->p, x.edited, w->position, &w->watch, &x.is, err);
+    if (!st) st = cli_predict_words(&x.before, &w->p, w->position, NULL, 0, cli_size(w->c, "top"), err);
+    if (!st) st = cli_predict_words(&x.after, &w->p, w->position, w->edits, w->n_edits, cli_size(w->c, "top"), err);
     if (!st) st = cli_linear_changes(&w->p, w->position, &w->watch, w->edits, w->n_edits, &x.linear, err);
     if (!st) *code = print_place(w, &x);
   }

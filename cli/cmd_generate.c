@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "direction.h"
 #include "ids.h"
 #include "model.h"
 #include "stream.h"
@@ -29,7 +30,10 @@ typedef struct job {
   sg_sampling sampling;
   size_t max_tokens;
   bool json, ids, stop_at_eos, several;
-  size_t tokens; /* of all samples */
+  size_t tokens;  /* of all samples */
+  sg_edit *edits; /* (n_edits) under which it is written */
+  size_t n_edits;
+  int32_t *along; /* (context) a sample's tokens so far, where there are edits */
 } job;
 
 /* ---- prompt ---------------------------------------------------------------------------------- */
@@ -159,21 +163,48 @@ static void end_all(job *j, const char *reason) {
     if (!j->samples[b].reason) j->samples[b].reason = reason;
 }
 
+/* Under edits nothing of a step can be kept for the next: each token of each sample is a run. */
+static sg_status choose_edited(job *j, int32_t *next, sg_error *err) {
+  sg_status st = SG_OK;
+  for (size_t b = 0; b < j->streams && !st; b++) {
+    sample *s = &j->samples[b];
+    if (s->reason) continue;
+    memcpy(j->along, j->prompt, j->n_prompt * sizeof *j->along);
+    memcpy(j->along + j->n_prompt, s->ids, s->n * sizeof *j->along);
+    sg_run_request q = {.tokens = j->along, .count = j->n_prompt + s->n, .edits = j->edits, .n_edits = j->n_edits};
+    sg_sampling own = j->sampling;
+    own.first = s->number;
+    st = sg_edit_choose(j->m.model, &q, &own, &next[b], err);
+  }
+  return st;
+}
+
+static size_t room(const job *j) {
+  if (!j->n_edits) return sg_generator_room(j->g);
+  size_t most = 0, all = sg_generator_room(j->g);
+  for (size_t b = 0; b < j->streams; b++)
+    if (!j->samples[b].reason && j->samples[b].n > most) most = j->samples[b].n;
+  return all > j->n_prompt + most ? all - j->n_prompt - most : 0;
+}
+
 static sg_status group(job *j, sg_error *err) {
   double started = sgi_now();
   int32_t next[GROUP];
   sg_generator_reset(j->g);
-  sg_status st = sg_generator_feed(j->g, j->prompt, j->n_prompt, err);
+  sg_status st = SG_OK;
+  if (j->n_edits && j->n_prompt > sg_generator_room(j->g))
+    st = sgi_fail(err, SG_ERR_ARG, "%zu tokens do not fit a context of %zu", j->n_prompt, sg_generator_room(j->g));
+  if (!j->n_edits) st = sg_generator_feed(j->g, j->prompt, j->n_prompt, err);
   j->live = 0;
   if (!st && plain(j)) st = begin_plain(j, &j->samples[0], err);
   while (!st && going(j)) {
-    st = sg_generator_choose(j->g, &j->sampling, next, err);
+    st = j->n_edits ? choose_edited(j, next, err) : sg_generator_choose(j->g, &j->sampling, next, err);
     for (size_t b = 0; b < j->streams && !st; b++)
       if (!j->samples[b].reason) st = take(j, &j->samples[b], next[b], started, err);
     if (!st && going(j) && (cli_stop || cli_output_gone())) end_all(j, "interrupted");
-    if (!st && going(j) && !sg_generator_room(j->g)) end_all(j, "context");
+    if (!st && going(j) && !room(j)) end_all(j, "context");
     if (!st) st = show(j, err);
-    if (!st && going(j)) st = sg_generator_step(j->g, next, err);
+    if (!st && going(j) && !j->n_edits) st = sg_generator_step(j->g, next, err);
   }
   return st;
 }
@@ -184,6 +215,8 @@ static sg_status all_groups(job *j, size_t samples, size_t context, sg_error *er
   sg_status st = sg_generator_create(j->m.model, width, context, &j->g, err);
   if (st) return st;
   size_t room = sg_generator_room(j->g);
+  if (j->n_edits && !(j->along = sgi_alloc((j->n_prompt + room + 1) * sizeof *j->along)))
+    return sgi_fail_memory(err, room * sizeof *j->along, "ids");
   for (size_t first = 0; first < samples && !st && !cli_stop && !cli_output_gone(); first += width) {
     j->streams = samples - first < width ? samples - first : width;
     j->sampling.first = first;
@@ -202,11 +235,38 @@ static sg_status all_groups(job *j, size_t samples, size_t context, sg_error *er
   return st;
 }
 
+/* --edit and --toward. Positions from the end are the prompt's. */
+static sg_status take_edits(job *j, sg_error *err) {
+  size_t n;
+  const char *const *texts = cli_list(j->call, "edit", &n), *toward = cli_string(j->call, "toward");
+  sg_status st = SG_OK;
+  if (!n && !toward) return SG_OK;
+  j->edits = sgi_alloc((n + 1) * sizeof *j->edits);
+  if (!j->edits) return sgi_fail_memory(err, n * sizeof *j->edits, "edits");
+  for (size_t i = 0; i < n && !st; i++) {
+    sg_edit *e = &j->edits[j->n_edits++];
+    st = sg_edit_parse(texts[i], e, err);
+    if (!st && e->op == SG_EDIT_TAKE)
+      st = sgi_fail(err, SG_ERR_ARG, "--edit %s: a text is not written from another run", texts[i]);
+    for (size_t k = 0; k < e->n_axes && !st; k++)
+      if (!strcmp(e->axes[k].name, "pos")) {
+        if (e->axes[k].first < 0) e->axes[k].first += (ptrdiff_t)j->n_prompt;
+        if (e->axes[k].last < 0) e->axes[k].last += (ptrdiff_t)j->n_prompt;
+      }
+  }
+  if (st || !toward) return st;
+  cli_prompt p = {.model = j->m.model, .tokenizer = j->m.tokenizer, .directory = j->m.directory};
+  return cli_direction_edit(&p, cli_size(j->call, "layer"), toward, cli_string(j->call, "away"),
+                            cli_real(j->call, "strength"), &j->edits[j->n_edits++], err);
+}
+
 static int check_options(const cli_call *c) {
   size_t n, given = cli_is_set(c, "prompt") + cli_is_set(c, "prompt-file") + cli_is_set(c, "prompt-ids");
   const char *const *stops = cli_list(c, "stop", &n);
   if (given > 1) return cli_usage(c, "--prompt, --prompt-file and --prompt-ids: only one can be given");
   if (cli_flag(c, "json") && cli_flag(c, "ids")) return cli_usage(c, "--json and --ids: only one can be given");
+  if (cli_is_set(c, "toward") != cli_is_set(c, "layer")) return cli_usage(c, "--toward needs --layer, and --layer it");
+  if (cli_is_set(c, "away") && !cli_is_set(c, "toward")) return cli_usage(c, "--away needs --toward");
   for (size_t i = 0; i < n; i++)
     if (!*stops[i]) return cli_usage(c, "--stop: an empty text would stop at once");
   return 0;
@@ -233,6 +293,7 @@ static int run(const cli_call *c) {
   bool by_ids = cli_is_set(c, "prompt-ids") && (j.ids || j.json) && !stops;
   sg_status st = cli_model_open(c, by_ids ? CLI_TOKENIZER_IF_THERE : CLI_WITH_TOKENIZER, &j.m, &err);
   if (!st) st = read_prompt(&j, &err);
+  if (!st) st = take_edits(&j, &err);
   double started = sgi_now();
   if (!st) cli_context_warn(sg_model_config(j.m.model), cli_size(c, "context"));
   if (!st) st = all_groups(&j, cli_size(c, "samples"), cli_size(c, "context"), &err);
@@ -241,6 +302,9 @@ static int run(const cli_call *c) {
     cli_detail("%zu tokens in %s, %.1f tokens/s", j.tokens, cli_seconds(seconds).s, (double)j.tokens / seconds);
   sg_generator_free(j.g);
   sgi_free(j.prompt);
+  sgi_free(j.along);
+  for (size_t i = 0; i < j.n_edits; i++) sgi_free((void *)(uintptr_t)j.edits[i].vector);
+  sgi_free(j.edits);
   cli_model_close(&j.m);
   if (st) return cli_fail(&err);
   return cli_stop ? 128 + cli_stop : 0;
@@ -309,6 +373,18 @@ static const cli_option options[] = {
      .help = "positions at most, prompt included; more than that are used with a warning"},
     {.name = "echo", .type = CLI_FLAG, .value = "on", .help = "print the prompt in front of its continuation"},
     {.name = "ids", .type = CLI_FLAG, .help = "print ids only, one list a sample"},
+    {.name = "edit",
+     .letter = 'e',
+     .type = CLI_LIST,
+     .argument = "EDIT",
+     .help = "write under this edit, as of ablate; may be given again"},
+    {.name = "toward",
+     .type = CLI_STRING,
+     .argument = "TOKEN",
+     .help = "write with a direction toward this token in the stream, as of steer"},
+    {.name = "away", .type = CLI_STRING, .argument = "TOKEN", .help = "and away from this one"},
+    {.name = "layer", .letter = 'l', .type = CLI_SIZE, .argument = "L", .help = "behind this layer"},
+    {.name = "strength", .type = CLI_REAL, .argument = "X", .value = "4", .help = "how much of it"},
     CLI_CHECKPOINT_OPTION,
     CLI_TOKENIZER_OPTION,
     CLI_JSON_OPTION,
@@ -322,6 +398,8 @@ const cli_command cli_generate = {
     .examples =
         "# three stories\nsgatlin generate RUN --prompt 'Once upon a time' --samples 3\n"
         "# the same words every time\nsgatlin generate RUN --prompt 'The fox was' --greedy --max-tokens 20\n"
+        "# the same with one neuron doubled\n"
+        "sgatlin generate RUN --prompt 'The fox was' --greedy --edit 'layers.1.neurons[channel=0,neuron=17]*=2'\n"
         "# one sentence, as JSON\nsgatlin generate RUN --prompt 'The fox was' --stop . --seed 7 --json",
     .description =
         "MODEL is a model directory (config.json, model.safetensors, tokenizer.json) or the directory of a training "
@@ -333,6 +411,8 @@ const cli_command cli_generate = {
         "Text is printed as it comes, on a terminal with control characters written out (\\x1b). Several samples are "
         "computed together and printed in order; sample I of a seed "
         "is the same whatever the number of samples.\n\n"
+        "--edit and --toward hold at all positions, of the prompt and of what is written, unless the edit names some; "
+        "seeds mean the same as without. Each token is then a run of its own and takes longer.\n\n"
         "--json prints one object a sample: sample, text (without the prompt), ids, reason (eos, stop, length, "
         "context, "
         "interrupted), prompt_tokens (bos included), tokens, seconds.",

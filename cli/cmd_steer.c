@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "predict.h"
+#include "continuation.h"
 #include "core/number.h"
+#include "read/run.h"
 
 enum { MAX_STRENGTHS = 14 };
 
@@ -60,6 +61,9 @@ static sg_status run_all(work *w, sg_error *err) {
   sg_site s;
   sg_status st = sg_run_create(w->p.model, &q, &r, err);
   if (!st) st = cli_predict(&w->before, &w->p, r, position, err);
+  size_t top = cli_size(w->c, "top"), at = 0;
+  if (!st) st = sgi_prompt_position(position, w->p.count, &at, err);
+  if (!st) st = cli_predict_words(&w->before, &w->p, at, NULL, 0, top, err);
   if (!st && sg_run_find(r, w->site, &s)) w->stream = length(s.data + (w->p.count - 1) * D, D);
   w->norm = length(w->direction, D);
   sg_run_free(r);
@@ -67,9 +71,12 @@ static sg_status run_all(work *w, sg_error *err) {
   memcpy(e.site, w->site, sizeof e.site);
   if (cli_is_set(w->c, "pos")) {
     ptrdiff_t pos = (ptrdiff_t)cli_int(w->c, "pos");
+    if (pos < 0) pos += (ptrdiff_t)w->p.count; /* of the prompt's end, also where words are written behind it */
     e.axes[e.n_axes++] = (sg_edit_axis){"pos", pos, pos};
   }
   q = (sg_run_request){.tokens = w->p.tokens, .count = w->p.count, .edits = &e, .n_edits = 1};
+  cli_progress progress;
+  cli_progress_begin(&progress, "steering", "strengths", (double)w->n, 0);
   for (size_t i = 0; i < w->n && !st; i++) {
     e.value = w->strength[i];
     r = NULL;
@@ -78,8 +85,11 @@ static sg_status run_all(work *w, sg_error *err) {
     if (!st && !sg_run_edit_hits(r, 0))
       st = sgi_fail(err, SG_ERR_ARG, "--pos %lld is outside the prompt of %zu tokens", (long long)cli_int(w->c, "pos"),
                     w->p.count);
+    if (!st) st = cli_predict_words(&w->after[i], &w->p, at, &e, 1, top, err);
     sg_run_free(r);
+    cli_progress_update(&progress, (double)i + 1, NULL);
   }
+  cli_progress_end(&progress);
   return st;
 }
 

@@ -9,10 +9,14 @@ typedef struct cli_prediction {
   float *logits;
   double *p;
   size_t V;
+  struct cli_continuation *words; /* (n_words) behind the likeliest: cli_predict_words */
+  size_t n_words;
 } cli_prediction;
 sg_status cli_predict(cli_prediction *out, const cli_prompt *prompt, const sg_run *run, ptrdiff_t position,
                       sg_error *err);
 void cli_prediction_free(cli_prediction *p);
+/* Next best after the last one chosen (-1: the best); -1 at the end. */
+int32_t cli_prediction_next(const cli_prediction *p, int32_t last);
 int32_t cli_prediction_best(const cli_prediction *p);
 /* sum p log(p / q). */
 double cli_divergence(const cli_prediction *p, const cli_prediction *q);

@@ -91,6 +91,20 @@ void cli_prompt_close(cli_prompt *p) {
   *p = (cli_prompt){0};
 }
 
+/* "\" m\", \"ac\", ...": the tokens of a text, as far as there is room. */
+static void list_tokens(const cli_prompt *p, const int32_t *ids, size_t n, char *out, size_t size) {
+  size_t k = 0;
+  out[0] = 0;
+  for (size_t i = 0; i < n; i++) {
+    cli_shown one = cli_token_shown(p, ids[i]);
+    if (k + strlen(one.s) + 8 > size) {
+      snprintf(out + k, size - k, ", ...");
+      break;
+    }
+    k += (size_t)snprintf(out + k, size - k, "%s%s", i ? ", " : "", one.s);
+  }
+}
+
 sg_status cli_prompt_token(const cli_prompt *p, const char *text, int32_t *id, sg_error *err) {
   size_t V = sg_model_config(p->model)->vocab_size;
   if (!*text) return sgi_fail(err, SG_ERR_ARG, "an empty text is no token: name one by its text, or by number as id:N");
@@ -103,6 +117,7 @@ sg_status cli_prompt_token(const cli_prompt *p, const char *text, int32_t *id, s
     return SG_OK;
   }
   size_t pieces = 0;
+  char list[160] = "";
   for (int space = 0; space < 2; space++) {
     char *with = NULL;
     if (!(with = sgi_alloc(strlen(text) + 2))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -111,13 +126,14 @@ sg_status cli_prompt_token(const cli_prompt *p, const char *text, int32_t *id, s
     size_t n = 0;
     sg_status st = cli_prompt_encode(p, with, true, &ids, &n, err);
     if (!st && n == 1) *id = ids[0];
-    if (!space) pieces = n;
+    pieces = n;
+    if (!st && n > 1) list_tokens(p, ids, n, list, sizeof list);
     sgi_free(with);
     sgi_free(ids);
     if (st || n == 1) return st;
   }
-  return sgi_fail(err, SG_ERR_ARG, "\"%s\" is %zu tokens, not one: choose one of them, or a number as id:N", text,
-                  pieces);
+  return sgi_fail(err, SG_ERR_ARG, "\"%.80s\" is %zu tokens, not one: choose one of them (%s), or a number as id:N",
+                  text, pieces, list);
 }
 
 char *cli_token_text(const cli_prompt *p, int32_t id) {

@@ -213,6 +213,13 @@ cli_shown cli_word_shown(const cli_prompt *p, const int32_t *ids, size_t n) {
   return out;
 }
 
+json_t *cli_word_text_json(const cli_prompt *p, const int32_t *ids, size_t n) {
+  char *text = cli_word_text(p, ids, n);
+  json_t *o = cli_json_text(text ? text : "", text ? strlen(text) : 0);
+  sgi_free(text);
+  return o;
+}
+
 json_t *cli_word_json(const cli_prompt *p, const int32_t *ids, size_t n, double log_probability) {
   json_t *list = json_array();
   for (size_t i = 0; i < n; i++) json_array_append_new(list, json_integer(ids[i]));

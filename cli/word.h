@@ -42,6 +42,8 @@ sg_status cli_word_measure(const cli_prompt *p, const sg_run *run, size_t positi
 
 /* Text of all its tokens, UTF-8. New: sgi_free; NULL when memory is out. */
 char *cli_word_text(const cli_prompt *p, const int32_t *ids, size_t n);
+/* As JSON: a token that is a part of a character is not broken by those behind it. */
+json_t *cli_word_text_json(const cli_prompt *p, const int32_t *ids, size_t n);
 /* The same in quotes, for tables. */
 cli_shown cli_word_shown(const cli_prompt *p, const int32_t *ids, size_t n);
 /* {"text", "ids", "log_probability", "probability"}. */

@@ -620,6 +620,12 @@ typedef struct sg_loss {
  * or a gradient's name or count is no tensor's. Equal to `trace --grad`, bit for bit. */
 SG_API sg_status sg_rows_run(const sg_model *model, const sg_rows_request *request, sg_loss *out, sg_error *err);
 
+/* The token that follows the request's tokens under its edits, chosen as sg_generator_choose
+ * chooses: of one seed, number (settings->first) and position the same draw. Every call is a whole
+ * run, as an edit may reach any position. */
+SG_API sg_status sg_edit_choose(const sg_model *model, const sg_run_request *request, const sg_sampling *settings,
+                                int32_t *id, sg_error *err);
+
 /* Attribution of one logit, or of a difference of two, with gates, attention patterns and norm
  * scales held: the network is then linear, and the effects add up to the logit but for rounding
  * (docs/method-reading.md). */
