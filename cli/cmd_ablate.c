@@ -339,8 +339,11 @@ static sg_status at_place(work *w, int *code, sg_error *err) {
     if (!st) st = edited_run(w, w->edits, w->n_edits, &x.edited, err);
     if (!st) st = cli_predict(&x.after, &w->p, x.edited, position, err);
     if (!st) st = cli_word_measure(&w->p, x.edited, w->position, &w->watch, &x.is, err);
-    if (!st) st = cli_predict_words(&x.before, &w->p, w->position, NULL, 0, cli_size(w->c, "top"), err);
-    if (!st) st = cli_predict_words(&x.after, &w->p, w->position, w->edits, w->n_edits, cli_size(w->c, "top"), err);
+    if (!st)
+      st = cli_predict_words(&x.before, &w->p, w->position, NULL, 0, cli_size(w->c, "top"), cli_stopped, NULL, err);
+    if (!st)
+      st = cli_predict_words(&x.after, &w->p, w->position, w->edits, w->n_edits, cli_size(w->c, "top"), cli_stopped,
+                             NULL, err);
     if (!st) st = cli_linear_changes(&w->p, w->position, &w->watch, w->edits, w->n_edits, &x.linear, err);
     if (!st) *code = print_place(w, &x);
   }

@@ -398,8 +398,8 @@ const cli_command cli_generate = {
     .examples =
         "# three stories\nsgatlin generate RUN --prompt 'Once upon a time' --samples 3\n"
         "# the same words every time\nsgatlin generate RUN --prompt 'The fox was' --greedy --max-tokens 20\n"
-        "# the same with one neuron doubled\n"
-        "sgatlin generate RUN --prompt 'The fox was' --greedy --edit 'layers.1.neurons[channel=0,neuron=17]*=2'\n"
+        "# without one channel's neurons\n"
+        "sgatlin generate RUN --prompt 'The fox was' --edit 'layers.1.neurons[channel=0]=0'\n"
         "# one sentence, as JSON\nsgatlin generate RUN --prompt 'The fox was' --stop . --seed 7 --json",
     .description =
         "MODEL is a model directory (config.json, model.safetensors, tokenizer.json) or the directory of a training "

@@ -63,7 +63,7 @@ static sg_status run_all(work *w, sg_error *err) {
   if (!st) st = cli_predict(&w->before, &w->p, r, position, err);
   size_t top = cli_size(w->c, "top"), at = 0;
   if (!st) st = sgi_prompt_position(position, w->p.count, &at, err);
-  if (!st) st = cli_predict_words(&w->before, &w->p, at, NULL, 0, top, err);
+  if (!st) st = cli_predict_words(&w->before, &w->p, at, NULL, 0, top, cli_stopped, NULL, err);
   if (!st && sg_run_find(r, w->site, &s)) w->stream = length(s.data + (w->p.count - 1) * D, D);
   w->norm = length(w->direction, D);
   sg_run_free(r);
@@ -85,7 +85,7 @@ static sg_status run_all(work *w, sg_error *err) {
     if (!st && !sg_run_edit_hits(r, 0))
       st = sgi_fail(err, SG_ERR_ARG, "--pos %lld is outside the prompt of %zu tokens", (long long)cli_int(w->c, "pos"),
                     w->p.count);
-    if (!st) st = cli_predict_words(&w->after[i], &w->p, at, &e, 1, top, err);
+    if (!st) st = cli_predict_words(&w->after[i], &w->p, at, &e, 1, top, cli_stopped, NULL, err);
     sg_run_free(r);
     cli_progress_update(&progress, (double)i + 1, NULL);
   }

@@ -151,13 +151,13 @@ cli_shown cli_continuation_shown(const cli_prompt *p, const cli_continuation *c)
   return out;
 }
 
-static bool signalled(void *user) {
+bool cli_stopped(void *user) {
   (void)user;
   return cli_stop != 0;
 }
 
 sg_status cli_predict_words(cli_prediction *p, const cli_prompt *prompt, size_t position, const sg_edit *edits,
-                            size_t n_edits, size_t n, sg_error *err) {
+                            size_t n_edits, size_t n, bool (*stop)(void *user), void *user, sg_error *err) {
   int32_t best[CLI_CANDIDATES];
   n = cli_best(p, n < CLI_CANDIDATES ? n : CLI_CANDIDATES, best);
   if (!prompt->tokenizer) return SG_OK;
@@ -165,9 +165,8 @@ sg_status cli_predict_words(cli_prediction *p, const cli_prompt *prompt, size_t 
     if (edits[i].op == SG_EDIT_TAKE) return SG_OK;
   p->words = sgi_alloc((n + 1) * sizeof *p->words);
   if (!p->words) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st = n_edits
-                     ? cli_continue_edited(prompt, position, edits, n_edits, best, n, signalled, NULL, p->words, err)
-                     : cli_continue(prompt, position, best, n, signalled, NULL, p->words, err);
+  sg_status st = n_edits ? cli_continue_edited(prompt, position, edits, n_edits, best, n, stop, user, p->words, err)
+                         : cli_continue(prompt, position, best, n, stop, user, p->words, err);
   if (!st) p->n_words = n;
   return st;
 }

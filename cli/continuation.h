@@ -29,7 +29,9 @@ size_t cli_best(const cli_prediction *p, size_t n, int32_t *out);
 /* Continuations of the n likeliest into p->words; edits (n_edits) as of the run that p is of. With
  * edits that take from another run there are none, as it ends with its prompt. */
 sg_status cli_predict_words(cli_prediction *p, const cli_prompt *prompt, size_t position, const sg_edit *edits,
-                            size_t n_edits, size_t n, sg_error *err);
+                            size_t n_edits, size_t n, bool (*stop)(void *user), void *user, sg_error *err);
+/* Whether a signal asked to stop, for the above. */
+bool cli_stopped(void *user);
 /* What follows the candidate, for tables; "..." at the end of a word that was cut. */
 cli_shown cli_continuation_shown(const cli_prompt *p, const cli_continuation *c);
 

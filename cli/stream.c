@@ -37,8 +37,7 @@ static size_t begun(const cli_stream *s) {
   return most;
 }
 
-/* Bytes before end that a character begins with whose rest is still to come. */
-static size_t unfinished(const char *text, size_t end) {
+size_t cli_stream_unfinished(const char *text, size_t end) {
   for (size_t k = 1; k < 4 && k <= end; k++) {
     unsigned char c = (unsigned char)text[end - k];
     if (c < 0x80) return 0;
@@ -51,7 +50,7 @@ sg_status cli_stream_show(cli_stream *s, bool end, sg_error *err) {
   size_t to = s->n;
   if (!end && !s->stopped) {
     to -= begun(s);
-    to -= unfinished(s->text, to);
+    to -= cli_stream_unfinished(s->text, to);
   }
   if (to <= s->shown) return SG_OK;
   sgi_bytes clean = {0};

@@ -16,6 +16,8 @@ typedef struct cli_stream {
 sg_status cli_stream_add(cli_stream *s, const char *bytes, size_t n, sg_error *err);
 /* Prints what can be shown: all of it at the end. Broken UTF-8 as U+FFFD. */
 sg_status cli_stream_show(cli_stream *s, bool end, sg_error *err);
+/* Bytes before end that a character begins with whose rest is still to come. */
+size_t cli_stream_unfinished(const char *text, size_t end);
 void cli_stream_free(cli_stream *s);
 
 #endif

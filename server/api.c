@@ -16,6 +16,8 @@ static const struct {
     {"/api/info", false, api_info},
     {"/api/metrics", true, api_metrics},
     {"/api/predict", true, api_predict},
+    {"/api/continue", true, api_continue},
+    {"/api/generate", true, api_generate},
     {"/api/lens", true, api_lens},
     {"/api/margins", true, api_margins},
     {"/api/attention", true, api_attention},
@@ -154,13 +156,34 @@ static sg_status no_tokenizer(sg_error *err) {
   return sgi_fail(err, SG_ERR_ARG, "this model has no tokenizer.json: give token ids instead of text");
 }
 
+/* The key in front of what is wrong with its value, so that a page can show it under its field. */
+static sg_status of_field(const char *key, sg_status st, sg_error *err) {
+  char text[sizeof err->text];
+  if (!st || !err) return st;
+  snprintf(text, sizeof text, "%s", err->text);
+  return sgi_fail(err, st, "\"%s\": %s", key, text);
+}
+
 sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err) {
   const char *text;
   sg_status st = api_text(c, key, 256, &text, err);
   *out = fallback;
   if (st || !text) return st;
   if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
-  return cli_prompt_token(&c->p, text, out, err);
+  return of_field(key, cli_prompt_token(&c->p, text, out, err), err);
+}
+
+sg_status api_word(const api_call *c, const char *key, size_t position, cli_word *out, sg_error *err) {
+  const char *text;
+  sg_status st = api_text(c, key, 256, &text, err);
+  *out = (cli_word){0};
+  if (st || !text) return st;
+  if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
+  st = of_field(key, cli_word_read(&c->p, text, (ptrdiff_t)position, out, err), err);
+  if (!st && position + out->n > sg_model_config(c->p.model)->max_position)
+    st = sgi_fail(err, SG_ERR_ARG, "\"%s\": prompt and word have %zu tokens, more than the model was made for", key,
+                  position + out->n);
+  return st;
 }
 
 sg_status api_keys(const api_call *c, const char *const *keys, size_t count, sg_error *err) {

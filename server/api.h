@@ -4,6 +4,7 @@
 
 #include "../cli/prompt.h"
 #include "../cli/reading.h"
+#include "../cli/word.h"
 #include "documents.h"
 #include "http.h"
 #include "opened.h"
@@ -50,6 +51,19 @@ sg_status api_real(const api_call *c, const char *key, double min, double max, d
 sg_status api_text(const api_call *c, const char *key, size_t max, const char **out, sg_error *err);
 /* A token by its text or "id:N"; fallback where absent. */
 sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err);
+/* A token, word or phrase by its text or "id:N,N", as it follows the position; none where absent.
+ * cli_word_free in any case. */
+sg_status api_word(const api_call *c, const char *key, size_t position, cli_word *out, sg_error *err);
+/* "edits" that scale neurons, and "steer", a direction; may_lack: neither has to be there. Free in
+ * any case. */
+enum { API_EDITS = 64, API_EDIT_TEXT = 160 };
+typedef struct api_edits {
+  char (*texts)[API_EDIT_TEXT]; /* (count) */
+  sg_edit *edits;               /* (count) */
+  size_t count;
+} api_edits;
+sg_status api_take_edits(const api_call *c, bool may_lack, api_edits *out, sg_error *err);
+void api_edits_free(api_edits *e);
 /* "layer", "channel" and "index" of a neuron of the model; 0 where absent. */
 sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err);
 /* Every key of the body is one of these. */
@@ -86,6 +100,8 @@ sg_status api_attribute(api_call *c, json_t **answer, sg_error *err);
 sg_status api_ablate(api_call *c, json_t **answer, sg_error *err);
 sg_status api_joint(api_call *c, json_t **answer, sg_error *err);
 sg_status api_attention(api_call *c, json_t **answer, sg_error *err);
+sg_status api_continue(api_call *c, json_t **answer, sg_error *err);
+sg_status api_generate(api_call *c, json_t **answer, sg_error *err);
 sg_status api_lens(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err);
 sg_status api_together(api_call *c, json_t **answer, sg_error *err);

@@ -24,6 +24,10 @@ bool http_job_cancelled(const http_job *j);
 /* Progress from 0 to 1 and a few words: seen only by clients that asked for an event stream. */
 void http_job_progress(http_job *j, double part, const char *what);
 
+/* A part of the answer that is there already, taken over; every one is sent, in order, to clients
+ * that asked for an event stream, as "event: piece". */
+void http_job_piece(http_job *j, json_t *piece);
+
 /* Fills *answer (new reference) or err. Called from one thread at a time. SG_ERR_ARG becomes 400,
  * others 500; text of an error is shown to the client, so it must not hold a path of this machine.
  * An unknown path: leave *answer NULL and return SG_OK. */

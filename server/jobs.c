@@ -50,6 +50,7 @@ void http_job_free(http_job *j) {
   sgi_free(j->text);
   json_decref(j->body);
   free(j->answer);
+  sgi_free(j->pieces);
   sgi_free(j);
 }
 
@@ -215,7 +216,12 @@ ssize_t jobs_next_event(void *cls, uint64_t position, char *to, size_t max) {
   http_job *j = cls;
   ssize_t n = 0;
   pthread_mutex_lock(&j->queue->lock);
-  if (j->new_event && strlen(j->event) <= max) {
+  if (j->pieces_sent < j->pieces_used) {
+    size_t left = j->pieces_used - j->pieces_sent, k = left < max ? left : max;
+    memcpy(to, j->pieces + j->pieces_sent, k);
+    j->pieces_sent += k;
+    n = (ssize_t)k;
+  } else if (j->new_event && strlen(j->event) <= max) {
     n = (ssize_t)strlen(j->event);
     memcpy(to, j->event, (size_t)n);
     j->new_event = false;
@@ -274,6 +280,31 @@ void http_job_progress(http_job *j, double part, const char *what) {
     j->new_event = true;
     let_go(j);
   }
+  pthread_mutex_unlock(&j->queue->lock);
+  free(text);
+}
+
+/* Under the lock. A piece that there is no room for is left out: the answer holds it all. */
+static void add_piece(http_job *j, const char *text) {
+  static const char head[] = "event: piece\ndata: ", tail[] = "\n\n";
+  size_t n = sizeof head + strlen(text) + sizeof tail;
+  if (j->pieces_room - j->pieces_used < n) {
+    size_t room = 2 * j->pieces_room + n + 1024;
+    char *grown = sgi_realloc(j->pieces, j->pieces_room, room);
+    if (!grown) return;
+    j->pieces = grown;
+    j->pieces_room = room;
+  }
+  j->pieces_used += (size_t)snprintf(j->pieces + j->pieces_used, n, "%s%s%s", head, text, tail);
+}
+
+void http_job_piece(http_job *j, json_t *piece) {
+  char *text = j->stream && piece ? json_dumps(piece, JSON_COMPACT) : NULL;
+  json_decref(piece);
+  if (!text) return;
+  pthread_mutex_lock(&j->queue->lock);
+  if (!j->left) add_piece(j, text);
+  let_go(j);
   pthread_mutex_unlock(&j->queue->lock);
   free(text);
 }

@@ -50,6 +50,8 @@ struct http_job {
   char *answer; /* from jansson; NULL: memory was out */
   char event[256];
   bool new_event, sent;
+  char *pieces; /* (pieces_used of pieces_room) events that are all sent, behind one another */
+  size_t pieces_used, pieces_room, pieces_sent;
   size_t offset;
 };
 

@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "../cli/attribution.h"
-#include "../cli/predict.h"
+#include "../cli/direction.h"
+#include "../cli/continuation.h"
 #include "api.h"
 #include "core/base.h"
 #include "model/model.h"
 
-enum { EDITS = 64, EDIT_TEXT = 160, MAX_BYTES = 1 << 30 };
+enum { MAX_BYTES = 1 << 30 };
 
 static bool tick(void *user, size_t done, size_t wanted) {
   const api_call *c = user;
@@ -34,7 +35,7 @@ static sg_status within_layer(const sg_model *m, size_t layer, json_int_t channe
 
 /* {"layer", "channel", "neuron", "pos", "scale"} as the text of an edit: the client chooses
  * numbers, never a site. */
-static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEXT], sg_error *err) {
+static sg_status edit_text(const api_call *c, const json_t *o, char out[API_EDIT_TEXT], sg_error *err) {
   static const char *const keys[] = {"layer", "channel", "neuron", "pos", "scale"};
   const sg_config *k = sg_model_config(c->p.model);
   sgi_largest most = sgi_model_largest(c->p.model);
@@ -58,29 +59,66 @@ static sg_status edit_text(const api_call *c, const json_t *o, char out[EDIT_TEX
     n += (size_t)snprintf(axes + n, sizeof axes - n, "channel=%lld,", (long long)channel);
   if (neuron >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "neuron=%lld,", (long long)neuron);
   if (n) axes[n - 1] = 0;
-  snprintf(out, EDIT_TEXT, "layers.%lld.neurons%s%s%s*=%.9g", (long long)layer, n ? "[" : "", axes, n ? "]" : "",
+  snprintf(out, API_EDIT_TEXT, "layers.%lld.neurons%s%s%s*=%.9g", (long long)layer, n ? "[" : "", axes, n ? "]" : "",
            scale);
   return SG_OK;
 }
 
-static sg_status take_edits(const api_call *c, char (*texts)[EDIT_TEXT], sg_edit *edits, size_t *count, sg_error *err) {
+/* {"layer", "toward", "away", "strength"}. */
+static sg_status take_steer(const api_call *c, api_edits *out, sg_error *err) {
+  static const char *const keys[] = {"layer", "toward", "away", "strength"};
+  const json_t *o = json_object_get(c->body, "steer");
+  if (!o) return SG_OK;
+  if (!json_is_object(o)) return sgi_fail(err, SG_ERR_ARG, "request: \"steer\" must be an object");
+  api_call part = {.body = o, .p = c->p};
+  json_int_t layer;
+  double strength;
+  const char *toward, *away;
+  int32_t id;
+  sg_status st = api_keys(&part, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(&part, "layer", 0, (json_int_t)sg_model_config(c->p.model)->num_layers - 1, 0, &layer, err);
+  if (!st) st = api_real(&part, "strength", -1e6, 1e6, 4, &strength, err);
+  if (!st) st = api_text(&part, "toward", 256, &toward, err);
+  if (!st) st = api_text(&part, "away", 256, &away, err);
+  if (!st && !toward) st = sgi_fail(err, SG_ERR_ARG, "request: \"steer\" needs \"toward\", a token");
+  if (!st) st = api_token(&part, "toward", -1, &id, err); /* an error names its field */
+  if (!st) st = api_token(&part, "away", -1, &id, err);
+  if (st) return st;
+  snprintf(out->texts[out->count], API_EDIT_TEXT, "layers.%lld.resid_post += %g toward %.40s%s%.40s", (long long)layer,
+           strength, toward, away ? " away from " : "", away ? away : "");
+  return cli_direction_edit(&c->p, (size_t)layer, toward, away, strength, &out->edits[out->count++], err);
+}
+
+sg_status api_take_edits(const api_call *c, bool may_lack, api_edits *out, sg_error *err) {
   const json_t *list = json_object_get(c->body, "edits");
-  *count = json_array_size(list);
-  if (!json_is_array(list) || !*count || *count > EDITS)
-    return sgi_fail(err, SG_ERR_ARG, "request: \"edits\" must be a list of 1 to %d", EDITS);
+  size_t n = json_array_size(list), least = may_lack || json_object_get(c->body, "steer") ? 0 : 1;
+  *out = (api_edits){0};
+  if ((!list && least) || (list && !json_is_array(list)) || n < least || n > API_EDITS)
+    return sgi_fail(err, SG_ERR_ARG, "request: \"edits\" must be a list of 1 to %d", API_EDITS);
+  out->texts = sgi_alloc((n + 1) * sizeof *out->texts);
+  out->edits = sgi_alloc((n + 1) * sizeof *out->edits);
+  if (!out->texts || !out->edits) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_status st = SG_OK;
-  for (size_t i = 0; i < *count && !st; i++) {
-    st = edit_text(c, json_array_get(list, i), texts[i], err);
-    if (!st) st = sg_edit_parse(texts[i], &edits[i], err);
+  for (size_t i = 0; i < n && !st; i++) {
+    st = edit_text(c, json_array_get(list, i), out->texts[i], err);
+    if (!st) st = sg_edit_parse(out->texts[i], &out->edits[i], err);
+    out->count++;
   }
-  return st;
+  return st ? st : take_steer(c, out, err);
+}
+
+void api_edits_free(api_edits *e) {
+  for (size_t i = 0; e->edits && i < e->count; i++) sgi_free((void *)(uintptr_t)e->edits[i].vector);
+  sgi_free(e->texts);
+  sgi_free(e->edits);
+  *e = (api_edits){0};
 }
 
 typedef struct ablation {
-  char texts[EDITS][EDIT_TEXT];
-  sg_edit edits[EDITS];
-  size_t count, position, top;
-  int32_t target;
+  api_edits list;
+  size_t position, top;
+  cli_word watch;
+  cli_measure was, is;
   double linear;
   sg_run *plain, *edited;
   cli_prediction before, after;
@@ -88,47 +126,75 @@ typedef struct ablation {
 
 static json_t *ablation_json(const api_call *c, const ablation *a) {
   json_t *edits = json_array();
-  for (size_t i = 0; i < a->count; i++)
-    json_array_append_new(
-        edits, json_pack("{ss sI}", "edit", a->texts[i], "changed", (json_int_t)sg_run_edit_hits(a->edited, i)));
-  double change = (double)a->after.logits[a->target] - (double)a->before.logits[a->target];
-  return json_pack("{so sI so so so so so so so so so}", "tokens", cli_prompt_json(&c->p), "position",
-                   (json_int_t)a->position, "edits", edits, "target", cli_token_json(&c->p, a->target), "logit_change",
-                   cli_json_real(change), "linear_change", cli_json_real(a->linear), "probability_before",
-                   cli_json_real(a->before.p[a->target]), "probability_after", cli_json_real(a->after.p[a->target]),
-                   "kl", cli_json_real(cli_divergence(&a->before, &a->after)), "before",
-                   cli_prediction_json(&c->p, &a->before, a->top), "after",
-                   cli_prediction_json(&c->p, &a->after, a->top));
+  for (size_t i = 0; i < a->list.count; i++)
+    json_array_append_new(edits, json_pack("{so sI}", "edit", cli_json_text(a->list.texts[i], strlen(a->list.texts[i])),
+                                           "changed", (json_int_t)sg_run_edit_hits(a->edited, i)));
+  json_t *o =
+      json_pack("{so sI so so so so so so so so so}", "tokens", cli_prompt_json(&c->p), "position",
+                (json_int_t)a->position, "edits", edits, "target", cli_token_json(&c->p, a->watch.ids[0]),
+                "logit_change", cli_json_real(a->is.logit - a->was.logit), "linear_change", cli_json_real(a->linear),
+                "probability_before", cli_json_real(a->was.probability), "probability_after",
+                cli_json_real(a->is.probability), "kl", cli_json_real(cli_divergence(&a->before, &a->after)), "before",
+                cli_prediction_json(&c->p, &a->before, a->top), "after", cli_prediction_json(&c->p, &a->after, a->top));
+  if (a->watch.n > 1)
+    json_object_set_new(o, "word", cli_word_json(&c->p, a->watch.ids, a->watch.n, a->was.log_probability));
+  return o;
+}
+
+/* "target", or the most probable token; the prompt then holds the word. */
+static sg_status take_watch(api_call *c, size_t position, cli_word *out, sg_error *err) {
+  sg_status st = api_word(c, "target", position, out, err);
+  if (!st && !out->n) st = cli_word_likeliest(&c->p, (ptrdiff_t)position, out, err);
+  if (!st && out->n > 1) st = cli_word_extend(&c->p, position, out, out->n - 1, err);
+  return st;
+}
+
+static bool gone(void *user) {
+  const api_call *c = user;
+  return http_job_cancelled(c->job);
+}
+
+static sg_status words_behind(const api_call *c, ablation *a, size_t top, sg_error *err) {
+  void *user = (void *)(uintptr_t)c;
+  sg_status st = cli_predict_words(&a->before, &c->p, a->position, NULL, 0, top, gone, user, err);
+  return st ? st : cli_predict_words(&a->after, &c->p, a->position, a->list.edits, a->list.count, top, gone, user, err);
 }
 
 static sg_status ablate(api_call *c, ablation *a, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "top", "position", "target", "edits"};
+  static const char *const keys[] = {API_PROMPT_KEYS, "top", "position", "target", "edits", "steer"};
   json_int_t top;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = api_position(c, &a->position, err);
-  if (!st) st = take_edits(c, a->texts, a->edits, &a->count, err);
+  if (!st) st = api_take_edits(c, false, &a->list, err);
+  if (!st) st = take_watch(c, a->position, &a->watch, err);
   if (!st) st = api_run(c, NULL, 0, NULL, 0, &a->plain, err);
-  if (!st) st = api_run(c, NULL, 0, a->edits, a->count, &a->edited, err);
+  if (!st) st = api_run(c, NULL, 0, a->list.edits, a->list.count, &a->edited, err);
   if (!st) st = cli_predict(&a->before, &c->p, a->plain, (ptrdiff_t)a->position, err);
   if (!st) st = cli_predict(&a->after, &c->p, a->edited, (ptrdiff_t)a->position, err);
-  if (!st) st = api_token(c, "target", cli_prediction_best(&a->before), &a->target, err);
-  if (!st) st = cli_linear_change(&c->p, a->position, a->target, a->edits, a->count, &a->linear, err);
+  if (!st) st = words_behind(c, a, (size_t)top, err);
+  if (!st) st = cli_word_measure(&c->p, a->plain, a->position, &a->watch, &a->was, err);
+  if (!st) st = cli_word_measure(&c->p, a->edited, a->position, &a->watch, &a->is, err);
+  if (!st) st = cli_linear_changes(&c->p, a->position, &a->watch, a->list.edits, a->list.count, &a->linear, err);
   a->top = st ? 0 : (size_t)top;
   return st;
 }
 
-sg_status api_ablate(api_call *c, json_t **answer, sg_error *err) {
-  ablation *a = sgi_alloc(sizeof *a);
-  if (!a) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st = ablate(c, a, err);
-  if (!st) *answer = ablation_json(c, a);
+static void end(ablation *a) {
   sg_run_free(a->plain);
   sg_run_free(a->edited);
   cli_prediction_free(&a->before);
   cli_prediction_free(&a->after);
-  sgi_free(a);
+  cli_word_free(&a->watch);
+  api_edits_free(&a->list);
+}
+
+sg_status api_ablate(api_call *c, json_t **answer, sg_error *err) {
+  ablation a = {0};
+  sg_status st = ablate(c, &a, err);
+  if (!st) *answer = ablation_json(c, &a);
+  end(&a);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
@@ -136,7 +202,7 @@ sg_status api_ablate(api_call *c, json_t **answer, sg_error *err) {
 
 /* The chosen neurons that the edits meet, and the links between their values: the page solves for
  * any factors. */
-static json_t *joint_json(const api_call *c, const sg_joint *j) {
+static json_t *joint_json(const api_call *c, const sg_joint *j, const cli_word *watch) {
   json_t *neurons = json_array(), *links = json_array();
   for (size_t i = 0; i < j->count; i++) {
     const sg_term *t = &j->neurons[i];
@@ -149,32 +215,59 @@ static json_t *joint_json(const api_call *c, const sg_joint *j) {
             links, json_pack("[IIo]", (json_int_t)i, (json_int_t)k, cli_json_real(j->links[i * j->count + k])));
   }
   return json_pack("{so sI so so so}", "tokens", cli_prompt_json(&c->p), "position", (json_int_t)j->position, "target",
-                   cli_token_json(&c->p, j->target), "neurons", neurons, "links", links);
+                   cli_token_json(&c->p, watch->ids[0]), "neurons", neurons, "links", links);
+}
+
+/* Effects of the neurons of one token's answer, added to those of the last token's, which has them
+ * all. */
+static void add_effects(sg_joint *all, const sg_joint *own) {
+  size_t k = 0;
+  for (size_t i = 0; i < own->count; i++) {
+    const sg_term *t = &own->neurons[i];
+    while (k < all->count) { /* both lists are in one order */
+      const sg_term *u = &all->neurons[k++];
+      if (t->layer != u->layer || t->position != u->position || t->channel != u->channel || t->index != u->index)
+        continue;
+      all->effect[k - 1] += own->effect[i];
+      break;
+    }
+  }
 }
 
 static sg_status joint(api_call *c, ablation *a, json_t **answer, sg_error *err) {
   static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "edits"};
-  sg_attribute_request r = {.against = -1, .max_bytes = MAX_BYTES, .progress = tick, .user = c};
-  sg_joint *j = NULL;
+  sg_joint *all = NULL;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = api_position(c, &a->position, err);
-  if (!st) st = take_edits(c, a->texts, a->edits, &a->count, err);
-  if (!st) st = api_token(c, "target", -1, &r.target, err);
-  if (st) return st;
-  r.tokens = c->p.tokens;
-  r.count = c->p.count;
-  r.position = (ptrdiff_t)a->position;
-  st = sg_joint_create(c->p.model, &r, a->edits, a->count, &j, err);
-  if (!st && !(*answer = joint_json(c, j))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_joint_free(j);
+  if (!st) st = api_take_edits(c, false, &a->list, err);
+  if (!st) st = take_watch(c, a->position, &a->watch, err);
+  for (size_t i = a->watch.n; i-- > 0 && !st;) {
+    sg_attribute_request r = {.tokens = c->p.tokens,
+                              .count = c->p.count,
+                              .position = (ptrdiff_t)(a->position + i),
+                              .target = a->watch.ids[i],
+                              .against = -1,
+                              .max_bytes = MAX_BYTES,
+                              .progress = tick,
+                              .user = c};
+    sg_joint *own = NULL;
+    st = sg_joint_create(c->p.model, &r, a->list.edits, a->list.count, &own, err);
+    if (!st && all) add_effects(all, own);
+    if (all)
+      sg_joint_free(own);
+    else
+      all = own;
+  }
+  if (!st) all->position = a->position;
+  if (!st && !(*answer = joint_json(c, all, &a->watch))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_joint_free(all);
   return st;
 }
 
 sg_status api_joint(api_call *c, json_t **answer, sg_error *err) {
-  ablation *a = sgi_alloc(sizeof *a);
-  if (!a) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st = joint(c, a, answer, err);
-  sgi_free(a);
+  ablation a = {0};
+  sg_status st = joint(c, &a, answer, err);
+  end(&a);
   return st;
 }

@@ -10,13 +10,28 @@ enum { MAX_BYTES = 1 << 30, MAX_TARGETS = 16 };
 
 /* ---- attribute ------------------------------------------------------------------------------- */
 
-static sg_status verify(const api_call *c, const sg_attribute_request *r, const sg_attribution *a,
-                        sg_true_effect *truth, size_t n, sg_error *err) {
+enum { MOST_TRUE = 100 };
+
+/* One logit, or a word's along it. */
+typedef struct attribution {
+  const api_call *c;
+  sg_attribute_request r;
+  sg_phrase_request words;
+  cli_word target, against;
+  sg_attribution *own;
+  sg_phrase *phrase;
+  sg_true_effect truth[MOST_TRUE];
+} attribution;
+
+static sg_status verify(attribution *a, size_t n, sg_error *err) {
+  const api_call *c = a->c;
+  const sg_terms *l = a->phrase ? &a->phrase->sum.neurons : &a->own->neurons;
   sg_status st = SG_OK;
   for (size_t i = 0; i < n && !st; i++) {
     if (http_job_cancelled(c->job)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
     http_job_progress(c->job, (double)i / (double)n, "running again without neurons");
-    st = sg_verify_terms(c->p.model, r, a, &a->neurons.terms[i], 1, &truth[i], err);
+    st = a->phrase ? sg_phrase_verify(c->p.model, &a->words, a->phrase, &l->terms[i], 1, &a->truth[i], err)
+                   : sg_verify_terms(c->p.model, &a->r, a->own, &l->terms[i], 1, &a->truth[i], err);
   }
   return st;
 }
@@ -27,30 +42,80 @@ static bool attributing(void *user, size_t done, size_t wanted) {
   return !http_job_cancelled(c->job);
 }
 
-sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "against", "top", "verify"};
-  sg_attribute_request r = {.max_bytes = MAX_BYTES, .progress = attributing, .user = c};
-  sg_attribution *a = NULL;
-  sg_true_effect truth[100];
-  json_int_t position, top, n;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "position", -API_TOKENS, API_TOKENS, -1, &position, err);
-  if (!st) st = api_int(c, "top", 0, 20000, 12, &top, err);
-  if (!st) st = api_int(c, "verify", 0, SGI_COUNT(truth), 0, &n, err);
-  if (!st) st = api_prompt(c, err);
-  if (!st) st = api_token(c, "target", -1, &r.target, err);
-  if (!st) st = api_token(c, "against", -1, &r.against, err);
+/* "part": token K of the word alone, along it. */
+static sg_status take_part(api_call *c, attribution *a, size_t part, sg_error *err) {
+  if (part > a->target.n || a->against.n)
+    return sgi_fail(err, SG_ERR_ARG, "request: \"part\" must be a token of the target, from 1 to %zu, none against it",
+                    a->target.n);
+  size_t position = (size_t)a->r.position;
+  sg_status st = cli_word_extend(&c->p, position, &a->target, part - 1, err);
+  a->r.position = (ptrdiff_t)(position + part - 1);
+  a->r.target = a->target.ids[part - 1];
+  a->r.tokens = c->p.tokens;
+  a->r.count = c->p.count;
+  return st;
+}
+
+static sg_status attribute(api_call *c, attribution *a, size_t part, sg_error *err) {
+  size_t position;
+  sg_status st = api_position(c, &position, err);
+  if (!st) st = api_word(c, "target", position, &a->target, err);
+  if (!st) st = api_word(c, "against", position, &a->against, err);
   if (st) return st;
-  r.tokens = c->p.tokens;
-  r.count = c->p.count;
-  r.position = (ptrdiff_t)position;
-  st = sg_attribute(c->p.model, &r, &a, err);
-  if (!st && (size_t)n > a->neurons.count) n = (json_int_t)a->neurons.count;
-  if (!st) st = verify(c, &r, a, truth, (size_t)n, err);
-  if (!st) st = sg_attribution_check(a, err);
-  if (!st && !(*answer = cli_attribution_json(&c->p, a, (size_t)top, truth, (size_t)n)))
+  a->r = (sg_attribute_request){.tokens = c->p.tokens,
+                                .count = c->p.count,
+                                .position = (ptrdiff_t)position,
+                                .target = a->target.n ? a->target.ids[0] : -1,
+                                .against = a->against.n ? a->against.ids[0] : -1,
+                                .max_bytes = MAX_BYTES,
+                                .progress = attributing,
+                                .user = c};
+  if (part) st = take_part(c, a, part, err);
+  if (part || (a->target.n < 2 && a->against.n < 2)) return st ? st : sg_attribute(c->p.model, &a->r, &a->own, err);
+  if (!a->target.n) st = cli_word_likeliest(&c->p, (ptrdiff_t)position, &a->target, err);
+  a->words = (sg_phrase_request){.tokens = c->p.tokens,
+                                 .count = c->p.count,
+                                 .position = (ptrdiff_t)position,
+                                 .target = a->target.ids,
+                                 .against = a->against.ids,
+                                 .n_target = a->target.n,
+                                 .n_against = a->against.n,
+                                 .max_bytes = MAX_BYTES,
+                                 .progress = attributing,
+                                 .user = c};
+  return st ? st : sg_attribute_phrase(c->p.model, &a->words, &a->phrase, err);
+}
+
+static json_t *attribution_json(const attribution *a, size_t top, size_t n) {
+  const cli_prompt *p = &a->c->p;
+  return a->phrase ? cli_phrase_json(p, a->phrase, top, a->truth, n)
+                   : cli_attribution_json(p, a->own, top, a->truth, n);
+}
+
+sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "against", "part", "top", "verify"};
+  json_int_t top, n, part;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "top", 0, 20000, 12, &top, err);
+  if (!st) st = api_int(c, "part", 0, SG_PHRASE_MOST, 0, &part, err);
+  if (!st) st = api_int(c, "verify", 0, MOST_TRUE, 0, &n, err);
+  if (!st) st = api_prompt(c, err);
+  if (st) return st;
+  attribution *a = sgi_alloc(sizeof *a);
+  if (!a) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  a->c = c;
+  st = attribute(c, a, (size_t)part, err);
+  size_t found = st ? 0 : a->phrase ? a->phrase->sum.neurons.count : a->own->neurons.count;
+  if ((size_t)n > found) n = (json_int_t)found;
+  if (!st) st = verify(a, (size_t)n, err);
+  if (!st) st = a->phrase ? sg_phrase_check(a->phrase, err) : sg_attribution_check(a->own, err);
+  if (!st && !(*answer = attribution_json(a, (size_t)top, (size_t)n)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_attribution_free(a);
+  sg_attribution_free(a->own);
+  sg_phrase_free(a->phrase);
+  cli_word_free(&a->target);
+  cli_word_free(&a->against);
+  sgi_free(a);
   return st;
 }
 
@@ -110,19 +175,22 @@ static json_t *graph_json(const api_call *c, const sg_graph *g) {
                    "nodes", nodes, "edges", edges, "heads", heads);
 }
 
-static sg_status take_targets(const api_call *c, int32_t *targets, size_t *n, sg_error *err) {
+static sg_status take_targets(api_call *c, ptrdiff_t position, cli_targets *out, sg_error *err) {
   const json_t *list = json_object_get(c->body, "targets");
-  *n = json_array_size(list);
-  if (list && (!json_is_array(list) || *n > MAX_TARGETS))
+  const char *texts[MAX_TARGETS];
+  size_t n = json_array_size(list);
+  *out = (cli_targets){0};
+  if (list && (!json_is_array(list) || n > MAX_TARGETS))
     return sgi_fail(err, SG_ERR_ARG, "request: \"targets\" must be a list of at most %d tokens", MAX_TARGETS);
-  sg_status st = SG_OK;
-  for (size_t i = 0; i < *n && !st; i++) {
-    json_t *one = json_pack("{sO}", "targets", json_array_get(list, i));
-    api_call part = {.body = one, .p = c->p};
-    st = one ? api_token(&part, "targets", -1, &targets[i], err) : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-    json_decref(one);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *v = json_array_get(list, i);
+    texts[i] = json_string_value(v);
+    if (!texts[i] || json_string_length(v) > 256)
+      return sgi_fail(err, SG_ERR_ARG, "request: \"targets\" must be texts of at most 256 bytes");
+    if (!c->p.tokenizer && strncmp(texts[i], "id:", 3))
+      return sgi_fail(err, SG_ERR_ARG, "request: \"targets\": this model has no tokenizer.json: give id:N");
   }
-  return st;
+  return n ? cli_targets_read(&c->p, texts, n, position, out, err) : SG_OK;
 }
 
 static sg_status take_heads(const api_call *c, bool *heads, sg_error *err) {
@@ -134,8 +202,8 @@ static sg_status take_heads(const api_call *c, bool *heads, sg_error *err) {
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {API_PROMPT_KEYS,  "position",  "targets", "node_threshold",
                                      "edge_threshold", "max_nodes", "heads"};
-  int32_t targets[MAX_TARGETS];
-  sg_graph_request r = {.targets = targets, .max_bytes = MAX_BYTES, .progress = tick, .user = c};
+  cli_targets targets = {0};
+  sg_graph_request r = {.max_bytes = MAX_BYTES, .progress = tick, .user = c};
   sg_graph *g = NULL;
   json_int_t position, max_nodes;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
@@ -144,14 +212,17 @@ sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = api_real(c, "node_threshold", 0.01, 1, 0.8, &r.node_threshold, err);
   if (!st) st = api_real(c, "edge_threshold", 0.01, 1, 0.98, &r.edge_threshold, err);
   if (!st) st = api_prompt(c, err);
-  if (!st) st = take_targets(c, targets, &r.n_targets, err);
   if (!st) st = take_heads(c, &r.heads, err);
-  if (st) return st;
+  if (!st) st = take_targets(c, (ptrdiff_t)position, &targets, err);
   r.tokens = c->p.tokens;
   r.count = c->p.count;
-  r.position = (ptrdiff_t)position;
+  r.position = targets.n ? (ptrdiff_t)targets.position : (ptrdiff_t)position;
+  r.targets = targets.ids;
+  r.target_positions = targets.n ? targets.positions : NULL;
+  r.n_targets = targets.n;
   r.max_nodes = (size_t)max_nodes;
-  st = sg_graph_create(c->p.model, &r, &g, err);
+  if (!st) st = sg_graph_create(c->p.model, &r, &g, err);
+  cli_targets_free(&targets);
   if (!st && !(*answer = graph_json(c, g))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_graph_free(g);
   return st;

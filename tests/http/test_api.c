@@ -122,6 +122,19 @@ static const struct {
     {"/api/attention", "{\"text\":\"" TEXT "\",\"layer\":2}"},
     {"/api/attribute", "{\"text\":\"" TEXT "\"}"},
     {"/api/attribute", "{\"text\":\"" TEXT "\",\"position\":2,\"target\":\"id:5\",\"against\":\"id:6\",\"verify\":3}"},
+    {"/api/attribute", "{\"text\":\"" TEXT "\",\"target\":\"on the tree\",\"against\":\"happy\",\"verify\":2}"},
+    {"/api/attribute", "{\"text\":\"" TEXT "\",\"target\":\"id:5,6,7\",\"part\":2}"},
+    {"/api/continue", "{\"text\":\"" TEXT "\",\"position\":2,\"top\":4}"},
+    {"/api/continue", "{\"ids\":[5,6]}"},
+    {"/api/generate", "{\"text\":\"" TEXT "\",\"max_tokens\":5}"},
+    {"/api/generate",
+     "{\"text\":\"" TEXT "\",\"max_tokens\":5,\"seed\":3,\"temperature\":1,\"top_k\":9,\"top_p\":0.5,\"min_p\":0.1,"
+     "\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"pos\":2,\"scale\":0.5}],\"steer\":{\"layer\":1,"
+     "\"toward\":\"happy\",\"away\":\"blue\",\"strength\":9}}"},
+    {"/api/ablate", "{\"text\":\"" TEXT "\",\"steer\":{\"toward\":\"happy\"}}"},
+    {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0}],\"target\":\"happy dog\"}"},
+    {"/api/joint", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0,\"pos\":2}],\"target\":\"happy dog\"}"},
+    {"/api/graph", "{\"text\":\"" TEXT "\",\"targets\":[\"happy dog\",\"blue\"]}"},
     {"/api/ablate",
      "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"pos\":2,\"scale\":0.5}]}"},
     {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0},{\"layer\":1,\"scale\":2}],\"target\":\"id:7\"}"},
@@ -219,7 +232,19 @@ static void wrong_requests(void **state) {
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[{\"layer\":0}],\"target\":\"\"}"},
       {"/api/graph", "{\"text\":\"a\",\"targets\":[\"\"]}"},
       {"/api/predict", "{\"ids\":[],\"bos\":false}"},
-      {"/api/attribute", "{\"text\":\"a\",\"target\":\"no token of one piece\"}"},
+      {"/api/attribute", "{\"text\":\"a\",\"target\":\"id:5,\"}"},
+      {"/api/attribute", "{\"text\":\"a\",\"target\":\"id:5,150\"}"},
+      {"/api/attribute",
+       "{\"text\":\"a\",\"target\":\"a phrase of more tokens than the model was made for, all in all\"}"},
+      {"/api/attribute", "{\"text\":\"a\",\"target\":\"id:5,6\",\"part\":3}"},
+      {"/api/attribute", "{\"text\":\"a\",\"part\":1}"},
+      {"/api/graph", "{\"text\":\"a\",\"targets\":[\"happy dog\",\"old cat\"]}"},
+      {"/api/ablate", "{\"text\":\"a\",\"steer\":{}}"},
+      {"/api/ablate", "{\"text\":\"a\",\"steer\":5}"},
+      {"/api/ablate", "{\"text\":\"a\",\"steer\":{\"toward\":\"happy dog\"}}"},
+      {"/api/ablate", "{\"text\":\"a\",\"steer\":{\"toward\":\"happy\",\"layer\":3}}"},
+      {"/api/ablate", "{\"text\":\"a\",\"steer\":{\"toward\":\"happy\",\"strength\":1e300}}"},
+      {"/api/generate", "{\"text\":\"a\",\"steer\":{\"toward\":\"happy\",\"away\":\"happy\"}}"},
       {"/api/attribute", "{\"text\":\"a\",\"verify\":101}"},
       {"/api/ablate", "{\"text\":\"a\"}"},
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[]}"},
@@ -423,6 +448,96 @@ static void assert_same(const char *what, const json_t *a, const json_t *b) {
   fail_msg("%s: %.300s\nis not\n%.300s", what, x ? x : "nothing", y ? y : "nothing");
 }
 
+static void forget_words(json_t *predictions) {
+  json_t *one;
+  size_t i;
+  json_array_foreach(predictions, i, one) {
+    assert_int_equal(json_object_del(one, "continuation"), 0);
+    json_object_del(one, "continuation_ids");
+  }
+}
+
+/* Words: along them, together, one of their tokens, taken away; text as it is written. */
+static const struct {
+  const char *path, *body, *arguments;
+} twins[] = {
+    {"/api/attribute", "\"target\":\"on the tree\",\"against\":\"zebra\",\"top\":50,\"verify\":3",
+     "attribute " MODEL " --target 'on the tree' --against zebra --top 50 --verify 3"},
+    {"/api/attribute", "\"target\":\"happy dog\",\"part\":2", "attribute " MODEL " --target 'happy dog' --part 2"},
+    {"/api/attribute", "\"against\":\"happy dog\",\"position\":2",
+     "attribute " MODEL " --against 'happy dog' --position 2"},
+    {"/api/ablate", "\"target\":\"happy dog\",\"edits\":[{\"layer\":0,\"channel\":0,\"pos\":2}]",
+     "ablate " MODEL " --target 'happy dog' --edit 'layers.0.neurons[pos=2,channel=0]*=0'"},
+};
+
+static void same_words(void **state) {
+  (void)state;
+  char body[600], line[600];
+  for (size_t i = 0; i < sizeof twins / sizeof *twins; i++) {
+    snprintf(body, sizeof body, "{\"text\":\"" TEXT "\",%s}", twins[i].body);
+    snprintf(line, sizeof line, "%s --prompt '" TEXT "' --json", twins[i].arguments);
+    json_t *a = ask(twins[i].path, body, 200), *b = command(line);
+    assert_same(twins[i].arguments, a, b);
+    json_decref(a);
+    json_decref(b);
+  }
+}
+
+/* The page's sliders: the exact sum of a word is the command's linear change. */
+static void same_joint(void **state) {
+  (void)state;
+  json_t *j =
+      ask("/api/joint", "{\"text\":\"" TEXT "\",\"target\":\"happy dog\",\"edits\":[{\"layer\":2,\"pos\":3}]}", 200);
+  json_t *b =
+      command("ablate " MODEL " --prompt '" TEXT "' --target 'happy dog' --edit 'layers.2.neurons[pos=3]*=0' --json");
+  json_t *n;
+  size_t i;
+  double sum = 0;
+  json_array_foreach(json_object_get(j, "neurons"), i, n) sum -=
+      json_number_value(json_object_get(n, "value")) * json_number_value(json_object_get(n, "effect"));
+  assert_true(fabs(sum - json_number_value(json_object_get(b, "linear_change"))) < 1e-6);
+  json_decref(j);
+  json_decref(b);
+}
+
+/* Text: the pieces of the stream are the answer, and the answer is the command's. */
+static void same_text(void **state) {
+  (void)state;
+  static const struct {
+    const char *body, *arguments;
+  } all[] = {
+      {"\"seed\":5", "--seed 5"},
+      {"\"seed\":9007199254740991,\"temperature\":1.5,\"top_k\":7",
+       "--seed 9007199254740991 --temperature 1.5 --top-k 7"},
+      {"\"temperature\":0", "--greedy"},
+      {"\"seed\":5,\"edits\":[{\"layer\":0,\"channel\":0,\"scale\":3}]",
+       "--seed 5 --edit 'layers.0.neurons[channel=0]*=3'"},
+      {"\"seed\":6,\"steer\":{\"layer\":1,\"toward\":\"happy\",\"away\":\"blue\",\"strength\":60}",
+       "--seed 6 --layer 1 --toward happy --away blue --strength 60"},
+  };
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    char body[400], line[400];
+    snprintf(body, sizeof body, "{\"text\":\"" TEXT "\",\"max_tokens\":12,%s}", all[i].body);
+    snprintf(line, sizeof line, "generate " MODEL " --prompt '" TEXT "' -n 12 --json %s", all[i].arguments);
+    json_t *a = ask("/api/generate", body, 200), *b = command(line);
+    const char *const keys[] = {"text", "ids", "reason", "prompt_tokens"};
+    for (size_t k = 0; k < SGI_COUNT(keys); k++)
+      assert_same(line, json_object_get(a, keys[k]), json_object_get(b, keys[k]));
+    reply r = client_call(server, "/api/generate", body, "Accept: text/event-stream\r\n");
+    char text[2000] = "";
+    for (const char *at = r.body; (at = strstr(at, "event: piece\ndata: ")); at++) {
+      json_t *piece = json_loads(at + 19, JSON_DISABLE_EOF_CHECK, NULL);
+      strncat(text, json_string_value(json_object_get(piece, "text")), sizeof text - strlen(text) - 1);
+      json_decref(piece);
+    }
+    assert_string_equal(text, json_string_value(json_object_get(a, "text")));
+    assert_non_null(strstr(r.body, "event: done"));
+    reply_free(&r);
+    json_decref(a);
+    json_decref(b);
+  }
+}
+
 static void same_numbers(void **state) {
   (void)state;
   json_t *a = ask("/api/attribute", "{\"text\":\"" TEXT "\",\"against\":\"id:6\",\"top\":50,\"verify\":4}", 200);
@@ -434,6 +549,7 @@ static void same_numbers(void **state) {
           200);
   b = command("ablate " MODEL " --prompt '" TEXT "' --edit 'layers.1.neurons[channel=0,neuron=3]*=0.5' --json");
   assert_same("ablate", a, b);
+  forget_words(json_object_get(b, "before")); /* predict tells every position, and no words */
   json_t *p = ask("/api/predict", "{\"text\":\"" TEXT "\"}", 200), *list = json_object_get(p, "predictions");
   assert_same("predict", json_array_get(list, json_array_size(list) - 1), json_object_get(b, "before"));
   json_t *l = ask("/api/lens", "{\"text\":\"" TEXT "\",\"top\":8}", 200), *layers = json_object_get(l, "layers");
@@ -788,7 +904,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(answers_fit),   cmocka_unit_test(wrong_requests),     cmocka_unit_test(wrong_by_schema),
       cmocka_unit_test(long_prompts),  cmocka_unit_test(beyond_the_context), cmocka_unit_test(curves),
-      cmocka_unit_test(same_numbers),  cmocka_unit_test(same_places),        cmocka_unit_test(same_neuron),
+      cmocka_unit_test(same_numbers),  cmocka_unit_test(same_words),         cmocka_unit_test(same_joint),
+      cmocka_unit_test(same_text),     cmocka_unit_test(same_places),        cmocka_unit_test(same_neuron),
       cmocka_unit_test(same_graph),    cmocka_unit_test(split_graph),        cmocka_unit_test(same_map),
       cmocka_unit_test(other_splits),  cmocka_unit_test(same_facts),         cmocka_unit_test(no_tokenizer),
       cmocka_unit_test(changed_bodies)};

@@ -68,6 +68,10 @@ static const struct {
              {"/api/attribute", "\"top\":5,\"verify\":4,"},
              {"/api/ablate", "\"edits\":[{\"layer\":0,\"neuron\":1}],"},
              {"/api/joint", "\"edits\":[{\"layer\":0,\"channel\":0,\"pos\":7}],"},
+             {"/api/attribute", "\"top\":5,\"target\":\"id:5,6,7\",\"against\":\"id:8\","},
+             {"/api/continue", ""},
+             {"/api/generate", "\"max_tokens\":40,"},
+             {"/api/generate", "\"max_tokens\":8,\"steer\":{\"toward\":\"id:9\"},"},
              {"/api/lens", ""},
              {"/api/graph", "\"max_nodes\":50,"}};
 

@@ -16,6 +16,8 @@ export type Prediction = {
   bytes?: string;
   probability: number | null;
   logit: number | null;
+  continuation?: string;
+  continuation_ids?: number[];
 };
 export type Valued = {
   id: number;
@@ -138,6 +140,45 @@ export type Term = {
   rerouting?: number | null;
   gates_changed?: number;
 };
+export type Word = {
+  text: string;
+  ids: number[];
+  log_probability: number | null;
+  probability: number | null;
+};
+export type PhrasePart = {
+  token: Token;
+  against: boolean;
+  position: number;
+  logit: number | null;
+  log_probability: number | null;
+  sum: number | null;
+  residue: number | null;
+  sum_abs: number | null;
+  total_sum: number | null;
+  total_residue: number | null;
+  total_sum_abs: number | null;
+};
+export type Phrase = {
+  target: Word;
+  against: Word | null;
+  parts: PhrasePart[];
+};
+export type Continue = {
+  position: number;
+  continuations: {
+    id: number;
+    whole: boolean;
+    continuation: string;
+    continuation_ids: number[];
+  }[];
+};
+export type Generate = {
+  text: string;
+  ids: number[];
+  reason: "eos" | "length" | "context";
+  prompt_tokens: number;
+};
 export type Attribute = {
   warning?: string;
   tokens: Tokens;
@@ -157,6 +198,7 @@ export type Attribute = {
   };
   neurons: Term[];
   heads: Term[];
+  phrase?: Phrase;
 };
 export type Ablate = {
   warning?: string;
@@ -167,6 +209,7 @@ export type Ablate = {
     changed: number;
   }[];
   target: Token;
+  word?: Word;
   logit_change: number | null;
   linear_change: number | null;
   probability_before: number | null;
