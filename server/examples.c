@@ -4,33 +4,40 @@
 
 #include "core/json.h"
 #include "math/kernels.h"
-#include "read/fact_prompts.h"
+#include "read/facts.h"
 
 enum { EXAMPLES = 3, TRIES = 48, WORDS = 6 };
 
-/* The model's best guess behind the prompt is one of the noun's answers. */
-static sg_status known(const explorer *e, const sg_facts *f, const sg_fact_prompt *p, float *logits, bool *yes,
+/* First token of an answer as it follows a prompt; -1: none. */
+static int32_t first_token(const explorer *e, const char *answer) {
+  char text[128];
+  int32_t *ids = NULL, id = -1;
+  size_t n = 0;
+  snprintf(text, sizeof text, "%s%s", *answer == ' ' ? "" : " ", answer);
+  if (!sg_tokenizer_encode(e->tokenizer, text, strlen(text), &ids, &n, NULL) && n) id = ids[0];
+  sg_buffer_free(ids);
+  return id;
+}
+
+/* The model's best guess behind the prompt begins one of the noun's answers. */
+static sg_status known(const explorer *e, const sg_facts *f, size_t noun, const char *prompt, float *logits, bool *yes,
                        sg_error *err) {
   sg_run *run = NULL;
-  size_t V = sg_model_config(e->model)->vocab_size;
-  sg_run_request request = {.tokens = p->tokens, .count = p->length};
-  sg_status st = sg_run_create(e->model, &request, &run, err);
+  int32_t *ids = NULL;
+  size_t V = sg_model_config(e->model)->vocab_size, count = 0;
+  cli_prompt p = {.model = e->model, .tokenizer = e->tokenizer, .directory = ""};
+  *yes = false;
+  sg_status st = cli_prompt_encode(&p, prompt, false, &ids, &count, err);
+  sg_run_request request = {.tokens = ids, .count = count};
+  if (!st) st = sg_run_create(e->model, &request, &run, err);
   if (!st) st = sg_run_logits(run, -1, logits, err);
   sg_run_free(run);
+  sgi_free(ids);
   if (st) return st;
   int32_t best = (int32_t)sgi_kernel_table()->argmax(logits, V);
-  int32_t *ids = NULL;
-  *yes = false;
-  sg_fact noun = sg_facts_noun(f, p->noun);
-  for (size_t k = 0; k < noun.count && !st && !*yes; k++) {
-    sg_fact a = sg_facts_answer(f, p->noun, k);
-    size_t n;
-    st = sg_tokenizer_encode(e->tokenizer, a.text, strlen(a.text), &ids, &n, err);
-    *yes = !st && n > 0 && ids[0] == best;
-    sg_buffer_free(ids);
-    ids = NULL;
-  }
-  return st;
+  for (size_t k = 0; k < sg_facts_noun(f, noun).count && !*yes; k++)
+    *yes = first_token(e, sg_facts_answer(f, noun, k).text) == best;
+  return SG_OK;
 }
 
 /* "Noah's pet was": what stands around the noun, without the blank in front. */
@@ -39,26 +46,37 @@ static json_t *prompt_text(const sg_facts *f, size_t noun) {
   return json_sprintf("%s%s%s", before, sg_facts_noun(f, noun).text, f->after);
 }
 
-/* Texts of up to EXAMPLES + 1 known facts. */
-static sg_status of_facts(const explorer *e, json_t *texts, sg_error *err) {
+/* Texts of known facts of a type, until there are `most`. */
+static sg_status of_type(const explorer *e, const char *type, size_t most, json_t *texts, sg_error *err) {
   sg_facts *f = NULL;
-  sg_fact_prompt *prompts = NULL;
-  size_t n = 0, V = sg_model_config(e->model)->vocab_size;
+  size_t V = sg_model_config(e->model)->vocab_size;
+  if (sgi_facts_load(e->facts, type, &f, NULL)) return SG_OK; /* a file of another form has no such type */
   float *logits = sgi_alloc(V * sizeof *logits);
-  sg_status st = logits ? SG_OK : sgi_fail_memory(err, V * sizeof *logits, "logits");
-  if (!st) st = sgi_facts_load(e->facts, NULL, &f, err);
-  if (!st) st = sg_facts_list(f, 1, err);
-  if (!st) st = sgi_fact_prompts(f, e->tokenizer, sg_model_config(e->model)->bos_id, 1, &prompts, &n, err);
-  for (size_t i = 0; i < n && i < TRIES && json_array_size(texts) <= EXAMPLES && !st; i++) {
-    bool yes;
-    st = known(e, f, &prompts[i], logits, &yes, err);
-    if (!st && yes && json_array_append_new(texts, prompt_text(f, prompts[i].noun)))
-      st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_status st = logits ? sg_facts_list(f, 1, err) : sgi_fail_memory(err, V * sizeof *logits, "logits");
+  for (size_t i = 0; !st && i < sg_facts_count(f) && i < TRIES && json_array_size(texts) < most; i++) {
+    bool yes = false;
+    json_t *text = prompt_text(f, i);
+    if (!text) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+    if (!st) st = known(e, f, i, json_string_value(text), logits, &yes, err);
+    if (!st && yes && json_array_append(texts, text)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+    json_decref(text);
   }
-  sgi_fact_prompts_free(prompts, n);
   sg_facts_free(f);
   sgi_free(logits);
   return st;
+}
+
+/* What somebody likes to eat is a word of several tokens more often than a quality is: it comes
+ * first, as it is what one asks about. */
+static sg_status of_facts(const explorer *e, json_t *texts, sg_error *err) {
+  sg_status st = of_type(e, "food", 2, texts, err);
+  return st ? st : of_type(e, NULL, EXAMPLES + 1, texts, err);
+}
+
+static bool is_among(const json_t *texts, const char *text) {
+  for (size_t i = 0; i < json_array_size(texts); i++)
+    if (!strcmp(json_string_value(json_array_get(texts, i)), text)) return true;
+  return false;
 }
 
 /* The first words of the first recorded documents. */
@@ -75,8 +93,8 @@ static sg_status of_recording(const explorer *e, json_t *texts, sg_error *err) {
     }
     char *text = NULL;
     if (n) st = sg_tokenizer_decode(e->tokenizer, ids, n, true, &text, &bytes, err);
-    if (!st && text &&
-        json_array_append_new(texts, cli_json_text(text + strspn(text, " "), strlen(text + strspn(text, " ")))))
+    const char *own = text ? text + strspn(text, " ") : "";
+    if (!st && *own && !is_among(texts, own) && json_array_append_new(texts, cli_json_text(own, strlen(own))))
       st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
     sg_buffer_free(text);
   }
