@@ -4,6 +4,8 @@ import type * as T from "./types";
 
 export interface Calls {
   predict: T.Predict;
+  continue: T.Continue;
+  generate: T.Generate;
   margins: T.Margins;
   lens: T.Lens;
   attention: T.Attention;
@@ -30,6 +32,8 @@ export interface Calls {
   name: T.Labels;
 }
 export type Progress = (part: number, what: string) => void;
+/** A part of a text that is being written, as it comes. */
+export type Piece = (text: string, tokens: number) => void;
 
 /** A page saved as one file (export.ts) carries its answers and asks nobody. */
 export const recorded: { hash: string; info: T.Info; answers: Answer[] } | null = JSON.parse(
@@ -129,8 +133,9 @@ export async function call<K extends keyof Calls>(
   body: object,
   signal?: AbortSignal,
   progress?: Progress,
+  piece?: Piece,
 ): Promise<Calls[K]> {
-  const answer = await ask(name, body, signal, progress);
+  const answer = await ask(name, body, signal, progress, piece);
   if (!signal?.aborted) note(name, body, answer);
   return answer;
 }
@@ -175,6 +180,7 @@ async function ask<K extends keyof Calls>(
   body: object,
   signal?: AbortSignal,
   progress?: Progress,
+  piece?: Piece,
 ): Promise<Calls[K]> {
   const text = JSON.stringify(body);
   const key = `${name} ${text}`;
@@ -192,7 +198,9 @@ async function ask<K extends keyof Calls>(
   if (progress) headers.Accept = "text/event-stream";
   const r = await fetch(`/api/${name}`, { method: "POST", headers, body: text, signal });
   if (!r.ok) return failure(r);
-  const answer = progress ? await events<Calls[K]>(r, progress) : ((await r.json()) as Calls[K]);
+  const answer = progress
+    ? await events<Calls[K]>(r, progress, piece)
+    : ((await r.json()) as Calls[K]);
   if (cache) {
     kept.set(key, answer);
     if (kept.size > 60) kept.delete(kept.keys().next().value as string);
@@ -200,7 +208,7 @@ async function ask<K extends keyof Calls>(
   return answer;
 }
 
-async function events<A>(r: Response, progress: Progress): Promise<A> {
+async function events<A>(r: Response, progress: Progress, piece?: Piece): Promise<A> {
   const reader = (r.body as ReadableStream<Uint8Array>).getReader();
   const decoder = new TextDecoder();
   let text = "";
@@ -213,7 +221,8 @@ async function events<A>(r: Response, progress: Progress): Promise<A> {
       const data = JSON.parse(text.slice(text.indexOf("data: ") + 6, end));
       if (event === "done") return data as A;
       if (event === "error") throw new Error(data.error);
-      progress(data.part, data.what);
+      if (event === "piece") piece?.(data.text, data.tokens);
+      else progress(data.part, data.what);
     }
   }
 }

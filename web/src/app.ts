@@ -5,6 +5,8 @@ import { documentBar, documentKey, showDocument } from "./documents";
 import { by, h, hideTip } from "./dom";
 import { applyStatic, exportDialog } from "./export";
 import { count, rawText } from "./format";
+import { fieldError } from "./field_error";
+import * as generate from "./generate";
 import { help } from "./help";
 import { define, go, onChange, read } from "./state";
 import type { State } from "./state";
@@ -40,7 +42,8 @@ const views: View[] = [
   facts.facts,
   compare.compare,
 ];
-define([attention, circuit, compare, corpus, facts, graph, map, steer].map((v) => v.fields));
+const owners = [attention, circuit, compare, corpus, facts, generate, graph, map, steer];
+define(owners.map((v) => v.fields));
 
 const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");
 const current = () => views.find((v) => v.name === read().view) ?? predictions;
@@ -89,6 +92,8 @@ function wait(panel: HTMLElement) {
 }
 
 function fail(panel: HTMLElement, e: unknown) {
+  if (fieldError(e))
+    return panel.replaceChildren(h("p.note", {}, "The field above says what it needs."));
   panel.replaceChildren(
     h(
       "div.card.error",
@@ -150,7 +155,11 @@ async function showStrip(c: Context) {
   if (of === page.stripOf && by("strip").firstChild) return;
   page.stripOf = "";
   if (!c.read.tokens.length) by("strip").replaceChildren();
-  else await strip(c, by("strip"));
+  else {
+    // What colours the strip may be wrong while the text is not: the view says it under its field.
+    const plain = { ...c, state: { ...s, colour: "loss" } };
+    await strip(c, by("strip")).catch(() => (c.signal.aborted ? null : strip(plain, by("strip"))));
+  }
   if (c.read.warning) by("strip").append(h("p.note.warning", { role: "status" }, c.read.warning));
   if (!c.signal.aborted) page.stripOf = of;
 }

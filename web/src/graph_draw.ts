@@ -123,7 +123,7 @@ export interface Picture {
 
 export function draw(d: Draft, pins: Set<string>, acts: Acts): Picture {
   const list = d.drawn.nodes;
-  const l = layout(d.g, list, d.moved);
+  const l = layout(list, d.moved);
   const strong = strongest(d.drawn.edges);
   const most = max(d.drawn.edges.map((e) => e.weight));
   const size = (e: Edge) => Math.sqrt(Math.abs(e.weight) / most);

@@ -2,7 +2,7 @@
 // share the width by how much stands in them, layers are rows; a node that was dragged stays put.
 import type { Shape } from "./graph_groups";
 import { max } from "./format";
-import type { Graph, Node } from "./types";
+import type { Node } from "./types";
 
 export interface Place {
   x: number;
@@ -49,17 +49,15 @@ function cells(list: Shape[]) {
 }
 
 /** Middle and width of each position that has nodes. */
-function spread(g: Graph, list: Shape[], of: Map<string, number[]>) {
+function spread(list: Shape[], of: Map<string, number[]>) {
   const used = [...new Set(list.map((n) => n.position))].sort((a, b) => a - b);
-  const outputs = list.filter((n) => n.kind === "logit").length;
+  const outputs = (p: number) => list.filter((n) => n.kind === "logit" && n.position === p).length;
   const most = new Map<number, number>();
   for (const [key, cell] of of) {
     const p = Number(key.split(" ")[1]);
     most.set(p, Math.max(most.get(p) ?? 0, Math.min(cell.length, LINE)));
   }
-  const weight = used.map((p) =>
-    Math.max(most.get(p) ?? 0, p === g.position ? 3.2 * outputs : 1.4),
-  );
+  const weight = used.map((p) => Math.max(most.get(p) ?? 0, 3.2 * outputs(p), 1.4));
   const all = weight.reduce((a, x) => a + x, 0);
   const columns = new Map<number, { middle: number; width: number }>();
   let x = LEFT;
@@ -76,9 +74,9 @@ function radius(n: Shape, most: number) {
   return n.kind === "bias" ? 3 : 7;
 }
 
-export function layout(g: Graph, list: Shape[], moved: Map<string, [number, number]>): Layout {
+export function layout(list: Shape[], moved: Map<string, [number, number]>): Layout {
   const of = cells(list);
-  const columns = spread(g, list, of);
+  const columns = spread(list, of);
   const layers = list.reduce((m, n) => Math.max(m, n.kind === "logit" ? n.layer : n.layer + 1), 1);
   const height = (layers + 2) * ROW + FOOT;
   const most = Math.max(1e-12, max(list.filter((n) => n.kind === "neuron").map(amount)));

@@ -40,9 +40,11 @@ function path(d: Shapes, feeds: Edge[][], output: number, sign: 1 | -1): Path | 
 export function story(d: Shapes): { output: number; paths: Path[] } | null {
   const outputs = d.nodes.map((_, i) => i).filter((i) => d.nodes[i].kind === "logit");
   if (!outputs.length) return null;
-  const output = outputs.reduce((a, b) =>
-    (d.nodes[b].probability ?? 0) > (d.nodes[a].probability ?? 0) ? b : a,
-  );
+  // Of a word its first token, where the model decides for it; else the most probable.
+  const begin = Math.min(...outputs.map((i) => d.nodes[i].position));
+  const output = outputs
+    .filter((i) => d.nodes[i].position === begin)
+    .reduce((a, b) => ((d.nodes[b].probability ?? 0) > (d.nodes[a].probability ?? 0) ? b : a));
   const feeds = into(d.edges, d.nodes.length);
   const found = [path(d, feeds, output, 1), path(d, feeds, output, -1)];
   return { output, paths: found.filter((p): p is Path => p !== null) };

@@ -134,7 +134,7 @@ export function tokenBox(
   placeholder: string,
 ) {
   const onchange = (e: Event) =>
-    go({ [key]: (e.target as HTMLInputElement).value } as Partial<State>);
+    go({ [key]: (e.target as HTMLInputElement).value, part: 0 } as Partial<State>);
   const shown = /^id:(\d+)$/.exec(c.state[key]);
   const named = shown && c.read.predictions[c.pos]?.find((t) => t.id === Number(shown[1]));
   return h(

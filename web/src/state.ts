@@ -4,6 +4,7 @@ import type { fields as circuit } from "./view_circuit";
 import type { fields as compare } from "./view_compare";
 import type { fields as corpus } from "./view_corpus";
 import type { fields as facts } from "./view_facts";
+import type { fields as generate } from "./generate";
 import type { fields as graph } from "./view_graph";
 import type { fields as attention } from "./view_attention";
 import type { fields as map } from "./view_map";
@@ -31,6 +32,7 @@ type Own = typeof circuit &
   typeof compare &
   typeof corpus &
   typeof facts &
+  typeof generate &
   typeof graph &
   typeof attention &
   typeof map &

@@ -17,7 +17,7 @@ import {
 import { go } from "./state";
 import { activation, quantityChoice } from "./activation";
 import type { Context } from "./view";
-import { question } from "./view";
+import { asked, question } from "./view";
 import type { Predict } from "./types";
 
 interface Values {
@@ -56,14 +56,16 @@ async function margins(c: Context): Promise<Values> {
 async function attribution(c: Context): Promise<Values> {
   const a = await call("attribute", question(c, { top: 400 }), c.signal, c.progress);
   const v: (number | null)[] = c.read.tokens.map(() => null);
-  for (const t of a.total.terms) if (t.kind === "embedding") v[t.position] = t.effect;
+  // Behind the position stand a word's own tokens, not the prompt's.
+  for (const t of a.total.terms)
+    if (t.kind === "embedding" && (!a.phrase || t.position <= c.pos)) v[t.position] = t.effect;
   const most = max(v.map((x) => x ?? 0));
   return {
     v,
     colour: (x) => diverging(x / most),
     low: "against",
     high: "for",
-    say: (x) => `total effect ${signed(x)} on ${tokenText(a.target.text)}`,
+    say: (x) => `total effect ${signed(x)} on ${asked(a)}`,
   };
 }
 async function neuron(c: Context): Promise<Values> {
@@ -197,6 +199,6 @@ export async function strip(c: Context, el: HTMLElement) {
     ),
   );
   const locked = el.querySelector<HTMLElement>("[aria-pressed=true]");
-  locked?.scrollIntoView({ block: "nearest" });
+  locked?.scrollIntoView({ block: "nearest", inline: "center" });
   if (focus) locked?.focus({ preventScroll: true });
 }

@@ -3,7 +3,7 @@
 // it.
 import type { State } from "./state";
 import { tokenText } from "./format";
-import type { Info, Predict, Token } from "./types";
+import type { Attribute, Info, Predict, Token } from "./types";
 
 /**
  * What is known of a model; a page on a graph's file has none, and shows no view but the graph.
@@ -44,6 +44,12 @@ export interface View<D = any> {
   /** Pure: from the answers to elements. */
   draw: (c: Context, data: D) => Drawing;
 }
+
+/** What is explained: the token, or the word of several. */
+export const asked = (a: Attribute) =>
+  a.phrase ? `“${tokenText(a.phrase.target.text)}”` : named(a.target);
+export const notAsked = (a: Attribute) =>
+  a.phrase?.against ? `“${tokenText(a.phrase.against.text)}”` : named(a.against);
 
 export const named = (t: Token | null) => (t ? `“${tokenText(t.text)}”` : "");
 

@@ -2,7 +2,7 @@
 import { h, table } from "./dom";
 import { call } from "./api";
 import { tint } from "./activation";
-import { bar, diverging, exact, max, signed, token, tokenText } from "./format";
+import { bar, diverging, exact, max, percent, signed, token, tokenText } from "./format";
 import { takeAway } from "./joint";
 import { go } from "./state";
 import type { Attribute, Term } from "./types";
@@ -13,6 +13,7 @@ import {
   neuronLink,
   note,
   number,
+  probability,
   term,
   toggle,
   tokenBox,
@@ -20,11 +21,13 @@ import {
   where,
 } from "./parts";
 import type { Context, View } from "./view";
-import { named, question } from "./view";
+import { asked, notAsked, question } from "./view";
+import { nameBoxes } from "./words";
 
 export const fields = {
   effects: "direct", // or total
   rerun: 0, // run again without so many of the largest
+  part: 0, // of a word's tokens, from 1; 0: all together
 };
 
 const SHOWN = 12;
@@ -33,15 +36,15 @@ const RERUN = 10;
 const at = (t: Term) => ({ layer: t.layer ?? 0, channel: t.channel ?? 0, index: t.index ?? 0 });
 
 /** One neuron of a list: what it is called, its value and effect, what can be done with it. */
-function row(c: Context, t: Term, labels: Labels, most: number, truth: boolean) {
+function row(c: Context, a: Attribute, t: Term, labels: Labels, most: number, truth: boolean) {
   const { layer, channel, index } = at(t);
-  const place = `${t.position} ${tokenText(c.read.tokens[t.position].text)}`;
+  const place = `${t.position} ${tokenText(a.tokens[t.position].text)}`;
   const away = { "aria-label": `steer layer ${layer} channel ${channel} neuron ${index}` };
   const onclick = () => steer(c, t);
   const said = labels.get(idOf(at(t)));
   return [
     h("span", {}, neuronLink(layer, channel, index), said ? h("span.label", {}, said) : null),
-    ...(c.state.effects === "total" ? [h("span.mono", {}, place)] : []),
+    ...(placed(c, a) ? [h("span.mono", {}, place)] : []),
     number(t.value, 3),
     number(t.effect),
     bar(t.effect ?? 0, most),
@@ -57,12 +60,22 @@ function row(c: Context, t: Term, labels: Labels, most: number, truth: boolean) 
   ];
 }
 
-function neurons(c: Context, terms: Term[], labels: Labels, title: string, most: number) {
+/** Neurons of more than one position are listed. */
+const placed = (c: Context, a: Attribute) => c.state.effects === "total" || a.phrase !== undefined;
+
+function neurons(
+  c: Context,
+  a: Attribute,
+  terms: Term[],
+  labels: Labels,
+  title: string,
+  most: number,
+) {
   const truth = terms.some((t) => t.true_effect !== undefined);
-  const total = c.state.effects === "total" ? ["at"] : [];
+  const total = placed(c, a) ? ["at"] : [];
   const last = truth ? [">true", ">gates", ""] : [""];
   const head = ["neuron", ...total, ">value", ">effect", "", ...last];
-  const rows = terms.map((t) => row(c, t, labels, most, truth));
+  const rows = terms.map((t) => row(c, a, t, labels, most, truth));
   return card(h("h2", {}, title), terms.length ? table(head, rows, title) : note("none"));
 }
 
@@ -125,7 +138,7 @@ function others(c: Context, a: Attribute) {
           },
           `${t.layer} · ${t.head}`,
         ),
-        h("span.mono", {}, `${t.source} ${tokenText(c.read.tokens[t.source ?? 0].text)}`),
+        h("span.mono", {}, `${t.source} ${tokenText(a.tokens[t.source ?? 0].text)}`),
         ...(total ? [] : [t.value === undefined ? "" : (t.value ?? 0).toFixed(3)]),
         number(t.effect),
         bar(t.effect ?? 0, most),
@@ -143,7 +156,7 @@ function others(c: Context, a: Attribute) {
   );
 }
 
-function inputs(c: Context, a: Attribute) {
+function inputs(a: Attribute) {
   const list = a.total.terms;
   const most = max(list.map((t) => t.effect ?? 0));
   return h(
@@ -156,7 +169,7 @@ function inputs(c: Context, a: Attribute) {
         .slice(0, SHOWN)
         .map((t) => [
           t.position,
-          t.kind === "bias" ? `biases of layer ${t.layer}` : token(c.read.tokens[t.position]),
+          t.kind === "bias" ? `biases of layer ${t.layer}` : token(a.tokens[t.position]),
           number(t.effect),
           bar(t.effect ?? 0, most),
         ]),
@@ -175,15 +188,63 @@ function inputs(c: Context, a: Attribute) {
 const radio = (c: Context, k: string, text: string) =>
   toggle(text, c.state.effects === k, () => go({ effects: k }));
 
+/** A word's tokens, each with its logit and how its own sum stands; one or all can be looked at. */
+function parts(c: Context, whole: Attribute) {
+  if (!whole.phrase) return null;
+  const list = whole.phrase.parts;
+  const alone = !whole.phrase.against;
+  const pick = (k: number, text: string) => toggle(text, c.state.part === k, () => go({ part: k }));
+  const rows = list.map((p, i) => [
+    alone ? pick(i + 1, tokenText(p.token.text)) : token(p.token),
+    p.against ? "less" : "",
+    p.position,
+    number(p.logit),
+    percent(Math.exp(p.log_probability ?? Number.NEGATIVE_INFINITY)),
+    p.residue?.toExponential(1) ?? "–",
+  ]);
+  const { target, against } = whole.phrase;
+  return h(
+    "div",
+    { id: "parts" },
+    table(
+      ["token", "", ">read at", ">logit", ">probability", ">residue"],
+      rows,
+      "tokens of the word",
+    ),
+    note(
+      "The model is run along the word; each token is read where it is foretold, and all their ",
+      "sums are added up. Probability of ",
+      h("span.mono", {}, tokenText(target.text)),
+      ": ",
+      probability(target.probability),
+      against
+        ? [
+            "; of ",
+            h("span.mono", {}, tokenText(against.text)),
+            ": ",
+            probability(against.probability),
+          ]
+        : null,
+      ". ",
+      alone ? pick(0, "all together") : null,
+    ),
+  );
+}
+
 /** What is asked, the logit, and how the sum stands. */
-function head(c: Context, a: Attribute) {
+function head(c: Context, a: Attribute, whole: Attribute) {
   const total = c.state.effects === "total";
   const rerun = c.state.rerun > 0;
-  const asked = a.against
-    ? `Why ${named(a.target)}, not ${named(a.against)}? `
-    : `Why ${named(a.target)}? `;
+  const why = a.against ? `Why ${asked(a)}, not ${notAsked(a)}? ` : `Why ${asked(a)}? `;
+  const what = a.phrase
+    ? a.against
+      ? " difference of the words' logits, added up"
+      : " logits of its tokens, added up"
+    : a.against
+      ? " difference of the logits"
+      : " logit";
   return card(
-    h("h2", {}, asked, where(c)),
+    h("h2", {}, why, where(c)),
     h(
       "div",
       {},
@@ -196,8 +257,9 @@ function head(c: Context, a: Attribute) {
         },
         signed(a.target_logit, 4),
       ),
-      h("span.note", {}, a.against ? " difference of the logits" : " logit"),
+      h("span.note", {}, what),
     ),
+    parts(c, whole),
     note(
       "With ",
       term("gates", "how strongly the router lets a chosen neuron speak"),
@@ -224,6 +286,7 @@ function head(c: Context, a: Attribute) {
 
 interface Data {
   a: Attribute;
+  whole: Attribute; // of the word, where a is of one of its tokens
   labels: Labels;
 }
 
@@ -252,13 +315,17 @@ export const circuit: View<Data> = {
     ),
   ],
   async load(c) {
-    const asked = question(c, { top: 400, verify: c.state.rerun > 0 ? RERUN : 0 });
-    const a = await call("attribute", asked, c.signal, c.progress);
+    const extra = { top: 400, verify: c.state.rerun > 0 ? RERUN : 0 };
+    const { part } = c.state;
+    const whole = await call("attribute", question(c, extra), c.signal, c.progress);
+    const one = part > 0 && whole.phrase && !whole.phrase.against;
+    const own = question(c, { ...extra, part });
+    const a = one ? await call("attribute", own, c.signal, c.progress) : whole;
     const { up, down } = listed(c, a);
     const shown = [...up.slice(0, SHOWN), ...down.slice(0, SHOWN)];
-    return { a, labels: await labelsOf(c, shown.map(at)) };
+    return { a, whole, labels: await labelsOf(c, shown.map(at)) };
   },
-  draw(c, { a, labels }) {
+  draw(c, { a, whole, labels }) {
     const total = c.state.effects === "total";
     const { up, down, most } = listed(c, a);
     const channels = Math.max(1, c.info.model.channels);
@@ -274,17 +341,18 @@ export const circuit: View<Data> = {
     );
     return {
       body: [
-        head(c, a),
+        head(c, a, whole),
         total ? null : heat,
         h(
           "div.grid.wide",
           {},
-          neurons(c, up.slice(0, SHOWN), labels, `Neurons for (${up.length})`, most),
-          neurons(c, down.slice(0, SHOWN), labels, `Neurons against (${down.length})`, most),
+          neurons(c, a, up.slice(0, SHOWN), labels, `Neurons for (${up.length})`, most),
+          neurons(c, a, down.slice(0, SHOWN), labels, `Neurons against (${down.length})`, most),
           others(c, a),
-          inputs(c, a),
+          inputs(a),
         ),
       ],
+      shown: () => nameBoxes(whole),
     };
   },
 };

@@ -2,11 +2,12 @@
 // difference.
 import { call } from "./api";
 import { h, table } from "./dom";
-import { bar, exact, max, raw, sequential, signed, token, tokenParts, tokenText } from "./format";
+import { bar, exact, max, raw, sequential, signed, tokenParts, tokenText } from "./format";
 import { go } from "./state";
 import type { Attribute, Predict } from "./types";
 import { card, neuronLink, number, predicted, tokenBox, tokenChoices } from "./parts";
 import type { Context, View } from "./view";
+import { asked } from "./view";
 
 export const fields = {
   other: "", // the second prompt
@@ -71,7 +72,7 @@ function column(
       "p.note",
       {},
       "Logit of ",
-      token(a.target),
+      asked(a),
       " ",
       h(
         "span.logit",
@@ -111,7 +112,8 @@ export function differences(a: Attribute, b: Attribute): Both[] {
         b: null,
         d: 0,
       };
-      row[which] = t.effect;
+      // A word is read at several positions: what the neuron does at all of them.
+      row[which] = (row[which] ?? 0) + (t.effect ?? 0);
       row.d = (row.b ?? 0) - (row.a ?? 0);
       all.set(key, row);
     }
@@ -126,7 +128,7 @@ function neurons(a: Attribute, b: Attribute) {
   return h(
     "div.card",
     {},
-    h("h2", {}, "Neurons that make the difference for ", token(a.target)),
+    h("h2", {}, "Neurons that make the difference for ", asked(a)),
     table(
       ["neuron", ">first", ">second", ">difference", ""],
       list
@@ -161,16 +163,19 @@ interface Data {
 }
 
 /** A twin to begin with: the prompt with one of its words exchanged, where the model knows one. */
+function twins(c: Context): string[] {
+  const own = c.info.examples?.flatMap((e) => (e.twin && e.text === c.state.text ? [e.twin] : []));
+  const list = own?.length ? own : (c.info.examples ?? []).map((e) => e.text);
+  return list.filter((t) => t !== c.state.text);
+}
+/** The second prompt: the address's, else the first twin, so that the view does not open empty. */
+const second = (c: Context) => c.state.other || (twins(c)[0] ?? "");
+
 function suggestions(c: Context) {
-  const twins = c.info.examples?.flatMap((e) =>
-    e.twin && e.text === c.state.text ? [e.twin] : [],
-  );
-  const list = twins?.length ? twins : (c.info.examples ?? []).map((e) => e.text);
   return h(
     "div.row",
     {},
-    list
-      .filter((t) => t !== c.state.text)
+    twins(c)
       .slice(0, 3)
       .map((t) => h("button", { type: "button", onclick: () => go({ other: t, opos: -1 }) }, t)),
   );
@@ -190,7 +195,7 @@ export const compare: View<Data | null> = {
     const input = h("input", {
       id: "other",
       type: "text",
-      value: c.state.other,
+      value: second(c),
       autocomplete: "off",
       placeholder: "another text, such as the same with one word changed",
     });
@@ -207,19 +212,20 @@ export const compare: View<Data | null> = {
   },
   async load(c) {
     const s = c.state;
-    if (!s.other) return null;
+    const text = second(c);
+    if (!text) return null;
     const ids = () =>
-      s.other
+      text
         .split(/[\s,]+/)
         .filter(Boolean)
         .map(Number);
-    const second = c.info.tokenizer ? { text: s.other } : { ids: ids() };
-    const p = await call("predict", { ...second, top: 10 }, c.signal, c.progress);
+    const other = c.info.tokenizer ? { text } : { ids: ids() };
+    const p = await call("predict", { ...other, top: 10 }, c.signal, c.progress);
     const pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
     const target = s.target || `id:${c.read.predictions[c.pos][0].id}`;
     const of = (prompt: object, position: number) =>
       call("attribute", { ...prompt, position, target, top: 20000 }, c.signal, c.progress);
-    return { p, pos, a: await of(c.prompt, c.pos), b: await of(second, pos) };
+    return { p, pos, a: await of(c.prompt, c.pos), b: await of(other, pos) };
   },
   draw(c, data) {
     const key = (k: string) => {
@@ -242,7 +248,7 @@ export const compare: View<Data | null> = {
       };
     const { p, pos, a, b } = data;
     const first = column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a);
-    const second = column("Second", "second", p, pos, (i) => go({ opos: i }), b);
-    return { key, body: [h("div.pair", {}, first, second), neurons(a, b)] };
+    const twin = column("Second", "second", p, pos, (i) => go({ opos: i }), b);
+    return { key, body: [h("div.pair", {}, first, twin), neurons(a, b)] };
   },
 };

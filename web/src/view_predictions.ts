@@ -2,10 +2,12 @@
 // neurons is.
 import { h, table } from "./dom";
 import { exact, percent, token } from "./format";
+import { writing } from "./generate";
 import { go } from "./state";
 import { call } from "./api";
 import { aside, card, note, predicted, term, where } from "./parts";
-import type { Margins } from "./types";
+import type { Continue, Margins } from "./types";
+import { candidate, wordOf } from "./words";
 import type { Context, View } from "./view";
 
 /** The weakest choice of neurons at the position. */
@@ -54,11 +56,27 @@ export const predictions: View<null> = {
   load: async () => null,
   draw(c) {
     const firm = h("div");
-    const why = (id: number, text: string) => {
-      const onclick = () => go({ view: "circuit", target: `id:${id}` });
+    const list = h("div", { id: "candidates" });
+    const written = writing(c, () => [{ title: "as it is", id: "plain", extra: {} }]);
+    const why = (target: string, text: string) => {
+      const onclick = () => go({ view: "circuit", target, part: 0 });
       return h("button.link", { type: "button", onclick }, "why?", aside(text));
     };
-    const rows = c.read.predictions[c.pos].map((t) => [...predicted(t), why(t.id, t.text)]);
+    const show = (behind: Continue["continuations"]) => {
+      const rows = c.read.predictions[c.pos].map((t, i) => {
+        const b = behind[i]?.id === t.id ? behind[i] : undefined;
+        const [, ...rest] = predicted(t);
+        return [
+          candidate(t, b),
+          ...rest,
+          why(b ? wordOf(b) : `id:${t.id}`, b?.continuation ?? t.text),
+        ];
+      });
+      list.replaceChildren(
+        table(["token", ">probability", "", ">logit", ""], rows, "most probable tokens"),
+      );
+    };
+    show([]);
     return {
       body: [
         h(
@@ -66,14 +84,25 @@ export const predictions: View<null> = {
           {},
           card(
             h("h2", {}, "What comes next? ", where(c)),
-            table(["token", ">probability", "", ">logit", ""], rows, "most probable tokens"),
+            list,
+            c.info.tokenizer
+              ? note(
+                  "In grey: how the model goes on, always taking the likeliest token, until a word is whole.",
+                )
+              : null,
           ),
           card(h("h2", {}, "What came next"), next(c), firm),
         ),
+        written.element,
       ],
       // Margins take longer than the predictions.
       async shown() {
-        if (!c.info.model.router) return;
+        const body = { ...c.prompt, position: c.pos, top: c.read.predictions[c.pos].length };
+        const behind = await call("continue", body, c.signal).catch(() => null);
+        if (c.signal.aborted) return;
+        if (behind) show(behind.continuations);
+        await written.start();
+        if (c.signal.aborted || !c.info.model.router) return;
         const m = await call("margins", c.prompt, c.signal);
         if (!c.signal.aborted) firm.replaceChildren(...firmness(m, c.pos));
       },

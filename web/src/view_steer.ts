@@ -2,16 +2,35 @@
 // beside it.
 import { h, table } from "./dom";
 import { call } from "./api";
-import { exact, percent, signed, token, tokenText } from "./format";
+import { fieldError } from "./field_error";
+import { exact, percent, signed, tokenText } from "./format";
+import { writing } from "./generate";
 import type { Edit } from "./joint";
 import { alone, key, meets, parse, together, write } from "./joint";
 import { go, read } from "./state";
 import type { Ablate, Attribute, Joint } from "./types";
-import { button, card, neuronLink, note, tokenBox, tokenChoices, where } from "./parts";
+import {
+  button,
+  card,
+  choice,
+  neuronLink,
+  note,
+  term,
+  tokenBox,
+  tokenChoices,
+  where,
+} from "./parts";
 import type { Context, View } from "./view";
-import { named, question } from "./view";
+import { asked, question } from "./view";
+import { candidate, nameBoxes } from "./words";
 
-export const fields = { edits: "" }; // "layer.channel.index.pos*scale", joined by ";"
+export const fields = {
+  edits: "", // "layer.channel.index.pos*scale", joined by ";"
+  toward: "", // a direction in the stream: toward this token,
+  away: "", // away from this one
+  behind: -1, // behind this layer; -1: the last
+  strength: 4,
+};
 
 const edits = (list: Edit[]) =>
   list.map((e) => ({
@@ -26,14 +45,65 @@ function request(c: Context, list: Edit[]) {
   return { ...q, edits: edits(list) };
 }
 
+const behind = (c: Context) => {
+  const last = c.info.model.layers - 1;
+  return c.state.behind >= 0 && c.state.behind <= last ? c.state.behind : last;
+};
+/** The direction of the address, where there is one. */
+function steering(c: Context) {
+  const { toward, away, strength } = c.state;
+  if (!toward) return {};
+  return { steer: { layer: behind(c), toward, ...(away ? { away } : {}), strength } };
+}
+const changed = (c: Context, list: Edit[]) => ({ ...request(c, list), ...steering(c) });
+
+/** Toward one token and away from another, behind a layer. */
+function direction(c: Context) {
+  const box = (key: "toward" | "away", label: string, placeholder: string) =>
+    h(
+      "label",
+      { for: `box-${key}` },
+      label,
+      h("input", {
+        id: `box-${key}`,
+        type: "text",
+        value: c.state[key],
+        placeholder,
+        list: "top-tokens",
+        autocomplete: "off",
+        onchange: (e: Event) => go({ [key]: (e.target as HTMLInputElement).value }),
+      }),
+    );
+  const layers = Array.from({ length: c.info.model.layers }, (_, l) => l);
+  const onchange = (e: Event) => go({ strength: Number((e.target as HTMLInputElement).value) });
+  return h(
+    "div.row",
+    { id: "direction" },
+    term(
+      "A direction",
+      "added to the stream at every position: the one along which the logit of a token, less " +
+        "another's, rises fastest; sgatlin steer",
+    ),
+    box("toward", "toward ", "none"),
+    box("away", "away from ", "none"),
+    choice("behind", "behind layer ", layers, behind(c), (v) => go({ behind: Number(v) })),
+    h(
+      "label",
+      { for: "strength" },
+      "strength ",
+      h("input", { id: "strength", type: "number", step: 1, value: c.state.strength, onchange }),
+    ),
+  );
+}
+
 function columns(r: Ablate) {
   return table(
     ["before", ">probability", "", "after", ">probability"],
     r.before.map((b, i) => [
-      token(b),
+      candidate(b),
       percent(b.probability),
       h("span", { css: { padding: "0 14px" } }, "→"),
-      token(r.after[i] ?? null),
+      r.after[i] ? candidate(r.after[i]) : "",
       percent(r.after[i]?.probability ?? null),
     ]),
     "predictions before and after",
@@ -50,12 +120,20 @@ function figure(title: string, id: string, x: number | null, said: string) {
 }
 
 /** The three answers side by side; the rerun's is there when it is there. */
-function answers(a: Attribute, j: Joint | null, list: Edit[], r: Ablate | null, stale: boolean) {
+function answers(
+  c: Context,
+  a: Attribute,
+  j: Joint | null,
+  list: Edit[],
+  r: Ablate | null,
+  stale: boolean,
+) {
+  const steered = c.state.toward !== "";
   const held = j ? together(j, list) : null;
   const sum = j ? alone(j, list) : null;
   const change = r?.logit_change ?? null;
   return [
-    h("h2", {}, "Change of the logit of ", h("span.mono", {}, named(a.target))),
+    h("h2", {}, "Change of the logit of ", h("span.mono", {}, asked(a))),
     h(
       "div.figures",
       {},
@@ -64,8 +142,9 @@ function answers(a: Attribute, j: Joint | null, list: Edit[], r: Ablate | null, 
         "linear",
         held,
         j
-          ? "at once and exact for all sliders together, with gates, attention " +
-              "patterns and norm scales as the prompt made them"
+          ? `${steered ? "of the sliders alone, without the direction: " : ""}at once and exact ` +
+              "for all sliders together, with gates, attention patterns and norm scales as " +
+              "the prompt made them"
           : "no answer: these sliders meet more neurons than can be solved at once",
       ),
       figure(
@@ -81,8 +160,10 @@ function answers(a: Attribute, j: Joint | null, list: Edit[], r: Ablate | null, 
       figure(
         "Difference",
         "rerouting",
-        stale || change === null || held === null ? null : change - held,
-        "true rerun less gates held: other neurons chosen, other attention, other norms",
+        stale || steered || change === null || held === null ? null : change - held,
+        steered
+          ? "no answer with a direction: it is no neuron of the model's"
+          : "true rerun less gates held: other neurons chosen, other attention, other norms",
       ),
       figure(
         "Each alone, added up",
@@ -179,7 +260,10 @@ function predictionsAfter(r: Ablate) {
   return [
     h("h2", {}, "Predictions of the true rerun"),
     columns(r),
-    note(`Values scaled: ${r.edits.reduce((s, e) => s + e.changed, 0)}.`),
+    note(
+      "In grey: how either goes on until a word is whole. Values changed: " +
+        `${r.edits.reduce((s, e) => s + e.changed, 0)}.`,
+    ),
   ];
 }
 
@@ -187,9 +271,15 @@ export const steer: View<Data> = {
   name: "steer",
   title: "Ablate & steer",
   needsPrompt: true,
-  about: "scale neurons by sliders and see what changes, at once and in a true rerun",
+  about: "scale neurons, steer along a direction, and see what the model then writes",
   controls: (c) => [
-    h("div.row.toolbar", {}, tokenBox(c, "target", "watch ", "most probable"), tokenChoices(c)),
+    h(
+      "div.row.toolbar",
+      {},
+      tokenBox(c, "target", "watch ", "most probable"),
+      tokenChoices(c),
+      direction(c),
+    ),
   ],
   async load(c) {
     const all = question(c, { top: 20000, against: undefined });
@@ -210,18 +300,19 @@ export const steer: View<Data> = {
     let timer = 0;
     let last: Ablate | null = null;
     let shown = "";
-    const draw = () => figures.replaceChildren(...answers(a, j, list, last, shown !== write(list)));
+    const draw = () =>
+      figures.replaceChildren(...answers(c, a, j, list, last, shown !== write(list)));
     const rerun = async () => {
       const asked = write(list);
       try {
-        const r = await call("ablate", { ...request(c, list), top: 8 }, c.signal, c.progress);
+        const r = await call("ablate", { ...changed(c, list), top: 8 }, c.signal, c.progress);
         if (asked !== write(list)) return;
         [last, shown] = [r, asked];
         draw();
         truth.hidden = false;
         truth.replaceChildren(...predictionsAfter(r));
       } catch (e) {
-        if (!c.signal.aborted)
+        if (!c.signal.aborted && !fieldError(e))
           truth.replaceChildren(h("h2", {}, "The true rerun"), h("p", {}, (e as Error).message));
       }
     };
@@ -231,6 +322,14 @@ export const steer: View<Data> = {
       timer = setTimeout(rerun, final ? 0 : 160) as unknown as number;
       if (final && write(list) !== read().edits) go({ edits: write(list) }, true);
     };
+    const written = writing(c, () => [
+      { title: "as it is", id: "plain", extra: {} },
+      {
+        title: c.state.toward ? "with the sliders and the direction" : "with the sliders",
+        id: "edited",
+        extra: { edits: edits(list), ...steering(c) },
+      },
+    ]);
     const add = (k: number) => go({ edits: write([...list, ...strongest(a, list, k)]) });
     const factors = [-2, -1, 0, 1, 2, 3, 4].map((v) => h("option", { value: v }));
     draw();
@@ -250,8 +349,14 @@ export const steer: View<Data> = {
           note("× 0 takes a neuron away, × 1 leaves it, × 2 doubles it."),
         ),
         h("div.grid.steer", {}, figures, truth),
+        written.element,
       ],
-      shown: rerun, // the view is complete, and can be saved, when its first rerun is there
+      // The view is complete, and can be saved, when its first rerun is there.
+      async shown() {
+        nameBoxes(a);
+        await rerun();
+        if (!c.signal.aborted) await written.start();
+      },
     };
   },
 };
