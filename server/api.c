@@ -156,8 +156,7 @@ static sg_status no_tokenizer(sg_error *err) {
   return sgi_fail(err, SG_ERR_ARG, "this model has no tokenizer.json: give token ids instead of text");
 }
 
-/* The key in front of what is wrong with its value, so that a page can show it under its field. */
-static sg_status of_field(const char *key, sg_status st, sg_error *err) {
+sg_status api_of_field(const char *key, sg_status st, sg_error *err) {
   char text[sizeof err->text];
   if (!st || !err) return st;
   snprintf(text, sizeof text, "%s", err->text);
@@ -170,7 +169,7 @@ sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_
   *out = fallback;
   if (st || !text) return st;
   if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
-  return of_field(key, cli_prompt_token(&c->p, text, out, err), err);
+  return api_of_field(key, cli_prompt_token(&c->p, text, out, err), err);
 }
 
 sg_status api_word(const api_call *c, const char *key, size_t position, cli_word *out, sg_error *err) {
@@ -179,7 +178,7 @@ sg_status api_word(const api_call *c, const char *key, size_t position, cli_word
   *out = (cli_word){0};
   if (st || !text) return st;
   if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
-  st = of_field(key, cli_word_read(&c->p, text, (ptrdiff_t)position, out, err), err);
+  st = api_of_field(key, cli_word_read(&c->p, text, (ptrdiff_t)position, out, err), err);
   if (!st && position + out->n > sg_model_config(c->p.model)->max_position)
     st = sgi_fail(err, SG_ERR_ARG, "\"%s\": prompt and word have %zu tokens, more than the model was made for", key,
                   position + out->n);

@@ -51,6 +51,9 @@ sg_status api_real(const api_call *c, const char *key, double min, double max, d
 sg_status api_text(const api_call *c, const char *key, size_t max, const char **out, sg_error *err);
 /* A token by its text or "id:N"; fallback where absent. */
 sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err);
+/* st; the key is put in front of what is wrong with its value, so that a page can show it under
+ * its field. */
+sg_status api_of_field(const char *key, sg_status st, sg_error *err);
 /* A token, word or phrase by its text or "id:N,N", as it follows the position; none where absent.
  * cli_word_free in any case. */
 sg_status api_word(const api_call *c, const char *key, size_t position, cli_word *out, sg_error *err);

@@ -167,8 +167,8 @@ static sg_status ablate(api_call *c, ablation *a, sg_error *err) {
   if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = api_position(c, &a->position, err);
-  if (!st) st = api_take_edits(c, false, &a->list, err);
   if (!st) st = take_watch(c, a->position, &a->watch, err);
+  if (!st) st = api_take_edits(c, false, &a->list, err);
   if (!st) st = api_run(c, NULL, 0, NULL, 0, &a->plain, err);
   if (!st) st = api_run(c, NULL, 0, a->list.edits, a->list.count, &a->edited, err);
   if (!st) st = cli_predict(&a->before, &c->p, a->plain, (ptrdiff_t)a->position, err);
@@ -240,8 +240,8 @@ static sg_status joint(api_call *c, ablation *a, json_t **answer, sg_error *err)
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = api_position(c, &a->position, err);
-  if (!st) st = api_take_edits(c, false, &a->list, err);
   if (!st) st = take_watch(c, a->position, &a->watch, err);
+  if (!st) st = api_take_edits(c, false, &a->list, err);
   for (size_t i = a->watch.n; i-- > 0 && !st;) {
     sg_attribute_request r = {.tokens = c->p.tokens,
                               .count = c->p.count,

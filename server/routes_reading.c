@@ -190,7 +190,7 @@ static sg_status take_targets(api_call *c, ptrdiff_t position, cli_targets *out,
     if (!c->p.tokenizer && strncmp(texts[i], "id:", 3))
       return sgi_fail(err, SG_ERR_ARG, "request: \"targets\": this model has no tokenizer.json: give id:N");
   }
-  return n ? cli_targets_read(&c->p, texts, n, position, out, err) : SG_OK;
+  return n ? api_of_field("targets", cli_targets_read(&c->p, texts, n, position, out, err), err) : SG_OK;
 }
 
 static sg_status take_heads(const api_call *c, bool *heads, sg_error *err) {

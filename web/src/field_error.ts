@@ -1,5 +1,5 @@
-// field_error.ts: an error of a field stands under it, and the field keeps what was typed; where the
-// error lists tokens, each can be taken.
+// field_error.ts: an error of a field stands under it, and the field keeps what was typed; where
+// the error lists tokens, each can be taken.
 import { h } from "./dom";
 import { tokenText } from "./format";
 

@@ -1,5 +1,5 @@
-// generate.ts: what the model writes behind the position, as it comes: plain, and beside it the same
-// draws under edits.
+// generate.ts: what the model writes behind the position, as it comes: plain, and beside it the
+// same draws under edits.
 import { call, recorded } from "./api";
 import { h } from "./dom";
 import { tokenText } from "./format";
@@ -149,8 +149,8 @@ export function writing(c: Context, ways: () => Way[]) {
           ),
       out,
       note(
-        "Drawn as by sgatlin generate: of one seed every column draws the same, so texts part only " +
-          "where the model does.",
+        "Drawn as by sgatlin generate: of one seed every column draws the same, so texts part " +
+          "only where the model does.",
       ),
     ),
     /** Once the panel stands; a text that the address holds is written again. */

@@ -87,7 +87,8 @@ export const predictions: View<null> = {
             list,
             c.info.tokenizer
               ? note(
-                  "In grey: how the model goes on, always taking the likeliest token, until a word is whole.",
+                  "In grey: how the model goes on, always taking the likeliest token, until a " +
+                    "word is whole.",
                 )
               : null,
           ),

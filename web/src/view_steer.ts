@@ -312,7 +312,8 @@ export const steer: View<Data> = {
         truth.hidden = false;
         truth.replaceChildren(...predictionsAfter(r));
       } catch (e) {
-        if (!c.signal.aborted && !fieldError(e))
+        truth.hidden = c.signal.aborted || fieldError(e);
+        if (!truth.hidden)
           truth.replaceChildren(h("h2", {}, "The true rerun"), h("p", {}, (e as Error).message));
       }
     };

@@ -11,6 +11,7 @@ import { graphs, names, saving } from "./saving.mjs";
 import { begin } from "./tools.mjs";
 import { everyView, views } from "./views.mjs";
 import { history, keyboard, walking } from "./walking.mjs";
+import { candidates, fieldErrors, room, texts, words } from "./words.mjs";
 
 const [run, recording, worlds, shots] = process.argv.slice(2);
 const tools = await begin(run, recording, worlds, shots);
@@ -23,6 +24,11 @@ tools.views = views(tools);
 
 const parts = {
   everyView,
+  words,
+  candidates,
+  texts,
+  fieldErrors,
+  room,
   numbers,
   truths,
   steering,
