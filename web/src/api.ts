@@ -94,10 +94,18 @@ export const isKept = (name: keyof Calls, body: object) =>
 /** A file that was opened lives as long as its tab, through reloads where the browser has room. */
 export function keepOpened(name: string, answer: T.Graph) {
   keep("opened", { name }, answer);
-  try {
-    sessionStorage.setItem(`opened ${name}`, JSON.stringify(answer));
-  } catch {
-    /* no room: fragile() says so */
+  const key = `opened ${name}`;
+  const text = JSON.stringify(answer);
+  // The newest file has the browser's room before those opened earlier.
+  const others = Object.keys(sessionStorage).filter((k) => k.startsWith("opened ") && k !== key);
+  for (;;) {
+    try {
+      return sessionStorage.setItem(key, text);
+    } catch {
+      const oldest = others.shift();
+      if (oldest === undefined) return; // no room: fragile() says so
+      sessionStorage.removeItem(oldest);
+    }
   }
 }
 /** It is open, and a reload will lose it: the browser had no room. */

@@ -1,6 +1,7 @@
 // graph_draw.ts: the picture of a graph: edges, nodes, labels that fit, tokens and layers.
 import { h, s, tipFor } from "./dom";
-import { max, percent, signed, tokenText } from "./format";
+import { percent, signed, tokenText } from "./format";
+import { lines } from "./graph_edges";
 import type { Edge, Group, Shape, Shapes } from "./graph_groups";
 import { title as nodeTitle } from "./graph_groups";
 import { FOOT, layout, many, place, ROW, WIDTH } from "./graph_layout";
@@ -43,12 +44,6 @@ export function strongest(edges: Edge[]): Edge[] {
   const equal = edges.filter((e) => Math.abs(e.weight) === cut);
   return [...above, ...equal.slice(0, DRAWN - above.length)];
 }
-
-const way = (a: Place, b: Place) => {
-  const middle = ((a.y + b.y) / 2).toFixed(1);
-  const [ax, ay, bx, by] = [a.x, a.y, b.x, b.y].map((v) => v.toFixed(1));
-  return `M${ax} ${ay}C${ax} ${middle} ${bx} ${middle} ${bx} ${by}`;
-};
 
 function colour(n: Shape) {
   if (many(n)) return "var(--accent)";
@@ -125,15 +120,7 @@ export function draw(d: Draft, pins: Set<string>, acts: Acts): Picture {
   const list = d.drawn.nodes;
   const l = layout(list, d.moved);
   const strong = strongest(d.drawn.edges);
-  const most = max(d.drawn.edges.map((e) => e.weight));
-  const size = (e: Edge) => Math.sqrt(Math.abs(e.weight) / most);
-  const edges = strong.map((e) =>
-    s("path", {
-      class: e.weight < 0 ? "edge neg" : "edge",
-      d: way(l.at[e.from], l.at[e.to]),
-      "stroke-width": (0.4 + 3 * size(e)).toFixed(2),
-    }),
-  );
+  const edges = lines(strong, l.at, d.drawn.edges);
   const nodes = list.map((n, i) => shape(d, i, l, pins.has(n.id), acts));
   const marks = s("g", { class: "marks", "aria-hidden": "true" });
   const svg = s(
@@ -145,7 +132,8 @@ export function draw(d: Draft, pins: Set<string>, acts: Acts): Picture {
       "aria-label": "attribution graph; arrow keys move along edges",
     },
     ground(d, l),
-    edges,
+    edges.ground,
+    edges.top,
     nodes,
     marks,
   ) as SVGSVGElement;
@@ -174,10 +162,7 @@ export function draw(d: Draft, pins: Set<string>, acts: Acts): Picture {
   };
   const light = (i: number, chosen: Set<string>) => {
     at = i;
-    strong.forEach((e, k) => {
-      const touches = e.from === i || e.to === i;
-      edges[k].setAttribute("opacity", touches ? "0.95" : (0.04 + 0.12 * size(e)).toFixed(3));
-    });
+    edges.light(i);
     nodes.forEach((el, k) => {
       el.classList.toggle("on", k === i);
       el.classList.toggle("chosen", chosen.has(list[k].id));
@@ -189,9 +174,7 @@ export function draw(d: Draft, pins: Set<string>, acts: Acts): Picture {
     l.at[i] = { ...l.at[i], x, y };
     for (const [k, v] of Object.entries(outline(list[i], l.at[i]).box))
       nodes[i].setAttribute(k, String(v));
-    strong.forEach((e, k) => {
-      if (e.from === i || e.to === i) edges[k].setAttribute("d", way(l.at[e.from], l.at[e.to]));
-    });
+    edges.moved(i);
     relabel(near);
   };
   const weight = (es: Edge[]) => es.reduce((a, e) => a + Math.abs(e.weight), 0);

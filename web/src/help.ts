@@ -1,5 +1,6 @@
 // help.ts: the keys, in a dialog.
 import { by, h } from "./dom";
+import { glossary } from "./glossary";
 
 const keys: [string, string][] = [
   ["/", "write the prompt"],
@@ -32,6 +33,12 @@ export function help(views: { title: string; key: string }[]) {
         views.filter((v) => v.key).map((v) => row(v.key, v.title)),
         keys.map(([k, t]) => row(k, t)),
       ),
+    ),
+    h("h2", {}, "Words"),
+    h(
+      "dl.words",
+      {},
+      Object.entries(glossary).map(([k, v]) => [h("dt", {}, k), h("dd", {}, v)]),
     ),
     h(
       "p.note",

@@ -3,6 +3,7 @@ import { h, table } from "./dom";
 import { call } from "./api";
 import { tint } from "./activation";
 import { bar, diverging, exact, max, percent, signed, token, tokenText } from "./format";
+import { word } from "./glossary";
 import { takeAway } from "./joint";
 import { go } from "./state";
 import type { Attribute, Term } from "./types";
@@ -14,7 +15,6 @@ import {
   note,
   number,
   probability,
-  term,
   toggle,
   tokenBox,
   tokenChoices,
@@ -262,13 +262,14 @@ function head(c: Context, a: Attribute, whole: Attribute) {
     parts(c, whole),
     note(
       "With ",
-      term("gates", "how strongly the router lets a chosen neuron speak"),
+      word("gate", "gates"),
       `, attention and norm scales held the network is linear: ${a.terms.length} direct terms ` +
         `add up to ${signed(a.sum, 6)}; `,
-      term("residue", "what the sum misses of the logit: rounding, as there are no error nodes"),
+      word("residue"),
       ` ${a.residue?.toExponential(1)} of ${a.sum_abs?.toFixed(2)} in absolute terms.`,
+      total ? [" ", word("total effect", "Total"), ":"] : "",
       total
-        ? " A total effect also goes through later layers. true: the change in a run without " +
+        ? " a total effect also goes through later layers. true: the change in a run without " +
             "the neuron; gates: choices of neurons that change in that run."
         : "",
     ),
@@ -332,11 +333,14 @@ export const circuit: View<Data> = {
     const heat = h(
       "div.card.heat",
       {},
-      h("h2", {}, "Neurons by layer and channel"),
+      h("h2", {}, "Neurons by layer and ", word("channel")),
       map(a.terms, c.info.model.layers, channels),
       note(
-        "Sums of the direct effects of the neurons chosen at this position. Blue is for, orange " +
-          "is against.",
+        "Sums of the ",
+        word("direct effect", "direct effects"),
+        " of the neurons ",
+        word("chosen"),
+        " at this position. Blue is for, orange is against.",
       ),
     );
     return {

@@ -3,6 +3,7 @@
 import { call } from "./api";
 import { h, table } from "./dom";
 import { bar, exact, max, raw, sequential, signed, tokenParts, tokenText } from "./format";
+import { word } from "./glossary";
 import { go } from "./state";
 import type { Attribute, Predict } from "./types";
 import { card, neuronLink, number, predicted, tokenBox, tokenChoices } from "./parts";
@@ -145,8 +146,10 @@ function neurons(a: Attribute, b: Attribute) {
     h(
       "p.note",
       {},
-      `Direct effects on the logit, second less first; ${shared} of ${list.length} ` +
-        "neurons are chosen at both positions. All neurons together: ",
+      word("direct effect", "Direct effects"),
+      ` on the logit, second less first; ${shared} of ${list.length} ` + "neurons are ",
+      word("chosen"),
+      " at both positions. All neurons together: ",
       number(list.reduce((s, x) => s + x.d, 0)),
       "; the logits differ by ",
       number((b.target_logit ?? 0) - (a.target_logit ?? 0)),

@@ -3,6 +3,7 @@
 import { h, table } from "./dom";
 import { call } from "./api";
 import { count, exact, raw, tokenText } from "./format";
+import { word } from "./glossary";
 import { go } from "./state";
 import type { Info, Place } from "./types";
 import { button, card, choice, neuronLink, note } from "./parts";
@@ -210,8 +211,9 @@ export const corpus: View<HTMLElement | null> = {
         found ?? card(h("h2", {}, "The recorded text")),
         note(
           `${count(r.positions)} positions of ${count(r.documents)} documents. Without a search, ` +
-            "a typed prompt's circuit at the chosen position is the query. A blank in front " +
-            "belongs to a word's token.",
+            "a typed prompt's ",
+          word("circuit"),
+          " at the chosen position is the query. A blank in front belongs to a word's token.",
         ),
       ],
     };

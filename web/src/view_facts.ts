@@ -1,6 +1,6 @@
 // view_facts.ts: known facts, and how far one noun's gates, put into another's run, move what
 // follows.
-import { call } from "./api";
+import { call, stay } from "./api";
 import { h, rove, table } from "./dom";
 import { bar, count, token } from "./format";
 import { go } from "./state";
@@ -240,10 +240,10 @@ export const facts: View<Data> = {
     const [clean, other] = chosen(c, f);
     const at = c.state.patched === "last" ? { at: "last" } : {};
     const request = { ...type, layers: layerSets(c.info.model.layers), ...at };
-    if (c.state.pair === "all") return { f, p: await call("patch", request, c.signal, c.progress) };
+    if (c.state.pair === "all") return { f, p: await stay("patch", request, c.signal, c.progress) };
     if (!clean || !other || clean === other) return { f, p: null };
     const pair = { ...request, clean, counterfactual: other };
-    return { f, p: await call("patch", pair, c.signal, c.progress) };
+    return { f, p: await stay("patch", pair, c.signal, c.progress) };
   },
   draw(c, { f, p }) {
     const [clean, other] = chosen(c, f);

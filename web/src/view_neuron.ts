@@ -105,7 +105,8 @@ export const neuron: View<Neuron> = {
           plain(
             "Below, from weights alone, read through the tied embedding: what it " +
               "reads and writes " +
-              "without a text. With a recording, where it fires.",
+              "without a text: a bare token is its embedding alone. With a recording, where " +
+              "it fires.",
           ),
         ),
         ...recordedCards(c, n),

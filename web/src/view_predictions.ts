@@ -5,7 +5,8 @@ import { exact, percent, token } from "./format";
 import { writing } from "./generate";
 import { go } from "./state";
 import { call } from "./api";
-import { aside, card, note, predicted, term, where } from "./parts";
+import { word } from "./glossary";
+import { aside, card, note, predicted, where } from "./parts";
 import type { Continue, Margins } from "./types";
 import { candidate, wordOf } from "./words";
 import type { Context, View } from "./view";
@@ -19,15 +20,17 @@ function firmness(m: Margins, pos: number) {
     h(
       "p",
       {},
-      `A change of the residual stream of length ${exact(weakest.distance)}, ` +
+      "A change of the residual ",
+      word("stream"),
+      ` of length ${exact(weakest.distance)}, ` +
         `${percent(weakest.relative)} of its own, makes layer ${weakest.layer} channel ` +
         `${weakest.channel} choose neuron ${weakest.wins} in place of ${weakest.loses}.`,
     ),
     note(
       "It is the position's most fragile choice (the smallest ",
-      term("margin", "how far the stream must move before a channel chooses other neurons"),
+      word("margin"),
       "): what is read with ",
-      term("gates held", "the neurons chosen, and their gates, are kept as the prompt made them"),
+      word("gates held"),
       " is exact up to there.",
     ),
   ];

@@ -6,6 +6,7 @@ import { fieldError } from "./field_error";
 import { exact, percent, signed, tokenText } from "./format";
 import { writing } from "./generate";
 import type { Edit } from "./joint";
+import { word } from "./glossary";
 import { alone, key, meets, parse, together, write } from "./joint";
 import { go, read } from "./state";
 import type { Ablate, Attribute, Joint } from "./types";
@@ -109,7 +110,7 @@ function columns(r: Ablate) {
     "predictions before and after",
   );
 }
-function figure(title: string, id: string, x: number | null, said: string) {
+function figure(title: Node | string, id: string, x: number | null, said: string) {
   return h(
     "div.figure",
     {},
@@ -138,7 +139,7 @@ function answers(
       "div.figures",
       {},
       figure(
-        "Gates held",
+        word("gates held", "Gates held"),
         "linear",
         held,
         j
@@ -158,7 +159,7 @@ function answers(
               `divergence ${r.kl?.toFixed(4)} nats`,
       ),
       figure(
-        "Difference",
+        h("span", {}, "Difference: ", word("rerouting")),
         "rerouting",
         stale || steered || change === null || held === null ? null : change - held,
         steered
