@@ -1,7 +1,9 @@
 /* cmd_graph.c: an attribution graph of one prompt, as a file and a picture. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "read/label.h"
 #include "word.h"
 
 typedef struct work {
@@ -10,7 +12,8 @@ typedef struct work {
   sg_graph_request r;
   sg_graph *g;
   cli_targets targets;
-  char **texts; /* of the prompt, then of the logits */
+  char **texts;  /* of the prompt, then of the logits */
+  char **labels; /* (n_nodes) of the most influential neurons, else NULL */
   size_t n_texts;
   cli_progress progress;
 } work;
@@ -59,6 +62,32 @@ static sg_status label(work *w, sg_error *err) {
   return SG_OK;
 }
 
+enum { LABELLED = 60 }; /* neurons: a label reads the whole vocabulary */
+
+static sg_status name_neurons(work *w, sg_error *err) {
+  const sg_graph *g = w->g;
+  w->labels = sgi_alloc((g->n_nodes + 1) * sizeof *w->labels);
+  if (!w->labels) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  double bound = INFINITY;
+  for (size_t k = 0; k < LABELLED && w->p.tokenizer; k++) {
+    size_t best = g->n_nodes;
+    for (size_t i = 0; i < g->n_nodes; i++)
+      if (g->nodes[i].kind == SG_NODE_NEURON && g->nodes[i].influence < bound &&
+          (best == g->n_nodes || g->nodes[i].influence > g->nodes[best].influence))
+        best = i;
+    if (best == g->n_nodes) break;
+    const sg_node *n = &g->nodes[best];
+    sgi_label label;
+    bound = n->influence;
+    sg_status st = sgi_label_make(w->p.model, w->p.tokenizer, NULL, (size_t)n->layer,
+                                  n->channel < 0 ? 0 : (size_t)n->channel, (size_t)n->index, &label, err);
+    if (!st && !(w->labels[best] = sgi_alloc(SGI_LABEL_TEXT))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+    if (st) return st;
+    sgi_label_text(&label, w->p.tokenizer, w->labels[best]);
+  }
+  return SG_OK;
+}
+
 static sg_status save(work *w, sg_error *err) {
   const char *slug = cli_string(w->c, "slug"), *base = strrchr(w->p.directory, '/');
   const char *const *texts = (const char *const *)w->texts;
@@ -67,7 +96,8 @@ static sg_status save(work *w, sg_error *err) {
                        .prompt = w->p.text,
                        .prompt_tokens = texts,
                        .logit_tokens = texts + w->p.count,
-                       .node_threshold = cli_real(w->c, "node-threshold")};
+                       .node_threshold = cli_real(w->c, "node-threshold"),
+                       .node_labels = (const char *const *)w->labels};
   const char *json = cli_string(w->c, "output"), *svg = cli_string(w->c, "svg");
   sg_status st = json ? sg_graph_save_json(w->g, &l, json, err) : SG_OK;
   return !st && svg ? sg_graph_save_svg(w->g, &l, svg, err) : st;
@@ -108,10 +138,13 @@ static int run(const cli_call *c) {
     cli_progress_end(&w.progress);
   }
   if (!st) st = label(&w, &err);
+  if (!st && cli_is_set(c, "svg")) st = name_neurons(&w, &err);
   if (!st) st = save(&w, &err);
   int code = st ? cli_stop ? 128 + cli_stop : cli_fail(&err) : report(&w);
   for (size_t i = 0; i < w.n_texts; i++) sgi_free(w.texts[i]);
   sgi_free(w.texts);
+  for (size_t i = 0; w.labels && i < w.g->n_nodes; i++) sgi_free(w.labels[i]);
+  sgi_free(w.labels);
   cli_targets_free(&w.targets);
   sg_graph_free(w.g);
   cli_prompt_close(&w.p);

@@ -832,9 +832,11 @@ typedef struct sg_graph_labels {
   const char *const *prompt_tokens; /* (n_tokens) texts, UTF-8 */
   const char *const *logit_tokens;  /* texts of the logit nodes in their order */
   double node_threshold;
+  const char *const *node_labels; /* (n_nodes) what neurons are called in the picture, NULL where nothing; or NULL */
 } sg_graph_labels;
 
-/* The form that circuit-tracer's frontend reads, whole or not at all. */
+/* The form that circuit-tracer's frontend reads, and a picture with labels where they fit and the
+ * strongest ways as a sentence; whole or not at all. */
 SG_API sg_status sg_graph_save_json(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 SG_API sg_status sg_graph_save_svg(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 

@@ -6,8 +6,9 @@
 
 #include "core/arena.h"
 #include "core/file.h"
+#include "read/graph_story.h"
 
-enum { LEFT = 60, TOP = 24, ROW = 84, COLUMN = 74, FIT = 6, STEP = 11, LOGIT_STEP = 15 };
+enum { LEFT = 60, TOP = 24, ROW = 84, COLUMN = 74, FIT = 6, STEP = 11, LOGIT_STEP = 15, STORY = 48 };
 
 typedef struct svg {
   const sg_graph *g;
@@ -70,7 +71,7 @@ static void place(svg *s, unsigned *count) {
     }
   }
   s->width = edge + 110;
-  s->height = top + ROW * (double)(rows - 1) + 60;
+  s->height = top + ROW * (double)(rows - 1) + 60 + STORY;
 }
 
 static void draw_edges(svg *s) {
@@ -116,6 +117,84 @@ static void draw_nodes(svg *s) {
   }
 }
 
+/* Labels that touch no other, the most influential first, above their nodes; those that would stick
+ * out of the picture are left out. */
+static void draw_labels(svg *s) {
+  enum { MOST = 60, LONGEST = 34 };
+  static const double LETTER = 5.3, SIZE = 10;
+  const sg_graph *g = s->g;
+  struct {
+    double x0, x1, y;
+  } taken[MOST];
+  size_t n = 0;
+  double bound = INFINITY; /* influence of the last that was looked at */
+  while (n < MOST && s->labels->node_labels) {
+    size_t best = g->n_nodes;
+    for (size_t i = 0; i < g->n_nodes; i++)
+      if (g->nodes[i].kind == SG_NODE_NEURON && s->labels->node_labels[i] && g->nodes[i].influence < bound &&
+          (best == g->n_nodes || g->nodes[i].influence > g->nodes[best].influence))
+        best = i;
+    if (best == g->n_nodes) break;
+    bound = g->nodes[best].influence;
+    const char *text = s->labels->node_labels[best];
+    double half = LETTER * (double)(strlen(text) < LONGEST ? strlen(text) : LONGEST) / 2, x = s->x[best],
+           y = s->y[best] - 7;
+    bool free = x - half > 0 && x + half < s->width;
+    for (size_t k = 0; k < n && free; k++)
+      free = x + half < taken[k].x0 || x - half > taken[k].x1 || fabs(y - taken[k].y) > SIZE;
+    if (!free) continue;
+    taken[n].x0 = x - half;
+    taken[n].x1 = x + half;
+    taken[n++].y = y;
+    PUT(s, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"10\" text-anchor=\"middle\">", x, y);
+    put_text(s, text);
+    PUT(s, "</text>\n");
+  }
+}
+
+static void put_step(svg *s, size_t i) {
+  const sg_node *n = &s->g->nodes[i];
+  if (n->kind == SG_NODE_TOKEN) {
+    PUT(s, "\xe2\x80\x9c");
+    put_text(s, s->labels->prompt_tokens[n->position]);
+    PUT(s, "\xe2\x80\x9d");
+  } else if (n->kind == SG_NODE_BIAS) {
+    PUT(s, "the bias of layer %d", n->layer);
+  } else {
+    const char *label = s->labels->node_labels ? s->labels->node_labels[i] : NULL;
+    if (label)
+      put_text(s, label);
+    else
+      PUT(s, "neuron %d\xc2\xb7%d", n->channel, n->index);
+    PUT(s, " (layer %d at \xe2\x80\x9c", n->layer);
+    put_text(s, s->labels->prompt_tokens[n->position]);
+    PUT(s, "\xe2\x80\x9d)");
+  }
+}
+
+static void put_way(svg *s, size_t output, int sign, double y) {
+  sgi_story_path p = sgi_story_find(s->g, output, sign);
+  if (!p.n) return;
+  PUT(s, "<text x=\"6\" y=\"%.1f\">%s most by ", y, sign > 0 ? "raised" : "lowered");
+  for (size_t i = 0; i < p.n; i++) {
+    if (i) PUT(s, " \xe2\x86\x92 ");
+    put_step(s, p.nodes[i]);
+  }
+  PUT(s, " (%+.2f)</text>\n", p.weight);
+}
+
+/* The strongest ways in words, as the page tells them. */
+static void draw_story(svg *s, double y) {
+  size_t output = sgi_story_output(s->g), logit = 0;
+  if (output == s->g->n_nodes) return;
+  for (size_t i = 0; i < output; i++) logit += s->g->nodes[i].kind == SG_NODE_LOGIT;
+  PUT(s, "<text x=\"6\" y=\"%.1f\" font-weight=\"bold\">", y);
+  put_text(s, s->labels->logit_tokens[logit]);
+  PUT(s, " %.1f%%</text>\n", 100 * s->g->nodes[output].probability);
+  put_way(s, output, 1, y + 15);
+  put_way(s, output, -1, y + 30);
+}
+
 static void draw(svg *s) {
   const sg_graph *g = s->g;
   PUT(s,
@@ -127,7 +206,9 @@ static void draw(svg *s) {
   draw_edges(s);
   PUT(s, "</g>\n");
   draw_nodes(s);
-  double bottom = s->height - 60;
+  draw_labels(s);
+  double bottom = s->height - 60 - STORY;
+  draw_story(s, bottom + 42);
   for (size_t l = 0; l < g->n_layers; l++)
     PUT(s, "<text x=\"6\" y=\"%.1f\" fill=\"#555\">layer %zu</text>\n", bottom - ROW * (double)(l + 1) + 4, l);
   PUT(s, "<text x=\"6\" y=\"%.1f\" fill=\"#555\">tokens</text>\n", bottom + 4);
