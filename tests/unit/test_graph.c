@@ -193,7 +193,7 @@ static void files(void **state) {
   assert_sg_ok(sg_graph_create(m, &q, &g, err));
   const char *texts[] = {"<|endoftext|>", " a", "<b>", "&", "\"", "\n"}, *logits[10];
   for (size_t i = 0; i < 10; i++) logits[i] = " x\"y\xc3\xa9";
-  sg_graph_labels l = {"a-slug", "a-model", "a <b>&\"\n", texts, logits, 0.8};
+  sg_graph_labels l = {"a-slug", "a-model", "a <b>&\"\n", texts, logits, 0.8, NULL};
   snprintf(path, sizeof path, "%s/g.json", dir);
   assert_sg_ok(sg_graph_save_json(g, &l, path, err));
   json_t *o = golden_json(path), *n;
