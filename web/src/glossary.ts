@@ -11,8 +11,8 @@ export const glossary = {
   channel: "a layer's neurons come in groups; in each the router chooses its own few",
   residue: "what the sum misses of the logit: rounding, as there are no error nodes",
   rerouting:
-    "what happens in a true run beyond the exact sum: the router chooses other neurons, attention " +
-    "and norms change",
+    "what happens in a true run beyond the exact sum: the router chooses other neurons, " +
+    "attention and norms change",
   margin: "how far the stream must move before a channel chooses other neurons",
   stream: "the vector at a position that every layer reads and adds to",
   "bare token": "a token's embedding alone, without a text around it",
