@@ -165,7 +165,7 @@ C
 site() {
   files="src/ffn/sites.h src/model/sub_attention.c"
   targets="build/tests/unit/test_sites"
-  pages="build/tests/unit/test_sites; UPDATE=1 build/tests/unit/test_sites; make -s build/sgatlin; UPDATE=1 sh tests/cli/test_help.sh"
+  pages="build/tests/unit/test_sites; UPDATE=1 build/tests/unit/test_sites; make -s -j2 build/sgatlin; UPDATE=1 sh tests/cli/test_help.sh"
   checks="unit/test_sites|build/tests/unit/test_sites
 cli/test_help.sh|sh tests/cli/test_help.sh
 info --sites|build/sgatlin info tests/golden/eval/model --sites | grep -q attn.log_sum"
