@@ -330,21 +330,19 @@ static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *to) {
 }
 
 /* The products over all rows of an expert need dy, so they come before its room is taken; those of
- * du after. */
+ * du after. An expert without rows adds nothing. */
 static sg_status experts_backward(const sgi_ffn_call *call, const kept *k, const work *w) {
   const sg_config *c = call->config;
   size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
   sg_status st = SG_OK;
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
-    if (!rows) continue;
     sgi_column_sums(call->dw[DOWN_BIAS] + e * D, w->dy + at * D, D, rows, D);
     st = sgi_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, D, k->h + at * k->ldh, k->ldh, rows, F, D, NULL);
   }
   if (!st) st = blocks(call, k, w, block_backward);
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
-    if (!rows) continue;
     sgi_column_sums(call->dw[UP_BIAS] + e * 2 * F, w->du + at * w->ldu, w->ldu, rows, 2 * F);
     st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, w->du + at * w->ldu, w->ldu, k->x + at * D, D, rows, D, 2 * F,
                        NULL);
