@@ -32,7 +32,7 @@ def statements(lines, first, last):
         while i < last and not lines[i].rstrip().endswith((";", "{", "}", "*/")) and not lines[i].lstrip().startswith(("#", "case")):
             i += 1
         text = " ".join(lines[begin : i + 1]).strip()
-        skip = r"^(return\b|\(void\)|#|/\*|sgi_(lap|work|profile|sparse_lap)|if \(st\) return|else\b|\}|const |static |double at|size_t |float |bool |sgi_arena |sgi_sparse s|sgi_gate |sgi_profile |kept |work |packed |places |sg_status )"
+        skip = r"^(return\b|\(void\)|#|/\*|sgi_(lap|work|profile|sparse_lap)|if \(st\) return|else\b|\}|const |static |double at|size_t |float |bool |\w+ = sgi_lap_begin|sgi_arena |sgi_sparse s|sgi_gate |sgi_profile |kept |work |packed |places |sg_status )"
         if text.endswith(";") and not re.match(skip, text):
             yield begin, i
         i += 1
