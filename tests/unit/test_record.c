@@ -431,7 +431,7 @@ static void one_model(const sg_model *m, const char *name, ref_random *r) {
   if (compared < ROWS * LONG * choosing) fail_msg("%s: %zu numbers were compared", name, compared);
   for (size_t s = 0; s < choosing; s++) search_slot(rec, s);
   sgi_pass_free(p);
-  sgi_recording_close(rec);
+  sg_recording_close(rec);
   golden_remove(directory);
 }
 
