@@ -742,6 +742,45 @@ SG_API sg_status sg_phrase_check(const sg_phrase *p, sg_error *err);
 SG_API sg_status sg_phrase_verify(const sg_model *model, const sg_phrase_request *request, const sg_phrase *p,
                                   const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err);
 
+/* True effects of every neuron and head of a prompt, each as if the prompt were run once more with
+ * that neuron's value, or that head's output, at 0 at that position. Runs differ from the prompt's
+ * own only above the layer and from the position on, so all are made beside each other on what they
+ * share (docs/method-reading.md, exact effects). */
+typedef struct sg_exact_effect {
+  sg_term term;  /* neuron, or head at `position`; its linear total effect beside it */
+  double effect; /* logit (difference) with it, less without it; 0 where nothing of it reaches the logit */
+} sg_exact_effect;
+
+typedef struct sg_exact_list {
+  sg_exact_effect *at; /* (count) largest |effect| first */
+  size_t count;
+  double sum_abs;   /* of the true effects */
+  double rerouting; /* sum of |effect - linear| / sum_abs: what linear attribution misses, as gates, patterns and norm
+                       scales change; 0 where sum_abs is */
+  double rank;      /* Spearman's correlation of linear and true effects that are not both 0; 0 where there is none */
+} sg_exact_list;
+
+typedef struct sg_exact {
+  size_t position;
+  int32_t target, against;
+  double target_logit;
+  sg_exact_list neurons, heads;
+  size_t left_out; /* neurons that fired and were not asked for */
+} sg_exact;
+
+typedef struct sg_exact_request {
+  sg_attribute_request prompt; /* max_bytes: half for the prompt's own run, half for variants; progress: variants */
+  size_t most;                 /* neurons of largest linear total effect; 0: all that fired */
+  const sg_term *only;         /* (n_only) these neurons, by layer, position, channel and index; NULL: any */
+  size_t n_only;
+  bool no_heads;
+} sg_exact_request;
+
+/* New: sg_exact_free. SG_ERR_UNSUPPORTED for forms that attribution does not read, SG_ERR_ARG where
+ * one of `only` did not fire. */
+SG_API sg_status sg_exact_create(const sg_model *model, const sg_exact_request *request, sg_exact **out, sg_error *err);
+SG_API void sg_exact_free(sg_exact *exact);
+
 /* Neurons scaled together, gates, attention patterns and norm scales held: exact for any factors,
  * as each neuron's value is what it was plus what the others below push into it. Edits scale
  * neurons (or set them to 0) by pos, channel and neuron. */

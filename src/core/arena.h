@@ -17,6 +17,7 @@ typedef struct sgi_arena {
   size_t used;          /* bytes handed out, a multiple of SGI_ALIGN; SIZE_MAX after an overflow */
   size_t size;          /* bytes behind base */
   sgi_profile *profile; /* NULL, or where the work done in this memory is timed (profile.h) */
+  int threads;          /* rooms of threads are counted for so many (rows.h); 0: for as many as there are */
 } sgi_arena;
 
 /* count elements of size bytes each, 64-byte aligned, not cleared. Taking more than was measured is

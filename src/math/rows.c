@@ -7,7 +7,9 @@ enum { CHUNK = 4096 };
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-void sgi_room_take(sgi_arena *a, size_t bytes) { sgi_take(a, (size_t)omp_get_max_threads(), bytes); }
+void sgi_room_take(sgi_arena *a, size_t bytes) {
+  sgi_take(a, (size_t)(a->threads ? a->threads : omp_get_max_threads()), bytes);
+}
 
 int sgi_room_threads(const sgi_arena *scratch, size_t bytes) {
   size_t pieces = (scratch->size - scratch->used) / bytes;

@@ -16,6 +16,7 @@ struct sgi_pass;
 struct sgi_plan_step;
 struct sgi_sublayer;
 struct sgi_held;
+struct sgi_vary;
 
 typedef struct sgi_plan_step sgi_plan_step;
 
@@ -49,6 +50,13 @@ typedef struct sgi_sublayer_ops {
   sg_status (*hold)(struct sgi_pass *p, const struct sgi_plan_step *s, struct sgi_held *out, sg_error *err);
   sg_status (*pull)(const struct sgi_held *h, size_t R, size_t rows, ptrdiff_t head, float *before, const float *after,
                     float *work);
+  /* For readers: runs that differ from one that a pass with backward has made of one sequence
+   * (vary.h). y (R,count,D) = S at the wanted positions, from xn (R,changed,D) at the changed ones.
+   * vary_room: what that takes for n rows of either. */
+  bool mixes; /* what it does at a position depends on positions before */
+  void (*vary_room)(const sg_config *c, size_t n, size_t keys, sgi_arena *a);
+  sg_status (*vary)(struct sgi_pass *p, const struct sgi_plan_step *s, const struct sgi_vary *v, sgi_arena room,
+                    float *y, const float *xn);
 } sgi_sublayer_ops;
 
 extern const sgi_sublayer_ops sgi_sublayer_attention, sgi_sublayer_feedforward;

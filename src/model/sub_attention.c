@@ -7,57 +7,32 @@
 #include "math/gemm.h"
 #include "math/rows.h"
 #include "model/held.h"
-#include "model/pass_inside.h"
-
-/* Its tensors, behind the norm. */
-enum { Q = SGI_T_OWN, K, V, Q_NORM, K_NORM, O };
-
-typedef struct kept {
-  float *q_raw, *k_raw; /* (n,H*d_head) before norm and rotary */
-  float *rq, *rk;       /* (n,H) inverse norms of heads */
-  float *q, *k, *v;     /* (n,H*d_head) as attention takes them */
-  float *o, *lse;       /* (n,H*d_head), (n,H) */
-} kept;
+#include "model/sub_attention.h"
 
 typedef struct work {
   float *d_o, *dq, *dk, *dv; /* (n,H*d_head), of the way back */
 } work;
 
-static size_t width_of(const sg_config *c) { return c->num_heads * c->head_dim; }
-
-static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
-  size_t W = width_of(c), H = c->num_heads;
-  k->q_raw = SGI_TAKE(a, n * W, float);
-  k->k_raw = SGI_TAKE(a, n * W, float);
-  k->rq = SGI_TAKE(a, n * H, float);
-  k->rk = SGI_TAKE(a, n * H, float);
-  k->q = SGI_TAKE(a, n * W, float);
-  k->k = SGI_TAKE(a, n * W, float);
-  k->v = SGI_TAKE(a, n * W, float);
-  k->o = SGI_TAKE(a, n * W, float);
-  k->lse = SGI_TAKE(a, n * H, float);
-}
-
 static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
-  size_t m = n * width_of(c);
+  size_t m = n * sgi_heads_width(c);
   w->d_o = SGI_TAKE(a, m, float);
   w->dq = SGI_TAKE(a, m, float);
   w->dk = SGI_TAKE(a, m, float);
   w->dv = SGI_TAKE(a, m, float);
 }
 
-static void saved(const sg_config *c, size_t n, sgi_arena *a) { layout(c, n, a, &(kept){0}); }
+static void saved(const sg_config *c, size_t n, sgi_arena *a) { sgi_attention_kept(c, n, a, &(sgi_kept){0}); }
 
 static void scratch(const sg_config *c, size_t n, size_t keys, bool backward, sgi_arena *a) {
   if (backward) layout_work(c, n, a, &(work){0});
   sgi_arena linear = *a;
-  sgi_linear_scratch(n, c->hidden_size, width_of(c), &linear);
+  sgi_linear_scratch(n, c->hidden_size, sgi_heads_width(c), &linear);
   sgi_attention_scratch(keys, c->head_dim, backward, a);
   a->used = larger(a->used, linear.used);
 }
 
 static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
-  size_t D = c->hidden_size, d = c->head_dim, W = width_of(c);
+  size_t D = c->hidden_size, d = c->head_dim, W = sgi_heads_width(c);
   double from_D = 1 / sqrt((double)D), from_W = 1 / sqrt((double)W);
   sg_status st = sgi_table_add(t, prefix, "self_attn.q_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
   if (!st) st = sgi_table_add(t, prefix, "self_attn.k_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
@@ -88,7 +63,7 @@ static sgi_attention shape_of(const sgi_pass *p) {
 /* products of (T,d_head) with the causal half of (T,T) and what came before, and arrays read or
  * written. */
 static void lap_attention(const sgi_pass *p, double *at, const char *name, size_t products, size_t arrays) {
-  double n = (double)rows_of(p), W = (double)width_of(&p->model->config);
+  double n = (double)rows_of(p), W = (double)sgi_heads_width(&p->model->config);
   double past = p->cache ? (double)p->cache->past : 0;
   sgi_lap(p->scratch.profile, at, name, (double)products * n * W * (2 * past + (double)(p->batch.T + 1)),
           4.0 * W * (n * (double)arrays + 2 * past * (double)p->batch.B));
@@ -99,7 +74,7 @@ static void lap_attention(const sgi_pass *p, double *at, const char *name, size_
 static void append_to_cache(const sgi_pass *p, const sgi_plan_step *s, const float **k, const float **v) {
   const sgi_cache *kv = p->cache;
   if (!kv) return;
-  size_t W = width_of(&p->model->config), T = p->batch.T, own = s->cache * kv->streams * kv->capacity * W;
+  size_t W = sgi_heads_width(&p->model->config), T = p->batch.T, own = s->cache * kv->streams * kv->capacity * W;
   for (size_t b = 0; b < p->batch.B; b++) {
     size_t at = own + (b * kv->capacity + kv->past) * W;
     memcpy(kv->k + at, *k + b * T * W, T * W * sizeof(float));
@@ -109,12 +84,12 @@ static void append_to_cache(const sgi_pass *p, const sgi_plan_step *s, const flo
   *v = kv->v + own;
 }
 
-/* ---- forward, in stages: projections, mixing, output ------------------------------------- */
+/* ---- forward, in stages: projections, mixing, output ----------------------------------------- */
 
 typedef struct run {
   sgi_pass *p;
   const sgi_plan_step *s;
-  kept k;
+  sgi_kept k;
   sgi_arena scratch;
   const sgi_tap *tap;
   float *y;        /* (n,D) */
@@ -126,15 +101,15 @@ static sg_status project(run *r) {
   const sg_config *c = r->s->sub->config;
   const float *const *w = r->s->sub->w;
   size_t n = rows_of(p), D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
-  kept *k = &r->k;
+  sgi_kept *k = &r->k;
   double at = sgi_lap_begin(r->scratch.profile);
-  sg_status st = sgi_linear(k->q_raw, W, r->xn, D, w[Q], n, D, W, r->scratch);
-  if (!st) st = sgi_linear(k->k_raw, W, r->xn, D, w[K], n, D, W, r->scratch);
-  if (!st) st = sgi_linear(k->v, W, r->xn, D, w[V], n, D, W, r->scratch);
+  sg_status st = sgi_linear(k->q_raw, W, r->xn, D, w[SGI_T_Q], n, D, W, r->scratch);
+  if (!st) st = sgi_linear(k->k_raw, W, r->xn, D, w[SGI_T_K], n, D, W, r->scratch);
+  if (!st) st = sgi_linear(k->v, W, r->xn, D, w[SGI_T_V], n, D, W, r->scratch);
   if (st) return st;
   lap_product(p, &at, "qkv", n, D, W, 3);
-  sgi_rmsnorm(k->q, k->rq, k->q_raw, w[Q_NORM], n * H, d, c->rms_norm_eps);
-  sgi_rmsnorm(k->k, k->rk, k->k_raw, w[K_NORM], n * H, d, c->rms_norm_eps);
+  sgi_rmsnorm(k->q, k->rq, k->q_raw, w[SGI_T_Q_NORM], n * H, d, c->rms_norm_eps);
+  sgi_rmsnorm(k->k, k->rk, k->k_raw, w[SGI_T_K_NORM], n * H, d, c->rms_norm_eps);
   if (check_norms(k->rq, n * H) || check_norms(k->rk, n * H)) return SG_ERR_NUMERIC;
   sgi_rotary(k->q, p->position, p->cos, p->sin, n, H, d, false);
   sgi_rotary(k->k, p->position, p->cos, p->sin, n, H, d, false);
@@ -154,9 +129,9 @@ static sg_status mix(run *r) {
 
 static sg_status output(run *r) {
   const sg_config *c = r->s->sub->config;
-  size_t n = rows_of(r->p), D = c->hidden_size, W = width_of(c);
+  size_t n = rows_of(r->p), D = c->hidden_size, W = sgi_heads_width(c);
   double at = sgi_lap_begin(r->scratch.profile);
-  sg_status st = sgi_linear(r->y, D, r->k.o, W, r->s->sub->w[O], n, W, D, r->scratch);
+  sg_status st = sgi_linear(r->y, D, r->k.o, W, r->s->sub->w[SGI_T_O], n, W, D, r->scratch);
   lap_product(r->p, &at, "attention output", n, W, D, 1);
   return st;
 }
@@ -165,7 +140,7 @@ static sg_status output(run *r) {
 static sg_status visit_pattern(const run *r) {
   sgi_pass *p = r->p;
   const sg_config *c = r->s->sub->config;
-  const kept *k = &r->k;
+  const sgi_kept *k = &r->k;
   sgi_at at = sgi_step_at(p, r->s);
   size_t T = p->batch.T, H = c->num_heads, d = c->head_dim;
   if (p->cache || !sgi_tap_wants(r->tap, &at, SGI_SITE_ATTN_PATTERN))
@@ -220,7 +195,7 @@ static sg_status forward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, s
   const sg_config *c = s->sub->config;
   size_t n = rows_of(p);
   run r = {.p = p, .s = s, .scratch = room, .tap = tap, .y = y, .xn = xn};
-  layout(c, n, &block, &r.k);
+  sgi_attention_kept(c, n, &block, &r.k);
   sg_status st = SG_OK;
   for (size_t i = 0; i < SGI_COUNT(stages) && !st; i++) {
     st = stages[i].run(&r);
@@ -230,20 +205,20 @@ static sg_status forward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, s
   return st;
 }
 
-/* ---- backward ---------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room, float *grad, float *dxn,
                           const float *dy, const float *xn) {
   const sg_config *c = s->sub->config;
   const float *const *w = s->sub->w;
   size_t n = rows_of(p), D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
-  kept k;
+  sgi_kept k;
   work x;
-  layout(c, n, &block, &k);
+  sgi_attention_kept(c, n, &block, &k);
   layout_work(c, n, &room, &x);
   double at = sgi_lap_begin(room.profile);
-  sg_status st = sgi_linear_dw(gradient(p, grad, s, O), dy, D, k.o, W, n, W, D, NULL);
-  if (!st) st = sgi_linear_dx(x.d_o, W, dy, D, w[O], n, W, D, 0, room);
+  sg_status st = sgi_linear_dw(gradient(p, grad, s, SGI_T_O), dy, D, k.o, W, n, W, D, NULL);
+  if (!st) st = sgi_linear_dx(x.d_o, W, dy, D, w[SGI_T_O], n, W, D, 0, room);
   lap_product(p, &at, "attention output backward", n, W, D, 2);
   sgi_attention shape = shape_of(p);
   if (!st) st = sgi_attention_backward(&shape, room, x.dq, x.dk, x.dv, k.o, k.lse, x.d_o, k.q, k.k, k.v);
@@ -251,19 +226,21 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   if (st) return st;
   sgi_rotary(x.dq, p->position, p->cos, p->sin, n, H, d, true);
   sgi_rotary(x.dk, p->position, p->cos, p->sin, n, H, d, true);
-  sgi_rmsnorm_backward(x.dq, gradient(p, grad, s, Q_NORM), x.dq, k.q_raw, k.rq, w[Q_NORM], n * H, d, false, p->partial);
-  sgi_rmsnorm_backward(x.dk, gradient(p, grad, s, K_NORM), x.dk, k.k_raw, k.rk, w[K_NORM], n * H, d, false, p->partial);
+  sgi_rmsnorm_backward(x.dq, gradient(p, grad, s, SGI_T_Q_NORM), x.dq, k.q_raw, k.rq, w[SGI_T_Q_NORM], n * H, d, false,
+                       p->partial);
+  sgi_rmsnorm_backward(x.dk, gradient(p, grad, s, SGI_T_K_NORM), x.dk, k.k_raw, k.rk, w[SGI_T_K_NORM], n * H, d, false,
+                       p->partial);
   lap_moved(p, &at, "q and k norm, rotary backward", n, W, 10);
   const float *dout[3] = {x.dq, x.dk, x.dv};
   for (size_t i = 0; i < 3 && !st; i++) {
-    st = sgi_linear_dw(gradient(p, grad, s, Q + i), dout[i], W, xn, D, n, D, W, NULL);
-    if (!st) st = sgi_linear_dx(dxn, D, dout[i], W, w[Q + i], n, D, W, i ? 1 : 0, room);
+    st = sgi_linear_dw(gradient(p, grad, s, SGI_T_Q + i), dout[i], W, xn, D, n, D, W, NULL);
+    if (!st) st = sgi_linear_dx(dxn, D, dout[i], W, w[SGI_T_Q + i], n, D, W, i ? 1 : 0, room);
   }
   lap_product(p, &at, "qkv backward", n, D, W, 6);
   return st;
 }
 
-/* ---- reading ----------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bool held_bytes(const sgi_sublayer *s, size_t T, size_t *bytes) {
   return sgi_size_mul(sizeof(float) * s->config->num_heads, T, bytes) && sgi_size_mul(*bytes, T, bytes);
@@ -274,13 +251,13 @@ static sg_status hold(sgi_pass *p, const sgi_plan_step *s, sgi_held *out, sg_err
   size_t T = out->T, H = c->num_heads;
   float *r;
   sgi_arena block = block_of(p, s, &r);
-  kept k;
-  layout(c, rows_of(p), &block, &k);
+  sgi_kept k;
+  sgi_attention_kept(c, rows_of(p), &block, &k);
   sgi_attention shape = shape_of(p);
   out->heads = H;
   out->d_head = c->head_dim;
   out->v = k.v;
-  out->w_out = s->sub->w[O];
+  out->w_out = s->sub->w[SGI_T_O];
   out->pattern = sgi_alloc(H * T * T * sizeof *out->pattern);
   if (!out->pattern) return sgi_fail_memory(err, H * T * T * sizeof *out->pattern, "attention patterns");
   for (size_t t = 0; t < T; t++)
@@ -315,9 +292,9 @@ static sg_status pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, 
   size_t D = h->D, W = h->heads * h->d_head, n = R * rows;
   const float *const *w = h->step->sub->w;
   float *dz = room, *dv = room + n * larger(W, D);
-  sg_status st = sgi_linear_dx(dz, W, after, D, w[O], n, W, D, 0, (sgi_arena){0});
+  sg_status st = sgi_linear_dx(dz, W, after, D, w[SGI_T_O], n, W, D, 0, (sgi_arena){0});
   if (!st) st = mix_back(h, R, rows, head, dv, dz);
-  if (!st) st = sgi_linear_dx(dz, D, dv, W, w[V], n, D, W, 0, (sgi_arena){0});
+  if (!st) st = sgi_linear_dx(dz, D, dv, W, w[SGI_T_V], n, D, W, 0, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++) {
     float *to = before + i * D;
     const float *dx = dz + i * D;
@@ -344,4 +321,7 @@ const sgi_sublayer_ops sgi_sublayer_attention = {
     .held_bytes = held_bytes,
     .hold = hold,
     .pull = pull,
+    .mixes = true,
+    .vary_room = sgi_attention_vary_room,
+    .vary = sgi_attention_vary,
 };

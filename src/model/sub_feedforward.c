@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "math/rows.h"
 #include "model/held.h"
 #include "model/pass_inside.h"
+#include "model/vary.h"
 
 static const sgi_ffn_ops *kind_of(const sg_config *c) { return sgi_ffn_of(c); }
 
@@ -51,7 +53,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   return sgi_ffn_backward(s->sub->ffn, &call, dxn, dy, xn);
 }
 
-/* ---- reading ----------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static size_t pool_rows(const sg_config *c) { return (c->num_channels ? c->num_channels : 1) * c->num_neurons; }
 
@@ -138,6 +140,72 @@ static sg_status pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, 
   return SG_OK;
 }
 
+/* ---- variants -------------------------------------------------------------------------------- */
+
+/* Rows that go through the kind: the wanted ones of each variant that changed, and behind them the
+ * wanted ones that no variant changed, once for all. */
+typedef struct varied {
+  float *x, *y, *r; /* (n,D), (n,D), (n) */
+  sgi_arena block, room;
+} varied;
+
+static void layout_varied(const sg_config *c, size_t n, sgi_arena *a, varied *v) {
+  size_t D = c->hidden_size;
+  sgi_arena block = {.threads = a->threads}, room = {.threads = a->threads};
+  v->x = SGI_TAKE(a, n * D, float);
+  v->y = SGI_TAKE(a, n * D, float);
+  v->r = SGI_TAKE(a, n, float);
+  saved(c, n, &block);
+  scratch(c, n, 0, false, &room);
+  v->block = (sgi_arena){.base = sgi_take(a, block.used, 1), .size = block.used};
+  v->room = (sgi_arena){.base = sgi_take(a, room.used, 1), .size = room.used};
+}
+
+static void vary_room(const sg_config *c, size_t n, size_t keys, sgi_arena *a) {
+  (void)keys;
+  layout_varied(c, n, a, &(varied){0});
+}
+
+static bool changed(const sgi_vary *w, size_t position) {
+  return position >= w->from && position < w->from + w->changed;
+}
+
+static sg_status vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, sgi_arena a, float *y, const float *xn) {
+  const sg_config *c = s->sub->config;
+  size_t D = c->hidden_size, own = 0, n;
+  varied v;
+  for (size_t i = 0; i < w->count; i++) own += changed(w, w->first + i);
+  n = w->R * own + w->count - own;
+  layout_varied(c, n, &a, &v);
+  for (size_t i = 0, mine = 0, others = w->R * own; i < w->count; i++) {
+    size_t t = w->first + i;
+    if (!changed(w, t)) {
+      sgi_rmsnorm(v.x + others * D, v.r, stream_of(p, s->evaluation) + t * D, s->sub->w[SGI_T_NORM], 1, D,
+                  c->rms_norm_eps);
+      others++;
+      continue;
+    }
+    for (size_t r = 0; r < w->R; r++)
+      memcpy(v.x + (r * own + mine) * D, xn + (r * w->changed + t - w->from) * D, D * sizeof *xn);
+    mine++;
+  }
+  sgi_ffn_call call = {.config = c,
+                       .w = s->sub->weight + SGI_T_OWN,
+                       .n = n,
+                       .saved = v.block,
+                       .scratch = v.room,
+                       .at = sgi_step_at(p, s)};
+  sg_status st = sgi_ffn_forward(s->sub->ffn, &call, v.y, v.x);
+  for (size_t i = 0, mine = 0, others = w->R * own; i < w->count && !st; i++) {
+    bool is_own = changed(w, w->first + i);
+    for (size_t r = 0; r < w->R; r++)
+      memcpy(y + (r * w->count + i) * D, v.y + (is_own ? r * own + mine : others) * D, D * sizeof *y);
+    mine += is_own;
+    others += !is_own;
+  }
+  return st;
+}
+
 const sgi_sublayer_ops sgi_sublayer_feedforward = {
     .name = "feedforward",
     .bit = SG_FEEDFORWARD,
@@ -154,4 +222,6 @@ const sgi_sublayer_ops sgi_sublayer_feedforward = {
     .held_bytes = held_bytes,
     .hold = hold,
     .pull = pull,
+    .vary_room = vary_room,
+    .vary = vary,
 };

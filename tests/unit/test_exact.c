@@ -1,0 +1,254 @@
+/* True effects made side by side are those of single reruns, for every neuron and head of every
+ * kind. */
+#include "support/prompts.h"
+#include "support/near.h"
+#include "support/small.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+
+static sg_model *small_model(const char *kind) {
+  sg_config c = small_config(kind);
+  sg_model *m;
+  assert_sg_ok(sg_model_create(&c, 1, &m, err));
+  return m;
+}
+
+static size_t compared;
+static double worst_off;
+
+static sg_edit head_edit(const sg_term *t) {
+  sg_edit e = {.op = SG_EDIT_SET, .n_axes = 2};
+  snprintf(e.site, sizeof e.site, "layers.%d.attn.z", t->layer);
+  e.axes[0] = (sg_edit_axis){"pos", t->position, t->position};
+  e.axes[1] = (sg_edit_axis){"head", t->head, t->head};
+  return e;
+}
+
+static sg_edit neuron_edit(const sg_model *m, const sg_term *t) {
+  sg_edit e = {.op = SG_EDIT_SET, .n_axes = 2};
+  bool chosen = m->layers[t->layer].feedforward.ffn->gates != NULL;
+  snprintf(e.site, sizeof e.site, "layers.%d.neurons", t->layer);
+  e.axes[0] = (sg_edit_axis){"pos", t->position, t->position};
+  e.axes[1] = (sg_edit_axis){"neuron", t->index, t->index};
+  if (chosen) e.axes[e.n_axes++] = (sg_edit_axis){"channel", t->channel, t->channel};
+  return e;
+}
+
+static double logit_under(const sg_model *m, const sg_exact_request *q, const sg_exact *x, const sg_edit *e,
+                          float *logits) {
+  sg_run_request r = {.tokens = q->prompt.tokens, .count = q->prompt.count, .edits = e, .n_edits = e ? 1 : 0};
+  sg_run *run;
+  assert_sg_ok(sg_run_create(m, &r, &run, err));
+  assert_sg_ok(sg_run_logits(run, (ptrdiff_t)x->position, logits, err));
+  if (e) assert_int_equal(sg_run_edit_hits(run, 0), strstr(e->site, "attn") ? (size_t)m->config.head_dim : 1);
+  sg_run_free(run);
+  return (double)logits[x->target] - (x->against >= 0 ? (double)logits[x->against] : 0);
+}
+
+static void compare(const sg_model *m, const char *name, const sg_exact_request *q, const sg_exact *x,
+                    const sg_exact_list *l, float *logits) {
+  double base = logit_under(m, q, x, NULL, logits), scale = fabs(base);
+  for (size_t v = 0; v < m->config.vocab_size; v++) scale = fmax(scale, fabs((double)logits[v]));
+  if (fabs(base - x->target_logit) > 1e-5 * scale) fail_msg("%s: logit %g, of the run %g", name, x->target_logit, base);
+  for (size_t i = 0; i < l->count; i++, compared++) {
+    const sg_term *t = &l->at[i].term;
+    sg_edit e = t->kind == SG_TERM_HEAD ? head_edit(t) : neuron_edit(m, t);
+    double effect = base - logit_under(m, q, x, &e, logits), off = fabs(effect - l->at[i].effect) / scale;
+    worst_off = worse(worst_off, off);
+    if (off > 5e-6)
+      fail_msg("%s: layer %d position %d head %d channel %d index %d: %.9g, its rerun %.9g (logit %g)", name, t->layer,
+               t->position, t->head, t->channel, t->index, l->at[i].effect, effect, base);
+    if (i) assert_true(fabs(l->at[i].effect) <= fabs(l->at[i - 1].effect));
+  }
+}
+
+/* Neurons of a prompt that fired up to the read position, counted by what attribution lists. */
+static size_t fired(const sg_model *m, const sg_exact_request *q, double *linear) {
+  sg_attribution *a;
+  size_t n = 0;
+  assert_sg_ok(sg_attribute(m, &q->prompt, &a, err));
+  *linear = 0;
+  for (size_t i = 0; i < a->neurons.count; i++) {
+    n += a->neurons.terms[i].value != 0;
+    *linear += a->neurons.terms[i].effect;
+  }
+  sg_attribution_free(a);
+  return n;
+}
+
+static void every_one(const sg_model *m, const char *name, ref_random *r) {
+  enum { T = 7 };
+  int32_t tokens[T];
+  float *logits = ref_alloc(m->config.vocab_size, sizeof *logits);
+  random_prompt(m, r, tokens, T);
+  for (size_t k = 0; k < 2; k++) {
+    sg_exact_request q = {
+        .prompt = {.tokens = tokens, .count = T, .position = k ? -1 : -3, .target = k ? -1 : 5, .against = k ? -1 : 3}};
+    sg_exact *x;
+    double linear, sum = 0;
+    assert_sg_ok(sg_exact_create(m, &q, &x, err));
+    assert_int_equal(x->neurons.count, fired(m, &q, &linear));
+    for (size_t i = 0; i < x->neurons.count; i++) sum += x->neurons.at[i].term.effect;
+    near("sum of linear effects", sum, linear, 1e-9 * (1 + fabs(linear)));
+    assert_int_equal(x->left_out, 0);
+    if (!k) compare(m, name, &q, x, &x->neurons, logits);
+    compare(m, name, &q, x, &x->heads, logits);
+    sg_exact_free(x);
+  }
+  free(logits);
+}
+
+static void every_neuron_and_head_is_its_rerun(void **state) {
+  (void)state;
+  assert_int_equal(each_model(every_one), 20);
+  assert_true(compared > 5000);
+  if (getenv("SGATLIN_TEST_VERBOSE"))
+    print_message("%zu reruns: worst difference %.1e of the largest logit\n", compared, worst_off);
+}
+
+static bool same_bits(const sg_exact_list *a, const sg_exact_list *b) {
+  bool same = a->count == b->count;
+  for (size_t i = 0; i < a->count && same; i++)
+    same = a->at[i].effect == b->at[i].effect && a->at[i].term.index == b->at[i].term.index &&
+           a->at[i].term.layer == b->at[i].term.layer && a->at[i].term.position == b->at[i].term.position;
+  return same;
+}
+
+static void any_threads(const sg_model *m, const char *name, ref_random *r) {
+  enum { T = 24 };
+  int32_t tokens[T];
+  random_prompt(m, r, tokens, T);
+  int before = omp_get_max_threads();
+  sg_exact_request q = {.prompt = {.tokens = tokens, .count = T, .position = -1, .target = -1, .against = -1}};
+  sg_exact *one, *more;
+  omp_set_num_threads(1);
+  assert_sg_ok(sg_exact_create(m, &q, &one, err));
+  omp_set_num_threads(3);
+  assert_sg_ok(sg_exact_create(m, &q, &more, err));
+  omp_set_num_threads(before);
+  if (!same_bits(&one->neurons, &more->neurons) || !same_bits(&one->heads, &more->heads))
+    fail_msg("%s: other bits with three threads", name);
+  sg_exact_free(one);
+  sg_exact_free(more);
+}
+
+static void threads_change_no_bit(void **state) {
+  (void)state;
+  each_model(any_threads);
+}
+
+/* A part of all neurons: the largest by linear effect, and some by name. */
+static void parts(const sg_model *m, const char *name, ref_random *r) {
+  enum { T = 6 };
+  int32_t tokens[T];
+  (void)name;
+  random_prompt(m, r, tokens, T);
+  sg_exact_request q = {.prompt = {.tokens = tokens, .count = T, .position = -1, .target = -1, .against = -1}};
+  sg_exact *all, *some;
+  assert_sg_ok(sg_exact_create(m, &q, &all, err));
+  q.most = 5;
+  q.no_heads = true;
+  assert_sg_ok(sg_exact_create(m, &q, &some, err));
+  assert_int_equal(some->neurons.count, 5);
+  assert_int_equal(some->heads.count, 0);
+  assert_int_equal(some->left_out, all->neurons.count - 5);
+  double least = INFINITY, scale = all->neurons.sum_abs;
+  for (size_t i = 0; i < 5; i++) least = fmin(least, fabs(some->neurons.at[i].term.effect));
+  size_t larger = 0;
+  for (size_t i = 0; i < all->neurons.count; i++) larger += fabs(all->neurons.at[i].term.effect) > least;
+  assert_true(larger <= 4);
+  sg_exact_free(some);
+
+  sg_term named[2] = {all->neurons.at[0].term, all->neurons.at[all->neurons.count - 1].term};
+  q.most = 0;
+  q.only = named;
+  q.n_only = 2;
+  assert_sg_ok(sg_exact_create(m, &q, &some, err));
+  assert_int_equal(some->neurons.count, 2);
+  near("an effect", some->neurons.at[0].effect, all->neurons.at[0].effect, 1e-5 * scale);
+  sg_exact_free(some);
+
+  named[1].index = 1 << 20;
+  sg_error e = {0};
+  assert_int_equal(sg_exact_create(m, &q, &some, &e), SG_ERR_ARG);
+  assert_non_null(strstr(e.text, "did not fire"));
+  sg_exact_free(all);
+}
+
+static void a_part_of_them(void **state) {
+  (void)state;
+  each_model(parts);
+}
+
+/* Fewer rows at a time give the same within rounding; none are refused. */
+static void memory_is_bounded(void **state) {
+  (void)state;
+  sg_model *m = small_model("sgatlin");
+  ref_random r = {.state = 7};
+  int32_t tokens[12];
+  random_prompt(m, &r, tokens, 12);
+  sg_exact_request q = {.prompt = {.tokens = tokens, .count = 12, .position = -1, .target = -1, .against = -1}};
+  sg_exact *all, *few = NULL;
+  sg_error e = {0};
+  assert_sg_ok(sg_exact_create(m, &q, &all, err));
+  q.prompt.max_bytes = 1000;
+  assert_int_equal(sg_exact_create(m, &q, &few, &e), SG_ERR_MEMORY);
+  assert_non_null(strstr(e.text, "--max-memory"));
+  for (q.prompt.max_bytes = 16 << 10; !few; q.prompt.max_bytes *= 2)
+    if (sg_exact_create(m, &q, &few, &e)) assert_int_equal(e.code, SG_ERR_MEMORY);
+  assert_true(q.prompt.max_bytes < (8 << 20));
+  assert_int_equal(few->neurons.count, all->neurons.count);
+  for (size_t i = 0; i < 10; i++)
+    near("an effect", few->neurons.at[i].effect, all->neurons.at[i].effect, 1e-5 * all->neurons.sum_abs);
+  sg_exact_free(few);
+  sg_exact_free(all);
+  sg_model_free(m);
+}
+
+static void other_forms_are_refused(void **state) {
+  (void)state;
+  sg_model *m = small_model("mlp");
+  assert_sg_ok(sgi_model_set_form(m, "rk4", 1, err));
+  int32_t tokens[3] = {1, 2, 3};
+  sg_exact_request q = {.prompt = {.tokens = tokens, .count = 3, .position = -1, .target = -1, .against = -1}};
+  sg_exact *x;
+  sg_error e = {0};
+  assert_int_equal(sg_exact_create(m, &q, &x, &e), SG_ERR_UNSUPPORTED);
+  assert_non_null(strstr(e.text, "rk4"));
+  sg_model_free(m);
+}
+
+static bool stop_at_once(void *user, size_t done, size_t wanted) {
+  (void)user, (void)wanted;
+  return done < 1;
+}
+
+static void it_can_be_stopped(void **state) {
+  (void)state;
+  sg_model *m = small_model("sgatlin");
+  int32_t tokens[3] = {1, 2, 3};
+  sg_exact_request q = {
+      .prompt = {.tokens = tokens, .count = 3, .position = -1, .target = -1, .against = -1, .progress = stop_at_once}};
+  sg_exact *x;
+  sg_error e = {0};
+  assert_int_equal(sg_exact_create(m, &q, &x, &e), SG_ERR_CANCELLED);
+  sg_model_free(m);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_neuron_and_head_is_its_rerun),
+      cmocka_unit_test(threads_change_no_bit),
+      cmocka_unit_test(a_part_of_them),
+      cmocka_unit_test(memory_is_bounded),
+      cmocka_unit_test(other_forms_are_refused),
+      cmocka_unit_test(it_can_be_stopped),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
