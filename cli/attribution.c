@@ -1,6 +1,8 @@
 #include "attribution.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 const char *cli_term_kind(const sg_term *t) {
   static const char *const names[] = {"embedding", "head", "neuron", "bias"};
@@ -12,14 +14,15 @@ static json_t *term_json(const cli_prompt *p, const sg_term *t) {
   if (t->layer >= 0) json_object_set_new(o, "layer", json_integer(t->layer));
   if (t->kind == SG_TERM_HEAD) {
     json_object_set_new(o, "head", json_integer(t->head));
-    json_object_set_new(o, "source", json_integer(t->source));
+    if (t->source >= 0) json_object_set_new(o, "source", json_integer(t->source));
   }
   if (t->kind == SG_TERM_NEURON) {
     json_object_set_new(o, "channel", json_integer(t->channel));
     json_object_set_new(o, "index", json_integer(t->index));
   }
   json_object_set_new(o, "position", json_integer(t->position));
-  json_object_set_new(o, "token", json_integer(p->tokens[t->kind == SG_TERM_HEAD ? t->source : t->position]));
+  json_object_set_new(o, "token",
+                      json_integer(p->tokens[t->kind == SG_TERM_HEAD && t->source >= 0 ? t->source : t->position]));
   if (t->kind == SG_TERM_NEURON || (t->kind == SG_TERM_HEAD && t->value != 0))
     json_object_set_new(o, "value", cli_json_real(t->value));
   json_object_set_new(o, "effect", cli_json_real(t->effect));
@@ -88,6 +91,84 @@ json_t *cli_phrase_json(const cli_prompt *p, const sg_phrase *phrase, size_t top
                       json_pack("{so so so}", "target", parts_word(p, phrase, false), "against",
                                 parts_word(p, phrase, true), "parts", parts));
   return o;
+}
+
+json_t *cli_effects_json(const cli_prompt *p, const sg_exact_effect *at, size_t n) {
+  json_t *terms = json_array();
+  for (size_t i = 0; i < n; i++) {
+    json_t *o = term_json(p, &at[i].term);
+    json_object_set_new(o, "true_effect", cli_json_real(at[i].effect));
+    json_object_set_new(o, "missed", cli_json_real(at[i].effect - at[i].term.effect));
+    json_array_append_new(terms, o);
+  }
+  return terms;
+}
+
+static json_t *exact_list_json(const cli_prompt *p, const sg_exact_list *l, size_t top) {
+  return json_pack("{sI so so so so}", "count", (json_int_t)l->count, "sum_abs", cli_json_real(l->sum_abs), "rerouting",
+                   cli_json_real(l->rerouting), "rank", cli_json_real(l->rank), "terms",
+                   cli_effects_json(p, l->at, l->count < top ? l->count : top));
+}
+
+/* ---- true effects in lists that are there ---------------------------------------------------- */
+
+static int by_place(const void *a, const void *b) {
+  const sg_term *x = &((const sg_exact_effect *)a)->term, *y = &((const sg_exact_effect *)b)->term;
+  const int32_t kx[] = {x->layer, x->position, x->channel, x->index};
+  const int32_t ky[] = {y->layer, y->position, y->channel, y->index};
+  for (size_t i = 0; i < SGI_COUNT(kx); i++)
+    if (kx[i] != ky[i]) return kx[i] < ky[i] ? -1 : 1;
+  return 0;
+}
+
+static int32_t field(const json_t *o, const char *key) { return (int32_t)json_integer_value(json_object_get(o, key)); }
+
+static void add_to(json_t *terms, bool total, const sg_exact_effect *sorted, size_t n) {
+  size_t i;
+  json_t *o;
+  json_array_foreach(terms, i, o) {
+    const char *kind = json_string_value(json_object_get(o, "kind"));
+    if (!kind || strcmp(kind, "neuron")) continue;
+    sg_exact_effect wanted = {.term = {.layer = field(o, "layer"),
+                                       .position = field(o, "position"),
+                                       .channel = field(o, "channel"),
+                                       .index = field(o, "index")}};
+    const sg_exact_effect *e = bsearch(&wanted, sorted, n, sizeof wanted, by_place);
+    if (!e) continue;
+    if (!json_object_get(o, "true_effect")) json_object_set_new(o, "true_effect", cli_json_real(e->effect));
+    if (total) json_object_set_new(o, "missed", cli_json_real(e->effect - e->term.effect));
+  }
+}
+
+bool cli_exact_add(json_t *a, const cli_prompt *p, const sg_exact *x, size_t top) {
+  size_t n = x->neurons.count;
+  sg_exact_effect *sorted = sgi_alloc((n + 1) * sizeof *sorted);
+  if (!a || !sorted) {
+    sgi_free(sorted);
+    return false;
+  }
+  memcpy(sorted, x->neurons.at, n * sizeof *sorted);
+  qsort(sorted, n, sizeof *sorted, by_place);
+  add_to(json_object_get(a, "terms"), false, sorted, n);
+  add_to(json_object_get(a, "neurons"), true, sorted, n);
+  sgi_free(sorted);
+  json_t *o = json_pack("{so so sI}", "neurons", exact_list_json(p, &x->neurons, top), "heads",
+                        exact_list_json(p, &x->heads, top), "left_out", (json_int_t)x->left_out);
+  return !json_object_set_new(a, "true", o);
+}
+
+static json_t *minimal_set_json(const cli_prompt *p, const sg_minimal_set *s) {
+  if (!s->found) return json_null();
+  return json_pack("{sI sI so so}", "count", (json_int_t)s->count, "first", (json_int_t)s->first, "margin",
+                   cli_json_real(s->margin), "terms", cli_effects_json(p, s->at, s->count));
+}
+
+json_t *cli_minimal_json(const cli_prompt *p, const sg_minimal *m) {
+  return json_pack("{so sI so so sI so so sI so so}", "tokens", cli_prompt_json(p), "position", (json_int_t)m->position,
+                   "target", cli_token_json(p, m->target), "against", cli_token_json(p, m->against), "population",
+                   (json_int_t)m->population, "margin", cli_json_real(m->margin), "silent", cli_json_real(m->silent),
+                   "runs", (json_int_t)m->runs, "keep", minimal_set_json(p, &m->keep), "lose",
+                   minimal_set_json(p, &m->lose));
 }
 
 sg_status cli_linear_change(const cli_prompt *p, size_t position, int32_t target, const sg_edit *edits, size_t n_edits,

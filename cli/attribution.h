@@ -17,6 +17,17 @@ json_t *cli_attribution_json(const cli_prompt *p, const sg_attribution *a, size_
 json_t *cli_phrase_json(const cli_prompt *p, const sg_phrase *phrase, size_t top, const sg_true_effect *truth,
                         size_t n_truth);
 
+/* Adds to an attribution's JSON "true": linear and true effects term for term, and what linear ones
+ * miss, top of each list; true_effect to the neurons that stand in it already, missed to those by
+ * total effect. False when memory is out. */
+bool cli_exact_add(json_t *attribution, const cli_prompt *p, const sg_exact *x, size_t top);
+
+/* Neurons and heads with their linear and true effects. New; NULL when memory is out. */
+json_t *cli_effects_json(const cli_prompt *p, const sg_exact_effect *at, size_t n);
+
+/* What `minimal --json` prints. New; NULL when memory is out. */
+json_t *cli_minimal_json(const cli_prompt *p, const sg_minimal *m);
+
 /* Change of a logit by edits that scale neurons, gates, attention patterns and norm scales held;
  * NaN where they have no such answer: other edits, too many neurons, a kind without a linear
  * form. */

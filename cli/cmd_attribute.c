@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "attribution.h"
+#include "into.h"
 #include "read/run.h"
 
 typedef struct work {
@@ -17,13 +18,16 @@ typedef struct work {
   const int32_t *tokens; /* that its positions count */
   sg_true_effect *truth; /* (n_truth) of the first neurons by total effect */
   size_t n_truth;
+  sg_exact *exact; /* with --true */
+  cli_into into;   /* with --into */
 } work;
 
 static void where(const work *w, cli_table *t, const sg_term *x) {
-  size_t at = (size_t)(x->kind == SG_TERM_HEAD ? x->source : x->position);
+  bool by_source = x->kind == SG_TERM_HEAD && x->source >= 0;
+  size_t at = (size_t)(by_source ? x->source : x->position);
   cli_cell(t, "%s", cli_term_kind(x));
   if (x->kind == SG_TERM_HEAD)
-    cli_cell(t, "layer %d head %d from", x->layer, x->head);
+    cli_cell(t, "layer %d head %d%s", x->layer, x->head, by_source ? " from" : "");
   else if (x->kind == SG_TERM_NEURON)
     cli_cell(t, "layer %d channel %d neuron %d", x->layer, x->channel, x->index);
   else if (x->kind == SG_TERM_BIAS)
@@ -98,6 +102,24 @@ static void print_parts(const work *w) {
   cli_table_end(t);
 }
 
+static void print_exact(const work *w, const char *title, const char *what, const sg_exact_list *l) {
+  size_t top = cli_size(w->c, "top");
+  printf("\n%s%s%s: %zu of %zu %s, largest true effect first; linear ones miss %.1f %%, rank correlation %.3f\n",
+         cli_color(stdout, CLI_BOLD), title, cli_color(stdout, CLI_PLAIN), l->count < top ? l->count : top, l->count,
+         what, 100 * l->rerouting, l->rank);
+  cli_table *t = cli_table_begin("rrrllrl");
+  static const char *const heads[] = {"true", "linear", "missed", "term", "", "pos", "token"};
+  for (size_t i = 0; i < SGI_COUNT(heads); i++) cli_cell(t, "%s", heads[i]);
+  for (size_t i = 0; i < l->count && i < top; i++) {
+    const sg_exact_effect *e = &l->at[i];
+    cli_cell(t, "%+.5f", e->effect);
+    cli_cell(t, "%+.5f", e->term.effect);
+    cli_cell(t, "%+.5f", e->effect - e->term.effect);
+    where(w, t, &e->term);
+  }
+  cli_table_end(t);
+}
+
 static void print_target(const work *w) {
   const sg_attribution *a = w->a;
   printf("logit of %s", cli_token_shown(&w->p, a->target).s);
@@ -116,6 +138,30 @@ static void print_tables(const work *w) {
   print_terms(w, "Total effects of the input", &a->inputs, true);
   print_terms(w, "Total effects of neurons", &a->neurons, false);
   print_terms(w, "Total effects of heads, by source", &a->heads, false);
+  cli_into_print(&w->into, &w->p, cli_size(w->c, "top"));
+  if (!w->exact) return;
+  print_exact(w, "True effects of neurons", "that fired", &w->exact->neurons);
+  print_exact(w, "True effects of heads, by position", "heads", &w->exact->heads);
+}
+
+static bool exact_tick(void *user, size_t done, size_t wanted) {
+  cli_progress *progress = user;
+  progress->total = (double)wanted;
+  cli_progress_update(progress, (double)done, NULL);
+  return !cli_stop;
+}
+
+static sg_status exact(work *w, sg_error *err) {
+  if (!cli_flag(w->c, "true")) return SG_OK;
+  cli_progress progress;
+  cli_progress_begin(&progress, "taking out", "neurons and heads", 0, 0);
+  sg_exact_request r = {.prompt = w->r, .most = cli_size(w->c, "most")};
+  r.prompt.target = w->a->target;
+  r.prompt.progress = exact_tick;
+  r.prompt.user = &progress;
+  sg_status st = sg_exact_create(w->p.model, &r, &w->exact, err);
+  cli_progress_end(&progress);
+  return st;
 }
 
 static sg_status verify(work *w, sg_error *err) {
@@ -160,6 +206,10 @@ static sg_status prepare(work *w, sg_error *err) {
   if (st) return st;
   if (w->target.n) w->r.target = w->target.ids[0];
   if (w->against.n) w->r.against = w->against.ids[0];
+  if ((cli_flag(w->c, "true") || cli_string(w->c, "into")) && !cli_is_set(w->c, "part") &&
+      (w->target.n > 1 || w->against.n > 1))
+    return sgi_fail(err, SG_ERR_ARG, "--true and --into read one token: name one of the word's with --part");
+  if ((st = cli_into_parse(&w->into, cli_string(w->c, "into"), err))) return st;
   if (cli_is_set(w->c, "part")) return take_part(w, err);
   return SG_OK;
 }
@@ -192,8 +242,12 @@ static sg_status attribute(work *w, sg_error *err) {
 
 static json_t *as_json(const work *w) {
   size_t top = cli_flag(w->c, "all") ? SIZE_MAX : cli_size(w->c, "top");
-  return w->phrase ? cli_phrase_json(&w->p, w->phrase, top, w->truth, w->n_truth)
-                   : cli_attribution_json(&w->p, w->a, top, w->truth, w->n_truth);
+  json_t *o = w->phrase ? cli_phrase_json(&w->p, w->phrase, top, w->truth, w->n_truth)
+                        : cli_attribution_json(&w->p, w->a, top, w->truth, w->n_truth);
+  cli_into_json(&w->into, &w->p, top, o);
+  if (!w->exact || cli_exact_add(o, &w->p, w->exact, top)) return o;
+  json_decref(o);
+  return NULL;
 }
 
 static int run(const cli_call *c) {
@@ -204,6 +258,8 @@ static int run(const cli_call *c) {
   sg_status st = prepare(&w, &err);
   if (!st) st = attribute(&w, &err);
   if (!st) st = verify(&w, &err);
+  if (!st) st = exact(&w, &err);
+  if (!st) st = cli_into_run(&w.into, w.p.model, &w.r, w.a, &err);
   if (!st) {
     if (cli_flag(c, "json"))
       code = cli_json(as_json(&w));
@@ -216,6 +272,8 @@ static int run(const cli_call *c) {
   sg_phrase_free(w.phrase);
   cli_word_free(&w.target);
   cli_word_free(&w.against);
+  sg_exact_free(w.exact);
+  cli_into_free(&w.into);
   sgi_free(w.truth);
   cli_prompt_close(&w.p);
   return code;
@@ -247,6 +305,18 @@ static const cli_option options[] = {
      .argument = "N",
      .value = "0",
      .help = "run again without each of the N neurons of largest total effect"},
+    {.name = "true",
+     .type = CLI_FLAG,
+     .help = "the true effect of every neuron that fired and of every head, by position: what changes without it"},
+    {.name = "most",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "0",
+     .help = "with --true, only the N neurons of largest total effect (0: all)"},
+    {.name = "into",
+     .type = CLI_STRING,
+     .argument = "L:C:N@POS",
+     .help = "true direct effects on one neuron: layer, channel, number, position (path patching)"},
     {.name = "max-memory",
      .type = CLI_BYTES,
      .argument = "BYTES",
@@ -261,12 +331,14 @@ const cli_command cli_attribute = {
     .name = "attribute",
     .group = "Reading",
     .summary = "explain a logit as an exact sum over embedding, heads and neurons",
-    .usage = "MODEL --prompt TEXT [--target WORD] [--against WORD] [--verify N]",
+    .usage = "MODEL --prompt TEXT [--target WORD] [--against WORD] [--verify N] [--true]",
     .examples =
         "# why the most probable next token\nsgatlin attribute MODEL --prompt 'The dog was'\n"
         "# why happy and not sad, and what really happens without the ten neurons of largest effect\n"
         "sgatlin attribute MODEL --prompt 'The dog was' --target happy --against sad --verify 10\n"
-        "# a word of several tokens\nsgatlin attribute MODEL --prompt \"Noah's favourite food was\" --target macaroni",
+        "# a word of several tokens\nsgatlin attribute MODEL --prompt \"Noah's favourite food was\" --target macaroni\n"
+        "# the same for every neuron and head\n"
+        "sgatlin attribute MODEL --prompt 'The dog was' --true",
     .description =
         "With gates, attention patterns and norm scales held at what the prompt made them, the network is linear, and "
         "the "
@@ -284,7 +356,16 @@ const cli_command cli_attribute = {
         "parts.\n\n"
         "--verify: \"true\" is the change when the prompt is run without the neuron; \"rerouting\" the part of it made "
         "by gates "
-        "that changed, \"gates\" how many did.",
+        "that changed, \"gates\" how many did.\n\n"
+        "--true: the same change for every neuron that fired and every head at every position, made side by side on "
+        "what "
+        "the runs share, in about a tenth of the time of as many runs. \"missed\" is true less linear: what comes of "
+        "gates, patterns and norms that change; over all, its share of the sum of absolute true effects, and the rank "
+        "correlation of both. JSON: true (neurons, heads: count, sum_abs, rerouting, rank, terms).\n\n"
+        "--into: what each neuron, head and the embedding of that position do to one neuron alone: it runs on the "
+        "stream "
+        "without the source, all else as it was. \"on its value\" is what its value loses, linear and true, \"effect\" "
+        "what the logit loses when only this edge is cut. JSON: into (value, edges: value, effect).",
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -28,6 +28,7 @@
   X(cli_steer) \
   X(cli_neuron) \
   X(cli_prune) \
+  X(cli_minimal) \
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \

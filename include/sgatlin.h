@@ -781,6 +781,38 @@ typedef struct sg_exact_request {
 SG_API sg_status sg_exact_create(const sg_model *model, const sg_exact_request *request, sg_exact **out, sg_error *err);
 SG_API void sg_exact_free(sg_exact *exact);
 
+/* The smallest sets of neurons (and heads) that decide an answer: of target, that its logit is the
+ * largest at the position; of target against another token, that it is the larger of the two. keep:
+ * with all other neurons silent (value 0, whatever is chosen then) the answer stands; lose: with
+ * these silent it falls. Found greedily by true effect, then made smaller by true runs until no
+ * single member can be left out (docs/method-reading.md, minimal sets). */
+typedef struct sg_minimal_set {
+  bool found;          /* there is one: an answer may stand with everything silent */
+  sg_exact_effect *at; /* (count) by true effect, as it is alone */
+  size_t count;
+  double margin; /* of the verified run: logit less the largest other one, or the one it is against */
+  size_t first;  /* members before any was left out again */
+} sg_minimal_set;
+
+typedef struct sg_minimal {
+  size_t position;
+  int32_t target, against;
+  size_t population;     /* neurons that fired (and heads, by position) up to the position */
+  double margin, silent; /* as it is; with the whole population silent */
+  sg_minimal_set keep, lose;
+  size_t runs; /* true runs of the prompt that it took */
+} sg_minimal;
+
+typedef struct sg_minimal_request {
+  sg_attribute_request prompt; /* progress: done runs of those known to come */
+  bool heads;                  /* heads by position are of the population, too; else they all run */
+} sg_minimal_request;
+
+/* New: sg_minimal_free. SG_ERR_ARG where the answer does not stand to begin with. */
+SG_API sg_status sg_minimal_create(const sg_model *model, const sg_minimal_request *request, sg_minimal **out,
+                                   sg_error *err);
+SG_API void sg_minimal_free(sg_minimal *minimal);
+
 /* Neurons scaled together, gates, attention patterns and norm scales held: exact for any factors,
  * as each neuron's value is what it was plus what the others below push into it. Edits scale
  * neurons (or set them to 0) by pos, channel and neuron. */

@@ -100,6 +100,7 @@ sg_status api_metrics(api_call *c, json_t **answer, sg_error *err);
 sg_status api_predict(api_call *c, json_t **answer, sg_error *err);
 sg_status api_margins(api_call *c, json_t **answer, sg_error *err);
 sg_status api_attribute(api_call *c, json_t **answer, sg_error *err);
+sg_status api_minimal(api_call *c, json_t **answer, sg_error *err);
 sg_status api_ablate(api_call *c, json_t **answer, sg_error *err);
 sg_status api_joint(api_call *c, json_t **answer, sg_error *err);
 sg_status api_attention(api_call *c, json_t **answer, sg_error *err);

@@ -6,7 +6,7 @@
 #include "api.h"
 #include "core/json.h"
 
-enum { MAX_BYTES = 1 << 30, MAX_TARGETS = 16 };
+enum { MAX_BYTES = 1 << 30, MAX_TARGETS = 16, MOST_EXACT = 20000, EXACT_ROWS = 120000, MINIMAL_POSITIONS = 128 };
 
 /* ---- attribute ------------------------------------------------------------------------------- */
 
@@ -92,12 +92,39 @@ static json_t *attribution_json(const attribution *a, size_t top, size_t n) {
                    : cli_attribution_json(p, a->own, top, a->truth, n);
 }
 
+static bool taking_out(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "taking out neurons and heads");
+  return !http_job_cancelled(c->job);
+}
+
+/* A job may take seconds: a variant costs as many rows as there are positions behind its own, half
+ * of all on average. What would be more rows than EXACT_ROWS is left out: neurons of the least
+ * total effect, then all heads. */
+static sg_status take_out(api_call *c, const sg_attribute_request *r, const sg_attribution *a, size_t most,
+                          sg_exact **out, sg_error *err) {
+  const sg_config *k = sg_model_config(c->p.model);
+  size_t rows = a->position / 2 + 1, fit = EXACT_ROWS / rows;
+  sg_exact_request q = {.prompt = *r, .most = most < fit ? most : fit};
+  q.no_heads = k->num_layers * k->num_heads > fit / (a->position + 1);
+  q.prompt.target = a->target;
+  q.prompt.progress = taking_out;
+  q.prompt.user = c;
+  return sg_exact_create(c->p.model, &q, out, err);
+}
+
 sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "against", "part", "top", "verify"};
-  json_int_t top, n, part;
+  static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "against", "part",
+                                     "top",           "verify",   "true",   "most"};
+  json_int_t top, n, part, most;
+  const json_t *exact = json_object_get(c->body, "true");
+  sg_exact *x = NULL;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_int(c, "top", 0, 20000, 12, &top, err);
   if (!st) st = api_int(c, "part", 0, SG_PHRASE_MOST, 0, &part, err);
+  if (!st && exact && !json_is_boolean(exact))
+    st = sgi_fail(err, SG_ERR_ARG, "request: \"true\" must be true or false");
+  if (!st) st = api_int(c, "most", 1, MOST_EXACT, MOST_EXACT, &most, err);
   if (!st) st = api_int(c, "verify", 0, MOST_TRUE, 0, &n, err);
   if (!st) st = api_prompt(c, err);
   if (st) return st;
@@ -109,13 +136,56 @@ sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
   if ((size_t)n > found) n = (json_int_t)found;
   if (!st) st = verify(a, (size_t)n, err);
   if (!st) st = a->phrase ? sg_phrase_check(a->phrase, err) : sg_attribution_check(a->own, err);
+  /* Of one token: a word's are read one by one. */
+  if (!st && json_is_true(exact) && a->own) st = take_out(c, &a->r, a->own, (size_t)most, &x, err);
   if (!st && !(*answer = attribution_json(a, (size_t)top, (size_t)n)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && x && !cli_exact_add(*answer, &c->p, x, (size_t)top)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_exact_free(x);
   sg_attribution_free(a->own);
   sg_phrase_free(a->phrase);
   cli_word_free(&a->target);
   cli_word_free(&a->against);
   sgi_free(a);
+  return st;
+}
+
+/* ---- minimal --------------------------------------------------------------------------------- */
+
+static sg_status take_heads(const api_call *c, bool *heads, sg_error *err) {
+  const json_t *v = json_object_get(c->body, "heads");
+  *heads = json_is_true(v);
+  return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"heads\" must be true or false");
+}
+
+static bool running(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "running with neurons silent");
+  return !http_job_cancelled(c->job);
+}
+
+sg_status api_minimal(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "against", "heads"};
+  sg_minimal_request r = {.prompt = {.max_bytes = MAX_BYTES, .progress = running, .user = c}};
+  sg_minimal *m = NULL;
+  json_int_t position;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_int(c, "position", -API_TOKENS, API_TOKENS, -1, &position, err);
+  if (!st) st = take_heads(c, &r.heads, err);
+  if (!st) st = api_prompt(c, err);
+  if (!st) st = api_token(c, "target", -1, &r.prompt.target, err);
+  if (!st) st = api_token(c, "against", -1, &r.prompt.against, err);
+  if (st) return st;
+  r.prompt.tokens = c->p.tokens;
+  r.prompt.count = c->p.count;
+  r.prompt.position = (ptrdiff_t)position;
+  if ((position < 0 ? position + (json_int_t)r.prompt.count : position) >= MINIMAL_POSITIONS)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "minimal sets are searched here up to position %d: shorten the text, or use the command",
+                    MINIMAL_POSITIONS - 1);
+  st = sg_minimal_create(c->p.model, &r, &m, err);
+  if (!st && !(*answer = cli_minimal_json(&c->p, m))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_minimal_free(m);
   return st;
 }
 
@@ -191,12 +261,6 @@ static sg_status take_targets(api_call *c, ptrdiff_t position, cli_targets *out,
       return sgi_fail(err, SG_ERR_ARG, "request: \"targets\": this model has no tokenizer.json: give id:N");
   }
   return n ? api_of_field("targets", cli_targets_read(&c->p, texts, n, position, out, err), err) : SG_OK;
-}
-
-static sg_status take_heads(const api_call *c, bool *heads, sg_error *err) {
-  const json_t *v = json_object_get(c->body, "heads");
-  *heads = json_is_true(v);
-  return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"heads\" must be true or false");
 }
 
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {

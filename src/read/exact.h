@@ -34,4 +34,19 @@ void sgi_exact_head(const sgi_held *h, size_t head, size_t t, double *z);
 /* y (D) = factor times what the output map makes of it. */
 void sgi_exact_head_out(const sgi_held *h, size_t head, const double *z, double factor, float *y);
 
+/* Path patching: the direct effect of what is written at a position below a neuron, on that neuron
+ * alone. The stream that the neuron's step reads at its position is without what the source wrote
+ * there, all else is as it was; value is then what the neuron has left (0 where it is chosen no
+ * more), and effect what the logit loses when it has that value instead of its own, everything
+ * above running anew. */
+typedef struct sgi_exact_edge {
+  sg_term source; /* embedding, neuron or head of the neuron's position; effect: linear, on its value */
+  double value;   /* of the neuron without the source */
+  double effect;  /* logit (difference) with the edge, less without it */
+} sgi_exact_edge;
+
+/* All sources of one neuron: new list (count), largest |effect| first, sgi_free. neuron: by layer,
+ * position, channel, index; SG_ERR_ARG where it did not fire or stands behind the read position. */
+sg_status sgi_exact_edges(sgi_exact_base *b, const sg_term *neuron, sgi_exact_edge **out, size_t *count, sg_error *err);
+
 #endif

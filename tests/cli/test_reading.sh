@@ -18,6 +18,40 @@ has out '"terms":'
 has out '"against":{"id":'
 has out '"rerouting":'
 holds "($(number sum)) - ($(number target_logit)) <= 1e-5 * $(number sum_abs)"
+# True effects side by side are those of the runs one by one.
+try 0 attribute $m --prompt 'The dog was' --true --top 3
+has out 'True effects of neurons: 3 of 144 that fired'
+has out 'True effects of heads, by position: 3 of '
+has out 'missed'
+try 0 attribute $m --prompt 'The dog was' --true --most 5 --verify 5 --top 5 --json
+has out '"left_out":'
+tr -d ' \n' <"$tmp/out" | sed 's/"true":{"neurons":/\n&/; s/"neurons":\[/\n&/' >"$tmp/lists"
+effects() { grep "^$1" "$tmp/lists" | tr '{' '\n' | sed -n 's/.*"kind":"neuron".*"true_effect":\([-0-9.e]*\).*/\1/p' | sort -g; }
+effects '"neurons":' >"$tmp/one" && effects '"true":' >"$tmp/side"
+[ "$(wc -l <"$tmp/one")" = 5 ] || bad "not five neurons run again"
+paste "$tmp/one" "$tmp/side" | awk '{d = $1 - $2; if (d * d > 1e-8) exit 1}' || bad "true effects of runs and side by side differ"
+try 4 attribute $m --prompt 'The dog was' --true --max-memory 4K
+try 0 attribute $m --prompt 'The dog was' --into 1:0:47@3 --top 4
+has out 'Into layer 1 channel 0 neuron 47 at position 3, " was", value'
+try 0 attribute $m --prompt 'The dog was' --into 1:0:47@3 --top 4 --json
+has out '"into":{"layer":1,"channel":0,"index":47,"position":3,'
+for wrong in 1:0:47 1:0:47@ 1:0@3 1:-1:2@3 a:0:1@2 1:0:47@3x 1:0:47:3; do
+  try 2 attribute $m --prompt 'The dog was' --into $wrong
+  has err 'write layer:channel:number@position'
+done
+try 2 attribute $m --prompt 'The dog was' --into 1:0:5000@3
+has err 'did not fire'
+try 0 minimal $m --prompt 'The dog was'
+empty err
+has out 'Enough to keep it, all others silent'
+has out 'Enough to lose it when silent'
+try 0 minimal $m --prompt 'The dog was' --target happy --against blue --heads --json
+has out '"keep":{"count":'
+has out '"lose":{"count":'
+holds "$(number population) > 100 && $(number runs) > 3"
+try 2 minimal $m --prompt 'The dog was' --target blue
+has err 'is not the answer at position 3'
+try 4 minimal $m --prompt 'The dog was' --max-memory 4K
 try 2 attribute $m --prompt x --verfy 1
 try 2 attribute $m
 has err 'give the text to read with --prompt'

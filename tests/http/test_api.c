@@ -135,6 +135,9 @@ static const struct {
     {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0}],\"target\":\"happy dog\"}"},
     {"/api/joint", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0,\"pos\":2}],\"target\":\"happy dog\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"targets\":[\"happy dog\",\"blue\"]}"},
+    {"/api/attribute", "{\"text\":\"" TEXT "\",\"true\":true,\"most\":20,\"top\":30}"},
+    {"/api/minimal", "{\"text\":\"" TEXT "\"}"},
+    {"/api/minimal", "{\"text\":\"" TEXT "\",\"position\":2,\"heads\":true}"},
     {"/api/ablate",
      "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"pos\":2,\"scale\":0.5}]}"},
     {"/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":0},{\"layer\":1,\"scale\":2}],\"target\":\"id:7\"}"},
@@ -246,6 +249,10 @@ static void wrong_requests(void **state) {
       {"/api/ablate", "{\"text\":\"a\",\"steer\":{\"toward\":\"happy\",\"strength\":1e300}}"},
       {"/api/generate", "{\"text\":\"a\",\"steer\":{\"toward\":\"happy\",\"away\":\"happy\"}}"},
       {"/api/attribute", "{\"text\":\"a\",\"verify\":101}"},
+      {"/api/attribute", "{\"text\":\"a\",\"true\":1}"},
+      {"/api/minimal", "{\"text\":\"a\",\"heads\":1}"},
+      {"/api/minimal", "{\"text\":\"a\",\"target\":\"id:150\"}"},
+      {"/api/attribute", "{\"text\":\"a\",\"true\":true,\"most\":0}"},
       {"/api/ablate", "{\"text\":\"a\"}"},
       {"/api/ablate", "{\"text\":\"a\",\"edits\":[]}"},
       {"/api/joint", "{\"text\":\"a\",\"edits\":[]}"},
@@ -543,6 +550,16 @@ static void same_numbers(void **state) {
   json_t *a = ask("/api/attribute", "{\"text\":\"" TEXT "\",\"against\":\"id:6\",\"top\":50,\"verify\":4}", 200);
   json_t *b = command("attribute " MODEL " --prompt '" TEXT "' --against id:6 --top 50 --verify 4 --json");
   assert_same("attribute", a, b);
+  json_decref(a);
+  json_decref(b);
+  a = ask("/api/attribute", "{\"text\":\"" TEXT "\",\"true\":true,\"top\":20}", 200);
+  b = command("attribute " MODEL " --prompt '" TEXT "' --true --top 20 --json");
+  assert_same("true effects", a, b);
+  json_decref(a);
+  json_decref(b);
+  a = ask("/api/minimal", "{\"text\":\"" TEXT "\",\"heads\":true}", 200);
+  b = command("minimal " MODEL " --prompt '" TEXT "' --heads --json");
+  assert_same("minimal sets", a, b);
   json_decref(a);
   json_decref(b);
   a = ask("/api/ablate", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"channel\":0,\"neuron\":3,\"scale\":0.5}]}",

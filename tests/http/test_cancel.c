@@ -66,6 +66,7 @@ static const struct {
              {"/api/margins", ""},
              {"/api/attribute", "\"top\":5,"},
              {"/api/attribute", "\"top\":5,\"verify\":4,"},
+             {"/api/attribute", "\"top\":5,\"true\":true,"},
              {"/api/ablate", "\"edits\":[{\"layer\":0,\"neuron\":1}],"},
              {"/api/joint", "\"edits\":[{\"layer\":0,\"channel\":0,\"pos\":7}],"},
              {"/api/attribute", "\"top\":5,\"target\":\"id:5,6,7\",\"against\":\"id:8\","},

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/model.h"
+#include "read/exact.h"
 
 static sg_model *small_model(const char *kind) {
   sg_config c = small_config(kind);
@@ -186,6 +186,146 @@ static void a_part_of_them(void **state) {
   each_model(parts);
 }
 
+static size_t patched;
+
+/* The row that the neuron's layer reads, without what an edge's source wrote. */
+static void row_without(const sgi_exact_base *b, const sgi_held *h, const sgi_exact_edge *e, float *row) {
+  const sgi_frozen *f = &b->f;
+  size_t t = (size_t)e->source.position, D = f->D;
+  double *x = ref_alloc(D, sizeof *x), squares = 0;
+  for (size_t d = 0; d < D; d++) x[d] = h->x[t * D + d];
+  if (e->source.kind == SG_TERM_EMBED)
+    for (size_t d = 0; d < D; d++) x[d] -= f->model->w[SGI_ROW_EMBED][(size_t)f->tokens[t] * D + d];
+  for (size_t s = 0; s < f->n_steps; s++) {
+    const sgi_held *from = &f->steps[s];
+    if ((int32_t)from->step->layer != e->source.layer) continue;
+    const sgi_unit *u = sgi_held_units(from, t);
+    for (size_t j = 0; j < from->units && e->source.kind == SG_TERM_NEURON; j++)
+      for (size_t d = 0; d < D && u[j].channel == e->source.channel && u[j].index == e->source.index; d++)
+        x[d] -= u[j].value * sgi_slice_at(&u[j].out, d);
+    for (size_t k = 0; k < from->heads * from->d_head && e->source.kind == SG_TERM_HEAD; k++)
+      for (size_t q = 0; q <= t && k / from->d_head == (size_t)e->source.head; q++)
+        for (size_t d = 0; d < D; d++)
+          x[d] -= (double)sgi_held_pattern(from, k / from->d_head, t)[q] * from->v[q * from->heads * from->d_head + k] *
+                  from->w_out[d * from->heads * from->d_head + k];
+  }
+  for (size_t d = 0; d < D; d++) squares += x[d] * x[d];
+  for (size_t d = 0; d < D; d++)
+    row[d] = (float)(x[d] * h->gain[d] / sqrt(squares / (double)D + f->model->config.rms_norm_eps));
+  free(x);
+}
+
+/* In moe a site holds what an expert's unit is worth before its expert's weight: the softmax of the
+ * gate's logits. 1 elsewhere. */
+static double weight_of(const sg_run *run, const sg_term *t) {
+  char site[64];
+  sg_site gate;
+  snprintf(site, sizeof site, "layers.%d.gate.logits", t->layer);
+  if (!sg_run_find(run, site, &gate)) return 1;
+  size_t C = gate.dims[1];
+  const float *s = gate.data + (size_t)t->position * C;
+  double sum = 0;
+  for (size_t c = 0; c < C; c++) sum += exp((double)s[c] - s[t->channel]);
+  return 1 / sum;
+}
+
+/* By two runs with edits: the layer reads that row, and the neuron is worth something; with that
+ * value alone changed, the logit is something. */
+static void edge(const sg_model *m, const char *name, const sg_exact_request *q, const sg_exact *x,
+                 const sgi_exact_base *b, const sgi_held *h, const sg_term *to, const sgi_exact_edge *e,
+                 float *logits) {
+  float *row = ref_alloc(m->config.hidden_size, sizeof *row);
+  row_without(b, h, e, row);
+  sg_edit in = {.op = SG_EDIT_SET,
+                .value = 1,
+                .vector = row,
+                .vector_count = m->config.hidden_size,
+                .n_axes = 1,
+                .axes = {{"pos", to->position, to->position}}};
+  snprintf(in.site, sizeof in.site, "layers.%d.mlp.norm", to->layer);
+  char site[64];
+  snprintf(site, sizeof site, "layers.%d.*", to->layer);
+  const char *record = site;
+  sg_run_request r = {.tokens = q->prompt.tokens,
+                      .count = q->prompt.count,
+                      .edits = &in,
+                      .n_edits = 1,
+                      .record = &record,
+                      .n_record = 1};
+  sg_run *run;
+  sg_site values, choice;
+  assert_sg_ok(sg_run_create(m, &r, &run, err));
+  snprintf(site, sizeof site, "layers.%d.neurons", to->layer);
+  assert_true(sg_run_find(run, site, &values));
+  size_t T = q->prompt.count, width = values.count / T, at = (size_t)to->position * width;
+  const sg_config *c = &m->layers[to->layer].config;
+  double value = 0;
+  snprintf(site, sizeof site, "layers.%d.router.indices", to->layer);
+  bool chosen = sg_run_find(run, site, &choice), experts = false;
+  snprintf(site, sizeof site, "layers.%d.gate.indices", to->layer);
+  if (!chosen) chosen = experts = sg_run_find(run, site, &choice);
+  for (size_t i = 0; i < width; i++) {
+    const int32_t *index = chosen ? choice.index + (size_t)to->position * (choice.count / T) : NULL;
+    bool is = !chosen   ? (int32_t)i == to->index
+              : experts ? index[i / c->num_neurons] == to->channel && (int32_t)(i % c->num_neurons) == to->index
+                        : (int32_t)(i / c->top_k) == to->channel && index[i] == to->index;
+    if (is) value = values.data[at + i];
+  }
+  value *= weight_of(run, to);
+  sg_run_free(run);
+  if (fabs(value - e->value) > 2e-5 * (1 + fabs(to->value)))
+    fail_msg("%s: a neuron of layer %d is worth %g of %g, by edits %g", name, to->layer, e->value, to->value, value);
+  sg_edit set = neuron_edit(m, to);
+  r.n_edits = 0;
+  snprintf(site, sizeof site, "layers.%d.*", to->layer);
+  assert_sg_ok(sg_run_create(m, &r, &run, err));
+  set.value = value / weight_of(run, to);
+  sg_run_free(run);
+  double base = logit_under(m, q, x, NULL, logits), scale = 1 + fabs(base);
+  double effect = base - logit_under(m, q, x, &set, logits);
+  if (fabs(effect - e->effect) > 2e-5 * scale)
+    fail_msg("%s: an edge into layer %d has %g, by edits %g", name, to->layer, e->effect, effect);
+  patched++;
+  free(row);
+}
+
+static void paths(const sg_model *m, const char *name, ref_random *r) {
+  enum { T = 6 };
+  int32_t tokens[T];
+  float *logits = ref_alloc(m->config.vocab_size, sizeof *logits);
+  random_prompt(m, r, tokens, T);
+  sg_exact_request q = {.prompt = {.tokens = tokens, .count = T, .position = -1, .target = -1, .against = -1},
+                        .no_heads = true};
+  sg_exact *x;
+  sgi_exact_base b;
+  assert_sg_ok(sg_exact_create(m, &q, &x, err));
+  assert_sg_ok(sgi_exact_begin(&b, m, &q.prompt, err));
+  for (size_t k = 0; k < 3 && k < x->neurons.count; k++) {
+    const sg_term *to = &x->neurons.at[k].term;
+    const sgi_held *h = &b.f.steps[sgi_plan_find(&m->plan, (size_t)to->layer, &sgi_sublayer_feedforward)];
+    sgi_exact_edge *edges;
+    size_t n;
+    assert_sg_ok(sgi_exact_edges(&b, to, &edges, &n, err));
+    for (size_t i = 0; i < n; i += 1 + n / 8) edge(m, name, &q, x, &b, h, to, &edges[i], logits);
+    sgi_free(edges);
+  }
+  sg_term none = x->neurons.at[0].term;
+  none.index = 1 << 20;
+  sgi_exact_edge *edges;
+  size_t n;
+  sg_error e = {0};
+  assert_int_equal(sgi_exact_edges(&b, &none, &edges, &n, &e), SG_ERR_ARG);
+  sgi_exact_end(&b);
+  sg_exact_free(x);
+  free(logits);
+}
+
+static void edges_are_paths_patched(void **state) {
+  (void)state;
+  each_model(paths);
+  assert_true(patched > 100);
+}
+
 /* Fewer rows at a time give the same within rounding; none are refused. */
 static void memory_is_bounded(void **state) {
   (void)state;
@@ -246,6 +386,7 @@ int main(void) {
       cmocka_unit_test(every_neuron_and_head_is_its_rerun),
       cmocka_unit_test(threads_change_no_bit),
       cmocka_unit_test(a_part_of_them),
+      cmocka_unit_test(edges_are_paths_patched),
       cmocka_unit_test(memory_is_bounded),
       cmocka_unit_test(other_forms_are_refused),
       cmocka_unit_test(it_can_be_stopped),

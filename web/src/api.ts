@@ -10,6 +10,7 @@ export interface Calls {
   lens: T.Lens;
   attention: T.Attention;
   attribute: T.Attribute;
+  minimal: T.Minimal;
   ablate: T.Ablate;
   neuron: T.Neuron;
   activation: T.Activation;

@@ -10,6 +10,7 @@ export const glossary = {
   chosen: "the router opens a few neurons of each channel for a token; the others add nothing",
   channel: "a layer's neurons come in groups; in each the router chooses its own few",
   residue: "what the sum misses of the logit: rounding, as there are no error nodes",
+  missed: "sum of |true less linear total effect| over the sum of |true effects|",
   rerouting:
     "what happens in a true run beyond the exact sum: the router chooses other neurons, " +
     "attention and norms change",

@@ -7,7 +7,7 @@ import type { Draft } from "./graph_draw";
 import { label, title } from "./graph_draw";
 import { many } from "./graph_layout";
 import { button, neuronLink, note, number } from "./parts";
-import type { Neuron, Valued } from "./types";
+import type { Neuron, Term, Valued } from "./types";
 
 export interface SideActs {
   select: (i: number) => void;
@@ -99,7 +99,24 @@ function members(d: Draft, i: number) {
   );
 }
 
-export function side(d: Draft, i: number, pinned: boolean, held: number, acts: SideActs) {
+/** What a run without the neuron says, beside the linear reading. */
+function trueNote(t: Term | undefined) {
+  if (!t) return null;
+  const text =
+    `Without it the logit changes by ${signed(-(t.true_effect ?? 0), 4)} (true effect ` +
+    `${signed(t.true_effect ?? null, 4)}; linear ${signed(t.effect, 4)}, missed ` +
+    `${signed(t.missed ?? null, 4)}).`;
+  return h("p.note", { id: "true-effect" }, text);
+}
+
+export function side(
+  d: Draft,
+  i: number,
+  pinned: boolean,
+  held: number,
+  acts: SideActs,
+  truth?: Term,
+) {
   const n = d.drawn.nodes[i];
   const own = n.label !== undefined;
   const onchange = (e: Event) => acts.name(i, (e.target as HTMLInputElement).value.slice(0, 80));
@@ -118,6 +135,7 @@ export function side(d: Draft, i: number, pinned: boolean, held: number, acts: S
     ),
     own && !many(n) ? note(nodeTitle(d.g.tokens, n)) : null,
     many(n) ? members(d, i) : null,
+    many(n) ? null : trueNote(truth),
     h("div", { id: "node-card" }),
     n.input !== undefined
       ? note(

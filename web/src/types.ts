@@ -139,6 +139,7 @@ export type Term = {
   gates_held?: number | null;
   rerouting?: number | null;
   gates_changed?: number;
+  missed?: number | null;
 };
 export type Word = {
   text: string;
@@ -199,6 +200,36 @@ export type Attribute = {
   neurons: Term[];
   heads: Term[];
   phrase?: Phrase;
+  true?: {
+    neurons: TrueEffects;
+    heads: TrueEffects;
+    left_out: number;
+  };
+};
+export type MinimalSet = {
+  count: number;
+  first: number;
+  margin: number | null;
+  terms: Term[];
+};
+export type Minimal = {
+  tokens: Tokens;
+  position: number;
+  target: Token;
+  against: MaybeToken;
+  population: number;
+  margin: number | null;
+  silent: number | null;
+  runs: number;
+  keep: MinimalSet | null;
+  lose: MinimalSet | null;
+};
+export type TrueEffects = {
+  count: number;
+  sum_abs: number | null;
+  rerouting: number | null;
+  rank: number | null;
+  terms: Term[];
 };
 export type Ablate = {
   warning?: string;

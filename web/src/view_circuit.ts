@@ -6,7 +6,7 @@ import { bar, diverging, exact, max, percent, signed, token, tokenText } from ".
 import { word } from "./glossary";
 import { takeAway } from "./joint";
 import { go } from "./state";
-import type { Attribute, Term } from "./types";
+import type { Attribute, Minimal, MinimalSet, Term } from "./types";
 import type { Labels } from "./labels";
 import { idOf, labelsOf } from "./labels";
 import {
@@ -28,6 +28,7 @@ export const fields = {
   effects: "direct", // or total
   rerun: 0, // run again without so many of the largest
   part: 0, // of a word's tokens, from 1; 0: all together
+  fewest: 0, // 1: the fewest neurons that keep or lose the answer
 };
 
 const SHOWN = 12;
@@ -36,7 +37,15 @@ const RERUN = 10;
 const at = (t: Term) => ({ layer: t.layer ?? 0, channel: t.channel ?? 0, index: t.index ?? 0 });
 
 /** One neuron of a list: what it is called, its value and effect, what can be done with it. */
-function row(c: Context, a: Attribute, t: Term, labels: Labels, most: number, truth: boolean) {
+function row(
+  c: Context,
+  a: Attribute,
+  t: Term,
+  labels: Labels,
+  most: number,
+  truth: boolean,
+  gates: boolean,
+) {
   const { layer, channel, index } = at(t);
   const place = `${t.position} ${tokenText(a.tokens[t.position].text)}`;
   const away = { "aria-label": `steer layer ${layer} channel ${channel} neuron ${index}` };
@@ -48,9 +57,8 @@ function row(c: Context, a: Attribute, t: Term, labels: Labels, most: number, tr
     number(t.value, 3),
     number(t.effect),
     bar(t.effect ?? 0, most),
-    ...(truth
-      ? [t.true_effect === undefined ? "" : number(t.true_effect), t.gates_changed ?? ""]
-      : []),
+    ...(truth ? [t.true_effect === undefined ? "" : number(t.true_effect)] : []),
+    ...(gates ? [t.gates_changed ?? ""] : []),
     h(
       "span.pairs",
       {},
@@ -73,9 +81,10 @@ function neurons(
 ) {
   const truth = terms.some((t) => t.true_effect !== undefined);
   const total = placed(c, a) ? ["at"] : [];
-  const last = truth ? [">true", ">gates", ""] : [""];
+  const gates = terms.some((t) => t.gates_changed !== undefined);
+  const last = [...(truth ? [">true"] : []), ...(gates ? [">gates"] : []), ""];
   const head = ["neuron", ...total, ">value", ">effect", "", ...last];
-  const rows = terms.map((t) => row(c, a, t, labels, most, truth));
+  const rows = terms.map((t) => row(c, a, t, labels, most, truth, gates));
   return card(h("h2", {}, title), terms.length ? table(head, rows, title) : note("none"));
 }
 
@@ -185,6 +194,23 @@ function inputs(a: Attribute) {
   );
 }
 
+/** How far the linear numbers are from what happens. */
+function truth(a: Attribute) {
+  const x = a.true;
+  if (!x || !x.neurons.count) return null;
+  return note(
+    "true: the change of the logit in a run without the neuron, for each of ",
+    `${x.neurons.count} that fired. `,
+    word("missed", "What linear numbers miss"),
+    ` is ${percent(x.neurons.rerouting)} of the true ones, as gates, attention and norms `,
+    `change; rank correlation ${x.neurons.rank?.toFixed(2)}.`,
+    x.left_out ? ` ${x.left_out} of the least linear effect are left out.` : "",
+    x.heads.count
+      ? ` Heads, by position: ${percent(x.heads.rerouting)}, ${x.heads.rank?.toFixed(2)}.`
+      : "",
+  );
+}
+
 const radio = (c: Context, k: string, text: string) =>
   toggle(text, c.state.effects === k, () => go({ effects: k }));
 
@@ -269,10 +295,11 @@ function head(c: Context, a: Attribute, whole: Attribute) {
       ` ${a.residue?.toExponential(1)} of ${a.sum_abs?.toFixed(2)} in absolute terms.`,
       total ? [" ", word("total effect", "Total"), ":"] : "",
       total
-        ? " a total effect also goes through later layers. true: the change in a run without " +
-            "the neuron; gates: choices of neurons that change in that run."
+        ? " a total effect also goes through later layers. gates: choices of neurons that " +
+            "change in a run without the neuron."
         : "",
     ),
+    truth(a),
     h(
       "div.row.spaced",
       {},
@@ -281,11 +308,38 @@ function head(c: Context, a: Attribute, whole: Attribute) {
       toggle(`run again without the ${RERUN} largest`, rerun, () =>
         go(rerun ? { rerun: 0 } : { rerun: 1, effects: "total" }),
       ),
+      toggle("the fewest that keep it", c.state.fewest > 0, () =>
+        go({ fewest: c.state.fewest > 0 ? 0 : 1 }),
+      ),
     ),
   );
 }
 
+function set(c: Context, m: Minimal, s: MinimalSet | null, title: string, none: string) {
+  if (!s) return card(h("h2", {}, title), note(none));
+  const rows = s.terms.map((t) => [
+    neuronLink(t.layer ?? 0, t.channel ?? 0, t.index ?? 0),
+    h("span.mono", {}, `${t.position} ${tokenText(c.read.tokens[t.position].text)}`),
+    number(t.true_effect),
+    number(t.effect),
+  ]);
+  return card(
+    h("h2", {}, `${title} (${s.count} of ${m.population})`),
+    rows.length ? table(["neuron", "at", ">true", ">effect"], rows, title) : note("none"),
+    note(`Margin ${signed(s.margin)} in the run that verifies it; as it is ${signed(m.margin)}.`),
+  );
+}
+
+/** The fewest neurons with which the answer stands, and without which it falls. */
+function fewest(c: Context, m: Minimal) {
+  return [
+    set(c, m, m.keep, "Enough to keep it, all others silent", "none"),
+    set(c, m, m.lose, "Enough to lose it when silent", "The answer stands without any neuron."),
+  ];
+}
+
 interface Data {
+  m: Minimal | null;
   a: Attribute;
   whole: Attribute; // of the word, where a is of one of its tokens
   labels: Labels;
@@ -316,7 +370,7 @@ export const circuit: View<Data> = {
     ),
   ],
   async load(c) {
-    const extra = { top: 400, verify: c.state.rerun > 0 ? RERUN : 0 };
+    const extra = { top: 400, verify: c.state.rerun > 0 ? RERUN : 0, true: true };
     const { part } = c.state;
     const whole = await call("attribute", question(c, extra), c.signal, c.progress);
     const one = part > 0 && whole.phrase && !whole.phrase.against;
@@ -324,9 +378,12 @@ export const circuit: View<Data> = {
     const a = one ? await call("attribute", own, c.signal, c.progress) : whole;
     const { up, down } = listed(c, a);
     const shown = [...up.slice(0, SHOWN), ...down.slice(0, SHOWN)];
-    return { a, whole, labels: await labelsOf(c, shown.map(at)) };
+    // A word of several tokens has no one answer that stands or falls.
+    const fewest = c.state.fewest > 0 && !whole.phrase;
+    const m = fewest ? await call("minimal", question(c), c.signal, c.progress) : null;
+    return { a, m, whole, labels: await labelsOf(c, shown.map(at)) };
   },
-  draw(c, { a, whole, labels }) {
+  draw(c, { a, m, whole, labels }) {
     const total = c.state.effects === "total";
     const { up, down, most } = listed(c, a);
     const channels = Math.max(1, c.info.model.channels);
@@ -350,6 +407,7 @@ export const circuit: View<Data> = {
         h(
           "div.grid.wide",
           {},
+          m ? fewest(c, m) : null,
           neurons(c, a, up.slice(0, SHOWN), labels, `Neurons for (${up.length})`, most),
           neurons(c, a, down.slice(0, SHOWN), labels, `Neurons against (${down.length})`, most),
           others(c, a),

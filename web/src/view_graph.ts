@@ -18,8 +18,9 @@ import type { SideActs } from "./graph_side";
 import { side, smallCard } from "./graph_side";
 import { story } from "./graph_story";
 import type { Path } from "./graph_story";
-import type { Graph, Neuron } from "./types";
+import type { Graph, Neuron, Term } from "./types";
 import type { Context, Drawing, View } from "./view";
+import { question } from "./view";
 import { button, card, more, slider, tick, tokenBox, tokenChoices } from "./parts";
 
 export const fields = {
@@ -33,9 +34,12 @@ export const fields = {
   split: 0, // 1: edges by head
 };
 
+const TRUE_SHOWN = 2000;
+
 interface Data {
   whole: Graph | null;
   labels: Labels;
+  truth: Map<string, Term>; // true effects on the first output, by id; none for files
 }
 
 async function fetchGraph(c: Context): Promise<Graph | null> {
@@ -71,6 +75,17 @@ async function fetchLabels(c: Context, g: Graph | null): Promise<Labels> {
   }
   // A file may be of another model: it is taken at its own word.
   return c.state.opened ? said : new Map([...said, ...(await labelsOf(c, neurons))]);
+}
+
+/** True effects beside the linear edges: of the neurons where they are largest. */
+async function fetchTruth(c: Context, g: Graph | null) {
+  const by = new Map<string, Term>();
+  if (!g || c.state.opened) return by;
+  const asked = { ...question(c, { top: TRUE_SHOWN, verify: 0 }), true: true };
+  const a = await call("attribute", asked, c.signal, c.progress);
+  for (const t of a.true?.neurons.terms ?? [])
+    by.set(`${t.layer}.${t.channel}.${t.index}.${t.position}`, t);
+  return by;
 }
 
 function nothing(c: Context): Drawing {
@@ -269,7 +284,7 @@ function tools(d: Draft, eye: () => GraphEye) {
   );
 }
 
-function show(c: Context, { whole, labels }: Data): Drawing {
+function show(c: Context, { whole, labels, truth }: Data): Drawing {
   if (!whole) return nothing(c);
   const cut = c.state.opened ? within(whole, c.state.share) : { graph: whole, held: null };
   const { graph: g, held } = cut;
@@ -302,7 +317,9 @@ function show(c: Context, { whole, labels }: Data): Drawing {
     picture.light(i, chosen);
     if (started) keep({ node: list[i].id });
     if (document.activeElement?.id === "node-name") return;
-    const parts = side(d, i, pins.has(list[i].id), chosen.size, acts).flat(9);
+    const parts = side(d, i, pins.has(list[i].id), chosen.size, acts, truth.get(list[i].id)).flat(
+      9,
+    );
     box.replaceChildren(...parts.filter((x): x is HTMLElement => x instanceof HTMLElement));
     const known = cards.get(list[i].id);
     if (known) document.getElementById("node-card")?.replaceChildren(smallCard(known));
@@ -411,7 +428,7 @@ export const graph: View<Data> = {
   controls,
   async load(c) {
     const whole = await fetchGraph(c);
-    return { whole, labels: await fetchLabels(c, whole) };
+    return { whole, labels: await fetchLabels(c, whole), truth: await fetchTruth(c, whole) };
   },
   draw: show,
 };

@@ -21,7 +21,7 @@ export async function numbers({
   const p = await page(1280, 720, "light");
   await p.goto(url);
   await settled(p);
-  const a = cli("attribute", run, "--prompt", text, "--top", "400");
+  const a = cli("attribute", run, "--prompt", text, "--top", "400", "--true");
   await open(p, { view: "circuit" });
   check(
     (await exact(p, "#target-logit")) === a.target_logit,
@@ -33,7 +33,7 @@ export async function numbers({
   const up = a.terms
     .filter((t) => t.kind === "neuron" && t.effect > 0)
     .slice(0, 12)
-    .flatMap((t) => [t.value, t.effect]);
+    .flatMap((t) => [t.value, t.effect, t.true_effect]);
   check(
     JSON.stringify(shown.slice(0, up.length)) === JSON.stringify(up),
     "circuit: neurons differ from the command line's",
