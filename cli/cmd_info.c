@@ -74,6 +74,37 @@ static json_t *config_json(const sg_config *c) {
                    "max_position", (json_int_t)c->max_position, "bos_id", (json_int_t)c->bos_id);
 }
 
+/* What the model's tensors are stored as, together: scales count as bytes. */
+typedef struct stored_type {
+  const char *name;
+  size_t tensors, count, bytes;
+} stored_type;
+enum { MOST_TYPES = 8 };
+
+static size_t stored_types(const sg_model *m, stored_type list[MOST_TYPES]) {
+  size_t n = 0;
+  for (size_t i = 0; i < sg_model_tensor_count(m); i++) {
+    sg_tensor t = sg_model_tensor(m, i);
+    size_t at = 0;
+    while (at < n && strcmp(list[at].name, t.type)) at++;
+    if (at == n) list[n++] = (stored_type){.name = t.type};
+    list[at].tensors++;
+    list[at].count += t.count;
+    list[at].bytes += t.bytes;
+  }
+  return n;
+}
+
+static json_t *types_json(const sg_model *m) {
+  stored_type list[MOST_TYPES];
+  json_t *o = json_object();
+  for (size_t i = 0, n = stored_types(m, list); i < n; i++)
+    json_object_set_new(o, list[i].name,
+                        json_pack("{s:I, s:I, s:I}", "tensors", (json_int_t)list[i].tensors, "parameters",
+                                  (json_int_t)list[i].count, "bytes", (json_int_t)list[i].bytes));
+  return o;
+}
+
 static sg_status print_json(const cli_call *call, const cli_model *m, uint64_t flops, int *code, sg_error *err) {
   size_t parts[PARTS];
   count(m->model, parts);
@@ -83,6 +114,7 @@ static sg_status print_json(const cli_call *call, const cli_model *m, uint64_t f
   json_object_set_new(o, "parameters", json_integer((json_int_t)sg_model_parameter_count(m->model)));
   json_object_set_new(o, "parameters_by_part", by_part);
   json_object_set_new(o, "weight_types", json_string(sgi_weights_types(m->model->file)));
+  json_object_set_new(o, "weights_by_type", types_json(m->model));
   json_object_set_new(o, "weight_files", json_integer((json_int_t)sgi_weights_files(m->model->file)));
   json_object_set_new(o, "flops_per_sequence", json_integer((json_int_t)flops));
   sg_status st = SG_OK;
@@ -90,9 +122,9 @@ static sg_status print_json(const cli_call *call, const cli_model *m, uint64_t f
     json_t *list = json_array();
     for (size_t i = 0; i < sg_model_tensor_count(m->model); i++) {
       sg_tensor t = sg_model_tensor(m->model, i);
-      json_array_append_new(
-          list, json_pack("{s:s, s:o, s:I, s:b}", "name", t.name, "shape", dims_json(t.dims, t.n_dims), "count",
-                          (json_int_t)t.count, "decay", t.decay));
+      json_array_append_new(list, json_pack("{s:s, s:o, s:I, s:b, s:s, s:I}", "name", t.name, "shape",
+                                            dims_json(t.dims, t.n_dims), "count", (json_int_t)t.count, "decay", t.decay,
+                                            "type", t.type, "bytes", (json_int_t)t.bytes));
     }
     json_object_set_new(o, "tensors", list);
   }
@@ -135,21 +167,27 @@ static void print_sizes(const cli_model *m, uint64_t flops) {
     cli_cell(t, "  %s", part_names[i]);
     cli_cell(t, "%zu (%.1f %%)", parts[i], 100 * (double)parts[i] / (double)all);
   }
-  const char *types = sgi_weights_types(m->model->file);
-  cli_cell(t, "weights");
-  cli_cell(t, "%s in %zu file%s%s", types, sgi_weights_files(m->model->file),
-           sgi_weights_files(m->model->file) == 1 ? "" : "s", strcmp(types, "F32") ? ", computed with as F32" : "");
+  stored_type list[MOST_TYPES];
+  size_t types = stored_types(m->model, list), files = sgi_weights_files(m->model->file);
+  for (size_t i = 0; i < types; i++) {
+    cli_cell(t, "weights, %s", list[i].name);
+    cli_cell(t, "%zu bytes, %zu tensors, %.2f bits a weight", list[i].bytes, list[i].tensors,
+             8 * (double)list[i].bytes / (double)list[i].count);
+  }
+  cli_cell(t, "files"), cli_cell(t, "%zu (%s)", files, sgi_weights_types(m->model->file));
   cli_cell(t, "FLOPs of a sequence"), cli_cell(t, "%s", cli_count((double)flops).s);
   cli_table_end(t);
 }
 
 static void print_tensors(const sg_model *m) {
-  cli_table *t = cli_table_begin("lrrl");
-  cli_cell(t, "tensor"), cli_cell(t, "shape"), cli_cell(t, "count"), cli_cell(t, "weight decay");
+  cli_table *t = cli_table_begin("lrrlrl");
+  cli_cell(t, "tensor"), cli_cell(t, "shape"), cli_cell(t, "count"), cli_cell(t, "type"), cli_cell(t, "bytes");
+  cli_cell(t, "weight decay");
   for (size_t i = 0; i < sg_model_tensor_count(m); i++) {
     sg_tensor x = sg_model_tensor(m, i);
     char text[128];
     cli_cell(t, "%s", x.name), cli_cell(t, "%s", shape(text, "", x.dims, x.n_dims)), cli_cell(t, "%zu", x.count);
+    cli_cell(t, "%s", x.type), cli_cell(t, "%zu", x.bytes);
     cli_cell(t, "%s", x.decay ? "yes" : "no");
   }
   cli_table_end(t);
@@ -198,7 +236,7 @@ static int run(const cli_call *c) {
 static const cli_option options[] = {
     {.name = "tensors",
      .type = CLI_FLAG,
-     .help = "list the tensors instead: name, shape, count, whether weight decay applies"},
+     .help = "list the tensors instead: name, shape, count, type, bytes, whether weight decay applies"},
     {.name = "sites", .type = CLI_FLAG, .help = "list the sites of a forward pass instead: what trace --only can name"},
     CLI_CHECKPOINT_OPTION,
     CLI_JSON_OPTION,

@@ -29,6 +29,7 @@
   X(cli_neuron) \
   X(cli_prune) \
   X(cli_minimal) \
+  X(cli_quantize) \
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \

@@ -156,17 +156,19 @@ typedef struct sg_tensor {
   const char *name; /* "model.layers.3.mlp.experts.w_in", borrowed from the model */
   int n_dims;       /* 1..4 */
   size_t dims[4];
-  size_t count; /* product of dims */
-  bool decay;   /* weight decay applies (docs/method.md, optimizer) */
-  const float *data;
+  size_t count;      /* product of dims */
+  bool decay;        /* weight decay applies (docs/method.md, optimizer) */
+  const float *data; /* NULL where it is stored in another type: sg_model_read */
+  const char *type;  /* "float32", "bf16", "f16", "int8" or "int4", borrowed for ever */
+  size_t bytes;      /* of what is stored, scales included */
 } sg_tensor;
 
 /* New model with the reference's initialisation (method: initialisation): sg_model_free. */
 SG_API sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out, sg_error *err);
 
 /* Opens a model directory (config.json, model.safetensors). The weights are mapped, not read: any
- * size opens in milliseconds. Every tensor must be there with the right shape and type, and none
- * besides. New: sg_model_free. */
+ * size opens in milliseconds. Every tensor must be there with the right shape and in a type that
+ * computes (docs/formats.md, weights in fewer bytes), and none besides. New: sg_model_free. */
 SG_API sg_status sg_model_load(const char *directory, sg_model **out, sg_error *err);
 SG_API void sg_model_free(sg_model *model);
 
@@ -178,6 +180,9 @@ SG_API size_t sg_model_tensor_count(const sg_model *model);
 /* Tensor i in the order of the file; name and data are borrowed from model. Zeroed past the
  * last. */
 SG_API sg_tensor sg_model_tensor(const sg_model *model, size_t i);
+/* Elements [first, first + count) of tensor i, one row behind the other, as float32 into out (count),
+ * however they are stored. SG_ERR_ARG where it has no such elements. */
+SG_API sg_status sg_model_read(const sg_model *model, size_t i, size_t first, size_t count, float *out, sg_error *err);
 SG_API size_t sg_model_parameter_count(const sg_model *model); /* elements of all tensors */
 
 /* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not

@@ -117,7 +117,7 @@ sg_status sgi_cut_view(const sg_model *m, const bool *off, sg_model **out, sg_er
     if (row < 0)
       st = sgi_fail(err, SG_ERR_INTERNAL, "a pruned model asks for %s", (*out)->table.rows[i].name);
     else
-      (*out)->w[i] = m->w[row];
+      (*out)->weights[i] = m->weights[row];
   }
   if (!st) {
     sgi_model_point(*out);

@@ -25,6 +25,7 @@ sg_status sgi_table_add(sgi_table *t, const char *prefix, const char *name, cons
     goto too_large;
   r->offset = t->floats;
   r->decay = decay;
+  r->stored = decay; /* what has none are gains and biases, read element by element */
   r->init = init;
   r->sigma = sigma;
   t->floats = end / 16 * 16;

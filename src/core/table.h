@@ -21,7 +21,9 @@ typedef struct sgi_row {
   bool decay;    /* weight decay applies; false for gains and biases, stacked ones too (golden README no. 23) */
   sgi_init init;
   double sigma;
-  bool gathered; /* read row by row through its type's gathers alone, so it may be stored in any type that has them */
+  /* a map or pool, read through math/weight.h and math/stored.h alone, so it may be in any type
+   * that computes */
+  bool stored;
 } sgi_row;
 
 typedef struct sgi_table {

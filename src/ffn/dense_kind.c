@@ -6,6 +6,7 @@
 
 #include "math/gemm.h"
 #include "math/rows.h"
+#include "math/stored.h"
 
 /* Places of the tensors, in the order in which they are added; -1: there is none. */
 typedef struct places {
@@ -73,7 +74,7 @@ sg_status sgi_dense_tensors(const sg_config *c, const char *prefix, sgi_table *t
 
 uint64_t sgi_dense_multiply_adds(const sg_config *c) { return (uint64_t)(wide(c) + c->num_neurons) * c->hidden_size; }
 
-/* ---- forward ------------------------------------------------------------------------------ */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static sg_status hidden(sgi_ffn_call *call, float *y, const float *x) {
   (void)y;
@@ -83,7 +84,7 @@ static sg_status hidden(sgi_ffn_call *call, float *y, const float *x) {
   size_t n = call->n, D = c->hidden_size, F = c->num_neurons, W = wide(c);
   kept k;
   layout(c, n, &call->saved, &k);
-  sg_status st = sgi_linear(k.u, W, x, D, sgi_f32(call->w[p.in]), n, D, W, call->scratch);
+  sg_status st = sgi_stored_linear(k.u, W, x, D, call->w[p.in], n, call->scratch);
   if (st) return st;
   double at = sgi_lap_begin(call->scratch.profile);
   const float *bias = form->bias ? sgi_f32(call->w[p.in_bias]) : NULL;
@@ -97,10 +98,10 @@ static sg_status output(sgi_ffn_call *call, float *y, const float *x) {
   (void)x;
   const sg_config *c = call->config;
   places p = places_of(form_of(c));
-  size_t n = call->n, D = c->hidden_size, F = c->num_neurons;
+  size_t n = call->n, D = c->hidden_size;
   kept k;
   layout(c, n, &call->saved, &k);
-  sg_status st = sgi_linear(y, D, k.h, k.ldh, sgi_f32(call->w[p.out]), n, F, D, call->scratch);
+  sg_status st = sgi_stored_linear(y, D, k.h, k.ldh, call->w[p.out], n, call->scratch);
   if (!st && form_of(c)->bias) sgi_add_bias(y, sgi_f32(call->w[p.out_bias]), n, D);
   return st;
 }
@@ -119,7 +120,7 @@ void sgi_dense_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
   *out = (sgi_left){.data = k.h, .ld = k.ldh};
 }
 
-/* ---- backward ----------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* dW_out = dy^T h; dh = dy W_out; du by the activation; dW_in = du^T x; dx = du W_in. Biases get
  * column sums. */
@@ -136,7 +137,7 @@ sg_status sgi_dense_backward(sgi_ffn_call *call, float *dx, const float *dy, con
   sgi_profile_stage(profile, "feedforward products backward");
   if (form->bias) sgi_column_sums(call->dw[p.out_bias], dy, D, n, D);
   sg_status st = sgi_linear_dw(call->dw[p.out], dy, D, k.h, k.ldh, n, F, D, profile);
-  if (!st) st = sgi_linear_dx(w.dh, w.lddh, dy, D, sgi_f32(call->w[p.out]), n, F, D, 0, call->scratch);
+  if (!st) st = sgi_stored_linear_dx(w.dh, w.lddh, dy, D, call->w[p.out], n, 0, call->scratch);
   if (st) return st;
   double at = sgi_lap_begin(profile);
 #pragma omp parallel for schedule(static) if (n * F > 4096)
@@ -144,10 +145,10 @@ sg_status sgi_dense_backward(sgi_ffn_call *call, float *dx, const float *dy, con
   if (form->bias) sgi_column_sums(call->dw[p.in_bias], w.du, w.lddu, n, W);
   sgi_lap(profile, &at, "activation backward", 0, 4 * form->moved[1] * (double)(n * F));
   st = sgi_linear_dw(call->dw[p.in], w.du, w.lddu, x, D, n, D, W, profile);
-  return st ? st : sgi_linear_dx(dx, D, w.du, w.lddu, sgi_f32(call->w[p.in]), n, D, W, 0, call->scratch);
+  return st ? st : sgi_stored_linear_dx(dx, D, w.du, w.lddu, call->w[p.in], n, 0, call->scratch);
 }
 
-/* ---- reading ------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Of a unit's two rows the second: the first is its gate. */
 bool sgi_dense_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out) {

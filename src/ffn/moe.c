@@ -9,11 +9,18 @@
 #include "ffn/glu_unit.h"
 #include "math/gemm.h"
 #include "math/rows.h"
+#include "math/stored.h"
 #include "math/topk.h"
 
 enum { GATE, UP, UP_BIAS, DOWN, DOWN_BIAS };
 
-static const float *weight(const sgi_ffn_call *call, int i) { return sgi_f32(call->w[i]); }
+static const float *bias_of(const sgi_ffn_call *call, int i) { return sgi_f32(call->w[i]); }
+
+/* An expert's map: up (2F,D) or down (D,F). */
+static sgi_weight map_of(const sgi_ffn_call *call, int i, size_t expert) {
+  size_t rows = i == UP ? 2 * call->config->num_neurons : call->config->hidden_size;
+  return sgi_weight_rows(call->w[i], expert * rows, rows);
+}
 
 typedef struct kept {
   float *logits;   /* (n,C) */
@@ -172,16 +179,29 @@ static sg_status product(bool shared, bool tb, size_t m, size_t n, size_t k, con
                 : sgi_gemm1(false, tb, m, n, k, 1, a, lda, b, ldb, 0, y, n);
 }
 
+/* y = a W^T or, without tb, a W, with the map as it is stored. */
+static sg_status map_product(bool shared, bool tb, size_t m, const float *a, size_t lda, const sgi_weight *w,
+                             float *y) {
+  size_t rows = w->rows, width = w->width;
+  if (w->dtype == SGI_F32)
+    return tb ? product(shared, true, m, rows, width, a, lda, w->data, width, y)
+              : product(shared, false, m, width, rows, a, lda, w->data, width, y);
+  if (!shared) return sgi_stored_product1(tb, m, a, lda, w, 0, y, tb ? rows : width);
+  return tb ? sgi_stored_linear(y, rows, a, lda, w, m, (sgi_arena){0})
+            : sgi_stored_linear_dx(y, width, a, lda, w, m, 0, (sgi_arena){0});
+}
+
 /* h = glu(x W_up). */
 static sg_status block_hidden(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared) {
   const packed *p = room;
   size_t F = call->config->num_neurons, D = call->config->hidden_size;
+  sgi_weight up = map_of(call, UP, b.expert);
   float *u = k->u + b.at * 2 * F;
   const float *x = k->x + b.at * D;
   sg_status st = p->wt ? product(shared, false, b.rows, 2 * F, D, x, D, p->wt + b.expert * D * p->ld, p->ld, u)
-                       : product(shared, true, b.rows, 2 * F, D, x, D, weight(call, UP) + b.expert * 2 * F * D, D, u);
+                       : map_product(shared, true, b.rows, x, D, &up, u);
   for (size_t i = 0; i < b.rows && !st; i++)
-    sgi_kernel_table()->glu(k->h + (b.at + i) * k->ldh, u + i * 2 * F, weight(call, UP_BIAS) + b.expert * 2 * F, 1, F);
+    sgi_kernel_table()->glu(k->h + (b.at + i) * k->ldh, u + i * 2 * F, bias_of(call, UP_BIAS) + b.expert * 2 * F, 1, F);
   return st;
 }
 
@@ -189,12 +209,13 @@ static sg_status block_hidden(const sgi_ffn_call *call, const kept *k, const voi
 static sg_status block_out(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared) {
   const packed *p = room;
   size_t F = call->config->num_neurons, D = call->config->hidden_size;
+  sgi_weight down = map_of(call, DOWN, b.expert);
   float *y = k->y + b.at * D;
   const float *h = k->h + b.at * k->ldh;
   sg_status st = p->wt ? product(shared, false, b.rows, D, F, h, k->ldh, p->wt + b.expert * F * p->ld, p->ld, y)
-                       : product(shared, true, b.rows, D, F, h, k->ldh, weight(call, DOWN) + b.expert * D * F, F, y);
+                       : map_product(shared, true, b.rows, h, k->ldh, &down, y);
   for (size_t i = 0; i < b.rows && !st; i++)
-    sgi_kernel_table()->add(y + i * D, weight(call, DOWN_BIAS) + b.expert * D, D);
+    sgi_kernel_table()->add(y + i * D, bias_of(call, DOWN_BIAS) + b.expert * D, D);
   return st;
 }
 
@@ -207,11 +228,12 @@ static sg_status block_backward(const sgi_ffn_call *call, const kept *k, const v
   const sg_config *c = call->config;
   size_t F = c->num_neurons, D = c->hidden_size;
   float *dy = rows_at(w->dy, b.at, D), *dh = rows_at(w->dh, b.at, F), *du = rows_at(w->du, b.at, w->ldu);
-  sg_status st = product(shared, false, b.rows, F, D, dy, D, weight(call, DOWN) + b.expert * D * F, F, dh);
+  sgi_weight up = map_of(call, UP, b.expert), down = map_of(call, DOWN, b.expert);
+  sg_status st = map_product(shared, false, b.rows, dy, D, &down, dh);
   if (st) return st;
   for (size_t i = 0; i < b.rows; i++)
     sgi_kernel_table()->glu_backward(du + i * w->ldu, dh + i * F, k->u + (b.at + i) * 2 * F, 1, F);
-  return product(shared, false, b.rows, D, 2 * F, du, w->ldu, weight(call, UP) + b.expert * 2 * F * D, D, dy);
+  return map_product(shared, false, b.rows, du, w->ldu, &up, dy);
 }
 
 typedef sg_status (*block_step)(const sgi_ffn_call *call, const kept *k, const void *room, block b, bool shared);
@@ -240,7 +262,7 @@ static sg_status gate(sgi_ffn_call *call, float *y, const float *x) {
   size_t n = call->n, C = c->num_channels, D = c->hidden_size;
   kept k;
   layout(c, n, &call->saved, &k);
-  return sgi_linear(k.logits, C, x, D, weight(call, GATE), n, D, C, call->scratch);
+  return sgi_stored_linear(k.logits, C, x, D, call->w[GATE], n, call->scratch);
 }
 
 static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
@@ -276,8 +298,10 @@ static sg_status hidden(sgi_ffn_call *call, float *y, const float *x) {
 #pragma omp parallel for schedule(static) if (n > 8)
   for (size_t i = 0; i < n * K; i++) memcpy(k.x + i * D, x + (size_t)k.token[i] * D, D * sizeof *x);
   sgi_lap(profile, &at, "gate, grouping", 0, 8.0 * (double)(n * K * D));
-  for (size_t e = 0; p.wt && e < C; e++)
-    sgi_linear_pack(p.wt + e * D * p.ld, weight(call, UP) + e * 2 * F * D, D, 2 * F);
+  for (size_t e = 0; p.wt && e < C; e++) {
+    sgi_weight up = map_of(call, UP, e);
+    sgi_stored_pack(p.wt + e * D * p.ld, &up);
+  }
   sg_status st = blocks(call, &k, &p, block_hidden);
   sgi_lap(profile, &at, "experts", 2 * sgi_product_flops(n * K, D, F), experts_bytes(c, n, 2));
   return st;
@@ -294,7 +318,10 @@ static sg_status out(sgi_ffn_call *call, float *y, const float *x) {
   layout_packed(c, n, F, D, &call->scratch, &p);
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
-  for (size_t e = 0; p.wt && e < C; e++) sgi_linear_pack(p.wt + e * F * p.ld, weight(call, DOWN) + e * D * F, F, D);
+  for (size_t e = 0; p.wt && e < C; e++) {
+    sgi_weight down = map_of(call, DOWN, e);
+    sgi_stored_pack(p.wt + e * F * p.ld, &down);
+  }
   sg_status st = blocks(call, &k, &p, block_out);
   if (st) return st;
   sgi_lap(profile, &at, "experts", sgi_product_flops(n * K, D, F), experts_bytes(c, n, 1));
@@ -382,7 +409,7 @@ static sg_status backward(sgi_ffn_call *call, float *dx, const float *dy, const 
           2 * (experts_bytes(c, n, 2) + experts_bytes(c, n, 1)));
   sgi_profile_stage(profile, "gate, grouping backward");
   if (!st) st = sgi_linear_dw(call->dw[GATE], w.dp, C, x, D, n, D, C, call->scratch.profile);
-  if (!st) st = sgi_linear_dx(dx, D, w.dp, C, weight(call, GATE), n, D, C, 0, call->scratch);
+  if (!st) st = sgi_stored_linear_dx(dx, D, w.dp, C, call->w[GATE], n, 0, call->scratch);
   if (st) return st;
   began = sgi_lap_begin(profile);
   float ones[SGI_MAX_TOP_K];
@@ -422,13 +449,13 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
     size_t e = (size_t)k.index[row * K + j], at = (size_t)k.place[row * K + j];
     double p = k.p[row * C + e];
     for (size_t f = 0; f < F; f++, out++) {
-      *out = sgi_glu_unit(k.h[at * k.ldh + f], k.u[at * 2 * F + F + f], weight(call, UP_BIAS)[e * 2 * F + F + f], p);
+      *out = sgi_glu_unit(k.h[at * k.ldh + f], k.u[at * 2 * F + F + f], bias_of(call, UP_BIAS)[e * 2 * F + F + f], p);
       out->channel = (int32_t)e;
       out->index = (int32_t)f;
       out->in = (sgi_slice){call->w[UP], (e * 2 * F + F + f) * D, 1};
       out->out = (sgi_slice){call->w[DOWN], e * D * F + f, F};
     }
-    for (size_t d = 0; d < D; d++) bias[d] += p * weight(call, DOWN_BIAS)[e * D + d];
+    for (size_t d = 0; d < D; d++) bias[d] += p * bias_of(call, DOWN_BIAS)[e * D + d];
   }
 }
 
@@ -436,7 +463,8 @@ static void routes(const sg_config *c, sgi_routes *out) { *out = (sgi_routes){1,
 
 static sg_status route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows) {
   (void)channel;
-  memcpy(rows, sgi_f32(w[GATE]), c->num_channels * c->hidden_size * sizeof *rows);
+  (void)c;
+  sgi_weight_to_float(rows, w[GATE]);
   return SG_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "ffn/router_shape.h"
 #include "math/gemm.h"
 #include "math/kernels.h"
+#include "math/stored.h"
 
 static size_t sub_keys(const sg_config *c) { return (size_t)(sqrt((double)c->num_neurons) + 0.5); }
 
@@ -89,7 +90,8 @@ void sgi_router_routes(const sgi_router *r, const sg_config *c, sgi_routes *out)
 
 /* Row f of part p is scale * w1[group, f] w0[group]: the down map is shared by all, or each part
  * and channel has its own query. */
-sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const float *const *w, size_t channel, float *rows) {
+sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const sgi_weight *const *w, size_t channel,
+                          float *rows) {
   sgi_router_shape s = sgi_router_shape_of(r, c);
   sgi_routes t;
   sgi_router_routes(r, c, &t);
@@ -97,8 +99,9 @@ sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const float *
   sg_status st = SG_OK;
   for (size_t p = 0; p < t.parts && !st; p++) {
     size_t at = p * c->num_channels + channel;
-    const float *up = w[1] + at * t.units * Q, *down = w[0] + (s.groups == 1 ? 0 : at * Q * D);
-    st = sgi_gemm(false, false, t.units, D, Q, up, Q, down, D, 0, rows + p * t.units * D, D);
+    sgi_weight up = sgi_weight_rows(w[1], at * t.units, t.units);
+    sgi_weight down = sgi_weight_rows(w[0], s.groups == 1 ? 0 : at * Q, Q);
+    st = sgi_stored_pair1(&up, &down, rows + p * t.units * D, D);
   }
   sgi_kernel_table()->scale(rows, s.scale, t.parts * t.units * D);
   return st;

@@ -29,14 +29,15 @@ void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool 
 
 /* score, index (n,C,K) from x (n,D). w: the router's two tensors. */
 sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
-                             const float *const *w, const float *x, float *score, int32_t *index);
+                             const sgi_weight *const *w, const float *x, float *score, int32_t *index);
 /* dx (n,D) += ..., dw[0], dw[1] += ..., from dscore (n,C,K). */
 sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
-                              const float *const *w, float *const *dw, const float *x, const int32_t *index,
+                              const sgi_weight *const *w, float *const *dw, const float *x, const int32_t *index,
                               const float *dscore, float *dx);
 
 /* The scores of a channel as rows (parts,units,D) of a linear map of x (ffn.h, sgi_routes). */
 void sgi_router_routes(const sgi_router *r, const sg_config *c, sgi_routes *out);
-sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const float *const *w, size_t channel, float *rows);
+sg_status sgi_router_rows(const sgi_router *r, const sg_config *c, const sgi_weight *const *w, size_t channel,
+                          float *rows);
 
 #endif

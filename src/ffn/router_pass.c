@@ -41,6 +41,7 @@
 #include "math/gemm.h"
 #include "math/gemv.h"
 #include "math/rows.h"
+#include "math/stored.h"
 #include "math/topk.h"
 #include "math/transpose.h"
 
@@ -51,6 +52,8 @@ enum { BLOCK_FLOATS = 1 << 18, MOST_ROWS = 128, BACK_FLOATS = 1 << 20, BACK_ROWS
 /* Product routers with more rows than lanes: tokens in panels of whole registers, channels by so
  * many sub-keys at a time. */
 enum { PANEL_ROWS = 32, PANEL_KEYS = 256 };
+/* Rows of stored weights that are decoded at a time, and how wide. */
+enum { STORED_KEYS = 64, STORED_WIDE = 256 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -62,46 +65,47 @@ static size_t merged_after(const sgi_router_shape *s, const sg_config *c) {
 }
 static bool is_merged(const sgi_router_shape *s, const sg_config *c, size_t n) { return n > merged_after(s, c); }
 
-/* Scores of a group g: its input x + g * step (rows of stride ld, inner wide) times up + g * width
- * * inner. */
+/* Scores of a group g: its input x + g * step (rows of stride ld, inner wide) times rows g * width
+ * and on of up. */
 typedef struct scorer {
-  const float *x, *up;
+  const float *x;
+  sgi_weight up; /* (groups * width, inner) */
   size_t groups, width, inner, step, ld;
 } scorer;
 
-static scorer plain_scorer(const sgi_router_shape *s, const sg_config *c, const float *low, const float *up) {
+static scorer plain_scorer(const sgi_router_shape *s, const sg_config *c, const float *low, const sgi_weight *up) {
   size_t Q = c->key_dim;
-  return (scorer){low, up, s->groups, s->width, Q, Q, s->groups * Q};
+  return (scorer){low, *up, s->groups, s->width, Q, Q, s->groups * Q};
 }
 static scorer merged_scorer(const sgi_router_shape *s, const sg_config *c, const float *x, const float *map) {
   size_t D = c->hidden_size;
-  return (scorer){x, map, 1, s->groups * s->width, D, 0, D};
+  return (scorer){x, sgi_weight_floats(map, s->groups * s->width, D), 1, s->groups * s->width, D, 0, D};
 }
 
 /* map (groups, width, D) = up_g (width,Q) down_g (Q,D). */
-static sg_status merge(const sgi_router_shape *s, const sg_config *c, const float *const *w, float *map) {
+static sg_status merge(const sgi_router_shape *s, const sg_config *c, const sgi_weight *const *w, float *map) {
   size_t Q = c->key_dim, D = c->hidden_size;
   atomic_int worst = SG_OK;
 #pragma omp parallel for schedule(static)
   for (size_t g = 0; g < s->groups; g++) {
-    sg_status st = sgi_gemm1(false, false, s->width, D, Q, 1, w[1] + g * s->width * Q, Q, w[0] + g * Q * D, D, 0,
-                             map + g * s->width * D, D);
+    sgi_weight up = sgi_weight_rows(w[1], g * s->width, s->width), down = sgi_weight_rows(w[0], g * Q, Q);
+    sg_status st = sgi_stored_pair1(&up, &down, map + g * s->width * D, D);
     if (st) atomic_store(&worst, st);
   }
   return (sg_status)atomic_load(&worst);
 }
 
 /* dup += dmap down^T, ddown += up^T dmap, group by group. */
-static sg_status merge_backward(const sgi_router_shape *s, const sg_config *c, const float *const *w, float *const *dw,
-                                const float *dmap) {
+static sg_status merge_backward(const sgi_router_shape *s, const sg_config *c, const sgi_weight *const *w,
+                                float *const *dw, const float *dmap) {
   size_t Q = c->key_dim, D = c->hidden_size;
   atomic_int worst = SG_OK;
 #pragma omp parallel for schedule(static)
   for (size_t g = 0; g < s->groups; g++) {
-    size_t up = g * s->width * Q, down = g * Q * D;
+    sgi_weight up = sgi_weight_rows(w[1], g * s->width, s->width), down = sgi_weight_rows(w[0], g * Q, Q);
     const float *dm = dmap + g * s->width * D;
-    sg_status st = sgi_gemm1(false, true, s->width, Q, D, 1, dm, D, w[0] + down, D, 1, dw[1] + up, Q);
-    if (!st) st = sgi_gemm1(true, false, Q, D, s->width, 1, w[1] + up, Q, dm, D, 1, dw[0] + down, D);
+    sg_status st = sgi_stored_product1(true, s->width, dm, D, &down, 1, dw[1] + g * s->width * Q, Q);
+    if (!st) st = sgi_stored_across1(&up, D, dm, D, dw[0] + g * Q * D, D);
     if (st) atomic_store(&worst, st);
   }
   return (sg_status)atomic_load(&worst);
@@ -166,13 +170,40 @@ void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool 
   take_more(a, plain);
 }
 
+/* Of one group, its rows of up stored in another type: tokens side by side, then turned where they
+ * are columns. */
+static sg_status score_stored(const sgi_router *r, const scorer *f, const sgi_weight *up, bool alone, const float *x,
+                              size_t rows, float *u) {
+  if (!r->product) {
+    size_t ld = f->groups * f->width;
+    return alone ? sgi_stored_linear(u, ld, x, f->ld, up, rows, (sgi_arena){0})
+                 : sgi_stored_product1(true, rows, x, f->ld, up, 0, u, ld);
+  }
+  float part[STORED_KEYS * SGI_LANES];
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < up->rows && !st; i += STORED_KEYS) {
+    size_t keys = least(STORED_KEYS, up->rows - i);
+    sgi_weight some = sgi_weight_rows(up, i, keys);
+    st = alone ? sgi_stored_linear(part, keys, x, f->ld, &some, rows, (sgi_arena){0})
+               : sgi_stored_product1(true, rows, x, f->ld, &some, 0, part, keys);
+    sgi_transpose(u + i * SGI_LANES, SGI_LANES, part, keys, rows, keys);
+  }
+  return st;
+}
+
 /* One block of rows, by all threads where it is the only one. Few rows of a product router have u
  * (width, lanes) so that lanes are tokens; the other routers' rows u (rows, width), one token's
  * units side by side. */
 static sg_status score_block(const sgi_router *r, const scorer *f, bool alone, size_t first, size_t rows, float *u) {
   sg_status st = SG_OK;
   for (size_t g = 0; g < f->groups && !st; g++) {
-    const float *w = f->up + g * f->width * f->inner, *x = f->x + first * f->ld + g * f->step;
+    const float *x = f->x + first * f->ld + g * f->step;
+    if (f->up.dtype != SGI_F32) {
+      sgi_weight up = sgi_weight_rows(&f->up, g * f->width, f->width);
+      st = score_stored(r, f, &up, alone, x, rows, u + g * f->width * (r->product ? SGI_LANES : 1));
+      continue;
+    }
+    const float *w = sgi_f32(&f->up) + g * f->width * f->inner;
     const float *a = r->product ? w : x, *b = r->product ? x : w;
     size_t m = r->product ? f->width : rows, n = r->product ? rows : f->width;
     size_t lda = r->product ? f->inner : f->ld, ldb = r->product ? f->ld : f->inner;
@@ -190,9 +221,11 @@ static sg_status score_few(const scorer *f, size_t first, size_t rows, float *u)
   size_t width = f->groups * f->width;
   float *flat = rows == 1 ? u : u + rows * width; /* (rows, width) */
   sg_status st = SG_OK;
-  for (size_t g = 0; g < f->groups && !st; g++)
-    st = sgi_gemm(false, true, rows, f->width, f->inner, f->x + first * f->ld + g * f->step, f->ld,
-                  f->up + g * f->width * f->inner, f->inner, 0, flat + g * f->width, width);
+  for (size_t g = 0; g < f->groups && !st; g++) {
+    sgi_weight up = sgi_weight_rows(&f->up, g * f->width, f->width);
+    st = sgi_stored_linear(flat + g * f->width, width, f->x + first * f->ld + g * f->step, f->ld, &up, rows,
+                           (sgi_arena){0});
+  }
   for (size_t i = 0; i < width && rows > 1; i++)
     for (size_t j = 0; j < rows; j++) u[i * rows + j] = flat[j * width + i];
   return st;
@@ -230,12 +263,31 @@ static void pack_panels(float *panel, const float *x, size_t ld, size_t rows, si
   }
 }
 
+/* u (rows, n; ld) = rows [first, first + rows) of up times a panel of n tokens. */
+static void panel_product(const scorer *f, size_t first, size_t rows, size_t n, const float *panel, float *u,
+                          size_t ld) {
+  const sgi_kernels *kern = sgi_kernel_table();
+  size_t wide = kern->tile_columns, step = wide * f->inner;
+  if (f->up.dtype == SGI_F32) {
+    const float *up = sgi_f32(&f->up) + first * f->inner;
+    kern->block_product(false, rows, n, f->inner, up, f->inner, panel, wide, step, u, ld, false);
+    return;
+  }
+  float tile[STORED_KEYS * STORED_WIDE];
+  const sgi_dtype_traits *t = sgi_weight_traits(f->up.dtype);
+  for (size_t i = 0; i < rows; i += STORED_KEYS)
+    for (size_t p = 0; p < f->inner; p += STORED_WIDE) {
+      size_t keys = least(STORED_KEYS, rows - i), inner = least(STORED_WIDE, f->inner - p);
+      for (size_t j = 0; j < keys; j++) t->row_to_float(tile + j * inner, &f->up, first + i + j, p, inner);
+      kern->block_product(false, keys, n, inner, tile, inner, panel + p * wide, wide, step, u + i * ld, ld, p > 0);
+    }
+}
+
 /* A block of a product router: scores of some channels at a time, then their choice. Tiles of our
  * own: the product library would pack all sub-keys again for every block. */
 static void route_block(const sg_config *c, const sgi_router_shape *s, const scorer *f, size_t first, size_t rows,
                         float *room, float *score, int32_t *index) {
-  const sgi_kernels *kern = sgi_kernel_table();
-  size_t C = c->num_channels, S = s->units, wide = kern->tile_columns, ld = panel_rows(s), some = panel_channels(s, c);
+  size_t C = c->num_channels, S = s->units, ld = panel_rows(s), some = panel_channels(s, c);
   const float *x = f->x + first * f->ld;
   float *u = room, *panel = room + 2 * some * S * ld;
   if (f->groups == 1) pack_panels(panel, x, f->ld, rows, f->inner);
@@ -245,8 +297,7 @@ static void route_block(const sg_config *c, const sgi_router_shape *s, const sco
       for (size_t j = 0; j < count; j += step) {
         size_t list = part * C + ch + j;
         if (f->groups > 1) pack_panels(panel, x + list * f->step, f->ld, rows, f->inner);
-        kern->block_product(false, step * S, lanes_of(rows), f->inner, f->up + list * S * f->inner, f->inner, panel,
-                            wide, wide * f->inner, u + (part * some + j) * S * ld, ld, false);
+        panel_product(f, list * S, step * S, lanes_of(rows), panel, u + (part * some + j) * S * ld, ld);
       }
     choose_product(c, s, ch, count, u, u + some * S * ld, ld, rows, score, index);
   }
@@ -272,7 +323,7 @@ static sg_status one_block(const sgi_router *r, const sg_config *c, const sgi_ro
 }
 
 sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
-                             const float *const *w, const float *x, float *score, int32_t *index) {
+                             const sgi_weight *const *w, const float *x, float *score, int32_t *index) {
   sgi_router_shape s = sgi_router_shape_of(r, c);
   size_t D = c->hidden_size, low_width = s.groups * c->key_dim, width = s.groups * s.width,
          CK = c->num_channels * c->top_k;
@@ -280,7 +331,7 @@ sg_status sgi_router_forward(const sgi_router *r, const sg_config *c, size_t n, 
   float *low = SGI_TAKE(saved, merged ? 0 : n * low_width, float);
   sgi_profile_stage(scratch.profile, "router, down");
   double at = sgi_work_begin(scratch.profile);
-  sg_status st = merged ? SG_OK : sgi_linear(low, low_width, x, D, w[0], n, D, low_width, scratch);
+  sg_status st = merged ? SG_OK : sgi_stored_linear(low, low_width, x, D, w[0], n, scratch);
   float *map = SGI_TAKE(&scratch, merged ? width * D : 0, float);
   if (merged) st = merge(&s, c, w, map);
   if (st) return st;
@@ -326,7 +377,7 @@ static void spread(const sgi_router *r, const sg_config *c, const sgi_router_sha
 }
 
 /* Of one block: dup += du^T low, dlow = du up, ddown += dlow^T x, dx += dlow down. */
-static sg_status plain_backward(const sgi_router_shape *s, const sg_config *c, size_t rows, const float *const *w,
+static sg_status plain_backward(const sgi_router_shape *s, const sg_config *c, size_t rows, const sgi_weight *const *w,
                                 float *const *dw, const float *x, const float *low, const float *du, size_t ldu,
                                 float *dx, sgi_arena scratch) {
   size_t Q = c->key_dim, D = c->hidden_size, low_width = s->groups * Q;
@@ -336,14 +387,15 @@ static sg_status plain_backward(const sgi_router_shape *s, const sg_config *c, s
     const float *dug = du + g * s->width;
     const size_t at = g * s->width * Q;
     st = sgi_gemm(true, false, s->width, Q, rows, dug, ldu, low + g * Q, low_width, 1, dw[1] + at, Q);
-    if (!st) st = sgi_gemm(false, false, rows, Q, s->width, dug, ldu, w[1] + at, Q, 0, dlow + g * Q, low_width);
+    sgi_weight up = sgi_weight_rows(w[1], g * s->width, s->width);
+    if (!st) st = sgi_stored_linear_dx(dlow + g * Q, low_width, dug, ldu, &up, rows, 0, (sgi_arena){0});
   }
   if (!st) st = sgi_linear_dw(dw[0], dlow, low_width, x, D, rows, D, low_width, NULL);
-  return st ? st : sgi_linear_dx(dx, D, dlow, low_width, w[0], rows, D, low_width, 1, scratch);
+  return st ? st : sgi_stored_linear_dx(dx, D, dlow, low_width, w[0], rows, 1, scratch);
 }
 
 sg_status sgi_router_backward(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *saved, sgi_arena scratch,
-                              const float *const *w, float *const *dw, const float *x, const int32_t *index,
+                              const sgi_weight *const *w, float *const *dw, const float *x, const int32_t *index,
                               const float *dscore, float *dx) {
   sgi_router_shape s = sgi_router_shape_of(r, c);
   size_t Q = c->key_dim, D = c->hidden_size, low_width = s.groups * Q, width = s.groups * s.width;

@@ -69,8 +69,6 @@ sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *
   double sigma = 1 / sqrt((double)F);
   sg_status st = sgi_table_add(t, prefix, "experts.w_in", dims, true, SGI_INIT_LECUN, sigma, err);
   if (!st) st = sgi_table_add(t, prefix, "experts.w_out", dims, true, SGI_INIT_LECUN, sigma, err);
-  for (size_t i = 1; i <= 2 && !st; i++)
-    t->rows[t->count - i].gathered = true; /* read by the moves of sparse.c alone */
   return st ? st : router_of(c)->tensors(c, prefix, t, err);
 }
 
@@ -84,21 +82,15 @@ static sgi_gate gate_of(const sg_config *c, size_t n, const kept *k) {
   return g;
 }
 
-/* ---- forward ------------------------------------------------------------------------------ */
-
-/* The router's maps are float32. */
-static void router_weights(const sgi_weight *const *w, const float *out[2]) {
-  for (size_t i = 0; i < 2; i++) out[i] = sgi_f32(w[ROUTER + i]);
-}
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
   (void)y;
   const sg_config *c = call->config;
   kept k;
-  const float *router[2];
   layout(c, call->n, &call->saved, &k);
-  router_weights(call->w, router);
-  return sgi_router_forward(router_of(c), c, call->n, &call->saved, call->scratch, router, x, k.score, k.index);
+  return sgi_router_forward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + ROUTER, x, k.score,
+                            k.index);
 }
 
 static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
@@ -140,7 +132,7 @@ void sgi_sparse_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
                                               : (void *)k.value;
 }
 
-/* ---- backward ----------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* With a = x . w_in, v = gate(s, a): dv = dy . w_out; da, ds by the gate; dw_out += v dy; dw_in +=
  * da x; dx = sum da w_in + the router's part of ds. */
@@ -164,13 +156,11 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
   sgi_sparse_sort(&s, profile, k.index, &w.sorted);
   sgi_sparse_scatter(&s, profile, call->dw[W_OUT], &w.sorted, k.value, dy);
   sgi_sparse_scatter(&s, profile, call->dw[W_IN], &w.sorted, w.dvalue, x);
-  const float *router[2];
-  router_weights(call->w, router);
-  return sgi_router_backward(router_of(c), c, call->n, &call->saved, call->scratch, router, call->dw + ROUTER, x,
-                             k.index, w.dscore, dx);
+  return sgi_router_backward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + ROUTER, call->dw + ROUTER,
+                             x, k.index, w.dscore, dx);
 }
 
-/* ---- reading ------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out) {
   kept k;
@@ -209,7 +199,5 @@ void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, doubl
 void sgi_sparse_routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(router_of(c), c, out); }
 
 sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows) {
-  const float *router[2];
-  router_weights(w, router);
-  return sgi_router_rows(router_of(c), c, router, channel, rows);
+  return sgi_router_rows(router_of(c), c, w + ROUTER, channel, rows);
 }

@@ -11,3 +11,10 @@ void sgi_gemv(float *y, size_t ldy, const float *x, size_t ldx, const float *w, 
   for (size_t j = 0; j < out; j++)
     for (size_t i = 0; i < n; i++) y[i * ldy + j] = kern->dot(x + i * ldx, w + j * ldw, in);
 }
+
+void sgi_gemv_stored(float *y, size_t ldy, const float *x, size_t ldx, const sgi_weight *w, size_t n) {
+  const sgi_dtype_traits *t = sgi_weight_traits(w->dtype);
+#pragma omp parallel for schedule(static) if (w->rows * w->width > 65536)
+  for (size_t j = 0; j < w->rows; j++)
+    for (size_t i = 0; i < n; i++) y[i * ldy + j] = t->dot_row(w, j, x + i * ldx);
+}

@@ -3,7 +3,7 @@
 #ifndef SGI_GEMV_H
 #define SGI_GEMV_H
 
-#include "core/base.h"
+#include "math/weight.h"
 
 enum { SGI_GEMV_ROWS = 8 }; /* the most rows for which this is the better way */
 
@@ -11,5 +11,7 @@ enum { SGI_GEMV_ROWS = 8 }; /* the most rows for which this is the better way */
  * depend neither on the number of rows nor on that of threads. */
 void sgi_gemv(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t n, size_t in,
               size_t out);
+/* The same with W as it is stored. */
+void sgi_gemv_stored(float *y, size_t ldy, const float *x, size_t ldx, const sgi_weight *w, size_t n);
 
 #endif

@@ -16,6 +16,22 @@ typedef struct sgi_adamw_step {
   float grad_scale, lr, decay, bias1, bias2, beta1, beta2, eps;
 } sgi_adamw_step;
 
+/* Types of weights that are decoded while they are read; int4 has column 2k in the low nibble of
+ * byte k and 2k + 1 in the high one. */
+typedef enum sgi_stored_type {
+  SGI_STORED_BF16,
+  SGI_STORED_F16,
+  SGI_STORED_INT8,
+  SGI_STORED_INT4,
+  SGI_STORED
+} sgi_stored_type;
+typedef struct sgi_stored_kernels {
+  float (*dot)(const void *w, const float *x, size_t n);    /* sum over d < n of w[d] x[d] */
+  void (*axpy)(float *y, const void *w, float a, size_t n); /* y (n) += a w */
+  /* y (n) = a w, element by element the same on every path */
+  void (*decode)(float *y, const void *w, float a, size_t n);
+} sgi_stored_kernels;
+
 typedef struct sgi_kernels {
   const char *isa;
 
@@ -88,6 +104,8 @@ typedef struct sgi_kernels {
   double (*sum_squares)(const float *x, size_t n);
   /* AdamW on n floats: g is scaled first and left 0 (docs/method.md, optimizer). */
   void (*adamw)(float *w, float *g, float *m, float *v, size_t n, const sgi_adamw_step *s);
+
+  sgi_stored_kernels stored[SGI_STORED];
 } sgi_kernels;
 
 /* SG_OK, or SG_ERR_ARG where SGATLIN_ISA asks for what there is not; empty is unset. */

@@ -2,7 +2,9 @@
  * Plain loops that the compiler vectorises; every reduction that may be reordered says so. */
 #include <string.h>
 
+#include "core/half.h"
 #include "math/kernels.h"
+#include "math/quantise.h"
 
 /* 2^n * e^f with |f| <= ln2/2; e^f = 1 + f + f^2 p(f) with p of degree 3, fitted to the least
  * relative error, 1.1e-7. x is where float does not end: above -87.33, below 88.37. */
@@ -316,6 +318,7 @@ static void adamw(float *w, float *g, float *m, float *v, size_t n, const sgi_ad
 
 #include "math/kernels_gather.h"
 #include "math/kernels_route.h"
+#include "math/kernels_stored.h"
 
 const sgi_kernels SGI_KERNELS_NAME = {
     .isa = SGI_KERNELS_ISA,
@@ -347,4 +350,8 @@ const sgi_kernels SGI_KERNELS_NAME = {
     .argmax = argmax,
     .sum_squares = sum_squares,
     .adamw = adamw,
+    .stored = {[SGI_STORED_BF16] = {dot_bf16, axpy_bf16, decode_bf16},
+               [SGI_STORED_F16] = {dot_f16, axpy_f16, decode_f16},
+               [SGI_STORED_INT8] = {dot_int8, axpy_int8, decode_int8},
+               [SGI_STORED_INT4] = {dot_int4, axpy_int4, decode_int4}},
 };

@@ -1,30 +1,103 @@
 #include "math/weight.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/convert.h"
 #include "math/kernels.h"
+#include "math/quantise.h"
 
 enum { PIECE = 512 }; /* elements decoded at a time */
 
-/* ---- what each type is ------------------------------------------------------------------- */
+/* ---- what each type is ----------------------------------------------------------------------- */
 
 static size_t bytes_8(size_t n) { return 8 * n; }
 static size_t bytes_4(size_t n) { return 4 * n; }
 static size_t bytes_2(size_t n) { return 2 * n; }
 static size_t bytes_1(size_t n) { return n; }
+static size_t bytes_half(size_t n) { return n / 2 + n % 2; }
 
 static void f32_row(float *out, const sgi_weight *w, size_t row, size_t first, size_t n) {
   memcpy(out, (const float *)w->data + row * w->width + first, n * sizeof *out);
 }
 
-/* Types that files open in (core/convert.h). */
-static void converted_row(float *out, const sgi_weight *w, size_t row, size_t first, size_t n) {
-  size_t at = (row * w->width + first) * sgi_dtype_size(w->dtype), bad;
-  (void)sgi_to_float(&(sgi_tensor){.dtype = w->dtype, .count = n, .data = (const char *)w->data + at}, out, &bad);
+/* A type that files open in and nothing computes with (core/convert.h). */
+static void f64_row(float *out, const sgi_weight *w, size_t row, size_t first, size_t n) {
+  size_t bad;
+  const double *at = (const double *)w->data + row * w->width + first;
+  (void)sgi_to_float(&(sgi_tensor){.dtype = SGI_F64, .count = n, .data = at}, out, &bad);
 }
 
-/* ---- gathers ----------------------------------------------------------------------------- */
+static sgi_stored_type stored_of(sgi_dtype t) {
+  return t == SGI_BF16  ? SGI_STORED_BF16
+         : t == SGI_F16 ? SGI_STORED_F16
+         : t == SGI_I8  ? SGI_STORED_INT8
+                        : SGI_STORED_INT4;
+}
+static const sgi_stored_kernels *kernels_of(const sgi_weight *w) {
+  return &sgi_kernel_table()->stored[stored_of(w->dtype)];
+}
+static const char *row_of(const sgi_weight *w, size_t row) {
+  return (const char *)w->data + row * sgi_weight_traits(w->dtype)->bytes(w->width);
+}
+/* The bytes before element d; d is even where two share one. */
+static size_t bytes_to(const sgi_weight *w, size_t d) { return sgi_weight_traits(w->dtype)->bytes(d); }
+
+/* A stretch of a row under one scale. */
+typedef struct stretch {
+  size_t from, to; /* elements */
+  float scale;
+} stretch;
+static stretch stretch_at(const sgi_weight *w, size_t row, size_t d) {
+  size_t step = w->group ? w->group : w->width, g = d / step, end = (g + 1) * step;
+  return (stretch){d, end < w->width ? end : w->width, w->scale ? w->scale[row * sgi_weight_groups(w) + g] : 1};
+}
+
+static void stored_row(float *out, const sgi_weight *w, size_t row, size_t first, size_t n) {
+  const sgi_stored_kernels *k = kernels_of(w);
+  const char *data = row_of(w, row);
+  for (size_t d = first, end = first + n; d < end;) {
+    stretch s = stretch_at(w, row, d);
+    size_t to = s.to < end ? s.to : end;
+    if (w->dtype == SGI_U8 && d % 2) { /* begins within a byte */
+      out[d - first] = (float)sgi_int4_at(data, d) * s.scale;
+      d++;
+      continue;
+    }
+    k->decode(out + (d - first), data + bytes_to(w, d), s.scale, to - d);
+    d = to;
+  }
+}
+
+/* ---- a row and a vector ---------------------------------------------------------------------- */
+
+static float f32_dot_row(const sgi_weight *w, size_t row, const float *x) {
+  return sgi_kernel_table()->dot((const float *)w->data + row * w->width, x, w->width);
+}
+
+static float stored_dot_row(const sgi_weight *w, size_t row, const float *x) {
+  const sgi_stored_kernels *k = kernels_of(w);
+  const char *data = row_of(w, row);
+  float sum = 0;
+  for (size_t d = 0; d < w->width;) {
+    stretch s = stretch_at(w, row, d);
+    sum += s.scale * k->dot(data + bytes_to(w, d), x + d, s.to - d);
+    d = s.to;
+  }
+  return sum;
+}
+
+static void stored_axpy_row(float *y, const sgi_weight *w, size_t row, float a) {
+  const sgi_stored_kernels *k = kernels_of(w);
+  const char *data = row_of(w, row);
+  for (size_t d = 0; d < w->width;) {
+    stretch s = stretch_at(w, row, d);
+    k->axpy(y + d, data + bytes_to(w, d), a * s.scale, s.to - d);
+    d = s.to;
+  }
+}
+
+/* ---- gathers --------------------------------------------------------------------------------- */
 
 static void f32_dot(float *out, const sgi_weight *w, size_t base, const int32_t *index, size_t k, const float *x) {
   sgi_kernel_table()->gather_dot(out, (const float *)w->data + base * w->width, index, k, x, w->width);
@@ -34,54 +107,67 @@ static void f32_axpy(float *y, const sgi_weight *w, size_t base, const int32_t *
   sgi_kernel_table()->gather_axpy(y, (const float *)w->data + base * w->width, index, coef, k, w->width);
 }
 
-/* Of any type: rows are decoded piece by piece. Right, not fast. */
-static void decoded_dot(float *out, const sgi_weight *w, size_t base, const int32_t *index, size_t k, const float *x) {
-  const sgi_dtype_traits *t = sgi_weight_traits(w->dtype);
-  float piece[PIECE];
+/* Rows lie anywhere in the pool: all are asked for before the first is worked on. */
+static void fetch(const sgi_weight *w, size_t base, const int32_t *index, size_t k) {
+  enum { LINE = 64 };
+  size_t bytes = sgi_weight_traits(w->dtype)->bytes(w->width);
   for (size_t j = 0; j < k; j++) {
-    out[j] = 0;
-    for (size_t d = 0; d < w->width; d += PIECE) {
-      size_t n = w->width - d < PIECE ? w->width - d : PIECE;
-      t->row_to_float(piece, w, base + (size_t)index[j], d, n);
-      out[j] += sgi_kernel_table()->dot(piece, x + d, n);
-    }
+    const char *row = row_of(w, base + (size_t)index[j]);
+    for (size_t at = 0; at < bytes; at += LINE) __builtin_prefetch(row + at, 0, 3);
+    if (w->scale) __builtin_prefetch(w->scale + (base + (size_t)index[j]) * sgi_weight_groups(w), 0, 3);
   }
 }
 
-static void decoded_axpy(float *y, const sgi_weight *w, size_t base, const int32_t *index, const float *coef,
-                         size_t k) {
-  const sgi_dtype_traits *t = sgi_weight_traits(w->dtype);
-  float piece[PIECE];
-  for (size_t j = 0; j < k; j++)
-    for (size_t d = 0; d < w->width; d += PIECE) {
-      size_t n = w->width - d < PIECE ? w->width - d : PIECE;
-      t->row_to_float(piece, w, base + (size_t)index[j], d, n);
-#pragma omp simd
-      for (size_t i = 0; i < n; i++) y[d + i] += coef[j] * piece[i];
-    }
+static void stored_dot(float *out, const sgi_weight *w, size_t base, const int32_t *index, size_t k, const float *x) {
+  fetch(w, base, index, k);
+  for (size_t j = 0; j < k; j++) out[j] = stored_dot_row(w, base + (size_t)index[j], x);
 }
 
-/* ---- the table --------------------------------------------------------------------------- */
+static void stored_axpy(float *y, const sgi_weight *w, size_t base, const int32_t *index, const float *coef, size_t k) {
+  fetch(w, base, index, k);
+  for (size_t j = 0; j < k; j++) stored_axpy_row(y, w, base + (size_t)index[j], coef[j]);
+}
 
-/* int8 and int4 pools: rows with bytes and a scale, row_to_float and two gathers. */
+/* ---- the table ------------------------------------------------------------------------------- */
+
 static const sgi_dtype_traits traits[] = {
-    [SGI_F32] = {bytes_4, f32_row, f32_dot, f32_axpy, true},
-    [SGI_F64] = {bytes_8, converted_row, NULL, NULL, false},
-    [SGI_F16] = {bytes_2, converted_row, decoded_dot, decoded_axpy, false},
-    [SGI_BF16] = {bytes_2, converted_row, decoded_dot, decoded_axpy, false},
-    [SGI_I8] = {bytes_1, NULL, NULL, NULL, false},
-    [SGI_U8] = {bytes_1, NULL, NULL, NULL, false},
-    [SGI_BOOL] = {bytes_1, NULL, NULL, NULL, false},
+    [SGI_F32] = {"float32", bytes_4, f32_row, f32_dot_row, f32_dot, f32_axpy},
+    [SGI_F64] = {"float64", bytes_8, f64_row, NULL, NULL, NULL},
+    [SGI_F16] = {"f16", bytes_2, stored_row, stored_dot_row, stored_dot, stored_axpy},
+    [SGI_BF16] = {"bf16", bytes_2, stored_row, stored_dot_row, stored_dot, stored_axpy},
+    [SGI_I8] = {"int8", bytes_1, stored_row, stored_dot_row, stored_dot, stored_axpy, 127},
+    [SGI_U8] = {"int4", bytes_half, stored_row, stored_dot_row, stored_dot, stored_axpy, 7},
+    [SGI_BOOL] = {"BOOL", bytes_1, NULL, NULL, NULL, NULL},
 };
 
 const sgi_dtype_traits *sgi_weight_traits(sgi_dtype t) { return &traits[t]; }
 
+bool sgi_weight_type(const char *name, sgi_dtype *out) {
+  for (size_t t = 0; t < SGI_COUNT(traits); t++)
+    if (traits[t].name && traits[t].dot_row && !strcmp(traits[t].name, name)) {
+      *out = (sgi_dtype)t;
+      return true;
+    }
+  return false;
+}
+
 sg_status sgi_weight_check(const char *name, sgi_dtype t, sgi_weight_use use, sg_error *err) {
   const sgi_dtype_traits *x = &traits[t];
-  bool gathers = x->gather_dot && x->gather_axpy && x->row_to_float;
-  if (use == SGI_WEIGHT_GATHERED ? gathers : x->products) return SG_OK;
+  if (t == SGI_F32 || (use == SGI_WEIGHT_STORED && x->dot_row)) return SG_OK;
   return sgi_fail(err, SG_ERR_UNSUPPORTED, "tensor %s is stored as %s: nothing computes with it in that type%s", name,
-                  sgi_dtype_name(t), x->row_to_float ? " (open it as float32)" : "");
+                  x->name ? x->name : sgi_dtype_name(t), x->row_to_float ? " (open it as float32)" : "");
+}
+
+sgi_weight sgi_weight_rows(const sgi_weight *w, size_t first, size_t rows) {
+  sgi_weight part = *w;
+  part.rows = rows;
+  part.data = row_of(w, first);
+  if (w->scale) part.scale = w->scale + first * sgi_weight_groups(w);
+  return part;
+}
+
+size_t sgi_weight_bytes(const sgi_weight *w) {
+  return w->rows * traits[w->dtype].bytes(w->width) + (w->scale ? w->rows * sgi_weight_groups(w) * sizeof(float) : 0);
 }
 
 void sgi_weight_to_float(float *out, const sgi_weight *w) {
@@ -89,13 +175,23 @@ void sgi_weight_to_float(float *out, const sgi_weight *w) {
   for (size_t r = 0; r < w->rows; r++) traits[w->dtype].row_to_float(out + r * w->width, w, r, 0, w->width);
 }
 
-/* ---- slices ------------------------------------------------------------------------------ */
+void sgi_weight_read(float *out, const sgi_weight *w, size_t first, size_t n) {
+  while (n) {
+    size_t row = first / w->width, at = first % w->width, some = w->width - at < n ? w->width - at : n;
+    traits[w->dtype].row_to_float(out, w, row, at, some);
+    out += some, first += some, n -= some;
+  }
+}
+
+/* ---- slices ---------------------------------------------------------------------------------- */
+
+sgi_slice sgi_weight_row(const sgi_weight *w, size_t row) { return (sgi_slice){w, row * w->width, 1}; }
 
 float sgi_slice_at(const sgi_slice *s, size_t d) {
   size_t at = s->at + d * s->stride;
   if (s->weight->dtype == SGI_F32) return sgi_f32(s->weight)[at];
   float x;
-  traits[s->weight->dtype].row_to_float(&x, s->weight, at / s->weight->width, at % s->weight->width, 1);
+  sgi_weight_read(&x, s->weight, at, 1);
   return x;
 }
 
@@ -104,14 +200,42 @@ static const float *floats_of(const sgi_slice *s) {
   return s->weight->dtype == SGI_F32 && s->stride == 1 ? sgi_f32(s->weight) + s->at : NULL;
 }
 
+/* Elements [d, d + n) of one that does not lie so. */
+static void piece_of(const sgi_slice *s, size_t d, size_t n, float *out) {
+  if (s->stride == 1)
+    sgi_weight_read(out, s->weight, s->at + d, n);
+  else
+    for (size_t i = 0; i < n; i++) out[i] = sgi_slice_at(s, d + i);
+}
+
+static size_t piece_size(size_t d, size_t n) { return n - d < PIECE ? n - d : PIECE; }
+
+static double dot_double(double sum, const float *w, const float *x, size_t n) {
+#pragma omp simd reduction(+ : sum)
+  for (size_t d = 0; d < n; d++) sum += (double)w[d] * (double)x[d];
+  return sum;
+}
+
 double sgi_slice_dot(const sgi_slice *s, const float *x, size_t n) {
   const float *w = floats_of(s);
+  float piece[PIECE];
   double sum = 0;
-  if (w) {
-#pragma omp simd reduction(+ : sum)
-    for (size_t d = 0; d < n; d++) sum += (double)w[d] * (double)x[d];
-  } else {
-    for (size_t d = 0; d < n; d++) sum += (double)sgi_slice_at(s, d) * (double)x[d];
+  if (w) return dot_double(0, w, x, n);
+  for (size_t d = 0; d < n; d += PIECE) {
+    piece_of(s, d, piece_size(d, n), piece);
+    sum = dot_double(sum, piece, x + d, piece_size(d, n));
+  }
+  return sum;
+}
+
+double sgi_slice_squares(const sgi_slice *s, size_t n) {
+  const float *w = floats_of(s);
+  float piece[PIECE];
+  double sum = 0;
+  if (w) return sgi_kernel_table()->sum_squares(w, n);
+  for (size_t d = 0; d < n; d += PIECE) {
+    piece_of(s, d, piece_size(d, n), piece);
+    sum += sgi_kernel_table()->sum_squares(piece, piece_size(d, n));
   }
   return sum;
 }
@@ -121,13 +245,18 @@ float sgi_slice_dot_float(const sgi_slice *s, const float *x, size_t n) {
   return w ? sgi_kernel_table()->dot(w, x, n) : (float)sgi_slice_dot(s, x, n);
 }
 
+static void add_floats(const float *w, float a, float *y, size_t n) {
+#pragma omp simd
+  for (size_t d = 0; d < n; d++) y[d] += a * w[d];
+}
+
 void sgi_slice_add(const sgi_slice *s, float a, float *y, size_t n) {
   const float *w = floats_of(s);
-  if (w) {
-#pragma omp simd
-    for (size_t d = 0; d < n; d++) y[d] += a * w[d];
-  } else {
-    for (size_t d = 0; d < n; d++) y[d] += a * sgi_slice_at(s, d);
+  float piece[PIECE];
+  if (w) add_floats(w, a, y, n);
+  for (size_t d = 0; d < n && !w; d += PIECE) {
+    piece_of(s, d, piece_size(d, n), piece);
+    add_floats(piece, a, y + d, piece_size(d, n));
   }
 }
 
@@ -136,5 +265,5 @@ void sgi_slice_copy(const sgi_slice *s, float *out, size_t n) {
   if (w)
     memcpy(out, w, n * sizeof *out);
   else
-    for (size_t d = 0; d < n; d++) out[d] = sgi_slice_at(s, d);
+    piece_of(s, 0, n, out);
 }

@@ -1,8 +1,10 @@
 #include "model/finite.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "math/quantise.h"
 #include "model/weights.h"
 
 enum { BLOCK = 1 << 18 };
@@ -17,7 +19,20 @@ bool sgi_all_finite(const float *x, size_t n) {
   return !found;
 }
 
-static bool tensor_finite(const float *w, size_t n) {
+/* ---- weights --------------------------------------------------------------------------------- */
+
+static bool row_finite(const sgi_weight *w, size_t row) {
+  enum { PIECE = 1024 };
+  float piece[PIECE];
+  for (size_t d = 0; d < w->width; d += PIECE) {
+    size_t n = w->width - d < PIECE ? w->width - d : PIECE;
+    sgi_weight_read(piece, w, row * w->width + d, n);
+    if (!sgi_all_finite(piece, n)) return false;
+  }
+  return true;
+}
+
+static bool floats_finite(const float *w, size_t n) {
   size_t blocks = (n + BLOCK - 1) / BLOCK;
   int found = 0;
 #pragma omp parallel for schedule(static) reduction(| : found) if (blocks > 4)
@@ -26,18 +41,68 @@ static bool tensor_finite(const float *w, size_t n) {
   return !found;
 }
 
+/* What is wrong with a row of levels and its scales, or NULL: each scale finite and not below 0,
+ * and 0 only where all is; no level outside -Q .. Q; nothing behind the last column. */
+static const char *wrong_levels(const sgi_weight *w, size_t row) {
+  bool four = w->dtype == SGI_U8;
+  int Q = sgi_weight_traits(w->dtype)->levels;
+  size_t groups = sgi_weight_groups(w), step = w->group ? w->group : w->width;
+  const int8_t *q = (const int8_t *)w->data + row * sgi_weight_traits(w->dtype)->bytes(w->width);
+  for (size_t g = 0; g < groups; g++) {
+    float scale = w->scale[row * groups + g];
+    size_t end = (g + 1) * step < w->width ? (g + 1) * step : w->width;
+    int least = 0, most = 0;
+    for (size_t d = g * step; d < end; d++) {
+      int level = four ? sgi_int4_at(q, d) : q[d];
+      least = level < least ? level : least;
+      most = level > most ? level : most;
+    }
+    if (isnan(scale)) return "has a scale that is NaN";
+    if (!isfinite(scale)) return "has a scale that is infinite";
+    if (scale < 0) return "has a scale below 0";
+    if (scale == 0 && (least || most)) return "has scale 0, and numbers that are not";
+    if (least < -Q) return four ? "holds -8: int4 goes from -7 to 7" : "holds -128: int8 goes from -127 to 127";
+  }
+  if (four && w->width % 2 && sgi_int4_at(q, w->width)) return "has something behind its last column";
+  return NULL;
+}
+
+/* The first row that is not as it should be; rows where all are. */
+static size_t first_wrong(const sgi_weight *w) {
+  size_t first = w->rows;
+  if (w->dtype == SGI_F32) {
+    if (floats_finite(w->data, w->rows * w->width)) return first;
+    for (first = 0; sgi_all_finite((const float *)w->data + first * w->width, w->width);) first++;
+    return first;
+  }
+#pragma omp parallel for schedule(static) reduction(min : first) if (w->rows * w->width > BLOCK)
+  for (size_t r = 0; r < w->rows; r++)
+    if ((w->scale ? wrong_levels(w, r) != NULL : !row_finite(w, r)) && r < first) first = r;
+  return first;
+}
+
 sg_status sgi_model_check_finite(const sg_model *m, sg_error *err) {
-  for (size_t r = 0; r < m->table.count; r++) {
-    const sgi_row *row = &m->table.rows[r];
-    size_t i = 0;
-    if (tensor_finite(m->w[r], row->count)) continue;
-    while (isfinite(m->w[r][i])) i++;
-    const char *path = "the model";
-    if (m->file) sgi_weights_find(m->file, row->name, &path);
+  for (size_t i = 0; i < m->table.count; i++) {
+    const sgi_row *row = &m->table.rows[i];
+    const sgi_weight *w = &m->weights[i];
+    size_t wrong = first_wrong(w), at = wrong * w->width;
+    if (wrong == w->rows) continue;
+    const char *path = "the model", *name = row->name;
+    char part[SGI_MAX_TENSOR_NAME + 8];
+    if (w->scale) {
+      snprintf(part, sizeof part, "%s.scale", row->name);
+      name = part;
+    }
+    if (m->file) sgi_weights_find(m->file, name, &path);
+    if (w->scale)
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s, stored as %s: row %zu of %zu %s", path, row->name,
+                      sgi_weight_traits(w->dtype)->name, wrong, w->rows, wrong_levels(w, wrong));
+    float x;
+    for (sgi_weight_read(&x, w, at, 1); isfinite(x); sgi_weight_read(&x, w, at, 1)) at++;
     return sgi_fail(err, SG_ERR_FORMAT,
                     "%s: tensor %s: element %zu of %zu is %s: nothing that is read from such a model means anything "
                     "(--allow-nonfinite looks at it all the same)",
-                    path, row->name, i, row->count, isnan(m->w[r][i]) ? "NaN" : "infinite");
+                    path, row->name, at, row->count, isnan(x) ? "NaN" : "infinite");
   }
   return SG_OK;
 }

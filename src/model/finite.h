@@ -13,8 +13,9 @@
 
 enum { SGI_FINITE_BYTES = 256 << 20 };
 
-/* SG_ERR_FORMAT naming the file, the tensor and its first element that is NaN or infinite; SG_OK
- * where all are numbers. Reads all. */
+/* SG_ERR_FORMAT naming the file, the tensor and its first element that is NaN or infinite, or of
+ * int8 and int4 its first row with a wrong scale or level (docs/formats.md); SG_OK where all are
+ * numbers. Reads all. */
 sg_status sgi_model_check_finite(const sg_model *m, sg_error *err);
 
 /* Whether all of x (n) are numbers. */

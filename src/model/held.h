@@ -15,12 +15,12 @@ typedef struct sgi_held {
   size_t heads, d_head;
   float *pattern;     /* (heads,T,T) [destination, source], 0 above the diagonal */
   const float *v;     /* (T,heads,d_head) of the pass */
-  const float *w_out; /* (D,heads*d_head) output map */
+  const float *w_out; /* (D,heads*d_head) output map; in outputs where it is stored in another type */
   /* What writes unit by unit: units 0 elsewhere. */
   size_t units;       /* acting at one row */
   sgi_unit *unit;     /* (T,units) */
   double *bias;       /* (T,D) added beside them; NULL where all are 0 */
-  float *outputs;     /* copies of output rows, NULL where the kind has rows */
+  float *outputs;     /* copies of output rows, or NULL where they are read where they lie */
   sgi_weight *copied; /* the same as a tensor */
   bool has_constants; /* some unit has a constant, or there is a bias */
 } sgi_held;

@@ -4,9 +4,10 @@
 
 #include "model/model.h"
 
-/* xxh3 of each tensor's float32 data in the order of the table, each seeded with the one before:
- * what recordings have kept as model_hash since their first version. Of mapped files from 64 MB on
- * it is remembered (core/known_hash.h), so that 4 GB are read once and not by every command. */
+/* xxh3 of each tensor's numbers as float32, however they are stored, in the order of the table,
+ * each seeded with the one before: what recordings have kept as model_hash since their first
+ * version. Of mapped files from 64 MB on it is remembered (core/known_hash.h), so that 4 GB are
+ * read once and not by every command. */
 uint64_t sgi_model_hash(const sg_model *m);
 
 #endif

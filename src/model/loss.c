@@ -6,6 +6,7 @@
 
 #include "math/gemm.h"
 #include "math/kernels.h"
+#include "math/stored.h"
 
 /* A block of rows is cut into tiles by the sizes alone; a task computes a tile of logits and, while
  * it is in cache, what softmax needs of it. */
@@ -41,12 +42,13 @@ void sgi_loss_scratch(size_t n, size_t D, size_t V, sgi_arena *a) { layout(n, D,
 
 /* Rows [r, r + rows) of columns [j, j + columns); with gradient, logits become exp(logit - max of
  * the tile's row). */
-static sg_status tile(const room *m, const float *x, const float *E, const int32_t *targets, size_t r, size_t rows,
+static sg_status tile(const room *m, const float *x, const sgi_weight *E, const int32_t *targets, size_t r, size_t rows,
                       size_t j, size_t columns, bool gradient, size_t D) {
   const sgi_kernels *kern = sgi_kernel_table();
   float *logits = m->logits + r * m->ld + j;
+  sgi_weight some = sgi_weight_rows(E, j, columns);
   sg_status st = m->wt ? sgi_gemm1(false, false, rows, columns, D, 1, x + r * D, D, m->wt + j, m->ld, 0, logits, m->ld)
-                       : sgi_gemm1(false, true, rows, columns, D, 1, x + r * D, D, E + j * D, D, 0, logits, m->ld);
+                       : sgi_stored_product1(true, rows, x + r * D, D, &some, 0, logits, m->ld);
   for (size_t i = 0; i < rows && !st; i++, logits += m->ld) {
     part *p = m->parts + (r + i) * m->pieces + j / COLUMNS;
     size_t target = (size_t)targets[r + i];
@@ -62,8 +64,8 @@ static sg_status tile(const room *m, const float *x, const float *E, const int32
   return st;
 }
 
-static sg_status head(const room *m, const float *x, const float *E, const int32_t *targets, size_t rows, bool gradient,
-                      size_t D, size_t V) {
+static sg_status head(const room *m, const float *x, const sgi_weight *E, const int32_t *targets, size_t rows,
+                      bool gradient, size_t D, size_t V) {
   size_t down = (rows + m->rows - 1) / m->rows;
   atomic_int worst = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) if (down * m->pieces > 1)
@@ -114,13 +116,13 @@ static void losses(const room *m, float *nll, int32_t *best, const int32_t *targ
   }
 }
 
-sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float *x, const float *E,
+sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float *x, const sgi_weight *E,
                    const int32_t *targets, int32_t pad, float grad_scale, size_t n, size_t D, size_t V,
                    sgi_arena scratch) {
   room m;
   layout(n, D, V, &scratch, &m);
   double at = sgi_lap_begin(scratch.profile);
-  if (m.wt) sgi_linear_pack(m.wt, E, D, V);
+  if (m.wt) sgi_stored_pack(m.wt, E);
   for (size_t i = 0; i < n; i += BLOCK) {
     size_t rows = n - i < BLOCK ? n - i : BLOCK;
     sg_status st = head(&m, x + i * D, E, targets + i, rows, dx != NULL, D, V);
@@ -129,7 +131,7 @@ sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float 
     losses(&m, nll + i, best + i, targets + i, pad, grad_scale, rows, dx != NULL, V);
     sgi_lap(scratch.profile, &at, "loss", 0, dx ? 8.0 * (double)rows * (double)V : 0);
     if (!dx) continue;
-    st = sgi_linear_dx(dx + i * D, D, m.logits, m.ld, E, rows, D, V, 0, (sgi_arena){0});
+    st = sgi_stored_linear_dx(dx + i * D, D, m.logits, m.ld, E, rows, 0, (sgi_arena){0});
     if (!st) st = sgi_linear_dw(dE, m.logits, m.ld, x + i * D, D, rows, D, V, NULL);
     if (st) return st;
     sgi_lap(scratch.profile, &at, "head backward", 2 * sgi_product_flops(rows, V, D),

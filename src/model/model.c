@@ -43,9 +43,8 @@ sg_status sgi_model_shell(const sg_config *c, sg_model **out, sg_error *err) {
 
 void sgi_model_point(sg_model *m) {
   for (size_t i = 0; i < m->table.count; i++) {
-    const sgi_row *row = &m->table.rows[i];
-    size_t width = row->dims[row->n_dims - 1];
-    m->weights[i] = sgi_weight_floats(m->w[i], row->count / width, width);
+    const sgi_weight *w = &m->weights[i];
+    m->w[i] = w->dtype == SGI_F32 ? sgi_f32(w) : NULL;
   }
   for (size_t l = 0; l < m->config.num_layers; l++) {
     sgi_sublayer *both[] = {&m->layers[l].attention, &m->layers[l].feedforward};
@@ -81,7 +80,11 @@ static sg_status make_arena(sg_model *m, sg_error *err) {
 }
 
 static void point_into_arena(sg_model *m) {
-  for (size_t i = 0; i < m->table.count; i++) m->w[i] = m->arena + m->table.rows[i].offset;
+  for (size_t i = 0; i < m->table.count; i++) {
+    const sgi_row *row = &m->table.rows[i];
+    size_t width = row->dims[row->n_dims - 1];
+    m->weights[i] = sgi_weight_floats(m->arena + row->offset, row->count / width, width);
+  }
   sgi_model_point(m);
 }
 
@@ -101,8 +104,7 @@ sg_status sgi_model_own(sg_model *m, sg_error *err) {
   if (m->arena) return SG_OK;
   sg_status st = make_arena(m, err);
   if (st) return st;
-  for (size_t i = 0; i < m->table.count; i++)
-    memcpy(m->arena + m->table.rows[i].offset, m->w[i], m->table.rows[i].count * sizeof(float));
+  for (size_t i = 0; i < m->table.count; i++) sgi_weight_to_float(m->arena + m->table.rows[i].offset, &m->weights[i]);
   point_into_arena(m);
   sgi_weights_close(m->file);
   m->file = NULL;
@@ -158,42 +160,23 @@ sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-static sg_status check_tensor(const sgi_row *row, const sgi_tensor *t, const char *path, sg_error *err) {
-  char found[160] = "", wanted[160] = "";
-  size_t f = 0, w = 0;
-  bool same = t->n_dims == row->n_dims;
-  for (int i = 0; i < t->n_dims; i++) {
-    same = same && t->dims[i] == row->dims[i];
-    f += (size_t)snprintf(found + f, sizeof found - f, "%s%zu", i ? ", " : "", t->dims[i]);
-    if (f >= sizeof found) f = sizeof found - 1;
-  }
-  for (int i = 0; i < row->n_dims; i++) {
-    w += (size_t)snprintf(wanted + w, sizeof wanted - w, "%s%zu", i ? ", " : "", row->dims[i]);
-    if (w >= sizeof wanted) w = sizeof wanted - 1;
-  }
-  if (!same)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s has shape [%s]: config.json asks for [%s]", path, row->name,
-                    found, wanted);
-  return SG_OK;
-}
-
 static sg_status map_weights(sg_model *m, const char *directory, sg_error *err) {
   sgi_weights *files = NULL;
   const char *path;
   sg_status st = sgi_weights_open(directory, &files, err);
   m->file = files;
-  for (size_t i = 0; i < m->table.count && !st; i++) {
-    const sgi_row *row = &m->table.rows[i];
-    const sgi_tensor *t = sgi_weights_find(files, row->name, &path);
-    if (!t) return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing", path, row->name);
-    st = check_tensor(row, t, path, err);
-    if (!st) st = sgi_weights_numbers(files, t, path, &m->w[i], err);
-  }
-  for (size_t i = 0; !st && sgi_weights_count(files) != m->table.count && i < sgi_weights_count(files); i++) {
+  size_t used = 0, parts = 0;
+  for (size_t i = 0; i < m->table.count && !st; i++, used += parts)
+    st = sgi_weights_get(files, &m->table.rows[i], &m->weights[i], &parts, err);
+  for (size_t i = 0; !st && sgi_weights_count(files) != used && i < sgi_weights_count(files); i++) {
     const char *name = sgi_weights_at(files, i, &path)->name;
-    if (sgi_table_find(&m->table, name) < 0)
+    if (!sgi_weights_belongs(&m->table, name))
       st = sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %.100s does not belong to this architecture", path, name);
   }
+  if (!st && sgi_weights_count(files) != used)
+    st = sgi_fail(err, SG_ERR_FORMAT,
+                  "%s: has %zu tensors where the model is made of %zu: some are there in more than one type",
+                  sgi_weights_path(files), sgi_weights_count(files), used);
   if (!st) sgi_model_point(m);
   return st;
 }
@@ -225,31 +208,24 @@ sg_status sgi_model_load(const char *directory, bool allow_nonfinite, sg_model *
   return st;
 }
 
-sg_status sgi_table_save(const sgi_table *table, const float *const *data, const char *path, sg_error *err) {
-  sgi_tensor *tensors = sgi_alloc(table->count * sizeof *tensors);
-  if (!tensors) return sgi_fail_memory(err, table->count * sizeof *tensors, "a file's tensors");
-  for (size_t i = 0; i < table->count; i++) {
-    const sgi_row *row = &table->rows[i];
-    tensors[i] = (sgi_tensor){.name = row->name, .dtype = SGI_F32, .n_dims = row->n_dims, .data = data[i]};
-    for (int k = 0; k < row->n_dims; k++) tensors[i].dims[k] = row->dims[k];
-  }
-  static const char *const metadata[] = {"format", "pt"}; /* what readers of the ecosystem ask for */
-  sg_status st = sgi_safetensors_save(path, tensors, table->count, metadata, 1, err);
-  sgi_free(tensors);
+sg_status sgi_model_save_config(const sg_model *m, const char *directory, sg_error *err) {
+  char *path = sgi_path_join(directory, "config.json");
+  json_t *o = sgi_config_to_json(&m->config);
+  sg_status st =
+      path && o ? sgi_json_save(path, o, err) : sgi_fail_memory(err, strlen(directory) + 20, "a model's files");
+  json_decref(o);
+  sgi_free(path);
   return st;
 }
 
 sg_status sg_model_save(const sg_model *m, const char *directory, sg_error *err) {
   sg_status st = sgi_make_directory(directory, err);
   if (st) return st;
-  char *weights = sgi_path_join(directory, "model.safetensors"), *config = sgi_path_join(directory, "config.json");
-  json_t *o = sgi_config_to_json(&m->config);
-  if (!weights || !config || !o) st = sgi_fail_memory(err, strlen(directory) + 20, "a model's files");
-  if (!st) st = sgi_table_save(&m->table, m->w, weights, err);
-  if (!st) st = sgi_json_save(config, o, err);
-  json_decref(o);
+  char *weights = sgi_path_join(directory, "model.safetensors");
+  if (!weights) st = sgi_fail_memory(err, strlen(directory) + 20, "a model's files");
+  if (!st) st = sgi_weights_save(&m->table, m->weights, weights, err);
+  if (!st) st = sgi_model_save_config(m, directory, err);
   sgi_free(weights);
-  sgi_free(config);
   return st;
 }
 
@@ -311,5 +287,21 @@ sg_tensor sg_model_tensor(const sg_model *m, size_t i) {
   const sgi_row *row = &m->table.rows[i];
   sg_tensor t = {.name = row->name, .n_dims = row->n_dims, .count = row->count, .decay = row->decay, .data = m->w[i]};
   memcpy(t.dims, row->dims, sizeof t.dims);
+  bool any = m->weights[i].data != NULL;
+  t.type = any ? sgi_weight_traits(m->weights[i].dtype)->name : "float32";
+  t.bytes = any ? sgi_weight_bytes(&m->weights[i]) : row->count * sizeof(float);
   return t;
+}
+
+sg_status sg_model_read(const sg_model *m, size_t i, size_t first, size_t count, float *out, sg_error *err) {
+  sg_status st = sgi_need(m, "the model", err);
+  if (!st) st = sgi_need(out, "out", err);
+  if (st) return st;
+  if (i >= m->table.count) return sgi_fail(err, SG_ERR_ARG, "tensor %zu: the model has %zu", i, m->table.count);
+  size_t all = m->table.rows[i].count;
+  if (first > all || count > all - first)
+    return sgi_fail(err, SG_ERR_ARG, "tensor %s: elements %zu and on, %zu of them: it has %zu", m->table.rows[i].name,
+                    first, count, all);
+  sgi_weight_read(out, &m->weights[i], first, count);
+  return SG_OK;
 }

@@ -19,8 +19,8 @@ struct sg_model {
   sgi_table table;     /* the embedding, each layer's own rows, the final norm */
   sgi_layer *layers;   /* (config.num_layers) */
   sgi_plan plan;       /* the steps of a pass */
-  const float **w;     /* data of each row */
-  sgi_weight *weights; /* the rows with their types */
+  sgi_weight *weights; /* each row as it is stored */
+  const float **w;     /* data of each row; NULL where it is not float32 */
   float *arena;        /* owns the weights (row i at arena + rows[i].offset), NULL where they are mapped */
   void *file;          /* sgi_weights that owns what was read, or NULL */
   bool watched;        /* read from files: what is computed from them must be finite (finite.h) */
@@ -62,11 +62,15 @@ sg_status sgi_model_blank(const sg_config *c, struct sg_model **out, sg_error *e
 sg_status sgi_model_load(const char *directory, bool allow_nonfinite, struct sg_model **out, sg_error *err);
 /* Replaces mapped weights by a copy in an arena, so that they can be trained. */
 sg_status sgi_model_own(struct sg_model *m, sg_error *err);
-/* Other weights stand behind the rows from now on: every sublayer's w follows m->w. */
+/* Other weights stand behind the rows from now on: w and every sublayer follow m->weights. */
 void sgi_model_point(struct sg_model *m);
 /* Runs the model's layers in another form; before any pass is made. */
 sg_status sgi_model_set_form(struct sg_model *m, const char *form, size_t ode_steps, sg_error *err);
-/* Writes data (one pointer per row) as float32 safetensors under the rows' names. */
-sg_status sgi_table_save(const sgi_table *table, const float *const *data, const char *path, sg_error *err);
+/* A token's row of the embedding. */
+static inline sgi_slice sgi_embedding_of(const struct sg_model *m, size_t token) {
+  return sgi_weight_row(&m->weights[SGI_ROW_EMBED], token);
+}
+/* As sg_model_save, into a directory that may already hold other files. */
+sg_status sgi_model_save_config(const struct sg_model *m, const char *directory, sg_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include "core/file_guard.h"
 #include "math/gemm.h"
 #include "math/rows.h"
+#include "math/stored.h"
 #include "model/finite.h"
 #include "model/loss.h"
 #include "model/metrics.h"
@@ -102,14 +103,14 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   if (st) return st;
   p->batch = *batch;
   size_t n = batch->B * batch->T, D = m->config.hidden_size;
-  const float *E = m->w[SGI_ROW_EMBED];
+  const sgi_weight *E = &m->weights[SGI_ROW_EMBED];
   float *x = stream_of(p, 0);
   double at = sgi_lap_begin(p->scratch.profile);
   int32_t past = p->cache ? (int32_t)p->cache->past : 0;
 #pragma omp parallel for schedule(static) if (n > 64)
   for (size_t i = 0; i < n; i++) {
     p->position[i] = past + (int32_t)(i % batch->T) - (batch->starts ? batch->starts[i] : 0);
-    memcpy(x + i * D, E + (size_t)batch->inputs[i] * D, D * sizeof *E);
+    sgi_weight_read(x + i * D, E, (size_t)batch->inputs[i] * D, D);
   }
   lap_moved(p, &at, "embedding", n, D, 2);
   st = sgi_show(p, NULL, tap, SGI_SITE_EMBED, x, 0, n);
@@ -143,7 +144,8 @@ sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits
   const sg_config *c = &p->model->config;
   size_t D = c->hidden_size, V = c->vocab_size;
   double at = sgi_lap_begin(p->scratch.profile);
-  sg_status st = sgi_linear(logits, V, p->xn + first * D, D, p->model->w[SGI_ROW_EMBED], count, D, V, p->scratch);
+  sg_status st =
+      sgi_stored_linear(logits, V, p->xn + first * D, D, &p->model->weights[SGI_ROW_EMBED], count, p->scratch);
   lap_product(p, &at, "head", count, D, V, 1);
   if (st) return named(st, err, "output head");
   if (p->model->file && sgi_guard_check(err)) return SG_ERR_IO;
@@ -155,7 +157,7 @@ sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_s
   const sg_config *c = &m->config;
   const sgi_batch *b = &p->batch;
   sg_status st = sgi_loss(p->nll, p->best, grad ? p->dx : NULL,
-                          grad ? grad + m->table.rows[SGI_ROW_EMBED].offset : NULL, p->xn, m->w[SGI_ROW_EMBED],
+                          grad ? grad + m->table.rows[SGI_ROW_EMBED].offset : NULL, p->xn, &m->weights[SGI_ROW_EMBED],
                           b->targets, c->pad_id, grad_scale, b->B * b->T, c->hidden_size, c->vocab_size, p->scratch);
   if (st) return named(st, err, "loss");
   if ((st = sgi_model_watch(m, p->nll, b->B * b->T, "the loss", err))) return st;

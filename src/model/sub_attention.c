@@ -6,6 +6,7 @@
 
 #include "math/gemm.h"
 #include "math/rows.h"
+#include "math/stored.h"
 #include "model/held.h"
 #include "model/sub_attention.h"
 
@@ -100,12 +101,13 @@ static sg_status project(run *r) {
   sgi_pass *p = r->p;
   const sg_config *c = r->s->sub->config;
   const float *const *w = r->s->sub->w;
+  const sgi_weight *const *map = r->s->sub->weight;
   size_t n = rows_of(p), D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   sgi_kept *k = &r->k;
   double at = sgi_lap_begin(r->scratch.profile);
-  sg_status st = sgi_linear(k->q_raw, W, r->xn, D, w[SGI_T_Q], n, D, W, r->scratch);
-  if (!st) st = sgi_linear(k->k_raw, W, r->xn, D, w[SGI_T_K], n, D, W, r->scratch);
-  if (!st) st = sgi_linear(k->v, W, r->xn, D, w[SGI_T_V], n, D, W, r->scratch);
+  sg_status st = sgi_stored_linear(k->q_raw, W, r->xn, D, map[SGI_T_Q], n, r->scratch);
+  if (!st) st = sgi_stored_linear(k->k_raw, W, r->xn, D, map[SGI_T_K], n, r->scratch);
+  if (!st) st = sgi_stored_linear(k->v, W, r->xn, D, map[SGI_T_V], n, r->scratch);
   if (st) return st;
   lap_product(p, &at, "qkv", n, D, W, 3);
   sgi_rmsnorm(k->q, k->rq, k->q_raw, w[SGI_T_Q_NORM], n * H, d, c->rms_norm_eps);
@@ -131,7 +133,7 @@ static sg_status output(run *r) {
   const sg_config *c = r->s->sub->config;
   size_t n = rows_of(r->p), D = c->hidden_size, W = sgi_heads_width(c);
   double at = sgi_lap_begin(r->scratch.profile);
-  sg_status st = sgi_linear(r->y, D, r->k.o, W, r->s->sub->w[SGI_T_O], n, W, D, r->scratch);
+  sg_status st = sgi_stored_linear(r->y, D, r->k.o, W, r->s->sub->weight[SGI_T_O], n, r->scratch);
   lap_product(r->p, &at, "attention output", n, W, D, 1);
   return st;
 }
@@ -211,6 +213,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
                           const float *dy, const float *xn) {
   const sg_config *c = s->sub->config;
   const float *const *w = s->sub->w;
+  const sgi_weight *const *map = s->sub->weight;
   size_t n = rows_of(p), D = c->hidden_size, H = c->num_heads, d = c->head_dim, W = H * d;
   sgi_kept k;
   work x;
@@ -218,7 +221,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   layout_work(c, n, &room, &x);
   double at = sgi_lap_begin(room.profile);
   sg_status st = sgi_linear_dw(gradient(p, grad, s, SGI_T_O), dy, D, k.o, W, n, W, D, NULL);
-  if (!st) st = sgi_linear_dx(x.d_o, W, dy, D, w[SGI_T_O], n, W, D, 0, room);
+  if (!st) st = sgi_stored_linear_dx(x.d_o, W, dy, D, map[SGI_T_O], n, 0, room);
   lap_product(p, &at, "attention output backward", n, W, D, 2);
   sgi_attention shape = shape_of(p);
   if (!st) st = sgi_attention_backward(&shape, room, x.dq, x.dk, x.dv, k.o, k.lse, x.d_o, k.q, k.k, k.v);
@@ -234,7 +237,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   const float *dout[3] = {x.dq, x.dk, x.dv};
   for (size_t i = 0; i < 3 && !st; i++) {
     st = sgi_linear_dw(gradient(p, grad, s, SGI_T_Q + i), dout[i], W, xn, D, n, D, W, NULL);
-    if (!st) st = sgi_linear_dx(dxn, D, dout[i], W, w[SGI_T_Q + i], n, D, W, i ? 1 : 0, room);
+    if (!st) st = sgi_stored_linear_dx(dxn, D, dout[i], W, map[SGI_T_Q + i], n, i ? 1 : 0, room);
   }
   lap_product(p, &at, "qkv backward", n, D, W, 6);
   return st;
@@ -243,7 +246,10 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
 /* ---- reading --------------------------------------------------------------------------------- */
 
 static bool held_bytes(const sgi_sublayer *s, size_t T, size_t *bytes) {
-  return sgi_size_mul(sizeof(float) * s->config->num_heads, T, bytes) && sgi_size_mul(*bytes, T, bytes);
+  const sgi_weight *map = s->weight[O];
+  size_t copy = map->dtype == SGI_F32 ? 0 : map->rows * map->width * sizeof(float);
+  return sgi_size_mul(sizeof(float) * s->config->num_heads, T, bytes) && sgi_size_mul(*bytes, T, bytes) &&
+         sgi_size_add(*bytes, copy, bytes);
 }
 
 static sg_status hold(sgi_pass *p, const sgi_plan_step *s, sgi_held *out, sg_error *err) {
@@ -257,7 +263,15 @@ static sg_status hold(sgi_pass *p, const sgi_plan_step *s, sgi_held *out, sg_err
   out->heads = H;
   out->d_head = c->head_dim;
   out->v = k.v;
-  out->w_out = s->sub->w[SGI_T_O];
+  const sgi_weight *w_out = s->sub->weight[SGI_T_O];
+  if (w_out->dtype == SGI_F32) {
+    out->w_out = sgi_f32(w_out);
+  } else {
+    out->outputs = sgi_alloc(w_out->rows * w_out->width * sizeof *out->outputs);
+    if (!out->outputs) return sgi_fail_memory(err, w_out->rows * w_out->width * sizeof(float), "an output map");
+    sgi_weight_to_float(out->outputs, w_out);
+    out->w_out = out->outputs;
+  }
   out->pattern = sgi_alloc(H * T * T * sizeof *out->pattern);
   if (!out->pattern) return sgi_fail_memory(err, H * T * T * sizeof *out->pattern, "attention patterns");
   for (size_t t = 0; t < T; t++)
@@ -290,11 +304,11 @@ static sg_status mix_back(const sgi_held *h, size_t R, size_t rows, ptrdiff_t on
 static sg_status pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, float *before, const float *after,
                       float *room) {
   size_t D = h->D, W = h->heads * h->d_head, n = R * rows;
-  const float *const *w = h->step->sub->w;
+  const sgi_weight *const *map = h->step->sub->weight;
   float *dz = room, *dv = room + n * larger(W, D);
-  sg_status st = sgi_linear_dx(dz, W, after, D, w[SGI_T_O], n, W, D, 0, (sgi_arena){0});
+  sg_status st = sgi_stored_linear_dx(dz, W, after, D, map[SGI_T_O], n, 0, (sgi_arena){0});
   if (!st) st = mix_back(h, R, rows, head, dv, dz);
-  if (!st) st = sgi_linear_dx(dz, D, dv, W, w[SGI_T_V], n, D, W, 0, (sgi_arena){0});
+  if (!st) st = sgi_stored_linear_dx(dz, D, dv, W, map[SGI_T_V], n, 0, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++) {
     float *to = before + i * D;
     const float *dx = dz + i * D;

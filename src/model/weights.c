@@ -6,6 +6,7 @@
 #include "core/arena.h"
 #include "core/convert.h"
 #include "core/json.h"
+#include "core/number.h"
 
 enum { MAX_SHARDS = 1000, MAX_FILE_NAME = 255 };
 
@@ -195,13 +196,11 @@ const sgi_file_id *sgi_weights_id(const sgi_weights *w) {
   return w->n_files == 1 && !w->n_made ? sgi_safetensors_id(w->files[0]) : NULL;
 }
 
-sg_status sgi_weights_numbers(sgi_weights *w, const sgi_tensor *t, const char *path, const float **out, sg_error *err) {
+/* ---- tensors of the table -------------------------------------------------------------------- */
+
+/* As float32, converted once. */
+static sg_status numbers(sgi_weights *w, const sgi_tensor *t, const char *path, const float **out, sg_error *err) {
   size_t bytes, bad;
-  if (!sgi_is_real(t->dtype))
-    return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s: tensor %s has type %s: expected F32, BF16, F16 or F64", path, t->name,
-                    sgi_dtype_name(t->dtype));
-  *out = t->data;
-  if (t->dtype == SGI_F32) return SG_OK;
   if (!sgi_size_mul(t->count, sizeof(float), &bytes) ||
       !sgi_room(&w->made, &w->made_room, w->n_made, sizeof *w->made) || !(w->made[w->n_made] = sgi_alloc(bytes)))
     return sgi_fail_memory(err, bytes, t->name);
@@ -209,4 +208,173 @@ sg_status sgi_weights_numbers(sgi_weights *w, const sgi_tensor *t, const char *p
   if (sgi_to_float(t, w->made[w->n_made++], &bad)) return SG_OK;
   return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s: element %zu is %g, which float32 can not hold", path, t->name,
                   bad, ((const double *)t->data)[bad]);
+}
+
+static void shape_text(char out[160], const size_t *dims, int n) {
+  size_t at = 0;
+  *out = 0;
+  for (int i = 0; i < n && at < 160; i++) at += (size_t)snprintf(out + at, 160 - at, "%s%zu", i ? ", " : "", dims[i]);
+}
+
+static sg_status check_shape(const sgi_tensor *t, const char *path, const size_t *dims, int n, sg_error *err) {
+  char found[160], wanted[160];
+  bool same = t->n_dims == n;
+  for (int i = 0; i < n; i++) same = same && t->dims[i] == dims[i];
+  if (same) return SG_OK;
+  shape_text(found, t->dims, t->n_dims);
+  shape_text(wanted, dims, n);
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s has shape [%s]: config.json asks for [%s]", path, t->name, found,
+                  wanted);
+}
+
+static sg_status plain(sgi_weights *w, const sgi_row *row, const sgi_tensor *t, const char *path, sgi_weight *out,
+                       sg_error *err) {
+  sg_status st = check_shape(t, path, row->dims, row->n_dims, err);
+  if (st) return st;
+  if (!sgi_is_real(t->dtype))
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "%s: tensor %s has type %s: expected F32, BF16, F16 or F64 (int8 and int4 are stored as %s.q8 or "
+                    ".q4 with a .scale)",
+                    path, t->name, sgi_dtype_name(t->dtype), t->name);
+  out->dtype = t->dtype;
+  out->data = t->data;
+  if (!sgi_weight_check(row->name, t->dtype, row->stored ? SGI_WEIGHT_STORED : SGI_WEIGHT_PLAIN, NULL)) return SG_OK;
+  const float *x = NULL;
+  st = numbers(w, t, path, &x, err);
+  out->dtype = SGI_F32;
+  out->data = x;
+  return st;
+}
+
+/* How many columns share a scale: where .scale has a dimension more than the rows, as the file's
+ * metadata say. */
+static sg_status read_group(const sgi_weights *w, const sgi_tensor *scale, const char *path, const sgi_row *row,
+                            sgi_weight *out, sg_error *err) {
+  if (scale->n_dims < row->n_dims) return SG_OK;
+  const char *text = NULL;
+  for (size_t f = 0; f < w->n_files; f++)
+    if (sgi_safetensors_find(w->files[f], scale->name) == scale)
+      text = sgi_safetensors_metadata(w->files[f], SGI_GROUP_SIZE);
+  uint64_t group = 0;
+  if (!text)
+    return sgi_fail(err, SG_ERR_FORMAT,
+                    "%s: tensor %s has scales for groups of columns, and the metadata do not say " SGI_GROUP_SIZE, path,
+                    scale->name);
+  if (!sgi_number_whole(text, &group) || !group || group % 2 || group > SIZE_MAX / 2)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: metadata: " SGI_GROUP_SIZE " is \"%.40s\": expected an even number", path,
+                    text);
+  out->group = (size_t)group;
+  return SG_OK;
+}
+
+/* NAME.q8 or NAME.q4, t, and its NAME.scale. */
+static sg_status scaled(sgi_weights *w, const sgi_row *row, const sgi_tensor *t, const char *path, bool four,
+                        sgi_weight *out, sg_error *err) {
+  char name[SGI_MAX_TENSOR_NAME + 8];
+  size_t dims[SGI_MAX_DIMS + 1];
+  const char *scale_path;
+  if (!row->stored)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s: gains and biases have no int8 or int4: expected %s", path,
+                    t->name, row->name);
+  if (t->dtype != (four ? SGI_U8 : SGI_I8))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s has type %s: expected %s", path, t->name,
+                    sgi_dtype_name(t->dtype), four ? "U8, two numbers a byte" : "I8");
+  memcpy(dims, row->dims, sizeof row->dims);
+  int last = row->n_dims - 1;
+  dims[last] = sgi_weight_traits(t->dtype)->bytes(row->dims[last]);
+  sg_status st = check_shape(t, path, dims, row->n_dims, err);
+  if (st) return st;
+  snprintf(name, sizeof name, "%s.scale", row->name);
+  const sgi_tensor *scale = sgi_weights_find(w, name, &scale_path);
+  if (!scale)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing: %s has no meaning without its scales", scale_path,
+                    name, t->name);
+  if (scale->dtype != SGI_F32)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s has type %s: expected F32", scale_path, name,
+                    sgi_dtype_name(scale->dtype));
+  out->dtype = t->dtype;
+  out->data = t->data;
+  out->scale = scale->data;
+  st = read_group(w, scale, scale_path, row, out, err);
+  if (st) return st;
+  dims[last] = sgi_weight_groups(out);
+  return check_shape(scale, scale_path, dims, out->group ? last + 1 : last, err);
+}
+
+sg_status sgi_weights_get(sgi_weights *w, const sgi_row *row, sgi_weight *out, size_t *parts, sg_error *err) {
+  static const char *const ends[] = {".q8", ".q4"};
+  size_t width = row->dims[row->n_dims - 1];
+  const char *path;
+  *out = (sgi_weight){.rows = row->count / width, .width = width};
+  *parts = 1;
+  const sgi_tensor *t = sgi_weights_find(w, row->name, &path);
+  if (t) return plain(w, row, t, path, out, err);
+  *parts = 2;
+  for (size_t i = 0; i < SGI_COUNT(ends); i++) {
+    char name[SGI_MAX_TENSOR_NAME + 8];
+    snprintf(name, sizeof name, "%s%s", row->name, ends[i]);
+    t = sgi_weights_find(w, name, &path);
+    if (t) return scaled(w, row, t, path, i == 1, out, err);
+  }
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing", path, row->name);
+}
+
+bool sgi_weights_belongs(const sgi_table *table, const char *name) {
+  static const char *const ends[] = {"", ".q8", ".q4", ".scale"};
+  char base[SGI_MAX_TENSOR_NAME];
+  size_t n = strlen(name);
+  for (size_t i = 0; i < SGI_COUNT(ends); i++) {
+    size_t end = strlen(ends[i]);
+    if (n < end || n - end >= sizeof base || strcmp(name + n - end, ends[i])) continue;
+    memcpy(base, name, n - end);
+    base[n - end] = 0;
+    if (sgi_table_find(table, base) >= 0) return true;
+  }
+  return false;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+sg_status sgi_weights_describe(const sgi_table *table, const sgi_weight *weights, sgi_tensor **out, size_t *count,
+                               sg_error *err) {
+  typedef char tensor_name[SGI_MAX_TENSOR_NAME + 8];
+  size_t most = 2 * table->count, bytes = most * (sizeof(sgi_tensor) + sizeof(tensor_name));
+  sgi_tensor *t = *out = sgi_alloc(bytes);
+  if (!t) return sgi_fail_memory(err, bytes, "a file's tensors");
+  tensor_name *names = (tensor_name *)(void *)(t + most);
+  *count = 0;
+  for (size_t i = 0; i < table->count; i++) {
+    const sgi_row *row = &table->rows[i];
+    const sgi_weight *w = &weights[i];
+    const sgi_dtype_traits *traits = sgi_weight_traits(w->dtype);
+    int last = row->n_dims - 1;
+    size_t at = (*count)++;
+    snprintf(names[at], sizeof names[at], "%s%s", row->name, !traits->levels ? "" : w->dtype == SGI_U8 ? ".q4" : ".q8");
+    t[at] = (sgi_tensor){.name = names[at], .dtype = w->dtype, .n_dims = row->n_dims, .data = w->data};
+    memcpy(t[at].dims, row->dims, sizeof row->dims);
+    if (!traits->levels) continue;
+    t[at].dims[last] = traits->bytes(w->width);
+    snprintf(names[at + 1], sizeof names[at + 1], "%s.scale", row->name);
+    t[at + 1] =
+        (sgi_tensor){.name = names[at + 1], .dtype = SGI_F32, .n_dims = w->group ? last + 1 : last, .data = w->scale};
+    memcpy(t[at + 1].dims, row->dims, sizeof row->dims);
+    t[at + 1].dims[last] = sgi_weight_groups(w);
+    (*count)++;
+  }
+  return SG_OK;
+}
+
+sg_status sgi_weights_save(const sgi_table *table, const sgi_weight *weights, const char *path, sg_error *err) {
+  sgi_tensor *t = NULL;
+  size_t count = 0, group = 0;
+  char text[32];
+  for (size_t i = 0; i < table->count; i++)
+    if (weights[i].group) group = weights[i].group;
+  snprintf(text, sizeof text, "%zu", group);
+  /* the first is what readers of the ecosystem ask for */
+  const char *metadata[] = {"format", "pt", SGI_GROUP_SIZE, text};
+  sg_status st = sgi_weights_describe(table, weights, &t, &count, err);
+  if (!st) st = sgi_safetensors_save(path, t, count, metadata, group ? 2 : 1, err);
+  sgi_free(t);
+  return st;
 }

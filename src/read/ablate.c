@@ -77,10 +77,11 @@ sg_status sg_direction_token(const sg_model *m, int32_t target, int32_t against,
   if (target < 0 || (size_t)target >= V || against < -1 || against >= (int32_t)V)
     return sgi_fail(err, SG_ERR_ARG, "token id %d is outside the vocabulary of %zu",
                     target < 0 || (size_t)target >= V ? target : against, V);
-  const float *E = m->w[SGI_ROW_EMBED], *gain = m->w[sgi_final_norm_row(m)];
+  const float *gain = m->w[sgi_final_norm_row(m)];
+  sgi_slice a = sgi_embedding_of(m, (size_t)target), b = sgi_embedding_of(m, against < 0 ? 0 : (size_t)against);
   double sum = 0;
   for (size_t d = 0; d < D; d++) {
-    double x = E[(size_t)target * D + d] - (against >= 0 ? (double)E[(size_t)against * D + d] : 0);
+    double x = (double)sgi_slice_at(&a, d) - (against >= 0 ? (double)sgi_slice_at(&b, d) : 0);
     out[d] = (float)(x * gain[d]);
     sum += (double)out[d] * out[d];
   }

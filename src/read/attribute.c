@@ -100,8 +100,9 @@ static void direct_step(work *w, const sgi_held *h, const float *g, double *dz) 
   if (w->f->has_bias && writes(h)) add(l, other(SG_TERM_BIAS, (ptrdiff_t)layer, -1, p, p, bias_effect(h, p, g, false)));
 }
 
-static const float *embedding(const sgi_frozen *f, size_t t) {
-  return f->model->w[SGI_ROW_EMBED] + (size_t)f->tokens[t] * f->D;
+static double embedding_dot(const sgi_frozen *f, size_t t, const float *g) {
+  sgi_slice e = sgi_embedding_of(f->model, (size_t)f->tokens[t]);
+  return sgi_slice_dot(&e, g, f->D);
 }
 
 static sg_status direct(work *w, double *dz, sg_error *err) {
@@ -112,7 +113,7 @@ static sg_status direct(work *w, double *dz, sg_error *err) {
   sg_status st = room(l, terms, err);
   if (st) return st;
   const float *g = w->down.g + p * f->D;
-  add(l, other(SG_TERM_EMBED, -1, -1, p, p, sgi_dot_double(embedding(f, p), g, f->D)));
+  add(l, other(SG_TERM_EMBED, -1, -1, p, p, embedding_dot(f, p, g)));
   for (size_t s = 0; s < f->n_steps; s++) direct_step(w, &f->steps[s], g, dz);
   return SG_OK;
 }
@@ -169,7 +170,7 @@ static sg_status total(work *w, double *dz, double *by_source, sg_error *err) {
       return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
   }
   for (size_t t = 0; t <= w->a->position && !st; t++)
-    add(&w->a->inputs, other(SG_TERM_EMBED, -1, -1, t, t, sgi_dot_double(embedding(f, t), w->down.g + t * f->D, f->D)));
+    add(&w->a->inputs, other(SG_TERM_EMBED, -1, -1, t, t, embedding_dot(f, t, w->down.g + t * f->D)));
   return st;
 }
 

@@ -244,7 +244,6 @@ sg_status sg_embedding_cka(const sg_recording *r, const sg_model *m, size_t laye
     if (!st) st = check_position(r, tokens[i].first, err);
   }
   if (!st)
-    st = sgi_embedding_cka(r, slot, channel, m->w[SGI_ROW_EMBED], m->config.vocab_size, m->config.hidden_size, tokens,
-                           n, out, err);
+    st = sgi_embedding_cka(r, slot, channel, m, tokens, n, out, err);
   return st ? st : sgi_recording_check(r, err);
 }

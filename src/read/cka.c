@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "model/model.h"
 #include "read/neighbors.h"
 
 /* gram (n,n) = centred x times its transpose. The items are few (hundreds), the columns may be
@@ -118,10 +119,11 @@ static sg_status dense_gates(const sgi_recording *rec, size_t slot, size_t chann
   return st;
 }
 
-sg_status sgi_embedding_cka(const sgi_recording *rec, size_t slot, size_t channel, const float *embedding, size_t V,
-                            size_t D, const sgi_top_token *tokens, size_t n, double *out, sg_error *err) {
+sg_status sgi_embedding_cka(const sgi_recording *rec, size_t slot, size_t channel, const sg_model *m,
+                            const sgi_top_token *tokens, size_t n, double *out, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t columns =
+  size_t V = m->config.vocab_size, D = m->config.hidden_size,
+         columns =
              channel == SGI_ALL_CHANNELS ? info->slots[slot].channels * info->slots[slot].pool : info->slots[slot].pool,
          bytes, more;
   *out = 0;
@@ -136,7 +138,7 @@ sg_status sgi_embedding_cka(const sgi_recording *rec, size_t slot, size_t channe
     if ((size_t)tokens[i].id >= V)
       st = sgi_fail(err, SG_ERR_ARG, "token %d was recorded, but the model has only %zu", tokens[i].id, V);
     else
-      memcpy(rows + i * D, embedding + (size_t)tokens[i].id * D, D * sizeof *rows);
+      sgi_weight_read(rows + i * D, &m->weights[SGI_ROW_EMBED], (size_t)tokens[i].id * D, D);
   }
   if (!st) st = dense_gates(rec, slot, channel, tokens, n, gates, err);
   if (!st) st = sgi_recording_check(rec, err);

@@ -98,12 +98,12 @@ static sg_status alone(const sg_model *m, size_t l, const char *form, size_t ste
   sg_status st = sgi_model_shell(&c, out, err);
   if (st) return st;
   sg_model *one = *out;
-  one->w[SGI_ROW_EMBED] = m->w[SGI_ROW_EMBED];
-  one->w[sgi_final_norm_row(one)] = m->w[sgi_final_norm_row(m)];
+  one->weights[SGI_ROW_EMBED] = m->weights[SGI_ROW_EMBED];
+  one->weights[sgi_final_norm_row(one)] = m->weights[sgi_final_norm_row(m)];
   const sgi_sublayer *from[] = {sgi_attention_of(m, l), sgi_feedforward_of(m, l)},
                      *to[] = {sgi_attention_of(one, 0), sgi_feedforward_of(one, 0)};
   for (size_t k = 0; k < 2; k++)
-    for (size_t i = 0; from[k] && i < from[k]->n_tensors; i++) one->w[to[k]->row[i]] = from[k]->w[i];
+    for (size_t i = 0; from[k] && i < from[k]->n_tensors; i++) one->weights[to[k]->row[i]] = *from[k]->weight[i];
   sgi_model_point(one);
   snprintf(one->config.layer_form, sizeof one->config.layer_form, "%s", form);
   one->config.ode_steps = steps;

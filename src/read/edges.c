@@ -59,10 +59,11 @@ static void step_effects(const sgi_frozen *f, const sgi_sources *s, size_t step,
 }
 
 static void token_effects(const sgi_frozen *f, const sgi_sources *s, const sgi_sweep *w, double *rows) {
-  const float *E = f->model->w[SGI_ROW_EMBED];
   for (size_t r = 0; r < w->R; r++)
-    for (size_t t = 0; t < w->rows; t++)
-      rows[r * s->count + t] = sgi_dot_double(E + (size_t)f->tokens[t] * f->D, w->g + (r * w->rows + t) * f->D, f->D);
+    for (size_t t = 0; t < w->rows; t++) {
+      sgi_slice e = sgi_embedding_of(f->model, (size_t)f->tokens[t]);
+      rows[r * s->count + t] = sgi_slice_dot(&e, w->g + (r * w->rows + t) * f->D, f->D);
+    }
 }
 
 /* The step whose head is asked for; n_steps where the layer has no heads. */

@@ -142,10 +142,14 @@ sg_status sgi_frozen_target(const sgi_frozen *f, size_t t, int32_t target, int32
 }
 
 void sgi_frozen_logit_gradient(const sgi_frozen *f, size_t t, int32_t target, int32_t against, float *g) {
-  const float *E = f->model->w[SGI_ROW_EMBED], *gain = f->model->w[sgi_final_norm_row(f->model)];
-  const float *a = E + (size_t)target * f->D, *b = against < 0 ? NULL : E + (size_t)against * f->D;
+  const float *gain = f->model->w[sgi_final_norm_row(f->model)];
+  sgi_slice a = sgi_embedding_of(f->model, (size_t)target);
   double r = sgi_pass_final_scale(f->pass)[t];
-  for (size_t d = 0; d < f->D; d++) g[d] = (float)(r * gain[d] * ((double)a[d] - (b ? (double)b[d] : 0)));
+  for (size_t d = 0; d < f->D; d++) g[d] = (float)(r * gain[d] * (double)sgi_slice_at(&a, d));
+  if (against < 0) return;
+  sgi_slice b = sgi_embedding_of(f->model, (size_t)against);
+  for (size_t d = 0; d < f->D; d++)
+    g[d] = (float)(r * gain[d] * ((double)sgi_slice_at(&a, d) - (double)sgi_slice_at(&b, d)));
 }
 
 void sgi_frozen_unit_gradient(const sgi_frozen *f, size_t step, size_t t, const sgi_unit *u, float *g) {

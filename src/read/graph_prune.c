@@ -369,8 +369,8 @@ static double scale_of(const pruner *p, size_t i) {
   double own = 0;
   if (is_logit(p, i)) {
     const float *x = sgi_pass_final_norm(f->pass) + p->b->logits_at[i - p->b->s.count] * D;
-    const float *E = f->model->w[SGI_ROW_EMBED] + (size_t)p->b->logits[i - p->b->s.count] * D;
-    for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * E[d]);
+    sgi_slice e = sgi_embedding_of(f->model, (size_t)p->b->logits[i - p->b->s.count]);
+    for (size_t d = 0; d < D; d++) own += fabs((double)x[d] * (double)sgi_slice_at(&e, d));
     return fmax(own, p->b->abs[i]);
   }
   sgi_edge_target t = sgi_builder_target(p->b, i);

@@ -1,7 +1,7 @@
 /* lens.c: logit lens: what the output head would say of the residual stream before the last
  * layer. */
-#include "math/gemm.h"
 #include "math/rows.h"
+#include "math/stored.h"
 #include "model/finite.h"
 #include "read/run.h"
 #include "core/arena.h"
@@ -21,7 +21,7 @@ sg_status sg_lens(const sg_model *m, const sg_site *site, ptrdiff_t position, fl
   float *x = sgi_alloc(D * sizeof *x), scale;
   if (!x) return sgi_fail_memory(err, D * sizeof *x, "a normalised row");
   sgi_rmsnorm(x, &scale, site->data + pos * D, m->w[sgi_final_norm_row(m)], 1, D, c->rms_norm_eps);
-  st = sgi_linear(logits, c->vocab_size, x, D, m->w[SGI_ROW_EMBED], 1, D, c->vocab_size, (sgi_arena){0});
+  st = sgi_stored_linear(logits, c->vocab_size, x, D, &m->weights[SGI_ROW_EMBED], 1, (sgi_arena){0});
   sgi_free(x);
   if (st) return sgi_fail(err, st, "output head: a matrix product failed");
   return sgi_model_watch(m, logits, c->vocab_size, "the logits of the lens", err);

@@ -51,7 +51,7 @@ static sg_status take_circuits(job *j, sg_error *err) {
 /* Rows of the model's embedding, one point a token. */
 static sg_status take_embeddings(job *j, sg_error *err) {
   const sg_config *c = &j->q->embedding_of->config;
-  const float *E = j->q->embedding_of->w[SGI_ROW_EMBED];
+  const sgi_weight *E = &j->q->embedding_of->weights[SGI_ROW_EMBED];
   sg_map *m = j->map;
   size_t D = c->hidden_size;
   float *x = sgi_alloc(m->n_tokens * D * sizeof *x);
@@ -63,7 +63,7 @@ static sg_status take_embeddings(job *j, sg_error *err) {
       st = sgi_fail(err, SG_ERR_ARG, "token %d was recorded, but the model has only %zu", m->tokens[i].id,
                     c->vocab_size);
     else
-      memcpy(x + i * D, E + (size_t)m->tokens[i].id * D, D * sizeof *x);
+      sgi_weight_read(x + i * D, E, (size_t)m->tokens[i].id * D, D);
     m->label[i] = (int32_t)i;
   }
   if (!st) st = sgi_vectors_dense(x, m->n_tokens, D, &j->v, err);

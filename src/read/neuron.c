@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "math/kernels.h"
 #include "model/finite.h"
 
 /* Of a layer that has a feedforward: what its norm multiplies by. */
@@ -34,13 +33,12 @@ static sg_status score_row(const sgi_sublayer *s, size_t channel, size_t index, 
 static void through_embedding(const sg_model *m, const float *row, const float *gain, bool scaled, float *out,
                               float *scratch) {
   size_t D = m->config.hidden_size, V = m->config.vocab_size;
-  const sgi_kernels *k = sgi_kernel_table();
   for (size_t d = 0; d < D; d++) scratch[d] = row[d] * gain[d];
 #pragma omp parallel for schedule(static)
   for (size_t v = 0; v < V; v++) {
-    const float *E = m->w[SGI_ROW_EMBED] + v * D;
-    double r = scaled ? 1 / sqrt(k->sum_squares(E, D) / (double)D + m->config.rms_norm_eps) : 1;
-    out[v] = (float)(r * (double)k->dot(E, scratch, D));
+    sgi_slice e = sgi_embedding_of(m, v);
+    double r = scaled ? 1 / sqrt(sgi_slice_squares(&e, D) / (double)D + m->config.rms_norm_eps) : 1;
+    out[v] = (float)(r * (double)sgi_slice_dot_float(&e, scratch, D));
   }
 }
 

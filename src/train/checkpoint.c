@@ -212,7 +212,7 @@ sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progres
     t->updates = state->updates;
     const sgi_table *table = &t->model->table;
     for (size_t i = 0; i < table->count; i++)
-      memcpy(t->model->arena + table->rows[i].offset, m->w[i], table->rows[i].count * sizeof(float));
+      sgi_weight_to_float(t->model->arena + table->rows[i].offset, &m->weights[i]);
     if (t->sum) memset(t->sum, 0, table->floats * sizeof(float));
     st = load_optimizer(directory, t, err);
   }

@@ -236,9 +236,7 @@ static void embedding_cka(void **state) {
   }
   json_array_foreach(json_object_get(o, "values"), i, row) {
     double value;
-    const sg_config *c = sg_model_config(model);
-    assert_sg_ok(sgi_embedding_cka(rec, integer(row, "layer"), integer(row, "channel"), sg_model_tensor(model, 0).data,
-                                   c->vocab_size, c->hidden_size, tokens, n, &value, err));
+    assert_sg_ok(sgi_embedding_cka(rec, integer(row, "layer"), integer(row, "channel"), model, tokens, n, &value, err));
     near("value", value, json_number_value(json_object_get(row, "linear_cka")), 1e-5);
   }
   assert_int_equal(i, 6);

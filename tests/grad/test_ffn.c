@@ -15,6 +15,7 @@
 
 #include "ffn/ffn.h"
 #include "math/kernels.h"
+#include "math/quantise.h"
 #include "ref/ref.h"
 #include "support/near.h"
 
@@ -543,15 +544,16 @@ static void sites_come_before_their_use(void **state) {
 
 /* ---- storage types --------------------------------------------------------------------------- */
 
-/* x as the type keeps it; 0 where the test cannot make it. */
-static bool encode(sgi_dtype t, void *out, float x, size_t i) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  if (t == SGI_F32) ((float *)out)[i] = x;
-  if (t == SGI_F64) ((double *)out)[i] = (double)x;
-  if (t == SGI_F16) ((_Float16 *)out)[i] = (_Float16)x;
-  if (t == SGI_BF16) ((uint16_t *)out)[i] = (uint16_t)(bits >> 16);
-  return t == SGI_F32 || t == SGI_F64 || t == SGI_F16 || t == SGI_BF16;
+/* The rows of w as the type keeps them. */
+static void encode(sgi_dtype t, sgi_weight *w, void *out, float *scale, const float *x) {
+  size_t bytes = sgi_weight_traits(t)->bytes(w->width), bad;
+  for (size_t r = 0; r < w->rows; r++)
+    if (!sgi_quantise_row(&(sgi_quantise){.to = t}, (char *)out + r * bytes, scale + r, x + r * w->width, w->width,
+                          &bad))
+      fail_msg("the test cannot write %s", sgi_dtype_name(t));
+  w->dtype = t;
+  w->data = out;
+  w->scale = sgi_weight_traits(t)->levels ? scale : NULL;
 }
 
 static const sgi_dtype dtypes[] = {SGI_F32, SGI_F64, SGI_F16, SGI_BF16, SGI_I8, SGI_U8, SGI_BOOL};
@@ -562,20 +564,20 @@ static size_t computed[SGI_COUNT(dtypes)];
 static void check_type(layer *l, const shape *s, size_t type) {
   sgi_dtype t = dtypes[type];
   void *stored[MAX_TENSORS] = {0};
+  float *scales[MAX_TENSORS] = {0};
   bool any = false;
   for (size_t i = 0; i < l->table.count; i++) {
     const sgi_row *row = &l->table.rows[i];
     sg_error e = {0};
-    sg_status st = sgi_weight_check(row->name, t, row->gathered ? SGI_WEIGHT_GATHERED : SGI_WEIGHT_PLAIN, &e);
-    if (st && (st != SG_ERR_UNSUPPORTED || !strstr(e.text, row->name) || !strstr(e.text, sgi_dtype_name(t))))
+    sg_status st = sgi_weight_check(row->name, t, row->stored ? SGI_WEIGHT_STORED : SGI_WEIGHT_PLAIN, &e);
+    if (st && (st != SG_ERR_UNSUPPORTED || !strstr(e.text, row->name) ||
+               (sgi_weight_traits(t)->name && !strstr(e.text, sgi_weight_traits(t)->name))))
       fail_msg("%s: %s is refused without being named: %s", l->name, row->name, e.text);
     if (st) continue;
     const sgi_dtype_traits *traits = sgi_weight_traits(t);
     stored[i] = ref_alloc(l->weights[i].rows * traits->bytes(l->weights[i].width), 1);
-    for (size_t k = 0; k < row->count; k++)
-      if (!encode(t, stored[i], l->w[row->offset + k], k)) fail_msg("the test cannot write %s", sgi_dtype_name(t));
-    l->weights[i].dtype = t;
-    l->weights[i].data = stored[i];
+    scales[i] = ref_alloc(l->weights[i].rows, sizeof(float));
+    encode(t, &l->weights[i], stored[i], scales[i], l->w + row->offset);
     sgi_weight_to_float(l->w + row->offset, &l->weights[i]); /* what the reference is given */
     any = true;
   }
@@ -595,6 +597,7 @@ static void check_type(layer *l, const shape *s, size_t type) {
     const sgi_row *row = &l->table.rows[i];
     l->weights[i] = sgi_weight_floats(l->w + row->offset, l->weights[i].rows, l->weights[i].width);
     free(stored[i]);
+    free(scales[i]);
   }
 }
 

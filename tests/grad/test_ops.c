@@ -405,14 +405,15 @@ static void one_loss(size_t n, size_t D, size_t V, double size, bool all_padding
             ref_doubles(E, V * D),
             ref_alloc(n * V, sizeof(double)),
             ref_alloc(n, sizeof(double))};
+  sgi_weight map = sgi_weight_floats(E, V, D);
   loss_scalar(&h, &(uint64_t){0});
   sgi_arena measure = {0};
   sgi_loss_scratch(n, D, V, &measure);
   sgi_arena scratch = block(measure.used);
-  assert_int_equal(sgi_loss(nll, best, NULL, NULL, x, E, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
+  assert_int_equal(sgi_loss(nll, best, NULL, NULL, x, &map, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
   array_near("nll without gradient", nll, h.nll, n);
   memset(dE, 0, V * D * sizeof *dE);
-  assert_int_equal(sgi_loss(nll, best, dx, dE, x, E, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
+  assert_int_equal(sgi_loss(nll, best, dx, dE, x, &map, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
   array_near("nll", nll, h.nll, n);
   for (size_t i = 0; i < n; i++) {
     int32_t first;
@@ -427,7 +428,7 @@ static void one_loss(size_t n, size_t D, size_t V, double size, bool all_padding
   gradients_hold("loss", &report);
   double *twice = ref_doubles(dE, V * D);
   for (size_t i = 0; i < V * D; i++) twice[i] *= 2;
-  assert_int_equal(sgi_loss(nll, best, dx, dE, x, E, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
+  assert_int_equal(sgi_loss(nll, best, dx, dE, x, &map, targets, pad, 0.25f, n, D, V, scratch), SG_OK);
   array_near("dE added", dE, twice, V * D);
   float *all[] = {x, E, nll, dx, dE, (float *)scratch.base};
   for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);

@@ -356,11 +356,9 @@ static void ask_inside(answers *a) {
   sgi_coactivation_row(rec, slot, 0, 1, 0, a->row, scratch);
   assert_sg_ok(sgi_recording_usage(rec, slot, &a->usage, err));
   assert_sg_ok(sg_top_tokens(rec, 9, 0, -1, false, a->top, &a->n_top, err));
-  const sg_config *c = sg_model_config(model);
-  const float *E = sg_model_tensor(model, 0).data;
   for (int i = 0; i < 2; i++)
-    assert_sg_ok(sgi_embedding_cka(rec, slot, i ? SGI_ALL_CHANNELS : 0, E, c->vocab_size, c->hidden_size, a->top,
-                                   a->n_top, &a->cka[i], err));
+    assert_sg_ok(
+        sgi_embedding_cka(rec, slot, i ? SGI_ALL_CHANNELS : 0, model, a->top, a->n_top, &a->cka[i], err));
   free(scratch);
 }
 

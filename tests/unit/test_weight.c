@@ -36,12 +36,18 @@ static void refused_by_name(void **state) {
   (void)state;
   sg_error e = {0};
   assert_int_equal(sgi_weight_check("a.map", SGI_F32, SGI_WEIGHT_PLAIN, &e), SG_OK);
-  assert_int_equal(sgi_weight_check("a.pool", SGI_BF16, SGI_WEIGHT_GATHERED, &e), SG_OK);
+  static const sgi_dtype computed[] = {SGI_F32, SGI_BF16, SGI_F16, SGI_I8, SGI_U8};
+  for (size_t i = 0; i < SGI_COUNT(computed); i++)
+    assert_int_equal(sgi_weight_check("a.pool", computed[i], SGI_WEIGHT_STORED, &e), SG_OK);
   assert_int_equal(sgi_weight_check("a.map", SGI_BF16, SGI_WEIGHT_PLAIN, &e), SG_ERR_UNSUPPORTED);
   assert_string_equal(e.text,
-                      "tensor a.map is stored as BF16: nothing computes with it in that type (open it as float32)");
-  assert_int_equal(sgi_weight_check("a.pool", SGI_I8, SGI_WEIGHT_GATHERED, &e), SG_ERR_UNSUPPORTED);
-  assert_string_equal(e.text, "tensor a.pool is stored as I8: nothing computes with it in that type");
+                      "tensor a.map is stored as bf16: nothing computes with it in that type (open it as float32)");
+  assert_int_equal(sgi_weight_check("a.pool", SGI_BOOL, SGI_WEIGHT_STORED, &e), SG_ERR_UNSUPPORTED);
+  assert_string_equal(e.text, "tensor a.pool is stored as BOOL: nothing computes with it in that type");
+  assert_int_equal(sgi_weight_check("a.pool", SGI_F64, SGI_WEIGHT_STORED, &e), SG_ERR_UNSUPPORTED);
+  sgi_dtype type;
+  assert_true(sgi_weight_type("int4", &type) && type == SGI_U8);
+  assert_false(sgi_weight_type("float64", &type));
 }
 
 /* Rows and columns of each type against plain loops. */

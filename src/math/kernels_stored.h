@@ -1,0 +1,99 @@
+/* kernels_stored.h: weights of fewer bytes, decoded while they are read; a part of kernels_impl.h.
+ * A type is a load of one vector and of one element; the loops over them are the same for all. */
+
+#if defined(__AVX512F__)
+INLINE vector load_bf16(const void *w, size_t d) {
+  __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)w + d));
+  return (vector)_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+INLINE vector load_f16(const void *w, size_t d) {
+  return (vector)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)w + d)));
+}
+INLINE vector load_int8(const void *w, size_t d) {
+  __m128i b = _mm_loadu_si128((const __m128i *)(const void *)((const int8_t *)w + d));
+  return (vector)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(b));
+}
+/* Each byte into two lanes; its low nibble to the top of the first, its high one to the top of the
+ * second, from where a shift brings both down with their sign. */
+INLINE vector load_int4(const void *w, size_t d) {
+  __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)((const uint8_t *)w + d / 2));
+  __m512i x = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(b, b)), by = _mm512_set1_epi64(28 | (long long)24 << 32);
+  return (vector)_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_sllv_epi32(x, by), 28));
+}
+#elif defined(__AVX2__)
+INLINE vector load_bf16(const void *w, size_t d) {
+  __m128i h = _mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)w + d));
+  return (vector)_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+INLINE vector load_f16(const void *w, size_t d) {
+  return (vector)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)w + d)));
+}
+INLINE vector load_int8(const void *w, size_t d) {
+  __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)((const int8_t *)w + d));
+  return (vector)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b));
+}
+INLINE vector load_int4(const void *w, size_t d) {
+  int32_t four;
+  memcpy(&four, (const uint8_t *)w + d / 2, sizeof four);
+  __m128i b = _mm_cvtsi32_si128(four);
+  __m256i x = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(b, b)), by = _mm256_set1_epi64x(28 | (long long)24 << 32);
+  return (vector)_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_sllv_epi32(x, by), 28));
+}
+#else
+#define LOAD_BY_ELEMENT
+#endif
+
+INLINE float one_bf16(const void *w, size_t d) {
+  uint32_t bits = (uint32_t)((const uint16_t *)w)[d] << 16;
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+INLINE float one_f16(const void *w, size_t d) { return sgi_from_half(((const uint16_t *)w)[d]); }
+INLINE float one_int8(const void *w, size_t d) { return ((const int8_t *)w)[d]; }
+INLINE float one_int4(const void *w, size_t d) { return (float)sgi_int4_at(w, d); }
+
+#ifdef LOAD_BY_ELEMENT
+#define LOAD(type) \
+  INLINE vector load_##type(const void *w, size_t d) { \
+    return (vector){one_##type(w, d), one_##type(w, d + 1), one_##type(w, d + 2), one_##type(w, d + 3)}; \
+  }
+LOAD(bf16)
+LOAD(f16)
+LOAD(int8)
+LOAD(int4)
+#endif
+
+/* Four sums side by side; d stays a multiple of a whole vector, so that no vector of int4 begins in
+ * the middle of a byte. */
+#define STORED(type) \
+  static float dot_##type(const void *w, const float *x, size_t n) { \
+    vector s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}; \
+    size_t d = 0; \
+    for (; d + 4 * VECTOR <= n; d += 4 * VECTOR) { \
+      s0 += load_##type(w, d) * *(const vector *)(x + d); \
+      s1 += load_##type(w, d + VECTOR) * *(const vector *)(x + d + VECTOR); \
+      s2 += load_##type(w, d + 2 * VECTOR) * *(const vector *)(x + d + 2 * VECTOR); \
+      s3 += load_##type(w, d + 3 * VECTOR) * *(const vector *)(x + d + 3 * VECTOR); \
+    } \
+    for (; d + VECTOR <= n; d += VECTOR) s0 += load_##type(w, d) * *(const vector *)(x + d); \
+    s0 = (s0 + s1) + (s2 + s3); \
+    float sum = 0; \
+    for (size_t i = 0; i < VECTOR; i++) sum += s0[i]; \
+    for (; d < n; d++) sum += one_##type(w, d) * x[d]; \
+    return sum; \
+  } \
+  static void axpy_##type(float *restrict y, const void *w, float a, size_t n) { \
+    size_t d = 0; \
+    for (; d + VECTOR <= n; d += VECTOR) *(vector *)(y + d) += a * load_##type(w, d); \
+    for (; d < n; d++) y[d] += a * one_##type(w, d); \
+  } \
+  static void decode_##type(float *restrict y, const void *w, float a, size_t n) { \
+    size_t d = 0; \
+    for (; d + VECTOR <= n; d += VECTOR) *(vector *)(y + d) = a * load_##type(w, d); \
+    for (; d < n; d++) y[d] = a * one_##type(w, d); \
+  }
+STORED(bf16)
+STORED(f16)
+STORED(int8)
+STORED(int4)
