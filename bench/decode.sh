@@ -4,6 +4,9 @@
 # DIR they go to a temporary folder and away again. Each of ROUNDS (5) rounds runs all three in turn for each of THREADS ("1 2");
 # medians are printed, and how much faster sgatlin is than the mlp of equal size beside what the bytes that a token reads promise.
 #
+# TYPES ("float32"; of float32 bf16 f16 int8 int4) writes each model in each type (`sgatlin quantize`), runs them in turn too, and prints how much faster each is than
+# float32 beside what the bytes promise. MODELS ("mlp sgatlin mlp_equal") takes fewer; CPU=1 counts processor time (a busy machine, THREADS=1).
+#
 #   sh bench/decode.sh                       # about 4 minutes, 9.1 GB of disk, memory to keep them cached
 #   ROUNDS=7 THREADS=1 sh bench/decode.sh /tmp/models
 set -eu
@@ -24,30 +27,46 @@ write() { # NAME KEY=VALUE...
   [ -f "$dir/$name/model.safetensors" ] ||
     build/bench/write_model "$dir/$name" model.hidden_size=1024 model.head_dim=64 model.num_hidden_layers=12 "$@" >&2
 }
-write mlp feedforward.kind=mlp feedforward.num_neurons=4096
-write sgatlin feedforward.kind=sgatlin feedforward.num_channels=8 feedforward.num_neurons=5041
-write mlp_equal feedforward.kind=mlp feedforward.num_neurons=40328
+models=${MODELS:-mlp sgatlin mlp_equal} runs=
+wanted() { case " $models " in *" $1 "*) return 0 ;; esac; return 1; }
+wanted mlp && write mlp feedforward.kind=mlp feedforward.num_neurons=4096
+wanted sgatlin && write sgatlin feedforward.kind=sgatlin feedforward.num_channels=8 feedforward.num_neurons=5041
+wanted mlp_equal && write mlp_equal feedforward.kind=mlp feedforward.num_neurons=40328
+for model in $models; do
+  for type in ${TYPES:-float32}; do
+    name=$model.$type
+    [ "$type" = float32 ] && name=$model
+    [ -f "$dir/$name/model.safetensors" ] || build/sgatlin quantize "$dir/$model" --to "$type" -o "$dir/$name" >&2
+    runs="$runs $name"
+  done
+done
 for round in $(seq "${ROUNDS:-5}"); do
   for threads in ${THREADS:-1 2}; do
-    for model in mlp sgatlin mlp_equal; do
-      build/sgatlin bench "$dir/$model" --forward-only --json -q -t "$threads" -n 3 -b 1 -s 8 >"$tmp/$model.$threads.$round"
+    for model in $runs; do
+      build/sgatlin bench "$dir/$model" --forward-only ${CPU:+--cpu-time} --json -q -t "$threads" -n 3 -b 1 -s 8 >"$tmp/$model.$threads.$round"
     done
   done
 done
-python3 - "$tmp" "${ROUNDS:-5}" ${THREADS:-1 2} <<'PY'
+python3 - "$tmp" "${ROUNDS:-5}" "$runs" ${THREADS:-1 2} <<'PY'
 import json, statistics, sys
-folder, rounds, threads = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+folder, rounds, names, threads = sys.argv[1], int(sys.argv[2]), sys.argv[3].split(), sys.argv[4:]
 load = lambda model, t: [json.load(open(f"{folder}/{model}.{t}.{r + 1}"))[0] for r in range(rounds)]
 middle = lambda runs, key: statistics.median(run[key] for run in runs)
-print(f"{'model':10s} {'threads':>7s} {'parameters':>10s} {'tokens/s':>8s} {'MB/token':>8s} {'of copy':>7s} {'open ms':>7s} {'first token ms':>14s}")
+print(f"{'model':17s} {'threads':>7s} {'parameters':>10s} {'tokens/s':>8s} {'MB/token':>8s} {'of copy':>7s} {'open ms':>7s} {'first token ms':>14s}")
+def ratio(t, runs, fast, slow, text):
+    rates = [a["decode_tokens_per_s"] / b["decode_tokens_per_s"] for a, b in zip(runs[fast], runs[slow])]
+    promise = runs[slow][0]["decode_bytes_per_token"] / runs[fast][0]["decode_bytes_per_token"]
+    print(f"{text}, {t} thread(s): {statistics.median(rates):.2f} ({min(rates):.2f} to {max(rates):.2f}); the bytes promise {promise:.2f}")
 for t in threads:
-    runs = {model: load(model, t) for model in ("mlp", "sgatlin", "mlp_equal")}
+    runs = {model: load(model, t) for model in names}
     for model, b in runs.items():
-        print(f"{model:10s} {t:>7s} {b[0]['parameters'] / 1e6:9.0f}M {middle(b, 'decode_tokens_per_s'):8.1f} "
+        print(f"{model:17s} {t:>7s} {b[0]['parameters'] / 1e6:9.0f}M {middle(b, 'decode_tokens_per_s'):8.1f} "
               f"{b[0]['decode_bytes_per_token'] / 1e6:8.1f} {100 * middle(b, 'decode_share_of_bandwidth'):6.0f}% "
               f"{1e3 * middle(b, 'open_seconds'):7.2f} {1e3 * middle(b, 'first_token_seconds'):14.0f}")
-    ratio = [a["decode_tokens_per_s"] / b["decode_tokens_per_s"] for a, b in zip(runs["sgatlin"], runs["mlp_equal"])]
-    promise = runs["mlp_equal"][0]["decode_bytes_per_token"] / runs["sgatlin"][0]["decode_bytes_per_token"]
-    print(f"sgatlin over mlp of equal size, {t} thread(s): {statistics.median(ratio):.1f} ({min(ratio):.1f} to {max(ratio):.1f}); "
-          f"the bytes promise {promise:.1f}")
+    if "sgatlin" in runs and "mlp_equal" in runs:
+        ratio(t, runs, "sgatlin", "mlp_equal", "sgatlin over mlp of equal size")
+    for model in names:
+        whole = model.split(".")[0]
+        if model != whole and whole in runs:
+            ratio(t, runs, model, whole, f"{model} over float32")
 PY

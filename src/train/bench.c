@@ -118,6 +118,27 @@ static sg_status make_model(stage *s, sg_error *err) {
                          : sg_model_create(s->r->config, s->r->seed, &s->model, err);
 }
 
+/* Of a map all, of what is there for each unit of a choice the chosen ones. */
+static double share_read(const sg_model *m, const sgi_plan_step *s, size_t tensor) {
+  sgi_gates g;
+  const char *name = m->table.rows[s->sub->row[tensor]].name;
+  if (!s->sub->ffn || !strstr(name, ".experts.") || !sgi_layer_gates(m, s->layer, &g)) return 1;
+  return (double)(g.pool_per_channel ? g.top_k : g.channels * g.top_k) / (double)g.pool;
+}
+
+/* What a decoded token reads: maps and chosen units of every step as they are stored, and the
+ * head. */
+static double decode_bytes(const sg_model *m) {
+  double sum = (double)sgi_weight_bytes(&m->weights[SGI_ROW_EMBED]);
+  for (size_t i = 0; i < m->plan.n_steps; i++) {
+    const sgi_plan_step *s = &m->plan.steps[i];
+    for (size_t t = 0; t < s->sub->n_tensors; t++)
+      if (m->table.rows[s->sub->row[t]].stored)
+        sum += share_read(m, s, t) * (double)sgi_weight_bytes(s->sub->weight[t]);
+  }
+  return sum;
+}
+
 /* Everything that rounds need. The peak is taken after one step, before what only the measurement
  * needs is made. */
 static sg_status prepare(stage *s, sg_error *err) {
@@ -128,6 +149,7 @@ static sg_status prepare(stage *s, sg_error *err) {
   if (!st) st = make_model(s, err);
   if (st) return st;
   const sg_model *model = s->model;
+  s->out->decode_bytes_per_token = decode_bytes(model);
   if (!r->forward_only) {
     st = sgi_trainer_create(s->model, &t, &s->trainer, err);
     if (st) return st;
@@ -216,13 +238,6 @@ static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_erro
     if (sgi_config_has(c, l, SG_ATTENTION)) attentions += (double)sgi_form_evaluations(c);
   double width = (double)(c->num_heads * c->head_dim), unseen = 4 * width * attentions * (double)(T - 1) / 2;
   out->forward_flops_per_token = ((double)layers + (double)head) / (double)T - unseen;
-  /* One row meets every weight that it uses in one multiply-add; of attention's two products there
-   * is one position. */
-  uint64_t row;
-  st = sg_config_flops(c, 1, &row, err);
-  if (st) return st;
-  double head_weights = (double)c->vocab_size * (double)c->hidden_size;
-  out->decode_bytes_per_token = sizeof(float) * (((double)row - 4 * width * attentions) / 2 + head_weights);
   out->train_flops_per_token = r->forward_only ? 0 : 3 * out->forward_flops_per_token;
   return SG_OK;
 }
@@ -231,7 +246,7 @@ static sg_status planned(const sgi_bench_request *r, sgi_bench *out, sg_error *e
   sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
   if (!r->forward_only) return sgi_trainer_bytes(r->config, &t, &out->planned_bytes, err);
   sg_status st = sgi_pass_bytes(r->config, r->batch_size, r->seq_len, false, &out->planned_bytes, err);
-  out->planned_bytes += out->parameters * sizeof(float);
+  out->planned_bytes += out->parameters * sizeof(float); /* at most: a saved model may have fewer */
   return st;
 }
 
