@@ -41,27 +41,34 @@ static bool floats_finite(const float *w, size_t n) {
   return !found;
 }
 
+/* Whether levels [from, to) of a row are not all 0, and whether one is below -Q. */
+static bool levels_of(const int8_t *q, size_t from, size_t to, bool four, bool *below) {
+  size_t first = four ? from / 2 : from, end = four ? (to + 1) / 2 : to;
+  uint8_t any = 0, found = 0;
+  for (size_t i = first; i < end; i++) {
+    uint8_t b = (uint8_t)q[i];
+    any |= b;
+    found |= four ? (uint8_t)((b & 15) == 8) | (uint8_t)((b >> 4) == 8) : (uint8_t)(b == 128);
+  }
+  *below = found;
+  return any;
+}
+
 /* What is wrong with a row of levels and its scales, or NULL: each scale finite and not below 0,
  * and 0 only where all is; no level outside -Q .. Q; nothing behind the last column. */
 static const char *wrong_levels(const sgi_weight *w, size_t row) {
   bool four = w->dtype == SGI_U8;
-  int Q = sgi_weight_traits(w->dtype)->levels;
   size_t groups = sgi_weight_groups(w), step = w->group ? w->group : w->width;
   const int8_t *q = (const int8_t *)w->data + row * sgi_weight_traits(w->dtype)->bytes(w->width);
   for (size_t g = 0; g < groups; g++) {
     float scale = w->scale[row * groups + g];
     size_t end = (g + 1) * step < w->width ? (g + 1) * step : w->width;
-    int least = 0, most = 0;
-    for (size_t d = g * step; d < end; d++) {
-      int level = four ? sgi_int4_at(q, d) : q[d];
-      least = level < least ? level : least;
-      most = level > most ? level : most;
-    }
+    bool below = false, any = levels_of(q, g * step, end, four, &below);
     if (isnan(scale)) return "has a scale that is NaN";
     if (!isfinite(scale)) return "has a scale that is infinite";
     if (scale < 0) return "has a scale below 0";
-    if (scale == 0 && (least || most)) return "has scale 0, and numbers that are not";
-    if (least < -Q) return four ? "holds -8: int4 goes from -7 to 7" : "holds -128: int8 goes from -127 to 127";
+    if (scale == 0 && any) return "has scale 0, and numbers that are not";
+    if (below) return four ? "holds -8: int4 goes from -7 to 7" : "holds -128: int8 goes from -127 to 127";
   }
   if (four && w->width % 2 && sgi_int4_at(q, w->width)) return "has something behind its last column";
   return NULL;
