@@ -32,7 +32,7 @@ for type in bf16 f16 int8 int4; do
   done
   for c in "info" "info --tensors" "info --json" "generate --prompt Once -n 12 --greedy" "graph --prompt Once -o $tmp/g.json" "margins --prompt Once --json" \
     "neuron --layer 1 --channel 0 --index 3" "ablate --prompt Once --layer 1 --channel 0 --neuron 3" "verify" \
-    "bench --forward-only -n 1 -b 1 -s 8"; do
+    "bench -n 1 -b 1 -s 8"; do # which trains, on float32 masters
     set -- $c
     name=$1
     shift
