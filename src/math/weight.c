@@ -49,7 +49,8 @@ typedef struct stretch {
   float scale;
 } stretch;
 static stretch stretch_at(const sgi_weight *w, size_t row, size_t d) {
-  size_t step = w->group ? w->group : w->width, g = d / step, end = (g + 1) * step;
+  if (!w->group) return (stretch){d, w->width, w->scale ? w->scale[row] : 1}; /* no division a row */
+  size_t g = d / w->group, end = (g + 1) * w->group;
   return (stretch){d, end < w->width ? end : w->width, w->scale ? w->scale[row * sgi_weight_groups(w) + g] : 1};
 }
 

@@ -146,7 +146,7 @@ sg_status sgi_pass_logits(sgi_pass *p, size_t first, size_t count, float *logits
   double at = sgi_lap_begin(p->scratch.profile);
   sg_status st =
       sgi_stored_linear(logits, V, p->xn + first * D, D, &p->model->weights[SGI_ROW_EMBED], count, p->scratch);
-  lap_product(p, &at, "head", count, D, V, 1);
+  lap_product(p, &at, "head", count, &p->model->weights[SGI_ROW_EMBED], 1);
   if (st) return named(st, err, "output head");
   if (p->model->file && sgi_guard_check(err)) return SG_ERR_IO;
   return sgi_model_watch(p->model, logits, count * V, "the logits", err);

@@ -78,11 +78,12 @@ static inline float *gradient(const sgi_pass *p, float *grad, const sgi_plan_ste
   return grad + p->model->table.rows[s->sub->row[tensor]].offset;
 }
 
-/* Laps of the profile (core/profile.h). Moved: (n,D) arrays that are read or written. */
-static inline void lap_product(const sgi_pass *p, double *at, const char *name, size_t n, size_t in, size_t out,
+/* Laps of the profile (core/profile.h). Products: each reads its map as it is stored. Moved: (n,D)
+ * arrays that are read or written. */
+static inline void lap_product(const sgi_pass *p, double *at, const char *name, size_t n, const sgi_weight *w,
                                size_t times) {
-  sgi_lap(p->scratch.profile, at, name, (double)times * sgi_product_flops(n, in, out),
-          (double)times * sgi_product_bytes(n, in, out));
+  double moved = 4.0 * (double)n * (double)(w->width + w->rows) + (double)sgi_weight_bytes(w);
+  sgi_lap(p->scratch.profile, at, name, (double)times * sgi_product_flops(n, w->width, w->rows), (double)times * moved);
 }
 
 static inline void lap_moved(const sgi_pass *p, double *at, const char *name, size_t n, size_t D, size_t arrays) {

@@ -109,7 +109,7 @@ static sg_status project(run *r) {
   if (!st) st = sgi_stored_linear(k->k_raw, W, r->xn, D, map[SGI_T_K], n, r->scratch);
   if (!st) st = sgi_stored_linear(k->v, W, r->xn, D, map[SGI_T_V], n, r->scratch);
   if (st) return st;
-  lap_product(p, &at, "qkv", n, D, W, 3);
+  lap_product(p, &at, "qkv", n, map[SGI_T_Q], 3);
   sgi_rmsnorm(k->q, k->rq, k->q_raw, w[SGI_T_Q_NORM], n * H, d, c->rms_norm_eps);
   sgi_rmsnorm(k->k, k->rk, k->k_raw, w[SGI_T_K_NORM], n * H, d, c->rms_norm_eps);
   if (check_norms(k->rq, n * H) || check_norms(k->rk, n * H)) return SG_ERR_NUMERIC;
@@ -134,7 +134,7 @@ static sg_status output(run *r) {
   size_t n = rows_of(r->p), D = c->hidden_size, W = sgi_heads_width(c);
   double at = sgi_lap_begin(r->scratch.profile);
   sg_status st = sgi_stored_linear(r->y, D, r->k.o, W, r->s->sub->weight[SGI_T_O], n, r->scratch);
-  lap_product(r->p, &at, "attention output", n, W, D, 1);
+  lap_product(r->p, &at, "attention output", n, r->s->sub->weight[SGI_T_O], 1);
   return st;
 }
 
@@ -222,7 +222,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   double at = sgi_lap_begin(room.profile);
   sg_status st = sgi_linear_dw(gradient(p, grad, s, SGI_T_O), dy, D, k.o, W, n, W, D, NULL);
   if (!st) st = sgi_stored_linear_dx(x.d_o, W, dy, D, map[SGI_T_O], n, 0, room);
-  lap_product(p, &at, "attention output backward", n, W, D, 2);
+  lap_product(p, &at, "attention output backward", n, map[SGI_T_O], 2);
   sgi_attention shape = shape_of(p);
   if (!st) st = sgi_attention_backward(&shape, room, x.dq, x.dk, x.dv, k.o, k.lse, x.d_o, k.q, k.k, k.v);
   lap_attention(p, &at, "attention backward", 5, 8);
@@ -239,7 +239,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
     st = sgi_linear_dw(gradient(p, grad, s, SGI_T_Q + i), dout[i], W, xn, D, n, D, W, NULL);
     if (!st) st = sgi_stored_linear_dx(dxn, D, dout[i], W, map[SGI_T_Q + i], n, i ? 1 : 0, room);
   }
-  lap_product(p, &at, "qkv backward", n, D, W, 6);
+  lap_product(p, &at, "qkv backward", n, map[SGI_T_Q], 6);
   return st;
 }
 

@@ -9,6 +9,7 @@
 
 #include "math/gemm.h"
 #include "math/rows.h"
+#include "math/stored.h"
 #include "model/sub_attention.h"
 #include "model/vary.h"
 
@@ -45,7 +46,7 @@ static sg_status project(sgi_pass *p, const sgi_plan_step *s, room *x, size_t te
                          const float *xn, size_t n) {
   const sg_config *c = s->sub->config;
   size_t D = c->hidden_size, H = c->num_heads, d = c->head_dim;
-  sg_status st = sgi_linear(x->raw, H * d, xn, D, s->sub->w[tensor], n, D, H * d, x->linear);
+  sg_status st = sgi_stored_linear(x->raw, H * d, xn, D, s->sub->weight[tensor], n, x->linear);
   if (st) return st;
   sgi_rmsnorm(out, x->r, x->raw, s->sub->w[norm], n * H, d, c->rms_norm_eps);
   if (check_norms(x->r, n * H)) return SG_ERR_NUMERIC;
@@ -139,12 +140,12 @@ sg_status sgi_attention_vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary
   const float *queries = gather(&m, &x, xn);
   place(&x, w->R, w->from, w->changed);
   sg_status st = project(p, s, &x, SGI_T_K, SGI_T_K_NORM, x.k, xn, n);
-  if (!st) st = sgi_linear(x.v, W, xn, D, s->sub->w[SGI_T_V], n, D, W, x.linear);
+  if (!st) st = sgi_stored_linear(x.v, W, xn, D, s->sub->weight[SGI_T_V], n, x.linear);
   if (!st && m.q_count) {
     place(&x, w->R, m.q_first, m.q_count);
     st = project(p, s, &x, SGI_T_Q, SGI_T_Q_NORM, x.q, queries, w->R * m.q_count);
   }
   if (st) return st;
   mix(&m, p->batch.T);
-  return sgi_linear(y, D, x.o, W, s->sub->w[SGI_T_O], w->R * w->count, W, D, x.linear);
+  return sgi_stored_linear(y, D, x.o, W, s->sub->weight[SGI_T_O], w->R * w->count, x.linear);
 }

@@ -68,7 +68,9 @@ static sg_status sources(work *w, sg_error *err) {
                      : sgi_fail_memory(err, most * f->D * sizeof *w->rows, "edges into a neuron");
   if (!st) {
     sg_term embed = {.kind = SG_TERM_EMBED, .layer = -1, .head = -1, .channel = -1, .index = -1};
-    add(w, embed, f->model->w[SGI_ROW_EMBED] + (size_t)f->tokens[w->position] * f->D);
+    sgi_slice e = sgi_embedding_of(f->model, (size_t)f->tokens[w->position]);
+    sgi_slice_copy(&e, y, f->D);
+    add(w, embed, y);
   }
   for (size_t s = 0; s < below && !st; s++) {
     const sgi_held *h = &f->steps[s];

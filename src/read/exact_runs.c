@@ -25,10 +25,11 @@ static sg_status rows_within(const sg_model *m, size_t T, size_t position, size_
 }
 
 static double logit_of(const sgi_exact_base *b, const float *xn) {
-  const float *E = b->f.model->w[SGI_ROW_EMBED];
-  size_t D = b->f.D;
-  double y = sgi_dot_double(E + (size_t)b->target * D, xn, D);
-  return b->against < 0 ? y : y - sgi_dot_double(E + (size_t)b->against * D, xn, D);
+  sgi_slice target = sgi_embedding_of(b->f.model, (size_t)b->target);
+  double y = sgi_slice_dot(&target, xn, b->f.D);
+  if (b->against < 0) return y;
+  sgi_slice against = sgi_embedding_of(b->f.model, (size_t)b->against);
+  return y - sgi_slice_dot(&against, xn, b->f.D);
 }
 
 sg_status sgi_exact_begin(sgi_exact_base *b, const sg_model *m, const sg_attribute_request *r, sg_error *err) {
