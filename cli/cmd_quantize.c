@@ -1,9 +1,6 @@
 /* cmd_quantize.c: a model directory with its weights in fewer bytes. */
 #include "core/file.h"
 #include "model.h"
-#include "model/quantize.h"
-
-static const sgi_dtype types[] = {SGI_BF16, SGI_F16, SGI_I8, SGI_U8, SGI_F32}; /* the words of --to */
 
 static bool progress(void *user, double done, double wanted) {
   cli_progress *bar = user;
@@ -21,7 +18,7 @@ static sg_status copy_tokenizer(const char *from_directory, const char *to_direc
   return st;
 }
 
-static int print(const cli_call *c, const sgi_quantized *q) {
+static int print(const cli_call *c, const sg_quantized *q) {
   double share = q->before ? 100 * (double)q->after / (double)q->before : 100;
   if (cli_flag(c, "json"))
     return cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "model", cli_string(c, "output"), "type",
@@ -36,18 +33,19 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   cli_model m;
   cli_progress bar = {0};
-  sgi_quantized done;
+  sg_quantized done;
   const char *out = cli_string(c, "output");
-  sgi_quantize_request r = {
-      .how = {.to = types[cli_choice(c, "to")], .group = cli_size(c, "group-size"), .clip = cli_choice(c, "clip") == 1},
-      .only = cli_string(c, "only"),
-      .progress = progress,
-      .user = &bar};
+  sg_quantize_request r = {.to = cli_string(c, "to"),
+                           .group_size = cli_size(c, "group-size"),
+                           .clip_mse = cli_choice(c, "clip") == 1,
+                           .only = cli_string(c, "only"),
+                           .progress = progress,
+                           .user = &bar};
   cli_signals_install();
   sg_status st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
   if (!st) {
     cli_progress_begin(&bar, "quantizing", "weights", 1, 0);
-    st = sgi_model_quantize(m.model, &r, out, &done, &err);
+    st = sg_model_quantize(m.model, &r, out, &done, &err);
     cli_progress_end(&bar);
   }
   if (!st) st = copy_tokenizer(m.directory, out, &err);

@@ -180,9 +180,26 @@ SG_API size_t sg_model_tensor_count(const sg_model *model);
 /* Tensor i in the order of the file; name and data are borrowed from model. Zeroed past the
  * last. */
 SG_API sg_tensor sg_model_tensor(const sg_model *model, size_t i);
-/* Elements [first, first + count) of tensor i, one row behind the other, as float32 into out (count),
- * however they are stored. SG_ERR_ARG where it has no such elements. */
+/* Elements [first, first + count) of tensor i, one row behind the other, as float32 into out
+ * (count), however they are stored. SG_ERR_ARG where it has no such elements. */
 SG_API sg_status sg_model_read(const sg_model *model, size_t i, size_t first, size_t count, float *out, sg_error *err);
+/* A model directory with the weights in fewer bytes (docs/formats.md, weights in fewer bytes). */
+typedef struct sg_quantize_request {
+  const char *to;    /* "bf16", "f16", "int8", "int4" or "float32" */
+  const char *only;  /* names of tensors, with * and ?, several with commas; NULL: every map and pool */
+  size_t group_size; /* int8, int4: columns that share a scale, even; 0: all of a row */
+  bool clip_mse;     /* int4: the scale of least squared error */
+  bool (*progress)(void *user, double done, double wanted); /* NULL, or false to stop */
+  void *user;
+} sg_quantize_request;
+typedef struct sg_quantized {
+  size_t tensors, of;   /* changed, that could be */
+  size_t before, after; /* bytes of all weights */
+} sg_quantized;
+/* Writes DIRECTORY/model.safetensors and config.json; what is not chosen stays as it is stored.
+ * SG_ERR_NUMERIC names the tensor where a number has no place in the type. */
+SG_API sg_status sg_model_quantize(const sg_model *model, const sg_quantize_request *request, const char *directory,
+                                   sg_quantized *out, sg_error *err);
 SG_API size_t sg_model_parameter_count(const sg_model *model); /* elements of all tensors */
 
 /* Forward FLOPs (matrix products, 2 per multiply-add) of one sequence of seq_len, output head not

@@ -1,7 +1,7 @@
 #!/bin/sh
 # quantize.sh SGATLIN DATA OUT: what weights in fewer bytes cost in held-out loss (docs/results.md, weights in fewer bytes). Each kind is trained on
 # DATA (train.txt, valid.txt) with one tokenizer; then its loss over the same held-out rows with float32, with every map and pool in each type,
-# and with int8 and int4 in one part of the model alone. A run that is there is gone on with; OUT/table.md is written.
+# and with int8 and int4 in one part of the model alone. A run that is there is gone on with; OUT/table.txt is written.
 #
 #   KINDS="sgatlin peer mlp glu moe" STEPS=300 SET="..." ROWS=64 THREADS=1 NICE=10 JOBS=1
 set -eu
@@ -68,7 +68,7 @@ if [ "${ONE:-}" ]; then
   exit
 fi
 for kind in $kinds; do echo "$kind"; done | xargs -P "${JOBS:-1}" -I{} env ONE={} sh "$0" "$sgatlin" "$data" "$out"
-python3 - "$out" $kinds <<'PY' | tee "$out/table.md"
+python3 - "$out" $kinds <<'PY' | tee "$out/table.txt"
 import json, math, os, sys
 out, kinds = sys.argv[1], sys.argv[2:]
 def read(kind, name):

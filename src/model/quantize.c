@@ -198,3 +198,18 @@ sg_status sgi_model_quantize(const sg_model *m, const sgi_quantize_request *r, c
   sgi_free(path);
   return st;
 }
+
+sg_status sg_model_quantize(const sg_model *m, const sg_quantize_request *r, const char *directory, sg_quantized *out,
+                            sg_error *err) {
+  sg_status st = sgi_need(m, "the model", err);
+  if (!st) st = sgi_need(r, "the request", err);
+  if (!st) st = sgi_need(r->to, "the type", err);
+  if (!st) st = sgi_need(directory, "the directory", err);
+  if (!st) st = sgi_need(out, "out", err);
+  if (st) return st;
+  sgi_quantize_request q = {
+      .how = {.group = r->group_size, .clip = r->clip_mse}, .only = r->only, .progress = r->progress, .user = r->user};
+  if (!sgi_weight_type(r->to, &q.how.to))
+    return sgi_fail(err, SG_ERR_ARG, "weights stored as \"%.40s\": expected bf16, f16, int8, int4 or float32", r->to);
+  return sgi_model_quantize(m, &q, directory, out, err);
+}

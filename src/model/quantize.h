@@ -13,10 +13,7 @@ typedef struct sgi_quantize_request {
   void *user;
 } sgi_quantize_request;
 
-typedef struct sgi_quantized {
-  size_t tensors, of;   /* changed, that could be */
-  size_t before, after; /* bytes of all weights */
-} sgi_quantized;
+typedef sg_quantized sgi_quantized;
 
 /* Writes DIRECTORY/model.safetensors and config.json. What is not chosen stays as it is stored.
  * SG_ERR_ARG where nothing is chosen or no type has such groups, SG_ERR_NUMERIC naming the tensor

@@ -243,7 +243,6 @@ sg_status sg_embedding_cka(const sg_recording *r, const sg_model *m, size_t laye
     if (tokens[i].id < 0) st = sgi_fail(err, SG_ERR_ARG, "token %zu of the list has the id %d", i, tokens[i].id);
     if (!st) st = check_position(r, tokens[i].first, err);
   }
-  if (!st)
-    st = sgi_embedding_cka(r, slot, channel, m, tokens, n, out, err);
+  if (!st) st = sgi_embedding_cka(r, slot, channel, m, tokens, n, out, err);
   return st ? st : sgi_recording_check(r, err);
 }

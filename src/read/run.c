@@ -139,7 +139,8 @@ bool sg_run_find(const sg_run *r, const char *name, sg_site *out) {
 
 static sg_status head(const sg_run *r, size_t first, size_t n, float *logits, sg_error *err) {
   size_t D = r->model->config.hidden_size, V = r->model->config.vocab_size;
-  sg_status st = sgi_stored_linear(logits, V, r->xn + first * D, D, &r->model->weights[SGI_ROW_EMBED], n, (sgi_arena){0});
+  sg_status st =
+      sgi_stored_linear(logits, V, r->xn + first * D, D, &r->model->weights[SGI_ROW_EMBED], n, (sgi_arena){0});
   return st ? sgi_fail(err, st, "output head: a matrix product failed")
             : sgi_model_watch(r->model, logits, n * V, "the logits", err);
 }

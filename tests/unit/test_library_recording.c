@@ -357,8 +357,7 @@ static void ask_inside(answers *a) {
   assert_sg_ok(sgi_recording_usage(rec, slot, &a->usage, err));
   assert_sg_ok(sg_top_tokens(rec, 9, 0, -1, false, a->top, &a->n_top, err));
   for (int i = 0; i < 2; i++)
-    assert_sg_ok(
-        sgi_embedding_cka(rec, slot, i ? SGI_ALL_CHANNELS : 0, model, a->top, a->n_top, &a->cka[i], err));
+    assert_sg_ok(sgi_embedding_cka(rec, slot, i ? SGI_ALL_CHANNELS : 0, model, a->top, a->n_top, &a->cka[i], err));
   free(scratch);
 }
 
