@@ -246,7 +246,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
 /* ---- reading --------------------------------------------------------------------------------- */
 
 static bool held_bytes(const sgi_sublayer *s, size_t T, size_t *bytes) {
-  const sgi_weight *map = s->weight[O];
+  const sgi_weight *map = s->weight[SGI_T_O];
   size_t copy = map->dtype == SGI_F32 ? 0 : map->rows * map->width * sizeof(float);
   return sgi_size_mul(sizeof(float) * s->config->num_heads, T, bytes) && sgi_size_mul(*bytes, T, bytes) &&
          sgi_size_add(*bytes, copy, bytes);
