@@ -31,8 +31,8 @@ typedef sg_recording sgi_recording;
 
 const sgi_recording_info *sgi_recording_info_of(const sgi_recording *r); /* borrowed until close */
 /* Whether it can be read beside this model: its sizes must be the model's (SG_ERR_ARG), and *bound
- * says whether it was made from it, with both hashes or settings in err where not. name is how people call the
- * recording. */
+ * says whether it was made from it, with both hashes or settings in err where not. name is how
+ * people call the recording. */
 sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const char *name, sgi_bound *bound,
                              sg_error *err);
 /* The slot of a model layer; SG_ERR_ARG lists the recorded ones. */

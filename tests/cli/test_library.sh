@@ -1,5 +1,5 @@
 #!/bin/sh
-# The program of docs/library.md, made with pkg-config from an installed library, trains, records and attributes; what it says is what
+# The program of docs/library.md: made with pkg-config from an installed library, it trains, records and attributes; what it says is what
 # the command says; the page quotes it as it is.
 . tests/cli/common.sh
 build=$(dirname "$SGATLIN")
