@@ -133,8 +133,9 @@ static double dot(const double *a, const double *b, size_t n) {
 /* All columns share a step length: the system is one of n D unknowns, block diagonal. */
 static sg_status conjugate(sgi_tune *t, double lambda, double *x, sg_error *err) {
   size_t m = t->n * t->D;
-  double *r = sgi_alloc(3 * m * sizeof *r), *p = r + m, *q = p + m;
+  double *r = sgi_alloc(3 * m * sizeof *r);
   if (!r) return sgi_fail_memory(err, 3 * m * sizeof *r, "conjugate gradients");
+  double *p = r + m, *q = p + m;
   memcpy(r, x, m * sizeof *r);
   memcpy(p, x, m * sizeof *p);
   memset(x, 0, m * sizeof *x);

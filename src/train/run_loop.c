@@ -131,6 +131,9 @@ static sg_status load_newest(sgi_run *run, sg_error *err) {
   if (st == SG_ERR_FORMAT)
     st = sgi_error_prefix(err, st, "resume is not possible (to begin anew, remove the checkpoints)");
   if (!st && name[0]) st = load_checkpoint(run, parent, name, err);
+  /* A power cut between a checkpoint's name and the pointer leaves the one before, which may be
+   * removed by now. */
+  if (!st && name[0]) st = point_at(parent, "latest", name, err);
   if (!st && !name[0]) sgi_run_note(run, "there is no checkpoint yet: starting from the beginning");
   sgi_free(parent);
   return st ? st : cut_metrics(run, err);

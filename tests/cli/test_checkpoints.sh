@@ -43,6 +43,12 @@ again
 rm "$newest/tokenizer.json"
 told info "$run"
 
+# A power cut between the last checkpoint's name and `latest` leaves the one before there: going on mends it.
+again
+echo step-00000009 >"$run/checkpoints/latest"
+try 0 train --resume -o "$run" -q
+[ "$(cat "$run/checkpoints/latest")" = step-00000012 ] || bad "latest is $(cat "$run/checkpoints/latest") after going on"
+
 # A checkpoint that was named is not replaced by another: it is whole or refused.
 again
 try 0 info "$run" --checkpoint step-00000009
