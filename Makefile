@@ -142,6 +142,12 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan WERROR=1 tests
 	@SGATLIN=build/asan/sgatlin TESTS=build/asan/tests OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%) $(CLI_TESTS)
 
+# cppcheck is no package of `make deps`: this is for developers.
+.PHONY: analyse
+analyse: ## static analysis by cppcheck, each exception with its reason in tools/cppcheck.txt (developers; needs cppcheck; a minute)
+	@cppcheck $(JOBS) -q --std=c11 --enable=warning,performance,portability --error-exitcode=1 --suppress=missingIncludeSystem \
+	  --suppressions-list=tools/cppcheck.txt -Iinclude -Isrc -D_GNU_SOURCE src cli server
+
 # gcovr is no package of `make deps`: this is for developers. COVERED: the tests that count, all by default.
 COVERED ?= $(TESTS) $(CLI_TESTS)
 coverage: ## lines and branches of the library that the tests reach (developers; needs gcovr; 20 minutes)
