@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 VARIANT ?=
 BUILD ?= build$(if $(VARIANT),/$(VARIANT))
 CC ?= cc
-PKGS := jansson libpcre2-8 libutf8proc libzstd zlib
+PKGS := jansson libpcre2-8 libutf8proc libzstd zlib sqlite3
 ESBUILD ?= esbuild
 NODE_MODULES ?= /usr/share/nodejs
 PKG_CONFIG ?= pkg-config
@@ -40,7 +40,7 @@ WARN += $(if $(CLANG),-Wno-pass-failed)
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CPPFLAGS_ALL := -Iinclude -Isrc -D_GNU_SOURCE -I$(BUILD)/gen $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(OPT) -fno-math-errno -fno-trapping-math -ffp-contract=fast -fopenmp -fPIC -fvisibility=hidden $(WARN) $(HARDEN) $(SANITIZE) $(CFLAGS)
-LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lpcre2-8 -lutf8proc -lzstd -lz) -lxxhash -llapacke -fopenmp -lm $(LDLIBS)
+LDLIBS_ALL := -ldnnl $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -ljansson -lpcre2-8 -lutf8proc -lzstd -lz -lsqlite3) -lxxhash -llapacke -fopenmp -lm $(LDLIBS)
 LDFLAGS_ALL := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
 ifneq ($(CLANG),)
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)

@@ -61,11 +61,12 @@ static sg_status check_path(sgi_checks *c, const char *path, sg_error *err) {
     case SGI_CHECK_CACHES: return sgi_check_caches(c, path, err);
     case SGI_CHECK_TOKENIZER: return sgi_check_tokenizer(c, path, err);
     case SGI_CHECK_TENSORS: return sgi_check_tensors(c, path, err);
+    case SGI_CHECK_NAMES: return sgi_check_names(c, path, NULL, err);
     case SGI_CHECK_JSON: return check_graph(c, path, err);
     case SGI_CHECK_NOTHING: break;
   }
   return sgi_fail(err, SG_ERR_IO,
-                  "%s: neither a model, run or recording, nor a token cache, tokenizer.json, graph or safetensors file",
+                  "%s: neither a model, run or recording, nor a token cache, tokenizer.json, graph, file of names or safetensors file",
                   path);
 }
 
@@ -118,7 +119,7 @@ const cli_command cli_verify = {
         "# does this machine compute as plain C does?\nsgatlin verify --machine",
     .description =
         "PATH is a model directory, a checkpoint, a run, a recording, a token cache (or the directory of a corpus), a "
-        "tokenizer.json, a graph, or any "
+        "tokenizer.json, a graph, a file of names, or any "
         "safetensors file; what it is, is seen from what lies there.\n\n"
         "Everything is read: hashes of MANIFEST.json, shapes and types against config.json, weights and optimizer for "
         "NaN and infinity, the tokenizer against the vocabulary, a pass of a few tokens; of a recording every "

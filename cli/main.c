@@ -27,6 +27,11 @@
   X(cli_ablate) \
   X(cli_steer) \
   X(cli_neuron) \
+  X(cli_label_make) \
+  X(cli_label_list) \
+  X(cli_label_set) \
+  X(cli_label_export) \
+  X(cli_label_import) \
   X(cli_prune) \
   X(cli_minimal) \
   X(cli_quantize) \

@@ -11,10 +11,11 @@ ffn: core math ffn
 model: core math ffn model
 data: core text data
 read: core math text ffn model data read
+names: core math text ffn model data read names
 compare: core math text ffn model data read compare
 train: core math text ffn model data read train
 study: core math text ffn model data read train study
-check: core math text ffn model data read train check
+check: core math text ffn model data read names train check
 '
 for room in src/*/; do
   name=$(basename "$room")

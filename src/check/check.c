@@ -44,6 +44,7 @@ sgi_checked sgi_check_kind(const char *path) {
   if (sgi_is_file(path)) {
     if (ends(path, ".tokens")) return SGI_CHECK_TOKENS;
     if (ends(path, ".safetensors")) return SGI_CHECK_TENSORS;
+    if (ends(path, ".sqlite")) return SGI_CHECK_NAMES;
     if (ends(path, "tokenizer.json")) return SGI_CHECK_TOKENIZER;
     return ends(path, ".json") ? SGI_CHECK_JSON : SGI_CHECK_NOTHING;
   }
@@ -56,7 +57,7 @@ sgi_checked sgi_check_kind(const char *path) {
 
 const char *sgi_check_name(sgi_checked kind) {
   static const char *const names[] = {"nothing known", "model",     "run",     "recording", "token cache",
-                                      "token caches",  "tokenizer", "tensors", "JSON"};
+                                      "token caches",  "tokenizer", "tensors", "names",     "JSON"};
   return names[kind];
 }
 

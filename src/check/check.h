@@ -32,6 +32,7 @@ typedef enum sgi_checked {
   SGI_CHECK_CACHES,    /* a directory of them: .sgatlin, or data beside which it lies */
   SGI_CHECK_TOKENIZER, /* tokenizer.json */
   SGI_CHECK_TENSORS,   /* any other safetensors */
+  SGI_CHECK_NAMES,     /* labels and names of neurons, .sqlite */
   SGI_CHECK_JSON       /* any other JSON: the caller knows graphs */
 } sgi_checked;
 sgi_checked sgi_check_kind(const char *path);
@@ -45,6 +46,10 @@ sg_status sgi_check_tokens(sgi_checks *c, const char *path, sg_error *err);
 sg_status sgi_check_caches(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_tokenizer(sgi_checks *c, const char *path, sg_error *err);
 sg_status sgi_check_tensors(sgi_checks *c, const char *path, sg_error *err);
+/* m: the model that they must be of; NULL: any. The second: names.sqlite where it lies beside a
+ * model or run. */
+sg_status sgi_check_names(sgi_checks *c, const char *path, const sg_model *m, sg_error *err);
+sg_status sgi_check_names_beside(sgi_checks *c, const char *directory, const sg_model *m, sg_error *err);
 /* Every kernel and product of this machine against plain loops; the same bits with one and more
  * threads. */
 sg_status sgi_check_machine(sgi_checks *c, sg_error *err);

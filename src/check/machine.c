@@ -30,7 +30,7 @@ static void compare(numbers *x, double got, double want, double scale) {
   x->worst = isfinite(got) ? fmax(x->worst, error) : INFINITY;
 }
 
-/* ---- one kernel each ---- */
+/* ---- one kernel each ------------------------------------------------------------------------- */
 
 static void check_dot(const sgi_kernels *k, numbers *x) {
   double dot = 0, squares = 0, scale = 0;
@@ -148,7 +148,7 @@ static void check_topk(const sgi_kernels *k, numbers *x) {
   }
 }
 
-/* ---- products ---- */
+/* ---- products -------------------------------------------------------------------------------- */
 
 /* c (M,N) = a (M,KK) b (KK,N) by oneDNN, twice: with one thread and with all; the bits are the
  * same. */

@@ -128,6 +128,7 @@ sg_status sgi_check_model(sgi_checks *c, const char *directory, sg_error *err) {
   if (!st && sgi_is_file(path[TOKENIZER])) st = sgi_check_tokenizer(c, path[TOKENIZER], err);
   if (!st && m && sgi_is_file(path[OPTIMIZER])) st = check_optimizer(c, path[OPTIMIZER], &m->table, err);
   if (!st && sgi_is_file(path[STATE])) st = check_json(c, path[STATE], err);
+  if (!st && m) st = sgi_check_names_beside(c, directory, m, err);
   sg_model_free(m);
   for (size_t i = 0; i < N; i++) sgi_free(path[i]);
   return st;

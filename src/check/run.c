@@ -104,6 +104,7 @@ sg_status sgi_check_run(sgi_checks *c, const char *directory, sg_error *err) {
   if (!st && !e.n) sgi_checks_say(c, path[CHECKPOINTS], "checkpoints", SG_OK, "none yet");
   if (!st) st = check_pointer(c, path[CHECKPOINTS], "latest", err);
   if (!st) st = check_pointer(c, path[CHECKPOINTS], "best", err);
+  if (!st) st = sgi_check_names_beside(c, directory, NULL, err); /* of whichever checkpoint was labelled */
   for (size_t i = 0; i < N; i++) sgi_free(path[i]);
   return st;
 }

@@ -1,5 +1,5 @@
-/* tokens.c: a token cache, without the text and tokenizer it was made from: hashes, blocks, places.
- */
+/* tokens.c: a token cache, without the text and tokenizer it was made from: hashes, blocks,
+ * places. */
 #include <dirent.h>
 #include <stddef.h>
 #include <string.h>

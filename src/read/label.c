@@ -24,14 +24,15 @@ typedef struct making {
   float *view;    /* (4,V) of the card */
 } making;
 
-/* A token that says nothing to a reader. */
-static bool special(const making *w, size_t v) {
-  const sg_config *c = sg_model_config(w->m);
+bool sgi_label_special(const sg_model *m, const sg_tokenizer *tok, size_t v) {
+  const sg_config *c = sg_model_config(m);
   if ((int64_t)v == c->bos_id || (int64_t)v == c->eos_id || (int64_t)v == c->pad_id) return true;
   size_t n;
-  const char *bytes = w->tok ? sg_tokenizer_token_bytes(w->tok, (int32_t)v, &n) : NULL;
+  const char *bytes = tok ? sg_tokenizer_token_bytes(tok, (int32_t)v, &n) : NULL;
   return bytes && !sgi_utf8_valid(bytes, n);
 }
+
+static bool special(const making *w, size_t v) { return sgi_label_special(w->m, w->tok, v); }
 
 /* Adds |value| of every firing to its token's weight; the sum of the values. The score stands for
  * the value where none is recorded. */
@@ -40,9 +41,7 @@ static sg_status recorded(making *w, const sgi_recording *rec, size_t layer, siz
   const sgi_recording_info *info = sgi_recording_info_of(rec);
   size_t slot;
   *firings = 0;
-  if (sgi_recording_slot(rec, layer, &slot, NULL) || channel >= info->slots[slot].channels ||
-      index >= info->slots[slot].pool)
-    return SG_OK;
+  if (sgi_recording_slot(rec, layer, &slot, NULL) || !sgi_recording_neurons(rec, w->m, slot)) return SG_OK;
   sgi_postings p = sgi_recording_postings(rec, slot, channel, index);
   size_t entries = info->slots[slot].channels * info->slots[slot].top_k, K = info->slots[slot].top_k;
   int32_t *chosen = sgi_alloc(entries * sizeof *chosen);

@@ -26,6 +26,10 @@ typedef struct sgi_label {
 sg_status sgi_label_make(const sg_model *m, const sg_tokenizer *tok, const sgi_recording *rec, size_t layer,
                          size_t channel, size_t index, sgi_label *out, sg_error *err);
 
+/* A token that says nothing to a reader, and that labels leave out: begin, end, padding and, with a
+ * tokenizer, bytes that are a part of a character. */
+bool sgi_label_special(const sg_model *m, const sg_tokenizer *tok, size_t token);
+
 /* "was, is | macaroni +, soup -" into out, cut inside no character; tokens without the blank in
  * front, control characters as they are written in C. Without tokenizer: ids. */
 void sgi_label_text(const sgi_label *l, const sg_tokenizer *tok, char out[SGI_LABEL_TEXT]);

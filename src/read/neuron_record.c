@@ -204,11 +204,11 @@ static sg_status reader_make(reader *r, const sgi_recording *rec, size_t layer, 
   *r = (reader){.rec = rec, .info = sgi_recording_info_of(rec), .channel = channel, .index = index};
   if (!sgi_recording_indexed(rec))
     return sgi_fail(err, SG_ERR_ARG, "the recording has no inverted index: record it with one");
+  sg_status st = sgi_recording_slot(rec, layer, &r->slot, err);
+  if (st) return st;
   if (channel >= r->info->slots[r->slot].channels || index >= r->info->slots[r->slot].pool)
     return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the recording has %zu in each of %zu channels",
                     index, channel, r->info->slots[r->slot].pool, r->info->slots[r->slot].channels);
-  sg_status st = sgi_recording_slot(rec, layer, &r->slot, err);
-  if (st) return st;
   size_t m = r->info->slots[r->slot].channels * r->info->slots[r->slot].top_k;
   r->chosen = sgi_alloc(m * sizeof *r->chosen);
   r->value = sgi_alloc(m * sizeof *r->value);

@@ -64,6 +64,15 @@ sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot,
   return sgi_fail(err, SG_ERR_ARG, "layer %zu was not recorded; %s holds layers %s", layer, r->directory, list);
 }
 
+bool sgi_recording_neurons(const sgi_recording *r, const sg_model *m, size_t slot) {
+  const sgi_sublayer *s = sgi_feedforward_of(m, r->layers[slot]);
+  if (!s) return false;
+  const sgi_site_row *choice = sgi_site_row_of(sgi_ffn_site(s->ffn, SGI_SITE_CHOICE));
+  const sgi_slot *z = &r->slots[slot];
+  return choice->holds == SGI_AXIS_NEURON && z->channels == s->config->num_channels &&
+         z->pool == s->config->num_neurons;
+}
+
 typedef struct size_pair {
   const char *what;
   size_t recorded, model;

@@ -38,6 +38,9 @@ sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const ch
 /* The slot of a model layer; SG_ERR_ARG lists the recorded ones. */
 sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot, sg_error *err);
 
+/* The units of a slot are the model's neurons, and not the experts that hold them. */
+bool sgi_recording_neurons(const sgi_recording *r, const sg_model *m, size_t slot);
+
 /* Every number that is read below is held against its bounds first; where one lies outside, zeros
  * are read in its place, and from then on this is SG_ERR_FORMAT with file and place. Whoever tells
  * what he read asks first. */

@@ -44,7 +44,8 @@ printf '{"text": "The dog"}\n{"text": "was red"}\n' >text.jsonl
 echo '[5,6,7]' >three.json
 # shellcheck disable=SC2086
 {
-  "$sg" record model --data text.txt -o rec -q && "$sg" facts mine stories.txt --min-count 2 -o facts.json -q &&
+  "$sg" label make model --names named.sqlite -q && "$sg" label export model --names named.sqlite -o names.json -q &&
+    "$sg" record model --data text.txt -o rec -q && "$sg" facts mine stories.txt --min-count 2 -o facts.json -q &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o run --steps 3 -q $sizes
 } >/dev/null || exit 1
 

@@ -1,0 +1,206 @@
+/* cmd_label_list.c: all neurons of a model in a list: searched, sorted, paged. */
+#include <math.h>
+#include <string.h>
+
+#include "label.h"
+
+typedef struct work {
+  const cli_call *c;
+  cli_prompt p;
+  sgi_recording *rec;
+  sgi_names *names;
+  sgi_browser *browser;
+  sgi_browse ask;
+  sgi_page page;
+  cli_progress bar;
+  bool shown;
+} work;
+
+static bool advance(void *user, size_t done, size_t wanted) {
+  work *w = user;
+  if (!w->shown) cli_progress_begin(&w->bar, "reading", "parts", (double)wanted, 0);
+  w->shown = true;
+  cli_progress_update(&w->bar, (double)done, NULL);
+  return !cli_stop;
+}
+
+static void advance_end(work *w) {
+  if (w->shown) cli_progress_end(&w->bar);
+  w->shown = false;
+}
+
+/* One question of four. */
+static sg_status take_question(work *w, sg_error *err) {
+  static const struct {
+    const char *option;
+    sgi_question question;
+  } asked[] = {
+      {"fires-on", SGI_ASK_FIRES_ON}, {"raises", SGI_ASK_RAISES}, {"lowers", SGI_ASK_LOWERS}, {"near", SGI_ASK_NEAR}};
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < SGI_COUNT(asked) && !st; i++) {
+    const char *text = cli_string(w->c, asked[i].option);
+    if (!text) continue;
+    if (w->ask.question)
+      return sgi_fail(err, SG_ERR_ARG, "one question at a time: --fires-on, --raises, --lowers or --near");
+    w->ask.question = asked[i].question;
+    if (asked[i].question == SGI_ASK_NEAR)
+      st = cli_neuron_at(text, &w->ask.near, err);
+    else
+      st = cli_question_token(&w->p, text, asked[i].question == SGI_ASK_FIRES_ON, &w->ask.token, err);
+  }
+  return st;
+}
+
+static sg_status take_request(work *w, sg_error *err) {
+  const cli_call *c = w->c;
+  w->ask = (sgi_browse){.find = cli_string(c, "find"),
+                        .named = cli_flag(c, "named"),
+                        .layer = cli_is_set(c, "layer") ? (ptrdiff_t)cli_size(c, "layer") : -1,
+                        .channel = cli_is_set(c, "channel") ? (ptrdiff_t)cli_size(c, "channel") : -1,
+                        .reversed = cli_flag(c, "reverse"),
+                        .seed = cli_u64(c, "seed"),
+                        .from = cli_size(c, "from"),
+                        .count = cli_size(c, "count")};
+  sg_status st = take_question(w, err);
+  const char *order = cli_string(c, "sort");
+  w->ask.order = w->ask.question ? SGI_ORDER_SCORE : w->rec ? SGI_ORDER_STRENGTH : SGI_ORDER_NORM;
+  if (order) sgi_order_named(order, &w->ask.order);
+  return st;
+}
+
+static sg_status read_all(work *w, sg_error *err) {
+  const char *path = cli_string(w->c, "recording");
+  sg_status st = cli_prompt_open_model(&w->p, w->c, err);
+  if (!st && path) st = sgi_recording_open(path, &w->rec, err);
+  if (!st && path) st = cli_bind(w->c, w->rec, path, w->p.model, err);
+  if (!st) st = cli_names_open_if_there(w->c, w->p.model, &w->names, err);
+  if (!st) st = take_request(w, err);
+  sgi_label_request q = {
+      .model = w->p.model, .tokenizer = w->p.tokenizer, .rec = w->rec, .progress = advance, .user = w};
+  if (!st) st = sgi_browser_create(&q, &w->browser, err);
+  advance_end(w);
+  if (!st) st = sgi_browser_page(w->browser, w->names, &w->ask, advance, w, &w->page, err);
+  advance_end(w);
+  return st;
+}
+
+static void real_cell(cli_table *t, double x, const char *format) {
+  char text[40];
+  snprintf(text, sizeof text, format, x);
+  cli_cell(t, "%s", isnan(x) ? "" : text);
+}
+
+static void print(const work *w) {
+  bool asked = w->ask.question != SGI_ASK_NONE;
+  cli_table *t = cli_table_begin(asked ? "llrrrr" : "llrrr");
+  cli_cell(t, "neuron");
+  cli_cell(t, "label");
+  if (asked) cli_cell(t, "score");
+  cli_cell(t, "fires");
+  cli_cell(t, "strength");
+  cli_cell(t, "norm");
+  for (size_t i = 0; i < w->page.n; i++) {
+    const sgi_browsed_row *r = &w->page.rows[i];
+    cli_cell(t, "%u.%u.%u", r->stat->layer, r->stat->channel, r->stat->index);
+    if (*r->named.name)
+      cli_cell(t, "%s (%s)", r->named.name, r->named.text);
+    else
+      cli_cell(t, "%s", r->named.text);
+    if (asked) real_cell(t, r->score, "%+.4f");
+    real_cell(t, r->stat->recorded ? 100 * r->stat->share : NAN, "%.3f%%");
+    real_cell(t, r->stat->strength, "%.4f");
+    real_cell(t, r->stat->norm, "%.4f");
+  }
+  cli_table_end(t);
+  if (w->page.n < w->page.found)
+    cli_note("%zu of %s; --from %zu shows the next", w->page.n, cli_number(w->page.found, "neuron").s,
+             w->ask.from + w->page.n);
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  work w = {.c = c};
+  cli_signals_install();
+  sg_status st = read_all(&w, &err);
+  int code = 0;
+  if (st)
+    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+  else if (cli_flag(c, "json"))
+    code = cli_json(cli_neuron_page(&w.p, &w.ask, &w.page));
+  else
+    print(&w);
+  code = w.rec ? cli_reading_end(w.rec, code) : code;
+  sgi_page_deinit(&w.page);
+  sgi_browser_free(w.browser);
+  sgi_names_close(w.names);
+  sgi_recording_close(w.rec);
+  cli_prompt_close(&w.p);
+  return code;
+}
+
+static const cli_option options[] = {
+    {.name = "recording",
+     .letter = 'r',
+     .type = CLI_STRING,
+     .argument = "REC",
+     .help = "how often and how strongly they fire, in this recording of the model"},
+    {.name = "fires-on",
+     .type = CLI_STRING,
+     .argument = "WORD",
+     .help = "score: share of |value| that falls on the word"},
+    {.name = "raises", .type = CLI_STRING, .argument = "WORD", .help = "score: what a firing adds to the word's logit"},
+    {.name = "lowers",
+     .type = CLI_STRING,
+     .argument = "WORD",
+     .help = "score: what a firing takes from the word's logit"},
+    {.name = "near", .type = CLI_STRING, .argument = "L.C.I", .help = "score: likeness to this neuron, from -1 to 1"},
+    {.name = "find", .type = CLI_STRING, .argument = "TEXT", .help = "those whose label or name holds the text"},
+    {.name = "named", .type = CLI_FLAG, .help = "those that people named"},
+    {.name = "layer", .letter = 'l', .type = CLI_SIZE, .argument = "L", .value_text = "all", .help = "of this layer"},
+    {.name = "channel",
+     .letter = 'c',
+     .type = CLI_SIZE,
+     .argument = "C",
+     .value_text = "all",
+     .help = "of this channel"},
+    {.name = "sort",
+     .type = CLI_CHOICE,
+     .argument = "place|score|label|frequency|strength|norm|random",
+     .value_text = "score, strength or norm",
+     .help = "order; numbers fall"},
+    {.name = "reverse", .type = CLI_FLAG, .help = "the other way round"},
+    CLI_SEED_OPTION,
+    {.name = "from", .type = CLI_SIZE, .argument = "N", .value = "0", .help = "first row, from 0"},
+    {.name = "count", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "20", .max = 100000, .help = "rows"},
+    CLI_NAMES_OPTION,
+    CLI_FORCE_OPTION,
+    CLI_MODEL_OPTIONS,
+    CLI_JSON_OPTION,
+    CLI_END};
+
+const cli_command cli_label_list = {
+    .name = "label list",
+    .group = "Reading",
+    .summary = "all neurons of a model: searched, sorted, page by page",
+    .usage =
+        "MODEL [--recording REC] [--fires-on WORD] [--find TEXT] [--sort ORDER]\n"
+        "MODEL --raises WORD | --lowers WORD | --near L.C.I",
+    .examples =
+        "# the strongest\nsgatlin label list run --recording rec\n"
+        "# which fire on food, which raise soup\nsgatlin label list run -r rec --fires-on food\n"
+        "sgatlin label list run -r rec --raises soup\n"
+        "# what is like neuron 17 of channel 0 in layer 1\nsgatlin label list run --near 1.0.17\n"
+        "# any\nsgatlin label list run --sort random --seed 3 -n 5",
+    .description =
+        "Each row: the neuron as layer.channel.index, its name or label, the share of recorded positions at which it "
+        "fires, its strength (largest |value| times the length of its output row: the most that it changed the "
+        "stream), its norm (lengths of input and output row multiplied).\n\n"
+        "--fires-on without a recording: what the neuron's weights read at the bare word. --raises, --lowers: the "
+        "output row through the unembedding, with the sign that the neuron's values have on the whole. --near: "
+        "cosine of the two neurons as linear maps of the stream. Of a word of several tokens --fires-on takes the "
+        "last, --raises and --lowers the first (docs/method-reading.md, lists of neurons).",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};
