@@ -95,8 +95,8 @@ static sg_status open_truth(const cli_call *c, explorer *e, worlds *w, sg_error 
 
 /* A graph's file in place of a model. */
 static int run_file(const cli_call *c) {
-  static const char *const of_model[] = {"recording", "data",  "split",      "field",
-                                         "worlds",    "facts", "checkpoint", "tokenizer"};
+  static const char *const of_model[] = {"recording", "data",       "split",     "field", "worlds",
+                                         "facts",     "checkpoint", "tokenizer", "names"};
   for (size_t i = 0; i < SGI_COUNT(of_model); i++)
     if (cli_source_of(c, of_model[i]) == CLI_GIVEN)
       return cli_usage(c, "--%s needs a model, and %s is a file", of_model[i], c->args[0]);
@@ -122,6 +122,22 @@ static sg_status open_data(const cli_call *c, explorer *e, doc_file *d, sg_error
   return st ? st : documents_open(d, path, &form, err);
 }
 
+/* The file of names where there is one. One that cannot be read, or of another model (a run that
+ * trained on), is told and left alone: the page works without. */
+static sg_status open_names(const cli_call *c, explorer *e, sg_error *err) {
+  sg_error why = {0};
+  e->author = cli_login();
+  if (!(e->names_path = cli_names_path(c))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_status st = cli_names_open_if_there(c, e->model, &e->names, &why);
+  if (!st) return SG_OK;
+  if (cli_is_set(c, "names") || st == SG_ERR_MEMORY) return sgi_fail(err, st, "%s", why.text);
+  cli_warn("%s", why.text);
+  e->no_names =
+      sgi_strdup(st == SG_ERR_ARG ? "the file beside the model is of another one; explore it with --names FILE"
+                                  : "the file beside the model can not be read; the terminal says why");
+  return e->no_names ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
 static int run(const cli_call *c) {
   sg_error err = {0};
   cli_prompt p = {0};
@@ -140,10 +156,14 @@ static int run(const cli_call *c) {
   if (!st) st = open_truth(c, &e, &truth, &err);
   doc_file texts = {0};
   if (!st) st = open_data(c, &e, &texts, &err);
+  if (!st) st = open_names(c, &e, &err);
   if (!st) st = examples_make(&e, &e.examples, &err);
   int code = st ? cli_fail(&err) : serve(c, &e);
   documents_close(&texts);
   api_forget(&e);
+  sgi_names_close(e.names);
+  sgi_free(e.names_path);
+  sgi_free(e.no_names);
   worlds_deinit(&truth);
   sgi_free(e.facts);
   cli_reading_close(&reading);
@@ -190,6 +210,7 @@ static const cli_option options[] = {
      .value_text = "127.0.0.1",
      .help = "IPv4 address to listen on; any other than 127.0.0.1 lets other machines in"},
     CLI_BEYOND_OPTION,
+    CLI_NAMES_OPTION,
     CLI_FORCE_OPTION,
     CLI_MODEL_OPTIONS,
     {.name = "open", .type = CLI_FLAG, .help = "open the page in the browser"},

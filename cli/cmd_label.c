@@ -1,8 +1,6 @@
 /* cmd_label.c: labels of all neurons made and kept, names given, exported and imported. */
-#include <pwd.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/file.h"
 #include "label.h"
@@ -103,18 +101,13 @@ const cli_command cli_label_make = {
 
 /* ---- set ------------------------------------------------------------------------------------- */
 
-static const char *login(void) {
-  const struct passwd *p = getpwuid(geteuid());
-  return p && p->pw_name ? p->pw_name : "";
-}
-
 static sg_status give(const cli_call *c, work *w, sgi_neuron_at *at, sg_error *err) {
   sgi_unit u;
   const char *author = cli_string(c, "author");
   sg_status st = cli_neuron_at(c->args[1], at, err);
   if (!st) st = sgi_unit_find(w->p.model, at->layer, at->channel, at->index, &u, err);
   if (!st) st = cli_names_open(c, w->p.model, true, &w->names, err);
-  return st ? st : sgi_names_give(w->names, *at, c->args[2], author ? author : login(), (int64_t)time(NULL), err);
+  return st ? st : sgi_names_give(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);
 }
 
 static int run_set(const cli_call *c) {

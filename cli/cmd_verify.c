@@ -1,5 +1,5 @@
-/* cmd_verify.c: whether files are what was written, and whether this machine computes as it should.
- */
+/* cmd_verify.c: whether files are what was written, and whether this machine computes as it
+ * should. */
 #include <string.h>
 
 #include "../server/opened.h"
@@ -66,7 +66,8 @@ static sg_status check_path(sgi_checks *c, const char *path, sg_error *err) {
     case SGI_CHECK_NOTHING: break;
   }
   return sgi_fail(err, SG_ERR_IO,
-                  "%s: neither a model, run or recording, nor a token cache, tokenizer.json, graph, file of names or safetensors file",
+                  "%s: neither a model, run or recording, nor a token cache, tokenizer.json, graph, file of names or "
+                  "safetensors file",
                   path);
 }
 

@@ -1,7 +1,9 @@
 #include "label.h"
 
 #include <math.h>
+#include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/file.h"
 
@@ -26,6 +28,13 @@ sg_status cli_names_open_if_there(const cli_call *c, const sg_model *model, sgi_
   if (!st && (cli_is_set(c, "names") || sgi_is_file(path))) st = cli_names_open(c, model, false, out, err);
   sgi_free(path);
   return st;
+}
+
+const char *cli_login(void) {
+  static char name[SGI_AUTHOR_TEXT];
+  const struct passwd *p = getpwuid(geteuid());
+  if (p && p->pw_name && strlen(p->pw_name) < sizeof name) snprintf(name, sizeof name, "%s", p->pw_name);
+  return name;
 }
 
 sg_status cli_neuron_at(const char *text, sgi_neuron_at *out, sg_error *err) {

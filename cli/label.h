@@ -20,6 +20,8 @@ sg_status cli_names_open(const cli_call *c, const sg_model *model, bool write, s
 /* The same to read where there is one; *out NULL where there is none and --names was not given. */
 sg_status cli_names_open_if_there(const cli_call *c, const sg_model *model, sgi_names **out, sg_error *err);
 
+/* The user's login: who gives a name unless told otherwise. */
+const char *cli_login(void);
 /* "1.0.17" or "1,0,17". */
 sg_status cli_neuron_at(const char *text, sgi_neuron_at *out, sg_error *err);
 /* The token that a question means: the text as a token; of a word of several the last where a

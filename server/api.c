@@ -13,19 +13,34 @@ static const struct {
   bool post;
   api_answer answer;
 } routes[] = {
-    {"/api/info", false, api_info},          {"/api/metrics", true, api_metrics},
-    {"/api/predict", true, api_predict},     {"/api/continue", true, api_continue},
-    {"/api/generate", true, api_generate},   {"/api/lens", true, api_lens},
-    {"/api/margins", true, api_margins},     {"/api/attention", true, api_attention},
-    {"/api/attribute", true, api_attribute}, {"/api/minimal", true, api_minimal},
-    {"/api/ablate", true, api_ablate},       {"/api/joint", true, api_joint},
-    {"/api/neuron", true, api_neuron},       {"/api/activation", true, api_activation},
-    {"/api/labels", true, api_labels},       {"/api/graph", true, api_graph},
-    {"/api/neighbors", true, api_neighbors}, {"/api/together", true, api_together},
-    {"/api/fires", true, api_fires},         {"/api/map", true, api_map},
-    {"/api/locate", true, api_locate},       {"/api/place", true, api_place},
-    {"/api/facts", true, api_facts},         {"/api/file", true, api_file},
-    {"/api/documents", true, api_documents}, {"/api/document", true, api_document},
+    {"/api/info", false, api_info},
+    {"/api/metrics", true, api_metrics},
+    {"/api/predict", true, api_predict},
+    {"/api/continue", true, api_continue},
+    {"/api/generate", true, api_generate},
+    {"/api/lens", true, api_lens},
+    {"/api/margins", true, api_margins},
+    {"/api/attention", true, api_attention},
+    {"/api/attribute", true, api_attribute},
+    {"/api/minimal", true, api_minimal},
+    {"/api/ablate", true, api_ablate},
+    {"/api/joint", true, api_joint},
+    {"/api/neuron", true, api_neuron},
+    {"/api/activation", true, api_activation},
+    {"/api/labels", true, api_labels},
+    {"/api/name", true, api_name},
+    {"/api/neurons", true, api_neurons},
+    {"/api/graph", true, api_graph},
+    {"/api/neighbors", true, api_neighbors},
+    {"/api/together", true, api_together},
+    {"/api/fires", true, api_fires},
+    {"/api/map", true, api_map},
+    {"/api/locate", true, api_locate},
+    {"/api/place", true, api_place},
+    {"/api/facts", true, api_facts},
+    {"/api/file", true, api_file},
+    {"/api/documents", true, api_documents},
+    {"/api/document", true, api_document},
     {"/api/patch", true, api_patch},
 };
 
@@ -111,6 +126,8 @@ void api_forget(explorer *e) {
   json_decref(e->kept);
   json_decref(e->labels);
   json_decref(e->examples);
+  sgi_browser_free(e->browser);
+  e->browser = NULL;
   e->kept = e->labels = e->examples = NULL;
 }
 

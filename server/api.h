@@ -2,6 +2,7 @@
 #ifndef SGS_API_H
 #define SGS_API_H
 
+#include "../cli/label.h"
 #include "../cli/prompt.h"
 #include "../cli/reading.h"
 #include "../cli/word.h"
@@ -12,7 +13,7 @@
 
 enum { API_TOKENS = 512 }; /* of a prompt, or as many as the model was made for (api_most_tokens), unless `beyond` */
 
-/* What `sgatlin explore` serves. Read only while the server runs. */
+/* What `sgatlin explore` serves. Read only while the server runs, names of neurons excepted. */
 typedef struct explorer {
   sg_model *model;         /* NULL: a graph from a file is all there is */
   const opened *graph;     /* then */
@@ -25,6 +26,12 @@ typedef struct explorer {
   char *facts;             /* path of a file of facts; NULL: none */
   json_t *kept;            /* answers that took long, by request: api_forget */
   json_t *labels;          /* of neurons that were asked for, by "layer.channel.index": api_forget */
+  sgi_names *names;        /* NULL: there is no file yet */
+  char *names_path;        /* where it lies, or will */
+  char *no_names;          /* why names cannot be kept; NULL: they can */
+  bool names_written;      /* names is open for writing */
+  const char *author;      /* of names that the page gives */
+  sgi_browser *browser;    /* the list of neurons, once it was asked for: api_forget */
   json_t *examples;        /* texts to begin with; NULL: none */
   bool beyond;             /* prompts may be longer than the model was made for; then answers have a "warning" */
 } explorer;
@@ -119,5 +126,7 @@ sg_status api_documents(api_call *c, json_t **answer, sg_error *err);
 sg_status api_document(api_call *c, json_t **answer, sg_error *err);
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err);
 sg_status api_labels(api_call *c, json_t **answer, sg_error *err);
+sg_status api_name(api_call *c, json_t **answer, sg_error *err);
+sg_status api_neurons(api_call *c, json_t **answer, sg_error *err);
 
 #endif

@@ -1,12 +1,20 @@
 /* routes_names.c: what neurons are called: labels made from their cards, and names that people
- * gave. */
-#include <stdio.h>
+ * gave; all of them in a list. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
 
 #include "api.h"
 #include "core/json.h"
-#include "read/label.h"
+#include "read/neuron.h"
 
-enum { MOST = 4000 };
+enum { MOST = 4000, MOST_ROWS = 500 };
+
+static sgi_label_request request_of(const api_call *c) {
+  const explorer *e = c->e;
+  return (sgi_label_request){
+      .model = e->model, .tokenizer = e->tokenizer, .rec = e->recording ? e->recording->rec : NULL};
+}
 
 /* The label of a neuron, made once while the explorer runs. *text is borrowed from the explorer. */
 static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_t index, const char **text,
@@ -27,6 +35,21 @@ static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_
   return SG_OK;
 }
 
+/* A row of the answer: the name that was given, else the label; of the file where it has one. */
+static sg_status add_row(const api_call *c, size_t layer, size_t channel, size_t index, json_t *list, sg_error *err) {
+  sgi_named named = {0};
+  const char *text = NULL;
+  sg_status st = c->e->names ? sgi_names_find(c->e->names, (sgi_neuron_at){layer, channel, index}, &named, err) : SG_OK;
+  if (!st && named.labelled) text = named.text;
+  if (!st && !text) st = label_of(c, layer, channel, index, &text, err);
+  if (st) return st;
+  bool given = *named.name != 0;
+  json_t *row = json_pack("{sI sI sI ss ss ss sb}", "layer", (json_int_t)layer, "channel", (json_int_t)channel, "index",
+                          (json_int_t)index, "label", given ? named.name : text, "automatic", text, "author",
+                          named.author, "given", (int)given);
+  return row && !json_array_append_new(list, row) ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+}
+
 sg_status api_labels(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {"neurons"}, *const one[] = {"layer", "channel", "index"};
   const json_t *neurons = json_object_get(c->body, "neurons");
@@ -36,21 +59,138 @@ sg_status api_labels(api_call *c, json_t **answer, sg_error *err) {
     st = sgi_fail(err, SG_ERR_ARG, "request: \"neurons\" must be a list of at most %d", MOST);
   if (st) return st;
   json_t *list = json_array();
-  for (i = 0; i < json_array_size(neurons); i++) {
+  if (!list) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  for (i = 0; i < json_array_size(neurons) && !st; i++) {
     api_call part = {.e = c->e, .p = c->p, .body = json_array_get(neurons, i)};
     size_t l, ch, n;
-    const char *text = NULL;
     if (!json_is_object(part.body)) st = sgi_fail(err, SG_ERR_ARG, "request: \"neurons\" must be a list of objects");
     if (!st) st = api_keys(&part, one, SGI_COUNT(one), err);
     if (!st) st = api_unit(&part, &l, &ch, &n, err);
-    if (!st) st = label_of(c, l, ch, n, &text, err);
-    if (st) break;
-    json_t *row = json_pack("{sI sI sI ss sb}", "layer", (json_int_t)l, "channel", (json_int_t)ch, "index",
-                            (json_int_t)n, "label", text, "given", 0);
-    if (!list || !row || json_array_append_new(list, row)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-    if (st) break;
+    if (!st) st = add_row(c, l, ch, n, list, err);
   }
-  if (!st && !(*answer = json_pack("{so}", "labels", list))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (st) json_decref(list);
+  if (!st && !(*answer = json_pack("{sO}", "labels", list))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  json_decref(list);
+  return st;
+}
+
+/* The file is made by the first name. Answers name no paths. */
+static sg_status open_names(explorer *e, sg_error *err) {
+  sg_error why = {0};
+  if (e->no_names || !e->names_path)
+    return sgi_fail(err, SG_ERR_ARG, "names can not be kept: %s", e->no_names ? e->no_names : "no file was named");
+  if (e->names_written) return SG_OK;
+  sgi_binding of = sgi_binding_of(e->model);
+  sgi_names *n = NULL;
+  sg_status st = sgi_names_open(e->names_path, &of, true, &n, &why);
+  if (st) {
+    cli_warn("%s", why.text);
+    return sgi_fail(err, st, "the file of names can not be written: the terminal of the explorer says why");
+  }
+  sgi_names_close(e->names);
+  e->names = n;
+  e->names_written = true;
+  return SG_OK;
+}
+
+sg_status api_name(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"layer", "channel", "index", "name", "author"};
+  const char *name, *author;
+  size_t l, ch, n;
+  sgi_unit u;
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = api_unit(c, &l, &ch, &n, err);
+  if (!st) st = sgi_unit_find(c->p.model, l, ch, n, &u, err);
+  if (!st) st = api_text(c, "name", SGI_NAME_TEXT - 1, &name, err);
+  if (!st) st = api_text(c, "author", SGI_AUTHOR_TEXT - 1, &author, err);
+  if (!st && !name) st = sgi_fail(err, SG_ERR_ARG, "request: \"name\" is needed: the neuron's name, or \"\" for none");
+  if (!st) st = open_names(c->e, err);
+  if (!st)
+    st = sgi_names_give(c->e->names, (sgi_neuron_at){l, ch, n}, name, author ? author : c->e->author,
+                        (int64_t)time(NULL), err);
+  json_t *list = st ? NULL : json_array();
+  if (!st) st = add_row(c, l, ch, n, list, err);
+  if (!st && !(*answer = json_pack("{sO}", "labels", list))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  json_decref(list);
+  return st;
+}
+
+/* ---- the list -------------------------------------------------------------------------------- */
+
+static bool advance(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "reading the neurons");
+  return !http_job_cancelled(c->job);
+}
+
+static sg_status take_question(const api_call *c, sgi_browse *ask, sg_error *err) {
+  static const struct {
+    const char *key;
+    sgi_question question;
+  } asked[] = {
+      {"fires_on", SGI_ASK_FIRES_ON}, {"raises", SGI_ASK_RAISES}, {"lowers", SGI_ASK_LOWERS}, {"near", SGI_ASK_NEAR}};
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < SGI_COUNT(asked) && !st; i++) {
+    const char *text;
+    st = api_text(c, asked[i].key, 256, &text, err);
+    if (st || !text) continue;
+    if (ask->question)
+      return sgi_fail(err, SG_ERR_ARG, "request: one of \"fires_on\", \"raises\", \"lowers\" and \"near\" at a time");
+    ask->question = asked[i].question;
+    st = asked[i].question == SGI_ASK_NEAR
+             ? cli_neuron_at(text, &ask->near, err)
+             : cli_question_token(&c->p, text, asked[i].question == SGI_ASK_FIRES_ON, &ask->token, err);
+  }
+  return st;
+}
+
+static sg_status take_flag(const api_call *c, const char *key, bool *out, sg_error *err) {
+  const json_t *v = json_object_get(c->body, key);
+  *out = json_is_true(v);
+  return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be true or false", key);
+}
+
+static sg_status take_browse(const api_call *c, sgi_browse *ask, sg_error *err) {
+  const char *order;
+  sgi_largest most = sgi_model_largest(c->p.model);
+  json_int_t layer, channel, from, count, seed;
+  *ask = (sgi_browse){0};
+  sg_status st = take_question(c, ask, err);
+  if (!st) st = api_text(c, "find", 256, &ask->find, err);
+  if (!st) st = take_flag(c, "named", &ask->named, err);
+  if (!st) st = take_flag(c, "reversed", &ask->reversed, err);
+  if (!st) st = api_int(c, "layer", 0, (json_int_t)sg_model_config(c->p.model)->num_layers - 1, -1, &layer, err);
+  if (!st) st = api_int(c, "channel", 0, (json_int_t)most.channels - 1, -1, &channel, err);
+  if (!st) st = api_int(c, "from", 0, INT32_MAX, 0, &from, err);
+  if (!st) st = api_int(c, "count", 1, MOST_ROWS, 50, &count, err);
+  if (!st) st = api_int(c, "seed", 0, INT32_MAX, 0, &seed, err);
+  if (!st) st = api_text(c, "sort", 16, &order, err);
+  if (st) return st;
+  ask->layer = (ptrdiff_t)layer;
+  ask->channel = (ptrdiff_t)channel;
+  ask->from = (size_t)from;
+  ask->count = (size_t)count;
+  ask->seed = (uint64_t)seed;
+  ask->order = ask->question ? SGI_ORDER_SCORE : c->e->recording ? SGI_ORDER_STRENGTH : SGI_ORDER_NORM;
+  if (order && !sgi_order_named(order, &ask->order))
+    return sgi_fail(err, SG_ERR_ARG, "request: \"sort\" is \"%s\": no such order", order);
+  return SG_OK;
+}
+
+sg_status api_neurons(api_call *c, json_t **answer, sg_error *err) {
+  static const char *const keys[] = {"fires_on", "raises",   "lowers", "near", "find", "named", "layer",
+                                     "channel",  "reversed", "sort",   "seed", "from", "count"};
+  sgi_browse ask;
+  sgi_page page = {0};
+  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
+  if (!st) st = take_browse(c, &ask, err);
+  if (!st && !c->e->browser) {
+    sgi_label_request q = request_of(c);
+    q.progress = advance;
+    q.user = c;
+    st = sgi_browser_create(&q, &c->e->browser, err);
+  }
+  if (!st) st = sgi_browser_page(c->e->browser, c->e->names, &ask, advance, c, &page, err);
+  if (!st && !(*answer = cli_neuron_page(&c->p, &ask, &page))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sgi_page_deinit(&page);
   return st;
 }

@@ -9,8 +9,8 @@
 #define SGI_QUESTIONS(X) X(NONE, "none") X(FIRES_ON, "fires_on") X(RAISES, "raises") X(LOWERS, "lowers") X(NEAR, "near")
 #define SGI_ORDERS(X) \
   X(PLACE, "place") \
-  X(SCORE, "score") X(LABEL, "label") X(FREQUENCY, "frequency") X(STRENGTH, "strength") X(NORM, "norm") \
-      X(RANDOM, "random")
+  X(SCORE, "score") \
+  X(LABEL, "label") X(FREQUENCY, "frequency") X(STRENGTH, "strength") X(NORM, "norm") X(RANDOM, "random")
 #define SGI_QUESTION_ID(id, word) SGI_ASK_##id,
 #define SGI_ORDER_ID(id, word) SGI_ORDER_##id,
 typedef enum sgi_question { SGI_QUESTIONS(SGI_QUESTION_ID) SGI_ASK_COUNT } sgi_question;

@@ -17,6 +17,7 @@
 
 static http_server *server;
 static explorer e;
+static char names_file[300];
 static cli_reading reading;
 static char *scratch; /* holds a recording, and what worlds knows of it */
 static worlds truth;
@@ -73,6 +74,9 @@ static int start(void **state) {
   write_truth();
   assert_sg_ok(worlds_load(&truth, scratch, &reading, err));
   e.worlds = &truth;
+  snprintf(names_file, sizeof names_file, "%s/names.sqlite", scratch);
+  e.names_path = names_file;
+  e.author = "somebody";
   http_settings s = {.handler = api_handle, .user = &e};
   assert_sg_ok(http_start(&s, &server, err));
   return 0;
@@ -81,6 +85,7 @@ static int start(void **state) {
 static int stop(void **state) {
   (void)state;
   http_stop(server);
+  sgi_names_close(e.names);
   sg_model_free(e.model);
   sg_tokenizer_free(e.tokenizer);
   json_decref(document);
@@ -149,6 +154,14 @@ static const struct {
     {"/api/neuron", "{\"layer\":2,\"index\":9,\"excerpts\":7,\"special\":true}"},
     {"/api/activation", "{\"text\":\"" TEXT "\",\"layer\":1,\"channel\":2,\"index\":5}"},
     {"/api/labels", "{\"neurons\":[{\"layer\":1,\"channel\":2,\"index\":5},{\"layer\":0,\"channel\":0,\"index\":0}]}"},
+    {"/api/neurons", "{}"},
+    {"/api/neurons", "{\"raises\":\"id:40\",\"layer\":1,\"channel\":2,\"count\":7,\"from\":3}"},
+    {"/api/neurons", "{\"near\":\"1.2.5\",\"find\":\"e\",\"reversed\":true}"},
+    {"/api/neurons", "{\"fires_on\":\"dog\",\"sort\":\"frequency\"}"},
+    {"/api/name", "{\"layer\":1,\"channel\":2,\"index\":5,\"name\":\"a name\",\"author\":\"ann\"}"},
+    {"/api/neurons", "{\"named\":true,\"sort\":\"random\",\"seed\":3}"},
+    {"/api/labels", "{\"neurons\":[{\"layer\":1,\"channel\":2,\"index\":5}]}"},
+    {"/api/name", "{\"layer\":1,\"channel\":2,\"index\":5,\"name\":\"\"}"},
     {"/api/fires", "{\"neurons\":[{\"channel\":1,\"neuron\":3}],\"layer\":0,\"documents\":7}"},
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"position\":1,\"targets\":[\"id:3\",\"id:4\"],\"node_threshold\":0.5}"},
@@ -270,6 +283,14 @@ static void wrong_requests(void **state) {
       {"/api/activation", "{\"text\":\"a\",\"index\":64}"},
       {"/api/activation", "{\"text\":\"a\",\"channel\":3}"},
       {"/api/activation", "{\"text\":\"a\",\"layer\":3}"},
+      {"/api/name", "{}"},
+      {"/api/name", "{\"name\":\"a\\nb\"}"},
+      {"/api/name", "{\"name\":\"a\",\"index\":64}"},
+      {"/api/neurons", "{\"raises\":\"a\",\"near\":\"0.0.1\"}"},
+      {"/api/neurons", "{\"near\":\"0.0.64\"}"},
+      {"/api/neurons", "{\"near\":\"0-1\"}"},
+      {"/api/neurons", "{\"sort\":\"size\"}"},
+      {"/api/neurons", "{\"count\":501}"},
       {"/api/fires", "{\"neurons\":[]}"},
       {"/api/fires", "{\"neurons\":[{\"neuron\":64}]}"},
       {"/api/fires", "{\"neurons\":[{\"neuron\":1}],\"documents\":-1}"},
