@@ -31,6 +31,7 @@ export interface Calls {
   patch: T.Patch;
   labels: T.Labels;
   name: T.Labels;
+  neurons: T.Neurons;
 }
 export type Progress = (part: number, what: string) => void;
 /** A part of a text that is being written, as it comes. */

@@ -23,6 +23,7 @@ import * as graph from "./view_graph";
 import { lens } from "./view_lens";
 import * as map from "./view_map";
 import { neuron } from "./view_neuron";
+import * as list from "./view_neurons";
 import { predictions } from "./view_predictions";
 import * as steer from "./view_steer";
 import { training } from "./view_training";
@@ -41,8 +42,9 @@ const views: View[] = [
   map.map,
   facts.facts,
   compare.compare,
+  list.neurons,
 ];
-const owners = [attention, circuit, compare, corpus, facts, generate, graph, map, steer];
+const owners = [attention, circuit, compare, corpus, facts, generate, graph, list, map, steer];
 define(owners.map((v) => v.fields));
 
 const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");

@@ -13,6 +13,7 @@ const keys: [string, string][] = [
   ["← ↑ → ↓ + − 0", "map: move, zoom, show all"],
   ["l s", "map: lasso, search"],
   ["n s a", "facts: choose nouns, swap them, all pairs"],
+  ["r PgUp PgDn", "neurons: any order, previous and next page"],
   ["o , .", "compare: second prompt, its position"],
   ["[ ]", "previous, next document (--data)"],
   ["?", "this help"],

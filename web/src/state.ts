@@ -7,6 +7,7 @@ import type { fields as facts } from "./view_facts";
 import type { fields as generate } from "./generate";
 import type { fields as graph } from "./view_graph";
 import type { fields as attention } from "./view_attention";
+import type { fields as list } from "./view_neurons";
 import type { fields as map } from "./view_map";
 import type { fields as steer } from "./view_steer";
 
@@ -35,6 +36,7 @@ type Own = typeof circuit &
   typeof generate &
   typeof graph &
   typeof attention &
+  typeof list &
   typeof map &
   typeof steer;
 export type State = Common & Own;

@@ -467,12 +467,37 @@ export type Neuron = {
   recorded?: Fires;
   unrecorded?: string;
 };
+export type NeuronRow = {
+  layer: number;
+  channel: number;
+  index: number;
+  label: string;
+  recorded: boolean;
+  name: string | null;
+  author: string | null;
+  time: number | null;
+  count: number | null;
+  frequency: number | null;
+  largest: number | null;
+  strength: number | null;
+  norm: number | null;
+  score: number | null;
+};
+export type Neurons = {
+  found: number;
+  from: number;
+  question: string | null;
+  token: Token | null;
+  neurons: NeuronRow[];
+};
 export type Labels = {
   labels: {
     layer: number;
     channel: number;
     index: number;
-    label: string | null;
+    label: string;
+    automatic: string;
+    author: string;
     given: boolean;
   }[];
 };

@@ -7,6 +7,8 @@ import { takeAway } from "./joint";
 import { go } from "./state";
 import { parseNeuron, tint } from "./activation";
 import { recordedCards } from "./card_record";
+import { nameCard, nameOf, ways } from "./neuron_name";
+import type { Name } from "./neuron_name";
 import type { Ends, Link, Neuron, Valued } from "./types";
 import { button, card, neuronLink, note as plain } from "./parts";
 import type { Context, View } from "./view";
@@ -79,16 +81,20 @@ async function chosen(c: Context): Promise<[number, number, number]> {
   return first ? [first.layer ?? 0, first.channel ?? 0, first.index ?? 0] : [0, 0, 0];
 }
 
-export const neuron: View<Neuron> = {
+export const neuron: View<{ n: Neuron; name: Name | null }> = {
   name: "neuron",
   title: "Neuron",
   needsPrompt: false,
   about: "what one neuron reads and writes, and which others it is wired to",
   async load(c) {
     const [layer, channel, index] = await chosen(c);
-    return call("neuron", { layer, channel, index, top: 10, excerpts: 8 }, c.signal);
+    const [n, name] = await Promise.all([
+      call("neuron", { layer, channel, index, top: 10, excerpts: 8 }, c.signal),
+      nameOf(c, layer, channel, index),
+    ]);
+    return { n, name };
   },
-  draw(c, n) {
+  draw(c, { n, name }) {
     const { layer, channel, index } = n;
     const everywhere = takeAway(c.state.edits, { layer, channel, neuron: index, pos: null });
     return {
@@ -97,11 +103,13 @@ export const neuron: View<Neuron> = {
           "div.row.toolbar",
           {},
           place(c, [layer, channel, index]),
+          ways(c, [layer, channel, index]),
           button("steer it everywhere", () => go({ view: "steer", edits: everywhere })),
           c.read.tokens.length ? tint(layer, channel, index, "colour the strip by it") : null,
         ),
         card(
           h("h2", {}, `Layer ${layer}, channel ${channel}, neuron ${index}`),
+          nameCard(c, n, name),
           plain(
             "Below, from weights alone, read through the tied embedding: what it " +
               "reads and writes " +

@@ -33,6 +33,8 @@ export const views = ({ clean, counter, other }) => ({
     tinted: "1.0.7",
     quantity: "input",
   },
+  neurons: {},
+  "neurons-asked": { view: "neurons", ask: "raises", word: "dog" },
   "map-lit": { view: "map", docs: "16", layer: "1", lit: "0.7" },
   training: {},
   "corpus-none": { view: "corpus" },
