@@ -32,6 +32,7 @@
   X(cli_label_set) \
   X(cli_label_export) \
   X(cli_label_import) \
+  X(cli_label_score) \
   X(cli_prune) \
   X(cli_minimal) \
   X(cli_quantize) \

@@ -8,14 +8,14 @@
 enum { PART = 256 }; /* neurons between two questions whether to go on */
 
 /* Neurons [from, to). The first that fails, by number, is the one that is told. */
-static sg_status label_part(const sgi_label_request *q, const sgi_neuron_at *at, size_t from, size_t to,
-                            sgi_label *label, char (*text)[SGI_LABEL_TEXT], sg_error *err) {
+static sg_status label_part(const sgi_label_request *q, const bool *silent, const sgi_neuron_at *at, size_t from,
+                            size_t to, sgi_label *label, char (*text)[SGI_LABEL_TEXT], sg_error *err) {
   size_t wrong = to;
   sg_error why = {0};
 #pragma omp parallel for schedule(dynamic, 8)
   for (size_t i = from; i < to; i++) {
     sg_error e = {0};
-    if (!sgi_label_make(q->model, q->tokenizer, q->rec, at[i].layer, at[i].channel, at[i].index, &label[i], &e)) {
+    if (!sgi_label_make_with(q->model, silent, q->rec, at[i].layer, at[i].channel, at[i].index, &label[i], &e)) {
       if (text) sgi_label_text(&label[i], q->tokenizer, text[i]);
       continue;
     }
@@ -30,11 +30,13 @@ static sg_status label_part(const sgi_label_request *q, const sgi_neuron_at *at,
 
 sg_status sgi_label_some(const sgi_label_request *q, const sgi_neuron_at *at, size_t count, sgi_label *label,
                          char (*text)[SGI_LABEL_TEXT], sg_error *err) {
-  sg_status st = SG_OK;
+  bool *silent = count ? sgi_label_silent(q->model, q->tokenizer) : NULL;
+  sg_status st = silent || !count ? SG_OK : sgi_fail_memory(err, q->model->config.vocab_size, "labels");
   for (size_t from = 0; from < count && !st; from += PART) {
-    if (q->progress && !q->progress(q->user, from, count)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
-    st = label_part(q, at, from, from + PART < count ? from + PART : count, label, text, err);
+    if (q->progress && !q->progress(q->user, from, count)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+    if (!st) st = label_part(q, silent, at, from, from + PART < count ? from + PART : count, label, text, err);
   }
+  sgi_free(silent);
   return st;
 }
 

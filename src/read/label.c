@@ -18,10 +18,10 @@ static const double LEAST_SHARE = 0.2; /* of all |value|, for a token to stand i
 
 typedef struct making {
   const sg_model *m;
-  const sg_tokenizer *tok;
   size_t V;
-  double *weight; /* (V) how much each token belongs to the reads, at least 0 */
-  float *view;    /* (4,V) of the card */
+  const bool *silent; /* (V) tokens that say nothing */
+  double *weight;     /* (V) how much each token belongs to the reads, at least 0 */
+  float *view;        /* (4,V) of the card */
 } making;
 
 bool sgi_label_special(const sg_model *m, const sg_tokenizer *tok, size_t v) {
@@ -32,41 +32,33 @@ bool sgi_label_special(const sg_model *m, const sg_tokenizer *tok, size_t v) {
   return bytes && !sgi_utf8_valid(bytes, n);
 }
 
-static bool special(const making *w, size_t v) { return sgi_label_special(w->m, w->tok, v); }
+bool *sgi_label_silent(const sg_model *m, const sg_tokenizer *tok) {
+  size_t V = sg_model_config(m)->vocab_size;
+  bool *silent = sgi_alloc(V * sizeof *silent);
+  for (size_t v = 0; silent && v < V; v++) silent[v] = sgi_label_special(m, tok, v);
+  return silent;
+}
+
+static bool special(const making *w, size_t v) { return w->silent[v]; }
 
 /* Adds |value| of every firing to its token's weight; the sum of the values. The score stands for
  * the value where none is recorded. */
-static sg_status recorded(making *w, const sgi_recording *rec, size_t layer, size_t channel, size_t index, double *sum,
-                          size_t *firings, sg_error *err) {
-  const sgi_recording_info *info = sgi_recording_info_of(rec);
+static void recorded(making *w, const sgi_recording *rec, size_t layer, size_t channel, size_t index, double *sum,
+                     size_t *firings) {
   size_t slot;
   *firings = 0;
-  if (sgi_recording_slot(rec, layer, &slot, NULL) || !sgi_recording_neurons(rec, w->m, slot)) return SG_OK;
+  if (sgi_recording_slot(rec, layer, &slot, NULL) || !sgi_recording_neurons(rec, w->m, slot)) return;
   sgi_postings p = sgi_recording_postings(rec, slot, channel, index);
-  size_t entries = info->slots[slot].channels * info->slots[slot].top_k, K = info->slots[slot].top_k;
-  int32_t *chosen = sgi_alloc(entries * sizeof *chosen);
-  float *value = sgi_alloc(entries * sizeof *value);
-  if (!chosen || !value) {
-    sgi_free(chosen);
-    sgi_free(value);
-    return sgi_fail_memory(err, entries * sizeof *value, "a circuit");
-  }
   for (size_t i = 0; i < p.count; i++) {
     sgi_recorded at = sgi_recording_at(rec, p.position[i]);
     if (at.input < 0 || (size_t)at.input >= w->V || special(w, (size_t)at.input)) continue;
-    double x = (double)p.score[i];
-    if (sgi_recording_values(rec, slot, p.position[i], value)) {
-      sgi_recording_circuit(rec, slot, p.position[i], chosen, NULL);
-      for (size_t k = channel * K; k < (channel + 1) * K; k++)
-        if ((size_t)chosen[k] == index) x = (double)value[k];
-    }
+    float value;
+    double x =
+        sgi_recording_value(rec, slot, p.position[i], channel, index, &value) ? (double)value : (double)p.score[i];
     w->weight[at.input] += fabs(x);
     *sum += x;
     ++*firings;
   }
-  sgi_free(chosen);
-  sgi_free(value);
-  return SG_OK;
 }
 
 /* The largest not taken yet; V where none is above 0. */
@@ -111,8 +103,18 @@ static void choose_writes(const making *w, const float *writes, double sign, sgi
 
 sg_status sgi_label_make(const sg_model *m, const sg_tokenizer *tok, const sgi_recording *rec, size_t layer,
                          size_t channel, size_t index, sgi_label *out, sg_error *err) {
+  bool *silent = sgi_label_silent(m, tok);
   *out = (sgi_label){0};
-  making w = {.m = m, .tok = tok, .V = sg_model_config(m)->vocab_size};
+  if (!silent) return sgi_fail_memory(err, sg_model_config(m)->vocab_size, "a neuron's label");
+  sg_status st = sgi_label_make_with(m, silent, rec, layer, channel, index, out, err);
+  sgi_free(silent);
+  return st;
+}
+
+sg_status sgi_label_make_with(const sg_model *m, const bool *silent, const sgi_recording *rec, size_t layer,
+                              size_t channel, size_t index, sgi_label *out, sg_error *err) {
+  *out = (sgi_label){0};
+  making w = {.m = m, .silent = silent, .V = sg_model_config(m)->vocab_size};
   w.weight = sgi_alloc(w.V * sizeof *w.weight);
   w.view = sgi_alloc(4 * w.V * sizeof *w.view);
   sg_neuron_view view = {w.view, w.view + w.V, w.view + 2 * w.V, w.view + 3 * w.V};
@@ -120,7 +122,7 @@ sg_status sgi_label_make(const sg_model *m, const sg_tokenizer *tok, const sgi_r
   if (!st) st = sg_neuron_read(m, layer, channel, index, &view, err);
   double sum = 0;
   size_t firings = 0;
-  if (!st && rec && sgi_recording_indexed(rec)) st = recorded(&w, rec, layer, channel, index, &sum, &firings, err);
+  if (!st && rec && sgi_recording_indexed(rec)) recorded(&w, rec, layer, channel, index, &sum, &firings);
   if (!st) {
     out->recorded = firings > 0;
     const float *bare = view.value ? view.value : view.reads;

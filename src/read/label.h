@@ -26,6 +26,11 @@ typedef struct sgi_label {
 sg_status sgi_label_make(const sg_model *m, const sg_tokenizer *tok, const sgi_recording *rec, size_t layer,
                          size_t channel, size_t index, sgi_label *out, sg_error *err);
 
+/* The same with silent (V), which is made once for many neurons: sgi_label_silent, new: sgi_free;
+ * NULL when memory is out. */
+sg_status sgi_label_make_with(const sg_model *m, const bool *silent, const sgi_recording *rec, size_t layer,
+                              size_t channel, size_t index, sgi_label *out, sg_error *err);
+bool *sgi_label_silent(const sg_model *m, const sg_tokenizer *tok);
 /* A token that says nothing to a reader, and that labels leave out: begin, end, padding and, with a
  * tokenizer, bytes that are a part of a character. */
 bool sgi_label_special(const sg_model *m, const sg_tokenizer *tok, size_t token);

@@ -308,6 +308,7 @@ static double raised(const sgi_neuron_list *l, const sgi_neuron_stat *n, const f
                      const void *user) {
   const direction *to = user;
   (void)in;
+  if (n->recorded && !n->count) return NAN;
   double x = product(out, to->out, l->model->config.hidden_size);
   return n->recorded && n->sum < 0 ? -x : x;
 }

@@ -54,6 +54,10 @@ void sgi_recording_document(const sgi_recording *r, size_t document, size_t *fir
 /* The circuit of a slot at a position: index, score (C,K) into the caller's buffers, either may be
  * NULL. */
 void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score);
+/* The gated activation of one neuron at a position where it was chosen; false where none were
+ * recorded, or it was not chosen. Looks at its channel alone. */
+bool sgi_recording_value(const sgi_recording *r, size_t slot, size_t position, size_t channel, size_t neuron,
+                         float *value);
 /* Gated activations (C,K); false where none were recorded. */
 bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value);
 

@@ -105,6 +105,25 @@ bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, 
   return true;
 }
 
+bool sgi_recording_value(const sgi_recording *r, size_t slot, size_t position, size_t channel, size_t neuron,
+                         float *value) {
+  const sgi_slot *z = &r->slots[slot];
+  size_t row, m = z->channels * z->top_k;
+  const shard *s = find(r, position, &row);
+  const layer_part *p = &s->layers[slot];
+  if (!p->value) return false;
+  for (size_t i = row * m + channel * z->top_k, end = i + z->top_k; i < end; i++) {
+    int32_t f = wide(z) ? ((const int32_t *)p->index)[i] : ((const int16_t *)p->index)[i];
+    if (f < 0 || (size_t)f != neuron) continue;
+    *value = r->half ? sgi_from_half(((const uint16_t *)p->value)[i]) : ((const float *)p->value)[i];
+    if (isfinite(*value)) return true;
+    spoil(r, s->file, "layer %zu: an activation of position %zu is not finite", r->layers[slot], row);
+    *value = 0;
+    return true;
+  }
+  return false;
+}
+
 /* ---- inverted index -------------------------------------------------------------------------- */
 
 bool sgi_recording_indexed(const sgi_recording *r) { return r->indexed; }

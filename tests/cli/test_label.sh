@@ -73,6 +73,15 @@ for token in range(150):
 assert abs(total - 1) < 1e-6, total
 PY
 
+# Scores: the same for any number of threads; held-out text must be named.
+try 0 label score "$MODEL" --data "$tmp/text.txt" --share 0.1 -n 60 --json -t 1
+cp "$tmp/out" "$tmp/one"
+try 0 label score "$MODEL" --data "$tmp/text.txt" --share 0.1 -n 60 --json -t 2
+same "$tmp/out" "$tmp/one"
+has out '"feedforward":"sgatlin"'
+try 2 label score "$MODEL"
+has err "give held-out text: --data FILE, or --worlds DIR"
+
 # Two processes: every name is there afterwards.
 i=0
 while [ $i -lt 12 ]; do

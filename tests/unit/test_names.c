@@ -8,7 +8,8 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "names/browse.h"
-#include "names/names.h"
+#include "names/score.h"
+#include "read/neuron.h"
 #include "support/golden.h"
 #include "support/prompts.h"
 
@@ -307,6 +308,92 @@ static void listed(void **state) {
   }
 }
 
+/* Scores beside plain loops over the values that the card gives along each row. */
+static void scored_beside(const char *directory) {
+  enum { B = 6, T = 24, N = B * T };
+  sg_model *m;
+  sgi_names *n;
+  int32_t inputs[N], category[N];
+  assert_sg_ok(sg_model_load(directory, &m, err));
+  const sg_config *c = sg_model_config(m);
+  for (size_t i = 0; i < N; i++) {
+    inputs[i] = i % T ? (int32_t)(3 + i * i % 11) : c->bos_id;
+    category[i] = inputs[i] % 4 == 3 ? -1 : inputs[i] % 4;
+  }
+  unlink(path);
+  sgi_binding own = sgi_binding_of(m);
+  size_t made;
+  assert_sg_ok(sgi_names_open(path, &own, true, &n, err));
+  assert_sg_ok(sgi_names_label_all(n, &(sgi_label_request){.model = m}, &made, err));
+  /* Labels that speak of the tokens of this text. */
+  assert_sg_ok(sgi_names_begin(n, err));
+  for (size_t i = 0; i < c->num_neurons; i++) {
+    sgi_label l = {.reads = {(int32_t)(3 + i % 11), 5}, .n_reads = 2, .writes = {7}, .raises = {true}, .n_writes = 1};
+    assert_sg_ok(sgi_names_label(n, (sgi_neuron_at){0, 0, i}, &l, "x", err));
+  }
+  assert_sg_ok(sgi_names_commit(n, err));
+  sgi_label_score_request q = {.model = m,
+                               .inputs = inputs,
+                               .B = B,
+                               .T = T,
+                               .category = category,
+                               .n_categories = 3,
+                               .neurons = made,
+                               .positions = 1000,
+                               .others = 5,
+                               .share = 0.2,
+                               .seed = 1};
+  sgi_label_scores s;
+  assert_sg_ok(sgi_label_score(n, &q, &s, err));
+  size_t positions = 0;
+  for (size_t i = 0; i < N; i++)
+    positions += inputs[i] != c->bos_id && inputs[i] != c->eos_id && inputs[i] != c->pad_id;
+  assert_int_equal(s.positions, positions);
+  assert_true(s.n > 3);
+  for (size_t k = 0; k < s.n; k += 1 + s.n / 30) {
+    const sgi_label_scored *one = &s.neurons[k];
+    sg_activation a[N];
+    sgi_named row;
+    double x[N];
+    for (size_t r = 0; r < B; r++)
+      assert_sg_ok(
+          sg_neuron_activations(m, inputs + r * T, T, one->at.layer, one->at.channel, one->at.index, a + r * T, err));
+    assert_sg_ok(sgi_names_find(n, one->at, &row, err));
+    size_t wanted = (size_t)(0.2 * (double)positions + 0.5), fired = 0, told = 0, quiet = 0, wrong = 0;
+    for (size_t i = 0; i < N; i++) x[i] = a[i].chosen ? fabs((double)(float)a[i].value) : 0;
+    for (size_t i = 0; i < N; i++) {
+      size_t above = 0;
+      if (i % T == 0) continue;
+      for (size_t j = 0; j < N; j++) above += j % T && x[j] > x[i];
+      bool fires = above < wanted && x[i] > 0, foretold = false;
+      for (size_t r = 0; r < row.label.n_reads; r++) foretold |= row.label.reads[r] == inputs[i];
+      fired += fires;
+      quiet += !fires;
+      told += fires && foretold;
+      wrong += !fires && foretold;
+    }
+    assert_int_equal(one->fired, fired);
+    double want = ((double)told / (double)fired + 1 - (double)wrong / (double)quiet) / 2;
+    assert_true(fabs(one->reads - want) < 1e-12);
+    assert_true(one->rank >= 0 && one->rank <= 1 && one->others > 0 && one->others < 1);
+    assert_true(one->category >= 0 && one->category <= 1);
+  }
+  sgi_label_scores_deinit(&s);
+  q.share = 0;
+  assert_int_equal(sgi_label_score(n, &q, &s, NULL), SG_ERR_ARG);
+  sgi_label_scores_deinit(&s);
+  sgi_names_close(n);
+  sg_model_free(m);
+  unlink(path);
+}
+
+static void scored(void **state) {
+  (void)state;
+  scored_beside("tests/golden/models/mlp");
+  scored_beside("tests/golden/models/peer");
+  scored_beside("tests/golden/models/moe");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(kept, clear),
@@ -316,6 +403,8 @@ int main(void) {
       cmocka_unit_test_setup(json, clear),
       cmocka_unit_test_setup(damage, clear),
       cmocka_unit_test(listed),
+      cmocka_unit_test(scored),
+      cmocka_unit_test(scored),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -71,7 +71,7 @@ function controls(c: Context) {
     h(
       "div.row.toolbar",
       {},
-      choice("ask", "", questions, s.ask, (ask) => go({ ask, word: "", sort: "", ...first })),
+      choice("ask", "show ", questions, s.ask, (ask) => go({ ask, word: "", sort: "", ...first })),
       s.ask
         ? box("word", near ? "neuron " : "word ", s.word, near ? "1.0.17" : "was", (word) =>
             go({ word, ...first }),
