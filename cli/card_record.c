@@ -1,6 +1,7 @@
 #include "card_record.h"
 
 #include "model/model.h"
+#include "read/kept.h"
 
 /* Shares of the neuron's positions of one sign, by |value|, at which excerpts are shown. */
 static const double quantiles[] = {1, 0.75, 0.5, 0.25};
@@ -12,7 +13,7 @@ sg_status cli_fires_check(const cli_prompt *p, const sgi_recording *rec, const c
   bool same = i->vocab_size == c->vocab_size && i->model_layers == c->num_layers;
   for (size_t s = 0; s < i->n_layers && same; s++) {
     const sgi_sublayer *f = sgi_feedforward_of(p->model, i->layers[s]);
-    same = f && i->slots[s].pool == f->config->num_neurons;
+    same = f && (i->slots[s].pool == f->config->num_neurons || sgi_recording_kept(rec, i->layers[s]));
   }
   if (same) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG,
@@ -117,10 +118,11 @@ sg_status cli_fires_json(const cli_fires *f, json_t **out, sg_error *err) {
   json_t *list = json_array();
   sg_status st = excerpts_json(f, list, err);
   *out = st ? NULL
-            : json_pack("{sI sI sI so sI so sI so sI sO so so so}", "count", (json_int_t)n->count, "for",
-                        (json_int_t)n->n_for, "against", (json_int_t)(n->n_firings - n->n_for), "density",
-                        cli_json_real(n->density), "positions", (json_int_t)sgi_recording_info_of(f->rec)->n_positions,
-                        "agreement", cli_json_real(n->agreement), "agreement_tokens", (json_int_t)n->agreement_tokens,
+            : json_pack("{sI sI sI sb so sI so sI so sI sO so so so}", "count", (json_int_t)n->count, "for",
+                        (json_int_t)n->n_for, "against", (json_int_t)(n->n_firings - n->n_for), "kept", (int)n->kept,
+                        "density", cli_json_real(n->density), "positions",
+                        (json_int_t)sgi_recording_info_of(f->rec)->n_positions, "agreement",
+                        cli_json_real(n->agreement), "agreement_tokens", (json_int_t)n->agreement_tokens,
                         "written_agreement", cli_json_real(n->written_agreement), "written_tokens",
                         (json_int_t)n->written_tokens, "excerpts", list, "partners", partners_json(n), "gates",
                         histogram_json(&n->gates), "values", histogram_json(&n->values));

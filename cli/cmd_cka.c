@@ -51,6 +51,7 @@ static sg_status open_all(work *w, sg_error *err) {
   size_t most = cli_size(w->c, "top");
   sg_status st = cli_model_open(w->c, CLI_WITHOUT_TOKENIZER, &w->m, err);
   if (!st) st = cli_reading_open(w->c->args[1], &w->r, err);
+  if (!st) st = cli_reading_circuits(&w->r, err);
   if (!st) st = cli_bind(w->c, w->r.rec, w->c->args[1], w->m.model, err);
   if (!st && !(w->tokens = sgi_alloc(most * sizeof *w->tokens)))
     st = sgi_fail_memory(err, most * sizeof *w->tokens, "tokens");

@@ -38,16 +38,23 @@ static void print_histogram(const char *name, const sgi_neuron_histogram *h, siz
 
 static void print_record(const work *w) {
   const sgi_neuron_record *n = &w->fires.record;
-  printf("\nRecorded: chosen at %zu positions, %.4f%% of all\n", n->count, 100 * n->density);
+  printf("\nRecorded: %s at %zu positions, %.4f%% of all\n", n->kept && !w->view.opens ? "above 0" : "chosen", n->count,
+         100 * n->density);
   if (n->agreement_tokens >= 3)
     printf("rank agreement of \"value\" above with recorded means, over %zu input tokens: %+.3f\n", n->agreement_tokens,
            n->agreement);
   if (n->written_tokens >= 3)
     printf("rank agreement of \"writes\" above with mean values before a token, over %zu tokens to come: %+.3f\n",
            n->written_tokens, n->written_agreement);
-  print_histogram("gate", &n->gates, n->n_firings);
-  print_histogram("value", &n->values, n->n_firings);
-  printf("%zu times for what it writes (value above 0), %zu against\n", n->n_for, n->n_firings - n->n_for);
+  if (!n->kept) print_histogram("gate", &n->gates, n->n_firings);
+  size_t counted = 0;
+  for (size_t b = 0; b < SGI_NEURON_BINS; b++) counted += n->values.count[b];
+  print_histogram("value", &n->values, counted);
+  if (n->kept)
+    printf("its strongest are kept: %zu for what it writes (value above 0), %zu against\n", n->n_for,
+           n->n_firings - n->n_for);
+  else
+    printf("%zu times for what it writes (value above 0), %zu against\n", n->n_for, n->n_firings - n->n_for);
   cli_table *t = cli_table_begin("lrrl");
   cli_cell(t, "side");
   cli_cell(t, "from top");

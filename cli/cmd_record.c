@@ -17,6 +17,7 @@ typedef struct watch {
 static const char *units_of(const char *what) {
   return !strcmp(what, "recording")    ? "positions"
          : !strcmp(what, "indexing")   ? "layers"
+         : !strcmp(what, "neurons")    ? "positions"
          : !strcmp(what, "tokenising") ? "bytes"
                                        : "files";
 }
@@ -99,18 +100,18 @@ static sg_status plan(const cli_call *c, work *w, sg_error *err) {
 
 static json_t *plan_json(const sgi_record_plan *p, uint64_t free_bytes) {
   uint64_t all = p->positions + p->cut_tokens;
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "documents", (json_int_t)p->documents,
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "documents", (json_int_t)p->documents,
                    "positions", (json_int_t)p->positions, "circuits", (json_int_t)p->circuits, "shards",
                    (json_int_t)p->shards, "shard_bytes", (json_int_t)p->shard_bytes, "index_bytes",
-                   (json_int_t)p->index_bytes, "cut_tokens", (json_int_t)p->cut_tokens, "cut_share",
-                   cli_json_real(all ? (double)p->cut_tokens / (double)all : 0), "bytes_per_circuit",
-                   cli_json_real(p->bytes_per_circuit), "disk_free", (json_int_t)free_bytes);
+                   (json_int_t)p->index_bytes, "neuron_bytes", (json_int_t)p->neuron_bytes, "cut_tokens",
+                   (json_int_t)p->cut_tokens, "cut_share", cli_json_real(all ? (double)p->cut_tokens / (double)all : 0),
+                   "bytes_per_circuit", cli_json_real(p->bytes_per_circuit), "disk_free", (json_int_t)free_bytes);
 }
 
 static void plan_line(const sgi_record_plan *p, uint64_t free_bytes, size_t length, size_t made_for) {
   cli_note("%s circuits at %s positions of %s: %s on disk (%.0f bytes a circuit), %s free",
            cli_count((double)p->circuits).s, cli_count((double)p->positions).s, cli_number(p->documents, "document").s,
-           cli_bytes((double)(p->shard_bytes + p->index_bytes)).s, p->bytes_per_circuit,
+           cli_bytes((double)(p->shard_bytes + p->index_bytes + p->neuron_bytes)).s, p->bytes_per_circuit,
            cli_bytes((double)free_bytes).s);
   if (!p->cut_tokens) return;
   uint64_t all = p->positions + p->cut_tokens;
@@ -128,7 +129,7 @@ static int record(const cli_call *c, work *w, watch *bar) {
   size_t made_for = sg_model_config(w->m.model)->max_position;
   plan_line(p, free_bytes, cli_is_set(c, "length") ? cli_size(c, "length") : made_for, made_for);
   if (cli_flag(c, "dry-run")) return cli_flag(c, "json") ? cli_json(plan_json(p, free_bytes)) : 0;
-  if (free_bytes && p->shard_bytes + p->index_bytes > free_bytes)
+  if (free_bytes && p->shard_bytes + p->index_bytes + p->neuron_bytes > free_bytes)
     cli_warn("the disk may be too small: what is written stays, and the same command goes on later");
   double started = sgi_now();
   sg_status st = sgi_recorder_run(w->recorder, out, &(sgi_record_events){bar, progress}, &reused, &err);
@@ -141,7 +142,11 @@ static int record(const cli_call *c, work *w, watch *bar) {
   double seconds = sgi_now() - started;
   if (reused) cli_note("%zu of %zu shards were already there", reused, p->shards);
   if (!cli_flag(c, "json")) {
-    cli_note("wrote %s in %s; try: sgatlin neighbors %s --find \"word\"", out, cli_seconds(seconds).s, out);
+    if (p->circuits)
+      cli_note("wrote %s in %s; try: sgatlin neighbors %s --find \"word\"", out, cli_seconds(seconds).s, out);
+    else
+      cli_note("wrote %s in %s; try: sgatlin label list %s --recording %s", out, cli_seconds(seconds).s, c->args[0],
+               out);
     return 0;
   }
   json_t *o = plan_json(p, free_bytes);

@@ -30,6 +30,7 @@ static int run(const cli_call *c) {
   bool json = cli_flag(c, "json");
   json_t *layers = json ? json_array() : NULL;
   sg_status st = cli_reading_open(c->args[0], &r, &err);
+  if (!st) st = cli_reading_circuits(&r, &err);
   cli_table *t = st || json ? NULL : begin_table();
   for (size_t s = 0; !st && s < r.info->n_layers; s++) {
     sg_usage u;

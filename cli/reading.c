@@ -56,7 +56,14 @@ void cli_reading_close(cli_reading *r) {
   sg_tokenizer_free(r->tok);
 }
 
+sg_status cli_reading_circuits(const cli_reading *r, sg_error *err) {
+  size_t slot;
+  return r->info->n_layers ? SG_OK : sgi_recording_slot(r->rec, 0, &slot, err);
+}
+
 sg_status cli_reading_layer(const cli_call *c, const cli_reading *r, size_t *slot, sg_error *err) {
+  sg_status st = cli_reading_circuits(r, err);
+  if (st) return st;
   *slot = r->info->n_layers - 1;
   return cli_is_set(c, "layer") ? sgi_recording_slot(r->rec, cli_size(c, "layer"), slot, err) : SG_OK;
 }

@@ -43,6 +43,8 @@ int cli_reading_end(const sgi_recording *rec, int code);
   { .name = "channel", .letter = 'c', .type = CLI_STRING, .argument = "C", .value = "all", .help = text }
 sg_status cli_reading_layer(const cli_call *c, const cli_reading *r, size_t *slot, sg_error *err);
 sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t slot, size_t *channel, sg_error *err);
+/* SG_ERR_ARG where the recording holds neurons alone. */
+sg_status cli_reading_circuits(const cli_reading *r, sg_error *err);
 /* The most channels of a recorded layer. */
 size_t cli_reading_channels(const cli_reading *r);
 

@@ -10,6 +10,9 @@ sg_status api_slot(const api_call *c, size_t *slot, sg_error *err) {
   if (!r) return sgi_fail(err, SG_ERR_ARG, "no recording is open: start the explorer with --recording");
   json_int_t layer;
   sg_status st = api_int(c, "layer", 0, (json_int_t)r->info->model_layers - 1, -1, &layer, err);
+  if (!st && !r->info->n_layers)
+    st = sgi_fail(err, SG_ERR_ARG, "the recording holds neurons alone and no circuits: its model has no router");
+  if (st) return st;
   *slot = r->info->n_layers - 1;
   return st || layer < 0 ? st : sgi_recording_slot(r->rec, (size_t)layer, slot, err);
 }

@@ -5,6 +5,7 @@
 #include "api.h"
 #include "core/json.h"
 #include "model/model.h"
+#include "read/kept.h"
 
 enum { MAX_LINKS = 50, MAX_EXCERPTS = 40 };
 
@@ -40,8 +41,9 @@ static sg_status add_recorded(const api_call *c, const cli_card *k, size_t excer
   sg_error why = {0};
   size_t slot;
   sg_status st = cli_fires_check(&c->p, r->rec, "the recording", &why);
-  if (!st && !sgi_recording_indexed(r->rec)) st = sgi_fail(&why, SG_ERR_ARG, "the recording has no index");
-  if (!st && sgi_recording_slot(r->rec, k->layer, &slot, NULL))
+  bool kept = sgi_recording_kept(r->rec, k->layer) != NULL;
+  if (!st && !kept && !sgi_recording_indexed(r->rec)) st = sgi_fail(&why, SG_ERR_ARG, "the recording has no index");
+  if (!st && !kept && sgi_recording_slot(r->rec, k->layer, &slot, NULL))
     st = sgi_fail(&why, SG_ERR_ARG, "layer %zu was not recorded", k->layer);
   if (st) {
     json_object_set_new(answer, "unrecorded", json_string(why.text));

@@ -6,6 +6,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "core/manifest.h"
+#include "read/kept.h"
 #include "read/recording.h"
 
 enum { PART = 4096 }; /* positions between two questions whether to go on */
@@ -85,6 +86,25 @@ static sg_status check_positions(walk *w, sg_error *err) {
   return sgi_check_took(w->c, w->directory, "tokens", st, &why, err);
 }
 
+/* Every value that is kept of neurons. */
+static sg_status check_kept(walk *w, sg_error *err) {
+  size_t neurons = 0, values = 0;
+  sg_error why = {0};
+  for (size_t l = 0; l < w->info->model_layers; l++) {
+    const sgi_kept *k = sgi_recording_kept(w->rec, l);
+    uint32_t position;
+    float value;
+    for (size_t u = 0; k && u < k->channels * k->neurons; u++, neurons++)
+      for (int side = 0; side < 2; side++)
+        for (size_t i = 0; sgi_kept_at(w->rec, k, u, side, i, &position, &value); i++) values++;
+    if (stopped(w)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+  }
+  if (!neurons) return SG_OK;
+  sg_status st = sgi_recording_check(w->rec, &why);
+  if (!st) sgi_checks_say(w->c, w->directory, "neurons", SG_OK, "%zu neurons, %zu values kept", neurons, values);
+  return sgi_check_took(w->c, w->directory, "neurons", st, &why, err);
+}
+
 static sg_status check_all(walk *w, sg_error *err) {
   size_t m = 1; /* entries of the largest circuit */
   for (size_t s = 0; s < w->info->n_layers; s++) {
@@ -97,6 +117,7 @@ static sg_status check_all(walk *w, sg_error *err) {
   sg_status st = w->index && w->score && w->value ? SG_OK : sgi_fail_memory(err, m * sizeof *w->index, "a circuit");
   if (!st) st = check_positions(w, err);
   for (size_t s = 0; s < w->info->n_layers && !st; s++) st = check_slot(w, s, err);
+  if (!st) st = check_kept(w, err);
   sgi_free(w->index);
   sgi_free(w->score);
   sgi_free(w->value);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "read/kept.h"
 #include "text/unicode.h"
 
 static const double LEAST_SHARE = 0.2; /* of all |value|, for a token to stand in a label beside the first */
@@ -59,6 +60,21 @@ static void recorded(making *w, const sgi_recording *rec, size_t layer, size_t c
     *sum += x;
     ++*firings;
   }
+}
+
+/* The same of a neuron that is kept by its strongest values; the sum is that of all. */
+static void kept(making *w, const sgi_recording *rec, const sgi_kept *k, size_t u, double *sum, size_t *firings) {
+  uint32_t position;
+  float value;
+  *firings = 0;
+  for (int side = 0; side < 2; side++)
+    for (size_t i = 0; sgi_kept_at(rec, k, u, side, i, &position, &value); i++) {
+      int32_t token = sgi_recording_at(rec, position).input;
+      if (token < 0 || (size_t)token >= w->V || special(w, (size_t)token)) continue;
+      w->weight[token] += fabs((double)value);
+      ++*firings;
+    }
+  *sum = k->sum[u];
 }
 
 /* The largest not taken yet; V where none is above 0. */
@@ -122,7 +138,11 @@ sg_status sgi_label_make_with(const sg_model *m, const bool *silent, const sgi_r
   if (!st) st = sg_neuron_read(m, layer, channel, index, &view, err);
   double sum = 0;
   size_t firings = 0;
-  if (!st && rec && sgi_recording_indexed(rec)) recorded(&w, rec, layer, channel, index, &sum, &firings);
+  const sgi_kept *k = rec ? sgi_recording_kept(rec, layer) : NULL;
+  if (!st && k && channel < k->channels && index < k->neurons)
+    kept(&w, rec, k, channel * k->neurons + index, &sum, &firings);
+  else if (!st && rec && sgi_recording_indexed(rec))
+    recorded(&w, rec, layer, channel, index, &sum, &firings);
   if (!st) {
     out->recorded = firings > 0;
     const float *bare = view.value ? view.value : view.reads;

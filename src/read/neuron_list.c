@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "read/kept.h"
 #include "read/label.h"
 #include "read/neuron.h"
 
@@ -144,12 +145,49 @@ static sg_status add_slots(sweep *w, sgi_list_progress progress, void *user, sg_
   return SG_OK;
 }
 
+/* Neurons of one layer that are kept one by one. */
+static void add_kept(const sgi_neuron_list *l, size_t layer) {
+  const sgi_kept *k = sgi_recording_kept(l->rec, layer);
+  size_t n = sgi_recording_info_of(l->rec)->n_positions;
+  for (size_t u = 0; k && u < k->channels * k->neurons; u++) {
+    sgi_neuron_stat *s = &l->at[first_of(l, layer) + u];
+    uint32_t position;
+    float value;
+    s->recorded = true;
+    s->count = k->count[u];
+    s->share = (double)s->count / (double)n;
+    s->sum = k->sum[u];
+    s->all = k->all[u];
+    for (int side = 0; side < 2; side++)
+      if (sgi_kept_at(l->rec, k, u, side, 0, &position, &value) && fabs((double)value) > s->largest)
+        s->largest = fabs((double)value);
+  }
+}
+
+/* Shares of the kept |value| that fall on the token. */
+static void kept_token(const sgi_neuron_list *l, const bool *silent, size_t i, int32_t token, double *score) {
+  const sgi_kept *k = sgi_recording_kept(l->rec, l->at[i].layer);
+  size_t u = l->at[i].channel * k->neurons + l->at[i].index;
+  double on = 0, all = 0;
+  uint32_t position;
+  float value;
+  for (int side = 0; side < 2; side++)
+    for (size_t j = 0; sgi_kept_at(l->rec, k, u, side, j, &position, &value); j++) {
+      int32_t read = sgi_recording_at(l->rec, position).input;
+      if (silent[read]) continue;
+      all += fabs((double)value);
+      if (read == token) on += fabs((double)value);
+    }
+  score[i] = all > 0 ? on / all : 0;
+}
+
 static sg_status add_recorded(sgi_neuron_list *l, sgi_list_progress progress, void *user, sg_error *err) {
   if (!l->rec) return SG_OK;
   sweep w = {.l = l, .info = sgi_recording_info_of(l->rec)};
   sg_status st = sweep_begin(&w, err);
   if (!st) st = add_slots(&w, progress, user, err);
   sweep_end(&w);
+  for (size_t layer = 0; layer < l->model->config.num_layers && !st; layer++) add_kept(l, layer);
   return st ? st : sgi_recording_check(l->rec, err);
 }
 
@@ -290,12 +328,14 @@ sg_status sgi_neuron_list_fires_on(const sgi_neuron_list *l, int32_t token, doub
   for (w.slot = 0; l->rec && !st && w.slot < w.info->n_layers; w.slot++)
     if (sgi_recording_neurons(l->rec, l->model, w.slot))
       add_token(&w, token, score + first_of(l, w.info->layers[w.slot]));
-  sweep_end(&w);
   for (size_t i = 0; i < l->count && !st; i++)
-    if (l->at[i].recorded)
+    if (l->rec && sgi_recording_kept(l->rec, l->at[i].layer))
+      kept_token(l, w.silent, i, token, score);
+    else if (l->at[i].recorded)
       score[i] = l->at[i].all > 0 ? score[i] / l->at[i].all : 0;
     else if (!i || l->at[i].layer != l->at[i - 1].layer)
       st = bare_values(l, l->at[i].layer, token, score, err);
+  sweep_end(&w);
   if (!st && l->rec) st = sgi_recording_check(l->rec, err);
   return st;
 }

@@ -40,8 +40,9 @@ sg_status sgi_neuron_list_find(const sgi_neuron_list *l, size_t layer, size_t ch
 /* score (count), NaN where nothing is known. fires_on: the share of |value| that falls on the
  * token; of neurons that are not recorded (recorded false): what the neuron's weights read at the
  * bare token. raises: what one mean firing adds to the token's logit: the output row through the
- * unembedding, with the sign of the neuron's sum; nothing is known of one that never fires. near: cosine of the two neurons as linear maps of
- * the stream (product of the cosines of input and output rows). */
+ * unembedding, with the sign of the neuron's sum; nothing is known of one that never fires. near:
+ * cosine of the two neurons as linear maps of the stream (product of the cosines of input and
+ * output rows). */
 sg_status sgi_neuron_list_fires_on(const sgi_neuron_list *l, int32_t token, double *score, sg_error *err);
 sg_status sgi_neuron_list_raises(const sgi_neuron_list *l, int32_t token, double *score, sg_error *err);
 sg_status sgi_neuron_list_near(const sgi_neuron_list *l, size_t at, double *score, sg_error *err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "read/kept.h"
 
 typedef struct reader {
   const sgi_recording *rec;
@@ -199,6 +200,43 @@ static sg_status find_agreement(const reader *r, sgi_neuron_record *n, const flo
   return st;
 }
 
+/* ---- neurons kept one by one ----------------------------------------------------------------- */
+
+static sg_status read_kept(const sgi_recording *rec, const sgi_kept *k, size_t channel, size_t index,
+                           sgi_neuron_record *n, sg_error *err) {
+  if (channel >= k->channels || index >= k->neurons)
+    return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the recording has %zu in each of %zu channels",
+                    index, channel, k->neurons, k->channels);
+  size_t u = channel * k->neurons + index, positions = sgi_recording_info_of(rec)->n_positions;
+  n->kept = true;
+  n->count = k->count[u];
+  n->density = (double)n->count / (double)positions;
+  n->firings = sgi_alloc(2 * SGI_KEPT_EACH * sizeof *n->firings);
+  n->partners = sgi_alloc(sizeof *n->partners);
+  if (!n->firings || !n->partners) return sgi_fail_memory(err, 2 * SGI_KEPT_EACH * sizeof *n->firings, "a neuron");
+  for (int side = 0; side < 2; side++) {
+    uint32_t position;
+    float value;
+    for (size_t i = 0; sgi_kept_at(rec, k, u, side, i, &position, &value); i++)
+      n->firings[n->n_firings++] = (sgi_neuron_firing){position, (double)value, NAN};
+    if (!side) n->n_for = n->n_firings;
+  }
+  n->values.low = (double)k->low[u];
+  n->values.high = (double)k->high[u];
+  for (size_t b = 0; b < SGI_NEURON_BINS; b++) n->values.count[b] = k->histogram[u * SGI_KEPT_BINS + b];
+  return sgi_recording_check(rec, err);
+}
+
+/* NaN where none was kept. */
+static void kept_values(const sgi_recording *rec, const sgi_kept *k, size_t u, size_t first, size_t n, double *value) {
+  uint32_t position;
+  float x;
+  for (size_t i = 0; i < n; i++) value[i] = NAN;
+  for (int side = 0; side < 2; side++)
+    for (size_t i = 0; sgi_kept_at(rec, k, u, side, i, &position, &x); i++)
+      if (position >= first && position - first < n) value[position - first] = (double)x;
+}
+
 static sg_status reader_make(reader *r, const sgi_recording *rec, size_t layer, size_t channel, size_t index,
                              sg_error *err) {
   *r = (reader){.rec = rec, .info = sgi_recording_info_of(rec), .channel = channel, .index = index};
@@ -225,6 +263,8 @@ sg_status sgi_neuron_record_init(sgi_neuron_record *n, const sgi_recording *rec,
                                  bool special, sg_error *err) {
   reader r;
   *n = (sgi_neuron_record){.agreement = NAN, .written_agreement = NAN};
+  const sgi_kept *k = sgi_recording_kept(rec, layer);
+  if (k) return read_kept(rec, k, channel, index, n, err);
   sg_status st = reader_make(&r, rec, layer, channel, index, err);
   r.special = special;
   if (!st) st = read_firings(&r, n, err);
@@ -238,6 +278,12 @@ sg_status sgi_neuron_record_init(sgi_neuron_record *n, const sgi_recording *rec,
 sg_status sgi_neuron_recorded_values(const sgi_recording *rec, size_t layer, size_t channel, size_t index, size_t first,
                                      size_t n, double *value, sg_error *err) {
   reader r;
+  const sgi_kept *kept = sgi_recording_kept(rec, layer);
+  size_t all = sgi_recording_info_of(rec)->n_positions;
+  if (kept && channel < kept->channels && index < kept->neurons && first <= all && n <= all - first) {
+    kept_values(rec, kept, channel * kept->neurons + index, first, n, value);
+    return sgi_recording_check(rec, err);
+  }
   sg_status st = reader_make(&r, rec, layer, channel, index, err);
   if (!st && (first > r.info->n_positions || n > r.info->n_positions - first))
     st = sgi_fail(err, SG_ERR_ARG, "position %zu: the recording ends at %zu", first + n - 1, r.info->n_positions - 1);

@@ -26,6 +26,9 @@ typedef struct sgi_neuron_partner {
 } sgi_neuron_partner;
 
 typedef struct sgi_neuron_record {
+  /* Its strongest values alone are known (kept.h): firings are those, gates and agreements are not
+   * there, no partners; values is of a sample of positions. */
+  bool kept;
   size_t count;   /* positions where the neuron is chosen */
   double density; /* count / all positions */
   /* (n_firings) without those on the begin token unless asked for: n_for of value 0 or more,

@@ -7,6 +7,7 @@
 #include "core/bundle.h"
 #include "core/manifest.h"
 #include "model/identity.h"
+#include "read/kept.h"
 #include "read/record_shard.h"
 
 static const size_t DEFAULT_SHARD = (size_t)256 << 20, DEFAULT_MEMORY = (size_t)512 << 20;
@@ -16,6 +17,8 @@ struct sgi_recorder {
   sgi_record_plan plan;
   sgi_record_span *spans;
   size_t longest; /* places of the longest document */
+  size_t *kept;   /* (n_kept) layers whose neurons are kept one by one (kept.h) */
+  size_t n_kept;
 };
 
 /* ---- plan ------------------------------------------------------------------------------------ */
@@ -46,7 +49,8 @@ static void count_bytes(sgi_recorder *r) {
     uint64_t C = f->slots[i].channels, lists = C * f->slots[i].pool + 1;
     p->index_bytes += 8 * (lists + n * C * f->slots[i].top_k + n * (C + 1));
   }
-  p->bytes_per_circuit = (double)(p->shard_bytes + p->index_bytes) / (double)p->circuits;
+  p->bytes_per_circuit = p->circuits ? (double)(p->shard_bytes + p->index_bytes) / (double)p->circuits : 0;
+  p->neuron_bytes = sgi_kept_bytes(f->q.model, r->kept, r->n_kept);
 }
 
 static sg_status plan_shards(sgi_recorder *r, sg_error *err) {
@@ -74,23 +78,27 @@ static sg_status plan_shards(sgi_recorder *r, sg_error *err) {
   return SG_OK;
 }
 
-/* Those asked for, or all whose feedforward chooses its units; the first is there in any case, to
- * say what it lacks. */
-static sg_status choose_layers(sgi_record_form *f, sg_error *err) {
-  size_t L = f->q.model->config.num_layers, n = 0;
+/* Those asked for, or all: circuits of layers whose feedforward chooses its units, neurons of
+ * layers where no choice names them. */
+static sg_status choose_layers(sgi_recorder *r, sg_error *err) {
+  sgi_record_form *f = &r->form;
+  size_t L = f->q.model->config.num_layers;
   size_t most = f->q.n_layers ? f->q.n_layers : L;
   f->layers = sgi_alloc(most * sizeof *f->layers);
   f->slots = sgi_alloc(most * sizeof *f->slots);
-  if (!f->layers || !f->slots) return sgi_fail_memory(err, most * sizeof *f->slots, "a list of layers");
+  r->kept = sgi_alloc(most * sizeof *r->kept);
+  if (!f->layers || !f->slots || !r->kept) return sgi_fail_memory(err, most * sizeof *f->slots, "a list of layers");
   for (size_t i = 0; i < most; i++) {
     sgi_gates g;
     size_t l = f->q.n_layers ? f->q.layers[i] : i;
     if (l >= L) return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has layers 0 to %zu", l, L - 1);
-    if (n && l <= f->layers[n - 1]) return sgi_fail(err, SG_ERR_ARG, "layers must ascend, each named once");
-    if (f->q.n_layers || sgi_layer_gates(f->q.model, l, &g)) f->layers[n++] = l;
+    if (i && f->q.n_layers && l <= f->q.layers[i - 1])
+      return sgi_fail(err, SG_ERR_ARG, "layers must ascend, each named once");
+    if (sgi_layer_gates(f->q.model, l, &g)) f->layers[f->n_layers++] = l;
+    if (sgi_kept_wanted(f->q.model, l)) r->kept[r->n_kept++] = l;
   }
-  f->n_layers = n ? n : 1;
-  return SG_OK;
+  if (f->n_layers || r->n_kept) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "these layers have no feedforward, so there is nothing to record");
 }
 
 static sg_status check(sgi_recorder *r, sg_error *err) {
@@ -102,7 +110,7 @@ static sg_status check(sgi_recorder *r, sg_error *err) {
     return sgi_fail(err, SG_ERR_ARG, "rows of %zu tokens can not be recorded", f->q.seq_len);
   if (f->q.padding && f->q.model->config.pad_id < 0)
     return sgi_fail(err, SG_ERR_ARG, "the model has no padding token to fill rows with");
-  sg_status st = choose_layers(f, err);
+  sg_status st = choose_layers(r, err);
   if (!st) st = sgi_record_sizes(f->q.model, f, err);
   if (st) return st;
   f->value_size = !strcmp(v, "F16") ? 2 : !strcmp(v, "F32") ? 4 : 0;
@@ -132,6 +140,7 @@ void sgi_recorder_free(sgi_recorder *r) {
   sgi_free(r->form.layers);
   sgi_free(r->form.slots);
   sgi_free(r->spans);
+  sgi_free(r->kept);
   sgi_free(r);
 }
 
@@ -164,6 +173,7 @@ static bool same_sizes(const sgi_slot *a, const sgi_slot *b) {
 /* Layers of one size are said once, of several one by one as "sizes". */
 static int add_slots(const sgi_record_form *f, json_t *o) {
   bool same = true;
+  if (!f->n_layers) return 0;
   for (size_t i = 1; i < f->n_layers; i++) same = same && same_sizes(&f->slots[0], &f->slots[i]);
   if (same) return add_slot(f, 0, o);
   json_t *list = json_array();
@@ -174,6 +184,21 @@ static int add_slots(const sgi_record_form *f, json_t *o) {
     bad |= json_array_append_new(list, one);
   }
   return bad | json_object_set_new(o, "sizes", list);
+}
+
+/* Adds the layers whose neurons are kept. */
+static int add_kept(const sgi_recorder *r, json_t *o) {
+  if (!r->n_kept) return 0;
+  json_t *list = json_array();
+  int bad = !list;
+  for (size_t i = 0; i < r->n_kept; i++) {
+    const sg_config *c = sgi_feedforward_of(r->form.q.model, r->kept[i])->config;
+    bad |= json_array_append_new(
+        list, json_pack("{s:I, s:I, s:I}", "layer", (json_int_t)r->kept[i], "channels",
+                        (json_int_t)(c->num_channels ? c->num_channels : 1), "neurons", (json_int_t)c->num_neurons));
+  }
+  bad |= json_object_set_new(o, "neurons", json_pack("{s:i, s:o}", "kept", SGI_KEPT_EACH, "layers", list));
+  return bad;
 }
 
 /* recording.json: everything that fixes the bytes of the shards. */
@@ -192,14 +217,14 @@ static json_t *describe(const sgi_recorder *r) {
                           (json_int_t)s->documents, "positions", (json_int_t)s->positions));
   }
   json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "format", "sgatlin-recording",
-                        "version", SGI_RECORD_VERSION, "model", q->model_path ? q->model_path : "", "data",
+                        "version", r->n_kept ? SGI_RECORD_VERSION : 1, "model", q->model_path ? q->model_path : "", "data",
                         q->data_path ? q->data_path : "", "data_hash", hash_text(q->documents.hash), "documents",
                         (json_int_t)r->plan.documents, "positions", (json_int_t)r->plan.positions, "seq_len",
                         (json_int_t)q->seq_len, "padding", q->padding, "unshifted", q->unshifted, "model_layers",
                         (json_int_t)c->num_layers, "layers", layers);
   json_t *rest = json_pack("{s:b, s:I, s:i, s:i, s:o}", "index", q->index, "vocab_size", (json_int_t)c->vocab_size,
                            "bos", c->bos_id, "pad", c->pad_id, "shards", shards);
-  if (o && rest && sgi_binding_write(q->model, o) && !add_slots(f, o) && !json_object_update(o, rest)) {
+  if (o && rest && sgi_binding_write(q->model, o) && !add_slots(f, o) && !add_kept(r, o) && !json_object_update(o, rest)) {
     json_decref(rest);
     return o;
   }
@@ -227,7 +252,7 @@ static sg_status compare(const json_t *old, const json_t *now, const char *where
 
 /* What a killed run left half written. */
 static sg_status remove_leftovers(const char *directory, sg_error *err) {
-  static const char *const ours[] = {"recording.json", "tokenizer.json", "shard-", "index-layer-"};
+  static const char *const ours[] = {"recording.json", "tokenizer.json", "shard-", "index-layer-", SGI_KEPT_FILE};
   return sgi_remove_temporaries(directory, ours, SGI_COUNT(ours), err);
 }
 
@@ -324,6 +349,30 @@ static sg_status write_index(const sgi_recorder *r, const char *directory, const
   return st;
 }
 
+typedef struct neuron_watch {
+  const sgi_record_events *events;
+  uint64_t total;
+} neuron_watch;
+
+static bool neurons_advance(void *user, size_t done) {
+  const neuron_watch *w = user;
+  const sgi_record_events *e = w->events;
+  return !e || !e->progress || e->progress(e->user, "neurons", done, w->total);
+}
+
+static sg_status write_kept(const sgi_recorder *r, const char *directory, const sgi_record_events *events,
+                            sg_error *err) {
+  if (!r->n_kept) return SG_OK;
+  neuron_watch w = {events, r->plan.positions};
+  char *path = sgi_path_join(directory, SGI_KEPT_FILE);
+  sg_status st = path ? SG_OK : sgi_fail_memory(err, 1, "a path");
+  if (!st && !sgi_is_file(path))
+    st = sgi_kept_write(&r->form, r->kept, r->n_kept, r->plan.documents, r->plan.positions, r->longest, path,
+                        neurons_advance, &w, err);
+  sgi_free(path);
+  return st;
+}
+
 /* ---- the manifest ---------------------------------------------------------------------------- */
 
 typedef struct hashing {
@@ -344,6 +393,7 @@ static size_t list_files(const sgi_recorder *r, char (*names)[SGI_RECORD_NAME]) 
   if (r->form.q.tokenizer) snprintf(names[n++], SGI_RECORD_NAME, "tokenizer.json");
   for (size_t i = 0; i < r->plan.shards; i++) sgi_record_shard_name(names[n++], i);
   for (size_t s = 0; r->form.q.index && s < r->form.n_layers; s++) sgi_record_index_name(names[n++], r->form.layers[s]);
+  if (r->n_kept) snprintf(names[n++], SGI_RECORD_NAME, SGI_KEPT_FILE);
   return n;
 }
 
@@ -351,7 +401,7 @@ static size_t list_files(const sgi_recorder *r, char (*names)[SGI_RECORD_NAME]) 
  * manifest that is there holds. */
 static sg_status write_manifest(const sgi_recorder *r, const char *directory, const sgi_record_events *events,
                                 sg_error *err) {
-  size_t most = 2 + r->plan.shards + r->form.n_layers;
+  size_t most = 3 + r->plan.shards + r->form.n_layers;
   char *path = sgi_path_join(directory, SGI_MANIFEST);
   char(*names)[SGI_RECORD_NAME] = sgi_alloc(most * sizeof *names), **list = sgi_alloc(most * sizeof *list);
   json_t *o = NULL;
@@ -374,6 +424,7 @@ sg_status sgi_recorder_run(sgi_recorder *r, const char *directory, const sgi_rec
   *reused = 0;
   sg_status st = prepare(r, directory, err);
   if (!st) st = write_shards(r, directory, events, reused, err);
+  if (!st) st = write_kept(r, directory, events, err);
   if (!st && r->form.q.index) st = write_index(r, directory, events, err);
   return st ? st : write_manifest(r, directory, events, err);
 }

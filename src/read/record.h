@@ -40,16 +40,16 @@ typedef sg_record_plan sgi_record_plan;
 
 typedef struct sgi_recorder sgi_recorder;
 
-/* Checks the request and plans. A kind without gates is SG_ERR_ARG. The request's pointers are
- * borrowed until free. */
+/* Checks the request and plans. Layers without a feedforward alone are SG_ERR_ARG. The request's
+ * pointers are borrowed until free. */
 sg_status sgi_recorder_create(const sgi_record_request *request, sgi_recorder **out, sg_error *err);
 void sgi_recorder_free(sgi_recorder *r);
 const sgi_record_plan *sgi_recorder_plan(const sgi_recorder *r);
 
 typedef struct sgi_record_events {
   void *user;
-  /* done of total positions, for "recording", "indexing", "hashing" (files); false stops
-   * (SG_ERR_CANCELLED) */
+  /* done of total positions, for "recording", "neurons", "indexing" (layers), "hashing" (files);
+   * false stops (SG_ERR_CANCELLED) */
   bool (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
 } sgi_record_events;
 

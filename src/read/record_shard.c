@@ -40,11 +40,7 @@ sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err)
     const sgi_sublayer *s;
     sg_status st = sgi_feedforward_find(m, f->layers[i], &s, err);
     if (st) return st;
-    if (!sgi_layer_gates(m, f->layers[i], &g))
-      return sgi_fail(err, SG_ERR_ARG,
-                      "feedforward kind %s has no gates, so there are no circuits to record; sgatlin trace --only "
-                      "'*.neurons' writes its hidden activations",
-                      s->ffn->name);
+    sgi_layer_gates(m, f->layers[i], &g);
     /* An activation for every chosen unit; hidden units of experts have other sizes. */
     sgi_site_id choice = sgi_ffn_site(s->ffn, SGI_SITE_CHOICE);
     const sgi_site_row *row = sgi_site_row_of(sgi_ffn_site(s->ffn, SGI_SITE_VALUES));

@@ -58,6 +58,8 @@ sg_status sgi_recording_slot(const sgi_recording *r, size_t layer, size_t *slot,
     if (r->layers[s] == layer) return *slot = s, SG_OK;
   char list[160];
   size_t n = 0;
+  if (!r->info.n_layers)
+    return sgi_fail(err, SG_ERR_ARG, "%s holds neurons alone and no circuits: its model has no router", r->directory);
   list[0] = 0;
   for (size_t s = 0; s < r->info.n_layers && n + 24 < sizeof list; s++)
     n += (size_t)snprintf(list + n, sizeof list - n, "%s%zu", s ? ", " : "", r->layers[s]);
@@ -91,7 +93,7 @@ sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const ch
   const sgi_recording_info *i = &r->info;
   const sg_config *c = &m->config;
   *bound = SGI_UNKNOWN;
-  if (!sgi_model_chooses(m))
+  if (i->n_layers && !sgi_model_chooses(m))
     return sgi_fail(err, SG_ERR_ARG, "%s holds circuits, and this model's feedforward kind (%s) has none", name,
                     c->feedforward);
   const size_pair whole[] = {{"layers", i->model_layers, c->num_layers},
@@ -105,14 +107,21 @@ sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const ch
                                {"neurons chosen a channel", i->slots[s].top_k, g.top_k}};
     st = same_sizes(layer, SGI_COUNT(layer), name, err);
   }
+  for (size_t k = 0; k < r->n_kept && !st; k++) {
+    const sgi_sublayer *f = sgi_feedforward_of(m, r->kept[k].layer);
+    const size_pair layer[] = {
+        {"channels", r->kept[k].channels, f && f->config->num_channels ? f->config->num_channels : 1},
+        {"neurons in a layer", r->kept[k].neurons, f ? f->config->num_neurons : 0}};
+    st = same_sizes(layer, SGI_COUNT(layer), name, err);
+  }
   return st ? st : sgi_binding_compare(&i->of, m, name, i->model, bound, err);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
 /* The tensor `name` of f with this type and shape; NULL with err filled otherwise. */
-static const void *tensor(const sgi_safetensors *f, const char *name, sgi_dtype dtype, size_t d0, size_t d1, size_t d2,
-                          sg_error *err) {
+const void *sgi_recording_tensor(const sgi_safetensors *f, const char *name, sgi_dtype dtype, size_t d0, size_t d1,
+                                 size_t d2, sg_error *err) {
   const sgi_tensor *t = sgi_safetensors_find(f, name);
   size_t dims[] = {d0, d1, d2};
   int n_dims = d2 ? 3 : d1 ? 2 : 1;
@@ -131,16 +140,17 @@ static sg_status open_layer(const sgi_recording *r, shard *s, size_t slot, sg_er
   size_t C = z->channels, K = z->top_k;
   layer_part *p = &s->layers[slot];
   sgi_record_tensor_name(name, r->layers[slot], "router.indices");
-  if (!(p->index = tensor(s->file, name, wide(z) ? SGI_I32 : SGI_I16, s->count, C, K, err))) return SG_ERR_FORMAT;
+  if (!(p->index = sgi_recording_tensor(s->file, name, wide(z) ? SGI_I32 : SGI_I16, s->count, C, K, err)))
+    return SG_ERR_FORMAT;
   sgi_record_tensor_name(name, r->layers[slot], "router.scores");
-  if (!(p->score = tensor(s->file, name, SGI_F32, s->count, C, K, err))) return SG_ERR_FORMAT;
+  if (!(p->score = sgi_recording_tensor(s->file, name, SGI_F32, s->count, C, K, err))) return SG_ERR_FORMAT;
   if (!z->has_values) return SG_OK;
   sgi_record_tensor_name(name, r->layers[slot], "neurons");
-  p->value = tensor(s->file, name, r->half ? SGI_F16 : SGI_F32, s->count, C, K, err);
+  p->value = sgi_recording_tensor(s->file, name, r->half ? SGI_F16 : SGI_F32, s->count, C, K, err);
   return p->value ? SG_OK : SG_ERR_FORMAT;
 }
 
-static sg_status open_part(const sgi_recording *r, const char *name, sgi_safetensors **out, sg_error *err) {
+sg_status sgi_recording_part(const sgi_recording *r, const char *name, sgi_safetensors **out, sg_error *err) {
   char *path = sgi_path_join(r->directory, name);
   if (!path) return sgi_fail_memory(err, strlen(r->directory), "a path");
   sg_status st = SG_OK;
@@ -157,7 +167,7 @@ static sg_status open_shard(sgi_recording *r, size_t i, size_t first, size_t cou
   shard *s = &r->shards[i];
   *s = (shard){.first = first, .count = count, .layers = r->parts + i * r->info.n_layers};
   sgi_record_shard_name(name, i);
-  sg_status st = open_part(r, name, &s->file, err);
+  sg_status st = sgi_recording_part(r, name, &s->file, err);
   if (st) return st;
   const struct {
     const char *name;
@@ -169,7 +179,8 @@ static sg_status open_shard(sgi_recording *r, size_t i, size_t first, size_t cou
                {"place", &s->place, 0},
                {"predictions", &s->predictions, SGI_RECORD_PREDICTIONS}};
   for (size_t k = 0; k < SGI_COUNT(plain); k++)
-    if (!(*plain[k].to = tensor(s->file, plain[k].name, SGI_I32, count, plain[k].width, 0, err))) return SG_ERR_FORMAT;
+    if (!(*plain[k].to = sgi_recording_tensor(s->file, plain[k].name, SGI_I32, count, plain[k].width, 0, err)))
+      return SG_ERR_FORMAT;
   for (size_t k = 0; k < r->info.n_layers && !st; k++) st = open_layer(r, s, k, err);
   return st;
 }
@@ -201,7 +212,7 @@ static sg_status open_shards(sgi_recording *r, const json_t *o, const char *wher
   r->n_shards = json_array_size(list);
   size_t bytes;
   if (!r->n_shards || r->n_shards > MAX_SHARDS ||
-      !sgi_size_mul(r->n_shards * sizeof *r->parts, r->info.n_layers, &bytes))
+      !sgi_size_mul(r->n_shards * sizeof *r->parts, r->info.n_layers + 1, &bytes))
     return sgi_fail(err, SG_ERR_FORMAT, "%s: shards must be a list of 1 to %d entries", where, MAX_SHARDS);
   r->shards = sgi_alloc(r->n_shards * sizeof *r->shards);
   r->parts = sgi_alloc(bytes);
@@ -226,9 +237,10 @@ static sg_status read_layers(sgi_recording *r, const json_t *o, const char *wher
   const json_t *list = json_object_get(o, "layers");
   sgi_recording_info *info = &r->info;
   info->n_layers = json_array_size(list);
-  if (!info->n_layers || info->n_layers > info->model_layers)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: layers must list 1 to %zu layers", where, info->model_layers);
-  r->layers = sgi_alloc(info->n_layers * sizeof *r->layers);
+  size_t least = json_object_get(o, "neurons") ? 0 : 1;
+  if (!json_is_array(list) || info->n_layers < least || info->n_layers > info->model_layers)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: layers must list %zu to %zu layers", where, least, info->model_layers);
+  r->layers = sgi_alloc((info->n_layers + 1) * sizeof *r->layers);
   if (!r->layers) return sgi_fail_memory(err, info->n_layers * sizeof *r->layers, "a recording");
   info->layers = r->layers;
   for (size_t i = 0; i < info->n_layers; i++) {
@@ -265,7 +277,7 @@ static sg_status read_slot(const json_t *o, const char *where, sgi_slot *z, bool
 static sg_status read_slots(sgi_recording *r, const json_t *o, const char *where, sg_error *err) {
   sgi_recording_info *info = &r->info;
   const json_t *list = json_object_get(o, "sizes");
-  info->slots = r->slots = sgi_alloc(info->n_layers * sizeof *r->slots);
+  info->slots = r->slots = sgi_alloc((info->n_layers + 1) * sizeof *r->slots);
   if (!r->slots) return sgi_fail_memory(err, info->n_layers * sizeof *r->slots, "a recording");
   if (list && (!json_is_array(list) || json_array_size(list) != info->n_layers))
     return sgi_fail(err, SG_ERR_FORMAT, "%s: sizes must list the %zu recorded layers", where, info->n_layers);
@@ -282,7 +294,7 @@ static sg_status read_info(sgi_recording *r, const json_t *o, const char *where,
   sg_status st = sgi_json_string(o, where, "format", format, sizeof format, err);
   if (!st && strcmp(format, "sgatlin-recording"))
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: format is \"%s\": expected \"sgatlin-recording\"", where, format);
-  if (!st) st = sgi_json_size(o, where, "version", SGI_RECORD_VERSION, SGI_RECORD_VERSION, &version, err);
+  if (!st) st = sgi_json_size(o, where, "version", 1, SGI_RECORD_VERSION, &version, err);
   if (!st) st = sgi_json_size(o, where, "positions", 1, UINT32_MAX, &info->n_positions, err);
   if (!st) st = sgi_json_size(o, where, "documents", 1, info->n_positions, &info->n_documents, err);
   if (!st) st = sgi_json_size(o, where, "model_layers", 1, 65536, &info->model_layers, err);
@@ -309,14 +321,14 @@ static sg_status open_index(sgi_recording *r, size_t slot, sg_error *err) {
   const sgi_recording_info *info = &r->info;
   layer_index *x = &r->index[slot];
   sgi_record_index_name(name, r->layers[slot]);
-  sg_status st = open_part(r, name, &x->file, err);
+  sg_status st = sgi_recording_part(r, name, &x->file, err);
   if (st) return st;
   const sgi_slot *z = &info->slots[slot];
   size_t lists = z->channels * z->pool, entries = info->n_positions * z->channels * z->top_k;
-  x->start = tensor(x->file, "start", SGI_U64, lists + 1, 0, 0, err);
-  if (x->start) x->position = tensor(x->file, "position", SGI_U32, entries, 0, 0, err);
-  if (x->position) x->score = tensor(x->file, "score", SGI_F32, entries, 0, 0, err);
-  if (x->score) x->norms = tensor(x->file, "norms", SGI_F64, z->channels + 1, info->n_positions, 0, err);
+  x->start = sgi_recording_tensor(x->file, "start", SGI_U64, lists + 1, 0, 0, err);
+  if (x->start) x->position = sgi_recording_tensor(x->file, "position", SGI_U32, entries, 0, 0, err);
+  if (x->position) x->score = sgi_recording_tensor(x->file, "score", SGI_F32, entries, 0, 0, err);
+  if (x->score) x->norms = sgi_recording_tensor(x->file, "norms", SGI_F64, z->channels + 1, info->n_positions, 0, err);
   if (!x->norms) return SG_ERR_FORMAT;
   x->looked_at = sgi_alloc(lists * sizeof *x->looked_at);
   if (!x->looked_at) return sgi_fail_memory(err, lists, "the state of a recording's lists");
@@ -343,9 +355,10 @@ static sg_status open_recording(const char *directory, bool with_index, sgi_reco
   if (!st) st = read_info(r, o, where, err);
   if (!st) st = open_shards(r, o, where, err);
   if (!st) st = sgi_json_bool(o, where, "index", &r->indexed, err);
-  if (!st && !(r->index = sgi_alloc(r->info.n_layers * sizeof *r->index)))
+  if (!st && !(r->index = sgi_alloc((r->info.n_layers + 1) * sizeof *r->index)))
     st = sgi_fail_memory(err, r->info.n_layers * sizeof *r->index, "a recording");
   if (!with_index && r) r->indexed = false;
+  if (!st && with_index) st = sgi_recording_open_kept(r, o, where, err);
   for (size_t s = 0; !st && r->indexed && s < r->info.n_layers; s++) st = open_index(r, s, err);
   json_decref(o);
   sgi_free(where);
@@ -377,6 +390,8 @@ void sg_recording_close(sgi_recording *r) {
     sgi_free(r->index[i].looked_at);
   }
   sgi_binding_free(&r->info.of);
+  sgi_safetensors_close(r->kept_file);
+  sgi_free(r->kept);
   sgi_free(r->damage);
   sgi_free(r->shards);
   sgi_free(r->parts);

@@ -10,13 +10,13 @@
 
 #include "read/binding.h"
 
-enum { SGI_RECORD_PREDICTIONS = SG_RECORD_PREDICTIONS, SGI_RECORD_VERSION = 1 };
+enum { SGI_RECORD_PREDICTIONS = SG_RECORD_PREDICTIONS, SGI_RECORD_VERSION = 2 }; /* 2: neurons are kept */
 
 typedef sg_recorded_layer sgi_slot;
 
 typedef struct sgi_recording_info {
   size_t n_positions, n_documents;
-  size_t n_layers;       /* recorded ones */
+  size_t n_layers;       /* whose circuits are recorded; 0 where neurons alone are kept (kept.h) */
   const size_t *layers;  /* (n_layers) their numbers in the model, ascending */
   const sgi_slot *slots; /* (n_layers) each layer's own sizes */
   size_t model_layers;

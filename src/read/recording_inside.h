@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "core/safetensors.h"
+#include "read/kept.h"
 #include "read/recording.h"
 
 /* One layer of one shard. */
@@ -50,7 +51,19 @@ struct sg_recording {
   bool indexed;
   layer_index *index; /* (n_layers) */
   damage *damage;
+  sgi_safetensors *kept_file;
+  sgi_kept *kept; /* (n_kept) */
+  size_t n_kept;
 };
+
+sg_status sgi_recording_open_kept(sgi_recording *r, const json_t *o, const char *where, sg_error *err);
+/* The tensor of that type and shape, or NULL with err filled. */
+const void *sgi_recording_tensor(const sgi_safetensors *f, const char *name, sgi_dtype dtype, size_t d0, size_t d1,
+                                 size_t d2, sg_error *err);
+/* The part of that name, which must be there. */
+sg_status sgi_recording_part(const sgi_recording *r, const char *name, sgi_safetensors **out, sg_error *err);
+/* Marks the recording as damaged. */
+void sgi_recording_spoil(const sgi_recording *r, const sgi_safetensors *file, const char *format, ...) SG_PRINTF(3, 4);
 
 /* Indices are int32. */
 static inline bool wide(const sgi_slot *z) { return z->pool > (size_t)INT16_MAX + 1; }

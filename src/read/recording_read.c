@@ -13,8 +13,7 @@
 
 /* ---- damage ---------------------------------------------------------------------------------- */
 
-static void spoil(const sgi_recording *r, const sgi_safetensors *file, const char *format, ...) SG_PRINTF(3, 4);
-static void spoil(const sgi_recording *r, const sgi_safetensors *file, const char *format, ...) {
+void sgi_recording_spoil(const sgi_recording *r, const sgi_safetensors *file, const char *format, ...) {
   int none = 0;
   char what[160];
   va_list ap;
@@ -51,7 +50,8 @@ static const shard *find(const sgi_recording *r, size_t position, size_t *row) {
 /* A token id of the vocabulary. */
 static int32_t token(const sgi_recording *r, const shard *s, const char *what, size_t row, int32_t id) {
   if (id >= 0 && (size_t)id < r->info.vocab_size) return id;
-  spoil(r, s->file, "%s of position %zu is %d, outside the vocabulary of %zu", what, row, id, r->info.vocab_size);
+  sgi_recording_spoil(r, s->file, "%s of position %zu is %d, outside the vocabulary of %zu", what, row, id,
+                      r->info.vocab_size);
   return 0;
 }
 
@@ -80,14 +80,15 @@ void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position,
   for (size_t i = 0; score && i < m; i++) {
     score[i] = p->score[row * m + i];
     if (isfinite(score[i])) continue;
-    spoil(r, s->file, "layer %zu: a score of position %zu is not finite", r->layers[slot], row);
+    sgi_recording_spoil(r, s->file, "layer %zu: a score of position %zu is not finite", r->layers[slot], row);
     score[i] = 0;
   }
   for (size_t i = 0; index && i < m; i++) {
     int32_t f = wide(z) ? ((const int32_t *)p->index)[row * m + i] : ((const int16_t *)p->index)[row * m + i];
     index[i] = f >= 0 && (size_t)f < z->pool ? f : 0;
     if (index[i] != f)
-      spoil(r, s->file, "layer %zu: position %zu names neuron %d of %zu", r->layers[slot], row, f, z->pool);
+      sgi_recording_spoil(r, s->file, "layer %zu: position %zu names neuron %d of %zu", r->layers[slot], row, f,
+                          z->pool);
   }
 }
 
@@ -99,7 +100,7 @@ bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, 
   for (size_t i = 0; i < m; i++) {
     value[i] = r->half ? sgi_from_half(((const uint16_t *)data)[row * m + i]) : ((const float *)data)[row * m + i];
     if (isfinite(value[i])) continue;
-    spoil(r, s->file, "layer %zu: an activation of position %zu is not finite", r->layers[slot], row);
+    sgi_recording_spoil(r, s->file, "layer %zu: an activation of position %zu is not finite", r->layers[slot], row);
     value[i] = 0;
   }
   return true;
@@ -117,7 +118,7 @@ bool sgi_recording_value(const sgi_recording *r, size_t slot, size_t position, s
     if (f < 0 || (size_t)f != neuron) continue;
     *value = r->half ? sgi_from_half(((const uint16_t *)p->value)[i]) : ((const float *)p->value)[i];
     if (isfinite(*value)) return true;
-    spoil(r, s->file, "layer %zu: an activation of position %zu is not finite", r->layers[slot], row);
+    sgi_recording_spoil(r, s->file, "layer %zu: an activation of position %zu is not finite", r->layers[slot], row);
     *value = 0;
     return true;
   }
@@ -141,8 +142,9 @@ static bool sound(const sgi_recording *r, size_t slot, size_t list, const sgi_po
   for (size_t k = 0; k < p->count; k++) {
     bool ascends = !k || p->position[k] > p->position[k - 1];
     if (p->position[k] < r->info.n_positions && ascends && isfinite(p->score[k])) continue;
-    spoil(r, x->file, "channel %zu neuron %zu, entry %zu: position %u (score %g) where %s is expected", list / F,
-          list % F, k, p->position[k], (double)p->score[k], ascends ? "one of the recording" : "a later one");
+    sgi_recording_spoil(r, x->file, "channel %zu neuron %zu, entry %zu: position %u (score %g) where %s is expected",
+                        list / F, list % F, k, p->position[k], (double)p->score[k],
+                        ascends ? "one of the recording" : "a later one");
     return false;
   }
   return true;
@@ -162,6 +164,6 @@ double sgi_recording_norm(const sgi_recording *r, size_t slot, size_t channel, s
   const layer_index *x = &r->index[slot];
   double norm = x->norms[channel * r->info.n_positions + position];
   if (norm >= 0 && isfinite(norm)) return norm;
-  spoil(r, x->file, "the norm of position %zu is %g", position, norm);
+  sgi_recording_spoil(r, x->file, "the norm of position %zu is %g", position, norm);
   return 0;
 }

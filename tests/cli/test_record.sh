@@ -146,10 +146,33 @@ has out 'points of'
 try 2 map "$tmp/rec"
 try 2 map "$tmp/rec" -o "$tmp/c.svg" --documents 1 -k 500
 
-# A dense model has no circuits.
-mkdir "$tmp/dense"
-cp tests/golden/models/mlp/config.json tests/golden/models/mlp/model.safetensors "$tmp/dense"
-cp $model/tokenizer.json "$tmp/dense"
-"$SGATLIN" record "$tmp/dense" --data "$tmp/stories.txt" -o "$tmp/no" >"$tmp/out" 2>"$tmp/err" && bad "a dense model was recorded"
-[ -e "$tmp/no" ] && bad "a directory was left"
+# A dense model has no circuits: its neurons are kept one by one, and have card, list and labels; moe has both.
+mkdir "$tmp/data"
+cp "$tmp/stories.txt" "$tmp/data/train.txt"
+cp "$tmp/stories.txt" "$tmp/data/valid.txt"
+small() { # KIND RUN
+  try 0 train --data "$tmp/data" --tokenizer $model/tokenizer.json -o "$2" --kind "$1" --steps 1 -q --set model.hidden_size=16 \
+    --set model.num_hidden_layers=2 --set model.head_dim=8 --set train.seq_len=32 --set train.batch_size=2 --set feedforward.num_neurons=16
+}
+small mlp "$tmp/dense"
+try 0 record "$tmp/dense" --data "$tmp/stories.txt" -o "$tmp/kept"
+has err "try: sgatlin label list $tmp/dense --recording $tmp/kept"
+try 0 neuron "$tmp/dense" -l 1 -i 3 --recording "$tmp/kept" --json
+has out '"kept":true'
+try 0 neuron "$tmp/dense" -l 1 -i 3 --recording "$tmp/kept"
+has out 'above 0 at'
+try 0 label list "$tmp/dense" --recording "$tmp/kept" --fires-on id:40 --json
+has out '"question":"fires_on"'
+try 0 verify "$tmp/kept"
+has out 'values kept'
+for command in "neighbors $tmp/kept --position 0" "usage $tmp/kept" "cka $tmp/dense $tmp/kept" "coactivation $tmp/kept"; do
+  try 2 $command
+  has err 'holds neurons alone and no circuits: its model has no router'
+done
+try 2 neuron $model -l 1 -i 3 --recording "$tmp/kept"
+small moe "$tmp/experts"
+try 0 record "$tmp/experts" --data "$tmp/stories.txt" -o "$tmp/both"
+try 0 neuron "$tmp/experts" -l 1 -c 1 -i 3 --recording "$tmp/both" --json
+has out '"kept":true'
+try 0 usage "$tmp/both"
 finish

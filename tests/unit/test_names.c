@@ -404,7 +404,6 @@ int main(void) {
       cmocka_unit_test_setup(damage, clear),
       cmocka_unit_test(listed),
       cmocka_unit_test(scored),
-      cmocka_unit_test(scored),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -282,7 +282,6 @@ static void stops(void **state) {
 static void requests_that_can_not_be(void **state) {
   (void)state;
   sgi_recorder *r;
-  sg_model *dense;
   sgi_record_request q = request();
   const size_t twice[] = {1, 1}, high[] = {3};
   q.layers = twice, q.n_layers = 2;
@@ -292,11 +291,6 @@ static void requests_that_can_not_be(void **state) {
   q = request();
   q.values = "F8";
   assert_int_equal(sgi_recorder_create(&q, &r, NULL), SG_ERR_ARG);
-  assert_sg_ok(sg_model_load("tests/golden/models/mlp", &dense, err));
-  q = request();
-  q.model = dense;
-  assert_int_equal(sgi_recorder_create(&q, &r, NULL), SG_ERR_ARG);
-  sg_model_free(dense);
 }
 
 /* Experts of moe: their logits are the scores, and there is no activation of a neuron. */

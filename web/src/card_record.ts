@@ -70,7 +70,7 @@ function excerpts(n: Neuron, r: Fires) {
         h("span", { title: exact(f.gate), "data-exact": f.gate ?? "" }, signed(f.gate, 3)),
         context(f, most),
         token(f.target),
-        open(f),
+        r.kept ? `${f.document}:${f.place}` : open(f),
       ]),
       "excerpts",
     ),
@@ -201,7 +201,7 @@ function partners(n: Neuron, r: Fires) {
 }
 
 /** What a recording tells of the neuron; without one, what it would. */
-export function recordedCards(c: Context, n: Neuron): HTMLElement[] {
+export function recordedCards(c: Context, n: Neuron): (HTMLElement | null)[] {
   const r = n.recorded;
   if (!r) {
     const why = n.unrecorded
@@ -213,8 +213,9 @@ export function recordedCards(c: Context, n: Neuron): HTMLElement[] {
             "then sgatlin explore MODEL --recording REC) this card shows how often " +
             "the neuron fires, excerpts from its strongest to its weakest, the range " +
             "of its gates, what it fires with, and whether its weights foretell it."
-          : "This kind of layer has no gates, so there is nothing to record: colour " +
-            "the strip by the neuron to see what it does in a text.";
+          : "No recording is open. With one (sgatlin record MODEL --data FILE -o REC, then " +
+            "sgatlin explore MODEL --recording REC) this card shows how often the neuron is " +
+            "above 0, excerpts of its strongest values, and their range.";
     return [h("div.card", {}, h("h2", {}, "Where it fires"), h("p.note", {}, why))];
   }
   if (!r.count)
@@ -234,33 +235,36 @@ export function recordedCards(c: Context, n: Neuron): HTMLElement[] {
         "div.row.spread",
         {},
         h("h2", {}, "Where it fires"),
-        h(
-          "div.row",
-          {},
-          h(
-            "button.small",
-            {
-              type: "button",
-              onclick: () =>
-                go({
-                  view: "corpus",
-                  layer: n.layer,
-                  units: `${n.channel}.${n.index}`,
-                  find: "",
-                  place: -1,
-                }),
-            },
-            "all places",
-          ),
-          h(
-            "button.small",
-            {
-              type: "button",
-              onclick: () => go({ view: "map", layer: n.layer, lit: `${n.channel}.${n.index}` }),
-            },
-            "on the map",
-          ),
-        ),
+        r.kept
+          ? null
+          : h(
+              "div.row",
+              {},
+              h(
+                "button.small",
+                {
+                  type: "button",
+                  onclick: () =>
+                    go({
+                      view: "corpus",
+                      layer: n.layer,
+                      units: `${n.channel}.${n.index}`,
+                      find: "",
+                      place: -1,
+                    }),
+                },
+                "all places",
+              ),
+              h(
+                "button.small",
+                {
+                  type: "button",
+                  onclick: () =>
+                    go({ view: "map", layer: n.layer, lit: `${n.channel}.${n.index}` }),
+                },
+                "on the map",
+              ),
+            ),
       ),
       h(
         "p",
@@ -269,33 +273,41 @@ export function recordedCards(c: Context, n: Neuron): HTMLElement[] {
         h(
           "span.note",
           {},
-          ` of ${count(r.positions)} recorded positions: chosen at ${count(r.count)}`,
+          ` of ${count(r.positions)} recorded positions: ` +
+            `${r.kept && !n.opens ? "above 0" : "chosen"} at ${count(r.count)}`,
         ),
       ),
       h(
         "div.grid",
         {},
-        histogram(r.gates, "gates"),
+        r.kept ? null : histogram(r.gates, "gates"),
         histogram(r.values, "values"),
-        h(
-          "div",
-          {},
-          h("h3", {}, "Do the weights foretell it?"),
-          agreement(
-            r.agreement,
-            r.agreement_tokens,
-            `rank agreement of ${n.value ? "“value at a bare token”" : "“reads”"} ` +
-              "with its mean value on each token",
-          ),
-          agreement(
-            r.written_agreement,
-            r.written_tokens,
-            "of “writes” with its mean value before each token to come",
-          ),
-        ),
+        r.kept
+          ? h(
+              "p.note",
+              {},
+              "Of this kind of neuron the strongest values are recorded, and a sample of the rest: " +
+                "its range above.",
+            )
+          : h(
+              "div",
+              {},
+              h("h3", {}, "Do the weights foretell it?"),
+              agreement(
+                r.agreement,
+                r.agreement_tokens,
+                `rank agreement of ${n.value ? "“value at a bare token”" : "“reads”"} ` +
+                  "with its mean value on each token",
+              ),
+              agreement(
+                r.written_agreement,
+                r.written_tokens,
+                "of “writes” with its mean value before each token to come",
+              ),
+            ),
       ),
     ),
     excerpts(n, r),
-    partners(n, r),
+    r.kept ? null : partners(n, r),
   ];
 }

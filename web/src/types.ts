@@ -422,6 +422,7 @@ export type Fires = {
   count: number;
   for: number;
   against: number;
+  kept: boolean;
   density: number | null;
   positions: number;
   agreement: number | null;

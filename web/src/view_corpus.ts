@@ -170,11 +170,13 @@ export const corpus: View<HTMLElement | null> = {
   needsPrompt: false,
   about: "circuits like a given one in a recorded text, and every place where a neuron fires",
   missing: (info) =>
-    info.recording
+    info.recording?.layers.length
       ? null
-      : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and start " +
-        "the explorer with --recording REC: it shows circuits like a given one and every place " +
-        "where a neuron fires.",
+      : info.recording
+        ? "The recording holds neurons alone: this kind of layer has no router, so no circuits."
+        : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and start " +
+          "the explorer with --recording REC: it shows circuits like a given one and every place " +
+          "where a neuron fires.",
   controls(c) {
     const r = c.info.recording as Recording;
     const layer = layerOf(c, r);

@@ -437,10 +437,12 @@ export const map: View<Data> = {
   about: "all circuits of a recorded text in two dimensions: like lies near like",
   letter: "m",
   missing: (info) =>
-    info.recording
+    info.recording?.layers.length
       ? null
-      : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and start " +
-        "the explorer with --recording REC: its circuits are laid out so that like lies near like.",
+      : info.recording
+        ? "The recording holds neurons alone: this kind of layer has no router, so no circuits."
+        : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and start " +
+          "the explorer with --recording REC: its circuits are laid out so that like lies near like.",
   controls: (c) => [controls(c)],
   async load(c) {
     const r = c.info.recording as Recording;
