@@ -6,7 +6,7 @@ import { hostileFiles, payloads, rebinding } from "./hostile.mjs";
 import { frames, mapped } from "./map.mjs";
 import { inner, numbers, steering, truths } from "./numbers.mjs";
 import { documents, graphAlone } from "./files.mjs";
-import { listing } from "./listing.mjs";
+import { dense, listing } from "./listing.mjs";
 import { reading } from "./reading.mjs";
 import { graphs, names, saving } from "./saving.mjs";
 import { begin } from "./tools.mjs";
@@ -47,6 +47,7 @@ const parts = {
   graphs,
   names,
   listing,
+  dense,
   graphAlone,
   documents: (t) => documents({ ...t, data: `${worlds}/valid.txt` }),
 };

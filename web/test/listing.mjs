@@ -1,5 +1,6 @@
 // listing.mjs: the list of neurons and names given on a card: the numbers, orders and names that
 // `label list` prints.
+import { spawn } from "node:child_process";
 import { exacts } from "./tools.mjs";
 
 const rows = (p) =>
@@ -114,4 +115,60 @@ export async function listing(t) {
   await settled(p);
   same((await rows(p))[0], `${l}.${ch}.${i + 1}`, "the card leads to neurons like it");
   await p.close();
+}
+
+/** A model without a router: its neurons have the same card and list, from what is kept of them. */
+export async function dense(t) {
+  const { page, settled, check, same, cli, accessible } = t;
+  const [run, recording] = [process.env.DENSE, process.env.DENSE_RECORDING];
+  const server = spawn(
+    process.env.SGATLIN ?? "build/sgatlin",
+    ["-q", "explore", run, "--recording", recording],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  try {
+    const url = await new Promise((ok) => server.stdout.once("data", (d) => ok(String(d).trim())));
+    const p = await page(1280, 720, "light", url);
+    await p.goto(url);
+    await settled(p);
+    await t.open(p, { view: "neurons", text: "" });
+    const list = cli("label", "list", run, "--recording", recording, "-n", "50");
+    same(await rows(p), list.neurons.map(place), "dense: the order of neurons");
+    same(
+      await exacts(p, "[aria-label=neurons] [data-exact]"),
+      list.neurons.flatMap((n) => [n.frequency, n.strength, n.norm]),
+      "dense: their numbers",
+    );
+    const n = list.neurons[0];
+    await t.open(p, { view: "neuron", text: "", neuron: place(n) });
+    const at = ["-l", n.layer, "-c", n.channel, "-i", n.index].map(String);
+    const card = cli("neuron", run, ...at, "--recording", recording, "--excerpts", "8");
+    check(card.recorded.kept, "dense: the strongest values are kept");
+    same(
+      await p.$$eval("[aria-label=excerpts] tbody tr", (rs) =>
+        rs.map((r) => Number(r.cells[2].querySelector("[data-exact]").dataset.exact)),
+      ),
+      card.recorded.excerpts.map((e) => e.value),
+      "dense: excerpts",
+    );
+    same(
+      await p.$eval("#fires", (e) => Number(e.dataset.count)),
+      card.recorded.count,
+      "dense: how often",
+    );
+    same(
+      await p.$$eval("svg.chart[data-counts]", (es) => es.map((e) => e.dataset.counts)),
+      [card.recorded.values.counts.join(",")],
+      "dense: its range",
+    );
+    await accessible(p, "dense neuron");
+    await t.open(p, { view: "corpus", text: "" });
+    check(
+      (await p.textContent("#view")).includes("no router, so no circuits"),
+      "dense: the corpus says what it lacks",
+    );
+    await p.close();
+  } finally {
+    server.kill("SIGINT");
+  }
 }

@@ -49,7 +49,7 @@ export async function begin(run, recording, worlds, shots) {
   const url = await new Promise((ok) => server.stdout.once("data", (d) => ok(String(d).trim())));
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 
-  async function page(width, height, scheme) {
+  async function page(width, height, scheme, at = url) {
     const p = await browser.newPage({
       viewport: { width, height },
       colorScheme: scheme,
@@ -61,7 +61,7 @@ export async function begin(run, recording, worlds, shots) {
     p.on("pageerror", (e) => check(false, `page: ${e.message}`));
     p.on("request", (r) =>
       check(
-        r.url().startsWith(url.split("#")[0]) || r.url().startsWith("blob:"),
+        r.url().startsWith(at.split("#")[0]) || r.url().startsWith("blob:"),
         `request to ${r.url()}`,
       ),
     );
