@@ -245,7 +245,9 @@ const cli_command cli_record = {
     .description =
         "REC gets recording.json, tokenizer.json, shards of tokens, chosen neurons, scores, gated activations and the "
         "five "
-        "best predictions, and an inverted index from each neuron to its positions. All but recording.json are "
+        "best predictions, and an inverted index from each neuron to its positions. Of dense kinds and of experts' "
+        "units it keeps each neuron's strongest values with their "
+        "positions, counts, sums and a histogram. All but recording.json are "
         "safetensors or JSON that Python reads without sgatlin (docs/formats-recording.md).\n\n"
         "Every file is written whole or not at all; the same command goes on after an interruption and ends with the "
         "same "

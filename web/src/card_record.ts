@@ -286,8 +286,8 @@ export function recordedCards(c: Context, n: Neuron): (HTMLElement | null)[] {
           ? h(
               "p.note",
               {},
-              "Of this kind of neuron the strongest values are recorded, and a sample of the rest: " +
-                "its range above.",
+              "Of this kind of neuron the strongest values are recorded, and a sample of the " +
+                "rest: its range above.",
             )
           : h(
               "div",

@@ -173,10 +173,10 @@ export const corpus: View<HTMLElement | null> = {
     info.recording?.layers.length
       ? null
       : info.recording
-        ? "The recording holds neurons alone: this kind of layer has no router, so no circuits."
-        : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and start " +
-          "the explorer with --recording REC: it shows circuits like a given one and every place " +
-          "where a neuron fires.",
+        ? "The recording holds neurons alone: this kind has no router, so no circuits."
+        : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and " +
+          "start the explorer with --recording REC: it shows circuits like a given one and " +
+          "every place where a neuron fires.",
   controls(c) {
     const r = c.info.recording as Recording;
     const layer = layerOf(c, r);

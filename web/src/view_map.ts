@@ -440,9 +440,10 @@ export const map: View<Data> = {
     info.recording?.layers.length
       ? null
       : info.recording
-        ? "The recording holds neurons alone: this kind of layer has no router, so no circuits."
-        : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and start " +
-          "the explorer with --recording REC: its circuits are laid out so that like lies near like.",
+        ? "The recording holds neurons alone: this kind has no router, so no circuits."
+        : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and " +
+          "start the explorer with --recording REC: its circuits are laid out so that like lies " +
+          "near like.",
   controls: (c) => [controls(c)],
   async load(c) {
     const r = c.info.recording as Recording;
