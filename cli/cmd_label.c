@@ -23,14 +23,14 @@ static bool advance(void *user, size_t done, size_t wanted) {
 static sg_status open_recording(const cli_call *c, work *w, sg_error *err) {
   const char *path = cli_string(c, "recording");
   if (!path) return SG_OK;
-  sg_status st = sgi_recording_open(path, &w->rec, err);
+  sg_status st = sg_recording_open(path, &w->rec, err);
   return st ? st : cli_bind(c, w->rec, path, w->p.model, err);
 }
 
 static int finish(work *w, int code) {
   code = w->rec ? cli_reading_end(w->rec, code) : code;
   sgi_names_close(w->names);
-  sgi_recording_close(w->rec);
+  sg_recording_close(w->rec);
   cli_prompt_close(&w->p);
   return code;
 }

@@ -71,7 +71,7 @@ static sg_status take_request(work *w, sg_error *err) {
 static sg_status read_all(work *w, sg_error *err) {
   const char *path = cli_string(w->c, "recording");
   sg_status st = cli_prompt_open_model(&w->p, w->c, err);
-  if (!st && path) st = sgi_recording_open(path, &w->rec, err);
+  if (!st && path) st = sg_recording_open(path, &w->rec, err);
   if (!st && path) st = cli_bind(w->c, w->rec, path, w->p.model, err);
   if (!st) st = cli_names_open_if_there(w->c, w->p.model, &w->names, err);
   if (!st) st = take_request(w, err);
@@ -133,7 +133,7 @@ static int run(const cli_call *c) {
   sgi_page_deinit(&w.page);
   sgi_browser_free(w.browser);
   sgi_names_close(w.names);
-  sgi_recording_close(w.rec);
+  sg_recording_close(w.rec);
   cli_prompt_close(&w.p);
   return code;
 }

@@ -13,7 +13,7 @@ char *cli_names_path(const cli_call *c) {
 }
 
 sg_status cli_names_open(const cli_call *c, const sg_model *model, bool write, sgi_names **out, sg_error *err) {
-  sgi_binding of = sgi_binding_of(model);
+  sgi_names_model of = sgi_names_model_of(model);
   char *path = cli_names_path(c);
   *out = NULL;
   sg_status st = path ? sgi_names_open(path, &of, write, out, err) : sgi_fail_memory(err, 1, "a path");

@@ -1038,7 +1038,7 @@ typedef struct sg_record_plan {
   size_t documents, positions, circuits, shards;
   uint64_t cut_tokens;               /* past seq_len */
   uint64_t shard_bytes, index_bytes; /* of all shards; of all index files */
-  uint64_t neuron_bytes; /* of neurons kept one by one */
+  uint64_t neuron_bytes;             /* of neurons kept one by one */
   double bytes_per_circuit;          /* of both */
 } sg_record_plan;
 

@@ -79,7 +79,7 @@ static sg_status open_names(explorer *e, sg_error *err) {
   if (e->no_names || !e->names_path)
     return sgi_fail(err, SG_ERR_ARG, "names can not be kept: %s", e->no_names ? e->no_names : "no file was named");
   if (e->names_written) return SG_OK;
-  sgi_binding of = sgi_binding_of(e->model);
+  sgi_names_model of = sgi_names_model_of(e->model);
   sgi_names *n = NULL;
   sg_status st = sgi_names_open(e->names_path, &of, true, &n, &why);
   if (st) {

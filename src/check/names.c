@@ -13,10 +13,10 @@ static sg_status count(void *user, const sgi_named *row, sg_error *err) {
 
 sg_status sgi_check_names(sgi_checks *c, const char *path, const sg_model *m, sg_error *err) {
   sgi_names *n = NULL;
-  sgi_binding of = {{0}};
+  sgi_names_model of = {{0}};
   sg_error why = {0};
   size_t all = 0, labels = 0, names = 0;
-  if (m) of = sgi_binding_of(m);
+  if (m) of = sgi_names_model_of(m);
   sg_status st = sgi_names_open(path, m ? &of : NULL, false, &n, &why);
   if (!st) st = sgi_names_each(n, count, &all, &why);
   if (!st) st = sgi_names_count(n, &labels, &names, &why);

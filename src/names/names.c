@@ -1,12 +1,14 @@
 /* names.c: the file: opened, checked, read and written row by row. */
 #include "names/names.h"
 
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/arena.h"
 #include "core/file.h"
+#include "model/identity.h"
 #include "text/unicode.h"
 
 enum { APPLICATION = 0x53474e4d, VERSION = 1, WAIT_MS = 5000, LARGEST_ROW = 1 << 16 };
@@ -46,9 +48,15 @@ struct sgi_names {
   char *path;
   sqlite3 *db;
   sqlite3_stmt *statement[N_STATEMENTS];
-  sgi_binding of;
+  sgi_names_model of;
   bool write;
 };
+
+sgi_names_model sgi_names_model_of(const sg_model *m) {
+  sgi_names_model of;
+  snprintf(of.hash, sizeof of.hash, "%016" PRIx64, sgi_model_hash(m));
+  return of;
+}
 
 /* ---- SQLite's answers ------------------------------------------------------------------------ */
 
@@ -158,12 +166,12 @@ static sg_status check_form(sgi_names *n, sg_error *err) {
   return st || rows == 1 ? st : damaged(n, "it names no model, or several", err);
 }
 
-static sg_status check_model(sgi_names *n, const sgi_binding *of, sg_error *err) {
+static sg_status check_model(sgi_names *n, const sgi_names_model *of, sg_error *err) {
   sqlite3_stmt *s = NULL;
   int code = sqlite3_prepare_v2(n->db, "SELECT hash FROM model", -1, &s, NULL);
   if (!code) code = sqlite3_step(s);
   const char *hash = code == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : NULL;
-  sgi_binding found = {{0}};
+  sgi_names_model found = {{0}};
   bool right = hash && strlen(hash) == SGI_HASH_TEXT - 1 && strspn(hash, "0123456789abcdef") == SGI_HASH_TEXT - 1;
   if (right) memcpy(found.hash, hash, SGI_HASH_TEXT);
   sqlite3_finalize(s);
@@ -201,7 +209,7 @@ static sg_status look(sgi_names *n, sg_error *err) {
   return st || (int64_t)id.size <= LARGEST_FILE ? st : damaged(n, "it has more than 2 GB", err);
 }
 
-static sg_status open_file(sgi_names *n, const sgi_binding *of, sg_error *err) {
+static sg_status open_file(sgi_names *n, const sgi_names_model *of, sg_error *err) {
   int flags = n->write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
   sg_status st = look(n, err);
   if (st) return st;
@@ -219,7 +227,7 @@ static sg_status open_file(sgi_names *n, const sgi_binding *of, sg_error *err) {
   return st;
 }
 
-sg_status sgi_names_open(const char *path, const sgi_binding *of, bool write, sgi_names **out, sg_error *err) {
+sg_status sgi_names_open(const char *path, const sgi_names_model *of, bool write, sgi_names **out, sg_error *err) {
   *out = NULL;
   sgi_names *n = sgi_alloc(sizeof *n);
   if (!n) return sgi_fail_memory(err, sizeof *n, "a file of names");
@@ -242,7 +250,7 @@ void sgi_names_close(sgi_names *n) {
   sgi_free(n);
 }
 
-const sgi_binding *sgi_names_of(const sgi_names *n) { return &n->of; }
+const sgi_names_model *sgi_names_of(const sgi_names *n) { return &n->of; }
 
 char *sgi_names_path(const char *model) { return sgi_path_join(model, "names.sqlite"); }
 

@@ -16,6 +16,12 @@
 
 enum { SGI_NAME_TEXT = 192, SGI_AUTHOR_TEXT = 64 }; /* bytes with the NUL */
 
+/* Whose neurons they are: the hash of its weights (model/identity.h). */
+typedef struct sgi_names_model {
+  char hash[SGI_HASH_TEXT];
+} sgi_names_model;
+sgi_names_model sgi_names_model_of(const sg_model *m);
+
 typedef struct sgi_neuron_at {
   size_t layer, channel, index;
 } sgi_neuron_at;
@@ -36,9 +42,9 @@ typedef struct sgi_names sgi_names;
 /* Opens a file of names. of: the model at hand, or NULL: whichever it is (sgi_names_of says). A
  * file of another model is SG_ERR_ARG with both hashes, damage SG_ERR_FORMAT. write: it may be
  * changed, and is made where it is missing (of is needed then). New: sgi_names_close. */
-sg_status sgi_names_open(const char *path, const sgi_binding *of, bool write, sgi_names **out, sg_error *err);
+sg_status sgi_names_open(const char *path, const sgi_names_model *of, bool write, sgi_names **out, sg_error *err);
 void sgi_names_close(sgi_names *n);
-const sgi_binding *sgi_names_of(const sgi_names *n); /* borrowed until close */
+const sgi_names_model *sgi_names_of(const sgi_names *n); /* borrowed until close */
 /* "MODEL/names.sqlite". New: sgi_free; NULL when memory is out. */
 char *sgi_names_path(const char *model);
 

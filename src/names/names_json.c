@@ -86,7 +86,7 @@ sg_status sgi_names_import(sgi_names *n, const json_t *document, const char *whe
   const json_t *list = json_object_get(document, "neurons");
   char format[32], place[SG_ERROR_TEXT];
   size_t version;
-  sgi_binding of;
+  sgi_binding of = {0};
   *rows = 0;
   sg_status st = json_is_object(document) ? sgi_json_only_keys(document, where, keys, SGI_COUNT(keys), err)
                                           : sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object", where);
@@ -98,6 +98,7 @@ sg_status sgi_names_import(sgi_names *n, const json_t *document, const char *whe
   if (!st && strcmp(of.hash, sgi_names_of(n)->hash))
     st = sgi_fail(err, SG_ERR_ARG, "%s was made for another model: its weights had the hash %s, this model's have %s",
                   where, of.hash[0] ? of.hash : "(none)", sgi_names_of(n)->hash);
+  sgi_binding_free(&of);
   if (!st && !json_is_array(list)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: neurons must be a list", where);
   if (!st) st = sgi_names_begin(n, err);
   if (st) return st;

@@ -38,12 +38,11 @@ sg_status sgi_kept_write(const sgi_record_form *f, const size_t *layers, size_t 
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-struct sgi_recording;
 /* The layer's, or NULL. */
-const sgi_kept *sgi_recording_kept(const struct sgi_recording *r, size_t layer);
+const sgi_kept *sgi_recording_kept(const struct sg_recording *r, size_t layer);
 /* One kept value, number i of a side (0: above 0, 1: below): false past the last. A position or
  * value out of bounds is damage (sgi_recording_check). */
-bool sgi_kept_at(const struct sgi_recording *r, const sgi_kept *k, size_t unit, int side, size_t i, uint32_t *position,
+bool sgi_kept_at(const struct sg_recording *r, const sgi_kept *k, size_t unit, int side, size_t i, uint32_t *position,
                  float *value);
 
 #endif

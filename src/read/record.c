@@ -217,14 +217,15 @@ static json_t *describe(const sgi_recorder *r) {
                           (json_int_t)s->documents, "positions", (json_int_t)s->positions));
   }
   json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "format", "sgatlin-recording",
-                        "version", r->n_kept ? SGI_RECORD_VERSION : 1, "model", q->model_path ? q->model_path : "", "data",
-                        q->data_path ? q->data_path : "", "data_hash", hash_text(q->documents.hash), "documents",
-                        (json_int_t)r->plan.documents, "positions", (json_int_t)r->plan.positions, "seq_len",
-                        (json_int_t)q->seq_len, "padding", q->padding, "unshifted", q->unshifted, "model_layers",
-                        (json_int_t)c->num_layers, "layers", layers);
+                        "version", r->n_kept ? SGI_RECORD_VERSION : 1, "model", q->model_path ? q->model_path : "",
+                        "data", q->data_path ? q->data_path : "", "data_hash", hash_text(q->documents.hash),
+                        "documents", (json_int_t)r->plan.documents, "positions", (json_int_t)r->plan.positions,
+                        "seq_len", (json_int_t)q->seq_len, "padding", q->padding, "unshifted", q->unshifted,
+                        "model_layers", (json_int_t)c->num_layers, "layers", layers);
   json_t *rest = json_pack("{s:b, s:I, s:i, s:i, s:o}", "index", q->index, "vocab_size", (json_int_t)c->vocab_size,
                            "bos", c->bos_id, "pad", c->pad_id, "shards", shards);
-  if (o && rest && sgi_binding_write(q->model, o) && !add_slots(f, o) && !add_kept(r, o) && !json_object_update(o, rest)) {
+  if (o && rest && sgi_binding_write(q->model, o) && !add_slots(f, o) && !add_kept(r, o) &&
+      !json_object_update(o, rest)) {
     json_decref(rest);
     return o;
   }

@@ -110,7 +110,7 @@ static void kept_beside(const char *model) {
   }
   assert_true(looked > 100);
   sgi_neuron_list_deinit(&list);
-  sgi_recording_close(r);
+  sg_recording_close(r);
   golden_remove(directory);
   sg_model_free(m);
 }
@@ -135,7 +135,7 @@ static void damage(void **state) {
   char *directory = golden_temporary(), path[600], *bytes, *again;
   recorded_rows rows = {ids, ROWS, T};
   sgi_record_request q = recorded_request(m, &rows);
-  sgi_recording_close(recorded_open(&q, directory));
+  sg_recording_close(recorded_open(&q, directory));
   snprintf(path, sizeof path, "%s/" SGI_KEPT_FILE, directory);
   size_t size, size2, refused = 0;
   assert_sg_ok(sgi_read_file(path, 1 << 24, &bytes, &size, err));
@@ -156,7 +156,7 @@ static void damage(void **state) {
     assert_sg_ok(sgi_write_file(path, bytes, size, err));
     sgi_recording *r;
     sg_error e = {0};
-    sg_status st = sgi_recording_open(directory, &r, &e);
+    sg_status st = sg_recording_open(directory, &r, &e);
     for (size_t l = 0; !st && l < 3; l++) {
       const sgi_kept *k = sgi_recording_kept(r, l);
       uint32_t position;
@@ -170,13 +170,13 @@ static void damage(void **state) {
     assert_true(!st || st == SG_ERR_FORMAT);
     refused += st != SG_OK;
     if (st) assert_non_null(strstr(e.text, directory));
-    sgi_recording_close(r);
+    sg_recording_close(r);
     bytes[i] = again[i];
   }
   assert_true(refused > 5);
   assert_sg_ok(sgi_write_file(path, bytes, size / 2, err));
   sgi_recording *r;
-  assert_int_equal(sgi_recording_open(directory, &r, NULL), SG_ERR_FORMAT);
+  assert_int_equal(sg_recording_open(directory, &r, NULL), SG_ERR_FORMAT);
   sgi_free(bytes);
   sgi_free(again);
   golden_remove(directory);

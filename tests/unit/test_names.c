@@ -13,7 +13,7 @@
 #include "support/golden.h"
 #include "support/prompts.h"
 
-static const sgi_binding of = {"0123456789abcdef"}, other = {"0123456789abcde0"};
+static const sgi_names_model of = {"0123456789abcdef"}, other = {"0123456789abcde0"};
 static const sgi_neuron_at at = {1, 0, 17};
 static const sgi_label label = {
     .reads = {5, 7}, .n_reads = 2, .recorded = true, .writes = {9, 0}, .raises = {false, true}, .n_writes = 2};
@@ -321,7 +321,7 @@ static void scored_beside(const char *directory) {
     category[i] = inputs[i] % 4 == 3 ? -1 : inputs[i] % 4;
   }
   unlink(path);
-  sgi_binding own = sgi_binding_of(m);
+  sgi_names_model own = sgi_names_model_of(m);
   size_t made;
   assert_sg_ok(sgi_names_open(path, &own, true, &n, err));
   assert_sg_ok(sgi_names_label_all(n, &(sgi_label_request){.model = m}, &made, err));

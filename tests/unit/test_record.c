@@ -14,6 +14,7 @@
 #include "read/usage.h"
 #include "support/near.h"
 #include "support/prompts.h"
+#include "read/kept.h"
 #include "support/recorded.h"
 
 enum { DOCUMENTS = 23 };
@@ -390,7 +391,7 @@ static void search_slot(const sgi_recording *r, size_t slot) {
   assert_sg_ok(sgi_recording_usage(r, slot, &usage, err));
 }
 
-/* Layers that choose nothing stand in no slot; where none chooses, the kind is named. */
+/* Layers that choose nothing stand in no slot; where none chooses, neurons alone are kept. */
 static void one_model(const sg_model *m, const char *name, ref_random *r) {
   int32_t ids[ROWS * LONG];
   for (size_t i = 0; i < ROWS * LONG; i++) ids[i] = 2 + (int32_t)ref_below(r, m->config.vocab_size - 2);
@@ -402,10 +403,15 @@ static void one_model(const sg_model *m, const char *name, ref_random *r) {
     choosing += s && s->ffn->gates;
   }
   if (!choosing) {
-    sgi_recorder *none;
-    sg_error e = {0};
-    assert_int_equal(sgi_recorder_create(&q, &none, &e), SG_ERR_ARG);
-    assert_non_null(strstr(e.text, m->config.feedforward));
+    char *alone = golden_temporary();
+    sgi_recording *kept = recorded_open(&q, alone);
+    size_t slot;
+    assert_int_equal(sgi_recording_info_of(kept)->n_layers, 0);
+    for (size_t l = 0; l < m->config.num_layers; l++)
+      assert_int_equal(sgi_recording_kept(kept, l) != NULL, sgi_feedforward_of(m, l) != NULL);
+    assert_int_equal(sgi_recording_slot(kept, 0, &slot, NULL), SG_ERR_ARG);
+    sg_recording_close(kept);
+    golden_remove(alone);
     return;
   }
   char *directory = golden_temporary();
