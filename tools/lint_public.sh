@@ -8,12 +8,12 @@ list='
 cli check/check.h compare/latency.h compare/prune.h data/data.h ffn/ffn.h ffn/kinds.h math/gemm.h math/kernels.h
 cli model/flops.h model/model.h model/pass.h model/presets.h model/weights.h
 cli names/browse.h names/score.h read/kept.h read/neuron.h
-cli read/baseline.h read/circuit.h read/defect.h read/eval_rows.h read/excerpt.h read/facts.h read/neighbors.h
+cli read/baseline.h read/circuit.h read/defect.h read/eval_rows.h read/exact.h read/excerpt.h read/facts.h read/neighbors.h
 cli read/label.h read/neuron_record.h read/record.h read/run.h read/score.h read/trace.h
 cli text/json_line.h text/reader.h text/tokenizer.h text/unicode.h text/worlds.h
 cli study/study.h train/bench.h train/checkpoint.h train/run.h train/settings.h
 server data/data.h math/kernels.h model/model.h
-server read/circuit.h read/fact_prompts.h read/facts.h read/kept.h read/label.h read/map.h read/neuron.h read/run.h
+server read/circuit.h read/fact_prompts.h read/facts.h read/kept.h read/map.h read/neuron.h read/run.h
 server read/topics.h text/reader.h text/unicode.h
 server ../cli/attribution.h ../cli/card.h ../cli/card_record.h ../cli/patches.h ../cli/places.h ../cli/predict.h
 server ../cli/context.h ../cli/continuation.h ../cli/direction.h ../cli/label.h ../cli/prompt.h ../cli/reading.h

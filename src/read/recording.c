@@ -100,7 +100,7 @@ sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const ch
                              {"tokens in its vocabulary", i->vocab_size, c->vocab_size}};
   sg_status st = same_sizes(whole, SGI_COUNT(whole), name, err);
   for (size_t s = 0; s < i->n_layers && !st; s++) {
-    sgi_gates g;
+    sgi_gates g = {0}; /* a layer without any has none of these */
     sgi_layer_gates(m, i->layers[s], &g);
     const size_pair layer[] = {{"channels", i->slots[s].channels, g.channels},
                                {"neurons a pool", i->slots[s].pool, g.pool},

@@ -36,7 +36,10 @@ const PAYLOADS = AROUND.flatMap((f) => CORES.map(f));
 /** Elements that no view makes: something became markup. */
 const markup = (p) =>
   p.$$eval(
-    "body img, body script, body iframe, body style, body base, body math, a[href^=javascript], form:not(#prompt-form)[action], [onerror], [onload], [onfocus]",
+    [
+      ...["img", "script", "iframe", "style", "base", "math"].map((e) => `body ${e}`),
+      "a[href^=javascript], form:not(#prompt-form)[action], [onerror], [onload], [onfocus]",
+    ].join(", "),
     (es) => es.map((e) => e.outerHTML.slice(0, 120)),
   );
 
@@ -83,7 +86,8 @@ export async function payloads({ page, settled, check, url }) {
   await p.close();
 }
 
-/** Names of somebody else's that lead here are refused, page and calls, and so is what their pages send here. */
+/** Names of somebody else's that lead here are refused, page and calls, and so is what their pages
+ *  send here. */
 export async function rebinding({ check, url }) {
   const port = new URL(url).port;
   const names = [
@@ -103,7 +107,8 @@ export async function rebinding({ check, url }) {
     executablePath: CHROMIUM,
     args: [
       ...FLAGS,
-      "--host-resolver-rules=MAP *.example 127.0.0.1, MAP localhost. 127.0.0.1, MAP sub.localhost 127.0.0.1",
+      "--host-resolver-rules=" +
+        ["*.example", "localhost.", "sub.localhost"].map((n) => `MAP ${n} 127.0.0.1`).join(", "),
     ],
   });
   for (const name of names) {
@@ -136,18 +141,23 @@ export async function rebinding({ check, url }) {
   await other.close();
 }
 
-/** A page of another site tries what a page can send without asking: no call is answered, no frame shows the page. */
+/** A page of another site tries what a page can send without asking: no call is answered, no frame
+ *  shows the page. */
 async function crossSite({ check, browser, port }) {
   const here = `http://127.0.0.1:${port}`;
   const body = JSON.stringify({ text: "The dog" });
   const form = (type, action) =>
-    `<form method=post enctype="${type}" action="${here}${action}" target=sink><input name='{"text":"The dog","x":"' value='"}'></form>`;
+    `<form method=post enctype="${type}" action="${here}${action}" target=sink>` +
+    `<input name='{"text":"The dog","x":"' value='"}'></form>`;
+  const types = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
   const page = `<!doctype html><title>elsewhere</title><iframe name=sink></iframe>
-    ${["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"].map((t) => form(t, "/api/predict")).join("")}
+    ${types.map((t) => form(t, "/api/predict")).join("")}
     <form method=get action="${here}/api/info" target=sink></form>
-    <img src="${here}/api/info"><img src="${here}/api/predict?text=dog"><script src="${here}/api/info"></script>
+    <img src="${here}/api/info"><img src="${here}/api/predict?text=dog">
+    <script src="${here}/api/info"></script>
     <script src="${here}/app.js"></script><link rel=stylesheet href="${here}/app.css">
-    <iframe id=framed src="${here}/"></iframe><iframe src="${here}/?q=The+dog#text=The+dog"></iframe>
+    <iframe id=framed src="${here}/"></iframe>
+    <iframe src="${here}/?q=The+dog#text=The+dog"></iframe>
     <object data="${here}/api/info"></object><embed src="${here}/api/info">`;
   const site = createServer((_, answer) => {
     answer.setHeader("Content-Type", "text/html");
@@ -231,8 +241,8 @@ async function crossSite({ check, browser, port }) {
   site.close();
 }
 
-/** A model whose directory, tokens and recording, a corpus whose texts, categories, topics and facts, and a graph's
- *  file: all of them texts that would run. Every view shows them. */
+/** A model whose directory, tokens and recording, a corpus whose texts, categories, topics and
+ *  facts, and a graph's file: all of them texts that would run. Every view shows them. */
 export async function hostileFiles({ browser, settled, check, command, run, worlds, views }) {
   const dir = mkdtempSync(join(tmpdir(), "sgatlin-hostile-"));
   const model = join(dir, CORES[1]);
