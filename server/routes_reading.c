@@ -269,7 +269,7 @@ sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
   cli_targets targets = {0};
   sg_graph_request r = {.max_bytes = MAX_BYTES, .progress = tick, .user = c};
   sg_graph *g = NULL;
-  json_int_t position, max_nodes;
+  json_int_t position = -1, max_nodes = 0; /* read below whatever became of the request */
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_int(c, "position", -API_TOKENS, API_TOKENS, -1, &position, err);
   if (!st) st = api_int(c, "max_nodes", 1, 5000, 2000, &max_nodes, err);

@@ -8,8 +8,9 @@
 /* Least squares of y on 1, t, ..., t^(terms - 1) with t = x - mean(x). */
 static sg_status solve(const double *x, const double *y, size_t n, size_t terms, double mean, double *out,
                        sg_error *err) {
-  double *m = sgi_alloc(n * (terms + 1) * sizeof *m), *right = m + n * terms;
+  double *m = sgi_alloc(n * (terms + 1) * sizeof *m);
   if (!m) return sgi_fail_memory(err, n * (terms + 1) * sizeof *m, "a fit");
+  double *right = m + n * terms;
   for (size_t i = 0; i < n; i++) {
     double t = 1;
     for (size_t j = 0; j < terms; j++, t *= x[i] - mean) m[i * terms + j] = t;

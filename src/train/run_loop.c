@@ -178,8 +178,8 @@ static sg_status evaluate(sgi_run *run, sg_error *err) {
 sg_status sgi_run_row_losses(sgi_run *run, double **nll, double **targets, size_t *rows, sg_error *err) {
   *rows = run->held_out ? (size_t)run->held_out_rows : 0;
   *nll = sgi_alloc(2 * *rows * sizeof **nll);
-  *targets = *nll + *rows;
   if (!*nll) return sgi_fail_memory(err, 2 * *rows * sizeof **nll, "losses of rows");
+  *targets = *nll + *rows;
   sgi_evaluate_request r = {.rows = run->held_out,
                             .n_rows = *rows,
                             .T = run->settings.seq_len,
