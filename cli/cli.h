@@ -59,6 +59,7 @@ typedef struct cli_option {
   const char *value_text; /* default as help shows it where value is NULL ("all cores"); else NULL */
   const char *help;       /* starts lower case, no full stop at the end, unit named */
   double min, max;        /* inclusive, for numbers; max < min: no upper limit; both 0: none */
+  const char *old;        /* a former long name, still read (its variable, too) and shown nowhere; NULL: none */
 } cli_option;
 
 #define CLI_END \
@@ -84,6 +85,9 @@ typedef struct cli_command {
   const char *description;   /* paragraphs split by \n\n, wrapped by help; NULL: none */
   const cli_option *options; /* CLI_END at the end; NULL: none */
   int min_args, max_args;    /* positional arguments */
+  const char *also;          /* option that one more argument behind them stands for ("prompt"); NULL: none */
+  /* What to write instead of --word, into out; false where nothing is known. NULL: none. */
+  bool (*advise)(const char *word, char *out, size_t size);
   int (*run)(const struct cli_call *c);
 } cli_command;
 
@@ -123,6 +127,7 @@ int64_t cli_int(const cli_call *c, const char *name);
 double cli_real(const cli_call *c, const char *name);
 const char *cli_string(const cli_call *c, const char *name); /* string and choice; NULL when unset */
 size_t cli_choice(const cli_call *c, const char *name);      /* index of the word */
+const char *cli_given(const cli_call *c, const char *name);  /* of any type, as it was given; NULL when unset */
 const char *const *cli_list(const cli_call *c, const char *name, size_t *count);
 /* Given by flag or variable. */
 bool cli_is_set(const cli_call *c, const char *name);
@@ -134,6 +139,11 @@ int cli_parse(cli_call *c, int n, char **argv, int *at);
 int cli_call_begin(cli_call *c, const cli_command *command); /* makes or widens values; 0 or an exit code */
 int cli_call_complete(cli_call *c); /* variables, defaults, required ones, number of arguments */
 void cli_call_free(cli_call *c);
+/* words.c: what a word of the field is called here, as an option of c's command; NULL: not
+ * known. */
+const char *cli_word_option(const cli_call *c, const char *word);
+/* The same of commands: "tokenizer encode" for "tokenize". */
+const char *cli_word_command(const char *word);
 /* Name of the option's environment variable into out (of size bytes). */
 /* 0, or the exit code where SGATLIN_ISA has a value that is not known or a variable SGATLIN_...
  * names no option of any command. */

@@ -7,7 +7,10 @@
 #include "attribution.h"
 #include "model/model.h"
 #include "continuation.h"
+#include "own_text.h"
 #include "rows.h"
+#include "strongest.h"
+#include "text_form.h"
 
 enum { EACH_NONE, EACH_LAYER, EACH_CHANNEL, EACH_HEAD, EACH_NEURON };
 
@@ -22,6 +25,7 @@ typedef struct work {
   size_t position;
   cli_word watch; /* what is measured: a token, or a word behind the position */
   size_t count;   /* tokens of the prompt without that word */
+  bool strongest; /* nothing to take away was named */
 } work;
 
 /* One part whose effect is measured alone, for --each. */
@@ -51,13 +55,32 @@ static bool has_channels(const work *w, size_t layer) {
 }
 
 static void position_text(const work *w, char out[32]) {
-  if (cli_is_set(w->c, "pos"))
-    snprintf(out, 32, "pos=%lld", (long long)cli_int(w->c, "pos"));
+  if (cli_is_set(w->c, "only-at"))
+    snprintf(out, 32, "pos=%lld", (long long)cli_int(w->c, "only-at"));
   else
     out[0] = 0;
 }
 
-/* The edits of --edit, and the one that --layer, --channel, --neuron and --pos stand for. */
+/* Nothing was named: the neuron that does most for the prediction, where it acts. */
+static sg_status add_strongest(work *w, sg_error *err) {
+  cli_strongest s;
+  cli_word target = {0}; /* of a word its first token decides */
+  ptrdiff_t position = (ptrdiff_t)cli_int(w->c, "position");
+  sg_status st =
+      cli_is_set(w->c, "target") ? cli_word_read(&w->p, cli_string(w->c, "target"), position, &target, err) : SG_OK;
+  if (!st) st = cli_strongest_find(w->c, &w->p, position, target.n ? target.ids[0] : -1, &s, err);
+  cli_word_free(&target);
+  if (st) return st;
+  cli_strongest_note(&w->p, &s);
+  char pos[32];
+  position_text(w, pos);
+  if (!*pos) snprintf(pos, sizeof pos, "pos=%zu", s.position);
+  part_text(w->made, s.layer, (ptrdiff_t)s.channel, (ptrdiff_t)s.index, pos, has_channels(w, s.layer));
+  w->texts[w->n_edits++] = w->made;
+  return SG_OK;
+}
+
+/* The edits of --edit, and the one that --layer, --channel, --neuron and --only-at stand for. */
 static sg_status collect(work *w, sg_error *err) {
   size_t n;
   const char *const *given = cli_list(w->c, "edit", &n);
@@ -73,7 +96,7 @@ static sg_status collect(work *w, sg_error *err) {
               has_channels(w, cli_size(w->c, "layer")));
     w->texts[w->n_edits++] = w->made;
   }
-  sg_status st = SG_OK;
+  sg_status st = w->strongest ? add_strongest(w, err) : SG_OK;
   for (size_t i = 0; i < w->n_edits && !st; i++) st = sg_edit_parse(w->texts[i], &w->edits[i], err);
   return st;
 }
@@ -128,7 +151,7 @@ static sg_status add_part(part **list, size_t *count, const part *p, sg_error *e
   return SG_OK;
 }
 
-/* Neurons that act at the position (or at --pos) by their total effects. */
+/* Neurons that act at the position (or at --only-at) by their total effects. */
 static sg_status neuron_parts(work *w, part **list, size_t *count, sg_error *err) {
   sg_phrase_request r = {.tokens = w->p.tokens,
                          .count = w->p.count,
@@ -137,7 +160,7 @@ static sg_status neuron_parts(work *w, part **list, size_t *count, sg_error *err
                          .n_target = w->watch.n};
   sg_phrase *a = NULL;
   sg_status st = sg_attribute_phrase(w->p.model, &r, &a, err);
-  ptrdiff_t pos = cli_is_set(w->c, "pos") ? (ptrdiff_t)cli_int(w->c, "pos") : (ptrdiff_t)w->position;
+  ptrdiff_t pos = cli_is_set(w->c, "only-at") ? (ptrdiff_t)cli_int(w->c, "only-at") : (ptrdiff_t)w->position;
   if (pos < 0) pos += (ptrdiff_t)w->count;
   size_t limit = cli_size(w->c, "limit");
   for (size_t i = 0; !st && i < a->sum.neurons.count && *count < limit; i++) {
@@ -297,7 +320,8 @@ static int print_parts(const work *w, part *list, size_t count, const place *x, 
   if (linear) cli_cell(t, "linear");
   if (here) cli_cell(t, "probability");
   if (here) cli_cell(t, "divergence");
-  for (size_t i = 0; i < count; i++) {
+  size_t shown = cli_is_set(w->c, "top") && cli_size(w->c, "top") < count ? cli_size(w->c, "top") : count;
+  for (size_t i = 0; i < shown; i++) {
     cli_cell(t, "%.*s", (int)strlen(list[i].text) - 2, list[i].text);
     cli_cell(t, "%+.5f", list[i].effect);
     if (linear) cli_cell(t, "%+.5f", list[i].linear);
@@ -305,6 +329,7 @@ static int print_parts(const work *w, part *list, size_t count, const place *x, 
     if (here) cli_cell(t, "%.4f", list[i].kl);
   }
   cli_table_end(t);
+  if (shown < count) printf("%zu of %zu parts shown\n", shown, count);
   return 0;
 }
 
@@ -378,10 +403,17 @@ static sg_status over_text(work *w, int *code, sg_error *err) {
   sg_edited_loss before = {0}, after = {0};
   part *list = NULL;
   size_t count = 0;
-  size_t T = cli_size(w->c, "context"), made_for = sg_model_config(w->p.model)->max_position;
-  if (!cli_is_set(w->c, "context") && T > made_for) T = made_for;
+  size_t T = cli_size(w->c, "seq-len"), made_for = sg_model_config(w->p.model)->max_position;
+  if (!cli_is_set(w->c, "seq-len") && T > made_for) T = made_for;
   sg_status st = cli_context_check(w->c, sg_model_config(w->p.model), T, err);
-  if (!st) st = cli_rows_read(&rows, &w->p, cli_string(w->c, "data"), T, cli_size(w->c, "max-tokens"), err);
+  cli_text text = {0};
+  sgi_text_form form;
+  json_t *own = NULL;
+  if (!st) st = cli_text_form(w->c, &form, &own, err);
+  json_decref(own);
+  if (!st) st = cli_text_find(w->c, "data", "valid", &text, err);
+  if (!st) st = cli_rows_read(&rows, &w->p, &text, &form, T, cli_size(w->c, "max-tokens"), err);
+  cli_text_free(&text);
   if (!st) st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, NULL, 0, 0, &before, err);
   if (!st && !cli_choice(w->c, "each")) {
     st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, w->edits, w->n_edits, 0, &after, err);
@@ -409,12 +441,13 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c};
   int code = 0;
-  bool data = cli_is_set(c, "data"), each = cli_choice(c, "each") != EACH_NONE;
-  if (data && (cli_is_set(c, "prompt") || cli_is_set(c, "ids")))
-    return cli_usage(c, "give --data or a prompt, not both");
+  bool prompt = cli_is_set(c, "prompt") || cli_is_set(c, "ids"), each = cli_choice(c, "each") != EACH_NONE;
+  bool named = each || cli_is_set(c, "edit") || cli_is_set(c, "layer");
+  bool data = cli_is_set(c, "data") || (!prompt && named && cli_text_own(c));
+  if (cli_is_set(c, "data") && prompt) return cli_usage(c, "give --data or a prompt, not both");
   if (data && cli_choice(c, "each") == EACH_NEURON) return cli_usage(c, "--each neuron needs a prompt");
-  if (!each && !cli_is_set(c, "layer") && !cli_is_set(c, "edit"))
-    return cli_usage(c, "say what to take away: --layer, --edit or --each");
+  if (data && !named) return cli_usage(c, "say what to take away over the text: --layer, --edit or --each");
+  w.strongest = !named;
   if (cli_is_set(c, "neuron") && !cli_is_set(c, "layer")) return cli_usage(c, "--neuron needs --layer");
   if (each && cli_is_set(c, "edit")) return cli_usage(c, "--each takes parts one by one: leave --edit out");
   cli_signals_install();
@@ -436,9 +469,12 @@ static const cli_option options[] = {
     {.name = "data",
      .letter = 'd',
      .type = CLI_STRING,
-     .argument = "FILE",
-     .help = "instead of a prompt: loss over this text (.txt, .jsonl, packed)"},
-    {.name = "context",
+     .argument = "PATH",
+     .value_text = "without a prompt what the run held out",
+     .help = "loss over this text: a file (.txt, .jsonl, packed), or a directory's valid.*"},
+    CLI_FORM_OPTIONS,
+    {.name = "seq-len",
+     .old = "context",
      .type = CLI_SIZE,
      .argument = "N",
      .value = "128",
@@ -457,7 +493,8 @@ static const cli_option options[] = {
      .help = "take away this layer's feedforward output, or of it:"},
     {.name = "channel", .letter = 'c', .type = CLI_SIZE, .argument = "C", .help = "this channel"},
     {.name = "neuron", .letter = 'i', .type = CLI_SIZE, .argument = "I", .help = "this neuron of the channel"},
-    {.name = "pos",
+    {.name = "only-at",
+     .old = "pos",
      .type = CLI_INT,
      .argument = "N",
      .value_text = "all",
@@ -485,7 +522,13 @@ static const cli_option options[] = {
      .value_text = "the most probable",
      .help = "token, word or phrase to watch: its text, or id:N,N,..."},
     CLI_POSITION_OPTION,
-    CLI_TOP_OPTION("predictions shown"),
+    {.name = "top",
+     .letter = 'n',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "8",
+     .value_text = "8 predictions, all parts of --each",
+     .help = "predictions, or parts of --each, shown"},
     CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
     CLI_END};
@@ -495,18 +538,22 @@ const cli_command cli_ablate = {
     .group = "Reading",
     .summary = "what a neuron, channel, circuit, head or layer does, by taking it away",
     .usage =
-        "MODEL --prompt TEXT --layer L [--channel C] [--neuron I] [--pos N]\n"
-        "MODEL --prompt TEXT --edit EDIT... | --each KIND\n"
-        "MODEL --data FILE (--layer L ... | --edit EDIT... | --each KIND)",
+        "MODEL TEXT [--layer L] [--channel C] [--neuron I] [--only-at N]\n"
+        "MODEL TEXT --edit EDIT... | --each KIND\n"
+        "MODEL --data PATH (--layer L ... | --edit EDIT... | --each KIND)\n"
+        "RUN (--layer L ... | --edit EDIT... | --each KIND)",
     .examples =
+        "# without the neuron that does most for the next token\nsgatlin ablate MODEL 'The dog was'\n"
         "# the prompt without one neuron, wherever it is chosen\n"
-        "sgatlin ablate MODEL --prompt 'The dog was' --layer 2 --channel 0 --neuron 17\n"
-        "# the circuit of layer 1 at position 2\nsgatlin ablate MODEL --prompt 'The dog was' --layer 1 --pos 2\n"
-        "# which layer matters most to the loss of a text\nsgatlin ablate MODEL --data valid.txt --each layer\n"
+        "sgatlin ablate MODEL 'The dog was' --layer 2 --channel 0 --neuron 17\n"
+        "# the circuit of layer 1 at position 2\nsgatlin ablate MODEL 'The dog was' --layer 1 --only-at 2\n"
+        "# which layer matters most to the loss of the text that a run held out\nsgatlin ablate RUN --each layer\n"
         "# the circuit of another prompt in place of this one's\n"
-        "sgatlin ablate MODEL --prompt 'The dog was' --other 'The cat was' \\\n"
+        "sgatlin ablate MODEL 'The dog was' --other 'The cat was' \\\n"
         "    --edit 'layers.*.router.*[pos=2]=@other'",
     .description =
+        "With a prompt and nothing named, it is the neuron of the largest total effect on the token to watch (as "
+        "'sgatlin attribute' lists them), where it acts.\n\n"
         "An edit is SITE[AXIS=N,AXIS=A..B]OPERATION. Sites: embed, layers.L.attn.q .k .v .pattern .z .out, .resid_mid, "
         ".mlp.norm_scale, .router.scores .indices, .neurons, .mlp.out, .resid_post, final_norm; * and ? match any. "
         "Axes: pos, "
@@ -519,5 +566,6 @@ const cli_command cli_ablate = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "prompt",
     .run = run,
 };

@@ -331,14 +331,14 @@ const cli_command cli_attribute = {
     .name = "attribute",
     .group = "Reading",
     .summary = "explain a logit as an exact sum over embedding, heads and neurons",
-    .usage = "MODEL --prompt TEXT [--target WORD] [--against WORD] [--verify N] [--true]",
+    .usage = "MODEL TEXT [--target WORD] [--against WORD] [--verify N] [--true]",
     .examples =
-        "# why the most probable next token\nsgatlin attribute MODEL --prompt 'The dog was'\n"
+        "# why the most probable next token\nsgatlin attribute MODEL 'The dog was'\n"
         "# why happy and not sad, and what really happens without the ten neurons of largest effect\n"
-        "sgatlin attribute MODEL --prompt 'The dog was' --target happy --against sad --verify 10\n"
-        "# a word of several tokens\nsgatlin attribute MODEL --prompt \"Noah's favourite food was\" --target macaroni\n"
+        "sgatlin attribute MODEL 'The dog was' --target happy --against sad --verify 10\n"
+        "# a word of several tokens\nsgatlin attribute MODEL \"Noah's favourite food was\" --target macaroni\n"
         "# the same for every neuron and head\n"
-        "sgatlin attribute MODEL --prompt 'The dog was' --true",
+        "sgatlin attribute MODEL 'The dog was' --true",
     .description =
         "With gates, attention patterns and norm scales held at what the prompt made them, the network is linear, and "
         "the "
@@ -369,5 +369,6 @@ const cli_command cli_attribute = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "prompt",
     .run = run,
 };

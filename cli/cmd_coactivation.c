@@ -55,7 +55,7 @@ static int groups(const cli_call *c, const cli_reading *r, size_t slot, size_t c
                         .min_count = cli_size(c, "min-count"),
                         .min_lift = cli_real(c, "min-lift"),
                         .max_size = cli_size(c, "max-size"),
-                        .max_groups = cli_size(c, "count"),
+                        .max_groups = cli_size(c, "top"),
                         .progress = progress};
   sg_group *g = sgi_alloc(q.max_groups * sizeof *g);
   size_t n = 0;
@@ -71,6 +71,9 @@ static int groups(const cli_call *c, const cli_reading *r, size_t slot, size_t c
                                            (json_int_t)r->info->n_positions, "sets", groups_json(g, n)));
   } else {
     print_groups(g, n);
+    if (n)
+      cli_note("places of the first set: sgatlin neighbors %s --layer %zu --neurons set:1", c->args[0],
+               r->info->layers[slot]);
   }
   sgi_free(g);
   return code;
@@ -104,7 +107,8 @@ static int run(const cli_call *c) {
 static const cli_option options[] = {
     CLI_LAYER_OPTION,
     CLI_CHANNEL_OPTION("look at the neurons of this channel, or of all"),
-    {.name = "count",
+    {.name = "top",
+     .old = "count",
      .letter = 'n',
      .type = CLI_SIZE,
      .argument = "N",
@@ -145,7 +149,7 @@ const cli_command cli_coactivation = {
     .usage = "REC [--layer L] [--channel C] [--min-lift X]\nREC --layer L --channel C -o FILE.safetensors",
     .examples =
         "# sets of neurons of layer 2 that act as one\nsgatlin coactivation rec --layer 2\n"
-        "# where does the first set fire?\nsgatlin neighbors rec --layer 2 --neurons 0:17,3:44\n"
+        "# where does the first set fire?\nsgatlin neighbors rec --layer 2 --neurons set:1\n"
         "# the reference's matrix of a channel, for Python\nsgatlin coactivation rec --layer 0 --channel 0 -o "
         "co.safetensors",
     .description =

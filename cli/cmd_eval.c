@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "ids.h"
 #include "model.h"
+#include "own_text.h"
 #include "text_form.h"
 #include "text/reader.h"
 #include "read/baseline.h"
@@ -27,9 +28,7 @@ typedef struct job {
   sgi_ngram *ngram;
   sgi_evaluate_request request;
   cli_progress progress;
-  sgi_defect *defect;       /* (L), where asked for */
-  const char *data, *train; /* as they are read: a split's file where a directory has one */
-  char *found[2];
+  sgi_defect *defect; /* (L), where asked for */
 } job;
 
 /* ---- data ------------------------------------------------------------------------------------ */
@@ -58,31 +57,19 @@ static sg_status read_form(job *j, sg_error *err) {
   return st;
 }
 
-/* A directory with the split means the split. */
-static sg_status split_of(const char *given, const char *name, char **found, const char **out, sg_error *err) {
-  *out = given;
-  if (!sgi_is_directory(given)) return SG_OK;
-  sg_error e = {0};
-  sg_status st = sgi_find_split(given, name, found, &e);
-  if (!st) *out = *found;
-  if (!st || st == SG_ERR_IO) return SG_OK; /* none: all files of the directory */
-  if (err) *err = e;
-  return st;
-}
-
-static sg_status open_corpus(job *j, const char *path, sgi_corpus **out, sg_error *err) {
+static sg_status open_corpus(job *j, const char *option, const char *split, sgi_corpus **out, sg_error *err) {
+  cli_text text;
+  sg_status st = cli_text_find(j->call, option, split, &text, err);
   cli_progress_begin(&j->progress, "tokenising", "B", 0, 0);
-  sg_status st = sgi_corpus_open(path, &j->form, j->m.tokenizer, j->config->eos_id, tokenising, j, out, err);
+  if (!st) st = cli_text_open(&text, &j->form, j->m.tokenizer, j->config->eos_id, tokenising, j, out, err);
   cli_progress_end(&j->progress);
-  if (st) return st;
-  cli_text_notes(sgi_corpus_notes(*out));
-  return sgi_corpus_documents(*out) ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", path);
+  cli_text_free(&text);
+  return st;
 }
 
 static sg_status open_text(job *j, sg_error *err) {
   bool reference = cli_choice(j->call, "method");
-  sg_status st = split_of(cli_string(j->call, "data"), "valid", &j->found[0], &j->data, err);
-  if (!st) st = open_corpus(j, j->data, &j->corpus, err);
+  sg_status st = open_corpus(j, "data", "valid", &j->corpus, err);
   if (!st) st = eval_text_rows(j->call, j->config, j->corpus, j->pack, reference, &j->text, err);
   if (st) return st;
   eval_text_say_cut(&j->text);
@@ -141,8 +128,7 @@ static sg_status evaluate(job *j, sgi_evaluation *out, sg_error *err) {
 
 static sg_status baseline(job *j, sgi_ngram_score *out, sg_error *err) {
   sgi_corpus *train = NULL;
-  sg_status st = split_of(cli_string(j->call, "train"), "train", &j->found[1], &j->train, err);
-  if (!st) st = open_corpus(j, j->train, &train, err);
+  sg_status st = open_corpus(j, "train", "train", &train, err);
   if (!st) {
     cli_progress_begin(&j->progress, "counting", "documents", (double)sgi_corpus_documents(train), 0);
     st = sgi_baseline_create(train, j->config, counting, j, &j->ngram, err);
@@ -294,7 +280,7 @@ static void print_text(const job *j, const sgi_evaluation *e, const sgi_ngram_sc
 
 static sg_status work(job *j, sgi_evaluation *e, sgi_ngram_score *b, sg_error *err) {
   const cli_call *c = j->call;
-  bool text = cli_is_set(c, "data") || cli_is_set(c, "train");
+  bool text = !cli_is_set(c, "ids") || cli_is_set(c, "train");
   sg_status st = cli_model_open(c, text ? CLI_WITH_TOKENIZER : CLI_WITHOUT_TOKENIZER, &j->m, err);
   if (st) return st;
   if (cli_is_set(c, "layer-form") || cli_is_set(c, "ode-steps"))
@@ -304,7 +290,7 @@ static sg_status work(job *j, sgi_evaluation *e, sgi_ngram_score *b, sg_error *e
   if (st) return st;
   j->config = sg_model_config(j->m.model);
   st = read_form(j, err);
-  if (!st) st = cli_is_set(c, "data") ? open_text(j, err) : open_ids(j, err);
+  if (!st) st = cli_is_set(c, "ids") ? open_ids(j, err) : open_text(j, err);
   if (!st) st = evaluate(j, e, err);
   if (!st && cli_flag(c, "ode-defect")) st = defects(j, err);
   if (!st && cli_is_set(c, "train")) st = baseline(j, b, err);
@@ -316,7 +302,9 @@ static int run(const cli_call *c) {
   job j = {.call = c};
   sgi_evaluation e = {0};
   sgi_ngram_score b = {0};
-  if (cli_is_set(c, "data") == cli_is_set(c, "ids")) return cli_usage(c, "give either --data PATH or --ids IDS.json");
+  if (cli_is_set(c, "data") && cli_is_set(c, "ids")) return cli_usage(c, "give either --data PATH or --ids IDS.json");
+  if (!cli_is_set(c, "data") && !cli_is_set(c, "ids") && !cli_text_own(c))
+    return cli_usage(c, "%s is no training run with a text of its own: give --data PATH or --ids IDS.json", c->args[0]);
   static const char *const of_text[] = {"rows", "stride", "seq-len"};
   for (size_t i = 0; i < SGI_COUNT(of_text) && cli_is_set(c, "ids"); i++)
     if (cli_source_of(c, of_text[i]) == CLI_GIVEN)
@@ -337,7 +325,6 @@ static int run(const cli_call *c) {
   sgi_batcher_free(j.text.batcher);
   sgi_corpus_close(j.corpus);
   sgi_free(j.ids);
-  for (size_t i = 0; i < SGI_COUNT(j.found); i++) sgi_free(j.found[i]);
   cli_model_close(&j.m);
   if (st == SG_ERR_CANCELLED && cli_stop) return 128 + cli_stop;
   return st ? cli_fail(&err) : code;
@@ -346,7 +333,9 @@ static int run(const cli_call *c) {
 static const cli_option options[] = {
     {.name = "data",
      .type = CLI_STRING,
+     .letter = 'd',
      .argument = "PATH",
+     .value_text = "what the run held out",
      .help = "text file, or directory (its valid.* where it has one)"},
     {.name = "ids",
      .type = CLI_STRING,
@@ -424,11 +413,12 @@ const cli_command cli_eval = {
     .name = "eval",
     .group = "Running",
     .summary = "loss, accuracy and perplexity of a model on held-out text",
-    .usage = "MODEL --data PATH [--train PATH]\nMODEL --ids IDS.json",
+    .usage = "RUN\nMODEL PATH [--train PATH]\nMODEL --ids IDS.json",
     .examples =
-        "# a run on its held-out stories, beside a unigram and a trigram model\nsgatlin eval RUN --data DIR --train "
-        "DIR\n"
-        "# the best checkpoint on another text\nsgatlin eval RUN --checkpoint best --data book.txt --rows pack --json\n"
+        "# a run on the text that it held out\nsgatlin eval RUN\n"
+        "# on a directory's valid.*, beside a unigram and a trigram model of its train.*\n"
+        "sgatlin eval RUN --data DIR --train DIR\n"
+        "# the best checkpoint on another text\nsgatlin eval RUN book.txt --checkpoint best --rows pack --json\n"
         "# given tokens, summed up as the reference does\nsgatlin eval MODEL --ids ids.json --method batches "
         "--batch-size 4",
     .description =
@@ -448,5 +438,6 @@ const cli_command cli_eval = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "data",
     .run = run,
 };

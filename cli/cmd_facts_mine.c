@@ -109,12 +109,28 @@ static int print_json(const work *w) {
   return cli_json(o);
 }
 
+static void print_summary(const work *w) {
+  size_t n = sg_facts_count(w->facts);
+  printf("%s in %s; %zu of them (*) share no adjective: %s\n", cli_number(n, "noun").s,
+         cli_number(w->documents, "document").s, w->n_distinct,
+         !n          ? "the text never says \"The NOUN was ADJECTIVE\" often enough (--min-count)"
+         : w->proven ? "no larger set exists"
+                     : "the search met its bound, a larger set may exist (--effort)");
+  if (w->truth)
+    printf("%zu of %zu mined facts are true; %zu of %zu true facts were found\n", w->mined_true, w->mined, w->found,
+           w->known);
+}
+
 static void print_table(const work *w) {
+  size_t n = sg_facts_count(w->facts), top = cli_size(w->c, "top"), shown = top && top < n ? top : n;
+  print_summary(w);
+  if (!n) return;
+  putchar('\n');
   cli_table *t = cli_table_begin("lll");
   cli_cell(t, "noun");
   cli_cell(t, "alone");
   cli_cell(t, "adjectives");
-  for (size_t i = 0, at = 0; i < sg_facts_count(w->facts); i++) {
+  for (size_t i = 0, at = 0; i < shown; i++) {
     sg_fact noun = sg_facts_noun(w->facts, i);
     char text[200] = "";
     for (size_t k = 0; k < noun.count && strlen(text) < 150; k++) {
@@ -128,15 +144,7 @@ static void print_table(const work *w) {
     cli_cell(t, "%s", text);
   }
   cli_table_end(t);
-  size_t n = sg_facts_count(w->facts);
-  printf("\n%s in %s; %zu of them (*) share no adjective: %s\n", cli_number(n, "noun").s,
-         cli_number(w->documents, "document").s, w->n_distinct,
-         !n          ? "the text never says \"The NOUN was ADJECTIVE\" often enough (--min-count)"
-         : w->proven ? "no larger set exists"
-                     : "the search met its bound, a larger set may exist (--effort)");
-  if (w->truth)
-    printf("%zu of %zu mined facts are true; %zu of %zu true facts were found\n", w->mined_true, w->mined, w->found,
-           w->known);
+  if (shown < n) printf("%zu of %zu nouns shown (--top 0: all)\n", shown, n);
 }
 
 static int run(const cli_call *c) {
@@ -170,6 +178,12 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "FACTS.json",
      .help = "known facts (facts.json of 'data worlds') to compare with"},
+    {.name = "top",
+     .letter = 'n',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "20",
+     .help = "nouns shown; 0: all; --json and -o have all"},
     {.name = "effort",
      .type = CLI_SIZE,
      .argument = "N",

@@ -394,13 +394,13 @@ const cli_command cli_generate = {
     .name = "generate",
     .group = "Running",
     .summary = "let a model write on from a prompt",
-    .usage = "MODEL [--prompt TEXT] [OPTION]...",
+    .usage = "MODEL [TEXT] [OPTION]...",
     .examples =
-        "# three stories\nsgatlin generate RUN --prompt 'Once upon a time' --samples 3\n"
-        "# the same words every time\nsgatlin generate RUN --prompt 'The fox was' --greedy --max-tokens 20\n"
+        "# three stories\nsgatlin generate RUN 'Once upon a time' --samples 3\n"
+        "# the same words every time\nsgatlin generate RUN 'The fox was' --greedy --max-tokens 20\n"
         "# without one channel's neurons\n"
-        "sgatlin generate RUN --prompt 'The fox was' --edit 'layers.1.neurons[channel=0]=0'\n"
-        "# one sentence, as JSON\nsgatlin generate RUN --prompt 'The fox was' --stop . --seed 7 --json",
+        "sgatlin generate RUN 'The fox was' --edit 'layers.1.neurons[channel=0]=0'\n"
+        "# one sentence, as JSON\nsgatlin generate RUN 'The fox was' --stop . --seed 7 --json",
     .description =
         "MODEL is a model directory (config.json, model.safetensors, tokenizer.json) or the directory of a training "
         "run. "
@@ -419,5 +419,6 @@ const cli_command cli_generate = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "prompt",
     .run = run,
 };

@@ -229,5 +229,6 @@ const cli_command cli_graph = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "prompt",
     .run = run,
 };

@@ -91,9 +91,9 @@ const cli_command cli_margins = {
     .name = "margins",
     .group = "Reading",
     .summary = "how small a change of the residual stream would change a circuit",
-    .usage = "MODEL --prompt TEXT [--relative]",
+    .usage = "MODEL TEXT [--relative]",
     .examples =
-        "# per position and layer, the least change that opens another gate\nsgatlin margins MODEL --prompt 'The dog "
+        "# per position and layer, the least change that opens another gate\nsgatlin margins MODEL 'The dog "
         "was'",
     .description =
         "The length of the smallest change of the stream before the feedforward layer, its norm's scale held, at which "
@@ -102,5 +102,6 @@ const cli_command cli_margins = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "prompt",
     .run = run,
 };

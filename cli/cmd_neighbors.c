@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "core/file.h"
 #include "places.h"
 #include "read/run.h"
 
@@ -36,16 +37,20 @@ static int choose(const ask *a, size_t *position, sg_error *err) {
   const cli_call *c = a->c;
   int given = cli_is_set(c, "at") + cli_is_set(c, "position") + cli_is_set(c, "find");
   if (given != 1)
-    return cli_usage(c, "name one circuit: --find TEXT, --at DOCUMENT:PLACE, --position P, or MODEL and --prompt TEXT");
+    return cli_usage(c,
+                     "name one circuit: --find TEXT, --at DOCUMENT:PLACE, --position P, or a text and the model "
+                     "that reads it: sgatlin neighbors MODEL %s TEXT",
+                     c->args[0]);
   sg_status st = SG_OK;
   if (cli_is_set(c, "at"))
     st = place_of(a, cli_string(c, "at"), position, err);
   else if (cli_is_set(c, "find"))
     st = cli_find_place(&a->r, cli_string(c, "find"), cli_size(c, "nth"), position, err);
   else
-    *position = cli_size(c, "position");
+    *position = cli_int(c, "position") < 0 ? SIZE_MAX : (size_t)cli_int(c, "position");
   if (!st && *position >= a->r.info->n_positions)
-    st = sgi_fail(err, SG_ERR_ARG, "position %zu: the recording ends at %zu", *position, a->r.info->n_positions - 1);
+    st = sgi_fail(err, SG_ERR_ARG, "position %s: those of the recording go from 0 to %zu", cli_given(c, "position"),
+                  a->r.info->n_positions - 1);
   return st ? cli_fail(err) : 0;
 }
 
@@ -108,7 +113,8 @@ static int neighbors(const ask *a) {
   int code = 0;
   sg_status st = SG_OK;
   if (has_prompt(a->c))
-    st = sgi_prompt_position((ptrdiff_t)cli_int(a->c, "pos"), a->p.count, &query, &err);
+    st = sgi_prompt_position(cli_is_set(a->c, "position") ? (ptrdiff_t)cli_int(a->c, "position") : -1, a->p.count,
+                             &query, &err);
   else
     code = choose(a, &query, &err);
   if (code || st) return code ? code : cli_fail(&err);
@@ -145,25 +151,72 @@ static int print_together(const ask *a, const sgi_neuron *units, size_t n_units,
   return 0;
 }
 
+enum { MOST_SETS = 1000 };
+
+static bool pairing(void *unused, size_t done, size_t total) {
+  (void)unused, (void)done, (void)total;
+  return cli_stop == 0;
+}
+
+/* "set:N": the N-th set that `coactivation` lists of the layer by its own defaults. */
+static sg_status listed_set(const ask *a, const char *text, sgi_neuron **units, size_t *n, sg_error *err) {
+  char *end;
+  unsigned long wanted = strtoul(text, &end, 10);
+  sg_group_request q = {.layer = a->r.info->layers[a->slot],
+                        .channel = SG_ALL_CHANNELS,
+                        .min_count = 20, /* what `coactivation` asks for where nothing else is said */
+                        .min_lift = 5,
+                        .max_size = 8,
+                        .max_groups = wanted,
+                        .progress = pairing};
+  if (end == text || *end || !wanted || wanted > MOST_SETS)
+    return sgi_fail(err, SG_ERR_ARG, "--neurons set:%s: expected set:1 to set:%d, as 'sgatlin coactivation' lists them",
+                    text, MOST_SETS);
+  sg_group *g = sgi_alloc(wanted * sizeof *g);
+  size_t found = 0;
+  sg_status st =
+      g ? sg_coactivation_groups(a->r.rec, &q, g, &found, err) : sgi_fail_memory(err, wanted * sizeof *g, "sets");
+  if (!st && found < wanted)
+    st = sgi_fail(err, SG_ERR_ARG, "--neurons set:%s: of layer %zu 'sgatlin coactivation' lists %zu", text,
+                  a->r.info->layers[a->slot], found);
+  if (!st && !(*units = sgi_alloc(g[wanted - 1].size * sizeof **units))) st = sgi_fail_memory(err, 64, "a set");
+  if (!st) {
+    *n = g[wanted - 1].size;
+    memcpy(*units, g[wanted - 1].units, *n * sizeof **units);
+  }
+  sgi_free(g);
+  return st;
+}
+
 static int together(const ask *a) {
   sg_error err = {0};
   sgi_neuron *units = NULL;
   size_t n;
   sgi_together t = {0};
   int code = 0;
-  sg_status st = cli_unit_list(cli_string(a->c, "neurons"), &units, &n, &err);
+  const char *given = cli_string(a->c, "neurons");
+  sg_status st =
+      strncmp(given, "set:", 4) ? cli_unit_list(given, &units, &n, &err) : listed_set(a, given + 4, &units, &n, &err);
   if (!st) st = sgi_fire_together(a->r.rec, a->slot, units, n, &t, &err);
   if (!st) code = print_together(a, units, n, &t);
   sgi_free(t.position);
   sgi_free(units);
-  return st ? cli_fail(&err) : code;
+  return st ? cli_stop ? 128 + cli_stop : cli_fail(&err) : code;
 }
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  ask a = {.c = c, .n = cli_size(c, "count"), .reference = cli_flag(c, "reference")};
-  if (has_prompt(c) != (c->n_args == 2))
-    return cli_usage(c, "a prompt needs the model that reads it: sgatlin neighbors MODEL REC --prompt TEXT");
+  ask a = {.c = c, .n = cli_size(c, "top"), .reference = cli_flag(c, "reference")};
+  if (c->n_args == 2 && !has_prompt(c) && !sgi_is_directory(c->args[1]))
+    return cli_usage(c,
+                     "'%s' is no recording; did you mean: sgatlin neighbors %s --find '%s', or, for a text of your "
+                     "own, sgatlin neighbors MODEL %s '%s'?",
+                     c->args[1], c->args[0], c->args[1], c->args[0], c->args[1]);
+  if (has_prompt(c) && c->n_args < 2)
+    return cli_usage(c, "a text needs the model that reads it: sgatlin neighbors MODEL %s TEXT", c->args[0]);
+  if (!has_prompt(c) && c->n_args == 2)
+    return cli_usage(c, "MODEL reads a text: sgatlin neighbors %s %s TEXT; without one leave MODEL out", c->args[0],
+                     c->args[1]);
   sg_status st = c->n_args == 2 ? cli_prompt_open(&a.p, c, &err) : SG_OK;
   if (!st) st = cli_reading_open(c->args[c->n_args - 1], &a.r, &err);
   if (!st && c->n_args == 2) st = cli_bind(c, a.r.rec, c->args[1], a.p.model, &err);
@@ -191,21 +244,23 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "DOC:PLACE",
      .help = "the circuit at a place of a document, both from 0"},
-    {.name = "position", .type = CLI_SIZE, .argument = "P", .help = "the circuit at a position of the recording"},
-    {.name = "pos",
+    {.name = "position",
+     .old = "pos",
      .type = CLI_INT,
      .argument = "N",
-     .value = "-1",
-     .help = "with a prompt: its position whose circuit is sought; negative: from the end"},
+     .value_text = "of a prompt -1",
+     .help = "the circuit at a position of the prompt (negative: from the end), or else of the recording"},
     CLI_PROMPT_OPTIONS,
     {.name = "neurons",
      .type = CLI_STRING,
-     .argument = "C:I,...",
-     .help = "instead: all positions where these neurons (channel:neuron) fire together"},
+     .argument = "C:I,...|set:N",
+     .help = "instead: all positions where these neurons (channel:neuron), or the N-th set of 'sgatlin coactivation', "
+             "fire together"},
     CLI_LAYER_OPTION,
     CLI_CHANNEL_OPTION("compare the gates of this channel, or of all"),
-    {.name = "count",
+    {.name = "top",
      .letter = 'n',
+     .old = "count",
      .type = CLI_SIZE,
      .argument = "N",
      .value = "10",
@@ -224,15 +279,15 @@ const cli_command cli_neighbors = {
     .group = "Reading",
     .summary = "circuits most like a given one, or places where neurons fire together",
     .usage =
-        "REC --find TEXT [--layer L] [--channel C]\nREC --at DOC:PLACE\nREC --neurons C:I,C:I\nMODEL REC --prompt TEXT "
-        "[--pos N]",
+        "REC --find TEXT [--layer L] [--channel C]\nREC --at DOC:PLACE\nREC --neurons C:I,C:I | set:N\nMODEL REC TEXT "
+        "[--position N]",
     .examples =
         "# where does the model do what it does at the first ' dog'?\nsgatlin neighbors rec --find ' dog'\n"
         "# one channel of layer 2\nsgatlin neighbors rec --find ' dog' --layer 2 --channel 0 -n 20\n"
         "# places where two neurons fire together, and how much more often than by chance\n"
         "sgatlin neighbors rec --layer 2 --neurons 0:17,0:44\n"
         "# recorded places that are like what the model does at the end of a text of your own\n"
-        "sgatlin neighbors run rec --prompt 'The dog was' -n 5",
+        "sgatlin neighbors run rec 'The dog was' -n 5",
     .description =
         "The distance of two circuits is one minus the cosine of their gates: one coordinate for every neuron of every "
         "channel, its raw score where it was chosen, 0 elsewhere. The search is exact: only circuits that share a "
@@ -243,5 +298,6 @@ const cli_command cli_neighbors = {
     .options = options,
     .min_args = 1,
     .max_args = 2,
+    .also = "prompt",
     .run = run,
 };

@@ -7,6 +7,7 @@
 #include "card.h"
 #include "card_record.h"
 #include "reading.h"
+#include "strongest.h"
 
 typedef struct work {
   const cli_call *c;
@@ -19,6 +20,8 @@ typedef struct work {
   sgi_recording *rec; /* NULL without --recording */
   cli_fires fires;
   sg_activation *along; /* (count of the prompt); NULL without --prompt */
+  bool chosen;          /* no neuron was named: the prompt's strongest */
+  cli_strongest strongest;
 } work;
 
 /* ---- recorded -------------------------------------------------------------------------------- */
@@ -153,6 +156,7 @@ static int print_json(const work *w) {
     return cli_fail(&err);
   }
   if (w->rec) json_object_set_new(o, "recorded", recorded);
+  if (w->chosen) json_object_set_new(o, "strongest", cli_strongest_json(&w->p, &w->strongest));
   if (w->along) json_object_set_new(o, "prompt", cli_activations_json(&w->p, w->layer, w->channel, w->index, w->along));
   return cli_reading_json(w->rec, o);
 }
@@ -206,15 +210,35 @@ static sg_status read_all(work *w, sg_error *err) {
   return st ? st : sg_neuron_links(w->p.model, w->layer, w->channel, w->index, false, n, w->down, &w->n_down, err);
 }
 
+/* The one that is named, or the prompt's strongest. */
+static sg_status choose(work *w, sg_error *err) {
+  w->chosen = !cli_is_set(w->c, "neuron");
+  w->layer = cli_size(w->c, "layer");
+  w->channel = cli_size(w->c, "channel");
+  w->index = cli_size(w->c, "neuron");
+  if (!w->chosen) return SG_OK;
+  sg_status st = cli_strongest_find(w->c, &w->p, -1, -1, &w->strongest, err);
+  if (st) return st;
+  w->layer = w->strongest.layer;
+  w->channel = w->strongest.channel;
+  w->index = w->strongest.index;
+  cli_strongest_note(&w->p, &w->strongest);
+  return SG_OK;
+}
+
 static int run(const cli_call *c) {
   sg_error err = {0};
-  work w = {.c = c,
-            .layer = cli_size(c, "layer"),
-            .channel = cli_size(c, "channel"),
-            .index = cli_size(c, "index"),
-            .top = cli_size(c, "top")};
+  work w = {.c = c, .top = cli_size(c, "top")};
   int code = 0;
+  if (cli_is_set(c, "neuron") && !cli_is_set(c, "layer")) return cli_usage(c, "--neuron needs --layer");
+  if (!cli_is_set(c, "neuron") && !has_prompt(&w) && cli_model_check(c, &err)) return cli_fail(&err);
+  if (!cli_is_set(c, "neuron") && !has_prompt(&w))
+    return cli_usage(c,
+                     "name a neuron with --layer, --channel and --neuron, or give a prompt for its strongest one: "
+                     "sgatlin neuron %s 'TEXT'",
+                     c->args[0]);
   sg_status st = has_prompt(&w) ? cli_prompt_open(&w.p, c, &err) : cli_prompt_open_model(&w.p, c, &err);
+  if (!st) st = choose(&w, &err);
   if (!st) st = read_all(&w, &err);
   if (!st) st = read_recording(&w, &err);
   if (!st) st = read_along(&w, &err);
@@ -243,18 +267,24 @@ static int run(const cli_call *c) {
 }
 
 static const cli_option options[] = {
-    {.name = "layer", .letter = 'l', .required = true, .type = CLI_SIZE, .argument = "L", .help = "layer, from 0"},
+    {.name = "layer",
+     .letter = 'l',
+     .type = CLI_SIZE,
+     .argument = "L",
+     .value_text = "of the prompt's strongest neuron",
+     .help = "layer, from 0"},
     {.name = "channel",
      .letter = 'c',
      .type = CLI_SIZE,
      .argument = "C",
      .value = "0",
      .help = "channel (moe: expert)"},
-    {.name = "index",
+    {.name = "neuron",
      .letter = 'i',
-     .required = true,
+     .old = "index",
      .type = CLI_SIZE,
      .argument = "I",
+     .value_text = "the prompt's strongest",
      .help = "neuron of the channel"},
     {.name = "top", .letter = 'n', .type = CLI_SIZE, .argument = "N", .value = "8", .help = "tokens shown of each end"},
     {.name = "links",
@@ -284,12 +314,15 @@ const cli_command cli_neuron = {
     .name = "neuron",
     .group = "Reading",
     .summary = "what a neuron reads and writes, from its weights, and where it fires",
-    .usage = "MODEL --layer L [--channel C] --index I [--recording REC] [--prompt TEXT]",
+    .usage = "MODEL TEXT [--layer L] [--recording REC]\nMODEL --layer L [--channel C] --neuron I [--recording REC]",
     .examples =
-        "# neuron 17 of channel 2 in layer 1\nsgatlin neuron MODEL --layer 1 --channel 2 --index 17\n"
+        "# the neuron that does most for what the model says next\nsgatlin neuron MODEL 'The dog was'\n"
+        "# neuron 17 of channel 2 in layer 1\nsgatlin neuron MODEL --layer 1 --channel 2 --neuron 17\n"
         "# with where it fires in a recorded text\nsgatlin neuron MODEL -l 1 -c 2 -i 17 --recording REC\n"
-        "# what it does at each position of a text\nsgatlin neuron MODEL -l 1 -c 2 -i 17 --prompt 'The dog was'",
+        "# what it does at each position of a text\nsgatlin neuron MODEL 'The dog was' -l 1 -c 2 -i 17",
     .description =
+        "Where no neuron is named, it is the one of the largest total effect on the most probable token after the "
+        "prompt (as 'sgatlin attribute' lists them; of --layer and --channel, where they are given).\n\n"
         "Through the tied embedding, with norm gains: \"reads\" is the product of the neuron's input row with each "
         "token's "
         "embedding, \"opens for\" the score by which the router would choose it there, \"value\" their product, "
@@ -311,5 +344,6 @@ const cli_command cli_neuron = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "prompt",
     .run = run,
 };

@@ -9,6 +9,7 @@
 #include "model/model.h"
 #include "prompt.h"
 #include "prune_figure.h"
+#include "own_text.h"
 #include "rows.h"
 #include "train/checkpoint.h"
 
@@ -139,14 +140,19 @@ static bool after(void *user, const sgi_prune_round *x) {
 
 /* ---- set-up ---------------------------------------------------------------------------------- */
 
-static sg_status read_rows(job *j, const char *path, cli_rows *out, sgi_cut_rows *rows, sg_error *err) {
+static sg_status read_rows(job *j, const char *option, const char *split, cli_rows *out, sgi_cut_rows *rows,
+                           sg_error *err) {
+  static const sgi_text_form plain;
   size_t T = cli_size(j->call, "seq-len"), wanted = cli_size(j->call, "rows");
   size_t longest = sg_model_config(j->p.model)->max_position;
   if (!T || T > longest) T = longest;
-  sg_status st = cli_rows_read(out, &j->p, path, T, wanted * T, err);
-  if (st) return st;
-  *rows = (sgi_cut_rows){out->targets, out->B < wanted ? out->B : wanted, out->T};
-  return rows->n ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", path);
+  cli_text text;
+  sg_status st = cli_text_find(j->call, option, split, &text, err);
+  if (!st) st = cli_rows_read(out, &j->p, &text, &plain, T, wanted * T, err);
+  if (!st) *rows = (sgi_cut_rows){out->targets, out->B < wanted ? out->B : wanted, out->T};
+  if (!st && !rows->n) st = sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", text.path);
+  cli_text_free(&text);
+  return st;
 }
 
 static sg_status measure(job *j, sg_error *err) {
@@ -168,8 +174,8 @@ static sg_status open_all(job *j, sg_error *err) {
   sg_status st = cli_prompt_open_model(&j->p, c, err);
   if (!st && !j->p.tokenizer)
     st = sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json: calibration rows are text", c->args[0]);
-  if (!st) st = read_rows(j, cli_string(c, "calibrate"), &j->calibration, &j->request.calibration, err);
-  if (!st) st = read_rows(j, cli_string(c, "data"), &j->validation, &j->request.validation, err);
+  if (!st) st = read_rows(j, "calibrate", "train", &j->calibration, &j->request.calibration, err);
+  if (!st) st = read_rows(j, "data", "valid", &j->validation, &j->request.validation, err);
   if (!st) st = measure(j, err);
   if (st) return st;
   j->request.target = (sgi_prune_target)cli_choice(c, "target");
@@ -421,14 +427,14 @@ static const cli_option options[] = {
     {.name = "calibrate",
      .required = true,
      .type = CLI_STRING,
-     .argument = "FILE",
-     .help = "training text that tunings are fitted to"},
+     .argument = "PATH",
+     .help = "training text that tunings are fitted to: a file, or a directory's train.*"},
     {.name = "data",
      .letter = 'd',
-     .required = true,
      .type = CLI_STRING,
-     .argument = "FILE",
-     .help = "held-out text that is scored; never the one of --calibrate"},
+     .argument = "PATH",
+     .value_text = "what the run held out",
+     .help = "held-out text that is scored: a file, or a directory's valid.*; never the one of --calibrate"},
     {.name = "speedup",
      .type = CLI_REAL,
      .argument = "X",

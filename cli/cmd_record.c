@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "data/data.h"
 #include "model.h"
+#include "own_text.h"
 #include "read/record.h"
 #include "reading.h"
 #include "text_form.h"
@@ -40,6 +41,7 @@ static const int32_t *document(const void *source, size_t i, size_t *n) { return
 /* What the command works with. */
 typedef struct work {
   cli_model m;
+  cli_text text;
   sgi_corpus *corpus;
   size_t *layers;
   sgi_recorder *recorder;
@@ -51,15 +53,13 @@ static sg_status open_inputs(const cli_call *c, work *w, watch *progress_bar, sg
   sg_status st = cli_model_open(c, CLI_WITH_TOKENIZER, &w->m, err);
   if (!st) st = cli_text_form(c, &form, &own, err);
   json_decref(own);
+  if (!st) st = cli_text_find(c, "data", "valid", &w->text, err);
   if (!st)
-    st = sgi_corpus_open(cli_string(c, "data"), &form, w->m.tokenizer, sg_model_config(w->m.model)->eos_id, tokenising,
-                         progress_bar, &w->corpus, err);
+    st = cli_text_open(&w->text, &form, w->m.tokenizer, sg_model_config(w->m.model)->eos_id, tokenising, progress_bar,
+                       &w->corpus, err);
   if (progress_bar->what) cli_progress_end(&progress_bar->bar);
   progress_bar->what = NULL;
-  if (st) return st;
-  cli_text_notes(sgi_corpus_notes(w->corpus));
-  if (sgi_corpus_documents(w->corpus)) return SG_OK;
-  return sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", cli_string(c, "data"));
+  return st;
 }
 
 /* Rows end where documents do, unless they are padded. */
@@ -79,9 +79,9 @@ static sg_status plan(const cli_call *c, work *w, sg_error *err) {
       .model = w->m.model,
       .documents = {sgi_corpus_documents(w->corpus), document, w->corpus, sgi_corpus_hash(w->corpus)},
       .model_path = c->args[0],
-      .data_path = cli_string(c, "data"),
+      .data_path = w->text.path,
       .tokenizer = w->m.tokenizer,
-      .seq_len = cli_is_set(c, "length") ? cli_size(c, "length") : sg_model_config(w->m.model)->max_position,
+      .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : sg_model_config(w->m.model)->max_position,
       .max_documents = cli_size(c, "documents"),
       .padding = cli_flag(c, "padding"),
       .unshifted = cli_flag(c, "unshifted"),
@@ -115,7 +115,7 @@ static void plan_line(const sgi_record_plan *p, uint64_t free_bytes, size_t leng
            cli_bytes((double)free_bytes).s);
   if (!p->cut_tokens) return;
   uint64_t all = p->positions + p->cut_tokens;
-  cli_note("%s of %llu (%.3g %%) past rows of %zu are left out; --length N%s takes more of each document",
+  cli_note("%s of %llu (%.3g %%) past rows of %zu are left out; --seq-len N%s takes more of each document",
            cli_number(p->cut_tokens, "token").s, (unsigned long long)all, 100 * (double)p->cut_tokens / (double)all,
            length, length < made_for ? "" : " with --beyond-context");
 }
@@ -127,7 +127,7 @@ static int record(const cli_call *c, work *w, watch *bar) {
   uint64_t free_bytes = sgi_disk_free(out ? out : ".");
   size_t reused;
   size_t made_for = sg_model_config(w->m.model)->max_position;
-  plan_line(p, free_bytes, cli_is_set(c, "length") ? cli_size(c, "length") : made_for, made_for);
+  plan_line(p, free_bytes, cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : made_for, made_for);
   if (cli_flag(c, "dry-run")) return cli_flag(c, "json") ? cli_json(plan_json(p, free_bytes)) : 0;
   if (free_bytes && p->shard_bytes + p->index_bytes + p->neuron_bytes > free_bytes)
     cli_warn("the disk may be too small: what is written stays, and the same command goes on later");
@@ -168,6 +168,7 @@ static int run(const cli_call *c) {
   int code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : st ? cli_fail(&err) : record(c, &w, &bar);
   sgi_recorder_free(w.recorder);
   sgi_corpus_close(w.corpus);
+  cli_text_free(&w.text);
   cli_model_close(&w.m);
   sgi_free(w.layers);
   return code;
@@ -176,10 +177,10 @@ static int run(const cli_call *c) {
 static const cli_option options[] = {
     {.name = "data",
      .letter = 'd',
-     .required = true,
      .type = CLI_STRING,
-     .argument = "FILE",
-     .help = "text to run: .txt or .jsonl, plain, .zst or .gz, or a directory of such files"},
+     .argument = "PATH",
+     .value_text = "what the run held out",
+     .help = "text to run: .txt or .jsonl, plain, .zst or .gz, or a directory (its valid.* where it has one)"},
     CLI_OUTPUT_OPTION("REC", "directory of the recording"),
     {.name = "layers",
      .letter = 'l',
@@ -193,7 +194,8 @@ static const cli_option options[] = {
      .argument = "N",
      .value_text = "all",
      .help = "record the first N documents"},
-    {.name = "length",
+    {.name = "seq-len",
+     .old = "length",
      .type = CLI_SIZE,
      .argument = "T",
      .value_text = "the model's",
@@ -235,9 +237,9 @@ const cli_command cli_record = {
     .name = "record",
     .group = "Reading",
     .summary = "run a text and keep which neurons fired where",
-    .usage = "MODEL --data FILE -o REC [--layers LIST] [--documents N]",
+    .usage = "RUN -o REC [--layers LIST] [--documents N]\nMODEL PATH -o REC",
     .examples =
-        "# how large will it be?\nsgatlin record run --data valid.txt --dry-run\n"
+        "# the text that a run held out; how large will it be?\nsgatlin record run --dry-run\n"
         "# the last two layers of a four-layer model over unseen stories\n"
         "sgatlin record run --data valid.txt --layers 2-3 -o rec\n"
         "# after Ctrl-C or a crash: the same command goes on\n"
@@ -255,5 +257,6 @@ const cli_command cli_record = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "data",
     .run = run,
 };

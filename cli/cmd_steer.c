@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "continuation.h"
+#include "strongest.h"
 #include "core/number.h"
 #include "read/run.h"
 
@@ -18,12 +19,17 @@ typedef struct work {
   char site[SG_SITE_NAME];
   cli_prediction before, after[MAX_STRENGTHS];
   double norm, stream; /* of the direction; of the stream at the position */
+  bool chosen;         /* no direction was named: the prompt's strongest neuron */
+  cli_strongest strongest;
 } work;
 
 static sg_status find_direction(work *w, sg_error *err) {
   const cli_call *c = w->c;
   w->direction = sgi_alloc(sg_model_config(w->p.model)->hidden_size * sizeof *w->direction);
   if (!w->direction) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (w->chosen)
+    return sg_direction_neuron(w->p.model, w->strongest.layer, w->strongest.channel, w->strongest.index, w->direction,
+                               err);
   if (cli_is_set(c, "neuron"))
     return sg_direction_neuron(w->p.model, cli_is_set(c, "of-layer") ? cli_size(c, "of-layer") : cli_size(c, "layer"),
                                cli_size(c, "channel"), cli_size(c, "neuron"), w->direction, err);
@@ -69,8 +75,8 @@ static sg_status run_all(work *w, sg_error *err) {
   sg_run_free(r);
   sg_edit e = {.op = SG_EDIT_ADD, .vector = w->direction, .vector_count = D};
   memcpy(e.site, w->site, sizeof e.site);
-  if (cli_is_set(w->c, "pos")) {
-    ptrdiff_t pos = (ptrdiff_t)cli_int(w->c, "pos");
+  if (cli_is_set(w->c, "only-at")) {
+    ptrdiff_t pos = (ptrdiff_t)cli_int(w->c, "only-at");
     if (pos < 0) pos += (ptrdiff_t)w->p.count; /* of the prompt's end, also where words are written behind it */
     e.axes[e.n_axes++] = (sg_edit_axis){"pos", pos, pos};
   }
@@ -83,8 +89,8 @@ static sg_status run_all(work *w, sg_error *err) {
     st = sg_run_create(w->p.model, &q, &r, err);
     if (!st) st = cli_predict(&w->after[i], &w->p, r, position, err);
     if (!st && !sg_run_edit_hits(r, 0))
-      st = sgi_fail(err, SG_ERR_ARG, "--pos %lld is outside the prompt of %zu tokens", (long long)cli_int(w->c, "pos"),
-                    w->p.count);
+      st = sgi_fail(err, SG_ERR_ARG, "--only-at %lld is outside the prompt of %zu tokens",
+                    (long long)cli_int(w->c, "only-at"), w->p.count);
     if (!st) st = cli_predict_words(&w->after[i], &w->p, at, &e, 1, top, cli_stopped, NULL, err);
     sg_run_free(r);
     cli_progress_update(&progress, (double)i + 1, NULL);
@@ -117,14 +123,32 @@ static int print(const work *w) {
   return 0;
 }
 
+/* Where it is added, and what where nothing was named. */
+static sg_status choose(work *w, sg_error *err) {
+  size_t layer = cli_size(w->c, "layer");
+  if (w->chosen) {
+    sg_status st = cli_strongest_find(w->c, &w->p, (ptrdiff_t)cli_int(w->c, "position"), -1, &w->strongest, err);
+    if (st) return st;
+    layer = w->strongest.layer;
+    cli_strongest_note(&w->p, &w->strongest);
+  }
+  snprintf(w->site, sizeof w->site, "layers.%zu.resid_post", layer);
+  return SG_OK;
+}
+
 static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c};
-  if (cli_is_set(c, "neuron") == cli_is_set(c, "toward")) return cli_usage(c, "give a direction: --neuron or --toward");
+  bool neuron = cli_is_set(c, "neuron"), toward = cli_is_set(c, "toward");
+  if (neuron && toward) return cli_usage(c, "give one direction: --neuron or --toward");
+  if ((neuron || toward) && !cli_is_set(c, "layer"))
+    return cli_usage(c, "--%s needs --layer L: it is added to the stream behind that layer",
+                     neuron ? "neuron" : "toward");
+  w.chosen = !neuron && !toward;
   if (cli_is_set(c, "away") && !cli_is_set(c, "toward")) return cli_usage(c, "--away needs --toward");
-  snprintf(w.site, sizeof w.site, "layers.%zu.resid_post", cli_size(c, "layer"));
   sg_status st = find_strengths(&w, &err);
   if (!st) st = cli_prompt_open(&w.p, c, &err);
+  if (!st) st = choose(&w, &err);
   if (!st) st = find_direction(&w, &err);
   if (!st) st = run_all(&w, &err);
   int code = st ? cli_fail(&err) : print(&w);
@@ -139,14 +163,15 @@ static const cli_option options[] = {
     CLI_PROMPT_OPTIONS,
     {.name = "layer",
      .letter = 'l',
-     .required = true,
      .type = CLI_SIZE,
      .argument = "L",
+     .value_text = "of the strongest neuron",
      .help = "add to the residual stream behind this layer"},
     {.name = "neuron",
      .letter = 'i',
      .type = CLI_SIZE,
      .argument = "I",
+     .value_text = "without --toward the strongest",
      .help = "direction: what this neuron writes; strength is its value"},
     {.name = "channel",
      .letter = 'c',
@@ -166,7 +191,8 @@ static const cli_option options[] = {
      .argument = "X",
      .value_text = "4",
      .help = "how much to add; may be given again"},
-    {.name = "pos",
+    {.name = "only-at",
+     .old = "pos",
      .type = CLI_INT,
      .argument = "N",
      .value_text = "all",
@@ -182,18 +208,24 @@ const cli_command cli_steer = {
     .group = "Reading",
     .summary = "add a neuron or a direction with a strength and compare predictions",
     .usage =
-        "MODEL --prompt TEXT --layer L --neuron I [--channel C] [--strength X]...\n"
-        "MODEL --prompt TEXT --layer L --toward TOKEN [--away TOKEN] [--strength X]...",
+        "MODEL TEXT [--strength X]...\n"
+        "MODEL TEXT --layer L --neuron I [--channel C] [--strength X]...\n"
+        "MODEL TEXT --layer L --toward TOKEN [--away TOKEN] [--strength X]...",
     .examples =
+        "# the neuron that does most for the next token, turned round\n"
+        "sgatlin steer MODEL 'The dog was' -s -8 -s 8\n"
         "# toward one word and away from another, three strengths\n"
-        "sgatlin steer MODEL --prompt 'The dog was' --layer 1 --toward happy --away sad -s -4 -s 4 -s 8\n"
+        "sgatlin steer MODEL 'The dog was' --layer 1 --toward happy --away sad -s -4 -s 4 -s 8\n"
         "# as if neuron 17 of channel 2 had the value 3 at the last position\n"
-        "sgatlin steer MODEL --prompt 'The dog was' --layer 1 --channel 2 --neuron 17 -s 3 --pos -1",
+        "sgatlin steer MODEL 'The dog was' --layer 1 --channel 2 --neuron 17 -s 3 --only-at -1",
     .description =
+        "Without a direction it is what the neuron writes that has the largest total effect on the most probable "
+        "token (as 'sgatlin attribute' lists them), added behind its layer.\n\n"
         "Nothing is left in the model: the direction belongs to the run. The length of the direction and of the "
         "stream are printed, so that a strength can be judged.",
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "prompt",
     .run = run,
 };

@@ -71,11 +71,9 @@ static bool stop(void *user) {
 /* Short flags for the settings that people change most. */
 static const struct {
   const char *option, *key;
-} shortcuts[] = {{"kind", "feedforward.kind"},
-                 {"steps", "train.steps"},
-                 {"seed", "train.seed"},
-                 {"layer-form", "model.layer_form"},
-                 {"ode-steps", "model.ode_steps"}};
+} shortcuts[] = {{"kind", "feedforward.kind"},       {"steps", "train.steps"},        {"seed", "train.seed"},
+                 {"batch-size", "train.batch_size"}, {"seq-len", "train.seq_len"},    {"lr", "optimizer.learning_rate"},
+                 {"layer-form", "model.layer_form"}, {"ode-steps", "model.ode_steps"}};
 
 static sg_status read_config(sgi_assignments *a, const char *path, sg_error *err) {
   json_t *o;
@@ -96,17 +94,9 @@ static sg_status gather(const cli_call *c, sgi_assignments *a, sg_error *err) {
   for (size_t i = 0; i < n && !st; i++) st = sgi_assign_text(a, sets[i], err);
   for (size_t i = 0; i < SGI_COUNT(shortcuts) && !st; i++) {
     if (!cli_is_set(c, shortcuts[i].option)) continue;
-    char text[48], where[32];
+    char where[32];
     snprintf(where, sizeof where, "--%s", shortcuts[i].option);
-    if (!strcmp(shortcuts[i].option, "kind") || !strcmp(shortcuts[i].option, "layer-form"))
-      st = sgi_assign(a, shortcuts[i].key, cli_string(c, shortcuts[i].option), where, err);
-    else if (!strcmp(shortcuts[i].option, "ode-steps")) {
-      snprintf(text, sizeof text, "%zu", cli_size(c, "ode-steps"));
-      st = sgi_assign(a, shortcuts[i].key, text, where, err);
-    } else {
-      snprintf(text, sizeof text, "%llu", (unsigned long long)cli_u64(c, shortcuts[i].option));
-      st = sgi_assign(a, shortcuts[i].key, text, where, err);
-    }
+    st = sgi_assign(a, shortcuts[i].key, cli_given(c, shortcuts[i].option), where, err);
   }
   return st;
 }
@@ -240,17 +230,18 @@ static int train(const cli_call *c, sgi_run_request *r) {
   return code;
 }
 
-/* What people type first: the run or the text without its option. */
-static int stray_argument(const cli_call *c) {
-  const char *word = c->args[0];
-  if (cli_flag(c, "resume"))
-    return cli_usage(c, "unexpected argument '%s'; did you mean: sgatlin train --resume -o %s", word, word);
-  return cli_usage(c, "unexpected argument '%s'; did you mean: sgatlin train --data %s -o RUN", word, word);
+/* "--hidden-size": a setting, which --set takes. */
+static bool advise(const char *word, char *out, size_t size) {
+  const char *key = sgi_settings_word(word);
+  if (!strcmp(word, "epochs"))
+    snprintf(out, size, "'--steps N' (batches; without it one epoch)");
+  else if (key)
+    snprintf(out, size, "'--set %s=VALUE'", key);
+  return key;
 }
 
 static int run(const cli_call *c) {
   if (cli_flag(c, "keys")) return print_keys();
-  if (c->n_args) return stray_argument(c);
   sg_error err = {0};
   sgi_assignments a = {0};
   sgi_run_request r = {.run = cli_string(c, "output"),
@@ -259,6 +250,7 @@ static int run(const cli_call *c) {
                        .resume = cli_flag(c, "resume"),
                        .dry_run = cli_flag(c, "dry-run"),
                        .max_memory = cli_size(c, "max-memory")};
+  if (r.resume && !r.run) r.run = r.data, r.data = NULL; /* `train --resume RUN` */
   sg_status st = gather(c, &a, &err);
   if (!st) st = sgi_settings_resolve(&a, &r.settings, &err);
   size_t assigned = a.count;
@@ -271,9 +263,10 @@ static int run(const cli_call *c) {
   if (r.resume && (assigned || r.tokenizer))
     return cli_usage(c,
                      "--resume goes on with the settings in %s/config.json: leave out --preset, --config, --set, "
-                     "--kind, --seed and --tokenizer (--steps N makes the run longer)",
+                     "--tokenizer and flags for settings (--steps N makes the run longer)",
                      r.run);
-  if (!r.resume && !r.data) return cli_usage(c, "--data DIR is needed: a directory with train.* and valid.*");
+  if (!r.resume && !r.data)
+    return cli_usage(c, "--data PATH is needed: a text file, or a directory with train.* and valid.*");
   return train(c, &r);
 }
 
@@ -305,8 +298,9 @@ static const cli_option options[] = {
     {.name = "data",
      .letter = 'd',
      .type = CLI_STRING,
-     .argument = "DIR",
-     .help = "directory with train.* and valid.*: .txt or .jsonl, plain, .zst or .gz"},
+     .argument = "PATH",
+     .help = "text file, whose last 5 % are held out, or directory with train.* and valid.*: .txt or .jsonl, plain, "
+             ".zst or .gz"},
     {.name = "tokenizer",
      .type = CLI_STRING,
      .argument = "FILE",
@@ -320,6 +314,24 @@ static const cli_option options[] = {
      .value_text = "one epoch",
      .min = 1,
      .help = "batches to train on (train.steps)"},
+    {.name = "batch-size",
+     .letter = 'b',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value_text = "the preset's, less for a small text",
+     .min = 1,
+     .help = "rows of a batch (train.batch_size)"},
+    {.name = "seq-len",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value_text = "the preset's",
+     .min = 1,
+     .help = "tokens of a row (train.seq_len)"},
+    {.name = "lr",
+     .type = CLI_REAL,
+     .argument = "X",
+     .value_text = "the preset's",
+     .help = "learning rate at its peak (optimizer.learning_rate)"},
     {.name = "seed",
      .type = CLI_U64,
      .argument = "N",
@@ -347,17 +359,19 @@ const cli_command cli_train = {
     .name = "train",
     .group = "Training",
     .summary = "train a language model on text",
-    .usage = "--data DIR -o RUN [--preset NAME] [--kind KIND] [--set KEY=VALUE]...\n--resume -o RUN [--steps N]",
+    .usage = "--data PATH -o RUN [--preset NAME] [--kind KIND] [--set KEY=VALUE]...\n--resume -o RUN [--steps N]",
     .examples =
-        "# the paper's small model on your own text: DIR holds train.txt and valid.txt\nsgatlin train --data DIR -o "
-        "run\n"
-        "# a laptop's half hour: shorter rows, smaller batches\n"
-        "sgatlin train --data DIR -o run --steps 2000 --set train.batch_size=8 --set train.seq_len=256\n"
-        "# the same with dense layers, to compare\nsgatlin train --data DIR -o run-mlp --kind mlp --steps 2000 --set "
-        "train.batch_size=8\n"
+        "# the paper's small model on your own text\nsgatlin train --data book.txt -o run\n"
+        "# a laptop's half hour: shorter rows, smaller batches; DIR holds train.txt and valid.txt\n"
+        "sgatlin train --data DIR -o run --steps 2000 --batch-size 8 --seq-len 256\n"
+        "# the same with dense layers, to compare\n"
+        "sgatlin train --data DIR -o run-mlp --kind mlp --steps 2000 --batch-size 8 --seq-len 256\n"
         "# after Ctrl-C, a crash or a power cut\nsgatlin train --resume -o run\n"
         "# a run that is done, longer\nsgatlin train --resume -o run --steps 4000",
     .description =
+        "A single file is parted: its last 5 % (data.held_out) are never trained on and are what the loss is measured "
+        "on; with 20 documents or more the border lies between documents. A tokenizer made for the run sees all of "
+        "the file.\n\n"
         "RUN gets config.json (all settings), tokenizer.json, metrics.jsonl (one line per log.every steps), log.txt "
         "and "
         "checkpoints/, of which `latest` and "
@@ -371,6 +385,7 @@ const cli_command cli_train = {
         "rate had not begun to decay, the weights become the same as if it had been planned so; where it had, the rate "
         "rises again, which is said. config.json records it.",
     .options = options,
-    .max_args = 1,
+    .also = "data",
+    .advise = advise,
     .run = run,
 };

@@ -28,6 +28,9 @@ static void add_options(known_names *k, const cli_option *o) {
   for (char name[NAME_BYTES]; o && o->name; o++) {
     cli_variable_name(o, name, sizeof name);
     add_name(k, name);
+    if (!o->old) continue;
+    cli_variable_name(&(cli_option){.name = o->old}, name, sizeof name);
+    add_name(k, name);
   }
 }
 

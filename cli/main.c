@@ -90,7 +90,8 @@ static int unknown_command(const char *first, const char *verb, const char *seco
     names[n] = verbs[n];
     n++;
   }
-  const char *near = sgi_nearest(verb ? second : first, names, n);
+  const char *near = verb ? NULL : cli_word_command(first);
+  if (!near) near = sgi_nearest(verb ? second : first, names, n);
   char full[128];
   snprintf(full, sizeof full, "%s%s%.60s", verb ? verb : "", verb ? " " : "", verb ? second : first);
   if (near)

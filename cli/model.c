@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/file.h"
 #include "core/file_guard.h"
 
 static void skipped(void *user, const char *name, const char *reason) {
@@ -23,6 +24,26 @@ static sg_status open_tokenizer(const char *given, cli_need need, cli_model *m, 
   return st;
 }
 
+sg_status cli_model_check(const cli_call *c, sg_error *err) {
+  const char *given = c->args[0], *name = c->command->name;
+  char *path = sgi_path_join(given, "recording.json");
+  if (!path) return sgi_fail_memory(err, strlen(given), "a path");
+  bool recording = sgi_is_file(path);
+  sgi_free(path);
+  if (recording)
+    return sgi_fail(err, SG_ERR_ARG, "%s is a recording; a model comes first: sgatlin %s MODEL ...", given, name);
+  if (sgi_is_file(given))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "%s is a file; a model is a directory (of a run, or one with config.json and model.safetensors) "
+                    "and comes first: sgatlin %s MODEL ...",
+                    given, name);
+  if (strchr(given, ' ') && !sgi_is_directory(given))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "\"%s\" is no directory of a model, which comes before the text: sgatlin %s MODEL '%s'", given,
+                    name, given);
+  return SG_OK;
+}
+
 sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *m, sg_error *err) {
   *m = (cli_model){0};
   sgi_guard_threads();
@@ -30,7 +51,8 @@ sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *m, sg_erro
                        .checkpoint = cli_string(c, "checkpoint"),
                        .allow_nonfinite = cli_flag(c, "allow-nonfinite"),
                        .skipped = skipped};
-  sg_status st = sg_model_open(&q, &m->model, &m->directory, err);
+  sg_status st = cli_model_check(c, err);
+  if (!st) st = sg_model_open(&q, &m->model, &m->directory, err);
   if (!st && need != CLI_WITHOUT_TOKENIZER) st = open_tokenizer(cli_string(c, "tokenizer"), need, m, err);
   return st;
 }

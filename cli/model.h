@@ -34,6 +34,9 @@ typedef enum cli_need { CLI_WITHOUT_TOKENIZER, CLI_TOKENIZER_IF_THERE, CLI_WITH_
 
 /* Opens the model that args[0] names, by the options above (the command has the ones that are
  * needed). A tokenizer has no more ids than the model. New also where it fails: cli_model_close. */
+/* SG_ERR_ARG where something else stands in the model's place (a recording, a file, a text), with
+ * the right order. cli_model_open begins with it. */
+sg_status cli_model_check(const cli_call *c, sg_error *err);
 sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *out, sg_error *err);
 void cli_model_close(cli_model *m);
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/limits.h"
 #include "core/number.h"
@@ -185,8 +186,9 @@ static int set_value(const cli_call *c, cli_value *v, const char *where, const c
 
 static cli_value *by_name(const cli_call *c, const char *name, size_t n) {
   for (size_t i = 0; i < c->n_values; i++) {
-    const char *own = c->values[i].option->name;
-    if (strlen(own) == n && memcmp(own, name, n) == 0) return &c->values[i];
+    const char *own[] = {c->values[i].option->name, c->values[i].option->old};
+    for (size_t k = 0; k < SGI_COUNT(own); k++)
+      if (own[k] && strlen(own[k]) == n && memcmp(own[k], name, n) == 0) return &c->values[i];
   }
   return NULL;
 }
@@ -197,13 +199,26 @@ static cli_value *by_letter(const cli_call *c, char letter) {
   return NULL;
 }
 
+static bool of_a_command(const char *name) {
+  for (size_t i = 0; cli_command_at(i); i++)
+    for (const cli_option *o = cli_command_at(i)->options; o && o->name; o++)
+      if (!strcmp(o->name, name)) return true;
+  return false;
+}
+
 static int unknown_option(const cli_call *c, const char *name, size_t n) {
   char given[64];
   snprintf(given, sizeof given, "%.*s", (int)(n < 60 ? n : 60), name);
-  const char *names[128];
+  const char *names[128], *near = cli_word_option(c, given);
+  char advice[160];
   size_t count = 0;
   for (size_t i = 0; i < c->n_values && count < SGI_COUNT(names); i++) names[count++] = c->values[i].option->name;
-  const char *near = sgi_nearest(given, names, count);
+  if (near) return cli_usage(c, "unknown option '--%s'; did you mean '--%s'?", given, near);
+  if (c->command && c->command->advise && c->command->advise(given, advice, sizeof advice))
+    return cli_usage(c, "unknown option '--%s'; did you mean %s?", given, advice);
+  if (!c->command && of_a_command(given))
+    return cli_usage(c, "'--%s' is an option of commands and stands behind one: sgatlin COMMAND --%s", given, given);
+  near = sgi_nearest(given, names, count);
   if (near) return cli_usage(c, "unknown option '--%s'; did you mean '--%s'?", given, near);
   return cli_usage(c, "unknown option '--%s'", given);
 }
@@ -295,19 +310,49 @@ void cli_variable_name(const cli_option *o, char *out, size_t size) {
   for (char *p = out; *p; p++) *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
 }
 
+/* An option that was not given, by its variable or that of its former name. */
+static int take_variable(const cli_call *c, cli_value *v) {
+  const char *names[] = {v->option->name, v->option->old};
+  for (size_t i = 0; i < SGI_COUNT(names) && v->source == CLI_UNSET; i++) {
+    if (!names[i] || !strcmp(names[i], "help")) continue;
+    char name[96];
+    cli_variable_name(&(cli_option){.name = names[i]}, name, sizeof name);
+    const char *text = getenv(name);
+    int bad = text && *text ? set_value(c, v, name, text, CLI_VARIABLE) : 0;
+    if (bad) return bad;
+  }
+  return 0;
+}
+
+static bool is_directory(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* One argument more than the command has stands for an option: `generate MODEL TEXT`. */
+static int take_also(cli_call *c) {
+  const cli_command *cmd = c->command;
+  if (!cmd->also || c->n_args != cmd->max_args + 1) return 0;
+  const char *word = c->args[cmd->max_args];
+  cli_value *v = by_name(c, cmd->also, strlen(cmd->also));
+  if (v->source == CLI_GIVEN)
+    return cli_usage(c, "unexpected argument '%s': --%s is '%s' already", word, cmd->also, v->string);
+  if (cmd->max_args && !is_directory(c->args[cmd->max_args - 1]) && is_directory(word))
+    return cli_usage(c, "'%s' is no directory and '%s' is: did you mean sgatlin %s %s '%s'?",
+                     c->args[cmd->max_args - 1], word, cmd->name, word, c->args[cmd->max_args - 1]);
+  c->args[--c->n_args] = NULL;
+  return set_value(c, v, v->option->argument, word, CLI_GIVEN);
+}
+
 int cli_call_complete(cli_call *c) {
+  int bad = take_also(c);
+  if (bad) return bad;
   for (size_t i = 0; i < c->n_values; i++) {
     cli_value *v = &c->values[i];
     const cli_option *o = v->option;
-    char name[96];
-    cli_variable_name(o, name, sizeof name);
-    if (v->source == CLI_UNSET && strcmp(o->name, "help") != 0) {
-      const char *text = getenv(name);
-      int bad = text && *text ? set_value(c, v, name, text, CLI_VARIABLE) : 0;
-      if (bad) return bad;
-    }
+    if ((bad = take_variable(c, v))) return bad;
     if (v->source == CLI_UNSET && o->value) {
-      int bad = set_value(c, v, o->name, o->value, CLI_DEFAULT);
+      bad = set_value(c, v, o->name, o->value, CLI_DEFAULT);
       if (bad) return bad;
       if (o->type == CLI_BYTES && !strcmp(o->name, "max-memory")) v->number = sgi_memory_default((size_t)v->number);
     }
@@ -341,6 +386,8 @@ const char *cli_string(const cli_call *c, const char *name) {
   return get(c, name, 1u << CLI_STRING | 1u << CLI_CHOICE)->string;
 }
 size_t cli_choice(const cli_call *c, const char *name) { return (size_t)get(c, name, 1u << CLI_CHOICE)->number; }
+
+const char *cli_given(const cli_call *c, const char *name) { return get(c, name, ~0u)->string; }
 
 const char *const *cli_list(const cli_call *c, const char *name, size_t *count) {
   const cli_value *v = get(c, name, 1u << CLI_LIST);

@@ -61,9 +61,12 @@ static sg_status read_prompt(cli_prompt *p, const cli_call *c, sg_error *err) {
   const char *prompt = cli_string(c, "prompt"), *ids = cli_string(c, "ids");
   bool no_bos = cli_flag(c, "no-bos");
   *p = (cli_prompt){0};
+  sg_status st = prompt || ids ? SG_OK : cli_model_check(c, err);
+  if (st) return st;
   if (!prompt == !ids)
-    return sgi_fail(err, SG_ERR_ARG, "give the text to read with --prompt, or its tokens with --ids");
-  sg_status st = cli_prompt_open_model(p, c, err);
+    return sgi_fail(err, SG_ERR_ARG,
+                    "give the text to read behind the model (or with --prompt), or its tokens with --ids");
+  st = cli_prompt_open_model(p, c, err);
   if (st) return st;
   if (ids) {
     p->text = sgi_strdup("");

@@ -8,7 +8,7 @@ static sg_status add_row(cli_rows *r, size_t *room, const sg_config *c, const in
   if (r->B == *room) {
     size_t more = *room ? 2 * *room : 16, old = *room * r->T * sizeof *r->targets, bytes;
     if (!sgi_size_mul(more * sizeof *r->targets, r->T, &bytes))
-      return sgi_fail(err, SG_ERR_ARG, "--context is too large");
+      return sgi_fail(err, SG_ERR_ARG, "--seq-len is too large");
     int32_t *p = sgi_realloc(r->targets, old, bytes);
     if (!p) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
     r->targets = p;
@@ -19,15 +19,21 @@ static sg_status add_row(cli_rows *r, size_t *room, const sg_config *c, const in
   return SG_OK;
 }
 
-sg_status cli_rows_read(cli_rows *r, const cli_prompt *p, const char *path, size_t T, size_t max_tokens,
-                        sg_error *err) {
-  *r = (cli_rows){.T = T};
-  if (!p->tokenizer)
-    return sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which reading text needs", p->directory);
+/* What is read so far, and of what. */
+typedef struct reading {
+  cli_rows *rows;
+  const cli_prompt *p;
+  const sgi_text_form *form;
+  size_t room, tokens, max_tokens;
+} reading;
+
+static sg_status read_file(reading *w, const char *path, sg_error *err) {
+  const cli_prompt *p = w->p;
+  size_t T = w->rows->T;
   sgi_reader *reader = NULL;
-  size_t room = 0, tokens = 0;
-  sg_status st = sgi_reader_open(path, false, NULL, &reader, err);
-  while (!st && tokens < max_tokens && !cli_stop) {
+  sg_status st = sgi_reader_open(path, w->form->blank_lines, *w->form->field ? w->form->field : NULL, &reader, err);
+  if (!st && w->form->keep_cr) sgi_reader_keep_cr(reader);
+  while (!st && w->tokens < w->max_tokens && !cli_stop) {
     const char *text;
     size_t n, count = 0;
     int32_t *ids = NULL;
@@ -38,12 +44,47 @@ sg_status cli_rows_read(cli_rows *r, const cli_prompt *p, const char *path, size
       if ((size_t)ids[i] >= sg_model_config(p->model)->vocab_size)
         st = sgi_fail(err, SG_ERR_FORMAT, "%s: the tokenizer gives id %d, the model knows %zu", p->directory, ids[i],
                       sg_model_config(p->model)->vocab_size);
-    if (!st) st = add_row(r, &room, sg_model_config(p->model), ids, count < T ? count : T, err);
-    tokens += count < T ? count + 1 : T;
+    if (!st) st = add_row(w->rows, &w->room, sg_model_config(p->model), ids, count < T ? count : T, err);
+    w->tokens += count < T ? count + 1 : T;
     sg_buffer_free(ids);
   }
   sgi_reader_close(reader);
-  if (!st && !r->B) st = sgi_fail(err, SG_ERR_FORMAT, "%s holds no document", path);
+  return st;
+}
+
+static bool goes_on(void *unused, uint64_t done, uint64_t total) {
+  (void)unused, (void)done, (void)total;
+  return !cli_stop;
+}
+
+/* Of the end of a file the tokens are read that a run's own cache has. */
+static sg_status read_part(reading *w, const cli_text *text, sg_error *err) {
+  const sg_config *c = sg_model_config(w->p->model);
+  sgi_corpus *corpus = NULL;
+  sg_status st = cli_text_open(text, w->form, w->p->tokenizer, c->eos_id, goes_on, NULL, &corpus, err);
+  for (size_t i = 0, n, T = w->rows->T; !st && i < sgi_corpus_documents(corpus) && w->tokens < w->max_tokens; i++) {
+    const int32_t *ids = sgi_corpus_document(corpus, i, &n);
+    if (n && ids[n - 1] == c->eos_id) n--;
+    st = add_row(w->rows, &w->room, c, ids, n < T ? n : T, err);
+    w->tokens += n < T ? n + 1 : T;
+  }
+  sgi_corpus_close(corpus);
+  return st;
+}
+
+sg_status cli_rows_read(cli_rows *r, const cli_prompt *p, const cli_text *text, const sgi_text_form *form, size_t T,
+                        size_t max_tokens, sg_error *err) {
+  *r = (cli_rows){.T = T};
+  reading w = {r, p, form, 0, 0, max_tokens};
+  char **files = NULL;
+  size_t n = 0;
+  if (!p->tokenizer)
+    return sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which reading text needs", p->directory);
+  if (text->held_out > 0) return read_part(&w, text, err);
+  sg_status st = sgi_text_files(text->path, form->field, NULL, &files, &n, err);
+  for (size_t i = 0; i < n && !st; i++) st = read_file(&w, files[i], err);
+  sgi_text_files_free(files, n);
+  if (!st && !r->B) st = sgi_fail(err, SG_ERR_FORMAT, "%s holds no document", text->path);
   return st;
 }
 

@@ -2,6 +2,7 @@
 #ifndef SGATLIN_CLI_ROWS_H
 #define SGATLIN_CLI_ROWS_H
 
+#include "own_text.h"
 #include "prompt.h"
 
 typedef struct cli_rows {
@@ -10,7 +11,8 @@ typedef struct cli_rows {
 } cli_rows;
 
 /* Documents until max_tokens are read. */
-sg_status cli_rows_read(cli_rows *r, const cli_prompt *p, const char *path, size_t T, size_t max_tokens, sg_error *err);
+sg_status cli_rows_read(cli_rows *r, const cli_prompt *p, const cli_text *text, const sgi_text_form *form, size_t T,
+                        size_t max_tokens, sg_error *err);
 void cli_rows_free(cli_rows *r);
 
 #endif

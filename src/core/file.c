@@ -131,6 +131,11 @@ uint64_t sgi_disk_free(const char *path) {
   return (uint64_t)s.f_bavail * s.f_frsize;
 }
 
+const char *sgi_base_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
 char *sgi_path_join(const char *a, const char *b) {
   size_t n = strlen(a), m = strlen(b);
   char *p = sgi_alloc(n + m + 2);

@@ -72,6 +72,8 @@ sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err);
  * be told. */
 uint64_t sgi_disk_free(const char *path);
 
+/* The last part of a path, within it. */
+const char *sgi_base_name(const char *path);
 /* "a/b" from two parts. New: sgi_free; NULL when memory is out. */
 char *sgi_path_join(const char *a, const char *b);
 

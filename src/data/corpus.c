@@ -19,6 +19,10 @@ struct sgi_corpus {
   const sgi_tokens_header *head;
   const sgi_tokens_place *places;
   sgi_text_notes notes; /* the header's, and of the directory as it is now */
+  /* The part that is shown: documents [first, end), without the first `skipped` tokens of the first
+   * and the last `cut` of the last one. */
+  size_t first, end, skipped, cut;
+  uint64_t tokens, hash;
 };
 
 /* ---- key ------------------------------------------------------------------------------------- */
@@ -243,12 +247,12 @@ void sgi_corpus_close(sgi_corpus *c) {
   sgi_free(c);
 }
 
-size_t sgi_corpus_documents(const sgi_corpus *c) { return c->head->n_documents; }
-uint64_t sgi_corpus_tokens(const sgi_corpus *c) { return c->head->n_tokens; }
+size_t sgi_corpus_documents(const sgi_corpus *c) { return c->end - c->first; }
+uint64_t sgi_corpus_tokens(const sgi_corpus *c) { return c->tokens; }
 const sgi_text_notes *sgi_corpus_notes(const sgi_corpus *c) { return &c->notes; }
-uint64_t sgi_corpus_hash(const sgi_corpus *c) { return c->head->corpus_hash; }
+uint64_t sgi_corpus_hash(const sgi_corpus *c) { return c->hash; }
 
-const int32_t *sgi_corpus_document(const sgi_corpus *c, size_t i, size_t *n) {
+static const int32_t *whole_document(const sgi_corpus *c, size_t i, size_t *n) {
   size_t low = 0, high = c->head->n_blocks; /* the block is in [low, high) */
   while (high - low > 1) {
     size_t mid = low + (high - low) / 2;
@@ -264,18 +268,60 @@ const int32_t *sgi_corpus_document(const sgi_corpus *c, size_t i, size_t *n) {
   return (const int32_t *)(starts + documents + 1) + starts[k];
 }
 
+const int32_t *sgi_corpus_document(const sgi_corpus *c, size_t i, size_t *n) {
+  const int32_t *ids = whole_document(c, c->first + i, n);
+  if (c->first + i + 1 == c->end) *n -= c->cut;
+  if (i) return ids;
+  *n -= c->skipped;
+  return ids + c->skipped;
+}
+
+static void show_all(sgi_corpus *c) {
+  c->end = c->head->n_documents;
+  c->tokens = c->head->n_tokens;
+  c->hash = c->head->corpus_hash;
+}
+
+sg_status sgi_corpus_take_part(sgi_corpus *c, sgi_part part, double share, sg_error *err) {
+  enum { MANY = 20 };
+  size_t documents = c->end, n = 0, at = documents, kept = 0; /* the border: in document at, before token kept */
+  uint64_t held = (uint64_t)(share * (double)c->tokens), behind = 0;
+  if (!(share > 0)) return part == SGI_FOR_TRAINING ? SG_OK : sgi_fail(err, SG_ERR_ARG, "no part is held out");
+  if (documents >= MANY) {
+    size_t last = (size_t)(share * (double)documents + 0.5);
+    at = documents - (last ? last : 1);
+    for (size_t i = at; i < documents; i++) behind += (whole_document(c, i, &n), n);
+  } else {
+    if (!held) held = 1;
+    while (behind < held && at) behind += (whole_document(c, --at, &n), n);
+    kept = behind > held ? (size_t)(behind - held) : 0;
+    behind -= kept;
+  }
+  if (!behind || behind >= c->tokens)
+    return sgi_fail(err, SG_ERR_ARG, "%llu tokens are too few for a held-out part: set data.held_out to 0",
+                    (unsigned long long)c->tokens);
+  if (part == SGI_HELD_OUT) {
+    c->first = at;
+    c->skipped = kept;
+    c->tokens = behind;
+  } else {
+    c->end = kept ? at + 1 : at;
+    c->cut = kept ? n - kept : 0;
+    c->tokens -= behind;
+  }
+  uint64_t of[] = {c->hash, c->first, c->end, c->skipped, c->cut};
+  c->hash = XXH3_64bits(of, sizeof of);
+  return SG_OK;
+}
+
 void sgi_corpus_measure(const sgi_corpus *c, size_t T, sgi_corpus_fit *out) {
   *out = (sgi_corpus_fit){0};
-  for (uint64_t b = 0; b < c->head->n_blocks; b++) {
-    const sgi_tokens_place *p = c->places + b;
-    const uint32_t *starts = (const uint32_t *)(c->map.data + p->byte);
-    for (uint64_t i = 0; i < p[1].document - p->document; i++) {
-      size_t n = starts[i + 1] - starts[i];
-      if (n > out->longest) out->longest = n;
-      if (n <= T) continue;
-      out->longer++;
-      out->beyond += n - T;
-    }
+  for (size_t i = 0, n; i < sgi_corpus_documents(c); i++) {
+    sgi_corpus_document(c, i, &n);
+    if (n > out->longest) out->longest = n;
+    if (n <= T) continue;
+    out->longer++;
+    out->beyond += n - T;
   }
 }
 
@@ -363,6 +409,7 @@ sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_
   if (!st) st = sgi_is_stream(path) ? read_stream(&s, out, err) : read_files(path, &s, out, err);
   sgi_text_files_free(s.files, s.n_files);
   if (st) return st;
+  show_all(*out);
   (*out)->notes = (*out)->head->notes;
   sgi_text_notes_add(&(*out)->notes, &passed);
   return SG_OK;

@@ -61,10 +61,4 @@ typedef struct sgi_tokens_source {
  * fails. */
 sg_status sgi_tokens_build(sgi_writer *writer, const sgi_tokens_source *s, sg_error *err);
 
-/* The last part of a path. */
-static inline const char *sgi_base_name(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
-}
-
 #endif

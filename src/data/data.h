@@ -22,6 +22,12 @@ typedef struct sgi_corpus sgi_corpus;
 sg_status sgi_corpus_open(const char *path, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
                           sgi_progress progress, void *user, sgi_corpus **out, sg_error *err);
 void sgi_corpus_close(sgi_corpus *c);
+/* From now on c is a part of what it was: its last `share` (SGI_HELD_OUT), or what stands before
+ * that (SGI_FOR_TRAINING); both parts of one text together are all of it. With 20 documents or more
+ * the border lies between documents, else where the tokens say, within one. share 0: all for
+ * training. A part without a token is SG_ERR_ARG. */
+typedef enum sgi_part { SGI_FOR_TRAINING, SGI_HELD_OUT } sgi_part;
+sg_status sgi_corpus_take_part(sgi_corpus *c, sgi_part part, double share, sg_error *err);
 size_t sgi_corpus_documents(const sgi_corpus *c);
 /* What was mended and passed over, from the cache as well. Borrowed until close. */
 const sgi_text_notes *sgi_corpus_notes(const sgi_corpus *c);

@@ -63,7 +63,8 @@ bool sgi_is_stream(const char *path) {
   struct stat s;
   if (!strcmp(path, "-")) return true;
   if (stat(path, &s) != 0 || S_ISDIR(s.st_mode)) return false;
-  return !S_ISREG(s.st_mode) || !strncmp(path, "/dev/", 5) || !strncmp(path, "/proc/", 6);
+  bool device = !strncmp(path, "/dev/", 5) && strncmp(path, "/dev/shm/", 9);
+  return !S_ISREG(s.st_mode) || device || !strncmp(path, "/proc/", 6);
 }
 
 static const char *label(const char *path) { return strcmp(path, "-") ? path : "standard input"; }

@@ -25,7 +25,8 @@ static size_t measure(const char *text, size_t n) {
 }
 
 char *sgi_run_first_words(const sgi_run *run) {
-  const sgi_corpus *corpus = run->valid ? run->valid : run->train;
+  /* The held-out end of a single file may begin within a word. */
+  const sgi_corpus *corpus = run->valid && !sgi_is_file(run->data) ? run->valid : run->train;
   size_t documents = corpus ? sgi_corpus_documents(corpus) : 0;
   for (size_t i = 0; i < documents && i < 16; i++) {
     size_t n, length, from = 0;

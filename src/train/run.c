@@ -53,6 +53,7 @@ static sg_status load_config(sgi_run *run, sg_error *err) {
   if (!st) {
     json_object_del(o, "run");
     st = sgi_assign(&a, "data.line_ends", "as-is", path, err); /* unless it says otherwise */
+    if (!st) st = sgi_assign(&a, "data.held_out", "0", path, err);
   }
   if (!st) st = sgi_assign_json(&a, o, path, err);
   if (!st) st = sgi_settings_resolve(&a, &run->settings, err);
@@ -210,7 +211,7 @@ static sg_status make_batchers(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
-/* A directory's train.* and valid.*; of a single file all is for training. */
+/* A directory's train.* and valid.*, or a single file, which is both. */
 static sg_status find_texts(sgi_run *run, char **train, char **valid, sg_error *err) {
   sg_error missing = {0};
   if (sgi_is_stream(run->data))
@@ -219,12 +220,10 @@ static sg_status find_texts(sgi_run *run, char **train, char **valid, sg_error *
                     "directory",
                     run->data);
   if (sgi_is_file(run->data)) {
-    sgi_run_note(run,
-                 "%s is a single file: all of it is trained on and nothing will be evaluated (a directory with "
-                 "train.* and valid.* has both)",
-                 run->data);
+    bool part = run->settings.held_out > 0;
     *train = sgi_strdup(run->data);
-    return *train ? SG_OK : sgi_fail_memory(err, strlen(run->data), "a path");
+    if (part) *valid = sgi_strdup(run->data);
+    return *train && (*valid || !part) ? SG_OK : sgi_fail_memory(err, strlen(run->data), "a path");
   }
   sg_status st = sgi_find_split(run->data, "train", train, err);
   if (!st && sgi_find_split(run->data, "valid", valid, &missing)) {
@@ -234,6 +233,25 @@ static sg_status find_texts(sgi_run *run, char **train, char **valid, sg_error *
   return st;
 }
 
+/* A single file is two texts: what is trained on, and its end. */
+static sg_status part_file(sgi_run *run, sg_error *err) {
+  double share = run->settings.held_out;
+  if (!sgi_is_file(run->data)) return SG_OK;
+  if (!(share > 0)) {
+    sgi_run_note(run, "%s is a single file, and data.held_out is 0: nothing will be evaluated", run->data);
+    return SG_OK;
+  }
+  sg_status st = sgi_corpus_take_part(run->train, SGI_FOR_TRAINING, share, err);
+  if (!st) st = sgi_corpus_take_part(run->valid, SGI_HELD_OUT, share, err);
+  if (st) return sgi_error_prefix(err, st, "%s", run->data);
+  sgi_run_note(run,
+               "%s is a single file: its last %.3g %% (tokens: %llu) are held out, the %llu before them trained on "
+               "(--set data.held_out=PART; a directory with train.* and valid.* has both)",
+               run->data, 100 * share, (unsigned long long)sgi_corpus_tokens(run->valid),
+               (unsigned long long)sgi_corpus_tokens(run->train));
+  return SG_OK;
+}
+
 static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *err) {
   char *train = NULL, *valid = NULL;
   sg_status st = find_texts(run, &train, &valid, err);
@@ -241,6 +259,7 @@ static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *
   if (!st) st = take_ids(run, err);
   if (!st) st = open_corpus(run, train, "tokenising the training text", &run->train, err);
   if (!st && valid) st = open_corpus(run, valid, "tokenising the held-out text", &run->valid, err);
+  if (!st) st = part_file(run, err);
   if (!st) st = make_batchers(run, err);
   sgi_free(train);
   sgi_free(valid);
@@ -285,7 +304,8 @@ static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   if (!st && run->resume) st = load_config(run, err);
   if (!st && run->resume) st = sgi_run_extend(run, r->steps, err);
   if (!st && !run->data)
-    st = sgi_fail(err, SG_ERR_ARG, "training needs text: name a directory with train.* and valid.* (--data DIR)");
+    st = sgi_fail(err, SG_ERR_ARG,
+                  "training needs text: name a file, or a directory with train.* and valid.* (--data PATH)");
   if (!st) st = open_data(run, r->tokenizer, err);
   if (!st) st = sgi_run_make_plan(run, err);
   if (!st && !run->resume && !run->dry) st = keep_tokenizer(run, r->tokenizer, err);

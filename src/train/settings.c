@@ -61,6 +61,7 @@ static const key table[] = {
      "pad: one document a row; pack: one behind the other; auto: pack where documents are long"},
     {"data.split", TEXT, AT(split), 0, 0, "documents of .txt end at: endoftext or blank-lines"},
     {"data.line_ends", TEXT, AT(line_ends), 0, 0, ".txt with lines that end in CRLF: lf (read as if in LF) or as-is"},
+    {"data.held_out", REAL, AT(held_out), 0, 0.5, "part of a single file that is held out, from its end; 0: none"},
     {"data.field", TEXT, AT(field), 0, 0, "string field of .jsonl lines"},
     {"tokenizer.vocab_size", SIZE, AT(tokenizer_vocab_size), 0, 1 << 24,
      "size of a tokenizer trained for the run; 0: the preset's"},
@@ -170,7 +171,8 @@ static sg_status unknown(const struct sgi_assignment *x, sg_error *err) {
   const char *names[2 * SGI_COUNT(table)];
   size_t n = 0;
   while (n < SGI_COUNT(names) && (names[n] = sg_setting_key(n, NULL))) n++;
-  const char *near = sgi_nearest(x->key, names, n);
+  const char *near = sgi_settings_word(x->key);
+  if (!near) near = sgi_nearest(x->key, names, n);
   return sgi_fail(err, SG_ERR_ARG, "%s: unknown key \"%s\"%s%s%s", x->where, x->key, near ? "; did you mean \"" : "",
                   near ? near : "", near ? "\"?" : "");
 }
@@ -258,6 +260,7 @@ static sg_status start(sgi_settings *s, const sgi_assignments *a, sg_error *err)
   snprintf(s->split, sizeof s->split, "endoftext");
   snprintf(s->field, sizeof s->field, "text");
   snprintf(s->line_ends, sizeof s->line_ends, "lf");
+  s->held_out = 0.05;
   return SG_OK;
 }
 
@@ -313,10 +316,11 @@ static int kind_rank(const sgi_assignments *a, const char *key_of_kind, const ch
  * put in front. */
 static sg_status name_source(const sgi_assignments *a, sg_status st, sg_error *err) {
   char quoted[SG_ERROR_TEXT];
+  for (size_t i = 0; err && i < a->count; i++)
+    if (!strncmp(err->text, a->list[i].where, strlen(a->list[i].where))) return st;
   for (size_t i = a->count; err && i-- > 0;) {
     const struct sgi_assignment *x = &a->list[i];
     snprintf(quoted, sizeof quoted, "\"%s\"", x->value);
-    if (!strncmp(err->text, x->where, strlen(x->where))) return st;
     if (!strstr(err->text, x->key) && !strstr(err->text, quoted)) continue;
     return sgi_error_prefix(err, st, "%s", x->where);
   }

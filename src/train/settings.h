@@ -30,6 +30,7 @@ typedef struct sgi_settings {
   char split[SGI_SETTING_TEXT];     /* "endoftext" or "blank-lines" */
   char field[SGI_SETTING_TEXT];     /* of .jsonl lines */
   char line_ends[SGI_SETTING_TEXT]; /* of .txt: "lf", or "as-is" as runs have it that do not say */
+  double held_out;                  /* part of a single file's end that is held out; runs that do not say: 0 */
   size_t tokenizer_vocab_size;      /* of a tokenizer trained for the run; 0: the preset's */
 
   uint64_t eval_every, checkpoint_every; /* steps; 0: only at the end */
@@ -75,5 +76,9 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
                                void (*changed)(void *user, const char *key, const char *then, const char *now,
                                                bool matters),
                                void *user, sg_error *err);
+
+/* The key that a word of the field, or a key without its group, stands for ("lr", "batch-size");
+ * NULL: not known. Borrowed for ever. */
+const char *sgi_settings_word(const char *word);
 
 #endif

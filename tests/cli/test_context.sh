@@ -34,14 +34,14 @@ for verb in graph trace; do
   try 0 $verb $M --ids "$input" -o "$tmp/$verb.out" --beyond-context
   has err "warning: 3"
 done
-try 2 record $M --data "$tmp/long.txt" --length 1000 -o "$tmp/rec2"
+try 2 record $M --data "$tmp/long.txt" --seq-len 1000 -o "$tmp/rec2"
 has err "but the model was made for 24"
-try 0 record $M --data "$tmp/long.txt" --length 1000 --beyond-context -o "$tmp/rec2" --json
+try 0 record $M --data "$tmp/long.txt" --seq-len 1000 --beyond-context -o "$tmp/rec2" --json
 has out '"warning":"'
 # Longer rows than any document are no longer reading.
 printf 'The sky was blue.' >"$tmp/short.txt"
-try 0 record $M --data "$tmp/short.txt" --length 1000 -o "$tmp/rec3"
-try 2 ablate $M --data "$tmp/long.txt" --context 100 --layer 0
+try 0 record $M --data "$tmp/short.txt" --seq-len 1000 -o "$tmp/rec3"
+try 2 ablate $M --data "$tmp/long.txt" --seq-len 100 --layer 0
 has err "but the model was made for 24"
 try 0 ablate $M --data "$tmp/long.txt" --layer 0
 # generate: a longer --context is the asking.

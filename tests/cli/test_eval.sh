@@ -85,7 +85,7 @@ try 2 eval $M --data "$tmp/long.txt" --rows pad --stride 6
 
 # Wrong use.
 try 2 eval $M
-has err "give either"
+has err "give --data PATH or --ids IDS.json"
 try 2 eval $M --data x --ids y
 for o in "--rows pad" "--stride 4" "--seq-len 8"; do try 2 eval $M --ids $M/targets.json $o; done
 has err "as they are"

@@ -54,10 +54,10 @@ try 0 train --resume -o "$tmp/part"
 has err "all 60 steps are done already; train on with: sgatlin train --resume -o $tmp/part --steps 120"
 try 2 train --resume -o "$tmp/part" --steps 50
 has err "the run has 60 steps"
-try 2 train --resume "$tmp/part"
-has err "did you mean: sgatlin train --resume -o $tmp/part"
+try 0 train --resume "$tmp/part"
+has err "all 60 steps are done already"
 try 2 train "$tmp/data"
-has err "did you mean: sgatlin train --data $tmp/data -o RUN"
+has err "-o RUN is needed"
 try 2 train --resume -o "$tmp/part" --seed 3
 has err "--steps N makes the run longer"
 # The first words offered are the text's own, and the command runs.

@@ -54,7 +54,7 @@ has err 'is not the answer at position 3'
 try 4 minimal $m --prompt 'The dog was' --max-memory 4K
 try 2 attribute $m --prompt x --verfy 1
 try 2 attribute $m
-has err 'give the text to read with --prompt'
+has err 'give the text to read behind the model'
 try 2 attribute $m --prompt x --position 9
 has err 'position 9 is outside the prompt'
 # A word of several tokens: each one's sum, and the sum of them; one token of it is what attribute says along it.
@@ -129,7 +129,6 @@ has err 'give that prompt with --other'
 try 2 ablate $m --prompt 'The dog was' --edit 'layers.0.neurons[pos=1'
 try 2 ablate $m --prompt 'The dog was' --edit 'layers.7.neurons=0'
 has err 'this model has no such site'
-try 2 ablate $m --prompt 'The dog was'
 printf 'The dog was happy.<|endoftext|>The cat was old.<|endoftext|>' >"$tmp/text.txt"
 try 0 ablate $m --data "$tmp/text.txt" --layer 1 --json
 holds "$(number loss_before) > 0 && $(number changed) > 0"
@@ -141,7 +140,8 @@ try 0 steer $m --prompt 'The dog was' --layer 1 --toward blue --away happy -s 40
 has out '"strength":-40'
 try 0 steer $m --prompt 'The dog was' --layer 0 --channel 0 --neuron 44 -s 3 --pos -1
 has out 'strength 3'
-try 2 steer $m --prompt 'The dog was' --layer 0
+try 2 steer $m --prompt 'The dog was' --neuron 3
+has err '--neuron needs --layer'
 try 2 steer $m --prompt 'The dog was' --layer 9 --toward blue
 try 2 steer $m --prompt 'The dog was' --layer 0 --neuron 64
 

@@ -79,6 +79,73 @@ static char *many_documents(size_t count, size_t *n) {
   return text;
 }
 
+/* All tokens of a corpus, one behind the other. */
+static int32_t *all_tokens(const sgi_corpus *c, uint64_t *count) {
+  int32_t *all = malloc((size_t)(sgi_corpus_tokens(c) + 1) * sizeof *all);
+  assert_non_null(all);
+  *count = 0;
+  for (size_t i = 0, n; i < sgi_corpus_documents(c); i++) {
+    const int32_t *ids = sgi_corpus_document(c, i, &n);
+    assert_true(*count + n <= sgi_corpus_tokens(c));
+    memcpy(all + *count, ids, n * sizeof *ids);
+    *count += n;
+  }
+  assert_int_equal(*count, sgi_corpus_tokens(c));
+  return all;
+}
+
+/* The two parts of a text, one behind the other, are the text; the border is where it should be. */
+static void parts(void **state) {
+  (void)state;
+  const size_t sizes[] = {1, 2, 19, 20, 21, 500};
+  for (size_t k = 0; k < SGI_COUNT(sizes); k++) {
+    char name[32];
+    size_t n, d = sizes[k];
+    char *text = many_documents(d, &n);
+    text[n] = 0;
+    snprintf(name, sizeof name, "parts%zu.txt", d);
+    scratch_text(name, text);
+    free(text);
+    sgi_corpus *whole = open_as(name, &by_lines, tok), *none = open_as(name, &by_lines, tok);
+    uint64_t all_count, a_count, b_count;
+    int32_t *all = all_tokens(whole, &all_count);
+    assert_int_equal(sgi_corpus_take_part(none, SGI_FOR_TRAINING, 0, NULL), SG_OK);
+    assert_true(sgi_corpus_hash(none) == sgi_corpus_hash(whole));
+    assert_int_equal(sgi_corpus_take_part(none, SGI_HELD_OUT, 0, NULL), SG_ERR_ARG);
+    for (double share = 0.05; share <= 0.5; share += 0.15) {
+      sgi_corpus *a = open_as(name, &by_lines, tok), *b = open_as(name, &by_lines, tok);
+      assert_int_equal(sgi_corpus_take_part(a, SGI_FOR_TRAINING, share, NULL), SG_OK);
+      assert_int_equal(sgi_corpus_take_part(b, SGI_HELD_OUT, share, NULL), SG_OK);
+      int32_t *first = all_tokens(a, &a_count), *last = all_tokens(b, &b_count);
+      assert_int_equal(a_count + b_count, all_count);
+      assert_memory_equal(first, all, a_count * sizeof *all);
+      assert_memory_equal(last, all + a_count, b_count * sizeof *all);
+      if (d >= 20) {
+        assert_int_equal(sgi_corpus_documents(a) + sgi_corpus_documents(b), d);
+        assert_int_equal(sgi_corpus_documents(b), (size_t)(share * (double)d + 0.5));
+        assert_int_equal(first[a_count - 1], eos);
+      } else {
+        uint64_t held = (uint64_t)(share * (double)all_count);
+        assert_int_equal(b_count, held ? held : 1);
+      }
+      assert_true(sgi_corpus_hash(a) != sgi_corpus_hash(b) && sgi_corpus_hash(a) != sgi_corpus_hash(whole));
+      sgi_corpus_fit fit;
+      sgi_corpus_measure(b, 3, &fit);
+      uint64_t beyond = 0;
+      for (size_t i = 0, m; i < sgi_corpus_documents(b); i++)
+        beyond += (sgi_corpus_document(b, i, &m), m > 3 ? m - 3 : 0);
+      assert_int_equal(fit.beyond, beyond);
+      free(first);
+      free(last);
+      sgi_corpus_close(a);
+      sgi_corpus_close(b);
+    }
+    free(all);
+    sgi_corpus_close(whole);
+    sgi_corpus_close(none);
+  }
+}
+
 static void content(void **state) {
   (void)state;
   assert_int_equal(mkdir(scratch_path("mixed"), 0700), 0);
@@ -396,9 +463,10 @@ static void elsewhere(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(content),       cmocka_unit_test(large_documents), cmocka_unit_test(threads),
-      cmocka_unit_test(reuse),         cmocka_unit_test(damage),          cmocka_unit_test(failures),
-      cmocka_unit_test(file_failures), cmocka_unit_test(memory_out),      cmocka_unit_test(elsewhere),
+      cmocka_unit_test(content),   cmocka_unit_test(parts),         cmocka_unit_test(large_documents),
+      cmocka_unit_test(threads),   cmocka_unit_test(reuse),         cmocka_unit_test(damage),
+      cmocka_unit_test(failures),  cmocka_unit_test(file_failures), cmocka_unit_test(memory_out),
+      cmocka_unit_test(elsewhere),
   };
   scratch_begin();
   setenv("XDG_CACHE_HOME", scratch_path("cache"), 1);

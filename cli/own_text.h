@@ -1,0 +1,27 @@
+/* own_text.h: the text that a command reads: a file, a directory's split, or what the run itself
+ * held out. */
+#ifndef SGATLIN_CLI_OWN_TEXT_H
+#define SGATLIN_CLI_OWN_TEXT_H
+
+#include "cli.h"
+#include "data/data.h"
+
+typedef struct cli_text {
+  char *path;      /* a file, or a directory all of whose files are meant */
+  double held_out; /* above 0: only this part of the file, its end */
+} cli_text;
+
+/* The text that --option names; of a directory that has the split ("valid", "train") that split.
+ * Not given: where args[0] is a run, what it held out, with a note; else SG_ERR_ARG, which says
+ * what is missing. cli_text_free in any case. */
+sg_status cli_text_find(const cli_call *c, const char *option, const char *split, cli_text *out, sg_error *err);
+/* Whether args[0] is a run that held text out, so that the option may be left out. */
+bool cli_text_own(const cli_call *c);
+void cli_text_free(cli_text *t);
+
+/* Its tokens: sgi_corpus_open and the part. A text without a document is SG_ERR_FORMAT. New:
+ * sgi_corpus_close. */
+sg_status cli_text_open(const cli_text *t, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
+                        sgi_progress progress, void *user, sgi_corpus **out, sg_error *err);
+
+#endif
