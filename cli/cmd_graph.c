@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "card_record.h"
+#include "core/file.h"
 #include "read/label.h"
+#include "reading.h"
+#include "tracer.h"
 #include "word.h"
 
 typedef struct work {
@@ -12,9 +16,12 @@ typedef struct work {
   sg_graph_request r;
   sg_graph *g;
   cli_targets targets;
-  char **texts;  /* of the prompt, then of the logits */
-  char **labels; /* (n_nodes) of the most influential neurons, else NULL */
+  char **texts; /* of the prompt, then of the logits */
   size_t n_texts;
+  char (*labels)[SGI_LABEL_TEXT]; /* (n_nodes) of neurons */
+  const char **neurons;           /* (n_nodes) into it */
+  sg_recording *rec;              /* NULL without --recording */
+  char slug[CLI_SLUG];
   cli_progress progress;
 } work;
 
@@ -62,45 +69,78 @@ static sg_status label(work *w, sg_error *err) {
   return SG_OK;
 }
 
-enum { LABELLED = 60 }; /* neurons: a label reads the whole vocabulary */
-
+/* What each neuron does, in a few words. */
 static sg_status name_neurons(work *w, sg_error *err) {
-  const sg_graph *g = w->g;
-  w->labels = sgi_alloc((g->n_nodes + 1) * sizeof *w->labels);
-  if (!w->labels) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  double bound = INFINITY;
-  for (size_t k = 0; k < LABELLED && w->p.tokenizer; k++) {
-    size_t best = g->n_nodes;
-    for (size_t i = 0; i < g->n_nodes; i++)
-      if (g->nodes[i].kind == SG_NODE_NEURON && g->nodes[i].influence < bound &&
-          (best == g->n_nodes || g->nodes[i].influence > g->nodes[best].influence))
-        best = i;
-    if (best == g->n_nodes) break;
-    const sg_node *n = &g->nodes[best];
+  size_t n = w->g->n_nodes;
+  w->labels = sgi_alloc((n + 1) * sizeof *w->labels);
+  w->neurons = sgi_alloc((n + 1) * sizeof *w->neurons);
+  if (!w->labels || !w->neurons) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  for (size_t i = 0; i < n; i++) {
+    const sg_node *x = &w->g->nodes[i];
     sgi_label label;
-    bound = n->influence;
-    sg_status st = sgi_label_make(w->p.model, w->p.tokenizer, NULL, (size_t)n->layer,
-                                  n->channel < 0 ? 0 : (size_t)n->channel, (size_t)n->index, &label, err);
-    if (!st && !(w->labels[best] = sgi_alloc(SGI_LABEL_TEXT))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+    if (x->kind != SG_NODE_NEURON) continue;
+    sg_status st = sgi_label_make(w->p.model, w->p.tokenizer, w->rec, (size_t)x->layer, (size_t)x->channel,
+                                  (size_t)x->index, &label, err);
     if (st) return st;
-    sgi_label_text(&label, w->p.tokenizer, w->labels[best]);
+    sgi_label_text(&label, w->p.tokenizer, w->labels[i]);
+    w->neurons[i] = w->labels[i];
   }
   return SG_OK;
 }
 
+/* The graph's name: as told, else that of its file, else out of the prompt. */
+static void choose_slug(work *w) {
+  const char *given = cli_string(w->c, "slug"), *file = cli_string(w->c, "output");
+  char name[256];
+  if (!given && file) {
+    snprintf(name, sizeof name, "%s", sgi_base_name(file));
+    char *dot = strrchr(name, '.');
+    if (dot && dot != name && !strcmp(dot, ".json")) *dot = 0;
+  }
+  cli_tracer_slug(given ? given : file ? name : *w->p.text ? w->p.text : "graph", w->slug);
+}
+
+static sg_status open_recording(work *w, sg_error *err) {
+  const char *path = cli_string(w->c, "recording");
+  if (!path) return SG_OK;
+  sg_status st = sg_recording_open(path, &w->rec, err);
+  if (!st) st = cli_bind(w->c, w->rec, path, w->p.model, err);
+  return st ? st : cli_fires_check(&w->p, w->rec, path, err);
+}
+
+/* The folder for circuit-tracer's frontend. The list comes last: what it names is there. */
+static sg_status save_folder(const work *w, const cli_tracer *t, const sg_graph_labels *l, sg_error *err) {
+  char file[CLI_SLUG + 8];
+  snprintf(file, sizeof file, "%s.json", w->slug);
+  char *path = sgi_path_join(t->directory, file);
+  sg_status st = path ? sgi_make_directory(t->directory, err) : sgi_fail_memory(err, 64, "a path");
+  if (!st) st = cli_tracer_features(t, w->g, err);
+  if (!st) st = sg_graph_save_json(w->g, l, path, err);
+  if (!st) st = cli_tracer_list(t, w->slug, err);
+  sgi_free(path);
+  return st;
+}
+
 static sg_status save(work *w, sg_error *err) {
-  const char *slug = cli_string(w->c, "slug"), *base = strrchr(w->p.directory, '/');
+  char *name = cli_tracer_name(w->c->args[0], w->p.model), *scan = name ? cli_tracer_scan(name) : NULL;
   const char *const *texts = (const char *const *)w->texts;
-  sg_graph_labels l = {.slug = slug,
-                       .scan = base && base[1] ? base + 1 : w->p.directory,
+  sg_graph_labels l = {.slug = w->slug,
+                       .scan = scan,
                        .prompt = w->p.text,
                        .prompt_tokens = texts,
                        .logit_tokens = texts + w->p.count,
                        .node_threshold = cli_real(w->c, "node-threshold"),
-                       .node_labels = (const char *const *)w->labels};
-  const char *json = cli_string(w->c, "output"), *svg = cli_string(w->c, "svg");
-  sg_status st = json ? sg_graph_save_json(w->g, &l, json, err) : SG_OK;
-  return !st && svg ? sg_graph_save_svg(w->g, &l, svg, err) : st;
+                       .node_labels = w->neurons};
+  const char *json = cli_string(w->c, "output"), *svg = cli_string(w->c, "svg"),
+             *folder = cli_string(w->c, "circuit-tracer");
+  sg_status st = scan ? SG_OK : sgi_fail_memory(err, 64, "a name");
+  if (!st && json) st = sg_graph_save_json(w->g, &l, json, err);
+  if (!st && svg) st = sg_graph_save_svg(w->g, &l, svg, err);
+  cli_tracer t = {&w->p, w->rec, folder, name};
+  if (!st && folder) st = save_folder(w, &t, &l, err);
+  sgi_free(name);
+  sgi_free(scan);
+  return st;
 }
 
 static int report(const work *w) {
@@ -123,28 +163,36 @@ static int report(const work *w) {
       "tokens\n",
       100 * g->node_share, 100 * g->edge_share, 100 * g->input_share);
   printf("edges of %zu neurons computed; largest residue of a node's input %.1e\n", g->explored, g->worst_residue);
+  if (cli_is_set(w->c, "circuit-tracer"))
+    cli_note("to see it: circuit-tracer start-server --graph_file_dir %s, then the graph \"%s\"",
+             cli_string(w->c, "circuit-tracer"), w->slug);
   return 0;
 }
 
 static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c};
-  if (!cli_is_set(c, "output") && !cli_is_set(c, "svg")) return cli_usage(c, "give a file with -o or --svg");
+  if (!cli_is_set(c, "output") && !cli_is_set(c, "svg") && !cli_is_set(c, "circuit-tracer"))
+    return cli_usage(c, "give a file with -o or --svg, or a folder with --circuit-tracer");
   cli_signals_install();
   sg_status st = prepare(&w, &err);
+  if (!st) st = open_recording(&w, &err);
   if (!st) {
     cli_progress_begin(&w.progress, "graph", "neurons", 0, 0);
     st = sg_graph_create(w.p.model, &w.r, &w.g, &err);
     cli_progress_end(&w.progress);
   }
   if (!st) st = label(&w, &err);
-  if (!st && cli_is_set(c, "svg")) st = name_neurons(&w, &err);
+  if (!st) st = name_neurons(&w, &err);
+  if (!st) choose_slug(&w);
   if (!st) st = save(&w, &err);
   int code = st ? cli_stop ? 128 + cli_stop : cli_fail(&err) : report(&w);
+  code = cli_reading_end(w.rec, code);
+  sg_recording_close(w.rec);
+  sgi_free(w.labels);
+  sgi_free(w.neurons);
   for (size_t i = 0; i < w.n_texts; i++) sgi_free(w.texts[i]);
   sgi_free(w.texts);
-  for (size_t i = 0; w.labels && i < w.g->n_nodes; i++) sgi_free(w.labels[i]);
-  sgi_free(w.labels);
   cli_targets_free(&w.targets);
   sg_graph_free(w.g);
   cli_prompt_close(&w.p);
@@ -193,7 +241,21 @@ static const cli_option options[] = {
      .min = 1,
      .help = "neurons whose edges are computed"},
     {.name = "heads", .type = CLI_FLAG, .value = "on", .help = "split edges by attention head"},
-    {.name = "slug", .type = CLI_STRING, .argument = "NAME", .value = "graph", .help = "name of the graph in the file"},
+    {.name = "slug",
+     .type = CLI_STRING,
+     .argument = "NAME",
+     .value_text = "of the file, or out of the prompt",
+     .help = "name of the graph in the file, and of its file in DIR"},
+    {.name = "circuit-tracer",
+     .type = CLI_STRING,
+     .argument = "DIR",
+     .help = "folder for circuit-tracer's frontend: graph, list of graphs, a file for each neuron"},
+    {.name = "recording",
+     .letter = 'r',
+     .type = CLI_STRING,
+     .argument = "REC",
+     .help = "labels, and the examples in DIR, out of this recording of the model"},
+    CLI_FORCE_OPTION,
     {.name = "svg", .type = CLI_STRING, .argument = "FILE.svg", .help = "picture to write"},
     {.name = "max-memory",
      .type = CLI_BYTES,
@@ -210,13 +272,17 @@ const cli_command cli_graph = {
     .name = "graph",
     .group = "Reading",
     .summary = "write an attribution graph of a prompt as JSON and SVG",
-    .usage = "MODEL --prompt TEXT [-o FILE.json] [--svg FILE.svg] [--target WORD]...",
+    .usage =
+        "MODEL TEXT [-o FILE.json] [--svg FILE.svg] [--target WORD]...\n"
+        "MODEL TEXT --circuit-tracer DIR [--recording REC]",
     .examples =
-        "# the graph behind the next token\nsgatlin graph MODEL --prompt 'The dog was' -o dog.json --svg dog.svg\n"
+        "# the graph behind the next token\nsgatlin graph MODEL 'The dog was' -o dog.json --svg dog.svg\n"
+        "# a folder that circuit-tracer's frontend opens, with examples of each neuron\n"
+        "sgatlin graph RUN 'The dog was' --circuit-tracer graphs --recording REC\n"
         "# a word of several tokens: a node for each, where it is read\n"
-        "sgatlin graph MODEL --prompt \"Noah's favourite food was\" --target macaroni -o noah.json\n"
+        "sgatlin graph MODEL \"Noah's favourite food was\" --target macaroni -o noah.json\n"
         "# two logits side by side, more nodes\n"
-        "sgatlin graph MODEL --prompt 'The dog was' --target happy --target sad -o dog.json",
+        "sgatlin graph MODEL 'The dog was' --target happy --target sad -o dog.json",
     .description =
         "Nodes are input tokens, neurons that fired, biases where the kind has them, and logits. An edge is the direct "
         "effect "
@@ -225,7 +291,11 @@ const cli_command cli_graph = {
         "its input, and there are no error nodes.\n\n"
         "Nodes and edges of least influence on the logits are left out, as circuit-tracer does; what is kept is "
         "printed and "
-        "written (\"sgatlin\" in the file). The JSON opens in circuit-tracer's frontend.",
+        "written (\"sgatlin\" in the file).\n\n"
+        "--circuit-tracer adds the graph to DIR for circuit-tracer's frontend, which then asks no other host for it: "
+        "'circuit-tracer start-server --graph_file_dir DIR' opens it, with what each neuron writes and, with a "
+        "recording, "
+        "where it fires (docs/formats.md).",
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -925,7 +925,7 @@ typedef struct sg_graph_labels {
   const char *const *prompt_tokens; /* (n_tokens) texts, UTF-8 */
   const char *const *logit_tokens;  /* texts of the logit nodes in their order */
   double node_threshold;
-  const char *const *node_labels; /* (n_nodes) what neurons are called in the picture, NULL where nothing; or NULL */
+  const char *const *node_labels; /* (n_nodes) what neurons are called, NULL where nothing; or NULL */
 } sg_graph_labels;
 
 /* The form that circuit-tracer's frontend reads, and a picture with labels where they fit and the

@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 list='
 cli check/check.h compare/latency.h compare/prune.h data/data.h ffn/ffn.h ffn/kinds.h math/gemm.h math/kernels.h
-cli model/flops.h model/model.h model/pass.h model/presets.h model/weights.h
+cli model/flops.h model/identity.h model/model.h model/pass.h model/presets.h model/weights.h
 cli names/browse.h names/score.h read/kept.h read/neuron.h
 cli read/baseline.h read/circuit.h read/defect.h read/eval_rows.h read/exact.h read/excerpt.h read/facts.h read/neighbors.h
 cli read/label.h read/neuron_record.h read/record.h read/run.h read/score.h read/trace.h

@@ -37,16 +37,35 @@ static void layer_text(const sg_node *n, char out[16]) {
 
 static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-static json_t *node_json(const sg_graph *g, const sg_node *n, const char *logit_text) {
+/* Bytes of whole characters, at most n. */
+static int whole_characters(const char *text, size_t n) {
+  size_t k = strlen(text);
+  if (k > n) k = n;
+  while (k && ((unsigned char)text[k] & 0xC0) == 0x80) k--;
+  return (int)k;
+}
+
+/* The frontend draws what has at most this cumulative influence, on a slider with steps of a
+ * hundredth: the next one at or above all nodes, so that none of them is lost. */
+static double reached(const sg_graph *g) {
+  double most = 0;
+  for (size_t i = 0; i < g->n_nodes; i++)
+    if (g->nodes[i].kind == SG_NODE_NEURON || g->nodes[i].kind == SG_NODE_BIAS)
+      most = fmax(most, g->nodes[i].cumulative);
+  return fmin(ceil(100 * most) / 100, 1);
+}
+
+static json_t *node_json(const sg_graph *g, const sg_node *n, const char *logit_text, const char *label) {
   static const char *const type[] = {"embedding", "bias", "cross layer transcoder", "logit"};
-  char id[64], js[64], layer[16], clerp[80] = "";
+  char id[64], js[64], layer[16], clerp[200] = "";
   node_id(g, n, id, sizeof id, false);
   node_id(g, n, js, sizeof js, true);
   layer_text(n, layer);
   long long feature = n->kind == SG_NODE_TOKEN ? n->position : n->kind == SG_NODE_LOGIT ? n->token : -1;
   if (n->kind == SG_NODE_NEURON) {
     feature = pair(n->layer, number_of(g, n));
-    snprintf(clerp, sizeof clerp, "layer %d channel %d neuron %d", n->layer, n->channel, n->index);
+    snprintf(clerp, sizeof clerp, "%.*s%slayer %d channel %d neuron %d", label ? whole_characters(label, 120) : 0,
+             label ? label : "", label && *label ? " \xc2\xb7 " : "", n->layer, n->channel, n->index);
   } else if (n->kind == SG_NODE_BIAS) {
     snprintf(clerp, sizeof clerp, "bias of layer %d", n->layer);
   }
@@ -56,7 +75,7 @@ static json_t *node_json(const sg_graph *g, const sg_node *n, const char *logit_
   if (!o) return NULL;
   if (n->kind == SG_NODE_LOGIT)
     json_object_set_new(o, "clerp", json_sprintf("Output \"%s\" (p=%.3f)", logit_text, n->probability));
-  json_object_set_new(o, "influence", n->kind == SG_NODE_LOGIT ? json_null() : real(n->cumulative));
+  json_object_set_new(o, "influence", n->kind == SG_NODE_LOGIT ? json_null() : real(fmin(n->cumulative, 1)));
   json_object_set_new(o, "activation", n->kind == SG_NODE_NEURON ? real(n->value) : json_null());
   if (n->kind == SG_NODE_NEURON) {
     json_object_set_new(o, "channel", json_integer(n->channel));
@@ -108,7 +127,8 @@ static json_t *graph_json(const sg_graph *g, const sg_graph_labels *l) {
   size_t logit = 0;
   for (size_t i = 0; i < g->n_nodes; i++) {
     const sg_node *n = &g->nodes[i];
-    json_t *o = node_json(g, n, n->kind == SG_NODE_LOGIT ? l->logit_tokens[logit++] : "");
+    const char *label = n->kind == SG_NODE_NEURON && l->node_labels ? l->node_labels[i] : NULL;
+    json_t *o = node_json(g, n, n->kind == SG_NODE_LOGIT ? l->logit_tokens[logit++] : "", label);
     if (o && n->kind == SG_NODE_LOGIT && first) {
       json_object_set_new(o, "is_target_logit", json_true());
       first = false;
@@ -117,13 +137,14 @@ static json_t *graph_json(const sg_graph *g, const sg_graph_labels *l) {
   }
   json_t *metadata =
       json_pack("{ss ss s[] so ss sf si}", "slug", l->slug, "scan", l->scan, "transcoder_list", "prompt_tokens",
-                tokens_json(g, l), "prompt", l->prompt, "node_threshold", l->node_threshold, "schema_version", 1);
+                tokens_json(g, l), "prompt", l->prompt, "node_threshold", reached(g), "schema_version", 1);
   json_t *view =
       json_pack("{s[] s[] ss ss ss}", "pinnedIds", "supernodes", "linkType", "both", "clickedId", "", "sg_pos", "");
   json_t *own =
-      json_pack("{sI sI sI sI sf sf sf sf}", "position", (json_int_t)g->position, "all_nodes", (json_int_t)g->all_nodes,
-                "explored", (json_int_t)g->explored, "shown", (json_int_t)g->n_nodes, "node_share", g->node_share,
-                "edge_share", g->edge_share, "input_share", g->input_share, "worst_residue", g->worst_residue);
+      json_pack("{sf sI sI sI sI sf sf sf sf}", "node_threshold", l->node_threshold, "position",
+                (json_int_t)g->position, "all_nodes", (json_int_t)g->all_nodes, "explored", (json_int_t)g->explored,
+                "shown", (json_int_t)g->n_nodes, "node_share", g->node_share, "edge_share", g->edge_share,
+                "input_share", g->input_share, "worst_residue", g->worst_residue);
   return json_pack("{so so so so so}", "metadata", metadata, "qParams", view, "nodes", nodes, "links", links_json(g),
                    "sgatlin", own);
 }

@@ -193,7 +193,20 @@ static void files(void **state) {
   assert_sg_ok(sg_graph_create(m, &q, &g, err));
   const char *texts[] = {"<|endoftext|>", " a", "<b>", "&", "\"", "\n"}, *logits[10];
   for (size_t i = 0; i < 10; i++) logits[i] = " x\"y\xc3\xa9";
-  sg_graph_labels l = {"a-slug", "a-model", "a <b>&\"\n", texts, logits, 0.8, NULL};
+  /* Cut within 120 bytes, between characters. */
+  char what[] =
+      "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+      "0123456789012345678\xc3\xa9\xc3\xa9";
+  const char **neurons = sgi_alloc(g->n_nodes * sizeof *neurons);
+  for (size_t i = 0, said = 0; i < g->n_nodes; i++)
+    if (g->nodes[i].kind == SG_NODE_NEURON) neurons[i] = said++ ? NULL : what;
+  sg_graph_labels l = {.slug = "a-slug",
+                       .scan = "a-model",
+                       .prompt = "a <b>&\"\n",
+                       .prompt_tokens = texts,
+                       .logit_tokens = logits,
+                       .node_threshold = 0.8,
+                       .node_labels = neurons};
   snprintf(path, sizeof path, "%s/g.json", dir);
   assert_sg_ok(sg_graph_save_json(g, &l, path, err));
   json_t *o = golden_json(path), *n;
@@ -206,7 +219,10 @@ static void files(void **state) {
   check_fields(json_object_get(o, "qParams"),
                (const char *const[]){"pinnedIds", "supernodes", "linkType", "clickedId", "sg_pos", NULL}, "aasss");
   assert_int_equal(json_array_size(json_object_get(metadata, "prompt_tokens")), 6);
-  size_t i, targets = 0, logit_nodes = 0;
+  size_t i, targets = 0, logit_nodes = 0, named = 0;
+  double threshold = json_number_value(json_object_get(metadata, "node_threshold"));
+  assert_true(threshold >= 0.8 && threshold <= 1 &&
+              json_number_value(json_object_get(json_object_get(o, "sgatlin"), "node_threshold")) == 0.8);
   json_array_foreach(nodes, i, n) {
     check_fields(
         n,
@@ -219,6 +235,16 @@ static void files(void **state) {
     assert_true(!strcmp(layer, "E") == !strcmp(type, "embedding"));
     assert_true(json_integer_value(json_object_get(n, "ctx_idx")) < 6);
     targets += json_is_true(json_object_get(n, "is_target_logit"));
+    if (!strcmp(type, "cross layer transcoder")) { /* the frontend draws what has no more influence than that */
+      const char *said = json_string_value(json_object_get(n, "clerp"));
+      assert_true(json_number_value(json_object_get(n, "influence")) <= threshold);
+      assert_non_null(strstr(said, "layer "));
+      if (strncmp(said, "layer ", 6)) {
+        assert_memory_equal(said, what, 119);
+        assert_memory_equal(said + 119, " \xc2\xb7 layer ", 10);
+        named++;
+      }
+    }
     if (strcmp(type, "logit")) continue;
     logit_nodes++; /* the frontend cuts the probability out of the text */
     const char *clerp = json_string_value(json_object_get(n, "clerp"));
@@ -226,6 +252,7 @@ static void files(void **state) {
     assert_non_null(strstr(clerp, " x\"y\xc3\xa9"));
   }
   assert_int_equal(targets, 1);
+  assert_int_equal(named, 1);
   assert_true(logit_nodes >= 1);
   json_array_foreach(links, i, n) {
     check_fields(n, (const char *const[]){"source", "target", "weight", "heads", NULL}, "ssfa");
@@ -236,6 +263,7 @@ static void files(void **state) {
   json_decref(o);
   snprintf(path, sizeof path, "%s/g.svg", dir);
   assert_sg_ok(sg_graph_save_svg(g, &l, path, err));
+  sgi_free(neurons);
   sg_graph_free(g);
   sg_model_free(m);
   golden_remove(dir);
