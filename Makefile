@@ -205,7 +205,7 @@ $(BUILD)/sgatlin: $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a
 # Tests of the server see the server and what it shares with the commands.
 $(BUILD)/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
 	@rm -f $@; ar rcs $@ $^
-$(HTTP_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP:%.c=$(BUILD)/obj/%.o) $(REF_OBJ) $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
+$(HTTP_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP:%.c=$(BUILD)/obj/%.o) $(REF_OBJ) $(SERVER_OBJ) $(BUILD)/obj/cli/main_inside.o $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lcmocka -lmicrohttpd $(LDLIBS_ALL) -o $@
 $(BUILD)/obj/cli/main_inside.o: cli/main.c $(BUILD)/flags | $(BUILD)/gen/version.h
 	@mkdir -p $(@D); echo '  CC  $< (inside)'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Dmain=sgatlin_main -Wno-missing-prototypes $(STRICT) -MMD -MP -c $< -o $@

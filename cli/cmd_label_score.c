@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "label.h"
+#include "own_text.h"
 #include "names/score.h"
 #include "read/score.h"
 #include "rows.h"
+#include "text_form.h"
 
 typedef struct work {
   const cli_call *c;
@@ -29,12 +31,19 @@ static bool advance(void *user, size_t done, size_t wanted) {
 
 /* ---- the text -------------------------------------------------------------------------------- */
 
-/* Rows of a file, with the begin token in front. */
+/* Rows of a text, with the begin token in front; not given, the run's own held-out text. */
 static sg_status read_file(work *w, sg_error *err) {
   const sg_config *c = sg_model_config(w->p.model);
-  size_t T = cli_is_set(w->c, "length") ? cli_size(w->c, "length") : c->max_position < 512 ? c->max_position : 512;
-  sg_status st = T < 2 ? sgi_fail(err, SG_ERR_ARG, "--length %zu: rows of 2 tokens at least", T)
-                       : cli_rows_read(&w->rows, &w->p, cli_string(w->c, "data"), T, cli_size(w->c, "positions"), err);
+  size_t T = cli_is_set(w->c, "seq-len") ? cli_size(w->c, "seq-len") : c->max_position < 512 ? c->max_position : 512;
+  cli_text text = {0};
+  sgi_text_form form;
+  json_t *own = NULL;
+  sg_status st = T < 2 ? sgi_fail(err, SG_ERR_ARG, "--seq-len %zu: rows of 2 tokens at least", T)
+                       : cli_text_form(w->c, &form, &own, err);
+  json_decref(own);
+  if (!st) st = cli_text_find(w->c, "data", "valid", &text, err);
+  if (!st) st = cli_rows_read(&w->rows, &w->p, &text, &form, T, cli_size(w->c, "positions"), err);
+  cli_text_free(&text);
   if (st) return st;
   if (!(w->inputs = sgi_alloc(w->rows.B * T * sizeof *w->inputs)))
     return sgi_fail_memory(err, w->rows.B * T * sizeof *w->inputs, "rows of tokens");
@@ -82,8 +91,7 @@ static sg_status read_all(work *w, sg_error *err) {
                                    .seed = cli_u64(c, "seed"),
                                    .progress = advance,
                                    .user = w};
-  if (worlds == (cli_string(c, "data") != NULL))
-    return sgi_fail(err, SG_ERR_ARG, "give held-out text: --data FILE, or --worlds DIR");
+  if (worlds && cli_string(c, "data")) return sgi_fail(err, SG_ERR_ARG, "give either --data or --worlds, not both");
   sg_status st = cli_prompt_open_model(&w->p, c, err);
   w->q.model = w->p.model;
   if (!st) st = cli_names_open(c, w->p.model, false, &w->names, err);
@@ -186,7 +194,13 @@ static int run(const cli_call *c) {
 }
 
 static const cli_option options[] = {
-    {.name = "data", .letter = 'd', .type = CLI_STRING, .argument = "FILE", .help = "held-out text"},
+    {.name = "data",
+     .letter = 'd',
+     .type = CLI_STRING,
+     .argument = "PATH",
+     .value_text = "what the run held out",
+     .help = "held-out text: a file, or a directory with valid.*"},
+    CLI_FORM_OPTIONS,
     {.name = "worlds",
      .letter = 'w',
      .type = CLI_STRING,
@@ -220,7 +234,8 @@ static const cli_option options[] = {
      .value = "20",
      .max = 10000,
      .help = "labels of other neurons tried on each"},
-    {.name = "length",
+    {.name = "seq-len",
+     .old = "length",
      .type = CLI_SIZE,
      .argument = "T",
      .value_text = "the model's, 512 at most",
@@ -235,7 +250,7 @@ const cli_command cli_label_score = {
     .name = "label score",
     .group = "Reading",
     .summary = "how well labels foretell where neurons fire, on unseen text",
-    .usage = "MODEL --data FILE | --worlds DIR [--neurons N] [--positions N]",
+    .usage = "MODEL [--data PATH | --worlds DIR] [--neurons N] [--positions N]",
     .examples =
         "# labels from one text, scored on another\nsgatlin label make run --recording rec\n"
         "sgatlin label score run --data valid.txt\n"
