@@ -80,7 +80,7 @@ try 0 label score "$MODEL" --data "$tmp/text.txt" --share 0.1 -n 60 --json -t 2
 same "$tmp/out" "$tmp/one"
 has out '"feedforward":"sgatlin"'
 try 2 label score "$MODEL"
-has err "give held-out text: --data FILE, or --worlds DIR"
+has err "give one with --data"
 
 # Two processes: every name is there afterwards.
 i=0
