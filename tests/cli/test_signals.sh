@@ -81,6 +81,15 @@ ends neuron TERM neuron $M --layer 0 --channel 0 --index 1 --ids "$tmp/many.json
 ends margins TERM margins $M --ids "$tmp/many.json" --beyond-context
 ends record TERM record $M --data "$tmp/big.txt" --no-index -o "$tmp/rec2"
 ends prune TERM prune $M --calibrate "$tmp/some.txt" --data "$tmp/some.txt" --rows 20000 --remove 2
+ends minimal TERM minimal $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G
+study="--data $tmp/data --set train.seq_len=32 --set train.batch_size=4 --set tokenizer.vocab_size=300 --set train.micro_batch=4"
+# shellcheck disable=SC2086
+{
+  ends isoflop TERM isoflop $study --kinds mlp --budgets 1e14 --scales ladder:32x1 --seeds 1 -o "$tmp/study"
+  ends sweep INT sweep $study --kind mlp --preset ladder:32x1 --steps 1000000 --vary optimizer.clip=0.5,1 -o "$tmp/sweep"
+}
+"$SGATLIN" -q label make $M --names "$tmp/names.sqlite" || bad "label make"
+ends "label score" TERM label score $M --names "$tmp/names.sqlite" --data "$tmp/big.txt" --positions 100000000
 ends explore TERM explore $M --port 0
 ends bench TERM bench -k sgatlin -k mlp
 quick=1 # small recordings are done before they are asked
@@ -92,6 +101,11 @@ ends coactivation TERM coactivation "$tmp/rec"
 ends cka TERM cka $M "$tmp/rec"
 ends usage TERM usage "$tmp/rec"
 ends verify TERM verify $M
+ends quantize TERM quantize $M --to int8 -o "$tmp/int8"
+for verb in make list export; do ends "label $verb" TERM label $verb $M --names "$tmp/names.sqlite"; done
+ends "label set" TERM label set $M 0.0.1 x --names "$tmp/names.sqlite"
+"$SGATLIN" label export $M --names "$tmp/names.sqlite" >"$tmp/labels.json"
+ends "label import" TERM label import $M "$tmp/labels.json" --names "$tmp/names.sqlite"
 ends info TERM info $M
 ends flops TERM flops --preset tinystories
 ends "tokenizer info" TERM tokenizer info $M/tokenizer.json
