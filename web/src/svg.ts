@@ -142,6 +142,8 @@ const KEPT = [
   "font-family",
   "text-anchor",
 ];
+const NOT_IN_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
+
 /** A drawing with the styles it has on the page written into it. */
 function drawing(el: SVGSVGElement, r: DOMRect, o: Origin) {
   const copy = el.cloneNode(true) as SVGSVGElement;
@@ -231,7 +233,8 @@ export function picture(title: string): string {
       }),
     );
     for (const e of parts) walk(e, { x, y, out });
-    return new XMLSerializer().serializeToString(out);
+    // A token may hold control characters, which no XML file may, not even written as numbers.
+    return new XMLSerializer().serializeToString(out).replace(NOT_IN_XML, "\uFFFD");
   } finally {
     body.className = was;
   }

@@ -155,8 +155,9 @@ export async function documents({ browser, settled, accessible, check, run, data
     await p.waitForFunction((n) => document.querySelector("#doc").value === String(n), k);
     await settled(p);
     const text = await typed();
+    // A document longer than the model was made for is cut, by a search around the text found.
     check(
-      text.length > 20 && stories[k].startsWith(text),
+      text.length > 20 && stories[k].includes(text),
       `documents: ${what}: another text than document ${k}`,
     );
   };
