@@ -2,17 +2,12 @@
 #include <string.h>
 
 #include "cli.h"
+#include "ffn/ffn.h"
 #include "ffn/kinds.h"
 #include "study.h"
 
 static const char *const fresh[] = {"data", "kinds", "budgets",    "scales",   "seeds",
                                     "set",  "vary",  "vary-scale", "tokenizer"};
-
-static bool asks(const cli_call *c) {
-  for (size_t i = 0; i < SGI_COUNT(fresh); i++)
-    if (cli_is_set(c, fresh[i])) return true;
-  return false;
-}
 
 static sg_status describe(const cli_call *c, json_t **out, sg_error *err) {
   json_t *o = study_begin(c), *budgets = NULL, *scales = study_words(cli_string(c, "scales"));
@@ -40,7 +35,7 @@ static int run(const cli_call *c) {
   json_t *wanted = NULL;
   const char *against[16];
   size_t n = 0;
-  if (asks(c)) {
+  if (study_asks(c, fresh, SGI_COUNT(fresh))) {
     static const char *const needed[] = {"data", "kinds", "budgets", "scales"};
     for (size_t i = 0; i < SGI_COUNT(needed); i++)
       if (!cli_is_set(c, needed[i]))
@@ -49,8 +44,18 @@ static int run(const cli_call *c) {
   }
   json_t *kinds = study_words(cli_string(c, "against")), *k;
   size_t i;
-  json_array_foreach(kinds, i, k) if (n < SGI_COUNT(against)) against[n++] = json_string_value(k);
-  int code = study_command(c, "isoflop", wanted, against, n);
+  sg_status st = json_array_size(kinds) > SGI_COUNT(against)
+                     ? sgi_fail(&err, SG_ERR_ARG, "--against: at most %zu kinds", SGI_COUNT(against))
+                     : SG_OK;
+  json_array_foreach(kinds, i, k) {
+    if (!st && !sgi_ffn_find(json_string_value(k), &err)) st = SG_ERR_ARG;
+    if (!st) against[n++] = json_string_value(k);
+  }
+  int code = st ? cli_fail(&err) : 0;
+  if (st)
+    json_decref(wanted);
+  else
+    code = study_command(c, "isoflop", wanted, against, n);
   json_decref(kinds);
   return code;
 }

@@ -68,10 +68,13 @@ static sg_status describe(const cli_call *c, json_t **out, sg_error *err) {
   return SG_OK;
 }
 
+static const char *const fresh[] = {"data",  "vary", "kind",   "preset", "steps",    "budget",
+                                    "seeds", "seed", "random", "set",    "tokenizer"};
+
 static int run(const cli_call *c) {
   sg_error err = {0};
   json_t *wanted = NULL;
-  if (cli_is_set(c, "data") || cli_is_set(c, "vary")) {
+  if (study_asks(c, fresh, SGI_COUNT(fresh))) {
     size_t n;
     cli_list(c, "vary", &n);
     if (!cli_is_set(c, "data"))

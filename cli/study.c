@@ -45,6 +45,12 @@ json_t *study_begin(const cli_call *c) {
   return o;
 }
 
+bool study_asks(const cli_call *c, const char *const *options, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (cli_is_set(c, options[i])) return true;
+  return false;
+}
+
 json_t *study_seeds(size_t n) {
   json_t *list = json_array();
   for (size_t i = 1; i <= n; i++) json_array_append_new(list, json_integer((json_int_t)i));

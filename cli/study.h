@@ -56,6 +56,9 @@ json_t *study_words(const char *text);
 sg_status study_numbers(const char *option, const char *text, json_t **out, sg_error *err);
 /* "data", "set" and the format. New. */
 json_t *study_begin(const cli_call *c);
+/* One of these options (n of them) is given: it says what a new study asks, and is held against one
+ * that is there. */
+bool study_asks(const cli_call *c, const char *const *options, size_t n);
 /* 1 .. n as "seeds". */
 json_t *study_seeds(size_t n);
 

@@ -83,8 +83,8 @@ static sg_status kinds_known(const json_t *o, const char *where, sg_error *err) 
 }
 
 sg_status sgi_study_check(const json_t *o, const char *where, sg_error *err) {
-  static const char *const keys[] = {"format", "data",     "kinds",       "scales",     "budgets",  "seeds",
-                                     "set",    "variants", "sweep_scale", "sweep_only", "data_hash"};
+  static const char *const keys[] = {"format", "data", "kinds",    "scales",      "budgets",
+                                     "seeds",  "set",  "variants", "sweep_scale", "sweep_only"};
   size_t format;
   bool only;
   char text[4096];

@@ -104,7 +104,6 @@ void sgi_study_close(sgi_study *s) {
 
 const sgi_study_run *sgi_study_at(const sgi_study *s, size_t i) { return i < s->count ? &s->runs[i] : NULL; }
 const json_t *sgi_study_asked(const sgi_study *s) { return s->asked; }
-const char *sgi_study_data(const sgi_study *s) { return s->data; }
 
 size_t sgi_study_left(const sgi_study *s) {
   size_t left = 0;

@@ -52,7 +52,6 @@ void sgi_study_close(sgi_study *s);
 const sgi_study_run *sgi_study_at(const sgi_study *s, size_t i);
 size_t sgi_study_left(const sgi_study *s); /* of these, not ended */
 const json_t *sgi_study_asked(const sgi_study *s);
-const char *sgi_study_data(const sgi_study *s);
 
 /* A kind's best variant by held-out loss (mean over seeds): its index, SIZE_MAX while its sweep has
  * not ended, or all of it diverged; 0 where nothing is swept. edge (size bytes) names the keys

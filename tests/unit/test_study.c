@@ -101,7 +101,7 @@ static void refuse(const char *directory, const char *data, const char *key, jso
 
 /* A result as a run leaves it. */
 static void put_result(const char *directory, const sgi_study_run *r, double loss) {
-  char path[400], at[300];
+  char path[500], at[460];
   snprintf(at, sizeof at, "%s/runs/%s", directory, r->name);
   assert_sg_ok(sgi_make_directory(at, err));
   snprintf(path, sizeof path, "%s/result.json", at);
@@ -116,10 +116,9 @@ static void put_result(const char *directory, const sgi_study_run *r, double los
 
 static void descriptions(void **state) {
   (void)state;
-  char base[] = "/tmp/sgatlin-study-XXXXXX", data[64], text[80], study[64], edge[100];
-  assert_non_null(mkdtemp(base));
-  snprintf(data, sizeof data, "%s/data", base);
-  snprintf(study, sizeof study, "%s/study", base);
+  char *base = golden_temporary(), data[300], text[320], study[300], edge[100];
+  snprintf(data, sizeof data, "%.200s/data", base);
+  snprintf(study, sizeof study, "%.200s/study", base);
   assert_sg_ok(sgi_make_directory(data, err));
   snprintf(text, sizeof text, "%s/train.txt", data);
   assert_sg_ok(sgi_write_file(text, "one two three four five six seven\n", 34, err));
@@ -170,7 +169,7 @@ static void descriptions(void **state) {
   put_result(study, &other, 1);
   assert_int_equal(sgi_study_open(study, NULL, NULL, NULL, &s, NULL), SG_ERR_FORMAT);
   json_decref(o);
-  assert_sg_ok(sgi_remove_tree(base, err));
+  golden_remove(base);
 }
 
 int main(void) {
