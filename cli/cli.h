@@ -245,6 +245,14 @@ void cli_progress_begin(cli_progress *p, const char *what, const char *unit, dou
 void cli_progress_update(cli_progress *p, double done, const char *extra);
 void cli_progress_end(cli_progress *p); /* clears the line */
 
+/* Set-up that a run tells of (sgi_run_events, work): a line for each thing that is done. */
+typedef struct cli_work {
+  cli_progress bar;
+  const char *what; /* NULL: nothing at the moment */
+} cli_work;
+void cli_work_update(cli_work *w, const char *what, uint64_t done, uint64_t total);
+void cli_work_end(cli_work *w);
+
 /* ---- signals --------------------------------------------------------------------------------- */
 
 /* Number of the signal that asked to stop, 0: none. Long commands look at it and end in order, with

@@ -8,8 +8,8 @@
 #include "train/run.h"
 
 typedef struct watch {
-  cli_progress work, progress;
-  const char *working;
+  cli_work work;
+  cli_progress progress;
   bool training;
   char last_evaluation[80];
 } watch;
@@ -21,18 +21,7 @@ static void note(void *user, const char *text) {
 }
 
 static void work(void *user, const char *what, uint64_t done, uint64_t total) {
-  watch *w = user;
-  if (w->working != what) {
-    if (w->working) cli_progress_end(&w->work);
-    cli_progress_begin(&w->work, what, strstr(what, "tokenis") ? "B" : "tokens", (double)total, 0);
-    w->working = what;
-  }
-  cli_progress_update(&w->work, (double)done, NULL);
-}
-
-static void end_work(watch *w) {
-  if (w->working) cli_progress_end(&w->work);
-  w->working = NULL;
+  cli_work_update(&((watch *)user)->work, what, done, total);
 }
 
 static void step(void *user, const sgi_run_line *l) {
@@ -208,7 +197,7 @@ static int train(const cli_call *c, sgi_run_request *r) {
   sgi_run *run;
   cli_signals_install();
   sg_status st = sgi_run_open(r, &events, &run, &err);
-  end_work(&w);
+  cli_work_end(&w.work);
   if (st) return st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
   int code = 0;
   if (r->dry_run) {

@@ -471,3 +471,17 @@ void cli_progress_end(cli_progress *p) {
   if (state.line == p) state.line = NULL;
   p->on = false;
 }
+
+void cli_work_end(cli_work *w) {
+  if (w->what) cli_progress_end(&w->bar);
+  w->what = NULL;
+}
+
+void cli_work_update(cli_work *w, const char *what, uint64_t done, uint64_t total) {
+  if (w->what != what) {
+    cli_work_end(w);
+    cli_progress_begin(&w->bar, what, strstr(what, "tokenis") ? "B" : "tokens", (double)total, 0);
+    w->what = what;
+  }
+  cli_progress_update(&w->bar, (double)done, NULL);
+}

@@ -92,17 +92,16 @@ sg_status study_vary(const cli_call *c, json_t *wanted, sg_error *err) {
 /* ---- watching -------------------------------------------------------------------------------- */
 
 typedef struct watch {
-  cli_progress work, bar;
-  const char *working;
+  cli_work work;
+  cli_progress bar;
   bool begun;
   double total, done, flops; /* of the runs known, of those ended, of this one */
   const char *name;
 } watch;
 
 static void end_bar(watch *w) {
-  if (w->working) cli_progress_end(&w->work);
+  cli_work_end(&w->work);
   if (w->begun) cli_progress_end(&w->bar);
-  w->working = NULL;
   w->begun = false;
 }
 
@@ -112,20 +111,13 @@ static void note(void *user, const char *text) {
 }
 
 static void work(void *user, const char *what, uint64_t done, uint64_t total) {
-  watch *w = user;
-  if (w->working != what) {
-    if (w->working) cli_progress_end(&w->work);
-    cli_progress_begin(&w->work, what, strstr(what, "tokenis") ? "B" : "tokens", (double)total, 0);
-    w->working = what;
-  }
-  cli_progress_update(&w->work, (double)done, NULL);
+  cli_work_update(&((watch *)user)->work, what, done, total);
 }
 
 static void step(void *user, const sgi_run_line *l) {
   watch *w = user;
   char extra[SGI_STUDY_TEXT + 80];
-  if (w->working) cli_progress_end(&w->work);
-  w->working = NULL;
+  cli_work_end(&w->work);
   if (!w->begun)
     cli_progress_begin(&w->bar, "study", "FLOPs", w->total,
                        w->done + w->flops * (double)(l->step - 1) / (double)l->steps);
