@@ -31,6 +31,7 @@
 #include "core/arena.h"
 #include "core/base.h"
 #include "core/json.h"
+#include "report/report.h"
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
@@ -175,8 +176,6 @@ sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_
  * final line break (LF or CRLF), which is the file's: an editor or echo puts it there. Zero bytes
  * and UTF-16 are refused. *text (n bytes and a NUL) is new: sgi_free. */
 sg_status cli_read_prompt(const char *path, char **text, size_t *n, sg_error *err);
-/* text behind its byte order mark, if it has one. NULL allowed. */
-const char *cli_skip_mark(const char *text);
 
 /* Line by line, likewise. *text (n bytes and a NUL, without the line's end) is borrowed until the
  * next call; NULL at the end. */
@@ -195,10 +194,6 @@ int cli_json(json_t *value);
  * cli_json prints. */
 void cli_result_warning(const char *format, ...) SG_PRINTF(1, 2);
 json_t *cli_json_count(unsigned __int128 n); /* any size; only for cli_json to print */
-json_t *cli_json_real(double x);             /* null where x is NaN or infinite */
-/* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL
- * but for memory. */
-json_t *cli_json_text(const char *bytes, size_t n);
 /* True once stdout can not be written any more (closed pipe, full disk): long output may stop. */
 bool cli_output_gone(void);
 
@@ -258,6 +253,8 @@ void cli_work_end(cli_work *w);
 /* Number of the signal that asked to stop, 0: none. Long commands look at it and end in order, with
  * exit code 128 + cli_stop; a second signal ends the process at once. */
 extern volatile sig_atomic_t cli_stop;
+/* Whether it did, for functions that take a stop function. */
+bool cli_stopped(void *user);
 extern volatile sig_atomic_t cli_pipe_gone; /* a write met a closed pipe */
 /* main.c, before every command: INT, TERM, HUP end the process at once, with 128 + the signal as
  * exit code. */

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attribution.h"
+#include "predict.h"
+#include "prompt.h"
+#include "report/attribution.h"
 #include "model/model.h"
-#include "continuation.h"
+#include "report/continuation.h"
 #include "own_text.h"
 #include "rows.h"
 #include "strongest.h"
@@ -16,14 +18,14 @@ enum { EACH_NONE, EACH_LAYER, EACH_CHANNEL, EACH_HEAD, EACH_NEURON };
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   sg_edit *edits;
   const char **texts; /* of the edits, as given */
   size_t n_edits;
   sg_run *other;
   char made[128]; /* text of the edit made of --layer ... */
   size_t position;
-  cli_word watch; /* what is measured: a token, or a word behind the position */
+  sgi_word watch; /* what is measured: a token, or a word behind the position */
   size_t count;   /* tokens of the prompt without that word */
   bool strongest; /* nothing to take away was named */
 } work;
@@ -64,12 +66,12 @@ static void position_text(const work *w, char out[32]) {
 /* Nothing was named: the neuron that does most for the prediction, where it acts. */
 static sg_status add_strongest(work *w, sg_error *err) {
   cli_strongest s;
-  cli_word target = {0}; /* of a word its first token decides */
+  sgi_word target = {0}; /* of a word its first token decides */
   ptrdiff_t position = (ptrdiff_t)cli_int(w->c, "position");
   sg_status st =
-      cli_is_set(w->c, "target") ? cli_word_read(&w->p, cli_string(w->c, "target"), position, &target, err) : SG_OK;
+      cli_is_set(w->c, "target") ? sgi_word_read(&w->p, cli_string(w->c, "target"), position, &target, err) : SG_OK;
   if (!st) st = cli_strongest_find(w->c, &w->p, position, target.n ? target.ids[0] : -1, &s, err);
-  cli_word_free(&target);
+  sgi_word_free(&target);
   if (st) return st;
   cli_strongest_note(&w->p, &s);
   char pos[32];
@@ -103,7 +105,7 @@ static sg_status collect(work *w, sg_error *err) {
 
 /* The run that =@other takes from: of --other, with the sites that are asked for. */
 static sg_status run_other(work *w, sg_error *err) {
-  const char **sites = sgi_alloc((w->n_edits + 1) * sizeof *sites), *text = cli_skip_mark(cli_string(w->c, "other"));
+  const char **sites = sgi_alloc((w->n_edits + 1) * sizeof *sites), *text = sgi_skip_mark(cli_string(w->c, "other"));
   size_t n = 0, count = 0;
   int32_t *tokens = NULL;
   if (!sites) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -112,7 +114,7 @@ static sg_status run_other(work *w, sg_error *err) {
   sg_status st = SG_OK;
   if (n && !text)
     st = sgi_fail(err, SG_ERR_ARG, "an edit takes from @%s: give that prompt with --other", w->edits[0].from_name);
-  if (n && !st) st = cli_prompt_encode(&w->p, text, cli_flag(w->c, "no-bos"), &tokens, &count, err);
+  if (n && !st) st = sgi_prompt_encode(&w->p, text, cli_flag(w->c, "no-bos"), &tokens, &count, err);
   if (n && !st) st = cli_context_check(w->c, sg_model_config(w->p.model), count, err);
   sg_run_request q = {.tokens = tokens, .count = count, .record = sites, .n_record = n};
   if (n && !st) st = sg_run_create(w->p.model, &q, &w->other, err);
@@ -223,37 +225,37 @@ static json_t *edits_json(const work *w, const sg_run *r) {
   return a;
 }
 
-static json_t *watched_json(const work *w, json_t *o, const cli_measure *before) {
+static json_t *watched_json(const work *w, json_t *o, const sgi_measure *before) {
   if (w->watch.n > 1)
-    json_object_set_new(o, "word", cli_word_json(&w->p, w->watch.ids, w->watch.n, before->log_probability));
+    json_object_set_new(o, "word", sgi_word_json(&w->p, w->watch.ids, w->watch.n, before->log_probability));
   return o;
 }
 
 typedef struct place {
   sg_run *plain, *edited;
-  cli_prediction before, after; /* of the next token */
-  cli_measure was, is;          /* of what is watched */
+  sgi_prediction before, after; /* of the next token */
+  sgi_measure was, is;          /* of what is watched */
   double linear;
 } place;
 
 static int print_place(const work *w, const place *x) {
-  double kl = cli_divergence(&x->before, &x->after), dl = x->is.logit - x->was.logit;
+  double kl = sgi_divergence(&x->before, &x->after), dl = x->is.logit - x->was.logit;
   size_t n = cli_size(w->c, "top");
   if (cli_flag(w->c, "json"))
     return cli_json(watched_json(
         w,
-        json_pack("{so sI so so so so so so so so so}", "tokens", cli_prompt_json(&w->p), "position",
+        json_pack("{so sI so so so so so so so so so}", "tokens", sgi_prompt_json(&w->p), "position",
                   (json_int_t)w->position, "edits", edits_json(w, x->edited), "target",
-                  cli_token_json(&w->p, w->watch.ids[0]), "logit_change", cli_json_real(dl), "linear_change",
-                  cli_json_real(x->linear), "probability_before", cli_json_real(x->was.probability),
-                  "probability_after", cli_json_real(x->is.probability), "kl", cli_json_real(kl), "before",
-                  cli_prediction_json(&w->p, &x->before, n), "after", cli_prediction_json(&w->p, &x->after, n)),
+                  sgi_token_json(&w->p, w->watch.ids[0]), "logit_change", sgi_report_real(dl), "linear_change",
+                  sgi_report_real(x->linear), "probability_before", sgi_report_real(x->was.probability),
+                  "probability_after", sgi_report_real(x->is.probability), "kl", sgi_report_real(kl), "before",
+                  sgi_prediction_json(&w->p, &x->before, n), "after", sgi_prediction_json(&w->p, &x->after, n)),
         &x->was));
   for (size_t i = 0; i < w->n_edits; i++)
     printf("%s: %zu numbers changed\n", w->texts[i], sg_run_edit_hits(x->edited, i));
   printf("%s after position %zu, %s: probability %.4f to %.4f, logit %+.4f; divergence %.4f nats\n",
-         cli_word_shown(&w->p, w->watch.ids, w->watch.n).s, w->position,
-         cli_token_shown(&w->p, w->p.tokens[w->position]).s, x->was.probability, x->is.probability, dl, kl);
+         sgi_word_shown(&w->p, w->watch.ids, w->watch.n).s, w->position,
+         sgi_token_shown(&w->p, w->p.tokens[w->position]).s, x->was.probability, x->is.probability, dl, kl);
   if (isfinite(x->linear)) printf("with gates, attention and norms held: logit %+.4f\n", x->linear);
   const char *label = "after";
   cli_print_predictions(&w->p, &x->before, &x->after, &label, 1, n);
@@ -267,19 +269,19 @@ static sg_status measure_place(work *w, part *list, size_t count, const place *x
   for (size_t i = 0; i < count && !st; i++) {
     sg_edit e;
     sg_run *r = NULL;
-    cli_prediction after = {0};
-    cli_measure is = {0};
+    sgi_prediction after = {0};
+    sgi_measure is = {0};
     st = cli_stop ? sgi_fail(err, SG_ERR_CANCELLED, "stopped") : sg_edit_parse(list[i].text, &e, err);
     if (!st) from_prompt_end(w, &e);
     if (!st) st = edited_run(w, &e, 1, &r, err);
-    if (!st) st = cli_predict(&after, &w->p, r, (ptrdiff_t)w->position, err);
-    if (!st) st = cli_word_measure(&w->p, r, w->position, &w->watch, &is, err);
+    if (!st) st = sgi_predict(&after, &w->p, r, (ptrdiff_t)w->position, err);
+    if (!st) st = sgi_word_measure(&w->p, r, w->position, &w->watch, &is, err);
     if (!st) {
       list[i].effect = x->was.logit - is.logit;
       list[i].probability = is.probability;
-      list[i].kl = cli_divergence(&x->before, &after);
+      list[i].kl = sgi_divergence(&x->before, &after);
     }
-    cli_prediction_free(&after);
+    sgi_prediction_free(&after);
     sg_run_free(r);
     cli_progress_update(&progress, (double)i + 1, NULL);
   }
@@ -294,23 +296,23 @@ static int print_parts(const work *w, part *list, size_t count, const place *x, 
   if (cli_flag(w->c, "json")) {
     json_t *a = json_array();
     for (size_t i = 0; i < count; i++) {
-      json_t *o = json_pack("{ss so}", "edit", list[i].text, "effect", cli_json_real(list[i].effect));
-      if (here) json_object_set_new(o, "probability", cli_json_real(list[i].probability));
-      if (here) json_object_set_new(o, "kl", cli_json_real(list[i].kl));
-      if (linear) json_object_set_new(o, "linear", cli_json_real(list[i].linear));
+      json_t *o = json_pack("{ss so}", "edit", list[i].text, "effect", sgi_report_real(list[i].effect));
+      if (here) json_object_set_new(o, "probability", sgi_report_real(list[i].probability));
+      if (here) json_object_set_new(o, "kl", sgi_report_real(list[i].kl));
+      if (linear) json_object_set_new(o, "linear", sgi_report_real(list[i].linear));
       json_array_append_new(a, o);
     }
     json_t *o = here ? watched_json(w,
-                                    json_pack("{so sI so so}", "tokens", cli_prompt_json(&w->p), "position",
-                                              (json_int_t)w->position, "target", cli_token_json(&w->p, w->watch.ids[0]),
-                                              "probability_before", cli_json_real(x->was.probability)),
+                                    json_pack("{so sI so so}", "tokens", sgi_prompt_json(&w->p), "position",
+                                              (json_int_t)w->position, "target", sgi_token_json(&w->p, w->watch.ids[0]),
+                                              "probability_before", sgi_report_real(x->was.probability)),
                                     &x->was)
-                     : json_pack("{so}", "loss_before", cli_json_real(loss));
+                     : json_pack("{so}", "loss_before", sgi_report_real(loss));
     json_object_set_new(o, "parts", a);
     return cli_json(o);
   }
   if (here)
-    printf("%s after position %zu: probability %.4f\n", cli_word_shown(&w->p, w->watch.ids, w->watch.n).s, w->position,
+    printf("%s after position %zu: probability %.4f\n", sgi_word_shown(&w->p, w->watch.ids, w->watch.n).s, w->position,
            x->was.probability);
   else
     printf("loss %.5f\n", loss);
@@ -337,12 +339,12 @@ static int print_parts(const work *w, part *list, size_t count, const place *x, 
 static sg_status find_watched(work *w, sg_error *err) {
   ptrdiff_t position = (ptrdiff_t)cli_int(w->c, "position");
   w->count = w->p.count;
-  sg_status st = cli_is_set(w->c, "target") ? cli_word_read(&w->p, cli_string(w->c, "target"), position, &w->watch, err)
-                                            : cli_word_likeliest(&w->p, position, &w->watch, err);
+  sg_status st = cli_is_set(w->c, "target") ? sgi_word_read(&w->p, cli_string(w->c, "target"), position, &w->watch, err)
+                                            : sgi_word_likeliest(&w->p, position, &w->watch, err);
   if (st) return st;
   if (position < 0) position += (ptrdiff_t)w->p.count;
   w->position = (size_t)position;
-  if (w->watch.n > 1) st = cli_word_extend(&w->p, w->position, &w->watch, w->watch.n - 1, err);
+  if (w->watch.n > 1) st = sgi_word_extend(&w->p, w->position, &w->watch, w->watch.n - 1, err);
   for (size_t i = 0; i < w->n_edits; i++) from_prompt_end(w, &w->edits[i]);
   return st;
 }
@@ -354,26 +356,26 @@ static sg_status at_place(work *w, int *code, sg_error *err) {
   sg_status st = find_watched(w, err);
   ptrdiff_t position = (ptrdiff_t)w->position;
   if (!st) st = edited_run(w, NULL, 0, &x.plain, err);
-  if (!st) st = cli_predict(&x.before, &w->p, x.plain, position, err);
-  if (!st) st = cli_word_measure(&w->p, x.plain, w->position, &w->watch, &x.was, err);
+  if (!st) st = sgi_predict(&x.before, &w->p, x.plain, position, err);
+  if (!st) st = sgi_word_measure(&w->p, x.plain, w->position, &w->watch, &x.was, err);
   if (!st && cli_choice(w->c, "each")) {
     st = list_parts(w, &list, &count, err);
     if (!st) st = measure_place(w, list, count, &x, err);
     if (!st) *code = print_parts(w, list, count, &x, 0);
   } else {
     if (!st) st = edited_run(w, w->edits, w->n_edits, &x.edited, err);
-    if (!st) st = cli_predict(&x.after, &w->p, x.edited, position, err);
-    if (!st) st = cli_word_measure(&w->p, x.edited, w->position, &w->watch, &x.is, err);
+    if (!st) st = sgi_predict(&x.after, &w->p, x.edited, position, err);
+    if (!st) st = sgi_word_measure(&w->p, x.edited, w->position, &w->watch, &x.is, err);
     if (!st)
-      st = cli_predict_words(&x.before, &w->p, w->position, NULL, 0, cli_size(w->c, "top"), cli_stopped, NULL, err);
+      st = sgi_predict_words(&x.before, &w->p, w->position, NULL, 0, cli_size(w->c, "top"), cli_stopped, NULL, err);
     if (!st)
-      st = cli_predict_words(&x.after, &w->p, w->position, w->edits, w->n_edits, cli_size(w->c, "top"), cli_stopped,
+      st = sgi_predict_words(&x.after, &w->p, w->position, w->edits, w->n_edits, cli_size(w->c, "top"), cli_stopped,
                              NULL, err);
-    if (!st) st = cli_linear_changes(&w->p, w->position, &w->watch, w->edits, w->n_edits, &x.linear, err);
+    if (!st) st = sgi_linear_changes(&w->p, w->position, &w->watch, w->edits, w->n_edits, &x.linear, err);
     if (!st) *code = print_place(w, &x);
   }
-  cli_prediction_free(&x.before);
-  cli_prediction_free(&x.after);
+  sgi_prediction_free(&x.before);
+  sgi_prediction_free(&x.after);
   sg_run_free(x.plain);
   sg_run_free(x.edited);
   sgi_free(list);
@@ -387,9 +389,10 @@ static int print_losses(const work *w, const sg_edited_loss *a, const sg_edited_
     json_t *edits = json_array();
     for (size_t i = 0; i < w->n_edits; i++) json_array_append_new(edits, json_string(w->texts[i]));
     return cli_json(json_pack("{so sI sI so so so so so}", "edits", edits, "targets", (json_int_t)a->targets, "changed",
-                              (json_int_t)b->hits, "loss_before", cli_json_real(a->loss), "loss_after",
-                              cli_json_real(b->loss), "difference", cli_json_real(b->loss - a->loss), "accuracy_before",
-                              cli_json_real(a->accuracy), "accuracy_after", cli_json_real(b->accuracy)));
+                              (json_int_t)b->hits, "loss_before", sgi_report_real(a->loss), "loss_after",
+                              sgi_report_real(b->loss), "difference", sgi_report_real(b->loss - a->loss),
+                              "accuracy_before", sgi_report_real(a->accuracy), "accuracy_after",
+                              sgi_report_real(b->accuracy)));
   }
   for (size_t i = 0; i < w->n_edits; i++) printf("%s\n", w->texts[i]);
   printf("%zu targets, %zu numbers changed\n", a->targets, b->hits);
@@ -457,7 +460,7 @@ static int run(const cli_call *c) {
   if (!st) st = data ? over_text(&w, &code, &err) : at_place(&w, &code, &err);
   if (st) code = cli_stop ? 128 + cli_stop : cli_fail(&err);
   sg_run_free(w.other);
-  cli_word_free(&w.watch);
+  sgi_word_free(&w.watch);
   sgi_free(w.edits);
   sgi_free((void *)w.texts);
   cli_prompt_close(&w.p);

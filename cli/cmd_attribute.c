@@ -2,15 +2,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "attribution.h"
+#include "prompt.h"
+#include "report/attribution.h"
 #include "into.h"
 #include "read/run.h"
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   sg_attribute_request r;
-  cli_word target, against;
+  sgi_word target, against;
   sg_phrase_request words; /* of several tokens: then */
   sg_phrase *phrase;
   const sg_attribution *a; /* own, or the phrase's sum */
@@ -25,7 +26,7 @@ typedef struct work {
 static void where(const work *w, cli_table *t, const sg_term *x) {
   bool by_source = x->kind == SG_TERM_HEAD && x->source >= 0;
   size_t at = (size_t)(by_source ? x->source : x->position);
-  cli_cell(t, "%s", cli_term_kind(x));
+  cli_cell(t, "%s", sgi_term_kind(x));
   if (x->kind == SG_TERM_HEAD)
     cli_cell(t, "layer %d head %d%s", x->layer, x->head, by_source ? " from" : "");
   else if (x->kind == SG_TERM_NEURON)
@@ -35,7 +36,7 @@ static void where(const work *w, cli_table *t, const sg_term *x) {
   else
     cli_cell(t, "%s", "");
   cli_cell(t, "%zu", at);
-  cli_cell(t, "%s", cli_token_shown(&w->p, w->tokens[at]).s);
+  cli_cell(t, "%s", sgi_token_shown(&w->p, w->tokens[at]).s);
 }
 
 static void print_terms(const work *w, const char *title, const sg_terms *l, bool whole) {
@@ -75,13 +76,13 @@ static void print_terms(const work *w, const char *title, const sg_terms *l, boo
 /* The phrase's tokens, one a row, and how each token's sums stand. */
 static void print_parts(const work *w) {
   const sg_phrase *x = w->phrase;
-  printf("logits of %s", cli_word_shown(&w->p, w->target.ids, w->target.n).s);
-  if (w->against.n) printf(" less those of %s", cli_word_shown(&w->p, w->against.ids, w->against.n).s);
-  printf(" behind position %zu, %s: %.6f\n", w->a->position, cli_token_shown(&w->p, w->tokens[w->a->position]).s,
+  printf("logits of %s", sgi_word_shown(&w->p, w->target.ids, w->target.n).s);
+  if (w->against.n) printf(" less those of %s", sgi_word_shown(&w->p, w->against.ids, w->against.n).s);
+  printf(" behind position %zu, %s: %.6f\n", w->a->position, sgi_token_shown(&w->p, w->tokens[w->a->position]).s,
          w->a->target_logit);
-  printf("probability of %s: %.4g", cli_word_shown(&w->p, w->target.ids, w->target.n).s, exp(x->log_probability));
+  printf("probability of %s: %.4g", sgi_word_shown(&w->p, w->target.ids, w->target.n).s, exp(x->log_probability));
   if (w->against.n)
-    printf("; of %s: %.4g", cli_word_shown(&w->p, w->against.ids, w->against.n).s, exp(x->against_log_probability));
+    printf("; of %s: %.4g", sgi_word_shown(&w->p, w->against.ids, w->against.n).s, exp(x->against_log_probability));
   putchar('\n');
   cli_table *t = cli_table_begin("lrrrrr");
   cli_cell(t, "token");
@@ -92,7 +93,7 @@ static void print_parts(const work *w) {
   cli_cell(t, "of total");
   for (size_t i = 0; i < x->n_parts; i++) {
     const sg_phrase_part *part = &x->parts[i];
-    cli_cell(t, "%s%s", part->against ? "less " : "", cli_token_shown(&w->p, part->token).s);
+    cli_cell(t, "%s%s", part->against ? "less " : "", sgi_token_shown(&w->p, part->token).s);
     cli_cell(t, "%zu", part->position);
     cli_cell(t, "%.6f", part->own->target_logit);
     cli_cell(t, "%.4g", exp(part->log_probability));
@@ -122,9 +123,9 @@ static void print_exact(const work *w, const char *title, const char *what, cons
 
 static void print_target(const work *w) {
   const sg_attribution *a = w->a;
-  printf("logit of %s", cli_token_shown(&w->p, a->target).s);
-  if (a->against >= 0) printf(" less that of %s", cli_token_shown(&w->p, a->against).s);
-  printf(" at position %zu, %s: %.6f\n", a->position, cli_token_shown(&w->p, w->tokens[a->position]).s,
+  printf("logit of %s", sgi_token_shown(&w->p, a->target).s);
+  if (a->against >= 0) printf(" less that of %s", sgi_token_shown(&w->p, a->against).s);
+  printf(" at position %zu, %s: %.6f\n", a->position, sgi_token_shown(&w->p, w->tokens[a->position]).s,
          a->target_logit);
 }
 
@@ -189,7 +190,7 @@ static sg_status take_part(work *w, sg_error *err) {
   if (k < 1 || k > w->target.n) return sgi_fail(err, SG_ERR_ARG, "--part %zu: the target has %zu", k, w->target.n);
   if (w->against.n) return sgi_fail(err, SG_ERR_ARG, "--part speaks of the target's token alone: leave --against out");
   sg_status st = sgi_prompt_position(w->r.position, w->p.count, &position, err);
-  if (!st) st = cli_word_extend(&w->p, position, &w->target, k - 1, err);
+  if (!st) st = sgi_word_extend(&w->p, position, &w->target, k - 1, err);
   w->r.position = (ptrdiff_t)(position + k - 1);
   w->r.target = w->target.ids[k - 1];
   return st;
@@ -201,8 +202,8 @@ static sg_status prepare(work *w, sg_error *err) {
   w->r = (sg_attribute_request){
       .target = -1, .against = -1, .position = position, .max_bytes = cli_size(w->c, "max-memory")};
   sg_status st = cli_prompt_open(&w->p, w->c, err);
-  if (!st && target) st = cli_word_read(&w->p, target, position, &w->target, err);
-  if (!st && against) st = cli_word_read(&w->p, against, position, &w->against, err);
+  if (!st && target) st = sgi_word_read(&w->p, target, position, &w->target, err);
+  if (!st && against) st = sgi_word_read(&w->p, against, position, &w->against, err);
   if (st) return st;
   if (w->target.n) w->r.target = w->target.ids[0];
   if (w->against.n) w->r.against = w->against.ids[0];
@@ -224,7 +225,7 @@ static sg_status attribute(work *w, sg_error *err) {
     w->a = w->own;
     return st;
   }
-  sg_status st = w->target.n ? SG_OK : cli_word_likeliest(&w->p, w->r.position, &w->target, err);
+  sg_status st = w->target.n ? SG_OK : sgi_word_likeliest(&w->p, w->r.position, &w->target, err);
   w->words = (sg_phrase_request){.tokens = w->p.tokens,
                                  .count = w->p.count,
                                  .position = w->r.position,
@@ -242,10 +243,10 @@ static sg_status attribute(work *w, sg_error *err) {
 
 static json_t *as_json(const work *w) {
   size_t top = cli_flag(w->c, "all") ? SIZE_MAX : cli_size(w->c, "top");
-  json_t *o = w->phrase ? cli_phrase_json(&w->p, w->phrase, top, w->truth, w->n_truth)
-                        : cli_attribution_json(&w->p, w->a, top, w->truth, w->n_truth);
+  json_t *o = w->phrase ? sgi_phrase_json(&w->p, w->phrase, top, w->truth, w->n_truth)
+                        : sgi_attribution_json(&w->p, w->a, top, w->truth, w->n_truth);
   cli_into_json(&w->into, &w->p, top, o);
-  if (!w->exact || cli_exact_add(o, &w->p, w->exact, top)) return o;
+  if (!w->exact || sgi_exact_add(o, &w->p, w->exact, top)) return o;
   json_decref(o);
   return NULL;
 }
@@ -270,8 +271,8 @@ static int run(const cli_call *c) {
   if (st) code = cli_stop ? 128 + cli_stop : cli_fail(&err);
   sg_attribution_free(w.own);
   sg_phrase_free(w.phrase);
-  cli_word_free(&w.target);
-  cli_word_free(&w.against);
+  sgi_word_free(&w.target);
+  sgi_word_free(&w.against);
   sg_exact_free(w.exact);
   cli_into_free(&w.into);
   sgi_free(w.truth);

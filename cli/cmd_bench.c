@@ -47,7 +47,7 @@ static double total(const sgi_profile *p) {
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static json_t *positive(double x) { return x > 0 ? cli_json_real(x) : json_null(); }
+static json_t *positive(double x) { return x > 0 ? sgi_report_real(x) : json_null(); }
 
 /* times: how often a profile saw the work that its rows are given for. */
 static json_t *kernels_json(const sgi_bench *b, const sgi_profile *p, size_t times) {
@@ -57,11 +57,11 @@ static json_t *kernels_json(const sgi_bench *b, const sgi_profile *p, size_t tim
     bool memory;
     double share = sgi_bench_limit_share(b, p, i, &memory);
     json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:o}", "name", p->kernels[i].name, "seconds",
-                                          cli_json_real(p->kernels[i].seconds / rounds), "share",
-                                          cli_json_real(p->kernels[i].seconds / total(p)), "flops",
-                                          cli_json_real(p->kernels[i].flops / rounds), "bytes",
-                                          cli_json_real(p->kernels[i].bytes / rounds), "limit",
-                                          memory ? "memory" : "flops", "share_of_limit", cli_json_real(share)));
+                                          sgi_report_real(p->kernels[i].seconds / rounds), "share",
+                                          sgi_report_real(p->kernels[i].seconds / total(p)), "flops",
+                                          sgi_report_real(p->kernels[i].flops / rounds), "bytes",
+                                          sgi_report_real(p->kernels[i].bytes / rounds), "limit",
+                                          memory ? "memory" : "flops", "share_of_limit", sgi_report_real(share)));
   }
   return list;
 }
@@ -69,12 +69,12 @@ static json_t *kernels_json(const sgi_bench *b, const sgi_profile *p, size_t tim
 static json_t *bench_json(const sgi_bench *b, const subject *s) {
   json_t *o = json_pack("{s:s, s:s?, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", s->settings.model.feedforward,
                         "preset", s->directory ? NULL : s->settings.preset, "model",
-                        s->directory ? cli_json_text(s->directory, strlen(s->directory)) : json_null(), "isa", b->isa,
+                        s->directory ? sgi_report_text(s->directory, strlen(s->directory)) : json_null(), "isa", b->isa,
                         "threads", (json_int_t)b->threads, "batch", (json_int_t)b->batch_size, "seq",
                         (json_int_t)b->seq_len, "rounds", (json_int_t)b->rounds, "parameters",
                         (json_int_t)b->parameters, "allocations", (json_int_t)b->allocations);
-  json_object_set_new(o, "gemm_gflops", cli_json_real(b->gemm_flops_per_second / 1e9));
-  json_object_set_new(o, "copy_gbytes_per_s", cli_json_real(b->copy_bytes_per_second / 1e9));
+  json_object_set_new(o, "gemm_gflops", sgi_report_real(b->gemm_flops_per_second / 1e9));
+  json_object_set_new(o, "copy_gbytes_per_s", sgi_report_real(b->copy_bytes_per_second / 1e9));
   json_object_set_new(o, "train_tokens_per_s", positive(rate(b, b->train_seconds)));
   json_object_set_new(o, "forward_tokens_per_s", positive(rate(b, b->forward_seconds)));
   json_object_set_new(o, "decode_tokens_per_s", positive(1 / b->decode_seconds));

@@ -183,7 +183,7 @@ static json_t *model_json(const entry *e) {
                         (json_int_t)e->score.words, "prompts", (json_int_t)e->score.prompts, "known",
                         (json_int_t)e->score.known, "measured", (json_int_t)e->score.measured);
   for (size_t i = 0; i < SGI_COUNT(measures); i++)
-    json_object_set_new(o, measures[i].key, cli_json_real(value(&e->score, &measures[i])));
+    json_object_set_new(o, measures[i].key, sgi_report_real(value(&e->score, &measures[i])));
   return o;
 }
 
@@ -191,8 +191,8 @@ static json_t *group_json(const work *w, size_t g) {
   json_t *o = json_pack("{ss}", "group", group_name(w, g));
   for (size_t i = 0; i < SGI_COUNT(measures); i++) {
     spread s = spread_of(w, g, &measures[i]), first = spread_of(w, 0, &measures[i]);
-    json_t *m =
-        json_pack("{so so sI}", "mean", cli_json_real(s.mean), "sd", cli_json_real(s.sd), "models", (json_int_t)s.n);
+    json_t *m = json_pack("{so so sI}", "mean", sgi_report_real(s.mean), "sd", sgi_report_real(s.sd), "models",
+                          (json_int_t)s.n);
     if (g && measures[i].better)
       json_object_set_new(
           m, "first_group_reads",

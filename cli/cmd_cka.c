@@ -6,7 +6,7 @@
 
 typedef struct work {
   const cli_call *c;
-  cli_reading r;
+  sgi_record_reader r;
   cli_model m;
   sg_top_token *tokens;
   size_t n;
@@ -16,7 +16,7 @@ static json_t *tokens_json(const work *w) {
   json_t *list = json_array();
   for (size_t i = 0; i < w->n; i++)
     json_array_append_new(list, json_pack("{s:i, s:o, s:I, s:I}", "id", w->tokens[i].id, "token",
-                                          cli_recorded_token(&w->r, w->tokens[i].id, false), "count",
+                                          sgi_recorded_token(&w->r, w->tokens[i].id, false), "count",
                                           (json_int_t)w->tokens[i].count, "first", (json_int_t)w->tokens[i].first));
   return list;
 }
@@ -34,7 +34,7 @@ static sg_status measure(work *w, json_t *values, cli_table *t, sg_error *err) {
       json_t *name = k < info->slots[s].channels ? json_integer((json_int_t)k) : json_string("all");
       if (values)
         json_array_append_new(values, json_pack("{s:I, s:o, s:o}", "layer", (json_int_t)info->layers[s], "channel",
-                                                name, "linear_cka", cli_json_real(v)));
+                                                name, "linear_cka", sgi_report_real(v)));
       else
         json_decref(name);
       cli_cell(t, "%zu", info->layers[s]);
@@ -50,8 +50,8 @@ static sg_status measure(work *w, json_t *values, cli_table *t, sg_error *err) {
 static sg_status open_all(work *w, sg_error *err) {
   size_t most = cli_size(w->c, "top");
   sg_status st = cli_model_open(w->c, CLI_WITHOUT_TOKENIZER, &w->m, err);
-  if (!st) st = cli_reading_open(w->c->args[1], &w->r, err);
-  if (!st) st = cli_reading_circuits(&w->r, err);
+  if (!st) st = sgi_record_reader_open(w->c->args[1], &w->r, err);
+  if (!st) st = sgi_record_reader_circuits(&w->r, err);
   if (!st) st = cli_bind(w->c, w->r.rec, w->c->args[1], w->m.model, err);
   if (!st && !(w->tokens = sgi_alloc(most * sizeof *w->tokens)))
     st = sgi_fail_memory(err, most * sizeof *w->tokens, "tokens");
@@ -77,7 +77,7 @@ static int run(const cli_call *c) {
   json_decref(values);
   sgi_free(w.tokens);
   code = cli_reading_end(w.r.rec, code);
-  cli_reading_close(&w.r);
+  sgi_record_reader_close(&w.r);
   cli_model_close(&w.m);
   return code;
 }

@@ -20,8 +20,8 @@ static json_t *groups_json(const sg_group *g, size_t n) {
                                              (json_int_t)g[i].units[k].neuron));
     json_array_append_new(
         list, json_pack("{s:o, s:I, s:o, s:o, s:o}", "neurons", units, "count", (json_int_t)g[i].count, "expected",
-                        cli_json_real(g[i].expected), "lift", cli_json_real(g[i].lift), "weakest_pair_lift",
-                        cli_json_real(g[i].weakest_pair)));
+                        sgi_report_real(g[i].expected), "lift", sgi_report_real(g[i].lift), "weakest_pair_lift",
+                        sgi_report_real(g[i].weakest_pair)));
   }
   return list;
 }
@@ -48,7 +48,7 @@ static void print_groups(const sg_group *g, size_t n) {
   cli_table_end(t);
 }
 
-static int groups(const cli_call *c, const cli_reading *r, size_t slot, size_t channel) {
+static int groups(const cli_call *c, const sgi_record_reader *r, size_t slot, size_t channel) {
   sg_error err = {0};
   sg_group_request q = {.layer = r->info->layers[slot],
                         .channel = channel,
@@ -81,11 +81,11 @@ static int groups(const cli_call *c, const cli_reading *r, size_t slot, size_t c
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  cli_reading r;
+  sgi_record_reader r;
   size_t slot = 0, channel = 0;
   const char *file = cli_string(c, "output");
   cli_signals_install();
-  sg_status st = cli_reading_open(c->args[0], &r, &err);
+  sg_status st = sgi_record_reader_open(c->args[0], &r, &err);
   if (!st) st = cli_reading_layer(c, &r, &slot, &err);
   if (!st) st = cli_reading_channel(c, &r, slot, &channel, &err);
   int code = 0;
@@ -100,7 +100,7 @@ static int run(const cli_call *c) {
   else if (!code && !file)
     code = groups(c, &r, slot, channel);
   code = cli_reading_end(r.rec, code);
-  cli_reading_close(&r);
+  sgi_record_reader_close(&r);
   return code;
 }
 

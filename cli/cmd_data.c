@@ -65,7 +65,7 @@ static json_t *files_json(const char *directory) {
   json_t *files = json_object();
   for (size_t i = 0; sgi_worlds_files[i]; i++) {
     char *path = sgi_path_join(directory, sgi_worlds_files[i]);
-    if (path) json_object_set_new(files, sgi_worlds_files[i], cli_json_text(path, strlen(path)));
+    if (path) json_object_set_new(files, sgi_worlds_files[i], sgi_report_text(path, strlen(path)));
     sgi_free(path);
   }
   return files;

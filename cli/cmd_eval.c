@@ -181,8 +181,8 @@ static json_t *defect_json(const job *j) {
   for (size_t l = 0; l < j->config->num_layers; l++) {
     json_t *o = json_pack("{s:I}", "layer", (json_int_t)l);
     for (size_t i = 0; i < SGI_DEFECT_FORMS; i++)
-      json_object_set_new(o, sgi_defect_form(i), cli_json_real(j->defect[l].of[i]));
-    json_object_set_new(o, "rerouted", cli_json_real(j->defect[l].rerouted));
+      json_object_set_new(o, sgi_defect_form(i), sgi_report_real(j->defect[l].of[i]));
+    json_object_set_new(o, "rerouted", sgi_report_real(j->defect[l].rerouted));
     json_array_append_new(list, o);
   }
   return list;
@@ -209,7 +209,7 @@ static void print_defect(const job *j) {
 
 static json_t *baseline_json(double nll, uint64_t tokens) {
   double loss = nll / (double)tokens;
-  return json_pack("{s:o, s:o}", "loss", cli_json_real(loss), "perplexity", cli_json_real(exp(loss)));
+  return json_pack("{s:o, s:o}", "loss", sgi_report_real(loss), "perplexity", sgi_report_real(exp(loss)));
 }
 
 /* How the numbers came about, in one sentence. */
@@ -236,12 +236,12 @@ static int print_json(const job *j, const sgi_evaluation *e, const sgi_ngram_sco
   bool batches = j->request.method == SGI_EVAL_BATCHES;
   char method[400];
   json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:s, s:s}", "model", j->m.directory, "loss",
-                        cli_json_real(e->loss), "accuracy", cli_json_real(e->accuracy), "perplexity",
-                        cli_json_real(e->perplexity), "perplexity_last_token", cli_json_real(e->perplexity_last_token),
-                        "standard_error", cli_json_real(e->standard_error), "tokens", (json_int_t)e->tokens, "rows",
-                        (json_int_t)e->rows, "seq_len", (json_int_t)seq_len(j), "row_form",
-                        j->ids ? "ids" : forms[j->text.rows], "method", batches ? "batches" : "tokens", "method_text",
-                        method_text(j, e, method, sizeof method));
+                        sgi_report_real(e->loss), "accuracy", sgi_report_real(e->accuracy), "perplexity",
+                        sgi_report_real(e->perplexity), "perplexity_last_token",
+                        sgi_report_real(e->perplexity_last_token), "standard_error", sgi_report_real(e->standard_error),
+                        "tokens", (json_int_t)e->tokens, "rows", (json_int_t)e->rows, "seq_len", (json_int_t)seq_len(j),
+                        "row_form", j->ids ? "ids" : forms[j->text.rows], "method", batches ? "batches" : "tokens",
+                        "method_text", method_text(j, e, method, sizeof method));
   add_text(o, j);
   if (batches) {
     json_object_set_new(o, "batches", json_integer((json_int_t)e->batches));

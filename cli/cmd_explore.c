@@ -9,7 +9,9 @@
 #include "../server/web.h"
 #include "core/file.h"
 #include "context.h"
+#include "label.h"
 #include "prompt.h"
+#include "reading.h"
 #include "text_form.h"
 #include "read/facts.h"
 
@@ -51,6 +53,9 @@ static void open_browser(const char *url) {
     cli_warn("--open: xdg-open is not here; open the address by hand");
   posix_spawnattr_destroy(&attributes);
 }
+
+/* What answers do not say, as it names paths. */
+static void warn(const char *text) { cli_warn("%s", text); }
 
 static int serve(const cli_call *c, explorer *e) {
   sg_error err = {0};
@@ -102,7 +107,7 @@ static int run_file(const cli_call *c) {
       return cli_usage(c, "--%s needs a model, and %s is a file", of_model[i], c->args[0]);
   sg_error err = {0};
   opened graph = {0};
-  explorer e = {.graph = &graph};
+  explorer e = {.graph = &graph, .warn = warn};
   int code = opened_load(&graph, c->args[0], &err) ? cli_fail(&err) : serve(c, &e);
   opened_deinit(&graph);
   return code;
@@ -140,16 +145,16 @@ static sg_status open_names(const cli_call *c, explorer *e, sg_error *err) {
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  cli_prompt p = {0};
+  sgi_prompt p = {0};
   cli_signals_install();
   if (sgi_is_file(c->args[0])) return run_file(c);
   sg_status st = cli_prompt_open_model(&p, c, &err);
-  explorer e = {.model = p.model, .tokenizer = p.tokenizer, .beyond = cli_flag(c, "beyond-context")};
+  explorer e = {.model = p.model, .tokenizer = p.tokenizer, .beyond = cli_flag(c, "beyond-context"), .warn = warn};
   if (!st && !(e.name = name_of(c->args[0]))) st = sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
   if (!st) e.metrics = metrics_of(c->args[0]);
-  cli_reading reading = {0};
+  sgi_record_reader reading = {0};
   const char *recording = cli_string(c, "recording");
-  if (!st && recording) st = cli_reading_open(recording, &reading, &err);
+  if (!st && recording) st = sgi_record_reader_open(recording, &reading, &err);
   if (!st && recording) st = cli_bind(c, reading.rec, recording, p.model, &err);
   if (recording) e.recording = &reading;
   worlds truth = {0};
@@ -166,7 +171,7 @@ static int run(const cli_call *c) {
   sgi_free(e.no_names);
   worlds_deinit(&truth);
   sgi_free(e.facts);
-  cli_reading_close(&reading);
+  sgi_record_reader_close(&reading);
   sgi_free(e.name);
   sgi_free(e.metrics);
   cli_prompt_close(&p);

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "patches.h"
+#include "prompt.h"
+#include "report/patches.h"
 #include "read/facts.h"
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   sg_facts *facts;
   size_t nouns, n_distinct; /* before and after the choice of nouns that share no answer */
   bool proven;
@@ -147,8 +148,8 @@ static sg_status patch(work *w, sg_error *err) {
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-static cli_patches patches_of(const work *w) {
-  return (cli_patches){.prompt = &w->p,
+static sgi_patches patches_of(const work *w) {
+  return (sgi_patches){.prompt = &w->p,
                        .facts = w->facts,
                        .runs = w->runs,
                        .layers = w->layers,
@@ -161,7 +162,7 @@ static cli_patches patches_of(const work *w) {
 }
 
 static void print_pairs(const work *w, size_t set) {
-  cli_patches all = patches_of(w);
+  sgi_patches all = patches_of(w);
   char name[256];
   set_name(w, set, name, sizeof name);
   printf("\nlayers %s\n", name);
@@ -170,8 +171,8 @@ static void print_pairs(const work *w, size_t set) {
   for (size_t i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
   for (size_t i = 0; i < w->runs->n_pairs; i++) {
     const sg_intervention *x = &w->runs->results[set * w->runs->n_pairs + i];
-    cli_cell(t, "%s", cli_patches_noun(&all, w->runs->pairs[i][0]));
-    cli_cell(t, "%s", cli_patches_noun(&all, w->runs->pairs[i][1]));
+    cli_cell(t, "%s", sgi_patches_noun(&all, w->runs->pairs[i][0]));
+    cli_cell(t, "%s", sgi_patches_noun(&all, w->runs->pairs[i][1]));
     cli_cell(t, "%.4f", x->clean);
     cli_cell(t, "%.4f", x->counterfactual);
     cli_cell(t, "%.4f", x->patched);
@@ -227,8 +228,8 @@ static int run(const cli_call *c) {
   if (st)
     code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
   else if (cli_flag(c, "json")) {
-    cli_patches all = patches_of(&w);
-    code = cli_json(cli_patches_json(&all));
+    sgi_patches all = patches_of(&w);
+    code = cli_json(sgi_patches_json(&all));
   } else
     print_tables(&w);
   sgi_free(w.summaries);

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "context.h"
-#include "direction.h"
+#include "prompt.h"
+#include "report/direction.h"
 #include "ids.h"
 #include "model.h"
 #include "stream.h"
@@ -12,7 +13,7 @@ enum { GROUP = 8 }; /* streams that are computed together: reading the weights i
 
 typedef struct sample {
   size_t number; /* from 0 */
-  cli_stream text;
+  sgi_stream text;
   int32_t *ids; /* (room of the generator) */
   size_t n;
   const char *reason; /* NULL while it goes on */
@@ -49,7 +50,7 @@ static sg_status put_bos(job *j, const int32_t *ids, size_t n, sg_error *err) {
 }
 
 static sg_status read_prompt(job *j, sg_error *err) {
-  const char *file = cli_string(j->call, "prompt-file"), *text = cli_skip_mark(cli_string(j->call, "prompt")),
+  const char *file = cli_string(j->call, "prompt-file"), *text = sgi_skip_mark(cli_string(j->call, "prompt")),
              *list = cli_string(j->call, "prompt-ids");
   char *content = NULL;
   int32_t *ids = NULL;
@@ -87,15 +88,15 @@ static bool plain(const job *j) { return !j->json && !j->ids; }
 static sg_status begin_plain(job *j, const sample *s, sg_error *err) {
   if (j->several) printf("%s--- sample %zu ---\n", s->number ? "\n" : "", s->number + 1);
   if (!cli_flag(j->call, "echo")) return SG_OK;
-  cli_stream echo = {0};
+  sgi_stream echo = {0};
   sg_status st = SG_OK;
   for (size_t i = 1; i < j->n_prompt && !st; i++) {
     size_t n;
     const char *b = bytes_of(j, j->prompt[i], &n);
-    st = cli_stream_add(&echo, b, n, err);
+    st = sgi_stream_add(&echo, b, n, err);
   }
   if (!st) st = cli_stream_show(&echo, true, err);
-  cli_stream_free(&echo);
+  sgi_stream_free(&echo);
   return st;
 }
 
@@ -103,8 +104,8 @@ static sg_status end_sample(job *j, sample *s, sg_error *err) {
   if (j->json) {
     json_t *o = json_pack("{s:I, s:o, s:s, s:I, s:I, s:o}", "sample", (json_int_t)s->number + 1, "ids",
                           id_list(s->ids, s->n), "reason", s->reason, "prompt_tokens", (json_int_t)j->n_prompt,
-                          "tokens", (json_int_t)s->n, "seconds", cli_json_real(s->seconds));
-    if (j->m.tokenizer) json_object_set_new(o, "text", cli_json_text(s->text.text ? s->text.text : "", s->text.n));
+                          "tokens", (json_int_t)s->n, "seconds", sgi_report_real(s->seconds));
+    if (j->m.tokenizer) json_object_set_new(o, "text", sgi_report_text(s->text.text ? s->text.text : "", s->text.n));
     cli_json(o);
   } else if (j->ids) {
     cli_json(id_list(s->ids, s->n));
@@ -139,7 +140,7 @@ static sg_status take(job *j, sample *s, int32_t id, double started, sg_error *e
   } else {
     size_t n;
     const char *b = bytes_of(j, id, &n);
-    sg_status st = cli_stream_add(&s->text, b, n, err);
+    sg_status st = sgi_stream_add(&s->text, b, n, err);
     if (st) return st;
     s->ids[s->n++] = id;
     j->tokens++;
@@ -227,7 +228,7 @@ static sg_status all_groups(job *j, size_t samples, size_t context, sg_error *er
     }
     if (!st) st = group(j, err);
     for (size_t b = 0; b < j->streams; b++) {
-      cli_stream_free(&j->samples[b].text);
+      sgi_stream_free(&j->samples[b].text);
       sgi_free(j->samples[b].ids);
       j->samples[b] = (sample){0};
     }
@@ -255,8 +256,8 @@ static sg_status take_edits(job *j, sg_error *err) {
       }
   }
   if (st || !toward) return st;
-  cli_prompt p = {.model = j->m.model, .tokenizer = j->m.tokenizer, .directory = j->m.directory};
-  return cli_direction_edit(&p, cli_size(j->call, "layer"), toward, cli_string(j->call, "away"),
+  sgi_prompt p = {.model = j->m.model, .tokenizer = j->m.tokenizer, .directory = j->m.directory};
+  return sgi_direction_edit(&p, cli_size(j->call, "layer"), toward, cli_string(j->call, "away"),
                             cli_real(j->call, "strength"), &j->edits[j->n_edits++], err);
 }
 

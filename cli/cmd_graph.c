@@ -3,19 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "card_record.h"
+#include "prompt.h"
+#include "report/card_record.h"
 #include "core/file.h"
 #include "read/label.h"
 #include "reading.h"
 #include "tracer.h"
-#include "word.h"
+#include "report/word.h"
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   sg_graph_request r;
   sg_graph *g;
-  cli_targets targets;
+  sgi_targets targets;
   char **texts; /* of the prompt, then of the logits */
   size_t n_texts;
   char (*labels)[SGI_LABEL_TEXT]; /* (n_nodes) of neurons */
@@ -37,7 +38,7 @@ static sg_status prepare(work *w, sg_error *err) {
   size_t n;
   const char *const *targets = cli_list(c, "target", &n);
   sg_status st = cli_prompt_open(&w->p, c, err);
-  if (!st && n) st = cli_targets_read(&w->p, targets, n, (ptrdiff_t)cli_int(c, "position"), &w->targets, err);
+  if (!st && n) st = sgi_targets_read(&w->p, targets, n, (ptrdiff_t)cli_int(c, "position"), &w->targets, err);
   w->r =
       (sg_graph_request){.tokens = w->p.tokens,
                          .count = w->p.count,
@@ -61,9 +62,9 @@ static sg_status label(work *w, sg_error *err) {
   size_t T = w->p.count;
   w->texts = sgi_alloc((T + w->g->n_nodes) * sizeof *w->texts);
   if (!w->texts) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  for (size_t i = 0; i < T; i++) w->texts[w->n_texts++] = cli_token_text(&w->p, w->p.tokens[i]);
+  for (size_t i = 0; i < T; i++) w->texts[w->n_texts++] = sgi_token_text(&w->p, w->p.tokens[i]);
   for (size_t i = 0; i < w->g->n_nodes; i++)
-    if (w->g->nodes[i].kind == SG_NODE_LOGIT) w->texts[w->n_texts++] = cli_token_text(&w->p, w->g->nodes[i].token);
+    if (w->g->nodes[i].kind == SG_NODE_LOGIT) w->texts[w->n_texts++] = sgi_token_text(&w->p, w->g->nodes[i].token);
   for (size_t i = 0; i < w->n_texts; i++)
     if (!w->texts[i]) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return SG_OK;
@@ -105,7 +106,7 @@ static sg_status open_recording(work *w, sg_error *err) {
   if (!path) return SG_OK;
   sg_status st = sg_recording_open(path, &w->rec, err);
   if (!st) st = cli_bind(w->c, w->rec, path, w->p.model, err);
-  return st ? st : cli_fires_check(&w->p, w->rec, path, err);
+  return st ? st : sgi_fires_check(&w->p, w->rec, path, err);
 }
 
 /* The folder for circuit-tracer's frontend. The list comes last: what it names is there. */
@@ -154,8 +155,9 @@ static int report(const work *w) {
     return cli_json(json_pack("{sI sI sI sI sI sI so so so so}", "nodes", (json_int_t)g->n_nodes, "neurons",
                               (json_int_t)neurons, "logits", (json_int_t)logits, "edges", (json_int_t)g->n_edges,
                               "all_nodes", (json_int_t)g->all_nodes, "explored", (json_int_t)g->explored, "node_share",
-                              cli_json_real(g->node_share), "edge_share", cli_json_real(g->edge_share), "input_share",
-                              cli_json_real(g->input_share), "worst_residue", cli_json_real(g->worst_residue)));
+                              sgi_report_real(g->node_share), "edge_share", sgi_report_real(g->edge_share),
+                              "input_share", sgi_report_real(g->input_share), "worst_residue",
+                              sgi_report_real(g->worst_residue)));
   printf("%zu of %zu nodes (%zu tokens, %zu neurons, %zu logits), %zu edges\n", g->n_nodes, g->all_nodes, g->n_tokens,
          neurons, logits, g->n_edges);
   printf(
@@ -193,7 +195,7 @@ static int run(const cli_call *c) {
   sgi_free(w.neurons);
   for (size_t i = 0; i < w.n_texts; i++) sgi_free(w.texts[i]);
   sgi_free(w.texts);
-  cli_targets_free(&w.targets);
+  sgi_targets_free(&w.targets);
   sg_graph_free(w.g);
   cli_prompt_close(&w.p);
   return code;

@@ -7,7 +7,7 @@
 #include "read/neuron.h"
 
 typedef struct work {
-  cli_prompt p;
+  sgi_prompt p;
   sgi_recording *rec;
   sgi_names *names;
   cli_progress bar;
@@ -60,7 +60,7 @@ static int run_make(const cli_call *c) {
   char *path = cli_names_path(c);
   int code = 0;
   if (cli_flag(c, "json"))
-    code = cli_json(json_pack("{so sI sb sf}", "names", cli_json_text(path ? path : "", path ? strlen(path) : 0),
+    code = cli_json(json_pack("{so sI sb sf}", "names", sgi_report_text(path ? path : "", path ? strlen(path) : 0),
                               "labels", (json_int_t)made, "recorded", w.rec != NULL, "seconds", sgi_now() - started));
   else
     cli_note("%zu labels in %s, kept in %s; try: sgatlin label list %s", made, cli_seconds(sgi_now() - started).s,
@@ -104,7 +104,7 @@ const cli_command cli_label_make = {
 static sg_status give(const cli_call *c, work *w, sgi_neuron_at *at, sg_error *err) {
   sgi_unit u;
   const char *author = cli_string(c, "author");
-  sg_status st = cli_neuron_at(c->args[1], at, err);
+  sg_status st = sgi_neuron_parse(c->args[1], at, err);
   if (!st) st = sgi_unit_find(w->p.model, at->layer, at->channel, at->index, &u, err);
   if (!st) st = cli_names_open(c, w->p.model, true, &w->names, err);
   return st ? st : sgi_names_give(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);

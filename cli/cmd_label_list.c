@@ -6,7 +6,7 @@
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   sgi_recording *rec;
   sgi_names *names;
   sgi_browser *browser;
@@ -44,9 +44,9 @@ static sg_status take_question(work *w, sg_error *err) {
       return sgi_fail(err, SG_ERR_ARG, "one question at a time: --fires-on, --raises, --lowers or --near");
     w->ask.question = asked[i].question;
     if (asked[i].question == SGI_ASK_NEAR)
-      st = cli_neuron_at(text, &w->ask.near, err);
+      st = sgi_neuron_parse(text, &w->ask.near, err);
     else
-      st = cli_question_token(&w->p, text, asked[i].question == SGI_ASK_FIRES_ON, &w->ask.token, err);
+      st = sgi_question_token(&w->p, text, asked[i].question == SGI_ASK_FIRES_ON, &w->ask.token, err);
   }
   return st;
 }
@@ -126,7 +126,7 @@ static int run(const cli_call *c) {
   if (st)
     code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
   else if (cli_flag(c, "json"))
-    code = cli_json(cli_neuron_page(&w.p, &w.ask, &w.page));
+    code = cli_json(sgi_neuron_page(&w.p, &w.ask, &w.page));
   else
     print(&w);
   code = w.rec ? cli_reading_end(w.rec, code) : code;

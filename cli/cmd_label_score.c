@@ -12,7 +12,7 @@
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   sgi_names *names;
   cli_rows rows;
   int32_t *inputs, *category;
@@ -120,9 +120,10 @@ static sg_status summary_json(const work *w, json_t *o, sg_error *err) {
     sgi_quartiles x;
     sg_status st = sgi_label_quartiles(&w->scores, measures[i].offset, &x, err);
     if (st) return st;
-    json_object_set_new(o, measures[i].key,
-                        json_pack("{so so so sI}", "lower", cli_json_real(x.lower), "median", cli_json_real(x.median),
-                                  "upper", cli_json_real(x.upper), "neurons", (json_int_t)x.n));
+    json_object_set_new(
+        o, measures[i].key,
+        json_pack("{so so so sI}", "lower", sgi_report_real(x.lower), "median", sgi_report_real(x.median), "upper",
+                  sgi_report_real(x.upper), "neurons", (json_int_t)x.n));
   }
   return SG_OK;
 }
@@ -130,9 +131,9 @@ static sg_status summary_json(const work *w, json_t *o, sg_error *err) {
 static json_t *neuron_json(const sgi_label_scored *n) {
   return json_pack("{sI sI sI sI so so so so so so}", "layer", (json_int_t)n->at.layer, "channel",
                    (json_int_t)n->at.channel, "index", (json_int_t)n->at.index, "fired", (json_int_t)n->fired, "reads",
-                   cli_json_real(n->reads), "others", cli_json_real(n->others), "rank", cli_json_real(n->rank),
-                   "writes", cli_json_real(n->writes), "either", cli_json_real(n->either), "category",
-                   cli_json_real(n->category));
+                   sgi_report_real(n->reads), "others", sgi_report_real(n->others), "rank", sgi_report_real(n->rank),
+                   "writes", sgi_report_real(n->writes), "either", sgi_report_real(n->either), "category",
+                   sgi_report_real(n->category));
 }
 
 static int print_json(const work *w) {
@@ -146,7 +147,7 @@ static int print_json(const work *w) {
   for (size_t i = 0; i < w->scores.n; i++) json_array_append_new(list, neuron_json(&w->scores.neurons[i]));
   return cli_json(json_pack("{ss sI sI sI so so so}", "feedforward", sg_model_config(w->p.model)->feedforward,
                             "positions", (json_int_t)w->scores.positions, "scored", (json_int_t)w->scores.n, "silent",
-                            (json_int_t)w->scores.silent, "share", cli_json_real(w->q.share), "summary", summary,
+                            (json_int_t)w->scores.silent, "share", sgi_report_real(w->q.share), "summary", summary,
                             "neurons", list));
 }
 

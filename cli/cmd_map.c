@@ -22,7 +22,7 @@ static bool progress(void *user, const char *what, size_t done, size_t wanted) {
 
 typedef struct work {
   const cli_call *c;
-  cli_reading r;
+  sgi_record_reader r;
   size_t slot, channel;
   bool by_target, embedding;
   sg_map *map;
@@ -65,7 +65,7 @@ static sg_status name_tokens(work *w, sg_error *err) {
 static sg_status make(work *w, sg_error *err) {
   const cli_call *c = w->c;
   cli_model m = {0};
-  sg_status st = cli_reading_open(c->args[w->embedding ? 1 : 0], &w->r, err);
+  sg_status st = sgi_record_reader_open(c->args[w->embedding ? 1 : 0], &w->r, err);
   if (!st) st = cli_reading_layer(c, &w->r, &w->slot, err);
   if (!st) st = cli_reading_channel(c, &w->r, w->slot, &w->channel, err);
   if (!st && w->embedding) st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, err);
@@ -81,8 +81,8 @@ static sg_status make(work *w, sg_error *err) {
 static json_t *points_json(const work *w) {
   json_t *list = json_array();
   for (size_t i = 0; i < w->map->n; i++) {
-    json_t *o = json_pack("{s:o, s:o, s:i}", "x", cli_json_real((double)w->map->xy[2 * i]), "y",
-                          cli_json_real((double)w->map->xy[2 * i + 1]), "label", w->map->label[i]);
+    json_t *o = json_pack("{s:o, s:o, s:i}", "x", sgi_report_real((double)w->map->xy[2 * i]), "y",
+                          sgi_report_real((double)w->map->xy[2 * i + 1]), "label", w->map->label[i]);
     if (w->map->position) {
       sgi_recorded at = sgi_recording_at(w->r.rec, w->map->position[i]);
       json_object_set_new(o, "position", json_integer((json_int_t)w->map->position[i]));
@@ -100,7 +100,7 @@ static json_t *labels_json(const work *w) {
   json_t *list = json_array();
   for (size_t i = 0; i < w->map->n_tokens; i++)
     json_array_append_new(list, json_pack("{s:i, s:o, s:I}", "id", w->map->tokens[i].id, "token",
-                                          cli_recorded_token(&w->r, w->map->tokens[i].id, false), "count",
+                                          sgi_recorded_token(&w->r, w->map->tokens[i].id, false), "count",
                                           (json_int_t)w->map->tokens[i].count));
   return list;
 }
@@ -108,12 +108,12 @@ static json_t *labels_json(const work *w) {
 static json_t *result(const work *w) {
   json_t *o = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "of", w->embedding ? "embedding" : "circuits", "by",
                         w->by_target ? "target" : "input", "n", (json_int_t)w->map->n, "seconds",
-                        cli_json_real(w->map->seconds), "labels", labels_json(w), "points", points_json(w));
+                        sgi_report_real(w->map->seconds), "labels", labels_json(w), "points", points_json(w));
   json_object_set_new(o, SGI_BINDING_KEY, json_string(w->r.info->of.hash));
   if (!w->embedding) json_object_set_new(o, "layer", json_integer((json_int_t)w->r.info->layers[w->slot]));
   if (!isnan(w->map->trust_max)) {
-    json_object_set_new(o, "trustworthiness_min", cli_json_real(w->map->trust_min));
-    json_object_set_new(o, "trustworthiness_max", cli_json_real(w->map->trust_max));
+    json_object_set_new(o, "trustworthiness_min", sgi_report_real(w->map->trust_min));
+    json_object_set_new(o, "trustworthiness_max", sgi_report_real(w->map->trust_max));
   }
   return o;
 }
@@ -151,7 +151,7 @@ static int run(const cli_call *c) {
   for (size_t i = 0; w.names && i < w.map->n_tokens; i++) free(w.names[i]);
   sgi_free(w.names);
   sg_map_free(w.map);
-  cli_reading_close(&w.r);
+  sgi_record_reader_close(&w.r);
   return code;
 }
 

@@ -4,7 +4,7 @@
 
 #include "prompt.h"
 
-static json_t *margins_json(const cli_prompt *p, const sg_margin *g, size_t C) {
+static json_t *margins_json(const sgi_prompt *p, const sg_margin *g, size_t C) {
   json_t *layers = json_array();
   for (size_t l = 0; l < sg_model_config(p->model)->num_layers; l++) {
     json_t *rows = json_array();
@@ -13,14 +13,14 @@ static json_t *margins_json(const cli_prompt *p, const sg_margin *g, size_t C) {
       for (size_t c = 0; c < C; c++) {
         const sg_margin *x = &g[(l * p->count + t) * C + c];
         json_array_append_new(
-            row, json_pack("{so so so si si}", "distance", cli_json_real(x->distance), "gap", cli_json_real(x->gap),
-                           "stream", cli_json_real(x->stream), "loses", (int)x->loses, "wins", (int)x->wins));
+            row, json_pack("{so so so si si}", "distance", sgi_report_real(x->distance), "gap", sgi_report_real(x->gap),
+                           "stream", sgi_report_real(x->stream), "loses", (int)x->loses, "wins", (int)x->wins));
       }
       json_array_append_new(rows, row);
     }
     json_array_append_new(layers, rows);
   }
-  return json_pack("{so so}", "tokens", cli_prompt_json(p), "layers", layers);
+  return json_pack("{so so}", "tokens", sgi_prompt_json(p), "layers", layers);
 }
 
 /* A position's circuit is as firm as its least firm channel. */
@@ -31,7 +31,7 @@ static const sg_margin *least(const sg_margin *g, size_t C, size_t *channel) {
   return &g[*channel];
 }
 
-static void print_table(const cli_prompt *p, const sg_margin *g, size_t C, bool relative) {
+static void print_table(const sgi_prompt *p, const sg_margin *g, size_t C, bool relative) {
   size_t L = sg_model_config(p->model)->num_layers, shown = L < 14 ? L : 14;
   char align[32] = "rl";
   for (size_t l = 0; l < shown; l++) align[2 + l] = 'r', align[3 + l] = 0;
@@ -41,7 +41,7 @@ static void print_table(const cli_prompt *p, const sg_margin *g, size_t C, bool 
   for (size_t l = 0; l < shown; l++) cli_cell(t, "layer %zu", l);
   for (size_t i = 0; i < p->count; i++) {
     cli_cell(t, "%zu", i);
-    cli_cell(t, "%s", cli_token_shown(p, p->tokens[i]).s);
+    cli_cell(t, "%s", sgi_token_shown(p, p->tokens[i]).s);
     for (size_t l = 0; l < shown; l++) {
       size_t channel;
       const sg_margin *x = least(g + (l * p->count + i) * C, C, &channel);
@@ -56,7 +56,7 @@ static void print_table(const cli_prompt *p, const sg_margin *g, size_t C, bool 
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  cli_prompt p;
+  sgi_prompt p;
   sg_margin *g = NULL;
   size_t C = 0, n = 0;
   int code = 0;

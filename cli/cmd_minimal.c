@@ -1,9 +1,10 @@
 /* cmd_minimal.c: the fewest neurons that keep an answer, and the fewest that lose it. */
-#include "attribution.h"
+#include "prompt.h"
+#include "report/attribution.h"
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   sg_minimal_request r;
   sg_minimal *m;
   cli_progress progress;
@@ -27,8 +28,8 @@ static sg_status prepare(work *w, sg_error *err) {
                               .user = w};
   w->r.heads = cli_flag(w->c, "heads");
   sg_status st = cli_prompt_open(&w->p, w->c, err);
-  if (!st && target) st = cli_prompt_token(&w->p, target, &q->target, err);
-  if (!st && against) st = cli_prompt_token(&w->p, against, &q->against, err);
+  if (!st && target) st = sgi_prompt_token(&w->p, target, &q->target, err);
+  if (!st && against) st = sgi_prompt_token(&w->p, against, &q->against, err);
   q->tokens = w->p.tokens;
   q->count = w->p.count;
   return st;
@@ -49,13 +50,13 @@ static void print_set(const work *w, const char *what, const char *none, const s
   for (size_t i = 0; i < s->count; i++) {
     const sg_term *x = &s->at[i].term;
     cli_cell(t, "%+.5f", s->at[i].effect);
-    cli_cell(t, "%s", cli_term_kind(x));
+    cli_cell(t, "%s", sgi_term_kind(x));
     if (x->kind == SG_TERM_HEAD)
       cli_cell(t, "layer %d head %d", x->layer, x->head);
     else
       cli_cell(t, "layer %d channel %d neuron %d", x->layer, x->channel, x->index);
     cli_cell(t, "%d", x->position);
-    cli_cell(t, "%s", cli_token_shown(&w->p, w->p.tokens[x->position]).s);
+    cli_cell(t, "%s", sgi_token_shown(&w->p, w->p.tokens[x->position]).s);
   }
   cli_table_end(t);
 }
@@ -63,9 +64,9 @@ static void print_set(const work *w, const char *what, const char *none, const s
 static void print(const work *w) {
   const sg_minimal *m = w->m;
   const char *what = w->r.heads ? "neurons and heads" : "neurons";
-  printf("%s at position %zu", cli_token_shown(&w->p, m->target).s, m->position);
+  printf("%s at position %zu", sgi_token_shown(&w->p, m->target).s, m->position);
   if (m->against >= 0)
-    printf(", over %s", cli_token_shown(&w->p, m->against).s);
+    printf(", over %s", sgi_token_shown(&w->p, m->against).s);
   else
     printf(", over every other token");
   printf(": margin %+.5f; with all %zu %s silent %+.5f (%zu runs)\n", m->margin, m->population, what, m->silent,
@@ -84,7 +85,7 @@ static int run(const cli_call *c) {
   if (!st) st = sg_minimal_create(w.p.model, &w.r, &w.m, &err);
   cli_progress_end(&w.progress);
   if (!st && cli_flag(c, "json"))
-    code = cli_json(cli_minimal_json(&w.p, w.m));
+    code = cli_json(sgi_minimal_json(&w.p, w.m));
   else if (!st)
     print(&w);
   if (st) code = cli_stop ? 128 + cli_stop : cli_fail(&err);

@@ -4,13 +4,15 @@
 
 #include "cli.h"
 #include "core/file.h"
-#include "places.h"
+#include "prompt.h"
+#include "reading.h"
+#include "report/places.h"
 #include "read/run.h"
 
 typedef struct ask {
   const cli_call *c;
-  cli_reading r;
-  cli_prompt p; /* with MODEL and a prompt */
+  sgi_record_reader r;
+  sgi_prompt p; /* with MODEL and a prompt */
   size_t slot, channel, n;
   bool reference;
 } ask;
@@ -45,7 +47,7 @@ static int choose(const ask *a, size_t *position, sg_error *err) {
   if (cli_is_set(c, "at"))
     st = place_of(a, cli_string(c, "at"), position, err);
   else if (cli_is_set(c, "find"))
-    st = cli_find_place(&a->r, cli_string(c, "find"), cli_size(c, "nth"), position, err);
+    st = sgi_find_place(&a->r, cli_string(c, "find"), cli_size(c, "nth"), position, err);
   else
     *position = cli_int(c, "position") < 0 ? SIZE_MAX : (size_t)cli_int(c, "position");
   if (!st && *position >= a->r.info->n_positions)
@@ -58,7 +60,7 @@ static int choose(const ask *a, size_t *position, sg_error *err) {
 
 static void cells(const ask *a, cli_table *t, size_t p) {
   sgi_recorded at = sgi_recording_at(a->r.rec, p);
-  char *excerpt = cli_recorded_excerpt_text(&a->r, p, CLI_EXCERPT_WIDTH, a->reference), best[400] = "";
+  char *excerpt = cli_recorded_excerpt_text(&a->r, p, SGI_EXCERPT_WIDTH, a->reference), best[400] = "";
   for (size_t i = 0, n = 0; i < SGI_RECORD_PREDICTIONS && n + 1 < sizeof best; i++) {
     char *token = cli_recorded_token_text(&a->r, at.predictions[i], a->reference);
     n += (size_t)snprintf(best + n, sizeof best - n, "%s%s", i ? " |" : "", token ? token : "");
@@ -74,19 +76,19 @@ static void cells(const ask *a, cli_table *t, size_t p) {
 static void query_cells(const ask *a, cli_table *t, size_t query) {
   if (!has_prompt(a->c)) return cells(a, t, query);
   cli_cell(t, "%zu of the prompt", query);
-  cli_cell(t, "%s", cli_token_shown(&a->p, a->p.tokens[query]).s);
+  cli_cell(t, "%s", sgi_token_shown(&a->p, a->p.tokens[query]).s);
   cli_cell(t, "%s", "");
 }
 
 static json_t *query_json(const ask *a, size_t query) {
-  return has_prompt(a->c) ? json_pack("{so sI}", "tokens", cli_prompt_json(&a->p), "position", (json_int_t)query)
-                          : cli_place_json(&a->r, query, a->reference);
+  return has_prompt(a->c) ? json_pack("{so sI}", "tokens", sgi_prompt_json(&a->p), "position", (json_int_t)query)
+                          : sgi_place_json(&a->r, query, a->reference);
 }
 
 static int print_neighbors(const ask *a, size_t query, const sgi_neighbor *list, size_t n, double seconds) {
   if (cli_flag(a->c, "json"))
     return cli_reading_json(
-        a->r.rec, cli_neighbors_json(&a->r, a->slot, a->channel, query_json(a, query), list, n, seconds, a->reference));
+        a->r.rec, sgi_neighbors_json(&a->r, a->slot, a->channel, query_json(a, query), list, n, seconds, a->reference));
   printf("circuits of layer %zu, ", a->r.info->layers[a->slot]);
   if (a->channel == SGI_ALL_CHANNELS)
     printf("all channels\n");
@@ -124,7 +126,7 @@ static int neighbors(const ask *a) {
   st = sgi_search_create(a->r.rec, a->slot, a->channel, a->reference ? 0 : -1, &s, &err);
   if (!st && !(list = sgi_alloc(n * sizeof *list))) st = sgi_fail_memory(&err, n * sizeof *list, "neighbours");
   double started = sgi_now();
-  if (!st && has_prompt(a->c)) st = cli_prompt_nearest(&a->p, query, &a->r, a->slot, s, n, list, &found, &err);
+  if (!st && has_prompt(a->c)) st = sgi_prompt_nearest(&a->p, query, &a->r, a->slot, s, n, list, &found, &err);
   if (!st && !has_prompt(a->c)) st = sgi_search_nearest(s, query, n, list, &found, &err);
   double seconds = sgi_now() - started;
   if (!st) {
@@ -139,7 +141,7 @@ static int neighbors(const ask *a) {
 static int print_together(const ask *a, const sgi_neuron *units, size_t n_units, const sgi_together *t) {
   size_t n = t->count < a->n ? t->count : a->n;
   if (cli_flag(a->c, "json"))
-    return cli_reading_json(a->r.rec, cli_together_json(&a->r, a->slot, units, n_units, t, n, a->reference));
+    return cli_reading_json(a->r.rec, sgi_together_json(&a->r, a->slot, units, n_units, t, n, a->reference));
   printf("layer %zu: %zu of %zu positions; by chance %.3g; lift %.3g\n", a->r.info->layers[a->slot], t->count,
          a->r.info->n_positions, t->expected, t->lift);
   cli_table *table = cli_table_begin("lll");
@@ -218,13 +220,13 @@ static int run(const cli_call *c) {
     return cli_usage(c, "MODEL reads a text: sgatlin neighbors %s %s TEXT; without one leave MODEL out", c->args[0],
                      c->args[1]);
   sg_status st = c->n_args == 2 ? cli_prompt_open(&a.p, c, &err) : SG_OK;
-  if (!st) st = cli_reading_open(c->args[c->n_args - 1], &a.r, &err);
+  if (!st) st = sgi_record_reader_open(c->args[c->n_args - 1], &a.r, &err);
   if (!st && c->n_args == 2) st = cli_bind(c, a.r.rec, c->args[1], a.p.model, &err);
   if (!st) st = cli_reading_layer(c, &a.r, &a.slot, &err);
   if (!st) st = cli_reading_channel(c, &a.r, a.slot, &a.channel, &err);
   int code = st ? cli_fail(&err) : cli_is_set(c, "neurons") ? together(&a) : neighbors(&a);
   code = cli_reading_end(a.r.rec, code);
-  cli_reading_close(&a.r);
+  sgi_record_reader_close(&a.r);
   cli_prompt_close(&a.p);
   return code;
 }

@@ -4,21 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "card.h"
-#include "card_record.h"
+#include "prompt.h"
+#include "report/card.h"
+#include "report/card_record.h"
 #include "reading.h"
 #include "strongest.h"
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   size_t layer, channel, index, top;
   sg_neuron_view view;
   float *block; /* (4,V) */
   sg_neuron_link *up, *down;
   size_t n_up, n_down;
   sgi_recording *rec; /* NULL without --recording */
-  cli_fires fires;
+  sgi_fires fires;
   sg_activation *along; /* (count of the prompt); NULL without --prompt */
   bool chosen;          /* no neuron was named: the prompt's strongest */
   cli_strongest strongest;
@@ -63,12 +64,12 @@ static void print_record(const work *w) {
   cli_cell(t, "from top");
   cli_cell(t, "value");
   cli_cell(t, "excerpt");
-  cli_firing_excerpt e;
-  for (size_t i = 0; cli_fires_excerpt(&w->fires, i, &e); i++) {
+  sgi_firing_excerpt e;
+  for (size_t i = 0; sgi_fires_excerpt(&w->fires, i, &e); i++) {
     char line[1600] = "";
     size_t used = 0;
     for (size_t k = e.first; k <= e.last; k++) {
-      cli_shown s = cli_token_shown(&w->p, sgi_recording_at(w->rec, k).input);
+      sgi_shown s = sgi_token_shown(&w->p, sgi_recording_at(w->rec, k).input);
       s.s[strlen(s.s) - 1] = 0; /* without quotes */
       bool here = k == e.at->position;
       used += (size_t)snprintf(line + used, sizeof line - used, "%s%s%s", here ? "[" : "", s.s + 1, here ? "]" : "");
@@ -98,14 +99,14 @@ static sg_status read_recording(work *w, sg_error *err) {
   if (!path) return SG_OK;
   sg_status st = sg_recording_open(path, &w->rec, err);
   if (!st) st = cli_bind(w->c, w->rec, path, w->p.model, err);
-  if (!st) st = cli_fires_check(&w->p, w->rec, path, err);
-  w->fires = (cli_fires){.p = &w->p,
+  if (!st) st = sgi_fires_check(&w->p, w->rec, path, err);
+  w->fires = (sgi_fires){.p = &w->p,
                          .rec = w->rec,
                          .layer = w->layer,
                          .channel = w->channel,
                          .index = w->index,
                          .excerpts = cli_size(w->c, "excerpts")};
-  return st ? st : cli_fires_read(&w->fires, &w->view, cli_size(w->c, "links"), cli_flag(w->c, "special"), err);
+  return st ? st : sgi_fires_read(&w->fires, &w->view, cli_size(w->c, "links"), cli_flag(w->c, "special"), err);
 }
 
 /* ---- along a prompt -------------------------------------------------------------------------- */
@@ -137,7 +138,7 @@ static void print_along(const work *w) {
   for (size_t i = 0; i < w->p.count; i++) {
     const sg_activation *a = &w->along[i];
     cli_cell(t, "%zu", i);
-    cli_cell(t, "%s", cli_token_shown(&w->p, w->p.tokens[i]).s);
+    cli_cell(t, "%s", sgi_token_shown(&w->p, w->p.tokens[i]).s);
     cli_cell(t, "%+.5f", a->input);
     number_cell(t, a->chosen && w->view.opens, a->score);
     number_cell(t, a->chosen, a->value);
@@ -148,28 +149,28 @@ static void print_along(const work *w) {
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static int print_json(const work *w) {
-  cli_card card = {w->layer, w->channel, w->index, w->top, w->view, w->up, w->down, w->n_up, w->n_down};
-  json_t *o = cli_card_json(&w->p, &card), *recorded = NULL;
+  sgi_card card = {w->layer, w->channel, w->index, w->top, w->view, w->up, w->down, w->n_up, w->n_down};
+  json_t *o = sgi_card_json(&w->p, &card), *recorded = NULL;
   sg_error err = {0};
-  if (w->rec && cli_fires_json(&w->fires, &recorded, &err)) {
+  if (w->rec && sgi_fires_json(&w->fires, &recorded, &err)) {
     json_decref(o);
     return cli_fail(&err);
   }
   if (w->rec) json_object_set_new(o, "recorded", recorded);
   if (w->chosen) json_object_set_new(o, "strongest", cli_strongest_json(&w->p, &w->strongest));
-  if (w->along) json_object_set_new(o, "prompt", cli_activations_json(&w->p, w->layer, w->channel, w->index, w->along));
+  if (w->along) json_object_set_new(o, "prompt", sgi_activations_json(&w->p, w->layer, w->channel, w->index, w->along));
   return cli_reading_json(w->rec, o);
 }
 
 static void print_tokens(const work *w) {
   const char *title[4] = {"reads", "opens for", "value", "writes"};
   const float *x[4] = {w->view.reads, w->view.opens, w->view.value, w->view.writes};
-  cli_ranked *r[4] = {0};
+  sgi_ranked *r[4] = {0};
   size_t V = sg_model_config(w->p.model)->vocab_size, n = w->top < V ? w->top : V;
   cli_table *t = cli_table_begin(w->view.opens ? "lrlrlrlr" : "lrlr");
   for (int k = 0; k < 4; k++) {
     if (!x[k]) continue;
-    r[k] = cli_rank(x[k], V);
+    r[k] = sgi_rank(x[k], V);
     cli_cell(t, "%s", title[k]);
     cli_cell(t, "%s", "");
   }
@@ -177,8 +178,8 @@ static void print_tokens(const work *w) {
     for (size_t i = 0; i < n; i++)
       for (int k = 0; k < 4; k++) {
         if (!x[k] || !r[k]) continue;
-        const cli_ranked *at = end ? &r[k][V - n + i] : &r[k][i];
-        cli_cell(t, "%s", cli_token_shown(&w->p, at->id).s);
+        const sgi_ranked *at = end ? &r[k][V - n + i] : &r[k][i];
+        cli_cell(t, "%s", sgi_token_shown(&w->p, at->id).s);
         cli_cell(t, "%+.3f", (double)at->value);
       }
   cli_table_end(t);
@@ -256,7 +257,7 @@ static int run(const cli_call *c) {
     if (w.rec) print_record(&w);
   }
   code = cli_reading_end(w.rec, code);
-  cli_fires_deinit(&w.fires);
+  sgi_fires_deinit(&w.fires);
   sgi_free(w.along);
   sg_recording_close(w.rec);
   sgi_free(w.block);

@@ -36,7 +36,7 @@ enum { LINES = SGI_COUNT(ways) - 1 + SEEDS + RIVALS };
 
 typedef struct job {
   const cli_call *call;
-  cli_prompt p;
+  sgi_prompt p;
   cli_rows calibration, validation;
   sgi_latency latency;
   sgi_latency_request timing;
@@ -78,7 +78,7 @@ static const char *sublayer_name(size_t s, char out[64]) {
 static json_t *numbers(const double *x, size_t n) {
   json_t *a = json_array();
   for (size_t i = 0; i < n; i++)
-    if (!a || json_array_append_new(a, cli_json_real(x[i]))) {
+    if (!a || json_array_append_new(a, sgi_report_real(x[i]))) {
       json_decref(a);
       return NULL;
     }
@@ -100,9 +100,10 @@ static json_t *round_json(const job *j, const sgi_prune_round *x, double measure
   return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sublayer", (json_int_t)x->sublayer, "tuned",
                    x->tuned < 0 ? json_null() : json_integer((json_int_t)x->tuned), "candidates",
                    wholes(x->candidates, x->n_candidates), "untuned", numbers(x->untuned, S), "tuned_scores",
-                   numbers(x->scores, S), "speedup_estimated", cli_json_real(x->speedup), "speedup_measured",
-                   cli_json_real(measured), "calibration_loss", cli_json_real(x->calibration_loss), "validation_loss",
-                   cli_json_real(x->validation_loss), "seconds", cli_json_real(sgi_now() - j->began));
+                   numbers(x->scores, S), "speedup_estimated", sgi_report_real(x->speedup), "speedup_measured",
+                   sgi_report_real(measured), "calibration_loss", sgi_report_real(x->calibration_loss),
+                   "validation_loss", sgi_report_real(x->validation_loss), "seconds",
+                   sgi_report_real(sgi_now() - j->began));
 }
 
 /* After a round: the model as it stands is timed against the one that came. */
@@ -252,9 +253,9 @@ static sg_status save(job *j, const sgi_prune *p, const char *directory, sg_erro
 static json_t *result_json(job *j, const sgi_prune *p) {
   size_t S = p->sublayers;
   return json_pack("{s:s, s:{s:o, s:o, s:o}, s:o, s:o, s:O}", "method", j->lines[j->n_lines].name, "dense", "loss",
-                   cli_json_real(p->dense_validation), "perplexity", cli_json_real(exp(p->dense_validation)),
-                   "latency_ms", cli_json_real(j->latency.all), "latency", numbers(j->latency.sublayer, S), "other_ms",
-                   cli_json_real(j->latency.other), "rounds", j->rounds);
+                   sgi_report_real(p->dense_validation), "perplexity", sgi_report_real(exp(p->dense_validation)),
+                   "latency_ms", sgi_report_real(j->latency.all), "latency", numbers(j->latency.sublayer, S),
+                   "other_ms", sgi_report_real(j->latency.other), "rounds", j->rounds);
 }
 
 /* One-shot tunes once, when all are out: every point of its curve is a pruning of its own. */
@@ -319,8 +320,8 @@ static sg_status rival(job *j, const char *path, json_t *list, sg_error *err) {
   json_t *o =
       st ? NULL
          : json_pack("{s:s, s:I, s:o, s:o, s:o}", "model", path, "parameters", (json_int_t)sg_model_parameter_count(m),
-                     "speedup_measured", cli_json_real(line->speedup[0]), "loss", cli_json_real(line->loss[0]),
-                     "perplexity", cli_json_real(exp(line->loss[0])));
+                     "speedup_measured", sgi_report_real(line->speedup[0]), "loss", sgi_report_real(line->loss[0]),
+                     "perplexity", sgi_report_real(exp(line->loss[0])));
   if (!st && (!o || json_array_append_new(list, o))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_model_free(m);
   sgi_free(directory);

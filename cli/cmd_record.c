@@ -104,8 +104,9 @@ static json_t *plan_json(const sgi_record_plan *p, uint64_t free_bytes) {
                    "positions", (json_int_t)p->positions, "circuits", (json_int_t)p->circuits, "shards",
                    (json_int_t)p->shards, "shard_bytes", (json_int_t)p->shard_bytes, "index_bytes",
                    (json_int_t)p->index_bytes, "neuron_bytes", (json_int_t)p->neuron_bytes, "cut_tokens",
-                   (json_int_t)p->cut_tokens, "cut_share", cli_json_real(all ? (double)p->cut_tokens / (double)all : 0),
-                   "bytes_per_circuit", cli_json_real(p->bytes_per_circuit), "disk_free", (json_int_t)free_bytes);
+                   (json_int_t)p->cut_tokens, "cut_share",
+                   sgi_report_real(all ? (double)p->cut_tokens / (double)all : 0), "bytes_per_circuit",
+                   sgi_report_real(p->bytes_per_circuit), "disk_free", (json_int_t)free_bytes);
 }
 
 static void plan_line(const sgi_record_plan *p, uint64_t free_bytes, size_t length, size_t made_for) {
@@ -150,9 +151,9 @@ static int record(const cli_call *c, work *w, watch *bar) {
     return 0;
   }
   json_t *o = plan_json(p, free_bytes);
-  json_object_set_new(o, "recording", cli_json_text(out, strlen(out)));
+  json_object_set_new(o, "recording", sgi_report_text(out, strlen(out)));
   json_object_set_new(o, "reused_shards", json_integer((json_int_t)reused));
-  json_object_set_new(o, "seconds", cli_json_real(seconds));
+  json_object_set_new(o, "seconds", sgi_report_real(seconds));
   return cli_json(o);
 }
 

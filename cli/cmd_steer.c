@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "continuation.h"
+#include "predict.h"
+#include "prompt.h"
+#include "report/continuation.h"
 #include "strongest.h"
 #include "core/number.h"
 #include "read/run.h"
@@ -12,12 +14,12 @@ enum { MAX_STRENGTHS = 14 };
 
 typedef struct work {
   const cli_call *c;
-  cli_prompt p;
+  sgi_prompt p;
   float *direction; /* (D) */
   double strength[MAX_STRENGTHS];
   size_t n;
   char site[SG_SITE_NAME];
-  cli_prediction before, after[MAX_STRENGTHS];
+  sgi_prediction before, after[MAX_STRENGTHS];
   double norm, stream; /* of the direction; of the stream at the position */
   bool chosen;         /* no direction was named: the prompt's strongest neuron */
   cli_strongest strongest;
@@ -34,8 +36,8 @@ static sg_status find_direction(work *w, sg_error *err) {
     return sg_direction_neuron(w->p.model, cli_is_set(c, "of-layer") ? cli_size(c, "of-layer") : cli_size(c, "layer"),
                                cli_size(c, "channel"), cli_size(c, "neuron"), w->direction, err);
   int32_t toward = -1, away = -1;
-  sg_status st = cli_prompt_token(&w->p, cli_string(c, "toward"), &toward, err);
-  if (!st && cli_is_set(c, "away")) st = cli_prompt_token(&w->p, cli_string(c, "away"), &away, err);
+  sg_status st = sgi_prompt_token(&w->p, cli_string(c, "toward"), &toward, err);
+  if (!st && cli_is_set(c, "away")) st = sgi_prompt_token(&w->p, cli_string(c, "away"), &away, err);
   return st ? st : sg_direction_token(w->p.model, toward, away, w->direction, err);
 }
 
@@ -66,10 +68,10 @@ static sg_status run_all(work *w, sg_error *err) {
   sg_run *r = NULL;
   sg_site s;
   sg_status st = sg_run_create(w->p.model, &q, &r, err);
-  if (!st) st = cli_predict(&w->before, &w->p, r, position, err);
+  if (!st) st = sgi_predict(&w->before, &w->p, r, position, err);
   size_t top = cli_size(w->c, "top"), at = 0;
   if (!st) st = sgi_prompt_position(position, w->p.count, &at, err);
-  if (!st) st = cli_predict_words(&w->before, &w->p, at, NULL, 0, top, cli_stopped, NULL, err);
+  if (!st) st = sgi_predict_words(&w->before, &w->p, at, NULL, 0, top, cli_stopped, NULL, err);
   if (!st && sg_run_find(r, w->site, &s)) w->stream = length(s.data + (w->p.count - 1) * D, D);
   w->norm = length(w->direction, D);
   sg_run_free(r);
@@ -87,11 +89,11 @@ static sg_status run_all(work *w, sg_error *err) {
     e.value = w->strength[i];
     r = NULL;
     st = sg_run_create(w->p.model, &q, &r, err);
-    if (!st) st = cli_predict(&w->after[i], &w->p, r, position, err);
+    if (!st) st = sgi_predict(&w->after[i], &w->p, r, position, err);
     if (!st && !sg_run_edit_hits(r, 0))
       st = sgi_fail(err, SG_ERR_ARG, "--only-at %lld is outside the prompt of %zu tokens",
                     (long long)cli_int(w->c, "only-at"), w->p.count);
-    if (!st) st = cli_predict_words(&w->after[i], &w->p, at, &e, 1, top, cli_stopped, NULL, err);
+    if (!st) st = sgi_predict_words(&w->after[i], &w->p, at, &e, 1, top, cli_stopped, NULL, err);
     sg_run_free(r);
     cli_progress_update(&progress, (double)i + 1, NULL);
   }
@@ -104,12 +106,12 @@ static int print(const work *w) {
   if (cli_flag(w->c, "json")) {
     json_t *runs = json_array();
     for (size_t i = 0; i < w->n; i++)
-      json_array_append_new(runs, json_pack("{so so so}", "strength", cli_json_real(w->strength[i]), "kl",
-                                            cli_json_real(cli_divergence(&w->before, &w->after[i])), "after",
-                                            cli_prediction_json(&w->p, &w->after[i], top)));
-    return cli_json(json_pack("{so ss so so so so}", "tokens", cli_prompt_json(&w->p), "site", w->site,
-                              "direction_norm", cli_json_real(w->norm), "stream_norm", cli_json_real(w->stream),
-                              "before", cli_prediction_json(&w->p, &w->before, top), "runs", runs));
+      json_array_append_new(runs, json_pack("{so so so}", "strength", sgi_report_real(w->strength[i]), "kl",
+                                            sgi_report_real(sgi_divergence(&w->before, &w->after[i])), "after",
+                                            sgi_prediction_json(&w->p, &w->after[i], top)));
+    return cli_json(json_pack("{so ss so so so so}", "tokens", sgi_prompt_json(&w->p), "site", w->site,
+                              "direction_norm", sgi_report_real(w->norm), "stream_norm", sgi_report_real(w->stream),
+                              "before", sgi_prediction_json(&w->p, &w->before, top), "runs", runs));
   }
   printf("added to %s: strength times a direction of length %.3f; the stream's own length there is %.3f\n", w->site,
          w->norm, w->stream);
@@ -152,8 +154,8 @@ static int run(const cli_call *c) {
   if (!st) st = find_direction(&w, &err);
   if (!st) st = run_all(&w, &err);
   int code = st ? cli_fail(&err) : print(&w);
-  cli_prediction_free(&w.before);
-  for (size_t i = 0; i < w.n; i++) cli_prediction_free(&w.after[i]);
+  sgi_prediction_free(&w.before);
+  for (size_t i = 0; i < w.n; i++) sgi_prediction_free(&w.after[i]);
   sgi_free(w.direction);
   cli_prompt_close(&w.p);
   return code;

@@ -86,7 +86,7 @@ static sg_status decode_file(const cli_call *c, const sg_tokenizer *t, const cha
   if (!st) st = sg_tokenizer_decode(t, b->ids, b->n, cli_flag(c, "skip-special"), &text, &n, err);
   if (st) return st;
   if (cli_flag(c, "json")) {
-    *code = cli_json(json_pack("{s:o}", "text", cli_json_text(text, n)));
+    *code = cli_json(json_pack("{s:o}", "text", sgi_report_text(text, n)));
   } else {
     cli_put_text(text, n);
     if (isatty(STDOUT_FILENO)) putchar('\n'); /* so that the prompt has its line; elsewhere only the text's bytes */
@@ -108,7 +108,7 @@ static sg_status decode_lines(const cli_call *c, const sg_tokenizer *t, const ch
     st = read_ids(t, line, n, cli_lines_where(lines, place, sizeof place), b, err);
     if (!st) st = sg_tokenizer_decode(t, b->ids, b->n, cli_flag(c, "skip-special"), &text, &n, err);
     if (st) break;
-    *code = cli_json(json_pack("{s:o}", "text", cli_json_text(text, n)));
+    *code = cli_json(json_pack("{s:o}", "text", sgi_report_text(text, n)));
     sg_buffer_free(text);
   }
   cli_lines_close(lines);

@@ -18,7 +18,7 @@ static json_t *token_list(const sg_tokenizer *t, const int32_t *ids, size_t n) {
   for (size_t i = 0; i < n; i++) {
     size_t length;
     const char *bytes = sg_tokenizer_token_bytes(t, ids[i], &length);
-    json_array_append_new(list, cli_json_text(bytes, length));
+    json_array_append_new(list, sgi_report_text(bytes, length));
   }
   return list;
 }
@@ -93,7 +93,7 @@ static sg_status encode_file(const cli_call *c, const sg_tokenizer *t, const cha
   if (!st && memmem(text, n, "\r\n", 2))
     cli_note("%s: lines end in CRLF, and every CR is encoded as it stands; train and eval read such text as if in LF",
              strcmp(path, "-") ? path : "standard input");
-  size_t mark = st ? 0 : (size_t)(cli_skip_mark(text) - text); /* which no reader of a text takes for text */
+  size_t mark = st ? 0 : (size_t)(sgi_skip_mark(text) - text); /* which no reader of a text takes for text */
   if (!st) st = encode_text(c, t, text + mark, n - mark, code, err);
   free(text);
   return st;

@@ -35,7 +35,7 @@ static int print_json(const sg_tokenizer *t, const char *path) {
   for (size_t i = 0; i < t->n_added; i++) {
     const sgi_token *k = &t->tokens[t->added[i]];
     json_array_append_new(
-        added, json_pack("{s:i, s:o}", "id", t->added[i], "text", cli_json_text(t->text.data + k->begin, k->n)));
+        added, json_pack("{s:i, s:o}", "id", t->added[i], "text", sgi_report_text(t->text.data + k->begin, k->n)));
   }
   return cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:b, s:b, s:o}", "file", path, "model", "BPE",
                             "vocab_size", (json_int_t)t->vocab_size, "merges", (json_int_t)t->n_merges, "single_bytes",

@@ -139,9 +139,9 @@ static void add_rows(json_t *o, const sgi_run *run) {
   json_object_set_new(o, "row_form", json_string(s->rows));
   json_object_set_new(o, "batch_size", json_integer((json_int_t)s->batch_size));
   json_object_set_new(o, "seq_len", json_integer((json_int_t)s->seq_len));
-  json_object_set_new(o, "epochs", cli_json_real(sgi_run_epochs(p)));
+  json_object_set_new(o, "epochs", sgi_report_real(sgi_run_epochs(p)));
   json_object_set_new(o, "cut_tokens", json_integer((json_int_t)p->cut_tokens));
-  json_object_set_new(o, "cut_share", cli_json_real((double)p->cut_tokens / (double)p->train_tokens));
+  json_object_set_new(o, "cut_share", sgi_report_real((double)p->cut_tokens / (double)p->train_tokens));
   json_object_set_new(o, "valid_tokens", json_integer((json_int_t)p->valid_tokens));
   json_object_set_new(o, "valid_cut_tokens", json_integer((json_int_t)p->valid_cut_tokens));
 }
@@ -154,7 +154,7 @@ static json_t *plan_json(const sgi_run *run, double seconds) {
                         "memory_bytes", (json_int_t)p->memory, "micro_batch", (json_int_t)p->micro_batch,
                         "checkpoint_bytes", (json_int_t)p->checkpoint_bytes, "train_documents",
                         (json_int_t)p->train_documents, "train_tokens", (json_int_t)p->train_tokens, "valid_documents",
-                        (json_int_t)p->valid_documents, "seconds", cli_json_real(seconds));
+                        (json_int_t)p->valid_documents, "seconds", sgi_report_real(seconds));
   add_rows(o, run);
   return o;
 }
@@ -182,9 +182,9 @@ static int finished(const cli_call *c, const sgi_run *run, const char *directory
   json_t *o = json_pack("{s:s, s:I}", "run", directory, "steps", (json_int_t)sgi_run_plan_of(run)->steps);
   add_rows(o, run);
   if (e->rows) {
-    json_object_set_new(o, "loss", cli_json_real(e->loss));
-    json_object_set_new(o, "perplexity", cli_json_real(e->perplexity));
-    json_object_set_new(o, "accuracy", cli_json_real(e->accuracy));
+    json_object_set_new(o, "loss", sgi_report_real(e->loss));
+    json_object_set_new(o, "perplexity", sgi_report_real(e->perplexity));
+    json_object_set_new(o, "accuracy", sgi_report_real(e->accuracy));
   }
   return cli_json(o);
 }

@@ -3,9 +3,9 @@
 #include "reading.h"
 
 static json_t *numbers(const sg_usage_numbers *n) {
-  return json_pack("{s:o, s:o, s:o, s:o}", "min_max_ratio", cli_json_real(n->min_max_ratio), "coeff_of_variation",
-                   cli_json_real(n->coeff_of_variation), "fraction_used", cli_json_real(n->fraction_nonzero),
-                   "normalized_entropy", cli_json_real(n->normalized_entropy));
+  return json_pack("{s:o, s:o, s:o, s:o}", "min_max_ratio", sgi_report_real(n->min_max_ratio), "coeff_of_variation",
+                   sgi_report_real(n->coeff_of_variation), "fraction_used", sgi_report_real(n->fraction_nonzero),
+                   "normalized_entropy", sgi_report_real(n->normalized_entropy));
 }
 
 static void cells(cli_table *t, size_t layer, const char *what, const sg_usage_numbers *n) {
@@ -26,11 +26,11 @@ static cli_table *begin_table(void) {
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  cli_reading r;
+  sgi_record_reader r;
   bool json = cli_flag(c, "json");
   json_t *layers = json ? json_array() : NULL;
-  sg_status st = cli_reading_open(c->args[0], &r, &err);
-  if (!st) st = cli_reading_circuits(&r, &err);
+  sg_status st = sgi_record_reader_open(c->args[0], &r, &err);
+  if (!st) st = sgi_record_reader_circuits(&r, &err);
   cli_table *t = st || json ? NULL : begin_table();
   for (size_t s = 0; !st && s < r.info->n_layers; s++) {
     sg_usage u;
@@ -55,7 +55,7 @@ static int run(const cli_call *c) {
     code = cli_reading_json(r.rec, json_pack("{s:O}", "layers", layers));
   if (!st) cli_table_end(t);
   json_decref(layers);
-  cli_reading_close(&r);
+  sgi_record_reader_close(&r);
   return code;
 }
 

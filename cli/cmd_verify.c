@@ -17,8 +17,8 @@ typedef struct work {
 static void found(void *user, const char *path, const char *what, sg_status status, const char *text) {
   work *w = user;
   if (w->list) {
-    json_array_append_new(w->list, json_pack("{so ss sb so}", "path", cli_json_text(path, strlen(path)), "check", what,
-                                             "ok", status == SG_OK, "text", cli_json_text(text, strlen(text))));
+    json_array_append_new(w->list, json_pack("{so ss sb so}", "path", sgi_report_text(path, strlen(path)), "check",
+                                             what, "ok", status == SG_OK, "text", sgi_report_text(text, strlen(text))));
     return;
   }
   if (!status && cli_quiet()) return;

@@ -4,6 +4,7 @@
 #define SGATLIN_CLI_CONTEXT_H
 
 #include "cli.h"
+#include "report/context.h"
 
 #define CLI_BEYOND_OPTION \
   { \
@@ -14,12 +15,7 @@
 /* T tokens at a time: SG_OK up to max_position; above it an error, or with --beyond-context (which
  * the command has) a warning on standard error and under "warning" in the command's JSON. */
 sg_status cli_context_check(const cli_call *c, const sg_config *config, size_t T, sg_error *err);
-/* That warning's text, false where T is no longer than the model was made for. */
-enum { CLI_CONTEXT_TEXT = 192 };
-bool cli_context_text(const sg_config *config, size_t T, char text[CLI_CONTEXT_TEXT]);
 /* The warning alone, where another option (generate --context) is the asking. */
 void cli_context_warn(const sg_config *config, size_t T);
-/* The same where nobody can ask: always an error. hint: what to do instead. */
-sg_status cli_context_fail(const sg_config *config, size_t T, const char *hint, sg_error *err);
 
 #endif

@@ -65,8 +65,6 @@ sg_status cli_read_all(const char *path, size_t max, char **text, size_t *n, sg_
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
-const char *cli_skip_mark(const char *text) { return text && !strncmp(text, "\xEF\xBB\xBF", 3) ? text + 3 : text; }
-
 static sg_status check_prompt(const char *path, const char *text, size_t n, sg_error *err) {
   bool little = n >= 2 && !memcmp(text, "\xFF\xFE", 2), big = n >= 2 && !memcmp(text, "\xFE\xFF", 2);
   if (little || big)
@@ -88,7 +86,7 @@ sg_status cli_read_prompt(const char *path, char **text, size_t *n, sg_error *er
   if (st) return st;
   st = check_prompt(path, all, length, err);
   if (!st) {
-    size_t mark = (size_t)(cli_skip_mark(all) - all);
+    size_t mark = (size_t)(sgi_skip_mark(all) - all);
     memmove(all, all + mark, length - mark + 1);
     length -= mark;
     if (length && all[length - 1] == '\n') length--, length -= length && all[length - 1] == '\r';
@@ -144,7 +142,7 @@ sg_status cli_lines_next(cli_lines *l, const char **text, size_t *n, sg_error *e
   if ((st = grow(&l->text, &l->room, used, 1, err))) return st;
   if (used && l->text[used - 1] == '\r') used--;
   l->text[used] = 0;
-  *text = l->number == 1 ? cli_skip_mark(l->text) : l->text; /* a byte order mark is the file's */
+  *text = l->number == 1 ? sgi_skip_mark(l->text) : l->text; /* a byte order mark is the file's */
   *n = used - (size_t)(*text - l->text);
   return SG_OK;
 }

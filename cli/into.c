@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "attribution.h"
+#include "prompt.h"
+#include "report/attribution.h"
 #include "core/number.h"
 
 sg_status cli_into_parse(cli_into *x, const char *text, sg_error *err) {
@@ -47,12 +48,12 @@ sg_status cli_into_run(cli_into *x, const sg_model *m, const sg_attribute_reques
   return st;
 }
 
-void cli_into_print(const cli_into *x, const cli_prompt *p, size_t top) {
+void cli_into_print(const cli_into *x, const sgi_prompt *p, size_t top) {
   if (!x->asked) return;
   size_t shown = x->count < top ? x->count : top;
   printf("\n%sInto layer %d channel %d neuron %d at position %d, %s%s, value %+.5f: %zu of %zu edges\n",
          cli_color(stdout, CLI_BOLD), x->neuron.layer, x->neuron.channel, x->neuron.index, x->neuron.position,
-         cli_token_shown(p, p->tokens[x->neuron.position]).s, cli_color(stdout, CLI_PLAIN), x->neuron.value, shown,
+         sgi_token_shown(p, p->tokens[x->neuron.position]).s, cli_color(stdout, CLI_PLAIN), x->neuron.value, shown,
          x->count);
   cli_table *t = cli_table_begin("rrrll");
   static const char *const heads[] = {"effect", "on its value", "linear", "from", ""};
@@ -62,7 +63,7 @@ void cli_into_print(const cli_into *x, const cli_prompt *p, size_t top) {
     cli_cell(t, "%+.5f", e->effect);
     cli_cell(t, "%+.5f", x->neuron.value - e->value);
     cli_cell(t, "%+.5f", e->source.effect);
-    cli_cell(t, "%s", cli_term_kind(&e->source));
+    cli_cell(t, "%s", sgi_term_kind(&e->source));
     if (e->source.kind == SG_TERM_HEAD)
       cli_cell(t, "layer %d head %d", e->source.layer, e->source.head);
     else if (e->source.kind == SG_TERM_NEURON)
@@ -73,14 +74,14 @@ void cli_into_print(const cli_into *x, const cli_prompt *p, size_t top) {
   cli_table_end(t);
 }
 
-void cli_into_json(const cli_into *x, const cli_prompt *p, size_t top, json_t *o) {
+void cli_into_json(const cli_into *x, const sgi_prompt *p, size_t top, json_t *o) {
   if (!x->asked) return;
   json_t *edges = json_array();
   for (size_t i = 0; i < x->count && i < top; i++) {
     const sgi_exact_edge *e = &x->edges[i];
-    json_t *one = json_pack("{ss si so so so}", "kind", cli_term_kind(&e->source), "position", (int)e->source.position,
-                            "linear", cli_json_real(e->source.effect), "value",
-                            cli_json_real(x->neuron.value - e->value), "effect", cli_json_real(e->effect));
+    json_t *one = json_pack("{ss si so so so}", "kind", sgi_term_kind(&e->source), "position", (int)e->source.position,
+                            "linear", sgi_report_real(e->source.effect), "value",
+                            sgi_report_real(x->neuron.value - e->value), "effect", sgi_report_real(e->effect));
     if (e->source.layer >= 0) json_object_set_new(one, "layer", json_integer(e->source.layer));
     if (e->source.kind == SG_TERM_HEAD) json_object_set_new(one, "head", json_integer(e->source.head));
     if (e->source.kind == SG_TERM_NEURON) {
@@ -93,8 +94,8 @@ void cli_into_json(const cli_into *x, const cli_prompt *p, size_t top, json_t *o
   json_object_set_new(
       o, "into",
       json_pack("{si si si si so so sI so}", "layer", (int)n->layer, "channel", (int)n->channel, "index", (int)n->index,
-                "position", (int)n->position, "token", cli_token_json(p, p->tokens[n->position]), "value",
-                cli_json_real(n->value), "count", (json_int_t)x->count, "edges", edges));
+                "position", (int)n->position, "token", sgi_token_json(p, p->tokens[n->position]), "value",
+                sgi_report_real(n->value), "count", (json_int_t)x->count, "edges", edges));
 }
 
 void cli_into_free(cli_into *x) { sgi_free(x->edges); }

@@ -16,8 +16,8 @@ typedef struct cli_into {
 sg_status cli_into_parse(cli_into *x, const char *text, sg_error *err);
 sg_status cli_into_run(cli_into *x, const sg_model *m, const sg_attribute_request *r, const sg_attribution *a,
                        sg_error *err);
-void cli_into_print(const cli_into *x, const cli_prompt *p, size_t top);
-void cli_into_json(const cli_into *x, const cli_prompt *p, size_t top, json_t *o); /* adds "into" */
+void cli_into_print(const cli_into *x, const sgi_prompt *p, size_t top);
+void cli_into_json(const cli_into *x, const sgi_prompt *p, size_t top, json_t *o); /* adds "into" */
 void cli_into_free(cli_into *x);
 
 #endif

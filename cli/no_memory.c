@@ -58,8 +58,8 @@ void cli_watch_memory(void) {
   atexit(ended_by_library);
   backtrace(frame, 1); /* makes the C library load what unwinds the stack, while there is memory */
   /* C++'s names: std::set_terminate, the type of the exception that is handled, the type of
-   * std::bad_alloc. By name, as linking them asks for a C++ compiler; libstdc++ comes with oneDNN.
-   */
+   * std::bad_alloc. By name, as linking them asks for a C++ compiler; libstdc++ comes with
+   * oneDNN. */
   *(void **)&set = dlsym(RTLD_DEFAULT, "_ZSt13set_terminatePFvvE");
   *(void **)&exception_type = dlsym(RTLD_DEFAULT, "__cxa_current_exception_type");
   bad_alloc = dlsym(RTLD_DEFAULT, "_ZTISt9bad_alloc");

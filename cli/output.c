@@ -12,7 +12,6 @@
 #include <utf8proc.h>
 
 #include "core/file_guard.h"
-#include "text/unicode.h"
 
 static struct {
   bool verbose, quiet, color_out, color_err;
@@ -245,17 +244,6 @@ int cli_json(json_t *value) {
   put_json(text);
   free(text);
   return 0;
-}
-
-json_t *cli_json_real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-
-json_t *cli_json_text(const char *bytes, size_t n) {
-  json_t *whole = json_stringn(bytes, n);
-  sgi_bytes clean = {0};
-  if (whole) return whole;
-  if (sgi_utf8_lossy(bytes, n, &clean)) whole = json_stringn(clean.data ? clean.data : "", clean.n);
-  sgi_bytes_deinit(&clean);
-  return whole;
 }
 
 bool cli_output_gone(void) { return cli_pipe_gone || ferror(stdout); }

@@ -3,24 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/file.h"
-
-sg_status cli_reading_open(const char *directory, cli_reading *out, sg_error *err) {
-  *out = (cli_reading){.directory = directory};
-  sg_status st = sg_recording_open(directory, &out->rec, err);
-  if (st) return st;
-  out->info = sgi_recording_info_of(out->rec);
-  char *path = sgi_path_join(directory, "tokenizer.json");
-  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
-  if (sgi_is_file(path)) st = sg_tokenizer_load(path, &out->tok, err);
-  if (!st && out->tok && sg_tokenizer_vocab_size(out->tok) > out->info->vocab_size)
-    st =
-        sgi_fail(err, SG_ERR_FORMAT, "%s has %zu ids, the recorded model's vocabulary %zu: they do not belong together",
-                 path, sg_tokenizer_vocab_size(out->tok), out->info->vocab_size);
-  sgi_free(path);
-  return st;
-}
-
 sg_status cli_bind(const cli_call *c, const sgi_recording *rec, const char *name, const sg_model *model,
                    sg_error *err) {
   sgi_bound bound;
@@ -51,18 +33,8 @@ int cli_reading_end(const sgi_recording *rec, int code) {
   return !code && rec && sgi_recording_check(rec, &err) ? cli_fail(&err) : code;
 }
 
-void cli_reading_close(cli_reading *r) {
-  sg_recording_close(r->rec);
-  sg_tokenizer_free(r->tok);
-}
-
-sg_status cli_reading_circuits(const cli_reading *r, sg_error *err) {
-  size_t slot;
-  return r->info->n_layers ? SG_OK : sgi_recording_slot(r->rec, 0, &slot, err);
-}
-
-sg_status cli_reading_layer(const cli_call *c, const cli_reading *r, size_t *slot, sg_error *err) {
-  sg_status st = cli_reading_circuits(r, err);
+sg_status cli_reading_layer(const cli_call *c, const sgi_record_reader *r, size_t *slot, sg_error *err) {
+  sg_status st = sgi_record_reader_circuits(r, err);
   if (st) return st;
   *slot = r->info->n_layers - 1;
   return cli_is_set(c, "layer") ? sgi_recording_slot(r->rec, cli_size(c, "layer"), slot, err) : SG_OK;
@@ -78,14 +50,8 @@ static bool number(const char **at, size_t *out) {
   return v <= INT32_MAX;
 }
 
-size_t cli_reading_channels(const cli_reading *r) {
-  size_t most = 0;
-  for (size_t s = 0; s < r->info->n_layers; s++)
-    if (r->info->slots[s].channels > most) most = r->info->slots[s].channels;
-  return most;
-}
-
-sg_status cli_reading_channel(const cli_call *c, const cli_reading *r, size_t slot, size_t *channel, sg_error *err) {
+sg_status cli_reading_channel(const cli_call *c, const sgi_record_reader *r, size_t slot, size_t *channel,
+                              sg_error *err) {
   const char *text = cli_string(c, "channel");
   *channel = SGI_ALL_CHANNELS;
   if (!strcmp(text, "all")) return SG_OK;
@@ -144,25 +110,6 @@ sg_status cli_unit_list(const char *text, sgi_neuron **out, size_t *n, sg_error 
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static sgi_excerpt_form form(bool names) { return names ? SGI_EXCERPT_NAMES : SGI_EXCERPT_TEXT; }
-
-json_t *cli_recorded_token(const cli_reading *r, int32_t id, bool names) {
-  sgi_bytes b = {0};
-  json_t *o = NULL;
-  if (r->tok && !sgi_excerpt_token(r->tok, id, form(names), &b, NULL)) o = cli_json_text(b.data ? b.data : "", b.n);
-  sgi_bytes_deinit(&b);
-  return o ? o : json_null();
-}
-
-json_t *cli_recorded_excerpt(const cli_reading *r, size_t position, size_t width, bool names) {
-  sgi_bytes b = {0};
-  json_t *o = NULL;
-  if (r->tok && !sgi_excerpt(r->rec, r->tok, position, width, form(names), &b, NULL))
-    o = cli_json_text(b.data ? b.data : "", b.n);
-  sgi_bytes_deinit(&b);
-  return o ? o : json_null();
-}
-
 static char *text_of(json_t *o) {
   const char *s = json_string_value(o);
   char *copy = strdup(s ? s : "");
@@ -170,9 +117,9 @@ static char *text_of(json_t *o) {
   json_decref(o);
   return copy;
 }
-char *cli_recorded_token_text(const cli_reading *r, int32_t id, bool names) {
-  return text_of(cli_recorded_token(r, id, names));
+char *cli_recorded_token_text(const sgi_record_reader *r, int32_t id, bool names) {
+  return text_of(sgi_recorded_token(r, id, names));
 }
-char *cli_recorded_excerpt_text(const cli_reading *r, size_t position, size_t width, bool names) {
-  return text_of(cli_recorded_excerpt(r, position, width, names));
+char *cli_recorded_excerpt_text(const sgi_record_reader *r, size_t position, size_t width, bool names) {
+  return text_of(sgi_recorded_excerpt(r, position, width, names));
 }

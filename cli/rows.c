@@ -22,13 +22,13 @@ static sg_status add_row(cli_rows *r, size_t *room, const sg_config *c, const in
 /* What is read so far, and of what. */
 typedef struct reading {
   cli_rows *rows;
-  const cli_prompt *p;
+  const sgi_prompt *p;
   const sgi_text_form *form;
   size_t room, tokens, max_tokens;
 } reading;
 
 static sg_status read_file(reading *w, const char *path, sg_error *err) {
-  const cli_prompt *p = w->p;
+  const sgi_prompt *p = w->p;
   size_t T = w->rows->T;
   sgi_reader *reader = NULL;
   sg_status st = sgi_reader_open(path, w->form->blank_lines, *w->form->field ? w->form->field : NULL, &reader, err);
@@ -72,7 +72,7 @@ static sg_status read_part(reading *w, const cli_text *text, sg_error *err) {
   return st;
 }
 
-sg_status cli_rows_read(cli_rows *r, const cli_prompt *p, const cli_text *text, const sgi_text_form *form, size_t T,
+sg_status cli_rows_read(cli_rows *r, const sgi_prompt *p, const cli_text *text, const sgi_text_form *form, size_t T,
                         size_t max_tokens, sg_error *err) {
   *r = (cli_rows){.T = T};
   reading w = {r, p, form, 0, 0, max_tokens};

@@ -11,7 +11,7 @@ typedef struct cli_rows {
 } cli_rows;
 
 /* Documents until max_tokens are read. */
-sg_status cli_rows_read(cli_rows *r, const cli_prompt *p, const cli_text *text, const sgi_text_form *form, size_t T,
+sg_status cli_rows_read(cli_rows *r, const sgi_prompt *p, const cli_text *text, const sgi_text_form *form, size_t T,
                         size_t max_tokens, sg_error *err);
 void cli_rows_free(cli_rows *r);
 

@@ -105,3 +105,8 @@ void cli_signals_pipe(void) {
   signal(SIGXFSZ, SIG_IGN);
   sgi_guard_install();
 }
+
+bool cli_stopped(void *user) {
+  (void)user;
+  return cli_stop != 0;
+}

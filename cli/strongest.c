@@ -7,7 +7,7 @@ static bool wanted(const cli_call *c, const sg_term *t) {
   return !cli_is_set(c, "channel") || cli_size(c, "channel") == (size_t)t->channel;
 }
 
-sg_status cli_strongest_find(const cli_call *c, const cli_prompt *p, ptrdiff_t position, int32_t target,
+sg_status cli_strongest_find(const cli_call *c, const sgi_prompt *p, ptrdiff_t position, int32_t target,
                              cli_strongest *out, sg_error *err) {
   sg_attribute_request r = {
       .tokens = p->tokens, .count = p->count, .position = position, .target = target, .against = -1};
@@ -33,14 +33,14 @@ sg_status cli_strongest_find(const cli_call *c, const cli_prompt *p, ptrdiff_t p
                   "--neuron");
 }
 
-void cli_strongest_note(const cli_prompt *p, const cli_strongest *s) {
+void cli_strongest_note(const sgi_prompt *p, const cli_strongest *s) {
   cli_note(
       "strongest neuron for %s at position %zu: --layer %zu --channel %zu --neuron %zu, which acts at position %zu "
       "(total effect %+.5f)",
-      cli_token_shown(p, s->target).s, s->predicts, s->layer, s->channel, s->index, s->position, s->effect);
+      sgi_token_shown(p, s->target).s, s->predicts, s->layer, s->channel, s->index, s->position, s->effect);
 }
 
-json_t *cli_strongest_json(const cli_prompt *p, const cli_strongest *s) {
-  return json_pack("{so sI sI so}", "target", cli_token_json(p, s->target), "predicts", (json_int_t)s->predicts,
-                   "position", (json_int_t)s->position, "effect", cli_json_real(s->effect));
+json_t *cli_strongest_json(const sgi_prompt *p, const cli_strongest *s) {
+  return json_pack("{so sI sI so}", "target", sgi_token_json(p, s->target), "predicts", (json_int_t)s->predicts,
+                   "position", (json_int_t)s->position, "effect", sgi_report_real(s->effect));
 }

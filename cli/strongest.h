@@ -14,10 +14,10 @@ typedef struct cli_strongest {
 
 /* Among the neurons that act along the prompt, of the call's --layer and --channel where they were
  * given. position predicts (negative: from the end), target -1: its most probable token. */
-sg_status cli_strongest_find(const cli_call *c, const cli_prompt *p, ptrdiff_t position, int32_t target,
+sg_status cli_strongest_find(const cli_call *c, const sgi_prompt *p, ptrdiff_t position, int32_t target,
                              cli_strongest *out, sg_error *err);
 /* "strongest neuron for " m" at position 6: layer 0 channel 4 neuron 47 at position 6, ..." */
-void cli_strongest_note(const cli_prompt *p, const cli_strongest *s);
-json_t *cli_strongest_json(const cli_prompt *p, const cli_strongest *s); /* new */
+void cli_strongest_note(const sgi_prompt *p, const cli_strongest *s);
+json_t *cli_strongest_json(const sgi_prompt *p, const cli_strongest *s); /* new */
 
 #endif

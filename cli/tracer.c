@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "card.h"
-#include "card_record.h"
+#include "prompt.h"
+#include "report/card.h"
+#include "report/card_record.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "model/identity.h"
@@ -45,7 +46,7 @@ char *cli_tracer_scan(const char *name) { return sgi_path_join("./graph_data/fea
 
 /* As the frontend takes it: line breaks and tabs as signs, a part of a character as \x.. of its
  * bytes, which it puts together again. */
-static json_t *token_text(const cli_prompt *p, int32_t id) {
+static json_t *token_text(const sgi_prompt *p, int32_t id) {
   static const char *const signs[] = {"\xe2\x8f\x8e", "\xe2\x86\x92", "\xe2\x86\xb5"}; /* of \n, \t, \r */
   size_t n = 0, used = 0, at = 0;
   const char *bytes = p->tokenizer ? sg_tokenizer_token_bytes(p->tokenizer, id, &n) : NULL;
@@ -68,9 +69,9 @@ static json_t *token_text(const cli_prompt *p, int32_t id) {
   return o;
 }
 
-static json_t *ends(const cli_prompt *p, const float *x, bool top) {
+static json_t *ends(const sgi_prompt *p, const float *x, bool top) {
   size_t V = sg_model_config(p->model)->vocab_size;
-  cli_ranked *r = cli_rank(x, V);
+  sgi_ranked *r = sgi_rank(x, V);
   json_t *list = r ? json_array() : NULL;
   for (size_t i = 0; list && i < TOKENS && i < V; i++)
     json_array_append_new(list, token_text(p, r[top ? i : V - 1 - i].id));
@@ -80,7 +81,7 @@ static json_t *ends(const cli_prompt *p, const float *x, bool top) {
 
 /* One place where it fires, 16 tokens to each side within the document. Values below 0 as their
  * size, so that the frontend's shades show strength on both sides. */
-static sg_status example_json(const cli_fires *f, const cli_firing_excerpt *e, json_t **out, sg_error *err) {
+static sg_status example_json(const sgi_fires *f, const sgi_firing_excerpt *e, json_t **out, sg_error *err) {
   double value[2 * AROUND + 1];
   size_t start, count, at = e->at->position;
   sgi_recording_document(f->rec, e->place.document, &start, &count);
@@ -101,12 +102,12 @@ static sg_status example_json(const cli_fires *f, const cli_firing_excerpt *e, j
 }
 
 /* "for: strongest", "for: 25 % down", ... */
-static sg_status quantiles_json(const cli_fires *f, json_t *list, sg_error *err) {
-  cli_firing_excerpt e;
+static sg_status quantiles_json(const sgi_fires *f, json_t *list, sg_error *err) {
+  sgi_firing_excerpt e;
   sg_status st = SG_OK;
   json_t *examples = NULL;
   char last[80] = "";
-  for (size_t i = 0; !st && cli_fires_excerpt(f, i, &e); i++) {
+  for (size_t i = 0; !st && sgi_fires_excerpt(f, i, &e); i++) {
     char name[80];
     json_t *one = NULL;
     int down = (int)lround(100 * (1 - e.quantile));
@@ -161,17 +162,17 @@ static sg_status add_recorded(const cli_tracer *t, const sg_node *n, const sg_ne
                               sg_error *err) {
   size_t slot;
   if (!t->rec || sgi_recording_slot(t->rec, (size_t)n->layer, &slot, NULL)) return SG_OK; /* a layer not recorded */
-  cli_fires f = {.p = t->p,
+  sgi_fires f = {.p = t->p,
                  .rec = t->rec,
                  .layer = (size_t)n->layer,
                  .channel = (size_t)n->channel,
                  .index = (size_t)n->index,
                  .excerpts = EXAMPLES};
-  sg_status st = cli_fires_read(&f, view, 0, false, err);
+  sg_status st = sgi_fires_read(&f, view, 0, false, err);
   if (!st) st = quantiles_json(&f, json_object_get(o, "examples_quantiles"), err);
   if (!st && f.record.n_firings) st = add_values(o, &f.record, err);
   if (!st) json_object_set_new(o, "activation_frequency", json_real(f.record.density));
-  cli_fires_deinit(&f);
+  sgi_fires_deinit(&f);
   return st;
 }
 

@@ -10,7 +10,7 @@
  * NAME is the model's. The frontend takes a `scan` that begins with "./" for a path of its own
  * server, so that no other host is asked. */
 typedef struct cli_tracer {
-  const cli_prompt *p;
+  const sgi_prompt *p;
   const sg_recording *rec; /* NULL: without examples */
   const char *directory, *name;
 } cli_tracer;

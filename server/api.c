@@ -6,7 +6,7 @@
 
 #include "core/file_guard.h"
 #include "core/json.h"
-#include "../cli/context.h"
+#include "report/context.h"
 
 static const struct {
   const char *path;
@@ -32,11 +32,11 @@ static const struct {
 
 /* The model's and the recording's files are as they were; answers name no paths, the terminal
  * does. */
-static sg_status whole_files(sg_error *err) {
+static sg_status whole_files(const explorer *e, sg_error *err) {
   static bool told;
   sg_error why = {0};
   if (!sgi_guard_look(true, &why)) return SG_OK;
-  if (!told) cli_warn("%s", why.text);
+  if (!told && e->warn) e->warn(why.text);
   told = true;
   return sgi_fail(
       err, SG_ERR_IO,
@@ -46,9 +46,9 @@ static sg_status whole_files(sg_error *err) {
 /* A prompt longer than the model was made for is read where the explorer was asked to; the answer
  * says so. */
 static void warn_beyond(const api_call *c, json_t *answer) {
-  char text[CLI_CONTEXT_TEXT];
+  char text[SGI_CONTEXT_TEXT];
   if (!c->p.model || !json_is_object(answer)) return;
-  if (!cli_context_text(sg_model_config(c->p.model), c->p.count, text)) return;
+  if (!sgi_context_text(sg_model_config(c->p.model), c->p.count, text)) return;
   json_object_set_new(answer, "warning", json_string(text)); /* a failure is counted: jobs.c asks */
 }
 
@@ -64,11 +64,11 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
       return sgi_fail(err, SG_ERR_ARG,
                       "this explorer shows a graph from a file: %s needs a model (sgatlin explore MODEL)",
                       routes[i].path);
-    if ((st = whole_files(err))) break;
+    if ((st = whole_files(e, err))) break;
     bool sound = !e->recording || !sgi_recording_check(e->recording->rec, NULL);
     st = routes[i].answer(&c, answer, err);
     if (!st) warn_beyond(&c, *answer);
-    if (whole_files(err)) st = SG_ERR_IO; /* whatever it says was read of a file that is gone */
+    if (whole_files(e, err)) st = SG_ERR_IO; /* whatever it says was read of a file that is gone */
     if (!st && sound && e->recording) st = sgi_recording_check(e->recording->rec, err); /* found by this answer */
   }
   sgi_free(c.p.tokens);
@@ -160,16 +160,16 @@ sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_
   *out = fallback;
   if (st || !text) return st;
   if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
-  return api_of_field(key, cli_prompt_token(&c->p, text, out, err), err);
+  return api_of_field(key, sgi_prompt_token(&c->p, text, out, err), err);
 }
 
-sg_status api_word(const api_call *c, const char *key, size_t position, cli_word *out, sg_error *err) {
+sg_status api_word(const api_call *c, const char *key, size_t position, sgi_word *out, sg_error *err) {
   const char *text;
   sg_status st = api_text(c, key, 256, &text, err);
-  *out = (cli_word){0};
+  *out = (sgi_word){0};
   if (st || !text) return st;
   if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
-  st = api_of_field(key, cli_word_read(&c->p, text, (ptrdiff_t)position, out, err), err);
+  st = api_of_field(key, sgi_word_read(&c->p, text, (ptrdiff_t)position, out, err), err);
   if (!st && position + out->n > sg_model_config(c->p.model)->max_position)
     st = sgi_fail(err, SG_ERR_ARG, "\"%s\": prompt and word have %zu tokens, more than the model was made for", key,
                   position + out->n);
@@ -214,13 +214,13 @@ sg_status api_prompt(api_call *c, sg_error *err) {
   if (!text == !ids) return sgi_fail(err, SG_ERR_ARG, "request: give \"text\" or \"ids\"");
   if (text && !c->p.tokenizer) return no_tokenizer(err);
   size_t front = bos && json_is_false(bos) ? 0 : 1, n = json_array_size(ids) + front;
-  st = text ? cli_prompt_encode(&c->p, cli_skip_mark(text), !front, &c->p.tokens, &c->p.count, err)
+  st = text ? sgi_prompt_encode(&c->p, sgi_skip_mark(text), !front, &c->p.tokens, &c->p.count, err)
             : take_ids(c, ids, front, err);
   if (text) n = c->p.count;
   if (!st && n > API_TOKENS)
     st = sgi_fail(err, SG_ERR_ARG, "the prompt has %zu tokens: the explorer reads at most %d", n, API_TOKENS);
   if (!st && !c->e->beyond && n > sg_model_config(c->p.model)->max_position)
-    st = cli_context_fail(sg_model_config(c->p.model), n,
+    st = sgi_context_fail(sg_model_config(c->p.model), n,
                           "shorten the prompt, or start the explorer with --beyond-context", err);
   return !st && !c->p.count ? sgi_fail(err, SG_ERR_ARG, "the prompt has no token") : st;
 }

@@ -2,10 +2,10 @@
 #ifndef SGS_API_H
 #define SGS_API_H
 
-#include "../cli/label.h"
-#include "../cli/prompt.h"
-#include "../cli/reading.h"
-#include "../cli/word.h"
+#include "report/neurons.h"
+#include "report/prompt.h"
+#include "report/recorded.h"
+#include "report/word.h"
 #include "documents.h"
 #include "http.h"
 #include "opened.h"
@@ -15,25 +15,26 @@ enum { API_TOKENS = 512 }; /* of a prompt, or as many as the model was made for 
 
 /* What `sgatlin explore` serves. Read only while the server runs, names of neurons excepted. */
 typedef struct explorer {
-  sg_model *model;         /* NULL: a graph from a file is all there is */
-  const opened *graph;     /* then */
-  sg_tokenizer *tokenizer; /* NULL: prompts are ids */
-  char *name;              /* of the model, for the page; no path */
-  char *metrics;           /* path of the run's metrics.jsonl; NULL: no run */
-  cli_reading *recording;  /* NULL: none */
-  worlds *worlds;          /* NULL: none */
-  doc_file *data;          /* NULL: none */
-  char *facts;             /* path of a file of facts; NULL: none */
-  json_t *kept;            /* answers that took long, by request: api_forget */
-  json_t *labels;          /* of neurons that were asked for, by "layer.channel.index": api_forget */
-  sgi_names *names;        /* NULL: there is no file yet */
-  char *names_path;        /* where it lies, or will */
-  char *no_names;          /* why names cannot be kept; NULL: they can */
-  bool names_written;      /* names is open for writing */
-  const char *author;      /* of names that the page gives */
-  sgi_browser *browser;    /* the list of neurons, once it was asked for: api_forget */
-  json_t *examples;        /* texts to begin with; NULL: none */
-  bool beyond;             /* prompts may be longer than the model was made for; then answers have a "warning" */
+  sg_model *model;                /* NULL: a graph from a file is all there is */
+  const opened *graph;            /* then */
+  sg_tokenizer *tokenizer;        /* NULL: prompts are ids */
+  char *name;                     /* of the model, for the page; no path */
+  char *metrics;                  /* path of the run's metrics.jsonl; NULL: no run */
+  sgi_record_reader *recording;   /* NULL: none */
+  worlds *worlds;                 /* NULL: none */
+  doc_file *data;                 /* NULL: none */
+  char *facts;                    /* path of a file of facts; NULL: none */
+  json_t *kept;                   /* answers that took long, by request: api_forget */
+  json_t *labels;                 /* of neurons that were asked for, by "layer.channel.index": api_forget */
+  sgi_names *names;               /* NULL: there is no file yet */
+  char *names_path;               /* where it lies, or will */
+  char *no_names;                 /* why names cannot be kept; NULL: they can */
+  bool names_written;             /* names is open for writing */
+  const char *author;             /* of names that the page gives */
+  sgi_browser *browser;           /* the list of neurons, once it was asked for: api_forget */
+  json_t *examples;               /* texts to begin with; NULL: none */
+  void (*warn)(const char *text); /* told what answers do not say, as it names paths; NULL: nobody */
+  bool beyond;                    /* prompts may be longer than the model was made for; then answers have a "warning" */
 } explorer;
 
 /* One call at work. */
@@ -41,7 +42,7 @@ typedef struct api_call {
   explorer *e;
   http_job *job;
   const json_t *body;
-  cli_prompt p; /* model, tokenizer, tokens of the request */
+  sgi_prompt p; /* model, tokenizer, tokens of the request */
 } api_call;
 
 typedef sg_status (*api_answer)(api_call *c, json_t **answer, sg_error *err);
@@ -62,8 +63,8 @@ sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_
  * its field. */
 sg_status api_of_field(const char *key, sg_status st, sg_error *err);
 /* A token, word or phrase by its text or "id:N,N", as it follows the position; none where absent.
- * cli_word_free in any case. */
-sg_status api_word(const api_call *c, const char *key, size_t position, cli_word *out, sg_error *err);
+ * sgi_word_free in any case. */
+sg_status api_word(const api_call *c, const char *key, size_t position, sgi_word *out, sg_error *err);
 /* "edits" that scale neurons, and "steer", a direction; may_lack: neither has to be there. Free in
  * any case. */
 enum { API_EDITS = 64, API_EDIT_TEXT = 160 };

@@ -25,9 +25,9 @@ static sg_status known(const explorer *e, const sg_facts *f, size_t noun, const 
   sg_run *run = NULL;
   int32_t *ids = NULL;
   size_t V = sg_model_config(e->model)->vocab_size, count = 0;
-  cli_prompt p = {.model = e->model, .tokenizer = e->tokenizer, .directory = ""};
+  sgi_prompt p = {.model = e->model, .tokenizer = e->tokenizer, .directory = ""};
   *yes = false;
-  sg_status st = cli_prompt_encode(&p, prompt, false, &ids, &count, err);
+  sg_status st = sgi_prompt_encode(&p, prompt, false, &ids, &count, err);
   sg_run_request request = {.tokens = ids, .count = count};
   if (!st) st = sg_run_create(e->model, &request, &run, err);
   if (!st) st = sg_run_logits(run, -1, logits, err);
@@ -81,7 +81,7 @@ static bool is_among(const json_t *texts, const char *text) {
 
 /* The first words of the first recorded documents. */
 static sg_status of_recording(const explorer *e, json_t *texts, sg_error *err) {
-  const cli_reading *r = e->recording;
+  const sgi_record_reader *r = e->recording;
   sg_status st = SG_OK;
   for (size_t d = 0; d < r->info->n_documents && json_array_size(texts) < EXAMPLES && !st; d++) {
     int32_t ids[WORDS];
@@ -94,7 +94,7 @@ static sg_status of_recording(const explorer *e, json_t *texts, sg_error *err) {
     char *text = NULL;
     if (n) st = sg_tokenizer_decode(e->tokenizer, ids, n, true, &text, &bytes, err);
     const char *own = text ? text + strspn(text, " ") : "";
-    if (!st && *own && !is_among(texts, own) && json_array_append_new(texts, cli_json_text(own, strlen(own))))
+    if (!st && *own && !is_among(texts, own) && json_array_append_new(texts, sgi_report_text(own, strlen(own))))
       st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
     sg_buffer_free(text);
   }

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "../cli/attribution.h"
-#include "../cli/direction.h"
-#include "../cli/continuation.h"
+#include "report/attribution.h"
+#include "report/direction.h"
+#include "report/continuation.h"
 #include "api.h"
 #include "core/base.h"
 #include "model/model.h"
@@ -86,7 +86,7 @@ static sg_status take_steer(const api_call *c, api_edits *out, sg_error *err) {
   if (st) return st;
   snprintf(out->texts[out->count], API_EDIT_TEXT, "layers.%lld.resid_post += %g toward %.40s%s%.40s", (long long)layer,
            strength, toward, away ? " away from " : "", away ? away : "");
-  return cli_direction_edit(&c->p, (size_t)layer, toward, away, strength, &out->edits[out->count++], err);
+  return sgi_direction_edit(&c->p, (size_t)layer, toward, away, strength, &out->edits[out->count++], err);
 }
 
 sg_status api_take_edits(const api_call *c, bool may_lack, api_edits *out, sg_error *err) {
@@ -117,35 +117,36 @@ void api_edits_free(api_edits *e) {
 typedef struct ablation {
   api_edits list;
   size_t position, top;
-  cli_word watch;
-  cli_measure was, is;
+  sgi_word watch;
+  sgi_measure was, is;
   double linear;
   sg_run *plain, *edited;
-  cli_prediction before, after;
+  sgi_prediction before, after;
 } ablation;
 
 static json_t *ablation_json(const api_call *c, const ablation *a) {
   json_t *edits = json_array();
   for (size_t i = 0; i < a->list.count; i++)
-    json_array_append_new(edits, json_pack("{so sI}", "edit", cli_json_text(a->list.texts[i], strlen(a->list.texts[i])),
-                                           "changed", (json_int_t)sg_run_edit_hits(a->edited, i)));
-  json_t *o =
-      json_pack("{so sI so so so so so so so so so}", "tokens", cli_prompt_json(&c->p), "position",
-                (json_int_t)a->position, "edits", edits, "target", cli_token_json(&c->p, a->watch.ids[0]),
-                "logit_change", cli_json_real(a->is.logit - a->was.logit), "linear_change", cli_json_real(a->linear),
-                "probability_before", cli_json_real(a->was.probability), "probability_after",
-                cli_json_real(a->is.probability), "kl", cli_json_real(cli_divergence(&a->before, &a->after)), "before",
-                cli_prediction_json(&c->p, &a->before, a->top), "after", cli_prediction_json(&c->p, &a->after, a->top));
+    json_array_append_new(
+        edits, json_pack("{so sI}", "edit", sgi_report_text(a->list.texts[i], strlen(a->list.texts[i])), "changed",
+                         (json_int_t)sg_run_edit_hits(a->edited, i)));
+  json_t *o = json_pack(
+      "{so sI so so so so so so so so so}", "tokens", sgi_prompt_json(&c->p), "position", (json_int_t)a->position,
+      "edits", edits, "target", sgi_token_json(&c->p, a->watch.ids[0]), "logit_change",
+      sgi_report_real(a->is.logit - a->was.logit), "linear_change", sgi_report_real(a->linear), "probability_before",
+      sgi_report_real(a->was.probability), "probability_after", sgi_report_real(a->is.probability), "kl",
+      sgi_report_real(sgi_divergence(&a->before, &a->after)), "before", sgi_prediction_json(&c->p, &a->before, a->top),
+      "after", sgi_prediction_json(&c->p, &a->after, a->top));
   if (a->watch.n > 1)
-    json_object_set_new(o, "word", cli_word_json(&c->p, a->watch.ids, a->watch.n, a->was.log_probability));
+    json_object_set_new(o, "word", sgi_word_json(&c->p, a->watch.ids, a->watch.n, a->was.log_probability));
   return o;
 }
 
 /* "target", or the most probable token; the prompt then holds the word. */
-static sg_status take_watch(api_call *c, size_t position, cli_word *out, sg_error *err) {
+static sg_status take_watch(api_call *c, size_t position, sgi_word *out, sg_error *err) {
   sg_status st = api_word(c, "target", position, out, err);
-  if (!st && !out->n) st = cli_word_likeliest(&c->p, (ptrdiff_t)position, out, err);
-  if (!st && out->n > 1) st = cli_word_extend(&c->p, position, out, out->n - 1, err);
+  if (!st && !out->n) st = sgi_word_likeliest(&c->p, (ptrdiff_t)position, out, err);
+  if (!st && out->n > 1) st = sgi_word_extend(&c->p, position, out, out->n - 1, err);
   return st;
 }
 
@@ -156,8 +157,8 @@ static bool gone(void *user) {
 
 static sg_status words_behind(const api_call *c, ablation *a, size_t top, sg_error *err) {
   void *user = (void *)(uintptr_t)c;
-  sg_status st = cli_predict_words(&a->before, &c->p, a->position, NULL, 0, top, gone, user, err);
-  return st ? st : cli_predict_words(&a->after, &c->p, a->position, a->list.edits, a->list.count, top, gone, user, err);
+  sg_status st = sgi_predict_words(&a->before, &c->p, a->position, NULL, 0, top, gone, user, err);
+  return st ? st : sgi_predict_words(&a->after, &c->p, a->position, a->list.edits, a->list.count, top, gone, user, err);
 }
 
 static sg_status ablate(api_call *c, ablation *a, sg_error *err) {
@@ -171,12 +172,12 @@ static sg_status ablate(api_call *c, ablation *a, sg_error *err) {
   if (!st) st = api_take_edits(c, false, &a->list, err);
   if (!st) st = api_run(c, NULL, 0, NULL, 0, &a->plain, err);
   if (!st) st = api_run(c, NULL, 0, a->list.edits, a->list.count, &a->edited, err);
-  if (!st) st = cli_predict(&a->before, &c->p, a->plain, (ptrdiff_t)a->position, err);
-  if (!st) st = cli_predict(&a->after, &c->p, a->edited, (ptrdiff_t)a->position, err);
+  if (!st) st = sgi_predict(&a->before, &c->p, a->plain, (ptrdiff_t)a->position, err);
+  if (!st) st = sgi_predict(&a->after, &c->p, a->edited, (ptrdiff_t)a->position, err);
   if (!st) st = words_behind(c, a, (size_t)top, err);
-  if (!st) st = cli_word_measure(&c->p, a->plain, a->position, &a->watch, &a->was, err);
-  if (!st) st = cli_word_measure(&c->p, a->edited, a->position, &a->watch, &a->is, err);
-  if (!st) st = cli_linear_changes(&c->p, a->position, &a->watch, a->list.edits, a->list.count, &a->linear, err);
+  if (!st) st = sgi_word_measure(&c->p, a->plain, a->position, &a->watch, &a->was, err);
+  if (!st) st = sgi_word_measure(&c->p, a->edited, a->position, &a->watch, &a->is, err);
+  if (!st) st = sgi_linear_changes(&c->p, a->position, &a->watch, a->list.edits, a->list.count, &a->linear, err);
   a->top = st ? 0 : (size_t)top;
   return st;
 }
@@ -184,9 +185,9 @@ static sg_status ablate(api_call *c, ablation *a, sg_error *err) {
 static void end(ablation *a) {
   sg_run_free(a->plain);
   sg_run_free(a->edited);
-  cli_prediction_free(&a->before);
-  cli_prediction_free(&a->after);
-  cli_word_free(&a->watch);
+  sgi_prediction_free(&a->before);
+  sgi_prediction_free(&a->after);
+  sgi_word_free(&a->watch);
   api_edits_free(&a->list);
 }
 
@@ -202,20 +203,20 @@ sg_status api_ablate(api_call *c, json_t **answer, sg_error *err) {
 
 /* The chosen neurons that the edits meet, and the links between their values: the page solves for
  * any factors. */
-static json_t *joint_json(const api_call *c, const sg_joint *j, const cli_word *watch) {
+static json_t *joint_json(const api_call *c, const sg_joint *j, const sgi_word *watch) {
   json_t *neurons = json_array(), *links = json_array();
   for (size_t i = 0; i < j->count; i++) {
     const sg_term *t = &j->neurons[i];
     json_array_append_new(neurons, json_pack("{si si si si so so}", "layer", (int)t->layer, "channel", (int)t->channel,
                                              "index", (int)t->index, "position", (int)t->position, "value",
-                                             cli_json_real(t->value), "effect", cli_json_real(j->effect[i])));
+                                             sgi_report_real(t->value), "effect", sgi_report_real(j->effect[i])));
     for (size_t k = 0; k < j->count; k++)
       if (j->links[i * j->count + k] != 0)
         json_array_append_new(
-            links, json_pack("[IIo]", (json_int_t)i, (json_int_t)k, cli_json_real(j->links[i * j->count + k])));
+            links, json_pack("[IIo]", (json_int_t)i, (json_int_t)k, sgi_report_real(j->links[i * j->count + k])));
   }
-  return json_pack("{so sI so so so}", "tokens", cli_prompt_json(&c->p), "position", (json_int_t)j->position, "target",
-                   cli_token_json(&c->p, watch->ids[0]), "neurons", neurons, "links", links);
+  return json_pack("{so sI so so so}", "tokens", sgi_prompt_json(&c->p), "position", (json_int_t)j->position, "target",
+                   sgi_token_json(&c->p, watch->ids[0]), "neurons", neurons, "links", links);
 }
 
 /* Effects of the neurons of one token's answer, added to those of the last token's, which has them

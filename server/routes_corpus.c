@@ -1,12 +1,12 @@
 /* routes_corpus.c: a recorded text: circuits like one of it, places where neurons fire together. */
-#include "../cli/places.h"
+#include "report/places.h"
 #include "api.h"
 #include "read/run.h"
 
 enum { MAX_COUNT = 100, MAX_UNITS = 16 };
 
 sg_status api_slot(const api_call *c, size_t *slot, sg_error *err) {
-  const cli_reading *r = c->e->recording;
+  const sgi_record_reader *r = c->e->recording;
   if (!r) return sgi_fail(err, SG_ERR_ARG, "no recording is open: start the explorer with --recording");
   json_int_t layer;
   sg_status st = api_int(c, "layer", 0, (json_int_t)r->info->model_layers - 1, -1, &layer, err);
@@ -19,7 +19,7 @@ sg_status api_slot(const api_call *c, size_t *slot, sg_error *err) {
 
 /* "position", or the "nth" place where "find" ends. */
 static sg_status query_of(const api_call *c, size_t *query, sg_error *err) {
-  const cli_reading *r = c->e->recording;
+  const sgi_record_reader *r = c->e->recording;
   json_int_t position, nth;
   const char *find;
   if (json_object_get(c->body, "bos") || json_object_get(c->body, "pos"))
@@ -30,7 +30,7 @@ static sg_status query_of(const api_call *c, size_t *query, sg_error *err) {
   if (st) return st;
   if (!find == (position < 0)) return sgi_fail(err, SG_ERR_ARG, "request: give \"position\" or \"find\"");
   *query = position < 0 ? 0 : (size_t)position;
-  return find ? cli_find_place(r, find, (size_t)nth, query, err) : SG_OK;
+  return find ? sgi_find_place(r, find, (size_t)nth, query, err) : SG_OK;
 }
 
 /* "pos" of the prompt. */
@@ -47,7 +47,7 @@ static sg_status prompt_query(api_call *c, size_t *query, sg_error *err) {
 
 sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {"layer", "channel", "position", "find", "nth", "count", API_PROMPT_KEYS, "pos"};
-  const cli_reading *r = c->e->recording;
+  const sgi_record_reader *r = c->e->recording;
   sgi_neighbor list[MAX_COUNT];
   sgi_search *s = NULL;
   size_t slot, query, found = 0;
@@ -62,15 +62,15 @@ sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err) {
   size_t which = channel < 0 ? SGI_ALL_CHANNELS : (size_t)channel;
   st = sgi_search_create(r->rec, slot, which, -1, &s, err);
   double started = sgi_now();
-  if (!st && prompt) st = cli_prompt_nearest(&c->p, query, r, slot, s, (size_t)count, list, &found, err);
+  if (!st && prompt) st = sgi_prompt_nearest(&c->p, query, r, slot, s, (size_t)count, list, &found, err);
   if (!st && !prompt) st = sgi_search_nearest(s, query, (size_t)count, list, &found, err);
   if (st) {
     sgi_search_free(s);
     return st;
   }
-  json_t *asked = prompt ? json_pack("{so sI}", "tokens", cli_prompt_json(&c->p), "position", (json_int_t)query)
-                         : cli_place_json(r, query, false);
-  if (!(*answer = cli_neighbors_json(r, slot, which, asked, list, found, sgi_now() - started, false)))
+  json_t *asked = prompt ? json_pack("{so sI}", "tokens", sgi_prompt_json(&c->p), "position", (json_int_t)query)
+                         : sgi_place_json(r, query, false);
+  if (!(*answer = sgi_neighbors_json(r, slot, which, asked, list, found, sgi_now() - started, false)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sgi_search_free(s);
   return st;
@@ -78,7 +78,7 @@ sg_status api_neighbors(api_call *c, json_t **answer, sg_error *err) {
 
 static sg_status take_units(const api_call *c, size_t slot, sgi_neuron *units, size_t *n, sg_error *err) {
   static const char *const keys[] = {"channel", "neuron"};
-  const cli_reading *r = c->e->recording;
+  const sgi_record_reader *r = c->e->recording;
   const json_t *list = json_object_get(c->body, "neurons");
   *n = json_array_size(list);
   if (!json_is_array(list) || !*n || *n > MAX_UNITS)
@@ -108,7 +108,7 @@ sg_status api_together(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = take_units(c, slot, units, &n, err);
   if (!st) st = sgi_fire_together(c->e->recording->rec, slot, units, n, &t, err);
   size_t shown = (size_t)count < t.count ? (size_t)count : t.count;
-  if (!st && !(*answer = cli_together_json(c->e->recording, slot, units, n, &t, shown, false)))
+  if (!st && !(*answer = sgi_together_json(c->e->recording, slot, units, n, &t, shown, false)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sgi_free(t.position);
   return st;
@@ -128,7 +128,7 @@ sg_status api_fires(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = take_units(c, slot, units, &n, err);
   if (!st) st = sgi_fire_together(c->e->recording->rec, slot, units, n, &t, err);
   if (st) return st;
-  const cli_reading *r = c->e->recording;
+  const sgi_record_reader *r = c->e->recording;
   end = r->info->n_positions;
   if (documents && (size_t)documents < r->info->n_documents)
     sgi_recording_document(r->rec, (size_t)documents, &end, &rest);

@@ -1,7 +1,7 @@
 /* routes_facts.c: known facts, and what one noun's gates carry of what follows it. */
 #include <string.h>
 
-#include "../cli/patches.h"
+#include "report/patches.h"
 #include "api.h"
 #include "read/fact_prompts.h"
 
@@ -106,7 +106,7 @@ static sg_status take_sets(const api_call *c, size_t L, bool **out, size_t *n, s
 }
 
 /* The two nouns of the request, or those that share no answer, as the command takes them. */
-static sg_status choose(const api_call *c, cli_patches *p, sg_facts *f, sg_error *err) {
+static sg_status choose(const api_call *c, sgi_patches *p, sg_facts *f, sg_error *err) {
   static const char *const key[] = {"clean", "counterfactual"};
   const char *name[2];
   size_t pair[2], *chosen;
@@ -132,7 +132,7 @@ static sg_status choose(const api_call *c, cli_patches *p, sg_facts *f, sg_error
   return st;
 }
 
-static sg_status patch(api_call *c, cli_patches *p, sg_facts *f, bool *layers, size_t n_sets, size_t answers,
+static sg_status patch(api_call *c, sgi_patches *p, sg_facts *f, bool *layers, size_t n_sets, size_t answers,
                        json_t **answer, sg_error *err) {
   sg_interventions *runs = NULL;
   sg_intervention_request r = {.facts = f,
@@ -148,7 +148,7 @@ static sg_status patch(api_call *c, cli_patches *p, sg_facts *f, bool *layers, s
   p->facts = f;
   p->runs = runs;
   p->layers = layers;
-  if (!st && !(*answer = cli_patches_json(p))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && !(*answer = sgi_patches_json(p))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) api_keep(c, *answer);
   sg_interventions_free(runs);
   return st;
@@ -156,7 +156,7 @@ static sg_status patch(api_call *c, cli_patches *p, sg_facts *f, bool *layers, s
 
 sg_status api_patch(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {"type", "clean", "counterfactual", "layers", "answers", "at"};
-  cli_patches p = {.L = sg_model_config(c->p.model)->num_layers, .proven = true};
+  sgi_patches p = {.L = sg_model_config(c->p.model)->num_layers, .proven = true};
   json_t *file = NULL;
   sg_facts *f = NULL;
   bool *layers = NULL;

@@ -1,7 +1,7 @@
 /* routes_map.c: a recording's circuits as a map, and what stands at one place of it. */
 #include <string.h>
 
-#include "../cli/places.h"
+#include "report/places.h"
 #include "api.h"
 #include "read/circuit.h"
 #include "read/map.h"
@@ -12,7 +12,7 @@ enum { MAX_POINTS = 60000 };
 
 typedef struct map_work {
   const api_call *c;
-  const cli_reading *r;
+  const sgi_record_reader *r;
   size_t slot, documents;
   json_int_t channel, top;
   bool by_target;
@@ -111,7 +111,7 @@ static sg_status compute(map_work *w, sg_error *err) {
 /* ---- the answer ------------------------------------------------------------------------------ */
 
 static json_t *token_row(const map_work *w, int32_t id) {
-  json_t *text = cli_recorded_token(w->r, id, false);
+  json_t *text = sgi_recorded_token(w->r, id, false);
   const char *category =
       w->c->e->worlds && json_string_value(text) ? worlds_category(w->c->e->worlds, json_string_value(text)) : NULL;
   return json_pack("{si so so}", "id", (int)id, "token", text, "category",
@@ -152,7 +152,7 @@ static json_t *answer_of(const map_work *w) {
     int32_t topic = t && t->topic_of && at.document < t->n_stories ? t->topic_of[at.document] : -1;
     json_int_t whole[] = {
         w->label[i], w->positions[i], (json_int_t)at.document, (json_int_t)at.place, at.input, at.target, topic};
-    for (size_t k = 0; k < 2; k++) json_array_append_new(column[k], cli_json_real((double)w->xy[2 * i + k]));
+    for (size_t k = 0; k < 2; k++) json_array_append_new(column[k], sgi_report_real((double)w->xy[2 * i + k]));
     for (size_t k = 0; k < SGI_COUNT(whole); k++) json_array_append_new(column[k + 2], json_integer(whole[k]));
   }
   for (size_t i = 0; i < w->n_tokens; i++) {
@@ -162,7 +162,7 @@ static json_t *answer_of(const map_work *w) {
   }
   json_t *o =
       json_pack("{sI sI ss sI so so so so}", "layer", (json_int_t)w->r->info->layers[w->slot], "channel", w->channel,
-                "by", w->by_target ? "target" : "input", "n", (json_int_t)w->n, "seconds", cli_json_real(w->seconds),
+                "by", w->by_target ? "target" : "input", "n", (json_int_t)w->n, "seconds", sgi_report_real(w->seconds),
                 "labels", labels, "tokens", tokens_json(w), "topics", topics_json(t));
   for (size_t k = 0; k < SGI_COUNT(names); k++) json_object_set_new(o, names[k], column[k]);
   return o;
@@ -201,7 +201,7 @@ static sg_status locate(const map_work *w, sgi_search *s, const int32_t *index, 
     st = sgi_search_nearest_to(s, index + t * m, score + t * m, 1, &near, &found, err);
     if (st) return st;
     json_array_append_new(at, found ? json_integer((json_int_t)near.position) : json_null());
-    json_array_append_new(distance, found ? cli_json_real(near.distance) : json_null());
+    json_array_append_new(distance, found ? sgi_report_real(near.distance) : json_null());
   }
   return st;
 }
@@ -230,7 +230,7 @@ sg_status api_locate(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = sgi_search_among(s, w.positions, w.n, err);
   if (!st) st = locate(&w, s, index, score, at, distance, err);
   if (!st &&
-      !(*answer = json_pack("{so sO sO}", "tokens", cli_prompt_json(&c->p), "position", at, "distance", distance)))
+      !(*answer = json_pack("{so sO sO}", "tokens", sgi_prompt_json(&c->p), "position", at, "distance", distance)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   json_decref(at);
   json_decref(distance);
@@ -243,12 +243,12 @@ sg_status api_locate(api_call *c, json_t **answer, sg_error *err) {
 
 sg_status api_place(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {"position"};
-  const cli_reading *r = c->e->recording;
+  const sgi_record_reader *r = c->e->recording;
   json_int_t position;
   if (!r) return sgi_fail(err, SG_ERR_ARG, "no recording is open: start the explorer with --recording");
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_int(c, "position", 0, (json_int_t)r->info->n_positions - 1, 0, &position, err);
-  if (!st && !(*answer = cli_place_json(r, (size_t)position, false)))
+  if (!st && !(*answer = sgi_place_json(r, (size_t)position, false)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return st ? st : sgi_recording_check(r->rec, err);
 }

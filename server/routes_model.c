@@ -9,13 +9,14 @@
 #include "model/model.h"
 #include "version.h"
 
-static json_t *recording_json(const cli_reading *r) {
+static json_t *recording_json(const sgi_record_reader *r) {
   if (!r) return json_null();
   json_t *layers = json_array();
   for (size_t i = 0; i < r->info->n_layers; i++)
     json_array_append_new(layers, json_integer((json_int_t)r->info->layers[i]));
   return json_pack("{sI sI so sI}", "positions", (json_int_t)r->info->n_positions, "documents",
-                   (json_int_t)r->info->n_documents, "layers", layers, "channels", (json_int_t)cli_reading_channels(r));
+                   (json_int_t)r->info->n_documents, "layers", layers, "channels",
+                   (json_int_t)sgi_record_reader_channels(r));
 }
 
 /* Why the map has no topics; null where it has. */
@@ -38,7 +39,7 @@ static json_t *model_json(const api_call *c) {
                    (json_int_t)k->vocab_size, "neurons", (json_int_t)most.neurons, "channels",
                    (json_int_t)(sgi_model_chooses(c->p.model) ? most.channels : 0), "top_k", (json_int_t)k->top_k,
                    "max_position", (json_int_t)k->max_position, "parameters",
-                   (json_int_t)sg_model_parameter_count(c->p.model), "bos", cli_token_json(&c->p, k->bos_id));
+                   (json_int_t)sg_model_parameter_count(c->p.model), "bos", sgi_token_json(&c->p, k->bos_id));
 }
 
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {

@@ -83,7 +83,7 @@ static sg_status open_names(explorer *e, sg_error *err) {
   sgi_names *n = NULL;
   sg_status st = sgi_names_open(e->names_path, &of, true, &n, &why);
   if (st) {
-    cli_warn("%s", why.text);
+    if (e->warn) e->warn(why.text);
     return sgi_fail(err, st, "the file of names can not be written: the terminal of the explorer says why");
   }
   sgi_names_close(e->names);
@@ -137,8 +137,8 @@ static sg_status take_question(const api_call *c, sgi_browse *ask, sg_error *err
       return sgi_fail(err, SG_ERR_ARG, "request: one of \"fires_on\", \"raises\", \"lowers\" and \"near\" at a time");
     ask->question = asked[i].question;
     st = asked[i].question == SGI_ASK_NEAR
-             ? cli_neuron_at(text, &ask->near, err)
-             : cli_question_token(&c->p, text, asked[i].question == SGI_ASK_FIRES_ON, &ask->token, err);
+             ? sgi_neuron_parse(text, &ask->near, err)
+             : sgi_question_token(&c->p, text, asked[i].question == SGI_ASK_FIRES_ON, &ask->token, err);
   }
   return st;
 }
@@ -190,7 +190,7 @@ sg_status api_neurons(api_call *c, json_t **answer, sg_error *err) {
     st = sgi_browser_create(&q, &c->e->browser, err);
   }
   if (!st) st = sgi_browser_page(c->e->browser, c->e->names, &ask, advance, c, &page, err);
-  if (!st && !(*answer = cli_neuron_page(&c->p, &ask, &page))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && !(*answer = sgi_neuron_page(&c->p, &ask, &page))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sgi_page_deinit(&page);
   return st;
 }

@@ -1,7 +1,7 @@
 /* routes_neuron.c: one neuron: its weights, where it fires in the recording, what it does along the
  * prompt. */
-#include "../cli/card.h"
-#include "../cli/card_record.h"
+#include "report/card.h"
+#include "report/card_record.h"
 #include "api.h"
 #include "core/json.h"
 #include "model/model.h"
@@ -31,16 +31,16 @@ static sg_status take_flag(const api_call *c, const char *key, bool *out, sg_err
 
 /* "recorded" of the answer; where the recording knows nothing of the neuron, the reason as
  * "unrecorded". */
-static sg_status add_recorded(const api_call *c, const cli_card *k, size_t excerpts, bool special, json_t *answer,
+static sg_status add_recorded(const api_call *c, const sgi_card *k, size_t excerpts, bool special, json_t *answer,
                               sg_error *err) {
-  const cli_reading *r = c->e->recording;
+  const sgi_record_reader *r = c->e->recording;
   if (!r) return SG_OK;
-  cli_fires f = {
+  sgi_fires f = {
       .p = &c->p, .rec = r->rec, .layer = k->layer, .channel = k->channel, .index = k->index, .excerpts = excerpts};
   json_t *recorded = NULL;
   sg_error why = {0};
   size_t slot;
-  sg_status st = cli_fires_check(&c->p, r->rec, "the recording", &why);
+  sg_status st = sgi_fires_check(&c->p, r->rec, "the recording", &why);
   bool kept = sgi_recording_kept(r->rec, k->layer) != NULL;
   if (!st && !kept && !sgi_recording_indexed(r->rec)) st = sgi_fail(&why, SG_ERR_ARG, "the recording has no index");
   if (!st && !kept && sgi_recording_slot(r->rec, k->layer, &slot, NULL))
@@ -49,14 +49,14 @@ static sg_status add_recorded(const api_call *c, const cli_card *k, size_t excer
     json_object_set_new(answer, "unrecorded", json_string(why.text));
     return SG_OK;
   }
-  st = cli_fires_read(&f, &k->view, k->top, special, err);
-  if (!st) st = cli_fires_json(&f, &recorded, err);
+  st = sgi_fires_read(&f, &k->view, k->top, special, err);
+  if (!st) st = sgi_fires_json(&f, &recorded, err);
   if (!st && json_object_set_new(answer, "recorded", recorded)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  cli_fires_deinit(&f);
+  sgi_fires_deinit(&f);
   return st;
 }
 
-static sg_status make_card(const api_call *c, cli_card *k, float *block, json_t **answer, sg_error *err) {
+static sg_status make_card(const api_call *c, sgi_card *k, float *block, json_t **answer, sg_error *err) {
   size_t V = sg_model_config(c->p.model)->vocab_size;
   sg_neuron_link up[MAX_LINKS], down[MAX_LINKS];
   json_int_t excerpts;
@@ -69,13 +69,13 @@ static sg_status make_card(const api_call *c, cli_card *k, float *block, json_t 
   if (!st) st = sg_neuron_read(c->p.model, k->layer, k->channel, k->index, &k->view, err);
   if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, true, k->top, up, &k->n_up, err);
   if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, false, k->top, down, &k->n_down, err);
-  if (!st && !(*answer = cli_card_json(&c->p, k))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && !(*answer = sgi_card_json(&c->p, k))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return st ? st : add_recorded(c, k, (size_t)excerpts, special, *answer, err);
 }
 
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {"layer", "channel", "index", "top", "excerpts", "special"};
-  cli_card k = {0};
+  sgi_card k = {0};
   json_int_t top;
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_unit(c, &k.layer, &k.channel, &k.index, err);
@@ -98,7 +98,7 @@ sg_status api_activation(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = api_prompt(c, err);
   if (!st && !(a = sgi_alloc(c->p.count * sizeof *a))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) st = sg_neuron_activations(c->p.model, c->p.tokens, c->p.count, layer, channel, index, a, err);
-  if (!st && !(*answer = cli_activations_json(&c->p, layer, channel, index, a)))
+  if (!st && !(*answer = sgi_activations_json(&c->p, layer, channel, index, a)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sgi_free(a);
   return st;

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../cli/predict.h"
+#include "report/predict.h"
 #include "api.h"
 #include "read/run.h"
 
@@ -44,16 +44,16 @@ sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = api_run(c, NULL, 0, NULL, 0, &r, err);
   if (!st) json_array_append_new(losses, json_null());
   for (size_t t = 0; !st && t < c->p.count; t++) {
-    cli_prediction p = {0};
+    sgi_prediction p = {0};
     st = http_job_cancelled(c->job) ? sgi_fail(err, SG_ERR_CANCELLED, "stopped")
-                                    : cli_predict(&p, &c->p, r, (ptrdiff_t)t, err);
-    if (!st) json_array_append_new(all, cli_prediction_json(&c->p, &p, (size_t)top));
-    if (!st && t + 1 < c->p.count) json_array_append_new(losses, cli_json_real(-log(p.p[c->p.tokens[t + 1]])));
-    cli_prediction_free(&p);
+                                    : sgi_predict(&p, &c->p, r, (ptrdiff_t)t, err);
+    if (!st) json_array_append_new(all, sgi_prediction_json(&c->p, &p, (size_t)top));
+    if (!st && t + 1 < c->p.count) json_array_append_new(losses, sgi_report_real(-log(p.p[c->p.tokens[t + 1]])));
+    sgi_prediction_free(&p);
     http_job_progress(c->job, (double)(t + 1) / (double)c->p.count, "predictions at each token");
   }
   sg_run_free(r);
-  if (!st) *answer = json_pack("{so sO sO}", "tokens", cli_prompt_json(&c->p), "losses", losses, "predictions", all);
+  if (!st) *answer = json_pack("{so sO sO}", "tokens", sgi_prompt_json(&c->p), "losses", losses, "predictions", all);
   json_decref(losses);
   json_decref(all);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -75,7 +75,7 @@ static json_t *margin_json(const api_call *c, const sg_margin *m, size_t t) {
   }
   if (!isfinite(least)) return json_null();
   const sg_margin *x = &m[(best / C * T + t) * C + best % C];
-  return json_pack("{so so si si si si}", "distance", cli_json_real(x->distance), "relative", cli_json_real(least),
+  return json_pack("{so so si si si si}", "distance", sgi_report_real(x->distance), "relative", sgi_report_real(least),
                    "layer", (int)(best / C), "channel", (int)(best % C), "loses", (int)x->loses, "wins", (int)x->wins);
 }
 
@@ -106,7 +106,7 @@ sg_status api_margins(api_call *c, json_t **answer, sg_error *err) {
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = margins(c, &list, err);
-  if (!st) *answer = json_pack("{so sO}", "tokens", cli_prompt_json(&c->p), "margins", list);
+  if (!st) *answer = json_pack("{so sO}", "tokens", sgi_prompt_json(&c->p), "margins", list);
   json_decref(list);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
@@ -121,8 +121,8 @@ static json_t *lens_cell(const api_call *c, float *logits, size_t n) {
   for (size_t i = 0; i < V; i++) max = fmax(max, logits[i]);
   for (size_t i = 0; i < V; i++) sum += p[i] = exp(logits[i] - max);
   for (size_t i = 0; i < V; i++) p[i] /= sum;
-  cli_prediction q = {.logits = logits, .p = p, .V = V};
-  json_t *a = isfinite(sum) ? cli_prediction_json(&c->p, &q, n) : json_array();
+  sgi_prediction q = {.logits = logits, .p = p, .V = V};
+  json_t *a = isfinite(sum) ? sgi_prediction_json(&c->p, &q, n) : json_array();
   sgi_free(p);
   return a;
 }
@@ -161,7 +161,7 @@ sg_status api_lens(api_call *c, json_t **answer, sg_error *err) {
     json_array_append_new(layers, layer);
     http_job_progress(c->job, (double)(l + 1) / (double)(L + 1), "layers");
   }
-  if (!st) *answer = json_pack("{so sO}", "tokens", cli_prompt_json(&c->p), "layers", layers);
+  if (!st) *answer = json_pack("{so sO}", "tokens", sgi_prompt_json(&c->p), "layers", layers);
   json_decref(layers);
   sgi_free(logits);
   sg_run_free(r);
@@ -192,12 +192,13 @@ sg_status api_attention(api_call *c, json_t **answer, sg_error *err) {
     json_t *rows = json_array();
     for (size_t t = 0; t < T; t++) {
       json_t *row = json_array();
-      for (size_t s = 0; s <= t; s++) json_array_append_new(row, cli_json_real((double)site.data[(t * H + h) * T + s]));
+      for (size_t s = 0; s <= t; s++)
+        json_array_append_new(row, sgi_report_real((double)site.data[(t * H + h) * T + s]));
       json_array_append_new(rows, row);
     }
     json_array_append_new(heads, rows);
   }
-  if (!st) *answer = json_pack("{so sI sO}", "tokens", cli_prompt_json(&c->p), "layer", layer, "heads", heads);
+  if (!st) *answer = json_pack("{so sI sO}", "tokens", sgi_prompt_json(&c->p), "layer", layer, "heads", heads);
   json_decref(heads);
   sg_run_free(r);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");

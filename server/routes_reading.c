@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../cli/attribution.h"
+#include "report/attribution.h"
 #include "api.h"
 #include "core/json.h"
 
@@ -17,7 +17,7 @@ typedef struct attribution {
   const api_call *c;
   sg_attribute_request r;
   sg_phrase_request words;
-  cli_word target, against;
+  sgi_word target, against;
   sg_attribution *own;
   sg_phrase *phrase;
   sg_true_effect truth[MOST_TRUE];
@@ -48,7 +48,7 @@ static sg_status take_part(api_call *c, attribution *a, size_t part, sg_error *e
     return sgi_fail(err, SG_ERR_ARG, "request: \"part\" must be a token of the target, from 1 to %zu, none against it",
                     a->target.n);
   size_t position = (size_t)a->r.position;
-  sg_status st = cli_word_extend(&c->p, position, &a->target, part - 1, err);
+  sg_status st = sgi_word_extend(&c->p, position, &a->target, part - 1, err);
   a->r.position = (ptrdiff_t)(position + part - 1);
   a->r.target = a->target.ids[part - 1];
   a->r.tokens = c->p.tokens;
@@ -72,7 +72,7 @@ static sg_status attribute(api_call *c, attribution *a, size_t part, sg_error *e
                                 .user = c};
   if (part) st = take_part(c, a, part, err);
   if (part || (a->target.n < 2 && a->against.n < 2)) return st ? st : sg_attribute(c->p.model, &a->r, &a->own, err);
-  if (!a->target.n) st = cli_word_likeliest(&c->p, (ptrdiff_t)position, &a->target, err);
+  if (!a->target.n) st = sgi_word_likeliest(&c->p, (ptrdiff_t)position, &a->target, err);
   a->words = (sg_phrase_request){.tokens = c->p.tokens,
                                  .count = c->p.count,
                                  .position = (ptrdiff_t)position,
@@ -87,9 +87,9 @@ static sg_status attribute(api_call *c, attribution *a, size_t part, sg_error *e
 }
 
 static json_t *attribution_json(const attribution *a, size_t top, size_t n) {
-  const cli_prompt *p = &a->c->p;
-  return a->phrase ? cli_phrase_json(p, a->phrase, top, a->truth, n)
-                   : cli_attribution_json(p, a->own, top, a->truth, n);
+  const sgi_prompt *p = &a->c->p;
+  return a->phrase ? sgi_phrase_json(p, a->phrase, top, a->truth, n)
+                   : sgi_attribution_json(p, a->own, top, a->truth, n);
 }
 
 static bool taking_out(void *user, size_t done, size_t wanted) {
@@ -140,12 +140,12 @@ sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
   if (!st && json_is_true(exact) && a->own) st = take_out(c, &a->r, a->own, (size_t)most, &x, err);
   if (!st && !(*answer = attribution_json(a, (size_t)top, (size_t)n)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (!st && x && !cli_exact_add(*answer, &c->p, x, (size_t)top)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && x && !sgi_exact_add(*answer, &c->p, x, (size_t)top)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_exact_free(x);
   sg_attribution_free(a->own);
   sg_phrase_free(a->phrase);
-  cli_word_free(&a->target);
-  cli_word_free(&a->against);
+  sgi_word_free(&a->target);
+  sgi_word_free(&a->against);
   sgi_free(a);
   return st;
 }
@@ -184,7 +184,7 @@ sg_status api_minimal(api_call *c, json_t **answer, sg_error *err) {
                     "minimal sets are searched here up to position %d: shorten the text, or use the command",
                     MINIMAL_POSITIONS - 1);
   st = sg_minimal_create(c->p.model, &r, &m, err);
-  if (!st && !(*answer = cli_minimal_json(&c->p, m))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && !(*answer = sgi_minimal_json(&c->p, m))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_minimal_free(m);
   return st;
 }
@@ -203,17 +203,17 @@ static json_t *node_json(const api_call *c, const sg_node *n) {
   if (n->kind == SG_NODE_NEURON) {
     json_object_set_new(o, "channel", json_integer(n->channel));
     json_object_set_new(o, "index", json_integer(n->index));
-    json_object_set_new(o, "value", cli_json_real(n->value));
+    json_object_set_new(o, "value", sgi_report_real(n->value));
   }
-  if (n->token >= 0) json_object_set_new(o, "token", cli_token_json(&c->p, n->token));
-  if (n->kind == SG_NODE_LOGIT) json_object_set_new(o, "probability", cli_json_real(n->probability));
+  if (n->token >= 0) json_object_set_new(o, "token", sgi_token_json(&c->p, n->token));
+  if (n->kind == SG_NODE_LOGIT) json_object_set_new(o, "probability", sgi_report_real(n->probability));
   if (n->kind == SG_NODE_NEURON || n->kind == SG_NODE_LOGIT) {
-    json_object_set_new(o, "input", cli_json_real(n->input));
-    json_object_set_new(o, "edges_sum", cli_json_real(n->edges_sum));
-    json_object_set_new(o, "edges_abs", cli_json_real(n->edges_abs));
+    json_object_set_new(o, "input", sgi_report_real(n->input));
+    json_object_set_new(o, "edges_sum", sgi_report_real(n->edges_sum));
+    json_object_set_new(o, "edges_abs", sgi_report_real(n->edges_abs));
   }
-  json_object_set_new(o, "influence", cli_json_real(n->influence));
-  json_object_set_new(o, "cumulative", cli_json_real(n->cumulative));
+  json_object_set_new(o, "influence", sgi_report_real(n->influence));
+  json_object_set_new(o, "cumulative", sgi_report_real(n->cumulative));
   return o;
 }
 
@@ -225,7 +225,7 @@ static json_t *heads_json(const sg_graph *g, const sg_edge_link *e) {
     double part = (double)e->parts[i];
     if (part == 0 || fabs(part) < 0.01 * fabs(e->weight)) continue;
     json_int_t layer = i ? (json_int_t)((i - 1) / g->n_heads) : -1, head = i ? (json_int_t)((i - 1) % g->n_heads) : -1;
-    json_array_append_new(list, json_pack("[IIo]", layer, head, cli_json_real(part)));
+    json_array_append_new(list, json_pack("[IIo]", layer, head, sgi_report_real(part)));
   }
   return list;
 }
@@ -235,21 +235,21 @@ static json_t *graph_json(const api_call *c, const sg_graph *g) {
   for (size_t i = 0; i < g->n_nodes; i++) json_array_append_new(nodes, node_json(c, &g->nodes[i]));
   for (size_t i = 0; i < g->n_edges; i++)
     json_array_append_new(edges, json_pack("[IIo]", (json_int_t)g->edges[i].source, (json_int_t)g->edges[i].target,
-                                           cli_json_real(g->edges[i].weight)));
+                                           sgi_report_real(g->edges[i].weight)));
   json_t *heads = g->parts ? json_array() : NULL;
   for (size_t i = 0; heads && i < g->n_edges; i++) json_array_append_new(heads, heads_json(g, &g->edges[i]));
-  return json_pack("{so sI sI sI so so so so so so so*}", "tokens", cli_prompt_json(&c->p), "position",
+  return json_pack("{so sI sI sI so so so so so so so*}", "tokens", sgi_prompt_json(&c->p), "position",
                    (json_int_t)g->position, "all_nodes", (json_int_t)g->all_nodes, "explored", (json_int_t)g->explored,
-                   "node_share", cli_json_real(g->node_share), "edge_share", cli_json_real(g->edge_share),
-                   "input_share", cli_json_real(g->input_share), "worst_residue", cli_json_real(g->worst_residue),
+                   "node_share", sgi_report_real(g->node_share), "edge_share", sgi_report_real(g->edge_share),
+                   "input_share", sgi_report_real(g->input_share), "worst_residue", sgi_report_real(g->worst_residue),
                    "nodes", nodes, "edges", edges, "heads", heads);
 }
 
-static sg_status take_targets(api_call *c, ptrdiff_t position, cli_targets *out, sg_error *err) {
+static sg_status take_targets(api_call *c, ptrdiff_t position, sgi_targets *out, sg_error *err) {
   const json_t *list = json_object_get(c->body, "targets");
   const char *texts[MAX_TARGETS];
   size_t n = json_array_size(list);
-  *out = (cli_targets){0};
+  *out = (sgi_targets){0};
   if (list && (!json_is_array(list) || n > MAX_TARGETS))
     return sgi_fail(err, SG_ERR_ARG, "request: \"targets\" must be a list of at most %d tokens", MAX_TARGETS);
   for (size_t i = 0; i < n; i++) {
@@ -260,13 +260,13 @@ static sg_status take_targets(api_call *c, ptrdiff_t position, cli_targets *out,
     if (!c->p.tokenizer && strncmp(texts[i], "id:", 3))
       return sgi_fail(err, SG_ERR_ARG, "request: \"targets\": this model has no tokenizer.json: give id:N");
   }
-  return n ? api_of_field("targets", cli_targets_read(&c->p, texts, n, position, out, err), err) : SG_OK;
+  return n ? api_of_field("targets", sgi_targets_read(&c->p, texts, n, position, out, err), err) : SG_OK;
 }
 
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
   static const char *const keys[] = {API_PROMPT_KEYS,  "position",  "targets", "node_threshold",
                                      "edge_threshold", "max_nodes", "heads"};
-  cli_targets targets = {0};
+  sgi_targets targets = {0};
   sg_graph_request r = {.max_bytes = MAX_BYTES, .progress = tick, .user = c};
   sg_graph *g = NULL;
   json_int_t position = -1, max_nodes = 0; /* read below whatever became of the request */
@@ -286,7 +286,7 @@ sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
   r.n_targets = targets.n;
   r.max_nodes = (size_t)max_nodes;
   if (!st) st = sg_graph_create(c->p.model, &r, &g, err);
-  cli_targets_free(&targets);
+  sgi_targets_free(&targets);
   if (!st && !(*answer = graph_json(c, g))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_graph_free(g);
   return st;

@@ -2,9 +2,9 @@
  * it comes, plain, under edits or with a direction in the stream. */
 #include <string.h>
 
-#include "../cli/continuation.h"
-#include "../cli/direction.h"
-#include "../cli/stream.h"
+#include "report/continuation.h"
+#include "report/direction.h"
+#include "report/stream.h"
 #include "api.h"
 
 enum { MOST_TOKENS = 512 };
@@ -21,24 +21,24 @@ sg_status api_continue(api_call *c, json_t **answer, sg_error *err) {
   json_int_t top;
   size_t position, n = 0;
   sg_run *r = NULL;
-  cli_prediction p = {0};
-  cli_continuation out[CLI_CANDIDATES];
-  int32_t best[CLI_CANDIDATES];
+  sgi_prediction p = {0};
+  sgi_continuation out[SGI_CANDIDATES];
+  int32_t best[SGI_CANDIDATES];
   sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "top", 1, CLI_CANDIDATES, 10, &top, err);
+  if (!st) st = api_int(c, "top", 1, SGI_CANDIDATES, 10, &top, err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = api_position(c, &position, err);
   if (!st) st = api_run(c, NULL, 0, NULL, 0, &r, err);
-  if (!st) st = cli_predict(&p, &c->p, r, (ptrdiff_t)position, err);
-  if (!st) n = cli_best(&p, (size_t)top, best);
-  if (!st) st = cli_continue(&c->p, position, best, n, gone, c, out, err);
+  if (!st) st = sgi_predict(&p, &c->p, r, (ptrdiff_t)position, err);
+  if (!st) n = sgi_best(&p, (size_t)top, best);
+  if (!st) st = sgi_continue(&c->p, position, best, n, gone, c, out, err);
   json_t *list = json_array();
   for (size_t i = 0; i < n && !st; i++) {
     json_t *o = json_pack("{si sb}", "id", (int)best[i], "whole", out[i].whole);
-    cli_continuation_json(&c->p, &out[i], o);
+    sgi_continuation_json(&c->p, &out[i], o);
     json_array_append_new(list, o);
   }
-  cli_prediction_free(&p);
+  sgi_prediction_free(&p);
   sg_run_free(r);
   if (!st) *answer = json_pack("{sI sO}", "position", (json_int_t)position, "continuations", list);
   json_decref(list);
@@ -55,7 +55,7 @@ typedef struct writing {
   sg_generator *g; /* where nothing is edited */
   int32_t *tokens; /* (count + max_tokens) */
   size_t n;        /* written */
-  cli_stream text;
+  sgi_stream text;
   size_t told; /* bytes of it that the client has */
 } writing;
 
@@ -92,10 +92,10 @@ static sg_status choose(writing *w, int32_t *id, sg_error *err) {
 
 /* What has become whole characters since the last time. */
 static void tell(writing *w, bool end) {
-  size_t to = end ? w->text.n : w->text.n - cli_stream_unfinished(w->text.text, w->text.n);
+  size_t to = end ? w->text.n : w->text.n - sgi_stream_unfinished(w->text.text, w->text.n);
   if (to <= w->told) return;
-  http_job_piece(w->c->job, json_pack("{so sI}", "text", cli_json_text(w->text.text + w->told, to - w->told), "tokens",
-                                      (json_int_t)w->n));
+  http_job_piece(w->c->job, json_pack("{so sI}", "text", sgi_report_text(w->text.text + w->told, to - w->told),
+                                      "tokens", (json_int_t)w->n));
   w->told = to;
 }
 
@@ -108,11 +108,11 @@ static sg_status take(writing *w, int32_t id, sg_error *err) {
     n = (size_t)snprintf(number, sizeof number, "%s#%d", w->n ? " " : "", id);
   }
   w->tokens[w->c->p.count + w->n++] = id;
-  return b ? cli_stream_add(&w->text, b, n, err) : SG_OK;
+  return b ? sgi_stream_add(&w->text, b, n, err) : SG_OK;
 }
 
 static sg_status write_on(writing *w, const char **reason, sg_error *err) {
-  const cli_prompt *p = &w->c->p;
+  const sgi_prompt *p = &w->c->p;
   const sg_config *k = sg_model_config(p->model);
   sg_status st = SG_OK;
   if (!w->edits.count) {
@@ -150,12 +150,12 @@ sg_status api_generate(api_call *c, json_t **answer, sg_error *err) {
   if (!st) {
     json_t *ids = json_array();
     for (size_t i = 0; i < w.n; i++) json_array_append_new(ids, json_integer(w.tokens[c->p.count + i]));
-    *answer = json_pack("{so so ss sI}", "text", cli_json_text(w.text.text ? w.text.text : "", w.text.n), "ids", ids,
+    *answer = json_pack("{so so ss sI}", "text", sgi_report_text(w.text.text ? w.text.text : "", w.text.n), "ids", ids,
                         "reason", reason, "prompt_tokens", (json_int_t)c->p.count);
   }
   sg_generator_free(w.g);
   api_edits_free(&w.edits);
   sgi_free(w.tokens);
-  cli_stream_free(&w.text);
+  sgi_stream_free(&w.text);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }

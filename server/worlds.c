@@ -16,7 +16,7 @@ static sg_status load(const char *directory, const char *name, json_t **out, sg_
 
 /* The split whose stories are the recording's documents, one by one: what its text is called up to
  * the first dot. */
-static sg_status split_of(worlds *w, const cli_reading *r, sg_error *err) {
+static sg_status split_of(worlds *w, const sgi_record_reader *r, sg_error *err) {
   json_t *o = NULL;
   sg_status st = load(r->directory, "recording.json", &o, err);
   const char *data = json_string_value(json_object_get(o, "data")), *slash = data ? strrchr(data, '/') : NULL;
@@ -26,7 +26,7 @@ static sg_status split_of(worlds *w, const cli_reading *r, sg_error *err) {
   return st;
 }
 
-sg_status worlds_load(worlds *w, const char *directory, const cli_reading *recording, sg_error *err) {
+sg_status worlds_load(worlds *w, const char *directory, const sgi_record_reader *recording, sg_error *err) {
   *w = (worlds){.topics = json_object()};
   sg_status st = load(directory, "labels.json", &w->labels, err);
   if (!st && !json_is_object(w->labels))

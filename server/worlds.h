@@ -3,7 +3,7 @@
 #ifndef SGS_WORLDS_H
 #define SGS_WORLDS_H
 
-#include "../cli/reading.h"
+#include "report/recorded.h"
 
 typedef struct worlds {
   json_t *labels;    /* word -> list of categories; NULL: none */
@@ -16,7 +16,7 @@ typedef struct worlds {
 /* labels.json and topics.jsonl ({"split", "story", "topic"} a line: the topic of the story-th
  * document of SPLIT.txt) of a directory such as `data worlds` writes; recording may be NULL.
  * worlds_deinit in any case. */
-sg_status worlds_load(worlds *w, const char *directory, const cli_reading *recording, sg_error *err);
+sg_status worlds_load(worlds *w, const char *directory, const sgi_record_reader *recording, sg_error *err);
 void worlds_deinit(worlds *w);
 /* The one category of a word, blanks around it left out, as it stands or with a small first letter;
  * NULL where there is none or several. Borrowed. */

@@ -18,7 +18,7 @@
 static http_server *server;
 static explorer e;
 static char names_file[300];
-static cli_reading reading;
+static sgi_record_reader reading;
 static char *scratch; /* holds a recording, and what worlds knows of it */
 static worlds truth;
 static json_t *document;
@@ -69,7 +69,7 @@ static int start(void **state) {
            scratch);
   assert_int_equal(system(line), 0);
   snprintf(path, sizeof path, "%s/rec", scratch);
-  assert_sg_ok(cli_reading_open(path, &reading, err));
+  assert_sg_ok(sgi_record_reader_open(path, &reading, err));
   e.recording = &reading;
   write_truth();
   assert_sg_ok(worlds_load(&truth, scratch, &reading, err));
@@ -89,7 +89,7 @@ static int stop(void **state) {
   sg_model_free(e.model);
   sg_tokenizer_free(e.tokenizer);
   json_decref(document);
-  cli_reading_close(&reading);
+  sgi_record_reader_close(&reading);
   worlds_deinit(&truth);
   api_forget(&e);
   sgi_free(e.facts);
@@ -811,10 +811,10 @@ static void other_splits(void **state) {
     snprintf(line, sizeof line, "%s -q record " MODEL " --data %.100s/%s.txt --split blank-lines -o %.100s/rec-%s",
              program(), scratch, names[i], scratch, names[i]);
     assert_int_equal(system(line), 0);
-    cli_reading r;
+    sgi_record_reader r;
     worlds w;
     snprintf(path, sizeof path, "%.200s/rec-%s", scratch, names[i]);
-    assert_sg_ok(cli_reading_open(path, &r, err));
+    assert_sg_ok(sgi_record_reader_open(path, &r, err));
     assert_sg_ok(worlds_load(&w, scratch, &r, err));
     assert_string_equal(w.split, names[i]);
     if (i) {
@@ -826,7 +826,7 @@ static void other_splits(void **state) {
       assert_int_equal(json_object_size(w.topics), 1);
     }
     worlds_deinit(&w);
-    cli_reading_close(&r);
+    sgi_record_reader_close(&r);
   }
 }
 

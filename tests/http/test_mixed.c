@@ -15,7 +15,7 @@
 
 static http_server *server;
 static explorer e;
-static cli_reading reading;
+static sgi_record_reader reading;
 static char *scratch;
 static json_t *document;
 
@@ -31,7 +31,7 @@ static void record(void) {
            given ? given : "build/sgatlin", scratch, path, scratch);
   assert_int_equal(system(line), 0);
   snprintf(path, sizeof path, "%s/rec", scratch);
-  assert_sg_ok(cli_reading_open(path, &reading, err));
+  assert_sg_ok(sgi_record_reader_open(path, &reading, err));
 }
 
 static int start(void **state) {
@@ -65,7 +65,7 @@ static int stop(void **state) {
   sg_model_free(e.model);
   sg_tokenizer_free(e.tokenizer);
   json_decref(document);
-  cli_reading_close(&reading);
+  sgi_record_reader_close(&reading);
   api_forget(&e);
   golden_remove(scratch);
   return 0;

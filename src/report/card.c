@@ -3,27 +3,27 @@
 #include <stdlib.h>
 
 static int descending(const void *a, const void *b) {
-  const cli_ranked *x = a, *y = b;
+  const sgi_ranked *x = a, *y = b;
   if (x->value != y->value) return x->value < y->value ? 1 : -1;
   return x->id < y->id ? -1 : x->id > y->id;
 }
 
-cli_ranked *cli_rank(const float *x, size_t n) {
-  cli_ranked *r = sgi_alloc(n * sizeof *r);
-  for (size_t i = 0; r && i < n; i++) r[i] = (cli_ranked){x[i], (int32_t)i};
+sgi_ranked *sgi_rank(const float *x, size_t n) {
+  sgi_ranked *r = sgi_alloc(n * sizeof *r);
+  for (size_t i = 0; r && i < n; i++) r[i] = (sgi_ranked){x[i], (int32_t)i};
   if (r) qsort(r, n, sizeof *r, descending);
   return r;
 }
 
-static json_t *ends_json(const cli_prompt *p, const float *x, size_t top) {
+static json_t *ends_json(const sgi_prompt *p, const float *x, size_t top) {
   size_t V = sg_model_config(p->model)->vocab_size, n = top < V ? top : V;
-  cli_ranked *r = cli_rank(x, V);
+  sgi_ranked *r = sgi_rank(x, V);
   json_t *most = json_array(), *least = json_array();
   for (size_t i = 0; r && i < n; i++)
     for (int end = 0; end < 2; end++) {
-      const cli_ranked *at = end ? &r[V - 1 - i] : &r[i];
-      json_t *o = cli_token_json(p, at->id);
-      json_object_set_new(o, "value", cli_json_real((double)at->value));
+      const sgi_ranked *at = end ? &r[V - 1 - i] : &r[i];
+      json_t *o = sgi_token_json(p, at->id);
+      json_object_set_new(o, "value", sgi_report_real((double)at->value));
       json_array_append_new(end ? least : most, o);
     }
   sgi_free(r);
@@ -34,11 +34,11 @@ static json_t *links_json(const sg_neuron_link *l, size_t n) {
   json_t *a = json_array();
   for (size_t i = 0; i < n; i++)
     json_array_append_new(a, json_pack("{si si si so}", "layer", (int)l[i].layer, "channel", (int)l[i].channel, "index",
-                                       (int)l[i].index, "weight", cli_json_real((double)l[i].weight)));
+                                       (int)l[i].index, "weight", sgi_report_real((double)l[i].weight)));
   return a;
 }
 
-json_t *cli_card_json(const cli_prompt *p, const cli_card *c) {
+json_t *sgi_card_json(const sgi_prompt *p, const sgi_card *c) {
   json_t *o = json_pack("{sI sI sI so so so so}", "layer", (json_int_t)c->layer, "channel", (json_int_t)c->channel,
                         "index", (json_int_t)c->index, "reads", ends_json(p, c->view.reads, c->top), "writes",
                         ends_json(p, c->view.writes, c->top), "upstream", links_json(c->up, c->n_up), "downstream",
@@ -48,17 +48,17 @@ json_t *cli_card_json(const cli_prompt *p, const cli_card *c) {
   return o;
 }
 
-json_t *cli_activations_json(const cli_prompt *p, size_t layer, size_t channel, size_t index, const sg_activation *a) {
+json_t *sgi_activations_json(const sgi_prompt *p, size_t layer, size_t channel, size_t index, const sg_activation *a) {
   bool gated = sg_margin_channels(p->model) > 0;
   json_t *chosen = json_array(), *gate = gated ? json_array() : json_null(), *input = json_array(),
          *value = json_array();
   for (size_t i = 0; i < p->count; i++) {
     json_array_append_new(chosen, json_boolean(a[i].chosen));
-    if (gated) json_array_append_new(gate, cli_json_real(a[i].score));
-    json_array_append_new(input, cli_json_real(a[i].input));
-    json_array_append_new(value, cli_json_real(a[i].value));
+    if (gated) json_array_append_new(gate, sgi_report_real(a[i].score));
+    json_array_append_new(input, sgi_report_real(a[i].input));
+    json_array_append_new(value, sgi_report_real(a[i].value));
   }
-  return json_pack("{so sI sI sI so so so so}", "tokens", cli_prompt_json(p), "layer", (json_int_t)layer, "channel",
+  return json_pack("{so sI sI sI so so so so}", "tokens", sgi_prompt_json(p), "layer", (json_int_t)layer, "channel",
                    (json_int_t)channel, "index", (json_int_t)index, "chosen", chosen, "gate", gate, "input", input,
                    "value", value);
 }

@@ -1,6 +1,6 @@
 #include "direction.h"
 
-sg_status cli_direction_edit(const cli_prompt *p, size_t layer, const char *toward, const char *away, double strength,
+sg_status sgi_direction_edit(const sgi_prompt *p, size_t layer, const char *toward, const char *away, double strength,
                              sg_edit *out, sg_error *err) {
   const sg_config *c = sg_model_config(p->model);
   int32_t up = -1, down = -1;
@@ -10,8 +10,8 @@ sg_status cli_direction_edit(const cli_prompt *p, size_t layer, const char *towa
   snprintf(out->site, sizeof out->site, "layers.%zu.resid_post", layer);
   float *vector = sgi_alloc(c->hidden_size * sizeof *vector);
   if (!vector) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st = cli_prompt_token(p, toward, &up, err);
-  if (!st && away) st = cli_prompt_token(p, away, &down, err);
+  sg_status st = sgi_prompt_token(p, toward, &up, err);
+  if (!st && away) st = sgi_prompt_token(p, away, &down, err);
   if (!st) st = sg_direction_token(p->model, up, down, vector, err);
   out->vector = vector;
   if (!st) return SG_OK;

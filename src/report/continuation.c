@@ -1,13 +1,15 @@
 /* continuation.c: a candidate is a token, and a reader thinks in words: " m" says nothing,
  * " macaroni" does. So each is followed greedily until the word is whole. */
 #include "continuation.h"
-#include "word.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "word.h"
+
 typedef struct follow {
-  const cli_prompt *p;
-  cli_continuation *out; /* (n) */
+  const sgi_prompt *p;
+  sgi_continuation *out; /* (n) */
   size_t n;
   bool (*stop)(void *user);
   void *user;
@@ -25,7 +27,7 @@ static const unsigned char *bytes_of(const follow *f, int32_t id, size_t *n) {
 
 /* Whether a word has begun and is still open: its last byte belongs to one. Blanks alone are the
  * beginning of one. */
-static bool open_word(const follow *f, const cli_continuation *c) {
+static bool open_word(const follow *f, const sgi_continuation *c) {
   size_t n = 0;
   const unsigned char *b = NULL;
   for (size_t i = c->n; i-- > 0 && !n;) b = bytes_of(f, c->ids[i], &n);
@@ -43,7 +45,7 @@ static bool goes_on(const follow *f, int32_t id) {
 
 static void begin(follow *f, const int32_t *candidates) {
   for (size_t i = 0; i < f->n; i++) {
-    f->out[i] = (cli_continuation){.ids = {candidates[i]}, .n = 1};
+    f->out[i] = (sgi_continuation){.ids = {candidates[i]}, .n = 1};
     f->out[i].whole = !open_word(f, &f->out[i]);
   }
 }
@@ -52,13 +54,13 @@ static void begin(follow *f, const int32_t *candidates) {
 static void take(follow *f, const int32_t *next, bool *going) {
   *going = false;
   for (size_t i = 0; i < f->n; i++) {
-    cli_continuation *c = &f->out[i];
-    if (c->whole || c->n > CLI_CONTINUED) continue;
+    sgi_continuation *c = &f->out[i];
+    if (c->whole || c->n > SGI_CONTINUED) continue;
     if (!goes_on(f, next[i]))
       c->whole = true;
     else
       c->ids[c->n++] = next[i];
-    *going = *going || (!c->whole && c->n <= CLI_CONTINUED);
+    *going = *going || (!c->whole && c->n <= SGI_CONTINUED);
   }
 }
 
@@ -75,10 +77,10 @@ static sg_status stopped(const follow *f, sg_error *err) {
 /* All at once, a stream for each. Those that are whole are stepped along and not looked at. */
 static sg_status streams(follow *f, size_t position, sg_error *err) {
   sg_generator *g = NULL;
-  int32_t next[CLI_CANDIDATES];
+  int32_t next[SGI_CANDIDATES];
   const sg_sampling greedy = {0};
   bool going = true;
-  sg_status st = sg_generator_create(f->p->model, f->n, position + 2 + CLI_CONTINUED, &g, err);
+  sg_status st = sg_generator_create(f->p->model, f->n, position + 2 + SGI_CONTINUED, &g, err);
   if (!st) st = sg_generator_feed(g, f->p->tokens, position + 1, err);
   for (size_t i = 0; i < f->n; i++) next[i] = f->out[i].ids[0];
   while (!st && going) {
@@ -91,26 +93,26 @@ static sg_status streams(follow *f, size_t position, sg_error *err) {
   return st;
 }
 
-sg_status cli_continue(const cli_prompt *p, size_t position, const int32_t *candidates, size_t n,
-                       bool (*stop)(void *user), void *user, cli_continuation *out, sg_error *err) {
+sg_status sgi_continue(const sgi_prompt *p, size_t position, const int32_t *candidates, size_t n,
+                       bool (*stop)(void *user), void *user, sgi_continuation *out, sg_error *err) {
   follow f = {p, out, n, stop, user};
   begin(&f, candidates);
   return n && any_open(&f) ? streams(&f, position, err) : SG_OK;
 }
 
-sg_status cli_continue_edited(const cli_prompt *p, size_t position, const sg_edit *edits, size_t n_edits,
+sg_status sgi_continue_edited(const sgi_prompt *p, size_t position, const sg_edit *edits, size_t n_edits,
                               const int32_t *candidates, size_t n, bool (*stop)(void *user), void *user,
-                              cli_continuation *out, sg_error *err) {
+                              sgi_continuation *out, sg_error *err) {
   follow f = {p, out, n, stop, user};
   const sg_sampling greedy = {0};
   size_t front = position + 1;
-  int32_t *tokens = sgi_alloc((front + CLI_CONTINUED + 1) * sizeof *tokens);
+  int32_t *tokens = sgi_alloc((front + SGI_CONTINUED + 1) * sizeof *tokens);
   if (!tokens) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   memcpy(tokens, p->tokens, front * sizeof *tokens);
   begin(&f, candidates);
   sg_status st = SG_OK;
   for (size_t i = 0; i < n && !st; i++) {
-    cli_continuation *c = &out[i];
+    sgi_continuation *c = &out[i];
     follow one = {p, c, 1, stop, user};
     bool going = !c->whole;
     while (going && !st) {
@@ -126,47 +128,42 @@ sg_status cli_continue_edited(const cli_prompt *p, size_t position, const sg_edi
   return st;
 }
 
-size_t cli_best(const cli_prediction *p, size_t n, int32_t *out) {
+size_t sgi_best(const sgi_prediction *p, size_t n, int32_t *out) {
   size_t found = 0;
   while (found < n && found < p->V) {
-    int32_t id = cli_prediction_next(p, found ? out[found - 1] : -1);
+    int32_t id = sgi_prediction_next(p, found ? out[found - 1] : -1);
     if (id < 0) break;
     out[found++] = id;
   }
   return found;
 }
 
-void cli_continuation_json(const cli_prompt *p, const cli_continuation *c, json_t *into) {
+void sgi_continuation_json(const sgi_prompt *p, const sgi_continuation *c, json_t *into) {
   json_t *ids = json_array();
   for (size_t i = 1; i < c->n; i++) json_array_append_new(ids, json_integer(c->ids[i]));
-  json_object_set_new(into, "continuation", cli_word_text_json(p, c->ids, c->n));
+  json_object_set_new(into, "continuation", sgi_word_text_json(p, c->ids, c->n));
   json_object_set_new(into, "continuation_ids", ids);
 }
 
-cli_shown cli_continuation_shown(const cli_prompt *p, const cli_continuation *c) {
-  cli_shown all = cli_word_shown(p, c->ids + 1, c->n - 1), out;
+sgi_shown sgi_continuation_shown(const sgi_prompt *p, const sgi_continuation *c) {
+  sgi_shown all = sgi_word_shown(p, c->ids + 1, c->n - 1), out;
   size_t n = strlen(all.s);
   memcpy(out.s, all.s + 1, n - 2);
   snprintf(out.s + n - 2, sizeof out.s - n + 2, "%s", c->whole ? "" : "...");
   return out;
 }
 
-bool cli_stopped(void *user) {
-  (void)user;
-  return cli_stop != 0;
-}
-
-sg_status cli_predict_words(cli_prediction *p, const cli_prompt *prompt, size_t position, const sg_edit *edits,
+sg_status sgi_predict_words(sgi_prediction *p, const sgi_prompt *prompt, size_t position, const sg_edit *edits,
                             size_t n_edits, size_t n, bool (*stop)(void *user), void *user, sg_error *err) {
-  int32_t best[CLI_CANDIDATES];
-  n = cli_best(p, n < CLI_CANDIDATES ? n : CLI_CANDIDATES, best);
+  int32_t best[SGI_CANDIDATES];
+  n = sgi_best(p, n < SGI_CANDIDATES ? n : SGI_CANDIDATES, best);
   if (!prompt->tokenizer) return SG_OK;
   for (size_t i = 0; i < n_edits; i++)
     if (edits[i].op == SG_EDIT_TAKE) return SG_OK;
   p->words = sgi_alloc((n + 1) * sizeof *p->words);
   if (!p->words) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st = n_edits ? cli_continue_edited(prompt, position, edits, n_edits, best, n, stop, user, p->words, err)
-                         : cli_continue(prompt, position, best, n, stop, user, p->words, err);
+  sg_status st = n_edits ? sgi_continue_edited(prompt, position, edits, n_edits, best, n, stop, user, p->words, err)
+                         : sgi_continue(prompt, position, best, n, stop, user, p->words, err);
   if (!st) p->n_words = n;
   return st;
 }

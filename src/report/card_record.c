@@ -7,7 +7,7 @@
 static const double quantiles[] = {1, 0.75, 0.5, 0.25};
 enum { AROUND = 5, PER_QUANTILE = 2 };
 
-sg_status cli_fires_check(const cli_prompt *p, const sgi_recording *rec, const char *name, sg_error *err) {
+sg_status sgi_fires_check(const sgi_prompt *p, const sgi_recording *rec, const char *name, sg_error *err) {
   const sg_config *c = sg_model_config(p->model);
   const sgi_recording_info *i = sgi_recording_info_of(rec);
   bool same = i->vocab_size == c->vocab_size && i->model_layers == c->num_layers;
@@ -22,12 +22,12 @@ sg_status cli_fires_check(const cli_prompt *p, const sgi_recording *rec, const c
                   name);
 }
 
-sg_status cli_fires_read(cli_fires *f, const sg_neuron_view *view, size_t partners, bool special, sg_error *err) {
+sg_status sgi_fires_read(sgi_fires *f, const sg_neuron_view *view, size_t partners, bool special, sg_error *err) {
   return sgi_neuron_record_init(&f->record, f->rec, f->layer, f->channel, f->index,
                                 view->value ? view->value : view->reads, view->writes, partners, special, err);
 }
 
-void cli_fires_deinit(cli_fires *f) { sgi_neuron_record_deinit(&f->record); }
+void sgi_fires_deinit(sgi_fires *f) { sgi_neuron_record_deinit(&f->record); }
 
 /* The i-th excerpt of n firings of one side, strongest first: the top ones, then those at the
  * quantiles, each firing once. False past the last. */
@@ -52,10 +52,10 @@ static size_t excerpts_of(size_t n, size_t top) {
   return count;
 }
 
-bool cli_fires_excerpt(const cli_fires *f, size_t i, cli_firing_excerpt *out) {
+bool sgi_fires_excerpt(const sgi_fires *f, size_t i, sgi_firing_excerpt *out) {
   const sgi_neuron_record *n = &f->record;
   size_t in_favour = excerpts_of(n->n_for, f->excerpts), against = n->n_firings - n->n_for, at, count, start;
-  *out = (cli_firing_excerpt){.against = i >= in_favour};
+  *out = (sgi_firing_excerpt){.against = i >= in_favour};
   if (!out->against && !excerpt_of(n->n_for, f->excerpts, i, &at, &out->quantile)) return false;
   if (out->against && !excerpt_of(against, f->excerpts, i - in_favour, &at, &out->quantile)) return false;
   out->at = &n->firings[at + (out->against ? n->n_for : 0)];
@@ -68,32 +68,32 @@ bool cli_fires_excerpt(const cli_fires *f, size_t i, cli_firing_excerpt *out) {
 
 /* Tokens of positions [from, to), each with the neuron's value there: null where it did not
  * fire. */
-static json_t *text_json(const cli_fires *f, size_t from, size_t to, const double *value) {
+static json_t *text_json(const sgi_fires *f, size_t from, size_t to, const double *value) {
   json_t *a = json_array();
   for (size_t i = from; i < to; i++) {
-    json_t *o = cli_token_json(f->p, sgi_recording_at(f->rec, i).input);
-    json_object_set_new(o, "value", cli_json_real(value[i - from]));
+    json_t *o = sgi_token_json(f->p, sgi_recording_at(f->rec, i).input);
+    json_object_set_new(o, "value", sgi_report_real(value[i - from]));
     json_array_append_new(a, o);
   }
   return a;
 }
 
-static sg_status excerpts_json(const cli_fires *f, json_t *list, sg_error *err) {
-  cli_firing_excerpt e;
+static sg_status excerpts_json(const sgi_fires *f, json_t *list, sg_error *err) {
+  sgi_firing_excerpt e;
   sg_status st = SG_OK;
-  for (size_t i = 0; !st && cli_fires_excerpt(f, i, &e); i++) {
+  for (size_t i = 0; !st && sgi_fires_excerpt(f, i, &e); i++) {
     double value[2 * AROUND + 1];
     size_t at = e.at->position;
     st = sgi_neuron_recorded_values(f->rec, f->layer, f->channel, f->index, e.first, e.last + 1 - e.first, value, err);
     if (st) break;
     json_array_append_new(
         list, json_pack("{ss so so so sI sI sI so so so so}", "side", e.against ? "against" : "for", "quantile",
-                        cli_json_real(e.quantile), "value", cli_json_real(e.at->value), "gate",
-                        cli_json_real(e.at->score), "position", (json_int_t)at, "document",
+                        sgi_report_real(e.quantile), "value", sgi_report_real(e.at->value), "gate",
+                        sgi_report_real(e.at->score), "position", (json_int_t)at, "document",
                         (json_int_t)e.place.document, "place", (json_int_t)e.place.place, "before",
-                        text_json(f, e.first, at, value), "token", cli_token_json(f->p, e.place.input), "after",
+                        text_json(f, e.first, at, value), "token", sgi_token_json(f->p, e.place.input), "after",
                         text_json(f, at + 1, e.last + 1, value + (at + 1 - e.first)), "target",
-                        cli_token_json(f->p, e.place.target)));
+                        sgi_token_json(f->p, e.place.target)));
   }
   return st;
 }
@@ -103,27 +103,27 @@ static json_t *partners_json(const sgi_neuron_record *n) {
   for (size_t i = 0; i < n->n_partners; i++)
     json_array_append_new(
         list, json_pack("{si si sI so}", "channel", (int)n->partners[i].channel, "index", (int)n->partners[i].index,
-                        "together", (json_int_t)n->partners[i].together, "lift", cli_json_real(n->partners[i].lift)));
+                        "together", (json_int_t)n->partners[i].together, "lift", sgi_report_real(n->partners[i].lift)));
   return list;
 }
 
 static json_t *histogram_json(const sgi_neuron_histogram *h) {
   json_t *counts = json_array();
   for (size_t i = 0; i < SGI_NEURON_BINS; i++) json_array_append_new(counts, json_integer((json_int_t)h->count[i]));
-  return json_pack("{so so so}", "low", cli_json_real(h->low), "high", cli_json_real(h->high), "counts", counts);
+  return json_pack("{so so so}", "low", sgi_report_real(h->low), "high", sgi_report_real(h->high), "counts", counts);
 }
 
-sg_status cli_fires_json(const cli_fires *f, json_t **out, sg_error *err) {
+sg_status sgi_fires_json(const sgi_fires *f, json_t **out, sg_error *err) {
   const sgi_neuron_record *n = &f->record;
   json_t *list = json_array();
   sg_status st = excerpts_json(f, list, err);
   *out = st ? NULL
             : json_pack("{sI sI sI sb so sI so sI so sI sO so so so}", "count", (json_int_t)n->count, "for",
                         (json_int_t)n->n_for, "against", (json_int_t)(n->n_firings - n->n_for), "kept", (int)n->kept,
-                        "density", cli_json_real(n->density), "positions",
+                        "density", sgi_report_real(n->density), "positions",
                         (json_int_t)sgi_recording_info_of(f->rec)->n_positions, "agreement",
-                        cli_json_real(n->agreement), "agreement_tokens", (json_int_t)n->agreement_tokens,
-                        "written_agreement", cli_json_real(n->written_agreement), "written_tokens",
+                        sgi_report_real(n->agreement), "agreement_tokens", (json_int_t)n->agreement_tokens,
+                        "written_agreement", sgi_report_real(n->written_agreement), "written_tokens",
                         (json_int_t)n->written_tokens, "excerpts", list, "partners", partners_json(n), "gates",
                         histogram_json(&n->gates), "values", histogram_json(&n->values));
   json_decref(list);

@@ -1,28 +1,28 @@
 /* patches.h: patched runs as JSON: what `facts patch --json` prints and the explorer answers. */
-#ifndef SGATLIN_CLI_PATCHES_H
-#define SGATLIN_CLI_PATCHES_H
+#ifndef SGI_REPORT_PATCHES_H
+#define SGI_REPORT_PATCHES_H
 
 #include "prompt.h"
 
-typedef struct cli_patches {
-  const cli_prompt *prompt; /* for the texts of tokens */
+typedef struct sgi_patches {
+  const sgi_prompt *prompt; /* for the texts of tokens */
   const sg_facts *facts;
   const sg_interventions *runs;
   const bool *layers;          /* (n_sets,L) */
   size_t L, nouns, n_distinct; /* nouns before and after the choice of those that share no answer */
   bool proven, at_last, pairs; /* pairs: list them */
-} cli_patches;
+} sgi_patches;
 
 /* The reference's means over all pairs, known or not; for JSON. What is shown is
  * sg_interventions_summary's. */
-typedef struct cli_patch_mean {
+typedef struct sgi_patch_mean {
   double clean, counterfactual, patched, recovered, flip, correct_clean, correct_counterfactual;
-} cli_patch_mean;
-cli_patch_mean cli_patches_mean(const sg_interventions *runs, size_t set);
+} sgi_patch_mean;
+sgi_patch_mean sgi_patches_mean(const sg_interventions *runs, size_t set);
 
 /* Text of the noun of a prompt. Borrowed. */
-const char *cli_patches_noun(const cli_patches *p, size_t prompt);
+const char *sgi_patches_noun(const sgi_patches *p, size_t prompt);
 /* New; NULL when memory is out. */
-json_t *cli_patches_json(const cli_patches *p);
+json_t *sgi_patches_json(const sgi_patches *p);
 
 #endif

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *cli_term_kind(const sg_term *t) {
+const char *sgi_term_kind(const sg_term *t) {
   static const char *const names[] = {"embedding", "head", "neuron", "bias"};
   return names[t->kind];
 }
 
-static json_t *term_json(const cli_prompt *p, const sg_term *t) {
-  json_t *o = json_pack("{ss}", "kind", cli_term_kind(t));
+static json_t *term_json(const sgi_prompt *p, const sg_term *t) {
+  json_t *o = json_pack("{ss}", "kind", sgi_term_kind(t));
   if (t->layer >= 0) json_object_set_new(o, "layer", json_integer(t->layer));
   if (t->kind == SG_TERM_HEAD) {
     json_object_set_new(o, "head", json_integer(t->head));
@@ -24,20 +24,20 @@ static json_t *term_json(const cli_prompt *p, const sg_term *t) {
   json_object_set_new(o, "token",
                       json_integer(p->tokens[t->kind == SG_TERM_HEAD && t->source >= 0 ? t->source : t->position]));
   if (t->kind == SG_TERM_NEURON || (t->kind == SG_TERM_HEAD && t->value != 0))
-    json_object_set_new(o, "value", cli_json_real(t->value));
-  json_object_set_new(o, "effect", cli_json_real(t->effect));
+    json_object_set_new(o, "value", sgi_report_real(t->value));
+  json_object_set_new(o, "effect", sgi_report_real(t->effect));
   return o;
 }
 
-static json_t *terms_json(const cli_prompt *p, const sg_terms *l, size_t limit, const sg_true_effect *truth,
+static json_t *terms_json(const sgi_prompt *p, const sg_terms *l, size_t limit, const sg_true_effect *truth,
                           size_t n_truth) {
   json_t *a = json_array();
   for (size_t i = 0; i < l->count && i < limit; i++) {
     json_t *o = term_json(p, &l->terms[i]);
     if (i < n_truth) {
-      json_object_set_new(o, "true_effect", cli_json_real(truth[i].effect));
-      json_object_set_new(o, "gates_held", cli_json_real(truth[i].gates_held));
-      json_object_set_new(o, "rerouting", cli_json_real(truth[i].rerouting));
+      json_object_set_new(o, "true_effect", sgi_report_real(truth[i].effect));
+      json_object_set_new(o, "gates_held", sgi_report_real(truth[i].gates_held));
+      json_object_set_new(o, "rerouting", sgi_report_real(truth[i].rerouting));
       json_object_set_new(o, "gates_changed", json_integer((json_int_t)truth[i].gates_changed));
     }
     json_array_append_new(a, o);
@@ -45,47 +45,47 @@ static json_t *terms_json(const cli_prompt *p, const sg_terms *l, size_t limit, 
   return a;
 }
 
-json_t *cli_attribution_json(const cli_prompt *p, const sg_attribution *a, size_t top, const sg_true_effect *truth,
+json_t *sgi_attribution_json(const sgi_prompt *p, const sg_attribution *a, size_t top, const sg_true_effect *truth,
                              size_t n_truth) {
   json_t *total =
-      json_pack("{so so so so}", "sum", cli_json_real(a->inputs.sum), "residue", cli_json_real(a->inputs.residue),
-                "sum_abs", cli_json_real(a->inputs.sum_abs), "terms", terms_json(p, &a->inputs, SIZE_MAX, NULL, 0));
-  return json_pack("{so sI so so so so so so so so so so}", "tokens", cli_prompt_json(p), "position",
-                   (json_int_t)a->position, "target", cli_token_json(p, a->target), "against",
-                   cli_token_json(p, a->against), "target_logit", cli_json_real(a->target_logit), "sum",
-                   cli_json_real(a->direct.sum), "residue", cli_json_real(a->direct.residue), "sum_abs",
-                   cli_json_real(a->direct.sum_abs), "terms", terms_json(p, &a->direct, SIZE_MAX, NULL, 0), "total",
+      json_pack("{so so so so}", "sum", sgi_report_real(a->inputs.sum), "residue", sgi_report_real(a->inputs.residue),
+                "sum_abs", sgi_report_real(a->inputs.sum_abs), "terms", terms_json(p, &a->inputs, SIZE_MAX, NULL, 0));
+  return json_pack("{so sI so so so so so so so so so so}", "tokens", sgi_prompt_json(p), "position",
+                   (json_int_t)a->position, "target", sgi_token_json(p, a->target), "against",
+                   sgi_token_json(p, a->against), "target_logit", sgi_report_real(a->target_logit), "sum",
+                   sgi_report_real(a->direct.sum), "residue", sgi_report_real(a->direct.residue), "sum_abs",
+                   sgi_report_real(a->direct.sum_abs), "terms", terms_json(p, &a->direct, SIZE_MAX, NULL, 0), "total",
                    total, "neurons", terms_json(p, &a->neurons, top, truth, n_truth), "heads",
                    terms_json(p, &a->heads, top, NULL, 0));
 }
 
 /* One token of a phrase: its logit, how likely it is after those before it, and how its sums
  * stand. */
-static json_t *part_json(const cli_prompt *p, const sg_phrase_part *x) {
+static json_t *part_json(const sgi_prompt *p, const sg_phrase_part *x) {
   const sg_attribution *a = x->own;
-  return json_pack("{so sb sI so so so so so so so so}", "token", cli_token_json(p, x->token), "against", x->against,
-                   "position", (json_int_t)x->position, "logit", cli_json_real(a->target_logit), "log_probability",
-                   cli_json_real(x->log_probability), "sum", cli_json_real(a->direct.sum), "residue",
-                   cli_json_real(a->direct.residue), "sum_abs", cli_json_real(a->direct.sum_abs), "total_sum",
-                   cli_json_real(a->inputs.sum), "total_residue", cli_json_real(a->inputs.residue), "total_sum_abs",
-                   cli_json_real(a->inputs.sum_abs));
+  return json_pack("{so sb sI so so so so so so so so}", "token", sgi_token_json(p, x->token), "against", x->against,
+                   "position", (json_int_t)x->position, "logit", sgi_report_real(a->target_logit), "log_probability",
+                   sgi_report_real(x->log_probability), "sum", sgi_report_real(a->direct.sum), "residue",
+                   sgi_report_real(a->direct.residue), "sum_abs", sgi_report_real(a->direct.sum_abs), "total_sum",
+                   sgi_report_real(a->inputs.sum), "total_residue", sgi_report_real(a->inputs.residue), "total_sum_abs",
+                   sgi_report_real(a->inputs.sum_abs));
 }
 
-static json_t *parts_word(const cli_prompt *p, const sg_phrase *phrase, bool against) {
+static json_t *parts_word(const sgi_prompt *p, const sg_phrase *phrase, bool against) {
   int32_t ids[SG_PHRASE_MOST];
   size_t n = 0;
   for (size_t i = 0; i < phrase->n_parts; i++)
     if (phrase->parts[i].against == against) ids[n++] = phrase->parts[i].token;
   if (!n) return json_null();
-  return cli_word_json(p, ids, n, against ? phrase->against_log_probability : phrase->log_probability);
+  return sgi_word_json(p, ids, n, against ? phrase->against_log_probability : phrase->log_probability);
 }
 
-json_t *cli_phrase_json(const cli_prompt *p, const sg_phrase *phrase, size_t top, const sg_true_effect *truth,
+json_t *sgi_phrase_json(const sgi_prompt *p, const sg_phrase *phrase, size_t top, const sg_true_effect *truth,
                         size_t n_truth) {
-  cli_prompt whole = *p;
+  sgi_prompt whole = *p;
   whole.tokens = phrase->tokens;
   whole.count = phrase->count;
-  json_t *o = cli_attribution_json(&whole, &phrase->sum, top, truth, n_truth), *parts = json_array();
+  json_t *o = sgi_attribution_json(&whole, &phrase->sum, top, truth, n_truth), *parts = json_array();
   for (size_t i = 0; i < phrase->n_parts; i++) json_array_append_new(parts, part_json(p, &phrase->parts[i]));
   json_object_set_new(o, "phrase",
                       json_pack("{so so so}", "target", parts_word(p, phrase, false), "against",
@@ -93,21 +93,21 @@ json_t *cli_phrase_json(const cli_prompt *p, const sg_phrase *phrase, size_t top
   return o;
 }
 
-json_t *cli_effects_json(const cli_prompt *p, const sg_exact_effect *at, size_t n) {
+json_t *sgi_effects_json(const sgi_prompt *p, const sg_exact_effect *at, size_t n) {
   json_t *terms = json_array();
   for (size_t i = 0; i < n; i++) {
     json_t *o = term_json(p, &at[i].term);
-    json_object_set_new(o, "true_effect", cli_json_real(at[i].effect));
-    json_object_set_new(o, "missed", cli_json_real(at[i].effect - at[i].term.effect));
+    json_object_set_new(o, "true_effect", sgi_report_real(at[i].effect));
+    json_object_set_new(o, "missed", sgi_report_real(at[i].effect - at[i].term.effect));
     json_array_append_new(terms, o);
   }
   return terms;
 }
 
-static json_t *exact_list_json(const cli_prompt *p, const sg_exact_list *l, size_t top) {
-  return json_pack("{sI so so so so}", "count", (json_int_t)l->count, "sum_abs", cli_json_real(l->sum_abs), "rerouting",
-                   cli_json_real(l->rerouting), "rank", cli_json_real(l->rank), "terms",
-                   cli_effects_json(p, l->at, l->count < top ? l->count : top));
+static json_t *exact_list_json(const sgi_prompt *p, const sg_exact_list *l, size_t top) {
+  return json_pack("{sI so so so so}", "count", (json_int_t)l->count, "sum_abs", sgi_report_real(l->sum_abs),
+                   "rerouting", sgi_report_real(l->rerouting), "rank", sgi_report_real(l->rank), "terms",
+                   sgi_effects_json(p, l->at, l->count < top ? l->count : top));
 }
 
 /* ---- true effects in lists that are there ---------------------------------------------------- */
@@ -135,12 +135,12 @@ static void add_to(json_t *terms, bool total, const sg_exact_effect *sorted, siz
                                        .index = field(o, "index")}};
     const sg_exact_effect *e = bsearch(&wanted, sorted, n, sizeof wanted, by_place);
     if (!e) continue;
-    if (!json_object_get(o, "true_effect")) json_object_set_new(o, "true_effect", cli_json_real(e->effect));
-    if (total) json_object_set_new(o, "missed", cli_json_real(e->effect - e->term.effect));
+    if (!json_object_get(o, "true_effect")) json_object_set_new(o, "true_effect", sgi_report_real(e->effect));
+    if (total) json_object_set_new(o, "missed", sgi_report_real(e->effect - e->term.effect));
   }
 }
 
-bool cli_exact_add(json_t *a, const cli_prompt *p, const sg_exact *x, size_t top) {
+bool sgi_exact_add(json_t *a, const sgi_prompt *p, const sg_exact *x, size_t top) {
   size_t n = x->neurons.count;
   sg_exact_effect *sorted = sgi_alloc((n + 1) * sizeof *sorted);
   if (!a || !sorted) {
@@ -157,21 +157,21 @@ bool cli_exact_add(json_t *a, const cli_prompt *p, const sg_exact *x, size_t top
   return !json_object_set_new(a, "true", o);
 }
 
-static json_t *minimal_set_json(const cli_prompt *p, const sg_minimal_set *s) {
+static json_t *minimal_set_json(const sgi_prompt *p, const sg_minimal_set *s) {
   if (!s->found) return json_null();
   return json_pack("{sI sI so so}", "count", (json_int_t)s->count, "first", (json_int_t)s->first, "margin",
-                   cli_json_real(s->margin), "terms", cli_effects_json(p, s->at, s->count));
+                   sgi_report_real(s->margin), "terms", sgi_effects_json(p, s->at, s->count));
 }
 
-json_t *cli_minimal_json(const cli_prompt *p, const sg_minimal *m) {
-  return json_pack("{so sI so so sI so so sI so so}", "tokens", cli_prompt_json(p), "position", (json_int_t)m->position,
-                   "target", cli_token_json(p, m->target), "against", cli_token_json(p, m->against), "population",
-                   (json_int_t)m->population, "margin", cli_json_real(m->margin), "silent", cli_json_real(m->silent),
-                   "runs", (json_int_t)m->runs, "keep", minimal_set_json(p, &m->keep), "lose",
-                   minimal_set_json(p, &m->lose));
+json_t *sgi_minimal_json(const sgi_prompt *p, const sg_minimal *m) {
+  return json_pack("{so sI so so sI so so sI so so}", "tokens", sgi_prompt_json(p), "position", (json_int_t)m->position,
+                   "target", sgi_token_json(p, m->target), "against", sgi_token_json(p, m->against), "population",
+                   (json_int_t)m->population, "margin", sgi_report_real(m->margin), "silent",
+                   sgi_report_real(m->silent), "runs", (json_int_t)m->runs, "keep", minimal_set_json(p, &m->keep),
+                   "lose", minimal_set_json(p, &m->lose));
 }
 
-sg_status cli_linear_change(const cli_prompt *p, size_t position, int32_t target, const sg_edit *edits, size_t n_edits,
+sg_status sgi_linear_change(const sgi_prompt *p, size_t position, int32_t target, const sg_edit *edits, size_t n_edits,
                             double *out, sg_error *err) {
   sg_attribute_request r = {
       .tokens = p->tokens, .count = p->count, .position = (ptrdiff_t)position, .target = target, .against = -1};
@@ -188,12 +188,12 @@ sg_status cli_linear_change(const cli_prompt *p, size_t position, int32_t target
   return st;
 }
 
-sg_status cli_linear_changes(const cli_prompt *p, size_t position, const cli_word *w, const sg_edit *edits,
+sg_status sgi_linear_changes(const sgi_prompt *p, size_t position, const sgi_word *w, const sg_edit *edits,
                              size_t n_edits, double *out, sg_error *err) {
   sg_status st = SG_OK;
   double sum = 0;
   for (size_t i = 0; i < w->n && !st; i++) {
-    st = cli_linear_change(p, position + i, w->ids[i], edits, n_edits, out, err);
+    st = sgi_linear_change(p, position + i, w->ids[i], edits, n_edits, out, err);
     sum += *out;
   }
   *out = sum;

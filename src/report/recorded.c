@@ -1,0 +1,58 @@
+#include "recorded.h"
+
+#include <string.h>
+
+#include "core/file.h"
+#include "read/excerpt.h"
+
+sg_status sgi_record_reader_open(const char *directory, sgi_record_reader *out, sg_error *err) {
+  *out = (sgi_record_reader){.directory = directory};
+  sg_status st = sg_recording_open(directory, &out->rec, err);
+  if (st) return st;
+  out->info = sgi_recording_info_of(out->rec);
+  char *path = sgi_path_join(directory, "tokenizer.json");
+  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
+  if (sgi_is_file(path)) st = sg_tokenizer_load(path, &out->tok, err);
+  if (!st && out->tok && sg_tokenizer_vocab_size(out->tok) > out->info->vocab_size)
+    st =
+        sgi_fail(err, SG_ERR_FORMAT, "%s has %zu ids, the recorded model's vocabulary %zu: they do not belong together",
+                 path, sg_tokenizer_vocab_size(out->tok), out->info->vocab_size);
+  sgi_free(path);
+  return st;
+}
+
+void sgi_record_reader_close(sgi_record_reader *r) {
+  sg_recording_close(r->rec);
+  sg_tokenizer_free(r->tok);
+}
+
+sg_status sgi_record_reader_circuits(const sgi_record_reader *r, sg_error *err) {
+  size_t slot;
+  return r->info->n_layers ? SG_OK : sgi_recording_slot(r->rec, 0, &slot, err);
+}
+
+size_t sgi_record_reader_channels(const sgi_record_reader *r) {
+  size_t most = 0;
+  for (size_t s = 0; s < r->info->n_layers; s++)
+    if (r->info->slots[s].channels > most) most = r->info->slots[s].channels;
+  return most;
+}
+
+static sgi_excerpt_form form(bool names) { return names ? SGI_EXCERPT_NAMES : SGI_EXCERPT_TEXT; }
+
+json_t *sgi_recorded_token(const sgi_record_reader *r, int32_t id, bool names) {
+  sgi_bytes b = {0};
+  json_t *o = NULL;
+  if (r->tok && !sgi_excerpt_token(r->tok, id, form(names), &b, NULL)) o = sgi_report_text(b.data ? b.data : "", b.n);
+  sgi_bytes_deinit(&b);
+  return o ? o : json_null();
+}
+
+json_t *sgi_recorded_excerpt(const sgi_record_reader *r, size_t position, size_t width, bool names) {
+  sgi_bytes b = {0};
+  json_t *o = NULL;
+  if (r->tok && !sgi_excerpt(r->rec, r->tok, position, width, form(names), &b, NULL))
+    o = sgi_report_text(b.data ? b.data : "", b.n);
+  sgi_bytes_deinit(&b);
+  return o ? o : json_null();
+}

@@ -1,0 +1,17 @@
+/* report.h: numbers and texts as they stand in every result. What a command prints and what the
+ * explorer answers are one document, made in this room: JSON out of the library's structs. */
+#ifndef SGI_REPORT_REPORT_H
+#define SGI_REPORT_REPORT_H
+
+#include "core/arena.h"
+#include "core/base.h"
+#include "core/json.h"
+
+json_t *sgi_report_real(double x); /* null where x is NaN or infinite */
+/* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL
+ * but for memory. */
+json_t *sgi_report_text(const char *bytes, size_t n);
+/* text behind its byte order mark, if it has one. NULL allowed. */
+const char *sgi_skip_mark(const char *text);
+
+#endif
