@@ -143,8 +143,22 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@SGATLIN=build/asan/sgatlin TESTS=build/asan/tests OMP_NUM_THREADS=2 sh tests/run.sh $(TESTS:$(BUILD)/%=build/asan/%) $(CLI_TESTS)
 
 # cppcheck is no package of `make deps`: this is for developers.
-.PHONY: analyse
-analyse: ## static analysis by cppcheck, each exception with its reason in tools/cppcheck.txt (developers; needs cppcheck; a minute)
+# Training, reading and the server under ThreadSanitizer. clang's OpenMP tells it what a region orders (archer); oneDNN, which is not
+# built with it, is left out. RACED: the tests that run.
+TSAN_CC ?= clang-14
+ARCHER ?= $(firstword $(wildcard /usr/lib/llvm-*/lib/libarcher.so))
+RACED ?= $(filter-out $(FAULT_TEST_SRC:tests/%.c=$(BUILD)/tests/%) $(FUZZ_TEST_SRC:tests/%.c=$(BUILD)/tests/%),$(TESTS)) \
+  $(addprefix tests/cli/test_,train.sh record.sh reading.sh explore.sh facts.sh)
+tsan: ## all C tests and the main command tests under ThreadSanitizer (developers; needs clang and its OpenMP; an hour)
+	@$(MAKE) $(JOBS) --no-print-directory VARIANT=tsan CC='$(TSAN_CC)' WERROR=1 tests
+	@TSAN_OPTIONS='ignore_noninstrumented_modules=1 exitcode=66' OMP_TOOL_LIBRARIES='$(ARCHER)' OMP_NUM_THREADS=3 SGATLIN=build/tsan/sgatlin \
+	  TESTS=build/tsan/tests sh tests/run.sh $(RACED:$(BUILD)/%=build/tsan/%)
+
+.PHONY: analyse tsan tidy
+tidy: $(BUILD)/sgatlin ## clang-tidy: faults and CERT's rules (.clang-tidy), each exception with its reason in tools/tidy.txt (developers; a minute)
+	@BUILD=$(BUILD) sh tools/tidy.sh
+
+analyse: tidy ## static analysis by clang-tidy and cppcheck, each exception with its reason in tools/ (developers; two minutes)
 	@cppcheck $(JOBS) -q --std=c11 --enable=warning,performance,portability --error-exitcode=1 --suppress=missingIncludeSystem \
 	  --suppressions-list=tools/cppcheck.txt -Iinclude -Isrc -D_GNU_SOURCE src cli server
 

@@ -132,13 +132,13 @@ static void stored_axpy(float *y, const sgi_weight *w, size_t base, const int32_
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static const sgi_dtype_traits traits[] = {
-    [SGI_F32] = {"float32", bytes_4, f32_row, f32_dot_row, f32_dot, f32_axpy},
-    [SGI_F64] = {"float64", bytes_8, f64_row, NULL, NULL, NULL},
-    [SGI_F16] = {"f16", bytes_2, stored_row, stored_dot_row, stored_dot, stored_axpy},
-    [SGI_BF16] = {"bf16", bytes_2, stored_row, stored_dot_row, stored_dot, stored_axpy},
+    [SGI_F32] = {"float32", bytes_4, f32_row, f32_dot_row, f32_dot, f32_axpy, 0},
+    [SGI_F64] = {"float64", bytes_8, f64_row, NULL, NULL, NULL, 0},
+    [SGI_F16] = {"f16", bytes_2, stored_row, stored_dot_row, stored_dot, stored_axpy, 0},
+    [SGI_BF16] = {"bf16", bytes_2, stored_row, stored_dot_row, stored_dot, stored_axpy, 0},
     [SGI_I8] = {"int8", bytes_1, stored_row, stored_dot_row, stored_dot, stored_axpy, 127},
     [SGI_U8] = {"int4", bytes_half, stored_row, stored_dot_row, stored_dot, stored_axpy, 7},
-    [SGI_BOOL] = {"BOOL", bytes_1, NULL, NULL, NULL, NULL},
+    [SGI_BOOL] = {"BOOL", bytes_1, NULL, NULL, NULL, NULL, 0},
 };
 
 const sgi_dtype_traits *sgi_weight_traits(sgi_dtype t) { return &traits[t]; }

@@ -103,7 +103,7 @@ static sg_status count_ids(const sgi_loading *l, const json_t *added, size_t *co
     if (st) return st;
     if (id > largest) largest = id;
   }
-  *count = (size_t)(largest + 1);
+  *count = (size_t)((int64_t)largest + 1);
   return *count ? SG_OK : sgi_fail(l->err, SG_ERR_FORMAT, "%s: model.vocab has no token", l->path);
 }
 

@@ -166,7 +166,10 @@ static sg_status refuse_jump(sgi_trainer *t, double norm, sg_error *err) {
   const sgi_row *row = largest(t);
   const char *layer = strstr(row->name, "layers.");
   char where[40] = "";
-  if (layer) snprintf(where, sizeof where, " (layer %d)", atoi(layer + strlen("layers.")));
+  if (layer) {
+    const char *number = layer + strlen("layers.");
+    snprintf(where, sizeof where, " (layer %.*s)", (int)strspn(number, "0123456789"), number);
+  }
   memset(t->grad, 0, t->model->table.floats * sizeof(float));
   return sgi_fail(err, SG_ERR_NUMERIC,
                   "step %llu (batch %llu of the run): the gradient's norm jumps to %g from a median of %g, most of it "

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/half.h"
 #include "core/safetensors.h"
 #include "math/weight.h"
 #include "model/model.h"
@@ -16,7 +17,7 @@ static void encode(sgi_dtype t, char *out, const float *x, size_t n) {
     uint32_t bits;
     memcpy(&bits, &x[i], sizeof bits);
     if (t == SGI_F64) ((double *)(void *)out)[i] = (double)x[i] * (1 + 1e-12); /* rounds back to x */
-    if (t == SGI_F16) ((_Float16 *)(void *)out)[i] = (_Float16)x[i];
+    if (t == SGI_F16) ((uint16_t *)(void *)out)[i] = sgi_to_half(x[i]);
     if (t == SGI_BF16) ((uint16_t *)(void *)out)[i] = (uint16_t)(bits >> 16);
     if (t == SGI_F32) ((float *)(void *)out)[i] = x[i];
     if (t == SGI_I8) out[i] = 1;
@@ -27,7 +28,7 @@ static float expected(sgi_dtype t, float x) {
   uint32_t bits;
   memcpy(&bits, &x, sizeof bits);
   bits &= 0xffff0000u;
-  if (t == SGI_F16) return (float)(_Float16)x;
+  if (t == SGI_F16) return sgi_from_half(sgi_to_half(x));
   if (t == SGI_BF16) memcpy(&x, &bits, sizeof x);
   return x;
 }
