@@ -64,6 +64,11 @@ static sg_status failed(const sgi_names *n, int code, sg_error *err) {
   const char *what = n->db ? sqlite3_errmsg(n->db) : sqlite3_errstr(code);
   switch (code & 0xff) {
     case SQLITE_NOMEM: return sgi_fail(err, SG_ERR_MEMORY, "%.200s: out of memory", n->path);
+    case SQLITE_READONLY:
+      return sgi_fail(err, SG_ERR_IO,
+                      "%.200s: a writer ended in the middle of a change, and this process may not take it back: let "
+                      "one that may write the file open it once",
+                      n->path);
     case SQLITE_FULL: return sgi_fail(err, SG_ERR_SPACE, "%.200s: no space left: nothing was changed", n->path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -210,7 +215,8 @@ static sg_status look(sgi_names *n, sg_error *err) {
 }
 
 static sg_status open_file(sgi_names *n, const sgi_names_model *of, sg_error *err) {
-  int flags = n->write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+  /* Readers too: what a killed writer left half done is taken back by whoever opens the file next. */
+  int flags = SQLITE_OPEN_READWRITE | (n->write ? SQLITE_OPEN_CREATE : 0);
   sg_status st = look(n, err);
   if (st) return st;
   int code = sqlite3_open_v2(n->path, &n->db, flags | SQLITE_OPEN_FULLMUTEX, NULL);
@@ -220,6 +226,7 @@ static sg_status open_file(sgi_names *n, const sgi_names_model *of, sg_error *er
   if (!st) st = begin_file(n, err);
   if (!st) st = check_form(n, err);
   if (!st) st = check_model(n, of, err);
+  if (!st && !n->write) st = execute(n, "PRAGMA query_only = ON", err);
   for (size_t i = 0; i < N_STATEMENTS && !st; i++) {
     code = sqlite3_prepare_v3(n->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &n->statement[i], NULL);
     if (code) st = failed(n, code, err);

@@ -417,7 +417,7 @@ static void tensors_are_the_reference_s(void **state) {
 
 static sgi_ffn_call forward_call(const layer *l, const sgi_tap *tap) {
   return (sgi_ffn_call){.config = &l->config,
-                        .at = {&l->config, 0, l->n, 0, 0},
+                        .at = {.config = &l->config, .T = l->n},
                         .w = l->weight,
                         .n = l->n,
                         .saved = l->saved,
