@@ -215,7 +215,8 @@ static sg_status look(sgi_names *n, sg_error *err) {
 }
 
 static sg_status open_file(sgi_names *n, const sgi_names_model *of, sg_error *err) {
-  /* Readers too: what a killed writer left half done is taken back by whoever opens the file next. */
+  /* Readers too: what a killed writer left half done is taken back by whoever opens the file
+   * next. */
   int flags = SQLITE_OPEN_READWRITE | (n->write ? SQLITE_OPEN_CREATE : 0);
   sg_status st = look(n, err);
   if (st) return st;
