@@ -68,7 +68,7 @@ TEST_SRC := $(sort $(wildcard tests/unit/test_*.c tests/grad/test_*.c tests/gold
 DATA_SRC := $(sort $(wildcard data/worlds/*.json))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embedded.o
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
-SERVER_OBJ := $(SERVER_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/web.o
+SERVER_OBJ := $(SERVER_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/web.o $(BUILD)/obj/gen/schema.o
 REF_OBJ := $(REF_SRC:%.c=$(BUILD)/obj/%.o)
 HTTP_TEST_SRC := $(sort $(wildcard tests/http/test_*.c))
 HTTP_HELP := $(filter-out $(HTTP_TEST_SRC),$(sort $(wildcard tests/http/*.c)))
@@ -204,7 +204,9 @@ $(BUILD)/web/%: web/%
 	@mkdir -p $(@D); cp $< $@
 $(BUILD)/gen/web.c: tools/embed.sh $(WEB)
 	@mkdir -p $(@D); sh tools/embed.sh web $(WEB) > $@.new && mv $@.new $@
-$(BUILD)/obj/gen/web.o: CPPFLAGS_ALL += -Iserver
+$(BUILD)/gen/schema.c: tools/embed.sh server/openapi.json
+	@mkdir -p $(@D); sh tools/embed.sh schema server/openapi.json > $@.new && mv $@.new $@
+$(BUILD)/obj/gen/web.o $(BUILD)/obj/gen/schema.o: CPPFLAGS_ALL += -Iserver
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
 	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(STRICT) -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/version.h

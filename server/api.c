@@ -7,27 +7,28 @@
 #include "core/file_guard.h"
 #include "core/json.h"
 #include "report/context.h"
+#include "schema.h"
 
+/* How each is asked, and what with: openapi.json (schema.h). */
 static const struct {
   const char *path;
-  bool post;
   api_answer answer;
 } routes[] = {
-    {"/api/info", false, api_info},          {"/api/metrics", true, api_metrics},
-    {"/api/predict", true, api_predict},     {"/api/continue", true, api_continue},
-    {"/api/generate", true, api_generate},   {"/api/lens", true, api_lens},
-    {"/api/margins", true, api_margins},     {"/api/attention", true, api_attention},
-    {"/api/attribute", true, api_attribute}, {"/api/minimal", true, api_minimal},
-    {"/api/ablate", true, api_ablate},       {"/api/joint", true, api_joint},
-    {"/api/neuron", true, api_neuron},       {"/api/activation", true, api_activation},
-    {"/api/labels", true, api_labels},       {"/api/name", true, api_name},
-    {"/api/neurons", true, api_neurons},     {"/api/graph", true, api_graph},
-    {"/api/neighbors", true, api_neighbors}, {"/api/together", true, api_together},
-    {"/api/fires", true, api_fires},         {"/api/map", true, api_map},
-    {"/api/locate", true, api_locate},       {"/api/place", true, api_place},
-    {"/api/facts", true, api_facts},         {"/api/file", true, api_file},
-    {"/api/documents", true, api_documents}, {"/api/document", true, api_document},
-    {"/api/patch", true, api_patch},
+    {"/api/info", api_info},           {"/api/metrics", api_metrics},
+    {"/api/predict", api_predict},     {"/api/continue", api_continue},
+    {"/api/generate", api_generate},   {"/api/lens", api_lens},
+    {"/api/margins", api_margins},     {"/api/attention", api_attention},
+    {"/api/attribute", api_attribute}, {"/api/minimal", api_minimal},
+    {"/api/ablate", api_ablate},       {"/api/joint", api_joint},
+    {"/api/neuron", api_neuron},       {"/api/activation", api_activation},
+    {"/api/labels", api_labels},       {"/api/name", api_name},
+    {"/api/neurons", api_neurons},     {"/api/graph", api_graph},
+    {"/api/neighbors", api_neighbors}, {"/api/together", api_together},
+    {"/api/fires", api_fires},         {"/api/map", api_map},
+    {"/api/locate", api_locate},       {"/api/place", api_place},
+    {"/api/facts", api_facts},         {"/api/file", api_file},
+    {"/api/documents", api_documents}, {"/api/document", api_document},
+    {"/api/patch", api_patch},
 };
 
 /* The model's and the recording's files are as they were; answers name no paths, the terminal
@@ -54,16 +55,22 @@ static void warn_beyond(const api_call *c, json_t *answer) {
 
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) {
   explorer *e = user;
-  api_call c = {.e = e, .job = job, .body = http_job_body(job), .p = {.model = e->model, .tokenizer = e->tokenizer}};
+  api_call c = {.e = e, .job = job, .p = {.model = e->model, .tokenizer = e->tokenizer}};
+  json_t *body = NULL;
   sg_status st = SG_OK;
   for (size_t i = 0; i < SGI_COUNT(routes); i++) {
     if (strcmp(routes[i].path, http_job_path(job))) continue;
-    if (routes[i].post != http_job_is_post(job))
-      return sgi_fail(err, SG_ERR_ARG, "%s is asked for with %s", routes[i].path, routes[i].post ? "POST" : "GET");
+    bool post;
+    const json_t *call = schema_call(routes[i].path, &post, err);
+    if (!call) return err->code;
+    if (post != http_job_is_post(job))
+      return sgi_fail(err, SG_ERR_ARG, "%s is asked for with %s", routes[i].path, post ? "POST" : "GET");
     if (!e->model && routes[i].answer != api_info && routes[i].answer != api_file)
       return sgi_fail(err, SG_ERR_ARG,
                       "this explorer shows a graph from a file: %s needs a model (sgatlin explore MODEL)",
                       routes[i].path);
+    if ((st = schema_take(call, http_job_body(job), &body, err))) break;
+    c.body = body;
     if ((st = whole_files(e, err))) break;
     bool sound = !e->recording || !sgi_recording_check(e->recording->rec, NULL);
     st = routes[i].answer(&c, answer, err);
@@ -72,6 +79,7 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
     if (!st && sound && e->recording) st = sgi_recording_check(e->recording->rec, err); /* found by this answer */
   }
   sgi_free(c.p.tokens);
+  json_decref(body);
   if (st) {
     json_decref(*answer);
     *answer = NULL;
@@ -119,28 +127,26 @@ void api_forget(explorer *e) {
 
 /* ---- fields ---------------------------------------------------------------------------------- */
 
-sg_status api_int(const api_call *c, const char *key, json_int_t min, json_int_t max, json_int_t fallback,
-                  json_int_t *out, sg_error *err) {
-  const json_t *v = json_object_get(c->body, key);
-  *out = v ? json_integer_value(v) : fallback;
-  if (!v || (json_is_integer(v) && *out >= min && *out <= max)) return SG_OK;
-  return sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be a whole number from %lld to %lld", key, (long long)min,
-                  (long long)max);
+size_t api_size(const json_t *o, const char *key) {
+  json_int_t v = json_integer_value(json_object_get(o, key));
+  return v > 0 ? (size_t)v : 0;
 }
 
-sg_status api_real(const api_call *c, const char *key, double min, double max, double fallback, double *out,
-                   sg_error *err) {
-  const json_t *v = json_object_get(c->body, key);
-  *out = v ? json_number_value(v) : fallback;
-  if (!v || (json_is_number(v) && isfinite(*out) && *out >= min && *out <= max)) return SG_OK;
-  return sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be a number from %g to %g", key, min, max);
+size_t api_within(const json_t *o, const char *key, size_t room) {
+  size_t v = api_size(o, key);
+  return v < room ? v : room;
 }
 
-sg_status api_text(const api_call *c, const char *key, size_t max, const char **out, sg_error *err) {
-  const json_t *v = json_object_get(c->body, key);
-  *out = json_string_value(v);
-  if (!v || (*out && json_string_length(v) <= max)) return SG_OK;
-  return sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be a text of at most %zu bytes", key, max);
+double api_real(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+bool api_flag(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
+bool api_has(const json_t *o, const char *key) { return json_object_get(o, key) != NULL; }
+const char *api_text(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+
+sg_status api_below(const json_t *o, const char *key, size_t limit, ptrdiff_t *out, sg_error *err) {
+  *out = api_has(o, key) ? (ptrdiff_t)api_size(o, key) : -1;
+  if (*out < (ptrdiff_t)limit) return SG_OK;
+  if (!limit) return sgi_fail(err, SG_ERR_ARG, "request: \"%s\" can be none: there are none here", key);
+  return sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be a whole number from 0 to %zu", key, limit - 1);
 }
 
 static sg_status no_tokenizer(sg_error *err) {
@@ -155,44 +161,34 @@ sg_status api_of_field(const char *key, sg_status st, sg_error *err) {
 }
 
 sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err) {
-  const char *text;
-  sg_status st = api_text(c, key, 256, &text, err);
+  const char *text = api_text(c->body, key);
   *out = fallback;
-  if (st || !text) return st;
+  if (!text) return SG_OK;
   if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
   return api_of_field(key, sgi_prompt_token(&c->p, text, out, err), err);
 }
 
 sg_status api_word(const api_call *c, const char *key, size_t position, sgi_word *out, sg_error *err) {
-  const char *text;
-  sg_status st = api_text(c, key, 256, &text, err);
+  const char *text = api_text(c->body, key);
   *out = (sgi_word){0};
-  if (st || !text) return st;
+  if (!text) return SG_OK;
   if (!c->p.tokenizer && strncmp(text, "id:", 3)) return no_tokenizer(err);
-  st = api_of_field(key, sgi_word_read(&c->p, text, (ptrdiff_t)position, out, err), err);
+  sg_status st = api_of_field(key, sgi_word_read(&c->p, text, (ptrdiff_t)position, out, err), err);
   if (!st && position + out->n > sg_model_config(c->p.model)->max_position)
     st = sgi_fail(err, SG_ERR_ARG, "\"%s\": prompt and word have %zu tokens, more than the model was made for", key,
                   position + out->n);
   return st;
 }
 
-sg_status api_keys(const api_call *c, const char *const *keys, size_t count, sg_error *err) {
-  sg_status st = sgi_json_only_keys(c->body, "request", keys, count, err);
-  if (st && err) err->code = SG_ERR_ARG;
-  return st ? SG_ERR_ARG : SG_OK;
-}
-
 static sg_status take_ids(api_call *c, const json_t *ids, size_t bos, sg_error *err) {
   size_t n = json_array_size(ids), V = sg_model_config(c->p.model)->vocab_size;
-  if (!json_is_array(ids)) return sgi_fail(err, SG_ERR_ARG, "request: \"ids\" must be a list of token ids");
   if (n > API_TOKENS) return SG_OK; /* refused below, with the length */
   if (!(c->p.tokens = sgi_alloc((n + bos + 1) * sizeof *c->p.tokens)))
     return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (bos) c->p.tokens[0] = sg_model_config(c->p.model)->bos_id;
   for (size_t i = 0; i < n; i++) {
-    const json_t *v = json_array_get(ids, i);
-    json_int_t id = json_integer_value(v);
-    if (!json_is_integer(v) || id < 0 || (size_t)id >= V)
+    json_int_t id = json_integer_value(json_array_get(ids, i));
+    if ((size_t)id >= V)
       return sgi_fail(err, SG_ERR_ARG, "request: \"ids\" must be whole numbers from 0 to %zu", V - 1);
     c->p.tokens[bos + i] = (int32_t)id;
   }
@@ -206,16 +202,13 @@ size_t api_most_tokens(const api_call *c) {
 }
 
 sg_status api_prompt(api_call *c, sg_error *err) {
-  const json_t *bos = json_object_get(c->body, "bos"), *ids = json_object_get(c->body, "ids");
-  const char *text;
-  sg_status st = api_text(c, "text", 64 << 10, &text, err);
-  if (st) return st;
-  if (bos && !json_is_boolean(bos)) return sgi_fail(err, SG_ERR_ARG, "request: \"bos\" must be true or false");
+  const json_t *ids = json_object_get(c->body, "ids");
+  const char *text = api_text(c->body, "text");
   if (!text == !ids) return sgi_fail(err, SG_ERR_ARG, "request: give \"text\" or \"ids\"");
   if (text && !c->p.tokenizer) return no_tokenizer(err);
-  size_t front = bos && json_is_false(bos) ? 0 : 1, n = json_array_size(ids) + front;
-  st = text ? sgi_prompt_encode(&c->p, sgi_skip_mark(text), !front, &c->p.tokens, &c->p.count, err)
-            : take_ids(c, ids, front, err);
+  size_t front = json_is_false(json_object_get(c->body, "bos")) ? 0 : 1, n = json_array_size(ids) + front;
+  sg_status st = text ? sgi_prompt_encode(&c->p, sgi_skip_mark(text), !front, &c->p.tokens, &c->p.count, err)
+                      : take_ids(c, ids, front, err);
   if (text) n = c->p.count;
   if (!st && n > API_TOKENS)
     st = sgi_fail(err, SG_ERR_ARG, "the prompt has %zu tokens: the explorer reads at most %d", n, API_TOKENS);

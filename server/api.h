@@ -41,8 +41,8 @@ typedef struct explorer {
 typedef struct api_call {
   explorer *e;
   http_job *job;
-  const json_t *body;
-  sgi_prompt p; /* model, tokenizer, tokens of the request */
+  const json_t *body; /* as the document has it: schema_take */
+  sgi_prompt p;       /* model, tokenizer, tokens of the request */
 } api_call;
 
 typedef sg_status (*api_answer)(api_call *c, json_t **answer, sg_error *err);
@@ -50,13 +50,20 @@ typedef sg_status (*api_answer)(api_call *c, json_t **answer, sg_error *err);
 /* The handler of http_settings; user is an explorer. */
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err);
 
-/* ---- fields of a request: absent ones give the default; a wrong type or range is SG_ERR_ARG -- */
-sg_status api_int(const api_call *c, const char *key, json_int_t min, json_int_t max, json_int_t fallback,
-                  json_int_t *out, sg_error *err);
-sg_status api_real(const api_call *c, const char *key, double min, double max, double fallback, double *out,
-                   sg_error *err);
+/* ---- fields of a request: as openapi.json says, its defaults filled in; what it can not say, as
+ * it depends on the model or on other fields, is looked at here -- */
+
+/* A whole number; 0 where absent. */
+size_t api_size(const json_t *o, const char *key);
+/* The same for an array of so much room: no more than that, whatever the document allows. */
+size_t api_within(const json_t *o, const char *key, size_t room);
+double api_real(const json_t *o, const char *key);
+bool api_flag(const json_t *o, const char *key);
 /* Borrowed; NULL where absent. */
-sg_status api_text(const api_call *c, const char *key, size_t max, const char **out, sg_error *err);
+const char *api_text(const json_t *o, const char *key);
+bool api_has(const json_t *o, const char *key);
+/* A whole number below limit; -1 where absent. */
+sg_status api_below(const json_t *o, const char *key, size_t limit, ptrdiff_t *out, sg_error *err);
 /* A token by its text or "id:N"; fallback where absent. */
 sg_status api_token(const api_call *c, const char *key, int32_t fallback, int32_t *out, sg_error *err);
 /* st; the key is put in front of what is wrong with its value, so that a page can show it under
@@ -77,8 +84,6 @@ sg_status api_take_edits(const api_call *c, bool may_lack, api_edits *out, sg_er
 void api_edits_free(api_edits *e);
 /* "layer", "channel" and "index" of a neuron of the model; 0 where absent. */
 sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err);
-/* Every key of the body is one of these. */
-sg_status api_keys(const api_call *c, const char *const *keys, size_t count, sg_error *err);
 /* "layer" of the recording; the last recorded one where absent. */
 sg_status api_slot(const api_call *c, size_t *slot, sg_error *err);
 /* The answer to this very request, kept from before: new reference, or NULL. The last few are
@@ -86,13 +91,14 @@ sg_status api_slot(const api_call *c, size_t *slot, sg_error *err);
 json_t *api_kept(const api_call *c);
 void api_keep(const api_call *c, json_t *answer);
 void api_forget(explorer *e);
-#define API_PROMPT_KEYS "text", "ids", "bos"
 /* text or ids, and bos, into c->p. */
 sg_status api_prompt(api_call *c, sg_error *err);
 /* Tokens of the longest prompt, begin token and all. */
 size_t api_most_tokens(const api_call *c);
 /* "position" of that prompt; the last where absent. */
 sg_status api_position(const api_call *c, size_t *out, sg_error *err);
+/* The same of another key. */
+sg_status api_place_at(const api_call *c, const char *key, size_t *out, sg_error *err);
 
 /* The forward pass of that prompt, which tells how far it is and ends when the client hangs up.
  * sg_run_free. */

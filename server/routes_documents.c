@@ -5,8 +5,7 @@
 #include "api.h"
 #include "text/unicode.h"
 
-enum { MAX_LIST = 50, FIND_BYTES = 256, START_BYTES = 160, BLOCK = 4096, TEXT_BYTES = 48 << 10, BEFORE = 400 };
-#define MAX_NUMBER ((json_int_t)1 << 50) /* as in openapi.json */
+enum { START_BYTES = 160, BLOCK = 4096, TEXT_BYTES = 48 << 10, BEFORE = 400 };
 
 static sg_status data_of(const api_call *c, doc_file **out, sg_error *err) {
   *out = c->e->data;
@@ -122,21 +121,11 @@ static sg_status collect_back(const api_call *c, const query *q, json_t *list, s
 }
 
 static sg_status take_query(const api_call *c, query *q, sg_error *err) {
-  static const char *const keys[] = {"from", "count", "find", "back"};
-  const json_t *back = json_object_get(c->body, "back");
-  json_int_t from, count;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "from", 0, MAX_NUMBER, 0, &from, err);
-  if (!st) st = api_int(c, "count", 1, MAX_LIST, 1, &count, err);
-  if (!st) st = api_text(c, "find", FIND_BYTES, &q->find, err);
-  if (!st && q->find && !*q->find) st = sgi_fail(err, SG_ERR_ARG, "request: \"find\" is empty");
-  if (!st && back && !json_is_boolean(back)) st = sgi_fail(err, SG_ERR_ARG, "request: \"back\" must be true or false");
-  if (!st) st = data_of(c, &q->d, err);
-  if (st) return st;
-  q->from = (size_t)from;
-  q->count = (size_t)count;
-  q->back = json_is_true(back);
-  return SG_OK;
+  q->find = api_text(c->body, "find");
+  q->from = api_size(c->body, "from");
+  q->count = api_size(c->body, "count");
+  q->back = api_flag(c->body, "back");
+  return data_of(c, &q->d, err);
 }
 
 sg_status api_documents(api_call *c, json_t **answer, sg_error *err) {
@@ -212,22 +201,16 @@ static size_t begin_of(const api_call *c, const char *text, size_t n, const char
 }
 
 sg_status api_document(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"number", "find"};
-  json_int_t number;
   doc_file *d = NULL;
-  const char *find, *text;
-  size_t n = 0;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "number", 0, MAX_NUMBER, 0, &number, err);
-  if (!st) st = api_text(c, "find", FIND_BYTES, &find, err);
-  if (!st && find && !*find) st = sgi_fail(err, SG_ERR_ARG, "request: \"find\" is empty");
-  if (!st) st = data_of(c, &d, err);
+  const char *find = api_text(c->body, "find"), *text;
+  size_t number = api_size(c->body, "number"), n = 0;
+  sg_status st = data_of(c, &d, err);
   if (st) return st;
-  st = plain_error(d, documents_at(d, (size_t)number, tick, c, &text, &n, err), err);
+  st = plain_error(d, documents_at(d, number, tick, c, &text, &n, err), err);
   if (!st && !text)
     return sgi_fail(err, SG_ERR_ARG, "request: \"number\": the text has %zu documents, from 0 to %zu", d->total,
                     d->total - 1);
   if (st) return st;
-  *answer = document_json(c, d, (size_t)number, text, n, begin_of(c, text, n, find), err);
+  *answer = document_json(c, d, number, text, n, begin_of(c, text, n, find), err);
   return *answer ? SG_OK : err->code;
 }

@@ -5,7 +5,7 @@
 #include "api.h"
 #include "read/fact_prompts.h"
 
-enum { MAX_SETS = 64, MAX_ANSWERS = 16, EFFORT = 1000 };
+enum { EFFORT = 1000 };
 
 /* Types of the rows of worlds' facts.json in order of appearance; empty for mined facts, which have
  * none. */
@@ -25,9 +25,9 @@ static sg_status open_facts(const api_call *c, json_t **file, sg_facts **facts, 
   *file = NULL;
   if (!c->e->facts) return sgi_fail(err, SG_ERR_ARG, "no facts are open: start the explorer with --worlds or --facts");
   if (!c->p.tokenizer) return sgi_fail(err, SG_ERR_ARG, "this model has no tokenizer.json: facts are text");
-  sg_status st = api_text(c, "type", 64, type, err);
-  if (!st && sgi_json_load(c->e->facts, file, err))
-    st = sgi_fail(err, SG_ERR_IO, "the file of facts could not be read again");
+  sg_status st = SG_OK;
+  *type = api_text(c->body, "type");
+  if (sgi_json_load(c->e->facts, file, err)) st = sgi_fail(err, SG_ERR_IO, "the file of facts could not be read again");
   if (!st) st = sgi_facts_from_json(*file, "facts", *type, facts, err);
   if (st == SG_ERR_FORMAT && err) err->code = st = SG_ERR_ARG;
   return st ? st : sg_facts_list(*facts, 1, err);
@@ -46,14 +46,12 @@ static json_t *noun_json(const sg_facts *f, size_t i, bool single) {
 }
 
 sg_status api_facts(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"type"};
   json_t *file = NULL, *nouns = json_array();
   sg_facts *f = NULL;
   sg_fact_prompt *prompts = NULL;
   size_t n = 0;
   const char *type = NULL;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = open_facts(c, &file, &f, &type, err);
+  sg_status st = open_facts(c, &file, &f, &type, err);
   if (!st) st = sgi_fact_prompts(f, c->p.tokenizer, sg_model_config(c->p.model)->bos_id, 1, &prompts, &n, err);
   for (size_t i = 0; !st && i < sg_facts_count(f); i++) {
     bool single = false;
@@ -88,16 +86,13 @@ static bool tick(void *user, size_t done, size_t wanted) {
 static sg_status take_sets(const api_call *c, size_t L, bool **out, size_t *n, sg_error *err) {
   const json_t *sets = json_object_get(c->body, "layers");
   *n = sets ? json_array_size(sets) : L + (L > 1);
-  if (sets && (!json_is_array(sets) || !*n || *n > MAX_SETS))
-    return sgi_fail(err, SG_ERR_ARG, "request: \"layers\" must be a list of 1 to %d lists", MAX_SETS);
   if (!(*out = sgi_alloc(*n * L))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   for (size_t s = 0; s < *n; s++) {
     const json_t *set = json_array_get(sets, s);
     for (size_t l = 0; l < L && !sets; l++) (*out)[s * L + l] = s == L || s == l;
-    if (sets && !json_array_size(set)) return sgi_fail(err, SG_ERR_ARG, "request: \"layers\" holds a list of none");
     for (size_t i = 0; i < json_array_size(set); i++) {
       const json_t *v = json_array_get(set, i);
-      if (!json_is_integer(v) || json_integer_value(v) < 0 || (size_t)json_integer_value(v) >= L)
+      if ((size_t)json_integer_value(v) >= L)
         return sgi_fail(err, SG_ERR_ARG, "request: \"layers\" must hold numbers from 0 to %zu", L - 1);
       (*out)[s * L + (size_t)json_integer_value(v)] = true;
     }
@@ -111,9 +106,7 @@ static sg_status choose(const api_call *c, sgi_patches *p, sg_facts *f, sg_error
   const char *name[2];
   size_t pair[2], *chosen;
   p->nouns = p->n_distinct = sg_facts_count(f);
-  sg_status st = SG_OK;
-  for (size_t k = 0; k < 2 && !st; k++) st = api_text(c, key[k], 256, &name[k], err);
-  if (st) return st;
+  for (size_t k = 0; k < 2; k++) name[k] = api_text(c->body, key[k]);
   if (!name[0] != !name[1]) return sgi_fail(err, SG_ERR_ARG, "request: give both nouns or none");
   for (size_t k = 0; k < 2 && name[0]; k++) {
     for (pair[k] = 0; pair[k] < p->nouns && strcmp(sg_facts_noun(f, pair[k]).text, name[k]);) pair[k]++;
@@ -126,7 +119,7 @@ static sg_status choose(const api_call *c, sgi_patches *p, sg_facts *f, sg_error
     return SG_OK;
   }
   if (!(chosen = sgi_alloc((p->nouns + 1) * sizeof *chosen))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  st = sg_facts_distinct(f, (uint64_t)1000000 * EFFORT, chosen, &p->n_distinct, &p->proven, err);
+  sg_status st = sg_facts_distinct(f, (uint64_t)1000000 * EFFORT, chosen, &p->n_distinct, &p->proven, err);
   if (!st) sg_facts_select(f, chosen, p->n_distinct);
   sgi_free(chosen);
   return st;
@@ -155,26 +148,19 @@ static sg_status patch(api_call *c, sgi_patches *p, sg_facts *f, bool *layers, s
 }
 
 sg_status api_patch(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"type", "clean", "counterfactual", "layers", "answers", "at"};
   sgi_patches p = {.L = sg_model_config(c->p.model)->num_layers, .proven = true};
   json_t *file = NULL;
   sg_facts *f = NULL;
   bool *layers = NULL;
   size_t n_sets;
-  json_int_t answers;
-  const char *type, *at;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "answers", 1, MAX_ANSWERS, 1, &answers, err);
-  if (!st) st = api_text(c, "at", 8, &at, err);
-  if (!st && at && strcmp(at, "noun") && strcmp(at, "last"))
-    st = sgi_fail(err, SG_ERR_ARG, "request: \"at\" must be \"noun\" or \"last\"");
-  if (!st) st = take_sets(c, p.L, &layers, &n_sets, err);
+  const char *type;
+  sg_status st = take_sets(c, p.L, &layers, &n_sets, err);
   if (!st && (*answer = api_kept(c))) goto end;
   if (!st) st = open_facts(c, &file, &f, &type, err);
   if (!st) st = choose(c, &p, f, err);
-  p.at_last = !st && at && *at == 'l';
-  p.pairs = json_object_get(c->body, "clean") != NULL;
-  if (!st) st = patch(c, &p, f, layers, n_sets, (size_t)answers, answer, err);
+  p.at_last = !strcmp(api_text(c->body, "at"), "last");
+  p.pairs = api_has(c->body, "clean");
+  if (!st) st = patch(c, &p, f, layers, n_sets, api_size(c->body, "answers"), answer, err);
 end:
   sg_facts_free(f);
   sgi_free(layers);

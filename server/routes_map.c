@@ -13,8 +13,8 @@ enum { MAX_POINTS = 60000 };
 typedef struct map_work {
   const api_call *c;
   const sgi_record_reader *r;
-  size_t slot, documents;
-  json_int_t channel, top;
+  size_t slot, documents, top;
+  ptrdiff_t channel;
   bool by_target;
   sgi_umap_settings s;
   sgi_top_token *tokens;
@@ -41,49 +41,34 @@ static bool tick(void *user, size_t epoch, size_t epochs) {
 /* Which circuits: layer, channel, by, top, documents. */
 static sg_status take_points(map_work *w, sg_error *err) {
   const api_call *c = w->c;
-  json_int_t documents;
-  const char *by;
+  ptrdiff_t all = json_integer_value(json_object_get(c->body, "channel")); /* -1: of all channels */
   sg_status st = api_slot(c, &w->slot, err);
   w->r = c->e->recording;
-  if (!st) st = api_int(c, "channel", -1, (json_int_t)w->r->info->slots[w->slot].channels - 1, -1, &w->channel, err);
-  if (!st) st = api_int(c, "top", 1, 100000, 100, &w->top, err);
-  if (!st) st = api_int(c, "documents", 0, 1000000000, 128, &documents, err);
-  if (!st) st = api_text(c, "by", 8, &by, err);
-  if (st) return st;
-  if (by && strcmp(by, "input") && strcmp(by, "target"))
-    return sgi_fail(err, SG_ERR_ARG, "request: \"by\" must be \"input\" or \"target\"");
-  w->by_target = by && *by == 't';
-  w->documents = (size_t)documents;
-  return SG_OK;
+  w->channel = -1;
+  if (!st && all >= 0) st = api_below(c->body, "channel", w->r->info->slots[w->slot].channels, &w->channel, err);
+  w->top = api_size(c->body, "top");
+  w->by_target = !strcmp(api_text(c->body, "by"), "target");
+  w->documents = api_size(c->body, "documents");
+  return st;
 }
 
 static sg_status take_request(map_work *w, sg_error *err) {
-  static const char *const keys[] = {"layer",     "channel",  "by",     "top", "documents",
-                                     "neighbors", "min_dist", "epochs", "seed"};
   const api_call *c = w->c;
-  json_int_t neighbors, epochs, seed;
   w->s = SGI_UMAP_DEFAULTS;
   w->s.search = search_tick;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = take_points(w, err);
-  if (!st) st = api_int(c, "neighbors", 2, 100, 15, &neighbors, err);
-  if (!st) st = api_int(c, "epochs", 0, 5000, 0, &epochs, err);
-  if (!st) st = api_int(c, "seed", 0, INT64_MAX, 0, &seed, err);
-  if (!st) st = api_real(c, "min_dist", 0, 3, w->s.min_dist, &w->s.min_dist, err);
-  if (st) return st;
-  w->s.neighbors = (size_t)neighbors;
-  w->s.epochs = (size_t)epochs;
-  w->s.seed = (uint64_t)seed;
-  return SG_OK;
+  sg_status st = take_points(w, err);
+  w->s.neighbors = api_size(c->body, "neighbors");
+  w->s.epochs = api_size(c->body, "epochs");
+  w->s.seed = api_size(c->body, "seed");
+  w->s.min_dist = api_real(c->body, "min_dist");
+  return st;
 }
 
 /* The circuits of the map in the order of their positions. */
 static sg_status find_points(map_work *w, sg_error *err) {
   const sgi_recording *rec = w->r->rec;
-  if (!(w->tokens = sgi_alloc((size_t)w->top * sizeof *w->tokens)))
-    return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st =
-      sg_top_tokens(rec, (size_t)w->top, w->documents, w->r->info->pad, w->by_target, w->tokens, &w->n_tokens, err);
+  if (!(w->tokens = sgi_alloc(w->top * sizeof *w->tokens))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_status st = sg_top_tokens(rec, w->top, w->documents, w->r->info->pad, w->by_target, w->tokens, &w->n_tokens, err);
   if (!st)
     st = sgi_map_positions(rec, w->tokens, w->n_tokens, w->documents, w->by_target, &w->positions, &w->label, &w->n,
                            err);
@@ -161,9 +146,9 @@ static json_t *answer_of(const map_work *w) {
     json_array_append_new(labels, row);
   }
   json_t *o =
-      json_pack("{sI sI ss sI so so so so}", "layer", (json_int_t)w->r->info->layers[w->slot], "channel", w->channel,
-                "by", w->by_target ? "target" : "input", "n", (json_int_t)w->n, "seconds", sgi_report_real(w->seconds),
-                "labels", labels, "tokens", tokens_json(w), "topics", topics_json(t));
+      json_pack("{sI sI ss sI so so so so}", "layer", (json_int_t)w->r->info->layers[w->slot], "channel",
+                (json_int_t)w->channel, "by", w->by_target ? "target" : "input", "n", (json_int_t)w->n, "seconds",
+                sgi_report_real(w->seconds), "labels", labels, "tokens", tokens_json(w), "topics", topics_json(t));
   for (size_t k = 0; k < SGI_COUNT(names); k++) json_object_set_new(o, names[k], column[k]);
   return o;
 }
@@ -207,14 +192,12 @@ static sg_status locate(const map_work *w, sgi_search *s, const int32_t *index, 
 }
 
 sg_status api_locate(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "layer", "channel", "by", "top", "documents"};
   map_work w = {.c = c};
   sgi_search *s = NULL;
   int32_t *index = NULL;
   float *score = NULL;
   json_t *at = json_array(), *distance = json_array();
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = take_points(&w, err);
+  sg_status st = take_points(&w, err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = find_points(&w, err);
   if (!st) {
@@ -242,12 +225,10 @@ sg_status api_locate(api_call *c, json_t **answer, sg_error *err) {
 }
 
 sg_status api_place(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"position"};
   const sgi_record_reader *r = c->e->recording;
-  json_int_t position;
+  ptrdiff_t position;
   if (!r) return sgi_fail(err, SG_ERR_ARG, "no recording is open: start the explorer with --recording");
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "position", 0, (json_int_t)r->info->n_positions - 1, 0, &position, err);
+  sg_status st = api_below(c->body, "position", r->info->n_positions, &position, err);
   if (!st && !(*answer = sgi_place_json(r, (size_t)position, false)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return st ? st : sgi_recording_check(r->rec, err);

@@ -57,8 +57,8 @@ sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
 }
 
 sg_status api_file(api_call *c, json_t **answer, sg_error *err) {
-  sg_status st = api_keys(c, NULL, 0, err);
-  if (!st && !c->e->graph)
+  sg_status st = SG_OK;
+  if (!c->e->graph)
     st = sgi_fail(err, SG_ERR_ARG, "no graph was opened: start the explorer with a graph's file in place of a model");
   if (!st && !(*answer = json_pack("{ss sO}", "name", c->e->graph->name, "file", c->e->graph->file)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -100,22 +100,17 @@ static json_t *lines_of(const char *text, size_t n, size_t *used) {
 }
 
 sg_status api_metrics(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"from"};
-  json_int_t from;
-  size_t n = 0, size = 0, used = 0;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "from", 0, (json_int_t)1 << 40, 0, &from, err);
-  if (!st && !c->e->metrics) st = sgi_fail(err, SG_ERR_ARG, "this model was not opened from a run: it has no curves");
-  if (st) return st;
+  size_t from = api_size(c->body, "from"), n = 0, size = 0, used = 0;
+  if (!c->e->metrics) return sgi_fail(err, SG_ERR_ARG, "this model was not opened from a run: it has no curves");
   char *buffer = sgi_alloc(METRICS_PART);
   if (!buffer) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  st = read_part(c->e->metrics, (size_t)from, buffer, &n, &size, err);
+  sg_status st = read_part(c->e->metrics, from, buffer, &n, &size, err);
   json_t *lines = st ? NULL : lines_of(buffer, n, &used);
   sgi_free(buffer);
   if (st) return st;
   /* A line longer than a part would hold the reader up for ever. */
   if (!used && n == METRICS_PART) used = n;
-  *answer = json_pack("{so sI sb}", "lines", lines, "next", (json_int_t)((size_t)from + used), "more",
-                      used && (size_t)from + used < size);
+  *answer =
+      json_pack("{so sI sb}", "lines", lines, "next", (json_int_t)(from + used), "more", used && from + used < size);
   return *answer ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }

@@ -51,21 +51,13 @@ static sg_status add_row(const api_call *c, size_t layer, size_t channel, size_t
 }
 
 sg_status api_labels(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"neurons"}, *const one[] = {"layer", "channel", "index"};
   const json_t *neurons = json_object_get(c->body, "neurons");
-  size_t i;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st && (!json_is_array(neurons) || json_array_size(neurons) > MOST))
-    st = sgi_fail(err, SG_ERR_ARG, "request: \"neurons\" must be a list of at most %d", MOST);
-  if (st) return st;
   json_t *list = json_array();
-  if (!list) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  for (i = 0; i < json_array_size(neurons) && !st; i++) {
+  sg_status st = list ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  for (size_t i = 0; i < json_array_size(neurons) && !st; i++) {
     api_call part = {.e = c->e, .p = c->p, .body = json_array_get(neurons, i)};
     size_t l, ch, n;
-    if (!json_is_object(part.body)) st = sgi_fail(err, SG_ERR_ARG, "request: \"neurons\" must be a list of objects");
-    if (!st) st = api_keys(&part, one, SGI_COUNT(one), err);
-    if (!st) st = api_unit(&part, &l, &ch, &n, err);
+    st = api_unit(&part, &l, &ch, &n, err);
     if (!st) st = add_row(c, l, ch, n, list, err);
   }
   if (!st && !(*answer = json_pack("{sO}", "labels", list))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -93,16 +85,11 @@ static sg_status open_names(explorer *e, sg_error *err) {
 }
 
 sg_status api_name(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"layer", "channel", "index", "name", "author"};
-  const char *name, *author;
+  const char *name = api_text(c->body, "name"), *author = api_text(c->body, "author");
   size_t l, ch, n;
   sgi_unit u;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_unit(c, &l, &ch, &n, err);
+  sg_status st = api_unit(c, &l, &ch, &n, err);
   if (!st) st = sgi_unit_find(c->p.model, l, ch, n, &u, err);
-  if (!st) st = api_text(c, "name", SGI_NAME_TEXT - 1, &name, err);
-  if (!st) st = api_text(c, "author", SGI_AUTHOR_TEXT - 1, &author, err);
-  if (!st && !name) st = sgi_fail(err, SG_ERR_ARG, "request: \"name\" is needed: the neuron's name, or \"\" for none");
   if (!st) st = open_names(c->e, err);
   if (!st)
     st = sgi_names_give(c->e->names, (sgi_neuron_at){l, ch, n}, name, author ? author : c->e->author,
@@ -130,46 +117,32 @@ static sg_status take_question(const api_call *c, sgi_browse *ask, sg_error *err
       {"fires_on", SGI_ASK_FIRES_ON}, {"raises", SGI_ASK_RAISES}, {"lowers", SGI_ASK_LOWERS}, {"near", SGI_ASK_NEAR}};
   sg_status st = SG_OK;
   for (size_t i = 0; i < SGI_COUNT(asked) && !st; i++) {
-    const char *text;
-    st = api_text(c, asked[i].key, 256, &text, err);
-    if (st || !text) continue;
+    const char *text = api_text(c->body, asked[i].key);
+    if (!text) continue;
     if (ask->question)
       return sgi_fail(err, SG_ERR_ARG, "request: one of \"fires_on\", \"raises\", \"lowers\" and \"near\" at a time");
     ask->question = asked[i].question;
     st = asked[i].question == SGI_ASK_NEAR
              ? sgi_neuron_parse(text, &ask->near, err)
              : sgi_question_token(&c->p, text, asked[i].question == SGI_ASK_FIRES_ON, &ask->token, err);
+    st = api_of_field(asked[i].key, st, err);
   }
   return st;
 }
 
-static sg_status take_flag(const api_call *c, const char *key, bool *out, sg_error *err) {
-  const json_t *v = json_object_get(c->body, key);
-  *out = json_is_true(v);
-  return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be true or false", key);
-}
-
 static sg_status take_browse(const api_call *c, sgi_browse *ask, sg_error *err) {
-  const char *order;
+  const char *order = api_text(c->body, "sort");
   sgi_largest most = sgi_model_largest(c->p.model);
-  json_int_t layer, channel, from, count, seed;
-  *ask = (sgi_browse){0};
+  *ask = (sgi_browse){.find = api_text(c->body, "find"),
+                      .named = api_flag(c->body, "named"),
+                      .reversed = api_flag(c->body, "reversed"),
+                      .from = api_size(c->body, "from"),
+                      .count = api_size(c->body, "count"),
+                      .seed = api_size(c->body, "seed")};
   sg_status st = take_question(c, ask, err);
-  if (!st) st = api_text(c, "find", 256, &ask->find, err);
-  if (!st) st = take_flag(c, "named", &ask->named, err);
-  if (!st) st = take_flag(c, "reversed", &ask->reversed, err);
-  if (!st) st = api_int(c, "layer", 0, (json_int_t)sg_model_config(c->p.model)->num_layers - 1, -1, &layer, err);
-  if (!st) st = api_int(c, "channel", 0, (json_int_t)most.channels - 1, -1, &channel, err);
-  if (!st) st = api_int(c, "from", 0, INT32_MAX, 0, &from, err);
-  if (!st) st = api_int(c, "count", 1, MOST_ROWS, 50, &count, err);
-  if (!st) st = api_int(c, "seed", 0, INT32_MAX, 0, &seed, err);
-  if (!st) st = api_text(c, "sort", 16, &order, err);
+  if (!st) st = api_below(c->body, "layer", sg_model_config(c->p.model)->num_layers, &ask->layer, err);
+  if (!st) st = api_below(c->body, "channel", most.channels, &ask->channel, err);
   if (st) return st;
-  ask->layer = (ptrdiff_t)layer;
-  ask->channel = (ptrdiff_t)channel;
-  ask->from = (size_t)from;
-  ask->count = (size_t)count;
-  ask->seed = (uint64_t)seed;
   ask->order = ask->question ? SGI_ORDER_SCORE : c->e->recording ? SGI_ORDER_STRENGTH : SGI_ORDER_NORM;
   if (order && !sgi_order_named(order, &ask->order))
     return sgi_fail(err, SG_ERR_ARG, "request: \"sort\" is \"%s\": no such order", order);
@@ -177,12 +150,9 @@ static sg_status take_browse(const api_call *c, sgi_browse *ask, sg_error *err) 
 }
 
 sg_status api_neurons(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"fires_on", "raises",   "lowers", "near", "find", "named", "layer",
-                                     "channel",  "reversed", "sort",   "seed", "from", "count"};
   sgi_browse ask;
   sgi_page page = {0};
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = take_browse(c, &ask, err);
+  sg_status st = take_browse(c, &ask, err);
   if (!st && !c->e->browser) {
     sgi_label_request q = request_of(c);
     q.progress = advance;

@@ -7,26 +7,20 @@
 #include "model/model.h"
 #include "read/kept.h"
 
-enum { MAX_LINKS = 50, MAX_EXCERPTS = 40 };
+enum { MAX_LINKS = 50 };
 
 sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err) {
   const sg_config *m = sg_model_config(c->p.model);
   sgi_largest most = sgi_model_largest(c->p.model);
-  json_int_t l, ch, i;
-  sg_status st = api_int(c, "layer", 0, (json_int_t)m->num_layers - 1, 0, &l, err);
-  if (!st) st = api_int(c, "channel", 0, (json_int_t)most.channels - 1, 0, &ch, err);
-  if (!st) st = api_int(c, "index", 0, (json_int_t)most.neurons - 1, 0, &i, err);
+  ptrdiff_t l, ch, i;
+  sg_status st = api_below(c->body, "layer", m->num_layers, &l, err);
+  if (!st) st = api_below(c->body, "channel", most.channels, &ch, err);
+  if (!st) st = api_below(c->body, "index", most.neurons, &i, err);
   if (st) return st;
   *layer = (size_t)l;
   *channel = (size_t)ch;
   *index = (size_t)i;
   return SG_OK;
-}
-
-static sg_status take_flag(const api_call *c, const char *key, bool *out, sg_error *err) {
-  const json_t *v = json_object_get(c->body, key);
-  *out = json_is_true(v);
-  return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"%s\" must be true or false", key);
 }
 
 /* "recorded" of the answer; where the recording knows nothing of the neuron, the reason as
@@ -59,29 +53,20 @@ static sg_status add_recorded(const api_call *c, const sgi_card *k, size_t excer
 static sg_status make_card(const api_call *c, sgi_card *k, float *block, json_t **answer, sg_error *err) {
   size_t V = sg_model_config(c->p.model)->vocab_size;
   sg_neuron_link up[MAX_LINKS], down[MAX_LINKS];
-  json_int_t excerpts;
-  bool special;
   k->view = (sg_neuron_view){block, block + V, block + 2 * V, block + 3 * V};
   k->up = up;
   k->down = down;
-  sg_status st = api_int(c, "excerpts", 0, MAX_EXCERPTS, 5, &excerpts, err);
-  if (!st) st = take_flag(c, "special", &special, err);
-  if (!st) st = sg_neuron_read(c->p.model, k->layer, k->channel, k->index, &k->view, err);
+  sg_status st = sg_neuron_read(c->p.model, k->layer, k->channel, k->index, &k->view, err);
   if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, true, k->top, up, &k->n_up, err);
   if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, false, k->top, down, &k->n_down, err);
   if (!st && !(*answer = sgi_card_json(&c->p, k))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  return st ? st : add_recorded(c, k, (size_t)excerpts, special, *answer, err);
+  return st ? st : add_recorded(c, k, api_size(c->body, "excerpts"), api_flag(c->body, "special"), *answer, err);
 }
 
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {"layer", "channel", "index", "top", "excerpts", "special"};
-  sgi_card k = {0};
-  json_int_t top;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_unit(c, &k.layer, &k.channel, &k.index, err);
-  if (!st) st = api_int(c, "top", 1, MAX_LINKS, 10, &top, err);
+  sgi_card k = {.top = api_within(c->body, "top", MAX_LINKS)};
+  sg_status st = api_unit(c, &k.layer, &k.channel, &k.index, err);
   if (st) return st;
-  k.top = (size_t)top;
   float *block = sgi_alloc(4 * sg_model_config(c->p.model)->vocab_size * sizeof *block);
   if (!block) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   st = make_card(c, &k, block, answer, err);
@@ -90,11 +75,9 @@ sg_status api_neuron(api_call *c, json_t **answer, sg_error *err) {
 }
 
 sg_status api_activation(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "layer", "channel", "index"};
   size_t layer, channel, index;
   sg_activation *a = NULL;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_unit(c, &layer, &channel, &index, err);
+  sg_status st = api_unit(c, &layer, &channel, &index, err);
   if (!st) st = api_prompt(c, err);
   if (!st && !(a = sgi_alloc(c->p.count * sizeof *a))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) st = sg_neuron_activations(c->p.model, c->p.tokens, c->p.count, layer, channel, index, a, err);

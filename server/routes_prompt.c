@@ -25,29 +25,27 @@ sg_status api_run(const api_call *c, const char *const *record, size_t n_record,
   return sg_run_create(c->p.model, &q, out, err);
 }
 
-sg_status api_position(const api_call *c, size_t *out, sg_error *err) {
-  json_int_t at;
-  sg_status st = api_int(c, "position", -API_TOKENS, API_TOKENS, -1, &at, err);
-  return st ? st : sgi_prompt_position((ptrdiff_t)at, c->p.count, out, err);
+sg_status api_place_at(const api_call *c, const char *key, size_t *out, sg_error *err) {
+  ptrdiff_t at = api_has(c->body, key) ? json_integer_value(json_object_get(c->body, key)) : -1;
+  return api_of_field(key, sgi_prompt_position(at, c->p.count, out, err), err);
 }
+
+sg_status api_position(const api_call *c, size_t *out, sg_error *err) { return api_place_at(c, "position", out, err); }
 
 /* ---- predict --------------------------------------------------------------------------------- */
 
 sg_status api_predict(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "top"};
-  json_int_t top;
+  size_t top = api_size(c->body, "top");
   json_t *losses = json_array(), *all = json_array();
   sg_run *r = NULL;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "top", 1, 50, 8, &top, err);
-  if (!st) st = api_prompt(c, err);
+  sg_status st = api_prompt(c, err);
   if (!st) st = api_run(c, NULL, 0, NULL, 0, &r, err);
   if (!st) json_array_append_new(losses, json_null());
   for (size_t t = 0; !st && t < c->p.count; t++) {
     sgi_prediction p = {0};
     st = http_job_cancelled(c->job) ? sgi_fail(err, SG_ERR_CANCELLED, "stopped")
                                     : sgi_predict(&p, &c->p, r, (ptrdiff_t)t, err);
-    if (!st) json_array_append_new(all, sgi_prediction_json(&c->p, &p, (size_t)top));
+    if (!st) json_array_append_new(all, sgi_prediction_json(&c->p, &p, top));
     if (!st && t + 1 < c->p.count) json_array_append_new(losses, sgi_report_real(-log(p.p[c->p.tokens[t + 1]])));
     sgi_prediction_free(&p);
     http_job_progress(c->job, (double)(t + 1) / (double)c->p.count, "predictions at each token");
@@ -101,10 +99,8 @@ static sg_status margins(const api_call *c, json_t **out, sg_error *err) {
 }
 
 sg_status api_margins(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS};
   json_t *list = NULL;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_prompt(c, err);
+  sg_status st = api_prompt(c, err);
   if (!st) st = margins(c, &list, err);
   if (!st) *answer = json_pack("{so sO}", "tokens", sgi_prompt_json(&c->p), "margins", list);
   json_decref(list);
@@ -143,21 +139,19 @@ static sg_status lens_layer(const api_call *c, const sg_run *r, const char *name
 }
 
 sg_status api_lens(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "top"}, *const sites[] = {"embed", "layers.*.resid_post"};
+  static const char *const sites[] = {"embed", "layers.*.resid_post"};
   size_t L = sg_model_config(c->p.model)->num_layers, V = sg_model_config(c->p.model)->vocab_size;
-  json_int_t top;
   sg_run *r = NULL;
   float *logits = sgi_alloc(V * sizeof *logits);
   json_t *layers = json_array();
-  sg_status st = logits ? api_keys(c, keys, SGI_COUNT(keys), err) : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (!st) st = api_int(c, "top", 1, 10, 3, &top, err);
+  sg_status st = logits ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) st = api_prompt(c, err);
   if (!st) st = api_run(c, sites, SGI_COUNT(sites), NULL, 0, &r, err);
   for (size_t l = 0; l <= L && !st; l++) {
     char name[SG_SITE_NAME];
     json_t *layer = NULL;
     snprintf(name, sizeof name, l ? "layers.%zu.resid_post" : "embed", l - 1);
-    st = lens_layer(c, r, name, (size_t)top, logits, &layer, err);
+    st = lens_layer(c, r, name, api_size(c->body, "top"), logits, &layer, err);
     json_array_append_new(layers, layer);
     http_job_progress(c->job, (double)(l + 1) / (double)(L + 1), "layers");
   }
@@ -171,20 +165,18 @@ sg_status api_lens(api_call *c, json_t **answer, sg_error *err) {
 /* ---- attention ------------------------------------------------------------------------------- */
 
 sg_status api_attention(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "layer"};
   const sg_config *k = sg_model_config(c->p.model);
-  json_int_t layer;
+  ptrdiff_t layer;
   char name[SG_SITE_NAME];
   const char *record = name;
   sg_run *r = NULL;
   sg_site site;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "layer", 0, (json_int_t)k->num_layers - 1, 0, &layer, err);
+  sg_status st = api_below(c->body, "layer", k->num_layers, &layer, err);
   if (!st) st = api_prompt(c, err);
   if (st) return st;
   size_t T = c->p.count, H = k->num_heads;
   if (T > 256) return sgi_fail(err, SG_ERR_ARG, "attention patterns are shown for prompts of up to 256 tokens");
-  snprintf(name, sizeof name, "layers.%lld.attn.pattern", (long long)layer);
+  snprintf(name, sizeof name, "layers.%td.attn.pattern", layer);
   st = api_run(c, &record, 1, NULL, 0, &r, err);
   if (!st && !sg_run_find(r, name, &site)) st = sgi_fail(err, SG_ERR_INTERNAL, "%s was not recorded", name);
   json_t *heads = json_array();
@@ -198,7 +190,8 @@ sg_status api_attention(api_call *c, json_t **answer, sg_error *err) {
     }
     json_array_append_new(heads, rows);
   }
-  if (!st) *answer = json_pack("{so sI sO}", "tokens", sgi_prompt_json(&c->p), "layer", layer, "heads", heads);
+  if (!st)
+    *answer = json_pack("{so sI sO}", "tokens", sgi_prompt_json(&c->p), "layer", (json_int_t)layer, "heads", heads);
   json_decref(heads);
   sg_run_free(r);
   return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");

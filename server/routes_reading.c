@@ -114,33 +114,22 @@ static sg_status take_out(api_call *c, const sg_attribute_request *r, const sg_a
 }
 
 sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "against", "part",
-                                     "top",           "verify",   "true",   "most"};
-  json_int_t top, n, part, most;
-  const json_t *exact = json_object_get(c->body, "true");
+  size_t top = api_size(c->body, "top"), n = api_within(c->body, "verify", MOST_TRUE);
   sg_exact *x = NULL;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "top", 0, 20000, 12, &top, err);
-  if (!st) st = api_int(c, "part", 0, SG_PHRASE_MOST, 0, &part, err);
-  if (!st && exact && !json_is_boolean(exact))
-    st = sgi_fail(err, SG_ERR_ARG, "request: \"true\" must be true or false");
-  if (!st) st = api_int(c, "most", 1, MOST_EXACT, MOST_EXACT, &most, err);
-  if (!st) st = api_int(c, "verify", 0, MOST_TRUE, 0, &n, err);
-  if (!st) st = api_prompt(c, err);
+  sg_status st = api_prompt(c, err);
   if (st) return st;
   attribution *a = sgi_alloc(sizeof *a);
   if (!a) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   a->c = c;
-  st = attribute(c, a, (size_t)part, err);
+  st = attribute(c, a, api_size(c->body, "part"), err);
   size_t found = st ? 0 : a->phrase ? a->phrase->sum.neurons.count : a->own->neurons.count;
-  if ((size_t)n > found) n = (json_int_t)found;
-  if (!st) st = verify(a, (size_t)n, err);
+  if (n > found) n = found;
+  if (!st) st = verify(a, n, err);
   if (!st) st = a->phrase ? sg_phrase_check(a->phrase, err) : sg_attribution_check(a->own, err);
   /* Of one token: a word's are read one by one. */
-  if (!st && json_is_true(exact) && a->own) st = take_out(c, &a->r, a->own, (size_t)most, &x, err);
-  if (!st && !(*answer = attribution_json(a, (size_t)top, (size_t)n)))
-    st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (!st && x && !sgi_exact_add(*answer, &c->p, x, (size_t)top)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && api_flag(c->body, "true") && a->own) st = take_out(c, &a->r, a->own, api_size(c->body, "most"), &x, err);
+  if (!st && !(*answer = attribution_json(a, top, n))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && x && !sgi_exact_add(*answer, &c->p, x, top)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_exact_free(x);
   sg_attribution_free(a->own);
   sg_phrase_free(a->phrase);
@@ -152,12 +141,6 @@ sg_status api_attribute(api_call *c, json_t **answer, sg_error *err) {
 
 /* ---- minimal --------------------------------------------------------------------------------- */
 
-static sg_status take_heads(const api_call *c, bool *heads, sg_error *err) {
-  const json_t *v = json_object_get(c->body, "heads");
-  *heads = json_is_true(v);
-  return !v || json_is_boolean(v) ? SG_OK : sgi_fail(err, SG_ERR_ARG, "request: \"heads\" must be true or false");
-}
-
 static bool running(void *user, size_t done, size_t wanted) {
   const api_call *c = user;
   http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "running with neurons silent");
@@ -165,21 +148,19 @@ static bool running(void *user, size_t done, size_t wanted) {
 }
 
 sg_status api_minimal(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "position", "target", "against", "heads"};
   sg_minimal_request r = {.prompt = {.max_bytes = MAX_BYTES, .progress = running, .user = c}};
   sg_minimal *m = NULL;
-  json_int_t position;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "position", -API_TOKENS, API_TOKENS, -1, &position, err);
-  if (!st) st = take_heads(c, &r.heads, err);
-  if (!st) st = api_prompt(c, err);
+  size_t position;
+  sg_status st = api_prompt(c, err);
+  if (!st) st = api_position(c, &position, err);
   if (!st) st = api_token(c, "target", -1, &r.prompt.target, err);
   if (!st) st = api_token(c, "against", -1, &r.prompt.against, err);
   if (st) return st;
   r.prompt.tokens = c->p.tokens;
   r.prompt.count = c->p.count;
   r.prompt.position = (ptrdiff_t)position;
-  if ((position < 0 ? position + (json_int_t)r.prompt.count : position) >= MINIMAL_POSITIONS)
+  r.heads = api_flag(c->body, "heads");
+  if (position >= MINIMAL_POSITIONS)
     return sgi_fail(err, SG_ERR_ARG,
                     "minimal sets are searched here up to position %d: shorten the text, or use the command",
                     MINIMAL_POSITIONS - 1);
@@ -248,15 +229,10 @@ static json_t *graph_json(const api_call *c, const sg_graph *g) {
 static sg_status take_targets(api_call *c, ptrdiff_t position, sgi_targets *out, sg_error *err) {
   const json_t *list = json_object_get(c->body, "targets");
   const char *texts[MAX_TARGETS];
-  size_t n = json_array_size(list);
+  size_t n = json_array_size(list) < MAX_TARGETS ? json_array_size(list) : MAX_TARGETS;
   *out = (sgi_targets){0};
-  if (list && (!json_is_array(list) || n > MAX_TARGETS))
-    return sgi_fail(err, SG_ERR_ARG, "request: \"targets\" must be a list of at most %d tokens", MAX_TARGETS);
   for (size_t i = 0; i < n; i++) {
-    const json_t *v = json_array_get(list, i);
-    texts[i] = json_string_value(v);
-    if (!texts[i] || json_string_length(v) > 256)
-      return sgi_fail(err, SG_ERR_ARG, "request: \"targets\" must be texts of at most 256 bytes");
+    texts[i] = json_string_value(json_array_get(list, i));
     if (!c->p.tokenizer && strncmp(texts[i], "id:", 3))
       return sgi_fail(err, SG_ERR_ARG, "request: \"targets\": this model has no tokenizer.json: give id:N");
   }
@@ -264,19 +240,18 @@ static sg_status take_targets(api_call *c, ptrdiff_t position, sgi_targets *out,
 }
 
 sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS,  "position",  "targets", "node_threshold",
-                                     "edge_threshold", "max_nodes", "heads"};
   sgi_targets targets = {0};
-  sg_graph_request r = {.max_bytes = MAX_BYTES, .progress = tick, .user = c};
+  sg_graph_request r = {.max_nodes = api_size(c->body, "max_nodes"),
+                        .node_threshold = api_real(c->body, "node_threshold"),
+                        .edge_threshold = api_real(c->body, "edge_threshold"),
+                        .heads = api_flag(c->body, "heads"),
+                        .max_bytes = MAX_BYTES,
+                        .progress = tick,
+                        .user = c};
   sg_graph *g = NULL;
-  json_int_t position = -1, max_nodes = 0; /* read below whatever became of the request */
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "position", -API_TOKENS, API_TOKENS, -1, &position, err);
-  if (!st) st = api_int(c, "max_nodes", 1, 5000, 2000, &max_nodes, err);
-  if (!st) st = api_real(c, "node_threshold", 0.01, 1, 0.8, &r.node_threshold, err);
-  if (!st) st = api_real(c, "edge_threshold", 0.01, 1, 0.98, &r.edge_threshold, err);
-  if (!st) st = api_prompt(c, err);
-  if (!st) st = take_heads(c, &r.heads, err);
+  size_t position = 0;
+  sg_status st = api_prompt(c, err);
+  if (!st) st = api_position(c, &position, err);
   if (!st) st = take_targets(c, (ptrdiff_t)position, &targets, err);
   r.tokens = c->p.tokens;
   r.count = c->p.count;
@@ -284,7 +259,6 @@ sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
   r.targets = targets.ids;
   r.target_positions = targets.n ? targets.positions : NULL;
   r.n_targets = targets.n;
-  r.max_nodes = (size_t)max_nodes;
   if (!st) st = sg_graph_create(c->p.model, &r, &g, err);
   sgi_targets_free(&targets);
   if (!st && !(*answer = graph_json(c, g))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");

@@ -7,8 +7,6 @@
 #include "report/stream.h"
 #include "api.h"
 
-enum { MOST_TOKENS = 512 };
-
 /* ---- continue -------------------------------------------------------------------------------- */
 
 static bool gone(void *user) {
@@ -17,20 +15,16 @@ static bool gone(void *user) {
 }
 
 sg_status api_continue(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "position", "top"};
-  json_int_t top;
-  size_t position, n = 0;
+  size_t top = api_within(c->body, "top", SGI_CANDIDATES), position, n = 0;
   sg_run *r = NULL;
   sgi_prediction p = {0};
   sgi_continuation out[SGI_CANDIDATES];
   int32_t best[SGI_CANDIDATES];
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "top", 1, SGI_CANDIDATES, 10, &top, err);
-  if (!st) st = api_prompt(c, err);
+  sg_status st = api_prompt(c, err);
   if (!st) st = api_position(c, &position, err);
   if (!st) st = api_run(c, NULL, 0, NULL, 0, &r, err);
   if (!st) st = sgi_predict(&p, &c->p, r, (ptrdiff_t)position, err);
-  if (!st) n = sgi_best(&p, (size_t)top, best);
+  if (!st) n = sgi_best(&p, top, best);
   if (!st) st = sgi_continue(&c->p, position, best, n, gone, c, out, err);
   json_t *list = json_array();
   for (size_t i = 0; i < n && !st; i++) {
@@ -60,23 +54,16 @@ typedef struct writing {
 } writing;
 
 static sg_status settings(writing *w, sg_error *err) {
-  static const char *const keys[] = {API_PROMPT_KEYS, "max_tokens", "temperature", "top_k", "top_p",
-                                     "min_p",         "seed",       "edits",       "steer"};
   api_call *c = w->c;
-  json_int_t most, top_k, seed;
-  sg_status st = api_keys(c, keys, SGI_COUNT(keys), err);
-  if (!st) st = api_int(c, "max_tokens", 1, MOST_TOKENS, 48, &most, err);
-  if (!st) st = api_int(c, "top_k", 0, INT32_MAX, 0, &top_k, err);
-  if (!st) st = api_int(c, "seed", 0, ((json_int_t)1 << 53) - 1, 0, &seed, err);
-  if (!st) st = api_real(c, "temperature", 0, 1e6, 0.8, &w->sampling.temperature, err);
-  if (!st) st = api_real(c, "top_p", 0, 1, 0.95, &w->sampling.top_p, err);
-  if (!st) st = api_real(c, "min_p", 0, 1, 0, &w->sampling.min_p, err);
-  if (!st) st = api_prompt(c, err);
+  w->max_tokens = api_size(c->body, "max_tokens");
+  w->sampling = (sg_sampling){.temperature = api_real(c->body, "temperature"),
+                              .top_k = api_size(c->body, "top_k"),
+                              .top_p = api_real(c->body, "top_p"),
+                              .min_p = api_real(c->body, "min_p"),
+                              .seed = api_size(c->body, "seed")};
+  sg_status st = api_prompt(c, err);
   if (!st) st = api_take_edits(c, true, &w->edits, err);
   if (st) return st;
-  w->max_tokens = (size_t)most;
-  w->sampling.top_k = (size_t)top_k;
-  w->sampling.seed = (uint64_t)seed;
   w->tokens = sgi_alloc((c->p.count + w->max_tokens + 1) * sizeof *w->tokens);
   if (!w->tokens) return sgi_fail_memory(err, w->max_tokens * sizeof *w->tokens, "ids");
   memcpy(w->tokens, c->p.tokens, c->p.count * sizeof *w->tokens);

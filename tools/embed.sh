@@ -1,13 +1,18 @@
 #!/bin/sh
-# embed.sh data|web FILE...: a C file that holds the bytes of each FILE and a table of them: data for the library (core/embedded.h), web for the
-# page's files, of which the first is "/" too (server/web.h).
+# embed.sh data|web|schema FILE...: a C file that holds the bytes of each FILE and a table of them: data for the library (core/embedded.h), web for
+# the page's files, of which the first is "/" too (server/web.h); schema: one file, the explorer's calls (server/schema.h).
 set -eu
 kind=$1
 shift
 case $kind in
   data) echo '#include "core/embedded.h"'; table='sgi_embedded_file sgi_embedded_files' ;;
   web) echo '#include "web.h"'; table='http_asset web_assets' ;;
-  *) echo "embed.sh: $kind: expected data or web" >&2; exit 1 ;;
+  schema)
+    printf '#include "schema.h"\nconst char schema_text[] = {'
+    od -An -v -td1 "$1" | sed 's/  */,/g; s/^,//; s/$/,/'
+    printf '0};\nconst size_t schema_bytes = sizeof schema_text - 1;\n'
+    exit ;;
+  *) echo "embed.sh: $kind: expected data, web or schema" >&2; exit 1 ;;
 esac
 n=0
 for f; do

@@ -1,6 +1,7 @@
-// openapi_types.mjs: TypeScript types of the answers in server/openapi.json: node tools/openapi_types.mjs > web/src/types.ts
+// openapi_types.mjs: TypeScript types of requests and answers in server/openapi.json: node tools/openapi_types.mjs > web/src/types.ts
 import { readFileSync } from "node:fs";
-const schemas = JSON.parse(readFileSync("server/openapi.json", "utf8")).components.schemas;
+const whole = JSON.parse(readFileSync("server/openapi.json", "utf8"));
+const schemas = whole.components.schemas;
 const plain = { integer: "number", number: "number", string: "string", boolean: "boolean", null: "null" };
 function type(s, indent = "") {
   if (s.$ref) return s.$ref.split("/").pop();
@@ -23,4 +24,11 @@ function type(s, indent = "") {
 }
 let out = "// Made by tools/openapi_types.mjs from server/openapi.json; not to be edited.\n";
 for (const [name, s] of Object.entries(schemas)) out += `export type ${name} = ${type(s)};\n`;
+// One call a line of each: the page's api.ts knows no other list.
+const json = (x) => x?.content["application/json"].schema;
+const calls = Object.entries(whole.paths).filter(([, methods]) => methods.post);
+const table = (name, of) =>
+  `export interface ${name} {\n${calls.map(([p, m]) => `  ${p.split("/").pop()}: ${type(of(m.post), "  ")};\n`).join("")}}\n`;
+out += table("Requests", (call) => json(call.requestBody));
+out += table("Answers", (call) => json(call.responses["200"]));
 process.stdout.write(out);

@@ -2,36 +2,13 @@
 // hanging up.
 import type * as T from "./types";
 
-export interface Calls {
-  predict: T.Predict;
-  continue: T.Continue;
-  generate: T.Generate;
-  margins: T.Margins;
-  lens: T.Lens;
-  attention: T.Attention;
-  attribute: T.Attribute;
-  minimal: T.Minimal;
-  ablate: T.Ablate;
-  neuron: T.Neuron;
-  activation: T.Activation;
-  fires: T.FiresAt;
-  locate: T.Located;
-  joint: T.Joint;
-  graph: T.Graph;
+/** What the calls answer; "opened" is a graph's file, which no server sent. */
+export interface Calls extends T.Answers {
   opened: T.Graph;
-  file: T.GraphFile;
-  documents: T.Documents;
-  document: T.Document;
-  metrics: T.Metrics;
-  neighbors: T.Neighbors;
-  together: T.Together;
-  map: T.Map;
-  place: T.Place;
-  facts: T.Facts;
-  patch: T.Patch;
-  labels: T.Labels;
-  name: T.Labels;
-  neurons: T.Neurons;
+}
+/** What they are asked with. */
+export interface Asked extends T.Requests {
+  opened: { name: string };
 }
 export type Progress = (part: number, what: string) => void;
 /** A part of a text that is being written, as it comes. */
@@ -88,9 +65,9 @@ for (const a of recorded?.answers ?? [])
   kept.set(`${a.call} ${JSON.stringify(a.request)}`, a.answer);
 
 /** An answer that came from a file: call() finds it, and export takes it along. */
-export const keep = <K extends keyof Calls>(name: K, body: object, answer: Calls[K]) =>
+export const keep = <K extends keyof Calls>(name: K, body: Asked[K], answer: Calls[K]) =>
   kept.set(`${name} ${JSON.stringify(body)}`, answer);
-export const isKept = (name: keyof Calls, body: object) =>
+export const isKept = <K extends keyof Calls>(name: K, body: Asked[K]) =>
   kept.has(`${name} ${JSON.stringify(body)}`);
 
 /** A file that was opened lives as long as its tab, through reloads where the browser has room. */
@@ -140,7 +117,7 @@ function note(name: string, body: object, answer: unknown) {
 /** As fetched, or as kept, and noted. */
 export async function call<K extends keyof Calls>(
   name: K,
-  body: object,
+  body: Asked[K],
   signal?: AbortSignal,
   progress?: Progress,
   piece?: Piece,
@@ -161,7 +138,7 @@ const flights = new Map<string, Flight>();
  */
 export async function stay<K extends keyof Calls>(
   name: K,
-  body: object,
+  body: Asked[K],
   signal: AbortSignal,
   progress?: Progress,
 ): Promise<Calls[K]> {
@@ -187,7 +164,7 @@ export async function stay<K extends keyof Calls>(
 /** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
 async function ask<K extends keyof Calls>(
   name: K,
-  body: object,
+  body: Asked[K],
   signal?: AbortSignal,
   progress?: Progress,
   piece?: Piece,

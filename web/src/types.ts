@@ -532,3 +532,280 @@ export type Graph = {
   edges: ([number, number, number])[];
   heads?: (([number, number, number])[])[];
 };
+export interface Requests {
+  predict: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    top?: number;
+  };
+  margins: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+  };
+  lens: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    top?: number;
+  };
+  attention: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    layer?: number;
+  };
+  continue: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    position?: number;
+    top?: number;
+  };
+  generate: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    max_tokens?: number;
+    temperature?: number;
+    top_k?: number;
+    top_p?: number;
+    min_p?: number;
+    seed?: number;
+    steer?: {
+      layer?: number;
+      toward: string;
+      away?: string;
+      strength?: number;
+    };
+    edits?: {
+      layer?: number;
+      channel?: number;
+      neuron?: number;
+      pos?: number;
+      scale?: number;
+    }[];
+  };
+  attribute: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    position?: number;
+    target?: string;
+    against?: string;
+    part?: number;
+    top?: number;
+    verify?: number;
+    true?: boolean;
+    most?: number;
+  };
+  minimal: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    position?: number;
+    target?: string;
+    against?: string;
+    heads?: boolean;
+  };
+  ablate: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    position?: number;
+    target?: string;
+    top?: number;
+    steer?: {
+      layer?: number;
+      toward: string;
+      away?: string;
+      strength?: number;
+    };
+    edits?: {
+      layer?: number;
+      channel?: number;
+      neuron?: number;
+      pos?: number;
+      scale?: number;
+    }[];
+  };
+  joint: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    position?: number;
+    target?: string;
+    edits?: {
+      layer?: number;
+      channel?: number;
+      neuron?: number;
+      pos?: number;
+      scale?: number;
+    }[];
+  };
+  neuron: {
+    layer?: number;
+    channel?: number;
+    index?: number;
+    top?: number;
+    excerpts?: number;
+    special?: boolean;
+  };
+  labels: {
+    neurons: {
+      layer: number;
+      channel: number;
+      index: number;
+    }[];
+  };
+  name: {
+    layer?: number;
+    channel?: number;
+    index?: number;
+    name: string;
+    author?: string;
+  };
+  neurons: {
+    fires_on?: string;
+    raises?: string;
+    lowers?: string;
+    near?: string;
+    find?: string;
+    named?: boolean;
+    layer?: number;
+    channel?: number;
+    sort?: "place" | "score" | "label" | "frequency" | "strength" | "norm" | "random";
+    reversed?: boolean;
+    seed?: number;
+    from?: number;
+    count?: number;
+  };
+  activation: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    layer?: number;
+    channel?: number;
+    index?: number;
+  };
+  fires: {
+    layer?: number;
+    documents?: number;
+    neurons?: {
+      channel?: number;
+      neuron?: number;
+    }[];
+  };
+  graph: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    position?: number;
+    targets?: string[];
+    node_threshold?: number;
+    edge_threshold?: number;
+    max_nodes?: number;
+    heads?: boolean;
+  };
+  neighbors: {
+    layer?: number;
+    channel?: number;
+    position?: number;
+    find?: string;
+    nth?: number;
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    pos?: number;
+    count?: number;
+  };
+  map: {
+    layer?: number;
+    channel?: number;
+    by?: "input" | "target";
+    top?: number;
+    documents?: number;
+    neighbors?: number;
+    min_dist?: number;
+    epochs?: number;
+    seed?: number;
+  };
+  locate: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    layer?: number;
+    channel?: number;
+    by?: "input" | "target";
+    top?: number;
+    documents?: number;
+  };
+  place: {
+    position?: number;
+  };
+  facts: {
+    type?: string;
+  };
+  patch: {
+    type?: string;
+    clean?: string;
+    counterfactual?: string;
+    layers?: number[][];
+    answers?: number;
+    at?: "noun" | "last";
+  };
+  together: {
+    layer?: number;
+    neurons?: {
+      channel?: number;
+      neuron?: number;
+    }[];
+    count?: number;
+  };
+  documents: {
+    from?: number;
+    count?: number;
+    find?: string;
+    back?: boolean;
+  };
+  document: {
+    number?: number;
+    find?: string;
+  };
+  file: {
+  };
+  metrics: {
+    from?: number;
+  };
+}
+export interface Answers {
+  predict: Predict;
+  margins: Margins;
+  lens: Lens;
+  attention: Attention;
+  continue: Continue;
+  generate: Generate;
+  attribute: Attribute;
+  minimal: Minimal;
+  ablate: Ablate;
+  joint: Joint;
+  neuron: Neuron;
+  labels: Labels;
+  name: Labels;
+  neurons: Neurons;
+  activation: Activation;
+  fires: FiresAt;
+  graph: Graph;
+  neighbors: Neighbors;
+  map: Map;
+  locate: Located;
+  place: Place;
+  facts: Facts;
+  patch: Patch;
+  together: Together;
+  documents: Documents;
+  document: Document;
+  file: GraphFile;
+  metrics: Metrics;
+}

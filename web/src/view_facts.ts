@@ -238,7 +238,7 @@ export const facts: View<Data> = {
     const type = c.state.facts ? { type: c.state.facts } : {};
     const f = await call("facts", type, c.signal);
     const [clean, other] = chosen(c, f);
-    const at = c.state.patched === "last" ? { at: "last" } : {};
+    const at = c.state.patched === "last" ? { at: "last" as const } : {};
     const request = { ...type, layers: layerSets(c.info.model.layers), ...at };
     if (c.state.pair === "all") return { f, p: await stay("patch", request, c.signal, c.progress) };
     if (!clean || !other || clean === other) return { f, p: null };

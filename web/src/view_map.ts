@@ -7,7 +7,7 @@ import type { Eye, Points, Polygon } from "./map_canvas";
 import { MapCanvas, pack } from "./map_canvas";
 import { list, locate, pins } from "./map_prompt";
 import { go, keep, read } from "./state";
-import type { Info, Located, Map as Answer } from "./types";
+import type { Info, Located, Map as Answer, Requests } from "./types";
 import { button, card, choice, neuronLink, note, tick } from "./parts";
 import type { Context, Drawing, View } from "./view";
 import { excerpt } from "./view_corpus";
@@ -448,7 +448,7 @@ export const map: View<Data> = {
   async load(c) {
     const r = c.info.recording as Recording;
     const s = c.state;
-    const request = {
+    const request: Requests["map"] = {
       layer: layerOf(c, r),
       ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}),
       by: s.by === "target" ? "target" : "input",

@@ -3,7 +3,7 @@ import { h, rove, table } from "./dom";
 import { call } from "./api";
 import { count, exact, tokenText } from "./format";
 import { go } from "./state";
-import type { NeuronRow, Neurons } from "./types";
+import type { NeuronRow, Neurons, Requests } from "./types";
 import { button, card, choice, neuronLink, note, number, term, toggle } from "./parts";
 import type { Context, View } from "./view";
 
@@ -29,7 +29,7 @@ const questions: [string, string][] = [
 ];
 
 /** What is asked of the server; a question without its word is none yet. */
-function request(c: Context) {
+function request(c: Context): Requests["neurons"] {
   const s = c.state;
   return {
     ...(s.ask && s.word ? { [s.ask]: s.word } : {}),
@@ -37,7 +37,7 @@ function request(c: Context) {
     ...(s.named ? { named: true } : {}),
     ...(s.layer >= 0 ? { layer: s.layer } : {}),
     ...(s.channel >= 0 && s.channel < c.info.model.channels ? { channel: s.channel } : {}),
-    ...(s.sort ? { sort: s.sort } : {}),
+    ...(s.sort ? { sort: s.sort as Requests["neurons"]["sort"] } : {}),
     ...(s.down ? { reversed: true } : {}),
     ...(s.seed ? { seed: s.seed } : {}),
     from: s.row,
