@@ -13,7 +13,8 @@ data: core text data
 read: core math text ffn model data read
 names: core math text ffn model data read names
 compare: core math text ffn model data read compare
-train: core math text ffn model data read train
+ranks: core ranks
+train: core math text ffn model data read ranks train
 study: core math text ffn model data read train study
 check: core math text ffn model data read names train check
 report: core math text ffn model data read names compare train study check report

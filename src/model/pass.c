@@ -197,6 +197,11 @@ void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user) {
   p->user = user;
 }
 
+void sgi_pass_watch_back(sgi_pass *p, sgi_pass_layer done, void *user) {
+  p->back = done;
+  p->back_user = user;
+}
+
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
 
 /* ---- looking back ---------------------------------------------------------------------------- */

@@ -64,6 +64,10 @@ void sgi_generator_profile(struct sg_generator *g, sgi_profile *profile);
  * SG_ERR_CANCELLED. NULL ends that. */
 typedef bool (*sgi_pass_progress)(void *user, size_t done, size_t wanted);
 void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user);
+/* The same for backward passes: called after each layer with its number, when the gradients of
+ * tensors that no lower layer uses are whole. */
+typedef void (*sgi_pass_layer)(void *user, size_t layer);
+void sgi_pass_watch_back(sgi_pass *p, sgi_pass_layer done, void *user);
 
 /* Runs the layers. batch and tap (NULL allowed) are borrowed for the call; the batch's arrays until
  * the backward pass. */

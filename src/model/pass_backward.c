@@ -42,8 +42,10 @@ sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err) {
   lap_moved(p, &at, "norms, residual backward", n, D, 4);
   sg_status st = SG_OK;
   bool chain = sgi_form_of(&m->config)->chain;
-  for (size_t l = m->config.num_layers; l-- > 0 && !st;)
+  for (size_t l = m->config.num_layers; l-- > 0 && !st;) {
     st = chain ? sgi_chain_backward(p, l, grad) : sgi_stages_backward(p, l, grad);
+    if (!st && p->back) p->back(p->back_user, l);
+  }
   if (st) return named(st, err, "backward pass");
   at = sgi_lap_begin(p->scratch.profile);
   embed_backward(p, grad + m->table.rows[SGI_ROW_EMBED].offset);

@@ -34,6 +34,8 @@ struct sgi_pass {
   float *partial; /* SGI_NORM_PARTIALS * max(D, d_head) */
   sgi_pass_progress progress;
   void *user;
+  sgi_pass_layer back; /* after each layer of a backward pass, or NULL */
+  void *back_user;
   float *streams; /* (evaluations, stream_size), each (n,D), with backward alone */
   size_t stream_size;
   float *field, *stage, *sum;      /* (n,D) of forms with stages: k_q, u_q without backward, the weighted sum of k */

@@ -22,15 +22,18 @@ static void describe(char *out, size_t size, const char *what, const sg_model *m
   snprintf(out, size, "%s %s%s, element %zu, is %g", what, m->table.rows[row].name, layer, element, (double)x);
 }
 
-/* Looks through an arena, from the first row or from the last. */
-static bool search(const sg_model *m, const float *arena, const char *what, bool backwards, char *out, size_t size) {
+/* Looks through (a part of) an arena, from the first row or from the last. */
+static bool search(const sg_model *m, const sgi_suspect *s, bool backwards, char *out, size_t size) {
   size_t rows = m->table.count;
   for (size_t i = 0; i < rows; i++) {
-    size_t r = backwards ? rows - 1 - i : i, n = m->table.rows[r].count;
-    const float *x = arena + m->table.rows[r].offset;
-    size_t at = first_bad(x, n);
-    if (at == n) continue;
-    describe(out, size, what, m, r, at, x[at]);
+    const sgi_row *row = &m->table.rows[backwards ? rows - 1 - i : i];
+    size_t from = row->offset > s->from ? row->offset : s->from, end = row->offset + row->count;
+    size_t to = end < s->to ? end : s->to;
+    if (from >= to) continue;
+    const float *x = s->x + (from - s->from);
+    size_t at = first_bad(x, to - from);
+    if (at == to - from) continue;
+    describe(out, size, s->words, m, (size_t)(row - m->table.rows), from - row->offset + at, x[at]);
     return true;
   }
   return false;
@@ -49,10 +52,12 @@ static void add_largest(const sg_model *m, char *out, size_t size) {
 
 sg_status sgi_blame_state(const sg_model *m, const sgi_suspect *moments, size_t n, sg_error *err) {
   char text[SGI_BLAME_TEXT] = "the norm of the weights overflows", words[48];
-  bool found = search(m, m->arena, "weight", false, text, sizeof text);
+  bool found = search(m, &(sgi_suspect){"weight", m->arena, 0, m->table.floats}, false, text, sizeof text);
   for (size_t i = 0; i < n && !found; i++) {
-    snprintf(words, sizeof words, "%s of", moments[i].words);
-    found = search(m, moments[i].arena, words, false, text, sizeof text);
+    sgi_suspect s = moments[i];
+    snprintf(words, sizeof words, "%s of", s.words);
+    s.words = words;
+    found = search(m, &s, false, text, sizeof text);
   }
   if (!found && isfinite(sgi_arena_norm(m->arena, m->table.floats))) return SG_OK;
   if (!found) add_largest(m, text, sizeof text);
@@ -89,7 +94,7 @@ static bool search_forward(const sgi_refused *r, char *out, size_t size) {
     size_t at = b * T;
     sgi_batch batch = {r->rows, T, whole->inputs + at, whole->targets + at, whole->starts ? whole->starts + at : NULL};
     sg_error why = {0};
-    watcher w = {.first_row = b, .T = T, .out = out, .size = size};
+    watcher w = {.first_row = r->first_row + b, .T = T, .out = out, .size = size};
     sg_status st = sgi_pass_forward(r->pass, &batch, &(sgi_tap){visit, &w, &why, NULL, true}, &why);
     if (w.found) return true;
     if (st) {
@@ -100,7 +105,7 @@ static bool search_forward(const sgi_refused *r, char *out, size_t size) {
     if (sgi_pass_loss(r->pass, &(sgi_metrics){0}, NULL, 0, NULL)) continue;
     size_t bad = first_bad(sgi_pass_nll(r->pass), n);
     if (bad == n) continue;
-    snprintf(out, size, "the loss at row %zu, position %zu of the batch is %g", b + bad / T, bad % T,
+    snprintf(out, size, "the loss at row %zu, position %zu of the batch is %g", r->first_row + b + bad / T, bad % T,
              (double)sgi_pass_nll(r->pass)[bad]);
     add_largest(r->model, out, size);
     return true;
@@ -108,9 +113,10 @@ static bool search_forward(const sgi_refused *r, char *out, size_t size) {
   return false;
 }
 
-void sgi_blame_batch(const sgi_refused *r, char text[SGI_BLAME_TEXT]) {
+bool sgi_blame_batch(const sgi_refused *r, char text[SGI_BLAME_TEXT]) {
+  const sg_model *m = r->model;
   snprintf(text, SGI_BLAME_TEXT, "the gradient's norm overflows");
-  if (!search(r->model, r->model->arena, "weight", false, text, SGI_BLAME_TEXT) &&
-      !search_forward(r, text, SGI_BLAME_TEXT))
-    search(r->model, r->gradient, "gradient of", true, text, SGI_BLAME_TEXT);
+  return search(m, &(sgi_suspect){"weight", m->arena, 0, m->table.floats}, false, text, SGI_BLAME_TEXT) ||
+         search_forward(r, text, SGI_BLAME_TEXT) ||
+         search(m, &(sgi_suspect){"gradient of", r->gradient, 0, m->table.floats}, true, text, SGI_BLAME_TEXT);
 }

@@ -11,7 +11,7 @@
 #include "model/config.h"
 #include "model/weights.h"
 
-enum { STATE_FORMAT = 1 };
+enum { STATE_FORMAT = 1, BROUGHT = 1 << 20 }; /* floats of a shard that the lead asks for at a time */
 static const char PREFIX[] = SGI_CHECKPOINT_PREFIX, SETTINGS[] = "settings.json";
 
 /* optimizer.safetensors: the optimizer's moments, "m.NAME", "v.NAME", and, in the middle of an
@@ -19,8 +19,16 @@ static const char PREFIX[] = SGI_CHECKPOINT_PREFIX, SETTINGS[] = "settings.json"
 static size_t parts(const sgi_trainer *t) {
   return t->settings.optimizer.ops->n_moments + (t->sum && t->steps % t->settings.accumulation);
 }
-static float *part_arena(const sgi_trainer *t, size_t part) {
+/* Of the trainer's shard. */
+static float *part_floats(const sgi_trainer *t, size_t part) {
   return part < t->settings.optimizer.ops->n_moments ? t->moment[part] : t->sum;
+}
+/* The floats of a row that a rank keeps; false: none. */
+static bool kept_by(const sgi_trainer *t, size_t rank, const sgi_row *row, size_t *from, size_t *to) {
+  size_t end = row->offset + row->count;
+  *from = row->offset > t->bounds[rank] ? row->offset : t->bounds[rank];
+  *to = end < t->bounds[rank + 1] ? end : t->bounds[rank + 1];
+  return *from < *to;
 }
 static void part_name(const sgi_trainer *t, size_t part, const sgi_row *row, char out[SGI_MAX_TENSOR_NAME + 8]) {
   const sgi_optimizer_ops *ops = t->settings.optimizer.ops;
@@ -35,22 +43,59 @@ static bool is_name(const char *name) {
   return !strncmp(name, PREFIX, n) && name[n] && !name[n + strspn(name + n, "0123456789")];
 }
 
+/* A row of a part, from whoever keeps which floats of it into tensor n of w; ranks other than the
+ * lead have no w, and give. */
+static sg_status put_row(const sgi_trainer *t, size_t part, const sgi_row *row, size_t n, sgi_safetensors_writer *w,
+                         float *room, sg_error *err) {
+  sg_status st = SG_OK;
+  size_t from, to, me = sgi_ranks_me(t->ranks);
+  for (size_t r = 0; r < sgi_ranks_count(t->ranks); r++) {
+    if (!kept_by(t, r, row, &from, &to)) continue;
+    for (size_t n_now; from < to && !st; from += n_now) {
+      n_now = to - from < BROUGHT ? to - from : BROUGHT;
+      const float *mine = r == me ? part_floats(t, part) + (from - t->from) : NULL;
+      if (r) sgi_ranks_bring(t->ranks, r, mine, room, n_now);
+      if (w)
+        st = sgi_safetensors_writer_put(w, n, (from - row->offset) * sizeof(float), r ? room : mine,
+                                        n_now * sizeof(float), err);
+    }
+  }
+  return st;
+}
+
+static sg_status put_rows(const sgi_trainer *t, sgi_safetensors_writer *w, sg_error *err) {
+  const sgi_table *table = &t->model->table;
+  float *room = NULL;
+  if (w && sgi_ranks_count(t->ranks) > 1 && !(room = sgi_alloc(BROUGHT * sizeof *room)))
+    return sgi_fail_memory(err, BROUGHT * sizeof *room, "a checkpoint");
+  sg_status st = SG_OK;
+  for (size_t p = 0, n = 0; p < parts(t); p++)
+    for (size_t i = 0; i < table->count && !st; i++, n++) st = put_row(t, p, &table->rows[i], n, w, room, err);
+  sgi_free(room);
+  return st;
+}
+
 static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_error *err) {
   const sgi_table *table = &t->model->table;
   size_t n = 0, most = parts(t) * table->count;
   sgi_tensor *tensors = sgi_alloc(most * sizeof *tensors);
   char(*names)[SGI_MAX_TENSOR_NAME + 8] = sgi_alloc(most * sizeof *names);
   char *path = in(directory, "optimizer.safetensors");
+  sgi_safetensors_writer *w = NULL;
   sg_status st = tensors && names && path ? SG_OK : sgi_fail_memory(err, most * sizeof *names, "a checkpoint");
   for (size_t p = 0; p < parts(t) && !st; p++)
     for (size_t i = 0; i < table->count; i++, n++) {
       const sgi_row *row = &table->rows[i];
       part_name(t, p, row, names[n]);
-      tensors[n] = (sgi_tensor){
-          .name = names[n], .dtype = SGI_F32, .n_dims = row->n_dims, .data = part_arena(t, p) + row->offset};
+      tensors[n] = (sgi_tensor){.name = names[n], .dtype = SGI_F32, .n_dims = row->n_dims};
       for (int k = 0; k < row->n_dims; k++) tensors[n].dims[k] = row->dims[k];
     }
-  if (!st) st = sgi_safetensors_save(path, tensors, n, NULL, 0, err);
+  if (!st) st = sgi_safetensors_writer_open(path, tensors, n, NULL, 0, &w, err);
+  if (!st) st = put_rows(t, w, err);
+  if (!st)
+    st = sgi_safetensors_writer_close(w, err);
+  else
+    sgi_safetensors_writer_drop(w);
   sgi_free(tensors);
   sgi_free(names);
   sgi_free(path);
@@ -65,12 +110,14 @@ static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error 
   for (size_t p = 0; p < parts(t) && !st; p++)
     for (size_t i = 0; i < table->count && !st; i++) {
       const sgi_row *row = &table->rows[i];
+      size_t from, to;
       part_name(t, p, row, name);
       const sgi_tensor *x = sgi_safetensors_find(f, name);
       if (!x || x->dtype != SGI_F32 || x->count != row->count)
         st = sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing or of another size", path, name);
-      else
-        memcpy(part_arena(t, p) + row->offset, x->data, row->count * sizeof(float));
+      else if (kept_by(t, sgi_ranks_me(t->ranks), row, &from, &to))
+        memcpy(part_floats(t, p) + (from - t->from), (const float *)x->data + (from - row->offset),
+               (to - from) * sizeof(float));
     }
   sgi_safetensors_close(f);
   sgi_free(path);
@@ -169,9 +216,10 @@ static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err
 
 sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state,
                               const char *tokenizer, const json_t *settings, char name[64], sg_error *err) {
+  snprintf(name, 64, "%s%08llu", PREFIX, (unsigned long long)state->step);
+  if (!sgi_ranks_lead(t->ranks)) return put_rows(t, NULL, err);
   char *parent = in(run, "checkpoints");
   if (!parent) return sgi_fail_memory(err, strlen(run), "a path");
-  snprintf(name, 64, "%s%08llu", PREFIX, (unsigned long long)state->step);
   sgi_bundle *b = NULL;
   sg_status st = check_room(run, t, err);
   if (!st) st = sgi_bundle_begin(parent, name, &b, err);
@@ -213,7 +261,7 @@ sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progres
     const sgi_table *table = &t->model->table;
     for (size_t i = 0; i < table->count; i++)
       sgi_weight_to_float(t->model->arena + table->rows[i].offset, &m->weights[i]);
-    if (t->sum) memset(t->sum, 0, table->floats * sizeof(float));
+    if (t->sum) memset(t->sum, 0, (t->to - t->from) * sizeof(float));
     st = load_optimizer(directory, t, err);
   }
   sg_model_free(m);

@@ -24,7 +24,8 @@ typedef struct sgi_progress_state {
 /* Writes RUN/checkpoints/step-NNNNNNNN (config.json, model.safetensors, tokenizer.json,
  * optimizer.safetensors, train_state.json, settings.json, MANIFEST.json) and points `latest` at it;
  * name (64 bytes) gets the directory's name. tokenizer is the file to copy, settings what the run
- * was told; NULL: none. */
+ * was told; NULL: none. Of several ranks all call it: the lead writes, the others give it what they
+ * keep of the optimizer. */
 sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state,
                               const char *tokenizer, const json_t *settings, char name[64], sg_error *err);
 

@@ -6,7 +6,7 @@
 
 #include "math/kernels.h"
 
-enum { CHUNK = 16384, NORM_BLOCKS = 256 };
+enum { CHUNK = 16384 };
 
 #define ADDRESS(name) &sgi_optimizer_##name,
 static const sgi_optimizer_ops *const all[] = {SGI_OPTIMIZERS(ADDRESS)};
@@ -54,7 +54,7 @@ static void update_row(const sgi_optimizer *o, const sgi_update *u, const sgi_sh
 #pragma omp parallel for schedule(static) if (to - from > CHUNK)
   for (size_t at = from; at < to; at += CHUNK) {
     sgi_stretch x = {.w = s->w + at, .g = s->g + at, .n = to - at < CHUNK ? to - at : CHUNK};
-    for (size_t k = 0; k < o->ops->n_moments; k++) x.moment[k] = s->moment[k] + at;
+    for (size_t k = 0; k < o->ops->n_moments; k++) x.moment[k] = s->moment[k] + (at - s->moments_from);
     o->ops->update(o->value, u, &x);
   }
 }
@@ -70,17 +70,25 @@ void sgi_optimizer_update(const sgi_optimizer *o, const sgi_update *u, const sgi
   }
 }
 
-double sgi_arena_norm(const float *x, size_t floats) {
+void sgi_norm_squares(const float *x, size_t floats, size_t from, size_t to, double part[SGI_NORM_BLOCKS]) {
   const sgi_kernels *kern = sgi_kernel_table();
-  double part[NORM_BLOCKS] = {0}, sum = 0;
-  size_t width = (floats + NORM_BLOCKS - 1) / NORM_BLOCKS;
-  if (!width) return 0;
-#pragma omp parallel for schedule(static) if (floats > CHUNK)
-  for (size_t b = 0; b < NORM_BLOCKS; b++)
-    if (b * width < floats)
+  size_t width = sgi_norm_block(floats);
+#pragma omp parallel for schedule(static) if (to - from > CHUNK)
+  for (size_t b = 0; b < SGI_NORM_BLOCKS; b++)
+    if (b * width >= from && b * width < to)
       part[b] = kern->sum_squares(x + b * width, floats - b * width < width ? floats - b * width : width);
-  for (size_t b = 0; b < NORM_BLOCKS; b++) sum += part[b];
+}
+
+double sgi_norm_of(const double part[SGI_NORM_BLOCKS]) {
+  double sum = 0;
+  for (size_t b = 0; b < SGI_NORM_BLOCKS; b++) sum += part[b];
   return sqrt(sum);
+}
+
+double sgi_arena_norm(const float *x, size_t floats) {
+  double part[SGI_NORM_BLOCKS] = {0};
+  sgi_norm_squares(x, floats, 0, floats, part);
+  return sgi_norm_of(part);
 }
 
 double sgi_clip_scale(double norm, double max) { return max > 0 && norm >= max ? max / norm : 1; }

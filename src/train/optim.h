@@ -79,6 +79,7 @@ typedef struct sgi_shard {
   float *w, *g;
   float *const *moment; /* n_moments arenas */
   size_t from, to;
+  size_t moments_from; /* float of the arena that the moments begin with: 0, or from where only the shard's are kept */
 } sgi_shard;
 
 /* One update of the shard. Dense: an entry with gradient 0 still moves (golden README no. 22).
@@ -88,6 +89,12 @@ void sgi_optimizer_update(const sgi_optimizer *o, const sgi_update *u, const sgi
 /* Euclidean norm of an arena (gaps between rows are zero). Summed in blocks fixed by the size: same
  * bits for any threads. */
 double sgi_arena_norm(const float *x, size_t floats);
+/* The same by its blocks, of sgi_norm_block(floats) floats each: sums of squares of those that
+ * begin in [from, to), others of `part` are left alone; and the norm of all. */
+enum { SGI_NORM_BLOCKS = 256 };
+static inline size_t sgi_norm_block(size_t floats) { return (floats + SGI_NORM_BLOCKS - 1) / SGI_NORM_BLOCKS; }
+void sgi_norm_squares(const float *x, size_t floats, size_t from, size_t to, double part[SGI_NORM_BLOCKS]);
+double sgi_norm_of(const double part[SGI_NORM_BLOCKS]);
 
 /* Factor that brings a gradient of this norm under max: 1 below it, max / norm from it on (no
  * epsilon); 1 where max is 0. */

@@ -18,6 +18,7 @@ enum { FULL_SPEED_ROWS = 8192 };
 sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t steps) {
   sgi_trainer_settings t = sgi_trainer_defaults(s->batch_size, s->seq_len);
   t.micro_batch = s->micro_batch;
+  t.parts = s->parts ? s->parts : 1;
   t.accumulation = s->grad_accumulation;
   t.clip = s->clip;
   t.weight_decay = s->weight_decay;
@@ -37,13 +38,41 @@ static size_t touched_bytes(uint64_t tokens, double rows, size_t seq_len) {
   return (size_t)fmin(whole, most);
 }
 
+/* Parts that a batch is cut into where nobody said: ranks get one each at least, and few ranks as
+ * many as eight would, so that their number is no part of a run's identity. One process alone has
+ * no use for them, and they take memory. */
+enum { USUAL_PARTS = 8 };
+
+static sg_status choose_parts(sgi_run *run, sg_error *err) {
+  sgi_settings *s = &run->settings;
+  size_t count = sgi_ranks_count(run->ranks), rows = s->batch_size / (s->micro_batch ? s->micro_batch : 1);
+  if (!s->parts) {
+    s->parts = 1;
+    while (run->ranks && (s->parts < USUAL_PARTS || s->parts < count) && rows % (2 * s->parts) == 0) s->parts *= 2;
+  }
+  if (s->parts >= count) return SG_OK;
+  if (!run->resume)
+    return sgi_fail(
+        err, SG_ERR_ARG,
+        "%zu ranks share a batch of %zu rows%s, which can be cut into %zu equal %s (train.parts, a power of "
+        "two): start fewer, or take a batch that %zu divides",
+        count, s->batch_size, s->micro_batch > 1 ? ", several at a time (train.micro_batch)" : "", s->parts,
+        s->parts == 1 ? "part" : "parts", count);
+  sgi_run_note(run,
+               "the run's batches have %zu %s (train.parts), so %zu of %zu ranks compute no rows and keep a share of "
+               "the optimizer's state alone",
+               s->parts, s->parts == 1 ? "part" : "parts", count - s->parts, count);
+  return SG_OK;
+}
+
 /* Bytes that do not depend on the micro-batch: process, weights, gradients, moments, batches,
  * tokens. */
 static size_t fixed_bytes(const sgi_run *run, size_t parameters) {
   const sgi_settings *s = &run->settings;
   sgi_trainer_settings t = sgi_run_trainer_settings(s, s->grad_accumulation);
-  return PROCESS_BYTES + s->model.vocab_size * TOKEN_BYTES + parameters * sizeof(float) * sgi_trainer_arenas(&t) +
-         s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
+  size_t arenas = 0;
+  if (!sgi_trainer_arenas(parameters, &t, run->ranks, &arenas)) return SIZE_MAX / 2;
+  return PROCESS_BYTES + s->model.vocab_size * TOKEN_BYTES + arenas + s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
          touched_bytes(run->plan.train_tokens, (double)s->steps * (double)s->batch_size, s->seq_len) +
          touched_bytes(run->plan.valid_tokens, (double)run->held_out_rows, s->seq_len);
 }
@@ -57,10 +86,11 @@ static sg_status choose_micro_batch(sgi_run *run, size_t fixed, sg_error *err) {
   fixed += product_bytes(FULL_SPEED_ROWS);
   size_t rows, limit = run->max_memory > fixed ? run->max_memory - fixed : 0;
   if (s->micro_batch) return SG_OK;
-  sg_status st = sgi_pass_fit(&s->model, s->batch_size, s->seq_len, true, limit, &rows, err);
+  size_t part = s->batch_size / s->parts;
+  sg_status st = sgi_pass_fit(&s->model, part, s->seq_len, true, limit, &rows, err);
   while (!st && rows > 1 && rows * s->seq_len > FULL_SPEED_ROWS) do
       rows--;
-    while (s->batch_size % rows);
+    while (part % rows);
   s->micro_batch = rows;
   return st;
 }
@@ -93,6 +123,7 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   if (!st && p->parameters > SIZE_MAX / 64)
     st =
         sgi_fail(err, SG_ERR_MEMORY, "training %zu parameters needs more than this machine can address", p->parameters);
+  if (!st) st = choose_parts(run, err);
   if (st) return st;
   size_t fixed = fixed_bytes(run, p->parameters);
   st = choose_micro_batch(run, fixed, err);
@@ -125,7 +156,7 @@ static sg_status time_layers(const sgi_settings *s, size_t layers, size_t rows, 
   memset(c.layers, 0, sizeof c.layers);
   sgi_settings small = *s;
   small.batch_size = rows;
-  small.micro_batch = small.grad_accumulation = 1;
+  small.micro_batch = small.grad_accumulation = small.parts = 1;
   small.seq_len = T;
   sgi_trainer_settings t = sgi_run_trainer_settings(&small, 1000);
   t.schedule = (sgi_schedule){.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000};

@@ -54,6 +54,7 @@ static sg_status load_config(sgi_run *run, sg_error *err) {
     json_object_del(o, "run");
     st = sgi_assign(&a, "data.line_ends", "as-is", path, err); /* unless it says otherwise */
     if (!st) st = sgi_assign(&a, "data.held_out", "0", path, err);
+    if (!st) st = sgi_assign(&a, "train.parts", "1", path, err);
   }
   if (!st) st = sgi_assign_json(&a, o, path, err);
   if (!st) st = sgi_settings_resolve(&a, &run->settings, err);
@@ -312,6 +313,37 @@ static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   return st || run->resume || run->dry ? st : sgi_run_save_config(run, err); /* from here on it is a run */
 }
 
+/* A rank other than the lead: what the lead has settled is read from the run. */
+static sg_status follow(sgi_run *run, const sgi_run_request *r, sg_error *err) {
+  run->resume = true;
+  sg_status st = load_config(run, err);
+  if (!st) st = sgi_run_extend(run, r->steps, err);
+  if (!st) st = open_data(run, NULL, err);
+  if (!st) st = sgi_run_make_plan(run, err);
+  run->resume = r->resume;
+  return st;
+}
+
+/* All ranks train on the same text. */
+static sg_status same_text(const sgi_run *run, sg_error *err) {
+  uint64_t hash = sgi_corpus_hash(run->train), lead = hash;
+  sgi_ranks_tell(run->ranks, &lead, sizeof lead);
+  return lead == hash ? SG_OK
+                      : sgi_fail(err, SG_ERR_ARG, "%s: the training text is not the one that rank 0 has", run->data);
+}
+
+static sg_status set_up_all(sgi_run *run, const sgi_run_request *r, sg_error *err) {
+  bool lead = sgi_ranks_lead(run->ranks);
+  sgi_ranks_about(run->ranks, "setting up the run", false);
+  sg_status st = lead ? set_up(run, r, err) : SG_OK;
+  if (sgi_ranks_count(run->ranks) == 1 || run->dry) return st;
+  st = sgi_ranks_agree(run->ranks, st, err);
+  if (!st && !lead) st = follow(run, r, err);
+  st = sgi_ranks_agree(run->ranks, st, err);
+  if (!st) st = sgi_ranks_agree(run->ranks, same_text(run, err), err);
+  return st;
+}
+
 /* A start that failed leaves no directory that was not there before. */
 static void undo(sgi_run *run) {
   if (run->made && run->locked) sgi_remove_tree(run->directory, NULL);
@@ -326,7 +358,9 @@ sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, s
   run->resume = r->resume;
   run->evaluated_at = UINT64_MAX;
   run->state.best_loss = INFINITY;
-  run->max_memory = r->max_memory ? r->max_memory : sgi_memory_default(DEFAULT_MEMORY);
+  run->ranks = r->ranks;
+  size_t share = r->ranks && r->ranks->local ? r->ranks->local : 1; /* ranks of this machine */
+  run->max_memory = r->max_memory ? r->max_memory : sgi_memory_default(DEFAULT_MEMORY * share) / share;
   run->dry = r->dry_run;
   const char *directory = r->run ? r->run : "";
   run->directory = sgi_strdup(directory);
@@ -336,7 +370,7 @@ sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, s
   run->log_path = sgi_path_join(directory, "log.txt");
   if (events) run->events = *events;
   sg_status st = run->directory && (run->data || !r->data) && run->tokenizer_path && run->metrics_path && run->log_path
-                     ? set_up(run, r, err)
+                     ? set_up_all(run, r, err)
                      : sgi_fail_memory(err, strlen(directory), "a run");
   if (st)
     undo(run);

@@ -4,6 +4,10 @@
  *   RUN/config.json      the settings, resolved
  *   RUN/tokenizer.json, metrics.jsonl, log.txt, checkpoints/, lock
  * Of one run directory there is one writer at a time (a lock).
+ *
+ * Of several ranks the lead does all of that; the others read config.json and tokenizer.json from
+ * RUN, which they must see, and the text, and compute. Any number of ranks goes on with what any
+ * other has left.
  */
 #ifndef SGI_RUN_H
 #define SGI_RUN_H
@@ -27,8 +31,9 @@ typedef struct sgi_run_request {
   const char *tokenizer; /* tokenizer.json; NULL: one is trained on the data */
   sgi_settings settings; /* ignored on resume: RUN/config.json has them */
   bool resume;
-  uint64_t steps; /* on resume: steps of the whole run, more than it had; 0: as recorded */
-  bool dry_run;   /* plan only: nothing is written but the token cache of the data */
+  uint64_t steps;   /* on resume: steps of the whole run, more than it had; 0: as recorded */
+  bool dry_run;     /* plan only: nothing is written but the token cache of the data */
+  sgi_ranks *ranks; /* borrowed: the request is made by all of them, alike; NULL: one process */
   size_t
       max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine or its container has */
 } sgi_run_request;

@@ -13,7 +13,7 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
   sgi_trainer_settings t = sgi_run_trainer_settings(s, run->plan.steps);
   sg_model *m = NULL;
   sg_status st = sg_model_create(&s->model, s->seed, &m, err);
-  if (!st) st = sgi_trainer_create(m, &t, &run->trainer, err);
+  if (!st) st = sgi_trainer_create_ranked(m, &t, run->ranks, &run->trainer, err);
   if (st) {
     sg_model_free(m);
     return st;
@@ -24,6 +24,18 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
   run->starts = sgi_alloc(n);
   if (!run->inputs || !run->targets || !run->starts) return sgi_fail_memory(err, 3 * n, "a batch");
   return sgi_evaluator_create(run->trainer->pass, m, s->micro_batch, s->seq_len, &run->evaluator, err);
+}
+
+/* What ranks share, and what they send: every gradient to its owner and every weight from it, but
+ * for what a rank owns itself (docs/scaling.md). */
+static void say_ranks(const sgi_run *run) {
+  size_t count = sgi_ranks_count(run->ranks), parts = run->settings.parts;
+  double bytes = 8.0 * (double)run->trainer->model->table.floats * (double)(count - 1) / (double)count;
+  if (count > 1)
+    sgi_run_note(run,
+                 "%zu ranks: %zu parts of %zu rows a step; each keeps 1/%zu of the optimizer's state and sends about "
+                 "%.3g MB a step",
+                 count, parts, run->settings.batch_size / parts, count, bytes / 1e6);
 }
 
 static bool stopped(const sgi_run *run) { return run->events.stop && run->events.stop(run->events.user); }
@@ -121,22 +133,27 @@ static sg_status load_checkpoint(sgi_run *run, const char *parent, const char *n
                     (unsigned long long)run->state.step, (unsigned long long)run->plan.steps);
   snprintf(run->saved, sizeof run->saved, "%s", name);
   sgi_run_note(run, "resuming %s after step %llu", name, (unsigned long long)run->state.step);
-  return restore_best(run, parent, err);
+  return sgi_ranks_lead(run->ranks) ? restore_best(run, parent, err) : SG_OK;
 }
 
 static sg_status load_newest(sgi_run *run, sg_error *err) {
   char *parent = sgi_path_join(run->directory, "checkpoints"), name[64];
   if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");
-  sg_status st = sgi_bundle_newest(parent, PREFIX, sgi_checkpoint_verify, name, sizeof name, skipped, run, err);
+  bool lead = sgi_ranks_lead(run->ranks);
+  sg_status st = SG_OK;
+  memset(name, 0, sizeof name);
+  if (lead) st = sgi_bundle_newest(parent, PREFIX, sgi_checkpoint_verify, name, sizeof name, skipped, run, err);
   if (st == SG_ERR_FORMAT)
     st = sgi_error_prefix(err, st, "resume is not possible (to begin anew, remove the checkpoints)");
+  st = sgi_ranks_agree(run->ranks, st, err);
+  if (!st) sgi_ranks_tell(run->ranks, name, sizeof name);
   if (!st && name[0]) st = load_checkpoint(run, parent, name, err);
   /* A power cut between a checkpoint's name and the pointer leaves the one before, which may be
    * removed by now. */
-  if (!st && name[0]) st = point_at(parent, "latest", name, err);
+  if (!st && name[0] && lead) st = point_at(parent, "latest", name, err);
   if (!st && !name[0]) sgi_run_note(run, "there is no checkpoint yet: starting from the beginning");
   sgi_free(parent);
-  return st ? st : cut_metrics(run, err);
+  return st || !lead ? st : cut_metrics(run, err);
 }
 
 /* ---- evaluation and checkpoints -------------------------------------------------------------- */
@@ -149,6 +166,7 @@ static bool stop_evaluation(void *user, uint64_t rows) {
 static sg_status evaluate(sgi_run *run, sg_error *err) {
   sgi_progress_state *s = &run->state;
   if (!run->held_out) return SG_OK;
+  sgi_ranks_about(run->ranks, "evaluating", false);
   s->evaluation_due = true; /* a stop now leaves it to the resumed run */
   sgi_usage_list_free(run->trainer->model, run->usage);
   run->usage = NULL;
@@ -227,8 +245,12 @@ static sg_status tidy(const sgi_run *run, sg_error *err) {
 
 static sg_status checkpoint(sgi_run *run, sg_error *err) {
   sgi_progress_state *s = &run->state;
-  sg_status st = sgi_trainer_check(run->trainer, err); /* what is broken is not kept */
+  sgi_ranks_about(run->ranks, "saving a checkpoint", false);
+  /* what is broken is not kept */
+  sg_status st = sgi_ranks_agree(run->ranks, sgi_trainer_check(run->trainer, err), err);
   if (st) return st;
+  if (!sgi_ranks_lead(run->ranks))
+    return sgi_checkpoint_save(run->directory, run->trainer, s, NULL, NULL, run->saved, err);
   char name[64], *parent = sgi_path_join(run->directory, "checkpoints");
   if (!parent) return sgi_fail_memory(err, strlen(run->directory), "a path");
   snprintf(name, sizeof name, "%s%08llu", PREFIX, (unsigned long long)s->step);
@@ -251,7 +273,7 @@ static sg_status checkpoint(sgi_run *run, sg_error *err) {
 
 /* An evaluation that the last process owed: its checkpoint exists already. */
 static sg_status evaluate_late(sgi_run *run, sg_error *err) {
-  if (!run->state.evaluation_due) return SG_OK;
+  if (!run->state.evaluation_due || !sgi_ranks_lead(run->ranks)) return SG_OK;
   sg_status st = evaluate(run, err);
   if (st || !run->saved[0] || !is_best(run, run->saved)) return st;
   char *parent = sgi_path_join(run->directory, "checkpoints");
@@ -267,6 +289,7 @@ static bool due(uint64_t step, uint64_t every) { return every && step % every ==
 static sg_status one_step(sgi_run *run, double *took, sgi_run_line *line, sg_error *err) {
   sgi_progress_state *s = &run->state;
   double begin = sgi_now();
+  sgi_ranks_about(run->ranks, "training", true);
   sgi_batcher_get(run->batches, s->step, run->inputs, run->targets, run->starts);
   bool packed = !strcmp(run->settings.rows, "pack");
   sg_status st =
@@ -308,18 +331,20 @@ static sg_status after_step(sgi_run *run, const sgi_run_line *line, bool *stop, 
   uint64_t step = run->state.step;
   bool end = step == run->plan.steps, save = end || due(step, set->checkpoint_every);
   sg_status st = SG_OK;
-  if (end || step == 1 || due(step, set->log_every)) st = sgi_run_log_step(run, line, err);
+  bool lead = sgi_ranks_lead(run->ranks);
+  if (lead && (end || step == 1 || due(step, set->log_every))) st = sgi_run_log_step(run, line, err);
   if (!st && run->events.step) run->events.step(run->events.user, line);
-  if (!st && (save || due(step, set->eval_every))) st = evaluate(run, err);
-  *stop = st ? st == SG_ERR_CANCELLED : !end && stopped(run);
-  if (st == SG_ERR_CANCELLED) st = SG_OK;
-  return !st && (save || *stop) ? checkpoint(run, err) : st;
+  if (!st && lead && (save || due(step, set->eval_every))) st = evaluate(run, err);
+  if (st && st != SG_ERR_CANCELLED) return st;
+  *stop = sgi_ranks_any(run->ranks, st || (!end && stopped(run))); /* one that is asked stops all */
+  return save || *stop ? checkpoint(run, err) : SG_OK;
 }
 
 static sg_status loop(sgi_run *run, sg_error *err) {
   pace p = {0};
   sg_status st = evaluate_late(run, err);
-  if (st == SG_ERR_CANCELLED) return stop_here(run, err);
+  if (st && st != SG_ERR_CANCELLED) return st;
+  if (sgi_ranks_any(run->ranks, st)) return stop_here(run, err);
   while (!st && run->state.step < run->plan.steps) {
     sgi_run_line line = {.steps = run->plan.steps};
     double took;
@@ -335,19 +360,21 @@ static sg_status loop(sgi_run *run, sg_error *err) {
 }
 
 sg_status sgi_run_train(sgi_run *run, sg_error *err) {
-  sg_status st = make_trainer(run, err);
-  if (!st && run->resume) st = load_newest(run, err);
-  if (!st && run->extended_from) st = sgi_run_save_config(run, err);
+  bool lead = sgi_ranks_lead(run->ranks);
+  sg_status st = sgi_ranks_agree(run->ranks, make_trainer(run, err), err);
+  if (!st && run->resume) st = sgi_ranks_agree(run->ranks, load_newest(run, err), err);
+  if (!st && run->extended_from && lead) st = sgi_run_save_config(run, err);
   if (!st) sgi_run_say_extension(run);
   if (!st && run->state.step >= run->plan.steps)
     sgi_run_note(run, "all %llu steps are done already; train on with: sgatlin train --resume -o %s --steps %llu",
                  (unsigned long long)run->plan.steps, run->directory, 2 * (unsigned long long)run->plan.steps);
-  if (!st && run->state.step >= run->plan.steps) st = tidy(run, err);
+  if (!st && run->state.step >= run->plan.steps && lead) st = tidy(run, err);
   const sg_config *c = &run->settings.model;
   if (!st)
     sgi_run_record(run, "training: %s, %zu parameters, %zu x %zu tokens a step, %zu rows at a time, steps %llu to %llu",
                    c->feedforward, run->plan.parameters, run->settings.batch_size, run->settings.seq_len,
                    run->plan.micro_batch, (unsigned long long)run->state.step + 1, (unsigned long long)run->plan.steps);
+  if (!st) say_ranks(run);
   if (!st) st = loop(run, err);
   sgi_run_record(run, "%s", st && err ? err->text : st ? sg_status_text(st) : "done");
   return st;

@@ -17,6 +17,7 @@ struct sgi_run {
   size_t max_memory;
   json_t *extended;       /* of config.json: [{"from", "to"}, ...]; NULL: never */
   uint64_t extended_from; /* steps before this call made it longer; 0: it did not */
+  sgi_ranks *ranks;       /* or NULL */
   sgi_lock lock;
   sg_tokenizer *tokenizer;
   sgi_corpus *train, *valid;

@@ -48,6 +48,9 @@ static const key table[] = {
     {"train.seq_len", SIZE, AT(seq_len), 1, 1 << 24, "tokens of a row"},
     {"train.grad_accumulation", SIZE, AT(grad_accumulation), 1, 1 << 20, "batches per update"},
     {"train.micro_batch", SIZE, AT(micro_batch), 0, 1 << 24, "rows computed at a time; 0: as memory allows"},
+    {"train.parts", SIZE, AT(parts), 0, 1 << 20,
+     "parts of a batch, a power of two, whose gradients are added as a tree: what ranks share; 0: 1, under mpirun 8 "
+     "or one a rank"},
     {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
     {"optimizer.kind", OPTIMIZER, AT(optimizer), 0, 0, "one of:" SGI_OPTIMIZERS(SPACE_NAME)},
     {"optimizer.learning_rate", REAL, AT(learning_rate), 0, 1e6, "peak of the schedule"},
@@ -287,6 +290,10 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
   if (s->micro_batch && s->batch_size % s->micro_batch)
     return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch,
                     s->batch_size);
+  size_t rows = s->batch_size / (s->micro_batch ? s->micro_batch : 1);
+  if (s->parts && (s->parts & (s->parts - 1) || rows % s->parts))
+    return sgi_fail(err, SG_ERR_ARG, "train.parts is %zu: expected a power of two that divides %s = %zu", s->parts,
+                    s->micro_batch ? "train.batch_size / train.micro_batch" : "train.batch_size", rows);
   if (s->layers[0]) {
     json_t *list;
     st = sgi_json_parse(s->layers, strlen(s->layers), "model.layers", &list, err);

@@ -18,6 +18,7 @@ typedef struct sgi_settings {
   double flops_budget; /* 0: none; steps = budget / (3 * forward FLOPs of a batch) */
   size_t batch_size, seq_len, grad_accumulation;
   size_t micro_batch; /* rows at a time; 0: as many as memory allows */
+  size_t parts;       /* of a batch, summed as a tree (parts.h); 0: settled when the run starts */
   uint64_t seed;
 
   double learning_rate, weight_decay, clip;

@@ -14,6 +14,10 @@ static sg_status check(const sgi_trainer_settings *s, sg_error *err) {
   if (!s->micro_batch || s->batch_size % s->micro_batch)
     return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch,
                     s->batch_size);
+  if (!s->parts || s->batch_size % (s->parts * s->micro_batch))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "train.parts is %zu: a batch of %zu rows, %zu at a time, cannot be cut into so many equal parts",
+                    s->parts, s->batch_size, s->micro_batch);
   if (!s->accumulation) return sgi_fail(err, SG_ERR_ARG, "train.grad_accumulation must be at least 1");
   if (!(s->clip >= 0) || !(s->weight_decay >= 0))
     return sgi_fail(err, SG_ERR_ARG, "optimizer.clip and optimizer.weight_decay must be at least 0");
@@ -25,6 +29,7 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len) {
   return (sgi_trainer_settings){.batch_size = batch_size,
                                 .seq_len = seq_len,
                                 .micro_batch = batch_size,
+                                .parts = 1,
                                 .accumulation = 1,
                                 .clip = 2,
                                 .weight_decay = 1e-4,
@@ -32,8 +37,13 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len) {
                                 .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000000}};
 }
 
-size_t sgi_trainer_arenas(const sgi_trainer_settings *s) {
-  return 2 + s->optimizer.ops->n_moments + (s->accumulation > 1);
+bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sgi_ranks *ranks, size_t *bytes) {
+  size_t count = sgi_ranks_count(ranks), moments = s->optimizer.ops->n_moments + (s->accumulation > 1);
+  size_t shard = (SGI_NORM_BLOCKS + count - 1) / count * sgi_norm_block(floats);
+  if (floats > SIZE_MAX / 1024) return false;
+  if (shard > floats) shard = floats;
+  size_t sums = sgi_parts_floats(floats, s->parts, count, sgi_ranks_me(ranks));
+  return sgi_size_mul(2 * floats + moments * shard + sums, sizeof(float), bytes);
 }
 
 sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, size_t *bytes, sg_error *err) {
@@ -41,7 +51,7 @@ sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, s
   sg_status st = sgi_model_table(c, &t, err);
   if (st) return st;
   size_t weights, activations;
-  bool fits = sgi_size_mul(t.floats, sizeof(float) * sgi_trainer_arenas(s), &weights);
+  bool fits = sgi_trainer_arenas(t.floats, s, NULL, &weights);
   sgi_table_deinit(&t);
   st = sgi_pass_bytes(c, s->micro_batch, s->seq_len, true, &activations, err);
   if (st) return st;
@@ -50,19 +60,47 @@ sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, s
   return SG_OK;
 }
 
-sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi_trainer **out, sg_error *err) {
+/* The most parts that a rank has. */
+static size_t most_parts(const sgi_trainer *t) {
+  size_t count = sgi_ranks_count(t->ranks);
+  return (t->settings.parts + count - 1) / count;
+}
+
+/* Blocks of the norm that a rank has at most. */
+static size_t most_blocks(const sgi_trainer *t) {
+  size_t count = sgi_ranks_count(t->ranks);
+  return (SGI_NORM_BLOCKS + count - 1) / count;
+}
+
+static sg_status make_shard(sgi_trainer *t, const sg_model *model, sg_error *err) {
+  size_t count = sgi_ranks_count(t->ranks), me = sgi_ranks_me(t->ranks), floats = model->table.floats, bytes;
+  t->bounds = sgi_alloc((count + 1) * sizeof *t->bounds);
+  t->metrics = sgi_alloc((count + 1) * most_parts(t) * sizeof *t->metrics);
+  t->squares = sgi_alloc(count * most_blocks(t) * sizeof *t->squares);
+  if (!t->bounds || !t->metrics || !t->squares) return sgi_fail_memory(err, count * sizeof *t->metrics, "a trainer");
+  sgi_parts_bounds(floats, count, t->bounds);
+  t->from = t->bounds[me];
+  t->to = t->bounds[me + 1];
+  size_t shard = (t->to - t->from + 1) * sizeof(float);
+  bool all = (t->grad = sgi_alloc(floats * sizeof(float))) != NULL;
+  for (size_t i = 0; i < t->settings.optimizer.ops->n_moments; i++) all &= (t->moment[i] = sgi_alloc(shard)) != NULL;
+  if (t->settings.accumulation > 1) all &= (t->sum = sgi_alloc(shard)) != NULL;
+  if (all) return sgi_parts_create(model, t->ranks, t->settings.parts, t->grad, &t->parts, err);
+  if (!sgi_trainer_arenas(floats, &t->settings, t->ranks, &bytes)) bytes = SIZE_MAX;
+  return sgi_fail_memory(err, bytes, "gradient and optimizer state");
+}
+
+sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings *s, sgi_ranks *ranks, sgi_trainer **out,
+                                    sg_error *err) {
   *out = NULL;
   sg_status st = check(s, err);
   if (!st) st = sgi_model_own(model, err);
   if (st) return st;
-  size_t bytes = model->table.floats * sizeof(float);
   sgi_trainer *t = sgi_alloc(sizeof *t);
   if (!t) return sgi_fail_memory(err, sizeof *t, "a trainer");
   t->settings = *s;
-  bool all = (t->grad = sgi_alloc(bytes)) != NULL;
-  for (size_t i = 0; i < s->optimizer.ops->n_moments; i++) all &= (t->moment[i] = sgi_alloc(bytes)) != NULL;
-  if (s->accumulation > 1) all &= (t->sum = sgi_alloc(bytes)) != NULL;
-  if (!all) st = sgi_fail_memory(err, bytes * (sgi_trainer_arenas(s) - 1), "gradient and optimizer state");
+  t->ranks = ranks;
+  st = make_shard(t, model, err);
   if (!st) st = sgi_pass_create(model, s->micro_batch, s->seq_len, true, &t->pass, err);
   if (st) {
     sgi_trainer_free(t);
@@ -73,12 +111,20 @@ sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi
   return SG_OK;
 }
 
+sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi_trainer **out, sg_error *err) {
+  return sgi_trainer_create_ranked(model, s, NULL, out, err);
+}
+
 void sgi_trainer_free(sgi_trainer *t) {
   if (!t) return;
   sgi_pass_free(t->pass);
+  sgi_parts_free(t->parts);
   sg_model_free(t->model);
   sgi_free(t->grad);
   sgi_free(t->sum);
+  sgi_free(t->bounds);
+  sgi_free(t->metrics);
+  sgi_free(t->squares);
   for (size_t i = 0; i < SGI_MAX_MOMENTS; i++) sgi_free(t->moment[i]);
   sgi_free(t);
 }
@@ -88,7 +134,23 @@ void sgi_trainer_profile(sgi_trainer *t, sgi_profile *profile) {
   sgi_pass_profile(t->pass, profile);
 }
 
-double sgi_trainer_param_norm(const sgi_trainer *t) { return sgi_arena_norm(t->model->arena, t->model->table.floats); }
+/* Of an arena of which each rank looks at its shard: the blocks are those of one process. */
+static double shared_norm(const sgi_trainer *t, const float *x) {
+  double part[SGI_NORM_BLOCKS] = {0}, mine[SGI_NORM_BLOCKS] = {0};
+  size_t count = sgi_ranks_count(t->ranks), most = most_blocks(t), me = sgi_ranks_me(t->ranks);
+  sgi_norm_squares(x, t->model->table.floats, t->from, t->to, part);
+  if (count == 1) return sgi_norm_of(part);
+  size_t first = SGI_NORM_BLOCKS * me / count, end = SGI_NORM_BLOCKS * (me + 1) / count;
+  memcpy(mine, part + first, (end - first) * sizeof *part);
+  sgi_ranks_gather(t->ranks, mine, t->squares, most * sizeof *mine);
+  for (size_t r = 0; r < count; r++) {
+    first = SGI_NORM_BLOCKS * r / count, end = SGI_NORM_BLOCKS * (r + 1) / count;
+    memcpy(part + first, t->squares + r * most, (end - first) * sizeof *part);
+  }
+  return sgi_norm_of(part);
+}
+
+double sgi_trainer_param_norm(const sgi_trainer *t) { return shared_norm(t, t->model->arena); }
 
 static size_t count_targets(const sgi_trainer *t, const sgi_batch *batch) {
   size_t counted = 0;
@@ -103,29 +165,91 @@ static sgi_batch rows_of(const sgi_batch *batch, size_t b, size_t n) {
   return (sgi_batch){n, batch->T, batch->inputs + at, batch->targets + at, starts};
 }
 
-/* Loss and gradient of a batch by micro-batches. Both are divided by `counted`, the number of
- * targets of the whole batch: where the batch is a part of a larger one, that of the larger. */
-static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, size_t counted, sgi_metrics *sum, sg_error *err) {
+static void after_layer(void *user, size_t layer) {
+  sgi_trainer *t = user;
+  sgi_ranks_about(t->ranks, "training", true);
+  sgi_parts_layer(t->parts, layer);
+}
+
+static bool in_forward(void *user, size_t done, size_t wanted) {
+  sgi_trainer *t = user;
+  (void)done, (void)wanted;
+  sgi_ranks_about(t->ranks, "training", true);
+  sgi_parts_poll(t->parts);
+  return true;
+}
+
+/* One part, by micro-batches. */
+static sg_status part_gradient(sgi_trainer *t, const sgi_batch *part, float scale, sgi_metrics *sum, sg_error *err) {
   size_t rows = t->settings.micro_batch;
-  float scale = counted ? (float)(1.0 / (double)counted) : 0;
+  float *grad = sgi_parts_take(t->parts);
   sg_status st = SG_OK;
-  for (size_t b = 0; b < batch->B && !st; b += rows) {
-    sgi_batch part = rows_of(batch, b, rows);
-    st = sgi_pass_forward(t->pass, &part, NULL, err);
-    if (!st) st = sgi_pass_loss(t->pass, sum, t->grad, scale, err);
-    if (!st) st = sgi_pass_backward(t->pass, t->grad, err);
+  for (size_t b = 0; b < part->B && !st; b += rows) {
+    sgi_batch micro = rows_of(part, b, rows);
+    st = sgi_pass_forward(t->pass, &micro, NULL, err);
+    if (!st) st = sgi_pass_loss(t->pass, sum, grad, scale, err);
+    if (b + rows == part->B) sgi_parts_last(t->parts);
+    if (!st) st = sgi_pass_backward(t->pass, grad, err);
   }
+  if (!st) sgi_parts_end(t->parts);
   return st;
 }
 
+static void add_metrics(sgi_metrics *sum, const sgi_metrics *m) {
+  sum->nll += m->nll;
+  sum->targets += m->targets;
+  sum->correct += m->correct;
+  sum->last_nll += m->last_nll;
+  sum->rows += m->rows;
+}
+
+/* Rows of a rank's first part, and of all its parts. */
+static size_t own_rows(const sgi_trainer *t, size_t *first) {
+  size_t rows = t->settings.batch_size / t->settings.parts, begin, end;
+  sgi_parts_of(t->settings.parts, sgi_ranks_count(t->ranks), sgi_ranks_me(t->ranks), &begin, &end);
+  *first = begin * rows;
+  return (end - begin) * rows;
+}
+
+/* Loss and gradient of a batch, of which this rank computes its parts. Both are divided by the
+ * number of targets of the whole batch. The gradient stands in this rank's shard; the loss is
+ * everybody's, summed over parts in their order. */
+static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *sum, sg_error *err) {
+  size_t rows = t->settings.batch_size / t->settings.parts, most = most_parts(t), first, count;
+  size_t counted = count_targets(t, batch), n = own_rows(t, &first) / rows;
+  sgi_metrics *mine = t->metrics + sgi_ranks_count(t->ranks) * most;
+  float scale = counted ? (float)(1.0 / (double)counted) : 0;
+  sg_status st = SG_OK;
+  memset(mine, 0, most * sizeof *mine);
+  sgi_parts_begin(t->parts);
+  sgi_pass_watch_back(t->pass, after_layer, t);
+  sgi_pass_watch(t->pass, in_forward, t);
+  for (size_t k = 0; k < n && !st; k++) {
+    sgi_batch part = rows_of(batch, first + k * rows, rows);
+    st = part_gradient(t, &part, scale, &mine[k], err);
+  }
+  sgi_pass_watch(t->pass, NULL, NULL);
+  sgi_pass_watch_back(t->pass, NULL, NULL);
+  if (st) return st;
+  sgi_parts_finish(t->parts);
+  sgi_ranks_gather(t->ranks, mine, t->metrics, most * sizeof *mine);
+  for (size_t r = 0; r < sgi_ranks_count(t->ranks); r++) {
+    sgi_parts_of(t->settings.parts, sgi_ranks_count(t->ranks), r, &first, &count);
+    for (size_t k = 0; k < count - first; k++) add_metrics(sum, &t->metrics[r * most + k]);
+  }
+  return SG_OK;
+}
+
+/* Of the own shard; then each rank has all weights. */
 static void update(sgi_trainer *t, float *g, double norm, double lr) {
   const sgi_trainer_settings *s = &t->settings;
   sgi_update u = {.lr = lr,
                   .decay = s->weight_decay / s->schedule.peak,
                   .grad_scale = sgi_clip_scale(norm, s->clip),
                   .done = t->updates};
-  sgi_shard whole = {&t->model->table, t->model->arena, g, t->moment, 0, t->model->table.floats};
-  sgi_optimizer_update(&s->optimizer, &u, &whole);
+  sgi_shard own = {&t->model->table, t->model->arena, g, t->moment, t->from, t->to, t->from};
+  sgi_optimizer_update(&s->optimizer, &u, &own);
+  sgi_ranks_share(t->ranks, t->model->arena, t->bounds);
   t->updates++;
 }
 
@@ -134,18 +258,39 @@ static void update(sgi_trainer *t, float *g, double norm, double lr) {
 sg_status sgi_trainer_check(const sgi_trainer *t, sg_error *err) {
   const sgi_optimizer_ops *ops = t->settings.optimizer.ops;
   sgi_suspect moments[SGI_MAX_MOMENTS];
-  for (size_t i = 0; i < ops->n_moments; i++) moments[i] = (sgi_suspect){ops->moments[i].words, t->moment[i]};
+  for (size_t i = 0; i < ops->n_moments; i++)
+    moments[i] = (sgi_suspect){ops->moments[i].words, t->moment[i], t->from, t->to};
   sg_status st = sgi_blame_state(t->model, moments, ops->n_moments, err);
   return st ? sgi_error_prefix(err, st, "after step %llu (batch %llu of the run)", (unsigned long long)t->steps,
                                (unsigned long long)t->steps - 1)
             : SG_OK;
 }
 
+/* What one rank has found is what all say; where none has, what the first would. */
+static void agree_on(const sgi_trainer *t, bool found, char text[SGI_BLAME_TEXT]) {
+  size_t count = sgi_ranks_count(t->ranks);
+  struct {
+    bool found;
+    char text[SGI_BLAME_TEXT];
+  } mine = {.found = found}, *all = count > 1 ? sgi_alloc(count * sizeof *all) : NULL;
+  memcpy(mine.text, text, sizeof mine.text);
+  if (!all) return;
+  sgi_ranks_gather(t->ranks, &mine, all, sizeof mine);
+  size_t first = 0;
+  while (first < count && !all[first].found) first++;
+  memcpy(text, all[first < count ? first : 0].text, sizeof mine.text);
+  sgi_free(all);
+}
+
 /* why: what the step saw, "the loss is nan". Clears the gradient. */
-static sg_status refuse(sgi_trainer *t, const sgi_batch *batch, const char *why, sg_error *err) {
-  char text[SGI_BLAME_TEXT];
-  sgi_blame_batch(&(sgi_refused){t->model, t->pass, t->grad, batch, t->settings.micro_batch}, text);
-  memset(t->grad, 0, t->model->table.floats * sizeof(float));
+static sg_status refuse(sgi_trainer *t, const sgi_batch *batch, const char *why, bool alike, sg_error *err) {
+  char text[SGI_BLAME_TEXT] = "";
+  size_t first, n = own_rows(t, &first);
+  sgi_batch own = rows_of(batch, first, n);
+  if (alike) sgi_ranks_share(t->ranks, t->grad, t->bounds);
+  bool found = sgi_blame_batch(&(sgi_refused){t->model, t->pass, t->grad, &own, t->settings.micro_batch, first}, text);
+  if (alike) agree_on(t, found, text);
+  sgi_parts_drop(t->parts);
   return sgi_fail(err, SG_ERR_NUMERIC, "step %llu (batch %llu of the run): %s: %s; the step was not taken",
                   (unsigned long long)t->steps + 1, (unsigned long long)t->steps, why, text);
 }
@@ -163,6 +308,7 @@ static const sgi_row *largest(const sgi_trainer *t) {
 }
 
 static sg_status refuse_jump(sgi_trainer *t, double norm, sg_error *err) {
+  sgi_ranks_share(t->ranks, t->grad, t->bounds);
   const sgi_row *row = largest(t);
   const char *layer = strstr(row->name, "layers.");
   char where[40] = "";
@@ -181,26 +327,28 @@ static sg_status refuse_jump(sgi_trainer *t, double norm, sg_error *err) {
 /* ---- a step ---------------------------------------------------------------------------------- */
 
 /* The mean of several batches' gradients is clipped and applied with the last of them (golden
- * README no. 20). */
+ * README no. 20). The shard's sum takes the gradient's place for that. */
 static void accumulate(sgi_trainer *t, double lr) {
-  size_t floats = t->model->table.floats;
-  float part = 1.0f / (float)t->settings.accumulation;
+  float part = 1.0f / (float)t->settings.accumulation, *g = t->grad + t->from, *sum = t->sum;
+  size_t n = t->to - t->from;
+  bool now = (t->steps + 1) % t->settings.accumulation == 0;
 #pragma omp parallel for simd schedule(static)
-  for (size_t i = 0; i < floats; i++) {
-    t->sum[i] += part * t->grad[i];
-    t->grad[i] = 0;
+  for (size_t i = 0; i < n; i++) {
+    float s = sum[i] + part * g[i];
+    sum[i] = now ? 0 : s;
+    g[i] = now ? s : 0;
   }
-  if ((t->steps + 1) % t->settings.accumulation == 0) update(t, t->sum, sgi_arena_norm(t->sum, floats), lr);
+  if (now) update(t, t->grad, shared_norm(t, t->grad), lr);
 }
 
 sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
                            sgi_step *out, sg_error *err) {
   sgi_metrics sum = {0};
   sgi_batch batch = {t->settings.batch_size, t->settings.seq_len, inputs, targets, starts};
-  sg_status st = gradient(t, &batch, count_targets(t, &batch), &sum, err);
-  if (st == SG_ERR_NUMERIC) return refuse(t, &batch, "a norm overflows", err);
+  sg_status st = gradient(t, &batch, &sum, err);
+  if (st == SG_ERR_NUMERIC) return refuse(t, &batch, "a norm overflows", false, err);
   if (st) {
-    memset(t->grad, 0, t->model->table.floats * sizeof(float));
+    sgi_parts_drop(t->parts);
     return st;
   }
   double n = sum.targets ? (double)sum.targets : 1;
@@ -210,13 +358,13 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
   out->perplexity_last_token = sgi_metrics_perplexity_last_token(&sum);
   out->targets = sum.targets;
   double at = sgi_lap_begin(t->profile), floats = (double)t->model->table.floats;
-  out->grad_norm = sgi_arena_norm(t->grad, t->model->table.floats);
+  out->grad_norm = shared_norm(t, t->grad);
   sgi_lap(t->profile, &at, "gradient norm", 0, 4 * floats);
   out->lr = sgi_schedule_at(&t->settings.schedule, t->updates);
   if (!isfinite(out->loss) || !isfinite(out->grad_norm)) {
     char why[80];
     snprintf(why, sizeof why, "the loss is %g, the gradient's norm %g", out->loss, out->grad_norm);
-    return refuse(t, &batch, why, err);
+    return refuse(t, &batch, why, true, err);
   }
   if (sgi_norms_jump(&t->norms, out->grad_norm)) return refuse_jump(t, out->grad_norm, err);
   if (t->sum)

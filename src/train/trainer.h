@@ -3,14 +3,17 @@
 #ifndef SGI_TRAINER_H
 #define SGI_TRAINER_H
 
+#include "model/metrics.h"
 #include "model/pass.h"
 #include "train/jump.h"
 #include "train/optim.h"
+#include "train/parts.h"
 #include "train/schedule.h"
 
 typedef struct sgi_trainer_settings {
   size_t batch_size, seq_len; /* B, T */
   size_t micro_batch;         /* rows at a time, a divisor of B: fixes the order of sums, so part of a run's identity */
+  size_t parts;               /* of a batch, whose sums are added as a tree (parts.h): a power of two; likewise */
   size_t accumulation;        /* batches per update, >= 1 */
   double clip;                /* largest global norm, 0: none */
   double weight_decay;        /* part of a decayed weight lost per update at the schedule's peak */
@@ -25,10 +28,16 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len);
 
 typedef struct sgi_trainer {
   sgi_trainer_settings settings;
-  sg_model *model;                /* owned, with an arena */
-  float *grad;                    /* arena of one batch's gradient */
-  float *sum;                     /* arena of accumulated gradients; NULL where accumulation is 1 */
-  float *moment[SGI_MAX_MOMENTS]; /* arenas, n_moments of the optimizer */
+  sg_model *model;  /* owned, with an arena */
+  float *grad;      /* arena of one batch's gradient */
+  sgi_ranks *ranks; /* borrowed, or NULL */
+  size_t *bounds;   /* (ranks + 1) floats of the shards; this rank's is [from, to) */
+  size_t from, to;
+  sgi_parts *parts;
+  sgi_metrics *metrics;           /* (ranks, most parts of one) of a batch */
+  double *squares;                /* (ranks, most blocks of one) of a norm */
+  float *sum;                     /* accumulated gradients of the shard; NULL where accumulation is 1 */
+  float *moment[SGI_MAX_MOMENTS]; /* of the shard, n_moments of the optimizer */
   sgi_profile *profile;           /* borrowed, or NULL */
   sgi_pass *pass;                 /* micro_batch x seq_len, with backward */
   uint64_t steps, updates;        /* done */
@@ -37,17 +46,22 @@ typedef struct sgi_trainer {
 
 typedef sg_step sgi_step;
 
-/* Arenas of the size of the weights: they, gradients, moments. */
-size_t sgi_trainer_arenas(const sgi_trainer_settings *s);
-/* Bytes of all arenas: those, and activations. */
+/* Bytes of what is as large as the weights, or their shard: they, gradients, moments. False where
+ * no number holds that. */
+bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sgi_ranks *ranks, size_t *bytes);
+/* Bytes of all arenas of one process: those, and activations. */
 sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, size_t *bytes, sg_error *err);
 /* Takes model over on success (its weights are made its own). New: sgi_trainer_free. */
 sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi_trainer **out, sg_error *err);
+/* The same for one of several ranks (borrowed), all of which make one with the same settings and
+ * weights. Of their models all are alike after each step; of the moments each keeps its shard. */
+sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings *s, sgi_ranks *ranks, sgi_trainer **out,
+                                    sg_error *err);
 void sgi_trainer_free(sgi_trainer *t);
 
-/* One batch: inputs, targets (B,T), starts (B,T) or NULL. SG_ERR_NUMERIC names what is not finite
- * (blame.h); where the batch showed it the weights are as they were before the step. Allocates
- * nothing. */
+/* One batch, of which a rank computes its parts: inputs, targets (B,T), starts (B,T) or NULL.
+ * SG_ERR_NUMERIC names what is not finite (blame.h); where the batch showed it the weights are as
+ * they were before the step. Allocates nothing. */
 sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
                            sgi_step *out, sg_error *err);
 

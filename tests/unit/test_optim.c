@@ -59,7 +59,7 @@ static void run(const sgi_optimizer *o, const sgi_table *t, const state *s, cons
     fill_gradient(t, done, s->g);
     size_t k = 0, from = 0;
     do {
-      sgi_optimizer_update(o, &u, &(sgi_shard){t, s->w, s->g, s->moment, from, ends[k]});
+      sgi_optimizer_update(o, &u, &(sgi_shard){t, s->w, s->g, s->moment, from, ends[k], 0});
       from = ends[k];
     } while (ends[k++] < t->floats);
     for (size_t i = 0; i < t->floats; i++)
