@@ -60,6 +60,9 @@ JOBS := -j$(shell nproc 2>/dev/null || echo 2)
 
 LIB_SRC := $(sort $(wildcard src/*/*.c))
 CLI_SRC := $(sort $(wildcard cli/*.c))
+# The command's MPI part, where there is an MPI to build it with; the command loads it under mpirun and needs none otherwise.
+MPI_FLAGS := $(shell $(PKG_CONFIG) --cflags ompi-c 2>/dev/null)
+MPI_PART := $(if $(shell $(PKG_CONFIG) --libs ompi-c 2>/dev/null),$(BUILD)/sgatlin-mpi.so)
 SERVER_SRC := $(sort $(wildcard server/*.c))
 WEB_SRC := $(sort $(wildcard web/src/*.ts))
 WEB := $(addprefix $(BUILD)/web/,index.html app.js app.css icon.svg)
@@ -91,7 +94,7 @@ FIRST := grad/test_model grad/test_ffn unit/test_resume unit/test_generate unit/
 
 .PHONY: all help deps demo test check bench asan coverage install uninstall clean FORCE
 .SECONDARY:
-all: $(BUILD)/sgatlin $(BUILD)/libsgatlin.a $(BUILD)/libsgatlin.so
+all: $(BUILD)/sgatlin $(BUILD)/libsgatlin.a $(BUILD)/libsgatlin.so $(MPI_PART)
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -218,6 +221,8 @@ $(BUILD)/libsgatlin.so: $(LIB_OBJ)
 	@echo '  LD  $@'; $(CC) -shared -Wl,-soname,libsgatlin.so.0 $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_OBJ) $(LDLIBS_ALL) -o $@
 $(BUILD)/sgatlin: $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a
 	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a -lmicrohttpd $(LDLIBS_ALL) -o $@
+$(BUILD)/sgatlin-mpi.so: mpi/ranks_mpi.c mpi/ranks_mpi.h src/ranks/ranks.h src/core/base.h include/sgatlin.h $(BUILD)/flags
+	@mkdir -p $(@D); echo '  LD  $@'; $(CC) -shared $(CPPFLAGS_ALL) $(MPI_FLAGS) $(filter-out -fopenmp,$(CFLAGS_ALL)) $(STRICT) $(LDFLAGS_ALL) $< $$($(PKG_CONFIG) --libs ompi-c) -pthread -o $@
 # Tests of the server see the server and what it shares with the commands.
 $(BUILD)/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
 	@rm -f $@; ar rcs $@ $^
@@ -281,6 +286,7 @@ $(BUILD)/completion/%: $(BUILD)/sgatlin
 install: all man completion ## into PREFIX (/usr/local), below DESTDIR
 	@install -d $(foreach d,$(BINDIR) $(LIBDIR)/pkgconfig $(PREFIX)/include $(MANDIR),$(call HERE,$(d)))
 	@install -m 755 $(BUILD)/sgatlin $(call HERE,$(BINDIR)/sgatlin)
+	@[ -z "$(MPI_PART)" ] || install -D -m 755 $(MPI_PART) $(call HERE,$(LIBDIR)/sgatlin/sgatlin-mpi.so)
 	@install -m 644 include/sgatlin.h $(call HERE,$(PREFIX)/include/sgatlin.h)
 	@install -m 644 $(BUILD)/libsgatlin.a $(call HERE,$(LIBDIR)/libsgatlin.a)
 	@install -m 755 $(BUILD)/libsgatlin.so $(call HERE,$(LIBDIR)/libsgatlin.so.$(VERSION))
@@ -295,7 +301,7 @@ install: all man completion ## into PREFIX (/usr/local), below DESTDIR
 	@echo "installed sgatlin $(VERSION) into $(DESTDIR)$(PREFIX)"
 
 uninstall: ## removes what install put there
-	@rm -f $(call HERE,$(BINDIR)/sgatlin) $(call HERE,$(PREFIX)/include/sgatlin.h) $(call HERE,$(LIBDIR)/libsgatlin.a) \
+	@rm -f $(call HERE,$(LIBDIR)/sgatlin/sgatlin-mpi.so) $(call HERE,$(BINDIR)/sgatlin) $(call HERE,$(PREFIX)/include/sgatlin.h) $(call HERE,$(LIBDIR)/libsgatlin.a) \
 	  $(call HERE,$(LIBDIR)/libsgatlin.so) $(call HERE,$(LIBDIR)/$(SONAME)) $(call HERE,$(LIBDIR)/libsgatlin.so.$(VERSION)) \
 	  $(call HERE,$(LIBDIR)/pkgconfig/sgatlin.pc) $(call HERE,$(MANDIR))/sgatlin.1 $(call HERE,$(MANDIR))/sgatlin-*.1 \
 	  $(call HERE,$(BASH_FILE)) $(call HERE,$(ZSH_FILE)) $(call HERE,$(FISH_FILE))

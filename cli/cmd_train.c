@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "ranks.h"
 #include "ffn/kinds.h"
 #include "core/json.h"
 #include "train/run.h"
@@ -189,33 +190,43 @@ static int finished(const cli_call *c, const sgi_run *run, const char *directory
   return cli_json(o);
 }
 
+/* Of several ranks the lead tells people; all stop. */
+static sgi_run_events events_of(const sgi_run_request *r, watch *w) {
+  if (!sgi_ranks_lead(r->ranks)) return (sgi_run_events){.user = w, .stop = stop};
+  return (sgi_run_events){
+      .user = w, .note = note, .work = work, .step = step, .evaluated = evaluated, .saved = saved, .stop = stop};
+}
+
 static int train(const cli_call *c, sgi_run_request *r) {
   sg_error err = {0};
   watch w = {0};
-  sgi_run_events events = {
-      .user = &w, .note = note, .work = work, .step = step, .evaluated = evaluated, .saved = saved, .stop = stop};
+  sgi_run_events events = events_of(r, &w);
   sgi_run *run;
   cli_signals_install();
   sg_status st = sgi_run_open(r, &events, &run, &err);
   cli_work_end(&w.work);
-  if (st) return st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+  if (st) return st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_ranks_fail(r->ranks, &err);
   int code = 0;
+  bool lead = sgi_ranks_lead(r->ranks);
   if (r->dry_run) {
     code = dry_run(c, run);
   } else {
-    plan_lines(run, 0);
+    if (lead) plan_lines(run, 0);
     cli_signals_patient(true); /* a step is finished, and its checkpoint written */
     st = sgi_run_train(run, &err);
     cli_signals_patient(false);
     if (w.training) cli_progress_end(&w.progress);
-    if (st == SG_ERR_CANCELLED && cli_stop) {
-      cli_note("%s", err.text);
-      code = 128 + cli_stop;
+    if (st == SG_ERR_CANCELLED && (cli_stop || !lead)) {
+      if (lead) cli_note("%s", err.text);
+      code = lead ? 128 + cli_stop : 0;
+    } else if (st) {
+      return cli_ranks_fail(r->ranks, &err);
     } else {
-      code = st ? cli_fail(&err) : finished(c, run, r->run);
+      code = lead ? finished(c, run, r->run) : 0;
     }
   }
   sgi_run_close(run);
+  cli_ranks_close(r->ranks);
   return code;
 }
 
@@ -256,6 +267,9 @@ static int run(const cli_call *c) {
                      r.run);
   if (!r.resume && !r.data)
     return cli_usage(c, "--data PATH is needed: a text file, or a directory with train.* and valid.*");
+  int bad = cli_ranks_open(c, &r.ranks);
+  if (bad) return bad;
+  if (r.dry_run && !sgi_ranks_lead(r.ranks)) return cli_ranks_close(r.ranks), 0;
   return train(c, &r);
 }
 
@@ -340,6 +354,7 @@ static const cli_option options[] = {
      .value_text = "3G, or 3/4 of the machine's or the container's",
      .min = 1,
      .help = "memory of the whole process; a batch is computed in parts that fit"},
+    CLI_RANKS_OPTION,
     {.name = "dry-run", .type = CLI_FLAG, .help = "say parameters, FLOPs, memory and time, and stop"},
     CLI_JSON_OPTION,
     CLI_END};
@@ -356,7 +371,8 @@ const cli_command cli_train = {
         "# the same with dense layers, to compare\n"
         "sgatlin train --data DIR -o run-mlp --kind mlp --steps 2000 --batch-size 8 --seq-len 256\n"
         "# after Ctrl-C, a crash or a power cut\nsgatlin train --resume -o run\n"
-        "# a run that is done, longer\nsgatlin train --resume -o run --steps 4000",
+        "# a run that is done, longer\nsgatlin train --resume -o run --steps 4000\n"
+        "# four processes, here or on several machines (docs/scaling.md)\nmpirun -n 4 sgatlin train --data DIR -o run",
     .description =
         "A single file is parted: its last 5 % (data.held_out) are never trained on and are what the loss is measured "
         "on; with 20 documents or more the border lies between documents. A tokenizer made for the run sees all of "
@@ -372,7 +388,11 @@ const cli_command cli_train = {
         "--resume with more --steps makes a run longer. The schedule is then that of the longer run: where its "
         "learning "
         "rate had not begun to decay, the weights become the same as if it had been planned so; where it had, the rate "
-        "rises again, which is said. config.json records it.",
+        "rises again, which is said. config.json records it.\n\n"
+        "Under mpirun (Open MPI) the processes share each batch, and each keeps its part of the optimizer's state; RUN "
+        "and the text must be where all of them see them. The weights are the same, to the last bit, for any number of "
+        "processes with the same train.parts and train.micro_batch, and any number resumes what any other left. `kill "
+        "-USR1` of mpirun's process stops all in order, with a checkpoint.",
     .options = options,
     .also = "data",
     .advise = advise,

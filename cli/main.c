@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "ranks.h"
 
 /* Every command, in the order in which help lists them. One line adds one. */
 #define COMMANDS(X) \
@@ -120,14 +121,16 @@ static void setup(const cli_call *c) {
   cli_output_setup((cli_when)cli_choice(c, "color"), cli_flag(c, "verbose"), cli_flag(c, "quiet"));
 }
 
-/* As told; else as many as a container's share of the processors keeps busy: more would only wait
- * for each other. */
+/* As told; else as many as a container's share of the processors keeps busy, or a rank's of the
+ * machine: more would only wait for each other. */
 static void set_threads(const cli_call *c) {
-  size_t most = sgi_processor_limit();
-  if (cli_is_set(c, "threads"))
+  size_t most = sgi_processor_limit(), there = (size_t)omp_get_max_threads(), local = cli_ranks_local();
+  if (cli_is_set(c, "threads")) {
     omp_set_num_threads((int)cli_size(c, "threads"));
-  else if (!getenv("OMP_NUM_THREADS") && most < (size_t)omp_get_max_threads())
-    omp_set_num_threads((int)most);
+  } else if (!getenv("OMP_NUM_THREADS")) {
+    if (there > most) there = most;
+    omp_set_num_threads((int)(there > local ? there / local : 1));
+  }
 }
 
 /* No command takes the last of the memory: a size too large ends with its message instead of the

@@ -11,6 +11,7 @@ cli model/flops.h model/identity.h model/model.h model/pass.h model/presets.h mo
 cli names/score.h read/neuron.h
 cli read/baseline.h read/defect.h read/eval_rows.h read/exact.h read/facts.h
 cli read/label.h read/record.h read/run.h read/score.h read/trace.h
+cli ranks/ranks.h
 cli text/json_line.h text/reader.h text/tokenizer.h text/unicode.h text/worlds.h
 cli study/study.h train/bench.h train/checkpoint.h train/run.h train/settings.h
 server data/data.h math/kernels.h model/model.h
@@ -22,7 +23,7 @@ bad=0
 for room in cli server report; do
   case $room in report) files='src/report/*.h' ;; *) files="$room/*.[ch]" ;; esac
   listed=$(echo "$list" | sed -n "s/^$room //p" | tr ' ' '\n' | sort -u)
-  found=$(sed -n 's/^#include "\(.*\/[^"]*\)"/\1/p' $files | grep -vE '^(core/|report/|\.\./server/)' | sort -u)
+  found=$(sed -n 's/^#include "\(.*\/[^"]*\)"/\1/p' $files | grep -vE '^(core/|report/|\.\./(server|mpi)/)' | sort -u)
   for header in $found; do
     echo "$listed" | grep -qxF "$header" ||
       { echo "$room includes $header: what it needs of it belongs into include/sgatlin.h (tools/lint_public.sh)"; bad=1; }
