@@ -201,6 +201,13 @@ static void bash_choices(FILE *f, const char *command, const cli_option *o) {
     }
 }
 
+/* The first n bytes of name are a command of their own ("svd" of "svd score"). */
+static bool is_command(const char *name, size_t n) {
+  for (size_t i = 0; i < cli_command_count(); i++)
+    if (!strncmp(cli_command_at(i)->name, name, n) && !cli_command_at(i)->name[n]) return true;
+  return false;
+}
+
 /* One body for bash and, through bashcompinit, for zsh. */
 static void dump_bash(FILE *f) {
   fputs(
@@ -208,7 +215,7 @@ static void dump_bash(FILE *f) {
       "_sgatlin() {\n"
       "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words='' "
       "command\n"
-      "  local subs=''\n"
+      "  local subs='' own=''\n"
       "  COMPREPLY=()\n"
       "  case $verb in\n",
       f);
@@ -217,7 +224,7 @@ static void dump_bash(FILE *f) {
     if (!sub) continue;
     int n = (int)(sub - name);
     bool first = i == 0 || strncmp(cli_command_at(i - 1)->name, name, (size_t)n + 1) != 0;
-    if (first) fprintf(f, "    %.*s) subs='", n, name);
+    if (first) fprintf(f, "    %.*s) %ssubs='", n, name, is_command(name, (size_t)n) ? "own=1 " : "");
     fprintf(f, "%s ", sub + 1);
     bool last = i + 1 == cli_command_count() || strncmp(cli_command_at(i + 1)->name, name, (size_t)n + 1) != 0;
     if (last) fputs("' ;;\n", f);
@@ -230,9 +237,11 @@ static void dump_bash(FILE *f) {
   fputs(
       "'\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n    return\n  fi\n"
       "  if [ -n \"$subs\" ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
-      "    COMPREPLY=($(compgen -W \"$subs\" -- \"$cur\"))\n    return\n  fi\n"
+      "    COMPREPLY=($(compgen -W \"$subs\" -- \"$cur\"))\n"
+      "    [ -n \"$own\" ] && COMPREPLY+=($(compgen -f -- \"$cur\"))\n    return\n  fi\n"
       "  command=$verb\n"
-      "  [ -n \"$subs\" ] && command=\"$verb ${COMP_WORDS[2]}\"\n"
+      "  [ -n \"$subs\" ] && [ -z \"$own\" ] && command=\"$verb ${COMP_WORDS[2]}\"\n"
+      "  [ -n \"$own\" ] && case \" $subs\" in *\" ${COMP_WORDS[2]} \"*) command=\"$verb ${COMP_WORDS[2]}\" ;; esac\n"
       "  case \"$command $prev\" in\n",
       f);
   for (size_t i = 0; i < cli_command_count(); i++) {

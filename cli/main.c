@@ -36,6 +36,9 @@
   X(cli_label_score) \
   X(cli_prune) \
   X(cli_minimal) \
+  X(cli_svd) \
+  X(cli_svd_score) \
+  X(cli_previous) \
   X(cli_quantize) \
   X(cli_margins) \
   X(cli_record) \
@@ -63,21 +66,23 @@ static const cli_command *const table[] = {COMMANDS(ADDRESS)};
 size_t cli_command_count(void) { return SGI_COUNT(table); }
 const cli_command *cli_command_at(size_t i) { return i < SGI_COUNT(table) ? table[i] : NULL; }
 
-/* The command whose name is the next one or two words; *at moves past them. *verb is set if only a
- * verb with sub-verbs fits. */
+/* The command whose name is the next two words or else the next one ("svd score", "svd"); *at moves
+ * past them. *verb is set if only a verb with sub-verbs fits. */
 static const cli_command *find(int argc, char **argv, int *at, const char **verb) {
   const char *first = argv[*at], *second = *at + 1 < argc ? argv[*at + 1] : NULL;
+  const cli_command *own = NULL;
   size_t n = strlen(first);
   *verb = NULL;
   for (size_t i = 0; i < SGI_COUNT(table); i++) {
     const char *name = table[i]->name;
     if (strncmp(name, first, n) != 0) continue;
-    if (!name[n]) return ++*at, table[i];
+    if (!name[n]) own = table[i];
     if (name[n] != ' ') continue;
     *verb = first;
     if (second && strcmp(name + n + 1, second) == 0) return *at += 2, table[i];
   }
-  return NULL;
+  if (own) ++*at;
+  return own;
 }
 
 static int unknown_command(const char *first, const char *verb, const char *second) {

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 list='
-cli check/check.h compare/latency.h compare/prune.h data/data.h ffn/ffn.h ffn/kinds.h math/gemm.h math/kernels.h
+cli check/check.h compare/latency.h compare/previous.h compare/prune.h compare/svd_score.h data/data.h ffn/ffn.h ffn/kinds.h math/gemm.h math/kernels.h
 cli model/flops.h model/identity.h model/model.h model/pass.h model/presets.h model/weights.h
 cli names/score.h read/neuron.h
 cli read/baseline.h read/defect.h read/eval_rows.h read/exact.h read/facts.h
@@ -17,7 +17,7 @@ cli study/study.h train/bench.h train/checkpoint.h train/run.h train/settings.h
 server data/data.h math/kernels.h model/model.h
 server read/circuit.h read/fact_prompts.h read/facts.h read/kept.h read/map.h read/neuron.h read/run.h
 server read/topics.h text/reader.h text/unicode.h
-report names/browse.h read/neighbors.h read/neuron_record.h
+report compare/svd.h names/browse.h read/neighbors.h read/neuron_record.h
 '
 bad=0
 for room in cli server report; do

@@ -81,8 +81,13 @@ SGATLIN_stepS=4 "$SGATLIN" --version >"$tmp/out" 2>"$tmp/err" && bad "a name in 
 SGATLIN_STEPS=4 SGATLIN_LAYER=nonsense SGATLIN_TEST_VERBOSE=1 "$SGATLIN" version >"$tmp/out" || bad "variables of other commands"
 SGATLIN_STEPZ=4 "$SGATLIN" help version >"$tmp/out" || bad "help is there in any case"
 
-# Verbs with sub-verbs.
+# Verbs with sub-verbs; one that is a command, too (svd, svd score), takes what is no sub-verb for its argument.
 for verb in $("$SGATLIN" --dump commands | sed -n 's/ .*//p' | sort -u); do
+  if "$SGATLIN" --dump commands | grep -qx "$verb"; then
+    try 2 $verb; has err "an argument is missing"
+    try 1 $verb no-such-verb; has err "no-such-verb: neither a model"
+    continue
+  fi
   try 2 $verb
   empty out; has err "$verb "
   try 0 $verb --help

@@ -81,6 +81,8 @@ ends neuron TERM neuron $M --layer 0 --channel 0 --index 1 --ids "$tmp/many.json
 ends margins TERM margins $M --ids "$tmp/many.json" --beyond-context
 ends record TERM record $M --data "$tmp/big.txt" --no-index -o "$tmp/rec2"
 ends prune TERM prune $M --calibrate "$tmp/some.txt" --data "$tmp/some.txt" --rows 20000 --remove 2
+ends "svd score" TERM svd score $M --data "$tmp/some.txt" --rotations 10000
+ends previous TERM previous $M --data "$tmp/some.txt" --tokens 100000000 --max-memory 64G --seq-len 64
 ends minimal TERM minimal $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G
 study="--data $tmp/data --set train.seq_len=32 --set train.batch_size=4 --set tokenizer.vocab_size=300 --set train.micro_batch=4"
 # shellcheck disable=SC2086
@@ -107,6 +109,7 @@ ends "label set" TERM label set $M 0.0.1 x --names "$tmp/names.sqlite"
 "$SGATLIN" label export $M --names "$tmp/names.sqlite" >"$tmp/labels.json"
 ends "label import" TERM label import $M "$tmp/labels.json" --names "$tmp/names.sqlite"
 ends info TERM info $M
+ends svd TERM svd $M
 ends flops TERM flops --preset tinystories
 ends "tokenizer info" TERM tokenizer info $M/tokenizer.json
 ends version TERM version
