@@ -92,6 +92,11 @@ start "$model" --data "$tmp/two.txt" --split blank-lines
 kill -TERM "$pid"
 wait "$pid"
 
+# Answers under load are the command's, digit by digit (python3 is no package of this project).
+if command -v python3 >/dev/null; then
+  python3 bench/soak.py "$SGATLIN" "$model" --seconds 3 --answers >"$tmp/soak" 2>&1 || bad "under load: $(cat "$tmp/soak")"
+fi
+
 start "$tmp/dog.json"
 grep -qE '^http://127\.0\.0\.1:[0-9]+/#token=[0-9a-f]{32}$' "$tmp/url" || bad "a graph: $(cat "$tmp/url" "$tmp/err")"
 kill -TERM "$pid"

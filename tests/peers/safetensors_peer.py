@@ -2,8 +2,8 @@
 """safetensors_peer.py HELPER [COUNT]: generated files, right and damaged; what is accepted by one of us and Hugging Face's safetensors is
 accepted by the other, with equal names, types and shapes.
 
-Known and meant: we refuse what has no place here (dtypes such as F8, more than 8 dimensions, names that are empty or too long) and what the format itself forbids (a header that does not begin with {); and numbers of a shape beyond 2^63, which jansson does not hold; both are
-counted as "narrower" and not as disagreements. What we accept and the peer refuses is always one.
+Known and meant: we refuse what has no place here (dtypes such as F8, more than 8 dimensions, names that are empty or too long) and what the format itself forbids (a header that does not begin with {, a name that stands twice, of which the peer takes the
+last); and numbers of a shape beyond 2^63, which jansson does not hold; both are counted as "narrower" and not as disagreements. What we accept and the peer refuses is always one.
 """
 import json, os, random, re, struct, subprocess, sys, tempfile
 
@@ -12,7 +12,7 @@ from safetensors import SafetensorError, deserialize
 helper, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100000
 rng = random.Random(1)
 SIZES = {"F32": 4, "F64": 8, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "U64": 8, "BOOL": 1}
-NARROWER = ("dtype", "dimension", "name", "type", "must begin with {", "too big integer")
+NARROWER = ("dtype", "dimension", "name", "type", "must begin with {", "too big integer", "duplicate object key")
 
 
 def make():
