@@ -7,7 +7,7 @@
 #include "predict.h"
 #include "prompt.h"
 #include "report/attribution.h"
-#include "model/model.h"
+#include "report/sizes.h"
 #include "report/continuation.h"
 #include "own_text.h"
 #include "rows.h"
@@ -52,8 +52,7 @@ static void part_text(char out[128], size_t layer, ptrdiff_t channel, ptrdiff_t 
 }
 
 static bool has_channels(const work *w, size_t layer) {
-  sgi_gates g;
-  return layer < sg_model_config(w->p.model)->num_layers && sgi_layer_gates(w->p.model, layer, &g);
+  return layer < sg_model_config(w->p.model)->num_layers && sgi_layer_sizes(w->p.model, layer).chooses;
 }
 
 static void position_text(const work *w, char out[32]) {
@@ -180,10 +179,10 @@ static sg_status neuron_parts(work *w, part **list, size_t *count, sg_error *err
 
 /* How many parts a layer has of what is taken away one by one. */
 static size_t parts_of_layer(const sg_model *m, size_t layer, size_t each) {
-  sgi_gates g;
-  if (each == EACH_HEAD) return sgi_attention_of(m, layer) ? sg_model_config(m)->num_heads : 0;
-  if (each != EACH_CHANNEL) return sgi_feedforward_of(m, layer) ? 1 : 0;
-  return sgi_layer_gates(m, layer, &g) ? sgi_feedforward_of(m, layer)->config->num_channels : 0;
+  sgi_sizes is = sgi_layer_sizes(m, layer);
+  if (each == EACH_HEAD) return is.heads;
+  if (each != EACH_CHANNEL) return is.neurons ? 1 : 0;
+  return is.chooses ? is.channels : 0;
 }
 
 static sg_status list_parts(work *w, part **list, size_t *count, sg_error *err) {
@@ -195,7 +194,7 @@ static sg_status list_parts(work *w, part **list, size_t *count, sg_error *err) 
   if (cli_is_set(w->c, "layer")) first = cli_size(w->c, "layer"), last = first + 1;
   if (last > c->num_layers)
     return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has %zu, from 0", first, c->num_layers);
-  if (each == EACH_CHANNEL && !sgi_model_chooses(w->p.model))
+  if (each == EACH_CHANNEL && !sgi_largest_sizes(w->p.model).chooses)
     return sgi_fail(err, SG_ERR_ARG, "feedforward kind \"%s\" has no channels", c->feedforward);
   sg_status st = SG_OK;
   for (size_t l = first; l < last && !st; l++)

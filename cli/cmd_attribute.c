@@ -5,7 +5,6 @@
 #include "prompt.h"
 #include "report/attribution.h"
 #include "into.h"
-#include "read/run.h"
 
 typedef struct work {
   const cli_call *c;
@@ -189,7 +188,7 @@ static sg_status take_part(work *w, sg_error *err) {
   size_t k = cli_size(w->c, "part"), position;
   if (k < 1 || k > w->target.n) return sgi_fail(err, SG_ERR_ARG, "--part %zu: the target has %zu", k, w->target.n);
   if (w->against.n) return sgi_fail(err, SG_ERR_ARG, "--part speaks of the target's token alone: leave --against out");
-  sg_status st = sgi_prompt_position(w->r.position, w->p.count, &position, err);
+  sg_status st = sgi_prompt_at(&w->p, w->r.position, &position, err);
   if (!st) st = sgi_word_extend(&w->p, position, &w->target, k - 1, err);
   w->r.position = (ptrdiff_t)(position + k - 1);
   w->r.target = w->target.ids[k - 1];

@@ -13,7 +13,6 @@
 #include "prompt.h"
 #include "reading.h"
 #include "text_form.h"
-#include "read/facts.h"
 
 extern char **environ;
 
@@ -82,18 +81,18 @@ static int serve(const cli_call *c, explorer *e) {
 }
 
 /* --worlds and --facts; a file of facts is read once here, so that its errors name the path. */
-static sg_status open_truth(const cli_call *c, explorer *e, worlds *w, sg_error *err) {
+static sg_status open_truth(const cli_call *c, explorer *e, sgi_known_world *w, sg_error *err) {
   const char *directory = cli_string(c, "worlds"), *facts = cli_string(c, "facts");
   sg_status st = SG_OK;
   if (directory) {
-    st = worlds_load(w, directory, e->recording, err);
+    st = sgi_known_world_load(w, directory, e->recording, err);
     e->worlds = w;
   }
   if (st || (!directory && !facts)) return st;
   e->facts = facts ? sgi_path_join("", facts) : sgi_path_join(directory, "facts.json");
   if (!e->facts) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_facts *f = NULL;
-  st = sgi_facts_load(e->facts, NULL, &f, err);
+  st = sg_facts_load(e->facts, NULL, &f, err);
   sg_facts_free(f);
   return st;
 }
@@ -114,7 +113,7 @@ static int run_file(const cli_call *c) {
 }
 
 /* --data: read once, so that its errors name the path. */
-static sg_status open_data(const cli_call *c, explorer *e, doc_file *d, sg_error *err) {
+static sg_status open_data(const cli_call *c, explorer *e, sgi_doc_file *d, sg_error *err) {
   const char *path = cli_string(c, "data");
   sgi_text_form form;
   json_t *own = NULL;
@@ -124,7 +123,7 @@ static sg_status open_data(const cli_call *c, explorer *e, doc_file *d, sg_error
   sg_status st = cli_text_form(c, &form, &own, err);
   json_decref(own);
   e->data = d;
-  return st ? st : documents_open(d, path, &form, err);
+  return st ? st : sgi_documents_open(d, path, &form, err);
 }
 
 /* The file of names where there is one. One that cannot be read, or of another model (a run that
@@ -157,19 +156,19 @@ static int run(const cli_call *c) {
   if (!st && recording) st = sgi_record_reader_open(recording, &reading, &err);
   if (!st && recording) st = cli_bind(c, reading.rec, recording, p.model, &err);
   if (recording) e.recording = &reading;
-  worlds truth = {0};
+  sgi_known_world truth = {0};
   if (!st) st = open_truth(c, &e, &truth, &err);
-  doc_file texts = {0};
+  sgi_doc_file texts = {0};
   if (!st) st = open_data(c, &e, &texts, &err);
   if (!st) st = open_names(c, &e, &err);
   if (!st) st = examples_make(&e, &e.examples, &err);
   int code = st ? cli_fail(&err) : serve(c, &e);
-  documents_close(&texts);
+  sgi_documents_close(&texts);
   api_forget(&e);
   sgi_names_close(e.names);
   sgi_free(e.names_path);
   sgi_free(e.no_names);
-  worlds_deinit(&truth);
+  sgi_known_world_deinit(&truth);
   sgi_free(e.facts);
   sgi_record_reader_close(&reading);
   sgi_free(e.name);

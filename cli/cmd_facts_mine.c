@@ -65,7 +65,7 @@ static void count_pairs(const sg_facts *f, const sg_facts *other, size_t min_cou
 static sg_status compare(work *w, sg_error *err) {
   const char *path = cli_string(w->c, "truth");
   if (!path) return SG_OK;
-  sg_status st = sgi_facts_load(path, "quality", &w->truth, err);
+  sg_status st = sg_facts_load(path, "quality", &w->truth, err);
   if (!st) st = sg_facts_list(w->truth, 1, err);
   if (st) return st;
   count_pairs(w->facts, w->truth, 1, &w->mined, &w->mined_true);

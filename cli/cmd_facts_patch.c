@@ -6,7 +6,6 @@
 
 #include "prompt.h"
 #include "report/patches.h"
-#include "read/facts.h"
 
 typedef struct work {
   const cli_call *c;
@@ -95,7 +94,7 @@ static sg_status named_nouns(work *w, const char *const *names, size_t n, size_t
 }
 
 static sg_status choose_nouns(work *w, sg_error *err) {
-  sg_status st = sgi_facts_load(cli_string(w->c, "facts"), cli_string(w->c, "type"), &w->facts, err);
+  sg_status st = sg_facts_load(cli_string(w->c, "facts"), cli_string(w->c, "type"), &w->facts, err);
   if (!st) st = sg_facts_list(w->facts, cli_size(w->c, "min-count"), err);
   if (st) return st;
   w->nouns = w->n_distinct = sg_facts_count(w->facts);

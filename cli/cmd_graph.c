@@ -6,9 +6,9 @@
 #include "prompt.h"
 #include "report/card_record.h"
 #include "core/file.h"
-#include "read/label.h"
 #include "reading.h"
-#include "tracer.h"
+#include "report/neurons.h"
+#include "report/tracer.h"
 #include "report/word.h"
 
 typedef struct work {
@@ -22,7 +22,7 @@ typedef struct work {
   char (*labels)[SGI_LABEL_TEXT]; /* (n_nodes) of neurons */
   const char **neurons;           /* (n_nodes) into it */
   sg_recording *rec;              /* NULL without --recording */
-  char slug[CLI_SLUG];
+  char slug[SGI_SLUG];
   cli_progress progress;
 } work;
 
@@ -78,12 +78,10 @@ static sg_status name_neurons(work *w, sg_error *err) {
   if (!w->labels || !w->neurons) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   for (size_t i = 0; i < n; i++) {
     const sg_node *x = &w->g->nodes[i];
-    sgi_label label;
     if (x->kind != SG_NODE_NEURON) continue;
-    sg_status st = sgi_label_make(w->p.model, w->p.tokenizer, w->rec, (size_t)x->layer, (size_t)x->channel,
-                                  (size_t)x->index, &label, err);
+    sgi_neuron_at at = {(size_t)x->layer, (size_t)x->channel, (size_t)x->index};
+    sg_status st = sgi_neuron_label(&w->p, w->rec, &at, w->labels[i], err);
     if (st) return st;
-    sgi_label_text(&label, w->p.tokenizer, w->labels[i]);
     w->neurons[i] = w->labels[i];
   }
   return SG_OK;
@@ -98,7 +96,7 @@ static void choose_slug(work *w) {
     char *dot = strrchr(name, '.');
     if (dot && dot != name && !strcmp(dot, ".json")) *dot = 0;
   }
-  cli_tracer_slug(given ? given : file ? name : *w->p.text ? w->p.text : "graph", w->slug);
+  sgi_tracer_slug(given ? given : file ? name : *w->p.text ? w->p.text : "graph", w->slug);
 }
 
 static sg_status open_recording(work *w, sg_error *err) {
@@ -109,21 +107,15 @@ static sg_status open_recording(work *w, sg_error *err) {
   return st ? st : sgi_fires_check(&w->p, w->rec, path, err);
 }
 
-/* The folder for circuit-tracer's frontend. The list comes last: what it names is there. */
-static sg_status save_folder(const work *w, const cli_tracer *t, const sg_graph_labels *l, sg_error *err) {
-  char file[CLI_SLUG + 8];
-  snprintf(file, sizeof file, "%s.json", w->slug);
-  char *path = sgi_path_join(t->directory, file);
-  sg_status st = path ? sgi_make_directory(t->directory, err) : sgi_fail_memory(err, 64, "a path");
-  if (!st) st = cli_tracer_features(t, w->g, err);
-  if (!st) st = sg_graph_save_json(w->g, l, path, err);
-  if (!st) st = cli_tracer_list(t, w->slug, err);
-  sgi_free(path);
-  return st;
+static bool writing(void *user, size_t done, size_t wanted) {
+  cli_progress *bar = user;
+  bar->total = (double)wanted;
+  cli_progress_update(bar, (double)done, NULL);
+  return !cli_stop;
 }
 
 static sg_status save(work *w, sg_error *err) {
-  char *name = cli_tracer_name(w->c->args[0], w->p.model), *scan = name ? cli_tracer_scan(name) : NULL;
+  char *name = sgi_tracer_name(w->c->args[0], w->p.model), *scan = name ? sgi_tracer_scan(name) : NULL;
   const char *const *texts = (const char *const *)w->texts;
   sg_graph_labels l = {.slug = w->slug,
                        .scan = scan,
@@ -137,8 +129,13 @@ static sg_status save(work *w, sg_error *err) {
   sg_status st = scan ? SG_OK : sgi_fail_memory(err, 64, "a name");
   if (!st && json) st = sg_graph_save_json(w->g, &l, json, err);
   if (!st && svg) st = sg_graph_save_svg(w->g, &l, svg, err);
-  cli_tracer t = {&w->p, w->rec, folder, name};
-  if (!st && folder) st = save_folder(w, &t, &l, err);
+  if (!st && folder) {
+    cli_progress bar;
+    sgi_tracer t = {.p = &w->p, .rec = w->rec, .directory = folder, .name = name, .progress = writing, .user = &bar};
+    cli_progress_begin(&bar, "feature files", "nodes", 0, 0);
+    st = sgi_tracer_save(&t, w->g, &l, err);
+    cli_progress_end(&bar);
+  }
   sgi_free(name);
   sgi_free(scan);
   return st;

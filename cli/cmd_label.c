@@ -4,7 +4,7 @@
 
 #include "core/file.h"
 #include "label.h"
-#include "read/neuron.h"
+#include "report/sizes.h"
 
 typedef struct work {
   sgi_prompt p;
@@ -49,7 +49,7 @@ static int run_make(const cli_call *c) {
   if (!st) {
     sgi_label_request q = {
         .model = w.p.model, .tokenizer = w.p.tokenizer, .rec = w.rec, .progress = advance, .user = &w};
-    sgi_largest most = sgi_model_largest(w.p.model);
+    sgi_sizes most = sgi_largest_sizes(w.p.model);
     cli_progress_begin(&w.bar, "labelling", "neurons",
                        (double)(most.channels * most.neurons * sg_model_config(w.p.model)->num_layers), 0);
     st = sgi_names_label_all(w.names, &q, &made, &err);
@@ -102,10 +102,9 @@ const cli_command cli_label_make = {
 /* ---- set ------------------------------------------------------------------------------------- */
 
 static sg_status give(const cli_call *c, work *w, sgi_neuron_at *at, sg_error *err) {
-  sgi_unit u;
   const char *author = cli_string(c, "author");
   sg_status st = sgi_neuron_parse(c->args[1], at, err);
-  if (!st) st = sgi_unit_find(w->p.model, at->layer, at->channel, at->index, &u, err);
+  if (!st) st = sgi_neuron_check(w->p.model, at->layer, at->channel, at->index, err);
   if (!st) st = cli_names_open(c, w->p.model, true, &w->names, err);
   return st ? st : sgi_names_give(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);
 }

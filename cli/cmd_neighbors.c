@@ -7,7 +7,6 @@
 #include "prompt.h"
 #include "reading.h"
 #include "report/places.h"
-#include "read/run.h"
 
 typedef struct ask {
   const cli_call *c;
@@ -115,8 +114,7 @@ static int neighbors(const ask *a) {
   int code = 0;
   sg_status st = SG_OK;
   if (has_prompt(a->c))
-    st = sgi_prompt_position(cli_is_set(a->c, "position") ? (ptrdiff_t)cli_int(a->c, "position") : -1, a->p.count,
-                             &query, &err);
+    st = sgi_prompt_at(&a->p, cli_is_set(a->c, "position") ? (ptrdiff_t)cli_int(a->c, "position") : -1, &query, &err);
   else
     code = choose(a, &query, &err);
   if (code || st) return code ? code : cli_fail(&err);

@@ -8,7 +8,6 @@
 #include "report/continuation.h"
 #include "strongest.h"
 #include "core/number.h"
-#include "read/run.h"
 
 enum { MAX_STRENGTHS = 14 };
 
@@ -70,7 +69,7 @@ static sg_status run_all(work *w, sg_error *err) {
   sg_status st = sg_run_create(w->p.model, &q, &r, err);
   if (!st) st = sgi_predict(&w->before, &w->p, r, position, err);
   size_t top = cli_size(w->c, "top"), at = 0;
-  if (!st) st = sgi_prompt_position(position, w->p.count, &at, err);
+  if (!st) st = sgi_prompt_at(&w->p, position, &at, err);
   if (!st) st = sgi_predict_words(&w->before, &w->p, at, NULL, 0, top, cli_stopped, NULL, err);
   if (!st && sg_run_find(r, w->site, &s)) w->stream = length(s.data + (w->p.count - 1) * D, D);
   w->norm = length(w->direction, D);

@@ -1004,6 +1004,11 @@ typedef struct sg_margin {
  * and loses and wins are -1. */
 SG_API size_t sg_margin_channels(const sg_model *model);
 SG_API sg_status sg_margins(const sg_model *model, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err);
+/* The same, telling of the channels of all layers that are done; false cancels. progress may be
+ * NULL. */
+SG_API sg_status sg_margins_watched(const sg_model *model, const int32_t *tokens, size_t count, sg_margin *out,
+                                    bool (*progress)(void *user, size_t done, size_t wanted), void *user,
+                                    sg_error *err);
 
 /* ---- recordings ------------------------------------------------------------------------------ */
 
@@ -1272,6 +1277,13 @@ typedef struct sg_fact {
  * sg_facts_free. */
 SG_API sg_status sg_facts_create(const char *before, const char *after, sg_facts **out, sg_error *err);
 SG_API void sg_facts_free(sg_facts *facts);
+/* Facts of a JSON file: facts.json of `sgatlin data worlds`, of which those of one type ("pet",
+ * "food"; NULL: qualities), or what `sgatlin facts mine` wrote, which has no types. New:
+ * sg_facts_free. */
+SG_API sg_status sg_facts_load(const char *path, const char *type, sg_facts **out, sg_error *err);
+/* What stands around the noun; borrowed from facts. */
+SG_API const char *sg_facts_before(const sg_facts *facts);
+SG_API const char *sg_facts_after(const sg_facts *facts);
 
 /* Adds every "the NOUN was ADJECTIVE" of a text of n bytes: both are single words of two or more
  * letters, lower-cased, with nothing but white space between the four words and . , ; : ! ? a

@@ -4,12 +4,12 @@
 
 #include "report/neurons.h"
 #include "report/prompt.h"
+#include "report/documents.h"
+#include "report/known_world.h"
 #include "report/recorded.h"
 #include "report/word.h"
-#include "documents.h"
 #include "http.h"
 #include "opened.h"
-#include "worlds.h"
 
 enum { API_TOKENS = 512 }; /* of a prompt, or as many as the model was made for (api_most_tokens), unless `beyond` */
 
@@ -21,8 +21,8 @@ typedef struct explorer {
   char *name;                     /* of the model, for the page; no path */
   char *metrics;                  /* path of the run's metrics.jsonl; NULL: no run */
   sgi_record_reader *recording;   /* NULL: none */
-  worlds *worlds;                 /* NULL: none */
-  doc_file *data;                 /* NULL: none */
+  sgi_known_world *worlds;        /* NULL: none */
+  sgi_doc_file *data;             /* NULL: none */
   char *facts;                    /* path of a file of facts; NULL: none */
   json_t *kept;                   /* answers that took long, by request: api_forget */
   json_t *labels;                 /* of neurons that were asked for, by "layer.channel.index": api_forget */

@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "math/kernels.h"
-#include "read/facts.h"
+#include "report/predict.h"
 
 enum { EXAMPLES = 3, TRIES = 48, WORDS = 6 };
 
@@ -20,21 +19,21 @@ static int32_t first_token(const explorer *e, const char *answer) {
 }
 
 /* The model's best guess behind the prompt begins one of the noun's answers. */
-static sg_status known(const explorer *e, const sg_facts *f, size_t noun, const char *prompt, float *logits, bool *yes,
+static sg_status known(const explorer *e, const sg_facts *f, size_t noun, const char *prompt, bool *yes,
                        sg_error *err) {
   sg_run *run = NULL;
-  int32_t *ids = NULL;
-  size_t V = sg_model_config(e->model)->vocab_size, count = 0;
-  sgi_prompt p = {.model = e->model, .tokenizer = e->tokenizer, .directory = ""};
+  sgi_prompt p = {.model = e->model, .tokenizer = e->tokenizer};
+  sgi_prediction q = {0};
   *yes = false;
-  sg_status st = sgi_prompt_encode(&p, prompt, false, &ids, &count, err);
-  sg_run_request request = {.tokens = ids, .count = count};
+  sg_status st = sgi_prompt_encode(&p, prompt, false, &p.tokens, &p.count, err);
+  sg_run_request request = {.tokens = p.tokens, .count = p.count};
   if (!st) st = sg_run_create(e->model, &request, &run, err);
-  if (!st) st = sg_run_logits(run, -1, logits, err);
+  if (!st) st = sgi_predict(&q, &p, run, -1, err);
+  int32_t best = st ? -1 : sgi_prediction_best(&q);
+  sgi_prediction_free(&q);
   sg_run_free(run);
-  sgi_free(ids);
+  sgi_free(p.tokens);
   if (st) return st;
-  int32_t best = (int32_t)sgi_kernel_table()->argmax(logits, V);
   for (size_t k = 0; k < sg_facts_noun(f, noun).count && !*yes; k++)
     *yes = first_token(e, sg_facts_answer(f, noun, k).text) == best;
   return SG_OK;
@@ -42,27 +41,24 @@ static sg_status known(const explorer *e, const sg_facts *f, size_t noun, const 
 
 /* "Noah's pet was": what stands around the noun, without the blank in front. */
 static json_t *prompt_text(const sg_facts *f, size_t noun) {
-  const char *before = f->before + strspn(f->before, " ");
-  return json_sprintf("%s%s%s", before, sg_facts_noun(f, noun).text, f->after);
+  const char *before = sg_facts_before(f) + strspn(sg_facts_before(f), " ");
+  return json_sprintf("%s%s%s", before, sg_facts_noun(f, noun).text, sg_facts_after(f));
 }
 
 /* Texts of known facts of a type, until there are `most`. */
 static sg_status of_type(const explorer *e, const char *type, size_t most, json_t *texts, sg_error *err) {
   sg_facts *f = NULL;
-  size_t V = sg_model_config(e->model)->vocab_size;
-  if (sgi_facts_load(e->facts, type, &f, NULL)) return SG_OK; /* a file of another form has no such type */
-  float *logits = sgi_alloc(V * sizeof *logits);
-  sg_status st = logits ? sg_facts_list(f, 1, err) : sgi_fail_memory(err, V * sizeof *logits, "logits");
+  if (sg_facts_load(e->facts, type, &f, NULL)) return SG_OK; /* a file of another form has no such type */
+  sg_status st = sg_facts_list(f, 1, err);
   for (size_t i = 0; !st && i < sg_facts_count(f) && i < TRIES && json_array_size(texts) < most; i++) {
     bool yes = false;
     json_t *text = prompt_text(f, i);
     if (!text) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-    if (!st) st = known(e, f, i, json_string_value(text), logits, &yes, err);
+    if (!st) st = known(e, f, i, json_string_value(text), &yes, err);
     if (!st && yes && json_array_append(texts, text)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
     json_decref(text);
   }
   sg_facts_free(f);
-  sgi_free(logits);
   return st;
 }
 

@@ -8,7 +8,7 @@
 #include "report/continuation.h"
 #include "api.h"
 #include "core/base.h"
-#include "model/model.h"
+#include "report/sizes.h"
 
 enum { MAX_BYTES = 1 << 30 };
 
@@ -21,15 +21,14 @@ static bool tick(void *user, size_t done, size_t wanted) {
 /* Layers have sizes of their own: an edit of a unit that its layer does not have would change
  * nothing and say nothing. */
 static sg_status within_layer(const sg_model *m, size_t layer, ptrdiff_t channel, ptrdiff_t neuron, sg_error *err) {
-  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
-  if (!s) return SG_OK;                                                        /* the edit itself is refused */
-  size_t neurons = s->config->num_neurons, channels = s->config->num_channels; /* of moe: experts; dense: 0 */
-  if (neuron >= 0 && (size_t)neuron >= neurons)
+  sgi_sizes is = sgi_layer_sizes(m, layer);
+  if (!is.neurons) return SG_OK; /* the edit itself is refused */
+  if (neuron >= 0 && (size_t)neuron >= is.neurons)
     return sgi_fail(err, SG_ERR_ARG, "request: \"neuron\" must be a whole number from 0 to %zu in layer %zu",
-                    neurons - 1, layer);
-  if (channel >= 0 && channels && (size_t)channel >= channels)
+                    is.neurons - 1, layer);
+  if (channel >= 0 && (size_t)channel >= is.channels)
     return sgi_fail(err, SG_ERR_ARG, "request: \"channel\" must be a whole number from 0 to %zu in layer %zu",
-                    channels - 1, layer);
+                    is.channels - 1, layer);
   return SG_OK;
 }
 
@@ -37,7 +36,7 @@ static sg_status within_layer(const sg_model *m, size_t layer, ptrdiff_t channel
  * numbers, never a site. */
 static sg_status edit_text(const api_call *c, const json_t *o, char out[API_EDIT_TEXT], sg_error *err) {
   const sg_config *k = sg_model_config(c->p.model);
-  sgi_largest most = sgi_model_largest(c->p.model);
+  sgi_sizes most = sgi_largest_sizes(c->p.model);
   ptrdiff_t layer, channel, neuron, pos;
   sg_status st = api_below(o, "layer", k->num_layers, &layer, err);
   if (!st) st = api_below(o, "channel", most.channels + 1, &channel, err);
@@ -48,8 +47,7 @@ static sg_status edit_text(const api_call *c, const json_t *o, char out[API_EDIT
   char axes[96] = "";
   size_t n = 0;
   if (pos >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "pos=%td,", pos);
-  sgi_gates gates;
-  if (channel >= 0 && sgi_layer_gates(c->p.model, (size_t)layer, &gates))
+  if (channel >= 0 && sgi_layer_sizes(c->p.model, (size_t)layer).chooses)
     n += (size_t)snprintf(axes + n, sizeof axes - n, "channel=%td,", channel);
   if (neuron >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "neuron=%td,", neuron);
   if (n) axes[n - 1] = 0;

@@ -1,7 +1,6 @@
 /* routes_corpus.c: a recorded text: circuits like one of it, places where neurons fire together. */
 #include "report/places.h"
 #include "api.h"
-#include "read/run.h"
 
 enum { MAX_COUNT = 100, MAX_UNITS = 16 };
 

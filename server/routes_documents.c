@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "api.h"
-#include "text/unicode.h"
 
 enum { START_BYTES = 160, BLOCK = 4096, TEXT_BYTES = 48 << 10, BEFORE = 400 };
 
-static sg_status data_of(const api_call *c, doc_file **out, sg_error *err) {
+static sg_status data_of(const api_call *c, sgi_doc_file **out, sg_error *err) {
   *out = c->e->data;
   return *out ? SG_OK : sgi_fail(err, SG_ERR_ARG, "no text is open: start the explorer with --data");
 }
@@ -19,7 +18,7 @@ static bool tick(void *user, double part) {
 }
 
 /* The file may have changed under us: what went wrong is told without its path. */
-static sg_status plain_error(const doc_file *d, sg_status st, sg_error *err) {
+static sg_status plain_error(const sgi_doc_file *d, sg_status st, sg_error *err) {
   if (!st || st == SG_ERR_CANCELLED || st == SG_ERR_MEMORY || !err) return st;
   char text[SG_ERROR_TEXT];
   memcpy(text, err->text, sizeof text);
@@ -28,25 +27,9 @@ static sg_status plain_error(const doc_file *d, sg_status st, sg_error *err) {
                   strncmp(text, d->path, n) ? "the text could not be read" : text + n);
 }
 
-static json_t *total_json(const doc_file *d) { return d->ended ? json_integer((json_int_t)d->total) : json_null(); }
+static json_t *total_json(const sgi_doc_file *d) { return d->ended ? json_integer((json_int_t)d->total) : json_null(); }
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-/* Whole characters of text[0..n) with a NUL behind, broken ones and NULs within as U+FFFD. New:
- * sgi_free; NULL: memory is out. */
-static char *clean_text(const char *text, size_t n, size_t *length) {
-  sgi_bytes out = {0};
-  bool ok = true;
-  for (size_t at = 0; at < n && ok; at++) {
-    size_t k = strnlen(text + at, n - at);
-    ok = sgi_utf8_lossy(text + at, k, &out) && (at + k == n || sgi_bytes_add(&out, "\xEF\xBF\xBD", 3));
-    at += k;
-  }
-  *length = out.n;
-  if (ok && sgi_bytes_add(&out, "", 1)) return out.data;
-  sgi_bytes_deinit(&out);
-  return NULL;
-}
 
 /* The largest number of bytes up to n that ends between two characters. */
 static size_t whole_characters(const char *text, size_t n) {
@@ -57,7 +40,7 @@ static size_t whole_characters(const char *text, size_t n) {
 /* ---- lists ----------------------------------------------------------------------------------- */
 
 typedef struct query {
-  doc_file *d;
+  sgi_doc_file *d;
   const char *find; /* NULL: every document */
   size_t from, count;
   bool back;
@@ -75,7 +58,7 @@ static json_t *row_json(const query *q, const char *text, size_t n, size_t numbe
   size_t to = n - from > START_BYTES ? from + START_BYTES : n;
   while (from && from < n && ((unsigned char)text[from] & 0xC0) == 0x80) from++;
   to = to < n ? whole_characters(text, to) : n;
-  char *clean = to > from ? clean_text(text + from, to - from, &length) : NULL;
+  char *clean = to > from ? sgi_report_clean(text + from, to - from, &length) : NULL;
   json_t *o =
       clean ? json_pack("{sI sI ss}", "number", (json_int_t)number, "bytes", (json_int_t)n, "start", clean) : NULL;
   sgi_free(clean);
@@ -88,11 +71,10 @@ static sg_status collect(const api_call *c, const query *q, size_t from, size_t 
   for (size_t i = from; i < to && (last || json_array_size(list) < q->count); i++) {
     const char *text;
     size_t n;
-    sg_status st = documents_at(q->d, i, tick, (void *)(uintptr_t)c, &text, &n, err);
+    sg_status st = sgi_documents_at(q->d, i, tick, (void *)(uintptr_t)c, &text, &n, err);
     if (st || !text) return st;
     if (i % 64 == 0 && http_job_cancelled(c->job)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
-    if (i % 4096 == 0)
-      tick((void *)(uintptr_t)c, (double)sgi_reader_position(q->d->reader) / (double)(q->d->bytes + 1));
+    if (i % 4096 == 0) tick((void *)(uintptr_t)c, (double)sgi_documents_position(q->d) / (double)(q->d->bytes + 1));
     if (!fits(q, text, n)) continue;
     if (json_array_append_new(list, row_json(q, text, n, i))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
     if (last && json_array_size(list) > q->count) json_array_remove(list, 0);
@@ -105,7 +87,7 @@ static sg_status collect(const api_call *c, const query *q, size_t from, size_t 
 static sg_status collect_back(const api_call *c, const query *q, json_t *list, sg_error *err) {
   const char *text;
   size_t n, end = q->from;
-  sg_status st = end ? documents_at(q->d, end, tick, (void *)(uintptr_t)c, &text, &n, err) : SG_OK;
+  sg_status st = end ? sgi_documents_at(q->d, end, tick, (void *)(uintptr_t)c, &text, &n, err) : SG_OK;
   if (!st && q->d->ended && end >= q->d->total) end = q->d->total - 1;
   size_t size = q->find && q->d->stride < BLOCK ? BLOCK : q->d->stride;
   for (end++; end && !st && json_array_size(list) < q->count;) {
@@ -171,10 +153,10 @@ static sg_status shorten(const api_call *c, const char *text, size_t *n, size_t 
   return st ? st : count_tokens(c, text, *n, tokens, err);
 }
 
-static json_t *document_json(const api_call *c, const doc_file *d, size_t number, const char *text, size_t n,
+static json_t *document_json(const api_call *c, const sgi_doc_file *d, size_t number, const char *text, size_t n,
                              size_t from, sg_error *err) {
   size_t to = n - from > TEXT_BYTES ? whole_characters(text, from + TEXT_BYTES) : n, length, tokens;
-  char *clean = clean_text(text + from, to - from, &length);
+  char *clean = sgi_report_clean(text + from, to - from, &length);
   size_t all = length;
   json_t *o = NULL;
   if (!clean)
@@ -201,12 +183,12 @@ static size_t begin_of(const api_call *c, const char *text, size_t n, const char
 }
 
 sg_status api_document(api_call *c, json_t **answer, sg_error *err) {
-  doc_file *d = NULL;
+  sgi_doc_file *d = NULL;
   const char *find = api_text(c->body, "find"), *text;
   size_t number = api_size(c->body, "number"), n = 0;
   sg_status st = data_of(c, &d, err);
   if (st) return st;
-  st = plain_error(d, documents_at(d, number, tick, c, &text, &n, err), err);
+  st = plain_error(d, sgi_documents_at(d, number, tick, c, &text, &n, err), err);
   if (!st && !text)
     return sgi_fail(err, SG_ERR_ARG, "request: \"number\": the text has %zu documents, from 0 to %zu", d->total,
                     d->total - 1);

@@ -1,24 +1,11 @@
 /* routes_facts.c: known facts, and what one noun's gates carry of what follows it. */
 #include <string.h>
 
+#include "report/facts.h"
 #include "report/patches.h"
 #include "api.h"
-#include "read/fact_prompts.h"
 
 enum { EFFORT = 1000 };
-
-/* Types of the rows of worlds' facts.json in order of appearance; empty for mined facts, which have
- * none. */
-static json_t *types_of(const json_t *file) {
-  json_t *types = json_array();
-  for (size_t i = 0; json_is_array(file) && i < json_array_size(file); i++) {
-    json_t *type = json_object_get(json_array_get(file, i), "type");
-    bool known = !json_is_string(type);
-    for (size_t k = 0; k < json_array_size(types) && !known; k++) known = json_equal(json_array_get(types, k), type);
-    if (!known) json_array_append(types, type);
-  }
-  return types;
-}
 
 /* The file (new reference) and its facts of the request's type. */
 static sg_status open_facts(const api_call *c, json_t **file, sg_facts **facts, const char **type, sg_error *err) {
@@ -28,49 +15,21 @@ static sg_status open_facts(const api_call *c, json_t **file, sg_facts **facts, 
   sg_status st = SG_OK;
   *type = api_text(c->body, "type");
   if (sgi_json_load(c->e->facts, file, err)) st = sgi_fail(err, SG_ERR_IO, "the file of facts could not be read again");
-  if (!st) st = sgi_facts_from_json(*file, "facts", *type, facts, err);
+  if (!st) st = sgi_facts_of(*file, *type, facts, err);
   if (st == SG_ERR_FORMAT && err) err->code = st = SG_ERR_ARG;
-  return st ? st : sg_facts_list(*facts, 1, err);
+  return st;
 }
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
-static json_t *noun_json(const sg_facts *f, size_t i, bool single) {
-  sg_fact noun = sg_facts_noun(f, i);
-  json_t *answers = json_array();
-  for (size_t k = 0; k < noun.count; k++) {
-    sg_fact a = sg_facts_answer(f, i, k);
-    json_array_append_new(answers, json_pack("{ss sI}", "answer", a.text, "count", (json_int_t)a.count));
-  }
-  return json_pack("{ss so sb}", "noun", noun.text, "answers", answers, "single", single);
-}
-
 sg_status api_facts(api_call *c, json_t **answer, sg_error *err) {
-  json_t *file = NULL, *nouns = json_array();
+  json_t *file = NULL;
   sg_facts *f = NULL;
-  sg_fact_prompt *prompts = NULL;
-  size_t n = 0;
   const char *type = NULL;
   sg_status st = open_facts(c, &file, &f, &type, err);
-  if (!st) st = sgi_fact_prompts(f, c->p.tokenizer, sg_model_config(c->p.model)->bos_id, 1, &prompts, &n, err);
-  for (size_t i = 0; !st && i < sg_facts_count(f); i++) {
-    bool single = false;
-    for (size_t k = 0; k < n && !single; k++) single = prompts[k].noun == i;
-    json_array_append_new(nouns, noun_json(f, i, single));
-  }
-  if (!st) {
-    json_t *types = types_of(file);
-    *answer = json_pack("{ss ss so ss sO}", "before", f->before, "after", f->after, "types", types, "type",
-                        type                     ? type
-                        : json_array_size(types) ? "quality"
-                                                 : "",
-                        "nouns", nouns);
-    if (!*answer) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  }
-  sgi_fact_prompts_free(prompts, n);
+  if (!st) st = sgi_facts_report(&c->p, file, f, type, answer, err);
   sg_facts_free(f);
   json_decref(file);
-  json_decref(nouns);
   return st;
 }
 

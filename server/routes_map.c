@@ -3,8 +3,7 @@
 
 #include "report/places.h"
 #include "api.h"
-#include "read/circuit.h"
-#include "read/map.h"
+#include "report/map.h"
 
 /* The search for nearest circuits compares all pairs; time and memory of so many:
  * docs/explorer.md. */
@@ -16,25 +15,18 @@ typedef struct map_work {
   size_t slot, documents, top;
   ptrdiff_t channel;
   bool by_target;
-  sgi_umap_settings s;
-  sgi_top_token *tokens;
-  size_t n_tokens, n;
-  uint32_t *positions;
-  int32_t *label;
-  sgi_vectors v;
+  sgi_map_form s;
+  sgi_map_points at;
   float *xy;
   double seconds;
 } map_work;
 
-static bool search_tick(void *user, size_t done, size_t wanted) {
+static bool tick(void *user, const char *what, size_t done, size_t wanted) {
   const map_work *w = user;
-  http_job_progress(w->c->job, 0.3 * (double)done / (double)wanted, "looking for the nearest circuits of each");
-  return !http_job_cancelled(w->c->job);
-}
-
-static bool tick(void *user, size_t epoch, size_t epochs) {
-  const map_work *w = user;
-  http_job_progress(w->c->job, 0.3 + 0.7 * (double)epoch / (double)epochs, "laying out the map");
+  bool layout = !strcmp(what, "layout");
+  double part = (double)done / (double)wanted;
+  http_job_progress(w->c->job, layout ? 0.3 + 0.7 * part : 0.3 * part,
+                    layout ? "laying out the map" : "looking for the nearest circuits of each");
   return !http_job_cancelled(w->c->job);
 }
 
@@ -54,41 +46,32 @@ static sg_status take_points(map_work *w, sg_error *err) {
 
 static sg_status take_request(map_work *w, sg_error *err) {
   const api_call *c = w->c;
-  w->s = SGI_UMAP_DEFAULTS;
-  w->s.search = search_tick;
   sg_status st = take_points(w, err);
-  w->s.neighbors = api_size(c->body, "neighbors");
-  w->s.epochs = api_size(c->body, "epochs");
-  w->s.seed = api_size(c->body, "seed");
-  w->s.min_dist = api_real(c->body, "min_dist");
+  w->s = (sgi_map_form){.neighbors = api_size(c->body, "neighbors"),
+                        .epochs = api_size(c->body, "epochs"),
+                        .seed = api_size(c->body, "seed"),
+                        .min_dist = api_real(c->body, "min_dist"),
+                        .progress = tick,
+                        .user = w};
   return st;
 }
 
-/* The circuits of the map in the order of their positions. */
 static sg_status find_points(map_work *w, sg_error *err) {
-  const sgi_recording *rec = w->r->rec;
-  if (!(w->tokens = sgi_alloc(w->top * sizeof *w->tokens))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st = sg_top_tokens(rec, w->top, w->documents, w->r->info->pad, w->by_target, w->tokens, &w->n_tokens, err);
-  if (!st)
-    st = sgi_map_positions(rec, w->tokens, w->n_tokens, w->documents, w->by_target, &w->positions, &w->label, &w->n,
-                           err);
-  return st;
+  return sgi_map_find(w->r, w->top, w->documents, w->by_target, &w->at, err);
 }
+
+static size_t channel_of(const map_work *w) { return w->channel < 0 ? SG_ALL_CHANNELS : (size_t)w->channel; }
 
 static sg_status compute(map_work *w, sg_error *err) {
-  const sgi_recording *rec = w->r->rec;
   sg_status st = find_points(w, err);
   if (st) return st;
-  if (w->n > MAX_POINTS || w->n <= w->s.neighbors)
+  if (w->at.n > MAX_POINTS || w->at.n <= w->s.neighbors)
     return sgi_fail(err, SG_ERR_ARG,
-                    "%zu circuits are too %s for a map: from %zu to %d; change \"documents\" or \"top\"", w->n,
-                    w->n > MAX_POINTS ? "many" : "few", w->s.neighbors + 1, MAX_POINTS);
-  size_t channel = w->channel < 0 ? SGI_ALL_CHANNELS : (size_t)w->channel;
-  st = sgi_map_circuits(rec, w->slot, channel, w->positions, w->n, &w->v, err);
-  if (st) return st;
-  if (!(w->xy = sgi_alloc(2 * w->n * sizeof *w->xy))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+                    "%zu circuits are too %s for a map: from %zu to %d; change \"documents\" or \"top\"", w->at.n,
+                    w->at.n > MAX_POINTS ? "many" : "few", w->s.neighbors + 1, MAX_POINTS);
+  if (!(w->xy = sgi_alloc(2 * w->at.n * sizeof *w->xy))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   double started = sgi_now();
-  st = sgi_umap(&w->v, &w->s, w->xy, tick, w, err);
+  st = sgi_map_lay_out(w->r, w->slot, channel_of(w), &w->at, &w->s, w->xy, err);
   w->seconds = sgi_now() - started;
   return st;
 }
@@ -97,8 +80,9 @@ static sg_status compute(map_work *w, sg_error *err) {
 
 static json_t *token_row(const map_work *w, int32_t id) {
   json_t *text = sgi_recorded_token(w->r, id, false);
-  const char *category =
-      w->c->e->worlds && json_string_value(text) ? worlds_category(w->c->e->worlds, json_string_value(text)) : NULL;
+  const char *category = w->c->e->worlds && json_string_value(text)
+                             ? sgi_known_world_category(w->c->e->worlds, json_string_value(text))
+                             : NULL;
   return json_pack("{si so so}", "id", (int)id, "token", text, "category",
                    category ? json_string(category) : json_null());
 }
@@ -108,8 +92,8 @@ static json_t *tokens_json(const map_work *w) {
   size_t V = w->r->info->vocab_size;
   bool *seen = sgi_alloc(V * sizeof *seen);
   json_t *list = json_array();
-  for (size_t i = 0; seen && i < 2 * w->n; i++) {
-    sgi_recorded at = sgi_recording_at(w->r->rec, w->positions[i / 2]);
+  for (size_t i = 0; seen && i < 2 * w->at.n; i++) {
+    sgi_recorded at = sgi_recording_at(w->r->rec, w->at.positions[i / 2]);
     int32_t id = i % 2 ? at.target : at.input;
     if (id < 0 || (size_t)id >= V || seen[id]) continue;
     seen[id] = true;
@@ -119,7 +103,7 @@ static json_t *tokens_json(const map_work *w) {
   return list;
 }
 
-static json_t *topics_json(const worlds *t) {
+static json_t *topics_json(const sgi_known_world *t) {
   if (!t || !t->topic_of) return json_null();
   json_t *list = json_array(), *number;
   const char *name;
@@ -129,36 +113,33 @@ static json_t *topics_json(const worlds *t) {
 
 static json_t *answer_of(const map_work *w) {
   static const char *const names[] = {"x", "y", "label", "position", "document", "place", "input", "target", "topic"};
-  const worlds *t = w->c->e->worlds;
+  const sgi_known_world *t = w->c->e->worlds;
   json_t *column[SGI_COUNT(names)], *labels = json_array();
   for (size_t k = 0; k < SGI_COUNT(names); k++) column[k] = json_array();
-  for (size_t i = 0; i < w->n; i++) {
-    sgi_recorded at = sgi_recording_at(w->r->rec, w->positions[i]);
+  for (size_t i = 0; i < w->at.n; i++) {
+    sgi_recorded at = sgi_recording_at(w->r->rec, w->at.positions[i]);
     int32_t topic = t && t->topic_of && at.document < t->n_stories ? t->topic_of[at.document] : -1;
     json_int_t whole[] = {
-        w->label[i], w->positions[i], (json_int_t)at.document, (json_int_t)at.place, at.input, at.target, topic};
+        w->at.label[i], w->at.positions[i], (json_int_t)at.document, (json_int_t)at.place, at.input, at.target, topic};
     for (size_t k = 0; k < 2; k++) json_array_append_new(column[k], sgi_report_real((double)w->xy[2 * i + k]));
     for (size_t k = 0; k < SGI_COUNT(whole); k++) json_array_append_new(column[k + 2], json_integer(whole[k]));
   }
-  for (size_t i = 0; i < w->n_tokens; i++) {
-    json_t *row = token_row(w, w->tokens[i].id);
-    json_object_set_new(row, "count", json_integer((json_int_t)w->tokens[i].count));
+  for (size_t i = 0; i < w->at.n_tokens; i++) {
+    json_t *row = token_row(w, w->at.tokens[i].id);
+    json_object_set_new(row, "count", json_integer((json_int_t)w->at.tokens[i].count));
     json_array_append_new(labels, row);
   }
   json_t *o =
       json_pack("{sI sI ss sI so so so so}", "layer", (json_int_t)w->r->info->layers[w->slot], "channel",
-                (json_int_t)w->channel, "by", w->by_target ? "target" : "input", "n", (json_int_t)w->n, "seconds",
+                (json_int_t)w->channel, "by", w->by_target ? "target" : "input", "n", (json_int_t)w->at.n, "seconds",
                 sgi_report_real(w->seconds), "labels", labels, "tokens", tokens_json(w), "topics", topics_json(t));
   for (size_t k = 0; k < SGI_COUNT(names); k++) json_object_set_new(o, names[k], column[k]);
   return o;
 }
 
 static void deinit(map_work *w) {
-  sgi_free(w->tokens);
-  sgi_free(w->positions);
-  sgi_free(w->label);
+  sgi_map_points_free(&w->at);
   sgi_free(w->xy);
-  sgi_vectors_free(&w->v);
 }
 
 sg_status api_map(api_call *c, json_t **answer, sg_error *err) {
@@ -174,52 +155,32 @@ sg_status api_map(api_call *c, json_t **answer, sg_error *err) {
 
 /* ---- where a prompt's positions would lie ---------------------------------------------------- */
 
-/* Of each position the nearest circuit of the map; index, score (count,C,K). */
-static sg_status locate(const map_work *w, sgi_search *s, const int32_t *index, const float *score, json_t *at,
-                        json_t *distance, sg_error *err) {
-  size_t m = w->r->info->slots[w->slot].channels * w->r->info->slots[w->slot].top_k, found;
-  sg_status st = SG_OK;
-  for (size_t t = 0; t < w->c->p.count && !st; t++) {
-    sgi_neighbor near;
-    http_job_progress(w->c->job, (double)t / (double)w->c->p.count, "looking for the prompt's circuits");
-    if (http_job_cancelled(w->c->job)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
-    st = sgi_search_nearest_to(s, index + t * m, score + t * m, 1, &near, &found, err);
-    if (st) return st;
-    json_array_append_new(at, found ? json_integer((json_int_t)near.position) : json_null());
-    json_array_append_new(distance, found ? sgi_report_real(near.distance) : json_null());
-  }
-  return st;
+static bool locating(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, (double)done / (double)wanted, "looking for the prompt's circuits");
+  return !http_job_cancelled(c->job);
 }
 
 sg_status api_locate(api_call *c, json_t **answer, sg_error *err) {
   map_work w = {.c = c};
-  sgi_search *s = NULL;
-  int32_t *index = NULL;
-  float *score = NULL;
+  sg_neighbor *near = NULL;
   json_t *at = json_array(), *distance = json_array();
   sg_status st = take_points(&w, err);
   if (!st) st = api_prompt(c, err);
   if (!st) st = find_points(&w, err);
-  if (!st) {
-    size_t cells = c->p.count * w.r->info->slots[w.slot].channels * w.r->info->slots[w.slot].top_k;
-    index = sgi_alloc(cells * sizeof *index);
-    score = sgi_alloc(cells * sizeof *score);
-    if (!index || !score) st = sgi_fail_memory(err, cells * sizeof *index, "a prompt's circuits");
+  if (!st && !(near = sgi_alloc(c->p.count * sizeof *near))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st) st = sgi_map_locate(&c->p, w.r, w.slot, channel_of(&w), &w.at, locating, c, near, err);
+  for (size_t t = 0; t < c->p.count && !st; t++) {
+    bool found = near[t].position != SIZE_MAX;
+    json_array_append_new(at, found ? json_integer((json_int_t)near[t].position) : json_null());
+    json_array_append_new(distance, found ? sgi_report_real(near[t].distance) : json_null());
   }
-  if (!st)
-    st = sgi_prompt_circuits(c->p.model, w.r->rec, c->p.tokens, c->p.count, w.r->info->layers[w.slot], index, score,
-                             err);
-  if (!st) st = sgi_search_create(w.r->rec, w.slot, w.channel < 0 ? SGI_ALL_CHANNELS : (size_t)w.channel, -1, &s, err);
-  if (!st) st = sgi_search_among(s, w.positions, w.n, err);
-  if (!st) st = locate(&w, s, index, score, at, distance, err);
   if (!st &&
       !(*answer = json_pack("{so sO sO}", "tokens", sgi_prompt_json(&c->p), "position", at, "distance", distance)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   json_decref(at);
   json_decref(distance);
-  sgi_search_free(s);
-  sgi_free(index);
-  sgi_free(score);
+  sgi_free(near);
   deinit(&w);
   return st;
 }

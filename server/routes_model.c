@@ -6,7 +6,7 @@
 
 #include "api.h"
 #include "core/json.h"
-#include "model/model.h"
+#include "report/sizes.h"
 #include "version.h"
 
 static json_t *recording_json(const sgi_record_reader *r) {
@@ -32,14 +32,14 @@ static json_t *no_topics(const explorer *e) {
 static json_t *model_json(const api_call *c) {
   if (!c->p.model) return json_null();
   const sg_config *k = sg_model_config(c->p.model);
-  sgi_largest most = sgi_model_largest(c->p.model); /* layers may differ */
+  sgi_sizes most = sgi_largest_sizes(c->p.model); /* layers may differ */
   return json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI so}", "name", c->e->name, "feedforward", k->feedforward,
                    "router", k->router, "activation", k->activation, "layers", (json_int_t)k->num_layers, "heads",
                    (json_int_t)k->num_heads, "width", (json_int_t)k->hidden_size, "vocabulary",
                    (json_int_t)k->vocab_size, "neurons", (json_int_t)most.neurons, "channels",
-                   (json_int_t)(sgi_model_chooses(c->p.model) ? most.channels : 0), "top_k", (json_int_t)k->top_k,
-                   "max_position", (json_int_t)k->max_position, "parameters",
-                   (json_int_t)sg_model_parameter_count(c->p.model), "bos", sgi_token_json(&c->p, k->bos_id));
+                   (json_int_t)(most.chooses ? most.channels : 0), "top_k", (json_int_t)k->top_k, "max_position",
+                   (json_int_t)k->max_position, "parameters", (json_int_t)sg_model_parameter_count(c->p.model), "bos",
+                   sgi_token_json(&c->p, k->bos_id));
 }
 
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {

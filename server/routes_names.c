@@ -6,7 +6,7 @@
 
 #include "api.h"
 #include "core/json.h"
-#include "read/neuron.h"
+#include "report/sizes.h"
 
 enum { MOST = 4000, MOST_ROWS = 500 };
 
@@ -25,11 +25,9 @@ static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_
   if (!e->labels && !(e->labels = json_object())) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   *text = json_string_value(json_object_get(e->labels, key));
   if (*text) return SG_OK;
-  sgi_label l;
-  sg_status st =
-      sgi_label_make(e->model, e->tokenizer, e->recording ? e->recording->rec : NULL, layer, channel, index, &l, err);
+  sgi_neuron_at at = {layer, channel, index};
+  sg_status st = sgi_neuron_label(&c->p, e->recording ? e->recording->rec : NULL, &at, made, err);
   if (st) return st;
-  sgi_label_text(&l, e->tokenizer, made);
   if (json_object_set_new(e->labels, key, json_string(made))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   *text = json_string_value(json_object_get(e->labels, key));
   return SG_OK;
@@ -87,9 +85,8 @@ static sg_status open_names(explorer *e, sg_error *err) {
 sg_status api_name(api_call *c, json_t **answer, sg_error *err) {
   const char *name = api_text(c->body, "name"), *author = api_text(c->body, "author");
   size_t l, ch, n;
-  sgi_unit u;
   sg_status st = api_unit(c, &l, &ch, &n, err);
-  if (!st) st = sgi_unit_find(c->p.model, l, ch, n, &u, err);
+  if (!st) st = sgi_neuron_check(c->p.model, l, ch, n, err);
   if (!st) st = open_names(c->e, err);
   if (!st)
     st = sgi_names_give(c->e->names, (sgi_neuron_at){l, ch, n}, name, author ? author : c->e->author,
@@ -132,7 +129,7 @@ static sg_status take_question(const api_call *c, sgi_browse *ask, sg_error *err
 
 static sg_status take_browse(const api_call *c, sgi_browse *ask, sg_error *err) {
   const char *order = api_text(c->body, "sort");
-  sgi_largest most = sgi_model_largest(c->p.model);
+  sgi_sizes most = sgi_largest_sizes(c->p.model);
   *ask = (sgi_browse){.find = api_text(c->body, "find"),
                       .named = api_flag(c->body, "named"),
                       .reversed = api_flag(c->body, "reversed"),

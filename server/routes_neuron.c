@@ -4,14 +4,13 @@
 #include "report/card_record.h"
 #include "api.h"
 #include "core/json.h"
-#include "model/model.h"
-#include "read/kept.h"
+#include "report/sizes.h"
 
 enum { MAX_LINKS = 50 };
 
 sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err) {
   const sg_config *m = sg_model_config(c->p.model);
-  sgi_largest most = sgi_model_largest(c->p.model);
+  sgi_sizes most = sgi_largest_sizes(c->p.model);
   ptrdiff_t l, ch, i;
   sg_status st = api_below(c->body, "layer", m->num_layers, &l, err);
   if (!st) st = api_below(c->body, "channel", most.channels, &ch, err);
@@ -33,12 +32,8 @@ static sg_status add_recorded(const api_call *c, const sgi_card *k, size_t excer
       .p = &c->p, .rec = r->rec, .layer = k->layer, .channel = k->channel, .index = k->index, .excerpts = excerpts};
   json_t *recorded = NULL;
   sg_error why = {0};
-  size_t slot;
   sg_status st = sgi_fires_check(&c->p, r->rec, "the recording", &why);
-  bool kept = sgi_recording_kept(r->rec, k->layer) != NULL;
-  if (!st && !kept && !sgi_recording_indexed(r->rec)) st = sgi_fail(&why, SG_ERR_ARG, "the recording has no index");
-  if (!st && !kept && sgi_recording_slot(r->rec, k->layer, &slot, NULL))
-    st = sgi_fail(&why, SG_ERR_ARG, "layer %zu was not recorded", k->layer);
+  if (!st) st = sgi_fires_known(r->rec, k->layer, &why);
   if (st) {
     json_object_set_new(answer, "unrecorded", json_string(why.text));
     return SG_OK;

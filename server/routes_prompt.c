@@ -4,7 +4,6 @@
 
 #include "report/predict.h"
 #include "api.h"
-#include "read/run.h"
 
 static bool tick(void *user, size_t done, size_t wanted) {
   const api_call *c = user;
@@ -27,7 +26,7 @@ sg_status api_run(const api_call *c, const char *const *record, size_t n_record,
 
 sg_status api_place_at(const api_call *c, const char *key, size_t *out, sg_error *err) {
   ptrdiff_t at = api_has(c->body, key) ? json_integer_value(json_object_get(c->body, key)) : -1;
-  return api_of_field(key, sgi_prompt_position(at, c->p.count, out, err), err);
+  return api_of_field(key, sgi_prompt_at(&c->p, at, out, err), err);
 }
 
 sg_status api_position(const api_call *c, size_t *out, sg_error *err) { return api_place_at(c, "position", out, err); }
@@ -89,7 +88,7 @@ static sg_status margins(const api_call *c, json_t **out, sg_error *err) {
   if (!C) return SG_OK;
   sg_margin *m = sgi_alloc(L * C * T * sizeof *m);
   if (!m) return sgi_fail_memory(err, L * C * T * sizeof *m, "margins");
-  sg_status st = sgi_margins_watched(c->p.model, c->p.tokens, T, m, fragile, (void *)(uintptr_t)c, err);
+  sg_status st = sg_margins_watched(c->p.model, c->p.tokens, T, m, fragile, (void *)(uintptr_t)c, err);
   if (!st) {
     *out = json_array();
     for (size_t t = 0; t < T; t++) json_array_append_new(*out, margin_json(c, m, t));

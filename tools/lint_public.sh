@@ -7,16 +7,13 @@ set -eu
 cd "$(dirname "$0")/.."
 list='
 cli check/check.h compare/latency.h compare/previous.h compare/prune.h compare/svd_score.h data/data.h ffn/ffn.h ffn/kinds.h math/gemm.h math/kernels.h
-cli model/flops.h model/identity.h model/model.h model/pass.h model/presets.h model/weights.h
-cli names/score.h read/neuron.h
+cli model/flops.h model/model.h model/pass.h model/presets.h model/weights.h
+cli names/score.h
 cli read/baseline.h read/defect.h read/eval_rows.h read/exact.h read/facts.h
-cli read/label.h read/record.h read/run.h read/score.h read/trace.h
+cli read/record.h read/score.h read/trace.h
 cli ranks/ranks.h
-cli text/json_line.h text/reader.h text/tokenizer.h text/unicode.h text/worlds.h
+cli text/json_line.h text/reader.h text/tokenizer.h text/worlds.h
 cli study/study.h train/bench.h train/checkpoint.h train/run.h train/settings.h
-server data/data.h math/kernels.h model/model.h
-server read/circuit.h read/fact_prompts.h read/facts.h read/kept.h read/map.h read/neuron.h read/run.h
-server read/topics.h text/reader.h text/unicode.h
 report compare/svd.h names/browse.h read/neighbors.h read/neuron_record.h
 '
 bad=0

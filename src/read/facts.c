@@ -130,6 +130,9 @@ sg_status sg_facts_create(const char *before, const char *after, sg_facts **out,
   return SG_OK;
 }
 
+const char *sg_facts_before(const sg_facts *f) { return f ? f->before : NULL; }
+const char *sg_facts_after(const sg_facts *f) { return f ? f->after : NULL; }
+
 void sg_facts_free(sg_facts *f) {
   if (!f) return;
   sgi_bytes_deinit(&f->text);

@@ -54,6 +54,5 @@ json_t *sgi_facts_to_json(const sg_facts *f);
  * of its first; type NULL: "quality"), not listed yet. where names
  * the text in errors. New: sg_facts_free. */
 sg_status sgi_facts_from_json(const json_t *json, const char *where, const char *type, sg_facts **out, sg_error *err);
-sg_status sgi_facts_load(const char *path, const char *type, sg_facts **out, sg_error *err);
 
 #endif

@@ -114,10 +114,13 @@ sg_status sgi_facts_from_json(const json_t *json, const char *where, const char 
   return st;
 }
 
-sg_status sgi_facts_load(const char *path, const char *type, sg_facts **out, sg_error *err) {
+sg_status sg_facts_load(const char *path, const char *type, sg_facts **out, sg_error *err) {
   json_t *json;
+  sg_status st = sgi_need(path, "the path", err);
+  if (!st) st = sgi_need(out, "the place for the facts", err);
+  if (st) return st;
   *out = NULL;
-  sg_status st = sgi_json_load(path, &json, err);
+  st = sgi_json_load(path, &json, err);
   if (st) return st;
   st = sgi_facts_from_json(json, path, type, out, err);
   json_decref(json);

@@ -209,14 +209,15 @@ static sg_status allocate(margins *x, seen *u, sg_error *err) {
 }
 
 sg_status sg_margins(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out, sg_error *err) {
-  return sgi_margins_watched(m, tokens, count, out, NULL, NULL, err);
+  return sg_margins_watched(m, tokens, count, out, NULL, NULL, err);
 }
 
-sg_status sgi_margins_watched(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out,
-                              bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err) {
+sg_status sg_margins_watched(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out,
+                             bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err) {
   margins x = {.m = m, .T = count, .D = m->config.hidden_size, .F = 1};
   seen u = {.x = &x, .out = out, .progress = progress, .user = user};
-  sg_status st = sgi_prompt_check(m, tokens, count, err);
+  sg_status st = sgi_need(out, "the place for margins", err);
+  if (!st) st = sgi_prompt_check(m, tokens, count, err);
   if (st) return st;
   if (!(x.C = sg_margin_channels(m)))
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no gates", m->config.feedforward);

@@ -11,8 +11,4 @@ sg_status sgi_prompt_check(const sg_model *m, const int32_t *tokens, size_t coun
 /* Position counted from the end where negative; SG_ERR_ARG outside the prompt. */
 sg_status sgi_prompt_position(ptrdiff_t position, size_t count, size_t *out, sg_error *err);
 
-/* sg_margins with progress: channels of all layers; false cancels. NULL allowed. */
-sg_status sgi_margins_watched(const sg_model *m, const int32_t *tokens, size_t count, sg_margin *out,
-                              bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err);
-
 #endif

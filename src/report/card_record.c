@@ -22,6 +22,14 @@ sg_status sgi_fires_check(const sgi_prompt *p, const sgi_recording *rec, const c
                   name);
 }
 
+sg_status sgi_fires_known(const sgi_recording *rec, size_t layer, sg_error *err) {
+  size_t slot;
+  if (sgi_recording_kept(rec, layer)) return SG_OK;
+  if (!sgi_recording_indexed(rec)) return sgi_fail(err, SG_ERR_ARG, "the recording has no index");
+  if (!sgi_recording_slot(rec, layer, &slot, NULL)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "layer %zu was not recorded", layer);
+}
+
 sg_status sgi_fires_read(sgi_fires *f, const sg_neuron_view *view, size_t partners, bool special, sg_error *err) {
   return sgi_neuron_record_init(&f->record, f->rec, f->layer, f->channel, f->index,
                                 view->value ? view->value : view->reads, view->writes, partners, special, err);

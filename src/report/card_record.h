@@ -17,6 +17,8 @@ typedef struct sgi_fires {
 
 /* SG_ERR_ARG with the reason where the recording, called name, holds no neurons of this model. */
 sg_status sgi_fires_check(const sgi_prompt *p, const sgi_recording *rec, const char *name, sg_error *err);
+/* SG_ERR_ARG with the reason where nothing is recorded of the layer's neurons. */
+sg_status sgi_fires_known(const sgi_recording *rec, size_t layer, sg_error *err);
 /* Fills record of the fields before it; view: what the weights foretell. sgi_fires_deinit in any
  * case. */
 sg_status sgi_fires_read(sgi_fires *f, const sg_neuron_view *view, size_t partners, bool special, sg_error *err);

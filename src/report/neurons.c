@@ -18,6 +18,14 @@ sg_status sgi_neuron_parse(const char *text, sgi_neuron_at *out, sg_error *err) 
   return sgi_fail(err, SG_ERR_ARG, "\"%.40s\" is no neuron: expected layer, channel and index, such as 1.0.17", text);
 }
 
+sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const sgi_neuron_at *at,
+                           char out[SGI_LABEL_TEXT], sg_error *err) {
+  sgi_label label;
+  sg_status st = sgi_label_make(p->model, p->tokenizer, rec, at->layer, at->channel, at->index, &label, err);
+  if (!st) sgi_label_text(&label, p->tokenizer, out);
+  return st;
+}
+
 sg_status sgi_question_token(const sgi_prompt *p, const char *text, bool end, int32_t *id, sg_error *err) {
   int32_t *tokens = NULL;
   size_t n = 0;

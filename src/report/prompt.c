@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "read/run.h"
 #include "text/unicode.h"
 
 enum { SHOWN_BYTES = 64 };
@@ -27,6 +28,10 @@ sg_status sgi_prompt_encode(const sgi_prompt *p, const char *text, bool no_bos, 
   }
   sg_buffer_free(ids);
   return st;
+}
+
+sg_status sgi_prompt_at(const sgi_prompt *p, ptrdiff_t position, size_t *out, sg_error *err) {
+  return sgi_prompt_position(position, p->count, out, err);
 }
 
 /* "\" m\", \"ac\", ...": the tokens of a text, as far as there is room. */

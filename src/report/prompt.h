@@ -17,6 +17,9 @@ typedef struct sgi_prompt {
 sg_status sgi_prompt_encode(const sgi_prompt *p, const char *text, bool no_bos, int32_t **tokens, size_t *count,
                             sg_error *err);
 
+/* A place of the prompt; negative ones from the end. */
+sg_status sgi_prompt_at(const sgi_prompt *p, ptrdiff_t position, size_t *out, sg_error *err);
+
 /* One token by its text ("dog", " dog") or number ("id:512"): what encodes to one token, with a
  * space in front if need be. */
 sg_status sgi_prompt_token(const sgi_prompt *p, const char *text, int32_t *id, sg_error *err);

@@ -17,3 +17,17 @@ json_t *sgi_report_text(const char *bytes, size_t n) {
 }
 
 const char *sgi_skip_mark(const char *text) { return text && !strncmp(text, "\xEF\xBB\xBF", 3) ? text + 3 : text; }
+
+char *sgi_report_clean(const char *text, size_t n, size_t *length) {
+  sgi_bytes out = {0};
+  bool ok = true;
+  for (size_t at = 0; at < n && ok; at++) {
+    size_t k = strnlen(text + at, n - at);
+    ok = sgi_utf8_lossy(text + at, k, &out) && (at + k == n || sgi_bytes_add(&out, "\xEF\xBF\xBD", 3));
+    at += k;
+  }
+  *length = out.n;
+  if (ok && sgi_bytes_add(&out, "", 1)) return out.data;
+  sgi_bytes_deinit(&out);
+  return NULL;
+}

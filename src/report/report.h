@@ -11,6 +11,9 @@ json_t *sgi_report_real(double x); /* null where x is NaN or infinite */
 /* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL
  * but for memory. */
 json_t *sgi_report_text(const char *bytes, size_t n);
+/* Whole characters of text (n bytes) with a NUL behind, broken ones and NULs within as U+FFFD;
+ * *length without that NUL. New: sgi_free; NULL: memory is out. */
+char *sgi_report_clean(const char *text, size_t n, size_t *length);
 /* text behind its byte order mark, if it has one. NULL allowed. */
 const char *sgi_skip_mark(const char *text);
 

@@ -20,7 +20,7 @@ static explorer e;
 static char names_file[300];
 static sgi_record_reader reading;
 static char *scratch; /* holds a recording, and what worlds knows of it */
-static worlds truth;
+static sgi_known_world truth;
 static json_t *document;
 static char metrics[256]; /* in scratch */
 
@@ -72,7 +72,7 @@ static int start(void **state) {
   assert_sg_ok(sgi_record_reader_open(path, &reading, err));
   e.recording = &reading;
   write_truth();
-  assert_sg_ok(worlds_load(&truth, scratch, &reading, err));
+  assert_sg_ok(sgi_known_world_load(&truth, scratch, &reading, err));
   e.worlds = &truth;
   snprintf(names_file, sizeof names_file, "%s/names.sqlite", scratch);
   e.names_path = names_file;
@@ -90,7 +90,7 @@ static int stop(void **state) {
   sg_tokenizer_free(e.tokenizer);
   json_decref(document);
   sgi_record_reader_close(&reading);
-  worlds_deinit(&truth);
+  sgi_known_world_deinit(&truth);
   api_forget(&e);
   sgi_free(e.facts);
   golden_remove(scratch);
@@ -812,10 +812,10 @@ static void other_splits(void **state) {
              program(), scratch, names[i], scratch, names[i]);
     assert_int_equal(system(line), 0);
     sgi_record_reader r;
-    worlds w;
+    sgi_known_world w;
     snprintf(path, sizeof path, "%.200s/rec-%s", scratch, names[i]);
     assert_sg_ok(sgi_record_reader_open(path, &r, err));
-    assert_sg_ok(worlds_load(&w, scratch, &r, err));
+    assert_sg_ok(sgi_known_world_load(&w, scratch, &r, err));
     assert_string_equal(w.split, names[i]);
     if (i) {
       assert_null(w.topic_of);
@@ -825,7 +825,7 @@ static void other_splits(void **state) {
       assert_non_null(json_object_get(w.topics, "sea"));
       assert_int_equal(json_object_size(w.topics), 1);
     }
-    worlds_deinit(&w);
+    sgi_known_world_deinit(&w);
     sgi_record_reader_close(&r);
   }
 }

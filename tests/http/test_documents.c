@@ -15,7 +15,7 @@ enum { MANY = 200000 };
 static char *scratch;
 static json_t *openapi;
 static explorer e;
-static doc_file data;
+static sgi_doc_file data;
 static http_server *server;
 
 static const char *path_of(const char *name) {
@@ -41,7 +41,7 @@ static int start(void **state) {
     fprintf(f, "Dog %d%s%s\n<|endoftext|>\n", i, i % 1000 == 7 ? " found a bone" : "", i % 2 ? "" : " \n\n ");
   fclose(f);
   e.name = "a model";
-  assert_sg_ok(documents_open(&data, path_of("many.txt"), &(sgi_text_form){0}, err));
+  assert_sg_ok(sgi_documents_open(&data, path_of("many.txt"), &(sg_text_form){0}, err));
   e.data = &data;
   http_settings s = {.handler = api_handle, .user = &e};
   assert_sg_ok(http_start(&s, &server, err));
@@ -51,7 +51,7 @@ static int start(void **state) {
 static int stop(void **state) {
   (void)state;
   http_stop(server);
-  documents_close(&data);
+  sgi_documents_close(&data);
   sg_model_free(e.model);
   sg_tokenizer_free(e.tokenizer);
   json_decref(openapi);
@@ -149,8 +149,8 @@ static void long_documents(void **state) {
   FILE *g = create("broken.txt");
   fputs("ab\xff\xc3", g);
   fclose(g);
-  doc_file d, before = data;
-  assert_sg_ok(documents_open(&d, path_of("long.jsonl"), &(sgi_text_form){.field = "story"}, err));
+  sgi_doc_file d, before = data;
+  assert_sg_ok(sgi_documents_open(&d, path_of("long.jsonl"), &(sg_text_form){.field = "story"}, err));
   data = d;
   static const struct {
     const char *body, *starts;
@@ -183,14 +183,14 @@ static void long_documents(void **state) {
     free(body);
     json_decref(o);
   }
-  documents_close(&data);
-  assert_sg_ok(documents_open(&data, path_of("broken.txt"), &(sgi_text_form){0}, err));
+  sgi_documents_close(&data);
+  assert_sg_ok(sgi_documents_open(&data, path_of("broken.txt"), &(sg_text_form){0}, err));
   assert_text(0, "ab\xef\xbf\xbd\xef\xbf\xbd");
   json_t *o = ask("/api/documents", "{}", 200);
   json_decref(o);
   /* The file changes under the explorer: an error without its path, and the server goes on. */
-  documents_close(&data);
-  assert_sg_ok(documents_open(&data, path_of("long.jsonl"), &(sgi_text_form){.field = "story"}, err));
+  sgi_documents_close(&data);
+  assert_sg_ok(sgi_documents_open(&data, path_of("long.jsonl"), &(sg_text_form){.field = "story"}, err));
   f = create("long.jsonl");
   fputs("{\"story\":\"short\"}\nnothing\n", f);
   fclose(f);
@@ -202,22 +202,22 @@ static void long_documents(void **state) {
   assert_null(strstr(json_string_value(json_object_get(o, "error")), scratch));
   assert_non_null(strstr(json_string_value(json_object_get(o, "error")), "long.jsonl"));
   json_decref(o);
-  documents_close(&data);
+  sgi_documents_close(&data);
   data = before;
 }
 
 static void refused(void **state) {
   (void)state;
-  doc_file d;
+  sgi_doc_file d;
   sg_error x = {0};
   fclose(create("empty.txt"));
-  assert_int_equal(documents_open(&d, path_of("empty.txt"), &(sgi_text_form){0}, &x), SG_ERR_FORMAT);
+  assert_int_equal(sgi_documents_open(&d, path_of("empty.txt"), &(sg_text_form){0}, &x), SG_ERR_FORMAT);
   assert_non_null(strstr(x.text, "empty.txt"));
-  documents_close(&d);
-  assert_int_equal(documents_open(&d, path_of("none.txt"), &(sgi_text_form){0}, &x), SG_ERR_IO);
-  documents_close(&d);
-  assert_int_equal(documents_open(&d, "Makefile", &(sgi_text_form){0}, &x), SG_ERR_ARG);
-  documents_close(&d);
+  sgi_documents_close(&d);
+  assert_int_equal(sgi_documents_open(&d, path_of("none.txt"), &(sg_text_form){0}, &x), SG_ERR_IO);
+  sgi_documents_close(&d);
+  assert_int_equal(sgi_documents_open(&d, "Makefile", &(sg_text_form){0}, &x), SG_ERR_ARG);
+  sgi_documents_close(&d);
   e.data = NULL;
   json_decref(ask("/api/documents", "{}", 400));
   json_decref(ask("/api/document", "{}", 400));

@@ -274,10 +274,35 @@ static void summary(void **state) {
   assert_int_equal(sg_interventions_summary(&runs, 2, &s, NULL), SG_ERR_ARG);
 }
 
+/* What a program opens: the rows of a type, and the template around the noun. */
+static void files(void **state) {
+  (void)state;
+  char *folder = golden_temporary(), *path = sgi_path_join(folder, "facts.json");
+  sg_facts *f = NULL;
+  json_t *o = json_loads("{\"before\":\"The \",\"after\":\" was\",\"facts\":{\"dog\":{\"old\":3}}}", 0, NULL);
+  assert_sg_ok(sgi_json_save(path, o, err));
+  assert_sg_ok(sg_facts_load(path, NULL, &f, err));
+  assert_string_equal(sg_facts_before(f), "The ");
+  assert_string_equal(sg_facts_after(f), " was");
+  assert_sg_ok(sg_facts_list(f, 1, err));
+  assert_int_equal(sg_facts_count(f), 1);
+  assert_int_equal(sg_facts_answer(f, 0, 0).count, 3);
+  sg_facts_free(f);
+  sg_error why;
+  assert_int_equal(sg_facts_load("no/such", NULL, &f, &why), SG_ERR_IO);
+  assert_int_equal(sg_facts_load(NULL, NULL, &f, &why), SG_ERR_ARG);
+  assert_int_equal(sg_facts_load(path, NULL, NULL, &why), SG_ERR_ARG);
+  assert_null(sg_facts_before(NULL));
+  assert_null(sg_facts_after(NULL));
+  json_decref(o);
+  sgi_free(path);
+  golden_remove(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pattern),  cmocka_unit_test(order),     cmocka_unit_test(distinct),
-      cmocka_unit_test(too_many), cmocka_unit_test(json),      cmocka_unit_test(bad_json),
-      cmocka_unit_test(rows),     cmocka_unit_test(no_memory), cmocka_unit_test(summary)};
+      cmocka_unit_test(pattern), cmocka_unit_test(order),    cmocka_unit_test(distinct), cmocka_unit_test(too_many),
+      cmocka_unit_test(json),    cmocka_unit_test(bad_json), cmocka_unit_test(rows),     cmocka_unit_test(no_memory),
+      cmocka_unit_test(summary), cmocka_unit_test(files)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ static sg_status margins(const sg_model *m, const int32_t *tokens, watch *w, cha
   if (!C) return SG_ERR_UNSUPPORTED;
   *n = m->config.num_layers * C * T * sizeof(sg_margin);
   *out = calloc(1, *n);
-  return w ? sgi_margins_watched(m, tokens, T, (sg_margin *)*out, look, w, NULL)
+  return w ? sg_margins_watched(m, tokens, T, (sg_margin *)*out, look, w, NULL)
            : sg_margins(m, tokens, T, (sg_margin *)*out, NULL);
 }
 

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prompt.h"
-#include "report/card.h"
-#include "report/card_record.h"
+#include "card.h"
+#include "card_record.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "model/identity.h"
@@ -19,9 +18,9 @@ enum { TOKENS = 10, EXAMPLES = 12, AROUND = 16, BINS = 48, QUANTILES = 99 };
 
 static bool plain(char c) { return isalnum((unsigned char)c) || c == '_' || c == '.'; }
 
-void cli_tracer_slug(const char *text, char out[CLI_SLUG]) {
+void sgi_tracer_slug(const char *text, char out[SGI_SLUG]) {
   size_t n = 0;
-  for (; *text && n + 1 < CLI_SLUG; text++) {
+  for (; *text && n + 1 < SGI_SLUG; text++) {
     if (plain(*text) && (n || *text != '.'))
       out[n++] = *text;
     else if (n && out[n - 1] != '-' && *text != '\'')
@@ -29,18 +28,18 @@ void cli_tracer_slug(const char *text, char out[CLI_SLUG]) {
   }
   while (n && out[n - 1] == '-') n--;
   out[n] = 0;
-  if (!n) snprintf(out, CLI_SLUG, "graph");
+  if (!n) snprintf(out, SGI_SLUG, "graph");
 }
 
-char *cli_tracer_name(const char *path, const sg_model *model) {
-  char *real = realpath(path, NULL), base[CLI_SLUG], out[CLI_SLUG + 16];
-  cli_tracer_slug(sgi_base_name(real ? real : path), base);
+char *sgi_tracer_name(const char *path, const sg_model *model) {
+  char *real = realpath(path, NULL), base[SGI_SLUG], out[SGI_SLUG + 16];
+  sgi_tracer_slug(sgi_base_name(real ? real : path), base);
   free(real);
   snprintf(out, sizeof out, "%s-%08llx", base, (unsigned long long)(sgi_model_hash(model) >> 32));
   return sgi_strdup(out);
 }
 
-char *cli_tracer_scan(const char *name) { return sgi_path_join("./graph_data/features", name); }
+char *sgi_tracer_scan(const char *name) { return sgi_path_join("./graph_data/features", name); }
 
 /* ---- one neuron ------------------------------------------------------------------------------ */
 
@@ -158,7 +157,7 @@ static sg_status add_values(json_t *o, const sgi_neuron_record *n, sg_error *err
   return SG_OK;
 }
 
-static sg_status add_recorded(const cli_tracer *t, const sg_node *n, const sg_neuron_view *view, json_t *o,
+static sg_status add_recorded(const sgi_tracer *t, const sg_node *n, const sg_neuron_view *view, json_t *o,
                               sg_error *err) {
   size_t slot;
   if (!t->rec || sgi_recording_slot(t->rec, (size_t)n->layer, &slot, NULL)) return SG_OK; /* a layer not recorded */
@@ -182,7 +181,7 @@ static long long feature_of(const sg_graph *g, const sg_node *n) {
   return (x + y) * (x + y + 1) / 2 + y;
 }
 
-static sg_status write_feature(const cli_tracer *t, const sg_graph *g, const sg_node *n, const char *folder,
+static sg_status write_feature(const sgi_tracer *t, const sg_graph *g, const sg_node *n, const char *folder,
                                float *block, sg_error *err) {
   size_t V = sg_model_config(t->p->model)->vocab_size;
   sg_neuron_view view = {block, block + V, block + 2 * V, block + 3 * V};
@@ -211,22 +210,18 @@ static bool written_before(const sg_graph *g, size_t i) {
   return false;
 }
 
-sg_status cli_tracer_features(const cli_tracer *t, const sg_graph *g, sg_error *err) {
+sg_status sgi_tracer_features(const sgi_tracer *t, const sg_graph *g, sg_error *err) {
   size_t V = sg_model_config(t->p->model)->vocab_size;
   char *features = sgi_path_join(t->directory, "features"),
        *folder = features ? sgi_path_join(features, t->name) : NULL;
   float *block = sgi_alloc(4 * V * sizeof *block);
-  cli_progress bar;
   sg_status st =
       folder && block ? sgi_make_directory(folder, err) : sgi_fail_memory(err, 4 * V * sizeof *block, "tokens");
-  cli_progress_begin(&bar, "feature files", "nodes", (double)g->n_nodes, 0);
   for (size_t i = 0; i < g->n_nodes && !st; i++) {
-    if (cli_stop) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+    if (t->progress && !t->progress(t->user, i, g->n_nodes)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
     if (!st && g->nodes[i].kind == SG_NODE_NEURON && !written_before(g, i))
       st = write_feature(t, g, &g->nodes[i], folder, block, err);
-    cli_progress_update(&bar, (double)i + 1, NULL);
   }
-  cli_progress_end(&bar);
   sgi_free(block);
   sgi_free(folder);
   sgi_free(features);
@@ -252,8 +247,8 @@ static sg_status read_list(const char *path, json_t **out, sg_error *err) {
                   path);
 }
 
-sg_status cli_tracer_list(const cli_tracer *t, const char *slug, sg_error *err) {
-  char file[CLI_SLUG + 8];
+sg_status sgi_tracer_list(const sgi_tracer *t, const char *slug, sg_error *err) {
+  char file[SGI_SLUG + 8];
   snprintf(file, sizeof file, "%s.json", slug);
   char *path = sgi_path_join(t->directory, "graph-metadata.json"), *own = sgi_path_join(t->directory, file);
   json_t *list = NULL, *graph = NULL;
@@ -275,5 +270,17 @@ sg_status cli_tracer_list(const cli_tracer *t, const char *slug, sg_error *err) 
   json_decref(graph);
   sgi_free(path);
   sgi_free(own);
+  return st;
+}
+
+sg_status sgi_tracer_save(const sgi_tracer *t, const sg_graph *g, const sg_graph_labels *l, sg_error *err) {
+  char file[SGI_SLUG + 8];
+  snprintf(file, sizeof file, "%s.json", l->slug);
+  char *path = sgi_path_join(t->directory, file);
+  sg_status st = path ? sgi_make_directory(t->directory, err) : sgi_fail_memory(err, 64, "a path");
+  if (!st) st = sgi_tracer_features(t, g, err);
+  if (!st) st = sg_graph_save_json(g, l, path, err);
+  if (!st) st = sgi_tracer_list(t, l->slug, err);
+  sgi_free(path);
   return st;
 }

@@ -1,4 +1,4 @@
-#include "worlds.h"
+#include "known_world.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ static sg_status load(const char *directory, const char *name, json_t **out, sg_
 
 /* The split whose stories are the recording's documents, one by one: what its text is called up to
  * the first dot. */
-static sg_status split_of(worlds *w, const sgi_record_reader *r, sg_error *err) {
+static sg_status split_of(sgi_known_world *w, const sgi_record_reader *r, sg_error *err) {
   json_t *o = NULL;
   sg_status st = load(r->directory, "recording.json", &o, err);
   const char *data = json_string_value(json_object_get(o, "data")), *slash = data ? strrchr(data, '/') : NULL;
@@ -26,8 +26,9 @@ static sg_status split_of(worlds *w, const sgi_record_reader *r, sg_error *err) 
   return st;
 }
 
-sg_status worlds_load(worlds *w, const char *directory, const sgi_record_reader *recording, sg_error *err) {
-  *w = (worlds){.topics = json_object()};
+sg_status sgi_known_world_load(sgi_known_world *w, const char *directory, const sgi_record_reader *recording,
+                               sg_error *err) {
+  *w = (sgi_known_world){.topics = json_object()};
   sg_status st = load(directory, "labels.json", &w->labels, err);
   if (!st && !json_is_object(w->labels))
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object in labels.json, as 'data worlds' writes it", directory);
@@ -44,14 +45,14 @@ sg_status worlds_load(worlds *w, const char *directory, const sgi_record_reader 
   return st;
 }
 
-void worlds_deinit(worlds *w) {
+void sgi_known_world_deinit(sgi_known_world *w) {
   json_decref(w->labels);
   json_decref(w->topics);
   sgi_free(w->topic_of);
-  *w = (worlds){0};
+  *w = (sgi_known_world){0};
 }
 
-const char *worlds_category(const worlds *w, const char *word) {
+const char *sgi_known_world_category(const sgi_known_world *w, const char *word) {
   char copy[64];
   while (*word == ' ') word++;
   size_t n = strlen(word);
