@@ -146,8 +146,8 @@ const char *cli_word_option(const cli_call *c, const char *word);
 /* The same of commands: "tokenizer encode" for "tokenize". */
 const char *cli_word_command(const char *word);
 /* Name of the option's environment variable into out (of size bytes). */
-/* 0, or the exit code where SGATLIN_ISA has a value that is not known or a variable SGATLIN_...
- * names no option of any command. */
+/* 0, or the exit code where SGATLIN_ISA or SGATLIN_BF16 has a value that is not known or a variable
+ * SGATLIN_... names no option of any command. */
 int cli_check_variables(void);
 void cli_variable_name(const cli_option *o, char *out, size_t size);
 

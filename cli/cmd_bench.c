@@ -73,6 +73,8 @@ static json_t *bench_json(const sgi_bench *b, const subject *s) {
                         "threads", (json_int_t)b->threads, "batch", (json_int_t)b->batch_size, "seq",
                         (json_int_t)b->seq_len, "rounds", (json_int_t)b->rounds, "parameters",
                         (json_int_t)b->parameters, "allocations", (json_int_t)b->allocations);
+  json_object_set_new(o, "precision", json_string(b->precision));
+  json_object_set_new(o, "bf16_path", json_string(b->bf16_path));
   json_object_set_new(o, "gemm_gflops", sgi_report_real(b->gemm_flops_per_second / 1e9));
   json_object_set_new(o, "copy_gbytes_per_s", sgi_report_real(b->copy_bytes_per_second / 1e9));
   json_object_set_new(o, "train_tokens_per_s", positive(rate(b, b->train_seconds)));
@@ -171,6 +173,7 @@ static sg_status measure(const cli_call *c, subject *s, sgi_bench *b, sg_error *
                          .rounds = cli_size(c, "rounds"),
                          .cpu_time = cli_flag(c, "cpu-time"),
                          .forward_only = cli_flag(c, "forward-only"),
+                         .bf16 = !c->n_args && sgi_settings_settle_precision(&s->settings),
                          .seed = cli_u64(c, "seed"),
                          .progress = progress,
                          .user = &p};
@@ -290,6 +293,7 @@ const cli_command cli_bench = {
     .examples =
         "# all kinds at the sizes of the tinystories preset\nsgatlin bench -k all\n"
         "# where a step's time goes\nsgatlin bench --kernels\n"
+        "# products in bf16\nsgatlin bench -k mlp --set train.precision=bf16\n"
         "# a larger pool, for a script\nsgatlin bench --set feedforward.num_neurons=4096 --json\n"
         "# a saved model: how soon it opens, how fast it runs from its file\nsgatlin bench demo/sgatlin --forward-only",
     .description =
@@ -310,7 +314,8 @@ const cli_command cli_bench = {
         "(forward_utilisation); decode_bytes_per_token, decode_share_of_bandwidth; open_seconds, first_token_seconds "
         "(a "
         "saved model: until it is mapped and checked; until the first token's logits, no page of it mapped before); "
-        "planned_bytes, peak_rss_bytes; allocations (by the library inside the timed steps); threads, isa; "
+        "planned_bytes, peak_rss_bytes; allocations (by the library inside the timed steps); threads, isa; precision, "
+        "bf16_path (amx, avx512_bf16 or emulated); "
         "train_kernels, forward_kernels, decode_kernels: name, seconds, share of the whole, flops, bytes, limit, "
         "share_of_limit. What was not measured is null.",
     .options = options,

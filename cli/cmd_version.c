@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "ffn/ffn.h"
 #include "ffn/kinds.h"
+#include "math/bf16.h"
 #include "math/kernels.h"
 #include "version.h"
 
@@ -22,6 +23,7 @@ void cli_version_text(FILE *f) {
   fprintf(f, "compiler  %s\n", COMPILER);
   fprintf(f, "oneDNN    %d.%d.%d\n", d->major, d->minor, d->patch);
   fprintf(f, "CPU path  %s, %d threads\n", sgi_kernel_table()->isa, omp_get_max_threads());
+  fprintf(f, "bf16      %s%s\n", sgi_bf16_path(), sgi_bf16_gains() ? "" : ", not faster than float32");
   fprintf(f, "kinds    %s\n", SGI_KIND_WORDS);
 }
 
@@ -41,9 +43,10 @@ static int run(const cli_call *c) {
   const dnnl_version_t *d = dnnl_version();
   char dnnl[48];
   snprintf(dnnl, sizeof dnnl, "%d.%d.%d", d->major, d->minor, d->patch);
-  return cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o}", "version", SGI_VERSION, "commit", SGI_COMMIT,
-                            "compiler", COMPILER, "onednn", dnnl, "isa", sgi_kernel_table()->isa, "threads",
-                            omp_get_max_threads(), "kinds", kinds_json()));
+  return cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:o}", "version", SGI_VERSION, "commit",
+                            SGI_COMMIT, "compiler", COMPILER, "onednn", dnnl, "isa", sgi_kernel_table()->isa, "bf16",
+                            sgi_bf16_path(), "bf16_gains", sgi_bf16_gains(), "threads", omp_get_max_threads(), "kinds",
+                            kinds_json()));
 }
 
 static const cli_option options[] = {CLI_JSON_OPTION, CLI_END};

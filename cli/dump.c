@@ -135,7 +135,8 @@ static void man_main(FILE *f) {
        "Every long option can be set by a variable: SGATLIN_THREADS=4 is --threads 4, and a '-' in the name "
        "becomes '_'. The command "
        "line wins. NO_COLOR, when not empty, turns colour off. SGATLIN_ISA (generic, avx2, avx512) chooses "
-       "the instruction set. A variable SGATLIN_... that names no option is refused, but for SGATLIN_TEST_...");
+       "the instruction set, SGATLIN_BF16 (native, emulated) how bf16 products are made. A variable SGATLIN_... that "
+       "names no option is refused, but for SGATLIN_TEST_...");
   fputs("\n.SH EXIT STATUS\n", f);
   roff(f, exit_codes);
   fputc('\n', f);

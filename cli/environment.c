@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "math/bf16.h"
 #include "math/kernels.h"
 
 static const char prefix[] = "SGATLIN_";
@@ -37,6 +38,7 @@ static void add_options(known_names *k, const cli_option *o) {
 /* Those of every command: a variable may be set for another one. */
 static void know_all(known_names *k) {
   add_name(k, "SGATLIN_ISA");
+  add_name(k, "SGATLIN_BF16");
   add_options(k, cli_global_options);
   for (size_t i = 0; cli_command_at(i); i++) add_options(k, cli_command_at(i)->options);
 }
@@ -44,7 +46,7 @@ static void know_all(known_names *k) {
 int cli_check_variables(void) {
   static known_names known; /* larger than a stack frame should be; written by the main thread, once */
   sg_error err = {0};
-  if (sgi_kernels_check(&err)) return cli_fail(&err);
+  if (sgi_kernels_check(&err) || sgi_bf16_check(&err)) return cli_fail(&err);
   for (char **e = environ; e && *e; e++) {
     if (strncmp(*e, prefix, sizeof prefix - 1) || !strncmp(*e, "SGATLIN_TEST_", 13)) continue;
     char name[NAME_BYTES];

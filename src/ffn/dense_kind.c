@@ -136,7 +136,7 @@ sg_status sgi_dense_backward(sgi_ffn_call *call, float *dx, const float *dy, con
   layout_work(c, n, &call->scratch, &w);
   sgi_profile_stage(profile, "feedforward products backward");
   if (form->bias) sgi_column_sums(call->dw[p.out_bias], dy, D, n, D);
-  sg_status st = sgi_linear_dw(call->dw[p.out], dy, D, k.h, k.ldh, n, F, D, profile);
+  sg_status st = sgi_stored_linear_dw(call->dw[p.out], dy, D, k.h, k.ldh, call->w[p.out], n, profile);
   if (!st) st = sgi_stored_linear_dx(w.dh, w.lddh, dy, D, call->w[p.out], n, 0, call->scratch);
   if (st) return st;
   double at = sgi_lap_begin(profile);
@@ -144,7 +144,7 @@ sg_status sgi_dense_backward(sgi_ffn_call *call, float *dx, const float *dy, con
   for (size_t i = 0; i < n; i++) form->backward(w.du + i * w.lddu, w.dh + i * w.lddh, k.u + i * W, F);
   if (form->bias) sgi_column_sums(call->dw[p.in_bias], w.du, w.lddu, n, W);
   sgi_lap(profile, &at, "activation backward", 0, 4 * form->moved[1] * (double)(n * F));
-  st = sgi_linear_dw(call->dw[p.in], w.du, w.lddu, x, D, n, D, W, profile);
+  st = sgi_stored_linear_dw(call->dw[p.in], w.du, w.lddu, x, D, call->w[p.in], n, profile);
   return st ? st : sgi_stored_linear_dx(dx, D, w.du, w.lddu, call->w[p.in], n, 0, call->scratch);
 }
 

@@ -292,6 +292,7 @@ static sg_status hidden(sgi_ffn_call *call, float *y, const float *x) {
   packed p;
   layout(c, n, &call->saved, &k);
   layout_packed(c, n, D, 2 * F, &call->scratch, &p);
+  if (call->w[UP]->rounds) p.wt = NULL;
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
   group(c, n, &k);
@@ -316,6 +317,7 @@ static sg_status out(sgi_ffn_call *call, float *y, const float *x) {
   packed p;
   layout(c, n, &call->saved, &k);
   layout_packed(c, n, F, D, &call->scratch, &p);
+  if (call->w[DOWN]->rounds) p.wt = NULL;
   sgi_profile *profile = call->scratch.profile;
   double at = sgi_lap_begin(profile);
   for (size_t e = 0; p.wt && e < C; e++) {
@@ -365,14 +367,17 @@ static sg_status experts_backward(const sgi_ffn_call *call, const kept *k, const
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
     sgi_column_sums(call->dw[DOWN_BIAS] + e * D, w->dy + at * D, D, rows, D);
-    st = sgi_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, D, k->h + at * k->ldh, k->ldh, rows, F, D, NULL);
+    sgi_weight down = map_of(call, DOWN, e);
+    st = sgi_stored_linear_dw(call->dw[DOWN] + e * D * F, w->dy + at * D, D, k->h + at * k->ldh, k->ldh, &down, rows,
+                              NULL);
   }
   if (!st) st = blocks(call, k, w, block_backward);
   for (size_t e = 0; e < C && !st; e++) {
     size_t at = k->start[e], rows = k->start[e + 1] - at;
     sgi_column_sums(call->dw[UP_BIAS] + e * 2 * F, w->du + at * w->ldu, w->ldu, rows, 2 * F);
-    st = sgi_linear_dw(call->dw[UP] + e * 2 * F * D, w->du + at * w->ldu, w->ldu, k->x + at * D, D, rows, D, 2 * F,
-                       NULL);
+    sgi_weight up = map_of(call, UP, e);
+    st = sgi_stored_linear_dw(call->dw[UP] + e * 2 * F * D, w->du + at * w->ldu, w->ldu, k->x + at * D, D, &up, rows,
+                              NULL);
   }
   return st;
 }

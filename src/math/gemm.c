@@ -17,7 +17,7 @@ enum { TILES = 8, TILE_LEAST = 128, TILE_STEP = 16 };
 
 static size_t round_up(size_t x, size_t step) { return (x + step - 1) / step * step; }
 
-static void choose_tile(size_t m, size_t n, size_t *tm, size_t *tn) {
+void sgi_gemm_tile(size_t m, size_t n, size_t *tm, size_t *tn) {
   *tm = m;
   *tn = n;
   while (((m + *tm - 1) / *tm) * ((n + *tn - 1) / *tn) < TILES) {
@@ -87,7 +87,7 @@ sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *
     return SG_OK;
   }
   size_t tm, tn;
-  choose_tile(m, n, &tm, &tn);
+  sgi_gemm_tile(m, n, &tm, &tn);
   size_t rows = (m + tm - 1) / tm, columns = (n + tn - 1) / tn, tiles = rows * columns;
   atomic_int worst = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) if (tiles > 1)
@@ -99,6 +99,82 @@ sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *
     if (st) atomic_store(&worst, st);
   }
   return (sg_status)atomic_load(&worst);
+}
+
+/* ---- blocks of bf16 -------------------------------------------------------------------------- */
+
+/* Of one size, so that four primitives serve every product: two orders of each operand. */
+enum { BF16_SCRATCH = 128 << 10 /* bytes */ };
+typedef struct bf16_form {
+  dnnl_memory_desc_t a, b, c, scratch;
+  dnnl_primitive_t product;
+} bf16_form;
+static bf16_form bf16_forms[2][2];
+static dnnl_engine_t bf16_engine;
+
+const char *sgi_gemm_bf16_instructions(void) {
+  int isa = (int)dnnl_get_effective_cpu_isa();
+  bool amx = (isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
+  bool bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+  return amx ? "amx" : bf16 ? "avx512_bf16" : NULL;
+}
+
+static dnnl_status_t make_form(bool ta, bool tb, bf16_form *f) {
+  enum { M = SGI_BF16_ROWS, N = SGI_BF16_COLUMNS, K = SGI_BF16_INNER };
+  dnnl_primitive_attr_t own_scratch = NULL;
+  dnnl_primitive_desc_t described = NULL;
+  dnnl_matmul_desc_t d;
+  dnnl_status_t st = dnnl_memory_desc_init_by_tag(&f->a, 2, (dnnl_dims_t){M, K}, dnnl_bf16, ta ? dnnl_ba : dnnl_ab);
+  if (!st) st = dnnl_memory_desc_init_by_tag(&f->b, 2, (dnnl_dims_t){K, N}, dnnl_bf16, tb ? dnnl_ba : dnnl_ab);
+  if (!st) st = dnnl_memory_desc_init_by_tag(&f->c, 2, (dnnl_dims_t){M, N}, dnnl_f32, dnnl_ab);
+  if (!st) st = dnnl_matmul_desc_init(&d, &f->a, &f->b, NULL, &f->c);
+  if (!st) st = dnnl_primitive_attr_create(&own_scratch);
+  if (!st) st = dnnl_primitive_attr_set_scratchpad_mode(own_scratch, dnnl_scratchpad_mode_user);
+  if (!st) st = dnnl_primitive_desc_create(&described, &d, own_scratch, bf16_engine, NULL);
+  if (!st) f->scratch = *dnnl_primitive_desc_query_md(described, dnnl_query_scratchpad_md, 0);
+  if (!st && dnnl_memory_desc_get_size(&f->scratch) > BF16_SCRATCH) st = dnnl_unimplemented;
+  if (!st) st = dnnl_primitive_create(&f->product, described);
+  dnnl_primitive_desc_destroy(described);
+  dnnl_primitive_attr_destroy(own_scratch);
+  return st;
+}
+
+sg_status sgi_gemm_bf16_ready(sg_error *err) {
+  static atomic_bool ready;
+  if (atomic_load(&ready)) return SG_OK;
+  int threads = omp_get_max_threads();
+  omp_set_num_threads(1); /* a block is one thread's */
+  dnnl_status_t st = bf16_engine ? dnnl_success : dnnl_engine_create(&bf16_engine, dnnl_cpu, 0);
+  for (int i = 0; i < 4 && !st; i++)
+    if (!bf16_forms[i / 2][i % 2].product) st = make_form(i / 2, i % 2, &bf16_forms[i / 2][i % 2]);
+  omp_set_num_threads(threads);
+  if (st) return sgi_fail(err, SG_ERR_INTERNAL, "oneDNN makes no product of bf16 blocks (its status %d)", (int)st);
+  atomic_store(&ready, true);
+  return SG_OK;
+}
+
+sg_status sgi_gemm_bf16_block(bool ta, bool tb, const uint16_t *a, const uint16_t *b, float *c) {
+  const bf16_form *f = &bf16_forms[ta][tb];
+  _Alignas(64) char scratch[BF16_SCRATCH];
+  const dnnl_memory_desc_t *const described[] = {&f->a, &f->b, &f->c, &f->scratch};
+  void *const data[] = {(void *)a, (void *)b, c, scratch};
+  static const int places[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
+  dnnl_exec_arg_t args[4] = {{0, NULL}};
+  dnnl_stream_t stream = NULL;
+  int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  dnnl_status_t st = dnnl_stream_create(&stream, bf16_engine, dnnl_stream_default_flags);
+  for (size_t i = 0; i < SGI_COUNT(args) && !st; i++) {
+    args[i].arg = places[i];
+    st = dnnl_memory_create(&args[i].memory, described[i], bf16_engine, data[i]);
+  }
+  if (!st) st = dnnl_primitive_execute(f->product, stream, SGI_COUNT(args), args);
+  if (!st) st = dnnl_stream_wait(stream);
+  for (size_t i = 0; i < SGI_COUNT(args); i++)
+    if (args[i].memory) dnnl_memory_destroy(args[i].memory);
+  if (stream) dnnl_stream_destroy(stream);
+  omp_set_num_threads(threads);
+  return st == dnnl_success ? SG_OK : st == dnnl_out_of_memory ? SG_ERR_MEMORY : SG_ERR_INTERNAL;
 }
 
 enum { COPY_STEP = 64 };

@@ -24,6 +24,20 @@ sg_status sgi_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *
 sg_status sgi_gemm1(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
                     const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
+/* The rows and columns of a tile of a product (m,n): by its sizes alone. */
+void sgi_gemm_tile(size_t m, size_t n, size_t *tm, size_t *tn);
+
+/* Products of bf16 blocks by the processor's own instructions (bf16.h): C (SGI_BF16_ROWS,
+ * SGI_BF16_COLUMNS) = op(A) op(B), assigned, with sums over SGI_BF16_INNER in float32. op(A) is A
+ * or, with ta, its transpose, likewise B; all whole and one row behind the other. Ready once
+ * sgi_gemm_bf16_ready has succeeded. */
+enum { SGI_BF16_ROWS = 64, SGI_BF16_COLUMNS = 256, SGI_BF16_INNER = 256 };
+sg_status sgi_gemm_bf16_ready(sg_error *err);
+sg_status sgi_gemm_bf16_block(bool ta, bool tb, const uint16_t *a, const uint16_t *b, float *c);
+/* What oneDNN multiplies bf16 with here: "amx", "avx512_bf16", or NULL where it has no
+ * instructions for it. */
+const char *sgi_gemm_bf16_instructions(void);
+
 /* c (n,n) = a b by one call of oneDNN with all threads: the yardstick of the bench, nothing
  * else. */
 sg_status sgi_gemm_yardstick(size_t n, const float *a, const float *b, float *c);

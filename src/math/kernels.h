@@ -106,6 +106,9 @@ typedef struct sgi_kernels {
   void (*adamw)(float *w, float *g, float *m, float *v, size_t n, const sgi_adamw_step *s);
 
   sgi_stored_kernels stored[SGI_STORED];
+  /* The nearest bf16, ties to even; NaN stays NaN. The same on every path. */
+  void (*round_bf16)(float *y, const float *x, size_t n); /* as float32; y may be x */
+  void (*to_bf16)(void *y, const float *x, size_t n);     /* as stored */
 } sgi_kernels;
 
 /* SG_OK, or SG_ERR_ARG where SGATLIN_ISA asks for what there is not; empty is unset. */

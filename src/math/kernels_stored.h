@@ -97,3 +97,26 @@ STORED(bf16)
 STORED(f16)
 STORED(int8)
 STORED(int4)
+
+/* Adding half of the last place, and the last place where it would be a tie, carries into the
+ * upper half; a NaN would lose its mark that way, so it keeps its upper half and gets another. */
+INLINE uint32_t bf16_bits(float x) {
+  uint32_t u;
+  memcpy(&u, &x, sizeof u);
+  uint32_t nearest = u + 0x7FFFu + (u >> 16 & 1u);
+  return (u & 0x7FFFFFFFu) > 0x7F800000u ? u | 0x400000u : nearest;
+}
+
+static void round_bf16(float *y, const float *x, size_t n) {
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) {
+    uint32_t u = bf16_bits(x[i]) & 0xFFFF0000u;
+    memcpy(y + i, &u, sizeof u);
+  }
+}
+
+static void to_bf16(void *y, const float *x, size_t n) {
+  uint16_t *out = y;
+#pragma omp simd
+  for (size_t i = 0; i < n; i++) out[i] = (uint16_t)(bf16_bits(x[i]) >> 16);
+}

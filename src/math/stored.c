@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "math/bf16.h"
 #include "math/gemm.h"
 #include "math/gemv.h"
 #include "math/transpose.h"
@@ -50,7 +51,9 @@ sg_status sgi_stored_linear(float *y, size_t ldy, const float *x, size_t ldx, co
   if (!n) return SG_OK;
   double at = sgi_work_begin(scratch.profile);
   atomic_int worst = SG_OK;
-  if (n <= SGI_GEMV_ROWS) {
+  if (w->rounds) {
+    atomic_store(&worst, sgi_bf16_gemm(false, true, n, out, in, x, ldx, sgi_bf16_stored(w), 0, y, ldy));
+  } else if (n <= SGI_GEMV_ROWS) {
     sgi_gemv_stored(y, ldy, x, ldx, w, n);
   } else if (n >= SGI_COPY_ROWS && scratch.base) {
     float *wt = SGI_TAKE(&scratch, in * sgi_stride(out), float);
@@ -74,14 +77,28 @@ sg_status sgi_stored_linear_dx(float *dx, size_t lddx, const float *dy, size_t l
   if (w->dtype == SGI_F32) return sgi_linear_dx(dx, lddx, dy, lddy, w->data, n, in, out, beta, scratch);
   double at = sgi_work_begin(scratch.profile);
   atomic_int worst = SG_OK;
+  if (w->rounds) {
+    atomic_store(&worst, sgi_bf16_gemm(false, false, n, in, out, dy, lddy, sgi_bf16_stored(w), beta, dx, lddx));
+  } else {
 #pragma omp parallel for schedule(dynamic, 1) if (n * in * out > 65536)
-  for (size_t j = 0; j < in; j += TILE_COLUMNS) {
-    sg_status st = along(n, dy, lddy, w, j, least(TILE_COLUMNS, in - j), beta, dx, lddx);
-    if (st) atomic_store(&worst, st);
+    for (size_t j = 0; j < in; j += TILE_COLUMNS) {
+      sg_status st = along(n, dy, lddy, w, j, least(TILE_COLUMNS, in - j), beta, dx, lddx);
+      if (st) atomic_store(&worst, st);
+    }
   }
   sgi_work(scratch.profile, at, sgi_product_flops(n, in, out),
            4.0 * (double)n * (double)(in + out) + (double)sgi_weight_bytes(w));
   return (sg_status)atomic_load(&worst);
+}
+
+sg_status sgi_stored_linear_dw(float *dw, const float *dy, size_t lddy, const float *x, size_t ldx, const sgi_weight *w,
+                               size_t n, sgi_profile *profile) {
+  size_t in = w->width, out = w->rows;
+  if (!w->rounds) return sgi_linear_dw(dw, dy, lddy, x, ldx, n, in, out, profile);
+  double at = sgi_work_begin(profile);
+  sg_status st = sgi_bf16_gemm(true, false, out, in, n, dy, lddy, sgi_bf16_floats(x, ldx), 1, dw, in);
+  sgi_work(profile, at, sgi_product_flops(n, in, out), sgi_product_bytes(n, in, out));
+  return st;
 }
 
 sg_status sgi_stored_product1(bool tb, size_t m, const float *a, size_t lda, const sgi_weight *w, float beta, float *c,
@@ -90,6 +107,9 @@ sg_status sgi_stored_product1(bool tb, size_t m, const float *a, size_t lda, con
   if (w->dtype == SGI_F32)
     return tb ? sgi_gemm1(false, true, m, w->rows, w->width, 1, a, lda, w->data, w->width, beta, c, ldc)
               : sgi_gemm1(false, false, m, w->width, w->rows, 1, a, lda, w->data, w->width, beta, c, ldc);
+  if (w->rounds)
+    return tb ? sgi_bf16_gemm1(false, true, m, w->rows, w->width, a, lda, sgi_bf16_stored(w), beta, c, ldc)
+              : sgi_bf16_gemm1(false, false, m, w->width, w->rows, a, lda, sgi_bf16_stored(w), beta, c, ldc);
   for (size_t j = 0; tb && j < w->rows && !st; j += TILE_ROWS)
     st = across(m, a, lda, w, j, least(TILE_ROWS, w->rows - j), beta, c, ldc);
   for (size_t j = 0; !tb && j < w->width && !st; j += TILE_COLUMNS)

@@ -16,6 +16,10 @@ sg_status sgi_stored_linear(float *y, size_t ldy, const float *x, size_t ldx, co
 /* dx (n,width; lddx) = beta dx + dy (n,rows; lddy) W. */
 sg_status sgi_stored_linear_dx(float *dx, size_t lddx, const float *dy, size_t lddy, const sgi_weight *w, size_t n,
                                float beta, sgi_arena scratch);
+/* dw (rows,width) += dy^T x, the gradient of w; in bf16 where w was made so (weight.h, rounds).
+ * profile: NULL, or where the product times itself. */
+sg_status sgi_stored_linear_dw(float *dw, const float *dy, size_t lddy, const float *x, size_t ldx, const sgi_weight *w,
+                               size_t n, sgi_profile *profile);
 
 /* On the calling thread: C (m,rows; ldc) = beta C + A (m,width; lda) W^T or, without tb, C
  * (m,width) = beta C + A (m,rows) W. */

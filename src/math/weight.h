@@ -17,6 +17,9 @@ typedef struct sgi_weight {
   const void *data;
   const float *scale; /* (rows, groups), or NULL */
   size_t group;       /* columns that share a scale, even; 0: all of the row */
+  /* bf16, a copy that a model is trained with: products take their other operand in bf16, too
+   * (bf16.h) */
+  bool rounds;
 } sgi_weight;
 
 typedef struct sgi_dtype_traits {

@@ -66,12 +66,14 @@ static size_t end_key(const sgi_attention *s, size_t t) { return s->past + t + 1
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
-/* out (rows, dp) = factor x, columns past d zero. */
-static void pack_rows(float *out, size_t dp, const float *x, size_t step, size_t rows, size_t d, float factor) {
+/* out (rows, dp) = factor x, columns past d zero; with round the nearest bf16. */
+static void pack_rows(float *out, size_t dp, const float *x, size_t step, size_t rows, size_t d, float factor,
+                      bool round) {
   const sgi_kernels *kern = sgi_kernel_table();
   for (size_t r = 0; r < rows; r++) {
     memcpy(out + r * dp, x + r * step, d * sizeof *out);
     if (factor != 1) kern->scale(out + r * dp, factor, d);
+    if (round) kern->round_bf16(out + r * dp, out + r * dp, d);
     if (dp > d) memset(out + r * dp + d, 0, (dp - d) * sizeof *out);
   }
 }
@@ -112,7 +114,7 @@ static void forward_block(const sgi_attention *s, const forward_room *m, size_t 
   const sgi_kernels *kern = sgi_kernel_table();
   size_t width = panel_width(), d = s->d_head, step = s->H * d;
   size_t lo = (first_key(s, b, i) - base) / width * width; /* relative to base, as all keys here */
-  pack_rows(m->q, m->dp, q + query_at(s, b, h, i), step, rows, d, scale_of(s));
+  pack_rows(m->q, m->dp, q + query_at(s, b, h, i), step, rows, d, scale_of(s), s->bf16);
   for (size_t r0 = 0; r0 < rows; r0 += kern->tile_rows) {
     size_t some = least(kern->tile_rows, rows - r0), keys = end_key(s, i + r0 + some - 1) - base - lo;
     float *p = m->p + r0 * m->ld, sum[ROWS];
@@ -122,6 +124,7 @@ static void forward_block(const sgi_attention *s, const forward_room *m, size_t 
       size_t t = i + r0 + r, from = first_key(s, b, t) - base - lo, to = end_key(s, t) - base - lo;
       float *row = p + r * m->ld, max;
       sum[r] = kern->softmax_exp(row + from, to - from, 1, &max);
+      if (s->bf16) kern->round_bf16(row + from, row + from, to - from);
       if (from) memset(row, 0, from * sizeof *row);
       for (size_t j = to; j < keys; j++) row[j] = 0; /* fewer than a strip's rows */
       lse[(b * s->T + t) * s->H + h] = max + logf(sum[r]);
@@ -139,7 +142,7 @@ static void forward_part(const sgi_attention *s, const forward_room *m, float *o
   size_t width = panel_width(), step = s->H * s->d_head;
   size_t base = first_key(s, b, first) / width * width, keys = end_key(s, last - 1) - base;
   pack_panels(m->kt, width, k + key_at(s, b, h, base), step, keys, s->d_head);
-  pack_rows(m->v, m->dp, v + key_at(s, b, h, base), step, keys, s->d_head, 1);
+  pack_rows(m->v, m->dp, v + key_at(s, b, h, base), step, keys, s->d_head, 1, false);
   for (size_t i = first; i < last; i += ROWS) forward_block(s, m, base, o, lse, b, h, i, least(ROWS, last - i), q);
 }
 
@@ -155,6 +158,7 @@ static void forward_few(const sgi_attention *s, float *pattern, float *o, float 
     float *out = o + query_at(s, b, h, t), max;
     for (size_t j = from; j < to; j++) pattern[j] = kern->dot(query, keys + j * step, d);
     float sum = kern->softmax_exp(pattern + from, to - from, scale_of(s), &max);
+    if (s->bf16) kern->round_bf16(pattern + from, pattern + from, to - from);
     size_t whole = d / panel_width() * panel_width(); /* columns that tiles cover */
     kern->block_product(false, 1, whole, to - from, pattern + from, 0, values + from * step, step, panel_width(), out,
                         0, false);
@@ -242,6 +246,10 @@ static void cross_rows(const sgi_attention *s, const backward_room *m, const cro
     kern->exp_shift(pr + from, to - from, 1, lse[(x->b * s->T + t) * s->H + x->h]);
 #pragma omp simd
     for (size_t j = from; j < to; j++) dr[j] = pr[j] * (dr[j] - mean);
+    if (s->bf16) {
+      kern->round_bf16(pr + from, pr + from, to - from);
+      kern->round_bf16(dr + from, dr + from, to - from);
+    }
     memset(pr, 0, from * sizeof *pr);
     memset(dr, 0, from * sizeof *dr);
     memset(pr + to, 0, (x->keys - to) * sizeof *pr);
@@ -275,15 +283,15 @@ static void backward_head(const sgi_attention *s, const backward_room *m, size_t
   size_t width = panel_width(), d = s->d_head, step = s->H * d, T = s->T, head = query_at(s, b, h, 0);
   pack_panels(m->kt, width, k + head, step, T, d);
   pack_panels(m->vt, width, v + head, step, T, d);
-  pack_rows(m->k, m->dp, k + head, step, T, d, 1);
+  pack_rows(m->k, m->dp, k + head, step, T, d, 1, false);
   memset(m->dk, 0, T * m->dp * sizeof *m->dk);
   memset(m->dv, 0, T * m->dp * sizeof *m->dv);
   for (size_t i = 0; i < T; i += BACK_ROWS) {
     crossing x = {.b = b, .h = h, .i = i, .rows = least(BACK_ROWS, T - i)};
     size_t at = head + i * step, end = end_key(s, i + x.rows - 1);
     float delta[BACK_ROWS];
-    pack_rows(m->q, m->dp, q + at, step, x.rows, d, scale_of(s));
-    pack_rows(m->d_o, m->dp, d_o + at, step, x.rows, d, 1);
+    pack_rows(m->q, m->dp, q + at, step, x.rows, d, scale_of(s), s->bf16);
+    pack_rows(m->d_o, m->dp, d_o + at, step, x.rows, d, 1, s->bf16);
     memset(m->dq, 0, x.rows * m->dp * sizeof *m->dq);
     for (size_t r = 0; r < x.rows; r++) delta[r] = kern->dot(d_o + at + r * step, o + at + r * step, d);
     for (x.key = first_key(s, b, i) / KEYS * KEYS; x.key < end; x.key += KEYS) {

@@ -11,6 +11,7 @@
 typedef struct sgi_attention {
   size_t B, T, past, capacity, H, d_head;
   const int32_t *starts;
+  bool bf16; /* q, k and v hold bf16 numbers; so do the other operands of products, p and the gradients */
 } sgi_attention;
 
 /* Scratch for max T queries and keys. */

@@ -121,6 +121,7 @@ sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float 
                    sgi_arena scratch) {
   room m;
   layout(n, D, V, &scratch, &m);
+  if (E->rounds) m.wt = NULL;
   double at = sgi_lap_begin(scratch.profile);
   if (m.wt) sgi_stored_pack(m.wt, E);
   for (size_t i = 0; i < n; i += BLOCK) {
@@ -132,7 +133,7 @@ sg_status sgi_loss(float *nll, int32_t *best, float *dx, float *dE, const float 
     sgi_lap(scratch.profile, &at, "loss", 0, dx ? 8.0 * (double)rows * (double)V : 0);
     if (!dx) continue;
     st = sgi_stored_linear_dx(dx + i * D, D, m.logits, m.ld, E, rows, 0, (sgi_arena){0});
-    if (!st) st = sgi_linear_dw(dE, m.logits, m.ld, x + i * D, D, rows, D, V, NULL);
+    if (!st) st = sgi_stored_linear_dw(dE, m.logits, m.ld, x + i * D, D, E, rows, NULL);
     if (st) return st;
     sgi_lap(scratch.profile, &at, "head backward", 2 * sgi_product_flops(rows, V, D),
             2 * sgi_product_bytes(rows, V, D));

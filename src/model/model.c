@@ -116,6 +116,7 @@ void sg_model_free(sg_model *m) {
   if (!m) return;
   sgi_weights_close(m->file);
   sgi_free(m->arena);
+  sgi_free(m->halves);
   sgi_free(m->w);
   sgi_free(m->weights);
   sgi_free(m->layers);

@@ -23,7 +23,11 @@ struct sg_model {
   const float **w;     /* data of each row; NULL where it is not float32 */
   float *arena;        /* owns the weights (row i at arena + rows[i].offset), NULL where they are mapped */
   void *file;          /* sgi_weights that owns what was read, or NULL */
-  bool watched;        /* read from files: what is computed from them must be finite (finite.h) */
+  /* Of a copy to train with (low.h): whose masters it is made of, and its bf16 numbers, row i at
+   * halves + rows[i].offset; else NULL. */
+  const struct sg_model *master;
+  uint16_t *halves;
+  bool watched; /* read from files: what is computed from them must be finite (finite.h) */
 };
 
 static inline size_t sgi_final_norm_row(const struct sg_model *m) { return m->table.count - 1; }

@@ -190,6 +190,8 @@ void sgi_pass_free(sgi_pass *p) {
   sgi_free(p);
 }
 
+void sgi_pass_use(sgi_pass *p, const sg_model *m) { p->model = m; }
+
 void sgi_pass_profile(sgi_pass *p, sgi_profile *profile) { p->scratch.profile = profile; }
 
 void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user) {

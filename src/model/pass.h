@@ -55,6 +55,9 @@ sg_status sgi_pass_create(const struct sg_model *m, size_t B, size_t T, bool bac
 sg_status sgi_pass_create_cached(const struct sg_model *m, size_t B, size_t T, const sgi_cache *cache, sgi_pass **out,
                                  sg_error *err);
 void sgi_pass_free(sgi_pass *p);
+/* From now on the pass runs m (borrowed) in the place of its model: another one of the same
+ * configuration. */
+void sgi_pass_use(sgi_pass *p, const struct sg_model *m);
 /* From now on the pass times its kernels into profile (borrowed); NULL ends that. */
 void sgi_pass_profile(sgi_pass *p, sgi_profile *profile);
 /* The same for the steps of a generator (generate.c), not for its beginning. */

@@ -103,7 +103,7 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   if (st) return st;
   p->batch = *batch;
   size_t n = batch->B * batch->T, D = m->config.hidden_size;
-  const sgi_weight *E = &m->weights[SGI_ROW_EMBED];
+  const sgi_weight *E = &(m->master ? m->master : m)->weights[SGI_ROW_EMBED]; /* the stream is float32 */
   float *x = stream_of(p, 0);
   double at = sgi_lap_begin(p->scratch.profile);
   int32_t past = p->cache ? (int32_t)p->cache->past : 0;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "math/bf16.h"
 #include "math/gemm.h"
 #include "math/rows.h"
 #include "math/stored.h"
@@ -54,11 +55,19 @@ static bool multiply_adds(const sg_config *c, size_t T, uint64_t *out) {
          mul(width, 2, &mixing) && mul(mixing, T, &mixing) && !__builtin_add_overflow(projections, mixing, out);
 }
 
-static sgi_attention shape_of(const sgi_pass *p) {
+static bool in_bf16(const sgi_plan_step *s) { return s->sub->weight[SGI_T_Q]->rounds; }
+
+static sgi_attention shape_of(const sgi_pass *p, const sgi_plan_step *s) {
   const sg_config *c = &p->model->config;
   const sgi_cache *kv = p->cache;
-  return (sgi_attention){p->batch.B,   p->batch.T,  kv ? kv->past : 0, kv ? kv->capacity : p->batch.T,
-                         c->num_heads, c->head_dim, p->batch.starts};
+  return (sgi_attention){.B = p->batch.B,
+                         .T = p->batch.T,
+                         .past = kv ? kv->past : 0,
+                         .capacity = kv ? kv->capacity : p->batch.T,
+                         .H = c->num_heads,
+                         .d_head = c->head_dim,
+                         .starts = p->batch.starts,
+                         .bf16 = in_bf16(s)};
 }
 
 /* products of (T,d_head) with the causal half of (T,T) and what came before, and arrays read or
@@ -115,13 +124,15 @@ static sg_status project(run *r) {
   if (check_norms(k->rq, n * H) || check_norms(k->rk, n * H)) return SG_ERR_NUMERIC;
   sgi_rotary(k->q, p->position, p->cos, p->sin, n, H, d, false);
   sgi_rotary(k->k, p->position, p->cos, p->sin, n, H, d, false);
+  float *const rounded[] = {k->q, k->k, k->v};
+  for (size_t i = 0; i < SGI_COUNT(rounded) && in_bf16(r->s); i++) sgi_bf16_round(rounded[i], n * W);
   lap_moved(p, &at, "q and k norm, rotary", n, W, 8);
   return SG_OK;
 }
 
 static sg_status mix(run *r) {
   const float *keys = r->k.k, *values = r->k.v;
-  sgi_attention shape = shape_of(r->p);
+  sgi_attention shape = shape_of(r->p, r->s);
   double at = sgi_lap_begin(r->scratch.profile);
   append_to_cache(r->p, r->s, &keys, &values);
   sg_status st = sgi_attention_forward(&shape, r->scratch, r->k.o, r->k.lse, r->k.q, keys, values);
@@ -147,7 +158,7 @@ static sg_status visit_pattern(const run *r) {
   size_t T = p->batch.T, H = c->num_heads, d = c->head_dim;
   if (p->cache || !sgi_tap_wants(r->tap, &at, SGI_SITE_ATTN_PATTERN))
     return SG_OK; /* the rows above are of this batch alone */
-  sgi_attention s = shape_of(p);
+  sgi_attention s = shape_of(p, r->s);
   float *pattern = p->before, *old = p->before + H * T;
   sg_status st = SG_OK;
   for (size_t i = 0; i < p->batch.B * T && !st; i++) {
@@ -220,10 +231,10 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   sgi_attention_kept(c, n, &block, &k);
   layout_work(c, n, &room, &x);
   double at = sgi_lap_begin(room.profile);
-  sg_status st = sgi_linear_dw(gradient(p, grad, s, SGI_T_O), dy, D, k.o, W, n, W, D, NULL);
+  sg_status st = sgi_stored_linear_dw(gradient(p, grad, s, SGI_T_O), dy, D, k.o, W, map[SGI_T_O], n, NULL);
   if (!st) st = sgi_stored_linear_dx(x.d_o, W, dy, D, map[SGI_T_O], n, 0, room);
   lap_product(p, &at, "attention output backward", n, map[SGI_T_O], 2);
-  sgi_attention shape = shape_of(p);
+  sgi_attention shape = shape_of(p, s);
   if (!st) st = sgi_attention_backward(&shape, room, x.dq, x.dk, x.dv, k.o, k.lse, x.d_o, k.q, k.k, k.v);
   lap_attention(p, &at, "attention backward", 5, 8);
   if (st) return st;
@@ -236,7 +247,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   lap_moved(p, &at, "q and k norm, rotary backward", n, W, 10);
   const float *dout[3] = {x.dq, x.dk, x.dv};
   for (size_t i = 0; i < 3 && !st; i++) {
-    st = sgi_linear_dw(gradient(p, grad, s, SGI_T_Q + i), dout[i], W, xn, D, n, D, W, NULL);
+    st = sgi_stored_linear_dw(gradient(p, grad, s, SGI_T_Q + i), dout[i], W, xn, D, map[SGI_T_Q + i], n, NULL);
     if (!st) st = sgi_stored_linear_dx(dxn, D, dout[i], W, map[SGI_T_Q + i], n, i ? 1 : 0, room);
   }
   lap_product(p, &at, "qkv backward", n, map[SGI_T_Q], 6);
@@ -259,7 +270,7 @@ static sg_status hold(sgi_pass *p, const sgi_plan_step *s, sgi_held *out, sg_err
   sgi_arena block = block_of(p, s, &r);
   sgi_kept k;
   sgi_attention_kept(c, rows_of(p), &block, &k);
-  sgi_attention shape = shape_of(p);
+  sgi_attention shape = shape_of(p, s);
   out->heads = H;
   out->d_head = c->head_dim;
   out->v = k.v;

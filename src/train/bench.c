@@ -9,9 +9,11 @@
 #include "core/file.h"
 #include "core/median.h"
 #include "core/rng.h"
+#include "math/bf16.h"
 #include "math/gemm.h"
 #include "math/kernels.h"
 #include "model/flops.h"
+#include "model/low.h"
 #include "train/trainer.h"
 
 enum { GEMM = 1024, GEMM_REPEATS = 4, COPY_BYTES = 96 << 20, DECODED = 31, PROFILED = 8 };
@@ -23,6 +25,7 @@ typedef struct stage {
   const sgi_bench_request *r;
   sg_model *model;      /* a saved one, or forward only; else the trainer's */
   sgi_trainer *trainer; /* or NULL */
+  sg_model *low;        /* what forward passes in bf16 run, or NULL */
   sgi_pass *pass;       /* of the forward passes: its own, without backward */
   int32_t *inputs, *targets;
   float *a, *b, *c; /* (GEMM,GEMM) */
@@ -37,6 +40,7 @@ static void release(stage *s) {
   sgi_pass_free(s->pass);
   sg_generator_free(s->generator);
   sgi_trainer_free(s->trainer);
+  sg_model_free(s->low);
   sg_model_free(s->model);
   void *blocks[] = {s->inputs, s->targets, s->a, s->b, s->c, s->from, s->to};
   for (size_t i = 0; i < SGI_COUNT(blocks); i++) sgi_free(blocks[i]);
@@ -101,6 +105,16 @@ static sg_status decode_profiled(stage *s, sg_error *err) {
   return st;
 }
 
+/* What a forward pass in bf16 runs: copies of the weights, made once. */
+static sg_status low_model(stage *s, const sg_model *m, sg_error *err) {
+  sg_status st = sgi_bf16_ready(err);
+  if (!st && !m->arena)
+    st = sgi_fail(err, SG_ERR_ARG, "train.precision=bf16 is a training step's: a saved model runs as it is stored");
+  if (!st) st = sgi_low_create(m, &s->low, err);
+  if (!st) sgi_low_refresh(s->low);
+  return st;
+}
+
 static size_t peak_rss(void) {
   struct rusage usage;
   return getrusage(RUSAGE_SELF, &usage) ? 0 : (size_t)usage.ru_maxrss * 1024;
@@ -144,6 +158,7 @@ static double decode_bytes(const sg_model *m) {
 static sg_status prepare(stage *s, sg_error *err) {
   const sgi_bench_request *r = s->r;
   sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
+  t.bf16 = r->bf16;
   forget_peak();
   sg_status st = tokens(s, err);
   if (!st) st = make_model(s, err);
@@ -159,7 +174,8 @@ static sg_status prepare(stage *s, sg_error *err) {
     if (!st && r->directory) st = make_model(s, err);
     if (!st && r->directory) model = s->model;
   }
-  if (!st) st = sgi_pass_create(model, r->batch_size, r->seq_len, false, &s->pass, err);
+  if (!st && r->bf16) st = low_model(s, model, err);
+  if (!st) st = sgi_pass_create(s->low ? s->low : model, r->batch_size, r->seq_len, false, &s->pass, err);
   if (!st) st = forward(s, err);
   if (r->forward_only) s->out->peak_rss_bytes = peak_rss();
   if (!st) st = sg_generator_create(model, 1, DECODED + 1, &s->generator, err);
@@ -244,8 +260,10 @@ static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_erro
 
 static sg_status planned(const sgi_bench_request *r, sgi_bench *out, sg_error *err) {
   sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
+  t.bf16 = r->bf16;
   if (!r->forward_only) return sgi_trainer_bytes(r->config, &t, &out->planned_bytes, err);
   sg_status st = sgi_pass_bytes(r->config, r->batch_size, r->seq_len, false, &out->planned_bytes, err);
+  out->planned_bytes += r->bf16 ? out->parameters * sizeof(uint16_t) : 0;
   out->planned_bytes += out->parameters * sizeof(float); /* at most: a saved model may have fewer */
   return st;
 }
@@ -255,7 +273,9 @@ sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *er
                      .seq_len = r->seq_len,
                      .rounds = r->rounds,
                      .threads = (size_t)omp_get_max_threads(),
-                     .isa = sgi_kernel_table()->isa};
+                     .isa = sgi_kernel_table()->isa,
+                     .precision = r->bf16 ? "bf16" : "float32",
+                     .bf16_path = sgi_bf16_path()};
   size_t bytes;
   if (!r->rounds) return sgi_fail(err, SG_ERR_ARG, "a measurement needs at least one round");
   stage s = {.r = r, .out = out, .clock = r->cpu_time ? sgi_cpu_now : sgi_now};

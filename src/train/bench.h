@@ -11,6 +11,7 @@ typedef struct sgi_bench_request {
   size_t batch_size, seq_len, rounds;
   bool cpu_time;     /* processor time instead of time: for a shared machine, with one thread */
   bool forward_only; /* no training: less memory, larger models */
+  bool bf16;         /* products of the training step and of the forward pass (docs/method.md, precision) */
   uint64_t seed;
   /* Called after each round; false stops (SG_ERR_CANCELLED). NULL allowed. */
   bool (*progress)(void *user, size_t done, size_t rounds);
@@ -22,12 +23,13 @@ typedef struct sgi_bench_request {
 typedef struct sgi_bench {
   size_t batch_size, seq_len, rounds, threads, parameters;
   const char *isa;
-  double gemm_flops_per_second; /* oneDNN's float32 product of 1024 x 1024 matrices */
-  double copy_bytes_per_second; /* read and written, by memcpy of blocks too large for caches */
-  double train_seconds;         /* one batch: forward, backward, clipping, update */
-  double forward_seconds;       /* one batch, loss included */
-  double decode_seconds;        /* one token of one stream on its cache of keys and values, near its beginning */
-  double open_seconds;          /* of a saved model: until it is mapped and checked */
+  const char *precision, *bf16_path; /* of the products; how this processor multiplies bf16 (math/bf16.h) */
+  double gemm_flops_per_second;      /* oneDNN's float32 product of 1024 x 1024 matrices */
+  double copy_bytes_per_second;      /* read and written, by memcpy of blocks too large for caches */
+  double train_seconds;              /* one batch: forward, backward, clipping, update */
+  double forward_seconds;            /* one batch, loss included */
+  double decode_seconds;             /* one token of one stream on its cache of keys and values, near its beginning */
+  double open_seconds;               /* of a saved model: until it is mapped and checked */
   double
       first_token_seconds; /* of a saved model: from opening to the first token's logits, nothing of it mapped before */
   double decode_bytes_per_token; /* weights that it reads: only the chosen neurons or experts of a pool */

@@ -20,6 +20,7 @@ sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t st
   t.micro_batch = s->micro_batch;
   t.parts = s->parts ? s->parts : 1;
   t.accumulation = s->grad_accumulation;
+  t.bf16 = !strcmp(s->precision, "bf16");
   t.clip = s->clip;
   t.weight_decay = s->weight_decay;
   t.optimizer = s->optimizer;

@@ -39,6 +39,8 @@ void sgi_run_record(const sgi_run *run, const char *format, ...) SG_PRINTF(2, 3)
 
 /* rows.c: settles data.rows and the batch by the text that is open, and says what no row holds. */
 sg_status sgi_run_choose_rows(sgi_run *run, sg_error *err);
+/* precision.c: settles train.precision=auto, and says what the processor makes of it. */
+void sgi_run_choose_precision(sgi_run *run);
 /* extend.c: more steps than config.json has (0: no), said once the checkpoint is known; whether a
  * setting may differ from a checkpoint's because of an extension. */
 sg_status sgi_run_extend(sgi_run *run, uint64_t steps, sg_error *err);

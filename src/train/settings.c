@@ -51,6 +51,8 @@ static const key table[] = {
     {"train.parts", SIZE, AT(parts), 0, 1 << 20,
      "parts of a batch, a power of two, whose gradients are added as a tree: what ranks share; 0: 1, under mpirun 8 "
      "or one a rank"},
+    {"train.precision", TEXT, AT(precision), 0, 0,
+     "operands of products: float32, bf16, or auto (bf16 where this processor gains by it)"},
     {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
     {"optimizer.kind", OPTIMIZER, AT(optimizer), 0, 0, "one of:" SGI_OPTIMIZERS(SPACE_NAME)},
     {"optimizer.learning_rate", REAL, AT(learning_rate), 0, 1e6, "peak of the schedule"},
@@ -260,6 +262,7 @@ static sg_status start(sgi_settings *s, const sgi_assignments *a, sg_error *err)
   snprintf(s->preset, sizeof s->preset, "%s", preset);
   snprintf(s->schedule, sizeof s->schedule, "%s", p.schedule);
   snprintf(s->rows, sizeof s->rows, "%s", p.pack ? "pack" : "pad");
+  snprintf(s->precision, sizeof s->precision, "float32");
   snprintf(s->split, sizeof s->split, "endoftext");
   snprintf(s->field, sizeof s->field, "text");
   snprintf(s->line_ends, sizeof s->line_ends, "lf");
@@ -275,6 +278,8 @@ static sg_status one_of(const char *name, const char *value, const char *a, cons
 static sg_status complete(sgi_settings *s, sg_error *err) {
   sgi_schedule_kind kind;
   sg_status st = !strcmp(s->rows, "auto") ? SG_OK : one_of("data.rows", s->rows, "pad", "pack", err);
+  if (!st && strcmp(s->precision, "auto") && one_of("train.precision", s->precision, "float32", "bf16", NULL))
+    st = sgi_fail(err, SG_ERR_ARG, "train.precision is \"%s\": choose float32, bf16 or auto", s->precision);
   if (!st) st = one_of("data.split", s->split, "endoftext", "blank-lines", err);
   if (!st) st = one_of("data.line_ends", s->line_ends, "lf", "as-is", err);
   if (!st) st = sgi_schedule_find(s->schedule, &kind, err);

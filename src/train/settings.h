@@ -17,8 +17,9 @@ typedef struct sgi_settings {
   uint64_t steps;      /* batches; 0: by flops_budget, else one epoch */
   double flops_budget; /* 0: none; steps = budget / (3 * forward FLOPs of a batch) */
   size_t batch_size, seq_len, grad_accumulation;
-  size_t micro_batch; /* rows at a time; 0: as many as memory allows */
-  size_t parts;       /* of a batch, summed as a tree (parts.h); 0: settled when the run starts */
+  size_t micro_batch;               /* rows at a time; 0: as many as memory allows */
+  size_t parts;                     /* of a batch, summed as a tree (parts.h); 0: settled when the run starts */
+  char precision[SGI_SETTING_TEXT]; /* float32 or bf16; "auto" is settled when the run starts */
   uint64_t seed;
 
   double learning_rate, weight_decay, clip;
@@ -65,6 +66,10 @@ void sgi_assignments_free(sgi_assignments *a);
  * data. Sizes under feedforward.* that were given with a lower rank than a kind that changes are
  * left out: they belong to the other kind. Unknown keys are refused with the nearest one. */
 sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err);
+
+/* train.precision=auto becomes what this processor is faster with (precision.c); whether it is
+ * bf16. */
+bool sgi_settings_settle_precision(sgi_settings *s);
 
 /* New reference: nested, every key; what resolves to the same settings again. NULL when memory is
  * out. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/bf16.h"
+#include "model/low.h"
 #include "model/metrics.h"
 #include "train/blame.h"
 
@@ -43,7 +45,8 @@ bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sgi_
   if (floats > SIZE_MAX / 1024) return false;
   if (shard > floats) shard = floats;
   size_t sums = sgi_parts_floats(floats, s->parts, count, sgi_ranks_me(ranks));
-  return sgi_size_mul(2 * floats + moments * shard + sums, sizeof(float), bytes);
+  return sgi_size_mul(2 * floats + moments * shard + sums, sizeof(float), bytes) &&
+         sgi_size_add(*bytes, s->bf16 ? sgi_low_bytes(floats) : 0, bytes);
 }
 
 sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, size_t *bytes, sg_error *err) {
@@ -101,6 +104,8 @@ sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings 
   t->settings = *s;
   t->ranks = ranks;
   st = make_shard(t, model, err);
+  if (!st && s->bf16) st = sgi_bf16_ready(err);
+  if (!st && s->bf16) st = sgi_low_create(model, &t->low, err);
   if (!st) st = sgi_pass_create(model, s->micro_batch, s->seq_len, true, &t->pass, err);
   if (st) {
     sgi_trainer_free(t);
@@ -119,6 +124,7 @@ void sgi_trainer_free(sgi_trainer *t) {
   if (!t) return;
   sgi_pass_free(t->pass);
   sgi_parts_free(t->parts);
+  sg_model_free(t->low);
   sg_model_free(t->model);
   sgi_free(t->grad);
   sgi_free(t->sum);
@@ -163,6 +169,15 @@ static sgi_batch rows_of(const sgi_batch *batch, size_t b, size_t n) {
   size_t at = b * batch->T;
   const int32_t *starts = batch->starts ? batch->starts + at : NULL;
   return (sgi_batch){n, batch->T, batch->inputs + at, batch->targets + at, starts};
+}
+
+/* A step in bf16 runs the copies of this step's weights. */
+static void begin_low(sgi_trainer *t) {
+  if (!t->low) return;
+  double at = sgi_lap_begin(t->profile), floats = (double)t->low->table.floats;
+  sgi_low_refresh(t->low);
+  sgi_pass_use(t->pass, t->low);
+  sgi_lap(t->profile, &at, "weights to bf16", 0, 6 * floats);
 }
 
 static void after_layer(void *user, size_t layer) {
@@ -221,6 +236,7 @@ static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *s
   float scale = counted ? (float)(1.0 / (double)counted) : 0;
   sg_status st = SG_OK;
   memset(mine, 0, most * sizeof *mine);
+  begin_low(t);
   sgi_parts_begin(t->parts);
   sgi_pass_watch_back(t->pass, after_layer, t);
   sgi_pass_watch(t->pass, in_forward, t);
@@ -230,6 +246,7 @@ static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *s
   }
   sgi_pass_watch(t->pass, NULL, NULL);
   sgi_pass_watch_back(t->pass, NULL, NULL);
+  sgi_pass_use(t->pass, t->model); /* whoever else runs the pass sees the masters */
   if (st) return st;
   sgi_parts_finish(t->parts);
   sgi_ranks_gather(t->ranks, mine, t->metrics, most * sizeof *mine);

@@ -15,6 +15,7 @@ typedef struct sgi_trainer_settings {
   size_t micro_batch;         /* rows at a time, a divisor of B: fixes the order of sums, so part of a run's identity */
   size_t parts;               /* of a batch, whose sums are added as a tree (parts.h): a power of two; likewise */
   size_t accumulation;        /* batches per update, >= 1 */
+  bool bf16;                  /* operands of products (docs/method.md, precision); else float32 */
   double clip;                /* largest global norm, 0: none */
   double weight_decay;        /* part of a decayed weight lost per update at the schedule's peak */
   sgi_optimizer optimizer;
@@ -29,6 +30,7 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len);
 typedef struct sgi_trainer {
   sgi_trainer_settings settings;
   sg_model *model;  /* owned, with an arena */
+  sg_model *low;    /* what bf16 steps run (low.h), or NULL */
   float *grad;      /* arena of one batch's gradient */
   sgi_ranks *ranks; /* borrowed, or NULL */
   size_t *bounds;   /* (ranks + 1) floats of the shards; this rank's is [from, to) */

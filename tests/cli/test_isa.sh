@@ -10,4 +10,10 @@ for isa in generic avx2; do
     SGATLIN_ISA=$isa "$tests/$test" >"$tmp/out" 2>&1 || { bad "$test fails with SGATLIN_ISA=$isa"; tail -n 5 "$tmp/out" | sed 's/^/    /'; }
   done
 done
+# Products in bf16 by the processor's own instructions, where they are not the usual way.
+if SGATLIN_BF16=native "$SGATLIN" version >/dev/null 2>&1; then
+  for test in unit/test_bf16 golden/test_bf16; do
+    SGATLIN_BF16=native "$tests/$test" >"$tmp/out" 2>&1 || { bad "$test fails with SGATLIN_BF16=native"; tail -n 5 "$tmp/out" | sed 's/^/    /'; }
+  done
+fi
 finish

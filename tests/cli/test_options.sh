@@ -73,6 +73,10 @@ for value in foo AVX2 avx512vnni ' generic'; do
     empty out; has err "SGATLIN_ISA: unknown value '$value'"
   done
 done
+SGATLIN_BF16=fast "$SGATLIN" version >"$tmp/out" 2>"$tmp/err"
+[ $? = 2 ] || bad "SGATLIN_BF16=fast"
+empty out; has err "SGATLIN_BF16: unknown value 'fast'"
+SGATLIN_BF16=emulated "$SGATLIN" version --json | grep -q '"bf16":"emulated"' || bad "SGATLIN_BF16=emulated"
 SGATLIN_ISA= "$SGATLIN" version >"$tmp/out" || bad "an empty SGATLIN_ISA"
 SGATLIN_STEPZ=4 "$SGATLIN" version >"$tmp/out" 2>"$tmp/err"
 [ $? = 2 ] || bad "SGATLIN_STEPZ passes"

@@ -51,6 +51,7 @@ static int end(void **state) {
 typedef struct variant {
   const char *kind, *rows, *accumulation, *schedule, *optimizer;
   const char *layers, *form, *steps; /* NULL: all alike; sequential; 1 */
+  const char *precision;             /* NULL: float32 */
 } variant;
 
 static sgi_settings settings_of(const variant *v) {
@@ -86,6 +87,7 @@ static sgi_settings settings_of(const variant *v) {
   if (v->layers) assert_sg_ok(sgi_assign(&a, "model.layers", v->layers, "test", err));
   if (v->form) assert_sg_ok(sgi_assign(&a, "model.layer_form", v->form, "test", err));
   if (v->steps) assert_sg_ok(sgi_assign(&a, "model.ode_steps", v->steps, "test", err));
+  if (v->precision) assert_sg_ok(sgi_assign(&a, "train.precision", v->precision, "test", err));
   if (v->optimizer) assert_sg_ok(sgi_assign(&a, "optimizer.kind", v->optimizer, "test", err));
   assert_sg_ok(sgi_settings_resolve(&a, &s, err));
   sgi_assignments_free(&a);
@@ -229,6 +231,14 @@ static void layers_that_differ(void **state) {
   one_variant(&v);
 }
 
+static void in_bf16(void **state) {
+  (void)state;
+  size_t n;
+  for (size_t i = 0; sg_feedforward_name(i); i++)
+    one_variant(&(variant){sg_feedforward_name(i), "pack", i % 2 ? "1" : "2", "cosine", .precision = "bf16"});
+  one_variant(&(variant){"sgatlin", "pad", "1", "constant", .layers = mixed_layers(&n), .precision = "bf16"});
+}
+
 static void other_schedules(void **state) {
   (void)state;
   one_variant(&(variant){sg_feedforward_name(0), "pack", "2", "cosine", .optimizer = NULL});
@@ -281,9 +291,9 @@ static void other_text(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(every_kind),         TEST(every_optimizer), TEST(every_form),
-                                     TEST(layers_that_differ), TEST(other_schedules), TEST(killed),
-                                     TEST(other_text)};
+  const struct CMUnitTest tests[] = {
+      TEST(every_kind),      TEST(every_optimizer), TEST(every_form), TEST(layers_that_differ),
+      TEST(other_schedules), TEST(in_bf16),         TEST(killed),     TEST(other_text)};
   if (!access("/dev/shm", W_OK)) setenv("TMPDIR", "/dev/shm", 0); /* hundreds of saves, each with its fsyncs */
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
