@@ -62,13 +62,15 @@ static sg_status check_path(sgi_checks *c, const char *path, sg_error *err) {
     case SGI_CHECK_TOKENIZER: return sgi_check_tokenizer(c, path, err);
     case SGI_CHECK_TENSORS: return sgi_check_tensors(c, path, err);
     case SGI_CHECK_NAMES: return sgi_check_names(c, path, NULL, err);
+    case SGI_CHECK_SPARSE: return sgi_check_sparse(c, path, err);
     case SGI_CHECK_JSON: return check_graph(c, path, err);
     case SGI_CHECK_NOTHING: break;
   }
-  return sgi_fail(err, SG_ERR_IO,
-                  "%s: neither a model, run or recording, nor a token cache, tokenizer.json, graph, file of names or "
-                  "safetensors file",
-                  path);
+  return sgi_fail(
+      err, SG_ERR_IO,
+      "%s: neither a model, run, recording or sparse MLPs, nor a token cache, tokenizer.json, graph, file of names or "
+      "safetensors file",
+      path);
 }
 
 static int finish(work *w, const sgi_checks *c, sg_status st, sg_error *err) {

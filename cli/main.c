@@ -40,6 +40,10 @@
   X(cli_svd_score) \
   X(cli_previous) \
   X(cli_quantize) \
+  X(cli_sparse_train) \
+  X(cli_sparse_eval) \
+  X(cli_sparse_match) \
+  X(cli_sparse_feature) \
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \

@@ -16,7 +16,7 @@ compare: core math text ffn model data read compare
 ranks: core ranks
 train: core math text ffn model data read ranks train
 study: core math text ffn model data read train study
-check: core math text ffn model data read names train check
+check: core math text ffn model data read names compare train check
 report: core math text ffn model data read names compare train study check report
 '
 for room in src/*/; do

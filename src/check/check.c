@@ -49,6 +49,7 @@ sgi_checked sgi_check_kind(const char *path) {
     return ends(path, ".json") ? SGI_CHECK_JSON : SGI_CHECK_NOTHING;
   }
   if (holds(path, "recording.json")) return SGI_CHECK_RECORDING;
+  if (holds(path, "sparse.json")) return SGI_CHECK_SPARSE;
   if (holds(path, "checkpoints")) return SGI_CHECK_RUN;
   if (holds(path, "config.json") || holds(path, "model.safetensors") || holds(path, "MANIFEST.json"))
     return SGI_CHECK_MODEL;
@@ -56,8 +57,8 @@ sgi_checked sgi_check_kind(const char *path) {
 }
 
 const char *sgi_check_name(sgi_checked kind) {
-  static const char *const names[] = {"nothing known", "model",     "run",     "recording", "token cache",
-                                      "token caches",  "tokenizer", "tensors", "names",     "JSON"};
+  static const char *const names[] = {"nothing known", "model",   "run",   "recording",   "token cache", "token caches",
+                                      "tokenizer",     "tensors", "names", "sparse MLPs", "JSON"};
   return names[kind];
 }
 

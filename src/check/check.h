@@ -33,6 +33,7 @@ typedef enum sgi_checked {
   SGI_CHECK_TOKENIZER, /* tokenizer.json */
   SGI_CHECK_TENSORS,   /* any other safetensors */
   SGI_CHECK_NAMES,     /* labels and names of neurons, .sqlite */
+  SGI_CHECK_SPARSE,    /* sparse MLPs */
   SGI_CHECK_JSON       /* any other JSON: the caller knows graphs */
 } sgi_checked;
 sgi_checked sgi_check_kind(const char *path);
@@ -42,6 +43,7 @@ const char *sgi_check_name(sgi_checked kind); /* "model", "run", ... */
 sg_status sgi_check_model(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_run(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_recording(sgi_checks *c, const char *directory, sg_error *err);
+sg_status sgi_check_sparse(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_tokens(sgi_checks *c, const char *path, sg_error *err);
 sg_status sgi_check_caches(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_tokenizer(sgi_checks *c, const char *path, sg_error *err);

@@ -83,6 +83,10 @@ ends record TERM record $M --data "$tmp/big.txt" --no-index -o "$tmp/rec2"
 ends prune TERM prune $M --calibrate "$tmp/some.txt" --data "$tmp/some.txt" --rows 20000 --remove 2
 ends "svd score" TERM svd score $M --data "$tmp/some.txt" --rotations 10000
 ends previous TERM previous $M --data "$tmp/some.txt" --tokens 100000000 --max-memory 64G --seq-len 64
+ends "sparse train" TERM sparse train $M --data "$tmp/big.txt" --top-k 2 --features 64 --seq-len 16 -b 64 --buffer 2 -o "$tmp/tcs"
+"$SGATLIN" -q sparse train $M --data "$tmp/big.txt" --top-k 2 --features 64 --seq-len 16 -b 64 --buffer 2 --steps 2 -o "$tmp/tc" >"$tmp/out"
+ends "sparse eval" TERM sparse eval $M "$tmp/tc" --data "$tmp/big.txt" --no-baselines
+ends "sparse match" TERM sparse match $M "$tmp/tc" --data "$tmp/big.txt" --max-rows 0
 ends minimal TERM minimal $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G
 study="--data $tmp/data --set train.seq_len=32 --set train.batch_size=4 --set tokenizer.vocab_size=300 --set train.micro_batch=4"
 # shellcheck disable=SC2086
@@ -102,6 +106,7 @@ ends map TERM map "$tmp/rec" --layer 0 -o "$tmp/map.svg"
 ends coactivation TERM coactivation "$tmp/rec"
 ends cka TERM cka $M "$tmp/rec"
 ends usage TERM usage "$tmp/rec"
+ends "sparse feature" TERM sparse feature $M "$tmp/tc" -l 0 -i 0 --recording "$tmp/rec"
 ends verify TERM verify $M
 ends quantize TERM quantize $M --to int8 -o "$tmp/int8"
 for verb in make list export; do ends "label $verb" TERM label $verb $M --names "$tmp/names.sqlite"; done

@@ -46,6 +46,7 @@ echo '[5,6,7]' >three.json
 {
   "$sg" label make model --names named.sqlite -q && "$sg" label export model --names named.sqlite -o names.json -q &&
     "$sg" record model --data text.txt -o rec -q && "$sg" facts mine stories.txt --min-count 2 -o facts.json -q &&
+    "$sg" sparse train model --data text.txt --l1 0.01 --features 16 -b 32 --buffer 2 --seq-len 16 --steps 3 -o tc -q &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o run --steps 3 -q $sizes
 } >/dev/null || exit 1
 

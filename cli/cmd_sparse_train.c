@@ -1,0 +1,349 @@
+/* cmd_sparse_train.c: transcoders and SAEs of several layers, trained on one pass of the model. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare/sparse_train.h"
+#include "context.h"
+#include "reading.h"
+#include "report/report.h"
+#include "sparse.h"
+
+typedef struct job {
+  const cli_call *call;
+  cli_model m;
+  cli_text text;
+  sgi_corpus *corpus;
+  size_t *layers;
+  sgi_sparse_train_request r;
+  sgi_sparse_trainer *trainer;
+  cli_progress bar;
+  const char *what;
+} job;
+
+static bool tokenising(void *user, uint64_t done, uint64_t total) {
+  job *j = user;
+  j->bar.total = (double)total;
+  cli_progress_update(&j->bar, (double)done, NULL);
+  return !cli_stop;
+}
+
+static bool progress(void *user, const sgi_sparse_train_progress *p) {
+  job *j = user;
+  char extra[80] = "";
+  const char *what = p->what ? p->what : "training";
+  if (!j->what || strcmp(j->what, what)) {
+    if (j->what) cli_progress_end(&j->bar);
+    cli_progress_begin(&j->bar, what, p->what ? "positions" : "steps", (double)p->steps,
+                       p->what ? 0 : (double)p->step - 1);
+    j->what = what;
+  }
+  if (!p->what) snprintf(extra, sizeof extra, "error %.4g, %.1f act", p->mse, p->l0);
+  cli_progress_update(&j->bar, (double)p->step, extra);
+  return !cli_stop;
+}
+
+/* "4096", or "8x" the model's width. */
+static sg_status read_features(const job *j, size_t *out, sg_error *err) {
+  const char *text = cli_string(j->call, "features");
+  char *end;
+  unsigned long long n = strtoull(text, &end, 10);
+  size_t D = sg_model_config(j->m.model)->hidden_size;
+  bool times = !strcmp(end, "x");
+  if (end == text || text[0] == '-' || (*end && !times) || !n || n > 1 << 24 ||
+      !sgi_size_mul((size_t)n, times ? D : 1, out))
+    return sgi_fail(err, SG_ERR_ARG, "--features %s: expected a number, or one times the width such as 8x", text);
+  return SG_OK;
+}
+
+static sg_status read_form(job *j, sg_error *err) {
+  const cli_call *c = j->call;
+  sgi_sparse_form *f = &j->r.form;
+  bool l1 = cli_is_set(c, "l1"), l0 = cli_is_set(c, "l0"), k = cli_is_set(c, "top-k");
+  if (l1 + l0 + k != 1)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "say one of --l1 X (relu), --top-k K and --l0 X (jumprelu): how sparse it shall be");
+  f->activation = l1 ? SGI_SPARSE_RELU : k ? SGI_SPARSE_TOPK : SGI_SPARSE_JUMPRELU;
+  if (cli_is_set(c, "activation") && cli_choice(c, "activation") != (size_t)f->activation)
+    return sgi_fail(err, SG_ERR_ARG, "--activation %s goes with --%s", cli_string(c, "activation"),
+                    ((const char *[]){"l1", "top-k", "l0"})[cli_choice(c, "activation")]);
+  f->decoder = (sgi_sparse_decoder)cli_choice(c, "decoder");
+  f->top_k = k ? cli_size(c, "top-k") : 0;
+  f->lambda = l1 ? cli_real(c, "l1") : l0 ? cli_real(c, "l0") : 0;
+  f->frozen = cli_flag(c, "frozen-encoder");
+  f->mse_norm = cli_choice(c, "mse") == 1;
+  return read_features(j, &f->features, err);
+}
+
+static sg_status read_layers(job *j, sg_error *err) {
+  const cli_call *c = j->call;
+  sgi_sparse_train_request *r = &j->r;
+  size_t L = sg_model_config(j->m.model)->num_layers;
+  r->site = (sgi_sparse_site)cli_choice(c, "site");
+  if (cli_flag(c, "sae") && r->site == SGI_PLACE_MLP) r->site = SGI_PLACE_MLP_OUT;
+  if (cli_string(c, "layers")) {
+    sg_status st = cli_number_list(cli_string(c, "layers"), "layers", &j->layers, &r->n_layers, err);
+    r->layers = j->layers;
+    return st;
+  }
+  j->layers = sgi_alloc(L * sizeof *j->layers);
+  if (!j->layers) return sgi_fail_memory(err, L * sizeof *j->layers, "a list of layers");
+  for (size_t l = 0; l < L; l++) {
+    sgi_sparse_place place;
+    if (!sgi_sparse_place_of(j->m.model, r->site, l, &place, NULL)) j->layers[r->n_layers++] = l;
+  }
+  r->layers = j->layers;
+  return r->n_layers ? SG_OK : sgi_fail(err, SG_ERR_ARG, "no layer of the model has %s", sgi_sparse_site_name(r->site));
+}
+
+static sg_status open_text(job *j, sg_error *err) {
+  sgi_text_form form;
+  json_t *own = NULL;
+  const sg_config *config = sg_model_config(j->m.model);
+  sg_status st = cli_text_form(j->call, &form, &own, err);
+  json_decref(own);
+  if (!st) st = cli_text_find(j->call, "data", "train", &j->text, err);
+  cli_progress_begin(&j->bar, "tokenising", "B", 0, 0);
+  if (!st) st = cli_text_open(&j->text, &form, j->m.tokenizer, config->eos_id, tokenising, j, &j->corpus, err);
+  cli_progress_end(&j->bar);
+  return st;
+}
+
+static sg_status prepare(job *j, sg_error *err) {
+  const cli_call *c = j->call;
+  sgi_sparse_train_request *r = &j->r;
+  sg_status st = cli_model_open(c, CLI_WITH_TOKENIZER, &j->m, err);
+  if (st) return st;
+  const sg_config *config = sg_model_config(j->m.model);
+  *r = (sgi_sparse_train_request){.model = j->m.model,
+                                  .model_path = c->args[0],
+                                  .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : config->max_position,
+                                  .batch = cli_size(c, "batch-size"),
+                                  .buffer = cli_size(c, "buffer"),
+                                  .steps = cli_is_set(c, "steps") ? cli_size(c, "steps") : 0,
+                                  .lr = cli_real(c, "learning-rate"),
+                                  .decay = cli_real(c, "weight-decay"),
+                                  .dead_window = cli_is_set(c, "dead-window") ? cli_size(c, "dead-window") : 0,
+                                  .resample = cli_flag(c, "resample"),
+                                  .seed = cli_u64(c, "seed"),
+                                  .checkpoint_every = cli_size(c, "checkpoint-every"),
+                                  .max_bytes = cli_size(c, "max-memory"),
+                                  .directory = cli_string(c, "output"),
+                                  .resume = cli_flag(c, "resume"),
+                                  .progress = progress,
+                                  .user = j};
+  st = cli_context_check(c, config, r->seq_len, err);
+  if (!st) st = read_form(j, err);
+  if (!st) st = read_layers(j, err);
+  if (!st) st = open_text(j, err);
+  r->corpus = j->corpus;
+  r->data_path = j->text.path;
+  return st ? st : sgi_sparse_trainer_create(r, &j->trainer, err);
+}
+
+static void print(const job *j) {
+  cli_table *t = cli_table_begin("rrrr");
+  cli_cell(t, "layer");
+  cli_cell(t, "error of the last step");
+  cli_cell(t, "features that act");
+  cli_cell(t, "dead");
+  for (size_t k = 0; k < j->r.n_layers; k++) {
+    const sgi_sparse_loss *l = sgi_sparse_trainer_loss(j->trainer, k);
+    cli_cell(t, "%zu", j->layers[k]);
+    cli_cell(t, "%.5g", l->mse);
+    cli_cell(t, "%.1f", l->l0);
+    cli_cell(t, "%zu", sgi_sparse_trainer_dead(j->trainer, k));
+  }
+  cli_table_end(t);
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  job j = {.call = c};
+  json_t *about = NULL;
+  int code = 0;
+  cli_signals_install();
+  sg_status st = prepare(&j, &err);
+  if (!st) {
+    if (sgi_sparse_trainer_done(j.trainer))
+      cli_note("goes on from step %llu", (unsigned long long)sgi_sparse_trainer_done(j.trainer));
+    cli_signals_patient(true); /* a step is finished, and its checkpoint written */
+    st = sgi_sparse_train(j.trainer, &about, &err);
+    cli_signals_patient(false);
+  }
+  if (j.what) cli_progress_end(&j.bar);
+  if (st == SG_ERR_CANCELLED && cli_stop) {
+    if (j.trainer && sgi_sparse_trainer_done(j.trainer))
+      cli_note("stopped after step %llu; go on with --resume", (unsigned long long)sgi_sparse_trainer_done(j.trainer));
+    code = 128 + cli_stop;
+  } else if (st) {
+    code = cli_fail(&err);
+  } else if (cli_flag(c, "json")) {
+    code = cli_json(json_incref(about));
+  } else {
+    print(&j);
+  }
+  json_decref(about);
+  sgi_sparse_trainer_free(j.trainer);
+  sgi_corpus_close(j.corpus);
+  cli_text_free(&j.text);
+  sgi_free(j.layers);
+  cli_model_close(&j.m);
+  return code;
+}
+
+static const cli_option options[] = {
+    {.name = "data",
+     .letter = 'd',
+     .required = true,
+     .type = CLI_STRING,
+     .argument = "PATH",
+     .help = "training text: a file, or a directory's train.*"},
+    CLI_REQUIRED_OUTPUT("TC", "directory of the sparse MLPs"),
+    {.name = "layers",
+     .letter = 'l',
+     .type = CLI_STRING,
+     .argument = "LIST",
+     .value_text = "all",
+     .help = "layers to train for, such as 0,2-3"},
+    {.name = "site",
+     .type = CLI_CHOICE,
+     .argument = SGI_PLACE_WORDS,
+     .value = "mlp",
+     .help = "mlp: transcoders, from the feedforward layer's input to its output; all others: SAEs of that site"},
+    {.name = "sae", .type = CLI_FLAG, .help = "an SAE of the feedforward layer's output instead of a transcoder"},
+    {.name = "features",
+     .type = CLI_STRING,
+     .argument = "N|Nx",
+     .value = "8x",
+     .help = "features of a layer, or times the model's width"},
+    {.name = "activation",
+     .type = CLI_CHOICE,
+     .argument = "relu|topk|jumprelu",
+     .value_text = "by the penalty",
+     .help = "what makes a feature act"},
+    {.name = "l1",
+     .type = CLI_REAL,
+     .argument = "X",
+     .min = 0,
+     .max = 1e12,
+     .value_text = "none",
+     .help = "relu: times the mean over positions of the sum of what acts"},
+    {.name = "top-k",
+     .type = CLI_SIZE,
+     .argument = "K",
+     .min = 1,
+     .max = 1 << 20,
+     .value_text = "none",
+     .help = "topk: features that act at a position"},
+    {.name = "l0",
+     .type = CLI_REAL,
+     .argument = "X",
+     .min = 0,
+     .max = 1e12,
+     .value_text = "none",
+     .help = "jumprelu: times the mean over positions of how many act"},
+    {.name = "decoder",
+     .type = CLI_CHOICE,
+     .argument = "unit|weighted|free",
+     .value = "unit",
+     .help = "output rows of length 1, rows whose length the penalty counts, or neither"},
+    {.name = "mse",
+     .type = CLI_CHOICE,
+     .argument = "mean|norm",
+     .value = "mean",
+     .help = "squared errors as they are, or each over the length of its target"},
+    {.name = "frozen-encoder",
+     .type = CLI_FLAG,
+     .help = "leave the encoder's random directions as they are: a baseline"},
+    {.name = "steps",
+     .letter = 'n',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .min = 1,
+     .value_text = "once through the text",
+     .help = "steps to train"},
+    {.name = "batch-size",
+     .letter = 'b',
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "4096",
+     .min = 1,
+     .max = 1 << 24,
+     .help = "positions of a step"},
+    {.name = "buffer",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "64",
+     .min = 1,
+     .max = 1 << 20,
+     .help = "batches whose activations lie in memory and are met in random order"},
+    {.name = "seq-len",
+     .type = CLI_SIZE,
+     .argument = "T",
+     .min = 1,
+     .value_text = "the model's",
+     .help = "tokens of a row of text, documents packed"},
+    {.name = "learning-rate",
+     .type = CLI_REAL,
+     .argument = "X",
+     .value = "1e-3",
+     .min = 1e-12,
+     .max = 1e3,
+     .help = "peak: up over the first 5 % of the steps, down to 0 over the last 20 %"},
+    {.name = "weight-decay",
+     .type = CLI_REAL,
+     .argument = "X",
+     .value = "0",
+     .min = 0,
+     .max = 0.5,
+     .help = "part of both maps lost a step at the peak rate"},
+    {.name = "resample", .type = CLI_FLAG, .help = "dead features begin again where the error is, at 25, 50 and 75 %"},
+    {.name = "dead-window",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .min = 1,
+     .value_text = "10 million, or all",
+     .help = "positions in which a live feature acts"},
+    {.name = "checkpoint-every",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "1000",
+     .help = "steps between checkpoints; 0: only where it is stopped"},
+    {.name = "resume", .type = CLI_FLAG, .help = "go on from TC's newest checkpoint, to the same bits"},
+    {.name = "max-memory",
+     .type = CLI_BYTES,
+     .argument = "BYTES",
+     .value = "8G",
+     .min = 1,
+     .help = "refuse what needs more"},
+    CLI_SEED_OPTION,
+    CLI_FORM_OPTIONS,
+    CLI_BEYOND_OPTION,
+    CLI_JSON_OPTION,
+    CLI_CHECKPOINT_OPTION,
+    CLI_TOKENIZER_OPTION,
+    CLI_END};
+
+const cli_command cli_sparse_train = {
+    .name = "sparse train",
+    .group = "Reading",
+    .summary = "train transcoders or SAEs of a model's layers",
+    .usage = "MODEL --data FILE -o TC (--l1 X | --top-k K | --l0 X)",
+    .examples =
+        "# transcoders of all layers, 8 times the model's width, 32 features at a position\n"
+        "sgatlin sparse train run --data train.txt --top-k 32 -o tc\n"
+        "# L1 on two layers; go on after a stop\n"
+        "sgatlin sparse train run --data train.txt --layers 0-1 --l1 0.002 -o tc1 --resume\n"
+        "# an SAE of the stream behind layer 2\n"
+        "sgatlin sparse train run --data train.txt --site resid_post --layers 2 --l0 1e-4 -o sae",
+    .description =
+        "All layers share one pass of the model. Penalties are in this program's terms: the squared error is a mean "
+        "over the width, the penalty a mean over positions; TC/sparse.json also says them as SAELens does (times the "
+        "width). The files of each layer, cfg.json and sae_weights.safetensors, open in SAELens.\n\n"
+        "JSON: what sparse.json holds: site, layers (features, lambda and its conversions, mse and l0 of the last "
+        "step, dead), model_hash, seconds, files with hashes.",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};
