@@ -249,6 +249,7 @@ static int run(const cli_call *c) {
                        .tokenizer = cli_string(c, "tokenizer"),
                        .resume = cli_flag(c, "resume"),
                        .dry_run = cli_flag(c, "dry-run"),
+                       .channel_ranks = cli_size(c, "channel-ranks"),
                        .max_memory = cli_size(c, "max-memory")};
   if (r.resume && !r.run) r.run = r.data, r.data = NULL; /* `train --resume RUN` */
   sg_status st = gather(c, &a, &err);
@@ -269,6 +270,10 @@ static int run(const cli_call *c) {
     return cli_usage(c, "--data PATH is needed: a text file, or a directory with train.* and valid.*");
   int bad = cli_ranks_open(c, &r.ranks);
   if (bad) return bad;
+  if (r.channel_ranks > 1 && sgi_ranks_count(r.ranks) == 1)
+    return cli_usage(c, "--channel-ranks %zu needs as many ranks: mpirun -n %zu sgatlin train ...", r.channel_ranks,
+                     r.channel_ranks);
+  if (r.dry_run) r.channel_ranks = 1; /* what the whole takes, in one process */
   if (r.dry_run && !sgi_ranks_lead(r.ranks)) return cli_ranks_close(r.ranks), 0;
   return train(c, &r);
 }
@@ -355,6 +360,13 @@ static const cli_option options[] = {
      .min = 1,
      .help = "memory of the whole process; a batch is computed in parts that fit"},
     CLI_RANKS_OPTION,
+    {.name = "channel-ranks",
+     .type = CLI_SIZE,
+     .argument = "N",
+     .value = "1",
+     .min = 1,
+     .help =
+         "under mpirun: N ranks at a time hold and compute a layer's channels together, for pools too large for one"},
     {.name = "dry-run", .type = CLI_FLAG, .help = "say parameters, FLOPs, memory and time, and stop"},
     CLI_JSON_OPTION,
     CLI_END};

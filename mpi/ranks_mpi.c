@@ -21,13 +21,21 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NAME = 128, ALL_AT_ONCE = 1 << 30, PIECE = 1 << 28 };
+enum { NAME = 128, ALL_AT_ONCE = 1 << 30, PIECE = 1 << 28, MAX_GROUPS = 4 };
 
-static struct {
-  MPI_Comm comm, beats;
-  int rank, count;
+/* All ranks, or some of them that exchange among themselves. */
+typedef struct group {
+  MPI_Comm comm;
+  int count;
   MPI_Request *slots;
   size_t n_slots;
+} group;
+
+static struct {
+  group groups[MAX_GROUPS]; /* the first: all */
+  int n_groups;
+  MPI_Comm beats;
+  int rank, count;
   double seconds;
   void (*fatal)(const char *text);
   _Atomic double moved; /* when the thread that trains last did */
@@ -62,64 +70,62 @@ static void finish(MPI_Request *r) {
 /* ---- the transport --------------------------------------------------------------------------- */
 
 static bool reserve(void *self, size_t slots) {
-  (void)self;
-  if (slots <= mpi.n_slots) return true;
-  MPI_Request *more = realloc(mpi.slots, slots * sizeof *more);
+  group *g = self;
+  if (slots <= g->n_slots) return true;
+  MPI_Request *more = realloc(g->slots, slots * sizeof *more);
   if (!more) return false;
-  mpi.slots = more;
-  for (; mpi.n_slots < slots; mpi.n_slots++) mpi.slots[mpi.n_slots] = MPI_REQUEST_NULL;
+  g->slots = more;
+  for (; g->n_slots < slots; g->n_slots++) g->slots[g->n_slots] = MPI_REQUEST_NULL;
   return true;
 }
 
-/* Messages are below PIECE bytes by their makers, or come through the two loops below. */
+/* Whoever sends keeps messages far below 2^31 bytes, which MPI counts in int. */
 static void start_send(void *self, size_t slot, size_t to, const void *data, size_t bytes) {
-  (void)self;
-  MPI_Isend(data, (int)bytes, MPI_BYTE, (int)to, 0, mpi.comm, &mpi.slots[slot]);
+  group *g = self;
+  MPI_Isend(data, (int)bytes, MPI_BYTE, (int)to, 0, g->comm, &g->slots[slot]);
 }
 
 static void start_receive(void *self, size_t slot, size_t from, void *data, size_t bytes) {
-  (void)self;
-  MPI_Irecv(data, (int)bytes, MPI_BYTE, (int)from, 0, mpi.comm, &mpi.slots[slot]);
+  group *g = self;
+  MPI_Irecv(data, (int)bytes, MPI_BYTE, (int)from, 0, g->comm, &g->slots[slot]);
 }
 
 static bool is_done(void *self, size_t slot) {
-  (void)self;
+  group *g = self;
   int done = 0;
-  MPI_Test(&mpi.slots[slot], &done, MPI_STATUS_IGNORE);
+  MPI_Test(&g->slots[slot], &done, MPI_STATUS_IGNORE);
   return done;
 }
 
-static void wait_for(void *self, size_t slot) {
-  (void)self;
-  finish(&mpi.slots[slot]);
-}
+static void wait_for(void *self, size_t slot) { finish(&((group *)self)->slots[slot]); }
 
 static void gather(void *self, const void *mine, void *all, size_t bytes) {
-  (void)self;
   MPI_Request r;
-  MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, mpi.comm, &r);
+  MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, ((group *)self)->comm, &r);
   finish(&r);
 }
 
 /* MPI counts in int: beyond that, owner by owner and piece by piece. */
 static void share(void *self, float *x, const size_t *bounds) {
-  (void)self;
+  const group *g = self;
   MPI_Request r;
-  size_t count = (size_t)mpi.count;
+  size_t count = (size_t)g->count;
   if (bounds[count] <= ALL_AT_ONCE && count <= 4096) {
     int counts[4096], at[4096];
     for (size_t i = 0; i < count; i++) counts[i] = (int)(bounds[i + 1] - bounds[i]), at[i] = (int)bounds[i];
-    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x, counts, at, MPI_FLOAT, mpi.comm, &r);
+    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x, counts, at, MPI_FLOAT, g->comm, &r);
     finish(&r);
     return;
   }
   for (size_t i = 0; i < count; i++)
     for (size_t n, from = bounds[i]; from < bounds[i + 1]; from += n) {
       n = bounds[i + 1] - from < PIECE ? bounds[i + 1] - from : PIECE;
-      MPI_Ibcast(x + from, (int)n, MPI_FLOAT, (int)i, mpi.comm, &r);
+      MPI_Ibcast(x + from, (int)n, MPI_FLOAT, (int)i, g->comm, &r);
       finish(&r);
     }
 }
+
+static bool split(void *self, size_t colour, sgi_ranks *out);
 
 static void about(void *self, const char *what, bool limited) {
   (void)self;
@@ -141,7 +147,20 @@ static const sgi_transport transport = {.reserve = reserve,
                                         .gather = gather,
                                         .share = share,
                                         .about = about,
-                                        .name = name};
+                                        .name = name,
+                                        .split = split};
+
+static bool split(void *self, size_t colour, sgi_ranks *out) {
+  const group *g = self;
+  int rank = 0;
+  if (mpi.n_groups == MAX_GROUPS) return false;
+  group *part = &mpi.groups[mpi.n_groups++];
+  MPI_Comm_split(g->comm, (int)colour, 0, &part->comm);
+  MPI_Comm_rank(part->comm, &rank);
+  MPI_Comm_size(part->comm, &part->count);
+  *out = (sgi_ranks){.transport = &transport, .self = part, .rank = (size_t)rank, .count = (size_t)part->count};
+  return reserve(part, 1);
+}
 
 /* ---- beats ----------------------------------------------------------------------------------- */
 
@@ -171,7 +190,7 @@ static void give_up(int rank, const char *what) {
            "(--resume goes on from it; --rank-timeout waits longer)",
            rank, mpi.names[rank], mpi.seconds, what[0] ? what : "starting");
   mpi.fatal(text);
-  MPI_Abort(mpi.comm, 1);
+  MPI_Abort(mpi.groups[0].comm, 1);
 }
 
 static void *watch(void *unused) {
@@ -209,7 +228,7 @@ static bool exchange_names(void) {
   mpi.names = calloc((size_t)mpi.count, NAME);
   mpi.heard = calloc((size_t)mpi.count, sizeof *mpi.heard);
   if (!mpi.names || !mpi.heard) return false;
-  gather(NULL, mine, mpi.names, NAME);
+  gather(&mpi.groups[0], mine, mpi.names, NAME);
   return true;
 }
 
@@ -218,20 +237,26 @@ static const char *open_ranks(sgi_ranks *out, double seconds, void (*fatal)(cons
   MPI_Comm machine;
   if (MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided)) return "MPI_Init_thread failed";
   if (provided < MPI_THREAD_MULTIPLE) return "this MPI does not let two threads of a process use it";
-  MPI_Comm_dup(MPI_COMM_WORLD, &mpi.comm);
+  group *all = &mpi.groups[0];
+  mpi.n_groups = 1;
+  MPI_Comm_dup(MPI_COMM_WORLD, &all->comm);
   MPI_Comm_dup(MPI_COMM_WORLD, &mpi.beats);
-  MPI_Comm_rank(mpi.comm, &mpi.rank);
-  MPI_Comm_size(mpi.comm, &mpi.count);
-  MPI_Comm_split_type(mpi.comm, MPI_COMM_TYPE_SHARED, mpi.rank, MPI_INFO_NULL, &machine);
+  MPI_Comm_rank(all->comm, &mpi.rank);
+  MPI_Comm_size(all->comm, &mpi.count);
+  all->count = mpi.count;
+  MPI_Comm_split_type(all->comm, MPI_COMM_TYPE_SHARED, mpi.rank, MPI_INFO_NULL, &machine);
   MPI_Comm_size(machine, &local);
   MPI_Comm_free(&machine);
   mpi.seconds = seconds;
   mpi.fatal = fatal;
   mpi.what = "starting";
   mpi.moved = now();
-  if (!reserve(NULL, 1) || !exchange_names()) return "memory is out";
-  *out = (sgi_ranks){
-      .transport = &transport, .rank = (size_t)mpi.rank, .count = (size_t)mpi.count, .local = (size_t)local};
+  if (!reserve(all, 1) || !exchange_names()) return "memory is out";
+  *out = (sgi_ranks){.transport = &transport,
+                     .self = all,
+                     .rank = (size_t)mpi.rank,
+                     .count = (size_t)mpi.count,
+                     .local = (size_t)local};
   if (mpi.count > 1 && pthread_create(&mpi.watcher, NULL, watch, NULL)) return "no thread to watch the ranks";
   return NULL;
 }
@@ -240,24 +265,24 @@ static void close_ranks(sgi_ranks *r) {
   MPI_Request all;
   (void)r;
   about(NULL, "ending", false);
-  MPI_Ibarrier(mpi.comm, &all);
+  MPI_Ibarrier(mpi.groups[0].comm, &all);
   finish(&all);
   mpi.over = true;
   if (mpi.count > 1) pthread_join(mpi.watcher, NULL);
-  MPI_Ibarrier(mpi.comm, &all); /* all beats are sent: those on their way are taken in */
+  MPI_Ibarrier(mpi.groups[0].comm, &all); /* all beats are sent: those on their way are taken in */
   finish(&all);
   char(*what)[NAME] = calloc((size_t)mpi.count, NAME);
   if (what) hear(what);
   free(what);
   MPI_Finalize();
-  free(mpi.slots);
+  for (int i = 0; i < mpi.n_groups; i++) free(mpi.groups[i].slots);
   free(mpi.names);
   free(mpi.heard);
 }
 
 static void end_ranks(sgi_ranks *r, int code) {
   (void)r;
-  MPI_Abort(mpi.comm, code);
+  MPI_Abort(mpi.groups[0].comm, code);
 }
 
 __attribute__((visibility("default"))) extern const sgatlin_ranks_part sgatlin_ranks_part_;

@@ -5,7 +5,7 @@
 
 #include "ranks/ranks.h"
 
-enum { SGATLIN_RANKS_VERSION = 1 }; /* raised with sgi_ranks, sgi_transport and this file */
+enum { SGATLIN_RANKS_VERSION = 2 }; /* raised with sgi_ranks, sgi_transport and this file */
 #define SGATLIN_RANKS_SYMBOL "sgatlin_ranks_part_"
 
 typedef struct sgatlin_ranks_part {

@@ -143,6 +143,16 @@ static void fill_block(float *w, size_t n, const sgi_row *row, sgi_rng rng) {
     }
 }
 
+void sgi_model_fill(const sgi_row *row, size_t r, uint64_t seed, size_t from, size_t n, float *out) {
+  float block[INIT_BLOCK];
+  for (size_t b = from / INIT_BLOCK; b * INIT_BLOCK < from + n; b++) {
+    size_t at = b * INIT_BLOCK, first = at < from ? from : at,
+           end = at + INIT_BLOCK < from + n ? at + INIT_BLOCK : from + n;
+    fill_block(block, end - at, row, sgi_rng_make(seed, SGI_STREAM_INIT, ((uint64_t)r << 40) | b));
+    memcpy(out + (first - from), block + (first - at), (end - first) * sizeof *out);
+  }
+}
+
 sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out, sg_error *err) {
   sg_status st = sgi_model_blank(config, out, err);
   if (st) return st;

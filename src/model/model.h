@@ -61,6 +61,8 @@ sg_status sgi_model_table(const sg_config *c, sgi_table *t, sg_error *err);
 sg_status sgi_model_shell(const sg_config *c, struct sg_model **out, sg_error *err);
 /* A model whose arena is zero. */
 sg_status sgi_model_blank(const sg_config *c, struct sg_model **out, sg_error *err);
+/* Elements [from, from + n) of row r as sg_model_create fills them: for whoever holds a part. */
+void sgi_model_fill(const sgi_row *row, size_t r, uint64_t seed, size_t from, size_t n, float *out);
 /* sg_model_load; allow takes weights that are NaN or infinite, and then nothing that is computed is
  * watched. */
 sg_status sgi_model_load(const char *directory, bool allow_nonfinite, struct sg_model **out, sg_error *err);

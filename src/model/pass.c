@@ -204,6 +204,11 @@ void sgi_pass_watch_back(sgi_pass *p, sgi_pass_layer done, void *user) {
   p->back_user = user;
 }
 
+void sgi_pass_add_up(sgi_pass *p, sgi_pass_sum sum, void *user) {
+  p->add_up = sum;
+  p->add_up_user = user;
+}
+
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
 
 /* ---- looking back ---------------------------------------------------------------------------- */

@@ -72,6 +72,11 @@ void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user);
 typedef void (*sgi_pass_layer)(void *user, size_t layer);
 void sgi_pass_watch_back(sgi_pass *p, sgi_pass_layer done, void *user);
 
+/* From now on what feedforward layers add to the stream, and the gradient of what they read, (n,D)
+ * each, go through sum: of processes that hold other channels of the same layers. */
+typedef void (*sgi_pass_sum)(void *user, float *x, size_t n);
+void sgi_pass_add_up(sgi_pass *p, sgi_pass_sum sum, void *user);
+
 /* Runs the layers. batch and tap (NULL allowed) are borrowed for the call; the batch's arrays until
  * the backward pass. */
 sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err);

@@ -41,7 +41,9 @@ static sg_status forward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, s
                          float *y, const float *xn) {
   sgi_ffn_call call = call_of(p, s, block, room);
   call.tap = tap;
-  return sgi_ffn_forward(s->sub->ffn, &call, y, xn);
+  sg_status st = sgi_ffn_forward(s->sub->ffn, &call, y, xn);
+  if (!st && p->add_up) p->add_up(p->add_up_user, y, rows_of(p) * p->model->config.hidden_size);
+  return st;
 }
 
 static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room, float *grad, float *dxn,
@@ -50,7 +52,9 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   float *dw[SGI_MAX_TENSORS];
   for (size_t i = SGI_T_OWN; i < s->sub->n_tensors; i++) dw[i - SGI_T_OWN] = gradient(p, grad, s, i);
   call.dw = dw;
-  return sgi_ffn_backward(s->sub->ffn, &call, dxn, dy, xn);
+  sg_status st = sgi_ffn_backward(s->sub->ffn, &call, dxn, dy, xn);
+  if (!st && p->add_up) p->add_up(p->add_up_user, dxn, rows_of(p) * p->model->config.hidden_size);
+  return st;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

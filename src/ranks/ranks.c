@@ -90,3 +90,26 @@ void sgi_ranks_bring(const sgi_ranks *r, size_t from, const float *x, float *out
     r->transport->wait(r->self, 0);
   }
 }
+
+/* Each rank adds one slice of all, then gives it to all. */
+void sgi_ranks_sum(sgi_ranks *r, float *x, size_t n, float *room) {
+  if (alone(r)) return;
+  size_t bounds[SGI_MAX_SUMMED + 1], slot = 0, count = r->count;
+  for (size_t i = 0; i <= count; i++) bounds[i] = n * i / count;
+  size_t from = bounds[r->rank], own = bounds[r->rank + 1] - from, most = n / count + 1;
+  for (size_t i = 0; i < count; i++)
+    if (i != r->rank) r->transport->receive(r->self, slot++, i, room + i * most, own * sizeof *x);
+  for (size_t i = 0; i < count; i++) {
+    if (i == r->rank) continue;
+    size_t bytes = (bounds[i + 1] - bounds[i]) * sizeof *x;
+    r->transport->send(r->self, slot++, i, x + bounds[i], bytes);
+    r->sent += bytes;
+  }
+  for (size_t i = 0; i < slot; i++) r->transport->wait(r->self, i);
+  for (size_t i = 0; i < own; i++) {
+    float sum = 0;
+    for (size_t k = 0; k < count; k++) sum += k == r->rank ? x[from + i] : room[k * most + i];
+    x[from + i] = sum;
+  }
+  sgi_ranks_share(r, x, bounds);
+}

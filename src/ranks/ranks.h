@@ -11,6 +11,8 @@
 
 #include "core/base.h"
 
+struct sgi_ranks;
+
 typedef struct sgi_transport {
   /* Room for this many messages under way at a time, in numbered slots; false: memory is out. */
   bool (*reserve)(void *self, size_t slots);
@@ -30,6 +32,9 @@ typedef struct sgi_transport {
   void (*about)(void *self, const char *what, bool limited);
   /* "rank 3 (node7, process 1234)" */
   void (*name)(void *self, size_t rank, char *out, size_t size);
+  /* Those of the same colour among themselves, in the order of their ranks; false: no room. They
+   * end with the whole. */
+  bool (*split)(void *self, size_t colour, struct sgi_ranks *out);
 } sgi_transport;
 
 typedef struct sgi_ranks {
@@ -39,6 +44,8 @@ typedef struct sgi_ranks {
   size_t local;  /* ranks on this machine */
   uint64_t sent; /* bytes that this rank has sent to others by exchanges of weights and gradients */
 } sgi_ranks;
+
+enum { SGI_MAX_SUMMED = 64 }; /* ranks of a sgi_ranks_sum */
 
 static inline size_t sgi_ranks_count(const sgi_ranks *r) { return r ? r->count : 1; }
 static inline size_t sgi_ranks_me(const sgi_ranks *r) { return r ? r->rank : 0; }
@@ -55,6 +62,9 @@ bool sgi_ranks_any(const sgi_ranks *r, bool mine);
 sg_status sgi_ranks_agree(const sgi_ranks *r, sg_status st, sg_error *err);
 /* The lead's bytes to all. */
 void sgi_ranks_tell(const sgi_ranks *r, void *data, size_t bytes);
+/* x becomes the sum of all ranks' x, added in the order of ranks: the same bits for all. room: at
+ * least n + count floats; slots for 2 count messages are reserved. */
+void sgi_ranks_sum(sgi_ranks *r, float *x, size_t n, float *room);
 /* Floats of `from` to the lead: x of `from`, into `out` of the lead; both may be called by the same
  * rank. Others pass by. */
 void sgi_ranks_bring(const sgi_ranks *r, size_t from, const float *x, float *out, size_t n);

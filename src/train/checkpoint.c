@@ -23,13 +23,19 @@ static size_t parts(const sgi_trainer *t) {
 static float *part_floats(const sgi_trainer *t, size_t part) {
   return part < t->settings.optimizer.ops->n_moments ? t->moment[part] : t->sum;
 }
-/* The floats of a row that a rank keeps; false: none. */
+/* The floats of a row that a rank of those with the same weights keeps; false: none. */
 static bool kept_by(const sgi_trainer *t, size_t rank, const sgi_row *row, size_t *from, size_t *to) {
   size_t end = row->offset + row->count;
   *from = row->offset > t->bounds[rank] ? row->offset : t->bounds[rank];
   *to = end < t->bounds[rank + 1] ? end : t->bounds[rank + 1];
   return *from < *to;
 }
+/* The table of the whole model, of which the trainer may have a slice. */
+static const sgi_table *whole_table(const sgi_trainer *t) {
+  return t->who.split ? &t->who.split->table : &t->model->table;
+}
+static const size_t WEIGHTS = SIZE_MAX; /* a part that is none of the optimizer's */
+
 static void part_name(const sgi_trainer *t, size_t part, const sgi_row *row, char out[SGI_MAX_TENSOR_NAME + 8]) {
   const sgi_optimizer_ops *ops = t->settings.optimizer.ops;
   snprintf(out, SGI_MAX_TENSOR_NAME + 8, "%.7s.%s", part < ops->n_moments ? ops->moments[part].name : "sum", row->name);
@@ -43,40 +49,109 @@ static bool is_name(const char *name) {
   return !strncmp(name, PREFIX, n) && name[n] && !name[n + strspn(name + n, "0123456789")];
 }
 
-/* A row of a part, from whoever keeps which floats of it into tensor n of w; ranks other than the
- * lead have no w, and give. */
-static sg_status put_row(const sgi_trainer *t, size_t part, const sgi_row *row, size_t n, sgi_safetensors_writer *w,
-                         float *room, sg_error *err) {
+/* What goes into a file, and how it gets to whoever writes it. */
+typedef struct writing {
+  const sgi_trainer *t;
+  sgi_safetensors_writer *w; /* NULL: of a rank that only gives */
+  float *room;
+} writing;
+
+/* Floats [from, to) of a row, of slice `index`, which rank `owner` of all has at x, into
+ * `tensor`. */
+typedef struct range {
+  size_t tensor, row, index, owner, from, to;
+  const float *x;
+} range;
+
+/* n floats x, the ones at `from`, to their places. */
+static sg_status put_floats(const writing *k, const range *g, size_t from, const float *x, size_t n, sg_error *err) {
+  const sgi_table *table = &k->t->model->table;
+  size_t at = from - table->rows[g->row].offset;
   sg_status st = SG_OK;
-  size_t from, to, me = sgi_ranks_me(t->ranks);
-  for (size_t r = 0; r < sgi_ranks_count(t->ranks); r++) {
-    if (!kept_by(t, r, row, &from, &to)) continue;
-    for (size_t n_now; from < to && !st; from += n_now) {
-      n_now = to - from < BROUGHT ? to - from : BROUGHT;
-      const float *mine = r == me ? part_floats(t, part) + (from - t->from) : NULL;
-      if (r) sgi_ranks_bring(t->ranks, r, mine, room, n_now);
-      if (w)
-        st = sgi_safetensors_writer_put(w, n, (from - row->offset) * sizeof(float), r ? room : mine,
-                                        n_now * sizeof(float), err);
-    }
+  for (size_t run, done = 0; done < n && !st; done += run) {
+    size_t place = sgi_split_place(k->t->who.split, table, g->row, g->index, at + done, &run);
+    if (run > n - done) run = n - done;
+    st = sgi_safetensors_writer_put(k->w, g->tensor, place * sizeof *x, x + done, run * sizeof *x, err);
   }
   return st;
 }
 
-static sg_status put_rows(const sgi_trainer *t, sgi_safetensors_writer *w, sg_error *err) {
-  const sgi_table *table = &t->model->table;
-  float *room = NULL;
-  if (w && sgi_ranks_count(t->ranks) > 1 && !(room = sgi_alloc(BROUGHT * sizeof *room)))
-    return sgi_fail_memory(err, BROUGHT * sizeof *room, "a checkpoint");
+static sg_status put_range(const writing *k, const range *g, sg_error *err) {
   sg_status st = SG_OK;
-  for (size_t p = 0, n = 0; p < parts(t); p++)
-    for (size_t i = 0; i < table->count && !st; i++, n++) st = put_row(t, p, &table->rows[i], n, w, room, err);
-  sgi_free(room);
+  for (size_t n, from = g->from; from < g->to && !st; from += n) {
+    const float *x = g->x ? g->x + (from - g->from) : NULL;
+    n = g->to - from < BROUGHT ? g->to - from : BROUGHT;
+    if (g->owner) sgi_ranks_bring(k->t->who.all, g->owner, x, k->room, n);
+    if (k->w) st = put_floats(k, g, from, g->owner ? k->room : x, n, err);
+  }
+  return st;
+}
+
+/* A row of a part of the optimizer's, or of the weights, from whoever keeps which floats of it. */
+static sg_status put_row(const writing *k, size_t part, size_t row, size_t tensor, sg_error *err) {
+  const sgi_trainer *t = k->t;
+  const sgi_row *r = &t->model->table.rows[row];
+  size_t me = sgi_ranks_me(t->who.all), N = sgi_ranks_count(t->who.channels), slices = N;
+  sg_status st = SG_OK;
+  if (!sgi_split_is_part(t->who.split, &t->model->table, row)) slices = 1; /* the first has what all have */
+  for (size_t c = 0; c < slices; c++)
+    for (size_t d = 0; d < sgi_ranks_count(t->ranks) && !st; d++) {
+      range g = {tensor, row, c, d * N + c, r->offset, r->offset + r->count, NULL};
+      if (part == WEIGHTS ? d > 0 : !kept_by(t, d, r, &g.from, &g.to)) continue;
+      if (g.owner == me) g.x = part == WEIGHTS ? t->model->arena + g.from : part_floats(t, part) + (g.from - t->from);
+      st = put_range(k, &g, err);
+    }
+  return st;
+}
+
+static sg_status put_rows(const sgi_trainer *t, size_t part, size_t tensor, sgi_safetensors_writer *w, sg_error *err) {
+  writing k = {t, w, NULL};
+  if (w && sgi_ranks_count(t->who.all) > 1 && !(k.room = sgi_alloc(BROUGHT * sizeof *k.room)))
+    return sgi_fail_memory(err, BROUGHT * sizeof *k.room, "a checkpoint");
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < t->model->table.count && !st; i++) st = put_row(&k, part, i, tensor + i, err);
+  sgi_free(k.room);
+  return st;
+}
+
+/* What other ranks do while the lead saves. */
+static sg_status give(const sgi_trainer *t, sg_error *err) {
+  sg_status st = t->who.split ? put_rows(t, WEIGHTS, 0, NULL, err) : SG_OK;
+  for (size_t p = 0; p < parts(t) && !st; p++) st = put_rows(t, p, 0, NULL, err);
+  return st;
+}
+
+static sgi_tensor shape_of(const sgi_row *row, const char *name) {
+  sgi_tensor x = {.name = name, .dtype = SGI_F32, .n_dims = row->n_dims};
+  for (int k = 0; k < row->n_dims; k++) x.dims[k] = row->dims[k];
+  return x;
+}
+
+/* The whole model, of slices. */
+static sg_status save_slices(const char *directory, const sgi_trainer *t, sg_error *err) {
+  const sgi_table *table = whole_table(t);
+  sg_model *shell = NULL;
+  sgi_safetensors_writer *w = NULL;
+  sgi_tensor *tensors = sgi_alloc(table->count * sizeof *tensors);
+  char *path = in(directory, "model.safetensors");
+  sg_status st = tensors && path ? sgi_model_shell(&t->who.split->config, &shell, err)
+                                 : sgi_fail_memory(err, table->count * sizeof *tensors, "a checkpoint");
+  for (size_t i = 0; i < table->count && !st; i++) tensors[i] = shape_of(&table->rows[i], table->rows[i].name);
+  if (!st) st = sgi_model_save_config(shell, directory, err);
+  if (!st) st = sgi_safetensors_writer_open(path, tensors, table->count, NULL, 0, &w, err);
+  if (!st) st = put_rows(t, WEIGHTS, 0, w, err);
+  if (!st)
+    st = sgi_safetensors_writer_close(w, err);
+  else
+    sgi_safetensors_writer_drop(w);
+  sg_model_free(shell);
+  sgi_free(tensors);
+  sgi_free(path);
   return st;
 }
 
 static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_error *err) {
-  const sgi_table *table = &t->model->table;
+  const sgi_table *table = whole_table(t);
   size_t n = 0, most = parts(t) * table->count;
   sgi_tensor *tensors = sgi_alloc(most * sizeof *tensors);
   char(*names)[SGI_MAX_TENSOR_NAME + 8] = sgi_alloc(most * sizeof *names);
@@ -87,11 +162,10 @@ static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_
     for (size_t i = 0; i < table->count; i++, n++) {
       const sgi_row *row = &table->rows[i];
       part_name(t, p, row, names[n]);
-      tensors[n] = (sgi_tensor){.name = names[n], .dtype = SGI_F32, .n_dims = row->n_dims};
-      for (int k = 0; k < row->n_dims; k++) tensors[n].dims[k] = row->dims[k];
+      tensors[n] = shape_of(row, names[n]);
     }
   if (!st) st = sgi_safetensors_writer_open(path, tensors, n, NULL, 0, &w, err);
-  if (!st) st = put_rows(t, w, err);
+  for (size_t p = 0; p < parts(t) && !st; p++) st = put_rows(t, p, p * table->count, w, err);
   if (!st)
     st = sgi_safetensors_writer_close(w, err);
   else
@@ -100,6 +174,17 @@ static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_
   sgi_free(names);
   sgi_free(path);
   return st;
+}
+
+/* Floats [from, to) of the arena, of row i, out of the whole tensor. */
+static void take_floats(const sgi_trainer *t, size_t i, float *here, const float *tensor, size_t from, size_t to) {
+  const sgi_table *table = &t->model->table;
+  size_t index = t->who.split ? t->who.split->index : 0;
+  for (size_t run; from < to; from += run, here += run) {
+    size_t place = sgi_split_place(t->who.split, table, i, index, from - table->rows[i].offset, &run);
+    if (run > to - from) run = to - from;
+    memcpy(here, tensor + place, run * sizeof *tensor);
+  }
 }
 
 static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error *err) {
@@ -113,11 +198,10 @@ static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error 
       size_t from, to;
       part_name(t, p, row, name);
       const sgi_tensor *x = sgi_safetensors_find(f, name);
-      if (!x || x->dtype != SGI_F32 || x->count != row->count)
+      if (!x || x->dtype != SGI_F32 || x->count != whole_table(t)->rows[i].count)
         st = sgi_fail(err, SG_ERR_FORMAT, "%s: tensor %s is missing or of another size", path, name);
       else if (kept_by(t, sgi_ranks_me(t->ranks), row, &from, &to))
-        memcpy(part_floats(t, p) + (from - t->from), (const float *)x->data + (from - row->offset),
-               (to - from) * sizeof(float));
+        take_floats(t, i, part_floats(t, p) + (from - t->from), x->data, from, to);
     }
   sgi_safetensors_close(f);
   sgi_free(path);
@@ -208,7 +292,7 @@ size_t sgi_checkpoint_bytes(size_t parameters, size_t parts) {
 
 /* Room is looked for before anything is written: a full disk is better met early. */
 static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err) {
-  uint64_t have = sgi_disk_free(run), need = sgi_checkpoint_bytes(t->model->table.parameters, parts(t)) / 5 * 6;
+  uint64_t have = sgi_disk_free(run), need = sgi_checkpoint_bytes(whole_table(t)->parameters, parts(t)) / 5 * 6;
   if (!have || have >= need) return SG_OK;
   return sgi_fail(err, SG_ERR_SPACE, "%s: a checkpoint needs %llu MB and %llu MB are free: make room and resume", run,
                   (unsigned long long)(need >> 20), (unsigned long long)(have >> 20));
@@ -217,13 +301,14 @@ static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err
 sg_status sgi_checkpoint_save(const char *run, const sgi_trainer *t, const sgi_progress_state *state,
                               const char *tokenizer, const json_t *settings, char name[64], sg_error *err) {
   snprintf(name, 64, "%s%08llu", PREFIX, (unsigned long long)state->step);
-  if (!sgi_ranks_lead(t->ranks)) return put_rows(t, NULL, err);
+  if (!sgi_ranks_lead(t->who.all)) return give(t, err);
   char *parent = in(run, "checkpoints");
   if (!parent) return sgi_fail_memory(err, strlen(run), "a path");
   sgi_bundle *b = NULL;
   sg_status st = check_room(run, t, err);
   if (!st) st = sgi_bundle_begin(parent, name, &b, err);
-  if (!st) st = sg_model_save(t->model, sgi_bundle_path(b), err);
+  if (!st)
+    st = t->who.split ? save_slices(sgi_bundle_path(b), t, err) : sg_model_save(t->model, sgi_bundle_path(b), err);
   if (!st && tokenizer) st = copy_tokenizer(tokenizer, sgi_bundle_path(b), err);
   if (!st) st = save_optimizer(sgi_bundle_path(b), t, err);
   if (!st) st = save_state(sgi_bundle_path(b), state, err);
@@ -251,7 +336,7 @@ sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progres
   sg_status st = path ? sgi_json_load(path, &o, err) : sgi_fail_memory(err, strlen(directory), "a path");
   if (!st) st = read_state(o, path, state, err);
   if (!st) st = sg_model_load(directory, &m, err);
-  if (!st && !same_config(&m->config, &t->model->config))
+  if (!st && !same_config(&m->config, t->who.split ? &t->who.split->config : &t->model->config))
     st = sgi_json_state()
              ? sgi_json_incomplete(path, err)
              : sgi_fail(err, SG_ERR_ARG, "%s/config.json is not the model that the run's settings describe", directory);
@@ -259,7 +344,8 @@ sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progres
     t->steps = state->step;
     t->updates = state->updates;
     const sgi_table *table = &t->model->table;
-    for (size_t i = 0; i < table->count; i++)
+    if (t->who.split) sgi_split_copy(t->who.split, t->model, m);
+    for (size_t i = 0; i < table->count && !t->who.split; i++)
       sgi_weight_to_float(t->model->arena + table->rows[i].offset, &m->weights[i]);
     if (t->sum) memset(t->sum, 0, (t->to - t->from) * sizeof(float));
     st = load_optimizer(directory, t, err);

@@ -46,7 +46,7 @@ enum { USUAL_PARTS = 8 };
 
 static sg_status choose_parts(sgi_run *run, sg_error *err) {
   sgi_settings *s = &run->settings;
-  size_t count = sgi_ranks_count(run->ranks), rows = s->batch_size / (s->micro_batch ? s->micro_batch : 1);
+  size_t count = sgi_ranks_count(run->who.rows), rows = s->batch_size / (s->micro_batch ? s->micro_batch : 1);
   if (!s->parts) {
     s->parts = 1;
     while (run->ranks && (s->parts < USUAL_PARTS || s->parts < count) && rows % (2 * s->parts) == 0) s->parts *= 2;
@@ -72,7 +72,7 @@ static size_t fixed_bytes(const sgi_run *run, size_t parameters) {
   const sgi_settings *s = &run->settings;
   sgi_trainer_settings t = sgi_run_trainer_settings(s, s->grad_accumulation);
   size_t arenas = 0;
-  if (!sgi_trainer_arenas(parameters, &t, run->ranks, &arenas)) return SIZE_MAX / 2;
+  if (!sgi_trainer_arenas(parameters, &t, run->who.rows, &arenas)) return SIZE_MAX / 2;
   return PROCESS_BYTES + s->model.vocab_size * TOKEN_BYTES + arenas + s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
          touched_bytes(run->plan.train_tokens, (double)s->steps * (double)s->batch_size, s->seq_len) +
          touched_bytes(run->plan.valid_tokens, (double)run->held_out_rows, s->seq_len);
@@ -88,7 +88,7 @@ static sg_status choose_micro_batch(sgi_run *run, size_t fixed, sg_error *err) {
   size_t rows, limit = run->max_memory > fixed ? run->max_memory - fixed : 0;
   if (s->micro_batch) return SG_OK;
   size_t part = s->batch_size / s->parts;
-  sg_status st = sgi_pass_fit(&s->model, part, s->seq_len, true, limit, &rows, err);
+  sg_status st = sgi_pass_fit(&run->local, part, s->seq_len, true, limit, &rows, err);
   while (!st && rows > 1 && rows * s->seq_len > FULL_SPEED_ROWS) do
       rows--;
     while (part % rows);
@@ -126,9 +126,11 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
         sgi_fail(err, SG_ERR_MEMORY, "training %zu parameters needs more than this machine can address", p->parameters);
   if (!st) st = choose_parts(run, err);
   if (st) return st;
-  size_t fixed = fixed_bytes(run, p->parameters);
+  size_t held = p->parameters;
+  if (run->who.split && (st = sgi_config_parameters(&run->local, &held, err))) return st;
+  size_t fixed = fixed_bytes(run, held);
   st = choose_micro_batch(run, fixed, err);
-  if (!st) st = sgi_pass_bytes(&s->model, s->micro_batch, s->seq_len, true, &activations, err);
+  if (!st) st = sgi_pass_bytes(&run->local, s->micro_batch, s->seq_len, true, &activations, err);
   if (!st) {
     sgi_trainer_settings t = sgi_run_trainer_settings(s, s->steps);
     st = sgi_schedule_check(&t.schedule, err);

@@ -300,6 +300,13 @@ static sg_status prepare_directory(sgi_run *run, sg_error *err) {
   return st;
 }
 
+/* What this process has of the model, once the vocabulary is known. */
+static sg_status split_channels(sgi_run *run, sg_error *err) {
+  run->local = run->settings.model;
+  size_t N = sgi_ranks_count(run->who.channels), me = sgi_ranks_me(run->who.channels);
+  return N == 1 ? SG_OK : sgi_split_make(&run->settings.model, me, N, &run->split, &run->local, err);
+}
+
 static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   sg_status st = prepare_directory(run, err);
   if (!st && run->resume) st = load_config(run, err);
@@ -309,6 +316,7 @@ static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
                   "training needs text: name a file, or a directory with train.* and valid.* (--data PATH)");
   if (!st) st = open_data(run, r->tokenizer, err);
   if (!st) sgi_run_choose_precision(run);
+  if (!st) st = split_channels(run, err);
   if (!st) st = sgi_run_make_plan(run, err);
   if (!st && !run->resume && !run->dry) st = keep_tokenizer(run, r->tokenizer, err);
   return st || run->resume || run->dry ? st : sgi_run_save_config(run, err); /* from here on it is a run */
@@ -320,6 +328,7 @@ static sg_status follow(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   sg_status st = load_config(run, err);
   if (!st) st = sgi_run_extend(run, r->steps, err);
   if (!st) st = open_data(run, NULL, err);
+  if (!st) st = split_channels(run, err);
   if (!st) st = sgi_run_make_plan(run, err);
   run->resume = r->resume;
   return st;
@@ -333,10 +342,29 @@ static sg_status same_text(const sgi_run *run, sg_error *err) {
                       : sgi_fail(err, SG_ERR_ARG, "%s: the training text is not the one that rank 0 has", run->data);
 }
 
+/* Ranks d N .. d N + N - 1 compute the same rows, each its channels of them. */
+static sg_status make_groups(sgi_run *run, size_t N, sg_error *err) {
+  sgi_ranks *r = run->ranks;
+  run->who = (sgi_trainer_ranks){.all = r, .rows = r};
+  if (N < 2) return SG_OK;
+  if (sgi_ranks_count(r) % N || N > SGI_MAX_SUMMED)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "--channel-ranks is %zu: it must divide the number of ranks, %zu, and be at most %d (mpirun -n "
+                    "starts ranks)",
+                    N, sgi_ranks_count(r), SGI_MAX_SUMMED);
+  if (!r->transport->split(r->self, r->rank % N, &run->groups[0]) ||
+      !r->transport->split(r->self, r->rank / N, &run->groups[1]))
+    return sgi_fail(err, SG_ERR_INTERNAL, "groups of ranks cannot be made");
+  run->who = (sgi_trainer_ranks){r, &run->groups[0], &run->groups[1], &run->split};
+  return SG_OK;
+}
+
 static sg_status set_up_all(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   bool lead = sgi_ranks_lead(run->ranks);
   sgi_ranks_about(run->ranks, "setting up the run", false);
-  sg_status st = lead ? set_up(run, r, err) : SG_OK;
+  sg_status st = make_groups(run, r->channel_ranks, err); /* fails alike everywhere */
+  if (st) return st;
+  st = lead ? set_up(run, r, err) : SG_OK;
   if (sgi_ranks_count(run->ranks) == 1 || run->dry) return st;
   st = sgi_ranks_agree(run->ranks, st, err);
   if (!st && !lead) st = follow(run, r, err);
@@ -391,6 +419,7 @@ void sgi_run_close(sgi_run *run) {
   sgi_corpus_close(run->valid);
   sg_tokenizer_free(run->tokenizer);
   if (run->locked) sgi_unlock(&run->lock);
+  sgi_split_deinit(&run->split);
   json_decref(run->extended);
   sgi_free(run->inputs);
   sgi_free(run->targets);

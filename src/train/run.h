@@ -31,9 +31,10 @@ typedef struct sgi_run_request {
   const char *tokenizer; /* tokenizer.json; NULL: one is trained on the data */
   sgi_settings settings; /* ignored on resume: RUN/config.json has them */
   bool resume;
-  uint64_t steps;   /* on resume: steps of the whole run, more than it had; 0: as recorded */
-  bool dry_run;     /* plan only: nothing is written but the token cache of the data */
-  sgi_ranks *ranks; /* borrowed: the request is made by all of them, alike; NULL: one process */
+  uint64_t steps;       /* on resume: steps of the whole run, more than it had; 0: as recorded */
+  bool dry_run;         /* plan only: nothing is written but the token cache of the data */
+  size_t channel_ranks; /* of so many ranks each computes its channels of the same rows; 0: 1 */
+  sgi_ranks *ranks;     /* borrowed: the request is made by all of them, alike; NULL: one process */
   size_t
       max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine or its container has */
 } sgi_run_request;

@@ -12,8 +12,9 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
   const sgi_settings *s = &run->settings;
   sgi_trainer_settings t = sgi_run_trainer_settings(s, run->plan.steps);
   sg_model *m = NULL;
-  sg_status st = sg_model_create(&s->model, s->seed, &m, err);
-  if (!st) st = sgi_trainer_create_ranked(m, &t, run->ranks, &run->trainer, err);
+  sg_status st = run->who.split ? sgi_split_create(&run->split, &run->local, s->seed, &m, err)
+                                : sg_model_create(&s->model, s->seed, &m, err);
+  if (!st) st = sgi_trainer_create_ranked(m, &t, &run->who, &run->trainer, err);
   if (st) {
     sg_model_free(m);
     return st;
@@ -29,8 +30,11 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
 /* What ranks share, and what they send: every gradient to its owner and every weight from it, but
  * for what a rank owns itself (docs/scaling.md). */
 static void say_ranks(const sgi_run *run) {
-  size_t count = sgi_ranks_count(run->ranks), parts = run->settings.parts;
+  size_t count = sgi_ranks_count(run->who.rows), parts = run->settings.parts, N = sgi_ranks_count(run->who.channels);
   double bytes = 8.0 * (double)run->trainer->model->table.floats * (double)(count - 1) / (double)count;
+  if (N > 1)
+    sgi_run_note(run, "the channels of a layer are split over %zu ranks: %zu and %zu of %zu parameters in each process",
+                 N, run->local.num_channels, run->trainer->model->table.parameters, run->plan.parameters);
   if (count > 1)
     sgi_run_note(run,
                  "%zu ranks: %zu parts of %zu rows a step; each keeps 1/%zu of the optimizer's state and sends about "
@@ -163,6 +167,11 @@ static bool stop_evaluation(void *user, uint64_t rows) {
   return stopped(user);
 }
 
+/* The lead, with those that hold the other channels. */
+static bool evaluates(const sgi_run *run) {
+  return sgi_ranks_lead(run->ranks) || (run->who.split && sgi_ranks_lead(run->who.rows));
+}
+
 static sg_status evaluate(sgi_run *run, sg_error *err) {
   sgi_progress_state *s = &run->state;
   if (!run->held_out) return SG_OK;
@@ -176,12 +185,14 @@ static sg_status evaluate(sgi_run *run, sg_error *err) {
                             .T = run->settings.seq_len,
                             .method = SGI_EVAL_TOKENS,
                             .usage = run->usage,
-                            .stop = stop_evaluation,
+                            /* those that sum together go on together */
+                            .stop = run->who.split ? NULL : stop_evaluation,
                             .user = run};
   sgi_evaluation e = {0};
   if (!st) st = sgi_evaluate(run->evaluator, &r, &e, err);
   if (!st && !isfinite(e.loss))
     st = sgi_fail(err, SG_ERR_NUMERIC, "the held-out loss after step %llu is %g", (unsigned long long)s->step, e.loss);
+  if (!st && !sgi_ranks_lead(run->ranks)) return s->evaluation_due = false, SG_OK;
   if (!st) st = sgi_run_log_evaluation(run, &e, err);
   if (st) return st;
   s->evaluation_due = false;
@@ -273,9 +284,9 @@ static sg_status checkpoint(sgi_run *run, sg_error *err) {
 
 /* An evaluation that the last process owed: its checkpoint exists already. */
 static sg_status evaluate_late(sgi_run *run, sg_error *err) {
-  if (!run->state.evaluation_due || !sgi_ranks_lead(run->ranks)) return SG_OK;
+  if (!run->state.evaluation_due || !evaluates(run)) return SG_OK;
   sg_status st = evaluate(run, err);
-  if (st || !run->saved[0] || !is_best(run, run->saved)) return st;
+  if (st || !sgi_ranks_lead(run->ranks) || !run->saved[0] || !is_best(run, run->saved)) return st;
   char *parent = sgi_path_join(run->directory, "checkpoints");
   st = parent ? point_at(parent, "best", run->saved, err) : sgi_fail_memory(err, strlen(run->directory), "a path");
   sgi_free(parent);
@@ -334,7 +345,7 @@ static sg_status after_step(sgi_run *run, const sgi_run_line *line, bool *stop, 
   bool lead = sgi_ranks_lead(run->ranks);
   if (lead && (end || step == 1 || due(step, set->log_every))) st = sgi_run_log_step(run, line, err);
   if (!st && run->events.step) run->events.step(run->events.user, line);
-  if (!st && lead && (save || due(step, set->eval_every))) st = evaluate(run, err);
+  if (!st && evaluates(run) && (save || due(step, set->eval_every))) st = evaluate(run, err);
   if (st && st != SG_ERR_CANCELLED) return st;
   *stop = sgi_ranks_any(run->ranks, st || (!end && stopped(run))); /* one that is asked stops all */
   return save || *stop ? checkpoint(run, err) : SG_OK;

@@ -17,7 +17,11 @@ struct sgi_run {
   size_t max_memory;
   json_t *extended;       /* of config.json: [{"from", "to"}, ...]; NULL: never */
   uint64_t extended_from; /* steps before this call made it longer; 0: it did not */
-  sgi_ranks *ranks;       /* or NULL */
+  sgi_ranks *ranks;       /* all, or NULL */
+  sgi_ranks groups[2];    /* where channels are shared: those with the same channels, those with the same rows */
+  sgi_trainer_ranks who;  /* of them */
+  sgi_split split;
+  sg_config local; /* the model that this process has: all of it, or some channels */
   sgi_lock lock;
   sg_tokenizer *tokenizer;
   sgi_corpus *train, *valid;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "math/bf16.h"
+#include "math/kernels.h"
 #include "model/low.h"
 #include "model/metrics.h"
 #include "train/blame.h"
@@ -79,7 +80,7 @@ static sg_status make_shard(sgi_trainer *t, const sg_model *model, sg_error *err
   size_t count = sgi_ranks_count(t->ranks), me = sgi_ranks_me(t->ranks), floats = model->table.floats, bytes;
   t->bounds = sgi_alloc((count + 1) * sizeof *t->bounds);
   t->metrics = sgi_alloc((count + 1) * most_parts(t) * sizeof *t->metrics);
-  t->squares = sgi_alloc(count * most_blocks(t) * sizeof *t->squares);
+  t->squares = sgi_alloc((count * most_blocks(t) + sgi_ranks_count(t->who.all)) * sizeof *t->squares);
   if (!t->bounds || !t->metrics || !t->squares) return sgi_fail_memory(err, count * sizeof *t->metrics, "a trainer");
   sgi_parts_bounds(floats, count, t->bounds);
   t->from = t->bounds[me];
@@ -93,8 +94,35 @@ static sg_status make_shard(sgi_trainer *t, const sg_model *model, sg_error *err
   return sgi_fail_memory(err, bytes, "gradient and optimizer state");
 }
 
-sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings *s, sgi_ranks *ranks, sgi_trainer **out,
-                                    sg_error *err) {
+/* Channels over ranks: what the ranks that compute the same rows add up. The maps that all their
+ * channels read, such as a router's way down, have parts of their gradient in each. */
+static void add_up(void *user, float *x, size_t n) {
+  sgi_trainer *t = user;
+  sgi_ranks_sum(t->who.channels, x, n, t->room);
+}
+
+static sg_status join_channels(sgi_trainer *t, const sg_model *m, sg_error *err) {
+  sgi_ranks *c = t->who.channels;
+  size_t most = t->settings.micro_batch * t->settings.seq_len * m->config.hidden_size;
+  if (sgi_ranks_count(c) == 1) return SG_OK;
+  t->partial = sgi_alloc(m->table.count * sizeof *t->partial);
+  if (!t->partial) return sgi_fail_memory(err, m->table.count, "a trainer");
+  for (size_t i = 0; i < m->plan.n_steps; i++) {
+    const sgi_sublayer *s = m->plan.steps[i].sub;
+    for (size_t k = SGI_T_OWN; k < s->n_tensors && s->ffn; k++) {
+      t->partial[s->row[k]] = !sgi_split_is_part(t->who.split, &m->table, s->row[k]);
+      if (m->table.rows[s->row[k]].count > most) most = m->table.rows[s->row[k]].count;
+    }
+  }
+  t->room = sgi_alloc((most + 2 * c->count) * sizeof *t->room);
+  if (!t->room || !c->transport->reserve(c->self, 2 * c->count))
+    return sgi_fail_memory(err, most * sizeof *t->room, "sums over channels");
+  sgi_pass_add_up(t->pass, add_up, t);
+  return SG_OK;
+}
+
+sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings *s, const sgi_trainer_ranks *who,
+                                    sgi_trainer **out, sg_error *err) {
   *out = NULL;
   sg_status st = check(s, err);
   if (!st) st = sgi_model_own(model, err);
@@ -102,11 +130,13 @@ sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings 
   sgi_trainer *t = sgi_alloc(sizeof *t);
   if (!t) return sgi_fail_memory(err, sizeof *t, "a trainer");
   t->settings = *s;
-  t->ranks = ranks;
+  if (who) t->who = *who;
+  t->ranks = t->who.rows;
   st = make_shard(t, model, err);
   if (!st && s->bf16) st = sgi_bf16_ready(err);
   if (!st && s->bf16) st = sgi_low_create(model, &t->low, err);
   if (!st) st = sgi_pass_create(model, s->micro_batch, s->seq_len, true, &t->pass, err);
+  if (!st) st = join_channels(t, model, err);
   if (st) {
     sgi_trainer_free(t);
     return st;
@@ -131,6 +161,8 @@ void sgi_trainer_free(sgi_trainer *t) {
   sgi_free(t->bounds);
   sgi_free(t->metrics);
   sgi_free(t->squares);
+  sgi_free(t->partial);
+  sgi_free(t->room);
   for (size_t i = 0; i < SGI_MAX_MOMENTS; i++) sgi_free(t->moment[i]);
   sgi_free(t);
 }
@@ -140,8 +172,30 @@ void sgi_trainer_profile(sgi_trainer *t, sgi_profile *profile) {
   sgi_pass_profile(t->pass, profile);
 }
 
+static size_t in_shard(const sgi_trainer *t, const sgi_row *row, size_t *from) {
+  size_t end = row->offset + row->count, to = end < t->to ? end : t->to;
+  *from = row->offset > t->from ? row->offset : t->from;
+  return *from < to ? to - *from : 0;
+}
+
+/* Where channels are shared, too: tensors that all ranks of `channels` have alike count once. */
+static double norm_of_slices(const sgi_trainer *t, const float *x) {
+  const sgi_table *table = &t->model->table;
+  double mine = 0, sum = 0;
+  size_t from;
+  for (size_t i = 0; i < table->count; i++) {
+    size_t n = in_shard(t, &table->rows[i], &from);
+    if (!sgi_ranks_lead(t->who.channels) && !sgi_split_is_part(t->who.split, table, i)) continue;
+    if (n) mine += sgi_kernel_table()->sum_squares(x + from, n);
+  }
+  sgi_ranks_gather(t->who.all, &mine, t->squares, sizeof mine);
+  for (size_t r = 0; r < sgi_ranks_count(t->who.all); r++) sum += t->squares[r];
+  return sqrt(sum);
+}
+
 /* Of an arena of which each rank looks at its shard: the blocks are those of one process. */
 static double shared_norm(const sgi_trainer *t, const float *x) {
+  if (t->partial) return norm_of_slices(t, x);
   double part[SGI_NORM_BLOCKS] = {0}, mine[SGI_NORM_BLOCKS] = {0};
   size_t count = sgi_ranks_count(t->ranks), most = most_blocks(t), me = sgi_ranks_me(t->ranks);
   sgi_norm_squares(x, t->model->table.floats, t->from, t->to, part);
@@ -182,14 +236,14 @@ static void begin_low(sgi_trainer *t) {
 
 static void after_layer(void *user, size_t layer) {
   sgi_trainer *t = user;
-  sgi_ranks_about(t->ranks, "training", true);
+  sgi_ranks_about(t->who.all, "training", true);
   sgi_parts_layer(t->parts, layer);
 }
 
 static bool in_forward(void *user, size_t done, size_t wanted) {
   sgi_trainer *t = user;
   (void)done, (void)wanted;
-  sgi_ranks_about(t->ranks, "training", true);
+  sgi_ranks_about(t->who.all, "training", true);
   sgi_parts_poll(t->parts);
   return true;
 }
@@ -249,6 +303,10 @@ static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *s
   sgi_pass_use(t->pass, t->model); /* whoever else runs the pass sees the masters */
   if (st) return st;
   sgi_parts_finish(t->parts);
+  for (size_t i = 0, from; t->partial && i < t->model->table.count; i++) {
+    size_t own = in_shard(t, &t->model->table.rows[i], &from);
+    if (t->partial[i]) sgi_ranks_sum(t->who.channels, t->grad + from, own, t->room);
+  }
   sgi_ranks_gather(t->ranks, mine, t->metrics, most * sizeof *mine);
   for (size_t r = 0; r < sgi_ranks_count(t->ranks); r++) {
     sgi_parts_of(t->settings.parts, sgi_ranks_count(t->ranks), r, &first, &count);

@@ -9,6 +9,7 @@
 #include "train/optim.h"
 #include "train/parts.h"
 #include "train/schedule.h"
+#include "train/split.h"
 
 typedef struct sgi_trainer_settings {
   size_t batch_size, seq_len; /* B, T */
@@ -27,12 +28,23 @@ typedef struct sgi_trainer_settings {
  * that. */
 sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len);
 
+/* Who trains together; all borrowed. */
+typedef struct sgi_trainer_ranks {
+  sgi_ranks *all;         /* or NULL: one process */
+  sgi_ranks *rows;        /* those that hold the same weights, and share a batch */
+  sgi_ranks *channels;    /* those that compute the same rows, and share the channels; NULL: nobody does */
+  const sgi_split *split; /* NULL where channels are not shared */
+} sgi_trainer_ranks;
+
 typedef struct sgi_trainer {
   sgi_trainer_settings settings;
-  sg_model *model;  /* owned, with an arena */
-  sg_model *low;    /* what bf16 steps run (low.h), or NULL */
-  float *grad;      /* arena of one batch's gradient */
-  sgi_ranks *ranks; /* borrowed, or NULL */
+  sg_model *model; /* owned, with an arena */
+  sg_model *low;   /* what bf16 steps run (low.h), or NULL */
+  float *grad;     /* arena of one batch's gradient */
+  sgi_trainer_ranks who;
+  sgi_ranks *ranks; /* who.rows */
+  bool *partial;    /* (rows of the table) gradients of which each rank of `channels` has a part; NULL: none */
+  float *room;      /* for sums over channels */
   size_t *bounds;   /* (ranks + 1) floats of the shards; this rank's is [from, to) */
   size_t from, to;
   sgi_parts *parts;
@@ -55,10 +67,11 @@ bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sgi_
 sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, size_t *bytes, sg_error *err);
 /* Takes model over on success (its weights are made its own). New: sgi_trainer_free. */
 sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi_trainer **out, sg_error *err);
-/* The same for one of several ranks (borrowed), all of which make one with the same settings and
- * weights. Of their models all are alike after each step; of the moments each keeps its shard. */
-sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings *s, sgi_ranks *ranks, sgi_trainer **out,
-                                    sg_error *err);
+/* The same for one of several ranks, all of which make one with the same settings and weights (or
+ * their slice of them). Of their models all are alike after each step; of the moments each keeps
+ * its shard. */
+sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings *s, const sgi_trainer_ranks *who,
+                                    sgi_trainer **out, sg_error *err);
 void sgi_trainer_free(sgi_trainer *t);
 
 /* One batch, of which a rank computes its parts: inputs, targets (B,T), starts (B,T) or NULL.

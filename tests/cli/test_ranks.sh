@@ -3,6 +3,7 @@
 # all; mistakes are named. Ranks share the processors that there are.
 [ -w /dev/shm ] && TMPDIR=${TMPDIR:-/dev/shm} && export TMPDIR
 . tests/cli/common.sh
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0} # MPI keeps what it has until the process ends
 export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 # Without mpirun's MPI part the command says what to install; alone it needs none.
@@ -84,6 +85,57 @@ start 2 usual-2 --kind mlp --steps 2
 has err '2 ranks: 8 parts of 1 rows a step; each keeps 1/2 of the optimizer'
 equal usual-1 usual-2 2
 grep -q '"parts":8' "$tmp/usual-2/config.json" || grep -q '"parts": 8' "$tmp/usual-2/config.json" || bad "config.json does not say the parts"
+
+# ---- channels over ranks: the losses of one process up to rounding, checkpoints that one process goes on with, and the same bits twice
+losses() { # RUN: step, loss and norms of each line
+  sed -n 's/.*"step": *\([0-9]*\).*"train\/loss": *\([0-9.e+-]*\).*"train\/grad_norm": *\([0-9.e+-]*\).*"train\/param_norm": *\([0-9.e+-]*\).*/\1 \2 \3 \4/p' \
+    "$tmp/$1/metrics.jsonl"
+}
+near() { # RUN RUN: every number within 2e-5
+  losses "$1" >"$tmp/a"
+  losses "$2" >"$tmp/b"
+  [ -s "$tmp/a" ] && [ "$(wc -l <"$tmp/a")" = "$(wc -l <"$tmp/b")" ] || bad "$1 and $2 have other steps"
+  paste -d ' ' "$tmp/a" "$tmp/b" | awk '{ for (i = 1; i <= 4; i++) { d = $i - $(i + 4); if (d < 0) d = -d; if (d > 2e-5 * ($i > 1 ? $i : 1)) bad = 1 } } END { exit bad }' ||
+    { bad "$1 and $2 go different ways"; paste "$tmp/a" "$tmp/b" | head -n 20; }
+}
+for router in product_dense dense product_key_value key_value; do
+  C="--kind sgatlin --set feedforward.router=$router --set feedforward.num_channels=4 --set feedforward.top_k=2 --set feedforward.key_dim=8
+   --set log.every=1 --set checkpoint.every=3 --set checkpoint.keep=9 --set train.parts=2"
+  # shellcheck disable=SC2086
+  start 0 whole-$router $C --steps 6
+  # shellcheck disable=SC2086
+  start 2 two-$router $C --steps 6 --channel-ranks 2
+  near whole-$router two-$router
+  [ $router = product_dense ] || continue
+  has err 'the channels of a layer are split over 2 ranks: 2 and '
+  # shellcheck disable=SC2086
+  start 4 four $C --steps 6 --channel-ranks 4
+  near whole-$router four
+  # shellcheck disable=SC2086
+  start 4 both $C --steps 6 --channel-ranks 2
+  equal both two-$router 6
+  rm -r "$tmp/both/checkpoints/step-00000006"
+  "$SGATLIN" train --resume -o "$tmp/both" 2>"$tmp/err" || bad "one process does not go on with split channels"
+  near whole-$router both
+  cp -r "$tmp/two-$router" "$tmp/again"
+  rm -r "$tmp/again/checkpoints/step-00000006"
+  ranks 2 train --resume -o "$tmp/again" --channel-ranks 2
+  equal again two-$router 6
+done
+C="--set feedforward.num_channels=4 --set feedforward.top_k=2 --set feedforward.key_dim=8 --steps 3 --set log.every=1 --set train.parts=2"
+# shellcheck disable=SC2086
+start 0 peer-whole --kind peer $C
+# shellcheck disable=SC2086
+start 2 peer-two --kind peer $C --channel-ranks 2
+near peer-whole peer-two
+want=3 start 2 odd --kind mlp --steps 2 --channel-ranks 2
+has err 'needs layers that are all alike and whose channels add up; here they are mlp'
+want=2 start 2 odd --kind sgatlin --set feedforward.num_channels=3 --set feedforward.top_k=2 --steps 2 --channel-ranks 2
+has err 'it must divide feedforward.num_channels = 3'
+want=2 start 3 odd --kind sgatlin --set feedforward.top_k=2 --steps 2 --channel-ranks 2
+has err 'must divide the number of ranks, 3'
+want=2 start 0 odd --kind sgatlin --set feedforward.top_k=2 --steps 2 --channel-ranks 2
+has err 'mpirun -n 2 sgatlin train'
 
 # ---- mistakes
 want=2 start 4 few --kind mlp --set train.batch_size=6 --steps 2
