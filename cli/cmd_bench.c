@@ -174,6 +174,7 @@ static sg_status measure(const cli_call *c, subject *s, sgi_bench *b, sg_error *
                          .cpu_time = cli_flag(c, "cpu-time"),
                          .forward_only = cli_flag(c, "forward-only"),
                          .bf16 = !c->n_args && sgi_settings_settle_precision(&s->settings),
+                         .aux = s->directory ? NULL : &s->settings.aux,
                          .seed = cli_u64(c, "seed"),
                          .progress = progress,
                          .user = &p};

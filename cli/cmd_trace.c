@@ -3,14 +3,25 @@
 #include "ids.h"
 #include "model.h"
 #include "read/trace.h"
+#include "train/settings.h"
 
 static int run(const cli_call *c) {
   sg_error err = {0};
   cli_model m = {0};
   sgi_trace_request r = {.grad = cli_flag(c, "grad"), .max_bytes = cli_size(c, "max-memory")};
   int32_t *ids = NULL;
+  sgi_assignments set = {0};
+  sgi_aux_weights aux;
+  size_t n_set;
+  const char *const *given = cli_list(c, "set", &n_set);
+  sg_status st = n_set && !r.grad ? sgi_fail(&err, SG_ERR_ARG, "--set is about gradients: add --grad") : SG_OK;
+  for (size_t i = 0; i < n_set && !st; i++) st = sgi_assign_text(&set, given[i], &err);
+  if (!st) st = sgi_settings_aux(&set, &aux, &err);
+  sgi_assignments_free(&set);
+  if (st) return cli_fail(&err);
+  if (n_set) r.aux = &aux;
   r.only = cli_list(c, "only", &r.n_only);
-  sg_status st = cli_read_ids(cli_string(c, "ids"), &ids, &r.B, &r.T, &err);
+  st = cli_read_ids(cli_string(c, "ids"), &ids, &r.B, &r.T, &err);
   r.targets = ids;
   if (!st) st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
   if (!st) st = cli_context_check(c, sg_model_config(m.model), r.T, &err);
@@ -47,6 +58,10 @@ static const cli_option options[] = {
      .argument = "IDS.json",
      .help = "[[ids of row 1], [row 2], ...], rows of equal length; - for standard input"},
     {.name = "grad", .type = CLI_FLAG, .help = "also grad.TENSOR, the gradient of the loss"},
+    {.name = "set",
+     .type = CLI_LIST,
+     .argument = "train.aux.NAME=VALUE",
+     .help = "with --grad: weights of what training adds to the loss; its parts and total are written, too"},
     {.name = "only",
      .type = CLI_LIST,
      .argument = "PATTERN",

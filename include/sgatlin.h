@@ -43,7 +43,7 @@ extern "C" {
  * could misread this library: a struct that a caller fills or reads changes, a function takes other
  * arguments or means something else. What is only added does not change it. A program loaded at run
  * time compares the function with the macro it was made with (unit/test_library.c). */
-#define SG_ABI_VERSION 1
+#define SG_ABI_VERSION 2
 SG_API int sg_abi_version(void);
 
 /* "0.1.0 (0123456789ab)": version and commit. Borrowed for ever. */
@@ -87,11 +87,19 @@ enum { SG_NAME = 32 };
 /* Limits of a model whose layers differ. */
 enum { SG_MAX_FEEDFORWARDS = 16, SG_MAX_LISTED_LAYERS = 256, SG_MAX_ODE_STEPS = 16 };
 
+/* What a feedforward layer may have beside its kind; all zero: nothing (docs/method.md, options of
+ * a feedforward layer). */
+typedef struct sg_options {
+  char gates[SG_NAME]; /* "" or "jumprelu": of the top_k candidates of a channel those above its threshold act */
+  double bandwidth;    /* of the thresholds' gradient */
+} sg_options;
+
 /* A feedforward layer that is not the one of the configuration itself: same fields, same
  * meaning. */
 typedef struct sg_feedforward {
   char kind[SG_NAME], router[SG_NAME], activation[SG_NAME];
   size_t num_neurons, num_channels, top_k, key_dim;
+  sg_options options;
 } sg_feedforward;
 
 /* Sublayers of a layer, as bits. */
@@ -131,6 +139,7 @@ typedef struct sg_config {
   sg_layer layers[SG_MAX_LISTED_LAYERS]; /* later layers are like the configuration says */
   char layer_form[SG_NAME];              /* "" or a name sg_layer_form_name gives (docs/method.md, layer forms) */
   size_t ode_steps;                      /* steps of a form that has them; 0: 1 */
+  sg_options options;                    /* of the feedforward layer */
 } sg_config;
 
 /* Name of the i-th feedforward kind, NULL past the last. Borrowed for ever. */
@@ -346,13 +355,20 @@ SG_API sg_status sg_worlds_write(const char *directory, size_t n_stories, uint64
 /* ---- training -------------------------------------------------------------------------------- */
 
 /* One step, on its batch (docs/method.md, training). */
+enum { SG_AUX_NUMBERS = 12 };
 typedef struct sg_step {
   double loss, accuracy, perplexity, perplexity_last_token; /* of this batch, before the update */
   double grad_norm;                                         /* of this batch, before clipping */
   double param_norm;                                        /* of all weights, after the step */
   double lr;                                                /* of the update that ended this step, else of the next */
   size_t targets;                                           /* counted tokens */
+  double total;               /* loss and what is added to it (train.aux.*): what the gradient is of */
+  double aux[SG_AUX_NUMBERS]; /* in the order of sg_aux_name; NaN where the model has nothing of the kind */
 } sg_step;
+
+/* Name of the i-th number beside the loss ("sparsity", "mean_active"; docs/method.md, auxiliary
+ * losses); NULL past the last. Borrowed for ever. */
+SG_API const char *sg_aux_name(size_t i);
 
 typedef struct sg_train_line {
   uint64_t step, steps, tokens; /* done; wanted; targets counted so far */
@@ -490,6 +506,7 @@ SG_API sg_status sg_evaluate(const sg_model *model, const sg_evaluate_request *r
  *   layers.L.mlp.norm         (T; dim)           normed input of the feedforward layer
  *   layers.L.router.scores    (T; channel, slot) scores of the chosen units; a circuit is router.*
  *   layers.L.router.indices   (T; channel, slot) the chosen units, largest score first
+ *   layers.L.router.active    (T; channel, slot) with gates: 1 where a chosen unit acts
  *   layers.L.gate.logits      (T; channel)       scores of all experts
  *   layers.L.gate.indices     (T; slot)          the chosen experts
  *   layers.L.neurons          (T; channel, slot) what multiplies output rows, of the chosen units
@@ -1084,7 +1101,9 @@ SG_API sg_status sg_recording_matches(const sg_recording *rec, const sg_model *m
 typedef struct sg_recorded_layer {
   size_t channels, top_k, pool; /* C, K, F */
   bool pool_per_channel;
-  bool has_values; /* gated activations were recorded */
+  bool has_values;         /* gated activations were recorded */
+  const float *thresholds; /* (C), or NULL: of the chosen units all act; else those whose score passes, and the score of
+                            * one that does not act is given as 0. Borrowed from the recording */
 } sg_recorded_layer;
 /* SG_ERR_ARG with the recorded layers where this is none of them, here and below. */
 SG_API sg_status sg_recording_layer(const sg_recording *rec, size_t layer, sg_recorded_layer *out, sg_error *err);

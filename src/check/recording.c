@@ -40,7 +40,8 @@ static sg_status shards(walk *w, size_t slot, uint64_t *sum, sg_error *err) {
     if (p % PART == 0 && stopped(w)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
     sgi_recording_circuit(w->rec, slot, p, w->index, w->score);
     sgi_recording_values(w->rec, slot, p, w->value);
-    for (size_t i = 0; i < m; i++) *sum += entry(p, i / K, w->index[i], w->score[i]);
+    for (size_t i = 0; i < m; i++)
+      if (sgi_recording_acts(&w->info->slots[slot], w->score[i])) *sum += entry(p, i / K, w->index[i], w->score[i]);
   }
   return SG_OK;
 }

@@ -21,6 +21,7 @@ typedef struct sgi_row {
   bool decay;    /* weight decay applies; false for gains and biases, stacked ones too (golden README no. 23) */
   sgi_init init;
   double sigma;
+  bool threshold; /* of gates: trained at a rate of its own (docs/method.md, gates) */
   /* a map or pool, read through math/weight.h and math/stored.h alone, so it may be in any type
    * that computes */
   bool stored;

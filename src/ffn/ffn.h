@@ -6,6 +6,7 @@
 #define SGI_FFN_H
 
 #include "core/table.h"
+#include "ffn/aux.h"
 #include "ffn/tap.h"
 #include "math/weight.h"
 
@@ -59,13 +60,14 @@ typedef struct sgi_ffn_call {
   sgi_arena scratch;  /* free for use within the call */
   const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer; for the walk, not for kinds */
   sgi_at at;          /* where in the pass; for the walk */
+  const sgi_aux *aux; /* backward: what is added to the loss; NULL: nothing */
 } sgi_ffn_call;
 
 /* A kind's forward pass is a list of stages. The walk over it (sgi_ffn_forward) shows the tap what
  * a stage leaves, in the order given, as soon as it has run; so no kind knows of taps. Every stage
  * is handed the call as it was at the start: what one leaves in scratch the next finds there if
  * both lay it out alike. */
-enum { SGI_STAGE_SITES = 2 };
+enum { SGI_STAGE_SITES = 2 }; /* one that a layer's options leave out lies nowhere (sgi_left.data NULL) */
 typedef struct sgi_stage {
   const char *name; /* in the profile, of the matrix products and gathers within */
   sg_status (*run)(sgi_ffn_call *call, float *y, const float *x);
@@ -118,6 +120,9 @@ typedef struct sgi_ffn_ops {
   /* Optional (NULL for dense kinds): the units chosen by the forward pass whose saved block this
    * is. */
   void (*gates)(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
+
+  /* Optional: adds to the sums what the forward pass whose saved block this is did (aux.h). */
+  void (*measure)(const sgi_ffn_call *call, sgi_aux *sum);
 
   /* Reading. Units that act at one row, and the row's units after a forward pass whose block
    * call->saved is; bias (D) is what the layer adds beside them (assigned). */

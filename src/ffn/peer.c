@@ -20,8 +20,24 @@ static size_t kept(const sg_config *c) {
   return KEPT;
 }
 
+/* With gates the score itself stands where the softmax does: a softmax over as many as act would
+ * couple them. */
+static void forward_gated(const sgi_gate *g) {
+  float *p = g->kept[P], *act = g->kept[ACT];
+  sgi_activate(SGI_GELU, act, g->dot, g->m);
+#pragma omp parallel for simd schedule(static) if (g->m > 4096)
+  for (size_t i = 0; i < g->m; i++) {
+    p[i] = g->score[i];
+    g->value[i] = act[i] * p[i];
+  }
+}
+
 /* Of a channel's scores the first is the largest. */
 static void forward(const sgi_gate *g) {
+  if (sgi_jump_on(g->config)) {
+    forward_gated(g);
+    return;
+  }
   const sgi_kernels *kern = sgi_kernel_table();
   float *p = g->kept[P], *act = g->kept[ACT];
   size_t m = g->m, K = g->K;
@@ -43,8 +59,31 @@ static void forward(const sgi_gate *g) {
   }
 }
 
+/* v = gelu(a) s: ds = dv gelu(a); da = dv s gelu'(a). */
+static void backward_gated(const sgi_gate *g, float *dvalue, float *dscore) {
+  const float *p = g->kept[P], *act = g->kept[ACT];
+#pragma omp parallel for simd schedule(static) if (g->m > 4096)
+  for (size_t i = 0; i < g->m; i++) {
+    dscore[i] = dvalue[i] * act[i];
+    dvalue[i] *= p[i];
+  }
+  sgi_activate_backward(SGI_GELU, dvalue, dvalue, g->dot, g->m);
+}
+
+/* dJ = (dy . w_out) gelu(a). */
+static void outside(const sg_config *c, size_t m, float *dvalue, float *dot) {
+  (void)c;
+  sgi_activate(SGI_GELU, dot, dot, m);
+#pragma omp parallel for simd schedule(static) if (m > 4096)
+  for (size_t i = 0; i < m; i++) dvalue[i] *= dot[i];
+}
+
 /* v = gelu(a) p: dp = dv gelu(a); ds = p (dp - sum_j p_j dp_j); da = dv p gelu'(a). */
 static void backward(const sgi_gate *g, float *dvalue, float *dscore) {
+  if (sgi_jump_on(g->config)) {
+    backward_gated(g, dvalue, dscore);
+    return;
+  }
   const float *p = g->kept[P], *act = g->kept[ACT];
   size_t m = g->m, K = g->K;
 #pragma omp parallel for schedule(static) if (m > 4096)
@@ -65,6 +104,7 @@ static const sgi_sparse_kind form = {
     .kept = kept,
     .forward = forward,
     .backward = backward,
+    .outside = outside,
     .moved = {6, 8},
 };
 

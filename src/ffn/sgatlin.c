@@ -31,12 +31,21 @@ static void backward(const sgi_gate *g, float *dvalue, float *dscore) {
   }
 }
 
+/* At J = 0: dJ = (dy . w_out) act'(0) a. */
+static void outside(const sg_config *c, size_t m, float *dvalue, float *dot) {
+  float slope = 1, zero = 0;
+  if (activation_of(c) != SGI_IDENTITY) sgi_activate_backward(activation_of(c), &slope, &slope, &zero, 1);
+#pragma omp parallel for simd schedule(static) if (m > 4096)
+  for (size_t i = 0; i < m; i++) dvalue[i] *= slope * dot[i];
+}
+
 static const sgi_sparse_kind form = {
     .pool_per_channel = true,
     .check = check,
     .kept = kept,
     .forward = forward,
     .backward = backward,
+    .outside = outside,
     .moved = {3, 5},
 };
 

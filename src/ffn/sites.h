@@ -20,7 +20,8 @@
   X(SOURCE, "source", T) \
   X(CHANNEL, "channel", c->num_channels) \
   X(SLOT, "slot", c->top_k) \
-  X(NEURON, "neuron", c->num_neurons)
+  X(NEURON, "neuron", c->num_neurons) \
+  X(FLAG, "flag", 2)
 
 /* X(id, name, where, when, role, axis 1, axis 2, holds, chosen by, what it is)
  *
@@ -50,6 +51,8 @@
     "scores of the chosen units; a circuit is router.*") \
   X(ROUTER_INDICES, "router.indices", LAYER, SHOWN, CHOICE, CHANNEL, SLOT, NEURON, ROUTER_INDICES, \
     "the chosen units, largest score first") \
+  X(ROUTER_ACTIVE, "router.active", LAYER, SHOWN, OTHER, CHANNEL, SLOT, FLAG, ROUTER_INDICES, \
+    "with gates: 1 where a chosen unit acts") \
   X(GATE_LOGITS, "gate.logits", LAYER, SHOWN, SCORES, CHANNEL, NONE, NONE, NONE, "scores of all experts") \
   X(GATE_INDICES, "gate.indices", LAYER, SHOWN, CHOICE, SLOT, NONE, CHANNEL, GATE_INDICES, "the chosen experts") \
   X(CHOSEN_NEURONS, "neurons", LAYER, NAMED, VALUES, CHANNEL, SLOT, NONE, ROUTER_INDICES, \

@@ -23,8 +23,16 @@ static bool fetches_ahead(const sgi_sparse *s) { return s->pool * s->D >= (size_
 
 static double entries_of(const sgi_sparse *s) { return (double)s->n * (double)s->channels * (double)s->top_k; }
 
+/* Entries that are worked on. */
+static double taken(const sgi_sparse *s, const sgi_profile *profile) {
+  if (!s->end || !profile) return entries_of(s);
+  size_t sum = 0;
+  for (size_t i = 0; i < s->n * s->channels; i++) sum += sgi_sparse_end(s, i) - sgi_sparse_first(s, i);
+  return (double)sum;
+}
+
 static void count(const sgi_sparse *s, sgi_profile *profile, double at) {
-  double work = entries_of(s) * (double)s->D;
+  double work = taken(s, profile) * (double)s->D;
   sgi_work(profile, at, 2 * work, 4 * work);
 }
 
@@ -43,10 +51,10 @@ void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const
   for (size_t i = 0; i < s->n; i += tile)
     for (size_t c = 0; c < C; c++)
       for (size_t t = i; t < tile_end(s->n, i); t++) {
-        size_t at = (t * C + c) * K;
+        size_t list = t * C + c, at = list * K + sgi_sparse_first(s, list), next = list + C;
         if (ahead && t + 1 < tile_end(s->n, i))
-          kern->fetch_rows(sgi_f32(w) + pool_of(s, c) * D, index + at + C * K, K, D);
-        type->gather_dot(out + at, w, pool_of(s, c), index + at, K, x + t * D);
+          kern->fetch_rows(sgi_f32(w) + pool_of(s, c) * D, index + next * K, sgi_sparse_end(s, next), D);
+        type->gather_dot(out + at, w, pool_of(s, c), index + at, list * K + sgi_sparse_end(s, list) - at, x + t * D);
       }
   count(s, profile, began);
 }
@@ -61,8 +69,8 @@ void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const s
     memset(y + i * D, 0, (tile_end(s->n, i) - i) * D * sizeof *y);
     for (size_t c = 0; c < C; c++)
       for (size_t t = i; t < tile_end(s->n, i); t++) {
-        size_t at = (t * C + c) * K;
-        type->gather_axpy(y + t * D, w, pool_of(s, c), index + at, value + at, K);
+        size_t list = t * C + c, at = list * K + sgi_sparse_first(s, list);
+        type->gather_axpy(y + t * D, w, pool_of(s, c), index + at, value + at, list * K + sgi_sparse_end(s, list) - at);
       }
   }
   count(s, profile, began);
@@ -81,9 +89,9 @@ void sgi_sparse_sort_take(const sgi_sparse *s, sgi_arena *a, sgi_sparse_sorted *
   sorted->coef = SGI_TAKE(a, entries, float);
 }
 
-/* Counting sort. A task owns one pool and one stretch of tokens: it counts its entries per neuron,
- * is told where they begin, and places them in token order. So no two threads write one place, and
- * the order is that of the tokens. */
+/* Counting sort, of all entries in front of end. A task owns one pool and one stretch of tokens: it
+ * counts its entries per neuron, is told where they begin, and places them in token order. So no
+ * two threads write one place, and the order is that of the tokens. */
 typedef struct stretch {
   size_t first, last; /* tokens */
   size_t c0, c1;      /* channels */
@@ -103,21 +111,23 @@ static void count_entries(const sgi_sparse *s, const int32_t *index, const stret
   size_t C = s->channels, K = s->top_k;
   memset(r->next, 0, s->pool * sizeof *r->next);
   for (size_t t = r->first; t < r->last; t++)
-    for (size_t at = (t * C + r->c0) * K; at < (t * C + r->c1) * K; at++) r->next[index[at]]++;
+    for (size_t list = t * C + r->c0; list < t * C + r->c1; list++)
+      for (size_t at = list * K; at < list * K + sgi_sparse_end(s, list); at++) r->next[index[at]]++;
 }
 
 static void place_entries(const sgi_sparse *s, const int32_t *index, const stretch *r, sgi_sparse_sorted *sorted) {
   size_t C = s->channels, K = s->top_k;
   for (size_t t = r->first; t < r->last; t++)
-    for (size_t at = (t * C + r->c0) * K; at < (t * C + r->c1) * K; at++) {
-      uint32_t place = r->next[index[at]]++;
-      sorted->token[place] = (int32_t)t;
-      sorted->slot[place] = (uint32_t)at;
-    }
+    for (size_t list = t * C + r->c0; list < t * C + r->c1; list++)
+      for (size_t at = list * K; at < list * K + sgi_sparse_end(s, list); at++) {
+        uint32_t place = r->next[index[at]]++;
+        sorted->token[place] = (int32_t)t;
+        sorted->slot[place] = (uint32_t)at;
+      }
 }
 
 /* Counts become first places: neuron by neuron, within one stretch by stretch. */
-static void begin_places(const sgi_sparse *s, sgi_sparse_sorted *sorted, size_t p, uint32_t first) {
+static uint32_t begin_places(const sgi_sparse *s, sgi_sparse_sorted *sorted, size_t p, uint32_t first) {
   for (size_t f = 0; f < s->pool; f++) {
     sorted->start[p * s->pool + f] = first;
     for (size_t part = 0; part < parts(s); part++) {
@@ -126,7 +136,7 @@ static void begin_places(const sgi_sparse *s, sgi_sparse_sorted *sorted, size_t 
       first += count;
     }
   }
-  sorted->start[(p + 1) * s->pool] = first; /* the next pool's first, too: all pools but the last write it equal */
+  return sorted->start[(p + 1) * s->pool] = first;
 }
 
 void sgi_sparse_sort(const sgi_sparse *s, sgi_profile *profile, const int32_t *index, sgi_sparse_sorted *sorted) {
@@ -137,7 +147,8 @@ void sgi_sparse_sort(const sgi_sparse *s, sgi_profile *profile, const int32_t *i
     stretch r = stretch_at(s, sorted, t / parts(s), t % parts(s));
     count_entries(s, index, &r);
   }
-  for (size_t p = 0; p < P; p++) begin_places(s, sorted, p, (uint32_t)(p * (entries / P)));
+  uint32_t first = 0;
+  for (size_t p = 0; p < P; p++) first = begin_places(s, sorted, p, first);
 #pragma omp parallel for schedule(static) if (entries > 4096)
   for (size_t t = 0; t < tasks; t++) {
     stretch r = stretch_at(s, sorted, t / parts(s), t % parts(s));

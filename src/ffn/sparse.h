@@ -10,7 +10,15 @@
 typedef struct sgi_sparse {
   size_t n, channels, top_k, pool, D;
   bool pool_per_channel;
+  const int32_t *first, *end; /* (n,C) or NULL: of a channel's K entries those from first on, in front of end, alone */
 } sgi_sparse;
+
+static inline size_t sgi_sparse_first(const sgi_sparse *s, size_t list) {
+  return s->first ? (size_t)s->first[list] : 0;
+}
+static inline size_t sgi_sparse_end(const sgi_sparse *s, size_t list) {
+  return s->end ? (size_t)s->end[list] : s->top_k;
+}
 
 /* A lap of the profile for arrays (n,C,K) read or written. */
 void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at, const char *name, size_t arrays);

@@ -1,7 +1,7 @@
 /* sparse_kind.c: what all kinds of chosen neurons do alike (sparse_kind.h). Where an option of the
  * layer comes in: what chooses (another router, routers shared by layers, more candidates than K)
- * in choose(), which leaves score and index; what a neuron computes in the kind's gate; how rows of
- * the pools are stored in sparse.c, which alone reads them. */
+ * in choose(), which leaves score and index; which of these act in jump.c; what a neuron computes
+ * in the kind's gate; how rows of the pools are stored in sparse.c, which alone reads them. */
 #include "ffn/sparse_kind.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 #include "ffn/router.h"
 #include "ffn/sparse.h"
 
-enum { W_IN, W_OUT, ROUTER };
+enum { W_IN, W_OUT, ROUTER, THRESHOLD = ROUTER + 2 };
 
 typedef struct kept {
   int32_t *index; /* (n,C,K) */
@@ -17,11 +17,13 @@ typedef struct kept {
   float *dot;     /* (n,C,K) x . w_in */
   float *gate[SGI_GATE_KEPT];
   float *value; /* (n,C,K) */
+  sgi_jump jump;
 } kept;
 
 typedef struct work {
   float *dvalue, *dscore; /* (n,C,K) */
   sgi_sparse_sorted sorted;
+  sgi_jump_work jump;
 } work;
 
 static const sgi_sparse_kind *form_of(const sg_config *c) { return sgi_ffn_of(c)->sparse; }
@@ -29,7 +31,12 @@ static const sgi_router *router_of(const sg_config *c) { return sgi_router_find(
 static size_t entries(const sg_config *c, size_t n) { return n * c->num_channels * c->top_k; }
 
 static sgi_sparse sparse_of(const sg_config *c, size_t n) {
-  return (sgi_sparse){n, c->num_channels, c->top_k, c->num_neurons, c->hidden_size, form_of(c)->pool_per_channel};
+  return (sgi_sparse){.n = n,
+                      .channels = c->num_channels,
+                      .top_k = c->top_k,
+                      .pool = c->num_neurons,
+                      .D = c->hidden_size,
+                      .pool_per_channel = form_of(c)->pool_per_channel};
 }
 
 static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
@@ -37,6 +44,7 @@ static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
   *k = (kept){.index = SGI_TAKE(a, m, int32_t), .score = SGI_TAKE(a, m, float), .dot = SGI_TAKE(a, m, float)};
   for (size_t i = 0; i < gates; i++) k->gate[i] = SGI_TAKE(a, m, float);
   k->value = SGI_TAKE(a, m, float);
+  sgi_jump_saved(c, n, a, &k->jump);
 }
 
 static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
@@ -44,6 +52,7 @@ static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
   w->dvalue = SGI_TAKE(a, entries(c, n), float);
   w->dscore = SGI_TAKE(a, entries(c, n), float);
   sgi_sparse_sort_take(&s, a, &w->sorted);
+  sgi_jump_work_take(c, n, a, &w->jump);
 }
 
 void sgi_sparse_saved(const sg_config *c, size_t n, sgi_arena *a) {
@@ -69,7 +78,8 @@ sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *
   double sigma = 1 / sqrt((double)F);
   sg_status st = sgi_table_add(t, prefix, "experts.w_in", dims, true, SGI_INIT_LECUN, sigma, err);
   if (!st) st = sgi_table_add(t, prefix, "experts.w_out", dims, true, SGI_INIT_LECUN, sigma, err);
-  return st ? st : router_of(c)->tensors(c, prefix, t, err);
+  if (!st) st = router_of(c)->tensors(c, prefix, t, err);
+  return st ? st : sgi_jump_tensors(c, prefix, t, err);
 }
 
 uint64_t sgi_sparse_multiply_adds(const sg_config *c) {
@@ -93,13 +103,26 @@ static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
                             k.index);
 }
 
+static const float *theta_of(const sgi_ffn_call *call) { return sgi_f32(call->w[THRESHOLD]); }
+
+static sg_status act(sgi_ffn_call *call, float *y, const float *x) {
+  (void)y, (void)x;
+  kept k;
+  layout(call->config, call->n, &call->saved, &k);
+  if (k.jump.active) sgi_jump_choose(call->config, call->n, theta_of(call), k.score, &k.jump);
+  return SG_OK;
+}
+
 static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
   (void)y;
   const sg_config *c = call->config;
   kept k;
   layout(c, call->n, &call->saved, &k);
   sgi_sparse s = sparse_of(c, call->n);
+  if (k.jump.active) sgi_jump_ends(c, call->n, &k.jump, NULL);
+  s.end = k.jump.end;
   sgi_sparse_dot(&s, call->scratch.profile, k.dot, call->w[W_IN], k.index, x);
+  if (k.jump.active) sgi_jump_silence(c, call->n, &k.jump, k.dot);
   double at = sgi_lap_begin(call->scratch.profile);
   sgi_gate g = gate_of(c, call->n, &k);
   form_of(c)->forward(&g);
@@ -112,12 +135,15 @@ static sg_status sum(sgi_ffn_call *call, float *y, const float *x) {
   kept k;
   layout(call->config, call->n, &call->saved, &k);
   sgi_sparse s = sparse_of(call->config, call->n);
+  if (k.jump.active && call->tap) sgi_jump_ends(call->config, call->n, &k.jump, k.value);
+  s.end = k.jump.end;
   sgi_sparse_sum(&s, call->scratch.profile, y, call->w[W_OUT], k.index, k.value);
   return SG_OK;
 }
 
 const sgi_stage sgi_sparse_stages[] = {
     {"router", choose, {SGI_SITE_ROUTER_SCORES, SGI_SITE_ROUTER_INDICES}},
+    {"gates", act, {SGI_SITE_ROUTER_ACTIVE}},
     {"neurons, input", neurons, {SGI_SITE_CHOSEN_NEURONS}},
     {"neurons, output", sum, {SGI_SITE_NONE}},
     {.run = NULL},
@@ -129,6 +155,7 @@ void sgi_sparse_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
   layout(call->config, call->n, &block, &k);
   out->data = id == SGI_SITE_ROUTER_SCORES    ? (void *)k.score
               : id == SGI_SITE_ROUTER_INDICES ? (void *)k.index
+              : id == SGI_SITE_ROUTER_ACTIVE  ? (void *)k.jump.active
                                               : (void *)k.value;
 }
 
@@ -144,12 +171,18 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
   layout(c, call->n, &call->saved, &k);
   layout_work(c, call->n, &call->scratch, &w);
   sgi_sparse s = sparse_of(c, call->n);
+  s.end = k.jump.end;
   sgi_profile_stage(profile, "neurons, output backward");
   sgi_sparse_dot(&s, profile, w.dvalue, call->w[W_OUT], k.index, dy);
+  if (k.jump.active) sgi_jump_silence(c, call->n, &k.jump, w.dvalue);
   double at = sgi_lap_begin(profile);
   sgi_gate g = gate_of(c, call->n, &k);
   form_of(c)->backward(&g, w.dvalue, w.dscore);
   sgi_sparse_lap_values(&s, profile, &at, "gates backward", form_of(c)->moved[1]);
+  if (k.jump.active)
+    sgi_jump_backward(&(sgi_jump_back){c, call, s, &k.jump, call->w[W_IN], call->w[W_OUT], theta_of(call), k.index,
+                                       k.score, w.dscore, x, dy, form_of(c)->outside},
+                      &w.jump, call->dw[THRESHOLD]);
   sgi_profile_stage(profile, "neurons, input backward");
   sgi_sparse_sum(&s, profile, dx, call->w[W_IN], k.index, w.dvalue);
   sgi_profile_stage(profile, "neurons, weight gradients");
@@ -158,6 +191,13 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
   sgi_sparse_scatter(&s, profile, call->dw[W_IN], &w.sorted, w.dvalue, x);
   return sgi_router_backward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + ROUTER, call->dw + ROUTER,
                              x, k.index, w.dscore, dx);
+}
+
+void sgi_sparse_measure(const sgi_ffn_call *call, sgi_aux *sum) {
+  sgi_arena block = call->saved;
+  kept k;
+  layout(call->config, call->n, &block, &k);
+  if (k.jump.active) sgi_jump_measure(call->config, call->n, theta_of(call), k.score, &k.jump, sum);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -5,12 +5,13 @@
  *
  *   const sgi_ffn_ops sgi_ffn_NAME = {SGI_SPARSE_KIND(&form), .name = "NAME", ...};
  *
- * Memory of a layer, all (n,C,K) unless said: index, score | dot, kept[0..], value | the router's
- * own. */
+ * Memory of a layer, all (n,C,K) unless said: index, score | dot, kept[0..], value | gates' flags |
+ * the router's own. Gates (jump.h): what does not act has dot 0, so every gate gives it a value of
+ * 0, and none of the moves touches it. */
 #ifndef SGI_SPARSE_KIND_H
 #define SGI_SPARSE_KIND_H
 
-#include "ffn/ffn.h"
+#include "ffn/jump.h"
 
 enum { SGI_GATE_KEPT = 2 };
 
@@ -31,6 +32,7 @@ struct sgi_sparse_kind {
   void (*forward)(const sgi_gate *g);
   /* dvalue holds the gradient of value and becomes that of dot; dscore is assigned. */
   void (*backward)(const sgi_gate *g, float *dvalue, float *dscore);
+  sgi_jump_outside outside;
   size_t moved[2]; /* arrays that the two read or write, for the profile */
 };
 typedef struct sgi_sparse_kind sgi_sparse_kind;
@@ -43,6 +45,7 @@ uint64_t sgi_sparse_multiply_adds(const sg_config *c);
 extern const sgi_stage sgi_sparse_stages[];
 void sgi_sparse_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out);
 sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x);
+void sgi_sparse_measure(const sgi_ffn_call *call, sgi_aux *sum);
 void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
 size_t sgi_sparse_unit_count(const sg_config *c);
 void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
@@ -54,7 +57,7 @@ sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, 
 #define SGI_SPARSE_KIND(form_) \
   .sparse = (form_), .check = sgi_sparse_check, .tensors = sgi_sparse_tensors, .saved = sgi_sparse_saved, \
   .scratch = sgi_sparse_scratch, .multiply_adds = sgi_sparse_multiply_adds, .stages = sgi_sparse_stages, \
-  .left = sgi_sparse_left, .backward = sgi_sparse_backward, .gates = sgi_sparse_gates, \
+  .left = sgi_sparse_left, .backward = sgi_sparse_backward, .measure = sgi_sparse_measure, .gates = sgi_sparse_gates, \
   .unit_count = sgi_sparse_unit_count, .units = sgi_sparse_units, .unit_at = sgi_sparse_unit_at, \
   .routes = sgi_sparse_routes, .route_rows = sgi_sparse_route_rows
 

@@ -13,7 +13,7 @@ sg_status sgi_ffn_forward(const sgi_ffn_ops *ops, const sgi_ffn_call *call, floa
     for (size_t i = 0; call->tap && !st && i < SGI_STAGE_SITES && stage->leaves[i]; i++) {
       sgi_left left = {0};
       ops->left(call, stage->leaves[i], &left);
-      st = sgi_tap_visit(call->tap, &at, stage->leaves[i], &left, 0, call->n);
+      if (left.data) st = sgi_tap_visit(call->tap, &at, stage->leaves[i], &left, 0, call->n);
     }
   }
   return st;

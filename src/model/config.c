@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "ffn/ffn.h"
+#include "model/config_options.h"
 #include "model/form.h"
 
 enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_POSITION = 1 << 24, MAX_POOL = 1 << 30 };
@@ -59,7 +60,8 @@ static sg_status check_feedforward(const sg_config *c, sg_error *err) {
   if (!(ffn->uses & SGI_USES_ACTIVATION) && strcmp(c->activation, ffn->default_activation))
     return sgi_fail(err, SG_ERR_ARG, "feedforward.activation is \"%s\": %s has %s only", c->activation, ffn->name,
                     ffn->default_activation);
-  return ffn->check(c, err);
+  st = sgi_options_check(c, ffn, err);
+  return st ? st : ffn->check(c, err);
 }
 
 sg_status sg_config_check(const sg_config *c, sg_error *err) {
@@ -114,7 +116,7 @@ static const char *const keys[] = {"model_type",
                                    "auto_map",
                                    "use_cache"};
 static const char *const feedforward_keys[] = {"kind",         "router", "activation", "num_neurons",
-                                               "num_channels", "top_k",  "key_dim"};
+                                               "num_channels", "top_k",  "key_dim",    SGI_OPTION_KEYS};
 
 static sg_status optional_size(const json_t *o, const char *where, const char *key, size_t *out, sg_error *err) {
   *out = 0;
@@ -131,7 +133,7 @@ sg_status sgi_config_read_feedforward(const json_t *o, const char *where, sg_fee
   if (!st) st = optional_size(o, where, key, &f->field, err);
   OPTIONAL_SIZES(READ)
 #undef READ
-  return st;
+  return st ? st : sgi_options_read(o, where, &f->options, err);
 }
 
 static sg_status read_forms(const json_t *o, const char *where, sg_config *c, sg_error *err) {
@@ -199,6 +201,7 @@ json_t *sgi_config_write_feedforward(const sg_feedforward *f) {
   if (f->field) bad |= json_object_set_new(o, key, json_integer((json_int_t)f->field));
   OPTIONAL_SIZES(WRITE)
 #undef WRITE
+  bad |= sgi_options_write(&f->options, o);
   if (!bad) return o;
   json_decref(o);
   return NULL;

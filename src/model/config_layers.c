@@ -51,11 +51,15 @@ void sgi_config_set(sg_config *c, const sg_feedforward *f) {
   c->num_channels = f->num_channels;
   c->top_k = f->top_k;
   c->key_dim = f->key_dim;
+  c->options = f->options;
 }
 
 sg_feedforward sgi_config_feedforward(const sg_config *c) {
-  sg_feedforward f = {
-      .num_neurons = c->num_neurons, .num_channels = c->num_channels, .top_k = c->top_k, .key_dim = c->key_dim};
+  sg_feedforward f = {.num_neurons = c->num_neurons,
+                      .num_channels = c->num_channels,
+                      .top_k = c->top_k,
+                      .key_dim = c->key_dim,
+                      .options = c->options};
   memcpy(f.kind, c->feedforward, sizeof f.kind);
   memcpy(f.router, c->router, sizeof f.router);
   memcpy(f.activation, c->activation, sizeof f.activation);
@@ -68,7 +72,7 @@ bool sgi_config_alike(const sg_config *c) {
   return true;
 }
 
-/* ---- checks ------------------------------------------------------------------------------ */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 /* as: 1 + the layer whose tensors are used; that layer must come before and have the sublayer. */
 static sg_status check_tie(const sg_config *c, size_t layer, size_t as, unsigned sublayer, sg_error *err) {
@@ -108,7 +112,7 @@ sg_status sgi_config_check_layers(const sg_config *c, sg_error *err) {
   return st;
 }
 
-/* ---- reading ----------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static sg_status read_tie(const json_t *o, const char *where, size_t layer, uint16_t *as, sg_error *err) {
   size_t k;
@@ -205,7 +209,7 @@ sg_status sgi_config_read_pruned(const json_t *list, const char *where, sg_confi
   return SG_OK;
 }
 
-/* ---- writing ----------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static json_t *tie(uint16_t as) { return json_pack("{s:i}", "same_as", (int)as - 1); }
 

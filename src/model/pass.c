@@ -211,6 +211,18 @@ void sgi_pass_add_up(sgi_pass *p, sgi_pass_sum sum, void *user) {
 
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
 
+void sgi_pass_measure(sgi_pass *p, const sgi_aux_weights *weights, double share, sgi_aux *out) {
+  const sgi_plan *plan = &p->model->plan;
+  p->aux = (sgi_aux){0};
+  sgi_aux sum = {.weights = *weights, .share = share, .rows = rows_of(p)};
+  for (size_t i = 0; i < plan->n_steps; i++) {
+    float *r;
+    sgi_arena block = block_of(p, &plan->steps[i], &r);
+    if (plan->steps[i].sub->ops->measure) plan->steps[i].sub->ops->measure(p, &plan->steps[i], block, &sum);
+  }
+  p->aux = *out = sum;
+}
+
 /* ---- looking back ---------------------------------------------------------------------------- */
 
 bool sgi_pass_gates(sgi_pass *p, size_t layer, sgi_gates *out) {

@@ -22,6 +22,7 @@ typedef struct sgi_metrics {
   size_t targets, correct; /* counted targets (not padding), and how many were the best guess */
   double last_nll;         /* sum over the batch's rows of the loss at the last counted target */
   size_t rows;
+  double added, aux[SG_AUX_NUMBERS]; /* training: what is added to the loss (ffn/aux.h), means over the batch */
 } sgi_metrics;
 
 /* Keys and values of earlier positions. A pass on it continues stream b with sequence b of its
@@ -86,6 +87,10 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
  * then. */
 sg_status sgi_pass_loss(sgi_pass *p, sgi_metrics *sum, float *grad, float grad_scale, sg_error *err);
 sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err);
+/* Sums of the last forward pass (ffn/aux.h), for the parts that weights add to the loss: the
+ * backward pass that follows adds their gradient. share: of the batch's rows that are in this
+ * pass. */
+void sgi_pass_measure(sgi_pass *p, const sgi_aux_weights *weights, double share, sgi_aux *out);
 
 /* Logits (count, V) of rows [first, first + count) of the last forward pass into the caller's
  * buffer. */

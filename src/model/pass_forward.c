@@ -102,6 +102,7 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   sg_status st = check_batch(p, batch, err);
   if (st) return st;
   p->batch = *batch;
+  p->aux.rows = 0;
   size_t n = batch->B * batch->T, D = m->config.hidden_size;
   const sgi_weight *E = &(m->master ? m->master : m)->weights[SGI_ROW_EMBED]; /* the stream is float32 */
   float *x = stream_of(p, 0);

@@ -48,6 +48,7 @@ struct sgi_pass {
   /* While a forward pass runs: a sum that the next norm makes on its way, x = sum_x + sum_y; NULL:
    * none. */
   const float *sum_x, *sum_y;
+  sgi_aux aux; /* sums of the forward pass; rows 0: nothing is added to the loss */
 };
 
 /* Buffers of a step in either direction, before the sublayer's own. */

@@ -44,6 +44,8 @@ typedef struct sgi_sublayer_ops {
   /* dxn (n,D) assigned, gradients of weights added to grad, from dy (n,D). */
   sg_status (*backward)(struct sgi_pass *p, const struct sgi_plan_step *s, sgi_arena saved, sgi_arena scratch,
                         float *grad, float *dxn, const float *dy, const float *xn);
+  /* Optional: adds to the sums what its forward pass did (ffn/aux.h). */
+  void (*measure)(struct sgi_pass *p, const struct sgi_plan_step *s, sgi_arena saved, sgi_aux *sum);
   /* For readers, after a forward pass over one sequence: what is held of the step, the bytes of
    * that, and the linear map it then is, backwards (held.h). */
   bool (*held_bytes)(const struct sgi_sublayer *s, size_t T, size_t *bytes);

@@ -34,7 +34,8 @@ static sgi_ffn_call call_of(sgi_pass *p, const sgi_plan_step *s, sgi_arena block
                         .n = rows_of(p),
                         .saved = block,
                         .scratch = room,
-                        .at = sgi_step_at(p, s)};
+                        .at = sgi_step_at(p, s),
+                        .aux = p->aux.rows ? &p->aux : NULL};
 }
 
 static sg_status forward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room, const sgi_tap *tap,
@@ -55,6 +56,11 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   sg_status st = sgi_ffn_backward(s->sub->ffn, &call, dxn, dy, xn);
   if (!st && p->add_up) p->add_up(p->add_up_user, dxn, rows_of(p) * p->model->config.hidden_size);
   return st;
+}
+
+static void measure(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_aux *sum) {
+  sgi_ffn_call call = call_of(p, s, block, (sgi_arena){0});
+  if (s->sub->ffn->measure) s->sub->ffn->measure(&call, sum);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -223,6 +229,7 @@ const sgi_sublayer_ops sgi_sublayer_feedforward = {
     .multiply_adds = multiply_adds,
     .forward = forward,
     .backward = backward,
+    .measure = measure,
     .held_bytes = held_bytes,
     .hold = hold,
     .pull = pull,

@@ -13,8 +13,9 @@ void sgi_coactivation_row(const sgi_recording *rec, size_t slot, size_t channel,
   sgi_postings list = sgi_recording_postings(rec, slot, channel, neuron);
   memset(count, 0, info->slots[slot].pool * sizeof *count);
   for (size_t i = 0; i < list.count; i++) {
-    sgi_recording_circuit(rec, slot, list.position[i], index, NULL);
-    for (size_t k = 0; k < K; k++) count[index[other * K + k]]++;
+    sgi_recording_acting(rec, slot, list.position[i], index);
+    for (size_t k = other * K; k < (other + 1) * K; k++)
+      if (index[k] >= 0) count[index[k]]++;
   }
   if (other == channel) count[neuron] = 0;
 }

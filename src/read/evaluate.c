@@ -111,15 +111,21 @@ static void add_rows(const sgi_evaluator *e, const sgi_evaluate_request *request
 typedef struct watcher {
   const sgi_evaluator *e;
   sgi_usage **usage;
+  const int32_t *chosen; /* of a layer with gates, until it is known what acts */
 } watcher;
 
 static sg_status watch(void *user, const sgi_site *site, sg_error *err) {
-  const watcher *w = user;
-  if (sgi_site_row_of(site->id)->role != SGI_SITE_CHOICE || !w->usage[site->layer]) return SG_OK;
+  watcher *w = user;
+  bool choice = sgi_site_row_of(site->id)->role == SGI_SITE_CHOICE, acts = site->id == SGI_SITE_ROUTER_ACTIVE;
+  if (!(choice || acts) || !w->usage[site->layer]) return SG_OK;
+  if (choice) w->chosen = site->data;
+  if (choice && w->e->model->layers[site->layer].config.options.gates[0]) return SG_OK;
   size_t width = sgi_site_width(site), T = w->e->T;
+  const int32_t *active = acts ? site->data : NULL;
   sg_status st = SG_OK;
   for (size_t i = 0; i < site->n && !st; i += T)
-    st = sgi_usage_add(w->usage[site->layer], (const int32_t *)site->data + i * width, T, w->e->keep + i, err);
+    st = sgi_usage_add(w->usage[site->layer], w->chosen + i * width, active ? active + i * width : NULL, T,
+                       w->e->keep + i, err);
   return st;
 }
 
@@ -141,7 +147,7 @@ static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t 
   for (size_t i = 0; i < rows; i++) get_row(e, r, first + i, i);
   for (size_t i = 0; i < rows * e->T; i++) e->keep[i] = e->targets[i] != e->model->config.pad_id;
   sgi_batch batch = {rows, e->T, e->inputs, e->targets, e->starts};
-  watcher w = {e, r->usage};
+  watcher w = {.e = e, .usage = r->usage};
   sg_status st =
       sgi_pass_forward(e->pass, &batch, r->usage ? &(sgi_tap){.visit = watch, .user = &w, .err = err} : NULL, err);
   sgi_metrics m = {0};

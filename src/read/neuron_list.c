@@ -93,6 +93,7 @@ static void add_positions(const sweep *w, size_t from, size_t to) {
     bool silent = w->silent[sgi_recording_at(w->l->rec, p).input];
     const float *x = read_circuit(w, p);
     for (size_t i = 0; i < entries_of(z); i++) {
+      if (!sgi_recording_acts(z, w->score[i])) continue;
       sgi_neuron_stat *n = &w->first[i / z->top_k * z->pool + (size_t)w->index[i]];
       n->count++;
       if (silent) continue;

@@ -92,8 +92,9 @@ static sg_status find_partners(reader *r, sgi_neuron_record *n, size_t max, sg_e
   }
   sgi_postings p = sgi_recording_postings(r->rec, r->slot, r->channel, r->index);
   for (size_t i = 0; i < p.count; i++) {
-    sgi_recording_circuit(r->rec, r->slot, p.position[i], r->chosen, NULL);
-    for (size_t e = 0; e < C * K; e++) together[e / K * F + (size_t)r->chosen[e]]++;
+    sgi_recording_acting(r->rec, r->slot, p.position[i], r->chosen);
+    for (size_t e = 0; e < C * K; e++)
+      if (r->chosen[e] >= 0) together[e / K * F + (size_t)r->chosen[e]]++;
   }
   for (size_t f = 0; f < C * F; f++) {
     if (!together[f] || 10 * together[f] < n->count || f == r->channel * F + r->index) continue;
@@ -292,10 +293,11 @@ sg_status sgi_neuron_recorded_values(const sgi_recording *rec, size_t layer, siz
   if (!st && !score) st = sgi_fail_memory(err, m * sizeof *score, "a circuit");
   for (size_t i = 0; i < n && !st; i++) {
     value[i] = NAN;
-    sgi_recording_circuit(rec, r.slot, first + i, r.chosen, score);
+    sgi_recording_circuit(rec, r.slot, first + i, NULL, score);
+    sgi_recording_acting(rec, r.slot, first + i, r.chosen);
     bool values = sgi_recording_values(rec, r.slot, first + i, r.value);
     for (size_t k = channel * K; k < (channel + 1) * K; k++)
-      if ((size_t)r.chosen[k] == index) value[i] = (double)(values ? r.value[k] : score[k]);
+      if (r.chosen[k] >= 0 && (size_t)r.chosen[k] == index) value[i] = (double)(values ? r.value[k] : score[k]);
   }
   if (!st) st = sgi_recording_check(rec, err);
   sgi_free(score);

@@ -30,6 +30,11 @@ static sg_status part(const sgi_parts *q, sgi_pass *p, size_t row, size_t rows, 
   if (q->first) *q->first = at;
   sgi_batch batch = {.B = rows, .T = q->T, .inputs = q->inputs + at, .targets = q->targets ? q->targets + at : NULL};
   sg_status st = sgi_pass_forward(p, &batch, q->tap, err);
+  sgi_aux sums;
+  if (!st && q->aux) {
+    sgi_pass_measure(p, q->aux, (double)rows / (double)q->B, &sums);
+    q->measured(q->user, &sums);
+  }
   if (!st && q->logits) st = show_logits(q, p, at, n, buffer, err);
   if (!st && q->targets) st = sgi_pass_loss(p, sum, q->grad, q->grad_scale, err);
   if (!st && q->targets && q->losses) q->losses(q->user, at, n, sgi_pass_nll(p));

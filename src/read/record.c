@@ -161,13 +161,17 @@ static int add_slot(const sgi_record_form *f, size_t slot, json_t *o) {
                             (json_int_t)z->top_k, "pool", (json_int_t)z->pool, "pool_per_channel", z->pool_per_channel,
                             "values", z->has_values ? f->q.values : "none"); /* experts are no neurons */
   int bad = json_object_update(o, sizes);
+  json_t *theta = z->thresholds ? json_array() : NULL;
+  for (size_t c = 0; theta && c < z->channels; c++) bad |= json_array_append_new(theta, json_real(z->thresholds[c]));
+  if (theta) bad |= json_object_set_new(o, "thresholds", theta);
   json_decref(sizes);
   return bad;
 }
 
 static bool same_sizes(const sgi_slot *a, const sgi_slot *b) {
   return a->channels == b->channels && a->top_k == b->top_k && a->pool == b->pool &&
-         a->pool_per_channel == b->pool_per_channel && a->has_values == b->has_values;
+         a->pool_per_channel == b->pool_per_channel && a->has_values == b->has_values && !a->thresholds &&
+         !b->thresholds;
 }
 
 /* Layers of one size are said once, of several one by one as "sizes". */

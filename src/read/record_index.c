@@ -40,12 +40,14 @@ static sg_status allocate(build *b, size_t max_memory, sg_error *err) {
   return all ? SG_OK : sgi_fail_memory(err, b->group * channel, "the inverted index");
 }
 
+/* Entries of the lists: of circuits, those that act. */
 static void count(build *b) {
   size_t C = b->info->slots[b->slot].channels, K = b->info->slots[b->slot].top_k, F = b->info->slots[b->slot].pool,
          n = b->info->n_positions;
   for (size_t p = 0; p < n; p++) {
-    sgi_recording_circuit(b->rec, b->slot, p, b->index, NULL);
-    for (size_t i = 0; i < C * K; i++) b->start[i / K * F + (size_t)b->index[i] + 1]++;
+    sgi_recording_circuit(b->rec, b->slot, p, b->index, b->circuit);
+    for (size_t i = 0; i < C * K; i++)
+      b->start[i / K * F + (size_t)b->index[i] + 1] += sgi_recording_acts(&b->info->slots[b->slot], b->circuit[i]);
   }
   for (size_t i = 0; i < C * F; i++) b->start[i + 1] += b->start[i];
 }
@@ -58,12 +60,13 @@ static sg_status fill(build *b, size_t c0, size_t channels, sg_error *err) {
   for (size_t p = 0; p < n; p++) {
     sgi_recording_circuit(b->rec, b->slot, p, b->index, b->circuit);
     for (size_t i = c0 * K; i < (c0 + channels) * K; i++) {
+      if (!sgi_recording_acts(&b->info->slots[b->slot], b->circuit[i])) continue;
       uint64_t at = b->next[(i / K - c0) * F + (size_t)b->index[i]]++;
       b->position[at] = (uint32_t)p;
       b->score[at] = b->circuit[i];
     }
   }
-  size_t entries = channels * n * K;
+  size_t entries = b->start[(c0 + channels) * F] - base;
   sg_status st = sgi_safetensors_writer_put(b->file, POSITION, base * sizeof *b->position, b->position,
                                             entries * sizeof *b->position, err);
   if (st) return st;
@@ -90,7 +93,6 @@ static sg_status put_norms(build *b, sg_error *err) {
 
 static sg_status write_all(build *b, sg_error *err) {
   size_t C = b->info->slots[b->slot].channels, F = b->info->slots[b->slot].pool;
-  count(b);
   sg_status st = sgi_safetensors_writer_put(b->file, START, 0, b->start, (C * F + 1) * sizeof *b->start, err);
   for (size_t c = 0; c < C && !st; c += b->group) st = fill(b, c, C - c < b->group ? C - c : b->group, err);
   if (!st) st = put_norms(b, err);
@@ -99,14 +101,16 @@ static sg_status write_all(build *b, sg_error *err) {
 
 sg_status sgi_record_index(const sgi_recording *rec, const char *path, size_t slot, size_t max_memory, sg_error *err) {
   const sgi_recording_info *info = sgi_recording_info_of(rec);
-  size_t C = info->slots[slot].channels, n = info->n_positions, entries = n * C * info->slots[slot].top_k;
+  size_t C = info->slots[slot].channels, n = info->n_positions;
   build b = {.rec = rec, .info = info, .slot = slot};
+  sg_status st = allocate(&b, max_memory, err);
+  if (!st) count(&b);
+  size_t entries = st ? 0 : b.start[C * info->slots[slot].pool];
   const sgi_tensor tensors[N_TENSORS] = {
       [START] = {.name = "start", .dtype = SGI_U64, .n_dims = 1, .dims = {C * info->slots[slot].pool + 1}},
       [POSITION] = {.name = "position", .dtype = SGI_U32, .n_dims = 1, .dims = {entries}},
       [SCORE] = {.name = "score", .dtype = SGI_F32, .n_dims = 1, .dims = {entries}},
       [NORMS] = {.name = "norms", .dtype = SGI_F64, .n_dims = 2, .dims = {C + 1, n}}};
-  sg_status st = allocate(&b, max_memory, err);
   if (!st) st = sgi_safetensors_writer_open(path, tensors, N_TENSORS, NULL, 0, &b.file, err);
   if (!st) {
     st = write_all(&b, err);

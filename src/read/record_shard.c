@@ -34,6 +34,13 @@ size_t sgi_record_length(const sgi_record_form *f, size_t i) {
 
 /* ---- what a model has to record -------------------------------------------------------------- */
 
+/* Of a layer's gates, or NULL. */
+static const float *thresholds_of(const sg_model *m, const sgi_sublayer *s) {
+  for (size_t i = 0; i < s->n_tensors; i++)
+    if (m->table.rows[s->row[i]].threshold) return s->w[i];
+  return NULL;
+}
+
 sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err) {
   for (size_t i = 0; i < f->n_layers; i++) {
     sgi_gates g;
@@ -48,7 +55,8 @@ sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err)
                              .top_k = g.top_k,
                              .pool = g.pool,
                              .pool_per_channel = g.pool_per_channel,
-                             .has_values = row->chosen_by == choice && row->n_axes == sgi_site_row_of(choice)->n_axes};
+                             .has_values = row->chosen_by == choice && row->n_axes == sgi_site_row_of(choice)->n_axes,
+                             .thresholds = thresholds_of(m, s)};
   }
   return SG_OK;
 }

@@ -32,6 +32,7 @@
  * shard. Reading shards into memory: a map needs no more than what is looked at. */
 #include "read/recording.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -269,8 +270,27 @@ static sg_status read_slot(const json_t *o, const char *where, sgi_slot *z, bool
   *half = *half || !strcmp(value, "F16");
   if (z->top_k > z->pool)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: top_k is %zu, more than the pool of %zu", where, z->top_k, z->pool);
+  z->thresholds = NULL;
   if (!sgi_size_mul(z->channels, z->pool, &cells) || !sgi_size_mul(z->channels, z->top_k, &cells) || cells > INT32_MAX)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: channels x top_k is too large", where);
+  return SG_OK;
+}
+
+/* Thresholds of gates, one a channel. */
+static sg_status read_thresholds(const json_t *o, const char *where, sgi_slot *z, sg_error *err) {
+  const json_t *list = json_object_get(o, "thresholds");
+  if (!list) return SG_OK;
+  if (!json_is_array(list) || json_array_size(list) != z->channels)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: thresholds must list %zu numbers, one a channel", where, z->channels);
+  float *theta = sgi_alloc(z->channels * sizeof *theta);
+  if (!theta) return sgi_fail_memory(err, z->channels * sizeof *theta, "thresholds");
+  z->thresholds = theta;
+  for (size_t c = 0; c < z->channels; c++) {
+    const json_t *v = json_array_get(list, c);
+    theta[c] = (float)json_number_value(v);
+    if (!json_is_number(v) || !isfinite(theta[c]))
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: thresholds[%zu] is no number", where, c);
+  }
   return SG_OK;
 }
 
@@ -282,8 +302,11 @@ static sg_status read_slots(sgi_recording *r, const json_t *o, const char *where
   if (list && (!json_is_array(list) || json_array_size(list) != info->n_layers))
     return sgi_fail(err, SG_ERR_FORMAT, "%s: sizes must list the %zu recorded layers", where, info->n_layers);
   sg_status st = SG_OK;
-  for (size_t i = 0; i < info->n_layers && !st; i++)
-    st = read_slot(list ? json_array_get(list, i) : o, where, &r->slots[i], &r->half, err);
+  for (size_t i = 0; i < info->n_layers && !st; i++) {
+    const json_t *one = list ? json_array_get(list, i) : o;
+    st = read_slot(one, where, &r->slots[i], &r->half, err);
+    if (!st) st = read_thresholds(one, where, &r->slots[i], err);
+  }
   return st;
 }
 
@@ -325,6 +348,8 @@ static sg_status open_index(sgi_recording *r, size_t slot, sg_error *err) {
   if (st) return st;
   const sgi_slot *z = &info->slots[slot];
   size_t lists = z->channels * z->pool, entries = info->n_positions * z->channels * z->top_k;
+  const sgi_tensor *listed = sgi_safetensors_find(x->file, "position");
+  if (z->thresholds && listed && listed->count < entries) entries = listed->count; /* of what acts */
   x->start = sgi_recording_tensor(x->file, "start", SGI_U64, lists + 1, 0, 0, err);
   if (x->start) x->position = sgi_recording_tensor(x->file, "position", SGI_U32, entries, 0, 0, err);
   if (x->position) x->score = sgi_recording_tensor(x->file, "score", SGI_F32, entries, 0, 0, err);
@@ -397,6 +422,7 @@ void sg_recording_close(sgi_recording *r) {
   sgi_free(r->parts);
   sgi_free(r->index);
   sgi_free(r->layers);
+  for (size_t i = 0; r->slots && i < r->info.n_layers; i++) sgi_free((void *)(uintptr_t)r->slots[i].thresholds);
   sgi_free(r->slots);
   sgi_free(r->document_first);
   sgi_free(r->directory);

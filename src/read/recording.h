@@ -51,9 +51,14 @@ sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position);
 /* First position of a document and how many it has; documents without any are not recorded. */
 void sgi_recording_document(const sgi_recording *r, size_t document, size_t *first, size_t *count);
 
+/* One entry of a circuit acts (of a layer with gates its score is not 0). */
+static inline bool sgi_recording_acts(const sgi_slot *z, float score) { return !z->thresholds || score != 0; }
+
 /* The circuit of a slot at a position: index, score (C,K) into the caller's buffers, either may be
  * NULL. */
 void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score);
+/* Units of the circuit (C,K); -1 for those that do not act. */
+void sgi_recording_acting(const sgi_recording *r, size_t slot, size_t position, int32_t *index);
 /* The gated activation of one neuron at a position where it was chosen; false where none were
  * recorded, or it was not chosen. Looks at its channel alone. */
 bool sgi_recording_value(const sgi_recording *r, size_t slot, size_t position, size_t channel, size_t neuron,

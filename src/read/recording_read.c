@@ -83,6 +83,8 @@ void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position,
     sgi_recording_spoil(r, s->file, "layer %zu: a score of position %zu is not finite", r->layers[slot], row);
     score[i] = 0;
   }
+  for (size_t i = 0; score && z->thresholds && i < m; i++)
+    if (!(score[i] > z->thresholds[i / z->top_k])) score[i] = 0;
   for (size_t i = 0; index && i < m; i++) {
     int32_t f = wide(z) ? ((const int32_t *)p->index)[row * m + i] : ((const int16_t *)p->index)[row * m + i];
     index[i] = f >= 0 && (size_t)f < z->pool ? f : 0;
@@ -90,6 +92,15 @@ void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position,
       sgi_recording_spoil(r, s->file, "layer %zu: position %zu names neuron %d of %zu", r->layers[slot], row, f,
                           z->pool);
   }
+}
+
+void sgi_recording_acting(const sgi_recording *r, size_t slot, size_t position, int32_t *index) {
+  const sgi_slot *z = &r->slots[slot];
+  size_t row;
+  const float *score = find(r, position, &row)->layers[slot].score + row * z->channels * z->top_k;
+  sgi_recording_circuit(r, slot, position, index, NULL);
+  for (size_t i = 0; z->thresholds && i < z->channels * z->top_k; i++)
+    if (!(score[i] > z->thresholds[i / z->top_k])) index[i] = -1;
 }
 
 bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value) {

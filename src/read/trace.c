@@ -7,8 +7,9 @@
 #include "core/safetensors.h"
 #include "read/parts.h"
 
-/* One float each, in this order. */
+/* One float each, in this order; behind them the numbers of aux.h, and total. */
 static const char *const scalars[] = {"loss", "acc", "perplexity", "perplexity_last_token"};
+enum { SCALARS = SGI_COUNT(scalars) };
 
 typedef struct output {
   char name[SGI_MAX_TENSOR_NAME + 8];
@@ -27,8 +28,9 @@ typedef struct trace {
   bool *matched;   /* (n_only) */
   int32_t *inputs; /* (B,T) */
   sgi_safetensors_writer *writer;
-  size_t first_row; /* token row of the current part of the batch */
-  size_t cursor;    /* where the next visited site is likely found */
+  size_t first_row;                  /* token row of the current part of the batch */
+  size_t cursor;                     /* where the next visited site is likely found */
+  double aux[SG_AUX_NUMBERS], added; /* numbers beside the loss, and what is added to it */
 } trace;
 
 static bool wanted(trace *t, const char *name, const char *const *defaults, size_t n_defaults) {
@@ -103,6 +105,9 @@ static sg_status list_outputs(trace *t, sg_error *err) {
   if (wanted(t, "logits", (const char *const[]){"logits"}, 1)) st = add(t, "logits", SGI_F32, 3, logits, err);
   for (size_t i = 0; i < SGI_COUNT(scalars) && !st; i++)
     if (wanted(t, scalars[i], scalars, SGI_COUNT(scalars))) st = add(t, scalars[i], SGI_F32, 0, NULL, err);
+  for (size_t i = 0; r->aux && sgi_aux_name(i) && !st; i++)
+    if (wanted(t, sgi_aux_name(i), (const char *const[]){"*"}, 1)) st = add(t, sgi_aux_name(i), SGI_F32, 0, NULL, err);
+  if (r->aux && !st && wanted(t, "total", (const char *const[]){"*"}, 1)) st = add(t, "total", SGI_F32, 0, NULL, err);
   t->first_site = t->count;
   sgi_pass *p = NULL;
   if (!st) st = sgi_pass_create(m, 1, 1, false, &p, err);
@@ -143,15 +148,32 @@ static sg_status put_logits(void *user, size_t first, size_t n, const float *log
   return sgi_safetensors_writer_put(t->writer, 0, first * bytes, logits, n * bytes, err);
 }
 
+static void measured(void *user, const sgi_aux *sums) {
+  trace *t = user;
+  double value;
+  t->added += sums->share * sgi_aux_total(sums);
+  for (size_t i = 0; sgi_aux_name(i); i++)
+    t->aux[i] = sgi_aux_number(sums, i, &value) ? t->aux[i] + sums->share * value : NAN;
+}
+
+/* The number of that name; false where it is none. */
+static bool scalar(const trace *t, const char *name, const double *value, double loss, float *out) {
+  for (size_t k = 0; k < SCALARS; k++)
+    if (!strcmp(name, scalars[k])) return *out = (float)value[k], true;
+  for (size_t k = 0; sgi_aux_name(k); k++)
+    if (!strcmp(name, sgi_aux_name(k))) return *out = (float)t->aux[k], true;
+  return !strcmp(name, "total") ? (*out = (float)(loss + t->added), true) : false;
+}
+
 static sg_status put_results(trace *t, const sgi_metrics *sum, const float *grad, sg_error *err) {
   double loss = sum->targets ? sum->nll / (double)sum->targets : 0;
-  float value[] = {(float)loss, sum->targets ? (float)((double)sum->correct / (double)sum->targets) : 0,
-                   (float)exp(loss), (float)exp(sum->last_nll / (double)sum->rows)};
+  double value[SCALARS] = {loss, sum->targets ? (double)sum->correct / (double)sum->targets : 0, exp(loss),
+                           exp(sum->last_nll / (double)sum->rows)};
   sg_status st = SG_OK;
   for (size_t i = 0; i < t->count && !st; i++) {
-    for (size_t k = 0; k < SGI_COUNT(scalars) && !st; k++)
-      if (!strcmp(t->outputs[i].name, scalars[k]))
-        st = sgi_safetensors_writer_put(t->writer, i, 0, &value[k], sizeof value[k], err);
+    float one;
+    if (i < t->first_site && scalar(t, t->outputs[i].name, value, loss, &one))
+      st = sgi_safetensors_writer_put(t->writer, i, 0, &one, sizeof one, err);
     if (i < t->end_sites || st) continue;
     const sgi_row *row = &t->model->table.rows[sgi_table_find(&t->model->table, t->outputs[i].name + strlen("grad."))];
     st = sgi_safetensors_writer_put(t->writer, i, 0, grad + row->offset, row->count * sizeof(float), err);
@@ -170,6 +192,8 @@ static sg_status run(trace *t, size_t targets, float *grad, sg_error *err) {
                      .tap = &tap,
                      .first = &t->first_row,
                      .grad = grad,
+                     .aux = r->aux,
+                     .measured = measured,
                      .grad_scale = targets ? (float)(1.0 / (double)targets) : 0,
                      .user = t};
   if (t->count && !strcmp(t->outputs[0].name, "logits")) parts.logits = put_logits;

@@ -8,7 +8,9 @@
 typedef struct sgi_trace_request {
   const int32_t *targets; /* (B,T); the model's bos goes in front of each row, its pad id is not counted */
   size_t B, T;
-  bool grad;               /* also grad.<tensor> of the loss */
+  bool grad; /* also grad.<tensor> of the loss */
+  /* with grad: of the loss and these parts, each of which is written, and total; NULL: none */
+  const sgi_aux_weights *aux;
   const char *const *only; /* n_only patterns ('*', '?') over output names; 0: the default set */
   size_t n_only;
   size_t max_bytes; /* memory for activations; 0: 1 GB */

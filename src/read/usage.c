@@ -90,7 +90,8 @@ void sgi_usage_free(sgi_usage *u) {
   sgi_free(u);
 }
 
-sg_status sgi_usage_add(sgi_usage *u, const int32_t *index, size_t T, const bool *keep, sg_error *err) {
+sg_status sgi_usage_add(sgi_usage *u, const int32_t *index, const int32_t *active, size_t T, const bool *keep,
+                        sg_error *err) {
   size_t row = u->C * u->K, entries;
   if (!T || !sgi_size_mul(T, row, &entries))
     return sgi_fail(err, SG_ERR_ARG, "a sequence of %zu positions can not be counted", T);
@@ -103,6 +104,7 @@ sg_status sgi_usage_add(sgi_usage *u, const int32_t *index, size_t T, const bool
     for (size_t c = 0; c < u->C; c++)
       for (size_t k = 0; k < u->K; k++) {
         size_t f = (size_t)index[t * row + c * u->K + k];
+        if (active && !active[t * row + c * u->K + k]) continue;
         u->last[f]++;
         if (!keep || keep[t]) u->plain[(u->own_pools ? c * u->F : 0) + f]++;
       }

@@ -16,9 +16,11 @@ typedef struct sgi_usage sgi_usage;
 sg_status sgi_usage_create(size_t F, size_t C, size_t K, bool own_pools, sgi_usage **out, sg_error *err);
 void sgi_usage_free(sgi_usage *u);
 
-/* Adds one sequence: index (T,C,K). keep (T) or NULL: positions that plain counts (not padding). An
- * index outside 0..F-1 is SG_ERR_ARG and nothing is added. No allocation. */
-sg_status sgi_usage_add(sgi_usage *u, const int32_t *index, size_t T, const bool *keep, sg_error *err);
+/* Adds one sequence: index (T,C,K), of which those count that active (T,C,K; NULL: all) says. keep
+ * (T) or NULL: positions that plain counts (not padding). An index outside 0..F-1 is SG_ERR_ARG and
+ * nothing is added. No allocation. */
+sg_status sgi_usage_add(sgi_usage *u, const int32_t *index, const int32_t *active, size_t T, const bool *keep,
+                        sg_error *err);
 
 /* Numbers of what was added so far; no sequence at all is SG_ERR_ARG. */
 sg_status sgi_usage_result(const sgi_usage *u, sgi_usage_result_t *out, sg_error *err);

@@ -159,6 +159,7 @@ static sg_status prepare(stage *s, sg_error *err) {
   const sgi_bench_request *r = s->r;
   sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
   t.bf16 = r->bf16;
+  if (r->aux) t.aux = *r->aux;
   forget_peak();
   sg_status st = tokens(s, err);
   if (!st) st = make_model(s, err);

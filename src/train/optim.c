@@ -66,6 +66,7 @@ void sgi_optimizer_update(const sgi_optimizer *o, const sgi_update *u, const sgi
     size_t to = end < s->to ? end : s->to;
     sgi_update one = *u;
     if (!row->decay) one.decay = 0;
+    if (row->threshold && u->thresholds > 0) one.lr *= u->thresholds;
     if (from < to) update_row(o, &one, s, from, to);
   }
 }

@@ -32,6 +32,7 @@ typedef struct sgi_update {
   double decay;      /* weight_decay / peak learning rate: a decayed weight moves by lr * decay * w */
   double grad_scale; /* the gradient is multiplied by this first */
   uint64_t done;     /* updates before this one */
+  double thresholds; /* rate of gates' thresholds in times of lr; 0: 1 */
 } sgi_update;
 
 typedef struct sgi_stretch {

@@ -24,6 +24,8 @@ sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t st
   t.clip = s->clip;
   t.weight_decay = s->weight_decay;
   t.optimizer = s->optimizer;
+  t.aux = s->aux;
+  t.threshold_lr = s->threshold_lr;
   t.schedule = (sgi_schedule){.peak = s->learning_rate,
                               .updates = steps / s->grad_accumulation,
                               .warmup = s->warmup_steps,

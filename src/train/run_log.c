@@ -71,6 +71,15 @@ sg_status sgi_run_log_step(sgi_run *run, const sgi_run_line *l, sg_error *err) {
   json_object_set_new(o, "train/perplexity_last_token", number(l->last.perplexity_last_token));
   json_object_set_new(o, "train/grad_norm", number(l->last.grad_norm));
   json_object_set_new(o, "train/param_norm", number(l->last.param_norm));
+  bool parts = false;
+  for (size_t i = 0; sg_aux_name(i); i++) {
+    char key[48];
+    snprintf(key, sizeof key, "aux/%s", sg_aux_name(i));
+    if (isnan(l->last.aux[i])) continue;
+    json_object_set_new(o, key, number(l->last.aux[i]));
+    parts = true;
+  }
+  if (parts) json_object_set_new(o, "train/total", number(l->last.total));
   json_object_set_new(o, "train/lr", number(l->last.lr));
   json_object_set_new(o, "perf/tokens_per_s", number(l->tokens_per_second));
   struct rusage used;

@@ -335,6 +335,18 @@ static sg_status stop_here(sgi_run *run, sg_error *err) {
                   (unsigned long long)run->state.step, (unsigned long long)run->plan.steps, run->directory);
 }
 
+/* Thresholds of gates learn from the candidates near them alone. */
+static void tell_window(sgi_run *run, const sgi_run_line *line) {
+  for (size_t i = 0; !run->told_window && sg_aux_name(i); i++) {
+    if (strcmp(sg_aux_name(i), "window") || !(line->last.aux[i] < 0.01)) continue;
+    run->told_window = true;
+    sgi_run_note(run,
+                 "step %llu: %.2f %% of the gates' candidates lie within half of feedforward.gates.bandwidth of a "
+                 "threshold: thresholds learn from these alone; a wider one (%g now) takes more in",
+                 (unsigned long long)run->state.step, 100 * line->last.aux[i], run->settings.model.options.bandwidth);
+  }
+}
+
 /* Everything that follows a step: lines, evaluation, checkpoint. *stop: the run was asked to end
  * here. */
 static sg_status after_step(sgi_run *run, const sgi_run_line *line, bool *stop, sg_error *err) {
@@ -344,6 +356,7 @@ static sg_status after_step(sgi_run *run, const sgi_run_line *line, bool *stop, 
   sg_status st = SG_OK;
   bool lead = sgi_ranks_lead(run->ranks);
   if (lead && (end || step == 1 || due(step, set->log_every))) st = sgi_run_log_step(run, line, err);
+  if (lead) tell_window(run, line);
   if (!st && run->events.step) run->events.step(run->events.user, line);
   if (!st && evaluates(run) && (save || due(step, set->eval_every))) st = evaluate(run, err);
   if (st && st != SG_ERR_CANCELLED) return st;

@@ -32,6 +32,7 @@ struct sgi_run {
   sgi_evaluator *evaluator;
   sgi_usage **usage;
   int32_t *inputs, *targets, *starts; /* (B,T) */
+  bool told_window;                   /* that gates have few candidates near their thresholds */
   sgi_progress_state state;
   sgi_evaluation last_evaluation;
   uint64_t evaluated_at; /* step of last_evaluation, UINT64_MAX: none */

@@ -12,7 +12,8 @@
 #include "ffn/ffn.h"
 #include "model/config.h"
 #include "model/presets.h"
-#include "train/schedule.h"
+#include "train/trainer.h"
+#include "model/config_options.h"
 
 typedef enum type { SIZE, COUNT, REAL, TEXT, NAME, OPTIMIZER, LAYERS } type;
 
@@ -35,6 +36,10 @@ static const key table[] = {
     {"feedforward.num_channels", SIZE, AT(model.num_channels), 0, 1 << 30, "channels, or experts of moe"},
     {"feedforward.top_k", SIZE, AT(model.top_k), 0, 1 << 30, "units chosen per token and channel"},
     {"feedforward.key_dim", SIZE, AT(model.key_dim), 0, 1 << 30, "width of the router's query"},
+    {"feedforward.gates.kind", NAME, AT(model.options.gates), 0, 0,
+     "jumprelu: of the top_k candidates those above a learned threshold act"},
+    {"feedforward.gates.bandwidth", REAL, AT(model.options.bandwidth), 0, 1e6,
+     "of the thresholds' gradient, in units of the score; 0: 0.25"},
     {"model.hidden_size", SIZE, AT(model.hidden_size), 1, 1 << 20, "width of the residual stream (d_model)"},
     {"model.num_hidden_layers", SIZE, AT(model.num_layers), 1, 4096, "layers"},
     {"model.head_dim", SIZE, AT(model.head_dim), 2, 1 << 20, "width of an attention head, even"},
@@ -54,6 +59,11 @@ static const key table[] = {
     {"train.precision", TEXT, AT(precision), 0, 0,
      "operands of products: float32, bf16, or auto (bf16 where this processor gains by it)"},
     {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
+    {"train.aux.sparsity", REAL, AT(aux.part[SGI_AUX_SPARSITY]), 0, 1e6,
+     "gates: weight of (mean number acting / target_active - 1)^2"},
+    {"train.aux.target_active", REAL, AT(aux.target_active), 0, 1e9,
+     "gates: how many are to act in a layer; 0: half of the candidates"},
+    {"train.aux.threshold_lr", REAL, AT(threshold_lr), 0, 1e6, "gates: rate of thresholds, in times of learning_rate"},
     {"optimizer.kind", OPTIMIZER, AT(optimizer), 0, 0, "one of:" SGI_OPTIMIZERS(SPACE_NAME)},
     {"optimizer.learning_rate", REAL, AT(learning_rate), 0, 1e6, "peak of the schedule"},
     {"optimizer.weight_decay", REAL, AT(weight_decay), 0, 1, "part of a weight lost per update at the peak"},
@@ -135,23 +145,27 @@ static sg_status assign_value(sgi_assignments *a, const char *name, const json_t
   return sgi_assign(a, name, text, where, err);
 }
 
-sg_status sgi_assign_json(sgi_assignments *a, const json_t *object, const char *where, sg_error *err) {
-  if (!json_is_object(object)) return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object of settings", where);
-  const char *outer, *inner;
-  const json_t *group, *v;
+enum { DEEPEST = 4 };
+
+/* Keys of an object of settings, and of those in it, with dots between. */
+static sg_status assign_group(sgi_assignments *a, const char *prefix, const json_t *object, size_t depth,
+                              const char *where, sg_error *err) {
+  const char *inner;
+  const json_t *v;
   sg_status st = SG_OK;
-  json_object_foreach((json_t *)object, outer, group) {
-    if (!json_is_object(group)) {
-      if (!st) st = assign_value(a, outer, group, where, err);
-      continue;
-    }
-    json_object_foreach((json_t *)group, inner, v) {
-      char name[2 * SGI_SETTING_TEXT];
-      snprintf(name, sizeof name, "%s.%s", outer, inner);
-      if (!st) st = assign_value(a, name, v, where, err);
-    }
+  json_object_foreach((json_t *)(uintptr_t)object, inner, v) {
+    char name[2 * SGI_SETTING_TEXT];
+    if (st) break;
+    snprintf(name, sizeof name, "%.60s%s%.60s", prefix, *prefix ? "." : "", inner);
+    st = json_is_object(v) && depth < DEEPEST ? assign_group(a, name, v, depth + 1, where, err)
+                                              : assign_value(a, name, v, where, err);
   }
   return st;
+}
+
+sg_status sgi_assign_json(sgi_assignments *a, const json_t *object, const char *where, sg_error *err) {
+  if (!json_is_object(object)) return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object of settings", where);
+  return assign_group(a, "", object, 0, where, err);
 }
 
 void sgi_assignments_free(sgi_assignments *a) {
@@ -259,6 +273,9 @@ static sg_status start(sgi_settings *s, const sgi_assignments *a, sg_error *err)
   s->checkpoint_every = 500;
   s->checkpoint_keep = 2;
   s->log_every = 10;
+  sgi_trainer_settings t = sgi_trainer_defaults(1, 1);
+  s->aux = t.aux;
+  s->threshold_lr = t.threshold_lr;
   snprintf(s->preset, sizeof s->preset, "%s", preset);
   snprintf(s->schedule, sizeof s->schedule, "%s", p.schedule);
   snprintf(s->rows, sizeof s->rows, "%s", p.pack ? "pack" : "pad");
@@ -292,6 +309,7 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
         c->hidden_size, c->head_dim);
   c->num_heads = s->num_attention_heads ? s->num_attention_heads : c->hidden_size / c->head_dim;
   c->max_position = s->seq_len;
+  sgi_options_complete(&c->options);
   if (s->micro_batch && s->batch_size % s->micro_batch)
     return sgi_fail(err, SG_ERR_ARG, "train.micro_batch is %zu: it must divide train.batch_size = %zu", s->micro_batch,
                     s->batch_size);
@@ -363,6 +381,22 @@ sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_e
   return st ? name_source(a, st, err) : SG_OK;
 }
 
+sg_status sgi_settings_aux(const sgi_assignments *a, sgi_aux_weights *out, sg_error *err) {
+  sgi_settings s = {0};
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < a->count && !st; i++) {
+    const struct sgi_assignment *x = &a->list[i];
+    const key *k = find(x->key);
+    if (!k || strncmp(x->key, "train.aux.", 10) || k->offset == AT(threshold_lr))
+      st = sgi_fail(err, SG_ERR_ARG, "%s: only weights of what is added to the loss can be set here: train.aux.NAME",
+                    x->where);
+    else
+      st = set(&s, k, x, err);
+  }
+  *out = s.aux;
+  return st;
+}
+
 static json_t *value_of(const sgi_settings *s, const key *k) {
   const void *field = (const char *)s + k->offset;
   switch (k->type) {
@@ -383,6 +417,12 @@ static json_t *value_of(const sgi_settings *s, const key *k) {
   return NULL;
 }
 
+static bool has_gates(const sg_config *c) {
+  bool any = c->options.gates[0];
+  for (size_t i = 0; i < c->n_feedforwards; i++) any = any || c->feedforwards[i].options.gates[0];
+  return any;
+}
+
 /* "group.name" into an object of the group, "name" beside the groups. Takes the reference. */
 static int put(json_t *o, const char *name, json_t *value) {
   const char *dot = strchr(name, '.');
@@ -394,7 +434,16 @@ static int put(json_t *o, const char *name, json_t *value) {
     json_decref(value);
     return -1;
   }
-  return json_object_set_new(g, dot + 1, value);
+  return put(g, dot + 1, value);
+}
+
+/* Not said: sizes that the kind does not have, options that are off and what is about them. */
+static bool unsaid(const sgi_settings *s, const key *k) {
+  const void *field = (const char *)s + k->offset;
+  bool optional = !strncmp(k->name, "feedforward.", 12) || !strcmp(k->name, "model.ode_steps");
+  if (k->type == NAME || k->type == LAYERS) return !*(const char *)field;
+  if (!strncmp(k->name, "train.aux.", 10)) return !has_gates(&s->model);
+  return optional && (k->type == SIZE ? !*(const size_t *)field : k->type == REAL && *(const double *)field == 0);
 }
 
 json_t *sgi_settings_to_json(const sgi_settings *s) {
@@ -403,11 +452,7 @@ json_t *sgi_settings_to_json(const sgi_settings *s) {
   json_t *o = json_object();
   int bad = !o;
   for (size_t i = 0; i < SGI_COUNT(table); i++) {
-    const void *field = (const char *)s + table[i].offset;
-    bool text = table[i].type == NAME || table[i].type == LAYERS;
-    bool unsaid = !strncmp(table[i].name, "feedforward.", 12) || !strcmp(table[i].name, "model.ode_steps");
-    if (text && !*(const char *)field) continue;
-    if (unsaid && table[i].type == SIZE && !*(const size_t *)field) continue;
+    if (unsaid(s, &table[i])) continue;
     bad |= put(o, table[i].name, value_of(s, &table[i]));
   }
   for (size_t i = 0; own[i].name; i++) bad |= put(o, own[i].name, json_real(s->optimizer.value[i]));
@@ -433,7 +478,7 @@ static const json_t *at_key(const json_t *o, const char *name) {
   char group[SGI_SETTING_TEXT];
   if (!dot) return json_object_get(o, name);
   snprintf(group, sizeof group, "%.*s", (int)(dot - name), name);
-  return json_object_get(json_object_get(o, group), dot + 1);
+  return at_key(json_object_get(o, group), dot + 1);
 }
 
 static void show(const json_t *v, char out[SGI_SETTING_TEXT]) {

@@ -4,6 +4,7 @@
 #define SGI_SETTINGS_H
 
 #include "core/json.h"
+#include "ffn/aux.h"
 #include "train/optim.h"
 
 enum { SGI_SETTING_TEXT = 64, SGI_SETTING_LAYERS = 8192 };
@@ -39,6 +40,9 @@ typedef struct sgi_settings {
   size_t eval_batches;                   /* held-out batches of one evaluation; 0: all */
   size_t checkpoint_keep;                /* newest checkpoints kept besides the best */
   uint64_t log_every;                    /* steps between lines of metrics.jsonl */
+
+  sgi_aux_weights aux; /* what is added to the loss */
+  double threshold_lr; /* rate of gates' thresholds in times of learning_rate */
 
   bool given_preset, free_batch; /* not kept: somebody named the preset; nobody set train.batch_size */
 } sgi_settings;
@@ -82,6 +86,9 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
                                void (*changed)(void *user, const char *key, const char *then, const char *now,
                                                bool matters),
                                void *user, sg_error *err);
+
+/* Assignments of train.aux.* alone: weights of what is added to a loss that somebody looks at. */
+sg_status sgi_settings_aux(const sgi_assignments *a, sgi_aux_weights *out, sg_error *err);
 
 /* The key that a word of the field, or a key without its group, stands for ("lr", "batch-size");
  * NULL: not known. Borrowed for ever. */

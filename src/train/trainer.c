@@ -10,6 +10,7 @@
 #include "model/low.h"
 #include "model/metrics.h"
 #include "train/blame.h"
+#include "train/thresholds.h"
 
 static sg_status check(const sgi_trainer_settings *s, sg_error *err) {
   if (!s->batch_size || !s->seq_len)
@@ -37,6 +38,8 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len) {
                                 .clip = 2,
                                 .weight_decay = 1e-4,
                                 .optimizer = sgi_optimizer_usual(sgi_optimizer_at(0)),
+                                .aux = {.part = {[SGI_AUX_SPARSITY] = 1}},
+                                .threshold_lr = 5,
                                 .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000000}};
 }
 
@@ -234,6 +237,14 @@ static void begin_low(sgi_trainer *t) {
   sgi_lap(t->profile, &at, "weights to bf16", 0, 6 * floats);
 }
 
+/* Adds a micro-batch's share of what is added to the loss, and of the numbers that tell of it. */
+static void add_parts(const sgi_aux *aux, sgi_metrics *sum) {
+  double value;
+  sum->added += aux->share * sgi_aux_total(aux);
+  for (size_t i = 0; sgi_aux_name(i); i++)
+    sum->aux[i] = sgi_aux_number(aux, i, &value) ? sum->aux[i] + aux->share * value : NAN;
+}
+
 static void after_layer(void *user, size_t layer) {
   sgi_trainer *t = user;
   sgi_ranks_about(t->who.all, "training", true);
@@ -255,7 +266,10 @@ static sg_status part_gradient(sgi_trainer *t, const sgi_batch *part, float scal
   sg_status st = SG_OK;
   for (size_t b = 0; b < part->B && !st; b += rows) {
     sgi_batch micro = rows_of(part, b, rows);
+    sgi_aux aux;
     st = sgi_pass_forward(t->pass, &micro, NULL, err);
+    if (!st) sgi_pass_measure(t->pass, &t->settings.aux, (double)rows / (double)t->settings.batch_size, &aux);
+    if (!st) add_parts(&aux, sum);
     if (!st) st = sgi_pass_loss(t->pass, sum, grad, scale, err);
     if (b + rows == part->B) sgi_parts_last(t->parts);
     if (!st) st = sgi_pass_backward(t->pass, grad, err);
@@ -270,6 +284,8 @@ static void add_metrics(sgi_metrics *sum, const sgi_metrics *m) {
   sum->correct += m->correct;
   sum->last_nll += m->last_nll;
   sum->rows += m->rows;
+  sum->added += m->added;
+  for (size_t i = 0; i < SG_AUX_NUMBERS; i++) sum->aux[i] += m->aux[i];
 }
 
 /* Rows of a rank's first part, and of all its parts. */
@@ -321,7 +337,8 @@ static void update(sgi_trainer *t, float *g, double norm, double lr) {
   sgi_update u = {.lr = lr,
                   .decay = s->weight_decay / s->schedule.peak,
                   .grad_scale = sgi_clip_scale(norm, s->clip),
-                  .done = t->updates};
+                  .done = t->updates,
+                  .thresholds = s->threshold_lr};
   sgi_shard own = {&t->model->table, t->model->arena, g, t->moment, t->from, t->to, t->from};
   sgi_optimizer_update(&s->optimizer, &u, &own);
   sgi_ranks_share(t->ranks, t->model->arena, t->bounds);
@@ -420,7 +437,8 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
                            sgi_step *out, sg_error *err) {
   sgi_metrics sum = {0};
   sgi_batch batch = {t->settings.batch_size, t->settings.seq_len, inputs, targets, starts};
-  sg_status st = gradient(t, &batch, &sum, err);
+  sg_status st = t->steps ? SG_OK : sgi_thresholds_start(t, &batch, err);
+  if (!st) st = gradient(t, &batch, &sum, err);
   if (st == SG_ERR_NUMERIC) return refuse(t, &batch, "a norm overflows", false, err);
   if (st) {
     sgi_parts_drop(t->parts);
@@ -428,6 +446,8 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
   }
   double n = sum.targets ? (double)sum.targets : 1;
   out->loss = sum.nll / n;
+  out->total = out->loss + sum.added;
+  memcpy(out->aux, sum.aux, sizeof out->aux);
   out->accuracy = (double)sum.correct / n;
   out->perplexity = exp(out->loss);
   out->perplexity_last_token = sgi_metrics_perplexity_last_token(&sum);
@@ -436,7 +456,7 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
   out->grad_norm = shared_norm(t, t->grad);
   sgi_lap(t->profile, &at, "gradient norm", 0, 4 * floats);
   out->lr = sgi_schedule_at(&t->settings.schedule, t->updates);
-  if (!isfinite(out->loss) || !isfinite(out->grad_norm)) {
+  if (!isfinite(out->total) || !isfinite(out->grad_norm)) {
     char why[80];
     snprintf(why, sizeof why, "the loss is %g, the gradient's norm %g", out->loss, out->grad_norm);
     return refuse(t, &batch, why, true, err);

@@ -21,6 +21,8 @@ typedef struct sgi_trainer_settings {
   double weight_decay;        /* part of a decayed weight lost per update at the schedule's peak */
   sgi_optimizer optimizer;
   sgi_schedule schedule;
+  sgi_aux_weights aux; /* what is added to the loss */
+  double threshold_lr; /* rate of gates' thresholds in times of the others' */
 } sgi_trainer_settings;
 
 /* Settings that train anything: the whole batch at a time, an update each, adamw as the reference

@@ -46,7 +46,7 @@ static size_t layer_agrees(const sgi_tensor *index, const sgi_tensor *count, con
   assert_int_equal(count->dims[0], N);
   assert_int_equal(count->dims[1], F);
   for (size_t i = 0; i < N; i++) {
-    assert_int_equal(sgi_usage_add(u, (const int32_t *)index->data + i * T * C * K, T, NULL, NULL), SG_OK);
+    assert_int_equal(sgi_usage_add(u, (const int32_t *)index->data + i * T * C * K, NULL, T, NULL, NULL), SG_OK);
     const uint64_t *c = sgi_usage_last_counts(u);
     for (size_t f = 0; f < F; f++) assert_int_equal(c[f], ((const int32_t *)count->data)[i * F + f]);
   }
@@ -92,7 +92,7 @@ static void plain_by_hand(void **state) {
     size_t bins;
     assert_int_equal(sgi_usage_create(3, 2, 1, own, &u, NULL), SG_OK);
     assert_int_equal(sgi_usage_result(u, &r, NULL), SG_ERR_ARG);
-    for (int i = 0; i < 2; i++) assert_int_equal(sgi_usage_add(u, &index[i][0][0], 4, keep, NULL), SG_OK);
+    for (int i = 0; i < 2; i++) assert_int_equal(sgi_usage_add(u, &index[i][0][0], NULL, 4, keep, NULL), SG_OK);
     assert_int_equal(sgi_usage_result(u, &r, NULL), SG_OK);
     assert_int_equal(r.choices, 12);
     const uint64_t *c = sgi_usage_plain_counts(u, &bins);
@@ -117,11 +117,11 @@ static void wrong_indices_change_nothing(void **state) {
   assert_int_equal(sgi_usage_create(1u << 30, SIZE_MAX / 4, 1, true, &u, &err), SG_ERR_ARG);
   assert_int_equal(sgi_usage_create(3, 1, 2, true, &u, &err), SG_OK);
   const int32_t good[] = {0, 1}, bad[] = {0, 3}, negative[] = {-1, 0};
-  assert_int_equal(sgi_usage_add(u, good, 1, NULL, &err), SG_OK);
+  assert_int_equal(sgi_usage_add(u, good, NULL, 1, NULL, &err), SG_OK);
   sgi_usage_result(u, &before, NULL);
-  assert_int_equal(sgi_usage_add(u, bad, 1, NULL, &err), SG_ERR_ARG);
-  assert_int_equal(sgi_usage_add(u, negative, 1, NULL, &err), SG_ERR_ARG);
-  assert_int_equal(sgi_usage_add(u, good, 0, NULL, &err), SG_ERR_ARG);
+  assert_int_equal(sgi_usage_add(u, bad, NULL, 1, NULL, &err), SG_ERR_ARG);
+  assert_int_equal(sgi_usage_add(u, negative, NULL, 1, NULL, &err), SG_ERR_ARG);
+  assert_int_equal(sgi_usage_add(u, good, NULL, 0, NULL, &err), SG_ERR_ARG);
   sgi_usage_result(u, &after, NULL);
   assert_memory_equal(&before, &after, sizeof before);
   sgi_usage_free(u);

@@ -74,7 +74,7 @@ static float *floats(size_t count) { return poisoned(count * sizeof(float)); }
 
 /* False where the kind does not take these settings. */
 static bool make_config(sg_config *c, const sgi_ffn_ops *ops, const shape *s, const char *router,
-                        const char *activation) {
+                        const char *activation, const char *gates) {
   *c = (sg_config){
       .vocab_size = 3, .hidden_size = s->D, .head_dim = 2, .num_heads = 1, .num_layers = 1, .max_position = 1};
   c->rms_norm_eps = 1e-6;
@@ -86,6 +86,8 @@ static bool make_config(sg_config *c, const sgi_ffn_ops *ops, const shape *s, co
   snprintf(c->feedforward, sizeof c->feedforward, "%s", ops->name);
   snprintf(c->router, sizeof c->router, "%s", router);
   snprintf(c->activation, sizeof c->activation, "%s", activation);
+  snprintf(c->options.gates, sizeof c->options.gates, "%s", gates);
+  if (*gates) c->options.bandwidth = 0.6;
   return sg_config_check(c, NULL) == SG_OK;
 }
 
@@ -101,13 +103,14 @@ static void fill(layer *l, const shape *s) {
   ref_fill(&r, l->dy, l->n * s->D, 0, 1);
 }
 
-static bool open_layer(layer *l, const sgi_ffn_ops *ops, const shape *s, const char *router, const char *activation) {
+static bool open_layer(layer *l, const sgi_ffn_ops *ops, const shape *s, const char *router, const char *activation,
+                       const char *gates) {
   memset(l, 0, sizeof *l);
-  if (!make_config(&l->config, ops, s, router, activation)) return false;
+  if (!make_config(&l->config, ops, s, router, activation, gates)) return false;
   l->ops = ops;
   l->n = s->n;
-  snprintf(l->name, sizeof l->name, "%s %s %s n=%zu D=%zu F=%zu C=%zu K=%zu Q=%zu", ops->name, router, activation, s->n,
-           s->D, s->F, l->config.num_channels, l->config.top_k, l->config.key_dim);
+  snprintf(l->name, sizeof l->name, "%s %s %s%s%s n=%zu D=%zu F=%zu C=%zu K=%zu Q=%zu", ops->name, router, activation,
+           *gates ? " " : "", gates, s->n, s->D, s->F, l->config.num_channels, l->config.top_k, l->config.key_dim);
   assert_int_equal(ops->tensors(&l->config, "mlp.", &l->table, NULL), SG_OK);
   assert_true(l->table.count <= MAX_TENSORS);
   l->w = floats(l->table.floats);
@@ -184,12 +187,14 @@ static void each_layer(void (*use)(layer *l, const shape *s)) {
     size_t n_activations = ops->uses & SGI_USES_ACTIVATION ? SGI_COUNT(activations) : 1, accepted = 0;
     for (size_t r = 0; r < n_routers; r++)
       for (size_t a = 0; a < n_activations; a++)
-        for (size_t s = 0; s < SGI_COUNT(shapes); s++) {
+        for (size_t s = 0; s < 2 * SGI_COUNT(shapes); s++) {
           layer l;
+          const shape *size = &shapes[s % SGI_COUNT(shapes)];
+          const char *gates = s < SGI_COUNT(shapes) ? "" : "jumprelu";
           const char *router = ops->uses & SGI_USES_ROUTER ? routers[r] : "";
           const char *activation = ops->uses & SGI_USES_ACTIVATION ? activations[a] : ops->default_activation;
-          if (!open_layer(&l, ops, &shapes[s], router, activation)) continue;
-          use(&l, &shapes[s]);
+          if (!open_layer(&l, ops, size, router, activation, gates)) continue;
+          use(&l, size);
           close_layer(&l);
           accepted++;
         }
@@ -212,7 +217,7 @@ static void refusals_are_the_reference_s(void **state) {
         layer l;
         const char *router = ops->uses & SGI_USES_ROUTER ? routers[r] : "";
         const char *activation = a < SGI_COUNT(activations) ? activations[a] : ops->default_activation;
-        bool taken = open_layer(&l, ops, &shapes[1], router, activation);
+        bool taken = open_layer(&l, ops, &shapes[1], router, activation, "");
         if (taken != ref_ffn_takes(&l.config))
           fail_msg("%s with router \"%s\" and %s is %s", ops->name, router, activation,
                    taken ? "taken; the reference knows of no such thing" : "refused; the reference takes it");
@@ -313,11 +318,46 @@ static double scalar(void *user, uint64_t *decisions) {
 
 static size_t checked, skipped;
 
+/* The estimate of the thresholds' gradient written out: of each candidate in the window the
+ * derivative by what the gate leaves of its score, by differences, whether it acts or not. */
+static void check_thresholds(const layer *l, reference *r) {
+  const sg_config *c = &l->config;
+  const double h = 1e-5;
+  size_t C = c->num_channels, K = c->top_k;
+  ptrdiff_t row = sgi_table_find(&l->table, "mlp.router.threshold");
+  double *shift = ref_alloc(l->n * C * K, sizeof *shift), *expected = ref_alloc(C, sizeof *expected),
+         most = LEAST_SCALE;
+  const double *theta = ref_find(r->m, "mlp.", "router.threshold")->data;
+  for (size_t i = 0; i < l->n * C * K; i++) {
+    size_t ch = i / K % C;
+    if (!(fabs(r->choice.score[i] - theta[ch]) < c->options.bandwidth / 2)) continue;
+    if (!strcmp(c->activation, "relu") && !(r->choice.score[i] > theta[ch])) continue; /* at the kink: 0 */
+    double y[2];
+    for (int side = 0; side < 2; side++) {
+      ref_choice held = {.held = r->choice.index, .shift = shift};
+      shift[i] = side ? -h : h;
+      ref_ffn(r->m, "mlp.", l->n, r->y, r->x, &held);
+      y[side] = ref_dot(r->dy, r->y, l->n * c->hidden_size);
+    }
+    shift[i] = 0;
+    expected[ch] -= theta[ch] / c->options.bandwidth * (y[0] - y[1]) / (2 * h);
+  }
+  for (size_t ch = 0; ch < C; ch++) most = fmax(most, fabs(expected[ch]));
+  for (size_t ch = 0; ch < C; ch++) {
+    double got = (double)l->dw[l->table.rows[row].offset + ch];
+    if (!(fabs(got - expected[ch]) < GRADIENT_BOUND * most))
+      fail_msg("%s: gradient of threshold %zu is %g, its estimate written out %g", l->name, ch, got, expected[ch]);
+  }
+  free(shift), free(expected);
+}
+
 static void check_gradients(const layer *l, reference *r, size_t samples) {
   ref_report report = {0};
   ref_check_gradient(&report, "x", scalar, r, r->x, l->dx, l->n * l->config.hidden_size, samples, LEAST_SCALE);
   for (size_t i = 0; i < l->table.count; i++) {
     const sgi_row *row = &l->table.rows[i];
+    if (row->threshold && l->n < 8) check_thresholds(l, r);
+    if (row->threshold) continue;
     ref_check_gradient(&report, row->name, scalar, r, r->m->tensors[i].data, l->dw + row->offset, row->count, samples,
                        LEAST_SCALE);
   }
@@ -692,6 +732,7 @@ static void dump(layer *l, const shape *s) {
   snprintf(what, sizeof what, "%s: dx", l->name);
   put(what, l->dx, s->n * s->D);
   for (size_t i = 0; i < l->table.count; i++) {
+    if (l->table.rows[i].threshold) continue; /* sums that cancel, of terms that dx has shown */
     snprintf(what, sizeof what, "%s: %.40s", l->name, l->table.rows[i].name);
     put(what, l->dw + l->table.rows[i].offset, l->table.rows[i].count);
   }

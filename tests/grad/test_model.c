@@ -294,6 +294,7 @@ static void check_gradients(pair *p, const float *grad, size_t samples, double f
   ref_report report = {0};
   for (size_t i = 0; i < p->m->table.count; i++) {
     const sgi_row *row = &p->m->table.rows[i];
+    if (row->threshold) continue; /* an estimate, no derivative: grad/test_ffn */
     assert_string_equal(row->name, p->r->tensors[i].name);
     ref_check_gradient(&report, row->name, mean_loss, p, p->r->tensors[i].data, grad + row->offset, row->count, samples,
                        floor);

@@ -47,7 +47,9 @@ echo '[5,6,7]' >three.json
   "$sg" label make model --names named.sqlite -q && "$sg" label export model --names named.sqlite -o names.json -q &&
     "$sg" record model --data text.txt -o rec -q && "$sg" facts mine stories.txt --min-count 2 -o facts.json -q &&
     "$sg" sparse train model --data text.txt --l1 0.01 --features 16 -b 32 --buffer 2 --seq-len 16 --steps 3 -o tc -q &&
-    "$sg" train --data data --tokenizer model/tokenizer.json -o run --steps 3 -q $sizes
+    "$sg" train --data data --tokenizer model/tokenizer.json -o run --steps 3 -q $sizes &&
+    "$sg" train --data data --tokenizer model/tokenizer.json -o gates --steps 1 -q $sizes --set feedforward.gates.kind=jumprelu &&
+    "$sg" record gates --data text.txt -o gated -q
 } >/dev/null || exit 1
 
 failed=0 number=0

@@ -79,6 +79,7 @@ typedef struct ref_choice {
   int32_t *index;         /* (n,C,K) units taken */
   double *score;          /* (n,C,K) as the router gives them, before any softmax */
   double *value;          /* (n,C,K) what multiplies the unit's output */
+  const double *shift;    /* (n,C,K) added to what gates leave of a score, for differences of it */
   uint64_t decisions;     /* added to: fingerprint of units taken, signs at relu, sides of clamps */
   uint64_t multiply_adds; /* added to: of matrix products */
 } ref_choice;

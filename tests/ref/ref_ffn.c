@@ -118,7 +118,19 @@ static double activate(const char *name, double x, ref_choice *choice) {
                                   : ref_identity(x);
 }
 
-/* y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in)
+static bool has_gates(const sg_config *c) { return c->options.gates[0] != 0; }
+
+/* What a gate leaves of a score: s where it passes the channel's threshold, else 0. */
+static double gated(const ref_model *m, const char *prefix, size_t i, size_t entry, double score, ref_choice *choice) {
+  const sg_config *c = &m->config;
+  const double *theta = ref_find(m, prefix, "router.threshold")->data;
+  bool acts = score > theta[entry / c->top_k];
+  decide(choice, acts);
+  return (acts ? score : 0) + (choice->shift ? choice->shift[i * c->num_channels * c->top_k + entry] : 0);
+}
+
+/* With gates their J stands for the score, and in peer's for the softmax, too.
+ * y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in)
  * softmax(score) for peer, whose channels share one pool. */
 static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, size_t i, double *y, const double *x,
                            ref_choice *choice) {
@@ -130,13 +142,14 @@ static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, si
          *p = ref_alloc(C * K, sizeof *p);
   route(m, prefix, i, index, score, x, choice);
   memcpy(p, score, C * K * sizeof *p);
-  for (size_t ch = 0; ch < C && peer; ch++) ref_softmax(p + ch * K, K);
+  for (size_t ch = 0; ch < C && peer && !has_gates(c); ch++) ref_softmax(p + ch * K, K);
+  for (size_t k = 0; k < C * K && has_gates(c); k++) p[k] = gated(m, prefix, i, k, score[k], choice);
   memset(y, 0, D * sizeof *y);
   for (size_t ch = 0; ch < C; ch++)
     for (size_t k = ch * K; k < (ch + 1) * K; k++) {
       size_t neuron = (peer ? 0 : ch * F) + (size_t)index[k];
       double a = ref_dot(x, w_in + neuron * D, D);
-      value[k] = peer ? ref_gelu(a) * p[k] : activate(c->activation, a * score[k], choice);
+      value[k] = peer ? ref_gelu(a) * p[k] : activate(c->activation, a * p[k], choice);
       for (size_t d = 0; d < D; d++) y[d] += value[k] * w_out[neuron * D + d];
       choice->multiply_adds += 2 * D;
     }
@@ -279,6 +292,7 @@ size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]) {
   for (size_t i = 0; k && i < 6 && k->forms[i].name; i++) out[n++] = k->forms[i];
   for (size_t r = 0; k && *c->router && r < sizeof routers / sizeof *routers; r++)
     for (size_t i = 0; i < 2 && !strcmp(routers[r].name, c->router); i++) out[n++] = routers[r].forms[i];
+  if (k && has_gates(c)) out[n++] = (ref_form){"router.threshold", "C", '0', false};
   return n;
 }
 

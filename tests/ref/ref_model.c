@@ -100,6 +100,7 @@ static ref_model seen_by(const ref_model *m, size_t layer) {
   own.config.num_channels = f->num_channels;
   own.config.top_k = f->top_k;
   own.config.key_dim = f->key_dim;
+  own.config.options = f->options;
   return own;
 }
 
@@ -138,8 +139,8 @@ static bool field(const ref_model *m, size_t l, const ref_batch *b, double *k, c
 
 static bool is_form(const ref_model *m, const char *name) { return !strcmp(m->config.layer_form, name); }
 
-/* One step of length h, from the Butcher tables: x += h sum b_i k_i, k_i = f(x + h sum a_ij k_j).
- */
+/* One step of length h, from the Butcher tables: x += h sum b_i k_i, k_i = f(x + h sum a_ij
+ * k_j). */
 static bool ode_step(const ref_model *m, size_t l, const ref_batch *b, double *x, double h, ref_choice *choice) {
   static const double half[4][4] = {{0}, {0.5}}, classic[4][4] = {{0}, {0.5}, {0, 0.5}, {0, 0, 1}};
   static const double one[4] = {1}, second[4] = {0, 1}, four[4] = {1. / 6, 1. / 3, 1. / 3, 1. / 6};

@@ -31,13 +31,13 @@ sg_config small_config(const char *kind) {
   return c;
 }
 
-/* Layer by layer: sgatlin, peer, the first again, moe without attention, attention alone, glu with
- * the second's attention, nothing, the mlp of one layer in two. */
+/* Layer by layer: sgatlin, peer with gates, the first again, moe without attention, attention
+ * alone, glu with the second's attention, nothing, the mlp of one layer in two. */
 static const char LAYERS[] =
     "[{},"
     " {\"feedforward\": {\"kind\": \"peer\", \"router\": \"product_key_value\", \"activation\": \"gelu\", "
     "\"num_neurons\": 25,"
-    "                   \"num_channels\": 2, \"top_k\": 3, \"key_dim\": 4}},"
+    "                   \"num_channels\": 2, \"top_k\": 3, \"key_dim\": 4, \"gates\": {\"kind\": \"jumprelu\"}}},"
     " {\"same_as\": 0},"
     " {\"attention\": false, \"feedforward\": {\"kind\": \"moe\", \"activation\": \"sigmoid\", \"num_neurons\": 7,"
     "                                         \"num_channels\": 5, \"top_k\": 2}},"
@@ -53,7 +53,7 @@ static const char LINEAR[] =
     "[{},"
     " {\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"dense\", \"activation\": \"identity\", \"num_neurons\": "
     "10,"
-    "                   \"num_channels\": 2, \"top_k\": 4, \"key_dim\": 4}},"
+    "                   \"num_channels\": 2, \"top_k\": 4, \"key_dim\": 4, \"gates\": {\"kind\": \"jumprelu\"}}},"
     " {\"attention\": false, \"feedforward\": {\"same_as\": 0}},"
     " {\"attention\": {\"same_as\": 0}, \"feedforward\": false},"
     " {}]";

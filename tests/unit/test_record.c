@@ -347,7 +347,7 @@ static sg_status look(void *user, const sgi_site *s, sg_error *failure) {
     for (size_t i = 0; i < n; i++)
       if (row->holds)
         assert_int_equal(index[i], ((int32_t *)s->data)[t * n + i]);
-      else if (row->role == SGI_SITE_SCORES && like->has_values)
+      else if (row->role == SGI_SITE_SCORES && like->has_values && sgi_recording_acts(like, score[i]))
         near("a recorded score", score[i], ((float *)s->data)[t * n + i], 2e-6);
       else if (row->role == SGI_SITE_VALUES && values)
         near("a recorded value", value[i], ((float *)s->data)[t * n + i], 2e-6);
