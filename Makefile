@@ -150,9 +150,9 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # built with it, is left out. RACED: the tests that run.
 TSAN_CC ?= clang-14
 ARCHER ?= $(firstword $(wildcard /usr/lib/llvm-*/lib/libarcher.so))
-RACED ?= $(filter-out $(FAULT_TEST_SRC:tests/%.c=$(BUILD)/tests/%) $(FUZZ_TEST_SRC:tests/%.c=$(BUILD)/tests/%),$(TESTS)) \
-  $(addprefix tests/cli/test_,train.sh record.sh reading.sh explore.sh facts.sh)
-tsan: ## all C tests and the main command tests under ThreadSanitizer (developers; needs clang and its OpenMP; an hour)
+RACED ?= $(HTTP_TEST_SRC:tests/%.c=$(BUILD)/tests/%) $(addprefix $(BUILD)/tests/unit/test_,resume trainer checkpoint corpus run_faults record \
+  library_recording neighbors attribute graph exact minimal margin generate clique kinds) tests/cli/test_train.sh tests/cli/test_explore.sh
+tsan: ## training, reading and the server under ThreadSanitizer (developers; needs clang and its OpenMP; an hour)
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=tsan CC='$(TSAN_CC)' WERROR=1 tests
 	@TSAN_OPTIONS='ignore_noninstrumented_modules=1 exitcode=66' OMP_TOOL_LIBRARIES='$(ARCHER)' OMP_NUM_THREADS=3 SGATLIN=build/tsan/sgatlin \
 	  TESTS=build/tsan/tests sh tests/run.sh $(RACED:$(BUILD)/%=build/tsan/%)
