@@ -39,6 +39,9 @@
   X(cli_svd) \
   X(cli_svd_score) \
   X(cli_previous) \
+  X(cli_knockout) \
+  X(cli_enrich) \
+  X(cli_extract) \
   X(cli_quantize) \
   X(cli_sparse_train) \
   X(cli_sparse_eval) \

@@ -101,6 +101,7 @@ ends bench TERM bench -k sgatlin -k mlp
 quick=1 # small recordings are done before they are asked
 ends "benchmark-reading" TERM benchmark-reading --worlds "$tmp/worlds" $M $M
 ends "facts patch" TERM facts patch $M --facts "$tmp/facts.json" --answers 1
+for c in knockout enrich extract; do ends $c TERM $c $M --facts "$tmp/facts.json"; done
 ends neighbors TERM neighbors $M "$tmp/rec" --ids "$tmp/ids.json" --beyond-context
 ends map TERM map "$tmp/rec" --layer 0 -o "$tmp/map.svg"
 ends coactivation TERM coactivation "$tmp/rec"
