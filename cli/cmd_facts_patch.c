@@ -134,6 +134,7 @@ static sg_status patch(work *w, sg_error *err) {
                                .layers = w->layers,
                                .n_sets = w->n_sets,
                                .at_last = cli_choice(w->c, "at") == 1,
+                               .words = cli_flag(w->c, "words"),
                                .progress = progress,
                                .user = w};
   cli_progress_begin(&w->progress, "patching", "runs", 0, 0);
@@ -211,7 +212,7 @@ static void print_tables(const work *w) {
     printf("%zu chosen, ", w->n_distinct);
   else if (!cli_flag(w->c, "all-nouns"))
     printf("%zu that share no answer%s, ", w->n_distinct, w->proven ? "" : " (the search met its bound: see --effort)");
-  printf("%zu of single tokens: %zu pairs\n", r->n_prompts, r->n_pairs);
+  printf("%zu of %s: %zu pairs\n", r->n_prompts, cli_flag(w->c, "words") ? "words" : "single tokens", r->n_pairs);
   printf("%zu pairs whose facts the model both knows; %zu others are left out of all columns but the reference's\n\n",
          first->known, first->pairs - first->known);
   print_sets(w);
@@ -257,6 +258,9 @@ static const cli_option options[] = {
      .argument = "N",
      .value = "1",
      .help = "leave out rarer facts"},
+    {.name = "words",
+     .type = CLI_FLAG,
+     .help = "nouns and answers of several tokens, too: log probabilities along each answer"},
     {.name = "all-nouns", .type = CLI_FLAG, .help = "take nouns that share answers, too"},
     {.name = "noun",
      .type = CLI_LIST,
@@ -318,7 +322,9 @@ const cli_command cli_facts_patch = {
         "median "
         "that of the pairs' own ratios. The reference's mean is that of the ratios of all pairs: a few may decide it. "
         "--json has the reference's other means, too.\n\n"
-        "Only nouns and answers of a single token take part. Works for every feedforward kind with a router (sgatlin, "
+        "Only nouns and answers of a single token take part, unless --words is given: then all positions of a noun are "
+        "patched, and an answer counts by the log probability of its tokens, the model run along it. Works for every "
+        "feedforward kind with a router (sgatlin, "
         "peer).",
     .options = options,
     .min_args = 1,

@@ -1334,11 +1334,13 @@ SG_API sg_status sg_facts_distinct(const sg_facts *facts, uint64_t max_work, siz
  * that the counterfactual prompt has at one position are put into the clean one's run, in the
  * layers of a set. */
 typedef struct sg_fact_prompt {
-  size_t noun;      /* of the facts' lists */
-  int32_t *tokens;  /* (length) bos, then " BEFORE NOUN AFTER" */
-  size_t length;    /* logits are measured at the last position */
-  size_t subject;   /* position of the noun */
-  int32_t *answers; /* (top_answers) */
+  size_t noun;       /* of the facts' lists */
+  int32_t *tokens;   /* (length) bos, then " BEFORE NOUN AFTER" */
+  size_t length;     /* logits are measured at the last position */
+  size_t subject;    /* position of the noun's first token */
+  size_t n_subject;  /* its tokens; 1 without `words` */
+  int32_t *answers;  /* answer k: [answer_at[k], answer_at[k + 1]) */
+  size_t *answer_at; /* (top_answers + 1) */
 } sg_fact_prompt;
 
 typedef struct sg_intervention {
@@ -1369,6 +1371,11 @@ typedef struct sg_intervention_request {
   bool keep_logits;
   bool (*progress)(void *user, size_t done, size_t wanted); /* runs; false cancels. NULL allowed */
   void *user;
+  /* Nouns and answers of several tokens, too: all positions of the noun are patched, and in place
+   * of an answer's logit counts the sum of its tokens' log probabilities, the model run along it
+   * (with single tokens the same differences). 2 top_answers runs for a pair and set, and as many
+   * more for a pair. */
+  bool words;
 } sg_intervention_request;
 
 /* Any kind with a router (sites router.scores and router.indices); others are SG_ERR_UNSUPPORTED.

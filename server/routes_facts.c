@@ -93,6 +93,7 @@ static sg_status patch(api_call *c, sgi_patches *p, sg_facts *f, bool *layers, s
                                .layers = layers,
                                .n_sets = n_sets,
                                .at_last = p->at_last,
+                               .words = api_flag(c->body, "words"),
                                .progress = tick,
                                .user = c};
   sg_status st = sg_interventions_run(c->p.model, &r, &runs, err);

@@ -17,24 +17,40 @@ typedef struct maker {
   const sg_tokenizer *tok;
   int32_t bos;
   size_t top_answers;
+  bool words;
   sgi_bytes text;
 } maker;
 
-/* Position of the noun, 0 if it is not one token of the prompt's ids. */
-static sg_status find_subject(maker *m, const char *noun, const int32_t *ids, size_t n, size_t *subject,
+/* Where the noun's tokens stand in the prompt's ids, bos counted; n_subject 0 where they do not, or
+ * are several and words are not asked for. */
+static sg_status find_subject(maker *m, const char *noun, const int32_t *ids, size_t n, sg_fact_prompt *p,
                               sg_error *err) {
-  int32_t *one = NULL, *head = NULL;
-  size_t n_one = 0, n_head = 0;
-  sg_status st = encode(m->tok, (const char *[]){" ", noun}, 2, &m->text, &one, &n_one, err);
+  int32_t *own = NULL, *head = NULL;
+  size_t k = 0, n_head = 0;
+  sg_status st = encode(m->tok, (const char *[]){" ", noun}, 2, &m->text, &own, &k, err);
   if (!st) st = encode(m->tok, (const char *[]){" ", m->f->before, noun}, 3, &m->text, &head, &n_head, err);
-  *subject =
-      !st && n_one == 1 && n_head && n_head <= n && head[n_head - 1] == *one && ids[n_head - 1] == *one ? n_head : 0;
-  sg_buffer_free(one);
+  bool there = !st && k && (k == 1 || m->words) && n_head >= k && n_head <= n &&
+               !memcmp(head + n_head - k, own, k * sizeof *own) && !memcmp(ids + n_head - k, own, k * sizeof *own);
+  p->subject = there ? n_head - k + 1 : 0;
+  p->n_subject = there ? k : 0;
+  sg_buffer_free(own);
   sg_buffer_free(head);
   return st;
 }
 
-/* Fills p->answers with the first that are one token behind the prompt; *n of them. */
+/* One more answer of n tokens. */
+static sg_status add_answer(sg_fact_prompt *p, size_t k, const int32_t *ids, size_t n, sg_error *err) {
+  size_t old = p->answer_at[k];
+  int32_t *all = sgi_realloc(p->answers, old * sizeof *all, (old + n) * sizeof *all);
+  if (!all) return sgi_fail_memory(err, (old + n) * sizeof *all, "answers");
+  memcpy(all + old, ids, n * sizeof *ids);
+  p->answers = all;
+  p->answer_at[k + 1] = old + n;
+  return SG_OK;
+}
+
+/* Fills p->answers with the first that are one token behind the prompt, or with words any; *n of
+ * them. */
 static sg_status find_answers(maker *m, size_t noun, const int32_t *ids, size_t count, sg_fact_prompt *p, size_t *n,
                               sg_error *err) {
   sg_fact of = sg_facts_noun(m->f, noun);
@@ -42,13 +58,20 @@ static sg_status find_answers(maker *m, size_t noun, const int32_t *ids, size_t 
   *n = 0;
   for (size_t k = 0; k < of.count && *n < m->top_answers && !st; k++) {
     int32_t *full = NULL;
-    size_t n_full = 0;
+    size_t n_full = 0, most = m->words ? SG_PHRASE_MOST : 1;
     const char *parts[] = {" ", m->f->before, of.text, m->f->after, " ", sg_facts_answer(m->f, noun, k).text};
     st = encode(m->tok, parts, SGI_COUNT(parts), &m->text, &full, &n_full, err);
-    if (!st && n_full == count + 1 && !memcmp(full, ids, count * sizeof *ids)) p->answers[(*n)++] = full[count];
+    if (!st && n_full > count && n_full - count <= most && !memcmp(full, ids, count * sizeof *ids))
+      st = add_answer(p, (*n)++, full + count, n_full - count, err);
     sg_buffer_free(full);
   }
   return st;
+}
+
+static void deinit(sg_fact_prompt *p) {
+  sgi_free(p->tokens);
+  sgi_free(p->answers);
+  sgi_free(p->answer_at);
 }
 
 /* *made is false where the noun or its answers are not single tokens. */
@@ -59,11 +82,11 @@ static sg_status make(maker *m, size_t noun, sg_fact_prompt *p, bool *made, sg_e
   sg_status st = encode(m->tok, (const char *[]){" ", m->f->before, text, m->f->after}, 4, &m->text, &ids, &n, err);
   *p = (sg_fact_prompt){.noun = noun, .length = n + 1};
   *made = false;
-  if (!st) st = find_subject(m, text, ids, n, &p->subject, err);
-  if (!st && p->subject) {
+  if (!st) st = find_subject(m, text, ids, n, p, err);
+  if (!st && p->n_subject) {
     p->tokens = sgi_alloc((n + 1) * sizeof *p->tokens);
-    p->answers = sgi_alloc(m->top_answers * sizeof *p->answers);
-    if (p->tokens && p->answers) {
+    p->answer_at = sgi_alloc((m->top_answers + 1) * sizeof *p->answer_at);
+    if (p->tokens && p->answer_at) {
       p->tokens[0] = m->bos;
       memcpy(p->tokens + 1, ids, n * sizeof *ids);
       st = find_answers(m, noun, ids, n, p, &answers, err);
@@ -72,15 +95,12 @@ static sg_status make(maker *m, size_t noun, sg_fact_prompt *p, bool *made, sg_e
       st = sgi_fail(err, SG_ERR_MEMORY, "out of memory for a prompt");
     }
   }
-  if (st || !*made) {
-    sgi_free(p->tokens);
-    sgi_free(p->answers);
-  }
+  if (st || !*made) deinit(p);
   sg_buffer_free(ids);
   return st;
 }
 
-sg_status sgi_fact_prompts(const sg_facts *f, const sg_tokenizer *tok, int32_t bos, size_t top_answers,
+sg_status sgi_fact_prompts(const sg_facts *f, const sg_tokenizer *tok, int32_t bos, size_t top_answers, bool words,
                            sg_fact_prompt **prompts, size_t *n, sg_error *err) {
   *prompts = NULL;
   *n = 0;
@@ -88,7 +108,7 @@ sg_status sgi_fact_prompts(const sg_facts *f, const sg_tokenizer *tok, int32_t b
     return sgi_fail(err, SG_ERR_ARG, "%zu answers a noun: expected 1 or more", top_answers);
   sg_fact_prompt *all = sgi_alloc((f->n_nouns + 1) * sizeof *all);
   if (!all) return sgi_fail_memory(err, f->n_nouns * sizeof *all, "prompts");
-  maker m = {f, tok, bos, top_answers, {0}};
+  maker m = {f, tok, bos, top_answers, words, {0}};
   sg_status st = SG_OK;
   for (size_t i = 0; i < f->n_nouns && !st; i++) {
     bool made;
@@ -107,9 +127,6 @@ sg_status sgi_fact_prompts(const sg_facts *f, const sg_tokenizer *tok, int32_t b
 }
 
 void sgi_fact_prompts_free(sg_fact_prompt *prompts, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    sgi_free(prompts[i].tokens);
-    sgi_free(prompts[i].answers);
-  }
+  for (size_t i = 0; i < n; i++) deinit(&prompts[i]);
   sgi_free(prompts);
 }

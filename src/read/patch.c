@@ -13,60 +13,57 @@ typedef struct patcher {
   sg_interventions *out;
   sgi_pass *pass;
   size_t L, V, width; /* width: largest C*K of a layer */
-  float *scores;      /* (n_prompts,L,width) at each prompt's patched position */
+  size_t span;        /* most patched positions of a prompt */
+  float *scores;      /* (n_prompts,L,span,width) at each prompt's patched positions */
   int32_t *indices;
   /* The batch at work. */
-  size_t first, rows, T; /* prompts or pairs from first on */
-  const bool *set;       /* (L) layers to patch, NULL in plain runs */
-  bool met;              /* a router's site was seen */
-  int32_t *tokens;       /* (ROWS,T) */
-  float *logits;         /* (V) */
+  size_t rows, T;
+  size_t prompt[ROWS], source[ROWS]; /* of each row: whose tokens, whose gates */
+  const bool *set;                   /* (L) layers to patch; NULL: none */
+  bool keep;                         /* gates of each row's patched positions */
+  bool met;                          /* a router's site was seen */
+  int32_t *tokens;                   /* (ROWS,T) */
+  float *logits;                     /* (V) */
   size_t done, wanted;
 } patcher;
 
-static const sg_fact_prompt *prompt_of_row(const patcher *p, size_t row) {
-  size_t at = p->first + row;
-  return &p->out->prompts[p->set ? p->out->pairs[at][0] : at];
+static const sg_fact_prompt *prompt_of_row(const patcher *p, size_t row) { return &p->out->prompts[p->prompt[row]]; }
+
+/* The patched positions of a prompt: first, and how many. */
+static size_t patched_at(const patcher *p, const sg_fact_prompt *prompt, size_t *n) {
+  *n = p->request->at_last ? 1 : prompt->n_subject;
+  return p->request->at_last ? prompt->length - 1 : prompt->subject;
 }
 
-/* The row of a site that the patch is about. */
-static char *patched_row(const patcher *p, const sgi_site *s, size_t row, size_t width) {
-  const sg_fact_prompt *prompt = prompt_of_row(p, row);
-  size_t position = p->request->at_last ? prompt->length - 1 : prompt->subject;
-  return (char *)s->data + (row * p->T + position) * width * 4;
-}
-
-/* Plain runs keep the gates of their patched position; patched runs get those of the counterfactual
- * prompt. */
+/* Plain runs keep the gates of their patched positions; patched runs get those of the
+ * counterfactual prompt. */
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   patcher *p = user;
   const sgi_site_row *row = sgi_site_row_of(s->id);
   bool score = row->role == SGI_SITE_SCORES, choice = row->role == SGI_SITE_CHOICE;
   if ((!score && !choice) || row->chosen_by != SGI_SITE_ROUTER_INDICES) return SG_OK;
   p->met = true;
-  size_t width = sgi_site_width(s);
+  size_t width = sgi_site_width(s), layer = (size_t)s->layer, n;
   if (width > p->width || s->n != p->rows * p->T)
     return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", row->name, s->layer);
-  size_t layer = (size_t)s->layer;
+  if (!p->keep && !(p->set && p->set[layer])) return SG_OK;
   for (size_t r = 0; r < p->rows; r++) {
-    if (p->set && !p->set[layer]) continue;
-    size_t prompt = p->set ? p->out->pairs[p->first + r][1] : p->first + r, at = (prompt * p->L + layer) * p->width;
-    char *kept = score ? (char *)(p->scores + at) : (char *)(p->indices + at), *live = patched_row(p, s, r, width);
-    if (p->set)
-      memcpy(live, kept, width * 4);
-    else
-      memcpy(kept, live, width * 4);
+    size_t first = patched_at(p, prompt_of_row(p, r), &n);
+    size_t at = ((p->keep ? p->prompt[r] : p->source[r]) * p->L + layer) * p->span * p->width;
+    for (size_t i = 0; i < n; i++, at += p->width) {
+      char *kept = score ? (char *)(p->scores + at) : (char *)(p->indices + at);
+      char *live = (char *)s->data + (r * p->T + first + i) * width * 4;
+      memcpy(p->keep ? kept : live, p->keep ? live : kept, width * 4);
+    }
   }
   return SG_OK;
 }
 
-/* Runs `rows` prompts or pairs of equal length from `first` on. */
-static sg_status run_batch(patcher *p, size_t first, size_t rows, const bool *set, sg_error *err) {
-  p->first = first;
+/* Runs the rows whose prompts, sources and tokens are filled in. */
+static sg_status run_batch(patcher *p, size_t rows, const bool *set, bool keep, sg_error *err) {
   p->rows = rows;
   p->set = set;
-  p->T = prompt_of_row(p, 0)->length;
-  for (size_t r = 0; r < rows; r++) memcpy(p->tokens + r * p->T, prompt_of_row(p, r)->tokens, p->T * sizeof *p->tokens);
+  p->keep = keep;
   p->met = false;
   sgi_tap tap = {.visit = visit, .user = p, .err = err};
   sg_status st = sgi_pass_forward(p->pass, &(sgi_batch){.B = rows, .T = p->T, .inputs = p->tokens}, &tap, err);
@@ -81,6 +78,14 @@ static sg_status run_batch(patcher *p, size_t first, size_t rows, const bool *se
   return st;
 }
 
+/* A row of the prompt's own tokens, all of which have one length. */
+static void fill_row(patcher *p, size_t row, size_t prompt, size_t source) {
+  p->prompt[row] = prompt;
+  p->source[row] = source;
+  p->T = p->out->prompts[prompt].length;
+  memcpy(p->tokens + row * p->T, p->out->prompts[prompt].tokens, p->T * sizeof *p->tokens);
+}
+
 static sg_status last_logits(patcher *p, size_t row, float *logits, sg_error *err) {
   return sgi_pass_logits(p->pass, row * p->T + p->T - 1, 1, logits, err);
 }
@@ -90,7 +95,8 @@ static sg_status plain_runs(patcher *p, sg_error *err) {
   sg_status st = SG_OK;
   for (size_t i = 0, n; i < o->n_prompts && !st; i += n) {
     for (n = 1; n < ROWS && i + n < o->n_prompts && o->prompts[i + n].length == o->prompts[i].length;) n++;
-    st = run_batch(p, i, n, NULL, err);
+    for (size_t r = 0; r < n; r++) fill_row(p, r, i + r, i + r);
+    st = run_batch(p, n, NULL, true, err);
     for (size_t r = 0; r < n && !st; r++) st = last_logits(p, r, o->logits + (i + r) * p->V, err);
   }
   return st;
@@ -105,19 +111,22 @@ static double logsumexp(const float *logits, const int32_t *ids, size_t n) {
   return max + log(sum);
 }
 
-static sg_intervention measure(const sg_interventions *o, const size_t pair[2], const float *patched, size_t V) {
-  const sg_fact_prompt *a = &o->prompts[pair[0]], *b = &o->prompts[pair[1]];
-  size_t A = o->top_answers;
-  const float *clean = o->logits + pair[0] * V, *counter = o->logits + pair[1] * V;
-  sg_intervention r = {0};
-  r.clean = logsumexp(clean, a->answers, A) - logsumexp(clean, b->answers, A);
-  r.counterfactual = logsumexp(counter, a->answers, A) - logsumexp(counter, b->answers, A);
-  r.patched = logsumexp(patched, a->answers, A) - logsumexp(patched, b->answers, A);
+static sg_intervention numbers_of(double clean, double counterfactual, double patched) {
+  sg_intervention r = {.clean = clean, .counterfactual = counterfactual, .patched = patched};
   r.recovered = (r.clean - r.patched) / (r.clean - r.counterfactual + 1e-8);
   r.rank_flip = r.patched < 0;
   r.correct_clean = r.clean > 0;
   r.correct_counterfactual = r.counterfactual < 0;
   return r;
+}
+
+static sg_intervention measure(const sg_interventions *o, const size_t pair[2], const float *patched, size_t V) {
+  const sg_fact_prompt *a = &o->prompts[pair[0]], *b = &o->prompts[pair[1]];
+  size_t A = o->top_answers;
+  const float *clean = o->logits + pair[0] * V, *counter = o->logits + pair[1] * V;
+  return numbers_of(logsumexp(clean, a->answers, A) - logsumexp(clean, b->answers, A),
+                    logsumexp(counter, a->answers, A) - logsumexp(counter, b->answers, A),
+                    logsumexp(patched, a->answers, A) - logsumexp(patched, b->answers, A));
 }
 
 static sg_status patched_runs(patcher *p, size_t set, sg_error *err) {
@@ -127,7 +136,8 @@ static sg_status patched_runs(patcher *p, size_t set, sg_error *err) {
   for (size_t i = 0, n; i < o->n_pairs && !st; i += n) {
     size_t length = o->prompts[o->pairs[i][0]].length;
     for (n = 1; n < ROWS && i + n < o->n_pairs && o->prompts[o->pairs[i + n][0]].length == length;) n++;
-    st = run_batch(p, i, n, layers, err);
+    for (size_t r = 0; r < n; r++) fill_row(p, r, o->pairs[i + r][0], o->pairs[i + r][1]);
+    st = run_batch(p, n, layers, false, err);
     for (size_t r = 0; r < n && !st; r++) {
       size_t at = set * o->n_pairs + i + r;
       float *logits = o->patched_logits ? o->patched_logits + at * p->V : p->logits;
@@ -138,10 +148,97 @@ static sg_status patched_runs(patcher *p, size_t set, sg_error *err) {
   return st;
 }
 
+/* ---- words: answers of several tokens -------------------------------------------------------- */
+
+/* The i-th of a pair's runs: along the k-th answer of its clean (own) or counterfactual noun. */
+static const int32_t *answer_of(const sg_interventions *o, size_t pair, size_t i, size_t *n) {
+  size_t A = o->top_answers, k = i % A;
+  const sg_fact_prompt *owner = &o->prompts[o->pairs[pair][i / A]];
+  *n = owner->answer_at[k + 1] - owner->answer_at[k];
+  return owner->answers + owner->answer_at[k];
+}
+
+/* Log probability of ids (n) along a row of the batch, whose prompt is `length` long. */
+static sg_status likelihood(patcher *p, size_t row, size_t length, const int32_t *ids, size_t n, double *out,
+                            sg_error *err) {
+  sg_status st = SG_OK;
+  *out = 0;
+  for (size_t i = 0; i < n && !st; i++) {
+    st = sgi_pass_logits(p->pass, row * p->T + length - 1 + i, 1, p->logits, err);
+    double max = -INFINITY, sum = 0;
+    for (size_t v = 0; v < p->V && !st; v++) max = fmax(max, (double)p->logits[v]);
+    for (size_t v = 0; v < p->V && !st; v++) sum += exp((double)p->logits[v] - max);
+    if (!st) *out += (double)p->logits[ids[i]] - max - log(sum);
+  }
+  return st;
+}
+
+/* value (n_pairs, 2 top_answers): of every answer, the clean prompt run along it with the
+ * counterfactual prompt's gates in the layers of set; NULL: with its own. Shorter rows are padded
+ * behind: nothing looks forward. */
+static sg_status along_answers(patcher *p, const bool *set, double *value, sg_error *err) {
+  sg_interventions *o = p->out;
+  size_t each = 2 * o->top_answers, all = o->n_pairs * each, n;
+  sg_status st = SG_OK;
+  for (size_t first = 0; first < all && !st; first += ROWS) {
+    size_t rows = all - first < ROWS ? all - first : ROWS;
+    p->T = 0;
+    for (size_t r = 0; r < rows; r++) {
+      size_t pair = (first + r) / each;
+      p->prompt[r] = o->pairs[pair][0];
+      p->source[r] = o->pairs[pair][1];
+      answer_of(o, pair, (first + r) % each, &n);
+      size_t T = prompt_of_row(p, r)->length + n - 1;
+      if (T > p->T) p->T = T;
+    }
+    memset(p->tokens, 0, rows * p->T * sizeof *p->tokens);
+    for (size_t r = 0; r < rows; r++) {
+      const sg_fact_prompt *own = prompt_of_row(p, r);
+      const int32_t *ids = answer_of(o, (first + r) / each, (first + r) % each, &n);
+      memcpy(p->tokens + r * p->T, own->tokens, own->length * sizeof *ids);
+      memcpy(p->tokens + r * p->T + own->length, ids, (n - 1) * sizeof *ids);
+    }
+    st = run_batch(p, rows, set, false, err);
+    for (size_t r = 0; r < rows && !st; r++) {
+      const int32_t *ids = answer_of(o, (first + r) / each, (first + r) % each, &n);
+      st = likelihood(p, r, prompt_of_row(p, r)->length, ids, n, &value[first + r], err);
+    }
+  }
+  return st;
+}
+
+static double sum_of(const double *value, size_t n) {
+  double max = value[0], sum = 0;
+  for (size_t i = 1; i < n; i++) max = fmax(max, value[i]);
+  for (size_t i = 0; i < n; i++) sum += exp(value[i] - max);
+  return max + log(sum);
+}
+
+static double difference(const double *value, size_t pair, size_t A) {
+  return sum_of(value + pair * 2 * A, A) - sum_of(value + pair * 2 * A + A, A);
+}
+
+/* A pair and its reverse stand side by side in the list: what one is at its noun is the other's
+ * counterfactual with the sign turned. */
+static sg_status word_runs(patcher *p, sg_error *err) {
+  sg_interventions *o = p->out;
+  size_t A = o->top_answers, each = o->n_pairs * 2 * A;
+  double *plain = sgi_alloc((2 * each + 1) * sizeof *plain), *patched = plain + each;
+  sg_status st = plain ? along_answers(p, NULL, plain, err) : sgi_fail_memory(err, 2 * each * sizeof *plain, "answers");
+  for (size_t s = 0; s < o->n_sets && !st; s++) {
+    st = along_answers(p, p->request->layers + s * p->L, patched, err);
+    for (size_t i = 0; i < o->n_pairs && !st; i++)
+      o->results[s * o->n_pairs + i] =
+          numbers_of(difference(plain, i, A), -difference(plain, i ^ 1, A), difference(patched, i, A));
+  }
+  sgi_free(plain);
+  return st;
+}
+
 /* ---- pairs and memory ------------------------------------------------------------------------ */
 
 static bool alike(const sg_fact_prompt *a, const sg_fact_prompt *b) {
-  return a->length == b->length && a->subject == b->subject;
+  return a->length == b->length && a->subject == b->subject && a->n_subject == b->n_subject;
 }
 
 /* Every two in order, first one way, then the other. pairs NULL: only counts. */
@@ -166,22 +263,36 @@ static void *array(size_t a, size_t b, size_t size) {
 
 static sg_status make_room(patcher *p, sg_error *err) {
   sg_interventions *o = p->out;
-  size_t longest = 1, runs;
-  for (size_t i = 0; i < o->n_prompts; i++) longest = o->prompts[i].length > longest ? o->prompts[i].length : longest;
+  size_t longest = 1, answer = 1, runs, along;
+  for (size_t i = 0; i < o->n_prompts; i++) {
+    const sg_fact_prompt *f = &o->prompts[i];
+    longest = f->length > longest ? f->length : longest;
+    for (size_t a = 0; a < o->top_answers; a++) {
+      size_t n = f->answer_at[a + 1] - f->answer_at[a];
+      answer = n > answer ? n : answer;
+    }
+    size_t n;
+    patched_at(p, f, &n);
+    p->span = n > p->span ? n : p->span;
+  }
+  longest += answer - 1;
   o->n_pairs = list_pairs(o, NULL);
   o->n_sets = p->request->n_sets;
   if (!sgi_size_mul(o->n_sets, o->n_pairs, &runs)) return sgi_fail(err, SG_ERR_ARG, "too many runs");
-  p->wanted = o->n_prompts + runs;
+  if (!sgi_size_mul(o->n_pairs * (o->n_sets + 1), 2 * o->top_answers, &along))
+    return sgi_fail(err, SG_ERR_ARG, "too many runs");
+  p->wanted = o->n_prompts + (p->request->words ? along : runs);
   o->pairs = array(o->n_pairs, 1, sizeof *o->pairs);
   o->results = array(runs, 1, sizeof *o->results);
   o->logits = array(o->n_prompts, p->V, sizeof *o->logits);
-  if (p->request->keep_logits) o->patched_logits = array(runs, p->V, sizeof *o->patched_logits);
-  p->scores = array(o->n_prompts * p->L, p->width, sizeof *p->scores);
-  p->indices = array(o->n_prompts * p->L, p->width, sizeof *p->indices);
+  bool keep = p->request->keep_logits && !p->request->words;
+  if (keep) o->patched_logits = array(runs, p->V, sizeof *o->patched_logits);
+  p->scores = array(o->n_prompts * p->L, p->span * p->width, sizeof *p->scores);
+  p->indices = array(o->n_prompts * p->L, p->span * p->width, sizeof *p->indices);
   p->tokens = array(ROWS, longest, sizeof *p->tokens);
   p->logits = array(p->V, 1, sizeof *p->logits);
-  if (!o->pairs || !o->results || !o->logits || (p->request->keep_logits && !o->patched_logits) || !p->scores ||
-      !p->indices || !p->tokens || !p->logits)
+  if (!o->pairs || !o->results || !o->logits || (keep && !o->patched_logits) || !p->scores || !p->indices ||
+      !p->tokens || !p->logits)
     return sgi_fail(err, SG_ERR_MEMORY, "out of memory for %zu patched runs: take fewer nouns", runs);
   list_pairs(o, o->pairs);
   return sgi_pass_create(p->model, ROWS, longest, false, &p->pass, err);
@@ -190,7 +301,7 @@ static sg_status make_room(patcher *p, sg_error *err) {
 /* The tokenizer may know more ids than the model. */
 static sg_status check_answers(const patcher *p, sg_error *err) {
   for (size_t i = 0; i < p->out->n_prompts; i++)
-    for (size_t a = 0; a < p->out->top_answers; a++) {
+    for (size_t a = 0; a < p->out->prompts[i].answer_at[p->out->top_answers]; a++) {
       int32_t id = p->out->prompts[i].answers[a];
       if (id < 0 || (size_t)id >= p->V)
         return sgi_fail(err, SG_ERR_ARG, "token id %d of the tokenizer is outside the model's vocabulary of %zu", id,
@@ -202,16 +313,18 @@ static sg_status check_answers(const patcher *p, sg_error *err) {
 static sg_status run(patcher *p, sg_error *err) {
   sg_interventions *o = p->out;
   const sg_intervention_request *r = p->request;
-  sg_status st = sgi_fact_prompts(r->facts, r->tokenizer, p->model->config.bos_id, r->top_answers, &o->prompts,
-                                  &o->n_prompts, err);
+  sg_status st = sgi_fact_prompts(r->facts, r->tokenizer, p->model->config.bos_id, r->top_answers, r->words,
+                                  &o->prompts, &o->n_prompts, err);
   if (!st && o->n_prompts < 2)
     st = sgi_fail(err, SG_ERR_ARG,
-                  "%zu of %zu nouns are single tokens with %zu single-token answers: at least 2 are needed (lower the "
-                  "minimum count or take fewer answers)",
-                  o->n_prompts, sg_facts_count(r->facts), r->top_answers);
+                  "%zu of %zu nouns are %s with %zu %s: at least 2 are needed (%slower the minimum count or take "
+                  "fewer answers)",
+                  o->n_prompts, sg_facts_count(r->facts), r->words ? "known" : "single tokens", r->top_answers,
+                  r->words ? "answers" : "single-token answers", r->words ? "" : "take words of several tokens, too, ");
   if (!st) st = check_answers(p, err);
   if (!st) st = make_room(p, err);
   if (!st) st = plain_runs(p, err);
+  if (!st && r->words) return word_runs(p, err);
   for (size_t s = 0; s < r->n_sets && !st; s++) st = patched_runs(p, s, err);
   return st;
 }

@@ -35,7 +35,7 @@ sg_status sgi_facts_report(const sgi_prompt *p, const json_t *file, const sg_fac
   json_t *nouns = json_array(), *types = types_of(file);
   sg_fact_prompt *prompts = NULL;
   size_t n = 0;
-  sg_status st = sgi_fact_prompts(f, p->tokenizer, sg_model_config(p->model)->bos_id, 1, &prompts, &n, err);
+  sg_status st = sgi_fact_prompts(f, p->tokenizer, sg_model_config(p->model)->bos_id, 1, false, &prompts, &n, err);
   for (size_t i = 0; !st && i < sg_facts_count(f); i++) {
     bool single = false;
     for (size_t k = 0; k < n && !single; k++) single = prompts[k].noun == i;

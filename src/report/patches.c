@@ -64,6 +64,16 @@ static json_t *set_json(const sgi_patches *p, size_t set, size_t *known) {
   return all;
 }
 
+/* A token, or {"text", "ids"} of a word. */
+static json_t *answer_json(const sgi_patches *p, const sg_fact_prompt *one, size_t k) {
+  const int32_t *ids = one->answers + one->answer_at[k];
+  size_t n = one->answer_at[k + 1] - one->answer_at[k];
+  if (n == 1) return sgi_token_json(p->prompt, *ids);
+  json_t *list = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(list, json_integer(ids[i]));
+  return json_pack("{so so}", "text", sgi_word_text_json(p->prompt, ids, n), "ids", list);
+}
+
 json_t *sgi_patches_json(const sgi_patches *p) {
   json_t *sets = json_array(), *nouns = json_array();
   size_t known = 0;
@@ -72,8 +82,7 @@ json_t *sgi_patches_json(const sgi_patches *p) {
   for (size_t i = 0; i < p->runs->n_prompts; i++) {
     const sg_fact_prompt *one = &p->runs->prompts[i];
     json_t *answers = json_array();
-    for (size_t a = 0; a < p->runs->top_answers; a++)
-      json_array_append_new(answers, sgi_token_json(p->prompt, one->answers[a]));
+    for (size_t a = 0; a < p->runs->top_answers; a++) json_array_append_new(answers, answer_json(p, one, a));
     json_array_append_new(nouns, json_pack("{ss so}", "noun", sgi_patches_noun(p, i), "answers", answers));
   }
   return json_pack("{sI sI sb so sI sI ss so}", "nouns", (json_int_t)p->nouns, "distinct", (json_int_t)p->n_distinct,

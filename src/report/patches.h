@@ -2,7 +2,7 @@
 #ifndef SGI_REPORT_PATCHES_H
 #define SGI_REPORT_PATCHES_H
 
-#include "prompt.h"
+#include "word.h"
 
 typedef struct sgi_patches {
   const sgi_prompt *prompt; /* for the texts of tokens */

@@ -65,6 +65,15 @@ try 0 data worlds --stories 2000 --seed 3 -o "$tmp/worlds" -q
 try 0 facts mine "$tmp/worlds/train.txt" --min-count 1 --truth "$tmp/worlds/facts.json"
 has out "300 of 300 true facts were found"
 
+# Words of several tokens: refused with the way to take them, and taken (numbers: golden/test_facts).
+printf '{"before":"The ","after":" was","facts":{"elephant":{"enormous":1},"crocodile":{"dangerous":1},"kangaroo":{"jumping":1}}}' >"$tmp/long.json"
+try 2 facts patch $model --facts "$tmp/long.json" --all-nouns
+has err "take words of several tokens, too"
+try 0 facts patch $model --facts "$tmp/long.json" --all-nouns --words
+has out "3 of words: "
+try 0 facts patch $model --facts "$tmp/long.json" --all-nouns --words --json
+has out '"text":" enormous","ids":['
+
 try 2 facts patch $model
 has err "--facts"
 try 2 facts patch $model --facts "$tmp/facts.json" --layers 3

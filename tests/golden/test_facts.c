@@ -7,6 +7,7 @@
 
 #include "read/facts.h"
 #include "support/golden.h"
+#include "support/near.h"
 
 #define FACTS "tests/golden/eval/facts/"
 #define MODEL "tests/golden/eval/model"
@@ -134,10 +135,6 @@ static const float *values(const sgi_safetensors *f, const char *key, const char
   return t->data;
 }
 
-static void near(double a, double expected, double tolerance, const char *what) {
-  if (!(fabs(a - expected) <= tolerance)) fail_msg("%s: %.9g, expected %.9g +- %.2g", what, a, expected, tolerance);
-}
-
 static void same_run(const sg_interventions *r, const sgi_safetensors *f, const char *key, size_t V) {
   size_t P = r->n_pairs;
   double tolerance = golden_tolerance("eval", "interventions logits, logitdiff", "abs");
@@ -154,11 +151,11 @@ static void same_run(const sg_interventions *r, const sgi_safetensors *f, const 
     const sg_intervention *x = &r->results[i];
     assert_true(golden_compare(r->logits + r->pairs[i][0] * V, clean + i * V, V).abs <= tolerance);
     assert_true(golden_compare(r->logits + r->pairs[i][1] * V, counter + i * V, V).abs <= tolerance);
-    near(x->clean, d_clean[i], tolerance, "logitdiff_clean");
-    near(x->counterfactual, d_counter[i], tolerance, "logitdiff_counterfactual");
-    near(x->patched, d_patched[i], tolerance, "logitdiff_intervened");
-    near(x->recovered, recovered[i], 3e-5 * (2 + fabs((double)recovered[i])) / fabs((double)d_clean[i] - d_counter[i]),
-         "recovered_effect");
+    near("logitdiff_clean", x->clean, d_clean[i], tolerance);
+    near("logitdiff_counterfactual", x->counterfactual, d_counter[i], tolerance);
+    near("logitdiff_intervened", x->patched, d_patched[i], tolerance);
+    near("recovered_effect", x->recovered, recovered[i],
+         3e-5 * (2 + fabs((double)recovered[i])) / fabs((double)d_clean[i] - d_counter[i]));
     assert_true(x->rank_flip == (flip[i] == 1));
     assert_true(x->correct_clean == (right_clean[i] == 1));
     assert_true(x->correct_counterfactual == (right_counter[i] == 1));
@@ -268,6 +265,121 @@ static void own_gates(void **state) {
   json_decref(cases);
 }
 
+/* Pair i of a and k of b: of the same nouns, with the same answers. */
+static bool same_pair(const sg_interventions *a, size_t i, const sg_interventions *b, size_t k) {
+  for (size_t side = 0; side < 2; side++) {
+    const sg_fact_prompt *x = &a->prompts[a->pairs[i][side]], *y = &b->prompts[b->pairs[k][side]];
+    if (x->noun != y->noun || x->answer_at[1] != 1 || x->answers[0] != y->answers[0]) return false;
+  }
+  return true;
+}
+
+/* Answers of one token along themselves: what the logits say. */
+static void words_of_one_token(void **state) {
+  (void)state;
+  json_t *cases = golden_json(FACTS "interventions.json");
+  opened o = open_case(json_array_get(cases, 0));
+  bool layers[16] = {false};
+  size_t L = sg_model_config(o.model)->num_layers;
+  for (size_t l = 0; l < L; l++) layers[l] = layers[L + l / 2] = true;
+  sg_interventions *plain = run_sets(&o, 1, layers, 2, false), *words;
+  sg_intervention_request r = {
+      .facts = o.facts, .tokenizer = o.tokenizer, .top_answers = 1, .layers = layers, .n_sets = 2, .words = true};
+  assert_sg_ok(sg_interventions_run(o.model, &r, &words, err));
+  assert_true(words->n_pairs >= plain->n_pairs && plain->n_pairs > 0);
+  size_t compared = 0;
+  for (size_t i = 0; i < words->n_pairs; i++)
+    for (size_t k = 0; k < plain->n_pairs; k++) {
+      if (!same_pair(words, i, plain, k)) continue;
+      for (size_t s = 0; s < 2; s++) {
+        const sg_intervention *a = &plain->results[s * plain->n_pairs + k],
+                              *b = &words->results[s * words->n_pairs + i];
+        near("clean", b->clean, a->clean, 2e-5);
+        near("counterfactual", b->counterfactual, a->counterfactual, 2e-5);
+        near("patched", b->patched, a->patched, 2e-5);
+      }
+      compared++;
+    }
+  assert_true(compared > 1);
+  sg_interventions_free(plain);
+  sg_interventions_free(words);
+  close_case(&o);
+  json_decref(cases);
+}
+
+/* Log probability of an answer of prompt `whose` behind prompt a, with gates from b in the layers
+ * of a set (NULL: its own): one run with edits, and a softmax for each token. */
+static double by_edits(const opened *o, const sg_interventions *w, size_t a, size_t b, size_t whose,
+                       const bool *layers) {
+  const sg_fact_prompt *own = &w->prompts[a], *other = &w->prompts[b], *of = &w->prompts[whose];
+  size_t n = of->answer_at[1], V = sg_model_config(o->model)->vocab_size, n_edits = 0;
+  static const char *const record[] = {"layers.*.router.*"};
+  int32_t tokens[128];
+  float *logits = malloc(V * sizeof *logits);
+  sg_edit edits[64];
+  sg_run *from, *run;
+  sg_run_request plain = {.tokens = other->tokens, .count = other->length, .record = record, .n_record = 1};
+  assert_sg_ok(sg_run_create(o->model, &plain, &from, err));
+  for (size_t l = 0; layers && l < sg_model_config(o->model)->num_layers; l++)
+    for (size_t s = 0; s < own->n_subject && layers[l]; s++)
+      for (size_t k = 0; k < 2; k++) {
+        char text[96];
+        snprintf(text, sizeof text, "layers.%zu.router.%s[pos=%zu] =@other", l, k ? "indices" : "scores",
+                 own->subject + s);
+        assert_sg_ok(sg_edit_parse(text, &edits[n_edits], err));
+        edits[n_edits++].from = from;
+      }
+  memcpy(tokens, own->tokens, own->length * sizeof *tokens);
+  memcpy(tokens + own->length, of->answers, (n - 1) * sizeof *tokens);
+  sg_run_request q = {.tokens = tokens, .count = own->length + n - 1, .edits = edits, .n_edits = n_edits};
+  assert_sg_ok(sg_run_create(o->model, &q, &run, err));
+  double all = 0;
+  for (size_t i = 0; i < n; i++) {
+    double sum = 0;
+    assert_sg_ok(sg_run_logits(run, (ptrdiff_t)(own->length - 1 + i), logits, err));
+    for (size_t v = 0; v < V; v++) sum += exp((double)logits[v]);
+    all += (double)logits[of->answers[i]] - log(sum);
+  }
+  sg_run_free(run);
+  sg_run_free(from);
+  free(logits);
+  return all;
+}
+
+static void words(void **state) {
+  (void)state;
+  opened o = {0};
+  bool layers[8] = {true, false, true};
+  static const char *const said[][2] = {{"elephant", "enormous"}, {"crocodile", "dangerous"},
+                                        {"dog", "old"},           {"butterfly", "colourful"},
+                                        {"cat", "hungry"},        {"kangaroo", "jumping"}};
+  assert_sg_ok(sg_model_load(MODEL, &o.model, err));
+  assert_sg_ok(sg_tokenizer_load(MODEL "/tokenizer.json", &o.tokenizer, err));
+  assert_sg_ok(sg_facts_create("The ", " was", &o.facts, err));
+  for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+    assert_sg_ok(sg_facts_add(o.facts, said[i][0], said[i][1], 1, err));
+  assert_sg_ok(sg_facts_list(o.facts, 1, err));
+  sg_interventions *w;
+  sg_intervention_request r = {
+      .facts = o.facts, .tokenizer = o.tokenizer, .top_answers = 1, .layers = layers, .n_sets = 1, .words = true};
+  assert_sg_ok(sg_interventions_run(o.model, &r, &w, err));
+  size_t longest = 0, widest = 0;
+  assert_true(w->n_pairs > 0);
+  for (size_t i = 0; i < w->n_pairs; i++) {
+    size_t a = w->pairs[i][0], b = w->pairs[i][1];
+    const sg_intervention *x = &w->results[i];
+    near("clean", x->clean, by_edits(&o, w, a, b, a, NULL) - by_edits(&o, w, a, b, b, NULL), 3e-5);
+    near("counterfactual", x->counterfactual, by_edits(&o, w, b, a, a, NULL) - by_edits(&o, w, b, a, b, NULL), 3e-5);
+    near("patched", x->patched, by_edits(&o, w, a, b, a, layers) - by_edits(&o, w, a, b, b, layers), 3e-5);
+    assert_true(fabs(x->patched - x->clean) > 1e-4); /* the patch does something */
+    if (w->prompts[a].answer_at[1] > longest) longest = w->prompts[a].answer_at[1];
+    if (w->prompts[a].n_subject > widest) widest = w->prompts[a].n_subject;
+  }
+  assert_true(longest > 1 && widest > 1);
+  sg_interventions_free(w);
+  close_case(&o);
+}
+
 static bool stop(void *user, size_t done, size_t wanted) {
   (void)user;
   return done == wanted;
@@ -317,8 +429,9 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(mining), cmocka_unit_test(interventions),
-                                     cmocka_unit_test(identities), cmocka_unit_test(own_gates),
-                                     cmocka_unit_test(refusals)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(mining),    cmocka_unit_test(interventions),      cmocka_unit_test(identities),
+      cmocka_unit_test(own_gates), cmocka_unit_test(words_of_one_token), cmocka_unit_test(words),
+      cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,6 +181,7 @@ static const struct {
     {"/api/locate", "{\"ids\":[5,6],\"channel\":1,\"by\":\"target\",\"top\":4,\"documents\":12}"},
     {"/api/facts", "{}"},
     {"/api/patch", "{}"},
+    {"/api/patch", "{\"words\":true}"},
     {"/api/patch", "{\"clean\":\"dog\",\"counterfactual\":\"tree\",\"layers\":[[0,2],[1]],\"at\":\"last\"}"},
 };
 

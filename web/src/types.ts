@@ -371,7 +371,10 @@ export type Patch = {
   distinct_proven: boolean;
   prompts: {
     noun: string;
-    answers: Token[];
+    answers: (Token | {
+      text: string;
+      ids: number[];
+    })[];
   }[];
   n_pairs: number;
   n_known: number;
@@ -754,6 +757,7 @@ export interface Requests {
     layers?: number[][];
     answers?: number;
     at?: "noun" | "last";
+    words?: boolean;
   };
   together: {
     layer?: number;

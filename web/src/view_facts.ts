@@ -4,7 +4,7 @@ import { call, stay } from "./api";
 import { h, rove, table } from "./dom";
 import { bar, count, token } from "./format";
 import { go } from "./state";
-import type { Facts, Patch, PatchPair } from "./types";
+import type { Facts, Patch, PatchPair, Requests } from "./types";
 import { button, card, choice, note as plain, number, toggle } from "./parts";
 import type { Context, View } from "./view";
 
@@ -94,7 +94,9 @@ function pairCard(p: Patch, clean: string, other: string) {
     (run.pairs ?? []).filter((x) => x.clean === clean).map((r) => ({ layers: run.layers, r })),
   );
   const answers = (noun: string) =>
-    p.prompts.filter((x) => x.noun === noun).flatMap((x) => x.answers.map((a) => token(a)));
+    p.prompts
+      .filter((x) => x.noun === noun)
+      .flatMap((x) => x.answers.map((a) => ("id" in a ? token(a) : token({ ...a, id: a.ids[0] }))));
   if (!rows.length)
     return h(
       "div.card",
@@ -138,7 +140,7 @@ function allCard(p: Patch) {
       "p.note",
       {},
       `${count(p.distinct)} of ${count(p.nouns)} nouns share no answer, ` +
-        `${count(p.prompts.length)} of them are single tokens: ${count(p.n_pairs)} pairs. ` +
+        `${count(p.prompts.length)} of them can be compared: ${count(p.n_pairs)} pairs. ` +
         `${count(p.n_pairs - p.n_known)} are left out, since the model does not know both ` +
         "facts. Recovered is the ratio of the sums, median that of the pairs' own ratios. The " +
         "reference's mean is that of the ratios of all pairs, known or not: the few with a " +
@@ -148,15 +150,22 @@ function allCard(p: Patch) {
   );
 }
 
-/** The two nouns of the address, empty where they are no single tokens. */
+/** The two nouns of the address, empty where no fact is known of them. */
 function chosen(c: Context, f: Facts): [string, string] {
-  const single = f.nouns.filter((n) => n.single).map((n) => n.noun);
+  const nouns = f.nouns.map((n) => n.noun);
   const [a, b] = c.state.pair.split("|");
-  return [single.includes(a) ? a : "", single.includes(b) ? b : ""];
+  return [nouns.includes(a) ? a : "", nouns.includes(b) ? b : ""];
+}
+
+/** Tokens are compared by their logits; words of several by the probability along them. */
+function words(f: Facts, ...pair: string[]) {
+  const single = f.nouns.filter((n) => n.single).map((n) => n.noun);
+  const alone = pair.length ? pair.every((x) => single.includes(x)) : single.length > 1;
+  return alone ? {} : { words: true };
 }
 
 function choices(c: Context, f: Facts, clean: string, other: string) {
-  const nouns = ["", ...f.nouns.filter((n) => n.single).map((n) => n.noun)];
+  const nouns = ["", ...f.nouns.map((n) => n.noun)];
   const named = nouns.map((x): [string, string] => [x, x || "–"]);
   const all = c.state.pair === "all";
   return h(
@@ -184,31 +193,29 @@ function known(f: Facts, clean: string, other: string) {
       h("strong", {}, n.answers.map((a) => a.answer).join(", ")),
     ),
     n.answers.map((a) => count(a.count)).join(", "),
-    n.single
-      ? h(
-          "span",
-          {},
-          h(
-            "button.link",
-            {
-              type: "button",
-              onclick: () => go({ pair: `${n.noun}|${other === n.noun ? "" : other}` }),
-            },
-            "as clean",
-            h("span.hidden", {}, ` ${n.noun}`),
-          ),
-          h("span.soft", { "aria-hidden": "true" }, " · "),
-          h(
-            "button.link",
-            {
-              type: "button",
-              onclick: () => go({ pair: `${clean === n.noun ? "" : clean}|${n.noun}` }),
-            },
-            "as other",
-            h("span.hidden", {}, ` ${n.noun}`),
-          ),
-        )
-      : h("span.soft", {}, "several tokens: cannot be exchanged"),
+    h(
+      "span",
+      {},
+      h(
+        "button.link",
+        {
+          type: "button",
+          onclick: () => go({ pair: `${n.noun}|${other === n.noun ? "" : other}` }),
+        },
+        "as clean",
+        h("span.hidden", {}, ` ${n.noun}`),
+      ),
+      h("span.soft", { "aria-hidden": "true" }, " · "),
+      h(
+        "button.link",
+        {
+          type: "button",
+          onclick: () => go({ pair: `${clean === n.noun ? "" : clean}|${n.noun}` }),
+        },
+        "as other",
+        h("span.hidden", {}, ` ${n.noun}`),
+      ),
+    ),
   ]);
   return h(
     "div.card",
@@ -240,10 +247,11 @@ export const facts: View<Data> = {
     const [clean, other] = chosen(c, f);
     const at = c.state.patched === "last" ? { at: "last" as const } : {};
     const request = { ...type, layers: layerSets(c.info.model.layers), ...at };
-    if (c.state.pair === "all") return { f, p: await stay("patch", request, c.signal, c.progress) };
+    const ask = (r: Requests["patch"]) => stay("patch", r, c.signal, c.progress);
+    if (c.state.pair === "all") return { f, p: await ask({ ...request, ...words(f) }) };
     if (!clean || !other || clean === other) return { f, p: null };
-    const pair = { ...request, clean, counterfactual: other };
-    return { f, p: await stay("patch", pair, c.signal, c.progress) };
+    const pair = { ...request, clean, counterfactual: other, ...words(f, clean, other) };
+    return { f, p: await ask(pair) };
   },
   draw(c, { f, p }) {
     const [clean, other] = chosen(c, f);
