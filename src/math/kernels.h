@@ -106,6 +106,9 @@ typedef struct sgi_kernels {
   void (*adamw)(float *w, float *g, float *m, float *v, size_t n, const sgi_adamw_step *s);
 
   sgi_stored_kernels stored[SGI_STORED];
+  /* gather_dot and gather_axpy of rows of bf16. */
+  void (*gather_dot_bf16)(float *out, const void *w, const int32_t *index, size_t k, const float *x, size_t D);
+  void (*gather_axpy_bf16)(float *y, const void *w, const int32_t *index, const float *coef, size_t k, size_t D);
   /* The nearest bf16, ties to even; NaN stays NaN. The same on every path. */
   void (*round_bf16)(float *y, const float *x, size_t n); /* as float32; y may be x */
   void (*to_bf16)(void *y, const float *x, size_t n);     /* as stored */

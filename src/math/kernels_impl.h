@@ -354,6 +354,8 @@ const sgi_kernels SGI_KERNELS_NAME = {
                [SGI_STORED_F16] = {dot_f16, axpy_f16, decode_f16},
                [SGI_STORED_INT8] = {dot_int8, axpy_int8, decode_int8},
                [SGI_STORED_INT4] = {dot_int4, axpy_int4, decode_int4}},
+    .gather_dot_bf16 = gather_dot_bf16,
+    .gather_axpy_bf16 = gather_axpy_bf16,
     .round_bf16 = round_bf16,
     .to_bf16 = to_bf16,
 };

@@ -120,3 +120,96 @@ static void to_bf16(void *y, const float *x, size_t n) {
 #pragma omp simd
   for (size_t i = 0; i < n; i++) out[i] = (uint16_t)(bf16_bits(x[i]) >> 16);
 }
+
+/* ---- gathered rows of bf16 ------------------------------------------------------------------- */
+
+/* A vector of pairs: as float32 its even numbers are the pairs shifted up, its odd ones the pairs
+ * without their lower half, which costs less than widening each number. What they meet is taken
+ * apart in the same way once for four rows. */
+typedef uint32_t pairs __attribute__((vector_size(VECTOR * sizeof(uint32_t)), aligned(2), may_alias));
+#if defined(__AVX512F__)
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SECOND 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif defined(__AVX2__)
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define FIRST 0, 8, 1, 9, 2, 10, 3, 11
+#define SECOND 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define EVEN 0, 2, 4, 6
+#define ODD 1, 3, 5, 7
+#define FIRST 0, 4, 1, 5
+#define SECOND 2, 6, 3, 7
+#endif
+
+INLINE vector even_of(pairs w) { return (vector)(w << 16); }
+INLINE vector odd_of(pairs w) { return (vector)(w & 0xFFFF0000u); }
+INLINE float sum_of(vector s) {
+  float sum = 0;
+  for (size_t i = 0; i < VECTOR; i++) sum += s[i];
+  return sum;
+}
+
+/* rows is a constant where this is inlined. */
+INLINE void dots_bf16(const size_t rows, float *out, const uint16_t *w, const int32_t *index, const float *x,
+                      size_t D) {
+  const uint16_t *row[4];
+  vector even[4], odd[4];
+  size_t d = 0;
+  for (size_t r = 0; r < rows; r++) row[r] = w + (size_t)index[r] * D, even[r] = odd[r] = (vector){0};
+  for (; d + 2 * VECTOR <= D; d += 2 * VECTOR) {
+    vector x0 = *(const vector *)(x + d), x1 = *(const vector *)(x + d + VECTOR);
+    vector xe = __builtin_shufflevector(x0, x1, EVEN), xo = __builtin_shufflevector(x0, x1, ODD);
+#pragma GCC unroll 4
+    for (size_t r = 0; r < rows; r++) {
+      pairs p = *(const pairs *)(const void *)(row[r] + d);
+      even[r] += even_of(p) * xe;
+      odd[r] += odd_of(p) * xo;
+    }
+  }
+  for (size_t r = 0; r < rows; r++) {
+    float sum = sum_of(even[r] + odd[r]);
+    for (size_t e = d; e < D; e++) sum += one_bf16(row[r], e) * x[e];
+    out[r] = sum;
+  }
+}
+
+static void gather_dot_bf16(float *out, const void *w, const int32_t *index, size_t k, const float *x, size_t D) {
+  size_t j = 0;
+  for (; j + 4 <= k; j += 4) dots_bf16(4, out + j, w, index + j, x, D);
+  for (; j < k; j++) dots_bf16(1, out + j, w, index + j, x, D);
+}
+
+INLINE void sums_bf16(const size_t rows, float *restrict y, const uint16_t *w, const int32_t *index, const float *coef,
+                      size_t D) {
+  const uint16_t *row[4];
+  size_t d = 0;
+  for (size_t r = 0; r < rows; r++) row[r] = w + (size_t)index[r] * D;
+  for (; d + 2 * VECTOR <= D; d += 2 * VECTOR) {
+    vector y0 = *(const vector *)(y + d), y1 = *(const vector *)(y + d + VECTOR);
+    vector even = __builtin_shufflevector(y0, y1, EVEN), odd = __builtin_shufflevector(y0, y1, ODD);
+#pragma GCC unroll 4
+    for (size_t r = 0; r < rows; r++) {
+      pairs p = *(const pairs *)(const void *)(row[r] + d);
+      even += coef[r] * even_of(p);
+      odd += coef[r] * odd_of(p);
+    }
+    *(vector *)(y + d) = __builtin_shufflevector(even, odd, FIRST);
+    *(vector *)(y + d + VECTOR) = __builtin_shufflevector(even, odd, SECOND);
+  }
+  for (; d < D; d++)
+    for (size_t r = 0; r < rows; r++) y[d] += coef[r] * one_bf16(row[r], d);
+}
+
+static void gather_axpy_bf16(float *restrict y, const void *w, const int32_t *index, const float *coef, size_t k,
+                             size_t D) {
+  size_t j = 0;
+  for (; j + 4 <= k; j += 4) sums_bf16(4, y, w, index + j, coef + j, D);
+  for (; j < k; j++) sums_bf16(1, y, w, index + j, coef + j, D);
+}
+#undef EVEN
+#undef ODD
+#undef FIRST
+#undef SECOND

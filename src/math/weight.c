@@ -129,13 +129,24 @@ static void stored_axpy(float *y, const sgi_weight *w, size_t base, const int32_
   for (size_t j = 0; j < k; j++) stored_axpy_row(y, w, base + (size_t)index[j], coef[j]);
 }
 
+/* Copies that a model is trained with are near already: nothing is asked for ahead. */
+static void bf16_dot(float *out, const sgi_weight *w, size_t base, const int32_t *index, size_t k, const float *x) {
+  if (!w->rounds) fetch(w, base, index, k);
+  sgi_kernel_table()->gather_dot_bf16(out, row_of(w, base), index, k, x, w->width);
+}
+
+static void bf16_axpy(float *y, const sgi_weight *w, size_t base, const int32_t *index, const float *coef, size_t k) {
+  if (!w->rounds) fetch(w, base, index, k);
+  sgi_kernel_table()->gather_axpy_bf16(y, row_of(w, base), index, coef, k, w->width);
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static const sgi_dtype_traits traits[] = {
     [SGI_F32] = {"float32", bytes_4, f32_row, f32_dot_row, f32_dot, f32_axpy, 0},
     [SGI_F64] = {"float64", bytes_8, f64_row, NULL, NULL, NULL, 0},
     [SGI_F16] = {"f16", bytes_2, stored_row, stored_dot_row, stored_dot, stored_axpy, 0},
-    [SGI_BF16] = {"bf16", bytes_2, stored_row, stored_dot_row, stored_dot, stored_axpy, 0},
+    [SGI_BF16] = {"bf16", bytes_2, stored_row, stored_dot_row, bf16_dot, bf16_axpy, 0},
     [SGI_I8] = {"int8", bytes_1, stored_row, stored_dot_row, stored_dot, stored_axpy, 127},
     [SGI_U8] = {"int4", bytes_half, stored_row, stored_dot_row, stored_dot, stored_axpy, 7},
     [SGI_BOOL] = {"BOOL", bytes_1, NULL, NULL, NULL, NULL, 0},

@@ -97,6 +97,47 @@ static void kernels(void **state) {
   free(x), free(v);
 }
 
+/* Gathers of bf16 rows against their definition: widths of whole vectors and not, any number of
+ * rows, one row twice. */
+static void gathers(void **state) {
+  (void)state;
+  enum { ROWS = 9, MOST = 11 };
+  static const size_t widths[] = {1, 7, 16, 31, 32, 64, 65, 100};
+  static const int32_t index[MOST] = {3, 0, 8, 3, 5, 1, 2, 7, 6, 4, 8};
+  for (size_t t = 0; sgi_kernel_table_at(t); t++)
+    for (size_t i = 0; i < SGI_COUNT(widths); i++) {
+      size_t D = widths[i];
+      float *rows = numbers(ROWS * D, 11, 1), *x = numbers(D, 12, 1), *coef = numbers(MOST, 13, 1);
+      packed p = make(SGI_BF16, ROWS, D, 0, rows);
+      for (size_t k = 0; k <= MOST; k++) {
+        float out[MOST + 1], *y = numbers(D, 14, 1), *old = numbers(D, 14, 1);
+        out[k] = 5;
+        sgi_kernel_table_at(t)->gather_dot_bf16(out, p.data, index, k, x, D);
+        sgi_kernel_table_at(t)->gather_axpy_bf16(y, p.data, index, coef, k, D);
+        assert_true(out[k] == 5);
+        for (size_t j = 0; j < k; j++) {
+          double sum = 0, size = 1e-30;
+          for (size_t d = 0; d < D; d++) {
+            double term = (double)x[d] * (double)p.plain[(size_t)index[j] * D + d];
+            sum += term, size += fabs(term);
+          }
+          assert_true(fabs((double)out[j] - sum) <= 1e-5 * size);
+        }
+        for (size_t d = 0; d < D; d++) {
+          double sum = (double)old[d], size = fabs(sum) + 1e-30;
+          for (size_t j = 0; j < k; j++) {
+            double term = (double)coef[j] * (double)p.plain[(size_t)index[j] * D + d];
+            sum += term, size += fabs(term);
+          }
+          assert_true(fabs((double)y[d] - sum) <= 1e-5 * size);
+        }
+        free(y), free(old);
+      }
+      drop(&p);
+      free(rows), free(x), free(coef);
+    }
+}
+
 /* Every bf16 and every f16, every pair of int4: decoded the same on every path. */
 static void all_values(void **state) {
   (void)state;
@@ -531,10 +572,10 @@ static void same_model(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(kernels),    cmocka_unit_test(all_values), cmocka_unit_test(round_trips),
-      cmocka_unit_test(stretches),  cmocka_unit_test(products),   cmocka_unit_test(int8_files),
-      cmocka_unit_test(int4_files), cmocka_unit_test(odd_files),  cmocka_unit_test(group_files),
-      cmocka_unit_test(same_model),
+      cmocka_unit_test(kernels),     cmocka_unit_test(gathers),    cmocka_unit_test(all_values),
+      cmocka_unit_test(round_trips), cmocka_unit_test(stretches),  cmocka_unit_test(products),
+      cmocka_unit_test(int8_files),  cmocka_unit_test(int4_files), cmocka_unit_test(odd_files),
+      cmocka_unit_test(group_files), cmocka_unit_test(same_model),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
