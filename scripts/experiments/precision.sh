@@ -1,5 +1,5 @@
 #!/bin/sh
-# precision.sh SGATLIN DATA OUT: what training with other numbers costs in held-out loss (docs/results.md, training in bf16). Kinds x seeds x ways on
+# precision.sh SGATLIN DATA OUT: what training with other numbers costs in held-out loss. Kinds x seeds x ways on
 # DATA (train.txt, valid.txt) with one tokenizer; the same seed starts from the same weights and sees the same batches. Then each run's loss over the
 # same held-out rows, always in float32. A run that is there is gone on with; OUT/table.txt is written.
 #
