@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/plot.h"
 
 enum { W = 300, H = 250, LEFT = 52, RIGHT = 12, TOP = 30, BOTTOM = 42, LEGEND = 22, PER_ROW = 3, CURVES = 16 };
-static const char *const colours[] = {"#1f5fa8", "#c2570c", "#2b8a57", "#8e44ad", "#b8322a", "#0c8791",
-                                      "#8f7400", "#3d4754", "#c25b9a", "#6b8e00", "#7a5230", "#5a7fd6"};
-
 bool scatter_add(scatter *s, size_t panel, const char *curve, const char *key, double x, double y) {
   if (!isfinite(x) || !isfinite(y) || (s->log_x && x <= 0)) return true;
   if (!sgi_room(&s->at, &s->room, s->n, sizeof *s->at)) return false;
@@ -134,7 +132,7 @@ static void axes(figure *f, size_t panel) {
 static const char *colour_of(const figure *f, const char *curve) {
   size_t c = 0;
   while (c < f->n_curves && strcmp(f->curves[c], curve)) c++;
-  return colours[c % SGI_COUNT(colours)];
+  return sgi_plot_colour(c);
 }
 
 static void points(figure *f, size_t panel) {
@@ -178,8 +176,7 @@ sg_status scatter_save(const scatter *s, const char *path, sg_error *err) {
   }
   for (size_t c = 0; c < f.n_curves; c++) {
     size_t x = 20 + c % 2 * wide / 2, y = down * H + LEGEND * (c / 2);
-    PUT(&f, "<rect x=\"%zu\" y=\"%zu\" width=\"11\" height=\"11\" fill=\"%s\"/>", x, y,
-        colours[c % SGI_COUNT(colours)]);
+    PUT(&f, "<rect x=\"%zu\" y=\"%zu\" width=\"11\" height=\"11\" fill=\"%s\"/>", x, y, sgi_plot_colour(c));
     PUT(&f, "<text x=\"%zu\" y=\"%zu\">%s</text>\n", x + 16, y + 10, f.curves[c]);
   }
   PUT(&f, "</svg>\n");
