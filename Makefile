@@ -154,7 +154,7 @@ RACED ?= $(HTTP_TEST_SRC:tests/%.c=$(BUILD)/tests/%) $(addprefix $(BUILD)/tests/
   library_recording neighbors attribute graph exact minimal margin generate clique kinds) tests/cli/test_train.sh tests/cli/test_explore.sh
 tsan: ## training, reading and the server under ThreadSanitizer (developers; needs clang and its OpenMP; an hour)
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=tsan CC='$(TSAN_CC)' WERROR=1 tests
-	@TSAN_OPTIONS='ignore_noninstrumented_modules=1 exitcode=66' OMP_TOOL_LIBRARIES='$(ARCHER)' OMP_NUM_THREADS=3 SGATLIN=build/tsan/sgatlin \
+	@TSAN_OPTIONS='ignore_noninstrumented_modules=1 die_after_fork=0 exitcode=66' OMP_TOOL_LIBRARIES='$(ARCHER)' OMP_NUM_THREADS=3 SGATLIN=build/tsan/sgatlin \
 	  TESTS=build/tsan/tests sh tests/run.sh $(RACED:$(BUILD)/%=build/tsan/%)
 
 .PHONY: analyse tsan tidy
