@@ -14,7 +14,8 @@ enum {
   SGI_STREAM_PRUNE = 7,
   SGI_STREAM_STUDY = 8,
   SGI_STREAM_ROTATION = 9,
-  SGI_STREAM_SPARSE = 11
+  SGI_STREAM_SPARSE = 11,
+  SGI_STREAM_SUPERPOSITION = 12
 };
 
 /* A stream: set seed, stream (and any sub-stream) once, then draw by counter. */

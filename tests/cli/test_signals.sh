@@ -107,6 +107,7 @@ ends map TERM map "$tmp/rec" --layer 0 -o "$tmp/map.svg"
 ends coactivation TERM coactivation "$tmp/rec"
 ends cka TERM cka $M "$tmp/rec"
 ends usage TERM usage "$tmp/rec"
+ends superposition TERM superposition $M --recording "$tmp/rec"
 ends "sparse feature" TERM sparse feature $M "$tmp/tc" -l 0 -i 0 --recording "$tmp/rec"
 ends verify TERM verify $M
 ends quantize TERM quantize $M --to int8 -o "$tmp/int8"
