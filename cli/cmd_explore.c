@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "context.h"
 #include "label.h"
+#include "own_text.h"
 #include "prompt.h"
 #include "reading.h"
 #include "text_form.h"
@@ -80,9 +81,24 @@ static int serve(const cli_call *c, explorer *e) {
   return 128 + cli_stop;
 }
 
+static bool holds(const char *directory, const char *name) {
+  char *path = sgi_path_join(directory, name);
+  bool there = path && sgi_is_file(path);
+  sgi_free(path);
+  return there;
+}
+
+/* A run that was trained from a corpus of `data worlds` is explored with what that corpus knows of
+ * itself: then there are examples to begin with. New: sgi_free; NULL: none. */
+static char *own_world(const cli_call *c) {
+  char *own = cli_is_set(c, "worlds") || cli_is_set(c, "facts") ? NULL : cli_text_directory(c);
+  if (own && holds(own, "facts.json") && holds(own, "labels.json")) return own;
+  sgi_free(own);
+  return NULL;
+}
+
 /* --worlds and --facts; a file of facts is read once here, so that its errors name the path. */
-static sg_status open_truth(const cli_call *c, explorer *e, sgi_known_world *w, sg_error *err) {
-  const char *directory = cli_string(c, "worlds"), *facts = cli_string(c, "facts");
+static sg_status load_truth(const char *directory, const char *facts, explorer *e, sgi_known_world *w, sg_error *err) {
   sg_status st = SG_OK;
   if (directory) {
     st = sgi_known_world_load(w, directory, e->recording, err);
@@ -94,6 +110,23 @@ static sg_status open_truth(const cli_call *c, explorer *e, sgi_known_world *w, 
   sg_facts *f = NULL;
   st = sg_facts_load(e->facts, NULL, &f, err);
   sg_facts_free(f);
+  return st;
+}
+
+static sg_status open_truth(const cli_call *c, explorer *e, sgi_known_world *w, sg_error *err) {
+  char *own = own_world(c);
+  const char *directory = own ? own : cli_string(c, "worlds");
+  sg_status st = load_truth(directory, cli_string(c, "facts"), e, w, err);
+  if (own && !st) cli_note("facts and topics: %s, the run's own text", own);
+  if (own && st && st != SG_ERR_MEMORY) { /* nobody asked for it: the page works without */
+    cli_warn("%s", err->text);
+    sgi_known_world_deinit(w);
+    sgi_free(e->facts);
+    e->worlds = NULL;
+    e->facts = NULL;
+    st = SG_OK;
+  }
+  sgi_free(own);
   return st;
 }
 
@@ -193,6 +226,7 @@ static const cli_option options[] = {
      .letter = 'w',
      .type = CLI_STRING,
      .argument = "DIR",
+     .value_text = "the run's own text, if it is one",
      .help = "corpus that 'data worlds' wrote: categories and topics on the map, known facts"},
     {.name = "facts",
      .letter = 'f',

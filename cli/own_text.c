@@ -42,6 +42,15 @@ bool cli_text_own(const cli_call *c) {
   return own;
 }
 
+char *cli_text_directory(const cli_call *c) {
+  json_t *run;
+  double share;
+  const char *data = run_of(c, &run, &share, NULL) ? NULL : json_string_value(json_object_get(run, "data"));
+  char *out = data && sgi_is_directory(data) ? sgi_strdup(data) : NULL;
+  json_decref(run);
+  return out;
+}
+
 static sg_status take_own(const cli_call *c, const char *option, const json_t *run, double share, cli_text *out,
                           sg_error *err) {
   const char *data = json_string_value(json_object_get(run, "data"));

@@ -18,6 +18,9 @@ sg_status cli_text_find(const cli_call *c, const char *option, const char *split
 /* Whether args[0] is a run that held text out, so that the option may be left out. */
 bool cli_text_own(const cli_call *c);
 void cli_text_free(cli_text *t);
+/* The directory that a run was trained from; NULL where args[0] is no run, or its text is a file.
+ * New: sgi_free. */
+char *cli_text_directory(const cli_call *c);
 
 /* Its tokens: sgi_corpus_open and the part. A text without a document is SG_ERR_FORMAT. New:
  * sgi_corpus_close. */

@@ -92,6 +92,22 @@ start "$model" --data "$tmp/two.txt" --split blank-lines
 kill -TERM "$pid"
 wait "$pid"
 
+# A run that was trained on a corpus of worlds brings what that knows of itself; where it is damaged, the page does without.
+try 0 -q data worlds --stories 60 --seed 1 -o "$tmp/world"
+try 0 -q train "$tmp/world" -o "$tmp/run" --steps 1 --set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 \
+  --seq-len 32 --batch-size 2 --set tokenizer.vocab_size=400 --set feedforward.num_neurons=64 --set feedforward.num_channels=2 \
+  --set feedforward.key_dim=8 --set feedforward.top_k=2 --set eval.every=0
+start "$tmp/run"
+grep -q "facts and topics: $tmp/world, the run's own text" "$tmp/err" || bad "the run's own world: $(cat "$tmp/err")"
+kill -TERM "$pid"
+wait "$pid"
+echo '{' >"$tmp/world/facts.json"
+start "$tmp/run"
+[ -s "$tmp/url" ] || bad "a damaged world of its own: $(cat "$tmp/err")"
+grep -q "warning: $tmp/world/facts.json" "$tmp/err" || bad "no warning: $(cat "$tmp/err")"
+kill -TERM "$pid"
+wait "$pid"
+
 # Answers under load are the command's, digit by digit (python3 is no package of this project).
 if command -v python3 >/dev/null; then
   python3 bench/soak.py "$SGATLIN" "$model" --seconds 3 --answers >"$tmp/soak" 2>&1 || bad "under load: $(cat "$tmp/soak")"

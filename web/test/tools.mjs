@@ -3,6 +3,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { firefox } from "./firefox.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 export const FLAGS = [
@@ -47,7 +48,10 @@ export async function begin(run, recording, worlds, shots) {
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   const url = await new Promise((ok) => server.stdout.once("data", (d) => ok(String(d).trim())));
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  const browser =
+    process.env.BROWSER === "firefox"
+      ? await firefox()
+      : await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 
   async function page(width, height, scheme, at = url) {
     const p = await browser.newPage({
@@ -56,7 +60,7 @@ export async function begin(run, recording, worlds, shots) {
       reducedMotion: "reduce",
     });
     p.on("console", (m) => {
-      if (m.type() === "error" || m.type() === "warning") check(false, `console: ${m.text()}`);
+      if (["error", "warning", "warn"].includes(m.type())) check(false, `console: ${m.text()}`);
     });
     p.on("pageerror", (e) => check(false, `page: ${e.message}`));
     p.on("request", (r) =>
