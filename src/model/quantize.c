@@ -37,20 +37,31 @@ static bool matches(const char *patterns, const char *name) {
   return false;
 }
 
+bool sgi_quantize_chooses(const char *only, const sgi_row *row) {
+  return row->stored && (!only || matches(only, row->name));
+}
+
+sg_status sgi_quantize_check(const sgi_quantise *how, sg_error *err) {
+  bool levels = sgi_weight_traits(how->to)->levels > 0;
+  if (how->group && (!levels || how->group % 2))
+    return sgi_fail(err, SG_ERR_ARG, "groups of %zu columns: %s", how->group,
+                    levels ? "expected an even number" : "only int8 and int4 have scales");
+  if (how->clip && how->to != SGI_U8) return sgi_fail(err, SG_ERR_ARG, "clip mse: only int4 has a choice of scales");
+  return SG_OK;
+}
+
 static sg_status choose(job *j, sgi_quantized *out, sg_error *err) {
   const sgi_table *t = &j->m->table;
   const sgi_quantise *how = &j->r->how;
   bool levels = sgi_weight_traits(how->to)->levels > 0;
   size_t kept = 0;
-  if (how->group && (!levels || how->group % 2))
-    return sgi_fail(err, SG_ERR_ARG, "groups of %zu columns: %s", how->group,
-                    levels ? "expected an even number" : "only int8 and int4 have scales");
-  if (how->clip && how->to != SGI_U8) return sgi_fail(err, SG_ERR_ARG, "clip mse: only int4 has a choice of scales");
+  sg_status st = sgi_quantize_check(how, err);
+  if (st) return st;
   for (size_t i = 0; i < t->count; i++) {
     const sgi_row *row = &t->rows[i];
     const sgi_weight *from = &j->m->weights[i];
     j->to[i] = *from;
-    j->chosen[i] = row->stored && (!j->r->only || matches(j->r->only, row->name));
+    j->chosen[i] = sgi_quantize_chooses(j->r->only, row);
     out->of += row->stored;
     out->before += sgi_weight_bytes(from);
     if (!j->chosen[i] && from->group) kept = from->group;

@@ -13,6 +13,11 @@ typedef struct sgi_quantize_request {
   void *user;
 } sgi_quantize_request;
 
+/* SG_ERR_ARG where the type has no such groups or no choice of scales. */
+sg_status sgi_quantize_check(const sgi_quantise *how, sg_error *err);
+/* Whether a request with these patterns changes the tensor. */
+bool sgi_quantize_chooses(const char *only, const sgi_row *row);
+
 typedef sg_quantized sgi_quantized;
 
 /* Writes DIRECTORY/model.safetensors and config.json. What is not chosen stays as it is stored.

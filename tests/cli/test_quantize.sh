@@ -73,6 +73,25 @@ like out 'weights, int8 .* 5 tensors'
 like out 'weights, int4 .* 4 tensors'
 try 0 generate "$tmp/mixed" --prompt Once -n 5
 
+# Distilled: masters that learned through int4, which then says more of what the model says.
+try 0 quantize "$tmp/run" --to int4 --distill --data "$W" --steps 30 -b 4 -s 48 --learning-rate 1e-3 -o "$tmp/learned" --json
+like out '"distill":{"steps":30,"tokens":5760,"tensors":17,"flops":[0-9.e+]*,"seconds":[0-9.e-]*,"loss_first":[0-9.]*,"loss_last":[0-9.]*}'
+awk -v a="$(number loss_first)" -v b="$(number loss_last | tr -d '}')" 'BEGIN { exit !(b < a) }' || bad "distilling teaches nothing"
+like out '"type":"int4","tensors":17'
+try 0 verify "$tmp/learned"
+try 0 quantize "$tmp/run" --to int4 --only '*.experts.*' --distill --data "$tmp/text.txt" --steps 2 -b 1 -s 16 -o "$tmp/learned2"
+has err "distilled over"
+for t in model.embed_tokens.weight model.layers.0.self_attn.q_proj.weight; do # which are the model's own
+  try 0 info "$tmp/learned2" --tensors
+  like out "$t .*float32"
+done
+try 2 quantize "$tmp/run" --to int4 --distill -o "$tmp/x"; has err "belong together"
+try 2 quantize "$tmp/run" --to int4 --data "$W" -o "$tmp/x"; has err "belong together"
+try 2 quantize "$tmp/run" --to int4 --distill --data "$W" --clip mse -o "$tmp/x"; has err "no clip mse"
+try 2 quantize "$tmp/run" --to int4 --distill --data "$W" --alpha 2 -o "$tmp/x"; has err "alpha 2"
+try 2 quantize "$tmp/run" --to int4 --distill --data "$W" -s 4096 -o "$tmp/x"; has err "at most 48"
+try 1 quantize "$tmp/run" --to int4 --distill --data "$tmp/none" -o "$tmp/x"
+
 # Errors.
 try 2 quantize "$tmp/run" -o "$tmp/x"; has err "to"
 try 2 quantize "$tmp/run" --to int3 -o "$tmp/x"

@@ -111,6 +111,7 @@ ends superposition TERM superposition $M --recording "$tmp/rec"
 ends "sparse feature" TERM sparse feature $M "$tmp/tc" -l 0 -i 0 --recording "$tmp/rec"
 ends verify TERM verify $M
 ends quantize TERM quantize $M --to int8 -o "$tmp/int8"
+ends quantize TERM quantize $M --to int4 --distill --data tests/golden/bpe/stories.txt --steps 100000 -o "$tmp/int4"
 for verb in make list export; do ends "label $verb" TERM label $verb $M --names "$tmp/names.sqlite"; done
 ends "label set" TERM label set $M 0.0.1 x --names "$tmp/names.sqlite"
 "$SGATLIN" label export $M --names "$tmp/names.sqlite" >"$tmp/labels.json"
