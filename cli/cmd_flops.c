@@ -42,6 +42,10 @@ static json_t *entry_json(const entry *e, const double *budgets, size_t n) {
   json_object_set_new(o, "num_channels", cli_json_count(c->num_channels)); /* 0 where the kind has none */
   json_object_set_new(o, "top_k", cli_json_count(c->top_k));
   json_object_set_new(o, "key_dim", cli_json_count(c->key_dim));
+  if (*c->decomposition) {
+    json_object_set_new(o, "num_experts", cli_json_count(c->num_experts));
+    json_object_set_new(o, "expert_dim", cli_json_count(c->expert_dim));
+  }
   if (*c->router) json_object_set_new(o, "router", json_string(c->router));
   json_object_set_new(o, "activation", json_string(c->activation));
   json_object_set_new(o, "vocab_size", cli_json_count(c->vocab_size));
@@ -71,8 +75,10 @@ static void heading(cli_table *t, const double *budgets, size_t n) {
 static void row(cli_table *t, const entry *e, const double *budgets, size_t n) {
   const sg_config *c = &e->preset.config;
   cli_cell(t, "%s", e->name);
-  const size_t sizes[] = {c->hidden_size, c->num_layers, c->num_neurons, c->num_channels,
-                          c->top_k,       e->seq_len,    e->batch};
+  const size_t sizes[] = {
+      c->hidden_size,  c->num_layers, c->num_experts ? c->num_experts * c->expert_dim : c->num_neurons,
+      c->num_channels, c->top_k,      e->seq_len,
+      e->batch};
   for (size_t i = 0; i < SGI_COUNT(sizes); i++) sizes[i] ? cli_cell(t, "%zu", sizes[i]) : cli_cell(t, "-");
   cli_cell(t, "%" PRIu64, e->forward);
   cli_cell(t, "%zu", e->parameters);

@@ -65,13 +65,19 @@ static sg_status sites_json(const sg_model *m, json_t *o, sg_error *err) {
 /* ---- output ---------------------------------------------------------------------------------- */
 
 static json_t *config_json(const sg_config *c) {
-  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "feedforward",
-                   c->feedforward, "router", c->router, "activation", c->activation, "num_neurons",
-                   (json_int_t)c->num_neurons, "num_channels", (json_int_t)c->num_channels, "top_k",
-                   (json_int_t)c->top_k, "key_dim", (json_int_t)c->key_dim, "hidden_size", (json_int_t)c->hidden_size,
-                   "head_dim", (json_int_t)c->head_dim, "num_attention_heads", (json_int_t)c->num_heads,
-                   "num_hidden_layers", (json_int_t)c->num_layers, "vocab_size", (json_int_t)c->vocab_size,
-                   "max_position", (json_int_t)c->max_position, "bos_id", (json_int_t)c->bos_id);
+  json_t *o = json_pack(
+      "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "feedforward", c->feedforward, "router",
+      c->router, "activation", c->activation, "num_neurons", (json_int_t)c->num_neurons, "num_channels",
+      (json_int_t)c->num_channels, "top_k", (json_int_t)c->top_k, "key_dim", (json_int_t)c->key_dim, "hidden_size",
+      (json_int_t)c->hidden_size, "head_dim", (json_int_t)c->head_dim, "num_attention_heads", (json_int_t)c->num_heads,
+      "num_hidden_layers", (json_int_t)c->num_layers, "vocab_size", (json_int_t)c->vocab_size, "max_position",
+      (json_int_t)c->max_position, "bos_id", (json_int_t)c->bos_id);
+  if (!*c->decomposition) return o;
+  json_object_set_new(o, "decomposition", json_string(c->decomposition));
+  json_object_set_new(o, "num_experts", json_integer((json_int_t)c->num_experts));
+  json_object_set_new(o, "expert_dim", json_integer((json_int_t)c->expert_dim));
+  json_object_set_new(o, "router_group", json_integer((json_int_t)(c->router_group ? c->router_group : 1)));
+  return o;
 }
 
 /* What the model's tensors are stored as, together: scales count as bytes. */
@@ -155,6 +161,10 @@ static void print_sizes(const cli_model *m, uint64_t flops) {
   row(t, "num_channels", c->num_channels);
   row(t, "top_k", c->top_k);
   row(t, "key_dim", c->key_dim);
+  if (*c->decomposition) cli_cell(t, "decomposition"), cli_cell(t, "%s", c->decomposition);
+  row(t, "num_experts", c->num_experts);
+  row(t, "expert_dim", c->expert_dim);
+  row(t, "router_group", c->router_group);
   row(t, "hidden_size", c->hidden_size);
   row(t, "head_dim", c->head_dim);
   row(t, "num_attention_heads", c->num_heads);

@@ -100,6 +100,8 @@ typedef struct sg_feedforward {
   char kind[SG_NAME], router[SG_NAME], activation[SG_NAME];
   size_t num_neurons, num_channels, top_k, key_dim;
   sg_options options;
+  char decomposition[SG_NAME];
+  size_t num_experts, expert_dim, router_group;
 } sg_feedforward;
 
 /* Sublayers of a layer, as bits. */
@@ -130,10 +132,15 @@ typedef struct sg_config {
   char feedforward[SG_NAME]; /* kind: a name sg_feedforward_name gives */
   char router[SG_NAME];      /* "" where the kind has none */
   char activation[SG_NAME];
-  size_t num_neurons;  /* F */
-  size_t num_channels; /* C (moe: experts), 0 where the kind has none */
-  size_t top_k;        /* K, 0 where the kind has none */
-  size_t key_dim;      /* Q, 0 where the kind has none */
+  size_t num_neurons;          /* F */
+  size_t num_channels;         /* C (moe: experts), 0 where the kind has none */
+  size_t top_k;                /* K, 0 where the kind has none */
+  size_t key_dim;              /* Q, 0 where the kind has none */
+  char decomposition[SG_NAME]; /* monet: "horizontal" or "vertical"; "" where the kind has none */
+  size_t num_experts;          /* monet: sub-experts N an axis, N^2 composed; their neurons are counted from it */
+  size_t expert_dim;           /* monet: m, the hidden width of a composed expert */
+  size_t router_group;         /* layers that share a router; 0: 1 */
+  size_t layer;                /* a layer's own configuration, as readers are given it: its number; else 0 */
   size_t n_feedforwards;
   sg_feedforward feedforwards[SG_MAX_FEEDFORWARDS];
   sg_layer layers[SG_MAX_LISTED_LAYERS]; /* later layers are like the configuration says */
@@ -167,6 +174,7 @@ typedef struct sg_tensor {
   size_t dims[4];
   size_t count;      /* product of dims */
   bool decay;        /* weight decay applies (docs/method.md, optimizer) */
+  bool state;        /* statistics that training keeps: no parameter, no gradient */
   const float *data; /* NULL where it is stored in another type: sg_model_read */
   const char *type;  /* "float32", "bf16", "f16", "int8" or "int4", borrowed for ever */
   size_t bytes;      /* of what is stored, scales included */
@@ -507,6 +515,8 @@ SG_API sg_status sg_evaluate(const sg_model *model, const sg_evaluate_request *r
  *   layers.L.router.scores    (T; channel, slot) scores of the chosen units; a circuit is router.*
  *   layers.L.router.indices   (T; channel, slot) the chosen units, largest score first
  *   layers.L.router.active    (T; channel, slot) with gates: 1 where a chosen unit acts
+ *   layers.L.router.g1        (T; channel, expert) monet's gates of the first axis, in layers that
+ * have a router layers.L.router.g2        (T; channel, expert) the same of the second axis
  *   layers.L.gate.logits      (T; channel)       scores of all experts
  *   layers.L.gate.indices     (T; slot)          the chosen experts
  *   layers.L.neurons          (T; channel, slot) what multiplies output rows, of the chosen units

@@ -32,7 +32,7 @@ sg_status sgi_features_of(sg_model *m, size_t s, sgi_features *out, sg_error *er
   const sg_config *view = out->sub->config;
   sgi_unit u;
   out->per = view->num_neurons;
-  out->n = (view->num_channels ? view->num_channels : 1) * view->num_neurons;
+  out->n = sgi_unit_channels(view) * view->num_neurons;
   out->most = out->sub->ffn->unit_count(view) + 1;
   if (!unit_at(out, 0, &u))
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no output rows that could be tuned",

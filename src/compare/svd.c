@@ -238,7 +238,7 @@ sg_status sgi_svd_pool(const sg_model *m, size_t layer, size_t *channels, size_t
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "layer %zu: feedforward kind \"%s\" has no neurons with rows of their own",
                     layer, s->ffn->name);
   *per_channel = s->config->num_neurons;
-  *channels = s->config->num_channels ? s->config->num_channels : 1;
+  *channels = sgi_unit_channels(s->config);
   if (*channels > 1 && unit_at(s, 1, 0, &b) && a.in.weight == b.in.weight && a.in.at == b.in.at) *channels = 1;
   return SG_OK;
 }

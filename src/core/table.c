@@ -36,6 +36,15 @@ too_large:
   return sgi_fail(err, SG_ERR_ARG, "tensor %s has more elements than this machine can address", r->name);
 }
 
+sg_status sgi_table_add_state(sgi_table *t, const char *prefix, const char *name, const size_t dims[SGI_MAX_DIMS],
+                              sgi_init init, sg_error *err) {
+  sg_status st = sgi_table_add(t, prefix, name, dims, false, init, 0, err);
+  if (st) return st;
+  t->rows[t->count - 1].state = true;
+  t->parameters -= t->rows[t->count - 1].count;
+  return SG_OK;
+}
+
 ptrdiff_t sgi_table_find(const sgi_table *t, const char *name) {
   for (size_t i = 0; i < t->count; i++)
     if (!strcmp(t->rows[i].name, name)) return (ptrdiff_t)i;

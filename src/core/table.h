@@ -25,6 +25,7 @@ typedef struct sgi_row {
   /* a map or pool, read through math/weight.h and math/stored.h alone, so it may be in any type
    * that computes */
   bool stored;
+  bool state; /* statistics that a forward pass of training moves: no parameter, no gradient, not optimised */
 } sgi_row;
 
 typedef struct sgi_table {
@@ -37,6 +38,9 @@ typedef struct sgi_table {
 /* Appends a row named prefix + name. dims ends at the first 0. */
 sg_status sgi_table_add(sgi_table *t, const char *prefix, const char *name, const size_t dims[SGI_MAX_DIMS], bool decay,
                         sgi_init init, double sigma, sg_error *err);
+/* The same for state: float32, without decay. */
+sg_status sgi_table_add_state(sgi_table *t, const char *prefix, const char *name, const size_t dims[SGI_MAX_DIMS],
+                              sgi_init init, sg_error *err);
 #define SGI_DIMS(...) ((const size_t[SGI_MAX_DIMS]){__VA_ARGS__})
 
 /* Row index by full name, or -1. */

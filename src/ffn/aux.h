@@ -10,10 +10,13 @@
 
 #include "core/base.h"
 
-/* X(id, name): the parts. */
-#define SGI_AUX_PARTS(X) X(SPARSITY, "sparsity")
+/* X(id, name, usual weight, what it is): the parts. */
+#define SGI_AUX_PARTS(X) \
+  X(SPARSITY, "sparsity", 1, "gates: (mean number acting / target_active - 1)^2") \
+  X(UNIFORMITY, "uniformity", 0.001, "monet: how unevenly a batch uses sub-experts") \
+  X(AMBIGUITY, "ambiguity", 0.001, "monet: how far a token's gates are from one sub-expert a head")
 
-#define SGI_AUX_ID(id, name) SGI_AUX_##id,
+#define SGI_AUX_ID(id, ...) SGI_AUX_##id,
 typedef enum sgi_aux_part { SGI_AUX_PARTS(SGI_AUX_ID) SGI_AUX_COUNT } sgi_aux_part;
 #undef SGI_AUX_ID
 
@@ -31,13 +34,19 @@ typedef struct sgi_aux {
    * window */
   size_t gate_layers;
   double active, candidates, in_window;
+  /* monet: routers, the sums of their parts, and of the sub-experts that no row used */
+  size_t routers;
+  double uniformity, ambiguity, unused;
 } sgi_aux;
 
 /* What is told of them: X(name, value). */
 #define SGI_AUX_NUMBERS(X) \
   X("sparsity", sgi_aux_has(a, SGI_AUX_SPARSITY), sgi_aux_value(a, SGI_AUX_SPARSITY)) \
   X("mean_active", a->gate_layers, sgi_aux_mean_active(a)) \
-  X("window", a->gate_layers, a->in_window / a->candidates)
+  X("window", a->gate_layers, a->in_window / a->candidates) \
+  X("uniformity", sgi_aux_has(a, SGI_AUX_UNIFORMITY), sgi_aux_value(a, SGI_AUX_UNIFORMITY)) \
+  X("ambiguity", sgi_aux_has(a, SGI_AUX_AMBIGUITY), sgi_aux_value(a, SGI_AUX_AMBIGUITY)) \
+  X("unused", a->routers, a->unused / (double)a->routers)
 
 static inline double sgi_aux_target(const sgi_aux *a) {
   return a->weights.target_active > 0 ? a->weights.target_active
@@ -49,10 +58,12 @@ static inline double sgi_aux_mean_active(const sgi_aux *a) {
 }
 /* The part is there: some layer has what it is about. */
 static inline bool sgi_aux_has(const sgi_aux *a, sgi_aux_part part) {
-  return part == SGI_AUX_SPARSITY && a->gate_layers;
+  return part == SGI_AUX_SPARSITY ? a->gate_layers > 0 : a->routers > 0;
 }
 static inline double sgi_aux_value(const sgi_aux *a, sgi_aux_part part) {
   if (!sgi_aux_has(a, part)) return 0;
+  if (part == SGI_AUX_UNIFORMITY) return a->uniformity / (double)a->routers;
+  if (part == SGI_AUX_AMBIGUITY) return a->ambiguity / (double)a->routers;
   double off = sgi_aux_mean_active(a) / sgi_aux_target(a) - 1;
   return off * off;
 }
@@ -63,6 +74,11 @@ static inline double sgi_aux_slope_active(const sgi_aux *a) {
   return a->share * a->weights.part[SGI_AUX_SPARSITY] * 2 * (sgi_aux_mean_active(a) / target - 1) / target;
 }
 
+/* d total / d (the part of one router of monet). */
+static inline double sgi_aux_slope_router(const sgi_aux *a, sgi_aux_part part) {
+  return a->routers ? a->share * a->weights.part[part] / (double)a->routers : 0;
+}
+
 /* What all parts add to the loss. */
 static inline double sgi_aux_total(const sgi_aux *a) {
   double sum = 0;
@@ -70,6 +86,8 @@ static inline double sgi_aux_total(const sgi_aux *a) {
   return sum;
 }
 
+/* The usual weights. */
+sgi_aux_weights sgi_aux_usual(void);
 /* Numbers by place, in the order of SGI_AUX_NUMBERS; false where the model has nothing of the
  * kind. */
 const char *sgi_aux_name(size_t i); /* NULL past the last */

@@ -158,8 +158,8 @@ bool sgi_dense_unit_at(const sg_config *c, const sgi_weight *const *w, size_t ch
   if (channel || index >= F) return false;
   *out = (sgi_unit){.index = (int32_t)index,
                     .constant = (form->bias ? sgi_f32(w[p.in_bias])[row] : 0) + form->shift,
-                    .in = {w[p.in], row * c->hidden_size, 1},
-                    .out = {w[p.out], index, F}};
+                    .in = {.weight = w[p.in], .at = row * c->hidden_size, .stride = 1},
+                    .out = {.weight = w[p.out], .at = index, .stride = F}};
   return true;
 }
 

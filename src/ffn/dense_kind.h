@@ -4,8 +4,8 @@
  *
  *   const sgi_ffn_ops sgi_ffn_NAME = {SGI_DENSE_KIND(&form), .name = "NAME", ...};
  *
- * Memory of a layer: u (n, rows F) before the activation, h (n,F; stride of sgi_stride) after it.
- */
+ * Memory of a layer: u (n, rows F) before the activation, h (n,F; stride of sgi_stride) after
+ * it. */
 #ifndef SGI_DENSE_KIND_H
 #define SGI_DENSE_KIND_H
 

@@ -21,6 +21,11 @@ const sgi_ffn_ops *sgi_ffn_of(const sg_config *c) {
   return NULL;
 }
 
+size_t sgi_unit_channels(const sg_config *c) {
+  const sgi_ffn_ops *kind = sgi_ffn_of(c);
+  return c->num_channels && !(kind && kind->joined) ? c->num_channels : 1;
+}
+
 const sgi_ffn_ops *sgi_ffn_find(const char *name, sg_error *err) {
   const char *names[SGI_COUNT(kinds)];
   char list[160] = "";

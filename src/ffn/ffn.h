@@ -11,7 +11,15 @@
 #include "math/weight.h"
 
 /* Settings that kinds differ in; a bit set says that the kind reads the field of sg_config. */
-enum { SGI_USES_ROUTER = 1, SGI_USES_CHANNELS = 2, SGI_USES_TOP_K = 4, SGI_USES_KEY_DIM = 8, SGI_USES_ACTIVATION = 16 };
+enum {
+  SGI_USES_ROUTER = 1,
+  SGI_USES_CHANNELS = 2,
+  SGI_USES_TOP_K = 4,
+  SGI_USES_KEY_DIM = 8,
+  SGI_USES_ACTIVATION = 16,
+  SGI_USES_EXPERTS = 32, /* num_experts, expert_dim, decomposition */
+  SGI_USES_GROUP = 64    /* router_group */
+};
 
 /* Chosen units of one layer at n positions, as views into its saved block; valid until the block is
  * reused. */
@@ -57,10 +65,13 @@ typedef struct sgi_ffn_call {
   float *const *dw;           /* backward only: gradients in the same order; every one is added to */
   size_t n;
   sgi_arena saved;    /* the layer's block: forward fills it, backward reads it */
+  sgi_arena shared;   /* the router's block of the layer's group: its first layer fills it, all read it */
+  bool training;      /* statistics of these rows, where a kind has any; else those that are kept */
   sgi_arena scratch;  /* free for use within the call */
   const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer; for the walk, not for kinds */
   sgi_at at;          /* where in the pass; for the walk */
   const sgi_aux *aux; /* backward: what is added to the loss; NULL: nothing */
+  float *y;           /* (n,D) set by the walk, for sites that are left when it is made */
 } sgi_ffn_call;
 
 /* A kind's forward pass is a list of stages. The walk over it (sgi_ffn_forward) shows the tap what
@@ -81,12 +92,22 @@ typedef struct sgi_ffn_preset {
   const char *router; /* NULL: none */
   size_t top_k, key_dim;
   struct {
+    const char *decomposition;                    /* NULL: the kind has no sub-experts */
+    size_t num_experts, width_over, router_group; /* expert_dim is D / width_over, even and at least 2 */
+  } experts;
+  struct {
     size_t num_neurons, num_channels;
   } tinystories;
   struct {
     size_t root, root_step, times, over, multiple, num_channels;
   } slimpajama;
 } sgi_ffn_preset;
+
+/* A row of a block that layers share, made for n rows. */
+typedef struct sgi_shared_row {
+  sgi_arena block;
+  size_t n, row;
+} sgi_shared_row;
 
 struct sgi_sparse_kind;
 struct sgi_dense_kind;
@@ -96,9 +117,12 @@ typedef struct sgi_ffn_ops {
   const char *default_activation;
   unsigned uses; /* SGI_USES_* */
   sgi_ffn_preset preset;
+  bool joined;                          /* channels act through one list of units: readers see channel 0 alone */
   const struct sgi_sparse_kind *sparse; /* what the skeleton that the kind stands on needs to know of it; else NULL */
   const struct sgi_dense_kind *dense;
 
+  /* Optional: units that follow from other sizes; a layer's view has them as num_neurons. */
+  size_t (*pool)(const sg_config *c);
   /* The kind's own limits; sizes common to all are checked before. */
   sg_status (*check)(const sg_config *c, sg_error *err);
   /* Appends the layer's tensors under prefix ("model.layers.3.mlp."). */
@@ -108,6 +132,15 @@ typedef struct sgi_ffn_ops {
    * for. */
   void (*saved)(const sg_config *c, size_t n, sgi_arena *a);
   void (*scratch)(const sg_config *c, size_t n, bool backward, sgi_arena *a);
+  /* Optional, where layers of a group share a router: what it leaves for n rows, for all of them.
+   * Before backward of the group's last layer the gradient in it is cleared by clear. */
+  void (*shared)(const sg_config *c, size_t n, bool backward, sgi_arena *a);
+  void (*clear)(const sg_config *c, size_t n, sgi_arena shared);
+  void (*shared_row)(const sg_config *c, sgi_shared_row to, sgi_shared_row from); /* copied, without its gradient */
+  /* Optional, after a forward pass of training: the tensors that are state moved on, in the order
+   * of ops->tensors (NULL for all others). */
+  void (*settle)(const sgi_ffn_call *call, float *const *state);
+  size_t (*least_rows)(const sg_config *c); /* that a forward pass of training needs */
   /* Multiply-adds of one token's forward pass (FLOPs are twice that), matrix products only
    * (docs/method.md, FLOPs). */
   uint64_t (*multiply_adds)(const sg_config *c);
@@ -135,6 +168,10 @@ typedef struct sgi_ffn_ops {
   void (*routes)(const sg_config *c, sgi_routes *out);
   sg_status (*route_rows)(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows);
 } sgi_ffn_ops;
+
+/* Channels in which a layer's units are counted: at least 1. Its units are channels times
+ * num_neurons. */
+size_t sgi_unit_channels(const sg_config *view);
 
 /* NULL with err filled (nearest name suggested) when there is none of that name. */
 const sgi_ffn_ops *sgi_ffn_find(const char *name, sg_error *err);

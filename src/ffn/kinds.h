@@ -8,7 +8,8 @@
   X(peer) \
   X(mlp) \
   X(glu) \
-  X(moe)
+  X(moe) \
+  X(monet)
 
 /* "sgatlin peer mlp ...", for help texts. */
 #define SGI_KIND_WORD(name) " " #name

@@ -436,7 +436,8 @@ static bool unit_at(const sg_config *c, const sgi_weight *const *w, size_t chann
   size_t F = c->num_neurons, D = c->hidden_size;
   if (channel >= c->num_channels || index >= F) return false;
   *out = (sgi_unit){(int32_t)channel, (int32_t)index, .constant = sgi_f32(w[UP_BIAS])[channel * 2 * F + F + index] + 1,
-                    .in = {w[UP], (channel * 2 * F + F + index) * D, 1}, .out = {w[DOWN], channel * D * F + index, F}};
+                    .in = {.weight = w[UP], .at = (channel * 2 * F + F + index) * D, .stride = 1},
+                    .out = {.weight = w[DOWN], .at = channel * D * F + index, .stride = F}};
   return true;
 }
 
@@ -457,8 +458,8 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
       *out = sgi_glu_unit(k.h[at * k.ldh + f], k.u[at * 2 * F + F + f], bias_of(call, UP_BIAS)[e * 2 * F + F + f], p);
       out->channel = (int32_t)e;
       out->index = (int32_t)f;
-      out->in = (sgi_slice){call->w[UP], (e * 2 * F + F + f) * D, 1};
-      out->out = (sgi_slice){call->w[DOWN], e * D * F + f, F};
+      out->in = (sgi_slice){.weight = call->w[UP], .at = (e * 2 * F + F + f) * D, .stride = 1};
+      out->out = (sgi_slice){.weight = call->w[DOWN], .at = e * D * F + f, .stride = F};
     }
     for (size_t d = 0; d < D; d++) bias[d] += p * bias_of(call, DOWN_BIAS)[e * D + d];
   }

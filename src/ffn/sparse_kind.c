@@ -213,7 +213,8 @@ void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *
 bool sgi_sparse_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out) {
   if (channel >= c->num_channels || index >= c->num_neurons) return false;
   size_t at = (form_of(c)->pool_per_channel ? channel * c->num_neurons + index : index) * c->hidden_size;
-  *out = (sgi_unit){(int32_t)channel, (int32_t)index, .in = {w[W_IN], at, 1}, .out = {w[W_OUT], at, 1}};
+  *out = (sgi_unit){(int32_t)channel, (int32_t)index, .in = {.weight = w[W_IN], .at = at, .stride = 1},
+                    .out = {.weight = w[W_OUT], .at = at, .stride = 1}};
   return true;
 }
 

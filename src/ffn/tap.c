@@ -40,6 +40,17 @@ static sg_status visit_gathered(const sgi_tap *tap, sgi_site *s, const sgi_left 
   return st;
 }
 
+static sg_status visit_made(const sgi_tap *tap, sgi_site *s, const sgi_left *left, size_t n) {
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < n && !st; i++) {
+    left->make(left->user, i, left->row);
+    st = tap->visit(tap->user, s, tap->err);
+    if (!st) left->take(left->user, i, left->row);
+    s->first++;
+  }
+  return st;
+}
+
 sg_status sgi_tap_visit(const sgi_tap *tap, const sgi_at *at, sgi_site_id id, const sgi_left *left, size_t first,
                         size_t n) {
   if (!sees(tap, at)) return SG_OK;
@@ -47,6 +58,11 @@ sg_status sgi_tap_visit(const sgi_tap *tap, const sgi_at *at, sgi_site_id id, co
   s.data = left->data;
   s.first = first;
   s.n = n;
+  if (left->make) {
+    s.n = 1;
+    s.data = left->row;
+    return visit_made(tap, &s, left, n);
+  }
   if (!left->place && (!left->ld || left->ld == sgi_site_width(&s))) return tap->visit(tap->user, &s, tap->err);
   sg_status st = SG_OK;
   s.n = 1;

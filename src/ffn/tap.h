@@ -40,10 +40,15 @@ typedef struct sgi_tap {
  * Where place is given, entry j of row i's first axis is data + place[i * dims[0] + j] * ld
  * instead, and row (as long as the site's axes) is where a row is put together for the tap. */
 typedef struct sgi_left {
-  void *data;
+  void *data; /* NULL: this layer leaves nothing there */
   size_t ld;
   const int32_t *place;
   float *row;
+  /* Rows that are made only for who looks, into `row`, which has room for two: take is told what
+   * became of one. NULL: they lie in data. */
+  void (*make)(void *user, size_t i, float *row);
+  void (*take)(void *user, size_t i, const float *row);
+  void *user;
 } sgi_left;
 
 /* Where in a pass: config of the layer (its sizes are the axes'), its number or -1, T positions of

@@ -5,6 +5,8 @@ sg_status sgi_ffn_forward(const sgi_ffn_ops *ops, const sgi_ffn_call *call, floa
   sgi_at at = call->at;
   sg_status st = SG_OK;
   at.config = call->config;
+  sgi_ffn_call whole = *call;
+  whole.y = y;
   for (const sgi_stage *stage = ops->stages; stage->run && !st; stage++) {
     sgi_ffn_call own = *call;
     sgi_profile_stage(call->scratch.profile, stage->name);
@@ -12,8 +14,8 @@ sg_status sgi_ffn_forward(const sgi_ffn_ops *ops, const sgi_ffn_call *call, floa
     sgi_profile_stage(call->scratch.profile, NULL);
     for (size_t i = 0; call->tap && !st && i < SGI_STAGE_SITES && stage->leaves[i]; i++) {
       sgi_left left = {0};
-      ops->left(call, stage->leaves[i], &left);
-      if (left.data) st = sgi_tap_visit(call->tap, &at, stage->leaves[i], &left, 0, call->n);
+      ops->left(&whole, stage->leaves[i], &left);
+      if (left.data || left.make) st = sgi_tap_visit(call->tap, &at, stage->leaves[i], &left, 0, call->n);
     }
   }
   return st;

@@ -85,6 +85,17 @@ typedef struct sgi_kernels {
   void (*add)(float *y, const float *x, size_t n);                 /* y += x */
   void (*sum)(float *z, const float *x, const float *y, size_t n); /* z = x + y */
 
+  /* One head's gates of one row (docs/method.md, monet): g (N) from scores z (N), with what makes a
+   * normed value of one, (z - mean) * scale, and the threshold's quantile. */
+  void (*gates)(float *g, const float *z, size_t N, float mean, float scale, float quantile);
+  /* Small products of one row's gates g (H,N), one after the other in order. lift: out (H,m) = g v,
+   * v (N,m). drop: out (N,m) = g^T w, w (H,m), or with add, added. weigh: where g is not 0, dg
+   * (H,N)
+   * += v w^T; elsewhere it is left as it is. */
+  void (*lift)(float *out, const float *g, const float *v, size_t H, size_t N, size_t m);
+  void (*drop)(float *out, const float *g, const float *w, size_t H, size_t N, size_t m, bool add);
+  void (*weigh)(float *dg, const float *g, const float *v, const float *w, size_t H, size_t N, size_t m);
+
   /* Product routers, SGI_LANES token rows side by side. Lane l has two lists of S scores, u0[s *
    * stride + l] and u1[s * stride + l]. Of each the K largest, times scale; of their K*K sums the K
    * largest, descending: score and index (lanes rows of stride ld), index = a * S + b. Whole

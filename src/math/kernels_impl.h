@@ -317,6 +317,7 @@ static void adamw(float *w, float *g, float *m, float *v, size_t n, const sgi_ad
 }
 
 #include "math/kernels_gather.h"
+#include "math/kernels_gates.h"
 #include "math/kernels_route.h"
 #include "math/kernels_stored.h"
 
@@ -345,6 +346,10 @@ const sgi_kernels SGI_KERNELS_NAME = {
     .scale = scale,
     .add = add,
     .sum = sum,
+    .gates = gates,
+    .lift = lift,
+    .drop = drop,
+    .weigh = weigh,
     .choose_pairs = choose_pairs,
     .skip_small = skip_small,
     .argmax = argmax,

@@ -197,24 +197,29 @@ void sgi_weight_read(float *out, const sgi_weight *w, size_t first, size_t n) {
 
 /* ---- slices ---------------------------------------------------------------------------------- */
 
-sgi_slice sgi_weight_row(const sgi_weight *w, size_t row) { return (sgi_slice){w, row * w->width, 1}; }
+sgi_slice sgi_weight_row(const sgi_weight *w, size_t row) {
+  return (sgi_slice){.weight = w, .at = row * w->width, .stride = 1};
+}
 
 float sgi_slice_at(const sgi_slice *s, size_t d) {
-  size_t at = s->at + d * s->stride;
-  if (s->weight->dtype == SGI_F32) return sgi_f32(s->weight)[at];
+  bool tail = s->next && d >= s->split;
+  const sgi_weight *w = tail ? s->next : s->weight;
+  size_t at = tail ? s->next_at + (d - s->split) * s->stride : s->at + d * s->stride;
+  if (!w) return 0;
+  if (w->dtype == SGI_F32) return sgi_f32(w)[at];
   float x;
-  sgi_weight_read(&x, s->weight, at, 1);
+  sgi_weight_read(&x, w, at, 1);
   return x;
 }
 
 /* Its elements as they lie, or NULL. */
 static const float *floats_of(const sgi_slice *s) {
-  return s->weight->dtype == SGI_F32 && s->stride == 1 ? sgi_f32(s->weight) + s->at : NULL;
+  return s->weight && !s->next && s->weight->dtype == SGI_F32 && s->stride == 1 ? sgi_f32(s->weight) + s->at : NULL;
 }
 
 /* Elements [d, d + n) of one that does not lie so. */
 static void piece_of(const sgi_slice *s, size_t d, size_t n, float *out) {
-  if (s->stride == 1)
+  if (s->stride == 1 && s->weight && !s->next)
     sgi_weight_read(out, s->weight, s->at + d, n);
   else
     for (size_t i = 0; i < n; i++) out[i] = sgi_slice_at(s, d + i);

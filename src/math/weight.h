@@ -64,11 +64,14 @@ size_t sgi_weight_bytes(const sgi_weight *w);
 void sgi_weight_to_float(float *out, const sgi_weight *w);
 void sgi_weight_read(float *out, const sgi_weight *w, size_t first, size_t n);
 
-/* A row or column of a tensor: element d is number at + d * stride. What a reader holds of a
- * unit. */
+/* A row or column of a tensor: element d is number at + d * stride. What a reader holds of a unit.
+ * Without a tensor all elements are 0; with a next one, elements from split on are those of it,
+ * number next_at + (d - split) * stride. */
 typedef struct sgi_slice {
   const sgi_weight *weight;
   size_t at, stride;
+  const sgi_weight *next;
+  size_t next_at, split;
 } sgi_slice;
 sgi_slice sgi_weight_row(const sgi_weight *w, size_t row);
 float sgi_slice_at(const sgi_slice *s, size_t d);

@@ -25,7 +25,9 @@ enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_POSITION = 1 << 24, MAX_POOL 
 #define OPTIONAL_SIZES(X) \
   X(num_channels, "num_channels", SGI_USES_CHANNELS) \
   X(top_k, "top_k", SGI_USES_TOP_K) \
-  X(key_dim, "key_dim", SGI_USES_KEY_DIM)
+  X(key_dim, "key_dim", SGI_USES_KEY_DIM) \
+  X(num_experts, "num_experts", SGI_USES_EXPERTS) \
+  X(expert_dim, "expert_dim", SGI_USES_EXPERTS)
 
 static sg_status check_size(const char *key, size_t value, size_t least, size_t largest, sg_error *err) {
   if (value >= least && value <= largest) return SG_OK;
@@ -42,14 +44,23 @@ static sg_status check_optional(const sgi_ffn_ops *ffn, unsigned flag, const cha
   return value ? sgi_fail(err, SG_ERR_ARG, "%s is %zu: %s has no such size", key, value, ffn->name) : SG_OK;
 }
 
+static sg_status check_group(const sgi_ffn_ops *ffn, const sg_config *c, sg_error *err) {
+  if (ffn->uses & SGI_USES_GROUP || c->router_group <= 1)
+    return check_size("feedforward.router_group", c->router_group, 0, MAX_LAYERS, err);
+  return sgi_fail(err, SG_ERR_ARG, "feedforward.router_group is %zu: %s shares no router", c->router_group, ffn->name);
+}
+
 static bool terminated(const char *s) { return memchr(s, 0, SG_NAME) != NULL; }
 
 static sg_status check_feedforward(const sg_config *c, sg_error *err) {
-  if (!terminated(c->feedforward) || !terminated(c->router) || !terminated(c->activation))
-    return sgi_fail(err, SG_ERR_ARG, "feedforward: kind, router and activation must end within %d bytes", SG_NAME);
+  if (!terminated(c->feedforward) || !terminated(c->router) || !terminated(c->activation) ||
+      !terminated(c->decomposition))
+    return sgi_fail(err, SG_ERR_ARG, "feedforward: kind, router, activation and decomposition must end within %d bytes",
+                    SG_NAME);
   const sgi_ffn_ops *ffn = sgi_ffn_find(c->feedforward, err);
   if (!ffn) return SG_ERR_ARG;
-  sg_status st = check_size("feedforward.num_neurons", c->num_neurons, 1, MAX_POOL, err);
+  sg_status st = ffn->pool ? SG_OK : check_size("feedforward.num_neurons", c->num_neurons, 1, MAX_POOL, err);
+  if (!st) st = check_group(ffn, c, err);
 #define CHECK(field, key, flag) \
   if (!st) st = check_optional(ffn, flag, "feedforward." key, c->field, err);
   OPTIONAL_SIZES(CHECK)
@@ -57,11 +68,15 @@ static sg_status check_feedforward(const sg_config *c, sg_error *err) {
   if (st) return st;
   if (!(ffn->uses & SGI_USES_ROUTER) && c->router[0])
     return sgi_fail(err, SG_ERR_ARG, "feedforward.router is \"%s\": %s has no router", c->router, ffn->name);
+  if (!(ffn->uses & SGI_USES_EXPERTS) && c->decomposition[0])
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.decomposition is \"%s\": %s has none", c->decomposition, ffn->name);
   if (!(ffn->uses & SGI_USES_ACTIVATION) && strcmp(c->activation, ffn->default_activation))
     return sgi_fail(err, SG_ERR_ARG, "feedforward.activation is \"%s\": %s has %s only", c->activation, ffn->name,
                     ffn->default_activation);
   st = sgi_options_check(c, ffn, err);
-  return st ? st : ffn->check(c, err);
+  if (st || (st = ffn->check(c, err)) || !ffn->pool || !c->num_neurons || c->num_neurons == ffn->pool(c)) return st;
+  return sgi_fail(err, SG_ERR_ARG, "feedforward.num_neurons is %zu: %s counts its own, %zu", c->num_neurons, ffn->name,
+                  ffn->pool(c));
 }
 
 sg_status sg_config_check(const sg_config *c, sg_error *err) {
@@ -88,7 +103,7 @@ sg_status sg_config_check(const sg_config *c, sg_error *err) {
     sgi_config_set(&view, &c->feedforwards[i]);
     if (check_feedforward(&view, err)) st = sgi_error_prefix(err, SG_ERR_ARG, "layers");
   }
-  return st;
+  return st ? st : sgi_config_check_groups(c, err);
 }
 
 static const char *const keys[] = {"model_type",
@@ -115,8 +130,9 @@ static const char *const keys[] = {"model_type",
                                    "transformers_version",
                                    "auto_map",
                                    "use_cache"};
-static const char *const feedforward_keys[] = {"kind",         "router", "activation", "num_neurons",
-                                               "num_channels", "top_k",  "key_dim",    SGI_OPTION_KEYS};
+static const char *const feedforward_keys[] = {"kind",         "router",     "activation",   "num_neurons",
+                                               "num_channels", "top_k",      "key_dim",      "decomposition",
+                                               "num_experts",  "expert_dim", "router_group", SGI_OPTION_KEYS};
 
 static sg_status optional_size(const json_t *o, const char *where, const char *key, size_t *out, sg_error *err) {
   *out = 0;
@@ -128,7 +144,12 @@ sg_status sgi_config_read_feedforward(const json_t *o, const char *where, sg_fee
   if (!st) st = sgi_json_string(o, where, "kind", f->kind, sizeof f->kind, err);
   if (!st && json_object_get(o, "router")) st = sgi_json_string(o, where, "router", f->router, sizeof f->router, err);
   if (!st) st = sgi_json_string(o, where, "activation", f->activation, sizeof f->activation, err);
-  if (!st) st = sgi_json_size(o, where, "num_neurons", 1, MAX_POOL, &f->num_neurons, err);
+  const sgi_ffn_ops *kind = st ? NULL : sgi_ffn_find(f->kind, NULL);
+  if (!st && !(kind && kind->pool)) st = sgi_json_size(o, where, "num_neurons", 1, MAX_POOL, &f->num_neurons, err);
+  if (!st && json_object_get(o, "decomposition"))
+    st = sgi_json_string(o, where, "decomposition", f->decomposition, sizeof f->decomposition, err);
+  if (!st && json_object_get(o, "router_group"))
+    st = sgi_json_size(o, where, "router_group", 1, MAX_LAYERS, &f->router_group, err);
 #define READ(field, key, flag) \
   if (!st) st = optional_size(o, where, key, &f->field, err);
   OPTIONAL_SIZES(READ)
@@ -196,12 +217,14 @@ json_t *sgi_config_write_feedforward(const sg_feedforward *f) {
   int bad = json_object_set_new(o, "kind", json_string(f->kind));
   if (f->router[0]) bad |= json_object_set_new(o, "router", json_string(f->router));
   bad |= json_object_set_new(o, "activation", json_string(f->activation));
-  bad |= json_object_set_new(o, "num_neurons", json_integer((json_int_t)f->num_neurons));
+  if (f->decomposition[0]) bad |= json_object_set_new(o, "decomposition", json_string(f->decomposition));
+  if (f->num_neurons) bad |= json_object_set_new(o, "num_neurons", json_integer((json_int_t)f->num_neurons));
 #define WRITE(field, key, flag) \
   if (f->field) bad |= json_object_set_new(o, key, json_integer((json_int_t)f->field));
   OPTIONAL_SIZES(WRITE)
 #undef WRITE
   bad |= sgi_options_write(&f->options, o);
+  if (f->router_group > 1) bad |= json_object_set_new(o, "router_group", json_integer((json_int_t)f->router_group));
   if (!bad) return o;
   json_decref(o);
   return NULL;

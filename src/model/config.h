@@ -14,7 +14,7 @@ sg_status sgi_config_from_json(const json_t *object, const char *where, sg_confi
 /* New reference; NULL when memory is out. */
 json_t *sgi_config_to_json(const sg_config *c);
 
-/* ---- layers (config_layers.c); sublayer is SG_ATTENTION or SG_FEEDFORWARD ---------------- */
+/* ---- layers (config_layers.c); sublayer is SG_ATTENTION or SG_FEEDFORWARD -------------------- */
 
 /* What is said of a layer; borrowed from c. */
 const sg_layer *sgi_config_layer(const sg_config *c, size_t layer);
@@ -31,8 +31,12 @@ void sgi_config_view(const sg_config *c, size_t layer, sg_config *out);
 /* Feedforward fields of a configuration, put and taken. */
 void sgi_config_set(sg_config *c, const sg_feedforward *f);
 sg_feedforward sgi_config_feedforward(const sg_config *c);
+/* The layer whose router's output a layer with this view uses: itself where it has a router, and
+ * where its kind shares none. */
+size_t sgi_config_router(const sg_config *view, size_t layer);
 
 /* Between config.c and config_layers.c. */
+sg_status sgi_config_check_groups(const sg_config *c, sg_error *err);
 sg_status sgi_config_check_layers(const sg_config *c, sg_error *err);
 sg_status sgi_config_read_layers(const json_t *list, const char *where, sg_config *c, sg_error *err);
 sg_status sgi_config_read_pruned(const json_t *list, const char *where, sg_config *c, sg_error *err);

@@ -5,6 +5,7 @@
 
 #include "ffn/ffn.h"
 #include "model/config.h"
+#include "model/form.h"
 
 static const sg_layer plain;
 
@@ -38,6 +39,9 @@ void sgi_config_view(const sg_config *c, size_t layer, sg_config *out) {
   size_t v = sgi_config_layer(c, sgi_config_owner(c, layer, SG_FEEDFORWARD))->feedforward;
   *out = *c;
   if (v && v <= c->n_feedforwards && v <= SG_MAX_FEEDFORWARDS) sgi_config_set(out, &c->feedforwards[v - 1]);
+  const sgi_ffn_ops *kind = sgi_ffn_of(out);
+  if (kind && kind->pool) out->num_neurons = kind->pool(out);
+  out->layer = layer;
   out->n_feedforwards = 0;
   memset(out->feedforwards, 0, sizeof out->feedforwards);
   memset(out->layers, 0, sizeof out->layers);
@@ -52,6 +56,10 @@ void sgi_config_set(sg_config *c, const sg_feedforward *f) {
   c->top_k = f->top_k;
   c->key_dim = f->key_dim;
   c->options = f->options;
+  memcpy(c->decomposition, f->decomposition, sizeof c->decomposition);
+  c->num_experts = f->num_experts;
+  c->expert_dim = f->expert_dim;
+  c->router_group = f->router_group;
 }
 
 sg_feedforward sgi_config_feedforward(const sg_config *c) {
@@ -59,11 +67,19 @@ sg_feedforward sgi_config_feedforward(const sg_config *c) {
                       .num_channels = c->num_channels,
                       .top_k = c->top_k,
                       .key_dim = c->key_dim,
-                      .options = c->options};
+                      .options = c->options,
+                      .num_experts = c->num_experts,
+                      .expert_dim = c->expert_dim,
+                      .router_group = c->router_group};
   memcpy(f.kind, c->feedforward, sizeof f.kind);
   memcpy(f.router, c->router, sizeof f.router);
   memcpy(f.activation, c->activation, sizeof f.activation);
+  memcpy(f.decomposition, c->decomposition, sizeof f.decomposition);
   return f;
+}
+
+size_t sgi_config_router(const sg_config *view, size_t layer) {
+  return view->router_group > 1 ? layer - layer % view->router_group : layer;
 }
 
 bool sgi_config_alike(const sg_config *c) {
@@ -110,6 +126,47 @@ sg_status sgi_config_check_layers(const sg_config *c, sg_error *err) {
     if (!st) st = check_tie(c, l, x->feedforward_as, SG_FEEDFORWARD, err);
   }
   return st;
+}
+
+/* One layer of a group: the group's first must have made what it uses, and of the same form. */
+static sg_status check_member(const sg_config *c, size_t l, const sg_config *own, const sg_config *first,
+                              sg_error *err) {
+  size_t source = first->layer;
+  if (!sgi_config_has(c, source, SG_FEEDFORWARD))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "feedforward.router_group is %zu: layer %zu uses the router of layer %zu, which has no feedforward",
+                    own->router_group, l, source);
+  if (!strcmp(own->feedforward, first->feedforward) && own->router_group == first->router_group &&
+      own->num_channels == first->num_channels && own->top_k == first->top_k && own->num_experts == first->num_experts)
+    return SG_OK;
+  return sgi_fail(
+      err, SG_ERR_ARG,
+      "feedforward.router_group is %zu: layer %zu uses the router of layer %zu, which is of another kind or "
+      "size",
+      own->router_group, l, source);
+}
+
+/* A group's layers come one behind the other, each run once and with a feedforward of its own. */
+sg_status sgi_config_check_groups(const sg_config *c, sg_error *err) {
+  for (size_t l = 0; l < c->num_layers; l++) {
+    sg_config own, first;
+    sgi_config_view(c, l, &own);
+    if (own.router_group <= 1 || !sgi_config_has(c, l, SG_FEEDFORWARD)) continue;
+    if (sgi_config_owner(c, l, SG_FEEDFORWARD) != l)
+      return sgi_fail(err, SG_ERR_ARG,
+                      "layers: layer %zu has the feedforward of another layer, and feedforward.router_group is %zu: a "
+                      "layer can not share both",
+                      l, own.router_group);
+    if (sgi_form_evaluations(c) > 1)
+      return sgi_fail(err, SG_ERR_ARG,
+                      "layer_form is \"%s\" and feedforward.router_group is %zu: routers are shared only where a layer "
+                      "runs once",
+                      c->layer_form, own.router_group);
+    sgi_config_view(c, sgi_config_router(&own, l), &first);
+    sg_status st = check_member(c, l, &own, &first, err);
+    if (st) return st;
+  }
+  return SG_OK;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -64,6 +64,7 @@ sg_status sgi_model_set_form(sg_model *m, const char *form, size_t ode_steps, sg
   sg_status st = strlen(form) < sizeof c.layer_form
                      ? sgi_form_check(&c, err)
                      : sgi_fail(err, SG_ERR_ARG, "layer_form \"%.40s\" is too long", form);
+  if (!st) st = sgi_config_check_groups(&c, err);
   if (!st) st = sgi_plan_make(&c, m->layers, &plan, err);
   if (st) return st;
   sgi_plan_deinit(&m->plan);
@@ -275,7 +276,7 @@ sgi_largest sgi_model_largest(const sg_model *m) {
     const sgi_sublayer *s = sgi_feedforward_of(m, l);
     if (!s) continue;
     size_t C = s->config->num_channels, K = s->config->top_k, entries = (C ? C : 1) * (K ? K : 1);
-    if (C > most.channels) most.channels = C;
+    if (sgi_unit_channels(s->config) > most.channels) most.channels = sgi_unit_channels(s->config);
     if (s->config->num_neurons > most.neurons) most.neurons = s->config->num_neurons;
     if (entries > most.entries) most.entries = entries;
   }
@@ -296,7 +297,12 @@ size_t sg_model_parameter_count(const sg_model *m) { return m->table.parameters;
 sg_tensor sg_model_tensor(const sg_model *m, size_t i) {
   if (i >= m->table.count) return (sg_tensor){0};
   const sgi_row *row = &m->table.rows[i];
-  sg_tensor t = {.name = row->name, .n_dims = row->n_dims, .count = row->count, .decay = row->decay, .data = m->w[i]};
+  sg_tensor t = {.name = row->name,
+                 .n_dims = row->n_dims,
+                 .count = row->count,
+                 .decay = row->decay,
+                 .state = row->state,
+                 .data = m->w[i]};
   memcpy(t.dims, row->dims, sizeof t.dims);
   bool any = m->weights[i].data != NULL;
   t.type = any ? sgi_weight_traits(m->weights[i].dtype)->name : "float32";

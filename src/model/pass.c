@@ -61,6 +61,25 @@ static void layout_saved(sgi_pass *p, size_t n, sgi_arena *a) {
   p->saved = sgi_take(a, total, 1);
 }
 
+/* Blocks of routers outlive their steps in every pass: later layers of a group read them. */
+static void layout_shared(sgi_pass *p, size_t n, sgi_arena *a) {
+  const sgi_plan *plan = &p->model->plan;
+  size_t total = 0;
+  bool any = false;
+  for (size_t i = 0; i < plan->n_steps; i++) any = any || plan->steps[i].router != SIZE_MAX;
+  if (!any) return;
+  p->shared_at = SGI_TAKE(a, plan->n_steps, size_t);
+  for (size_t i = 0; i < plan->n_steps; i++) {
+    const sgi_plan_step *s = &plan->steps[i];
+    sgi_arena block = {0};
+    if (s->router != i) continue;
+    s->sub->ffn->shared(s->sub->config, n, p->backward, &block);
+    if (p->shared_at) p->shared_at[i] = total;
+    if (!sgi_size_add(total, block.used, &total)) total = SIZE_MAX;
+  }
+  p->shared = sgi_take(a, total, 1);
+}
+
 /* Counts (base NULL) or places everything of a pass. */
 static void layout_pass(sgi_pass *p, sgi_arena *a) {
   const sg_config *c = &p->model->config;
@@ -80,6 +99,7 @@ static void layout_pass(sgi_pass *p, sgi_arena *a) {
   if (p->backward) p->streams = sgi_take(a, p->model->plan.n_evaluations, p->stream_size * sizeof(float));
   layout_form(p, n, a);
   layout_saved(p, n, a);
+  layout_shared(p, n, a);
   size_t scratch = scratch_bytes(p->model, n, p->max_keys, p->backward);
   p->scratch = (sgi_arena){.base = sgi_take(a, scratch, 1), .size = scratch};
 }
@@ -194,6 +214,43 @@ void sgi_pass_use(sgi_pass *p, const sg_model *m) { p->model = m; }
 
 void sgi_pass_profile(sgi_pass *p, sgi_profile *profile) { p->scratch.profile = profile; }
 
+sgi_arena sgi_pass_shared(const sgi_pass *p, const sgi_plan_step *s) { return shared_of(p, s); }
+
+/* ---- training -------------------------------------------------------------------------------- */
+
+void sgi_pass_train(sgi_pass *p, bool on) { p->training = on; }
+static sgi_ffn_call router_call(const sgi_pass *p, const sgi_plan_step *s) {
+  return (sgi_ffn_call){
+      .config = s->sub->config, .w = s->sub->weight + SGI_T_OWN, .n = rows_of(p), .shared = shared_of(p, s)};
+}
+
+void sgi_pass_measure(sgi_pass *p, const sgi_aux_weights *weights, double share, sgi_aux *out) {
+  const sgi_plan *plan = &p->model->plan;
+  p->aux = (sgi_aux){0};
+  sgi_aux sum = {.weights = *weights, .share = share, .rows = rows_of(p)};
+  for (size_t i = 0; i < plan->n_steps; i++) {
+    float *r;
+    sgi_arena block = block_of(p, &plan->steps[i], &r);
+    if (plan->steps[i].sub->ops->measure) plan->steps[i].sub->ops->measure(p, &plan->steps[i], block, &sum);
+  }
+  p->aux = *out = sum;
+}
+
+void sgi_pass_settle(const sgi_pass *p, sg_model *m) {
+  const sgi_plan *plan = &p->model->plan;
+  for (size_t i = 0; i < plan->n_steps; i++) {
+    const sgi_plan_step *s = &plan->steps[i];
+    if (s->router != i || !s->sub->ffn->settle) continue;
+    sgi_ffn_call call = router_call(p, s);
+    float *state[SGI_MAX_TENSORS] = {0};
+    for (size_t t = SGI_T_OWN; t < s->sub->n_tensors; t++) {
+      const sgi_row *row = &m->table.rows[s->sub->row[t]];
+      if (row->state) state[t - SGI_T_OWN] = m->arena + row->offset;
+    }
+    s->sub->ffn->settle(&call, state);
+  }
+}
+
 void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user) {
   p->progress = progress;
   p->user = user;
@@ -210,18 +267,6 @@ void sgi_pass_add_up(sgi_pass *p, sgi_pass_sum sum, void *user) {
 }
 
 const float *sgi_pass_nll(const sgi_pass *p) { return p->nll; }
-
-void sgi_pass_measure(sgi_pass *p, const sgi_aux_weights *weights, double share, sgi_aux *out) {
-  const sgi_plan *plan = &p->model->plan;
-  p->aux = (sgi_aux){0};
-  sgi_aux sum = {.weights = *weights, .share = share, .rows = rows_of(p)};
-  for (size_t i = 0; i < plan->n_steps; i++) {
-    float *r;
-    sgi_arena block = block_of(p, &plan->steps[i], &r);
-    if (plan->steps[i].sub->ops->measure) plan->steps[i].sub->ops->measure(p, &plan->steps[i], block, &sum);
-  }
-  p->aux = *out = sum;
-}
 
 /* ---- looking back ---------------------------------------------------------------------------- */
 

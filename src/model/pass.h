@@ -82,6 +82,14 @@ void sgi_pass_add_up(sgi_pass *p, sgi_pass_sum sum, void *user);
  * the backward pass. */
 sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *tap, sg_error *err);
 
+/* From now on (until off) forward passes are those of training: where a kind has statistics, of
+ * these rows. */
+void sgi_pass_train(sgi_pass *p, bool on);
+/* After a forward pass of training, once: moves the state of m, the pass's model, on. */
+void sgi_pass_settle(const sgi_pass *p, sg_model *m);
+/* The block of a router that step s uses (ffn.h). */
+sgi_arena sgi_pass_shared(const sgi_pass *p, const sgi_plan_step *s);
+
 /* Loss of the last forward pass over its targets != pad, added to *sum. With grad (arena in the
  * model table's offsets, added to) also the gradient of grad_scale * nll; call sgi_pass_backward
  * then. */

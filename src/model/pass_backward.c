@@ -41,6 +41,10 @@ sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err) {
                        p->partial);
   lap_moved(p, &at, "norms, residual backward", n, D, 4);
   sg_status st = SG_OK;
+  for (size_t i = 0; i < m->plan.n_steps; i++) {
+    const sgi_plan_step *s = &m->plan.steps[i];
+    if (s->router == i) s->sub->ffn->clear(s->sub->config, n, shared_of(p, s));
+  }
   bool chain = sgi_form_of(&m->config)->chain;
   for (size_t l = m->config.num_layers; l-- > 0 && !st;) {
     st = chain ? sgi_chain_backward(p, l, grad) : sgi_stages_backward(p, l, grad);

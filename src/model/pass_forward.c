@@ -33,6 +33,19 @@ static sg_status check_batch(const sgi_pass *p, const sgi_batch *b, sg_error *er
   return SG_OK;
 }
 
+static sg_status check_training(const sgi_pass *p, const sgi_batch *b, sg_error *err) {
+  for (size_t i = 0; i < p->model->plan.n_steps; i++) {
+    const sgi_sublayer *s = p->model->plan.steps[i].sub;
+    size_t least = s->ffn && s->ffn->least_rows ? s->ffn->least_rows(s->config) : 0;
+    if (b->B * b->T < least)
+      return sgi_fail(err, SG_ERR_ARG,
+                      "a batch of %zu x %zu tokens has no variance: layer %zu, %s, trains on at least %zu tokens at a "
+                      "time",
+                      b->B, b->T, s->layer, s->ffn->name, least);
+  }
+  return SG_OK;
+}
+
 sgi_at sgi_step_at(const sgi_pass *p, const sgi_plan_step *s) {
   return (sgi_at){.config = s ? s->sub->config : &p->model->config,
                   .layer = s ? (ptrdiff_t)s->layer : -1,
@@ -101,6 +114,7 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   const sg_model *m = p->model;
   sg_status st = check_batch(p, batch, err);
   if (st) return st;
+  if (p->training && (st = check_training(p, batch, err))) return st;
   p->batch = *batch;
   p->aux.rows = 0;
   size_t n = batch->B * batch->T, D = m->config.hidden_size;

@@ -43,7 +43,10 @@ struct sgi_pass {
   float *field, *stage, *sum;      /* (n,D) of forms with stages: k_q, u_q without backward, the weighted sum of k */
   float *d_field, *d_stage, *d_to; /* (n,D) their gradients, with backward */
   char *saved;                     /* blocks of the steps */
-  size_t *saved_at; /* (steps + 1) offsets into saved; without backward all 0, the last the block's size */
+  size_t *saved_at;  /* (steps + 1) offsets into saved; without backward all 0, the last the block's size */
+  char *shared;      /* blocks of routers that layers share */
+  size_t *shared_at; /* (steps) offsets into it, of steps with a router */
+  bool training;
   sgi_arena scratch;
   /* While a forward pass runs: a sum that the next norm makes on its way, x = sum_x + sum_y; NULL:
    * none. */
@@ -77,6 +80,12 @@ static inline sgi_arena block_of(const sgi_pass *p, const sgi_plan_step *s, floa
   sgi_arena a = {.base = p->saved + p->saved_at[i], .size = p->saved_at[end] - p->saved_at[i]};
   *r = SGI_TAKE(&a, rows_of(p), float);
   return a;
+}
+
+/* The block of the router whose output a step uses, also after the pass. */
+static inline sgi_arena shared_of(const sgi_pass *p, const sgi_plan_step *s) {
+  if (s->router == SIZE_MAX) return (sgi_arena){0};
+  return (sgi_arena){.base = p->shared + p->shared_at[s->router], .size = SIZE_MAX};
 }
 
 static inline float *gradient(const sgi_pass *p, float *grad, const sgi_plan_step *s, size_t tensor) {

@@ -43,7 +43,7 @@ static bool is_ladder(const char *name, size_t *D, size_t *L) {
 
 static const sgi_ffn_ops *find_kind(const char *kind, sg_error *err) {
   const sgi_ffn_ops *k = sgi_ffn_find(kind, err);
-  if (!k || k->preset.tinystories.num_neurons) return k;
+  if (!k || k->preset.tinystories.num_neurons || k->preset.experts.decomposition) return k;
   sgi_fail(err, SG_ERR_ARG, "no preset has settings for the feedforward kind \"%s\": give all sizes with --set", kind);
   return NULL;
 }
@@ -58,6 +58,17 @@ static sg_config common(const sgi_ffn_ops *k) {
   snprintf(c.router, sizeof c.router, "%s", k->preset.router ? k->preset.router : "");
   snprintf(c.activation, sizeof c.activation, "%s", k->default_activation);
   return c;
+}
+
+/* Sizes of kinds with sub-experts, at any width. */
+static void experts(const sgi_ffn_preset *k, sg_config *c) {
+  if (!k->experts.decomposition) return;
+  size_t width = c->hidden_size / k->experts.width_over / 2 * 2;
+  snprintf(c->decomposition, sizeof c->decomposition, "%s", k->experts.decomposition);
+  c->num_experts = k->experts.num_experts;
+  c->expert_dim = width ? width : 2;
+  c->router_group = k->experts.router_group;
+  c->num_neurons = 0;
 }
 
 static void tinystories(const sgi_ffn_preset *k, sgi_preset_t *p) {
@@ -143,6 +154,7 @@ sg_status sgi_preset(const char *name, const char *kind, sgi_preset_t *out, sg_e
     slimpajama(&k->preset, (size_t)scale, &p);
   else
     tinystories(&k->preset, &p);
+  experts(&k->preset, &p.config);
   p.config.num_heads = p.config.hidden_size / p.config.head_dim;
   p.config.max_position = p.seq_len;
   *out = p;

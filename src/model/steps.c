@@ -7,7 +7,7 @@
 #include "core/arena.h"
 #include "model/config.h"
 
-/* ---- layers ------------------------------------------------------------------------------ */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 /* Adds the sublayer's tensors where they lie under this layer's name; else they are those of its
  * owner. */
@@ -67,7 +67,7 @@ sg_status sgi_layers_make(const sg_config *c, sgi_table *t, sgi_layer **out, sg_
   return st;
 }
 
-/* ---- steps ------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 typedef struct maker {
   const sgi_layer *layers;
@@ -75,6 +75,16 @@ typedef struct maker {
   size_t rounds; /* steps of the form */
   sgi_plan *plan;
 } maker;
+
+/* Of a group, its first layer's; a layer alone is its own. */
+static size_t router_of(const maker *m, const sgi_sublayer *s, size_t layer) {
+  const sgi_plan *p = m->plan;
+  if (!s->ffn || !s->ffn->shared) return SIZE_MAX;
+  size_t source = sgi_config_router(s->config, layer);
+  for (size_t i = 0; i < p->n_steps && source != layer; i++)
+    if (p->steps[i].sub->ffn && p->steps[i].layer == source) return i;
+  return p->n_steps;
+}
 
 static void add(maker *m, const sgi_sublayer *s, size_t layer, size_t step, size_t stage, size_t before, bool last) {
   sgi_plan *p = m->plan;
@@ -86,6 +96,7 @@ static void add(maker *m, const sgi_sublayer *s, size_t layer, size_t step, size
                      .before = before,
                      .last = last};
   if (s->ops == &sgi_sublayer_attention) x.cache = p->n_attention++;
+  x.router = router_of(m, s, layer);
   p->steps[p->n_steps++] = x;
   if (last) p->n_evaluations++;
 }

@@ -84,6 +84,7 @@ struct sgi_plan_step {
   size_t layer, step, stage; /* step and stage of the layer's form */
   size_t evaluation;         /* number of the stream it reads, over the whole pass */
   size_t before; /* sequential, parallel: the stream it reads is the embedding and what steps 0 .. before - 1 add */
+  size_t router; /* the step whose router's output it uses; SIZE_MAX: none that could be shared */
   size_t cache;  /* attention: its number among all steps of attention */
   bool last;     /* of its evaluation */
 };

@@ -33,6 +33,8 @@ static sgi_ffn_call call_of(sgi_pass *p, const sgi_plan_step *s, sgi_arena block
                         .w = s->sub->weight + SGI_T_OWN,
                         .n = rows_of(p),
                         .saved = block,
+                        .shared = shared_of(p, s),
+                        .training = p->training,
                         .scratch = room,
                         .at = sgi_step_at(p, s),
                         .aux = p->aux.rows ? &p->aux : NULL};
@@ -65,7 +67,7 @@ static void measure(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_au
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static size_t pool_rows(const sg_config *c) { return (c->num_channels ? c->num_channels : 1) * c->num_neurons; }
+static size_t pool_rows(const sg_config *c) { return sgi_unit_channels(c) * c->num_neurons; }
 
 static bool held_bytes(const sgi_sublayer *s, size_t T, size_t *bytes) {
   const sg_config *c = s->config;
@@ -96,7 +98,7 @@ static sg_status gather_outputs(const sg_config *c, sgi_held *h, sg_error *err) 
     size_t row = (size_t)u[i].channel * c->num_neurons + (size_t)u[i].index;
     if (!done[row]) sgi_unit_out(&u[i], out + row * h->D, h->D);
     done[row] = true;
-    u[i].out = (sgi_slice){h->copied, row * h->D, 1};
+    u[i].out = (sgi_slice){.weight = h->copied, .at = row * h->D, .stride = 1};
   }
   sgi_free(done);
   return SG_OK;
@@ -156,18 +158,20 @@ static sg_status pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, 
  * wanted ones that no variant changed, once for all. */
 typedef struct varied {
   float *x, *y, *r; /* (n,D), (n,D), (n) */
-  sgi_arena block, room;
+  sgi_arena block, shared, room;
 } varied;
 
 static void layout_varied(const sg_config *c, size_t n, sgi_arena *a, varied *v) {
   size_t D = c->hidden_size;
-  sgi_arena block = {.threads = a->threads}, room = {.threads = a->threads};
+  sgi_arena block = {.threads = a->threads}, room = {.threads = a->threads}, shared = {.threads = a->threads};
   v->x = SGI_TAKE(a, n * D, float);
   v->y = SGI_TAKE(a, n * D, float);
   v->r = SGI_TAKE(a, n, float);
   saved(c, n, &block);
   scratch(c, n, 0, false, &room);
   v->block = (sgi_arena){.base = sgi_take(a, block.used, 1), .size = block.used};
+  if (kind_of(c)->shared) kind_of(c)->shared(c, n, false, &shared);
+  v->shared = (sgi_arena){.base = sgi_take(a, shared.used, 1), .size = shared.used};
   v->room = (sgi_arena){.base = sgi_take(a, room.used, 1), .size = room.used};
 }
 
@@ -178,6 +182,35 @@ static void vary_room(const sg_config *c, size_t n, size_t keys, sgi_arena *a) {
 
 static bool changed(const sgi_vary *w, size_t position) {
   return position >= w->from && position < w->from + w->changed;
+}
+
+/* A layer that uses another's router takes what that one left: for the variant where it had changed
+ * there, else for the prompt. */
+static void take_router(const sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, size_t own, const varied *v) {
+  const sgi_ffn_ops *ops = s->sub->ffn;
+  const sgi_varied_router *k = w->router;
+  sgi_shared_row to = {v->shared, w->R * own + w->count - own, 0};
+  for (size_t i = 0, mine = 0, others = w->R * own; i < w->count; i++) {
+    size_t t = w->first + i;
+    bool is_own = changed(w, t), has = t >= k->from && t < k->from + k->count;
+    for (size_t r = 0; r < (is_own ? w->R : 1); r++) {
+      to.row = is_own ? r * own + mine : others;
+      ops->shared_row(s->sub->config, to,
+                      has ? (sgi_shared_row){k->block, w->R * k->count, r * k->count + t - k->from}
+                          : (sgi_shared_row){shared_of(p, s), rows_of(p), t});
+    }
+    mine += is_own;
+    others += !is_own;
+  }
+}
+
+static void keep_router(const sgi_plan_step *s, const sgi_vary *w, size_t own, size_t n, const varied *v) {
+  sgi_varied_router *k = w->router;
+  k->from = w->first > w->from ? w->first : w->from;
+  k->count = own;
+  for (size_t i = 0; i < w->R * own; i++)
+    s->sub->ffn->shared_row(s->sub->config, (sgi_shared_row){k->block, w->R * own, i},
+                            (sgi_shared_row){v->shared, n, i});
 }
 
 static sg_status vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, sgi_arena a, float *y, const float *xn) {
@@ -203,9 +236,13 @@ static sg_status vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, sg
                        .w = s->sub->weight + SGI_T_OWN,
                        .n = n,
                        .saved = v.block,
+                       .shared = v.shared,
                        .scratch = v.room,
                        .at = sgi_step_at(p, s)};
+  bool is_router = s->router == (size_t)(s - p->model->plan.steps);
+  if (w->router && !is_router) take_router(p, s, w, own, &v);
   sg_status st = sgi_ffn_forward(s->sub->ffn, &call, v.y, v.x);
+  if (w->router && is_router && !st) keep_router(s, w, own, n, &v);
   for (size_t i = 0, mine = 0, others = w->R * own; i < w->count && !st; i++) {
     bool is_own = changed(w, w->first + i);
     for (size_t r = 0; r < w->R; r++)

@@ -11,10 +11,11 @@ struct sgi_varier {
   sgi_pass *pass;
   size_t rows;
   char *block;
-  float *x, *next; /* (rows,D) the stream before and behind an evaluation */
-  float *xn, *r;   /* (rows,D), (rows) its norm */
-  float *y;        /* (rows,D) what a step adds */
-  sgi_arena room;  /* of the steps */
+  float *x, *next;            /* (rows,D) the stream before and behind an evaluation */
+  float *xn, *r;              /* (rows,D), (rows) its norm */
+  float *y;                   /* (rows,D) what a step adds */
+  sgi_varied_router *routers; /* (steps) */
+  sgi_arena room;             /* of the steps */
 };
 
 static void layout(const sg_model *m, size_t rows, size_t keys, sgi_varier *v, sgi_arena *a) {
@@ -29,6 +30,15 @@ static void layout(const sg_model *m, size_t rows, size_t keys, sgi_varier *v, s
     sgi_arena own = {.threads = a->threads};
     s->ops->vary_room(s->config, rows, keys, &own);
     most = larger(most, own.used);
+  }
+  v->routers = SGI_TAKE(a, m->plan.n_steps, sgi_varied_router);
+  for (size_t i = 0; i < m->plan.n_steps; i++) {
+    const sgi_plan_step *s = &m->plan.steps[i];
+    sgi_arena block = {.threads = a->threads};
+    if (s->router != i) continue;
+    s->sub->ffn->shared(s->sub->config, rows, false, &block);
+    char *base = sgi_take(a, block.used, 1);
+    if (v->routers) v->routers[i] = (sgi_varied_router){.block = {.base = base, .size = block.used}};
   }
   v->room = (sgi_arena){.base = sgi_take(a, most, 1), .size = most};
 }
@@ -92,7 +102,9 @@ static sg_status evaluate(sgi_varier *v, const sgi_vary *w, const sgi_plan_step 
   for (size_t i = 0; i < steps; i++) {
     sgi_rmsnorm(v->xn, v->r, v->x, s[i].sub->w[SGI_T_NORM], n, D, p->model->config.rms_norm_eps);
     sg_status st = check_norms(v->r, n);
-    if (!st) st = s[i].sub->ops->vary(p, &s[i], w, v->room, v->y, v->xn);
+    sgi_vary own = *w;
+    own.router = s[i].router == SIZE_MAX ? NULL : &v->routers[s[i].router];
+    if (!st) st = s[i].sub->ops->vary(p, &s[i], &own, v->room, v->y, v->xn);
     if (st == SG_ERR_NUMERIC)
       return sgi_fail(err, st, "activations at the norms of layer %zu are too large for float32", s[i].layer);
     if (st) return named(st, err, "variants of a prompt");
@@ -137,6 +149,7 @@ sg_status sgi_varier_run(sgi_varier *v, size_t step, size_t t, size_t read, size
   const float *base = stream_of(v->pass, from) + t * D;
   for (size_t r = 0; r < R; r++) sgi_kernel_table()->sum(v->x + r * D, base, delta + r * D, D);
   sgi_vary w = {.R = R, .from = t, .changed = 1};
+  for (size_t i = 0; i < plan->n_steps; i++) v->routers[i].count = 0;
   while (s < end && s->evaluation < from) s++;
   while (s < end) {
     const sgi_plan_step *behind = s;

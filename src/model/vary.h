@@ -16,10 +16,17 @@
 
 #include "model/pass.h"
 
+/* What a router that layers share left for R variants at positions [from, from + count). */
+typedef struct sgi_varied_router {
+  size_t from, count;
+  sgi_arena block;
+} sgi_varied_router;
+
 /* Positions [from, from + changed) of R variants differ from the prompt's run; wanted is [first,
  * first + count). */
 typedef struct sgi_vary {
   size_t R, from, changed, first, count;
+  sgi_varied_router *router; /* of the step's group; NULL: its kind shares none */
 } sgi_vary;
 
 typedef struct sgi_varier sgi_varier;

@@ -65,7 +65,7 @@ static sg_status place_drawn(scoring *s, sg_error *err) {
   for (size_t i = 0; i < s->n; i++) {
     const sgi_neuron_at *at = &s->drawn[i].at;
     const sgi_sublayer *f = at->layer < L ? sgi_feedforward_of(m, at->layer) : NULL;
-    size_t C = f && f->config->num_channels ? f->config->num_channels : 1;
+    size_t C = f ? sgi_unit_channels(f->config) : 1;
     if (!f || at->channel >= C || at->index >= f->config->num_neurons)
       return sgi_fail(err, SG_ERR_ARG, "the file of names has a neuron %zu.%zu.%zu, and this model none", at->layer,
                       at->channel, at->index);

@@ -127,20 +127,27 @@ static sg_status values(work *w, sg_error *err) {
   const sgi_sublayer *s = f->steps[w->step].step->sub;
   const sg_config *c = s->config;
   size_t n = w->count < w->b->fit ? w->count : w->b->fit, units = s->ffn->unit_count(c);
-  sgi_arena block = {0}, room = {0};
+  sgi_arena block = {0}, room = {0}, shared = {0};
   s->ffn->saved(c, n, &block);
   s->ffn->scratch(c, n, false, &room);
+  if (s->ffn->shared) s->ffn->shared(c, n, false, &shared);
+  sgi_arena router = {.base = shared.used ? sgi_alloc(shared.used) : NULL, .size = shared.used};
   sgi_arena kept = {.base = sgi_alloc(block.used), .size = block.used};
   sgi_arena scratch = {.base = sgi_alloc(room.used ? room.used : 1), .size = room.used};
   sgi_unit *u = sgi_alloc(units * sizeof *u);
   double *bias = sgi_alloc(f->D * sizeof *bias);
   float *y = sgi_alloc(n * f->D * sizeof *y);
-  sg_status st = kept.base && scratch.base && u && bias && y
+  sg_status st = kept.base && scratch.base && (router.base || !shared.used) && u && bias && y
                      ? SG_OK
-                     : sgi_fail_memory(err, block.used + room.used, "edges into a neuron");
+                     : sgi_fail_memory(err, block.used + shared.used + room.used, "edges into a neuron");
   for (size_t first = 0; first < w->count && !st; first += n) {
     size_t some = w->count - first < n ? w->count - first : n;
-    sgi_ffn_call call = {.config = c, .w = s->weight + SGI_T_OWN, .n = some, .saved = kept, .scratch = scratch};
+    sgi_ffn_call call = {
+        .config = c, .w = s->weight + SGI_T_OWN, .n = some, .saved = kept, .shared = router, .scratch = scratch};
+    /* A router that is another layer's reads another stream: its output is held. */
+    for (size_t i = 0; i < some && s->ffn->shared_row; i++)
+      s->ffn->shared_row(c, (sgi_shared_row){router, some, i},
+                         (sgi_shared_row){sgi_pass_shared(f->pass, f->steps[w->step].step), f->T, w->position});
     st = sgi_ffn_forward(s->ffn, &call, y, w->rows + first * f->D);
     if (st) sgi_fail(err, st, "edges into a neuron: layer %zu could not be run", s->layer);
     for (size_t i = 0; i < some && !st; i++) {
@@ -152,6 +159,7 @@ static sg_status values(work *w, sg_error *err) {
   }
   sgi_free(kept.base);
   sgi_free(scratch.base);
+  sgi_free(router.base);
   sgi_free(u);
   sgi_free(bias);
   sgi_free(y);

@@ -122,7 +122,7 @@ sg_status sg_neuron_links(const sg_model *m, size_t layer, size_t channel, size_
     if (!s->ffn || !s->ffn->unit_at || t->step || t->stage ||
         !(upstream ? i < plan->steps[own].before : own < t->before))
       continue;
-    for (size_t ch = 0; ch < (s->config->num_channels ? s->config->num_channels : 1); ch++)
+    for (size_t ch = 0; ch < sgi_unit_channels(s->config); ch++)
       for (size_t f = 0; f < s->config->num_neurons; f++) {
         if (!s->ffn->unit_at(s->config, s->weight + SGI_T_OWN, ch, f, &other)) continue;
         double w = upstream ? link_weight(m, &other, &u, layer) : link_weight(m, &u, &other, t->layer);

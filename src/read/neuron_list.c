@@ -10,7 +10,7 @@
 
 /* ---- the neurons ----------------------------------------------------------------------------- */
 
-static size_t channels_of(const sg_config *c) { return c->num_channels ? c->num_channels : 1; }
+static size_t channels_of(const sg_config *c) { return sgi_unit_channels(c); }
 
 static sg_status lay_out(sgi_neuron_list *l, sg_error *err) {
   size_t L = l->model->config.num_layers, bytes;

@@ -49,6 +49,7 @@ sg_status sgi_parts_run(const sg_model *m, const sgi_parts *q, sgi_metrics *sum,
                                      q->max_bytes ? q->max_bytes : DEFAULT_BYTES, &rows, err);
   if (!st && q->logits && !(buffer = sgi_alloc(bytes))) st = sgi_fail_memory(err, bytes, "logits");
   if (!st) st = sgi_pass_create(m, rows, q->T, q->grad != NULL, &p, err);
+  if (!st) sgi_pass_train(p, q->training);
   watch w = {q, 0, st ? 0 : q->B / rows};
   if (!st && q->progress) sgi_pass_watch(p, tick, &w);
   for (size_t b = 0; b < q->B && !st; b += rows) {

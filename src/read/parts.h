@@ -16,7 +16,8 @@ typedef struct sgi_parts {
   size_t *first;          /* token row that the part at hand begins with, for the tap; NULL allowed */
   float *grad;            /* arena of the table's offsets, added to: gradient of grad_scale * nll; NULL allowed */
   float grad_scale;
-  const sgi_aux_weights *aux;                        /* what grad is of, too; NULL: of the loss alone */
+  bool training;              /* statistics of each part's rows (ffn.h); the model's own do not move */
+  const sgi_aux_weights *aux; /* what grad is of, too; NULL: of the loss alone */
   void (*measured)(void *user, const sgi_aux *sums); /* with aux: of a part */
   /* Blocks of logits (n,V) of token rows from first on, in order; NULL allowed. */
   sg_status (*logits)(void *user, size_t first, size_t n, const float *logits, sg_error *err);

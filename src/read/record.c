@@ -197,9 +197,9 @@ static int add_kept(const sgi_recorder *r, json_t *o) {
   int bad = !list;
   for (size_t i = 0; i < r->n_kept; i++) {
     const sg_config *c = sgi_feedforward_of(r->form.q.model, r->kept[i])->config;
-    bad |= json_array_append_new(
-        list, json_pack("{s:I, s:I, s:I}", "layer", (json_int_t)r->kept[i], "channels",
-                        (json_int_t)(c->num_channels ? c->num_channels : 1), "neurons", (json_int_t)c->num_neurons));
+    bad |=
+        json_array_append_new(list, json_pack("{s:I, s:I, s:I}", "layer", (json_int_t)r->kept[i], "channels",
+                                              (json_int_t)sgi_unit_channels(c), "neurons", (json_int_t)c->num_neurons));
   }
   bad |= json_object_set_new(o, "neurons", json_pack("{s:i, s:o}", "kept", SGI_KEPT_EACH, "layers", list));
   return bad;

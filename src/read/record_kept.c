@@ -40,7 +40,7 @@ typedef struct writer {
 
 static size_t units_of(const sg_model *m, size_t layer) {
   const sg_config *c = sgi_feedforward_of(m, layer)->config;
-  return (c->num_channels ? c->num_channels : 1) * c->num_neurons;
+  return sgi_unit_channels(c) * c->num_neurons;
 }
 
 size_t sgi_kept_layers(const sg_model *m, size_t *layers) {

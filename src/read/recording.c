@@ -110,9 +110,8 @@ sg_status sgi_recording_bind(const sgi_recording *r, const sg_model *m, const ch
   }
   for (size_t k = 0; k < r->n_kept && !st; k++) {
     const sgi_sublayer *f = sgi_feedforward_of(m, r->kept[k].layer);
-    const size_pair layer[] = {
-        {"channels", r->kept[k].channels, f && f->config->num_channels ? f->config->num_channels : 1},
-        {"neurons in a layer", r->kept[k].neurons, f ? f->config->num_neurons : 0}};
+    const size_pair layer[] = {{"channels", r->kept[k].channels, f ? sgi_unit_channels(f->config) : 1},
+                               {"neurons in a layer", r->kept[k].neurons, f ? f->config->num_neurons : 0}};
     st = same_sizes(layer, SGI_COUNT(layer), name, err);
   }
   return st ? st : sgi_binding_compare(&i->of, m, name, i->model, bound, err);

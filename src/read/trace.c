@@ -118,6 +118,7 @@ static sg_status list_outputs(trace *t, sg_error *err) {
   t->end_sites = t->count;
   for (size_t i = 0; i < m->table.count && r->grad && !st; i++) {
     const sgi_row *row = &m->table.rows[i];
+    if (row->state) continue;
     char name[SGI_MAX_TENSOR_NAME + 8];
     snprintf(name, sizeof name, "grad.%s", row->name);
     if (wanted(t, name, (const char *const[]){"grad.*"}, 1)) st = add(t, name, SGI_F32, row->n_dims, row->dims, err);
@@ -181,6 +182,7 @@ static sg_status put_results(trace *t, const sgi_metrics *sum, const float *grad
   return st;
 }
 
+/* Gradients are those of a step of training. */
 static sg_status run(trace *t, size_t targets, float *grad, sg_error *err) {
   const sgi_trace_request *r = t->request;
   sgi_tap tap = {record, t, err, wants, true};
@@ -193,6 +195,7 @@ static sg_status run(trace *t, size_t targets, float *grad, sg_error *err) {
                      .first = &t->first_row,
                      .grad = grad,
                      .aux = r->aux,
+                     .training = r->grad,
                      .measured = measured,
                      .grad_scale = targets ? (float)(1.0 / (double)targets) : 0,
                      .user = t};

@@ -8,8 +8,8 @@ sgi_sizes sgi_layer_sizes(const sg_model *m, size_t layer) {
   sgi_gates gates;
   size_t heads = sgi_attention_of(m, layer) ? sg_model_config(m)->num_heads : 0;
   if (!s) return (sgi_sizes){.channels = 1, .heads = heads};
-  size_t channels = s->config->num_channels; /* dense: 0 */
-  return (sgi_sizes){channels ? channels : 1, s->config->num_neurons, heads, sgi_layer_gates(m, layer, &gates)};
+  size_t channels = sgi_unit_channels(s->config);
+  return (sgi_sizes){channels, s->config->num_neurons, heads, sgi_layer_gates(m, layer, &gates)};
 }
 
 sgi_sizes sgi_largest_sizes(const sg_model *m) {

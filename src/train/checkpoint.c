@@ -109,7 +109,8 @@ static sg_status put_rows(const sgi_trainer *t, size_t part, size_t tensor, sgi_
   if (w && sgi_ranks_count(t->who.all) > 1 && !(k.room = sgi_alloc(BROUGHT * sizeof *k.room)))
     return sgi_fail_memory(err, BROUGHT * sizeof *k.room, "a checkpoint");
   sg_status st = SG_OK;
-  for (size_t i = 0; i < t->model->table.count && !st; i++) st = put_row(&k, part, i, tensor + i, err);
+  for (size_t i = 0; i < t->model->table.count && !st; i++)
+    if (part == WEIGHTS || !t->model->table.rows[i].state) st = put_row(&k, part, i, tensor++, err);
   sgi_free(k.room);
   return st;
 }
@@ -159,13 +160,15 @@ static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_
   sgi_safetensors_writer *w = NULL;
   sg_status st = tensors && names && path ? SG_OK : sgi_fail_memory(err, most * sizeof *names, "a checkpoint");
   for (size_t p = 0; p < parts(t) && !st; p++)
-    for (size_t i = 0; i < table->count; i++, n++) {
+    for (size_t i = 0; i < table->count; i++) {
       const sgi_row *row = &table->rows[i];
+      if (row->state) continue;
       part_name(t, p, row, names[n]);
       tensors[n] = shape_of(row, names[n]);
+      n++;
     }
   if (!st) st = sgi_safetensors_writer_open(path, tensors, n, NULL, 0, &w, err);
-  for (size_t p = 0; p < parts(t) && !st; p++) st = put_rows(t, p, p * table->count, w, err);
+  for (size_t p = 0; p < parts(t) && !st; p++) st = put_rows(t, p, p * (n / parts(t)), w, err);
   if (!st)
     st = sgi_safetensors_writer_close(w, err);
   else
@@ -196,6 +199,7 @@ static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error 
     for (size_t i = 0; i < table->count && !st; i++) {
       const sgi_row *row = &table->rows[i];
       size_t from, to;
+      if (row->state) continue;
       part_name(t, p, row, name);
       const sgi_tensor *x = sgi_safetensors_find(f, name);
       if (!x || x->dtype != SGI_F32 || x->count != whole_table(t)->rows[i].count)

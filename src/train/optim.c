@@ -67,7 +67,7 @@ void sgi_optimizer_update(const sgi_optimizer *o, const sgi_update *u, const sgi
     sgi_update one = *u;
     if (!row->decay) one.decay = 0;
     if (row->threshold && u->thresholds > 0) one.lr *= u->thresholds;
-    if (from < to) update_row(o, &one, s, from, to);
+    if (from < to && !row->state) update_row(o, &one, s, from, to);
   }
 }
 

@@ -36,6 +36,10 @@ static const key table[] = {
     {"feedforward.num_channels", SIZE, AT(model.num_channels), 0, 1 << 30, "channels, or experts of moe"},
     {"feedforward.top_k", SIZE, AT(model.top_k), 0, 1 << 30, "units chosen per token and channel"},
     {"feedforward.key_dim", SIZE, AT(model.key_dim), 0, 1 << 30, "width of the router's query"},
+    {"feedforward.decomposition", NAME, AT(model.decomposition), 0, 0, "of monet: horizontal or vertical"},
+    {"feedforward.num_experts", SIZE, AT(model.num_experts), 0, 1 << 15, "sub-experts an axis of monet"},
+    {"feedforward.expert_dim", SIZE, AT(model.expert_dim), 0, 1 << 20, "hidden width of an expert of monet"},
+    {"feedforward.router_group", SIZE, AT(model.router_group), 0, 4096, "layers that share a router; 0: 1"},
     {"feedforward.gates.kind", NAME, AT(model.options.gates), 0, 0,
      "jumprelu: of the top_k candidates those above a learned threshold act"},
     {"feedforward.gates.bandwidth", REAL, AT(model.options.bandwidth), 0, 1e6,
@@ -59,10 +63,10 @@ static const key table[] = {
     {"train.precision", TEXT, AT(precision), 0, 0,
      "operands of products: float32, bf16, or auto (bf16 where this processor gains by it)"},
     {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
-    {"train.aux.sparsity", REAL, AT(aux.part[SGI_AUX_SPARSITY]), 0, 1e6,
-     "gates: weight of (mean number acting / target_active - 1)^2"},
-    {"train.aux.target_active", REAL, AT(aux.target_active), 0, 1e9,
-     "gates: how many are to act in a layer; 0: half of the candidates"},
+#define AUX_KEY(id, name, usual, help) \
+  {"train.aux." name, REAL, AT(aux.part[SGI_AUX_##id]), 0, 1e6, "weight of what is added to the loss; " help},
+    SGI_AUX_PARTS(AUX_KEY){"train.aux.target_active", REAL, AT(aux.target_active), 0, 1e9,
+                           "gates: how many are to act in a layer; 0: half of the candidates"},
     {"train.aux.threshold_lr", REAL, AT(threshold_lr), 0, 1e6, "gates: rate of thresholds, in times of learning_rate"},
     {"optimizer.kind", OPTIMIZER, AT(optimizer), 0, 0, "one of:" SGI_OPTIMIZERS(SPACE_NAME)},
     {"optimizer.learning_rate", REAL, AT(learning_rate), 0, 1e6, "peak of the schedule"},
@@ -423,6 +427,12 @@ static bool has_gates(const sg_config *c) {
   return any;
 }
 
+static bool has_experts(const sg_config *c) {
+  bool any = c->num_experts > 0;
+  for (size_t i = 0; i < c->n_feedforwards; i++) any = any || c->feedforwards[i].num_experts > 0;
+  return any;
+}
+
 /* "group.name" into an object of the group, "name" beside the groups. Takes the reference. */
 static int put(json_t *o, const char *name, json_t *value) {
   const char *dot = strchr(name, '.');
@@ -442,7 +452,8 @@ static bool unsaid(const sgi_settings *s, const key *k) {
   const void *field = (const char *)s + k->offset;
   bool optional = !strncmp(k->name, "feedforward.", 12) || !strcmp(k->name, "model.ode_steps");
   if (k->type == NAME || k->type == LAYERS) return !*(const char *)field;
-  if (!strncmp(k->name, "train.aux.", 10)) return !has_gates(&s->model);
+  bool monet = k->offset == AT(aux.part[SGI_AUX_UNIFORMITY]) || k->offset == AT(aux.part[SGI_AUX_AMBIGUITY]);
+  if (!strncmp(k->name, "train.aux.", 10)) return !(monet ? has_experts(&s->model) : has_gates(&s->model));
   return optional && (k->type == SIZE ? !*(const size_t *)field : k->type == REAL && *(const double *)field == 0);
 }
 

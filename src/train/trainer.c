@@ -7,6 +7,7 @@
 
 #include "math/bf16.h"
 #include "math/kernels.h"
+#include "math/kernels.h"
 #include "model/low.h"
 #include "model/metrics.h"
 #include "train/blame.h"
@@ -22,6 +23,8 @@ static sg_status check(const sgi_trainer_settings *s, sg_error *err) {
     return sgi_fail(err, SG_ERR_ARG,
                     "train.parts is %zu: a batch of %zu rows, %zu at a time, cannot be cut into so many equal parts",
                     s->parts, s->batch_size, s->micro_batch);
+  for (int k = 0; k < SGI_AUX_COUNT; k++)
+    if (!(s->aux.part[k] >= 0)) return sgi_fail(err, SG_ERR_ARG, "the weights of train.aux must be at least 0");
   if (!s->accumulation) return sgi_fail(err, SG_ERR_ARG, "train.grad_accumulation must be at least 1");
   if (!(s->clip >= 0) || !(s->weight_decay >= 0))
     return sgi_fail(err, SG_ERR_ARG, "optimizer.clip and optimizer.weight_decay must be at least 0");
@@ -38,7 +41,7 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len) {
                                 .clip = 2,
                                 .weight_decay = 1e-4,
                                 .optimizer = sgi_optimizer_usual(sgi_optimizer_at(0)),
-                                .aux = {.part = {[SGI_AUX_SPARSITY] = 1}},
+                                .aux = sgi_aux_usual(),
                                 .threshold_lr = 5,
                                 .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000000}};
 }
@@ -77,6 +80,27 @@ static size_t most_parts(const sgi_trainer *t) {
 static size_t most_blocks(const sgi_trainer *t) {
   size_t count = sgi_ranks_count(t->ranks);
   return (SGI_NORM_BLOCKS + count - 1) / count;
+}
+
+/* Copies the model's state into list, or back; floats of it. */
+static size_t move_state(const sg_model *m, float *list, bool back) {
+  size_t at = 0;
+  for (size_t i = 0; i < m->table.count; i++) {
+    const sgi_row *row = &m->table.rows[i];
+    if (!row->state) continue;
+    float *here = list ? m->arena + row->offset : NULL;
+    if (list) memcpy(back ? here : list + at, back ? list + at : here, row->count * sizeof *list);
+    at += row->count;
+  }
+  return at;
+}
+
+/* Lists: state before the step; after each of this rank's parts; after each part of all ranks. */
+static sg_status make_state(sgi_trainer *t, const sg_model *model, sg_error *err) {
+  size_t count = sgi_ranks_count(t->ranks), lists = 1 + (count + 1) * most_parts(t);
+  t->state_floats = move_state(model, NULL, false);
+  t->state = sgi_alloc(lists * t->state_floats * sizeof *t->state);
+  return t->state ? SG_OK : sgi_fail_memory(err, lists * t->state_floats * sizeof *t->state, "statistics of routers");
 }
 
 static sg_status make_shard(sgi_trainer *t, const sg_model *model, sg_error *err) {
@@ -136,6 +160,7 @@ sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings 
   if (who) t->who = *who;
   t->ranks = t->who.rows;
   st = make_shard(t, model, err);
+  if (!st) st = make_state(t, model, err);
   if (!st && s->bf16) st = sgi_bf16_ready(err);
   if (!st && s->bf16) st = sgi_low_create(model, &t->low, err);
   if (!st) st = sgi_pass_create(model, s->micro_batch, s->seq_len, true, &t->pass, err);
@@ -145,6 +170,7 @@ sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings 
     return st;
   }
   t->model = model;
+  sgi_pass_train(t->pass, true);
   *out = t;
   return SG_OK;
 }
@@ -164,6 +190,7 @@ void sgi_trainer_free(sgi_trainer *t) {
   sgi_free(t->bounds);
   sgi_free(t->metrics);
   sgi_free(t->squares);
+  sgi_free(t->state);
   sgi_free(t->partial);
   sgi_free(t->room);
   for (size_t i = 0; i < SGI_MAX_MOMENTS; i++) sgi_free(t->moment[i]);
@@ -213,7 +240,15 @@ static double shared_norm(const sgi_trainer *t, const float *x) {
   return sgi_norm_of(part);
 }
 
-double sgi_trainer_param_norm(const sgi_trainer *t) { return shared_norm(t, t->model->arena); }
+double sgi_trainer_param_norm(const sgi_trainer *t) {
+  const sg_model *m = t->model;
+  double norm = shared_norm(t, m->arena), state = 0;
+  for (size_t i = 0; i < m->table.count; i++)
+    if (m->table.rows[i].state)
+      state += sgi_kernel_table()->sum_squares(m->arena + m->table.rows[i].offset, m->table.rows[i].count);
+  double rest = norm * norm - state;
+  return rest < 0 ? 0 : state != 0 ? sqrt(rest) : norm; /* NaN stays what it is */
+}
 
 static size_t count_targets(const sgi_trainer *t, const sgi_batch *batch) {
   size_t counted = 0;
@@ -273,6 +308,7 @@ static sg_status part_gradient(sgi_trainer *t, const sgi_batch *part, float scal
     if (!st) st = sgi_pass_loss(t->pass, sum, grad, scale, err);
     if (b + rows == part->B) sgi_parts_last(t->parts);
     if (!st) st = sgi_pass_backward(t->pass, grad, err);
+    if (!st) sgi_pass_settle(t->pass, t->model);
   }
   if (!st) sgi_parts_end(t->parts);
   return st;
@@ -286,6 +322,20 @@ static void add_metrics(sgi_metrics *sum, const sgi_metrics *m) {
   sum->rows += m->rows;
   sum->added += m->added;
   for (size_t i = 0; i < SG_AUX_NUMBERS; i++) sum->aux[i] += m->aux[i];
+}
+
+/* State after the step: the mean of the parts', in their order, so that ranks do not matter. */
+static void average_state(sgi_trainer *t, float *mean, const float *all, size_t most) {
+  size_t count = sgi_ranks_count(t->ranks), first, end;
+  for (size_t i = 0; i < t->state_floats; i++) {
+    double sum = 0;
+    for (size_t r = 0; r < count; r++) {
+      sgi_parts_of(t->settings.parts, count, r, &first, &end);
+      for (size_t k = 0; k < end - first; k++) sum += (double)all[(r * most + k) * t->state_floats + i];
+    }
+    mean[i] = (float)(sum / (double)t->settings.parts);
+  }
+  move_state(t->model, mean, true);
 }
 
 /* Rows of a rank's first part, and of all its parts. */
@@ -303,6 +353,7 @@ static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *s
   size_t rows = t->settings.batch_size / t->settings.parts, most = most_parts(t), first, count;
   size_t counted = count_targets(t, batch), n = own_rows(t, &first) / rows;
   sgi_metrics *mine = t->metrics + sgi_ranks_count(t->ranks) * most;
+  float *moved = t->state + t->state_floats, *all = moved + most * t->state_floats;
   float scale = counted ? (float)(1.0 / (double)counted) : 0;
   sg_status st = SG_OK;
   memset(mine, 0, most * sizeof *mine);
@@ -312,7 +363,9 @@ static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *s
   sgi_pass_watch(t->pass, in_forward, t);
   for (size_t k = 0; k < n && !st; k++) {
     sgi_batch part = rows_of(batch, first + k * rows, rows);
+    move_state(t->model, t->state, true); /* every part begins with what the step began with */
     st = part_gradient(t, &part, scale, &mine[k], err);
+    move_state(t->model, moved + k * t->state_floats, false);
   }
   sgi_pass_watch(t->pass, NULL, NULL);
   sgi_pass_watch_back(t->pass, NULL, NULL);
@@ -328,6 +381,9 @@ static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *s
     sgi_parts_of(t->settings.parts, sgi_ranks_count(t->ranks), r, &first, &count);
     for (size_t k = 0; k < count - first; k++) add_metrics(sum, &t->metrics[r * most + k]);
   }
+  if (!t->state_floats) return SG_OK;
+  sgi_ranks_gather(t->ranks, moved, all, most * t->state_floats * sizeof *moved);
+  average_state(t, moved, all, most);
   return SG_OK;
 }
 
@@ -382,6 +438,7 @@ static sg_status refuse(sgi_trainer *t, const sgi_batch *batch, const char *why,
   if (alike) sgi_ranks_share(t->ranks, t->grad, t->bounds);
   bool found = sgi_blame_batch(&(sgi_refused){t->model, t->pass, t->grad, &own, t->settings.micro_batch, first}, text);
   if (alike) agree_on(t, found, text);
+  move_state(t->model, t->state, true);
   sgi_parts_drop(t->parts);
   return sgi_fail(err, SG_ERR_NUMERIC, "step %llu (batch %llu of the run): %s: %s; the step was not taken",
                   (unsigned long long)t->steps + 1, (unsigned long long)t->steps, why, text);
@@ -409,6 +466,7 @@ static sg_status refuse_jump(sgi_trainer *t, double norm, sg_error *err) {
     snprintf(where, sizeof where, " (layer %.*s)", (int)strspn(number, "0123456789"), number);
   }
   memset(t->grad, 0, t->model->table.floats * sizeof(float));
+  move_state(t->model, t->state, true);
   return sgi_fail(err, SG_ERR_NUMERIC,
                   "step %llu (batch %llu of the run): the gradient's norm jumps to %g from a median of %g, most of it "
                   "in %s%s; the step was not taken",
@@ -437,11 +495,13 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
                            sgi_step *out, sg_error *err) {
   sgi_metrics sum = {0};
   sgi_batch batch = {t->settings.batch_size, t->settings.seq_len, inputs, targets, starts};
+  move_state(t->model, t->state, false);
   sg_status st = t->steps ? SG_OK : sgi_thresholds_start(t, &batch, err);
   if (!st) st = gradient(t, &batch, &sum, err);
   if (st == SG_ERR_NUMERIC) return refuse(t, &batch, "a norm overflows", false, err);
   if (st) {
     sgi_parts_drop(t->parts);
+    move_state(t->model, t->state, true);
     return st;
   }
   double n = sum.targets ? (double)sum.targets : 1;

@@ -50,8 +50,10 @@ typedef struct sgi_trainer {
   size_t *bounds;   /* (ranks + 1) floats of the shards; this rank's is [from, to) */
   size_t from, to;
   sgi_parts *parts;
-  sgi_metrics *metrics;           /* (ranks, most parts of one) of a batch */
-  double *squares;                /* (ranks, most blocks of one) of a norm */
+  sgi_metrics *metrics; /* (ranks, most parts of one) of a batch */
+  double *squares;      /* (ranks, most blocks of one) of a norm */
+  float *state;         /* (lists, state_floats) of the model's state rows: before the step, of parts */
+  size_t state_floats;
   float *sum;                     /* accumulated gradients of the shard; NULL where accumulation is 1 */
   float *moment[SGI_MAX_MOMENTS]; /* of the shard, n_moments of the optimizer */
   sgi_profile *profile;           /* borrowed, or NULL */

@@ -16,6 +16,7 @@
 #include "ffn/ffn.h"
 #include "math/kernels.h"
 #include "math/quantise.h"
+#include "model/config.h"
 #include "ref/ref.h"
 #include "support/near.h"
 
@@ -42,11 +43,17 @@ static const shape shapes[] = {
     {600, 24, 9, 4, 1, 5, 1, 0},
 };
 static const char *const routers[] = {"product_dense", "dense", "product_key_value", "key_value"};
+/* Of kinds with sub-experts their decompositions, of others options. */
+static const char *const decompositions[] = {"horizontal", "vertical"}, *const gates[] = {"", "jumprelu"};
+enum { VARIANTS = 2 };
+static const char *const *variants_of(const sgi_ffn_ops *ops) {
+  return ops->uses & SGI_USES_EXPERTS ? decompositions : gates;
+}
 static const char *const activations[] = {"identity", "gelu", "relu", "swish"};
 
 /* ---- a layer with its data ------------------------------------------------------------------- */
 
-enum { MAX_TENSORS = 8 };
+enum { MAX_TENSORS = 16 };
 
 typedef struct layer {
   char name[128];
@@ -58,7 +65,7 @@ typedef struct layer {
   sgi_weight weights[MAX_TENSORS];
   const sgi_weight *weight[MAX_TENSORS];
   float *x, *y, *dx, *dy;
-  sgi_arena saved, scratch_forward, scratch_backward;
+  sgi_arena saved, shared, scratch_forward, scratch_backward;
 } layer;
 
 static void *poisoned(size_t bytes) {
@@ -74,21 +81,29 @@ static float *floats(size_t count) { return poisoned(count * sizeof(float)); }
 
 /* False where the kind does not take these settings. */
 static bool make_config(sg_config *c, const sgi_ffn_ops *ops, const shape *s, const char *router,
-                        const char *activation, const char *gates) {
+                        const char *activation, const char *variant) {
   *c = (sg_config){
       .vocab_size = 3, .hidden_size = s->D, .head_dim = 2, .num_heads = 1, .num_layers = 1, .max_position = 1};
   c->rms_norm_eps = 1e-6;
   c->rope_theta = 1e4;
-  c->num_neurons = s->F;
+  if (!ops->pool) c->num_neurons = s->F;
+  if (ops->uses & SGI_USES_EXPERTS) {
+    c->num_experts = (size_t)sqrt((double)s->F);
+    c->expert_dim = s->Q;
+  }
+  snprintf(c->decomposition, sizeof c->decomposition, "%s", ops->uses & SGI_USES_EXPERTS ? variant : "");
   if (ops->uses & SGI_USES_CHANNELS) c->num_channels = s->C;
   if (ops->uses & SGI_USES_TOP_K) c->top_k = s->K;
   if (ops->uses & SGI_USES_KEY_DIM) c->key_dim = s->Q;
   snprintf(c->feedforward, sizeof c->feedforward, "%s", ops->name);
   snprintf(c->router, sizeof c->router, "%s", router);
   snprintf(c->activation, sizeof c->activation, "%s", activation);
-  snprintf(c->options.gates, sizeof c->options.gates, "%s", gates);
-  if (*gates) c->options.bandwidth = 0.6;
-  return sg_config_check(c, NULL) == SG_OK;
+  snprintf(c->options.gates, sizeof c->options.gates, "%s", ops->uses & SGI_USES_EXPERTS ? "" : variant);
+  if (c->options.gates[0]) c->options.bandwidth = 0.6;
+  if (sg_config_check(c, NULL) != SG_OK) return false;
+  sg_config whole = *c;
+  sgi_config_view(&whole, 0, c);
+  return true;
 }
 
 /* Weights as they start (biases and gains not 0 and 1), inputs and gradients normal. */
@@ -104,13 +119,13 @@ static void fill(layer *l, const shape *s) {
 }
 
 static bool open_layer(layer *l, const sgi_ffn_ops *ops, const shape *s, const char *router, const char *activation,
-                       const char *gates) {
+                       const char *variant) {
   memset(l, 0, sizeof *l);
-  if (!make_config(&l->config, ops, s, router, activation, gates)) return false;
+  if (!make_config(&l->config, ops, s, router, activation, variant)) return false;
   l->ops = ops;
   l->n = s->n;
   snprintf(l->name, sizeof l->name, "%s %s %s%s%s n=%zu D=%zu F=%zu C=%zu K=%zu Q=%zu", ops->name, router, activation,
-           *gates ? " " : "", gates, s->n, s->D, s->F, l->config.num_channels, l->config.top_k, l->config.key_dim);
+           *variant ? " " : "", variant, s->n, s->D, s->F, l->config.num_channels, l->config.top_k, l->config.key_dim);
   assert_int_equal(ops->tensors(&l->config, "mlp.", &l->table, NULL), SG_OK);
   assert_true(l->table.count <= MAX_TENSORS);
   l->w = floats(l->table.floats);
@@ -125,11 +140,13 @@ static bool open_layer(layer *l, const sgi_ffn_ops *ops, const shape *s, const c
   l->y = floats(s->n * s->D);
   l->dx = floats(s->n * s->D);
   l->dy = floats(s->n * s->D);
-  sgi_arena saved = {0}, forward = {0}, backward = {0};
+  sgi_arena saved = {0}, shared = {0}, forward = {0}, backward = {0};
   ops->saved(&l->config, s->n, &saved);
   ops->scratch(&l->config, s->n, false, &forward);
   ops->scratch(&l->config, s->n, true, &backward);
   assert_true(backward.used >= forward.used); /* a pass with gradients runs both in one block */
+  if (ops->shared) ops->shared(&l->config, s->n, true, &shared);
+  l->shared = block(shared.used);
   l->saved = block(saved.used);
   l->scratch_forward = block(forward.used);
   l->scratch_backward = block(backward.used);
@@ -142,6 +159,7 @@ static void close_layer(layer *l) {
   float *all[] = {l->w, l->dw, l->x, l->y, l->dx, l->dy};
   for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);
   sgi_free(l->saved.base);
+  sgi_free(l->shared.base);
   sgi_free(l->scratch_forward.base);
   sgi_free(l->scratch_backward.base);
 }
@@ -154,13 +172,24 @@ static void run(layer *l) {
   memset(l->y, 0xff, bytes);
   memset(l->dx, 0xff, bytes);
   memset(l->saved.base, 0xff, l->saved.size);
+  memset(l->shared.base, 0xff, l->shared.size);
   memset(l->scratch_forward.base, 0xff, l->scratch_forward.size);
   memset(l->scratch_backward.base, 0xff, l->scratch_backward.size);
-  sgi_ffn_call call = {
-      .config = &l->config, .w = l->weight, .n = l->n, .saved = l->saved, .scratch = l->scratch_forward};
+  sgi_ffn_call call = {.config = &l->config,
+                       .w = l->weight,
+                       .n = l->n,
+                       .saved = l->saved,
+                       .shared = l->shared,
+                       .scratch = l->scratch_forward};
   assert_int_equal(sgi_ffn_forward(l->ops, &call, l->y, l->x), SG_OK);
-  call = (sgi_ffn_call){
-      .config = &l->config, .w = l->weight, .dw = dw, .n = l->n, .saved = l->saved, .scratch = l->scratch_backward};
+  call = (sgi_ffn_call){.config = &l->config,
+                        .w = l->weight,
+                        .dw = dw,
+                        .n = l->n,
+                        .saved = l->saved,
+                        .shared = l->shared,
+                        .scratch = l->scratch_backward};
+  if (l->ops->clear) l->ops->clear(&l->config, l->n, l->shared);
   assert_int_equal(sgi_ffn_backward(l->ops, &call, l->dx, l->dy, l->x), SG_OK);
 }
 
@@ -187,13 +216,13 @@ static void each_layer(void (*use)(layer *l, const shape *s)) {
     size_t n_activations = ops->uses & SGI_USES_ACTIVATION ? SGI_COUNT(activations) : 1, accepted = 0;
     for (size_t r = 0; r < n_routers; r++)
       for (size_t a = 0; a < n_activations; a++)
-        for (size_t s = 0; s < 2 * SGI_COUNT(shapes); s++) {
+        for (size_t s = 0; s < VARIANTS * SGI_COUNT(shapes); s++) {
           layer l;
           const shape *size = &shapes[s % SGI_COUNT(shapes)];
-          const char *gates = s < SGI_COUNT(shapes) ? "" : "jumprelu";
+          const char *variant = variants_of(ops)[s / SGI_COUNT(shapes)];
           const char *router = ops->uses & SGI_USES_ROUTER ? routers[r] : "";
           const char *activation = ops->uses & SGI_USES_ACTIVATION ? activations[a] : ops->default_activation;
-          if (!open_layer(&l, ops, size, router, activation, gates)) continue;
+          if (!open_layer(&l, ops, size, router, activation, variant)) continue;
           use(&l, size);
           close_layer(&l);
           accepted++;
@@ -217,7 +246,7 @@ static void refusals_are_the_reference_s(void **state) {
         layer l;
         const char *router = ops->uses & SGI_USES_ROUTER ? routers[r] : "";
         const char *activation = a < SGI_COUNT(activations) ? activations[a] : ops->default_activation;
-        bool taken = open_layer(&l, ops, &shapes[1], router, activation, "");
+        bool taken = open_layer(&l, ops, &shapes[1], router, activation, variants_of(ops)[0]);
         if (taken != ref_ffn_takes(&l.config))
           fail_msg("%s with router \"%s\" and %s is %s", ops->name, router, activation,
                    taken ? "taken; the reference knows of no such thing" : "refused; the reference takes it");
@@ -444,8 +473,8 @@ static void check_tensors(layer *l, const shape *s) {
     if (row->decay != forms[i].decay) fail_msg("%s: %s: weight decay should be %d", l->name, name, forms[i].decay);
     char start[2] = {forms[i].start, 0};
     double sigma = *start == '0' ? 0 : 1 / sqrt((double)ref_factor(&l->config, *start == '1' ? "" : start));
-    if (row->init == SGI_INIT_ONE || (row->init == SGI_INIT_ZERO) != (*start == '0') ||
-        (*start != '0' && fabs(row->sigma - sigma) > 1e-12))
+    if ((row->init == SGI_INIT_ONE) != (*start == 'I') || (row->init == SGI_INIT_ZERO) != (*start == '0') ||
+        (*start != '0' && *start != 'I' && fabs(row->sigma - sigma) > 1e-12))
       fail_msg("%s: %s starts with deviation %g, expected %g", l->name, name, row->sigma, sigma);
   }
 }
@@ -461,6 +490,7 @@ static sgi_ffn_call forward_call(const layer *l, const sgi_tap *tap) {
                         .w = l->weight,
                         .n = l->n,
                         .saved = l->saved,
+                        .shared = l->shared,
                         .scratch = l->scratch_forward,
                         .tap = tap};
 }

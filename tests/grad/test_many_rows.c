@@ -96,6 +96,7 @@ static void one_kind(const char *kind) {
   sg_config c = small_config(kind);
   sg_model *m;
   c.vocab_size = V, c.max_position = T, c.num_neurons = 1024; /* rows of V, F and 2F are padded */
+  small_experts(&c);
   assert_sg_ok(sg_model_create(&c, 3, &m, err));
   static int32_t inputs[N], targets[N];
   sgi_rng r = sgi_rng_make(4, SGI_STREAM_SAMPLE, 0);

@@ -178,6 +178,7 @@ static void each_model(void (*use)(const char *name, sg_model *m)) {
       snprintf(c.feedforward, sizeof c.feedforward, "%s", ops->name);
       snprintf(c.activation, sizeof c.activation, "%s", ops->default_activation);
       if (ops->uses & SGI_USES_ROUTER) snprintf(c.router, sizeof c.router, "%s", routers[r]);
+      small_experts(&c);
       if (sg_config_check(&c, NULL)) continue;
       char name[96];
       snprintf(name, sizeof name, "%s %s", c.feedforward, c.router);

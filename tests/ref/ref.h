@@ -23,6 +23,7 @@ typedef struct ref_model {
   sg_config config;
   ref_tensor *tensors;
   size_t count;
+  double *gates[2]; /* monet: (n,C,N) of the router that ran last, for the layers that share it */
 } ref_model;
 
 /* Copies the tensors. New: ref_close. */
@@ -84,16 +85,16 @@ typedef struct ref_choice {
   uint64_t multiply_adds; /* added to: of matrix products */
 } ref_choice;
 
-/* What a tensor of a kind should be, said once more than in src/ffn: dims as letters of the
- * configuration (D, F, C, K, Q, and S = sqrt(F)) with factors, "2F D"; start: the letter whose root
- * the standard deviation is one over, '0' zeros, '1' a deviation of 1; decay: weight decay
- * applies. */
+/* What a tensor of a kind should be, said once more than in src/ffn: dims as products of a number
+ * and letters of the configuration, "2F D": D, F, C, K, Q, N sub-experts, M width of an expert, and
+ * S = sqrt(F), E = D/2, W = M/2, P = N M, R = N W; start: the letter whose root the standard
+ * deviation is one over, '0' zeros, '1' a deviation of 1, 'I' ones; decay: weight decay applies. */
 typedef struct ref_form {
   const char *name, *dims;
   char start;
   bool decay;
 } ref_form;
-enum { REF_MOST_FORMS = 8 };
+enum { REF_MOST_FORMS = 18 };
 /* The tensors of the config's kind with its router into out, in any order; how many, 0 where the
  * kind has no reference. */
 size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]);
@@ -104,7 +105,7 @@ size_t ref_factor(const sg_config *c, const char *text);
 
 /* y (n,D) of the kind that the config names; tensors are named prefix + ... . False where the kind
  * has no reference. */
-bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice);
+bool ref_ffn(ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice);
 
 /* ---- the model (ref_model.c) ----------------------------------------------------------------- */
 
@@ -122,7 +123,7 @@ typedef struct ref_result {
   size_t targets;
 } ref_result;
 
-bool ref_forward(const ref_model *m, const ref_batch *b, ref_result *r);
+bool ref_forward(ref_model *m, const ref_batch *b, ref_result *r);
 /* How often a layer's sublayers run in a pass. */
 size_t ref_evaluations(const sg_config *c);
 

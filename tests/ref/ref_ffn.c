@@ -1,5 +1,6 @@
-/* The feedforward layers: four routers, five kinds. Token by token. */
+/* The feedforward layers: routers and kinds. Token by token. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,6 +220,134 @@ static void moe(const ref_model *m, const char *prefix, size_t i, double *y, con
   free(index);
 }
 
+/* ---- monet ----------------------------------------------------------------------------------- */
+
+/* The x with a share s of a normal above it, by halving. */
+static double normal_above(double s) {
+  double low = -40, high = 40;
+  for (int i = 0; i < 200; i++) {
+    double x = (low + high) / 2;
+    if (0.5 * erfc(x / sqrt(2)) > s)
+      low = x;
+    else
+      high = x;
+  }
+  return low;
+}
+
+static bool has_router(const sg_config *c) { return c->router_group <= 1 || c->layer % c->router_group == 0; }
+
+/* g (n,C,N) of one axis: a softmax of the scores whose normed value is at least theta. */
+static void monet_gates(const ref_model *m, const char *prefix, int axis, size_t n, double *g, const double *x,
+                        ref_choice *choice) {
+  const sg_config *c = &m->config;
+  size_t C = c->num_channels, N = c->num_experts, D = c->hidden_size;
+  const ref_tensor *w = ref_find(m, prefix, axis ? "router.w2.weight" : "router.w1.weight");
+  const double *mean = ref_find(m, prefix, axis ? "router.running_mean2" : "router.running_mean1")->data;
+  const double *variance = ref_find(m, prefix, axis ? "router.running_var2" : "router.running_var1")->data;
+  double quantile = c->top_k == N ? -INFINITY : normal_above((double)c->top_k / (double)N);
+  choice->multiply_adds += ref_linear(g, x, w->data, n, D, C * N);
+  for (size_t i = 0; i < n * C; i++) {
+    double *z = g + i * N, most = -INFINITY, sum = 0;
+    for (size_t k = 0; k < N; k++) most = fmax(most, z[k]);
+#define NORMED(z) (((z)-mean[i % C]) / sqrt(variance[i % C] + 1e-5))
+    double theta = fmin(NORMED(most), quantile);
+    for (size_t k = 0; k < N; k++) {
+      bool passes = NORMED(z[k]) >= theta;
+      decide(choice, passes);
+      z[k] = passes ? exp(z[k] - most) : 0;
+      sum += z[k];
+    }
+#undef NORMED
+    for (size_t k = 0; k < N; k++) z[k] /= sum;
+  }
+}
+
+static double squared_relu(const ref_model *m, const char *prefix, const char *which, size_t row, const double *x,
+                           ref_choice *choice) {
+  char weight[32], bias[32];
+  size_t D = m->config.hidden_size;
+  snprintf(weight, sizeof weight, "moe.%s.weight", which);
+  snprintf(bias, sizeof bias, "moe.%s.bias", which);
+  double a = ref_dot(ref_find(m, prefix, weight)->data + row * D, x, D) + ref_find(m, prefix, bias)->data[row];
+  decide(choice, a > 0);
+  return a > 0 ? a * a : 0;
+}
+
+/* What a composed layer reads: of the horizontal form the first of each. */
+typedef struct monet_maps {
+  bool vertical;
+  const double *own[2], *crossed[2], *b[2]; /* by half of y: v11, v21; v12, v22; b1, b2 */
+} monet_maps;
+
+static monet_maps monet_open(const ref_model *m, const char *prefix) {
+  static const char *const names[3][2] = {
+      {"moe.v11.weight", "moe.v21.weight"}, {"moe.v12.weight", "moe.v22.weight"}, {"moe.b1", "moe.b2"}};
+  monet_maps o = {.vertical = !strcmp(m->config.decomposition, "vertical")};
+  if (!o.vertical) {
+    o.own[0] = ref_find(m, prefix, "moe.v.weight")->data;
+    o.b[0] = ref_find(m, prefix, "moe.b")->data;
+    return o;
+  }
+  for (int k = 0; k < 2; k++) {
+    o.own[k] = ref_find(m, prefix, names[0][k])->data;
+    o.crossed[k] = ref_find(m, prefix, names[1][k])->data;
+    o.b[k] = ref_find(m, prefix, names[2][k])->data;
+  }
+  return o;
+}
+
+/* y (D) += gate times the output of expert (i,j), whose hidden units are first of i and, vertical,
+ * second of j. */
+static void monet_expert(const sg_config *c, const monet_maps *o, size_t i, size_t j, double gate, const double *first,
+                         const double *second, double *y) {
+  size_t D = c->hidden_size, N = c->num_experts, M = c->expert_dim, W = M / 2;
+  for (size_t d = 0; d < D; d++) {
+    double sum;
+    if (!o->vertical) {
+      sum = ref_dot(o->own[0] + (d * N + j) * M, first + i * M, M) + o->b[0][j * D + d];
+    } else {
+      size_t upper = d >= D / 2, e = d - upper * (D / 2), own = upper ? j : i;
+      sum = ref_dot(o->own[upper] + (e * N + own) * W, first + i * W, W) +
+            ref_dot(o->crossed[upper] + (e * N + own) * W, second + j * W, W) + o->b[upper][own * (D / 2) + e];
+    }
+    y[d] += gate * sum;
+  }
+}
+
+/* Expert by expert: y = sum over heads, i, j of g1[i] g2[j] times what the composed expert (i,j)
+ * makes of x. */
+static void monet_row(const ref_model *m, const char *prefix, size_t row, double *y, const double *x,
+                      ref_choice *choice) {
+  const sg_config *c = &m->config;
+  size_t C = c->num_channels, N = c->num_experts, M = c->expert_dim, D = c->hidden_size, W = M / 2;
+  monet_maps o = monet_open(m, prefix);
+  double *first = ref_alloc(N * M, sizeof *first), *second = ref_alloc(N * M, sizeof *second);
+  for (size_t k = 0; k < N * (o.vertical ? W : M); k++)
+    first[k] = squared_relu(m, prefix, o.vertical ? "u1" : "u", k, x, choice);
+  for (size_t k = 0; k < N * W && o.vertical; k++) second[k] = squared_relu(m, prefix, "u2", k, x, choice);
+  memset(y, 0, D * sizeof *y);
+  for (size_t i = 0; i < N; i++)
+    for (size_t j = 0; j < N; j++) {
+      double gate = 0;
+      for (size_t h = 0; h < C; h++) gate += m->gates[0][(row * C + h) * N + i] * m->gates[1][(row * C + h) * N + j];
+      if (gate > 0) monet_expert(c, &o, i, j, gate, first, second, y);
+    }
+  choice->multiply_adds += 2 * D * N * M + 2 * C * N * M; /* of the form that shares what experts have in common */
+  free(first);
+  free(second);
+}
+
+/* Gates of all rows, where the layer has a router. */
+static void prepare(ref_model *m, const char *prefix, size_t n, const double *x, ref_choice *choice) {
+  if (strcmp(m->config.feedforward, "monet") || !has_router(&m->config)) return;
+  for (int axis = 0; axis < 2; axis++) {
+    free(m->gates[axis]);
+    m->gates[axis] = ref_alloc(n * m->config.num_channels * m->config.num_experts, sizeof(double));
+    monet_gates(m, prefix, axis, n, m->gates[axis], x, choice);
+  }
+}
+
 /* ---- the list -------------------------------------------------------------------------------- */
 
 static void sgatlin_row(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *c) {
@@ -241,16 +370,27 @@ static void glu_row(const ref_model *m, const char *prefix, size_t i, double *y,
 static const struct ref_kind {
   const char *name;
   void (*row)(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *choice);
-  ref_form forms[6];
-  const char *router, *activation;
+  ref_form forms[16];
+  const char *router, *activation, *decomposition;
 } kinds[] = {
-    {"sgatlin", sgatlin_row, {{"experts.w_in", "C F D", 'F', true}, {"experts.w_out", "C F D", 'F', true}}, NULL, NULL},
+    {"sgatlin",
+     sgatlin_row,
+     {{"experts.w_in", "C F D", 'F', true}, {"experts.w_out", "C F D", 'F', true}},
+     NULL,
+     NULL,
+     NULL},
     {"peer",
      peer_row,
      {{"experts.w_in", "F D", 'F', true}, {"experts.w_out", "F D", 'F', true}},
      "product_key_value",
-     "gelu"},
-    {"mlp", mlp_row, {{"up_proj.weight", "F D", 'D', true}, {"down_proj.weight", "D F", 'F', true}}, NULL, "gelu"},
+     "gelu",
+     NULL},
+    {"mlp",
+     mlp_row,
+     {{"up_proj.weight", "F D", 'D', true}, {"down_proj.weight", "D F", 'F', true}},
+     NULL,
+     "gelu",
+     NULL},
     {"glu",
      glu_row,
      {{"gate_up_proj.weight", "2F D", 'D', true},
@@ -258,7 +398,8 @@ static const struct ref_kind {
       {"down_proj.weight", "D F", 'F', true},
       {"down_proj.bias", "D", '0', false}},
      NULL,
-     "sigmoid"},
+     "sigmoid",
+     NULL},
     {"moe",
      moe,
      {{"gate.weight", "C D", 'D', true},
@@ -267,7 +408,40 @@ static const struct ref_kind {
       {"experts.down_proj.weight", "C D F", 'F', true},
       {"experts.down_proj.bias", "C D", '0', false}},
      NULL,
-     "sigmoid"},
+     "sigmoid",
+     NULL},
+#define MONET_ROUTER \
+  {"router.w1.weight", "CN D", 'D', true}, {"router.w2.weight", "CN D", 'D', true}, \
+      {"router.running_mean1", "C", '0', false}, {"router.running_var1", "C", 'I', false}, \
+      {"router.running_mean2", "C", '0', false}, { \
+    "router.running_var2", "C", 'I', false \
+  }
+    {"monet",
+     monet_row,
+     {MONET_ROUTER,
+      {"moe.u.weight", "P D", 'D', true},
+      {"moe.u.bias", "P", '0', false},
+      {"moe.v.weight", "D P", 'P', true},
+      {"moe.b", "N D", '0', false}},
+     NULL,
+     "relu2",
+     "horizontal"},
+    {"monet",
+     monet_row,
+     {MONET_ROUTER,
+      {"moe.u1.weight", "R D", 'D', true},
+      {"moe.u1.bias", "R", '0', false},
+      {"moe.u2.weight", "R D", 'D', true},
+      {"moe.u2.bias", "R", '0', false},
+      {"moe.v11.weight", "E R", 'R', true},
+      {"moe.v12.weight", "E R", 'R', true},
+      {"moe.v21.weight", "E R", 'R', true},
+      {"moe.v22.weight", "E R", 'R', true},
+      {"moe.b1", "N E", '0', false},
+      {"moe.b2", "N E", '0', false}},
+     NULL,
+     "relu2",
+     "vertical"},
 };
 
 static const struct {
@@ -282,14 +456,16 @@ static const struct {
 
 static const struct ref_kind *kind_of(const sg_config *c) {
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (!strcmp(kinds[i].name, c->feedforward)) return &kinds[i];
+    if (!strcmp(kinds[i].name, c->feedforward) &&
+        (!kinds[i].decomposition || !strcmp(kinds[i].decomposition, c->decomposition)))
+      return &kinds[i];
   return NULL;
 }
 
 size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]) {
   const struct ref_kind *k = kind_of(c);
   size_t n = 0;
-  for (size_t i = 0; k && i < 6 && k->forms[i].name; i++) out[n++] = k->forms[i];
+  for (size_t i = 0; k && i < 16 && k->forms[i].name; i++) out[n++] = k->forms[i];
   for (size_t r = 0; k && *c->router && r < sizeof routers / sizeof *routers; r++)
     for (size_t i = 0; i < 2 && !strcmp(routers[r].name, c->router); i++) out[n++] = routers[r].forms[i];
   if (k && has_gates(c)) out[n++] = (ref_form){"router.threshold", "C", '0', false};
@@ -306,20 +482,30 @@ size_t ref_factor(const sg_config *c, const char *text) {
   char *letter;
   size_t times = strtoul(text, &letter, 10);
   if (letter == text) times = 1;
-  size_t value = *letter == 'D'   ? c->hidden_size
-                 : *letter == 'F' ? c->num_neurons
-                 : *letter == 'C' ? c->num_channels
-                 : *letter == 'K' ? c->top_k
-                 : *letter == 'Q' ? c->key_dim
-                 : *letter == 'S' ? sub_keys(c)
-                                  : 1;
-  return times * value;
+  for (; *letter; letter++) {
+    size_t value = *letter == 'D'   ? c->hidden_size
+                   : *letter == 'F' ? c->num_neurons
+                   : *letter == 'C' ? c->num_channels
+                   : *letter == 'K' ? c->top_k
+                   : *letter == 'Q' ? c->key_dim
+                   : *letter == 'S' ? sub_keys(c)
+                   : *letter == 'N' ? c->num_experts
+                   : *letter == 'M' ? c->expert_dim
+                   : *letter == 'E' ? c->hidden_size / 2
+                   : *letter == 'W' ? c->expert_dim / 2
+                   : *letter == 'P' ? c->num_experts * c->expert_dim
+                   : *letter == 'R' ? c->num_experts * (c->expert_dim / 2)
+                                    : 1;
+    times *= value;
+  }
+  return times;
 }
 
-bool ref_ffn(const ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice) {
+bool ref_ffn(ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice) {
   const struct ref_kind *k = kind_of(&m->config);
   size_t D = m->config.hidden_size;
   ref_choice nobody = {0};
+  if (k) prepare(m, prefix, n, x, choice ? choice : &nobody);
   for (size_t i = 0; k && i < n; i++) k->row(m, prefix, i, y + i * D, x + i * D, choice ? choice : &nobody);
   return k != NULL;
 }

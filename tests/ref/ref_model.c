@@ -35,6 +35,7 @@ void ref_close(ref_model *m) {
   if (!m) return;
   for (size_t i = 0; i < m->count; i++) free(m->tensors[i].data);
   free(m->tensors);
+  for (int k = 0; k < 2; k++) free(m->gates[k]);
   free(m);
 }
 
@@ -90,6 +91,7 @@ static void attention_sublayer(const ref_model *m, size_t layer, const ref_batch
 /* The model as a layer's feedforward sees it: with the fields of that layer's kind. */
 static ref_model seen_by(const ref_model *m, size_t layer) {
   ref_model own = *m;
+  own.config.layer = layer;
   const sg_feedforward *f = m->config.feedforwards + m->config.layers[layer].feedforward;
   if (!m->config.layers[layer].feedforward) return own;
   f--;
@@ -101,11 +103,15 @@ static ref_model seen_by(const ref_model *m, size_t layer) {
   own.config.top_k = f->top_k;
   own.config.key_dim = f->key_dim;
   own.config.options = f->options;
+  memcpy(own.config.decomposition, f->decomposition, SG_NAME);
+  own.config.num_experts = f->num_experts;
+  own.config.expert_dim = f->expert_dim;
+  own.config.router_group = f->router_group;
   return own;
 }
 
 /* y = FFN(RMSNorm(x)). */
-static bool ffn_sublayer(const ref_model *m, size_t layer, size_t n, double *y, const double *x, ref_choice *choice) {
+static bool ffn_sublayer(ref_model *m, size_t layer, size_t n, double *y, const double *x, ref_choice *choice) {
   size_t D = m->config.hidden_size;
   char prefix[64], mlp[96];
   while (m->config.layers[layer].feedforward_as) layer = (size_t)m->config.layers[layer].feedforward_as - 1;
@@ -115,6 +121,7 @@ static bool ffn_sublayer(const ref_model *m, size_t layer, size_t n, double *y, 
   ref_rmsnorm(xn, x, ref_find(m, prefix, "post_attention_layernorm.weight")->data, n, D, m->config.rms_norm_eps);
   ref_model own = seen_by(m, layer);
   bool known = ref_ffn(&own, mlp, n, y, xn, choice);
+  memcpy(m->gates, own.gates, sizeof m->gates);
   free(xn);
   return known;
 }
@@ -124,7 +131,7 @@ static void add_to(double *x, double a, const double *y, size_t count) {
 }
 
 /* k = Attn(x) + FFN(x) of one layer, whichever it has. */
-static bool field(const ref_model *m, size_t l, const ref_batch *b, double *k, const double *x, ref_choice *choice) {
+static bool field(ref_model *m, size_t l, const ref_batch *b, double *k, const double *x, ref_choice *choice) {
   const sg_layer *layer = &m->config.layers[l];
   unsigned without = layer->absent | layer->pruned;
   size_t n = b->B * b->T, count = n * m->config.hidden_size;
@@ -141,7 +148,7 @@ static bool is_form(const ref_model *m, const char *name) { return !strcmp(m->co
 
 /* One step of length h, from the Butcher tables: x += h sum b_i k_i, k_i = f(x + h sum a_ij
  * k_j). */
-static bool ode_step(const ref_model *m, size_t l, const ref_batch *b, double *x, double h, ref_choice *choice) {
+static bool ode_step(ref_model *m, size_t l, const ref_batch *b, double *x, double h, ref_choice *choice) {
   static const double half[4][4] = {{0}, {0.5}}, classic[4][4] = {{0}, {0.5}, {0, 0.5}, {0, 0, 1}};
   static const double one[4] = {1}, second[4] = {0, 1}, four[4] = {1. / 6, 1. / 3, 1. / 3, 1. / 6};
   bool rk4 = is_form(m, "rk4"), midpoint = is_form(m, "midpoint");
@@ -165,7 +172,7 @@ size_t ref_evaluations(const sg_config *c) {
   return stages * (c->ode_steps ? c->ode_steps : 1);
 }
 
-static bool one_layer(const ref_model *m, size_t l, const ref_batch *b, double *x, ref_choice *choice) {
+static bool one_layer(ref_model *m, size_t l, const ref_batch *b, double *x, ref_choice *choice) {
   const sg_layer *layer = &m->config.layers[l];
   unsigned without = layer->absent | layer->pruned;
   size_t n = b->B * b->T, count = n * m->config.hidden_size, steps = m->config.ode_steps ? m->config.ode_steps : 1;
@@ -197,7 +204,7 @@ static void loss(const ref_model *m, const ref_batch *b, const double *logits, r
   r->loss = r->targets ? sum / (double)r->targets : 0;
 }
 
-bool ref_forward(const ref_model *m, const ref_batch *b, ref_result *r) {
+bool ref_forward(ref_model *m, const ref_batch *b, ref_result *r) {
   const sg_config *c = &m->config;
   size_t n = b->B * b->T, D = c->hidden_size, V = c->vocab_size;
   const double *E = ref_find(m, "", "model.embed_tokens.weight")->data;

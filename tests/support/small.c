@@ -7,6 +7,15 @@
 #include "model/config.h"
 #include "model/presets.h"
 
+void small_experts(sg_config *c) {
+  if (!(sgi_ffn_of(c)->uses & SGI_USES_EXPERTS)) return;
+  snprintf(c->decomposition, sizeof c->decomposition, "horizontal");
+  c->num_neurons = 0;
+  c->num_experts = 5;
+  c->expert_dim = 4;
+  c->router_group = c->num_layers;
+}
+
 sg_config small_config(const char *kind) {
   const sgi_ffn_ops *ffn = sgi_ffn_find(kind, NULL);
   sgi_preset_t preset;
@@ -28,6 +37,7 @@ sg_config small_config(const char *kind) {
   if (ffn->uses & SGI_USES_CHANNELS) c.num_channels = 3;
   if (ffn->uses & SGI_USES_TOP_K) c.top_k = 2;
   if (ffn->uses & SGI_USES_KEY_DIM) c.key_dim = 8;
+  small_experts(&c);
   return c;
 }
 
@@ -58,6 +68,16 @@ static const char LINEAR[] =
     " {\"attention\": {\"same_as\": 0}, \"feedforward\": false},"
     " {}]";
 
+/* Routers shared by two layers, vertical; one of its own, horizontal; with others between. */
+static const char SHARED[] =
+    "[{\"feedforward\": {\"kind\": \"monet\", \"decomposition\": \"vertical\", \"activation\": \"relu2\", "
+    "\"num_channels\": 3, \"num_experts\": 4, \"expert_dim\": 6, \"top_k\": 2, \"router_group\": 2}},"
+    " {\"feedforward\": {\"kind\": \"monet\", \"decomposition\": \"vertical\", \"activation\": \"relu2\", "
+    "\"num_channels\": 3, \"num_experts\": 4, \"expert_dim\": 2, \"top_k\": 2, \"router_group\": 2}},"
+    " {},"
+    " {\"attention\": false, \"feedforward\": {\"kind\": \"monet\", \"decomposition\": \"horizontal\", "
+    "\"activation\": \"relu2\", \"num_channels\": 2, \"num_experts\": 3, \"expert_dim\": 3, \"top_k\": 1}}]";
+
 bool mixed_config(size_t i, sg_config *out, const char **name) {
   static const struct {
     const char *name, *layers;
@@ -67,7 +87,9 @@ bool mixed_config(size_t i, sg_config *out, const char **name) {
              {"mixed, parallel", LAYERS, 9, "parallel", NULL},
              {"mixed, pruned", LAYERS, 9, NULL, "[0, 3, 15]"},
              {"linear", LINEAR, 5, NULL, NULL},
-             {"linear, parallel", LINEAR, 5, "parallel", NULL}};
+             {"linear, parallel", LINEAR, 5, "parallel", NULL},
+             {"shared routers", SHARED, 4, NULL, NULL},
+             {"shared routers, parallel", SHARED, 4, "parallel", NULL}};
   if (i >= SGI_COUNT(all)) return false;
   sg_config plain = small_config("sgatlin");
   plain.num_layers = all[i].n;

@@ -10,6 +10,9 @@ enum { SMALL_B = 4, SMALL_T = 24, SMALL_V = 61, SMALL_LAYERS = 2 };
 
 /* Sizes of the kind's own settings come from its uses alone. */
 sg_config small_config(const char *kind);
+/* Of a kind with sub-experts: sizes of those in the place of num_neurons, one router for all
+ * layers. */
+void small_experts(sg_config *c);
 /* Models whose layers differ, by number; false past the last. All kinds, other sizes, tied layers
  * and sublayers, layers without attention, without feedforward, without either; sequential,
  * parallel, pruned. Every generic test meets them: name is what they are called. */

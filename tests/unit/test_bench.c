@@ -22,6 +22,7 @@ static sg_config small(const char *kind) {
   c.num_layers = 2;
   c.num_neurons = c.router[0] ? 144 : 40;
   if (c.num_channels) c.num_channels = 2;
+  if (c.num_experts) c.num_neurons = 0;
   if (c.key_dim) c.key_dim = 8;
   return c;
 }

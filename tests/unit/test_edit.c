@@ -121,7 +121,9 @@ static void zeroed(const sg_model *m, const char *name, ref_random *r) {
   size_t D = m->config.hidden_size;
   bool bias = false;
   const sgi_sublayer *s = sgi_feedforward_of(m, l);
-  for (size_t i = 0; i < s->n_tensors; i++) bias = bias || strstr(m->table.rows[s->row[i]].name, "down_proj.bias");
+  for (size_t i = 0; i < s->n_tensors; i++)
+    bias = bias || strstr(m->table.rows[s->row[i]].name, "down_proj.bias") ||
+           strstr(m->table.rows[s->row[i]].name, "moe.b");
   double norm = 0;
   for (size_t d = 0; d < D; d++) norm += fabs((double)out.data[(T - 2) * D + d]);
   if (bias != (norm > 0)) fail_msg("%s: the layer gives %g without its neurons", name, norm);

@@ -35,7 +35,7 @@ static void kept_beside(const char *model) {
   sg_model *m;
   int32_t ids[N];
   assert_sg_ok(sg_model_load(model, &m, err));
-  const sg_config *c = sg_model_config(m);
+  const sg_config *c = &m->layers[0].config;
   fill_rows(ids);
   char *directory = golden_temporary();
   recorded_rows rows = {ids, ROWS, T};
@@ -46,7 +46,7 @@ static void kept_beside(const char *model) {
   assert_int_equal(bound, SGI_BOUND);
   sgi_neuron_list list;
   assert_sg_ok(sgi_neuron_list_make(m, NULL, r, NULL, NULL, &list, err));
-  size_t looked = 0, channels = c->num_channels ? c->num_channels : 1;
+  size_t looked = 0, channels = sgi_unit_channels(c);
   for (size_t u = 0; u < 40; u++) {
     size_t layer = u % c->num_layers, channel = u % channels, index = (11 * u) % c->num_neurons;
     const sgi_kept *k = sgi_recording_kept(r, layer);
@@ -63,7 +63,7 @@ static void kept_beside(const char *model) {
       for (size_t t = 0; t < T; t++) {
         if (!a[t].chosen) continue;
         float x = (float)a[t].value;
-        count += c->num_channels ? 1 : x > 0;
+        count += sgi_feedforward_of(m, layer)->ffn->routes ? 1 : x > 0;
         if (sgi_label_special(m, NULL, (size_t)inputs[t])) continue;
         sum += (double)x;
         all += fabs((double)x);

@@ -17,8 +17,8 @@ static bool special(const sg_config *c, size_t v) {
 static void writes_of(const char *directory) {
   sg_model *m;
   assert_sg_ok(sg_model_load(directory, &m, err));
-  const sg_config *c = sg_model_config(m);
-  size_t V = c->vocab_size, channels = c->num_channels ? c->num_channels : 1;
+  const sg_config *c = &m->layers[0].config;
+  size_t V = c->vocab_size, channels = sgi_unit_channels(c);
   float *v = ref_alloc(4 * V, sizeof *v);
   for (size_t u = 0; u < 24; u++) {
     size_t layer = u % 2 ? c->num_layers - 1 : 0, channel = u % channels, index = (7 * u) % c->num_neurons;

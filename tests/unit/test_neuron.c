@@ -248,7 +248,7 @@ static void along(const sg_model *m, const char *name, ref_random *r) {
   assert_non_null(site_of(run, l, "mlp.norm", &norm));
   const sg_site *s = site_of(run, l, "router.scores", &score), *x = site_of(run, l, "router.indices", &index);
   const sg_site *g = site_of(run, l, "gate.logits", &gate), *e = site_of(run, l, "gate.indices", &expert);
-  size_t C = c->num_channels ? c->num_channels : 1, K = c->top_k, F = c->num_neurons, D = c->hidden_size;
+  size_t C = sgi_unit_channels(c), K = c->top_k, F = c->num_neurons, D = c->hidden_size;
   for (size_t i = 0; i < 40; i++) {
     size_t t0 = ref_below(r, T), channel = ref_below(r, C), f = ref_below(r, F);
     if (x) f = (size_t)x->index[(t0 * C + channel) * K + ref_below(r, K)]; /* one that fires somewhere */

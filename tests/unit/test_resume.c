@@ -64,7 +64,7 @@ static sgi_settings settings_of(const variant *v) {
                                 {"model.hidden_size", "32"},
                                 {"model.num_hidden_layers", number},
                                 {"model.head_dim", "16"},
-                                {"feedforward.num_neurons", "36"},
+                                {ffn->pool ? "feedforward.num_experts" : "feedforward.num_neurons", "36"},
                                 {"train.steps", "13"},
                                 {"train.batch_size", "4"},
                                 {"train.micro_batch", "2"},

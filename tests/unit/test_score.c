@@ -147,8 +147,8 @@ static double same_category(const sgi_score_words *w, const double *x, size_t ke
 }
 
 static double slow_purity(const sg_model *m, const sgi_score_words *w, size_t K, bool gates) {
-  const sg_config *c = sg_model_config(m);
-  size_t keys = c->num_neurons * (c->num_channels ? c->num_channels : 1);
+  const sg_config *c = &m->layers[0].config;
+  size_t keys = c->num_neurons * sgi_unit_channels(c);
   double *x = malloc(w->n * keys * sizeof *x), mean = 0;
   for (size_t l = 0; l < c->num_layers; l++) {
     for (size_t i = 0; i < w->n; i++) full_vector(m, w, i, l, gates, x + i * keys, keys);

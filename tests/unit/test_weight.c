@@ -62,13 +62,23 @@ static void slices(void **state) {
   for (size_t i = 0; i < SGI_COUNT(types); i++) {
     encode(types[i], data, x, ROWS * WIDTH);
     sgi_weight w = {.dtype = types[i], .rows = ROWS, .width = WIDTH, .data = data};
-    sgi_slice row = {&w, 2 * WIDTH, 1}, column = {&w, 3, WIDTH};
+    sgi_slice row = {.weight = &w, .at = 2 * WIDTH, .stride = 1}, column = {.weight = &w, .at = 3, .stride = WIDTH};
     double want = 0, down = 0;
     for (size_t d = 0; d < WIDTH; d++) want += (double)expected(types[i], x[2 * WIDTH + d]) * (double)x[d];
     for (size_t d = 0; d < ROWS; d++) down += (double)expected(types[i], x[d * WIDTH + 3]) * (double)x[d];
     assert_true(fabs(sgi_slice_dot(&row, x, WIDTH) - want) < 1e-9);
     assert_true(fabs((double)sgi_slice_dot_float(&row, x, WIDTH) - want) < 1e-3);
     assert_true(fabs(sgi_slice_dot(&column, x, ROWS) - down) < 1e-9);
+    /* Two columns one behind the other; nothing. */
+    sgi_slice two = {&w, 3, WIDTH, &w, 4, 2}, none = {0};
+    double both = 0;
+    for (size_t d = 0; d < 4; d++) {
+      float element = expected(types[i], x[d < 2 ? d * WIDTH + 3 : (d - 2) * WIDTH + 4]);
+      assert_true(sgi_slice_at(&two, d) == element && sgi_slice_at(&none, d) == 0);
+      both += (double)element * (double)x[d];
+    }
+    assert_true(fabs(sgi_slice_dot(&two, x, 4) - both) < 1e-9 && sgi_slice_dot(&none, x, WIDTH) == 0);
+    assert_true(sgi_slice_squares(&none, WIDTH) == 0);
     sgi_slice_copy(&row, copy, WIDTH);
     memset(y, 0, sizeof y);
     sgi_slice_add(&row, 2, y, WIDTH);
