@@ -26,6 +26,7 @@
 #define SGATLIN_CLI_H
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "core/arena.h"
@@ -252,7 +253,7 @@ void cli_work_end(cli_work *w);
 
 /* Number of the signal that asked to stop, 0: none. Long commands look at it and end in order, with
  * exit code 128 + cli_stop; a second signal ends the process at once. */
-extern volatile sig_atomic_t cli_stop;
+extern atomic_int cli_stop; /* set by the thread that waits for signals, or by a handler */
 /* Whether it did, for functions that take a stop function. */
 bool cli_stopped(void *user);
 extern volatile sig_atomic_t cli_pipe_gone; /* a write met a closed pipe */

@@ -14,7 +14,7 @@
 #include "core/file.h"
 #include "core/file_guard.h"
 
-volatile sig_atomic_t cli_stop = 0;
+atomic_int cli_stop = 0;
 volatile sig_atomic_t cli_pipe_gone = 0;
 
 static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
