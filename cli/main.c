@@ -47,6 +47,8 @@
   X(cli_sparse_eval) \
   X(cli_sparse_match) \
   X(cli_sparse_feature) \
+  X(cli_circuit) \
+  X(cli_circuit_score) \
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 list='
-cli check/check.h compare/latency.h compare/previous.h compare/prune.h compare/sparse_eval.h compare/sparse_feature.h compare/sparse_match.h compare/sparse_train.h compare/subjects.h compare/svd_score.h data/data.h ffn/ffn.h ffn/kinds.h math/bf16.h math/gemm.h math/kernels.h
+cli check/check.h compare/latency.h compare/previous.h compare/cut.h compare/feature_paths.h compare/feature_score.h compare/prune.h compare/sparse_eval.h compare/sparse_feature.h compare/sparse_match.h compare/sparse_train.h compare/subjects.h compare/svd_score.h data/data.h ffn/ffn.h ffn/kinds.h math/bf16.h math/gemm.h math/kernels.h
 cli model/flops.h model/model.h model/pass.h model/presets.h model/weights.h
 cli names/score.h
 cli read/active.h read/baseline.h read/defect.h read/eval_rows.h read/exact.h read/facts.h

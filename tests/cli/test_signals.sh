@@ -87,6 +87,7 @@ ends "sparse train" TERM sparse train $M --data "$tmp/big.txt" --top-k 2 --featu
 "$SGATLIN" -q sparse train $M --data "$tmp/big.txt" --top-k 2 --features 64 --seq-len 16 -b 64 --buffer 2 --steps 2 -o "$tmp/tc" >"$tmp/out"
 ends "sparse eval" TERM sparse eval $M "$tmp/tc" --data "$tmp/big.txt" --no-baselines
 ends "sparse match" TERM sparse match $M "$tmp/tc" --data "$tmp/big.txt" --max-rows 0
+ends "circuit score" TERM circuit score $M "$tmp/tc" --data "$tmp/big.txt" --prompts 100000 --tokens 8
 ends minimal TERM minimal $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G
 study="--data $tmp/data --set train.seq_len=32 --set train.batch_size=4 --set tokenizer.vocab_size=300 --set train.micro_batch=4"
 # shellcheck disable=SC2086
@@ -108,6 +109,7 @@ ends coactivation TERM coactivation "$tmp/rec"
 ends cka TERM cka $M "$tmp/rec"
 ends usage TERM usage "$tmp/rec"
 ends superposition TERM superposition $M --recording "$tmp/rec"
+ends circuit TERM circuit $M "$tmp/tc" --prompt "The sky"
 ends "sparse feature" TERM sparse feature $M "$tmp/tc" -l 0 -i 0 --recording "$tmp/rec"
 ends verify TERM verify $M
 ends quantize TERM quantize $M --to int8 -o "$tmp/int8"

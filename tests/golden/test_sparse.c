@@ -311,7 +311,7 @@ static void trajectories(void **state) {
 /* tests/golden/comparison/transcoders.safetensors as a set. */
 static sgi_sparse_set transcoders(size_t features) {
   sgi_safetensors *f;
-  sgi_sparse_set s = {.site = SGI_PLACE_MLP, .n = 3, .directory = "transcoders"};
+  sgi_sparse_set s = {.site = SGI_PLACE_MLP, .n = 3, .largest = features, .directory = "transcoders"};
   sgi_arena a = {0};
   assert_sg_ok(sgi_safetensors_open(HERE "transcoders.safetensors", &f, err));
   s.at = sgi_alloc(s.n * sizeof *s.at);
