@@ -28,7 +28,8 @@ static const struct {
     {"/api/locate", api_locate},       {"/api/place", api_place},
     {"/api/facts", api_facts},         {"/api/file", api_file},
     {"/api/documents", api_documents}, {"/api/document", api_document},
-    {"/api/patch", api_patch},
+    {"/api/patch", api_patch},         {"/api/directions", api_directions},
+    {"/api/recall", api_recall},
 };
 
 /* The model's and the recording's files are as they were; answers name no paths, the terminal

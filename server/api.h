@@ -135,5 +135,7 @@ sg_status api_graph(api_call *c, json_t **answer, sg_error *err);
 sg_status api_labels(api_call *c, json_t **answer, sg_error *err);
 sg_status api_name(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neurons(api_call *c, json_t **answer, sg_error *err);
+sg_status api_directions(api_call *c, json_t **answer, sg_error *err);
+sg_status api_recall(api_call *c, json_t **answer, sg_error *err);
 
 #endif

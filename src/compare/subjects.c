@@ -322,6 +322,14 @@ static sg_status ask(sgi_trials *t, sgi_subject *p, float *logits, size_t V, sg_
   return SG_OK;
 }
 
+sg_status sgi_subject_ask(sgi_trials *t, const sg_model *m, sgi_subject *p, sg_error *err) {
+  size_t V = m->config.vocab_size;
+  float *logits = sgi_alloc(V * sizeof *logits);
+  sg_status st = logits ? ask(t, p, logits, V, err) : sgi_fail_memory(err, V * sizeof *logits, "logits");
+  sgi_free(logits);
+  return st;
+}
+
 sg_status sgi_subjects_know(const sg_model *m, sgi_subjects *s, const char *where,
                             bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err) {
   size_t V = m->config.vocab_size;

@@ -48,6 +48,10 @@ void sgi_subjects_limit(sgi_subjects *s, size_t limit, uint64_t seed);
 sg_status sgi_subjects_know(const sg_model *m, sgi_subjects *s, const char *where,
                             bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err);
 
+/* The same of one prompt, known by its truths. */
+struct sgi_trials;
+sg_status sgi_subject_ask(struct sgi_trials *t, const sg_model *m, sgi_subject *p, sg_error *err);
+
 /* (V) tokens that attributes are never read from: special ones, stop words, fewer than three
  * letters. New: sgi_free; NULL when memory is out. */
 bool *sgi_subjects_stop(const sg_model *m, const sg_tokenizer *tok);

@@ -66,3 +66,102 @@ json_t *sgi_extract_json(const sgi_extract *x) {
                    kind_json(x, SGI_EXTRACT_ATTENTION), "feedforward", kind_json(x, SGI_EXTRACT_FEEDFORWARD),
                    "attention_first", sgi_report_real(x->attention_first), "blocked", blocked, "patched", patched);
 }
+
+/* ---- one prompt ------------------------------------------------------------------------------ */
+
+typedef struct recall {
+  const sgi_prompt *p;
+  const sgi_recall_request *r;
+  sgi_trials *trials;
+  sgi_subject subject; /* tokens are the prompt's */
+  double *probability; /* (SETS,L) */
+  int32_t *rank;       /* (KINDS,L) */
+  float *scores;       /* (KINDS,L,V) */
+  size_t L, V;
+} recall;
+
+static sg_status recall_open(recall *x, sg_error *err) {
+  const sg_model *m = x->p->model;
+  const sgi_recall_request *r = x->r;
+  size_t N = r->position;
+  if (N >= SGI_RECALL_POSITIONS || N >= x->p->count)
+    return sgi_fail(err, SG_ERR_ARG, "position %zu: prompts are read here up to position %d", N,
+                    SGI_RECALL_POSITIONS - 1);
+  if (!r->first || r->first >= r->end || r->end > N)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "the subject's positions %zu to %zu: expected some between the first token and position %zu",
+                    r->first, r->end, N);
+  x->L = sg_model_config(m)->num_layers;
+  x->V = sg_model_config(m)->vocab_size;
+  if (r->window > x->L)
+    return sgi_fail(err, SG_ERR_ARG, "a window of %zu layers is wider than the model, which has %zu", r->window, x->L);
+  x->subject = (sgi_subject){.tokens = x->p->tokens, .count = N + 1, .first = r->first, .end = r->end};
+  x->subject.relation = sgi_alloc(N + 1);
+  x->probability = sgi_alloc(SGI_KNOCK_SETS * x->L * sizeof *x->probability);
+  x->rank = sgi_alloc(SGI_EXTRACT_KINDS * x->L * sizeof *x->rank);
+  x->scores = sgi_alloc(SGI_EXTRACT_KINDS * x->L * x->V * sizeof *x->scores);
+  if (!x->subject.relation || !x->probability || !x->rank || !x->scores)
+    return sgi_fail_memory(err, SGI_EXTRACT_KINDS * x->L * x->V * sizeof *x->scores, "scores of tokens");
+  for (size_t t = 1; t < N; t++) x->subject.relation[t] = t < r->first || t >= r->end;
+  return sgi_trials_create(m, N + 1, &x->trials, err);
+}
+
+static void recall_close(recall *x) {
+  sgi_trials_free(x->trials);
+  sgi_free(x->subject.relation);
+  sgi_free(x->probability);
+  sgi_free(x->rank);
+  sgi_free(x->scores);
+}
+
+static sg_status go_on(const recall *x, size_t done, sg_error *err) {
+  return !x->r->progress || x->r->progress(x->r->user, done, 3) ? SG_OK : sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+}
+
+static json_t *places_json(const recall *x, size_t kind) {
+  json_t *rank = json_array(), *best = json_array();
+  for (size_t l = 0; l < x->L; l++) {
+    const float *scores = x->scores + (kind * x->L + l) * x->V;
+    size_t first = 0;
+    for (size_t v = 1; v < x->V; v++)
+      if (scores[v] > scores[first]) first = v;
+    json_array_append_new(rank, json_integer(x->rank[kind * x->L + l]));
+    json_array_append_new(best, sgi_token_json(x->p, (int32_t)first));
+  }
+  return json_pack("{so so}", "rank", rank, "best", best);
+}
+
+static json_t *recalled_json(const recall *x) {
+  json_t *sets = json_array();
+  double p0 = x->subject.probability;
+  for (size_t s = 0; s < SGI_KNOCK_SETS; s++) {
+    const double *p = x->probability + s * x->L;
+    json_t *change = json_array();
+    for (size_t l = 0; l < x->L && !isnan(p[0]); l++)
+      json_array_append_new(change, sgi_report_real(100 * (p[l] - p0) / p0));
+    json_array_append_new(sets, json_pack("{ss so}", "set", sgi_knock_names[s], "change", change));
+  }
+  return json_pack("{so sI s[II] so so sI so so so}", "tokens", sgi_prompt_json(x->p), "position",
+                   (json_int_t)x->r->position, "subject", (json_int_t)x->r->first, (json_int_t)x->r->end, "answer",
+                   sgi_token_json(x->p, x->subject.answer), "probability", sgi_report_real(p0), "window",
+                   (json_int_t)(x->r->window ? x->r->window : sgi_knock_window(x->L)), "sets", sets, "attention",
+                   places_json(x, SGI_EXTRACT_ATTENTION), "feedforward", places_json(x, SGI_EXTRACT_FEEDFORWARD));
+}
+
+sg_status sgi_recall_json(const sgi_prompt *p, const sgi_recall_request *r, json_t **out, sg_error *err) {
+  recall x = {.p = p, .r = r};
+  const sgi_knock_request knock = {.window = r->window, .draws = r->draws};
+  const sgi_extract_request extract = {0};
+  *out = NULL;
+  sg_status st = recall_open(&x, err);
+  sgi_extracted found = {.rank = x.rank, .scores = x.scores};
+  if (!st) st = go_on(&x, 0, err);
+  if (!st) st = sgi_subject_ask(x.trials, p->model, &x.subject, err);
+  if (!st) st = go_on(&x, 1, err);
+  if (!st) st = sgi_knock_prompt(x.trials, p->model, &x.subject, &knock, 0, x.probability, NULL, err);
+  if (!st) st = go_on(&x, 2, err);
+  if (!st) st = sgi_extract_prompt(x.trials, p->model, &x.subject, &extract, -1, &found, err);
+  if (!st && !(*out = recalled_json(&x))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  recall_close(&x);
+  return st;
+}

@@ -125,6 +125,11 @@ static const struct {
     {"/api/margins", "{\"text\":\"" TEXT "\"}"},
     {"/api/lens", "{\"text\":\"" TEXT "\",\"top\":2}"},
     {"/api/attention", "{\"text\":\"" TEXT "\",\"layer\":2}"},
+    {"/api/recall", "{\"text\":\"" TEXT "\"}"},
+    {"/api/recall", "{\"text\":\"" TEXT "\",\"position\":3,\"first\":1,\"end\":3,\"window\":2,\"draws\":0}"},
+    {"/api/directions", "{}"},
+    {"/api/directions", "{\"matrix\":\"qk\",\"layer\":1,\"head\":1,\"distance\":3,\"directions\":2,\"cosine\":true}"},
+    {"/api/directions", "{\"matrix\":\"mlp_in\",\"layer\":2,\"channel\":1,\"top\":4}"},
     {"/api/attribute", "{\"text\":\"" TEXT "\"}"},
     {"/api/attribute", "{\"text\":\"" TEXT "\",\"position\":2,\"target\":\"id:5\",\"against\":\"id:6\",\"verify\":3}"},
     {"/api/attribute", "{\"text\":\"" TEXT "\",\"target\":\"on the tree\",\"against\":\"happy\",\"verify\":2}"},
@@ -411,6 +416,7 @@ static void beyond_the_context(void **state) {
                                         {"/api/margins", ""},
                                         {"/api/lens", ""},
                                         {"/api/attention", ""},
+                                        {"/api/recall", ""},
                                         {"/api/attribute", ""},
                                         {"/api/ablate", ",\"edits\":[{\"layer\":0,\"scale\":0}]"},
                                         {"/api/joint", ",\"edits\":[{\"layer\":0,\"pos\":2}]"},
@@ -577,6 +583,11 @@ static void same_numbers(void **state) {
   a = ask("/api/attribute", "{\"text\":\"" TEXT "\",\"true\":true,\"top\":20}", 200);
   b = command("attribute " MODEL " --prompt '" TEXT "' --true --top 20 --json");
   assert_same("true effects", a, b);
+  json_decref(a);
+  json_decref(b);
+  a = ask("/api/directions", "{\"matrix\":\"ov\",\"layer\":1,\"head\":1,\"top\":5}", 200);
+  b = command("svd " MODEL " --matrix ov --layer 1 --head 1 -n 5 --json");
+  assert_same("directions", a, b);
   json_decref(a);
   json_decref(b);
   a = ask("/api/minimal", "{\"text\":\"" TEXT "\",\"heads\":true}", 200);
@@ -894,6 +905,8 @@ static void no_tokenizer(void **state) {
              {"/api/neuron", "{\"index\":1}", 200},
              {"/api/graph", "{\"ids\":[3,4,5]}", 200},
              {"/api/lens", "{\"ids\":[3,4,5]}", 200},
+             {"/api/recall", "{\"ids\":[3,4,5]}", 200},
+             {"/api/directions", "{}", 200},
              {"/api/margins", "{\"ids\":[3,4,5]}", 200},
              {"/api/activation", "{\"ids\":[3,4,5],\"layer\":1,\"index\":3}", 200},
              {"/api/fires", "{\"neurons\":[{\"neuron\":1}]}", 400},

@@ -74,6 +74,7 @@ static const struct {
              {"/api/generate", "\"max_tokens\":40,"},
              {"/api/generate", "\"max_tokens\":8,\"steer\":{\"toward\":\"id:9\"},"},
              {"/api/lens", ""},
+             {"/api/recall", "\"position\":40,"},
              {"/api/graph", "\"max_nodes\":50,"}};
 
 static void progress(void **state) {

@@ -84,6 +84,12 @@ static const struct {
     {"/api/attention", "{" TEXT ",\"layer\":4}", 200},
     {"/api/attention", "{" TEXT ",\"layer\":3}", 400},
     {"/api/attention", "{" TEXT ",\"layer\":6}", 400},
+    {"/api/recall", "{" TEXT "}", 400}, /* needs both sublayers everywhere */
+    {"/api/directions", "{\"matrix\":\"qk\",\"layer\":4}", 200},
+    {"/api/directions", "{\"layer\":3}", 400},
+    {"/api/directions", "{\"matrix\":\"mlp_out\",\"layer\":4}", 400},
+    {"/api/directions", "{\"matrix\":\"mlp_in\",\"layer\":3,\"channel\":4}", 200},
+    {"/api/directions", "{\"matrix\":\"mlp_in\",\"layer\":1,\"channel\":1}", 400}, /* its channels share a pool */
     {"/api/attribute", "{" TEXT ",\"verify\":9}", 200},
     {"/api/ablate", "{" TEXT ",\"edits\":[{\"layer\":1,\"channel\":1,\"neuron\":3,\"scale\":0.5}]}", 200},
     {"/api/ablate", "{" TEXT ",\"edits\":[{\"layer\":0},{\"layer\":5,\"scale\":2},{\"layer\":7}]}", 200},

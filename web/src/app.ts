@@ -18,6 +18,7 @@ import * as attention from "./view_attention";
 import * as circuit from "./view_circuit";
 import * as compare from "./view_compare";
 import * as corpus from "./view_corpus";
+import * as directions from "./view_directions";
 import * as facts from "./view_facts";
 import * as graph from "./view_graph";
 import { lens } from "./view_lens";
@@ -25,6 +26,7 @@ import * as map from "./view_map";
 import { neuron } from "./view_neuron";
 import * as list from "./view_neurons";
 import { predictions } from "./view_predictions";
+import * as recall from "./view_recall";
 import * as steer from "./view_steer";
 import { training } from "./view_training";
 import { welcome } from "./welcome";
@@ -43,8 +45,23 @@ const views: View[] = [
   facts.facts,
   compare.compare,
   list.neurons,
+  recall.recall,
+  directions.directions,
 ];
-const owners = [attention, circuit, compare, corpus, facts, generate, graph, list, map, steer];
+const owners = [
+  attention,
+  circuit,
+  compare,
+  corpus,
+  directions,
+  facts,
+  generate,
+  graph,
+  list,
+  map,
+  recall,
+  steer,
+];
 define(owners.map((v) => v.fields));
 
 const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");

@@ -3,12 +3,14 @@
 import type { fields as circuit } from "./view_circuit";
 import type { fields as compare } from "./view_compare";
 import type { fields as corpus } from "./view_corpus";
+import type { fields as directions } from "./view_directions";
 import type { fields as facts } from "./view_facts";
 import type { fields as generate } from "./generate";
 import type { fields as graph } from "./view_graph";
 import type { fields as attention } from "./view_attention";
 import type { fields as list } from "./view_neurons";
 import type { fields as map } from "./view_map";
+import type { fields as recall } from "./view_recall";
 import type { fields as steer } from "./view_steer";
 
 /** What all views share; each view adds its own fields (`fields` of its file). */
@@ -32,12 +34,14 @@ type Common = typeof common;
 type Own = typeof circuit &
   typeof compare &
   typeof corpus &
+  typeof directions &
   typeof facts &
   typeof generate &
   typeof graph &
   typeof attention &
   typeof list &
   typeof map &
+  typeof recall &
   typeof steer;
 export type State = Common & Own;
 

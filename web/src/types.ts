@@ -110,6 +110,54 @@ export type Margins = {
   tokens: Tokens;
   margins: (Margin | null)[] | null;
 };
+export type Direction = {
+  side: "read" | "written" | "neurons" | "tokens";
+  ends: {
+    id?: number;
+    text?: string;
+    bytes?: string;
+    score?: number | null;
+    channel?: number;
+    index?: number;
+    weight?: number | null;
+  }[][];
+};
+export type Directions = {
+  matrix: string;
+  layer: number | null;
+  head: number | null;
+  distance: number | null;
+  channel: number | null;
+  frobenius2: number | null;
+  values: (number | null)[];
+  directions: {
+    index: number;
+    value: number | null;
+    share: number | null;
+    subspace: number;
+    left: Direction;
+    right: Direction;
+  }[];
+};
+export type Recalled = {
+  rank: number[];
+  best: Token[];
+};
+export type Recall = {
+  warning?: string;
+  tokens: Tokens;
+  position: number;
+  subject: number[];
+  answer: Token;
+  probability: number | null;
+  window: number;
+  sets: {
+    set: string;
+    change: (number | null)[];
+  }[];
+  attention: Recalled;
+  feedforward: Recalled;
+};
 export type Lens = {
   warning?: string;
   tokens: Tokens;
@@ -553,6 +601,26 @@ export interface Requests {
     bos?: boolean;
     top?: number;
   };
+  directions: {
+    matrix?: "qk" | "ov" | "mlp_in" | "mlp_out" | "embedding" | "embedding_centred";
+    layer?: number;
+    head?: number;
+    channel?: number;
+    distance?: number;
+    directions?: number;
+    top?: number;
+    cosine?: boolean;
+  };
+  recall: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    position?: number;
+    first?: number;
+    end?: number;
+    window?: number;
+    draws?: number;
+  };
   attention: {
     text?: string;
     ids?: number[];
@@ -787,6 +855,8 @@ export interface Answers {
   predict: Predict;
   margins: Margins;
   lens: Lens;
+  directions: Directions;
+  recall: Recall;
   attention: Attention;
   continue: Continue;
   generate: Generate;
