@@ -43,7 +43,7 @@ extern "C" {
  * could misread this library: a struct that a caller fills or reads changes, a function takes other
  * arguments or means something else. What is only added does not change it. A program loaded at run
  * time compares the function with the macro it was made with (unit/test_library.c). */
-#define SG_ABI_VERSION 2
+#define SG_ABI_VERSION 3
 SG_API int sg_abi_version(void);
 
 /* "0.1.0 (0123456789ab)": version and commit. Borrowed for ever. */
@@ -147,6 +147,7 @@ typedef struct sg_config {
   char layer_form[SG_NAME];              /* "" or a name sg_layer_form_name gives (docs/method.md, layer forms) */
   size_t ode_steps;                      /* steps of a form that has them; 0: 1 */
   sg_options options;                    /* of the feedforward layer */
+  char norm[SG_NAME]; /* "" or "rms"; "none": streams pass the norms of sublayers and of the end as they are */
 } sg_config;
 
 /* Name of the i-th feedforward kind, NULL past the last. Borrowed for ever. */

@@ -111,7 +111,7 @@ static void patch_row(const sgi_trials *t, size_t trial, size_t layer, size_t po
   float scale;
   if (!x->patched.at || !within(x->patched.from, x->patched.to, layer) || !x->patched.at[position]) return;
   sgi_rmsnorm(row, &scale, x->patched.stream + position * D, sgi_attention_of(t->m, layer)->w[SGI_T_NORM], 1, D,
-              t->m->config.rms_norm_eps);
+              sgi_norm_eps(&t->m->config));
 }
 
 static void cut_row(const sgi_trials *t, size_t trial, const sgi_site *s, size_t width, float *row) {

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "math/gemm.h"
 #include "math/rows.h"
@@ -25,7 +26,10 @@ typedef struct work {
   size_t lddh, lddu;
 } work;
 
-static const sgi_dense_kind *form_of(const sg_config *c) { return sgi_ffn_of(c)->dense; }
+static const sgi_dense_kind *form_of(const sg_config *c) {
+  const sgi_dense_kind *k = sgi_ffn_of(c)->dense;
+  return k->relu && !strcmp(c->activation, "relu") ? k->relu : k;
+}
 static size_t wide(const sg_config *c) { return form_of(c)->rows * c->num_neurons; }
 static places places_of(const sgi_dense_kind *k) { return k->bias ? (places){0, 1, 2, 3} : (places){0, -1, 1, -1}; }
 
@@ -52,8 +56,11 @@ void sgi_dense_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a
 }
 
 sg_status sgi_dense_check(const sg_config *c, sg_error *err) {
-  (void)c, (void)err;
-  return SG_OK;
+  const sgi_ffn_ops *ops = sgi_ffn_of(c);
+  if (!ops->dense->relu || !strcmp(c->activation, "relu") || !strcmp(c->activation, ops->default_activation))
+    return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "feedforward.activation is \"%s\": %s has %s and relu", c->activation, ops->name,
+                  ops->default_activation);
 }
 
 static sg_status map(sgi_table *t, const char *prefix, const char *name, size_t out, size_t in, bool bias,

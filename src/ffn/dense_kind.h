@@ -21,8 +21,9 @@ struct sgi_dense_kind {
   void (*backward)(float *du, const float *dh, const float *u, size_t F);
   /* Optional: a unit from h, the last row's u and its bias; NULL: the gate is h / u. */
   sgi_unit (*unit)(double h, double u, double bias, double weight);
-  double shift;    /* the unit's input is its last row's u plus this */
-  double moved[2]; /* floats a hidden unit that the two read or write, for the profile */
+  double shift;                      /* the unit's input is its last row's u plus this */
+  double moved[2];                   /* floats a hidden unit that the two read or write, for the profile */
+  const struct sgi_dense_kind *relu; /* the same with relu, where the kind may be told so; else NULL */
 };
 typedef struct sgi_dense_kind sgi_dense_kind;
 

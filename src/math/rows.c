@@ -27,11 +27,33 @@ void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t)
   for (size_t i = 0; i < count; i += CHUNK) f(dx + i, dy + i, x + i, least(CHUNK, count - i));
 }
 
+/* Where there is no norm: y = x g, r = 1. */
+static void gain_alone(float *y, float *r, const float *x, const float *g, size_t n, size_t D) {
+  for (size_t i = 0; i < n; i++) {
+    r[i] = 1;
+    for (size_t d = 0; d < D; d++) y[i * D + d] = x[i * D + d] * g[d];
+  }
+}
+
+void sgi_gain_backward(float *dx, const float *dy, const float *g, size_t n, size_t D, bool add) {
+#pragma omp parallel for schedule(static) if (n > SGI_ROW_BLOCK)
+  for (size_t i = 0; i < n; i++)
+    for (size_t d = 0; d < D; d++) dx[i * D + d] = dy[i * D + d] * g[d] + (add ? dx[i * D + d] : 0);
+}
+
+static void norm_rows(const sgi_kernels *k, float *y, float *r, const float *x, const float *g, size_t n, size_t D,
+                      double eps) {
+  if (eps == SGI_NO_NORM)
+    gain_alone(y, r, x, g, n, D);
+  else
+    k->rmsnorm(y, r, x, g, n, D, (float)eps);
+}
+
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps) {
   const sgi_kernels *k = sgi_kernel_table();
 #pragma omp parallel for schedule(static) if (n > SGI_ROW_BLOCK)
   for (size_t i = 0; i < n; i += SGI_ROW_BLOCK)
-    k->rmsnorm(y + i * D, r + i, x + i * D, g, least(SGI_ROW_BLOCK, n - i), D, (float)eps);
+    norm_rows(k, y + i * D, r + i, x + i * D, g, least(SGI_ROW_BLOCK, n - i), D, eps);
 }
 
 void sgi_sum_rmsnorm(float *z, const float *x, const float *a, float *y, float *r, const float *g, size_t n, size_t D,
@@ -41,7 +63,7 @@ void sgi_sum_rmsnorm(float *z, const float *x, const float *a, float *y, float *
   for (size_t i = 0; i < n; i += SGI_ROW_BLOCK) {
     size_t rows = least(SGI_ROW_BLOCK, n - i);
     k->sum(z + i * D, x + i * D, a + i * D, rows * D);
-    k->rmsnorm(y + i * D, r + i, z + i * D, g, rows, D, (float)eps);
+    norm_rows(k, y + i * D, r + i, z + i * D, g, rows, D, eps);
   }
 }
 

@@ -17,13 +17,17 @@ int sgi_room_threads(const sgi_arena *scratch, size_t bytes);
 void sgi_apply(void (*f)(float *, const float *, size_t), float *y, const float *x, size_t count);
 void sgi_apply_backward(void (*f)(float *, const float *, const float *, size_t), float *dx, const float *dy,
                         const float *x, size_t count);
-/* y (n,D), r (n): see kernels.h. */
+/* y (n,D), r (n): see kernels.h. eps SGI_NO_NORM: r = 1, the gain alone. */
+#define SGI_NO_NORM (-1.0)
 void sgi_rmsnorm(float *y, float *r, const float *x, const float *g, size_t n, size_t D, double eps);
 /* z = x + a and its norm, a block of rows at a time while they are in cache; z may be x. */
 void sgi_sum_rmsnorm(float *z, const float *x, const float *a, float *y, float *r, const float *g, size_t n, size_t D,
                      double eps);
 /* dx assigned or added, dg (D) added; partial: SGI_NORM_PARTIALS * D floats of scratch. */
 enum { SGI_NORM_PARTIALS = 32 };
+/* The way back where there is no norm: dx assigned or added dy g. The gain itself stays as it
+ * is. */
+void sgi_gain_backward(float *dx, const float *dy, const float *g, size_t n, size_t D, bool add);
 void sgi_rmsnorm_backward(float *dx, float *dg, const float *dy, const float *x, const float *r, const float *g,
                           size_t n, size_t D, bool add, float *partial);
 

@@ -88,6 +88,8 @@ sg_status sg_config_check(const sg_config *c, sg_error *err) {
   if (st) return st;
   if (c->head_dim % 2)
     return sgi_fail(err, SG_ERR_ARG, "head_dim is %zu: rotary embedding needs an even number", c->head_dim);
+  if (c->norm[0] && strcmp(c->norm, "rms") && strcmp(c->norm, "none"))
+    return sgi_fail(err, SG_ERR_ARG, "norm is \"%s\": expected rms or none", c->norm);
   if (!(c->rms_norm_eps > 0 && c->rms_norm_eps < 1))
     return sgi_fail(err, SG_ERR_ARG, "rms_norm_eps is %g: it must lie between 0 and 1", c->rms_norm_eps);
   if (!(c->rope_theta > 1 && c->rope_theta <= 1e12))
@@ -125,6 +127,7 @@ static const char *const keys[] = {"model_type",
                                    "layers",
                                    "layer_form",
                                    "ode_steps",
+                                   "norm",
                                    "pruned_sublayers",
                                    "torch_dtype",
                                    "transformers_version",
@@ -166,6 +169,7 @@ static sg_status read_forms(const json_t *o, const char *where, sg_config *c, sg
     st = sgi_json_string(o, where, "layer_form", c->layer_form, sizeof c->layer_form, err);
   if (!st && json_object_get(o, "ode_steps"))
     st = sgi_json_size(o, where, "ode_steps", 1, SG_MAX_ODE_STEPS, &c->ode_steps, err);
+  if (!st && json_object_get(o, "norm")) st = sgi_json_string(o, where, "norm", c->norm, sizeof c->norm, err);
   return st;
 }
 
@@ -249,6 +253,7 @@ json_t *sgi_config_to_json(const sg_config *c) {
   if (c->layer_form[0] && strcmp(c->layer_form, sg_layer_form_name(0)))
     bad |= json_object_set_new(o, "layer_form", json_string(c->layer_form));
   if (c->ode_steps > 1) bad |= json_object_set_new(o, "ode_steps", json_integer((json_int_t)c->ode_steps));
+  if (!strcmp(c->norm, "none")) bad |= json_object_set_new(o, "norm", json_string(c->norm));
   if (!bad) return o;
   json_decref(o);
   return NULL;

@@ -14,6 +14,11 @@ sg_status sgi_config_from_json(const json_t *object, const char *where, sg_confi
 /* New reference; NULL when memory is out. */
 json_t *sgi_config_to_json(const sg_config *c);
 
+/* Whether the streams are normed in front of sublayers and at the end; what sgi_rmsnorm is told
+ * (math/rows.h). Queries and keys have their norms in any case. */
+static inline bool sgi_has_norm(const sg_config *c) { return c->norm[0] != 'n'; }
+static inline double sgi_norm_eps(const sg_config *c) { return sgi_has_norm(c) ? c->rms_norm_eps : -1.0; }
+
 /* ---- layers (config_layers.c); sublayer is SG_ATTENTION or SG_FEEDFORWARD -------------------- */
 
 /* What is said of a layer; borrowed from c. */

@@ -12,12 +12,15 @@ sg_status sgi_step_backward(sgi_pass *p, const sgi_plan_step *s, float *grad, fl
   step_work w;
   layout_step_work(c, n, &scratch, &w);
   double at = sgi_lap_begin(scratch.profile);
-  sgi_rmsnorm(w.xn, r, x, gain, n, D, c->rms_norm_eps);
+  sgi_rmsnorm(w.xn, r, x, gain, n, D, sgi_norm_eps(c));
   lap_moved(p, &at, "norms, residual backward", n, D, 2);
   sg_status st = s->sub->ops->backward(p, s, block, scratch, grad, w.y, dy, w.xn);
   if (st) return st;
   at = sgi_lap_begin(scratch.profile);
-  sgi_rmsnorm_backward(dx, gradient(p, grad, s, SGI_T_NORM), w.y, x, r, gain, n, D, true, p->partial);
+  if (sgi_has_norm(c))
+    sgi_rmsnorm_backward(dx, gradient(p, grad, s, SGI_T_NORM), w.y, x, r, gain, n, D, true, p->partial);
+  else
+    sgi_gain_backward(dx, w.y, gain, n, D, true);
   lap_moved(p, &at, "norms, residual backward", n, D, 4);
   return SG_OK;
 }
@@ -37,8 +40,11 @@ sg_status sgi_pass_backward(sgi_pass *p, float *grad, sg_error *err) {
   const sg_model *m = p->model;
   size_t n = p->batch.B * p->batch.T, D = m->config.hidden_size, norm = sgi_final_norm_row(m);
   double at = sgi_lap_begin(p->scratch.profile);
-  sgi_rmsnorm_backward(p->dx, grad + m->table.rows[norm].offset, p->dx, p->x, p->r, m->w[norm], n, D, false,
-                       p->partial);
+  if (sgi_has_norm(&m->config))
+    sgi_rmsnorm_backward(p->dx, grad + m->table.rows[norm].offset, p->dx, p->x, p->r, m->w[norm], n, D, false,
+                         p->partial);
+  else
+    sgi_gain_backward(p->dx, p->dx, m->w[norm], n, D, false);
   lap_moved(p, &at, "norms, residual backward", n, D, 4);
   sg_status st = SG_OK;
   for (size_t i = 0; i < m->plan.n_steps; i++) {

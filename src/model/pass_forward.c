@@ -81,9 +81,9 @@ static void norm(sgi_pass *p, const sgi_plan_step *s, float *x, float *xn, float
   const float *gain = s->sub->w[SGI_T_NORM];
   double at = sgi_lap_begin(p->scratch.profile);
   if (p->sum_x)
-    sgi_sum_rmsnorm(x, p->sum_x, p->sum_y, xn, r, gain, n, D, c->rms_norm_eps);
+    sgi_sum_rmsnorm(x, p->sum_x, p->sum_y, xn, r, gain, n, D, sgi_norm_eps(c));
   else
-    sgi_rmsnorm(xn, r, x, gain, n, D, c->rms_norm_eps);
+    sgi_rmsnorm(xn, r, x, gain, n, D, sgi_norm_eps(c));
   lap_moved(p, &at, "norms, residual", n, D, p->sum_x ? 4 : 2);
   p->sum_x = NULL;
 }
@@ -140,9 +140,9 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
   at = sgi_lap_begin(p->scratch.profile);
   const float *gain = m->w[sgi_final_norm_row(m)];
   if (!st && p->sum_x)
-    sgi_sum_rmsnorm(p->x, p->sum_x, p->sum_y, p->xn, p->r, gain, n, D, m->config.rms_norm_eps);
+    sgi_sum_rmsnorm(p->x, p->sum_x, p->sum_y, p->xn, p->r, gain, n, D, sgi_norm_eps(&m->config));
   else if (!st)
-    sgi_rmsnorm(p->xn, p->r, p->x, gain, n, D, m->config.rms_norm_eps);
+    sgi_rmsnorm(p->xn, p->r, p->x, gain, n, D, sgi_norm_eps(&m->config));
   if (!st && check_norms(p->r, n)) st = SG_ERR_NUMERIC;
   lap_moved(p, &at, "norms, residual", n, D, 2);
   if (m->file && sgi_guard_check(err)) return SG_ERR_IO; /* whatever else came of it */

@@ -224,7 +224,7 @@ static sg_status vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, sg
     size_t t = w->first + i;
     if (!changed(w, t)) {
       sgi_rmsnorm(v.x + others * D, v.r, stream_of(p, s->evaluation) + t * D, s->sub->w[SGI_T_NORM], 1, D,
-                  c->rms_norm_eps);
+                  sgi_norm_eps(c));
       others++;
       continue;
     }

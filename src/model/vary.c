@@ -100,7 +100,7 @@ static sg_status evaluate(sgi_varier *v, const sgi_vary *w, const sgi_plan_step 
   size_t D = p->model->config.hidden_size, n = w->R * w->changed;
   carry(v, w, stream_of(p, s->evaluation));
   for (size_t i = 0; i < steps; i++) {
-    sgi_rmsnorm(v->xn, v->r, v->x, s[i].sub->w[SGI_T_NORM], n, D, p->model->config.rms_norm_eps);
+    sgi_rmsnorm(v->xn, v->r, v->x, s[i].sub->w[SGI_T_NORM], n, D, sgi_norm_eps(&p->model->config));
     sg_status st = check_norms(v->r, n);
     sgi_vary own = *w;
     own.router = s[i].router == SIZE_MAX ? NULL : &v->routers[s[i].router];
@@ -163,7 +163,7 @@ sg_status sgi_varier_run(sgi_varier *v, size_t step, size_t t, size_t read, size
     s = behind;
   }
   if (w.from + w.changed <= read) return SG_OK;
-  sgi_rmsnorm(v->xn, v->r, v->x, m->w[sgi_final_norm_row(m)], R, D, m->config.rms_norm_eps);
+  sgi_rmsnorm(v->xn, v->r, v->x, m->w[sgi_final_norm_row(m)], R, D, sgi_norm_eps(&m->config));
   if (check_norms(v->r, R)) return sgi_fail(err, SG_ERR_NUMERIC, "the residual stream is too large for float32");
   *xn = v->xn;
   return sgi_model_watch(m, v->r, R, "the residual stream of a variant", err);

@@ -116,7 +116,7 @@ static sg_status prepare(work *w, sg_error *err) {
     w->edges[i].source.effect = sgi_dot_double(row, w->out, D);
     for (size_t d = 0; d < D; d++) row[d] = x[d] - row[d];
   }
-  sgi_rmsnorm(w->rows, r, w->rows, h->gain, n, D, f->model->config.rms_norm_eps);
+  sgi_rmsnorm(w->rows, r, w->rows, h->gain, n, D, sgi_norm_eps(&f->model->config));
   sgi_free(r);
   return SG_OK;
 }

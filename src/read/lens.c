@@ -20,7 +20,7 @@ sg_status sg_lens(const sg_model *m, const sg_site *site, ptrdiff_t position, fl
   if ((st = sgi_prompt_position(position, site->dims[0], &pos, err))) return st;
   float *x = sgi_alloc(D * sizeof *x), scale;
   if (!x) return sgi_fail_memory(err, D * sizeof *x, "a normalised row");
-  sgi_rmsnorm(x, &scale, site->data + pos * D, m->w[sgi_final_norm_row(m)], 1, D, c->rms_norm_eps);
+  sgi_rmsnorm(x, &scale, site->data + pos * D, m->w[sgi_final_norm_row(m)], 1, D, sgi_norm_eps(c));
   st = sgi_stored_linear(logits, c->vocab_size, x, D, &m->weights[SGI_ROW_EMBED], 1, (sgi_arena){0});
   sgi_free(x);
   if (st) return sgi_fail(err, st, "output head: a matrix product failed");

@@ -37,7 +37,9 @@ static void through_embedding(const sg_model *m, const float *row, const float *
 #pragma omp parallel for schedule(static)
   for (size_t v = 0; v < V; v++) {
     sgi_slice e = sgi_embedding_of(m, v);
-    double r = scaled ? 1 / sqrt(sgi_slice_squares(&e, D) / (double)D + m->config.rms_norm_eps) : 1;
+    double r = scaled && sgi_has_norm(&m->config)
+                   ? 1 / sqrt(sgi_slice_squares(&e, D) / (double)D + m->config.rms_norm_eps)
+                   : 1;
     out[v] = (float)(r * (double)sgi_slice_dot_float(&e, scratch, D));
   }
 }

@@ -288,7 +288,7 @@ static sg_status check_token(const sgi_neuron_list *l, int32_t token, sg_error *
 static void bare_token(const sg_model *m, size_t layer, int32_t token, float *x) {
   size_t D = m->config.hidden_size;
   const float *E = m->w[SGI_ROW_EMBED] + (size_t)token * D, *gain = sgi_feedforward_of(m, layer)->w[SGI_T_NORM];
-  double r = 1 / sqrt(product(E, E, D) / (double)D + m->config.rms_norm_eps);
+  double r = sgi_has_norm(&m->config) ? 1 / sqrt(product(E, E, D) / (double)D + m->config.rms_norm_eps) : 1;
   for (size_t d = 0; d < D; d++) x[d] = (float)(r * (double)E[d] * (double)gain[d]);
 }
 

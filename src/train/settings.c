@@ -49,6 +49,7 @@ static const key table[] = {
     {"model.head_dim", SIZE, AT(model.head_dim), 2, 1 << 20, "width of an attention head, even"},
     {"model.layer_form", NAME, AT(model.layer_form), 0, 0, "sequential, parallel, euler, midpoint or rk4"},
     {"model.ode_steps", SIZE, AT(model.ode_steps), 0, SG_MAX_ODE_STEPS, "steps of euler, midpoint and rk4; 0: 1"},
+    {"model.norm", NAME, AT(model.norm), 0, 0, "rms, or none: streams as they are, gains stay 1"},
     {"model.layers", LAYERS, AT(layers), 0, 0, "one object a layer, as in config.json of a model (docs/formats.md)"},
     {"model.num_attention_heads", SIZE, AT(num_attention_heads), 0, 1 << 20, "heads; 0: hidden_size / head_dim"},
     {"train.steps", COUNT, AT(steps), 0, 1e15, "batches; 0: by flops_budget, else one epoch"},

@@ -161,12 +161,12 @@ static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, si
   free(p);
 }
 
-/* y = gelu(x W1) W2. */
+/* y = act(x W1) W2. */
 static void mlp(const ref_model *m, const char *prefix, double *y, const double *x, ref_choice *choice) {
   size_t D = m->config.hidden_size, F = m->config.num_neurons;
   double *h = ref_alloc(F, sizeof *h);
   choice->multiply_adds += ref_linear(h, x, ref_find(m, prefix, "up_proj.weight")->data, 1, D, F);
-  for (size_t f = 0; f < F; f++) h[f] = ref_gelu(h[f]);
+  for (size_t f = 0; f < F; f++) h[f] = activate(m->config.activation, h[f], choice);
   choice->multiply_adds += ref_linear(y, h, ref_find(m, prefix, "down_proj.weight")->data, 1, F, D);
   free(h);
 }
@@ -389,7 +389,7 @@ static const struct ref_kind {
      mlp_row,
      {{"up_proj.weight", "F D", 'D', true}, {"down_proj.weight", "D F", 'F', true}},
      NULL,
-     "gelu",
+     "gelu relu",
      NULL},
     {"glu",
      glu_row,
@@ -472,10 +472,17 @@ size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]) {
   return n;
 }
 
+static bool is_word_of(const char *list, const char *name) {
+  size_t n = strlen(name);
+  for (const char *p = list; n && (p = strstr(p, name)); p += n)
+    if ((p == list || p[-1] == ' ') && (!p[n] || p[n] == ' ')) return true;
+  return false;
+}
+
 bool ref_ffn_takes(const sg_config *c) {
   const struct ref_kind *k = kind_of(c);
   return k && (!k->router || !strcmp(k->router, c->router)) &&
-         (!k->activation || !strcmp(k->activation, c->activation));
+         (!k->activation || is_word_of(k->activation, c->activation));
 }
 
 size_t ref_factor(const sg_config *c, const char *text) {
