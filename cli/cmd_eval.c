@@ -13,6 +13,7 @@
 #include "text/reader.h"
 #include "read/baseline.h"
 #include "read/defect.h"
+#include "read/origins.h"
 
 typedef struct job {
   const cli_call *call;
@@ -29,6 +30,9 @@ typedef struct job {
   sgi_evaluate_request request;
   cli_progress progress;
   sgi_defect *defect; /* (L), where asked for */
+  char *path;         /* of the text, where losses by a field of its lines are asked for */
+  double *row_nll;    /* (2,rows), likewise */
+  sgi_origins sources;
 } job;
 
 /* ---- data ------------------------------------------------------------------------------------ */
@@ -63,6 +67,8 @@ static sg_status open_corpus(job *j, const char *option, const char *split, sgi_
   cli_progress_begin(&j->progress, "tokenising", "B", 0, 0);
   if (!st) st = cli_text_open(&text, &j->form, j->m.tokenizer, j->config->eos_id, tokenising, j, out, err);
   cli_progress_end(&j->progress);
+  if (!st && !strcmp(split, "valid") && cli_is_set(j->call, "by") && !(j->path = sgi_strdup(text.path)))
+    st = sgi_fail_memory(err, strlen(text.path), "a path");
   cli_text_free(&text);
   return st;
 }
@@ -144,6 +150,64 @@ static sg_status baseline(job *j, sgi_ngram_score *out, sg_error *err) {
     cli_warn("%llu trigrams found no room in the table: the trigram baseline is a little worse than it could be",
              (unsigned long long)sgi_ngram_dropped(j->ngram));
   return st;
+}
+
+/* ---- losses by source ------------------------------------------------------------------------ */
+
+static bool stop_reading(void *unused) {
+  (void)unused;
+  return cli_stop != 0;
+}
+
+/* Before evaluation: where each row's loss goes. */
+static sg_status row_losses(job *j, sg_error *err) {
+  size_t n = (size_t)j->request.n_rows;
+  if (!j->path) return SG_OK;
+  if (j->text.rows == SGI_ROWS_PACK)
+    return sgi_fail(err, SG_ERR_ARG, "--by: packed rows hold several documents; choose --rows windows or pad");
+  if (!(j->row_nll = sgi_alloc(2 * n * sizeof *j->row_nll)))
+    return sgi_fail_memory(err, 2 * n * sizeof *j->row_nll, "losses of rows");
+  j->request.row_nll = j->row_nll;
+  j->request.row_targets = j->row_nll + n;
+  return SG_OK;
+}
+
+static sg_status by_source(job *j, sg_error *err) {
+  if (!j->path) return SG_OK;
+  sg_status st = sgi_origins_read(j->path, &j->form, cli_string(j->call, "by"), stop_reading, NULL, &j->sources, err);
+  const sgi_evaluate_request *r = &j->request;
+  return st ? st : sgi_origins_add(&j->sources, j->corpus, r->rows, r->row_nll, r->row_targets, r->n_rows, err);
+}
+
+static json_t *sources_json(const job *j) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < j->sources.n; i++) {
+    const sgi_origin *s = &j->sources.list[i];
+    double loss = s->nll / s->tokens;
+    json_t *o = json_pack("{s:o, s:I, s:I}", "source", sgi_report_text(s->name, strlen(s->name)), "documents",
+                          (json_int_t)s->documents, "tokens", (json_int_t)s->tokens);
+    json_object_set_new(o, "loss", sgi_report_real(loss));
+    json_object_set_new(o, "perplexity", sgi_report_real(exp(loss)));
+    json_array_append_new(list, o);
+  }
+  return list;
+}
+
+static void print_sources(const job *j) {
+  cli_table *t = cli_table_begin("lrrrr");
+  cli_cell(t, "%s", cli_string(j->call, "by"));
+  cli_cell(t, "documents"), cli_cell(t, "tokens"), cli_cell(t, "loss"), cli_cell(t, "perplexity");
+  for (size_t i = 0; i < j->sources.n; i++) {
+    const sgi_origin *s = &j->sources.list[i];
+    if (!(s->tokens > 0)) continue;
+    cli_cell(t, "%s", s->name[0] ? s->name : "(none)");
+    cli_cell(t, "%llu", (unsigned long long)s->documents);
+    cli_cell(t, "%.0f", s->tokens);
+    cli_cell(t, "%.4f", s->nll / s->tokens);
+    cli_cell(t, "%.3f", exp(s->nll / s->tokens));
+  }
+  putchar('\n');
+  cli_table_end(t);
 }
 
 /* ---- layers as steps of a flow --------------------------------------------------------------- */
@@ -252,6 +316,7 @@ static int print_json(const job *j, const sgi_evaluation *e, const sgi_ngram_sco
                         json_pack("{s:o, s:o}", "unigram", baseline_json(b->unigram, b->tokens), "trigram",
                                   baseline_json(b->trigram, b->tokens)));
   if (j->defect) json_object_set_new(o, "ode_defect", defect_json(j));
+  if (j->path) json_object_set_new(o, "sources", sources_json(j));
   if (cli_is_set(j->call, "layer-form"))
     json_object_set_new(o, "layer_form", json_string(cli_string(j->call, "layer-form")));
   return cli_json(o);
@@ -291,7 +356,9 @@ static sg_status work(job *j, sgi_evaluation *e, sgi_ngram_score *b, sg_error *e
   j->config = sg_model_config(j->m.model);
   st = read_form(j, err);
   if (!st) st = cli_is_set(c, "ids") ? open_ids(j, err) : open_text(j, err);
+  if (!st) st = row_losses(j, err);
   if (!st) st = evaluate(j, e, err);
+  if (!st) st = by_source(j, err);
   if (!st && cli_flag(c, "ode-defect")) st = defects(j, err);
   if (!st && cli_is_set(c, "train")) st = baseline(j, b, err);
   return st;
@@ -305,7 +372,7 @@ static int run(const cli_call *c) {
   if (cli_is_set(c, "data") && cli_is_set(c, "ids")) return cli_usage(c, "give either --data PATH or --ids IDS.json");
   if (!cli_is_set(c, "data") && !cli_is_set(c, "ids") && !cli_text_own(c))
     return cli_usage(c, "%s is no training run with a text of its own: give --data PATH or --ids IDS.json", c->args[0]);
-  static const char *const of_text[] = {"rows", "stride", "seq-len"};
+  static const char *const of_text[] = {"rows", "stride", "seq-len", "by"};
   for (size_t i = 0; i < SGI_COUNT(of_text) && cli_is_set(c, "ids"); i++)
     if (cli_source_of(c, of_text[i]) == CLI_GIVEN)
       return cli_usage(c, "--%s says how --data is read; the rows of --ids come as they are", of_text[i]);
@@ -317,8 +384,12 @@ static int run(const cli_call *c) {
   else if (!st) {
     print_text(&j, &e, &b);
     if (j.defect) print_defect(&j);
+    if (j.path) print_sources(&j);
   }
   sgi_free(j.defect);
+  sgi_free(j.path);
+  sgi_free(j.row_nll);
+  sgi_origins_deinit(&j.sources);
   sgi_ngram_free(j.ngram);
   sgi_evaluator_free(j.evaluator);
   sgi_pass_free(j.pass);
@@ -391,6 +462,10 @@ static const cli_option options[] = {
     {.name = "ode-defect",
      .type = CLI_FLAG,
      .help = "also how far each layer is from a step along a flow (first 2,048 tokens)"},
+    {.name = "by",
+     .type = CLI_STRING,
+     .argument = "FIELD",
+     .help = "also the loss of each source: a field of the lines of a .jsonl, such as meta.redpajama_set_name"},
     CLI_BEYOND_OPTION,
     CLI_FORM_OPTIONS,
     {.name = "max-rows",
@@ -420,7 +495,9 @@ const cli_command cli_eval = {
         "sgatlin eval RUN --data DIR --train DIR\n"
         "# the best checkpoint on another text\nsgatlin eval RUN book.txt --checkpoint best --rows pack --json\n"
         "# given tokens, summed up as the reference does\nsgatlin eval MODEL --ids ids.json --method batches "
-        "--batch-size 4",
+        "--batch-size 4\n"
+        "# by source, of a mixture in SlimPajama's layout\nsgatlin eval RUN --data valid.jsonl.zst --by "
+        "meta.redpajama_set_name",
     .description =
         "Every row begins with the model's bos as its first input; targets that are the model's pad id are not "
         "counted. "
@@ -434,7 +511,7 @@ const cli_command cli_eval = {
         "--json keys: model, loss, accuracy, perplexity, perplexity_last_token, standard_error, tokens, rows, seq_len, "
         "row_form, method, method_text, text_tokens and cut_tokens (of --data: those that no row counts), stride (of "
         "windows); with --method batches also batches, batch_size; with --train baselines "
-        "(unigram, trigram: loss, perplexity).",
+        "(unigram, trigram: loss, perplexity); with --by sources (source, documents, tokens, loss, perplexity).",
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -14,6 +14,7 @@
 /* Every command, in the order in which help lists them. One line adds one. */
 #define COMMANDS(X) \
   X(cli_data_worlds) \
+  X(cli_data_tokens) \
   X(cli_tokenizer_train) \
   X(cli_tokenizer_encode) \
   X(cli_tokenizer_decode) \

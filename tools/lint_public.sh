@@ -12,6 +12,7 @@ cli names/score.h
 cli read/active.h read/baseline.h read/defect.h read/eval_rows.h read/exact.h read/facts.h
 cli read/label.h read/record.h read/score.h read/superposition.h read/trace.h
 cli ranks/ranks.h
+cli read/origins.h
 cli text/json_line.h text/reader.h text/tokenizer.h text/worlds.h
 cli study/study.h train/bench.h train/checkpoint.h train/distill.h train/run.h train/settings.h
 report compare/enrich.h compare/extract.h compare/svd.h names/browse.h read/neighbors.h read/neuron_record.h

@@ -136,7 +136,7 @@ static sg_status flush_batch(builder *b, sg_error *err) {
 static sg_status report(const builder *b, uint64_t position, sg_error *err) {
   const sgi_tokens_source *s = b->source;
   uint64_t done = b->done + position; /* of a file that grows meanwhile it may be more than all */
-  if (!s->progress || s->progress(s->user, done < s->total ? done : s->total, s->total)) return SG_OK;
+  if (!s->progress || s->progress(s->user, !s->total || done < s->total ? done : s->total, s->total)) return SG_OK;
   return sgi_fail(err, SG_ERR_CANCELLED, "cancelled while tokenising");
 }
 

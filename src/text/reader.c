@@ -282,6 +282,19 @@ static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error
   }
 }
 
+const char *sgi_reader_label(const sgi_reader *r, const char *field) {
+  const json_t *at = r->object, *whole = json_object_get(at, field);
+  if (whole) return json_string_value(whole);
+  for (const char *dot; at && (dot = strchr(field, '.')); field = dot + 1) {
+    char name[128];
+    if ((size_t)(dot - field) >= sizeof name) return NULL;
+    memcpy(name, field, (size_t)(dot - field));
+    name[dot - field] = '\0';
+    at = json_object_get(at, name);
+  }
+  return json_string_value(json_object_get(at, field));
+}
+
 /* ---- open, next, close ----------------------------------------------------------------------- */
 
 /* A stream that begins with an object is JSON lines. Its first line must be whole, unless it is

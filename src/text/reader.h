@@ -44,6 +44,11 @@ void sgi_reader_keep_cr(sgi_reader *r);
  * the byte of the unpacked text. */
 sg_status sgi_reader_next(sgi_reader *r, const char **text, size_t *n, sg_error *err);
 
+/* A string field of the line that the last document stood in, by its name or a way through objects
+ * ("meta.redpajama_set_name"); NULL where it has none, and for .txt. Borrowed until the next
+ * call. */
+const char *sgi_reader_label(const sgi_reader *r, const char *field);
+
 /* Where the search for the next document begins; a reader of the same file and form goes on from
  * there. The stamp's hash means nothing after a seek. */
 typedef struct sgi_reader_place {

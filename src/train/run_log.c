@@ -82,6 +82,9 @@ sg_status sgi_run_log_step(sgi_run *run, const sgi_run_line *l, sg_error *err) {
   if (parts) json_object_set_new(o, "train/total", number(l->last.total));
   json_object_set_new(o, "train/lr", number(l->last.lr));
   json_object_set_new(o, "perf/tokens_per_s", number(l->tokens_per_second));
+  if (sgi_ranks_count(run->ranks) > 1) /* of this process so far */
+    json_object_set_new(o, "perf/sent_bytes",
+                        json_integer((json_int_t)(run->ranks->sent + run->groups[0].sent + run->groups[1].sent)));
   struct rusage used;
   if (getrusage(RUSAGE_SELF, &used) == 0)
     json_object_set_new(o, "perf/peak_rss_bytes", json_integer((json_int_t)used.ru_maxrss * 1024));

@@ -40,6 +40,7 @@ for i in 1 2 3 4 5 6 7 8 9; do
   printf 'The dog was red. The cat had a hat and the moon was old number %s.\n<|endoftext|>\n' $i
 done >text.txt
 mkdir data && cp text.txt data/train.txt && cp text.txt data/valid.txt
+printf '{"text": "The dog", "meta": {"set": "A"}}\n{"text": "was red", "meta": {"set": "B"}}\n' >lines.jsonl
 printf '{"text": "The dog"}\n{"text": "was red"}\n' >text.jsonl
 echo '[5,6,7]' >three.json
 # shellcheck disable=SC2086

@@ -1,0 +1,120 @@
+/* cmd_data_tokens.c: text to tokens ahead of training, and how fast that is here. */
+#include <omp.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cli.h"
+#include "core/file.h"
+#include "data/data.h"
+#include "text_form.h"
+
+typedef struct watch {
+  cli_progress bar;
+  uint64_t bytes; /* of the files as they lie on disk, or of the stream */
+} watch;
+
+static bool progress(void *user, uint64_t done, uint64_t total) {
+  watch *w = user;
+  w->bar.total = (double)total;
+  w->bytes = done > w->bytes ? done : w->bytes;
+  cli_progress_update(&w->bar, (double)done, NULL);
+  return !cli_stop;
+}
+
+static sg_status form_of(const cli_call *c, sgi_text_form *out, sg_error *err) {
+  const char *split = cli_string(c, "split"), *field = cli_string(c, "field");
+  *out = (sgi_text_form){.blank_lines = split && !strcmp(split, "blank-lines")};
+  if (field && strlen(field) >= sizeof out->field)
+    return sgi_fail(err, SG_ERR_ARG, "--field: at most %zu bytes", sizeof out->field - 1);
+  if (field) memcpy(out->field, field, strlen(field) + 1);
+  return SG_OK;
+}
+
+static int32_t end_of_text(const sg_tokenizer *t) {
+  int32_t id = sg_tokenizer_special(t, "<|endoftext|>");
+  return id < 0 ? sg_tokenizer_special(t, "</s>") : id;
+}
+
+static int report(const cli_call *c, const sgi_corpus *corpus, double seconds, double cpu, uint64_t bytes) {
+  struct rusage used = {0};
+  getrusage(RUSAGE_SELF, &used);
+  double text = (double)bytes / 1e6;
+  if (cli_flag(c, "json"))
+    return cli_json(json_pack("{s:I, s:I, s:I, s:f, s:f, s:I, s:I}", "documents",
+                              (json_int_t)sgi_corpus_documents(corpus), "tokens", (json_int_t)sgi_corpus_tokens(corpus),
+                              "bytes", (json_int_t)bytes, "seconds", seconds, "cpu_seconds", cpu, "threads",
+                              (json_int_t)omp_get_max_threads(), "peak_rss_bytes", (json_int_t)used.ru_maxrss * 1024));
+  printf("%zu documents, %llu tokens\n", sgi_corpus_documents(corpus), (unsigned long long)sgi_corpus_tokens(corpus));
+  if (bytes)
+    cli_note("%s in %s: %.1f MB/s with %s, %.1f MB per second of one core; at most %s of memory",
+             cli_bytes((double)bytes).s, cli_seconds(seconds).s, text / seconds,
+             cli_number((uint64_t)omp_get_max_threads(), "thread").s, text / cpu,
+             cli_bytes((double)used.ru_maxrss * 1024).s);
+  else
+    cli_note("they were there already");
+  return 0;
+}
+
+static sg_status work(const cli_call *c, watch *w, sg_tokenizer **tok, sgi_corpus **corpus, sg_error *err) {
+  sgi_text_form form;
+  sg_status st = form_of(c, &form, err);
+  if (!st) st = sg_tokenizer_load(cli_string(c, "tokenizer"), tok, err);
+  if (!st && end_of_text(*tok) < 0)
+    st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s has no special token <|endoftext|> (or </s>) to end documents with",
+                  cli_string(c, "tokenizer"));
+  if (!st) st = sgi_corpus_open(c->args[0], &form, *tok, end_of_text(*tok), progress, w, corpus, err);
+  if (!st) cli_text_notes(sgi_corpus_notes(*corpus));
+  return st;
+}
+
+static int run(const cli_call *c) {
+  sg_error err = {0};
+  sg_tokenizer *tok = NULL;
+  sgi_corpus *corpus = NULL;
+  watch w = {0};
+  cli_signals_install();
+  cli_progress_begin(&w.bar, "tokenising", "B", 0, 0);
+  double begin = sgi_now(), cpu = sgi_cpu_now();
+  sg_status st = work(c, &w, &tok, &corpus, &err);
+  cli_progress_end(&w.bar);
+  int code = 0;
+  if (!st) code = report(c, corpus, sgi_now() - begin, sgi_cpu_now() - cpu, w.bytes);
+  sgi_corpus_close(corpus);
+  sg_tokenizer_free(tok);
+  if (st == SG_ERR_CANCELLED && cli_stop) return 128 + cli_stop;
+  return st ? cli_fail(&err) : code;
+}
+
+static const cli_option options[] = {{.name = "tokenizer",
+                                      .letter = 'T',
+                                      .required = true,
+                                      .type = CLI_STRING,
+                                      .argument = "FILE",
+                                      .help = "tokenizer.json"},
+                                     CLI_FORM_OPTIONS,
+                                     CLI_JSON_OPTION,
+                                     CLI_END};
+
+const cli_command cli_data_tokens = {
+    .name = "data tokens",
+    .group = "Text",
+    .summary = "tokenise text ahead of training, and say how fast",
+    .usage = "PATH -T tokenizer.json",
+    .examples =
+        "# shards in SlimPajama's layout (.jsonl.zst), so that a run starts at once\n"
+        "sgatlin data tokens DIR/train -T tokenizer.json\n"
+        "# a stream: counted, nothing kept\nzstdcat shard-*.zst | sgatlin data tokens - -T tokenizer.json",
+    .description =
+        "PATH is a text file, a directory of such (in the order of their names), or - for a stream. The tokens are "
+        "kept "
+        "where training looks for them: beside the text (.sgatlin/), or in the user's cache where that cannot be "
+        "written. Text is read 4 MB at a time, tokenised by all threads and written, so memory does not grow with it; "
+        "a "
+        "stream's tokens lie in a file of $TMPDIR until the command ends.\n\n"
+        "--json keys: documents, tokens, bytes (read, as they lie on disk; 0 where the tokens were there), seconds, "
+        "cpu_seconds, threads, peak_rss_bytes.",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};
