@@ -314,11 +314,15 @@ static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   if (!st && !run->data)
     st = sgi_fail(err, SG_ERR_ARG,
                   "training needs text: name a file, or a directory with train.* and valid.* (--data PATH)");
-  if (!st) st = open_data(run, r->tokenizer, err);
+  char *own = NULL;
+  if (!st) st = sgi_run_place_from(run, r->tokenizer, &own, err);
+  const char *tokenizer = own ? own : r->tokenizer;
+  if (!st) st = open_data(run, tokenizer, err);
   if (!st) sgi_run_choose_precision(run);
   if (!st) st = split_channels(run, err);
   if (!st) st = sgi_run_make_plan(run, err);
-  if (!st && !run->resume && !run->dry) st = keep_tokenizer(run, r->tokenizer, err);
+  if (!st && !run->resume && !run->dry) st = keep_tokenizer(run, tokenizer, err);
+  sgi_free(own);
   return st || run->resume || run->dry ? st : sgi_run_save_config(run, err); /* from here on it is a run */
 }
 

@@ -387,6 +387,7 @@ sg_status sgi_run_train(sgi_run *run, sg_error *err) {
   bool lead = sgi_ranks_lead(run->ranks);
   sg_status st = sgi_ranks_agree(run->ranks, make_trainer(run, err), err);
   if (!st && run->resume) st = sgi_ranks_agree(run->ranks, load_newest(run, err), err);
+  if (!st) st = sgi_ranks_agree(run->ranks, sgi_run_start_from(run, err), err);
   if (!st && run->extended_from && lead) st = sgi_run_save_config(run, err);
   if (!st) sgi_run_say_extension(run);
   if (!st && run->state.step >= run->plan.steps)

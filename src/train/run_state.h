@@ -44,6 +44,10 @@ void sgi_run_record(const sgi_run *run, const char *format, ...) SG_PRINTF(2, 3)
 
 /* rows.c: settles data.rows and the batch by the text that is open, and says what no row holds. */
 sg_status sgi_run_choose_rows(sgi_run *run, sg_error *err);
+/* from.c: train.from as a whole path, and where no tokenizer was given the model's own (sgi_free);
+ * and the weights, where no step was taken yet. */
+sg_status sgi_run_place_from(sgi_run *run, const char *given, char **tokenizer, sg_error *err);
+sg_status sgi_run_start_from(sgi_run *run, sg_error *err);
 /* precision.c: settles train.precision=auto, and says what the processor makes of it. */
 void sgi_run_choose_precision(sgi_run *run);
 /* extend.c: more steps than config.json has (0: no), said once the checkpoint is known; whether a

@@ -15,7 +15,7 @@
 #include "train/trainer.h"
 #include "model/config_options.h"
 
-typedef enum type { SIZE, COUNT, REAL, TEXT, NAME, OPTIMIZER, LAYERS } type;
+typedef enum type { SIZE, COUNT, REAL, TEXT, NAME, OPTIMIZER, LAYERS, PATH } type;
 
 typedef struct key {
   const char *name;
@@ -61,6 +61,7 @@ static const key table[] = {
     {"train.parts", SIZE, AT(parts), 0, 1 << 20,
      "parts of a batch, a power of two, whose gradients are added as a tree: what ranks share; 0: 1, under mpirun 8 "
      "or one a rank"},
+    {"train.from", PATH, AT(from), 0, 0, "a model or run of the same kind and sizes whose weights to start with"},
     {"train.precision", TEXT, AT(precision), 0, 0,
      "operands of products: float32, bf16, or auto (bf16 where this processor gains by it)"},
     {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
@@ -241,8 +242,11 @@ static sg_status set_of_optimizer(sgi_settings *s, const struct sgi_assignment *
 
 static sg_status set(sgi_settings *s, const key *k, const struct sgi_assignment *x, sg_error *err) {
   void *field = (char *)s + k->offset;
-  if (k->type != TEXT && k->type != NAME && k->type != LAYERS) return set_number(k, x, field, err);
-  size_t room = k->type == NAME ? SG_NAME : k->type == LAYERS ? SGI_SETTING_LAYERS : SGI_SETTING_TEXT;
+  if (k->type != TEXT && k->type != NAME && k->type != LAYERS && k->type != PATH) return set_number(k, x, field, err);
+  size_t room = k->type == NAME     ? SG_NAME
+                : k->type == LAYERS ? SGI_SETTING_LAYERS
+                : k->type == PATH   ? SGI_SETTING_PATH
+                                    : SGI_SETTING_TEXT;
   if (strlen(x->value) >= room)
     return sgi_fail(err, SG_ERR_ARG, "%s: %s is longer than %zu bytes", x->where, k->name, room - 1);
   snprintf(field, room, "%s", x->value);
@@ -415,6 +419,7 @@ static json_t *value_of(const sgi_settings *s, const key *k) {
       return json_integer((json_int_t) * (const uint64_t *)field);
     case REAL: return json_real(*(const double *)field);
     case TEXT:
+    case PATH:
     case NAME: return json_string(field);
     case LAYERS: return json_loads(field, 0, NULL);
     case OPTIMIZER: return json_string(((const sgi_optimizer *)field)->ops->name);
@@ -452,7 +457,7 @@ static int put(json_t *o, const char *name, json_t *value) {
 static bool unsaid(const sgi_settings *s, const key *k) {
   const void *field = (const char *)s + k->offset;
   bool optional = !strncmp(k->name, "feedforward.", 12) || !strcmp(k->name, "model.ode_steps");
-  if (k->type == NAME || k->type == LAYERS) return !*(const char *)field;
+  if (k->type == NAME || k->type == LAYERS || k->type == PATH) return !*(const char *)field;
   bool monet = k->offset == AT(aux.part[SGI_AUX_UNIFORMITY]) || k->offset == AT(aux.part[SGI_AUX_AMBIGUITY]);
   if (!strncmp(k->name, "train.aux.", 10)) return !(monet ? has_experts(&s->model) : has_gates(&s->model));
   return optional && (k->type == SIZE ? !*(const size_t *)field : k->type == REAL && *(const double *)field == 0);
@@ -479,7 +484,7 @@ json_t *sgi_settings_to_json(const sgi_settings *s) {
  * before the first step. */
 static bool matters(const char *name) {
   static const char *const others[] = {"preset",           "tokenizer.vocab_size", "eval.every", "eval.batches",
-                                       "checkpoint.every", "checkpoint.keep",      "log.every"};
+                                       "checkpoint.every", "checkpoint.keep",      "log.every",  "train.from"};
   for (size_t i = 0; i < SGI_COUNT(others); i++)
     if (!strcmp(name, others[i])) return false;
   return true;

@@ -7,7 +7,7 @@
 #include "ffn/aux.h"
 #include "train/optim.h"
 
-enum { SGI_SETTING_TEXT = 64, SGI_SETTING_LAYERS = 8192 };
+enum { SGI_SETTING_TEXT = 64, SGI_SETTING_PATH = 1024, SGI_SETTING_LAYERS = 8192 };
 
 typedef struct sgi_settings {
   char preset[SGI_SETTING_TEXT];
@@ -20,6 +20,7 @@ typedef struct sgi_settings {
   size_t batch_size, seq_len, grad_accumulation;
   size_t micro_batch;               /* rows at a time; 0: as many as memory allows */
   size_t parts;                     /* of a batch, summed as a tree (parts.h); 0: settled when the run starts */
+  char from[SGI_SETTING_PATH];      /* model or run whose weights it starts with; "": random ones */
   char precision[SGI_SETTING_TEXT]; /* float32 or bf16; "auto" is settled when the run starts */
   uint64_t seed;
 
