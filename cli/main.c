@@ -56,6 +56,7 @@
   X(cli_map) \
   X(cli_coactivation) \
   X(cli_superposition) \
+  X(cli_sinks) \
   X(cli_cka) \
   X(cli_usage_command) \
   X(cli_explore) \

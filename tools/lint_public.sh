@@ -10,7 +10,7 @@ cli check/check.h compare/latency.h compare/previous.h compare/cut.h compare/fea
 cli model/flops.h model/model.h model/pass.h model/presets.h model/weights.h
 cli names/score.h
 cli read/active.h read/baseline.h read/defect.h read/eval_rows.h read/exact.h read/facts.h
-cli read/label.h read/record.h read/score.h read/superposition.h read/trace.h
+cli read/label.h read/record.h read/score.h read/sinks.h read/superposition.h read/trace.h
 cli ranks/ranks.h
 cli read/origins.h
 cli text/json_line.h text/reader.h text/tokenizer.h text/worlds.h

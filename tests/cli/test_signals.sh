@@ -109,6 +109,7 @@ ends map TERM map "$tmp/rec" --layer 0 -o "$tmp/map.svg"
 ends coactivation TERM coactivation "$tmp/rec"
 ends cka TERM cka $M "$tmp/rec"
 ends usage TERM usage "$tmp/rec"
+ends sinks TERM sinks $M --data "$tmp/big.txt" --rows 0
 ends superposition TERM superposition $M --recording "$tmp/rec"
 ends circuit TERM circuit $M "$tmp/tc" --prompt "The sky"
 ends "sparse feature" TERM sparse feature $M "$tmp/tc" -l 0 -i 0 --recording "$tmp/rec"
