@@ -51,13 +51,17 @@ equal() { # RUN RUN STEP
 }
 
 # ---- every kind: 1, 2, 4 ranks and one process with the same parts
+all=$SIZES
 for kind in $(sed -n 's/^  X(\([a-z0-9_]*\)).*/\1/p' src/ffn/kinds.h); do
-  case $kind in mlp | glu) more= ;; moe) more="--set feedforward.num_channels=4 --set feedforward.top_k=2" ;;
+  case $kind in mlp | glu) more= ;; monet) more="--set feedforward.num_channels=2 --set feedforward.top_k=2 --set feedforward.num_experts=4 --set feedforward.expert_dim=4" ;; moe) more="--set feedforward.num_channels=4 --set feedforward.top_k=2" ;;
   *) more="--set feedforward.num_channels=2 --set feedforward.top_k=2 --set feedforward.key_dim=8" ;; esac
+  SIZES=$all
+  [ "$kind" != monet ] || SIZES=$(echo $all | sed 's/--set feedforward.num_neurons=36//') # it has no such size
   # shellcheck disable=SC2086
   for n in 0 2 4; do start $n $kind-$n --kind $kind $more --steps 4 --set train.parts=4; done
   for n in 2 4; do equal $kind-0 $kind-$n 4; done
 done
+SIZES=$all
 
 # ---- a run goes on with any number of ranks, in the middle of an accumulation, too; lion keeps one moment
 MORE="--set feedforward.num_channels=2 --set feedforward.top_k=2 --set feedforward.key_dim=8 --set train.grad_accumulation=2
