@@ -216,11 +216,12 @@ sg_status sg_margins_watched(const sg_model *m, const int32_t *tokens, size_t co
                              bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err) {
   margins x = {.m = m, .T = count, .D = m->config.hidden_size, .F = 1};
   seen u = {.x = &x, .out = out, .progress = progress, .user = user};
-  sg_status st = sgi_need(out, "the place for margins", err);
-  if (!st) st = sgi_prompt_check(m, tokens, count, err);
+  sg_status st = sgi_prompt_check(m, tokens, count, err);
   if (st) return st;
-  if (!(x.C = sg_margin_channels(m)))
+  if (!(x.C = sg_margin_channels(m))) /* before out: there is no place for none */
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no gates", m->config.feedforward);
+  st = sgi_need(out, "the place for margins", err);
+  if (st) return st;
   for (size_t i = 0; i < m->config.num_layers * count * x.C; i++)
     out[i] = (sg_margin){.distance = INFINITY, .loses = -1, .wins = -1};
   st = allocate(&x, &u, err);
