@@ -126,7 +126,7 @@ static const word commands[] = {
     {"explain", "attribute"},
     {"attribution", "attribute"},
     {"dla", "attribute"},
-    {"circuit", "graph"},
+    {"edges", "graph"},
     {"circuits", "graph"},
     {"circuit-tracer", "graph"},
     {"remove", "ablate"},

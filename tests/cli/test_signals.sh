@@ -70,7 +70,7 @@ ends "tokenizer encode" TERM tokenizer encode -T $M/tokenizer.json "$tmp/fifo"
 ends "tokenizer decode" TERM tokenizer decode -T $M/tokenizer.json "$tmp/fifo"
 ends "facts mine" TERM facts mine "$tmp/fifo"
 ends "data worlds" TERM data worlds --stories 3000000 -o "$tmp/w2"
-ends "data tokens" TERM data tokens "$tmp/big.txt" -T $M/tokenizer.json
+ends "data tokens" TERM data tokens "$tmp/fifo" -T $M/tokenizer.json
 ends generate TERM generate $M -p "The sky" --samples 100000 -n 0 --no-stop-at-eos --ids
 ends trace TERM trace $M --ids "$tmp/graded.json" --beyond-context --max-memory 8G -o "$tmp/trace.out" --grad
 ends attribute TERM attribute $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G

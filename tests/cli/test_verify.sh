@@ -100,7 +100,7 @@ try 3 verify "$tmp/run"
 try 1 verify "$tmp/none"
 mkdir "$tmp/empty"
 try 1 verify "$tmp/empty"
-has err "neither a model, run or recording"
+has err "neither a model, run, recording"
 try 0 verify "$tmp/data" "$tmp/data/.sgatlin"
 [ "$(grep -c '^ok     tokens' "$tmp/out")" = 4 ] || bad "not the caches of two splits, twice"
 damage "$tokens" 300

@@ -271,7 +271,7 @@ perplexity eval
 tokenize tokenizer encode
 encode tokenizer encode
 explain attribute
-circuit graph
+edges graph
 intervene ablate
 feature neuron
 activations record
