@@ -516,8 +516,8 @@ SG_API sg_status sg_evaluate(const sg_model *model, const sg_evaluate_request *r
  *   layers.L.router.scores    (T; channel, slot) scores of the chosen units; a circuit is router.*
  *   layers.L.router.indices   (T; channel, slot) the chosen units, largest score first
  *   layers.L.router.active    (T; channel, slot) with gates: 1 where a chosen unit acts
- *   layers.L.router.g1        (T; channel, expert) monet's gates of the first axis, in layers that
- * have a router layers.L.router.g2        (T; channel, expert) the same of the second axis
+ *   layers.L.router.g1        (T; channel, expert) monet: gates, first axis, with the router
+ *   layers.L.router.g2        (T; channel, expert) monet: gates, second axis
  *   layers.L.gate.logits      (T; channel)       scores of all experts
  *   layers.L.gate.indices     (T; slot)          the chosen experts
  *   layers.L.neurons          (T; channel, slot) what multiplies output rows, of the chosen units

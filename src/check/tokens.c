@@ -8,6 +8,7 @@
 
 #include "check/inside.h"
 #include "core/arena.h"
+#include "core/file.h"
 #include "data/corpus_file.h"
 
 static sg_status wrong(sg_error *err, const char *what) {
@@ -84,7 +85,7 @@ sg_status sgi_check_caches(sgi_checks *c, const char *directory, sg_error *err) 
   const char *where = sgi_is_directory(beside) ? beside : directory;
   DIR *d = opendir(where);
   size_t n = 0;
-  sg_status st = d ? SG_OK : sgi_fail(err, SG_ERR_IO, "%s: could not open the directory", where);
+  sg_status st = d ? SG_OK : sgi_fail_file(err, where, "could not open the directory");
   for (const struct dirent *e; !st && (e = readdir(d));) {
     if (!is_cache(e->d_name)) continue;
     char *path = sgi_path_join(where, e->d_name);

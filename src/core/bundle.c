@@ -68,7 +68,7 @@ static int by_text(const void *a, const void *b) { return strcmp(*(char *const *
 
 static sg_status list_directory(const char *path, names *out, sg_error *err) {
   DIR *d = opendir(path);
-  if (!d) return sgi_fail(err, SG_ERR_IO, "%s: could not open the directory: %s", path, strerror(errno));
+  if (!d) return sgi_fail_file(err, path, "could not open the directory");
   sg_status st = SG_OK;
   for (struct dirent *e; !st && (e = readdir(d));) {
     if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;

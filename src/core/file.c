@@ -19,7 +19,7 @@
 #include "core/file_guard.h"
 #include "core/file_target.h"
 
-static sg_status failed(sg_error *err, const char *path, const char *what) {
+sg_status sgi_fail_file(sg_error *err, const char *path, const char *what) {
   int e = errno;
   sg_status code = e == ENOSPC || e == EDQUOT || e == EFBIG ? SG_ERR_SPACE : e == ENOMEM ? SG_ERR_MEMORY : SG_ERR_IO;
   return sgi_fail(err, code, "%s: %s: %s", path, what, strerror(e));
@@ -38,12 +38,13 @@ static char *parent_of(const char *path) {
 
 static sg_status sync_directory(const char *path, sg_error *err) {
   int fd = sgi_call_open(path, O_RDONLY | O_DIRECTORY, 0);
-  if (fd < 0) return failed(err, path, "could not open the directory");
+  if (fd < 0) return sgi_fail_file(err, path, "could not open the directory");
   int r = sgi_call_fsync(fd), e = errno;
   sgi_call_close(fd);
   errno = e;
   /* some file systems know no fsync of directories */
-  return r < 0 && e != EINVAL && e != ENOTSUP ? failed(err, path, "could not make the directory durable") : SG_OK;
+  return r < 0 && e != EINVAL && e != ENOTSUP ? sgi_fail_file(err, path, "could not make the directory durable")
+                                              : SG_OK;
 }
 
 static sg_status sync_parent(const char *path, sg_error *err) {
@@ -77,7 +78,7 @@ sg_status sgi_make_directory(const char *path, sg_error *err) {
       if (sgi_call_mkdir(part) == 0)
         st = sync_parent(part, err);
       else if (errno != EEXIST)
-        st = failed(err, part, "could not make the directory");
+        st = sgi_fail_file(err, part, "could not make the directory");
     }
     *p = kept;
     if (!kept) break;
@@ -88,7 +89,7 @@ sg_status sgi_make_directory(const char *path, sg_error *err) {
 }
 
 sg_status sgi_rename(const char *from, const char *to, sg_error *err) {
-  if (sgi_call_rename(from, to) < 0) return failed(err, to, "could not give the file its name");
+  if (sgi_call_rename(from, to) < 0) return sgi_fail_file(err, to, "could not give the file its name");
   return sync_parent(to, err);
 }
 
@@ -97,22 +98,24 @@ enum { MAX_DEPTH = 64 };
 static sg_status remove_at(int parent, const char *name, const char *whole, int depth, sg_error *err) {
   struct stat s;
   if (fstatat(parent, name, &s, AT_SYMLINK_NOFOLLOW) < 0)
-    return errno == ENOENT ? SG_OK : failed(err, whole, "could not look at");
+    return errno == ENOENT ? SG_OK : sgi_fail_file(err, whole, "could not look at");
   if (!S_ISDIR(s.st_mode))
-    return sgi_call_unlink(parent, name, 0) < 0 && errno != ENOENT ? failed(err, whole, "could not remove") : SG_OK;
+    return sgi_call_unlink(parent, name, 0) < 0 && errno != ENOENT ? sgi_fail_file(err, whole, "could not remove")
+                                                                   : SG_OK;
   if (depth > MAX_DEPTH)
     return sgi_fail(err, SG_ERR_IO, "%s: could not remove: directories are nested too deep", whole);
   int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   DIR *d = fd < 0 ? NULL : fdopendir(fd);
   if (!d) {
     if (fd >= 0) close(fd);
-    return failed(err, whole, "could not open the directory");
+    return sgi_fail_file(err, whole, "could not open the directory");
   }
   sg_status st = SG_OK;
   for (struct dirent *e; !st && (e = readdir(d));)
     if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) st = remove_at(dirfd(d), e->d_name, whole, depth + 1, err);
   closedir(d);
-  if (!st && sgi_call_unlink(parent, name, AT_REMOVEDIR) < 0) st = failed(err, whole, "could not remove the directory");
+  if (!st && sgi_call_unlink(parent, name, AT_REMOVEDIR) < 0)
+    st = sgi_fail_file(err, whole, "could not remove the directory");
   return st;
 }
 
@@ -167,7 +170,7 @@ static sg_status write_all(int fd, const char *path, const char *data, size_t n,
     if (k < 0 && errno == EINTR) continue;
     if (k <= 0) {
       if (k == 0) errno = ENOSPC;
-      return failed(err, path, "could not write");
+      return sgi_fail_file(err, path, "could not write");
     }
     data += k;
     offset += (size_t)k;
@@ -219,7 +222,7 @@ static sg_status open_new(sgi_writer *w, sg_error *err) {
   enum { FLAGS = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW };
   if (!w->real) {
     w->fd = sgi_target_collect();
-    return w->fd < 0 ? failed(err, w->path, "no room to collect its content in TMPDIR") : SG_OK;
+    return w->fd < 0 ? sgi_fail_file(err, w->path, "no room to collect its content in TMPDIR") : SG_OK;
   }
   size_t n = strlen(w->real) + 32;
   w->temporary = sgi_alloc(n);
@@ -230,7 +233,7 @@ static sg_status open_new(sgi_writer *w, sg_error *err) {
     sgi_call_unlink(AT_FDCWD, w->temporary, 0);
     w->fd = sgi_call_open(w->temporary, FLAGS, 0666);
   }
-  return w->fd < 0 ? failed(err, w->path, "could not make the file") : SG_OK;
+  return w->fd < 0 ? sgi_fail_file(err, w->path, "could not make the file") : SG_OK;
 }
 
 sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err) {
@@ -300,12 +303,12 @@ static sg_status send(const sgi_writer *w, sg_error *err) {
   for (off_t at = 0; !st;) {
     ssize_t k = pread(w->fd, part, sizeof part, at);
     if (k < 0 && errno == EINTR) continue;
-    if (k < 0) st = failed(err, w->path, "could not read what was collected");
+    if (k < 0) st = sgi_fail_file(err, w->path, "could not read what was collected");
     if (k <= 0) break;
     st = write_all(fd, w->path, part, (size_t)k, 0, false, err);
     at += k;
   }
-  if (sgi_call_close(fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
+  if (sgi_call_close(fd) < 0 && !st) st = sgi_fail_file(err, w->path, "could not close the file");
   return st;
 }
 
@@ -321,12 +324,13 @@ static sg_status close_stream(sgi_writer *w, sg_error *err) {
 sg_status sgi_writer_close(sgi_writer *w, sg_error *err) {
   if (!w->real) return close_stream(w, err);
   sg_status st = flush(w, err);
-  if (!st && sgi_call_fsync(w->fd) < 0) st = failed(err, w->path, "could not make the file durable");
-  if (sgi_call_close(w->fd) < 0 && !st) st = failed(err, w->path, "could not close the file");
+  if (!st && sgi_call_fsync(w->fd) < 0) st = sgi_fail_file(err, w->path, "could not make the file durable");
+  if (sgi_call_close(w->fd) < 0 && !st) st = sgi_fail_file(err, w->path, "could not close the file");
   if (!st) st = sgi_guard_check(err); /* it may be made of zeros that were read in place of a lost page */
   if (!st) st = sgi_target_still(w->real, err);
   forget(w); /* from here on its name is the real one's, or it is removed */
-  if (!st && sgi_call_rename(w->temporary, w->real) < 0) st = failed(err, w->path, "could not give the file its name");
+  if (!st && sgi_call_rename(w->temporary, w->real) < 0)
+    st = sgi_fail_file(err, w->path, "could not give the file its name");
   if (st)
     remove_temporary(w);
   else
@@ -349,23 +353,23 @@ sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error
   struct stat s;
   int fd = sgi_call_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK,
                          0666); /* nobody reads a FIFO: an error, no wait */
-  if (fd < 0) return failed(err, path, "could not open for writing");
-  sg_status st = sgi_call_fstat(fd, &s) < 0 ? failed(err, path, "could not look at")
+  if (fd < 0) return sgi_fail_file(err, path, "could not open for writing");
+  sg_status st = sgi_call_fstat(fd, &s) < 0 ? sgi_fail_file(err, path, "could not look at")
                  : !S_ISREG(s.st_mode)      ? sgi_fail(err, SG_ERR_IO, "%s: is no regular file", path)
                                             : write_all(fd, path, data, n, 0, false, err);
-  if (sgi_call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
+  if (sgi_call_close(fd) < 0 && !st) st = sgi_fail_file(err, path, "could not close the file");
   return st;
 }
 
 sg_status sgi_truncate_file(const char *path, size_t size, sg_error *err) {
   int fd = sgi_call_open(path, O_WRONLY | O_NONBLOCK, 0);
-  if (fd < 0) return failed(err, path, "could not open for writing");
+  if (fd < 0) return sgi_fail_file(err, path, "could not open for writing");
   struct stat s;
   sg_status st = SG_OK;
-  if (sgi_call_fstat(fd, &s) < 0) st = failed(err, path, "could not look at");
+  if (sgi_call_fstat(fd, &s) < 0) st = sgi_fail_file(err, path, "could not look at");
   if (!st && (uint64_t)s.st_size > size && sgi_call_truncate(fd, size) < 0)
-    st = failed(err, path, "could not cut the file");
-  if (sgi_call_close(fd) < 0 && !st) st = failed(err, path, "could not close the file");
+    st = sgi_fail_file(err, path, "could not cut the file");
+  if (sgi_call_close(fd) < 0 && !st) st = sgi_fail_file(err, path, "could not close the file");
   return st;
 }
 
@@ -380,7 +384,7 @@ static sgi_file_id identity(const struct stat *s) {
 
 sg_status sgi_identify_file(const char *path, sgi_file_id *out, sg_error *err) {
   struct stat s;
-  if (stat(path, &s) < 0) return failed(err, path, "could not look at");
+  if (stat(path, &s) < 0) return sgi_fail_file(err, path, "could not look at");
   if (!S_ISREG(s.st_mode)) return sgi_fail(err, SG_ERR_IO, "%s: is no regular file", path);
   *out = identity(&s);
   return SG_OK;
@@ -390,10 +394,10 @@ sg_status sgi_identify_file(const char *path, sgi_file_id *out, sg_error *err) {
 static sg_status open_regular(const char *path, int *fd, sgi_file_id *id, sg_error *err) {
   struct stat s;
   *fd = sgi_call_open(path, O_RDONLY | O_NONBLOCK, 0);
-  if (*fd < 0) return failed(err, path, "could not open");
+  if (*fd < 0) return sgi_fail_file(err, path, "could not open");
   sg_status st = SG_OK;
   if (sgi_call_fstat(*fd, &s) < 0)
-    st = failed(err, path, "could not look at");
+    st = sgi_fail_file(err, path, "could not look at");
   else if (!S_ISREG(s.st_mode))
     st = sgi_fail(err, SG_ERR_IO, "%s: is %s, expected a file", path,
                   S_ISDIR(s.st_mode) ? "a directory" : "no regular file");
@@ -423,7 +427,7 @@ sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg
   while (!st && got < size) {
     ssize_t k = sgi_call_read(fd, p + got, size - got);
     if (k < 0 && errno == EINTR) continue;
-    if (k < 0) st = failed(err, path, "could not read");
+    if (k < 0) st = sgi_fail_file(err, path, "could not read");
     if (k == 0)
       st = sgi_fail(err, SG_ERR_IO, "%s: ended after %zu bytes of %zu: it changed while it was read", path, got, size);
     if (k > 0) got += (size_t)k;
@@ -458,7 +462,7 @@ sg_status sgi_hash_file(const char *path, uint64_t *bytes, uint64_t *hash, sg_er
   *bytes = 0;
   for (ssize_t k = 1; k && !st;) {
     k = sgi_call_read(fd, part, sizeof part);
-    if (k < 0 && errno != EINTR) st = failed(err, path, "could not read");
+    if (k < 0 && errno != EINTR) st = sgi_fail_file(err, path, "could not read");
     if (k <= 0) continue;
     XXH3_64bits_update(&state, part, (size_t)k);
     *bytes += (uint64_t)k;
@@ -480,7 +484,7 @@ sg_status sgi_map_file(const char *path, sgi_map *out, sg_error *err) {
   if (size) {
     void *p = sgi_call_map(fd, size);
     if (p == MAP_FAILED)
-      st = failed(err, path, "could not map");
+      st = sgi_fail_file(err, path, "could not map");
     else
       *out = (sgi_map){p, size, id, sgi_guard_add(path, p, &id)};
   }

@@ -9,6 +9,9 @@
 /* A file written whole or not at all: bytes go to a new name beside path; close fsyncs it, renames
  * it over path and fsyncs the directory. Until close succeeds, an older file at path is untouched.
  * Links, FIFOs, devices: core/file_target.h. */
+/* "PATH: WHAT: the system's reason", as errno has it: out of space, out of memory, or SG_ERR_IO. */
+sg_status sgi_fail_file(sg_error *err, const char *path, const char *what);
+
 typedef struct sgi_writer sgi_writer;
 sg_status sgi_writer_open(const char *path, sgi_writer **out, sg_error *err);
 sg_status sgi_writer_write(sgi_writer *w, const void *data, size_t n, sg_error *err);

@@ -55,8 +55,8 @@
   X(ROUTER_ACTIVE, "router.active", LAYER, SHOWN, OTHER, CHANNEL, SLOT, FLAG, ROUTER_INDICES, \
     "with gates: 1 where a chosen unit acts") \
   X(ROUTER_G1, "router.g1", LAYER, SHOWN, OTHER, CHANNEL, EXPERT, NONE, NONE, \
-    "monet's gates of the first axis, in layers that have a router") \
-  X(ROUTER_G2, "router.g2", LAYER, SHOWN, OTHER, CHANNEL, EXPERT, NONE, NONE, "the same of the second axis") \
+    "monet: gates, first axis, with the router") \
+  X(ROUTER_G2, "router.g2", LAYER, SHOWN, OTHER, CHANNEL, EXPERT, NONE, NONE, "monet: gates, second axis") \
   X(GATE_LOGITS, "gate.logits", LAYER, SHOWN, SCORES, CHANNEL, NONE, NONE, NONE, "scores of all experts") \
   X(GATE_INDICES, "gate.indices", LAYER, SHOWN, CHOICE, SLOT, NONE, CHANNEL, GATE_INDICES, "the chosen experts") \
   X(CHOSEN_NEURONS, "neurons", LAYER, NAMED, VALUES, CHANNEL, SLOT, NONE, ROUTER_INDICES, \

@@ -1,10 +1,12 @@
 #include "model/weights.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/arena.h"
 #include "core/convert.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/number.h"
 
@@ -24,11 +26,13 @@ struct sgi_weights {
 };
 
 bool sgi_weights_there(const char *directory) {
-  char *one = sgi_path_join(directory, ONE), *index = sgi_path_join(directory, INDEX);
-  bool there = (one && sgi_is_file(one)) || (index && sgi_is_file(index));
-  sgi_free(one);
-  sgi_free(index);
-  return there;
+  char path[PATH_MAX]; /* on the stack: a lack of memory must not look like a lack of weights */
+  static const char *const names[] = {ONE, INDEX};
+  for (size_t i = 0; i < SGI_COUNT(names); i++) {
+    int n = snprintf(path, sizeof path, "%s/%s", directory, names[i]);
+    if (n > 0 && (size_t)n < sizeof path && sgi_is_file(path)) return true;
+  }
+  return false;
 }
 
 /* ---- shards ---------------------------------------------------------------------------------- */

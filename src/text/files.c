@@ -38,11 +38,11 @@ static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const 
 static sg_status list_directory(const char *path, names *out, sg_error *err) {
   DIR *dir = opendir(path);
   sg_status st = SG_OK;
-  if (!dir) return sgi_fail(err, SG_ERR_IO, "%s: could not list the directory: %s", path, strerror(errno));
+  if (!dir) return sgi_fail_file(err, path, "could not list the directory");
   while (!st) {
     errno = 0;
     const struct dirent *entry = readdir(dir);
-    if (!entry && errno) st = sgi_fail(err, SG_ERR_IO, "%s: could not list the directory: %s", path, strerror(errno));
+    if (!entry && errno) st = sgi_fail_file(err, path, "could not list the directory");
     if (!entry) break;
     if (entry->d_name[0] != '.') st = add_name(out, sgi_strdup(entry->d_name), err);
   }
