@@ -445,7 +445,8 @@ static int run(const cli_call *c) {
   int code = 0;
   bool prompt = cli_is_set(c, "prompt") || cli_is_set(c, "ids"), each = cli_choice(c, "each") != EACH_NONE;
   bool named = each || cli_is_set(c, "edit") || cli_is_set(c, "layer");
-  bool data = cli_is_set(c, "data") || (!prompt && named && cli_text_own(c));
+  bool data = cli_is_set(c, "data");
+  if (!data && !prompt && named && cli_text_own(c, &data, &err)) return cli_fail(&err);
   if (cli_is_set(c, "data") && prompt) return cli_usage(c, "give --data or a prompt, not both");
   if (data && cli_choice(c, "each") == EACH_NEURON) return cli_usage(c, "--each neuron needs a prompt");
   if (data && !named) return cli_usage(c, "say what to take away over the text: --layer, --edit or --each");

@@ -370,7 +370,9 @@ static int run(const cli_call *c) {
   sgi_evaluation e = {0};
   sgi_ngram_score b = {0};
   if (cli_is_set(c, "data") && cli_is_set(c, "ids")) return cli_usage(c, "give either --data PATH or --ids IDS.json");
-  if (!cli_is_set(c, "data") && !cli_is_set(c, "ids") && !cli_text_own(c))
+  bool own = true;
+  if (!cli_is_set(c, "data") && !cli_is_set(c, "ids") && cli_text_own(c, &own, &err)) return cli_fail(&err);
+  if (!own)
     return cli_usage(c, "%s is no training run with a text of its own: give --data PATH or --ids IDS.json", c->args[0]);
   static const char *const of_text[] = {"rows", "stride", "seq-len", "by"};
   for (size_t i = 0; i < SGI_COUNT(of_text) && cli_is_set(c, "ids"); i++)

@@ -34,12 +34,15 @@ static sg_status run_of(const cli_call *c, json_t **run, double *held_out, sg_er
   return st;
 }
 
-bool cli_text_own(const cli_call *c) {
+/* Only a lack of memory is an error here: what is wrong with the run its reader tells. */
+sg_status cli_text_own(const cli_call *c, bool *own, sg_error *err) {
+  sg_error why = {0};
   json_t *run;
   double share;
-  bool own = !run_of(c, &run, &share, NULL) && run;
+  sg_status st = run_of(c, &run, &share, &why);
+  *own = !st && run;
   json_decref(run);
-  return own;
+  return st == SG_ERR_MEMORY ? sgi_fail(err, st, "%s", why.text) : SG_OK;
 }
 
 char *cli_text_directory(const cli_call *c) {

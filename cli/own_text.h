@@ -16,7 +16,7 @@ typedef struct cli_text {
  * what is missing. cli_text_free in any case. */
 sg_status cli_text_find(const cli_call *c, const char *option, const char *split, cli_text *out, sg_error *err);
 /* Whether args[0] is a run that held text out, so that the option may be left out. */
-bool cli_text_own(const cli_call *c);
+sg_status cli_text_own(const cli_call *c, bool *own, sg_error *err);
 void cli_text_free(cli_text *t);
 /* The directory that a run was trained from; NULL where args[0] is no run, or its text is a file.
  * New: sgi_free. */
