@@ -301,6 +301,33 @@ static sg_status one_of(const char *name, const char *value, const char *a, cons
   return sgi_fail(err, SG_ERR_ARG, "%s is \"%s\": choose %s or %s", name, value, a, b);
 }
 
+static bool has_gates(const sg_config *c) {
+  bool any = c->options.gates[0];
+  for (size_t i = 0; i < c->n_feedforwards; i++) any = any || c->feedforwards[i].options.gates[0];
+  return any;
+}
+
+static bool has_experts(const sg_config *c) {
+  bool any = c->num_experts > 0;
+  for (size_t i = 0; i < c->n_feedforwards; i++) any = any || c->feedforwards[i].num_experts > 0;
+  return any;
+}
+
+/* What no layer of the model has cannot be weighed. */
+static bool is_idle(const sgi_settings *s, const key *k) {
+  bool experts = k->offset == AT(aux.part[SGI_AUX_UNIFORMITY]) || k->offset == AT(aux.part[SGI_AUX_AMBIGUITY]);
+  return !strncmp(k->name, "train.aux.", 10) && !(experts ? has_experts(&s->model) : has_gates(&s->model));
+}
+
+static sg_status refuse_idle(const sgi_settings *s, const sgi_assignments *a, sg_error *err) {
+  for (size_t i = 0; i < a->count; i++) {
+    const key *k = find(a->list[i].key);
+    if (k && is_idle(s, k))
+      return sgi_fail(err, SG_ERR_ARG, "%s: no layer of the model has what it weighs: leave it out", k->name);
+  }
+  return SG_OK;
+}
+
 static sg_status complete(sgi_settings *s, sg_error *err) {
   sgi_schedule_kind kind;
   sg_status st = !strcmp(s->rows, "auto") ? SG_OK : one_of("data.rows", s->rows, "pad", "pack", err);
@@ -387,6 +414,7 @@ sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_e
       st = set(out, k, x, err);
   }
   if (!st) st = complete(out, err);
+  if (!st) st = refuse_idle(out, a, err);
   return st ? name_source(a, st, err) : SG_OK;
 }
 
@@ -427,18 +455,6 @@ static json_t *value_of(const sgi_settings *s, const key *k) {
   return NULL;
 }
 
-static bool has_gates(const sg_config *c) {
-  bool any = c->options.gates[0];
-  for (size_t i = 0; i < c->n_feedforwards; i++) any = any || c->feedforwards[i].options.gates[0];
-  return any;
-}
-
-static bool has_experts(const sg_config *c) {
-  bool any = c->num_experts > 0;
-  for (size_t i = 0; i < c->n_feedforwards; i++) any = any || c->feedforwards[i].num_experts > 0;
-  return any;
-}
-
 /* "group.name" into an object of the group, "name" beside the groups. Takes the reference. */
 static int put(json_t *o, const char *name, json_t *value) {
   const char *dot = strchr(name, '.');
@@ -458,8 +474,7 @@ static bool unsaid(const sgi_settings *s, const key *k) {
   const void *field = (const char *)s + k->offset;
   bool optional = !strncmp(k->name, "feedforward.", 12) || !strcmp(k->name, "model.ode_steps");
   if (k->type == NAME || k->type == LAYERS || k->type == PATH) return !*(const char *)field;
-  bool monet = k->offset == AT(aux.part[SGI_AUX_UNIFORMITY]) || k->offset == AT(aux.part[SGI_AUX_AMBIGUITY]);
-  if (!strncmp(k->name, "train.aux.", 10)) return !(monet ? has_experts(&s->model) : has_gates(&s->model));
+  if (is_idle(s, k)) return true;
   return optional && (k->type == SIZE ? !*(const size_t *)field : k->type == REAL && *(const double *)field == 0);
 }
 

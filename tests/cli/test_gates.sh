@@ -89,6 +89,10 @@ has err 'train.aux'
   has err 'feedforward.gates.kind'
   try 2 train --data "$tmp/worlds" -o "$tmp/bad" --steps 2 $small --set feedforward.gates.bandwidth=1
   has err 'feedforward.gates.bandwidth'
+  for k in target_active sparsity uniformity ambiguity; do # what no layer has is not weighed
+    try 2 train --data "$tmp/worlds" -o "$tmp/bad" --steps 2 $small --set train.aux.$k=1
+    has err "train.aux.$k: no layer of the model has"
+  done
 }
 model="$tmp/run/checkpoints/step-00000012"
 cp -r "$model" "$tmp/broken" && rm -f "$tmp/broken/MANIFEST.json" && sed -i 's/"bandwidth": *[0-9.]*/"bandwidth": -1/' "$tmp/broken/config.json"
