@@ -16,6 +16,7 @@
 
 #include "core/calls.h"
 #include "core/file.h"
+#include "support/temporary.h"
 
 int sgatlin_main(int argc, char **argv); /* cli/main.c under another name */
 
@@ -280,12 +281,8 @@ void inside_clear(void) {
 }
 
 void inside_begin(void) {
-  const char *base = getenv("TMPDIR");
-  if (!base || !*base)
-    base = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* thousands of runs, each with its fsyncs */
-  snprintf(root, sizeof root, "%s/sgatlin-faults-XXXXXX", base);
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (!mkdtemp(root) || shared == MAP_FAILED) {
+  if (!test_temporary(root, sizeof root, "sgatlin-faults", true) || shared == MAP_FAILED) {
     perror(root);
     exit(2);
   }

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "core/file.h"
+#include "support/temporary.h"
 
 const fuzz_target *const fuzz_targets[] = {
     &fuzz_safetensors, &fuzz_config, &fuzz_settings, &fuzz_state, &fuzz_tokenizer, &fuzz_reader, &fuzz_http,
@@ -31,10 +32,7 @@ static void remove_directory(void) {
 
 const char *fuzz_directory(void) {
   if (*directory) return directory;
-  const char *base = getenv("TMPDIR");
-  if (!base || !*base) base = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
-  snprintf(directory, sizeof directory, "%.160s/sgatlin-fuzz-XXXXXX", base);
-  if (!mkdtemp(directory)) {
+  if (!test_temporary(directory, sizeof directory, "sgatlin-fuzz", true)) {
     perror(directory);
     exit(2);
   }

@@ -9,11 +9,10 @@
 #include "compare/sparse_mlp.h"
 #include "model/model.h"
 #include "support/near.h"
+#include "support/transcoders.h"
 
 #define HERE "tests/golden/comparison/"
 #define INTERP "tests/golden/interp/"
-
-static const char *const parts[SGI_SPARSE_PARTS] = {"W_e", "b_e", "W_d", "b_d", "log_theta"};
 
 typedef struct game {
   sgi_safetensors *file;
@@ -83,7 +82,7 @@ static void weights(game *g, const char *prefix, size_t rows) {
   for (int k = 0; k < SGI_SPARSE_PARTS; k++) {
     char name[80];
     size_t M = g->form.features, count = sgi_sparse_count(&g->form, (sgi_sparse_part)k);
-    snprintf(name, sizeof name, "%s%s", prefix, parts[k]);
+    snprintf(name, sizeof name, "%s%s", prefix, golden_parts[k]);
     if (!count || !sgi_safetensors_find(g->file, name)) continue;
     const double *w = numbers(g, name, NULL);
     for (size_t i = 0; i < count; i++)
@@ -153,7 +152,7 @@ static void gradient(game *g, double ramp, bool dense, sgi_sparse_loss *loss) {
 static void gradients_near(const game *g, const char *prefix) {
   for (int k = 0; k < SGI_SPARSE_PARTS; k++) {
     char name[80];
-    snprintf(name, sizeof name, "%s%s", prefix, parts[k]);
+    snprintf(name, sizeof name, "%s%s", prefix, golden_parts[k]);
     if (g->g.at[k]) part_near(g, k, g->g.at[k], name, 0, bound("jumprelu", "grad_*", "of_max"));
   }
 }
@@ -291,7 +290,7 @@ static void trajectory(const char *run, bool dense) {
                                           .done = s});
   }
   for (int k = 0; k < SGI_SPARSE_PARTS; k++) {
-    snprintf(name, sizeof name, "%s.final.%s", run, parts[k]);
+    snprintf(name, sizeof name, "%s.final.%s", run, golden_parts[k]);
     if (g.p.at[k]) part_near(&g, k, g.p.at[k], name, bound("trajectory", "*.final.*", "abs"), 0);
   }
   sgi_free(x);
@@ -307,35 +306,6 @@ static void trajectories(void **state) {
 }
 
 /* ---- loss recovered, on a model -------------------------------------------------------------- */
-
-/* tests/golden/comparison/transcoders.safetensors as a set. */
-static sgi_sparse_set transcoders(size_t features) {
-  sgi_safetensors *f;
-  sgi_sparse_set s = {.site = SGI_PLACE_MLP, .n = 3, .largest = features, .directory = "transcoders"};
-  sgi_arena a = {0};
-  assert_sg_ok(sgi_safetensors_open(HERE "transcoders.safetensors", &f, err));
-  s.at = sgi_alloc(s.n * sizeof *s.at);
-  for (size_t k = 0; k < s.n; k++) {
-    s.at[k] = (sgi_sparse_layer){.layer = k, .form = {.in = 24, .out = 24, .features = features}};
-    sgi_sparse_take(&s.at[k].form, &a, &s.at[k].p);
-  }
-  s.memory = sgi_alloc(a.used);
-  a = (sgi_arena){.base = s.memory, .size = a.used};
-  for (size_t k = 0; k < s.n; k++) {
-    sgi_sparse_take(&s.at[k].form, &a, &s.at[k].p);
-    for (int part = 0; part < SGI_SPARSE_LOG_THETA; part++) {
-      char name[40];
-      snprintf(name, sizeof name, "%zu.%s", k, parts[part]);
-      const sgi_tensor *t = sgi_safetensors_find(f, name);
-      assert_non_null(t);
-      assert_int_equal(t->dtype, SGI_F32);
-      for (size_t i = 0; i < t->count; i++)
-        s.at[k].p.at[part][i] = ((const float *)t->data)[part == SGI_SPARSE_W_E ? i % 24 * features + i / 24 : i];
-    }
-  }
-  sgi_safetensors_close(f);
-  return s;
-}
 
 static void get_row(void *user, size_t row, int32_t *inputs, int32_t *targets, int32_t *starts) {
   const game *g = user;
@@ -379,7 +349,7 @@ static void begin_model(game *g, sg_model **m, sgi_sparse_set *s) {
   assert_sg_ok(sgi_safetensors_open(HERE "ablation/expected.safetensors", &g->file, err));
   g->json = golden_json(HERE "ablation/case.json");
   assert_sg_ok(sg_model_load(HERE "model_mlp", m, err));
-  *s = transcoders(40);
+  *s = golden_transcoders(40);
 }
 
 static void end_model(game *g, sg_model *m, sgi_sparse_set *s) {

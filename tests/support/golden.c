@@ -1,4 +1,5 @@
 #include "support/golden.h"
+#include "support/temporary.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -31,10 +32,8 @@ void golden_free(char **names) {
 }
 
 char *golden_temporary(void) {
-  const char *base = getenv("TMPDIR");
   char *path = malloc(4096);
-  snprintf(path, 4096, "%s/sgatlin-test-XXXXXX", base && *base ? base : "/tmp");
-  if (!mkdtemp(path)) fail_msg("%s: cannot be made", path);
+  if (!test_temporary(path, 4096, "sgatlin-test", false)) fail_msg("%s: cannot be made", path);
   return path;
 }
 

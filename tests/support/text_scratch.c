@@ -11,13 +11,12 @@
 #include <zstd.h>
 
 #include "core/file.h"
+#include "support/temporary.h"
 
 static char root[512];
 
 const char *scratch_begin(void) {
-  const char *tmp = getenv("TMPDIR");
-  snprintf(root, sizeof root, "%s/sgatlin-test-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-  char *made = mkdtemp(root);
+  bool made = test_temporary(root, sizeof root, "sgatlin-test", false);
   assert(made);
   return root;
 }
