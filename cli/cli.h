@@ -157,7 +157,10 @@ void cli_variable_name(const cli_option *o, char *out, size_t size);
 int cli_exit_code(sg_status status);
 /* "sgatlin: TEXT"; returns the exit code of err->code. */
 int cli_fail(const sg_error *err);
-/* The same for a command's own failure: return cli_failed(SG_ERR_IO, "...", ...). */
+/* Exit code of a command that failed with st, not SG_OK: what a signal cancelled is told by the
+ * code alone, all else by cli_fail. */
+int cli_end(sg_status st, const sg_error *err);
+/* cli_fail for a command's own failure: return cli_failed(SG_ERR_IO, "...", ...). */
 int cli_failed(sg_status status, const char *format, ...) SG_PRINTF(2, 3);
 /* A mistake in the command line: the message, a pointer to the help, and 2. */
 int cli_usage(const cli_call *c, const char *format, ...) SG_PRINTF(2, 3);

@@ -407,15 +407,7 @@ static sg_status over_text(work *w, int *code, sg_error *err) {
   size_t count = 0;
   size_t T = cli_size(w->c, "seq-len"), made_for = sg_model_config(w->p.model)->max_position;
   if (!cli_is_set(w->c, "seq-len") && T > made_for) T = made_for;
-  sg_status st = cli_context_check(w->c, sg_model_config(w->p.model), T, err);
-  cli_text text = {0};
-  sgi_text_form form;
-  json_t *own = NULL;
-  if (!st) st = cli_text_form(w->c, &form, &own, err);
-  json_decref(own);
-  if (!st) st = cli_text_find(w->c, "data", "valid", &text, err);
-  if (!st) st = cli_rows_read(&rows, &w->p, &text, &form, T, cli_size(w->c, "max-tokens"), err);
-  cli_text_free(&text);
+  sg_status st = cli_rows_open(&rows, w->c, &w->p, T, cli_size(w->c, "max-tokens"), err);
   if (!st) st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, NULL, 0, 0, &before, err);
   if (!st && !cli_choice(w->c, "each")) {
     st = sg_edit_loss(w->p.model, rows.targets, rows.B, rows.T, w->edits, w->n_edits, 0, &after, err);

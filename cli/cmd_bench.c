@@ -218,7 +218,7 @@ static int run(const cli_call *c) {
   }
   int code = 0;
   if (st) {
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
     json_decref(list);
   } else if (json) {
     code = cli_json(list);

@@ -135,7 +135,7 @@ static int static_weights(job *j, size_t layer, size_t feature, sg_error *err) {
   sg_status st = all_weights(j, &v, layer, feature, err);
   int code = 0;
   if (st) {
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(err);
+    code = cli_end(st, err);
   } else {
     qsort(v.at, v.n, sizeof *v.at, by_size);
     if (v.n > top) v.n = top;
@@ -436,7 +436,7 @@ static int run(const cli_call *c) {
     sg_status st = prepare(&j, &err);
     if (!st) st = compute(&j, &err);
     if (st)
-      code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+      code = cli_end(st, &err);
     else if (cli_flag(c, "json"))
       code = print_json(&j);
     else

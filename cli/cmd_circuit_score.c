@@ -15,7 +15,8 @@ typedef struct job {
   cli_model m;
   sg_model *rival;
   sgi_sparse_set *set;
-  cli_sparse_text text;
+  cli_text text;
+  sgi_corpus *corpus;
   int32_t *tokens, *targets;
   size_t prompts, T;
   double loss, rival_loss;
@@ -36,14 +37,14 @@ static bool progress(void *user, size_t done, size_t wanted) {
 
 /* The first T tokens of documents that have as many. */
 static sg_status read_prompts(job *j, sg_error *err) {
-  size_t want = cli_size(j->call, "prompts"), documents = sgi_corpus_documents(j->text.corpus);
+  size_t want = cli_size(j->call, "prompts"), documents = sgi_corpus_documents(j->corpus);
   int32_t bos = sg_model_config(j->m.model)->bos_id;
   j->T = cli_size(j->call, "tokens");
   j->tokens = sgi_alloc(2 * want * j->T * sizeof *j->tokens);
   if (!j->tokens) return sgi_fail_memory(err, want * j->T * sizeof *j->tokens, "prompts");
   j->targets = j->tokens + want * j->T;
   for (size_t d = 0, n; d < documents && j->prompts < want; d++) {
-    const int32_t *ids = sgi_corpus_document(j->text.corpus, d, &n);
+    const int32_t *ids = sgi_corpus_document(j->corpus, d, &n);
     if (n <= j->T) continue;
     int32_t *row = j->tokens + j->prompts * j->T;
     row[0] = bos;
@@ -60,7 +61,10 @@ static sg_status prepare(job *j, sg_error *err) {
   const cli_call *c = j->call;
   sg_status st = cli_model_open(c, CLI_WITH_TOKENIZER, &j->m, err);
   if (!st) st = cli_sparse_open(c, c->args[1], j->m.model, &j->set, err);
-  if (!st) st = cli_sparse_text_open(c, &j->m, "data", "valid", 0, &j->text, err);
+  if (!st) st = cli_context_check(c, sg_model_config(j->m.model), cli_size(c, "tokens"), err);
+  if (!st)
+    st = cli_text_corpus(c, "valid", j->m.tokenizer, sg_model_config(j->m.model)->eos_id, NULL, NULL, &j->text,
+                         &j->corpus, err);
   if (!st) st = read_prompts(j, err);
   if (!st && cli_string(c, "rival")) {
     char *directory = NULL;
@@ -161,7 +165,7 @@ static int run(const cli_call *c) {
   cli_progress_end(&j.bar);
   if (!st && cli_string(c, "svg")) st = figure(&j, cli_string(c, "svg"), &err);
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = print_json(&j);
   else
@@ -169,18 +173,14 @@ static int run(const cli_call *c) {
   sgi_free(j.tokens);
   sg_model_free(j.rival);
   sgi_sparse_set_free(j.set);
-  cli_sparse_text_free(&j.text);
+  sgi_corpus_close(j.corpus);
+  cli_text_free(&j.text);
   cli_model_close(&j.m);
   return code;
 }
 
 static const cli_option options[] = {
-    {.name = "data",
-     .letter = 'd',
-     .type = CLI_STRING,
-     .argument = "PATH",
-     .value_text = "what the run held out",
-     .help = "held-out text: a file, or a directory's valid.*"},
+    CLI_HELD_OUT_OPTION("held-out text: a file, or a directory's valid.*"),
     {.name = "prompts",
      .type = CLI_SIZE,
      .argument = "N",
@@ -206,23 +206,6 @@ static const cli_option options[] = {
      .argument = "MODEL",
      .help = "another model on the same prompts, by its own neurons: sgatlin beside a transcoded mlp at equal loss"},
     {.name = "svg", .type = CLI_STRING, .argument = "FILE", .help = "what is left over how many are kept, as a figure"},
-    {.name = "rows",
-     .type = CLI_CHOICE,
-     .argument = EVAL_ROWS_WORDS,
-     .value_text = "by the text",
-     .help = "how documents lie in rows"},
-    {.name = "stride",
-     .type = CLI_SIZE,
-     .argument = "N",
-     .min = 1,
-     .value_text = "half a window",
-     .help = "of windows: tokens between their begins"},
-    {.name = "seq-len",
-     .type = CLI_SIZE,
-     .argument = "T",
-     .min = 1,
-     .value_text = "the model's",
-     .help = "tokens of a row"},
     {.name = "max-memory",
      .type = CLI_BYTES,
      .argument = "BYTES",

@@ -64,7 +64,7 @@ static int groups(const cli_call *c, const sgi_record_reader *r, size_t slot, si
   cli_progress_end(&bar);
   int code = 0;
   if (st) {
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   } else if (cli_flag(c, "json")) {
     code =
         cli_reading_json(r->rec, json_pack("{s:I, s:I, s:o}", "layer", (json_int_t)r->info->layers[slot], "positions",

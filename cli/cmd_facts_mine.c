@@ -154,7 +154,7 @@ static int run(const cli_call *c) {
   sg_status st = mine(&w, &err);
   int code = 0;
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = print_json(&w);
   else

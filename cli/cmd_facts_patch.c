@@ -226,7 +226,7 @@ static int run(const cli_call *c) {
   sg_status st = patch(&w, &err);
   int code = 0;
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json")) {
     sgi_patches all = patches_of(&w);
     code = cli_json(sgi_patches_json(&all));

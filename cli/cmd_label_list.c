@@ -124,7 +124,7 @@ static int run(const cli_call *c) {
   sg_status st = read_all(&w, &err);
   int code = 0;
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = cli_json(sgi_neuron_page(&w.p, &w.ask, &w.page));
   else

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "context.h"
 #include "label.h"
 #include "own_text.h"
 #include "names/score.h"
@@ -35,15 +36,8 @@ static bool advance(void *user, size_t done, size_t wanted) {
 static sg_status read_file(work *w, sg_error *err) {
   const sg_config *c = sg_model_config(w->p.model);
   size_t T = cli_is_set(w->c, "seq-len") ? cli_size(w->c, "seq-len") : c->max_position < 512 ? c->max_position : 512;
-  cli_text text = {0};
-  sgi_text_form form;
-  json_t *own = NULL;
   sg_status st = T < 2 ? sgi_fail(err, SG_ERR_ARG, "--seq-len %zu: rows of 2 tokens at least", T)
-                       : cli_text_form(w->c, &form, &own, err);
-  json_decref(own);
-  if (!st) st = cli_text_find(w->c, "data", "valid", &text, err);
-  if (!st) st = cli_rows_read(&w->rows, &w->p, &text, &form, T, cli_size(w->c, "positions"), err);
-  cli_text_free(&text);
+                       : cli_rows_open(&w->rows, w->c, &w->p, T, cli_size(w->c, "positions"), err);
   if (st) return st;
   if (!(w->inputs = sgi_alloc(w->rows.B * T * sizeof *w->inputs)))
     return sgi_fail_memory(err, w->rows.B * T * sizeof *w->inputs, "rows of tokens");
@@ -179,10 +173,7 @@ static int run(const cli_call *c) {
   work w = {.c = c};
   cli_signals_install();
   sg_status st = read_all(&w, &err);
-  int code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop
-             : st                               ? cli_fail(&err)
-             : cli_flag(c, "json")              ? print_json(&w)
-                                                : print(&w);
+  int code = st ? cli_end(st, &err) : cli_flag(c, "json") ? print_json(&w) : print(&w);
   sgi_label_scores_deinit(&w.scores);
   sgi_score_words_deinit(&w.words);
   sgi_truth_deinit(&w.truth);
@@ -195,13 +186,9 @@ static int run(const cli_call *c) {
 }
 
 static const cli_option options[] = {
-    {.name = "data",
-     .letter = 'd',
-     .type = CLI_STRING,
-     .argument = "PATH",
-     .value_text = "what the run held out",
-     .help = "held-out text: a file, or a directory with valid.*"},
+    CLI_HELD_OUT_OPTION("held-out text: a file, or a directory with valid.*"),
     CLI_FORM_OPTIONS,
+    CLI_BEYOND_OPTION,
     {.name = "worlds",
      .letter = 'w',
      .type = CLI_STRING,

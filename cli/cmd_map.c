@@ -147,7 +147,7 @@ static int run(const cli_call *c) {
     return cli_usage(c, "name a picture to write, -o MAP.svg, or ask for the points, --json");
   cli_signals_install();
   sg_status st = make(&w, &err);
-  int code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : st ? cli_fail(&err) : show(&w);
+  int code = st ? cli_end(st, &err) : show(&w);
   for (size_t i = 0; w.names && i < w.map->n_tokens; i++) free(w.names[i]);
   sgi_free(w.names);
   sg_map_free(w.map);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "compare/previous.h"
+#include "context.h"
 #include "prompt.h"
 #include "read/label.h"
 #include "rows.h"
@@ -25,23 +26,13 @@ static bool advance(void *user, size_t done, size_t wanted) {
 }
 
 static sg_status read_text(work *w, sg_error *err) {
-  size_t longest = sg_model_config(w->p.model)->max_position, T = cli_size(w->c, "seq-len");
-  cli_text text = {0};
-  sgi_text_form form;
-  json_t *own = NULL;
-  if (!T || T > longest) T = longest;
-  sg_status st = cli_text_form(w->c, &form, &own, err);
-  json_decref(own);
-  if (!st) st = cli_text_find(w->c, "data", "valid", &text, err);
-  if (!st) st = cli_rows_read(&w->rows, &w->p, &text, &form, T, cli_size(w->c, "tokens"), err);
-  cli_text_free(&text);
-  return st;
+  size_t T = cli_is_set(w->c, "seq-len") ? cli_size(w->c, "seq-len") : sg_model_config(w->p.model)->max_position;
+  return cli_rows_open(&w->rows, w->c, &w->p, T, cli_size(w->c, "tokens"), err);
 }
 
 static sg_status find(work *w, sg_error *err) {
   sg_status st = cli_prompt_open_model(&w->p, w->c, err);
-  if (!st && !w->p.tokenizer)
-    st = sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which reading text needs", w->p.directory);
+  if (!st) st = cli_text_needs(w->p.tokenizer, w->p.directory, err);
   if (!st) st = read_text(w, err);
   if (!st && !(w->skip = sgi_label_silent(w->p.model, w->p.tokenizer)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -172,7 +163,7 @@ static int run(const cli_call *c) {
   cli_signals_install();
   sg_status st = find(&w, &err);
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = cli_json(result_json(&w));
   else
@@ -185,19 +176,19 @@ static int run(const cli_call *c) {
 }
 
 static const cli_option options[] = {
-    {.name = "data",
-     .letter = 'd',
-     .type = CLI_STRING,
-     .argument = "PATH",
-     .value_text = "what the run held out",
-     .help = "text: its first half fits, its second half tests; a file, or a directory's valid.*"},
+    CLI_HELD_OUT_OPTION("text: its first half fits, its second half tests; a file, or a directory's valid.*"),
     {.name = "tokens",
      .type = CLI_SIZE,
      .argument = "N",
      .value = "40000",
      .min = 64,
      .help = "read so many tokens of the text"},
-    {.name = "seq-len", .type = CLI_SIZE, .argument = "N", .value_text = "the model's", .help = "tokens of a row"},
+    {.name = "seq-len",
+     .type = CLI_SIZE,
+     .argument = "T",
+     .min = 2,
+     .value_text = "the model's",
+     .help = "tokens of a row"},
     {.name = "min-count",
      .type = CLI_SIZE,
      .argument = "N",
@@ -225,6 +216,7 @@ static const cli_option options[] = {
      .min = 1,
      .help = "refuse more streams than this"},
     CLI_FORM_OPTIONS,
+    CLI_BEYOND_OPTION,
     CLI_SEED_OPTION,
     CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,

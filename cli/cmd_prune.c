@@ -412,7 +412,7 @@ static int run(const cli_call *c) {
   if (!st && svg) st = prune_figure_save(j.lines, j.n_lines, svg, &err);
   int code = 0;
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = cli_json(all ? json_pack("{s:O, s:O}", "methods", list, "rivals", rivals)
                         : json_incref(json_array_get(list, 0)));
@@ -430,12 +430,7 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "PATH",
      .help = "training text that tunings are fitted to: a file, or a directory's train.*"},
-    {.name = "data",
-     .letter = 'd',
-     .type = CLI_STRING,
-     .argument = "PATH",
-     .value_text = "what the run held out",
-     .help = "held-out text that is scored: a file, or a directory's valid.*; never the one of --calibrate"},
+    CLI_HELD_OUT_OPTION("held-out text that is scored: a file, or a directory's valid.*; never the one of --calibrate"),
     {.name = "speedup",
      .type = CLI_REAL,
      .argument = "X",

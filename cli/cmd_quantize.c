@@ -93,7 +93,7 @@ static int run(const cli_call *c) {
   }
   if (!st) st = copy_tokenizer(m.directory, out, &err);
   sg_model_free(student);
-  int code = !st ? print(c, &done, &learned) : st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+  int code = !st ? print(c, &done, &learned) : cli_end(st, &err);
   cli_model_close(&m);
   return code;
 }

@@ -48,15 +48,10 @@ typedef struct work {
 } work;
 
 static sg_status open_inputs(const cli_call *c, work *w, watch *progress_bar, sg_error *err) {
-  sgi_text_form form;
-  json_t *own = NULL;
   sg_status st = cli_model_open(c, CLI_WITH_TOKENIZER, &w->m, err);
-  if (!st) st = cli_text_form(c, &form, &own, err);
-  json_decref(own);
-  if (!st) st = cli_text_find(c, "data", "valid", &w->text, err);
   if (!st)
-    st = cli_text_open(&w->text, &form, w->m.tokenizer, sg_model_config(w->m.model)->eos_id, tokenising, progress_bar,
-                       &w->corpus, err);
+    st = cli_text_corpus(c, "valid", w->m.tokenizer, sg_model_config(w->m.model)->eos_id, tokenising, progress_bar,
+                         &w->text, &w->corpus, err);
   if (progress_bar->what) cli_progress_end(&progress_bar->bar);
   progress_bar->what = NULL;
   return st;
@@ -166,7 +161,7 @@ static int run(const cli_call *c) {
   cli_signals_install();
   sg_status st = open_inputs(c, &w, &bar, &err);
   if (!st) st = plan(c, &w, &err);
-  int code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : st ? cli_fail(&err) : record(c, &w, &bar);
+  int code = st ? cli_end(st, &err) : record(c, &w, &bar);
   sgi_recorder_free(w.recorder);
   sgi_corpus_close(w.corpus);
   cli_text_free(&w.text);
@@ -176,12 +171,8 @@ static int run(const cli_call *c) {
 }
 
 static const cli_option options[] = {
-    {.name = "data",
-     .letter = 'd',
-     .type = CLI_STRING,
-     .argument = "PATH",
-     .value_text = "what the run held out",
-     .help = "text to run: .txt or .jsonl, plain, .zst or .gz, or a directory (its valid.* where it has one)"},
+    CLI_HELD_OUT_OPTION(
+        "text to run: .txt or .jsonl, plain, .zst or .gz, or a directory (its valid.* where it has one)"),
     CLI_OUTPUT_OPTION("REC", "directory of the recording"),
     {.name = "layers",
      .letter = 'l',

@@ -9,19 +9,16 @@
 #include "report/report.h"
 #include "text_form.h"
 
-static cli_progress bar;
-static bool begun;
-
-static bool tokenising(void *user, uint64_t done, uint64_t total) {
-  (void)user, (void)done, (void)total;
-  return cli_stop == 0;
-}
+typedef struct watch {
+  cli_progress bar;
+  bool begun;
+} watch;
 
 static bool progress(void *user, size_t done, size_t total) {
-  (void)user;
-  if (!begun) cli_progress_begin(&bar, "looking", "documents", (double)total, 0);
-  begun = true;
-  cli_progress_update(&bar, (double)done, NULL);
+  watch *w = user;
+  if (!w->begun) cli_progress_begin(&w->bar, "looking", "documents", (double)total, 0);
+  w->begun = true;
+  cli_progress_update(&w->bar, (double)done, NULL);
   return cli_stop == 0;
 }
 
@@ -90,24 +87,20 @@ static int run(const cli_call *c) {
   cli_model m = {0};
   cli_text text = {0};
   sgi_corpus *corpus = NULL;
-  sgi_text_form form;
-  json_t *own = NULL;
   sgi_sinks s = {0};
+  watch shown = {0};
   cli_signals_install();
   sg_status st = cli_model_open(c, CLI_WITH_TOKENIZER, &m, &err);
-  if (!st) st = cli_text_form(c, &form, &own, &err);
-  json_decref(own);
-  if (!st) st = cli_text_find(c, "data", "valid", &text, &err);
   if (!st)
-    st = cli_text_open(&text, &form, m.tokenizer, sg_model_config(m.model)->eos_id, tokenising, NULL, &corpus, &err);
+    st = cli_text_corpus(c, "valid", m.tokenizer, sg_model_config(m.model)->eos_id, NULL, NULL, &text, &corpus, &err);
   size_t length = st ? 0 : cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : sg_model_config(m.model)->max_position;
   if (!st) st = cli_context_check(c, sg_model_config(m.model), length, &err);
-  if (!st) st = sgi_sinks_run(m.model, corpus, cli_size(c, "rows"), length, progress, NULL, &s, &err);
-  if (begun) cli_progress_end(&bar);
+  if (!st) st = sgi_sinks_run(m.model, corpus, cli_size(c, "rows"), length, progress, &shown, &s, &err);
+  if (shown.begun) cli_progress_end(&shown.bar);
   if (!st && cli_string(c, "svg")) st = figure(&s, cli_string(c, "svg"), &err);
   int code = 0;
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = cli_json(result_json(&s));
   else

@@ -235,7 +235,7 @@ static int run(const cli_call *c) {
   if (!st) st = evaluate(&j, &err);
   if (!st && cli_string(c, "svg")) st = figure(&j, cli_string(c, "svg"), &err);
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = print_json(&j);
   else
@@ -253,12 +253,7 @@ static int run(const cli_call *c) {
 }
 
 static const cli_option options[] = {
-    {.name = "data",
-     .letter = 'd',
-     .type = CLI_STRING,
-     .argument = "PATH",
-     .value_text = "what the run held out",
-     .help = "held-out text: a file, or a directory's valid.*"},
+    CLI_HELD_OUT_OPTION("held-out text: a file, or a directory's valid.*"),
     {.name = "max-rows", .type = CLI_SIZE, .argument = "N", .value = "0", .help = "rows that are read; 0: all"},
     {.name = "baselines",
      .type = CLI_FLAG,
@@ -280,23 +275,7 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "FILE",
      .help = "loss recovered over features that act, as a figure"},
-    {.name = "rows",
-     .type = CLI_CHOICE,
-     .argument = EVAL_ROWS_WORDS,
-     .value_text = "by the text",
-     .help = "how documents lie in rows"},
-    {.name = "stride",
-     .type = CLI_SIZE,
-     .argument = "N",
-     .min = 1,
-     .value_text = "half a window",
-     .help = "of windows: tokens between their begins"},
-    {.name = "seq-len",
-     .type = CLI_SIZE,
-     .argument = "T",
-     .min = 1,
-     .value_text = "the model's",
-     .help = "tokens of a row"},
+    EVAL_TEXT_OPTIONS,
     CLI_SPARSE_FORCE_OPTION,
     CLI_FORM_OPTIONS,
     CLI_BEYOND_OPTION,

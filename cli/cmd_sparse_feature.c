@@ -195,7 +195,7 @@ static int run(const cli_call *c) {
   cli_signals_install();
   sg_status st = prepare(&j, &err);
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = print_json(&j);
   else

@@ -112,7 +112,7 @@ static int run(const cli_call *c) {
     if (!st && cli_stop) st = sgi_fail(&err, SG_ERR_CANCELLED, "stopped");
   }
   if (st) {
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   } else if (cli_flag(c, "json")) {
     json_t *list = json_array();
     for (size_t k = 0; k < j.set->n; k++) json_array_append_new(list, layer_json(&j, &j.at[k]));
@@ -138,23 +138,7 @@ static const cli_option options[] = {
      .help = "text in which a live feature acts; without it all features count"},
     {.name = "max-rows", .type = CLI_SIZE, .argument = "N", .value = "64", .help = "rows of it that are read; 0: all"},
     {.name = "each", .type = CLI_FLAG, .help = "in JSON also the best match of every feature"},
-    {.name = "rows",
-     .type = CLI_CHOICE,
-     .argument = EVAL_ROWS_WORDS,
-     .value_text = "by the text",
-     .help = "how documents lie in rows"},
-    {.name = "stride",
-     .type = CLI_SIZE,
-     .argument = "N",
-     .min = 1,
-     .value_text = "half a window",
-     .help = "of windows: tokens between their begins"},
-    {.name = "seq-len",
-     .type = CLI_SIZE,
-     .argument = "T",
-     .min = 1,
-     .value_text = "the model's",
-     .help = "tokens of a row"},
+    EVAL_TEXT_OPTIONS,
     CLI_SPARSE_FORCE_OPTION,
     CLI_SEED_OPTION,
     CLI_FORM_OPTIONS,

@@ -96,14 +96,10 @@ static sg_status read_layers(job *j, sg_error *err) {
 }
 
 static sg_status open_text(job *j, sg_error *err) {
-  sgi_text_form form;
-  json_t *own = NULL;
   const sg_config *config = sg_model_config(j->m.model);
-  sg_status st = cli_text_form(j->call, &form, &own, err);
-  json_decref(own);
-  if (!st) st = cli_text_find(j->call, "data", "train", &j->text, err);
   cli_progress_begin(&j->bar, "tokenising", "B", 0, 0);
-  if (!st) st = cli_text_open(&j->text, &form, j->m.tokenizer, config->eos_id, tokenising, j, &j->corpus, err);
+  sg_status st =
+      cli_text_corpus(j->call, "train", j->m.tokenizer, config->eos_id, tokenising, j, &j->text, &j->corpus, err);
   cli_progress_end(&j->bar);
   return st;
 }

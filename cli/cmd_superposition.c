@@ -142,7 +142,7 @@ static int run(const cli_call *c) {
   if (!st && cli_string(c, "svg")) st = figure(&o, cli_string(c, "svg"), &err);
   int code = 0;
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = cli_reading_json(r.rec, result_json(&o, &s));
   else

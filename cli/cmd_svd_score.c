@@ -32,11 +32,6 @@ static bool advance(void *user, size_t done, size_t wanted) {
   return !cli_stop;
 }
 
-static bool tokenising(void *user, uint64_t done, uint64_t total) {
-  (void)user, (void)done, (void)total;
-  return !cli_stop;
-}
-
 static const int32_t *document(const void *source, size_t i, size_t *n) { return sgi_corpus_document(source, i, n); }
 
 static bool counting(void *user) {
@@ -49,12 +44,7 @@ static bool counting(void *user) {
 static sg_status count_pairs(work *w, sg_error *err) {
   const sg_config *c = sg_model_config(w->p.model);
   cli_text text = {0};
-  sgi_text_form form;
-  json_t *own = NULL;
-  sg_status st = cli_text_form(w->c, &form, &own, err);
-  json_decref(own);
-  if (!st) st = cli_text_find(w->c, "data", "valid", &text, err);
-  if (!st) st = cli_text_open(&text, &form, w->p.tokenizer, c->eos_id, tokenising, NULL, &w->corpus, err);
+  sg_status st = cli_text_corpus(w->c, "valid", w->p.tokenizer, c->eos_id, NULL, NULL, &text, &w->corpus, err);
   cli_text_free(&text);
   if (st) return st;
   const sgi_npmi_request q = {.documents = sgi_corpus_documents(w->corpus),
@@ -133,8 +123,7 @@ static sg_status choose_tokens(work *w, sg_error *err) {
 
 static sg_status score(work *w, sg_error *err) {
   sg_status st = cli_prompt_open_model(&w->p, w->c, err);
-  if (!st && !w->p.tokenizer)
-    st = sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which reading text needs", w->p.directory);
+  if (!st) st = cli_text_needs(w->p.tokenizer, w->p.directory, err);
   if (!st) st = count_pairs(w, err);
   if (!st) st = read_labels(w, err);
   if (!st) st = choose_tokens(w, err);
@@ -267,7 +256,7 @@ static int run(const cli_call *c) {
   sg_status st = score(&w, &err);
   if (!st && cli_string(c, "svg")) st = figure(&w, cli_string(c, "svg"), &err);
   if (st)
-    code = st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(&err);
+    code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = cli_json(result_json(&w));
   else
@@ -283,12 +272,7 @@ static int run(const cli_call *c) {
 }
 
 static const cli_option options[] = {
-    {.name = "data",
-     .letter = 'd',
-     .type = CLI_STRING,
-     .argument = "PATH",
-     .value_text = "what the run held out",
-     .help = "text in which tokens stand together: a file, or a directory's valid.*"},
+    CLI_HELD_OUT_OPTION("text in which tokens stand together: a file, or a directory's valid.*"),
     {.name = "labels",
      .type = CLI_STRING,
      .argument = "LABELS.json",

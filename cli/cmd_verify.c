@@ -77,7 +77,7 @@ static int finish(work *w, const sgi_checks *c, sg_status st, sg_error *err) {
   double seconds = sgi_now() - w->started;
   if (st) {
     json_decref(w->list);
-    return st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(err);
+    return cli_end(st, err);
   }
   if (w->list) {
     int code = cli_json(json_pack("{sb sI sI sf so}", "ok", !c->wrong, "checks", (json_int_t)c->looked, "wrong",

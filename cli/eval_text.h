@@ -7,6 +7,24 @@
 
 #define EVAL_ROWS_WORDS "pad|pack|windows" /* in the order of sgi_rows */
 
+/* What eval_text_rows reads, for commands that say no more of it than that (eval says more). */
+#define EVAL_TEXT_OPTIONS \
+  {.name = "rows", \
+   .type = CLI_CHOICE, \
+   .argument = EVAL_ROWS_WORDS, \
+   .value_text = "by the text", \
+   .help = "how documents lie in rows"}, \
+      {.name = "stride", \
+       .type = CLI_SIZE, \
+       .argument = "N", \
+       .min = 1, \
+       .value_text = "half a window", \
+       .help = "of windows: tokens between their begins"}, \
+  { \
+    .name = "seq-len", .type = CLI_SIZE, .argument = "T", .min = 1, .value_text = "the model's", \
+    .help = "tokens of a row" \
+  }
+
 typedef sgi_eval_rows eval_text;
 
 /* By --rows, --stride and --seq-len; without --rows documents a row (or packed, if the run has its

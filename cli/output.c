@@ -123,6 +123,10 @@ int cli_fail(const sg_error *err) {
   return cli_failed(err->code, "%s", err->text[0] ? err->text : sg_status_text(err->code));
 }
 
+int cli_end(sg_status st, const sg_error *err) {
+  return st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(err);
+}
+
 int cli_failed(sg_status status, const char *format, ...) {
   va_list args;
   va_start(args, format);

@@ -89,16 +89,35 @@ sg_status cli_text_find(const cli_call *c, const char *option, const char *split
   return st;
 }
 
+sg_status cli_text_needs(const sg_tokenizer *tokenizer, const char *directory, sg_error *err) {
+  return tokenizer ? SG_OK : sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which reading text needs", directory);
+}
+
 void cli_text_free(cli_text *t) {
   sgi_free(t->path);
   *t = (cli_text){0};
 }
 
+static bool goes_on(void *unused, uint64_t done, uint64_t total) {
+  (void)unused, (void)done, (void)total;
+  return !cli_stop;
+}
+
 sg_status cli_text_open(const cli_text *t, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
                         sgi_progress progress, void *user, sgi_corpus **out, sg_error *err) {
-  sg_status st = sgi_corpus_open(t->path, form, tok, eos, progress, user, out, err);
+  sg_status st = sgi_corpus_open(t->path, form, tok, eos, progress ? progress : goes_on, user, out, err);
   if (!st && t->held_out > 0) st = sgi_corpus_take_part(*out, SGI_HELD_OUT, t->held_out, err);
   if (st) return st;
   cli_text_notes(sgi_corpus_notes(*out));
   return sgi_corpus_documents(*out) ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", t->path);
+}
+
+sg_status cli_text_corpus(const cli_call *c, const char *split, const sg_tokenizer *tok, int32_t eos,
+                          sgi_progress progress, void *user, cli_text *text, sgi_corpus **out, sg_error *err) {
+  sgi_text_form form;
+  json_t *own = NULL;
+  sg_status st = cli_text_form(c, &form, &own, err);
+  json_decref(own);
+  if (!st) st = cli_text_find(c, "data", split, text, err);
+  return st ? st : cli_text_open(text, &form, tok, eos, progress, user, out, err);
 }

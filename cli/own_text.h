@@ -6,6 +6,13 @@
 #include "cli.h"
 #include "data/data.h"
 
+/* --data of commands that read what a run held out where none is given (cli_text_find). */
+#define CLI_HELD_OUT_OPTION(text) \
+  { \
+    .name = "data", .letter = 'd', .type = CLI_STRING, .argument = "PATH", .value_text = "what the run held out", \
+    .help = text \
+  }
+
 typedef struct cli_text {
   char *path;      /* a file, or a directory all of whose files are meant */
   double held_out; /* above 0: only this part of the file, its end */
@@ -17,14 +24,21 @@ typedef struct cli_text {
 sg_status cli_text_find(const cli_call *c, const char *option, const char *split, cli_text *out, sg_error *err);
 /* Whether args[0] is a run that held text out, so that the option may be left out. */
 sg_status cli_text_own(const cli_call *c, bool *own, sg_error *err);
+/* A text is tokens only by the model's tokenizer: SG_ERR_ARG with the directory where it has
+ * none. */
+sg_status cli_text_needs(const sg_tokenizer *tokenizer, const char *directory, sg_error *err);
 void cli_text_free(cli_text *t);
 /* The directory that a run was trained from; NULL where args[0] is no run, or its text is a file.
  * New: sgi_free. */
 char *cli_text_directory(const cli_call *c);
 
-/* Its tokens: sgi_corpus_open and the part. A text without a document is SG_ERR_FORMAT. New:
- * sgi_corpus_close. */
+/* Its tokens: sgi_corpus_open and the part. progress NULL: nothing is shown, a signal stops it. A
+ * text without a document is SG_ERR_FORMAT. New: sgi_corpus_close. */
 sg_status cli_text_open(const cli_text *t, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
                         sgi_progress progress, void *user, sgi_corpus **out, sg_error *err);
+/* The same of what --data names (cli_text_find), by the options of its form (text_form.h).
+ * cli_text_free of text in any case. */
+sg_status cli_text_corpus(const cli_call *c, const char *split, const sg_tokenizer *tok, int32_t eos,
+                          sgi_progress progress, void *user, cli_text *text, sgi_corpus **out, sg_error *err);
 
 #endif

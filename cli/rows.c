@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "context.h"
 #include "text/reader.h"
+#include "text_form.h"
 
 static sg_status add_row(cli_rows *r, size_t *room, const sg_config *c, const int32_t *ids, size_t n, sg_error *err) {
   if (r->B == *room) {
@@ -52,16 +54,11 @@ static sg_status read_file(reading *w, const char *path, sg_error *err) {
   return st;
 }
 
-static bool goes_on(void *unused, uint64_t done, uint64_t total) {
-  (void)unused, (void)done, (void)total;
-  return !cli_stop;
-}
-
 /* Of the end of a file the tokens are read that a run's own cache has. */
 static sg_status read_part(reading *w, const cli_text *text, sg_error *err) {
   const sg_config *c = sg_model_config(w->p->model);
   sgi_corpus *corpus = NULL;
-  sg_status st = cli_text_open(text, w->form, w->p->tokenizer, c->eos_id, goes_on, NULL, &corpus, err);
+  sg_status st = cli_text_open(text, w->form, w->p->tokenizer, c->eos_id, NULL, NULL, &corpus, err);
   for (size_t i = 0, n, T = w->rows->T; !st && i < sgi_corpus_documents(corpus) && w->tokens < w->max_tokens; i++) {
     const int32_t *ids = sgi_corpus_document(corpus, i, &n);
     if (n && ids[n - 1] == c->eos_id) n--;
@@ -78,13 +75,28 @@ sg_status cli_rows_read(cli_rows *r, const sgi_prompt *p, const cli_text *text, 
   reading w = {r, p, form, 0, 0, max_tokens};
   char **files = NULL;
   size_t n = 0;
-  if (!p->tokenizer)
-    return sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which reading text needs", p->directory);
+  sg_status st = cli_text_needs(p->tokenizer, p->directory, err);
+  if (st) return st;
   if (text->held_out > 0) return read_part(&w, text, err);
-  sg_status st = sgi_text_files(text->path, form->field, NULL, &files, &n, err);
+  st = sgi_text_files(text->path, form->field, NULL, &files, &n, err);
   for (size_t i = 0; i < n && !st; i++) st = read_file(&w, files[i], err);
   sgi_text_files_free(files, n);
   if (!st && !r->B) st = sgi_fail(err, SG_ERR_FORMAT, "%s holds no document", text->path);
+  return st;
+}
+
+sg_status cli_rows_open(cli_rows *r, const cli_call *c, const sgi_prompt *p, size_t T, size_t max_tokens,
+                        sg_error *err) {
+  cli_text text = {0};
+  sgi_text_form form;
+  json_t *own = NULL;
+  *r = (cli_rows){0};
+  sg_status st = cli_context_check(c, sg_model_config(p->model), T, err);
+  if (!st) st = cli_text_form(c, &form, &own, err);
+  json_decref(own);
+  if (!st) st = cli_text_find(c, "data", "valid", &text, err);
+  if (!st) st = cli_rows_read(r, p, &text, &form, T, max_tokens, err);
+  cli_text_free(&text);
   return st;
 }
 

@@ -13,6 +13,10 @@ typedef struct cli_rows {
 /* Documents until max_tokens are read. */
 sg_status cli_rows_read(cli_rows *r, const sgi_prompt *p, const cli_text *text, const sgi_text_form *form, size_t T,
                         size_t max_tokens, sg_error *err);
+/* The text that --data names, or what the run held out (cli_text_find), by the options of its form
+ * (text_form.h); T is held against the model's context, so the command has --beyond-context. */
+sg_status cli_rows_open(cli_rows *r, const cli_call *c, const sgi_prompt *p, size_t T, size_t max_tokens,
+                        sg_error *err);
 void cli_rows_free(cli_rows *r);
 
 #endif

@@ -38,11 +38,6 @@ static void get(void *user, size_t row, int32_t *inputs, int32_t *targets, int32
   sgi_batcher_get(t->rows.batcher, row, inputs, targets, starts);
 }
 
-static bool goes_on(void *user, uint64_t done, uint64_t total) {
-  (void)user, (void)done, (void)total;
-  return !cli_stop;
-}
-
 static sg_status open_rows(const cli_call *c, const cli_model *m, size_t most, cli_sparse_text *t, sg_error *err) {
   const sg_config *config = sg_model_config(m->model);
   sgi_text_form form;
@@ -51,9 +46,8 @@ static sg_status open_rows(const cli_call *c, const cli_model *m, size_t most, c
   sg_status st = cli_text_form(c, &form, &own, err);
   if (!st && own) st = sgi_json_string(own, "config.json: data", "rows", words, sizeof words, err);
   json_decref(own);
-  if (!st && !m->tokenizer)
-    st = sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which reading text needs", m->directory);
-  if (!st) st = cli_text_open(&t->text, &form, m->tokenizer, config->eos_id, goes_on, NULL, &t->corpus, err);
+  if (!st) st = cli_text_needs(m->tokenizer, m->directory, err);
+  if (!st) st = cli_text_open(&t->text, &form, m->tokenizer, config->eos_id, NULL, NULL, &t->corpus, err);
   if (!st) st = eval_text_rows(c, config, t->corpus, !strcmp(words, "pack"), false, &t->rows, err);
   if (st) return st;
   eval_text_say_cut(&t->rows);

@@ -36,7 +36,7 @@ void cli_subjects_close(cli_subjects *s) {
 int cli_subjects_end(cli_subjects *s, sg_status st, const sg_error *err) {
   bar_end(s);
   if (!st) return 0;
-  return st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_fail(err);
+  return cli_end(st, err);
 }
 
 void cli_subjects_print(const cli_subjects *s) {

@@ -58,5 +58,5 @@ try 2 circuit "$tmp/run" "$tmp/tc" --prompt "Long" --feature 1:3 --target the; h
 try 2 circuit "$tmp/run" "$tmp/tc" --invariant; has err "needs --feature"
 try 2 circuit "$tmp/run" "$tmp/tc" --invariant --feature 1:3 --head 5:0; has err "head 0 of layer 5"
 try 2 circuit "$tmp/rival" "$tmp/tc" --prompt "Long"; has err "made from another model"
-try 2 circuit score "$tmp/run" "$tmp/tc" --data "$W" --tokens 4000; has err "give fewer --tokens"
+try 2 circuit score "$tmp/run" "$tmp/tc" --data "$W" --tokens 4000 --beyond-context; has err "give fewer --tokens"
 finish

@@ -44,6 +44,16 @@ try 0 record $M --data "$tmp/short.txt" --seq-len 1000 -o "$tmp/rec3"
 try 2 ablate $M --data "$tmp/long.txt" --seq-len 100 --layer 0
 has err "but the model was made for 24"
 try 0 ablate $M --data "$tmp/long.txt" --layer 0
+# The same wherever text is cut into rows.
+try 0 label make $M --recording "$tmp/rec" --names "$tmp/names.sqlite" -q
+try 0 sparse train $M --data "$tmp/long.txt" --top-k 2 --features 32 --seq-len 16 -b 8 --buffer 2 --steps 2 -o "$tmp/tc" -q
+for command in "previous $M" "label score $M --names $tmp/names.sqlite" "sinks $M" "sparse eval $M $tmp/tc" "sparse match $M $tmp/tc" \
+  "sparse train $M --top-k 2 --features 32 -o $tmp/tc2"; do
+  try 2 $command --data "$tmp/long.txt" --seq-len 1000
+  has err "but the model was made for 24"
+done
+try 2 circuit score $M "$tmp/tc" --data "$tmp/long.txt" --tokens 30
+has err "but the model was made for 24"
 # generate: a longer --context is the asking.
 try 0 generate $M -p "The sky was" --context 40 -n 0 --no-stop-at-eos --json
 has err "warning: 40 tokens"; has out '"warning":"40 tokens'
