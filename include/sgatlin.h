@@ -1,5 +1,7 @@
-/* sgatlin.h: the public interface, in reading order: version, status, model configuration, model,
- * loading, generation, text, reading, facts. docs/library.md walks through it with a program.
+/* sgatlin.h: the public interface, in reading order: version, status; a model: configuration,
+ * model, loading, generation; text, training, evaluation; reading, recordings, facts, each in parts
+ * of its own. docs/library.md walks through it with a program. One file, as callers in other
+ * languages make their side from it.
  *
  * Rules that hold everywhere
  * - A function that can fail returns sg_status (0 or negative) and takes a last argument
@@ -495,7 +497,7 @@ typedef struct sg_evaluate_request {
 SG_API sg_status sg_evaluate(const sg_model *model, const sg_evaluate_request *request, sg_evaluation *out,
                              sg_error *err);
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading: runs, edits, sites ------------------------------------------------------------- */
 
 /* A run is one forward pass of a prompt. What it records is a list of patterns over site names,
  * what it changes is a list of edits; both belong to the call, nothing is left in the model.
@@ -636,6 +638,8 @@ SG_API sg_status sg_run_logits_all(const sg_run *run, float *logits, sg_error *e
  * (docs/reading.md). */
 SG_API sg_status sg_lens(const sg_model *model, const sg_site *site, ptrdiff_t position, float *logits, sg_error *err);
 
+/* ---- reading: rows, losses, gradients -------------------------------------------------------- */
+
 /* Rows of equal length through a model: logits, losses, gradients. */
 typedef struct sg_gradient {
   const char *name; /* of a tensor, as sg_model_tensor names it */
@@ -675,6 +679,8 @@ SG_API sg_status sg_rows_run(const sg_model *model, const sg_rows_request *reque
  * run, as an edit may reach any position. */
 SG_API sg_status sg_edit_choose(const sg_model *model, const sg_run_request *request, const sg_sampling *settings,
                                 int32_t *id, sg_error *err);
+
+/* ---- reading: attribution -------------------------------------------------------------------- */
 
 /* Attribution of one logit, or of a difference of two, with gates, attention patterns and norm
  * scales held: the network is then linear, and the effects add up to the logit but for rounding
@@ -792,6 +798,8 @@ SG_API sg_status sg_phrase_check(const sg_phrase *p, sg_error *err);
 SG_API sg_status sg_phrase_verify(const sg_model *model, const sg_phrase_request *request, const sg_phrase *p,
                                   const sg_term *terms, size_t n, sg_true_effect *out, sg_error *err);
 
+/* ---- reading: exact effects, minimal sets ---------------------------------------------------- */
+
 /* True effects of every neuron and head of a prompt, each as if the prompt were run once more with
  * that neuron's value, or that head's output, at 0 at that position. Runs differ from the prompt's
  * own only above the layer and from the position on, so all are made beside each other on what they
@@ -863,6 +871,8 @@ SG_API sg_status sg_minimal_create(const sg_model *model, const sg_minimal_reque
                                    sg_error *err);
 SG_API void sg_minimal_free(sg_minimal *minimal);
 
+/* ---- reading: neurons changed together ------------------------------------------------------- */
+
 /* Neurons scaled together, gates, attention patterns and norm scales held: exact for any factors,
  * as each neuron's value is what it was plus what the others below push into it. Edits scale
  * neurons (or set them to 0) by pos, channel and neuron. */
@@ -882,6 +892,8 @@ SG_API sg_status sg_joint_create(const sg_model *model, const sg_attribute_reque
 /* Change of the logit (difference) by factors scale (count); NULL: the edits'. */
 SG_API sg_status sg_joint_change(const sg_joint *joint, const double *scale, double *out, sg_error *err);
 SG_API void sg_joint_free(sg_joint *joint);
+
+/* ---- reading: graphs ------------------------------------------------------------------------- */
 
 /* Attribution graph: an edge is the direct effect of one node on another's input (through the
  * residual stream and attention, not through another neuron), gates, patterns and norm scales held.
@@ -961,6 +973,8 @@ typedef struct sg_graph_labels {
 SG_API sg_status sg_graph_save_json(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 SG_API sg_status sg_graph_save_svg(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err);
 
+/* ---- reading: edits over a text -------------------------------------------------------------- */
+
 /* Mean loss of rows of targets under edits ("pos" counts within a row; the model's bos goes in
  * front of each row, padding is not counted). n_edits 0: of the model as it is. loss: mean negative
  * log likelihood in nats over the counted targets; accuracy: share of them whose target has the
@@ -972,6 +986,8 @@ typedef struct sg_edited_loss {
 } sg_edited_loss;
 SG_API sg_status sg_edit_loss(const sg_model *model, const int32_t *targets, size_t B, size_t T, const sg_edit *edits,
                               size_t n_edits, size_t max_bytes, sg_edited_loss *out, sg_error *err);
+
+/* ---- reading: directions, neurons ------------------------------------------------------------ */
 
 /* Directions (D) of the residual stream to steer along, into the caller's buffer: what a neuron
  * writes; the unit vector that raises one logit (over another's, against -1: none) most, g *
@@ -1016,6 +1032,8 @@ typedef struct sg_activation {
 SG_API sg_status sg_neuron_activations(const sg_model *model, const int32_t *tokens, size_t count, size_t layer,
                                        size_t channel, size_t index, sg_activation *out, sg_error *err);
 
+/* ---- reading: gate margins ------------------------------------------------------------------- */
+
 /* Gate margins: per layer, position and channel the smallest change (L2) of the residual stream,
  * the norm's scale held, that makes the router choose other neurons: a chosen one gives way to one
  * that was not. distance: least over chosen a, not chosen b of (s_a - s_b) / (r |g * (R_a - R_b)|)
@@ -1038,7 +1056,7 @@ SG_API sg_status sg_margins_watched(const sg_model *model, const int32_t *tokens
                                     bool (*progress)(void *user, size_t done, size_t wanted), void *user,
                                     sg_error *err);
 
-/* ---- recordings ------------------------------------------------------------------------------ */
+/* ---- recordings: making, opening, circuits --------------------------------------------------- */
 
 /* The circuits of a text on disk (docs/formats-recording.md): which neurons the router chose in
  * each layer at each position, with their scores. Text comes from files or as ids. */
@@ -1145,6 +1163,8 @@ typedef struct sg_postings {
 SG_API sg_status sg_recording_postings(const sg_recording *rec, size_t layer, size_t channel, size_t neuron,
                                        sg_postings *out, sg_error *err);
 
+/* ---- recordings: neighbours ------------------------------------------------------------------ */
+
 /* Nearest circuits, exactly, by cosine distance of raw scores with one coordinate per (channel,
  * neuron) (golden README no. 28). A search holds what queries need: 8 bytes a
  * position. One thread at a time calls it; several searches may share a recording. */
@@ -1193,6 +1213,8 @@ SG_API sg_status sg_coactivation_row(const sg_recording *rec, size_t layer, size
 SG_API sg_status sg_coactivation_save(const sg_recording *rec, size_t layer, size_t channel, const char *path,
                                       sg_error *err);
 
+/* ---- recordings: groups ---------------------------------------------------------------------- */
+
 /* Sets of neurons that fire together far above chance: greedy cliques, the pair with the largest
  * z-score first. */
 typedef struct sg_group_request {
@@ -1216,6 +1238,8 @@ typedef struct sg_group {
 SG_API sg_status sg_coactivation_groups(const sg_recording *rec, const sg_group_request *request, sg_group *out,
                                         size_t *found, sg_error *err);
 
+/* ---- recordings: usage ----------------------------------------------------------------------- */
+
 /* How evenly a layer uses its units. */
 typedef struct sg_usage_numbers {
   double min_max_ratio;      /* smallest count over the largest */
@@ -1237,6 +1261,8 @@ typedef struct sg_usage {
 /* Of a recorded layer, each document a sequence; plain leaves padding out. */
 SG_API sg_status sg_recording_usage(const sg_recording *rec, size_t layer, sg_usage *out, sg_error *err);
 
+/* ---- recordings: alignment (CKA) ------------------------------------------------------------- */
+
 /* Linear centred kernel alignment of x (n,a) and y (n,b), columns centred: |y'x|^2 / (|x'x| |y'y|),
  * norms by Frobenius, the denominator at least 1e-12; sums in double. */
 SG_API sg_status sg_linear_cka(const float *x, size_t a, const float *y, size_t b, size_t n, double *out,
@@ -1256,6 +1282,8 @@ SG_API sg_status sg_top_tokens(const sg_recording *rec, size_t n, size_t documen
  * pool) at the first position that reads each, of a layer and channel or SG_ALL_CHANNELS. */
 SG_API sg_status sg_embedding_cka(const sg_recording *rec, const sg_model *model, size_t layer, size_t channel,
                                   const sg_top_token *tokens, size_t n, double *out, sg_error *err);
+
+/* ---- recordings: maps ------------------------------------------------------------------------ */
 
 /* A two-dimensional map of circuits, or of embeddings, in which like lies near like: UMAP with
  * cosine distance (McInnes et al. 2018). Equal requests give equal bits. */
