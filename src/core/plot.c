@@ -10,19 +10,28 @@
 #include "core/file.h"
 
 enum { WIDTH = 760, HEIGHT = 440, LEFT = 66, RIGHT = 20, LEGEND = 196, TOP = 16, TITLE = 26, BOTTOM = 48, ENTRY = 20 };
+enum { PANEL_WIDTH = 320, PANEL_HEIGHT = 260, LEAST_WIDTH = 480 };
 
 static const char *const colours[SGI_PLOT_COLOURS] = {"#1f5fa8", "#c2570c", "#2b8a57", "#8e44ad", "#b8322a", "#0c8791",
                                                       "#8f7400", "#3d4754", "#c25b9a", "#6b8e00", "#7a5230", "#5a7fd6"};
 static const char *const dashes[SGI_PLOT_DASHES] = {"none", "6 3", "2 3", "8 3 2 3"};
 
+/* One frame: the ends of its axes (logarithms on a logarithmic one) and where it lies. */
+typedef struct panel {
+  double x0, x1, y0, y1;
+  bool log_x, log_y;
+  double left, right, top, bottom;
+} panel;
+
 struct sgi_plot {
   sgi_writer *w;
   sg_status st;
   sg_error err;
-  double x0, x1, y0, y1; /* ends of the axes, logarithms on a logarithmic one */
-  bool log_x, log_y;
-  double left, right, top, bottom; /* of the frame */
+  panel *at; /* the one that marks go into */
   size_t entries;
+  double legend_x, legend_y, legend_width; /* width 0: one column */
+  size_t n;
+  panel panels[];
 };
 
 #define PUT(p, ...) sgi_writer_print((p)->w, &(p)->st, &(p)->err, __VA_ARGS__)
@@ -31,10 +40,12 @@ const char *sgi_plot_colour(size_t k) { return colours[k % SGI_PLOT_COLOURS]; }
 const char *sgi_plot_dash(size_t k) { return dashes[k % SGI_PLOT_DASHES]; }
 
 static double at_x(const sgi_plot *p, double v) {
-  return p->left + ((p->log_x ? log(v) : v) - p->x0) / (p->x1 - p->x0) * (p->right - p->left);
+  return p->at->left +
+         ((p->at->log_x ? log(v) : v) - p->at->x0) / (p->at->x1 - p->at->x0) * (p->at->right - p->at->left);
 }
 static double at_y(const sgi_plot *p, double v) {
-  return p->bottom - ((p->log_y ? log(v) : v) - p->y0) / (p->y1 - p->y0) * (p->bottom - p->top);
+  return p->at->bottom -
+         ((p->at->log_y ? log(v) : v) - p->at->y0) / (p->at->y1 - p->at->y0) * (p->at->bottom - p->at->top);
 }
 
 /* XML's own characters escaped, those that it forbids left out. */
@@ -98,73 +109,122 @@ static void span(const sgi_plot_axis *a, double *low, double *high) {
 }
 
 /* 20000 is "20k". */
-static void put_number(sgi_plot *p, double v) {
-  double size = fabs(v);
-  const char *unit = size >= 1e16 ? "" : size >= 1e9 ? "G" : size >= 1e6 ? "M" : size >= 1e4 ? "k" : "";
+static void number_text(double v, char *out, size_t size) {
+  double large = fabs(v);
+  const char *unit = large >= 1e16 ? "" : large >= 1e9 ? "G" : large >= 1e6 ? "M" : large >= 1e4 ? "k" : "";
   double divisor = *unit == 'G' ? 1e9 : *unit == 'M' ? 1e6 : *unit == 'k' ? 1e3 : 1;
-  PUT(p, "%.6g%s</text>\n", v / divisor, unit);
+  snprintf(out, size, "%.6g%s", v / divisor, unit);
 }
 
 static void axis(sgi_plot *p, const sgi_plot_axis *a, bool x) {
-  double ticks[SGI_PLOT_TICKS], low = x ? p->x0 : p->y0, high = x ? p->x1 : p->y1;
+  const panel *f = p->at;
+  double ticks[SGI_PLOT_TICKS], low = x ? f->x0 : f->y0, high = x ? f->x1 : f->y1, end = -INFINITY;
   size_t n = a->blank ? 0 : sgi_plot_ticks(a, a->log ? exp(low) : low, a->log ? exp(high) : high, ticks);
   for (size_t i = 0; i < n; i++) {
+    char text[32];
     double v = ticks[i], at = x ? at_x(p, v) : at_y(p, v);
     const char *stroke = v == 0 && a->zero && !a->log ? " stroke=\"#8a929b\"" : "";
-    if (x) {
-      PUT(p, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.0f\" y2=\"%.0f\"%s/>", at, at, p->top, p->bottom, stroke);
-      PUT(p, "<text stroke=\"none\" x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\">", at, p->bottom + 16);
-    } else {
-      PUT(p, "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\"%s/>", p->left, p->right, at, at, stroke);
-      PUT(p, "<text stroke=\"none\" x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">", p->left - 6, at + 4);
+    number_text(v, text, sizeof text);
+    if (!x) {
+      PUT(p, "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\"%s/>", f->left, f->right, at, at, stroke);
+      PUT(p, "<text stroke=\"none\" x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", f->left - 6, at + 4, text);
+      continue;
     }
-    put_number(p, v);
+    PUT(p, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.0f\" y2=\"%.0f\"%s/>\n", at, at, f->top, f->bottom, stroke);
+    double half = 3.2 * (double)strlen(text);
+    if (at - half < end + 5) continue; /* it would stand in its neighbour */
+    PUT(p, "<text stroke=\"none\" x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\">%s</text>\n", at, f->bottom + 16, text);
+    end = at + half;
   }
 }
 
 static void titles(sgi_plot *p, const sgi_plot_frame *f) {
+  const panel *a = p->at;
   if (f->title) {
-    PUT(p, "<text x=\"%.0f\" y=\"24\" font-size=\"14\">", p->left);
+    PUT(p, "<text x=\"%.0f\" y=\"%.0f\" font-size=\"14\">", a->left, a->top - 8);
     put_text(p, f->title);
     PUT(p, "</text>\n");
   }
   if (f->x.title) {
-    PUT(p, "<text x=\"%.0f\" y=\"%d\" text-anchor=\"middle\">", (p->left + p->right) / 2, HEIGHT - 10);
+    PUT(p, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\">", (a->left + a->right) / 2, a->bottom + 38);
     put_text(p, f->x.title);
     PUT(p, "</text>\n");
   }
   if (f->y.title) {
-    PUT(p, "<text transform=\"translate(14 %.0f) rotate(-90)\" text-anchor=\"middle\">", (p->top + p->bottom) / 2);
+    PUT(p, "<text transform=\"translate(%.0f %.0f) rotate(-90)\" text-anchor=\"middle\">", a->left - LEFT + 14,
+        (a->top + a->bottom) / 2);
     put_text(p, f->y.title);
     PUT(p, "</text>\n");
   }
 }
 
-sg_status sgi_plot_open(const char *path, const sgi_plot_frame *f, sgi_plot **out, sg_error *err) {
+static void frame(sgi_plot *p, const sgi_plot_frame *f, panel at) {
+  at.log_x = f->x.log, at.log_y = f->y.log;
+  span(&f->x, &at.x0, &at.x1);
+  span(&f->y, &at.y0, &at.y1);
+  *p->at = at;
+  PUT(p, "<g stroke=\"#dde1e5\" fill=\"#59626d\" font-size=\"11\">\n");
+  axis(p, &f->x, true);
+  axis(p, &f->y, false);
+  PUT(p, "</g>\n");
+  titles(p, f);
+}
+
+static sg_status begin(const char *path, size_t n, double width, double height, sgi_plot **out, sg_error *err) {
+  size_t bytes = sizeof(sgi_plot) + (n ? n : 1) * sizeof(panel);
   *out = NULL;
-  sgi_plot *p = sgi_alloc(sizeof *p);
-  if (!p) return sgi_fail_memory(err, sizeof *p, "a figure");
-  p->left = LEFT, p->right = WIDTH - (f->legend ? LEGEND : RIGHT);
-  p->top = TOP + (f->title ? TITLE : 0), p->bottom = HEIGHT - BOTTOM;
-  p->log_x = f->x.log, p->log_y = f->y.log;
-  span(&f->x, &p->x0, &p->x1);
-  span(&f->y, &p->y0, &p->y1);
+  sgi_plot *p = sgi_alloc(bytes);
+  if (!p) return sgi_fail_memory(err, bytes, "a figure");
+  p->n = n;
+  p->at = p->panels;
   sg_status st = sgi_writer_open(path, &p->w, err);
   if (st) {
     sgi_free(p);
     return st;
   }
   PUT(p,
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"12\">\n"
-      "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n<g stroke=\"#dde1e5\" fill=\"#59626d\" font-size=\"11\">\n",
-      WIDTH, HEIGHT, WIDTH, HEIGHT);
-  axis(p, &f->x, true);
-  axis(p, &f->y, false);
-  PUT(p, "</g>\n");
-  titles(p, f);
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" font-family=\"sans-serif\" "
+      "font-size=\"12\">\n<rect width=\"%.0f\" height=\"%.0f\" fill=\"#fff\"/>\n",
+      width, height, width, height);
   *out = p;
   return SG_OK;
 }
+
+sg_status sgi_plot_open(const char *path, const sgi_plot_frame *f, sgi_plot **out, sg_error *err) {
+  sg_status st = begin(path, 1, WIDTH, HEIGHT, out, err);
+  if (st) return st;
+  panel at = {.left = LEFT,
+              .right = WIDTH - (f->legend ? LEGEND : RIGHT),
+              .top = TOP + (f->title ? TITLE : 0),
+              .bottom = HEIGHT - BOTTOM};
+  frame(*out, f, at);
+  (*out)->legend_x = at.right + 14;
+  (*out)->legend_y = at.top;
+  return SG_OK;
+}
+
+sg_status sgi_plot_open_panels(const char *path, const sgi_plot_frame *frames, size_t n, size_t across, size_t entries,
+                               sgi_plot **out, sg_error *err) {
+  size_t rows = (n + across - 1) / across, columns = n < across ? n : across;
+  double width = fmax((double)columns * PANEL_WIDTH, LEAST_WIDTH), below = (double)rows * PANEL_HEIGHT + 8;
+  sg_status st = begin(path, n, width, below + (double)((entries + 1) / 2) * ENTRY, out, err);
+  for (size_t k = 0; k < n && !st; k++) {
+    double x = (double)(k % across) * PANEL_WIDTH, y = (double)(k / across) * PANEL_HEIGHT;
+    sgi_plot_panel(*out, k);
+    frame(
+        *out, &frames[k],
+        (panel){
+            .left = x + LEFT, .right = x + PANEL_WIDTH - RIGHT, .top = y + TITLE, .bottom = y + PANEL_HEIGHT - BOTTOM});
+  }
+  if (st) return st;
+  sgi_plot_panel(*out, 0);
+  (*out)->legend_x = LEFT / 2;
+  (*out)->legend_y = below;
+  (*out)->legend_width = width / 2;
+  return SG_OK;
+}
+
+void sgi_plot_panel(sgi_plot *p, size_t k) { p->at = &p->panels[k]; }
 
 sg_status sgi_plot_close(sgi_plot *p, sg_error *err) {
   PUT(p, "</svg>\n");
@@ -181,9 +241,9 @@ sg_status sgi_plot_close(sgi_plot *p, sg_error *err) {
 /* ---- marks ----------------------------------------------------------------------------------- */
 
 static bool inside(const sgi_plot *p, double x, double y) {
-  if (!isfinite(x) || !isfinite(y) || (p->log_x && x <= 0) || (p->log_y && y <= 0)) return false;
+  if (!isfinite(x) || !isfinite(y) || (p->at->log_x && x <= 0) || (p->at->log_y && y <= 0)) return false;
   double h = at_x(p, x), v = at_y(p, y);
-  return h >= p->left - 0.5 && h <= p->right + 0.5 && v >= p->top - 0.5 && v <= p->bottom + 0.5;
+  return h >= p->at->left - 0.5 && h <= p->at->right + 0.5 && v >= p->at->top - 0.5 && v <= p->at->bottom + 0.5;
 }
 
 void sgi_plot_line(sgi_plot *p, const char *colour, const char *dash, const double *x, const double *y, size_t n) {
@@ -231,14 +291,14 @@ void sgi_plot_point(sgi_plot *p, const char *colour, sgi_plot_mark mark, double 
 
 void sgi_plot_error(sgi_plot *p, const char *colour, double x, double y, double error) {
   if (!inside(p, x, y) || !isfinite(error)) return;
-  double low = fmin(p->bottom, at_y(p, p->log_y ? fmax(y - error, exp(p->y0)) : y - error));
-  double high = fmax(p->top, at_y(p, y + error));
+  double low = fmin(p->at->bottom, at_y(p, p->at->log_y ? fmax(y - error, exp(p->at->y0)) : y - error));
+  double high = fmax(p->at->top, at_y(p, y + error));
   PUT(p, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", at_x(p, x), at_x(p, x), low, high,
       colour);
 }
 
 void sgi_plot_bar(sgi_plot *p, const char *colour, double x0, double x1, double y, const char *format, ...) {
-  if (!inside(p, x0, y) || !inside(p, x1, y) || p->log_y) return;
+  if (!inside(p, x0, y) || !inside(p, x1, y) || p->at->log_y) return;
   double top = at_y(p, fmax(y, 0)), end = at_y(p, fmin(y, 0));
   PUT(p, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\">", at_x(p, x0), top,
       at_x(p, x1) - at_x(p, x0), end - top, colour);
@@ -251,23 +311,25 @@ void sgi_plot_bar(sgi_plot *p, const char *colour, double x0, double x1, double 
 
 void sgi_plot_level(sgi_plot *p, const char *colour, double y, const char *name) {
   double v = at_y(p, y);
-  if (!isfinite(v) || v < p->top || v > p->bottom) return;
-  PUT(p, "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-dasharray=\"5 4\"/>", p->left,
-      p->right, v, v, colour);
-  PUT(p, "<text x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\" font-size=\"11\" fill=\"%s\">", p->right - 4, v - 4, colour);
+  if (!isfinite(v) || v < p->at->top || v > p->at->bottom) return;
+  PUT(p, "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-dasharray=\"5 4\"/>", p->at->left,
+      p->at->right, v, v, colour);
+  PUT(p, "<text x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\" font-size=\"11\" fill=\"%s\">", p->at->right - 4, v - 4,
+      colour);
   put_text(p, name);
   PUT(p, "</text>\n");
 }
 
 void sgi_plot_tick(sgi_plot *p, double x, const char *text) {
   PUT(p, "<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\" font-size=\"11\" fill=\"#59626d\">", at_x(p, x),
-      p->bottom + 16);
+      p->at->bottom + 16);
   put_text(p, text);
   PUT(p, "</text>\n");
 }
 
 void sgi_plot_entry(sgi_plot *p, const char *colour, const char *dash, const char *name) {
-  double x = p->right + 14, y = p->top + ENTRY * (double)p->entries++;
+  size_t k = p->entries++, columns = p->legend_width > 0 ? 2 : 1;
+  double x = p->legend_x + p->legend_width * (double)(k % columns), y = p->legend_y + ENTRY * (double)(k / columns);
   if (dash)
     PUT(p,
         "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.0f\" y2=\"%.0f\" stroke=\"%s\" stroke-width=\"2\" "

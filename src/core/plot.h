@@ -1,6 +1,7 @@
 /* plot.h: figures as SVG. A frame with two axes and round numbers on them, a legend beside it, and
  * into it lines, points, bars and error bars in the axes' own numbers: what every command's --svg
- * needs, so that a figure's file holds only what is its own. */
+ * needs, so that a figure's file holds only what is its own. Or several such frames side by
+ * side. */
 #ifndef SGI_PLOT_H
 #define SGI_PLOT_H
 
@@ -34,6 +35,12 @@ const char *sgi_plot_dash(size_t k); /* a stroke-dasharray; the 0th is "none" */
 /* Opens the file (whole or not at all: it appears in sgi_plot_close) and draws the frame. A least
  * or most that is not finite stands for no data: an empty frame. New: sgi_plot_close. */
 sg_status sgi_plot_open(const char *path, const sgi_plot_frame *frame, sgi_plot **out, sg_error *err);
+/* Several frames in one figure, `across` of them to a row, and under them room for so many entries
+ * of the legend; the frames' own `legend` counts for nothing. Marks go into the first until
+ * sgi_plot_panel says which. New: sgi_plot_close. */
+sg_status sgi_plot_open_panels(const char *path, const sgi_plot_frame *frames, size_t n, size_t across, size_t entries,
+                               sgi_plot **out, sg_error *err);
+void sgi_plot_panel(sgi_plot *p, size_t k);
 /* Drawing fails silently; the first failure is told here. Frees p. */
 sg_status sgi_plot_close(sgi_plot *p, sg_error *err);
 

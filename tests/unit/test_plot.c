@@ -147,8 +147,51 @@ static void empty(void **state) {
   assert_int_equal(sgi_plot_open("/no/such/f.svg", &f, &p, NULL), SG_ERR_IO);
 }
 
+/* Each panel has its own frame: the same numbers lie in each at the same place of it; entries stand
+ * under all of them. */
+static void panels(void **state) {
+  (void)state;
+  sgi_plot_frame f[4];
+  for (size_t k = 0; k < 4; k++)
+    f[k] = (sgi_plot_frame){.title = k % 2 ? "odd" : "even", .x = {"x", 1, 1000, .log = true}, .y = {"y", 0, 1}};
+  char *folder = golden_temporary(), path[600], *text;
+  size_t size;
+  double x[4], y[4], width, height, ex[3], ey[3];
+  snprintf(path, sizeof path, "%s/f.svg", folder);
+  sgi_plot *p;
+  assert_sg_ok(sgi_plot_open_panels(path, f, 4, 3, 3, &p, err));
+  for (size_t k = 4; k-- > 0;) {
+    sgi_plot_panel(p, k);
+    sgi_plot_point(p, "#111111", SGI_DISC, 3, 10, 0.5, "%zu", k);
+  }
+  for (size_t k = 0; k < 3; k++) sgi_plot_entry(p, "#222222", NULL, "curve");
+  assert_sg_ok(sgi_plot_close(p, err));
+  assert_sg_ok(sgi_read_file(path, 1 << 20, &text, &size, err));
+  assert_int_equal(sscanf(strstr(text, "viewBox"), "viewBox=\"0 0 %lf %lf\"", &width, &height), 2);
+  const char *at = text;
+  for (size_t k = 4; k-- > 0; at++) {
+    assert_non_null(at = strstr(at, "<circle"));
+    assert_int_equal(sscanf(at, "<circle cx=\"%lf\" cy=\"%lf\"", &x[k], &y[k]), 2);
+    assert_true(x[k] > 0 && x[k] < width && y[k] > 0 && y[k] < height);
+  }
+  assert_true(x[1] - x[0] > 100 && fabs((x[2] - x[1]) - (x[1] - x[0])) < 0.2 && x[3] == x[0]);
+  assert_true(y[0] == y[1] && y[1] == y[2] && y[3] - y[0] > 100);
+  at = text;
+  for (size_t k = 0; k < 3; k++, at++) {
+    assert_non_null(at = strstr(at, "\" width=\"12\" height=\"12\""));
+    const char *from = at;
+    while (strncmp(from, "<rect", 5)) from--;
+    assert_int_equal(sscanf(from, "<rect x=\"%lf\" y=\"%lf\"", &ex[k], &ey[k]), 2);
+    assert_true(ey[k] > y[3] && ey[k] + 12 <= height);
+  }
+  assert_true(ey[0] == ey[1] && ex[1] > ex[0] && ey[2] > ey[0] && ex[2] == ex[0]);
+  assert_int_equal(count(text, ">odd</text>"), 2);
+  sgi_free(text);
+  golden_remove(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(ticks), cmocka_unit_test(marks), cmocka_unit_test(bars),
-                                     cmocka_unit_test(empty)};
+                                     cmocka_unit_test(panels), cmocka_unit_test(empty)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
