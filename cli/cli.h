@@ -243,6 +243,10 @@ void cli_progress_begin(cli_progress *p, const char *what, const char *unit, dou
 /* extra: more for the line ("loss 2.31"), NULL: none. */
 void cli_progress_update(cli_progress *p, double done, const char *extra);
 void cli_progress_end(cli_progress *p); /* clears the line */
+/* For requests whose user is a cli_progress that has begun: shown, and false once a signal asks to
+ * stop. The second where counts have 64 bits. */
+bool cli_progress_advance(void *progress, size_t done, size_t wanted);
+bool cli_progress_bytes(void *progress, uint64_t done, uint64_t wanted);
 
 /* Set-up that a run tells of (sgi_run_events, work): a line for each thing that is done. */
 typedef struct cli_work {

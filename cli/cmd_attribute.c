@@ -144,20 +144,13 @@ static void print_tables(const work *w) {
   print_exact(w, "True effects of heads, by position", "heads", &w->exact->heads);
 }
 
-static bool exact_tick(void *user, size_t done, size_t wanted) {
-  cli_progress *progress = user;
-  progress->total = (double)wanted;
-  cli_progress_update(progress, (double)done, NULL);
-  return !cli_stop;
-}
-
 static sg_status exact(work *w, sg_error *err) {
   if (!cli_flag(w->c, "true")) return SG_OK;
   cli_progress progress;
   cli_progress_begin(&progress, "taking out", "neurons and heads", 0, 0);
   sg_exact_request r = {.prompt = w->r, .most = cli_size(w->c, "most")};
   r.prompt.target = w->a->target;
-  r.prompt.progress = exact_tick;
+  r.prompt.progress = cli_progress_advance;
   r.prompt.user = &progress;
   sg_status st = sg_exact_create(w->p.model, &r, &w->exact, err);
   cli_progress_end(&progress);

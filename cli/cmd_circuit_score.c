@@ -28,13 +28,6 @@ static const char *const names[SGI_SCORE_WAYS] = {"features", "features, errors 
                                                   "own neurons", "rival's own neurons"};
 static const char *const keys[SGI_SCORE_WAYS] = {"features", "features_no_errors", "random", "neurons", "rival"};
 
-static bool progress(void *user, size_t done, size_t wanted) {
-  job *j = user;
-  j->bar.total = (double)wanted;
-  cli_progress_update(&j->bar, (double)done, NULL);
-  return !cli_stop;
-}
-
 /* The first T tokens of documents that have as many. */
 static sg_status read_prompts(job *j, sg_error *err) {
   size_t want = cli_size(j->call, "prompts"), documents = sgi_corpus_documents(j->corpus);
@@ -158,8 +151,8 @@ static int run(const cli_call *c) {
                                  .removals = cli_size(c, "removals"),
                                  .seed = cli_u64(c, "seed"),
                                  .max_bytes = cli_size(c, "max-memory"),
-                                 .progress = progress,
-                                 .user = &j};
+                                 .progress = cli_progress_advance,
+                                 .user = &j.bar};
   cli_progress_begin(&j.bar, "running", "prompts", 0, 0);
   if (!st) st = sgi_feature_score(&r, &j.s, &err);
   cli_progress_end(&j.bar);

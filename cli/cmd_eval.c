@@ -37,13 +37,6 @@ typedef struct job {
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
-static bool tokenising(void *user, uint64_t done, uint64_t total) {
-  job *j = user;
-  j->progress.total = (double)total;
-  cli_progress_update(&j->progress, (double)done, NULL);
-  return !cli_stop;
-}
-
 static bool counting(void *user, uint64_t done) {
   job *j = user;
   cli_progress_update(&j->progress, (double)done, NULL);
@@ -65,7 +58,8 @@ static sg_status open_corpus(job *j, const char *option, const char *split, sgi_
   cli_text text;
   sg_status st = cli_text_find(j->call, option, split, &text, err);
   cli_progress_begin(&j->progress, "tokenising", "B", 0, 0);
-  if (!st) st = cli_text_open(&text, &j->form, j->m.tokenizer, j->config->eos_id, tokenising, j, out, err);
+  if (!st)
+    st = cli_text_open(&text, &j->form, j->m.tokenizer, j->config->eos_id, cli_progress_bytes, &j->progress, out, err);
   cli_progress_end(&j->progress);
   if (!st && !strcmp(split, "valid") && cli_is_set(j->call, "by") && !(j->path = sgi_strdup(text.path)))
     st = sgi_fail_memory(err, strlen(text.path), "a path");
@@ -212,13 +206,6 @@ static void print_sources(const job *j) {
 
 /* ---- layers as steps of a flow --------------------------------------------------------------- */
 
-static bool flow_goes_on(void *user, size_t done, size_t wanted) {
-  job *j = user;
-  j->progress.total = (double)wanted;
-  cli_progress_update(&j->progress, (double)done, NULL);
-  return !cli_stop;
-}
-
 /* Rows of the text, as many as DEFECT_TOKENS allow, for the defect of layers. */
 enum { DEFECT_TOKENS = 2048 };
 static sg_status defects(job *j, sg_error *err) {
@@ -234,7 +221,7 @@ static sg_status defects(job *j, sg_error *err) {
     ids[i] = i % T ? j->request.targets[i - 1] : j->config->bos_id;
   sgi_batch batch = {.B = B, .T = T, .inputs = ids, .starts = j->request.rows ? starts : NULL};
   cli_progress_begin(&j->progress, "defect", "evaluations", 0, 0);
-  if (!st) st = sgi_ode_defect(j->m.model, &batch, j->defect, flow_goes_on, j, err);
+  if (!st) st = sgi_ode_defect(j->m.model, &batch, j->defect, cli_progress_advance, &j->progress, err);
   cli_progress_end(&j->progress);
   sgi_free(ids);
   return st;

@@ -114,13 +114,6 @@ static sg_status choose_nouns(work *w, sg_error *err) {
   return st;
 }
 
-static bool progress(void *user, size_t done, size_t wanted) {
-  work *w = user;
-  w->progress.total = (double)wanted;
-  cli_progress_update(&w->progress, (double)done, NULL);
-  return !cli_stop;
-}
-
 static sg_status patch(work *w, sg_error *err) {
   sg_status st = cli_prompt_open_model(&w->p, w->c, err);
   if (!st && !w->p.tokenizer)
@@ -135,8 +128,8 @@ static sg_status patch(work *w, sg_error *err) {
                                .n_sets = w->n_sets,
                                .at_last = cli_choice(w->c, "at") == 1,
                                .words = cli_flag(w->c, "words"),
-                               .progress = progress,
-                               .user = w};
+                               .progress = cli_progress_advance,
+                               .user = &w->progress};
   cli_progress_begin(&w->progress, "patching", "runs", 0, 0);
   st = sg_interventions_run(w->p.model, &r, &w->runs, err);
   cli_progress_end(&w->progress);

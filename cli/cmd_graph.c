@@ -107,13 +107,6 @@ static sg_status open_recording(work *w, sg_error *err) {
   return st ? st : sgi_fires_check(&w->p, w->rec, path, err);
 }
 
-static bool writing(void *user, size_t done, size_t wanted) {
-  cli_progress *bar = user;
-  bar->total = (double)wanted;
-  cli_progress_update(bar, (double)done, NULL);
-  return !cli_stop;
-}
-
 static sg_status save(work *w, sg_error *err) {
   char *name = sgi_tracer_name(w->c->args[0], w->p.model), *scan = name ? sgi_tracer_scan(name) : NULL;
   const char *const *texts = (const char *const *)w->texts;
@@ -131,7 +124,8 @@ static sg_status save(work *w, sg_error *err) {
   if (!st && svg) st = sg_graph_save_svg(w->g, &l, svg, err);
   if (!st && folder) {
     cli_progress bar;
-    sgi_tracer t = {.p = &w->p, .rec = w->rec, .directory = folder, .name = name, .progress = writing, .user = &bar};
+    sgi_tracer t = {
+        .p = &w->p, .rec = w->rec, .directory = folder, .name = name, .progress = cli_progress_advance, .user = &bar};
     cli_progress_begin(&bar, "feature files", "nodes", 0, 0);
     st = sgi_tracer_save(&t, w->g, &l, err);
     cli_progress_end(&bar);

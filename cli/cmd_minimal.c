@@ -10,13 +10,6 @@ typedef struct work {
   cli_progress progress;
 } work;
 
-static bool tick(void *user, size_t done, size_t wanted) {
-  work *w = user;
-  w->progress.total = (double)wanted;
-  cli_progress_update(&w->progress, (double)done, NULL);
-  return !cli_stop;
-}
-
 static sg_status prepare(work *w, sg_error *err) {
   const char *target = cli_string(w->c, "target"), *against = cli_string(w->c, "against");
   sg_attribute_request *q = &w->r.prompt;
@@ -24,8 +17,8 @@ static sg_status prepare(work *w, sg_error *err) {
                               .against = -1,
                               .position = (ptrdiff_t)cli_int(w->c, "position"),
                               .max_bytes = cli_size(w->c, "max-memory"),
-                              .progress = tick,
-                              .user = w};
+                              .progress = cli_progress_advance,
+                              .user = &w->progress};
   w->r.heads = cli_flag(w->c, "heads");
   sg_status st = cli_prompt_open(&w->p, w->c, err);
   if (!st && target) st = sgi_prompt_token(&w->p, target, &q->target, err);

@@ -18,13 +18,6 @@ typedef struct work {
   cli_progress bar;
 } work;
 
-static bool advance(void *user, size_t done, size_t wanted) {
-  work *w = user;
-  w->bar.total = (double)wanted;
-  cli_progress_update(&w->bar, (double)done, NULL);
-  return !cli_stop;
-}
-
 static sg_status read_text(work *w, sg_error *err) {
   size_t T = cli_is_set(w->c, "seq-len") ? cli_size(w->c, "seq-len") : sg_model_config(w->p.model)->max_position;
   return cli_rows_open(&w->rows, w->c, &w->p, T, cli_size(w->c, "tokens"), err);
@@ -46,8 +39,8 @@ static sg_status find(work *w, sg_error *err) {
                                   .rotations = cli_size(w->c, "rotations"),
                                   .seed = cli_u64(w->c, "seed"),
                                   .max_bytes = cli_size(w->c, "max-memory"),
-                                  .progress = advance,
-                                  .user = w};
+                                  .progress = cli_progress_advance,
+                                  .user = &w->bar};
   cli_progress_begin(&w->bar, "reading", "rows", 0, 0);
   st = sgi_previous_make(w->p.model, &q, &w->found, err);
   cli_progress_end(&w->bar);

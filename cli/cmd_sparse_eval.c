@@ -21,13 +21,6 @@ typedef struct job {
   cli_progress bar;
 } job;
 
-static bool progress(void *user, uint64_t done, uint64_t wanted) {
-  job *j = user;
-  j->bar.total = (double)wanted;
-  cli_progress_update(&j->bar, (double)done, NULL);
-  return !cli_stop;
-}
-
 /* The text that linear maps are fitted to: --fit, or what the first set was trained on. */
 static sg_status open_fit(job *j, sg_error *err) {
   const cli_call *c = j->call;
@@ -71,8 +64,8 @@ static sg_status evaluate(job *j, sg_error *err) {
                                  .rows = j->text.source,
                                  .own = cli_flag(j->call, "baselines"),
                                  .fit = j->fits ? &j->fit.source : NULL,
-                                 .progress = progress,
-                                 .user = j};
+                                 .progress = cli_progress_bytes,
+                                 .user = &j->bar};
     cli_progress_begin(&j->bar, "evaluating", "rows", 0, 0);
     st = sgi_sparse_evaluate(&r, &j->evals[i], err);
     cli_progress_end(&j->bar);

@@ -16,18 +16,11 @@ typedef struct job {
   cli_progress bar;
 } job;
 
-static bool progress(void *user, uint64_t done, uint64_t wanted) {
-  job *j = user;
-  j->bar.total = (double)wanted;
-  cli_progress_update(&j->bar, (double)done, NULL);
-  return !cli_stop;
-}
-
 static sg_status find_live(job *j, sg_error *err) {
   if (!cli_is_set(j->call, "data")) return SG_OK;
   sg_status st = cli_sparse_text_open(j->call, &j->m, "data", "valid", cli_size(j->call, "max-rows"), &j->text, err);
   sgi_sparse_eval_request r = {
-      .model = j->m.model, .set = j->set, .rows = j->text.source, .progress = progress, .user = j};
+      .model = j->m.model, .set = j->set, .rows = j->text.source, .progress = cli_progress_bytes, .user = &j->bar};
   cli_progress_begin(&j->bar, "evaluating", "rows", 0, 0);
   if (!st) st = sgi_sparse_evaluate(&r, &j->live, err);
   cli_progress_end(&j->bar);

@@ -20,13 +20,6 @@ typedef struct job {
   const char *what;
 } job;
 
-static bool tokenising(void *user, uint64_t done, uint64_t total) {
-  job *j = user;
-  j->bar.total = (double)total;
-  cli_progress_update(&j->bar, (double)done, NULL);
-  return !cli_stop;
-}
-
 static bool progress(void *user, const sgi_sparse_train_progress *p) {
   job *j = user;
   char extra[80] = "";
@@ -98,8 +91,8 @@ static sg_status read_layers(job *j, sg_error *err) {
 static sg_status open_text(job *j, sg_error *err) {
   const sg_config *config = sg_model_config(j->m.model);
   cli_progress_begin(&j->bar, "tokenising", "B", 0, 0);
-  sg_status st =
-      cli_text_corpus(j->call, "train", j->m.tokenizer, config->eos_id, tokenising, j, &j->text, &j->corpus, err);
+  sg_status st = cli_text_corpus(j->call, "train", j->m.tokenizer, config->eos_id, cli_progress_bytes, &j->bar,
+                                 &j->text, &j->corpus, err);
   cli_progress_end(&j->bar);
   return st;
 }

@@ -25,13 +25,6 @@ typedef struct work {
   cli_progress bar;
 } work;
 
-static bool advance(void *user, size_t done, size_t wanted) {
-  work *w = user;
-  w->bar.total = (double)wanted;
-  cli_progress_update(&w->bar, (double)done, NULL);
-  return !cli_stop;
-}
-
 static const int32_t *document(const void *source, size_t i, size_t *n) { return sgi_corpus_document(source, i, n); }
 
 static bool counting(void *user) {
@@ -136,8 +129,8 @@ static sg_status score(work *w, sg_error *err) {
                                    .draws = cli_size(w->c, "draws"),
                                    .distance = cli_size(w->c, "distance"),
                                    .seed = cli_u64(w->c, "seed"),
-                                   .progress = advance,
-                                   .user = w};
+                                   .progress = cli_progress_advance,
+                                   .user = &w->bar};
   cli_progress_begin(&w->bar, "scoring", "rotations", 0, 0);
   st = sgi_svd_score(w->p.model, &q, &w->scores, err);
   cli_progress_end(&w->bar);

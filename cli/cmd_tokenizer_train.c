@@ -55,13 +55,6 @@ static sg_status read_all(work *w, sg_error *err) {
   return st;
 }
 
-static bool progress(void *user, size_t done, size_t wanted) {
-  work *w = user;
-  w->progress.total = (double)wanted;
-  cli_progress_update(&w->progress, (double)done, NULL);
-  return !cli_stop;
-}
-
 static int report(const work *w, const sg_tokenizer *t, size_t wanted) {
   const char *path = cli_string(w->call, "output");
   size_t n = sg_tokenizer_vocab_size(t);
@@ -86,8 +79,8 @@ static int run(const cli_call *c) {
                              .full_alphabet = cli_choice(c, "alphabet") == 0,
                              .nfkc = w.words.nfkc,
                              .prefix_space = w.words.prefix_space,
-                             .progress = progress,
-                             .user = &w};
+                             .progress = cli_progress_advance,
+                             .user = &w.progress};
   s.special = cli_list(c, "special", &s.n_special);
   if (!s.n_special) s.special = usual, s.n_special = SGI_COUNT(usual);
   cli_signals_install();

@@ -458,6 +458,17 @@ void cli_progress_update(cli_progress *p, double done, const char *extra) {
   }
 }
 
+bool cli_progress_bytes(void *progress, uint64_t done, uint64_t wanted) {
+  cli_progress *p = progress;
+  p->total = (double)wanted;
+  cli_progress_update(p, (double)done, NULL);
+  return !cli_stop;
+}
+
+bool cli_progress_advance(void *progress, size_t done, size_t wanted) {
+  return cli_progress_bytes(progress, done, wanted);
+}
+
 void cli_progress_end(cli_progress *p) {
   clear_line();
   if (state.line == p) state.line = NULL;

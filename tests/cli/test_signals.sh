@@ -83,7 +83,7 @@ ends margins TERM margins $M --ids "$tmp/many.json" --beyond-context
 ends record TERM record $M --data "$tmp/big.txt" --no-index -o "$tmp/rec2"
 ends prune TERM prune $M --calibrate "$tmp/some.txt" --data "$tmp/some.txt" --rows 20000 --remove 2
 ends "svd score" TERM svd score $M --data "$tmp/some.txt" --rotations 10000
-ends previous TERM previous $M --data "$tmp/some.txt" --tokens 100000000 --max-memory 64G --seq-len 64
+ends previous TERM previous $M --data "$tmp/some.txt" --tokens 100000000 --max-memory 64G --seq-len 64 --beyond-context
 ends "sparse train" TERM sparse train $M --data "$tmp/big.txt" --top-k 2 --features 64 --seq-len 16 -b 64 --buffer 2 -o "$tmp/tcs"
 "$SGATLIN" -q sparse train $M --data "$tmp/big.txt" --top-k 2 --features 64 --seq-len 16 -b 64 --buffer 2 --steps 2 -o "$tmp/tc" >"$tmp/out"
 ends "sparse eval" TERM sparse eval $M "$tmp/tc" --data "$tmp/big.txt" --no-baselines
