@@ -157,6 +157,16 @@ static sg_status make_manifest(const sgi_bundle *b, json_t **out, sg_error *err)
   return st;
 }
 
+/* The bundle loses its name, durably, and aside is what it is called until it is gone. Where that
+ * can not be made durable it gets the name back; where it does not even take that, it goes at once:
+ * a newer one is there already, and half of this one would be seen by its hashes. */
+static sg_status set_aside(const char *path, const char *aside, sg_error *err) {
+  sg_status st = sgi_remove_tree(aside, err);
+  if (!st) st = sgi_rename(path, aside, err);
+  if (st && sgi_call_rename(aside, path) < 0) sgi_remove_tree(aside, NULL);
+  return st;
+}
+
 /* A bundle that has the name already (resume only redoes a step whose bundle did not verify) is
  * moved aside first. */
 static sg_status give_name(const sgi_bundle *b, sg_error *err) {
@@ -165,11 +175,11 @@ static sg_status give_name(const sgi_bundle *b, sg_error *err) {
   char *old = sgi_alloc(n);
   if (!old) return sgi_fail_memory(err, n, "a path");
   snprintf(old, n, "%s%s0", b->final, TEMPORARY);
-  sg_status st = sgi_remove_tree(old, err);
-  if (!st) st = sgi_rename(b->final, old, err);
+  sg_status st = set_aside(b->final, old, err);
   if (!st) {
     st = sgi_rename(b->temporary, b->final, err);
-    if (st) sgi_rename(old, b->final, NULL);
+    /* the new one has the name, or nothing helps */
+    if (st && sgi_call_rename(old, b->final) < 0) sgi_remove_tree(old, NULL);
   }
   if (!st) st = sgi_remove_tree(old, err);
   sgi_free(old);
@@ -274,8 +284,7 @@ static sg_status remove_whole(const char *path, sg_error *err) {
   char *aside = sgi_alloc(n);
   if (!aside) return sgi_fail_memory(err, n, "a path");
   snprintf(aside, n, "%s%s0", path, TEMPORARY);
-  sg_status st = sgi_remove_tree(aside, err);
-  if (!st) st = sgi_rename(path, aside, err);
+  sg_status st = set_aside(path, aside, err);
   if (!st) st = sgi_remove_tree(aside, err);
   sgi_free(aside);
   return st;
@@ -315,7 +324,7 @@ sg_status sgi_lock_directory(const char *directory, sgi_lock *out, sg_error *err
   int fd = sgi_call_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0666);
   sg_status st = SG_OK;
   if (fd < 0) {
-    st = sgi_fail(err, SG_ERR_IO, "%s: could not open: %s", path, strerror(errno));
+    st = sgi_fail_file(err, path, "could not open");
   } else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
     ssize_t k = pread(fd, holder, sizeof holder - 1, 0);
     holder[k > 0 ? strcspn(holder, "\n") : 0] = '\0';

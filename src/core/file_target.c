@@ -11,6 +11,7 @@
 
 #include "core/arena.h"
 #include "core/calls.h"
+#include "core/file.h"
 
 enum { TRIES = 20 };
 static const struct timespec PAUSE = {.tv_nsec = 50000000};
@@ -91,7 +92,7 @@ sg_status sgi_target_stream(const char *path, int *fd, sg_error *err) {
     if (*fd < 0 && errno == ENXIO)
       return sgi_fail(err, SG_ERR_IO, "%s: nobody reads from it: start the reader first, or name a file", path);
   }
-  if (*fd < 0) return sgi_fail(err, SG_ERR_IO, "%s: could not open for writing: %s", path, strerror(errno));
+  if (*fd < 0) return sgi_fail_file(err, path, "could not open for writing");
   int flags = fcntl(*fd, F_GETFL);
   if (own < 0 && (flags < 0 || fcntl(*fd, F_SETFL, flags & ~O_NONBLOCK) < 0 || fstat(*fd, &s) < 0 ||
                   (!S_ISFIFO(s.st_mode) && !S_ISCHR(s.st_mode)))) {

@@ -351,7 +351,7 @@ static sg_status read_stream(sgi_tokens_source *s, sgi_corpus **out, sg_error *e
   sgi_writer *writer;
   if (!directory) return sgi_fail_memory(err, 64, "a path");
   if (!mkdtemp(directory)) {
-    sg_status st = sgi_fail(err, SG_ERR_IO, "%s: no place for the tokens of a stream: %s", directory, strerror(errno));
+    sg_status st = sgi_fail_file(err, directory, "no place for the tokens of a stream");
     sgi_free(directory);
     return st;
   }

@@ -22,7 +22,7 @@ static bool bounds(sgi_plot_frame *f, const json_t *runs) {
   size_t i;
   json_t *r;
   *f = (sgi_plot_frame){.x = {"parameters without the embedding", INFINITY, 0, .log = true},
-                        .y = {"held-out loss (nats)", INFINITY, -INFINITY},
+                        .y = {.title = "held-out loss (nats)", .least = INFINITY, .most = -INFINITY},
                         .legend = true};
   json_array_foreach(runs, i, r) {
     if (!shown(r)) continue;
