@@ -9,7 +9,7 @@ static double error_of(const cli_curve *c, size_t i) { return c->error && isfini
 static sgi_plot_frame frame_of(const cli_curves *c) {
   sgi_plot_frame f = {.title = c->title,
                       .x = {c->x, INFINITY, -INFINITY, .whole = c->whole_x},
-                      .y = {c->y, INFINITY, -INFINITY},
+                      .y = {.title = c->y, .least = INFINITY, .most = -INFINITY},
                       .legend = true};
   for (size_t k = 0; k < c->n; k++)
     for (size_t i = 0; i < c->curves[k].n; i++) {

@@ -3,8 +3,9 @@
  *
  * oneDNN makes its kernels before the first product, in C++; a failed allocation there is an
  * exception that no C function can catch, or (2.6) a write to address 0. libgomp calls exit(1)
- * where it has no memory for threads. Nothing else is caught: a failed assertion or a damaged heap
- * must abort.
+ * where it has no memory for threads, while other threads of it run; what libraries do at the end
+ * of a process (oneDNN frees its kernels) would then run beside them, and can fault. Nothing else
+ * is caught: a failed assertion or a damaged heap must abort.
  */
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -15,13 +16,18 @@
 #include "cli.h"
 #include "math/gemm.h"
 
-static bool ended; /* main has come to its end */
+static bool watching; /* from cli_watch_memory to the end of main */
 
-void cli_main_ends(void) { ended = true; }
+void cli_main_ends(void) { watching = false; }
 
-/* We call exit nowhere; libgomp has printed its sentence. */
-static void ended_by_library(void) {
-  if (!ended) _exit(cli_exit_code(SG_ERR_MEMORY));
+/* What libraries call, as the command's own symbol comes before the C library's. We call it
+ * nowhere; libgomp has printed its sentence. */
+__attribute__((visibility("default"))) _Noreturn void exit(int code) {
+  if (watching) _exit(cli_exit_code(SG_ERR_MEMORY));
+  void (*real)(int);
+  *(void **)&real = dlsym(RTLD_NEXT, "exit");
+  real(code);
+  abort();
 }
 
 typedef void handler(void);
@@ -55,7 +61,7 @@ void cli_watch_memory(void) {
   void *frame[1];
   struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
   sigaction(SIGSEGV, &fault, &before);
-  atexit(ended_by_library);
+  watching = true;
   backtrace(frame, 1); /* makes the C library load what unwinds the stack, while there is memory */
   /* C++'s names: std::set_terminate, the type of the exception that is handled, the type of
    * std::bad_alloc. By name, as linking them asks for a C++ compiler; libstdc++ comes with

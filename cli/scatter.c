@@ -84,7 +84,7 @@ static sg_status merge(figure *f, sg_error *err) {
 /* All panels have one pair of axes, so that they can be compared. */
 static sgi_plot_frame frame_of(const figure *f) {
   sgi_plot_frame all = {.x = {f->s->x_title, INFINITY, -INFINITY, .log = f->s->log_x},
-                        .y = {f->s->y_title, INFINITY, -INFINITY}};
+                        .y = {.title = f->s->y_title, .least = INFINITY, .most = -INFINITY}};
   for (size_t k = 0; k < f->n; k++) {
     all.x.least = fmin(all.x.least, f->at[k].x);
     all.x.most = fmax(all.x.most, f->at[k].x);
