@@ -64,6 +64,10 @@ typedef struct cli_option {
   const char *old;        /* a former long name, still read (its variable, too) and shown nowhere; NULL: none */
 } cli_option;
 
+/* Stands for the names of all feedforward kinds wherever help is printed, with a space in front:
+ * "one of" CLI_KINDS. */
+#define CLI_KINDS " {kinds}"
+
 #define CLI_END \
   { .name = NULL }
 #define CLI_JSON_OPTION \
@@ -295,6 +299,9 @@ void cli_no_memory(void);
 /* First of all: see output.c. */
 void cli_output_begin(void);
 
+/* A help text or description with what stands for lists in it (CLI_KINDS; of sites: "{shown}",
+ * "{named}", "{on demand}" as `trace` tells them) filled in. New: free; NULL: memory is out. */
+char *cli_filled(const char *text);
 void cli_help_short(FILE *f);
 void cli_help_commands(FILE *f);
 void cli_help_group(FILE *f, const char *verb); /* the sub-verbs of verb */

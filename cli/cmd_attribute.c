@@ -138,7 +138,7 @@ static void print_tables(const work *w) {
   print_terms(w, "Total effects of the input", &a->inputs, true);
   print_terms(w, "Total effects of neurons", &a->neurons, false);
   print_terms(w, "Total effects of heads, by source", &a->heads, false);
-  cli_into_print(&w->into, &w->p, cli_size(w->c, "top"));
+  cli_into_print(&w->into, &w->p);
   if (!w->exact) return;
   print_exact(w, "True effects of neurons", "that fired", &w->exact->neurons);
   print_exact(w, "True effects of heads, by position", "heads", &w->exact->heads);
@@ -237,7 +237,7 @@ static json_t *as_json(const work *w) {
   size_t top = cli_flag(w->c, "all") ? SIZE_MAX : cli_size(w->c, "top");
   json_t *o = w->phrase ? sgi_phrase_json(&w->p, w->phrase, top, w->truth, w->n_truth)
                         : sgi_attribution_json(&w->p, w->a, top, w->truth, w->n_truth);
-  cli_into_json(&w->into, &w->p, top, o);
+  cli_into_json(&w->into, o);
   if (!w->exact || sgi_exact_add(o, &w->p, w->exact, top)) return o;
   json_decref(o);
   return NULL;
@@ -252,7 +252,7 @@ static int run(const cli_call *c) {
   if (!st) st = attribute(&w, &err);
   if (!st) st = verify(&w, &err);
   if (!st) st = exact(&w, &err);
-  if (!st) st = cli_into_run(&w.into, w.p.model, &w.r, w.a, &err);
+  if (!st) st = cli_into_run(&w.into, &w.p, &w.r, w.a, cli_size(c, "top"), &err);
   if (!st) {
     if (cli_flag(c, "json"))
       code = cli_json(as_json(&w));

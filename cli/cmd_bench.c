@@ -3,100 +3,28 @@
 #include <string.h>
 
 #include "cli.h"
-#include "ffn/kinds.h"
 #include "model.h"
-#include "train/bench.h"
-#include "train/settings.h"
+#include "report/speed.h"
 
-static sg_status gather(const cli_call *c, const char *kind, sgi_settings *s, sg_error *err) {
-  sgi_assignments a = {0};
-  sg_status st = SG_OK;
-  if (cli_string(c, "preset")) st = sgi_assign(&a, "preset", cli_string(c, "preset"), "--preset", err);
-  if (!st) st = sgi_assign(&a, "feedforward.kind", kind, "--kind", err);
-  size_t n;
-  const char *const *sets = cli_list(c, "set", &n);
-  for (size_t i = 0; i < n && !st; i++) st = sgi_assign_text(&a, sets[i], err);
-  if (!st) st = sgi_settings_resolve(&a, s, err);
-  sgi_assignments_free(&a);
-  if (!st && s->tokenizer_vocab_size) s->model.vocab_size = s->tokenizer_vocab_size;
-  return st;
+typedef struct watch {
+  cli_progress bar;
+  bool begun;
+} watch;
+
+static void begun(void *user, const char *kind, size_t rounds) {
+  watch *w = user;
+  cli_progress_begin(&w->bar, kind, "rounds", (double)rounds, 0);
+  w->begun = true;
 }
 
 static bool progress(void *user, size_t done, size_t rounds) {
-  (void)rounds;
-  cli_progress_update(user, (double)done, NULL);
-  return !cli_stop;
-}
-
-static double rate(const sgi_bench *b, double seconds) {
-  return seconds > 0 ? (double)(b->batch_size * b->seq_len) / seconds : 0;
-}
-
-/* What was measured: a kind at the sizes of a preset, or a saved model. */
-typedef struct subject {
-  const char *kind, *preset; /* of random weights */
-  char *directory;           /* of a saved model, or NULL */
-  sgi_settings settings;     /* its model's config */
-} subject;
-
-static double total(const sgi_profile *p) {
-  double sum = 0;
-  for (size_t i = 0; i < p->count; i++) sum += p->kernels[i].seconds;
-  return sum;
-}
-
-/* ---- JSON ------------------------------------------------------------------------------------ */
-
-static json_t *positive(double x) { return x > 0 ? sgi_report_real(x) : json_null(); }
-
-/* times: how often a profile saw the work that its rows are given for. */
-static json_t *kernels_json(const sgi_bench *b, const sgi_profile *p, size_t times) {
-  json_t *list = json_array();
-  double rounds = (double)times;
-  for (size_t i = 0; i < p->count; i++) {
-    bool memory;
-    double share = sgi_bench_limit_share(b, p, i, &memory);
-    json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:o}", "name", p->kernels[i].name, "seconds",
-                                          sgi_report_real(p->kernels[i].seconds / rounds), "share",
-                                          sgi_report_real(p->kernels[i].seconds / total(p)), "flops",
-                                          sgi_report_real(p->kernels[i].flops / rounds), "bytes",
-                                          sgi_report_real(p->kernels[i].bytes / rounds), "limit",
-                                          memory ? "memory" : "flops", "share_of_limit", sgi_report_real(share)));
-  }
-  return list;
-}
-
-static json_t *bench_json(const sgi_bench *b, const subject *s) {
-  json_t *o = json_pack("{s:s, s:s?, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", s->settings.model.feedforward,
-                        "preset", s->directory ? NULL : s->settings.preset, "model",
-                        s->directory ? sgi_report_text(s->directory, strlen(s->directory)) : json_null(), "isa", b->isa,
-                        "threads", (json_int_t)b->threads, "batch", (json_int_t)b->batch_size, "seq",
-                        (json_int_t)b->seq_len, "rounds", (json_int_t)b->rounds, "parameters",
-                        (json_int_t)b->parameters, "allocations", (json_int_t)b->allocations);
-  json_object_set_new(o, "precision", json_string(b->precision));
-  json_object_set_new(o, "bf16_path", json_string(b->bf16_path));
-  json_object_set_new(o, "gemm_gflops", sgi_report_real(b->gemm_flops_per_second / 1e9));
-  json_object_set_new(o, "copy_gbytes_per_s", sgi_report_real(b->copy_bytes_per_second / 1e9));
-  json_object_set_new(o, "train_tokens_per_s", positive(rate(b, b->train_seconds)));
-  json_object_set_new(o, "forward_tokens_per_s", positive(rate(b, b->forward_seconds)));
-  json_object_set_new(o, "decode_tokens_per_s", positive(1 / b->decode_seconds));
-  json_object_set_new(o, "decode_bytes_per_token", positive(b->decode_bytes_per_token));
-  json_object_set_new(o, "decode_share_of_bandwidth", positive(sgi_bench_decode_share(b)));
-  json_object_set_new(o, "flops_per_token", positive(b->train_flops_per_token));
-  json_object_set_new(o, "forward_flops_per_token", positive(b->forward_flops_per_token));
-  json_object_set_new(o, "utilisation", positive(sgi_bench_utilisation(b, true)));
-  json_object_set_new(o, "forward_utilisation", positive(sgi_bench_utilisation(b, false)));
-  json_object_set_new(o, "planned_bytes", json_integer((json_int_t)b->planned_bytes));
-  json_object_set_new(o, "peak_rss_bytes", json_integer((json_int_t)b->peak_rss_bytes));
-  json_object_set_new(o, "open_seconds", positive(b->open_seconds));
-  json_object_set_new(o, "first_token_seconds", positive(b->first_token_seconds));
-  json_object_set_new(o, "train_kernels", kernels_json(b, &b->train, b->rounds));
-  json_object_set_new(o, "forward_kernels", kernels_json(b, &b->forward, b->rounds));
-  json_object_set_new(o, "decode_kernels", kernels_json(b, &b->decode, b->rounds * b->decoded));
-  return o;
+  return cli_progress_advance(&((watch *)user)->bar, done, rounds);
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
+
+/* 0 where it was not measured. */
+static double figure(const json_t *b, const char *key) { return json_number_value(json_object_get(b, key)); }
 
 static void heading(cli_table *t) {
   static const char *const names[] = {"kind",      "parameters",   "train tok/s", "use",         "forward tok/s",
@@ -105,133 +33,105 @@ static void heading(cli_table *t) {
   for (size_t i = 0; i < SGI_COUNT(names); i++) cli_cell(t, "%s", names[i]);
 }
 
-static void row(cli_table *t, const sgi_bench *b, const subject *s) {
-  double flops = b->train_flops_per_token > 0 ? b->train_flops_per_token : b->forward_flops_per_token;
-  cli_cell(t, "%s", s->settings.model.feedforward);
-  cli_cell(t, "%s", cli_count((double)b->parameters).s);
-  if (b->train_seconds > 0) {
-    cli_cell(t, "%.0f", rate(b, b->train_seconds));
-    cli_cell(t, "%.0f%%", 100 * sgi_bench_utilisation(b, true));
+static void row(cli_table *t, const json_t *b) {
+  bool trained = figure(b, "train_tokens_per_s") > 0;
+  cli_cell(t, "%s", sgi_field_word(b, "kind"));
+  cli_cell(t, "%s", cli_count(figure(b, "parameters")).s);
+  if (trained) {
+    cli_cell(t, "%.0f", figure(b, "train_tokens_per_s"));
+    cli_cell(t, "%.0f%%", 100 * figure(b, "utilisation"));
   } else {
     cli_cell(t, "-");
     cli_cell(t, "-");
   }
-  cli_cell(t, "%.0f", rate(b, b->forward_seconds));
-  cli_cell(t, "%.0f%%", 100 * sgi_bench_utilisation(b, false));
-  cli_cell(t, "%.0f", 1 / b->decode_seconds);
-  cli_cell(t, "%.0f%%", 100 * sgi_bench_decode_share(b));
-  cli_cell(t, "%.1f", flops / 1e6);
-  cli_cell(t, "%.0f", b->gemm_flops_per_second / 1e9);
-  cli_cell(t, "%.0f", b->copy_bytes_per_second / 1e9);
-  cli_cell(t, "%s", cli_bytes((double)b->planned_bytes).s);
-  cli_cell(t, "%s", cli_bytes((double)b->peak_rss_bytes).s);
+  cli_cell(t, "%.0f", figure(b, "forward_tokens_per_s"));
+  cli_cell(t, "%.0f%%", 100 * figure(b, "forward_utilisation"));
+  cli_cell(t, "%.0f", figure(b, "decode_tokens_per_s"));
+  cli_cell(t, "%.0f%%", 100 * figure(b, "decode_share_of_bandwidth"));
+  cli_cell(t, "%.1f", figure(b, trained ? "flops_per_token" : "forward_flops_per_token") / 1e6);
+  cli_cell(t, "%.0f", figure(b, "gemm_gflops"));
+  cli_cell(t, "%.0f", figure(b, "copy_gbytes_per_s"));
+  cli_cell(t, "%s", cli_bytes(figure(b, "planned_bytes")).s);
+  cli_cell(t, "%s", cli_bytes(figure(b, "peak_rss_bytes")).s);
 }
 
-static void kernels(const char *title, const sgi_bench *b, const sgi_profile *p, size_t times) {
-  if (!p->count) return;
+static void kernels(const char *title, const json_t *list) {
+  json_t *k;
+  size_t i;
+  if (!json_array_size(list)) return;
   printf("\n");
   cli_table *t = cli_table_begin("lrrrrrl");
   cli_cell(t, "%s", title);
   static const char *const names[] = {"ms", "share", "GFLOP", "MB", "of limit", "limit"};
-  for (size_t i = 0; i < SGI_COUNT(names); i++) cli_cell(t, "%s", names[i]);
-  double rounds = (double)times;
-  for (size_t i = 0; i < p->count; i++) {
-    bool memory;
-    double share = sgi_bench_limit_share(b, p, i, &memory);
-    cli_cell(t, "%s", p->kernels[i].name);
-    cli_cell(t, "%.3f", 1e3 * p->kernels[i].seconds / rounds);
-    cli_cell(t, "%.1f%%", 100 * p->kernels[i].seconds / total(p));
-    cli_cell(t, "%.3g", p->kernels[i].flops / rounds / 1e9);
-    cli_cell(t, "%.3g", p->kernels[i].bytes / rounds / 1e6);
-    cli_cell(t, "%.0f%%", 100 * share);
-    cli_cell(t, "%s", memory ? "memory" : "FLOPs");
+  for (i = 0; i < SGI_COUNT(names); i++) cli_cell(t, "%s", names[i]);
+  json_array_foreach((json_t *)list, i, k) {
+    cli_cell(t, "%s", sgi_field_word(k, "name"));
+    cli_cell(t, "%.3f", 1e3 * figure(k, "seconds"));
+    cli_cell(t, "%.1f%%", 100 * figure(k, "share"));
+    cli_cell(t, "%.3g", figure(k, "flops") / 1e9);
+    cli_cell(t, "%.3g", figure(k, "bytes") / 1e6);
+    cli_cell(t, "%.0f%%", 100 * figure(k, "share_of_limit"));
+    cli_cell(t, "%s", strcmp(sgi_field_word(k, "limit"), "memory") ? "FLOPs" : "memory");
   }
   cli_table_end(t);
 }
 
 /* ---- command --------------------------------------------------------------------------------- */
 
-/* The config of what the command line names. */
-static sg_status find_subject(const cli_call *c, subject *s, sg_error *err) {
-  if (!c->n_args) return gather(c, s->kind, &s->settings, err);
-  sg_status st = sgi_model_locate(c->args[0], cli_string(c, "checkpoint"), &cli_skipped, &s->directory, err);
-  if (!st) st = sg_config_load(s->directory, &s->settings.model, err);
-  s->settings.seq_len = s->settings.model.max_position;
-  return st;
-}
-
-static sg_status measure(const cli_call *c, subject *s, sgi_bench *b, sg_error *err) {
-  sg_status st = find_subject(c, s, err);
-  if (st) return st;
-  sg_config *model = &s->settings.model;
-  size_t own = s->settings.seq_len < 1024 ? s->settings.seq_len : 1024;
-  cli_progress p;
-  sgi_bench_request r = {.config = model,
-                         .directory = s->directory,
+static sg_status measure(const cli_call *c, const char *kind, json_t **out, sg_error *err) {
+  watch w = {0};
+  sgi_speed_request q = {.path = c->n_args ? c->args[0] : NULL,
+                         .checkpoint = cli_string(c, "checkpoint"),
+                         .kind = kind,
+                         .preset = cli_string(c, "preset"),
                          .batch_size = cli_size(c, "batch-size"),
-                         .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : own,
+                         .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : 0,
                          .rounds = cli_size(c, "rounds"),
                          .cpu_time = cli_flag(c, "cpu-time"),
                          .forward_only = cli_flag(c, "forward-only"),
-                         .bf16 = !c->n_args && sgi_settings_settle_precision(&s->settings),
-                         .aux = s->directory ? NULL : &s->settings.aux,
                          .seed = cli_u64(c, "seed"),
+                         .skipped = cli_skipped,
+                         .begun = begun,
                          .progress = progress,
-                         .user = &p};
-  if (r.seq_len > model->max_position) model->max_position = r.seq_len;
-  cli_progress_begin(&p, model->feedforward, "rounds", (double)r.rounds, 0);
-  st = sgi_bench_run(&r, b, err);
-  cli_progress_end(&p);
+                         .user = &w};
+  q.set = cli_list(c, "set", &q.n_set);
+  sg_status st = sgi_speed_report(&q, out, err);
+  if (w.begun) cli_progress_end(&w.bar);
   return st;
 }
 
-static void details(const sgi_bench *b) {
-  kernels("training step", b, &b->train, b->rounds);
-  kernels("forward pass, loss", b, &b->forward, b->rounds);
-  kernels("decoding a token", b, &b->decode, b->rounds * b->decoded);
+static void details(const cli_call *c, const json_t *b) {
+  if (figure(b, "open_seconds") > 0)
+    printf("\nopened in %.2f ms, the first token after %.0f ms\n", 1e3 * figure(b, "open_seconds"),
+           1e3 * figure(b, "first_token_seconds"));
+  if (!cli_flag(c, "kernels")) return;
+  kernels("training step", json_object_get(b, "train_kernels"));
+  kernels("forward pass, loss", json_object_get(b, "forward_kernels"));
+  kernels("decoding a token", json_object_get(b, "decode_kernels"));
 }
 
 static int run(const cli_call *c) {
-  size_t n;
+  size_t n, i;
   const char *const *kinds = cli_list(c, "kind", &n);
-#define KIND_NAME(name) #name,
-  static const char *const every[] = {SGI_KINDS(KIND_NAME)};
-  if (n == 1 && !strcmp(kinds[0], "all")) kinds = every, n = SGI_COUNT(every);
+  bool all = n == 1 && !strcmp(kinds[0], "all"), json = cli_flag(c, "json");
   if (c->n_args && (n || cli_is_set(c, "preset") || cli_is_set(c, "set")))
     return cli_usage(c, "a saved model has its own kind and sizes: no --kind, --preset or --set with MODEL");
-  bool json = cli_flag(c, "json");
-  json_t *list = json ? json_array() : NULL;
+  json_t *list = json_array(), *b;
   cli_table *t = json ? NULL : cli_table_begin("lrrrrrrrrrrrr");
   if (t) heading(t);
-  sgi_bench *results = sgi_alloc((n ? n : 1) * sizeof *results);
   sg_error err = {0};
-  sg_status st = results ? SG_OK : sgi_fail_memory(&err, n * sizeof *results, "results");
-  size_t done = 0;
+  sg_status st = SG_OK;
   cli_signals_install();
-  for (; done < (n ? n : 1) && !st; done++) {
-    subject s = {.kind = n ? kinds[done] : "sgatlin"};
-    st = measure(c, &s, &results[done], &err);
-    if (!st && json) json_array_append_new(list, bench_json(&results[done], &s));
-    if (!st && !json) row(t, &results[done], &s);
-    sgi_free(s.directory);
-    if (st) break;
+  for (i = 0; (all ? sg_feedforward_name(i) != NULL : i < (n ? n : 1)) && !st; i++) {
+    st = measure(c, all ? sg_feedforward_name(i) : n ? kinds[i] : "sgatlin", &b, &err);
+    if (!st && t) row(t, b);
+    if (!st) json_array_append_new(list, b);
   }
-  int code = 0;
-  if (st) {
-    code = cli_end(st, &err);
-    json_decref(list);
-  } else if (json) {
-    code = cli_json(list);
-  }
+  int code = st ? cli_end(st, &err) : 0;
   if (t) cli_table_end(t);
-  for (size_t i = 0; i < done && !json; i++) {
-    const sgi_bench *b = &results[i];
-    if (b->open_seconds > 0)
-      printf("\nopened in %.2f ms, the first token after %.0f ms\n", 1e3 * b->open_seconds,
-             1e3 * b->first_token_seconds);
-    if (cli_flag(c, "kernels")) details(b);
-  }
-  sgi_free(results);
+  if (t) json_array_foreach(list, i, b) details(c, b);
+  if (json && !st) return cli_json(list);
+  json_decref(list);
   return code;
 }
 
@@ -241,7 +141,7 @@ static const cli_option options[] = {
      .type = CLI_LIST,
      .argument = "KIND",
      .value_text = "sgatlin",
-     .help = "feedforward layer: all, or one of" SGI_KIND_WORDS},
+     .help = "feedforward layer: all, or one of" CLI_KINDS},
     {.name = "preset",
      .letter = 'p',
      .type = CLI_STRING,

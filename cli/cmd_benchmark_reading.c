@@ -1,265 +1,117 @@
 /* cmd_benchmark_reading.c: models scored against the truth that worlds knows, by kind, with the
  * spread over seeds. */
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
-#include "core/file.h"
-#include "read/score.h"
 #include "model.h"
+#include "report/reading_score.h"
 
-enum { GROUP_NAME = 80 };
-
-typedef struct entry {
-  const char *path;
-  char group[GROUP_NAME];
-  sgi_score score;
-  size_t parameters;
-} entry;
-
-typedef struct work {
-  const cli_call *c;
-  sgi_truth truth;
-  sgi_score_settings settings;
-  entry *entries;
-  size_t n, n_groups;
-  size_t *group; /* (n) number of each entry's group, by first appearance */
-  cli_progress progress;
-} work;
-
-/* ---- the measures ---------------------------------------------------------------------------- */
-
-typedef struct measure {
-  const char *key, *title;
-  size_t offset; /* of a double in sgi_score */
-  int better;    /* 1: more is better, -1: less; 0: no measure of reading */
-  int digits;
-} measure;
-
-#define OF(field) offsetof(sgi_score, field)
-#define PURITY(form, field) (OF(purity) + (form) * sizeof(sgi_purity) + offsetof(sgi_purity, field))
-static const measure measures[] = {
-    {"category_gates", "category purity, gates", PURITY(SGI_SCORE_GATES, category), 1, 3},
-    {"category_gates_chance", "  chance", PURITY(SGI_SCORE_GATES, category_chance), 0, 3},
-    {"category_values", "category purity, activations", PURITY(SGI_SCORE_VALUES, category), 1, 3},
-    {"category_values_chance", "  chance", PURITY(SGI_SCORE_VALUES, category_chance), 0, 3},
-    {"category_stream", "category purity, residual stream", PURITY(SGI_SCORE_STREAM, category), 0, 3},
-    {"topic_gates", "topic purity, gates", PURITY(SGI_SCORE_GATES, topic), 1, 3},
-    {"topic_gates_chance", "  chance", PURITY(SGI_SCORE_GATES, topic_chance), 0, 3},
-    {"topic_values", "topic purity, activations", PURITY(SGI_SCORE_VALUES, topic), 1, 3},
-    {"topic_values_chance", "  chance", PURITY(SGI_SCORE_VALUES, topic_chance), 0, 3},
-    {"topic_stream", "topic purity, residual stream", PURITY(SGI_SCORE_STREAM, topic), 0, 3},
-    {"units", "neurons x positions with an effect", OF(units), 0, 0},
-    {"broken", "removed until a fact is lost", OF(broken), -1, 1},
-    {"broken_chance", "  chance", OF(broken_chance), 0, 1},
-    {"restored", "kept until a fact is back", OF(restored), -1, 1},
-    {"restored_chance", "  chance", OF(restored_chance), 0, 1},
-    {"alone", "facts that need no neuron", OF(alone), 0, 3},
-    {"faithful", "faithfulness (rank correlation)", OF(faithful), 1, 3},
-    {"faithful_chance", "  chance", OF(faithful_chance), 0, 3},
-    {"faithful_held", "  with gates held", OF(faithful_held), 0, 3},
-};
-
-static double value(const sgi_score *s, const measure *m) { return *(const double *)((const char *)s + m->offset); }
-
-typedef struct spread {
-  double mean, sd; /* sd of the seeds (n - 1), NaN for one */
-  size_t n;
-} spread;
-
-static spread spread_of(const work *w, size_t group, const measure *m) {
-  spread s = {0};
-  double square = 0;
-  for (size_t i = 0; i < w->n; i++)
-    if (w->group[i] == group) {
-      s.mean += value(&w->entries[i].score, m);
-      s.n++;
-    }
-  s.mean /= (double)s.n;
-  for (size_t i = 0; i < w->n; i++)
-    if (w->group[i] == group) square += pow(value(&w->entries[i].score, m) - s.mean, 2);
-  s.sd = s.n > 1 ? sqrt(square / (double)(s.n - 1)) : NAN;
-  return s;
+static void begun(void *user) {
+  cli_progress *bar = user;
+  cli_progress_begin(bar, "scoring", "models", bar->total, 0);
 }
 
-/* Two-sided 5 % point of Student's t; df is cut to the next lower row. */
-static double t_quantile(double df) {
-  static const struct {
-    double df, t;
-  } rows[] = {{30, 2.042}, {20, 2.086}, {15, 2.131}, {12, 2.179}, {10, 2.228}, {8, 2.306},
-              {7, 2.365},  {6, 2.447},  {5, 2.571},  {4, 2.776},  {3, 3.182},  {2, 4.303}};
-  for (size_t i = 0; i < SGI_COUNT(rows); i++)
-    if (df >= rows[i].df) return rows[i].t;
-  return 12.706;
-}
-
-/* 1: a reads better than b by Welch's t test at 5 %, -1: worse, 0: no difference seen, or a single
- * model. */
-static int compare(const spread *a, const spread *b, int better) {
-  if (a->n < 2 || b->n < 2) return 0;
-  double va = a->sd * a->sd / (double)a->n, vb = b->sd * b->sd / (double)b->n, d = (a->mean - b->mean) * better;
-  double below = va * va / (double)(a->n - 1) + vb * vb / (double)(b->n - 1);
-  double t = below > 0 ? t_quantile((va + vb) * (va + vb) / below) : 0;
-  if (!(fabs(d) > t * sqrt(va + vb))) return 0;
-  return d > 0 ? 1 : -1;
-}
-
-/* ---- models ---------------------------------------------------------------------------------- */
-
-static sg_status open_model(const char *path, sg_model **m, sg_tokenizer **tok, sg_error *err) {
-  char *directory = NULL, *file = NULL;
-  *m = NULL;
-  *tok = NULL;
-  sg_status st = sgi_model_locate(path, NULL, &cli_skipped, &directory, err);
-  if (!st) st = sg_model_load(directory, m, err);
-  if (!st && !(file = sgi_path_join(directory, "tokenizer.json"))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (!st) st = sg_tokenizer_load(file, tok, err);
-  sgi_free(directory);
-  sgi_free(file);
-  return st;
-}
+static void scored(void *user, size_t done) { ((cli_progress *)user)->done = (double)done; }
 
 static bool go_on(void *user) {
-  work *w = user;
-  cli_progress_update(&w->progress, w->progress.done, NULL);
+  cli_progress *bar = user;
+  cli_progress_update(bar, bar->done, NULL);
   return !cli_stop;
-}
-
-static sg_status score(work *w, entry *e, sg_error *err) {
-  sg_model *m;
-  sg_tokenizer *tok;
-  sg_status st = open_model(e->path, &m, &tok, err);
-  if (!st) {
-    const sg_config *c = sg_model_config(m);
-    snprintf(e->group, sizeof e->group, "%s%s%s", c->feedforward, c->router[0] ? " " : "",
-             c->router[0] ? c->activation : "");
-    e->parameters = sg_model_parameter_count(m);
-    st = sgi_score_model(m, tok, &w->truth, &w->settings, &e->score, err);
-    if (st && st != SG_ERR_CANCELLED) sgi_error_prefix(err, st, "%s", e->path);
-  }
-  sg_tokenizer_free(tok);
-  sg_model_free(m);
-  return st;
-}
-
-static void group(work *w) {
-  for (size_t i = 0; i < w->n; i++) {
-    size_t j = 0;
-    while (strcmp(w->entries[j].group, w->entries[i].group)) j++;
-    w->group[i] = j == i ? w->n_groups++ : w->group[j];
-  }
-}
-
-static const char *group_name(const work *w, size_t group) {
-  size_t i = 0;
-  while (w->group[i] != group) i++;
-  return w->entries[i].group;
-}
-
-static sg_status score_all(work *w, sg_error *err) {
-  w->n = (size_t)w->c->n_args;
-  w->entries = sgi_alloc(w->n * sizeof *w->entries);
-  w->group = sgi_alloc(w->n * sizeof *w->group);
-  if (!w->entries || !w->group) return sgi_fail(err, SG_ERR_MEMORY, "out of memory for %zu models", w->n);
-  sg_status st = sgi_truth_load(&w->truth, cli_string(w->c, "worlds"), cli_size(w->c, "stories"), err);
-  cli_progress_begin(&w->progress, "scoring", "models", (double)w->n, 0);
-  for (size_t i = 0; i < w->n && !st; i++) {
-    w->entries[i].path = w->c->args[i];
-    st = score(w, &w->entries[i], err);
-    w->progress.done = (double)(i + 1);
-  }
-  cli_progress_end(&w->progress);
-  if (!st) group(w);
-  return st;
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-static json_t *model_json(const entry *e) {
-  json_t *o = json_pack("{ss ss sI sI sI sI sI sI}", "model", e->path, "group", e->group, "parameters",
-                        (json_int_t)e->parameters, "positions", (json_int_t)e->score.positions, "words",
-                        (json_int_t)e->score.words, "prompts", (json_int_t)e->score.prompts, "known",
-                        (json_int_t)e->score.known, "measured", (json_int_t)e->score.measured);
-  for (size_t i = 0; i < SGI_COUNT(measures); i++)
-    json_object_set_new(o, measures[i].key, sgi_report_real(value(&e->score, &measures[i])));
-  return o;
+typedef struct measure {
+  const char *key, *title;
+  int digits;
+} measure;
+
+static const measure measures[] = {
+    {"category_gates", "category purity, gates", 3},
+    {"category_gates_chance", "  chance", 3},
+    {"category_values", "category purity, activations", 3},
+    {"category_values_chance", "  chance", 3},
+    {"category_stream", "category purity, residual stream", 3},
+    {"topic_gates", "topic purity, gates", 3},
+    {"topic_gates_chance", "  chance", 3},
+    {"topic_values", "topic purity, activations", 3},
+    {"topic_values_chance", "  chance", 3},
+    {"topic_stream", "topic purity, residual stream", 3},
+    {"units", "neurons x positions with an effect", 0},
+    {"broken", "removed until a fact is lost", 1},
+    {"broken_chance", "  chance", 1},
+    {"restored", "kept until a fact is back", 1},
+    {"restored_chance", "  chance", 1},
+    {"alone", "facts that need no neuron", 3},
+    {"faithful", "faithfulness (rank correlation)", 3},
+    {"faithful_chance", "  chance", 3},
+    {"faithful_held", "  with gates held", 3},
+};
+
+static const char *group_name(const json_t *groups, size_t g) {
+  return sgi_field_word(json_array_get(groups, g), "group");
 }
 
-static json_t *group_json(const work *w, size_t g) {
-  json_t *o = json_pack("{ss}", "group", group_name(w, g));
-  for (size_t i = 0; i < SGI_COUNT(measures); i++) {
-    spread s = spread_of(w, g, &measures[i]), first = spread_of(w, 0, &measures[i]);
-    json_t *m = json_pack("{so so sI}", "mean", sgi_report_real(s.mean), "sd", sgi_report_real(s.sd), "models",
-                          (json_int_t)s.n);
-    if (g && measures[i].better)
-      json_object_set_new(
-          m, "first_group_reads",
-          json_string((const char *[]){"worse", "same", "better"}[compare(&first, &s, measures[i].better) + 1]));
-    json_object_set_new(o, measures[i].key, m);
-  }
-  return o;
+static const json_t *measured(const json_t *groups, size_t g, const measure *m) {
+  return json_object_get(json_array_get(groups, g), m->key);
 }
 
-static int print_json(const work *w) {
-  json_t *models = json_array(), *groups = json_array();
-  for (size_t i = 0; i < w->n; i++) json_array_append_new(models, model_json(&w->entries[i]));
-  for (size_t g = 0; g < w->n_groups; g++) json_array_append_new(groups, group_json(w, g));
-  return cli_json(json_pack("{so so}", "models", models, "groups", groups));
-}
-
-static void cell(cli_table *t, spread s, int digits) {
-  if (s.n > 1)
-    cli_cell(t, "%.*f +- %.*f", digits, s.mean, digits, s.sd);
+static void cell(cli_table *t, const json_t *s, int digits) {
+  if (sgi_field_size(s, "models") > 1)
+    cli_cell(t, "%.*f +- %.*f", digits, sgi_field_real(s, "mean"), digits, sgi_field_real(s, "sd"));
   else
-    cli_cell(t, "%.*f", digits, s.mean);
+    cli_cell(t, "%.*f", digits, sgi_field_real(s, "mean"));
 }
 
-static void known_row(const work *w, cli_table *t) {
+static void known_row(const json_t *o, cli_table *t) {
+  const json_t *groups = json_object_get(o, "groups");
+  json_t *m;
+  size_t i;
   cli_cell(t, "facts known");
-  for (size_t g = 0; g < w->n_groups; g++) {
+  for (size_t g = 0; g < json_array_size(groups); g++) {
     size_t known = 0, prompts = 0;
-    for (size_t i = 0; i < w->n; i++)
-      if (w->group[i] == g) {
-        known += w->entries[i].score.known;
-        prompts += w->entries[i].score.prompts;
-      }
+    json_array_foreach(json_object_get(o, "models"), i,
+                       m) if (!strcmp(sgi_field_word(m, "group"), group_name(groups, g))) {
+      known += sgi_field_size(m, "known");
+      prompts += sgi_field_size(m, "prompts");
+    }
     cli_cell(t, "%.1f %%", prompts ? 100 * (double)known / (double)prompts : 0);
   }
 }
 
-static void print_measures(const work *w) {
+static void print_measures(const json_t *o) {
+  const json_t *groups = json_object_get(o, "groups");
+  size_t n = json_array_size(groups);
   char align[32] = "l";
-  for (size_t g = 0; g < w->n_groups && g < sizeof align - 2; g++) strcat(align, "r");
+  for (size_t g = 0; g < n && g < sizeof align - 2; g++) strcat(align, "r");
   cli_table *t = cli_table_begin(align);
   cli_cell(t, "measure");
-  for (size_t g = 0; g < w->n_groups; g++) cli_cell(t, "%s", group_name(w, g));
+  for (size_t g = 0; g < n; g++) cli_cell(t, "%s", group_name(groups, g));
   cli_cell(t, "models");
-  for (size_t g = 0; g < w->n_groups; g++) cli_cell(t, "%zu", spread_of(w, g, &measures[0]).n);
-  known_row(w, t);
+  for (size_t g = 0; g < n; g++) cli_cell(t, "%zu", sgi_field_size(measured(groups, g, &measures[0]), "models"));
+  known_row(o, t);
   for (size_t i = 0; i < SGI_COUNT(measures); i++) {
     cli_cell(t, "%s", measures[i].title);
-    for (size_t g = 0; g < w->n_groups; g++) cell(t, spread_of(w, g, &measures[i]), measures[i].digits);
+    for (size_t g = 0; g < n; g++) cell(t, measured(groups, g, &measures[i]), measures[i].digits);
   }
   cli_table_end(t);
 }
 
-static void print_comparison(const work *w) {
-  static const char *const words[] = {"worse than", "not different from", "better than"};
-  printf("\n%s reads (Welch's t test, 5 %%, one measure at a time):\n", group_name(w, 0));
+static void print_comparison(const json_t *groups) {
+  static const char *const said[] = {"better", "same", "worse"};
+  static const char *const words[] = {"better than", "not different from", "worse than"};
+  printf("\n%s reads (Welch's t test, 5 %%, one measure at a time):\n", group_name(groups, 0));
   for (size_t i = 0; i < SGI_COUNT(measures); i++) {
-    if (!measures[i].better) continue;
-    spread first = spread_of(w, 0, &measures[i]);
+    if (!json_object_get(measured(groups, 1, &measures[i]), "first_group_reads")) continue;
     printf("  %s:", measures[i].title);
     bool any = false;
-    for (int result = 1; result >= -1; result--) {
+    for (size_t k = 0; k < SGI_COUNT(said); k++) {
       const char *join = any ? "; " : " ";
-      for (size_t g = 1; g < w->n_groups; g++) {
-        spread other = spread_of(w, g, &measures[i]);
-        if (compare(&first, &other, measures[i].better) != result) continue;
-        printf("%s%s%s", join, *join == ',' ? "" : words[result + 1], *join == ',' ? "" : " ");
-        printf("%s", group_name(w, g));
+      for (size_t g = 1; g < json_array_size(groups); g++) {
+        if (strcmp(sgi_field_word(measured(groups, g, &measures[i]), "first_group_reads"), said[k])) continue;
+        printf("%s%s%s", join, *join == ',' ? "" : words[k], *join == ',' ? "" : " ");
+        printf("%s", group_name(groups, g));
         join = ", ";
         any = true;
       }
@@ -270,31 +122,34 @@ static void print_comparison(const work *w) {
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  work w = {.c = c};
-  w.settings = (sgi_score_settings){.positions = cli_size(c, "positions"),
-                                    .per_word = cli_size(c, "per-word"),
-                                    .neighbours = cli_size(c, "neighbours"),
-                                    .facts = cli_size(c, "facts"),
-                                    .units = cli_size(c, "neurons"),
-                                    .permutations = cli_size(c, "permutations"),
-                                    .seed = cli_u64(c, "seed"),
-                                    .go_on = go_on,
-                                    .user = &w};
+  json_t *o = NULL;
+  cli_progress bar = {.total = (double)c->n_args};
+  const sgi_reading_benchmark q = {.models = c->args,
+                                   .n = (size_t)c->n_args,
+                                   .worlds = cli_string(c, "worlds"),
+                                   .stories = cli_size(c, "stories"),
+                                   .positions = cli_size(c, "positions"),
+                                   .per_word = cli_size(c, "per-word"),
+                                   .neighbours = cli_size(c, "neighbours"),
+                                   .facts = cli_size(c, "facts"),
+                                   .units = cli_size(c, "neurons"),
+                                   .permutations = cli_size(c, "permutations"),
+                                   .seed = cli_u64(c, "seed"),
+                                   .skipped = cli_skipped,
+                                   .begun = begun,
+                                   .scored = scored,
+                                   .go_on = go_on,
+                                   .user = &bar};
   cli_signals_install();
-  sg_status st = score_all(&w, &err);
-  int code = 0;
-  if (st) {
-    code = cli_end(st, &err);
-  } else if (cli_flag(c, "json")) {
-    code = print_json(&w);
-  } else {
-    print_measures(&w);
-    if (w.n_groups > 1 && w.n > w.n_groups) print_comparison(&w);
-  }
-  sgi_truth_deinit(&w.truth);
-  sgi_free(w.entries);
-  sgi_free(w.group);
-  return code;
+  sg_status st = sgi_reading_benchmark_report(&q, &o, &err);
+  cli_progress_end(&bar);
+  if (st) return cli_end(st, &err);
+  if (cli_flag(c, "json")) return cli_json(o);
+  size_t n_groups = json_array_size(json_object_get(o, "groups"));
+  print_measures(o);
+  if (n_groups > 1 && (size_t)c->n_args > n_groups) print_comparison(json_object_get(o, "groups"));
+  json_decref(o);
+  return 0;
 }
 
 static const cli_option options[] = {{.name = "worlds",

@@ -61,7 +61,7 @@ static sg_status prepare(job *j, sg_error *err) {
   if (!st) st = read_prompts(j, err);
   if (!st && cli_string(c, "rival")) {
     char *directory = NULL;
-    st = sgi_model_locate(cli_string(c, "rival"), NULL, &cli_skipped, &directory, err);
+    st = cli_model_directory(cli_string(c, "rival"), NULL, &directory, err);
     if (!st) st = sg_model_load(directory, &j->rival, err);
     sgi_free(directory);
   }

@@ -4,8 +4,7 @@
 #include <sys/resource.h>
 
 #include "cli.h"
-#include "core/file.h"
-#include "data/data.h"
+#include "own_text.h"
 #include "text_form.h"
 
 typedef struct watch {
@@ -21,30 +20,16 @@ static bool progress(void *user, uint64_t done, uint64_t total) {
   return !cli_stop;
 }
 
-static sg_status form_of(const cli_call *c, sgi_text_form *out, sg_error *err) {
-  const char *split = cli_string(c, "split"), *field = cli_string(c, "field");
-  *out = (sgi_text_form){.blank_lines = split && !strcmp(split, "blank-lines")};
-  if (field && strlen(field) >= sizeof out->field)
-    return sgi_fail(err, SG_ERR_ARG, "--field: at most %zu bytes", sizeof out->field - 1);
-  if (field) memcpy(out->field, field, strlen(field) + 1);
-  return SG_OK;
-}
-
-static int32_t end_of_text(const sg_tokenizer *t) {
-  int32_t id = sg_tokenizer_special(t, "<|endoftext|>");
-  return id < 0 ? sg_tokenizer_special(t, "</s>") : id;
-}
-
 static int report(const cli_call *c, const sgi_corpus *corpus, double seconds, double cpu, uint64_t bytes) {
   struct rusage used = {0};
   getrusage(RUSAGE_SELF, &used);
   double text = (double)bytes / 1e6;
   if (cli_flag(c, "json"))
     return cli_json(json_pack("{s:I, s:I, s:I, s:f, s:f, s:I, s:I}", "documents",
-                              (json_int_t)sgi_corpus_documents(corpus), "tokens", (json_int_t)sgi_corpus_tokens(corpus),
+                              (json_int_t)sgi_text_documents(corpus), "tokens", (json_int_t)sgi_text_tokens(corpus),
                               "bytes", (json_int_t)bytes, "seconds", seconds, "cpu_seconds", cpu, "threads",
                               (json_int_t)omp_get_max_threads(), "peak_rss_bytes", (json_int_t)used.ru_maxrss * 1024));
-  printf("%zu documents, %llu tokens\n", sgi_corpus_documents(corpus), (unsigned long long)sgi_corpus_tokens(corpus));
+  printf("%zu documents, %llu tokens\n", sgi_text_documents(corpus), (unsigned long long)sgi_text_tokens(corpus));
   if (bytes)
     cli_note("%s in %s: %.1f MB/s with %s, %.1f MB per second of one core; at most %s of memory",
              cli_bytes((double)bytes).s, cli_seconds(seconds).s, text / seconds,
@@ -55,16 +40,22 @@ static int report(const cli_call *c, const sgi_corpus *corpus, double seconds, d
   return 0;
 }
 
+static void say(void *unused, const char *text) {
+  (void)unused;
+  cli_note("%s", text);
+}
+
 static sg_status work(const cli_call *c, watch *w, sg_tokenizer **tok, sgi_corpus **corpus, sg_error *err) {
-  sgi_text_form form;
-  sg_status st = form_of(c, &form, err);
+  const sgi_text_watch watching = {.note = say, .progress = progress, .user = w};
+  sg_text_form form;
+  json_t *own = NULL;
+  sgi_text text = {.path = (char *)c->args[0]};
+  sg_status st = sgi_text_form_of(NULL, cli_string(c, "split"), cli_string(c, "field"), &form, &own, err);
   if (!st) st = sg_tokenizer_load(cli_string(c, "tokenizer"), tok, err);
-  if (!st && end_of_text(*tok) < 0)
+  if (!st && sgi_text_end(*tok) < 0)
     st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s has no special token <|endoftext|> (or </s>) to end documents with",
                   cli_string(c, "tokenizer"));
-  if (!st) st = sgi_corpus_open(c->args[0], &form, *tok, end_of_text(*tok), progress, w, corpus, err);
-  if (!st) cli_text_notes(sgi_corpus_notes(*corpus));
-  return st;
+  return st ? st : sgi_text_encode(&text, &form, *tok, sgi_text_end(*tok), &watching, corpus, err);
 }
 
 static int run(const cli_call *c) {
@@ -79,7 +70,7 @@ static int run(const cli_call *c) {
   cli_progress_end(&w.bar);
   int code = 0;
   if (!st) code = report(c, corpus, sgi_now() - begin, sgi_cpu_now() - cpu, w.bytes);
-  sgi_corpus_close(corpus);
+  sgi_text_close(corpus);
   sg_tokenizer_free(tok);
   if (st == SG_ERR_CANCELLED && cli_stop) return 128 + cli_stop;
   return st ? cli_fail(&err) : code;

@@ -148,7 +148,7 @@ static int run_file(const cli_call *c) {
 /* --data: read once, so that its errors name the path. */
 static sg_status open_data(const cli_call *c, explorer *e, sgi_doc_file *d, sg_error *err) {
   const char *path = cli_string(c, "data");
-  sgi_text_form form;
+  sg_text_form form;
   json_t *own = NULL;
   if (!path) return SG_OK;
   if (!e->tokenizer)

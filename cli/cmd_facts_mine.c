@@ -2,127 +2,63 @@
 #include <string.h>
 
 #include "cli.h"
-#include "read/facts.h"
-#include "text/reader.h"
-#include "text_form.h"
+#include "report/facts.h"
 
 typedef struct work {
   const cli_call *c;
-  sg_facts *facts, *truth; /* truth: NULL where none was given */
-  size_t documents;
-  sgi_text_notes notes;
-  size_t *distinct, n_distinct;
-  bool proven;
-  size_t mined, mined_true, known; /* pairs: listed, of them true; facts of truth */
-  size_t found;                    /* facts of truth that are listed */
+  sgi_mined m;
   cli_progress progress;
 } work;
 
-static sg_status read_file(work *w, const char *path, sg_error *err) {
-  sgi_reader *r;
-  const char *text = NULL;
-  size_t n;
-  sg_status st = sgi_reader_open(path, cli_choice(w->c, "split") == 1, cli_string(w->c, "field"), &r, err);
-  if (st) return st;
-  while (!(st = sgi_reader_next(r, &text, &n, err)) && text) {
-    if ((st = sg_facts_mine(w->facts, text, n, err))) break;
-    w->documents++;
-    if (cli_stop) {
-      st = sgi_fail(err, SG_ERR_CANCELLED, "stopped; nothing was written");
-      break;
-    }
-    cli_progress_update(&w->progress, (double)sgi_reader_position(r), path);
-  }
-  sgi_text_notes_add(&w->notes, sgi_reader_notes(r));
-  sgi_reader_close(r);
-  return st;
+static bool read_on(void *user, const char *path, uint64_t bytes) {
+  cli_progress_update(&((work *)user)->progress, (double)bytes, path);
+  return !cli_stop;
 }
 
-static sg_status read_all(work *w, sg_error *err) {
-  sg_status st = SG_OK;
-  cli_progress_begin(&w->progress, "reading", "B", 0, 0);
-  for (int i = 0; i < w->c->n_args && !st; i++) {
-    char **files;
-    size_t n;
-    st = sgi_text_files(w->c->args[i], cli_string(w->c, "field"), &w->notes, &files, &n, err);
-    for (size_t k = 0; k < n && !st; k++) st = read_file(w, files[k], err);
-    sgi_text_files_free(files, n);
-  }
-  cli_progress_end(&w->progress);
-  cli_text_notes(&w->notes);
-  if (!st && !w->documents) st = sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", w->c->args[0]);
-  return st;
-}
+static void all_read(void *user) { cli_progress_end(&((work *)user)->progress); }
 
-static void count_pairs(const sg_facts *f, const sg_facts *other, size_t min_count, size_t *all, size_t *both) {
-  for (size_t i = 0; i < sg_facts_count(f); i++) {
-    sg_fact noun = sg_facts_noun(f, i);
-    for (size_t k = 0; k < noun.count; k++, ++*all)
-      *both += sgi_facts_said(other, noun.text, sg_facts_answer(f, i, k).text) >= min_count;
-  }
-}
-
-static sg_status compare(work *w, sg_error *err) {
-  const char *path = cli_string(w->c, "truth");
-  if (!path) return SG_OK;
-  sg_status st = sg_facts_load(path, "quality", &w->truth, err);
-  if (!st) st = sg_facts_list(w->truth, 1, err);
-  if (st) return st;
-  count_pairs(w->facts, w->truth, 1, &w->mined, &w->mined_true);
-  count_pairs(w->truth, w->facts, cli_size(w->c, "min-count"), &w->known, &w->found);
-  return SG_OK;
+static void say(void *user, const char *text) {
+  (void)user;
+  cli_note("%s", text);
 }
 
 static sg_status mine(work *w, sg_error *err) {
-  sg_status st = sg_facts_create("The ", " was", &w->facts, err);
-  if (!st) st = read_all(w, err);
-  if (!st) st = sg_facts_list(w->facts, cli_size(w->c, "min-count"), err);
-  if (st) return st;
-  w->distinct = sgi_alloc((sg_facts_count(w->facts) + 1) * sizeof *w->distinct);
-  if (!w->distinct) return sgi_fail(err, SG_ERR_MEMORY, "out of memory for %zu nouns", sg_facts_count(w->facts));
-  st = sg_facts_distinct(w->facts, 1000000 * (uint64_t)cli_size(w->c, "effort"), w->distinct, &w->n_distinct,
-                         &w->proven, err);
-  if (!st) st = compare(w, err);
-  if (st || !cli_string(w->c, "output")) return st;
-  json_t *o = sgi_facts_to_json(w->facts);
+  const cli_call *c = w->c;
+  const sgi_mine_request q = {.paths = c->args,
+                              .n = (size_t)c->n_args,
+                              .field = cli_string(c, "field"),
+                              .blank_lines = cli_choice(c, "split") == 1,
+                              .min_count = cli_size(c, "min-count"),
+                              .effort = 1000000 * (uint64_t)cli_size(c, "effort"),
+                              .truth = cli_string(c, "truth"),
+                              .all_read = all_read,
+                              .say = say,
+                              .read = read_on,
+                              .user = w};
+  cli_progress_begin(&w->progress, "reading", "B", 0, 0);
+  sg_status st = sgi_mine(&q, &w->m, err);
+  if (st || !cli_string(c, "output")) return st;
+  json_t *o = sgi_mined_facts(&w->m);
   if (!o) return sgi_fail(err, SG_ERR_MEMORY, "out of memory for facts");
-  st = sgi_json_save(cli_string(w->c, "output"), o, err);
+  st = sgi_json_save(cli_string(c, "output"), o, err);
   json_decref(o);
   return st;
 }
 
-static int print_json(const work *w) {
-  json_t *o = sgi_facts_to_json(w->facts), *set = json_array();
-  if (!o) o = json_object();
-  for (size_t i = 0; i < w->n_distinct; i++)
-    json_array_append_new(set, json_string(sg_facts_noun(w->facts, w->distinct[i]).text));
-  json_object_set_new(o, "documents", json_integer((json_int_t)w->documents));
-  json_object_set_new(o, "min_count", json_integer((json_int_t)cli_size(w->c, "min-count")));
-  json_object_set_new(o, "distinct", set);
-  json_object_set_new(o, "distinct_size", json_integer((json_int_t)w->n_distinct));
-  json_object_set_new(o, "distinct_proven", json_boolean(w->proven));
-  if (w->truth)
-    json_object_set_new(
-        o, "truth",
-        json_pack("{s:I, s:I, s:I, s:I}", "mined", (json_int_t)w->mined, "mined_true", (json_int_t)w->mined_true,
-                  "known", (json_int_t)w->known, "known_found", (json_int_t)w->found));
-  return cli_json(o);
-}
-
 static void print_summary(const work *w) {
-  size_t n = sg_facts_count(w->facts);
+  size_t n = sg_facts_count(w->m.facts);
   printf("%s in %s; %zu of them (*) share no adjective: %s\n", cli_number(n, "noun").s,
-         cli_number(w->documents, "document").s, w->n_distinct,
-         !n          ? "the text never says \"The NOUN was ADJECTIVE\" often enough (--min-count)"
-         : w->proven ? "no larger set exists"
-                     : "the search met its bound, a larger set may exist (--effort)");
-  if (w->truth)
-    printf("%zu of %zu mined facts are true; %zu of %zu true facts were found\n", w->mined_true, w->mined, w->found,
-           w->known);
+         cli_number(w->m.documents, "document").s, w->m.n_distinct,
+         !n            ? "the text never says \"The NOUN was ADJECTIVE\" often enough (--min-count)"
+         : w->m.proven ? "no larger set exists"
+                       : "the search met its bound, a larger set may exist (--effort)");
+  if (w->m.compared)
+    printf("%zu of %zu mined facts are true; %zu of %zu true facts were found\n", w->m.true_pairs, w->m.pairs,
+           w->m.found, w->m.known);
 }
 
 static void print_table(const work *w) {
-  size_t n = sg_facts_count(w->facts), top = cli_size(w->c, "top"), shown = top && top < n ? top : n;
+  size_t n = sg_facts_count(w->m.facts), top = cli_size(w->c, "top"), shown = top && top < n ? top : n;
   print_summary(w);
   if (!n) return;
   putchar('\n');
@@ -131,13 +67,13 @@ static void print_table(const work *w) {
   cli_cell(t, "alone");
   cli_cell(t, "adjectives");
   for (size_t i = 0, at = 0; i < shown; i++) {
-    sg_fact noun = sg_facts_noun(w->facts, i);
+    sg_fact noun = sg_facts_noun(w->m.facts, i);
     char text[200] = "";
     for (size_t k = 0; k < noun.count && strlen(text) < 150; k++) {
-      sg_fact a = sg_facts_answer(w->facts, i, k);
+      sg_fact a = sg_facts_answer(w->m.facts, i, k);
       snprintf(text + strlen(text), sizeof text - strlen(text), "%s%.60s %zu", k ? ", " : "", a.text, a.count);
     }
-    bool alone = at < w->n_distinct && w->distinct[at] == i;
+    bool alone = at < w->m.n_distinct && w->m.distinct[at] == i;
     at += alone;
     cli_cell(t, "%s", noun.text);
     cli_cell(t, "%s", alone ? "*" : "");
@@ -156,13 +92,11 @@ static int run(const cli_call *c) {
   if (st)
     code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
-    code = print_json(&w);
+    code = cli_json(sgi_mined_json(&w.m, cli_size(c, "min-count")));
   else
     print_table(&w);
-  if (!st && !w.proven && cli_flag(c, "json")) cli_warn("the search for the largest set met its bound: see --effort");
-  sgi_free(w.distinct);
-  sg_facts_free(w.facts);
-  sg_facts_free(w.truth);
+  if (!st && !w.m.proven && cli_flag(c, "json")) cli_warn("the search for the largest set met its bound: see --effort");
+  sgi_mined_deinit(&w.m);
   return code;
 }
 

@@ -4,37 +4,21 @@
 #include <string.h>
 
 #include "cli.h"
-#include "ffn/kinds.h"
-#include "ffn/ffn.h"
-#include "model/flops.h"
-#include "model/presets.h"
 #include "core/number.h"
-
-typedef struct entry {
-  char name[96];
-  sgi_preset_t preset;
-  size_t batch, seq_len, parameters;
-  uint64_t forward, head;
-} entry;
+#include "report/flops.h"
 
 static const double default_budgets[] = {1e17, 1e18, 1e19};
 
-static sg_status fill(entry *e, sg_error *err) {
-  sg_status st = sg_config_flops(&e->preset.config, e->seq_len, &e->forward, err);
-  if (!st) st = sgi_config_head_flops(&e->preset.config, e->seq_len, &e->head, err);
-  return st ? st : sgi_config_parameters(&e->preset.config, &e->parameters, err);
-}
-
-static json_t *steps_json(const entry *e, double budget) {
+static json_t *steps_json(const sgi_cost *e, double budget) {
   uint64_t steps;
-  if (sgi_budget_steps(budget, e->forward, e->batch, &steps, NULL)) return json_null();
+  if (!sgi_cost_steps(e, budget, &steps)) return json_null();
   return json_pack("{s:o, s:o, s:o}", "n_steps", cli_json_count(steps), "n_tokens",
                    cli_json_count((unsigned __int128)steps * e->batch * e->seq_len), "n_flops",
                    cli_json_count((unsigned __int128)3 * e->forward * e->batch * steps));
 }
 
-static json_t *entry_json(const entry *e, const double *budgets, size_t n) {
-  const sg_config *c = &e->preset.config;
+static json_t *entry_json(const sgi_cost *e, const double *budgets, size_t n) {
+  const sg_config *c = &e->config;
   json_t *o =
       json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", e->name, "kind", c->feedforward, "d_model",
                 (json_int_t)c->hidden_size, "d_head", (json_int_t)c->head_dim, "n_heads", (json_int_t)c->num_heads,
@@ -72,8 +56,8 @@ static void heading(cli_table *t, const double *budgets, size_t n) {
   for (size_t i = 0; i < n; i++) cli_cell(t, "steps at %g", budgets[i]);
 }
 
-static void row(cli_table *t, const entry *e, const double *budgets, size_t n) {
-  const sg_config *c = &e->preset.config;
+static void row(cli_table *t, const sgi_cost *e, const double *budgets, size_t n) {
+  const sg_config *c = &e->config;
   cli_cell(t, "%s", e->name);
   const size_t sizes[] = {
       c->hidden_size,  c->num_layers, c->num_experts ? c->num_experts * c->expert_dim : c->num_neurons,
@@ -84,18 +68,11 @@ static void row(cli_table *t, const entry *e, const double *budgets, size_t n) {
   cli_cell(t, "%zu", e->parameters);
   for (size_t i = 0; i < n; i++) {
     uint64_t steps;
-    if (sgi_budget_steps(budgets[i], e->forward, e->batch, &steps, NULL))
+    if (!sgi_cost_steps(e, budgets[i], &steps))
       cli_cell(t, "-");
     else
       cli_cell(t, "%" PRIu64, steps);
   }
-}
-
-/* "slimpajama;3" of kind mlp is named slimpajama;mlp;3, as in the paper's code. */
-static void name_of(entry *e, const char *preset, const char *kind) {
-  const char *scale = strpbrk(preset, ";:");
-  snprintf(e->name, sizeof e->name, "%.*s;%s%s%s", scale ? (int)(scale - preset) : (int)strlen(preset), preset, kind,
-           scale ? ";" : "", scale ? scale + 1 : "");
 }
 
 typedef struct sink {
@@ -105,55 +82,27 @@ typedef struct sink {
   size_t n;
 } sink;
 
-static sg_status add(sink *s, entry *e, sg_error *err) {
-  sg_status st = fill(e, err);
-  if (st) return st;
+static void add(void *user, const sgi_cost *e) {
+  const sink *s = user;
+  const double *budgets = e->budget > 0 ? &e->budget : s->budgets;
+  size_t n = e->budget > 0 ? 1 : s->n;
   if (s->list)
-    json_array_append_new(s->list, entry_json(e, s->budgets, s->n));
+    json_array_append_new(s->list, entry_json(e, budgets, n));
   else
-    row(s->table, e, s->budgets, s->n);
-  return SG_OK;
+    row(s->table, e, budgets, n);
 }
 
 static sg_status presets(const cli_call *c, sink *s, const char *const *kinds, size_t n_kinds, sg_error *err) {
   size_t n_names;
   const char *const *names = cli_list(c, "preset", &n_names);
   sg_status st = SG_OK;
-  for (size_t i = 0; !st && (n_names ? i < n_names : sgi_preset_name(i) != NULL); i++) {
-    const char *name = n_names ? names[i] : sgi_preset_name(i);
+  for (size_t i = 0; !st && (n_names ? i < n_names : sgi_cost_preset(i) != NULL); i++)
     for (size_t k = 0; !st && (n_kinds ? k < n_kinds : sg_feedforward_name(k) != NULL); k++) {
-      const char *kind = n_kinds ? kinds[k] : sg_feedforward_name(k);
-      entry e = {0};
-      st = sgi_preset(name, kind, &e.preset, err);
-      if (st) break;
-      name_of(&e, name, kind);
-      e.batch = e.preset.batch_size;
-      e.seq_len = e.preset.seq_len;
-      st = add(s, &e, err);
+      sgi_cost e;
+      st = sgi_cost_of_preset(n_names ? names[i] : sgi_cost_preset(i), n_kinds ? kinds[k] : sg_feedforward_name(k), &e,
+                              err);
+      if (!st) add(s, &e);
     }
-  }
-  return st;
-}
-
-static bool is_sparse(const char *kind) { return (sgi_ffn_find(kind, NULL)->uses & SGI_USES_ROUTER) != 0; }
-
-static sg_status isoflop(sink *s, const char *const *kinds, size_t n_kinds, sg_error *err) {
-  const sgi_isoflop *f;
-  sg_status st = SG_OK;
-  for (size_t i = 0; !st && (f = sgi_isoflop_at(i)); i++)
-    for (int scale = f->first_scale; !st && scale <= f->last_scale; scale++)
-      for (size_t k = 0; !st && (n_kinds ? k < n_kinds : sg_feedforward_name(k) != NULL); k++) {
-        const char *kind = n_kinds ? kinds[k] : sg_feedforward_name(k);
-        char preset[32];
-        entry e = {.batch = f->batch_size, .seq_len = f->seq_len};
-        snprintf(preset, sizeof preset, "slimpajama;%d", scale);
-        st = sgi_preset(preset, kind, &e.preset, err);
-        if (st || (scale < f->first_scale_dense && !is_sparse(kind))) continue;
-        snprintf(e.name, sizeof e.name, "isoflop;%s;%d", kind, scale);
-        s->budgets = &f->budget;
-        s->n = 1;
-        st = add(s, &e, err);
-      }
   return st;
 }
 
@@ -186,7 +135,7 @@ static int run(const cli_call *c) {
       heading(s.table, s.budgets, s.n);
     }
   }
-  sg_status st = sweep ? isoflop(&s, kinds, n_kinds, &err) : presets(c, &s, kinds, n_kinds, &err);
+  sg_status st = sweep ? sgi_cost_isoflop(kinds, n_kinds, add, &s, &err) : presets(c, &s, kinds, n_kinds, &err);
   int code = 0;
   if (s.table) cli_table_end(s.table);
   if (st) {
@@ -209,7 +158,7 @@ static const cli_option options[] = {
      .type = CLI_LIST,
      .argument = "KIND",
      .value_text = "all",
-     .help = "feedforward layer, one of" SGI_KIND_WORDS},
+     .help = "feedforward layer, one of" CLI_KINDS},
     {.name = "budget",
      .letter = 'b',
      .type = CLI_LIST,

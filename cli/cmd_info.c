@@ -2,26 +2,7 @@
 #include <string.h>
 
 #include "model.h"
-#include "model/model.h"
-#include "model/pass.h"
-#include "model/weights.h"
-
-typedef enum part { EMBEDDING, ATTENTION, FEEDFORWARD, NORMS, PARTS } part;
-static const char *const part_names[PARTS] = {"embedding", "attention", "feedforward", "norms"};
-
-static part part_of(const sg_model *m, size_t row) {
-  if (row == SGI_ROW_EMBED) return EMBEDDING;
-  if (row == sgi_final_norm_row(m)) return NORMS;
-  size_t tensor;
-  const sgi_sublayer *s = sgi_row_user(m, row, &tensor);
-  if (tensor == SGI_T_NORM) return NORMS;
-  return s->ffn ? FEEDFORWARD : ATTENTION;
-}
-
-static void count(const sg_model *m, size_t out[PARTS]) {
-  memset(out, 0, PARTS * sizeof *out);
-  for (size_t i = 0; i < m->table.count; i++) out[part_of(m, i)] += m->table.rows[i].count;
-}
+#include "report/sizes.h"
 
 static const char *shape(char out[128], const char *first, const size_t *dims, int n) {
   int at = snprintf(out, 128, "[%s", first);
@@ -112,16 +93,17 @@ static json_t *types_json(const sg_model *m) {
 }
 
 static sg_status print_json(const cli_call *call, const cli_model *m, uint64_t flops, int *code, sg_error *err) {
-  size_t parts[PARTS];
-  count(m->model, parts);
-  json_t *by_part = json_object(), *o = config_json(&m->model->config);
-  for (size_t i = 0; i < PARTS; i++) json_object_set_new(by_part, part_names[i], json_integer((json_int_t)parts[i]));
+  size_t parts[SGI_PARTS_OF];
+  sgi_parameters_by_part(m->model, parts);
+  json_t *by_part = json_object(), *o = config_json(sg_model_config(m->model));
+  for (size_t i = 0; i < SGI_PARTS_OF; i++)
+    json_object_set_new(by_part, sgi_part_of_name((sgi_part_of)i), json_integer((json_int_t)parts[i]));
   json_object_set_new(o, "model", json_string(m->directory));
   json_object_set_new(o, "parameters", json_integer((json_int_t)sg_model_parameter_count(m->model)));
   json_object_set_new(o, "parameters_by_part", by_part);
-  json_object_set_new(o, "weight_types", json_string(sgi_weights_types(m->model->file)));
+  json_object_set_new(o, "weight_types", json_string(sgi_model_file_types(m->model)));
   json_object_set_new(o, "weights_by_type", types_json(m->model));
-  json_object_set_new(o, "weight_files", json_integer((json_int_t)sgi_weights_files(m->model->file)));
+  json_object_set_new(o, "weight_files", json_integer((json_int_t)sgi_model_files(m->model)));
   json_object_set_new(o, "flops_per_sequence", json_integer((json_int_t)flops));
   sg_status st = SG_OK;
   if (cli_flag(call, "tensors")) {
@@ -148,9 +130,9 @@ static void row(cli_table *t, const char *name, size_t value) {
 }
 
 static void print_sizes(const cli_model *m, uint64_t flops) {
-  const sg_config *c = &m->model->config;
-  size_t parts[PARTS];
-  count(m->model, parts);
+  const sg_config *c = sg_model_config(m->model);
+  size_t parts[SGI_PARTS_OF];
+  sgi_parameters_by_part(m->model, parts);
   cli_table *t = cli_table_begin("ll");
   cli_cell(t, "what"), cli_cell(t, "value");
   cli_cell(t, "model"), cli_cell(t, "%s", m->directory);
@@ -173,18 +155,18 @@ static void print_sizes(const cli_model *m, uint64_t flops) {
   row(t, "max_position", c->max_position);
   size_t all = sg_model_parameter_count(m->model);
   cli_cell(t, "parameters"), cli_cell(t, "%zu", all);
-  for (size_t i = 0; i < PARTS; i++) {
-    cli_cell(t, "  %s", part_names[i]);
+  for (size_t i = 0; i < SGI_PARTS_OF; i++) {
+    cli_cell(t, "  %s", sgi_part_of_name((sgi_part_of)i));
     cli_cell(t, "%zu (%.1f %%)", parts[i], 100 * (double)parts[i] / (double)all);
   }
   stored_type list[MOST_TYPES];
-  size_t types = stored_types(m->model, list), files = sgi_weights_files(m->model->file);
+  size_t types = stored_types(m->model, list), files = sgi_model_files(m->model);
   for (size_t i = 0; i < types; i++) {
     cli_cell(t, "weights, %s", list[i].name);
     cli_cell(t, "%zu bytes, %zu tensors, %.2f bits a weight", list[i].bytes, list[i].tensors,
              8 * (double)list[i].bytes / (double)list[i].count);
   }
-  cli_cell(t, "files"), cli_cell(t, "%zu (%s)", files, sgi_weights_types(m->model->file));
+  cli_cell(t, "files"), cli_cell(t, "%zu (%s)", files, sgi_model_file_types(m->model));
   cli_cell(t, "FLOPs of a sequence"), cli_cell(t, "%s", cli_count((double)flops).s);
   cli_table_end(t);
 }
@@ -229,7 +211,7 @@ static int run(const cli_call *c) {
   uint64_t flops = 0;
   int code = 0;
   sg_status st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
-  if (!st) st = sg_config_flops(&m.model->config, m.model->config.max_position, &flops, &err);
+  if (!st) st = sg_config_flops(sg_model_config(m.model), sg_model_config(m.model)->max_position, &flops, &err);
   if (!st && cli_flag(c, "json")) {
     st = print_json(c, &m, flops, &code, &err);
   } else if (!st) {

@@ -2,8 +2,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "ffn/ffn.h"
-#include "ffn/kinds.h"
+#include "report/machine.h"
 #include "study.h"
 
 static const char *const fresh[] = {"data", "kinds", "budgets",    "scales",   "seeds",
@@ -48,7 +47,7 @@ static int run(const cli_call *c) {
                      ? sgi_fail(&err, SG_ERR_ARG, "--against: at most %zu kinds", SGI_COUNT(against))
                      : SG_OK;
   json_array_foreach(kinds, i, k) {
-    if (!st && !sgi_ffn_find(json_string_value(k), &err)) st = SG_ERR_ARG;
+    if (!st && sgi_kind_check(json_string_value(k), &err)) st = SG_ERR_ARG;
     if (!st) against[n++] = json_string_value(k);
   }
   int code = st ? cli_fail(&err) : 0;
@@ -65,7 +64,7 @@ static const cli_option options[] = {
      .letter = 'k',
      .type = CLI_STRING,
      .argument = "KIND,...",
-     .help = "feedforward layers to compare, of" SGI_KIND_WORDS},
+     .help = "feedforward layers to compare, of" CLI_KINDS},
     {.name = "budgets",
      .letter = 'b',
      .type = CLI_STRING,

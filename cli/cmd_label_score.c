@@ -1,13 +1,8 @@
 /* cmd_label_score.c: how well labels foretell where neurons fire. */
-#include <math.h>
-#include <stddef.h>
-#include <string.h>
-
 #include "context.h"
 #include "label.h"
 #include "own_text.h"
-#include "names/score.h"
-#include "read/score.h"
+#include "report/label_score.h"
 #include "rows.h"
 #include "text_form.h"
 
@@ -16,13 +11,15 @@ typedef struct work {
   sgi_prompt p;
   sgi_names *names;
   cli_rows rows;
-  int32_t *inputs, *category;
-  sgi_truth truth;
-  sgi_score_words words;
-  sgi_label_score_request q;
-  sgi_label_scores scores;
   cli_progress bar;
+  bool begun;
 } work;
+
+static void begun(void *user) {
+  work *w = user;
+  cli_progress_begin(&w->bar, "reading", "positions", (double)cli_size(w->c, "positions"), 0);
+  w->begun = true;
+}
 
 static bool advance(void *user, size_t done, size_t wanted) {
   (void)wanted;
@@ -30,70 +27,36 @@ static bool advance(void *user, size_t done, size_t wanted) {
   return !cli_stop;
 }
 
-/* ---- the text -------------------------------------------------------------------------------- */
-
-/* Rows of a text, with the begin token in front; not given, the run's own held-out text. */
+/* Rows of a text; not given, the run's own held-out text. */
 static sg_status read_file(work *w, sg_error *err) {
-  const sg_config *c = sg_model_config(w->p.model);
-  size_t T = cli_is_set(w->c, "seq-len") ? cli_size(w->c, "seq-len") : c->max_position < 512 ? c->max_position : 512;
-  sg_status st = T < 2 ? sgi_fail(err, SG_ERR_ARG, "--seq-len %zu: rows of 2 tokens at least", T)
-                       : cli_rows_open(&w->rows, w->c, &w->p, T, cli_size(w->c, "positions"), err);
-  if (st) return st;
-  if (!(w->inputs = sgi_alloc(w->rows.B * T * sizeof *w->inputs)))
-    return sgi_fail_memory(err, w->rows.B * T * sizeof *w->inputs, "rows of tokens");
-  for (size_t i = 0; i < w->rows.B; i++) {
-    w->inputs[i * T] = c->bos_id;
-    memcpy(w->inputs + i * T + 1, w->rows.targets + i * T, (T - 1) * sizeof *w->inputs);
-  }
-  w->q.inputs = w->inputs;
-  w->q.B = w->rows.B;
-  w->q.T = T;
-  return SG_OK;
+  size_t longest = sg_model_config(w->p.model)->max_position;
+  size_t T = cli_is_set(w->c, "seq-len") ? cli_size(w->c, "seq-len") : longest < 512 ? longest : 512;
+  return T < 2 ? sgi_fail(err, SG_ERR_ARG, "--seq-len %zu: rows of 2 tokens at least", T)
+               : cli_rows_open(&w->rows, w->c, &w->p, T, cli_size(w->c, "positions"), err);
 }
 
-/* Unseen stories of the built-in corpus, with the category of each labelled word. */
-static sg_status read_worlds(work *w, sg_error *err) {
-  const sg_config *c = sg_model_config(w->p.model);
-  sgi_score_settings all = {.positions = SIZE_MAX, .per_word = SIZE_MAX};
-  sg_status st = w->p.tokenizer
-                     ? sgi_truth_load(&w->truth, cli_string(w->c, "worlds"), cli_size(w->c, "positions") / 16 + 2, err)
-                     : sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json, which text needs", w->c->args[0]);
-  if (!st) st = sgi_score_words_find(&w->words, &w->truth, w->p.tokenizer, c, &all, err);
-  if (st) return st;
-  size_t n = w->truth.n_stories * w->words.T;
-  if (!(w->category = sgi_alloc(n * sizeof *w->category))) return sgi_fail_memory(err, n, "categories");
-  for (size_t i = 0; i < n; i++) w->category[i] = -1;
-  for (size_t i = 0; i < w->words.n; i++) {
-    const sgi_labelled *at = &w->words.at[i];
-    w->category[at->story * w->words.T + at->position] = (int32_t)at->category;
-  }
-  w->q.inputs = w->words.inputs;
-  w->q.B = w->truth.n_stories;
-  w->q.T = w->words.T;
-  w->q.category = w->category;
-  w->q.n_categories = w->words.n_categories;
-  return SG_OK;
-}
-
-static sg_status read_all(work *w, sg_error *err) {
+static sg_status score(work *w, json_t **out, sg_error *err) {
   const cli_call *c = w->c;
-  bool worlds = cli_string(c, "worlds") != NULL;
-  w->q = (sgi_label_score_request){.neurons = cli_size(c, "neurons"),
-                                   .positions = cli_size(c, "positions"),
-                                   .others = cli_size(c, "others"),
-                                   .share = cli_real(c, "share"),
-                                   .seed = cli_u64(c, "seed"),
-                                   .progress = advance,
-                                   .user = w};
+  const char *worlds = cli_string(c, "worlds");
   if (worlds && cli_string(c, "data")) return sgi_fail(err, SG_ERR_ARG, "give either --data or --worlds, not both");
   sg_status st = cli_prompt_open_model(&w->p, c, err);
-  w->q.model = w->p.model;
   if (!st) st = cli_names_open(c, w->p.model, false, &w->names, err);
-  if (!st) st = worlds ? read_worlds(w, err) : read_file(w, err);
+  if (!st && !worlds) st = read_file(w, err);
   if (st) return st;
-  cli_progress_begin(&w->bar, "reading", "positions", (double)w->q.positions, 0);
-  st = sgi_label_score(w->names, &w->q, &w->scores, err);
-  cli_progress_end(&w->bar);
+  const sgi_label_scoring q = {.p = &w->p,
+                               .names = w->names,
+                               .rows = worlds ? NULL : &w->rows,
+                               .worlds = worlds,
+                               .neurons = cli_size(c, "neurons"),
+                               .positions = cli_size(c, "positions"),
+                               .others = cli_size(c, "others"),
+                               .share = cli_real(c, "share"),
+                               .seed = cli_u64(c, "seed"),
+                               .begun = begun,
+                               .progress = advance,
+                               .user = w};
+  st = sgi_label_score_report(&q, out, err);
+  if (w->begun) cli_progress_end(&w->bar);
   return st;
 }
 
@@ -101,84 +64,46 @@ static sg_status read_all(work *w, sg_error *err) {
 
 static const struct measure {
   const char *key, *title;
-  size_t offset;
-} measures[] = {{"reads", "fires on the label's tokens", offsetof(sgi_label_scored, reads)},
-                {"others", "  labels of other neurons", offsetof(sgi_label_scored, others)},
-                {"rank", "  share of those that do worse", offsetof(sgi_label_scored, rank)},
-                {"writes", "the next token is one that it raises", offsetof(sgi_label_scored, writes)},
-                {"either", "one or the other", offsetof(sgi_label_scored, either)},
-                {"category", "truth: the best category of words", offsetof(sgi_label_scored, category)}};
+} measures[] = {{"reads", "fires on the label's tokens"},
+                {"others", "  labels of other neurons"},
+                {"rank", "  share of those that do worse"},
+                {"writes", "the next token is one that it raises"},
+                {"either", "one or the other"},
+                {"category", "truth: the best category of words"}};
 
-static sg_status summary_json(const work *w, json_t *o, sg_error *err) {
-  for (size_t i = 0; i < SGI_COUNT(measures); i++) {
-    sgi_quartiles x;
-    sg_status st = sgi_label_quartiles(&w->scores, measures[i].offset, &x, err);
-    if (st) return st;
-    json_object_set_new(
-        o, measures[i].key,
-        json_pack("{so so so sI}", "lower", sgi_report_real(x.lower), "median", sgi_report_real(x.median), "upper",
-                  sgi_report_real(x.upper), "neurons", (json_int_t)x.n));
-  }
-  return SG_OK;
-}
-
-static json_t *neuron_json(const sgi_label_scored *n) {
-  return json_pack("{sI sI sI sI so so so so so so}", "layer", (json_int_t)n->at.layer, "channel",
-                   (json_int_t)n->at.channel, "index", (json_int_t)n->at.index, "fired", (json_int_t)n->fired, "reads",
-                   sgi_report_real(n->reads), "others", sgi_report_real(n->others), "rank", sgi_report_real(n->rank),
-                   "writes", sgi_report_real(n->writes), "either", sgi_report_real(n->either), "category",
-                   sgi_report_real(n->category));
-}
-
-static int print_json(const work *w) {
-  sg_error err = {0};
-  json_t *summary = json_object(), *list = json_array();
-  if (summary_json(w, summary, &err)) {
-    json_decref(summary);
-    json_decref(list);
-    return cli_fail(&err);
-  }
-  for (size_t i = 0; i < w->scores.n; i++) json_array_append_new(list, neuron_json(&w->scores.neurons[i]));
-  return cli_json(json_pack("{ss sI sI sI so so so}", "feedforward", sg_model_config(w->p.model)->feedforward,
-                            "positions", (json_int_t)w->scores.positions, "scored", (json_int_t)w->scores.n, "silent",
-                            (json_int_t)w->scores.silent, "share", sgi_report_real(w->q.share), "summary", summary,
-                            "neurons", list));
-}
-
-static int print(const work *w) {
-  sg_error err = {0};
+static void print(const json_t *o) {
   printf("%zu neurons (%zu more fired fewer than ten times) at %zu positions; balanced accuracy, 0.5 is chance\n",
-         w->scores.n, w->scores.silent, w->scores.positions);
+         sgi_field_size(o, "scored"), sgi_field_size(o, "silent"), sgi_field_size(o, "positions"));
   cli_table *t = cli_table_begin("lrrr");
   cli_cell(t, "foretold by");
   cli_cell(t, "lower quartile");
   cli_cell(t, "median");
   cli_cell(t, "upper quartile");
-  sg_status st = SG_OK;
-  for (size_t i = 0; i < SGI_COUNT(measures) && !st; i++) {
-    sgi_quartiles x;
-    st = sgi_label_quartiles(&w->scores, measures[i].offset, &x, &err);
-    if (st || !x.n) continue;
+  for (size_t i = 0; i < SGI_COUNT(measures); i++) {
+    const json_t *x = json_object_get(json_object_get(o, "summary"), measures[i].key);
+    if (!sgi_field_size(x, "neurons")) continue;
     cli_cell(t, "%s", measures[i].title);
-    cli_cell(t, "%.3f", x.lower);
-    cli_cell(t, "%.3f", x.median);
-    cli_cell(t, "%.3f", x.upper);
+    cli_cell(t, "%.3f", sgi_field_real(x, "lower"));
+    cli_cell(t, "%.3f", sgi_field_real(x, "median"));
+    cli_cell(t, "%.3f", sgi_field_real(x, "upper"));
   }
   cli_table_end(t);
-  return st ? cli_fail(&err) : 0;
 }
 
 static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c};
+  json_t *o = NULL;
   cli_signals_install();
-  sg_status st = read_all(&w, &err);
-  int code = st ? cli_end(st, &err) : cli_flag(c, "json") ? print_json(&w) : print(&w);
-  sgi_label_scores_deinit(&w.scores);
-  sgi_score_words_deinit(&w.words);
-  sgi_truth_deinit(&w.truth);
-  sgi_free(w.inputs);
-  sgi_free(w.category);
+  sg_status st = score(&w, &o, &err);
+  int code = 0;
+  if (st)
+    code = cli_end(st, &err);
+  else if (cli_flag(c, "json"))
+    code = cli_json(json_incref(o));
+  else
+    print(o);
+  json_decref(o);
   cli_rows_free(&w.rows);
   sgi_names_close(w.names);
   cli_prompt_close(&w.p);

@@ -1,5 +1,4 @@
 /* cmd_quantize.c: a model directory with its weights in fewer bytes. */
-#include "core/file.h"
 #include "model.h"
 #include "train/distill.h"
 
@@ -8,15 +7,6 @@ static bool progress(void *user, double done, double wanted) {
   bar->total = wanted;
   cli_progress_update(bar, done, NULL);
   return !cli_stop;
-}
-
-static sg_status copy_tokenizer(const char *from_directory, const char *to_directory, sg_error *err) {
-  char *from = sgi_path_join(from_directory, "tokenizer.json"), *to = sgi_path_join(to_directory, "tokenizer.json");
-  sg_status st = from && to ? SG_OK : sgi_fail_memory(err, 64, "a path");
-  if (!st && sgi_is_file(from)) st = sgi_copy_file(from, to, SGI_TOKENIZER_BYTES, err);
-  sgi_free(from);
-  sgi_free(to);
-  return st;
 }
 
 /* The masters that learned, in *out; the model itself without --distill. */
@@ -91,7 +81,7 @@ static int run(const cli_call *c) {
     st = sg_model_quantize(student ? student : m.model, &r, out, &done, &err);
     cli_progress_end(&bar);
   }
-  if (!st) st = copy_tokenizer(m.directory, out, &err);
+  if (!st) st = sgi_copy_tokenizer(m.directory, out, &err);
   sg_model_free(student);
   int code = !st ? print(c, &done, &learned) : cli_end(st, &err);
   cli_model_close(&m);

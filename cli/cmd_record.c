@@ -3,11 +3,10 @@
 
 #include "context.h"
 #include "core/file.h"
-#include "data/data.h"
 #include "model.h"
 #include "own_text.h"
-#include "read/record.h"
 #include "reading.h"
+#include "report/record.h"
 #include "text_form.h"
 
 typedef struct watch {
@@ -36,8 +35,6 @@ static bool progress(void *user, const char *what, uint64_t done, uint64_t total
 
 static bool tokenising(void *user, uint64_t done, uint64_t total) { return progress(user, "tokenising", done, total); }
 
-static const int32_t *document(const void *source, size_t i, size_t *n) { return sgi_corpus_document(source, i, n); }
-
 /* What the command works with. */
 typedef struct work {
   cli_model m;
@@ -57,54 +54,32 @@ static sg_status open_inputs(const cli_call *c, work *w, watch *progress_bar, sg
   return st;
 }
 
-/* Rows end where documents do, unless they are padded. */
-static sg_status check_length(const cli_call *c, const work *w, size_t length, sg_error *err) {
-  sgi_corpus_fit fit;
-  sgi_corpus_measure(w->corpus, length, &fit);
-  size_t longest = length < fit.longest || cli_flag(c, "padding") ? length : fit.longest;
-  const sg_config *config = sg_model_config(w->m.model);
-  sg_status st = cli_context_check(c, config, longest, err);
-  size_t rows; /* one of them must fit, before anything is made */
-  return st ? st : sgi_pass_fit_within(config, 1, longest, false, cli_size(c, "max-memory"), &rows, err);
-}
-
 static sg_status plan(const cli_call *c, work *w, sg_error *err) {
   static const char *const values[] = {"F16", "F32", "none"};
-  sgi_record_request q = {
-      .model = w->m.model,
-      .documents = {sgi_corpus_documents(w->corpus), document, w->corpus, sgi_corpus_hash(w->corpus)},
-      .model_path = c->args[0],
-      .data_path = w->text.path,
-      .tokenizer = w->m.tokenizer,
-      .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : sg_model_config(w->m.model)->max_position,
-      .max_documents = cli_size(c, "documents"),
-      .padding = cli_flag(c, "padding"),
-      .unshifted = cli_flag(c, "unshifted"),
-      .values = values[cli_choice(c, "values")],
-      .index = cli_flag(c, "index"),
-      .shard_bytes = cli_size(c, "shard-size"),
-      .max_memory = cli_size(c, "max-memory")};
+  const sg_config *config = sg_model_config(w->m.model);
+  sgi_recording_request q = {.model = w->m.model,
+                             .tokenizer = w->m.tokenizer,
+                             .corpus = w->corpus,
+                             .model_path = c->args[0],
+                             .data_path = w->text.path,
+                             .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : config->max_position,
+                             .max_documents = cli_size(c, "documents"),
+                             .padding = cli_flag(c, "padding"),
+                             .unshifted = cli_flag(c, "unshifted"),
+                             .values = values[cli_choice(c, "values")],
+                             .index = cli_flag(c, "index"),
+                             .shard_bytes = cli_size(c, "shard-size"),
+                             .max_memory = cli_size(c, "max-memory")};
   if (cli_string(c, "layers")) {
     sg_status st = cli_number_list(cli_string(c, "layers"), "layers", &w->layers, &q.n_layers, err);
     if (st) return st;
     q.layers = w->layers;
   }
-  sg_status st = check_length(c, w, q.seq_len, err);
-  return st ? st : sgi_recorder_create(&q, &w->recorder, err);
+  sg_status st = cli_context_check(c, config, sgi_recording_longest(&q), err);
+  return st ? st : sgi_record_begin(&q, &w->recorder, err);
 }
 
-static json_t *plan_json(const sgi_record_plan *p, uint64_t free_bytes) {
-  uint64_t all = p->positions + p->cut_tokens;
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "documents", (json_int_t)p->documents,
-                   "positions", (json_int_t)p->positions, "circuits", (json_int_t)p->circuits, "shards",
-                   (json_int_t)p->shards, "shard_bytes", (json_int_t)p->shard_bytes, "index_bytes",
-                   (json_int_t)p->index_bytes, "neuron_bytes", (json_int_t)p->neuron_bytes, "cut_tokens",
-                   (json_int_t)p->cut_tokens, "cut_share",
-                   sgi_report_real(all ? (double)p->cut_tokens / (double)all : 0), "bytes_per_circuit",
-                   sgi_report_real(p->bytes_per_circuit), "disk_free", (json_int_t)free_bytes);
-}
-
-static void plan_line(const sgi_record_plan *p, uint64_t free_bytes, size_t length, size_t made_for) {
+static void plan_line(const sg_record_plan *p, uint64_t free_bytes, size_t length, size_t made_for) {
   cli_note("%s circuits at %s positions of %s: %s on disk (%.0f bytes a circuit), %s free",
            cli_count((double)p->circuits).s, cli_count((double)p->positions).s, cli_number(p->documents, "document").s,
            cli_bytes((double)(p->shard_bytes + p->index_bytes + p->neuron_bytes)).s, p->bytes_per_circuit,
@@ -119,16 +94,16 @@ static void plan_line(const sgi_record_plan *p, uint64_t free_bytes, size_t leng
 static int record(const cli_call *c, work *w, watch *bar) {
   sg_error err = {0};
   const char *out = cli_string(c, "output");
-  const sgi_record_plan *p = sgi_recorder_plan(w->recorder);
+  const sg_record_plan *p = sgi_record_planned(w->recorder);
   uint64_t free_bytes = sgi_disk_free(out ? out : ".");
   size_t reused;
   size_t made_for = sg_model_config(w->m.model)->max_position;
   plan_line(p, free_bytes, cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : made_for, made_for);
-  if (cli_flag(c, "dry-run")) return cli_flag(c, "json") ? cli_json(plan_json(p, free_bytes)) : 0;
+  if (cli_flag(c, "dry-run")) return cli_flag(c, "json") ? cli_json(sgi_record_plan_json(p, free_bytes)) : 0;
   if (free_bytes && p->shard_bytes + p->index_bytes + p->neuron_bytes > free_bytes)
     cli_warn("the disk may be too small: what is written stays, and the same command goes on later");
   double started = sgi_now();
-  sg_status st = sgi_recorder_run(w->recorder, out, &(sgi_record_events){bar, progress}, &reused, &err);
+  sg_status st = sgi_record_write(w->recorder, out, progress, bar, &reused, &err);
   if (bar->what) cli_progress_end(&bar->bar);
   if (st == SG_ERR_CANCELLED && cli_stop) {
     cli_note("stopped; the same command goes on from here");
@@ -145,7 +120,7 @@ static int record(const cli_call *c, work *w, watch *bar) {
                out);
     return 0;
   }
-  json_t *o = plan_json(p, free_bytes);
+  json_t *o = sgi_record_plan_json(p, free_bytes);
   json_object_set_new(o, "recording", sgi_report_text(out, strlen(out)));
   json_object_set_new(o, "reused_shards", json_integer((json_int_t)reused));
   json_object_set_new(o, "seconds", sgi_report_real(seconds));
@@ -162,8 +137,8 @@ static int run(const cli_call *c) {
   sg_status st = open_inputs(c, &w, &bar, &err);
   if (!st) st = plan(c, &w, &err);
   int code = st ? cli_end(st, &err) : record(c, &w, &bar);
-  sgi_recorder_free(w.recorder);
-  sgi_corpus_close(w.corpus);
+  sgi_record_end(w.recorder);
+  sgi_text_close(w.corpus);
   cli_text_free(&w.text);
   cli_model_close(&w.m);
   sgi_free(w.layers);

@@ -3,7 +3,7 @@
 
 #include "bars.h"
 #include "cli.h"
-#include "read/superposition.h"
+#include "report/superposition.h"
 #include "reading.h"
 #include "report/report.h"
 
@@ -17,75 +17,55 @@ static bool progress(void *user, size_t done, size_t total) {
   return cli_stop == 0;
 }
 
-static json_t *units_json(const sgi_super_unit *u, size_t n) {
-  json_t *list = json_array();
-  for (size_t k = 0; k < n; k++)
-    json_array_append_new(list, json_pack("{s:i, s:i}", "channel", u[k].channel, "neuron", u[k].index));
-  return list;
+/* "0:12,1:7" */
+static const char *units_text(const json_t *list, char *out, size_t size) {
+  size_t at = 0, i;
+  json_t *u;
+  *out = 0;
+  json_array_foreach((json_t *)list, i, u) if (at < size) at += (size_t)snprintf(
+      out + at, size - at, "%s%zu:%zu", i ? "," : "", sgi_field_size(u, "channel"), sgi_field_size(u, "neuron"));
+  return out;
 }
 
-static json_t *pair_json(const sgi_super_pair *p) {
-  json_t *joint = json_array();
-  for (size_t k = 0; k < p->n_joint; k++) json_array_append_new(joint, json_integer(p->joint[k]));
-  return json_pack("{s:o, s:I, s:[I, I], s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "neurons", units_json(p->unit, 2),
-                   "together", (json_int_t)p->together, "alone", (json_int_t)p->alone[0], (json_int_t)p->alone[1],
-                   "lift", sgi_report_real(p->lift), "places", (json_int_t)p->places, "score",
-                   sgi_report_real(p->score), "null", sgi_report_real(p->null), "excess", sgi_report_real(p->excess),
-                   "signed", sgi_report_real(p->sign), "signed_null", sgi_report_real(p->sign_null), "joint_only",
-                   joint);
+static void print_sets(const json_t *sets, size_t most) {
+  json_t *s;
+  size_t k;
+  char units[128];
+  json_array_foreach((json_t *)sets, k, s) if (k < most)
+      printf("set %s, together %zu times: without them the loss changes by %+.5f, by %+.5f as a sum of each alone\n",
+             units_text(json_object_get(s, "neurons"), units, sizeof units), sgi_field_size(s, "together"),
+             sgi_field_real(s, "effect"), sgi_field_real(s, "sum_of_effects"));
 }
 
-static json_t *result_json(const sgi_superposition *o, const sgi_super_settings *s) {
-  json_t *pairs = json_array(), *sets = json_array();
-  for (size_t k = 0; k < o->n_pairs; k++) json_array_append_new(pairs, pair_json(&o->pairs[k]));
-  for (size_t k = 0; k < o->n_sets; k++)
-    json_array_append_new(
-        sets, json_pack("{s:o, s:I, s:o, s:o}", "neurons", units_json(o->sets[k].unit, o->sets[k].size), "together",
-                        (json_int_t)o->sets[k].together, "effect", sgi_report_real(o->sets[k].mean_effect),
-                        "sum_of_effects", sgi_report_real(o->sets[k].mean_sum)));
-  json_t *settings = json_pack("{s:I, s:f, s:f, s:I, s:I, s:I, s:b, s:I}", "min_together", (json_int_t)s->min_together,
-                               "min_lift", s->min_lift, "null_lift", s->null_lift, "max_pairs",
-                               (json_int_t)s->max_pairs, "max_places", (json_int_t)s->max_places, "samples",
-                               (json_int_t)s->samples, "shuffled", s->shuffled, "seed", (json_int_t)s->seed);
-  json_t *o_json = json_pack("{s:I, s:I, s:I, s:o, s:[o, o], s:o, s:o, s:o, s:o, s:o}", "layer", (json_int_t)o->layer,
-                             "positions", (json_int_t)o->positions, "scored_pairs", (json_int_t)o->scored,
-                             "mean_excess", sgi_report_real(o->mean_excess), "interval", sgi_report_real(o->low),
-                             sgi_report_real(o->high), "p", sgi_report_real(o->p), "mean_signed",
-                             sgi_report_real(o->mean_sign), "pairs", pairs, "sets", sets, "settings", settings);
-  return o_json;
-}
-
-static void print_pairs(const sgi_superposition *o, size_t most) {
+static void print_pairs(const json_t *o, size_t most) {
   static const char *const heads[] = {"neurons", "together", "lift", "places", "score", "null", "excess", "signed"};
+  const json_t *pairs = json_object_get(o, "pairs"), *interval = json_object_get(o, "interval");
+  json_t *p;
+  size_t k, scored = sgi_field_size(o, "scored_pairs"), layer = sgi_field_size(o, "layer");
+  char units[64];
   cli_table *t = cli_table_begin("lrrrrrrr");
   for (size_t i = 0; i < SGI_COUNT(heads); i++) cli_cell(t, "%s", heads[i]);
-  for (size_t k = 0; k < o->n_pairs && k < most; k++) {
-    const sgi_super_pair *p = &o->pairs[k];
-    cli_cell(t, "%d:%d,%d:%d", p->unit[0].channel, p->unit[0].index, p->unit[1].channel, p->unit[1].index);
-    cli_cell(t, "%zu", p->together);
-    cli_cell(t, "%.2f", p->lift);
-    cli_cell(t, "%zu", p->places);
-    cli_cell(t, "%.4f", p->score);
-    cli_cell(t, "%.4f", p->null);
-    cli_cell(t, "%+.3f", p->excess);
-    cli_cell(t, "%+.5f", p->sign);
+  json_array_foreach((json_t *)pairs, k, p) {
+    if (k >= most) break;
+    cli_cell(t, "%s", units_text(json_object_get(p, "neurons"), units, sizeof units));
+    cli_cell(t, "%zu", sgi_field_size(p, "together"));
+    cli_cell(t, "%.2f", sgi_field_real(p, "lift"));
+    cli_cell(t, "%zu", sgi_field_size(p, "places"));
+    cli_cell(t, "%.4f", sgi_field_real(p, "score"));
+    cli_cell(t, "%.4f", sgi_field_real(p, "null"));
+    cli_cell(t, "%+.3f", sgi_field_real(p, "excess"));
+    cli_cell(t, "%+.5f", sgi_field_real(p, "signed"));
   }
   cli_table_end(t);
-  for (size_t k = 0; k < o->n_sets && k < most; k++) {
-    const sgi_super_set *s = &o->sets[k];
-    char units[128];
-    size_t at = 0;
-    for (size_t u = 0; u < s->size; u++)
-      at += (size_t)snprintf(units + at, sizeof units - at, "%s%d:%d", u ? "," : "", s->unit[u].channel,
-                             s->unit[u].index);
-    printf("set %s, together %zu times: without them the loss changes by %+.5f, by %+.5f as a sum of each alone\n",
-           units, s->together, s->mean_effect, s->mean_sum);
-  }
-  if (!o->scored)
-    printf("layer %zu: no pair could be compared: %zu pass --min-together and --min-lift\n", o->layer, o->n_pairs);
+  print_sets(json_object_get(o, "sets"), most);
+  if (!scored)
+    printf("layer %zu: no pair could be compared: %zu pass --min-together and --min-lift\n", layer,
+           json_array_size(pairs));
   else
-    printf("layer %zu: mean excess %+.4f [%+.4f, %+.4f] over %zu pairs, p %.4f; mean interaction %+.6f nats\n",
-           o->layer, o->mean_excess, o->low, o->high, o->scored, o->p, o->mean_sign);
+    printf("layer %zu: mean excess %+.4f [%+.4f, %+.4f] over %zu pairs, p %.4f; mean interaction %+.6f nats\n", layer,
+           sgi_field_real(o, "mean_excess"), json_number_value(json_array_get(interval, 0)),
+           json_number_value(json_array_get(interval, 1)), scored, sgi_field_real(o, "p"),
+           sgi_field_real(o, "mean_signed"));
 }
 
 static void bin_label(const void *user, size_t group, char *out, size_t size) {
@@ -94,16 +74,20 @@ static void bin_label(const void *user, size_t group, char *out, size_t size) {
 }
 
 /* Pairs by their excess. */
-static sg_status figure(const sgi_superposition *o, const char *path, sg_error *err) {
+static sg_status figure(const json_t *o, const char *path, sg_error *err) {
   enum { BINS = 25 };
   double count[BINS] = {0};
   char title[96];
-  for (size_t k = 0; k < o->n_pairs; k++) {
-    if (!isfinite(o->pairs[k].excess)) continue;
-    double at = (o->pairs[k].excess + 3.125) / 0.25;
+  json_t *p;
+  size_t k;
+  json_array_foreach(json_object_get(o, "pairs"), k, p) {
+    double excess = sgi_field_real(p, "excess");
+    if (!isfinite(excess)) continue;
+    double at = (excess + 3.125) / 0.25;
     count[at < 0 ? 0 : at >= BINS ? BINS - 1 : (size_t)at]++;
   }
-  snprintf(title, sizeof title, "Layer %zu: interaction of pairs, log of pair over matched null", o->layer);
+  snprintf(title, sizeof title, "Layer %zu: interaction of pairs, log of pair over matched null",
+           sgi_field_size(o, "layer"));
   cli_bars b = {.title = title,
                 .x = "excess (the ends hold what lies beyond)",
                 .y = "pairs",
@@ -119,35 +103,35 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   sgi_record_reader r = {0};
   cli_model m = {0};
-  size_t slot = 0;
   bool begun = false;
-  sgi_super_settings s = sgi_super_usual();
-  sgi_superposition o = {0};
-  s.min_together = cli_size(c, "min-together");
-  s.min_lift = cli_real(c, "min-lift");
-  s.max_pairs = cli_size(c, "pairs");
-  s.max_places = cli_size(c, "places");
-  s.shuffled = cli_flag(c, "shuffled");
-  s.seed = cli_u64(c, "seed");
-  s.progress = progress;
-  s.user = &begun;
+  json_t *o = NULL;
+  sgi_superposition_request q = {.min_together = cli_size(c, "min-together"),
+                                 .min_lift = cli_real(c, "min-lift"),
+                                 .max_pairs = cli_size(c, "pairs"),
+                                 .max_places = cli_size(c, "places"),
+                                 .shuffled = cli_flag(c, "shuffled"),
+                                 .seed = cli_u64(c, "seed"),
+                                 .progress = progress,
+                                 .user = &begun};
   cli_signals_install();
   sg_status st = sgi_record_reader_open(cli_string(c, "recording"), &r, &err);
   if (!st) st = sgi_record_reader_circuits(&r, &err);
   if (!st) st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
   if (!st) st = cli_bind(c, r.rec, r.directory, m.model, &err);
-  if (!st) st = cli_reading_layer(c, &r, &slot, &err);
-  if (!st) st = sgi_superposition_run(m.model, r.rec, slot, &s, &o, &err);
+  if (!st) st = cli_reading_layer(c, &r, &q.slot, &err);
+  q.model = m.model;
+  q.recording = r.rec;
+  if (!st) st = sgi_superposition_report(&q, &o, &err);
   cli_progress_end(&bar);
-  if (!st && cli_string(c, "svg")) st = figure(&o, cli_string(c, "svg"), &err);
+  if (!st && cli_string(c, "svg")) st = figure(o, cli_string(c, "svg"), &err);
   int code = 0;
   if (st)
     code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
-    code = cli_reading_json(r.rec, result_json(&o, &s));
+    code = cli_reading_json(r.rec, json_incref(o));
   else
-    print_pairs(&o, cli_size(c, "top"));
-  sgi_superposition_deinit(&o);
+    print_pairs(o, cli_size(c, "top"));
+  json_decref(o);
   cli_model_close(&m);
   sgi_record_reader_close(&r);
   return code;

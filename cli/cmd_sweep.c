@@ -5,7 +5,6 @@
 #include "cli.h"
 #include "core/number.h"
 #include "core/rng.h"
-#include "ffn/kinds.h"
 #include "study.h"
 
 /* --random N: values of "KEY=LOW..HIGH", evenly on a logarithmic scale. */
@@ -20,7 +19,7 @@ static sg_status add_random(const cli_call *c, json_t *wanted, size_t count, sg_
     for (size_t k = 0; k < n && !st; k++) {
       const char *equal = strchr(vary[k], '='), *rest;
       double low, high;
-      char text[SGI_STUDY_TEXT];
+      char text[SGI_STUDY_NAME];
       if (!equal || !sgi_number_real(equal + 1, &rest, &low) || strncmp(rest, "..", 2) ||
           !sgi_number_real(rest + 2, &rest, &high) || *rest || !(low > 0) || !(high > low)) {
         st = sgi_fail(err, SG_ERR_ARG,
@@ -93,7 +92,7 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "KIND",
      .value = "sgatlin",
-     .help = "feedforward layer, one of" SGI_KIND_WORDS},
+     .help = "feedforward layer, one of" CLI_KINDS},
     {.name = "preset",
      .letter = 'p',
      .type = CLI_STRING,

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text_form.h"
-#include "text/json_line.h"
+#include "cli.h"
+#include "report/tokenizer.h"
 
 static const size_t MAX_TEXT = (size_t)1 << 30, MAX_LINE = (size_t)64 << 20;
 
@@ -39,49 +39,32 @@ static sg_status encode_text(const cli_call *c, const sg_tokenizer *t, const cha
   return SG_OK;
 }
 
-/* One line {"text": "..."}; place is its name in errors. */
-static sg_status encode_line(const cli_call *c, const sg_tokenizer *t, const char *line, size_t n, const char *place,
-                             sgi_line_mended *mended, int *code, sg_error *err) {
-  json_error_t e;
-  const char *field = cli_string(c, "field");
-  json_t *o = sgi_json_line(line, n, mended, &e);
-  const json_t *text = json_object_get(o, field);
-  int32_t *ids;
-  size_t count;
-  sg_status st = SG_OK;
-  if (!o)
-    st = json_error_code(&e) == json_error_out_of_memory
-             ? sgi_fail_memory(err, n, place)
-             : sgi_fail(err, SG_ERR_FORMAT, "%s: not valid JSON: %s", place, e.text);
-  else if (!json_is_string(text))
-    st = sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" is %s, expected a string", place, field, text ? "none" : "missing");
-  if (!st) st = sg_tokenizer_encode(t, json_string_value(text), json_string_length(text), &ids, &count, err);
-  if (!st) {
-    *code = cli_json(json_pack("{s:o}", "ids", id_list(ids, count)));
-    sg_buffer_free(ids);
-  }
-  json_decref(o);
-  return st;
+static void say(void *unused, const char *text) {
+  (void)unused;
+  cli_note("%s", text);
 }
 
 static sg_status encode_lines(const cli_call *c, const sg_tokenizer *t, const char *path, int *code, sg_error *err) {
   cli_lines *lines;
   const char *line;
-  size_t n;
+  size_t n, count;
   char place[300];
   uint64_t number = 0;
-  sgi_text_notes notes = {0};
+  int32_t *ids;
+  sgi_mended *mended = NULL;
   sg_status st = cli_lines_open(path, MAX_LINE, &lines, err);
   if (st) return st;
   while (!*code && !cli_output_gone() && !(st = cli_lines_next(lines, &line, &n, err)) && line) {
     number++;
     if (!n) continue;
-    sgi_line_mended now = {0};
-    st = encode_line(c, t, line, n, cli_lines_where(lines, place, sizeof place), &now, code, err);
+    st = sgi_tokenizer_line(t, line, n, cli_string(c, "field"), path, cli_lines_where(lines, place, sizeof place),
+                            number, &mended, &ids, &count, err);
     if (st) break;
-    sgi_text_notes_mended(&notes, path, number, now.broken, now.halves);
+    *code = cli_json(json_pack("{s:o}", "ids", id_list(ids, count)));
+    sg_buffer_free(ids);
   }
-  cli_text_notes(&notes);
+  sgi_mended_say(mended, say, NULL);
+  sgi_mended_free(mended);
   cli_lines_close(lines);
   return st;
 }

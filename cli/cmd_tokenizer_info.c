@@ -1,70 +1,29 @@
 /* cmd_tokenizer_info.c: what a tokenizer.json holds. */
 #include "cli.h"
-#include "text/tokenizer.h"
+#include "report/tokenizer.h"
 
-static size_t single_bytes(const sg_tokenizer *t) {
-  size_t n = 0;
-  for (size_t i = 0; i < 256; i++) n += t->bpe.byte_ids[i] >= 0;
-  return n;
-}
-
-/* The longest token of the model's vocabulary, in bytes. */
-static size_t longest(const sg_tokenizer *t) {
-  size_t n = 0;
-  for (size_t i = 0; i < t->vocab_size; i++)
-    if (!t->tokens[i].added && t->tokens[i].n > n) n = t->tokens[i].n;
-  return n;
-}
-
-static const char *form_name(const sg_tokenizer *t) {
-  return t->form == SGI_NFKC ? "NFKC" : t->form == SGI_NFC ? "NFC" : "none";
-}
-
-/* What cuts a text before the merges, in order. */
-static json_t *cuts_json(const sg_tokenizer *t) {
-  static const char *const names[] = {
-      [SGI_CUT_PATTERN] = "Split", [SGI_CUT_DIGITS] = "Digits", [SGI_CUT_PUNCTUATION] = "Punctuation"};
-  json_t *list = json_array();
-  for (size_t i = 0; i < t->n_cuts; i++) json_array_append_new(list, json_string(names[t->cuts[i].kind]));
-  json_array_append_new(list, json_string(t->split.use_regex ? "ByteLevel" : "ByteLevel without its pattern"));
-  return list;
-}
-
-static int print_json(const sg_tokenizer *t, const char *path) {
-  json_t *added = json_array();
-  for (size_t i = 0; i < t->n_added; i++) {
-    const sgi_token *k = &t->tokens[t->added[i]];
-    json_array_append_new(
-        added, json_pack("{s:i, s:o}", "id", t->added[i], "text", sgi_report_text(t->text.data + k->begin, k->n)));
-  }
-  return cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:b, s:b, s:o}", "file", path, "model", "BPE",
-                            "vocab_size", (json_int_t)t->vocab_size, "merges", (json_int_t)t->n_merges, "single_bytes",
-                            (json_int_t)single_bytes(t), "longest_token", (json_int_t)longest(t), "normalizer",
-                            form_name(t), "pre_tokenizer", cuts_json(t), "ignore_merges", t->whole_first,
-                            "prefix_space", t->split.add_prefix_space, "added", added));
-}
-
-static void print_rows(const sg_tokenizer *t) {
+static void print_rows(const sg_tokenizer *t, const json_t *o) {
+  const json_t *cuts = json_object_get(o, "pre_tokenizer");
+  json_t *k;
+  size_t i;
   cli_table *table = cli_table_begin("ll");
   cli_cell(table, "what"), cli_cell(table, "value");
   cli_cell(table, "model"), cli_cell(table, "byte-level BPE");
-  cli_cell(table, "ids"), cli_cell(table, "%zu", t->vocab_size);
-  cli_cell(table, "merges"), cli_cell(table, "%zu", t->n_merges);
-  cli_cell(table, "single bytes"), cli_cell(table, "%zu of 256", single_bytes(t));
-  cli_cell(table, "longest token"), cli_cell(table, "%zu bytes", longest(t));
-  cli_cell(table, "normalizer"), cli_cell(table, "%s", form_name(t));
-  json_t *cuts = cuts_json(t);
-  for (size_t i = 0; i < json_array_size(cuts); i++) {
+  cli_cell(table, "ids"), cli_cell(table, "%zu", sgi_field_size(o, "vocab_size"));
+  cli_cell(table, "merges"), cli_cell(table, "%zu", sgi_field_size(o, "merges"));
+  cli_cell(table, "single bytes"), cli_cell(table, "%zu of 256", sgi_field_size(o, "single_bytes"));
+  cli_cell(table, "longest token"), cli_cell(table, "%zu bytes", sgi_field_size(o, "longest_token"));
+  cli_cell(table, "normalizer"), cli_cell(table, "%s", sgi_field_word(o, "normalizer"));
+  for (i = 0; i < json_array_size(cuts); i++) {
     cli_cell(table, "%s", i ? "" : "cut by");
     cli_cell(table, "%s", json_string_value(json_array_get(cuts, i)));
   }
-  json_decref(cuts);
-  if (t->whole_first) cli_cell(table, "ignore_merges"), cli_cell(table, "yes");
-  cli_cell(table, "prefix space"), cli_cell(table, "%s", t->split.add_prefix_space ? "yes" : "no");
-  for (size_t i = 0; i < t->n_added; i++) {
-    const sgi_token *k = &t->tokens[t->added[i]];
-    cli_cell(table, "id %d", t->added[i]);
-    cli_cell(table, "%s (%s)", t->text.data + k->begin, k->special ? "special" : "added");
+  if (sgi_field_flag(o, "ignore_merges")) cli_cell(table, "ignore_merges"), cli_cell(table, "yes");
+  cli_cell(table, "prefix space"), cli_cell(table, "%s", sgi_field_flag(o, "prefix_space") ? "yes" : "no");
+  json_array_foreach(json_object_get(o, "added"), i, k) {
+    size_t id = sgi_field_size(k, "id");
+    cli_cell(table, "id %zu", id);
+    cli_cell(table, "%s (%s)", sgi_field_word(k, "text"), sgi_token_special(t, (int32_t)id) ? "special" : "added");
   }
   cli_table_end(table);
 }
@@ -74,10 +33,14 @@ static int run(const cli_call *c) {
   sg_tokenizer *t;
   int code = 0;
   if (sg_tokenizer_load(c->args[0], &t, &err)) return cli_fail(&err);
+  json_t *o = sgi_tokenizer_json(t, c->args[0]);
   if (cli_flag(c, "json"))
-    code = print_json(t, c->args[0]);
+    code = cli_json(json_incref(o));
+  else if (sgi_report_whole(&o, "the table", &err))
+    code = cli_fail(&err);
   else
-    print_rows(t);
+    print_rows(t, o);
+  json_decref(o);
   sg_tokenizer_free(t);
   return code;
 }

@@ -1,70 +1,46 @@
 /* cmd_tokenizer_train.c: a tokenizer from text. Documents are read one at a time and only their
  * words are kept. */
 #include "cli.h"
-#include "text_form.h"
-#include "text/reader.h"
-#include "text/tokenizer.h"
+#include "report/tokenizer.h"
 
-typedef struct work {
-  const cli_call *call;
-  sgi_words words;
-  size_t documents, bytes, max_bytes;
-  uint64_t before; /* bytes of the files that are done */
-  sgi_text_notes notes;
-  cli_progress progress;
-} work;
+typedef struct watch {
+  cli_progress bar;
+  bool begun;
+} watch;
 
-static bool full(const work *w) { return w->max_bytes && w->bytes >= w->max_bytes; }
-
-static sg_status read_file(work *w, const char *path, sg_error *err) {
-  sgi_reader *r;
-  const char *text = NULL;
-  size_t n;
-  sg_status st = sgi_reader_open(path, cli_choice(w->call, "split") == 1, cli_string(w->call, "field"), &r, err);
-  if (st) return st;
-  sgi_reader_keep_space(r);
-  while (!full(w) && !(st = sgi_reader_next(r, &text, &n, err)) && text) {
-    if ((st = sgi_words_add(&w->words, text, n, err))) break;
-    w->documents++;
-    w->bytes += n;
-    if (cli_stop) {
-      st = sgi_fail(err, SG_ERR_CANCELLED, "stopped; nothing was written");
-      break;
-    }
-    cli_progress_update(&w->progress, (double)(w->before + sgi_reader_position(r)), NULL);
-  }
-  w->before += sgi_reader_position(r);
-  sgi_text_notes_add(&w->notes, sgi_reader_notes(r));
-  sgi_reader_close(r);
-  return st;
+static void begun(void *user, bool merging) {
+  watch *w = user;
+  if (w->begun) cli_progress_end(&w->bar);
+  cli_progress_begin(&w->bar, merging ? "merging" : "reading", merging ? "merges" : "B", 0, 0);
+  w->begun = true;
 }
 
-static sg_status read_all(work *w, sg_error *err) {
-  sg_status st = SG_OK;
-  cli_progress_begin(&w->progress, "reading", "B", 0, 0);
-  for (int i = 0; i < w->call->n_args && !st && !full(w); i++) {
-    char **files;
-    size_t n;
-    st = sgi_text_files(w->call->args[i], cli_string(w->call, "field"), &w->notes, &files, &n, err);
-    for (size_t k = 0; k < n && !st && !full(w); k++) st = read_file(w, files[k], err);
-    sgi_text_files_free(files, n);
-  }
-  cli_progress_end(&w->progress);
-  cli_text_notes(&w->notes);
-  if (!st && !w->documents) st = sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", w->call->args[0]);
-  return st;
+static bool read_on(void *user, uint64_t bytes) {
+  cli_progress_update(&((watch *)user)->bar, (double)bytes, NULL);
+  return !cli_stop;
 }
 
-static int report(const work *w, const sg_tokenizer *t, size_t wanted) {
-  const char *path = cli_string(w->call, "output");
-  size_t n = sg_tokenizer_vocab_size(t);
+static bool merged(void *user, size_t done, size_t wanted) {
+  return cli_progress_advance(&((watch *)user)->bar, done, wanted);
+}
+
+static void say(void *user, const char *text) {
+  watch *w = user;
+  if (w->begun) cli_progress_end(&w->bar);
+  w->begun = false;
+  cli_note("%s", text);
+}
+
+static int report(const cli_call *c, const sgi_tokenizer_made *made, const sg_tokenizer *t) {
+  const char *path = cli_string(c, "output");
+  size_t n = sg_tokenizer_vocab_size(t), wanted = cli_size(c, "vocab-size");
   if (n < wanted) cli_note("%zu tokens instead of %zu: no pair is left to merge", n, wanted);
-  if (cli_flag(w->call, "json"))
+  if (cli_flag(c, "json"))
     return cli_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "file", path, "vocab_size", (json_int_t)n, "merges",
-                              (json_int_t)t->n_merges, "documents", (json_int_t)w->documents, "bytes",
-                              (json_int_t)w->bytes, "distinct_words", (json_int_t)w->words.n));
-  cli_note("wrote %s: %s from %s, %s", path, cli_number(n, "token").s, cli_number(w->documents, "document").s,
-           cli_bytes((double)w->bytes).s);
+                              (json_int_t)made->merges, "documents", (json_int_t)made->documents, "bytes",
+                              (json_int_t)made->bytes, "distinct_words", (json_int_t)made->words));
+  cli_note("wrote %s: %s from %s, %s", path, cli_number(n, "token").s, cli_number(made->documents, "document").s,
+           cli_bytes((double)made->bytes).s);
   return 0;
 }
 
@@ -72,28 +48,31 @@ static int run(const cli_call *c) {
   static const char *const usual[] = {"<|pad|>", "<|endoftext|>"};
   sg_error err = {0};
   sg_tokenizer *t = NULL;
-  work w = {.call = c,
-            .max_bytes = cli_size(c, "max-bytes"),
-            .words = {.nfkc = cli_flag(c, "nfkc"), .prefix_space = cli_flag(c, "prefix-space")}};
-  sg_tokenizer_training s = {.vocab_size = cli_size(c, "vocab-size"),
-                             .full_alphabet = cli_choice(c, "alphabet") == 0,
-                             .nfkc = w.words.nfkc,
-                             .prefix_space = w.words.prefix_space,
-                             .progress = cli_progress_advance,
-                             .user = &w.progress};
-  s.special = cli_list(c, "special", &s.n_special);
-  if (!s.n_special) s.special = usual, s.n_special = SGI_COUNT(usual);
+  sgi_tokenizer_made made;
+  watch w = {0};
+  sgi_tokenizer_files q = {.paths = c->args,
+                           .n = (size_t)c->n_args,
+                           .field = cli_string(c, "field"),
+                           .blank_lines = cli_choice(c, "split") == 1,
+                           .max_bytes = cli_size(c, "max-bytes"),
+                           .training = {.vocab_size = cli_size(c, "vocab-size"),
+                                        .full_alphabet = cli_choice(c, "alphabet") == 0,
+                                        .nfkc = cli_flag(c, "nfkc"),
+                                        .prefix_space = cli_flag(c, "prefix-space"),
+                                        .progress = merged,
+                                        .user = &w},
+                           .say = say,
+                           .begun = begun,
+                           .read = read_on,
+                           .user = &w};
+  q.training.special = cli_list(c, "special", &q.training.n_special);
+  if (!q.training.n_special) q.training.special = usual, q.training.n_special = SGI_COUNT(usual);
   cli_signals_install();
-  sg_status st = read_all(&w, &err);
-  if (!st) {
-    cli_progress_begin(&w.progress, "merging", "merges", 0, 0);
-    st = sgi_tokenizer_train_words(&s, &w.words, &t, &err);
-    cli_progress_end(&w.progress);
-  }
+  sg_status st = sgi_tokenizer_make(&q, &t, &made, &err);
+  if (w.begun) cli_progress_end(&w.bar);
   if (!st) st = sg_tokenizer_save(t, cli_string(c, "output"), &err);
-  int code = st ? cli_fail(&err) : report(&w, t, s.vocab_size);
+  int code = st ? cli_fail(&err) : report(c, &made, t);
   sg_tokenizer_free(t);
-  sgi_words_deinit(&w.words);
   return code;
 }
 

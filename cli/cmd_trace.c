@@ -2,54 +2,27 @@
 #include "context.h"
 #include "ids.h"
 #include "model.h"
-#include "read/trace.h"
-#include "train/settings.h"
+#include "report/sites.h"
 
 static int run(const cli_call *c) {
   sg_error err = {0};
   cli_model m = {0};
-  sgi_trace_request r = {.grad = cli_flag(c, "grad"), .max_bytes = cli_size(c, "max-memory")};
   int32_t *ids = NULL;
-  sgi_assignments set = {0};
-  sgi_aux_weights aux;
-  size_t n_set;
-  const char *const *given = cli_list(c, "set", &n_set);
-  sg_status st = n_set && !r.grad ? sgi_fail(&err, SG_ERR_ARG, "--set is about gradients: add --grad") : SG_OK;
-  for (size_t i = 0; i < n_set && !st; i++) st = sgi_assign_text(&set, given[i], &err);
-  if (!st) st = sgi_settings_aux(&set, &aux, &err);
-  sgi_assignments_free(&set);
-  if (st) return cli_fail(&err);
-  if (n_set) r.aux = &aux;
-  r.only = cli_list(c, "only", &r.n_only);
-  st = cli_read_ids(cli_string(c, "ids"), &ids, &r.B, &r.T, &err);
-  r.targets = ids;
+  sgi_tracing q = {.grad = cli_flag(c, "grad"), .max_bytes = cli_size(c, "max-memory")};
+  q.set = cli_list(c, "set", &q.n_set);
+  q.only = cli_list(c, "only", &q.n_only);
+  sg_status st = sgi_tracing_check(&q, &err);
+  if (!st) st = cli_read_ids(cli_string(c, "ids"), &ids, &q.B, &q.T, &err);
+  q.targets = ids;
   if (!st) st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
-  if (!st) st = cli_context_check(c, sg_model_config(m.model), r.T, &err);
-  if (!st) st = sgi_trace_write(m.model, &r, cli_string(c, "output"), &err);
+  if (!st) st = cli_context_check(c, sg_model_config(m.model), q.T, &err);
+  if (!st) st = sgi_tracing_save(m.model, &q, cli_string(c, "output"), &err);
   cli_model_close(&m);
   sgi_free(ids);
   if (st) return cli_fail(&err);
   cli_note("wrote %s", cli_string(c, "output"));
   return 0;
 }
-
-/* Of the table of sites those that are written unasked, named, or made where they are named: "name
- * (what it is), ". */
-#define PREFIX_LAYER "layers.L."
-#define PREFIX_ONCE ""
-#define ONLY_SHOWN_SHOWN(text) text
-#define ONLY_SHOWN_NAMED(text)
-#define ONLY_SHOWN_DEMAND(text)
-#define ONLY_NAMED_SHOWN(text)
-#define ONLY_NAMED_NAMED(text) text
-#define ONLY_NAMED_DEMAND(text)
-#define ONLY_DEMAND_SHOWN(text)
-#define ONLY_DEMAND_NAMED(text)
-#define ONLY_DEMAND_DEMAND(text) text
-#define SITE_TEXT(name, where, text) PREFIX_##where name " (" text "), "
-#define SHOWN(id, name, where, when, r, a, b, h, c, text) ONLY_SHOWN_##when(SITE_TEXT(name, where, text))
-#define NAMED(id, name, where, when, r, a, b, h, c, text) ONLY_NAMED_##when(SITE_TEXT(name, where, text))
-#define DEMAND(id, name, where, when, r, a, b, h, c, text) ONLY_DEMAND_##when(SITE_TEXT(name, where, text))
 
 static const cli_option options[] = {
     {.name = "ids",
@@ -92,9 +65,9 @@ const cli_command cli_trace = {
         "The ids are targets: the model's bos goes in front of each row as its first input, and the model's pad id is "
         "not counted in the loss.\n\n"
         "Default set: logits, loss, acc, perplexity, perplexity_last_token, with --grad grad.TENSOR, and of the sites "
-        "the model has of these: " SGI_SITES(SHOWN) "one row a token.\n\n"
-        "With --only, whatever matches, of these and of: " SGI_SITES(NAMED) "and, made only where they are named: "
-        SGI_SITES(DEMAND) "as 'sgatlin info MODEL --sites' lists them with their sizes.",
+        "the model has of these: {shown}one row a token.\n\n"
+        "With --only, whatever matches, of these and of: {named}and, made only where they are named: "
+        "{on demand}as 'sgatlin info MODEL --sites' lists them with their sizes.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

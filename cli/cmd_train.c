@@ -4,7 +4,6 @@
 
 #include "cli.h"
 #include "ranks.h"
-#include "ffn/kinds.h"
 #include "core/json.h"
 #include "train/run.h"
 
@@ -290,7 +289,7 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "KIND",
      .value_text = "sgatlin",
-     .help = "feedforward layer, with the preset's sizes for it; one of" SGI_KIND_WORDS},
+     .help = "feedforward layer, with the preset's sizes for it; one of" CLI_KINDS},
     {.name = "layer-form",
      .type = CLI_STRING,
      .argument = "FORM",

@@ -3,8 +3,8 @@
 
 #include "bars.h"
 #include "cli.h"
-#include "read/active.h"
 #include "reading.h"
+#include "report/usage.h"
 
 static json_t *numbers(const sg_usage_numbers *n) {
   return json_pack("{s:o, s:o, s:o, s:o}", "min_max_ratio", sgi_report_real(n->min_max_ratio), "coeff_of_variation",
@@ -39,27 +39,15 @@ static bool progress(void *user, size_t done, size_t total) {
   return cli_stop == 0;
 }
 
-static json_t *active_json(const sgi_active *a) {
-  json_t *counts = json_array();
-  for (size_t i = 0; i <= a->candidates; i++) json_array_append_new(counts, json_integer((json_int_t)a->histogram[i]));
-  json_t *o =
-      json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "layer", (json_int_t)a->layer, "candidates",
-                (json_int_t)a->candidates, "tokens", (json_int_t)a->tokens, "mean_active", sgi_report_real(a->mean),
-                "sd", sgi_report_real(a->sd), "least", (json_int_t)a->least, "most", (json_int_t)a->most, "flops",
-                sgi_report_real(a->flops), "flops_of_all", sgi_report_real(a->all_flops), "histogram", counts);
-  if (a->has_loss) json_object_set_new(o, "correlation_with_loss", sgi_report_real(a->correlation));
-  return o;
-}
-
-static void active_cells(cli_table *t, const sgi_active *a) {
-  cli_cell(t, "%zu", a->layer);
-  cli_cell(t, "%zu", a->candidates);
-  cli_cell(t, "%.2f", a->mean);
-  cli_cell(t, "%.2f", a->sd);
-  cli_cell(t, "%zu", a->least);
-  cli_cell(t, "%zu", a->most);
-  cli_cell(t, "%.0f of %.0f", a->flops, a->all_flops);
-  if (a->has_loss) cli_cell(t, "%+.3f", a->correlation);
+static void active_cells(cli_table *t, const json_t *a) {
+  cli_cell(t, "%zu", sgi_field_size(a, "layer"));
+  cli_cell(t, "%zu", sgi_field_size(a, "candidates"));
+  cli_cell(t, "%.2f", sgi_field_real(a, "mean_active"));
+  cli_cell(t, "%.2f", sgi_field_real(a, "sd"));
+  cli_cell(t, "%zu", sgi_field_size(a, "least"));
+  cli_cell(t, "%zu", sgi_field_size(a, "most"));
+  cli_cell(t, "%.0f of %.0f", sgi_field_real(a, "flops"), sgi_field_real(a, "flops_of_all"));
+  cli_cell(t, "%+.3f", sgi_field_real(a, "correlation_with_loss"));
 }
 
 static void count_label(const void *user, size_t group, char *out, size_t size) {
@@ -68,17 +56,22 @@ static void count_label(const void *user, size_t group, char *out, size_t size) 
 }
 
 /* Tokens by the number acting, all layers side by side. */
-static sg_status active_figure(const sgi_active *a, size_t n, const char *path, sg_error *err) {
-  size_t most = 0;
-  for (size_t i = 0; i < n; i++) most = a[i].candidates > most ? a[i].candidates : most;
+static sg_status active_figure(const json_t *layers, const char *path, sg_error *err) {
+  size_t most = 0, n = json_array_size(layers), i;
+  json_t *a;
+  json_array_foreach((json_t *)layers, i, a) if (sgi_field_size(a, "candidates") > most) most =
+      sgi_field_size(a, "candidates");
   double *share = sgi_alloc((most + 1) * n * sizeof *share);
   char(*names)[24] = sgi_alloc(n * sizeof *names);
   const char **series = sgi_alloc(n * sizeof *series);
   sg_status st = share && names && series ? SG_OK : sgi_fail_memory(err, (most + 1) * n * sizeof *share, "a figure");
-  for (size_t i = 0; i < n && !st; i++) {
-    snprintf(names[i], sizeof names[i], "layer %zu", a[i].layer);
+  for (i = 0; i < n && !st; i++) {
+    a = json_array_get(layers, i);
+    const json_t *counts = json_object_get(a, "histogram");
+    snprintf(names[i], sizeof names[i], "layer %zu", sgi_field_size(a, "layer"));
     series[i] = names[i];
-    for (size_t k = 0; k <= a[i].candidates; k++) share[k * n + i] = (double)a[i].histogram[k] / (double)a[i].tokens;
+    for (size_t k = 0; k < json_array_size(counts); k++)
+      share[k * n + i] = (double)json_integer_value(json_array_get(counts, k)) / sgi_field_real(a, "tokens");
   }
   cli_bars b = {.title = "Neurons that act",
                 .x = "neurons acting at a token",
@@ -96,57 +89,43 @@ static sg_status active_figure(const sgi_active *a, size_t n, const char *path, 
   return st;
 }
 
-/* *nll (positions) by the model that --model names; NULL where none is. New: sgi_free. */
-static sg_status losses(const cli_call *c, const sgi_record_reader *r, double **nll, size_t *D, sg_error *err) {
+/* By the model that --model names, or that was recorded. */
+static sg_status count_active(const cli_call *c, const sgi_record_reader *r, json_t **layers, sg_error *err) {
   sg_model *m = NULL;
   char *directory = NULL;
   const char *given = cli_string(c, "model");
-  *nll = NULL;
-  sg_status st = sgi_model_locate(given ? given : r->info->model, "latest", &cli_skipped, &directory, err);
+  sg_status st = cli_model_directory(given ? given : r->info->model, "latest", &directory, err);
   if (!st) st = sg_model_load(directory, &m, err);
   if (!st) st = cli_bind(c, r->rec, r->directory, m, err);
-  if (!st) *D = m->config.hidden_size;
-  size_t n = r->info->n_positions;
-  if (!st && !(*nll = sgi_alloc(n * sizeof **nll))) st = sgi_fail_memory(err, n * sizeof **nll, "losses");
-  if (!st) st = sgi_recording_losses(r->rec, m, progress, NULL, *nll, err);
+  if (!st) st = sgi_active_report(r, m, progress, NULL, layers, err);
   cli_progress_end(&bar);
   sg_model_free(m);
   sgi_free(directory);
   return st;
 }
 
-static sg_status print_active(const cli_call *c, const sgi_record_reader *r, const sgi_active *a, size_t n,
-                              sg_error *err) {
+static sg_status print_active(const cli_call *c, const sgi_record_reader *r, json_t *layers, sg_error *err) {
   static const char *const heads[] = {"layer", "candidates", "act", "sd", "least", "most", "FLOPs", "with loss"};
-  if (cli_flag(c, "json")) {
-    json_t *layers = json_array();
-    for (size_t i = 0; i < n; i++) json_array_append_new(layers, active_json(&a[i]));
-    return cli_reading_json(r->rec, json_pack("{s:o}", "layers", layers))
+  json_t *a;
+  size_t i;
+  if (cli_flag(c, "json"))
+    return cli_reading_json(r->rec, json_pack("{s:O}", "layers", layers))
                ? sgi_fail(err, SG_ERR_IO, "the answer could not be written")
                : SG_OK;
-  }
-  cli_table *t = cli_table_begin(a->has_loss ? "rrrrrrrr" : "rrrrrrr");
-  for (size_t i = 0; i < SGI_COUNT(heads) - !a->has_loss; i++) cli_cell(t, "%s", heads[i]);
-  for (size_t i = 0; i < n; i++) active_cells(t, &a[i]);
+  cli_table *t = cli_table_begin("rrrrrrrr");
+  for (i = 0; i < SGI_COUNT(heads); i++) cli_cell(t, "%s", heads[i]);
+  json_array_foreach(layers, i, a) active_cells(t, a);
   cli_table_end(t);
   return SG_OK;
 }
 
 static int run_active(const cli_call *c, const sgi_record_reader *r) {
   sg_error err = {0};
-  double *nll = NULL;
-  size_t n = 0, D = 0;
-  sgi_active *a = sgi_alloc((r->info->n_layers + 1) * sizeof *a);
-  sg_status st = a ? losses(c, r, &nll, &D, &err) : sgi_fail_memory(&err, sizeof *a, "counts");
-  for (size_t s = 0; s < r->info->n_layers && !st; s++)
-    if (r->info->slots[s].thresholds) st = sgi_recording_active(r->rec, s, nll, D, &a[n], &err), n += !st;
-  if (!st && !n)
-    st = sgi_fail(&err, SG_ERR_ARG, "no recorded layer of %s has gates: all that is chosen acts", r->directory);
-  if (!st) st = print_active(c, r, a, n, &err);
-  if (!st && cli_string(c, "svg")) st = active_figure(a, n, cli_string(c, "svg"), &err);
-  for (size_t i = 0; i < n; i++) sgi_free(a[i].histogram);
-  sgi_free(a);
-  sgi_free(nll);
+  json_t *layers = NULL;
+  sg_status st = count_active(c, r, &layers, &err);
+  if (!st) st = print_active(c, r, layers, &err);
+  if (!st && cli_string(c, "svg")) st = active_figure(layers, cli_string(c, "svg"), &err);
+  json_decref(layers);
   return st ? cli_fail(&err) : 0;
 }
 

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "../server/opened.h"
-#include "check/check.h"
 #include "cli.h"
 #include "core/file_guard.h"
+#include "report/verify.h"
 
 typedef struct work {
   const cli_call *c;
@@ -17,8 +17,7 @@ typedef struct work {
 static void found(void *user, const char *path, const char *what, sg_status status, const char *text) {
   work *w = user;
   if (w->list) {
-    json_array_append_new(w->list, json_pack("{so ss sb so}", "path", sgi_report_text(path, strlen(path)), "check",
-                                             what, "ok", status == SG_OK, "text", sgi_report_text(text, strlen(text))));
+    json_array_append_new(w->list, sgi_verified_json(path, what, status, text));
     return;
   }
   if (!status && cli_quiet()) return;
@@ -38,42 +37,15 @@ static bool go_on(void *user) {
   return !cli_stop;
 }
 
-static sg_status check_graph(sgi_checks *c, const char *path, sg_error *err) {
+static sg_status read_graph(void *unused, const char *path, sg_error *err) {
+  (void)unused;
   opened graph = {0};
-  sg_error why = {0};
-  sg_status st = opened_load(&graph, path, &why);
-  if (st == SG_ERR_MEMORY) sgi_fail(err, st, "%s", why.text);
-  if (!st) sgi_checks_say(c, path, "graph", SG_OK, "every node and edge is sound");
-  if (st && st != SG_ERR_MEMORY) {
-    if (why.code == SG_ERR_ARG) why.code = SG_ERR_FORMAT;
-    sgi_checks_fail(c, path, "graph", &why);
-  }
+  sg_status st = opened_load(&graph, path, err);
   opened_deinit(&graph);
-  return st == SG_ERR_MEMORY ? st : SG_OK;
+  return st;
 }
 
-static sg_status check_path(sgi_checks *c, const char *path, sg_error *err) {
-  switch (sgi_check_kind(path)) {
-    case SGI_CHECK_MODEL: return sgi_check_model(c, path, err);
-    case SGI_CHECK_RUN: return sgi_check_run(c, path, err);
-    case SGI_CHECK_RECORDING: return sgi_check_recording(c, path, err);
-    case SGI_CHECK_TOKENS: return sgi_check_tokens(c, path, err);
-    case SGI_CHECK_CACHES: return sgi_check_caches(c, path, err);
-    case SGI_CHECK_TOKENIZER: return sgi_check_tokenizer(c, path, err);
-    case SGI_CHECK_TENSORS: return sgi_check_tensors(c, path, err);
-    case SGI_CHECK_NAMES: return sgi_check_names(c, path, NULL, err);
-    case SGI_CHECK_SPARSE: return sgi_check_sparse(c, path, err);
-    case SGI_CHECK_JSON: return check_graph(c, path, err);
-    case SGI_CHECK_NOTHING: break;
-  }
-  return sgi_fail(
-      err, SG_ERR_IO,
-      "%s: neither a model, run, recording or sparse MLPs, nor a token cache, tokenizer.json, graph, file of names or "
-      "safetensors file",
-      path);
-}
-
-static int finish(work *w, const sgi_checks *c, sg_status st, sg_error *err) {
+static int finish(work *w, const sgi_verified *c, sg_status st, sg_error *err) {
   double seconds = sgi_now() - w->started;
   if (st) {
     json_decref(w->list);
@@ -93,15 +65,20 @@ static int finish(work *w, const sgi_checks *c, sg_status st, sg_error *err) {
 
 static int run(const cli_call *call) {
   work w = {.c = call, .list = cli_flag(call, "json") ? json_array() : NULL, .started = sgi_now()};
-  sgi_checks c = {.found = found, .go_on = go_on, .user = &w};
+  const sgi_verify_request q = {.paths = call->args,
+                                .n = (size_t)call->n_args,
+                                .machine = cli_flag(call, "machine"),
+                                .graph = read_graph,
+                                .found = found,
+                                .go_on = go_on,
+                                .user = &w};
+  sgi_verified v;
   sg_error err = {0};
-  sg_status st = SG_OK;
-  if (!call->n_args && !cli_flag(call, "machine")) return cli_usage(call, "name what to verify, or give --machine");
+  if (!call->n_args && !q.machine) return cli_usage(call, "name what to verify, or give --machine");
   cli_signals_install();
   sgi_guard_threads();
-  if (cli_flag(call, "machine")) st = sgi_check_machine(&c, &err);
-  for (int i = 0; i < call->n_args && !st; i++) st = check_path(&c, call->args[i], &err);
-  return finish(&w, &c, st, &err);
+  sg_status st = sgi_verify_paths(&q, &v, &err);
+  return finish(&w, &v, st, &err);
 }
 
 static const cli_option options[] = {

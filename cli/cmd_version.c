@@ -3,10 +3,7 @@
 #include <oneapi/dnnl/dnnl.h>
 
 #include "cli.h"
-#include "ffn/ffn.h"
-#include "ffn/kinds.h"
-#include "math/bf16.h"
-#include "math/kernels.h"
+#include "report/machine.h"
 #include "version.h"
 
 #if defined(__clang__)
@@ -22,20 +19,11 @@ void cli_version_text(FILE *f) {
   fprintf(f, "sgatlin %s (commit %s)\n", SGI_VERSION, SGI_COMMIT);
   fprintf(f, "compiler  %s\n", COMPILER);
   fprintf(f, "oneDNN    %d.%d.%d\n", d->major, d->minor, d->patch);
-  fprintf(f, "CPU path  %s, %d threads\n", sgi_kernel_table()->isa, omp_get_max_threads());
-  fprintf(f, "bf16      %s%s\n", sgi_bf16_path(), sgi_bf16_gains() ? "" : ", not faster than float32");
-  fprintf(f, "kinds    %s\n", SGI_KIND_WORDS);
-}
-
-/* Feedforward kinds in order, for scripts: what each has. */
-static json_t *kinds_json(void) {
-  json_t *all = json_object();
-  const sgi_ffn_ops *k;
-  for (size_t i = 0; (k = sgi_ffn_at(i)); i++)
-    json_object_set_new(all, k->name,
-                        json_pack("{s:b, s:b, s:b}", "router", (k->uses & SGI_USES_ROUTER) != 0, "gates",
-                                  k->gates != NULL, "preset", k->preset.tinystories.num_neurons != 0));
-  return all;
+  fprintf(f, "CPU path  %s, %d threads\n", sgi_machine_isa(), omp_get_max_threads());
+  fprintf(f, "bf16      %s%s\n", sgi_machine_bf16(), sgi_machine_bf16_gains() ? "" : ", not faster than float32");
+  fprintf(f, "kinds    ");
+  for (size_t i = 0; sg_feedforward_name(i); i++) fprintf(f, " %s", sg_feedforward_name(i));
+  fputc('\n', f);
 }
 
 static int run(const cli_call *c) {
@@ -44,9 +32,9 @@ static int run(const cli_call *c) {
   char dnnl[48];
   snprintf(dnnl, sizeof dnnl, "%d.%d.%d", d->major, d->minor, d->patch);
   return cli_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:o}", "version", SGI_VERSION, "commit",
-                            SGI_COMMIT, "compiler", COMPILER, "onednn", dnnl, "isa", sgi_kernel_table()->isa, "bf16",
-                            sgi_bf16_path(), "bf16_gains", sgi_bf16_gains(), "threads", omp_get_max_threads(), "kinds",
-                            kinds_json()));
+                            SGI_COMMIT, "compiler", COMPILER, "onednn", dnnl, "isa", sgi_machine_isa(), "bf16",
+                            sgi_machine_bf16(), "bf16_gains", sgi_machine_bf16_gains(), "threads",
+                            omp_get_max_threads(), "kinds", sgi_kinds_json()));
 }
 
 static const cli_option options[] = {CLI_JSON_OPTION, CLI_END};

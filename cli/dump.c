@@ -100,8 +100,10 @@ static void man_command(FILE *f, const cli_command *cmd) {
   fputs(".SH SYNOPSIS\n", f);
   snprintf(before, sizeof before, "sgatlin %s ", cmd->name);
   roff_lines(f, before, cmd->usage);
-  if (cmd->description) fputs(".SH DESCRIPTION\n", f);
-  roff_paragraphs(f, cmd->description);
+  char *description = cmd->description ? cli_filled(cmd->description) : NULL;
+  if (description) fputs(".SH DESCRIPTION\n", f);
+  roff_paragraphs(f, description);
+  free(description);
   fputs(".SH OPTIONS\n", f);
   roff_options(f, cmd->options);
   fputs(".SS Options of every command\n", f);
@@ -297,7 +299,9 @@ static void fish_options(FILE *f, const char *when, const cli_option *o) {
       fputs(" -r", f);
     }
     fputs(" -d '", f);
-    fish_text(f, o->help);
+    char *help = cli_filled(o->help);
+    fish_text(f, help ? help : o->help);
+    free(help);
     fputs("'\n", f);
   }
 }

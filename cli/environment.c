@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "math/bf16.h"
-#include "math/kernels.h"
+#include "report/machine.h"
 
 static const char prefix[] = "SGATLIN_";
 
@@ -46,7 +45,7 @@ static void know_all(known_names *k) {
 int cli_check_variables(void) {
   static known_names known; /* larger than a stack frame should be; written by the main thread, once */
   sg_error err = {0};
-  if (sgi_kernels_check(&err) || sgi_bf16_check(&err)) return cli_fail(&err);
+  if (sgi_machine_check(&err)) return cli_fail(&err);
   for (char **e = environ; e && *e; e++) {
     if (strncmp(*e, prefix, sizeof prefix - 1) || !strncmp(*e, "SGATLIN_TEST_", 13)) continue;
     char name[NAME_BYTES];

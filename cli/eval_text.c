@@ -14,16 +14,8 @@ sg_status eval_text_rows(const cli_call *c, const sg_config *config, const sgi_c
   return st ? st : sgi_eval_rows_open(config, corpus, &form, out, err);
 }
 
-void eval_text_method(const eval_text *t, char *out, size_t size) {
-  *out = '\0';
-  if (t->rows == SGI_ROWS_WINDOWS)
-    snprintf(out, size, "windows of %zu, stride %zu, each token counted once with at least %zu tokens before it", t->T,
-             t->stride, t->T - t->stride);
-}
-
 void eval_text_say_cut(const eval_text *t) {
-  if (t->cut)
-    cli_note("%llu of %llu tokens (%.3g %%) %s and are not counted; --rows windows counts them",
-             (unsigned long long)t->cut, (unsigned long long)t->tokens, 100 * (double)t->cut / (double)t->tokens,
-             t->rows == SGI_ROWS_PACK ? "fill no row" : "lie beyond the rows");
+  char text[200];
+  sgi_eval_rows_cut(t, text, sizeof text);
+  if (*text) cli_note("%s", text);
 }

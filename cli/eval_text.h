@@ -32,9 +32,6 @@ typedef sgi_eval_rows eval_text;
  * windows unless asked for. batcher is new: sgi_batcher_free. */
 sg_status eval_text_rows(const cli_call *c, const sg_config *config, const sgi_corpus *corpus, bool run_packs,
                          bool reference, eval_text *out, sg_error *err);
-/* "windows of 64, stride 32, each token counted once with at least 32 tokens before it"; "" for
- * other rows. */
-void eval_text_method(const eval_text *t, char *out, size_t size);
 /* A note where something is cut. */
 void eval_text_say_cut(const eval_text *t);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/sites.h"
+
 enum { COLUMNS = 96, HELP_COLUMN = 30 };
 
 static void heading(FILE *f, const char *text) {
@@ -48,9 +50,45 @@ void cli_option_left(const cli_option *o, char *out, size_t size) {
            o->type == CLI_LIST ? " ..." : "");
 }
 
+static void put_kinds(FILE *f) {
+  for (size_t i = 0; sg_feedforward_name(i); i++) fprintf(f, "%s%s", i ? " " : "", sg_feedforward_name(i));
+}
+
+char *cli_filled(const char *text) {
+  static const char *const words[] = {"{kinds}", "{shown}", "{named}", "{on demand}"};
+  char *out = NULL;
+  size_t n;
+  FILE *f = open_memstream(&out, &n);
+  if (!f) return NULL;
+  while (*text) {
+    size_t plain = strcspn(text, "{"), i = 0;
+    fwrite(text, 1, plain, f);
+    text += plain;
+    if (!*text) break;
+    while (i < SGI_COUNT(words) && strncmp(text, words[i], strlen(words[i]))) i++;
+    if (i == SGI_COUNT(words)) {
+      fputc(*text++, f);
+      continue;
+    }
+    if (i)
+      fputs(sgi_sites_text((sgi_sites_told)(i - 1)), f);
+    else
+      put_kinds(f);
+    text += strlen(words[i]);
+  }
+  bool whole = !ferror(f);
+  if (fclose(f) || !whole) {
+    free(out);
+    return NULL;
+  }
+  return out;
+}
+
 /* Help of an option with its default and limits. */
 void cli_option_text(const cli_option *o, char *out, size_t size) {
-  size_t n = (size_t)snprintf(out, size, "%s", o->help);
+  char *help = cli_filled(o->help);
+  size_t n = (size_t)snprintf(out, size, "%s", help ? help : o->help);
+  free(help);
   char notes[3][80];
   size_t count = 0;
   if (o->required) snprintf(notes[count++], 80, "required");
@@ -94,16 +132,18 @@ void cli_help_command(FILE *f, const cli_command *cmd) {
   }
   heading(f, "Options of every command");
   option_lines(f, cli_global_options);
-  for (const char *p = cmd->description; p && *p;) {
+  char *description = cmd->description ? cli_filled(cmd->description) : NULL;
+  for (const char *p = description; p && *p;) {
     const char *end = strstr(p, "\n\n");
     size_t n = end ? (size_t)(end - p) : strlen(p);
     char *part = strndup(p, n);
-    if (!part) return;
+    if (!part) break;
     fputc('\n', f);
     wrap(f, part, 0, 0);
     free(part);
     p += n + (end ? 2 : 0);
   }
+  free(description);
 }
 
 static void command_line(FILE *f, const cli_command *cmd) { fprintf(f, "  %-20s %s\n", cmd->name, cmd->summary); }

@@ -5,11 +5,15 @@
 #include "core/file.h"
 #include "core/file_guard.h"
 
-static void skipped(void *user, const char *name, const char *reason) {
-  (void)user;
+void cli_skipped(void *unused, const char *name, const char *reason) {
+  (void)unused;
   cli_warn("checkpoint %s was passed over: %s", name, reason);
 }
-const sgi_skipped cli_skipped = {skipped, NULL};
+
+sg_status cli_model_directory(const char *path, const char *checkpoint, char **out, sg_error *err) {
+  return sgi_open_directory(&(sg_open_request){.path = path, .checkpoint = checkpoint, .skipped = cli_skipped}, out,
+                            err);
+}
 
 static sg_status open_tokenizer(const char *given, cli_need need, cli_model *m, sg_error *err) {
   if (given) return sg_tokenizer_open(given, m->model, &m->tokenizer, err);
@@ -50,7 +54,7 @@ sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *m, sg_erro
   sg_open_request q = {.path = c->args[0],
                        .checkpoint = cli_string(c, "checkpoint"),
                        .allow_nonfinite = cli_flag(c, "allow-nonfinite"),
-                       .skipped = skipped};
+                       .skipped = cli_skipped};
   sg_status st = cli_model_check(c, err);
   if (!st) st = sg_model_open(&q, &m->model, &m->directory, err);
   if (!st && need != CLI_WITHOUT_TOKENIZER) st = open_tokenizer(cli_string(c, "tokenizer"), need, m, err);

@@ -3,7 +3,7 @@
 #define SGATLIN_CLI_MODEL_H
 
 #include "cli.h"
-#include "train/checkpoint.h"
+#include "report/open.h"
 
 #define CLI_WHICH_CHECKPOINT_OPTION \
   { \
@@ -21,8 +21,11 @@
     .help = "tokenizer.json to use" \
   }
 
-/* For sgi_model_locate: a warning for each checkpoint that is passed over. */
-extern const sgi_skipped cli_skipped;
+/* sg_open_request.skipped: a warning for each checkpoint that is passed over. */
+void cli_skipped(void *unused, const char *name, const char *reason);
+/* The model directory of a path that is not args[0]; which checkpoint: NULL, the latest. New:
+ * sgi_free. */
+sg_status cli_model_directory(const char *path, const char *checkpoint, char **out, sg_error *err);
 
 typedef struct cli_model {
   char *directory;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "math/gemm.h"
+#include "report/machine.h"
 
 static bool watching; /* from cli_watch_memory to the end of main */
 
@@ -52,7 +52,7 @@ static struct sigaction before;
  * the kernel). */
 static void on_fault(int number, siginfo_t *info, void *context) {
   (void)number, (void)context;
-  if (sgi_gemm_making() && (uintptr_t)info->si_addr < 4096) end_in_onednn();
+  if (sgi_machine_making() && (uintptr_t)info->si_addr < 4096) end_in_onednn();
   sigaction(SIGSEGV, &before, NULL);
 }
 

@@ -4,7 +4,7 @@
 #define SGATLIN_CLI_OWN_TEXT_H
 
 #include "cli.h"
-#include "data/data.h"
+#include "report/text.h"
 
 /* --data of commands that read what a run held out where none is given (cli_text_find). */
 #define CLI_HELD_OUT_OPTION(text) \
@@ -13,10 +13,10 @@
     .help = text \
   }
 
-typedef struct cli_text {
-  char *path;      /* a file, or a directory all of whose files are meant */
-  double held_out; /* above 0: only this part of the file, its end */
-} cli_text;
+typedef sgi_text cli_text;
+
+/* Notes for people, and the signals. */
+extern const sgi_text_watch cli_text_watch;
 
 /* The text that --option names; of a directory that has the split ("valid", "train") that split.
  * Not given: where args[0] is a run, what it held out, with a note; else SG_ERR_ARG, which says
@@ -32,13 +32,15 @@ void cli_text_free(cli_text *t);
  * New: sgi_free. */
 char *cli_text_directory(const cli_call *c);
 
-/* Its tokens: sgi_corpus_open and the part. progress NULL: nothing is shown, a signal stops it. A
- * text without a document is SG_ERR_FORMAT. New: sgi_corpus_close. */
-sg_status cli_text_open(const cli_text *t, const sgi_text_form *form, const sg_tokenizer *tok, int32_t eos,
-                        sgi_progress progress, void *user, sgi_corpus **out, sg_error *err);
+/* Its tokens (sgi_text_open). progress NULL: nothing is shown, a signal stops it. A
+ * text without a document is SG_ERR_FORMAT. New: sgi_text_close. */
+sg_status cli_text_open(const cli_text *t, const sg_text_form *form, const sg_tokenizer *tok, int32_t eos,
+                        bool (*progress)(void *user, uint64_t done, uint64_t total), void *user, sgi_corpus **out,
+                        sg_error *err);
 /* The same of what --data names (cli_text_find), by the options of its form (text_form.h).
  * cli_text_free of text in any case. */
 sg_status cli_text_corpus(const cli_call *c, const char *split, const sg_tokenizer *tok, int32_t eos,
-                          sgi_progress progress, void *user, cli_text *text, sgi_corpus **out, sg_error *err);
+                          bool (*progress)(void *user, uint64_t done, uint64_t total), void *user, cli_text *text,
+                          sgi_corpus **out, sg_error *err);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "core/plot.h"
 
-static sgi_plot_frame frame_of(const prune_line *lines, size_t n) {
+static sgi_plot_frame frame_of(const sgi_prune_line *lines, size_t n) {
   sgi_plot_frame f = {.x = {"measured speed-up", 1, 1.1, .tight = false},
                       .y = {"held-out perplexity", INFINITY, 0, .log = true},
                       .legend = true};
@@ -21,7 +21,7 @@ static sgi_plot_frame frame_of(const prune_line *lines, size_t n) {
   return f;
 }
 
-static void curve(sgi_plot *p, const prune_line *l, const char *colour) {
+static void curve(sgi_plot *p, const sgi_prune_line *l, const char *colour) {
   double x0 = 1, y0 = exp(l->dense_loss);
   for (size_t i = 0; i < l->n; i++) {
     double x = l->speedup[i], y = exp(l->loss[i]);
@@ -37,7 +37,7 @@ static void curve(sgi_plot *p, const prune_line *l, const char *colour) {
   sgi_plot_entry(p, colour, NULL, l->name);
 }
 
-sg_status prune_figure_save(const prune_line *lines, size_t n, const char *path, sg_error *err) {
+sg_status prune_figure_save(const sgi_prune_line *lines, size_t n, const char *path, sg_error *err) {
   const sgi_plot_frame f = frame_of(lines, n);
   sgi_plot *p;
   sg_status st = sgi_plot_open(path, &f, &p, err);

@@ -5,13 +5,10 @@
 #include "own_text.h"
 #include "prompt.h"
 
-typedef struct cli_rows {
-  int32_t *targets; /* (B,T) documents with the end token behind them, cut at T, filled with padding */
-  size_t B, T;
-} cli_rows;
+typedef sgi_text_rows cli_rows;
 
 /* Documents until max_tokens are read. */
-sg_status cli_rows_read(cli_rows *r, const sgi_prompt *p, const cli_text *text, const sgi_text_form *form, size_t T,
+sg_status cli_rows_read(cli_rows *r, const sgi_prompt *p, const cli_text *text, const sg_text_form *form, size_t T,
                         size_t max_tokens, sg_error *err);
 /* The text that --data names, or what the run held out (cli_text_find), by the options of its form
  * (text_form.h); T is held against the model's context, so the command has --beyond-context. */

@@ -66,7 +66,7 @@ static sg_status multiply(json_t **variants, const char *text, sg_error *err) {
   json_t *values = study_words(equal + 1), *all = json_array(), *v, *old;
   size_t i, k;
   json_array_foreach(*variants, i, old) json_array_foreach(values, k, v) {
-    char one[SGI_STUDY_TEXT];
+    char one[SGI_STUDY_NAME];
     json_t *more = json_deep_copy(old);
     snprintf(one, sizeof one, "%.*s=%s", (int)(equal - text), text, json_string_value(v));
     json_array_append_new(more, json_string(one));
@@ -114,9 +114,9 @@ static void work(void *user, const char *what, uint64_t done, uint64_t total) {
   cli_work_update(&((watch *)user)->work, what, done, total);
 }
 
-static void step(void *user, const sgi_run_line *l) {
+static void step(void *user, const sg_train_line *l) {
   watch *w = user;
-  char extra[SGI_STUDY_TEXT + 80];
+  char extra[SGI_STUDY_NAME + 80];
   cli_work_end(&w->work);
   if (!w->begun)
     cli_progress_begin(&w->bar, "study", "FLOPs", w->total,
@@ -127,152 +127,92 @@ static void step(void *user, const sgi_run_line *l) {
   cli_progress_update(&w->bar, w->done + w->flops * (double)l->step / (double)l->steps, extra);
 }
 
-static bool stop(void *user) {
-  (void)user;
-  return cli_stop != 0;
+static void begun(void *user, const char *name, double done, double flops, double total) {
+  watch *w = user;
+  w->name = name;
+  w->done = done;
+  w->flops = flops;
+  w->total = total;
 }
 
-/* ---- doing ----------------------------------------------------------------------------------- */
-
-static sg_status do_run(sgi_study *s, watch *w, size_t i, const cli_call *c, sg_error *err) {
-  const sgi_study_run *r;
-  char name[SGI_STUDY_TEXT];
-  w->total = w->done = 0;
-  for (size_t k = 0; (r = sgi_study_at(s, k)); k++) {
-    w->total += r->flops;
-    if (r->state != SGI_STUDY_WAITING) w->done += r->flops;
-  }
-  r = sgi_study_at(s, i);
-  snprintf(name, sizeof name, "%s", r->name);
-  w->name = name;
-  w->flops = r->flops;
-  sg_status st = sgi_study_do(s, i, cli_size(c, "max-memory"), err);
+static void ended(void *user, const char *unused) {
+  watch *w = user;
+  (void)unused;
   end_bar(w);
   w->name = NULL;
-  for (size_t k = 0; !st && (r = sgi_study_at(s, k)); k++)
-    if (!strcmp(r->name, name)) {
-      if (r->state == SGI_STUDY_DIVERGED) cli_warn("run %s diverged", name);
-      cli_note("%s: held-out loss %.4f, training loss %.4f, %s, %s", name, r->valid_loss, r->train_loss,
-               cli_number(r->steps, "step").s, cli_seconds(r->seconds).s);
-    }
-  return st;
 }
 
-static sg_status do_all(sgi_study *s, watch *w, const cli_call *c, sg_error *err) {
-  const sgi_study_run *r;
-  sg_status st = SG_OK;
-  for (size_t i = 0; !st && (r = sgi_study_at(s, i));) {
-    if (r->state != SGI_STUDY_WAITING) {
-      i++;
-      continue;
-    }
-    st = do_run(s, w, i, c, err);
-    i = 0; /* a sweep that has ended makes more runs known */
-  }
-  return st;
-}
-
-static sg_status do_named(sgi_study *s, watch *w, const char *name, const cli_call *c, sg_error *err) {
-  const sgi_study_run *r;
-  for (size_t i = 0; (r = sgi_study_at(s, i)); i++) {
-    if (strcmp(r->name, name)) continue;
-    if (r->state == SGI_STUDY_WAITING) return do_run(s, w, i, c, err);
-    cli_note("run %s has ended already", name);
-    return SG_OK;
-  }
-  return sgi_fail(err, SG_ERR_ARG, "--run %s: the study has no such run now; --plan - lists those that it has", name);
+static void result(void *unused, const json_t *r) {
+  (void)unused;
+  if (sgi_field_flag(r, "diverged")) cli_warn("run %s diverged", sgi_field_word(r, "name"));
+  cli_note("%s: held-out loss %.4f, training loss %.4f, %s, %s", sgi_field_word(r, "name"),
+           sgi_field_real(r, "valid_loss"), sgi_field_real(r, "train_loss"),
+           cli_number(sgi_field_size(r, "steps"), "step").s, cli_seconds(sgi_field_real(r, "seconds")).s);
 }
 
 /* ---- before anything starts ------------------------------------------------------------------ */
 
-static bool swept(const sgi_study *s) {
-  const sgi_study_run *r;
-  for (size_t i = 0; (r = sgi_study_at(s, i)); i++)
-    if (r->sweep && r->state == SGI_STUDY_WAITING) return false;
-  return true;
-}
-
 static void say_sweep_first(const sgi_study *s) {
-  if (!swept(s) && json_is_false(json_object_get(sgi_study_asked(s), "sweep_only")))
+  if (sgi_study_sweeps(s))
     cli_note("these are the runs of the sweep; the others take its best settings, and are known once it has ended");
 }
 
 static sg_status plan_file(const sgi_study *s, const char *command, const char *directory, const char *path,
                            sg_error *err) {
-  const sgi_study_run *r;
   char quoted[4200];
   cli_quote(directory, quoted, sizeof quoted);
   sgi_writer *w = NULL;
   bool print = !strcmp(path, "-");
-  sg_status st = print ? SG_OK : sgi_writer_open(path, &w, err);
-  for (size_t i = 0; !st && (r = sgi_study_at(s, i)); i++) {
-    if (r->state != SGI_STUDY_WAITING) continue;
+  json_t *names = sgi_study_waiting(s);
+  sg_status st = sgi_report_whole(&names, "the names of runs", err);
+  if (!st && !print) st = sgi_writer_open(path, &w, err);
+  for (size_t i = 0; !st && i < json_array_size(names); i++) {
     char line[4600];
-    int n = snprintf(line, sizeof line, "sgatlin %s -o %s --run %s\n", command, quoted, r->name);
+    int n = snprintf(line, sizeof line, "sgatlin %s -o %s --run %s\n", command, quoted,
+                     json_string_value(json_array_get(names, i)));
     if (print)
       fputs(line, stdout);
     else
       st = sgi_writer_write(w, line, (size_t)n, err);
   }
-  if (!print && st) sgi_writer_drop(w);
-  if (!print && !st) st = sgi_writer_close(w, err);
+  json_decref(names);
+  if (w && st) sgi_writer_drop(w);
+  if (w && !st) st = sgi_writer_close(w, err);
   if (!st) say_sweep_first(s);
   return st;
 }
 
-/* A step's seconds depend on kind, scale and settings, not on budget or seed. */
-static sg_status dry_run(const cli_call *c, const sgi_study *s, sg_error *err) {
-  const sgi_study_run *r, *before = NULL;
-  sgi_run_plan p = {0};
-  double seconds = 0, step_seconds = 0, flops = 0;
-  size_t memory = 0, left = 0;
-  uint64_t disk = 0;
-  json_t *list = json_array();
-  cli_table *t = cli_flag(c, "json") ? NULL : cli_table_begin("lrrrrr");
+static void print_costs(const json_t *o) {
   static const char *const names[] = {"run", "parameters", "steps", "memory", "disk", "time"};
-  for (size_t i = 0; t && i < SGI_COUNT(names); i++) cli_cell(t, "%s", names[i]);
-  sg_status st = SG_OK;
-  for (size_t i = 0; (r = sgi_study_at(s, i)); i++) {
-    if (r->state != SGI_STUDY_WAITING) continue;
-    bool like =
-        before && !r->sweep && !before->sweep && !strcmp(before->kind, r->kind) && !strcmp(before->scale, r->scale);
-    st = sgi_study_plan(s, i, cli_size(c, "max-memory"), &p, like ? NULL : &step_seconds, err);
-    if (st) break;
-    before = r;
-    double time = step_seconds * (double)p.steps;
-    uint64_t bytes = 2 * (uint64_t)p.checkpoint_bytes; /* the newest, and the one being written */
-    if (t) {
-      cli_cell(t, "%s", r->name);
-      cli_cell(t, "%s", cli_count((double)r->parameters).s);
-      cli_cell(t, "%llu", (unsigned long long)r->steps);
-      cli_cell(t, "%s", cli_bytes((double)p.memory).s);
-      cli_cell(t, "%s", cli_bytes((double)bytes).s);
-      cli_cell(t, "%s", cli_seconds(time).s);
-    }
-    json_array_append_new(
-        list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "name", r->name, "parameters", (json_int_t)r->parameters,
-                        "steps", (json_int_t)r->steps, "memory_bytes", (json_int_t)p.memory, "disk_bytes",
-                        (json_int_t)bytes, "seconds", time, "flops", r->flops));
-    seconds += time;
-    flops += r->flops;
-    disk += bytes;
-    memory = p.memory > memory ? p.memory : memory;
-    left++;
+  cli_table *t = cli_table_begin("lrrrrr");
+  json_t *r;
+  size_t i;
+  for (i = 0; i < SGI_COUNT(names); i++) cli_cell(t, "%s", names[i]);
+  json_array_foreach(json_object_get(o, "runs"), i, r) {
+    cli_cell(t, "%s", sgi_field_word(r, "name"));
+    cli_cell(t, "%s", cli_count(sgi_field_real(r, "parameters")).s);
+    cli_cell(t, "%zu", sgi_field_size(r, "steps"));
+    cli_cell(t, "%s", cli_bytes(sgi_field_real(r, "memory_bytes")).s);
+    cli_cell(t, "%s", cli_bytes(sgi_field_real(r, "disk_bytes")).s);
+    cli_cell(t, "%s", cli_seconds(sgi_field_real(r, "seconds")).s);
   }
-  if (t) cli_table_end(t);
-  if (st || cli_flag(c, "json")) {
-    json_t *o = json_pack("{s:o, s:f, s:f, s:I, s:I}", "runs", list, "seconds", seconds, "flops", flops, "memory_bytes",
-                          (json_int_t)memory, "disk_bytes", (json_int_t)disk);
-    if (st)
-      json_decref(o);
-    else
-      cli_json(o);
-    return st;
+  cli_table_end(t);
+}
+
+static sg_status dry_run(const cli_call *c, const sgi_study *s, sg_error *err) {
+  json_t *o = NULL;
+  sg_status st = sgi_study_cost(s, cli_size(c, "max-memory"), &o, err);
+  if (st) return st;
+  if (cli_flag(c, "json")) {
+    cli_json(o);
+    return SG_OK;
   }
-  json_decref(list);
+  print_costs(o);
   cli_note("%s: %.3g FLOPs, about %s (timed on this machine just now), memory up to %s, disk about %s",
-           cli_number(left, "run").s, flops, cli_seconds(seconds).s, cli_bytes((double)memory).s,
-           cli_bytes((double)disk).s);
+           cli_number(json_array_size(json_object_get(o, "runs")), "run").s, sgi_field_real(o, "flops"),
+           cli_seconds(sgi_field_real(o, "seconds")).s, cli_bytes(sgi_field_real(o, "memory_bytes")).s,
+           cli_bytes(sgi_field_real(o, "disk_bytes")).s);
+  json_decref(o);
   say_sweep_first(s);
   return SG_OK;
 }
@@ -376,8 +316,8 @@ static void print_factors(const json_t *report) {
 static int show(const cli_call *c, const sgi_study *s, const char *const *against, size_t n) {
   sg_error err = {0};
   json_t *report;
-  if (sgi_study_report(s, against, n, &report, &err)) return cli_fail(&err);
-  if (sgi_study_write(s, report, &err)) return json_decref(report), cli_fail(&err);
+  size_t left;
+  if (sgi_study_answer(s, against, n, &report, &left, &err)) return cli_fail(&err);
   warn_of_edges(report);
   if (cli_flag(c, "json")) return cli_json(report);
   print_runs(report);
@@ -385,7 +325,7 @@ static int show(const cli_call *c, const sgi_study *s, const char *const *agains
   print_optima(report);
   print_factors(report);
   json_decref(report);
-  if (sgi_study_left(s)) cli_note("%s not ended yet", cli_number(sgi_study_left(s), "run").s);
+  if (left) cli_note("%s not ended yet", cli_number(left, "run").s);
   cli_note("%s: results.json, runs.csv, isoflop.svg", cli_string(c, "output"));
   return 0;
 }
@@ -397,7 +337,7 @@ static sg_status collect(const cli_call *c, sgi_study *s, sg_error *err) {
   const char *const *from = cli_list(c, "collect", &n);
   sg_status st = SG_OK;
   for (size_t i = 0; i < n && !st; i++) {
-    st = sgi_study_collect(s, from[i], &taken, err);
+    st = sgi_study_take(s, from[i], &taken, err);
     if (!st) cli_note("%s: %s taken", from[i], cli_number(taken, "result").s);
   }
   return st;
@@ -406,7 +346,7 @@ static sg_status collect(const cli_call *c, sgi_study *s, sg_error *err) {
 int study_command(const cli_call *c, const char *command, json_t *wanted, const char *const *against, size_t n) {
   sg_error err = {0};
   watch w = {0};
-  sgi_run_events events = {.user = &w, .note = note, .work = work, .step = step, .stop = stop};
+  sg_train_events events = {.user = &w, .note = note, .work = work, .step = step, .stop = cli_stopped};
   sgi_study *s = NULL;
   size_t from;
   const char *directory = cli_string(c, "output"), *name = cli_string(c, "run"), *plan = cli_string(c, "plan");
@@ -416,7 +356,7 @@ int study_command(const cli_call *c, const char *command, json_t *wanted, const 
     sgi_json_incomplete("what the study asks", &err);
     return cli_fail(&err);
   }
-  sg_status st = sgi_study_open(directory, wanted, cli_string(c, "tokenizer"), &events, &s, &err);
+  sg_status st = sgi_study_begin(directory, wanted, cli_string(c, "tokenizer"), &events, &s, &err);
   json_decref(wanted);
   end_bar(&w);
   bool dry = cli_flag(c, "dry-run");
@@ -427,7 +367,10 @@ int study_command(const cli_call *c, const char *command, json_t *wanted, const 
   bool go = !st && !plan && !dry && !from;
   if (go) {
     cli_signals_patient(true); /* a step is finished, and its checkpoint written */
-    st = name ? do_named(s, &w, name, c, &err) : do_all(s, &w, c, &err);
+    bool before;
+    const sgi_study_watch watching = {begun, ended, result, &w};
+    st = sgi_study_work(s, name, cli_size(c, "max-memory"), &watching, &before, &err);
+    if (!st && before) cli_note("run %s has ended already", name);
     cli_signals_patient(false);
     end_bar(&w);
   }
@@ -440,6 +383,6 @@ int study_command(const cli_call *c, const char *command, json_t *wanted, const 
   } else if (!plan && !dry && !name) {
     code = show(c, s, against, n);
   }
-  sgi_study_close(s);
+  sgi_study_end(s);
   return code;
 }

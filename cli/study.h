@@ -4,7 +4,7 @@
 #define SGATLIN_CLI_STUDY_H
 
 #include "cli.h"
-#include "study/study.h"
+#include "report/study.h"
 
 /* Options that both have, and what they do; command: "isoflop" or "sweep", for lines that start
  * it. */

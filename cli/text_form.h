@@ -3,7 +3,7 @@
 #define SGATLIN_CLI_TEXT_FORM_H
 
 #include "cli.h"
-#include "data/data.h"
+#include "report/text.h"
 
 #define CLI_FORM_OPTIONS \
   {.name = "split", \
@@ -18,9 +18,6 @@
 
 /* By the options above, else as the run that args[0] names read its own text. *own: that run's
  * settings "data", NULL where args[0] is no run (new reference). */
-sg_status cli_text_form(const cli_call *c, sgi_text_form *form, json_t **own, sg_error *err);
-
-/* What was mended and passed over, for people: one note for each kind. */
-void cli_text_notes(const sgi_text_notes *notes);
+sg_status cli_text_form(const cli_call *c, sg_text_form *form, json_t **own, sg_error *err);
 
 #endif

@@ -6,15 +6,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 list='
-cli check/check.h compare/latency.h compare/previous.h compare/cut.h compare/feature_paths.h compare/feature_score.h compare/prune.h compare/sparse_eval.h compare/sparse_feature.h compare/sparse_match.h compare/sparse_train.h compare/subjects.h compare/svd_score.h data/data.h ffn/ffn.h ffn/kinds.h math/bf16.h math/gemm.h math/kernels.h
-cli model/flops.h model/model.h model/pass.h model/presets.h model/weights.h
-cli names/score.h
-cli read/active.h read/baseline.h read/defect.h read/eval_rows.h read/exact.h read/facts.h
-cli read/label.h read/record.h read/score.h read/sinks.h read/superposition.h read/trace.h
-cli ranks/ranks.h
-cli read/origins.h
-cli text/json_line.h text/reader.h text/tokenizer.h text/worlds.h
-cli study/study.h train/bench.h train/checkpoint.h train/distill.h train/run.h train/settings.h
+cli compare/cut.h compare/feature_paths.h compare/feature_score.h compare/sparse_eval.h compare/sparse_feature.h compare/sparse_match.h compare/sparse_train.h compare/subjects.h
+cli ranks/ranks.h read/eval_rows.h read/sinks.h train/distill.h train/run.h
 report compare/enrich.h compare/extract.h compare/svd.h names/browse.h read/neighbors.h read/neuron_record.h
 '
 bad=0

@@ -1,5 +1,7 @@
 #include "read/eval_rows.h"
 
+#include <stdio.h>
+
 static size_t smaller(size_t a, uint64_t b) { return a < b ? a : (size_t)b; }
 
 static sg_status choose_stride(const sgi_eval_form *form, sgi_eval_rows *t, sg_error *err) {
@@ -54,4 +56,19 @@ uint64_t sgi_eval_rows_limit(const sgi_eval_rows *t, uint64_t max) {
   if (!max || max >= t->n_rows) return t->n_rows;
   sgi_batcher_unit(t->batcher, max - 1, &first, &end);
   return end;
+}
+
+void sgi_eval_rows_method(const sgi_eval_rows *t, char *out, size_t size) {
+  *out = '\0';
+  if (t->rows == SGI_ROWS_WINDOWS)
+    snprintf(out, size, "windows of %zu, stride %zu, each token counted once with at least %zu tokens before it", t->T,
+             t->stride, t->T - t->stride);
+}
+
+void sgi_eval_rows_cut(const sgi_eval_rows *t, char *out, size_t size) {
+  *out = '\0';
+  if (t->cut)
+    snprintf(out, size, "%llu of %llu tokens (%.3g %%) %s and are not counted; --rows windows counts them",
+             (unsigned long long)t->cut, (unsigned long long)t->tokens, 100 * (double)t->cut / (double)t->tokens,
+             t->rows == SGI_ROWS_PACK ? "fill no row" : "lie beyond the rows");
 }

@@ -30,4 +30,10 @@ sg_status sgi_eval_rows_open(const sg_config *config, const sgi_corpus *corpus, 
 /* Windows: at most max rows, whole documents; of other rows max. 0: all. */
 uint64_t sgi_eval_rows_limit(const sgi_eval_rows *t, uint64_t max);
 
+/* "windows of 64, stride 32, each token counted once with at least 32 tokens before it"; "" for
+ * other rows. */
+void sgi_eval_rows_method(const sgi_eval_rows *t, char *out, size_t size);
+/* A sentence where something is cut, else "". */
+void sgi_eval_rows_cut(const sgi_eval_rows *t, char *out, size_t size);
+
 #endif

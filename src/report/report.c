@@ -16,6 +16,31 @@ json_t *sgi_report_text(const char *bytes, size_t n) {
   return whole;
 }
 
+double sgi_field_real(const json_t *object, const char *key) {
+  const json_t *x = json_object_get(object, key);
+  return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
+size_t sgi_field_size(const json_t *object, const char *key) {
+  json_int_t x = json_integer_value(json_object_get(object, key));
+  return x > 0 ? (size_t)x : 0;
+}
+
+const char *sgi_field_word(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+bool sgi_field_flag(const json_t *object, const char *key) { return json_is_true(json_object_get(object, key)); }
+
+sg_status sgi_report_whole(json_t **document, const char *what, sg_error *err) {
+  if (*document && sgi_json_state() == SGI_JSON_WHOLE) return SG_OK;
+  json_decref(*document);
+  *document = NULL;
+  return sgi_json_state() == SGI_JSON_WHOLE ? sgi_fail(err, SG_ERR_MEMORY, "out of memory for %s", what)
+                                            : sgi_json_incomplete(what, err);
+}
+
 const char *sgi_skip_mark(const char *text) { return text && !strncmp(text, "\xEF\xBB\xBF", 3) ? text + 3 : text; }
 
 char *sgi_report_clean(const char *text, size_t n, size_t *length) {

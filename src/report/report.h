@@ -14,6 +14,13 @@ json_t *sgi_report_text(const char *bytes, size_t n);
 /* Whole characters of text (n bytes) with a NUL behind, broken ones and NULs within as U+FFFD;
  * *length without that NUL. New: sgi_free; NULL: memory is out. */
 char *sgi_report_clean(const char *text, size_t n, size_t *length);
+/* Fields of a result, for whoever prints it: NaN, 0, "", false where there is none, or null. */
+double sgi_field_real(const json_t *object, const char *key);
+size_t sgi_field_size(const json_t *object, const char *key);
+const char *sgi_field_word(const json_t *object, const char *key);
+bool sgi_field_flag(const json_t *object, const char *key);
+/* SG_OK where *document could be made whole; else it is freed and NULL, and err says so of what. */
+sg_status sgi_report_whole(json_t **document, const char *what, sg_error *err);
 /* text behind its byte order mark, if it has one. NULL allowed. */
 const char *sgi_skip_mark(const char *text);
 

@@ -1,6 +1,10 @@
 #include "sizes.h"
 
+#include <string.h>
+
 #include "model/model.h"
+#include "model/pass.h"
+#include "model/weights.h"
 #include "read/neuron.h"
 
 sgi_sizes sgi_layer_sizes(const sg_model *m, size_t layer) {
@@ -21,3 +25,25 @@ sg_status sgi_neuron_check(const sg_model *m, size_t layer, size_t channel, size
   sgi_unit u;
   return sgi_unit_find(m, layer, channel, index, &u, err);
 }
+
+const char *sgi_part_of_name(sgi_part_of part) {
+  static const char *const names[SGI_PARTS_OF] = {"embedding", "attention", "feedforward", "norms"};
+  return names[part];
+}
+
+static sgi_part_of part_of(const sg_model *m, size_t row) {
+  if (row == SGI_ROW_EMBED) return SGI_OF_EMBEDDING;
+  if (row == sgi_final_norm_row(m)) return SGI_OF_NORMS;
+  size_t tensor;
+  const sgi_sublayer *s = sgi_row_user(m, row, &tensor);
+  if (tensor == SGI_T_NORM) return SGI_OF_NORMS;
+  return s->ffn ? SGI_OF_FEEDFORWARD : SGI_OF_ATTENTION;
+}
+
+void sgi_parameters_by_part(const sg_model *m, size_t out[SGI_PARTS_OF]) {
+  memset(out, 0, SGI_PARTS_OF * sizeof *out);
+  for (size_t i = 0; i < m->table.count; i++) out[part_of(m, i)] += m->table.rows[i].count;
+}
+
+size_t sgi_model_files(const sg_model *m) { return sgi_weights_files(m->file); }
+const char *sgi_model_file_types(const sg_model *m) { return sgi_weights_types(m->file); }

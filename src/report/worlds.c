@@ -1,0 +1,79 @@
+#include "worlds.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "report.h"
+#include "text/worlds.h"
+
+_Static_assert((int)SGI_STORIES_MIN == (int)SGI_WORLDS_MIN && (int)SGI_STORIES_MAX == (int)SGI_WORLDS_MAX, "limits");
+
+/* No directory with something in it but what a killed process had not given its name yet. */
+static bool is_empty(const char *directory) {
+  DIR *d = opendir(directory);
+  if (!d) return true; /* not there, or no directory: making it will tell */
+  bool empty = true;
+  for (const struct dirent *e; empty && (e = readdir(d));)
+    empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || strstr(e->d_name, ".json.tmp-");
+  closedir(d);
+  return empty;
+}
+
+/* What this command wrote about a corpus, or about one that it was killed in; NULL where there is
+ * none. */
+static json_t *old_corpus(const char *directory, const char *file) {
+  char *path = sgi_path_join(directory, file);
+  json_t *old = NULL;
+  sg_error ignored;
+  if (path && sgi_is_file(path) && sgi_json_load(path, &old, &ignored)) old = NULL;
+  sgi_free(path);
+  const char *name = json_string_value(json_object_get(old, "corpus"));
+  if (name && !strcmp(name, "worlds") && json_is_string(json_object_get(old, "seed"))) return old;
+  json_decref(old);
+  return NULL;
+}
+
+static void seed_text(uint64_t seed, char out[24]) { snprintf(out, 24, "%llu", (unsigned long long)seed); }
+
+sg_status sgi_worlds_check_directory(const sgi_worlds_request *q, sg_error *err) {
+  if (q->force || is_empty(q->directory)) return SG_OK;
+  json_t *old = old_corpus(q->directory, "corpus.json");
+  if (!old) old = old_corpus(q->directory, sgi_worlds_part);
+  if (!old)
+    return sgi_fail(err, SG_ERR_IO, "%s holds other files and no corpus worlds; --force writes into it", q->directory);
+  char seed[24];
+  seed_text(q->seed, seed);
+  const char *was = json_string_value(json_object_get(old, "seed"));
+  json_int_t stories = json_integer_value(json_object_get(old, "stories"));
+  sg_status st = SG_OK;
+  if ((uint64_t)stories != q->stories || strcmp(was, seed))
+    st = sgi_fail(err, SG_ERR_IO, "%s holds worlds of %lld stories with seed %s; --force replaces it", q->directory,
+                  (long long)stories, was);
+  json_decref(old);
+  return st;
+}
+
+static json_t *files_json(const char *directory) {
+  json_t *files = json_object();
+  for (size_t i = 0; sgi_worlds_files[i]; i++) {
+    char *path = sgi_path_join(directory, sgi_worlds_files[i]);
+    if (path) json_object_set_new(files, sgi_worlds_files[i], sgi_report_text(path, strlen(path)));
+    sgi_free(path);
+  }
+  return files;
+}
+
+sg_status sgi_worlds_run(const sgi_worlds_request *q, json_t **out, sg_error *err) {
+  sgi_worlds_summary s;
+  const sgi_worlds_watch watch = {q->progress, q->stop, q->user};
+  char seed[24];
+  seed_text(q->seed, seed);
+  sg_status st = sgi_worlds_write(q->directory, q->stories, q->seed, &watch, &s, err);
+  if (st) return st;
+  *out = json_pack("{sI ss sI sI sI sI so}", "stories", (json_int_t)s.stories, "seed", seed, "words",
+                   (json_int_t)s.words, "distinct_words", (json_int_t)s.distinct_words, "topics", (json_int_t)s.topics,
+                   "facts", (json_int_t)s.facts, "files", files_json(q->directory));
+  return sgi_report_whole(out, "what was written", err);
+}
