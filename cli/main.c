@@ -25,6 +25,7 @@
   X(cli_info) \
   X(cli_trace) \
   X(cli_attribute) \
+  X(cli_lens) \
   X(cli_graph) \
   X(cli_ablate) \
   X(cli_steer) \

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "report/lens.h"
 #include "report/predict.h"
 #include "api.h"
 
@@ -108,57 +109,22 @@ sg_status api_margins(api_call *c, json_t **answer, sg_error *err) {
 
 /* ---- lens ------------------------------------------------------------------------------------ */
 
-/* The n most probable tokens of logits (V) with their probabilities, as in predict. */
-static json_t *lens_cell(const api_call *c, float *logits, size_t n) {
-  size_t V = sg_model_config(c->p.model)->vocab_size;
-  double *p = sgi_alloc(V * sizeof *p), max = -INFINITY, sum = 0;
-  if (!p) return NULL;
-  for (size_t i = 0; i < V; i++) max = fmax(max, logits[i]);
-  for (size_t i = 0; i < V; i++) sum += p[i] = exp(logits[i] - max);
-  for (size_t i = 0; i < V; i++) p[i] /= sum;
-  sgi_prediction q = {.logits = logits, .p = p, .V = V};
-  json_t *a = isfinite(sum) ? sgi_prediction_json(&c->p, &q, n) : json_array();
-  sgi_free(p);
-  return a;
-}
-
-static sg_status lens_layer(const api_call *c, const sg_run *r, const char *name, size_t top, float *logits,
-                            json_t **out, sg_error *err) {
-  sg_site site;
-  json_t *row = json_array();
-  sg_status st = sg_run_find(r, name, &site) ? SG_OK : sgi_fail(err, SG_ERR_INTERNAL, "%s was not recorded", name);
-  for (size_t t = 0; t < c->p.count && !st; t++) {
-    if (http_job_cancelled(c->job)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
-    if (!st) st = sg_lens(c->p.model, &site, (ptrdiff_t)t, logits, err);
-    json_t *cell = st ? NULL : lens_cell(c, logits, top);
-    if (!st && json_array_append_new(row, cell)) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  }
-  *out = json_pack("{ss so}", "site", name, "predictions", row);
-  return st;
+static bool lens_goes_on(void *user, size_t done, size_t wanted) {
+  const api_call *c = user;
+  http_job_progress(c->job, (double)done / (double)wanted, "layers");
+  return !http_job_cancelled(c->job);
 }
 
 sg_status api_lens(api_call *c, json_t **answer, sg_error *err) {
-  static const char *const sites[] = {"embed", "layers.*.resid_post"};
-  size_t L = sg_model_config(c->p.model)->num_layers, V = sg_model_config(c->p.model)->vocab_size;
-  sg_run *r = NULL;
-  float *logits = sgi_alloc(V * sizeof *logits);
-  json_t *layers = json_array();
-  sg_status st = logits ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (!st) st = api_prompt(c, err);
-  if (!st) st = api_run(c, sites, SGI_COUNT(sites), NULL, 0, &r, err);
-  for (size_t l = 0; l <= L && !st; l++) {
-    char name[SG_SITE_NAME];
-    json_t *layer = NULL;
-    snprintf(name, sizeof name, l ? "layers.%zu.resid_post" : "embed", l - 1);
-    st = lens_layer(c, r, name, api_size(c->body, "top"), logits, &layer, err);
-    json_array_append_new(layers, layer);
-    http_job_progress(c->job, (double)(l + 1) / (double)(L + 1), "layers");
-  }
-  if (!st) *answer = json_pack("{so sO}", "tokens", sgi_prompt_json(&c->p), "layers", layers);
-  json_decref(layers);
-  sgi_free(logits);
-  sg_run_free(r);
-  return st || *answer ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sgi_word word = {0};
+  sgi_lens_request q = {.p = &c->p, .top = api_size(c->body, "top"), .progress = lens_goes_on, .user = c};
+  sg_status st = api_prompt(c, err);
+  if (!st) st = api_position(c, &q.position, err);
+  if (!st) st = api_word(c, "target", q.position, &word, err);
+  if (word.n) q.target = &word;
+  if (!st) st = sgi_lens_report(&q, answer, err);
+  sgi_word_free(&word);
+  return st;
 }
 
 /* ---- attention ------------------------------------------------------------------------------- */

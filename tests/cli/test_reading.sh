@@ -81,6 +81,30 @@ for kind in mlp glu moe peer sgatlin_product_dense_gelu; do
   has out '"residue":'
 done
 
+# Logit lens: the last level is the prediction itself, and of a word its own log probability.
+try 0 lens $m --prompt 'The dog was' --target 'happy dog' --json
+python3 - "$tmp/out" <<'PY' || bad "lens"
+import json, sys
+o = json.load(open(sys.argv[1]))
+t = o["target"]
+assert t["word"]["ids"] == [92, 75], t["word"]
+assert t["layers"][-1]["log_probability"] == t["word"]["log_probability"]
+assert all(len(l["predictions"]) == len(o["tokens"]) for l in o["layers"])
+assert [l["site"] for l in t["layers"]] == [l["site"] for l in o["layers"]]
+first = [p[-1] for p in (l["predictions"] for l in o["layers"])]
+assert first[-1][0]["probability"] >= first[-1][1]["probability"]
+PY
+word=$(sed -n 's/.*"word":{[^}]*"log_probability":\([-0-9.e]*\).*/\1/p' "$tmp/out")
+try 0 attribute $m --prompt 'The dog was' --target 'happy dog' --json
+own=$(sed -n 's/.*"phrase":{"target":{[^}]*"log_probability":\([-0-9.e]*\).*/\1/p' "$tmp/out")
+[ "$word" = "$own" ] || bad "the lens has the word at $word, attribute at $own"
+try 0 lens $m 'The dog was' --target dog --position 1 --top 2
+has out 'after layer'
+has out 'embedding'
+has out 'rank'
+try 2 lens $m 'The dog was' --target ''
+try 2 lens $m 'The dog was' --position 9
+
 try 0 graph $m --prompt 'The dog was' -o "$tmp/g.json" --svg "$tmp/g.svg"
 has out 'influence kept'
 grep -q '"feature_type": "cross layer transcoder"' "$tmp/g.json" || bad "no neuron in the graph"

@@ -74,6 +74,7 @@ ends "data tokens" TERM data tokens "$tmp/fifo" -T $M/tokenizer.json
 ends generate TERM generate $M -p "The sky" --samples 100000 -n 0 --no-stop-at-eos --ids
 ends trace TERM trace $M --ids "$tmp/graded.json" --beyond-context --max-memory 8G -o "$tmp/trace.out" --grad
 ends attribute TERM attribute $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G
+ends lens TERM lens $M --ids "$tmp/ids.json" --beyond-context --target id:5,6
 ends graph INT graph $M --ids "$tmp/ids.json" --beyond-context --max-memory 16G -o "$tmp/graph.json"
 ends ablate TERM ablate $M --ids "$tmp/many.json" --beyond-context --each neuron
 ends ablate TERM ablate $M --data "$tmp/big.txt" --max-tokens 100000000 --each layer

@@ -165,6 +165,17 @@ export type Lens = {
     site: string;
     predictions: Prediction[][];
   }[];
+  target?: {
+    word: Word;
+    position: number;
+    layers: {
+      site: string;
+      log_probability: number | null;
+      probability: number | null;
+      logit: number | null;
+      rank: number;
+    }[];
+  };
 };
 export type Attention = {
   warning?: string;
@@ -599,6 +610,8 @@ export interface Requests {
     text?: string;
     ids?: number[];
     bos?: boolean;
+    position?: number;
+    target?: string;
     top?: number;
   };
   directions: {

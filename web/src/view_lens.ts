@@ -1,9 +1,9 @@
 // view_lens.ts: what the output head would say after each layer.
 import { h, tipFor } from "./dom";
 import { call } from "./api";
-import { percent, raw, token, tokenParts, tokenText } from "./format";
+import { exact, percent, raw, signed, token, tokenParts, tokenText } from "./format";
 import { go } from "./state";
-import { card, legend, note, probability } from "./parts";
+import { card, legend, note, probability, tokenBox, tokenChoices } from "./parts";
 import type { Lens } from "./types";
 import type { Context, View } from "./view";
 
@@ -44,12 +44,71 @@ function cell(c: Context, row: Row, t: number) {
   return h("td", {}, tipFor(b, all));
 }
 
+/** How likely each layer has the word, the last on top. */
+function wordCard(target: NonNullable<Lens["target"]>) {
+  const rows = [...target.layers]
+    .reverse()
+    .map((x) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, name(x.site)),
+        h(
+          "td.num",
+          { title: exact(x.log_probability), "data-exact": x.log_probability ?? "" },
+          signed(x.log_probability, 3),
+        ),
+        h("td.num", {}, probability(x.probability)),
+        h("td.num", {}, String(x.rank)),
+      ),
+    );
+  const several = target.word.ids.length > 1;
+  return card(
+    h(
+      "h2",
+      {},
+      h("span.mono", {}, tokenText(target.word.text)),
+      ` behind position ${target.position}, layer by layer`,
+    ),
+    h(
+      "table.word-lens",
+      { id: "word-lens" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, ""),
+          h("th.num", { scope: "col" }, "log probability"),
+          h("th.num", { scope: "col" }, "probability"),
+          h("th.num", { scope: "col" }, several ? "rank of its first token" : "rank"),
+        ),
+      ),
+      h("tbody", {}, rows),
+    ),
+    note(
+      several
+        ? "The model runs along the word, and each layer is read at the places of its tokens: " +
+            "log probabilities are added up. The row on top is the word's own."
+        : "Rank 0 is the most probable token. The row on top is the prediction itself.",
+    ),
+  );
+}
+
 export const lens: View<Lens> = {
   name: "lens",
   title: "Logit lens",
   needsPrompt: true,
   about: "what the model would say if it stopped after each layer",
-  load: (c) => call("lens", { ...c.prompt, top: 5 }, c.signal, c.progress),
+  controls: (c) => [
+    h("div.row.toolbar", {}, tokenBox(c, "target", "how likely is ", "a word"), tokenChoices(c)),
+  ],
+  load(c) {
+    const { target } = c.state;
+    const word = target ? { target, position: c.pos } : {};
+    return call("lens", { ...c.prompt, top: 5, ...word }, c.signal, c.progress);
+  },
   draw(c, a) {
     const body = [...a.layers].reverse().map((row) =>
       h(
@@ -76,6 +135,7 @@ export const lens: View<Lens> = {
     const shade = (x: number) => `rgb(var(--pos) / ${0.6 * x})`;
     return {
       body: [
+        a.target ? wordCard(a.target) : null,
         card(
           h("h2", {}, "Most probable token, read after each layer"),
           el,

@@ -54,6 +54,13 @@ export async function words({
     up.map((t) => [t.value, t.effect]),
     "neurons for a word, by total effect",
   );
+  await open(p, { view: "lens", target: WORD });
+  const lens = cli("lens", run, "--prompt", text, "--target", WORD);
+  same(
+    await exacts(p, "#word-lens tbody [data-exact]"),
+    lens.target.layers.map((x) => x.log_probability).reverse(),
+    "a word, layer by layer",
+  );
   const graph = cli(
     "graph",
     run,
