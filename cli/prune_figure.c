@@ -1,6 +1,7 @@
 #include "prune_figure.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/plot.h"
 
@@ -21,6 +22,9 @@ static sgi_plot_frame frame_of(const sgi_prune_line *lines, size_t n) {
   return f;
 }
 
+/* Draws at random are what any way of choosing has to beat: one colour for all, one entry. */
+static bool is_random(const sgi_prune_line *l) { return !l->point && !strncmp(l->name, "random", 6); }
+
 static void curve(sgi_plot *p, const sgi_prune_line *l, const char *colour) {
   double x0 = 1, y0 = exp(l->dense_loss);
   for (size_t i = 0; i < l->n; i++) {
@@ -34,7 +38,7 @@ static void curve(sgi_plot *p, const sgi_prune_line *l, const char *colour) {
                    y);
     x0 = x, y0 = y;
   }
-  sgi_plot_entry(p, colour, NULL, l->name);
+  if (!is_random(l)) sgi_plot_entry(p, colour, NULL, l->name);
 }
 
 sg_status prune_figure_save(const sgi_prune_line *lines, size_t n, const char *path, sg_error *err) {
@@ -42,6 +46,11 @@ sg_status prune_figure_save(const sgi_prune_line *lines, size_t n, const char *p
   sgi_plot *p;
   sg_status st = sgi_plot_open(path, &f, &p, err);
   if (st) return st;
-  for (size_t k = 0; k < n; k++) curve(p, &lines[k], sgi_plot_colour(k));
+  size_t chosen = 0, draws = 0;
+  for (size_t k = 0; k < n; k++) /* first, so that they lie below */
+    if (is_random(&lines[k])) curve(p, &lines[k], "#9a9a9a"), draws++;
+  for (size_t k = 0; k < n; k++)
+    if (!is_random(&lines[k])) curve(p, &lines[k], sgi_plot_colour(chosen++));
+  if (draws) sgi_plot_entry(p, "#9a9a9a", NULL, "random");
   return sgi_plot_close(p, err);
 }

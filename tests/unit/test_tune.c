@@ -76,6 +76,49 @@ static void gradients_agree(void **state) {
   sgi_tune_free(b);
 }
 
+/* Many features, whose scales and counts differ by orders of magnitude: what is left of the
+ * gradient is small against what there was. */
+static void many_scales(void **state) {
+  (void)state;
+  enum { N = 5000, MANY = 700, EACH = 16 };
+  uint32_t(*index)[EACH] = malloc(MANY * sizeof *index);
+  float(*value)[EACH] = malloc(MANY * sizeof *value), (*missing)[D] = malloc(MANY * sizeof *missing);
+  double *w = malloc((size_t)N * D * sizeof *w), *g = calloc((size_t)N * D, sizeof *g), trace = 0, first = 0, left = 0;
+  sgi_rng rng = sgi_rng_make(5, 1, 0);
+  sgi_tune *t;
+  assert_sg_ok(sgi_tune_create(N, D, &t, err));
+  for (size_t r = 0; r < MANY; r++) {
+    size_t at = (size_t)(exp(sgi_rng_uniform(&rng) * log(N - EACH)));
+    for (size_t k = 0; k < EACH; k++) {
+      index[r][k] = (uint32_t)(at + k);
+      value[r][k] = (float)(sgi_rng_normal(&rng) * pow(10, -(double)((at + k) % 4)));
+      trace += (double)value[r][k] * (double)value[r][k];
+    }
+    for (size_t d = 0; d < D; d++) missing[r][d] = (float)sgi_rng_normal(&rng);
+    assert_sg_ok(sgi_tune_add(t, index[r], value[r], EACH, missing[r], err));
+  }
+  assert_sg_ok(sgi_tune_solve(t, 1e-3, w, err));
+  for (size_t r = 0; r < MANY; r++)
+    for (size_t d = 0; d < D; d++) {
+      double y = (double)missing[r][d];
+      for (size_t k = 0; k < EACH; k++) y -= (double)value[r][k] * w[index[r][k] * D + d];
+      for (size_t k = 0; k < EACH; k++) g[index[r][k] * D + d] += (double)value[r][k] * y;
+    }
+  for (size_t i = 0; i < (size_t)N * D; i++) left += pow(g[i] - 1e-3 * trace / N * w[i], 2);
+  memset(g, 0, (size_t)N * D * sizeof *g);
+  for (size_t r = 0; r < MANY; r++)
+    for (size_t d = 0; d < D; d++)
+      for (size_t k = 0; k < EACH; k++) g[index[r][k] * D + d] += (double)value[r][k] * (double)missing[r][d];
+  for (size_t i = 0; i < (size_t)N * D; i++) first += g[i] * g[i];
+  if (!(sqrt(left / first) < 2e-3)) fail_msg("%g of the gradient is left", sqrt(left / first));
+  free(index);
+  free(value);
+  free(missing);
+  free(w);
+  free(g);
+  sgi_tune_free(t);
+}
+
 /* Nothing acts: nothing changes. */
 static void silent(void **state) {
   (void)state;
@@ -89,6 +132,6 @@ static void silent(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(stationary), cmocka_unit_test(gradients_agree),
-                                     cmocka_unit_test(silent)};
+                                     cmocka_unit_test(many_scales), cmocka_unit_test(silent)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
