@@ -8,7 +8,9 @@
 
 void sgi_study_forget(sgi_study_run *r) {
   sgi_free(r->row_nll);
+  sgi_free(r->problem);
   r->row_nll = r->row_targets = NULL;
+  r->problem = NULL;
   r->rows = 0;
 }
 
@@ -159,18 +161,31 @@ static sg_status fill(const json_t *o, const char *path, sgi_study_run *r, sg_er
   return st;
 }
 
+/* The run goes without its result; the text names the file within the study. */
+static sg_status set_problem(const sgi_study *s, sgi_study_run *r, const sg_error *why, sg_error *err) {
+  size_t n = strlen(s->directory);
+  const char *text = why->text;
+  if (!strncmp(text, s->directory, n)) text += n + (text[n] == '/');
+  r->state = SGI_STUDY_WAITING;
+  r->problem = sgi_strdup(text);
+  return r->problem ? SG_OK : sgi_fail_memory(err, strlen(text), "an error");
+}
+
 sg_status sgi_study_read(const sgi_study *s, sgi_study_run *r, sg_error *err) {
   char *path = sgi_study_run_path(s, r->name, "result.json");
   json_t *o = NULL;
+  sg_error why = {0};
   r->state = SGI_STUDY_WAITING;
   if (!path) return sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
   sg_status st = SG_OK;
   if (sgi_is_file(path)) {
-    st = sgi_json_load(path, &o, err);
-    if (!st) st = fill(o, path, r, err);
+    st = sgi_json_load(path, &o, &why);
+    if (!st) st = fill(o, path, r, &why);
     if (st) sgi_study_forget(r);
   }
   json_decref(o);
   sgi_free(path);
+  if (st && s->watched && st != SG_ERR_MEMORY) return set_problem(s, r, &why, err);
+  if (st && err) *err = why;
   return st;
 }

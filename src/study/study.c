@@ -72,12 +72,8 @@ static sg_status go_on(sgi_study *s, const char *path, const json_t *wanted, sg_
   return sgi_study_list_runs(s, err);
 }
 
-sg_status sgi_study_open(const char *directory, const json_t *wanted, const char *tokenizer,
-                         const sgi_run_events *events, sgi_study **out, sg_error *err) {
-  *out = NULL;
-  sgi_study *s = sgi_alloc(sizeof *s);
-  if (!s) return sgi_fail_memory(err, sizeof *s, "a study");
-  if (events) s->events = *events;
+static sg_status open_study(sgi_study *s, const char *directory, const json_t *wanted, const char *tokenizer,
+                            sg_error *err) {
   char *path = sgi_path_join(directory, "study.json");
   s->directory = sgi_strdup(directory);
   s->tokenizer = sgi_path_join(directory, "tokenizer.json");
@@ -85,11 +81,51 @@ sg_status sgi_study_open(const char *directory, const json_t *wanted, const char
                  : sgi_is_file(path)                     ? go_on(s, path, wanted, err)
                                                          : begin(s, path, wanted, tokenizer, err);
   sgi_free(path);
+  return st;
+}
+
+static sg_status given_out(sgi_study *s, sg_status st, sgi_study **out) {
   if (st)
     sgi_study_close(s);
   else
     *out = s;
   return st;
+}
+
+sg_status sgi_study_open(const char *directory, const json_t *wanted, const char *tokenizer,
+                         const sgi_run_events *events, sgi_study **out, sg_error *err) {
+  *out = NULL;
+  sgi_study *s = sgi_alloc(sizeof *s);
+  if (!s) return sgi_fail_memory(err, sizeof *s, "a study");
+  if (events) s->events = *events;
+  return given_out(s, open_study(s, directory, wanted, tokenizer, err), out);
+}
+
+sg_status sgi_study_follow(const char *directory, sgi_study **out, sg_error *err) {
+  *out = NULL;
+  sgi_study *s = sgi_alloc(sizeof *s);
+  if (!s) return sgi_fail_memory(err, sizeof *s, "a study");
+  s->watched = true;
+  return given_out(s, open_study(s, directory, NULL, NULL, err), out);
+}
+
+/* ---- looking again --------------------------------------------------------------------------- */
+
+sg_status sgi_study_look(sgi_study *s, bool *changed, sg_error *err) {
+  bool swept = false;
+  sg_status st = SG_OK;
+  *changed = false;
+  for (size_t i = 0; i < s->count && !st; i++) {
+    sgi_study_run *r = &s->runs[i];
+    if (r->state != SGI_STUDY_WAITING) continue;
+    bool had = r->problem != NULL;
+    sgi_study_forget(r);
+    st = sgi_study_read(s, r, err);
+    bool ended = r->state != SGI_STUDY_WAITING;
+    *changed |= ended || had != (r->problem != NULL);
+    swept |= ended && r->sweep;
+  }
+  return st || !swept ? st : sgi_study_list_runs(s, err);
 }
 
 void sgi_study_close(sgi_study *s) {

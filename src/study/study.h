@@ -35,6 +35,7 @@ typedef struct sgi_study_run {
   size_t memory;                 /* bytes of the process, by the run's plan */
   double *row_nll, *row_targets; /* (rows) of the held-out text */
   size_t rows;
+  char *problem; /* of a study that is watched: why its result cannot be read; else NULL */
 } sgi_study_run;
 
 typedef struct sgi_study sgi_study;
@@ -46,6 +47,11 @@ typedef struct sgi_study sgi_study;
 sg_status sgi_study_open(const char *directory, const json_t *wanted, const char *tokenizer,
                          const sgi_run_events *events, sgi_study **out, sg_error *err);
 void sgi_study_close(sgi_study *s);
+/* To look at while others work on it: a result that cannot be read is the problem of its run, not a
+ * failure. Writes nothing. */
+sg_status sgi_study_follow(const char *directory, sgi_study **out, sg_error *err);
+/* Results that have come since; they may make more runs known. *changed: there is something new. */
+sg_status sgi_study_look(sgi_study *s, bool *changed, sg_error *err);
 
 /* Runs known now, cheapest first: the sweep's, then, once these have ended, the others. Borrowed
  * until the next call that changes the study; NULL past the last. */

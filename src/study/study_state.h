@@ -11,12 +11,14 @@ struct sgi_study {
   sgi_run_events events;
   sgi_study_run *runs; /* cheapest first */
   size_t count, capacity;
+  bool watched; /* a damaged result is told, and nothing more */
 };
 
 /* Lists of study.json; 0 and NULL where there are none. */
 size_t sgi_study_list(const sgi_study *s, const char *key);
 const char *sgi_study_word(const sgi_study *s, const char *key, size_t i);
 double sgi_study_number(const sgi_study *s, const char *key, size_t i);
+size_t sgi_study_seeds_of(const sgi_study *s, size_t budget); /* of the budget with that number */
 
 /* describe.c: every key of study.json as it must be. */
 sg_status sgi_study_check(const json_t *asked, const char *where, sg_error *err);
