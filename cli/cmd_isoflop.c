@@ -8,6 +8,27 @@
 static const char *const fresh[] = {"data", "kinds", "budgets",    "scales",   "seeds",
                                     "set",  "vary",  "vary-scale", "tokenizer"};
 
+/* "2", or "2,2,1": as many for each budget. */
+static sg_status add_seeds(const cli_call *c, json_t *o, sg_error *err) {
+  json_t *counts = NULL, *x;
+  size_t most = 0, i;
+  const size_t budgets = json_array_size(json_object_get(o, "budgets"));
+  sg_status st = study_numbers("seeds", cli_string(c, "seeds"), &counts, err);
+  json_array_foreach(counts, i, x) {
+    double v = json_number_value(x);
+    if (!st && (v != (double)(size_t)v || v < 1 || v > 64))
+      st = sgi_fail(err, SG_ERR_ARG, "--seeds %s: expected whole numbers from 1 to 64", cli_string(c, "seeds"));
+    if (!st && v > (double)most) most = (size_t)v;
+  }
+  if (!st && json_array_size(counts) != 1 && json_array_size(counts) != budgets)
+    st = sgi_fail(err, SG_ERR_ARG, "--seeds %s: expected one number, or one for each of the %zu budgets",
+                  cli_string(c, "seeds"), budgets);
+  if (!st) json_object_set_new(o, "seeds", study_seeds(most));
+  if (!st && json_array_size(counts) > 1) json_object_set(o, "budget_seeds", counts);
+  json_decref(counts);
+  return st;
+}
+
 static sg_status describe(const cli_call *c, json_t **out, sg_error *err) {
   json_t *o = study_begin(c), *budgets = NULL, *scales = study_words(cli_string(c, "scales"));
   sg_status st = study_numbers("budgets", cli_string(c, "budgets"), &budgets, err);
@@ -18,8 +39,8 @@ static sg_status describe(const cli_call *c, json_t **out, sg_error *err) {
   json_object_set_new(o, "sweep_scale", json_string(middle ? middle : ""));
   json_object_set_new(o, "scales", scales);
   json_object_set_new(o, "budgets", budgets);
-  json_object_set_new(o, "seeds", study_seeds(cli_size(c, "seeds")));
   json_object_set_new(o, "sweep_only", json_false());
+  if (!st) st = add_seeds(c, o, err);
   if (!st) st = study_vary(c, o, err);
   if (st) {
     json_decref(o);
@@ -75,12 +96,10 @@ static const cli_option options[] = {
      .argument = "PRESET,...",
      .help = "sizes: presets such as 'ladder;64x3' (width 64, 3 layers) or 'slimpajama;2'"},
     {.name = "seeds",
-     .type = CLI_SIZE,
-     .argument = "N",
+     .type = CLI_STRING,
+     .argument = "N[,N...]",
      .value = "2",
-     .min = 1,
-     .max = 64,
-     .help = "runs of every size, with seeds 1 to N"},
+     .help = "runs of every size, with seeds 1 to N; several numbers: as many for each of the budgets"},
     {.name = "vary-scale",
      .type = CLI_STRING,
      .argument = "PRESET",

@@ -59,6 +59,7 @@ static sg_status describe(const cli_call *c, json_t **out, sg_error *err) {
   json_object_set_new(o, "seeds", study_seeds(cli_size(c, "seeds")));
   json_object_set_new(o, "sweep_only", json_true());
   if (!st) st = cli_is_set(c, "random") ? add_random(c, o, cli_size(c, "random"), err) : study_vary(c, o, err);
+  if (!st) st = study_choices(c, o, err);
   if (st) {
     json_decref(o);
     return st;
@@ -67,18 +68,19 @@ static sg_status describe(const cli_call *c, json_t **out, sg_error *err) {
   return SG_OK;
 }
 
-static const char *const fresh[] = {"data",  "vary", "kind",   "preset", "steps",    "budget",
-                                    "seeds", "seed", "random", "set",    "tokenizer"};
+static const char *const fresh[] = {"data",   "vary",  "choice", "kind",   "preset", "steps",
+                                    "budget", "seeds", "seed",   "random", "set",    "tokenizer"};
 
 static int run(const cli_call *c) {
   sg_error err = {0};
   json_t *wanted = NULL;
   if (study_asks(c, fresh, SGI_COUNT(fresh))) {
-    size_t n;
+    size_t n, choices;
     cli_list(c, "vary", &n);
+    cli_list(c, "choice", &choices);
     if (!cli_is_set(c, "data"))
       return cli_usage(c, "--data DIR is needed to begin a sweep (-o SWEEP alone goes on with one)");
-    if (!n) return cli_usage(c, "--vary KEY=A,B,... is needed to begin a sweep");
+    if (!n && !choices) return cli_usage(c, "--vary KEY=A,B,... (or --choice KEY=A,KEY=B) is needed to begin a sweep");
     if (cli_is_set(c, "steps") == cli_is_set(c, "budget"))
       return cli_usage(c, "either --steps N or --budget FLOPS says how long a run is");
     if (describe(c, &wanted, &err)) return cli_fail(&err);
@@ -112,6 +114,10 @@ static const cli_option options[] = {
      .max = 256,
      .help = "N random choices from ranges (--vary KEY=LOW..HIGH), even on a logarithmic scale, instead of every "
              "combination"},
+    {.name = "choice",
+     .type = CLI_LIST,
+     .argument = "KEY=A,KEY=B,...",
+     .help = "several settings that are tried together; several such options: several choices"},
     {.name = "seeds",
      .type = CLI_SIZE,
      .argument = "N",
@@ -128,13 +134,15 @@ const cli_command cli_sweep = {
     .group = "Training",
     .summary = "find the best settings of a training run: a grid, or random choices",
     .usage =
-        "--data DIR --vary KEY=A,B,... {--steps N | --budget FLOPS} -o SWEEP [OPTION]...\n-o SWEEP "
+        "--data DIR {--vary KEY=A,B | --choice KEY=A,KEY=B}... {-n STEPS | -b FLOPS} -o SWEEP\n-o SWEEP "
         "[--plan FILE | --run NAME | --collect DIR]",
     .examples =
         "# four learning rates for a small model, then what was best\n"
         "sgatlin sweep -d DIR --vary optimizer.learning_rate=1e-3,2e-3,4e-3,8e-3 --steps 300 -o sweep\n"
         "# 20 random choices\n"
-        "sgatlin sweep -d DIR -k mlp --random 20 --vary optimizer.clip=0.1..10 --steps 300 -o sweep-mlp",
+        "sgatlin sweep -d DIR -k mlp --random 20 --vary optimizer.clip=0.1..10 --steps 300 -o sweep-mlp\n"
+        "# an ablation: activations at equal FLOPs, three seeds each\n"
+        "sgatlin sweep -d DIR -b 1e12 --seeds 3 --vary feedforward.activation=identity,relu -o act",
     .description =
         "Every choice is an ordinary run directory below SWEEP/runs. The best is that of the lowest held-out loss; "
         "where it is the first or last value "

@@ -78,6 +78,32 @@ static sg_status multiply(json_t **variants, const char *text, sg_error *err) {
   return SG_OK;
 }
 
+/* "KEY=A,KEY=B" as one variant more. */
+static sg_status add_choice(json_t *variants, const char *text, sg_error *err) {
+  json_t *set = study_words(text), *one;
+  size_t i;
+  json_array_foreach(set, i, one) {
+    const char *equal = strchr(json_string_value(one), '=');
+    if (equal && equal != json_string_value(one) && equal[1]) continue;
+    json_decref(set);
+    return sgi_fail(
+        err, SG_ERR_ARG,
+        "--choice %s: expected KEY=VALUE,KEY=VALUE,..., such as feedforward.num_channels=4,feedforward.top_k=16", text);
+  }
+  if (!json_array_size(set)) return json_decref(set), sgi_fail(err, SG_ERR_ARG, "--choice: expected KEY=VALUE,...");
+  json_array_append_new(variants, set);
+  return SG_OK;
+}
+
+sg_status study_choices(const cli_call *c, json_t *wanted, sg_error *err) {
+  size_t n;
+  const char *const *choices = cli_list(c, "choice", &n);
+  json_t *variants = json_object_get(wanted, "variants");
+  sg_status st = SG_OK;
+  for (size_t i = 0; i < n && !st; i++) st = add_choice(variants, choices[i], err);
+  return st;
+}
+
 sg_status study_vary(const cli_call *c, json_t *wanted, sg_error *err) {
   size_t n;
   const char *const *vary = cli_list(c, "vary", &n);
@@ -251,15 +277,52 @@ static void print_runs(const json_t *report) {
   cli_table_end(t);
 }
 
+/* "a=1 b=2" of a list of texts. */
+static void join_set(const json_t *list, char *out, size_t size) {
+  size_t k;
+  json_t *text;
+  out[0] = '\0';
+  json_array_foreach(list, k, text) {
+    size_t at = strlen(out);
+    snprintf(out + at, size - at, "%s%s", at ? " " : "", json_string_value(text));
+  }
+}
+
+static void print_variants(const json_t *report) {
+  static const char *const names[] = {"kind", "settings",      "parameters", "steps",
+                                      "time", "held-out loss", "over seeds", "perplexity"};
+  const json_t *list = json_object_get(report, "variants");
+  size_t i;
+  json_t *v;
+  if (!json_array_size(list)) return;
+  cli_table *t = cli_table_begin("llrrrrrr");
+  heading(t, names, SGI_COUNT(names));
+  json_array_foreach(list, i, v) {
+    char set[400];
+    join_set(json_object_get(v, "set"), set, sizeof set);
+    bool some = json_is_number(json_object_get(v, "valid_loss"));
+    cli_cell(t, "%s", word(v, "kind"));
+    cli_cell(t, "%s", set);
+    cli_cell(t, "%s", cli_count(number(v, "parameters")).s);
+    cli_cell(t, "%.0f", number(v, "steps"));
+    cli_cell(t, "%s", some ? cli_seconds(number(v, "seconds")).s : "-");
+    some ? cli_cell(t, "%.4f", number(v, "valid_loss"))
+         : cli_cell(t, "%s", number(v, "diverged") > 0 ? "diverged" : "-");
+    json_is_number(json_object_get(v, "standard_deviation"))
+        ? cli_cell(t, "sd %.4f of %.0f", number(v, "standard_deviation"), number(v, "ended"))
+        : cli_cell(t, "%s", some ? "one" : "");
+    some ? cli_cell(t, "%.3f", number(v, "perplexity")) : cli_cell(t, "-");
+  }
+  printf("\n");
+  cli_table_end(t);
+}
+
 static void print_best(const json_t *report) {
-  size_t i, k;
-  json_t *b, *text;
+  size_t i;
+  json_t *b;
   json_array_foreach(json_object_get(report, "best_settings"), i, b) {
-    char set[400] = "";
-    json_array_foreach(json_object_get(b, "set"), k, text) {
-      size_t at = strlen(set);
-      snprintf(set + at, sizeof set - at, "%s%s", at ? " " : "", json_string_value(text));
-    }
+    char set[400];
+    join_set(json_object_get(b, "set"), set, sizeof set);
     printf("best settings of %s: %s\n", word(b, "kind"), *set ? set : "not known yet");
   }
 }
@@ -321,6 +384,7 @@ static int show(const cli_call *c, const sgi_study *s, const char *const *agains
   warn_of_edges(report);
   if (cli_flag(c, "json")) return cli_json(report);
   print_runs(report);
+  print_variants(report);
   print_best(report);
   print_optima(report);
   print_factors(report);

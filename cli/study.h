@@ -51,6 +51,8 @@
 
 /* Every combination of the values of --vary, added to wanted as "variants". */
 sg_status study_vary(const cli_call *c, json_t *wanted, sg_error *err);
+/* Each --choice (of `sweep`) as one more of these. */
+sg_status study_choices(const cli_call *c, json_t *wanted, sg_error *err);
 /* "a,b" as a list of texts, or of numbers. New; NULL when memory is out. */
 json_t *study_words(const char *text);
 sg_status study_numbers(const char *option, const char *text, json_t **out, sg_error *err);

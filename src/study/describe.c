@@ -5,7 +5,7 @@
 #include "study/study_state.h"
 #include "ffn/ffn.h"
 
-enum { MOST = 64, MOST_VARIANTS = 256 };
+enum { MOST = 64, MOST_VARIANTS = 256, MOST_RUNS = 10000 };
 
 size_t sgi_study_list(const sgi_study *s, const char *key) { return json_array_size(json_object_get(s->asked, key)); }
 
@@ -82,9 +82,41 @@ static sg_status kinds_known(const json_t *o, const char *where, sg_error *err) 
   return SG_OK;
 }
 
+size_t sgi_study_seeds_of(const sgi_study *s, size_t budget) {
+  const json_t *n = json_array_get(json_object_get(s->asked, "budget_seeds"), budget);
+  return n ? (size_t)json_number_value(n) : sgi_study_list(s, "seeds");
+}
+
+/* How many of the seeds each budget has: all, unless the list says fewer. */
+static sg_status seeds_of_budgets(const json_t *o, const char *where, sg_error *err) {
+  const json_t *list = json_object_get(o, "budget_seeds");
+  size_t n = json_array_size(json_object_get(o, "budgets")), most = json_array_size(json_object_get(o, "seeds")), i;
+  json_t *x;
+  if (!list) return SG_OK;
+  if (!json_is_array(list) || json_array_size(list) != n)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: \"budget_seeds\" must be a list of %zu numbers, one a budget", where, n);
+  json_array_foreach(list, i, x) {
+    double v = json_number_value(x);
+    if (!json_is_number(x) || v != floor(v) || v < 1 || v > (double)most)
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: \"budget_seeds\": entry %zu must be a whole number from 1 to %zu", where,
+                      i, most);
+  }
+  return SG_OK;
+}
+
+static sg_status few_enough(const json_t *o, const char *where, sg_error *err) {
+  static const char *const keys[] = {"scales", "budgets", "seeds"};
+  size_t kinds = json_array_size(json_object_get(o, "kinds")), n = kinds;
+  /* each at most MOST */
+  for (size_t i = 0; i < SGI_COUNT(keys); i++) n *= json_array_size(json_object_get(o, keys[i]));
+  n += kinds * json_array_size(json_object_get(o, "variants")) * json_array_size(json_object_get(o, "seeds"));
+  if (n <= MOST_RUNS) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "%s: asks for %zu runs; at most %d", where, n, MOST_RUNS);
+}
+
 sg_status sgi_study_check(const json_t *o, const char *where, sg_error *err) {
-  static const char *const keys[] = {"format", "data", "kinds",    "scales",      "budgets",
-                                     "seeds",  "set",  "variants", "sweep_scale", "sweep_only"};
+  static const char *const keys[] = {"format", "data",     "kinds",       "scales",     "budgets",     "seeds",
+                                     "set",    "variants", "sweep_scale", "sweep_only", "budget_seeds"};
   size_t format;
   bool only;
   char text[4096];
@@ -96,10 +128,12 @@ sg_status sgi_study_check(const json_t *o, const char *where, sg_error *err) {
   if (!st) st = words(o, where, "scales", 1, MOST, err);
   if (!st) st = numbers(o, where, "budgets", 0, 1e30, false, err);
   if (!st) st = numbers(o, where, "seeds", 0, 9e15, true, err);
+  if (!st) st = seeds_of_budgets(o, where, err);
   if (!st) st = words(o, where, "set", 0, MOST, err);
   if (!st) st = variants(o, where, err);
   if (!st) st = sgi_json_string(o, where, "sweep_scale", text, sizeof text, err);
   if (!st) st = sgi_json_bool(o, where, "sweep_only", &only, err);
+  if (!st) st = few_enough(o, where, err);
   if (!st && only && !json_array_size(json_object_get(o, "variants")))
     st = sgi_fail(err, SG_ERR_ARG, "%s: a sweep of no variants", where);
   return st;

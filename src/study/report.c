@@ -201,6 +201,41 @@ static json_t *settings_json(const sgi_study *s) {
   return list;
 }
 
+/* Mean over the seeds that have ended, and how far they scatter. */
+static json_t *variant_json(const sgi_study *s, const char *kind, size_t variant) {
+  double sum = 0, squares = 0, seconds = 0;
+  size_t n = 0, diverged = 0, i;
+  const sgi_study_run *like = NULL, *r;
+  const char *text;
+  json_t *set = json_array();
+  for (i = 0; i < s->count; i++) {
+    r = &s->runs[i];
+    if (!r->sweep || r->variant != variant || strcmp(r->kind, kind)) continue;
+    like = r;
+    diverged += r->state == SGI_STUDY_DIVERGED;
+    if (r->state != SGI_STUDY_DONE) continue;
+    sum += r->valid_loss, squares += r->valid_loss * r->valid_loss, seconds += r->seconds;
+    n++;
+  }
+  double mean = n ? sum / (double)n : NAN;
+  double spread = n > 1 ? sqrt(fmax(0, squares - sum * mean) / (double)(n - 1)) : NAN;
+  for (i = 0; (text = sgi_study_variant(s, variant, i)); i++) json_array_append_new(set, json_string(text));
+  return json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "kind", kind, "variant",
+                   (json_int_t)variant, "set", set, "ended", (json_int_t)n, "diverged", (json_int_t)diverged,
+                   "parameters", (json_int_t)(like ? like->parameters : 0), "steps",
+                   (json_int_t)(like ? like->steps : 0), "flops", like ? like->flops : 0.0, "valid_loss", real(mean),
+                   "standard_deviation", real(spread), "perplexity", real(exp(mean)), "seconds",
+                   real(n ? seconds / (double)n : NAN));
+}
+
+static json_t *variants_json(const sgi_study *s) {
+  json_t *list = json_array();
+  for (size_t k = 0; k < sgi_study_list(s, "kinds"); k++)
+    for (size_t v = 0; v < sgi_study_variants(s); v++)
+      json_array_append_new(list, variant_json(s, sgi_study_word(s, "kinds", k), v));
+  return list;
+}
+
 static sg_status add_optima(const sample *p, json_t *list, sg_error *err) {
   sg_status st = SG_OK;
   for (size_t b = 0; b < sgi_study_list(p->s, "budgets"); b++)
@@ -252,9 +287,9 @@ sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_
   sg_status st = add_optima(&p, optima, err);
   for (size_t i = 0; i < n && !st; i++) st = add_factors(&p, against[i], factors, err);
   size_t rows = common_rows(s);
-  *out = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o, s:o, s:o}", "format", 1, "asked", s->asked, "left",
+  *out = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "format", 1, "asked", s->asked, "left",
                    (json_int_t)sgi_study_left(s), "resampled_rows", (json_int_t)rows, "runs", runs, "best_settings",
-                   settings_json(s), "optima", optima, "factors", factors);
+                   settings_json(s), "variants", variants_json(s), "optima", optima, "factors", factors);
   sgi_free(loss);
   if (!st && (sgi_json_state() || !*out)) st = sgi_json_incomplete("the study's results", err);
   if (st) {

@@ -161,7 +161,7 @@ static sg_status add_question(sgi_study *s, const char *kind, size_t vocab, sg_e
   sg_status st = SG_OK;
   for (size_t b = 0; b < sgi_study_list(s, "budgets"); b++)
     for (size_t c = 0; c < sgi_study_list(s, "scales"); c++)
-      for (size_t k = 0; k < sgi_study_list(s, "seeds") && !st; k++) {
+      for (size_t k = 0; k < sgi_study_seeds_of(s, b) && !st; k++) {
         sgi_study_run r = of(kind, sgi_study_word(s, "scales", c), sgi_study_number(s, "budgets", b),
                              sgi_study_number(s, "seeds", k));
         st = add(s, &r, vocab, err);

@@ -88,6 +88,23 @@ try 0 -q sweep $sw --random 3 --vary optimizer.learning_rate=1e-4..1e-2 --vary o
 try 0 sweep $sw --vary optimizer.learning_rate=1e-3,2e-3 --dry-run -o "$tmp/dry"
 has err "2 runs"; [ ! -d "$tmp/dry/runs" ] || bad "a dry run made runs"
 
+# An ablation: settings together, mean and scatter over seeds at equal FLOPs; seeds of each budget.
+try 0 -q sweep --data "$W" --tokenizer "$tmp/tok.json" --kind sgatlin --preset 'ladder;32x1' --set train.batch_size=8 --set train.seq_len=32 \
+  --set schedule.warmup_steps=2 --budget 4e8 --seeds 2 --choice feedforward.num_channels=2,feedforward.top_k=4 \
+  --choice feedforward.num_channels=4,feedforward.top_k=2 --vary feedforward.activation=identity,relu -o "$tmp/shapes"
+has out "feedforward.num_channels=2 feedforward.top_k=4"; has out "feedforward.activation=relu"; has out "of 2"
+[ "$(ls "$tmp/shapes/runs" | wc -l)" = 8 ] || bad "4 choices with 2 seeds"
+# Steps are what the budget pays for: the same FLOPs within a step.
+sed -n 's/.*"flops": *\([0-9.e+]*\),*/\1/p' "$tmp/shapes/runs"/*/result.json | sort -g | sed -n '1p;$p' | tr '\n' ' ' >"$tmp/ends"
+awk '{ exit !($1 > 0.9 * $2 && $2 <= 4e8) }' "$tmp/ends" || bad "FLOPs from $(cat "$tmp/ends")"
+try 0 -q isoflop --data "$W" --tokenizer "$tmp/tok.json" --kinds mlp --budgets 2e8,4e8 --scales 'ladder;32x1,ladder;32x2' --seeds 2,1 \
+  --set train.batch_size=8 --set train.seq_len=32 -o "$tmp/seeds" --plan -
+[ "$(grep -c -- '-2e-08-s' "$tmp/out")" = 4 ] || bad "two seeds at the first budget"
+[ "$(wc -l <"$tmp/out")" = 6 ] || bad "one seed at the second budget"
+try 2 isoflop $ask --seeds 2,1,1 -o "$tmp/x"; has err "one for each of the 2 budgets"
+try 2 isoflop $ask --seeds 1.5 -o "$tmp/x"; has err "whole numbers"
+try 2 sweep $sw --choice optimizer.clip -o "$tmp/x"; has err "KEY=VALUE"
+
 # Errors.
 try 2 isoflop $ask --kinds sgatlin,mlpp -o "$tmp/x"; has err "mlpp"
 try 2 isoflop $ask --budgets 10 -o "$tmp/x"; has err "does not pay for one step"

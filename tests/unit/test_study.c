@@ -136,6 +136,9 @@ static void descriptions(void **state) {
   refuse(study, data, "variants", json_pack("[[s]]", "x"), "key=value");
   refuse(study, data, "variants", json_array(), "sweep of no variants");
   refuse(study, data, "extra", json_true(), "extra");
+  refuse(study, data, "budget_seeds", json_pack("[i, i]", 1, 1), "one a budget");
+  refuse(study, data, "budget_seeds", json_pack("[i]", 3), "from 1 to 2");
+  refuse(study, data, "budget_seeds", json_pack("[f]", 0.5), "from 1 to 2");
   refuse(study, "/nowhere", "format", json_integer(1), "nowhere");
   assert_false(sgi_is_directory(study)); /* nothing is left behind */
 
@@ -160,6 +163,22 @@ static void descriptions(void **state) {
   assert_string_equal(edge, "optimizer.learning_rate");
   sgi_study_close(s);
 
+  /* Mean and scatter of every variant: of 3 + |v - 1| + 0.01 and + 0.02. */
+  json_t *report, *variant;
+  size_t i;
+  assert_sg_ok(sgi_study_open(study, NULL, NULL, NULL, &s, err));
+  assert_sg_ok(sgi_study_report(s, NULL, 0, &report, err));
+  assert_int_equal(json_array_size(json_object_get(report, "variants")), 2 * 3);
+  json_array_foreach(json_object_get(report, "variants"), i, variant) {
+    bool mlp = !strcmp(json_string_value(json_object_get(variant, "kind")), "mlp");
+    double v = json_number_value(json_object_get(variant, "variant"));
+    assert_int_equal(json_integer_value(json_object_get(variant, "ended")), 2);
+    close_to(json_number_value(json_object_get(variant, "valid_loss")), 3.015 + (mlp ? fabs(v - 1) : 2 - v));
+    assert_true(fabs(json_number_value(json_object_get(variant, "standard_deviation")) - 0.01 / sqrt(2)) < 1e-7);
+  }
+  json_decref(report);
+  sgi_study_close(s);
+
   /* Other settings than it was begun with, and a result of another run. */
   refuse(study, data, "seeds", json_pack("[i]", 7), "seeds");
   assert_sg_ok(sgi_study_open(study, o, NULL, NULL, &s, err));
@@ -172,8 +191,59 @@ static void descriptions(void **state) {
   golden_remove(base);
 }
 
+/* A study is looked at while it goes on: results of the sweep make the other runs known. */
+static void watching(void **state) {
+  (void)state;
+  char *base = golden_temporary(), data[300], text[320], study[300];
+  snprintf(data, sizeof data, "%.200s/data", base);
+  snprintf(study, sizeof study, "%.200s/study", base);
+  sgi_study *s, *watch;
+  bool changed;
+  assert_sg_ok(sgi_make_directory(data, err));
+  for (int i = 0; i < 2; i++) {
+    snprintf(text, sizeof text, "%s/%s.txt", data, i ? "train" : "valid");
+    assert_sg_ok(sgi_write_file(text, "one two three four five six seven\n", 34, err));
+  }
+  json_t *o = asked(data);
+  json_object_set_new(o, "sweep_only", json_false());
+  json_object_set_new(o, "budgets", json_pack("[f, f]", 1e9, 2e9));
+  json_object_set_new(o, "budget_seeds", json_pack("[i, i]", 2, 1));
+  assert_int_equal(sgi_study_follow(study, &watch, NULL), SG_ERR_IO);
+  assert_false(sgi_is_directory(study));
+  assert_sg_ok(sgi_study_open(study, o, NULL, NULL, &s, err));
+  assert_sg_ok(sgi_study_follow(study, &watch, err));
+  assert_int_equal(sgi_study_left(watch), 6); /* the sweep, one seed */
+  assert_sg_ok(sgi_study_look(watch, &changed, err));
+  assert_false(changed);
+  for (size_t i = 0; i < 6; i++) put_result(study, sgi_study_at(s, i), 3);
+  assert_sg_ok(sgi_study_look(watch, &changed, err));
+  assert_true(changed);
+  assert_int_equal(sgi_study_left(watch), 2 * (2 + 1));
+  /* A result that can not be read is one run's problem, until it can be. */
+  sgi_study_run r = *sgi_study_at(watch, 6);
+  assert_null(r.problem);
+  r.steps++;
+  put_result(study, &r, 3);
+  assert_sg_ok(sgi_study_look(watch, &changed, err));
+  assert_true(changed);
+  assert_non_null(strstr(sgi_study_at(watch, 6)->problem, "belongs to other settings"));
+  assert_true(sgi_study_at(watch, 6)->problem == strstr(sgi_study_at(watch, 6)->problem, "runs/"));
+  assert_int_equal(sgi_study_left(watch), 6);
+  r.steps--;
+  put_result(study, &r, 3);
+  assert_sg_ok(sgi_study_look(watch, &changed, err));
+  assert_null(sgi_study_at(watch, 6)->problem);
+  assert_int_equal(sgi_study_left(watch), 5);
+  assert_sg_ok(sgi_study_look(watch, &changed, err));
+  assert_false(changed);
+  sgi_study_close(watch);
+  sgi_study_close(s);
+  json_decref(o);
+  golden_remove(base);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(parabolas), cmocka_unit_test(factors), cmocka_unit_test(ladder),
-                                     cmocka_unit_test(descriptions)};
+                                     cmocka_unit_test(descriptions), cmocka_unit_test(watching)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
