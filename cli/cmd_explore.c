@@ -130,18 +130,37 @@ static sg_status open_truth(const cli_call *c, explorer *e, sgi_known_world *w, 
   return st;
 }
 
-/* A graph's file in place of a model. */
-static int run_file(const cli_call *c) {
+/* What stands in place of a model has no use for the options that need one. */
+static int refuse_of_model(const cli_call *c, const char *what) {
   static const char *const of_model[] = {"recording", "data",       "split",     "field", "worlds",
                                          "facts",     "checkpoint", "tokenizer", "names"};
   for (size_t i = 0; i < SGI_COUNT(of_model); i++)
     if (cli_source_of(c, of_model[i]) == CLI_GIVEN)
-      return cli_usage(c, "--%s needs a model, and %s is a file", of_model[i], c->args[0]);
+      return cli_usage(c, "--%s needs a model, and %s is a %s", of_model[i], c->args[0], what);
+  return 0;
+}
+
+static int run_file(const cli_call *c) {
+  int refused = refuse_of_model(c, "file");
+  if (refused) return refused;
   sg_error err = {0};
   opened graph = {0};
   explorer e = {.graph = &graph, .warn = warn};
   int code = opened_load(&graph, c->args[0], &err) ? cli_fail(&err) : serve(c, &e);
   opened_deinit(&graph);
+  return code;
+}
+
+static int run_study(const cli_call *c) {
+  int refused = refuse_of_model(c, "study");
+  if (refused) return refused;
+  sg_error err = {0};
+  explorer e = {.name = name_of(c->args[0]), .warn = warn};
+  sg_status st =
+      e.name ? sgi_study_view_open(c->args[0], &e.study, &err) : sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
+  int code = st ? cli_fail(&err) : serve(c, &e);
+  sgi_study_view_close(e.study);
+  sgi_free(e.name);
   return code;
 }
 
@@ -180,6 +199,7 @@ static int run(const cli_call *c) {
   sgi_prompt p = {0};
   cli_signals_install();
   if (sgi_is_file(c->args[0])) return run_file(c);
+  if (sgi_is_study(c->args[0])) return run_study(c);
   sg_status st = cli_prompt_open_model(&p, c, &err);
   explorer e = {.model = p.model, .tokenizer = p.tokenizer, .beyond = cli_flag(c, "beyond-context"), .warn = warn};
   if (!st && !(e.name = name_of(c->args[0]))) st = sgi_fail(&err, SG_ERR_MEMORY, "out of memory");
@@ -258,19 +278,25 @@ const cli_command cli_explore = {
     .name = "explore",
     .group = "Reading",
     .summary = "a page in the browser that shows why the model said it",
-    .usage = "MODEL [--recording REC] [--data FILE] [--worlds DIR] [--port N] [--open]\nGRAPH.json [--port N] [--open]",
+    .usage =
+        "MODEL [--recording REC] [--data FILE] [--worlds DIR] [--port N] [--open]\n{GRAPH.json | STUDY} [--port N] "
+        "[--open]",
     .examples =
         "# prints an address; open it in a browser\nsgatlin explore run\n"
         "# the same, with the browser opened\nsgatlin explore run --open\n"
         "# stories of a file as prompts\nsgatlin explore run --data worlds/valid.txt\n"
-        "# a saved graph, without a model\nsgatlin explore dog.json",
+        "# a saved graph, without a model\nsgatlin explore dog.json\n"
+        "# all runs of a study, as they go\nsgatlin explore study",
     .description =
         "MODEL is a model directory or a training run (then its newest checkpoint, and the page shows the run's curves "
         "as they grow). Type a text; see what the model predicts at every token; click a token and walk through what "
         "made "
         "the prediction: neurons, attention, attribution graph, logit lens; scale neurons and see what changes.\n\n"
         "GRAPH.json is a file of 'sgatlin graph -o' or a graph that the page saved as JSON (64 MB at most). It opens "
-        "without a model: groups, names and threshold work, the other views say that they need one.\n\n"
+        "without a model: groups, names and threshold work, the other views say that they need one. STUDY is a "
+        "directory of 'sgatlin isoflop' or 'sgatlin sweep', whose runs may still go on, here or elsewhere: the loss of "
+        "all of "
+        "them over FLOPs or time, and the best sizes.\n\n"
         "The server answers to this machine alone, and only to who knows the token in the address (docs/http.md). Its "
         "JSON calls can be used without the page.",
     .options = options,

@@ -29,7 +29,7 @@ static const struct {
     {"/api/facts", api_facts},         {"/api/file", api_file},
     {"/api/documents", api_documents}, {"/api/document", api_document},
     {"/api/patch", api_patch},         {"/api/directions", api_directions},
-    {"/api/recall", api_recall},
+    {"/api/recall", api_recall},       {"/api/study", api_study},
 };
 
 /* The model's and the recording's files are as they were; answers name no paths, the terminal
@@ -54,6 +54,16 @@ static void warn_beyond(const api_call *c, json_t *answer) {
   json_object_set_new(answer, "warning", json_string(text)); /* a failure is counted: jobs.c asks */
 }
 
+/* Without a model there are its own calls: of a graph's file, or of a study. */
+static sg_status needs(const explorer *e, const char *path, api_answer a, sg_error *err) {
+  if (e->model || a == api_info || (e->graph && a == api_file) || (e->study && a == api_study)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "this explorer shows %s: %s needs %s", e->study ? "a study" : "a graph from a file",
+                  path,
+                  a == api_study  ? "a study (sgatlin explore STUDY)"
+                  : a == api_file ? "a graph's file (sgatlin explore GRAPH.json)"
+                                  : "a model (sgatlin explore MODEL)");
+}
+
 sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) {
   explorer *e = user;
   api_call c = {.e = e, .job = job, .p = {.model = e->model, .tokenizer = e->tokenizer}};
@@ -66,10 +76,7 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
     if (!call) return err->code;
     if (post != http_job_is_post(job))
       return sgi_fail(err, SG_ERR_ARG, "%s is asked for with %s", routes[i].path, post ? "POST" : "GET");
-    if (!e->model && routes[i].answer != api_info && routes[i].answer != api_file)
-      return sgi_fail(err, SG_ERR_ARG,
-                      "this explorer shows a graph from a file: %s needs a model (sgatlin explore MODEL)",
-                      routes[i].path);
+    if ((st = needs(e, routes[i].path, routes[i].answer, err))) return st;
     if ((st = schema_take(call, http_job_body(job), &body, err))) break;
     c.body = body;
     if ((st = whole_files(e, err))) break;

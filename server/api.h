@@ -7,6 +7,7 @@
 #include "report/documents.h"
 #include "report/known_world.h"
 #include "report/recorded.h"
+#include "report/study_live.h"
 #include "report/word.h"
 #include "http.h"
 #include "opened.h"
@@ -15,10 +16,11 @@ enum { API_TOKENS = 512 }; /* of a prompt, or as many as the model was made for 
 
 /* What `sgatlin explore` serves. Read only while the server runs, names of neurons excepted. */
 typedef struct explorer {
-  sg_model *model;                /* NULL: a graph from a file is all there is */
-  const opened *graph;            /* then */
+  sg_model *model;                /* NULL: a graph from a file is all there is, */
+  const opened *graph;            /* then; or */
+  sgi_study_view *study;          /* a study is */
   sg_tokenizer *tokenizer;        /* NULL: prompts are ids */
-  char *name;                     /* of the model, for the page; no path */
+  char *name;                     /* of the model or the study, for the page; no path */
   char *metrics;                  /* path of the run's metrics.jsonl; NULL: no run */
   sgi_record_reader *recording;   /* NULL: none */
   sgi_known_world *worlds;        /* NULL: none */
@@ -110,6 +112,7 @@ sg_status api_info(api_call *c, json_t **answer, sg_error *err);
 sg_status api_file(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err);
 sg_status api_activation(api_call *c, json_t **answer, sg_error *err);
+sg_status api_study(api_call *c, json_t **answer, sg_error *err);
 sg_status api_metrics(api_call *c, json_t **answer, sg_error *err);
 sg_status api_predict(api_call *c, json_t **answer, sg_error *err);
 sg_status api_margins(api_call *c, json_t **answer, sg_error *err);

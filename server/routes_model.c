@@ -43,12 +43,12 @@ static json_t *model_json(const api_call *c) {
 }
 
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
-  *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? so so sb sO? so}", "version", SGI_VERSION, "commit", SGI_COMMIT,
-                      "max_tokens", (json_int_t)api_most_tokens(c), "tokenizer", c->p.tokenizer != NULL, "run",
-                      c->e->metrics != NULL, "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL, "file",
-                      c->e->graph ? c->e->graph->name : NULL, "data", c->e->data ? c->e->data->name : NULL, "recording",
-                      recording_json(c->e->recording), "no_topics", no_topics(c->e), "names", c->p.model != NULL,
-                      "examples", c->e->examples, "model", model_json(c));
+  *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? ss? so so sb sO? so}", "version", SGI_VERSION, "commit",
+                      SGI_COMMIT, "max_tokens", (json_int_t)api_most_tokens(c), "tokenizer", c->p.tokenizer != NULL,
+                      "run", c->e->metrics != NULL, "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL,
+                      "file", c->e->graph ? c->e->graph->name : NULL, "study", c->e->study ? c->e->name : NULL, "data",
+                      c->e->data ? c->e->data->name : NULL, "recording", recording_json(c->e->recording), "no_topics",
+                      no_topics(c->e), "names", c->p.model != NULL, "examples", c->e->examples, "model", model_json(c));
   if (*answer && !c->e->examples && json_object_set_new(*answer, "examples", json_array())) {
     json_decref(*answer);
     *answer = NULL;
@@ -63,6 +63,19 @@ sg_status api_file(api_call *c, json_t **answer, sg_error *err) {
   if (!st && !(*answer = json_pack("{ss sO}", "name", c->e->graph->name, "file", c->e->graph->file)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return st;
+}
+
+/* Its errors name paths. */
+sg_status api_study(api_call *c, json_t **answer, sg_error *err) {
+  sg_error why = {0};
+  if (!c->e->study)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "no study was opened: start the explorer with its directory (sgatlin explore STUDY)");
+  sg_status st = sgi_study_view_look(c->e->study, api_size(c->body, "since"), answer, &why);
+  if (!st) return SG_OK;
+  if (st == SG_ERR_MEMORY) return sgi_fail(err, st, "out of memory");
+  if (c->e->warn) c->e->warn(why.text);
+  return sgi_fail(err, st, "the study can not be read; the terminal says why");
 }
 
 /* ---- metrics --------------------------------------------------------------------------------- */

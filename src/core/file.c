@@ -442,6 +442,24 @@ sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg
   return SG_OK;
 }
 
+sg_status sgi_read_part(const char *path, size_t offset, void *buffer, size_t room, size_t *got, sg_error *err) {
+  int fd;
+  sgi_file_id id;
+  *got = 0;
+  sg_status st = open_regular(path, &fd, &id, err);
+  if (st) return st;
+  bool more = offset < id.size && lseek(fd, (off_t)offset, SEEK_SET) >= 0;
+  while (more && !st && *got < room) {
+    ssize_t k = sgi_call_read(fd, (char *)buffer + *got, room - *got);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) st = sgi_fail_file(err, path, "could not read");
+    if (k <= 0) break;
+    *got += (size_t)k;
+  }
+  sgi_call_close(fd);
+  return st;
+}
+
 sg_status sgi_copy_file(const char *from, const char *to, size_t max, sg_error *err) {
   char *data = NULL;
   size_t n = 0;

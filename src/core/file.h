@@ -35,6 +35,9 @@ sg_status sgi_append_file(const char *path, const void *data, size_t n, sg_error
 /* Whole content of a regular file of at most max bytes, a NUL behind it. *data is new: sgi_free. */
 sg_status sgi_read_file(const char *path, size_t max, char **data, size_t *n, sg_error *err);
 
+/* Up to room bytes of a regular file from a byte on; *got of them, 0 behind its end. */
+sg_status sgi_read_part(const char *path, size_t offset, void *buffer, size_t room, size_t *got, sg_error *err);
+
 /* The content of a regular file of at most max bytes as another, whole or not at all. */
 sg_status sgi_copy_file(const char *from, const char *to, size_t max, sg_error *err);
 

@@ -49,6 +49,12 @@ try 3 explore "$model/model.safetensors"
 has err "expected a graph"
 empty out
 
+# A study's directory: the same.
+mkdir "$tmp/study"
+echo '{"format":1}' >"$tmp/study/study.json"
+try 3 explore "$tmp/study"; has err "study.json"; empty out
+try 2 explore "$tmp/study" --data "$tmp/empty.txt"; has err "--data needs a model"
+
 start() { # ARGUMENT...
   rm -f "$tmp/url"
   "$SGATLIN" explore "$@" >"$tmp/url" 2>"$tmp/err" </dev/null &

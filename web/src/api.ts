@@ -109,6 +109,11 @@ export function forget() {
   names.clear();
   for (const [k, a] of used) if (a.call !== "metrics") used.delete(k);
 }
+/** Calls whose answers grow: asked for again and again, never from what was kept. */
+const growing = (name: string) => name === "metrics" || name === "study";
+/** What many answers have made together, for export, in place of them. */
+export const remember = <K extends keyof Calls>(name: K, body: Asked[K], answer: Calls[K]) =>
+  note(name, body, answer);
 
 function note(name: string, body: object, answer: unknown) {
   used.set(`${name} ${JSON.stringify(body)}`, { call: name, request: body, answer });
@@ -123,7 +128,7 @@ export async function call<K extends keyof Calls>(
   piece?: Piece,
 ): Promise<Calls[K]> {
   const answer = await ask(name, body, signal, progress, piece);
-  if (!signal?.aborted) note(name, body, answer);
+  if (!signal?.aborted && name !== "study") note(name, body, answer);
   return answer;
 }
 interface Flight {
@@ -171,7 +176,7 @@ async function ask<K extends keyof Calls>(
 ): Promise<Calls[K]> {
   const text = JSON.stringify(body);
   const key = `${name} ${text}`;
-  const cache = name !== "metrics" || recorded !== null;
+  const cache = !growing(name) || recorded !== null;
   if (cache && kept.has(key)) return kept.get(key) as Calls[K];
   if (recorded)
     throw new Error(

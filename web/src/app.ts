@@ -11,7 +11,7 @@ import { help } from "./help";
 import { define, go, onChange, read } from "./state";
 import type { State } from "./state";
 import { strip } from "./strip";
-import { needsModel, openFile, withoutModel } from "./opened";
+import { needsModel, openAlone, standsAlone, withoutModel } from "./opened";
 import type { Info, Predict } from "./types";
 import type { Context, Drawing, Loaded, View } from "./view";
 import * as attention from "./view_attention";
@@ -28,6 +28,7 @@ import * as list from "./view_neurons";
 import { predictions } from "./view_predictions";
 import * as recall from "./view_recall";
 import * as steer from "./view_steer";
+import { fields as studyFields } from "./view_study";
 import { training } from "./view_training";
 import { welcome } from "./welcome";
 
@@ -62,7 +63,7 @@ const owners = [
   recall,
   steer,
 ];
-define(owners.map((v) => v.fields));
+define([...owners.map((v) => v.fields), studyFields]);
 
 const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");
 const current = () => views.find((v) => v.name === read().view) ?? predictions;
@@ -242,7 +243,7 @@ async function render() {
   panel.setAttribute("aria-busy", "true");
   try {
     const info = page.info as Info;
-    if (!info.model && view !== graph.graph) return needsModel(panel, view.title, info.file ?? "");
+    if (!info.model && !standsAlone(info, view.name)) return needsModel(panel, view.title, info);
     if (state.text === "" && view.needsPrompt) {
       page.stripOf = "";
       by("strip").replaceChildren();
@@ -344,13 +345,13 @@ async function start() {
   listen();
   try {
     page.info = await askInfo();
-    if (!page.info.model && !recorded) await openFile();
+    if (!page.info.model && !recorded) await openAlone(page.info);
   } catch (e) {
     return fail(by("view"), e);
   }
-  const { model, file, data, tokenizer } = page.info;
+  const { model, data, tokenizer } = page.info;
   if (!model) {
-    withoutModel(file ?? "");
+    withoutModel(page.info);
     return render();
   }
   document.title = `${model.name} · sgatlin`;

@@ -101,7 +101,7 @@ export function exportDialog(view: string, title: string, info: Info) {
         choice("SVG", "the view as a picture", () =>
           save(
             fileName(view, "svg"),
-            picture(`${info.model?.name ?? info.file}: ${title}`),
+            picture(`${info.model?.name ?? info.file ?? info.study}: ${title}`),
             "image/svg+xml",
           ),
         ),

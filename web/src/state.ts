@@ -12,6 +12,7 @@ import type { fields as list } from "./view_neurons";
 import type { fields as map } from "./view_map";
 import type { fields as recall } from "./view_recall";
 import type { fields as steer } from "./view_steer";
+import type { fields as study } from "./view_study";
 
 /** What all views share; each view adds its own fields (`fields` of its file). */
 const common = {
@@ -42,7 +43,8 @@ type Own = typeof circuit &
   typeof list &
   typeof map &
   typeof recall &
-  typeof steer;
+  typeof steer &
+  typeof study;
 export type State = Common & Own;
 
 let first: State = common as State;

@@ -34,6 +34,7 @@ export type Info = {
   worlds: boolean;
   facts: boolean;
   file: string | null;
+  study: string | null;
   data: string | null;
   recording: {
     positions: number;
@@ -85,6 +86,67 @@ export type Document = {
 export type GraphFile = {
   name: string;
   file: Record<string, unknown>;
+};
+export type StudyRun = {
+  name: string;
+  kind: string;
+  scale: string;
+  sweep: boolean;
+  budget: number;
+  seed: number;
+  state: "waiting" | "begun" | "done" | "diverged";
+  problem: string | null;
+  parameters: number;
+  non_embedding_parameters: number;
+  steps: number;
+  flops: number;
+  variant: number | null;
+  step: number;
+  seconds: number | null;
+  memory_bytes: number | null;
+  train_loss: number | null;
+  valid_loss: number | null;
+  standard_error: number | null;
+  perplexity: number | null;
+};
+export type StudyCurve = {
+  name: string;
+  step: (number | null)[];
+  flops: (number | null)[];
+  seconds: (number | null)[];
+  loss: (number | null)[];
+};
+export type StudyOptimum = {
+  kind: string;
+  budget: number;
+  points: number;
+  non_embedding_parameters: number;
+  loss: number;
+  inside: boolean;
+  parabola: number[] | null;
+  flops: number;
+  seconds: number;
+  memory_bytes: number;
+};
+export type Study = {
+  seen: number;
+  more: boolean;
+  asked: {
+    kinds: string[];
+    scales: string[];
+    budgets: number[];
+    seeds: number[];
+  };
+  left: number;
+  runs: StudyRun[];
+  curves: StudyCurve[];
+  optima: StudyOptimum[];
+  best_settings: {
+    kind: string;
+    variant: number | null;
+    set: string[];
+    on_an_edge: string;
+  }[];
 };
 export type Metrics = {
   lines: (Record<string, number | null>)[];
@@ -860,6 +922,9 @@ export interface Requests {
   };
   file: {
   };
+  study: {
+    since?: number;
+  };
   metrics: {
     from?: number;
   };
@@ -894,5 +959,6 @@ export interface Answers {
   documents: Documents;
   document: Document;
   file: GraphFile;
+  study: Study;
   metrics: Metrics;
 }

@@ -5,8 +5,9 @@ import { line as path } from "d3-shape";
 import { h, s, tipFor } from "./dom";
 import { call } from "./api";
 import { brief, count, exact } from "./format";
-import type { Metrics } from "./types";
+import type { Metrics, Study } from "./types";
 import type { View } from "./view";
+import * as study from "./view_study";
 
 type Line = Metrics["lines"][number];
 interface Log {
@@ -183,23 +184,27 @@ function curves(lines: Line[], layers: number) {
 
 const AGAIN = 2000; // ms between two looks at the log
 
-export const training: View<Log> = {
+export const training: View<Log | Study> = {
   name: "training",
   title: "Training run",
   needsPrompt: false,
-  about: "the run’s curves, growing as it goes",
+  about: "the run’s curves, or all runs of a study, growing as they go",
   missing: (info) =>
-    info.run
+    info.run || info.study
       ? null
       : "This model was opened from a model directory. Open its run instead, sgatlin " +
         "explore RUN, " +
         "to see its curves.",
+  controls: (c) => (c.info.study ? study.controls(c) : []),
   async load(c) {
+    if (c.info.study) return study.load(c);
     const log: Log = { lines: [], next: 0 };
     await more(log, c.signal);
     return log;
   },
-  draw(c, log) {
+  draw(c, data) {
+    if ("runs" in data) return study.draw(c, data);
+    const log = data;
     const layers = c.info.model.layers;
     const box = h("div", {}, curves(log.lines, layers));
     return {

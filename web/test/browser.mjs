@@ -9,6 +9,7 @@ import { documents, graphAlone } from "./files.mjs";
 import { dense, listing } from "./listing.mjs";
 import { reading } from "./reading.mjs";
 import { graphs, names, saving } from "./saving.mjs";
+import { study } from "./study.mjs";
 import { begin } from "./tools.mjs";
 import { everyView, views } from "./views.mjs";
 import { history, keyboard, walking } from "./walking.mjs";
@@ -49,6 +50,7 @@ const parts = {
   listing,
   dense,
   graphAlone,
+  study,
   documents: (t) => documents({ ...t, data: `${worlds}/valid.txt` }),
 };
 const only = process.env.ONLY?.split(",");
