@@ -145,16 +145,6 @@ static size_t drop_cr(char *text, size_t n) {
   return to;
 }
 
-static void note_broken(sgi_reader *r, const char *text, size_t n, uint64_t byte) {
-  size_t first = 0;
-  uint64_t broken = sgi_utf8_broken(text, n, &first);
-  if (broken && !r->notes.broken) {
-    r->notes.broken_at = byte + first;
-    sgi_note_name(r->path, r->notes.broken_file);
-  }
-  r->notes.broken += broken;
-}
-
 /* The next raw document or line without white space around it; *text NULL at the end. */
 static sg_status next_piece(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
   for (;;) {
@@ -198,13 +188,12 @@ static sg_status next_piece(sgi_reader *r, const char **text, size_t *n, sg_erro
 }
 
 /* A document of a .txt. */
-static sg_status next_text(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
-  sg_status st = next_piece(r, text, n, err);
-  if (st || !*text) return st;
-  char *own = r->text + (*text - r->text);
-  note_broken(r, own, *n, r->base + (uint64_t)(own - r->text));
-  if (r->crlf) *n = drop_cr(own, *n);
-  return SG_OK;
+static void read_text(const sgi_raw_form *f, char *piece, size_t n, uint64_t byte, sgi_raw_text *out) {
+  size_t first = 0;
+  out->broken = sgi_utf8_broken(piece, n, &first);
+  out->broken_at = byte + first;
+  out->text = piece;
+  out->n = f->crlf ? drop_cr(piece, n) : n;
 }
 
 /* ---- JSON lines ------------------------------------------------------------------------------ */
@@ -226,60 +215,87 @@ static size_t count_values(const char *text, size_t n) {
   return count;
 }
 
-static sg_status fail_field(const sgi_reader *r, const char *found, sg_error *err) {
+static sg_status fail_field(const sgi_raw_form *f, uint64_t line, json_t *object, const char *found, sg_error *err) {
   char keys[160] = "";
   const char *key;
   json_t *value;
-  json_object_foreach(r->object, key, value) {
+  json_object_foreach(object, key, value) {
     if (!json_is_string(value) || strlen(keys) + strlen(key) + 6 > sizeof keys) continue;
     strcat(strcat(strcat(keys, *keys ? ", \"" : "\""), key), "\"");
   }
   return sgi_fail(err, SG_ERR_FORMAT,
-                  "%s: line %llu: field \"%s\" is %s, expected a string; string fields of this line: %s", r->path,
-                  (unsigned long long)r->line, r->field, found, *keys ? keys : "none");
+                  "%s: line %llu: field \"%s\" is %s, expected a string; string fields of this line: %s", f->path,
+                  (unsigned long long)line, f->field, found, *keys ? keys : "none");
 }
 
-static sg_status fail_array(const sgi_reader *r, sg_error *err) {
+static sg_status fail_array(const char *path, uint64_t line, sg_error *err) {
   return sgi_fail(err, SG_ERR_FORMAT,
                   "%s: line %llu: not a JSON object but an array; expected JSON lines, one object a line (jq -c '.[]' "
                   "FILE.json > FILE.jsonl makes them)",
-                  r->path, (unsigned long long)r->line);
+                  path, (unsigned long long)line);
 }
 
-static sg_status next_line(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
-  for (;;) {
-    const char *line;
-    size_t length;
-    json_decref(r->object);
-    r->object = NULL;
-    sg_status st = next_piece(r, &line, &length, err);
-    if (st || !line) {
-      *text = NULL;
-      return st;
-    }
-    unsigned long long number = r->line;
-    if (count_values(line, length) > LINE_VALUES)
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu has more than %d values", r->path, number, LINE_VALUES);
-    json_error_t e;
-    sgi_line_mended mended = {0};
-    r->object = sgi_json_line(line, length, &mended, &e);
-    if (!r->object) {
-      if (json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, length, "a line of JSON");
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, byte %d of it: %s; expected one JSON object a line", r->path,
-                      number, e.position, e.text);
-    }
-    sgi_text_notes_mended(&r->notes, r->path, r->line, mended.broken, mended.halves);
-    if (json_is_array(r->object)) return fail_array(r, err);
-    if (!json_is_object(r->object))
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: not a JSON object; expected {\"%s\": \"...\"}", r->path,
-                      number, r->field);
-    const json_t *value = json_object_get(r->object, r->field);
-    if (!json_is_string(value)) return fail_field(r, value ? "no string" : "missing", err);
-    if (!json_string_length(value)) continue;
-    *text = json_string_value(value);
-    *n = json_string_length(value);
+static sg_status read_line(const sgi_raw_form *f, const char *line, size_t n, uint64_t number, sgi_raw_text *out,
+                           sg_error *err) {
+  unsigned long long shown = number;
+  if (count_values(line, n) > LINE_VALUES)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu has more than %d values", f->path, shown, LINE_VALUES);
+  json_error_t e;
+  sgi_line_mended mended = {0};
+  out->object = sgi_json_line(line, n, &mended, &e);
+  if (!out->object) {
+    if (json_error_code(&e) == json_error_out_of_memory) return sgi_fail_memory(err, n, "a line of JSON");
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu, byte %d of it: %s; expected one JSON object a line", f->path,
+                    shown, e.position, e.text);
+  }
+  out->broken = mended.broken, out->halves = mended.halves;
+  if (json_is_array(out->object)) return fail_array(f->path, number, err);
+  if (!json_is_object(out->object))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: line %llu: not a JSON object; expected {\"%s\": \"...\"}", f->path, shown,
+                    f->field);
+  const json_t *value = json_object_get(out->object, f->field);
+  if (!json_is_string(value)) return fail_field(f, number, out->object, value ? "no string" : "missing", err);
+  if (!json_string_length(value)) return SG_OK;
+  out->text = json_string_value(value);
+  out->n = json_string_length(value);
+  return SG_OK;
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+
+sgi_raw_form sgi_reader_form(const sgi_reader *r) { return (sgi_raw_form){r->path, r->field, r->jsonl, r->crlf}; }
+
+sg_status sgi_reader_next_raw(sgi_reader *r, sgi_raw *out, sg_error *err) {
+  const char *text;
+  *out = (sgi_raw){0};
+  if (!r->failure.code && !next_piece(r, &text, &out->n, &r->failure)) {
+    if (!text) return SG_OK;
+    out->text = r->text + (text - r->text);
+    out->byte = r->base + (uint64_t)(text - r->text);
+    out->line = r->line;
     return SG_OK;
   }
+  *out = (sgi_raw){0};
+  if (err) *err = r->failure;
+  return r->failure.code;
+}
+
+sg_status sgi_raw_read(const sgi_raw_form *f, const sgi_raw *p, sgi_raw_text *out, sg_error *err) {
+  *out = (sgi_raw_text){0};
+  if (f->jsonl) return read_line(f, p->text, p->n, p->line, out, err);
+  read_text(f, p->text, p->n, p->byte, out);
+  return SG_OK;
+}
+
+void sgi_raw_note(const sgi_raw_form *f, const sgi_raw *p, const sgi_raw_text *text, sgi_text_notes *notes) {
+  if (!text->broken && !text->halves) return;
+  if (f->jsonl) {
+    sgi_text_notes_mended(notes, f->path, p->line, text->broken, text->halves);
+    return;
+  }
+  sgi_text_notes now = {.broken = text->broken, .broken_at = text->broken_at};
+  sgi_note_name(f->path, now.broken_file);
+  sgi_text_notes_add(notes, &now);
 }
 
 const char *sgi_reader_label(const sgi_reader *r, const char *field) {
@@ -329,7 +345,7 @@ static sg_status start(sgi_reader *r, sgi_packing packing, sg_error *err) {
   for (size_t i = r->at; r->jsonl && i < r->n; i++) {
     if (is_space(r->text[i])) continue;
     r->line++;
-    if (r->text[i] == '[') return fail_array(r, err);
+    if (r->text[i] == '[') return fail_array(r->path, r->line, err);
     r->line--;
     break;
   }
@@ -366,15 +382,25 @@ void sgi_reader_keep_cr(sgi_reader *r) { r->crlf = false; }
 const sgi_text_notes *sgi_reader_notes(const sgi_reader *r) { return &r->notes; }
 
 sg_status sgi_reader_next(sgi_reader *r, const char **text, size_t *n, sg_error *err) {
+  sgi_raw_form form = sgi_reader_form(r);
+  sgi_raw p;
+  sgi_raw_text got = {0};
   *text = NULL;
   *n = 0;
-  if (!r->failure.code) {
-    sg_status st = r->jsonl ? next_line(r, text, n, &r->failure) : next_text(r, text, n, &r->failure);
-    if (!st) return SG_OK;
-    *text = NULL;
+  do {
+    json_decref(r->object);
+    r->object = NULL;
+    if (sgi_reader_next_raw(r, &p, NULL) || !p.text) break;
+    sgi_raw_read(&form, &p, &got, &r->failure);
+    r->object = got.object;
+    if (got.object || !r->failure.code) sgi_raw_note(&form, &p, &got, &r->notes);
+  } while (!r->failure.code && !got.text); /* a line with an empty text is none */
+  if (r->failure.code) {
+    if (err) *err = r->failure;
+    return r->failure.code;
   }
-  if (err) *err = r->failure;
-  return r->failure.code;
+  if (p.text) *text = got.text, *n = got.n;
+  return SG_OK;
 }
 
 sgi_reader_place sgi_reader_tell(const sgi_reader *r) { return (sgi_reader_place){r->base + r->at, r->line}; }

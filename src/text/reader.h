@@ -15,6 +15,7 @@
 #ifndef SGI_READER_H
 #define SGI_READER_H
 
+#include "core/json.h"
 #include "text/notes.h"
 #include "text/unpack.h"
 
@@ -44,6 +45,30 @@ void sgi_reader_keep_cr(sgi_reader *r);
  * the byte of the unpacked text. */
 sg_status sgi_reader_next(sgi_reader *r, const char **text, size_t *n, sg_error *err);
 
+/* Documents in two steps, of which the second may be done by many threads at once: pieces as they
+ * stand in the file, and what next makes of one. */
+typedef struct sgi_raw {
+  char *text; /* (n) a line of a .jsonl, a document of a .txt; NULL: the end of the file */
+  size_t n;
+  uint64_t byte, line; /* where it stands in the unpacked text */
+} sgi_raw;
+typedef struct sgi_raw_form { /* how pieces of a file are read; its texts are the reader's */
+  const char *path, *field;
+  bool jsonl, crlf;
+} sgi_raw_form;
+typedef struct sgi_raw_text {
+  const char *text; /* (n) in the object or the piece; NULL: none, as its string is empty */
+  size_t n;
+  json_t *object;                     /* of a .jsonl, also where it is refused: json_decref */
+  uint64_t broken, broken_at, halves; /* mended (notes.h) */
+} sgi_raw_text;
+sgi_raw_form sgi_reader_form(const sgi_reader *r);
+/* Borrowed until the next call. */
+sg_status sgi_reader_next_raw(sgi_reader *r, sgi_raw *out, sg_error *err);
+/* may change p's bytes */
+sg_status sgi_raw_read(const sgi_raw_form *f, const sgi_raw *p, sgi_raw_text *out, sg_error *err);
+void sgi_raw_note(const sgi_raw_form *f, const sgi_raw *p, const sgi_raw_text *text, sgi_text_notes *notes);
+
 /* A string field of the line that the last document stood in, by its name or a way through objects
  * ("meta.redpajama_set_name"); NULL where it has none, and for .txt. Borrowed until the next
  * call. */
@@ -69,6 +94,9 @@ sgi_stamp sgi_reader_stamp(const sgi_reader *r); /* size and time at open; the h
 sg_status sgi_text_files(const char *path, const char *field, sgi_text_notes *notes, char ***files, size_t *n,
                          sg_error *err);
 void sgi_text_files_free(char **files, size_t n); /* NULL allowed */
+/* SG_ERR_FORMAT with the names where shards of a directory are missing (shards.h), and what can be
+ * done otherwise. */
+sg_status sgi_text_whole(const char *path, const char *field, const char *otherwise, sg_error *err);
 
 /* DIR/NAME.txt, .jsonl or .ndjson, plain or packed, or the directory DIR/NAME, for a split such as
  * "train"; where there is none of them, NAME.json. Exactly one must be there: none is SG_ERR_IO,
