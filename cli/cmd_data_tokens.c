@@ -51,6 +51,7 @@ static sg_status work(const cli_call *c, watch *w, sg_tokenizer **tok, sgi_corpu
   json_t *own = NULL;
   sgi_text text = {.path = (char *)c->args[0]};
   sg_status st = sgi_text_form_of(NULL, cli_string(c, "split"), cli_string(c, "field"), &form, &own, err);
+  if (!st && !cli_flag(c, "partial")) st = sgi_text_complete(&text, &form, "go on without (--partial)", err);
   if (!st) st = sg_tokenizer_load(cli_string(c, "tokenizer"), tok, err);
   if (!st && sgi_text_end(*tok) < 0)
     st = sgi_fail(err, SG_ERR_UNSUPPORTED, "%s has no special token <|endoftext|> (or </s>) to end documents with",
@@ -76,15 +77,19 @@ static int run(const cli_call *c) {
   return st ? cli_fail(&err) : code;
 }
 
-static const cli_option options[] = {{.name = "tokenizer",
-                                      .letter = 'T',
-                                      .required = true,
-                                      .type = CLI_STRING,
-                                      .argument = "FILE",
-                                      .help = "tokenizer.json"},
-                                     CLI_FORM_OPTIONS,
-                                     CLI_JSON_OPTION,
-                                     CLI_END};
+static const cli_option options[] = {
+    {.name = "tokenizer",
+     .letter = 'T',
+     .required = true,
+     .type = CLI_STRING,
+     .argument = "FILE",
+     .help = "tokenizer.json"},
+    CLI_FORM_OPTIONS,
+    {.name = "partial",
+     .type = CLI_FLAG,
+     .help = "also where shards are missing by the numbers in the names of the others"},
+    CLI_JSON_OPTION,
+    CLI_END};
 
 const cli_command cli_data_tokens = {
     .name = "data tokens",
@@ -101,7 +106,8 @@ const cli_command cli_data_tokens = {
         "where training looks for them: beside the text (.sgatlin/), or in the user's cache where that cannot be "
         "written. Text is read 4 MB at a time, tokenised by all threads and written, so memory does not grow with it; "
         "a "
-        "stream's tokens lie in a file of $TMPDIR until the command ends.\n\n"
+        "stream's tokens lie in a file of $TMPDIR until the command ends. Of numbered files (chunk_0003.jsonl.zst, "
+        "train-00003-of-00010.jsonl) none may be missing, unless --partial says so.\n\n"
         "--json keys: documents, tokens, bytes (read, as they lie on disk; 0 where the tokens were there), seconds, "
         "cpu_seconds, threads, peak_rss_bytes.",
     .options = options,

@@ -19,7 +19,7 @@
 #include "text/reader.h"
 #include "data/data.h"
 
-enum { SGI_TOKENS_VERSION = 2, SGI_TOKENS_ENDIAN = 0x01020304 };
+enum { SGI_TOKENS_VERSION = 3, SGI_TOKENS_ENDIAN = 0x01020304 };
 #define SGI_TOKENS_MAGIC "SGTOKENS"
 
 typedef struct sgi_tokens_header {

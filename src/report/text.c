@@ -167,6 +167,10 @@ sg_status sgi_text_open(const sgi_text *t, const sg_text_form *form, const sg_to
   return sgi_corpus_documents(*out) ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: holds no document", t->path);
 }
 
+sg_status sgi_text_complete(const sgi_text *t, const sg_text_form *form, const char *otherwise, sg_error *err) {
+  return sgi_text_whole(t->path, form->field, otherwise, err);
+}
+
 void sgi_text_close(sgi_corpus *c) { sgi_corpus_close(c); }
 size_t sgi_text_documents(const sgi_corpus *c) { return sgi_corpus_documents(c); }
 uint64_t sgi_text_tokens(const sgi_corpus *c) { return sgi_corpus_tokens(c); }

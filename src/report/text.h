@@ -55,6 +55,9 @@ sg_status sgi_text_open(const sgi_text *t, const sg_text_form *form, const sg_to
 /* The same, though it may hold none. */
 sg_status sgi_text_encode(const sgi_text *t, const sg_text_form *form, const sg_tokenizer *tok, int32_t eos,
                           const sgi_text_watch *watch, sgi_corpus **out, sg_error *err);
+/* SG_ERR_FORMAT with the names where shards of a directory are missing by the numbers of the
+ * others, and what can be done otherwise. */
+sg_status sgi_text_complete(const sgi_text *t, const sg_text_form *form, const char *otherwise, sg_error *err);
 void sgi_text_close(sgi_corpus *c); /* NULL allowed */
 size_t sgi_text_documents(const sgi_corpus *c);
 uint64_t sgi_text_tokens(const sgi_corpus *c);

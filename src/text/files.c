@@ -8,6 +8,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "text/reader.h"
+#include "text/shards.h"
 
 /* ---- lists of names -------------------------------------------------------------------------- */
 
@@ -123,6 +124,7 @@ static sg_status take_directory(const char *path, const char *field, sgi_text_no
                   "%s: no text file among the %zu entries of the directory; expected files ending in %s%s%s", path,
                   entries.n, SGI_TEXT_ENDINGS, *now.passed_why ? "; " : "", now.passed_why);
   free_names(&entries);
+  if (!st) st = sgi_shards_missing(files->at, files->n, &now, err);
   if (notes && !st) sgi_text_notes_add(notes, &now);
   return st;
 }
@@ -149,6 +151,19 @@ sg_status sgi_text_files(const char *path, const char *field, sgi_text_notes *no
   }
   *out = files.at, *n = files.n;
   return SG_OK;
+}
+
+sg_status sgi_text_whole(const char *path, const char *field, const char *otherwise, sg_error *err) {
+  sgi_text_notes notes = {0};
+  char **files;
+  size_t n;
+  sg_status st = sgi_text_files(path, field, &notes, &files, &n, err);
+  if (st) return st;
+  sgi_text_files_free(files, n);
+  if (!notes.missing) return SG_OK;
+  return sgi_fail(err, SG_ERR_FORMAT, "%s: %llu %s missing by the numbers of the others: %s; fetch %s, or %s", path,
+                  (unsigned long long)notes.missing, notes.missing == 1 ? "shard is" : "shards are",
+                  notes.missing_names, notes.missing == 1 ? "it" : "them", otherwise);
 }
 
 /* ---- splits ---------------------------------------------------------------------------------- */

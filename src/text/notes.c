@@ -26,9 +26,11 @@ void sgi_text_notes_add(sgi_text_notes *all, const sgi_text_notes *more) {
     memcpy(all->halves_file, more->halves_file, sizeof all->halves_file);
   }
   if (!all->passed && more->passed) memcpy(all->passed_names, more->passed_names, sizeof all->passed_names);
+  if (!all->missing && more->missing) memcpy(all->missing_names, more->missing_names, sizeof all->missing_names);
   if (!*all->passed_why) memcpy(all->passed_why, more->passed_why, sizeof all->passed_why);
   all->broken += more->broken;
   all->halves += more->halves;
+  all->missing += more->missing;
   all->passed += more->passed;
   all->passed_bytes += more->passed_bytes;
 }
@@ -73,4 +75,9 @@ void sgi_text_notes_say(const sgi_text_notes *n, sgi_say say, void *user) {
     say(user, text);
   }
   if (n->passed) say_passed(n, say, user);
+  if (n->missing) {
+    snprintf(text, sizeof text, "%llu %s missing by the numbers of the others: %s", (unsigned long long)n->missing,
+             n->missing == 1 ? "shard is" : "shards are", n->missing_names);
+    say(user, text);
+  }
 }

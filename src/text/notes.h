@@ -14,9 +14,10 @@ typedef struct sgi_text_notes {
   uint64_t broken_at, broken_line; /* the first: byte of its file's unpacked text; line of a .jsonl, else 0 */
   uint64_t halves, halves_line;    /* halves of surrogate pairs in JSON strings, each U+FFFD now; line of the first */
   uint64_t passed, passed_bytes;   /* entries of directories that were not read */
+  uint64_t missing;                /* files that their neighbours' numbers speak of (shards.h) */
   char broken_file[SGI_NOTE_NAME], halves_file[SGI_NOTE_NAME];
-  char passed_names[SGI_NOTE_WHY]; /* some of them */
-  char passed_why[SGI_NOTE_WHY];   /* of the first that looked like text; "" for none */
+  char passed_names[SGI_NOTE_WHY], missing_names[SGI_NOTE_WHY]; /* some of them */
+  char passed_why[SGI_NOTE_WHY];                                /* of the first that looked like text; "" for none */
 } sgi_text_notes;
 
 /* Adds the counts; what was first in all stays first. */

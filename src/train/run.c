@@ -54,6 +54,7 @@ static sg_status load_config(sgi_run *run, sg_error *err) {
     json_object_del(o, "run");
     st = sgi_assign(&a, "data.line_ends", "as-is", path, err); /* unless it says otherwise */
     if (!st) st = sgi_assign(&a, "data.held_out", "0", path, err);
+    if (!st) st = sgi_assign(&a, "data.missing_shards", "allow", path, err);
     if (!st) st = sgi_assign(&a, "train.parts", "1", path, err);
   }
   if (!st) st = sgi_assign_json(&a, o, path, err);
@@ -253,9 +254,18 @@ static sg_status part_file(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
+/* Before anything is made of the text. */
+static sg_status refuse_gaps(const sgi_run *run, const char *path, sg_error *err) {
+  const sgi_settings *s = &run->settings;
+  if (!path || strcmp(s->missing_shards, "refuse")) return SG_OK;
+  return sgi_text_whole(path, s->field, "train without (--set data.missing_shards=allow)", err);
+}
+
 static sg_status open_data(sgi_run *run, const char *given_tokenizer, sg_error *err) {
   char *train = NULL, *valid = NULL;
   sg_status st = find_texts(run, &train, &valid, err);
+  if (!st) st = refuse_gaps(run, train, err);
+  if (!st) st = refuse_gaps(run, valid, err);
   if (!st) st = get_tokenizer(run, given_tokenizer, train, err);
   if (!st) st = take_ids(run, err);
   if (!st) st = open_corpus(run, train, "tokenising the training text", &run->train, err);

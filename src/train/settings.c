@@ -82,6 +82,8 @@ static const key table[] = {
      "pad: one document a row; pack: one behind the other; auto: pack where documents are long"},
     {"data.split", TEXT, AT(split), 0, 0, "documents of .txt end at: endoftext or blank-lines"},
     {"data.line_ends", TEXT, AT(line_ends), 0, 0, ".txt with lines that end in CRLF: lf (read as if in LF) or as-is"},
+    {"data.missing_shards", TEXT, AT(missing_shards), 0, 0,
+     "numbered files of a directory that are not there: refuse or allow"},
     {"data.held_out", REAL, AT(held_out), 0, 0.5, "part of a single file that is held out, from its end; 0: none"},
     {"data.field", TEXT, AT(field), 0, 0, "string field of .jsonl lines"},
     {"tokenizer.vocab_size", SIZE, AT(tokenizer_vocab_size), 0, 1 << 24,
@@ -292,6 +294,7 @@ static sg_status start(sgi_settings *s, const sgi_assignments *a, sg_error *err)
   snprintf(s->split, sizeof s->split, "endoftext");
   snprintf(s->field, sizeof s->field, "text");
   snprintf(s->line_ends, sizeof s->line_ends, "lf");
+  snprintf(s->missing_shards, sizeof s->missing_shards, "refuse");
   s->held_out = 0.05;
   return SG_OK;
 }
@@ -335,6 +338,7 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
     st = sgi_fail(err, SG_ERR_ARG, "train.precision is \"%s\": choose float32, bf16 or auto", s->precision);
   if (!st) st = one_of("data.split", s->split, "endoftext", "blank-lines", err);
   if (!st) st = one_of("data.line_ends", s->line_ends, "lf", "as-is", err);
+  if (!st) st = one_of("data.missing_shards", s->missing_shards, "refuse", "allow", err);
   if (!st) st = sgi_schedule_find(s->schedule, &kind, err);
   if (st) return st;
   sg_config *c = &s->model;

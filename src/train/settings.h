@@ -30,12 +30,13 @@ typedef struct sgi_settings {
   uint64_t warmup_steps;
   double decay_fraction;
 
-  char rows[SGI_SETTING_TEXT];      /* "pad" or "pack"; "auto": as the text is, settled when the run starts */
-  char split[SGI_SETTING_TEXT];     /* "endoftext" or "blank-lines" */
-  char field[SGI_SETTING_TEXT];     /* of .jsonl lines */
-  char line_ends[SGI_SETTING_TEXT]; /* of .txt: "lf", or "as-is" as runs have it that do not say */
-  double held_out;                  /* part of a single file's end that is held out; runs that do not say: 0 */
-  size_t tokenizer_vocab_size;      /* of a tokenizer trained for the run; 0: the preset's */
+  char rows[SGI_SETTING_TEXT];           /* "pad" or "pack"; "auto": as the text is, settled when the run starts */
+  char split[SGI_SETTING_TEXT];          /* "endoftext" or "blank-lines" */
+  char field[SGI_SETTING_TEXT];          /* of .jsonl lines */
+  char line_ends[SGI_SETTING_TEXT];      /* of .txt: "lf", or "as-is" as runs have it that do not say */
+  char missing_shards[SGI_SETTING_TEXT]; /* "refuse", or "allow" as runs have it that do not say */
+  double held_out;                       /* part of a single file's end that is held out; runs that do not say: 0 */
+  size_t tokenizer_vocab_size;           /* of a tokenizer trained for the run; 0: the preset's */
 
   uint64_t eval_every, checkpoint_every; /* steps; 0: only at the end */
   size_t eval_batches;                   /* held-out batches of one evaluation; 0: all */

@@ -146,6 +146,26 @@ mv "$tmp/empty/valid.txt" "$tmp/empty/train.txt"
 try 3 train --data "$tmp/empty" -o "$tmp/erun" $tiny
 has err "train.txt: holds no document"
 
+# Shards that are missing by the numbers of the others: refused by name before anything is made, allowed where that is said.
+mkdir -p "$tmp/gap/train"
+for i in 0000 0001 0003; do printf '{"text":"shard %s"}\n' $i >"$tmp/gap/train/chunk_$i.jsonl"; done
+printf '{"text":"v"}\n' >"$tmp/gap/valid.jsonl"
+try 3 train --data "$tmp/gap" -o "$tmp/gaprun" $tiny --set train.batch_size=1
+has err "gap/train: 1 shard is missing by the numbers of the others: chunk_0002.jsonl"; has err "data.missing_shards=allow"
+[ ! -e "$tmp/gaprun/config.json" ] || bad "a run was begun"
+try 0 train --data "$tmp/gap" -o "$tmp/gaprun" $tiny --set train.batch_size=1 --set data.missing_shards=allow
+has err "1 shard is missing"
+try 3 data tokens "$tmp/gap/train" -T "$tmp/gaprun/tokenizer.json"; has err "chunk_0002.jsonl"; has err "--partial"
+try 0 data tokens "$tmp/gap/train" -T "$tmp/gaprun/tokenizer.json" --partial; has err "1 shard is missing"
+for i in 1 2 4; do printf '{"text":"shard %s"}\n' $i >"$tmp/gap/train/part-0000$i-of-00004.jsonl"; done
+try 3 data tokens "$tmp/gap/train" -T "$tmp/gaprun/tokenizer.json"
+has err "2 shards are missing"; has err "part-00003-of-00004.jsonl"
+try 2 train --data "$tmp/gap" -o "$tmp/x" $tiny --set data.missing_shards=maybe; has err "data.missing_shards"
+# A run that was begun before goes on as it was.
+cp -r "$tmp/gaprun" "$tmp/oldgap" && sed -i '/"missing_shards"/d' "$tmp/oldgap/config.json"
+rm "$tmp/gap/train"/part-*
+try 0 train --resume -o "$tmp/oldgap"
+
 # A copy that was cut: the file and where it ends.
 gzip -c "$tmp/lf.txt" | head -c 100 >"$tmp/cut.txt.gz"
 zstd -qc "$tmp/lf.txt" | head -c 100 >"$tmp/cut.txt.zst"

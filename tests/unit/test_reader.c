@@ -566,6 +566,63 @@ static void passed_over(void **state) {
   assert_non_null(strstr(err.text, "z.json"));
 }
 
+/* What the names of a directory say is missing. */
+static void missing(void **state) {
+  (void)state;
+  static const struct {
+    const char *names, *missing; /* with spaces between */
+    uint64_t count;
+  } all[] = {
+      {"chunk_0.txt chunk_1.txt chunk_2.txt", "", 0},
+      {"chunk_0.txt chunk_1.txt.zst chunk_3.jsonl.gz", "chunk_2.jsonl.gz", 1},
+      {"chunk_8.txt chunk_9.txt chunk_11.txt", "chunk_10.txt", 1},
+      {"c_0008.txt c_0009.txt c_0011.txt", "c_0010.txt", 1},
+      {"c_0001.txt c_0002.txt c_0003.txt c_0008.txt c_0009.txt c_0010.txt c_0011.txt c_0014.txt",
+       "c_0004.txt, c_0005.txt, c_0006.txt, c_0007.txt, ...", 6},
+      {"1998.txt 2003.txt 2011.txt", "", 0}, /* years */
+      {"a1.txt a3.txt", "", 0},              /* too few to be a family */
+      {"a1.txt b2.txt c4.txt", "", 0},       /* none of a name */
+      {"plain.txt other.txt", "", 0},
+      {"t-00000-of-00003.txt t-00001-of-00003.txt t-00002-of-00003.txt", "", 0},
+      {"t-00001-of-00003.txt t-00002-of-00003.txt t-00003-of-00003.txt", "", 0},
+      {"t-00000-of-00003.txt t-00002-of-00003.txt", "t-00001-of-00003.txt", 1},
+      {"t-00000-of-00003.txt", "t-00001-of-00003.txt, t-00002-of-00003.txt", 2},
+      {"t-00003-of-00003.txt", "t-00001-of-00003.txt, t-00002-of-00003.txt", 2},
+      {"t-00001-of-00003.txt", "t-00000-of-00003.txt, t-00002-of-00003.txt", 2},
+      {"a-1-of-2.x.txt a-0-of-2.x.txt b-0-of-2.txt", "b-1-of-2.txt", 1},
+      {"t-0-of-900000000000000000.txt",
+       "t-1-of-900000000000000000.txt, t-2-of-900000000000000000.txt, t-3-of-900000000000000000.txt, "
+       "t-4-of-900000000000000000.txt, ...",
+       899999999999999999u},
+      {"t-5-of-3.txt u-1-of-0.txt of-3.txt -of-3.txt 123456789012345678901.txt", "", 0},
+      {"a1.txt a01.txt a2.txt a4.txt", "a3.txt", 1},
+  };
+  char path[64];
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    char names[300];
+    snprintf(path, sizeof path, "ms%zu", i);
+    assert_int_equal(mkdir(scratch_path(path), 0700), 0);
+    strcpy(names, all[i].names);
+    for (char *name = strtok(names, " "); name; name = strtok(NULL, " ")) {
+      char file[128];
+      snprintf(file, sizeof file, "%s/%s", path, name);
+      scratch_text(file, "x");
+    }
+    char **files;
+    size_t n;
+    sg_error err = {0};
+    sgi_text_notes notes = {0};
+    assert_int_equal(sgi_text_files(scratch_path(path), NULL, &notes, &files, &n, &err), SG_OK);
+    sgi_text_files_free(files, n);
+    if (notes.missing != all[i].count || strcmp(notes.missing_names, all[i].missing))
+      fail_msg("%s: %llu missing: \"%s\", expected %llu: \"%s\"", all[i].names, (unsigned long long)notes.missing,
+               notes.missing_names, (unsigned long long)all[i].count, all[i].missing);
+    sg_status st = sgi_text_whole(scratch_path(path), NULL, "do without", &err);
+    assert_int_equal(st, all[i].count ? SG_ERR_FORMAT : SG_OK);
+    if (st) assert_non_null(strstr(err.text, "or do without"));
+  }
+}
+
 /* CRLF in .txt is LF, at marks, at blank lines and inside; as it is where asked. */
 static void line_ends(void **state) {
   (void)state;
@@ -623,7 +680,7 @@ int main(void) {
       cmocka_unit_test(long_text),    cmocka_unit_test(damaged),    cmocka_unit_test(not_text),
       cmocka_unit_test(directories),  cmocka_unit_test(splits),     cmocka_unit_test(memory_out),
       cmocka_unit_test(mended_lines), cmocka_unit_test(endings),    cmocka_unit_test(passed_over),
-      cmocka_unit_test(line_ends),    cmocka_unit_test(streams),
+      cmocka_unit_test(missing),      cmocka_unit_test(line_ends),  cmocka_unit_test(streams),
   };
   scratch_begin();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
