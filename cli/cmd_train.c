@@ -1,4 +1,5 @@
 /* cmd_train.c: from text to a trained model. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,6 +157,11 @@ static json_t *plan_json(const sgi_run *run, double seconds) {
                         (json_int_t)p->train_documents, "train_tokens", (json_int_t)p->train_tokens, "valid_documents",
                         (json_int_t)p->valid_documents, "seconds", sgi_report_real(seconds));
   add_rows(o, run);
+  size_t weights, bytes;
+  sgi_run_pools(run, &weights, &bytes);
+  if (!weights) return o;
+  json_object_set_new(o, "pool_weights", json_integer((json_int_t)weights));
+  json_object_set_new(o, "pool_bytes", json_integer((json_int_t)bytes));
   return o;
 }
 
@@ -186,6 +192,8 @@ static int finished(const cli_call *c, const sgi_run *run, const char *directory
     json_object_set_new(o, "perplexity", sgi_report_real(e->perplexity));
     json_object_set_new(o, "accuracy", sgi_report_real(e->accuracy));
   }
+  double held = sgi_run_loss_with_buffer(run);
+  if (!isnan(held)) json_object_set_new(o, "loss_with_buffer", sgi_report_real(held));
   return cli_json(o);
 }
 

@@ -2,28 +2,14 @@
 
 #include <math.h>
 
-/* Finaliser of splitmix64: every input bit reaches every output bit. */
-static uint64_t mix(uint64_t x) {
-  x ^= x >> 30;
-  x *= UINT64_C(0xbf58476d1ce4e5b9);
-  x ^= x >> 27;
-  x *= UINT64_C(0x94d049bb133111eb);
-  return x ^ x >> 31;
-}
-
-static const uint64_t STEP = UINT64_C(0x9e3779b97f4a7c15);
-
 sgi_rng sgi_rng_make(uint64_t seed, uint64_t stream, uint64_t sub) {
-  uint64_t key = mix(seed + STEP);
-  key = mix(key ^ (stream + 1) * UINT64_C(0xd1342543de82ef95));
-  key = mix(key ^ (sub + 1) * UINT64_C(0xaf251af3b0f025b5));
+  uint64_t key = sgi_rng_mix(seed + SGI_RNG_STEP);
+  key = sgi_rng_mix(key ^ (stream + 1) * UINT64_C(0xd1342543de82ef95));
+  key = sgi_rng_mix(key ^ (sub + 1) * UINT64_C(0xaf251af3b0f025b5));
   return (sgi_rng){.key = key};
 }
 
-/* Two rounds, so that neighbouring keys and counters do not meet on one line of splitmix. */
-uint64_t sgi_rng_at(const sgi_rng *r, uint64_t counter) {
-  return mix(mix(counter * STEP + r->key) + (r->key << 1 | 1));
-}
+uint64_t sgi_rng_at(const sgi_rng *r, uint64_t counter) { return sgi_rng_word(r->key, counter); }
 
 uint64_t sgi_rng_next(sgi_rng *r) { return sgi_rng_at(r, r->counter++); }
 

@@ -11,6 +11,7 @@ enum {
   SGI_STREAM_SHUFFLE = 2,
   SGI_STREAM_SAMPLE = 3,
   SGI_STREAM_WORLDS = 4,
+  SGI_STREAM_INT4 = 5,
   SGI_STREAM_PRUNE = 7,
   SGI_STREAM_STUDY = 8,
   SGI_STREAM_ROTATION = 9,
@@ -23,6 +24,21 @@ typedef struct sgi_rng {
   uint64_t key;     /* mixed from seed, stream and sub */
   uint64_t counter; /* next draw */
 } sgi_rng;
+
+/* Finaliser of splitmix64: every input bit reaches every output bit. */
+static inline uint64_t sgi_rng_mix(uint64_t x) {
+  x ^= x >> 30;
+  x *= UINT64_C(0xbf58476d1ce4e5b9);
+  x ^= x >> 27;
+  x *= UINT64_C(0x94d049bb133111eb);
+  return x ^ x >> 31;
+}
+#define SGI_RNG_STEP UINT64_C(0x9e3779b97f4a7c15)
+/* Draw `counter` of a stream's key. Two rounds, so that neighbouring keys and counters do not meet
+ * on one line of splitmix. */
+static inline uint64_t sgi_rng_word(uint64_t key, uint64_t counter) {
+  return sgi_rng_mix(sgi_rng_mix(counter * SGI_RNG_STEP + key) + (key << 1 | 1));
+}
 
 sgi_rng sgi_rng_make(uint64_t seed, uint64_t stream, uint64_t sub);
 uint64_t sgi_rng_at(const sgi_rng *r, uint64_t counter); /* 64 random bits, without advancing */

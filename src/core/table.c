@@ -45,6 +45,17 @@ sg_status sgi_table_add_state(sgi_table *t, const char *prefix, const char *name
   return SG_OK;
 }
 
+void sgi_table_set_aside(sgi_table *t) {
+  size_t at = 0;
+  for (size_t i = 0; i < t->count; i++) {
+    sgi_row *r = &t->rows[i];
+    r->aside = r->pool;
+    r->offset = at;
+    at = (at + sgi_row_floats(r) + 15) / 16 * 16;
+  }
+  t->floats = at;
+}
+
 ptrdiff_t sgi_table_find(const sgi_table *t, const char *name) {
   for (size_t i = 0; i < t->count; i++)
     if (!strcmp(t->rows[i].name, name)) return (ptrdiff_t)i;

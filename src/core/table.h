@@ -26,6 +26,10 @@ typedef struct sgi_row {
    * that computes */
   bool stored;
   bool state; /* statistics that a forward pass of training moves: no parameter, no gradient, not optimised */
+  /* rows of neurons of which a token chooses a few: training may keep them as int4
+   * (model/pools.h) */
+  bool pool;
+  bool aside; /* a pool that lies outside the arena */
 } sgi_row;
 
 typedef struct sgi_table {
@@ -41,6 +45,10 @@ sg_status sgi_table_add(sgi_table *t, const char *prefix, const char *name, cons
 /* The same for state: float32, without decay. */
 sg_status sgi_table_add_state(sgi_table *t, const char *prefix, const char *name, const size_t dims[SGI_MAX_DIMS],
                               sgi_init init, sg_error *err);
+/* Pools take no place in an arena from now on: offsets and floats are those of what is left. */
+void sgi_table_set_aside(sgi_table *t);
+/* Floats that a row has in an arena. */
+static inline size_t sgi_row_floats(const sgi_row *r) { return r->aside ? 0 : r->count; }
 #define SGI_DIMS(...) ((const size_t[SGI_MAX_DIMS]){__VA_ARGS__})
 
 /* Row index by full name, or -1. */

@@ -58,11 +58,26 @@ typedef struct sgi_routes {
   size_t channels, parts, units, top_k;
 } sgi_routes;
 
+/* Who takes the gradient of a tensor row by row, in the place of an arena: rows of a pool that a
+ * batch has chosen are summed one at a time, and need no gradient as large as the pool. */
+typedef struct sgi_row_sink {
+  size_t block; /* rows that a thread takes at a time */
+  int threads;  /* at most so many sum at once */
+  void *user;
+  /* On one thread, before rows are summed: entry numbers [start[f], start[f + 1]) are those of row
+   * f of `rows`. */
+  void (*begin)(void *user, const uint32_t *start, size_t rows);
+  float *(*row)(void *user, size_t f);            /* (width) that the row's entries are added to */
+  void (*done)(void *user, size_t f, float *sum); /* all of them are in */
+} sgi_row_sink;
+
 /* One call of a layer's feedforward on n token rows. */
 typedef struct sgi_ffn_call {
   const sg_config *config;
   const sgi_weight *const *w; /* the layer's tensors, in the order of ops->tensors */
   float *const *dw;           /* backward only: gradients in the same order; every one is added to */
+  /* likewise, of pools without a gradient in dw; NULL: none, or the tensor's is NULL */
+  const sgi_row_sink *const *sink;
   size_t n;
   sgi_arena saved;    /* the layer's block: forward fills it, backward reads it */
   sgi_arena shared;   /* the router's block of the layer's group: its first layer fills it, all read it */

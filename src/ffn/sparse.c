@@ -1,5 +1,6 @@
 #include "ffn/sparse.h"
 
+#include <omp.h>
 #include <string.h>
 
 #include "math/kernels.h"
@@ -169,5 +170,25 @@ void sgi_sparse_scatter(const sgi_sparse *s, sgi_profile *profile, float *dw, co
     for (uint32_t e = from; e < to; e++) sorted->coef[e] = value[sorted->slot[e]];
     kern->gather_axpy(dw + f * D, x, sorted->token + from, sorted->coef + from, to - from, D);
   }
+  count(s, profile, began);
+}
+
+void sgi_sparse_scatter_rows(const sgi_sparse *s, sgi_profile *profile, const sgi_row_sink *sink,
+                             const sgi_sparse_sorted *sorted, const float *value, const float *x) {
+  const sgi_kernels *kern = sgi_kernel_table();
+  size_t neurons = pools(s) * s->pool, D = s->D;
+  int most = omp_get_max_threads(), threads = most < sink->threads ? most : sink->threads;
+  double began = sgi_work_begin(profile);
+  sink->begin(sink->user, sorted->start, neurons);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+  for (size_t b = 0; b < neurons; b += sink->block)
+    for (size_t f = b; f < b + sink->block && f < neurons; f++) {
+      uint32_t from = sorted->start[f], to = sorted->start[f + 1];
+      if (from == to) continue;
+      for (uint32_t e = from; e < to; e++) sorted->coef[e] = value[sorted->slot[e]];
+      float *sum = sink->row(sink->user, f);
+      kern->gather_axpy(sum, x, sorted->token + from, sorted->coef + from, to - from, D);
+      sink->done(sink->user, f, sum);
+    }
   count(s, profile, began);
 }

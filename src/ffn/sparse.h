@@ -44,5 +44,8 @@ void sgi_sparse_sort(const sgi_sparse *s, sgi_profile *profile, const int32_t *i
 /* dw[c, index] += value * x, one thread per neuron, tokens in order. */
 void sgi_sparse_scatter(const sgi_sparse *s, sgi_profile *profile, float *dw, const sgi_sparse_sorted *sorted,
                         const float *value, const float *x);
+/* The same sums to a sink, neuron by neuron. */
+void sgi_sparse_scatter_rows(const sgi_sparse *s, sgi_profile *profile, const sgi_row_sink *sink,
+                             const sgi_sparse_sorted *sorted, const float *value, const float *x);
 
 #endif

@@ -78,6 +78,7 @@ sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *
   double sigma = 1 / sqrt((double)F);
   sg_status st = sgi_table_add(t, prefix, "experts.w_in", dims, true, SGI_INIT_LECUN, sigma, err);
   if (!st) st = sgi_table_add(t, prefix, "experts.w_out", dims, true, SGI_INIT_LECUN, sigma, err);
+  for (size_t i = 1; i <= 2 && !st; i++) t->rows[t->count - i].pool = true;
   if (!st) st = router_of(c)->tensors(c, prefix, t, err);
   return st ? st : sgi_jump_tensors(c, prefix, t, err);
 }
@@ -161,6 +162,17 @@ void sgi_sparse_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
+/* A pool's gradient: to the arena, or row by row to whoever takes it. Nothing reads the pool
+ * afterwards in this pass. */
+static void add_gradient(const sgi_ffn_call *call, size_t pool, const sgi_sparse *s, const sgi_sparse_sorted *sorted,
+                         const float *value, const float *x) {
+  const sgi_row_sink *sink = call->sink ? call->sink[pool] : NULL;
+  if (sink)
+    sgi_sparse_scatter_rows(s, call->scratch.profile, sink, sorted, value, x);
+  else
+    sgi_sparse_scatter(s, call->scratch.profile, call->dw[pool], sorted, value, x);
+}
+
 /* With a = x . w_in, v = gate(s, a): dv = dy . w_out; da, ds by the gate; dw_out += v dy; dw_in +=
  * da x; dx = sum da w_in + the router's part of ds. */
 sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
@@ -187,8 +199,8 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
   sgi_sparse_sum(&s, profile, dx, call->w[W_IN], k.index, w.dvalue);
   sgi_profile_stage(profile, "neurons, weight gradients");
   sgi_sparse_sort(&s, profile, k.index, &w.sorted);
-  sgi_sparse_scatter(&s, profile, call->dw[W_OUT], &w.sorted, k.value, dy);
-  sgi_sparse_scatter(&s, profile, call->dw[W_IN], &w.sorted, w.dvalue, x);
+  add_gradient(call, W_OUT, &s, &w.sorted, k.value, dy);
+  add_gradient(call, W_IN, &s, &w.sorted, w.dvalue, x);
   return sgi_router_backward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + ROUTER, call->dw + ROUTER,
                              x, k.index, w.dscore, dx);
 }

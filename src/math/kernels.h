@@ -16,6 +16,21 @@ typedef struct sgi_adamw_step {
   float grad_scale, lr, decay, bias1, bias2, beta1, beta2, eps;
 } sgi_adamw_step;
 
+/* One row of weights trained as int4 (train/int4.h): a step of weight e is g[e] * factor, cut to
+ * +-substeps; its random bits are those of element + e of the tensor, whose words begin with
+ * base. */
+typedef struct sgi_int4_row {
+  float factor;
+  int substeps;
+  uint64_t key, base, element;
+} sgi_int4_row;
+/* Added to: weights that moved a level, that were to leave -7 .. 7, how many more stand at +-7 than
+ * before. Assigned: the sum of g times the levels before. */
+typedef struct sgi_int4_moved {
+  int64_t steps, saturated, at_end;
+  double dot;
+} sgi_int4_moved;
+
 /* Types of weights that are decoded while they are read; int4 has column 2k in the low nibble of
  * byte k and 2k + 1 in the high one. */
 typedef enum sgi_stored_type {
@@ -115,6 +130,9 @@ typedef struct sgi_kernels {
   double (*sum_squares)(const float *x, size_t n);
   /* AdamW on n floats: g is scaled first and left 0 (docs/method.md, optimizer). */
   void (*adamw)(float *w, float *g, float *m, float *v, size_t n, const sgi_adamw_step *s);
+
+  /* Levels q and what their buffers hold, two to a byte; g (n) are finite. */
+  void (*int4_row)(uint8_t *q, uint8_t *a, const float *g, size_t n, const sgi_int4_row *r, sgi_int4_moved *moved);
 
   sgi_stored_kernels stored[SGI_STORED];
   /* gather_dot and gather_axpy of rows of bf16. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/half.h"
+#include "core/rng.h"
 #include "math/kernels.h"
 #include "math/quantise.h"
 
@@ -318,6 +319,7 @@ static void adamw(float *w, float *g, float *m, float *v, size_t n, const sgi_ad
 
 #include "math/kernels_gather.h"
 #include "math/kernels_gates.h"
+#include "math/kernels_int4.h"
 #include "math/kernels_route.h"
 #include "math/kernels_stored.h"
 
@@ -355,6 +357,7 @@ const sgi_kernels SGI_KERNELS_NAME = {
     .argmax = argmax,
     .sum_squares = sum_squares,
     .adamw = adamw,
+    .int4_row = int4_row,
     .stored = {[SGI_STORED_BF16] = {dot_bf16, axpy_bf16, decode_bf16},
                [SGI_STORED_F16] = {dot_f16, axpy_f16, decode_f16},
                [SGI_STORED_INT8] = {dot_int8, axpy_int8, decode_int8},

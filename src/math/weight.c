@@ -43,6 +43,10 @@ static const char *row_of(const sgi_weight *w, size_t row) {
 /* The bytes before element d; d is even where two share one. */
 static size_t bytes_to(const sgi_weight *w, size_t d) { return sgi_weight_traits(w->dtype)->bytes(d); }
 
+static const char *finer_of(const sgi_weight *w, size_t row) {
+  return (const char *)w->finer + row * sgi_weight_traits(w->dtype)->bytes(w->width);
+}
+
 /* A stretch of a row under one scale. */
 typedef struct stretch {
   size_t from, to; /* elements */
@@ -62,10 +66,12 @@ static void stored_row(float *out, const sgi_weight *w, size_t row, size_t first
     size_t to = s.to < end ? s.to : end;
     if (w->dtype == SGI_U8 && d % 2) { /* begins within a byte */
       out[d - first] = (float)sgi_int4_at(data, d) * s.scale;
+      if (w->finer) out[d - first] += (float)sgi_int4_at(finer_of(w, row), d) * (s.scale * w->finer_part);
       d++;
       continue;
     }
     k->decode(out + (d - first), data + bytes_to(w, d), s.scale, to - d);
+    if (w->finer) k->axpy(out + (d - first), finer_of(w, row) + bytes_to(w, d), s.scale * w->finer_part, to - d);
     d = to;
   }
 }
@@ -83,6 +89,7 @@ static float stored_dot_row(const sgi_weight *w, size_t row, const float *x) {
   for (size_t d = 0; d < w->width;) {
     stretch s = stretch_at(w, row, d);
     sum += s.scale * k->dot(data + bytes_to(w, d), x + d, s.to - d);
+    if (w->finer) sum += s.scale * w->finer_part * k->dot(finer_of(w, row) + bytes_to(w, d), x + d, s.to - d);
     d = s.to;
   }
   return sum;
@@ -94,6 +101,7 @@ static void stored_axpy_row(float *y, const sgi_weight *w, size_t row, float a) 
   for (size_t d = 0; d < w->width;) {
     stretch s = stretch_at(w, row, d);
     k->axpy(y + d, data + bytes_to(w, d), a * s.scale, s.to - d);
+    if (w->finer) k->axpy(y + d, finer_of(w, row) + bytes_to(w, d), a * s.scale * w->finer_part, s.to - d);
     d = s.to;
   }
 }
@@ -175,6 +183,7 @@ sgi_weight sgi_weight_rows(const sgi_weight *w, size_t first, size_t rows) {
   part.rows = rows;
   part.data = row_of(w, first);
   if (w->scale) part.scale = w->scale + first * sgi_weight_groups(w);
+  if (w->finer) part.finer = finer_of(w, first);
   return part;
 }
 

@@ -20,6 +20,10 @@ typedef struct sgi_weight {
   /* bf16, a copy that a model is trained with: products take their other operand in bf16, too
    * (bf16.h) */
   bool rounds;
+  /* int4 with what a buffer beside it holds (train/int4.h), bytes like data's; else NULL: an
+   * element is (q + finer_part * its number) * scale */
+  const void *finer;
+  float finer_part;
 } sgi_weight;
 
 typedef struct sgi_dtype_traits {

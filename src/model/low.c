@@ -20,7 +20,7 @@ static bool chooses(const char *name) {
 static sgi_weight weight_of(const sg_model *low, size_t row) {
   const sgi_row *r = &low->table.rows[row];
   sgi_weight w = low->master->weights[row];
-  if (!r->stored || chooses(r->name)) return w;
+  if (!r->stored || r->aside || chooses(r->name)) return w;
   w.dtype = SGI_BF16;
   w.data = low->halves + r->offset;
   w.rounds = true;
@@ -32,6 +32,7 @@ sg_status sgi_low_create(const sg_model *m, sg_model **out, sg_error *err) {
   if (st) return st;
   sg_model *low = *out;
   low->master = m;
+  if (m->pools) sgi_table_set_aside(&low->table);
   low->halves = sgi_alloc(sgi_low_bytes(m->table.floats));
   if (!low->halves) {
     sg_model_free(low);

@@ -1,6 +1,7 @@
 /* low.h: what a model in bf16 is trained with (docs/method.md, precision): the same layers on bf16
  * copies of the maps and pools, which are made of the float32 masters once a step. Gains, biases
- * and what chooses units (routers, gates) are the masters themselves. */
+ * and what chooses units (routers, gates) are the masters themselves, and so are pools kept as
+ * int4. */
 #ifndef SGI_LOW_H
 #define SGI_LOW_H
 

@@ -9,6 +9,7 @@
 #include "core/safetensors.h"
 #include "model/config.h"
 #include "model/finite.h"
+#include "model/pools.h"
 #include "model/weights.h"
 
 /* ---- making and freeing ---------------------------------------------------------------------- */
@@ -84,14 +85,16 @@ static void point_into_arena(sg_model *m) {
   for (size_t i = 0; i < m->table.count; i++) {
     const sgi_row *row = &m->table.rows[i];
     size_t width = row->dims[row->n_dims - 1];
-    m->weights[i] = sgi_weight_floats(m->arena + row->offset, row->count / width, width);
+    m->weights[i] = sgi_weight_floats(row->aside ? NULL : m->arena + row->offset, row->count / width, width);
   }
   sgi_model_point(m);
 }
 
-sg_status sgi_model_blank(const sg_config *c, sg_model **out, sg_error *err) {
+static sg_status blank(const sg_config *c, bool aside, sg_model **out, sg_error *err) {
   sg_status st = sgi_model_shell(c, out, err);
-  if (!st) st = make_arena(*out, err);
+  if (st) return st;
+  if (aside) sgi_table_set_aside(&(*out)->table);
+  st = make_arena(*out, err);
   if (!st) {
     point_into_arena(*out);
   } else {
@@ -100,6 +103,9 @@ sg_status sgi_model_blank(const sg_config *c, sg_model **out, sg_error *err) {
   }
   return st;
 }
+
+sg_status sgi_model_blank(const sg_config *c, sg_model **out, sg_error *err) { return blank(c, false, out, err); }
+sg_status sgi_model_blank_aside(const sg_config *c, sg_model **out, sg_error *err) { return blank(c, true, out, err); }
 
 sg_status sgi_model_own(sg_model *m, sg_error *err) {
   if (m->arena) return SG_OK;
@@ -117,6 +123,7 @@ void sg_model_free(sg_model *m) {
   if (!m) return;
   sgi_weights_close(m->file);
   sgi_free(m->arena);
+  sgi_pools_free(m->pools);
   sgi_free(m->halves);
   sgi_free(m->w);
   sgi_free(m->weights);
@@ -154,20 +161,22 @@ void sgi_model_fill(const sgi_row *row, size_t r, uint64_t seed, size_t from, si
   }
 }
 
-sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out, sg_error *err) {
-  sg_status st = sgi_model_blank(config, out, err);
-  if (st) return st;
-  sg_model *m = *out;
+void sgi_model_fill_arena(sg_model *m, uint64_t seed) {
   for (size_t r = 0; r < m->table.count; r++) {
     const sgi_row *row = &m->table.rows[r];
-    size_t blocks = (row->count + INIT_BLOCK - 1) / INIT_BLOCK;
+    size_t blocks = (sgi_row_floats(row) + INIT_BLOCK - 1) / INIT_BLOCK;
 #pragma omp parallel for schedule(static) if (blocks > 8)
     for (size_t b = 0; b < blocks; b++) {
       size_t at = b * INIT_BLOCK, n = row->count - at < INIT_BLOCK ? row->count - at : INIT_BLOCK;
       fill_block(m->arena + row->offset + at, n, row, sgi_rng_make(seed, SGI_STREAM_INIT, ((uint64_t)r << 40) | b));
     }
   }
-  return SG_OK;
+}
+
+sg_status sg_model_create(const sg_config *config, uint64_t seed, sg_model **out, sg_error *err) {
+  sg_status st = sgi_model_blank(config, out, err);
+  if (!st) sgi_model_fill_arena(*out, seed);
+  return st;
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */

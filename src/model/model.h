@@ -22,7 +22,9 @@ struct sg_model {
   sgi_weight *weights; /* each row as it is stored */
   const float **w;     /* data of each row; NULL where it is not float32 */
   float *arena;        /* owns the weights (row i at arena + rows[i].offset), NULL where they are mapped */
-  void *file;          /* sgi_weights that owns what was read, or NULL */
+  /* pools trained as int4 (pools.h), whose rows of the table are `aside`: owned; else NULL */
+  struct sgi_pools *pools;
+  void *file; /* sgi_weights that owns what was read, or NULL */
   /* Of a copy to train with (low.h): whose masters it is made of, and its bf16 numbers, row i at
    * halves + rows[i].offset; else NULL. */
   const struct sg_model *master;
@@ -61,6 +63,10 @@ sg_status sgi_model_table(const sg_config *c, sgi_table *t, sg_error *err);
 sg_status sgi_model_shell(const sg_config *c, struct sg_model **out, sg_error *err);
 /* A model whose arena is zero. */
 sg_status sgi_model_blank(const sg_config *c, struct sg_model **out, sg_error *err);
+/* The same with all pools aside and without data (pools.h makes them). */
+sg_status sgi_model_blank_aside(const sg_config *c, struct sg_model **out, sg_error *err);
+/* All rows of the arena as sg_model_create fills them. */
+void sgi_model_fill_arena(struct sg_model *m, uint64_t seed);
 /* Elements [from, from + n) of row r as sg_model_create fills them: for whoever holds a part. */
 void sgi_model_fill(const sgi_row *row, size_t r, uint64_t seed, size_t from, size_t n, float *out);
 /* sg_model_load; allow takes weights that are NaN or infinite, and then nothing that is computed is

@@ -261,6 +261,8 @@ void sgi_pass_watch_back(sgi_pass *p, sgi_pass_layer done, void *user) {
   p->back_user = user;
 }
 
+void sgi_pass_sink(sgi_pass *p, const sgi_row_sink *const *sinks) { p->sinks = sinks; }
+
 void sgi_pass_add_up(sgi_pass *p, sgi_pass_sum sum, void *user) {
   p->add_up = sum;
   p->add_up_user = user;

@@ -73,6 +73,10 @@ void sgi_pass_watch(sgi_pass *p, sgi_pass_progress progress, void *user);
 typedef void (*sgi_pass_layer)(void *user, size_t layer);
 void sgi_pass_watch_back(sgi_pass *p, sgi_pass_layer done, void *user);
 
+/* From now on gradients of the tensors of these rows of the table (NULL: as ever) go to who takes
+ * them row by row (ffn.h), in the place of an arena. sinks: (rows of the table), borrowed. */
+void sgi_pass_sink(sgi_pass *p, const sgi_row_sink *const *sinks);
+
 /* From now on what feedforward layers add to the stream, and the gradient of what they read, (n,D)
  * each, go through sum: of processes that hold other channels of the same layers. */
 typedef void (*sgi_pass_sum)(void *user, float *x, size_t n);

@@ -36,7 +36,8 @@ struct sgi_pass {
   void *user;
   sgi_pass_layer back; /* after each layer of a backward pass, or NULL */
   void *back_user;
-  sgi_pass_sum add_up; /* of feedforward layers, or NULL */
+  const sgi_row_sink *const *sinks; /* (rows of the table) of gradients, or NULL */
+  sgi_pass_sum add_up;              /* of feedforward layers, or NULL */
   void *add_up_user;
   float *streams; /* (evaluations, stream_size), each (n,D), with backward alone */
   size_t stream_size;

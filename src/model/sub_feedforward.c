@@ -53,8 +53,13 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
                           const float *dy, const float *xn) {
   sgi_ffn_call call = call_of(p, s, block, room);
   float *dw[SGI_MAX_TENSORS];
-  for (size_t i = SGI_T_OWN; i < s->sub->n_tensors; i++) dw[i - SGI_T_OWN] = gradient(p, grad, s, i);
+  const sgi_row_sink *sinks[SGI_MAX_TENSORS];
+  for (size_t i = SGI_T_OWN; i < s->sub->n_tensors; i++) {
+    sinks[i - SGI_T_OWN] = p->sinks ? p->sinks[s->sub->row[i]] : NULL;
+    dw[i - SGI_T_OWN] = sinks[i - SGI_T_OWN] ? NULL : gradient(p, grad, s, i);
+  }
   call.dw = dw;
+  call.sink = sinks;
   sg_status st = sgi_ffn_backward(s->sub->ffn, &call, dxn, dy, xn);
   if (!st && p->add_up) p->add_up(p->add_up_user, dxn, rows_of(p) * p->model->config.hidden_size);
   return st;

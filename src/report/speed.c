@@ -100,6 +100,8 @@ static sg_status measure(const sgi_speed_request *q, subject *s, sgi_bench *b, s
   if (st) return st;
   sg_config *model = &s->settings.model;
   size_t own = s->settings.seq_len < 1024 ? s->settings.seq_len : 1024;
+  sgi_int4_settings int4 = s->settings.int4;
+  int4.on = !q->path && !strcmp(s->settings.pool_precision, "int4");
   const sgi_bench_request r = {.config = model,
                                .directory = s->directory,
                                .batch_size = q->batch_size,
@@ -108,6 +110,7 @@ static sg_status measure(const sgi_speed_request *q, subject *s, sgi_bench *b, s
                                .cpu_time = q->cpu_time,
                                .forward_only = q->forward_only,
                                .bf16 = !q->path && sgi_settings_settle_precision(&s->settings),
+                               .int4 = int4.on ? &int4 : NULL,
                                .aux = s->directory ? NULL : &s->settings.aux,
                                .seed = q->seed,
                                .progress = q->progress,

@@ -127,9 +127,18 @@ static void forget_peak(void) {
   (void)sgi_append_file("/proc/self/clear_refs", "5", 1, NULL);
 }
 
+static sgi_trainer_settings trainer_settings(const sgi_bench_request *r) {
+  sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
+  t.bf16 = r->bf16;
+  if (r->aux) t.aux = *r->aux;
+  if (r->int4) t.int4 = *r->int4;
+  return t;
+}
+
 static sg_status make_model(stage *s, sg_error *err) {
+  sgi_trainer_settings t = trainer_settings(s->r);
   return s->r->directory ? sg_model_load(s->r->directory, &s->model, err)
-                         : sg_model_create(s->r->config, s->r->seed, &s->model, err);
+                         : sgi_trainer_model(s->r->config, &t, s->r->seed, &s->model, err);
 }
 
 /* Of a map all, of what is there for each unit of a choice the chosen ones. */
@@ -157,9 +166,7 @@ static double decode_bytes(const sg_model *m) {
  * needs is made. */
 static sg_status prepare(stage *s, sg_error *err) {
   const sgi_bench_request *r = s->r;
-  sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
-  t.bf16 = r->bf16;
-  if (r->aux) t.aux = *r->aux;
+  sgi_trainer_settings t = trainer_settings(r);
   forget_peak();
   sg_status st = tokens(s, err);
   if (!st) st = make_model(s, err);
@@ -260,8 +267,7 @@ static sg_status count_flops(const sgi_bench_request *r, sgi_bench *out, sg_erro
 }
 
 static sg_status planned(const sgi_bench_request *r, sgi_bench *out, sg_error *err) {
-  sgi_trainer_settings t = sgi_trainer_defaults(r->batch_size, r->seq_len);
-  t.bf16 = r->bf16;
+  sgi_trainer_settings t = trainer_settings(r);
   if (!r->forward_only) return sgi_trainer_bytes(r->config, &t, &out->planned_bytes, err);
   sg_status st = sgi_pass_bytes(r->config, r->batch_size, r->seq_len, false, &out->planned_bytes, err);
   out->planned_bytes += r->bf16 ? out->parameters * sizeof(uint16_t) : 0;

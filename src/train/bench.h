@@ -5,15 +5,17 @@
 
 #include "core/profile.h"
 #include "ffn/aux.h"
+#include "train/int4.h"
 
 typedef struct sgi_bench_request {
   const sg_config *config;
   const char *directory; /* the saved model of that config, or NULL: random weights */
   size_t batch_size, seq_len, rounds;
-  bool cpu_time;              /* processor time instead of time: for a shared machine, with one thread */
-  bool forward_only;          /* no training: less memory, larger models */
-  bool bf16;                  /* products of the training step and of the forward pass (docs/method.md, precision) */
-  const sgi_aux_weights *aux; /* of training; a saved model's thresholds stay; NULL: as usual */
+  bool cpu_time;                 /* processor time instead of time: for a shared machine, with one thread */
+  bool forward_only;             /* no training: less memory, larger models */
+  bool bf16;                     /* products of the training step and of the forward pass (docs/method.md, precision) */
+  const sgi_int4_settings *int4; /* of random weights' pools, or NULL: float32 */
+  const sgi_aux_weights *aux;    /* of training; a saved model's thresholds stay; NULL: as usual */
   uint64_t seed;
   /* Called after each round; false stops (SG_ERR_CANCELLED). NULL allowed. */
   bool (*progress)(void *user, size_t done, size_t rounds);

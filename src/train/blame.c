@@ -27,7 +27,7 @@ static bool search(const sg_model *m, const sgi_suspect *s, bool backwards, char
   size_t rows = m->table.count;
   for (size_t i = 0; i < rows; i++) {
     const sgi_row *row = &m->table.rows[backwards ? rows - 1 - i : i];
-    size_t from = row->offset > s->from ? row->offset : s->from, end = row->offset + row->count;
+    size_t from = row->offset > s->from ? row->offset : s->from, end = row->offset + sgi_row_floats(row);
     size_t to = end < s->to ? end : s->to;
     if (from >= to) continue;
     const float *x = s->x + (from - s->from);
@@ -44,7 +44,7 @@ static void add_largest(const sg_model *m, char *out, size_t size) {
   size_t row = 0, element = 0, used = strlen(out);
   float largest = 0;
   for (size_t r = 0; r < m->table.count; r++)
-    for (size_t i = 0; i < m->table.rows[r].count; i++)
+    for (size_t i = 0; i < sgi_row_floats(&m->table.rows[r]); i++)
       if (fabsf(m->w[r][i]) > largest) largest = fabsf(m->w[r][i]), row = r, element = i;
   used += (size_t)snprintf(out + used, size - used, "; the largest ");
   if (used < size) describe(out + used, size - used, "weight", m, row, element, m->w[row][element]);

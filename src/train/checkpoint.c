@@ -14,18 +14,19 @@
 enum { STATE_FORMAT = 1, BROUGHT = 1 << 20 }; /* floats of a shard that the lead asks for at a time */
 static const char PREFIX[] = SGI_CHECKPOINT_PREFIX, SETTINGS[] = "settings.json";
 
+/* In the middle of an accumulation. */
+static bool between(const sgi_trainer *t) { return t->steps % t->settings.accumulation; }
+
 /* optimizer.safetensors: the optimizer's moments, "m.NAME", "v.NAME", and, in the middle of an
  * accumulation, "sum.NAME". */
-static size_t parts(const sgi_trainer *t) {
-  return t->settings.optimizer.ops->n_moments + (t->sum && t->steps % t->settings.accumulation);
-}
+static size_t parts(const sgi_trainer *t) { return t->settings.optimizer.ops->n_moments + (t->sum && between(t)); }
 /* Of the trainer's shard. */
 static float *part_floats(const sgi_trainer *t, size_t part) {
   return part < t->settings.optimizer.ops->n_moments ? t->moment[part] : t->sum;
 }
 /* The floats of a row that a rank of those with the same weights keeps; false: none. */
 static bool kept_by(const sgi_trainer *t, size_t rank, const sgi_row *row, size_t *from, size_t *to) {
-  size_t end = row->offset + row->count;
+  size_t end = row->offset + sgi_row_floats(row);
   *from = row->offset > t->bounds[rank] ? row->offset : t->bounds[rank];
   *to = end < t->bounds[rank + 1] ? end : t->bounds[rank + 1];
   return *from < *to;
@@ -35,6 +36,8 @@ static const sgi_table *whole_table(const sgi_trainer *t) {
   return t->who.split ? &t->who.split->table : &t->model->table;
 }
 static const size_t WEIGHTS = SIZE_MAX; /* a part that is none of the optimizer's */
+/* Rows of which the optimizer keeps floats of the arena. */
+static bool has_parts(const sgi_row *row) { return !row->state && !row->aside; }
 
 static void part_name(const sgi_trainer *t, size_t part, const sgi_row *row, char out[SGI_MAX_TENSOR_NAME + 8]) {
   const sgi_optimizer_ops *ops = t->settings.optimizer.ops;
@@ -110,7 +113,7 @@ static sg_status put_rows(const sgi_trainer *t, size_t part, size_t tensor, sgi_
     return sgi_fail_memory(err, BROUGHT * sizeof *k.room, "a checkpoint");
   sg_status st = SG_OK;
   for (size_t i = 0; i < t->model->table.count && !st; i++)
-    if (part == WEIGHTS || !t->model->table.rows[i].state) st = put_row(&k, part, i, tensor++, err);
+    if (part == WEIGHTS || has_parts(&t->model->table.rows[i])) st = put_row(&k, part, i, tensor++, err);
   sgi_free(k.room);
   return st;
 }
@@ -151,30 +154,51 @@ static sg_status save_slices(const char *directory, const sgi_trainer *t, sg_err
   return st;
 }
 
-static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_error *err) {
+/* What is written of the optimizer: parts of the arena, and pools in int4 behind them. */
+static sg_status describe(const sgi_trainer *t, sgi_tensor **out, size_t *parts_at, size_t *count, sg_error *err) {
+  typedef char tensor_name[SGI_MAX_TENSOR_NAME + 8];
   const sgi_table *table = whole_table(t);
-  size_t n = 0, most = parts(t) * table->count;
-  sgi_tensor *tensors = sgi_alloc(most * sizeof *tensors);
-  char(*names)[SGI_MAX_TENSOR_NAME + 8] = sgi_alloc(most * sizeof *names);
-  char *path = in(directory, "optimizer.safetensors");
-  sgi_safetensors_writer *w = NULL;
-  sg_status st = tensors && names && path ? SG_OK : sgi_fail_memory(err, most * sizeof *names, "a checkpoint");
+  sgi_tensor *pools = NULL;
+  size_t n = 0, more = 0, most = parts(t) * table->count;
+  sg_status st = t->int4 ? sgi_int4_describe(t->int4, between(t), &pools, &more, err) : SG_OK;
+  sgi_tensor *tensors = *out = sgi_alloc((most + more) * (sizeof *tensors + sizeof(tensor_name)));
+  if (!st && !tensors) st = sgi_fail_memory(err, most * sizeof(tensor_name), "a checkpoint");
+  tensor_name *names = (tensor_name *)(void *)(tensors + most + more);
   for (size_t p = 0; p < parts(t) && !st; p++)
     for (size_t i = 0; i < table->count; i++) {
       const sgi_row *row = &table->rows[i];
-      if (row->state) continue;
+      if (!has_parts(row)) continue;
       part_name(t, p, row, names[n]);
       tensors[n] = shape_of(row, names[n]);
       n++;
     }
-  if (!st) st = sgi_safetensors_writer_open(path, tensors, n, NULL, 0, &w, err);
+  *parts_at = n;
+  for (size_t i = 0; i < more && !st; i++, n++) {
+    snprintf(names[n], sizeof names[n], "%s", pools[i].name);
+    tensors[n] = pools[i];
+    tensors[n].name = names[n];
+  }
+  *count = n;
+  sgi_free(pools);
+  return st;
+}
+
+static sg_status save_optimizer(const char *directory, const sgi_trainer *t, sg_error *err) {
+  size_t n = 0, count = 0;
+  sgi_tensor *tensors = NULL;
+  char *path = in(directory, "optimizer.safetensors");
+  sgi_safetensors_writer *w = NULL;
+  sg_status st =
+      path ? describe(t, &tensors, &n, &count, err) : sgi_fail_memory(err, strlen(directory), "a checkpoint");
+  if (!st) st = sgi_safetensors_writer_open(path, tensors, count, NULL, 0, &w, err);
   for (size_t p = 0; p < parts(t) && !st; p++) st = put_rows(t, p, p * (n / parts(t)), w, err);
+  for (size_t i = n; i < count && !st; i++)
+    st = sgi_safetensors_writer_put(w, i, 0, tensors[i].data, tensors[i].bytes, err);
   if (!st)
     st = sgi_safetensors_writer_close(w, err);
   else
     sgi_safetensors_writer_drop(w);
   sgi_free(tensors);
-  sgi_free(names);
   sgi_free(path);
   return st;
 }
@@ -190,7 +214,8 @@ static void take_floats(const sgi_trainer *t, size_t i, float *here, const float
   }
 }
 
-static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error *err) {
+/* m: the checkpoint's model. */
+static sg_status load_optimizer(const char *directory, sgi_trainer *t, const sg_model *m, sg_error *err) {
   const sgi_table *table = &t->model->table;
   sgi_safetensors *f = NULL;
   char *path = in(directory, "optimizer.safetensors"), name[SGI_MAX_TENSOR_NAME + 8];
@@ -199,7 +224,7 @@ static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error 
     for (size_t i = 0; i < table->count && !st; i++) {
       const sgi_row *row = &table->rows[i];
       size_t from, to;
-      if (row->state) continue;
+      if (!has_parts(row)) continue;
       part_name(t, p, row, name);
       const sgi_tensor *x = sgi_safetensors_find(f, name);
       if (!x || x->dtype != SGI_F32 || x->count != whole_table(t)->rows[i].count)
@@ -207,6 +232,7 @@ static sg_status load_optimizer(const char *directory, sgi_trainer *t, sg_error 
       else if (kept_by(t, sgi_ranks_me(t->ranks), row, &from, &to))
         take_floats(t, i, part_floats(t, p) + (from - t->from), x->data, from, to);
     }
+  if (!st && t->int4) st = sgi_int4_load(t->int4, f, path, m, between(t), err);
   sgi_safetensors_close(f);
   sgi_free(path);
   return st;
@@ -290,13 +316,16 @@ static sg_status verify_known(const char *directory, sg_error *err) {
   return sgi_manifest_verify(directory, required, true, err);
 }
 
-size_t sgi_checkpoint_bytes(size_t parameters, size_t parts) {
-  return parameters * sizeof(float) * (1 + parts) + (1 << 20);
+size_t sgi_checkpoint_bytes(size_t floats, size_t parts, size_t pools) {
+  return floats * sizeof(float) * (1 + parts) + pools + (1 << 20);
 }
 
 /* Room is looked for before anything is written: a full disk is better met early. */
 static sg_status check_room(const char *run, const sgi_trainer *t, sg_error *err) {
-  uint64_t have = sgi_disk_free(run), need = sgi_checkpoint_bytes(whole_table(t)->parameters, parts(t)) / 5 * 6;
+  const sgi_pools *pools = t->model->pools;
+  size_t aside = pools ? sgi_pools_weights(&t->model->table) : 0;
+  uint64_t have = sgi_disk_free(run);
+  uint64_t need = sgi_checkpoint_bytes(whole_table(t)->parameters - aside, parts(t), pools ? pools->bytes : 0) / 5 * 6;
   if (!have || have >= need) return SG_OK;
   return sgi_fail(err, SG_ERR_SPACE, "%s: a checkpoint needs %llu MB and %llu MB are free: make room and resume", run,
                   (unsigned long long)(need >> 20), (unsigned long long)(have >> 20));
@@ -350,9 +379,9 @@ sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progres
     const sgi_table *table = &t->model->table;
     if (t->who.split) sgi_split_copy(t->who.split, t->model, m);
     for (size_t i = 0; i < table->count && !t->who.split; i++)
-      sgi_weight_to_float(t->model->arena + table->rows[i].offset, &m->weights[i]);
+      if (!table->rows[i].aside) sgi_weight_to_float(t->model->arena + table->rows[i].offset, &m->weights[i]);
     if (t->sum) memset(t->sum, 0, (t->to - t->from) * sizeof(float));
-    st = load_optimizer(directory, t, err);
+    st = load_optimizer(directory, t, m, err);
   }
   sg_model_free(m);
   json_decref(o);

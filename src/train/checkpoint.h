@@ -41,7 +41,7 @@ sg_status sgi_checkpoint_verify(const char *directory, sg_error *err);
 sg_status sgi_checkpoint_load(const char *directory, sgi_trainer *t, sgi_progress_state *state, sg_error *err);
 
 /* Bytes of one checkpoint on disk, with this many arrays of the trainer beside the weights. */
-size_t sgi_checkpoint_bytes(size_t parameters, size_t parts);
+size_t sgi_checkpoint_bytes(size_t floats, size_t parts, size_t pools);
 
 /* Told of each checkpoint that is newer than the one taken and not whole, with what is wrong with
  * it. */

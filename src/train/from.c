@@ -64,7 +64,11 @@ sg_status sgi_run_start_from(sgi_run *run, sg_error *err) {
   if (!st) st = sg_model_load(directory, &m, err);
   if (!st) st = check_alike(run, m, err);
   for (size_t i = 0; i < to->table.count && !st; i++)
-    sgi_weight_to_float(to->arena + to->table.rows[i].offset, &m->weights[i]);
+    if (to->table.rows[i].aside)
+      st = sgi_pools_take(to->pools, i, to, &m->weights[i], err);
+    else
+      sgi_weight_to_float(to->arena + to->table.rows[i].offset, &m->weights[i]);
+  if (!st && run->trainer->int4) sgi_int4_recount(run->trainer->int4);
   if (!st) sgi_run_note(run, "starting from the weights of %s", directory);
   sg_model_free(m);
   sgi_free(directory);

@@ -62,7 +62,7 @@ static void update_row(const sgi_optimizer *o, const sgi_update *u, const sgi_sh
 void sgi_optimizer_update(const sgi_optimizer *o, const sgi_update *u, const sgi_shard *s) {
   for (size_t r = 0; r < s->table->count; r++) {
     const sgi_row *row = &s->table->rows[r];
-    size_t from = row->offset > s->from ? row->offset : s->from, end = row->offset + row->count;
+    size_t from = row->offset > s->from ? row->offset : s->from, end = row->offset + sgi_row_floats(row);
     size_t to = end < s->to ? end : s->to;
     sgi_update one = *u;
     if (!row->decay) one.decay = 0;

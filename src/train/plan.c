@@ -26,6 +26,9 @@ sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t st
   t.optimizer = s->optimizer;
   t.aux = s->aux;
   t.threshold_lr = s->threshold_lr;
+  t.int4 = s->int4;
+  t.int4.on = !strcmp(s->pool_precision, "int4");
+  t.int4.seed = s->seed;
   t.schedule = (sgi_schedule){.peak = s->learning_rate,
                               .updates = steps / s->grad_accumulation,
                               .warmup = s->warmup_steps,
@@ -49,6 +52,11 @@ enum { USUAL_PARTS = 8 };
 static sg_status choose_parts(sgi_run *run, sg_error *err) {
   sgi_settings *s = &run->settings;
   size_t count = sgi_ranks_count(run->who.rows), rows = s->batch_size / (s->micro_batch ? s->micro_batch : 1);
+  if (sgi_ranks_count(run->who.all) > 1 && !strcmp(s->pool_precision, "int4"))
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "train.pool_precision=int4 and %zu ranks do not go together: start one process, or train float32",
+                    sgi_ranks_count(run->who.all));
+  if (!strcmp(s->pool_precision, "int4")) s->parts = 1;
   if (!s->parts) {
     s->parts = 1;
     while (run->ranks && (s->parts < USUAL_PARTS || s->parts < count) && rows % (2 * s->parts) == 0) s->parts *= 2;
@@ -68,13 +76,24 @@ static sg_status choose_parts(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
+/* Bytes of pools in int4 with what training them needs, and their weights; 0 without. Without a
+ * micro-batch as if a batch were one pass. */
+static sg_status pool_bytes(const sgi_run *run, size_t *bytes, size_t *aside, sg_error *err) {
+  sgi_trainer_settings t = sgi_run_trainer_settings(&run->settings, run->settings.grad_accumulation);
+  *bytes = *aside = 0;
+  if (!t.micro_batch) t.micro_batch = t.batch_size;
+  sgi_int4_batch b = sgi_trainer_passes(&t);
+  return t.int4.on ? sgi_int4_measure(&run->local, &t.int4, &b, bytes, aside, err) : SG_OK;
+}
+
 /* Bytes that do not depend on the micro-batch: process, weights, gradients, moments, batches,
- * tokens. */
-static size_t fixed_bytes(const sgi_run *run, size_t parameters) {
+ * tokens; and of pools in int4. */
+static size_t fixed_bytes(const sgi_run *run, size_t floats, size_t pools) {
   const sgi_settings *s = &run->settings;
   sgi_trainer_settings t = sgi_run_trainer_settings(s, s->grad_accumulation);
   size_t arenas = 0;
-  if (!sgi_trainer_arenas(parameters, &t, run->who.rows, &arenas)) return SIZE_MAX / 2;
+  if (!sgi_trainer_arenas(floats, &t, run->who.rows, &arenas) || !sgi_size_add(arenas, pools, &arenas))
+    return SIZE_MAX / 2;
   return PROCESS_BYTES + s->model.vocab_size * TOKEN_BYTES + arenas + s->batch_size * s->seq_len * 3 * sizeof(int32_t) +
          touched_bytes(run->plan.train_tokens, (double)s->steps * (double)s->batch_size, s->seq_len) +
          touched_bytes(run->plan.valid_tokens, (double)run->held_out_rows, s->seq_len);
@@ -128,10 +147,18 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
         sgi_fail(err, SG_ERR_MEMORY, "training %zu parameters needs more than this machine can address", p->parameters);
   if (!st) st = choose_parts(run, err);
   if (st) return st;
-  size_t held = p->parameters;
+  size_t held = p->parameters, pools, aside, rows = s->micro_batch;
   if (run->who.split && (st = sgi_config_parameters(&run->local, &held, err))) return st;
-  size_t fixed = fixed_bytes(run, held);
+  st = pool_bytes(run, &pools, &aside, err);
+  if (st) return st;
+  size_t fixed = fixed_bytes(run, held - aside, pools);
   st = choose_micro_batch(run, fixed, err);
+  if (!st) st = pool_bytes(run, &pools, &aside, err);
+  if (!st && fixed_bytes(run, held - aside, pools) > fixed) { /* several passes an update: their sums are kept */
+    fixed = fixed_bytes(run, held - aside, pools);
+    s->micro_batch = rows;
+    st = choose_micro_batch(run, fixed, err);
+  }
   if (!st) st = sgi_pass_bytes(&run->local, s->micro_batch, s->seq_len, true, &activations, err);
   if (!st) {
     sgi_trainer_settings t = sgi_run_trainer_settings(s, s->steps);
@@ -141,7 +168,9 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   p->flops_per_step = 3.0 * (double)forward * (double)s->batch_size;
   p->micro_batch = s->micro_batch;
   p->memory = fixed + product_bytes(s->micro_batch * s->seq_len) + activations;
-  p->checkpoint_bytes = sgi_checkpoint_bytes(p->parameters, s->optimizer.ops->n_moments);
+  run->pool_weights = aside;
+  run->pool_bytes = pools;
+  p->checkpoint_bytes = sgi_checkpoint_bytes(p->parameters - aside, s->optimizer.ops->n_moments, pools);
   if (p->memory > run->max_memory)
     return sgi_fail(err, SG_ERR_MEMORY,
                     "this run needs about %zu MB even with one row at a time, and --max-memory is %zu MB (unless set, "
@@ -170,7 +199,7 @@ static sg_status time_layers(const sgi_settings *s, size_t layers, size_t rows, 
   size_t n = rows * T;
   int32_t *ids = sgi_alloc(2 * n * sizeof *ids);
   if (!ids) return sgi_fail_memory(err, 2 * n * sizeof *ids, "a timed step");
-  sg_status st = sg_model_create(&c, 1, &m, err);
+  sg_status st = sgi_trainer_model(&c, &t, 1, &m, err);
   if (!st) st = sgi_trainer_create(m, &t, &trainer, err);
   if (st) sg_model_free(m);
   sgi_rng r = sgi_rng_make(1, SGI_STREAM_SAMPLE, 0);

@@ -331,6 +331,7 @@ static sg_status set_up(sgi_run *run, const sgi_run_request *r, sg_error *err) {
   if (!st) sgi_run_choose_precision(run);
   if (!st) st = split_channels(run, err);
   if (!st) st = sgi_run_make_plan(run, err);
+  if (!st) sgi_run_say_pools(run);
   if (!st && !run->resume && !run->dry) st = keep_tokenizer(run, tokenizer, err);
   sgi_free(own);
   return st || run->resume || run->dry ? st : sgi_run_save_config(run, err); /* from here on it is a run */
@@ -400,6 +401,7 @@ sg_status sgi_run_open(const sgi_run_request *r, const sgi_run_events *events, s
   run->settings = r->settings;
   run->resume = r->resume;
   run->evaluated_at = UINT64_MAX;
+  run->loss_with_buffer = NAN;
   run->state.best_loss = INFINITY;
   run->ranks = r->ranks;
   size_t share = r->ranks && r->ranks->local ? r->ranks->local : 1; /* ranks of this machine */

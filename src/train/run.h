@@ -58,6 +58,10 @@ char *sgi_run_first_words(const sgi_run *run);
  * to share it. */
 sg_status sgi_run_make_tokenizer(const sgi_settings *settings, const char *data, const char *path,
                                  const sgi_run_events *events, sg_error *err);
+/* Weights of pools trained as int4, and all bytes that they take; 0: none. */
+void sgi_run_pools(const sgi_run *run, size_t *weights, size_t *bytes);
+/* Held-out loss of the last step with what buffers of int4 pools held; NaN: none was made. */
+double sgi_run_loss_with_buffer(const sgi_run *run);
 /* Seconds that its steps have taken, of earlier processes too. */
 double sgi_run_seconds(const sgi_run *run);
 /* Of a run that has trained: the sums of its held-out rows' losses and their counted targets, with

@@ -64,6 +64,15 @@ static sg_status append(sgi_run *run, json_t *o, sg_error *err) {
   return st;
 }
 
+static void put_int4(json_t *o, const sgi_run *run) {
+  sgi_int4_report r;
+  if (!sgi_run_int4_report(run, &r)) return;
+  json_object_set_new(o, "grad/pools_norm", number(r.norm));
+  json_object_set_new(o, "int4/weight_steps", number(r.weight_steps));
+  json_object_set_new(o, "int4/saturated", number(r.saturated));
+  json_object_set_new(o, "int4/share_at_7", number(r.share_at_7));
+}
+
 sg_status sgi_run_log_step(sgi_run *run, const sgi_run_line *l, sg_error *err) {
   json_t *o = line_of(run);
   json_object_set_new(o, "train/loss", number(l->last.loss));
@@ -81,6 +90,7 @@ sg_status sgi_run_log_step(sgi_run *run, const sgi_run_line *l, sg_error *err) {
   }
   if (parts) json_object_set_new(o, "train/total", number(l->last.total));
   json_object_set_new(o, "train/lr", number(l->last.lr));
+  put_int4(o, run);
   json_object_set_new(o, "perf/tokens_per_s", number(l->tokens_per_second));
   if (sgi_ranks_count(run->ranks) > 1) /* of this process so far */
     json_object_set_new(o, "perf/sent_bytes",
@@ -115,6 +125,7 @@ sg_status sgi_run_log_evaluation(sgi_run *run, const sgi_evaluation *e, sg_error
   json_object_set_new(o, "eval/perplexity_last_token", number(e->perplexity_last_token));
   json_object_set_new(o, "eval/standard_error", number(e->standard_error));
   json_object_set_new(o, "eval/tokens", json_integer((json_int_t)e->tokens));
+  if (!isnan(run->loss_with_buffer)) json_object_set_new(o, "int4/loss_with_buffer", number(run->loss_with_buffer));
   for (size_t l = 0; l < run->settings.model.num_layers; l++) {
     sgi_usage_result_t u;
     if (!run->usage[l] || sgi_usage_result(run->usage[l], &u, NULL)) continue;

@@ -13,7 +13,7 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
   sgi_trainer_settings t = sgi_run_trainer_settings(s, run->plan.steps);
   sg_model *m = NULL;
   sg_status st = run->who.split ? sgi_split_create(&run->split, &run->local, s->seed, &m, err)
-                                : sg_model_create(&s->model, s->seed, &m, err);
+                                : sgi_trainer_model(&s->model, &t, s->seed, &m, err);
   if (!st) st = sgi_trainer_create_ranked(m, &t, &run->who, &run->trainer, err);
   if (st) {
     sg_model_free(m);
@@ -192,6 +192,7 @@ static sg_status evaluate(sgi_run *run, sg_error *err) {
   if (!st) st = sgi_evaluate(run->evaluator, &r, &e, err);
   if (!st && !isfinite(e.loss))
     st = sgi_fail(err, SG_ERR_NUMERIC, "the held-out loss after step %llu is %g", (unsigned long long)s->step, e.loss);
+  if (!st) st = sgi_run_evaluate_buffers(run, &r, e.loss, err);
   if (!st && !sgi_ranks_lead(run->ranks)) return s->evaluation_due = false, SG_OK;
   if (!st) st = sgi_run_log_evaluation(run, &e, err);
   if (st) return st;

@@ -32,6 +32,8 @@ struct sgi_run {
   sgi_evaluator *evaluator;
   sgi_usage **usage;
   int32_t *inputs, *targets, *starts; /* (B,T) */
+  size_t pool_weights, pool_bytes;    /* trained as int4: weights, and all that they take; 0: none */
+  double loss_with_buffer;            /* of the last step's evaluation, with what buffers held; NaN: not made */
   bool told_window;                   /* that gates have few candidates near their thresholds */
   sgi_progress_state state;
   sgi_evaluation last_evaluation;
@@ -48,6 +50,11 @@ sg_status sgi_run_choose_rows(sgi_run *run, sg_error *err);
  * and the weights, where no step was taken yet. */
 sg_status sgi_run_place_from(sgi_run *run, const char *given, char **tokenizer, sg_error *err);
 sg_status sgi_run_start_from(sgi_run *run, sg_error *err);
+/* int4_run.c: what pools in int4 take; the loss of the last step's evaluation with what their
+ * buffers held; what the update did that ended a step, false: none did. */
+void sgi_run_say_pools(const sgi_run *run);
+sg_status sgi_run_evaluate_buffers(sgi_run *run, const sgi_evaluate_request *r, double loss, sg_error *err);
+bool sgi_run_int4_report(const sgi_run *run, sgi_int4_report *out);
 /* precision.c: settles train.precision=auto, and says what the processor makes of it. */
 void sgi_run_choose_precision(sgi_run *run);
 /* extend.c: more steps than config.json has (0: no), said once the checkpoint is known; whether a

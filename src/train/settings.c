@@ -64,6 +64,13 @@ static const key table[] = {
     {"train.from", PATH, AT(from), 0, 0, "a model or run of the same kind and sizes whose weights to start with"},
     {"train.precision", TEXT, AT(precision), 0, 0,
      "operands of products: float32, bf16, or auto (bf16 where this processor gains by it)"},
+    {"train.pool_precision", TEXT, AT(pool_precision), 0, 0,
+     "pools of sgatlin and peer in training: float32, or int4 with a buffer: a byte a weight in place of 16"},
+    {"int4.substeps", SIZE, AT(int4.substeps), 1, SGI_INT4_SUBSTEPS,
+     "parts of a level that the buffer counts; 1: no buffer"},
+    {"int4.lr_scale", REAL, AT(int4.lr_scale), 0, 1e6, "rate of int4 pools, in times of learning_rate"},
+    {"int4.scale_lr", REAL, AT(int4.scale_lr), 0, 1e6, "rate of their scales, in times of that; 0: scales stay"},
+    {"int4.row_block", SIZE, AT(int4.row_block), 1, 1 << 20, "neurons of int4 pools that a thread takes at a time"},
     {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
 #define AUX_KEY(id, name, usual, help) \
   {"train.aux." name, REAL, AT(aux.part[SGI_AUX_##id]), 0, 1e6, "weight of what is added to the loss; " help},
@@ -290,7 +297,9 @@ static sg_status start(sgi_settings *s, const sgi_assignments *a, sg_error *err)
   snprintf(s->preset, sizeof s->preset, "%s", preset);
   snprintf(s->schedule, sizeof s->schedule, "%s", p.schedule);
   snprintf(s->rows, sizeof s->rows, "%s", p.pack ? "pack" : "pad");
+  s->int4 = t.int4;
   snprintf(s->precision, sizeof s->precision, "float32");
+  snprintf(s->pool_precision, sizeof s->pool_precision, "float32");
   snprintf(s->split, sizeof s->split, "endoftext");
   snprintf(s->field, sizeof s->field, "text");
   snprintf(s->line_ends, sizeof s->line_ends, "lf");
@@ -316,8 +325,22 @@ static bool has_experts(const sg_config *c) {
   return any;
 }
 
+static bool kind_has_pools(const char *kind) {
+  const sgi_ffn_ops *ops = sgi_ffn_find(kind, NULL);
+  return ops && ops->sparse;
+}
+
+static bool has_pools(const sg_config *c) {
+  bool any = kind_has_pools(c->feedforward);
+  for (size_t i = 0; i < c->n_feedforwards; i++) any = any || kind_has_pools(c->feedforwards[i].kind);
+  return any;
+}
+
+static bool in_int4(const sgi_settings *s) { return !strcmp(s->pool_precision, "int4"); }
+
 /* What no layer of the model has cannot be weighed. */
 static bool is_idle(const sgi_settings *s, const key *k) {
+  if (!strncmp(k->name, "int4.", 5)) return !in_int4(s);
   bool experts = k->offset == AT(aux.part[SGI_AUX_UNIFORMITY]) || k->offset == AT(aux.part[SGI_AUX_AMBIGUITY]);
   return !strncmp(k->name, "train.aux.", 10) && !(experts ? has_experts(&s->model) : has_gates(&s->model));
 }
@@ -325,10 +348,25 @@ static bool is_idle(const sgi_settings *s, const key *k) {
 static sg_status refuse_idle(const sgi_settings *s, const sgi_assignments *a, sg_error *err) {
   for (size_t i = 0; i < a->count; i++) {
     const key *k = find(a->list[i].key);
+    if (k && is_idle(s, k) && !strncmp(k->name, "int4.", 5))
+      return sgi_fail(err, SG_ERR_ARG, "%s is about pools in int4: it goes with train.pool_precision=int4", k->name);
     if (k && is_idle(s, k))
       return sgi_fail(err, SG_ERR_ARG, "%s: no layer of the model has what it weighs: leave it out", k->name);
   }
   return SG_OK;
+}
+
+static sg_status check_int4(const sgi_settings *s, sg_error *err) {
+  if (!has_pools(&s->model))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "train.pool_precision is \"int4\": no layer of the model has pools of chosen neurons "
+                    "(feedforward.kind is \"%s\"; sgatlin and peer have them)",
+                    s->model.feedforward);
+  if (s->parts > 1)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "train.pool_precision=int4 and train.parts=%zu do not go together: pools are summed in one part",
+                    s->parts);
+  return sgi_int4_check(&s->int4, err);
 }
 
 static sg_status complete(sgi_settings *s, sg_error *err) {
@@ -336,6 +374,8 @@ static sg_status complete(sgi_settings *s, sg_error *err) {
   sg_status st = !strcmp(s->rows, "auto") ? SG_OK : one_of("data.rows", s->rows, "pad", "pack", err);
   if (!st && strcmp(s->precision, "auto") && one_of("train.precision", s->precision, "float32", "bf16", NULL))
     st = sgi_fail(err, SG_ERR_ARG, "train.precision is \"%s\": choose float32, bf16 or auto", s->precision);
+  if (!st) st = one_of("train.pool_precision", s->pool_precision, "float32", "int4", err);
+  if (!st && in_int4(s)) st = check_int4(s, err);
   if (!st) st = one_of("data.split", s->split, "endoftext", "blank-lines", err);
   if (!st) st = one_of("data.line_ends", s->line_ends, "lf", "as-is", err);
   if (!st) st = one_of("data.missing_shards", s->missing_shards, "refuse", "allow", err);
@@ -478,7 +518,7 @@ static bool unsaid(const sgi_settings *s, const key *k) {
   const void *field = (const char *)s + k->offset;
   bool optional = !strncmp(k->name, "feedforward.", 12) || !strcmp(k->name, "model.ode_steps");
   if (k->type == NAME || k->type == LAYERS || k->type == PATH) return !*(const char *)field;
-  if (is_idle(s, k)) return true;
+  if (is_idle(s, k) || (k->offset == AT(pool_precision) && !in_int4(s))) return true;
   return optional && (k->type == SIZE ? !*(const size_t *)field : k->type == REAL && *(const double *)field == 0);
 }
 
@@ -502,8 +542,9 @@ json_t *sgi_settings_to_json(const sgi_settings *s) {
 /* Of these nothing in the weights depends: when is looked and saved, what was resolved or trained
  * before the first step. */
 static bool matters(const char *name) {
-  static const char *const others[] = {"preset",           "tokenizer.vocab_size", "eval.every", "eval.batches",
-                                       "checkpoint.every", "checkpoint.keep",      "log.every",  "train.from"};
+  static const char *const others[] = {"preset",       "tokenizer.vocab_size", "eval.every",
+                                       "eval.batches", "checkpoint.every",     "checkpoint.keep",
+                                       "log.every",    "train.from",           "int4.row_block"};
   for (size_t i = 0; i < SGI_COUNT(others); i++)
     if (!strcmp(name, others[i])) return false;
   return true;

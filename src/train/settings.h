@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "ffn/aux.h"
+#include "train/int4.h"
 #include "train/optim.h"
 
 enum { SGI_SETTING_TEXT = 64, SGI_SETTING_PATH = 1024, SGI_SETTING_LAYERS = 8192 };
@@ -18,10 +19,12 @@ typedef struct sgi_settings {
   uint64_t steps;      /* batches; 0: by flops_budget, else one epoch */
   double flops_budget; /* 0: none; steps = budget / (3 * forward FLOPs of a batch) */
   size_t batch_size, seq_len, grad_accumulation;
-  size_t micro_batch;               /* rows at a time; 0: as many as memory allows */
-  size_t parts;                     /* of a batch, summed as a tree (parts.h); 0: settled when the run starts */
-  char from[SGI_SETTING_PATH];      /* model or run whose weights it starts with; "": random ones */
-  char precision[SGI_SETTING_TEXT]; /* float32 or bf16; "auto" is settled when the run starts */
+  size_t micro_batch;                    /* rows at a time; 0: as many as memory allows */
+  size_t parts;                          /* of a batch, summed as a tree (parts.h); 0: settled when the run starts */
+  char from[SGI_SETTING_PATH];           /* model or run whose weights it starts with; "": random ones */
+  char precision[SGI_SETTING_TEXT];      /* float32 or bf16; "auto" is settled when the run starts */
+  char pool_precision[SGI_SETTING_TEXT]; /* float32, or int4 with the settings below (int4.h) */
+  sgi_int4_settings int4;                /* on and seed are of a trainer's alone */
   uint64_t seed;
 
   double learning_rate, weight_decay, clip;

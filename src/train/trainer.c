@@ -7,7 +7,6 @@
 
 #include "math/bf16.h"
 #include "math/kernels.h"
-#include "math/kernels.h"
 #include "model/low.h"
 #include "model/metrics.h"
 #include "train/blame.h"
@@ -28,7 +27,11 @@ static sg_status check(const sgi_trainer_settings *s, sg_error *err) {
   if (!s->accumulation) return sgi_fail(err, SG_ERR_ARG, "train.grad_accumulation must be at least 1");
   if (!(s->clip >= 0) || !(s->weight_decay >= 0))
     return sgi_fail(err, SG_ERR_ARG, "optimizer.clip and optimizer.weight_decay must be at least 0");
-  sg_status st = sgi_optimizer_check(&s->optimizer, err);
+  if (s->int4.on && s->parts > 1)
+    return sgi_fail(err, SG_ERR_ARG, "train.parts is %zu: pools in int4 are summed by one process, in one part",
+                    s->parts);
+  sg_status st = s->int4.on ? sgi_int4_check(&s->int4, err) : SG_OK;
+  if (!st) st = sgi_optimizer_check(&s->optimizer, err);
   return st ? st : sgi_schedule_check(&s->schedule, err);
 }
 
@@ -43,6 +46,7 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len) {
                                 .optimizer = sgi_optimizer_usual(sgi_optimizer_at(0)),
                                 .aux = sgi_aux_usual(),
                                 .threshold_lr = 5,
+                                .int4 = sgi_int4_usual(),
                                 .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000000}};
 }
 
@@ -56,13 +60,28 @@ bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sgi_
          sgi_size_add(*bytes, s->bf16 ? sgi_low_bytes(floats) : 0, bytes);
 }
 
+sgi_int4_batch sgi_trainer_passes(const sgi_trainer_settings *s) {
+  return (sgi_int4_batch){.rows = s->micro_batch * s->seq_len,
+                          .passes = s->batch_size / s->micro_batch * s->accumulation};
+}
+
+sg_status sgi_trainer_model(const sg_config *c, const sgi_trainer_settings *s, uint64_t seed, sg_model **out,
+                            sg_error *err) {
+  return s->int4.on ? sgi_pools_create(c, seed, (int)s->int4.substeps, out, err) : sg_model_create(c, seed, out, err);
+}
+
 sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, size_t *bytes, sg_error *err) {
   sgi_table t;
   sg_status st = sgi_model_table(c, &t, err);
   if (st) return st;
-  size_t weights, activations;
+  size_t weights, activations, pools = 0, aside;
+  sgi_int4_batch b = sgi_trainer_passes(s);
+  if (s->int4.on) sgi_table_set_aside(&t);
   bool fits = sgi_trainer_arenas(t.floats, s, NULL, &weights);
   sgi_table_deinit(&t);
+  if (s->int4.on) st = sgi_int4_measure(c, &s->int4, &b, &pools, &aside, err);
+  if (st) return st;
+  fits = fits && sgi_size_add(weights, pools, &weights);
   st = sgi_pass_bytes(c, s->micro_batch, s->seq_len, true, &activations, err);
   if (st) return st;
   if (!fits || !sgi_size_add(weights, activations, bytes))
@@ -148,6 +167,18 @@ static sg_status join_channels(sgi_trainer *t, const sg_model *m, sg_error *err)
   return SG_OK;
 }
 
+static sg_status join_pools(sgi_trainer *t, const sg_model *m, sg_error *err) {
+  sgi_int4_batch b = sgi_trainer_passes(&t->settings);
+  if (!t->settings.int4.on)
+    return m->pools ? sgi_fail(err, SG_ERR_ARG, "the model's pools are int4, and are to be trained as float32") : SG_OK;
+  if (sgi_ranks_count(t->who.all) > 1)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "train.pool_precision=int4 and several ranks do not go together: start one process");
+  sg_status st = sgi_int4_create(m, &t->settings.int4, &b, &t->int4, err);
+  if (!st) sgi_pass_sink(t->pass, sgi_int4_sinks(t->int4));
+  return st;
+}
+
 sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings *s, const sgi_trainer_ranks *who,
                                     sgi_trainer **out, sg_error *err) {
   *out = NULL;
@@ -165,6 +196,7 @@ sg_status sgi_trainer_create_ranked(sg_model *model, const sgi_trainer_settings 
   if (!st && s->bf16) st = sgi_low_create(model, &t->low, err);
   if (!st) st = sgi_pass_create(model, s->micro_batch, s->seq_len, true, &t->pass, err);
   if (!st) st = join_channels(t, model, err);
+  if (!st) st = join_pools(t, model, err);
   if (st) {
     sgi_trainer_free(t);
     return st;
@@ -183,6 +215,7 @@ void sgi_trainer_free(sgi_trainer *t) {
   if (!t) return;
   sgi_pass_free(t->pass);
   sgi_parts_free(t->parts);
+  sgi_int4_free(t->int4);
   sg_model_free(t->low);
   sg_model_free(t->model);
   sgi_free(t->grad);
@@ -203,7 +236,7 @@ void sgi_trainer_profile(sgi_trainer *t, sgi_profile *profile) {
 }
 
 static size_t in_shard(const sgi_trainer *t, const sgi_row *row, size_t *from) {
-  size_t end = row->offset + row->count, to = end < t->to ? end : t->to;
+  size_t end = row->offset + sgi_row_floats(row), to = end < t->to ? end : t->to;
   *from = row->offset > t->from ? row->offset : t->from;
   return *from < to ? to - *from : 0;
 }
@@ -306,6 +339,7 @@ static sg_status part_gradient(sgi_trainer *t, const sgi_batch *part, float scal
     if (!st) sgi_pass_measure(t->pass, &t->settings.aux, (double)rows / (double)t->settings.batch_size, &aux);
     if (!st) add_parts(&aux, sum);
     if (!st) st = sgi_pass_loss(t->pass, sum, grad, scale, err);
+    if (t->int4 && !isfinite(sum->nll + sum->added)) sgi_int4_hold(t->int4);
     if (b + rows == part->B) sgi_parts_last(t->parts);
     if (!st) st = sgi_pass_backward(t->pass, grad, err);
     if (!st) sgi_pass_settle(t->pass, t->model);
@@ -358,6 +392,7 @@ static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *s
   sg_status st = SG_OK;
   memset(mine, 0, most * sizeof *mine);
   begin_low(t);
+  if (t->int4) sgi_int4_begin(t->int4, sgi_schedule_at(&t->settings.schedule, t->updates), t->updates);
   sgi_parts_begin(t->parts);
   sgi_pass_watch_back(t->pass, after_layer, t);
   sgi_pass_watch(t->pass, in_forward, t);
@@ -398,6 +433,7 @@ static void update(sgi_trainer *t, float *g, double norm, double lr) {
   sgi_shard own = {&t->model->table, t->model->arena, g, t->moment, t->from, t->to, t->from};
   sgi_optimizer_update(&s->optimizer, &u, &own);
   sgi_ranks_share(t->ranks, t->model->arena, t->bounds);
+  if (t->int4) sgi_int4_update(t->int4, 1.0f / (float)s->accumulation);
   t->updates++;
 }
 
@@ -409,6 +445,7 @@ sg_status sgi_trainer_check(const sgi_trainer *t, sg_error *err) {
   for (size_t i = 0; i < ops->n_moments; i++)
     moments[i] = (sgi_suspect){ops->moments[i].words, t->moment[i], t->from, t->to};
   sg_status st = sgi_blame_state(t->model, moments, ops->n_moments, err);
+  if (!st && t->int4) st = sgi_int4_healthy(t->int4, err);
   return st ? sgi_error_prefix(err, st, "after step %llu (batch %llu of the run)", (unsigned long long)t->steps,
                                (unsigned long long)t->steps - 1)
             : SG_OK;
@@ -430,6 +467,13 @@ static void agree_on(const sgi_trainer *t, bool found, char text[SGI_BLAME_TEXT]
   sgi_free(all);
 }
 
+/* Sums of pools, or the pools themselves, have taken some of the step in already. */
+static const char *not_taken(sgi_trainer *t) {
+  t->spoiled = t->int4 != NULL;
+  return t->spoiled ? "the step was not taken, but pools may have moved: go on from a checkpoint"
+                    : "the step was not taken";
+}
+
 /* why: what the step saw, "the loss is nan". Clears the gradient. */
 static sg_status refuse(sgi_trainer *t, const sgi_batch *batch, const char *why, bool alike, sg_error *err) {
   char text[SGI_BLAME_TEXT] = "";
@@ -440,8 +484,8 @@ static sg_status refuse(sgi_trainer *t, const sgi_batch *batch, const char *why,
   if (alike) agree_on(t, found, text);
   move_state(t->model, t->state, true);
   sgi_parts_drop(t->parts);
-  return sgi_fail(err, SG_ERR_NUMERIC, "step %llu (batch %llu of the run): %s: %s; the step was not taken",
-                  (unsigned long long)t->steps + 1, (unsigned long long)t->steps, why, text);
+  return sgi_fail(err, SG_ERR_NUMERIC, "step %llu (batch %llu of the run): %s: %s; %s",
+                  (unsigned long long)t->steps + 1, (unsigned long long)t->steps, why, text, not_taken(t));
 }
 
 /* Whose gradient is the largest. */
@@ -450,7 +494,7 @@ static const sgi_row *largest(const sgi_trainer *t) {
   size_t at = 0;
   double most = -1;
   for (size_t i = 0; i < table->count; i++) {
-    double norm = sgi_arena_norm(t->grad + table->rows[i].offset, table->rows[i].count);
+    double norm = sgi_arena_norm(t->grad + table->rows[i].offset, sgi_row_floats(&table->rows[i]));
     if (norm > most) most = norm, at = i;
   }
   return &table->rows[at];
@@ -469,9 +513,9 @@ static sg_status refuse_jump(sgi_trainer *t, double norm, sg_error *err) {
   move_state(t->model, t->state, true);
   return sgi_fail(err, SG_ERR_NUMERIC,
                   "step %llu (batch %llu of the run): the gradient's norm jumps to %g from a median of %g, most of it "
-                  "in %s%s; the step was not taken",
+                  "in %s%s; %s",
                   (unsigned long long)t->steps + 1, (unsigned long long)t->steps, norm, sgi_norms_median(&t->norms),
-                  row->name, where);
+                  row->name, where, not_taken(t));
 }
 
 /* ---- a step ---------------------------------------------------------------------------------- */
@@ -495,6 +539,8 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
                            sgi_step *out, sg_error *err) {
   sgi_metrics sum = {0};
   sgi_batch batch = {t->settings.batch_size, t->settings.seq_len, inputs, targets, starts};
+  if (t->spoiled)
+    return sgi_fail(err, SG_ERR_ARG, "an earlier step was refused with its pools half moved: go on from a checkpoint");
   move_state(t->model, t->state, false);
   sg_status st = t->steps ? SG_OK : sgi_thresholds_start(t, &batch, err);
   if (!st) st = gradient(t, &batch, &sum, err);
@@ -521,12 +567,15 @@ sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t 
     snprintf(why, sizeof why, "the loss is %g, the gradient's norm %g", out->loss, out->grad_norm);
     return refuse(t, &batch, why, true, err);
   }
+  char pool[SGI_BLAME_TEXT];
+  if (t->int4 && !sgi_int4_whole(t->int4, pool, sizeof pool)) return refuse(t, &batch, pool, true, err);
   if (sgi_norms_jump(&t->norms, out->grad_norm)) return refuse_jump(t, out->grad_norm, err);
   if (t->sum)
     accumulate(t, out->lr);
   else
     update(t, t->grad, out->grad_norm, out->lr);
   sgi_lap(t->profile, &at, "optimizer", 0, t->settings.optimizer.ops->bytes_per_weight * floats);
+  if (t->int4 && !sgi_int4_whole(t->int4, pool, sizeof pool)) return refuse(t, &batch, pool, true, err);
   t->steps++;
   out->param_norm = sgi_trainer_param_norm(t);
   return isfinite(out->param_norm) ? SG_OK : sgi_trainer_check(t, err);

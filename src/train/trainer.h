@@ -5,6 +5,7 @@
 
 #include "model/metrics.h"
 #include "model/pass.h"
+#include "train/int4.h"
 #include "train/jump.h"
 #include "train/optim.h"
 #include "train/parts.h"
@@ -21,8 +22,9 @@ typedef struct sgi_trainer_settings {
   double weight_decay;        /* part of a decayed weight lost per update at the schedule's peak */
   sgi_optimizer optimizer;
   sgi_schedule schedule;
-  sgi_aux_weights aux; /* what is added to the loss */
-  double threshold_lr; /* rate of gates' thresholds in times of the others' */
+  sgi_aux_weights aux;    /* what is added to the loss */
+  double threshold_lr;    /* rate of gates' thresholds in times of the others' */
+  sgi_int4_settings int4; /* of pools, or off: then all weights are float32 */
 } sgi_trainer_settings;
 
 /* Settings that train anything: the whole batch at a time, an update each, adamw as the reference
@@ -42,6 +44,8 @@ typedef struct sgi_trainer {
   sgi_trainer_settings settings;
   sg_model *model; /* owned, with an arena */
   sg_model *low;   /* what bf16 steps run (low.h), or NULL */
+  sgi_int4 *int4;  /* of the model's pools, or NULL */
+  bool spoiled;    /* a refused step has moved pools or their sums already: no other is taken */
   float *grad;     /* arena of one batch's gradient */
   sgi_trainer_ranks who;
   sgi_ranks *ranks; /* who.rows */
@@ -64,11 +68,17 @@ typedef struct sgi_trainer {
 
 typedef sg_step sgi_step;
 
-/* Bytes of what is as large as the weights, or their shard: they, gradients, moments. False where
- * no number holds that. */
+/* Bytes of what is as large as the weights in the arena, or their shard: they, gradients, moments.
+ * False where no number holds that. Pools in int4 are not among them (int4.h). */
 bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sgi_ranks *ranks, size_t *bytes);
 /* Bytes of all arenas of one process: those, and activations. */
 sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, size_t *bytes, sg_error *err);
+/* How the passes of these settings make up an update. */
+sgi_int4_batch sgi_trainer_passes(const sgi_trainer_settings *s);
+/* A model to train with these settings: sg_model_create's, or with pools in int4. New:
+ * sg_model_free. */
+sg_status sgi_trainer_model(const sg_config *c, const sgi_trainer_settings *s, uint64_t seed, sg_model **out,
+                            sg_error *err);
 /* Takes model over on success (its weights are made its own). New: sgi_trainer_free. */
 sg_status sgi_trainer_create(sg_model *model, const sgi_trainer_settings *s, sgi_trainer **out, sg_error *err);
 /* The same for one of several ranks, all of which make one with the same settings and weights (or
@@ -80,7 +90,8 @@ void sgi_trainer_free(sgi_trainer *t);
 
 /* One batch, of which a rank computes its parts: inputs, targets (B,T), starts (B,T) or NULL.
  * SG_ERR_NUMERIC names what is not finite (blame.h); where the batch showed it the weights are as
- * they were before the step. Allocates nothing. */
+ * they were before the step, but for pools in int4, which may have moved: then the trainer takes no
+ * other. Allocates nothing. */
 sg_status sgi_trainer_step(sgi_trainer *t, const int32_t *inputs, const int32_t *targets, const int32_t *starts,
                            sgi_step *out, sg_error *err);
 

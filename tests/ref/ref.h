@@ -45,6 +45,27 @@ typedef struct ref_update {
 } ref_update;
 bool ref_optimizer(const ref_update *u, double g, double *w, double moment[2]);
 
+/* ---- training in int4 (ref_int4.c) ----------------------------------------------------------- */
+
+/* A row of D weights s (q + a / A) and what is kept of it. */
+typedef struct ref_int4 {
+  int q[64], a[64]; /* at most 64 weights */
+  double s, v, ms, vs, c;
+} ref_int4;
+/* What one update is told: rate with its factor, rate of the scale in times of it, A; element of
+ * the tensor that the row begins with, `count` elements of it in all, the update's number, and the
+ * words of the random generator by counter. */
+typedef struct ref_int4_update {
+  double lr, scale_lr;
+  int A;
+  size_t first, count;
+  uint64_t number, (*word)(void *user, uint64_t counter);
+  void *user;
+} ref_int4_update;
+/* One update with gradient g (D). Returns how near a decision came to going the other way, so that
+ * a test can tell rounding from a mistake. */
+double ref_int4_step(ref_int4 *row, const ref_int4_update *u, const double *g, size_t D);
+
 /* ---- formulas (ref_ops.c) -------------------------------------------------------------------- */
 
 /* y (n,out) = x (n,in) W^T, W (out,in). Returns the multiply-adds. */

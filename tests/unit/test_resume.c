@@ -51,7 +51,8 @@ static int end(void **state) {
 typedef struct variant {
   const char *kind, *rows, *accumulation, *schedule, *optimizer;
   const char *layers, *form, *steps; /* NULL: all alike; sequential; 1 */
-  const char *precision;             /* NULL: float32 */
+  const char *precision, *pools;     /* NULL: float32 */
+  const char *micro;                 /* NULL: 2 */
 } variant;
 
 static sgi_settings settings_of(const variant *v) {
@@ -88,6 +89,8 @@ static sgi_settings settings_of(const variant *v) {
   if (v->form) assert_sg_ok(sgi_assign(&a, "model.layer_form", v->form, "test", err));
   if (v->steps) assert_sg_ok(sgi_assign(&a, "model.ode_steps", v->steps, "test", err));
   if (v->precision) assert_sg_ok(sgi_assign(&a, "train.precision", v->precision, "test", err));
+  if (v->pools) assert_sg_ok(sgi_assign(&a, "train.pool_precision", v->pools, "test", err));
+  if (v->micro) assert_sg_ok(sgi_assign(&a, "train.micro_batch", v->micro, "test", err));
   if (v->optimizer) assert_sg_ok(sgi_assign(&a, "optimizer.kind", v->optimizer, "test", err));
   assert_sg_ok(sgi_settings_resolve(&a, &s, err));
   sgi_assignments_free(&a);
@@ -239,6 +242,20 @@ static void in_bf16(void **state) {
   one_variant(&(variant){"sgatlin", "pad", "1", "constant", .layers = mixed_layers(&n), .precision = "bf16"});
 }
 
+/* Rows stepped at once and kept, in the middle of an accumulation too, with layers that other kinds
+ * and tied pools are among, in bf16. */
+static void pools_in_int4(void **state) {
+  (void)state;
+  size_t n;
+  static const char *const kinds[] = {"sgatlin", "peer"};
+  for (size_t i = 0; i < 2; i++) {
+    one_variant(&(variant){kinds[i], "pad", "1", "cosine", .pools = "int4", .micro = "4"});
+    one_variant(&(variant){kinds[i], "pack", i ? "1" : "3", "constant", .pools = "int4"});
+  }
+  one_variant(&(variant){"sgatlin", "pack", "2", "constant", .pools = "int4", .precision = "bf16"});
+  one_variant(&(variant){"sgatlin", "pad", "2", "cosine", .layers = mixed_layers(&n), .pools = "int4"});
+}
+
 static void other_schedules(void **state) {
   (void)state;
   one_variant(&(variant){sg_feedforward_name(0), "pack", "2", "cosine", .optimizer = NULL});
@@ -291,9 +308,9 @@ static void other_text(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      TEST(every_kind),      TEST(every_optimizer), TEST(every_form), TEST(layers_that_differ),
-      TEST(other_schedules), TEST(in_bf16),         TEST(killed),     TEST(other_text)};
+  const struct CMUnitTest tests[] = {TEST(every_kind),         TEST(every_optimizer), TEST(every_form),
+                                     TEST(layers_that_differ), TEST(other_schedules), TEST(in_bf16),
+                                     TEST(pools_in_int4),      TEST(killed),          TEST(other_text)};
   if (!access("/dev/shm", W_OK)) setenv("TMPDIR", "/dev/shm", 0); /* hundreds of saves, each with its fsyncs */
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
