@@ -39,20 +39,19 @@ typedef struct part {
 } part;
 
 /* layers.L.mlp.out, or neurons of a channel, or one of them; pos "" for all. */
-static void part_text(char out[128], size_t layer, ptrdiff_t channel, ptrdiff_t neuron, const char *pos,
-                      bool channels) {
+static void part_text(const work *w, char out[128], size_t layer, ptrdiff_t channel, ptrdiff_t neuron,
+                      const char *pos) {
   char axes[64] = "";
+  bool channels;
+  const char *values = sgi_neuron_site(w->p.model, layer, channel, &channels);
   if (channel >= 0 && channels) snprintf(axes, sizeof axes, "channel=%td", channel);
   if (neuron >= 0) snprintf(axes + strlen(axes), sizeof axes - strlen(axes), "%sneuron=%td", *axes ? "," : "", neuron);
-  const char *site = *axes ? "neurons" : "mlp.out";
+  bool beside = sgi_neuron_beside(w->p.model, layer, channel);
+  const char *site = *axes || beside ? values : "mlp.out";
   if (*pos || *axes)
     snprintf(out, 128, "layers.%zu.%s[%s%s%s]=0", layer, site, pos, *pos && *axes ? "," : "", axes);
   else
     snprintf(out, 128, "layers.%zu.%s=0", layer, site);
-}
-
-static bool has_channels(const work *w, size_t layer) {
-  return layer < sg_model_config(w->p.model)->num_layers && sgi_layer_sizes(w->p.model, layer).chooses;
 }
 
 static void position_text(const work *w, char out[32]) {
@@ -76,7 +75,7 @@ static sg_status add_strongest(work *w, sg_error *err) {
   char pos[32];
   position_text(w, pos);
   if (!*pos) snprintf(pos, sizeof pos, "pos=%zu", s.position);
-  part_text(w->made, s.layer, (ptrdiff_t)s.channel, (ptrdiff_t)s.index, pos, has_channels(w, s.layer));
+  part_text(w, w->made, s.layer, (ptrdiff_t)s.channel, (ptrdiff_t)s.index, pos);
   w->texts[w->n_edits++] = w->made;
   return SG_OK;
 }
@@ -92,9 +91,9 @@ static sg_status collect(work *w, sg_error *err) {
   if (cli_is_set(w->c, "layer") && !cli_choice(w->c, "each")) {
     char pos[32];
     position_text(w, pos);
-    part_text(w->made, cli_size(w->c, "layer"), cli_is_set(w->c, "channel") ? (ptrdiff_t)cli_size(w->c, "channel") : -1,
-              cli_is_set(w->c, "neuron") ? (ptrdiff_t)cli_size(w->c, "neuron") : -1, pos,
-              has_channels(w, cli_size(w->c, "layer")));
+    part_text(w, w->made, cli_size(w->c, "layer"),
+              cli_is_set(w->c, "channel") ? (ptrdiff_t)cli_size(w->c, "channel") : -1,
+              cli_is_set(w->c, "neuron") ? (ptrdiff_t)cli_size(w->c, "neuron") : -1, pos);
     w->texts[w->n_edits++] = w->made;
   }
   sg_status st = w->strongest ? add_strongest(w, err) : SG_OK;
@@ -170,7 +169,7 @@ static sg_status neuron_parts(work *w, part **list, size_t *count, sg_error *err
     part p = {.linear = t->effect};
     char at[32];
     snprintf(at, sizeof at, "pos=%d", t->position);
-    part_text(p.text, (size_t)t->layer, t->channel, t->index, at, has_channels(w, (size_t)t->layer));
+    part_text(w, p.text, (size_t)t->layer, t->channel, t->index, at);
     st = add_part(list, count, &p, err);
   }
   sg_phrase_free(a);
@@ -203,7 +202,7 @@ static sg_status list_parts(work *w, part **list, size_t *count, sg_error *err) 
       if (each == EACH_HEAD)
         snprintf(p.text, sizeof p.text, "layers.%zu.attn.z[%s%shead=%zu]=0", l, pos, *pos ? "," : "", k);
       else
-        part_text(p.text, l, each == EACH_CHANNEL ? (ptrdiff_t)k : -1, -1, pos, true);
+        part_text(w, p.text, l, each == EACH_CHANNEL ? (ptrdiff_t)k : -1, -1, pos);
       st = add_part(list, count, &p, err);
     }
   return st;

@@ -29,7 +29,7 @@ static void where(const work *w, cli_table *t, const sg_term *x) {
   if (x->kind == SG_TERM_HEAD)
     cli_cell(t, "layer %d head %d%s", x->layer, x->head, by_source ? " from" : "");
   else if (x->kind == SG_TERM_NEURON)
-    cli_cell(t, "layer %d channel %d neuron %d", x->layer, x->channel, x->index);
+    cli_neuron_cell(t, &w->p, x->layer, x->channel, x->index);
   else if (x->kind == SG_TERM_BIAS)
     cli_cell(t, "layer %d", x->layer);
   else

@@ -53,6 +53,11 @@ static json_t *config_json(const sg_config *c) {
       (json_int_t)c->hidden_size, "head_dim", (json_int_t)c->head_dim, "num_attention_heads", (json_int_t)c->num_heads,
       "num_hidden_layers", (json_int_t)c->num_layers, "vocab_size", (json_int_t)c->vocab_size, "max_position",
       (json_int_t)c->max_position, "bos_id", (json_int_t)c->bos_id);
+  const sg_options *x = &c->options;
+  if (*c->attention_sink) json_object_set_new(o, "attention_sink", json_string(c->attention_sink));
+  if (x->sink_mlp) json_object_set_new(o, "sink_mlp", json_integer((json_int_t)x->sink_mlp));
+  if (x->always_on) json_object_set_new(o, "always_on", json_integer((json_int_t)x->always_on));
+  if (x->always_on) json_object_set_new(o, "always_on_activation", json_string(x->always_on_activation));
   if (!*c->decomposition) return o;
   json_object_set_new(o, "decomposition", json_string(c->decomposition));
   json_object_set_new(o, "num_experts", json_integer((json_int_t)c->num_experts));
@@ -147,6 +152,10 @@ static void print_sizes(const cli_model *m, uint64_t flops) {
   row(t, "num_experts", c->num_experts);
   row(t, "expert_dim", c->expert_dim);
   row(t, "router_group", c->router_group);
+  row(t, "sink_mlp.width", c->options.sink_mlp);
+  row(t, "always_on.neurons", c->options.always_on);
+  if (c->options.always_on) cli_cell(t, "always_on.activation"), cli_cell(t, "%s", c->options.always_on_activation);
+  if (*c->attention_sink) cli_cell(t, "attention_sink"), cli_cell(t, "%s", c->attention_sink);
   row(t, "hidden_size", c->hidden_size);
   row(t, "head_dim", c->head_dim);
   row(t, "num_attention_heads", c->num_heads);

@@ -47,7 +47,7 @@ static void print_set(const work *w, const char *what, const char *none, const s
     if (x->kind == SG_TERM_HEAD)
       cli_cell(t, "layer %d head %d", x->layer, x->head);
     else
-      cli_cell(t, "layer %d channel %d neuron %d", x->layer, x->channel, x->index);
+      cli_neuron_cell(t, &w->p, x->layer, x->channel, x->index);
     cli_cell(t, "%d", x->position);
     cli_cell(t, "%s", sgi_token_shown(&w->p, w->p.tokens[x->position]).s);
   }

@@ -186,7 +186,7 @@ static void print_tokens(const work *w) {
   for (int k = 0; k < 4; k++) sgi_free(r[k]);
 }
 
-static void print_links(const char *title, const sg_neuron_link *l, size_t n) {
+static void print_links(const work *w, const char *title, const sg_neuron_link *l, size_t n) {
   if (!n) return;
   printf("\n%s\n", title);
   cli_table *t = cli_table_begin("rl");
@@ -194,7 +194,7 @@ static void print_links(const char *title, const sg_neuron_link *l, size_t n) {
   cli_cell(t, "neuron");
   for (size_t i = 0; i < n; i++) {
     cli_cell(t, "%+.4f", (double)l[i].weight);
-    cli_cell(t, "layer %d channel %d neuron %d", l[i].layer, l[i].channel, l[i].index);
+    cli_neuron_cell(t, &w->p, l[i].layer, l[i].channel, l[i].index);
   }
   cli_table_end(t);
 }
@@ -251,8 +251,8 @@ static int run(const cli_call *c) {
     printf("layer %zu channel %zu neuron %zu, from its weights; largest and smallest over the vocabulary\n", w.layer,
            w.channel, w.index);
     print_tokens(&w);
-    print_links("Written by earlier neurons, read by this one", w.up, w.n_up);
-    print_links("Written by this one, read by later neurons", w.down, w.n_down);
+    print_links(&w, "Written by earlier neurons, read by this one", w.up, w.n_up);
+    print_links(&w, "Written by this one, read by later neurons", w.down, w.n_down);
     if (w.along) print_along(&w);
     if (w.rec) print_record(&w);
   }

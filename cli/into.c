@@ -55,8 +55,8 @@ void cli_into_print(const cli_into *x, const sgi_prompt *p) {
     if (json_object_get(e, "head"))
       cli_cell(t, "layer %zu head %zu", sgi_field_size(e, "layer"), sgi_field_size(e, "head"));
     else if (json_object_get(e, "index"))
-      cli_cell(t, "layer %zu channel %zu neuron %zu", sgi_field_size(e, "layer"), sgi_field_size(e, "channel"),
-               sgi_field_size(e, "index"));
+      cli_neuron_cell(t, p, (int)sgi_field_size(e, "layer"), (int)sgi_field_size(e, "channel"),
+                      (int)sgi_field_size(e, "index"));
     else
       cli_cell(t, "%s", "");
   }

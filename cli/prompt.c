@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ids.h"
+#include "report/sizes.h"
 
 sg_status cli_prompt_open_model(sgi_prompt *p, const cli_call *c, sg_error *err) {
   cli_model m;
@@ -66,4 +67,9 @@ void cli_prompt_close(sgi_prompt *p) {
   sgi_free(p->text);
   sgi_free(p->tokens);
   *p = (sgi_prompt){0};
+}
+
+void cli_neuron_cell(cli_table *t, const sgi_prompt *p, int layer, int channel, int index) {
+  const char *beside = sgi_neuron_beside(p->model, (size_t)layer, channel);
+  cli_cell(t, "layer %d channel %d neuron %d%s%s", layer, channel, index, beside ? ", " : "", beside ? beside : "");
 }

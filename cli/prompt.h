@@ -34,4 +34,7 @@ sg_status cli_prompt_open(sgi_prompt *p, const cli_call *c, sg_error *err);
 sg_status cli_prompt_open_model(sgi_prompt *p, const cli_call *c, sg_error *err);
 void cli_prompt_close(sgi_prompt *p);
 
+/* "layer 1 channel 0 neuron 7", with what the neuron is where it stands beside its kind. */
+void cli_neuron_cell(cli_table *t, const sgi_prompt *p, int layer, int channel, int index);
+
 #endif

@@ -45,7 +45,7 @@ extern "C" {
  * could misread this library: a struct that a caller fills or reads changes, a function takes other
  * arguments or means something else. What is only added does not change it. A program loaded at run
  * time compares the function with the macro it was made with (unit/test_library.c). */
-#define SG_ABI_VERSION 3
+#define SG_ABI_VERSION 4
 SG_API int sg_abi_version(void);
 
 /* "0.1.0 (0123456789ab)": version and commit. Borrowed for ever. */
@@ -94,6 +94,9 @@ enum { SG_MAX_FEEDFORWARDS = 16, SG_MAX_LISTED_LAYERS = 256, SG_MAX_ODE_STEPS = 
 typedef struct sg_options {
   char gates[SG_NAME]; /* "" or "jumprelu": of the top_k candidates of a channel those above its threshold act */
   double bandwidth;    /* of the thresholds' gradient */
+  size_t sink_mlp;     /* hidden width of an MLP beside the kind whose maps all layers share; 0: none */
+  size_t always_on;    /* neurons beside the kind that act at every token, without a score; 0: none */
+  char always_on_activation[SG_NAME]; /* of these: gelu, identity, relu or swish; "" where there are none */
 } sg_options;
 
 /* A feedforward layer that is not the one of the configuration itself: same fields, same
@@ -150,6 +153,7 @@ typedef struct sg_config {
   size_t ode_steps;                      /* steps of a form that has them; 0: 1 */
   sg_options options;                    /* of the feedforward layer */
   char norm[SG_NAME]; /* "" or "rms"; "none": streams pass the norms of sublayers and of the end as they are */
+  char attention_sink[SG_NAME]; /* "" or "logit": a learned logit a head in every row's softmax, without a value */
 } sg_config;
 
 /* Name of the i-th feedforward kind, NULL past the last. Borrowed for ever. */
@@ -525,6 +529,9 @@ SG_API sg_status sg_evaluate(const sg_model *model, const sg_evaluate_request *r
  *   layers.L.neurons          (T; channel, slot) what multiplies output rows, of the chosen units
  *   layers.L.neurons          (T; neuron)        the same in dense layers, of every unit
  *   layers.L.neurons          (T; slot, neuron)  the same in moe, of the chosen experts' units
+ *   layers.L.always           (T; neuron)        values of always-on neurons
+ *   layers.L.sink_mlp.hidden  (T; neuron)        hidden values of the sink MLP
+ *   layers.L.sink_mlp.out     (T; dim)           what the sink MLP adds
  *   layers.L.mlp.out          (T; dim)           what the feedforward layer adds
  *   layers.L.resid_post       (T; dim)           stream after the layer
  *   final_norm_scale          (T)                1 / rms of the stream, on demand

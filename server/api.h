@@ -7,6 +7,7 @@
 #include "report/documents.h"
 #include "report/known_world.h"
 #include "report/recorded.h"
+#include "report/sizes.h"
 #include "report/study_live.h"
 #include "report/word.h"
 #include "http.h"
@@ -84,6 +85,11 @@ typedef struct api_edits {
 } api_edits;
 sg_status api_take_edits(const api_call *c, bool may_lack, api_edits *out, sg_error *err);
 void api_edits_free(api_edits *e);
+/* Channels that neurons beside a kind have behind its own, and the most neurons of any channel. */
+static inline size_t api_beside_channels(const sgi_sizes *most) { return most->beside ? 2 : 0; }
+static inline size_t api_most_neurons(const sgi_sizes *most) {
+  return most->beside > most->neurons ? most->beside : most->neurons;
+}
 /* "layer", "channel" and "index" of a neuron of the model; 0 where absent. */
 sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *index, sg_error *err);
 /* "layer" of the recording; the last recorded one where absent. */

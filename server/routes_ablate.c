@@ -23,6 +23,8 @@ static bool tick(void *user, size_t done, size_t wanted) {
 static sg_status within_layer(const sg_model *m, size_t layer, ptrdiff_t channel, ptrdiff_t neuron, sg_error *err) {
   sgi_sizes is = sgi_layer_sizes(m, layer);
   if (!is.neurons) return SG_OK; /* the edit itself is refused */
+  if (sgi_neuron_beside(m, layer, channel))
+    return sgi_neuron_check(m, layer, (size_t)channel, neuron < 0 ? 0 : (size_t)neuron, err);
   if (neuron >= 0 && (size_t)neuron >= is.neurons)
     return sgi_fail(err, SG_ERR_ARG, "request: \"neuron\" must be a whole number from 0 to %zu in layer %zu",
                     is.neurons - 1, layer);
@@ -39,19 +41,20 @@ static sg_status edit_text(const api_call *c, const json_t *o, char out[API_EDIT
   sgi_sizes most = sgi_largest_sizes(c->p.model);
   ptrdiff_t layer, channel, neuron, pos;
   sg_status st = api_below(o, "layer", k->num_layers, &layer, err);
-  if (!st) st = api_below(o, "channel", most.channels + 1, &channel, err);
-  if (!st) st = api_below(o, "neuron", most.neurons, &neuron, err);
+  if (!st) st = api_below(o, "channel", most.channels + 1 + api_beside_channels(&most), &channel, err);
+  if (!st) st = api_below(o, "neuron", api_most_neurons(&most), &neuron, err);
   if (!st) st = within_layer(c->p.model, (size_t)layer, channel, neuron, err);
   if (!st) st = api_below(o, "pos", c->p.count, &pos, err);
   if (st) return st;
   char axes[96] = "";
   size_t n = 0;
   if (pos >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "pos=%td,", pos);
-  if (channel >= 0 && sgi_layer_sizes(c->p.model, (size_t)layer).chooses)
-    n += (size_t)snprintf(axes + n, sizeof axes - n, "channel=%td,", channel);
+  bool by_channel;
+  const char *site = sgi_neuron_site(c->p.model, (size_t)layer, channel, &by_channel);
+  if (channel >= 0 && by_channel) n += (size_t)snprintf(axes + n, sizeof axes - n, "channel=%td,", channel);
   if (neuron >= 0) n += (size_t)snprintf(axes + n, sizeof axes - n, "neuron=%td,", neuron);
   if (n) axes[n - 1] = 0;
-  snprintf(out, API_EDIT_TEXT, "layers.%td.neurons%s%s%s*=%.9g", layer, n ? "[" : "", axes, n ? "]" : "",
+  snprintf(out, API_EDIT_TEXT, "layers.%td.%s%s%s%s*=%.9g", layer, site, n ? "[" : "", axes, n ? "]" : "",
            api_real(o, "scale"));
   return SG_OK;
 }

@@ -13,8 +13,8 @@ sg_status api_unit(const api_call *c, size_t *layer, size_t *channel, size_t *in
   sgi_sizes most = sgi_largest_sizes(c->p.model);
   ptrdiff_t l, ch, i;
   sg_status st = api_below(c->body, "layer", m->num_layers, &l, err);
-  if (!st) st = api_below(c->body, "channel", most.channels, &ch, err);
-  if (!st) st = api_below(c->body, "index", most.neurons, &i, err);
+  if (!st) st = api_below(c->body, "channel", most.channels + api_beside_channels(&most), &ch, err);
+  if (!st) st = api_below(c->body, "index", api_most_neurons(&most), &i, err);
   if (st) return st;
   *layer = (size_t)l;
   *channel = (size_t)ch;
@@ -34,6 +34,8 @@ static sg_status add_recorded(const api_call *c, const sgi_card *k, size_t excer
   sg_error why = {0};
   sg_status st = sgi_fires_check(&c->p, r->rec, "the recording", &why);
   if (!st) st = sgi_fires_known(r->rec, k->layer, &why);
+  const char *beside = sgi_neuron_beside(c->p.model, k->layer, (ptrdiff_t)k->channel);
+  if (!st && beside) st = sgi_fail(&why, SG_ERR_ARG, "%s neurons act everywhere: no index lists where", beside);
   if (st) {
     json_object_set_new(answer, "unrecorded", json_string(why.text));
     return SG_OK;

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ffn/beside.h"
+
 static float *tensor(const sg_model *m, const char *name, const sgi_row **row) {
   ptrdiff_t i = sgi_table_find(&m->table, name);
   *row = i < 0 ? NULL : &m->table.rows[i];
@@ -31,6 +33,10 @@ sg_status sgi_features_of(sg_model *m, size_t s, sgi_features *out, sg_error *er
   }
   const sg_config *view = out->sub->config;
   sgi_unit u;
+  if (sgi_beside_units(view))
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "layer %zu has %s beside its kind, whose output rows tuning does not change: leave its tuning out",
+                    layer, view->options.sink_mlp ? "a sink MLP" : "always-on neurons");
   out->per = view->num_neurons;
   out->n = sgi_unit_channels(view) * view->num_neurons;
   out->most = out->sub->ffn->unit_count(view) + 1;

@@ -108,6 +108,7 @@ static bool alike(const sg_model *m, size_t a, size_t b) {
   if (a % 2 == 0) return true;
   const sgi_sublayer *x = sgi_feedforward_of(m, a / 2), *y = sgi_feedforward_of(m, b / 2);
   const sg_config *u = x->config, *v = y->config;
+  if (u->options.sink_mlp != v->options.sink_mlp || u->options.always_on != v->options.always_on) return false;
   return x->ffn == y->ffn && u->num_neurons == v->num_neurons && u->num_channels == v->num_channels &&
          u->top_k == v->top_k && u->key_dim == v->key_dim && !strcmp(u->router, v->router);
 }

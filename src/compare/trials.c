@@ -84,15 +84,16 @@ static bool any_blocks(const sgi_trials *t, size_t layer) {
 
 /* The last row of a trial, made anew over the sources that are left: dividing the rest of a row
  * that rounding has emptied would not do. row (H,T of the site). */
-static void block_row(const sgi_trials *t, size_t trial, size_t width, float *row) {
+static void block_row(const sgi_trials *t, size_t trial, size_t layer, size_t width, float *row) {
   const sg_config *c = &t->m->config;
   const bool *at = t->trials[trial].blocked.at;
   size_t H = c->num_heads, d = c->head_dim, T = t->count, last = (trial + 1) * T - 1;
   double scale = 1 / sqrt((double)d);
+  const float *sinks = sgi_sinks_of(sgi_attention_of(t->m, layer));
   for (size_t h = 0; h < H; h++) {
     float *p = row + h * width;
     const float *q = t->q + (last * H + h) * d;
-    double most = -INFINITY, sum = 0;
+    double most = sinks ? (double)sinks[h] : -INFINITY, sum = 0;
     for (size_t s = 0; s < T; s++) {
       const float *k = t->k + ((trial * T + s) * H + h) * d;
       double x = 0;
@@ -100,6 +101,7 @@ static void block_row(const sgi_trials *t, size_t trial, size_t width, float *ro
       t->weights[s] = at[s] ? -INFINITY : x * scale;
       most = fmax(most, t->weights[s]);
     }
+    if (sinks) sum = exp((double)sinks[h] - most);
     for (size_t s = 0; s < T; s++) sum += t->weights[s] = at[s] ? 0 : exp(t->weights[s] - most);
     for (size_t s = 0; s < T; s++) p[s] = sum > 0 ? (float)(t->weights[s] / sum) : 0;
   }
@@ -133,7 +135,7 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
     switch (s->id) {
       case SGI_SITE_ATTN_NORM: patch_row(t, trial, layer, position, row); break;
       case SGI_SITE_ATTN_PATTERN:
-        if (position == T - 1 && blocks(t, trial, layer)) block_row(t, trial, s->dims[1], row);
+        if (position == T - 1 && blocks(t, trial, layer)) block_row(t, trial, layer, s->dims[1], row);
         break;
       case SGI_SITE_ATTN_OUT:
       case SGI_SITE_MLP_OUT: cut_row(t, trial, s, width, row); break;

@@ -78,6 +78,9 @@ typedef struct sgi_ffn_call {
   float *const *dw;           /* backward only: gradients in the same order; every one is added to */
   /* likewise, of pools without a gradient in dw; NULL: none, or the tensor's is NULL */
   const sgi_row_sink *const *sink;
+  /* The same of what stands beside the kind (beside.h); for the walk, not for kinds. */
+  const sgi_weight *const *beside;
+  float *const *beside_dw;
   size_t n;
   sgi_arena saved;    /* the layer's block: forward fills it, backward reads it */
   sgi_arena shared;   /* the router's block of the layer's group: its first layer fills it, all read it */
@@ -193,9 +196,17 @@ const sgi_ffn_ops *sgi_ffn_find(const char *name, sg_error *err);
 const sgi_ffn_ops *sgi_ffn_at(size_t i);           /* NULL past the last */
 const sgi_ffn_ops *sgi_ffn_of(const sg_config *c); /* of a checked configuration */
 
+/* A layer: its kind and what stands beside it (beside.h). Whoever runs or reads one calls these,
+ * and ops-> only for what a kind alone knows. */
+void sgi_ffn_saved(const sgi_ffn_ops *ops, const sg_config *c, size_t n, sgi_arena *a);
+void sgi_ffn_scratch(const sgi_ffn_ops *ops, const sg_config *c, size_t n, bool backward, sgi_arena *a);
+uint64_t sgi_ffn_multiply_adds(const sgi_ffn_ops *ops, const sg_config *c);
+size_t sgi_ffn_unit_count(const sgi_ffn_ops *ops, const sg_config *c);
+void sgi_ffn_units(const sgi_ffn_ops *ops, const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
+
 /* All stages in order, and what they leave shown to call->tap. */
 sg_status sgi_ffn_forward(const sgi_ffn_ops *ops, const sgi_ffn_call *call, float *y, const float *x);
-/* ops->backward, its work under the profile's own names. */
+/* ops->backward and what stands beside it, the work under the profile's own names. */
 sg_status sgi_ffn_backward(const sgi_ffn_ops *ops, sgi_ffn_call *call, float *dx, const float *dy, const float *x);
 /* The kind leaves that site. */
 bool sgi_ffn_leaves(const sgi_ffn_ops *ops, sgi_site_id id);

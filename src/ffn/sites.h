@@ -22,7 +22,9 @@
   X(EXPERT, "expert", c->num_experts) \
   X(SLOT, "slot", c->top_k) \
   X(NEURON, "neuron", c->num_neurons) \
-  X(FLAG, "flag", 2)
+  X(FLAG, "flag", 2) \
+  X(ALWAYS, "neuron", c->options.always_on) \
+  X(SINK, "neuron", c->options.sink_mlp)
 
 /* X(id, name, where, when, role, axis 1, axis 2, holds, chosen by, what it is)
  *
@@ -64,6 +66,9 @@
   X(NEURONS, "neurons", LAYER, NAMED, VALUES, NEURON, NONE, NONE, NONE, "the same in dense layers, of every unit") \
   X(EXPERT_NEURONS, "neurons", LAYER, NAMED, VALUES, SLOT, NEURON, NONE, GATE_INDICES, \
     "the same in moe, of the chosen experts' units") \
+  X(ALWAYS, "always", LAYER, NAMED, OTHER, ALWAYS, NONE, NONE, NONE, "values of always-on neurons") \
+  X(SINK_NEURONS, "sink_mlp.hidden", LAYER, NAMED, OTHER, SINK, NONE, NONE, NONE, "hidden values of the sink MLP") \
+  X(SINK_OUT, "sink_mlp.out", LAYER, NAMED, OTHER, DIM, NONE, NONE, NONE, "what the sink MLP adds") \
   X(MLP_OUT, "mlp.out", LAYER, NAMED, OTHER, DIM, NONE, NONE, NONE, "what the feedforward layer adds") \
   X(RESID_POST, "resid_post", LAYER, SHOWN, OTHER, DIM, NONE, NONE, NONE, "stream after the layer") \
   X(FINAL_NORM_SCALE, "final_norm_scale", ONCE, DEMAND, OTHER, NONE, NONE, NONE, NONE, "1 / rms of the stream") \

@@ -24,6 +24,10 @@
  * per block: P = exp(s - lse), dP = dO V^T, dS = P (dP - delta) with delta = dO . O, then dV +=
  * P^T dO, dK += dS^T Q, dQ += dS K. Q is scaled by 1/sqrt(d) when packed, dQ when it is written.
  *
+ * Sinks: a head's learned logit s_h stands in the sum of every row and has no value, so it changes
+ * lse and nothing else of both directions: P = exp(s - lse), and delta is still the sum of P dP.
+ * Its own gradient is -sum over rows of exp(s_h - lse) delta.
+ *
  * Invariants. Work is cut by the sizes alone. A task is one head of one sequence (forward, with
  * fewer than HEADS of them: of PART of its queries), so every sum has one owner: a thread adds a
  * head's blocks of queries in order, and no two threads add to the same dk, dv. Both block
@@ -63,6 +67,21 @@ static size_t first_key(const sgi_attention *s, size_t b, size_t t) {
   return s->starts ? (size_t)s->starts[b * s->T + t] : 0;
 }
 static size_t end_key(const sgi_attention *s, size_t t) { return s->past + t + 1; }
+
+static const float *sink_of(const sgi_attention *s, size_t h) { return s->sinks ? s->sinks + h : NULL; }
+
+/* Whichever is larger, the row's largest score or the sink, is what exponentials are relative
+ * to. */
+float sgi_attention_part(float sum, float max, const float *sink, float *lse) {
+  if (!sink) {
+    *lse = max + logf(sum);
+    return 1 / sum;
+  }
+  float row = *sink > max ? expf(max - *sink) : 1, own = *sink > max ? 1 : expf(*sink - max);
+  float whole = row * sum + own;
+  *lse = (*sink > max ? *sink : max) + logf(whole);
+  return row / whole;
+}
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
@@ -117,22 +136,22 @@ static void forward_block(const sgi_attention *s, const forward_room *m, size_t 
   pack_rows(m->q, m->dp, q + query_at(s, b, h, i), step, rows, d, scale_of(s), s->bf16);
   for (size_t r0 = 0; r0 < rows; r0 += kern->tile_rows) {
     size_t some = least(kern->tile_rows, rows - r0), keys = end_key(s, i + r0 + some - 1) - base - lo;
-    float *p = m->p + r0 * m->ld, sum[ROWS];
+    float *p = m->p + r0 * m->ld, part[ROWS];
     kern->block_product(false, some, up(keys, width), d, m->q + r0 * m->dp, m->dp, m->kt + lo * d, width, width * d, p,
                         m->ld, false);
     for (size_t r = 0; r < some; r++) {
       size_t t = i + r0 + r, from = first_key(s, b, t) - base - lo, to = end_key(s, t) - base - lo;
       float *row = p + r * m->ld, max;
-      sum[r] = kern->softmax_exp(row + from, to - from, 1, &max);
+      float sum = kern->softmax_exp(row + from, to - from, 1, &max);
       if (s->bf16) kern->round_bf16(row + from, row + from, to - from);
       if (from) memset(row, 0, from * sizeof *row);
       for (size_t j = to; j < keys; j++) row[j] = 0; /* fewer than a strip's rows */
-      lse[(b * s->T + t) * s->H + h] = max + logf(sum[r]);
+      part[r] = sgi_attention_part(sum, max, sink_of(s, h), &lse[(b * s->T + t) * s->H + h]);
     }
     kern->block_product(false, some, m->dp, keys, p, m->ld, m->v + lo * m->dp, m->dp, width, m->o, m->dp, false);
     for (size_t r = 0; r < some; r++) {
-      float *out = o + query_at(s, b, h, i + r0 + r), part = 1 / sum[r];
-      for (size_t j = 0; j < d; j++) out[j] = part * m->o[r * m->dp + j];
+      float *out = o + query_at(s, b, h, i + r0 + r);
+      for (size_t j = 0; j < d; j++) out[j] = part[r] * m->o[r * m->dp + j];
     }
   }
 }
@@ -165,8 +184,7 @@ static void forward_few(const sgi_attention *s, float *pattern, float *o, float 
     memset(out + whole, 0, (d - whole) * sizeof *out);
     for (size_t j = from; j < to; j++)
       for (size_t c = whole; c < d; c++) out[c] += pattern[j] * values[j * step + c];
-    kern->scale(out, 1 / sum, d);
-    lse[(b * s->T + t) * s->H + h] = max + logf(sum);
+    kern->scale(out, sgi_attention_part(sum, max, sink_of(s, h), &lse[(b * s->T + t) * s->H + h]), d);
   }
 }
 
@@ -326,6 +344,16 @@ sg_status sgi_attention_backward(const sgi_attention *s, sgi_arena scratch, floa
   return SG_OK;
 }
 
+/* ds_h = -sum over rows of exp(s_h - lse) dO . O. */
+void sgi_attention_sinks_backward(const sgi_attention *s, float *d_sinks, float *room, const float *o, const float *lse,
+                                  const float *d_o) {
+  const sgi_kernels *kern = sgi_kernel_table();
+  size_t n = s->B * s->T, H = s->H, d = s->d_head;
+#pragma omp parallel for schedule(static) if (n * H * d > 4096)
+  for (size_t i = 0; i < n * H; i++) room[i] = -expf(s->sinks[i % H] - lse[i]) * kern->dot(d_o + i * d, o + i * d, d);
+  sgi_column_sums(d_sinks, room, H, n, H);
+}
+
 void sgi_attention_scratch(size_t keys, size_t d_head, bool backward, sgi_arena *a) {
   sgi_arena forward_size = {0}, backward_size = {0};
   layout_forward(keys, d_head, &forward_size, &(forward_room){0});
@@ -337,12 +365,12 @@ sg_status sgi_attention_pattern(const sgi_attention *s, size_t b, size_t h, size
                                 const float *k) {
   const sgi_kernels *kern = sgi_kernel_table();
   size_t width = s->H * s->d_head, keys = s->past + i + 1, from = s->starts ? (size_t)s->starts[b * s->T + i] : 0;
-  float max;
+  float max, lse;
   memset(pattern, 0, keys * sizeof *pattern);
   for (size_t j = from; j < keys; j++)
     pattern[j] = kern->dot(q + (b * s->T + i) * width + h * s->d_head,
                            k + (b * s->capacity + j) * width + h * s->d_head, s->d_head);
   float sum = kern->softmax_exp(pattern + from, keys - from, (float)(1.0 / sqrt((double)s->d_head)), &max);
-  kern->scale(pattern + from, 1 / sum, keys - from);
+  kern->scale(pattern + from, sgi_attention_part(sum, max, sink_of(s, h), &lse), keys - from);
   return SG_OK;
 }

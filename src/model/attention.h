@@ -11,7 +11,8 @@
 typedef struct sgi_attention {
   size_t B, T, past, capacity, H, d_head;
   const int32_t *starts;
-  bool bf16; /* q, k and v hold bf16 numbers; so do the other operands of products, p and the gradients */
+  const float *sinks; /* (H) logits that take part in every row's sum and have no value; NULL: none */
+  bool bf16;          /* q, k and v hold bf16 numbers; so do the other operands of products, p and the gradients */
 } sgi_attention;
 
 /* Scratch for max T queries and keys. */
@@ -25,8 +26,15 @@ sg_status sgi_attention_forward(const sgi_attention *s, sgi_arena scratch, float
 sg_status sgi_attention_backward(const sgi_attention *s, sgi_arena scratch, float *dq, float *dk, float *dv,
                                  const float *o, const float *lse, const float *d_o, const float *q, const float *k,
                                  const float *v);
+/* d_sinks (H) += the sinks' gradient; room (n,H). */
+void sgi_attention_sinks_backward(const sgi_attention *s, float *d_sinks, float *room, const float *o, const float *lse,
+                                  const float *d_o);
 
-/* One query row's pattern (past + i + 1): for sites. */
+/* Unscaled exponentials of a row, relative to max, with their sum: what they must be multiplied by,
+ * and in *lse the log of the whole sum. sink NULL: there is none. */
+float sgi_attention_part(float sum, float max, const float *sink, float *lse);
+
+/* One query row's pattern (past + i + 1): for sites. With sinks its sum is below 1. */
 sg_status sgi_attention_pattern(const sgi_attention *s, size_t b, size_t h, size_t i, float *pattern, const float *q,
                                 const float *k);
 

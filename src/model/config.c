@@ -90,6 +90,8 @@ sg_status sg_config_check(const sg_config *c, sg_error *err) {
     return sgi_fail(err, SG_ERR_ARG, "head_dim is %zu: rotary embedding needs an even number", c->head_dim);
   if (c->norm[0] && strcmp(c->norm, "rms") && strcmp(c->norm, "none"))
     return sgi_fail(err, SG_ERR_ARG, "norm is \"%s\": expected rms or none", c->norm);
+  if (!terminated(c->attention_sink) || (c->attention_sink[0] && strcmp(c->attention_sink, "logit")))
+    return sgi_fail(err, SG_ERR_ARG, "attention_sink is \"%.31s\": there is logit only", c->attention_sink);
   if (!(c->rms_norm_eps > 0 && c->rms_norm_eps < 1))
     return sgi_fail(err, SG_ERR_ARG, "rms_norm_eps is %g: it must lie between 0 and 1", c->rms_norm_eps);
   if (!(c->rope_theta > 1 && c->rope_theta <= 1e12))
@@ -105,6 +107,7 @@ sg_status sg_config_check(const sg_config *c, sg_error *err) {
     sgi_config_set(&view, &c->feedforwards[i]);
     if (check_feedforward(&view, err)) st = sgi_error_prefix(err, SG_ERR_ARG, "layers");
   }
+  if (!st) st = sgi_options_check_shared(c, err);
   return st ? st : sgi_config_check_groups(c, err);
 }
 
@@ -128,6 +131,7 @@ static const char *const keys[] = {"model_type",
                                    "layer_form",
                                    "ode_steps",
                                    "norm",
+                                   "attention_sink",
                                    "pruned_sublayers",
                                    "torch_dtype",
                                    "transformers_version",
@@ -170,6 +174,8 @@ static sg_status read_forms(const json_t *o, const char *where, sg_config *c, sg
   if (!st && json_object_get(o, "ode_steps"))
     st = sgi_json_size(o, where, "ode_steps", 1, SG_MAX_ODE_STEPS, &c->ode_steps, err);
   if (!st && json_object_get(o, "norm")) st = sgi_json_string(o, where, "norm", c->norm, sizeof c->norm, err);
+  if (!st && json_object_get(o, "attention_sink"))
+    st = sgi_json_string(o, where, "attention_sink", c->attention_sink, sizeof c->attention_sink, err);
   return st;
 }
 
@@ -253,6 +259,7 @@ json_t *sgi_config_to_json(const sg_config *c) {
   if (c->layer_form[0] && strcmp(c->layer_form, sg_layer_form_name(0)))
     bad |= json_object_set_new(o, "layer_form", json_string(c->layer_form));
   if (c->ode_steps > 1) bad |= json_object_set_new(o, "ode_steps", json_integer((json_int_t)c->ode_steps));
+  if (c->attention_sink[0]) bad |= json_object_set_new(o, "attention_sink", json_string(c->attention_sink));
   if (!strcmp(c->norm, "none")) bad |= json_object_set_new(o, "norm", json_string(c->norm));
   if (!bad) return o;
   json_decref(o);

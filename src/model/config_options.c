@@ -4,7 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ffn/activation.h"
+
 static const double USUAL_BANDWIDTH = 0.25;
+
+/* Of what stands beside a kind: as many units as a hidden layer may have. */
+enum { MOST_BESIDE = 1 << 20 };
 
 static sg_status read_gates(const json_t *o, const char *where, sg_options *out, sg_error *err) {
   static const char *const keys[] = {"kind", "bandwidth"};
@@ -18,21 +23,60 @@ static sg_status read_gates(const json_t *o, const char *where, sg_options *out,
   return st;
 }
 
+static sg_status begin(const json_t *o, const char *where, const char *name, const char *like, const char *const *keys,
+                       size_t n_keys, char inner[300], sg_error *err) {
+  snprintf(inner, 300, "%s.%s", where, name);
+  if (!json_is_object(o)) return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object like %s", inner, like);
+  return sgi_json_only_keys(o, inner, keys, n_keys, err);
+}
+
+static sg_status read_sink_mlp(const json_t *o, const char *where, sg_options *out, sg_error *err) {
+  static const char *const keys[] = {"width"};
+  char inner[300];
+  sg_status st = begin(o, where, "sink_mlp", "{\"width\": 128}", keys, SGI_COUNT(keys), inner, err);
+  return st ? st : sgi_json_size(o, inner, "width", 0, MOST_BESIDE, &out->sink_mlp, err);
+}
+
+static sg_status read_always_on(const json_t *o, const char *where, sg_options *out, sg_error *err) {
+  static const char *const keys[] = {"neurons", "activation"};
+  char inner[300];
+  sg_status st =
+      begin(o, where, "always_on", "{\"neurons\": 8, \"activation\": \"gelu\"}", keys, SGI_COUNT(keys), inner, err);
+  if (!st) st = sgi_json_size(o, inner, "neurons", 0, MOST_BESIDE, &out->always_on, err);
+  if (!st && json_object_get(o, "activation"))
+    st = sgi_json_string(o, inner, "activation", out->always_on_activation, sizeof out->always_on_activation, err);
+  if (!st && !out->always_on) memset(out->always_on_activation, 0, sizeof out->always_on_activation);
+  return st;
+}
+
 void sgi_options_complete(sg_options *x) {
   if (x->gates[0] && x->bandwidth == 0) x->bandwidth = USUAL_BANDWIDTH;
+  if (x->always_on && !x->always_on_activation[0])
+    snprintf(x->always_on_activation, sizeof x->always_on_activation, "gelu");
 }
 
 sg_status sgi_options_read(const json_t *feedforward, const char *where, sg_options *out, sg_error *err) {
-  const json_t *gates = json_object_get(feedforward, "gates");
+  const json_t *gates = json_object_get(feedforward, "gates"), *sink = json_object_get(feedforward, "sink_mlp");
+  const json_t *always = json_object_get(feedforward, "always_on");
   sg_status st = gates ? read_gates(gates, where, out, err) : SG_OK;
+  if (!st && sink) st = read_sink_mlp(sink, where, out, err);
+  if (!st && always) st = read_always_on(always, where, out, err);
   if (!st) sgi_options_complete(out);
   return st;
 }
 
 int sgi_options_write(const sg_options *x, json_t *feedforward) {
-  if (!x->gates[0]) return 0;
-  return json_object_set_new(feedforward, "gates",
-                             json_pack("{s:s, s:f}", "kind", x->gates, "bandwidth", x->bandwidth));
+  int bad = 0;
+  if (x->gates[0])
+    bad |=
+        json_object_set_new(feedforward, "gates", json_pack("{s:s, s:f}", "kind", x->gates, "bandwidth", x->bandwidth));
+  if (x->sink_mlp)
+    bad |= json_object_set_new(feedforward, "sink_mlp", json_pack("{s:I}", "width", (json_int_t)x->sink_mlp));
+  if (x->always_on)
+    bad |= json_object_set_new(
+        feedforward, "always_on",
+        json_pack("{s:I, s:s}", "neurons", (json_int_t)x->always_on, "activation", x->always_on_activation));
+  return bad;
 }
 
 static sg_status check_gates(const sg_config *c, const sgi_ffn_ops *ffn, sg_error *err) {
@@ -55,6 +99,41 @@ static sg_status check_gates(const sg_config *c, const sgi_ffn_ops *ffn, sg_erro
   return SG_OK;
 }
 
+static sg_status check_beside(const sg_options *x, sg_error *err) {
+  if (x->sink_mlp > MOST_BESIDE)
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.sink_mlp.width is %zu: it must be from 0 to %d", x->sink_mlp,
+                    MOST_BESIDE);
+  if (x->always_on > MOST_BESIDE)
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.always_on.neurons is %zu: it must be from 0 to %d", x->always_on,
+                    MOST_BESIDE);
+  if (!memchr(x->always_on_activation, 0, SG_NAME))
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.always_on.activation must end within %d bytes", SG_NAME);
+  if (!x->always_on)
+    return !x->always_on_activation[0]
+               ? SG_OK
+               : sgi_fail(err, SG_ERR_ARG,
+                          "feedforward.always_on.activation is \"%s\", but feedforward.always_on.neurons is 0",
+                          x->always_on_activation);
+  if (sgi_activation_find(x->always_on_activation, err) != SGI_NO_ACTIVATION) return SG_OK;
+  return sgi_error_prefix(err, SG_ERR_ARG, "feedforward.always_on.activation");
+}
+
+/* All layers share one pair of maps. */
+sg_status sgi_options_check_shared(const sg_config *c, sg_error *err) {
+  size_t width = c->options.sink_mlp;
+  for (size_t i = 0; i < c->n_feedforwards; i++) {
+    size_t own = c->feedforwards[i].options.sink_mlp;
+    if (own && width && own != width)
+      return sgi_fail(err, SG_ERR_ARG,
+                      "feedforward.sink_mlp.width is %zu in one layer and %zu in another: all that have it share its "
+                      "maps, so give one width",
+                      width, own);
+    if (own) width = own;
+  }
+  return SG_OK;
+}
+
 sg_status sgi_options_check(const sg_config *c, const sgi_ffn_ops *ffn, sg_error *err) {
-  return check_gates(c, ffn, err);
+  sg_status st = check_gates(c, ffn, err);
+  return st ? st : check_beside(&c->options, err);
 }

@@ -7,13 +7,14 @@
 #include "ffn/ffn.h"
 
 /* Keys of the feedforward object. */
-#define SGI_OPTION_KEYS "gates"
+#define SGI_OPTION_KEYS "gates", "sink_mlp", "always_on"
 
 sg_status sgi_options_read(const json_t *feedforward, const char *where, sg_options *out, sg_error *err);
 /* Nonzero where memory is out. */
 int sgi_options_write(const sg_options *x, json_t *feedforward);
 /* Values, and whether the kind can have them. */
 sg_status sgi_options_check(const sg_config *c, const sgi_ffn_ops *ffn, sg_error *err);
+sg_status sgi_options_check_shared(const sg_config *c, sg_error *err);
 /* Numbers that were left open get what is usual. */
 void sgi_options_complete(sg_options *x);
 

@@ -7,6 +7,7 @@
 #include "core/json.h"
 #include "core/rng.h"
 #include "core/safetensors.h"
+#include "ffn/beside.h"
 #include "model/config.h"
 #include "model/finite.h"
 #include "model/pools.h"
@@ -256,8 +257,8 @@ const sgi_sublayer *sgi_row_user(const sg_model *m, size_t row, size_t *tensor) 
   for (size_t l = 0; l < m->config.num_layers; l++) {
     const sgi_sublayer *both[] = {&m->layers[l].attention, &m->layers[l].feedforward};
     for (size_t k = 0; k < 2; k++)
-      if (both[k]->n_tensors && row >= both[k]->row[0] && row - both[k]->row[0] < both[k]->n_tensors)
-        return *tensor = row - both[k]->row[0], both[k];
+      for (size_t i = 0; i < both[k]->n_tensors; i++)
+        if (both[k]->row[i] == row) return *tensor = i, both[k];
   }
   return NULL;
 }
@@ -288,6 +289,10 @@ sgi_largest sgi_model_largest(const sg_model *m) {
     if (sgi_unit_channels(s->config) > most.channels) most.channels = sgi_unit_channels(s->config);
     if (s->config->num_neurons > most.neurons) most.neurons = s->config->num_neurons;
     if (entries > most.entries) most.entries = entries;
+    for (int part = 0; part < SGI_BESIDE_PARTS; part++) {
+      size_t beside = sgi_beside_neurons(s->config, (sgi_beside)part);
+      if (beside > most.beside) most.beside = beside;
+    }
   }
   return most;
 }

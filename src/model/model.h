@@ -52,6 +52,7 @@ bool sgi_layer_gates(const struct sg_model *m, size_t layer, sgi_gates *out);
  * its router or units may have. */
 typedef struct sgi_largest {
   size_t channels, neurons, entries;
+  size_t beside; /* neurons of a part beside a kind (ffn/beside.h) */
 } sgi_largest;
 sgi_largest sgi_model_largest(const struct sg_model *m);
 /* Some layer's feedforward chooses its units. */

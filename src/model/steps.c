@@ -5,9 +5,35 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "ffn/beside.h"
 #include "model/config.h"
 
 /* ---- layers ---------------------------------------------------------------------------------- */
+
+/* The rows of the sink MLP, right behind the embedding, so that every layer can name them. */
+enum { SGI_ROW_SINK_MLP = 1 };
+
+static sg_status add_beside(const sgi_sublayer *s, const char *prefix, sgi_table *t, sg_error *err) {
+  char mlp[80];
+  snprintf(mlp, sizeof mlp, "%smlp.", prefix);
+  return sgi_beside_tensors(s->config, mlp, t, err);
+}
+
+/* Width of the sink MLP that layers run; 0: none does. */
+static size_t sink_mlp_width(const sg_config *c) {
+  sg_config view;
+  for (size_t l = 0; l < c->num_layers; l++) {
+    if (!sgi_config_has(c, l, SG_FEEDFORWARD)) continue;
+    sgi_config_view(c, l, &view);
+    if (view.options.sink_mlp) return view.options.sink_mlp;
+  }
+  return 0;
+}
+
+bool sgi_sublayer_unit_at(const sgi_sublayer *s, size_t channel, size_t index, sgi_unit *out) {
+  return s->ffn->unit_at(s->config, s->weight + SGI_T_OWN, channel, index, out) ||
+         sgi_beside_unit_at(s->config, s->weight + s->beside, channel, index, out);
+}
 
 /* Adds the sublayer's tensors where they lie under this layer's name; else they are those of its
  * owner. */
@@ -15,6 +41,7 @@ static sg_status add_tensors(const sg_config *c, sgi_sublayer *s, const sgi_subl
                              sg_error *err) {
   if (owner != s) {
     s->n_tensors = owner->n_tensors;
+    s->beside = owner->beside;
     memcpy(s->row, owner->row, sizeof s->row);
     return SG_OK;
   }
@@ -23,12 +50,16 @@ static sg_status add_tensors(const sg_config *c, sgi_sublayer *s, const sgi_subl
   size_t first = t->count;
   sg_status st = sgi_table_add(t, prefix, s->ops->norm, SGI_DIMS(c->hidden_size), false, SGI_INIT_ONE, 0, err);
   if (!st) st = s->ops->tensors(s->config, prefix, t, err);
+  s->beside = t->count - first;
+  if (!st && s->ffn) st = add_beside(s, prefix, t, err);
   if (st) return st;
-  s->n_tensors = t->count - first;
+  bool shares = s->ffn && s->config->options.sink_mlp;
+  size_t own = t->count - first;
+  s->n_tensors = own + (shares ? SGI_SINK_MLP_TENSORS : 0);
   if (s->n_tensors > SGI_MAX_TENSORS)
     return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %zu has %zu tensors: at most %d", s->ops->name, s->layer,
                     s->n_tensors, SGI_MAX_TENSORS);
-  for (size_t i = 0; i < s->n_tensors; i++) s->row[i] = first + i;
+  for (size_t i = 0; i < s->n_tensors; i++) s->row[i] = i < own ? first + i : SGI_ROW_SINK_MLP + i - own;
   return SG_OK;
 }
 
@@ -58,6 +89,8 @@ sg_status sgi_layers_make(const sg_config *c, sgi_table *t, sgi_layer **out, sg_
   if (!*out) return sgi_fail_memory(err, c->num_layers * sizeof **out, "a model's layers");
   sg_status st = sgi_table_add(t, "model.", "embed_tokens.weight", SGI_DIMS(c->vocab_size, D), true, SGI_INIT_NORMAL,
                                1 / sqrt((double)D), err);
+  size_t width = sink_mlp_width(c);
+  if (!st && width) st = sgi_sink_mlp_tensors(c, width, t, err);
   for (size_t l = 0; l < c->num_layers && !st; l++) st = make_layer(c, *out, l, t, err);
   if (!st) st = sgi_table_add(t, "model.", "norm.weight", SGI_DIMS(D), false, SGI_INIT_ONE, 0, err);
   if (!st) return SG_OK;

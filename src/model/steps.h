@@ -20,7 +20,7 @@ struct sgi_vary;
 
 typedef struct sgi_plan_step sgi_plan_step;
 
-enum { SGI_MAX_TENSORS = 17 }; /* of a sublayer, its norm among them */
+enum { SGI_MAX_TENSORS = 21 }; /* of a sublayer, its norm among them */
 enum { SGI_T_NORM = 0, SGI_T_OWN = 1 };
 
 typedef struct sgi_sublayer_ops {
@@ -69,7 +69,9 @@ typedef struct sgi_sublayer {
   const sg_config *config;     /* the layer's view */
   size_t layer;
   size_t n_tensors;
-  size_t row[SGI_MAX_TENSORS];               /* of the table: the norm's gain, then those of ops->tensors */
+  size_t beside; /* number of the first tensor that stands beside the kind's own (ffn/beside.h); attention: n_tensors */
+  /* of the table: the norm's gain, then those of ops->tensors, then what all layers share */
+  size_t row[SGI_MAX_TENSORS];
   const float *w[SGI_MAX_TENSORS];           /* of what is float32 whatever the model is stored as */
   const sgi_weight *weight[SGI_MAX_TENSORS]; /* the same with their types, for kinds and readers of units */
 } sgi_sublayer;
@@ -104,6 +106,8 @@ void sgi_plan_deinit(sgi_plan *p);
 /* The step that readers look at for a sublayer: its first (step 0, stage 0); n_steps where the
  * layer has none. */
 size_t sgi_plan_find(const sgi_plan *p, size_t layer, const sgi_sublayer_ops *ops);
+/* Weights of a feedforward's unit, the kind's or one beside it; false where there is none. */
+bool sgi_sublayer_unit_at(const sgi_sublayer *s, size_t channel, size_t index, sgi_unit *out);
 /* Layers and their table of a checked config; sgi_free and sgi_table_deinit. w of the sublayers is
  * not set. */
 sg_status sgi_layers_make(const sg_config *c, sgi_table *t, sgi_layer **out, sg_error *err);

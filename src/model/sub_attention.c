@@ -13,6 +13,7 @@
 
 typedef struct work {
   float *d_o, *dq, *dk, *dv; /* (n,H*d_head), of the way back */
+  float *sinks;              /* (n,H) where there are sinks */
 } work;
 
 static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
@@ -21,6 +22,7 @@ static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
   w->dq = SGI_TAKE(a, m, float);
   w->dk = SGI_TAKE(a, m, float);
   w->dv = SGI_TAKE(a, m, float);
+  if (sgi_has_sinks(c)) w->sinks = SGI_TAKE(a, n * c->num_heads, float);
 }
 
 static void saved(const sg_config *c, size_t n, sgi_arena *a) { sgi_attention_kept(c, n, a, &(sgi_kept){0}); }
@@ -41,8 +43,9 @@ static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, s
   if (!st) st = sgi_table_add(t, prefix, "self_attn.v_proj.weight", SGI_DIMS(W, D), true, SGI_INIT_LECUN, from_D, err);
   if (!st) st = sgi_table_add(t, prefix, "self_attn.q_norm.weight", SGI_DIMS(d), false, SGI_INIT_ONE, 0, err);
   if (!st) st = sgi_table_add(t, prefix, "self_attn.k_norm.weight", SGI_DIMS(d), false, SGI_INIT_ONE, 0, err);
-  return st ? st
-            : sgi_table_add(t, prefix, "self_attn.o_proj.weight", SGI_DIMS(D, W), true, SGI_INIT_LECUN, from_W, err);
+  if (!st) st = sgi_table_add(t, prefix, "self_attn.o_proj.weight", SGI_DIMS(D, W), true, SGI_INIT_LECUN, from_W, err);
+  if (st || !sgi_has_sinks(c)) return st;
+  return sgi_table_add(t, prefix, "self_attn.sinks", SGI_DIMS(c->num_heads), false, SGI_INIT_ZERO, 0, err);
 }
 
 static bool mul(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_mul_overflow(a, b, out); }
@@ -67,6 +70,7 @@ static sgi_attention shape_of(const sgi_pass *p, const sgi_plan_step *s) {
                          .H = c->num_heads,
                          .d_head = c->head_dim,
                          .starts = p->batch.starts,
+                         .sinks = sgi_sinks_of(s->sub),
                          .bf16 = in_bf16(s)};
 }
 
@@ -236,6 +240,8 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   lap_product(p, &at, "attention output backward", n, map[SGI_T_O], 2);
   sgi_attention shape = shape_of(p, s);
   if (!st) st = sgi_attention_backward(&shape, room, x.dq, x.dk, x.dv, k.o, k.lse, x.d_o, k.q, k.k, k.v);
+  if (!st && shape.sinks)
+    sgi_attention_sinks_backward(&shape, gradient(p, grad, s, SGI_T_SINKS), x.sinks, k.o, k.lse, x.d_o);
   lap_attention(p, &at, "attention backward", 5, 8);
   if (st) return st;
   sgi_rotary(x.dq, p->position, p->cos, p->sin, n, H, d, true);

@@ -6,7 +6,7 @@
 #include "model/pass_inside.h"
 
 /* Its tensors, behind the norm. */
-enum { SGI_T_Q = SGI_T_OWN, SGI_T_K, SGI_T_V, SGI_T_Q_NORM, SGI_T_K_NORM, SGI_T_O };
+enum { SGI_T_Q = SGI_T_OWN, SGI_T_K, SGI_T_V, SGI_T_Q_NORM, SGI_T_K_NORM, SGI_T_O, SGI_T_SINKS };
 
 typedef struct sgi_kept {
   float *q_raw, *k_raw; /* (n,H*d_head) before norm and rotary */
@@ -14,6 +14,12 @@ typedef struct sgi_kept {
   float *q, *k, *v;     /* (n,H*d_head) as attention takes them */
   float *o, *lse;       /* (n,H*d_head), (n,H) */
 } sgi_kept;
+
+/* Every head has a learned logit in its softmax (docs/method.md, attention). */
+static inline bool sgi_has_sinks(const sg_config *c) { return c->attention_sink[0] != 0; }
+static inline const float *sgi_sinks_of(const sgi_sublayer *s) {
+  return sgi_has_sinks(s->config) ? s->w[SGI_T_SINKS] : NULL;
+}
 
 static inline size_t sgi_heads_width(const sg_config *c) { return c->num_heads * c->head_dim; }
 

@@ -62,6 +62,7 @@ static void place(room *x, size_t R, size_t first, size_t count) {
 typedef struct mixing {
   const sg_config *c;
   const sgi_vary *w;
+  const float *sinks; /* (H) or NULL */
   const sgi_kept *base;
   const room *x;
   size_t q_first, q_count; /* positions whose queries are the variant's own */
@@ -86,7 +87,7 @@ static void mix_row(const mixing *m, size_t r, size_t t, size_t h, const float *
   size_t d = m->c->head_dim, W = sgi_heads_width(m->c), end = w->from + w->changed;
   size_t own = (r * w->changed) * W + h * d, last = t + 1 < end ? t + 1 : end;
   const float *k = m->base->k + h * d, *v = m->base->v + h * d, *ok = m->x->k + own, *ov = m->x->v + own;
-  float max;
+  float max, lse;
   for (size_t j = 0; j < w->from; j++) pattern[j] = kern->dot(q, k + j * W, d);
   for (size_t j = w->from; j < last; j++) pattern[j] = kern->dot(q, ok + (j - w->from) * W, d);
   for (size_t j = end; j <= t; j++) pattern[j] = kern->dot(q, k + j * W, d);
@@ -95,7 +96,7 @@ static void mix_row(const mixing *m, size_t r, size_t t, size_t h, const float *
   add_values(o, pattern, v, W, w->from, d, &any);
   add_values(o, pattern + w->from, ov, W, last - w->from, d, &any);
   if (end <= t) add_values(o, pattern + end, v + end * W, W, t + 1 - end, d, &any);
-  kern->scale(o, 1 / sum, d);
+  kern->scale(o, sgi_attention_part(sum, max, m->sinks ? m->sinks + h : NULL, &lse), d);
 }
 
 static void mix(const mixing *m, size_t keys) {
@@ -136,7 +137,7 @@ sg_status sgi_attention_vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary
   room x;
   sgi_attention_kept(c, rows_of(p), &block, &base);
   layout(c, larger(n, w->R * w->count), p->batch.T, &a, &x);
-  mixing m = {.c = c, .w = w, .base = &base, .x = &x};
+  mixing m = {.c = c, .w = w, .sinks = sgi_sinks_of(s->sub), .base = &base, .x = &x};
   const float *queries = gather(&m, &x, xn);
   place(&x, w->R, w->from, w->changed);
   sg_status st = project(p, s, &x, SGI_T_K, SGI_T_K_NORM, x.k, xn, n);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ffn/beside.h"
 #include "math/rows.h"
 #include "model/held.h"
 #include "model/pass_inside.h"
@@ -15,22 +16,23 @@ static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, s
   return kind_of(c)->tensors(c, mlp, t, err);
 }
 
-static void saved(const sg_config *c, size_t n, sgi_arena *a) { kind_of(c)->saved(c, n, a); }
+static void saved(const sg_config *c, size_t n, sgi_arena *a) { sgi_ffn_saved(kind_of(c), c, n, a); }
 
 static void scratch(const sg_config *c, size_t n, size_t keys, bool backward, sgi_arena *a) {
   (void)keys;
-  kind_of(c)->scratch(c, n, backward, a);
+  sgi_ffn_scratch(kind_of(c), c, n, backward, a);
 }
 
 static bool multiply_adds(const sg_config *c, size_t T, uint64_t *out) {
   (void)T;
-  *out = kind_of(c)->multiply_adds(c); /* sizes whose tensors can be counted do not wrap */
+  *out = sgi_ffn_multiply_adds(kind_of(c), c); /* sizes whose tensors can be counted do not wrap */
   return true;
 }
 
 static sgi_ffn_call call_of(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room) {
   return (sgi_ffn_call){.config = s->sub->config,
                         .w = s->sub->weight + SGI_T_OWN,
+                        .beside = s->sub->weight + s->sub->beside,
                         .n = rows_of(p),
                         .saved = block,
                         .shared = shared_of(p, s),
@@ -60,6 +62,7 @@ static sg_status backward(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, 
   }
   call.dw = dw;
   call.sink = sinks;
+  call.beside_dw = dw + s->sub->beside - SGI_T_OWN;
   sg_status st = sgi_ffn_backward(s->sub->ffn, &call, dxn, dy, xn);
   if (!st && p->add_up) p->add_up(p->add_up_user, dxn, rows_of(p) * p->model->config.hidden_size);
   return st;
@@ -72,25 +75,36 @@ static void measure(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_au
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static size_t pool_rows(const sg_config *c) { return sgi_unit_channels(c) * c->num_neurons; }
+/* Output rows that are stored as columns: of the kind's units, and of the sink MLP's. */
+typedef struct columns {
+  size_t kind, sink;
+} columns;
+
+static columns columns_of(const sgi_sublayer *s) {
+  const sg_config *c = s->config;
+  sgi_unit first;
+  bool kind = s->ffn->unit_at(c, s->weight + SGI_T_OWN, 0, 0, &first) && first.out.stride != 1;
+  return (columns){kind ? sgi_unit_channels(c) * c->num_neurons : 0, sgi_beside_neurons(c, SGI_SINK_MLP)};
+}
 
 static bool held_bytes(const sgi_sublayer *s, size_t T, size_t *bytes) {
   const sg_config *c = s->config;
   size_t bias, outputs;
-  sgi_unit first;
-  bool copies = s->ffn->unit_at(c, s->weight + SGI_T_OWN, 0, 0, &first) && first.out.stride != 1;
-  return sgi_size_mul(s->ffn->unit_count(c) * sizeof(sgi_unit), T, bytes) &&
+  columns k = columns_of(s);
+  return sgi_size_mul(sgi_ffn_unit_count(s->ffn, c) * sizeof(sgi_unit), T, bytes) &&
          sgi_size_mul(sizeof(double) * c->hidden_size, T, &bias) && sgi_size_add(*bytes, bias, bytes) &&
-         sgi_size_mul(sizeof(float) * c->hidden_size, pool_rows(c), &outputs) &&
-         sgi_size_add(*bytes, copies ? outputs : 0, bytes);
+         sgi_size_mul(sizeof(float) * c->hidden_size, k.kind + k.sink, &outputs) &&
+         sgi_size_add(*bytes, outputs, bytes);
 }
 
-/* Where a kind stores output rows as columns, those of the units at hand are copied, so that
- * reading one is one walk. */
-static sg_status gather_outputs(const sg_config *c, sgi_held *h, sg_error *err) {
+/* Where output rows are stored as columns, those of the units at hand are copied, so that reading
+ * one is one walk. */
+static sg_status gather_outputs(const sgi_sublayer *s, sgi_held *h, sg_error *err) {
   sgi_unit *u = h->unit;
-  if (!h->units || u->out.stride == 1) return SG_OK;
-  size_t rows = pool_rows(c);
+  const sg_config *c = s->config;
+  columns k = columns_of(s);
+  size_t rows = k.kind + k.sink;
+  if (!rows || !h->units) return SG_OK;
   float *out = h->outputs = sgi_alloc(rows * h->D * sizeof *out);
   bool *done = sgi_alloc(rows);
   h->copied = sgi_alloc(sizeof *h->copied);
@@ -100,7 +114,9 @@ static sg_status gather_outputs(const sg_config *c, sgi_held *h, sg_error *err) 
   }
   *h->copied = sgi_weight_floats(out, rows, h->D);
   for (size_t i = 0; i < h->T * h->units; i++) {
-    size_t row = (size_t)u[i].channel * c->num_neurons + (size_t)u[i].index;
+    bool own = (size_t)u[i].channel < sgi_unit_channels(c);
+    size_t row = own ? (size_t)u[i].channel * c->num_neurons + (size_t)u[i].index : k.kind + (size_t)u[i].index;
+    if (u[i].out.stride == 1) continue;
     if (!done[row]) sgi_unit_out(&u[i], out + row * h->D, h->D);
     done[row] = true;
     u[i].out = (sgi_slice){.weight = h->copied, .at = row * h->D, .stride = 1};
@@ -117,7 +133,7 @@ static sg_status hold(sgi_pass *p, const sgi_plan_step *s, sgi_held *h, sg_error
   sgi_ffn_call call = call_of(p, s, block, (sgi_arena){0});
   if (!s->sub->ffn->units)
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no linear form to read", s->sub->ffn->name);
-  h->units = s->sub->ffn->unit_count(c);
+  h->units = sgi_ffn_unit_count(s->sub->ffn, c);
   h->unit = sgi_alloc(T * h->units * sizeof *h->unit);
   h->bias = sgi_alloc(T * h->D * sizeof *h->bias);
   if (!h->unit || !h->bias) return sgi_fail_memory(err, T * h->units * sizeof *h->unit, "the units of a layer");
@@ -125,7 +141,7 @@ static sg_status hold(sgi_pass *p, const sgi_plan_step *s, sgi_held *h, sg_error
   for (size_t t = 0; t < T; t++) {
     sgi_unit *u = h->unit + t * h->units;
     double *bias = h->bias + t * h->D;
-    s->sub->ffn->units(&call, t, u, bias);
+    sgi_ffn_units(s->sub->ffn, &call, t, u, bias);
     for (size_t d = 0; d < h->D; d++) any = any || bias[d] != 0;
     for (size_t j = 0; j < h->units; j++) h->has_constants = h->has_constants || u[j].constant != 0;
   }
@@ -134,7 +150,7 @@ static sg_status hold(sgi_pass *p, const sgi_plan_step *s, sgi_held *h, sg_error
     sgi_free(h->bias);
     h->bias = NULL;
   }
-  return gather_outputs(c, h, err);
+  return gather_outputs(s->sub, h, err);
 }
 
 static sg_status pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, float *before, const float *after,
@@ -239,6 +255,7 @@ static sg_status vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, sg
   }
   sgi_ffn_call call = {.config = c,
                        .w = s->sub->weight + SGI_T_OWN,
+                       .beside = s->sub->weight + s->sub->beside,
                        .n = n,
                        .saved = v.block,
                        .shared = v.shared,

@@ -59,7 +59,7 @@ sg_status sgi_unit_find(const sg_model *m, size_t layer, size_t channel, size_t 
   if (!s->ffn->unit_at)
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no neurons to read one by one", s->ffn->name);
   const sg_config *c = s->config;
-  if (s->ffn->unit_at(c, s->weight + SGI_T_OWN, channel, index, out)) return SG_OK;
+  if (sgi_sublayer_unit_at(s, channel, index, out)) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: layer %zu has %zu in each of %zu channels", index,
                   channel, layer, c->num_neurons, sgi_unit_channels(c));
 }

@@ -3,13 +3,15 @@
  * neuron is not chosen. */
 #include <string.h>
 
+#include "ffn/beside.h"
 #include "model/pass.h"
 #include "read/neuron.h"
 #include "read/run.h"
 
 typedef struct watcher {
   size_t layer, channel, index, D;
-  bool experts; /* the channel is an expert: chosen as one, its hidden units beside each other */
+  sgi_site_id beside; /* where the values of what stands beside the kind lie; SGI_SITE_NONE: the neuron is the kind's */
+  bool experts;       /* the channel is an expert: chosen as one, its hidden units beside each other */
   sgi_unit unit;
   size_t *slot;       /* (T) of the chosen neuron or expert, counted from 1 over the row; 0: not chosen */
   const float *score; /* (T,width) as the router left them, until its indices come */
@@ -55,12 +57,23 @@ static void take_scores(watcher *w, const sgi_site *s) {
   }
 }
 
+/* Beside a kind: there at every position. */
+static void take_beside(watcher *w, const sgi_site *s) {
+  for (size_t i = 0; i < s->n; i++) {
+    sg_activation *a = &w->out[s->first + i];
+    a->chosen = true;
+    a->value = (double)((const float *)s->data)[i * sgi_site_width(s) + w->index];
+  }
+}
+
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   (void)err;
   watcher *w = user;
   if (s->layer != (ptrdiff_t)w->layer) return SG_OK;
   sgi_site_role role = sgi_site_row_of(s->id)->role;
   if (s->id == SGI_SITE_MLP_NORM) take_inputs(w, s);
+  if (w->beside && s->id == w->beside) take_beside(w, s);
+  if (w->beside) return SG_OK;
   if (role == SGI_SITE_SCORES) {
     w->score = s->data;
     w->width = sgi_site_width(s);
@@ -79,6 +92,8 @@ sg_status sg_neuron_activations(const sg_model *m, const int32_t *tokens, size_t
   sg_status st = sgi_prompt_check(m, tokens, count, err);
   if (!st) st = sgi_unit_find(m, layer, channel, index, &w.unit, err);
   if (st) return st;
+  sgi_beside part = sgi_beside_of_channel(&m->layers[layer].config, (ptrdiff_t)channel);
+  if (part != SGI_BESIDE_PARTS) w.beside = sgi_beside_site(part);
   sgi_pass *pass = NULL;
   if (!(w.slot = sgi_alloc(count * sizeof *w.slot))) return sgi_fail_memory(err, count, "a neuron's positions");
   memset(out, 0, count * sizeof *out);

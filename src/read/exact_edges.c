@@ -126,10 +126,10 @@ static sg_status values(work *w, sg_error *err) {
   const sgi_frozen *f = &w->b->f;
   const sgi_sublayer *s = f->steps[w->step].step->sub;
   const sg_config *c = s->config;
-  size_t n = w->count < w->b->fit ? w->count : w->b->fit, units = s->ffn->unit_count(c);
+  size_t n = w->count < w->b->fit ? w->count : w->b->fit, units = sgi_ffn_unit_count(s->ffn, c);
   sgi_arena block = {0}, room = {0}, shared = {0};
-  s->ffn->saved(c, n, &block);
-  s->ffn->scratch(c, n, false, &room);
+  sgi_ffn_saved(s->ffn, c, n, &block);
+  sgi_ffn_scratch(s->ffn, c, n, false, &room);
   if (s->ffn->shared) s->ffn->shared(c, n, false, &shared);
   sgi_arena router = {.base = shared.used ? sgi_alloc(shared.used) : NULL, .size = shared.used};
   sgi_arena kept = {.base = sgi_alloc(block.used), .size = block.used};
@@ -142,8 +142,13 @@ static sg_status values(work *w, sg_error *err) {
                      : sgi_fail_memory(err, block.used + shared.used + room.used, "edges into a neuron");
   for (size_t first = 0; first < w->count && !st; first += n) {
     size_t some = w->count - first < n ? w->count - first : n;
-    sgi_ffn_call call = {
-        .config = c, .w = s->weight + SGI_T_OWN, .n = some, .saved = kept, .shared = router, .scratch = scratch};
+    sgi_ffn_call call = {.config = c,
+                         .w = s->weight + SGI_T_OWN,
+                         .beside = s->weight + s->beside,
+                         .n = some,
+                         .saved = kept,
+                         .shared = router,
+                         .scratch = scratch};
     /* A router that is another layer's reads another stream: its output is held. */
     for (size_t i = 0; i < some && s->ffn->shared_row; i++)
       s->ffn->shared_row(c, (sgi_shared_row){router, some, i},
@@ -151,7 +156,7 @@ static sg_status values(work *w, sg_error *err) {
     st = sgi_ffn_forward(s->ffn, &call, y, w->rows + first * f->D);
     if (st) sgi_fail(err, st, "edges into a neuron: layer %zu could not be run", s->layer);
     for (size_t i = 0; i < some && !st; i++) {
-      s->ffn->units(&call, i, u, bias);
+      sgi_ffn_units(s->ffn, &call, i, u, bias);
       w->edges[first + i].value = 0;
       for (size_t j = 0; j < units; j++)
         if (u[j].channel == w->unit->channel && u[j].index == w->unit->index) w->edges[first + i].value = u[j].value;

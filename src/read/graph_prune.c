@@ -39,6 +39,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ffn/beside.h"
 #include "read/graph_build.h"
 #include "read/run.h"
 
@@ -389,6 +390,9 @@ static void fill_facts(const pruner *p, sg_graph *g) {
   for (size_t l = 0; l < b->f.L; l++) {
     const sgi_sublayer *s = sgi_feedforward_of(b->f.model, l);
     if (s && s->config->num_neurons > g->pool) g->pool = s->config->num_neurons;
+    for (int part = 0; s && part < SGI_BESIDE_PARTS; part++)
+      if (sgi_beside_neurons(s->config, (sgi_beside)part) > g->pool)
+        g->pool = sgi_beside_neurons(s->config, (sgi_beside)part);
   }
   g->explored = b->n_explored;
   for (size_t i = 0; i < b->nodes; i++) {

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ffn/beside.h"
+
 #include "read/frozen.h"
 #include "read/run.h"
 
@@ -18,8 +20,9 @@ typedef struct work {
 /* Scaling a neuron, or taking it away; places by position, channel and number alone. */
 static bool scales(const sg_edit *e) {
   const char *name = strrchr(e->site, '.');
-  bool fits = name && !strcmp(name + 1, sgi_site_row_of(SGI_SITE_NEURONS)->name) && !e->vector &&
-              (e->op == SG_EDIT_SCALE || (e->op == SG_EDIT_SET && e->value == 0));
+  bool values = name && (!strcmp(name + 1, sgi_site_row_of(SGI_SITE_NEURONS)->name) ||
+                         !strcmp(name + 1, sgi_site_row_of(SGI_SITE_ALWAYS)->name) || !strcmp(name, ".hidden"));
+  bool fits = values && !e->vector && (e->op == SG_EDIT_SCALE || (e->op == SG_EDIT_SET && e->value == 0));
   for (size_t i = 0; fits && i < e->n_axes; i++)
     fits = !strcmp(e->axes[i].name, "pos") || !strcmp(e->axes[i].name, "channel") || !strcmp(e->axes[i].name, "neuron");
   return fits;
@@ -59,17 +62,23 @@ static sg_status add(work *w, size_t step, size_t t, const sgi_unit *u, double s
   return SG_OK;
 }
 
+/* Where a unit's value lies. */
+static sgi_site_id site_of(const sgi_held *h, const sgi_unit *u) {
+  sgi_beside part = sgi_beside_of_channel(h->step->sub->config, u->channel);
+  return part == SGI_BESIDE_PARTS ? SGI_SITE_NEURONS : sgi_beside_site(part);
+}
+
 static sg_status gather(work *w, const sg_edit *edits, size_t n_edits, sg_error *err) {
   const sgi_frozen *f = &w->f;
   sg_status st = SG_OK;
   for (size_t s = 0; s < f->n_steps; s++) {
     const sgi_held *h = &f->steps[s];
-    char site[SG_SITE_NAME];
-    sgi_site_full_name(site, (ptrdiff_t)h->step->layer, SGI_SITE_NEURONS);
     for (size_t t = 0; t < w->down.rows; t++)
       for (size_t k = 0; k < h->units && !st; k++) {
         const sgi_unit *u = sgi_held_units(h, t) + k;
         double scale = 1;
+        char site[SG_SITE_NAME];
+        sgi_site_full_name(site, (ptrdiff_t)h->step->layer, site_of(h, u));
         bool met = false;
         for (size_t i = 0; i < n_edits; i++)
           if (meets(&edits[i], site, f->T, t, u)) {

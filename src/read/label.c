@@ -49,6 +49,8 @@ static void recorded(making *w, const sgi_recording *rec, size_t layer, size_t c
   size_t slot;
   *firings = 0;
   if (sgi_recording_slot(rec, layer, &slot, NULL) || !sgi_recording_neurons(rec, w->m, slot)) return;
+  const sgi_slot *z = &sgi_recording_info_of(rec)->slots[slot];
+  if (channel >= z->channels || index >= z->pool) return; /* beside the kind: no index lists it */
   sgi_postings p = sgi_recording_postings(rec, slot, channel, index);
   for (size_t i = 0; i < p.count; i++) {
     sgi_recorded at = sgi_recording_at(rec, p.position[i]);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ffn/beside.h"
 #include "model/finite.h"
 
 /* Of a layer that has a feedforward: what its norm multiplies by. */
@@ -63,7 +64,8 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
     if (out->writes) through_embedding(m, row, m->w[sgi_final_norm_row(m)], false, out->writes, scratch);
   }
   const sgi_sublayer *s = sgi_feedforward_of(m, layer);
-  if (!st && s->ffn->routes) {
+  bool chosen = s->ffn->routes && channel < sgi_unit_channels(s->config); /* nothing opens what is always there */
+  if (!st && chosen) {
     st = score_row(s, channel, index, row, err);
     if (!st) through_embedding(m, row, gain, true, opens, scratch);
     if (!st && out->opens) memcpy(out->opens, opens, V * sizeof *opens);
@@ -73,7 +75,7 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
   }
   if (!st) st = sgi_model_watch(m, reads, V, "what the neuron reads", err);
   if (!st && out->writes) st = sgi_model_watch(m, out->writes, V, "what the neuron writes", err);
-  if (!st && sgi_feedforward_of(m, layer)->ffn->routes) st = sgi_model_watch(m, opens, V, "what opens the neuron", err);
+  if (!st && chosen) st = sgi_model_watch(m, opens, V, "what opens the neuron", err);
   sgi_free(row);
   sgi_free(reads);
   sgi_free(opens);
@@ -124,9 +126,10 @@ sg_status sg_neuron_links(const sg_model *m, size_t layer, size_t channel, size_
     if (!s->ffn || !s->ffn->unit_at || t->step || t->stage ||
         !(upstream ? i < plan->steps[own].before : own < t->before))
       continue;
-    for (size_t ch = 0; ch < sgi_unit_channels(s->config); ch++)
-      for (size_t f = 0; f < s->config->num_neurons; f++) {
-        if (!s->ffn->unit_at(s->config, s->weight + SGI_T_OWN, ch, f, &other)) continue;
+    for (size_t ch = 0, C = sgi_unit_channels(s->config); ch < C + SGI_BESIDE_PARTS; ch++)
+      for (size_t f = 0; f < (ch < C ? s->config->num_neurons : sgi_beside_neurons(s->config, (sgi_beside)(ch - C)));
+           f++) {
+        if (!sgi_sublayer_unit_at(s, ch, f, &other)) continue;
         double w = upstream ? link_weight(m, &other, &u, layer) : link_weight(m, &u, &other, t->layer);
         list[count++] = (sg_neuron_link){(int32_t)t->layer, (int32_t)ch, (int32_t)f, (float)w};
         if (!isfinite(w) && (st = sgi_model_watch(m, &list[count - 1].weight, 1, "a link between neurons", err)))

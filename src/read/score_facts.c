@@ -34,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ffn/beside.h"
 #include "core/arena.h"
 #include "core/median.h"
 #include "read/score.h"
@@ -186,6 +187,13 @@ static void edit_row(const scorer *k, const sgi_site *s, size_t row, float *data
     }
 }
 
+static void edit_beside(const scorer *k, const sgi_site *s, size_t row, float *data) {
+  size_t b = row / k->f->n, t = row % k->f->n, layer = (size_t)s->layer;
+  size_t channel = sgi_beside_channel(&k->m->layers[layer].config, sgi_beside_of_site(s->id));
+  for (size_t e = 0; e < s->dims[0] && b < k->rows; e++)
+    if (removed(&k->cuts[b], k->rank[key_of(k, layer, t, channel, e)])) data[e] = 0;
+}
+
 /* Notes a router's site of a run of one row, or puts the noted one into every row. */
 static sg_status hold(scorer *k, const sgi_site *s, bool indices, sg_error *err) {
   size_t T = k->f->n, width = sgi_site_width(s) * 4;
@@ -212,9 +220,10 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
     k->chosen = s->data;
     k->chosen_width = sgi_site_width(s);
   }
-  if (role != SGI_SITE_VALUES) return SG_OK;
+  bool beside = sgi_beside_of_site(s->id) != SGI_BESIDE_PARTS;
+  if (role != SGI_SITE_VALUES && !beside) return SG_OK;
   size_t width = sgi_site_width(s);
-  for (size_t i = 0; i < s->n; i++) edit_row(k, s, s->first + i, (float *)s->data + i * width);
+  for (size_t i = 0; i < s->n; i++) (beside ? edit_beside : edit_row)(k, s, s->first + i, (float *)s->data + i * width);
   return SG_OK;
 }
 
@@ -453,8 +462,8 @@ static sg_status measure_all(scorer *k, lists *l, sgi_score *out, sg_error *err)
 static sg_status make_room(scorer *k, lists *l, double **block, sg_error *err) {
   size_t N = k->s->facts + 1, U = k->s->units + ROWS, keys;
   sgi_largest most = sgi_model_largest(k->m);
-  k->channels = most.channels;
-  k->pool = most.neurons;
+  k->channels = most.channels + SGI_BESIDE_PARTS;
+  k->pool = most.neurons > most.beside ? most.neurons : most.beside;
   if (!sgi_size_mul(k->L * LONGEST, k->channels, &keys) || !sgi_size_mul(keys, k->pool, &keys) || keys > SIZE_MAX / 8 ||
       N > INT32_MAX || U > INT32_MAX)
     return sgi_fail(err, SG_ERR_ARG, "too many neurons, or facts, to measure");

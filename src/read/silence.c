@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ffn/beside.h"
+
 enum { ROWS = 32 };
 
 static const size_t DEFAULT_BYTES = (size_t)1 << 30;
@@ -28,7 +30,7 @@ static bool is_silent(const sgi_silencer *s, size_t b, const sg_term *member) {
 }
 
 /* Which neuron entry i of a row is (sites.h): a choice holds its number, or its channel (experts),
- * of dense layers the entry is its own number. */
+ * of dense layers and beside a kind the entry is its own number. */
 static sg_term neuron_at(const sgi_silencer *s, const sgi_site *site, size_t row, size_t i) {
   const sgi_site_row *r = sgi_site_row_of(site->id);
   size_t last = site->dims[1];
@@ -37,6 +39,8 @@ static sg_term neuron_at(const sgi_silencer *s, const sgi_site *site, size_t row
                .head = -1,
                .position = (int32_t)(row % s->T),
                .index = (int32_t)i};
+  sgi_beside part = sgi_beside_of_site(site->id);
+  if (part != SGI_BESIDE_PARTS) t.channel = (int32_t)sgi_beside_channel(&s->model->layers[site->layer].config, part);
   if (r->chosen_by == SGI_SITE_NONE) return t;
   const sgi_site_row *choice = sgi_site_row_of(s->chosen.id);
   const int32_t *chosen = (const int32_t *)s->chosen.data + row * sgi_site_width(&s->chosen);
@@ -76,7 +80,7 @@ static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
   (void)err;
   sgi_site_role role = sgi_site_row_of(site->id)->role;
   if (role == SGI_SITE_CHOICE) s->chosen = *site;
-  if (role == SGI_SITE_VALUES) neurons(s, site);
+  if (role == SGI_SITE_VALUES || sgi_beside_of_site(site->id) != SGI_BESIDE_PARTS) neurons(s, site);
   if (site->id == SGI_SITE_ATTN_Z && s->heads) heads(s, site);
   return SG_OK;
 }

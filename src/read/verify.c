@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ffn/beside.h"
+
 #include "read/run.h"
 #include "read/verify.h"
 
@@ -62,10 +64,11 @@ static void find_router(verifier *v) {
 }
 
 static sg_edit without(const verifier *v, const sg_term *t) {
-  const sgi_ffn_ops *ffn = sgi_feedforward_of(v->model, (size_t)t->layer)->ffn;
-  bool chosen = sgi_ffn_site(ffn, SGI_SITE_CHOICE) != SGI_SITE_NONE;
+  const sgi_sublayer *s = sgi_feedforward_of(v->model, (size_t)t->layer);
+  sgi_beside part = sgi_beside_of_channel(s->config, t->channel);
+  bool own = part == SGI_BESIDE_PARTS, chosen = own && sgi_ffn_site(s->ffn, SGI_SITE_CHOICE) != SGI_SITE_NONE;
   sg_edit e = {.op = SG_EDIT_SET, .n_axes = chosen ? 3 : 2};
-  sgi_site_full_name(e.site, t->layer, sgi_ffn_site(ffn, SGI_SITE_VALUES));
+  sgi_site_full_name(e.site, t->layer, own ? sgi_ffn_site(s->ffn, SGI_SITE_VALUES) : sgi_beside_site(part));
   e.axes[0] = (sg_edit_axis){"pos", t->position, t->position};
   e.axes[1] = (sg_edit_axis){"neuron", t->index, t->index};
   if (chosen) e.axes[2] = (sg_edit_axis){"channel", t->channel, t->channel};

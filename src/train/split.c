@@ -1,5 +1,7 @@
 #include "train/split.h"
 
+#include "ffn/beside.h"
+
 sg_status sgi_split_make(const sg_config *whole, size_t index, size_t count, sgi_split *out, sg_config *local,
                          sg_error *err) {
   *out = (sgi_split){.index = index, .count = count, .config = *whole};
@@ -8,6 +10,11 @@ sg_status sgi_split_make(const sg_config *whole, size_t index, size_t count, sgi
     return sgi_fail(err, SG_ERR_UNSUPPORTED,
                     "--channel-ranks needs layers that are all alike and whose channels add up; here they are %s%s",
                     whole->feedforward, sgi_config_alike(whole) ? "" : " and differ");
+  if (sgi_beside_units(whole))
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "--channel-ranks shares a layer's channels out, and feedforward.%s stands beside them: leave one "
+                    "of the two out",
+                    whole->options.sink_mlp ? "sink_mlp" : "always_on");
   if (!count || whole->num_channels % count)
     return sgi_fail(err, SG_ERR_ARG, "--channel-ranks is %zu: it must divide feedforward.num_channels = %zu", count,
                     whole->num_channels);

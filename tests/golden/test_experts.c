@@ -9,13 +9,14 @@
 
 #include "core/json.h"
 #include "model/pass.h"
+#include "read/sinks.h"
 #include "read/trace.h"
 #include "train/settings.h"
 
 static const char *const ROOT = "tests/golden/experts";
 
 /* Recommended with the vectors. */
-static const double LOGITS = 3e-5, LOSSES = 5e-6, SCORES = 2e-5, GRADIENTS = 3e-5, OUTPUTS = 3e-5;
+static const double LOGITS = 3e-5, LOSSES = 5e-6, SCORES = 2e-5, GRADIENTS = 3e-5, OUTPUTS = 3e-5, SINKS = 1e-5;
 
 static void check_bound(const char *at, const char *measure, double value, double bound) {
   if (getenv("SGATLIN_TEST_VERBOSE")) print_message("%-80s %-6s %.2e of %.1e\n", at, measure, value, bound);
@@ -78,6 +79,32 @@ static bool read_weights(const char *dir, sgi_aux_weights *out) {
   return any;
 }
 
+/* sink.share (L,H), .even, .sink_heads, .norm_ratio (L) of the case's rows; false where it has
+ * none. */
+static bool check_sinks(const char *name, const sg_model *m, sgi_safetensors *expected) {
+  const sgi_tensor *share = sgi_safetensors_find(expected, "sink.share"), *inputs;
+  sgi_sinks s;
+  char at[64];
+  if (!share) return false;
+  inputs = sgi_safetensors_find(expected, "inputs");
+  assert_sg_ok(sgi_sinks_rows(m, inputs->data, inputs->dims[0], inputs->dims[1], &s, err));
+  assert_int_equal(s.n_heads, share->count);
+  snprintf(at, sizeof at, "%s: sink", name);
+  for (size_t k = 0; k < s.n_heads; k++)
+    check_bound(at, "share", fabs(s.heads[k].share - (double)((const float *)share->data)[k]), SINKS);
+  const float *ratio = sgi_safetensors_find(expected, "sink.norm_ratio")->data;
+  for (size_t l = 0; l < s.n_layers; l++) check_bound(at, "ratio", fabs(s.norm_ratio[l] - (double)ratio[l]), SINKS);
+  const float *even = sgi_safetensors_find(expected, "sink.even")->data,
+              *heads = sgi_safetensors_find(expected, "sink.sink_heads")->data;
+  check_bound(at, "even", fabs(s.even - (double)*even), SINKS);
+  check_bound(at, "heads", fabs(s.sink_heads - (double)*heads), SINKS);
+  assert_int_equal(s.logits, m->config.attention_sink[0] != 0);
+  sgi_sinks_deinit(&s);
+  return true;
+}
+
+static size_t sinks;
+
 static void one_case(const char *name) {
   char dir[512], path[600], at[700];
   snprintf(dir, sizeof dir, "%s/%s", ROOT, name);
@@ -105,6 +132,7 @@ static void one_case(const char *name) {
     if (!have) fail_msg("%s: not written", at);
     check(at, have, want);
   }
+  sinks += check_sinks(name, m, expected);
   sgi_safetensors_close(got);
   sgi_safetensors_close(expected);
   sg_model_free(m);
@@ -123,7 +151,7 @@ static void language_models(void **state) {
     cases++;
   }
   golden_free(names);
-  assert_true(cases >= 2);
+  assert_true(cases >= 5 && sinks >= 3);
 }
 
 int main(void) {

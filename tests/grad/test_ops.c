@@ -255,14 +255,14 @@ static void rotary(void **state) {
 
 typedef struct heads {
   sgi_attention s;
-  double *q, *k, *v, *d_o, *o;
+  double *q, *k, *v, *d_o, *o, *sinks;
 } heads;
 
 static double attention_scalar(void *user, uint64_t *decisions) {
   heads *h = user;
   const sgi_attention *s = &h->s;
   *decisions = 0;
-  ref_attention(h->o, h->q, h->k, h->v, s->starts, s->B, s->T, s->past, s->capacity, s->H, s->d_head);
+  ref_attention(h->o, h->q, h->k, h->v, h->sinks, s->starts, s->B, s->T, s->past, s->capacity, s->H, s->d_head);
   return ref_dot(h->o, h->d_o, s->B * s->T * s->H * s->d_head);
 }
 
@@ -291,6 +291,7 @@ static void check_pattern(const heads *h, const float *lse, const float *q, cons
         want[j] = exp(ref_dot(h->q + row * width + head * s->d_head, key, s->d_head) / sqrt((double)s->d_head));
         sum += want[j];
       }
+      if (h->sinks) sum += exp(h->sinks[head]);
       for (size_t j = from; j < to; j++) want[j] /= sum;
       assert_int_equal(sgi_attention_pattern(s, b, head, t, pattern, q, k), SG_OK);
       array_near("attention pattern", pattern, want, to);
@@ -313,14 +314,26 @@ static void check_backward(heads *h, const float *o, const float *lse, const flo
   ref_check_gradient(&report, "q", attention_scalar, h, h->q, dq, count, 20, LEAST_SCALE);
   ref_check_gradient(&report, "k", attention_scalar, h, h->k, dk, count, 20, LEAST_SCALE);
   ref_check_gradient(&report, "v", attention_scalar, h, h->v, dv, count, 20, LEAST_SCALE);
+  float *d_sinks = floats(s->H), *room = floats(s->B * s->T * s->H);
+  for (size_t i = 0; i < s->H; i++) d_sinks[i] = 0.25F; /* is added to */
+  if (s->sinks) {
+    sgi_attention_sinks_backward(s, d_sinks, room, o, lse, d_o);
+    for (size_t i = 0; i < s->H; i++) d_sinks[i] -= 0.25F;
+    ref_check_gradient(&report, "sinks", attention_scalar, h, h->sinks, d_sinks, s->H, 20, LEAST_SCALE);
+  }
   gradients_hold("attention", &report);
-  float *all[] = {dq, dk, dv, (float *)scratch.base};
+  float *all[] = {dq, dk, dv, d_sinks, room, (float *)scratch.base};
   for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);
 }
 
-static void one_attention(sgi_attention s, bool packed, double size) {
+/* form: 1, packed; 2, with sinks, of which the first takes most of its rows. */
+static void one_attention(sgi_attention s, int form, double size) {
+  bool packed = form & 1;
   int32_t *starts = packed ? make_starts(&s) : NULL;
+  float *sinks = normals(20, s.H);
+  sinks[0] = 6;
   s.starts = starts;
+  s.sinks = form & 2 ? sinks : NULL;
   size_t width = s.H * s.d_head, queries = s.B * s.T * width, keys = s.B * s.capacity * width;
   float *q = normals(16, queries), *k = normals(17, keys), *v = normals(18, keys), *d_o = normals(19, queries);
   for (size_t i = 0; i < queries; i++) q[i] *= (float)size;
@@ -329,7 +342,8 @@ static void one_attention(sgi_attention s, bool packed, double size) {
              ref_doubles(k, keys),
              ref_doubles(v, keys),
              ref_doubles(d_o, queries),
-             ref_alloc(queries, sizeof(double))};
+             ref_alloc(queries, sizeof(double)),
+             s.sinks ? ref_doubles(sinks, s.H) : NULL};
   for (size_t b = 0; b < s.B; b++) /* room not yet used holds anything */
     for (size_t i = (s.past + s.T) * width; i < s.capacity * width; i++)
       k[b * s.capacity * width + i] = v[b * s.capacity * width + i] = NAN;
@@ -342,29 +356,30 @@ static void one_attention(sgi_attention s, bool packed, double size) {
   char what[96];
   snprintf(what, sizeof what, "attention B=%zu T=%zu past=%zu H=%zu d=%zu%s", s.B, s.T, s.past, s.H, s.d_head,
            packed ? " packed" : "");
+  if (s.sinks) strcat(what, " sinks");
   array_near(what, o, h.o, queries);
   check_pattern(&h, lse, q, k);
   if (!s.past && s.capacity == s.T) check_backward(&h, o, lse, d_o, q, k, v);
-  float *all[] = {q, k, v, d_o, o, lse, (float *)scratch.base};
+  float *all[] = {q, k, v, d_o, o, lse, sinks, (float *)scratch.base};
   for (size_t i = 0; i < SGI_COUNT(all); i++) sgi_free(all[i]);
-  double *wide[] = {h.q, h.k, h.v, h.d_o, h.o};
+  double *wide[] = {h.q, h.k, h.v, h.d_o, h.o, h.sinks};
   for (size_t i = 0; i < SGI_COUNT(wide); i++) free(wide[i]);
   free(starts);
 }
 
 static void attention(void **state) {
   (void)state;
-  for (int packed = 0; packed < 2; packed++) {
-    one_attention((sgi_attention){.B = 1, .T = 1, .capacity = 1, .H = 1, .d_head = 2}, packed, 1);
-    one_attention((sgi_attention){.B = 3, .T = 11, .capacity = 11, .H = 3, .d_head = 6}, packed, 1);
-    one_attention((sgi_attention){.B = 2, .T = 64, .capacity = 64, .H = 1, .d_head = 10}, packed, 1);
-    one_attention((sgi_attention){.B = 2, .T = 133, .capacity = 133, .H = 2, .d_head = 6}, packed, 1);
-    one_attention((sgi_attention){.B = 2, .T = 70, .capacity = 70, .H = 1, .d_head = 4}, packed, 6); /* nearly hard */
-    one_attention((sgi_attention){.B = 2, .T = 1, .past = 9, .capacity = 20, .H = 3, .d_head = 6}, packed, 1);
-    one_attention((sgi_attention){.B = 3, .T = 5, .past = 70, .capacity = 80, .H = 2, .d_head = 6}, packed, 1);
-    one_attention((sgi_attention){.B = 1, .T = 530, .capacity = 530, .H = 1, .d_head = 34}, packed, 1);
-    one_attention((sgi_attention){.B = 2, .T = 60, .past = 300, .capacity = 400, .H = 2, .d_head = 8}, packed, 1);
-    one_attention((sgi_attention){.B = 1, .T = 100, .past = 0, .capacity = 128, .H = 2, .d_head = 6}, packed, 1);
+  for (int form = 0; form < 4; form++) {
+    one_attention((sgi_attention){.B = 1, .T = 1, .capacity = 1, .H = 1, .d_head = 2}, form, 1);
+    one_attention((sgi_attention){.B = 3, .T = 11, .capacity = 11, .H = 3, .d_head = 6}, form, 1);
+    one_attention((sgi_attention){.B = 2, .T = 64, .capacity = 64, .H = 1, .d_head = 10}, form, 1);
+    one_attention((sgi_attention){.B = 2, .T = 133, .capacity = 133, .H = 2, .d_head = 6}, form, 1);
+    one_attention((sgi_attention){.B = 2, .T = 70, .capacity = 70, .H = 1, .d_head = 4}, form, 6); /* nearly hard */
+    one_attention((sgi_attention){.B = 2, .T = 1, .past = 9, .capacity = 20, .H = 3, .d_head = 6}, form, 1);
+    one_attention((sgi_attention){.B = 3, .T = 5, .past = 70, .capacity = 80, .H = 2, .d_head = 6}, form, 1);
+    one_attention((sgi_attention){.B = 1, .T = 530, .capacity = 530, .H = 1, .d_head = 34}, form, 1);
+    one_attention((sgi_attention){.B = 2, .T = 60, .past = 300, .capacity = 400, .H = 2, .d_head = 8}, form, 1);
+    one_attention((sgi_attention){.B = 1, .T = 100, .past = 0, .capacity = 128, .H = 2, .d_head = 6}, form, 1);
   }
 }
 

@@ -77,9 +77,10 @@ void ref_rmsnorm(double *y, const double *x, const double *g, size_t n, size_t D
  * method has it. */
 void ref_rotary(double *x, const int32_t *position, size_t n, size_t H, size_t d, double theta);
 /* o (B,T,H,d). Keys and values (B,capacity,H,d); query t stands at key past + t and sees keys
- * starts[b,t] (0 where starts is NULL) to past + t. */
-void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts, size_t B,
-                   size_t T, size_t past, size_t capacity, size_t H, size_t d);
+ * starts[b,t] (0 where starts is NULL) to past + t. sinks (H) or NULL: logits that take part in
+ * each row's softmax and have no value. */
+void ref_attention(double *o, const double *q, const double *k, const double *v, const double *sinks,
+                   const int32_t *starts, size_t B, size_t T, size_t past, size_t capacity, size_t H, size_t d);
 void ref_softmax(double *x, size_t n); /* in place */
 double ref_sigmoid(double x);
 double ref_identity(double x);

@@ -78,7 +78,8 @@ static void attention_sublayer(const ref_model *m, size_t layer, const ref_batch
   ref_rmsnorm(xn, x, ref_find(m, prefix, "input_layernorm.weight")->data, n, D, c->rms_norm_eps);
   double *q = project(m, prefix, "q", xn, position, n), *k = project(m, prefix, "k", xn, position, n);
   ref_linear(v, xn, ref_find(m, prefix, "self_attn.v_proj.weight")->data, n, D, W);
-  ref_attention(o, q, k, v, b->starts, b->B, b->T, 0, b->T, c->num_heads, c->head_dim);
+  const double *sinks = c->attention_sink[0] ? ref_find(m, prefix, "self_attn.sinks")->data : NULL;
+  ref_attention(o, q, k, v, sinks, b->starts, b->B, b->T, 0, b->T, c->num_heads, c->head_dim);
   ref_linear(y, o, ref_find(m, prefix, "self_attn.o_proj.weight")->data, n, W, D);
   free(position);
   free(xn);
@@ -110,6 +111,28 @@ static ref_model seen_by(const ref_model *m, size_t layer) {
   return own;
 }
 
+/* y += always_on(x) + sink_mlp(x), each neuron by itself: act(x . w_in) w_out. */
+static void add_beside(const ref_model *m, const char *mlp, size_t n, double *y, const double *x) {
+  const sg_options *o = &m->config.options;
+  size_t D = m->config.hidden_size;
+  for (size_t i = 0; i < n && o->always_on; i++)
+    for (size_t a = 0; a < o->always_on; a++) {
+      const char *act = o->always_on_activation;
+      double u = ref_dot(x + i * D, ref_find(m, mlp, "always.w_in")->data + a * D, D);
+      double h = !strcmp(act, "gelu")    ? ref_gelu(u)
+                 : !strcmp(act, "relu")  ? ref_relu(u)
+                 : !strcmp(act, "swish") ? ref_swish(u)
+                                         : ref_identity(u);
+      for (size_t d = 0; d < D; d++) y[i * D + d] += h * ref_find(m, mlp, "always.w_out")->data[a * D + d];
+    }
+  for (size_t i = 0; i < n && o->sink_mlp; i++)
+    for (size_t f = 0; f < o->sink_mlp; f++) {
+      double h = ref_gelu(ref_dot(x + i * D, ref_find(m, "model.sink_mlp.", "up_proj.weight")->data + f * D, D));
+      const double *down = ref_find(m, "model.sink_mlp.", "down_proj.weight")->data;
+      for (size_t d = 0; d < D; d++) y[i * D + d] += h * down[d * o->sink_mlp + f];
+    }
+}
+
 /* y = FFN(RMSNorm(x)). */
 static bool ffn_sublayer(ref_model *m, size_t layer, size_t n, double *y, const double *x, ref_choice *choice) {
   size_t D = m->config.hidden_size;
@@ -121,6 +144,7 @@ static bool ffn_sublayer(ref_model *m, size_t layer, size_t n, double *y, const 
   ref_rmsnorm(xn, x, ref_find(m, prefix, "post_attention_layernorm.weight")->data, n, D, m->config.rms_norm_eps);
   ref_model own = seen_by(m, layer);
   bool known = ref_ffn(&own, mlp, n, y, xn, choice);
+  add_beside(&own, mlp, n, y, xn);
   memcpy(m->gates, own.gates, sizeof m->gates);
   free(xn);
   return known;

@@ -43,9 +43,9 @@ void ref_softmax(double *x, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] /= sum;
 }
 
-void ref_attention(double *o, const double *q, const double *k, const double *v, const int32_t *starts, size_t B,
-                   size_t T, size_t past, size_t capacity, size_t H, size_t d) {
-  double *p = ref_alloc(past + T, sizeof *p);
+void ref_attention(double *o, const double *q, const double *k, const double *v, const double *sinks,
+                   const int32_t *starts, size_t B, size_t T, size_t past, size_t capacity, size_t H, size_t d) {
+  double *p = ref_alloc(past + T + 1, sizeof *p);
   for (size_t b = 0; b < B; b++)
     for (size_t t = 0; t < T; t++)
       for (size_t h = 0; h < H; h++) {
@@ -54,7 +54,8 @@ void ref_attention(double *o, const double *q, const double *k, const double *v,
         double *out = o + ((b * T + t) * H + h) * d;
         for (size_t j = from; j < to; j++)
           p[j] = ref_dot(query, k + ((b * capacity + j) * H + h) * d, d) / sqrt((double)d);
-        ref_softmax(p + from, to - from);
+        if (sinks) p[to] = sinks[h];
+        ref_softmax(p + from, to - from + (sinks != NULL));
         for (size_t e = 0; e < d; e++) {
           out[e] = 0;
           for (size_t j = from; j < to; j++) out[e] += p[j] * v[((b * capacity + j) * H + h) * d + e];

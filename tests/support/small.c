@@ -78,24 +78,49 @@ static const char SHARED[] =
     " {\"attention\": false, \"feedforward\": {\"kind\": \"monet\", \"decomposition\": \"horizontal\", "
     "\"activation\": \"relu2\", \"num_channels\": 2, \"num_experts\": 3, \"expert_dim\": 3, \"top_k\": 1}}]";
 
+/* What stands beside kinds of every form, in one layer or another, with layers that share all of
+ * it. */
+static const char BESIDE[] =
+    "[{\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"dense\", \"activation\": \"identity\", \"num_neurons\": "
+    "10,"
+    "                   \"num_channels\": 2, \"top_k\": 4, \"key_dim\": 4, \"always_on\": {\"neurons\": 3},"
+    "                   \"sink_mlp\": {\"width\": 6}}},"
+    " {\"feedforward\": {\"kind\": \"glu\", \"activation\": \"sigmoid\", \"num_neurons\": 9,"
+    "                   \"always_on\": {\"neurons\": 2}}},"
+    " {\"same_as\": 0},"
+    " {\"feedforward\": {\"kind\": \"moe\", \"activation\": \"sigmoid\", \"num_neurons\": 7,"
+    "                   \"num_channels\": 5, \"top_k\": 2, \"sink_mlp\": {\"width\": 6}}},"
+    " {\"feedforward\": {\"kind\": \"peer\", \"router\": \"product_key_value\", \"activation\": \"gelu\", "
+    "\"num_neurons\": 25,"
+    "                   \"num_channels\": 2, \"top_k\": 3, \"key_dim\": 4, \"gates\": {\"kind\": \"jumprelu\"},"
+    "                   \"always_on\": {\"neurons\": 1, \"activation\": \"swish\"}, \"sink_mlp\": {\"width\": 6}}},"
+    " {\"feedforward\": {\"kind\": \"monet\", \"decomposition\": \"horizontal\", \"activation\": \"relu2\", "
+    "\"num_channels\": 2, \"num_experts\": 3, \"expert_dim\": 3, \"top_k\": 1,"
+    "                   \"always_on\": {\"neurons\": 2, \"activation\": \"identity\"}}},"
+    " {\"feedforward\": {\"kind\": \"mlp\", \"activation\": \"gelu\", \"num_neurons\": 4, \"sink_mlp\": {\"width\": "
+    "6}}}]";
+
 bool mixed_config(size_t i, sg_config *out, const char **name) {
   static const struct {
     const char *name, *layers;
     size_t n;
-    const char *form, *pruned;
-  } all[] = {{"mixed", LAYERS, 9, NULL, NULL},
-             {"mixed, parallel", LAYERS, 9, "parallel", NULL},
-             {"mixed, pruned", LAYERS, 9, NULL, "[0, 3, 15]"},
-             {"linear", LINEAR, 5, NULL, NULL},
-             {"linear, parallel", LINEAR, 5, "parallel", NULL},
-             {"shared routers", SHARED, 4, NULL, NULL},
-             {"shared routers, parallel", SHARED, 4, "parallel", NULL}};
+    const char *form, *pruned, *sink;
+  } all[] = {{"mixed", LAYERS, 9, NULL, NULL, NULL},
+             {"mixed, parallel", LAYERS, 9, "parallel", NULL, NULL},
+             {"mixed, pruned", LAYERS, 9, NULL, "[0, 3, 15]", NULL},
+             {"linear", LINEAR, 5, NULL, NULL, NULL},
+             {"linear, parallel", LINEAR, 5, "parallel", NULL, NULL},
+             {"shared routers", SHARED, 4, NULL, NULL, NULL},
+             {"shared routers, parallel", SHARED, 4, "parallel", NULL, NULL},
+             {"beside", BESIDE, 7, NULL, NULL, "logit"},
+             {"beside, parallel", BESIDE, 7, "parallel", "[13]", "logit"}};
   if (i >= SGI_COUNT(all)) return false;
   sg_config plain = small_config("sgatlin");
   plain.num_layers = all[i].n;
   json_t *o = sgi_config_to_json(&plain);
   assert_int_equal(json_object_set_new(o, "layers", json_loads(all[i].layers, 0, NULL)), 0);
   if (all[i].form) json_object_set_new(o, "layer_form", json_string(all[i].form));
+  if (all[i].sink) json_object_set_new(o, "attention_sink", json_string(all[i].sink));
   if (all[i].pruned) json_object_set_new(o, "pruned_sublayers", json_loads(all[i].pruned, 0, NULL));
   assert_sg_ok(sgi_config_from_json(o, all[i].name, out, err));
   json_decref(o);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/model.h"
+#include "ffn/beside.h"
 #include "support/prompts.h"
 #include "support/near.h"
 
@@ -115,8 +116,14 @@ static void zeroed(const sg_model *m, const char *name, ref_random *r) {
   random_prompt(m, r, tokens, T);
   snprintf(text, sizeof text, "layers.%zu.neurons[pos=-2]=0", l);
   snprintf(name_, sizeof name_, "layers.%zu.mlp.out", l);
-  sg_edit e = parsed(text);
-  sg_run *a = run(m, tokens, all, 1, NULL, 0), *b = run(m, tokens, all, 1, &e, 1);
+  sg_edit e[1 + SGI_BESIDE_PARTS] = {parsed(text)};
+  size_t edits = 1;
+  for (int part = 0; part < SGI_BESIDE_PARTS; part++) {
+    if (!sgi_beside_neurons(view, (sgi_beside)part)) continue;
+    snprintf(text, sizeof text, "layers.%zu.%s[pos=-2]=0", l, sgi_site_row_of(sgi_beside_site((sgi_beside)part))->name);
+    e[edits++] = parsed(text);
+  }
+  sg_run *a = run(m, tokens, all, 1, NULL, 0), *b = run(m, tokens, all, 1, e, edits);
   sg_site out = site(b, name_), before = site(a, name_);
   size_t D = m->config.hidden_size;
   bool bias = false;

@@ -1,5 +1,6 @@
 /* True effects made side by side are those of single reruns, for every neuron and head of every
  * kind. */
+#include "report/sizes.h"
 #include "support/prompts.h"
 #include "support/near.h"
 #include "support/small.h"
@@ -32,8 +33,8 @@ static sg_edit head_edit(const sg_term *t) {
 
 static sg_edit neuron_edit(const sg_model *m, const sg_term *t) {
   sg_edit e = {.op = SG_EDIT_SET, .n_axes = 2};
-  bool chosen = m->layers[t->layer].feedforward.ffn->gates != NULL;
-  snprintf(e.site, sizeof e.site, "layers.%d.neurons", t->layer);
+  bool chosen;
+  snprintf(e.site, sizeof e.site, "layers.%d.%s", t->layer, sgi_neuron_site(m, (size_t)t->layer, t->channel, &chosen));
   e.axes[0] = (sg_edit_axis){"pos", t->position, t->position};
   e.axes[1] = (sg_edit_axis){"neuron", t->index, t->index};
   if (chosen) e.axes[e.n_axes++] = (sg_edit_axis){"channel", t->channel, t->channel};
@@ -106,7 +107,7 @@ static void every_one(const sg_model *m, const char *name, ref_random *r) {
 
 static void every_neuron_and_head_is_its_rerun(void **state) {
   (void)state;
-  assert_int_equal(each_model(every_one), 22);
+  assert_int_equal(each_model(every_one), 24);
   assert_true(compared > 5000);
   if (getenv("SGATLIN_TEST_VERBOSE"))
     print_message("%zu reruns: worst difference %.1e of the largest logit\n", compared, worst_off);
@@ -255,7 +256,9 @@ static void edge(const sg_model *m, const char *name, const sg_exact_request *q,
   sg_run *run;
   sg_site values, choice;
   assert_sg_ok(sg_run_create(m, &r, &run, err));
-  snprintf(site, sizeof site, "layers.%d.neurons", to->layer);
+  bool by_channel;
+  snprintf(site, sizeof site, "layers.%d.%s", to->layer,
+           sgi_neuron_site(m, (size_t)to->layer, to->channel, &by_channel));
   assert_true(sg_run_find(run, site, &values));
   size_t T = q->prompt.count, width = values.count / T, at = (size_t)to->position * width;
   const sg_config *c = &m->layers[to->layer].config;
@@ -264,6 +267,7 @@ static void edge(const sg_model *m, const char *name, const sg_exact_request *q,
   bool chosen = sg_run_find(run, site, &choice), experts = false;
   snprintf(site, sizeof site, "layers.%d.gate.indices", to->layer);
   if (!chosen) chosen = experts = sg_run_find(run, site, &choice);
+  if (sgi_neuron_beside(m, (size_t)to->layer, to->channel)) chosen = experts = false;
   for (size_t i = 0; i < width; i++) {
     const int32_t *index = chosen ? choice.index + (size_t)to->position * (choice.count / T) : NULL;
     bool is = !chosen   ? (int32_t)i == to->index
@@ -271,7 +275,7 @@ static void edge(const sg_model *m, const char *name, const sg_exact_request *q,
                         : (int32_t)(i / c->top_k) == to->channel && index[i] == to->index;
     if (is) value = values.data[at + i];
   }
-  value *= weight_of(run, to);
+  if (!sgi_neuron_beside(m, (size_t)to->layer, to->channel)) value *= weight_of(run, to);
   sg_run_free(run);
   if (fabs(value - e->value) > 2e-5 * (1 + fabs(to->value)))
     fail_msg("%s: a neuron of layer %d is worth %g of %g, by edits %g", name, to->layer, e->value, to->value, value);

@@ -1,5 +1,7 @@
 /* Minimal sets: the run that a set stands for is made once more by edits, and no member is too
  * many. */
+#include "ffn/beside.h"
+#include "report/sizes.h"
 #include "support/prompts.h"
 
 #include <math.h>
@@ -13,7 +15,7 @@
 enum { T = 5 };
 
 typedef struct list {
-  sg_edit at[256];
+  sg_edit at[512];
   size_t n;
 } list;
 
@@ -23,18 +25,21 @@ static void silence(list *l, const sg_model *m, size_t layer, size_t pos, ptrdif
   assert_true(l->n < SGI_COUNT(l->at));
   sg_edit *e = &l->at[l->n++];
   *e = (sg_edit){.op = SG_EDIT_SET, .n_axes = 2};
-  snprintf(e->site, sizeof e->site, "layers.%zu.neurons", layer);
+  bool by_channel;
+  snprintf(e->site, sizeof e->site, "layers.%zu.%s", layer, sgi_neuron_site(m, layer, channel, &by_channel));
   e->axes[0] = (sg_edit_axis){"pos", (ptrdiff_t)pos, (ptrdiff_t)pos};
   e->axes[1] = (sg_edit_axis){"neuron", first, last};
-  if (channel >= 0 && m->layers[layer].feedforward.ffn->gates)
-    e->axes[e->n_axes++] = (sg_edit_axis){"channel", channel, channel};
+  if (channel >= 0 && by_channel) e->axes[e->n_axes++] = (sg_edit_axis){"channel", channel, channel};
 }
 
 /* All neurons between the kept ones of a channel; terms of no order, so the next kept one is looked
  * for. */
 static void around(list *l, const sg_model *m, const sg_minimal_set *s, size_t skip, size_t layer, size_t pos,
                    ptrdiff_t channel) {
-  ptrdiff_t F = (ptrdiff_t)m->layers[layer].config.num_neurons, from = 0;
+  const sg_config *c = &m->layers[layer].config;
+  sgi_beside part = sgi_beside_of_channel(c, channel);
+  size_t neurons = part == SGI_BESIDE_PARTS ? c->num_neurons : sgi_beside_neurons(c, part);
+  ptrdiff_t F = (ptrdiff_t)neurons, from = 0;
   while (from < F) {
     ptrdiff_t next = F;
     for (size_t i = 0; i < s->count; i++) {
@@ -76,6 +81,11 @@ static bool kept(const sg_model *m, const int32_t *tokens, const sg_minimal *x, 
         any = any || ((size_t)x->keep.at[i].term.layer == layer && (size_t)x->keep.at[i].term.position == pos);
       if (!any) silence(l, m, layer, pos, -1, 0, (ptrdiff_t)m->layers[layer].config.num_neurons - 1);
       for (size_t c = 0; any && c < channels; c++) around(l, m, &x->keep, skip, layer, pos, (ptrdiff_t)c);
+      for (int part = 0; part < SGI_BESIDE_PARTS; part++) {
+        const sg_config *c = &m->layers[layer].config;
+        if (sgi_beside_neurons(c, (sgi_beside)part))
+          around(l, m, &x->keep, skip, layer, pos, (ptrdiff_t)sgi_beside_channel(c, (sgi_beside)part));
+      }
     }
   }
   bool yes = stands(m, tokens, x, l, margin);

@@ -9,6 +9,7 @@
 #include "read/circuit.h"
 #include "read/neuron_record.h"
 #include "read/record.h"
+#include "ffn/beside.h"
 #include "support/prompts.h"
 #include "support/near.h"
 
@@ -276,7 +277,21 @@ static void along(const sg_model *m, const char *name, ref_random *r) {
     }
     if (s || g) assert_true(a[t0].chosen);
   }
-  assert_int_equal(sg_neuron_activations(m, tokens, T, l, C, 0, a, NULL), SG_ERR_ARG);
+  for (int part = 0; part < SGI_BESIDE_PARTS; part++) {
+    size_t N = sgi_beside_neurons(c, (sgi_beside)part), channel = sgi_beside_channel(c, (sgi_beside)part);
+    sgi_unit u;
+    if (!N) continue;
+    assert_non_null(site_of(run, l, sgi_site_row_of(sgi_beside_site((sgi_beside)part))->name, &values));
+    assert_sg_ok(sg_neuron_activations(m, tokens, T, l, channel, N - 1, a, err));
+    assert_true(sgi_sublayer_unit_at(sgi_feedforward_of(m, l), channel, N - 1, &u));
+    for (size_t t = 0; t < T; t++) {
+      double input = sgi_unit_read_in(&u, norm.data + t * D, D);
+      assert_true(a[t].chosen && a[t].score == 0 && a[t].value == (double)values.data[t * N + N - 1]);
+      near("input", a[t].input, input, 1e-9);
+    }
+    assert_int_equal(sg_neuron_activations(m, tokens, T, l, channel, N, a, NULL), SG_ERR_ARG);
+  }
+  assert_int_equal(sg_neuron_activations(m, tokens, T, l, C + SGI_BESIDE_PARTS, 0, a, NULL), SG_ERR_ARG);
   assert_int_equal(sg_neuron_activations(m, tokens, T, c->num_layers, 0, 0, a, NULL), SG_ERR_ARG);
   sg_run_free(run);
 }

@@ -1,10 +1,12 @@
-/* Options of a feedforward layer that change nothing are nothing: the same numbers to the last bit
- * as without them, forwards and backwards. */
+/* Options of a layer that change nothing are nothing: the same numbers to the last bit as without
+ * them, forwards and backwards. What they cost is counted, and what they cannot be is refused by
+ * name. */
 #include "support/golden.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "model/config.h"
 #include "model/metrics.h"
 #include "model/pass.h"
 #include "support/small.h"
@@ -83,7 +85,134 @@ static void gates_that_all_pass(void **state) {
   }
 }
 
+/* What is off is not there: neither a tensor nor a key. */
+static void what_is_off(void **state) {
+  (void)state;
+  sg_config c = small_config("sgatlin"), d;
+  json_t *o = sgi_config_to_json(&c), *f = json_object_get(o, "feedforward"), *again;
+  json_object_set_new(f, "always_on", json_pack("{s:i, s:s}", "neurons", 0, "activation", "gelu"));
+  json_object_set_new(f, "sink_mlp", json_pack("{s:i}", "width", 0));
+  assert_sg_ok(sgi_config_from_json(o, "off", &d, err));
+  json_object_del(f, "always_on");
+  json_object_del(f, "sink_mlp");
+  again = sgi_config_to_json(&d);
+  assert_true(json_equal(o, again));
+  sg_model *plain, *with;
+  assert_sg_ok(sg_model_create(&c, 5, &plain, err));
+  assert_sg_ok(sg_model_create(&d, 5, &with, err));
+  assert_int_equal(plain->table.floats, with->table.floats);
+  assert_memory_equal(plain->arena, with->arena, plain->table.floats * sizeof *plain->arena);
+  compare(plain, with);
+  sg_model_free(plain);
+  sg_model_free(with);
+  json_decref(o);
+  json_decref(again);
+}
+
+/* Neurons that write nothing, and a sink that takes nothing. */
+static void what_adds_nothing(void **state) {
+  (void)state;
+  const sgi_ffn_ops *ops;
+  for (size_t i = 0; (ops = sgi_ffn_at(i)); i++) {
+    sg_config c = small_config(ops->name);
+    sg_model *plain, *with;
+    assert_sg_ok(sg_model_create(&c, 5, &plain, err));
+    c.options.always_on = 3;
+    snprintf(c.options.always_on_activation, SG_NAME, "gelu");
+    c.options.sink_mlp = 5;
+    snprintf(c.attention_sink, SG_NAME, "logit");
+    assert_sg_ok(sg_model_create(&c, 5, &with, err));
+    copy_weights(with, plain);
+    for (size_t r = 0; r < with->table.count; r++) {
+      const sgi_row *row = &with->table.rows[r];
+      bool sink = strstr(row->name, "self_attn.sinks");
+      if (sink || strstr(row->name, "always.w_out") || strstr(row->name, "sink_mlp.down"))
+        for (size_t k = 0; k < row->count; k++) with->arena[row->offset + k] = sink ? -INFINITY : 0;
+    }
+    compare(plain, with);
+    sg_model_free(plain);
+    sg_model_free(with);
+  }
+}
+
+/* Parameters and FLOPs: 2 D n a layer and 2 D d once; 4 D n and 4 D d a token and layer. */
+static void what_is_counted(void **state) {
+  (void)state;
+  sg_config c = small_config("peer");
+  sg_model *plain, *with;
+  uint64_t before, after;
+  size_t D = c.hidden_size, L = c.num_layers, H = c.num_heads;
+  assert_sg_ok(sg_model_create(&c, 5, &plain, err));
+  assert_sg_ok(sg_config_flops(&c, 7, &before, err));
+  c.options.always_on = 3;
+  snprintf(c.options.always_on_activation, SG_NAME, "gelu");
+  c.options.sink_mlp = 5;
+  snprintf(c.attention_sink, SG_NAME, "logit");
+  assert_sg_ok(sg_model_create(&c, 5, &with, err));
+  assert_sg_ok(sg_config_flops(&c, 7, &after, err));
+  assert_int_equal(after - before, 7 * L * 4 * D * (3 + 5));
+  assert_int_equal(with->table.parameters - plain->table.parameters, L * (2 * D * 3 + H) + 2 * D * 5);
+  for (size_t r = 0; r < with->table.count; r++) {
+    const sgi_row *row = &with->table.rows[r];
+    if (strstr(row->name, "always.") || strstr(row->name, "sink_mlp.")) assert_true(row->decay && row->stored);
+    if (strstr(row->name, ".sinks")) assert_false(row->decay || row->stored);
+    if (strstr(row->name, "always.w_in") || strstr(row->name, "sink_mlp.up"))
+      assert_true(fabs(row->sigma - 1 / sqrt((double)D)) < 1e-12);
+    if (strstr(row->name, "always.w_out")) assert_true(fabs(row->sigma - 1 / sqrt(3)) < 1e-12);
+    if (strstr(row->name, "sink_mlp.down")) assert_true(fabs(row->sigma - 1 / sqrt(5)) < 1e-12);
+  }
+  sg_model_free(plain);
+  sg_model_free(with);
+}
+
+/* Each of these is refused with the key that is wrong. */
+static void what_is_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *json, *named;
+  } bad[] = {{"{\"feedforward\": {\"always_on\": {\"neurons\": -1}}}", "neurons"},
+             {"{\"feedforward\": {\"always_on\": {\"neurons\": 1.5}}}", "neurons"},
+             {"{\"feedforward\": {\"always_on\": {\"neurons\": 99999999}}}", "neurons"},
+             {"{\"feedforward\": {\"always_on\": {}}}", "neurons"},
+             {"{\"feedforward\": {\"always_on\": 4}}", "always_on"},
+             {"{\"feedforward\": {\"always_on\": {\"neurons\": 2, \"activation\": \"sigmoid\"}}}", "activation"},
+             {"{\"feedforward\": {\"always_on\": {\"neurons\": 2, \"width\": 3}}}", "width"},
+             {"{\"feedforward\": {\"sink_mlp\": {\"width\": -3}}}", "width"},
+             {"{\"feedforward\": {\"sink_mlp\": {\"neurons\": 3}}}", "neurons"},
+             {"{\"feedforward\": {\"sink_mlp\": []}}", "sink_mlp"},
+             {"{\"attention_sink\": \"value\"}", "attention_sink"},
+             {"{\"attention_sink\": 1}", "attention_sink"}};
+  for (size_t i = 0; i < SGI_COUNT(bad); i++) {
+    sg_config c = small_config("sgatlin"), d;
+    json_t *o = sgi_config_to_json(&c), *x = json_loads(bad[i].json, 0, NULL);
+    const json_t *options = json_object_get(x, "feedforward");
+    sg_error e = {0};
+    if (options) json_object_update(json_object_get(o, "feedforward"), (json_t *)(uintptr_t)options);
+    if (!options) json_object_update(o, x);
+    if (!sgi_config_from_json(o, "bad", &d, &e)) fail_msg("%s is taken", bad[i].json);
+    if (!strstr(e.text, bad[i].named)) fail_msg("%s is refused without \"%s\": %s", bad[i].json, bad[i].named, e.text);
+    json_decref(o);
+    json_decref(x);
+  }
+  sg_config c = small_config("sgatlin");
+  c.options.sink_mlp = 5;
+  c.n_feedforwards = 1;
+  c.feedforwards[0] = sgi_config_feedforward(&c);
+  c.feedforwards[0].options.sink_mlp = 6;
+  c.layers[1].feedforward = 1;
+  sg_error e = {0};
+  assert_int_equal(sg_config_check(&c, &e), SG_ERR_ARG);
+  assert_non_null(strstr(e.text, "sink_mlp.width"));
+  c.feedforwards[0].options.sink_mlp = 0;
+  assert_sg_ok(sg_config_check(&c, err)); /* one layer has none */
+  snprintf(c.options.always_on_activation, SG_NAME, "gelu");
+  assert_int_equal(sg_config_check(&c, &e), SG_ERR_ARG);
+  assert_non_null(strstr(e.text, "always_on.neurons"));
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(gates_that_all_pass)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(gates_that_all_pass), cmocka_unit_test(what_is_off),
+                                     cmocka_unit_test(what_adds_nothing), cmocka_unit_test(what_is_counted),
+                                     cmocka_unit_test(what_is_refused)};
   return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

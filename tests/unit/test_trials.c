@@ -26,7 +26,8 @@ static bool in(size_t from, size_t to, const sgi_site *s) {
   return s->layer >= 0 && (size_t)s->layer >= from && (size_t)s->layer < to;
 }
 
-/* Weights of what is cut set to 0, the rest divided by its sum; norms written out. */
+/* Weights of what is cut set to 0, the rest divided by its sum, of which a learned sink is a part;
+ * norms written out. */
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   (void)err;
   const single *k = user;
@@ -39,6 +40,8 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
       for (size_t h = 0; h < s->dims[0]; h++) {
         double sum = 0;
         for (size_t j = 0; j < T; j++) sum += x->blocked.at[j] ? 0 : (double)row[h * T + j];
+        if (k->m->config.attention_sink[0]) sum += 1;
+        for (size_t j = 0; j < T && k->m->config.attention_sink[0]; j++) sum -= (double)row[h * T + j];
         for (size_t j = 0; j < T; j++)
           row[h * T + j] = x->blocked.at[j] || sum == 0 ? 0 : (float)((double)row[h * T + j] / sum);
       }

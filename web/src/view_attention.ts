@@ -100,6 +100,8 @@ export const attention: View<Attention> = {
       .map((v, i): [number, number] => [v ?? 0, i])
       .sort((x, y) => y[0] - x[0])
       .slice(0, 10);
+    // what a head's learned logit takes goes to no position
+    const rest = 1 - row.reduce((s: number, v) => s + (v ?? 0), 0);
     const weight = (v: number) => h("span", { title: v, "data-exact": v }, v.toFixed(4));
     const layers = Array.from({ length: c.info.model.layers }, (_, l) => l);
     const heads = a.heads.map((rows, k) =>
@@ -146,6 +148,9 @@ export const attention: View<Attention> = {
               order.map(([v, i]) => [i, token(a.tokens[i]), weight(v), share(v)]),
               "attention weights",
             ),
+            rest > 1e-4
+              ? note(`${percent(rest)} goes to the head's learned sink, to no position.`)
+              : null,
           ),
           card(h("h2", {}, "On the text"), onText(c, a, row)),
           a.tokens.length <= 40
