@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/manifest.h"
 #include "read/kept.h"
+#include "read/record_beside.h"
 #include "read/recording.h"
 
 enum { PART = 4096 }; /* positions between two questions whether to go on */
@@ -106,6 +107,27 @@ static sg_status check_kept(walk *w, sg_error *err) {
   return sgi_check_took(w->c, w->directory, "neurons", st, &why, err);
 }
 
+/* Every value of what stands beside kinds. */
+static sg_status check_beside(walk *w, sg_error *err) {
+  sg_error why = {0};
+  size_t values = 0;
+  for (size_t l = 0; l < w->info->model_layers; l++) {
+    const sgi_recorded_beside *b = sgi_recording_beside(w->rec, l);
+    if (!b) continue;
+    float *x = sgi_alloc(sgi_recorded_beside_width(b) * sizeof *x);
+    if (!x) return sgi_fail_memory(err, sgi_recorded_beside_width(b) * sizeof *x, "a position's values");
+    for (size_t p = 0; p < w->info->n_positions; p++)
+      for (size_t part = 0; part < SGI_RECORDED_BESIDE; part++)
+        if (sgi_recording_beside_values(w->rec, l, part, p, x)) values += b->width[part];
+    sgi_free(x);
+    if (stopped(w)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+  }
+  if (!values) return SG_OK;
+  sg_status st = sgi_recording_check(w->rec, &why);
+  if (!st) sgi_checks_say(w->c, w->directory, "beside", SG_OK, "%zu values of what stands beside kinds", values);
+  return sgi_check_took(w->c, w->directory, "beside", st, &why, err);
+}
+
 static sg_status check_all(walk *w, sg_error *err) {
   size_t m = 1; /* entries of the largest circuit */
   for (size_t s = 0; s < w->info->n_layers; s++) {
@@ -119,6 +141,7 @@ static sg_status check_all(walk *w, sg_error *err) {
   if (!st) st = check_positions(w, err);
   for (size_t s = 0; s < w->info->n_layers && !st; s++) st = check_slot(w, s, err);
   if (!st) st = check_kept(w, err);
+  if (!st) st = check_beside(w, err);
   sgi_free(w->index);
   sgi_free(w->score);
   sgi_free(w->value);

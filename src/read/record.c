@@ -29,6 +29,7 @@ static size_t position_bytes(const sgi_record_form *f) {
     const sgi_slot *z = &f->slots[i];
     bytes += z->channels * z->top_k * (sgi_record_index_size(z) + sizeof(float) + sgi_record_value_size(f, i));
   }
+  for (size_t i = 0; i < f->n_beside; i++) bytes += f->value_size * sgi_recorded_beside_width(&f->beside[i]);
   return bytes;
 }
 
@@ -87,7 +88,9 @@ static sg_status choose_layers(sgi_recorder *r, sg_error *err) {
   f->layers = sgi_alloc(most * sizeof *f->layers);
   f->slots = sgi_alloc(most * sizeof *f->slots);
   r->kept = sgi_alloc(most * sizeof *r->kept);
-  if (!f->layers || !f->slots || !r->kept) return sgi_fail_memory(err, most * sizeof *f->slots, "a list of layers");
+  f->beside = sgi_alloc(most * sizeof *f->beside);
+  if (!f->layers || !f->slots || !r->kept || !f->beside)
+    return sgi_fail_memory(err, most * sizeof *f->slots, "a list of layers");
   for (size_t i = 0; i < most; i++) {
     sgi_gates g;
     size_t l = f->q.n_layers ? f->q.layers[i] : i;
@@ -96,6 +99,7 @@ static sg_status choose_layers(sgi_recorder *r, sg_error *err) {
       return sgi_fail(err, SG_ERR_ARG, "layers must ascend, each named once");
     if (sgi_layer_gates(f->q.model, l, &g)) f->layers[f->n_layers++] = l;
     if (sgi_kept_wanted(f->q.model, l)) r->kept[r->n_kept++] = l;
+    if (f->value_size && sgi_recorded_beside_of(f->q.model, l, &f->beside[f->n_beside])) f->n_beside++;
   }
   if (f->n_layers || r->n_kept) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "these layers have no feedforward, so there is nothing to record");
@@ -110,10 +114,10 @@ static sg_status check(sgi_recorder *r, sg_error *err) {
     return sgi_fail(err, SG_ERR_ARG, "rows of %zu tokens can not be recorded", f->q.seq_len);
   if (f->q.padding && f->q.model->config.pad_id < 0)
     return sgi_fail(err, SG_ERR_ARG, "the model has no padding token to fill rows with");
+  f->value_size = !strcmp(v, "F16") ? 2 : !strcmp(v, "F32") ? 4 : 0;
   sg_status st = choose_layers(r, err);
   if (!st) st = sgi_record_sizes(f->q.model, f, err);
   if (st) return st;
-  f->value_size = !strcmp(v, "F16") ? 2 : !strcmp(v, "F32") ? 4 : 0;
   size_t n = f->q.documents.count;
   r->plan.documents = f->q.max_documents && f->q.max_documents < n ? f->q.max_documents : n;
   if (!r->plan.documents) return sgi_fail(err, SG_ERR_ARG, "there is no document to record");
@@ -139,6 +143,7 @@ void sgi_recorder_free(sgi_recorder *r) {
   if (!r) return;
   sgi_free(r->form.layers);
   sgi_free(r->form.slots);
+  sgi_free(r->form.beside);
   sgi_free(r->spans);
   sgi_free(r->kept);
   sgi_free(r);
@@ -205,6 +210,15 @@ static int add_kept(const sgi_recorder *r, json_t *o) {
   return bad;
 }
 
+/* Adds what stands beside kinds. */
+static int add_beside(const sgi_recorder *r, json_t *o) {
+  const sgi_record_form *f = &r->form;
+  if (!f->n_beside) return 0;
+  json_t *list = sgi_recorded_beside_json(f->beside, f->n_beside);
+  if (!list) return -1;
+  return json_object_set_new(o, "beside", json_pack("{s:s, s:o}", "values", f->q.values, "layers", list));
+}
+
 /* recording.json: everything that fixes the bytes of the shards. */
 static json_t *describe(const sgi_recorder *r) {
   const sgi_record_form *f = &r->form;
@@ -228,7 +242,7 @@ static json_t *describe(const sgi_recorder *r) {
                         "model_layers", (json_int_t)c->num_layers, "layers", layers);
   json_t *rest = json_pack("{s:b, s:I, s:i, s:i, s:o}", "index", q->index, "vocab_size", (json_int_t)c->vocab_size,
                            "bos", c->bos_id, "pad", c->pad_id, "shards", shards);
-  if (o && rest && sgi_binding_write(q->model, o) && !add_slots(f, o) && !add_kept(r, o) &&
+  if (o && rest && sgi_binding_write(q->model, o) && !add_slots(f, o) && !add_kept(r, o) && !add_beside(r, o) &&
       !json_object_update(o, rest)) {
     json_decref(rest);
     return o;

@@ -99,8 +99,9 @@ static sg_status put_indices(sgi_shard_writer *w, size_t tensor, size_t slot, in
 
 static uint16_t to_half(float x) { return sgi_to_half(x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x); }
 
-static sg_status put_values(sgi_shard_writer *w, size_t tensor, size_t slot, const float *value, sg_error *err) {
-  size_t m = entries(w, slot), n = w->rows * w->T * m;
+/* m numbers a position. */
+static sg_status put_values(sgi_shard_writer *w, size_t tensor, size_t m, const float *value, sg_error *err) {
+  size_t n = w->rows * w->T * m;
   if (w->f->value_size == sizeof *value) return put(w, tensor, value, m * sizeof *value, err);
   uint16_t *half = (uint16_t *)(void *)w->pack;
 #pragma omp parallel for schedule(static) if (n > 4096)
@@ -124,11 +125,34 @@ static size_t first_tensor(const sgi_record_form *f, size_t slot) {
   return n;
 }
 
+/* They come whole: all rows of the batch at once. */
+static sg_status put_beside(sgi_shard_writer *w, const sgi_site *s, size_t wanted, sg_error *err) {
+  const sgi_record_form *f = w->f;
+  size_t tensor = first_tensor(f, f->n_layers), width = sgi_site_width(s);
+  const float *x = s->data;
+  for (size_t i = 0; i < f->n_beside; i++)
+    for (size_t part = 0; part < SGI_RECORDED_BESIDE; part++) {
+      if (!f->beside[i].width[part]) continue;
+      if (f->beside[i].layer != (size_t)s->layer || part != wanted) {
+        tensor++;
+        continue;
+      }
+      for (size_t k = 0; k < s->n * width; k++)
+        if (!isfinite(x[k]))
+          return sgi_fail(err, SG_ERR_NUMERIC, "layer %td: %s is NaN or infinite: this model can not be recorded",
+                          s->layer, sgi_site_row_of(s->id)->name);
+      return put_values(w, tensor, width, x, err);
+    }
+  return SG_OK;
+}
+
 static sg_status watch(void *user, const sgi_site *s, sg_error *err) {
   sgi_shard_writer *w = user;
   const sgi_record_form *f = w->f;
   size_t slot = 0;
   if (s->layer < 0) return SG_OK;
+  if (s->id == SGI_SITE_ALWAYS || s->id == SGI_SITE_SINK_OUT)
+    return put_beside(w, s, s->id == SGI_SITE_ALWAYS ? SGI_RECORDED_ALWAYS : SGI_RECORDED_SINK, err);
   while (slot < f->n_layers && f->layers[slot] != (size_t)s->layer) slot++;
   if (slot == f->n_layers) return SG_OK;
   size_t tensor = first_tensor(f, slot);
@@ -144,7 +168,7 @@ static sg_status watch(void *user, const sgi_site *s, sg_error *err) {
     return st ? st : put_indices(w, tensor, slot, s->data, err);
   }
   bool values = sgi_record_value_size(f, slot) && row->role == SGI_SITE_VALUES;
-  return values ? put_values(w, tensor + 2, slot, s->data, err) : SG_OK;
+  return values ? put_values(w, tensor + 2, entries(w, slot), s->data, err) : SG_OK;
 }
 
 /* The five best tokens at every recorded place of the batch. */
@@ -218,6 +242,7 @@ static sg_status run_batch(sgi_shard_writer *w, size_t document, sg_error *err) 
 static sg_status open_file(sgi_shard_writer *w, size_t n, const char *path, sg_error *err) {
   const sgi_record_form *f = w->f;
   size_t count = first_tensor(f, f->n_layers);
+  for (size_t i = 0; i < f->n_beside; i++) count += sgi_recorded_beside_tensors(&f->beside[i]);
   sgi_tensor *t = sgi_alloc(count * sizeof *t);
   char(*names)[SGI_RECORD_NAME] = sgi_alloc(count * sizeof *names);
   sg_status st = SG_OK;
@@ -240,6 +265,16 @@ static sg_status open_file(sgi_shard_writer *w, size_t n, const char *path, sg_e
         t[i] = (sgi_tensor){.name = names[i], .dtype = types[part], .n_dims = 3, .dims = {n, z->channels, z->top_k}};
       }
     }
+    for (size_t k = 0, i = first_tensor(f, f->n_layers); k < f->n_beside; k++)
+      for (size_t part = 0; part < SGI_RECORDED_BESIDE; part++) {
+        if (!f->beside[k].width[part]) continue;
+        sgi_record_tensor_name(names[i], f->beside[k].layer, sgi_recorded_beside_name(part));
+        t[i] = (sgi_tensor){.name = names[i],
+                            .dtype = f->value_size == 2 ? SGI_F16 : SGI_F32,
+                            .n_dims = 2,
+                            .dims = {n, f->beside[k].width[part]}};
+        i++;
+      }
     st = sgi_safetensors_writer_open(path, t, count, NULL, 0, &w->file, err);
   }
   sgi_free(t);
@@ -279,6 +314,9 @@ sg_status sgi_shard_writer_create(const sgi_record_form *f, size_t longest, sgi_
   size_t n = rows * longest, m = 1, V = c->vocab_size;
   for (size_t i = 0; i < f->n_layers; i++)
     if (entries(w, i) > m) m = entries(w, i);
+  for (size_t i = 0; i < f->n_beside; i++)
+    for (size_t part = 0; part < SGI_RECORDED_BESIDE; part++)
+      if (f->beside[i].width[part] > m) m = f->beside[i].width[part];
   w->inputs = sgi_alloc(n * sizeof *w->inputs);
   w->targets = sgi_alloc(n * sizeof *w->targets);
   w->length = sgi_alloc(rows * sizeof *w->length);

@@ -6,6 +6,7 @@
 #include "core/safetensors.h"
 #include "model/pass.h"
 #include "read/record.h"
+#include "read/record_beside.h"
 
 /* Tensors of a shard: these, then two or three a layer. */
 enum {
@@ -23,7 +24,9 @@ typedef struct sgi_record_form {
   size_t *layers;  /* (n_layers) */
   sgi_slot *slots; /* (n_layers) */
   size_t n_layers;
-  size_t value_size; /* bytes of an activation; 0: none is recorded of any layer */
+  size_t value_size;           /* bytes of an activation; 0: none is recorded of any layer */
+  sgi_recorded_beside *beside; /* (n_beside) layers with something beside their kind; none where no activations are */
+  size_t n_beside;
 } sgi_record_form;
 
 /* Bytes of an index and of an activation of one layer. */

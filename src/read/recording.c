@@ -304,6 +304,7 @@ static sg_status read_slots(sgi_recording *r, const json_t *o, const char *where
   for (size_t i = 0; i < info->n_layers && !st; i++) {
     const json_t *one = list ? json_array_get(list, i) : o;
     st = read_slot(one, where, &r->slots[i], &r->half, err);
+    r->valued = r->valued || r->slots[i].has_values;
     if (!st) st = read_thresholds(one, where, &r->slots[i], err);
   }
   return st;
@@ -378,6 +379,7 @@ static sg_status open_recording(const char *directory, bool with_index, sgi_reco
   if (!st) st = sgi_json_load(where, &o, err);
   if (!st) st = read_info(r, o, where, err);
   if (!st) st = open_shards(r, o, where, err);
+  if (!st) st = sgi_recording_open_beside(r, o, where, err);
   if (!st) st = sgi_json_bool(o, where, "index", &r->indexed, err);
   if (!st && !(r->index = sgi_alloc((r->info.n_layers + 1) * sizeof *r->index)))
     st = sgi_fail_memory(err, r->info.n_layers * sizeof *r->index, "a recording");
@@ -416,6 +418,7 @@ void sg_recording_close(sgi_recording *r) {
   sgi_binding_free(&r->info.of);
   sgi_safetensors_close(r->kept_file);
   sgi_free(r->kept);
+  sgi_free(r->beside);
   sgi_free(r->damage);
   sgi_free(r->shards);
   sgi_free(r->parts);

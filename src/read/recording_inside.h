@@ -7,6 +7,7 @@
 
 #include "core/safetensors.h"
 #include "read/kept.h"
+#include "read/record_beside.h"
 #include "read/recording.h"
 
 /* One layer of one shard. */
@@ -43,7 +44,8 @@ struct sg_recording {
   sgi_recording_info info;
   size_t *layers;
   sgi_slot *slots;
-  bool half; /* float16 values */
+  bool half;   /* float16 values */
+  bool valued; /* some circuit has them */
   size_t n_shards;
   shard *shards;
   layer_part *parts;      /* (n_shards, n_layers) */
@@ -54,9 +56,14 @@ struct sg_recording {
   sgi_safetensors *kept_file;
   sgi_kept *kept; /* (n_kept) */
   size_t n_kept;
+  sgi_recorded_beside *beside; /* (n_beside) by layer */
+  size_t n_beside;
 };
 
 sg_status sgi_recording_open_kept(sgi_recording *r, const json_t *o, const char *where, sg_error *err);
+sg_status sgi_recording_open_beside(sgi_recording *r, const json_t *o, const char *where, sg_error *err);
+/* The shard that a position lies in, and its row there. */
+const shard *sgi_recording_shard(const sgi_recording *r, size_t position, size_t *row);
 /* The tensor of that type and shape, or NULL with err filled. */
 const void *sgi_recording_tensor(const sgi_safetensors *f, const char *name, sgi_dtype dtype, size_t d0, size_t d1,
                                  size_t d2, sg_error *err);

@@ -34,7 +34,7 @@ sg_status sgi_recording_check(const sgi_recording *r, sg_error *err) {
 
 /* ---- shards ---------------------------------------------------------------------------------- */
 
-static const shard *find(const sgi_recording *r, size_t position, size_t *row) {
+const shard *sgi_recording_shard(const sgi_recording *r, size_t position, size_t *row) {
   size_t low = 0, high = r->n_shards;
   while (high - low > 1) {
     size_t mid = low + (high - low) / 2;
@@ -59,7 +59,7 @@ static const int32_t no_predictions[SGI_RECORD_PREDICTIONS];
 
 sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position) {
   size_t row;
-  const shard *s = find(r, position, &row);
+  const shard *s = sgi_recording_shard(r, position, &row);
   const int32_t *best = s->predictions + row * SGI_RECORD_PREDICTIONS;
   for (size_t i = 0; i < SGI_RECORD_PREDICTIONS; i++)
     if (token(r, s, "a prediction", row, best[i]) != best[i]) best = no_predictions;
@@ -75,7 +75,7 @@ void sgi_recording_document(const sgi_recording *r, size_t document, size_t *fir
 void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score) {
   const sgi_slot *z = &r->slots[slot];
   size_t row, m = z->channels * z->top_k;
-  const shard *s = find(r, position, &row);
+  const shard *s = sgi_recording_shard(r, position, &row);
   const layer_part *p = &s->layers[slot];
   for (size_t i = 0; score && i < m; i++) {
     score[i] = p->score[row * m + i];
@@ -97,7 +97,7 @@ void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position,
 void sgi_recording_acting(const sgi_recording *r, size_t slot, size_t position, int32_t *index) {
   const sgi_slot *z = &r->slots[slot];
   size_t row;
-  const float *score = find(r, position, &row)->layers[slot].score + row * z->channels * z->top_k;
+  const float *score = sgi_recording_shard(r, position, &row)->layers[slot].score + row * z->channels * z->top_k;
   sgi_recording_circuit(r, slot, position, index, NULL);
   for (size_t i = 0; z->thresholds && i < z->channels * z->top_k; i++)
     if (!(score[i] > z->thresholds[i / z->top_k])) index[i] = -1;
@@ -105,7 +105,7 @@ void sgi_recording_acting(const sgi_recording *r, size_t slot, size_t position, 
 
 bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value) {
   size_t row, m = r->slots[slot].channels * r->slots[slot].top_k;
-  const shard *s = find(r, position, &row);
+  const shard *s = sgi_recording_shard(r, position, &row);
   const void *data = s->layers[slot].value;
   if (!data) return false;
   for (size_t i = 0; i < m; i++) {
@@ -121,7 +121,7 @@ bool sgi_recording_value(const sgi_recording *r, size_t slot, size_t position, s
                          float *value) {
   const sgi_slot *z = &r->slots[slot];
   size_t row, m = z->channels * z->top_k;
-  const shard *s = find(r, position, &row);
+  const shard *s = sgi_recording_shard(r, position, &row);
   const layer_part *p = &s->layers[slot];
   if (!p->value) return false;
   for (size_t i = row * m + channel * z->top_k, end = i + z->top_k; i < end; i++) {
