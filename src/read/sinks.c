@@ -34,9 +34,13 @@ static void take_pattern(watcher *w, const sgi_site *s) {
   sgi_sink_head *head = w->out->heads + w->first_head[s->layer];
   for (size_t i = 0; i < s->n; i++)
     for (size_t h = 0; h < w->H; h++) {
-      float p = ((const float *)s->data)[(i * w->H + h) * s->dims[1]];
-      w->first[(s->first + i) * w->H + h] = p;
-      if (s->first + i > 0) head[h].share += (double)p;
+      const float *row = (const float *)s->data + (i * w->H + h) * s->dims[1];
+      double sum = 0;
+      w->first[(s->first + i) * w->H + h] = row[0];
+      if (s->first + i == 0) continue;
+      for (size_t j = 0; j < s->dims[1] && w->out->logits; j++) sum += (double)row[j];
+      head[h].share += (double)row[0];
+      if (w->out->logits) head[h].logit += 1 - sum;
     }
 }
 
@@ -86,6 +90,7 @@ static sg_status prepare(watcher *w, size_t longest, sg_error *err) {
   const sg_config *c = &w->m->config;
   sgi_sinks *o = w->out;
   o->n_layers = c->num_layers;
+  o->logits = c->attention_sink[0] != 0;
   w->first_head = sgi_alloc(c->num_layers * sizeof *w->first_head);
   o->norm_ratio = sgi_alloc(c->num_layers * sizeof *o->norm_ratio);
   o->heads = sgi_alloc(c->num_layers * w->H * sizeof *o->heads);
@@ -109,6 +114,7 @@ static void finish(sgi_sinks *o) {
     sgi_sink_head *h = &o->heads[k];
     h->share /= n;
     h->share_out /= n;
+    h->logit /= n;
     h->excess = h->share - o->even;
     o->sink_heads += h->share > SINK;
   }
@@ -116,16 +122,40 @@ static void finish(sgi_sinks *o) {
   for (size_t l = 0; l < o->n_layers; l++) o->norm_ratio[l] /= (double)o->rows;
 }
 
-/* One document: bos, then its tokens; false where it has no second position. */
-static sg_status one_row(watcher *w, sgi_pass *p, const int32_t *ids, size_t n, int32_t *inputs, sg_error *err) {
-  inputs[0] = w->m->config.bos_id;
-  memcpy(inputs + 1, ids, (n - 1) * sizeof *inputs);
+/* One row of inputs, of at least two positions. */
+static sg_status one_row(watcher *w, sgi_pass *p, const int32_t *inputs, size_t n, sg_error *err) {
   w->T = n;
   for (size_t t = 1; t < n; t++) w->out->even += 1 / (double)(t + 1);
   w->out->rows++;
   w->out->positions += n - 1;
   sgi_tap tap = {.visit = visit, .user = w, .err = err, .wants = wants};
   return sgi_pass_forward(p, &(sgi_batch){.B = 1, .T = n, .inputs = inputs}, &tap, err);
+}
+
+static sg_status begin(watcher *w, size_t longest, sgi_pass **p, sg_error *err) {
+  sg_status st = sgi_form_readable(&w->m->config, "attention sinks", err);
+  if (!st) st = prepare(w, longest, err);
+  return st ? st : sgi_pass_create(w->m, 1, longest, false, p, err);
+}
+
+static void end(watcher *w, sgi_pass *p) {
+  sgi_pass_free(p);
+  sgi_free(w->first_head);
+  sgi_free(w->first);
+  sgi_free(w->v0);
+  sgi_free(w->norm);
+}
+
+sg_status sgi_sinks_rows(const sg_model *m, const int32_t *inputs, size_t B, size_t T, sgi_sinks *out, sg_error *err) {
+  *out = (sgi_sinks){0};
+  watcher w = {.m = m, .out = out, .H = m->config.num_heads, .d = m->config.head_dim};
+  sgi_pass *p = NULL;
+  sg_status st = B && T > 1 ? begin(&w, T, &p, err)
+                            : sgi_fail(err, SG_ERR_ARG, "%zu rows of %zu tokens: a sink needs two positions", B, T);
+  for (size_t b = 0; b < B && !st; b++) st = one_row(&w, p, inputs + b * T, T, err);
+  if (!st) finish(out);
+  end(&w, p);
+  return st;
 }
 
 sg_status sgi_sinks_run(const sg_model *m, const sgi_corpus *text, size_t rows, size_t seq_len,
@@ -136,25 +166,20 @@ sg_status sgi_sinks_run(const sg_model *m, const sgi_corpus *text, size_t rows, 
   size_t documents = sgi_corpus_documents(text), n;
   int32_t *inputs = sgi_alloc(seq_len * sizeof *inputs);
   sgi_pass *p = NULL;
-  sg_status st = inputs ? sgi_form_readable(&m->config, "attention sinks", err)
-                        : sgi_fail_memory(err, seq_len * sizeof *inputs, "a document");
-  if (!st) st = prepare(&w, seq_len, err);
-  if (!st) st = sgi_pass_create(m, 1, seq_len, false, &p, err);
+  sg_status st = inputs ? begin(&w, seq_len, &p, err) : sgi_fail_memory(err, seq_len * sizeof *inputs, "a document");
   for (size_t i = 0; i < documents && !st && (!rows || out->rows < rows); i++) {
     const int32_t *ids = sgi_corpus_document(text, i, &n);
     if (n > seq_len) n = seq_len;
     if (n < 2) continue;
-    st = one_row(&w, p, ids, n, inputs, err);
+    inputs[0] = m->config.bos_id;
+    memcpy(inputs + 1, ids, (n - 1) * sizeof *inputs);
+    st = one_row(&w, p, inputs, n, err);
     if (!st && progress && !progress(user, out->rows, rows && rows < documents ? rows : documents))
       st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
   }
   if (!st && !out->rows) st = sgi_fail(err, SG_ERR_ARG, "the text has no document of two tokens");
   if (!st) finish(out);
-  sgi_pass_free(p);
-  sgi_free(w.first_head);
-  sgi_free(w.first);
-  sgi_free(w.v0);
-  sgi_free(w.norm);
+  end(&w, p);
   sgi_free(inputs);
   return st;
 }
