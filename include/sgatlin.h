@@ -848,9 +848,9 @@ SG_API void sg_exact_free(sg_exact *exact);
 
 /* The smallest sets of neurons (and heads) that decide an answer: of target, that its logit is the
  * largest at the position; of target against another token, that it is the larger of the two. keep:
- * with all other neurons silent (value 0, whatever is chosen then) the answer stands; lose: with
- * these silent it falls. Found greedily by true effect, then made smaller by true runs until no
- * single member can be left out (docs/method-reading.md, minimal sets). */
+ * with all other neurons silent (value 0, or their mean, whatever is chosen then) the answer
+ * stands; lose: with these silent it falls. Found greedily by true effect, then made smaller by
+ * true runs until no single member can be left out (docs/method-reading.md, minimal sets). */
 typedef struct sg_minimal_set {
   bool found;          /* there is one: an answer may stand with everything silent */
   sg_exact_effect *at; /* (count) by true effect, as it is alone */
@@ -868,9 +868,25 @@ typedef struct sg_minimal {
   size_t runs; /* true runs of the prompt that it took */
 } sg_minimal;
 
+/* What neurons and heads do on average over rows of tokens, to put in the place of what is taken
+ * out: a neuron's value counts as 0 where it was not chosen. */
+typedef struct sg_means sg_means;
+typedef struct sg_means_request {
+  const int32_t *tokens; /* (rows,T), bos in front; padding behind is not counted */
+  size_t rows, T;
+  size_t max_bytes;                                         /* of a pass; 0: 1 GiB */
+  bool (*progress)(void *user, size_t done, size_t wanted); /* rows; false cancels. NULL allowed */
+  void *user;
+} sg_means_request;
+/* New: sg_means_free; the model is borrowed. SG_ERR_UNSUPPORTED for kinds whose units have no
+ * output row. */
+SG_API sg_status sg_means_create(const sg_model *model, const sg_means_request *request, sg_means **out, sg_error *err);
+SG_API void sg_means_free(sg_means *means);
+
 typedef struct sg_minimal_request {
   sg_attribute_request prompt; /* progress: done runs of those known to come */
   bool heads;                  /* heads by position are of the population, too; else they all run */
+  const sg_means *means;       /* of the model: what is silent does what it does on average; NULL: nothing (0) */
 } sg_minimal_request;
 
 /* New: sg_minimal_free. SG_ERR_ARG where the answer does not stand to begin with. */
@@ -906,7 +922,7 @@ SG_API void sg_joint_free(sg_joint *joint);
  * residual stream and attention, not through another neuron), gates, patterns and norm scales held.
  * All edges into a node add up to its input exactly; there are no error nodes. Pruned by influence
  * on the logits (docs/method-reading.md, graph). */
-typedef enum sg_node_kind { SG_NODE_TOKEN, SG_NODE_BIAS, SG_NODE_NEURON, SG_NODE_LOGIT } sg_node_kind;
+typedef enum sg_node_kind { SG_NODE_TOKEN, SG_NODE_BIAS, SG_NODE_NEURON, SG_NODE_LOGIT, SG_NODE_ERROR } sg_node_kind;
 
 typedef struct sg_node {
   sg_node_kind kind;
@@ -943,6 +959,10 @@ typedef struct sg_graph {
   double edge_share;          /* influence in kept edges / in all edges between kept nodes */
   double input_share; /* of the logits' normalised input, what kept paths trace back to tokens and biases; 1 unpruned */
   double worst_residue; /* of explored nodes: largest |edges_sum - input| / scale (method-reading, graph) */
+  /* Of a graph of a transcoder's features, which stand where a layer's neurons do (channel 0): what
+   * they miss of the layer is a node SG_NODE_ERROR. */
+  bool features;
+  double error_share; /* of the logits' normalised input, what all paths lead back to errors; 0: there are none */
 } sg_graph;
 
 typedef struct sg_graph_request {

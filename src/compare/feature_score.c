@@ -289,7 +289,7 @@ static sg_status neurons(work *w, sgi_score_way way, const sg_model *m, const in
   size_t *at = sgi_alloc((count + 1) * sizeof *at);
   bool *silent = sgi_alloc((count + 1) * SGI_SCORE_STEPS);
   if (!st && (!at || !silent)) st = sgi_fail_memory(err, count * SGI_SCORE_STEPS, "an order of neurons");
-  if (!st) st = sgi_silencer_init(&s, m, tokens, T, a->neurons.terms, count, false, w->r->max_bytes, at, err);
+  if (!st) st = sgi_silencer_init(&s, m, tokens, T, a->neurons.terms, count, false, NULL, w->r->max_bytes, at, err);
   for (size_t i = 0; i < SGI_SCORE_STEPS && !st; i++) {
     double margin;
     for (size_t j = 0; j < count; j++) silent[at[j]] = j >= w->out->k[i];

@@ -191,7 +191,7 @@ static sg_status gather(work *w, sg_error *err) {
     if (x->heads.count) memcpy(w->all + x->neurons.count, x->heads.at, x->heads.count * sizeof *w->all);
     qsort(w->all, w->count, sizeof *w->all, by_effect);
     for (size_t i = 0; i < w->count; i++) members[i] = w->all[i].term;
-    st = sgi_silencer_init(&w->s, w->model, w->r->prompt.tokens, T, members, w->count, w->r->heads,
+    st = sgi_silencer_init(&w->s, w->model, w->r->prompt.tokens, T, members, w->count, w->r->heads, w->r->means,
                            w->r->prompt.max_bytes, w->at, err);
   }
   sgi_free(members);
@@ -206,7 +206,8 @@ sg_status sg_minimal_create(const sg_model *m, const sg_minimal_request *r, sg_m
   work w = {.model = m, .r = r, .out = sgi_alloc(sizeof *w.out)};
   if (!w.out) return sgi_fail_memory(err, sizeof *w.out, "minimal sets");
   sg_exact_request q = {.prompt = r->prompt, .no_heads = !r->heads};
-  sg_status st = sg_exact_create(m, &q, &w.exact, err);
+  sg_status st = r->means && r->means->model != m ? sgi_fail(err, SG_ERR_ARG, "the means are those of another model")
+                                                  : sg_exact_create(m, &q, &w.exact, err);
   if (!st) st = gather(&w, err);
   if (!st) {
     *w.out = (sg_minimal){

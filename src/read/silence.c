@@ -71,8 +71,31 @@ static void heads(const sgi_silencer *s, const sgi_site *site) {
                    .channel = -1,
                    .index = -1,
                    .position = (int32_t)(row % s->T)};
-      if (is_silent(s, row / s->T, find(s, t))) memset((float *)site->data + n * width + h * d, 0, d * sizeof(float));
+      if (!is_silent(s, row / s->T, find(s, t))) continue;
+      float *z = (float *)site->data + n * width + h * d;
+      if (s->means)
+        memcpy(z, s->means->z + (size_t)site->layer * s->means->width + h * d, d * sizeof(float));
+      else
+        memset(z, 0, d * sizeof(float));
     }
+}
+
+/* What is silent writes its mean. With the others silent that is the layer's mean output less that
+ * of the neurons that are heard, whether the run chose them or not. */
+static void means(const sgi_silencer *s, const sgi_site *site) {
+  size_t D = s->means->D, layer = (size_t)site->layer;
+  const float *all = s->means->layers[layer].output;
+  for (size_t n = 0; n < site->n; n++) {
+    size_t row = site->first + n, cell = layer * s->T + row % s->T;
+    float *y = (float *)site->data + n * D;
+    for (size_t d = 0; d < D && s->others; d++) y[d] += all[d];
+    for (size_t i = s->first[cell]; i < s->first[cell + 1]; i++) {
+      const sg_term *t = &s->members[i];
+      bool silent = t->kind == SG_TERM_NEURON && is_silent(s, row / s->T, t);
+      if (t->kind == SG_TERM_NEURON && silent != s->others)
+        sgi_means_add(s->means, layer, (size_t)t->channel, (size_t)t->index, s->others ? -1 : 1, y);
+    }
+  }
 }
 
 static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
@@ -82,23 +105,42 @@ static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
   if (role == SGI_SITE_CHOICE) s->chosen = *site;
   if (role == SGI_SITE_VALUES || sgi_beside_of_site(site->id) != SGI_BESIDE_PARTS) neurons(s, site);
   if (site->id == SGI_SITE_ATTN_Z && s->heads) heads(s, site);
+  if (site->id == SGI_SITE_MLP_OUT && s->means) means(s, site);
   return SG_OK;
 }
 
+/* Members are in the order of layers, a layer's heads before its neurons, these by position. */
+static void count_cells(sgi_silencer *s, size_t cells) {
+  size_t i = 0;
+  for (size_t cell = 0; cell <= cells; cell++) {
+    while (i < s->count) {
+      const sg_term *t = &s->members[i];
+      size_t layer = (size_t)t->layer, own = layer * s->T + (t->kind == SG_TERM_NEURON ? (size_t)t->position : 0);
+      if (own >= cell) break;
+      i++;
+    }
+    s->first[cell] = i;
+  }
+}
+
 sg_status sgi_silencer_init(sgi_silencer *s, const sg_model *m, const int32_t *tokens, size_t T, const sg_term *members,
-                            size_t count, bool heads, size_t max_bytes, size_t *at, sg_error *err) {
+                            size_t count, bool heads, const sg_means *means, size_t max_bytes, size_t *at,
+                            sg_error *err) {
   size_t rows;
-  *s = (sgi_silencer){.model = m, .tokens = tokens, .T = T, .count = count, .heads = heads};
+  *s = (sgi_silencer){.model = m, .tokens = tokens, .T = T, .count = count, .heads = heads, .means = means};
   sg_status st = sgi_pass_fit_within(&m->config, ROWS, T, false, max_bytes ? max_bytes : DEFAULT_BYTES, &rows, err);
   if (st) return st;
   s->rows = rows;
+  size_t cells = m->config.num_layers * T;
   s->members = sgi_alloc((count + 1) * sizeof *s->members);
+  s->first = sgi_alloc((cells + 1) * sizeof *s->first);
   s->inputs = sgi_alloc(rows * T * sizeof *s->inputs);
   s->logits = sgi_alloc(m->config.vocab_size * sizeof *s->logits);
-  if (!s->members || !s->inputs || !s->logits)
+  if (!s->members || !s->inputs || !s->logits || !s->first)
     return sgi_fail_memory(err, count * sizeof *s->members, "runs with silent neurons");
   memcpy(s->members, members, count * sizeof *members);
   qsort(s->members, count, sizeof *s->members, by_place);
+  count_cells(s, cells);
   for (size_t i = 0; i < count; i++) at[i] = (size_t)(find(s, members[i]) - s->members);
   for (size_t i = 0; i < rows * T; i++) s->inputs[i] = tokens[i % T];
   return sgi_pass_create(m, rows, T, false, &s->pass, err);
@@ -107,6 +149,7 @@ sg_status sgi_silencer_init(sgi_silencer *s, const sg_model *m, const int32_t *t
 void sgi_silencer_deinit(sgi_silencer *s) {
   sgi_pass_free(s->pass);
   sgi_free(s->members);
+  sgi_free(s->first);
   sgi_free(s->inputs);
   sgi_free(s->logits);
   *s = (sgi_silencer){0};

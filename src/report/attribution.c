@@ -163,9 +163,10 @@ static json_t *minimal_set_json(const sgi_prompt *p, const sg_minimal_set *s) {
                    sgi_report_real(s->margin), "terms", sgi_effects_json(p, s->at, s->count));
 }
 
-json_t *sgi_minimal_json(const sgi_prompt *p, const sg_minimal *m) {
-  return json_pack("{so sI so so sI so so sI so so}", "tokens", sgi_prompt_json(p), "position", (json_int_t)m->position,
-                   "target", sgi_token_json(p, m->target), "against", sgi_token_json(p, m->against), "population",
+json_t *sgi_minimal_json(const sgi_prompt *p, const sg_minimal *m, bool means) {
+  return json_pack("{so sI so so ss sI so so sI so so}", "tokens", sgi_prompt_json(p), "position",
+                   (json_int_t)m->position, "target", sgi_token_json(p, m->target), "against",
+                   sgi_token_json(p, m->against), "others", means ? "mean" : "zero", "population",
                    (json_int_t)m->population, "margin", sgi_report_real(m->margin), "silent",
                    sgi_report_real(m->silent), "runs", (json_int_t)m->runs, "keep", minimal_set_json(p, &m->keep),
                    "lose", minimal_set_json(p, &m->lose));

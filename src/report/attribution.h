@@ -25,8 +25,9 @@ bool sgi_exact_add(json_t *attribution, const sgi_prompt *p, const sg_exact *x, 
 /* Neurons and heads with their linear and true effects. New; NULL when memory is out. */
 json_t *sgi_effects_json(const sgi_prompt *p, const sg_exact_effect *at, size_t n);
 
-/* What `minimal --json` prints. New; NULL when memory is out. */
-json_t *sgi_minimal_json(const sgi_prompt *p, const sg_minimal *m);
+/* What `minimal --json` prints; means: of what is silent at its mean. New; NULL when memory is
+ * out. */
+json_t *sgi_minimal_json(const sgi_prompt *p, const sg_minimal *m, bool means);
 
 /* Change of a logit by edits that scale neurons, gates, attention patterns and norm scales held;
  * NaN where they have no such answer: other edits, too many neurons, a kind without a linear
