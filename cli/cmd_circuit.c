@@ -6,8 +6,7 @@
 
 #include "compare/feature_paths.h"
 #include "compare/feature_score.h"
-#include "prompt.h"
-#include "report/report.h"
+#include "graph_files.h"
 #include "sparse.h"
 
 typedef struct job {
@@ -25,6 +24,8 @@ typedef struct job {
   sgi_feature_place *largest; /* direct features, largest first */
   double *change;             /* (verified) */
   size_t n_largest, verified;
+  sg_graph *graph; /* NULL: no file was asked for */
+  cli_progress bar;
 } job;
 
 /* "L:J" or "L:J@POS". */
@@ -248,6 +249,35 @@ static sg_status compute(job *j, sg_error *err) {
   return st;
 }
 
+static bool exploring(void *user, size_t done, size_t wanted) {
+  job *j = user;
+  (void)wanted;
+  cli_progress_update(&j->bar, (double)done, NULL);
+  return !cli_stop;
+}
+
+/* The graph behind the target, where a file of it is asked for. */
+static sg_status draw_graph(job *j, sg_error *err) {
+  const cli_call *c = j->call;
+  int32_t targets[] = {j->target.token, j->target.against};
+  if (!cli_graph_files(c)) return SG_OK;
+  sg_graph_request r = {.tokens = j->p.tokens,
+                        .count = j->p.count,
+                        .position = (ptrdiff_t)j->target.position,
+                        .targets = targets,
+                        .n_targets = j->target.against >= 0 ? 2 : 1,
+                        .node_threshold = cli_real(c, "node-threshold"),
+                        .edge_threshold = cli_real(c, "edge-threshold"),
+                        .max_bytes = cli_size(c, "max-memory"),
+                        .heads = true,
+                        .progress = exploring,
+                        .user = j};
+  cli_progress_begin(&j->bar, "graph", "features", 0, 0);
+  sg_status st = sgi_graph_of(&j->p, j->set, &r, &j->graph, err);
+  cli_progress_end(&j->bar);
+  return st ? st : cli_graph_save(c, &j->p, j->graph, c->args[1], j->set, NULL, err);
+}
+
 static double error_share(const job *j) { return j->terms.sum_abs > 0 ? j->terms.error_abs / j->terms.sum_abs : 0; }
 
 static json_t *numbers(const double *x, size_t n) {
@@ -334,10 +364,17 @@ static int print_json(const job *j) {
   for (size_t l = 0; l < n->L; l++) json_array_append_new(errors, numbers(j->totals.error + l * n->T, n->T));
   json_t *total = json_pack("{s:o, s:o, s:o, s:o}", "embedding", numbers(j->totals.embedding, n->T), "b_e",
                             numbers(j->totals.b_e, n->L), "b_d", numbers(j->totals.b_d, n->L), "error", errors);
-  return cli_json(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "target", target, "own_bias",
-                            sgi_report_real(j->own), "terms", terms_json(j), "residue",
-                            sgi_report_real(j->terms.sum + j->own - j->value), "error_share",
-                            sgi_report_real(error_share(j)), "paths", paths_json(j), "total", total));
+  json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "target", target, "own_bias", sgi_report_real(j->own),
+                        "terms", terms_json(j), "residue", sgi_report_real(j->terms.sum + j->own - j->value),
+                        "error_share", sgi_report_real(error_share(j)), "paths", paths_json(j), "total", total);
+  if (o && j->graph)
+    json_object_set_new(
+        o, "graph",
+        json_pack("{s:I, s:I, s:I, s:o, s:o, s:o}", "nodes", (json_int_t)j->graph->n_nodes, "edges",
+                  (json_int_t)j->graph->n_edges, "all_nodes", (json_int_t)j->graph->all_nodes, "error_share",
+                  sgi_report_real(j->graph->error_share), "input_share", sgi_report_real(j->graph->input_share),
+                  "worst_residue", sgi_report_real(j->graph->worst_residue)));
+  return cli_json(o);
 }
 
 static void print_node(const job *j, const sgi_path_node *x) {
@@ -397,6 +434,8 @@ static void print(const job *j) {
     }
     break;
   }
+  if (j->graph) putchar('\n');
+  if (j->graph) cli_graph_print(j->call, &j->p, j->graph);
 }
 
 static sg_status prepare(job *j, sg_error *err) {
@@ -429,12 +468,15 @@ static int run(const cli_call *c) {
   job j = {.call = c};
   int code = 0;
   if (cli_string(c, "feature") && cli_string(c, "target")) return cli_usage(c, "--feature or --target, not both");
+  if (cli_graph_files(c) && (cli_flag(c, "invariant") || cli_string(c, "feature")))
+    return cli_usage(c, "-o, --svg and --circuit-tracer draw what made a logit: leave --invariant and --feature out");
   cli_signals_install();
   if (cli_flag(c, "invariant")) {
     code = weights_alone(&j, &err);
   } else {
     sg_status st = prepare(&j, &err);
     if (!st) st = compute(&j, &err);
+    if (!st) st = draw_graph(&j, &err);
     if (st)
       code = cli_end(st, &err);
     else if (cli_flag(c, "json"))
@@ -448,6 +490,7 @@ static int run(const cli_call *c) {
   sgi_free(j.room);
   sgi_free(j.largest);
   sgi_free(j.change);
+  sg_graph_free(j.graph);
   sgi_sparse_set_free(j.set);
   cli_prompt_close(&j.p);
   return code;
@@ -500,6 +543,11 @@ static const cli_option options[] = {
      .value = "4G",
      .min = 1,
      .help = "refuse prompts that need more"},
+    {.name = "circuit-tracer",
+     .type = CLI_STRING,
+     .argument = "DIR",
+     .help = "folder for circuit-tracer's frontend: graph, list of graphs, a file for each feature"},
+    CLI_GRAPH_FILE_OPTIONS,
     CLI_SPARSE_FORCE_OPTION,
     CLI_MODEL_OPTIONS,
     CLI_JSON_OPTION,
@@ -509,11 +557,15 @@ const cli_command cli_circuit = {
     .name = "circuit",
     .group = "Reading",
     .summary = "what made a transcoder's feature act, or a logit: terms, paths, true removal",
-    .usage = "MODEL TC --prompt TEXT (--feature L:J[@POS] | --target TOKEN)\nMODEL TC --invariant --feature L:J",
+    .usage =
+        "MODEL TC --prompt TEXT (--feature L:J[@POS] | --target TOKEN)\nMODEL TC --prompt TEXT --svg FILE.svg\nMODEL "
+        "TC --invariant --feature L:J",
     .examples =
         "# the most probable next token, its causes checked by true removal\n"
         "sgatlin circuit MODEL TC --prompt 'The dog was' --verify 5\n"
         "# what made a feature act\nsgatlin circuit MODEL TC --prompt 'The dog was' --feature 2:17@3\n"
+        "# the graph of the features behind it, errors as nodes\n"
+        "sgatlin circuit MODEL TC --prompt 'The dog was' --svg dog.svg -o dog.json\n"
         "# which features it reads, whatever the prompt\nsgatlin circuit MODEL TC --invariant --feature 2:17",
     .description =
         "Attention patterns, norm scales and which features act are held; then the target is a sum of terms: "
@@ -521,9 +573,15 @@ const cli_command cli_circuit = {
         "features of lower layers (weight that no prompt changes, times what depends on it), heads by source, biases, "
         "and what the transcoders miss (errors), which is a node of its own and always told. Transcoders of all "
         "layers below the target are needed.\n\n"
+        "--svg, -o and --circuit-tracer write the graph behind the logit as 'graph' does of neurons: features that "
+        "act, "
+        "pruned by influence, and for each layer and position what its features miss as a node of its own. All edges "
+        "into "
+        "a feature add up to what it read; the share that all paths lead back to errors is told.\n\n"
         "JSON: target, own_bias, terms (kind, layer, head, position, feature, contribution, invariant, dependent, "
         "true), residue, error_share, paths (nodes with from, bias, error, not_followed; depths: best paths as numbers "
-        "of nodes), total {embedding, b_e, b_d, error}.",
+        "of nodes), total {embedding, b_e, b_d, error}, graph {nodes, edges, all_nodes, error_share, input_share, "
+        "worst_residue} where a file was written.",
     .options = options,
     .min_args = 2,
     .max_args = 2,

@@ -13,6 +13,7 @@
 #include "own_text.h"
 #include "prompt.h"
 #include "reading.h"
+#include "sparse.h"
 #include "text_form.h"
 
 extern char **environ;
@@ -26,6 +27,51 @@ static char *name_of(const char *path) {
   char *name = sgi_alloc(n - from + 1);
   if (name) memcpy(name, path + from, n - from);
   return name;
+}
+
+/* Both models read the same tokens: only then a prompt is one for both. */
+static sg_status same_tokens(const explorer *e, const sgi_prompt *p, sg_error *err) {
+  size_t V = sg_model_config(e->model)->vocab_size, other = sg_model_config(p->model)->vocab_size;
+  bool same = V == other && !e->tokenizer == !p->tokenizer;
+  for (size_t i = 0; same && e->tokenizer && i < V; i++) {
+    size_t n, m;
+    const char *a = sg_tokenizer_token_bytes(e->tokenizer, (int32_t)i, &n);
+    const char *b = sg_tokenizer_token_bytes(p->tokenizer, (int32_t)i, &m);
+    same = !a == !b && (!a || (n == m && !memcmp(a, b, n)));
+  }
+  if (same) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG,
+                  "--beside %s: its tokens are not those of the first model: train it with that one's tokenizer "
+                  "(train --tokenizer)",
+                  p->directory);
+}
+
+/* --sparse, --beside, --beside-sparse. beside: the second model, closed by the caller. */
+static sg_status open_beside(const cli_call *c, explorer *e, sgi_prompt *beside, sg_error *err) {
+  const char *sparse = cli_string(c, "sparse"), *path = cli_string(c, "beside"),
+             *other = cli_string(c, "beside-sparse");
+  sg_status st = sparse ? cli_sparse_open(c, sparse, e->model, &e->own.sparse, err) : SG_OK;
+  if (!st && sparse && !(e->own.sparse_name = name_of(sparse))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && other && !path)
+    st =
+        sgi_fail(err, SG_ERR_ARG, "--beside-sparse %s are transcoders of a second model: name it with --beside", other);
+  if (st || !path) return st;
+  st = cli_prompt_open_other(beside, c, path, err);
+  if (!st) st = same_tokens(e, beside, err);
+  e->beside.model = beside->model;
+  if (!st && !(e->beside.name = name_of(path))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && other) st = cli_sparse_open(c, other, beside->model, &e->beside.sparse, err);
+  if (!st && other && !(e->beside.sparse_name = name_of(other))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  return st;
+}
+
+static void close_beside(explorer *e, sgi_prompt *beside) {
+  sgi_sparse_set_free(e->own.sparse);
+  sgi_sparse_set_free(e->beside.sparse);
+  sgi_free(e->own.sparse_name);
+  sgi_free(e->beside.sparse_name);
+  sgi_free(e->beside.name);
+  cli_prompt_close(beside);
 }
 
 /* metrics.jsonl of the run at path, NULL where there is none. */
@@ -132,8 +178,8 @@ static sg_status open_truth(const cli_call *c, explorer *e, sgi_known_world *w, 
 
 /* What stands in place of a model has no use for the options that need one. */
 static int refuse_of_model(const cli_call *c, const char *what) {
-  static const char *const of_model[] = {"recording", "data",       "split",     "field", "worlds",
-                                         "facts",     "checkpoint", "tokenizer", "names"};
+  static const char *const of_model[] = {"recording",  "data",      "split", "field",  "worlds", "facts",
+                                         "checkpoint", "tokenizer", "names", "sparse", "beside", "beside-sparse"};
   for (size_t i = 0; i < SGI_COUNT(of_model); i++)
     if (cli_source_of(c, of_model[i]) == CLI_GIVEN)
       return cli_usage(c, "--%s needs a model, and %s is a %s", of_model[i], c->args[0], what);
@@ -211,6 +257,8 @@ static int run(const cli_call *c) {
   if (recording) e.recording = &reading;
   sgi_known_world truth = {0};
   if (!st) st = open_truth(c, &e, &truth, &err);
+  sgi_prompt beside = {0};
+  if (!st) st = open_beside(c, &e, &beside, &err);
   sgi_doc_file texts = {0};
   if (!st) st = open_data(c, &e, &texts, &err);
   if (!st) st = open_names(c, &e, &err);
@@ -224,6 +272,7 @@ static int run(const cli_call *c) {
   sgi_known_world_deinit(&truth);
   sgi_free(e.facts);
   sgi_record_reader_close(&reading);
+  close_beside(&e, &beside);
   sgi_free(e.name);
   sgi_free(e.metrics);
   cli_prompt_close(&p);
@@ -253,6 +302,18 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "FACTS.json",
      .help = "facts from 'facts mine -o', in place of those of worlds"},
+    {.name = "sparse",
+     .type = CLI_STRING,
+     .argument = "TC",
+     .help = "transcoders of this model (sgatlin sparse train): graphs, cards and steering of their features"},
+    {.name = "beside",
+     .type = CLI_STRING,
+     .argument = "MODEL2",
+     .help = "a second model of the same tokenizer: both on one prompt, side by side"},
+    {.name = "beside-sparse",
+     .type = CLI_STRING,
+     .argument = "TC2",
+     .help = "transcoders of that model: its graph is then that of their features"},
     {.name = "port",
      .letter = 'p',
      .type = CLI_SIZE,
@@ -285,6 +346,8 @@ const cli_command cli_explore = {
         "# prints an address; open it in a browser\nsgatlin explore run\n"
         "# the same, with the browser opened\nsgatlin explore run --open\n"
         "# stories of a file as prompts\nsgatlin explore run --data worlds/valid.txt\n"
+        "# beside a dense model that transcoders explain\n"
+        "sgatlin explore run --beside mlp --beside-sparse tc\n"
         "# a saved graph, without a model\nsgatlin explore dog.json\n"
         "# all runs of a study, as they go\nsgatlin explore study",
     .description =

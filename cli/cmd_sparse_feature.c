@@ -1,191 +1,123 @@
 /* cmd_sparse_feature.c: one feature: what it reads and writes by its weights, its nearest neuron,
- * where it acts. */
+ * features like it, where it acts. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "compare/sparse_feature.h"
-#include "compare/sparse_match.h"
 #include "reading.h"
-#include "report/report.h"
+#include "report/feature.h"
 #include "sparse.h"
-
-typedef struct token {
-  int32_t id;
-  float x;
-} token;
 
 typedef struct job {
   const cli_call *call;
   sgi_prompt p;
   sgi_sparse_set *set;
-  size_t k, index, top;
-  float *reads, *writes; /* (V) */
-  token *most[2];        /* (top) by reads, writes */
-  sgi_sparse_match match;
   sgi_record_reader rec;
-  sgi_sparse_rows rows;
-  sgi_sparse_firings fires;
-  cli_progress bar;
-  size_t done;
+  json_t *card;
 } job;
 
-static int descending(const void *a, const void *b) {
-  const token *x = a, *y = b;
-  return x->x > y->x ? -1 : x->x < y->x ? 1 : x->id < y->id ? -1 : x->id > y->id;
-}
-
-static sg_status strongest(job *j, int which, const float *x, sg_error *err) {
-  size_t V = sg_model_config(j->p.model)->vocab_size;
-  j->most[which] = sgi_alloc(V * sizeof *j->most[which]);
-  if (!j->most[which]) return sgi_fail_memory(err, V * sizeof(token), "a list of tokens");
-  for (size_t t = 0; t < V; t++) j->most[which][t] = (token){(int32_t)t, x[t]};
-  qsort(j->most[which], V, sizeof(token), descending);
-  return SG_OK;
-}
-
-/* A document of the recording as a row, padded. */
-static void get(void *user, size_t row, int32_t *inputs, int32_t *targets, int32_t *starts) {
-  const job *j = user;
-  size_t first, n;
-  int32_t pad = sg_model_config(j->p.model)->pad_id;
-  sgi_recording_document(j->rec.rec, row, &first, &n);
-  for (size_t t = 0; t < j->rows.T; t++) {
-    sgi_recorded at = t < n ? sgi_recording_at(j->rec.rec, first + t) : (sgi_recorded){0};
-    inputs[t] = t < n ? at.input : j->rec.info->bos;
-    targets[t] = t < n ? at.target : pad;
-    starts[t] = 0;
-  }
-}
-
-static bool goes_on(void *user) {
-  job *j = user;
-  cli_progress_update(&j->bar, (double)++j->done, NULL);
-  return !cli_stop;
-}
-
-static sg_status recorded(job *j, sg_error *err) {
+static sg_status open_recording(job *j, sg_error *err) {
   const char *path = cli_string(j->call, "recording");
   if (!path) return SG_OK;
   sg_status st = sgi_record_reader_open(path, &j->rec, err);
-  if (!st) st = cli_bind(j->call, j->rec.rec, path, j->p.model, err);
-  if (st) return st;
-  size_t T = 1, first, n;
-  for (size_t d = 0; d < j->rec.info->n_documents; d++) {
-    sgi_recording_document(j->rec.rec, d, &first, &n);
-    if (n > T) T = n;
-  }
-  j->rows = (sgi_sparse_rows){.n = j->rec.info->n_documents, .T = T, .get = get, .user = j};
-  cli_progress_begin(&j->bar, "reading", "documents", (double)j->rows.n, 0);
-  st = sgi_sparse_fires(j->p.model, j->set, j->k, j->index, &j->rows, j->top, goes_on, j, &j->fires, err);
-  cli_progress_end(&j->bar);
-  return st ? st : sgi_recording_check(j->rec.rec, err);
+  return st ? st : cli_bind(j->call, j->rec.rec, path, j->p.model, err);
 }
 
-static sg_status prepare(job *j, sg_error *err) {
+static sg_status read_card(job *j, sg_error *err) {
   const cli_call *c = j->call;
-  sg_status st = cli_prompt_open_model(&j->p, c, err);
-  if (st) return st;
-  size_t V = sg_model_config(j->p.model)->vocab_size;
-  j->index = cli_size(c, "index");
-  j->top = cli_size(c, "top") < V ? cli_size(c, "top") : V;
-  j->reads = sgi_alloc(2 * V * sizeof *j->reads);
-  if (!j->reads) return sgi_fail_memory(err, 2 * V * sizeof *j->reads, "a list of tokens");
-  j->writes = j->reads + V;
-  st = cli_sparse_open(c, c->args[1], j->p.model, &j->set, err);
-  if (!st) st = sgi_sparse_set_find(j->set, cli_size(c, "layer"), &j->k, err);
-  if (!st) st = sgi_sparse_tokens(j->p.model, j->set, j->k, j->index, j->reads, j->writes, err);
-  if (!st) st = strongest(j, 0, j->reads, err);
-  if (!st) st = strongest(j, 1, j->writes, err);
-  if (!st && j->set->site == SGI_PLACE_MLP) st = sgi_match_make(j->p.model, j->set, j->k, NULL, 0, &j->match, err);
-  return st ? st : recorded(j, err);
+  cli_progress bar;
+  sgi_feature_card card = {.p = &j->p,
+                           .set = j->set,
+                           .layer = cli_size(c, "layer"),
+                           .index = cli_size(c, "index"),
+                           .top = cli_size(c, "top"),
+                           .width = cli_size(c, "width"),
+                           .rec = j->rec.rec ? &j->rec : NULL,
+                           .progress = cli_progress_advance,
+                           .user = &bar};
+  if (!card.rec) return sgi_feature_card_json(&card, &j->card, err);
+  cli_progress_begin(&bar, "reading", "documents", (double)j->rec.info->n_documents, 0);
+  sg_status st = sgi_feature_card_json(&card, &j->card, err);
+  cli_progress_end(&bar);
+  return st;
 }
 
-static json_t *tokens_json(const job *j, const token *t) {
-  json_t *list = json_array();
-  for (size_t i = 0; i < j->top; i++)
-    json_array_append_new(list, json_pack("{s:o, s:o}", "token", sgi_token_json(&j->p, t[i].id), "value",
-                                          sgi_report_real((double)t[i].x)));
-  return list;
+static double real_of(const json_t *o, const char *key) {
+  const json_t *x = json_object_get(o, key);
+  return x ? json_number_value(x) : NAN;
 }
 
-static size_t place_of(const job *j, const sgi_sparse_firing *f) {
-  size_t first, n;
-  sgi_recording_document(j->rec.rec, f->row, &first, &n);
-  return first + f->position;
+static long long whole_of(const json_t *o, const char *key) {
+  return (long long)json_integer_value(json_object_get(o, key));
 }
 
-static int print_json(const job *j) {
-  const sgi_sparse_layer *l = &j->set->at[j->k];
-  json_t *o = json_pack("{s:I, s:I, s:o, s:o, s:o}", "layer", (json_int_t)l->layer, "feature", (json_int_t)j->index,
-                        "bias", sgi_report_real((double)l->p.at[SGI_SPARSE_B_E][j->index]), "reads",
-                        tokens_json(j, j->most[0]), "writes", tokens_json(j, j->most[1]));
-  if (l->p.at[SGI_SPARSE_LOG_THETA])
-    json_object_set_new(o, "threshold", sgi_report_real(exp((double)l->p.at[SGI_SPARSE_LOG_THETA][j->index])));
-  if (j->match.at) {
-    const sgi_match_one *a = &j->match.at[j->index];
-    json_object_set_new(o, "nearest",
-                        json_pack("{s:I, s:I, s:o, s:o}", "channel", (json_int_t)(a->neuron / j->match.units), "neuron",
-                                  (json_int_t)(a->neuron % j->match.units), "encoder", sgi_report_real(a->encoder),
-                                  "decoder", sgi_report_real(a->decoder)));
-  }
-  if (j->rec.rec) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < j->fires.n_top; i++) {
-      size_t at = place_of(j, &j->fires.top[i]);
-      json_array_append_new(list, json_pack("{s:I, s:o, s:o}", "position", (json_int_t)at, "value",
-                                            sgi_report_real((double)j->fires.top[i].h), "excerpt",
-                                            sgi_recorded_excerpt(&j->rec, at, cli_size(j->call, "width"), false)));
-    }
-    json_object_set_new(
-        o, "recorded",
-        json_pack("{s:I, s:I, s:o, s:o, s:o}", "positions", (json_int_t)j->fires.positions, "count",
-                  (json_int_t)j->fires.count, "density",
-                  sgi_report_real(j->fires.positions ? (double)j->fires.count / (double)j->fires.positions : NAN),
-                  "mean", sgi_report_real(j->fires.mean), "top", list));
-  }
-  return cli_reading_json(j->rec.rec, o);
-}
-
-static void print(const job *j) {
-  const sgi_sparse_layer *l = &j->set->at[j->k];
-  printf("layer %zu, feature %zu of %zu: bias %+.4f", l->layer, j->index, l->form.features,
-         (double)l->p.at[SGI_SPARSE_B_E][j->index]);
-  if (l->p.at[SGI_SPARSE_LOG_THETA]) printf(", threshold %.4f", exp((double)l->p.at[SGI_SPARSE_LOG_THETA][j->index]));
-  putchar('\n');
-  if (j->match.at) {
-    const sgi_match_one *a = &j->match.at[j->index];
-    printf("nearest neuron: channel %zu neuron %zu, cosine %.3f of what they read, %.3f of what they write\n",
-           a->neuron / j->match.units, a->neuron % j->match.units, a->encoder, a->decoder);
-  }
+static void print_tokens(const job *j) {
+  static const char *const sides[] = {"reads", "writes"};
   cli_table *t = cli_table_begin("rlrl");
-  cli_cell(t, "reads");
-  cli_cell(t, "token");
-  cli_cell(t, "writes");
-  cli_cell(t, "token");
-  for (size_t i = 0; i < j->top; i++)
+  for (int w = 0; w < 2; w++) {
+    cli_cell(t, "%s", sides[w]);
+    cli_cell(t, "token");
+  }
+  for (size_t i = 0; i < json_array_size(json_object_get(j->card, sides[0])); i++)
     for (int w = 0; w < 2; w++) {
-      cli_cell(t, "%+.3f", (double)j->most[w][i].x);
-      cli_cell(t, "%s", sgi_token_shown(&j->p, j->most[w][i].id).s);
+      const json_t *x = json_array_get(json_object_get(j->card, sides[w]), i);
+      cli_cell(t, "%+.3f", real_of(x, "value"));
+      cli_cell(t, "%s", sgi_token_shown(&j->p, (int32_t)whole_of(json_object_get(x, "token"), "id")).s);
     }
   cli_table_end(t);
-  if (!j->rec.rec) return;
-  printf("\nacts at %llu of %llu positions (%.3f %%), %.4f on average there\n", (unsigned long long)j->fires.count,
-         (unsigned long long)j->fires.positions,
-         j->fires.positions ? 100 * (double)j->fires.count / (double)j->fires.positions : 0, j->fires.mean);
-  t = cli_table_begin("rrl");
+}
+
+/* A few in one line. */
+static void print_alike(const json_t *list) {
+  if (json_array_size(list)) printf("\nlike it:");
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const json_t *x = json_array_get(list, i);
+    printf(" %lld (%.2f, %.2f)", whole_of(x, "feature"), real_of(x, "encoder"), real_of(x, "decoder"));
+  }
+  if (json_array_size(list)) putchar('\n');
+}
+
+static void print_links(const json_t *list, const char *title) {
+  if (json_array_size(list)) printf("%s:", title);
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const json_t *x = json_array_get(list, i);
+    printf(" %lld:%lld (%+.3f)", whole_of(x, "layer"), whole_of(x, "feature"), real_of(x, "weight"));
+  }
+  if (json_array_size(list)) putchar('\n');
+}
+
+static void print_recorded(const job *j, const json_t *r) {
+  printf("\nacts at %lld of %lld positions (%.3f %%), %.4f on average there\n", whole_of(r, "count"),
+         whole_of(r, "positions"), 100 * real_of(r, "density"), real_of(r, "mean"));
+  const json_t *top = json_object_get(r, "top");
+  cli_table *t = cli_table_begin("rrl");
   cli_cell(t, "value");
   cli_cell(t, "position");
   cli_cell(t, "excerpt");
-  for (size_t i = 0; i < j->fires.n_top; i++) {
-    size_t at = place_of(j, &j->fires.top[i]);
-    char *text = cli_recorded_excerpt_text(&j->rec, at, cli_size(j->call, "width"), false);
-    cli_cell(t, "%.4f", (double)j->fires.top[i].h);
-    cli_cell(t, "%zu", at);
+  for (size_t i = 0; i < json_array_size(top); i++) {
+    const json_t *x = json_array_get(top, i);
+    char *text = cli_recorded_excerpt_text(&j->rec, (size_t)whole_of(x, "position"), cli_size(j->call, "width"), false);
+    cli_cell(t, "%.4f", real_of(x, "value"));
+    cli_cell(t, "%lld", whole_of(x, "position"));
     cli_cell(t, "%s", text);
     free(text);
   }
   cli_table_end(t);
+}
+
+static void print(const job *j) {
+  const json_t *o = j->card, *near = json_object_get(o, "nearest"), *recorded = json_object_get(o, "recorded");
+  printf("layer %lld, feature %lld of %lld: bias %+.4f", whole_of(o, "layer"), whole_of(o, "feature"),
+         whole_of(o, "features"), real_of(o, "bias"));
+  if (json_object_get(o, "threshold")) printf(", threshold %.4f", real_of(o, "threshold"));
+  putchar('\n');
+  if (near)
+    printf("nearest neuron: channel %lld neuron %lld, cosine %.3f of what they read, %.3f of what they write\n",
+           whole_of(near, "channel"), whole_of(near, "neuron"), real_of(near, "encoder"), real_of(near, "decoder"));
+  print_tokens(j);
+  print_alike(json_object_get(o, "alike"));
+  print_links(json_object_get(o, "upstream"), "fed by");
+  print_links(json_object_get(o, "downstream"), "feeds");
+  if (recorded) print_recorded(j, recorded);
 }
 
 static int run(const cli_call *c) {
@@ -193,18 +125,17 @@ static int run(const cli_call *c) {
   job j = {.call = c};
   int code = 0;
   cli_signals_install();
-  sg_status st = prepare(&j, &err);
+  sg_status st = cli_prompt_open_model(&j.p, c, &err);
+  if (!st) st = cli_sparse_open(c, c->args[1], j.p.model, &j.set, &err);
+  if (!st) st = open_recording(&j, &err);
+  if (!st) st = read_card(&j, &err);
   if (st)
     code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
-    code = print_json(&j);
+    code = cli_reading_json(j.rec.rec, json_incref(j.card));
   else
     print(&j);
-  sgi_free(j.reads);
-  sgi_free(j.most[0]);
-  sgi_free(j.most[1]);
-  sgi_match_deinit(&j.match);
-  sgi_sparse_firings_deinit(&j.fires);
+  json_decref(j.card);
   sgi_sparse_set_free(j.set);
   code = cli_reading_end(j.rec.rec, code);
   sgi_record_reader_close(&j.rec);
@@ -244,7 +175,7 @@ static const cli_option options[] = {
 const cli_command cli_sparse_feature = {
     .name = "sparse feature",
     .group = "Reading",
-    .summary = "one feature of a transcoder or SAE: tokens, nearest neuron, where it acts",
+    .summary = "one feature of a transcoder or SAE: tokens, neighbours, where it acts",
     .usage = "MODEL TC --layer L --index N [--recording REC]",
     .examples =
         "# what it reads and writes by its weights\nsgatlin sparse feature run tc --layer 2 --index 17\n"
@@ -253,8 +184,12 @@ const cli_command cli_sparse_feature = {
     .description =
         "Reads: every token's embedding on the encoder row through the norm's gain; writes: the decoder row through "
         "the last norm's gain on every token. Both leave the positive scales of the norms out.\n\n"
-        "JSON: bias, threshold, reads, writes, nearest {channel, neuron, encoder, decoder}, recorded {positions, "
-        "count, density, mean, top}.",
+        "Like it: features of the layer by the mean cosine of both rows. Fed by, feeds: features of other layers by "
+        "the "
+        "weight between them along the stream, whatever the prompt (LAYER:FEATURE).\n\n"
+        "JSON: features, bias, threshold, reads, writes, nearest {channel, neuron, encoder, decoder}, alike {feature, "
+        "encoder, decoder}, upstream, downstream {layer, feature, weight}, recorded {positions, count, density, mean, "
+        "top}.",
     .options = options,
     .min_args = 2,
     .max_args = 2,

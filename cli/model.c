@@ -61,6 +61,13 @@ sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *m, sg_erro
   return st;
 }
 
+sg_status cli_model_open_other(const cli_call *c, const char *path, cli_model *m, sg_error *err) {
+  *m = (cli_model){0};
+  sg_open_request q = {.path = path, .allow_nonfinite = cli_flag(c, "allow-nonfinite"), .skipped = skipped};
+  sg_status st = sg_model_open(&q, &m->model, &m->directory, err);
+  return st ? st : open_tokenizer(NULL, CLI_TOKENIZER_IF_THERE, m, err);
+}
+
 void cli_model_close(cli_model *m) {
   sg_tokenizer_free(m->tokenizer);
   sg_model_free(m->model);

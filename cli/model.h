@@ -41,6 +41,8 @@ typedef enum cli_need { CLI_WITHOUT_TOKENIZER, CLI_TOKENIZER_IF_THERE, CLI_WITH_
  * the right order. cli_model_open begins with it. */
 sg_status cli_model_check(const cli_call *c, sg_error *err);
 sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *out, sg_error *err);
+/* A second model, by its path: its newest checkpoint where it is a run, with its own tokenizer. */
+sg_status cli_model_open_other(const cli_call *c, const char *path, cli_model *out, sg_error *err);
 void cli_model_close(cli_model *m);
 
 #endif

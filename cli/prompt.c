@@ -13,6 +13,13 @@ sg_status cli_prompt_open_model(sgi_prompt *p, const cli_call *c, sg_error *err)
   return st;
 }
 
+sg_status cli_prompt_open_other(sgi_prompt *p, const cli_call *c, const char *path, sg_error *err) {
+  cli_model m;
+  sg_status st = cli_model_open_other(c, path, &m, err);
+  *p = (sgi_prompt){.model = m.model, .tokenizer = m.tokenizer, .directory = m.directory};
+  return st;
+}
+
 static sg_status read_ids(sgi_prompt *p, const char *path, bool no_bos, sg_error *err) {
   int32_t *ids = NULL;
   size_t n = 0;

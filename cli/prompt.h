@@ -32,6 +32,8 @@
 sg_status cli_prompt_open(sgi_prompt *p, const cli_call *c, sg_error *err);
 /* Model and tokenizer alone. */
 sg_status cli_prompt_open_model(sgi_prompt *p, const cli_call *c, sg_error *err);
+/* The same of a second model, by its path. */
+sg_status cli_prompt_open_other(sgi_prompt *p, const cli_call *c, const char *path, sg_error *err);
 void cli_prompt_close(sgi_prompt *p);
 
 /* "layer 1 channel 0 neuron 7", with what the neuron is where it stands beside its kind. */

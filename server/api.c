@@ -30,6 +30,7 @@ static const struct {
     {"/api/documents", api_documents}, {"/api/document", api_document},
     {"/api/patch", api_patch},         {"/api/directions", api_directions},
     {"/api/recall", api_recall},       {"/api/study", api_study},
+    {"/api/feature", api_feature},     {"/api/scale", api_scale},
 };
 
 /* The model's and the recording's files are as they were; answers name no paths, the terminal
@@ -79,6 +80,7 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
     if ((st = needs(e, routes[i].path, routes[i].answer, err))) return st;
     if ((st = schema_take(call, http_job_body(job), &body, err))) break;
     c.body = body;
+    if ((st = api_beside(&c, err))) break;
     if ((st = whole_files(e, err))) break;
     bool sound = !e->recording || !sgi_recording_check(e->recording->rec, NULL);
     st = routes[i].answer(&c, answer, err);

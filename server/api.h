@@ -15,6 +15,14 @@
 
 enum { API_TOKENS = 512 }; /* of a prompt, or as many as the model was made for (api_most_tokens), unless `beyond` */
 
+/* One of the models: transcoders of its feedforward layers, NULL: none. */
+typedef struct api_side {
+  sg_model *model;
+  char *name; /* for the page; no path */
+  struct sgi_sparse_set *sparse;
+  char *sparse_name;
+} api_side;
+
 /* What `sgatlin explore` serves. Read only while the server runs, names of neurons excepted. */
 typedef struct explorer {
   sg_model *model;                /* NULL: a graph from a file is all there is, */
@@ -22,6 +30,8 @@ typedef struct explorer {
   sgi_study_view *study;          /* a study is */
   sg_tokenizer *tokenizer;        /* NULL: prompts are ids */
   char *name;                     /* of the model or the study, for the page; no path */
+  api_side own;                   /* what else is there of it: transcoders */
+  api_side beside;                /* a second model of the same tokens; model NULL: none */
   char *metrics;                  /* path of the run's metrics.jsonl; NULL: no run */
   sgi_record_reader *recording;   /* NULL: none */
   sgi_known_world *worlds;        /* NULL: none */
@@ -99,6 +109,11 @@ sg_status api_slot(const api_call *c, size_t *slot, sg_error *err);
 json_t *api_kept(const api_call *c);
 void api_keep(const api_call *c, json_t *answer);
 void api_forget(explorer *e);
+/* "beside": the call is about the second model from then on. */
+sg_status api_beside(api_call *c, sg_error *err);
+/* Transcoders of the model that the call is about, or NULL where they are not wanted; SG_ERR_ARG
+ * where there are none. */
+sg_status api_features(const api_call *c, bool wanted, const struct sgi_sparse_set **out, sg_error *err);
 /* text or ids, and bos, into c->p. */
 sg_status api_prompt(api_call *c, sg_error *err);
 /* Tokens of the longest prompt, begin token and all. */
@@ -146,5 +161,7 @@ sg_status api_name(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neurons(api_call *c, json_t **answer, sg_error *err);
 sg_status api_directions(api_call *c, json_t **answer, sg_error *err);
 sg_status api_recall(api_call *c, json_t **answer, sg_error *err);
+sg_status api_feature(api_call *c, json_t **answer, sg_error *err);
+sg_status api_scale(api_call *c, json_t **answer, sg_error *err);
 
 #endif

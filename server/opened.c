@@ -89,7 +89,7 @@ static sg_status check_links(const char *path, const json_t *o, sg_error *err) {
 static bool is_token(const json_t *v, const void *with) { return is_word(json_object_get(v, "text"), with); }
 
 static bool is_node(const json_t *v, const void *with) {
-  static const char *const kinds[] = {"token", "bias", "neuron", "logit"};
+  static const char *const kinds[] = {"token", "bias", "neuron", "logit", "feature", "error"};
   const char *kind = json_string_value(json_object_get(v, "kind"));
   bool known = false;
   (void)with;
@@ -111,7 +111,8 @@ static sg_status check_answer(const char *path, const json_t *graph, sg_error *e
   if (!st) st = each(path, "token", json_object_get(graph, "tokens"), is_token, NULL, "\"text\"", err);
   if (!st)
     st = each(path, "node", nodes, is_node, NULL,
-              "\"kind\" token, bias, neuron or logit, and whole numbers \"layer\" and \"position\"", err);
+              "\"kind\" token, bias, neuron, logit, feature or error, and whole numbers \"layer\" and \"position\"",
+              err);
   if (!st)
     st = each(path, "edge", json_object_get(graph, "edges"), is_edge, &last,
               "[source, target, weight], numbers of nodes and a number", err);

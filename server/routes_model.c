@@ -6,6 +6,7 @@
 
 #include "api.h"
 #include "core/json.h"
+#include "report/feature.h"
 #include "report/sizes.h"
 #include "version.h"
 
@@ -29,26 +30,35 @@ static json_t *no_topics(const explorer *e) {
       e->worlds->split);
 }
 
-static json_t *model_json(const api_call *c) {
-  if (!c->p.model) return json_null();
-  const sg_config *k = sg_model_config(c->p.model);
-  sgi_sizes most = sgi_largest_sizes(c->p.model); /* layers may differ */
-  return json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI so}", "name", c->e->name, "feedforward", k->feedforward,
-                   "router", k->router, "activation", k->activation, "layers", (json_int_t)k->num_layers, "heads",
+static json_t *model_json(const api_call *c, const sg_model *m, const char *name) {
+  if (!m) return json_null();
+  const sg_config *k = sg_model_config(m);
+  sgi_sizes most = sgi_largest_sizes(m); /* layers may differ */
+  return json_pack("{ss ss ss ss sI sI sI sI sI sI sI sI sI so}", "name", name, "feedforward", k->feedforward, "router",
+                   k->router, "activation", k->activation, "layers", (json_int_t)k->num_layers, "heads",
                    (json_int_t)k->num_heads, "width", (json_int_t)k->hidden_size, "vocabulary",
                    (json_int_t)k->vocab_size, "neurons", (json_int_t)most.neurons, "channels",
                    (json_int_t)(most.chooses ? most.channels : 0), "top_k", (json_int_t)k->top_k, "max_position",
-                   (json_int_t)k->max_position, "parameters", (json_int_t)sg_model_parameter_count(c->p.model), "bos",
+                   (json_int_t)k->max_position, "parameters", (json_int_t)sg_model_parameter_count(m), "bos",
                    sgi_token_json(&c->p, k->bos_id));
 }
 
+static json_t *beside_json(const api_call *c) {
+  const api_side *s = &c->e->beside;
+  if (!s->model) return json_null();
+  return json_pack("{so so}", "model", model_json(c, s->model, s->name), "sparse",
+                   sgi_sparse_json(s->sparse, s->sparse_name));
+}
+
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
-  *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? ss? so so sb sO? so}", "version", SGI_VERSION, "commit",
+  *answer = json_pack("{ss ss sI sb sb sb sb ss? ss? ss? so so sb sO? so so so}", "version", SGI_VERSION, "commit",
                       SGI_COMMIT, "max_tokens", (json_int_t)api_most_tokens(c), "tokenizer", c->p.tokenizer != NULL,
                       "run", c->e->metrics != NULL, "worlds", c->e->worlds != NULL, "facts", c->e->facts != NULL,
                       "file", c->e->graph ? c->e->graph->name : NULL, "study", c->e->study ? c->e->name : NULL, "data",
                       c->e->data ? c->e->data->name : NULL, "recording", recording_json(c->e->recording), "no_topics",
-                      no_topics(c->e), "names", c->p.model != NULL, "examples", c->e->examples, "model", model_json(c));
+                      no_topics(c->e), "names", c->p.model != NULL, "examples", c->e->examples, "model",
+                      model_json(c, c->p.model, c->e->name), "sparse",
+                      sgi_sparse_json(c->e->own.sparse, c->e->own.sparse_name), "beside", beside_json(c));
   if (*answer && !c->e->examples && json_object_set_new(*answer, "examples", json_array())) {
     json_decref(*answer);
     *answer = NULL;

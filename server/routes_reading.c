@@ -1,8 +1,8 @@
 /* routes_reading.c: why the model said it: attribution, graphs. */
-#include <math.h>
 #include <string.h>
 
 #include "report/attribution.h"
+#include "report/graph.h"
 #include "api.h"
 #include "core/json.h"
 
@@ -165,7 +165,7 @@ sg_status api_minimal(api_call *c, json_t **answer, sg_error *err) {
                     "minimal sets are searched here up to position %d: shorten the text, or use the command",
                     MINIMAL_POSITIONS - 1);
   st = sg_minimal_create(c->p.model, &r, &m, err);
-  if (!st && !(*answer = sgi_minimal_json(&c->p, m))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && !(*answer = sgi_minimal_json(&c->p, m, false))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_minimal_free(m);
   return st;
 }
@@ -176,54 +176,6 @@ static bool tick(void *user, size_t done, size_t wanted) {
   const api_call *c = user;
   http_job_progress(c->job, wanted ? (double)done / (double)wanted : 0, "neurons explored");
   return !http_job_cancelled(c->job);
-}
-
-static json_t *node_json(const api_call *c, const sg_node *n) {
-  static const char *const kinds[] = {"token", "bias", "neuron", "logit"};
-  json_t *o = json_pack("{ss si si}", "kind", kinds[n->kind], "layer", (int)n->layer, "position", (int)n->position);
-  if (n->kind == SG_NODE_NEURON) {
-    json_object_set_new(o, "channel", json_integer(n->channel));
-    json_object_set_new(o, "index", json_integer(n->index));
-    json_object_set_new(o, "value", sgi_report_real(n->value));
-  }
-  if (n->token >= 0) json_object_set_new(o, "token", sgi_token_json(&c->p, n->token));
-  if (n->kind == SG_NODE_LOGIT) json_object_set_new(o, "probability", sgi_report_real(n->probability));
-  if (n->kind == SG_NODE_NEURON || n->kind == SG_NODE_LOGIT) {
-    json_object_set_new(o, "input", sgi_report_real(n->input));
-    json_object_set_new(o, "edges_sum", sgi_report_real(n->edges_sum));
-    json_object_set_new(o, "edges_abs", sgi_report_real(n->edges_abs));
-  }
-  json_object_set_new(o, "influence", sgi_report_real(n->influence));
-  json_object_set_new(o, "cumulative", sgi_report_real(n->cumulative));
-  return o;
-}
-
-/* [[layer, head, weight], ...] of an edge by its last head, -1 for none; parts under 1 % are left
- * out. */
-static json_t *heads_json(const sg_graph *g, const sg_edge_link *e) {
-  json_t *list = json_array();
-  for (size_t i = 0; i < 1 + g->n_layers * g->n_heads; i++) {
-    double part = (double)e->parts[i];
-    if (part == 0 || fabs(part) < 0.01 * fabs(e->weight)) continue;
-    json_int_t layer = i ? (json_int_t)((i - 1) / g->n_heads) : -1, head = i ? (json_int_t)((i - 1) % g->n_heads) : -1;
-    json_array_append_new(list, json_pack("[IIo]", layer, head, sgi_report_real(part)));
-  }
-  return list;
-}
-
-static json_t *graph_json(const api_call *c, const sg_graph *g) {
-  json_t *nodes = json_array(), *edges = json_array();
-  for (size_t i = 0; i < g->n_nodes; i++) json_array_append_new(nodes, node_json(c, &g->nodes[i]));
-  for (size_t i = 0; i < g->n_edges; i++)
-    json_array_append_new(edges, json_pack("[IIo]", (json_int_t)g->edges[i].source, (json_int_t)g->edges[i].target,
-                                           sgi_report_real(g->edges[i].weight)));
-  json_t *heads = g->parts ? json_array() : NULL;
-  for (size_t i = 0; heads && i < g->n_edges; i++) json_array_append_new(heads, heads_json(g, &g->edges[i]));
-  return json_pack("{so sI sI sI so so so so so so so*}", "tokens", sgi_prompt_json(&c->p), "position",
-                   (json_int_t)g->position, "all_nodes", (json_int_t)g->all_nodes, "explored", (json_int_t)g->explored,
-                   "node_share", sgi_report_real(g->node_share), "edge_share", sgi_report_real(g->edge_share),
-                   "input_share", sgi_report_real(g->input_share), "worst_residue", sgi_report_real(g->worst_residue),
-                   "nodes", nodes, "edges", edges, "heads", heads);
 }
 
 static sg_status take_targets(api_call *c, ptrdiff_t position, sgi_targets *out, sg_error *err) {
@@ -248,6 +200,7 @@ sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
                         .max_bytes = MAX_BYTES,
                         .progress = tick,
                         .user = c};
+  const struct sgi_sparse_set *set = NULL;
   sg_graph *g = NULL;
   size_t position = 0;
   sg_status st = api_prompt(c, err);
@@ -259,9 +212,10 @@ sg_status api_graph(api_call *c, json_t **answer, sg_error *err) {
   r.targets = targets.ids;
   r.target_positions = targets.n ? targets.positions : NULL;
   r.n_targets = targets.n;
-  if (!st) st = sg_graph_create(c->p.model, &r, &g, err);
+  if (!st) st = api_features(c, api_flag(c->body, "features"), &set, err);
+  if (!st) st = sgi_graph_of(&c->p, set, &r, &g, err);
   sgi_targets_free(&targets);
-  if (!st && !(*answer = graph_json(c, g))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && !(*answer = sgi_graph_json(&c->p, g, set))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   sg_graph_free(g);
   return st;
 }

@@ -53,15 +53,9 @@ static void read_position(sgi_feature_net *n, size_t l, size_t t, float *x, doub
   size_t D = n->D, M = s->form.features;
   double *a = n->pre + (l * n->T + t) * n->M, *h = n->h + (l * n->T + t) * n->M;
   for (size_t d = 0; d < D; d++) x[d] = held->x[t * D + d] * held->r[t] * held->gain[d];
-  sgi_sparse_pre(&s->form, &s->p, x, a);
+  sgi_sparse_acting(&s->form, &s->p, x, a, h);
   for (size_t d = 0; d < D; d++) y[d] = (double)s->p.at[SGI_SPARSE_B_D][d];
   for (size_t i = 0; i < M; i++) {
-    h[i] = sgi_sparse_open(&s->form, &s->p, i, a[i]);
-    if (h[i] > 0 && s->form.activation == SGI_SPARSE_TOPK) {
-      size_t above = 0; /* of equal ones the lower feature */
-      for (size_t j = 0; j < M; j++) above += a[j] > a[i] || (a[j] == a[i] && j < i);
-      if (above >= s->form.top_k) h[i] = 0;
-    }
     if (h[i] == 0) continue;
     const float *w = s->p.at[SGI_SPARSE_W_D] + i * D;
     for (size_t d = 0; d < D; d++) y[d] += h[i] * (double)w[d];
@@ -382,6 +376,23 @@ sg_status sgi_net_invariant(const sg_model *m, const sgi_sparse_set *set, size_t
     w[i] = dot(set->at[k].p.at[SGI_SPARSE_W_D] + i * D, u, D);
   sgi_free(u);
   return st;
+}
+
+sg_status sgi_net_downstream(const sg_model *m, const sgi_sparse_set *set, size_t from, size_t feature, size_t to,
+                             double *w, sg_error *err) {
+  size_t k, j, D = m->config.hidden_size;
+  sg_status st = sgi_sparse_set_find(set, from, &k, err);
+  if (!st) st = sgi_sparse_set_find(set, to, &j, err);
+  if (!st && (from >= to || feature >= set->at[k].form.features))
+    st = sgi_fail(err, SG_ERR_ARG, "feature %zu of layer %zu reaches none of layer %zu", feature, from, to);
+  double *u = st ? NULL : sgi_alloc(D * sizeof *u);
+  if (st) return st;
+  if (!u) return sgi_fail_memory(err, D * sizeof *u, "a direction");
+  const float *gain = sgi_feedforward_of(m, to)->w[SGI_T_NORM], *out = set->at[k].p.at[SGI_SPARSE_W_D] + feature * D;
+  for (size_t d = 0; d < D; d++) u[d] = (double)gain[d] * (double)out[d];
+  for (size_t i = 0; i < set->at[j].form.features; i++) w[i] = dot(set->at[j].p.at[SGI_SPARSE_W_E] + i * D, u, D);
+  sgi_free(u);
+  return SG_OK;
 }
 
 void sgi_net_on_embedding(const sg_model *m, const double *u, float *out) {

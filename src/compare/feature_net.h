@@ -81,6 +81,10 @@ sg_status sgi_net_totals_of(const sgi_feature_net *n, const double *u, const sgi
  * stream (head_layer < 0) or a head (from < head_layer or equal is too late). */
 sg_status sgi_net_invariant(const sg_model *m, const sgi_sparse_set *set, size_t from, size_t to, size_t feature,
                             ptrdiff_t head_layer, size_t head, double *w, sg_error *err);
+/* The same the other way, through the stream: w (M of layer `to`) of one feature into each of layer
+ * `to`. */
+sg_status sgi_net_downstream(const sg_model *m, const sgi_sparse_set *set, size_t from, size_t feature, size_t to,
+                             double *w, sg_error *err);
 /* De-embedding without a prompt: out (V) = E (g2 W_e[:,j]), or through a head. */
 sg_status sgi_net_deembed(const sg_model *m, const sgi_sparse_set *set, size_t layer, size_t feature,
                           ptrdiff_t head_layer, size_t head, float *out, sg_error *err);

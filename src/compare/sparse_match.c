@@ -94,6 +94,24 @@ static sg_status best(const float *enc, const float *dec, size_t M, const rows *
   return st ? sgi_fail(err, st, "cosines: %s", sg_status_text(st)) : SG_OK;
 }
 
+sg_status sgi_match_of(const sg_model *m, const sgi_sparse_set *set, size_t k, size_t feature, sgi_match_one *out,
+                       size_t *units, sg_error *err) {
+  const sgi_sparse_layer *l = &set->at[k];
+  size_t D = l->form.in;
+  rows r = {0};
+  float *row = sgi_alloc(2 * D * sizeof *row);
+  sg_status st = row ? neurons_of(m, l->layer, &r, err) : sgi_fail_memory(err, 2 * D * sizeof *row, "a feature's rows");
+  if (!st) {
+    unit_rows(row, l->p.at[SGI_SPARSE_W_E] + feature * D, 1, D);
+    unit_rows(row + D, l->p.at[SGI_SPARSE_W_D] + feature * D, 1, D);
+    st = best(row, row + D, 1, &r, D, out, err);
+    *units = r.units;
+  }
+  sgi_free(r.raw_in);
+  sgi_free(row);
+  return st;
+}
+
 /* Directions with the neurons' covariance: sums of their rows with normal weights. s: (D). */
 static void draw(float *to, const float *from, size_t M, size_t N, size_t D, double *s, sgi_rng *rng) {
   for (size_t i = 0; i < M; i++) {

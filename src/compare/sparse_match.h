@@ -30,6 +30,10 @@ sg_status sgi_match_make(const sg_model *m, const sgi_sparse_set *set, size_t k,
                          sgi_sparse_match *out, sg_error *err);
 void sgi_match_deinit(sgi_sparse_match *x);
 
+/* One feature's best neuron, out of all of its layer; units: of a channel. */
+sg_status sgi_match_of(const sg_model *m, const sgi_sparse_set *set, size_t k, size_t feature, sgi_match_one *out,
+                       size_t *units, sg_error *err);
+
 /* All cosines of features' rows (M,D) with neurons' rows (N,D): out (M,N). */
 void sgi_match_cosines(const float *features, size_t M, const float *neurons, size_t N, size_t D, float *out);
 

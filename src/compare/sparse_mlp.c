@@ -347,6 +347,18 @@ double sgi_sparse_open(const sgi_sparse_form *f, const sgi_sparse_arrays *p, siz
   return a > theta ? a : 0;
 }
 
+void sgi_sparse_acting(const sgi_sparse_form *f, const sgi_sparse_arrays *p, const float *x, double *a, double *h) {
+  size_t M = f->features;
+  sgi_sparse_pre(f, p, x, a);
+  for (size_t i = 0; i < M; i++) {
+    h[i] = sgi_sparse_open(f, p, i, a[i]);
+    if (h[i] == 0 || f->activation != SGI_SPARSE_TOPK) continue;
+    size_t above = 0;
+    for (size_t j = 0; j < M; j++) above += a[j] > a[i] || (a[j] == a[i] && j < i);
+    if (above >= f->top_k) h[i] = 0;
+  }
+}
+
 /* ---- gradient, by what acts ------------------------------------------------------------------ */
 
 typedef struct batch {

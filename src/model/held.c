@@ -6,6 +6,7 @@ void sgi_held_deinit(sgi_held *h) {
   sgi_free(h->pattern);
   sgi_free(h->unit);
   sgi_free(h->bias);
+  sgi_free(h->error);
   sgi_free(h->outputs);
   sgi_free(h->copied);
   *h = (sgi_held){0};

@@ -20,6 +20,7 @@ typedef struct sgi_held {
   size_t units;       /* acting at one row */
   sgi_unit *unit;     /* (T,units) */
   double *bias;       /* (T,D) added beside them; NULL where all are 0 */
+  double *error;      /* (T,D) added besides, and explained by nothing; NULL: none (compare/feature_hold.h) */
   float *outputs;     /* copies of output rows, or NULL where they are read where they lie */
   sgi_weight *copied; /* the same as a tensor */
   bool has_constants; /* some unit has a constant, or there is a bias */
@@ -34,6 +35,9 @@ static inline const sgi_unit *sgi_held_units(const sgi_held *h, size_t t) {
   return h->unit ? h->unit + t * h->units : NULL;
 }
 static inline const double *sgi_held_bias(const sgi_held *h, size_t t) { return h->bias ? h->bias + t * h->D : NULL; }
+static inline const double *sgi_held_error(const sgi_held *h, size_t t) {
+  return h->error ? h->error + t * h->D : NULL;
+}
 static inline const float *sgi_held_pattern(const sgi_held *h, size_t head, size_t t) {
   return h->pattern + (head * h->T + t) * h->T;
 }

@@ -7,19 +7,26 @@
 static bool writes(const sgi_held *h) { return h->units || h->bias; }
 
 sg_status sgi_sources_init(sgi_sources *s, const sgi_frozen *f, sg_error *err) {
-  *s = (sgi_sources){.T = f->T, .count = f->T, .bias = sgi_alloc(2 * (f->n_steps + 1) * sizeof *s->bias)};
+  *s = (sgi_sources){.T = f->T, .count = f->T, .bias = sgi_alloc(3 * (f->n_steps + 1) * sizeof *s->bias)};
   if (!s->bias) return sgi_fail_memory(err, f->n_steps * sizeof *s->bias, "the sources of a graph");
-  s->neuron = s->bias + f->n_steps + 1;
+  s->error = s->bias + f->n_steps + 1;
+  s->neuron = s->error + f->n_steps + 1;
   for (size_t i = 0; i < f->n_steps; i++) {
     s->bias[i] = s->count;
     if (f->has_bias && writes(&f->steps[i])) s->count += f->T;
+  }
+  s->errors = s->count;
+  for (size_t i = 0; i < f->n_steps; i++) {
+    s->error[i] = s->count;
+    if (f->steps[i].error) s->count += f->T;
   }
   s->neurons = s->count;
   for (size_t i = 0; i < f->n_steps; i++) {
     s->neuron[i] = s->count;
     s->count += f->T * f->steps[i].units;
   }
-  s->bias[f->n_steps] = s->neurons;
+  s->bias[f->n_steps] = s->errors;
+  s->error[f->n_steps] = s->neurons;
   s->neuron[f->n_steps] = s->count;
   return SG_OK;
 }
@@ -30,7 +37,7 @@ void sgi_sources_deinit(sgi_sources *s) {
 }
 
 size_t sgi_source_step(const sgi_sources *s, const sgi_frozen *f, size_t source, size_t *rest) {
-  const size_t *first = source < s->neurons ? s->bias : s->neuron;
+  const size_t *first = source < s->errors ? s->bias : source < s->neurons ? s->error : s->neuron;
   size_t i = 0;
   while (i + 1 < f->n_steps && first[i + 1] <= source) i++;
   *rest = source - first[i];
@@ -55,6 +62,8 @@ static void step_effects(const sgi_frozen *f, const sgi_sources *s, size_t step,
       }
       const double *b = sgi_held_bias(h, t);
       for (size_t d = 0; b && d < f->D; d++) row[s->bias[step] + t] += b[d] * gt[d];
+      const double *e = sgi_held_error(h, t);
+      for (size_t d = 0; e && d < f->D; d++) row[s->error[step] + t] += e[d] * gt[d];
     }
 }
 

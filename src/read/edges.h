@@ -5,16 +5,17 @@
 #include "read/frozen.h"
 
 /* Sources of a prompt, numbered: T tokens; for each step that writes unit by unit T biases (where
- * the network has any); then for each such step T * units neurons. */
+ * the network has any); for each that misses something T errors; then for each step that writes
+ * unit by unit T * units neurons. */
 typedef struct sgi_sources {
-  size_t T, count, neurons; /* neurons: number of the first */
-  size_t *bias, *neuron;    /* (n_steps) number of a step's first; count where it has none */
+  size_t T, count, errors, neurons; /* errors, neurons: number of the first */
+  size_t *bias, *error, *neuron;    /* (n_steps) number of a step's first; count where it has none */
 } sgi_sources;
 /* New: sgi_sources_deinit. */
 sg_status sgi_sources_init(sgi_sources *s, const sgi_frozen *f, sg_error *err);
 void sgi_sources_deinit(sgi_sources *s);
-/* The step of a source behind the tokens, and what is left of its number there: position (biases),
- * position * units + unit. */
+/* The step of a source behind the tokens, and what is left of its number there: position (biases,
+ * errors), position * units + unit. */
 size_t sgi_source_step(const sgi_sources *s, const sgi_frozen *f, size_t source, size_t *rest);
 
 typedef struct sgi_edge_target {

@@ -62,6 +62,15 @@ static bool in_pass(void *user, size_t done, size_t wanted) {
   return !w->progress || w->progress(w->user, done, 2 * wanted);
 }
 
+static void count(sgi_frozen *f, const sgi_held *h) {
+  f->units = h->units > f->units ? h->units : f->units;
+  f->heads = h->heads > f->heads ? h->heads : f->heads;
+  f->wide = h->heads * h->d_head > f->wide ? h->heads * h->d_head : f->wide;
+  f->has_bias = f->has_bias || h->bias;
+  f->has_errors = f->has_errors || h->error;
+  f->has_constants = f->has_constants || h->has_constants;
+}
+
 static sg_status collect(sgi_frozen *f, const watch *w, sg_error *err) {
   const sgi_plan *plan = &f->model->plan;
   for (size_t l = 0; l < f->L; l++) {
@@ -69,11 +78,7 @@ static sg_status collect(sgi_frozen *f, const watch *w, sg_error *err) {
       sgi_held *h = &f->steps[i];
       sg_status st = sgi_pass_hold(f->pass, i, h, err);
       if (st) return st;
-      f->units = h->units > f->units ? h->units : f->units;
-      f->heads = h->heads > f->heads ? h->heads : f->heads;
-      f->wide = h->heads * h->d_head > f->wide ? h->heads * h->d_head : f->wide;
-      f->has_bias = f->has_bias || h->bias;
-      f->has_constants = f->has_constants || h->has_constants;
+      count(f, h);
     }
     if (w->progress && !w->progress(w->user, w->L + l + 1, 2 * w->L)) return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
   }
@@ -116,6 +121,14 @@ sg_status sgi_frozen_init_watched(sgi_frozen *f, const sg_model *m, const int32_
   if (!st) st = sgi_pass_forward(f->pass, &batch, NULL, err);
   if (!st) sgi_pass_watch(f->pass, NULL, NULL); /* w ends here, the pass does not */
   return st ? st : collect(f, &w, err);
+}
+
+sg_status sgi_frozen_hold(sgi_frozen *f, const sgi_hold *hold, sg_error *err) {
+  sg_status st = hold && hold->steps ? hold->steps(hold->user, f, err) : SG_OK;
+  f->units = 0;
+  f->has_bias = f->has_errors = f->has_constants = false;
+  for (size_t i = 0; i < f->n_steps; i++) count(f, &f->steps[i]);
+  return st;
 }
 
 void sgi_frozen_deinit(sgi_frozen *f) {

@@ -32,6 +32,7 @@ typedef struct sgi_frozen {
   size_t heads;       /* most of a step */
   size_t wide;        /* max(D, heads * d_head): work of a sweep is 2 * R * rows * wide */
   bool has_bias;      /* some step has one */
+  bool has_errors;    /* some step misses something: sgi_held.error */
   bool has_constants; /* some unit has a constant, or a step a bias */
 } sgi_frozen;
 
@@ -46,6 +47,15 @@ sg_status sgi_frozen_init(sgi_frozen *f, const sg_model *m, const int32_t *token
 sg_status sgi_frozen_init_watched(sgi_frozen *f, const sg_model *m, const int32_t *tokens, size_t T, size_t max_bytes,
                                   bool (*progress)(void *user, size_t done, size_t wanted), void *user, sg_error *err);
 void sgi_frozen_deinit(sgi_frozen *f);
+
+/* What holds steps in another way, once the network is made: a transcoder's features in the place
+ * of a layer's units. NULL steps: nothing. */
+typedef struct sgi_hold {
+  sg_status (*steps)(const void *user, sgi_frozen *f, sg_error *err);
+  const void *user;
+} sgi_hold;
+/* hold (NULL allowed) over the steps of f, and f's sizes after it. */
+sg_status sgi_frozen_hold(sgi_frozen *f, const sgi_hold *hold, sg_error *err);
 
 /* Logits (V) of a position. */
 sg_status sgi_frozen_logits(const sgi_frozen *f, size_t t, float *logits, sg_error *err);

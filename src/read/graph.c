@@ -190,6 +190,11 @@ sg_status sgi_builder_explore(sgi_builder *b, sg_error *err) {
 }
 
 sg_status sg_graph_create(const sg_model *m, const sg_graph_request *r, sg_graph **out, sg_error *err) {
+  return sgi_graph_create(m, r, NULL, out, err);
+}
+
+sg_status sgi_graph_create(const sg_model *m, const sg_graph_request *r, const sgi_hold *hold, sg_graph **out,
+                           sg_error *err) {
   *out = NULL;
   if (r->node_threshold < 0 || r->node_threshold > 1 || r->edge_threshold < 0 || r->edge_threshold > 1)
     return sgi_fail(err, SG_ERR_ARG, "thresholds are shares from 0 to 1: node %g, edge %g", r->node_threshold,
@@ -200,6 +205,7 @@ sg_status sg_graph_create(const sg_model *m, const sg_graph_request *r, sg_graph
   if (!st) {
     b->request = r;
     st = sgi_frozen_init(&b->f, m, r->tokens, r->count, r->max_bytes, err);
+    if (!st && hold) st = sgi_frozen_hold(&b->f, hold, err);
     if (!st) st = sgi_builder_explore(b, err);
     if (!st) st = sgi_builder_prune(b, g, err);
     sgi_sweep_deinit(&b->work);

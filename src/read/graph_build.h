@@ -22,6 +22,10 @@ typedef struct sgi_builder {
   double input_flow; /* unpruned: influence that reached tokens and biases */
 } sgi_builder;
 
+/* sg_graph_create of a network that hold (NULL: nothing) holds in another way. */
+sg_status sgi_graph_create(const sg_model *m, const sg_graph_request *r, const sgi_hold *hold, sg_graph **out,
+                           sg_error *err);
+
 /* The target that node i (a neuron or a logit) is, and its step. */
 sgi_edge_target sgi_builder_target(const sgi_builder *b, size_t i);
 

@@ -19,6 +19,7 @@ static void node_id(const sg_graph *g, const sg_node *n, char *out, size_t size,
   switch (n->kind) {
     case SG_NODE_TOKEN: snprintf(out, size, "E_%d%c%d", n->token, dash, n->position); break;
     case SG_NODE_BIAS: snprintf(out, size, "%d_bias%c%d", n->layer, dash, n->position); break;
+    case SG_NODE_ERROR: snprintf(out, size, "%d_error%c%d", n->layer, dash, n->position); break;
     case SG_NODE_NEURON: snprintf(out, size, "%d_%lld%c%d", n->layer, number_of(g, n), dash, n->position); break;
     default:
       if (js)
@@ -50,13 +51,14 @@ static int whole_characters(const char *text, size_t n) {
 static double reached(const sg_graph *g) {
   double most = 0;
   for (size_t i = 0; i < g->n_nodes; i++)
-    if (g->nodes[i].kind == SG_NODE_NEURON || g->nodes[i].kind == SG_NODE_BIAS)
+    if (g->nodes[i].kind != SG_NODE_TOKEN && g->nodes[i].kind != SG_NODE_LOGIT)
       most = fmax(most, g->nodes[i].cumulative);
   return fmin(ceil(100 * most) / 100, 1);
 }
 
 static json_t *node_json(const sg_graph *g, const sg_node *n, const char *logit_text, const char *label) {
-  static const char *const type[] = {"embedding", "bias", "cross layer transcoder", "logit"};
+  static const char *const type[] = {"embedding", "bias", "cross layer transcoder", "logit",
+                                     "mlp reconstruction error"};
   char id[64], js[64], layer[16], clerp[200] = "";
   node_id(g, n, id, sizeof id, false);
   node_id(g, n, js, sizeof js, true);
@@ -64,10 +66,17 @@ static json_t *node_json(const sg_graph *g, const sg_node *n, const char *logit_
   long long feature = n->kind == SG_NODE_TOKEN ? n->position : n->kind == SG_NODE_LOGIT ? n->token : -1;
   if (n->kind == SG_NODE_NEURON) {
     feature = pair(n->layer, number_of(g, n));
-    snprintf(clerp, sizeof clerp, "%.*s%slayer %d channel %d neuron %d", label ? whole_characters(label, 120) : 0,
-             label ? label : "", label && *label ? " \xc2\xb7 " : "", n->layer, n->channel, n->index);
+    int used = snprintf(clerp, sizeof clerp, "%.*s%s", label ? whole_characters(label, 120) : 0, label ? label : "",
+                        label && *label ? " \xc2\xb7 " : "");
+    if (g->features)
+      snprintf(clerp + used, sizeof clerp - (size_t)used, "layer %d feature %d", n->layer, n->index);
+    else
+      snprintf(clerp + used, sizeof clerp - (size_t)used, "layer %d channel %d neuron %d", n->layer, n->channel,
+               n->index);
   } else if (n->kind == SG_NODE_BIAS) {
     snprintf(clerp, sizeof clerp, "bias of layer %d", n->layer);
+  } else if (n->kind == SG_NODE_ERROR) {
+    snprintf(clerp, sizeof clerp, "what the features of layer %d miss", n->layer);
   }
   json_t *o = json_pack("{ss sI ss si ss sf sb si si ss ss}", "node_id", id, "feature", (json_int_t)feature, "layer",
                         layer, "ctx_idx", (int)n->position, "feature_type", type[n->kind], "token_prob", n->probability,
@@ -145,6 +154,10 @@ static json_t *graph_json(const sg_graph *g, const sg_graph_labels *l) {
                 (json_int_t)g->position, "all_nodes", (json_int_t)g->all_nodes, "explored", (json_int_t)g->explored,
                 "shown", (json_int_t)g->n_nodes, "node_share", g->node_share, "edge_share", g->edge_share,
                 "input_share", g->input_share, "worst_residue", g->worst_residue);
+  if (own && g->features) {
+    json_object_set_new(own, "features", json_true());
+    json_object_set_new(own, "error_share", real(g->error_share));
+  }
   return json_pack("{so so so so so}", "metadata", metadata, "qParams", view, "nodes", nodes, "links", links_json(g),
                    "sgatlin", own);
 }

@@ -9,6 +9,7 @@
  *
  *   0 .. T-1        tokens           by position
  *   T .. T+biases   biases           (layer, position); none where a kind has no biases
+ *   .. errors       errors           (layer, position); none but where features stand for a layer
  *   .. count        units            (layer, position, slot)
  *   .. nodes        logits
  *
@@ -77,6 +78,7 @@ static double threshold_of(double *scores, size_t n, double share) {
 
 static bool is_logit(const pruner *p, size_t i) { return i >= p->b->s.count; }
 static bool is_token(const pruner *p, size_t i) { return i < p->b->s.T; }
+static bool is_error(const pruner *p, size_t i) { return i >= p->b->s.errors && i < p->b->s.neurons; }
 static bool is_neuron(const pruner *p, size_t i) { return !is_logit(p, i) && i >= p->b->s.neurons; }
 
 typedef struct ranked {
@@ -197,8 +199,8 @@ static sg_status cut_edges(pruner *p, sg_graph *g, sg_error *err) {
   sgi_free(scores);
   for (size_t i = 0; i < n * n; i++)
     if (p->score[i] < least) p->score[i] = 0;
-  /* Neurons without an edge in or out, and biases without one out, go, with their edges, until none
-   * is left. */
+  /* Neurons without an edge in or out, and biases and errors without one out, go, with their edges,
+   * until none is left. */
   for (bool again = true; again;) {
     again = false;
     for (size_t k = 0; k < n; k++) {
@@ -231,7 +233,7 @@ static sg_status trace_inputs(pruner *p, sg_graph *g, sg_error *err) {
       weight += p->b->probability[i - p->b->s.count];
     }
     if (!is_neuron(p, i) && !is_logit(p, i)) {
-      g->input_share += flow[k];
+      if (!is_error(p, i)) g->input_share += flow[k];
       continue;
     }
     for (size_t s = 0; s < k; s++)
@@ -273,7 +275,7 @@ static sg_node node_of(const pruner *p, size_t k) {
     n.input = t.unit->value - t.unit->constant;
   } else if (!is_logit(p, i)) {
     size_t at, step = sgi_source_step(&b->s, &b->f, i, &at);
-    n.kind = SG_NODE_BIAS;
+    n.kind = is_error(p, i) ? SG_NODE_ERROR : SG_NODE_BIAS;
     n.layer = (int32_t)b->f.steps[step].step->layer;
     n.position = (int32_t)at;
   }
@@ -395,6 +397,10 @@ static void fill_facts(const pruner *p, sg_graph *g) {
         g->pool = sgi_beside_neurons(s->config, (sgi_beside)part);
   }
   g->explored = b->n_explored;
+  double weight = 0, missed = 0;
+  for (size_t k = 0; k < b->n_logits; k++) weight += b->probability[k];
+  for (size_t i = b->s.errors; i < b->s.neurons; i++) missed += b->influence[i];
+  g->error_share = weight > 0 ? missed / weight : 0;
   for (size_t i = 0; i < b->nodes; i++) {
     if (i < b->s.count ? b->influence[i] > 0 : true) g->all_nodes++;
     if (!b->explored[i] || b->abs[i] <= 0) continue;

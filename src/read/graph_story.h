@@ -17,7 +17,7 @@ typedef struct sgi_story_path {
  * else the most probable. n_nodes: there is none. */
 size_t sgi_story_output(const sg_graph *g);
 /* From the output along the strongest edge of the sign (1 or -1), then along each neuron's
- * strongest, until a token or a bias is reached. n 0: no such edge. */
+ * strongest, until a token, a bias or an error is reached. n 0: no such edge. */
 sgi_story_path sgi_story_find(const sg_graph *g, size_t output, int sign);
 
 #endif

@@ -89,13 +89,19 @@ static void draw_edges(svg *s) {
 
 static void draw_nodes(svg *s) {
   const sg_graph *g = s->g;
-  static const char *const color[] = {"#777", "#999", "#1b7837", "#222"};
+  static const char *const color[] = {"#777", "#999", "#1b7837", "#222", "#c51b7d"};
   for (size_t i = 0, logit = 0; i < g->n_nodes; i++) {
     const sg_node *n = &g->nodes[i];
     bool square = n->kind == SG_NODE_TOKEN || n->kind == SG_NODE_LOGIT;
     const char *text = n->kind == SG_NODE_LOGIT ? s->labels->logit_tokens[logit++] : "";
     PUT(s, "<g><title>");
-    if (n->kind == SG_NODE_NEURON)
+    if (n->kind == SG_NODE_NEURON && g->features)
+      PUT(s, "layer %d feature %d, position %d, value %+.3g, influence to %.3f", n->layer, n->index, n->position,
+          n->value, n->cumulative);
+    else if (n->kind == SG_NODE_ERROR)
+      PUT(s, "what the features of layer %d miss, position %d, influence to %.3f", n->layer, n->position,
+          n->cumulative);
+    else if (n->kind == SG_NODE_NEURON)
       PUT(s, "layer %d channel %d neuron %d, position %d, value %+.3g, influence to %.3f", n->layer, n->channel,
           n->index, n->position, n->value, n->cumulative);
     else if (n->kind == SG_NODE_BIAS)
@@ -103,7 +109,9 @@ static void draw_nodes(svg *s) {
     else
       PUT(s, "%s %d, position %d", n->kind == SG_NODE_TOKEN ? "token" : "logit", n->token, n->position);
     PUT(s, "</title>");
-    if (square)
+    if (n->kind == SG_NODE_ERROR)
+      PUT(s, "<path d=\"M%.1f %.1fl5 5l-5 5l-5 -5z\" fill=\"%s\"/>", s->x[i], s->y[i] - 5, color[n->kind]);
+    else if (square)
       PUT(s, "<rect x=\"%.1f\" y=\"%.1f\" width=\"8\" height=\"8\" fill=\"%s\"/>", s->x[i] - 4, s->y[i] - 4,
           color[n->kind]);
     else
@@ -160,10 +168,14 @@ static void put_step(svg *s, size_t i) {
     PUT(s, "\xe2\x80\x9d");
   } else if (n->kind == SG_NODE_BIAS) {
     PUT(s, "the bias of layer %d", n->layer);
+  } else if (n->kind == SG_NODE_ERROR) {
+    PUT(s, "what the features of layer %d miss", n->layer);
   } else {
     const char *label = s->labels->node_labels ? s->labels->node_labels[i] : NULL;
     if (label)
       put_text(s, label);
+    else if (s->g->features)
+      PUT(s, "feature %d", n->index);
     else
       PUT(s, "neuron %d\xc2\xb7%d", n->channel, n->index);
     PUT(s, " (layer %d at \xe2\x80\x9c", n->layer);
@@ -219,8 +231,10 @@ static void draw(svg *s) {
   }
   PUT(s,
       "<text x=\"6\" y=\"%.1f\" fill=\"#555\">%zu of %zu nodes: %.1f%% of the influence; kept paths lead %.1f%% of the "
-      "logits' input back to tokens</text>\n</svg>\n",
+      "logits' input back to tokens",
       s->height - 10, g->n_nodes, g->all_nodes, 100 * g->node_share, 100 * g->input_share);
+  if (g->features) PUT(s, "; %.1f%% of it leads back to what the features miss", 100 * g->error_share);
+  PUT(s, "</text>\n</svg>\n");
 }
 
 sg_status sg_graph_save_svg(const sg_graph *g, const sg_graph_labels *labels, const char *path, sg_error *err) {

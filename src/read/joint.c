@@ -5,7 +5,7 @@
 
 #include "ffn/beside.h"
 
-#include "read/frozen.h"
+#include "read/joint.h"
 #include "read/run.h"
 
 typedef struct work {
@@ -141,11 +141,12 @@ static bool go_on(const sg_attribute_request *r, size_t done, size_t wanted) {
 }
 
 static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, const sg_edit *edits, size_t n_edits,
-                     sg_error *err) {
+                     const sgi_hold *hold, sg_error *err) {
   sgi_frozen *f = &w->f;
   sg_joint *j = w->j;
   sg_status st = sgi_frozen_init_watched(f, m, r->tokens, r->count, r->max_bytes, r->progress ? forth : NULL,
                                          (void *)(uintptr_t)r, err);
+  if (!st && hold) st = sgi_frozen_hold(f, hold, err);
   if (st) return st;
   w->capacity = SG_JOINT_MOST;
   st = sgi_sweep_init(&w->down, f, 1, j->position + 1, err);
@@ -178,6 +179,11 @@ static sg_status run(work *w, const sg_model *m, const sg_attribute_request *r, 
 
 sg_status sg_joint_create(const sg_model *m, const sg_attribute_request *r, const sg_edit *edits, size_t n_edits,
                           sg_joint **out, sg_error *err) {
+  return sgi_joint_create(m, r, edits, n_edits, NULL, out, err);
+}
+
+sg_status sgi_joint_create(const sg_model *m, const sg_attribute_request *r, const sg_edit *edits, size_t n_edits,
+                           const sgi_hold *hold, sg_joint **out, sg_error *err) {
   *out = NULL;
   size_t position;
   for (size_t i = 0; i < n_edits; i++)
@@ -191,7 +197,7 @@ sg_status sg_joint_create(const sg_model *m, const sg_attribute_request *r, cons
   work w = {.j = sgi_alloc(sizeof *w.j)};
   if (!w.j) return sgi_fail_memory(err, sizeof *w.j, "neurons scaled together");
   w.j->position = position;
-  st = run(&w, m, r, edits, n_edits, err);
+  st = run(&w, m, r, edits, n_edits, hold, err);
   sgi_frozen_deinit(&w.f);
   sgi_free((void *)w.unit);
   sgi_free(w.step);

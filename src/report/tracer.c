@@ -7,6 +7,7 @@
 
 #include "card.h"
 #include "card_record.h"
+#include "compare/sparse_feature.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "model/identity.h"
@@ -181,11 +182,19 @@ static long long feature_of(const sg_graph *g, const sg_node *n) {
   return (x + y) * (x + y + 1) / 2 + y;
 }
 
+/* What it writes, into writes (V) of the block (4 V). */
+static sg_status read_writes(const sgi_tracer *t, const sg_node *n, sg_neuron_view *view, sg_error *err) {
+  size_t k;
+  if (!t->set) return sg_neuron_read(t->p->model, (size_t)n->layer, (size_t)n->channel, (size_t)n->index, view, err);
+  sg_status st = sgi_sparse_set_find(t->set, (size_t)n->layer, &k, err);
+  return st ? st : sgi_sparse_tokens(t->p->model, t->set, k, (size_t)n->index, view->reads, view->writes, err);
+}
+
 static sg_status write_feature(const sgi_tracer *t, const sg_graph *g, const sg_node *n, const char *folder,
                                float *block, sg_error *err) {
   size_t V = sg_model_config(t->p->model)->vocab_size;
   sg_neuron_view view = {block, block + V, block + 2 * V, block + 3 * V};
-  sg_status st = sg_neuron_read(t->p->model, (size_t)n->layer, (size_t)n->channel, (size_t)n->index, &view, err);
+  sg_status st = read_writes(t, n, &view, err);
   if (st) return st;
   char id[32], file[32];
   snprintf(id, sizeof id, "layer %d", n->layer);
@@ -195,7 +204,7 @@ static sg_status write_feature(const sgi_tracer *t, const sg_graph *g, const sg_
                 "top_logits", ends(t->p, view.writes, true), "bottom_logits", ends(t->p, view.writes, false));
   char *path = sgi_path_join(folder, file);
   if (!o || !path) st = sgi_fail_memory(err, 4096, "a neuron's file");
-  bool keep = path && !t->rec && sgi_is_file(path);
+  bool keep = path && !t->rec && !t->set && sgi_is_file(path);
   if (!st && !keep) st = add_recorded(t, n, &view, o, err);
   if (!st && !keep) st = sgi_json_save(path, o, err);
   json_decref(o);

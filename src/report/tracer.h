@@ -9,9 +9,11 @@
  *   DIR/SLUG.json, DIR/graph-metadata.json, DIR/features/NAME/FEATURE.json
  * NAME is the model's. The frontend takes a `scan` that begins with "./" for a path of its own
  * server, so that no other host is asked. */
+struct sgi_sparse_set;
 typedef struct sgi_tracer {
   const sgi_prompt *p;
-  const sg_recording *rec; /* NULL: without examples */
+  const sg_recording *rec;          /* NULL: without examples */
+  const struct sgi_sparse_set *set; /* of a graph of features; NULL: neurons */
   const char *directory, *name;
   bool (*progress)(void *user, size_t done, size_t wanted); /* nodes; false cancels. NULL allowed */
   void *user;

@@ -114,6 +114,17 @@ grep -q "warning: $tmp/world/facts.json" "$tmp/err" || bad "no warning: $(cat "$
 kill -TERM "$pid"
 wait "$pid"
 
+# Transcoders, and a second model of the same tokens.
+"$SGATLIN" -q sparse train "$tmp/run" --data "$tmp/world" --top-k 2 --features 16 -b 32 --buffer 2 --steps 2 -o "$tmp/tc" >"$tmp/out"
+start "$tmp/run" --sparse "$tmp/tc" --beside "$tmp/run" --beside-sparse "$tmp/tc"
+[ -s "$tmp/url" ] || bad "transcoders and a second model: $(cat "$tmp/err")"
+kill -TERM "$pid"
+wait "$pid"
+try 2 explore "$model" --beside "$tmp/run"; has err "its tokens are not those of the first model"
+try 2 explore "$model" --sparse "$tmp/tc"; has err "$tmp/tc"
+try 2 explore "$tmp/run" --beside-sparse "$tmp/tc"; has err "name it with --beside"
+try 2 explore "$tmp/dog.json" --beside "$tmp/run"; has err "--beside needs a model"
+
 # Answers under load are the command's, digit by digit (python3 is no package of this project).
 if command -v python3 >/dev/null; then
   python3 bench/soak.py "$SGATLIN" "$model" --seconds 3 --answers >"$tmp/soak" 2>&1 || bad "under load: $(cat "$tmp/soak")"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../server/api.h"
+#include "compare/sparse_set.h"
 #include "core/safetensors.h"
 #include "http/client.h"
 #include "http/requests.h"
@@ -56,7 +57,7 @@ static int start(void **state) {
   assert_sg_ok(sg_tokenizer_load(MODEL "/tokenizer.json", &e.tokenizer, err));
   e.name = "a model";
   e.metrics = metrics;
-  char line[512], path[256];
+  char line[512], path[256], set[256];
   scratch = golden_temporary();
   write_file("metrics.jsonl",
              "{\"step\":1,\"train/loss\":5.5}\nbroken\n{\"step\":2,\"eval/loss\":null}\n{\"step\":3,\"tr");
@@ -71,6 +72,18 @@ static int start(void **state) {
   snprintf(path, sizeof path, "%s/rec", scratch);
   assert_sg_ok(sgi_record_reader_open(path, &reading, err));
   e.recording = &reading;
+  snprintf(line, sizeof line,
+           "%s -q sparse train " MODEL
+           " --data %s/valid.txt --split blank-lines --top-k 4 --features 32 -b 64 --buffer 2 "
+           "--seq-len 16 --steps 6 -o %s/tc > %s/out",
+           program(), scratch, scratch, scratch);
+  assert_int_equal(system(line), 0);
+  snprintf(set, sizeof set, "%s/tc", scratch);
+  assert_sg_ok(sgi_sparse_set_open(set, &e.own.sparse, err));
+  assert_sg_ok(sgi_sparse_set_open(set, &e.beside.sparse, err));
+  assert_sg_ok(sg_model_load(MODEL, &e.beside.model, err));
+  e.own.sparse_name = e.beside.sparse_name = "tc";
+  e.beside.name = "the same again";
   write_truth();
   assert_sg_ok(sgi_known_world_load(&truth, scratch, &reading, err));
   e.worlds = &truth;
@@ -87,6 +100,9 @@ static int stop(void **state) {
   http_stop(server);
   sgi_names_close(e.names);
   sg_model_free(e.model);
+  sg_model_free(e.beside.model);
+  sgi_sparse_set_free(e.own.sparse);
+  sgi_sparse_set_free(e.beside.sparse);
   sg_tokenizer_free(e.tokenizer);
   json_decref(document);
   sgi_record_reader_close(&reading);
@@ -171,6 +187,16 @@ static const struct {
     {"/api/graph", "{\"text\":\"" TEXT "\"}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"position\":1,\"targets\":[\"id:3\",\"id:4\"],\"node_threshold\":0.5}"},
     {"/api/graph", "{\"text\":\"" TEXT "\",\"heads\":true}"},
+    {"/api/graph", "{\"text\":\"" TEXT "\",\"features\":true,\"heads\":true}"},
+    {"/api/graph", "{\"text\":\"" TEXT "\",\"beside\":true,\"targets\":[\"id:3\"]}"},
+    {"/api/predict", "{\"text\":\"" TEXT "\",\"beside\":true}"},
+    {"/api/feature", "{}"},
+    {"/api/feature", "{\"layer\":1,\"index\":9,\"top\":3,\"recorded\":true}"},
+    {"/api/feature", "{\"layer\":2,\"index\":31,\"beside\":true}"},
+    {"/api/scale", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":1,\"feature\":9}]}"},
+    {"/api/scale",
+     "{\"text\":\"" TEXT "\",\"position\":2,\"target\":\"id:5\",\"edits\":[{\"feature\":3,\"position\":1,\"scale\":2},"
+     "{\"layer\":2}],\"top\":3,\"beside\":true}"},
     {"/api/metrics", "{}"},
     {"/api/neighbors", "{\"find\":\" dog\"}"},
     {"/api/neighbors", "{\"position\":20,\"layer\":1,\"channel\":2,\"count\":100}"},
@@ -590,6 +616,13 @@ static void same_numbers(void **state) {
   assert_same("directions", a, b);
   json_decref(a);
   json_decref(b);
+  char line[500];
+  snprintf(line, sizeof line, "sparse feature " MODEL " %s/tc -l 1 -i 9 --recording %s/rec --json", scratch, scratch);
+  a = ask("/api/feature", "{\"layer\":1,\"index\":9,\"recorded\":true}", 200);
+  b = command(line);
+  assert_same("a feature", a, b);
+  json_decref(a);
+  json_decref(b);
   a = ask("/api/minimal", "{\"text\":\"" TEXT "\",\"heads\":true}", 200);
   b = command("minimal " MODEL " --prompt '" TEXT "' --heads --json");
   assert_same("minimal sets", a, b);
@@ -609,6 +642,57 @@ static void same_numbers(void **state) {
   json_decref(b);
   json_decref(p);
   json_decref(l);
+}
+
+/* The graph of features against the file of `circuit -o`, a feature taken away against `circuit
+ * --verify`, the second model against the first, as here they are the same. */
+static void same_features(void **state) {
+  (void)state;
+  char line[600], path[300];
+  snprintf(path, sizeof path, "%s/graph.json", scratch);
+  snprintf(line, sizeof line, "circuit " MODEL " %s/tc --prompt '" TEXT "' --target id:5 --verify 1 -o %s --json",
+           scratch, path);
+  json_t *c = command(line), *file = golden_json(path);
+  json_t *a = ask("/api/graph", "{\"text\":\"" TEXT "\",\"targets\":[\"id:5\"],\"features\":true}", 200);
+  json_t *b =
+      ask("/api/graph", "{\"text\":\"" TEXT "\",\"targets\":[\"id:5\"],\"features\":true,\"beside\":true}", 200);
+  assert_true(json_equal(a, b));
+  assert_same("error share", json_object_get(a, "error_share"),
+              json_object_get(json_object_get(c, "graph"), "error_share"));
+  assert_int_equal(json_array_size(json_object_get(a, "nodes")), json_array_size(json_object_get(file, "nodes")));
+  assert_int_equal(json_array_size(json_object_get(a, "edges")), json_array_size(json_object_get(file, "links")));
+  for (size_t i = 0; i < json_array_size(json_object_get(file, "links")); i++) {
+    const json_t *edge = json_array_get(json_object_get(a, "edges"), i);
+    char x[32], y[32];
+    snprintf(x, sizeof x, "%.8e",
+             json_number_value(json_object_get(json_array_get(json_object_get(file, "links"), i), "weight")));
+    snprintf(y, sizeof y, "%.8e", json_number_value(json_array_get(edge, 2)));
+    assert_string_equal(x, y);
+  }
+  json_decref(b);
+  json_t *terms = json_object_get(c, "terms"), *first = NULL;
+  for (size_t i = 0; i < json_array_size(terms) && !first; i++)
+    if (json_is_number(json_object_get(json_array_get(terms, i), "true"))) first = json_array_get(terms, i);
+  assert_non_null(first);
+  snprintf(line, sizeof line,
+           "{\"text\":\"" TEXT
+           "\",\"target\":\"id:5\",\"edits\":[{\"layer\":%lld,\"feature\":%lld,\"position\":%lld}]}",
+           (long long)json_integer_value(json_object_get(first, "layer")),
+           (long long)json_integer_value(json_object_get(first, "feature")),
+           (long long)json_integer_value(json_object_get(first, "position")));
+  b = ask("/api/scale", line, 200);
+  double took = json_number_value(json_object_get(b, "logit_change")),
+         said = json_number_value(json_object_get(first, "true"));
+  if (fabs(took + said) > 1e-5) fail_msg("a feature taken away: %g, circuit --verify says %g", took, said);
+  json_decref(a);
+  json_decref(b);
+  json_decref(c);
+  json_decref(file);
+  a = ask("/api/scale", "{\"text\":\"" TEXT "\",\"edits\":[{\"layer\":9}]}", 400);
+  json_decref(a);
+  a = ask("/api/feature", "{\"layer\":1,\"index\":32}", 400);
+  assert_non_null(strstr(json_string_value(json_object_get(a, "error")), "features 0 to 31"));
+  json_decref(a);
 }
 
 /* The card with its recording, for a neuron that fires; then along the prompt, against the command
@@ -904,6 +988,11 @@ static void no_tokenizer(void **state) {
              {"/api/ablate", "{\"ids\":[3,4,5],\"edits\":[{\"layer\":0,\"channel\":0,\"neuron\":1}]}", 200},
              {"/api/neuron", "{\"index\":1}", 200},
              {"/api/graph", "{\"ids\":[3,4,5]}", 200},
+             {"/api/graph", "{\"ids\":[3,4,5],\"features\":true}", 400},
+             {"/api/graph", "{\"ids\":[3,4,5],\"beside\":true}", 400},
+             {"/api/predict", "{\"ids\":[3,4,5],\"beside\":true}", 400},
+             {"/api/feature", "{}", 400},
+             {"/api/scale", "{\"ids\":[3,4,5],\"edits\":[{}]}", 400},
              {"/api/lens", "{\"ids\":[3,4,5]}", 200},
              {"/api/recall", "{\"ids\":[3,4,5]}", 200},
              {"/api/directions", "{}", 200},
@@ -955,12 +1044,12 @@ static void changed_bodies(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(answers_fit),   cmocka_unit_test(wrong_requests),     cmocka_unit_test(wrong_by_schema),
-      cmocka_unit_test(long_prompts),  cmocka_unit_test(beyond_the_context), cmocka_unit_test(curves),
-      cmocka_unit_test(same_numbers),  cmocka_unit_test(same_words),         cmocka_unit_test(same_joint),
-      cmocka_unit_test(same_text),     cmocka_unit_test(same_places),        cmocka_unit_test(same_neuron),
-      cmocka_unit_test(same_graph),    cmocka_unit_test(split_graph),        cmocka_unit_test(same_map),
-      cmocka_unit_test(other_splits),  cmocka_unit_test(same_facts),         cmocka_unit_test(no_tokenizer),
-      cmocka_unit_test(changed_bodies)};
+      cmocka_unit_test(answers_fit),  cmocka_unit_test(wrong_requests),     cmocka_unit_test(wrong_by_schema),
+      cmocka_unit_test(long_prompts), cmocka_unit_test(beyond_the_context), cmocka_unit_test(curves),
+      cmocka_unit_test(same_numbers), cmocka_unit_test(same_features),      cmocka_unit_test(same_words),
+      cmocka_unit_test(same_joint),   cmocka_unit_test(same_text),          cmocka_unit_test(same_places),
+      cmocka_unit_test(same_neuron),  cmocka_unit_test(same_graph),         cmocka_unit_test(split_graph),
+      cmocka_unit_test(same_map),     cmocka_unit_test(other_splits),       cmocka_unit_test(same_facts),
+      cmocka_unit_test(no_tokenizer), cmocka_unit_test(changed_bodies)};
   return cmocka_run_group_tests(tests, start, stop);
 }

@@ -15,11 +15,13 @@ import { needsModel, openAlone, standsAlone, withoutModel } from "./opened";
 import type { Info, Predict } from "./types";
 import type { Context, Drawing, Loaded, View } from "./view";
 import * as attention from "./view_attention";
+import * as beside from "./view_beside";
 import * as circuit from "./view_circuit";
 import * as compare from "./view_compare";
 import * as corpus from "./view_corpus";
 import * as directions from "./view_directions";
 import * as facts from "./view_facts";
+import * as feature from "./view_feature";
 import * as graph from "./view_graph";
 import { lens } from "./view_lens";
 import * as map from "./view_map";
@@ -48,14 +50,18 @@ const views: View[] = [
   list.neurons,
   recall.recall,
   directions.directions,
+  feature.feature,
+  beside.beside,
 ];
 const owners = [
   attention,
+  beside,
   circuit,
   compare,
   corpus,
   directions,
   facts,
+  feature,
   generate,
   graph,
   list,

@@ -3,7 +3,7 @@ import { h, s, tipFor } from "./dom";
 import { percent, signed, tokenText } from "./format";
 import { lines } from "./graph_edges";
 import type { Edge, Group, Shape, Shapes } from "./graph_groups";
-import { title as nodeTitle } from "./graph_groups";
+import { acts as doesAct, title as nodeTitle } from "./graph_groups";
 import { FOOT, layout, many, place, ROW, WIDTH } from "./graph_layout";
 import type { Layout, Place } from "./graph_layout";
 import type { Graph } from "./types";
@@ -25,7 +25,7 @@ const LONGEST = 34; // letters of a label that nobody gave
 export function label(d: Draft, n: Shape): string {
   if (n.label) return n.label;
   if (n.kind === "logit") return tokenText(n.token?.text ?? "");
-  if (n.kind === "neuron") return d.labels.get(`${n.layer}.${n.channel}.${n.index}`) ?? "";
+  if (doesAct(n)) return d.labels.get(`${n.layer}.${n.channel}.${n.index}`) ?? "";
   return "";
 }
 export const title = (d: Draft, n: Shape) =>
@@ -47,13 +47,23 @@ export function strongest(edges: Edge[]): Edge[] {
 
 function colour(n: Shape) {
   if (many(n)) return "var(--accent)";
-  if (n.kind === "neuron") return `rgb(var(--${(n.value ?? 0) < 0 ? "neg" : "pos"}))`;
+  if (doesAct(n)) return `rgb(var(--${(n.value ?? 0) < 0 ? "neg" : "pos"}))`;
+  if (n.kind === "error") return "var(--error)";
   return n.kind === "bias" ? "var(--soft)" : "var(--fg)";
 }
 
 function outline(n: Shape, at: Place) {
-  const round = (n.kind === "neuron" || n.kind === "bias") && !many(n);
+  const round = (doesAct(n) || n.kind === "bias") && !many(n);
   if (round) return { tag: "circle", box: { cx: at.x, cy: at.y, r: at.r } };
+  if (n.kind === "error" && !many(n)) {
+    const corners = [
+      [0, -1],
+      [1, 0],
+      [0, 1],
+      [-1, 0],
+    ].map(([x, y]) => `${at.x + 1.25 * at.r * x},${at.y + 1.25 * at.r * y}`);
+    return { tag: "polygon", box: { points: corners.join(" ") } };
+  }
   const half = many(n) ? Math.max(8, at.r) : 7;
   const rx = many(n) ? half / 1.5 : 3;
   const box = { x: at.x - half, y: at.y - half, width: 2 * half, height: 2 * half, rx };

@@ -31,8 +31,11 @@ export interface Shapes {
   edges: Edge[];
 }
 
+/** What acts and is explained in turn: a neuron, or a feature of a transcoder. */
+export const acts = (n: Node) => n.kind === "neuron" || n.kind === "feature";
+
 export const nodeId = (n: Node) =>
-  n.kind === "neuron"
+  acts(n)
     ? `${n.layer}.${n.channel}.${n.index}.${n.position}`
     : n.kind === "logit"
       ? `out.${n.token?.id}`
@@ -59,6 +62,8 @@ export const writeGroups = (list: Group[]) =>
 
 export function title(tokens: Token[], n: Node): string {
   const at = tokens[n.position] ? ` ${tokenText(tokens[n.position].text)}` : "";
+  if (n.kind === "feature") return `layer ${n.layer} feature ${n.index} at ${n.position}${at}`;
+  if (n.kind === "error") return `what the features of layer ${n.layer} miss at ${n.position}${at}`;
   if (n.kind === "neuron")
     return `layer ${n.layer} channel ${n.channel} neuron ${n.index} at ${n.position}${at}`;
   if (n.kind === "logit")
@@ -161,9 +166,14 @@ interface Linked {
     edges_abs?: number;
   }[];
   links: { source: string; target: string; weight: number; heads?: [number, number, number][] }[];
-  sgatlin?: Record<string, number>;
+  sgatlin?: Record<string, number> & { features?: boolean };
 }
-const kinds: Record<string, Node["kind"]> = { embedding: "token", bias: "bias", logit: "logit" };
+const kinds: Record<string, Node["kind"]> = {
+  embedding: "token",
+  bias: "bias",
+  logit: "logit",
+  "mlp reconstruction error": "error",
+};
 
 /**
  * The form of circuit-tracer's frontend, as sgatlin graph writes it. Its "influence" is our
@@ -175,7 +185,7 @@ function fromLinks(o: Linked): Graph {
     : [];
   const number = new Map(o.nodes.map((n, i) => [n.node_id, i]));
   const nodes = o.nodes.map((n): Node => {
-    const kind = kinds[n.feature_type] ?? "neuron";
+    const kind = kinds[n.feature_type] ?? (o.sgatlin?.features ? "feature" : "neuron");
     const said = kind === "logit" ? /^Output "([^]*)" \(p=/.exec(String(n.clerp)) : null;
     const text = kind === "token" ? (words[n.ctx_idx] ?? "") : (said?.[1] ?? "");
     return {
@@ -184,9 +194,9 @@ function fromLinks(o: Linked): Graph {
       position: n.ctx_idx,
       influence: null,
       cumulative: n.influence,
-      ...(kind === "neuron"
+      ...(kind === "neuron" || kind === "feature"
         ? { channel: n.channel, index: n.neuron, value: n.activation }
-        : kind === "bias"
+        : kind === "bias" || kind === "error"
           ? {}
           : { token: { id: n.feature, text } }),
       ...(kind === "logit" ? { probability: n.token_prob } : {}),
@@ -205,6 +215,7 @@ function fromLinks(o: Linked): Graph {
     edge_share: share("edge_share"),
     input_share: share("input_share"),
     worst_residue: share("worst_residue"),
+    ...(o.sgatlin?.features ? { features: true, error_share: share("error_share") } : {}),
     nodes,
     edges: o.links.map((l) => [number.get(l.source) ?? -1, number.get(l.target) ?? -1, l.weight]),
     ...(o.links.some((l) => l.heads) ? { heads: o.links.map((l) => l.heads ?? []) } : {}),
@@ -239,7 +250,7 @@ export function readGraph(o: any): { graph: Graph; groups: string } {
     typeof x === "number" && Number.isInteger(x) && x >= lo && x <= hi;
   graph.nodes.forEach((n, i) => {
     if (
-      !["token", "bias", "neuron", "logit"].includes(n?.kind) ||
+      !["token", "bias", "neuron", "logit", "feature", "error"].includes(n?.kind) ||
       !whole(n.layer, -1, 1000) ||
       !whole(n.position, 0, 1e6)
     )
@@ -272,7 +283,7 @@ export function alike(g: Graph, groups: Group[], labels: Map<string, string>): G
   const found = new Map<string, { label: string; ids: string[] }>();
   for (const n of g.nodes) {
     const id = nodeId(n);
-    if (n.kind !== "neuron" || taken.has(id)) continue;
+    if (!acts(n) || taken.has(id)) continue;
     const neuron = `${n.layer}.${n.channel}.${n.index}`;
     const said = labels.get(neuron);
     const key = said ? `${n.layer} ${said}` : neuron;

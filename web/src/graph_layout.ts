@@ -1,5 +1,6 @@
 // graph_layout.ts: where nodes and their labels stand. Positions of the prompt are columns that
 // share the width by how much stands in them, layers are rows; a node that was dragged stays put.
+import { acts } from "./graph_groups";
 import type { Shape } from "./graph_groups";
 import { max } from "./format";
 import type { Node } from "./types";
@@ -70,7 +71,7 @@ function spread(list: Shape[], of: Map<string, number[]>) {
 }
 
 function radius(n: Shape, most: number) {
-  if (n.kind === "neuron") return 3 + 4.5 * Math.sqrt(Math.max(0, amount(n)) / most);
+  if (acts(n) || n.kind === "error") return 3 + 4.5 * Math.sqrt(Math.max(0, amount(n)) / most);
   return n.kind === "bias" ? 3 : 7;
 }
 
@@ -79,7 +80,7 @@ export function layout(list: Shape[], moved: Map<string, [number, number]>): Lay
   const columns = spread(list, of);
   const layers = list.reduce((m, n) => Math.max(m, n.kind === "logit" ? n.layer : n.layer + 1), 1);
   const height = (layers + 2) * ROW + FOOT;
-  const most = Math.max(1e-12, max(list.filter((n) => n.kind === "neuron").map(amount)));
+  const most = Math.max(1e-12, max(list.filter((n) => acts(n) || n.kind === "error").map(amount)));
   const at: Place[] = [];
   for (const [key, cell] of of) {
     const [layer, p] = key.split(" ").map(Number);

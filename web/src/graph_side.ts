@@ -2,12 +2,12 @@
 import { h, table } from "./dom";
 import { exact, percent, signed, tokenText } from "./format";
 import type { Edge, Part } from "./graph_groups";
-import { title as nodeTitle } from "./graph_groups";
+import { acts as doesAct, title as nodeTitle } from "./graph_groups";
 import type { Draft } from "./graph_draw";
 import { label, title } from "./graph_draw";
 import { many } from "./graph_layout";
-import { button, neuronLink, note, number } from "./parts";
-import type { Neuron, Term, Valued } from "./types";
+import { button, featureLink, neuronLink, note, number } from "./parts";
+import type { Feature, Neuron, Term, Valued } from "./types";
 
 export interface SideActs {
   select: (i: number) => void;
@@ -27,7 +27,13 @@ function heads(e: Edge) {
   return h("span", { title: all }, first);
 }
 
-function edgeList(d: Draft, edges: Edge[], other: "from" | "to", acts: SideActs) {
+/** A node's edges one way, strongest first, and their sum. */
+export function edgeList(
+  d: Draft,
+  edges: Edge[],
+  other: "from" | "to",
+  acts: Pick<SideActs, "select">,
+) {
   const sorted = [...edges].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
   const split = sorted.some((e) => e.parts);
   const sum = edges.reduce((a, e) => a + e.weight, 0);
@@ -85,6 +91,23 @@ export function smallCard(n: Neuron) {
   );
 }
 
+/** The same of a feature. */
+export function smallFeature(f: Feature) {
+  const words = (list: Feature["reads"], n: number) =>
+    list.slice(0, n).map((x) => {
+      return h("span.chip.mono", { title: exact(x.value) }, tokenText(x.token.text));
+    });
+  return h(
+    "div.small-card",
+    {},
+    h("h3", {}, "reads, at a bare token"),
+    h("div.chips", {}, words(f.reads, 6)),
+    h("h3", {}, "raises"),
+    h("div.chips", {}, words(f.writes, 6)),
+    featureLink(f.layer, f.feature),
+  );
+}
+
 function members(d: Draft, i: number) {
   const n = d.drawn.nodes[i];
   const rows = n.members.slice(0, 12).map((m) => {
@@ -124,7 +147,7 @@ export function side(
   const field = { id: "node-name", type: "text", value: n.label ?? "", placeholder, onchange };
   return [
     h("h2", {}, title(d, n)),
-    label(d, n) && !own && n.kind === "neuron" ? h("p.said", {}, label(d, n)) : null,
+    label(d, n) && !own && doesAct(n) ? h("p.said", {}, label(d, n)) : null,
     h("div.row", {}, h("label", { for: "node-name" }, "name ", h("input", field))),
     h(
       "div.row.spaced",

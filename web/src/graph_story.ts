@@ -1,6 +1,7 @@
 // graph_story.ts: an attribution graph in a sentence: the strongest way from the text to the
 // output,
 // and the strongest that speaks against it.
+import { acts } from "./graph_groups";
 import type { Edge, Shapes } from "./graph_groups";
 
 export interface Step {
@@ -22,7 +23,7 @@ function into(edges: Edge[], n: number): Edge[][] {
 
 /**
  * From the output along the strongest edge of the wanted sign, then along each node's strongest
- * feed, until a token or a bias is reached. Edges go up, so it ends.
+ * feed, until a token, a bias or an error is reached. Edges go up, so it ends.
  */
 function path(d: Shapes, feeds: Edge[][], output: number, sign: 1 | -1): Path | null {
   const first = feeds[output].find((e) => Math.sign(e.weight) === sign);
@@ -31,7 +32,7 @@ function path(d: Shapes, feeds: Edge[][], output: number, sign: 1 | -1): Path | 
   for (let e: Edge | undefined = first; e && steps.length < 12;) {
     steps.unshift({ node: e.from, weight: e.weight });
     // A neuron's value may be negative: what feeds it most, whatever the sign, made it what it is.
-    e = d.nodes[e.from].kind === "neuron" ? feeds[e.from][0] : undefined;
+    e = acts(d.nodes[e.from]) ? feeds[e.from][0] : undefined;
   }
   return { steps, sign };
 }

@@ -81,7 +81,7 @@ export function slider(
 }
 
 /** A labelled tick that stands as 0 or 1 in the address. */
-export function tick(id: "split" | "own", label: string, now: number) {
+export function tick(id: "split" | "own" | "feat" | "frec", label: string, now: number) {
   const onchange = (e: Event) =>
     go({ [id]: (e.target as HTMLInputElement).checked ? 1 : 0 } as Partial<State>);
   return h(
@@ -124,6 +124,13 @@ export function neuronLink(l: number, c: number, i: number) {
   const onclick = () => go({ view: "neuron", neuron: `${l}.${c}.${i}` });
   const title = neuronName(l, c, i);
   return h("button.link", { type: "button", title, onclick }, `${l} · ${c} · ${i}`);
+}
+
+/** The same of a feature of the transcoders. */
+export function featureLink(l: number, i: number) {
+  const onclick = () => go({ view: "feature", feature: `${l}.${i}` });
+  const title = `layer ${l} feature ${i}`;
+  return h("button.link", { type: "button", title, onclick }, `${l} · feature ${i}`);
 }
 
 /** A box for a token or a word, given as text or id:N; empty: the default. */

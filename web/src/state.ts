@@ -1,10 +1,12 @@
 // state.ts: the whole state of the page stands in the address, so that back, forward and links
 // work.
 import type { fields as circuit } from "./view_circuit";
+import type { fields as beside } from "./view_beside";
 import type { fields as compare } from "./view_compare";
 import type { fields as corpus } from "./view_corpus";
 import type { fields as directions } from "./view_directions";
 import type { fields as facts } from "./view_facts";
+import type { fields as feature } from "./view_feature";
 import type { fields as generate } from "./generate";
 import type { fields as graph } from "./view_graph";
 import type { fields as attention } from "./view_attention";
@@ -32,11 +34,13 @@ const common = {
   static: "", // 1: without controls
 };
 type Common = typeof common;
-type Own = typeof circuit &
+type Own = typeof beside &
+  typeof circuit &
   typeof compare &
   typeof corpus &
   typeof directions &
   typeof facts &
+  typeof feature &
   typeof generate &
   typeof graph &
   typeof attention &

@@ -49,6 +49,11 @@ export type Info = {
     twin: string | null;
   }[];
   model: Model | null;
+  sparse: Sparse | null;
+  beside: {
+    model: Model | null;
+    sparse: Sparse | null;
+  } | null;
 };
 export type Model = {
   name: string;
@@ -338,6 +343,7 @@ export type Minimal = {
   position: number;
   target: Token;
   against: MaybeToken;
+  others: "zero" | "mean";
   population: number;
   margin: number | null;
   silent: number | null;
@@ -626,8 +632,83 @@ export type Labels = {
     given: boolean;
   }[];
 };
+export type Sparse = {
+  name: string;
+  layers: number[];
+  features: number;
+  activation: string;
+};
+export type ReadToken = {
+  token: Token;
+  value: number | null;
+};
+export type FeatureLink = {
+  layer: number;
+  feature: number;
+  weight: number | null;
+};
+export type Feature = {
+  layer: number;
+  feature: number;
+  features: number;
+  bias: number | null;
+  threshold?: number | null;
+  reads: ReadToken[];
+  writes: ReadToken[];
+  nearest?: {
+    channel: number;
+    neuron: number;
+    encoder: number | null;
+    decoder: number | null;
+  };
+  alike: {
+    feature: number;
+    encoder: number | null;
+    decoder: number | null;
+  }[];
+  upstream?: FeatureLink[];
+  downstream?: FeatureLink[];
+  recorded?: {
+    positions: number;
+    count: number;
+    density: number | null;
+    mean: number | null;
+    top: {
+      position: number;
+      value: number | null;
+      excerpt: string | null;
+    }[];
+  };
+};
+export type Scale = {
+  warning?: string;
+  tokens: Tokens;
+  position: number;
+  target: MaybeToken;
+  edits: {
+    layer: number;
+    feature: number;
+    position: number | null;
+    scale: number | null;
+    met: number;
+  }[];
+  features: {
+    layer: number;
+    feature: number;
+    position: number;
+    value: number | null;
+    effect: number | null;
+  }[];
+  logit_change: number | null;
+  linear_change: number | null;
+  probability_before: number | null;
+  probability_after: number | null;
+  kl: number | null;
+  before: Prediction[];
+  after: Prediction[];
+};
 export type Node = {
-  kind: "token" | "bias" | "neuron" | "logit";
+  kind: "token" | "bias" | "neuron" | "logit" | "feature" | "error";
   layer: number;
   position: number;
   channel?: number;
@@ -652,6 +733,8 @@ export type Graph = {
   edge_share: number | null;
   input_share: number | null;
   worst_residue: number | null;
+  features?: boolean;
+  error_share?: number | null;
   nodes: Node[];
   edges: ([number, number, number])[];
   heads?: (([number, number, number])[])[];
@@ -662,6 +745,7 @@ export interface Requests {
     ids?: number[];
     bos?: boolean;
     top?: number;
+    beside?: boolean;
   };
   margins: {
     text?: string;
@@ -853,6 +937,31 @@ export interface Requests {
     edge_threshold?: number;
     max_nodes?: number;
     heads?: boolean;
+    features?: boolean;
+    beside?: boolean;
+  };
+  feature: {
+    layer?: number;
+    index?: number;
+    top?: number;
+    width?: number;
+    recorded?: boolean;
+    beside?: boolean;
+  };
+  scale: {
+    text?: string;
+    ids?: number[];
+    bos?: boolean;
+    position?: number;
+    target?: string;
+    top?: number;
+    edits?: {
+      layer?: number;
+      feature?: number;
+      position?: number;
+      scale?: number;
+    }[];
+    beside?: boolean;
   };
   neighbors: {
     layer?: number;
@@ -949,6 +1058,8 @@ export interface Answers {
   activation: Activation;
   fires: FiresAt;
   graph: Graph;
+  feature: Feature;
+  scale: Scale;
   neighbors: Neighbors;
   map: Map;
   locate: Located;

@@ -5,7 +5,7 @@ import { call, fragile, isOpened, recorded } from "./api";
 import { count, percent, signed, tokenText } from "./format";
 import { go, keep } from "./state";
 import type { Shape } from "./graph_groups";
-import { alike, nodeId, readGroups, shapes, writeGroups } from "./graph_groups";
+import { acts as doesAct, alike, nodeId, readGroups, shapes, writeGroups } from "./graph_groups";
 import type { Draft, Picture } from "./graph_draw";
 import { draw, DRAWN, label, title } from "./graph_draw";
 import { GraphEye } from "./graph_eye";
@@ -15,7 +15,7 @@ import type { At, Labels } from "./labels";
 import { idOf, labelsOf } from "./labels";
 import { within } from "./graph_share";
 import type { SideActs } from "./graph_side";
-import { side, smallCard } from "./graph_side";
+import { side, smallCard, smallFeature } from "./graph_side";
 import { story } from "./graph_story";
 import type { Path } from "./graph_story";
 import type { Graph, Neuron, Term } from "./types";
@@ -32,9 +32,12 @@ export const fields = {
   opened: "", // name of a file that was opened
   share: 1, // of a file: share of influence shown; 1: all of it
   split: 0, // 1: edges by head
+  feat: 0, // 1: of the transcoders' features
 };
 
 const TRUE_SHOWN = 2000;
+
+const ofFeatures = (c: Context) => c.state.feat > 0 && c.info.sparse !== null;
 
 interface Data {
   whole: Graph | null;
@@ -57,6 +60,7 @@ async function fetchGraph(c: Context): Promise<Graph | null> {
       node_threshold: c.state.keep,
       ...(targets.length ? { targets } : {}),
       ...(c.state.split ? { heads: true } : {}),
+      ...(ofFeatures(c) ? { features: true } : {}),
     },
     c.signal,
     c.progress,
@@ -68,11 +72,12 @@ async function fetchLabels(c: Context, g: Graph | null): Promise<Labels> {
   const said: Labels = new Map();
   const neurons: At[] = [];
   for (const n of g?.nodes ?? []) {
-    if (n.kind !== "neuron" || n.channel === undefined || n.index === undefined) continue;
+    if (!doesAct(n) || n.channel === undefined || n.index === undefined) continue;
     const at = { layer: n.layer, channel: n.channel, index: n.index };
     neurons.push(at);
     if (n.label) said.set(idOf(at), n.label);
   }
+  if (g?.features) return said; // they come with the graph
   // A file may be of another model: it is taken at its own word.
   return c.state.opened ? said : new Map([...said, ...(await labelsOf(c, neurons))]);
 }
@@ -80,7 +85,7 @@ async function fetchLabels(c: Context, g: Graph | null): Promise<Labels> {
 /** True effects beside the linear edges: of the neurons where they are largest. */
 async function fetchTruth(c: Context, g: Graph | null) {
   const by = new Map<string, Term>();
-  if (!g || c.state.opened) return by;
+  if (!g || g.features || c.state.opened) return by;
   const asked = { ...question(c, { top: TRUE_SHOWN, verify: 0 }), true: true };
   const a = await call("attribute", asked, c.signal, c.progress);
   for (const t of a.true?.neurons.terms ?? [])
@@ -142,6 +147,7 @@ function controls(c: Context) {
           tokenBox(c, "against", "and ", "none"),
           tokenChoices(c),
           tick("split", "edges by head", c.state.split),
+          c.info.sparse ? tick("feat", "features of the transcoders", c.state.feat) : null,
         ]
       : [];
   return [
@@ -155,14 +161,14 @@ function controls(c: Context) {
 }
 
 /** What shapes and colours mean. */
-function legend() {
+function legend(g: Graph) {
   const item = (mark: string, text: string) => h("span", {}, h(`i.key.${mark}`), text);
   return h(
     "div.keys",
     {},
     item("square", "token, output"),
-    item("dot.pos", "neuron, value above 0"),
-    item("dot.neg", "below 0"),
+    item("dot.pos", g.features ? "feature" : "neuron, value above 0"),
+    g.features ? item("diamond", "what the features miss") : item("dot.neg", "below 0"),
     item("line.pos", "edge that raises"),
     item("line.neg", "lowers"),
     h("span", {}, "size: influence"),
@@ -171,7 +177,10 @@ function legend() {
 
 /** How much of the whole is on the screen. */
 function account(g: Graph, whole: Graph, p: Picture, held: number | null) {
-  const neurons = g.nodes.filter((n) => n.kind === "neuron").length;
+  const neurons = g.nodes.filter(doesAct).length;
+  const errors = g.features
+    ? ` All paths lead ${percent(g.error_share ?? null)} of it back to what the features miss.`
+    : "";
   const drawn = p.left
     ? `of which the ${count(DRAWN)} strongest are drawn (${percent(p.share)} of the ` +
       "weight of all, " +
@@ -183,10 +192,12 @@ function account(g: Graph, whole: Graph, p: Picture, held: number | null) {
       : `Of the file's ${count(whole.nodes.length)} nodes these hold ${percent(held)} of all ` +
         "influence. The file's nodes";
   return (
-    `${count(g.nodes.length)} of ${count(g.all_nodes)} nodes shown (${neurons} neurons), ` +
+    `${count(g.nodes.length)} of ${count(g.all_nodes)} nodes shown (${neurons} ` +
+    `${g.features ? "features" : "neurons"}), ` +
     `${count(g.edges.length)} edges, ${drawn}. ${who} hold ${percent(g.node_share)} of the ` +
     `influence, the edges ${percent(g.edge_share)} of theirs; kept paths lead ` +
-    `${percent(g.input_share)} of the outputs' input back to the tokens. Largest residue of a ` +
+    `${percent(g.input_share)} of the outputs' input back to the tokens.${errors} ` +
+    `Largest residue of a ` +
     `node's sum: ${g.worst_residue?.toExponential(1) ?? "–"}.`
   );
 }
@@ -195,8 +206,10 @@ function account(g: Graph, whole: Graph, p: Picture, held: number | null) {
 function words(d: Draft, n: Shape) {
   if (n.kind === "token") return `“${tokenText(n.token?.text ?? "")}”`;
   if (n.kind === "bias") return `the bias of layer ${n.layer}`;
+  if (n.kind === "error") return `what the features of layer ${n.layer} miss`;
   const at = d.g.tokens[n.position] ? ` at “${tokenText(d.g.tokens[n.position].text)}”` : "";
-  const name = label(d, n) || `neuron ${n.channel}·${n.index}`;
+  const own = n.kind === "feature" ? `feature ${n.index}` : `neuron ${n.channel}·${n.index}`;
+  const name = label(d, n) || own;
   return `${name} (layer ${n.layer}${at})`;
 }
 
@@ -299,11 +312,16 @@ function show(c: Context, { whole, labels, truth }: Data): Drawing {
   let at = -1;
   let started = false;
 
+  const showFeature = async (i: number, layer: number, index: number) => {
+    const f = await call("feature", { layer, index, top: 8 }, c.signal).catch(() => null);
+    if (f && at === i) document.getElementById("node-card")?.replaceChildren(smallFeature(f));
+  };
   /** The front of a neuron's card, once it is there. */
   const showCard = async (i: number) => {
     const n = list[i];
-    if (n.kind !== "neuron" || many(n) || !c.info.model || n.index === undefined) return;
+    if (!doesAct(n) || many(n) || !c.info.model || n.index === undefined) return;
     if (c.state.opened) return; // of which model is not known
+    if (n.kind === "feature") return showFeature(i, n.layer, n.index);
     const at_ = { layer: n.layer, channel: n.channel ?? 0, index: n.index };
     const known = await call("neuron", { ...at_, top: 10, excerpts: 8 }, c.signal).catch(
       () => null,
@@ -383,7 +401,7 @@ function show(c: Context, { whole, labels, truth }: Data): Drawing {
             "div.row.spread",
             {},
             tools(d, () => eye),
-            legend(),
+            legend(g),
           ),
         ),
         box,

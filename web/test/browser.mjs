@@ -6,6 +6,7 @@ import { hostileFiles, payloads, rebinding } from "./hostile.mjs";
 import { frames, mapped } from "./map.mjs";
 import { inner, numbers, steering, truths } from "./numbers.mjs";
 import { documents, graphAlone } from "./files.mjs";
+import { beside, features } from "./features.mjs";
 import { dense, listing } from "./listing.mjs";
 import { reading } from "./reading.mjs";
 import { graphs, names, saving } from "./saving.mjs";
@@ -49,6 +50,8 @@ const parts = {
   names,
   listing,
   dense,
+  features,
+  beside,
   graphAlone,
   study,
   documents: (t) => documents({ ...t, data: `${worlds}/valid.txt` }),

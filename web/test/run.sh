@@ -14,7 +14,8 @@ node web/test/tracer.mjs "$sgatlin" # says so where circuit-tracer's own files a
   --set model.hidden_size=32 --set model.num_hidden_layers=2 --set model.head_dim=16 --set train.seq_len=64 --set train.batch_size=4 \
   --set feedforward.num_neurons=64 --set eval.every=0
 "$sgatlin" -q record "$tmp/dense" --data "$tmp/worlds/valid.txt" -n 20 -o "$tmp/dense-rec"
-DENSE=$tmp/dense DENSE_RECORDING=$tmp/dense-rec SGATLIN=$sgatlin node web/test/browser.mjs "$tmp/run" "$tmp/rec" "$tmp/worlds" "${SHOTS:-}"
+"$sgatlin" -q sparse train "$tmp/dense" --data "$tmp/worlds" --top-k 6 --features 96 -b 256 --buffer 8 --steps 60 -o "$tmp/tc" >/dev/null
+DENSE=$tmp/dense DENSE_TC=$tmp/tc DENSE_RECORDING=$tmp/dense-rec SGATLIN=$sgatlin node web/test/browser.mjs "$tmp/run" "$tmp/rec" "$tmp/worlds" "${SHOTS:-}"
 
 # Firefox as it is installed: every view at both sizes, light and dark, and the numbers.
 if [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || [ -x /usr/bin/firefox ]; then

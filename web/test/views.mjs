@@ -28,6 +28,8 @@ export const views = ({ clean, counter, other }) => ({
   directions: {},
   "directions-qk": { view: "directions", matrix: "qk", layer: "1", distance: "1", cosine: "1" },
   "directions-neurons": { view: "directions", matrix: "mlp_out", layer: "1" },
+  "feature-none": { view: "feature" },
+  "beside-none": { view: "beside" },
   steer: { edits: "0.0.1.3*0;1.0.2.*0.5" },
   "steer-none": { view: "steer" },
   neuron: { neuron: "1.0.7" },
