@@ -14,6 +14,7 @@
 /* Every command, in the order in which help lists them. One line adds one. */
 #define COMMANDS(X) \
   X(cli_data_worlds) \
+  X(cli_data_greater_than) \
   X(cli_data_tokens) \
   X(cli_tokenizer_train) \
   X(cli_tokenizer_encode) \
@@ -51,6 +52,7 @@
   X(cli_sparse_feature) \
   X(cli_circuit) \
   X(cli_circuit_score) \
+  X(cli_circuit_greater_than) \
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \

@@ -16,7 +16,8 @@ enum {
   SGI_STREAM_STUDY = 8,
   SGI_STREAM_ROTATION = 9,
   SGI_STREAM_SPARSE = 11,
-  SGI_STREAM_SUPERPOSITION = 12
+  SGI_STREAM_SUPERPOSITION = 12,
+  SGI_STREAM_SPANS = 13
 };
 
 /* A stream: set seed, stream (and any sub-stream) once, then draw by counter. */
