@@ -63,7 +63,7 @@ sg_status cli_model_open(const cli_call *c, cli_need need, cli_model *m, sg_erro
 
 sg_status cli_model_open_other(const cli_call *c, const char *path, cli_model *m, sg_error *err) {
   *m = (cli_model){0};
-  sg_open_request q = {.path = path, .allow_nonfinite = cli_flag(c, "allow-nonfinite"), .skipped = skipped};
+  sg_open_request q = {.path = path, .allow_nonfinite = cli_flag(c, "allow-nonfinite"), .skipped = cli_skipped};
   sg_status st = sg_model_open(&q, &m->model, &m->directory, err);
   return st ? st : open_tokenizer(NULL, CLI_TOKENIZER_IF_THERE, m, err);
 }

@@ -51,7 +51,7 @@ export type Info = {
   model: Model | null;
   sparse: Sparse | null;
   beside: {
-    model: Model | null;
+    model: Model;
     sparse: Sparse | null;
   } | null;
 };
