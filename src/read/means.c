@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ffn/beside.h"
 #include "read/run.h"
 #include "model/held.h"
 
@@ -58,6 +59,12 @@ static sg_status layout(sg_means *m, making *w, sg_error *err) {
     if (s && !unit_of(m, l, 0, 0, &u))
       return sgi_fail(err, SG_ERR_UNSUPPORTED, "feedforward kind \"%s\" has no output rows: its neurons have no mean",
                       s->ffn->name);
+    if (s && sgi_beside_units(s->config))
+      return sgi_fail(
+          err, SG_ERR_UNSUPPORTED,
+          "layer %zu has neurons beside its kind (always_on, sink_mlp): means are taken of the kind's alone, "
+          "so what is silent can only be at 0 there",
+          l);
     m->layers[l].channels = s ? sgi_unit_channels(s->config) : 0;
     m->layers[l].units = s ? s->config->num_neurons : 0;
     all += m->layers[l].channels * m->layers[l].units;
