@@ -97,6 +97,7 @@ typedef struct sg_options {
   size_t sink_mlp;     /* hidden width of an MLP beside the kind whose maps all layers share; 0: none */
   size_t always_on;    /* neurons beside the kind that act at every token, without a score; 0: none */
   char always_on_activation[SG_NAME]; /* of these: gelu, identity, relu or swish; "" where there are none */
+  size_t bias;                        /* 1: a constant is added to what a neuron reads (peer) */
 } sg_options;
 
 /* A feedforward layer that is not the one of the configuration itself: same fields, same
@@ -1285,7 +1286,9 @@ typedef struct sg_usage {
   sg_usage_numbers plain;
   uint64_t choices; /* counted by plain */
 } sg_usage;
-/* Of a recorded layer, each document a sequence; plain leaves padding out. */
+/* Of a recorded layer, each document a sequence; plain leaves padding out. Of a layer that chooses
+ * no neurons plain is of the positions at which each acts (its value is above 0; of an expert's
+ * unit: the expert is chosen), padding too; the reference's numbers, sequences and all, are 0. */
 SG_API sg_status sg_recording_usage(const sg_recording *rec, size_t layer, sg_usage *out, sg_error *err);
 
 /* ---- recordings: alignment (CKA) ------------------------------------------------------------- */

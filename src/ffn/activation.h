@@ -5,7 +5,14 @@
 
 #include "core/base.h"
 
-typedef enum sgi_activation { SGI_IDENTITY, SGI_GELU, SGI_RELU, SGI_SWISH, SGI_NO_ACTIVATION } sgi_activation;
+typedef enum sgi_activation {
+  SGI_IDENTITY,
+  SGI_GELU,
+  SGI_RELU,
+  SGI_RELU2,
+  SGI_SWISH,
+  SGI_NO_ACTIVATION
+} sgi_activation;
 
 /* SGI_NO_ACTIVATION with err filled when there is none of that name. */
 sgi_activation sgi_activation_find(const char *name, sg_error *err);

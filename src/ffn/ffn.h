@@ -18,8 +18,14 @@ enum {
   SGI_USES_KEY_DIM = 8,
   SGI_USES_ACTIVATION = 16,
   SGI_USES_EXPERTS = 32, /* num_experts, expert_dim, decomposition */
-  SGI_USES_GROUP = 64    /* router_group */
+  SGI_USES_GROUP = 64,   /* router_group */
+  SGI_USES_BIAS = 128    /* options.bias */
 };
+
+/* Of layers that share a router the first has it. */
+static inline bool sgi_ffn_routes(const sg_config *view) {
+  return view->router_group <= 1 || view->layer % view->router_group == 0;
+}
 
 /* Chosen units of one layer at n positions, as views into its saved block; valid until the block is
  * reused. */
@@ -127,6 +133,14 @@ typedef struct sgi_shared_row {
   size_t n, row;
 } sgi_shared_row;
 
+/* How a layer becomes one of another kind (docs/method.md, Monet to peer). */
+typedef struct sgi_ffn_convert {
+  const char *to; /* the other kind */
+  size_t pairs;   /* composed experts that a channel chooses */
+  size_t key_dim; /* of the router; 0: as many as are needed for it to be exact */
+  bool ungroup;   /* a router of its own to every layer */
+} sgi_ffn_convert;
+
 struct sgi_sparse_kind;
 struct sgi_dense_kind;
 
@@ -175,6 +189,13 @@ typedef struct sgi_ffn_ops {
   /* Optional: adds to the sums what the forward pass whose saved block this is did (aux.h). */
   void (*measure)(const sgi_ffn_call *call, sgi_aux *sum);
 
+  /* Optional: sizes of the layer as another kind, and its tensors (zero before) in that kind's
+   * order: from its own, w, and those of the layer whose router it uses. */
+  sg_status (*convert_to)(const sg_config *view, const sgi_ffn_convert *how, sg_feedforward *out, sg_error *err);
+  sg_status (*convert)(const sg_config *view, const sgi_ffn_convert *how, const sg_config *to,
+                       const sgi_weight *const *w, const sgi_weight *const *router, float *const *out, sg_error *err);
+  bool (*convert_loose)(const sgi_ffn_convert *how); /* its outputs are only alike: a text has to set their scale */
+
   /* Reading. Units that act at one row, and the row's units after a forward pass whose block
    * call->saved is; bias (D) is what the layer adds beside them (assigned). */
   size_t (*unit_count)(const sg_config *c);
@@ -182,7 +203,8 @@ typedef struct sgi_ffn_ops {
   /* Weights of one unit, whatever chose it: w_in, w_out, stride, and in constant the bias inside
    * it. False where there is none of that number. */
   bool (*unit_at)(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out);
-  /* Optional (NULL for dense kinds): sizes, and rows (parts,units,D) of one channel. */
+  /* Optional (NULL for dense kinds): sizes, and rows (parts,units,D) of one channel, of a layer
+   * that has its router (sgi_ffn_routes). */
   void (*routes)(const sg_config *c, sgi_routes *out);
   sg_status (*route_rows)(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows);
 } sgi_ffn_ops;

@@ -116,6 +116,7 @@ void sgi_jump_backward(const sgi_jump_back *b, const sgi_jump_work *w, float *dt
   memset(w->value, 0, m * sizeof *w->value);
   sgi_profile_stage(profile, "gates, thresholds");
   sgi_sparse_dot(&s, profile, w->dot, b->w_in, b->index, b->x);
+  if (b->bias) sgi_sparse_add_bias(&s, w->dot, b->bias, b->index);
   sgi_sparse_dot(&s, profile, w->value, b->w_out, b->index, b->dy);
   b->outside(c, m, w->value, w->dot);
   double eps = c->options.bandwidth;

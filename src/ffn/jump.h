@@ -49,6 +49,7 @@ typedef struct sgi_jump_back {
   sgi_sparse shape;
   const sgi_jump *jump;
   const sgi_weight *w_in, *w_out;
+  const float *bias; /* (F) NULL: none */
   const float *theta;
   const int32_t *index;
   const float *score, *dscore; /* dscore: of what acts */

@@ -77,7 +77,7 @@ static sg_status vertical_tensors(const sg_config *c, const char *prefix, sgi_ta
 }
 
 static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
-  sg_status st = sgi_monet_routes(c) ? router_tensors(c, prefix, t, err) : SG_OK;
+  sg_status st = sgi_ffn_routes(c) ? router_tensors(c, prefix, t, err) : SG_OK;
   if (st) return st;
   return sgi_monet_vertical(c) ? vertical_tensors(c, prefix, t, err) : horizontal_tensors(c, prefix, t, err);
 }
@@ -85,7 +85,7 @@ static sg_status tensors(const sg_config *c, const char *prefix, sgi_table *t, s
 /* Both decompositions cost the same. */
 static uint64_t multiply_adds(const sg_config *c) {
   uint64_t H = c->num_channels, N = c->num_experts, D = c->hidden_size, m = c->expert_dim;
-  return (sgi_monet_routes(c) ? 2 * D * H * N : 0) + 2 * D * N * m + 2 * H * N * m;
+  return (sgi_ffn_routes(c) ? 2 * D * H * N : 0) + 2 * D * N * m + 2 * H * N * m;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -151,7 +151,7 @@ static void left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
                       .make = sgi_monet_make,
                       .take = sgi_monet_take,
                       .user = (void *)(uintptr_t)call};
-  else if (sgi_monet_routes(c))
+  else if (sgi_ffn_routes(c))
     out->data = s.g[id == SGI_SITE_ROUTER_G2];
 }
 
@@ -182,6 +182,9 @@ const sgi_ffn_ops sgi_ffn_monet = {
     .stages = stages,
     .left = left,
     .backward = sgi_monet_backward,
+    .convert_to = sgi_monet_convert_to,
+    .convert = sgi_monet_convert,
+    .convert_loose = sgi_monet_convert_loose,
     .unit_count = sgi_monet_pool,
     .units = sgi_monet_units,
     .unit_at = sgi_monet_unit_at,

@@ -1,6 +1,6 @@
 /* monet.h: what the files of the kind monet share (docs/method.md, monet): monet.c its tensors,
  * memory and stages, monet_router.c the gates, monet_experts.c the experts forwards and backwards,
- * monet_units.c what readers see of it.
+ * monet_units.c what readers see of it, monet_convert.c the same as a layer of chosen neurons.
  *
  * H heads (num_channels), N sub-experts an axis, m hidden units of a composed expert, of which
  * vertical decomposition takes m/2 from either side. Heads' gates of a row: (H,N).
@@ -49,12 +49,9 @@ typedef struct sgi_monet_kept {
 static inline bool sgi_monet_vertical(const sg_config *c) { return c->decomposition[0] == 'v'; }
 static inline size_t sgi_monet_sides(const sg_config *c) { return sgi_monet_vertical(c) ? 2 : 1; }
 static inline size_t sgi_monet_width(const sg_config *c) { return c->expert_dim / sgi_monet_sides(c); }
-static inline bool sgi_monet_routes(const sg_config *c) {
-  return c->router_group <= 1 || c->layer % c->router_group == 0;
-}
 /* The experts' tensors. */
 static inline const sgi_weight *sgi_monet_weight(const sg_config *c, const sgi_weight *const *w, int i) {
-  return w[(sgi_monet_routes(c) ? MONET_ROUTER : 0) + i];
+  return w[(sgi_ffn_routes(c) ? MONET_ROUTER : 0) + i];
 }
 
 /* dg is not measured without backward. */
@@ -73,6 +70,11 @@ sg_status sgi_monet_backward(sgi_ffn_call *call, float *dx, const float *dy, con
 void sgi_monet_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a);
 
 size_t sgi_monet_pool(const sg_config *c);
+sg_status sgi_monet_convert_to(const sg_config *c, const sgi_ffn_convert *how, sg_feedforward *out, sg_error *err);
+bool sgi_monet_convert_loose(const sgi_ffn_convert *how);
+sg_status sgi_monet_convert(const sg_config *c, const sgi_ffn_convert *how, const sg_config *to,
+                            const sgi_weight *const *w, const sgi_weight *const *router, float *const *out,
+                            sg_error *err);
 void sgi_monet_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
 bool sgi_monet_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out);
 /* All values of a row, and what a tap's change of them adds to y. */

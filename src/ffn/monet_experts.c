@@ -49,7 +49,7 @@ void sgi_monet_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a
 
 static const sgi_weight *weight(const sgi_ffn_call *call, int i) { return sgi_monet_weight(call->config, call->w, i); }
 static float *gradient(const sgi_ffn_call *call, int i) {
-  return call->dw[(sgi_monet_routes(call->config) ? MONET_ROUTER : 0) + i];
+  return call->dw[(sgi_ffn_routes(call->config) ? MONET_ROUTER : 0) + i];
 }
 
 /* out (N) = the gates' sum over heads. */
@@ -307,7 +307,7 @@ sg_status sgi_monet_backward(sgi_ffn_call *call, float *dx, const float *dy, con
     st = sgi_stored_linear_dw(gradient(call, u), da, F, x, D, weight(call, u), n, profile);
     if (!st) st = sgi_stored_linear_dx(dx, D, da, F, weight(call, u), n, side ? 1 : 0, room);
   }
-  if (st || !sgi_monet_routes(c)) return st;
+  if (st || !sgi_ffn_routes(c)) return st;
   sgi_profile_stage(profile, "router backward");
   sgi_ffn_call own = *call;
   own.scratch = room;

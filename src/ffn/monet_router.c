@@ -71,7 +71,7 @@ sg_status sgi_monet_route(sgi_ffn_call *call, float *y, const float *x) {
   const sgi_kernels *kern = sgi_kernel_table();
   size_t n = call->n, H = c->num_channels, N = c->num_experts;
   sgi_monet_shared s;
-  if (!sgi_monet_routes(c)) return SG_OK;
+  if (!sgi_ffn_routes(c)) return SG_OK;
   sgi_monet_layout_shared(c, n, false, &call->shared, &s);
   float quantile = (float)quantile_above((double)c->top_k / (double)N);
   for (int k = 0; k < SGI_MONET_SIDES; k++) {
@@ -105,7 +105,7 @@ void sgi_monet_measure(const sgi_ffn_call *call, sgi_aux *sum) {
   size_t n = call->n, H = c->num_channels, N = c->num_experts;
   sgi_arena block = call->shared;
   sgi_monet_shared s;
-  if (!sgi_monet_routes(c) || !call->training) return;
+  if (!sgi_ffn_routes(c) || !call->training) return;
   sgi_monet_layout_shared(c, n, false, &block, &s);
   double uniformity = 0, ambiguity = 0, unused = 0;
   for (int k = 0; k < SGI_MONET_SIDES; k++) {

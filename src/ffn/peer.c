@@ -1,5 +1,6 @@
-/* peer: y = sum gelu(x . w_in) p w_out, p the softmax over the K scores of a channel, one pool for
- * all channels (arXiv:2407.04153; golden README no. 9; docs/method.md, peer). */
+/* peer: y = sum act(x . w_in + b) p w_out, p the softmax over the K scores of a channel, one pool
+ * for all channels (arXiv:2407.04153, with gelu and no b; golden README no. 9; docs/method.md,
+ * peer). */
 #include <string.h>
 
 #include "ffn/activation.h"
@@ -7,13 +8,15 @@
 #include "math/kernels.h"
 
 enum { BLOCK = 256 };  /* channels of tokens */
-enum { P, ACT, KEPT }; /* softmax of the scores, gelu(x . w_in) */
+enum { P, ACT, KEPT }; /* softmax of the scores, act(x . w_in + b) */
 
 static sg_status check(const sg_config *c, sg_error *err) {
   if (strcmp(c->router, "product_key_value"))
     return sgi_fail(err, SG_ERR_ARG, "feedforward.router is \"%s\": peer has product_key_value only", c->router);
-  return SG_OK;
+  return sgi_activation_find(c->activation, err) == SGI_NO_ACTIVATION ? SG_ERR_ARG : SG_OK;
 }
+
+static sgi_activation activation_of(const sg_config *c) { return sgi_activation_find(c->activation, NULL); }
 
 static size_t kept(const sg_config *c) {
   (void)c;
@@ -24,7 +27,7 @@ static size_t kept(const sg_config *c) {
  * couple them. */
 static void forward_gated(const sgi_gate *g) {
   float *p = g->kept[P], *act = g->kept[ACT];
-  sgi_activate(SGI_GELU, act, g->dot, g->m);
+  sgi_activate(activation_of(g->config), act, g->dot, g->m);
 #pragma omp parallel for simd schedule(static) if (g->m > 4096)
   for (size_t i = 0; i < g->m; i++) {
     p[i] = g->score[i];
@@ -41,7 +44,7 @@ static void forward(const sgi_gate *g) {
   const sgi_kernels *kern = sgi_kernel_table();
   float *p = g->kept[P], *act = g->kept[ACT];
   size_t m = g->m, K = g->K;
-  sgi_activate(SGI_GELU, act, g->dot, m);
+  sgi_activate(activation_of(g->config), act, g->dot, m);
 #pragma omp parallel for schedule(static) if (m > 4096)
   for (size_t b = 0; b < m; b += BLOCK * K) {
     size_t end = b + BLOCK * K < m ? b + BLOCK * K : m;
@@ -59,7 +62,7 @@ static void forward(const sgi_gate *g) {
   }
 }
 
-/* v = gelu(a) s: ds = dv gelu(a); da = dv s gelu'(a). */
+/* v = act(a) s: ds = dv act(a); da = dv s act'(a). */
 static void backward_gated(const sgi_gate *g, float *dvalue, float *dscore) {
   const float *p = g->kept[P], *act = g->kept[ACT];
 #pragma omp parallel for simd schedule(static) if (g->m > 4096)
@@ -67,18 +70,17 @@ static void backward_gated(const sgi_gate *g, float *dvalue, float *dscore) {
     dscore[i] = dvalue[i] * act[i];
     dvalue[i] *= p[i];
   }
-  sgi_activate_backward(SGI_GELU, dvalue, dvalue, g->dot, g->m);
+  sgi_activate_backward(activation_of(g->config), dvalue, dvalue, g->dot, g->m);
 }
 
-/* dJ = (dy . w_out) gelu(a). */
+/* dJ = (dy . w_out) act(a). */
 static void outside(const sg_config *c, size_t m, float *dvalue, float *dot) {
-  (void)c;
-  sgi_activate(SGI_GELU, dot, dot, m);
+  sgi_activate(activation_of(c), dot, dot, m);
 #pragma omp parallel for simd schedule(static) if (m > 4096)
   for (size_t i = 0; i < m; i++) dvalue[i] *= dot[i];
 }
 
-/* v = gelu(a) p: dp = dv gelu(a); ds = p (dp - sum_j p_j dp_j); da = dv p gelu'(a). */
+/* v = act(a) p: dp = dv act(a); ds = p (dp - sum_j p_j dp_j); da = dv p act'(a). */
 static void backward(const sgi_gate *g, float *dvalue, float *dscore) {
   if (sgi_jump_on(g->config)) {
     backward_gated(g, dvalue, dscore);
@@ -95,7 +97,7 @@ static void backward(const sgi_gate *g, float *dvalue, float *dscore) {
       dvalue[j] *= p[j];
     }
   }
-  sgi_activate_backward(SGI_GELU, dvalue, dvalue, g->dot, m);
+  sgi_activate_backward(activation_of(g->config), dvalue, dvalue, g->dot, m);
 }
 
 static const sgi_sparse_kind form = {
@@ -112,7 +114,8 @@ const sgi_ffn_ops sgi_ffn_peer = {
     SGI_SPARSE_KIND(&form),
     .name = "peer",
     .default_activation = "gelu",
-    .uses = SGI_USES_ROUTER | SGI_USES_CHANNELS | SGI_USES_TOP_K | SGI_USES_KEY_DIM,
+    .uses = SGI_USES_ROUTER | SGI_USES_CHANNELS | SGI_USES_TOP_K | SGI_USES_KEY_DIM | SGI_USES_ACTIVATION |
+            SGI_USES_GROUP | SGI_USES_BIAS,
     .preset = {.router = "product_key_value",
                .top_k = 8,
                .key_dim = 128,

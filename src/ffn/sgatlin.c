@@ -53,7 +53,8 @@ const sgi_ffn_ops sgi_ffn_sgatlin = {
     SGI_SPARSE_KIND(&form),
     .name = "sgatlin",
     .default_activation = "identity",
-    .uses = SGI_USES_ROUTER | SGI_USES_CHANNELS | SGI_USES_TOP_K | SGI_USES_KEY_DIM | SGI_USES_ACTIVATION,
+    .uses =
+        SGI_USES_ROUTER | SGI_USES_CHANNELS | SGI_USES_TOP_K | SGI_USES_KEY_DIM | SGI_USES_ACTIVATION | SGI_USES_GROUP,
     .preset = {.router = "product_dense",
                .top_k = 8,
                .key_dim = 128,

@@ -60,6 +60,14 @@ void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const
   count(s, profile, began);
 }
 
+void sgi_sparse_add_bias(const sgi_sparse *s, float *dot, const float *bias, const int32_t *index) {
+  size_t C = s->channels, K = s->top_k;
+#pragma omp parallel for schedule(static) if (s->n * C * K > 4096)
+  for (size_t list = 0; list < s->n * C; list++)
+    for (size_t at = list * K + sgi_sparse_first(s, list); at < list * K + sgi_sparse_end(s, list); at++)
+      dot[at] += bias[pool_of(s, list % C) + (size_t)index[at]];
+}
+
 void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const sgi_weight *w, const int32_t *index,
                     const float *value) {
   const sgi_dtype_traits *type = sgi_weight_traits(w->dtype);
@@ -191,4 +199,11 @@ void sgi_sparse_scatter_rows(const sgi_sparse *s, sgi_profile *profile, const sg
       sink->done(sink->user, f, sum);
     }
   count(s, profile, began);
+}
+
+void sgi_sparse_scatter_bias(const sgi_sparse *s, float *dbias, const sgi_sparse_sorted *sorted, const float *value) {
+  size_t neurons = pools(s) * s->pool;
+#pragma omp parallel for schedule(dynamic, 256)
+  for (size_t f = 0; f < neurons; f++)
+    for (uint32_t e = sorted->start[f]; e < sorted->start[f + 1]; e++) dbias[f] += value[sorted->slot[e]];
 }

@@ -27,6 +27,8 @@ void sgi_sparse_lap_values(const sgi_sparse *s, sgi_profile *profile, double *at
  * out (n,C,K) = x (n,D) . w[c, index]. */
 void sgi_sparse_dot(const sgi_sparse *s, sgi_profile *profile, float *out, const sgi_weight *w, const int32_t *index,
                     const float *x);
+/* dot (n,C,K) += bias (pools*F) of the entries that are worked on. */
+void sgi_sparse_add_bias(const sgi_sparse *s, float *dot, const float *bias, const int32_t *index);
 /* y (n,D) = sum over c, k of value * w[c, index]. */
 void sgi_sparse_sum(const sgi_sparse *s, sgi_profile *profile, float *y, const sgi_weight *w, const int32_t *index,
                     const float *value);
@@ -47,5 +49,7 @@ void sgi_sparse_scatter(const sgi_sparse *s, sgi_profile *profile, float *dw, co
 /* The same sums to a sink, neuron by neuron. */
 void sgi_sparse_scatter_rows(const sgi_sparse *s, sgi_profile *profile, const sgi_row_sink *sink,
                              const sgi_sparse_sorted *sorted, const float *value, const float *x);
+/* dbias[c, index] += value, in the same order. */
+void sgi_sparse_scatter_bias(const sgi_sparse *s, float *dbias, const sgi_sparse_sorted *sorted, const float *value);
 
 #endif

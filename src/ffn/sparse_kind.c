@@ -5,11 +5,15 @@
 #include "ffn/sparse_kind.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "ffn/router.h"
 #include "ffn/sparse.h"
 
-enum { W_IN, W_OUT, ROUTER, THRESHOLD = ROUTER + 2 };
+/* Tensors: the pools, then what there is of constants, the router's two and thresholds. */
+enum { W_IN, W_OUT, B_IN };
+static size_t router_at(const sg_config *c) { return c->options.bias ? B_IN + 1 : B_IN; }
+static size_t threshold_at(const sg_config *c) { return router_at(c) + (sgi_ffn_routes(c) ? 2 : 0); }
 
 typedef struct kept {
   int32_t *index; /* (n,C,K) */
@@ -19,6 +23,12 @@ typedef struct kept {
   float *value; /* (n,C,K) */
   sgi_jump jump;
 } kept;
+
+/* What the layers of a group share; nothing where each has its own router. */
+typedef struct group {
+  int32_t *index;        /* (n,C,K) */
+  float *score, *dscore; /* (n,C,K) */
+} group;
 
 typedef struct work {
   float *dvalue, *dscore; /* (n,C,K) */
@@ -47,6 +57,35 @@ static void layout(const sg_config *c, size_t n, sgi_arena *a, kept *k) {
   sgi_jump_saved(c, n, a, &k->jump);
 }
 
+static bool shares(const sg_config *c) { return c->router_group > 1; }
+
+static void layout_group(const sg_config *c, size_t n, bool backward, sgi_arena *a, group *g) {
+  size_t m = shares(c) ? entries(c, n) : 0;
+  *g = (group){.index = SGI_TAKE(a, m, int32_t), .score = SGI_TAKE(a, m, float)};
+  if (backward) g->dscore = SGI_TAKE(a, m, float);
+}
+
+void sgi_sparse_shared(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  if (shares(c)) layout_group(c, n, backward, a, &(group){0});
+}
+
+void sgi_sparse_clear(const sg_config *c, size_t n, sgi_arena block) {
+  group g;
+  if (!shares(c)) return;
+  layout_group(c, n, true, &block, &g);
+  memset(g.dscore, 0, entries(c, n) * sizeof *g.dscore);
+}
+
+void sgi_sparse_shared_row(const sg_config *c, sgi_shared_row to, sgi_shared_row from) {
+  size_t m = entries(c, 1);
+  group a, b;
+  if (!shares(c)) return;
+  layout_group(c, to.n, false, &to.block, &a);
+  layout_group(c, from.n, false, &from.block, &b);
+  memcpy(a.index + to.row * m, b.index + from.row * m, m * sizeof *a.index);
+  memcpy(a.score + to.row * m, b.score + from.row * m, m * sizeof *a.score);
+}
+
 static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
   sgi_sparse s = sparse_of(c, n);
   w->dvalue = SGI_TAKE(a, entries(c, n), float);
@@ -57,12 +96,12 @@ static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
 
 void sgi_sparse_saved(const sg_config *c, size_t n, sgi_arena *a) {
   layout(c, n, a, &(kept){0});
-  sgi_router_saved(router_of(c), c, n, a);
+  if (sgi_ffn_routes(c)) sgi_router_saved(router_of(c), c, n, a);
 }
 
 void sgi_sparse_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
   if (backward) layout_work(c, n, a, &(work){0});
-  sgi_router_scratch(router_of(c), c, n, backward, a);
+  if (sgi_ffn_routes(c)) sgi_router_scratch(router_of(c), c, n, backward, a);
 }
 
 sg_status sgi_sparse_check(const sg_config *c, sg_error *err) {
@@ -79,12 +118,17 @@ sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *
   sg_status st = sgi_table_add(t, prefix, "experts.w_in", dims, true, SGI_INIT_LECUN, sigma, err);
   if (!st) st = sgi_table_add(t, prefix, "experts.w_out", dims, true, SGI_INIT_LECUN, sigma, err);
   for (size_t i = 1; i <= 2 && !st; i++) t->rows[t->count - i].pool = true;
-  if (!st) st = router_of(c)->tensors(c, prefix, t, err);
+  if (!st && c->options.bias)
+    st = form_of(c)->pool_per_channel
+             ? sgi_table_add(t, prefix, "experts.b_in", SGI_DIMS(C, F), false, SGI_INIT_ZERO, 0, err)
+             : sgi_table_add(t, prefix, "experts.b_in", SGI_DIMS(F), false, SGI_INIT_ZERO, 0, err);
+  if (!st && sgi_ffn_routes(c)) st = router_of(c)->tensors(c, prefix, t, err);
   return st ? st : sgi_jump_tensors(c, prefix, t, err);
 }
 
 uint64_t sgi_sparse_multiply_adds(const sg_config *c) {
-  return sgi_router_multiply_adds(router_of(c), c) + (uint64_t)2 * c->top_k * c->num_channels * c->hidden_size;
+  return (sgi_ffn_routes(c) ? sgi_router_multiply_adds(router_of(c), c) : 0) +
+         (uint64_t)2 * c->top_k * c->num_channels * c->hidden_size;
 }
 
 static sgi_gate gate_of(const sg_config *c, size_t n, const kept *k) {
@@ -100,16 +144,37 @@ static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
   const sg_config *c = call->config;
   kept k;
   layout(c, call->n, &call->saved, &k);
-  return sgi_router_forward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + ROUTER, x, k.score,
-                            k.index);
+  if (sgi_ffn_routes(c))
+    return sgi_router_forward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + router_at(c), x, k.score,
+                              k.index);
+  group g;
+  layout_group(c, call->n, false, &call->shared, &g);
+  memcpy(k.index, g.index, entries(c, call->n) * sizeof *k.index);
+  memcpy(k.score, g.score, entries(c, call->n) * sizeof *k.score);
+  return SG_OK;
 }
 
-static const float *theta_of(const sgi_ffn_call *call) { return sgi_f32(call->w[THRESHOLD]); }
+static const float *theta_of(const sgi_ffn_call *call) { return sgi_f32(call->w[threshold_at(call->config)]); }
+static const float *bias_of(const sgi_ffn_call *call) {
+  return call->config->options.bias ? sgi_f32(call->w[B_IN]) : NULL;
+}
+
+/* What was chosen, with what a tap made of it, for the layers that use it. */
+static void hand_on(const sgi_ffn_call *call, const kept *k) {
+  const sg_config *c = call->config;
+  sgi_arena block = call->shared;
+  group g;
+  if (!shares(c) || !sgi_ffn_routes(c)) return;
+  layout_group(c, call->n, false, &block, &g);
+  memcpy(g.index, k->index, entries(c, call->n) * sizeof *g.index);
+  memcpy(g.score, k->score, entries(c, call->n) * sizeof *g.score);
+}
 
 static sg_status act(sgi_ffn_call *call, float *y, const float *x) {
   (void)y, (void)x;
   kept k;
   layout(call->config, call->n, &call->saved, &k);
+  hand_on(call, &k);
   if (k.jump.active) sgi_jump_choose(call->config, call->n, theta_of(call), k.score, &k.jump);
   return SG_OK;
 }
@@ -123,8 +188,9 @@ static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
   if (k.jump.active) sgi_jump_ends(c, call->n, &k.jump, NULL);
   s.end = k.jump.end;
   sgi_sparse_dot(&s, call->scratch.profile, k.dot, call->w[W_IN], k.index, x);
-  if (k.jump.active) sgi_jump_silence(c, call->n, &k.jump, k.dot);
   double at = sgi_lap_begin(call->scratch.profile);
+  if (bias_of(call)) sgi_sparse_add_bias(&s, k.dot, bias_of(call), k.index);
+  if (k.jump.active) sgi_jump_silence(c, call->n, &k.jump, k.dot);
   sgi_gate g = gate_of(c, call->n, &k);
   form_of(c)->forward(&g);
   sgi_sparse_lap_values(&s, call->scratch.profile, &at, "gates", form_of(c)->moved[0]);
@@ -173,8 +239,24 @@ static void add_gradient(const sgi_ffn_call *call, size_t pool, const sgi_sparse
     sgi_sparse_scatter(s, call->scratch.profile, call->dw[pool], sorted, value, x);
 }
 
-/* With a = x . w_in, v = gate(s, a): dv = dy . w_out; da, ds by the gate; dw_out += v dy; dw_in +=
- * da x; dx = sum da w_in + the router's part of ds. */
+/* Scores' gradients of a group's layers add up; its router gets the sum. */
+static sg_status router_backward(sgi_ffn_call *call, const kept *k, const float *dscore, float *dx, const float *x) {
+  const sg_config *c = call->config;
+  if (shares(c)) {
+    group g;
+    layout_group(c, call->n, true, &call->shared, &g);
+    size_t m = entries(c, call->n);
+#pragma omp parallel for simd schedule(static) if (m > 4096)
+    for (size_t i = 0; i < m; i++) g.dscore[i] += dscore[i];
+    dscore = g.dscore;
+  }
+  if (!sgi_ffn_routes(c)) return SG_OK;
+  return sgi_router_backward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + router_at(c),
+                             call->dw + router_at(c), x, k->index, dscore, dx);
+}
+
+/* With a = x . w_in + b, v = gate(s, a): dv = dy . w_out; da, ds by the gate; dw_out += v dy; dw_in
+ * += da x; db += da; dx = sum da w_in + the router's part of ds. */
 sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
   const sg_config *c = call->config;
   sgi_profile *profile = call->scratch.profile;
@@ -192,17 +274,17 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
   form_of(c)->backward(&g, w.dvalue, w.dscore);
   sgi_sparse_lap_values(&s, profile, &at, "gates backward", form_of(c)->moved[1]);
   if (k.jump.active)
-    sgi_jump_backward(&(sgi_jump_back){c, call, s, &k.jump, call->w[W_IN], call->w[W_OUT], theta_of(call), k.index,
-                                       k.score, w.dscore, x, dy, form_of(c)->outside},
-                      &w.jump, call->dw[THRESHOLD]);
+    sgi_jump_backward(&(sgi_jump_back){c, call, s, &k.jump, call->w[W_IN], call->w[W_OUT], bias_of(call),
+                                       theta_of(call), k.index, k.score, w.dscore, x, dy, form_of(c)->outside},
+                      &w.jump, call->dw[threshold_at(c)]);
   sgi_profile_stage(profile, "neurons, input backward");
   sgi_sparse_sum(&s, profile, dx, call->w[W_IN], k.index, w.dvalue);
   sgi_profile_stage(profile, "neurons, weight gradients");
   sgi_sparse_sort(&s, profile, k.index, &w.sorted);
   add_gradient(call, W_OUT, &s, &w.sorted, k.value, dy);
   add_gradient(call, W_IN, &s, &w.sorted, w.dvalue, x);
-  return sgi_router_backward(router_of(c), c, call->n, &call->saved, call->scratch, call->w + ROUTER, call->dw + ROUTER,
-                             x, k.index, w.dscore, dx);
+  if (bias_of(call)) sgi_sparse_scatter_bias(&s, call->dw[B_IN], &w.sorted, w.dvalue);
+  return router_backward(call, &k, w.dscore, dx, x);
 }
 
 void sgi_sparse_measure(const sgi_ffn_call *call, sgi_aux *sum) {
@@ -227,12 +309,14 @@ bool sgi_sparse_unit_at(const sg_config *c, const sgi_weight *const *w, size_t c
   size_t at = (form_of(c)->pool_per_channel ? channel * c->num_neurons + index : index) * c->hidden_size;
   *out = (sgi_unit){(int32_t)channel, (int32_t)index, .in = {.weight = w[W_IN], .at = at, .stride = 1},
                     .out = {.weight = w[W_OUT], .at = at, .stride = 1}};
+  if (c->options.bias) out->constant = sgi_f32(w[B_IN])[at / c->hidden_size];
   return true;
 }
 
 size_t sgi_sparse_unit_count(const sg_config *c) { return c->num_channels * c->top_k; }
 
-/* Where dot is 0 there is no ratio: the value (0 for every gate here) stands as a constant. */
+/* value = gate (x . w_in + b). Where that is 0 there is no ratio: the value (0 for every gate here)
+ * stands as a constant. */
 void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
   const sg_config *c = call->config;
   sgi_arena block = call->saved;
@@ -244,7 +328,7 @@ void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, doubl
     sgi_sparse_unit_at(c, call->w, j / c->top_k, (size_t)k.index[at], &out[j]);
     out[j].value = value;
     out[j].gate = dot != 0 ? value / dot : 0;
-    out[j].constant = dot != 0 ? 0 : value;
+    out[j].constant = dot != 0 ? out[j].gate * out[j].constant : value;
   }
   for (size_t d = 0; d < c->hidden_size; d++) bias[d] = 0;
 }
@@ -252,5 +336,5 @@ void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, doubl
 void sgi_sparse_routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(router_of(c), c, out); }
 
 sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows) {
-  return sgi_router_rows(router_of(c), c, w + ROUTER, channel, rows);
+  return sgi_router_rows(router_of(c), c, w + router_at(c), channel, rows);
 }

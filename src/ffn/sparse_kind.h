@@ -7,7 +7,11 @@
  *
  * Memory of a layer, all (n,C,K) unless said: index, score | dot, kept[0..], value | gates' flags |
  * the router's own. Gates (jump.h): what does not act has dot 0, so every gate gives it a value of
- * 0, and none of the moves touches it. */
+ * 0, and none of the moves touches it.
+ *
+ * Layers that share a router (router_group): the group's first leaves what it chose, as edited, in
+ * the group's block, index, score | dscore, all (n,C,K); the others copy it, and gradients of the
+ * scores add up there, the last layer's first. */
 #ifndef SGI_SPARSE_KIND_H
 #define SGI_SPARSE_KIND_H
 
@@ -20,7 +24,7 @@ typedef struct sgi_gate {
   const sg_config *config;
   size_t m, K;
   const float *score;         /* as the router gives them, a channel's largest first */
-  const float *dot;           /* x . w_in */
+  const float *dot;           /* x . w_in, with its constant where there are any */
   float *kept[SGI_GATE_KEPT]; /* what the gate keeps for its gradient, as many as it asked for */
   float *value;               /* what multiplies the output rows: assigned by the gate */
 } sgi_gate;
@@ -41,6 +45,9 @@ sg_status sgi_sparse_check(const sg_config *c, sg_error *err);
 sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err);
 void sgi_sparse_saved(const sg_config *c, size_t n, sgi_arena *a);
 void sgi_sparse_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a);
+void sgi_sparse_shared(const sg_config *c, size_t n, bool backward, sgi_arena *a);
+void sgi_sparse_clear(const sg_config *c, size_t n, sgi_arena shared);
+void sgi_sparse_shared_row(const sg_config *c, sgi_shared_row to, sgi_shared_row from);
 uint64_t sgi_sparse_multiply_adds(const sg_config *c);
 extern const sgi_stage sgi_sparse_stages[];
 void sgi_sparse_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out);
@@ -56,7 +63,8 @@ sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, 
 /* The skeleton finds the kind's form by the config's kind (ffn.h, sgi_ffn_of). */
 #define SGI_SPARSE_KIND(form_) \
   .sparse = (form_), .check = sgi_sparse_check, .tensors = sgi_sparse_tensors, .saved = sgi_sparse_saved, \
-  .scratch = sgi_sparse_scratch, .multiply_adds = sgi_sparse_multiply_adds, .stages = sgi_sparse_stages, \
+  .scratch = sgi_sparse_scratch, .shared = sgi_sparse_shared, .clear = sgi_sparse_clear, \
+  .shared_row = sgi_sparse_shared_row, .multiply_adds = sgi_sparse_multiply_adds, .stages = sgi_sparse_stages, \
   .left = sgi_sparse_left, .backward = sgi_sparse_backward, .measure = sgi_sparse_measure, .gates = sgi_sparse_gates, \
   .unit_count = sgi_sparse_unit_count, .units = sgi_sparse_units, .unit_at = sgi_sparse_unit_at, \
   .routes = sgi_sparse_routes, .route_rows = sgi_sparse_route_rows

@@ -9,7 +9,7 @@
 
 #include "core/base.h"
 
-enum { SGI_LANES = 16, SGI_MAX_TOP_K = 64 };
+enum { SGI_LANES = 16, SGI_MAX_TOP_K = 144 };
 
 /* bias1, bias2 correct the moments: 1 / (1 - beta^(t + 1)). */
 typedef struct sgi_adamw_step {

@@ -136,8 +136,10 @@ static sg_status check_member(const sg_config *c, size_t l, const sg_config *own
     return sgi_fail(err, SG_ERR_ARG,
                     "feedforward.router_group is %zu: layer %zu uses the router of layer %zu, which has no feedforward",
                     own->router_group, l, source);
-  if (!strcmp(own->feedforward, first->feedforward) && own->router_group == first->router_group &&
-      own->num_channels == first->num_channels && own->top_k == first->top_k && own->num_experts == first->num_experts)
+  bool units = sgi_ffn_of(own)->pool || own->num_neurons == first->num_neurons;
+  if (!strcmp(own->feedforward, first->feedforward) && own->router_group == first->router_group && units &&
+      own->num_channels == first->num_channels && own->top_k == first->top_k &&
+      own->num_experts == first->num_experts && own->key_dim == first->key_dim && !strcmp(own->router, first->router))
     return SG_OK;
   return sgi_fail(
       err, SG_ERR_ARG,

@@ -58,15 +58,19 @@ void sgi_options_complete(sg_options *x) {
 sg_status sgi_options_read(const json_t *feedforward, const char *where, sg_options *out, sg_error *err) {
   const json_t *gates = json_object_get(feedforward, "gates"), *sink = json_object_get(feedforward, "sink_mlp");
   const json_t *always = json_object_get(feedforward, "always_on");
+  const json_t *bias = json_object_get(feedforward, "bias");
   sg_status st = gates ? read_gates(gates, where, out, err) : SG_OK;
   if (!st && sink) st = read_sink_mlp(sink, where, out, err);
   if (!st && always) st = read_always_on(always, where, out, err);
+  if (!st && bias && !json_is_boolean(bias))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: bias must be true or false", where);
+  out->bias = json_is_true(bias);
   if (!st) sgi_options_complete(out);
   return st;
 }
 
 int sgi_options_write(const sg_options *x, json_t *feedforward) {
-  int bad = 0;
+  int bad = x->bias ? json_object_set_new(feedforward, "bias", json_true()) : 0;
   if (x->gates[0])
     bad |=
         json_object_set_new(feedforward, "gates", json_pack("{s:s, s:f}", "kind", x->gates, "bandwidth", x->bandwidth));
@@ -134,6 +138,11 @@ sg_status sgi_options_check_shared(const sg_config *c, sg_error *err) {
 }
 
 sg_status sgi_options_check(const sg_config *c, const sgi_ffn_ops *ffn, sg_error *err) {
+  if (c->options.bias > 1)
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.bias is %zu: it must be true or false", c->options.bias);
+  if (c->options.bias && !(ffn->uses & SGI_USES_BIAS))
+    return sgi_fail(err, SG_ERR_ARG, "feedforward.bias is true: the neurons of %s have no constant of that kind",
+                    ffn->name);
   sg_status st = check_gates(c, ffn, err);
   return st ? st : check_beside(&c->options, err);
 }

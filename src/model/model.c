@@ -162,6 +162,15 @@ void sgi_model_fill(const sgi_row *row, size_t r, uint64_t seed, size_t from, si
   }
 }
 
+void sgi_table_start_normal(sgi_table *t, double sigma) {
+  for (size_t i = 0; i < t->count; i++) {
+    sgi_row *row = &t->rows[i];
+    if (row->init == SGI_INIT_ZERO || row->init == SGI_INIT_ONE) continue;
+    row->init = SGI_INIT_NORMAL;
+    row->sigma = sigma;
+  }
+}
+
 void sgi_model_fill_arena(sg_model *m, uint64_t seed) {
   for (size_t r = 0; r < m->table.count; r++) {
     const sgi_row *row = &m->table.rows[r];

@@ -62,6 +62,10 @@ bool sgi_model_chooses(const struct sg_model *m);
 sg_status sgi_model_table(const sg_config *c, sgi_table *t, sg_error *err);
 /* A model without weights: config, layers, table, steps; w points to nothing yet. */
 sg_status sgi_model_shell(const sg_config *c, struct sg_model **out, sg_error *err);
+/* Every map, pool and key that starts with random numbers starts as a plain normal instead: how the
+ * authors of a kind have started theirs (docs/method.md, initialisation). Before the model is
+ * filled. */
+void sgi_table_start_normal(sgi_table *t, double sigma);
 /* A model whose arena is zero. */
 sg_status sgi_model_blank(const sg_config *c, struct sg_model **out, sg_error *err);
 /* The same with all pools aside and without data (pools.h makes them). */

@@ -140,11 +140,12 @@ static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, co
   return st;
 }
 
-/* Of a layer, and how many units a channel chooses from; false where it has no router. */
+/* Of a layer, and how many units a channel chooses from; false where it has no router or another
+ * layer's. */
 static bool routes_of(const sg_model *m, size_t layer, sgi_routes *out, size_t *F) {
   const sgi_sublayer *s = sgi_feedforward_of(m, layer);
   *out = (sgi_routes){0};
-  if (!s || !s->ffn->routes) return false;
+  if (!s || !s->ffn->routes || !sgi_ffn_routes(s->config)) return false;
   s->ffn->routes(s->config, out);
   *F = 1;
   for (size_t p = 0; p < out->parts; p++) *F *= out->units;

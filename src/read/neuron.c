@@ -63,11 +63,12 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
     sgi_unit_out(&u, row, D);
     if (out->writes) through_embedding(m, row, m->w[sgi_final_norm_row(m)], false, out->writes, scratch);
   }
-  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
+  size_t router = sgi_config_router(&m->layers[layer].config, layer); /* what opens it is read there */
+  const sgi_sublayer *s = sgi_feedforward_of(m, router);
   bool chosen = s->ffn->routes && channel < sgi_unit_channels(s->config); /* nothing opens what is always there */
   if (!st && chosen) {
     st = score_row(s, channel, index, row, err);
-    if (!st) through_embedding(m, row, gain, true, opens, scratch);
+    if (!st) through_embedding(m, row, gain_of(m, router), true, opens, scratch);
     if (!st && out->opens) memcpy(out->opens, opens, V * sizeof *opens);
     for (size_t v = 0; v < V && !st && out->value; v++) out->value[v] = reads[v] * opens[v];
   } else if (!st) {

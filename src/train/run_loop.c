@@ -12,8 +12,15 @@ static sg_status make_trainer(sgi_run *run, sg_error *err) {
   const sgi_settings *s = &run->settings;
   sgi_trainer_settings t = sgi_run_trainer_settings(s, run->plan.steps);
   sg_model *m = NULL;
+  bool normal = *s->init && strcmp(s->init, "usual");
+  if (normal && run->who.split) sgi_table_start_normal(&run->split.table, SGI_START_NORMAL);
   sg_status st = run->who.split ? sgi_split_create(&run->split, &run->local, s->seed, &m, err)
+                 : normal       ? sgi_model_blank(&s->model, &m, err)
                                 : sgi_trainer_model(&s->model, &t, s->seed, &m, err);
+  if (!st && normal && !run->who.split) {
+    sgi_table_start_normal(&m->table, SGI_START_NORMAL);
+    sgi_model_fill_arena(m, s->seed);
+  }
   if (!st) st = sgi_trainer_create_ranked(m, &t, &run->who, &run->trainer, err);
   if (st) {
     sg_model_free(m);

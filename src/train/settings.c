@@ -15,7 +15,7 @@
 #include "train/trainer.h"
 #include "model/config_options.h"
 
-typedef enum type { SIZE, COUNT, REAL, TEXT, NAME, OPTIMIZER, LAYERS, PATH } type;
+typedef enum type { SIZE, FLAG, COUNT, REAL, TEXT, NAME, OPTIMIZER, LAYERS, PATH } type;
 
 typedef struct key {
   const char *name;
@@ -31,7 +31,7 @@ static const key table[] = {
     {"preset", TEXT, AT(preset), 0, 0, "starting point: tinystories, slimpajama;1 ... slimpajama;9"},
     {"feedforward.kind", NAME, AT(model.feedforward), 0, 0, "feedforward layer; takes that kind's sizes of the preset"},
     {"feedforward.router", NAME, AT(model.router), 0, 0, "product_dense, dense, product_key_value or key_value"},
-    {"feedforward.activation", NAME, AT(model.activation), 0, 0, "identity, gelu, relu or swish"},
+    {"feedforward.activation", NAME, AT(model.activation), 0, 0, "of neurons: identity, gelu, relu, relu2 or swish"},
     {"feedforward.num_neurons", SIZE, AT(model.num_neurons), 1, 1 << 30, "neurons of a pool, or hidden width"},
     {"feedforward.num_channels", SIZE, AT(model.num_channels), 0, 1 << 30, "channels, or experts of moe"},
     {"feedforward.top_k", SIZE, AT(model.top_k), 0, 1 << 30, "units chosen per token and channel"},
@@ -40,6 +40,7 @@ static const key table[] = {
     {"feedforward.num_experts", SIZE, AT(model.num_experts), 0, 1 << 15, "sub-experts an axis of monet"},
     {"feedforward.expert_dim", SIZE, AT(model.expert_dim), 0, 1 << 20, "hidden width of an expert of monet"},
     {"feedforward.router_group", SIZE, AT(model.router_group), 0, 4096, "layers that share a router; 0: 1"},
+    {"feedforward.bias", FLAG, AT(model.options.bias), 0, 1, "of peer: true adds a constant to what a neuron reads"},
     {"feedforward.gates.kind", NAME, AT(model.options.gates), 0, 0,
      "jumprelu: of the top_k candidates those above a learned threshold act"},
     {"feedforward.gates.bandwidth", REAL, AT(model.options.bandwidth), 0, 1e6,
@@ -70,6 +71,8 @@ static const key table[] = {
      "parts of a batch, a power of two, whose gradients are added as a tree: what ranks share; 0: 1, under mpirun 8 "
      "or one a rank"},
     {"train.from", PATH, AT(from), 0, 0, "a model or run of the same kind and sizes whose weights to start with"},
+    {"train.init", NAME, AT(init), 0, 0,
+     "how maps start: usual, or monet: a normal of deviation 0.02, as the code released for it has them"},
     {"train.precision", TEXT, AT(precision), 0, 0,
      "operands of products: float32, bf16, or auto (bf16 where this processor gains by it)"},
     {"train.pool_precision", TEXT, AT(pool_precision), 0, 0,
@@ -241,6 +244,14 @@ static sg_status set_number(const key *k, const struct sgi_assignment *x, void *
   return SG_OK;
 }
 
+static sg_status set_flag(const key *k, const struct sgi_assignment *x, size_t *field, sg_error *err) {
+  bool on = !strcmp(x->value, "true") || !strcmp(x->value, "1");
+  if (!on && strcmp(x->value, "false") && strcmp(x->value, "0"))
+    return sgi_fail(err, SG_ERR_ARG, "%s: %s is \"%s\": expected true or false", x->where, k->name, x->value);
+  *field = on;
+  return SG_OK;
+}
+
 static bool is_of_an_optimizer(const char *name) {
   const sgi_optimizer_setting *s;
   for (size_t i = 0; (s = optimizer_setting(i)); i++)
@@ -259,6 +270,7 @@ static sg_status set_of_optimizer(sgi_settings *s, const struct sgi_assignment *
 
 static sg_status set(sgi_settings *s, const key *k, const struct sgi_assignment *x, sg_error *err) {
   void *field = (char *)s + k->offset;
+  if (k->type == FLAG) return set_flag(k, x, field, err);
   if (k->type != TEXT && k->type != NAME && k->type != LAYERS && k->type != PATH) return set_number(k, x, field, err);
   size_t room = k->type == NAME     ? SG_NAME
                 : k->type == LAYERS ? SGI_SETTING_LAYERS
@@ -380,6 +392,13 @@ static sg_status check_int4(const sgi_settings *s, sg_error *err) {
 static sg_status complete(sgi_settings *s, sg_error *err) {
   sgi_schedule_kind kind;
   sg_status st = !strcmp(s->rows, "auto") ? SG_OK : one_of("data.rows", s->rows, "pad", "pack", err);
+  if (!st && *s->init) st = one_of("train.init", s->init, "usual", "monet", err);
+  if (!st && *s->init && in_int4(s))
+    st = sgi_fail(err, SG_ERR_ARG, "train.init is \"%s\" and train.pool_precision is int4: such pools start as usual",
+                  s->init);
+  if (!st && *s->init && *s->from)
+    st = sgi_fail(err, SG_ERR_ARG, "train.init is \"%s\" and train.from is \"%s\": weights start in one way", s->init,
+                  s->from);
   if (!st && strcmp(s->precision, "auto") && one_of("train.precision", s->precision, "float32", "bf16", NULL))
     st = sgi_fail(err, SG_ERR_ARG, "train.precision is \"%s\": choose float32, bf16 or auto", s->precision);
   if (!st) st = one_of("train.pool_precision", s->pool_precision, "float32", "int4", err);
@@ -490,6 +509,7 @@ static json_t *value_of(const sgi_settings *s, const key *k) {
   const void *field = (const char *)s + k->offset;
   switch (k->type) {
     case SIZE: return json_integer((json_int_t) * (const size_t *)field);
+    case FLAG: return json_boolean(*(const size_t *)field);
     case COUNT:
       if (*(const uint64_t *)field > INT64_MAX) { /* jansson's integers are signed */
         char text[24];
@@ -527,7 +547,8 @@ static bool unsaid(const sgi_settings *s, const key *k) {
   bool optional = !strncmp(k->name, "feedforward.", 12) || !strcmp(k->name, "model.ode_steps");
   if (k->type == NAME || k->type == LAYERS || k->type == PATH) return !*(const char *)field;
   if (is_idle(s, k) || (k->offset == AT(pool_precision) && !in_int4(s))) return true;
-  return optional && (k->type == SIZE ? !*(const size_t *)field : k->type == REAL && *(const double *)field == 0);
+  return optional && (k->type == SIZE || k->type == FLAG ? !*(const size_t *)field
+                                                         : k->type == REAL && *(const double *)field == 0);
 }
 
 json_t *sgi_settings_to_json(const sgi_settings *s) {

@@ -10,6 +10,9 @@
 
 enum { SGI_SETTING_TEXT = 64, SGI_SETTING_PATH = 1024, SGI_SETTING_LAYERS = 8192 };
 
+/* train.init=monet: the deviation that maps start with, as the code released for monet has it. */
+#define SGI_START_NORMAL 0.02
+
 typedef struct sgi_settings {
   char preset[SGI_SETTING_TEXT];
   sg_config model;                 /* vocab_size and the special ids come from the tokenizer when the run starts */
@@ -47,6 +50,7 @@ typedef struct sgi_settings {
   uint64_t log_every;                    /* steps between lines of metrics.jsonl */
 
   sgi_aux_weights aux; /* what is added to the loss */
+  char init[SG_NAME];  /* "" or "usual"; "monet": maps start as a normal of SGI_START_NORMAL */
   double threshold_lr; /* rate of gates' thresholds in times of learning_rate */
 
   bool given_preset, free_batch; /* not kept: somebody named the preset; nobody set train.batch_size */

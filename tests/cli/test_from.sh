@@ -39,6 +39,10 @@ loss() { sed -n 's/.*"train\/loss":\([0-9.]*\).*/\1/p' "$tmp/$1/metrics.jsonl" |
   try 2 train --data "$tmp/data" $SIZES -o "$tmp/x" --steps 1 --set train.from="$tmp/moved" --set feedforward.num_neurons=40
   has err "train.from=$tmp/moved is another model than the run's settings describe (num_neurons of its config.json)"
   rm -rf "$tmp/x"
+  try 2 train --data "$tmp/data" $SIZES -o "$tmp/x" --steps 1 --set train.from="$tmp/moved" --set train.init=monet
+  has err "weights start in one way"
+  try 2 train --data "$tmp/data" $SIZES -o "$tmp/x" --steps 1 --set train.init=other
+  has err 'train.init is "other": choose usual or monet'
   try 2 train --data "$tmp/data" $SIZES -o "$tmp/x" --steps 1 --set train.from=tests/golden/models/mlp
   has err "has no tokenizer.json"
 }

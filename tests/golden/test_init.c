@@ -144,8 +144,49 @@ static void rotary(void **state) {
   sgi_safetensors_close(f);
 }
 
+/* train.init=monet: a plain normal of one deviation for all that starts with random numbers. */
+static void plain_normal(void **state) {
+  (void)state;
+  sg_config c = {.vocab_size = 400,
+                 .hidden_size = 64,
+                 .head_dim = 16,
+                 .num_heads = 4,
+                 .num_layers = 1,
+                 .max_position = 8,
+                 .rms_norm_eps = 1e-6,
+                 .rope_theta = 1e4,
+                 .num_channels = 4,
+                 .top_k = 4,
+                 .num_experts = 16,
+                 .expert_dim = 8};
+  sg_model *m;
+  snprintf(c.feedforward, sizeof c.feedforward, "monet");
+  snprintf(c.activation, sizeof c.activation, "relu2");
+  snprintf(c.decomposition, sizeof c.decomposition, "horizontal");
+  assert_sg_ok(sgi_model_blank(&c, &m, err));
+  sgi_table_start_normal(&m->table, 0.02);
+  sgi_model_fill_arena(m, 7);
+  for (size_t r = 0; r < m->table.count; r++) {
+    const sgi_row *row = &m->table.rows[r];
+    const float *w = m->arena + row->offset;
+    double sum = 0, squares = 0, n = (double)row->count, most = 0;
+    for (size_t i = 0; i < row->count; i++) {
+      sum += (double)w[i], squares += (double)w[i] * (double)w[i];
+      most = fmax(most, fabs((double)w[i]));
+    }
+    if (row->init == SGI_INIT_ZERO || row->init == SGI_INIT_ONE) {
+      assert_true(squares == (row->init == SGI_INIT_ONE ? n : 0));
+    } else {
+      double sd = sqrt(squares / n - sum / n * (sum / n));
+      assert_true(fabs(sum / n) < 5 * 0.02 / sqrt(n) && fabs(sd / 0.02 - 1) < 5 / sqrt(2 * n));
+      assert_true(most > 2 * 0.02); /* not cut at two */
+    }
+  }
+  sg_model_free(m);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(initialisation), cmocka_unit_test(same_seed_same_weights),
-                                     cmocka_unit_test(rotary)};
+                                     cmocka_unit_test(rotary), cmocka_unit_test(plain_normal)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

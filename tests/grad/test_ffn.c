@@ -44,12 +44,14 @@ static const shape shapes[] = {
 };
 static const char *const routers[] = {"product_dense", "dense", "product_key_value", "key_value"};
 /* Of kinds with sub-experts their decompositions, of others options. */
-static const char *const decompositions[] = {"horizontal", "vertical"}, *const gates[] = {"", "jumprelu"};
-enum { VARIANTS = 2 };
+static const char *const decompositions[] = {"horizontal", "vertical", NULL, NULL}, *const options[] = {
+                                                                                        "", "jumprelu", "bias",
+                                                                                        "jumprelu, bias"};
+enum { VARIANTS = 4, FEW = 2 }; /* activations that options beyond FEW are tried with, of the list below */
 static const char *const *variants_of(const sgi_ffn_ops *ops) {
-  return ops->uses & SGI_USES_EXPERTS ? decompositions : gates;
+  return ops->uses & SGI_USES_EXPERTS ? decompositions : options;
 }
-static const char *const activations[] = {"identity", "gelu", "relu", "swish"};
+static const char *const activations[] = {"gelu", "relu2", "identity", "relu", "swish"};
 
 /* ---- a layer with its data ------------------------------------------------------------------- */
 
@@ -98,7 +100,8 @@ static bool make_config(sg_config *c, const sgi_ffn_ops *ops, const shape *s, co
   snprintf(c->feedforward, sizeof c->feedforward, "%s", ops->name);
   snprintf(c->router, sizeof c->router, "%s", router);
   snprintf(c->activation, sizeof c->activation, "%s", activation);
-  snprintf(c->options.gates, sizeof c->options.gates, "%s", ops->uses & SGI_USES_EXPERTS ? "" : variant);
+  snprintf(c->options.gates, sizeof c->options.gates, "%s", strstr(variant, "jumprelu") ? "jumprelu" : "");
+  c->options.bias = strstr(variant, "bias") != NULL;
   if (c->options.gates[0]) c->options.bandwidth = 0.6;
   if (sg_config_check(c, NULL) != SG_OK) return false;
   sg_config whole = *c;
@@ -222,7 +225,8 @@ static void each_layer(void (*use)(layer *l, const shape *s)) {
           const char *variant = variants_of(ops)[s / SGI_COUNT(shapes)];
           const char *router = ops->uses & SGI_USES_ROUTER ? routers[r] : "";
           const char *activation = ops->uses & SGI_USES_ACTIVATION ? activations[a] : ops->default_activation;
-          if (!open_layer(&l, ops, size, router, activation, variant)) continue;
+          if (s / SGI_COUNT(shapes) >= 2 && a >= FEW) continue;
+          if (!variant || !open_layer(&l, ops, size, router, activation, variant)) continue;
           use(&l, size);
           close_layer(&l);
           accepted++;
@@ -360,7 +364,7 @@ static void check_thresholds(const layer *l, reference *r) {
   for (size_t i = 0; i < l->n * C * K; i++) {
     size_t ch = i / K % C;
     if (!(fabs(r->choice.score[i] - theta[ch]) < c->options.bandwidth / 2)) continue;
-    if (!strcmp(c->activation, "relu") && !(r->choice.score[i] > theta[ch])) continue; /* at the kink: 0 */
+    if (!strncmp(c->activation, "relu", 4) && !(r->choice.score[i] > theta[ch])) continue; /* at the kink: 0 */
     double y[2];
     for (int side = 0; side < 2; side++) {
       ref_choice held = {.held = r->choice.index, .shift = shift};

@@ -24,6 +24,8 @@ typedef struct ref_model {
   ref_tensor *tensors;
   size_t count;
   double *gates[2]; /* monet: (n,C,N) of the router that ran last, for the layers that share it */
+  int32_t *index;   /* kinds that choose neurons: (n,C,K) likewise, and their scores */
+  double *score;
 } ref_model;
 
 /* Copies the tensors. New: ref_close. */

@@ -112,9 +112,10 @@ static void report(ref_choice *choice, size_t i, size_t units, const int32_t *in
 /* ---- kinds ----------------------------------------------------------------------------------- */
 
 static double activate(const char *name, double x, ref_choice *choice) {
-  if (!strcmp(name, "relu")) decide(choice, x > 0);
+  if (!strcmp(name, "relu") || !strcmp(name, "relu2")) decide(choice, x > 0);
   return !strcmp(name, "gelu")    ? ref_gelu(x)
          : !strcmp(name, "relu")  ? ref_relu(x)
+         : !strcmp(name, "relu2") ? ref_relu(x) * ref_relu(x)
          : !strcmp(name, "swish") ? ref_swish(x)
                                   : ref_identity(x);
 }
@@ -130,8 +131,25 @@ static double gated(const ref_model *m, const char *prefix, size_t i, size_t ent
   return (acts ? score : 0) + (choice->shift ? choice->shift[i * c->num_channels * c->top_k + entry] : 0);
 }
 
+static bool has_router(const sg_config *c) { return c->router_group <= 1 || c->layer % c->router_group == 0; }
+
+/* What the layer's router chooses, or what that of its group's first layer chose. */
+static void route_or_take(const ref_model *m, const char *prefix, size_t i, int32_t *index, double *score,
+                          const double *x, ref_choice *choice) {
+  size_t units = m->config.num_channels * m->config.top_k;
+  if (has_router(&m->config)) {
+    route(m, prefix, i, index, score, x, choice);
+    if (!m->index) return;
+    memcpy(m->index + i * units, index, units * sizeof *index);
+    memcpy(m->score + i * units, score, units * sizeof *score);
+  } else {
+    memcpy(index, m->index + i * units, units * sizeof *index);
+    memcpy(score, m->score + i * units, units * sizeof *score);
+  }
+}
+
 /* With gates their J stands for the score, and in peer's for the softmax, too.
- * y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, gelu(x . w_in)
+ * y = sum over c, k of value w_out; value is act((x . w_in) score) for sgatlin, act(x . w_in + b)
  * softmax(score) for peer, whose channels share one pool. */
 static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, size_t i, double *y, const double *x,
                            ref_choice *choice) {
@@ -141,7 +159,8 @@ static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, si
   int32_t *index = ref_alloc(C * K, sizeof *index);
   double *score = ref_alloc(C * K, sizeof *score), *value = ref_alloc(C * K, sizeof *value),
          *p = ref_alloc(C * K, sizeof *p);
-  route(m, prefix, i, index, score, x, choice);
+  const double *b_in = c->options.bias ? ref_find(m, prefix, "experts.b_in")->data : NULL;
+  route_or_take(m, prefix, i, index, score, x, choice);
   memcpy(p, score, C * K * sizeof *p);
   for (size_t ch = 0; ch < C && peer && !has_gates(c); ch++) ref_softmax(p + ch * K, K);
   for (size_t k = 0; k < C * K && has_gates(c); k++) p[k] = gated(m, prefix, i, k, score[k], choice);
@@ -149,8 +168,8 @@ static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, si
   for (size_t ch = 0; ch < C; ch++)
     for (size_t k = ch * K; k < (ch + 1) * K; k++) {
       size_t neuron = (peer ? 0 : ch * F) + (size_t)index[k];
-      double a = ref_dot(x, w_in + neuron * D, D);
-      value[k] = peer ? ref_gelu(a) * p[k] : activate(c->activation, a * p[k], choice);
+      double a = ref_dot(x, w_in + neuron * D, D) + (b_in ? b_in[neuron] : 0);
+      value[k] = peer ? activate(c->activation, a, choice) * p[k] : activate(c->activation, a * p[k], choice);
       for (size_t d = 0; d < D; d++) y[d] += value[k] * w_out[neuron * D + d];
       choice->multiply_adds += 2 * D;
     }
@@ -234,8 +253,6 @@ static double normal_above(double s) {
   }
   return low;
 }
-
-static bool has_router(const sg_config *c) { return c->router_group <= 1 || c->layer % c->router_group == 0; }
 
 /* g (n,C,N) of one axis: a softmax of the scores whose normed value is at least theta. */
 static void monet_gates(const ref_model *m, const char *prefix, int axis, size_t n, double *g, const double *x,
@@ -338,8 +355,14 @@ static void monet_row(const ref_model *m, const char *prefix, size_t row, double
   free(second);
 }
 
-/* Gates of all rows, where the layer has a router. */
+/* Gates of all rows, where the layer has a router; room for what others choose. */
 static void prepare(ref_model *m, const char *prefix, size_t n, const double *x, ref_choice *choice) {
+  size_t units = n * m->config.num_channels * m->config.top_k;
+  if (m->config.router_group > 1 && has_router(&m->config)) {
+    free(m->index), free(m->score);
+    m->index = ref_alloc(units, sizeof *m->index);
+    m->score = ref_alloc(units, sizeof *m->score);
+  }
   if (strcmp(m->config.feedforward, "monet") || !has_router(&m->config)) return;
   for (int axis = 0; axis < 2; axis++) {
     free(m->gates[axis]);
@@ -383,7 +406,7 @@ static const struct ref_kind {
      peer_row,
      {{"experts.w_in", "F D", 'F', true}, {"experts.w_out", "F D", 'F', true}},
      "product_key_value",
-     "gelu",
+     NULL,
      NULL},
     {"mlp",
      mlp_row,
@@ -466,7 +489,8 @@ size_t ref_ffn_forms(const sg_config *c, ref_form out[REF_MOST_FORMS]) {
   const struct ref_kind *k = kind_of(c);
   size_t n = 0;
   for (size_t i = 0; k && i < 16 && k->forms[i].name; i++) out[n++] = k->forms[i];
-  for (size_t r = 0; k && *c->router && r < sizeof routers / sizeof *routers; r++)
+  if (k && c->options.bias) out[n++] = (ref_form){"experts.b_in", "F", '0', false};
+  for (size_t r = 0; k && has_router(c) && *c->router && r < sizeof routers / sizeof *routers; r++)
     for (size_t i = 0; i < 2 && !strcmp(routers[r].name, c->router); i++) out[n++] = routers[r].forms[i];
   if (k && has_gates(c)) out[n++] = (ref_form){"router.threshold", "C", '0', false};
   return n;

@@ -36,6 +36,7 @@ void ref_close(ref_model *m) {
   for (size_t i = 0; i < m->count; i++) free(m->tensors[i].data);
   free(m->tensors);
   for (int k = 0; k < 2; k++) free(m->gates[k]);
+  free(m->index), free(m->score);
   free(m);
 }
 
@@ -146,6 +147,8 @@ static bool ffn_sublayer(ref_model *m, size_t layer, size_t n, double *y, const 
   bool known = ref_ffn(&own, mlp, n, y, xn, choice);
   add_beside(&own, mlp, n, y, xn);
   memcpy(m->gates, own.gates, sizeof m->gates);
+  m->index = own.index;
+  m->score = own.score;
   free(xn);
   return known;
 }

@@ -100,6 +100,22 @@ static const char BESIDE[] =
     " {\"feedforward\": {\"kind\": \"mlp\", \"activation\": \"gelu\", \"num_neurons\": 4, \"sink_mlp\": {\"width\": "
     "6}}}]";
 
+/* Neurons under routers shared by layers: peer with constants, then without; sgatlin, with gates
+ * and another activation in between. */
+static const char CHOSEN[] =
+    "[{\"feedforward\": {\"kind\": \"peer\", \"router\": \"product_key_value\", \"activation\": \"relu2\", \"bias\": "
+    "true, \"num_neurons\": 25, \"num_channels\": 2, \"top_k\": 3, \"key_dim\": 4, \"router_group\": 2}},"
+    " {\"feedforward\": {\"kind\": \"peer\", \"router\": \"product_key_value\", \"activation\": \"gelu\", "
+    "\"num_neurons\": 25, \"num_channels\": 2, \"top_k\": 3, \"key_dim\": 4, \"router_group\": 2}},"
+    " {},"
+    " {\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"product_dense\", \"activation\": \"identity\", "
+    "\"num_neurons\": 16, \"num_channels\": 3, \"top_k\": 3, \"key_dim\": 5, \"router_group\": 3}},"
+    " {\"attention\": false, \"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"product_dense\", \"activation\": "
+    "\"identity\", \"num_neurons\": 16, \"num_channels\": 3, \"top_k\": 3, \"key_dim\": 5, \"router_group\": 3, "
+    "\"gates\": {\"kind\": \"jumprelu\"}}},"
+    " {\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"product_dense\", \"activation\": \"swish\", "
+    "\"num_neurons\": 16, \"num_channels\": 3, \"top_k\": 3, \"key_dim\": 5, \"router_group\": 3}}]";
+
 bool mixed_config(size_t i, sg_config *out, const char **name) {
   static const struct {
     const char *name, *layers;
@@ -112,6 +128,8 @@ bool mixed_config(size_t i, sg_config *out, const char **name) {
              {"linear, parallel", LINEAR, 5, "parallel", NULL, NULL},
              {"shared routers", SHARED, 4, NULL, NULL, NULL},
              {"shared routers, parallel", SHARED, 4, "parallel", NULL, NULL},
+             {"shared choices", CHOSEN, 6, NULL, NULL, NULL},
+             {"shared choices, parallel", CHOSEN, 6, "parallel", NULL, NULL},
              {"beside", BESIDE, 7, NULL, NULL, "logit"},
              {"beside, parallel", BESIDE, 7, "parallel", "[13]", "logit"}};
   if (i >= SGI_COUNT(all)) return false;

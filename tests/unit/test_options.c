@@ -66,7 +66,7 @@ static void compare(const sg_model *plain, const sg_model *with) {
 
 static void gates_that_all_pass(void **state) {
   (void)state;
-  static const char *const activations[] = {"identity", "gelu", "swish"};
+  static const char *const activations[] = {"identity", "gelu", "swish", "relu2"};
   for (size_t i = 0; i < SGI_COUNT(activations); i++) {
     sg_config c = small_config("sgatlin");
     sg_model *plain, *with;
