@@ -13,23 +13,23 @@ static bool progress(void *user, double done, double wanted) {
 static sg_status distill(const cli_call *c, const cli_model *m, sg_model **out, sgi_distilled *report, sg_error *err) {
   cli_progress bar = {0};
   size_t longest = sg_model_config(m->model)->max_position;
-  sgi_distill_request r = {.how = {.group = cli_size(c, "group-size"), .clip = cli_choice(c, "clip") == 1},
+  sgi_distill_request r = {.stored = true,
+                           .how = {.group = cli_size(c, "group-size"), .clip = cli_choice(c, "clip") == 1},
                            .only = cli_string(c, "only"),
                            .data = cli_string(c, "data"),
                            .tokenizer = m->tokenizer,
-                           .steps = cli_size(c, "steps"),
+                           .whole = {cli_size(c, "steps"), cli_real(c, "learning-rate")},
                            .batch_size = cli_size(c, "batch-size"),
                            .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len")
                                       : longest < 256          ? longest
                                                                : 256,
-                           .learning_rate = cli_real(c, "learning-rate"),
                            .loss = {.alpha = cli_real(c, "alpha"), .tau = cli_real(c, "temperature")},
                            .free_all = cli_choice(c, "free") == 1,
                            .seed = cli_u64(c, "seed"),
                            .progress = progress,
                            .user = &bar};
   if (!sgi_weight_type(cli_string(c, "to"), &r.how.to)) return SG_ERR_INTERNAL;
-  cli_progress_begin(&bar, "distilling", "steps", (double)r.steps, 0);
+  cli_progress_begin(&bar, "distilling", "steps", (double)r.whole.steps, 0);
   sg_status st = sgi_distill(m->model, &r, out, report, err);
   cli_progress_end(&bar);
   return st;

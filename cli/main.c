@@ -46,6 +46,8 @@
   X(cli_enrich) \
   X(cli_extract) \
   X(cli_quantize) \
+  X(cli_convert) \
+  X(cli_distill) \
   X(cli_sparse_train) \
   X(cli_sparse_eval) \
   X(cli_sparse_match) \

@@ -14,6 +14,10 @@ sg_status cli_rows_read(cli_rows *r, const sgi_prompt *p, const cli_text *text, 
  * (text_form.h); T is held against the model's context, so the command has --beyond-context. */
 sg_status cli_rows_open(cli_rows *r, const cli_call *c, const sgi_prompt *p, size_t T, size_t max_tokens,
                         sg_error *err);
+/* At most n rows of one split of the text that --data names ("train", "valid"; a file is both), by
+ * the options of its form; T as above. */
+sg_status cli_rows_split(cli_rows *r, const cli_call *c, const sgi_prompt *p, const char *split, size_t T, size_t n,
+                         sg_error *err);
 void cli_rows_free(cli_rows *r);
 
 #endif

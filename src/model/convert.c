@@ -57,7 +57,7 @@ bool sgi_convert_is_loose(const sg_config *from, const sgi_ffn_convert *how) {
 void sgi_convert_scale(sg_model *m, size_t layer, float scale) {
   const sgi_sublayer *s = sgi_feedforward_of(m, layer);
   sgi_unit u;
-  if (!s || !s->ffn->unit_at(s->config, s->weight + SGI_T_OWN, 0, 0, &u)) return;
+  if (!s || !sgi_sublayer_unit_at(s, 0, 0, &u)) return;
   for (size_t i = SGI_T_OWN; i < s->n_tensors; i++) {
     const sgi_row *row = &m->table.rows[s->row[i]];
     for (size_t k = 0; k < row->count && s->weight[i] == u.out.weight; k++) m->arena[row->offset + k] *= scale;

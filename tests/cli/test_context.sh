@@ -52,6 +52,8 @@ for command in "previous $M" "label score $M --names $tmp/names.sqlite" "sinks $
   try 2 $command --data "$tmp/long.txt" --seq-len 1000
   has err "but the model was made for 24"
 done
+try 2 distill --teacher $M --student $M --data "$tmp/long.txt" --seq-len 1000 -o "$tmp/none"
+has err "but the model was made for 24"
 try 2 circuit score $M "$tmp/tc" --data "$tmp/long.txt" --tokens 30
 has err "but the model was made for 24"
 # generate: a longer --context is the asking.

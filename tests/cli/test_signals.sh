@@ -116,6 +116,12 @@ ends circuit TERM circuit $M "$tmp/tc" --prompt "The sky"
 ends "sparse feature" TERM sparse feature $M "$tmp/tc" -l 0 -i 0 --recording "$tmp/rec"
 ends verify TERM verify $M
 ends quantize TERM quantize $M --to int8 -o "$tmp/int8"
+"$SGATLIN" train --data "$tmp/data" --kind monet --set model.hidden_size=64 --set model.num_hidden_layers=8 --set model.head_dim=16 --set train.seq_len=64 \
+  --set train.batch_size=4 --set tokenizer.vocab_size=300 --set feedforward.num_experts=32 --set feedforward.expert_dim=8 --steps 1 -o "$tmp/composed" \
+  >/dev/null 2>&1 || bad "a composed model"
+"$SGATLIN" convert "$tmp/composed" --to peer --pairs 2 -o "$tmp/chosen" >/dev/null 2>&1 || bad "convert"
+ends convert TERM convert "$tmp/composed" --to peer --pairs 2 --data "$tmp/some.txt" --rows 100000 -o "$tmp/chosen2"
+ends distill INT distill --teacher "$tmp/composed" --student "$tmp/chosen" --data "$tmp/some.txt" --rows 8 --layer-steps 100000 --steps 0 -o "$tmp/learned"
 ends quantize TERM quantize $M --to int4 --distill --data tests/golden/bpe/stories.txt --steps 100000 -o "$tmp/int4"
 for verb in make list export; do ends "label $verb" TERM label $verb $M --names "$tmp/names.sqlite"; done
 ends "label set" TERM label set $M 0.0.1 x --names "$tmp/names.sqlite"

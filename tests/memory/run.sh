@@ -30,6 +30,8 @@ for name in $(env | sed -n 's/^\(SGATLIN_[A-Z_]*\)=.*/\1/p'); do unset "$name"; 
 sizes="--set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 --set train.seq_len=16 --set train.batch_size=2
  --set feedforward.num_neurons=16 --set feedforward.num_channels=1 --set feedforward.top_k=2 --set feedforward.key_dim=8
  --set schedule.warmup_steps=1 --set eval.batches=1 --set checkpoint.every=2"
+composed="$(echo $sizes | sed 's/--set feedforward.num_neurons=16//; s/--set feedforward.key_dim=8//') --set feedforward.num_experts=4
+ --set feedforward.expert_dim=2 --set feedforward.router_group=1"
 bench="--set model.hidden_size=16 --set model.head_dim=8 --set model.num_hidden_layers=1 --set tokenizer.vocab_size=200 -b 2 -s 8 -n 1"
 cp -r tests/golden/eval/model "$work/model"
 cp -r tests/golden/models/mlp "$work/mlp"
@@ -53,7 +55,9 @@ echo '[5,6,7]' >three.json
     "$sg" sparse train spans-run --data spans --l1 0.01 --features 16 -b 32 --buffer 2 --steps 2 -o spans-tc -q &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o run --steps 3 -q $sizes &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o gates --steps 1 -q $sizes --set feedforward.gates.kind=jumprelu &&
-    "$sg" record gates --data text.txt -o gated -q
+    "$sg" record gates --data text.txt -o gated -q &&
+    "$sg" train --data data --tokenizer model/tokenizer.json -o composed --kind monet --steps 1 -q $composed &&
+    "$sg" convert composed --to peer --pairs 1 -o chosen -q >/dev/null
 } >/dev/null || exit 1
 
 failed=0 number=0

@@ -171,7 +171,7 @@ static sg_model *teacher_of(const char *kind) {
 }
 
 static const sgi_distill_request usual = {
-    .how = {.to = SGI_U8}, .steps = 60, .batch_size = 4, .seq_len = 16, .learning_rate = 1e-3, .loss = {1, 1}};
+    .how = {.to = SGI_U8}, .stored = true, .whole = {60, 1e-3}, .batch_size = 4, .seq_len = 16, .loss = {1, 1}};
 
 static void masters(void **state) {
   (void)state;
@@ -227,13 +227,13 @@ static void refusals(void **state) {
   (void)state;
   sg_model *m = teacher_of("mlp");
   sgi_distill_request r = usual;
-  r.steps = 0;
+  r.whole.steps = 0;
   refused(r, m, SG_ERR_ARG, "at least one step");
   r = usual, r.loss.tau = 0;
   refused(r, m, SG_ERR_ARG, "temperature 0");
   r = usual, r.loss.alpha = 1.5;
   refused(r, m, SG_ERR_ARG, "alpha 1.5");
-  r = usual, r.learning_rate = NAN;
+  r = usual, r.whole.learning_rate = NAN;
   refused(r, m, SG_ERR_ARG, "learning rate is nan");
   r = usual, r.how.clip = true;
   refused(r, m, SG_ERR_ARG, "no clip mse");
@@ -245,7 +245,7 @@ static void refusals(void **state) {
   refused(r, m, SG_ERR_ARG, "\"nothing\"");
   r = usual, r.progress = no_more;
   refused(r, m, SG_ERR_CANCELLED, "stopped after 3 of 60");
-  r = usual, r.learning_rate = 1e30;
+  r = usual, r.whole.learning_rate = 1e30;
   sg_model *out;
   sgi_distilled report;
   sg_error e = {0};
