@@ -135,26 +135,31 @@ static int run(const cli_call *c) {
   bool json = cli_flag(c, "json");
   json_t *layers = json ? json_array() : NULL;
   sg_status st = sgi_record_reader_open(c->args[0], &r, &err);
-  if (!st) st = sgi_record_reader_circuits(&r, &err);
   if (!st && cli_flag(c, "active")) {
+    if ((st = sgi_record_reader_circuits(&r, &err)))
+      return json_decref(layers), sgi_record_reader_close(&r), cli_fail(&err);
     int code = run_active(c, &r);
     json_decref(layers);
     sgi_record_reader_close(&r);
     return code;
   }
   cli_table *t = st || json ? NULL : begin_table();
-  for (size_t s = 0; !st && s < r.info->n_layers; s++) {
+  bool circuits;
+  for (size_t i = 0, layer; !st && sgi_record_reader_layer(&r, i, &layer, &circuits); i++) {
     sg_usage u;
-    size_t layer = r.info->layers[s];
     st = sg_recording_usage(r.rec, layer, &u, &err);
     if (st) break;
-    if (json) {
+    if (json && !circuits) {
+      json_array_append_new(layers, json_pack("{s:I, s:I, s:o}", "layer", (json_int_t)layer, "acting",
+                                              (json_int_t)u.choices, "plain", numbers(&u.plain)));
+    } else if (json) {
       json_array_append_new(
           layers, json_pack("{s:I, s:I, s:I, s:o, s:o, s:o}", "layer", (json_int_t)layer, "sequences",
                             (json_int_t)u.sequences, "choices", (json_int_t)u.choices, "plain", numbers(&u.plain),
                             "reference", numbers(&u.flat), "reference_per_sequence", numbers(&u.per_sequence)));
     } else {
-      cells(t, layer, "whole corpus, every neuron", &u.plain);
+      cells(t, layer, circuits ? "whole corpus, every neuron" : "every neuron, where it acts", &u.plain);
+      if (!circuits) continue;
       cells(t, layer, "reference, all sequences", &u.flat);
       cells(t, layer, "reference, mean of sequences", &u.per_sequence);
     }
@@ -202,7 +207,9 @@ const cli_command cli_usage_command = {
         "every neuron of every channel and padding left out. The reference adds channels up into one set of bins, "
         "keeps "
         "each sequence's counts apart and counts padding where it was recorded. In layers with gates only what acts "
-        "counts.\n\n"
+        "counts. Layers that choose no neurons (monet, mlp, glu) have one line: the positions at which each neuron "
+        "acts, that is, where its value is above 0 (of moe: "
+        "where its expert is chosen).\n\n"
         "--active: of each layer with gates how many of the candidates act at a token (mean, standard deviation, "
         "least, "
         "most), the FLOPs of the neurons at that mean and of all candidates, and the correlation of the number with "

@@ -23,18 +23,19 @@ struct sgi_usage {
   sgi_usage_numbers per_sequence; /* summed, not yet divided */
 };
 
+static void add_count(sums *s, uint64_t c) {
+  if (c < s->min) s->min = c;
+  if (c > s->max) s->max = c;
+  if (!c) return;
+  s->nonzero++;
+  s->total += c;
+  s->squares += (double)c * (double)c;
+  s->c_log_c += (double)c * log2((double)c);
+}
+
 static sums sums_of(const uint64_t *count, size_t bins) {
   sums s = {.bins = bins, .min = UINT64_MAX};
-  for (size_t i = 0; i < bins; i++) {
-    uint64_t c = count[i];
-    if (c < s.min) s.min = c;
-    if (c > s.max) s.max = c;
-    if (!c) continue;
-    s.nonzero++;
-    s.total += c;
-    s.squares += (double)c * (double)c;
-    s.c_log_c += (double)c * log2((double)c);
-  }
+  for (size_t i = 0; i < bins; i++) add_count(&s, count[i]);
   return s;
 }
 
@@ -139,4 +140,10 @@ const uint64_t *sgi_usage_last_counts(const sgi_usage *u) { return u->last; }
 const uint64_t *sgi_usage_plain_counts(const sgi_usage *u, size_t *bins) {
   *bins = u->plain_bins;
   return u->plain;
+}
+
+sgi_usage_numbers sgi_usage_of_counts(const uint32_t *count, size_t n) {
+  sums s = {.bins = n, .min = UINT64_MAX};
+  for (size_t i = 0; i < n; i++) add_count(&s, count[i]);
+  return numbers_of(&s);
 }

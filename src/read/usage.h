@@ -30,6 +30,9 @@ sg_status sgi_usage_result(const sgi_usage *u, sgi_usage_result_t *out, sg_error
 const uint64_t *sgi_usage_last_counts(const sgi_usage *u);
 const uint64_t *sgi_usage_plain_counts(const sgi_usage *u, size_t *bins);
 
+/* The same four numbers of any counts. */
+sgi_usage_numbers sgi_usage_of_counts(const uint32_t *count, size_t n);
+
 /* Usage of one recorded layer, each document a sequence; plain leaves padding out. */
 sg_status sgi_recording_usage(const sg_recording *r, size_t slot, sgi_usage_result_t *out, sg_error *err);
 

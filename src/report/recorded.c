@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "read/kept.h"
 #include "read/excerpt.h"
 
 sg_status sgi_record_reader_open(const char *directory, sgi_record_reader *out, sg_error *err) {
@@ -29,6 +30,15 @@ void sgi_record_reader_close(sgi_record_reader *r) {
 sg_status sgi_record_reader_circuits(const sgi_record_reader *r, sg_error *err) {
   size_t slot;
   return r->info->n_layers ? SG_OK : sgi_recording_slot(r->rec, 0, &slot, err);
+}
+
+bool sgi_record_reader_layer(const sgi_record_reader *r, size_t i, size_t *layer, bool *circuits) {
+  for (size_t l = 0, slot = 0; l < r->info->model_layers; l++) {
+    *circuits = slot < r->info->n_layers && r->info->layers[slot] == l;
+    slot += *circuits;
+    if ((*circuits || sgi_recording_kept(r->rec, l)) && !i--) return *layer = l, true;
+  }
+  return false;
 }
 
 size_t sgi_record_reader_channels(const sgi_record_reader *r) {

@@ -18,6 +18,9 @@ void sgi_record_reader_close(sgi_record_reader *r);
 
 /* SG_ERR_ARG where the recording holds neurons alone. */
 sg_status sgi_record_reader_circuits(const sgi_record_reader *r, sg_error *err);
+/* Layer number i of all that the recording holds, circuits or neurons one by one, in their order;
+ * false past the last. */
+bool sgi_record_reader_layer(const sgi_record_reader *r, size_t i, size_t *layer, bool *circuits);
 /* The most channels of a recorded layer. */
 size_t sgi_record_reader_channels(const sgi_record_reader *r);
 

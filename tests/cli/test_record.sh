@@ -165,10 +165,14 @@ try 0 label list "$tmp/dense" --recording "$tmp/kept" --fires-on id:40 --json
 has out '"question":"fires_on"'
 try 0 verify "$tmp/kept"
 has out 'values kept'
-for command in "neighbors $tmp/kept --position 0" "usage $tmp/kept" "cka $tmp/dense $tmp/kept" "coactivation $tmp/kept"; do
+for command in "neighbors $tmp/kept --position 0" "usage $tmp/kept --active" "cka $tmp/dense $tmp/kept" "coactivation $tmp/kept"; do
   try 2 $command
   has err 'holds neurons alone and no circuits: its model has no router'
 done
+try 0 usage "$tmp/kept"
+has out 'every neuron, where it acts'
+try 0 usage "$tmp/kept" --json
+has out '"acting":'; has out '"plain":{"min_max_ratio":'
 try 2 neuron $model -l 1 -i 3 --recording "$tmp/kept"
 small moe "$tmp/experts"
 try 0 record "$tmp/experts" --data "$tmp/stories.txt" -o "$tmp/both"
