@@ -115,7 +115,8 @@ def main():
     p.add_argument("--check", action="store_true")
     a = p.parse_args()
     if a.check:
-        models = sorted(d for d in glob.glob(os.path.join(ROOT, "tests/golden/models/*")) if os.path.isdir(d))
+        models = sorted(d for at in ("models", "monet/lm") for d in glob.glob(os.path.join(ROOT, "tests/golden", at, "*"))
+                        if os.path.isdir(d))
         if subprocess.run([a.python, PEER, "--check", *models], stdout=subprocess.DEVNULL).returncode:
             sys.exit("compare.py: the peer does not compute what the golden models say")
         print(f"peer: losses and gradients of {len(models)} golden models agree")

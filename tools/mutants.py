@@ -1,5 +1,5 @@
 """mutants.py KIND TREE [--list]: see mutants.sh. Prints a line a mutant (rule, place, change, the test that saw it) and a sum."""
-import os, re, subprocess, sys
+import glob, os, re, subprocess, sys
 
 TESTS = ["refusals", "tensors", "units", "sites", "every_kind", "weight_gradients", "fewer_rows", "same_bits"]  # quickest first
 
@@ -87,8 +87,8 @@ def mutants(lines):
             for m in re.finditer(r"(?<=\w|\]) ([*-]) (?=\w|\()", line):
                 yield "gate", i, f"{m[1]} -> +", [*lines[:i], line[: m.start(1)] + "+" + line[m.end(1) :], *lines[i + 1 :]]
     for name, a, b in functions(lines):
-        if re.search(r"backward|forward|scratch|saved|hidden|output|neurons|choose|gate$|^out$|^sum$|^check$|group", name):
-            rule = "gradient" if "backward" in name else "memory" if re.search("scratch|saved", name) else "forward"
+        if re.search(r"backward|forward|scratch|saved|hidden|output|neurons|choose|gate$|^out$|^sum$|^check$|group|_row$|_side$|_out$|^mixed$|^half$", name):
+            rule = "gradient" if re.search("backward|_row$|_side$", name) else "memory" if re.search("scratch|saved", name) else "forward"
             if b == a + 1 and lines[a].startswith(("void", "static void")):
                 yield rule, a, "without its body", replaced(lines, a, lines[a][lines[a].index("{ ") :], "{ }")
             for i, j in statements(lines, a, b):
@@ -100,7 +100,8 @@ def main():
     own = f"src/ffn/{kind}.c"
     kinds = re.findall(r"^  X\((\w+)\)", open("src/ffn/kinds.h").read(), re.M)
     stands_on = {k: re.findall(r'"ffn/((?:sparse|dense)_kind)\.h"', open(f"src/ffn/{k}.c").read()) for k in kinds}
-    files = {own: [kind]}
+    # A kind's other files, but for what it can become: that is no part of the layer (golden/test_convert).
+    files = {f: [kind] for f in [own, *sorted(glob.glob(f"src/ffn/{kind}_*.c"))] if not f.endswith("_convert.c")}
     for skeleton in stands_on[kind]:  # what one kind does not use of it another does
         files[f"src/ffn/{skeleton}.c"] = [k for k in kinds if skeleton in stands_on[k]]
     todo = [(f, m) for f in files for m in mutants(open(f).read().split("\n"))]
