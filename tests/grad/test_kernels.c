@@ -441,12 +441,67 @@ static void skips(void **state) {
       }
 }
 
+/* Small products under gates, most of which are 0, of every width against plain sums. */
+static void small_products(const sgi_kernels *k, size_t H, size_t N, size_t m) {
+  ref_random r = {.state = H * 1000 + N * 20 + m};
+  size_t longest = (H * N + H * m + N * m) * sizeof(float);
+  float *g = malloc(longest), *v = malloc(longest), *w = malloc(longest), *out = malloc(longest),
+        *before = malloc(longest);
+  ref_fill(&r, g, H * N, 0, 1);
+  ref_fill(&r, v, N * m, 0, 1);
+  ref_fill(&r, w, H * m, 0, 1);
+  ref_fill(&r, before, H * N + N * m, 0, 1);
+  for (size_t i = 0; i < H * N; i++)
+    if (ref_below(&r, 4)) g[i] = 0;
+  k->lift(out, g, v, H, N, m);
+  for (size_t h = 0; h < H; h++)
+    for (size_t c = 0; c < m; c++) {
+      double want = 0;
+      for (size_t i = 0; i < N; i++) want += (double)g[h * N + i] * (double)v[i * m + c];
+      assert_true(fabs((double)out[h * m + c] - want) < 1e-5 * (1 + fabs(want)) * sqrt((double)N));
+    }
+  for (int add = 0; add < 2; add++) {
+    memcpy(out, before, N * m * sizeof *out);
+    k->drop(out, g, w, H, N, m, add);
+    for (size_t i = 0; i < N; i++)
+      for (size_t c = 0; c < m; c++) {
+        double want = add ? (double)before[i * m + c] : 0;
+        for (size_t h = 0; h < H; h++) want += (double)g[h * N + i] * (double)w[h * m + c];
+        assert_true(fabs((double)out[i * m + c] - want) < 1e-5 * (1 + fabs(want)) * sqrt((double)H));
+      }
+  }
+  memcpy(out, before, H * N * sizeof *out);
+  k->weigh(out, g, v, w, H, N, m);
+  for (size_t h = 0; h < H; h++)
+    for (size_t i = 0; i < N; i++) {
+      double want = (double)before[h * N + i];
+      for (size_t c = 0; c < m && g[h * N + i] != 0; c++) want += (double)v[i * m + c] * (double)w[h * m + c];
+      assert_true(fabs((double)out[h * N + i] - want) < 1e-5 * (1 + fabs(want)) * sqrt((double)m));
+      if (g[h * N + i] == 0) assert_true(out[h * N + i] == before[h * N + i]);
+    }
+  free(g), free(v), free(w), free(out), free(before);
+}
+
+static void products_under_gates(void **state) {
+  (void)state;
+  static const size_t heads[] = {1, 2, 3, 4, 7, 8, 9, 17}, experts[] = {1, 2, 5, 15, 16, 17, 32, 64, 70},
+                      widths[] = {1, 2, 3, 4, 5, 8, 12, 16, 17};
+  const sgi_kernels *k;
+  for (size_t p = 0; (k = sgi_kernel_table_at(p)); p++)
+    for (size_t h = 0; h < SGI_COUNT(heads); h++)
+      for (size_t n = 0; n < SGI_COUNT(experts); n++)
+        for (size_t m = 0; m < SGI_COUNT(widths); m++) small_products(k, heads[h], experts[n], widths[m]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sums),     cmocka_unit_test(gathers),   cmocka_unit_test(activations), cmocka_unit_test(glu),
-      cmocka_unit_test(softmax),  cmocka_unit_test(exp_sum),   cmocka_unit_test(argmax),      cmocka_unit_test(adamw),
-      cmocka_unit_test(top_k),    cmocka_unit_test(top_pairs), cmocka_unit_test(choices),     cmocka_unit_test(skips),
-      cmocka_unit_test(products),
+      cmocka_unit_test(sums),        cmocka_unit_test(gathers),
+      cmocka_unit_test(activations), cmocka_unit_test(glu),
+      cmocka_unit_test(softmax),     cmocka_unit_test(exp_sum),
+      cmocka_unit_test(argmax),      cmocka_unit_test(adamw),
+      cmocka_unit_test(top_k),       cmocka_unit_test(top_pairs),
+      cmocka_unit_test(choices),     cmocka_unit_test(skips),
+      cmocka_unit_test(products),    cmocka_unit_test(products_under_gates),
   };
   return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
