@@ -47,6 +47,12 @@ static const measure measures[] = {
     {"faithful", "faithfulness (rank correlation)", 3},
     {"faithful_chance", "  chance", 3},
     {"faithful_held", "  with gates held", 3},
+    {"exact_rank", "linear effects' rank among true ones", 3},
+    {"exact_missed", "what linear effects miss of true ones", 3},
+    {"keep", "smallest set that keeps, others at 0", 1},
+    {"lose", "smallest set that loses, at 0", 1},
+    {"keep_mean", "smallest set that keeps, others at mean", 1},
+    {"lose_mean", "smallest set that loses, at mean", 1},
 };
 
 static const char *group_name(const json_t *groups, size_t g) {
@@ -58,6 +64,10 @@ static const json_t *measured(const json_t *groups, size_t g, const measure *m) 
 }
 
 static void cell(cli_table *t, const json_t *s, int digits) {
+  if (!json_is_number(json_object_get(s, "mean"))) {
+    cli_cell(t, "-");
+    return;
+  }
   if (sgi_field_size(s, "models") > 1)
     cli_cell(t, "%.*f +- %.*f", digits, sgi_field_real(s, "mean"), digits, sgi_field_real(s, "sd"));
   else
@@ -134,6 +144,7 @@ static int run(const cli_call *c) {
                                    .facts = cli_size(c, "facts"),
                                    .units = cli_size(c, "neurons"),
                                    .permutations = cli_size(c, "permutations"),
+                                   .sets = cli_size(c, "sets"),
                                    .seed = cli_u64(c, "seed"),
                                    .skipped = cli_skipped,
                                    .begun = begun,
@@ -207,6 +218,12 @@ static const cli_option options[] = {{.name = "worlds",
                                       .min = 1,
                                       .max = 1e5,
                                       .help = "permutations of each baseline"},
+                                     {.name = "sets",
+                                      .type = CLI_SIZE,
+                                      .argument = "N",
+                                      .value = "12",
+                                      .max = 1e4,
+                                      .help = "facts whose true effects and minimal sets are found, at most"},
                                      CLI_SEED_OPTION,
                                      CLI_JSON_OPTION,
                                      CLI_END};
@@ -229,7 +246,9 @@ const cli_command cli_benchmark_reading = {
         "total effect, before the model prefers a wrong answer, and how many must be kept, all others removed, before "
         "it "
         "is right; medians. Faithfulness: rank correlation of the attribution's total effects with what removing "
-        "the neuron does. Chance: permuted labels, random order, permuted effects.",
+        "the neuron does. True effects of all neurons that fired and the smallest sets that keep or lose a fact "
+        "(minimal), others at 0 or at their mean: of --sets facts. Chance: permuted labels, random order, permuted "
+        "effects.",
     .options = options,
     .min_args = 1,
     .max_args = CLI_ANY,

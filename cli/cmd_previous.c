@@ -4,12 +4,13 @@
 #include "prompt.h"
 #include "report/previous.h"
 #include "rows.h"
-#include "text_form.h"
+#include "sparse.h"
 
 typedef struct work {
   const cli_call *c;
   sgi_prompt p;
   cli_rows rows;
+  sgi_sparse_set *set; /* NULL without --sparse */
 } work;
 
 static sg_status find(work *w, json_t **out, sg_error *err) {
@@ -17,12 +18,15 @@ static sg_status find(work *w, json_t **out, sg_error *err) {
   cli_progress bar;
   sg_status st = cli_prompt_open_model(&w->p, c, err);
   if (!st) st = cli_text_needs(w->p.tokenizer, w->p.directory, err);
+  if (!st && cli_string(c, "sparse")) st = cli_sparse_open(c, cli_string(c, "sparse"), w->p.model, &w->set, err);
   if (st) return st;
   size_t T = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : sg_model_config(w->p.model)->max_position;
   st = cli_rows_open(&w->rows, c, &w->p, T, cli_size(c, "tokens"), err);
   if (st) return st;
   const sgi_previous_asked q = {.p = &w->p,
                                 .rows = &w->rows,
+                                .set = w->set,
+                                .best = cli_size(c, "top"),
                                 .min_count = cli_size(c, "min-count"),
                                 .most = cli_size(c, "most"),
                                 .rotations = cli_size(c, "rotations"),
@@ -90,6 +94,37 @@ static void print_heads(const json_t *o, size_t top) {
   cli_table_end(t);
 }
 
+static void print_features(const json_t *f) {
+  static const char *const keys[] = {"layer", "features", "live", "previous", "current"};
+  static const char *const head[] = {"layer",        "features",  "live",  "of the token before",
+                                     "of their own", "F1 before", "F1 own"};
+  json_t *x;
+  size_t i;
+  printf("\n");
+  cli_table *t = cli_table_begin("rrrrrrr");
+  for (i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
+  json_array_foreach(json_object_get(f, "layers"), i, x) {
+    for (size_t k = 0; k < SGI_COUNT(keys); k++) cli_cell(t, "%zu", sgi_field_size(x, keys[k]));
+    cli_cell(t, "%.3f", sgi_field_real(x, "mean_previous_f1"));
+    cli_cell(t, "%.3f", sgi_field_real(x, "mean_current_f1"));
+  }
+  cli_table_end(t);
+  printf("\n");
+  t = cli_table_begin("lrlrl");
+  static const char *const best[] = {"feature", "F1", "the token before", "F1", "its own"};
+  for (i = 0; i < SGI_COUNT(best); i++) cli_cell(t, "%s", best[i]);
+  json_array_foreach(json_object_get(f, "best"), i, x) {
+    const json_t *before = json_object_get(x, "previous"), *own = json_object_get(x, "current");
+    if (!json_is_object(before)) break;
+    cli_cell(t, "%zu:%zu", sgi_field_size(x, "layer"), sgi_field_size(x, "feature"));
+    cli_cell(t, "%.3f", sgi_field_real(x, "previous_f1"));
+    cli_cell(t, "%s", sgi_field_word(before, "text"));
+    cli_cell(t, "%.3f", sgi_field_real(x, "current_f1"));
+    cli_cell(t, "%s", json_is_object(own) ? sgi_field_word(own, "text") : "-");
+  }
+  cli_table_end(t);
+}
+
 static void print(const cli_call *c, const json_t *o) {
   printf(
       "%zu tokens that stand before another %zu times or more in %zu positions; AUC on %zu others, mean over "
@@ -98,6 +133,7 @@ static void print(const cli_call *c, const json_t *o) {
       sgi_field_size(o, "tested"));
   print_sites(o);
   print_heads(o, cli_size(c, "top"));
+  if (json_object_get(o, "features")) print_features(json_object_get(o, "features"));
 }
 
 static int run(const cli_call *c) {
@@ -115,6 +151,7 @@ static int run(const cli_call *c) {
     print(c, o);
   json_decref(o);
   cli_rows_free(&w.rows);
+  sgi_sparse_set_free(w.set);
   cli_prompt_close(&w.p);
   return code;
 }
@@ -159,6 +196,11 @@ static const cli_option options[] = {
      .value = "4G",
      .min = 1,
      .help = "refuse more streams than this"},
+    {.name = "sparse",
+     .type = CLI_STRING,
+     .argument = "TC",
+     .help = "transcoders or SAEs of the model: which of their features tell the token before"},
+    CLI_SPARSE_FORCE_OPTION,
     CLI_FORM_OPTIONS,
     CLI_BEYOND_OPTION,
     CLI_SEED_OPTION,
@@ -170,7 +212,7 @@ const cli_command cli_previous = {
     .name = "previous",
     .group = "Reading",
     .summary = "what the stream says of the token before, and which heads carry it",
-    .usage = "MODEL [--data TEXT]",
+    .usage = "MODEL [--data TEXT] [--sparse TC]",
     .examples =
         "# a run, on the text that it held out\n"
         "sgatlin previous run\n"
@@ -184,7 +226,9 @@ const cli_command cli_previous = {
         "tell.\n\n"
         "Heads: their mean weight on the position before, the cosine of p_v with what the head copies of v. "
         "Compositions: how much of what a head writes a later head's keys (induction) or queries read, beside the same "
-        "with a random rotation between them.",
+        "with a random rotation between them.\n\n"
+        "--sparse: for each feature the token before and the own token that it tells best, chosen by F1 on the first "
+        "half, judged on the second; one of the previous token has F1 above 0.8 there and 0.2 above that of its own.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -64,6 +64,32 @@ enum { SGI_PREVIOUS_LEAST = 10 };
 sg_status sgi_previous_make(const sg_model *m, const sgi_previous_request *r, sgi_previous **out, sg_error *err);
 void sgi_previous_free(sgi_previous *p);
 
+/* Features of sparse MLPs as tests of "the token before was v": for each the token that it tells
+ * best, before it and its own, chosen by F1 on the first half and judged on the second. It is a
+ * feature of the previous token where its F1 is above 0.8 there and 0.2 above that of its own
+ * token. */
+struct sgi_sparse_set;
+typedef struct sgi_previous_feature {
+  size_t layer, feature;
+  uint32_t count;      /* positions of the second half where it acts */
+  int32_t before, own; /* tokens; -1: it acts nowhere in the first half */
+  double before_f1, own_f1;
+} sgi_previous_feature;
+typedef struct sgi_previous_layer {
+  size_t layer, features, live; /* live: act in the first half */
+  size_t previous, current;     /* features of the previous token, and of the own */
+  double mean_before, mean_own; /* F1, over live ones */
+} sgi_previous_layer;
+typedef struct sgi_previous_features {
+  size_t n_layers, n;
+  sgi_previous_layer *layers; /* (n_layers) */
+  sgi_previous_feature *at;   /* (n) by layer and number */
+} sgi_previous_features;
+/* Deinit in any case. */
+sg_status sgi_previous_features_make(const sg_model *m, const struct sgi_sparse_set *set, const sgi_previous_request *r,
+                                     sgi_previous_features *out, sg_error *err);
+void sgi_previous_features_deinit(sgi_previous_features *f);
+
 /* Area under the curve of scores (n) for positive (n) among member (n); order (n): indexes by
  * ascending score. NaN where there are fewer than SGI_PREVIOUS_LEAST of either. */
 double sgi_previous_auc(const float *scores, const uint32_t *order, const bool *positive, const bool *member, size_t n);

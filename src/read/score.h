@@ -37,6 +37,7 @@ typedef struct sgi_score_settings {
   size_t facts;        /* measured at most */
   size_t units;        /* removed one by one for each fact */
   size_t permutations; /* of each baseline */
+  size_t sets;         /* facts whose true effects and minimal sets are found at most; 0: none */
   uint64_t seed;
   bool (*go_on)(void *user); /* false cancels; NULL allowed */
   void *user;
@@ -63,7 +64,27 @@ typedef struct sgi_score {
   double alone;                       /* share of facts that stand without any neuron */
   double faithful, faithful_chance;   /* rank correlation of predicted with true effect, mean over facts */
   double faithful_held;               /* with the true effect while what was chosen, and its scores, stay the same */
+  /* Of settings->sets facts: every neuron that fired, by exact effects; NaN where there is none, or
+   * the kind has no such thing. */
+  size_t sets;
+  double exact_rank, exact_missed; /* mean of sg_exact_list's rank and rerouting */
+  double keep, lose;               /* median sizes of minimal sets, others at 0 */
+  double keep_mean, lose_mean;     /* others at their mean */
 } sgi_score;
+
+/* True effects and minimal sets of facts, one by one. */
+typedef struct sgi_score_sets {
+  const sg_model *m;
+  sg_means *means; /* NULL: the kind has none */
+  size_t n, count[4];
+  double *sizes[4]; /* (most) keep, lose, then at the mean */
+  double rank, missed;
+} sgi_score_sets;
+sg_status sgi_score_sets_begin(sgi_score_sets *x, const sg_model *m, const sg_tokenizer *tok, const sgi_truth *truth,
+                               size_t most, sg_error *err);
+sg_status sgi_score_sets_add(sgi_score_sets *x, const int32_t *tokens, size_t n, int32_t target, int32_t against,
+                             sg_error *err);
+void sgi_score_sets_end(sgi_score_sets *x, sgi_score *out); /* out NULL: nothing is told */
 
 sg_status sgi_score_model(const sg_model *m, const sg_tokenizer *tok, const sgi_truth *truth,
                           const sgi_score_settings *s, sgi_score *out, sg_error *err);

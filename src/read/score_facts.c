@@ -78,6 +78,7 @@ typedef struct scorer {
   const int32_t *chosen; /* of the layer, seen last */
   size_t chosen_width;
   int32_t *inputs; /* (ROWS,LONGEST) */
+  sgi_score_sets sets;
   /* What the whole prompt's run chose, and the scores: (L,2,LONGEST,held_width) words of 4
    * bytes. */
   enum { FREE, NOTE, HOLD } gates;
@@ -427,6 +428,7 @@ static sg_status measure(scorer *k, lists *l, sgi_score *out, sgi_rng *r, sg_err
   }
   sg_attribution_free(a);
   k->terms = NULL;
+  if (!st && k->sets.n < k->s->sets) st = sgi_score_sets_add(&k->sets, q.tokens, q.count, k->target, k->against, err);
   return st;
 }
 
@@ -490,7 +492,9 @@ sg_status sgi_score_facts(const sg_model *m, const sg_tokenizer *tok, const sgi_
   double *block = NULL;
   sg_status st = read_facts(&k, truth, err);
   if (!st) st = make_room(&k, &l, &block, err);
+  if (!st) st = sgi_score_sets_begin(&k.sets, m, tok, truth, s->sets, err);
   if (!st) st = measure_all(&k, &l, out, err);
+  sgi_score_sets_end(&k.sets, st ? NULL : out);
   for (size_t i = 0; i < k.n_facts; i++) {
     sgi_free(k.facts[i].tokens);
     sgi_free(k.facts[i].answers);

@@ -1,5 +1,7 @@
 #include "previous.h"
 
+#include <stdlib.h>
+
 #include "compare/previous.h"
 #include "read/label.h"
 
@@ -56,6 +58,48 @@ static json_t *result_json(const finding *w) {
                    "compositions", pairs, "tokens", tokens_json(w));
 }
 
+/* ---- features -------------------------------------------------------------------------------- */
+
+static int by_before(const void *a, const void *b) {
+  const sgi_previous_feature *x = a, *y = b;
+  double u = x->before_f1 - x->own_f1, v = y->before_f1 - y->own_f1;
+  if (u != v) return u < v ? 1 : -1;
+  if (x->layer != y->layer) return x->layer < y->layer ? -1 : 1;
+  return x->feature < y->feature ? -1 : x->feature > y->feature;
+}
+
+static json_t *features_json(const finding *w, const sgi_previous_features *f) {
+  json_t *layers = json_array(), *best = json_array();
+  for (size_t k = 0; k < f->n_layers; k++) {
+    const sgi_previous_layer *l = &f->layers[k];
+    json_array_append_new(
+        layers, json_pack("{sI sI sI sI sI so so}", "layer", (json_int_t)l->layer, "features", (json_int_t)l->features,
+                          "live", (json_int_t)l->live, "previous", (json_int_t)l->previous, "current",
+                          (json_int_t)l->current, "mean_previous_f1", sgi_report_real(l->mean_before),
+                          "mean_current_f1", sgi_report_real(l->mean_own)));
+  }
+  for (size_t i = 0; i < f->n && i < w->q->best; i++) {
+    const sgi_previous_feature *x = &f->at[i];
+    json_array_append_new(
+        best, json_pack("{sI sI sI so so so so}", "layer", (json_int_t)x->layer, "feature", (json_int_t)x->feature,
+                        "count", (json_int_t)x->count, "previous", sgi_token_json(w->q->p, x->before), "previous_f1",
+                        sgi_report_real(x->before_f1), "current", sgi_token_json(w->q->p, x->own), "current_f1",
+                        sgi_report_real(x->own_f1)));
+  }
+  return json_pack("{so so}", "layers", layers, "best", best);
+}
+
+static sg_status add_features(const finding *w, const sgi_previous_request *r, json_t *o, sg_error *err) {
+  sgi_previous_features f = {0};
+  sg_status st = sgi_previous_features_make(w->q->p->model, w->q->set, r, &f, err);
+  if (!st) {
+    qsort(f.at, f.n, sizeof *f.at, by_before);
+    json_object_set_new(o, "features", features_json(w, &f));
+  }
+  sgi_previous_features_deinit(&f);
+  return st;
+}
+
 sg_status sgi_previous_report(const sgi_previous_asked *q, json_t **out, sg_error *err) {
   finding w = {.q = q};
   bool *skip = sgi_label_silent(q->p->model, q->p->tokenizer);
@@ -73,7 +117,11 @@ sg_status sgi_previous_report(const sgi_previous_asked *q, json_t **out, sg_erro
   sg_status st =
       skip ? sgi_previous_make(q->p->model, &r, &w.found, err) : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st) *out = result_json(&w);
+  if (!st && q->set) st = add_features(&w, &r, *out, err);
   sgi_previous_free(w.found);
   sgi_free(skip);
-  return st ? st : sgi_report_whole(out, "the figures", err);
+  if (!st) return sgi_report_whole(out, "the figures", err);
+  json_decref(*out);
+  *out = NULL;
+  return st;
 }

@@ -57,6 +57,12 @@ static const measure measures[] = {
     {"faithful", OF(faithful), 1},
     {"faithful_chance", OF(faithful_chance), 0},
     {"faithful_held", OF(faithful_held), 0},
+    {"exact_rank", OF(exact_rank), 1},
+    {"exact_missed", OF(exact_missed), -1},
+    {"keep", OF(keep), -1},
+    {"lose", OF(lose), -1},
+    {"keep_mean", OF(keep_mean), -1},
+    {"lose_mean", OF(lose_mean), -1},
 };
 
 static double value(const sgi_score *s, const measure *m) { return *(const double *)((const char *)s + m->offset); }
@@ -202,6 +208,7 @@ sg_status sgi_reading_benchmark_report(const sgi_reading_benchmark *q, json_t **
                               .facts = q->facts,
                               .units = q->units,
                               .permutations = q->permutations,
+                              .sets = q->sets,
                               .seed = q->seed,
                               .go_on = q->go_on,
                               .user = q->user}};

@@ -11,6 +11,7 @@ typedef struct sgi_reading_benchmark {
   const char *worlds;                                                 /* directory of 'data worlds' */
   size_t stories;                                                     /* unseen ones */
   size_t positions, per_word, neighbours, facts, units, permutations; /* read/score.h */
+  size_t sets; /* facts whose true effects and minimal sets are found at most */
   uint64_t seed;
   void (*skipped)(void *user, const char *name, const char *reason); /* checkpoints that are not whole; NULL allowed */
   void (*begun)(void *user);                                         /* the corpus is there */

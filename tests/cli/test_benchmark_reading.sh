@@ -16,7 +16,7 @@ for seed in 0 1; do
     --set feedforward.num_neurons=32
 done
 
-few="--stories 20 --positions 200 --facts 5 --neurons 20"
+few="--stories 20 --positions 200 --facts 5 --neurons 20 --sets 2"
 # shellcheck disable=SC2086
 try 0 benchmark-reading --worlds "$tmp/worlds" $few "$tmp/sgatlin-0" "$tmp/sgatlin-1" "$tmp/mlp-0" "$tmp/mlp-1"
 has out "sgatlin identity"
@@ -29,6 +29,7 @@ try 0 benchmark-reading --worlds "$tmp/worlds" $few --json "$tmp/mlp-0" "$tmp/sg
 has out '"group":"mlp"'
 has out '"first_group_reads"'
 has out '"faithful_held"'
+has out '"keep_mean"'; has out '"exact_rank"'
 has out '"known"'
 cp "$tmp/out" "$tmp/first"
 # shellcheck disable=SC2086

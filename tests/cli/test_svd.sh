@@ -42,6 +42,18 @@ try 0 previous "$tmp/run" --data "$W" --tokens 8000 --min-count 20 --seq-len 40 
 same "$tmp/one" "$tmp/out"
 has out '"looks_back":'
 
+"$SGATLIN" -q sparse train "$tmp/run" --data "$W" --top-k 4 --features 32 -b 64 --buffer 4 --steps 10 -o "$tmp/tc" >"$tmp/out"
+try 0 previous "$tmp/run" --data "$W" --tokens 8000 --min-count 20 --seq-len 40 --sparse "$tmp/tc"; has out "of the token before"
+try 0 previous "$tmp/run" --data "$W" --tokens 8000 --min-count 20 --seq-len 40 --sparse "$tmp/tc" --json
+python3 - "$tmp/out" <<'END' || bad "features of previous tokens"
+import json, sys
+f = json.load(open(sys.argv[1]))["features"]
+assert [l["layer"] for l in f["layers"]] == [0, 1] and all(0 < l["live"] <= 32 for l in f["layers"])
+gap = [x["previous_f1"] - x["current_f1"] for x in f["best"]]
+assert gap == sorted(gap, reverse=True) and all(0 <= x["current_f1"] <= 1 for x in f["best"])
+END
+try 4 previous "$tmp/run" --data "$W" --tokens 8000 --min-count 20 --seq-len 40 --sparse "$tmp/tc" --max-memory 300K; has err "--max-memory"
+
 # Errors.
 try 2 svd "$tmp/run" --layer 2; has err "layers 0 to 1"
 try 2 svd "$tmp/run" --head 5; has err "heads 0 to 1"
