@@ -221,11 +221,12 @@ sg_status sgi_feature_card_json(const sgi_feature_card *c, json_t **out, sg_erro
   if (!st && transcoder) st = add_links(&w, false, err);
   if (!st && transcoder) st = add_links(&w, true, err);
   if (!st && c->rec) st = add_recorded(&w, err);
-  if (st)
+  if (st) {
     json_decref(w.o);
-  else
-    *out = w.o;
-  return st;
+    return st;
+  }
+  *out = w.o;
+  return sgi_report_whole(out, "a feature's card", err);
 }
 
 json_t *sgi_sparse_json(const sgi_sparse_set *set, const char *name) {

@@ -134,7 +134,7 @@ sg_status sgi_spans_json(const sgi_spans_ask *a, json_t **out, sg_error *err) {
     *out = json_pack("{so sI so so sO}", "prompt", sgi_report_text(w.prompt, strlen(w.prompt)), "prompts",
                      (json_int_t)YEARS, "model", sgi_report_real(model), "accuracy", sgi_report_real(accuracy), "sets",
                      sets);
-    if (!*out) st = sgi_fail_memory(err, 4096, "a sweep");
+    st = sgi_report_whole(out, "a sweep", err);
   }
   json_decref(sets);
   sgi_free(w.tokens);

@@ -6,8 +6,8 @@
 
 struct sgi_sparse_set;
 typedef struct sgi_previous_asked {
-  const sgi_prompt *p;       /* model and tokenizer */
-  const sgi_text_rows *rows; /* the first half fits, the second tests */
+  const sgi_prompt *p;              /* model and tokenizer */
+  const sgi_text_rows *rows;        /* the first half fits, the second tests */
   const struct sgi_sparse_set *set; /* whose features are asked, too; NULL: none */
   size_t best;                      /* of them that are told */
   size_t min_count, most, rotations, max_bytes;

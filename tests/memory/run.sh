@@ -51,7 +51,7 @@ echo '[5,6,7]' >three.json
     "$sg" record model --data text.txt -o rec -q && "$sg" facts mine stories.txt --min-count 2 -o facts.json -q &&
     "$sg" sparse train model --data text.txt --l1 0.01 --features 16 -b 32 --buffer 2 --seq-len 16 --steps 3 -o tc -q &&
     "$sg" data greater-than -n 200 -o spans -q &&
-    "$sg" train --kind mlp --data spans --tokenizer spans/tokenizer.json -o spans-run --steps 1 -q $sizes --set train.seq_len=48 &&
+    "$sg" train --data spans --tokenizer spans/tokenizer.json -o spans-run --steps 1 -q $sizes --set train.seq_len=48 &&
     "$sg" sparse train spans-run --data spans --l1 0.01 --features 16 -b 32 --buffer 2 --steps 2 -o spans-tc -q &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o run --steps 3 -q $sizes &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o gates --steps 1 -q $sizes --set feedforward.gates.kind=jumprelu &&

@@ -116,7 +116,7 @@ export function shapes(g: Graph, groups: Group[]): Shapes {
   g.nodes.forEach((n, i) => {
     if (shapeOf[i] >= 0) return;
     shapeOf[i] = nodes.length;
-    nodes.push({ ...n, id: nodeId(n), members: [i], inside: 0 });
+    nodes.push({ ...n, label: undefined, id: nodeId(n), members: [i], inside: 0 });
   });
   const found = new Map<number, Edge>();
   g.edges.forEach(([a, b, weight], k) => {

@@ -33,6 +33,7 @@ export function edgeList(
   edges: Edge[],
   other: "from" | "to",
   acts: Pick<SideActs, "select">,
+  named: string = other, // for a screen reader
 ) {
   const sorted = [...edges].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
   const split = sorted.some((e) => e.parts);
@@ -49,7 +50,7 @@ export function edgeList(
   return [
     h("h3", { css: { marginTop: "12px" } }, `${other} (${edges.length}), sum ${signed(sum, 3)}`),
     edges.length
-      ? table(["node", ">effect", ...(split ? ["by head"] : [])], rows, other)
+      ? table(["node", ">effect", ...(split ? ["by head"] : [])], rows, named)
       : note("none kept"),
   ];
 }

@@ -147,7 +147,7 @@ function column(s: Side, k: number, pos: number) {
     const parts = [
       h("h3", {}, title(g.tokens, n)),
       name ? h("p.said", {}, name) : null,
-      ...edgeList(d, into, "from", { select: choose }),
+      ...edgeList(d, into, "from", { select: choose }, k ? "from, second model" : "from"),
     ];
     box.replaceChildren(...parts.filter((x): x is HTMLElement => x instanceof HTMLElement));
   };

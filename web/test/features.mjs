@@ -43,7 +43,7 @@ export async function features(t) {
     process.env.DENSE_RECORDING,
   ];
   await serve(t, [run, "--sparse", tc, "--recording", recording], async (p, url) => {
-    await t.open(p, { view: "graph", feat: "1" });
+    await t.open(p, { view: "graph", feat: "1", keep: "0.95" });
     check((await p.$$("svg.graph polygon.node")).length > 0, "features: errors are diamonds");
     const said = await p.$eval("#graph-share", (e) => e.textContent);
     const c = cli("circuit", run, tc, "--prompt", text, "--svg", "/dev/null");
@@ -144,13 +144,13 @@ export async function beside(t) {
     near([shares[1]], [c.graph.error_share], 1e-9, "beside: the share that is error");
     check((await p.$$("#beside-0 svg.graph polygon")).length === 0, "beside: neurons, no errors");
     check((await p.$$("#beside-1 svg.graph polygon")).length > 0, "beside: features and errors");
+    await t.accessible(p, "beside");
     const node = p.locator("#beside-1 svg.graph polygon.node").first();
     await node.click();
     check(
       (await p.$eval("#beside-node-1 h3", (e) => e.textContent)).includes("miss"),
       "beside: a click tells what a node is",
     );
-    await t.accessible(p, "beside");
     if (t.shots) await p.screenshot({ path: `${t.shots}/beside-1280-light.png` });
     await narrow(t, url, { beside: { view: "beside" } });
   });
