@@ -23,22 +23,23 @@ static json_t *tokens_json(const work *w) {
 
 /* All recorded layers; each channel and all of them together. */
 static sg_status measure(work *w, json_t *values, cli_table *t, sg_error *err) {
-  const sgi_recording_info *info = w->r.info;
+  const sg_recording_info *info = &w->r.info;
+  const sg_recorded_layer *slots = w->r.slots;
   sg_status st = SG_OK;
   for (size_t s = 0; s < info->n_layers && !st; s++)
-    for (size_t k = 0; k <= info->slots[s].channels && !st; k++) {
-      size_t channel = k < info->slots[s].channels ? k : SG_ALL_CHANNELS;
+    for (size_t k = 0; k <= slots[s].channels && !st; k++) {
+      size_t channel = k < slots[s].channels ? k : SG_ALL_CHANNELS;
       double v;
       st = sg_embedding_cka(w->r.rec, w->m.model, info->layers[s], channel, w->tokens, w->n, &v, err);
       if (st) break;
-      json_t *name = k < info->slots[s].channels ? json_integer((json_int_t)k) : json_string("all");
+      json_t *name = k < slots[s].channels ? json_integer((json_int_t)k) : json_string("all");
       if (values)
         json_array_append_new(values, json_pack("{s:I, s:o, s:o}", "layer", (json_int_t)info->layers[s], "channel",
                                                 name, "linear_cka", sgi_report_real(v)));
       else
         json_decref(name);
       cli_cell(t, "%zu", info->layers[s]);
-      if (k < info->slots[s].channels)
+      if (k < slots[s].channels)
         cli_cell(t, "%zu", k);
       else
         cli_cell(t, "all");

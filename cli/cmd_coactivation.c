@@ -50,7 +50,7 @@ static void print_groups(const sg_group *g, size_t n) {
 
 static int groups(const cli_call *c, const sgi_record_reader *r, size_t slot, size_t channel) {
   sg_error err = {0};
-  sg_group_request q = {.layer = r->info->layers[slot],
+  sg_group_request q = {.layer = r->info.layers[slot],
                         .channel = channel,
                         .min_count = cli_size(c, "min-count"),
                         .min_lift = cli_real(c, "min-lift"),
@@ -66,14 +66,13 @@ static int groups(const cli_call *c, const sgi_record_reader *r, size_t slot, si
   if (st) {
     code = cli_end(st, &err);
   } else if (cli_flag(c, "json")) {
-    code =
-        cli_reading_json(r->rec, json_pack("{s:I, s:I, s:o}", "layer", (json_int_t)r->info->layers[slot], "positions",
-                                           (json_int_t)r->info->n_positions, "sets", groups_json(g, n)));
+    code = cli_reading_json(r->rec, json_pack("{s:I, s:I, s:o}", "layer", (json_int_t)r->info.layers[slot], "positions",
+                                              (json_int_t)r->info.n_positions, "sets", groups_json(g, n)));
   } else {
     print_groups(g, n);
     if (n)
       cli_note("places of the first set: sgatlin neighbors %s --layer %zu --neurons set:1", c->args[0],
-               r->info->layers[slot]);
+               r->info.layers[slot]);
   }
   sgi_free(g);
   return code;
@@ -92,7 +91,7 @@ static int run(const cli_call *c) {
   if (!st && file && channel == SG_ALL_CHANNELS) {
     code = cli_usage(c, "-o writes the matrix of one channel: name it with --channel");
   } else if (!st && file) {
-    st = sg_coactivation_save(r.rec, r.info->layers[slot], channel, file, &err);
+    st = sg_coactivation_save(r.rec, r.info.layers[slot], channel, file, &err);
     if (!st) cli_note("wrote %s", file);
   }
   if (st)

@@ -8,7 +8,7 @@
 
 typedef struct work {
   sgi_prompt p;
-  sgi_recording *rec;
+  sg_recording *rec;
   sgi_names *names;
   cli_progress bar;
 } work;
@@ -29,7 +29,7 @@ static sg_status open_recording(const cli_call *c, work *w, sg_error *err) {
 
 static int finish(work *w, int code) {
   code = w->rec ? cli_reading_end(w->rec, code) : code;
-  sgi_names_close(w->names);
+  sgi_names_end(w->names);
   sg_recording_close(w->rec);
   cli_prompt_close(&w->p);
   return code;
@@ -47,12 +47,10 @@ static int run_make(const cli_call *c) {
   if (!st) st = cli_names_open(c, w.p.model, true, &w.names, &err);
   double started = sgi_now();
   if (!st) {
-    sgi_label_request q = {
-        .model = w.p.model, .tokenizer = w.p.tokenizer, .rec = w.rec, .progress = advance, .user = &w};
     sgi_sizes most = sgi_largest_sizes(w.p.model);
     cli_progress_begin(&w.bar, "labelling", "neurons",
                        (double)(most.channels * most.neurons * sg_model_config(w.p.model)->num_layers), 0);
-    st = sgi_names_label_all(w.names, &q, &made, &err);
+    st = sgi_names_make(w.names, &w.p, w.rec, advance, &w, &made, &err);
     cli_progress_end(&w.bar);
   }
   if (st == SG_ERR_CANCELLED && cli_stop) return finish(&w, 128 + cli_stop);
@@ -101,23 +99,23 @@ const cli_command cli_label_make = {
 
 /* ---- set ------------------------------------------------------------------------------------- */
 
-static sg_status give(const cli_call *c, work *w, sgi_neuron_at *at, sg_error *err) {
+static sg_status give(const cli_call *c, work *w, sgi_neuron_ref *at, sg_error *err) {
   const char *author = cli_string(c, "author");
   sg_status st = sgi_neuron_parse(c->args[1], at, err);
   if (!st) st = sgi_neuron_check(w->p.model, at->layer, at->channel, at->index, err);
   if (!st) st = cli_names_open(c, w->p.model, true, &w->names, err);
-  return st ? st : sgi_names_give(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);
+  return st ? st : sgi_names_call(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);
 }
 
 static int run_set(const cli_call *c) {
   sg_error err = {0};
   work w = {0};
-  sgi_neuron_at at;
+  sgi_neuron_ref at;
   sg_status st = cli_prompt_open_model(&w.p, c, &err);
   if (!st) st = give(c, &w, &at, &err);
   if (st) return finish(&w, cli_fail(&err));
-  sgi_named now;
-  st = sgi_names_find(w.names, at, &now, &err);
+  sgi_neuron_called now;
+  st = sgi_names_look(w.names, at, &now, &err);
   if (st) return finish(&w, cli_fail(&err));
   if (cli_flag(c, "json"))
     return finish(&w, cli_json(json_pack("{sI sI sI ss ss sI}", "layer", (json_int_t)at.layer, "channel",
@@ -162,7 +160,7 @@ const cli_command cli_label_set = {
 static sg_status export(const cli_call *c, work *w, json_t **out, sg_error *err) {
   sg_status st = cli_prompt_open_model(&w->p, c, err);
   if (!st) st = cli_names_open(c, w->p.model, false, &w->names, err);
-  return st ? st : sgi_names_export(w->names, out, err);
+  return st ? st : sgi_names_to_json(w->names, out, err);
 }
 
 static int run_export(const cli_call *c) {
@@ -207,7 +205,7 @@ static int run_import(const cli_call *c) {
   sg_status st = cli_prompt_open_model(&w.p, c, &err);
   if (!st) st = sgi_json_load(c->args[1], &o, &err);
   if (!st) st = cli_names_open(c, w.p.model, true, &w.names, &err);
-  if (!st) st = sgi_names_import(w.names, o, c->args[1], &rows, &err);
+  if (!st) st = sgi_names_from_json(w.names, o, c->args[1], &rows, &err);
   json_decref(o);
   if (st) return finish(&w, cli_fail(&err));
   if (cli_flag(c, "json")) return finish(&w, cli_json(json_pack("{sI}", "neurons", (json_int_t)rows)));

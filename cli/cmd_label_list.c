@@ -7,11 +7,11 @@
 typedef struct work {
   const cli_call *c;
   sgi_prompt p;
-  sgi_recording *rec;
+  sg_recording *rec;
   sgi_names *names;
   sgi_browser *browser;
-  sgi_browse ask;
-  sgi_page page;
+  sgi_neurons_asked ask;
+  json_t *page;
   cli_progress bar;
   bool shown;
 } work;
@@ -33,9 +33,11 @@ static void advance_end(work *w) {
 static sg_status take_question(work *w, sg_error *err) {
   static const struct {
     const char *option;
-    sgi_question question;
-  } asked[] = {
-      {"fires-on", SGI_ASK_FIRES_ON}, {"raises", SGI_ASK_RAISES}, {"lowers", SGI_ASK_LOWERS}, {"near", SGI_ASK_NEAR}};
+    sgi_neuron_question question;
+  } asked[] = {{"fires-on", SGI_NEURONS_FIRE_ON},
+               {"raises", SGI_NEURONS_RAISE},
+               {"lowers", SGI_NEURONS_LOWER},
+               {"near", SGI_NEURONS_NEAR}};
   sg_status st = SG_OK;
   for (size_t i = 0; i < SGI_COUNT(asked) && !st; i++) {
     const char *text = cli_string(w->c, asked[i].option);
@@ -43,29 +45,27 @@ static sg_status take_question(work *w, sg_error *err) {
     if (w->ask.question)
       return sgi_fail(err, SG_ERR_ARG, "one question at a time: --fires-on, --raises, --lowers or --near");
     w->ask.question = asked[i].question;
-    if (asked[i].question == SGI_ASK_NEAR)
+    if (asked[i].question == SGI_NEURONS_NEAR)
       st = sgi_neuron_parse(text, &w->ask.near, err);
     else
-      st = sgi_question_token(&w->p, text, asked[i].question == SGI_ASK_FIRES_ON, &w->ask.token, err);
+      st = sgi_question_token(&w->p, text, asked[i].question == SGI_NEURONS_FIRE_ON, &w->ask.token, err);
   }
   return st;
 }
 
 static sg_status take_request(work *w, sg_error *err) {
   const cli_call *c = w->c;
-  w->ask = (sgi_browse){.find = cli_string(c, "find"),
-                        .named = cli_flag(c, "named"),
-                        .layer = cli_is_set(c, "layer") ? (ptrdiff_t)cli_size(c, "layer") : -1,
-                        .channel = cli_is_set(c, "channel") ? (ptrdiff_t)cli_size(c, "channel") : -1,
-                        .reversed = cli_flag(c, "reverse"),
-                        .seed = cli_u64(c, "seed"),
-                        .from = cli_size(c, "from"),
-                        .count = cli_size(c, "count")};
-  sg_status st = take_question(w, err);
-  const char *order = cli_string(c, "sort");
-  w->ask.order = w->ask.question ? SGI_ORDER_SCORE : w->rec ? SGI_ORDER_STRENGTH : SGI_ORDER_NORM;
-  if (order) sgi_order_named(order, &w->ask.order);
-  return st;
+  w->ask = (sgi_neurons_asked){.find = cli_string(c, "find"),
+                               .named = cli_flag(c, "named"),
+                               .layer = cli_is_set(c, "layer") ? (ptrdiff_t)cli_size(c, "layer") : -1,
+                               .channel = cli_is_set(c, "channel") ? (ptrdiff_t)cli_size(c, "channel") : -1,
+                               .reversed = cli_flag(c, "reverse"),
+                               .seed = cli_u64(c, "seed"),
+                               .from = cli_size(c, "from"),
+                               .count = cli_size(c, "count"),
+                               .recorded = w->rec != NULL,
+                               .sort = cli_string(c, "sort")};
+  return take_question(w, err);
 }
 
 static sg_status read_all(work *w, sg_error *err) {
@@ -75,11 +75,9 @@ static sg_status read_all(work *w, sg_error *err) {
   if (!st && path) st = cli_bind(w->c, w->rec, path, w->p.model, err);
   if (!st) st = cli_names_open_if_there(w->c, w->p.model, &w->names, err);
   if (!st) st = take_request(w, err);
-  sgi_label_request q = {
-      .model = w->p.model, .tokenizer = w->p.tokenizer, .rec = w->rec, .progress = advance, .user = w};
-  if (!st) st = sgi_browser_create(&q, &w->browser, err);
+  if (!st) st = sgi_neurons_open(&w->p, w->rec, advance, w, &w->browser, err);
   advance_end(w);
-  if (!st) st = sgi_browser_page(w->browser, w->names, &w->ask, advance, w, &w->page, err);
+  if (!st) st = sgi_neurons_page(w->browser, &w->p, w->names, &w->ask, advance, w, &w->page, err);
   advance_end(w);
   return st;
 }
@@ -91,7 +89,9 @@ static void real_cell(cli_table *t, double x, const char *format) {
 }
 
 static void print(const work *w) {
-  bool asked = w->ask.question != SGI_ASK_NONE;
+  bool asked = w->ask.question != SGI_NEURONS_ALL;
+  json_t *r;
+  size_t i;
   cli_table *t = cli_table_begin(asked ? "llrrrr" : "llrrr");
   cli_cell(t, "neuron");
   cli_cell(t, "label");
@@ -99,22 +99,21 @@ static void print(const work *w) {
   cli_cell(t, "fires");
   cli_cell(t, "strength");
   cli_cell(t, "norm");
-  for (size_t i = 0; i < w->page.n; i++) {
-    const sgi_browsed_row *r = &w->page.rows[i];
-    cli_cell(t, "%u.%u.%u", r->stat->layer, r->stat->channel, r->stat->index);
-    if (*r->named.name)
-      cli_cell(t, "%s (%s)", r->named.name, r->named.text);
+  json_array_foreach(json_object_get(w->page, "neurons"), i, r) {
+    const char *name = sgi_field_word(r, "name"), *label = sgi_field_word(r, "label");
+    cli_cell(t, "%zu.%zu.%zu", sgi_field_size(r, "layer"), sgi_field_size(r, "channel"), sgi_field_size(r, "index"));
+    if (*name)
+      cli_cell(t, "%s (%s)", name, label);
     else
-      cli_cell(t, "%s", r->named.text);
-    if (asked) real_cell(t, r->score, "%+.4f");
-    real_cell(t, r->stat->recorded ? 100 * r->stat->share : NAN, "%.3f%%");
-    real_cell(t, r->stat->strength, "%.4f");
-    real_cell(t, r->stat->norm, "%.4f");
+      cli_cell(t, "%s", label);
+    if (asked) real_cell(t, sgi_field_real(r, "score"), "%+.4f");
+    real_cell(t, 100 * sgi_field_real(r, "frequency"), "%.3f%%");
+    real_cell(t, sgi_field_real(r, "strength"), "%.4f");
+    real_cell(t, sgi_field_real(r, "norm"), "%.4f");
   }
   cli_table_end(t);
-  if (w->page.n < w->page.found)
-    cli_note("%zu of %s; --from %zu shows the next", w->page.n, cli_number(w->page.found, "neuron").s,
-             w->ask.from + w->page.n);
+  size_t n = json_array_size(json_object_get(w->page, "neurons")), found = sgi_field_size(w->page, "found");
+  if (n < found) cli_note("%zu of %s; --from %zu shows the next", n, cli_number(found, "neuron").s, w->ask.from + n);
 }
 
 static int run(const cli_call *c) {
@@ -126,13 +125,13 @@ static int run(const cli_call *c) {
   if (st)
     code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
-    code = cli_json(sgi_neuron_page(&w.p, &w.ask, &w.page));
+    code = cli_json(json_incref(w.page));
   else
     print(&w);
   code = w.rec ? cli_reading_end(w.rec, code) : code;
-  sgi_page_deinit(&w.page);
-  sgi_browser_free(w.browser);
-  sgi_names_close(w.names);
+  json_decref(w.page);
+  sgi_neurons_close(w.browser);
+  sgi_names_end(w.names);
   sg_recording_close(w.rec);
   cli_prompt_close(&w.p);
   return code;

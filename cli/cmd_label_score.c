@@ -105,7 +105,7 @@ static int run(const cli_call *c) {
     print(o);
   json_decref(o);
   cli_rows_free(&w.rows);
-  sgi_names_close(w.names);
+  sgi_names_end(w.names);
   cli_prompt_close(&w.p);
   return code;
 }

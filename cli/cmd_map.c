@@ -31,7 +31,7 @@ typedef struct work {
 
 static sg_status draw(work *w, const sg_model *model, sg_error *err) {
   const cli_call *c = w->c;
-  sg_map_request q = {.layer = w->r.info->layers[w->slot],
+  sg_map_request q = {.layer = w->r.info.layers[w->slot],
                       .channel = w->channel,
                       .embedding_of = model,
                       .top = cli_size(c, "top"),
@@ -84,7 +84,7 @@ static json_t *points_json(const work *w) {
     json_t *o = json_pack("{s:o, s:o, s:i}", "x", sgi_report_real((double)w->map->xy[2 * i]), "y",
                           sgi_report_real((double)w->map->xy[2 * i + 1]), "label", w->map->label[i]);
     if (w->map->position) {
-      sgi_recorded at = sgi_recording_at(w->r.rec, w->map->position[i]);
+      sg_recorded at = sgi_recorded_at(w->r.rec, w->map->position[i]);
       json_object_set_new(o, "position", json_integer((json_int_t)w->map->position[i]));
       json_object_set_new(o, "document", json_integer((json_int_t)at.document));
       json_object_set_new(o, "place", json_integer((json_int_t)at.place));
@@ -109,8 +109,8 @@ static json_t *result(const work *w) {
   json_t *o = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "of", w->embedding ? "embedding" : "circuits", "by",
                         w->by_target ? "target" : "input", "n", (json_int_t)w->map->n, "seconds",
                         sgi_report_real(w->map->seconds), "labels", labels_json(w), "points", points_json(w));
-  json_object_set_new(o, SGI_BINDING_KEY, json_string(w->r.info->of.hash));
-  if (!w->embedding) json_object_set_new(o, "layer", json_integer((json_int_t)w->r.info->layers[w->slot]));
+  json_object_set_new(o, "model_hash", json_string(w->r.info.model_hash));
+  if (!w->embedding) json_object_set_new(o, "layer", json_integer((json_int_t)w->r.info.layers[w->slot]));
   if (!isnan(w->map->trust_max)) {
     json_object_set_new(o, "trustworthiness_min", sgi_report_real(w->map->trust_min));
     json_object_set_new(o, "trustworthiness_max", sgi_report_real(w->map->trust_max));
@@ -127,7 +127,7 @@ static int show(const work *w) {
       snprintf(title, sizeof title, "Embeddings of %zu tokens", w->map->n);
     else
       snprintf(title, sizeof title, "%zu circuits of layer %zu, channel %s, by %s token", w->map->n,
-               w->r.info->layers[w->slot], cli_string(w->c, "channel"), w->by_target ? "target" : "input");
+               w->r.info.layers[w->slot], cli_string(w->c, "channel"), w->by_target ? "target" : "input");
     if (sg_map_save_svg(w->map, (const char *const *)w->names, title, path, &err)) return cli_fail(&err);
   }
   if (cli_flag(w->c, "json")) return cli_reading_json(w->r.rec, result(w));

@@ -22,10 +22,10 @@ static sg_status place_of(const ask *a, const char *text, size_t *position, sg_e
   unsigned long long document, place;
   char rest;
   size_t first, count;
-  if (sscanf(text, "%llu:%llu%c", &document, &place, &rest) != 2 || document >= a->r.info->n_documents)
+  if (sscanf(text, "%llu:%llu%c", &document, &place, &rest) != 2 || document >= a->r.info.n_documents)
     return sgi_fail(err, SG_ERR_ARG, "--at %s: expected DOCUMENT:PLACE with documents 0 to %zu", text,
-                    a->r.info->n_documents - 1);
-  sgi_recording_document(a->r.rec, (size_t)document, &first, &count);
+                    a->r.info.n_documents - 1);
+  sgi_recorded_document(a->r.rec, (size_t)document, &first, &count);
   if (place >= count)
     return sgi_fail(err, SG_ERR_ARG, "--at %s: document %llu has places 0 to %zu", text, document, count - 1);
   *position = first + (size_t)place;
@@ -49,18 +49,18 @@ static int choose(const ask *a, size_t *position, sg_error *err) {
     st = sgi_find_place(&a->r, cli_string(c, "find"), cli_size(c, "nth"), position, err);
   else
     *position = cli_int(c, "position") < 0 ? SIZE_MAX : (size_t)cli_int(c, "position");
-  if (!st && *position >= a->r.info->n_positions)
+  if (!st && *position >= a->r.info.n_positions)
     st = sgi_fail(err, SG_ERR_ARG, "position %s: those of the recording go from 0 to %zu", cli_given(c, "position"),
-                  a->r.info->n_positions - 1);
+                  a->r.info.n_positions - 1);
   return st ? cli_fail(err) : 0;
 }
 
 /* ---- printing -------------------------------------------------------------------------------- */
 
 static void cells(const ask *a, cli_table *t, size_t p) {
-  sgi_recorded at = sgi_recording_at(a->r.rec, p);
+  sg_recorded at = sgi_recorded_at(a->r.rec, p);
   char *excerpt = cli_recorded_excerpt_text(&a->r, p, SGI_EXCERPT_WIDTH, a->reference), best[400] = "";
-  for (size_t i = 0, n = 0; i < SGI_RECORD_PREDICTIONS && n + 1 < sizeof best; i++) {
+  for (size_t i = 0, n = 0; i < SG_RECORD_PREDICTIONS && n + 1 < sizeof best; i++) {
     char *token = cli_recorded_token_text(&a->r, at.predictions[i], a->reference);
     n += (size_t)snprintf(best + n, sizeof best - n, "%s%s", i ? " |" : "", token ? token : "");
     free(token);
@@ -84,12 +84,12 @@ static json_t *query_json(const ask *a, size_t query) {
                           : sgi_place_json(&a->r, query, a->reference);
 }
 
-static int print_neighbors(const ask *a, size_t query, const sgi_neighbor *list, size_t n, double seconds) {
+static int print_neighbors(const ask *a, size_t query, const sg_neighbor *list, size_t n, double seconds) {
   if (cli_flag(a->c, "json"))
     return cli_reading_json(
         a->r.rec, sgi_neighbors_json(&a->r, a->slot, a->channel, query_json(a, query), list, n, seconds, a->reference));
-  printf("circuits of layer %zu, ", a->r.info->layers[a->slot]);
-  if (a->channel == SGI_ALL_CHANNELS)
+  printf("circuits of layer %zu, ", a->r.info.layers[a->slot]);
+  if (a->channel == SG_ALL_CHANNELS)
     printf("all channels\n");
   else
     printf("channel %zu\n", a->channel);
@@ -118,30 +118,30 @@ static int neighbors(const ask *a) {
   else
     code = choose(a, &query, &err);
   if (code || st) return code ? code : cli_fail(&err);
-  sgi_search *s = NULL;
-  sgi_neighbor *list = NULL;
-  size_t n = a->n < a->r.info->n_positions ? a->n : a->r.info->n_positions;
-  st = sgi_search_create(a->r.rec, a->slot, a->channel, a->reference ? 0 : -1, &s, &err);
+  sg_search *s = NULL;
+  sg_neighbor *list = NULL;
+  size_t n = a->n < a->r.info.n_positions ? a->n : a->r.info.n_positions;
+  st = sg_search_create(a->r.rec, a->r.info.layers[a->slot], a->channel, a->reference ? 0 : -1, &s, &err);
   if (!st && !(list = sgi_alloc(n * sizeof *list))) st = sgi_fail_memory(&err, n * sizeof *list, "neighbours");
   double started = sgi_now();
   if (!st && has_prompt(a->c)) st = sgi_prompt_nearest(&a->p, query, &a->r, a->slot, s, n, list, &found, &err);
-  if (!st && !has_prompt(a->c)) st = sgi_search_nearest(s, query, n, list, &found, &err);
+  if (!st && !has_prompt(a->c)) st = sg_search_nearest(s, query, n, list, &found, &err);
   double seconds = sgi_now() - started;
   if (!st) {
-    cli_detail("searched %zu circuits in %.2f ms", a->r.info->n_positions, 1e3 * seconds);
+    cli_detail("searched %zu circuits in %.2f ms", a->r.info.n_positions, 1e3 * seconds);
     code = print_neighbors(a, query, list, found, seconds);
   }
-  sgi_search_free(s);
+  sg_search_free(s);
   sgi_free(list);
   return st ? cli_fail(&err) : code;
 }
 
-static int print_together(const ask *a, const sgi_neuron *units, size_t n_units, const sgi_together *t) {
+static int print_together(const ask *a, const sg_neuron_id *units, size_t n_units, const sg_together *t) {
   size_t n = t->count < a->n ? t->count : a->n;
   if (cli_flag(a->c, "json"))
     return cli_reading_json(a->r.rec, sgi_together_json(&a->r, a->slot, units, n_units, t, n, a->reference));
-  printf("layer %zu: %zu of %zu positions; by chance %.3g; lift %.3g\n", a->r.info->layers[a->slot], t->count,
-         a->r.info->n_positions, t->expected, t->lift);
+  printf("layer %zu: %zu of %zu positions; by chance %.3g; lift %.3g\n", a->r.info.layers[a->slot], t->count,
+         a->r.info.n_positions, t->expected, t->lift);
   cli_table *table = cli_table_begin("lll");
   cli_cell(table, "place");
   cli_cell(table, "excerpt");
@@ -159,10 +159,10 @@ static bool pairing(void *unused, size_t done, size_t total) {
 }
 
 /* "set:N": the N-th set that `coactivation` lists of the layer by its own defaults. */
-static sg_status listed_set(const ask *a, const char *text, sgi_neuron **units, size_t *n, sg_error *err) {
+static sg_status listed_set(const ask *a, const char *text, sg_neuron_id **units, size_t *n, sg_error *err) {
   char *end;
   unsigned long wanted = strtoul(text, &end, 10);
-  sg_group_request q = {.layer = a->r.info->layers[a->slot],
+  sg_group_request q = {.layer = a->r.info.layers[a->slot],
                         .channel = SG_ALL_CHANNELS,
                         .min_count = 20, /* what `coactivation` asks for where nothing else is said */
                         .min_lift = 5,
@@ -178,7 +178,7 @@ static sg_status listed_set(const ask *a, const char *text, sgi_neuron **units, 
       g ? sg_coactivation_groups(a->r.rec, &q, g, &found, err) : sgi_fail_memory(err, wanted * sizeof *g, "sets");
   if (!st && found < wanted)
     st = sgi_fail(err, SG_ERR_ARG, "--neurons set:%s: of layer %zu 'sgatlin coactivation' lists %zu", text,
-                  a->r.info->layers[a->slot], found);
+                  a->r.info.layers[a->slot], found);
   if (!st && !(*units = sgi_alloc(g[wanted - 1].size * sizeof **units))) st = sgi_fail_memory(err, 64, "a set");
   if (!st) {
     *n = g[wanted - 1].size;
@@ -190,14 +190,14 @@ static sg_status listed_set(const ask *a, const char *text, sgi_neuron **units, 
 
 static int together(const ask *a) {
   sg_error err = {0};
-  sgi_neuron *units = NULL;
+  sg_neuron_id *units = NULL;
   size_t n;
-  sgi_together t = {0};
+  sg_together t = {0};
   int code = 0;
   const char *given = cli_string(a->c, "neurons");
   sg_status st =
       strncmp(given, "set:", 4) ? cli_unit_list(given, &units, &n, &err) : listed_set(a, given + 4, &units, &n, &err);
-  if (!st) st = sgi_fire_together(a->r.rec, a->slot, units, n, &t, &err);
+  if (!st) st = sg_fire_together(a->r.rec, a->r.info.layers[a->slot], units, n, &t, &err);
   if (!st) code = print_together(a, units, n, &t);
   sgi_free(t.position);
   sgi_free(units);

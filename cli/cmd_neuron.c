@@ -18,8 +18,8 @@ typedef struct work {
   float *block; /* (4,V) */
   sg_neuron_link *up, *down;
   size_t n_up, n_down;
-  sgi_recording *rec; /* NULL without --recording */
-  sgi_fires fires;
+  sg_recording *rec;    /* NULL without --recording */
+  json_t *recorded;     /* where it fires */
   sg_activation *along; /* (count of the prompt); NULL without --prompt */
   bool chosen;          /* no neuron was named: the prompt's strongest */
   cli_strongest strongest;
@@ -29,69 +29,94 @@ typedef struct work {
 
 /* The parts of the range that hold a tenth, half and nine tenths of the firings, to the width of a
  * part. */
-static void print_histogram(const char *name, const sgi_neuron_histogram *h, size_t n) {
+static void print_histogram(const char *name, const json_t *h) {
   static const double shares[] = {0.1, 0.5, 0.9};
+  const json_t *counts = json_object_get(h, "counts");
+  double low = sgi_field_real(h, "low"), high = sgi_field_real(h, "high");
+  size_t bins = json_array_size(counts), n = 0;
+  for (size_t b = 0; b < bins; b++) n += (size_t)json_integer_value(json_array_get(counts, b));
   if (!n) return;
-  printf("%s from %+.4f to %+.4f; 10, 50, 90 %% below", name, h->low, h->high);
+  printf("%s from %+.4f to %+.4f; 10, 50, 90 %% below", name, low, high);
   for (size_t s = 0, seen = 0, bin = 0; s < SGI_COUNT(shares); s++) {
-    while (bin < SGI_NEURON_BINS && (double)seen < shares[s] * (double)n) seen += h->count[bin++];
-    printf("%s %+.4f", s ? "," : "", h->low + (h->high - h->low) * (double)bin / SGI_NEURON_BINS);
+    while (bin < bins && (double)seen < shares[s] * (double)n)
+      seen += (size_t)json_integer_value(json_array_get(counts, bin++));
+    printf("%s %+.4f", s ? "," : "", low + (high - low) * (double)bin / (double)bins);
   }
   putchar('\n');
 }
 
-static void print_record(const work *w) {
-  const sgi_neuron_record *n = &w->fires.record;
-  printf("\nRecorded: %s at %zu positions, %.4f%% of all\n", n->kept && !w->view.opens ? "above 0" : "chosen", n->count,
-         100 * n->density);
-  if (n->agreement_tokens >= 3)
-    printf("rank agreement of \"value\" above with recorded means, over %zu input tokens: %+.3f\n", n->agreement_tokens,
-           n->agreement);
-  if (n->written_tokens >= 3)
-    printf("rank agreement of \"writes\" above with mean values before a token, over %zu tokens to come: %+.3f\n",
-           n->written_tokens, n->written_agreement);
-  if (!n->kept) print_histogram("gate", &n->gates, n->n_firings);
-  size_t counted = 0;
-  for (size_t b = 0; b < SGI_NEURON_BINS; b++) counted += n->values.count[b];
-  print_histogram("value", &n->values, counted);
-  if (n->kept)
-    printf("its strongest are kept: %zu for what it writes (value above 0), %zu against\n", n->n_for,
-           n->n_firings - n->n_for);
-  else
-    printf("%zu times for what it writes (value above 0), %zu against\n", n->n_for, n->n_firings - n->n_for);
+/* Shown texts of a list of tokens, one behind the other, without their quotes. */
+static size_t put_tokens(const work *w, const json_t *list, char *line, size_t used, size_t size) {
+  json_t *k;
+  size_t i;
+  json_array_foreach((json_t *)list, i, k) {
+    sgi_shown s = sgi_token_shown(&w->p, (int32_t)sgi_field_size(k, "id"));
+    s.s[strlen(s.s) - 1] = 0;
+    if (used < size) used += (size_t)snprintf(line + used, size - used, "%s", s.s + 1);
+  }
+  return used;
+}
+
+static void print_excerpts(const work *w) {
+  json_t *e;
+  size_t i;
   cli_table *t = cli_table_begin("lrrl");
   cli_cell(t, "side");
   cli_cell(t, "from top");
   cli_cell(t, "value");
   cli_cell(t, "excerpt");
-  sgi_firing_excerpt e;
-  for (size_t i = 0; sgi_fires_excerpt(&w->fires, i, &e); i++) {
+  json_array_foreach(json_object_get(w->recorded, "excerpts"), i, e) {
     char line[1600] = "";
-    size_t used = 0;
-    for (size_t k = e.first; k <= e.last; k++) {
-      sgi_shown s = sgi_token_shown(&w->p, sgi_recording_at(w->rec, k).input);
-      s.s[strlen(s.s) - 1] = 0; /* without quotes */
-      bool here = k == e.at->position;
-      used += (size_t)snprintf(line + used, sizeof line - used, "%s%s%s", here ? "[" : "", s.s + 1, here ? "]" : "");
-    }
-    cli_cell(t, "%s", e.against ? "against" : "for");
-    cli_cell(t, "%.0f%%", 100 * (1 - e.quantile));
-    cli_cell(t, "%+.4f", e.at->value);
+    sgi_shown here = sgi_token_shown(&w->p, (int32_t)sgi_field_size(json_object_get(e, "token"), "id"));
+    here.s[strlen(here.s) - 1] = 0;
+    size_t used = put_tokens(w, json_object_get(e, "before"), line, 0, sizeof line);
+    if (used < sizeof line) used += (size_t)snprintf(line + used, sizeof line - used, "[%s]", here.s + 1);
+    put_tokens(w, json_object_get(e, "after"), line, used, sizeof line);
+    cli_cell(t, "%s", sgi_field_word(e, "side"));
+    cli_cell(t, "%.0f%%", 100 * (1 - sgi_field_real(e, "quantile")));
+    cli_cell(t, "%+.4f", sgi_field_real(e, "value"));
     cli_cell(t, "%s", line);
   }
   cli_table_end(t);
-  if (!n->n_partners) return;
+}
+
+static void print_partners(const json_t *partners) {
+  json_t *p;
+  size_t i;
+  if (!json_array_size(partners)) return;
   printf("\nFires together with, of its layer\n");
-  t = cli_table_begin("lrr");
+  cli_table *t = cli_table_begin("lrr");
   cli_cell(t, "neuron");
   cli_cell(t, "together");
   cli_cell(t, "lift");
-  for (size_t i = 0; i < n->n_partners; i++) {
-    cli_cell(t, "channel %d neuron %d", n->partners[i].channel, n->partners[i].index);
-    cli_cell(t, "%zu", n->partners[i].together);
-    cli_cell(t, "%.1f", n->partners[i].lift);
+  json_array_foreach((json_t *)partners, i, p) {
+    cli_cell(t, "channel %zu neuron %zu", sgi_field_size(p, "channel"), sgi_field_size(p, "index"));
+    cli_cell(t, "%zu", sgi_field_size(p, "together"));
+    cli_cell(t, "%.1f", sgi_field_real(p, "lift"));
   }
   cli_table_end(t);
+}
+
+static void print_record(const work *w) {
+  const json_t *n = w->recorded;
+  bool kept = sgi_field_flag(n, "kept");
+  size_t in_favour = sgi_field_size(n, "for"), against = sgi_field_size(n, "against");
+  printf("\nRecorded: %s at %zu positions, %.4f%% of all\n", kept && !w->view.opens ? "above 0" : "chosen",
+         sgi_field_size(n, "count"), 100 * sgi_field_real(n, "density"));
+  if (sgi_field_size(n, "agreement_tokens") >= 3)
+    printf("rank agreement of \"value\" above with recorded means, over %zu input tokens: %+.3f\n",
+           sgi_field_size(n, "agreement_tokens"), sgi_field_real(n, "agreement"));
+  if (sgi_field_size(n, "written_tokens") >= 3)
+    printf("rank agreement of \"writes\" above with mean values before a token, over %zu tokens to come: %+.3f\n",
+           sgi_field_size(n, "written_tokens"), sgi_field_real(n, "written_agreement"));
+  if (!kept) print_histogram("gate", json_object_get(n, "gates"));
+  print_histogram("value", json_object_get(n, "values"));
+  if (kept)
+    printf("its strongest are kept: %zu for what it writes (value above 0), %zu against\n", in_favour, against);
+  else
+    printf("%zu times for what it writes (value above 0), %zu against\n", in_favour, against);
+  print_excerpts(w);
+  print_partners(json_object_get(n, "partners"));
 }
 
 static sg_status read_recording(work *w, sg_error *err) {
@@ -100,13 +125,17 @@ static sg_status read_recording(work *w, sg_error *err) {
   sg_status st = sg_recording_open(path, &w->rec, err);
   if (!st) st = cli_bind(w->c, w->rec, path, w->p.model, err);
   if (!st) st = sgi_fires_check(&w->p, w->rec, path, err);
-  w->fires = (sgi_fires){.p = &w->p,
-                         .rec = w->rec,
-                         .layer = w->layer,
-                         .channel = w->channel,
-                         .index = w->index,
-                         .excerpts = cli_size(w->c, "excerpts")};
-  return st ? st : sgi_fires_read(&w->fires, &w->view, cli_size(w->c, "links"), cli_flag(w->c, "special"), err);
+  if (st) return st;
+  sgi_fires f = {.p = &w->p,
+                 .rec = w->rec,
+                 .layer = w->layer,
+                 .channel = w->channel,
+                 .index = w->index,
+                 .excerpts = cli_size(w->c, "excerpts")};
+  st = sgi_fires_read(&f, &w->view, cli_size(w->c, "links"), cli_flag(w->c, "special"), err);
+  if (!st) st = sgi_fires_json(&f, &w->recorded, err);
+  sgi_fires_deinit(&f);
+  return st;
 }
 
 /* ---- along a prompt -------------------------------------------------------------------------- */
@@ -150,13 +179,8 @@ static void print_along(const work *w) {
 
 static int print_json(const work *w) {
   sgi_card card = {w->layer, w->channel, w->index, w->top, w->view, w->up, w->down, w->n_up, w->n_down};
-  json_t *o = sgi_card_json(&w->p, &card), *recorded = NULL;
-  sg_error err = {0};
-  if (w->rec && sgi_fires_json(&w->fires, &recorded, &err)) {
-    json_decref(o);
-    return cli_fail(&err);
-  }
-  if (w->rec) json_object_set_new(o, "recorded", recorded);
+  json_t *o = sgi_card_json(&w->p, &card);
+  if (w->rec) json_object_set(o, "recorded", w->recorded);
   if (w->chosen) json_object_set_new(o, "strongest", cli_strongest_json(&w->p, &w->strongest));
   if (w->along) json_object_set_new(o, "prompt", sgi_activations_json(&w->p, w->layer, w->channel, w->index, w->along));
   return cli_reading_json(w->rec, o);
@@ -257,7 +281,7 @@ static int run(const cli_call *c) {
     if (w.rec) print_record(&w);
   }
   code = cli_reading_end(w.rec, code);
-  sgi_fires_deinit(&w.fires);
+  json_decref(w.recorded);
   sgi_free(w.along);
   sg_recording_close(w.rec);
   sgi_free(w.block);

@@ -35,7 +35,7 @@ static sg_status read_card(job *j, sg_error *err) {
                            .progress = cli_progress_advance,
                            .user = &bar};
   if (!card.rec) return sgi_feature_card_json(&card, &j->card, err);
-  cli_progress_begin(&bar, "reading", "documents", (double)j->rec.info->n_documents, 0);
+  cli_progress_begin(&bar, "reading", "documents", (double)j->rec.info.n_documents, 0);
   sg_status st = sgi_feature_card_json(&card, &j->card, err);
   cli_progress_end(&bar);
   return st;

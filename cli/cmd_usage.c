@@ -94,7 +94,7 @@ static sg_status count_active(const cli_call *c, const sgi_record_reader *r, jso
   sg_model *m = NULL;
   char *directory = NULL;
   const char *given = cli_string(c, "model");
-  sg_status st = cli_model_directory(given ? given : r->info->model, "latest", &directory, err);
+  sg_status st = cli_model_directory(given ? given : r->info.model, "latest", &directory, err);
   if (!st) st = sg_model_load(directory, &m, err);
   if (!st) st = cli_bind(c, r->rec, r->directory, m, err);
   if (!st) st = sgi_active_report(r, m, progress, NULL, layers, err);

@@ -3,15 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-sg_status cli_bind(const cli_call *c, const sgi_recording *rec, const char *name, const sg_model *model,
-                   sg_error *err) {
-  sgi_bound bound;
-  sg_status st = sgi_recording_bind(rec, model, name, &bound, err);
+sg_status cli_bind(const cli_call *c, const sg_recording *rec, const char *name, const sg_model *model, sg_error *err) {
+  sgi_recorded_from bound;
+  sg_status st = sgi_recorded_bind(rec, model, name, &bound, err);
   if (st) return st;
-  if (bound == SGI_UNKNOWN) cli_note("%s does not say which model it was made from: it is taken to be this one", name);
-  if (bound == SGI_SAME_WEIGHTS)
+  if (bound == SGI_RECORDED_FROM_UNKNOWN)
+    cli_note("%s does not say which model it was made from: it is taken to be this one", name);
+  if (bound == SGI_RECORDED_FROM_ITS_WEIGHTS)
     cli_note("%s does not say which config.json it was made with: it is taken to be this model's", name);
-  if (bound != SGI_OF_ANOTHER) return SG_OK;
+  if (bound != SGI_RECORDED_FROM_ANOTHER) return SG_OK;
   char why[SG_ERROR_TEXT];
   snprintf(why, sizeof why, "%.330s", err->text);
   if (!cli_flag(c, "force"))
@@ -21,23 +21,23 @@ sg_status cli_bind(const cli_call *c, const sgi_recording *rec, const char *name
   return SG_OK;
 }
 
-int cli_reading_json(const sgi_recording *rec, json_t *value) {
+int cli_reading_json(const sg_recording *rec, json_t *value) {
   sg_error err = {0};
-  if (!rec || !sgi_recording_check(rec, &err)) return cli_json(value);
+  if (!rec || !sgi_recorded_check(rec, &err)) return cli_json(value);
   json_decref(value);
   return cli_fail(&err);
 }
 
-int cli_reading_end(const sgi_recording *rec, int code) {
+int cli_reading_end(const sg_recording *rec, int code) {
   sg_error err = {0};
-  return !code && rec && sgi_recording_check(rec, &err) ? cli_fail(&err) : code;
+  return !code && rec && sgi_recorded_check(rec, &err) ? cli_fail(&err) : code;
 }
 
 sg_status cli_reading_layer(const cli_call *c, const sgi_record_reader *r, size_t *slot, sg_error *err) {
   sg_status st = sgi_record_reader_circuits(r, err);
   if (st) return st;
-  *slot = r->info->n_layers - 1;
-  return cli_is_set(c, "layer") ? sgi_recording_slot(r->rec, cli_size(c, "layer"), slot, err) : SG_OK;
+  *slot = r->info.n_layers - 1;
+  return cli_is_set(c, "layer") ? sgi_recorded_slot(r->rec, cli_size(c, "layer"), slot, err) : SG_OK;
 }
 
 /* Digits up to the first other character; false where there is none or the number is too large. */
@@ -53,11 +53,11 @@ static bool number(const char **at, size_t *out) {
 sg_status cli_reading_channel(const cli_call *c, const sgi_record_reader *r, size_t slot, size_t *channel,
                               sg_error *err) {
   const char *text = cli_string(c, "channel");
-  *channel = SGI_ALL_CHANNELS;
+  *channel = SG_ALL_CHANNELS;
   if (!strcmp(text, "all")) return SG_OK;
-  if (number(&text, channel) && !*text && *channel < r->info->slots[slot].channels) return SG_OK;
+  if (number(&text, channel) && !*text && *channel < r->slots[slot].channels) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "--channel %s: expected \"all\" or 0 to %zu", cli_string(c, "channel"),
-                  r->info->slots[slot].channels - 1);
+                  r->slots[slot].channels - 1);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -92,14 +92,14 @@ sg_status cli_number_list(const char *text, const char *what, size_t **out, size
   return SG_OK;
 }
 
-sg_status cli_unit_list(const char *text, sgi_neuron **out, size_t *n, sg_error *err) {
+sg_status cli_unit_list(const char *text, sg_neuron_id **out, size_t *n, sg_error *err) {
   size_t most = 1;
   for (const char *p = text; *p; p++) most += *p == ',';
   *n = 0;
   *out = sgi_alloc(most * sizeof **out);
   if (!*out) return sgi_fail_memory(err, most * sizeof **out, "a list of neurons");
   for (const char *at = text;;) {
-    sgi_neuron *u = &(*out)[*n];
+    sg_neuron_id *u = &(*out)[*n];
     bool good = number(&at, &u->channel) && *at++ == ':' && number(&at, &u->neuron);
     if (good) ++*n;
     if (good && !*at) return SG_OK;

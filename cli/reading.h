@@ -12,16 +12,16 @@
  * known. */
 #define CLI_FORCE_OPTION \
   { .name = "force", .type = CLI_FLAG, .help = "read the recording although it was made from another model" }
-sg_status cli_bind(const cli_call *c, const sgi_recording *rec, const char *name, const sg_model *model, sg_error *err);
+sg_status cli_bind(const cli_call *c, const sg_recording *rec, const char *name, const sg_model *model, sg_error *err);
 
 /* cli_json, unless a file of the recording was found damaged while the answer was made. Takes the
  * reference. */
-int cli_reading_json(const sgi_recording *rec, json_t *value);
+int cli_reading_json(const sg_recording *rec, json_t *value);
 /* code, or the failure of a recording that was found damaged. */
-int cli_reading_end(const sgi_recording *rec, int code);
+int cli_reading_end(const sg_recording *rec, int code);
 
 /* Options --layer and --channel: the slot (the last recorded layer where none is given),
- * SGI_ALL_CHANNELS for "all". */
+ * SG_ALL_CHANNELS for "all". */
 #define CLI_LAYER_OPTION \
   { \
     .name = "layer", .letter = 'l', .type = CLI_SIZE, .argument = "L", .value_text = "the last recorded one", \
@@ -36,7 +36,7 @@ sg_status cli_reading_channel(const cli_call *c, const sgi_record_reader *r, siz
  * in errors. */
 sg_status cli_number_list(const char *text, const char *what, size_t **out, size_t *n, sg_error *err);
 /* "c:i,c:i". *out is new: sgi_free. */
-sg_status cli_unit_list(const char *text, sgi_neuron **out, size_t *n, sg_error *err);
+sg_status cli_unit_list(const char *text, sg_neuron_id **out, size_t *n, sg_error *err);
 
 /* A recorded token and an excerpt for a table cell: free. "" where memory is out. */
 char *cli_recorded_token_text(const sgi_record_reader *r, int32_t id, bool names);

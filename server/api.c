@@ -82,11 +82,11 @@ sg_status api_handle(void *user, http_job *job, json_t **answer, sg_error *err) 
     c.body = body;
     if ((st = api_beside(&c, err))) break;
     if ((st = whole_files(e, err))) break;
-    bool sound = !e->recording || !sgi_recording_check(e->recording->rec, NULL);
+    bool sound = !e->recording || !sgi_recorded_check(e->recording->rec, NULL);
     st = routes[i].answer(&c, answer, err);
     if (!st) warn_beyond(&c, *answer);
     if (whole_files(e, err)) st = SG_ERR_IO; /* whatever it says was read of a file that is gone */
-    if (!st && sound && e->recording) st = sgi_recording_check(e->recording->rec, err); /* found by this answer */
+    if (!st && sound && e->recording) st = sgi_recorded_check(e->recording->rec, err); /* found by this answer */
   }
   sgi_free(c.p.tokens);
   json_decref(body);
@@ -130,7 +130,7 @@ void api_forget(explorer *e) {
   json_decref(e->kept);
   json_decref(e->labels);
   json_decref(e->examples);
-  sgi_browser_free(e->browser);
+  sgi_neurons_close(e->browser);
   e->browser = NULL;
   e->kept = e->labels = e->examples = NULL;
 }

@@ -79,13 +79,13 @@ static bool is_among(const json_t *texts, const char *text) {
 static sg_status of_recording(const explorer *e, json_t *texts, sg_error *err) {
   const sgi_record_reader *r = e->recording;
   sg_status st = SG_OK;
-  for (size_t d = 0; d < r->info->n_documents && json_array_size(texts) < EXAMPLES && !st; d++) {
+  for (size_t d = 0; d < r->info.n_documents && json_array_size(texts) < EXAMPLES && !st; d++) {
     int32_t ids[WORDS];
     size_t first, count, n = 0, bytes = 0;
-    sgi_recording_document(r->rec, d, &first, &count);
+    sgi_recorded_document(r->rec, d, &first, &count);
     for (size_t p = first; p < first + count && n < WORDS; p++) {
-      int32_t id = sgi_recording_at(r->rec, p).input;
-      if (id != r->info->bos) ids[n++] = id;
+      int32_t id = sgi_recorded_at(r->rec, p).input;
+      if (id != r->info.bos) ids[n++] = id;
     }
     char *text = NULL;
     if (n) st = sg_tokenizer_decode(e->tokenizer, ids, n, true, &text, &bytes, err);

@@ -37,7 +37,7 @@ static sg_status take_points(map_work *w, sg_error *err) {
   sg_status st = api_slot(c, &w->slot, err);
   w->r = c->e->recording;
   w->channel = -1;
-  if (!st && all >= 0) st = api_below(c->body, "channel", w->r->info->slots[w->slot].channels, &w->channel, err);
+  if (!st && all >= 0) st = api_below(c->body, "channel", w->r->slots[w->slot].channels, &w->channel, err);
   w->top = api_size(c->body, "top");
   w->by_target = !strcmp(api_text(c->body, "by"), "target");
   w->documents = api_size(c->body, "documents");
@@ -89,11 +89,11 @@ static json_t *token_row(const map_work *w, int32_t id) {
 
 /* Every token that is read or to come at a point, once. */
 static json_t *tokens_json(const map_work *w) {
-  size_t V = w->r->info->vocab_size;
+  size_t V = w->r->info.vocab_size;
   bool *seen = sgi_alloc(V * sizeof *seen);
   json_t *list = json_array();
   for (size_t i = 0; seen && i < 2 * w->at.n; i++) {
-    sgi_recorded at = sgi_recording_at(w->r->rec, w->at.positions[i / 2]);
+    sg_recorded at = sgi_recorded_at(w->r->rec, w->at.positions[i / 2]);
     int32_t id = i % 2 ? at.target : at.input;
     if (id < 0 || (size_t)id >= V || seen[id]) continue;
     seen[id] = true;
@@ -117,7 +117,7 @@ static json_t *answer_of(const map_work *w) {
   json_t *column[SGI_COUNT(names)], *labels = json_array();
   for (size_t k = 0; k < SGI_COUNT(names); k++) column[k] = json_array();
   for (size_t i = 0; i < w->at.n; i++) {
-    sgi_recorded at = sgi_recording_at(w->r->rec, w->at.positions[i]);
+    sg_recorded at = sgi_recorded_at(w->r->rec, w->at.positions[i]);
     int32_t topic = t && t->topic_of && at.document < t->n_stories ? t->topic_of[at.document] : -1;
     json_int_t whole[] = {
         w->at.label[i], w->at.positions[i], (json_int_t)at.document, (json_int_t)at.place, at.input, at.target, topic};
@@ -130,7 +130,7 @@ static json_t *answer_of(const map_work *w) {
     json_array_append_new(labels, row);
   }
   json_t *o =
-      json_pack("{sI sI ss sI so so so so}", "layer", (json_int_t)w->r->info->layers[w->slot], "channel",
+      json_pack("{sI sI ss sI so so so so}", "layer", (json_int_t)w->r->info.layers[w->slot], "channel",
                 (json_int_t)w->channel, "by", w->by_target ? "target" : "input", "n", (json_int_t)w->at.n, "seconds",
                 sgi_report_real(w->seconds), "labels", labels, "tokens", tokens_json(w), "topics", topics_json(t));
   for (size_t k = 0; k < SGI_COUNT(names); k++) json_object_set_new(o, names[k], column[k]);
@@ -189,8 +189,8 @@ sg_status api_place(api_call *c, json_t **answer, sg_error *err) {
   const sgi_record_reader *r = c->e->recording;
   ptrdiff_t position;
   if (!r) return sgi_fail(err, SG_ERR_ARG, "no recording is open: start the explorer with --recording");
-  sg_status st = api_below(c->body, "position", r->info->n_positions, &position, err);
+  sg_status st = api_below(c->body, "position", r->info.n_positions, &position, err);
   if (!st && !(*answer = sgi_place_json(r, (size_t)position, false)))
     st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  return st ? st : sgi_recording_check(r->rec, err);
+  return st ? st : sgi_recorded_check(r->rec, err);
 }

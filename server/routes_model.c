@@ -13,10 +13,10 @@
 static json_t *recording_json(const sgi_record_reader *r) {
   if (!r) return json_null();
   json_t *layers = json_array();
-  for (size_t i = 0; i < r->info->n_layers; i++)
-    json_array_append_new(layers, json_integer((json_int_t)r->info->layers[i]));
-  return json_pack("{sI sI so sI}", "positions", (json_int_t)r->info->n_positions, "documents",
-                   (json_int_t)r->info->n_documents, "layers", layers, "channels",
+  for (size_t i = 0; i < r->info.n_layers; i++)
+    json_array_append_new(layers, json_integer((json_int_t)r->info.layers[i]));
+  return json_pack("{sI sI so sI}", "positions", (json_int_t)r->info.n_positions, "documents",
+                   (json_int_t)r->info.n_documents, "layers", layers, "channels",
                    (json_int_t)sgi_record_reader_channels(r));
 }
 

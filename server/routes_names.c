@@ -10,23 +10,19 @@
 
 enum { MOST = 4000, MOST_ROWS = 500 };
 
-static sgi_label_request request_of(const api_call *c) {
-  const explorer *e = c->e;
-  return (sgi_label_request){
-      .model = e->model, .tokenizer = e->tokenizer, .rec = e->recording ? e->recording->rec : NULL};
-}
+static const sg_recording *recording_of(const api_call *c) { return c->e->recording ? c->e->recording->rec : NULL; }
 
 /* The label of a neuron, made once while the explorer runs. *text is borrowed from the explorer. */
 static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_t index, const char **text,
                           sg_error *err) {
-  char key[64], made[SGI_LABEL_TEXT];
+  char key[64], made[SGI_LABEL_BYTES];
   explorer *e = c->e;
   snprintf(key, sizeof key, "%zu.%zu.%zu", layer, channel, index);
   if (!e->labels && !(e->labels = json_object())) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   *text = json_string_value(json_object_get(e->labels, key));
   if (*text) return SG_OK;
-  sgi_neuron_at at = {layer, channel, index};
-  sg_status st = sgi_neuron_label(&c->p, e->recording ? e->recording->rec : NULL, &at, made, err);
+  sgi_neuron_ref at = {layer, channel, index};
+  sg_status st = sgi_neuron_label(&c->p, recording_of(c), &at, made, err);
   if (st) return st;
   if (json_object_set_new(e->labels, key, json_string(made))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   *text = json_string_value(json_object_get(e->labels, key));
@@ -35,10 +31,11 @@ static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_
 
 /* A row of the answer: the name that was given, else the label; of the file where it has one. */
 static sg_status add_row(const api_call *c, size_t layer, size_t channel, size_t index, json_t *list, sg_error *err) {
-  sgi_named named = {0};
+  sgi_neuron_called named = {0};
   const char *text = NULL;
-  sg_status st = c->e->names ? sgi_names_find(c->e->names, (sgi_neuron_at){layer, channel, index}, &named, err) : SG_OK;
-  if (!st && named.labelled) text = named.text;
+  sg_status st =
+      c->e->names ? sgi_names_look(c->e->names, (sgi_neuron_ref){layer, channel, index}, &named, err) : SG_OK;
+  if (!st && named.labelled) text = named.label;
   if (!st && !text) st = label_of(c, layer, channel, index, &text, err);
   if (st) return st;
   bool given = *named.name != 0;
@@ -69,14 +66,13 @@ static sg_status open_names(explorer *e, sg_error *err) {
   if (e->no_names || !e->names_path)
     return sgi_fail(err, SG_ERR_ARG, "names can not be kept: %s", e->no_names ? e->no_names : "no file was named");
   if (e->names_written) return SG_OK;
-  sgi_names_model of = sgi_names_model_of(e->model);
   sgi_names *n = NULL;
-  sg_status st = sgi_names_open(e->names_path, &of, true, &n, &why);
+  sg_status st = sgi_names_begin_with(e->names_path, e->model, true, &n, &why);
   if (st) {
     if (e->warn) e->warn(why.text);
     return sgi_fail(err, st, "the file of names can not be written: the terminal of the explorer says why");
   }
-  sgi_names_close(e->names);
+  sgi_names_end(e->names);
   e->names = n;
   e->names_written = true;
   return SG_OK;
@@ -89,7 +85,7 @@ sg_status api_name(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = sgi_neuron_check(c->p.model, l, ch, n, err);
   if (!st) st = open_names(c->e, err);
   if (!st)
-    st = sgi_names_give(c->e->names, (sgi_neuron_at){l, ch, n}, name, author ? author : c->e->author,
+    st = sgi_names_call(c->e->names, (sgi_neuron_ref){l, ch, n}, name, author ? author : c->e->author,
                         (int64_t)time(NULL), err);
   json_t *list = st ? NULL : json_array();
   if (!st) st = add_row(c, l, ch, n, list, err);
@@ -106,12 +102,14 @@ static bool advance(void *user, size_t done, size_t wanted) {
   return !http_job_cancelled(c->job);
 }
 
-static sg_status take_question(const api_call *c, sgi_browse *ask, sg_error *err) {
+static sg_status take_question(const api_call *c, sgi_neurons_asked *ask, sg_error *err) {
   static const struct {
     const char *key;
-    sgi_question question;
-  } asked[] = {
-      {"fires_on", SGI_ASK_FIRES_ON}, {"raises", SGI_ASK_RAISES}, {"lowers", SGI_ASK_LOWERS}, {"near", SGI_ASK_NEAR}};
+    sgi_neuron_question question;
+  } asked[] = {{"fires_on", SGI_NEURONS_FIRE_ON},
+               {"raises", SGI_NEURONS_RAISE},
+               {"lowers", SGI_NEURONS_LOWER},
+               {"near", SGI_NEURONS_NEAR}};
   sg_status st = SG_OK;
   for (size_t i = 0; i < SGI_COUNT(asked) && !st; i++) {
     const char *text = api_text(c->body, asked[i].key);
@@ -119,45 +117,38 @@ static sg_status take_question(const api_call *c, sgi_browse *ask, sg_error *err
     if (ask->question)
       return sgi_fail(err, SG_ERR_ARG, "request: one of \"fires_on\", \"raises\", \"lowers\" and \"near\" at a time");
     ask->question = asked[i].question;
-    st = asked[i].question == SGI_ASK_NEAR
+    st = asked[i].question == SGI_NEURONS_NEAR
              ? sgi_neuron_parse(text, &ask->near, err)
-             : sgi_question_token(&c->p, text, asked[i].question == SGI_ASK_FIRES_ON, &ask->token, err);
+             : sgi_question_token(&c->p, text, asked[i].question == SGI_NEURONS_FIRE_ON, &ask->token, err);
     st = api_of_field(asked[i].key, st, err);
   }
   return st;
 }
 
-static sg_status take_browse(const api_call *c, sgi_browse *ask, sg_error *err) {
+static sg_status take_browse(const api_call *c, sgi_neurons_asked *ask, sg_error *err) {
   const char *order = api_text(c->body, "sort");
   sgi_sizes most = sgi_largest_sizes(c->p.model);
-  *ask = (sgi_browse){.find = api_text(c->body, "find"),
-                      .named = api_flag(c->body, "named"),
-                      .reversed = api_flag(c->body, "reversed"),
-                      .from = api_size(c->body, "from"),
-                      .count = api_size(c->body, "count"),
-                      .seed = api_size(c->body, "seed")};
+  *ask = (sgi_neurons_asked){.find = api_text(c->body, "find"),
+                             .named = api_flag(c->body, "named"),
+                             .reversed = api_flag(c->body, "reversed"),
+                             .from = api_size(c->body, "from"),
+                             .count = api_size(c->body, "count"),
+                             .seed = api_size(c->body, "seed"),
+                             .recorded = c->e->recording != NULL,
+                             .sort = order};
   sg_status st = take_question(c, ask, err);
   if (!st) st = api_below(c->body, "layer", sg_model_config(c->p.model)->num_layers, &ask->layer, err);
   if (!st) st = api_below(c->body, "channel", most.channels, &ask->channel, err);
   if (st) return st;
-  ask->order = ask->question ? SGI_ORDER_SCORE : c->e->recording ? SGI_ORDER_STRENGTH : SGI_ORDER_NORM;
-  if (order && !sgi_order_named(order, &ask->order))
+  if (order && !sgi_sort_known(order))
     return sgi_fail(err, SG_ERR_ARG, "request: \"sort\" is \"%s\": no such order", order);
   return SG_OK;
 }
 
 sg_status api_neurons(api_call *c, json_t **answer, sg_error *err) {
-  sgi_browse ask;
-  sgi_page page = {0};
+  sgi_neurons_asked ask;
   sg_status st = take_browse(c, &ask, err);
-  if (!st && !c->e->browser) {
-    sgi_label_request q = request_of(c);
-    q.progress = advance;
-    q.user = c;
-    st = sgi_browser_create(&q, &c->e->browser, err);
-  }
-  if (!st) st = sgi_browser_page(c->e->browser, c->e->names, &ask, advance, c, &page, err);
-  if (!st && !(*answer = sgi_neuron_page(&c->p, &ask, &page))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sgi_page_deinit(&page);
-  return st;
+  /* The list outlives the call: what it borrows is the explorer's. */
+  if (!st && !c->e->browser) st = sgi_neurons_open(&c->p, recording_of(c), advance, c, &c->e->browser, err);
+  return st ? st : sgi_neurons_page(c->e->browser, &c->p, c->e->names, &ask, advance, c, answer, err);
 }

@@ -2,12 +2,13 @@
 
 #include "model/model.h"
 #include "read/kept.h"
+#include "read/neuron_record.h"
 
 /* Shares of the neuron's positions of one sign, by |value|, at which excerpts are shown. */
 static const double quantiles[] = {1, 0.75, 0.5, 0.25};
 enum { AROUND = 5, PER_QUANTILE = 2 };
 
-sg_status sgi_fires_check(const sgi_prompt *p, const sgi_recording *rec, const char *name, sg_error *err) {
+sg_status sgi_fires_check(const sgi_prompt *p, const sg_recording *rec, const char *name, sg_error *err) {
   const sg_config *c = sg_model_config(p->model);
   const sgi_recording_info *i = sgi_recording_info_of(rec);
   bool same = i->vocab_size == c->vocab_size && i->model_layers == c->num_layers;
@@ -22,7 +23,7 @@ sg_status sgi_fires_check(const sgi_prompt *p, const sgi_recording *rec, const c
                   name);
 }
 
-sg_status sgi_fires_known(const sgi_recording *rec, size_t layer, sg_error *err) {
+sg_status sgi_fires_known(const sg_recording *rec, size_t layer, sg_error *err) {
   size_t slot;
   if (sgi_recording_kept(rec, layer)) return SG_OK;
   if (!sgi_recording_indexed(rec)) return sgi_fail(err, SG_ERR_ARG, "the recording has no index");
@@ -31,11 +32,16 @@ sg_status sgi_fires_known(const sgi_recording *rec, size_t layer, sg_error *err)
 }
 
 sg_status sgi_fires_read(sgi_fires *f, const sg_neuron_view *view, size_t partners, bool special, sg_error *err) {
-  return sgi_neuron_record_init(&f->record, f->rec, f->layer, f->channel, f->index,
+  if (!(f->record = sgi_alloc(sizeof *f->record))) return sgi_fail_memory(err, sizeof *f->record, "a neuron's firings");
+  return sgi_neuron_record_init(f->record, f->rec, f->layer, f->channel, f->index,
                                 view->value ? view->value : view->reads, view->writes, partners, special, err);
 }
 
-void sgi_fires_deinit(sgi_fires *f) { sgi_neuron_record_deinit(&f->record); }
+void sgi_fires_deinit(sgi_fires *f) {
+  if (f->record) sgi_neuron_record_deinit(f->record);
+  sgi_free(f->record);
+  f->record = NULL;
+}
 
 /* The i-th excerpt of n firings of one side, strongest first: the top ones, then those at the
  * quantiles, each firing once. False past the last. */
@@ -61,16 +67,19 @@ static size_t excerpts_of(size_t n, size_t top) {
 }
 
 bool sgi_fires_excerpt(const sgi_fires *f, size_t i, sgi_firing_excerpt *out) {
-  const sgi_neuron_record *n = &f->record;
+  const sgi_neuron_record *n = f->record;
   size_t in_favour = excerpts_of(n->n_for, f->excerpts), against = n->n_firings - n->n_for, at, count, start;
   *out = (sgi_firing_excerpt){.against = i >= in_favour};
   if (!out->against && !excerpt_of(n->n_for, f->excerpts, i, &at, &out->quantile)) return false;
   if (out->against && !excerpt_of(against, f->excerpts, i - in_favour, &at, &out->quantile)) return false;
-  out->at = &n->firings[at + (out->against ? n->n_for : 0)];
-  out->place = sgi_recording_at(f->rec, out->at->position);
+  const sgi_neuron_firing *x = &n->firings[at + (out->against ? n->n_for : 0)];
+  out->position = x->position;
+  out->value = x->value;
+  out->gate = x->score;
+  out->place = sgi_recording_at(f->rec, x->position);
   sgi_recording_document(f->rec, out->place.document, &start, &count);
-  out->first = out->at->position > start + AROUND ? out->at->position - AROUND : start;
-  out->last = out->at->position + AROUND < start + count ? out->at->position + AROUND : start + count - 1;
+  out->first = x->position > start + AROUND ? x->position - AROUND : start;
+  out->last = x->position + AROUND < start + count ? x->position + AROUND : start + count - 1;
   return true;
 }
 
@@ -91,15 +100,15 @@ static sg_status excerpts_json(const sgi_fires *f, json_t *list, sg_error *err) 
   sg_status st = SG_OK;
   for (size_t i = 0; !st && sgi_fires_excerpt(f, i, &e); i++) {
     double value[2 * AROUND + 1];
-    size_t at = e.at->position;
+    size_t at = e.position;
     st = sgi_neuron_recorded_values(f->rec, f->layer, f->channel, f->index, e.first, e.last + 1 - e.first, value, err);
     if (st) break;
     json_array_append_new(
         list, json_pack("{ss so so so sI sI sI so so so so}", "side", e.against ? "against" : "for", "quantile",
-                        sgi_report_real(e.quantile), "value", sgi_report_real(e.at->value), "gate",
-                        sgi_report_real(e.at->score), "position", (json_int_t)at, "document",
-                        (json_int_t)e.place.document, "place", (json_int_t)e.place.place, "before",
-                        text_json(f, e.first, at, value), "token", sgi_token_json(f->p, e.place.input), "after",
+                        sgi_report_real(e.quantile), "value", sgi_report_real(e.value), "gate", sgi_report_real(e.gate),
+                        "position", (json_int_t)at, "document", (json_int_t)e.place.document, "place",
+                        (json_int_t)e.place.place, "before", text_json(f, e.first, at, value), "token",
+                        sgi_token_json(f->p, e.place.input), "after",
                         text_json(f, at + 1, e.last + 1, value + (at + 1 - e.first)), "target",
                         sgi_token_json(f->p, e.place.target)));
   }
@@ -122,7 +131,7 @@ static json_t *histogram_json(const sgi_neuron_histogram *h) {
 }
 
 sg_status sgi_fires_json(const sgi_fires *f, json_t **out, sg_error *err) {
-  const sgi_neuron_record *n = &f->record;
+  const sgi_neuron_record *n = f->record;
   json_t *list = json_array();
   sg_status st = excerpts_json(f, list, err);
   *out = st ? NULL

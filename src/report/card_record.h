@@ -4,21 +4,20 @@
 #define SGI_REPORT_CARD_RECORD_H
 
 #include "prompt.h"
-#include "read/neuron_record.h"
 
 /* One neuron of a recording. */
 typedef struct sgi_fires {
   const sgi_prompt *p; /* model and tokenizer */
-  const sgi_recording *rec;
+  const sg_recording *rec;
   size_t layer, channel, index;
   size_t excerpts; /* strongest of each side (for, against); more follow at a quarter, half, three quarters down it */
-  sgi_neuron_record record;
+  struct sgi_neuron_record *record; /* read/neuron_record.h; new: sgi_fires_deinit */
 } sgi_fires;
 
 /* SG_ERR_ARG with the reason where the recording, called name, holds no neurons of this model. */
-sg_status sgi_fires_check(const sgi_prompt *p, const sgi_recording *rec, const char *name, sg_error *err);
+sg_status sgi_fires_check(const sgi_prompt *p, const sg_recording *rec, const char *name, sg_error *err);
 /* SG_ERR_ARG with the reason where nothing is recorded of the layer's neurons. */
-sg_status sgi_fires_known(const sgi_recording *rec, size_t layer, sg_error *err);
+sg_status sgi_fires_known(const sg_recording *rec, size_t layer, sg_error *err);
 /* Fills record of the fields before it; view: what the weights foretell. sgi_fires_deinit in any
  * case. */
 sg_status sgi_fires_read(sgi_fires *f, const sg_neuron_view *view, size_t partners, bool special, sg_error *err);
@@ -27,8 +26,9 @@ void sgi_fires_deinit(sgi_fires *f);
 typedef struct sgi_firing_excerpt {
   bool against;    /* value below 0 */
   double quantile; /* share of the side's firings that are not stronger, from 1 */
-  const sgi_neuron_firing *at;
-  sgi_recorded place;
+  size_t position;
+  double value, gate; /* recorded activation (the gate where none was recorded), gate */
+  sg_recorded place;
   size_t first, last; /* positions shown */
 } sgi_firing_excerpt;
 /* The i-th excerpt, false past the last. */

@@ -152,7 +152,7 @@ static void get(void *user, size_t row, int32_t *inputs, int32_t *targets, int32
   sgi_recording_document(rec->rec, row, &first, &n);
   for (size_t t = 0; t < r->T; t++) {
     sgi_recorded at = t < n ? sgi_recording_at(rec->rec, first + t) : (sgi_recorded){0};
-    inputs[t] = t < n ? at.input : rec->info->bos;
+    inputs[t] = t < n ? at.input : rec->info.bos;
     targets[t] = t < n ? at.target : pad;
     starts[t] = 0;
   }
@@ -160,7 +160,7 @@ static void get(void *user, size_t row, int32_t *inputs, int32_t *targets, int32
 
 static bool goes_on(void *user) {
   card *w = user;
-  return !w->c->progress || w->c->progress(w->c->user, ++w->documents, w->c->rec->info->n_documents);
+  return !w->c->progress || w->c->progress(w->c->user, ++w->documents, w->c->rec->info.n_documents);
 }
 
 static size_t place_of(const card *w, const sgi_sparse_firing *f) {
@@ -187,11 +187,11 @@ static sg_status add_recorded(card *w, sg_error *err) {
   reading r = {w, 1};
   sgi_sparse_firings f = {0};
   size_t first, n;
-  for (size_t d = 0; d < rec->info->n_documents; d++) {
+  for (size_t d = 0; d < rec->info.n_documents; d++) {
     sgi_recording_document(rec->rec, d, &first, &n);
     if (n > r.T) r.T = n;
   }
-  sgi_sparse_rows rows = {.n = rec->info->n_documents, .T = r.T, .get = get, .user = &r};
+  sgi_sparse_rows rows = {.n = rec->info.n_documents, .T = r.T, .get = get, .user = &r};
   sg_status st = sgi_sparse_fires(w->c->p->model, w->c->set, w->k, w->c->index, &rows, w->c->top, goes_on, w, &f, err);
   if (!st) st = sgi_recording_check(rec->rec, err);
   if (!st) json_object_set_new(w->o, "recorded", fires_json(w, &f));

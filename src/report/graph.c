@@ -8,7 +8,7 @@
 #include "neurons.h"
 
 enum { LABEL = 96 };
-_Static_assert((int)LABEL >= (int)SGI_LABEL_TEXT && (int)LABEL >= (int)SGI_FEATURE_LABEL, "labels of nodes");
+_Static_assert((int)LABEL >= (int)SGI_LABEL_BYTES && (int)LABEL >= (int)SGI_FEATURE_LABEL, "labels of nodes");
 
 sg_status sgi_graph_of(const sgi_prompt *p, const sgi_sparse_set *set, const sg_graph_request *r, sg_graph **out,
                        sg_error *err) {
@@ -92,7 +92,7 @@ static sg_status label(const sgi_prompt *p, const sg_node *n, const sgi_sparse_s
                        char *out, sg_error *err) {
   size_t layer = (size_t)n->layer, index = (size_t)n->index;
   if (set) return sgi_feature_label(p, set, layer, index, out, err);
-  sgi_neuron_at at = {layer, (size_t)n->channel, index};
+  sgi_neuron_ref at = {layer, (size_t)n->channel, index};
   return sgi_neuron_label(p, rec, &at, out, err);
 }
 

@@ -34,7 +34,7 @@ sg_status sgi_known_world_load(sgi_known_world *w, const char *directory, const 
     st = sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object in labels.json, as 'data worlds' writes it", directory);
   if (!st && recording) st = split_of(w, recording, err);
   if (st || !*w->split) return st;
-  w->n_stories = recording->info->n_documents;
+  w->n_stories = recording->info.n_documents;
   w->topic_of = sgi_alloc((w->n_stories + 1) * sizeof *w->topic_of);
   if (!w->topic_of || !w->topics) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   st = sgi_topics_load(directory, w->split, w->n_stories, w->topic_of, w->topics, err);

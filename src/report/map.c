@@ -1,13 +1,14 @@
 #include "map.h"
 
 #include "read/circuit.h"
+#include "read/neighbors.h"
 #include "read/map.h"
 
 sg_status sgi_map_find(const sgi_record_reader *r, size_t top, size_t documents, bool by_target, sgi_map_points *out,
                        sg_error *err) {
   *out = (sgi_map_points){.tokens = sgi_alloc(top * sizeof *out->tokens)};
   if (!out->tokens) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sg_status st = sg_top_tokens(r->rec, top, documents, r->info->pad, by_target, out->tokens, &out->n_tokens, err);
+  sg_status st = sg_top_tokens(r->rec, top, documents, r->info.pad, by_target, out->tokens, &out->n_tokens, err);
   if (!st)
     st = sgi_map_positions(r->rec, out->tokens, out->n_tokens, documents, by_target, &out->positions, &out->label,
                            &out->n, err);
@@ -63,12 +64,12 @@ static sg_status nearest(const sgi_prompt *p, sgi_search *s, size_t m, const int
 sg_status sgi_map_locate(const sgi_prompt *p, const sgi_record_reader *r, size_t slot, size_t channel,
                          const sgi_map_points *at, bool (*progress)(void *user, size_t done, size_t wanted), void *user,
                          sg_neighbor *near, sg_error *err) {
-  size_t m = r->info->slots[slot].channels * r->info->slots[slot].top_k, cells = p->count * m;
+  size_t m = r->slots[slot].channels * r->slots[slot].top_k, cells = p->count * m;
   int32_t *index = sgi_alloc(cells * sizeof *index);
   float *score = sgi_alloc(cells * sizeof *score);
   sgi_search *s = NULL;
   sg_status st = index && score ? SG_OK : sgi_fail_memory(err, cells * sizeof *index, "a prompt's circuits");
-  if (!st) st = sgi_prompt_circuits(p->model, r->rec, p->tokens, p->count, r->info->layers[slot], index, score, err);
+  if (!st) st = sgi_prompt_circuits(p->model, r->rec, p->tokens, p->count, r->info.layers[slot], index, score, err);
   if (!st) st = sgi_search_create(r->rec, slot, channel, -1, &s, err);
   if (!st) st = sgi_search_among(s, at->positions, at->n, err);
   if (!st) st = nearest(p, s, m, index, score, progress, user, near, err);

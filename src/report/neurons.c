@@ -4,7 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
-sg_status sgi_neuron_parse(const char *text, sgi_neuron_at *out, sg_error *err) {
+#include "names/browse.h"
+
+_Static_assert((int)SGI_LABEL_BYTES == (int)SGI_LABEL_TEXT && (int)SGI_NAME_BYTES == (int)SGI_NAME_TEXT &&
+                   (int)SGI_AUTHOR_BYTES == (int)SGI_AUTHOR_TEXT,
+               "texts of names");
+_Static_assert((int)SGI_NEURONS_FIRE_ON == (int)SGI_ASK_FIRES_ON && (int)SGI_NEURONS_NEAR == (int)SGI_ASK_NEAR,
+               "questions");
+
+static sgi_neuron_at at_of(sgi_neuron_ref r) { return (sgi_neuron_at){r.layer, r.channel, r.index}; }
+
+sg_status sgi_neuron_parse(const char *text, sgi_neuron_ref *out, sg_error *err) {
   size_t x[3] = {0}, k = 0;
   const char *p = text;
   for (; k < 3; k++) {
@@ -13,18 +23,64 @@ sg_status sgi_neuron_parse(const char *text, sgi_neuron_at *out, sg_error *err) 
     if (*p < '0' || *p > '9') break;
     for (; *p >= '0' && *p <= '9' && x[k] <= INT32_MAX; p++) x[k] = 10 * x[k] + (size_t)(*p - '0');
   }
-  *out = (sgi_neuron_at){x[0], x[1], x[2]};
+  *out = (sgi_neuron_ref){x[0], x[1], x[2]};
   if (k == 3 && !*p) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "\"%.40s\" is no neuron: expected layer, channel and index, such as 1.0.17", text);
 }
 
-sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const sgi_neuron_at *at,
-                           char out[SGI_LABEL_TEXT], sg_error *err) {
+sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const sgi_neuron_ref *at,
+                           char out[SGI_LABEL_BYTES], sg_error *err) {
   sgi_label label;
   sg_status st = sgi_label_make(p->model, p->tokenizer, rec, at->layer, at->channel, at->index, &label, err);
   if (!st) sgi_label_text(&label, p->tokenizer, out);
   return st;
 }
+
+/* ---- the file of labels and names ------------------------------------------------------------ */
+
+char *sgi_names_beside(const char *model) { return sgi_names_path(model); }
+
+sg_status sgi_names_begin_with(const char *path, const sg_model *model, bool write, sgi_names **out, sg_error *err) {
+  sgi_names_model of = sgi_names_model_of(model);
+  return sgi_names_open(path, &of, write, out, err);
+}
+
+void sgi_names_end(sgi_names *names) { sgi_names_close(names); }
+
+sg_status sgi_names_make(sgi_names *names, const sgi_prompt *p, const sg_recording *rec,
+                         bool (*progress)(void *user, size_t done, size_t wanted), void *user, size_t *made,
+                         sg_error *err) {
+  const sgi_label_request q = {
+      .model = p->model, .tokenizer = p->tokenizer, .rec = rec, .progress = progress, .user = user};
+  return sgi_names_label_all(names, &q, made, err);
+}
+
+sg_status sgi_names_look(sgi_names *names, sgi_neuron_ref at, sgi_neuron_called *out, sg_error *err) {
+  sgi_named found;
+  *out = (sgi_neuron_called){0};
+  sg_status st = sgi_names_find(names, at_of(at), &found, err);
+  if (st) return st;
+  out->labelled = found.labelled;
+  out->time = found.time;
+  memcpy(out->label, found.text, sizeof out->label);
+  memcpy(out->name, found.name, sizeof out->name);
+  memcpy(out->author, found.author, sizeof out->author);
+  return SG_OK;
+}
+
+sg_status sgi_names_call(sgi_names *names, sgi_neuron_ref at, const char *name, const char *author, int64_t time,
+                         sg_error *err) {
+  return sgi_names_give(names, at_of(at), name, author, time, err);
+}
+
+sg_status sgi_names_to_json(sgi_names *names, json_t **out, sg_error *err) { return sgi_names_export(names, out, err); }
+
+sg_status sgi_names_from_json(sgi_names *names, const json_t *document, const char *where, size_t *rows,
+                              sg_error *err) {
+  return sgi_names_import(names, document, where, rows, err);
+}
+
+/* ---- all neurons in a list ------------------------------------------------------------------- */
 
 sg_status sgi_question_token(const sgi_prompt *p, const char *text, bool end, int32_t *id, sg_error *err) {
   int32_t *tokens = NULL;
@@ -42,7 +98,7 @@ sg_status sgi_question_token(const sgi_prompt *p, const char *text, bool end, in
   return st;
 }
 
-json_t *sgi_neuron_row(const sgi_browsed_row *r) {
+static json_t *row_json(const sgi_browsed_row *r) {
   const sgi_neuron_stat *s = r->stat;
   const sgi_named *n = &r->named;
   bool given = *n->name != 0;
@@ -57,13 +113,57 @@ json_t *sgi_neuron_row(const sgi_browsed_row *r) {
 }
 
 #define QUESTION_WORD(id, word) word,
-json_t *sgi_neuron_page(const sgi_prompt *p, const sgi_browse *ask, const sgi_page *page) {
+static json_t *page_json(const sgi_prompt *p, const sgi_browse *ask, const sgi_page *page) {
   static const char *const words[] = {SGI_QUESTIONS(QUESTION_WORD)};
   bool token = ask->question && ask->question != SGI_ASK_NEAR;
   json_t *list = json_array();
-  for (size_t i = 0; i < page->n; i++) json_array_append_new(list, sgi_neuron_row(&page->rows[i]));
+  for (size_t i = 0; i < page->n; i++) json_array_append_new(list, row_json(&page->rows[i]));
   return json_pack("{sI sI so so so}", "found", (json_int_t)page->found, "from", (json_int_t)ask->from, "question",
                    ask->question ? json_string(words[ask->question]) : json_null(), "token",
                    token ? sgi_token_json(p, ask->token) : json_null(), "neurons", list);
 }
 #undef QUESTION_WORD
+
+bool sgi_sort_known(const char *word) {
+  sgi_order order;
+  return sgi_order_named(word, &order);
+}
+
+sg_status sgi_neurons_open(const sgi_prompt *p, const sg_recording *rec,
+                           bool (*progress)(void *user, size_t done, size_t wanted), void *user, sgi_browser **out,
+                           sg_error *err) {
+  const sgi_label_request q = {
+      .model = p->model, .tokenizer = p->tokenizer, .rec = rec, .progress = progress, .user = user};
+  return sgi_browser_create(&q, out, err);
+}
+
+void sgi_neurons_close(sgi_browser *list) { sgi_browser_free(list); }
+
+sg_status sgi_neurons_page(sgi_browser *list, const sgi_prompt *p, sgi_names *names, const sgi_neurons_asked *asked,
+                           bool (*progress)(void *user, size_t done, size_t wanted), void *user, json_t **out,
+                           sg_error *err) {
+  sgi_browse ask = {.question = (sgi_question)asked->question,
+                    .token = asked->token,
+                    .near = at_of(asked->near),
+                    .find = asked->find,
+                    .named = asked->named,
+                    .layer = asked->layer,
+                    .channel = asked->channel,
+                    .order = asked->question ? SGI_ORDER_SCORE : SGI_ORDER_STRENGTH,
+                    .reversed = asked->reversed,
+                    .seed = asked->seed,
+                    .from = asked->from,
+                    .count = asked->count};
+  sgi_page page = {0};
+  sg_status st = SG_OK;
+  if (!asked->question && !asked->recorded) ask.order = SGI_ORDER_NORM;
+  if (asked->sort && !sgi_order_named(asked->sort, &ask.order))
+    st = sgi_fail(err, SG_ERR_ARG, "\"%s\": no such order of neurons", asked->sort);
+  if (!st) st = sgi_browser_page(list, names, &ask, progress, user, &page, err);
+  if (!st) {
+    *out = page_json(p, &ask, &page);
+    st = sgi_report_whole(out, "a page of neurons", err);
+  }
+  sgi_page_deinit(&page);
+  return st;
+}

@@ -15,12 +15,12 @@ sg_status sgi_find_place(const sgi_record_reader *r, const char *text, size_t nt
 json_t *sgi_place_json(const sgi_record_reader *r, size_t position, bool reference);
 /* query: of sgi_place_json, or {"tokens", "position"} of a prompt; taken over. */
 json_t *sgi_neighbors_json(const sgi_record_reader *r, size_t slot, size_t channel, json_t *query,
-                           const sgi_neighbor *list, size_t n, double seconds, bool reference);
+                           const sg_neighbor *list, size_t n, double seconds, bool reference);
 /* The nearest to a position of the prompt (tokens of p); n may be more than the recording has. list
  * (n). */
 sg_status sgi_prompt_nearest(const sgi_prompt *p, size_t position, const sgi_record_reader *r, size_t slot,
-                             sgi_search *s, size_t n, sgi_neighbor *list, size_t *found, sg_error *err);
-json_t *sgi_together_json(const sgi_record_reader *r, size_t slot, const sgi_neuron *units, size_t n_units,
-                          const sgi_together *t, size_t n, bool reference);
+                             sg_search *s, size_t n, sg_neighbor *list, size_t *found, sg_error *err);
+json_t *sgi_together_json(const sgi_record_reader *r, size_t slot, const sg_neuron_id *units, size_t n_units,
+                          const sg_together *t, size_t n, bool reference);
 
 #endif

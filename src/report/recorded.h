@@ -2,15 +2,15 @@
 #ifndef SGI_REPORT_RECORDED_H
 #define SGI_REPORT_RECORDED_H
 
-#include "read/neighbors.h"
 #include "report.h"
 
 /* A recording with its tokenizer (NULL where it has none). sgi_record_reader_close takes one that
  * failed, too. */
 typedef struct sgi_record_reader {
   const char *directory;
-  sgi_recording *rec;
-  const sgi_recording_info *info;
+  sg_recording *rec;
+  sg_recording_info info;
+  sg_recorded_layer *slots; /* (info.n_layers) each recorded layer's own sizes */
   sg_tokenizer *tok;
 } sgi_record_reader;
 sg_status sgi_record_reader_open(const char *directory, sgi_record_reader *out, sg_error *err);
@@ -23,6 +23,27 @@ sg_status sgi_record_reader_circuits(const sgi_record_reader *r, sg_error *err);
 bool sgi_record_reader_layer(const sgi_record_reader *r, size_t i, size_t *layer, bool *circuits);
 /* The most channels of a recorded layer. */
 size_t sgi_record_reader_channels(const sgi_record_reader *r);
+
+/* Which recorded layer a layer of the model is; SG_ERR_ARG lists them. */
+sg_status sgi_recorded_slot(const sg_recording *rec, size_t layer, size_t *slot, sg_error *err);
+/* A position and where a document's begin. Numbers outside their bounds are read as zeros, and from
+ * then on sgi_recorded_check is SG_ERR_FORMAT with file and place: whoever tells what he read asks
+ * first. */
+sg_recorded sgi_recorded_at(const sg_recording *rec, size_t position);
+void sgi_recorded_document(const sg_recording *rec, size_t document, size_t *first, size_t *count);
+sg_status sgi_recorded_check(const sg_recording *rec, sg_error *err);
+
+/* Whether a recording was made from this model: it was; its weights are, of settings nothing is
+ * known; nothing is known; it was not, and err has both hashes or settings. Other sizes are
+ * SG_ERR_ARG. */
+typedef enum sgi_recorded_from {
+  SGI_RECORDED_FROM_IT,
+  SGI_RECORDED_FROM_ITS_WEIGHTS,
+  SGI_RECORDED_FROM_UNKNOWN,
+  SGI_RECORDED_FROM_ANOTHER
+} sgi_recorded_from;
+sg_status sgi_recorded_bind(const sg_recording *rec, const sg_model *model, const char *name, sgi_recorded_from *out,
+                            sg_error *err);
 
 /* JSON of a token and of an excerpt; null where there is no tokenizer. names: the reference's
  * form. */

@@ -7,6 +7,7 @@
 
 #include "card.h"
 #include "card_record.h"
+#include "read/neuron_record.h"
 #include "compare/sparse_feature.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -83,7 +84,7 @@ static json_t *ends(const sgi_prompt *p, const float *x, bool top) {
  * size, so that the frontend's shades show strength on both sides. */
 static sg_status example_json(const sgi_fires *f, const sgi_firing_excerpt *e, json_t **out, sg_error *err) {
   double value[2 * AROUND + 1];
-  size_t start, count, at = e->at->position;
+  size_t start, count, at = e->position;
   sgi_recording_document(f->rec, e->place.document, &start, &count);
   size_t first = at > start + AROUND ? at - AROUND : start;
   size_t last = at + AROUND < start + count ? at + AROUND : start + count - 1;
@@ -170,8 +171,8 @@ static sg_status add_recorded(const sgi_tracer *t, const sg_node *n, const sg_ne
                  .excerpts = EXAMPLES};
   sg_status st = sgi_fires_read(&f, view, 0, false, err);
   if (!st) st = quantiles_json(&f, json_object_get(o, "examples_quantiles"), err);
-  if (!st && f.record.n_firings) st = add_values(o, &f.record, err);
-  if (!st) json_object_set_new(o, "activation_frequency", json_real(f.record.density));
+  if (!st && f.record->n_firings) st = add_values(o, f.record, err);
+  if (!st) json_object_set_new(o, "activation_frequency", json_real(f.record->density));
   sgi_fires_deinit(&f);
   return st;
 }

@@ -16,9 +16,9 @@ static json_t *active_json(const sgi_active *a) {
 
 static sg_status layers(const sgi_record_reader *r, const double *nll, size_t D, json_t *out, sg_error *err) {
   sg_status st = SG_OK;
-  for (size_t s = 0; s < r->info->n_layers && !st; s++) {
+  for (size_t s = 0; s < r->info.n_layers && !st; s++) {
     sgi_active a = {0};
-    if (!r->info->slots[s].thresholds) continue;
+    if (!r->slots[s].thresholds) continue;
     st = sgi_recording_active(r->rec, s, nll, D, &a, err);
     if (!st) json_array_append_new(out, active_json(&a));
     sgi_free(a.histogram);
@@ -31,7 +31,7 @@ static sg_status layers(const sgi_record_reader *r, const double *nll, size_t D,
 sg_status sgi_active_report(const sgi_record_reader *r, const sg_model *m,
                             bool (*progress)(void *user, size_t done, size_t total), void *user, json_t **out,
                             sg_error *err) {
-  size_t n = r->info->n_positions;
+  size_t n = r->info.n_positions;
   double *nll = sgi_alloc(n * sizeof *nll);
   *out = json_array();
   sg_status st = nll ? SG_OK : sgi_fail_memory(err, n * sizeof *nll, "losses");

@@ -65,7 +65,7 @@ static void run_words(const uint8_t *data, size_t n, fuzz_outcome *out) {
   for (size_t i = 0; i < cli_command_count(); i++) parse(cli_command_at(i), (int)count + 1, words);
   settings(words + 1);
   size_t *numbers = NULL, k;
-  sgi_neuron *units = NULL;
+  sg_neuron_id *units = NULL;
   sg_error err = {0};
   if (!cli_number_list(words[1], "--x", &numbers, &k, &err))
     for (size_t i = 1; i < k; i++) fuzz_expect(numbers[i - 1] < numbers[i], "numbers out of order");

@@ -12,6 +12,7 @@
 #include "http/client.h"
 #include "http/requests.h"
 #include "http/schema.h"
+#include "read/recording.h"
 
 #define MODEL "tests/golden/eval/model"
 #define TEXT "The old dog sat"
@@ -98,7 +99,7 @@ static int start(void **state) {
 static int stop(void **state) {
   (void)state;
   http_stop(server);
-  sgi_names_close(e.names);
+  sgi_names_end(e.names);
   sg_model_free(e.model);
   sg_model_free(e.beside.model);
   sgi_sparse_set_free(e.own.sparse);
@@ -703,7 +704,7 @@ static void same_neuron(void **state) {
   int32_t index[64];
   float score[64];
   sgi_recording_circuit(reading.rec, 1, 3, index, score); /* TEXT begins as the recorded text does */
-  size_t K = reading.info->slots[0].top_k, neuron = (size_t)index[2 * K];
+  size_t K = reading.slots[0].top_k, neuron = (size_t)index[2 * K];
   snprintf(line, sizeof line, "{\"layer\":1,\"channel\":2,\"index\":%zu,\"top\":7,\"excerpts\":6}", neuron);
   json_t *a = ask("/api/neuron", line, 200);
   snprintf(line, sizeof line,
@@ -738,7 +739,7 @@ static void same_neuron(void **state) {
   const int32_t *chosen = sgi_safetensors_find(f, "layers.1.router.indices")->data;
   const float *gates = sgi_safetensors_find(f, "layers.1.router.scores")->data,
               *values = sgi_safetensors_find(f, "layers.1.neurons")->data;
-  size_t C = reading.info->slots[0].channels;
+  size_t C = reading.slots[0].channels;
   for (size_t t = 0; t < n; t++) {
     double gate = 0, value = 0;
     for (size_t s = 0; s < K; s++) {
