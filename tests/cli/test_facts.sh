@@ -59,6 +59,9 @@ awk 'BEGIN {
 function letters(i) { return sprintf("%c%c%c", 97 + int(i / 100), 97 + int(i / 10) % 10, 97 + i % 10) }' > "$tmp/hard.txt"
 try 0 facts mine "$tmp/hard.txt" --min-count 1 --effort 1
 has out "the search met its bound, a larger set may exist (--effort)"
+printf 'A cat sat there.\n' >"$tmp/without.txt"
+try 0 facts mine "$tmp/without.txt"
+has out 'the text never says "The NOUN was ADJECTIVE" often enough'
 
 # worlds: the plain pattern finds all that is known to be true.
 try 0 data worlds --stories 2000 --seed 3 -o "$tmp/worlds" -q
