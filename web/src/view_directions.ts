@@ -108,7 +108,7 @@ function direction(a: Directions, w: Way) {
       ? `, one of those from ${w.subspace} on whose values lie close together`
       : "";
   return card(
-    h("h3", {}, `Direction ${w.index}`),
+    h("h2", {}, `Direction ${w.index}`),
     note("value ", number(w.value), `, ${percent(w.share)} of the squares${tied}`),
     table(["", "nearest"], rows, `ends of direction ${w.index}`),
   );

@@ -57,7 +57,7 @@ export async function words({
   await open(p, { view: "lens", target: WORD });
   const lens = cli("lens", run, "--prompt", text, "--target", WORD);
   same(
-    await exacts(p, "#word-lens tbody [data-exact]"),
+    await exacts(p, "#word-lens tbody td:nth-child(2)[data-exact]"),
     lens.target.layers.map((x) => x.log_probability).reverse(),
     "a word, layer by layer",
   );
