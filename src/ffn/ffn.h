@@ -186,6 +186,10 @@ typedef struct sgi_ffn_ops {
    * is. */
   void (*gates)(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
 
+  /* Optional, of chosen neurons: value = factor * f(x . w_in), the factor of the scores alone;
+   * score, factor (n,C,K). NULL where the score stands inside f. */
+  void (*factor)(const sg_config *c, size_t n, const float *score, float *factor);
+
   /* Optional: adds to the sums what the forward pass whose saved block this is did (aux.h). */
   void (*measure)(const sgi_ffn_call *call, sgi_aux *sum);
 

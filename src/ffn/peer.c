@@ -35,31 +35,41 @@ static void forward_gated(const sgi_gate *g) {
   }
 }
 
-/* Of a channel's scores the first is the largest. */
+/* p [from, to) = the softmax over each K scores, of which the first is the largest. */
+static void probabilities(const float *score, float *p, size_t from, size_t to, size_t K) {
+  for (size_t i = from; i < to; i += K)
+    for (size_t j = i; j < i + K; j++) p[j] = score[j] - score[i];
+  sgi_kernel_table()->exp_shift(p + from, to - from, 1, 0);
+  for (size_t i = from; i < to; i += K) {
+    float sum = 0;
+    for (size_t j = i; j < i + K; j++) sum += p[j];
+    for (size_t j = i; j < i + K; j++) p[j] /= sum;
+  }
+}
+
 static void forward(const sgi_gate *g) {
   if (sgi_jump_on(g->config)) {
     forward_gated(g);
     return;
   }
-  const sgi_kernels *kern = sgi_kernel_table();
   float *p = g->kept[P], *act = g->kept[ACT];
   size_t m = g->m, K = g->K;
   sgi_activate(activation_of(g->config), act, g->dot, m);
 #pragma omp parallel for schedule(static) if (m > 4096)
   for (size_t b = 0; b < m; b += BLOCK * K) {
     size_t end = b + BLOCK * K < m ? b + BLOCK * K : m;
-    for (size_t i = b; i < end; i += K)
-      for (size_t j = i; j < i + K; j++) p[j] = g->score[j] - g->score[i];
-    kern->exp_shift(p + b, end - b, 1, 0);
-    for (size_t i = b; i < end; i += K) {
-      float sum = 0;
-      for (size_t j = i; j < i + K; j++) sum += p[j];
-      for (size_t j = i; j < i + K; j++) {
-        p[j] /= sum;
-        g->value[j] = act[j] * p[j];
-      }
-    }
+    probabilities(g->score, p, b, end, K);
+    for (size_t j = b; j < end; j++) g->value[j] = act[j] * p[j];
   }
+}
+
+static void factor(const sg_config *c, size_t n, const float *score, float *p) {
+  size_t m = n * c->num_channels * c->top_k;
+  if (sgi_jump_on(c))
+    memcpy(p, score, m * sizeof *p);
+  else
+    for (size_t b = 0; b < m; b += BLOCK * c->top_k)
+      probabilities(score, p, b, b + BLOCK * c->top_k < m ? b + BLOCK * c->top_k : m, c->top_k);
 }
 
 /* v = act(a) s: ds = dv act(a); da = dv s act'(a). */
@@ -113,6 +123,7 @@ static const sgi_sparse_kind form = {
 const sgi_ffn_ops sgi_ffn_peer = {
     SGI_SPARSE_KIND(&form),
     .name = "peer",
+    .factor = factor,
     .default_activation = "gelu",
     .uses = SGI_USES_ROUTER | SGI_USES_CHANNELS | SGI_USES_TOP_K | SGI_USES_KEY_DIM | SGI_USES_ACTIVATION |
             SGI_USES_GROUP | SGI_USES_BIAS,
