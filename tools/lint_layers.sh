@@ -13,11 +13,12 @@ data: core text data
 read: core math text ffn model data read
 names: core math text ffn model data read names
 compare: core math text ffn model data read compare
+functions: core math text ffn model data read compare functions
 ranks: core ranks
 train: core math text ffn model data read ranks train
 study: core math text ffn model data read train study
-check: core math text ffn model data read names compare train check
-report: core math text ffn model data read names compare train study check report
+check: core math text ffn model data read names compare functions train check
+report: core math text ffn model data read names compare functions train study check report
 '
 for room in src/*/; do
   name=$(basename "$room")
