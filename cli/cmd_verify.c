@@ -99,7 +99,7 @@ const cli_command cli_verify = {
         "# does this machine compute as plain C does?\nsgatlin verify --machine",
     .description =
         "PATH is a model directory, a checkpoint, a run, a recording, a token cache (or the directory of a corpus), a "
-        "tokenizer.json, a graph, a file of names, or any "
+        "tokenizer.json, a graph, a file of names, of functions, or any "
         "safetensors file; what it is, is seen from what lies there.\n\n"
         "Everything is read: hashes of MANIFEST.json, shapes and types against config.json, weights and optimizer for "
         "NaN and infinity, the tokenizer against the vocabulary, a pass of a few tokens; of a recording every "

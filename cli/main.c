@@ -55,6 +55,10 @@
   X(cli_circuit) \
   X(cli_circuit_score) \
   X(cli_circuit_greater_than) \
+  X(cli_functions_fit) \
+  X(cli_functions_show) \
+  X(cli_functions_bench) \
+  X(cli_functions_parse) \
   X(cli_margins) \
   X(cli_record) \
   X(cli_neighbors) \

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/safetensors.h"
 #include "core/half.h"
+#include "functions/set.h"
 
 void sgi_checks_say(sgi_checks *c, const char *path, const char *what, sg_status status, const char *format, ...) {
   char text[SG_ERROR_TEXT];
@@ -43,6 +44,7 @@ static bool holds(const char *directory, const char *name) {
 sgi_checked sgi_check_kind(const char *path) {
   if (sgi_is_file(path)) {
     if (ends(path, ".tokens")) return SGI_CHECK_TOKENS;
+    if (sgi_function_set_is(path)) return SGI_CHECK_FUNCTIONS;
     if (ends(path, ".safetensors")) return SGI_CHECK_TENSORS;
     if (ends(path, ".sqlite")) return SGI_CHECK_NAMES;
     if (ends(path, "tokenizer.json")) return SGI_CHECK_TOKENIZER;
@@ -58,7 +60,7 @@ sgi_checked sgi_check_kind(const char *path) {
 
 const char *sgi_check_name(sgi_checked kind) {
   static const char *const names[] = {"nothing known", "model",   "run",   "recording",   "token cache", "token caches",
-                                      "tokenizer",     "tensors", "names", "sparse MLPs", "JSON"};
+                                      "tokenizer",     "tensors", "names", "sparse MLPs", "functions",   "JSON"};
   return names[kind];
 }
 

@@ -34,6 +34,7 @@ typedef enum sgi_checked {
   SGI_CHECK_TENSORS,   /* any other safetensors */
   SGI_CHECK_NAMES,     /* labels and names of neurons, .sqlite */
   SGI_CHECK_SPARSE,    /* sparse MLPs */
+  SGI_CHECK_FUNCTIONS, /* neurons as functions */
   SGI_CHECK_JSON       /* any other JSON: the caller knows graphs */
 } sgi_checked;
 sgi_checked sgi_check_kind(const char *path);
@@ -44,6 +45,7 @@ sg_status sgi_check_model(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_run(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_recording(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_sparse(sgi_checks *c, const char *directory, sg_error *err);
+sg_status sgi_check_functions(sgi_checks *c, const char *path, sg_error *err);
 sg_status sgi_check_tokens(sgi_checks *c, const char *path, sg_error *err);
 sg_status sgi_check_caches(sgi_checks *c, const char *directory, sg_error *err);
 sg_status sgi_check_tokenizer(sgi_checks *c, const char *path, sg_error *err);

@@ -26,14 +26,15 @@ static sg_status check_path(sgi_checks *c, const sgi_verify_request *q, const ch
     case SGI_CHECK_TENSORS: return sgi_check_tensors(c, path, err);
     case SGI_CHECK_NAMES: return sgi_check_names(c, path, NULL, err);
     case SGI_CHECK_SPARSE: return sgi_check_sparse(c, path, err);
+    case SGI_CHECK_FUNCTIONS: return sgi_check_functions(c, path, err);
     case SGI_CHECK_JSON: return check_graph(c, q, path, err);
     case SGI_CHECK_NOTHING: break;
   }
-  return sgi_fail(
-      err, SG_ERR_IO,
-      "%s: neither a model, run, recording or sparse MLPs, nor a token cache, tokenizer.json, graph, file of names or "
-      "safetensors file",
-      path);
+  return sgi_fail(err, SG_ERR_IO,
+                  "%s: neither a model, run, recording, sparse MLPs or functions, nor a token cache, tokenizer.json, "
+                  "graph, file of names or "
+                  "safetensors file",
+                  path);
 }
 
 sg_status sgi_verify_paths(const sgi_verify_request *q, sgi_verified *out, sg_error *err) {

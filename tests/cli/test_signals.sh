@@ -101,6 +101,10 @@ study="--data $tmp/data --set train.seq_len=32 --set train.batch_size=4 --set to
 ends "label score" TERM label score $M --names "$tmp/names.sqlite" --data "$tmp/big.txt" --positions 100000000
 ends explore TERM explore $M --port 0
 ends bench TERM bench -k sgatlin -k mlp
+"$SGATLIN" -q record $M --data "$tmp/part" -o "$tmp/recf" || bad "record"
+"$SGATLIN" -q functions fit $M --recording "$tmp/recf" --features 4 --least 8 --steps 1 --no-logic --no-named -o "$tmp/F" >"$tmp/out" ||
+  bad "functions fit"
+ends "functions bench" TERM functions bench "$tmp/F" --pool 0 --seconds 1000 --dir "$tmp"
 quick=1 # small recordings are done before they are asked
 ends "benchmark-reading" TERM benchmark-reading --worlds "$tmp/worlds" $M $M
 ends "facts patch" TERM facts patch $M --facts "$tmp/facts.json" --answers 1
@@ -112,6 +116,9 @@ ends cka TERM cka $M "$tmp/rec"
 ends usage TERM usage "$tmp/rec"
 ends sinks TERM sinks $M --data "$tmp/big.txt" --rows 0
 ends superposition TERM superposition $M --recording "$tmp/rec"
+ends "functions fit" TERM functions fit $M --recording "$tmp/recf" --features 4 -o "$tmp/F2"
+ends "functions show" TERM functions show "$tmp/F"
+ends "functions parse" TERM functions parse "1 + 2*x(1*z0 + 0)"
 ends circuit TERM circuit $M "$tmp/tc" --prompt "The sky"
 ends "sparse feature" TERM sparse feature $M "$tmp/tc" -l 0 -i 0 --recording "$tmp/rec"
 ends verify TERM verify $M

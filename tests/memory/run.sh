@@ -57,7 +57,8 @@ echo '[5,6,7]' >three.json
     "$sg" train --data data --tokenizer model/tokenizer.json -o gates --steps 1 -q $sizes --set feedforward.gates.kind=jumprelu &&
     "$sg" record gates --data text.txt -o gated -q &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o composed --kind monet --steps 1 -q $composed &&
-    "$sg" convert composed --to peer --pairs 1 -o chosen -q >/dev/null
+    "$sg" convert composed --to peer --pairs 1 -o chosen -q >/dev/null &&
+    "$sg" functions fit model --recording rec --layer 1 --features 4 --least 8 --samples 8 --steps 1 --cells 2 -o functions -q
 } >/dev/null || exit 1
 
 failed=0 number=0
