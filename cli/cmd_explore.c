@@ -178,8 +178,9 @@ static sg_status open_truth(const cli_call *c, explorer *e, sgi_known_world *w, 
 
 /* What stands in place of a model has no use for the options that need one. */
 static int refuse_of_model(const cli_call *c, const char *what) {
-  static const char *const of_model[] = {"recording",  "data",      "split", "field",  "worlds", "facts",
-                                         "checkpoint", "tokenizer", "names", "sparse", "beside", "beside-sparse"};
+  static const char *const of_model[] = {"recording", "data",          "split",     "field", "worlds",
+                                         "facts",     "checkpoint",    "tokenizer", "names", "sparse",
+                                         "beside",    "beside-sparse", "functions"};
   for (size_t i = 0; i < SGI_COUNT(of_model); i++)
     if (cli_source_of(c, of_model[i]) == CLI_GIVEN)
       return cli_usage(c, "--%s needs a model, and %s is a %s", of_model[i], c->args[0], what);
@@ -240,6 +241,23 @@ static sg_status open_names(const cli_call *c, explorer *e, sg_error *err) {
   return e->no_names ? SG_OK : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
+/* --functions: of this model, unless --force. */
+static sg_status open_functions(const cli_call *c, explorer *e, sg_error *err) {
+  const char *path = cli_string(c, "functions");
+  bool of_another = false;
+  char why[SG_ERROR_TEXT];
+  if (!path) return SG_OK;
+  sg_status st = sgi_functions_open(path, &e->functions, err);
+  if (!st) st = sgi_functions_bind(e->functions, e->model, &of_another, err);
+  if (st || !of_another) return st;
+  snprintf(why, sizeof why, "%.330s", err->text);
+  if (!cli_flag(c, "force"))
+    return sgi_fail(err, SG_ERR_ARG, "%s. Fit this model (sgatlin functions fit), name the other one, or give --force",
+                    why);
+  cli_warn("%s. The page mixes two models", why);
+  return SG_OK;
+}
+
 static int run(const cli_call *c) {
   sg_error err = {0};
   sgi_prompt p = {0};
@@ -262,11 +280,13 @@ static int run(const cli_call *c) {
   sgi_doc_file texts = {0};
   if (!st) st = open_data(c, &e, &texts, &err);
   if (!st) st = open_names(c, &e, &err);
+  if (!st) st = open_functions(c, &e, &err);
   if (!st) st = examples_make(&e, &e.examples, &err);
   int code = st ? cli_fail(&err) : serve(c, &e);
   sgi_documents_close(&texts);
   api_forget(&e);
   sgi_names_end(e.names);
+  sgi_functions_close(e.functions);
   sgi_free(e.names_path);
   sgi_free(e.no_names);
   sgi_known_world_deinit(&truth);
@@ -314,6 +334,10 @@ static const cli_option options[] = {
      .type = CLI_STRING,
      .argument = "TC2",
      .help = "transcoders of that model: its graph is then that of their features"},
+    {.name = "functions",
+     .type = CLI_STRING,
+     .argument = "F",
+     .help = "neurons of this model as functions ('functions fit'): their formulas on the neuron's card"},
     {.name = "port",
      .letter = 'p',
      .type = CLI_SIZE,

@@ -5,6 +5,7 @@
 #include "report/neurons.h"
 #include "report/prompt.h"
 #include "report/documents.h"
+#include "report/functions.h"
 #include "report/known_world.h"
 #include "report/recorded.h"
 #include "report/sizes.h"
@@ -43,6 +44,7 @@ typedef struct explorer {
   char *names_path;               /* where it lies, or will */
   char *no_names;                 /* why names cannot be kept; NULL: they can */
   bool names_written;             /* names is open for writing */
+  sgi_functions *functions;       /* NULL: none */
   const char *author;             /* of names that the page gives */
   sgi_browser *browser;           /* the list of neurons, once it was asked for: api_forget */
   json_t *examples;               /* texts to begin with; NULL: none */

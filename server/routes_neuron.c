@@ -47,6 +47,17 @@ static sg_status add_recorded(const api_call *c, const sgi_card *k, size_t excer
   return st;
 }
 
+/* "function" of the answer, where the open file of functions has the layer. */
+static sg_status add_function(const api_call *c, const sgi_card *k, json_t *answer, sg_error *err) {
+  json_t *function = NULL;
+  sg_error why = {0};
+  if (!c->e->functions) return SG_OK;
+  sg_status st = sgi_functions_neuron_json(c->e->functions, k->layer, k->channel, k->index, &function, &why);
+  if (st == SG_ERR_ARG) return SG_OK;
+  if (st) return sgi_fail(err, st, "%s", why.text);
+  return json_object_set_new(answer, "function", function) ? sgi_fail(err, SG_ERR_MEMORY, "out of memory") : SG_OK;
+}
+
 static sg_status make_card(const api_call *c, sgi_card *k, float *block, json_t **answer, sg_error *err) {
   size_t V = sg_model_config(c->p.model)->vocab_size;
   sg_neuron_link up[MAX_LINKS], down[MAX_LINKS];
@@ -57,6 +68,7 @@ static sg_status make_card(const api_call *c, sgi_card *k, float *block, json_t 
   if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, true, k->top, up, &k->n_up, err);
   if (!st) st = sg_neuron_links(c->p.model, k->layer, k->channel, k->index, false, k->top, down, &k->n_down, err);
   if (!st && !(*answer = sgi_card_json(&c->p, k))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st) st = add_function(c, k, *answer, err);
   return st ? st : add_recorded(c, k, api_size(c->body, "excerpts"), api_flag(c->body, "special"), *answer, err);
 }
 

@@ -85,6 +85,14 @@ static int start(void **state) {
   assert_sg_ok(sg_model_load(MODEL, &e.beside.model, err));
   e.own.sparse_name = e.beside.sparse_name = "tc";
   e.beside.name = "the same again";
+  snprintf(line, sizeof line,
+           "%s -q functions fit " MODEL
+           " --recording %s/rec --layer 1 --features 8 --least 8 --steps 5 -o %s/F >%s/fit",
+           program(), scratch, scratch, scratch);
+  assert_int_equal(system(line), 0);
+  char functions[256];
+  snprintf(functions, sizeof functions, "%s/F", scratch);
+  assert_sg_ok(sgi_functions_open(functions, &e.functions, err));
   write_truth();
   assert_sg_ok(sgi_known_world_load(&truth, scratch, &reading, err));
   e.worlds = &truth;
@@ -100,6 +108,7 @@ static int stop(void **state) {
   (void)state;
   http_stop(server);
   sgi_names_end(e.names);
+  sgi_functions_close(e.functions);
   sg_model_free(e.model);
   sg_model_free(e.beside.model);
   sgi_sparse_set_free(e.own.sparse);
@@ -712,7 +721,14 @@ static void same_neuron(void **state) {
            " --layer 1 --channel 2 --index %zu --top 7 --links 7 --excerpts 6 --recording %.200s/rec --json",
            neuron, scratch);
   json_t *b = command(line), *recorded = json_object_get(a, "recorded");
+  json_t *function = json_incref(json_object_get(a, "function"));
+  json_object_del(a, "function");
   assert_same("neuron", a, b);
+  json_decref(b);
+  snprintf(line, sizeof line, "functions show %.200s/F --neuron 1:2:%zu --json", scratch, neuron);
+  b = command(line);
+  assert_same("function", function, b);
+  json_decref(function);
   assert_true(json_integer_value(json_object_get(recorded, "count")) > 0);
   assert_true(json_array_size(json_object_get(recorded, "excerpts")) > 6);
   json_decref(a);

@@ -597,6 +597,24 @@ export type Neuron = {
   downstream: Link[];
   recorded?: Fires;
   unrecorded?: string;
+  function?: Formula;
+};
+export type Formula = {
+  layer: number;
+  channel: number;
+  index: number;
+  stands: boolean;
+  formula: string | null;
+  samples: number;
+  r2_fit: number | null;
+  r2: number | null;
+  edges: {
+    feature: number;
+    form: string;
+  }[];
+  points: ((number | null)[])[];
+  bytes: number;
+  bytes_matrix: number;
 };
 export type NeuronRow = {
   layer: number;

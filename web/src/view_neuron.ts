@@ -6,6 +6,7 @@ import { bar, exact, max, signed, token } from "./format";
 import { takeAway } from "./joint";
 import { go } from "./state";
 import { parseNeuron, tint } from "./activation";
+import { formulaCard } from "./card_formula";
 import { recordedCards } from "./card_record";
 import { nameCard, nameOf, ways } from "./neuron_name";
 import type { Name } from "./neuron_name";
@@ -117,6 +118,7 @@ export const neuron: View<{ n: Neuron; name: Name | null }> = {
               "it fires.",
           ),
         ),
+        formulaCard(n),
         ...recordedCards(c, n),
         h(
           "div.grid",
