@@ -397,12 +397,12 @@ static sg_status read_layers(sgi_function_set *s, const sgi_safetensors *f, cons
   return st;
 }
 
-bool sgi_function_set_is(const char *path) {
+sg_status sgi_function_set_is(const char *path, bool *yes) {
   sgi_safetensors *f = NULL;
-  bool yes =
-      sgi_is_file(path) && !sgi_safetensors_open(path, &f, NULL) && sgi_safetensors_metadata(f, SGI_FUNCTIONS_KEY);
+  sg_status st = sgi_safetensors_open(path, &f, NULL);
+  *yes = !st && sgi_safetensors_metadata(f, SGI_FUNCTIONS_KEY);
   sgi_safetensors_close(f);
-  return yes;
+  return st;
 }
 
 sg_status sgi_function_set_open(const char *path, sgi_function_set **out, sg_error *err) {
