@@ -41,21 +41,14 @@ static bool holds(const char *directory, const char *name) {
   return there;
 }
 
-/* A file that no memory is left to ask is read as functions, which ends in that error. */
-static sgi_checked tensors_kind(const char *path) {
-  bool functions;
-  sg_status st = sgi_function_set_is(path, &functions);
-  if (functions) return SGI_CHECK_FUNCTIONS;
-  if (ends(path, ".safetensors")) return SGI_CHECK_TENSORS;
-  return st == SG_ERR_MEMORY ? SGI_CHECK_FUNCTIONS : SGI_CHECK_NOTHING;
-}
-
 sgi_checked sgi_check_kind(const char *path) {
   if (sgi_is_file(path)) {
     if (ends(path, ".tokens")) return SGI_CHECK_TOKENS;
     if (ends(path, ".sqlite")) return SGI_CHECK_NAMES;
     if (ends(path, "tokenizer.json")) return SGI_CHECK_TOKENIZER;
-    return ends(path, ".json") ? SGI_CHECK_JSON : tensors_kind(path);
+    if (ends(path, ".json")) return SGI_CHECK_JSON;
+    if (sgi_function_set_is(path)) return SGI_CHECK_FUNCTIONS;
+    return ends(path, ".safetensors") ? SGI_CHECK_TENSORS : SGI_CHECK_NOTHING;
   }
   if (holds(path, "recording.json")) return SGI_CHECK_RECORDING;
   if (holds(path, "sparse.json")) return SGI_CHECK_SPARSE;

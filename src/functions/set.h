@@ -18,8 +18,8 @@ typedef struct sgi_function_set {
   json_t *about; /* the metadata's object */
 } sgi_function_set;
 
-/* Whether the file says of itself that it is one; what keeps it from being asked, as its status. */
-sg_status sgi_function_set_is(const char *path, bool *yes);
+/* The file says of itself that it is one. */
+bool sgi_function_set_is(const char *path);
 /* Reads and checks everything: types, lengths, ranges, numbers that are not finite. New:
  * sgi_function_set_free. */
 sg_status sgi_function_set_open(const char *path, sgi_function_set **out, sg_error *err);

@@ -337,9 +337,7 @@ static void files(void **state) {
     assert_true(bound);
     assert_sg_ok(sgi_function_set_save(path, &l, 1, about, err));
     json_decref(about);
-    bool is = false;
-    assert_int_equal(sgi_function_set_is(path, &is), SG_OK);
-    assert_true(is);
+    assert_true(sgi_function_set_is(path));
     assert_sg_ok(sgi_function_set_open(path, &s, err));
     assert_sg_ok(sgi_function_set_fits(s, x.m, err));
     same_layer(&l, &s->at[0]);
