@@ -58,6 +58,11 @@ static json_t *config_json(const sg_config *c) {
   if (x->sink_mlp) json_object_set_new(o, "sink_mlp", json_integer((json_int_t)x->sink_mlp));
   if (x->always_on) json_object_set_new(o, "always_on", json_integer((json_int_t)x->always_on));
   if (x->always_on) json_object_set_new(o, "always_on_activation", json_string(x->always_on_activation));
+  if (x->meta_experts)
+    json_object_set_new(o, "meta",
+                        json_pack("{s:I, s:I, s:s, s:I, s:I}", "experts", (json_int_t)x->meta_experts, "top_k",
+                                  (json_int_t)x->meta_top_k, "choice", x->meta_choice, "prefix",
+                                  (json_int_t)x->meta_prefix, "group", (json_int_t)x->meta_group));
   if (!*c->decomposition) return o;
   json_object_set_new(o, "decomposition", json_string(c->decomposition));
   json_object_set_new(o, "num_experts", json_integer((json_int_t)c->num_experts));
@@ -156,6 +161,10 @@ static void print_sizes(const cli_model *m, uint64_t flops) {
   row(t, "always_on.neurons", c->options.always_on);
   if (c->options.always_on) cli_cell(t, "always_on.activation"), cli_cell(t, "%s", c->options.always_on_activation);
   if (*c->attention_sink) cli_cell(t, "attention_sink"), cli_cell(t, "%s", c->attention_sink);
+  if (c->options.meta_experts) {
+    cli_cell(t, "metarouter");
+    cli_cell(t, "%zu of %zu pools by %s", c->options.meta_top_k, c->options.meta_experts, c->options.meta_choice);
+  }
   row(t, "hidden_size", c->hidden_size);
   row(t, "head_dim", c->head_dim);
   row(t, "num_attention_heads", c->num_heads);

@@ -98,6 +98,12 @@ typedef struct sg_options {
   size_t always_on;    /* neurons beside the kind that act at every token, without a score; 0: none */
   char always_on_activation[SG_NAME]; /* of these: gelu, identity, relu or swish; "" where there are none */
   size_t bias;                        /* 1: a constant is added to what a neuron reads (peer) */
+  /* Metarouter: pools, each with a router and neurons of its own; how many run, 1 or more; "token"
+   * or "sequence"; positions of a document that a choice by sequence is made of; layers that share
+   * a choice, 0: 1 by token, all by sequence. */
+  size_t meta_experts, meta_top_k;
+  char meta_choice[SG_NAME];
+  size_t meta_prefix, meta_group;
 } sg_options;
 
 /* A feedforward layer that is not the one of the configuration itself: same fields, same
@@ -153,6 +159,8 @@ typedef struct sg_config {
   char layer_form[SG_NAME];              /* "" or a name sg_layer_form_name gives (docs/method.md, layer forms) */
   size_t ode_steps;                      /* steps of a form that has them; 0: 1 */
   sg_options options;                    /* of the feedforward layer */
+  size_t pool_neurons, pool_top_k;       /* a layer's own configuration, with a metarouter: F and K of one pool, where
+                                            num_neurons and top_k are those of all; else 0 */
   char norm[SG_NAME]; /* "" or "rms"; "none": streams pass the norms of sublayers and of the end as they are */
   char attention_sink[SG_NAME]; /* "" or "logit": a learned logit a head in every row's softmax, without a value */
 } sg_config;
@@ -520,6 +528,8 @@ SG_API sg_status sg_evaluate(const sg_model *model, const sg_evaluate_request *r
  *   layers.L.resid_mid        (T; dim)           stream after attention
  *   layers.L.mlp.norm_scale   (T)                1 / rms of the stream, on demand
  *   layers.L.mlp.norm         (T; dim)           normed input of the feedforward layer
+ *   layers.L.meta.probabilities (T; pool)          metarouter: softmax over all pools
+ *   layers.L.meta.choice      (T; pick)          the pools that run, likeliest first
  *   layers.L.router.scores    (T; channel, slot) scores of the chosen units; a circuit is router.*
  *   layers.L.router.indices   (T; channel, slot) the chosen units, largest score first
  *   layers.L.router.active    (T; channel, slot) with gates: 1 where a chosen unit acts
@@ -1159,8 +1169,9 @@ typedef struct sg_recorded_layer {
   size_t channels, top_k, pool; /* C, K, F */
   bool pool_per_channel;
   bool has_values;         /* gated activations were recorded */
-  const float *thresholds; /* (C), or NULL: of the chosen units all act; else those whose score passes, and the score of
-                            * one that does not act is given as 0. Borrowed from the recording */
+  const float *thresholds; /* (C), or (pools,C); or NULL: of the chosen units all act; else those whose score passes,
+                            * and the score of one that does not act is given as 0. Borrowed from the recording */
+  size_t pools, picks;     /* of a metarouter: M and k; unit e F / M and on are those of pool e. 0: there is none */
 } sg_recorded_layer;
 /* SG_ERR_ARG with the recorded layers where this is none of them, here and below. */
 SG_API sg_status sg_recording_layer(const sg_recording *rec, size_t layer, sg_recorded_layer *out, sg_error *err);

@@ -110,7 +110,8 @@ static bool alike(const sg_model *m, size_t a, size_t b) {
   const sg_config *u = x->config, *v = y->config;
   if (u->options.sink_mlp != v->options.sink_mlp || u->options.always_on != v->options.always_on) return false;
   return x->ffn == y->ffn && u->num_neurons == v->num_neurons && u->num_channels == v->num_channels &&
-         u->top_k == v->top_k && u->key_dim == v->key_dim && !strcmp(u->router, v->router);
+         u->top_k == v->top_k && u->key_dim == v->key_dim && !strcmp(u->router, v->router) &&
+         u->options.meta_experts == v->options.meta_experts && u->options.meta_top_k == v->options.meta_top_k;
 }
 
 static sg_status share(const sg_model *m, double *x, size_t S, sg_error *err) {

@@ -14,7 +14,8 @@
 #define SGI_AUX_PARTS(X) \
   X(SPARSITY, "sparsity", 1, "gates: (mean number acting / target_active - 1)^2") \
   X(UNIFORMITY, "uniformity", 0.001, "monet: how unevenly a batch uses sub-experts") \
-  X(AMBIGUITY, "ambiguity", 0.001, "monet: how far a token's gates are from one sub-expert a head")
+  X(AMBIGUITY, "ambiguity", 0.001, "monet: how far a token's gates are from one sub-expert a head") \
+  X(BALANCE, "balance", 0.01, "meta: how unevenly pools are chosen")
 
 #define SGI_AUX_ID(id, ...) SGI_AUX_##id,
 typedef enum sgi_aux_part { SGI_AUX_PARTS(SGI_AUX_ID) SGI_AUX_COUNT } sgi_aux_part;
@@ -37,6 +38,10 @@ typedef struct sgi_aux {
   /* monet: routers, the sums of their parts, and of the sub-experts that no row used */
   size_t routers;
   double uniformity, ambiguity, unused;
+  /* metarouters: gates, the sums of their parts, and of the largest share of choices that a pool
+   * has */
+  size_t meta_gates;
+  double balance, largest_pool;
 } sgi_aux;
 
 /* What is told of them: X(name, value). */
@@ -46,7 +51,9 @@ typedef struct sgi_aux {
   X("window", a->gate_layers, a->in_window / a->candidates) \
   X("uniformity", sgi_aux_has(a, SGI_AUX_UNIFORMITY), sgi_aux_value(a, SGI_AUX_UNIFORMITY)) \
   X("ambiguity", sgi_aux_has(a, SGI_AUX_AMBIGUITY), sgi_aux_value(a, SGI_AUX_AMBIGUITY)) \
-  X("unused", a->routers, a->unused / (double)a->routers)
+  X("unused", a->routers, a->unused / (double)a->routers) \
+  X("balance", sgi_aux_has(a, SGI_AUX_BALANCE), sgi_aux_value(a, SGI_AUX_BALANCE)) \
+  X("largest_pool", a->meta_gates, a->largest_pool / (double)a->meta_gates)
 
 static inline double sgi_aux_target(const sgi_aux *a) {
   return a->weights.target_active > 0 ? a->weights.target_active
@@ -58,11 +65,12 @@ static inline double sgi_aux_mean_active(const sgi_aux *a) {
 }
 /* The part is there: some layer has what it is about. */
 static inline bool sgi_aux_has(const sgi_aux *a, sgi_aux_part part) {
-  return part == SGI_AUX_SPARSITY ? a->gate_layers > 0 : a->routers > 0;
+  return part == SGI_AUX_SPARSITY ? a->gate_layers > 0 : part == SGI_AUX_BALANCE ? a->meta_gates > 0 : a->routers > 0;
 }
 static inline double sgi_aux_value(const sgi_aux *a, sgi_aux_part part) {
   if (!sgi_aux_has(a, part)) return 0;
   if (part == SGI_AUX_UNIFORMITY) return a->uniformity / (double)a->routers;
+  if (part == SGI_AUX_BALANCE) return a->balance / (double)a->meta_gates;
   if (part == SGI_AUX_AMBIGUITY) return a->ambiguity / (double)a->routers;
   double off = sgi_aux_mean_active(a) / sgi_aux_target(a) - 1;
   return off * off;
@@ -77,6 +85,11 @@ static inline double sgi_aux_slope_active(const sgi_aux *a) {
 /* d total / d (the part of one router of monet). */
 static inline double sgi_aux_slope_router(const sgi_aux *a, sgi_aux_part part) {
   return a->routers ? a->share * a->weights.part[part] / (double)a->routers : 0;
+}
+
+/* d total / d (the balance of one gate). */
+static inline double sgi_aux_slope_gate(const sgi_aux *a) {
+  return a->meta_gates ? a->share * a->weights.part[SGI_AUX_BALANCE] / (double)a->meta_gates : 0;
 }
 
 /* What all parts add to the loss. */

@@ -62,6 +62,7 @@ static inline void sgi_unit_out(const sgi_unit *u, float *row, size_t D) { sgi_s
  * f_p] . x, its first part the most significant digit of f. The K largest are chosen. */
 typedef struct sgi_routes {
   size_t channels, parts, units, top_k;
+  size_t pools; /* where several pools are to choose from, F units each, how many; 0: one */
 } sgi_routes;
 
 /* Who takes the gradient of a tensor row by row, in the place of an arena: rows of a pool that a
@@ -77,6 +78,25 @@ typedef struct sgi_row_sink {
   void (*done)(void *user, size_t f, float *sum); /* all of them are in */
 } sgi_row_sink;
 
+/* How rows stand in their documents, for layers that look at positions before. */
+typedef struct sgi_ffn_order {
+  size_t T;                /* rows of a sequence, one behind the other */
+  const int32_t *position; /* (n) in the row's own document; NULL: all rows are one */
+  float *past;             /* (sequences, past_stride) what each keeps from pass to pass; NULL: none goes on */
+  size_t past_stride;
+} sgi_ffn_order;
+
+/* Variants of a prompt (model/vary.h) for a layer that mixes: of R variants positions [from, from +
+ * changed) have other inputs, and rows of all wanted positions [first, first + count) from `from`
+ * on are needed: variant r's are rows r * own and on of a block for n rows. */
+typedef struct sgi_ffn_varied {
+  size_t R, from, changed, first, count;
+  const float *xn; /* (R,changed,D) */
+  float *room;     /* as much as past says of one position, for each of the R * changed */
+  sgi_arena block;
+  size_t n, own;
+} sgi_ffn_varied;
+
 /* One call of a layer's feedforward on n token rows. */
 typedef struct sgi_ffn_call {
   const sg_config *config;
@@ -88,8 +108,10 @@ typedef struct sgi_ffn_call {
   const sgi_weight *const *beside;
   float *const *beside_dw;
   size_t n;
-  sgi_arena saved;    /* the layer's block: forward fills it, backward reads it */
-  sgi_arena shared;   /* the router's block of the layer's group: its first layer fills it, all read it */
+  sgi_arena saved;  /* the layer's block: forward fills it, backward reads it */
+  sgi_arena shared; /* the router's block of the layer's group: its first layer fills it, all read it */
+  bool routed;      /* what the layer would put into shared is there already */
+  sgi_ffn_order order;
   bool training;      /* statistics of these rows, where a kind has any; else those that are kept */
   sgi_arena scratch;  /* free for use within the call */
   const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer; for the walk, not for kinds */
@@ -164,11 +186,19 @@ typedef struct sgi_ffn_ops {
    * for. */
   void (*saved)(const sg_config *c, size_t n, sgi_arena *a);
   void (*scratch)(const sg_config *c, size_t n, bool backward, sgi_arena *a);
-  /* Optional, where layers of a group share a router: what it leaves for n rows, for all of them.
+  /* Optional, where layers of a group share a router (and shares, if there is one, says that this
+   * layer does): what it leaves for n rows, for all of them.
    * Before backward of the group's last layer the gradient in it is cleared by clear. */
+  bool (*shares)(const sg_config *c);
   void (*shared)(const sg_config *c, size_t n, bool backward, sgi_arena *a);
   void (*clear)(const sg_config *c, size_t n, sgi_arena shared);
   void (*shared_row)(const sg_config *c, sgi_shared_row to, sgi_shared_row from); /* copied, without its gradient */
+  /* Optional: what the layer puts into shared at a row depends on rows before it in the document;
+   * then the floats that a sequence keeps of at most `capacity` positions to go on, and what it
+   * would put there for variants of the prompt whose pass `call` is. */
+  bool (*mixes)(const sg_config *c);
+  size_t (*past)(const sg_config *c, size_t capacity);
+  sg_status (*vary_shared)(const sgi_ffn_call *call, const sgi_ffn_varied *v);
   /* Optional, after a forward pass of training: the tensors that are state moved on, in the order
    * of ops->tensors (NULL for all others). */
   void (*settle)(const sgi_ffn_call *call, float *const *state);
@@ -208,7 +238,8 @@ typedef struct sgi_ffn_ops {
    * it. False where there is none of that number. */
   bool (*unit_at)(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out);
   /* Optional (NULL for dense kinds): sizes, and rows (parts,units,D) of one channel, of a layer
-   * that has its router (sgi_ffn_routes). */
+   * that has its router (sgi_ffn_routes); of pool e of several, of number channel + e *
+   * channels. */
   void (*routes)(const sg_config *c, sgi_routes *out);
   sg_status (*route_rows)(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows);
 } sgi_ffn_ops;

@@ -465,7 +465,7 @@ static void units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *b
   }
 }
 
-static void routes(const sg_config *c, sgi_routes *out) { *out = (sgi_routes){1, 1, c->num_channels, c->top_k}; }
+static void routes(const sg_config *c, sgi_routes *out) { *out = (sgi_routes){1, 1, c->num_channels, c->top_k, 1}; }
 
 static sg_status route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows) {
   (void)channel;

@@ -85,7 +85,7 @@ uint64_t sgi_router_multiply_adds(const sgi_router *r, const sg_config *c) {
 }
 
 void sgi_router_routes(const sgi_router *r, const sg_config *c, sgi_routes *out) {
-  *out = (sgi_routes){c->num_channels, r->product ? 2 : 1, sgi_router_shape_of(r, c).units, c->top_k};
+  *out = (sgi_routes){c->num_channels, r->product ? 2 : 1, sgi_router_shape_of(r, c).units, c->top_k, 1};
 }
 
 /* Row f of part p is scale * w1[group, f] w0[group]: the down map is shared by all, or each part

@@ -25,6 +25,8 @@ uint64_t sgi_router_multiply_adds(const sgi_router *r, const sg_config *c);
 
 /* What a forward pass keeps: the low-dimensional projection (n, width). */
 void sgi_router_saved(const sgi_router *r, const sg_config *c, size_t n, sgi_arena *a);
+/* The same of so many passes, of n rows together. */
+void sgi_router_saved_parts(const sgi_router *r, const sg_config *c, size_t n, size_t parts, sgi_arena *a);
 void sgi_router_scratch(const sgi_router *r, const sg_config *c, size_t n, bool backward, sgi_arena *a);
 
 /* score, index (n,C,K) from x (n,D). w: the router's two tensors. */

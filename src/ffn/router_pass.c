@@ -144,6 +144,12 @@ void sgi_router_saved(const sgi_router *r, const sg_config *c, size_t n, sgi_are
   SGI_TAKE(a, least(n, merged_after(&s, c)) * s.groups * c->key_dim, float);
 }
 
+void sgi_router_saved_parts(const sgi_router *r, const sg_config *c, size_t n, size_t parts, sgi_arena *a) {
+  sgi_router_shape s = sgi_router_shape_of(r, c);
+  size_t each = merged_after(&s, c), most = each < SIZE_MAX / parts ? each * parts : SIZE_MAX;
+  SGI_TAKE(a, least(n, most) * s.groups * c->key_dim, float);
+}
+
 static void take_more(sgi_arena *a, sgi_arena b) {
   if (b.used > a->used) *a = b;
 }

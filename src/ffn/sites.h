@@ -24,7 +24,9 @@
   X(NEURON, "neuron", c->num_neurons) \
   X(FLAG, "flag", 2) \
   X(ALWAYS, "neuron", c->options.always_on) \
-  X(SINK, "neuron", c->options.sink_mlp)
+  X(SINK, "neuron", c->options.sink_mlp) \
+  X(POOL, "pool", c->options.meta_experts) \
+  X(PICK, "pick", c->options.meta_top_k)
 
 /* X(id, name, where, when, role, axis 1, axis 2, holds, chosen by, what it is)
  *
@@ -50,6 +52,9 @@
   X(RESID_MID, "resid_mid", LAYER, SHOWN, OTHER, DIM, NONE, NONE, NONE, "stream after attention") \
   X(MLP_NORM_SCALE, "mlp.norm_scale", LAYER, DEMAND, OTHER, NONE, NONE, NONE, NONE, "1 / rms of the stream") \
   X(MLP_NORM, "mlp.norm", LAYER, NAMED, OTHER, DIM, NONE, NONE, NONE, "normed input of the feedforward layer") \
+  X(META_PROBABILITIES, "meta.probabilities", LAYER, SHOWN, OTHER, POOL, NONE, NONE, NONE, \
+    "metarouter: softmax over all pools") \
+  X(META_CHOICE, "meta.choice", LAYER, SHOWN, OTHER, PICK, NONE, POOL, NONE, "the pools that run, likeliest first") \
   X(ROUTER_SCORES, "router.scores", LAYER, SHOWN, SCORES, CHANNEL, SLOT, NONE, ROUTER_INDICES, \
     "scores of the chosen units; a circuit is router.*") \
   X(ROUTER_INDICES, "router.indices", LAYER, SHOWN, CHOICE, CHANNEL, SLOT, NEURON, ROUTER_INDICES, \

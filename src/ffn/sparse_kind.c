@@ -1,7 +1,9 @@
 /* sparse_kind.c: what all kinds of chosen neurons do alike (sparse_kind.h). Where an option of the
  * layer comes in: what chooses (another router, routers shared by layers, more candidates than K)
  * in choose(), which leaves score and index; which of these act in jump.c; what a neuron computes
- * in the kind's gate; how rows of the pools are stored in sparse.c, which alone reads them. */
+ * in the kind's gate; how rows of the pools are stored in sparse.c, which alone reads them. Where a
+ * metarouter chooses pools, meta_pools.c runs all of this on each of them: a layer with that option
+ * is handed over to it at the entry of every function. */
 #include "ffn/sparse_kind.h"
 
 #include <math.h>
@@ -66,11 +68,15 @@ static void layout_group(const sg_config *c, size_t n, bool backward, sgi_arena 
 }
 
 void sgi_sparse_shared(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  sgi_meta_take_shared(c, n, backward, a);
   if (shares(c)) layout_group(c, n, backward, a, &(group){0});
 }
 
+bool sgi_sparse_shares(const sg_config *c) { return shares(c) || sgi_meta_on(c); }
+
 void sgi_sparse_clear(const sg_config *c, size_t n, sgi_arena block) {
   group g;
+  sgi_meta_clear(c, n, block);
   if (!shares(c)) return;
   layout_group(c, n, true, &block, &g);
   memset(g.dscore, 0, entries(c, n) * sizeof *g.dscore);
@@ -79,6 +85,7 @@ void sgi_sparse_clear(const sg_config *c, size_t n, sgi_arena block) {
 void sgi_sparse_shared_row(const sg_config *c, sgi_shared_row to, sgi_shared_row from) {
   size_t m = entries(c, 1);
   group a, b;
+  sgi_meta_shared_row(c, to, from);
   if (!shares(c)) return;
   layout_group(c, to.n, false, &to.block, &a);
   layout_group(c, from.n, false, &from.block, &b);
@@ -94,24 +101,44 @@ static void layout_work(const sg_config *c, size_t n, sgi_arena *a, work *w) {
   sgi_jump_work_take(c, n, a, &w->jump);
 }
 
+size_t sgi_sparse_tensor_count(const sg_config *c) { return threshold_at(c) + (sgi_jump_on(c) ? 1 : 0); }
+
+void sgi_sparse_saved_parts(const sg_config *c, size_t n, size_t parts, sgi_arena *a) {
+  enum { ARRAYS = 16 }; /* each may begin on a line of its own */
+  layout(c, n, a, &(kept){0});
+  sgi_take(a, parts * ARRAYS, SGI_ALIGN);
+  sgi_router_saved_parts(router_of(c), c, n, parts, a);
+}
+
 void sgi_sparse_saved(const sg_config *c, size_t n, sgi_arena *a) {
+  if (sgi_meta_on(c)) {
+    sgi_meta_saved(c, n, a);
+    return;
+  }
   layout(c, n, a, &(kept){0});
   if (sgi_ffn_routes(c)) sgi_router_saved(router_of(c), c, n, a);
 }
 
 void sgi_sparse_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
+  if (sgi_meta_on(c)) {
+    sgi_meta_scratch(c, n, backward, a);
+    return;
+  }
   if (backward) layout_work(c, n, a, &(work){0});
   if (sgi_ffn_routes(c)) sgi_router_scratch(router_of(c), c, n, backward, a);
 }
 
 sg_status sgi_sparse_check(const sg_config *c, sg_error *err) {
+  sg_config pool;
+  sgi_meta_pool(c, &pool);
   const sgi_router *r = sgi_router_find(c->router, err);
-  sg_status st = r ? form_of(c)->check(c, err) : SG_ERR_ARG;
-  return st ? st : sgi_router_check(r, c, err);
+  sg_status st = r ? form_of(c)->check(&pool, err) : SG_ERR_ARG;
+  return st ? st : sgi_router_check(r, &pool, err);
 }
 
 /* The reference takes the axis of the neurons as the pools' fan-in (golden README no. 12). */
 sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err) {
+  if (sgi_meta_on(c)) return sgi_meta_tensors(c, prefix, t, err);
   size_t C = c->num_channels, F = c->num_neurons, D = c->hidden_size;
   const size_t *dims = form_of(c)->pool_per_channel ? SGI_DIMS(C, F, D) : SGI_DIMS(F, D);
   double sigma = 1 / sqrt((double)F);
@@ -127,6 +154,7 @@ sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *
 }
 
 uint64_t sgi_sparse_multiply_adds(const sg_config *c) {
+  if (sgi_meta_on(c)) return sgi_meta_multiply_adds(c);
   return (sgi_ffn_routes(c) ? sgi_router_multiply_adds(router_of(c), c) : 0) +
          (uint64_t)2 * c->top_k * c->num_channels * c->hidden_size;
 }
@@ -139,8 +167,12 @@ static sgi_gate gate_of(const sg_config *c, size_t n, const kept *k) {
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
+static sg_status gate(sgi_ffn_call *call, float *y, const float *x) {
+  return sgi_meta_on(call->config) ? sgi_meta_stage(SGI_SPARSE_GATE, call, y, x) : SG_OK;
+}
+
 static sg_status choose(sgi_ffn_call *call, float *y, const float *x) {
-  (void)y;
+  if (sgi_meta_on(call->config)) return sgi_meta_stage(SGI_SPARSE_ROUTE, call, y, x);
   const sg_config *c = call->config;
   kept k;
   layout(c, call->n, &call->saved, &k);
@@ -171,7 +203,7 @@ static void hand_on(const sgi_ffn_call *call, const kept *k) {
 }
 
 static sg_status act(sgi_ffn_call *call, float *y, const float *x) {
-  (void)y, (void)x;
+  if (sgi_meta_on(call->config)) return sgi_meta_stage(SGI_SPARSE_ACT, call, y, x);
   kept k;
   layout(call->config, call->n, &call->saved, &k);
   hand_on(call, &k);
@@ -180,7 +212,7 @@ static sg_status act(sgi_ffn_call *call, float *y, const float *x) {
 }
 
 static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
-  (void)y;
+  if (sgi_meta_on(call->config)) return sgi_meta_stage(SGI_SPARSE_NEURONS, call, y, x);
   const sg_config *c = call->config;
   kept k;
   layout(c, call->n, &call->saved, &k);
@@ -198,7 +230,7 @@ static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
 }
 
 static sg_status sum(sgi_ffn_call *call, float *y, const float *x) {
-  (void)x;
+  if (sgi_meta_on(call->config)) return sgi_meta_stage(SGI_SPARSE_SUM, call, y, x);
   kept k;
   layout(call->config, call->n, &call->saved, &k);
   sgi_sparse s = sparse_of(call->config, call->n);
@@ -209,6 +241,7 @@ static sg_status sum(sgi_ffn_call *call, float *y, const float *x) {
 }
 
 const sgi_stage sgi_sparse_stages[] = {
+    {"metarouter", gate, {SGI_SITE_META_PROBABILITIES, SGI_SITE_META_CHOICE}},
     {"router", choose, {SGI_SITE_ROUTER_SCORES, SGI_SITE_ROUTER_INDICES}},
     {"gates", act, {SGI_SITE_ROUTER_ACTIVE}},
     {"neurons, input", neurons, {SGI_SITE_CHOSEN_NEURONS}},
@@ -217,9 +250,14 @@ const sgi_stage sgi_sparse_stages[] = {
 };
 
 void sgi_sparse_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
+  if (sgi_meta_on(call->config)) {
+    sgi_meta_left(call, id, out);
+    return;
+  }
   sgi_arena block = call->saved;
   kept k;
   layout(call->config, call->n, &block, &k);
+  if (id == SGI_SITE_META_PROBABILITIES || id == SGI_SITE_META_CHOICE) return;
   out->data = id == SGI_SITE_ROUTER_SCORES    ? (void *)k.score
               : id == SGI_SITE_ROUTER_INDICES ? (void *)k.index
               : id == SGI_SITE_ROUTER_ACTIVE  ? (void *)k.jump.active
@@ -259,6 +297,7 @@ static sg_status router_backward(sgi_ffn_call *call, const kept *k, const float 
  * += da x; db += da; dx = sum da w_in + the router's part of ds. */
 sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
   const sg_config *c = call->config;
+  if (sgi_meta_on(c)) return sgi_meta_backward(call, dx, dy, x);
   sgi_profile *profile = call->scratch.profile;
   kept k;
   work w;
@@ -288,6 +327,10 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
 }
 
 void sgi_sparse_measure(const sgi_ffn_call *call, sgi_aux *sum) {
+  if (sgi_meta_on(call->config)) {
+    sgi_meta_measure(call, sum);
+    return;
+  }
   sgi_arena block = call->saved;
   kept k;
   layout(call->config, call->n, &block, &k);
@@ -297,6 +340,10 @@ void sgi_sparse_measure(const sgi_ffn_call *call, sgi_aux *sum) {
 /* ---- reading --------------------------------------------------------------------------------- */
 
 void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *out) {
+  if (sgi_meta_on(c)) {
+    sgi_meta_gates(c, n, block, out);
+    return;
+  }
   kept k;
   layout(c, n, &block, &k);
   *out =
@@ -305,6 +352,7 @@ void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena block, sgi_gates *
 
 /* Where the pool is shared a channel only chooses. */
 bool sgi_sparse_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out) {
+  if (sgi_meta_on(c)) return sgi_meta_unit_at(c, w, channel, index, out);
   if (channel >= c->num_channels || index >= c->num_neurons) return false;
   size_t at = (form_of(c)->pool_per_channel ? channel * c->num_neurons + index : index) * c->hidden_size;
   *out = (sgi_unit){(int32_t)channel, (int32_t)index, .in = {.weight = w[W_IN], .at = at, .stride = 1},
@@ -317,24 +365,40 @@ size_t sgi_sparse_unit_count(const sg_config *c) { return c->num_channels * c->t
 
 /* value = gate (x . w_in + b). Where that is 0 there is no ratio: the value (0 for every gate here)
  * stands as a constant. */
-void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+void sgi_sparse_channel_units(const sgi_ffn_call *call, size_t row, size_t channel, sgi_unit *out) {
   const sg_config *c = call->config;
   sgi_arena block = call->saved;
   kept k;
   layout(c, call->n, &block, &k);
-  size_t m = sgi_sparse_unit_count(c);
-  for (size_t j = 0, at = row * m; j < m; j++, at++) {
+  size_t at = (row * c->num_channels + channel) * c->top_k;
+  for (size_t j = 0; j < c->top_k; j++, at++) {
     double value = k.value[at], dot = k.dot[at];
-    sgi_sparse_unit_at(c, call->w, j / c->top_k, (size_t)k.index[at], &out[j]);
+    sgi_sparse_unit_at(c, call->w, channel, (size_t)k.index[at], &out[j]);
     out[j].value = value;
     out[j].gate = dot != 0 ? value / dot : 0;
     out[j].constant = dot != 0 ? out[j].gate * out[j].constant : value;
   }
+}
+
+void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
+  const sg_config *c = call->config;
+  if (sgi_meta_on(c)) {
+    sgi_meta_units(call, row, out, bias);
+    return;
+  }
+  for (size_t channel = 0; channel < c->num_channels; channel++)
+    sgi_sparse_channel_units(call, row, channel, out + channel * c->top_k);
   for (size_t d = 0; d < c->hidden_size; d++) bias[d] = 0;
 }
 
-void sgi_sparse_routes(const sg_config *c, sgi_routes *out) { sgi_router_routes(router_of(c), c, out); }
+void sgi_sparse_routes(const sg_config *c, sgi_routes *out) {
+  if (sgi_meta_on(c))
+    sgi_meta_routes(c, out);
+  else
+    sgi_router_routes(router_of(c), c, out);
+}
 
 sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows) {
+  if (sgi_meta_on(c)) return sgi_meta_route_rows(c, w, channel, rows);
   return sgi_router_rows(router_of(c), c, w + router_at(c), channel, rows);
 }

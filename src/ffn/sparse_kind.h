@@ -16,6 +16,7 @@
 #define SGI_SPARSE_KIND_H
 
 #include "ffn/jump.h"
+#include "ffn/meta.h"
 
 enum { SGI_GATE_KEPT = 2 };
 
@@ -41,9 +42,16 @@ struct sgi_sparse_kind {
 };
 typedef struct sgi_sparse_kind sgi_sparse_kind;
 
+/* Stages in order. The first is that of a metarouter (meta.h), and nothing without one. */
+enum { SGI_SPARSE_GATE, SGI_SPARSE_ROUTE, SGI_SPARSE_ACT, SGI_SPARSE_NEURONS, SGI_SPARSE_SUM };
+
+bool sgi_sparse_shares(const sg_config *c);
 sg_status sgi_sparse_check(const sg_config *c, sg_error *err);
 sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *t, sg_error *err);
+size_t sgi_sparse_tensor_count(const sg_config *c);
 void sgi_sparse_saved(const sg_config *c, size_t n, sgi_arena *a);
+/* Room for the blocks of so many calls, of n rows together. */
+void sgi_sparse_saved_parts(const sg_config *c, size_t n, size_t parts, sgi_arena *a);
 void sgi_sparse_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a);
 void sgi_sparse_shared(const sg_config *c, size_t n, bool backward, sgi_arena *a);
 void sgi_sparse_clear(const sg_config *c, size_t n, sgi_arena shared);
@@ -56,6 +64,7 @@ void sgi_sparse_measure(const sgi_ffn_call *call, sgi_aux *sum);
 void sgi_sparse_gates(const sg_config *c, size_t n, sgi_arena saved, sgi_gates *out);
 size_t sgi_sparse_unit_count(const sg_config *c);
 void sgi_sparse_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias);
+void sgi_sparse_channel_units(const sgi_ffn_call *call, size_t row, size_t channel, sgi_unit *out); /* (K) */
 bool sgi_sparse_unit_at(const sg_config *c, const sgi_weight *const *w, size_t channel, size_t index, sgi_unit *out);
 void sgi_sparse_routes(const sg_config *c, sgi_routes *out);
 sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, size_t channel, float *rows);
@@ -67,6 +76,7 @@ sg_status sgi_sparse_route_rows(const sg_config *c, const sgi_weight *const *w, 
   .shared_row = sgi_sparse_shared_row, .multiply_adds = sgi_sparse_multiply_adds, .stages = sgi_sparse_stages, \
   .left = sgi_sparse_left, .backward = sgi_sparse_backward, .measure = sgi_sparse_measure, .gates = sgi_sparse_gates, \
   .unit_count = sgi_sparse_unit_count, .units = sgi_sparse_units, .unit_at = sgi_sparse_unit_at, \
-  .routes = sgi_sparse_routes, .route_rows = sgi_sparse_route_rows
+  .routes = sgi_sparse_routes, .route_rows = sgi_sparse_route_rows, .shares = sgi_sparse_shares, \
+  .mixes = sgi_meta_mixes, .past = sgi_meta_past, .vary_shared = sgi_meta_vary
 
 #endif

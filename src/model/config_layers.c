@@ -6,6 +6,7 @@
 #include "ffn/ffn.h"
 #include "model/config.h"
 #include "model/form.h"
+#include "ffn/meta.h"
 
 static const sg_layer plain;
 
@@ -41,6 +42,7 @@ void sgi_config_view(const sg_config *c, size_t layer, sg_config *out) {
   if (v && v <= c->n_feedforwards && v <= SG_MAX_FEEDFORWARDS) sgi_config_set(out, &c->feedforwards[v - 1]);
   const sgi_ffn_ops *kind = sgi_ffn_of(out);
   if (kind && kind->pool) out->num_neurons = kind->pool(out);
+  sgi_meta_view(out);
   out->layer = layer;
   out->n_feedforwards = 0;
   memset(out->feedforwards, 0, sizeof out->feedforwards);
@@ -79,7 +81,8 @@ sg_feedforward sgi_config_feedforward(const sg_config *c) {
 }
 
 size_t sgi_config_router(const sg_config *view, size_t layer) {
-  return view->router_group > 1 ? layer - layer % view->router_group : layer;
+  size_t group = sgi_meta_on(view) ? sgi_meta_group(view) : view->router_group;
+  return group > 1 ? layer - layer % group : layer;
 }
 
 bool sgi_config_alike(const sg_config *c) {
@@ -128,6 +131,36 @@ sg_status sgi_config_check_layers(const sg_config *c, sg_error *err) {
   return st;
 }
 
+/* Both layers choose pools alike. */
+static bool same_meta(const sg_options *a, const sg_options *b) {
+  return a->meta_experts == b->meta_experts && a->meta_top_k == b->meta_top_k && a->meta_prefix == b->meta_prefix &&
+         a->meta_group == b->meta_group && !strcmp(a->meta_choice, b->meta_choice);
+}
+
+/* One layer of those that share a metarouter's gate: other sizes of pools are allowed. */
+static sg_status check_meta(const sg_config *c, size_t l, const sg_config *own, sg_error *err) {
+  size_t group = sgi_meta_group(own), source = sgi_config_router(own, l);
+  sg_config first;
+  if (group <= 1) return SG_OK;
+  if (sgi_config_owner(c, l, SG_FEEDFORWARD) != l)
+    return sgi_fail(
+        err, SG_ERR_ARG,
+        "layers: layer %zu has the feedforward of another layer, and feedforward.meta.group is %zu: a layer "
+        "can not share both",
+        l, group);
+  if (sgi_form_evaluations(c) > 1)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "layer_form is \"%s\" and feedforward.meta.group is %zu: a choice is shared only where a layer "
+                    "runs once: set feedforward.meta.group=1",
+                    c->layer_form, group);
+  sgi_config_view(c, source, &first);
+  if (sgi_config_has(c, source, SG_FEEDFORWARD) && same_meta(&own->options, &first.options)) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG,
+                  "feedforward.meta.group is %zu: layer %zu takes the choice of layer %zu, which has no metarouter or "
+                  "another one",
+                  group, l, source);
+}
+
 /* One layer of a group: the group's first must have made what it uses, and of the same form. */
 static sg_status check_member(const sg_config *c, size_t l, const sg_config *own, const sg_config *first,
                               sg_error *err) {
@@ -153,7 +186,12 @@ sg_status sgi_config_check_groups(const sg_config *c, sg_error *err) {
   for (size_t l = 0; l < c->num_layers; l++) {
     sg_config own, first;
     sgi_config_view(c, l, &own);
-    if (own.router_group <= 1 || !sgi_config_has(c, l, SG_FEEDFORWARD)) continue;
+    if (!sgi_config_has(c, l, SG_FEEDFORWARD)) continue;
+    if (sgi_meta_on(&own)) {
+      sg_status st = check_meta(c, l, &own, err);
+      if (st) return st;
+    }
+    if (own.router_group <= 1) continue;
     if (sgi_config_owner(c, l, SG_FEEDFORWARD) != l)
       return sgi_fail(err, SG_ERR_ARG,
                       "layers: layer %zu has the feedforward of another layer, and feedforward.router_group is %zu: a "

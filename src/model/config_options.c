@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "ffn/activation.h"
+#include "ffn/meta.h"
 
 static const double USUAL_BANDWIDTH = 0.25;
+static const size_t USUAL_PREFIX = 64;
 
 /* Of what stands beside a kind: as many units as a hidden layer may have. */
 enum { MOST_BESIDE = 1 << 20 };
@@ -49,17 +51,41 @@ static sg_status read_always_on(const json_t *o, const char *where, sg_options *
   return st;
 }
 
+static sg_status read_meta(const json_t *o, const char *where, sg_options *out, sg_error *err) {
+  static const char *const keys[] = {"experts", "top_k", "choice", "prefix", "group"};
+  char inner[300];
+  snprintf(inner, sizeof inner, "%s.meta", where);
+  if (!json_is_object(o))
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object like {\"experts\": 4, \"top_k\": 1}", inner);
+  sg_status st = sgi_json_only_keys(o, inner, keys, SGI_COUNT(keys), err);
+  if (!st) st = sgi_json_size(o, inner, "experts", 1, SGI_META_MOST, &out->meta_experts, err);
+  if (!st && json_object_get(o, "top_k"))
+    st = sgi_json_size(o, inner, "top_k", 1, SGI_META_MOST, &out->meta_top_k, err);
+  if (!st && json_object_get(o, "choice"))
+    st = sgi_json_string(o, inner, "choice", out->meta_choice, sizeof out->meta_choice, err);
+  if (!st && json_object_get(o, "prefix"))
+    st = sgi_json_size(o, inner, "prefix", 0, SGI_META_PREFIX, &out->meta_prefix, err);
+  if (!st && json_object_get(o, "group"))
+    st = sgi_json_size(o, inner, "group", 1, SGI_META_GROUP, &out->meta_group, err);
+  return st;
+}
+
 void sgi_options_complete(sg_options *x) {
   if (x->gates[0] && x->bandwidth == 0) x->bandwidth = USUAL_BANDWIDTH;
   if (x->always_on && !x->always_on_activation[0])
     snprintf(x->always_on_activation, sizeof x->always_on_activation, "gelu");
+  if (!x->meta_experts) return;
+  if (!x->meta_top_k) x->meta_top_k = 1;
+  if (!x->meta_choice[0]) snprintf(x->meta_choice, sizeof x->meta_choice, "token");
+  if (!strcmp(x->meta_choice, "sequence") && !x->meta_prefix) x->meta_prefix = USUAL_PREFIX;
 }
 
 sg_status sgi_options_read(const json_t *feedforward, const char *where, sg_options *out, sg_error *err) {
   const json_t *gates = json_object_get(feedforward, "gates"), *sink = json_object_get(feedforward, "sink_mlp");
-  const json_t *always = json_object_get(feedforward, "always_on");
+  const json_t *always = json_object_get(feedforward, "always_on"), *meta = json_object_get(feedforward, "meta");
   const json_t *bias = json_object_get(feedforward, "bias");
   sg_status st = gates ? read_gates(gates, where, out, err) : SG_OK;
+  if (!st && meta) st = read_meta(meta, where, out, err);
   if (!st && sink) st = read_sink_mlp(sink, where, out, err);
   if (!st && always) st = read_always_on(always, where, out, err);
   if (!st && bias && !json_is_boolean(bias))
@@ -80,7 +106,12 @@ int sgi_options_write(const sg_options *x, json_t *feedforward) {
     bad |= json_object_set_new(
         feedforward, "always_on",
         json_pack("{s:I, s:s}", "neurons", (json_int_t)x->always_on, "activation", x->always_on_activation));
-  return bad;
+  if (!x->meta_experts) return bad;
+  json_t *meta = json_pack("{s:I, s:I, s:s}", "experts", (json_int_t)x->meta_experts, "top_k",
+                           (json_int_t)x->meta_top_k, "choice", x->meta_choice);
+  if (x->meta_prefix) bad |= json_object_set_new(meta, "prefix", json_integer((json_int_t)x->meta_prefix));
+  if (x->meta_group) bad |= json_object_set_new(meta, "group", json_integer((json_int_t)x->meta_group));
+  return bad | json_object_set_new(feedforward, "meta", meta);
 }
 
 static sg_status check_gates(const sg_config *c, const sgi_ffn_ops *ffn, sg_error *err) {
@@ -144,5 +175,11 @@ sg_status sgi_options_check(const sg_config *c, const sgi_ffn_ops *ffn, sg_error
     return sgi_fail(err, SG_ERR_ARG, "feedforward.bias is true: the neurons of %s have no constant of that kind",
                     ffn->name);
   sg_status st = check_gates(c, ffn, err);
+  if (!st) st = sgi_meta_check(c, err);
+  if (!st && sgi_meta_on(c) && !ffn->sparse)
+    st = sgi_fail(err, SG_ERR_ARG,
+                  "feedforward.meta.experts is %zu, but feedforward.kind is \"%s\": pools are of kinds that choose "
+                  "neurons by a router, sgatlin and peer",
+                  c->options.meta_experts, ffn->name);
   return st ? st : check_beside(&c->options, err);
 }

@@ -1,6 +1,6 @@
 /* config_options.h: what a feedforward layer has beside its kind, as keys of its object in
- * config.json: "gates": {"kind": "jumprelu", "bandwidth": 0.25}, "bias": true. Absent where it is
- * off. */
+ * config.json: "gates": {"kind": "jumprelu", "bandwidth": 0.25}, "meta": {"experts": 4, "top_k":
+ * 1}, "bias": true. Absent where it is off. */
 #ifndef SGI_CONFIG_OPTIONS_H
 #define SGI_CONFIG_OPTIONS_H
 
@@ -8,7 +8,7 @@
 #include "ffn/ffn.h"
 
 /* Keys of the feedforward object. */
-#define SGI_OPTION_KEYS "gates", "bias", "sink_mlp", "always_on"
+#define SGI_OPTION_KEYS "gates", "bias", "meta", "sink_mlp", "always_on"
 
 sg_status sgi_options_read(const json_t *feedforward, const char *where, sg_options *out, sg_error *err);
 /* Nonzero where memory is out. */

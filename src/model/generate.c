@@ -53,6 +53,7 @@ static sg_status layout(sg_generator *g, sgi_arena *a, sg_error *err) {
   if (!ok) n = SIZE_MAX / sizeof(float);
   g->cache.k = SGI_TAKE(a, n, float);
   g->cache.v = SGI_TAKE(a, n, float);
+  g->cache.past_of_layers = SGI_TAKE(a, sgi_cache_past(&g->model->plan, &g->cache, g->model->plan.n_steps), float);
   if (!sgi_size_mul(g->cache.streams, c->vocab_size, &n)) n = SIZE_MAX / sizeof(float);
   g->logits = SGI_TAKE(a, n, float);
   g->candidates = SGI_TAKE(a, c->vocab_size, sgi_candidate);
@@ -153,6 +154,11 @@ static void part(sg_generator *g) {
       memcpy(kv->k + (l * kv->streams + b) * row, kv->k + l * kv->streams * row, kv->past * W * sizeof *kv->k);
       memcpy(kv->v + (l * kv->streams + b) * row, kv->v + l * kv->streams * row, kv->past * W * sizeof *kv->v);
     }
+  for (size_t i = 0; i < g->model->plan.n_steps; i++) {
+    size_t each = sgi_step_past(&g->model->plan.steps[i], kv->capacity);
+    float *past = kv->past_of_layers + sgi_cache_past(&g->model->plan, kv, i);
+    for (size_t b = 1; b < kv->streams; b++) memcpy(past + b * each, past, each * sizeof *past);
+  }
   g->apart = true;
 }
 

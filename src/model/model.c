@@ -295,6 +295,7 @@ sgi_largest sgi_model_largest(const sg_model *m) {
     const sgi_sublayer *s = sgi_feedforward_of(m, l);
     if (!s) continue;
     size_t C = s->config->num_channels, K = s->config->top_k, entries = (C ? C : 1) * (K ? K : 1);
+    if (s->config->options.meta_experts > entries) entries = s->config->options.meta_experts;
     if (sgi_unit_channels(s->config) > most.channels) most.channels = sgi_unit_channels(s->config);
     if (s->config->num_neurons > most.neurons) most.neurons = s->config->num_neurons;
     if (entries > most.entries) most.entries = entries;

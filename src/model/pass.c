@@ -216,6 +216,17 @@ void sgi_pass_profile(sgi_pass *p, sgi_profile *profile) { p->scratch.profile = 
 
 sgi_arena sgi_pass_shared(const sgi_pass *p, const sgi_plan_step *s) { return shared_of(p, s); }
 
+size_t sgi_step_past(const sgi_plan_step *s, size_t capacity) {
+  const sgi_ffn_ops *ffn = s->sub->ffn;
+  return ffn && ffn->past ? ffn->past(s->sub->config, capacity) : 0;
+}
+
+size_t sgi_cache_past(const sgi_plan *plan, const sgi_cache *cache, size_t step) {
+  size_t n = 0;
+  for (size_t i = 0; i < step; i++) n += cache->streams * sgi_step_past(&plan->steps[i], cache->capacity);
+  return n;
+}
+
 /* ---- training -------------------------------------------------------------------------------- */
 
 void sgi_pass_train(sgi_pass *p, bool on) { p->training = on; }

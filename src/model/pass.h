@@ -30,12 +30,19 @@ typedef struct sgi_metrics {
  * cache then moves past. */
 typedef struct sgi_cache {
   size_t streams, capacity, past;
-  float *k, *v; /* (steps of attention, streams, capacity, H*d_head) */
+  float *k, *v;          /* (steps of attention, streams, capacity, H*d_head) */
+  float *past_of_layers; /* of each step of feedforward that keeps anything (ffn.h): (streams, what it keeps) */
 } sgi_cache;
 
 typedef struct sgi_pass sgi_pass;
 struct sg_generator;
 struct sgi_held;
+
+/* Floats in front of those that step s keeps of a cache's streams; of the step behind the last: of
+ * all. */
+size_t sgi_cache_past(const sgi_plan *plan, const sgi_cache *cache, size_t step);
+/* Floats that a step keeps of one stream. */
+size_t sgi_step_past(const sgi_plan_step *s, size_t capacity);
 
 /* Bytes of the arenas of a pass for up to B x T rows, without making it. */
 sg_status sgi_pass_bytes(const sg_config *c, size_t B, size_t T, bool backward, size_t *bytes, sg_error *err);

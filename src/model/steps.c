@@ -112,7 +112,7 @@ typedef struct maker {
 /* Of a group, its first layer's; a layer alone is its own. */
 static size_t router_of(const maker *m, const sgi_sublayer *s, size_t layer) {
   const sgi_plan *p = m->plan;
-  if (!s->ffn || !s->ffn->shared) return SIZE_MAX;
+  if (!s->ffn || !s->ffn->shared || (s->ffn->shares && !s->ffn->shares(s->config))) return SIZE_MAX;
   size_t source = sgi_config_router(s->config, layer);
   for (size_t i = 0; i < p->n_steps && source != layer; i++)
     if (p->steps[i].sub->ffn && p->steps[i].layer == source) return i;

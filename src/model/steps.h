@@ -20,7 +20,7 @@ struct sgi_vary;
 
 typedef struct sgi_plan_step sgi_plan_step;
 
-enum { SGI_MAX_TENSORS = 21 }; /* of a sublayer, its norm among them */
+enum { SGI_MAX_TENSORS = 256 }; /* of a sublayer, its norm among them */
 enum { SGI_T_NORM = 0, SGI_T_OWN = 1 };
 
 typedef struct sgi_sublayer_ops {

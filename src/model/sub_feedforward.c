@@ -29,6 +29,14 @@ static bool multiply_adds(const sg_config *c, size_t T, uint64_t *out) {
   return true;
 }
 
+static sgi_ffn_order order_of(const sgi_pass *p, const sgi_plan_step *s) {
+  const sgi_cache *kv = p->cache;
+  sgi_ffn_order o = {.T = p->batch.T, .position = p->position};
+  if (!kv || !(o.past_stride = sgi_step_past(s, kv->capacity))) return o;
+  o.past = kv->past_of_layers + sgi_cache_past(&p->model->plan, kv, (size_t)(s - p->model->plan.steps));
+  return o;
+}
+
 static sgi_ffn_call call_of(sgi_pass *p, const sgi_plan_step *s, sgi_arena block, sgi_arena room) {
   return (sgi_ffn_call){.config = s->sub->config,
                         .w = s->sub->weight + SGI_T_OWN,
@@ -36,6 +44,7 @@ static sgi_ffn_call call_of(sgi_pass *p, const sgi_plan_step *s, sgi_arena block
                         .n = rows_of(p),
                         .saved = block,
                         .shared = shared_of(p, s),
+                        .order = order_of(p, s),
                         .training = p->training,
                         .scratch = room,
                         .at = sgi_step_at(p, s),
@@ -199,10 +208,17 @@ static void layout_varied(const sg_config *c, size_t n, sgi_arena *a, varied *v)
 static void vary_room(const sg_config *c, size_t n, size_t keys, sgi_arena *a) {
   (void)keys;
   layout_varied(c, n, a, &(varied){0});
+  if (kind_of(c)->past) SGI_TAKE(a, n * kind_of(c)->past(c, 1), float);
 }
 
 static bool changed(const sgi_vary *w, size_t position) {
   return position >= w->from && position < w->from + w->changed;
+}
+
+/* A layer that mixes changes from the first changed position on. */
+static bool is_own(const sgi_plan_step *s, const sgi_vary *w, size_t position) {
+  const sgi_ffn_ops *ops = s->sub->ffn;
+  return changed(w, position) || (ops->mixes && ops->mixes(s->sub->config) && position >= w->from);
 }
 
 /* A layer that uses another's router takes what that one left: for the variant where it had changed
@@ -213,15 +229,15 @@ static void take_router(const sgi_pass *p, const sgi_plan_step *s, const sgi_var
   sgi_shared_row to = {v->shared, w->R * own + w->count - own, 0};
   for (size_t i = 0, mine = 0, others = w->R * own; i < w->count; i++) {
     size_t t = w->first + i;
-    bool is_own = changed(w, t), has = t >= k->from && t < k->from + k->count;
-    for (size_t r = 0; r < (is_own ? w->R : 1); r++) {
-      to.row = is_own ? r * own + mine : others;
+    bool mine_now = is_own(s, w, t), has = t >= k->from && t < k->from + k->count;
+    for (size_t r = 0; r < (mine_now ? w->R : 1); r++) {
+      to.row = mine_now ? r * own + mine : others;
       ops->shared_row(s->sub->config, to,
                       has ? (sgi_shared_row){k->block, w->R * k->count, r * k->count + t - k->from}
                           : (sgi_shared_row){shared_of(p, s), rows_of(p), t});
     }
-    mine += is_own;
-    others += !is_own;
+    mine += mine_now;
+    others += !mine_now;
   }
 }
 
@@ -234,24 +250,41 @@ static void keep_router(const sgi_plan_step *s, const sgi_vary *w, size_t own, s
                             (sgi_shared_row){v->shared, n, i});
 }
 
+/* Of a layer that mixes: the prompt's rows where nothing changed, and what the kind says of the
+ * rest. */
+static sg_status mix(sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, size_t own, const varied *v, sgi_arena *a,
+                     const float *xn) {
+  size_t n = w->R * own + w->count - own;
+  float *room = SGI_TAKE(a, w->R * w->changed * s->sub->ffn->past(s->sub->config, 1), float);
+  float *r;
+  sgi_ffn_call prompt = call_of(p, s, block_of(p, s, &r), v->room);
+  for (size_t i = 0; i < w->count - own; i++)
+    s->sub->ffn->shared_row(s->sub->config, (sgi_shared_row){v->shared, n, w->R * own + i},
+                            (sgi_shared_row){prompt.shared, prompt.n, w->first + i});
+  return s->sub->ffn->vary_shared(
+      &prompt, &(sgi_ffn_varied){w->R, w->from, w->changed, w->first, w->count, xn, room, v->shared, n, own});
+}
+
 static sg_status vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, sgi_arena a, float *y, const float *xn) {
   const sg_config *c = s->sub->config;
   size_t D = c->hidden_size, own = 0, n;
   varied v;
-  for (size_t i = 0; i < w->count; i++) own += changed(w, w->first + i);
+  for (size_t i = 0; i < w->count; i++) own += is_own(s, w, w->first + i);
   n = w->R * own + w->count - own;
   layout_varied(c, n, &a, &v);
   for (size_t i = 0, mine = 0, others = w->R * own; i < w->count; i++) {
     size_t t = w->first + i;
+    bool mine_now = is_own(s, w, t);
     if (!changed(w, t)) {
-      sgi_rmsnorm(v.x + others * D, v.r, stream_of(p, s->evaluation) + t * D, s->sub->w[SGI_T_NORM], 1, D,
-                  sgi_norm_eps(c));
-      others++;
-      continue;
+      float *to = v.x + (mine_now ? mine : others) * D;
+      sgi_rmsnorm(to, v.r, stream_of(p, s->evaluation) + t * D, s->sub->w[SGI_T_NORM], 1, D, sgi_norm_eps(c));
+      for (size_t r = 1; r < w->R && mine_now; r++) memcpy(to + r * own * D, to, D * sizeof *to);
+    } else {
+      for (size_t r = 0; r < w->R; r++)
+        memcpy(v.x + (r * own + mine) * D, xn + (r * w->changed + t - w->from) * D, D * sizeof *xn);
     }
-    for (size_t r = 0; r < w->R; r++)
-      memcpy(v.x + (r * own + mine) * D, xn + (r * w->changed + t - w->from) * D, D * sizeof *xn);
-    mine++;
+    mine += mine_now;
+    others += !mine_now;
   }
   sgi_ffn_call call = {.config = c,
                        .w = s->sub->weight + SGI_T_OWN,
@@ -263,14 +296,16 @@ static sg_status vary(sgi_pass *p, const sgi_plan_step *s, const sgi_vary *w, sg
                        .at = sgi_step_at(p, s)};
   bool is_router = s->router == (size_t)(s - p->model->plan.steps);
   if (w->router && !is_router) take_router(p, s, w, own, &v);
-  sg_status st = sgi_ffn_forward(s->sub->ffn, &call, v.y, v.x);
+  call.routed = s->sub->ffn->mixes && s->sub->ffn->mixes(c);
+  sg_status st = call.routed ? mix(p, s, w, own, &v, &a, xn) : SG_OK;
+  if (!st) st = sgi_ffn_forward(s->sub->ffn, &call, v.y, v.x);
   if (w->router && is_router && !st) keep_router(s, w, own, n, &v);
   for (size_t i = 0, mine = 0, others = w->R * own; i < w->count && !st; i++) {
-    bool is_own = changed(w, w->first + i);
+    bool mine_now = is_own(s, w, w->first + i);
     for (size_t r = 0; r < w->R; r++)
-      memcpy(y + (r * w->count + i) * D, v.y + (is_own ? r * own + mine : others) * D, D * sizeof *y);
-    mine += is_own;
-    others += !is_own;
+      memcpy(y + (r * w->count + i) * D, v.y + (mine_now ? r * own + mine : others) * D, D * sizeof *y);
+    mine += mine_now;
+    others += !mine_now;
   }
   return st;
 }

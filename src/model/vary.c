@@ -120,7 +120,7 @@ static sg_status evaluate(sgi_varier *v, const sgi_vary *w, const sgi_plan_step 
 
 static bool mixes(const sgi_plan_step *s, const sgi_plan_step *end) {
   for (; s < end; s++)
-    if (s->sub->ops->mixes) return true;
+    if (s->sub->ops->mixes || (s->sub->ffn && s->sub->ffn->mixes && s->sub->ffn->mixes(s->sub->config))) return true;
   return false;
 }
 

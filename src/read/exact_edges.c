@@ -121,6 +121,35 @@ static sg_status prepare(work *w, sg_error *err) {
   return SG_OK;
 }
 
+/* What the router that the layer uses makes of rows [first, first + some). Another layer's reads
+ * another stream: its output is held. One that looks at earlier positions has the prompt's
+ * there. */
+static sg_status routed(work *w, size_t first, float *room, sgi_ffn_call *call) {
+  const sgi_frozen *f = &w->b->f;
+  const sgi_plan_step *step = f->steps[w->step].step;
+  const sgi_ffn_ops *ffn = step->sub->ffn;
+  size_t some = call->n;
+  if (step->router == SIZE_MAX) return SG_OK;
+  for (size_t i = 0; i < some; i++)
+    ffn->shared_row(call->config, (sgi_shared_row){call->shared, some, i},
+                    (sgi_shared_row){sgi_pass_shared(f->pass, step), f->T, w->position});
+  if (!ffn->mixes || !ffn->mixes(call->config)) return SG_OK;
+  call->routed = true;
+  sgi_ffn_call prompt = *call;
+  prompt.n = f->T;
+  prompt.shared = sgi_pass_shared(f->pass, step);
+  return ffn->vary_shared(&prompt, &(sgi_ffn_varied){.R = some,
+                                                     .from = w->position,
+                                                     .changed = 1,
+                                                     .first = w->position,
+                                                     .count = 1,
+                                                     .xn = w->rows + first * f->D,
+                                                     .room = room,
+                                                     .block = call->shared,
+                                                     .n = some,
+                                                     .own = 1});
+}
+
 /* The neuron's value in each row: the kind runs some at a time, as if they were a prompt. */
 static sg_status values(work *w, sg_error *err) {
   const sgi_frozen *f = &w->b->f;
@@ -137,7 +166,9 @@ static sg_status values(work *w, sg_error *err) {
   sgi_unit *u = sgi_alloc(units * sizeof *u);
   double *bias = sgi_alloc(f->D * sizeof *bias);
   float *y = sgi_alloc(n * f->D * sizeof *y);
-  sg_status st = kept.base && scratch.base && (router.base || !shared.used) && u && bias && y
+  size_t past = s->ffn->past ? n * s->ffn->past(c, 1) : 0;
+  float *logits = past ? sgi_alloc(past * sizeof *logits) : NULL;
+  sg_status st = kept.base && scratch.base && (router.base || !shared.used) && u && bias && y && (logits || !past)
                      ? SG_OK
                      : sgi_fail_memory(err, block.used + shared.used + room.used, "edges into a neuron");
   for (size_t first = 0; first < w->count && !st; first += n) {
@@ -149,11 +180,8 @@ static sg_status values(work *w, sg_error *err) {
                          .saved = kept,
                          .shared = router,
                          .scratch = scratch};
-    /* A router that is another layer's reads another stream: its output is held. */
-    for (size_t i = 0; i < some && s->ffn->shared_row; i++)
-      s->ffn->shared_row(c, (sgi_shared_row){router, some, i},
-                         (sgi_shared_row){sgi_pass_shared(f->pass, f->steps[w->step].step), f->T, w->position});
-    st = sgi_ffn_forward(s->ffn, &call, y, w->rows + first * f->D);
+    st = routed(w, first, logits, &call);
+    if (!st) st = sgi_ffn_forward(s->ffn, &call, y, w->rows + first * f->D);
     if (st) sgi_fail(err, st, "edges into a neuron: layer %zu could not be run", s->layer);
     for (size_t i = 0; i < some && !st; i++) {
       sgi_ffn_units(s->ffn, &call, i, u, bias);
@@ -168,6 +196,7 @@ static sg_status values(work *w, sg_error *err) {
   sgi_free(u);
   sgi_free(bias);
   sgi_free(y);
+  sgi_free(logits);
   return st;
 }
 

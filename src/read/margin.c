@@ -25,7 +25,8 @@ typedef struct margins {
   float *score;   /* (F) */
   double *length; /* (F) at least |row of the unit|, as computed by apart */
   double longest;
-  bool *chosen; /* (F) */
+  bool *chosen;                 /* (F) */
+  int32_t local[SGI_MAX_TOP_K]; /* chosen units as numbers of their pool */
 } margins;
 
 /* |row_a - row_b|^2 of two units made of parts, from the Gram matrix. */
@@ -119,22 +120,41 @@ static sg_margin smallest(const margins *x, const int32_t *index, double r) {
   return best;
 }
 
-/* stream, r: what the layer's feedforward read, and the scales of its norm. */
-static sg_status channel(margins *x, size_t layer, size_t c, const float *xn, const float *stream, const float *r,
-                         const int32_t *index, sg_margin *out) {
+/* Several pools: of a row's choice in one channel, (k, K) units of k pools, where those of this one
+ * begin; NULL where it was not chosen. */
+static const int32_t *of_pool(const margins *x, const int32_t *index, size_t picks, size_t pool) {
+  for (size_t q = 0; q < picks; q++)
+    if ((size_t)index[q * x->routes.top_k] / x->F == pool) return index + q * x->routes.top_k;
+  return NULL;
+}
+
+/* Margins within one pool; the least of a row's pools stays. The choice of pools is held.
+ * stream, r: what the layer's feedforward read, and the scales of its norm. */
+static sg_status channel(margins *x, size_t layer, size_t c, size_t pool, const float *xn, const float *stream,
+                         const float *r, const int32_t *index, sg_margin *out) {
   const sgi_sublayer *s = sgi_feedforward_of(x->m, layer);
-  size_t n = x->routes.parts * x->routes.units, C = x->routes.channels, K = x->routes.top_k;
+  size_t n = x->routes.parts * x->routes.units, C = x->routes.channels, K = x->routes.top_k,
+         picks = s->config->top_k / K;
   const float *gain = s->w[SGI_T_NORM];
-  sg_status st = s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, c, x->rows);
+  sg_status st = s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, c + pool * C, x->rows);
   if (!st) st = sgi_linear(x->part, n, xn, x->D, x->rows, x->T, x->D, n, (sgi_arena){0});
   for (size_t i = 0; i < n && !st; i++)
     for (size_t d = 0; d < x->D; d++) x->rows[i * x->D + d] *= gain[d];
   if (!st && x->routes.parts > 1) st = sgi_linear(x->gram, n, x->rows, x->D, x->rows, n, x->D, n, (sgi_arena){0});
   if (!st) unit_lengths(x);
   for (size_t t = 0; t < x->T && !st; t++) {
+    const int32_t *chosen = of_pool(x, index + (t * C + c) * picks * K, picks, pool);
+    sg_margin *o = &out[(layer * x->T + t) * x->C + c], own;
+    if (!pool) *o = (sg_margin){.distance = INFINITY, .loses = -1, .wins = -1};
+    if (!chosen) continue;
     unit_scores(x, t);
-    sg_margin *o = &out[(layer * x->T + t) * x->C + c];
-    *o = smallest(x, index + (t * C + c) * K, r[t]);
+    for (size_t k = 0; k < K; k++) x->local[k] = chosen[k] % (int32_t)x->F;
+    own = smallest(x, x->local, r[t]);
+    if (own.loses >= 0) {
+      own.loses += (int32_t)(pool * x->F);
+      own.wins += (int32_t)(pool * x->F);
+    }
+    if (own.distance < o->distance) *o = own;
     o->stream = sqrt(sgi_kernel_table()->sum_squares(stream + t * x->D, x->D));
   }
   return st;
@@ -173,7 +193,9 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   for (size_t c = 0; c < x->routes.channels; c++) {
     if (u->progress && !u->progress(u->user, (size_t)s->layer * x->C + c, L * x->C))
       return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
-    sg_status st = channel(x, (size_t)s->layer, c, u->xn, stream, r, s->data, u->out);
+    sg_status st = SG_OK;
+    for (size_t pool = 0; pool < (x->routes.pools ? x->routes.pools : 1) && !st; pool++)
+      st = channel(x, (size_t)s->layer, c, pool, u->xn, stream, r, s->data, u->out);
     if (st) return sgi_fail(err, st, "gate margins: a matrix product failed");
   }
   return SG_OK;

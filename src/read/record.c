@@ -142,6 +142,8 @@ sg_status sgi_recorder_create(const sgi_record_request *request, sgi_recorder **
 void sgi_recorder_free(sgi_recorder *r) {
   if (!r) return;
   sgi_free(r->form.layers);
+  for (size_t i = 0; r->form.slots && i < r->form.n_layers; i++)
+    sgi_free((void *)(uintptr_t)r->form.slots[i].thresholds);
   sgi_free(r->form.slots);
   sgi_free(r->form.beside);
   sgi_free(r->spans);
@@ -167,8 +169,11 @@ static int add_slot(const sgi_record_form *f, size_t slot, json_t *o) {
                             "values", z->has_values ? f->q.values : "none"); /* experts are no neurons */
   int bad = json_object_update(o, sizes);
   json_t *theta = z->thresholds ? json_array() : NULL;
-  for (size_t c = 0; theta && c < z->channels; c++) bad |= json_array_append_new(theta, json_real(z->thresholds[c]));
+  for (size_t c = 0; theta && c < sgi_recording_thresholds(z); c++)
+    bad |= json_array_append_new(theta, json_real(z->thresholds[c]));
   if (theta) bad |= json_object_set_new(o, "thresholds", theta);
+  if (z->pools) bad |= json_object_set_new(o, "pools", json_integer((json_int_t)z->pools));
+  if (z->pools) bad |= json_object_set_new(o, "picks", json_integer((json_int_t)z->picks));
   json_decref(sizes);
   return bad;
 }
@@ -176,7 +181,7 @@ static int add_slot(const sgi_record_form *f, size_t slot, json_t *o) {
 static bool same_sizes(const sgi_slot *a, const sgi_slot *b) {
   return a->channels == b->channels && a->top_k == b->top_k && a->pool == b->pool &&
          a->pool_per_channel == b->pool_per_channel && a->has_values == b->has_values && !a->thresholds &&
-         !b->thresholds;
+         !b->thresholds && a->pools == b->pools && a->picks == b->picks;
 }
 
 /* Layers of one size are said once, of several one by one as "sizes". */

@@ -34,11 +34,19 @@ size_t sgi_record_length(const sgi_record_form *f, size_t i) {
 
 /* ---- what a model has to record -------------------------------------------------------------- */
 
-/* Of a layer's gates, or NULL. */
-static const float *thresholds_of(const sg_model *m, const sgi_sublayer *s) {
-  for (size_t i = 0; i < s->n_tensors; i++)
-    if (m->table.rows[s->row[i]].threshold) return s->w[i];
-  return NULL;
+/* Of a layer's gates, pool by pool, or NULL. New: sgi_free. */
+static sg_status thresholds_of(const sg_model *m, const sgi_sublayer *s, const float **out, sg_error *err) {
+  size_t pools = s->config->options.meta_experts ? s->config->options.meta_experts : 1, C = s->config->num_channels,
+         n = 0;
+  float *theta = NULL;
+  for (size_t i = 0; i < s->n_tensors; i++) {
+    if (!m->table.rows[s->row[i]].threshold) continue;
+    if (!theta && !(theta = sgi_alloc(pools * C * sizeof *theta)))
+      return sgi_fail_memory(err, pools * C * sizeof *theta, "thresholds");
+    memcpy(theta + n++ * C, s->w[i], C * sizeof *theta);
+  }
+  *out = theta;
+  return SG_OK;
 }
 
 sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err) {
@@ -56,7 +64,10 @@ sg_status sgi_record_sizes(const sg_model *m, sgi_record_form *f, sg_error *err)
                              .pool = g.pool,
                              .pool_per_channel = g.pool_per_channel,
                              .has_values = row->chosen_by == choice && row->n_axes == sgi_site_row_of(choice)->n_axes,
-                             .thresholds = thresholds_of(m, s)};
+                             .pools = s->config->options.meta_experts,
+                             .picks = s->config->options.meta_top_k};
+    st = thresholds_of(m, s, &f->slots[i].thresholds, err);
+    if (st) return st;
   }
   return SG_OK;
 }
@@ -121,7 +132,7 @@ static sg_status put_chosen(sgi_shard_writer *w, size_t tensor, size_t slot, con
 /* Number of the slot's first tensor in a shard. */
 static size_t first_tensor(const sgi_record_form *f, size_t slot) {
   size_t n = SGI_SHARD_LAYERS;
-  for (size_t i = 0; i < slot; i++) n += sgi_record_value_size(f, i) ? 3 : 2;
+  for (size_t i = 0; i < slot; i++) n += (sgi_record_value_size(f, i) ? 3 : 2) + (f->slots[i].pools ? 2 : 0);
   return n;
 }
 
@@ -167,6 +178,9 @@ static sg_status watch(void *user, const sgi_site *s, sg_error *err) {
     w->logits = NULL;
     return st ? st : put_indices(w, tensor, slot, s->data, err);
   }
+  size_t behind = tensor + (sgi_record_value_size(f, slot) ? 3 : 2); /* a metarouter's two */
+  if (s->id == SGI_SITE_META_PROBABILITIES) return put(w, behind, s->data, f->slots[slot].pools * sizeof(float), err);
+  if (s->id == SGI_SITE_META_CHOICE) return put(w, behind + 1, s->data, f->slots[slot].picks * sizeof(int32_t), err);
   bool values = sgi_record_value_size(f, slot) && row->role == SGI_SITE_VALUES;
   return values ? put_values(w, tensor + 2, entries(w, slot), s->data, err) : SG_OK;
 }
@@ -264,6 +278,11 @@ static sg_status open_file(sgi_shard_writer *w, size_t n, const char *path, sg_e
         sgi_record_tensor_name(names[i], f->layers[slot], parts[part]);
         t[i] = (sgi_tensor){.name = names[i], .dtype = types[part], .n_dims = 3, .dims = {n, z->channels, z->top_k}};
       }
+      for (size_t part = 0; part < (z->pools ? 2 : 0); part++, i++) {
+        sgi_record_tensor_name(names[i], f->layers[slot], part ? "meta.choice" : "meta.probabilities");
+        t[i] = (sgi_tensor){
+            .name = names[i], .dtype = part ? SGI_I32 : SGI_F32, .n_dims = 2, .dims = {n, part ? z->picks : z->pools}};
+      }
     }
     for (size_t k = 0, i = first_tensor(f, f->n_layers); k < f->n_beside; k++)
       for (size_t part = 0; part < SGI_RECORDED_BESIDE; part++) {
@@ -313,7 +332,7 @@ sg_status sgi_shard_writer_create(const sgi_record_form *f, size_t longest, sgi_
   *w = (sgi_shard_writer){.f = f, .max_rows = rows};
   size_t n = rows * longest, m = 1, V = c->vocab_size;
   for (size_t i = 0; i < f->n_layers; i++)
-    if (entries(w, i) > m) m = entries(w, i);
+    m = entries(w, i) > m ? entries(w, i) : f->slots[i].pools > m ? f->slots[i].pools : m;
   for (size_t i = 0; i < f->n_beside; i++)
     for (size_t part = 0; part < SGI_RECORDED_BESIDE; part++)
       if (f->beside[i].width[part] > m) m = f->beside[i].width[part];

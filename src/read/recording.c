@@ -144,6 +144,10 @@ static sg_status open_layer(const sgi_recording *r, shard *s, size_t slot, sg_er
     return SG_ERR_FORMAT;
   sgi_record_tensor_name(name, r->layers[slot], "router.scores");
   if (!(p->score = sgi_recording_tensor(s->file, name, SGI_F32, s->count, C, K, err))) return SG_ERR_FORMAT;
+  sgi_record_tensor_name(name, r->layers[slot], "meta.probabilities");
+  if (z->pools && !sgi_recording_tensor(s->file, name, SGI_F32, s->count, z->pools, 0, err)) return SG_ERR_FORMAT;
+  sgi_record_tensor_name(name, r->layers[slot], "meta.choice");
+  if (z->pools && !sgi_recording_tensor(s->file, name, SGI_I32, s->count, z->picks, 0, err)) return SG_ERR_FORMAT;
   if (!z->has_values) return SG_OK;
   sgi_record_tensor_name(name, r->layers[slot], "neurons");
   p->value = sgi_recording_tensor(s->file, name, r->half ? SGI_F16 : SGI_F32, s->count, C, K, err);
@@ -270,6 +274,15 @@ static sg_status read_slot(const json_t *o, const char *where, sgi_slot *z, bool
   if (z->top_k > z->pool)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: top_k is %zu, more than the pool of %zu", where, z->top_k, z->pool);
   z->thresholds = NULL;
+  z->pools = z->picks = 0;
+  if (json_object_get(o, "pools") || json_object_get(o, "picks")) {
+    st = sgi_json_size(o, where, "pools", 1, SGI_RECORD_POOLS, &z->pools, err);
+    if (!st) st = sgi_json_size(o, where, "picks", 1, z->pools, &z->picks, err);
+    if (st) return st;
+    if (z->pool % z->pools || z->top_k % z->picks)
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: %zu pools can not make up a pool of %zu, nor %zu picks top_k %zu", where,
+                      z->pools, z->pool, z->picks, z->top_k);
+  }
   if (!sgi_size_mul(z->channels, z->pool, &cells) || !sgi_size_mul(z->channels, z->top_k, &cells) || cells > INT32_MAX)
     return sgi_fail(err, SG_ERR_FORMAT, "%s: channels x top_k is too large", where);
   return SG_OK;
@@ -279,12 +292,14 @@ static sg_status read_slot(const json_t *o, const char *where, sgi_slot *z, bool
 static sg_status read_thresholds(const json_t *o, const char *where, sgi_slot *z, sg_error *err) {
   const json_t *list = json_object_get(o, "thresholds");
   if (!list) return SG_OK;
-  if (!json_is_array(list) || json_array_size(list) != z->channels)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: thresholds must list %zu numbers, one a channel", where, z->channels);
-  float *theta = sgi_alloc(z->channels * sizeof *theta);
-  if (!theta) return sgi_fail_memory(err, z->channels * sizeof *theta, "thresholds");
+  size_t n = sgi_recording_thresholds(z);
+  if (!json_is_array(list) || json_array_size(list) != n)
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: thresholds must list %zu numbers, one a channel%s", where, n,
+                    z->pools ? " of each pool" : "");
+  float *theta = sgi_alloc(n * sizeof *theta);
+  if (!theta) return sgi_fail_memory(err, n * sizeof *theta, "thresholds");
   z->thresholds = theta;
-  for (size_t c = 0; c < z->channels; c++) {
+  for (size_t c = 0; c < n; c++) {
     const json_t *v = json_array_get(list, c);
     theta[c] = (float)json_number_value(v);
     if (!json_is_number(v) || !isfinite(theta[c]))

@@ -72,6 +72,11 @@ void sgi_recording_document(const sgi_recording *r, size_t document, size_t *fir
   *count = r->document_first[document + 1] - *first;
 }
 
+/* As the file has it. */
+static int32_t unit_of(const sgi_slot *z, const layer_part *p, size_t i) {
+  return wide(z) ? ((const int32_t *)p->index)[i] : ((const int16_t *)p->index)[i];
+}
+
 void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position, int32_t *index, float *score) {
   const sgi_slot *z = &r->slots[slot];
   size_t row, m = z->channels * z->top_k;
@@ -84,9 +89,9 @@ void sgi_recording_circuit(const sgi_recording *r, size_t slot, size_t position,
     score[i] = 0;
   }
   for (size_t i = 0; score && z->thresholds && i < m; i++)
-    if (!(score[i] > z->thresholds[i / z->top_k])) score[i] = 0;
+    if (!(score[i] > sgi_recording_threshold(z, i / z->top_k, unit_of(z, p, row * m + i)))) score[i] = 0;
   for (size_t i = 0; index && i < m; i++) {
-    int32_t f = wide(z) ? ((const int32_t *)p->index)[row * m + i] : ((const int16_t *)p->index)[row * m + i];
+    int32_t f = unit_of(z, p, row * m + i);
     index[i] = f >= 0 && (size_t)f < z->pool ? f : 0;
     if (index[i] != f)
       sgi_recording_spoil(r, s->file, "layer %zu: position %zu names neuron %d of %zu", r->layers[slot], row, f,
@@ -100,7 +105,7 @@ void sgi_recording_acting(const sgi_recording *r, size_t slot, size_t position, 
   const float *score = sgi_recording_shard(r, position, &row)->layers[slot].score + row * z->channels * z->top_k;
   sgi_recording_circuit(r, slot, position, index, NULL);
   for (size_t i = 0; z->thresholds && i < z->channels * z->top_k; i++)
-    if (!(score[i] > z->thresholds[i / z->top_k])) index[i] = -1;
+    if (!(score[i] > sgi_recording_threshold(z, i / z->top_k, index[i]))) index[i] = -1;
 }
 
 bool sgi_recording_values(const sgi_recording *r, size_t slot, size_t position, float *value) {

@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "core/number.h"
 #include "ffn/ffn.h"
+#include "ffn/meta.h"
 #include "model/config.h"
 #include "model/presets.h"
 #include "train/trainer.h"
@@ -51,6 +52,15 @@ static const key table[] = {
      "neurons beside the kind that act at every token; 0: none"},
     {"feedforward.always_on.activation", NAME, AT(model.options.always_on_activation), 0, 0,
      "of these: gelu, identity, relu or swish; gelu unless set"},
+    {"feedforward.meta.experts", SIZE, AT(model.options.meta_experts), 0, SGI_META_MOST,
+     "metarouter: pools, each with a router and neurons of its own; 0: none"},
+    {"feedforward.meta.top_k", SIZE, AT(model.options.meta_top_k), 0, SGI_META_MOST, "pools that run; 0: 1"},
+    {"feedforward.meta.choice", NAME, AT(model.options.meta_choice), 0, 0,
+     "of pools: token, or sequence (by the mean over a document's first positions)"},
+    {"feedforward.meta.prefix", SIZE, AT(model.options.meta_prefix), 0, SGI_META_PREFIX,
+     "positions that a choice by sequence is made of; 0: 64"},
+    {"feedforward.meta.group", SIZE, AT(model.options.meta_group), 0, SGI_META_GROUP,
+     "layers that share a choice of pools; 0: 1 by token, all by sequence"},
     {"model.hidden_size", SIZE, AT(model.hidden_size), 1, 1 << 20, "width of the residual stream (d_model)"},
     {"model.num_hidden_layers", SIZE, AT(model.num_layers), 1, 4096, "layers"},
     {"model.head_dim", SIZE, AT(model.head_dim), 2, 1 << 20, "width of an attention head, even"},
@@ -358,11 +368,20 @@ static bool has_pools(const sg_config *c) {
 
 static bool in_int4(const sgi_settings *s) { return !strcmp(s->pool_precision, "int4"); }
 
+static bool has_meta(const sg_config *c) {
+  bool any = c->options.meta_experts > 0;
+  for (size_t i = 0; i < c->n_feedforwards; i++) any = any || c->feedforwards[i].options.meta_experts > 0;
+  return any;
+}
+
 /* What no layer of the model has cannot be weighed. */
 static bool is_idle(const sgi_settings *s, const key *k) {
   if (!strncmp(k->name, "int4.", 5)) return !in_int4(s);
   bool experts = k->offset == AT(aux.part[SGI_AUX_UNIFORMITY]) || k->offset == AT(aux.part[SGI_AUX_AMBIGUITY]);
-  return !strncmp(k->name, "train.aux.", 10) && !(experts ? has_experts(&s->model) : has_gates(&s->model));
+  bool balance = k->offset == AT(aux.part[SGI_AUX_BALANCE]);
+  return !strncmp(k->name, "train.aux.", 10) && !(experts   ? has_experts(&s->model)
+                                                  : balance ? has_meta(&s->model)
+                                                            : has_gates(&s->model));
 }
 
 static sg_status refuse_idle(const sgi_settings *s, const sgi_assignments *a, sg_error *err) {
@@ -382,6 +401,10 @@ static sg_status check_int4(const sgi_settings *s, sg_error *err) {
                     "train.pool_precision is \"int4\": no layer of the model has pools of chosen neurons "
                     "(feedforward.kind is \"%s\"; sgatlin and peer have them)",
                     s->model.feedforward);
+  if (has_meta(&s->model))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "train.pool_precision is \"int4\" and feedforward.meta.experts is set: pools that a metarouter "
+                    "chooses train as float32");
   if (s->parts > 1)
     return sgi_fail(err, SG_ERR_ARG,
                     "train.pool_precision=int4 and train.parts=%zu do not go together: pools are summed in one part",

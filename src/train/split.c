@@ -15,6 +15,12 @@ sg_status sgi_split_make(const sg_config *whole, size_t index, size_t count, sgi
                     "--channel-ranks shares a layer's channels out, and feedforward.%s stands beside them: leave one "
                     "of the two out",
                     whole->options.sink_mlp ? "sink_mlp" : "always_on");
+  if (whole->options.meta_experts)
+    return sgi_fail(
+        err, SG_ERR_UNSUPPORTED,
+        "--channel-ranks and feedforward.meta.experts = %zu: a metarouter weighs whole pools, whose channels "
+        "can not lie in several processes",
+        whole->options.meta_experts);
   if (!count || whole->num_channels % count)
     return sgi_fail(err, SG_ERR_ARG, "--channel-ranks is %zu: it must divide feedforward.num_channels = %zu", count,
                     whole->num_channels);

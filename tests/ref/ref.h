@@ -26,6 +26,9 @@ typedef struct ref_model {
   double *gates[2]; /* monet: (n,C,N) of the router that ran last, for the layers that share it */
   int32_t *index;   /* kinds that choose neurons: (n,C,K) likewise, and their scores */
   double *score;
+  double *pools;                 /* metarouter: (n,M) p of the gate that ran last, likewise */
+  int32_t *picks;                /* (n,k) and its choice */
+  const struct ref_batch *batch; /* while it runs; NULL: all rows are one document */
 } ref_model;
 
 /* Copies the tensors. New: ref_close. */

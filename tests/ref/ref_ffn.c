@@ -532,10 +532,98 @@ size_t ref_factor(const sg_config *c, const char *text) {
   return times;
 }
 
+/* ---- metarouters ----------------------------------------------------------------------------- */
+
+/* Of one row: the mean of z (n,M) over the first W positions of its document up to its own, or its
+ * own z. */
+static void gate_logits(const ref_model *m, size_t i, const double *z, double *out) {
+  size_t M = m->config.options.meta_experts, W = m->config.options.meta_prefix, first = i, end = i + 1;
+  if (!strcmp(m->config.options.meta_choice, "sequence")) {
+    size_t T = m->batch ? m->batch->T : SIZE_MAX,
+           start = m->batch && m->batch->starts ? (size_t)m->batch->starts[i] : 0;
+    first = i / T * T + start;
+    if (end - first > W) end = first + W;
+  }
+  memset(out, 0, M * sizeof *out);
+  for (size_t u = first; u < end; u++)
+    for (size_t e = 0; e < M; e++) out[e] += z[u * M + e] / (double)(end - first);
+}
+
+/* pools, picks of all rows; held choices of units say which pools they are of. */
+static void choose_pools(ref_model *m, const char *prefix, size_t n, const double *x, ref_choice *choice) {
+  const sg_config *c = &m->config;
+  size_t M = c->options.meta_experts, k = c->options.meta_top_k, D = c->hidden_size, C = c->num_channels, K = c->top_k;
+  double *z = ref_alloc(n * M, sizeof *z);
+  free(m->pools);
+  free(m->picks);
+  m->pools = ref_alloc(n * M, sizeof *m->pools);
+  m->picks = ref_alloc(n * k, sizeof *m->picks);
+  choice->multiply_adds += ref_linear(z, x, ref_find(m, prefix, "meta.gate.weight")->data, n, D, M);
+  for (size_t i = 0; i < n; i++) {
+    gate_logits(m, i, z, m->pools + i * M);
+    ref_top_k(m->picks + i * k, m->pools + i * M, M, k);
+    ref_softmax(m->pools + i * M, M);
+    for (size_t q = 0; q < k; q++) {
+      if (choice->held) m->picks[i * k + q] = choice->held[(i * C * k + q) * K] / (int32_t)c->num_neurons;
+      decide(choice, (uint64_t)m->picks[i * k + q]);
+    }
+  }
+  free(z);
+}
+
+/* y = sum over the picks of p_e times the kind on pool e; units of pool e are number e F and on. */
+static void pooled_row(const ref_model *m, const char *prefix, const struct ref_kind *kind, size_t i, double *y,
+                       const double *x, ref_choice *choice) {
+  const sg_config *c = &m->config;
+  size_t M = c->options.meta_experts, k = c->options.meta_top_k, D = c->hidden_size, C = c->num_channels, K = c->top_k;
+  ref_model own = *m;
+  own.config.options.meta_experts = 0;
+  own.index = NULL, own.score = NULL; /* of layers that share routers */
+  int32_t *held = ref_alloc(C * K, sizeof *held), *index = ref_alloc(C * K, sizeof *index);
+  double *score = ref_alloc(C * K, sizeof *score), *value = ref_alloc(C * K, sizeof *value),
+         *out = ref_alloc(D, sizeof *out);
+  memset(y, 0, D * sizeof *y);
+  for (size_t q = 0; q < k; q++) {
+    size_t e = (size_t)m->picks[i * k + q], first = e * c->num_neurons;
+    double p = m->pools[i * M + e];
+    char pool[192];
+    snprintf(pool, sizeof pool, "%smeta.%zu.", prefix, e);
+    ref_choice one = {.held = choice->held ? held : NULL, .index = index, .score = score, .value = value};
+    for (size_t j = 0; j < C * K && choice->held; j++)
+      held[j] = choice->held[((i * C + j / K) * k + q) * K + j % K] - (int32_t)first;
+    kind->row(&own, pool, 0, out, x, &one);
+    for (size_t d = 0; d < D; d++) y[d] += p * out[d];
+    choice->multiply_adds += one.multiply_adds;
+    decide(choice, one.decisions);
+    for (size_t j = 0; j < C * K; j++) {
+      size_t at = ((i * C + j / K) * k + q) * K + j % K;
+      if (choice->index) choice->index[at] = index[j] + (int32_t)first;
+      if (choice->score) choice->score[at] = score[j];
+      if (choice->value) choice->value[at] = p * value[j];
+    }
+  }
+  free(held);
+  free(index);
+  free(score);
+  free(value);
+  free(out);
+}
+
+static bool pooled(ref_model *m, const char *prefix, const struct ref_kind *kind, size_t n, double *y, const double *x,
+                   ref_choice *choice) {
+  const sg_options *o = &m->config.options;
+  size_t group = o->meta_group ? o->meta_group : !strcmp(o->meta_choice, "sequence") ? m->config.num_layers : 1;
+  if (m->config.layer % group == 0) choose_pools(m, prefix, n, x, choice);
+  for (size_t i = 0; i < n; i++)
+    pooled_row(m, prefix, kind, i, y + i * m->config.hidden_size, x + i * m->config.hidden_size, choice);
+  return true;
+}
+
 bool ref_ffn(ref_model *m, const char *prefix, size_t n, double *y, const double *x, ref_choice *choice) {
   const struct ref_kind *k = kind_of(&m->config);
   size_t D = m->config.hidden_size;
   ref_choice nobody = {0};
+  if (k && m->config.options.meta_experts) return pooled(m, prefix, k, n, y, x, choice ? choice : &nobody);
   if (k) prepare(m, prefix, n, x, choice ? choice : &nobody);
   for (size_t i = 0; k && i < n; i++) k->row(m, prefix, i, y + i * D, x + i * D, choice ? choice : &nobody);
   return k != NULL;

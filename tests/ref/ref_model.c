@@ -37,6 +37,8 @@ void ref_close(ref_model *m) {
   free(m->tensors);
   for (int k = 0; k < 2; k++) free(m->gates[k]);
   free(m->index), free(m->score);
+  free(m->pools);
+  free(m->picks);
   free(m);
 }
 
@@ -149,6 +151,8 @@ static bool ffn_sublayer(ref_model *m, size_t layer, size_t n, double *y, const 
   memcpy(m->gates, own.gates, sizeof m->gates);
   m->index = own.index;
   m->score = own.score;
+  m->pools = own.pools;
+  m->picks = own.picks;
   free(xn);
   return known;
 }
@@ -238,9 +242,11 @@ bool ref_forward(ref_model *m, const ref_batch *b, ref_result *r) {
   double *x = rows(n, D), *logits = r->logits ? r->logits : rows(n, V);
   for (size_t i = 0; i < n; i++) memcpy(x + i * D, E + (size_t)b->inputs[i] * D, D * sizeof *x);
   bool known = true;
+  m->batch = b;
   for (size_t l = 0; l < c->num_layers; l++) {
     known = one_layer(m, l, b, x, r->choices ? &r->choices[l * ref_evaluations(c)] : NULL) && known;
   }
+  m->batch = NULL;
   ref_rmsnorm(x, x, ref_find(m, "", "model.norm.weight")->data, n, D, c->rms_norm_eps);
   ref_linear(logits, x, E, n, D, V);
   if (b->targets) loss(m, b, logits, r);

@@ -116,6 +116,23 @@ static const char CHOSEN[] =
     " {\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"product_dense\", \"activation\": \"swish\", "
     "\"num_neurons\": 16, \"num_channels\": 3, \"top_k\": 3, \"key_dim\": 5, \"router_group\": 3}}]";
 
+/* Metarouters: two layers of different kinds that share a choice by sequence, attention alone, one
+ * with gates by token, the same tensors once more. */
+static const char METAROUTERS[] =
+    "[{\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"product_dense\", \"activation\": \"gelu\", "
+    "\"num_neurons\": 64, \"num_channels\": 2, \"top_k\": 3, \"key_dim\": 4, "
+    "\"meta\": {\"experts\": 3, \"top_k\": 2, \"choice\": \"sequence\", \"prefix\": 4, \"group\": 2}}},"
+    " {\"attention\": false, \"feedforward\": {\"kind\": \"peer\", \"router\": \"product_key_value\", \"activation\": "
+    "\"gelu\", "
+    "\"num_neurons\": 64, \"num_channels\": 3, \"top_k\": 2, \"key_dim\": 4, \"always_on\": {\"neurons\": 2}, "
+    "\"meta\": {\"experts\": 3, \"top_k\": 2, \"choice\": \"sequence\", \"prefix\": 4, \"group\": 2}}},"
+    " {\"feedforward\": false},"
+    " {\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"dense\", \"activation\": \"identity\", "
+    "\"num_neurons\": 64, \"num_channels\": 2, \"top_k\": 4, \"key_dim\": 4, "
+    "\"gates\": {\"kind\": \"jumprelu\"}, "
+    "\"meta\": {\"experts\": 4, \"top_k\": 1, \"choice\": \"token\"}}},"
+    " {\"attention\": false, \"feedforward\": {\"same_as\": 3}}]";
+
 bool mixed_config(size_t i, sg_config *out, const char **name) {
   static const struct {
     const char *name, *layers;
@@ -131,7 +148,9 @@ bool mixed_config(size_t i, sg_config *out, const char **name) {
              {"shared choices", CHOSEN, 6, NULL, NULL, NULL},
              {"shared choices, parallel", CHOSEN, 6, "parallel", NULL, NULL},
              {"beside", BESIDE, 7, NULL, NULL, "logit"},
-             {"beside, parallel", BESIDE, 7, "parallel", "[13]", "logit"}};
+             {"beside, parallel", BESIDE, 7, "parallel", "[13]", "logit"},
+             {"metarouters", METAROUTERS, 5, NULL, NULL, NULL},
+             {"metarouters, parallel", METAROUTERS, 5, "parallel", NULL, NULL}};
   if (i >= SGI_COUNT(all)) return false;
   sg_config plain = small_config("sgatlin");
   plain.num_layers = all[i].n;

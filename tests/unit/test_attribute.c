@@ -35,7 +35,7 @@ static void residues(const sg_model *m, const char *name, ref_random *r) {
 
 static void nothing_is_left_over(void **state) {
   (void)state;
-  assert_int_equal(each_model(residues), 26);
+  assert_int_equal(each_model(residues), 28);
   assert_true(prompts >= 1000);
   if (getenv("SGATLIN_TEST_VERBOSE"))
     print_message("%zu prompts: worst residue of the sum of absolute terms %.1e direct, %.1e total\n", prompts,

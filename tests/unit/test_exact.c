@@ -107,7 +107,7 @@ static void every_one(const sg_model *m, const char *name, ref_random *r) {
 
 static void every_neuron_and_head_is_its_rerun(void **state) {
   (void)state;
-  assert_int_equal(each_model(every_one), 26);
+  assert_int_equal(each_model(every_one), 28);
   assert_true(compared > 5000);
   if (getenv("SGATLIN_TEST_VERBOSE"))
     print_message("%zu reruns: worst difference %.1e of the largest logit\n", compared, worst_off);

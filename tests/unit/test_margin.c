@@ -28,14 +28,18 @@ static void read_by(const sg_model *m, size_t layer, char out[SG_SITE_NAME]) {
  * moved by a vector, the norm's scale held. Sorted. */
 static void chosen(const sg_model *m, const int32_t *tokens, const sg_run *base, size_t layer, size_t t, size_t c,
                    const float *move, double amount, int32_t *out, size_t K) {
-  sg_edit e[2] = {
+  sg_edit e[3] = {
       {.op = SG_EDIT_ADD, .value = amount, .vector = move, .vector_count = m->config.hidden_size, .n_axes = 1},
+      {.op = SG_EDIT_TAKE, .from = base},
       {.op = SG_EDIT_TAKE, .from = base}};
   read_by(m, layer, e[0].site);
   snprintf(e[1].site, sizeof e[1].site, "layers.%zu.mlp.norm_scale", layer);
+  snprintf(e[2].site, sizeof e[2].site, "layers.%zu.meta.choice", layer); /* margins hold the pools */
+  bool pools = sgi_feedforward_of(m, layer)->config->options.meta_experts;
   e[0].axes[0] = (sg_edit_axis){"pos", (ptrdiff_t)t, (ptrdiff_t)t};
   const char *indices = "layers.*indices";
-  sg_run_request q = {.tokens = tokens, .count = T, .record = &indices, .n_record = 1, .edits = e, .n_edits = 2};
+  sg_run_request q = {
+      .tokens = tokens, .count = T, .record = &indices, .n_record = 1, .edits = e, .n_edits = pools ? 3 : 2};
   sg_run *r;
   assert_sg_ok(sg_run_create(m, &q, &r, err));
   sg_site s;
@@ -61,6 +65,13 @@ static bool holds(const int32_t *set, size_t K, int32_t unit) {
   return false;
 }
 
+/* Units of a router's one pool. */
+static size_t units_of(const sgi_routes *r) {
+  size_t F = 1;
+  for (size_t p = 0; p < r->parts; p++) F *= r->units;
+  return F;
+}
+
 /* Direction in which unit `wins` overtakes `loses` soonest. */
 static void direction(const sg_model *m, size_t layer, size_t c, const sg_margin *g, float *out) {
   sgi_routes r;
@@ -68,11 +79,13 @@ static void direction(const sg_model *m, size_t layer, size_t c, const sg_margin
   s->ffn->routes(s->config, &r);
   size_t D = m->config.hidden_size, n = r.parts * r.units;
   float *rows = ref_alloc(n * D, sizeof *rows);
-  assert_int_equal(s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, c, rows), SG_OK);
+  size_t F = units_of(&r), pool = (size_t)g->loses / F;
+  assert_int_equal(s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, c + pool * r.channels, rows), SG_OK);
   const float *gain = s->w[SGI_T_NORM];
   double norm = 0;
+  assert_int_equal((size_t)g->wins / F, pool);
   for (size_t d = 0; d < D; d++) {
-    size_t a = (size_t)g->loses, b = (size_t)g->wins;
+    size_t a = (size_t)g->loses % F, b = (size_t)g->wins % F;
     double x = r.parts == 1 ? rows[b * D + d] - rows[a * D + d]
                             : (double)rows[b / r.units * D + d] - rows[a / r.units * D + d] +
                                   rows[(r.units + b % r.units) * D + d] - rows[(r.units + a % r.units) * D + d];
@@ -100,8 +113,10 @@ static void margins(const sg_model *m, const char *name, ref_random *r) {
   }
   sg_margin *g = ref_alloc(m->config.num_layers * T * C, sizeof *g);
   assert_sg_ok(sg_margins(m, tokens, T, g, err));
-  const char *scale = "layers.*.mlp.norm_scale";
-  sg_run_request q = {.tokens = tokens, .count = T, .record = &scale, .n_record = 1};
+  const char *held[] = {"layers.*.mlp.norm_scale", "layers.*.meta.choice"};
+  sg_run_request q = {.tokens = tokens, .count = T, .record = held, .n_record = 1};
+  for (size_t l = 0; l < m->config.num_layers; l++)
+    if (sgi_feedforward_of(m, l) && sgi_feedforward_of(m, l)->config->options.meta_experts) q.n_record = 2;
   sg_run *base;
   assert_sg_ok(sg_run_create(m, &q, &base, err));
   float *move = ref_alloc(D, sizeof *move);
@@ -166,7 +181,7 @@ static double apart(const sgi_routes *r, const float *rows, const float *gram, s
   return sum > 0 ? sum : 0;
 }
 
-/* Every chosen unit with every other, the first of the least. */
+/* Every chosen unit with every other of its pool, the first of the least. */
 static sg_margin slow(const sgi_routes *r, const float *rows, const float *gram, size_t D, size_t F, const float *score,
                       const int32_t *index, double scale) {
   sg_margin best = {.distance = INFINITY, .loses = -1, .wins = -1};
@@ -198,8 +213,9 @@ static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
     sgi_routes route = routed(m, l);
     const sgi_sublayer *s = sgi_feedforward_of(m, l);
     if (!route.channels) continue;
-    size_t n = route.parts * route.units, K = route.top_k, F = 1;
-    for (size_t p = 0; p < route.parts; p++) F *= route.units;
+    size_t n = route.parts * route.units, K = route.top_k, F = units_of(&route), k = s->config->top_k / K;
+    sg_margin *want = ref_alloc(route.channels * T, sizeof *want);
+    for (size_t i = 0; i < route.channels * T; i++) want[i].distance = INFINITY, want[i].loses = want[i].wins = -1;
     float *rows = ref_alloc(n * D, sizeof *rows), *gram = ref_alloc(n * n, sizeof *gram),
           *part = ref_alloc(T * n, sizeof *part), *score = ref_alloc(F, sizeof *score);
     const float *gain = s->w[SGI_T_NORM];
@@ -214,26 +230,38 @@ static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
       snprintf(site, sizeof site, "layers.%zu.gate.indices", l);
       assert_true(sg_run_find(run, site, &index));
     }
-    for (size_t c = 0; c < route.channels; c++) {
-      assert_int_equal(s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, c, rows), SG_OK);
+    for (size_t i = 0; i < route.channels * (route.pools ? route.pools : 1); i++) {
+      size_t c = i % route.channels, pool = i / route.channels;
+      assert_int_equal(s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, i, rows), SG_OK);
       assert_int_equal(sgi_linear(part, n, norm.data, D, rows, T, D, n, (sgi_arena){0}), SG_OK);
-      for (size_t i = 0; i < n * D; i++) rows[i] *= gain[i % D];
+      for (size_t j = 0; j < n * D; j++) rows[j] *= gain[j % D];
       assert_int_equal(sgi_linear(gram, n, rows, D, rows, n, D, n, (sgi_arena){0}), SG_OK);
       for (size_t t = 0; t < T; t++) {
         for (size_t f = 0; f < F; f++)
           score[f] = route.parts == 1 ? part[t * n + f]
                                       : part[t * n + f / route.units] + part[t * n + route.units + f % route.units];
-        sg_margin want = slow(&route, rows, gram, D, F, score, index.index + (t * (index.count / T / K) + c) * K,
-                              scale.data[t]),
-                  have = g[(l * T + t) * C + c];
-        if (want.distance != have.distance || want.gap != have.gap || want.loses != have.loses ||
-            want.wins != have.wins)
-          fail_msg("%s, layer %zu, channel %zu, position %zu: %.17g, %d for %d; looking at all: %.17g, %d for %d", name,
-                   l, c, t, have.distance, have.wins, have.loses, want.distance, want.wins, want.loses);
-        compared++;
+        for (size_t q = 0; q < k; q++) {
+          const int32_t *chosen_now = index.index + ((t * (index.count / T / K / k) + c) * k + q) * K;
+          int32_t own[64];
+          if ((size_t)chosen_now[0] / F != pool) continue;
+          for (size_t j = 0; j < K; j++) own[j] = chosen_now[j] - (int32_t)(pool * F);
+          sg_margin of_pool = slow(&route, rows, gram, D, F, score, own, scale.data[t]);
+          if (of_pool.distance >= want[t * route.channels + c].distance) continue;
+          of_pool.loses += (int32_t)(pool * F), of_pool.wins += (int32_t)(pool * F);
+          want[t * route.channels + c] = of_pool;
+        }
       }
     }
-    free(rows), free(gram), free(part), free(score);
+    for (size_t i = 0; i < route.channels * T; i++) {
+      size_t t = i / route.channels, c = i % route.channels;
+      sg_margin have = g[(l * T + t) * C + c];
+      if (want[i].distance != have.distance || want[i].gap != have.gap || want[i].loses != have.loses ||
+          want[i].wins != have.wins)
+        fail_msg("%s, layer %zu, channel %zu, position %zu: %.17g, %d for %d; looking at all: %.17g, %d for %d", name,
+                 l, c, t, have.distance, have.wins, have.loses, want[i].distance, want[i].wins, want[i].loses);
+      compared++;
+    }
+    free(rows), free(gram), free(part), free(score), free(want);
   }
   free(g);
   sg_run_free(run);

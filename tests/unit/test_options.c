@@ -40,11 +40,21 @@ static void outcome_free(outcome *o) {
   sgi_free(o->grad);
 }
 
+/* The row of that name; of a metarouter's first pool where it lies there. */
+static ptrdiff_t find(const sg_model *m, const char *name) {
+  ptrdiff_t at = sgi_table_find(&m->table, name);
+  const char *mlp = strstr(name, ".mlp.");
+  char pooled[2 * SGI_MAX_TENSOR_NAME];
+  if (at >= 0 || !mlp) return at;
+  snprintf(pooled, sizeof pooled, "%.*s.mlp.meta.0.%s", (int)(mlp - name), name, mlp + 5);
+  return sgi_table_find(&m->table, pooled);
+}
+
 /* Every tensor of plain into the row of that name. */
 static void copy_weights(sg_model *to, const sg_model *plain) {
   for (size_t i = 0; i < plain->table.count; i++) {
     const sgi_row *row = &plain->table.rows[i];
-    ptrdiff_t at = sgi_table_find(&to->table, row->name);
+    ptrdiff_t at = find(to, row->name);
     assert_true(at >= 0 && to->table.rows[at].count == row->count);
     memcpy(to->arena + to->table.rows[at].offset, plain->arena + row->offset, row->count * sizeof(float));
   }
@@ -56,7 +66,7 @@ static void compare(const sg_model *plain, const sg_model *with) {
   assert_memory_equal(&a.loss, &b.loss, sizeof a.loss);
   for (size_t i = 0; i < plain->table.count; i++) {
     const sgi_row *row = &plain->table.rows[i];
-    const sgi_row *other = &with->table.rows[sgi_table_find(&with->table, row->name)];
+    const sgi_row *other = &with->table.rows[find(with, row->name)];
     if (memcmp(a.grad + row->offset, b.grad + other->offset, row->count * sizeof(float)))
       fail_msg("the gradient of %s is another", row->name);
   }
@@ -79,6 +89,31 @@ static void gates_that_all_pass(void **state) {
     for (size_t r = 0; r < with->table.count; r++)
       for (size_t k = 0; with->table.rows[r].threshold && k < with->table.rows[r].count; k++)
         with->arena[with->table.rows[r].offset + k] = -INFINITY;
+    compare(plain, with);
+    sg_model_free(plain);
+    sg_model_free(with);
+  }
+}
+
+/* A metarouter of one pool is the layer itself: p is 1. */
+static void one_pool(void **state) {
+  (void)state;
+  static const struct {
+    const char *kind, *choice;
+    size_t prefix;
+    bool gates;
+  } all[] = {{"sgatlin", "token", 0, false}, {"peer", "sequence", 3, false}, {"sgatlin", "sequence", 64, true}};
+  for (size_t i = 0; i < SGI_COUNT(all); i++) {
+    sg_config c = small_config(all[i].kind);
+    sg_model *plain, *with;
+    if (all[i].gates) snprintf(c.options.gates, sizeof c.options.gates, "jumprelu");
+    c.options.bandwidth = all[i].gates ? 0.25 : 0;
+    assert_sg_ok(sg_model_create(&c, 5, &plain, err));
+    c.options.meta_experts = c.options.meta_top_k = 1;
+    c.options.meta_prefix = all[i].prefix;
+    snprintf(c.options.meta_choice, sizeof c.options.meta_choice, "%s", all[i].choice);
+    assert_sg_ok(sg_model_create(&c, 5, &with, err));
+    copy_weights(with, plain);
     compare(plain, with);
     sg_model_free(plain);
     sg_model_free(with);
@@ -212,7 +247,7 @@ static void what_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(gates_that_all_pass), cmocka_unit_test(what_is_off),
-                                     cmocka_unit_test(what_adds_nothing), cmocka_unit_test(what_is_counted),
-                                     cmocka_unit_test(what_is_refused)};
+                                     cmocka_unit_test(what_adds_nothing),   cmocka_unit_test(what_is_counted),
+                                     cmocka_unit_test(what_is_refused),     cmocka_unit_test(one_pool)};
   return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

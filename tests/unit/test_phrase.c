@@ -82,7 +82,7 @@ static void words(const sg_model *m, const char *name, ref_random *r) {
 
 static void a_word_is_the_sum_of_its_tokens(void **state) {
   (void)state;
-  assert_int_equal(each_model(words), 26);
+  assert_int_equal(each_model(words), 28);
   assert_true(worst_sum < 1e-5);
 }
 
@@ -150,7 +150,7 @@ static void against(const sg_model *m, const char *name, ref_random *r) {
 
 static void two_words_are_compared(void **state) {
   (void)state;
-  assert_int_equal(each_model(against), 26);
+  assert_int_equal(each_model(against), 28);
 }
 
 /* A neuron's true effect on a word: the difference of two runs along it. */

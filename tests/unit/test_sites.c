@@ -8,6 +8,11 @@
 #include "read/sites_kept.h"
 #include "support/prompts.h"
 
+/* Whole numbers that are no units: flags, and a metarouter's pools. */
+static bool holds_units(const sgi_site_row *row) {
+  return row->holds != SGI_AXIS_NONE && row->holds != SGI_AXIS_FLAG && row->holds != SGI_AXIS_POOL;
+}
+
 static bool visited[SGI_SITE_COUNT];
 static sgi_site_id last;
 static ptrdiff_t last_layer;
@@ -32,7 +37,7 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *e) {
   for (int k = 0; k < SGI_SITE_AXES; k++)
     assert_int_equal(s->dims[k], k < row->n_axes ? sgi_axis_extent(row->axes[k], c, 3) : 1);
   if (!row->holds) return SG_OK;
-  assert_int_equal(row->role, row->holds == SGI_AXIS_FLAG ? SGI_SITE_OTHER : SGI_SITE_CHOICE);
+  assert_int_equal(row->role, holds_units(row) ? SGI_SITE_CHOICE : SGI_SITE_OTHER);
   assert_true(s->first == 0 && s->n == 3);
   size_t units = sgi_axis_extent(row->holds, c, 3);
   for (size_t i = 0; i < s->n * sgi_site_width(s); i++) assert_in_range(((const int32_t *)s->data)[i], 0, units - 1);
@@ -66,7 +71,7 @@ static void rows(void **state) {
   for (int i = 1; i < SGI_SITE_COUNT; i++) {
     const sgi_site_row *row = sgi_site_row_of((sgi_site_id)i), *by = sgi_site_row_of(row->chosen_by);
     assert_int_equal(row->id, i);
-    assert_true((row->role == SGI_SITE_CHOICE) == (row->holds != SGI_AXIS_NONE && row->holds != SGI_AXIS_FLAG));
+    assert_true((row->role == SGI_SITE_CHOICE) == holds_units(row));
     assert_true(row->n_axes == 2 || row->axes[1] == SGI_AXIS_NONE);
     if (!row->chosen_by) continue;
     assert_int_equal(by->role, SGI_SITE_CHOICE);
