@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "model/model.h"
+
 static int descending(const void *a, const void *b) {
   const sgi_ranked *x = a, *y = b;
   if (x->value != y->value) return x->value < y->value ? 1 : -1;
@@ -38,11 +40,21 @@ static json_t *links_json(const sg_neuron_link *l, size_t n) {
   return a;
 }
 
+/* {number, of}: the metarouter's pool that the neuron is of; NULL where the layer has none. */
+static json_t *pool_json(const sg_model *m, size_t layer, size_t index) {
+  const sgi_sublayer *s = sgi_feedforward_of(m, layer);
+  if (!s || !s->config->pool_neurons) return NULL;
+  return json_pack("{sI sI}", "number", (json_int_t)(index / s->config->pool_neurons), "of",
+                   (json_int_t)s->config->options.meta_experts);
+}
+
 json_t *sgi_card_json(const sgi_prompt *p, const sgi_card *c) {
   json_t *o = json_pack("{sI sI sI so so so so}", "layer", (json_int_t)c->layer, "channel", (json_int_t)c->channel,
                         "index", (json_int_t)c->index, "reads", ends_json(p, c->view.reads, c->top), "writes",
                         ends_json(p, c->view.writes, c->top), "upstream", links_json(c->up, c->n_up), "downstream",
                         links_json(c->down, c->n_down));
+  json_t *pool = pool_json(p->model, c->layer, c->index);
+  if (o && pool) json_object_set_new(o, "pool", pool);
   if (o && c->view.opens) json_object_set_new(o, "opens", ends_json(p, c->view.opens, c->top));
   if (o && c->view.value) json_object_set_new(o, "value", ends_json(p, c->view.value, c->top));
   return o;

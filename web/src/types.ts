@@ -589,6 +589,10 @@ export type Neuron = {
   layer: number;
   channel: number;
   index: number;
+  pool?: {
+    number: number;
+    of: number;
+  };
   reads: Ends;
   opens?: Ends;
   value?: Ends;

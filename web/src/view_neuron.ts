@@ -109,7 +109,12 @@ export const neuron: View<{ n: Neuron; name: Name | null }> = {
           c.read.tokens.length ? tint(layer, channel, index, "colour the strip by it") : null,
         ),
         card(
-          h("h2", {}, `Layer ${layer}, channel ${channel}, neuron ${index}`),
+          h(
+            "h2",
+            {},
+            `Layer ${layer}, channel ${channel}, neuron ${index}` +
+              (n.pool ? `, of pool ${n.pool.number} of ${n.pool.of}` : ""),
+          ),
           nameCard(c, n, name),
           plain(
             "Below, from weights alone, read through the tied embedding: what it " +
