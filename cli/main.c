@@ -66,6 +66,7 @@
   X(cli_coactivation) \
   X(cli_superposition) \
   X(cli_sinks) \
+  X(cli_topics) \
   X(cli_cka) \
   X(cli_usage_command) \
   X(cli_explore) \

@@ -18,7 +18,8 @@ enum {
   SGI_STREAM_SPARSE = 11,
   SGI_STREAM_SUPERPOSITION = 12,
   SGI_STREAM_SPANS = 13,
-  SGI_STREAM_FUNCTIONS = 14
+  SGI_STREAM_FUNCTIONS = 14,
+  SGI_STREAM_TOPICS = 15
 };
 
 /* A stream: set seed, stream (and any sub-stream) once, then draw by counter. */

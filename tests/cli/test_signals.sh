@@ -115,6 +115,10 @@ ends coactivation TERM coactivation "$tmp/rec"
 ends cka TERM cka $M "$tmp/rec"
 ends usage TERM usage "$tmp/rec"
 ends sinks TERM sinks $M --data "$tmp/big.txt" --rows 0
+"$SGATLIN" -q train --data "$tmp/data" -o "$tmp/pools" --steps 1 --set model.hidden_size=32 --set model.num_hidden_layers=1 \
+  --set model.head_dim=16 --set train.seq_len=32 --set train.batch_size=2 --set tokenizer.vocab_size=300 \
+  --set feedforward.meta.experts=2 || bad "train with a metarouter"
+ends topics TERM topics "$tmp/pools" --data "$tmp/big.txt" --by file --documents 0
 ends superposition TERM superposition $M --recording "$tmp/rec"
 ends "functions fit" TERM functions fit $M --recording "$tmp/recf" --features 4 -o "$tmp/F2"
 ends "functions show" TERM functions show "$tmp/F"

@@ -55,6 +55,7 @@ echo '[5,6,7]' >three.json
     "$sg" sparse train spans-run --data spans --l1 0.01 --features 16 -b 32 --buffer 2 --steps 2 -o spans-tc -q &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o run --steps 3 -q $sizes &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o gates --steps 1 -q $sizes --set feedforward.gates.kind=jumprelu &&
+    "$sg" train --data data --tokenizer model/tokenizer.json -o pools --steps 1 -q $sizes --set feedforward.meta.experts=2 &&
     "$sg" record gates --data text.txt -o gated -q &&
     "$sg" train --data data --tokenizer model/tokenizer.json -o composed --kind monet --steps 1 -q $composed &&
     "$sg" convert composed --to peer --pairs 1 -o chosen -q >/dev/null &&
