@@ -127,6 +127,7 @@ refused 'feedforward.meta.prefix' --set feedforward.meta.experts=2 --set feedfor
 refused 'there is no feedforward.meta.experts' --set feedforward.meta.group=2
 refused 'feedforward.kind' --kind mlp --set feedforward.num_channels=0 --set feedforward.top_k=0 --set feedforward.key_dim=0 --set feedforward.meta.experts=2
 refused 'feedforward.meta.group' --set feedforward.meta.experts=2 --set feedforward.meta.group=2 --set model.layer_form=midpoint
+refused 'feedforward.meta.experts is set' --set feedforward.meta.experts=2 --set train.pool_precision=int4
 refused 'train.aux.balance: no layer' --set train.aux.balance=1
 for edit in 's/"experts": *3/"experts": 0/' 's/"experts": *3/"experts": 99/' 's/"prefix": *8/"prefix": -1/' 's/"sequence"/"text"/'; do
   rm -rf "$tmp/broken"
