@@ -18,6 +18,11 @@ sg_status sgi_function_place_of(const sg_model *m, size_t layer, sgi_function_pl
                     "layer %zu: feedforward kind \"%s\" chooses no single neurons by their number, so no function can "
                     "stand for one",
                     layer, sub->ffn->name);
+  if (sub->config->options.meta_experts)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "layer %zu chooses pools (feedforward.meta.experts): their probability stands beside what a neuron "
+                    "makes of its input, so no function can stand for one",
+                    layer);
   *out = (sgi_function_place){.sub = sub,
                               .layer = layer,
                               .D = m->config.hidden_size,

@@ -57,6 +57,8 @@ try 0 trace "$tmp/run" --ids "$tmp/ids.json" --grad --set train.aux.balance=0.5 
 for name in balance total layers.1.meta.choice layers.1.meta.probabilities grad.model.layers.0.mlp.meta.gate.weight; do
   grep -aq "\"$name\"" "$tmp/t.safetensors" || bad "trace does not write $name"
 done
+try 3 functions fit "$tmp/run" --recording "$tmp/rec" --layer 1 -o "$tmp/F"
+has err 'feedforward.meta.experts'
 try 0 ablate "$tmp/run" --prompt 'The dog' --edit 'layers.0.meta.choice=2' --json
 try 0 -q quantize "$tmp/run" --to int4 -o "$tmp/int4"
 try 0 eval "$tmp/int4" --data "$tmp/worlds" --json
