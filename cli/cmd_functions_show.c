@@ -57,13 +57,14 @@ static void print_all(const json_t *about) {
 static sg_status show(const cli_call *c, const sgi_functions *f, json_t **out, sg_error *err) {
   size_t at[3];
   const char *neuron = cli_string(c, "neuron"), *svg = cli_string(c, "svg");
-  if (svg && !neuron) return sgi_fail(err, SG_ERR_ARG, "--svg draws one neuron: name it with --neuron");
-  if (!neuron) {
+  sg_status st = SG_OK;
+  if (!neuron && !svg) {
     *out = sgi_functions_json(f);
     return SG_OK;
   }
-  sg_status st = read_neuron(neuron, at, err);
-  if (!st) st = sgi_functions_neuron_json(f, at[0], at[1], at[2], out, err);
+  if (neuron) st = read_neuron(neuron, at, err);
+  if (!st)
+    st = neuron ? sgi_functions_neuron_json(f, at[0], at[1], at[2], out, err) : sgi_functions_busiest_json(f, out, err);
   return !st && svg ? sgi_functions_figure(*out, svg, err) : st;
 }
 
@@ -78,7 +79,7 @@ static int run(const cli_call *c) {
     code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = cli_json(json_incref(answer));
-  else if (cli_string(c, "neuron"))
+  else if (cli_string(c, "neuron") || cli_string(c, "svg"))
     print_neuron(answer);
   else
     print_all(answer);
@@ -91,6 +92,7 @@ static const cli_option options[] = {{.name = "neuron",
                                       .letter = 'n',
                                       .type = CLI_STRING,
                                       .argument = "L:I|L:C:I",
+                                      .value_text = "with --svg: the one with most samples",
                                       .help = "layer and neuron, with the channel where every channel has its own"},
                                      {.name = "svg",
                                       .type = CLI_STRING,
@@ -106,7 +108,8 @@ const cli_command cli_functions_show = {
     .usage = "F [--neuron L:I] [--svg OUT.svg]",
     .examples =
         "# what the fit found, layer by layer\nsgatlin functions show F\n"
-        "# one neuron's formula, and a figure of it\nsgatlin functions show F --neuron 1:2:117 --svg f.svg",
+        "# the busiest neuron's formula, and a figure of it\nsgatlin functions show F --svg f.svg\n"
+        "# one neuron's formula\nsgatlin functions show F --neuron 1:2:117",
     .description =
         "A formula is a sum of a number, of splines (their interval and coefficients), of named functions such as "
         "0.7*tanh(2*z5 + -0.3), and of gates such as 1.2*[(z3 > 0.5) and not (z8 > -1)], true being 1. z5 is the fifth "

@@ -256,6 +256,22 @@ sg_status sgi_functions_neuron_json(const sgi_functions *f, size_t layer, size_t
   return *out ? SG_OK : sgi_json_incomplete("a neuron's function", err);
 }
 
+sg_status sgi_functions_busiest_json(const sgi_functions *f, json_t **out, sg_error *err) {
+  size_t layer = 0, channel = 0, index = 0, most = 0;
+  *out = NULL;
+  for (size_t k = 0; k < f->set->n; k++) {
+    const sgi_function_layer *l = &f->set->at[k];
+    for (size_t unit = 0; unit < l->pools * l->F; unit++) {
+      if (!l->stands[unit] || (size_t)l->samples[unit] <= most) continue;
+      most = (size_t)l->samples[unit];
+      layer = l->layer, channel = unit / l->F, index = unit % l->F;
+    }
+  }
+  if (!most)
+    return sgi_fail(err, SG_ERR_ARG, "%s: no neuron has a function: all stayed rows of the matrix", f->set->path);
+  return sgi_functions_neuron_json(f, layer, channel, index, out, err);
+}
+
 sg_status sgi_functions_figure(const json_t *neuron, const char *path, sg_error *err) {
   const json_t *points = json_object_get(neuron, "points"), *edge = json_array_get(json_object_get(neuron, "edges"), 0);
   const char *formula = json_string_value(json_object_get(neuron, "formula"));

@@ -39,6 +39,9 @@ json_t *sgi_functions_json(const sgi_functions *f);
  * channel of a pool that channels share: 0. */
 sg_status sgi_functions_neuron_json(const sgi_functions *f, size_t layer, size_t channel, size_t index, json_t **out,
                                     sg_error *err);
+/* Of the neuron with the most samples among those with a function, the first of equals. SG_ERR_ARG
+ * where none has one. */
+sg_status sgi_functions_busiest_json(const sgi_functions *f, json_t **out, sg_error *err);
 /* That document as a figure: the function over its sampled points. */
 sg_status sgi_functions_figure(const json_t *neuron, const char *path, sg_error *err);
 

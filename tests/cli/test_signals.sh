@@ -69,6 +69,7 @@ ends "tokenizer train" INT tokenizer train -n 300 "$tmp/fifo" -o "$tmp/t.json"
 ends "tokenizer encode" TERM tokenizer encode -T $M/tokenizer.json "$tmp/fifo"
 ends "tokenizer decode" TERM tokenizer decode -T $M/tokenizer.json "$tmp/fifo"
 ends "facts mine" TERM facts mine "$tmp/fifo"
+ends "data greater-than" TERM data greater-than -n 5000000 -o "$tmp/spans2"
 ends "data worlds" TERM data worlds --stories 3000000 -o "$tmp/w2"
 ends "data tokens" TERM data tokens "$tmp/fifo" -T $M/tokenizer.json
 ends generate TERM generate $M -p "The sky" --samples 100000 -n 0 --no-stop-at-eos --ids
@@ -101,7 +102,8 @@ study="--data $tmp/data --set train.seq_len=32 --set train.batch_size=4 --set to
 ends "label score" TERM label score $M --names "$tmp/names.sqlite" --data "$tmp/big.txt" --positions 100000000
 ends explore TERM explore $M --port 0
 ends bench TERM bench -k sgatlin -k mlp
-"$SGATLIN" -q record $M --data "$tmp/part" -o "$tmp/recf" || bad "record"
+cp "$tmp/part" "$tmp/part.txt"
+"$SGATLIN" -q record $M --data "$tmp/part.txt" -o "$tmp/recf" || bad "record"
 "$SGATLIN" -q functions fit $M --recording "$tmp/recf" --features 4 --least 8 --steps 1 --no-logic --no-named -o "$tmp/F" >"$tmp/out" ||
   bad "functions fit"
 ends "functions bench" TERM functions bench "$tmp/F" --pool 0 --seconds 1000 --dir "$tmp"
@@ -124,6 +126,13 @@ ends "functions fit" TERM functions fit $M --recording "$tmp/recf" --features 4 
 ends "functions show" TERM functions show "$tmp/F"
 ends "functions parse" TERM functions parse "1 + 2*x(1*z0 + 0)"
 ends circuit TERM circuit $M "$tmp/tc" --prompt "The sky"
+{
+  "$SGATLIN" -q data greater-than -n 3000 -o "$tmp/spans" &&
+    "$SGATLIN" -q train --kind mlp --data "$tmp/spans" --tokenizer "$tmp/spans/tokenizer.json" -o "$tmp/spanrun" --steps 1 --set model.hidden_size=32 \
+      --set model.num_hidden_layers=2 --set model.head_dim=16 --set train.seq_len=24 --set train.batch_size=8 --set feedforward.num_neurons=48 &&
+    "$SGATLIN" -q sparse train "$tmp/spanrun" --data "$tmp/spans" --top-k 4 --features 64 -b 128 --buffer 8 --steps 2 -o "$tmp/spantc"
+} >"$tmp/out" || bad "a model of spans"
+ends "circuit greater-than" TERM circuit greater-than "$tmp/spanrun" "$tmp/spantc"
 ends "sparse feature" TERM sparse feature $M "$tmp/tc" -l 0 -i 0 --recording "$tmp/rec"
 ends verify TERM verify $M
 ends quantize TERM quantize $M --to int8 -o "$tmp/int8"
@@ -133,7 +142,7 @@ ends quantize TERM quantize $M --to int8 -o "$tmp/int8"
 "$SGATLIN" convert "$tmp/composed" --to peer --pairs 2 -o "$tmp/chosen" >/dev/null 2>&1 || bad "convert"
 ends convert TERM convert "$tmp/composed" --to peer --pairs 2 --data "$tmp/some.txt" --rows 100000 -o "$tmp/chosen2"
 ends distill INT distill --teacher "$tmp/composed" --student "$tmp/chosen" --data "$tmp/some.txt" --rows 8 --layer-steps 100000 --steps 0 -o "$tmp/learned"
-ends quantize TERM quantize $M --to int4 --distill --data tests/golden/bpe/stories.txt --steps 100000 -o "$tmp/int4"
+ends quantize TERM quantize $M --to int4 --distill --data "$tmp/some.txt" --steps 100000 -o "$tmp/int4"
 for verb in make list export; do ends "label $verb" TERM label $verb $M --names "$tmp/names.sqlite"; done
 ends "label set" TERM label set $M 0.0.1 x --names "$tmp/names.sqlite"
 "$SGATLIN" label export $M --names "$tmp/names.sqlite" >"$tmp/labels.json"

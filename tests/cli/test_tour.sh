@@ -43,6 +43,7 @@ head -c 60000 "$demo/worlds/train.txt" >"$tmp/book.txt"
 [ -e "$demo/book.txt" ] || cp "$tmp/book.txt" "$demo/book.txt"
 echo '{"model": {"hidden_size": 32, "num_hidden_layers": 2, "head_dim": 16}, "train": {"seq_len": 32, "batch_size": 4},
  "feedforward": {"num_neurons": 64, "num_channels": 2, "top_k": 2, "key_dim": 8}, "tokenizer": {"vocab_size": 400}}' >"$tmp/here/small.json"
+try 0 isoflop --data "$demo/worlds" --tokenizer "$demo/sgatlin/tokenizer.json" --kinds mlp --budgets 1e12 --scales ladder:32x1 --seeds 1 -o "$tmp/here/STUDY" --plan "$tmp/plan"
 tour=$PWD/tests/support/tour.py
 (cd "$tmp/here" && python3 "$tour" "$SGATLIN" "$demo" README.md docs/reading.md docs/reading-corpus.md docs/reading-facts.md docs/explorer.md) >"$tmp/out" 2>&1 || bad "the documents"
 sed 's/^/  /' "$tmp/out"

@@ -138,7 +138,9 @@ def run(path, number, command, claimed, environment, shell):
         bad(where, f"{command}: names a neuron of one machine's model; take it from the step before")
     command = re.sub(r"(?:^|(?<=&& ))(?:build/)?sgatlin", sgatlin, command)
     command = re.sub(r"\s+#\s.*$", "", command).replace(" --open", "")
-    if re.search(r" train ", command):  # as it stands, but small
+    if " sparse train " in command:
+        command = re.sub(r"( sparse train [^&]*)", r"\1 --steps 2 --features 64 ", command)
+    elif re.search(r" train ", command):  # as it stands, but small
         command = command.replace("book.txt", "demo/book.txt").replace("-o run", "-o tour-run") + " --config small.json --steps 2"
     before, _, last = command.rpartition(" && ")
     if f"{sgatlin} explore" in last:
