@@ -47,6 +47,27 @@ typedef struct sgi_stored_kernels {
   void (*decode)(float *y, const void *w, float a, size_t n);
 } sgi_stored_kernels;
 
+/* A vector x (n) in whole numbers: x = unit (65536 d0 + 256 d1 + d2) but for half a unit, digits
+ * -128
+ * .. 127 in planes of `room` bytes, 0 behind the last; for int4 in two halves, of even elements and
+ * of odd ones. room: sgi_digits_room(n). */
+typedef struct sgi_digits {
+  int8_t *plane[3];
+  size_t room;
+  int64_t sum[3]; /* of a plane */
+  float unit;
+} sgi_digits;
+static inline size_t sgi_digits_room(size_t n) { return ((n + 1) / 2 + 63) / 64 * 128; }
+enum { SGI_DIGITS_WIDTH = 8192 }; /* the most n, so that sums of products fit into 32 bits */
+typedef struct sgi_digit_kernels {
+  /* plane and room are given. False where x is not finite or too small for a unit. */
+  bool (*split)(sgi_digits *out, const float *x, size_t n, bool halves);
+  /* out[r] = the sum of row r's levels times X, exactly; rows of `bytes` one behind the other.
+   * NULL: this processor has nothing that is faster than decoding. */
+  void (*int8)(double *out, const void *w, size_t bytes, size_t rows, const sgi_digits *x);
+  void (*int4)(double *out, const void *w, size_t bytes, size_t rows, const sgi_digits *x);
+} sgi_digit_kernels;
+
 typedef struct sgi_kernels {
   const char *isa;
 
@@ -135,6 +156,7 @@ typedef struct sgi_kernels {
   void (*int4_row)(uint8_t *q, uint8_t *a, const float *g, size_t n, const sgi_int4_row *r, sgi_int4_moved *moved);
 
   sgi_stored_kernels stored[SGI_STORED];
+  const sgi_digit_kernels *(*digits)(void); /* by what the processor has besides */
   /* gather_dot and gather_axpy of rows of bf16. */
   void (*gather_dot_bf16)(float *out, const void *w, const int32_t *index, size_t k, const float *x, size_t D);
   void (*gather_axpy_bf16)(float *y, const void *w, const int32_t *index, const float *coef, size_t k, size_t D);

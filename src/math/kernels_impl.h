@@ -322,6 +322,7 @@ static void adamw(float *w, float *g, float *m, float *v, size_t n, const sgi_ad
 #include "math/kernels_int4.h"
 #include "math/kernels_route.h"
 #include "math/kernels_stored.h"
+#include "math/kernels_digits.h"
 
 const sgi_kernels SGI_KERNELS_NAME = {
     .isa = SGI_KERNELS_ISA,
@@ -362,6 +363,7 @@ const sgi_kernels SGI_KERNELS_NAME = {
                [SGI_STORED_F16] = {dot_f16, axpy_f16, decode_f16},
                [SGI_STORED_INT8] = {dot_int8, axpy_int8, decode_int8},
                [SGI_STORED_INT4] = {dot_int4, axpy_int4, decode_int4}},
+    .digits = digits,
     .gather_dot_bf16 = gather_dot_bf16,
     .gather_axpy_bf16 = gather_axpy_bf16,
     .round_bf16 = round_bf16,

@@ -8,6 +8,7 @@
 
 #include "math/gemm.h"
 #include "math/gemv.h"
+#include "math/quantise.h"
 
 enum { OUT = 613, IN = 331 };
 
@@ -55,7 +56,55 @@ static void bits(void **state) {
   omp_set_num_threads(threads);
 }
 
+/* A product with stored levels beside the double one; NaN comes through; bits are the row's own. */
+static void stored_case(sgi_dtype type, size_t in, size_t out) {
+  static uint8_t levels[OUT * IN];
+  static float scale[OUT], plain[IN];
+  sgi_quantise how = {.to = type};
+  sgi_weight s = {.dtype = type, .rows = out, .width = in, .data = levels, .scale = scale};
+  size_t bytes = sgi_weight_traits(type)->bytes(in), bad;
+  for (size_t j = 0; j < out; j++)
+    assert_true(sgi_quantise_row(&how, levels + j * bytes, scale + j, w + j * in, in, &bad));
+  sgi_gemv_stored(y, out, x, in, &s, SGI_GEMV_ROWS);
+  for (size_t i = 0; i < SGI_GEMV_ROWS; i++) {
+    for (size_t j = 0; j < out; j++) {
+      double want = 0, size = 0, most = 0;
+      sgi_weight_read(plain, &s, j * in, in);
+      for (size_t k = 0; k < in; k++) {
+        want += (double)x[i * in + k] * (double)plain[k];
+        size += fabs((double)plain[k]);
+        most = fmax(most, fabs((double)x[i * in + k]));
+      }
+      if (!(fabs((double)y[i * out + j] - want) <= 4e-7 * size * most))
+        fail_msg("%zu x %zu: entry %zu, %zu is %g, expected %g", in, out, i, j, (double)y[i * out + j], want);
+    }
+    sgi_gemv_stored(alone, out, x + i * in, in, &s, 1);
+    assert_memory_equal(alone, y + i * out, out * sizeof *alone);
+  }
+  omp_set_num_threads(1);
+  sgi_gemv_stored(other, out, x, in, &s, SGI_GEMV_ROWS);
+  assert_memory_equal(other, y, SGI_GEMV_ROWS * out * sizeof *y);
+  omp_set_num_threads(2);
+  float kept = x[in - 1];
+  x[in - 1] = NAN;
+  sgi_gemv_stored(alone, out, x, in, &s, 1);
+  for (size_t j = 0; j < out; j++) assert_true(isnan(alone[j]));
+  x[in - 1] = kept;
+}
+
+static void stored_rows(void **state) {
+  (void)state;
+  for (size_t i = 0; i < OUT * IN; i++) w[i] = value(i);
+  for (size_t i = 0; i < SGI_GEMV_ROWS * IN; i++) x[i] = value(i + 77777);
+  static const size_t ins[] = {7, 64, 127, 200, IN}, outs[] = {1, 3, 8, OUT};
+  for (size_t a = 0; a < SGI_COUNT(ins); a++)
+    for (size_t b = 0; b < SGI_COUNT(outs); b++) {
+      stored_case(SGI_I8, ins[a], outs[b]);
+      stored_case(SGI_U8, ins[a], outs[b]);
+    }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(product), cmocka_unit_test(bits)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(product), cmocka_unit_test(bits), cmocka_unit_test(stored_rows)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
