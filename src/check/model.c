@@ -75,27 +75,50 @@ static sg_status check_weights(sgi_checks *c, const char *directory, const sg_mo
   return check_pass(c, directory, m, err);
 }
 
+/* FIRST.NAME has count finite numbers, where `square` not below 0. */
+static sg_status check_moment(const sgi_safetensors *f, const char *first, const sgi_row *row, size_t count,
+                              bool square, sg_error *err) {
+  char name[SGI_MAX_TENSOR_NAME + 8];
+  snprintf(name, sizeof name, "%s.%s", first, row->name);
+  const sgi_tensor *t = sgi_safetensors_find(f, name);
+  if (!t || t->dtype != SGI_F32 || t->count != count)
+    return sgi_fail(err, SG_ERR_FORMAT, "tensor %s is missing or of another size", name);
+  const float *x = t->data;
+  for (size_t k = 0; k < count; k++)
+    if (!isfinite(x[k]) || (square && x[k] < 0))
+      return sgi_fail(err, SG_ERR_FORMAT, "tensor %s: element %zu is %g", name, k, (double)x[k]);
+  return SG_OK;
+}
+
+/* A pool that was trained as int4 has a buffer, and numbers for each neuron alone. */
+static sg_status check_pool(const sgi_safetensors *f, const sgi_row *row, const sgi_tensor *buffer, sg_error *err) {
+  size_t width = row->dims[row->n_dims - 1], rows = row->count / width;
+  if (buffer->dtype != SGI_U8 || buffer->count != rows * ((width + 1) / 2))
+    return sgi_fail(err, SG_ERR_FORMAT, "tensor a4.%s is of another type or size", row->name);
+  sg_status st = check_moment(f, "v", row, rows, true, err);
+  if (!st) st = check_moment(f, "ms", row, rows, false, err);
+  return st ? st : check_moment(f, "vs", row, rows, true, err);
+}
+
 /* m.NAME and v.NAME of every tensor, finite, v not below 0. */
 static sg_status check_optimizer(sgi_checks *c, const char *path, const sgi_table *table, sg_error *err) {
   sgi_safetensors *f = NULL;
   sg_error why = {0};
   sg_status st = sgi_safetensors_open(path, &f, &why);
   size_t tensors = 0;
-  for (size_t i = 0; i < table->count; i++) tensors += !table->rows[i].state;
-  for (size_t i = 0; i < 2 * table->count && !st; i++) {
-    const sgi_row *row = &table->rows[i / 2];
-    if (row->state) continue;
+  for (size_t i = 0; i < table->count && !st; i++) {
+    const sgi_row *row = &table->rows[i];
     char name[SGI_MAX_TENSOR_NAME + 8];
-    snprintf(name, sizeof name, "%s%s", i % 2 ? "v." : "m.", row->name);
-    const sgi_tensor *t = sgi_safetensors_find(f, name);
-    if (!t || t->dtype != SGI_F32 || t->count != row->count) {
-      st = sgi_fail(&why, SG_ERR_FORMAT, "tensor %s is missing or of another size", name);
-      break;
+    snprintf(name, sizeof name, "a4.%s", row->name);
+    const sgi_tensor *buffer = row->pool ? sgi_safetensors_find(f, name) : NULL;
+    if (row->state) continue;
+    tensors++;
+    if (buffer) {
+      st = check_pool(f, row, buffer, &why);
+      continue;
     }
-    const float *x = t->data;
-    for (size_t k = 0; k < t->count && !st; k++)
-      if (!isfinite(x[k]) || (i % 2 && x[k] < 0))
-        st = sgi_fail(&why, SG_ERR_FORMAT, "tensor %s: element %zu is %g", name, k, (double)x[k]);
+    st = check_moment(f, "m", row, row->count, false, &why);
+    if (!st) st = check_moment(f, "v", row, row->count, true, &why);
   }
   sgi_safetensors_close(f);
   if (!st) sgi_checks_say(c, path, "optimizer", SG_OK, "both moments of %zu tensors, all finite", tensors);
