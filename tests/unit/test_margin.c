@@ -99,7 +99,7 @@ static void direction(const sg_model *m, size_t layer, size_t c, const sg_margin
 static sgi_routes routed(const sg_model *m, size_t layer) {
   sgi_routes r = {0};
   const sgi_sublayer *s = sgi_feedforward_of(m, layer);
-  if (s && s->ffn->routes) s->ffn->routes(s->config, &r);
+  if (s && s->ffn->routes && sgi_ffn_routes(s->config)) s->ffn->routes(s->config, &r);
   return r;
 }
 
