@@ -1,6 +1,6 @@
 #!/bin/sh
-# e8.sh SGATLIN OUT BOOKS: do a metarouter's pools go with topics, and what does it cost (docs/method-reading.md, topics)? Four sources of
-# one length: the built-in corpus, books (a folder of .txt), code (the headers of /usr/include) and manual pages of this system, pieces of about
+# e8.sh SGATLIN OUT BOOKS: do a metarouter's pools go with topics, and what does it cost (docs/results-reading.md, metarouters)? Four sources of
+# one length: the built-in corpus, books (a folder of .txt, or of .jsonl with a field text, plain or .zst), code (the headers of /usr/include) and manual pages of this system, pieces of about
 # BYTES bytes. Variants of equal active FLOPs: sgatlin; four pools chosen by token, by sequence; and sgatlin with the neurons of all four (equal bytes). Each at the best of
 # RATES, found at one seed and a quarter of the steps. What is there is gone on with; STEPS, SEEDS, RATES, DOCUMENTS (of each source).
 # OUT/VARIANT-SEED.json, and the table of all on standard output.
@@ -10,11 +10,11 @@ steps=${STEPS:-1500} seeds=${SEEDS:-"1 2 3"} rates=${RATES:-"2e-3 4e-3 8e-3"}
 export DOCUMENTS=${DOCUMENTS:-1500} BYTES=${BYTES:-600}
 mkdir -p "$out"
 [ -f "$out/text/valid.jsonl" ] || {
-  [ -d "$books" ] || { echo "e8.sh: the third argument must be a folder of books, .txt"; exit 2; }
+  [ -d "$books" ] || { echo "e8.sh: the third argument must be a folder of books, .txt or .jsonl"; exit 2; }
   "$sgatlin" -q data worlds --stories $((3 * DOCUMENTS)) --seed 1 -o "$out/worlds"
   mkdir -p "$out/text"
   python3 - "$out" "$books" <<'PY'
-import glob, gzip, json, os, random, re, sys
+import glob, gzip, json, os, random, re, subprocess, sys
 
 out, books = sys.argv[1:]
 want, size = int(os.environ["DOCUMENTS"]), int(os.environ["BYTES"])
@@ -26,13 +26,20 @@ def plain(path):
     return text.replace("\r\n", "\n")
 
 
+def book(path):
+    if ".jsonl" not in path:
+        return plain(path)
+    text = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout if path.endswith(".zst") else open(path, "rb").read()
+    return "\n".join(json.loads(l)["text"] for l in text.decode().split("\n") if l)
+
+
 def page(path):
     lines = [l for l in plain(path).split("\n") if l and l[0] not in ".'\\"]
     return re.sub(r"\\f[BIRP]|\\&|\\-", lambda m: "-" if m[0] == "\\-" else "", "\n".join(lines))
 
 
-def pieces(texts):
-    """Pieces of whole lines of about `size` bytes, at most 40 of one text, as many as are wanted."""
+def pieces(texts, most=40):
+    """Pieces of whole lines of about `size` bytes, at most so many of one text, as many as are wanted."""
     found = []
     for text in texts:
         if len(found) >= want + held:
@@ -43,7 +50,7 @@ def pieces(texts):
             if len(piece) >= size:
                 own.append(piece[: 2 * size].strip())
                 piece = ""
-        found += [p for p in own if len(p) > size // 2][:40]
+        found += [p for p in own if len(p) > size // 2][:most]
     return found[: want + held]
 
 
@@ -53,7 +60,7 @@ grouped = ["\n".join(s.strip() for s in worlds[i : i + 3]) for i in range(0, len
 shuffled = lambda paths: random.sample(sorted(paths), len(paths))
 sources = {
     "worlds": pieces(grouped),
-    "books": pieces(plain(p) for p in shuffled(glob.glob(books + "/**/*.txt", recursive=True))),
+    "books": pieces((book(p) for p in shuffled(glob.glob(books + "/**/*.txt", recursive=True) + glob.glob(books + "/**/*.jsonl*", recursive=True))), None),
     "code": pieces(plain(p) for p in shuffled(glob.glob("/usr/include/**/*.h", recursive=True)) if os.path.isfile(p)),
     "manual": pieces(page(p) for p in shuffled(glob.glob("/usr/share/man/man[1235678]/*.gz"))),
 }
