@@ -12,6 +12,7 @@
 #include "model/identity.h"
 #include "model/pass.h"
 #include "train/checkpoint.h"
+#include "train/optim.h"
 
 /* A fault goes into c; only what is no fault of the files is returned. */
 sg_status sgi_check_took(sgi_checks *c, const char *path, const char *what, sg_status st, const sg_error *why,
@@ -100,11 +101,24 @@ static sg_status check_pool(const sgi_safetensors *f, const sgi_row *row, const 
   return st ? st : check_moment(f, "vs", row, rows, true, err);
 }
 
-/* m.NAME and v.NAME of every tensor, finite, v not below 0. */
-static sg_status check_optimizer(sgi_checks *c, const char *path, const sgi_table *table, sg_error *err) {
+/* As the checkpoint's settings say; the usual one where it has none, being older than they are. */
+static sg_status optimizer_of(const char *directory, const sgi_optimizer_ops **out, sg_error *err) {
+  json_t *settings = NULL;
+  sg_status st = sgi_checkpoint_settings(directory, &settings, err);
+  const char *kind = json_string_value(json_object_get(json_object_get(settings, "optimizer"), "kind"));
+  *out = st ? NULL : kind ? sgi_optimizer_find(kind, err) : sgi_optimizer_at(0);
+  json_decref(settings);
+  return st ? st : *out ? SG_OK : SG_ERR_FORMAT;
+}
+
+/* The optimizer's moments of every tensor, finite, mean squares not below 0. */
+static sg_status check_optimizer(sgi_checks *c, const char *directory, const char *path, const sgi_table *table,
+                                 sg_error *err) {
   sgi_safetensors *f = NULL;
+  const sgi_optimizer_ops *ops;
   sg_error why = {0};
-  sg_status st = sgi_safetensors_open(path, &f, &why);
+  sg_status st = optimizer_of(directory, &ops, &why);
+  if (!st) st = sgi_safetensors_open(path, &f, &why);
   size_t tensors = 0;
   for (size_t i = 0; i < table->count && !st; i++) {
     const sgi_row *row = &table->rows[i];
@@ -117,11 +131,12 @@ static sg_status check_optimizer(sgi_checks *c, const char *path, const sgi_tabl
       st = check_pool(f, row, buffer, &why);
       continue;
     }
-    st = check_moment(f, "m", row, row->count, false, &why);
-    if (!st) st = check_moment(f, "v", row, row->count, true, &why);
+    for (size_t k = 0; k < ops->n_moments && !st; k++)
+      st = check_moment(f, ops->moments[k].name, row, row->count, !strcmp(ops->moments[k].name, "v"), &why);
   }
   sgi_safetensors_close(f);
-  if (!st) sgi_checks_say(c, path, "optimizer", SG_OK, "both moments of %zu tensors, all finite", tensors);
+  if (!st)
+    sgi_checks_say(c, path, "optimizer", SG_OK, "%s: all that it keeps of %zu tensors, all finite", ops->name, tensors);
   return sgi_check_took(c, path, "optimizer", st, &why, err);
 }
 
@@ -152,7 +167,7 @@ sg_status sgi_check_model(sgi_checks *c, const char *directory, sg_error *err) {
   }
   if (!st && m && sgi_is_file(path[TOKENIZER])) st = check_tokenizer(c, path[TOKENIZER], &m->config, err);
   if (!st && sgi_is_file(path[TOKENIZER])) st = sgi_check_tokenizer(c, path[TOKENIZER], err);
-  if (!st && m && sgi_is_file(path[OPTIMIZER])) st = check_optimizer(c, path[OPTIMIZER], &m->table, err);
+  if (!st && m && sgi_is_file(path[OPTIMIZER])) st = check_optimizer(c, directory, path[OPTIMIZER], &m->table, err);
   if (!st && sgi_is_file(path[STATE])) st = check_json(c, path[STATE], err);
   if (!st && m) st = sgi_check_names_beside(c, directory, m, err);
   sg_model_free(m);

@@ -20,6 +20,10 @@ for what in hashes weights numbers pass vocabulary tokenizer optimizer settings 
 done
 grep -q WRONG "$tmp/out" && bad "something whole is wrong"
 has err "nothing is wrong"
+try 0 train --data "$tmp/data" -o "$tmp/lion" --tokenizer $MODEL/tokenizer.json -q --kind mlp --set train.batch_size=2 --set train.seq_len=24 \
+  --set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 --set feedforward.num_neurons=16 --set optimizer.kind=lion \
+  --set train.steps=2
+try 0 verify "$tmp/lion"; has out 'lion: all that it keeps'
 try 0 verify "$tmp/run" -q
 empty out
 try 0 verify "$tmp/run" "$tmp/rec" --json
