@@ -85,7 +85,7 @@ has err 'channels 0 to 2'
 try 2 functions show "$tmp/F" --neuron 0:0
 has err 'no functions of layer 0'
 try 2 functions show "$tmp/F" --neuron 1
-try 2 functions show "$tmp/F" --svg "$tmp/x.svg"
+try 0 functions show "$tmp/F" --svg "$tmp/x.svg"; has out "samples, R2"; grep -q "<circle\|<path" "$tmp/x.svg" || bad "no points in the figure"
 [ -e "$tmp/H" ] && bad "a refused fit wrote a file"
 # Layers that differ: what cannot be functions is named, and another model's recording is refused.
 mixed "$tmp/run"
