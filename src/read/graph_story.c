@@ -10,6 +10,16 @@ size_t sgi_story_output(const sg_graph *g) {
   return best;
 }
 
+size_t sgi_story_next(const sg_graph *g, size_t output) {
+  size_t best = g->n_nodes;
+  for (size_t i = 0; i < g->n_nodes; i++) {
+    const sg_node *n = &g->nodes[i], *b = best < g->n_nodes ? &g->nodes[best] : NULL;
+    if (n->kind != SG_NODE_LOGIT || n->position <= g->nodes[output].position) continue;
+    if (!b || n->position < b->position || (n->position == b->position && n->probability > b->probability)) best = i;
+  }
+  return best;
+}
+
 /* Edges are sorted by target, then by |weight|: the first that fits is the strongest. sign 0:
  * any. */
 static const sg_edge_link *strongest(const sg_graph *g, size_t target, int sign) {

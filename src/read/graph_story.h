@@ -13,9 +13,11 @@ typedef struct sgi_story_path {
   double weight; /* of its last edge */
 } sgi_story_path;
 
-/* The output that a story is told of: of a word its first token, where the model decides for it;
+/* The output that a story begins with: of a word its first token, where the model decides for it;
  * else the most probable. n_nodes: there is none. */
 size_t sgi_story_output(const sg_graph *g);
+/* Of a word the token behind that of output, so that its story goes on; n_nodes: it ends. */
+size_t sgi_story_next(const sg_graph *g, size_t output);
 /* From the output along the strongest edge of the sign (1 or -1), then along each neuron's
  * strongest, until a token, a bias or an error is reached. n 0: no such edge. */
 sgi_story_path sgi_story_find(const sg_graph *g, size_t output, int sign);

@@ -8,7 +8,18 @@
 #include "core/file.h"
 #include "read/graph_story.h"
 
-enum { LEFT = 60, TOP = 24, ROW = 84, COLUMN = 74, FIT = 6, STEP = 11, LOGIT_STEP = 15, STORY = 48 };
+enum {
+  LEFT = 60,
+  TOP = 24,
+  ROW = 84,
+  COLUMN = 74,
+  FIT = 6,
+  STEP = 11,
+  LOGIT_STEP = 15,
+  STORY = 48,
+  STORY_STEP = 15,
+  STORY_MOST = 8
+};
 
 typedef struct svg {
   const sg_graph *g;
@@ -19,6 +30,7 @@ typedef struct svg {
   double *x, *y; /* (n_nodes) */
   double *at;    /* (n_tokens) left edge of a column */
   double width, height;
+  size_t told; /* tokens of a word behind its first whose story is told */
 } svg;
 
 #define PUT(s, ...) sgi_writer_print((s)->w, &(s)->st, (s)->err, __VA_ARGS__)
@@ -46,6 +58,8 @@ static size_t row_of(const svg *s, const sg_node *n) {
   return s->g->n_layers - (size_t)n->layer; /* logits: 0 */
 }
 
+static double story_height(const svg *s) { return STORY + STORY_STEP * (double)s->told; }
+
 /* Nodes of one cell stand side by side, FIT to a line; logits one below the other, beside their
  * position. */
 static void place(svg *s, unsigned *count) {
@@ -71,7 +85,10 @@ static void place(svg *s, unsigned *count) {
     }
   }
   s->width = edge + 110;
-  s->height = top + ROW * (double)(rows - 1) + 60 + STORY;
+  size_t output = sgi_story_output(s->g);
+  while (output < s->g->n_nodes && (output = sgi_story_next(s->g, output)) < s->g->n_nodes && s->told < STORY_MOST)
+    s->told++;
+  s->height = top + ROW * (double)(rows - 1) + 60 + story_height(s);
 }
 
 static void draw_edges(svg *s) {
@@ -184,27 +201,48 @@ static void put_step(svg *s, size_t i) {
   }
 }
 
-static void put_way(svg *s, size_t output, int sign, double y) {
+/* "raised most by ... (+1.23)", into an open line; false where nothing does. */
+static bool put_way(svg *s, size_t output, int sign) {
   sgi_story_path p = sgi_story_find(s->g, output, sign);
-  if (!p.n) return;
-  PUT(s, "<text x=\"6\" y=\"%.1f\">%s most by ", y, sign > 0 ? "raised" : "lowered");
+  if (!p.n) return false;
+  PUT(s, "%s most by ", sign > 0 ? "raised" : "lowered");
   for (size_t i = 0; i < p.n; i++) {
     if (i) PUT(s, " \xe2\x86\x92 ");
     put_step(s, p.nodes[i]);
   }
-  PUT(s, " (%+.2f)</text>\n", p.weight);
+  PUT(s, " (%+.2f)", p.weight);
+  return true;
 }
 
-/* The strongest ways in words, as the page tells them. */
-static void draw_story(svg *s, double y) {
-  size_t output = sgi_story_output(s->g), logit = 0;
-  if (output == s->g->n_nodes) return;
+static void put_output(svg *s, size_t output) {
+  size_t logit = 0;
   for (size_t i = 0; i < output; i++) logit += s->g->nodes[i].kind == SG_NODE_LOGIT;
-  PUT(s, "<text x=\"6\" y=\"%.1f\" font-weight=\"bold\">", y);
+  PUT(s, "<tspan font-weight=\"bold\">");
   put_text(s, s->labels->logit_tokens[logit]);
-  PUT(s, " %.1f%%</text>\n", 100 * s->g->nodes[output].probability);
-  put_way(s, output, 1, y + 15);
-  put_way(s, output, -1, y + 30);
+  PUT(s, " %.1f%%</tspan>", 100 * s->g->nodes[output].probability);
+}
+
+/* The strongest ways in words, as the page tells them: of a word the first token's both, and how
+ * each of the others came. */
+static void draw_story(svg *s, double y) {
+  size_t output = sgi_story_output(s->g);
+  if (output == s->g->n_nodes) return;
+  PUT(s, "<text x=\"6\" y=\"%.1f\">", y);
+  put_output(s, output);
+  PUT(s, "</text>\n");
+  for (int k = 0; k < 2; k++) {
+    PUT(s, "<text x=\"6\" y=\"%.1f\">", y + STORY_STEP * (k + 1.0));
+    put_way(s, output, k ? -1 : 1);
+    PUT(s, "</text>\n");
+  }
+  for (size_t k = 0; k < s->told; k++) {
+    output = sgi_story_next(s->g, output);
+    PUT(s, "<text x=\"6\" y=\"%.1f\">", y + STORY_STEP * (double)(k + 3));
+    put_output(s, output);
+    PUT(s, " ");
+    put_way(s, output, 1);
+    PUT(s, "</text>\n");
+  }
 }
 
 static void draw(svg *s) {
@@ -219,7 +257,7 @@ static void draw(svg *s) {
   PUT(s, "</g>\n");
   draw_nodes(s);
   draw_labels(s);
-  double bottom = s->height - 60 - STORY;
+  double bottom = s->height - 60 - story_height(s);
   draw_story(s, bottom + 42);
   for (size_t l = 0; l < g->n_layers; l++)
     PUT(s, "<text x=\"6\" y=\"%.1f\" fill=\"#555\">layer %zu</text>\n", bottom - ROW * (double)(l + 1) + 4, l);

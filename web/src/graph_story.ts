@@ -37,16 +37,25 @@ function path(d: Shapes, feeds: Edge[][], output: number, sign: 1 | -1): Path | 
   return { steps, sign };
 }
 
-/** The most probable output's two paths; none where the graph has no output. */
-export function story(d: Shapes): { output: number; paths: Path[] } | null {
+export interface Told {
+  output: number;
+  paths: Path[];
+}
+
+/**
+ * The most probable output's two paths, for and against; of a word its first token's, where the
+ * model decides for it, and behind it how each of its other tokens came. Empty where the graph has
+ * no output.
+ */
+export function story(d: Shapes): Told[] {
   const outputs = d.nodes.map((_, i) => i).filter((i) => d.nodes[i].kind === "logit");
-  if (!outputs.length) return null;
-  // Of a word its first token, where the model decides for it; else the most probable.
-  const begin = Math.min(...outputs.map((i) => d.nodes[i].position));
-  const output = outputs
-    .filter((i) => d.nodes[i].position === begin)
-    .reduce((a, b) => ((d.nodes[b].probability ?? 0) > (d.nodes[a].probability ?? 0) ? b : a));
+  const places = [...new Set(outputs.map((i) => d.nodes[i].position))].sort((a, b) => a - b);
   const feeds = into(d.edges, d.nodes.length);
-  const found = [path(d, feeds, output, 1), path(d, feeds, output, -1)];
-  return { output, paths: found.filter((p): p is Path => p !== null) };
+  return places.map((place, k) => {
+    const output = outputs
+      .filter((i) => d.nodes[i].position === place)
+      .reduce((a, b) => ((d.nodes[b].probability ?? 0) > (d.nodes[a].probability ?? 0) ? b : a));
+    const found = [path(d, feeds, output, 1), k ? null : path(d, feeds, output, -1)];
+    return { output, paths: found.filter((p): p is Path => p !== null) };
+  });
 }

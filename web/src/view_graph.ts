@@ -17,7 +17,7 @@ import { within } from "./graph_share";
 import type { SideActs } from "./graph_side";
 import { side, smallCard, smallFeature } from "./graph_side";
 import { story } from "./graph_story";
-import type { Path } from "./graph_story";
+import type { Path, Told } from "./graph_story";
 import type { Graph, Neuron, Term } from "./types";
 import type { Context, Drawing, View } from "./view";
 import { question } from "./view";
@@ -215,8 +215,7 @@ function words(d: Draft, n: Shape) {
 
 function sentence(d: Draft, select: (i: number) => void) {
   const told = story(d.drawn);
-  if (!told) return null;
-  const out = d.drawn.nodes[told.output];
+  if (!told.length) return null;
   const step = (i: number) =>
     h(
       "button.link.wrap",
@@ -233,16 +232,19 @@ function sentence(d: Draft, select: (i: number) => void) {
       ` (${signed(last.weight, 2)})`,
     );
   };
-  return h(
-    "p.story",
-    { id: "story" },
-    h("strong.mono", {}, `“${tokenText(out.token?.text ?? "")}”`),
-    out.probability === null || out.probability === undefined
-      ? " "
-      : ` ${percent(out.probability)}: `,
-    told.paths.flatMap((p, k) => (k ? ["; ", path(p)] : [path(p)])),
-    ".",
-  );
+  const one = ({ output, paths }: Told, k: number) => {
+    const out = d.drawn.nodes[output];
+    const unknown = out.probability === null || out.probability === undefined;
+    return h(
+      "span.story-token",
+      {},
+      k ? ". Then " : "",
+      h("strong.mono", {}, `“${tokenText(out.token?.text ?? "")}”`),
+      unknown ? " " : ` ${percent(out.probability ?? null)}: `,
+      paths.flatMap((p, i) => (i ? ["; ", path(p)] : [path(p)])),
+    );
+  };
+  return h("p.story", { id: "story" }, told.map(one), ".");
 }
 
 /** What is done to nodes; the address holds it. */

@@ -75,6 +75,11 @@ export async function words({
   );
   await open(p, { view: "graph", target: WORD });
   same((await p.$$("svg.graph .node")).length, graph.nodes, "nodes of a word's graph");
+  same(
+    (await p.$$("#story .story-token")).length,
+    a.phrase.target.ids.length,
+    "the story tells how each token of a word came",
+  );
   const n = a.neurons[0];
   const at = `pos=${n.position},channel=${n.channel},neuron=${n.index}`;
   const edit = `layers.${n.layer}.neurons[${at}]*=0`;
