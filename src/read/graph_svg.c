@@ -240,7 +240,7 @@ static void draw_story(svg *s, double y) {
     PUT(s, "<text x=\"6\" y=\"%.1f\">", y + STORY_STEP * (double)(k + 3));
     put_output(s, output);
     PUT(s, " ");
-    put_way(s, output, 1);
+    if (!put_way(s, output, 1)) put_way(s, output, -1); /* nothing may raise one that hardly comes */
     PUT(s, "</text>\n");
   }
 }

@@ -55,7 +55,10 @@ export function story(d: Shapes): Told[] {
     const output = outputs
       .filter((i) => d.nodes[i].position === place)
       .reduce((a, b) => ((d.nodes[b].probability ?? 0) > (d.nodes[a].probability ?? 0) ? b : a));
-    const found = [path(d, feeds, output, 1), k ? null : path(d, feeds, output, -1)];
+    const raised = path(d, feeds, output, 1);
+    // Nothing may raise one that hardly comes.
+    const lowered = k && raised ? null : path(d, feeds, output, -1);
+    const found = [raised, lowered];
     return { output, paths: found.filter((p): p is Path => p !== null) };
   });
 }
