@@ -240,7 +240,9 @@ static void draw_story(svg *s, double y) {
     PUT(s, "<text x=\"6\" y=\"%.1f\">", y + STORY_STEP * (double)(k + 3));
     put_output(s, output);
     PUT(s, " ");
-    if (!put_way(s, output, 1)) put_way(s, output, -1); /* nothing may raise one that hardly comes */
+    /* Nothing may raise one that hardly comes, and what leads to it may be too little to be
+     * kept. */
+    if (!put_way(s, output, 1) && !put_way(s, output, -1)) PUT(s, "no edge that is kept leads to it");
     PUT(s, "</text>\n");
   }
 }

@@ -241,7 +241,9 @@ function sentence(d: Draft, select: (i: number) => void) {
       k ? ". Then " : "",
       h("strong.mono", {}, `“${tokenText(out.token?.text ?? "")}”`),
       unknown ? " " : ` ${percent(out.probability ?? null)}: `,
-      paths.flatMap((p, i) => (i ? ["; ", path(p)] : [path(p)])),
+      paths.length
+        ? paths.flatMap((p, i) => (i ? ["; ", path(p)] : [path(p)]))
+        : "no edge that is kept leads to it",
     );
   };
   return h("p.story", { id: "story" }, told.map(one), ".");
