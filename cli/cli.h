@@ -198,6 +198,11 @@ void cli_lines_close(cli_lines *l);
 /* One compact line, reals with 9 significant digits. Takes the reference. Returns 0 or an exit
  * code. */
 int cli_json(json_t *value);
+/* The end of a command that has one document: its failure (cli_end), the document with --json, else
+ * what print makes of it. Takes the reference, NULL where there is none. Returns the exit code. */
+typedef void cli_printer(const void *user, const json_t *answer);
+int cli_answer(const cli_call *c, sg_status st, const sg_error *err, json_t *answer, cli_printer *print,
+               const void *user);
 /* A warning that belongs to the result: on standard error now, and as "warning" in the object that
  * cli_json prints. */
 void cli_result_warning(const char *format, ...) SG_PRINTF(1, 2);

@@ -5,6 +5,7 @@
 
 #include "curves.h"
 #include "report/greater_than.h"
+#include "report/report.h"
 #include "sparse.h"
 
 enum { MOST_POINTS = 64 };
@@ -28,31 +29,26 @@ static sg_status prepare(job *j, sg_error *err) {
   return st;
 }
 
-static double real_of(const json_t *o, const char *key) {
-  const json_t *x = json_object_get(o, key);
-  return json_is_number(x) ? json_number_value(x) : NAN;
-}
-static size_t whole_of(const json_t *o, const char *key) { return (size_t)json_integer_value(json_object_get(o, key)); }
-
 static void cell_plateau(cli_table *t, const json_t *curve) {
   const json_t *x = json_object_get(curve, "plateau");
   if (!json_is_object(curve))
     cli_cell(t, "-");
   else if (json_is_integer(x))
-    cli_cell(t, "%lld of %zu", (long long)json_integer_value(x), whole_of(curve, "count"));
+    cli_cell(t, "%lld of %zu", (long long)json_integer_value(x), sgi_field_size(curve, "count"));
   else
-    cli_cell(t, "none of %zu", whole_of(curve, "count"));
+    cli_cell(t, "none of %zu", sgi_field_size(curve, "count"));
 }
 
 static double first_value(const json_t *curve) {
-  return real_of(json_array_get(json_object_get(curve, "curve"), 0), "value");
+  return sgi_field_real(json_array_get(json_object_get(curve, "curve"), 0), "value");
 }
 
-static void print(const job *j) {
-  const json_t *o = j->answer, *sets = json_object_get(o, "sets");
+static void print(const void *user, const json_t *o) {
+  (void)user;
+  const json_t *sets = json_object_get(o, "sets");
   printf("\"%s..\": %zu first years; p(above) - p(not above) of the model %.4f, likeliest year above in %.1f %%\n\n",
-         json_string_value(json_object_get(o, "prompt")), whole_of(o, "prompts"), real_of(o, "model"),
-         100 * real_of(o, "accuracy"));
+         json_string_value(json_object_get(o, "prompt")), sgi_field_size(o, "prompts"), sgi_field_real(o, "model"),
+         100 * sgi_field_real(o, "accuracy"));
   static const char *const head[] = {"transcoders",       "layer",           "L0", "all at mean", "transcoder",
                                      "features for 90 %", "neurons for 90 %"};
   cli_table *t = cli_table_begin("lrrrrrr");
@@ -62,10 +58,10 @@ static void print(const job *j) {
     for (size_t l = 0; l < json_array_size(layers); l++) {
       const json_t *x = json_array_get(layers, l), *f = json_object_get(x, "features");
       cli_cell(t, "%s", json_string_value(json_object_get(s, "transcoders")));
-      cli_cell(t, "%zu", whole_of(x, "layer"));
-      cli_cell(t, "%.1f", real_of(x, "l0"));
+      cli_cell(t, "%zu", sgi_field_size(x, "layer"));
+      cli_cell(t, "%.1f", sgi_field_real(x, "l0"));
       cli_cell(t, "%.4f", first_value(f));
-      cli_cell(t, "%.4f", real_of(x, "replaced"));
+      cli_cell(t, "%.4f", sgi_field_real(x, "replaced"));
       cell_plateau(t, f);
       cell_plateau(t, json_object_get(x, "neurons"));
     }
@@ -78,8 +74,8 @@ static size_t points(const json_t *curve, double *x, double *y) {
   const json_t *list = json_object_get(curve, "curve");
   size_t n = json_array_size(list) < MOST_POINTS ? json_array_size(list) : MOST_POINTS;
   for (size_t i = 0; i < n; i++) {
-    x[i] = log2(1 + (double)whole_of(json_array_get(list, i), "k"));
-    y[i] = real_of(json_array_get(list, i), "value");
+    x[i] = log2(1 + (double)sgi_field_size(json_array_get(list, i), "k"));
+    y[i] = sgi_field_real(json_array_get(list, i), "value");
   }
   return n;
 }
@@ -102,9 +98,9 @@ static sg_status figure(const job *j, const char *path, sg_error *err) {
         curves[n] = (cli_curve){.x = at, .y = at + MOST_POINTS, .n = points(curve, at, at + MOST_POINTS)};
         curves[n].dashed = neurons;
         if (neurons)
-          snprintf(curves[n].name, sizeof curves[n].name, "layer %zu, neurons", whole_of(x, "layer"));
+          snprintf(curves[n].name, sizeof curves[n].name, "layer %zu, neurons", sgi_field_size(x, "layer"));
         else
-          snprintf(curves[n].name, sizeof curves[n].name, "layer %zu, %.40s", whole_of(x, "layer"),
+          snprintf(curves[n].name, sizeof curves[n].name, "layer %zu, %.40s", sgi_field_size(x, "layer"),
                    json_string_value(json_object_get(s, "transcoders")));
         n++;
       }
@@ -125,7 +121,6 @@ static sg_status figure(const job *j, const char *path, sg_error *err) {
 static int run(const cli_call *c) {
   sg_error err = {0};
   job j = {.call = c};
-  int code = 0;
   cli_signals_install();
   sg_status st = prepare(&j, &err);
   sgi_spans_ask ask = {.p = &j.p,
@@ -141,13 +136,7 @@ static int run(const cli_call *c) {
   if (!st) st = sgi_spans_json(&ask, &j.answer, &err);
   cli_progress_end(&j.bar);
   if (!st && cli_string(c, "svg")) st = figure(&j, cli_string(c, "svg"), &err);
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(j.answer));
-  else
-    print(&j);
-  json_decref(j.answer);
+  int code = cli_answer(c, st, &err, j.answer, print, NULL);
   for (size_t k = 0; j.sets && k < j.n; k++) sgi_sparse_set_free(j.sets[k]);
   sgi_free(j.sets);
   cli_prompt_close(&j.p);

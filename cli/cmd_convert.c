@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "prompt.h"
 #include "report/convert.h"
+#include "report/report.h"
 #include "rows.h"
 #include "text_form.h"
 
@@ -29,42 +30,37 @@ static bool progress(void *user, const char *what, size_t done, size_t wanted) {
 
 static sg_status read_text(job *j, sg_error *err) {
   const cli_call *c = j->call;
-  size_t longest = sg_model_config(j->p.model)->max_position;
-  size_t T = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : longest < 256 ? longest : 256;
+  size_t T = cli_usual_length(c, sg_model_config(j->p.model)->max_position);
   if (!cli_is_set(c, "data")) return SG_OK;
   sg_status st = sgi_text_needs(j->p.tokenizer, j->p.directory, err);
   if (!st) st = cli_rows_split(&j->calibration, c, &j->p, "train", T, cli_size(c, "rows"), err);
   return st ? st : cli_rows_split(&j->held_out, c, &j->p, "valid", T, cli_size(c, "rows"), err);
 }
 
-static double real_of(const json_t *o, const char *key) {
-  const json_t *v = json_object_get(o, key);
-  return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 static void cell(cli_table *t, double x) { cli_cell(t, isfinite(x) ? "%.4g" : "-", x); }
 
-static void print(const cli_call *c, const json_t *o) {
+static void print(const void *out, const json_t *o) {
   static const char *const heads[] = {"layer", "neurons", "of a token", "kept mass", "error", "scale"};
   const json_t *layers = json_object_get(o, "layers");
   cli_table *t = cli_table_begin("rrrrrr");
   for (size_t i = 0; i < SGI_COUNT(heads); i++) cli_cell(t, "%s", heads[i]);
   for (size_t i = 0; i < json_array_size(layers); i++) {
     const json_t *l = json_array_get(layers, i);
-    cli_cell(t, "%.0f", real_of(l, "layer"));
-    cli_cell(t, "%s", cli_count(real_of(l, "neurons")).s);
-    cli_cell(t, "%.0f", real_of(l, "channels") * real_of(l, "top_k"));
-    cell(t, real_of(l, "kept_mass"));
-    cell(t, real_of(l, "relative_error"));
-    cell(t, real_of(l, "scale"));
+    cli_cell(t, "%.0f", sgi_field_real(l, "layer"));
+    cli_cell(t, "%s", cli_count(sgi_field_real(l, "neurons")).s);
+    cli_cell(t, "%.0f", sgi_field_real(l, "channels") * sgi_field_real(l, "top_k"));
+    cell(t, sgi_field_real(l, "kept_mass"));
+    cell(t, sgi_field_real(l, "relative_error"));
+    cell(t, sgi_field_real(l, "scale"));
   }
   cli_table_end(t);
-  printf("%s: %s parameters (%s before), %s FLOPs a token (%s)\n", cli_string(c, "output"),
-         cli_count(real_of(o, "parameters")).s, cli_count(real_of(o, "parameters_before")).s,
-         cli_count(real_of(o, "flops")).s, cli_count(real_of(o, "flops_before")).s);
-  if (isfinite(real_of(o, "loss")))
+  printf("%s: %s parameters (%s before), %s FLOPs a token (%s)\n", (const char *)out,
+         cli_count(sgi_field_real(o, "parameters")).s, cli_count(sgi_field_real(o, "parameters_before")).s,
+         cli_count(sgi_field_real(o, "flops")).s, cli_count(sgi_field_real(o, "flops_before")).s);
+  if (isfinite(sgi_field_real(o, "loss")))
     printf("loss %.4f (%.4f before, %.4f without feedforward layers): %.1f %% of what they do is kept\n",
-           real_of(o, "loss"), real_of(o, "loss_before"), real_of(o, "loss_zero"), 100 * real_of(o, "recovered"));
+           sgi_field_real(o, "loss"), sgi_field_real(o, "loss_before"), sgi_field_real(o, "loss_zero"),
+           100 * sgi_field_real(o, "recovered"));
 }
 
 static int run(const cli_call *c) {
@@ -89,14 +85,7 @@ static int run(const cli_call *c) {
   if (j.what) cli_progress_end(&j.bar);
   if (!st) st = sgi_copy_tokenizer(j.p.directory, out, &err);
   if (!st && json_object_set_new(o, "model", json_string(out))) st = sgi_fail_memory(&err, 64, "a result");
-  int code = 0;
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(o));
-  else
-    print(c, o);
-  json_decref(o);
+  int code = cli_answer(c, st, &err, o, print, out);
   cli_rows_free(&j.calibration);
   cli_rows_free(&j.held_out);
   cli_prompt_close(&j.p);

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "distill.h"
 #include "prompt.h"
 #include "report/distill.h"
+#include "report/report.h"
 #include "rows.h"
 #include "text_form.h"
 
@@ -27,32 +29,31 @@ static bool progress(void *user, const char *what, size_t done, size_t wanted) {
   return !cli_stop;
 }
 
-/* The model that an option names, as if it were the command's argument. */
-static sg_status open_model(const cli_call *c, const char *option, cli_need need, cli_model *out, sg_error *err) {
-  const char *args[] = {cli_string(c, option), NULL};
+/* The call as it would be with the model that an option names for its argument; args lives as
+ * long. */
+static cli_call call_of(const cli_call *c, const char *option, const char *args[2]) {
   cli_call own = *c;
+  args[0] = cli_string(c, option), args[1] = NULL;
   own.args = args;
   own.n_args = 1;
-  return cli_model_open(&own, need, out, err);
+  return own;
 }
 
 static size_t row_length(const job *j) {
   const sg_config *a = sg_model_config(j->teacher.model), *b = sg_model_config(j->student.model);
   size_t longest = a->max_position < b->max_position ? a->max_position : b->max_position;
-  return cli_is_set(j->call, "seq-len") ? cli_size(j->call, "seq-len") : longest < 256 ? longest : 256;
+  return cli_usual_length(j->call, longest);
 }
 
 static sg_status open_all(job *j, sg_text_form *form, sg_error *err) {
   const cli_call *c = j->call;
   json_t *own_form = NULL;
-  sg_status st = open_model(c, "teacher", CLI_WITH_TOKENIZER, &j->teacher, err);
-  if (!st) st = open_model(c, "student", CLI_WITHOUT_TOKENIZER, &j->student, err);
+  const char *args[2], *students[2];
+  cli_call own = call_of(c, "teacher", args), of_student = call_of(c, "student", students);
+  sg_status st = cli_model_open(&own, CLI_WITH_TOKENIZER, &j->teacher, err);
+  if (!st) st = cli_model_open(&of_student, CLI_WITHOUT_TOKENIZER, &j->student, err);
   if (!st) st = cli_context_check(c, sg_model_config(j->student.model), row_length(j), err);
   if (st) return st;
-  const char *args[] = {cli_string(c, "teacher"), NULL};
-  cli_call own = *c;
-  own.args = args;
-  own.n_args = 1;
   sgi_prompt p = {.model = j->teacher.model, .tokenizer = j->teacher.tokenizer, .directory = j->teacher.directory};
   st = cli_text_form(&own, form, &own_form, err);
   json_decref(own_form);
@@ -62,32 +63,27 @@ static sg_status open_all(job *j, sg_text_form *form, sg_error *err) {
   return cli_is_set(c, "teacher-flops") ? SG_OK : sgi_training_flops(j->teacher.directory, &j->teacher_flops, err);
 }
 
-static double real_of(const json_t *o, const char *key) {
-  const json_t *v = json_object_get(o, key);
-  return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-static void print(const cli_call *c, const json_t *o) {
+static void print(const void *out, const json_t *o) {
   static const char *const heads[] = {"part", "step", "% of training", "seconds", "loss", "recovered"};
   const json_t *curve = json_object_get(o, "curve");
   cli_table *t = cli_table_begin("lrrrrr");
   for (size_t i = 0; i < SGI_COUNT(heads); i++) cli_cell(t, "%s", heads[i]);
   for (size_t i = 0; i < json_array_size(curve); i++) {
     const json_t *p = json_array_get(curve, i);
-    double share = real_of(p, "share");
+    double share = sgi_field_real(p, "share");
     cli_cell(t, "%s", json_string_value(json_object_get(p, "part")));
-    cli_cell(t, "%.0f", real_of(p, "step"));
+    cli_cell(t, "%.0f", sgi_field_real(p, "step"));
     cli_cell(t, isfinite(share) ? "%.2f" : "-", 100 * share);
-    cli_cell(t, "%.1f", real_of(p, "seconds"));
-    cli_cell(t, "%.4f", real_of(p, "loss"));
-    cli_cell(t, "%.4f", real_of(p, "recovered"));
+    cli_cell(t, "%.1f", sgi_field_real(p, "seconds"));
+    cli_cell(t, "%.4f", sgi_field_real(p, "loss"));
+    cli_cell(t, "%.4f", sgi_field_real(p, "recovered"));
   }
   cli_table_end(t);
   printf("teacher's loss %.4f, without feedforward layers %.4f; %s tokens, %.3g FLOPs, %.0f s\n",
-         real_of(o, "teacher_loss"), real_of(o, "zero_loss"), cli_count(real_of(o, "tokens")).s, real_of(o, "flops"),
-         real_of(o, "seconds"));
+         sgi_field_real(o, "teacher_loss"), sgi_field_real(o, "zero_loss"), cli_count(sgi_field_real(o, "tokens")).s,
+         sgi_field_real(o, "flops"), sgi_field_real(o, "seconds"));
   if (json_is_true(json_object_get(o, "stopped")))
-    cli_note("stopped: %s is what had been learned until then", cli_string(c, "output"));
+    cli_note("stopped: %s is what had been learned until then", (const char *)out);
 }
 
 static void ask(const job *j, sgi_distillation *r, const sg_text_form *form) {
@@ -135,14 +131,7 @@ static int run(const cli_call *c) {
   if (!st && cli_string(c, "svg")) st = sgi_distillation_figure(o, cli_string(c, "svg"), &err);
   if (!st && json_object_set_new(o, "model", json_string(out))) st = sgi_fail_memory(&err, 64, "a result");
   bool stopped = !st && json_is_true(json_object_get(o, "stopped")) && cli_stop;
-  int code = 0;
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(o));
-  else
-    print(c, o);
-  json_decref(o);
+  int code = cli_answer(c, st, &err, o, print, out);
   cli_rows_free(&j.held_out);
   cli_model_close(&j.teacher);
   cli_model_close(&j.student);
@@ -193,14 +182,7 @@ static const cli_option options[] = {
      .max = 1 << 30,
      .help = "steps of the layers one by one"},
     {.name = "steps", .type = CLI_SIZE, .argument = "N", .value = "100", .max = 1 << 30, .help = "steps of the whole"},
-    {.name = "batch-size",
-     .letter = 'b',
-     .type = CLI_SIZE,
-     .argument = "B",
-     .value = "8",
-     .min = 1,
-     .max = 65536,
-     .help = "rows of a step"},
+    CLI_STEP_ROWS_OPTION,
     {.name = "seq-len",
      .letter = 's',
      .type = CLI_SIZE,
@@ -215,12 +197,7 @@ static const cli_option options[] = {
      .value = "1e-3",
      .help = "of Adam, layers one by one; falls to 0 as half a cosine"},
     {.name = "learning-rate", .type = CLI_REAL, .argument = "RATE", .value = "3e-4", .help = "the same of the whole"},
-    {.name = "temperature", .type = CLI_REAL, .argument = "TAU", .value = "1", .help = "of both models' distributions"},
-    {.name = "alpha",
-     .type = CLI_REAL,
-     .argument = "A",
-     .value = "1",
-     .help = "weight of the teacher's distribution; the rest is the text's own next token"},
+    CLI_TEACHER_LOSS_OPTIONS,
     {.name = "free",
      .type = CLI_CHOICE,
      .argument = "layers|all",

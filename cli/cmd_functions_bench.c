@@ -5,28 +5,28 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "report/functions.h"
+#include "report/report.h"
 
-static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
-
-static void print(const json_t *answer) {
+static void print(const void *user, const json_t *answer) {
   static const char *const heads[] = {"neurons",   "as rows",    "as functions",   "features",
                                       "values",    "outputs",    "times faster",   "rows",
                                       "functions", "read, rows", "read, functions"};
   const json_t *o;
   size_t i;
-  printf("layer %.0f, %.0f numbers wide, %.0f neurons a token, %.0f features", number(answer, "layer"),
-         number(answer, "hidden_size"), number(answer, "chosen"), number(answer, "features"));
-  if (number(answer, "outputs") > 0) printf(", outputs through %.0f", number(answer, "outputs"));
+  (void)user;
+  printf("layer %.0f, %.0f numbers wide, %.0f neurons a token, %.0f features", sgi_field_real(answer, "layer"),
+         sgi_field_real(answer, "hidden_size"), sgi_field_real(answer, "chosen"), sgi_field_real(answer, "features"));
+  if (sgi_field_real(answer, "outputs") > 0) printf(", outputs through %.0f", sgi_field_real(answer, "outputs"));
   printf("; processor time of a token in microseconds, router apart\n");
   cli_table *t = cli_table_begin("rrrrrrrrrrr");
   for (i = 0; i < SGI_COUNT(heads); i++) cli_cell(t, "%s", heads[i]);
   json_array_foreach(json_object_get(answer, "pools"), i, o) {
     static const char *const times[] = {"matrix_us", "functions_us", "features_us", "values_us", "outputs_us"};
     static const char *const bytes[] = {"bytes_matrix", "bytes_functions", "read_matrix", "read_functions"};
-    cli_cell(t, "%.0f", number(o, "neurons"));
-    for (size_t k = 0; k < SGI_COUNT(times); k++) cli_cell(t, "%.2f", number(o, times[k]));
-    cli_cell(t, "%.2f", number(o, "times_faster"));
-    for (size_t k = 0; k < SGI_COUNT(bytes); k++) cli_cell(t, "%s", cli_bytes(number(o, bytes[k])).s);
+    cli_cell(t, "%.0f", sgi_field_real(o, "neurons"));
+    for (size_t k = 0; k < SGI_COUNT(times); k++) cli_cell(t, "%.2f", sgi_field_real(o, times[k]));
+    cli_cell(t, "%.2f", sgi_field_real(o, "times_faster"));
+    for (size_t k = 0; k < SGI_COUNT(bytes); k++) cli_cell(t, "%s", cli_bytes(sgi_field_real(o, bytes[k])).s);
   }
   cli_table_end(t);
 }
@@ -55,17 +55,10 @@ static int run(const cli_call *c) {
   sgi_functions *f = NULL;
   cli_progress bar = {0};
   json_t *answer = NULL;
-  int code = 0;
   cli_signals_install();
   sg_status st = sgi_functions_open(c->args[0], &f, &err);
   if (!st) st = bench(c, f, &bar, &answer, &err);
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(answer));
-  else
-    print(answer);
-  json_decref(answer);
+  int code = cli_answer(c, st, &err, answer, print, NULL);
   sgi_functions_close(f);
   return code;
 }

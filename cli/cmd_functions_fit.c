@@ -4,6 +4,7 @@
 #include "model.h"
 #include "reading.h"
 #include "report/functions.h"
+#include "report/report.h"
 
 typedef struct job {
   const cli_call *call;
@@ -61,8 +62,6 @@ static sg_status fit(job *j, sg_error *err) {
   return st;
 }
 
-static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
-
 static void cell(cli_table *t, const json_t *o, const char *key, double times, const char *format) {
   const json_t *v = json_object_get(o, key);
   char text[32];
@@ -77,7 +76,7 @@ static void print(const job *j) {
                *all = json_object_get(j->answer, "all"), *o;
   size_t i;
   printf("fitted to %.0f positions; measured on %.0f others, where the model's loss is %.4f\n",
-         number(positions, "fitted"), number(positions, "held_out"), number(j->answer, "loss"));
+         sgi_field_real(positions, "fitted"), sgi_field_real(positions, "held_out"), sgi_field_real(j->answer, "loss"));
   cli_table *t = cli_table_begin("rrrrrrrrrrrr");
   for (i = 0; i < SGI_COUNT(heads); i++) cli_cell(t, "%s", heads[i]);
   json_array_foreach((json_t *)(uintptr_t)layers, i, o) {
@@ -93,10 +92,11 @@ static void print(const job *j) {
     cell(t, held, "variance_explained", 1, "%.3f");
     cell(t, held, "recovered", 100, "%.1f %%");
     cell(t, json_object_get(o, "splines"), "recovered", 100, "%.1f %%");
-    cli_cell(t, "%s", cli_bytes(number(o, "bytes")).s);
+    cli_cell(t, "%s", cli_bytes(sgi_field_real(o, "bytes")).s);
   }
   cli_table_end(t);
-  printf("all at once: loss %.4f, recovered %.1f %%\n", number(all, "loss"), 100 * number(all, "recovered"));
+  printf("all at once: loss %.4f, recovered %.1f %%\n", sgi_field_real(all, "loss"),
+         100 * sgi_field_real(all, "recovered"));
 }
 
 static int run(const cli_call *c) {

@@ -26,6 +26,17 @@ static sg_status read_z(const char *text, float **z, size_t *n, sg_error *err) {
   }
 }
 
+/* z: NULL where none was given. */
+static void print(const void *z, const json_t *answer) {
+  if (z && json_is_null(json_object_get(answer, "value")))
+    printf("not finite\n");
+  else if (z)
+    printf("%.9g\n", json_number_value(json_object_get(answer, "value")));
+  else
+    printf("%lld terms over %lld features\n", (long long)json_integer_value(json_object_get(answer, "terms")),
+           (long long)json_integer_value(json_object_get(answer, "features")));
+}
+
 static int run(const cli_call *c) {
   sg_error err = {0};
   char *text = NULL;
@@ -33,23 +44,11 @@ static int run(const cli_call *c) {
   float *z = NULL;
   size_t length = strlen(formula), n = 0;
   json_t *answer = NULL;
-  int code = 0;
   sg_status st = !strcmp(formula, "-") ? cli_read_all("-", MOST_TEXT, &text, &length, &err) : SG_OK;
   if (text) formula = text;
   if (!st && cli_string(c, "z")) st = read_z(cli_string(c, "z"), &z, &n, &err);
   if (!st) st = sgi_functions_parse_json(formula, length, z, n, &answer, &err);
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(answer));
-  else if (z && json_is_null(json_object_get(answer, "value")))
-    printf("not finite\n");
-  else if (z)
-    printf("%.9g\n", json_number_value(json_object_get(answer, "value")));
-  else
-    printf("%lld terms over %lld features\n", (long long)json_integer_value(json_object_get(answer, "terms")),
-           (long long)json_integer_value(json_object_get(answer, "features")));
-  json_decref(answer);
+  int code = cli_answer(c, st, &err, answer, print, z);
   free(text);
   sgi_free(z);
   return code;

@@ -25,32 +25,33 @@ static sg_status read_neuron(const char *text, size_t out[3], sg_error *err) {
   return SG_OK;
 }
 
-static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
-
-static void print_neuron(const json_t *o) {
+static void print_neuron(const void *user, const json_t *o) {
   const char *formula = json_string_value(json_object_get(o, "formula"));
-  printf("neuron %.0f:%.0f:%.0f, %.0f samples", number(o, "layer"), number(o, "channel"), number(o, "index"),
-         number(o, "samples"));
+  (void)user;
+  printf("neuron %.0f:%.0f:%.0f, %.0f samples", sgi_field_real(o, "layer"), sgi_field_real(o, "channel"),
+         sgi_field_real(o, "index"), sgi_field_real(o, "samples"));
   if (!formula) {
-    printf(": too few for a function; it stays a row of the matrix, %s\n", cli_bytes(number(o, "bytes_matrix")).s);
+    printf(": too few for a function; it stays a row of the matrix, %s\n",
+           cli_bytes(sgi_field_real(o, "bytes_matrix")).s);
     return;
   }
-  printf(", R2 %.4f, %s where its row has %s\n%s\n", number(o, "r2"), cli_bytes(number(o, "bytes")).s,
-         cli_bytes(number(o, "bytes_matrix")).s, formula);
+  printf(", R2 %.4f, %s where its row has %s\n%s\n", sgi_field_real(o, "r2"), cli_bytes(sgi_field_real(o, "bytes")).s,
+         cli_bytes(sgi_field_real(o, "bytes_matrix")).s, formula);
 }
 
-static void print_all(const json_t *about) {
+static void print_all(const void *user, const json_t *about) {
   const json_t *o;
   size_t i;
+  (void)user;
   json_array_foreach(json_object_get(about, "layers"), i, o) {
     const json_t *held = json_object_get(o, "held_out");
     printf("layer %.0f: %.0f functions and %.0f rows, %.0f edges of which %.0f have a name, %.0f gates; ",
-           number(o, "layer"), number(o, "functions"), number(o, "rows_kept"), number(o, "edges"), number(o, "named"),
-           number(o, "gates"));
+           sgi_field_real(o, "layer"), sgi_field_real(o, "functions"), sgi_field_real(o, "rows_kept"),
+           sgi_field_real(o, "edges"), sgi_field_real(o, "named"), sgi_field_real(o, "gates"));
     if (json_is_null(json_object_get(held, "recovered")))
-      printf("loss %.4f\n", number(held, "loss"));
+      printf("loss %.4f\n", sgi_field_real(held, "loss"));
     else
-      printf("recovers %.1f %% of the loss\n", 100 * number(held, "recovered"));
+      printf("recovers %.1f %% of the loss\n", 100 * sgi_field_real(held, "recovered"));
   }
 }
 
@@ -72,18 +73,10 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   sgi_functions *f = NULL;
   json_t *answer = NULL;
-  int code = 0;
   sg_status st = sgi_functions_open(c->args[0], &f, &err);
   if (!st) st = show(c, f, &answer, &err);
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(answer));
-  else if (cli_string(c, "neuron") || cli_string(c, "svg"))
-    print_neuron(answer);
-  else
-    print_all(answer);
-  json_decref(answer);
+  bool one = cli_string(c, "neuron") || cli_string(c, "svg");
+  int code = cli_answer(c, st, &err, answer, one ? print_neuron : print_all, NULL);
   sgi_functions_close(f);
   return code;
 }

@@ -88,7 +88,8 @@ static void real_cell(cli_table *t, double x, const char *format) {
   cli_cell(t, "%s", isnan(x) ? "" : text);
 }
 
-static void print(const work *w) {
+static void print(const void *user, const json_t *page) {
+  const work *w = user;
   bool asked = w->ask.question != SGI_NEURONS_ALL;
   json_t *r;
   size_t i;
@@ -99,7 +100,7 @@ static void print(const work *w) {
   cli_cell(t, "fires");
   cli_cell(t, "strength");
   cli_cell(t, "norm");
-  json_array_foreach(json_object_get(w->page, "neurons"), i, r) {
+  json_array_foreach(json_object_get(page, "neurons"), i, r) {
     const char *name = sgi_field_word(r, "name"), *label = sgi_field_word(r, "label");
     cli_cell(t, "%zu.%zu.%zu", sgi_field_size(r, "layer"), sgi_field_size(r, "channel"), sgi_field_size(r, "index"));
     if (*name)
@@ -112,7 +113,7 @@ static void print(const work *w) {
     real_cell(t, sgi_field_real(r, "norm"), "%.4f");
   }
   cli_table_end(t);
-  size_t n = json_array_size(json_object_get(w->page, "neurons")), found = sgi_field_size(w->page, "found");
+  size_t n = json_array_size(json_object_get(page, "neurons")), found = sgi_field_size(page, "found");
   if (n < found) cli_note("%zu of %s; --from %zu shows the next", n, cli_number(found, "neuron").s, w->ask.from + n);
 }
 
@@ -121,15 +122,8 @@ static int run(const cli_call *c) {
   work w = {.c = c};
   cli_signals_install();
   sg_status st = read_all(&w, &err);
-  int code = 0;
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(w.page));
-  else
-    print(&w);
+  int code = cli_answer(c, st, &err, w.page, print, &w);
   code = w.rec ? cli_reading_end(w.rec, code) : code;
-  json_decref(w.page);
   sgi_neurons_close(w.browser);
   sgi_names_end(w.names);
   sg_recording_close(w.rec);

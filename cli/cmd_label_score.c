@@ -71,7 +71,8 @@ static const struct measure {
                 {"either", "one or the other"},
                 {"category", "truth: the best category of words"}};
 
-static void print(const json_t *o) {
+static void print(const void *user, const json_t *o) {
+  (void)user;
   printf("%zu neurons (%zu more fired fewer than ten times) at %zu positions; balanced accuracy, 0.5 is chance\n",
          sgi_field_size(o, "scored"), sgi_field_size(o, "silent"), sgi_field_size(o, "positions"));
   cli_table *t = cli_table_begin("lrrr");
@@ -96,14 +97,7 @@ static int run(const cli_call *c) {
   json_t *o = NULL;
   cli_signals_install();
   sg_status st = score(&w, &o, &err);
-  int code = 0;
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(o));
-  else
-    print(o);
-  json_decref(o);
+  int code = cli_answer(c, st, &err, o, print, NULL);
   cli_rows_free(&w.rows);
   sgi_names_end(w.names);
   cli_prompt_close(&w.p);

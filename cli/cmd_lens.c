@@ -56,7 +56,8 @@ static void print_word(const work *w, const json_t *target) {
   cli_table_end(t);
 }
 
-static void print(const work *w, const json_t *o) {
+static void print(const void *user, const json_t *o) {
+  const work *w = user;
   const json_t *layers = json_object_get(o, "layers");
   size_t top = cli_size(w->c, "top");
   top = top < 8 ? top : 8;
@@ -87,16 +88,9 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c};
   json_t *o = NULL;
-  int code = 0;
   cli_signals_install();
   sg_status st = look(&w, &o, &err);
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(o));
-  else
-    print(&w, o);
-  json_decref(o);
+  int code = cli_answer(c, st, &err, o, print, &w);
   sgi_word_free(&w.word);
   cli_prompt_close(&w.p);
   return code;

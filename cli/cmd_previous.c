@@ -125,7 +125,8 @@ static void print_features(const json_t *f) {
   cli_table_end(t);
 }
 
-static void print(const cli_call *c, const json_t *o) {
+static void print(const void *user, const json_t *o) {
+  const cli_call *c = user;
   printf(
       "%zu tokens that stand before another %zu times or more in %zu positions; AUC on %zu others, mean over "
       "tokens\n\n",
@@ -140,16 +141,9 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c};
   json_t *o = NULL;
-  int code = 0;
   cli_signals_install();
   sg_status st = find(&w, &o, &err);
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(o));
-  else
-    print(c, o);
-  json_decref(o);
+  int code = cli_answer(c, st, &err, o, print, c);
   cli_rows_free(&w.rows);
   sgi_sparse_set_free(w.set);
   cli_prompt_close(&w.p);

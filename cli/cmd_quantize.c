@@ -1,5 +1,7 @@
 /* cmd_quantize.c: a model directory with its weights in fewer bytes. */
+#include "distill.h"
 #include "model.h"
+#include "rows.h"
 #include "train/distill.h"
 
 static bool progress(void *user, double done, double wanted) {
@@ -12,7 +14,6 @@ static bool progress(void *user, double done, double wanted) {
 /* The masters that learned, in *out; the model itself without --distill. */
 static sg_status distill(const cli_call *c, const cli_model *m, sg_model **out, sgi_distilled *report, sg_error *err) {
   cli_progress bar = {0};
-  size_t longest = sg_model_config(m->model)->max_position;
   sgi_distill_request r = {.stored = true,
                            .how = {.group = cli_size(c, "group-size"), .clip = cli_choice(c, "clip") == 1},
                            .only = cli_string(c, "only"),
@@ -20,9 +21,7 @@ static sg_status distill(const cli_call *c, const cli_model *m, sg_model **out, 
                            .tokenizer = m->tokenizer,
                            .whole = {cli_size(c, "steps"), cli_real(c, "learning-rate")},
                            .batch_size = cli_size(c, "batch-size"),
-                           .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len")
-                                      : longest < 256          ? longest
-                                                               : 256,
+                           .seq_len = cli_usual_length(c, sg_model_config(m->model)->max_position),
                            .loss = {.alpha = cli_real(c, "alpha"), .tau = cli_real(c, "temperature")},
                            .free_all = cli_choice(c, "free") == 1,
                            .seed = cli_u64(c, "seed"),
@@ -123,14 +122,7 @@ static const cli_option options[] = {
      .min = 1,
      .max = 1 << 30,
      .help = "of --distill"},
-    {.name = "batch-size",
-     .letter = 'b',
-     .type = CLI_SIZE,
-     .argument = "B",
-     .value = "8",
-     .min = 1,
-     .max = 65536,
-     .help = "rows of a step"},
+    CLI_STEP_ROWS_OPTION,
     {.name = "seq-len",
      .letter = 's',
      .type = CLI_SIZE,
@@ -144,12 +136,7 @@ static const cli_option options[] = {
      .argument = "RATE",
      .value = "2e-4",
      .help = "of --distill; falls to 0"},
-    {.name = "temperature", .type = CLI_REAL, .argument = "TAU", .value = "1", .help = "of both models' distributions"},
-    {.name = "alpha",
-     .type = CLI_REAL,
-     .argument = "A",
-     .value = "1",
-     .help = "weight of the teacher's distribution; the rest is the text's own next token"},
+    CLI_TEACHER_LOSS_OPTIONS,
     {.name = "free",
      .type = CLI_CHOICE,
      .argument = "stored|all",

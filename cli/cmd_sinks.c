@@ -45,7 +45,8 @@ static void heads_of(cli_table *t, const json_t *model) {
 }
 
 /* Columns of the first model, then of the second. */
-static void print_table(const cli_call *c, const json_t *o) {
+static void print_table(const void *user, const json_t *o) {
+  const cli_call *c = user;
   const json_t *after = json_object_get(o, "after"), *heads = json_object_get(o, "heads");
   const json_t *both[] = {o, after};
   char columns[16] = "rr";
@@ -136,14 +137,7 @@ static int run(const cli_call *c) {
   if (!st) st = sgi_sinks_json(&r, &o, &err);
   if (shown.begun) cli_progress_end(&shown.bar);
   if (!st && cli_string(c, "svg")) st = figure(c, o, cli_string(c, "svg"), &err);
-  int code = 0;
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(o));
-  else
-    print_table(c, o);
-  json_decref(o);
+  int code = cli_answer(c, st, &err, o, print_table, c);
   sgi_text_close(corpus);
   cli_text_free(&text);
   cli_model_close(&after);

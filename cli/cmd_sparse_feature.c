@@ -5,6 +5,7 @@
 
 #include "reading.h"
 #include "report/feature.h"
+#include "report/report.h"
 #include "sparse.h"
 
 typedef struct job {
@@ -41,11 +42,6 @@ static sg_status read_card(job *j, sg_error *err) {
   return st;
 }
 
-static double real_of(const json_t *o, const char *key) {
-  const json_t *x = json_object_get(o, key);
-  return x ? json_number_value(x) : NAN;
-}
-
 static long long whole_of(const json_t *o, const char *key) {
   return (long long)json_integer_value(json_object_get(o, key));
 }
@@ -60,7 +56,7 @@ static void print_tokens(const job *j) {
   for (size_t i = 0; i < json_array_size(json_object_get(j->card, sides[0])); i++)
     for (int w = 0; w < 2; w++) {
       const json_t *x = json_array_get(json_object_get(j->card, sides[w]), i);
-      cli_cell(t, "%+.3f", real_of(x, "value"));
+      cli_cell(t, "%+.3f", sgi_field_real(x, "value"));
       cli_cell(t, "%s", sgi_token_shown(&j->p, (int32_t)whole_of(json_object_get(x, "token"), "id")).s);
     }
   cli_table_end(t);
@@ -71,7 +67,7 @@ static void print_alike(const json_t *list) {
   if (json_array_size(list)) printf("\nlike it:");
   for (size_t i = 0; i < json_array_size(list); i++) {
     const json_t *x = json_array_get(list, i);
-    printf(" %lld (%.2f, %.2f)", whole_of(x, "feature"), real_of(x, "encoder"), real_of(x, "decoder"));
+    printf(" %lld (%.2f, %.2f)", whole_of(x, "feature"), sgi_field_real(x, "encoder"), sgi_field_real(x, "decoder"));
   }
   if (json_array_size(list)) putchar('\n');
 }
@@ -80,14 +76,14 @@ static void print_links(const json_t *list, const char *title) {
   if (json_array_size(list)) printf("%s:", title);
   for (size_t i = 0; i < json_array_size(list); i++) {
     const json_t *x = json_array_get(list, i);
-    printf(" %lld:%lld (%+.3f)", whole_of(x, "layer"), whole_of(x, "feature"), real_of(x, "weight"));
+    printf(" %lld:%lld (%+.3f)", whole_of(x, "layer"), whole_of(x, "feature"), sgi_field_real(x, "weight"));
   }
   if (json_array_size(list)) putchar('\n');
 }
 
 static void print_recorded(const job *j, const json_t *r) {
   printf("\nacts at %lld of %lld positions (%.3f %%), %.4f on average there\n", whole_of(r, "count"),
-         whole_of(r, "positions"), 100 * real_of(r, "density"), real_of(r, "mean"));
+         whole_of(r, "positions"), 100 * sgi_field_real(r, "density"), sgi_field_real(r, "mean"));
   const json_t *top = json_object_get(r, "top");
   cli_table *t = cli_table_begin("rrl");
   cli_cell(t, "value");
@@ -96,7 +92,7 @@ static void print_recorded(const job *j, const json_t *r) {
   for (size_t i = 0; i < json_array_size(top); i++) {
     const json_t *x = json_array_get(top, i);
     char *text = cli_recorded_excerpt_text(&j->rec, (size_t)whole_of(x, "position"), cli_size(j->call, "width"), false);
-    cli_cell(t, "%.4f", real_of(x, "value"));
+    cli_cell(t, "%.4f", sgi_field_real(x, "value"));
     cli_cell(t, "%lld", whole_of(x, "position"));
     cli_cell(t, "%s", text);
     free(text);
@@ -107,12 +103,13 @@ static void print_recorded(const job *j, const json_t *r) {
 static void print(const job *j) {
   const json_t *o = j->card, *near = json_object_get(o, "nearest"), *recorded = json_object_get(o, "recorded");
   printf("layer %lld, feature %lld of %lld: bias %+.4f", whole_of(o, "layer"), whole_of(o, "feature"),
-         whole_of(o, "features"), real_of(o, "bias"));
-  if (json_object_get(o, "threshold")) printf(", threshold %.4f", real_of(o, "threshold"));
+         whole_of(o, "features"), sgi_field_real(o, "bias"));
+  if (json_object_get(o, "threshold")) printf(", threshold %.4f", sgi_field_real(o, "threshold"));
   putchar('\n');
   if (near)
     printf("nearest neuron: channel %lld neuron %lld, cosine %.3f of what they read, %.3f of what they write\n",
-           whole_of(near, "channel"), whole_of(near, "neuron"), real_of(near, "encoder"), real_of(near, "decoder"));
+           whole_of(near, "channel"), whole_of(near, "neuron"), sgi_field_real(near, "encoder"),
+           sgi_field_real(near, "decoder"));
   print_tokens(j);
   print_alike(json_object_get(o, "alike"));
   print_links(json_object_get(o, "upstream"), "fed by");

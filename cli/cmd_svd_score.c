@@ -68,7 +68,8 @@ static sg_status score(work *w, json_t **out, sg_error *err) {
 
 /* ---- answer ---------------------------------------------------------------------------------- */
 
-static void print(const cli_call *c, const json_t *o) {
+static void print(const void *user, const json_t *o) {
+  const cli_call *c = user;
   bool labels = cli_string(c, "labels") != NULL;
   json_t *f;
   size_t i;
@@ -121,17 +122,10 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c};
   json_t *o = NULL;
-  int code = 0;
   cli_signals_install();
   sg_status st = score(&w, &o, &err);
   if (!st && cli_string(c, "svg")) st = figure(&w, cli_string(c, "svg"), &err);
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(o));
-  else
-    print(c, o);
-  json_decref(o);
+  int code = cli_answer(c, st, &err, o, print, c);
   sgi_text_close(w.corpus);
   cli_prompt_close(&w.p);
   return code;

@@ -5,14 +5,10 @@
 #include "context.h"
 #include "model.h"
 #include "own_text.h"
+#include "report/report.h"
 #include "report/topics.h"
 #include "text_form.h"
 
-static size_t size_of(const json_t *o, const char *key) { return (size_t)json_integer_value(json_object_get(o, key)); }
-static double real_of(const json_t *o, const char *key) {
-  const json_t *v = json_object_get(o, key);
-  return json_is_number(v) ? json_number_value(v) : NAN;
-}
 static const char *text_at(const json_t *list, size_t i) { return json_string_value(json_array_get(list, i)); }
 
 enum { MOST_COLUMNS = 28 }; /* of pools; the others are in the JSON */
@@ -20,9 +16,9 @@ enum { MOST_COLUMNS = 28 }; /* of pools; the others are in the JSON */
 static void print_gate(const json_t *answer, const json_t *gate) {
   static const char *const heads[] = {"over", "mi", "null", "of", "separation", "p", "purity"};
   const json_t *topics = json_object_get(answer, "topics"), *own = json_object_get(answer, "topic_documents");
-  size_t pools = size_of(gate, "pools");
-  printf("layer %zu%s: %zu pools by %s\n", size_of(gate, "layer"),
-         size_of(gate, "layers") > 1 ? " and those that share" : "", pools,
+  size_t pools = sgi_field_size(gate, "pools");
+  printf("layer %zu%s: %zu pools by %s\n", sgi_field_size(gate, "layer"),
+         sgi_field_size(gate, "layers") > 1 ? " and those that share" : "", pools,
          json_string_value(json_object_get(gate, "choice")));
   if (pools > MOST_COLUMNS) pools = MOST_COLUMNS;
   cli_table *t = cli_table_begin("lrrrrrr");
@@ -30,12 +26,12 @@ static void print_gate(const json_t *answer, const json_t *gate) {
   for (int k = 0; k < 2; k++) {
     const json_t *s = json_object_get(gate, k ? "documents" : "tokens");
     cli_cell(t, "%s", k ? "documents" : "tokens");
-    cli_cell(t, "%.4f", real_of(s, "mi"));
-    cli_cell(t, "%.4f", real_of(s, "null"));
-    cli_cell(t, "%.4f", real_of(s, "topic_entropy"));
-    cli_cell(t, "%.3f", real_of(s, "separation"));
-    cli_cell(t, "%.3f", real_of(s, "p"));
-    cli_cell(t, "%.3f", real_of(s, "purity"));
+    cli_cell(t, "%.4f", sgi_field_real(s, "mi"));
+    cli_cell(t, "%.4f", sgi_field_real(s, "null"));
+    cli_cell(t, "%.4f", sgi_field_real(s, "topic_entropy"));
+    cli_cell(t, "%.3f", sgi_field_real(s, "separation"));
+    cli_cell(t, "%.3f", sgi_field_real(s, "p"));
+    cli_cell(t, "%.3f", sgi_field_real(s, "purity"));
   }
   cli_table_end(t);
   char columns[2 + MOST_COLUMNS + 1] = "lr";
@@ -54,13 +50,14 @@ static void print_gate(const json_t *answer, const json_t *gate) {
   cli_table_end(t);
 }
 
-static void print_answer(const json_t *answer) {
+static void print_answer(const void *user, const json_t *answer) {
+  (void)user;
   const json_t *gates = json_object_get(answer, "gates");
   for (size_t g = 0; g < json_array_size(gates); g++) print_gate(answer, json_array_get(gates, g));
-  printf("%zu documents, %zu tokens, topics by %s", size_of(answer, "documents"), size_of(answer, "tokens"),
-         json_string_value(json_object_get(answer, "by")));
-  if (size_of(answer, "without_topic"))
-    printf("; %zu documents have none and are left out", size_of(answer, "without_topic"));
+  printf("%zu documents, %zu tokens, topics by %s", sgi_field_size(answer, "documents"),
+         sgi_field_size(answer, "tokens"), json_string_value(json_object_get(answer, "by")));
+  if (sgi_field_size(answer, "without_topic"))
+    printf("; %zu documents have none and are left out", sgi_field_size(answer, "without_topic"));
   printf("\n");
 }
 
@@ -76,7 +73,7 @@ static void group_label(const void *user, size_t group, char *out, size_t size) 
   const json_t *gate = json_array_get(json_object_get(g->answer, "gates"), group / g->topics);
   const char *topic = text_at(json_object_get(g->answer, "topics"), group % g->topics);
   if (json_array_size(json_object_get(g->answer, "gates")) > 1)
-    snprintf(out, size, "%zu: %s", size_of(gate, "layer"), topic);
+    snprintf(out, size, "%zu: %s", sgi_field_size(gate, "layer"), topic);
   else
     snprintf(out, size, "%s", topic);
 }
@@ -86,7 +83,7 @@ static sg_status figure(const json_t *answer, const char *path, sg_error *err) {
   groups g = {answer, json_array_size(json_object_get(answer, "topics"))};
   size_t n = json_array_size(gates) * g.topics, pools = 0;
   for (size_t k = 0; k < json_array_size(gates); k++) {
-    size_t own = size_of(json_array_get(gates, k), "pools");
+    size_t own = sgi_field_size(json_array_get(gates, k), "pools");
     pools = own > pools ? own : pools;
   }
   double *share = sgi_alloc(n * pools * sizeof *share);
@@ -160,14 +157,7 @@ static int run(const cli_call *c) {
   if (!st) st = ask(c, &m, &text, &bar, &answer, &err);
   cli_progress_end(&bar);
   if (!st && cli_string(c, "svg")) st = figure(answer, cli_string(c, "svg"), &err);
-  int code = 0;
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(json_incref(answer));
-  else
-    print_answer(answer);
-  json_decref(answer);
+  int code = cli_answer(c, st, &err, answer, print_answer, NULL);
   cli_text_free(&text);
   cli_model_close(&m);
   return code;

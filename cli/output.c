@@ -250,6 +250,14 @@ int cli_json(json_t *value) {
   return 0;
 }
 
+int cli_answer(const cli_call *c, sg_status st, const sg_error *err, json_t *answer, cli_printer *print,
+               const void *user) {
+  if (!st && cli_flag(c, "json")) return cli_json(answer);
+  if (!st) print(user, answer);
+  json_decref(answer);
+  return st ? cli_end(st, err) : 0;
+}
+
 bool cli_output_gone(void) { return cli_pipe_gone || ferror(stdout); }
 
 int cli_finish(int code) {

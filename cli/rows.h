@@ -7,6 +7,14 @@
 
 typedef sgi_text_rows cli_rows;
 
+enum { CLI_USUAL_LENGTH = 256 };
+
+/* --seq-len; without it what the model reads at a time (longest), at most CLI_USUAL_LENGTH. */
+static inline size_t cli_usual_length(const cli_call *c, size_t longest) {
+  if (cli_is_set(c, "seq-len")) return cli_size(c, "seq-len");
+  return longest < CLI_USUAL_LENGTH ? longest : CLI_USUAL_LENGTH;
+}
+
 /* Documents until max_tokens are read. */
 sg_status cli_rows_read(cli_rows *r, const sgi_prompt *p, const cli_text *text, const sg_text_form *form, size_t T,
                         size_t max_tokens, sg_error *err);

@@ -245,9 +245,6 @@ static sg_status dry_run(const cli_call *c, const sgi_study *s, sg_error *err) {
 
 /* ---- what came out --------------------------------------------------------------------------- */
 
-static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
-static const char *word(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
-
 static void heading(cli_table *t, const char *const *names, size_t n) {
   for (size_t i = 0; i < n; i++) cli_cell(t, "%s", names[i]);
 }
@@ -260,16 +257,16 @@ static void print_runs(const json_t *report) {
   json_t *r;
   heading(t, names, SGI_COUNT(names));
   json_array_foreach(json_object_get(report, "runs"), i, r) {
-    cli_cell(t, "%s", word(r, "name"));
-    cli_cell(t, "%s", cli_count(number(r, "parameters")).s);
-    cli_cell(t, "%.0f", number(r, "steps"));
-    cli_cell(t, "%s", json_object_get(r, "seconds") ? cli_seconds(number(r, "seconds")).s : "-");
+    cli_cell(t, "%s", sgi_field_word(r, "name"));
+    cli_cell(t, "%s", cli_count(sgi_field_real(r, "parameters")).s);
+    cli_cell(t, "%.0f", sgi_field_real(r, "steps"));
+    cli_cell(t, "%s", json_object_get(r, "seconds") ? cli_seconds(sgi_field_real(r, "seconds")).s : "-");
     if (json_is_number(json_object_get(r, "valid_loss"))) {
-      cli_cell(t, "%.4f", number(r, "train_loss"));
-      cli_cell(t, "%.4f", number(r, "valid_loss"));
-      cli_cell(t, "%.3f", number(r, "perplexity"));
+      cli_cell(t, "%.4f", sgi_field_real(r, "train_loss"));
+      cli_cell(t, "%.4f", sgi_field_real(r, "valid_loss"));
+      cli_cell(t, "%.3f", sgi_field_real(r, "perplexity"));
     } else {
-      cli_cell(t, "%s", word(r, "state"));
+      cli_cell(t, "%s", sgi_field_word(r, "state"));
       cli_cell(t, "-");
       cli_cell(t, "-");
     }
@@ -301,17 +298,17 @@ static void print_variants(const json_t *report) {
     char set[400];
     join_set(json_object_get(v, "set"), set, sizeof set);
     bool some = json_is_number(json_object_get(v, "valid_loss"));
-    cli_cell(t, "%s", word(v, "kind"));
+    cli_cell(t, "%s", sgi_field_word(v, "kind"));
     cli_cell(t, "%s", set);
-    cli_cell(t, "%s", cli_count(number(v, "parameters")).s);
-    cli_cell(t, "%.0f", number(v, "steps"));
-    cli_cell(t, "%s", some ? cli_seconds(number(v, "seconds")).s : "-");
-    some ? cli_cell(t, "%.4f", number(v, "valid_loss"))
-         : cli_cell(t, "%s", number(v, "diverged") > 0 ? "diverged" : "-");
+    cli_cell(t, "%s", cli_count(sgi_field_real(v, "parameters")).s);
+    cli_cell(t, "%.0f", sgi_field_real(v, "steps"));
+    cli_cell(t, "%s", some ? cli_seconds(sgi_field_real(v, "seconds")).s : "-");
+    some ? cli_cell(t, "%.4f", sgi_field_real(v, "valid_loss"))
+         : cli_cell(t, "%s", sgi_field_real(v, "diverged") > 0 ? "diverged" : "-");
     json_is_number(json_object_get(v, "standard_deviation"))
-        ? cli_cell(t, "sd %.4f of %.0f", number(v, "standard_deviation"), number(v, "ended"))
+        ? cli_cell(t, "sd %.4f of %.0f", sgi_field_real(v, "standard_deviation"), sgi_field_real(v, "ended"))
         : cli_cell(t, "%s", some ? "one" : "");
-    some ? cli_cell(t, "%.3f", number(v, "perplexity")) : cli_cell(t, "-");
+    some ? cli_cell(t, "%.3f", sgi_field_real(v, "perplexity")) : cli_cell(t, "-");
   }
   printf("\n");
   cli_table_end(t);
@@ -323,16 +320,16 @@ static void print_best(const json_t *report) {
   json_array_foreach(json_object_get(report, "best_settings"), i, b) {
     char set[400];
     join_set(json_object_get(b, "set"), set, sizeof set);
-    printf("best settings of %s: %s\n", word(b, "kind"), *set ? set : "not known yet");
+    printf("best settings of %s: %s\n", sgi_field_word(b, "kind"), *set ? set : "not known yet");
   }
 }
 
 static void warn_of_edges(const json_t *report) {
   size_t i;
   json_t *b;
-  json_array_foreach(json_object_get(report, "best_settings"), i, b) if (*word(b, "on_an_edge"))
-      cli_warn("%s: the best value of %s is the first or last that was tried: try values beyond it", word(b, "kind"),
-               word(b, "on_an_edge"));
+  json_array_foreach(json_object_get(report, "best_settings"), i, b) if (*sgi_field_word(b, "on_an_edge"))
+      cli_warn("%s: the best value of %s is the first or last that was tried: try values beyond it",
+               sgi_field_word(b, "kind"), sgi_field_word(b, "on_an_edge"));
 }
 
 static void print_optima(const json_t *report) {
@@ -344,11 +341,11 @@ static void print_optima(const json_t *report) {
   cli_table *t = cli_table_begin("rlrrrl");
   heading(t, names, SGI_COUNT(names));
   json_array_foreach(list, i, o) {
-    cli_cell(t, "%g", number(o, "budget"));
-    cli_cell(t, "%s", word(o, "kind"));
-    cli_cell(t, "%s", cli_count(number(o, "non_embedding_parameters")).s);
-    cli_cell(t, "%.4f", number(o, "loss"));
-    cli_cell(t, "%.0f", number(o, "points"));
+    cli_cell(t, "%g", sgi_field_real(o, "budget"));
+    cli_cell(t, "%s", sgi_field_word(o, "kind"));
+    cli_cell(t, "%s", cli_count(sgi_field_real(o, "non_embedding_parameters")).s);
+    cli_cell(t, "%.4f", sgi_field_real(o, "loss"));
+    cli_cell(t, "%.0f", sgi_field_real(o, "points"));
     cli_cell(t, "%s",
              json_is_true(json_object_get(o, "inside")) ? "" : "lowest measured, no minimum between the sizes");
   }
@@ -365,11 +362,11 @@ static void print_factors(const json_t *report) {
   cli_table *t = cli_table_begin("lllrrl");
   heading(t, names, SGI_COUNT(names));
   json_array_foreach(list, i, o) {
-    cli_cell(t, "%s", word(o, "kind"));
-    cli_cell(t, "%s", word(o, "against"));
-    cli_cell(t, "%s", word(o, "by"));
-    cli_cell(t, "%.3f", number(o, "factor"));
-    cli_cell(t, "%.3f to %.3f", number(o, "low"), number(o, "high"));
+    cli_cell(t, "%s", sgi_field_word(o, "kind"));
+    cli_cell(t, "%s", sgi_field_word(o, "against"));
+    cli_cell(t, "%s", sgi_field_word(o, "by"));
+    cli_cell(t, "%.3f", sgi_field_real(o, "factor"));
+    cli_cell(t, "%.3f to %.3f", sgi_field_real(o, "low"), sgi_field_real(o, "high"));
     cli_cell(t, "%s", json_is_true(json_object_get(o, "extrapolated")) ? "beyond what was measured" : "");
   }
   printf("\ntimes less of it for the loss that the other reaches at the largest budget\n");
