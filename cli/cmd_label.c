@@ -99,7 +99,7 @@ const cli_command cli_label_make = {
 
 /* ---- set ------------------------------------------------------------------------------------- */
 
-static sg_status give(const cli_call *c, work *w, sgi_neuron_ref *at, sg_error *err) {
+static sg_status give(const cli_call *c, work *w, sg_neuron_at *at, sg_error *err) {
   const char *author = cli_string(c, "author");
   sg_status st = sgi_neuron_parse(c->args[1], at, err);
   if (!st) st = sgi_neuron_check(w->p.model, at->layer, at->channel, at->index, err);
@@ -110,7 +110,7 @@ static sg_status give(const cli_call *c, work *w, sgi_neuron_ref *at, sg_error *
 static int run_set(const cli_call *c) {
   sg_error err = {0};
   work w = {0};
-  sgi_neuron_ref at;
+  sg_neuron_at at;
   sg_status st = cli_prompt_open_model(&w.p, c, &err);
   if (!st) st = give(c, &w, &at, &err);
   if (st) return finish(&w, cli_fail(&err));

@@ -1027,6 +1027,11 @@ SG_API sg_status sg_edit_loss(const sg_model *model, const int32_t *targets, siz
 
 /* ---- reading: directions, neurons ------------------------------------------------------------ */
 
+/* A neuron's place: the layer, the channel (0 where channels share one pool), its number there. */
+typedef struct sg_neuron_at {
+  size_t layer, channel, index;
+} sg_neuron_at;
+
 /* Directions (D) of the residual stream to steer along, into the caller's buffer: what a neuron
  * writes; the unit vector that raises one logit (over another's, against -1: none) most, g *
  * (E_target - E_against) (docs/method-reading.md). SG_ERR_ARG for an id outside the vocabulary or

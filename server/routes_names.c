@@ -21,7 +21,7 @@ static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_
   if (!e->labels && !(e->labels = json_object())) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   *text = json_string_value(json_object_get(e->labels, key));
   if (*text) return SG_OK;
-  sgi_neuron_ref at = {layer, channel, index};
+  sg_neuron_at at = {layer, channel, index};
   sg_status st = sgi_neuron_label(&c->p, recording_of(c), &at, made, err);
   if (st) return st;
   if (json_object_set_new(e->labels, key, json_string(made))) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -33,8 +33,7 @@ static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_
 static sg_status add_row(const api_call *c, size_t layer, size_t channel, size_t index, json_t *list, sg_error *err) {
   sgi_neuron_called named = {0};
   const char *text = NULL;
-  sg_status st =
-      c->e->names ? sgi_names_look(c->e->names, (sgi_neuron_ref){layer, channel, index}, &named, err) : SG_OK;
+  sg_status st = c->e->names ? sgi_names_look(c->e->names, (sg_neuron_at){layer, channel, index}, &named, err) : SG_OK;
   if (!st && named.labelled) text = named.label;
   if (!st && !text) st = label_of(c, layer, channel, index, &text, err);
   if (st) return st;
@@ -85,7 +84,7 @@ sg_status api_name(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = sgi_neuron_check(c->p.model, l, ch, n, err);
   if (!st) st = open_names(c->e, err);
   if (!st)
-    st = sgi_names_call(c->e->names, (sgi_neuron_ref){l, ch, n}, name, author ? author : c->e->author,
+    st = sgi_names_call(c->e->names, (sg_neuron_at){l, ch, n}, name, author ? author : c->e->author,
                         (int64_t)time(NULL), err);
   json_t *list = st ? NULL : json_array();
   if (!st) st = add_row(c, l, ch, n, list, err);

@@ -22,9 +22,7 @@ typedef struct sgi_names_model {
 } sgi_names_model;
 sgi_names_model sgi_names_model_of(const sg_model *m);
 
-typedef struct sgi_neuron_at {
-  size_t layer, channel, index;
-} sgi_neuron_at;
+typedef sg_neuron_at sgi_neuron_at;
 
 /* What is known of one neuron. */
 typedef struct sgi_named {

@@ -92,7 +92,7 @@ static sg_status label(const sgi_prompt *p, const sg_node *n, const sgi_sparse_s
                        char *out, sg_error *err) {
   size_t layer = (size_t)n->layer, index = (size_t)n->index;
   if (set) return sgi_feature_label(p, set, layer, index, out, err);
-  sgi_neuron_ref at = {layer, (size_t)n->channel, index};
+  sg_neuron_at at = {layer, (size_t)n->channel, index};
   return sgi_neuron_label(p, rec, &at, out, err);
 }
 

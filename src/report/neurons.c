@@ -12,9 +12,7 @@ _Static_assert((int)SGI_LABEL_BYTES == (int)SGI_LABEL_TEXT && (int)SGI_NAME_BYTE
 _Static_assert((int)SGI_NEURONS_FIRE_ON == (int)SGI_ASK_FIRES_ON && (int)SGI_NEURONS_NEAR == (int)SGI_ASK_NEAR,
                "questions");
 
-static sgi_neuron_at at_of(sgi_neuron_ref r) { return (sgi_neuron_at){r.layer, r.channel, r.index}; }
-
-sg_status sgi_neuron_parse(const char *text, sgi_neuron_ref *out, sg_error *err) {
+sg_status sgi_neuron_parse(const char *text, sg_neuron_at *out, sg_error *err) {
   size_t x[3] = {0}, k = 0;
   const char *p = text;
   for (; k < 3; k++) {
@@ -23,12 +21,12 @@ sg_status sgi_neuron_parse(const char *text, sgi_neuron_ref *out, sg_error *err)
     if (*p < '0' || *p > '9') break;
     for (; *p >= '0' && *p <= '9' && x[k] <= INT32_MAX; p++) x[k] = 10 * x[k] + (size_t)(*p - '0');
   }
-  *out = (sgi_neuron_ref){x[0], x[1], x[2]};
+  *out = (sg_neuron_at){x[0], x[1], x[2]};
   if (k == 3 && !*p) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "\"%.40s\" is no neuron: expected layer, channel and index, such as 1.0.17", text);
 }
 
-sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const sgi_neuron_ref *at,
+sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const sg_neuron_at *at,
                            char out[SGI_LABEL_BYTES], sg_error *err) {
   sgi_label label;
   sg_status st = sgi_label_make(p->model, p->tokenizer, rec, at->layer, at->channel, at->index, &label, err);
@@ -55,10 +53,10 @@ sg_status sgi_names_make(sgi_names *names, const sgi_prompt *p, const sg_recordi
   return sgi_names_label_all(names, &q, made, err);
 }
 
-sg_status sgi_names_look(sgi_names *names, sgi_neuron_ref at, sgi_neuron_called *out, sg_error *err) {
+sg_status sgi_names_look(sgi_names *names, sg_neuron_at at, sgi_neuron_called *out, sg_error *err) {
   sgi_named found;
   *out = (sgi_neuron_called){0};
-  sg_status st = sgi_names_find(names, at_of(at), &found, err);
+  sg_status st = sgi_names_find(names, at, &found, err);
   if (st) return st;
   out->labelled = found.labelled;
   out->time = found.time;
@@ -68,9 +66,9 @@ sg_status sgi_names_look(sgi_names *names, sgi_neuron_ref at, sgi_neuron_called 
   return SG_OK;
 }
 
-sg_status sgi_names_call(sgi_names *names, sgi_neuron_ref at, const char *name, const char *author, int64_t time,
+sg_status sgi_names_call(sgi_names *names, sg_neuron_at at, const char *name, const char *author, int64_t time,
                          sg_error *err) {
-  return sgi_names_give(names, at_of(at), name, author, time, err);
+  return sgi_names_give(names, at, name, author, time, err);
 }
 
 sg_status sgi_names_to_json(sgi_names *names, json_t **out, sg_error *err) { return sgi_names_export(names, out, err); }
@@ -144,7 +142,7 @@ sg_status sgi_neurons_page(sgi_browser *list, const sgi_prompt *p, sgi_names *na
                            sg_error *err) {
   sgi_browse ask = {.question = (sgi_question)asked->question,
                     .token = asked->token,
-                    .near = at_of(asked->near),
+                    .near = asked->near,
                     .find = asked->find,
                     .named = asked->named,
                     .layer = asked->layer,

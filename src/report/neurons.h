@@ -6,17 +6,13 @@
 
 /* ---- one neuron ------------------------------------------------------------------------------ */
 
-typedef struct sgi_neuron_ref {
-  size_t layer, channel, index;
-} sgi_neuron_ref;
-
 /* Bytes with the NUL of automatic labels, of names, of who gave them. */
 enum { SGI_LABEL_BYTES = 96, SGI_NAME_BYTES = 192, SGI_AUTHOR_BYTES = 64 };
 
 /* "1.0.17" or "1,0,17". */
-sg_status sgi_neuron_parse(const char *text, sgi_neuron_ref *out, sg_error *err);
+sg_status sgi_neuron_parse(const char *text, sg_neuron_at *out, sg_error *err);
 /* Its automatic label, from its weights and, with a recording, from where it fires. */
-sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const sgi_neuron_ref *at,
+sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const sg_neuron_at *at,
                            char out[SGI_LABEL_BYTES], sg_error *err);
 
 /* ---- the file of labels and names ------------------------------------------------------------ */
@@ -43,9 +39,9 @@ typedef struct sgi_neuron_called {
   char author[SGI_AUTHOR_BYTES];
   int64_t time; /* seconds since 1970 */
 } sgi_neuron_called;
-sg_status sgi_names_look(sgi_names *names, sgi_neuron_ref at, sgi_neuron_called *out, sg_error *err);
+sg_status sgi_names_look(sgi_names *names, sg_neuron_at at, sgi_neuron_called *out, sg_error *err);
 /* "" takes the name away. */
-sg_status sgi_names_call(sgi_names *names, sgi_neuron_ref at, const char *name, const char *author, int64_t time,
+sg_status sgi_names_call(sgi_names *names, sg_neuron_at at, const char *name, const char *author, int64_t time,
                          sg_error *err);
 /* The whole file as JSON, and back: all of it or nothing; *rows taken. where names the document in
  * errors. */
@@ -69,7 +65,7 @@ sg_status sgi_question_token(const sgi_prompt *p, const char *text, bool end, in
 typedef struct sgi_neurons_asked {
   sgi_neuron_question question;
   int32_t token;            /* of fire_on, raise, lower */
-  sgi_neuron_ref near;      /* of near */
+  sg_neuron_at near;        /* of near */
   const char *find;         /* text in label or name, letters of ASCII in either case; NULL: all */
   bool named;               /* only those that people named */
   ptrdiff_t layer, channel; /* -1: all */
