@@ -280,12 +280,6 @@ static sg_status draw_graph(job *j, sg_error *err) {
 
 static double error_share(const job *j) { return j->terms.sum_abs > 0 ? j->terms.error_abs / j->terms.sum_abs : 0; }
 
-static json_t *numbers(const double *x, size_t n) {
-  json_t *list = json_array();
-  for (size_t i = 0; i < n; i++) json_array_append_new(list, sgi_report_real(x[i]));
-  return list;
-}
-
 static json_t *term(const char *kind, ptrdiff_t layer, ptrdiff_t head, ptrdiff_t position, ptrdiff_t feature,
                     double c) {
   json_t *o = json_pack("{s:s, s:o}", "kind", kind, "contribution", sgi_report_real(c));
@@ -361,9 +355,10 @@ static int print_json(const job *j) {
                                         "position", (json_int_t)j->at.position, "feature", (json_int_t)t->feature,
                                         "value", sgi_report_real(j->value));
   json_t *errors = json_array();
-  for (size_t l = 0; l < n->L; l++) json_array_append_new(errors, numbers(j->totals.error + l * n->T, n->T));
-  json_t *total = json_pack("{s:o, s:o, s:o, s:o}", "embedding", numbers(j->totals.embedding, n->T), "b_e",
-                            numbers(j->totals.b_e, n->L), "b_d", numbers(j->totals.b_d, n->L), "error", errors);
+  for (size_t l = 0; l < n->L; l++) json_array_append_new(errors, sgi_report_reals(j->totals.error + l * n->T, n->T));
+  json_t *total =
+      json_pack("{s:o, s:o, s:o, s:o}", "embedding", sgi_report_reals(j->totals.embedding, n->T), "b_e",
+                sgi_report_reals(j->totals.b_e, n->L), "b_d", sgi_report_reals(j->totals.b_d, n->L), "error", errors);
   json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "target", target, "own_bias", sgi_report_real(j->own),
                         "terms", terms_json(j), "residue", sgi_report_real(j->terms.sum + j->own - j->value),
                         "error_share", sgi_report_real(error_share(j)), "paths", paths_json(j), "total", total);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/median.h"
 #include "core/rng.h"
 #include "math/gemm.h"
 
@@ -140,11 +141,6 @@ static void shares(const sgi_match_one *at, size_t M, const bool *live, double *
   }
 }
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
 static sg_status medians(sgi_sparse_match *x, const bool *live, sg_error *err) {
   double *v = sgi_alloc((2 * x->features + 2) * sizeof *v), *w = v + x->features + 1;
   if (!v) return sgi_fail_memory(err, 2 * x->features * sizeof *v, "cosines");
@@ -153,8 +149,8 @@ static sg_status medians(sgi_sparse_match *x, const bool *live, sg_error *err) {
       v[x->live] = x->at[i].encoder;
       w[x->live++] = x->at[i].decoder;
     }
-  qsort(v, x->live, sizeof *v, ascending);
-  qsort(w, x->live, sizeof *w, ascending);
+  qsort(v, x->live, sizeof *v, sgi_ascending);
+  qsort(w, x->live, sizeof *w, sgi_ascending);
   x->median_encoder = x->live ? (v[(x->live - 1) / 2] + v[x->live / 2]) / 2 : NAN;
   x->median_decoder = x->live ? (w[(x->live - 1) / 2] + w[x->live / 2]) / 2 : NAN;
   sgi_free(v);

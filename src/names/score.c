@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/median.h"
 #include "core/rng.h"
 #include "read/unit_watch.h"
 
@@ -325,11 +326,6 @@ void sgi_label_scores_deinit(sgi_label_scores *s) {
   *s = (sgi_label_scores){0};
 }
 
-static int ascending(const void *x, const void *y) {
-  double a = *(const double *)x, b = *(const double *)y;
-  return a < b ? -1 : a > b;
-}
-
 /* Between the two nearest, as the field's tools do. */
 static double quantile(const double *x, size_t n, double q) {
   double at = q * (double)(n - 1);
@@ -345,7 +341,7 @@ sg_status sgi_label_quartiles(const sgi_label_scores *s, size_t offset, sgi_quar
     memcpy(&x[out->n], (const char *)&s->neurons[i] + offset, sizeof *x);
     out->n += !isnan(x[out->n]);
   }
-  qsort(x, out->n, sizeof *x, ascending);
+  qsort(x, out->n, sizeof *x, sgi_ascending);
   if (out->n)
     *out = (sgi_quartiles){quantile(x, out->n, 0.25), quantile(x, out->n, 0.5), quantile(x, out->n, 0.75), out->n};
   sgi_free(x);

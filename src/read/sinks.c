@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/median.h"
 #include "model/pass.h"
 
 static const double SINK = 0.3;
@@ -55,18 +56,13 @@ static void take_mixed(watcher *w, const sgi_site *s) {
     }
 }
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 /* Of the positions behind the first the lower of the middle two. */
 static void take_stream(watcher *w, const sgi_site *s) {
   size_t D = w->m->config.hidden_size;
   for (size_t i = 0; i < s->n; i++) w->norm[s->first + i] = norm_of((const float *)s->data + i * D, D);
   if (s->first + s->n < w->T) return;
   double own = w->norm[0];
-  qsort(w->norm + 1, w->T - 1, sizeof *w->norm, ascending);
+  qsort(w->norm + 1, w->T - 1, sizeof *w->norm, sgi_ascending);
   double middle = w->norm[1 + (w->T - 2) / 2];
   w->out->norm_ratio[s->layer] += middle > 0 ? own / middle : 0;
 }

@@ -209,11 +209,6 @@ sg_status sgi_distillation_make(const sgi_distillation *r, const char *directory
 
 /* ---- figure ---------------------------------------------------------------------------------- */
 
-static double real_at(const json_t *o, const char *key) {
-  const json_t *v = json_object_get(o, key);
-  return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 sg_status sgi_distillation_figure(const json_t *document, const char *path, sg_error *err) {
   const json_t *curve = json_object_get(document, "curve");
   size_t n = json_array_size(curve);
@@ -222,8 +217,8 @@ sg_status sgi_distillation_figure(const json_t *document, const char *path, sg_e
   if (!x) return sgi_fail_memory(err, 2 * n * sizeof *x, "a figure");
   for (size_t i = 0; i < n; i++) {
     const json_t *p = json_array_get(curve, i);
-    x[i] = share ? 100 * real_at(p, "share") : real_at(p, "flops");
-    y[i] = real_at(p, "recovered");
+    x[i] = share ? 100 * sgi_field_real(p, "share") : sgi_field_real(p, "flops");
+    y[i] = sgi_field_real(p, "recovered");
     least = fmin(least, y[i]), most = fmax(most, y[i]), end = fmax(end, x[i]);
   }
   sgi_plot_frame f = {.title = "Recovered share of the feedforward layers",
@@ -238,7 +233,7 @@ sg_status sgi_distillation_figure(const json_t *document, const char *path, sg_e
       sgi_plot_point(p, sgi_plot_colour(0), SGI_DISC, 3, x[i], y[i], "%s, step %lld: recovered %.4f, loss %.4f",
                      json_string_value(json_object_get(json_array_get(curve, i), "part")),
                      (long long)json_integer_value(json_object_get(json_array_get(curve, i), "step")), y[i],
-                     real_at(json_array_get(curve, i), "loss"));
+                     sgi_field_real(json_array_get(curve, i), "loss"));
     st = sgi_plot_close(p, err);
   }
   sgi_free(x);

@@ -63,16 +63,6 @@ static const char *sublayer_name(size_t s, char out[64]) {
   return out;
 }
 
-static json_t *numbers(const double *x, size_t n) {
-  json_t *a = json_array();
-  for (size_t i = 0; i < n; i++)
-    if (!a || json_array_append_new(a, sgi_report_real(x[i]))) {
-      json_decref(a);
-      return NULL;
-    }
-  return a;
-}
-
 static json_t *wholes(const size_t *x, size_t n) {
   json_t *a = json_array();
   for (size_t i = 0; i < n; i++)
@@ -87,8 +77,8 @@ static json_t *round_json(const job *j, const sgi_prune_round *x, double measure
   size_t S = sgi_cut_sublayers(j->q->p->model);
   return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sublayer", (json_int_t)x->sublayer, "tuned",
                    x->tuned < 0 ? json_null() : json_integer((json_int_t)x->tuned), "candidates",
-                   wholes(x->candidates, x->n_candidates), "untuned", numbers(x->untuned, S), "tuned_scores",
-                   numbers(x->scores, S), "speedup_estimated", sgi_report_real(x->speedup), "speedup_measured",
+                   wholes(x->candidates, x->n_candidates), "untuned", sgi_report_reals(x->untuned, S), "tuned_scores",
+                   sgi_report_reals(x->scores, S), "speedup_estimated", sgi_report_real(x->speedup), "speedup_measured",
                    sgi_report_real(measured), "calibration_loss", sgi_report_real(x->calibration_loss),
                    "validation_loss", sgi_report_real(x->validation_loss), "seconds",
                    sgi_report_real(sgi_now() - j->began));
@@ -222,7 +212,7 @@ static json_t *result_json(job *j, const sgi_prune *p) {
   size_t S = p->sublayers;
   return json_pack("{s:s, s:{s:o, s:o, s:o}, s:o, s:o, s:O}", "method", j->lines[j->n_lines].name, "dense", "loss",
                    sgi_report_real(p->dense_validation), "perplexity", sgi_report_real(exp(p->dense_validation)),
-                   "latency_ms", sgi_report_real(j->latency.all), "latency", numbers(j->latency.sublayer, S),
+                   "latency_ms", sgi_report_real(j->latency.all), "latency", sgi_report_reals(j->latency.sublayer, S),
                    "other_ms", sgi_report_real(j->latency.other), "rounds", j->rounds);
 }
 

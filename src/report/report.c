@@ -7,6 +7,12 @@
 
 json_t *sgi_report_real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
+json_t *sgi_report_reals(const double *x, size_t n) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(list, sgi_report_real(x[i]));
+  return list;
+}
+
 json_t *sgi_report_text(const char *bytes, size_t n) {
   json_t *whole = json_stringn(bytes, n);
   sgi_bytes clean = {0};

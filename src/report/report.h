@@ -7,7 +7,8 @@
 #include "core/base.h"
 #include "core/json.h"
 
-json_t *sgi_report_real(double x); /* null where x is NaN or infinite */
+json_t *sgi_report_real(double x);                   /* null where x is NaN or infinite */
+json_t *sgi_report_reals(const double *x, size_t n); /* an array of these */
 /* A string from bytes that may be broken UTF-8 (broken parts as U+FFFD), so that it is never NULL
  * but for memory. */
 json_t *sgi_report_text(const char *bytes, size_t n);

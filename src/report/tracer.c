@@ -11,6 +11,7 @@
 #include "compare/sparse_feature.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/median.h"
 #include "model/identity.h"
 #include "text/unicode.h"
 
@@ -127,11 +128,6 @@ static sg_status quantiles_json(const sgi_fires *f, json_t *list, sg_error *err)
   return st;
 }
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 /* Range, histogram and percentiles of its values; the range lies even about 0. */
 static sg_status add_values(json_t *o, const sgi_neuron_record *n, sg_error *err) {
   double *x = sgi_alloc((n->n_firings + 1) * sizeof *x), most = 0;
@@ -142,7 +138,7 @@ static sg_status add_values(json_t *o, const sgi_neuron_record *n, sg_error *err
     most = fmax(most, fabs(x[i]));
   }
   if (!(most > 0)) most = 1;
-  qsort(x, n->n_firings, sizeof *x, ascending);
+  qsort(x, n->n_firings, sizeof *x, sgi_ascending);
   for (size_t i = 0; i < n->n_firings; i++) {
     size_t bin = (size_t)((x[i] + most) / (2 * most) * BINS);
     count[bin < BINS ? bin : BINS - 1]++;
