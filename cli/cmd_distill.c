@@ -122,6 +122,8 @@ static int run(const cli_call *c) {
   const char *out = cli_string(c, "output");
   if (cli_is_set(c, "flops-share") && (cli_is_set(c, "steps") || cli_is_set(c, "layer-steps")))
     return cli_usage(c, "--flops-share and --steps or --layer-steps: one of them says how long");
+  if (cli_is_set(c, "layers-share") && !cli_is_set(c, "flops-share"))
+    return cli_usage(c, "--layers-share is a part of --flops-share");
   cli_signals_install();
   sg_status st = open_all(&j, &form, &err);
   if (!st) ask(&j, &r, &form);

@@ -173,14 +173,14 @@ const cli_command cli_minimal = {
     .name = "minimal",
     .group = "Reading",
     .summary = "the fewest neurons that keep an answer, and the fewest that lose it",
-    .usage = "MODEL --prompt TEXT [--target TOKEN] [--against TOKEN] [--heads]",
+    .usage = "MODEL TEXT [--target TOKEN] [--against TOKEN] [--heads]",
     .examples =
         "# which neurons are enough for the most probable next token\n"
-        "sgatlin minimal MODEL --prompt 'The dog was'\n"
+        "sgatlin minimal MODEL 'The dog was'\n"
         "# for happy rather than sad, heads counted as well\n"
-        "sgatlin minimal MODEL --prompt 'The dog was' --target happy --against sad --heads\n"
+        "sgatlin minimal MODEL 'The dog was' --target happy --against sad --heads\n"
         "# what is silent writes what it writes on average in the run's held-out text\n"
-        "sgatlin minimal RUN --prompt 'The dog was' --others mean",
+        "sgatlin minimal RUN 'The dog was' --others mean",
     .description =
         "Neurons that are silent have the value 0; with all others silent, also those that are chosen only then. Sets "
         "are found by true runs: as many neurons as it takes, largest true effect first (attribute --true), then those "
@@ -197,5 +197,6 @@ const cli_command cli_minimal = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .also = "prompt",
     .run = run,
 };

@@ -78,6 +78,7 @@ try 0 $D --flops-share 0.3 --layers-share 0.5 -o "$tmp/share" --json
 awk -v s="$(sed -n 's/.*"share":\([0-9.e-]*\),"seconds".*/\1/p' "$tmp/out" | head -n 1)" 'BEGIN { exit !(s <= 0.3) }' || bad "share"
 # shellcheck disable=SC2086
 try 2 $D --flops-share 0.3 --steps 3 -o "$tmp/none"
+try 2 $D --layers-share 0.5 -o "$tmp/none"; has err "part of --flops-share"
 # shellcheck disable=SC2086
 try 2 $D --flops-share 1e-9 -o "$tmp/none"
 has err "no step"
