@@ -272,19 +272,21 @@ static void spline(reading *r) {
   add(r, o);
 }
 
+#define NAME_AND_COMMA(id, name, complexity) name ", "
 static void call(reading *r, double a) {
   size_t k = 0;
   skip(r);
   while (r->at + k < r->n && r->text[r->at + k] != '(' && k < 8) k++;
   if (k == 4 && !memcmp(r->text + r->at, "silu", 4)) {
-    r->at += k + 1;
+    r->at += k;
+    need(r, "(", "\"(\"");
     add(r, (op){.kind = SILU, .a = a, .feature = feature(r)});
     need(r, ")", "\")\"");
     return;
   }
   sgi_symbol_form form = sgi_symbol_find(r->text + r->at, k);
   if (form == SGI_SYMBOL_NONE) {
-    wrong(r, "a known function (x, x^2, abs, relu, step, exp, x^3, log, sqrt, tanh, gauss, sin, silu) or \"[\"");
+    wrong(r, "a known function (" SGI_SYMBOLS(NAME_AND_COMMA) "silu) or \"[\"");
     return;
   }
   r->at += k;
@@ -298,6 +300,7 @@ static void call(reading *r, double a) {
   need(r, ")", "\")\"");
   add(r, o);
 }
+#undef NAME_AND_COMMA
 
 static void term(reading *r) {
   r->f->terms++;

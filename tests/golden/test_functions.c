@@ -230,6 +230,8 @@ static void refused(void **state) {
                                       "1e999",
                                       "1 2",
                                       "1*silu(z0",
+                                      "1*silu",
+                                      "1*silu z0)",
                                       "1*[not]"};
   for (size_t i = 0; i < SGI_COUNT(texts); i++) {
     sgi_formula *f;
@@ -238,6 +240,10 @@ static void refused(void **state) {
     assert_null(f);
     assert_non_null(strstr(err.text, "formula"));
   }
+  sg_error cut = {0}; /* what lies behind the end is not looked at */
+  sgi_formula *none;
+  assert_int_equal(sgi_formula_parse("1*silu?z0)", 6, &none, &cut), SG_ERR_FORMAT);
+  assert_non_null(strstr(cut.text, "the end, expected \"(\""));
   char deep[400] = "1*[";
   memset(deep + 3, '(', 390);
   sgi_formula *f;
