@@ -12,7 +12,7 @@
 #include "core/rng.h"
 #include "ffn/activation.h"
 #include "ffn/sparse.h"
-#include "functions/fit.h"
+#include "functions/packed.h"
 #include "math/gemm.h"
 
 enum { DRAWS = 16, LEAST_ROUNDS = 8, BLOCK = 1 << 20 };
@@ -25,143 +25,10 @@ typedef struct bench {
   uint32_t *which;    /* units of the layer that have a function */
   size_t n_which;
   sgi_map map;
-  size_t at_in, at_out, at_place, at_packed, bytes; /* places in the file */
-  int32_t *index;                                   /* (DRAWS,rows,C,K) */
+  size_t at_out, at_place, at_packed; /* places in the file; input rows are the first */
+  int32_t *index;                     /* (DRAWS,rows,C,K) */
   float *x, *z, *value, *y, *zeta;
 } bench;
-
-/* ---- packed functions ------------------------------------------------------------------------ */
-
-static size_t put(uint8_t *to, size_t at, const void *from, size_t n) {
-  memcpy(to + at, from, n);
-  return at + n;
-}
-
-static size_t put_float(uint8_t *to, size_t at, double x) {
-  float f = (float)x;
-  return put(to, at, &f, sizeof f);
-}
-
-static size_t put_pair(uint8_t *to, size_t at, size_t a, size_t b) {
-  uint16_t two[2] = {(uint16_t)a, (uint16_t)b};
-  return put(to, at, two, sizeof two);
-}
-
-/* As many bytes as sgi_function_bytes says. */
-static size_t pack(const sgi_expert *e, const sgi_grid *g, uint8_t *to) {
-  uint8_t head[4] = {(uint8_t)e->edges, (uint8_t)e->bits, (uint8_t)e->gates, (uint8_t)e->outputs};
-  size_t at = put(to, 0, head, sizeof head);
-  at = put_float(to, at, e->bias);
-  for (size_t k = 0; k < e->edges; k++) {
-    const sgi_edge *d = &e->edge[k];
-    at = put_pair(to, at, d->feature, d->form);
-    if (d->form == SGI_SYMBOL_NONE) {
-      at = put_float(to, at, d->base);
-      for (size_t c = 0; c < sgi_grid_coefs(g); c++) at = put_float(to, at, d->coef[c]);
-    } else {
-      at = put_float(to, at, d->a);
-      at = put_float(to, at, d->b);
-      at = put_float(to, at, d->c);
-    }
-  }
-  for (size_t b = 0; b < e->bits; b++) {
-    at = put_pair(to, at, e->bit_feature[b], 0);
-    at = put_float(to, at, e->threshold[b]);
-  }
-  for (size_t i = 0; i < e->gates; i++) {
-    unsigned table = 0;
-    for (size_t s = 0; s < 4; s++) table |= (unsigned)(e->table[i][s] > 0.5) << s;
-    uint8_t gate[4] = {(uint8_t)e->input[i][0], (uint8_t)e->input[i][1], (uint8_t)table, 0};
-    at = put(to, at, gate, sizeof gate);
-    at = put_float(to, at, e->gamma[i]);
-  }
-  return at;
-}
-
-static float read_float(const uint8_t **p) {
-  float f;
-  memcpy(&f, *p, sizeof f);
-  *p += sizeof f;
-  return f;
-}
-
-static float named(sgi_symbol_form form, float u) {
-  switch (form) {
-    case SGI_SYMBOL_LINE: return u;
-    case SGI_SYMBOL_SQUARE: return u * u;
-    case SGI_SYMBOL_ABS: return fabsf(u);
-    case SGI_SYMBOL_RELU: return u > 0 ? u : 0;
-    case SGI_SYMBOL_STEP: return u > 0;
-    case SGI_SYMBOL_CUBE: return u * u * u;
-    case SGI_SYMBOL_TANH: return tanhf(u);
-    case SGI_SYMBOL_EXP: return expf(u < 20 ? u : 20);
-    case SGI_SYMBOL_LOG: return logf(u > 1e-4f ? u : 1e-4f);
-    case SGI_SYMBOL_SQRT: return sqrtf(u > 0 ? u : 0);
-    case SGI_SYMBOL_GAUSS: return expf(-u * u);
-    case SGI_SYMBOL_SIN: return sinf(u);
-    case SGI_SYMBOL_ZERO:
-    case SGI_SYMBOL_NONE: break;
-  }
-  return 0;
-}
-
-typedef struct cells {
-  float lo, hi, per; /* cells of a unit of z */
-  size_t n;
-} cells;
-
-static float spline(const uint8_t *p, const cells *g, float z) {
-  float base, c[4];
-  memcpy(&base, p, sizeof base);
-  float u = ((z < g->lo ? g->lo : z > g->hi ? g->hi : z) - g->lo) * g->per;
-  size_t j = (size_t)u;
-  if (j > g->n - 1) j = g->n - 1;
-  u -= (float)j;
-  memcpy(c, p + 4 + 4 * j, sizeof c);
-  float v = 1 - u, uu = u * u,
-        sum = c[0] * v * v * v + c[1] * (3 * uu * u - 6 * uu + 4) + c[2] * (-3 * uu * u + 3 * uu + 3 * u + 1) +
-              c[3] * uu * u;
-  return sum * (1.0f / 6) + (base != 0 ? base * z / (1 + expf(-z)) : 0);
-}
-
-static float logic(const uint8_t *p, const uint8_t head[4], const float *z) {
-  unsigned node[SGI_MOST_BITS + SGI_MOST_GATES];
-  float sum = 0;
-  for (size_t b = 0; b < head[1]; b++) {
-    uint16_t feature;
-    memcpy(&feature, p, sizeof feature);
-    p += 4;
-    node[b] = z[feature] > read_float(&p);
-  }
-  for (size_t i = 0; i < head[2]; i++) {
-    unsigned in = node[p[0]] * 2 + node[p[1]];
-    node[head[1] + i] = p[2] >> in & 1;
-    p += 4;
-    float gamma = read_float(&p);
-    if (node[head[1] + i] && i + head[3] >= head[2]) sum += gamma;
-  }
-  return sum;
-}
-
-static float packed_value(const uint8_t *p, const cells *g, const float *z) {
-  uint8_t head[4];
-  memcpy(head, p, sizeof head);
-  p += 4;
-  float sum = read_float(&p);
-  for (size_t k = 0; k < head[0]; k++) {
-    uint16_t two[2];
-    memcpy(two, p, sizeof two);
-    p += 4;
-    if (two[1] == SGI_SYMBOL_NONE) {
-      sum += spline(p, g, z[two[0]]);
-      p += 4 * (1 + g->n + 3);
-    } else {
-      float a = read_float(&p), b = read_float(&p), c = read_float(&p);
-      sum += a * named((sgi_symbol_form)two[1], b * z[two[0]] + c);
-    }
-  }
-  return head[2] ? sum + logic(p, head, z) : sum;
-}
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
@@ -186,16 +53,16 @@ static sg_status write_places(const bench *b, sgi_writer *w, sg_error *err) {
   sg_status st = SG_OK;
   for (size_t u = 0; u < b->units && !st; u++) {
     st = sgi_writer_write(w, &at, sizeof at, err);
-    at += sgi_function_bytes(&b->l->expert[b->which[u % b->n_which]], &b->l->grid);
+    at += sgi_packed_bytes(&b->l->expert[b->which[u % b->n_which]], &b->l->grid);
   }
   return st;
 }
 
 static sg_status write_functions(const bench *b, sgi_writer *w, sg_error *err) {
-  uint8_t part[8 + SGI_MOST_EDGES * (4 + 4 * (1 + SGI_MOST_COEFS)) + 8 * (SGI_MOST_BITS + SGI_MOST_GATES)];
+  uint8_t part[SGI_PACKED_MOST];
   sg_status st = SG_OK;
   for (size_t u = 0; u < b->units && !st; u++) {
-    size_t n = pack(&b->l->expert[b->which[u % b->n_which]], &b->l->grid, part);
+    size_t n = sgi_pack_expert(&b->l->expert[b->which[u % b->n_which]], &b->l->grid, part);
     st = sgi_writer_write(w, part, n, err);
   }
   return st;
@@ -206,7 +73,6 @@ static sg_status write_file(bench *b, sg_error *err) {
   size_t rows, all;
   if (!sgi_size_mul(b->units, b->l->D * sizeof(float), &rows) || !sgi_size_mul(rows, 3, &all))
     return sgi_fail(err, SG_ERR_ARG, "a pool of %zu neurons is more than can be counted", b->units);
-  b->at_in = 0;
   b->at_out = rows;
   b->at_place = 2 * rows;
   b->at_packed = 2 * rows + b->units * sizeof(uint64_t);
@@ -237,7 +103,7 @@ static sgi_sparse shape_of(const bench *b) {
 
 static void matrix_round(bench *b, const int32_t *index) {
   sgi_sparse s = shape_of(b);
-  sgi_weight in = sgi_weight_floats((const float *)(b->map.data + b->at_in), b->units, b->l->D),
+  sgi_weight in = sgi_weight_floats((const float *)b->map.data, b->units, b->l->D),
              out = sgi_weight_floats((const float *)(b->map.data + b->at_out), b->units, b->l->D);
   sgi_sparse_dot(&s, NULL, b->value, &in, index, b->x);
   sgi_activate(SGI_GELU, b->value, b->value, b->r->rows * b->m);
@@ -248,15 +114,14 @@ static void values(bench *b, const int32_t *index) {
   const sgi_function_layer *l = b->l;
   const uint64_t *place = (const uint64_t *)(b->map.data + b->at_place);
   const uint8_t *packed = b->map.data + b->at_packed;
-  cells g = {(float)l->grid.lo, (float)l->grid.hi, (float)((double)l->grid.cells / (l->grid.hi - l->grid.lo)),
-             l->grid.cells};
+  sgi_packed_cells g = sgi_packed_cells_of(&l->grid);
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < b->r->rows; i++) {
     const uint8_t *at[AHEAD];
     for (size_t e = 0; e < b->m + AHEAD; e++) {
-      if (e >= AHEAD) b->value[i * b->m + e - AHEAD] = packed_value(at[(e - AHEAD) % AHEAD], &g, b->z + i * l->R);
+      if (e >= AHEAD) b->value[i * b->m + e - AHEAD] = sgi_packed_value(at[(e - AHEAD) % AHEAD], &g, b->z + i * l->R);
       if (e >= b->m) continue;
-      size_t unit = (l->pools > 1 ? e / l->K * b->F : 0) + (size_t)index[i * b->m + e];
+      size_t unit = sgi_function_unit(l->pools, b->F, l->K, e, index[i * b->m + e]);
       at[e % AHEAD] = packed + place[unit];
       for (size_t line = 0; line < LINES; line++) __builtin_prefetch(at[e % AHEAD] + 64 * line);
     }
@@ -275,7 +140,7 @@ static sg_status outputs(bench *b, const int32_t *index, sg_error *err) {
   memset(b->zeta, 0, n * R * sizeof *b->zeta);
   for (size_t i = 0; i < n; i++)
     for (size_t e = 0; e < b->m; e++) {
-      size_t unit = (l->pools > 1 ? e / l->K * b->F : 0) + (size_t)index[i * b->m + e];
+      size_t unit = sgi_function_unit(l->pools, b->F, l->K, e, index[i * b->m + e]);
       size_t from = unit % l->units * SGI_FUNCTION_PARTS;
       for (size_t q = 0; q < SGI_FUNCTION_PARTS; q++)
         b->zeta[i * R + (size_t)l->part[from + q]] += b->value[i * b->m + e] * l->amount[from + q];
@@ -325,7 +190,7 @@ static void check(const bench *b, sgi_function_bench *out) {
   double off = 0, largest = 0;
   for (size_t i = 0; i < b->r->rows; i++)
     for (size_t e = 0; e < b->m; e++) {
-      size_t unit = (l->pools > 1 ? e / l->K * b->F : 0) + (size_t)b->index[i * b->m + e];
+      size_t unit = sgi_function_unit(l->pools, b->F, l->K, e, b->index[i * b->m + e]);
       double own = sgi_expert_value(&l->expert[b->which[unit % b->n_which]], &l->grid, b->z + i * l->R);
       largest = fmax(largest, fabs(own));
       off = fmax(off, fabs(own - (double)b->value[i * b->m + e]));
@@ -358,7 +223,7 @@ static void summarise(const bench *b, sgi_function_bench *out) {
   size_t row = l->D * sizeof(float), outs = l->basis_rows ? SGI_FUNCTION_PARTS * 8 : row;
   double tokens = (double)(out->rounds * b->r->rows), packed = 0;
   for (size_t k = 0; k < b->n_which; k++)
-    packed += (double)sgi_function_bytes(&l->expert[b->which[k]], &l->grid) / (double)b->n_which;
+    packed += (double)sgi_packed_bytes(&l->expert[b->which[k]], &l->grid) / (double)b->n_which;
   out->units = b->units;
   out->tokens = out->rounds * b->r->rows;
   out->matrix /= tokens;

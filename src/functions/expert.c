@@ -1,18 +1,10 @@
 #include "functions/expert.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 double sgi_silu(double z) { return z * sigmoid(z); }
-
-double sgi_six_digits(double x) {
-  char text[40];
-  snprintf(text, sizeof text, "%.6g", x);
-  return strtod(text, NULL);
-}
 
 /* ---- splines --------------------------------------------------------------------------------- */
 

@@ -56,12 +56,10 @@ double sgi_expert_edges(const sgi_expert *e, const sgi_grid *g, const float *z);
 double sgi_expert_logic(const sgi_expert *e, double temperature, const float *z, double *node);
 /* The whole, hard. */
 double sgi_expert_value(const sgi_expert *e, const sgi_grid *g, const float *z);
-/* What the nodes are at z (R) follows from logic; d gets the gradient of everything but forms, a, b
- * and c, added, and dz (R; NULL allowed) that of z, from dphi. Soft: temperature above 0. */
+/* From dphi, soft (temperature above 0), all edges splines: to d is added the gradient of bias,
+ * splines, silus, thresholds, tables and gammas; to dz (R; NULL allowed) that of z (R). node: as
+ * sgi_expert_logic left it at z and that temperature. */
 void sgi_expert_backward(const sgi_expert *e, const sgi_grid *g, double temperature, const float *z, const double *node,
                          double dphi, sgi_expert *d, double *dz);
-
-/* Six significant digits, which is what a formula says. */
-double sgi_six_digits(double x);
 
 #endif

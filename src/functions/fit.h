@@ -39,8 +39,4 @@ sg_status sgi_function_fit(const sg_model *m, const sgi_function_documents *d, s
                            const sgi_function_settings *s, sgi_function_layer *out, sgi_function_layer *splines,
                            sgi_function_report *report, sg_error *err);
 
-/* Bytes of one neuron's function without its output row, as bench packs it, and its FLOPs. */
-size_t sgi_function_bytes(const sgi_expert *e, const sgi_grid *g);
-double sgi_function_flops(const sgi_expert *e);
-
 #endif

@@ -22,6 +22,7 @@ typedef struct work {
   int32_t *index;                     /* (B,C,K) */
   float *own, *factor, *value, *grad; /* (B,C,K) */
   float *y, *error;                   /* (B,D) */
+  float *zeta;                        /* (B,R_o) with a basis */
   sgi_sparse_sorted sorted;
   sgi_expert *m1, *m2;                /* (units) */
   float *dw, *w1, *w2;                /* (units,D) */
@@ -39,6 +40,7 @@ static void layout(work *w, sgi_arena *a) {
   w->grad = SGI_TAKE(a, m, float);
   w->y = SGI_TAKE(a, B * D, float);
   w->error = SGI_TAKE(a, B * D, float);
+  w->zeta = SGI_TAKE(a, B * w->l->basis_rows, float);
   sgi_sparse_sort_take(&w->shape, a, &w->sorted);
   if (!w->r->steps) return;
   w->m1 = SGI_TAKE(a, n, sgi_expert);
@@ -70,14 +72,13 @@ static void gather(work *w, size_t i, size_t from) {
 /* y of the model's own rows, error = y' - y with the functions, over the n first rows of a
  * batch. */
 static sg_status compare(work *w, size_t n, sg_error *err) {
-  const sgi_function_place *p = w->r->place;
   size_t m = n * w->m;
   sgi_sparse s = w->shape;
   s.n = n;
   for (size_t i = 0; i < m; i++) w->value[i] = w->factor[i] * w->own[i];
-  sgi_sparse_sum(&s, NULL, w->y, p->w_out, w->index, w->value);
-  sgi_function_layer_values(w->l, n, p->C, p->K, w->z, w->index, w->own, w->factor, w->value);
-  sg_status st = sgi_function_layer_sum(w->l, n, p->C, p->K, w->index, w->value, w->grad, w->error, err);
+  sgi_sparse_sum(&s, NULL, w->y, w->r->place->w_out, w->index, w->value);
+  sgi_function_layer_values(w->l, n, w->z, w->index, w->own, w->factor, w->value);
+  sg_status st = sgi_function_layer_sum(w->l, n, w->index, w->value, w->zeta, w->error, err);
   for (size_t i = 0; i < n * w->l->D; i++) w->error[i] -= w->y[i];
   return st;
 }
@@ -115,12 +116,9 @@ sg_status sgi_function_error(const sgi_joint_request *r, const sgi_function_laye
                              sg_error *err) {
   sgi_joint_request q = *r;
   q.steps = 0;
-  /* the sum through a basis takes its work from grad, R_o wide */
   work w = work_of(&q, l, r->batch);
-  if (l->basis_rows > w.m) w.m = l->basis_rows;
   void *memory;
   sg_status st = make(&w, &memory, err);
-  w.m = r->place->C * r->place->K;
   if (!st) st = measure(&w, most, out, err);
   sgi_free(memory);
   return st;

@@ -50,13 +50,13 @@ sg_status sgi_function_layer_features(const sgi_function_layer *l, const float *
   return st ? sgi_fail(err, st, "features: %s", sg_status_text(st)) : SG_OK;
 }
 
-void sgi_function_layer_values(const sgi_function_layer *l, size_t n, size_t C, size_t K, const float *z,
-                               const int32_t *index, const float *own, const float *factor, float *value) {
-  size_t m = C * K;
+void sgi_function_layer_values(const sgi_function_layer *l, size_t n, const float *z, const int32_t *index,
+                               const float *own, const float *factor, float *value) {
+  size_t m = l->C * l->K;
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < n; i++)
     for (size_t e = 0; e < m; e++) {
-      size_t at = i * m + e, unit = (l->pools > 1 ? e / K * l->F : 0) + (size_t)index[at];
+      size_t at = i * m + e, unit = sgi_function_unit(l->pools, l->F, l->K, e, index[at]);
       if (factor[at] == 0)
         value[at] = 0;
       else if (l->stands[unit])
@@ -67,14 +67,14 @@ void sgi_function_layer_values(const sgi_function_layer *l, size_t n, size_t C, 
 }
 
 /* Through the basis: zeta = sum value amount, y = zeta B. */
-static sg_status sum_through(const sgi_function_layer *l, size_t n, size_t C, size_t K, const int32_t *index,
-                             const float *value, float *zeta, float *y, sg_error *err) {
-  size_t m = C * K, R = l->basis_rows;
+static sg_status sum_through(const sgi_function_layer *l, size_t n, const int32_t *index, const float *value,
+                             float *zeta, float *y, sg_error *err) {
+  size_t m = l->C * l->K, R = l->basis_rows;
   memset(zeta, 0, n * R * sizeof *zeta);
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < n; i++)
     for (size_t e = 0; e < m; e++) {
-      size_t unit = (l->pools > 1 ? e / K * l->F : 0) + (size_t)index[i * m + e];
+      size_t unit = sgi_function_unit(l->pools, l->F, l->K, e, index[i * m + e]);
       for (size_t q = 0; q < SGI_FUNCTION_PARTS; q++)
         zeta[i * R + (size_t)l->part[unit * SGI_FUNCTION_PARTS + q]] +=
             value[i * m + e] * l->amount[unit * SGI_FUNCTION_PARTS + q];
@@ -83,10 +83,10 @@ static sg_status sum_through(const sgi_function_layer *l, size_t n, size_t C, si
   return st ? sgi_fail(err, st, "outputs: %s", sg_status_text(st)) : SG_OK;
 }
 
-sg_status sgi_function_layer_sum(const sgi_function_layer *l, size_t n, size_t C, size_t K, const int32_t *index,
-                                 const float *value, float *work, float *y, sg_error *err) {
-  if (l->basis_rows) return sum_through(l, n, C, K, index, value, work, y, err);
-  sgi_sparse s = {.n = n, .channels = C, .top_k = K, .pool = l->F, .D = l->D, .pool_per_channel = l->pools > 1};
+sg_status sgi_function_layer_sum(const sgi_function_layer *l, size_t n, const int32_t *index, const float *value,
+                                 float *zeta, float *y, sg_error *err) {
+  if (l->basis_rows) return sum_through(l, n, index, value, zeta, y, err);
+  sgi_sparse s = {.n = n, .channels = l->C, .top_k = l->K, .pool = l->F, .D = l->D, .pool_per_channel = l->pools > 1};
   sgi_weight w = sgi_weight_floats(l->w_out, l->units, l->D);
   sgi_sparse_sum(&s, NULL, y, &w, index, value);
   return SG_OK;

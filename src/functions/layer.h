@@ -33,11 +33,11 @@ void sgi_function_layer_deinit(sgi_function_layer *l);
 
 /* z (n,R) = P x (n,D). */
 sg_status sgi_function_layer_features(const sgi_function_layer *l, const float *x, size_t n, float *z, sg_error *err);
-/* value (n,C,K) of what was chosen. */
-void sgi_function_layer_values(const sgi_function_layer *l, size_t n, size_t C, size_t K, const float *z,
-                               const int32_t *index, const float *own, const float *factor, float *value);
-/* y (n,D) assigned; work (n,R_o) with a basis. */
-sg_status sgi_function_layer_sum(const sgi_function_layer *l, size_t n, size_t C, size_t K, const int32_t *index,
-                                 const float *value, float *work, float *y, sg_error *err);
+/* value (n,C,K) of what was chosen, of z (n,R), index, own and factor (n,C,K). */
+void sgi_function_layer_values(const sgi_function_layer *l, size_t n, const float *z, const int32_t *index,
+                               const float *own, const float *factor, float *value);
+/* y (n,D) assigned; zeta (n,R_o) is written where there is a basis. */
+sg_status sgi_function_layer_sum(const sgi_function_layer *l, size_t n, const int32_t *index, const float *value,
+                                 float *zeta, float *y, sg_error *err);
 
 #endif

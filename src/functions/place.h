@@ -17,9 +17,9 @@ typedef struct sgi_function_place {
 /* SG_ERR_UNSUPPORTED where the layer chooses no neurons by their number. */
 sg_status sgi_function_place_of(const sg_model *m, size_t layer, sgi_function_place *out, sg_error *err);
 
-/* The unit of entry e of a row (C*K) whose chosen neuron is index. */
-static inline size_t sgi_function_unit(const sgi_function_place *p, size_t e, int32_t index) {
-  return (p->pools > 1 ? e / p->K * p->F : 0) + (size_t)index;
+/* The unit of entry e of a row (C*K) whose chosen neuron is index, of pools of F neurons. */
+static inline size_t sgi_function_unit(size_t pools, size_t F, size_t K, size_t e, int32_t index) {
+  return (pools > 1 ? e / K * F : 0) + (size_t)index;
 }
 
 /* One layer of a pass over one document; arrays for T positions. */

@@ -9,13 +9,13 @@
 #include "compare/sparse_eval.h"
 #include "core/arena.h"
 
-typedef enum way { AS_IS, ZERO, FUNCTIONS } way;
+typedef enum way { AS_IS, TAKEN, ZERO, FUNCTIONS } way; /* TAKEN: as it is, and base holds it */
 
 typedef struct place {
   sgi_function_place p;
   const sgi_function_layer *l;
   sgi_function_seen seen;
-  float *z, *value, *y, *base, *work; /* (T,R), (T,C,K), (T,D) of functions, of the model, (T,R_o) */
+  float *z, *value, *y, *base, *zeta; /* (T,R), (T,C,K), (T,D) of functions, of the model, (T,R_o) */
   double *mean;                       /* (D) sums */
   double squares, errors;
   way way;
@@ -37,19 +37,18 @@ typedef struct walk {
 /* ---- one pass -------------------------------------------------------------------------------- */
 
 static sg_status functions(walk *w, place *p, float *value, sg_error *err) {
-  size_t C = p->p.C, K = p->p.K;
   sg_status st = sgi_function_layer_features(p->l, p->seen.x, w->T, p->z, err);
   if (st) return st;
-  sgi_function_layer_values(p->l, w->T, C, K, p->z, p->seen.index, p->seen.own, p->seen.factor, p->value);
-  st = sgi_function_layer_sum(p->l, w->T, C, K, p->seen.index, p->value, p->work, p->y, err);
-  memset(value, 0, w->T * C * K * sizeof *value);
+  sgi_function_layer_values(p->l, w->T, p->z, p->seen.index, p->seen.own, p->seen.factor, p->value);
+  st = sgi_function_layer_sum(p->l, w->T, p->seen.index, p->value, p->zeta, p->y, err);
+  memset(value, 0, w->T * p->p.C * p->p.K * sizeof *value);
   return st;
 }
 
 static void output(walk *w, place *p, const sgi_site *site) {
   float *y = site->data;
   size_t at = site->first * w->D, n = site->n * w->D;
-  if (p->way == AS_IS) memcpy(p->base + at, y, n * sizeof *y);
+  if (p->way == TAKEN) memcpy(p->base + at, y, n * sizeof *y);
   if (p->way == ZERO) memset(y, 0, n * sizeof *y);
   for (size_t i = 0; i < n && p->way == FUNCTIONS; i++) y[i] += p->y[at + i];
   if (p->way == FUNCTIONS) memcpy(p->y + at, y, n * sizeof *y);
@@ -67,18 +66,16 @@ static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
   return st;
 }
 
-/* Layer k (n: all) that way; the document's loss is added to *sum. */
+/* Layer k (n: all) that way, others as they are; the document's loss is added to *sum. */
 static sg_status one_run(walk *w, size_t k, way how, double *sum, sg_error *err) {
   sgi_metrics metrics = {0};
   for (size_t i = 0; i < w->n; i++) w->at[i].way = k == w->n || i == k ? how : AS_IS;
-  if (how == AS_IS)
-    for (size_t i = 0; i < w->n; i++) w->at[i].way = AS_IS;
   sgi_tap tap = {.visit = visit, .user = w, .err = err};
   sg_status st =
       sgi_pass_forward(w->pass, &(sgi_batch){.B = 1, .T = w->T, .inputs = w->inputs, .targets = w->targets}, &tap, err);
   if (!st) st = sgi_pass_loss(w->pass, &metrics, NULL, 0, err);
   *sum += metrics.nll;
-  if (how == AS_IS && k == w->n) w->out->positions += metrics.targets;
+  if (how == TAKEN) w->out->positions += metrics.targets;
   w->done++;
   if (!st && w->progress && !w->progress(w->user, "measuring", w->done, w->wanted))
     st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
@@ -98,17 +95,12 @@ static void compare(walk *w, place *p) {
 static sg_status one_document(walk *w, size_t document, sg_error *err) {
   sg_status st = sgi_recording_check(w->d->rec, err);
   w->T = sgi_function_document(w->d, document, w->inputs, w->targets);
-  if (!st) st = one_run(w, w->n, AS_IS, &w->out->loss, err);
+  if (!st) st = one_run(w, w->n, TAKEN, &w->out->loss, err);
   for (size_t k = 0; k < w->n && !st; k++) {
-    /* Alone: what lies in front of it is as it was, so base and y differ by the functions only. A
-     * later layer's base is written over by runs of earlier ones: it is taken again at once. */
+    /* Alone: what lies in front of it is as it was, so base and y differ by the functions only. */
     st = one_run(w, k, ZERO, &w->out->at[k].loss_zero, err);
     if (!st) st = one_run(w, k, FUNCTIONS, &w->out->at[k].loss, err);
     if (!st) compare(w, &w->at[k]);
-    if (!st && k + 1 < w->n) {
-      double again = 0;
-      st = one_run(w, k, AS_IS, &again, err);
-    }
   }
   if (!st) st = one_run(w, w->n, ZERO, &w->out->all.loss_zero, err);
   return st ? st : one_run(w, w->n, FUNCTIONS, &w->out->all.loss, err);
@@ -129,7 +121,7 @@ static sg_status make_place(walk *w, size_t k, const sgi_function_layer *l, sg_e
   p->mean = sgi_alloc(D * sizeof *p->mean);
   if (!p->z || !p->value || !p->y || !p->mean)
     return sgi_fail_memory(err, 2 * T * D * sizeof *p->y, "a layer's update");
-  p->work = p->z + T * l->R;
+  p->zeta = p->z + T * l->R;
   p->base = p->y + T * D;
   return SG_OK;
 }
@@ -159,7 +151,7 @@ sg_status sgi_function_score_run(const sg_model *m, const sgi_function_layer *co
   *out = (sgi_function_score){.n = n, .at = sgi_alloc(n * sizeof *out->at)};
   w.at = sgi_alloc(n * sizeof *w.at);
   w.inputs = sgi_alloc(2 * d->longest * sizeof *w.inputs);
-  w.wanted = d->n_held * (3 * n + 2);
+  w.wanted = d->n_held * (2 * n + 3);
   sg_status st = out->at && w.at && w.inputs ? SG_OK : sgi_fail_memory(err, n * sizeof *w.at, "a measurement");
   w.targets = w.inputs + (w.inputs ? d->longest : 0);
   for (size_t k = 0; k < n && !st; k++) st = make_place(&w, k, layers[k], err);

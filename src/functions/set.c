@@ -461,9 +461,11 @@ sg_status sgi_function_set_fits(const sgi_function_set *s, const sg_model *m, sg
     sgi_function_place p;
     st = sgi_function_place_of(m, l->layer, &p, err);
     if (!st && (l->D != p.D || l->F != p.F || l->pools != p.pools || l->C != p.C || l->K != p.K))
-      st = sgi_fail(err, SG_ERR_ARG,
-                    "%s: layer %zu has %zu pools of %zu neurons over %zu dimensions, the model's %zu of %zu over %zu",
-                    s->path, l->layer, l->pools, l->F, l->D, p.pools, p.F, p.D);
+      st =
+          sgi_fail(err, SG_ERR_ARG,
+                   "%s: layer %zu has %zu pools of %zu neurons over %zu dimensions and %zu channels of %zu chosen, the "
+                   "model's %zu of %zu over %zu and %zu of %zu",
+                   s->path, l->layer, l->pools, l->F, l->D, l->C, l->K, p.pools, p.F, p.D, p.C, p.K);
   }
   return st;
 }

@@ -1,9 +1,9 @@
 #include "functions/symbol.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include "functions/expert.h"
 
 static const double LEAST = 0.98, NEAR = 0.002, STILL = 1e-6, DIGITS = 2e-5;
 
@@ -41,6 +41,12 @@ double sgi_symbol_value(sgi_symbol_form f, double u) {
     case SGI_SYMBOL_NONE: break;
   }
   return 0;
+}
+
+double sgi_six_digits(double x) {
+  char text[40];
+  snprintf(text, sizeof text, "%.6g", x);
+  return strtod(text, NULL);
 }
 
 /* ---- one form -------------------------------------------------------------------------------- */

@@ -32,6 +32,8 @@ int sgi_symbol_complexity(sgi_symbol_form f);
 sgi_symbol_form sgi_symbol_find(const char *name, size_t n);
 /* f(u): log of at least 1e-4, sqrt of at least 0, exp of at most 20. */
 double sgi_symbol_value(sgi_symbol_form f, double u);
+/* Six significant digits, which is what a formula says. */
+double sgi_six_digits(double x);
 
 typedef struct sgi_symbol {
   sgi_symbol_form form;

@@ -251,6 +251,31 @@ static void layer(void **state) {
   drop(&x);
 }
 
+/* A layer that is measured beside another is measured as it is alone. */
+static void beside_another(void **state) {
+  (void)state;
+  fixture x = make("sgatlin");
+  sgi_function_settings s = small_functions();
+  sgi_function_layer l[2];
+  sgi_function_report report;
+  sgi_function_score both, alone;
+  const sgi_function_layer *list[] = {&l[0], &l[1]};
+  s.steps = 2;
+  for (size_t i = 0; i < 2; i++) assert_sg_ok(sgi_function_fit(x.m, &x.d, i, &s, &l[i], NULL, &report, err));
+  assert_sg_ok(sgi_function_score_run(x.m, list, 2, &x.d, NULL, NULL, &both, err));
+  for (size_t i = 0; i < 2; i++) {
+    assert_sg_ok(sgi_function_score_run(x.m, &list[i], 1, &x.d, NULL, NULL, &alone, err));
+    assert_memory_equal(&alone.loss, &both.loss, sizeof alone.loss);
+    assert_memory_equal(&alone.at[0], &both.at[i], sizeof alone.at[0]);
+    assert_int_equal(alone.positions, both.positions);
+    assert_true(both.at[i].variance < 1 && both.all.loss != both.at[i].loss);
+    sgi_function_score_deinit(&alone);
+  }
+  sgi_function_score_deinit(&both);
+  for (size_t i = 0; i < 2; i++) sgi_function_layer_deinit(&l[i]);
+  drop(&x);
+}
+
 /* Rows that are sums of four of a basis are found as such. */
 static void outputs(void **state) {
   (void)state;
@@ -460,9 +485,10 @@ static void memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(neuron),    cmocka_unit_test(nothing), cmocka_unit_test(features),
-                                     cmocka_unit_test(rows_kept), cmocka_unit_test(layer),   cmocka_unit_test(outputs),
-                                     cmocka_unit_test(files),     cmocka_unit_test(hostile), cmocka_unit_test(refused),
-                                     cmocka_unit_test(memory)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(neuron),    cmocka_unit_test(nothing), cmocka_unit_test(features),
+      cmocka_unit_test(rows_kept), cmocka_unit_test(layer),   cmocka_unit_test(beside_another),
+      cmocka_unit_test(outputs),   cmocka_unit_test(files),   cmocka_unit_test(hostile),
+      cmocka_unit_test(refused),   cmocka_unit_test(memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
