@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "math/rows.h"
 
 enum { TURNS = 8, Q = SGI_FUNCTION_PARTS };
 static const double RIDGE = 1e-6;
@@ -19,21 +20,14 @@ typedef struct work {
   double *left;         /* (units) squares that are not met */
 } work;
 
-static double dot(const float *a, const float *b, size_t n) {
-  double s = 0;
-#pragma omp simd reduction(+ : s)
-  for (size_t i = 0; i < n; i++) s += (double)a[i] * (double)b[i];
-  return s;
-}
-
 /* Amounts of the k parts chosen so far, for row w. */
 static bool amounts(const work *w, const float *row, const int32_t *part, size_t k, double *x) {
   double A[Q * Q];
   for (size_t a = 0; a < k; a++) {
     const float *b = w->l->basis + (size_t)part[a] * w->D;
-    x[a] = dot(b, row, w->D);
+    x[a] = sgi_dot_double(b, row, w->D);
     for (size_t c = 0; c < k; c++)
-      A[a * k + c] = dot(b, w->l->basis + (size_t)part[c] * w->D, w->D) + (a == c ? RIDGE : 0);
+      A[a * k + c] = sgi_dot_double(b, w->l->basis + (size_t)part[c] * w->D, w->D) + (a == c ? RIDGE : 0);
   }
   return LAPACKE_dposv_work(LAPACK_COL_MAJOR, 'L', (lapack_int)k, 1, A, (lapack_int)k, x, (lapack_int)k) == 0;
 }
@@ -49,7 +43,7 @@ static void code(const work *w, size_t unit, float *left) {
     for (size_t r = 0; r < w->R; r++) {
       bool taken = false;
       for (size_t a = 0; a < k; a++) taken = taken || part[a] == (int32_t)r;
-      double meets = taken ? -1 : fabs(dot(w->l->basis + r * w->D, left, w->D));
+      double meets = taken ? -1 : fabs(sgi_dot_double(w->l->basis + r * w->D, left, w->D));
       if (meets > best) {
         best = meets;
         part[k] = (int32_t)r;
@@ -63,7 +57,7 @@ static void code(const work *w, size_t unit, float *left) {
       for (size_t d = 0; d < w->D; d++) left[d] -= (float)x[a] * w->l->basis[(size_t)part[a] * w->D + d];
   }
   for (size_t a = 0; a < Q; a++) w->l->amount[unit * Q + a] = (float)x[a];
-  w->left[unit] = dot(left, left, w->D);
+  w->left[unit] = sgi_dot_double(left, left, w->D);
 }
 
 static sg_status code_all(const work *w, sg_error *err) {
@@ -83,10 +77,10 @@ static sg_status code_all(const work *w, sg_error *err) {
 
 static void normalise(const work *w, size_t r, size_t spare) {
   float *b = w->l->basis + r * w->D;
-  double length = sqrt(dot(b, b, w->D));
+  double length = sqrt(sgi_dot_double(b, b, w->D));
   if (!(length > 1e-12)) { /* nobody takes it: a row of the pool instead */
     memcpy(b, w->l->w_out + spare % w->units * w->D, w->D * sizeof *b);
-    length = sqrt(dot(b, b, w->D));
+    length = sqrt(sgi_dot_double(b, b, w->D));
   }
   for (size_t d = 0; d < w->D && length > 0; d++) b[d] = (float)((double)b[d] / length);
 }
@@ -126,7 +120,7 @@ static sg_status learn(work *w, double *kept, sg_error *err) {
     if (!st && turn < TURNS) st = update(w, turn + 1, err);
   }
   for (size_t unit = 0; unit < w->units; unit++) {
-    all += dot(w->l->w_out + unit * w->D, w->l->w_out + unit * w->D, w->D);
+    all += sgi_dot_double(w->l->w_out + unit * w->D, w->l->w_out + unit * w->D, w->D);
     left += w->left[unit];
   }
   *kept = all > 0 ? 1 - left / all : 1;

@@ -39,4 +39,12 @@ void sgi_add_bias(float *y, const float *bias, size_t n, size_t width);
 /* db (width) += column sums of x (n,width; ldx). */
 void sgi_column_sums(float *db, const float *x, size_t ldx, size_t n, size_t width);
 
+/* Summed in double. */
+static inline double sgi_dot_double(const float *a, const float *b, size_t n) {
+  double s = 0;
+#pragma omp simd reduction(+ : s)
+  for (size_t i = 0; i < n; i++) s += (double)a[i] * (double)b[i];
+  return s;
+}
+
 #endif

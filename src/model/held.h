@@ -4,6 +4,7 @@
 #ifndef SGI_HELD_H
 #define SGI_HELD_H
 
+#include "math/rows.h"
 #include "model/steps.h"
 
 typedef struct sgi_held {
@@ -47,12 +48,5 @@ static inline const float *sgi_held_pattern(const sgi_held *h, size_t head, size
  * 2*R*rows*max(D, heads*d_head) floats. */
 sg_status sgi_held_pull(const sgi_held *h, size_t R, size_t rows, ptrdiff_t head, float *before, const float *after,
                         float *work);
-
-static inline double sgi_dot_double(const float *a, const float *b, size_t n) {
-  double s = 0;
-#pragma omp simd reduction(+ : s)
-  for (size_t i = 0; i < n; i++) s += (double)a[i] * (double)b[i];
-  return s;
-}
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "math/rows.h"
 
 typedef struct part {
   sgi_arena saved, shared;
@@ -110,20 +111,14 @@ static sgi_ffn_call call_of(const sgi_layerwise *x, size_t l, size_t n) {
                         .scratch = x->scratch};
 }
 
-static double dot(const float *a, const float *b, size_t n) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-  return sum;
-}
-
 /* Sums of one batch; row by row, in order. */
 static sgi_layer_fit compare(const sgi_layerwise *x, size_t l, size_t n) {
   sgi_layer_fit f = {0};
   for (size_t i = 0; i < n; i++) {
     const float *y = x->y + i * x->D, *t = x->y_teacher[l] + i * x->D;
     if (!x->counted[i]) continue;
-    double own = dot(y, y, x->D), square = dot(t, t, x->D), cross = dot(y, t, x->D), error = 0;
+    double own = sgi_dot_double(y, y, x->D), square = sgi_dot_double(t, t, x->D), cross = sgi_dot_double(y, t, x->D),
+           error = 0;
 #pragma omp simd reduction(+ : error)
     for (size_t d = 0; d < x->D; d++) error += (double)(y[d] - t[d]) * (double)(y[d] - t[d]);
     f.error += error, f.square += square, f.cross += cross, f.own += own;
