@@ -82,10 +82,12 @@ static sg_status kinds_known(const json_t *o, const char *where, sg_error *err) 
   return SG_OK;
 }
 
-size_t sgi_study_seeds_of(const sgi_study *s, size_t budget) {
-  const json_t *n = json_array_get(json_object_get(s->asked, "budget_seeds"), budget);
-  return n ? (size_t)json_number_value(n) : sgi_study_list(s, "seeds");
+static size_t seeds_of(const json_t *o, size_t budget) {
+  const json_t *n = json_array_get(json_object_get(o, "budget_seeds"), budget);
+  return n ? (size_t)json_number_value(n) : json_array_size(json_object_get(o, "seeds"));
 }
+
+size_t sgi_study_seeds_of(const sgi_study *s, size_t budget) { return seeds_of(s->asked, budget); }
 
 /* How many of the seeds each budget has: all, unless the list says fewer. */
 static sg_status seeds_of_budgets(const json_t *o, const char *where, sg_error *err) {
@@ -104,12 +106,13 @@ static sg_status seeds_of_budgets(const json_t *o, const char *where, sg_error *
   return SG_OK;
 }
 
-static sg_status few_enough(const json_t *o, const char *where, sg_error *err) {
-  static const char *const keys[] = {"scales", "budgets", "seeds"};
-  size_t kinds = json_array_size(json_object_get(o, "kinds")), n = kinds;
-  /* each at most MOST */
-  for (size_t i = 0; i < SGI_COUNT(keys); i++) n *= json_array_size(json_object_get(o, keys[i]));
-  n += kinds * json_array_size(json_object_get(o, "variants")) * json_array_size(json_object_get(o, "seeds"));
+/* As many as runs.c makes of it; every list is short by now. */
+static sg_status few_enough(const json_t *o, bool sweep_only, const char *where, sg_error *err) {
+  size_t kinds = json_array_size(json_object_get(o, "kinds")), scales = json_array_size(json_object_get(o, "scales"));
+  size_t seeds = sweep_only ? json_array_size(json_object_get(o, "seeds")) : 1;
+  size_t n = kinds * json_array_size(json_object_get(o, "variants")) * seeds;
+  for (size_t b = 0; b < json_array_size(json_object_get(o, "budgets")) && !sweep_only; b++)
+    n += kinds * scales * seeds_of(o, b);
   if (n <= MOST_RUNS) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "%s: asks for %zu runs; at most %d", where, n, MOST_RUNS);
 }
@@ -133,7 +136,7 @@ sg_status sgi_study_check(const json_t *o, const char *where, sg_error *err) {
   if (!st) st = variants(o, where, err);
   if (!st) st = sgi_json_string(o, where, "sweep_scale", text, sizeof text, err);
   if (!st) st = sgi_json_bool(o, where, "sweep_only", &only, err);
-  if (!st) st = few_enough(o, where, err);
+  if (!st) st = few_enough(o, only, where, err);
   if (!st && only && !json_array_size(json_object_get(o, "variants")))
     st = sgi_fail(err, SG_ERR_ARG, "%s: a sweep of no variants", where);
   return st;

@@ -114,6 +114,29 @@ static void put_result(const char *directory, const sgi_study_run *r, double los
   json_decref(o);
 }
 
+/* 2 kinds x 80 variants x 64 seeds are too many; with a seed a variant, and 64 for the one size,
+ * they are not. */
+static void too_many(const char *directory, const char *data) {
+  sgi_study *s = NULL;
+  sg_error e = {0};
+  json_t *o = asked(data), *seeds = json_array(), *variants = json_array();
+  for (int i = 0; i < 64; i++) json_array_append_new(seeds, json_integer(i));
+  for (int i = 1; i <= 80; i++) {
+    char text[60];
+    snprintf(text, sizeof text, "optimizer.learning_rate=%g", 1e-4 * i);
+    json_array_append_new(variants, json_pack("[s]", text));
+  }
+  json_object_set_new(o, "seeds", seeds);
+  json_object_set_new(o, "variants", variants);
+  assert_int_equal(sgi_study_open(directory, o, NULL, NULL, &s, &e), SG_ERR_ARG);
+  assert_non_null(strstr(e.text, "asks for 10240 runs"));
+  json_object_set_new(o, "sweep_only", json_false());
+  assert_sg_ok(sgi_study_open(directory, o, NULL, NULL, &s, err));
+  assert_int_equal(sgi_study_left(s), 2 * 80);
+  sgi_study_close(s);
+  json_decref(o);
+}
+
 static void descriptions(void **state) {
   (void)state;
   char *base = golden_temporary(), data[300], text[320], study[300], edge[100];
@@ -141,6 +164,8 @@ static void descriptions(void **state) {
   refuse(study, data, "budget_seeds", json_pack("[f]", 0.5), "from 1 to 2");
   refuse(study, "/nowhere", "format", json_integer(1), "nowhere");
   assert_false(sgi_is_directory(study)); /* nothing is left behind */
+  snprintf(text, sizeof text, "%.200s/many", base);
+  too_many(text, data);
 
   sgi_study *s;
   json_t *o = asked(data);
