@@ -76,7 +76,5 @@ sg_status sgi_int4_describe(sgi_int4 *x, bool sums, sgi_tensor **out, size_t *co
 /* Reads them, and levels and scales out of the model m of the same checkpoint. */
 sg_status sgi_int4_load(sgi_int4 *x, const sgi_safetensors *f, const char *path, const sg_model *m, bool sums,
                         sg_error *err);
-/* Bytes of all that in a checkpoint, beside the model's weights. */
-size_t sgi_int4_file_bytes(const sgi_table *t);
 
 #endif

@@ -55,8 +55,6 @@ sg_status sgi_int4_describe(sgi_int4 *x, bool sums, sgi_tensor **out, size_t *co
   return SG_OK;
 }
 
-size_t sgi_int4_file_bytes(const sgi_table *t) { return sgi_pools_bytes(t); }
-
 /* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct reading {

@@ -140,7 +140,7 @@ static void threads(void **state) {
 
 typedef struct curve {
   size_t points, stop_at;
-  double flops, layers; /* of the last point */
+  double flops; /* of the last point */
 } curve;
 
 static sg_status point(void *user, const sg_model *student, const sgi_distill_point *at, sg_error *e) {
