@@ -277,8 +277,9 @@ static sg_status step(builder *b, batch *in, batch *now, batch *out, sg_error *e
   return what->code;
 }
 
+/* done: of a file that grows meanwhile it may be more than all. */
 static sg_status report(const builder *b, uint64_t done, sg_error *err) {
-  const sgi_tokens_source *s = b->source; /* of a file that grows meanwhile it may be more than all */
+  const sgi_tokens_source *s = b->source;
   if (!s->progress || s->progress(s->user, !s->total || done < s->total ? done : s->total, s->total)) return SG_OK;
   return sgi_fail(err, SG_ERR_CANCELLED, "cancelled while tokenising");
 }

@@ -47,10 +47,9 @@ typedef struct sgi_stored_kernels {
   void (*decode)(float *y, const void *w, float a, size_t n);
 } sgi_stored_kernels;
 
-/* A vector x (n) in whole numbers: x = unit (65536 d0 + 256 d1 + d2) but for half a unit, digits
- * -128
- * .. 127 in planes of `room` bytes, 0 behind the last; for int4 in two halves, of even elements and
- * of odd ones. room: sgi_digits_room(n). */
+/* A vector x (n) in whole numbers: x = unit (65536 d0 + 256 d1 + d2) but for half a unit. Digits
+ * are signed bytes, in planes of `room` = sgi_digits_room(n) bytes, 0 behind the last; for int4 in
+ * two halves, of even elements and of odd ones. */
 typedef struct sgi_digits {
   int8_t *plane[3];
   size_t room;
