@@ -1,6 +1,6 @@
 #!/bin/sh
 # beside.sh SGATLIN DIR: a sgatlin model and an mlp of about equal loss on the built-in corpus, transcoders of the mlp, and the two held
-# beside each other (docs/comparison-beside.md). Everything lies in DIR; run again, it goes on where it stopped. STEPS (1000): of sgatlin.
+# beside each other (docs/comparison-beside.md). Everything lies in DIR; what is whole is kept, so run again it goes on. STEPS (1000): of sgatlin.
 set -eu
 sgatlin=$1 dir=$2 steps=${STEPS:-1000}
 mkdir -p "$dir"
@@ -12,6 +12,7 @@ train() { # NAME STEPS SETTINGS...
   name=$1 n=$2
   shift 2
   [ -f "$dir/$name/done" ] && return
+  rm -rf "${dir:?}/$name"
   # shellcheck disable=SC2086
   "$sgatlin" -q train -t 1 --data "$dir/worlds" --tokenizer "$dir/tokenizer.json" -o "$dir/$name" --seed 0 --steps "$n" $common "$@" && touch "$dir/$name/done"
 }
@@ -25,7 +26,9 @@ for k in 8 32; do
 done
 valid=$dir/worlds/valid.txt
 for run in sgatlin mlp; do "$sgatlin" -q eval -t 1 "$dir/$run" --data "$valid" --json >"$dir/$run.json"; done
-"$sgatlin" sparse eval -t 1 "$dir/mlp" "$dir/tc-8" "$dir/tc-32" --data "$valid" --max-rows 64 --no-baselines | tee "$dir/transcoders.txt"
+"$sgatlin" sparse eval -t 1 "$dir/mlp" "$dir/tc-8" "$dir/tc-32" --data "$valid" --max-rows 64 --no-baselines >"$dir/transcoders.txt"
+cat "$dir/transcoders.txt"
 for k in 8 32; do
-  "$sgatlin" -q circuit score -t 1 "$dir/mlp" "$dir/tc-$k" --data "$valid" --prompts 24 --tokens 24 --removals 4 --rival "$dir/sgatlin" | tee "$dir/score-$k.txt"
+  "$sgatlin" -q circuit score -t 1 "$dir/mlp" "$dir/tc-$k" --data "$valid" --prompts 24 --tokens 24 --removals 4 --rival "$dir/sgatlin" >"$dir/score-$k.txt"
+  cat "$dir/score-$k.txt"
 done

@@ -56,7 +56,8 @@ best_rate() { # KIND FORM WAY
   for r in $rates; do
     one "$1" "$2" "$3" "$r" "$first" "$quarter" >&2
     echo "$(loss "$out/$1.$2.$3.$r.$first.$quarter.eval.json") $r"
-  done | sort -g | head -n 1 | cut -d ' ' -f 2
+  done >"$out/rates.new" # not into a pipe, which would hide that a run failed
+  sort -g "$out/rates.new" | head -n 1 | cut -d ' ' -f 2
 }
 
 printf 'kind\trows\tway\trate\tseed\tloss\teven\tlargest_share\texcess\tsink_heads\tto_logit\n' >"$out/e7.tsv.new"

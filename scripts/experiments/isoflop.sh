@@ -89,5 +89,7 @@ PY
       -o "$out/confirm-$kind" --plan - >/dev/null
   fi
   all "$out/confirm-$kind"
-  sg isoflop -o "$out/confirm-$kind" | sed -n 1,2p
-done | tee "$out/confirmation.txt"
+  sg isoflop -o "$out/confirm-$kind" >"$out/confirm-$kind.txt"
+  sed -n 1,2p "$out/confirm-$kind.txt"
+done >"$out/confirmation.txt" # not into a pipe, which would hide that a run failed
+cat "$out/confirmation.txt"
