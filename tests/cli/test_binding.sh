@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_binding.sh: a recording belongs to the model it was made from: every reader compares, refuses another one with both hashes and the
 # remedy, and reads it with --force and a warning.
 . tests/cli/common.sh

@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_checkpoints.sh: a damaged checkpoint is never taken in silence, however it was named; settings changed between stop and resume are
 # told or refused.
 . tests/cli/common.sh

@@ -3,7 +3,7 @@
 # and the sanitizers for threads and the fuzzers are built with it.
 . tests/cli/common.sh
 
-clang=$(command -v clang || command -v clang-14 || command -v clang-16 || command -v clang-19) || { echo "skipped: no clang here"; exit 0; }
+clang=$(command -v clang || command -v clang-14 || command -v clang-16 || command -v clang-19) || skip "no clang here"
 here=$(dirname "$SGATLIN")
 ls src/*/*.c cli/*.c server/*.c >"$tmp/files"
 xargs -P 2 -n 8 "$clang" -fsyntax-only -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -I"$here/gen" -fopenmp -Wall -Wextra -Wconversion -Wno-sign-conversion \

@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_cut.sh: a file of the model or of the recording that is cut while the explorer serves it: the request fails with a sentence, the
 # server lives.
 . tests/cli/common.sh

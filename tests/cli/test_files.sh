@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_files.sh: where output goes: FIFOs, devices, links and directories are never replaced by a file; a limit on the size of files is an
 # error that names the file.
 . tests/cli/common.sh

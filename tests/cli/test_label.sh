@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_label.sh: labels and names of neurons: made, listed, given, exported and imported; two processes at once; files that are none.
 . tests/cli/common.sh
 cp -r tests/golden/eval/model "$tmp/model"

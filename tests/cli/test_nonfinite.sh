@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_nonfinite.sh: a model with NaN or infinite weights is refused by every command that reads one, whichever tensor it is in.
 . tests/cli/common.sh
 MODEL=tests/golden/eval/model

@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_stand_in.sh: what lies in place of a file (a pointer of Git LFS, a web page, another format) is said, for every kind of file.
 . tests/cli/common.sh
 MODEL=tests/golden/eval/model

@@ -2,7 +2,7 @@
 # Every command of README.md, docs/reading*.md and docs/explorer.md is run as it stands, and what they claim to print compared
 # (tests/support/tour.py). The demo's own model where `make demo` has made it (DEMO=demo), else a stand-in made here.
 . tests/cli/common.sh
-command -v python3 >/dev/null || { echo "  skipped: no python3"; exit 0; }
+command -v python3 >/dev/null || skip "no python3"
 case $SGATLIN in /*) ;; *) SGATLIN=$PWD/$SGATLIN ;; esac
 
 demo=${DEMO:-}

@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_verify.sh: verify of every kind of thing, whole and damaged: exit codes, what is named, JSON, seconds.
 . tests/cli/common.sh
 MODEL=tests/golden/eval/model

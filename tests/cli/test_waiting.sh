@@ -1,3 +1,4 @@
+#!/bin/sh
 # Threads that wait: the command starts itself once with GOMP_SPINCOUNT, unless the environment has its own mind.
 . tests/cli/common.sh
 
