@@ -67,7 +67,7 @@ assert d["layers_last"] < d["layers_first"], d
 assert all(a["flops"] <= b["flops"] for a, b in zip(c, c[1:])) and c[-1]["flops"] == d["flops"]
 assert abs(c[-1]["share"] - d["flops"] / d["teacher_flops"]) < 1e-6
 P
-cmp -s "$tmp/learned/distill.json" /dev/null && bad "distill.json is empty"
+[ -s "$tmp/learned/distill.json" ] || bad "distill.json is empty"
 try 0 eval "$tmp/learned" --data "$tmp/worlds/valid.txt" --json
 # shellcheck disable=SC2086
 for t in 1 2; do try 0 $D --layer-steps 3 --steps 3 -t $t -o "$tmp/bits$t" -q; done
