@@ -7,7 +7,7 @@
 /* A recording with its tokenizer (NULL where it has none). sgi_record_reader_close takes one that
  * failed, too. */
 typedef struct sgi_record_reader {
-  const char *directory;
+  const char *directory; /* the caller's, until it is closed */
   sg_recording *rec;
   sg_recording_info info;
   sg_recorded_layer *slots; /* (info.n_layers) each recorded layer's own sizes */

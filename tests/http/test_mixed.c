@@ -7,6 +7,7 @@
 #include "../server/api.h"
 #include "core/file.h"
 #include "http/client.h"
+#include "http/command.h"
 #include "http/schema.h"
 #include "support/small.h"
 
@@ -16,22 +17,20 @@
 static http_server *server;
 static explorer e;
 static sgi_record_reader reading;
-static char *scratch;
+static char *scratch, recorded[256]; /* in scratch */
 static json_t *document;
 
 static void record(void) {
-  const char *given = getenv("SGATLIN");
   char path[256], line[700];
   snprintf(path, sizeof path, "%s/valid.txt", scratch);
   FILE *f = fopen(path, "w");
   assert_non_null(f);
   for (int i = 0; i < 20; i++) fprintf(f, "%sThe old dog sat near a tall tree number %d.", i ? "\n\n" : "", i);
   fclose(f);
-  snprintf(line, sizeof line, "%s -q record %s/model --data %s --split blank-lines -o %s/rec",
-           given ? given : "build/sgatlin", scratch, path, scratch);
-  assert_int_equal(system(line), 0);
-  snprintf(path, sizeof path, "%s/rec", scratch);
-  assert_sg_ok(sgi_record_reader_open(path, &reading, err));
+  snprintf(line, sizeof line, "record %s/model --data %s --split blank-lines -o %s/rec", scratch, path, scratch);
+  command_run(line);
+  snprintf(recorded, sizeof recorded, "%s/rec", scratch);
+  assert_sg_ok(sgi_record_reader_open(recorded, &reading, err));
 }
 
 static int start(void **state) {

@@ -10,6 +10,7 @@
 #include "../server/api.h"
 #include "core/file.h"
 #include "http/client.h"
+#include "http/command.h"
 #include "http/schema.h"
 #include "study/study.h"
 
@@ -334,13 +335,9 @@ static void ended(void **state) {
   for (size_t i = 0; (r = sgi_study_at(made, i)); i++) write_result(r, loss_of(r));
   json_t *o = once(0);
   assert_int_equal(json_integer_value(json_object_get(o, "left")), 0);
-  char line[1200], path[500];
-  snprintf(line, sizeof line, "%s -q isoflop -o '%s' --json", getenv("SGATLIN") ? getenv("SGATLIN") : "build/sgatlin",
-           directory);
-  FILE *f = popen(line, "r");
-  json_t *printed = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
-  assert_int_equal(pclose(f), 0);
-  assert_non_null(printed);
+  char line[500], path[500];
+  snprintf(line, sizeof line, "isoflop -o '%s' --json", directory);
+  json_t *printed = command(line);
   assert_true(length(o, "optima") == 4);
   assert_true(alike(json_object_get(o, "optima"), json_object_get(printed, "optima")));
   size_t i;
