@@ -32,6 +32,15 @@ static bool reading(void *user, size_t done, size_t wanted) {
   return !http_job_cancelled(c->job);
 }
 
+/* Of the first model: the second has none. */
+static sg_status recording_of(const api_call *c, const sgi_record_reader **out, sg_error *err) {
+  if (api_flag(c->body, "beside"))
+    return sgi_fail(err, SG_ERR_ARG, "\"recorded\": the recording is the first model's: leave \"beside\" out");
+  if (!(*out = c->e->recording))
+    return sgi_fail(err, SG_ERR_ARG, "\"recorded\": no recording is open: start the explorer with --recording");
+  return SG_OK;
+}
+
 sg_status api_feature(api_call *c, json_t **answer, sg_error *err) {
   sgi_feature_card card = {.p = &c->p,
                            .layer = api_size(c->body, "layer"),
@@ -41,8 +50,8 @@ sg_status api_feature(api_call *c, json_t **answer, sg_error *err) {
                            .progress = reading,
                            .user = c};
   sg_status st = api_features(c, true, &card.set, err);
+  if (!st && api_flag(c->body, "recorded")) st = recording_of(c, &card.rec, err);
   if (st) return st;
-  if (api_flag(c->body, "recorded") && !api_flag(c->body, "beside")) card.rec = c->e->recording;
   json_t *kept = card.rec ? api_kept(c) : NULL;
   if (kept) {
     *answer = kept;

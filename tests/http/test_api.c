@@ -208,6 +208,7 @@ static void wrong_requests(void **state) {
       {"/api/graph", "{\"text\":\"a\",\"targets\":{}}"},
       {"/api/graph", "{\"text\":\"a\",\"node_threshold\":2}"},
       {"/api/graph", "{\"text\":\"a\",\"heads\":1}"},
+      {"/api/feature", "{\"recorded\":true,\"beside\":true}"},
       {"/api/metrics", "{\"from\":-1}"},
       {"/api/metrics", "{\"path\":\"/etc/passwd\"}"},
       {"/api/neighbors", "{}"},
