@@ -178,9 +178,9 @@ static sg_status open_truth(const cli_call *c, explorer *e, sgi_known_world *w, 
 
 /* What stands in place of a model has no use for the options that need one. */
 static int refuse_of_model(const cli_call *c, const char *what) {
-  static const char *const of_model[] = {"recording", "data",          "split",     "field", "worlds",
-                                         "facts",     "checkpoint",    "tokenizer", "names", "sparse",
-                                         "beside",    "beside-sparse", "functions"};
+  static const char *const of_model[] = {"recording", "data",          "split",     "field",          "worlds",
+                                         "facts",     "checkpoint",    "tokenizer", "names",          "sparse",
+                                         "beside",    "beside-sparse", "functions", "beyond-context", "force"};
   for (size_t i = 0; i < SGI_COUNT(of_model); i++)
     if (cli_source_of(c, of_model[i]) == CLI_GIVEN)
       return cli_usage(c, "--%s needs a model, and %s is a %s", of_model[i], c->args[0], what);

@@ -54,6 +54,7 @@ mkdir "$tmp/study"
 echo '{"format":1}' >"$tmp/study/study.json"
 try 3 explore "$tmp/study"; has err "study.json"; empty out
 try 2 explore "$tmp/study" --data "$tmp/empty.txt"; has err "--data needs a model"
+for o in --force --beyond-context; do try 2 explore "$tmp/study" $o; has err "$o needs a model"; done
 
 start() { # ARGUMENT...
   rm -f "$tmp/url"
