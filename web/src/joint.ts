@@ -1,38 +1,12 @@
 // joint.ts: neurons scaled together with gates, attention and norms held: exact for any factors,
 // from one answer of the server.
+import { scaled } from "./scaled";
+import type { Scaled } from "./scaled";
 import type { Joint } from "./types";
 
-export interface Edit {
-  layer: number;
-  channel: number;
-  neuron: number;
-  pos: number | null;
-  scale: number;
-}
-
-export function parse(text: string): Edit[] {
-  return text
-    .split(";")
-    .filter(Boolean)
-    .map((e) => {
-      const [at, scale] = e.split("*");
-      const n = at.split(".");
-      return {
-        layer: Number(n[0]),
-        channel: Number(n[1]),
-        neuron: Number(n[2]),
-        pos: n[3] ? Number(n[3]) : null,
-        scale: Number(scale),
-      };
-    })
-    .filter((e) => [e.layer, e.channel, e.neuron, e.scale].every(Number.isFinite))
-    .slice(0, 32);
-}
-export const key = (e: Omit<Edit, "scale">) => `${e.layer}.${e.channel}.${e.neuron}.${e.pos ?? ""}`;
-export const write = (list: Edit[]) => list.map((e) => `${key(e)}*${e.scale}`).join(";");
-/** The list with one neuron taken away, once however often it was asked. */
-export const takeAway = (text: string, e: Omit<Edit, "scale">) =>
-  write([...parse(text).filter((x) => key(x) !== key(e)), { ...e, scale: 0 }]);
+const names = ["layer", "channel", "neuron"] as const;
+export type Edit = Scaled<(typeof names)[number]>;
+export const { parse, key, write, takeAway } = scaled(names);
 
 type Neuron = Joint["neurons"][number];
 export const meets = (e: Edit, n: Neuron) =>

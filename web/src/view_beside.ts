@@ -190,17 +190,17 @@ function column(s: Side, k: number, pos: number) {
 /** What the numbers say, in a sentence. */
 function verdict({ sides, token }: Data) {
   const [a, b] = sides;
-  const loss = (s: Side) => mean(s.read);
-  const gap = (loss(b) ?? 0) - (loss(a) ?? 0);
+  const [first, second] = [mean(a.read), mean(b.read)]; // null: a text of one token has no loss
   const missed = (s: Side) =>
     s.graph.features
       ? `${s.model.name}'s features leave ${percent(s.graph.error_share ?? null)} of it to errors`
       : `${s.model.name}'s neurons leave nothing`;
-  return (
-    `Why “${tokenText(token)}”? ${missed(a)}; ${missed(b)}. ` +
-    `The second model's loss on this text is ${signed(gap, 3)} nats from the first one's: ` +
-    "circuits are to be compared at equal loss."
-  );
+  const apart =
+    first === null || second === null
+      ? ""
+      : ` The second model's loss on this text is ${signed(second - first, 3)} nats from ` +
+        "the first one's: circuits are to be compared at equal loss.";
+  return `Why “${tokenText(token)}”? ${missed(a)}; ${missed(b)}.${apart}`;
 }
 
 export const beside: View<Data> = {

@@ -216,7 +216,7 @@ function slider(c: Context, list: Factor[], i: number, update: () => void) {
 
 function scaling(c: Context, f: Feature, list: Factor[]) {
   const here = { layer: f.layer, feature: f.feature };
-  const away = (pos: number | null) => go({ factors: write(takeAway(list, { ...here, pos })) });
+  const away = (pos: number | null) => go({ factors: takeAway(write(list), { ...here, pos }) });
   const update = () => go({ factors: write(list) }, true);
   return card(
     h("h2", {}, "Scale features ", where(c)),
