@@ -50,8 +50,8 @@ static sg_status same_tokens(const explorer *e, const sgi_prompt *p, sg_error *e
 static sg_status open_beside(const cli_call *c, explorer *e, sgi_prompt *beside, sg_error *err) {
   const char *sparse = cli_string(c, "sparse"), *path = cli_string(c, "beside"),
              *other = cli_string(c, "beside-sparse");
-  sg_status st = sparse ? cli_sparse_open(c, sparse, e->model, &e->own.sparse, err) : SG_OK;
-  if (!st && sparse && !(e->own.sparse_name = name_of(sparse))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  sg_status st = sparse ? cli_sparse_open(c, sparse, e->model, &e->sparse.set, err) : SG_OK;
+  if (!st && sparse && !(e->sparse.name = name_of(sparse))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   if (!st && other && !path)
     st =
         sgi_fail(err, SG_ERR_ARG, "--beside-sparse %s are transcoders of a second model: name it with --beside", other);
@@ -60,16 +60,16 @@ static sg_status open_beside(const cli_call *c, explorer *e, sgi_prompt *beside,
   if (!st) st = same_tokens(e, beside, err);
   e->beside.model = beside->model;
   if (!st && !(e->beside.name = name_of(path))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  if (!st && other) st = cli_sparse_open(c, other, beside->model, &e->beside.sparse, err);
-  if (!st && other && !(e->beside.sparse_name = name_of(other))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!st && other) st = cli_sparse_open(c, other, beside->model, &e->beside.sparse.set, err);
+  if (!st && other && !(e->beside.sparse.name = name_of(other))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   return st;
 }
 
 static void close_beside(explorer *e, sgi_prompt *beside) {
-  sgi_sparse_set_free(e->own.sparse);
-  sgi_sparse_set_free(e->beside.sparse);
-  sgi_free(e->own.sparse_name);
-  sgi_free(e->beside.sparse_name);
+  sgi_sparse_set_free(e->sparse.set);
+  sgi_sparse_set_free(e->beside.sparse.set);
+  sgi_free(e->sparse.name);
+  sgi_free(e->beside.sparse.name);
   sgi_free(e->beside.name);
   cli_prompt_close(beside);
 }

@@ -16,23 +16,25 @@
 
 enum { API_TOKENS = 512 }; /* of a prompt, or as many as the model was made for (api_most_tokens), unless `beyond` */
 
-/* One of the models: transcoders of its feedforward layers, NULL: none. */
-typedef struct api_side {
-  sg_model *model;
+/* Transcoders of a model's feedforward layers; set NULL: none. */
+typedef struct api_sparse {
+  struct sgi_sparse_set *set;
   char *name; /* for the page; no path */
-  struct sgi_sparse_set *sparse;
-  char *sparse_name;
-} api_side;
+} api_sparse;
 
 /* What `sgatlin explore` serves. Read only while the server runs, names of neurons excepted. */
 typedef struct explorer {
-  sg_model *model;                /* NULL: a graph from a file is all there is, */
-  const opened *graph;            /* then; or */
-  sgi_study_view *study;          /* a study is */
-  sg_tokenizer *tokenizer;        /* NULL: prompts are ids */
-  char *name;                     /* of the model or the study, for the page; no path */
-  api_side own;                   /* what else is there of it: transcoders */
-  api_side beside;                /* a second model of the same tokens; model NULL: none */
+  sg_model *model;         /* NULL: a graph from a file is all there is, */
+  const opened *graph;     /* then; or */
+  sgi_study_view *study;   /* a study is */
+  sg_tokenizer *tokenizer; /* NULL: prompts are ids */
+  char *name;              /* of the model or the study, for the page; no path */
+  api_sparse sparse;       /* of the model */
+  struct {
+    sg_model *model;
+    char *name;
+    api_sparse sparse;
+  } beside;                       /* a second model of the same tokens; model NULL: none */
   char *metrics;                  /* path of the run's metrics.jsonl; NULL: no run */
   sgi_record_reader *recording;   /* NULL: none */
   sgi_known_world *worlds;        /* NULL: none */

@@ -14,14 +14,12 @@ sg_status api_beside(api_call *c, sg_error *err) {
   return SG_OK;
 }
 
-static const api_side *side_of(const api_call *c) { return api_flag(c->body, "beside") ? &c->e->beside : &c->e->own; }
-
 sg_status api_features(const api_call *c, bool wanted, const struct sgi_sparse_set **out, sg_error *err) {
-  const api_side *s = side_of(c);
-  *out = wanted ? s->sparse : NULL;
-  if (!wanted || s->sparse) return SG_OK;
+  bool second = api_flag(c->body, "beside");
+  *out = !wanted ? NULL : second ? c->e->beside.sparse.set : c->e->sparse.set;
+  if (!wanted || *out) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "there are no transcoders of this model here: start the explorer with %s TC",
-                  s == &c->e->beside ? "--beside-sparse" : "--sparse");
+                  second ? "--beside-sparse" : "--sparse");
 }
 
 /* ---- a card ---------------------------------------------------------------------------------- */

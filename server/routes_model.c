@@ -44,10 +44,10 @@ static json_t *model_json(const api_call *c, const sg_model *m, const char *name
 }
 
 static json_t *beside_json(const api_call *c) {
-  const api_side *s = &c->e->beside;
-  if (!s->model) return json_null();
-  return json_pack("{so so}", "model", model_json(c, s->model, s->name), "sparse",
-                   sgi_sparse_json(s->sparse, s->sparse_name));
+  const explorer *e = c->e;
+  if (!e->beside.model) return json_null();
+  return json_pack("{so so}", "model", model_json(c, e->beside.model, e->beside.name), "sparse",
+                   sgi_sparse_json(e->beside.sparse.set, e->beside.sparse.name));
 }
 
 sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
@@ -58,7 +58,7 @@ sg_status api_info(api_call *c, json_t **answer, sg_error *err) {
                       c->e->data ? c->e->data->name : NULL, "recording", recording_json(c->e->recording), "no_topics",
                       no_topics(c->e), "names", c->p.model != NULL, "examples", c->e->examples, "model",
                       model_json(c, c->p.model, c->e->name), "sparse",
-                      sgi_sparse_json(c->e->own.sparse, c->e->own.sparse_name), "beside", beside_json(c));
+                      sgi_sparse_json(c->e->sparse.set, c->e->sparse.name), "beside", beside_json(c));
   if (*answer && !c->e->examples && json_object_set_new(*answer, "examples", json_array())) {
     json_decref(*answer);
     *answer = NULL;

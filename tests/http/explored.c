@@ -70,9 +70,9 @@ static void open_transcoders(void) {
            scratch, scratch, scratch);
   command_run(line);
   snprintf(line, sizeof line, "%s/tc", scratch);
-  assert_sg_ok(sgi_sparse_set_open(line, &shown.own.sparse, err));
-  assert_sg_ok(sgi_sparse_set_open(line, &shown.beside.sparse, err));
-  shown.own.sparse_name = shown.beside.sparse_name = "tc";
+  assert_sg_ok(sgi_sparse_set_open(line, &shown.sparse.set, err));
+  assert_sg_ok(sgi_sparse_set_open(line, &shown.beside.sparse.set, err));
+  shown.sparse.name = shown.beside.sparse.name = "tc";
 }
 
 static void open_functions(void) {
@@ -117,8 +117,8 @@ int explored_stop(void **state) {
   sgi_functions_close(shown.functions);
   sg_model_free(shown.model);
   sg_model_free(shown.beside.model);
-  sgi_sparse_set_free(shown.own.sparse);
-  sgi_sparse_set_free(shown.beside.sparse);
+  sgi_sparse_set_free(shown.sparse.set);
+  sgi_sparse_set_free(shown.beside.sparse.set);
   sg_tokenizer_free(shown.tokenizer);
   json_decref(document);
   sgi_record_reader_close(&reading);
