@@ -21,9 +21,8 @@ tools=${MEMORY_TOOLS:-$root/build/tests/memory}
 case $tools in /*) ;; *) tools=$root/$tools ;; esac
 [ -w /dev/shm ] && TMPDIR=${TMPDIR:-/dev/shm} && export TMPDIR
 work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive XDG_CACHE_HOME="$work.cache"
-trap 'rm -rf "$work" "$work.cache"' EXIT
+trap 'rm -rf "$work" "$work.cache" "$work.out"' EXIT
 for name in $(env | sed -n 's/^\(SGATLIN_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
 
 # ---- the folder the commands run in
@@ -83,5 +82,4 @@ while IFS='|' read -r options command; do
   try "-n $samples ${options% }" "$command"
   [ "$lasting" = 0 ] || try "-n $lasting -l ${options% }" "$command"
 done <"$root/tests/memory/commands.txt"
-rm -f "$work.out"
 [ "$failed" = 0 ] && [ "$number" -gt 0 ]
