@@ -91,6 +91,14 @@ static sg_status check_moment(const sgi_safetensors *f, const char *first, const
   return SG_OK;
 }
 
+/* In the middle of an accumulation there is a sum of gradients: of a pool in int4 rows of it. */
+static sg_status check_sum(const sgi_safetensors *f, const sgi_row *row, bool rows, sg_error *err) {
+  char name[SGI_MAX_TENSOR_NAME + 8];
+  snprintf(name, sizeof name, "sum.%s", row->name);
+  const sgi_tensor *t = sgi_safetensors_find(f, name);
+  return t ? check_moment(f, "sum", row, rows ? t->count : row->count, false, err) : SG_OK;
+}
+
 /* A pool that was trained as int4 has a buffer, and numbers for each neuron alone. */
 static sg_status check_pool(const sgi_safetensors *f, const sgi_row *row, const sgi_tensor *buffer, sg_error *err) {
   size_t width = row->dims[row->n_dims - 1], rows = row->count / width;
@@ -111,7 +119,8 @@ static sg_status optimizer_of(const char *directory, const sgi_optimizer_ops **o
   return st ? st : *out ? SG_OK : SG_ERR_FORMAT;
 }
 
-/* The optimizer's moments of every tensor, finite, mean squares not below 0. */
+/* The optimizer's moments of every tensor and sums of gradients, finite, mean squares not below
+ * 0. */
 static sg_status check_optimizer(sgi_checks *c, const char *directory, const char *path, const sgi_table *table,
                                  sg_error *err) {
   sgi_safetensors *f = NULL;
@@ -127,12 +136,10 @@ static sg_status check_optimizer(sgi_checks *c, const char *directory, const cha
     const sgi_tensor *buffer = row->pool ? sgi_safetensors_find(f, name) : NULL;
     if (row->state) continue;
     tensors++;
-    if (buffer) {
-      st = check_pool(f, row, buffer, &why);
-      continue;
-    }
-    for (size_t k = 0; k < ops->n_moments && !st; k++)
-      st = check_moment(f, ops->moments[k].name, row, row->count, !strcmp(ops->moments[k].name, "v"), &why);
+    if (buffer) st = check_pool(f, row, buffer, &why);
+    for (size_t k = 0; k < ops->n_moments && !buffer && !st; k++)
+      st = check_moment(f, ops->moments[k].name, row, row->count, ops->moments[k].square, &why);
+    if (!st) st = check_sum(f, row, buffer, &why);
   }
   sgi_safetensors_close(f);
   if (!st)

@@ -47,6 +47,7 @@ typedef struct sgi_optimizer_ops {
   struct {
     const char *name;  /* of its tensors in a checkpoint: "m" gives "m.model.norm.weight" */
     const char *words; /* for people: "first moment" */
+    bool square;       /* a mean square: never below 0 */
   } moments[SGI_MAX_MOMENTS];
   sgi_optimizer_setting settings[SGI_MAX_OPTIMIZER_SETTINGS + 1]; /* up to the first without a name */
   double bytes_per_weight;                                        /* read and written by one update */

@@ -23,7 +23,7 @@ static void update(const double *value, const sgi_update *u, const sgi_stretch *
 const sgi_optimizer_ops sgi_optimizer_adamw = {
     .name = "adamw",
     .n_moments = 2,
-    .moments = {{"m", "first moment"}, {"v", "second moment"}},
+    .moments = {{"m", "first moment", false}, {"v", "second moment", true}},
     .settings = {[BETA1] = {"optimizer.beta1", "share of the mean gradient kept per update", 0.9, 0, 1},
                  [BETA2] = {"optimizer.beta2", "share of the mean square kept per update", 0.999, 0, 1},
                  [EPS] = {"optimizer.eps", "added to the root of the mean square", 1e-8, 1e-30, 1}},

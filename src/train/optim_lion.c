@@ -22,7 +22,7 @@ static void update(const double *value, const sgi_update *u, const sgi_stretch *
 const sgi_optimizer_ops sgi_optimizer_lion = {
     .name = "lion",
     .n_moments = 1,
-    .moments = {{"m", "momentum"}},
+    .moments = {{"m", "momentum", false}},
     .settings = {[BETA1] = {"optimizer.beta1", "share of the momentum in a step's direction", 0.9, 0, 1},
                  [BETA2] = {"optimizer.beta2", "share of the momentum kept per update", 0.99, 0, 1}},
     .bytes_per_weight = 24, /* w, g, m: read and written */

@@ -25,6 +25,31 @@ try 0 train --data "$tmp/data" -o "$tmp/lion" --tokenizer $MODEL/tokenizer.json 
   --set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 --set feedforward.num_neurons=16 --set optimizer.kind=lion \
   --set train.steps=2
 try 0 verify "$tmp/lion"; has out 'lion: all that it keeps'
+# Saved in the middle of an accumulation: sums of gradients count as what is kept.
+for pools in float32 int4; do
+  sums=$tmp/sums-$pools
+  try 0 train --data "$tmp/data" -o "$sums" --tokenizer $MODEL/tokenizer.json -q --set train.batch_size=2 --set train.seq_len=24 \
+    --set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 --set feedforward.num_neurons=16 \
+    --set feedforward.num_channels=2 --set feedforward.top_k=2 --set feedforward.key_dim=4 --set train.pool_precision=$pools \
+    --set train.grad_accumulation=2 --set train.steps=4 --set checkpoint.every=3
+  sums=$sums/checkpoints/step-00000003
+  rm "$sums/MANIFEST.json"
+  try 0 verify "$sums"
+  for part in sum.model.layers.0.self_attn.q_proj.weight sum.model.layers.0.mlp.experts.w_in; do
+    cp "$sums/optimizer.safetensors" "$tmp/kept"
+    python3 - "$sums/optimizer.safetensors" $part <<'P'
+import json, struct, sys
+b = bytearray(open(sys.argv[1], "rb").read())
+n = struct.unpack("<Q", b[:8])[0]
+at = 8 + n + json.loads(b[8 : 8 + n])[sys.argv[2]]["data_offsets"][0]
+b[at : at + 4] = b"\x00\x00\xc0\x7f"
+open(sys.argv[1], "wb").write(b)
+P
+    try 3 verify "$sums"
+    has out "$part: element 0 is nan"
+    cp "$tmp/kept" "$sums/optimizer.safetensors"
+  done
+done
 try 0 verify "$tmp/run" -q
 empty out
 try 0 verify "$tmp/run" "$tmp/rec" --json

@@ -199,7 +199,7 @@ static void update(const double *value, const sgi_update *u, const sgi_stretch *
 const sgi_optimizer_ops sgi_optimizer_sgdm = {
     .name = "sgdm",
     .n_moments = 1,
-    .moments = {{"m", "momentum"}},
+    .moments = {{"m", "momentum", false}},
     .settings = {{"optimizer.beta1", "share of the momentum kept per update", 0.9, 0, 1}},
     .bytes_per_weight = 24,
     .update = update,
