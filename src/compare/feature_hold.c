@@ -1,6 +1,6 @@
 #include "compare/feature_hold.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #include "read/graph_build.h"
@@ -163,6 +163,8 @@ static sg_status check_edits(const sg_model *m, const sgi_sparse_set *set, const
                     s->form.features - 1);
     else if (edits[i].position >= (ptrdiff_t)T)
       st = sgi_fail(err, SG_ERR_ARG, "edit %zu: position %td is outside the prompt of %zu", i, edits[i].position, T);
+    else if (!isfinite(edits[i].scale))
+      st = sgi_fail(err, SG_ERR_ARG, "edit %zu: a feature can not be scaled by %g", i, edits[i].scale);
   }
   return st;
 }
@@ -174,11 +176,11 @@ sg_status sgi_features_joint(const sg_model *m, const sgi_sparse_set *set, const
   sg_status st = list ? check_edits(m, set, edits, n_edits, r->count, err)
                       : sgi_fail_memory(err, n_edits * sizeof *list, "a list of edits");
   for (size_t i = 0; i < n_edits && !st; i++) {
-    char text[160], at[48] = "";
-    if (edits[i].position >= 0) snprintf(at, sizeof at, "pos=%td,", edits[i].position);
-    snprintf(text, sizeof text, "layers.%zu.neurons[%sneuron=%zu]*=%.17g", edits[i].layer, at, edits[i].feature,
-             edits[i].scale);
-    st = sg_edit_parse(text, &list[i], err);
+    ptrdiff_t feature = (ptrdiff_t)edits[i].feature, position = edits[i].position;
+    list[i] = (sg_edit){.op = SG_EDIT_SCALE, .value = edits[i].scale, .n_axes = position < 0 ? 1 : 2};
+    sgi_site_full_name(list[i].site, (ptrdiff_t)edits[i].layer, SGI_SITE_NEURONS);
+    list[i].axes[0] = (sg_edit_axis){"neuron", feature, feature};
+    if (position >= 0) list[i].axes[1] = (sg_edit_axis){"pos", position, position};
   }
   if (!st) st = sgi_joint_create(m, r, list, n_edits, &hold, out, err);
   sgi_free(list);

@@ -216,6 +216,9 @@ static void what_is_refused(void **state) {
   e = (sgi_feature_edit){1, 3, T, 0};
   assert_int_equal(sgi_features_steer(g->model, &g->set, g->tokens, T, 0, &e, 1, logits, &met, &why), SG_ERR_ARG);
   assert_non_null(strstr(why.text, "position 12"));
+  e = (sgi_feature_edit){1, 3, 0, NAN};
+  assert_int_equal(sgi_features_steer(g->model, &g->set, g->tokens, T, 0, &e, 1, logits, &met, &why), SG_ERR_ARG);
+  assert_non_null(strstr(why.text, "scaled by nan"));
 }
 
 int main(void) {
