@@ -112,6 +112,9 @@ typedef struct ref_choice {
   uint64_t multiply_adds; /* added to: of matrix products */
 } ref_choice;
 
+/* gelu, relu, relu2, swish, or identity; signs at relu go into choice (NULL: nowhere). */
+double ref_activate(const char *name, double x, ref_choice *choice);
+
 /* What a tensor of a kind should be, said once more than in src/ffn: dims as products of a number
  * and letters of the configuration, "2F D": D, F, C, K, Q, N sub-experts, M width of an expert, and
  * S = sqrt(F), E = D/2, W = M/2, P = N M, R = N W; start: the letter whose root the standard

@@ -111,8 +111,8 @@ static void report(ref_choice *choice, size_t i, size_t units, const int32_t *in
 
 /* ---- kinds ----------------------------------------------------------------------------------- */
 
-static double activate(const char *name, double x, ref_choice *choice) {
-  if (!strcmp(name, "relu") || !strcmp(name, "relu2")) decide(choice, x > 0);
+double ref_activate(const char *name, double x, ref_choice *choice) {
+  if (choice && (!strcmp(name, "relu") || !strcmp(name, "relu2"))) decide(choice, x > 0);
   return !strcmp(name, "gelu")    ? ref_gelu(x)
          : !strcmp(name, "relu")  ? ref_relu(x)
          : !strcmp(name, "relu2") ? ref_relu(x) * ref_relu(x)
@@ -133,13 +133,14 @@ static double gated(const ref_model *m, const char *prefix, size_t i, size_t ent
 
 static bool has_router(const sg_config *c) { return c->router_group <= 1 || c->layer % c->router_group == 0; }
 
-/* What the layer's router chooses, or what that of its group's first layer chose. */
+/* What the layer's router chooses, or what that of its group's first layer chose: only a group's
+ * layers have room for it, made for their sizes (prepare). */
 static void route_or_take(const ref_model *m, const char *prefix, size_t i, int32_t *index, double *score,
                           const double *x, ref_choice *choice) {
   size_t units = m->config.num_channels * m->config.top_k;
   if (has_router(&m->config)) {
     route(m, prefix, i, index, score, x, choice);
-    if (!m->index) return;
+    if (m->config.router_group <= 1) return;
     memcpy(m->index + i * units, index, units * sizeof *index);
     memcpy(m->score + i * units, score, units * sizeof *score);
   } else {
@@ -169,7 +170,7 @@ static void sparse_neurons(const ref_model *m, const char *prefix, bool peer, si
     for (size_t k = ch * K; k < (ch + 1) * K; k++) {
       size_t neuron = (peer ? 0 : ch * F) + (size_t)index[k];
       double a = ref_dot(x, w_in + neuron * D, D) + (b_in ? b_in[neuron] : 0);
-      value[k] = peer ? activate(c->activation, a, choice) * p[k] : activate(c->activation, a * p[k], choice);
+      value[k] = peer ? ref_activate(c->activation, a, choice) * p[k] : ref_activate(c->activation, a * p[k], choice);
       for (size_t d = 0; d < D; d++) y[d] += value[k] * w_out[neuron * D + d];
       choice->multiply_adds += 2 * D;
     }
@@ -185,7 +186,7 @@ static void mlp(const ref_model *m, const char *prefix, double *y, const double 
   size_t D = m->config.hidden_size, F = m->config.num_neurons;
   double *h = ref_alloc(F, sizeof *h);
   choice->multiply_adds += ref_linear(h, x, ref_find(m, prefix, "up_proj.weight")->data, 1, D, F);
-  for (size_t f = 0; f < F; f++) h[f] = activate(m->config.activation, h[f], choice);
+  for (size_t f = 0; f < F; f++) h[f] = ref_activate(m->config.activation, h[f], choice);
   choice->multiply_adds += ref_linear(y, h, ref_find(m, prefix, "down_proj.weight")->data, 1, F, D);
   free(h);
 }
@@ -578,7 +579,6 @@ static void pooled_row(const ref_model *m, const char *prefix, const struct ref_
   size_t M = c->options.meta_experts, k = c->options.meta_top_k, D = c->hidden_size, C = c->num_channels, K = c->top_k;
   ref_model own = *m;
   own.config.options.meta_experts = 0;
-  own.index = NULL, own.score = NULL; /* of layers that share routers */
   int32_t *held = ref_alloc(C * K, sizeof *held), *index = ref_alloc(C * K, sizeof *index);
   double *score = ref_alloc(C * K, sizeof *score), *value = ref_alloc(C * K, sizeof *value),
          *out = ref_alloc(D, sizeof *out);

@@ -115,17 +115,13 @@ static ref_model seen_by(const ref_model *m, size_t layer) {
 }
 
 /* y += always_on(x) + sink_mlp(x), each neuron by itself: act(x . w_in) w_out. */
-static void add_beside(const ref_model *m, const char *mlp, size_t n, double *y, const double *x) {
+static void add_beside(const ref_model *m, const char *mlp, size_t n, double *y, const double *x, ref_choice *choice) {
   const sg_options *o = &m->config.options;
   size_t D = m->config.hidden_size;
   for (size_t i = 0; i < n && o->always_on; i++)
     for (size_t a = 0; a < o->always_on; a++) {
-      const char *act = o->always_on_activation;
       double u = ref_dot(x + i * D, ref_find(m, mlp, "always.w_in")->data + a * D, D);
-      double h = !strcmp(act, "gelu")    ? ref_gelu(u)
-                 : !strcmp(act, "relu")  ? ref_relu(u)
-                 : !strcmp(act, "swish") ? ref_swish(u)
-                                         : ref_identity(u);
+      double h = ref_activate(o->always_on_activation, u, choice);
       for (size_t d = 0; d < D; d++) y[i * D + d] += h * ref_find(m, mlp, "always.w_out")->data[a * D + d];
     }
   for (size_t i = 0; i < n && o->sink_mlp; i++)
@@ -147,7 +143,7 @@ static bool ffn_sublayer(ref_model *m, size_t layer, size_t n, double *y, const 
   ref_rmsnorm(xn, x, ref_find(m, prefix, "post_attention_layernorm.weight")->data, n, D, m->config.rms_norm_eps);
   ref_model own = seen_by(m, layer);
   bool known = ref_ffn(&own, mlp, n, y, xn, choice);
-  add_beside(&own, mlp, n, y, xn);
+  add_beside(&own, mlp, n, y, xn, choice);
   memcpy(m->gates, own.gates, sizeof m->gates);
   m->index = own.index;
   m->score = own.score;

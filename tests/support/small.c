@@ -97,8 +97,8 @@ static const char BESIDE[] =
     " {\"feedforward\": {\"kind\": \"monet\", \"decomposition\": \"horizontal\", \"activation\": \"relu2\", "
     "\"num_channels\": 2, \"num_experts\": 3, \"expert_dim\": 3, \"top_k\": 1,"
     "                   \"always_on\": {\"neurons\": 2, \"activation\": \"identity\"}}},"
-    " {\"feedforward\": {\"kind\": \"mlp\", \"activation\": \"gelu\", \"num_neurons\": 4, \"sink_mlp\": {\"width\": "
-    "6}}}]";
+    " {\"feedforward\": {\"kind\": \"mlp\", \"activation\": \"gelu\", \"num_neurons\": 4, \"sink_mlp\": {\"width\": 6},"
+    "                   \"always_on\": {\"neurons\": 2, \"activation\": \"relu2\"}}}]";
 
 /* Neurons under routers shared by layers: peer with constants, then without; sgatlin, with gates
  * and another activation in between. */
@@ -117,7 +117,8 @@ static const char CHOSEN[] =
     "\"num_neurons\": 16, \"num_channels\": 3, \"top_k\": 3, \"key_dim\": 5, \"router_group\": 3}}]";
 
 /* Metarouters: two layers of different kinds that share a choice by sequence, attention alone, one
- * with gates by token, the same tensors once more. */
+ * with gates by token, the same tensors once more. Fewer neurons would start with weights so large
+ * that rounding of what cancels with a single token passes the bound of grad/test_model. */
 static const char METAROUTERS[] =
     "[{\"feedforward\": {\"kind\": \"sgatlin\", \"router\": \"product_dense\", \"activation\": \"gelu\", "
     "\"num_neurons\": 64, \"num_channels\": 2, \"top_k\": 3, \"key_dim\": 4, "
@@ -229,6 +230,13 @@ void small_batch(uint64_t i, int32_t *inputs, int32_t *targets, int32_t *starts)
     inputs[k] = t == 0 || t == SMALL_T / 2 ? 1 : targets[k - 1];
     if (starts) starts[k] = t < SMALL_T / 2 ? 0 : SMALL_T / 2;
   }
+}
+
+void small_text(const char *path) {
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  for (int i = 0; i < 60; i++) fprintf(f, "Day %d: Tom went to the %s.<|endoftext|>\n", i, i % 3 ? "sea" : "park");
+  fclose(f);
 }
 
 sgi_step small_step(sgi_trainer *t) {

@@ -30,6 +30,8 @@ sgi_trainer *small_trainer(const char *kind, const sgi_trainer_settings *s);
 /* Batch number i: (B,T) ids, the last target of each row is padding. starts (B,T): two documents a
  * row. */
 void small_batch(uint64_t i, int32_t *inputs, int32_t *targets, int32_t *starts);
+/* A text of 60 short documents into a new .txt. */
+void small_text(const char *path);
 /* One step on batch number t->steps; fails the test where it cannot be taken. */
 sgi_step small_step(sgi_trainer *t);
 

@@ -150,10 +150,7 @@ static sg_status distil(const sg_model *m, sgi_distill_request r, sg_model **out
   assert_sg_ok(sg_tokenizer_load("tests/golden/bpe/stories_alpha_300.json", &tok, err));
   char *tmp = golden_temporary(), path[4300];
   snprintf(path, sizeof path, "%s/text.txt", tmp);
-  FILE *f = fopen(path, "w");
-  assert_non_null(f);
-  for (int i = 0; i < 60; i++) fprintf(f, "Day %d: Tom went to the %s.<|endoftext|>\n", i, i % 3 ? "sea" : "park");
-  fclose(f);
+  small_text(path);
   r.data = path;
   r.tokenizer = tok;
   sg_status st = sgi_distill(m, &r, out, report, e);
