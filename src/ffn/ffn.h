@@ -62,7 +62,7 @@ static inline void sgi_unit_out(const sgi_unit *u, float *row, size_t D) { sgi_s
  * f_p] . x, its first part the most significant digit of f. The K largest are chosen. */
 typedef struct sgi_routes {
   size_t channels, parts, units, top_k;
-  size_t pools; /* where several pools are to choose from, F units each, how many; 0: one */
+  size_t pools; /* to choose from, F units each: 1 but with a metarouter */
 } sgi_routes;
 
 /* Who takes the gradient of a tensor row by row, in the place of an arena: rows of a pool that a

@@ -194,7 +194,7 @@ static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
     if (u->progress && !u->progress(u->user, (size_t)s->layer * x->C + c, L * x->C))
       return sgi_fail(err, SG_ERR_CANCELLED, "stopped");
     sg_status st = SG_OK;
-    for (size_t pool = 0; pool < (x->routes.pools ? x->routes.pools : 1) && !st; pool++)
+    for (size_t pool = 0; pool < x->routes.pools && !st; pool++)
       st = channel(x, (size_t)s->layer, c, pool, u->xn, stream, r, s->data, u->out);
     if (st) return sgi_fail(err, st, "gate margins: a matrix product failed");
   }

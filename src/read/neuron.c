@@ -15,10 +15,10 @@ static sg_status score_row(const sgi_sublayer *s, size_t channel, size_t index, 
   const sg_config *c = s->config;
   sgi_routes t;
   s->ffn->routes(c, &t);
-  size_t D = c->hidden_size, units = 1, pools = t.pools ? t.pools : 1;
+  size_t D = c->hidden_size, units = 1;
   for (size_t p = 0; p < t.parts; p++) units *= t.units;
   /* Where units are hidden activations of a chosen expert, the channel is what is chosen. */
-  bool grouped = units * pools != c->num_neurons || t.channels != c->num_channels;
+  bool grouped = units * t.pools != c->num_neurons || t.channels != c->num_channels;
   size_t unit = grouped ? channel : index % units;
   if (!grouped) channel += index / units * t.channels;
   float *rows = sgi_alloc(t.parts * t.units * D * sizeof *rows);

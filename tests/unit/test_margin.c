@@ -230,7 +230,7 @@ static void same_as_slow(const sg_model *m, const char *name, ref_random *r) {
       snprintf(site, sizeof site, "layers.%zu.gate.indices", l);
       assert_true(sg_run_find(run, site, &index));
     }
-    for (size_t i = 0; i < route.channels * (route.pools ? route.pools : 1); i++) {
+    for (size_t i = 0; i < route.channels * route.pools; i++) {
       size_t c = i % route.channels, pool = i / route.channels;
       assert_int_equal(s->ffn->route_rows(s->config, s->weight + SGI_T_OWN, i, rows), SG_OK);
       assert_int_equal(sgi_linear(part, n, norm.data, D, rows, T, D, n, (sgi_arena){0}), SG_OK);
