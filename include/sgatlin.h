@@ -96,7 +96,7 @@ typedef struct sg_options {
   double bandwidth;    /* of the thresholds' gradient */
   size_t sink_mlp;     /* hidden width of an MLP beside the kind whose maps all layers share; 0: none */
   size_t always_on;    /* neurons beside the kind that act at every token, without a score; 0: none */
-  char always_on_activation[SG_NAME]; /* of these: gelu, identity, relu or swish; "" where there are none */
+  char always_on_activation[SG_NAME]; /* of these: gelu, identity, relu, relu2 or swish; "" where there are none */
   size_t bias;                        /* 1: a constant is added to what a neuron reads (peer) */
   /* Metarouter: pools, each with a router and neurons of its own; how many run, 1 or more; "token"
    * or "sequence"; positions of a document that a choice by sequence is made of; layers that share
@@ -890,7 +890,8 @@ typedef struct sg_means_request {
   void *user;
 } sg_means_request;
 /* New: sg_means_free; the model is borrowed. SG_ERR_UNSUPPORTED for kinds whose units have no
- * output row. */
+ * output row, for layers with neurons beside their kind (sink_mlp, always_on) and for layer forms
+ * that run a layer more than once; SG_ERR_ARG for ids outside the vocabulary. */
 SG_API sg_status sg_means_create(const sg_model *model, const sg_means_request *request, sg_means **out, sg_error *err);
 SG_API void sg_means_free(sg_means *means);
 

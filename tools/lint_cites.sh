@@ -35,7 +35,7 @@ git ls-files '*.c' '*.h' '*.sh' '*.md' '*.ts' '*.mjs' '*.py' Makefile | grep -v 
     function section(doc, text,   n, i, part) {
       sub(/^ *(section )?/, "", text)
       if (match(text, /^[0-9]+/)) return (doc, substr(text, 1, RLENGTH)) in number
-      match(text, /^[a-z][a-z \047-]*[a-z]/)
+      match(text, /^[a-z][a-z0-9 \047-]*[a-z0-9]/)
       text = " " substr(text, 1, RLENGTH) " "
       n = split(titles[doc], part, "\n")
       for (i = 1; i <= n; i++) if (part[i] != "" && index(" " part[i] " ", text)) return 1

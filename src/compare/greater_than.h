@@ -17,8 +17,8 @@ typedef struct sgi_span_curve {
   size_t steps;             /* of k: up to count */
   size_t k[SGI_SPAN_STEPS]; /* the last is count */
   double value[SGI_SPAN_STEPS];
-  size_t plateau; /* least of these k with nine tenths of the model's own; 0: none has */
-  bool reached;
+  bool reached;   /* one of these k has nine tenths of the model's own */
+  size_t plateau; /* the least that has, where it is reached */
 } sgi_span_curve;
 
 typedef struct sgi_span_layer {

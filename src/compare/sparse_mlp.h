@@ -76,14 +76,14 @@ void sgi_sparse_decode(const sgi_sparse_form *f, const sgi_sparse_arrays *p, con
 void sgi_sparse_pre(const sgi_sparse_form *f, const sgi_sparse_arrays *p, const float *x, double *a);
 /* h of a pre-activation on its own (TOPK: as if it were chosen). */
 double sgi_sparse_open(const sgi_sparse_form *f, const sgi_sparse_arrays *p, size_t feature, double a);
+/* Both of one row: pre-activations a (M), and what acts, h (M), 0 elsewhere; of equal ones the
+ * lower feature is chosen (TOPK). */
+void sgi_sparse_acting(const sgi_sparse_form *f, const sgi_sparse_arrays *p, const float *x, double *a, double *h);
 
 typedef struct sgi_sparse_loss {
   double total, mse, penalty, l0; /* penalty: S, unscaled; l0: features at a row */
   size_t active;                  /* entries of the batch */
 } sgi_sparse_loss;
-/* One row: pre-activations a (M), and what acts, h (M), 0 elsewhere; of equal ones the lower
- * feature is chosen (TOPK). */
-void sgi_sparse_acting(const sgi_sparse_form *f, const sgi_sparse_arrays *p, const float *x, double *a, double *h);
 
 /* Gradient of the loss of n rows with lambda * ramp, assigned to g. `fired` (M, NULL allowed) gets
  * `now` where a feature acted. dense: the products are whole matrices, for batches where much acts;

@@ -44,6 +44,10 @@ sgi_beside sgi_beside_of_site(sgi_site_id id) {
 sgi_site_id sgi_beside_site(sgi_beside part) { return parts[part].site; }
 const char *sgi_beside_name(sgi_beside part) { return parts[part].name; }
 
+static size_t widest(const sg_config *c) {
+  return c->options.always_on > c->options.sink_mlp ? c->options.always_on : c->options.sink_mlp;
+}
+
 static sgi_activation activation_of(const sg_config *c, sgi_beside part) {
   return part == SGI_SINK_MLP ? SGI_GELU : sgi_activation_find(c->options.always_on_activation, NULL);
 }
@@ -88,9 +92,8 @@ static void layout(const sg_config *c, size_t n, sgi_arena *a, kept k[SGI_BESIDE
 }
 
 static void layout_work(const sg_config *c, size_t n, bool backward, sgi_arena *a, work *w) {
-  size_t N = c->options.always_on > c->options.sink_mlp ? c->options.always_on : c->options.sink_mlp;
   *w = (work){0};
-  if (backward) w->d = SGI_TAKE(a, n * N, float);
+  if (backward) w->d = SGI_TAKE(a, n * widest(c), float);
   if (c->options.sink_mlp) w->y = SGI_TAKE(a, n * c->hidden_size, float);
 }
 
@@ -102,8 +105,7 @@ void sgi_beside_saved(const sg_config *c, size_t n, sgi_arena *a) {
 void sgi_beside_scratch(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
   if (!sgi_beside_units(c)) return;
   layout_work(c, n, backward, a, &(work){0});
-  size_t N = c->options.always_on > c->options.sink_mlp ? c->options.always_on : c->options.sink_mlp;
-  sgi_linear_scratch(n, c->hidden_size, N, a);
+  sgi_linear_scratch(n, c->hidden_size, widest(c), a);
 }
 
 uint64_t sgi_beside_multiply_adds(const sg_config *c) { return (uint64_t)2 * sgi_beside_units(c) * c->hidden_size; }

@@ -42,7 +42,8 @@ typedef struct sgi_meta_shared {
   int32_t *choice; /* (n,k) pools, largest logit first */
   float *dp;       /* (n,M) p times its gradient, of all layers of the group; with backward */
 } sgi_meta_shared;
-void sgi_meta_layout_shared(const sg_config *c, size_t n, bool backward, sgi_arena *a, sgi_meta_shared *s);
+/* What a call's group has. */
+sgi_meta_shared sgi_meta_shared_of(const sgi_ffn_call *call, bool backward);
 
 sg_status sgi_meta_gate(sgi_ffn_call *call, const float *x);
 /* dx += the gate's part, from dp; dz has room for (n,M). */

@@ -86,7 +86,7 @@ sg_status sgi_meta_check(const sg_config *c, sg_error *err) {
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-void sgi_meta_layout_shared(const sg_config *c, size_t n, bool backward, sgi_arena *a, sgi_meta_shared *s) {
+static void layout_shared(const sg_config *c, size_t n, bool backward, sgi_arena *a, sgi_meta_shared *s) {
   size_t M = c->options.meta_experts;
   s->z = sgi_meta_by_sequence(c) ? SGI_TAKE(a, n * M, float) : NULL;
   s->p = SGI_TAKE(a, n * M, float);
@@ -94,21 +94,21 @@ void sgi_meta_layout_shared(const sg_config *c, size_t n, bool backward, sgi_are
   s->dp = backward ? SGI_TAKE(a, n * M, float) : NULL;
 }
 
-static sgi_meta_shared shared_of(const sgi_ffn_call *call, bool backward) {
+sgi_meta_shared sgi_meta_shared_of(const sgi_ffn_call *call, bool backward) {
   sgi_arena block = call->shared;
   sgi_meta_shared s;
-  sgi_meta_layout_shared(call->config, call->n, backward, &block, &s);
+  layout_shared(call->config, call->n, backward, &block, &s);
   return s;
 }
 
 void sgi_meta_take_shared(const sg_config *c, size_t n, bool backward, sgi_arena *a) {
-  if (sgi_meta_on(c)) sgi_meta_layout_shared(c, n, backward, a, &(sgi_meta_shared){0});
+  if (sgi_meta_on(c)) layout_shared(c, n, backward, a, &(sgi_meta_shared){0});
 }
 
 void sgi_meta_clear(const sg_config *c, size_t n, sgi_arena block) {
   sgi_meta_shared s;
   if (!sgi_meta_on(c)) return;
-  sgi_meta_layout_shared(c, n, true, &block, &s);
+  layout_shared(c, n, true, &block, &s);
   memset(s.dp, 0, n * c->options.meta_experts * sizeof *s.dp);
 }
 
@@ -116,8 +116,8 @@ void sgi_meta_shared_row(const sg_config *c, sgi_shared_row to, sgi_shared_row f
   if (!sgi_meta_on(c)) return;
   size_t M = c->options.meta_experts, k = c->options.meta_top_k;
   sgi_meta_shared a, b;
-  sgi_meta_layout_shared(c, to.n, false, &to.block, &a);
-  sgi_meta_layout_shared(c, from.n, false, &from.block, &b);
+  layout_shared(c, to.n, false, &to.block, &a);
+  layout_shared(c, from.n, false, &from.block, &b);
   memcpy(a.p + to.row * M, b.p + from.row * M, M * sizeof *a.p);
   memcpy(a.choice + to.row * k, b.choice + from.row * k, k * sizeof *a.choice);
 }
@@ -184,7 +184,7 @@ sg_status sgi_meta_gate(sgi_ffn_call *call, const float *x) {
   const sg_config *c = call->config;
   size_t M = c->options.meta_experts, k = c->options.meta_top_k, D = c->hidden_size;
   if (call->routed || !sgi_meta_gated(c)) return SG_OK;
-  sgi_meta_shared s = shared_of(call, false);
+  sgi_meta_shared s = sgi_meta_shared_of(call, false);
   double at = sgi_lap_begin(call->scratch.profile);
   sg_status st = sgi_stored_linear(s.z ? s.z : s.p, M, x, D, call->w[0], call->n, call->scratch);
   if (st) return st;
@@ -215,7 +215,7 @@ static double shares(const sg_config *c, size_t n, const sgi_meta_shared *s, dou
 
 void sgi_meta_gate_measure(const sgi_ffn_call *call, sgi_aux *sum) {
   if (!sgi_meta_gated(call->config)) return;
-  sgi_meta_shared s = shared_of(call, false);
+  sgi_meta_shared s = sgi_meta_shared_of(call, false);
   double f[SGI_META_MOST], most = 0;
   sum->meta_gates++;
   sum->balance += (double)call->config->options.meta_experts * shares(call->config, call->n, &s, f);
@@ -245,7 +245,7 @@ static void means_backward(const sgi_ffn_call *call, float *dz) {
 sg_status sgi_meta_gate_backward(sgi_ffn_call *call, float *dz, sgi_arena scratch, float *dx, const float *x) {
   const sg_config *c = call->config;
   size_t M = c->options.meta_experts, D = c->hidden_size, n = call->n;
-  sgi_meta_shared s = shared_of(call, true);
+  sgi_meta_shared s = sgi_meta_shared_of(call, true);
   double f[SGI_META_MOST], slope = call->aux ? sgi_aux_slope_gate(call->aux) : 0;
   shares(c, n, &s, f);
 #pragma omp parallel for schedule(static) if (n > 1024)
@@ -267,9 +267,9 @@ sg_status sgi_meta_gate_backward(sgi_ffn_call *call, float *dz, sgi_arena scratc
 sg_status sgi_meta_vary(const sgi_ffn_call *call, const sgi_ffn_varied *v) {
   const sg_config *c = call->config;
   size_t M = c->options.meta_experts, k = c->options.meta_top_k, W = c->options.meta_prefix, end = v->first + v->count;
-  sgi_meta_shared prompt = shared_of(call, false), own;
+  sgi_meta_shared prompt = sgi_meta_shared_of(call, false), own;
   sgi_arena block = v->block;
-  sgi_meta_layout_shared(c, v->n, false, &block, &own);
+  layout_shared(c, v->n, false, &block, &own);
   float *z = v->room; /* (R,changed,M) */
   sg_status st = sgi_stored_linear(z, M, v->xn, c->hidden_size, call->w[0], v->R * v->changed, (sgi_arena){0});
   for (size_t r = 0; r < v->R && !st; r++) {

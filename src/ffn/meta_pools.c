@@ -123,13 +123,6 @@ static size_t first_of(const kept *k, size_t e) { return (size_t)k->start[e]; }
 static size_t count_of(const kept *k, size_t e) { return (size_t)(k->start[e + 1] - k->start[e]); }
 static size_t row_of(const kept *k, size_t visit) { return (size_t)k->slot[visit] / k->k; }
 
-static sgi_meta_shared shared_of(const sgi_ffn_call *call, bool backward) {
-  sgi_arena block = call->shared;
-  sgi_meta_shared s;
-  sgi_meta_layout_shared(call->config, call->n, backward, &block, &s);
-  return s;
-}
-
 /* From pool: a counting sort, rows in order. */
 static void make_visits(const kept *k) {
   memset(k->start, 0, (k->M + 1) * sizeof *k->start);
@@ -242,7 +235,7 @@ static sg_status run_routers(sgi_ffn_call *call, const kept *k, const work *w, s
 }
 
 static sg_status route(sgi_ffn_call *call, const kept *k, const work *w, sgi_arena scratch, const float *x) {
-  sgi_meta_shared s = shared_of(call, false);
+  sgi_meta_shared s = sgi_meta_shared_of(call, false);
   memcpy(k->pool, s.choice, k->visits * sizeof *k->pool);
   make_visits(k);
   gather(k, x, NULL, w->x);
@@ -304,7 +297,7 @@ static float p_of(const kept *k, const pool_call *p, const float *all, size_t j)
 }
 
 static sg_status neurons(sgi_ffn_call *call, const kept *k, const work *w, sgi_arena scratch) {
-  sgi_meta_shared s = shared_of(call, false);
+  sgi_meta_shared s = sgi_meta_shared_of(call, false);
   size_t each = k->C * k->K;
   sg_status st = SG_OK;
   for (pool_call p = {0}; !st && next_pool(call, k, scratch, &p);) {
@@ -321,7 +314,7 @@ static sg_status neurons(sgi_ffn_call *call, const kept *k, const work *w, sgi_a
 /* Output rows are summed with values that hold p; then the pool has its own back, for the way
  * back. One that a tap changed is what it would have to be. */
 static sg_status sum(sgi_ffn_call *call, const kept *k, const work *w, sgi_arena scratch, float *y, const float *x) {
-  sgi_meta_shared s = shared_of(call, false);
+  sgi_meta_shared s = sgi_meta_shared_of(call, false);
   size_t each = k->C * k->K;
   sg_status st = SG_OK;
   for (pool_call p = {0}; !st && next_pool(call, k, scratch, &p);) {
@@ -353,7 +346,7 @@ sg_status sgi_meta_stage(int stage, sgi_ffn_call *call, float *y, const float *x
 
 void sgi_meta_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
   sgi_arena block = call->saved;
-  sgi_meta_shared s = shared_of(call, false);
+  sgi_meta_shared s = sgi_meta_shared_of(call, false);
   kept k;
   layout(call->config, call->n, &block, &k);
   out->data = id == SGI_SITE_META_PROBABILITIES ? (void *)s.p
@@ -368,7 +361,7 @@ void sgi_meta_left(const sgi_ffn_call *call, sgi_site_id id, sgi_left *out) {
 
 /* y = sum_e p_e y_e: dy_e = p_e dy; p_e dp_e = dy . (p_e y_e), for the gate. */
 sg_status sgi_meta_backward(sgi_ffn_call *call, float *dx, const float *dy, const float *x) {
-  sgi_meta_shared s = shared_of(call, true);
+  sgi_meta_shared s = sgi_meta_shared_of(call, true);
   kept k;
   work w;
   sgi_arena block = call->saved, scratch = call->scratch;
@@ -427,7 +420,7 @@ bool sgi_meta_unit_at(const sg_config *c, const sgi_weight *const *w, size_t cha
 void sgi_meta_units(const sgi_ffn_call *call, size_t row, sgi_unit *out, double *bias) {
   const sg_config *c = call->config;
   sgi_arena block = call->saved;
-  sgi_meta_shared s = shared_of(call, false);
+  sgi_meta_shared s = sgi_meta_shared_of(call, false);
   kept k;
   layout(c, call->n, &block, &k);
   for (pool_call p = {0}; next_pool(call, &k, (sgi_arena){0}, &p);)

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "ffn/ffn.h"
+#include "ffn/meta.h"
 #include "model/config.h"
 #include "model/form.h"
-#include "ffn/meta.h"
 
 static const sg_layer plain;
 

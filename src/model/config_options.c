@@ -13,23 +13,21 @@ static const size_t USUAL_PREFIX = 64;
 /* Of what stands beside a kind: as many units as a hidden layer may have. */
 enum { MOST_BESIDE = 1 << 20 };
 
-static sg_status read_gates(const json_t *o, const char *where, sg_options *out, sg_error *err) {
-  static const char *const keys[] = {"kind", "bandwidth"};
-  char inner[300];
-  snprintf(inner, sizeof inner, "%s.gates", where);
-  if (!json_is_object(o))
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object like {\"kind\": \"jumprelu\"}", inner);
-  sg_status st = sgi_json_only_keys(o, inner, keys, SGI_COUNT(keys), err);
-  if (!st) st = sgi_json_string(o, inner, "kind", out->gates, sizeof out->gates, err);
-  if (!st && json_object_get(o, "bandwidth")) st = sgi_json_real(o, inner, "bandwidth", 0, 1e6, &out->bandwidth, err);
-  return st;
-}
-
+/* Of an option that is an object with these keys: its place in messages. */
 static sg_status begin(const json_t *o, const char *where, const char *name, const char *like, const char *const *keys,
                        size_t n_keys, char inner[300], sg_error *err) {
   snprintf(inner, 300, "%s.%s", where, name);
   if (!json_is_object(o)) return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object like %s", inner, like);
   return sgi_json_only_keys(o, inner, keys, n_keys, err);
+}
+
+static sg_status read_gates(const json_t *o, const char *where, sg_options *out, sg_error *err) {
+  static const char *const keys[] = {"kind", "bandwidth"};
+  char inner[300];
+  sg_status st = begin(o, where, "gates", "{\"kind\": \"jumprelu\"}", keys, SGI_COUNT(keys), inner, err);
+  if (!st) st = sgi_json_string(o, inner, "kind", out->gates, sizeof out->gates, err);
+  if (!st && json_object_get(o, "bandwidth")) st = sgi_json_real(o, inner, "bandwidth", 0, 1e6, &out->bandwidth, err);
+  return st;
 }
 
 static sg_status read_sink_mlp(const json_t *o, const char *where, sg_options *out, sg_error *err) {
@@ -54,10 +52,7 @@ static sg_status read_always_on(const json_t *o, const char *where, sg_options *
 static sg_status read_meta(const json_t *o, const char *where, sg_options *out, sg_error *err) {
   static const char *const keys[] = {"experts", "top_k", "choice", "prefix", "group"};
   char inner[300];
-  snprintf(inner, sizeof inner, "%s.meta", where);
-  if (!json_is_object(o))
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: expected an object like {\"experts\": 4, \"top_k\": 1}", inner);
-  sg_status st = sgi_json_only_keys(o, inner, keys, SGI_COUNT(keys), err);
+  sg_status st = begin(o, where, "meta", "{\"experts\": 4, \"top_k\": 1}", keys, SGI_COUNT(keys), inner, err);
   if (!st) st = sgi_json_size(o, inner, "experts", 1, SGI_META_MOST, &out->meta_experts, err);
   if (!st && json_object_get(o, "top_k"))
     st = sgi_json_size(o, inner, "top_k", 1, SGI_META_MOST, &out->meta_top_k, err);

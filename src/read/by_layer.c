@@ -3,9 +3,9 @@
  * the recording itself is checked (docs/library.md). */
 #include "core/arena.h"
 #include "model/model.h"
-#include "read/kept.h"
 #include "read/cka.h"
 #include "read/coactivation.h"
+#include "read/kept.h"
 #include "read/usage.h"
 
 sg_recording_info sg_recording_describe(const sg_recording *r) {
@@ -223,23 +223,23 @@ sg_status sg_coactivation_groups(const sg_recording *r, const sg_group_request *
 /* ---- numbers of layers ----------------------------------------------------------------------- */
 
 /* Of a layer whose neurons are kept one by one. */
-static sg_status kept_usage(const sgi_kept *k, sg_usage *out) {
+static sg_usage kept_usage(const sgi_kept *k) {
   size_t n = k->channels * k->neurons;
-  *out = (sg_usage){.plain = sgi_usage_of_counts(k->count, n)};
-  for (size_t i = 0; i < n; i++) out->choices += k->count[i];
-  return SG_OK;
+  sg_usage u = {.plain = sgi_usage_of_counts(k->count, n)};
+  for (size_t i = 0; i < n; i++) u.choices += k->count[i];
+  return u;
 }
 
 sg_status sg_recording_usage(const sg_recording *r, size_t layer, sg_usage *out, sg_error *err) {
   size_t slot;
   const sgi_slot *z;
   sg_status st = sgi_need(out, "the place for the numbers", err);
-  const sgi_kept *kept = !st && r ? sgi_recording_kept(r, layer) : NULL;
+  if (st) return st;
+  const sgi_kept *kept = r ? sgi_recording_kept(r, layer) : NULL;
   if (kept)
-    st = kept_usage(kept, out);
-  else if (!st)
-    st = find(r, layer, &slot, &z, err);
-  if (!st && !kept) st = sgi_recording_usage(r, slot, out, err);
+    *out = kept_usage(kept);
+  else if (!(st = find(r, layer, &slot, &z, err)))
+    st = sgi_recording_usage(r, slot, out, err);
   return st ? st : sgi_recording_check(r, err);
 }
 

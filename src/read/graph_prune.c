@@ -40,7 +40,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ffn/beside.h"
 #include "read/graph_build.h"
 #include "read/run.h"
 
@@ -389,13 +388,8 @@ static void fill_facts(const pruner *p, sg_graph *g) {
   g->n_layers = b->f.L;
   g->n_heads = b->f.heads;
   g->n_tokens = b->f.T;
-  for (size_t l = 0; l < b->f.L; l++) {
-    const sgi_sublayer *s = sgi_feedforward_of(b->f.model, l);
-    if (s && s->config->num_neurons > g->pool) g->pool = s->config->num_neurons;
-    for (int part = 0; s && part < SGI_BESIDE_PARTS; part++)
-      if (sgi_beside_neurons(s->config, (sgi_beside)part) > g->pool)
-        g->pool = sgi_beside_neurons(s->config, (sgi_beside)part);
-  }
+  sgi_largest most = sgi_model_largest(b->f.model);
+  g->pool = most.neurons > most.beside ? most.neurons : most.beside;
   g->explored = b->n_explored;
   double weight = 0, missed = 0;
   for (size_t k = 0; k < b->n_logits; k++) weight += b->probability[k];

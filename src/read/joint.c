@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "ffn/beside.h"
-
 #include "read/joint.h"
 #include "read/run.h"
 
@@ -17,11 +16,16 @@ typedef struct work {
   sgi_sweep down; /* one gradient, of positions up to the read one */
 } work;
 
+/* The pattern's last part is that of the site's name. */
+static bool names(const sg_edit *e, sgi_site_id id) {
+  const char *part = strrchr(e->site, '.'), *name = sgi_site_row_of(id)->name, *last = strrchr(name, '.');
+  return part && !strcmp(part + 1, last ? last + 1 : name);
+}
+
 /* Scaling a neuron, or taking it away; places by position, channel and number alone. */
 static bool scales(const sg_edit *e) {
-  const char *name = strrchr(e->site, '.');
-  bool values = name && (!strcmp(name + 1, sgi_site_row_of(SGI_SITE_NEURONS)->name) ||
-                         !strcmp(name + 1, sgi_site_row_of(SGI_SITE_ALWAYS)->name) || !strcmp(name, ".hidden"));
+  bool values = names(e, SGI_SITE_NEURONS);
+  for (int part = 0; part < SGI_BESIDE_PARTS; part++) values = values || names(e, sgi_beside_site((sgi_beside)part));
   bool fits = values && !e->vector && (e->op == SG_EDIT_SCALE || (e->op == SG_EDIT_SET && e->value == 0));
   for (size_t i = 0; fits && i < e->n_axes; i++)
     fits = !strcmp(e->axes[i].name, "pos") || !strcmp(e->axes[i].name, "channel") || !strcmp(e->axes[i].name, "neuron");

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "ffn/beside.h"
-#include "read/run.h"
 #include "model/held.h"
+#include "read/run.h"
 
 static const size_t DEFAULT_BYTES = (size_t)1 << 30;
 

@@ -8,7 +8,8 @@
 #include "read/record.h"
 #include "read/record_beside.h"
 
-/* Tensors of a shard: these, then two or three a layer. */
+/* Tensors of a shard: these, then of each recorded layer indices, scores, activations where they
+ * are recorded, probabilities and choice of a metarouter; then what stands beside kinds. */
 enum {
   SGI_SHARD_INPUT,
   SGI_SHARD_TARGET,

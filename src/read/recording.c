@@ -38,6 +38,7 @@
 
 #include "core/arena.h"
 #include "core/manifest.h"
+#include "ffn/meta.h"
 #include "read/recording_inside.h"
 
 enum { MAX_SHARDS = 1 << 20, MAX_VOCABULARY = 1 << 25, HASHED = 64 << 20 };
@@ -276,7 +277,7 @@ static sg_status read_slot(const json_t *o, const char *where, sgi_slot *z, bool
   z->thresholds = NULL;
   z->pools = z->picks = 0;
   if (json_object_get(o, "pools") || json_object_get(o, "picks")) {
-    st = sgi_json_size(o, where, "pools", 1, SGI_RECORD_POOLS, &z->pools, err);
+    st = sgi_json_size(o, where, "pools", 1, SGI_META_MOST, &z->pools, err);
     if (!st) st = sgi_json_size(o, where, "picks", 1, z->pools, &z->picks, err);
     if (st) return st;
     if (z->pool % z->pools || z->top_k % z->picks)

@@ -10,8 +10,7 @@
 
 #include "read/binding.h"
 
-/* 2: neurons are kept */
-enum { SGI_RECORD_PREDICTIONS = SG_RECORD_PREDICTIONS, SGI_RECORD_VERSION = 2, SGI_RECORD_POOLS = 32 };
+enum { SGI_RECORD_PREDICTIONS = SG_RECORD_PREDICTIONS, SGI_RECORD_VERSION = 2 }; /* 2: neurons are kept */
 
 typedef sg_recorded_layer sgi_slot;
 
@@ -52,13 +51,13 @@ sgi_recorded sgi_recording_at(const sgi_recording *r, size_t position);
 /* First position of a document and how many it has; documents without any are not recorded. */
 void sgi_recording_document(const sgi_recording *r, size_t document, size_t *first, size_t *count);
 
-/* One entry of a circuit acts (of a layer with gates its score is not 0). */
 /* Thresholds of a layer with gates, a channel of a pool each; and the one of a unit. */
 static inline size_t sgi_recording_thresholds(const sgi_slot *z) { return (z->pools ? z->pools : 1) * z->channels; }
 static inline float sgi_recording_threshold(const sgi_slot *z, size_t channel, int32_t unit) {
   size_t pool = z->pools && unit >= 0 ? (size_t)unit / (z->pool / z->pools) : 0;
   return z->thresholds[(pool < z->pools ? pool : 0) * z->channels + channel];
 }
+/* One entry of a circuit acts (of a layer with gates its score is not 0). */
 static inline bool sgi_recording_acts(const sgi_slot *z, float score) { return !z->thresholds || score != 0; }
 
 /* The circuit of a slot at a position: index, score (C,K) into the caller's buffers, either may be

@@ -34,9 +34,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ffn/beside.h"
 #include "core/arena.h"
 #include "core/median.h"
+#include "ffn/beside.h"
 #include "read/score.h"
 #include "sgatlin.h"
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "ffn/beside.h"
-
 #include "read/run.h"
 #include "read/verify.h"
 

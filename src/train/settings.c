@@ -51,7 +51,7 @@ static const key table[] = {
     {"feedforward.always_on.neurons", SIZE, AT(model.options.always_on), 0, 1 << 20,
      "neurons beside the kind that act at every token; 0: none"},
     {"feedforward.always_on.activation", NAME, AT(model.options.always_on_activation), 0, 0,
-     "of these: gelu, identity, relu or swish; gelu unless set"},
+     "of these: gelu, identity, relu, relu2 or swish; gelu unless set"},
     {"feedforward.meta.experts", SIZE, AT(model.options.meta_experts), 0, SGI_META_MOST,
      "metarouter: pools, each with a router and neurons of its own; 0: none"},
     {"feedforward.meta.top_k", SIZE, AT(model.options.meta_top_k), 0, SGI_META_MOST, "pools that run; 0: 1"},
