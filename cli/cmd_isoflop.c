@@ -119,7 +119,7 @@ const cli_command cli_isoflop = {
     .summary = "compare feedforward layers at equal compute, each at its best size",
     .usage =
         "--data DIR --kinds KIND,... --budgets FLOPS,... --scales PRESET,... -o STUDY\n-o STUDY [--plan FILE | --run "
-        "NAME | --collect DIR]",
+        "NAME | --collect DIR | --retime]",
     .examples =
         "# what it would take\n"
         "sgatlin isoflop -d DIR -k sgatlin,mlp -b 1e12 --scales ladder:32x2,ladder:64x2 -o s --dry-run\n"
@@ -128,7 +128,9 @@ const cli_command cli_isoflop = {
         "# another one, in which each kind takes its own best clipping\n"
         "sgatlin isoflop -d DIR -k mlp,glu -b 1e12 --scales ladder:32x2 --vary optimizer.clip=0.5,1 -o b\n"
         "# one command a line for a scheduler; results of another machine's copy\n"
-        "sgatlin isoflop -o s --plan runs.txt\nsgatlin isoflop -o s --collect s-of-another-machine",
+        "sgatlin isoflop -o s --plan runs.txt\nsgatlin isoflop -o s --collect s-of-another-machine\n"
+        "# what a step of each kind and size takes, by one thread of this machine\n"
+        "sgatlin isoflop -o s --retime -t 1",
     .description =
         "For every budget, kind, size and seed one run, an ordinary run directory below STUDY/runs, of as many steps "
         "as the budget pays for. "
@@ -142,7 +144,10 @@ const cli_command cli_isoflop = {
         "reported and left out of the fits.\n\n"
         "A study goes on where it stands: -o STUDY is enough. Several processes may work on one study with --run; a "
         "copy on another machine is "
-        "taken in with --collect.",
+        "taken in with --collect. Then, or where other work ran beside, times of runs do not compare: --retime times "
+        "steps of every kind and size in turn, and the report counts with these (STUDY/timings.json; remove it to "
+        "count "
+        "as before).",
     .options = options,
     .run = run,
 };

@@ -135,7 +135,7 @@ const cli_command cli_sweep = {
     .summary = "find the best settings of a training run: a grid, or random choices",
     .usage =
         "--data DIR {--vary KEY=A,B | --choice KEY=A,KEY=B}... {-n STEPS | -b FLOPS} -o SWEEP\n-o SWEEP "
-        "[--plan FILE | --run NAME | --collect DIR]",
+        "[--plan FILE | --run NAME | --collect DIR | --retime]",
     .examples =
         "# four learning rates for a small model, then what was best\n"
         "sgatlin sweep -d DIR --vary optimizer.learning_rate=1e-3,2e-3,4e-3,8e-3 --steps 300 -o sweep\n"

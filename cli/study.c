@@ -249,6 +249,33 @@ static void heading(cli_table *t, const char *const *names, size_t n) {
   for (size_t i = 0; i < n; i++) cli_cell(t, "%s", names[i]);
 }
 
+/* Whose seconds these are, and of a study that is retimed what a step of each form takes. */
+static void print_timing(const json_t *report) {
+  static const char *const names[] = {"kind", "size", "choice", "seconds a step", "processor seconds"};
+  const json_t *timing = json_object_get(report, "timing"), *forms = json_object_get(timing, "forms");
+  size_t i;
+  json_t *f;
+  if (*sgi_field_word(timing, "problem")) cli_warn("%s", sgi_field_word(timing, "problem"));
+  if (strcmp(sgi_field_word(timing, "by"), "timings")) {
+    printf("times: as the runs took\n");
+    return;
+  }
+  cli_table *t = cli_table_begin("llrrr");
+  heading(t, names, SGI_COUNT(names));
+  json_array_foreach(forms, i, f) {
+    cli_cell(t, "%s", sgi_field_word(f, "kind"));
+    cli_cell(t, "%s", sgi_field_word(f, "scale"));
+    cli_cell(t, "%zu", sgi_field_size(f, "variant"));
+    cli_cell(t, "%.4g", sgi_field_real(f, "seconds"));
+    cli_cell(t, "%.4g", sgi_field_real(f, "cpu_seconds"));
+  }
+  printf("times: steps timed anew on %s (%s, %s), %s, %s, median of %s\n", sgi_field_word(timing, "processor"),
+         cli_number(sgi_field_size(timing, "processors"), "processor").s, sgi_field_word(timing, "instructions"),
+         cli_number(sgi_field_size(timing, "threads"), "thread").s, sgi_field_word(timing, "date"),
+         cli_number(sgi_field_size(timing, "rounds"), "round").s);
+  cli_table_end(t);
+}
+
 static void print_runs(const json_t *report) {
   static const char *const names[] = {"run",           "parameters",    "steps",     "time",
                                       "training loss", "held-out loss", "perplexity"};
@@ -260,7 +287,8 @@ static void print_runs(const json_t *report) {
     cli_cell(t, "%s", sgi_field_word(r, "name"));
     cli_cell(t, "%s", cli_count(sgi_field_real(r, "parameters")).s);
     cli_cell(t, "%.0f", sgi_field_real(r, "steps"));
-    cli_cell(t, "%s", json_object_get(r, "seconds") ? cli_seconds(sgi_field_real(r, "seconds")).s : "-");
+    cli_cell(t, "%s",
+             json_is_number(json_object_get(r, "seconds")) ? cli_seconds(sgi_field_real(r, "seconds")).s : "-");
     if (json_is_number(json_object_get(r, "valid_loss"))) {
       cli_cell(t, "%.4f", sgi_field_real(r, "train_loss"));
       cli_cell(t, "%.4f", sgi_field_real(r, "valid_loss"));
@@ -302,7 +330,8 @@ static void print_variants(const json_t *report) {
     cli_cell(t, "%s", set);
     cli_cell(t, "%s", cli_count(sgi_field_real(v, "parameters")).s);
     cli_cell(t, "%.0f", sgi_field_real(v, "steps"));
-    cli_cell(t, "%s", some ? cli_seconds(sgi_field_real(v, "seconds")).s : "-");
+    cli_cell(t, "%s",
+             json_is_number(json_object_get(v, "seconds")) ? cli_seconds(sgi_field_real(v, "seconds")).s : "-");
     some ? cli_cell(t, "%.4f", sgi_field_real(v, "valid_loss"))
          : cli_cell(t, "%s", sgi_field_real(v, "diverged") > 0 ? "diverged" : "-");
     json_is_number(json_object_get(v, "standard_deviation"))
@@ -381,27 +410,39 @@ static int show(const cli_call *c, const sgi_study *s, const char *const *agains
   warn_of_edges(report);
   if (cli_flag(c, "json")) return cli_json(report);
   print_runs(report);
+  print_timing(report);
   print_variants(report);
   print_best(report);
   print_optima(report);
   print_factors(report);
   json_decref(report);
   if (left) cli_note("%s not ended yet", cli_number(left, "run").s);
-  cli_note("%s: results.json, runs.csv, isoflop.svg", cli_string(c, "output"));
+  cli_note("%s: results.json, runs.csv, isoflop.svg, costs.svg", cli_string(c, "output"));
   return 0;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static sg_status collect(const cli_call *c, sgi_study *s, sg_error *err) {
-  size_t n, taken;
+  size_t n, taken, all = 0;
   const char *const *from = cli_list(c, "collect", &n);
   sg_status st = SG_OK;
   for (size_t i = 0; i < n && !st; i++) {
     st = sgi_study_take(s, from[i], &taken, err);
     if (!st) cli_note("%s: %s taken", from[i], cli_number(taken, "result").s);
+    all += taken;
   }
+  if (!st && all && !cli_flag(c, "retime"))
+    cli_note("times of runs from several machines do not compare: --retime times all of them on one");
   return st;
+}
+
+/* What can not go with --retime, "" : nothing. */
+static const char *beside_retime(const cli_call *c) {
+  static const char *const others[] = {"plan", "run", "dry-run"};
+  for (size_t i = 0; i < SGI_COUNT(others); i++)
+    if (cli_is_set(c, others[i])) return others[i];
+  return "";
 }
 
 int study_command(const cli_call *c, const char *command, json_t *wanted, const char *const *against, size_t n) {
@@ -411,6 +452,12 @@ int study_command(const cli_call *c, const char *command, json_t *wanted, const 
   sgi_study *s = NULL;
   size_t from;
   const char *directory = cli_string(c, "output"), *name = cli_string(c, "run"), *plan = cli_string(c, "plan");
+  bool anew = cli_flag(c, "retime");
+  if ((anew && *beside_retime(c)) || (!anew && cli_is_set(c, "rounds"))) {
+    json_decref(wanted);
+    return anew ? cli_usage(c, "--retime and --%s do not go together: do the runs first", beside_retime(c))
+                : cli_usage(c, "--rounds belongs to --retime");
+  }
   cli_signals_install();
   if (sgi_json_state()) { /* what is asked may not be all that was */
     json_decref(wanted);
@@ -425,7 +472,11 @@ int study_command(const cli_call *c, const char *command, json_t *wanted, const 
   if (!st) st = collect(c, s, &err);
   if (!st && plan) st = plan_file(s, command, directory, plan, &err);
   if (!st && !plan && dry) st = dry_run(c, s, &err);
-  bool go = !st && !plan && !dry && !from;
+  if (!st && anew) {
+    st = sgi_study_time_anew(s, cli_size(c, "rounds"), cli_size(c, "max-memory"), &err);
+    end_bar(&w);
+  }
+  bool go = !st && !plan && !dry && !from && !anew;
   if (go) {
     cli_signals_patient(true); /* a step is finished, and its checkpoint written */
     bool before;
@@ -437,7 +488,7 @@ int study_command(const cli_call *c, const char *command, json_t *wanted, const 
   }
   int code = 0;
   if (st == SG_ERR_CANCELLED && cli_stop) {
-    cli_note("stopped; go on with: sgatlin %s -o %s", command, directory);
+    cli_note("stopped; go on with: sgatlin %s -o %s%s", command, directory, anew ? " --retime" : "");
     code = 128 + cli_stop;
   } else if (st) {
     code = cli_fail(&err);

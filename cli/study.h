@@ -41,6 +41,18 @@
        .type = CLI_LIST, \
        .argument = "DIR", \
        .help = "take over results of a copy of this study from another machine"}, \
+      {.name = "retime", \
+       .type = CLI_FLAG, \
+       .help = \
+           "time some steps of every kind, size and choice anew on this machine, in turn; times and their factors " \
+           "are then by these, and no longer as the runs took"}, \
+      {.name = "rounds", \
+       .type = CLI_SIZE, \
+       .argument = "N", \
+       .value = "5", \
+       .min = 1, \
+       .max = 1000, \
+       .help = "of --retime: how often each is timed; the median counts"}, \
       {.name = "max-memory", \
        .type = CLI_BYTES, \
        .argument = "BYTES", \

@@ -207,3 +207,22 @@ size_t sgi_processor_limit(void) {
   sgi_limits_read("", &l);
   return l.processors < 65536 ? (size_t)ceil(fmax(l.processors, 1e-6)) : SIZE_MAX;
 }
+
+/* The first "model name	: NAME". */
+void sgi_processor_name(const char *root, char *out, size_t size) {
+  static const char key[] = "model name";
+  char line[LINE];
+  snprintf(out, size, "unknown");
+  FILE *f = open_at(root, "/proc", "cpuinfo");
+  if (!f) return;
+  while (next_line(f, line)) {
+    const char *name = strchr(line, ':');
+    if (strncmp(line, key, sizeof key - 1) || !name) continue;
+    name += 1 + strspn(name + 1, " \t");
+    if (*name) snprintf(out, size, "%s", name);
+    for (char *c = out; *c; c++)
+      if (*c < ' ' || *c > '~') *c = '?';
+    break;
+  }
+  fclose(f);
+}

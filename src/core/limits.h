@@ -24,5 +24,8 @@ size_t sgi_memory_default(size_t wanted);
 /* Threads that can run at once within the quota, rounded up, at least 1; SIZE_MAX: as many as there
  * are. */
 size_t sgi_processor_limit(void);
+/* What the processor calls itself, as the kernel tells it, without line ends; "unknown" where it
+ * does not. root as above. */
+void sgi_processor_name(const char *root, char *out, size_t size);
 
 #endif

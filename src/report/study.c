@@ -125,6 +125,10 @@ sg_status sgi_study_work(sgi_study *s, const char *name, size_t max_memory, cons
   return st;
 }
 
+sg_status sgi_study_time_anew(sgi_study *s, size_t rounds, size_t max_memory, sg_error *err) {
+  return sgi_study_retime(s, rounds, max_memory, err);
+}
+
 /* ---- what came out --------------------------------------------------------------------------- */
 
 sg_status sgi_study_answer(const sgi_study *s, const char *const *against, size_t n, json_t **out, size_t *left,

@@ -43,8 +43,12 @@ typedef struct sgi_study_watch {
 sg_status sgi_study_work(sgi_study *s, const char *name, size_t max_memory, const sgi_study_watch *watch, bool *ended,
                          sg_error *err);
 
-/* What came out (docs/formats.md, study), with factors against n kinds; results.json, runs.csv and
- * isoflop.svg are written. *left: runs that have not ended. New reference. */
+/* Steps of every form of the study timed anew on this machine, so many rounds, into timings.json;
+ * events tell and stop it, and the next call goes on where it was stopped. */
+sg_status sgi_study_time_anew(sgi_study *s, size_t rounds, size_t max_memory, sg_error *err);
+
+/* What came out (docs/formats.md, study), with factors against n kinds; results.json, runs.csv,
+ * isoflop.svg and costs.svg are written. *left: runs that have not ended. New reference. */
 sg_status sgi_study_answer(const sgi_study *s, const char *const *against, size_t n, json_t **out, size_t *left,
                            sg_error *err);
 

@@ -35,7 +35,9 @@ struct sgi_study_view {
   curve **curves; /* (count), each new; found by name, since runs come and change places */
   size_t count, capacity;
   size_t seen, next; /* looks that found something; the run that the next look begins with */
-  char *part;        /* (TAIL + PART) */
+  size_t timed;      /* the look at which seconds became others: curves are told again */
+  bool retimed;
+  char *part; /* (TAIL + PART) */
 };
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -239,19 +241,26 @@ static sg_status read_curves(sgi_study_view *v, bool *more, sg_error *err) {
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
-static json_t *column(const curve *c, size_t field) {
+/* When a run was at this point: by its own clock, or where the study is retimed as many steps of
+ * that time. */
+static double seconds_at(const sgi_study *s, const sgi_study_run *r, const point *p) {
+  if (!sgi_study_retimed(s, NULL)) return p->seconds;
+  return sgi_study_seconds(s, r) * p->step / (double)r->steps;
+}
+
+static json_t *column(const sgi_study *s, const sgi_study_run *r, const curve *c, size_t field) {
   json_t *a = json_array();
   for (size_t i = 0; i < c->n; i++) {
     const point *p = &c->points[i];
-    const double all[] = {p->step, p->flops, p->seconds, p->losses ? p->loss / (double)p->losses : NAN};
+    const double all[] = {p->step, p->flops, seconds_at(s, r, p), p->losses ? p->loss / (double)p->losses : NAN};
     json_array_append_new(a, sgi_report_real(all[field]));
   }
   return a;
 }
 
-static json_t *curve_json(const curve *c) {
-  return json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", c->name, "step", column(c, 0), "flops", column(c, 1), "seconds",
-                   column(c, 2), "loss", column(c, 3));
+static json_t *curve_json(const sgi_study *s, const sgi_study_run *r, const curve *c) {
+  return json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", c->name, "step", column(s, r, c, 0), "flops",
+                   column(s, r, c, 1), "seconds", column(s, r, c, 2), "loss", column(s, r, c, 3));
 }
 
 static json_t *run_json(const sgi_study_view *v, const sgi_study_run *r) {
@@ -270,7 +279,10 @@ static json_t *run_json(const sgi_study_view *v, const sgi_study_run *r) {
                 (json_int_t)(r->parameters - r->embedding), "steps", (json_int_t)r->steps, "flops", r->flops);
   json_object_set_new(o, "variant", r->sweep ? json_integer((json_int_t)r->variant) : json_null());
   json_object_set_new(o, "step", json_integer(last ? (json_int_t)last->step : 0));
-  json_object_set_new(o, "seconds", sgi_report_real(!waits ? r->seconds : last ? last->seconds : 0));
+  json_object_set_new(o, "seconds",
+                      sgi_report_real(!waits ? sgi_study_seconds(v->study, r)
+                                      : last ? seconds_at(v->study, r, last)
+                                             : 0));
   json_object_set_new(o, "memory_bytes", waits ? json_null() : json_integer((json_int_t)r->memory));
   json_object_set_new(o, "train_loss", sgi_report_real(done ? r->train_loss : NAN));
   json_object_set_new(o, "valid_loss", sgi_report_real(done ? r->valid_loss : NAN));
@@ -288,6 +300,13 @@ static json_t *asked_json(const sgi_study_view *v) {
   return o;
 }
 
+/* Whose seconds these are; a step's of each form are no business of a page. */
+static json_t *timing_json(const sgi_study_view *v) {
+  json_t *o = sgi_study_timing(v->study);
+  json_object_del(o, "forms");
+  return o;
+}
+
 static sg_status answer(sgi_study_view *v, size_t since, bool more, json_t **out, sg_error *err) {
   json_t *runs = json_array(), *curves = json_array(), *report = NULL;
   const sgi_study_run *r;
@@ -295,14 +314,17 @@ static sg_status answer(sgi_study_view *v, size_t since, bool more, json_t **out
   if (since > v->seen) since = 0; /* of another explorer */
   sg_status st = fresh ? sgi_study_report(v->study, NULL, 0, &report, err) : SG_OK;
   for (size_t i = 0; fresh && (r = sgi_study_at(v->study, i)); i++) json_array_append_new(runs, run_json(v, r));
-  for (size_t i = 0; i < v->count; i++)
-    if (v->curves[i]->seen > since && v->curves[i]->n) json_array_append_new(curves, curve_json(v->curves[i]));
+  for (size_t i = 0; (r = sgi_study_at(v->study, i)); i++) {
+    const curve *c = find_curve(v, r->name);
+    if (c && c->n && (c->seen > since || v->timed > since)) json_array_append_new(curves, curve_json(v->study, r, c));
+  }
   json_t *optima = json_incref(json_object_get(report, "optima")),
          *best = json_incref(json_object_get(report, "best_settings"));
   json_decref(report);
-  *out = json_pack("{s:I, s:b, s:o, s:I, s:o, s:o, s:o, s:o}", "seen", (json_int_t)v->seen, "more", (int)more, "asked",
-                   asked_json(v), "left", (json_int_t)sgi_study_left(v->study), "runs", runs, "curves", curves,
-                   "optima", optima ? optima : json_array(), "best_settings", best ? best : json_array());
+  *out = json_pack("{s:I, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "seen", (json_int_t)v->seen, "more", (int)more,
+                   "asked", asked_json(v), "left", (json_int_t)sgi_study_left(v->study), "timing", timing_json(v),
+                   "runs", runs, "curves", curves, "optima", optima ? optima : json_array(), "best_settings",
+                   best ? best : json_array());
   if (!st && (sgi_json_state() || !*out)) st = sgi_json_incomplete("the study's curves", err);
   if (st) {
     json_decref(*out);
@@ -316,6 +338,8 @@ sg_status sgi_study_view_look(sgi_study_view *v, size_t since, json_t **out, sg_
   *out = NULL;
   sg_status st = sgi_study_look(v->study, &changed, err);
   if (!st && changed) v->seen++;
+  if (!st && changed && (sgi_study_retimed(v->study, NULL) || v->retimed)) v->timed = v->seen;
+  v->retimed = sgi_study_retimed(v->study, NULL);
   if (!st) st = read_curves(v, &more, err);
   return st ? st : answer(v, since, more, out, err);
 }

@@ -18,7 +18,8 @@ void sgi_study_view_close(sgi_study_view *v); /* NULL allowed */
 
 /* Looks once: results, and at most SGI_STUDY_LOOK bytes of curves. since: "seen" of an earlier
  * answer, 0 for all. New reference: {seen, more: there is more to read at once, asked: {kinds,
- * scales, budgets, seeds}, left, runs: [{name, kind, scale, sweep, variant, budget, seed, state,
+ * scales, budgets, seeds}, left, timing (sgi_study_timing without its forms: whose seconds all of
+ * these are), runs: [{name, kind, scale, sweep, variant, budget, seed, state,
  * problem, parameters, non_embedding_parameters, steps, flops, step, seconds, memory_bytes,
  * train_loss, valid_loss, standard_error, perplexity}], curves: [{name, step, flops, seconds,
  * loss}] of the runs that have grown since, optima and best_settings as sgi_study_report has them}.

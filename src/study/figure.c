@@ -1,5 +1,6 @@
 /* Files of a study's results: results.json as it is, runs.csv for a table, isoflop.svg: held-out
- * loss over parameters, a colour a kind, a curve a budget, its minimum marked. */
+ * loss over parameters, a colour a kind, a curve a budget, its minimum marked; and costs.svg
+ * (figure_costs.c). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +42,7 @@ static size_t place(const json_t *list, const json_t *what) {
   return 0;
 }
 
-static const char *colour_of(const json_t *report, const json_t *o) {
+const char *sgi_study_colour_of(const json_t *report, const json_t *o) {
   const json_t *kinds = json_object_get(json_object_get(report, "asked"), "kinds");
   return sgi_plot_colour(place(kinds, json_object_get(o, "kind")));
 }
@@ -54,7 +55,7 @@ static const char *dash_of(const json_t *report, const json_t *o) {
 /* The parabola of one kind at one budget where it lies in the frame, and its lowest point. */
 static void curve(sgi_plot *p, const sgi_plot_frame *f, const json_t *report, const json_t *o) {
   const json_t *q = json_object_get(o, "parabola");
-  const char *colour = colour_of(report, o);
+  const char *colour = sgi_study_colour_of(report, o);
   double x[STEPS + 1], y[STEPS + 1], low = log(f->x.least), high = log(f->x.most);
   if (json_array_size(q) == 3) {
     double a = json_number_value(json_array_get(q, 0)), b = json_number_value(json_array_get(q, 1)),
@@ -95,7 +96,7 @@ static sg_status draw(const json_t *report, const char *path, sg_error *err) {
   sg_status st = sgi_plot_open(path, &f, &p, err);
   if (st) return st;
   json_array_foreach(runs, i, o) if (shown(o))
-      sgi_plot_point(p, colour_of(report, o), SGI_DISC, 3, number(o, "non_embedding_parameters"),
+      sgi_plot_point(p, sgi_study_colour_of(report, o), SGI_DISC, 3, number(o, "non_embedding_parameters"),
                      number(o, "valid_loss"), "%s: loss %.4f", word(o, "name"), number(o, "valid_loss"));
   json_array_foreach(optima, i, o) curve(p, &f, report, o);
   legend(p, report);
@@ -105,9 +106,11 @@ static sg_status draw(const json_t *report, const char *path, sg_error *err) {
 #define PUT(...) sgi_writer_print(w, &st, err, __VA_ARGS__)
 
 static sg_status table(const json_t *report, const char *path, sg_error *err) {
-  static const char *const keys[] = {"budget",     "seed",       "parameters",     "non_embedding_parameters",
-                                     "steps",      "flops",      "seconds",        "memory_bytes",
-                                     "train_loss", "valid_loss", "standard_error", "perplexity"};
+  static const char *const keys[] = {"budget",      "seed",       "parameters",     "non_embedding_parameters",
+                                     "steps",       "flops",      "seconds",        "memory_bytes",
+                                     "train_loss",  "valid_loss", "standard_error", "perplexity",
+                                     "run_seconds", "cpu_seconds"};
+  const char *by = word(json_object_get(report, "timing"), "by");
   sgi_writer *w;
   size_t i;
   json_t *r;
@@ -115,14 +118,14 @@ static sg_status table(const json_t *report, const char *path, sg_error *err) {
   if (st) return st;
   PUT("name,kind,scale,state");
   for (size_t k = 0; k < SGI_COUNT(keys); k++) PUT(",%s", keys[k]);
-  PUT("\n");
+  PUT(",seconds_by\n");
   json_array_foreach(json_object_get(report, "runs"), i, r) {
     PUT("%s,%s,%s,%s", word(r, "name"), word(r, "kind"), word(r, "scale"), word(r, "state"));
     for (size_t k = 0; k < SGI_COUNT(keys); k++) {
       const json_t *x = json_object_get(r, keys[k]);
       json_is_number(x) ? PUT(",%.9g", json_number_value(x)) : PUT(",");
     }
-    PUT("\n");
+    PUT(",%s\n", json_is_number(json_object_get(r, "seconds")) ? by : "");
   }
   if (st) {
     sgi_writer_drop(w);
@@ -133,12 +136,15 @@ static sg_status table(const json_t *report, const char *path, sg_error *err) {
 
 sg_status sgi_study_write(const sgi_study *s, const json_t *report, sg_error *err) {
   char *json = sgi_path_join(s->directory, "results.json"), *csv = sgi_path_join(s->directory, "runs.csv"),
-       *svg = sgi_path_join(s->directory, "isoflop.svg");
-  sg_status st = json && csv && svg ? sgi_json_save(json, report, err) : sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
+       *svg = sgi_path_join(s->directory, "isoflop.svg"), *costs = sgi_path_join(s->directory, "costs.svg");
+  sg_status st =
+      json && csv && svg && costs ? sgi_json_save(json, report, err) : sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
   if (!st) st = table(report, csv, err);
   if (!st) st = draw(report, svg, err);
+  if (!st) st = sgi_study_draw_costs(report, costs, err);
   sgi_free(json);
   sgi_free(csv);
   sgi_free(svg);
+  sgi_free(costs);
   return st;
 }

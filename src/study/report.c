@@ -13,8 +13,9 @@
 
 enum { RESAMPLES = 400, MOST = 64 };
 
-typedef enum cost { BY_FLOPS, BY_SECONDS, BY_MEMORY, COSTS } cost;
-static const char *const cost_names[COSTS] = {"flops", "seconds", "memory_bytes"};
+/* Of processor time only where steps were timed anew: what a run took of it is not known. */
+typedef enum cost { BY_FLOPS, BY_SECONDS, BY_CPU, BY_MEMORY, COSTS } cost;
+static const char *const cost_names[COSTS] = {"flops", "seconds", "cpu_seconds", "memory_bytes"};
 
 typedef struct sample {
   const sgi_study *s;
@@ -49,7 +50,8 @@ static bool cell(const sample *p, const char *kind, const char *scale, double bu
     out->x = log((double)(r->parameters - r->embedding));
     out->loss += p->loss[i] / (double)n;
     out->costs[BY_FLOPS] += r->flops / (double)n;
-    out->costs[BY_SECONDS] += r->seconds / (double)n;
+    out->costs[BY_SECONDS] += sgi_study_seconds(p->s, r) / (double)n;
+    if (sgi_study_retimed(p->s, NULL)) out->costs[BY_CPU] += sgi_study_cpu_seconds(p->s, r) / (double)n;
     out->costs[BY_MEMORY] += (double)r->memory / (double)n;
   }
   return n > 0;
@@ -167,7 +169,7 @@ static sg_status intervals(const sgi_study *s, const char *kind, const char *oth
 
 static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-static json_t *run_json(const sgi_study_run *r) {
+static json_t *run_json(const sgi_study *s, const sgi_study_run *r) {
   static const char *const states[] = {"waiting", "done", "diverged"};
   bool done = r->state == SGI_STUDY_DONE;
   json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:s, s:I, s:I, s:I, s:f}", "name", r->name, "kind", r->kind,
@@ -176,7 +178,9 @@ static json_t *run_json(const sgi_study_run *r) {
                         (json_int_t)(r->parameters - r->embedding), "steps", (json_int_t)r->steps, "flops", r->flops);
   if (r->sweep) json_object_set_new(o, "variant", json_integer((json_int_t)r->variant));
   if (r->state == SGI_STUDY_WAITING) return o;
-  json_object_set_new(o, "seconds", real(r->seconds));
+  json_object_set_new(o, "seconds", real(sgi_study_seconds(s, r)));
+  json_object_set_new(o, "run_seconds", real(r->seconds));
+  if (sgi_study_retimed(s, NULL)) json_object_set_new(o, "cpu_seconds", real(sgi_study_cpu_seconds(s, r)));
   json_object_set_new(o, "memory_bytes", json_integer((json_int_t)r->memory));
   json_object_set_new(o, "train_loss", real(done ? r->train_loss : NAN));
   json_object_set_new(o, "valid_loss", real(done ? r->valid_loss : NAN));
@@ -214,7 +218,7 @@ static json_t *variant_json(const sgi_study *s, const char *kind, size_t variant
     like = r;
     diverged += r->state == SGI_STUDY_DIVERGED;
     if (r->state != SGI_STUDY_DONE) continue;
-    sum += r->valid_loss, squares += r->valid_loss * r->valid_loss, seconds += r->seconds;
+    sum += r->valid_loss, squares += r->valid_loss * r->valid_loss, seconds += sgi_study_seconds(s, r);
     n++;
   }
   double mean = n ? sum / (double)n : NAN;
@@ -246,11 +250,13 @@ static sg_status add_optima(const sample *p, json_t *list, sg_error *err) {
       st = best_size(p, kind, budget, &o, err);
       if (st || !o.points) continue;
       json_t *fit = o.fit.fitted ? json_pack("[f, f, f]", o.fit.a, o.fit.b, o.fit.c) : json_null();
-      json_array_append_new(
-          list, json_pack("{s:s, s:f, s:I, s:f, s:f, s:b, s:o, s:f, s:f, s:f}", "kind", kind, "budget", budget,
-                          "points", (json_int_t)o.points, "non_embedding_parameters", exp(o.fit.at), "loss",
-                          o.fit.value, "inside", (int)o.fit.inside, "parabola", fit, "flops", o.costs[BY_FLOPS],
-                          "seconds", o.costs[BY_SECONDS], "memory_bytes", o.costs[BY_MEMORY]));
+      json_t *best = json_pack("{s:s, s:f, s:I, s:f, s:f, s:b, s:o}", "kind", kind, "budget", budget, "points",
+                               (json_int_t)o.points, "non_embedding_parameters", exp(o.fit.at), "loss", o.fit.value,
+                               "inside", (int)o.fit.inside, "parabola", fit);
+      for (cost by = 0; by < COSTS; by++)
+        if (by != BY_CPU || sgi_study_retimed(p->s, NULL))
+          json_object_set_new(best, cost_names[by], json_real(o.costs[by]));
+      json_array_append_new(list, best);
     }
   return st;
 }
@@ -283,13 +289,14 @@ sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_
   plain_losses(s, loss);
   sample p = {s, loss, NULL};
   json_t *runs = json_array(), *optima = json_array(), *factors = json_array();
-  for (size_t i = 0; i < s->count; i++) json_array_append_new(runs, run_json(&s->runs[i]));
+  for (size_t i = 0; i < s->count; i++) json_array_append_new(runs, run_json(s, &s->runs[i]));
   sg_status st = add_optima(&p, optima, err);
   for (size_t i = 0; i < n && !st; i++) st = add_factors(&p, against[i], factors, err);
   size_t rows = common_rows(s);
-  *out = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "format", 1, "asked", s->asked, "left",
-                   (json_int_t)sgi_study_left(s), "resampled_rows", (json_int_t)rows, "runs", runs, "best_settings",
-                   settings_json(s), "variants", variants_json(s), "optima", optima, "factors", factors);
+  *out = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "format", 1, "asked", s->asked, "left",
+                   (json_int_t)sgi_study_left(s), "resampled_rows", (json_int_t)rows, "timing", sgi_study_timing(s),
+                   "runs", runs, "best_settings", settings_json(s), "variants", variants_json(s), "optima", optima,
+                   "factors", factors);
   sgi_free(loss);
   if (!st && (sgi_json_state() || !*out)) st = sgi_json_incomplete("the study's results", err);
   if (st) {

@@ -192,7 +192,13 @@ sg_status sgi_study_list_runs(sgi_study *s, sg_error *err) {
     if (sgi_study_best(s, kind, NULL, 0) != SIZE_MAX) st = add_question(s, kind, vocab, err);
   }
   if (!st) qsort(s->runs, s->count, sizeof *s->runs, by_cost);
-  return st;
+  return st ? st : sgi_study_read_timings(s, NULL, err);
+}
+
+bool sgi_study_counts(const sgi_study *s, const sgi_study_run *r) { return r->sweep == sweep_only(s); }
+
+size_t sgi_study_variant_of(const sgi_study *s, const sgi_study_run *r) {
+  return r->sweep ? r->variant : sgi_study_best(s, r->kind, NULL, 0);
 }
 
 /* ---- the best variant ------------------------------------------------------------------------ */

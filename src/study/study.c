@@ -112,7 +112,7 @@ sg_status sgi_study_follow(const char *directory, sgi_study **out, sg_error *err
 /* ---- looking again --------------------------------------------------------------------------- */
 
 sg_status sgi_study_look(sgi_study *s, bool *changed, sg_error *err) {
-  bool swept = false;
+  bool swept = false, timed = false;
   sg_status st = SG_OK;
   *changed = false;
   for (size_t i = 0; i < s->count && !st; i++) {
@@ -125,7 +125,10 @@ sg_status sgi_study_look(sgi_study *s, bool *changed, sg_error *err) {
     *changed |= ended || had != (r->problem != NULL);
     swept |= ended && r->sweep;
   }
-  return st || !swept ? st : sgi_study_list_runs(s, err);
+  if (!st && swept) st = sgi_study_list_runs(s, err);
+  if (!st) st = sgi_study_read_timings(s, &timed, err);
+  *changed |= timed;
+  return st;
 }
 
 void sgi_study_close(sgi_study *s) {
@@ -133,6 +136,7 @@ void sgi_study_close(sgi_study *s) {
   for (size_t i = 0; i < s->count; i++) sgi_study_forget(&s->runs[i]);
   sgi_free(s->runs);
   json_decref(s->asked);
+  json_decref(s->timings);
   sgi_free(s->directory);
   sgi_free(s->tokenizer);
   sgi_free(s);
@@ -149,8 +153,8 @@ size_t sgi_study_left(const sgi_study *s) {
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
-static sg_status open_run(sgi_study *s, size_t i, size_t max_memory, bool dry, sgi_run **out, char **path,
-                          sg_error *err) {
+sg_status sgi_study_open_run(sgi_study *s, size_t i, size_t max_memory, bool dry, sgi_run **out, char **path,
+                             sg_error *err) {
   sgi_run_request *r = sgi_alloc(sizeof *r);
   char *config = sgi_study_run_path(s, s->runs[i].name, "config.json");
   *path = sgi_study_run_path(s, s->runs[i].name, NULL);
@@ -176,7 +180,7 @@ sg_status sgi_study_plan(const sgi_study *s, size_t i, size_t max_memory, sgi_ru
                          sg_error *err) {
   sgi_run *run = NULL;
   char *path = NULL;
-  sg_status st = open_run((sgi_study *)s, i, max_memory, true, &run, &path, err);
+  sg_status st = sgi_study_open_run((sgi_study *)s, i, max_memory, true, &run, &path, err);
   if (!st) *out = *sgi_run_plan_of(run);
   if (!st && step_seconds) st = sgi_run_time_step(run, step_seconds, err);
   sgi_run_close(run);
@@ -190,7 +194,7 @@ sg_status sgi_study_do(sgi_study *s, size_t i, size_t max_memory, sg_error *err)
   sg_error why = {0};
   sgi_study_run *r = &s->runs[i];
   bool sweep = r->sweep;
-  sg_status st = open_run(s, i, max_memory, false, &run, &path, err);
+  sg_status st = sgi_study_open_run(s, i, max_memory, false, &run, &path, err);
   if (!st && (sgi_run_plan_of(run)->steps != r->steps || sgi_run_plan_of(run)->parameters != r->parameters))
     st = sgi_fail(err, SG_ERR_FORMAT,
                   "%s: is a run of %zu parameters and %llu steps, and the study's %s has %zu and %llu: move it away",
@@ -206,7 +210,8 @@ sg_status sgi_study_do(sgi_study *s, size_t i, size_t max_memory, sg_error *err)
   }
   sgi_run_close(run);
   sgi_free(path);
-  return st || !sweep ? st : sgi_study_list_runs(s, err);
+  if (!st && sweep) st = sgi_study_list_runs(s, err);
+  return st ? st : sgi_study_read_timings(s, NULL, err);
 }
 
 /* ---- from elsewhere -------------------------------------------------------------------------- */
@@ -253,10 +258,10 @@ sg_status sgi_study_collect(sgi_study *s, const char *directory, size_t *taken, 
             !strcmp(s->runs[i].name, other->runs[k].name)) {
           st = take(s, other, s->runs[i].name, err);
           if (!st) st = sgi_study_read(s, &s->runs[i], err);
-          ++*taken;
+          if (!st) ++*taken;
         }
     if (!st && before != *taken) st = sgi_study_list_runs(s, err);
   }
   sgi_study_close(other);
-  return st;
+  return st ? st : sgi_study_read_timings(s, NULL, err);
 }

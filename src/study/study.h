@@ -5,6 +5,7 @@
  *   STUDY/study.json         what is asked; written once
  *   STUDY/tokenizer.json     of all runs
  *   STUDY/runs/NAME/         a run, and result.json once it has ended
+ *   STUDY/timings.json       seconds of a step of every form, where it was timed anew
  * Nothing else decides what is done next: a study goes on where its run directories stand, in this
  * process, in others, or on other machines whose directories are collected. */
 #ifndef SGI_STUDY_H
@@ -32,8 +33,9 @@ typedef struct sgi_study_run {
   sgi_study_state state;
   double train_loss; /* mean of the last hundredth of the steps */
   double valid_loss, standard_error, accuracy, seconds;
-  size_t memory;                 /* bytes of the process, by the run's plan */
-  double *row_nll, *row_targets; /* (rows) of the held-out text */
+  double step_seconds, step_cpu_seconds; /* of a step timed anew (timings.json); 0: it was not */
+  size_t memory;                         /* bytes of the process, by the run's plan */
+  double *row_nll, *row_targets;         /* (rows) of the held-out text */
   size_t rows;
   char *problem; /* of a study that is watched: why its result cannot be read; else NULL */
 } sgi_study_run;
@@ -80,12 +82,30 @@ sg_status sgi_study_do(sgi_study *s, size_t i, size_t max_memory, sg_error *err)
  * them. Another study is refused. */
 sg_status sgi_study_collect(sgi_study *s, const char *other, size_t *taken, sg_error *err);
 
+/* ---- timing.c, retime.c ---------------------------------------------------------------------- */
+
+/* Times the steps of every form (kind, scale, settings) that runs known now have, one after the
+ * other, so many rounds, on this machine with the threads of now: into timings.json, whole; what a
+ * call that was stopped has timed is gone on with (timings.part.json). */
+sg_status sgi_study_retime(sgi_study *s, size_t rounds, size_t max_memory, sg_error *err);
+/* Costs are counted by timings.json: it is there, and has every form that has ended. Where not,
+ * *problem (NULL allowed) says why it is not used, NULL: there is none. */
+bool sgi_study_retimed(const sgi_study *s, const char **problem);
+/* What the steps of a run take: as it took, or where the study is retimed its steps times a step's
+ * seconds (NaN: its form was not timed); and of processor time, NaN where the study is not. */
+double sgi_study_seconds(const sgi_study *s, const sgi_study_run *r);
+double sgi_study_cpu_seconds(const sgi_study *s, const sgi_study_run *r);
+/* New reference: {by: "runs" or "timings", problem, processor, processors, instructions, threads,
+ * rounds, date, forms: [{kind, scale, variant, seconds, cpu_seconds}]}; of a study that is not
+ * retimed what is known, else null. */
+json_t *sgi_study_timing(const sgi_study *s);
+
 /* ---- report.c -------------------------------------------------------------------------------- */
 
 /* New reference: runs, best settings, optima per budget and kind, factors against kinds (n of them)
  * with intervals (docs/formats.md, study). */
 sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, json_t **out, sg_error *err);
-/* STUDY/results.json, runs.csv and isoflop.svg from it. */
+/* STUDY/results.json, runs.csv, isoflop.svg and costs.svg from it. */
 sg_status sgi_study_write(const sgi_study *s, const json_t *report, sg_error *err);
 
 #endif

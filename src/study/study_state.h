@@ -11,7 +11,10 @@ struct sgi_study {
   sgi_run_events events;
   sgi_study_run *runs; /* cheapest first */
   size_t count, capacity;
-  bool watched; /* a damaged result is told, and nothing more */
+  bool watched;    /* a damaged result is told, and nothing more */
+  json_t *timings; /* timings.json; NULL: there is none */
+  bool retimed;
+  char not_retimed[SG_ERROR_TEXT]; /* why, "": there is no timings.json */
 };
 
 /* Lists of study.json; 0 and NULL where there are none. */
@@ -28,6 +31,26 @@ sg_status sgi_study_check(const json_t *asked, const char *where, sg_error *err)
 sg_status sgi_study_try(const sgi_study *s, sg_error *err);
 sg_status sgi_study_list_runs(sgi_study *s, sg_error *err);
 char *sgi_study_run_path(const sgi_study *s, const char *name, const char *file); /* new; file NULL: the directory */
+
+/* Whether a run answers the question: then its time is a cost that counts. Which variant it is. */
+bool sgi_study_counts(const sgi_study *s, const sgi_study_run *r);
+size_t sgi_study_variant_of(const sgi_study *s, const sgi_study_run *r);
+
+/* study.c: run i opened to be made, or (dry) to be planned; *path: its directory, new. */
+sg_status sgi_study_open_run(sgi_study *s, size_t i, size_t max_memory, bool dry, sgi_run **out, char **path,
+                             sg_error *err);
+
+/* timing.c: timings.json as it is now, held against the runs; *changed (NULL allowed): it is
+ * another than it was. */
+sg_status sgi_study_read_timings(sgi_study *s, bool *changed, sg_error *err);
+sg_status sgi_study_check_timings(const json_t *o, const char *where, bool whole, sg_error *err);
+/* Of a form of timings.json and a run. */
+bool sgi_study_is_of_form(const sgi_study *s, const sgi_study_run *r, const json_t *form);
+double sgi_study_step_flops(const sgi_study_run *r);
+
+/* figure.c, figure_costs.c: of a run or an optimum of a report; costs.svg from it. */
+const char *sgi_study_colour_of(const json_t *report, const json_t *o);
+sg_status sgi_study_draw_costs(const json_t *report, const char *path, sg_error *err);
 
 /* result.c */
 sg_status sgi_study_keep(const sgi_study *s, sgi_study_run *r, const sgi_run *run, sg_status ended, const sg_error *why,

@@ -28,6 +28,53 @@ has out "best settings of mlp: optimizer.learning_rate="; has out "against"
 loss=$(sed -n 's/.*"valid_loss": *\([0-9.]\{6\}\).*/\1/p' "$tmp/whole/runs/mlp-ladder-32x1-2e-08-s1/result.json")
 grep mlp-ladder-32x1-2e-08-s1 "$tmp/out" | grep -q "${loss%?}" || bad "the table has not the loss $loss of result.json"
 
+# Times are those of the runs, until steps are timed anew: then all are steps x that, and what the runs took stands beside.
+has_time() { grep -q "$1" "$tmp/whole/costs.svg" || bad "costs.svg does not say: $1"; }
+has_time "time, as the runs took"
+grep -q 'seconds_by$' "$tmp/whole/runs.csv" && grep -q ',runs$' "$tmp/whole/runs.csv" || bad "runs.csv does not say whose seconds"
+cp "$tmp/whole/results.json" "$tmp/as-run.json"
+try 0 -q -t 1 isoflop -o "$tmp/whole" --retime --rounds 3
+has out "times: steps timed anew on"; has out "1 thread, "; has out "cpu_seconds"
+has_time "time, steps timed anew"; has_time "seconds with 1 thread"
+grep -q ',timings$' "$tmp/whole/runs.csv" || bad "runs.csv does not say whose seconds"
+[ ! -e "$tmp/whole/timings.part.json" ] || bad "timings.part.json is left"
+python3 - "$tmp/whole" "$tmp/as-run.json" <<'PY' || bad "results by timings.json"
+import json, statistics, sys
+new, old, t = json.load(open(sys.argv[1] + "/results.json")), json.load(open(sys.argv[2])), json.load(open(sys.argv[1] + "/timings.json"))
+step = {(f["kind"], f["scale"]): f for f in t["forms"]}
+assert len(step) == len(t["forms"]) == 4
+for f in t["forms"]:
+    assert f["seconds"] == statistics.median(f["seconds_of_rounds"]) and len(f["seconds_of_rounds"]) == 3
+for a, b in zip(new["runs"], old["runs"]):
+    assert a["name"] == b["name"] and a["run_seconds"] == b["seconds"] == b["run_seconds"] and "cpu_seconds" not in b
+    if a["sweep"]:
+        assert a["seconds"] is None and a["cpu_seconds"] is None
+    else:
+        assert abs(a["seconds"] / (a["steps"] * step[a["kind"], a["scale"]]["seconds"]) - 1) < 1e-9
+by = lambda d, what: [f for f in d["factors"] if f["by"] == what]
+assert by(new, "flops") == by(old, "flops") and by(new, "memory_bytes") == by(old, "memory_bytes")
+assert len(by(new, "cpu_seconds")) == len(by(new, "seconds")) > 0 and not by(old, "cpu_seconds")
+PY
+# Killed in the middle and gone on with: what was timed is kept; the file that is there stays until another is whole.
+cp "$tmp/whole/timings.json" "$tmp/timings.json"
+timeout -s KILL 1.5 "$SGATLIN" -q -t 1 isoflop -o "$tmp/whole" --retime --rounds 900 >/dev/null 2>&1
+same "$tmp/timings.json" "$tmp/whole/timings.json"
+[ -e "$tmp/whole/timings.part.json" ] || bad "nothing is kept of what was timed"
+timeout -s INT 1.5 "$SGATLIN" -t 1 isoflop -o "$tmp/whole" --retime --rounds 900 >/dev/null 2>"$tmp/err"
+has err "--retime"; same "$tmp/timings.json" "$tmp/whole/timings.json"
+try 0 -q -t 1 isoflop -o "$tmp/whole" --retime --rounds 1 --json
+has out '"by":"timings"'
+# A file that is none is refused; without some of the study's own forms none are used.
+sed 's/"threads": 1/"threads": 0/' "$tmp/timings.json" >"$tmp/whole/timings.json"
+try 3 isoflop -o "$tmp/whole"; has err "timings.json"; has err "threads"
+sed 's/"scale": "ladder;32x1"/"scale": "ladder;32x9"/' "$tmp/timings.json" >"$tmp/whole/timings.json"
+try 0 isoflop -o "$tmp/whole"; has err "has no time of run"; has out "times: as the runs took"
+rm "$tmp/whole/timings.json"
+try 0 -q isoflop -o "$tmp/whole" --json
+same "$tmp/as-run.json" "$tmp/whole/results.json"
+for o in --plan=- --dry-run --run=x; do try 2 isoflop -o "$tmp/whole" --retime $o; has err "do not go together"; done
+try 2 isoflop -o "$tmp/whole" --rounds 3; has err "belongs to --retime"
+
 # What depends neither on the clock nor on the threads: losses, and the bytes of every model.
 untimed() { sed 's/"\(seconds\|memory_bytes\)": *[0-9.e-]*//g' "$1"; }
 same_study() {
@@ -39,8 +86,8 @@ same_study() {
     [ -z "${2:-}" ] || continue
     same "$r/checkpoints/$(cat "$r/checkpoints/latest")/model.safetensors" "$1/runs/$n/checkpoints/$(cat "$r/checkpoints/latest")/model.safetensors"
   done
-  cut -d, -f1-10,13- "$tmp/whole/runs.csv" >"$tmp/a"
-  cut -d, -f1-10,13- "$1/runs.csv" >"$tmp/b"
+  cut -d, -f1-10,13-16 "$tmp/whole/runs.csv" >"$tmp/a"
+  cut -d, -f1-10,13-16 "$1/runs.csv" >"$tmp/b"
   same "$tmp/a" "$tmp/b"
 }
 # Killed again and again, stopped in order, then to the end with one thread.
@@ -94,6 +141,8 @@ try 0 -q sweep --data "$W" --tokenizer "$tmp/tok.json" --kind sgatlin --preset '
   --choice feedforward.num_channels=4,feedforward.top_k=2 --vary feedforward.activation=identity,relu -o "$tmp/shapes"
 has out "feedforward.num_channels=2 feedforward.top_k=4"; has out "feedforward.activation=relu"; has out "of 2"
 [ "$(ls "$tmp/shapes/runs" | wc -l)" = 8 ] || bad "4 choices with 2 seeds"
+try 0 -q -t 1 sweep -o "$tmp/shapes" --retime --rounds 1 --json
+[ "$(grep -o '"cpu_seconds":' "$tmp/out" | wc -l)" = 12 ] || bad "times of 4 choices and 8 runs"
 # Steps are what the budget pays for: the same FLOPs within a step.
 sed -n 's/.*"flops": *\([0-9.e+]*\),*/\1/p' "$tmp/shapes/runs"/*/result.json | sort -g | sed -n '1p;$p' | tr '\n' ' ' >"$tmp/ends"
 awk '{ exit !($1 > 0.9 * $2 && $2 <= 4e8) }' "$tmp/ends" || bad "FLOPs from $(cat "$tmp/ends")"

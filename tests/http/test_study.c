@@ -328,6 +328,59 @@ static bool alike(const json_t *a, const json_t *b) {
   return same;
 }
 
+static json_t *timings_of(const json_t *runs) {
+  json_t *forms = json_array(), *r, *form;
+  size_t i, k;
+  json_array_foreach(runs, i, r) {
+    bool known = false;
+    json_array_foreach(forms, k, form) known |= json_equal(json_object_get(form, "kind"), json_object_get(r, "kind")) &&
+                                                json_equal(json_object_get(form, "scale"), json_object_get(r, "scale"));
+    if (known) continue;
+    double step = json_number_value(json_object_get(r, "flops")) / json_number_value(json_object_get(r, "steps"));
+    json_array_append_new(
+        forms, json_pack("{s:O, s:O, s:i, s:O, s:f, s:f, s:f, s:[f], s:[f]}", "kind", json_object_get(r, "kind"),
+                         "scale", json_object_get(r, "scale"), "variant", 0, "parameters",
+                         json_object_get(r, "parameters"), "step_flops", step, "seconds", 0.25, "cpu_seconds", 0.125,
+                         "seconds_of_rounds", 0.25, "cpu_seconds_of_rounds", 0.125));
+  }
+  return json_pack("{s:i, s:s, s:i, s:s, s:i, s:i, s:s, s:o}", "format", 1, "processor", "p", "processors", 2,
+                   "instructions", "avx2", "threads", 1, "rounds", 1, "date", "2026-01-02T03:04:05Z", "forms", forms);
+}
+
+/* Steps timed anew: seconds of runs, and of all curves again, are by these; without their file as
+ * the runs took. */
+static void retimed(void) {
+  const sgi_study_run *r = sgi_study_at(made, 0);
+  char path[500];
+  json_t *o = once(0), *file = timings_of(json_object_get(o, "runs")), *x;
+  size_t before = seen(o), i;
+  double step = at(named(o, "curves", r->name), "step", 5);
+  assert_string_equal(word(json_object_get(o, "timing"), "by"), "runs");
+  assert_true(at(named(o, "curves", r->name), "seconds", 5) == 0.5 * step);
+  json_decref(o);
+  snprintf(path, sizeof path, "%s/timings.json", directory);
+  assert_sg_ok(sgi_json_save(path, file, err));
+  json_decref(file);
+  o = once(before);
+  const json_t *timing = json_object_get(o, "timing"), *c = named(o, "curves", r->name);
+  assert_string_equal(word(timing, "by"), "timings");
+  assert_string_equal(word(timing, "date"), "2026-01-02T03:04:05Z");
+  assert_null(json_object_get(timing, "forms"));
+  assert_non_null(c); /* told again, although it has not grown */
+  assert_true(fabs(at(c, "seconds", 5) - 0.25 * step) < 1e-9 * step);
+  json_array_foreach(json_object_get(o, "runs"), i, x) {
+    double steps = json_number_value(json_object_get(x, "steps"));
+    assert_true(json_number_value(json_object_get(x, "seconds")) == 0.25 * steps);
+  }
+  before = seen(o);
+  json_decref(o);
+  assert_int_equal(remove(path), 0);
+  o = once(before);
+  assert_string_equal(word(json_object_get(o, "timing"), "by"), "runs");
+  assert_true(at(named(o, "curves", r->name), "seconds", 5) == 0.5 * step);
+  json_decref(o);
+}
+
 /* All ended: losses, parabolas and best sizes are those of the command, digit by digit. */
 static void ended(void **state) {
   (void)state;
@@ -353,6 +406,7 @@ static void ended(void **state) {
   }
   json_decref(printed);
   json_decref(o);
+  retimed();
   /* A tokenizer that is gone: an error that tells no path. */
   snprintf(path, sizeof path, "%s/tokenizer.json", directory);
   assert_int_equal(remove(path), 0);

@@ -126,9 +126,27 @@ static void defaults(void **state) {
   assert_true(sgi_processor_limit() >= 1);
 }
 
+/* The first name; what is no plain text shows as ?; none: "unknown". */
+static void processor(void **state) {
+  (void)state;
+  char name[32];
+  root = scratch_begin();
+  sgi_processor_name(root, name, sizeof name);
+  assert_string_equal(name, "unknown");
+  put("/proc/cpuinfo", "processor\t: 0\nmodel\t\t: 9\nmodel name\t: A\tfine \xc3\xa9 one\nmodel name\t: B\n");
+  sgi_processor_name(root, name, sizeof name);
+  assert_string_equal(name, "A?fine ?? one");
+  sgi_processor_name(root, name, 7);
+  assert_string_equal(name, "A?fine");
+  put("/proc/cpuinfo", "model name\t: \n");
+  sgi_processor_name(root, name, sizeof name);
+  assert_string_equal(name, "unknown");
+  scratch_end();
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(version_two_with_parents), cmocka_unit_test(what_is_no_limit),
-                                     cmocka_unit_test(version_one), cmocka_unit_test(container_without_namespace),
-                                     cmocka_unit_test(defaults)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(version_two_with_parents),    cmocka_unit_test(what_is_no_limit), cmocka_unit_test(version_one),
+      cmocka_unit_test(container_without_namespace), cmocka_unit_test(defaults),         cmocka_unit_test(processor)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -267,8 +267,244 @@ static void watching(void **state) {
   golden_remove(base);
 }
 
+/* ---- timings.json ---------------------------------------------------------------------------- */
+
+/* A study of two kinds, one size, two budgets, a seed each, in a folder of its own. */
+static json_t *small_study(char *base, char data[300], char study[300]) {
+  char text[320], words[4000] = "";
+  snprintf(data, 300, "%.200s/data", base);
+  snprintf(study, 300, "%.200s/study", base);
+  assert_sg_ok(sgi_make_directory(data, err));
+  for (int i = 0; i < 100; i++) strcat(words, "one two three four five six seven\n");
+  for (int i = 0; i < 2; i++) {
+    snprintf(text, sizeof text, "%s/%s.txt", data, i ? "train" : "valid");
+    assert_sg_ok(sgi_write_file(text, words, strlen(words), err));
+  }
+  json_t *o = asked(data);
+  json_object_set_new(o, "sweep_only", json_false());
+  json_object_set_new(o, "variants", json_array());
+  json_object_set_new(o, "seeds", json_pack("[i]", 1));
+  json_object_set_new(o, "budgets", json_pack("[f, f]", 1e9, 2e9));
+  return o;
+}
+
+static json_t *form_of(const sgi_study *s, const char *kind, double seconds, double cpu) {
+  const sgi_study_run *r;
+  for (size_t i = 0; (r = sgi_study_at(s, i)); i++)
+    if (!strcmp(r->kind, kind))
+      return json_pack("{s:s, s:s, s:i, s:I, s:f, s:f, s:f, s:[f, f, f], s:[f, f, f]}", "kind", kind, "scale", r->scale,
+                       "variant", 0, "parameters", (json_int_t)r->parameters, "step_flops", r->flops / (double)r->steps,
+                       "seconds", seconds, "cpu_seconds", cpu, "seconds_of_rounds", seconds, 2 * seconds, seconds / 2,
+                       "cpu_seconds_of_rounds", cpu, cpu, cpu);
+  return NULL;
+}
+
+static json_t *timings_of(const sgi_study *s) {
+  return json_pack("{s:i, s:s, s:i, s:s, s:i, s:i, s:s, s:[o, o]}", "format", 1, "processor", "a processor",
+                   "processors", 4, "instructions", "avx2", "threads", 1, "rounds", 3, "date", "2026-01-02T03:04:05Z",
+                   "forms", form_of(s, "sgatlin", 0.5, 0.25), form_of(s, "mlp", 0.125, 0.0625));
+}
+
+static void put_timings(const char *study, json_t *o) {
+  char path[320];
+  snprintf(path, sizeof path, "%s/timings.json", study);
+  assert_sg_ok(sgi_json_save(path, o, err));
+  json_decref(o);
+}
+
+static double field(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+
+/* Times as steps x seconds of a step where all is timed, else as the runs took, which is 1 s. */
+static void expect_costs(const sgi_study *s, bool anew) {
+  json_t *report, *r, *o;
+  size_t i, k;
+  assert_sg_ok(sgi_study_report(s, (const char *const[]){"mlp"}, 1, &report, err));
+  assert_string_equal(json_string_value(json_object_get(json_object_get(report, "timing"), "by")),
+                      anew ? "timings" : "runs");
+  json_array_foreach(json_object_get(report, "runs"), i, r) {
+    bool mlp = !strcmp(json_string_value(json_object_get(r, "kind")), "mlp");
+    double steps = field(r, "steps");
+    assert_true(field(r, "run_seconds") == 1);
+    assert_true(field(r, "seconds") == (!anew ? 1 : steps * (mlp ? 0.125 : 0.5)));
+    assert_true(field(r, "cpu_seconds") == (!anew ? 0 : steps * (mlp ? 0.0625 : 0.25)));
+    json_array_foreach(json_object_get(report, "optima"), k, o) {
+      if (!json_equal(json_object_get(o, "kind"), json_object_get(r, "kind")) ||
+          field(o, "budget") != field(r, "budget"))
+        continue;
+      assert_true(field(o, "seconds") == field(r, "seconds") && field(o, "cpu_seconds") == field(r, "cpu_seconds"));
+    }
+  }
+  size_t by_cpu = 0, by_seconds = 0;
+  json_array_foreach(json_object_get(report, "factors"), i, o) {
+    by_cpu += !strcmp(json_string_value(json_object_get(o, "by")), "cpu_seconds");
+    by_seconds += !strcmp(json_string_value(json_object_get(o, "by")), "seconds");
+  }
+  assert_int_equal(by_cpu, anew);
+  assert_int_equal(by_seconds, anew); /* runs of 1 s each differ in nothing that a line goes through */
+  json_decref(report);
+}
+
+static void refuse_timings(const char *study, json_t *o, const char *said) {
+  sgi_study *s = NULL;
+  sg_error e = {0};
+  const char *problem;
+  put_timings(study, o);
+  sg_status st = sgi_study_open(study, NULL, NULL, NULL, &s, &e);
+  if (st != SG_ERR_FORMAT || !strstr(e.text, said) || !strstr(e.text, "timings.json"))
+    fail_msg("\"%s\" does not say \"%s\"", e.text, said);
+  assert_sg_ok(sgi_study_follow(study, &s, err)); /* a watched study goes on without */
+  assert_false(sgi_study_retimed(s, &problem));
+  assert_true(problem == strstr(problem, "timings.json") && strstr(problem, said));
+  sgi_study_close(s);
+}
+
+static json_t *with(json_t *o, const char *key, json_t *value) {
+  json_object_set_new(o, key, value);
+  return o;
+}
+static json_t *with_form(json_t *o, const char *key, json_t *value) {
+  json_object_set_new(json_array_get(json_object_get(o, "forms"), 1), key, value);
+  return o;
+}
+
+static void timings(void **state) {
+  (void)state;
+  char *base = golden_temporary(), data[300], study[300];
+  sgi_study *s, *watch;
+  bool changed;
+  const char *problem;
+  json_t *o = small_study(base, data, study);
+  assert_sg_ok(sgi_study_open(study, o, NULL, NULL, &s, err));
+  size_t n = sgi_study_left(s);
+  assert_int_equal(n, 4);
+  for (size_t i = 0; i < n; i++) put_result(study, sgi_study_at(s, i), sgi_study_at(s, i)->budget > 1e9 ? 3 : 4);
+  assert_sg_ok(sgi_study_look(s, &changed, err));
+  assert_sg_ok(sgi_study_follow(study, &watch, err));
+  expect_costs(s, false);
+  put_timings(study, timings_of(s));
+  assert_sg_ok(sgi_study_look(watch, &changed, err));
+  assert_true(changed);
+  expect_costs(watch, true);
+  assert_sg_ok(sgi_study_look(watch, &changed, err));
+  assert_false(changed);
+  /* A kind without its time: nothing is by timings, and that is said. */
+  json_t *part = timings_of(s);
+  json_array_remove(json_object_get(part, "forms"), 1);
+  put_timings(study, part);
+  assert_sg_ok(sgi_study_look(watch, &changed, err));
+  assert_true(changed);
+  expect_costs(watch, false);
+  assert_false(sgi_study_retimed(watch, &problem));
+  assert_non_null(strstr(problem, "no time of run mlp"));
+  sgi_study_close(watch);
+
+  refuse_timings(study, with_form(timings_of(s), "parameters", json_integer(7)), "belongs to other settings");
+  refuse_timings(study, with_form(timings_of(s), "step_flops", json_real(7)), "belongs to other settings");
+  refuse_timings(study, with_form(timings_of(s), "seconds", json_integer(0)), "above 0");
+  refuse_timings(study, with_form(timings_of(s), "cpu_seconds", json_string("x")), "cpu_seconds");
+  refuse_timings(study, with_form(timings_of(s), "seconds_of_rounds", json_pack("[f, f]", 1.0, 1.0)), "one a round");
+  refuse_timings(study, with_form(timings_of(s), "seconds_of_rounds", json_pack("[f, f, f]", 1.0, -1.0, 1.0)),
+                 "round 1");
+  refuse_timings(study, with_form(timings_of(s), "variant", json_integer(-1)), "variant");
+  refuse_timings(study, with_form(timings_of(s), "more", json_true()), "more");
+  refuse_timings(study, with(timings_of(s), "threads", json_integer(0)), "threads");
+  refuse_timings(study, with(timings_of(s), "forms", json_array()), "forms");
+  refuse_timings(study, with(timings_of(s), "date", json_null()), "date");
+  refuse_timings(study, with(timings_of(s), "format", json_integer(2)), "format");
+  sgi_study_close(s);
+  json_decref(o);
+  golden_remove(base);
+}
+
+/* ---- timing ---------------------------------------------------------------------------------- */
+
+static int asks_left; /* until it is asked to stop; below 0: never */
+static bool asked_to_stop(void *user) {
+  (void)user;
+  return asks_left >= 0 && asks_left-- == 0;
+}
+
+static json_t *load_at(const char *study, const char *name) {
+  char path[340];
+  json_t *o = NULL;
+  snprintf(path, sizeof path, "%s/%s", study, name);
+  if (sgi_is_file(path)) assert_sg_ok(sgi_json_load(path, &o, err));
+  return o;
+}
+
+static json_t *round_times(const json_t *o, size_t form, const char *key) {
+  return json_object_get(json_array_get(json_object_get(o, "forms"), form), key);
+}
+
+/* Stopped in the middle, gone on with: no round is timed twice, and medians are of what stands
+ * there. */
+static void retiming(void **state) {
+  (void)state;
+  static const char of_rounds[] = "seconds_of_rounds";
+  char *base = golden_temporary(), data[300], study[300], path[340];
+  const sgi_run_events events = {.stop = asked_to_stop};
+  sgi_study *s;
+  sg_error e = {0};
+  asks_left = -1;
+  json_t *o = small_study(base, data, study);
+  assert_sg_ok(sgi_study_open(study, o, NULL, &events, &s, err));
+  asks_left = 100; /* a form makes at most 33 updates */
+  assert_int_equal(sgi_study_retime(s, 40, 0, NULL), SG_ERR_CANCELLED);
+  json_t *part = load_at(study, "timings.part.json");
+  assert_non_null(part);
+  assert_null(load_at(study, "timings.json"));
+  size_t first = json_array_size(round_times(part, 0, of_rounds)),
+         second = json_array_size(round_times(part, 1, of_rounds));
+  assert_true(first >= 1 && first < 40 && (second == first || second + 1 == first)); /* in turn */
+  asks_left = 100;
+  assert_int_equal(sgi_study_retime(s, 40, 0, NULL), SG_ERR_CANCELLED);
+  json_t *more = load_at(study, "timings.part.json");
+  for (size_t i = 0; i < first; i++)
+    assert_true(json_equal(json_array_get(round_times(part, 0, of_rounds), i),
+                           json_array_get(round_times(more, 0, of_rounds), i)));
+  assert_true(json_array_size(round_times(more, 0, of_rounds)) > first);
+  json_decref(more);
+  /* Other rounds are another question. */
+  asks_left = -1;
+  assert_sg_ok(sgi_study_retime(s, 2, 0, err));
+  assert_null(load_at(study, "timings.part.json"));
+  json_t *whole = load_at(study, "timings.json"), *x;
+  size_t i;
+  assert_int_equal(json_array_size(json_object_get(whole, "forms")), 2); /* two budgets of a form */
+  json_array_foreach(json_object_get(whole, "forms"), i, x) {
+    const json_t *list = json_object_get(x, of_rounds);
+    double a = json_number_value(json_array_get(list, 0)), b = json_number_value(json_array_get(list, 1));
+    assert_int_equal(json_array_size(list), 2);
+    assert_true(a > 0 && b > 0 && field(x, "seconds") == (a + b) / 2 && field(x, "cpu_seconds") > 0);
+  }
+  assert_true(sgi_study_retimed(s, NULL)); /* nothing has ended yet */
+  assert_int_equal(sgi_study_left(s), 4);
+  sgi_study_close(s);
+  /* What stands in the way is named. */
+  snprintf(path, sizeof path, "%s/timings.part.json", study);
+  assert_sg_ok(sgi_write_file(path, "{", 1, err));
+  assert_sg_ok(sgi_study_open(study, NULL, NULL, NULL, &s, err));
+  assert_int_equal(sgi_study_retime(s, 1, 0, &e), SG_ERR_FORMAT);
+  assert_non_null(strstr(e.text, "timings.part.json"));
+  sgi_study_close(s);
+  json_decref(part);
+  json_decref(whole);
+  json_decref(o);
+  /* Before a sweep has ended no settings are known. */
+  snprintf(study, 300, "%.200s/sweeping", base);
+  o = asked(data);
+  json_object_set_new(o, "sweep_only", json_false());
+  assert_sg_ok(sgi_study_open(study, o, NULL, NULL, &s, err));
+  assert_int_equal(sgi_study_retime(s, 1, 0, &e), SG_ERR_ARG);
+  assert_non_null(strstr(e.text, "sweep"));
+  sgi_study_close(s);
+  json_decref(o);
+  golden_remove(base);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(parabolas), cmocka_unit_test(factors), cmocka_unit_test(ladder),
-                                     cmocka_unit_test(descriptions), cmocka_unit_test(watching)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(parabolas), cmocka_unit_test(factors), cmocka_unit_test(ladder),  cmocka_unit_test(descriptions),
+      cmocka_unit_test(watching),  cmocka_unit_test(timings), cmocka_unit_test(retiming)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

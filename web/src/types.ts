@@ -131,6 +131,7 @@ export type StudyOptimum = {
   parabola: number[] | null;
   flops: number;
   seconds: number;
+  cpu_seconds?: number;
   memory_bytes: number;
 };
 export type Study = {
@@ -143,6 +144,16 @@ export type Study = {
     seeds: number[];
   };
   left: number;
+  timing: {
+    by: "runs" | "timings";
+    problem: string | null;
+    processor: string | null;
+    processors: number | null;
+    instructions: string | null;
+    threads: number | null;
+    rounds: number | null;
+    date: string | null;
+  };
   runs: StudyRun[];
   curves: StudyCurve[];
   optima: StudyOptimum[];

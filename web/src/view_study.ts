@@ -150,6 +150,17 @@ function summary(st: Study) {
   return `${words.filter(Boolean).join(", ")}.`;
 }
 
+/** Whose seconds the times of this page are. */
+function times(st: Study) {
+  const t = st.timing;
+  const words =
+    t.by === "timings"
+      ? `Times are steps timed anew, not as the runs took (${t.processor ?? ""}, ` +
+        `${t.instructions ?? ""}, threads: ${t.threads}, ${t.date ?? ""}).`
+      : "Times are as the runs took, each on its machine.";
+  return h("p.note", { id: "study-times" }, words, t.problem ? ` ${t.problem}` : null);
+}
+
 function problems(st: Study) {
   const list = st.runs.filter((r) => r.problem);
   if (!list.length) return null;
@@ -208,6 +219,7 @@ function body(st: Study, axis: Axis, light: (m: Mark | null) => void) {
     card(
       h("h2", {}, "Runs"),
       h("p.note", { id: "study-now" }, summary(st)),
+      times(st),
       problems(st),
       settings(st),
       runsTable(st),

@@ -96,6 +96,13 @@ export async function study({
     "study: curves over time",
   );
   check(p.url().includes("over=seconds"), "study: the axis stands in the address");
+
+  // Steps timed anew: the page goes over to these by itself.
+  check(/as the runs took/.test(await text(p, "#study-times")), "study: whose seconds");
+  execFileSync(sgatlin, ["-q", "-t", "1", "isoflop", "-o", at, "--retime", "--rounds", "1"]);
+  await until(p, () =>
+    /steps timed anew/.test(document.querySelector("#study-times")?.textContent ?? ""),
+  );
   await p.goBack();
   await settled(p);
 
