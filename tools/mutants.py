@@ -1,6 +1,9 @@
-"""mutants.py KIND TREE [--list]: see mutants.sh. Prints a line a mutant (rule, place, change, the test that saw it) and a sum."""
+"""mutants.py KIND TREE [--only TEXT] [--alive LOG] [--list]: see mutants.sh. Prints a line a mutant (rule, place, change, the test that saw it) and
+a sum."""
 import glob, os, re, subprocess, sys
 
+# What stands in a kind's files for options alone (metarouter, routers shared by layers, gates) only models with them reach: quickest first.
+OTHERS = ["golden/test_experts", "unit/test_sites", "unit/test_options", "grad/test_model"]
 TESTS = ["refusals", "tensors", "units", "sites", "every_kind", "weight_gradients", "fewer_rows", "same_bits"]  # quickest first
 
 
@@ -108,30 +111,38 @@ def main():
     if "--only" in sys.argv:  # those whose line holds a text
         text = sys.argv[sys.argv.index("--only") + 1]
         todo = [(f, m) for f, m in todo if text in open(f).read().split("\n")[m[1]]]
+    if "--alive" in sys.argv:  # those that an earlier run could not kill
+        alive = {" ".join(line.split()[1:]) for line in open(sys.argv[sys.argv.index("--alive") + 1]) if line.startswith("ALIVE")}
+        todo = [(f, m) for f, m in todo if " ".join(f"{m[0]} {f}:{m[1] + 1}: {m[2]}".split()) in alive]
     if "--list" in sys.argv:
         for f, (rule, i, what, _) in todo:
             print(f"{rule:9} {f}:{i + 1}: {what}")
         return print(f"{len(todo)} mutants of {kind}")
     env = dict(os.environ, OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive")
-    make = ["make", "-s", "-j2", "-C", tree, "BUILD=build", "OPT=-O1", "build/tests/grad/test_ffn"]
-    test = os.path.join(os.path.abspath(tree), "build/tests/grad/test_ffn")
+
+    def built(test):
+        make = ["make", "-s", "-j2", "-C", tree, "BUILD=build", "OPT=-O1", f"build/tests/{test}"]
+        return subprocess.run(make, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env).returncode == 0
+
+    def fails(test, **more):
+        """A mutant may also never end."""
+        try:
+            return subprocess.run([os.path.join(os.path.abspath(tree), "build/tests", test)], cwd=tree, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, timeout=600, env=dict(env, **more)).returncode != 0
+        except subprocess.TimeoutExpired:
+            return True
 
     def seen_by(kinds):
         """The first test that fails; "" where none does, None where it does not compile."""
-        if subprocess.run(make, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env).returncode:
+        if not built("grad/test_ffn"):
             return None
         for name in TESTS:
-            try:
-                run = subprocess.run([test], cwd=tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300,
-                                     env=dict(env, SGATLIN_TEST_ONLY=f"{name}*", SGATLIN_TEST_KIND=" ".join(kinds)))
-            except subprocess.TimeoutExpired:
-                return name + " (time out)"
-            if run.returncode:
+            if fails("grad/test_ffn", SGATLIN_TEST_ONLY=f"{name}*", SGATLIN_TEST_KIND=" ".join(kinds)):
                 return name
-        return ""
+        return next((test for test in OTHERS if built(test) and fails(test, SGATLIN_TEST_OTHERS="1")), "")
 
     if seen_by([kind]) != "":
-        sys.exit(f"mutants: the test fails on {kind} as it is")
+        sys.exit(f"mutants: a test fails on {kind} as it is")
     killed, alive, invalid = 0, 0, 0
     for f, (rule, i, what, lines) in todo:
         path = os.path.join(tree, f)

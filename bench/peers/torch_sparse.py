@@ -138,9 +138,10 @@ class Run:
                 s.fired += 1
                 s.fired[(s.acting > 0).any(0)] = 0
             self.steps += 1
+        self.act = sum(float((s.acting > 0).float().sum(1).mean()) for s in self.sparse) / a.layers
 
 
-def main():
+def main(kind_of_run):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--kind", default="relu", choices=["relu", "topk", "jumprelu"])
     p.add_argument("--penalty", type=float, default=0.01)
@@ -159,14 +160,13 @@ def main():
     a = p.parse_args()
     if a.threads:
         torch.set_num_threads(a.threads)
-    run = Run(a)
+    run = kind_of_run(a)
     for line in sys.stdin if a.serve else ["one\n"]:
         begin = run.clock()
         run.chunk()
-        act = sum(float((s.acting > 0).float().sum(1).mean()) for s in run.sparse) / a.layers
-        print(f"{run.clock() - begin} {act}", flush=True)
+        print(f"{run.clock() - begin} {run.act}", flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Run))

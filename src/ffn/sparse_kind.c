@@ -145,10 +145,7 @@ sg_status sgi_sparse_tensors(const sg_config *c, const char *prefix, sgi_table *
   sg_status st = sgi_table_add(t, prefix, "experts.w_in", dims, true, SGI_INIT_LECUN, sigma, err);
   if (!st) st = sgi_table_add(t, prefix, "experts.w_out", dims, true, SGI_INIT_LECUN, sigma, err);
   for (size_t i = 1; i <= 2 && !st; i++) t->rows[t->count - i].pool = true;
-  if (!st && c->options.bias)
-    st = form_of(c)->pool_per_channel
-             ? sgi_table_add(t, prefix, "experts.b_in", SGI_DIMS(C, F), false, SGI_INIT_ZERO, 0, err)
-             : sgi_table_add(t, prefix, "experts.b_in", SGI_DIMS(F), false, SGI_INIT_ZERO, 0, err);
+  if (!st && c->options.bias) st = sgi_table_add(t, prefix, "experts.b_in", SGI_DIMS(F), false, SGI_INIT_ZERO, 0, err);
   if (!st && sgi_ffn_routes(c)) st = router_of(c)->tensors(c, prefix, t, err);
   return st ? st : sgi_jump_tensors(c, prefix, t, err);
 }

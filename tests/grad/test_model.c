@@ -158,11 +158,12 @@ static void each_other_model(void (*use)(const char *name, sg_model *m)) {
   }
 }
 
-/* Calls use with a small model of every kind and router. */
+/* Calls use with a small model of every kind and router, and with the others. */
 static void each_model(void (*use)(const char *name, sg_model *m)) {
   static const char *const routers[] = {"product_dense", "dense", "product_key_value", "key_value"};
   const sgi_ffn_ops *ops;
-  for (size_t i = 0; (ops = sgi_ffn_at(i)); i++) {
+  bool kinds = !getenv("SGATLIN_TEST_OTHERS"); /* tools/mutants.py */
+  for (size_t i = 0; kinds && (ops = sgi_ffn_at(i)); i++) {
     size_t accepted = 0;
     for (size_t r = 0; r < (ops->uses & SGI_USES_ROUTER ? SGI_COUNT(routers) : 1); r++) {
       sg_config c = {.vocab_size = VOCABULARY,
