@@ -167,7 +167,9 @@ sg_status sgi_assign_text(sgi_assignments *a, const char *text, sg_error *err) {
 static sg_status assign_value(sgi_assignments *a, const char *name, const json_t *v, const char *where, sg_error *err) {
   char text[40];
   if (json_is_string(v)) return sgi_assign(a, name, json_string_value(v), where, err);
-  if (json_is_integer(v))
+  if (json_is_boolean(v))
+    snprintf(text, sizeof text, "%s", json_is_true(v) ? "true" : "false");
+  else if (json_is_integer(v))
     snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
   else if (json_is_real(v))
     snprintf(text, sizeof text, "%.17g", json_real_value(v));
@@ -177,7 +179,7 @@ static sg_status assign_value(sgi_assignments *a, const char *name, const json_t
     sgi_free(list);
     return st;
   } else
-    return sgi_fail(err, SG_ERR_ARG, "%s: %s must be a number or a string", where, name);
+    return sgi_fail(err, SG_ERR_ARG, "%s: %s must be a number, a string, true or false", where, name);
   return sgi_assign(a, name, text, where, err);
 }
 

@@ -25,6 +25,13 @@ try 0 train --data "$tmp/data" -o "$tmp/lion" --tokenizer $MODEL/tokenizer.json 
   --set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 --set feedforward.num_neurons=16 --set optimizer.kind=lion \
   --set train.steps=2
 try 0 verify "$tmp/lion"; has out 'lion: all that it keeps'
+# A setting that is true or false, on the way back from the run's own file.
+try 0 train --data "$tmp/data" -o "$tmp/bias" --tokenizer $MODEL/tokenizer.json -q --kind peer --set train.batch_size=2 --set train.seq_len=24 \
+  --set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 --set feedforward.num_neurons=16 --set feedforward.num_channels=2 \
+  --set feedforward.top_k=2 --set feedforward.key_dim=4 --set feedforward.bias=true --set train.steps=2
+try 0 verify "$tmp/bias"
+try 0 train --resume "$tmp/bias" --steps 3 -q
+grep -q '"bias": *true' "$tmp/bias/config.json" || bad "the run's bias is gone"
 # Saved in the middle of an accumulation: sums of gradients count as what is kept.
 for pools in float32 int4; do
   sums=$tmp/sums-$pools
