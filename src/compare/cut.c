@@ -28,12 +28,25 @@ static sg_status create(const sg_model *m, size_t T, sgi_cut **out, sg_error *er
   return st;
 }
 
+sg_status sgi_cut_check(const sg_model *m, sg_error *err) {
+  if (m->plan.n_evaluations == 2 * m->config.num_layers && m->plan.n_steps == m->plan.n_evaluations) return SG_OK;
+  return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                  "cutting sublayers needs a model of plain sequential layers with attention and a feedforward each");
+}
+
+bool sgi_cut_stays(const sg_model *m, size_t sublayer) {
+  bool used = false;
+  for (size_t l = 0; l < m->config.num_layers && sublayer % 2; l++) {
+    const sgi_sublayer *s = sgi_feedforward_of(m, l);
+    used |= s && l != sublayer / 2 && sgi_config_router(s->config, l) == sublayer / 2;
+  }
+  return used;
+}
+
 sg_status sgi_cut_create(const sg_model *m, size_t T, sgi_cut **out, sg_error *err) {
   *out = NULL;
-  if (m->plan.n_evaluations != 2 * m->config.num_layers || m->plan.n_steps != m->plan.n_evaluations)
-    return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                    "cutting sublayers needs a model of plain sequential layers with attention and a feedforward each");
-  return create(m, T, out, err);
+  sg_status st = sgi_cut_check(m, err);
+  return st ? st : create(m, T, out, err);
 }
 
 void sgi_cut_free(sgi_cut *c) {

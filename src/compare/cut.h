@@ -18,8 +18,12 @@ typedef struct sgi_cut_rows {
 
 typedef struct sgi_cut sgi_cut;
 
-/* Runs of m (borrowed) over one row of T at a time. A model whose layers are not sequential is
- * SG_ERR_UNSUPPORTED. New: sgi_cut_free. */
+/* SG_ERR_UNSUPPORTED where a layer is not sequential, or lacks a sublayer. */
+sg_status sgi_cut_check(const sg_model *m, sg_error *err);
+/* Other layers take what this sublayer's router or metarouter chooses: it can not go. */
+bool sgi_cut_stays(const sg_model *m, size_t sublayer);
+
+/* Runs of m (borrowed; sgi_cut_check) over one row of T at a time. New: sgi_cut_free. */
 sg_status sgi_cut_create(const sg_model *m, size_t T, sgi_cut **out, sg_error *err);
 void sgi_cut_free(sgi_cut *c);
 size_t sgi_cut_sublayers(const sg_model *m);

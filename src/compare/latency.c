@@ -102,9 +102,9 @@ sg_status sgi_latency_ratio(const sg_model *a, const sg_model *b, const sgi_late
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-/* Alike: the same sublayer of equal sizes. */
+/* Alike: the same sublayer of equal sizes, both timed. */
 static bool alike(const sg_model *m, size_t a, size_t b) {
-  if (a % 2 != b % 2) return false;
+  if (a % 2 != b % 2 || sgi_cut_stays(m, b)) return false;
   if (a % 2 == 0) return true;
   const sgi_sublayer *x = sgi_feedforward_of(m, a / 2), *y = sgi_feedforward_of(m, b / 2);
   const sg_config *u = x->config, *v = y->config;
@@ -121,6 +121,7 @@ static sg_status share(const sg_model *m, double *x, size_t S, sg_error *err) {
   memcpy(own, x, S * sizeof *x);
   for (size_t s = 0; s < S; s++) {
     size_t n = 0;
+    if (sgi_cut_stays(m, s)) continue;
     for (size_t k = 0; k < S; k++)
       if (alike(m, s, k)) like[n++] = own[k];
     x[s] = sgi_median(like, n);
@@ -130,9 +131,11 @@ static sg_status share(const sg_model *m, double *x, size_t S, sg_error *err) {
 }
 
 sg_status sgi_latency_measure(const sg_model *m, const sgi_latency_request *r, sgi_latency *out, sg_error *err) {
-  size_t S = 2 * m->config.num_layers, done = 0;
+  size_t S = 2 * m->config.num_layers, done = 0, cuttable = 0, timings = 0;
   pair p = {0};
   *out = (sgi_latency){0};
+  if (sgi_cut_check(m, err)) return SG_ERR_UNSUPPORTED;
+  for (size_t s = 0; s < S; s++) cuttable += !sgi_cut_stays(m, s);
   bool *off = sgi_alloc(S);
   double *all = sgi_alloc(S * sizeof *all);
   out->sublayer = sgi_alloc(S * sizeof *out->sublayer);
@@ -140,21 +143,22 @@ sg_status sgi_latency_measure(const sg_model *m, const sgi_latency_request *r, s
   if (!st) st = make_pair(r, &p, err);
   for (size_t s = 0; s < S && !st; s++) {
     sg_model *without = NULL;
+    if (sgi_cut_stays(m, s)) continue;
     memset(off, 0, S);
     off[s] = true;
     st = sgi_cut_view(m, off, &without, err);
-    if (!st) st = alternate(m, without, r, &p, &done, S * r->rounds, err);
+    if (!st) st = alternate(m, without, r, &p, &done, cuttable * r->rounds, err);
     sg_model_free(without);
     if (st) break;
     out->sublayer[s] = sgi_median(p.less, r->rounds);
-    all[s] = sgi_median(p.a, r->rounds);
+    all[timings++] = sgi_median(p.a, r->rounds);
   }
   if (!st && !r->each) st = share(m, out->sublayer, S, err);
   if (!st) {
-    out->all = out->other = sgi_median(all, S);
+    out->all = out->other = sgi_median(all, cuttable);
     /* A difference lost in noise must not be 0: it divides. */
     for (size_t s = 0; s < S; s++) {
-      if (out->sublayer[s] < 1e-3 * out->all) out->sublayer[s] = 1e-3 * out->all;
+      if (!sgi_cut_stays(m, s) && out->sublayer[s] < 1e-3 * out->all) out->sublayer[s] = 1e-3 * out->all;
       out->other -= out->sublayer[s];
     }
     if (out->other < 0) out->other = 0;

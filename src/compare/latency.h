@@ -11,7 +11,7 @@
 typedef enum sgi_latency_use { SGI_FOR_DECODE, SGI_FOR_PREFILL } sgi_latency_use;
 
 typedef struct sgi_latency {
-  double *sublayer;  /* (2L) milliseconds that each takes, above 0 */
+  double *sublayer;  /* (2L) milliseconds that each takes, above 0; 0 of one that can not go (sgi_cut_stays) */
   double all, other; /* of the whole, and of what is no sublayer */
 } sgi_latency;
 
@@ -26,7 +26,7 @@ typedef struct sgi_latency_request {
   void *user;
 } sgi_latency_request;
 
-/* Deinit in any case. */
+/* SG_ERR_UNSUPPORTED: sgi_cut_check. Deinit in any case. */
 sg_status sgi_latency_measure(const sg_model *m, const sgi_latency_request *r, sgi_latency *out, sg_error *err);
 void sgi_latency_deinit(sgi_latency *l);
 

@@ -19,12 +19,12 @@ static double importance(const sgi_prune_work *w, const double *score, size_t s)
   return w->r->no_latency ? score[s] : score[s] / w->r->latency[s];
 }
 
-/* Sublayers that may go: uncut, and with one behind them that can make up for them, unless the last
- * may go, too. Naive ways ask for no tuner. */
+/* Sublayers that may go: uncut, not bound to stay, and with one behind them that can make up for
+ * them, unless the last may go, too. Naive ways ask for no tuner. */
 static size_t open_ones(const sgi_prune_work *w, bool naive, size_t *list) {
   size_t n = 0;
   for (size_t s = 0; s < w->S; s++)
-    if (!w->off[s] && (naive || w->r->last || sgi_prune_tuner(w, s) < w->S)) list[n++] = s;
+    if (!w->off[s] && w->r->latency[s] > 0 && (naive || w->r->last || sgi_prune_tuner(w, s) < w->S)) list[n++] = s;
   return n;
 }
 
@@ -251,8 +251,9 @@ static sg_status check(const sgi_prune_request *r, size_t S, sg_error *err) {
   if (r->candidates == 0 || !(r->damping > 0))
     return sgi_fail(err, SG_ERR_ARG, "pruning needs at least one candidate a round and a damping above 0");
   for (size_t s = 0; s < S; s++)
-    if (!(r->latency[s] > 0) || !isfinite(r->latency[s]))
-      return sgi_fail(err, SG_ERR_ARG, "the latency of sublayer %zu must be above 0, not %g", s, r->latency[s]);
+    if (!(r->latency[s] >= 0) || !isfinite(r->latency[s]))
+      return sgi_fail(err, SG_ERR_ARG, "the latency of sublayer %zu must be above 0 (or 0: it stays), not %g", s,
+                      r->latency[s]);
   return SG_OK;
 }
 

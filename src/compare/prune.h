@@ -51,7 +51,7 @@ typedef struct sgi_prune_request {
   double damping;    /* 1e-3 */
   size_t candidates; /* 5 */
   uint64_t seed;
-  const double *latency;                /* (2L) milliseconds that a sublayer takes */
+  const double *latency;                /* (2L) milliseconds that a sublayer takes; 0: it stays */
   double other;                         /* of what can not be cut */
   sgi_cut_rows calibration, validation; /* validation of 0 rows: no loss of it */
   /* The end: speedup reached (0: not asked for) or so many gone (0: not asked for). Called after

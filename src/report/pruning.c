@@ -142,6 +142,12 @@ static sg_status open_all(job *j, sg_error *err) {
     *to[i] = (sgi_cut_rows){rows[i]->targets, rows[i]->B < q->rows ? rows[i]->B : q->rows, rows[i]->T};
   sg_status st = measure(j, err);
   if (st) return st;
+  for (size_t s = 0, S = sgi_cut_sublayers(q->p->model); s < S && q->note; s++) {
+    char name[64], text[128];
+    if (j->latency.sublayer[s] > 0) continue;
+    snprintf(text, sizeof text, "%s stays: other layers use what its router chooses", sublayer_name(s, name));
+    q->note(q->user, text);
+  }
   j->request.target = (sgi_prune_target)q->target;
   j->request.distance = (sgi_prune_distance)q->distance;
   j->request.tune_any = q->tune_any;

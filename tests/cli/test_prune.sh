@@ -44,6 +44,15 @@ sed 's/.*"method":"oneshot"//; s/"method":.*//' "$tmp/out" | grep -o '"tuned":[0
 # The last sublayer has nothing behind it that could make up: it may go all the same.
 try 0 prune "$tmp/run" $P --remove 5 --last --json; [ "$(grep -o '"sublayer":' "$tmp/out" | wc -l)" = 5 ] || bad "five rounds"
 
+# Where layers share a router, the one that has it stays; and what is pruned is not pruned again.
+try 0 train --data "$W" -o "$tmp/group" --kind monet -q --steps 2 --tokenizer "$tmp/run/tokenizer.json" --set model.hidden_size=32 --set model.head_dim=16 \
+  --set model.num_hidden_layers=2 --set feedforward.num_channels=2 --set feedforward.num_experts=4 --set feedforward.expert_dim=4 --set feedforward.top_k=2 \
+  --set feedforward.router_group=2 --set train.seq_len=32 --set train.batch_size=2
+try 0 prune "$tmp/group" $P --remove 3 --method depth
+has err "feedforward of layer 0 stays"
+grep -q "without feedforward of layer 0" "$tmp/err" && bad "layer 0's router is gone, and layer 1 uses it"
+try 3 prune "$tmp/small" $P --remove 1; has err "plain sequential layers"
+
 # Errors.
 try 2 prune "$tmp/run" $P --remove 1 --rival "$tmp/small"; has err "--rival stands beside"
 try 2 prune "$tmp/run" $P --remove 1 --compare --rival tests/golden/models/mlp; has err "reads the same tokens"
