@@ -45,6 +45,6 @@ sg_status sgi_form_readable(const sg_config *c, const char *what, sg_error *err)
   const sgi_layer_form *f = sgi_form_of(c);
   if (f->chain || !f->steps) return SG_OK;
   return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                  "%s needs layers that add to the stream once: sequential or parallel; this model's layer_form is %s",
+                  "%s: only where layers add to the stream once, sequential or parallel; this model's layer_form is %s",
                   what, f->name);
 }

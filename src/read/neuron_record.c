@@ -7,6 +7,7 @@
 
 #include "core/arena.h"
 #include "read/kept.h"
+#include "read/record_beside.h"
 
 typedef struct reader {
   const sgi_recording *rec;
@@ -238,6 +239,75 @@ static void kept_values(const sgi_recording *rec, const sgi_kept *k, size_t u, s
       if (position >= first && position - first < n) value[position - first] = (double)x;
 }
 
+/* ---- always-on neurons ----------------------------------------------------------------------- */
+
+/* Of the layer's own kind; SIZE_MAX: it was not recorded. */
+static size_t channels_of(const sgi_recording *rec, size_t layer) {
+  const sgi_kept *k = sgi_recording_kept(rec, layer);
+  size_t slot;
+  if (k) return k->channels;
+  return sgi_recording_slot(rec, layer, &slot, NULL) ? SIZE_MAX : sgi_recording_info_of(rec)->slots[slot].channels;
+}
+
+/* Of neurons beside the layer's kind, whose channels follow on its own (ffn/beside.h), those that
+ * are always on are recorded at every position: their width; 0 where the channel is none of theirs.
+ * Of a sink MLP only what it adds is recorded. */
+static size_t always_on(const sgi_recording *rec, size_t layer, size_t channel) {
+  const sgi_recorded_beside *b = sgi_recording_beside(rec, layer);
+  return b && channel == channels_of(rec, layer) ? b->width[SGI_RECORDED_ALWAYS] : 0;
+}
+
+/* value (n) at positions from first on. */
+static sg_status always_values(const sgi_recording *rec, size_t layer, size_t width, size_t index, size_t first,
+                               size_t n, double *value, sg_error *err) {
+  float *row = sgi_alloc(width * sizeof *row);
+  if (!row) return sgi_fail_memory(err, width * sizeof *row, "a position's neurons");
+  for (size_t i = 0; i < n; i++) {
+    sgi_recording_beside_values(rec, layer, SGI_RECORDED_ALWAYS, first + i, row);
+    value[i] = (double)row[index];
+  }
+  sgi_free(row);
+  return sgi_recording_check(rec, err);
+}
+
+/* As of neurons that are kept one by one: their strongest positions of both signs, and all values
+ * as a histogram. */
+static sg_status read_always(const sgi_recording *rec, size_t layer, size_t width, size_t channel, size_t index,
+                             sgi_neuron_record *n, sg_error *err) {
+  if (index >= width)
+    return sgi_fail(err, SG_ERR_ARG, "no neuron %zu in channel %zu: the layer has %zu that are always on", index,
+                    channel, width);
+  size_t N = sgi_recording_info_of(rec)->n_positions, positive = 0;
+  double *value = sgi_alloc((N + 1) * sizeof *value);
+  n->firings = sgi_alloc((N + 1) * sizeof *n->firings);
+  n->partners = sgi_alloc(sizeof *n->partners);
+  sg_status st = value && n->firings && n->partners ? always_values(rec, layer, width, index, 0, N, value, err)
+                                                    : sgi_fail_memory(err, N * sizeof *n->firings, "a neuron");
+  for (size_t i = 0; i < N && !st; i++) {
+    n->firings[n->n_firings++] = (sgi_neuron_firing){i, value[i], NAN};
+    positive += value[i] > 0;
+  }
+  if (!st) {
+    n->kept = true;
+    n->count = positive;
+    n->density = N ? (double)positive / (double)N : 0;
+    make_histogram(n, offsetof(sgi_neuron_firing, value), &n->values);
+    qsort(n->firings, N, sizeof *n->firings, by_side_and_size);
+    size_t up = 0;
+    while (up < N && n->firings[up].value > 0) up++;
+    size_t down = up;
+    while (down < N && !(n->firings[down].value < 0)) down++; /* zeros are on no side */
+    n->n_for = up < SGI_KEPT_EACH ? up : SGI_KEPT_EACH;
+    size_t against = N - down < SGI_KEPT_EACH ? N - down : SGI_KEPT_EACH;
+    memmove(n->firings + n->n_for, n->firings + down, against * sizeof *n->firings);
+    n->n_firings = n->n_for + against;
+  }
+  sgi_free(value);
+  return st;
+}
+
+/* ---- chosen neurons -------------------------------------------------------------------------- */
+
 static sg_status reader_make(reader *r, const sgi_recording *rec, size_t layer, size_t channel, size_t index,
                              sg_error *err) {
   *r = (reader){.rec = rec, .info = sgi_recording_info_of(rec), .channel = channel, .index = index};
@@ -265,6 +335,13 @@ sg_status sgi_neuron_record_init(sgi_neuron_record *n, const sgi_recording *rec,
   reader r;
   *n = (sgi_neuron_record){.agreement = NAN, .written_agreement = NAN};
   const sgi_kept *k = sgi_recording_kept(rec, layer);
+  size_t width = always_on(rec, layer, channel);
+  const sgi_recorded_beside *b = sgi_recording_beside(rec, layer);
+  if (b && b->width[SGI_RECORDED_SINK] && channel == channels_of(rec, layer) + 1)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "layer %zu, channel %zu is the sink MLP: what it adds is recorded, and not its neurons one by one",
+                    layer, channel);
+  if (width) return read_always(rec, layer, width, channel, index, n, err);
   if (k) return read_kept(rec, k, channel, index, n, err);
   sg_status st = reader_make(&r, rec, layer, channel, index, err);
   r.special = special;
@@ -280,7 +357,9 @@ sg_status sgi_neuron_recorded_values(const sgi_recording *rec, size_t layer, siz
                                      size_t n, double *value, sg_error *err) {
   reader r;
   const sgi_kept *kept = sgi_recording_kept(rec, layer);
-  size_t all = sgi_recording_info_of(rec)->n_positions;
+  size_t all = sgi_recording_info_of(rec)->n_positions, width = always_on(rec, layer, channel);
+  if (index < width && first <= all && n <= all - first)
+    return always_values(rec, layer, width, index, first, n, value, err);
   if (kept && channel < kept->channels && index < kept->neurons && first <= all && n <= all - first) {
     kept_values(rec, kept, channel * kept->neurons + index, first, n, value);
     return sgi_recording_check(rec, err);

@@ -26,8 +26,8 @@ typedef struct sgi_neuron_partner {
 } sgi_neuron_partner;
 
 typedef struct sgi_neuron_record {
-  /* Its strongest values alone are known (kept.h): firings are those, gates and agreements are not
-   * there, no partners; values is of a sample of positions. */
+  /* Its strongest values alone are known (kept.h), or all of one that is always on: firings are
+   * those, gates and agreements are not there, no partners; values is of a sample of positions. */
   bool kept;
   size_t count;   /* positions where the neuron is chosen */
   double density; /* count / all positions */

@@ -93,6 +93,29 @@ for l, what, width in ((0, "always", 4), (0, "sink_mlp.out", 32), (1, "sink_mlp.
     a, b = shard("layers.%d.%s" % (l, what))[:T * width], trace("layers.%d.%s" % (l, what))
     assert len(a) == len(b) and max(abs(x - y) for x, y in zip(a, b)) < 1e-5, (l, what)
 EOF
+# An always-on neuron's card from the recording; the sink MLP's are not recorded one by one.
+try 0 neuron "$tmp/run" --layer 0 --channel 3 --neuron 1 --recording "$tmp/rec" --json
+python3 - "$tmp/rec" "$tmp/out" <<'EOF' || bad "the card of an always-on neuron"
+import glob, json, struct, sys
+values = []
+for path in sorted(glob.glob(sys.argv[1] + "/*.safetensors")):
+    data = open(path, "rb").read()
+    n = struct.unpack("<Q", data[:8])[0]
+    t = json.loads(data[8:8 + n]).get("layers.0.always")
+    if t:
+        a, b = t["data_offsets"]
+        values += struct.unpack("<%df" % ((b - a) // 4), data[8 + n + a:8 + n + b])[1::4]
+r = json.load(open(sys.argv[2]))["recorded"]
+assert r["positions"] == len(values) and r["count"] == sum(v > 0 for v in values), r["count"]
+assert r["for"] == min(32, r["count"]) and r["against"] == min(32, sum(v < 0 for v in values))
+best = {side: [e for e in r["excerpts"] if e["side"] == side][0] for side in ("for", "against")}
+assert abs(best["for"]["value"] - max(values)) < 1e-6 and values[best["for"]["position"]] == max(values)
+assert abs(best["against"]["value"] - min(values)) < 1e-6
+assert abs(best["for"]["after"][0]["value"] - values[best["for"]["position"] + 1]) < 1e-6
+assert sum(r["values"]["counts"]) == len(values) and r["partners"] == []
+EOF
+try 2 neuron "$tmp/run" --layer 0 --channel 4 --neuron 1 --recording "$tmp/rec"
+has err 'the sink MLP'
 try 0 -q record "$tmp/run" --data "$tmp/worlds" --documents 2 --values none -o "$tmp/bare"
 grep -q '"beside"' "$tmp/bare/recording.json" && bad "values were to be left out"
 cp -r "$tmp/rec" "$tmp/lying" && sed -i 's/"always": *4/"always": 5/' "$tmp/lying/recording.json"
