@@ -35,7 +35,8 @@ sg_status sgi_features_of(sg_model *m, size_t s, sgi_features *out, sg_error *er
   sgi_unit u;
   if (sgi_beside_units(view))
     return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                    "layer %zu has %s beside its kind, whose output rows tuning does not change: leave its tuning out",
+                    "layer %zu has %s beside its kind, whose output rows tuning does not "
+                    "change: a way without tuning prunes it (--method untuned, loss, loss-once, depth or random)",
                     layer, view->options.sink_mlp ? "a sink MLP" : "always-on neurons");
   out->per = view->num_neurons;
   out->n = sgi_unit_channels(view) * view->num_neurons;

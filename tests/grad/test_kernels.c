@@ -305,6 +305,25 @@ static void top_k(void **state) {
         }
         check_topk(x, n, k);
       }
+  /* Many of many: what a transcoder chooses. */
+  enum { MANY = 3001 };
+  float *many = ref_alloc(MANY, sizeof *many);
+  for (int kind = 0; kind < 6; kind++)
+    for (size_t n = 255; n <= MANY; n += 549 + 3 * (size_t)kind)
+      for (size_t k = 15; k <= SGI_MAX_TOP_K && k <= n; k += k / 2) {
+        ref_fill(&r, many, n, 0, 1);
+        /* few values; with infinities and NaN; all but a few equal; tiny; falling */
+        for (size_t i = 0; i < n && kind; i++) {
+          if (kind < 3) many[i] = (float)ref_below(&r, 40);
+          if (kind == 2 && !ref_below(&r, 9))
+            many[i] = ref_below(&r, 2) ? NAN : ref_below(&r, 2) ? INFINITY : -INFINITY;
+          if (kind == 3) many[i] = ref_below(&r, 500) ? 0 : many[i];
+          if (kind == 4) many[i] *= 1e-39f;
+          if (kind == 5) many[i] = -(float)i;
+        }
+        check_topk(many, n, k);
+      }
+  free(many);
 }
 
 static int descending(const void *a, const void *b) {
