@@ -287,9 +287,11 @@ static sg_status check_token(const sgi_neuron_list *l, int32_t token, sg_error *
 /* x (D): the token's embedding as the layer's norm gives it. */
 static void bare_token(const sg_model *m, size_t layer, int32_t token, float *x) {
   size_t D = m->config.hidden_size;
-  const float *E = m->w[SGI_ROW_EMBED] + (size_t)token * D, *gain = sgi_feedforward_of(m, layer)->w[SGI_T_NORM];
-  double r = sgi_has_norm(&m->config) ? 1 / sqrt(product(E, E, D) / (double)D + m->config.rms_norm_eps) : 1;
-  for (size_t d = 0; d < D; d++) x[d] = (float)(r * (double)E[d] * (double)gain[d]);
+  const float *gain = sgi_feedforward_of(m, layer)->w[SGI_T_NORM];
+  sgi_slice E = sgi_embedding_of(m, (size_t)token);
+  sgi_slice_copy(&E, x, D);
+  double r = sgi_has_norm(&m->config) ? 1 / sqrt(product(x, x, D) / (double)D + m->config.rms_norm_eps) : 1;
+  for (size_t d = 0; d < D; d++) x[d] = (float)(r * (double)x[d] * (double)gain[d]);
 }
 
 /* The card's "reads" at the bare token. */
@@ -361,7 +363,9 @@ sg_status sgi_neuron_list_raises(const sgi_neuron_list *l, int32_t token, double
   if (st) return st;
   float *to = sgi_alloc(D * sizeof *to);
   if (!to) return sgi_fail_memory(err, D * sizeof *to, "a direction");
-  for (size_t d = 0; d < D; d++) to[d] = m->w[SGI_ROW_EMBED][(size_t)token * D + d] * m->w[sgi_final_norm_row(m)][d];
+  sgi_slice E = sgi_embedding_of(m, (size_t)token);
+  sgi_slice_copy(&E, to, D);
+  for (size_t d = 0; d < D; d++) to[d] *= m->w[sgi_final_norm_row(m)][d];
   st = each_row(l, raised, &(direction){NULL, to}, score, err);
   sgi_free(to);
   return st;

@@ -1,5 +1,6 @@
-/* The explorer on a model whose layers differ (support/small.h): every call that makes sense is
- * answered in the document's form, and what a layer does not have is refused in a sentence. */
+/* The explorer on a model whose layers differ (support/small.h), as it is and stored in fewer
+ * bytes: every call that makes sense is answered in the document's form, and what a layer does not
+ * have is refused in a sentence. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static http_server *server;
 static explorer e;
 static sgi_record_reader reading;
 static char *scratch, recorded[256]; /* in scratch */
+static const char *stored_as;        /* a type of 'quantize'; NULL: as it is */
 static json_t *document;
 
 static void record(void) {
@@ -27,7 +29,8 @@ static void record(void) {
   assert_non_null(f);
   for (int i = 0; i < 20; i++) fprintf(f, "%sThe old dog sat near a tall tree number %d.", i ? "\n\n" : "", i);
   fclose(f);
-  snprintf(line, sizeof line, "record %s/model --data %s --split blank-lines -o %s/rec", scratch, path, scratch);
+  snprintf(line, sizeof line, "record %s/%s --data %s --split blank-lines -o %s/rec", scratch,
+           stored_as ? stored_as : "model", path, scratch);
   command_run(line);
   snprintf(recorded, sizeof recorded, "%s/rec", scratch);
   assert_sg_ok(sgi_record_reader_open(recorded, &reading, err));
@@ -48,7 +51,12 @@ static int start(void **state) {
   assert_sg_ok(sgi_copy_file(EVAL "/tokenizer.json", path, 1 << 24, err));
   assert_sg_ok(sg_tokenizer_load(path, &e.tokenizer, err));
   sg_model_free(e.model); /* the one that was recorded is the one on disk */
-  snprintf(path, sizeof path, "%s/model", scratch);
+  if (stored_as) {
+    char line[700];
+    snprintf(line, sizeof line, "quantize %s/model --to %s -o %s/%s -q", scratch, stored_as, scratch, stored_as);
+    command_run(line);
+  }
+  snprintf(path, sizeof path, "%s/%s", scratch, stored_as ? stored_as : "model");
   assert_sg_ok(sg_model_load(path, &e.model, err));
   record();
   e.name = "layers that differ";
@@ -108,6 +116,15 @@ static const struct {
     {"/api/activation", "{" TEXT ",\"layer\":1,\"channel\":1,\"index\":5}", 200},
     {"/api/activation", "{" TEXT ",\"layer\":7,\"index\":10}", 200},
     {"/api/activation", "{" TEXT ",\"layer\":6}", 400},
+    {"/api/neurons", "{}", 200},
+    {"/api/neurons", "{\"raises\":\"id:40\"}", 200},
+    {"/api/neurons", "{\"lowers\":\"id:40\",\"layer\":5}", 200},
+    {"/api/neurons", "{\"fires_on\":\"id:40\"}", 200},
+    {"/api/neurons", "{\"near\":\"1.1.5\"}", 200},
+    {"/api/neurons", "{\"sort\":\"strength\"}", 200},
+    {"/api/minimal", "{" TEXT "}", 200},
+    {"/api/generate", "{" TEXT ",\"max_tokens\":3}", 200},
+    {"/api/continue", "{" TEXT "}", 200},
     {"/api/fires", "{\"neurons\":[{\"channel\":1,\"neuron\":3}],\"layer\":1}", 200},
     {"/api/fires", "{\"neurons\":[{\"channel\":2,\"neuron\":3}],\"layer\":1}", 400},
     {"/api/fires", "{\"neurons\":[{\"channel\":0,\"neuron\":3}],\"layer\":4}", 400},
@@ -150,5 +167,7 @@ static void every_call(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(every_call)};
-  return cmocka_run_group_tests_name("explorer on layers that differ", tests, start, stop);
+  int failed = cmocka_run_group_tests_name("explorer on layers that differ", tests, start, stop);
+  stored_as = "int8";
+  return failed + cmocka_run_group_tests_name("explorer on layers that differ, in int8", tests, start, stop);
 }
