@@ -67,7 +67,8 @@ const cli_command cli_data_greater_than = {
         "\"The war lasted from the year 1732 to the year 1745.\": twelve such sentences, years 1102 to 1998, the last "
         "two digits uniform above the first year's. A beginning (sentence, event, first year) stands in train.txt or "
         "in "
-        "valid.txt, never in both. tokenizer.json has a token for each pair of digits, which nothing is merged with. "
+        "valid.txt, never in both; so few sentences that one of them would be empty are refused. tokenizer.json has a "
+        "token for each pair of digits, which nothing is merged with. "
         "'circuit greater-than' reads a model of them. Equal seeds give equal bytes on any machine.\n\n"
         "JSON: corpus, seed, sentences, train, valid, templates.",
     .options = options,

@@ -67,6 +67,17 @@ static draw draw_at(uint64_t seed, size_t i) {
   return d;
 }
 
+/* The fewest sentences of which both files have one. A beginning is held out by its own draw, so a
+ * small corpus may lack either. */
+static size_t fewest(uint64_t seed) {
+  bool seen[2] = {false, false};
+  for (size_t i = 0; i < SGI_SPAN_MAX; i++) {
+    seen[draw_at(seed, i).held_out] = true;
+    if (seen[0] && seen[1]) return i + 1;
+  }
+  return SGI_SPAN_MAX;
+}
+
 static void sentence(const draw *d, char out[SGI_SPAN_TEXT]) {
   sgi_span_prompt(d->template, d->event, d->century, d->year, out);
   size_t n = strlen(out);
@@ -152,6 +163,12 @@ sg_status sgi_span_write(const char *directory, size_t n, uint64_t seed, bool (*
   writing w = {.directory = directory, .err = err};
   if (!n || n > SGI_SPAN_MAX)
     return sgi_fail(err, SG_ERR_ARG, "greater-than: 1 to %d sentences, not %zu", SGI_SPAN_MAX, n);
+  size_t least = fewest(seed);
+  if (n < least)
+    return sgi_fail(err, SG_ERR_ARG,
+                    "greater-than: of the first %zu sentences of seed %llu none would stand in %s; write at least %zu "
+                    "(--sentences %zu)",
+                    n, (unsigned long long)seed, draw_at(seed, 0).held_out ? "train.txt" : "valid.txt", least, least);
   w.st = sgi_is_directory(directory) ? SG_OK : sgi_make_directory(directory, err);
   for (size_t f = 0; f < 2 && !w.st; f++) {
     char *path = path_of(&w, f, err);

@@ -24,7 +24,8 @@ void sgi_span_prompt(size_t template, size_t event, size_t century, size_t year,
 
 /* train.txt and valid.txt (one sentence a document; a beginning stands in one of them alone, in
  * valid.txt about one of 20), tokenizer.json, which keeps digits in pairs, and corpus.json, last. A
- * directory that is not there is made. */
+ * directory that is not there is made. Refused where one of the two texts would be empty, with the
+ * fewest sentences that fill both. */
 sg_status sgi_span_write(const char *directory, size_t sentences, uint64_t seed, bool (*go_on)(void *user), void *user,
                          sg_error *err);
 

@@ -114,6 +114,13 @@ try 2 circuit greater-than "$tmp/spanrun" "$tmp/spantc" --template 4 --event 1; 
 try 2 circuit greater-than "$tmp/run" "$tmp/tc"; has err "data greater-than"
 try 1 data greater-than -n 10 -o "$W"; has err "no corpus greater-than"
 try 2 data greater-than -n 0 -o "$tmp/none"
+# Too few for a held-out sentence: refused, before anything is written, with a number that does.
+try 2 data greater-than -n 10 --seed 1 -o "$tmp/few"; has err "none would stand in valid.txt"
+[ ! -e "$tmp/few" ] || bad "a refused corpus was written"
+least=$(sed -n 's/.*(--sentences \([0-9]*\)).*/\1/p' "$tmp/err")
+try 2 data greater-than -n $((least - 1)) --seed 1 -o "$tmp/few"
+try 0 data greater-than -n "$least" --seed 1 -o "$tmp/few" --json
+grep -q '"valid":1[,}]' "$tmp/out" || bad "held out: $(cat "$tmp/out")"
 
 # Others at their mean.
 try 0 minimal "$tmp/run" --prompt "Long ago, there was" --others mean --data "$W" --tokens 2000 --json; has out '"others":"mean"'
