@@ -4,6 +4,7 @@
 
 #include "prompt.h"
 #include "report/attribution.h"
+#include "report/continuation.h"
 #include "into.h"
 
 typedef struct work {
@@ -243,6 +244,23 @@ static json_t *as_json(const work *w) {
   return NULL;
 }
 
+/* The likeliest token may only begin a word ("why macaroni?" is answered for " m"): says how to ask
+ * for all of it. At the end of the context nothing follows, and nothing is said. */
+static sg_status tell_word(const work *w, sg_error *err) {
+  sgi_continuation word = {.n = 0};
+  sg_error full = {0};
+  if (w->target.n || w->against.n || !w->p.tokenizer) return SG_OK;
+  sg_status st = sgi_continue(&w->p, w->a->position, &w->a->target, 1, cli_stopped, NULL, &word, &full);
+  bool meant = st == SG_ERR_CANCELLED || st == SG_ERR_MEMORY;
+  if (meant) *err = full;
+  if (st) return meant ? st : SG_OK;
+  if (word.n < 2 || !word.whole) return SG_OK;
+  sgi_shown shown = sgi_word_shown(&w->p, word.ids, word.n);
+  cli_note("%s begins %s: --target %s asks why the whole word", sgi_token_shown(&w->p, w->a->target).s, shown.s,
+           shown.s);
+  return SG_OK;
+}
+
 static int run(const cli_call *c) {
   sg_error err = {0};
   work w = {.c = c};
@@ -259,6 +277,7 @@ static int run(const cli_call *c) {
     else
       print_tables(&w);
     st = w.phrase ? sg_phrase_check(w.phrase, &err) : sg_attribution_check(w.a, &err);
+    if (!st && !cli_flag(c, "json")) st = tell_word(&w, &err);
   }
   if (st) code = cli_stop ? 128 + cli_stop : cli_fail(&err);
   sg_attribution_free(w.own);

@@ -43,8 +43,8 @@ now=$(date +%s)
 say "Done in $((now - started)) s. What next:"
 cat <<TXT
   see why it said it     $sgatlin explore $dir/sgatlin --open
-  the same as text       $sgatlin attribute $dir/sgatlin --prompt "Noah's favourite food was"
-  your own text          $sgatlin train --data DIR -o run      (DIR holds train.txt and valid.txt)
+  the same as text       $sgatlin attribute $dir/sgatlin "Noah's favourite food was" --target macaroni
+  your own text          $sgatlin train book.txt -o run
   train longer           $sgatlin train --data $dir/worlds -o $dir/long --steps 4000 --set train.batch_size=16 --set train.seq_len=256
   interrupted?           make demo goes on where it stopped; a run of your own: $sgatlin train --resume -o run
   all commands           $sgatlin help

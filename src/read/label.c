@@ -181,8 +181,8 @@ static void put(line *l, const char *text, size_t n) {
   l->out[l->used] = '\0';
 }
 
-/* A token without the blank in front; controls, and bytes that are no whole character, in
- * hexadecimal. */
+/* A token without the blank in front, a blank alone as an open box; controls, and bytes that are no
+ * whole character, in hexadecimal. */
 static void put_token(line *l, const sg_tokenizer *tok, int32_t id) {
   char text[64];
   size_t n = 0, used = 0;
@@ -194,6 +194,9 @@ static void put_token(line *l, const sg_tokenizer *tok, int32_t id) {
   if (n > 1 && bytes[0] == ' ') {
     bytes++;
     n--;
+  } else if (n == 1 && bytes[0] == ' ') {
+    put(l, "\xe2\x90\xa3", 3);
+    return;
   }
   for (size_t i = 0, size; i < n && used + 5 < sizeof text; i += size) {
     uint32_t c;

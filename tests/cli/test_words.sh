@@ -103,6 +103,20 @@ try 2 eval "$tmp/book.txt"
 has err "is no training run"
 
 # ---- a neuron that nobody named
+# Where the likeliest token only begins a word, the command says how to ask for all of it; elsewhere it says nothing.
+several=0
+for text in 'The dog was' 'The cat' 'Once upon' 'A b' 'One day, Tim'; do
+  try 0 ablate $M "$text" --layer 0 --json
+  behind=$(tr -d ' \n' <"$tmp/out" | grep -o '"continuation_ids":\[[^]]*\]' | head -n 1)
+  try 0 attribute $M "$text"
+  case $behind in
+    *'[]') empty err ;;
+    *) has err "asks why the whole word"; several=$((several + 1)) ;;
+  esac
+done
+[ $several -gt 0 ] || bad "no text whose likeliest token only begins a word"
+try 0 attribute $M 'The dog was' -q
+empty err
 try 0 attribute $M 'The dog was' --json
 strongest=$(tr -d '\n' <"$tmp/out" | sed 's/.*"neurons": *\[ *\({[^}]*}\).*/\1/')
 of() { printf %s "$strongest" | sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p"; }

@@ -77,6 +77,9 @@ static void text(void **state) {
   sgi_label l = {.reads = {373, 318}, .n_reads = 2, .writes = {17141, 198}, .raises = {true, false}, .n_writes = 2};
   sgi_label_text(&l, tok, out);
   assert_string_equal(out, "was, is | soup +, \\x0a -");
+  sgi_label blank = {.reads = {373}, .n_reads = 1, .writes = {220}, .raises = {true}, .n_writes = 1};
+  sgi_label_text(&blank, tok, out);
+  assert_string_equal(out, "was | \xe2\x90\xa3 +");
   for (int32_t id = 0; id < 50257; id++) {
     sgi_label any = {.reads = {id, id, id}, .n_reads = 3, .writes = {id, id}, .n_writes = 2};
     sgi_label_text(&any, tok, out);
