@@ -12,9 +12,10 @@ enum {
   LEFT = 60,
   TOP = 24,
   ROW = 84,
-  COLUMN = 74,
-  FIT = 6,
-  STEP = 11,
+  COLUMN = 62,
+  LEAST = 720,
+  FIT = 16,
+  STEP = 12,
   LOGIT_STEP = 15,
   STORY = 48,
   STORY_STEP = 15,
@@ -60,6 +61,27 @@ static size_t row_of(const svg *s, const sg_node *n) {
 
 static double story_height(const svg *s) { return STORY + STORY_STEP * (double)s->told; }
 
+static size_t cell_of(const svg *s, const sg_node *n) { return row_of(s, n) * s->g->n_tokens + (size_t)n->position; }
+
+/* Left edges of the columns, each as wide as its token and its longest line of nodes; where the
+ * last one ends. count (cells) is left at 0. */
+static double spread(svg *s, unsigned *count) {
+  const sg_graph *g = s->g;
+  size_t rows = g->n_layers + 2;
+  for (size_t i = 0; i < g->n_nodes; i++)
+    if (g->nodes[i].kind != SG_NODE_LOGIT) count[cell_of(s, &g->nodes[i])]++;
+  double edge = LEFT;
+  for (size_t t = 0; t < g->n_tokens; t++) {
+    double width = fmax(COLUMN, 14 + 6.5 * (double)strlen(s->labels->prompt_tokens[t]));
+    for (size_t r = 0; r < rows; r++)
+      width = fmax(width, 16 + STEP * (double)(count[r * g->n_tokens + t] < FIT ? count[r * g->n_tokens + t] : FIT));
+    s->at[t] = edge;
+    edge += width;
+  }
+  memset(count, 0, rows * g->n_tokens * sizeof *count);
+  return edge;
+}
+
 /* Nodes of one cell stand side by side, FIT to a line; logits one below the other, beside their
  * position. */
 static void place(svg *s, unsigned *count) {
@@ -67,16 +89,11 @@ static void place(svg *s, unsigned *count) {
   size_t rows = g->n_layers + 2, logits = 0;
   for (size_t i = 0; i < g->n_nodes; i++) logits += g->nodes[i].kind == SG_NODE_LOGIT;
   double top = TOP + (double)logits * LOGIT_STEP;
-  double edge = LEFT;
-  for (size_t t = 0; t < g->n_tokens; t++) {
-    double text = 14 + 6.5 * (double)strlen(s->labels->prompt_tokens[t]);
-    s->at[t] = edge;
-    edge += text > COLUMN ? text : COLUMN;
-  }
+  double edge = spread(s, count);
   for (size_t i = 0; i < g->n_nodes; i++) {
     const sg_node *n = &g->nodes[i];
-    size_t t = (size_t)n->position, cell = row_of(s, n) * g->n_tokens + t;
-    unsigned k = count[cell]++;
+    size_t t = (size_t)n->position;
+    unsigned k = count[cell_of(s, n)]++;
     s->x[i] = s->at[t] + 8 + STEP * (double)(k % FIT);
     s->y[i] = top + ROW * (double)row_of(s, n) + STEP * (double)(k / FIT);
     if (n->kind == SG_NODE_LOGIT) {
@@ -84,7 +101,7 @@ static void place(svg *s, unsigned *count) {
       s->y[i] = TOP + LOGIT_STEP * (double)k;
     }
   }
-  s->width = edge + 110;
+  s->width = fmax(LEAST, edge + 110);
   size_t output = sgi_story_output(s->g);
   while (output < s->g->n_nodes && (output = sgi_story_next(s->g, output)) < s->g->n_nodes && s->told < STORY_MOST)
     s->told++;
@@ -142,18 +159,32 @@ static void draw_nodes(svg *s) {
   }
 }
 
-/* Labels that touch no other, the most influential first, above their nodes; those that would stick
- * out of the picture are left out. */
+enum { LABELS = 60 };
+static const double LETTER = 5.3, SIZE = 10;
+
+typedef struct label_box {
+  double x0, x1, y; /* y: of the letters' feet */
+} label_box;
+
+/* Inside the picture, and touching no label and no node. */
+static bool is_free(const svg *s, const label_box *b, const label_box *taken, size_t n) {
+  bool free = b->x0 > 0 && b->x1 < s->width;
+  for (size_t k = 0; k < n && free; k++)
+    free = b->x1 < taken[k].x0 || b->x0 > taken[k].x1 || fabs(b->y - taken[k].y) > SIZE;
+  for (size_t i = 0; i < s->g->n_nodes && free; i++)
+    free = s->x[i] + 4 < b->x0 || s->x[i] - 4 > b->x1 || s->y[i] + 4 < b->y - SIZE || s->y[i] - 4 > b->y + 2;
+  return free;
+}
+
+/* Labels that touch no other and no node, the most influential first, above their nodes or below,
+ * near or past the next line; those that find no place are left out. */
 static void draw_labels(svg *s) {
-  enum { MOST = 60, LONGEST = 34 };
-  static const double LETTER = 5.3, SIZE = 10;
+  static const double around[] = {-7, 16, -18, 27};
   const sg_graph *g = s->g;
-  struct {
-    double x0, x1, y;
-  } taken[MOST];
+  label_box taken[LABELS];
   size_t n = 0;
   double bound = INFINITY; /* influence of the last that was looked at */
-  while (n < MOST && s->labels->node_labels) {
+  while (n < LABELS && s->labels->node_labels) {
     size_t best = g->n_nodes;
     for (size_t i = 0; i < g->n_nodes; i++)
       if (g->nodes[i].kind == SG_NODE_NEURON && s->labels->node_labels[i] && g->nodes[i].influence < bound &&
@@ -162,16 +193,19 @@ static void draw_labels(svg *s) {
     if (best == g->n_nodes) break;
     bound = g->nodes[best].influence;
     const char *text = s->labels->node_labels[best];
-    double half = LETTER * (double)(strlen(text) < LONGEST ? strlen(text) : LONGEST) / 2, x = s->x[best],
-           y = s->y[best] - 7;
-    bool free = x - half > 0 && x + half < s->width;
-    for (size_t k = 0; k < n && free; k++)
-      free = x + half < taken[k].x0 || x - half > taken[k].x1 || fabs(y - taken[k].y) > SIZE;
+    double half = LETTER * (double)strlen(text) / 2;
+    label_box b = {.y = 0};
+    bool free = false;
+    for (size_t k = 0; k < SGI_COUNT(around) && !free; k++) {
+      b = (label_box){s->x[best] - half, s->x[best] + half, s->y[best] + around[k]};
+      free = is_free(s, &b, taken, n);
+    }
     if (!free) continue;
-    taken[n].x0 = x - half;
-    taken[n].x1 = x + half;
-    taken[n++].y = y;
-    PUT(s, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"10\" text-anchor=\"middle\">", x, y);
+    taken[n++] = b;
+    PUT(s,
+        "<text x=\"%.1f\" y=\"%.1f\" font-size=\"10\" text-anchor=\"middle\" stroke=\"#fff\" stroke-width=\"3\" "
+        "stroke-linejoin=\"round\" paint-order=\"stroke\">",
+        s->x[best], b.y);
     put_text(s, text);
     PUT(s, "</text>\n");
   }

@@ -159,7 +159,7 @@ export function draw(d: Draft, pins: Set<string>, acts: Acts): Picture {
         const props = {
           x: m.x,
           y: m.y,
-          "font-size": (11 / zoom).toFixed(2),
+          css: { fontSize: `${(11 / zoom).toFixed(2)}px` },
           "text-anchor": "middle",
         };
         return s(

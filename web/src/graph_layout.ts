@@ -112,8 +112,43 @@ interface Box {
 const LETTER = 0.56; // of the font's size, a letter's mean width
 
 /**
+ * Where labels are looked for, in radii and sizes above (-) and below the node: near, then past a
+ * second line of nodes.
+ */
+const AROUND = [
+  [-1, -0.45],
+  [1, 1.1],
+  [-1, -1.6],
+  [1, 2.2],
+];
+
+const meet = (a: Box, b: Box) => a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1;
+const BAND = 24; // of the drawing's height
+
+/** Whether a box lies on a node; of thousands of nodes only those of its bands are asked. */
+function covered(at: Place[]) {
+  const bands = new Map<number, Box[]>();
+  const of = (b: Box) => [Math.floor(b.y0 / BAND), Math.floor(b.y1 / BAND)];
+  for (const p of at) {
+    const b = { x0: p.x - p.r, x1: p.x + p.r, y0: p.y - p.r, y1: p.y + p.r };
+    const [first, last] = of(b);
+    for (let k = first; k <= last; k++) {
+      const band = bands.get(k);
+      if (band) band.push(b);
+      else bands.set(k, [b]);
+    }
+  }
+  return (b: Box) => {
+    const [first, last] = of(b);
+    for (let k = first; k <= last; k++) if (bands.get(k)?.some((o) => meet(b, o))) return true;
+    return false;
+  };
+}
+
+/**
  * Labels that fit without touching another: names of the reader's always, then the most influential
- * first, above the node or below. At a zoom of k letters have 1/k of their size, so more fit.
+ * first, above the node or below, where they cover no node. None leaves the picture. At a zoom of k
+ * letters have 1/k of their size, so more fit.
  */
 export function place(
   list: Shape[],
@@ -129,24 +164,22 @@ export function place(
     .map((_, i) => i)
     .filter((i) => text(i))
     .sort((a, b) => rank(b) - rank(a));
+  const covers = covered(at);
   const taken: Box[] = [];
   const out: { i: number; x: number; y: number; text: string }[] = [];
   for (const i of order) {
     const t = text(i);
     const half = (t.length * LETTER * size) / 2 + 2 / zoom;
-    for (const dy of [-at[i].r - 0.45 * size, at[i].r + 1.1 * size]) {
-      const b = {
-        x0: at[i].x - half,
-        x1: at[i].x + half,
-        y0: at[i].y + dy - size,
-        y1: at[i].y + dy + 0.2 * size,
-      };
-      const touches = taken.some((o) => b.x0 < o.x1 && o.x0 < b.x1 && b.y0 < o.y1 && o.y0 < b.y1);
-      if (touches && !must(i)) continue;
-      taken.push(b);
-      out.push({ i, x: at[i].x, y: at[i].y + dy, text: t });
-      break;
-    }
+    const x = Math.max(half, Math.min(WIDTH - half, at[i].x));
+    const boxes = AROUND.map(([r, k]) => {
+      const y = at[i].y + r * at[i].r + k * size;
+      return { x0: x - half, x1: x + half, y0: y - size, y1: y + 0.2 * size, y };
+    });
+    const clear = boxes.find((b) => !taken.some((o) => meet(b, o)) && !covers(b));
+    const best = clear ?? (must(i) ? boxes[0] : undefined);
+    if (!best) continue;
+    taken.push(best);
+    out.push({ i, x, y: best.y, text: t });
     if (out.length >= 400) break;
   }
   return out;

@@ -124,6 +124,8 @@ function facts({ sides }: Data) {
   );
 }
 
+const SMALL = 0.66; // two drawings share the width: letters as large as in one
+
 const heading = (s: Side) =>
   h("h2", {}, s.model.name, h("span.soft", {}, s.features ? ` · ${s.features}` : " · neurons"));
 
@@ -153,9 +155,10 @@ function column(s: Side, k: number, pos: number) {
   };
   const picture = draw(d, new Set(), { choose, hint: () => "" });
   eye = new GraphEye(picture.svg, WIDTH, picture.height, {
-    seen: (e) => picture.relabel(e.zoom),
+    seen: (e) => picture.relabel(e.zoom * SMALL),
     drag: (i, x, y) => picture.move(i, x, y),
   });
+  picture.relabel(SMALL);
   const seen = eye;
   return {
     start: () =>
