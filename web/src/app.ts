@@ -138,10 +138,12 @@ function tabs(view: View) {
     const onclick = () => go({ view: v.name });
     return h("button", { type: "button", "aria-current": now, title, onclick }, v.title);
   };
-  list.replaceChildren(...views.map(tab));
-  const on = list.querySelector<HTMLElement>("[aria-current]");
-  if (on)
-    list.scrollLeft = on.offsetLeft - list.offsetLeft - (list.clientWidth - on.offsetWidth) / 2;
+  const named = (v: View) =>
+    h("option", { value: v.name, selected: v === view }, `${v.title}: ${v.about}`);
+  const onchange = (e: Event) => go({ view: (e.target as HTMLSelectElement).value });
+  // On a phone, where the row would hide most of them, a menu in its place.
+  const menu = h("select", { id: "views", "aria-label": "view", onchange }, views.map(named));
+  list.replaceChildren(...views.map(tab), menu);
 }
 
 function request(text: string): object {

@@ -158,7 +158,7 @@ export function documentBar(name: string) {
       },
       sign,
     );
-  by("prompt-form").after(
+  by("tools").after(
     h(
       "form.row",
       {

@@ -39,9 +39,13 @@ export function s(name: string, props: Props = {}, ...children: Child[]): SVGEle
 
 export const by = (id: string) => document.getElementById(id) as HTMLElement;
 
-/** A table; head cells that begin with ">" are right-aligned. */
+/**
+ * A table; head cells that begin with ">" are right-aligned. Cells know their column: on a phone a
+ * long row stands in lines, each number with its name.
+ */
 export function table(head: string[], rows: Child[][], label: string): HTMLElement {
   const right = head.map((x) => x.startsWith(">"));
+  const of = head.map((x, i) => ({ "data-head": right[i] ? x.slice(1) : x }));
   return h(
     "div.scroll",
     { tabindex: 0, role: "region", "aria-label": label },
@@ -57,7 +61,7 @@ export function table(head: string[], rows: Child[][], label: string): HTMLEleme
           head.map((x, i) =>
             x === ""
               ? h("td")
-              : h(right[i] ? "th.num" : "th", { scope: "col" }, right[i] ? x.slice(1) : x),
+              : h(right[i] ? "th.num" : "th", { scope: "col", ...of[i] }, of[i]["data-head"]),
           ),
         ),
       ),
@@ -68,7 +72,7 @@ export function table(head: string[], rows: Child[][], label: string): HTMLEleme
           h(
             "tr",
             {},
-            r.map((c, i) => h(right[i] ? "td.num" : "td", {}, c)),
+            r.map((c, i) => h(right[i] ? "td.num" : "td", of[i], c)),
           ),
         ),
       ),

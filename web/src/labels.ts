@@ -13,7 +13,12 @@ const MOST = 4000; // of one request
 
 /** Without labels where the model has none, or the answer fails: numbers say it, too. */
 export async function labelsOf(c: Context, neurons: At[]): Promise<Labels> {
-  const wanted = new Map(neurons.map((n) => [idOf(n), n]));
+  const wanted = new Map(
+    neurons.map(({ layer, channel, index }) => {
+      const n = { layer, channel, index };
+      return [idOf(n), n];
+    }),
+  );
   const found: Labels = new Map();
   if (!c.info.model || !c.info.names || !wanted.size) return found;
   const list = [...wanted.values()].slice(0, MOST);

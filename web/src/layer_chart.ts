@@ -80,7 +80,7 @@ export function layerChart(label: string, unit: string, curves: LayerCurve[]) {
     ),
     s(
       "svg",
-      { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label },
+      { class: "chart layers", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label },
       grid.flat(),
       names,
       drawn.flat(),

@@ -126,6 +126,10 @@ export function neuronLink(l: number, c: number, i: number) {
   return h("button.link", { type: "button", title, onclick }, `${l} · ${c} · ${i}`);
 }
 
+/** The link and, under it on one line, what the neuron is called. */
+export const called = (link: HTMLElement, label: string | undefined) =>
+  h("span.called", {}, link, label ? h("span.label", { title: label }, label) : null);
+
 /** The same of a feature of the transcoders. */
 export function featureLink(l: number, i: number) {
   const onclick = () => go({ view: "feature", feature: `${l}.${i}` });

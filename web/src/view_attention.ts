@@ -62,7 +62,7 @@ function words(tokens: Token[], locked: number, place: "rows" | "columns") {
     `div.axis-words.${place}`,
     { "aria-hidden": "true" },
     tokens.map((t, i) =>
-      h(i === locked ? "b.mono" : "span.mono", {}, tokenText(raw(t)).slice(0, 12)),
+      h(i === locked ? "b.mono" : "span.mono", {}, tokenText(raw(t)).slice(0, 13)),
     ),
   );
 }

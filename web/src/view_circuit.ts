@@ -10,6 +10,8 @@ import type { Attribute, Minimal, MinimalSet, Term } from "./types";
 import type { Labels } from "./labels";
 import { idOf, labelsOf } from "./labels";
 import {
+  button,
+  called,
   card,
   neuronLink,
   note,
@@ -22,7 +24,7 @@ import {
 } from "./parts";
 import type { Context, View } from "./view";
 import { asked, notAsked, question } from "./view";
-import { nameBoxes } from "./words";
+import { nameBoxes, wordOf } from "./words";
 
 export const fields = {
   effects: "direct", // or total
@@ -52,7 +54,7 @@ function row(
   const onclick = () => steer(c, t);
   const said = labels.get(idOf(at(t)));
   return [
-    h("span", {}, neuronLink(layer, channel, index), said ? h("span.label", {}, said) : null),
+    called(neuronLink(layer, channel, index), said),
     ...(placed(c, a) ? [h("span.mono", {}, place)] : []),
     number(t.value, 3),
     number(t.effect),
@@ -284,6 +286,7 @@ function head(c: Context, a: Attribute, whole: Attribute) {
         signed(a.target_logit, 4),
       ),
       h("span.note", {}, what),
+      h("span", { id: "whole-word" }),
     ),
     parts(c, whole),
     note(
@@ -355,6 +358,18 @@ function listed(c: Context, a: Attribute) {
   };
 }
 
+/** The likeliest token may only begin a word (" m" of "macaroni"): the whole is one click away. */
+async function offerWord(c: Context) {
+  if (c.state.target || c.state.against || !c.info.tokenizer) return;
+  const body = { ...c.prompt, position: c.pos, top: 1 };
+  const a = await call("continue", body, c.signal).catch(() => ({ continuations: [] }));
+  const [b] = a.continuations;
+  if (c.signal.aborted || !b?.continuation_ids.length) return;
+  const ask = () => go({ target: wordOf(b), part: 0 });
+  const text = ["why all of “", h("span.mono", {}, tokenText(b.continuation)), "”?"];
+  document.getElementById("whole-word")?.replaceChildren(" ", button(text, ask));
+}
+
 export const circuit: View<Data> = {
   name: "circuit",
   title: "Circuit",
@@ -414,7 +429,10 @@ export const circuit: View<Data> = {
           inputs(a),
         ),
       ],
-      shown: () => nameBoxes(whole),
+      async shown() {
+        nameBoxes(whole);
+        await offerWord(c);
+      },
     };
   },
 };

@@ -6,9 +6,13 @@ import { bar, exact, max, raw, sequential, signed, tokenParts, tokenText } from 
 import { word } from "./glossary";
 import { go } from "./state";
 import type { Attribute, Predict } from "./types";
-import { card, neuronLink, number, predicted, tokenBox, tokenChoices } from "./parts";
+import type { Continue } from "./types";
+import { idOf, labelsOf } from "./labels";
+import type { Labels } from "./labels";
+import { called, card, neuronLink, number, predicted, tokenBox, tokenChoices } from "./parts";
 import type { Context, View } from "./view";
 import { asked } from "./view";
+import { candidate } from "./words";
 
 export const fields = {
   other: "", // the second prompt
@@ -16,6 +20,7 @@ export const fields = {
 };
 
 const SHOWN = 20;
+const CANDIDATES = 8;
 
 /** A prompt's tokens, coloured by loss; a click chooses its position. */
 function strip(p: Predict, pos: number, choose: (i: number) => void, label: string) {
@@ -47,7 +52,12 @@ function column(
   pos: number,
   choose: (i: number) => void,
   a: Attribute,
+  behind: Continue["continuations"],
 ) {
+  const rows = p.predictions[pos].slice(0, CANDIDATES).map((t, i) => {
+    const [, ...rest] = predicted(t);
+    return [candidate(t, behind[i]?.id === t.id ? behind[i] : undefined), ...rest];
+  });
   return h(
     "div.card",
     { id },
@@ -64,11 +74,7 @@ function column(
       ),
     ),
     strip(p, pos, choose, title),
-    table(
-      ["token", ">probability", "", ">logit"],
-      p.predictions[pos].slice(0, 8).map(predicted),
-      `${title}: most probable tokens`,
-    ),
+    table(["token", ">probability", "", ">logit"], rows, `${title}: most probable tokens`),
     h(
       "p.note",
       {},
@@ -121,7 +127,7 @@ export function differences(a: Attribute, b: Attribute): Both[] {
   return [...all.values()].sort((x, y) => Math.abs(y.d) - Math.abs(x.d));
 }
 
-function neurons(a: Attribute, b: Attribute) {
+function neurons(a: Attribute, b: Attribute, labels: Labels) {
   const list = differences(a, b);
   const most = max(list.map((x) => x.d));
   const shared = list.filter((x) => x.a !== null && x.b !== null).length;
@@ -135,7 +141,7 @@ function neurons(a: Attribute, b: Attribute) {
       list
         .slice(0, SHOWN)
         .map((x) => [
-          neuronLink(x.layer, x.channel, x.index),
+          called(neuronLink(x.layer, x.channel, x.index), labels.get(idOf(x))),
           effect(x.a),
           effect(x.b),
           number(x.d),
@@ -163,6 +169,8 @@ interface Data {
   pos: number;
   a: Attribute;
   b: Attribute;
+  labels: Labels;
+  behind: Continue["continuations"][]; // of the candidates of both
 }
 
 /** A twin to begin with: the prompt with one of its words exchanged, where the model knows one. */
@@ -228,7 +236,12 @@ export const compare: View<Data | null> = {
     const target = s.target || `id:${c.read.predictions[c.pos][0].id}`;
     const of = (prompt: object, position: number) =>
       call("attribute", { ...prompt, position, target, top: 20000 }, c.signal, c.progress);
-    return { p, pos, a: await of(c.prompt, c.pos), b: await of(other, pos) };
+    const [a, b] = [await of(c.prompt, c.pos), await of(other, pos)];
+    const labels = await labelsOf(c, differences(a, b).slice(0, SHOWN));
+    const on = async (prompt: object, position: number) =>
+      (await call("continue", { ...prompt, position, top: CANDIDATES }, c.signal)).continuations;
+    const behind = c.info.tokenizer ? [await on(c.prompt, c.pos), await on(other, pos)] : [[], []];
+    return { p, pos, a, b, labels, behind };
   },
   draw(c, data) {
     const key = (k: string) => {
@@ -249,9 +262,9 @@ export const compare: View<Data | null> = {
           ),
         ],
       };
-    const { p, pos, a, b } = data;
-    const first = column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a);
-    const twin = column("Second", "second", p, pos, (i) => go({ opos: i }), b);
-    return { key, body: [h("div.pair", {}, first, twin), neurons(a, b)] };
+    const { p, pos, a, b, labels, behind } = data;
+    const first = column("First", "first", c.read, c.pos, (i) => go({ pos: i }), a, behind[0]);
+    const twin = column("Second", "second", p, pos, (i) => go({ opos: i }), b, behind[1]);
+    return { key, body: [h("div.pair", {}, first, twin), neurons(a, b, labels)] };
   },
 };

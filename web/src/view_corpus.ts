@@ -210,13 +210,13 @@ export const corpus: View<HTMLElement | null> = {
     const r = c.info.recording as Recording;
     return {
       body: [
-        found ?? card(h("h2", {}, "The recorded text")),
         note(
           `${count(r.positions)} positions of ${count(r.documents)} documents. Without a search, ` +
             "a typed prompt's ",
           word("circuit"),
           " at the chosen position is the query. A blank in front belongs to a word's token.",
         ),
+        found ?? card(h("h2", {}, "The recorded text")),
       ],
     };
   },

@@ -99,7 +99,7 @@ function direction(a: Directions, w: Way) {
   ];
   const rows = [0, 1].flatMap((k) =>
     sides.map(([name, side]) => [
-      `${name} ${k ? "−" : "+"}`,
+      h("span.nowrap", {}, `${name} ${k ? "−" : "+"}`),
       h("span", {}, parts(side.ends[k] ?? [], a.layer ?? 0)),
     ]),
   );

@@ -264,7 +264,7 @@ export const facts: View<Data> = {
     return {
       body: [
         choices(c, f, clean, other),
-        card(h("h2", {}, "What do a noun's gates carry?"), c.state.pair ? null : intro),
+        card(h("h2", {}, "What do a noun's gates carry?"), intro),
         p && (all ? allCard(p) : pairCard(p, clean, other)),
         known(f, clean, other),
       ],

@@ -71,21 +71,25 @@ function wordCard(target: NonNullable<Lens["target"]>) {
       ` behind position ${target.position}, layer by layer`,
     ),
     h(
-      "table.word-lens",
-      { id: "word-lens" },
+      "div.scroll",
+      { tabindex: 0, role: "region", "aria-label": "the word, layer by layer" },
       h(
-        "thead",
-        {},
+        "table.word-lens",
+        { id: "word-lens" },
         h(
-          "tr",
+          "thead",
           {},
-          h("th", { scope: "col" }, ""),
-          h("th.num", { scope: "col" }, "log probability"),
-          h("th.num", { scope: "col" }, "probability"),
-          h("th.num", { scope: "col" }, several ? "rank of its first token" : "rank"),
+          h(
+            "tr",
+            {},
+            h("th", { scope: "col" }, "read"),
+            h("th.num", { scope: "col" }, "log probability"),
+            h("th.num", { scope: "col" }, "probability"),
+            h("th.num", { scope: "col" }, several ? "rank of its first token" : "rank"),
+          ),
         ),
+        h("tbody", {}, rows),
       ),
-      h("tbody", {}, rows),
     ),
     note(
       several

@@ -402,8 +402,12 @@ function draw(c: Context, { m, lit, own }: Data): Drawing {
   return {
     body: [
       card(
-        h("h2", {}, `Map of ${count(m.n)} circuits `),
-        h("div.row", {}, search(c, m, view, lit)),
+        h(
+          "div.row.spread",
+          {},
+          h("h2", {}, `Map of ${count(m.n)} circuits: like lies near like`),
+          search(c, m, view, lit),
+        ),
         litNote(c, m, lit),
       ),
       h(

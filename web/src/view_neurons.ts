@@ -180,6 +180,9 @@ export const neurons: View<Neurons> = {
       body: [
         card(
           pager(n),
+          rows.length
+            ? note("A label tells what it fires on | what it raises (+) and lowers (−) there.")
+            : null,
           rows.length ? rove(table(head, rows, "neurons"), "td:nth-child(2) button") : null,
           note(
             asked ? [term("score", meaning), ": ", meaning, ". "] : null,

@@ -22,8 +22,9 @@ function firmness(m: Margins, pos: number) {
       {},
       "A change of the residual ",
       word("stream"),
-      ` of length ${exact(weakest.distance)}, ` +
-        `${percent(weakest.relative)} of its own, makes layer ${weakest.layer} channel ` +
+      " of length ",
+      h("span", { title: exact(weakest.distance) }, weakest.distance?.toPrecision(3) ?? "–"),
+      `, ${percent(weakest.relative)} of its own, makes layer ${weakest.layer} channel ` +
         `${weakest.channel} choose neuron ${weakest.wins} in place of ${weakest.loses}.`,
     ),
     note(

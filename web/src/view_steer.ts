@@ -5,6 +5,8 @@ import { call } from "./api";
 import { fieldError } from "./field_error";
 import { exact, percent, signed, tokenText } from "./format";
 import { writing } from "./generate";
+import { idOf, labelsOf } from "./labels";
+import type { Labels } from "./labels";
 import type { Edit } from "./joint";
 import { word } from "./glossary";
 import { alone, key, meets, parse, together, write } from "./joint";
@@ -182,9 +184,11 @@ function slider(
   list: Edit[],
   i: number,
   j: Joint | null,
+  labels: Labels,
   update: (final: boolean) => void,
 ) {
   const e = list[i];
+  const called = labels.get(idOf({ ...e, index: e.neuron }));
   const out = h("output", {}, `× ${e.scale}`);
   const at =
     e.pos === null ? "everywhere" : `at ${e.pos} ${tokenText(c.read.tokens[e.pos]?.text ?? "")}`;
@@ -210,6 +214,7 @@ function slider(
       neuronLink(e.layer, e.channel, e.neuron),
       h("span", {}, ` ${at}`),
       h("span.soft", {}, ` ${said}`),
+      called ? h("span.label", {}, called) : null,
     ),
     h("input", {
       id: `s${i}`,
@@ -240,6 +245,7 @@ interface Data {
   a: Attribute;
   j: Joint | null;
   list: Edit[];
+  labels: Labels;
 }
 
 /** The strongest neurons of the prompt that no slider has yet. */
@@ -293,9 +299,13 @@ export const steer: View<Data> = {
       if (c.signal.aborted) throw e;
       return null; // too many neurons at once: the rerun alone answers
     });
-    return { a, j, list };
+    const labels = await labelsOf(
+      c,
+      list.map((e) => ({ ...e, index: e.neuron })),
+    );
+    return { a, j, list, labels };
   },
-  draw(c, { a, j, list }) {
+  draw(c, { a, j, list, labels }) {
     const figures = h("div.card", {});
     const truth = h("div.card", { hidden: true });
     let timer = 0;
@@ -340,7 +350,7 @@ export const steer: View<Data> = {
         card(
           h("h2", {}, "Scale neurons ", where(c)),
           h("datalist", { id: "factors" }, factors),
-          list.map((_, i) => slider(c, list, i, j, update)),
+          list.map((_, i) => slider(c, list, i, j, labels, update)),
           h(
             "div.row.spaced",
             {},

@@ -9,16 +9,16 @@ import type { Loaded, View } from "./view";
 
 /** One token's way through a layer: a router picks a few of many neurons, each adds its row. */
 function picture() {
-  const neurons = Array.from({ length: 14 }, (_, i) => {
-    const on = [3, 8, 9].includes(i);
-    const x = 128 + i * 22;
+  const neurons = Array.from({ length: 12 }, (_, i) => {
+    const on = [3, 7, 8].includes(i);
+    const x = 76 + i * 19;
     return [
       on
-        ? s("path", { class: "edge", d: `M64 46C96 46 ${x} 20 ${x} 38`, "stroke-width": 1.5 })
+        ? s("path", { class: "edge", d: `M52 46C80 46 ${x} 14 ${x} 38`, "stroke-width": 1.5 })
         : null,
       s("circle", { class: on ? "node on-path" : "node off-path", cx: x, cy: 46, r: on ? 7 : 5 }),
       on
-        ? s("path", { class: "edge", d: `M${x} 54C${x} 72 456 72 470 52`, "stroke-width": 1.5 })
+        ? s("path", { class: "edge", d: `M${x} 54C${x} 76 300 76 318 52`, "stroke-width": 1.5 })
         : null,
     ];
   });
@@ -26,14 +26,14 @@ function picture() {
     "svg",
     {
       class: "graph layer-picture",
-      viewBox: "0 0 540 96",
+      viewBox: "0 0 380 96",
       role: "img",
       "aria-label": "a token, a few neurons chosen of many, their sum",
     },
-    s("text", { x: 8, y: 50 }, "a token"),
+    s("text", { x: 2, y: 50 }, "a token"),
     neurons,
-    s("text", { x: 478, y: 50 }, "their sum"),
-    s("text", { class: "soft", x: 128, y: 88 }, "the router opens a few neurons of many"),
+    s("text", { x: 318, y: 44 }, "their sum"),
+    s("text", { class: "soft", x: 62, y: 90 }, "the router opens a few neurons of many"),
   );
 }
 

@@ -210,7 +210,7 @@ export async function truths({
     .slice(0, 20);
   const shown = await p.$$eval("[aria-label='neurons of both positions'] tbody tr", (rs) =>
     rs.map((r) => [
-      r.cells[0].textContent,
+      r.cells[0].querySelector("button").textContent,
       Number(r.cells[3].querySelector("[data-exact]").dataset.exact),
     ]),
   );

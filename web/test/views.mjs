@@ -23,6 +23,7 @@ export const views = ({ clean, counter, other }) => ({
   graph: {},
   attention: { layer: "1" },
   lens: {},
+  "lens-word": { view: "lens", target: "zebra crossing" },
   recall: {},
   "recall-wide": { view: "recall", subject: "1-2", window: "2" },
   directions: {},
@@ -52,6 +53,35 @@ export const views = ({ clean, counter, other }) => ({
   attribution: { view: "predictions", colour: "attribution" },
 });
 
+/** Every view can be reached from where one is: by its tab, all in one line, or by the menu. */
+async function reached(p, width, settled, check) {
+  const seen = (selector) =>
+    p.$$eval(selector, (es) =>
+      es.map((e) => {
+        const r = e.getBoundingClientRect();
+        return { text: e.textContent, left: r.left, right: r.right, top: r.top, width: r.width };
+      }),
+    );
+  const tabs = await seen("#tabs button");
+  const [menu] = await seen("#tabs select");
+  if (width > 560) {
+    const out = tabs.filter((t) => !t.width || t.left < 0 || t.right > width);
+    check(!out.length && !menu.width, `tabs out of sight: ${out.map((t) => t.text)}`);
+    const rows = new Set(tabs.map((t) => Math.round(t.top)));
+    check(rows.size === 1, `the tabs stand in ${rows.size} lines`);
+    return;
+  }
+  check(
+    tabs.every((t) => !t.width) && menu.width > 300 && menu.right <= width,
+    "a menu in place of the tabs",
+  );
+  const views = await p.$$eval("#tabs option", (es) => es.map((e) => e.value));
+  check(views.length === tabs.length, `the menu has ${views.length} of ${tabs.length} views`);
+  await p.selectOption("#tabs select", views[views.length - 1]);
+  await settled(p);
+  check(p.url().includes(`view=${views[views.length - 1]}`), "the menu opens a view");
+}
+
 /** Two pages at a time, as there are two cores. */
 export async function everyView({ page, open, settled, accessible, check, url, shots, views }) {
   let first = true;
@@ -71,6 +101,7 @@ export async function everyView({ page, open, settled, accessible, check, url, s
       check(paint < 1000, `first paint ${paint} ms`);
     }
     check(!p.url().includes("token="), "the token stays in the address");
+    await reached(p, width, settled, check);
     for (const [name, state] of Object.entries(views)) {
       await open(p, { view: name, ...state });
       check(
@@ -79,6 +110,12 @@ export async function everyView({ page, open, settled, accessible, check, url, s
       );
       const wide = await p.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       check(wide <= 0, `${name}: the page is ${wide} px wider than the window (${width})`);
+      if (width <= 560 && name === "corpus") {
+        const cut = await p.$$eval("#view .scroll", (es) =>
+          es.map((e) => e.scrollWidth - e.clientWidth),
+        );
+        check(Math.max(0, ...cut) <= 0, `${name}: a row with an excerpt is ${cut} px too wide`);
+      }
       await accessible(p, `${name} ${width} ${scheme}`);
       if (shots) await p.screenshot({ path: `${shots}/${name}-${width}-${scheme}.png` });
     }

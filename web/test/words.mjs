@@ -125,6 +125,20 @@ export async function candidates({ page, settled, open, check, same, cli, url, t
       "why asks for the whole word, by its name",
     );
   }
+  await open(p, { view: "circuit" });
+  const offered = await p.$("#whole-word button");
+  check(
+    Boolean(offered) === before[0].continuation_ids.length > 0,
+    "the circuit offers the whole word where the likeliest token only begins one",
+  );
+  if (offered) {
+    await p.click("#whole-word button");
+    await settled(p);
+    check(
+      (await p.inputValue("#box-target")).trim() === before[0].continuation.trim(),
+      "and asks for it",
+    );
+  }
   await p.close();
 }
 
@@ -235,6 +249,16 @@ export async function room({ page, settled, open, check, url }) {
       return [box.top, Math.min(box.bottom, innerHeight) - box.top];
     });
     check(r[1] >= 0.7 * 720 - 1, `the graph has ${r[1]} of 720 pixels, from ${r[0]} on`);
+    const out = await p.$eval("svg.graph", (e) => {
+      const box = e.getBoundingClientRect();
+      return [...e.querySelectorAll(".mark")]
+        .filter((m) => {
+          const b = m.getBoundingClientRect();
+          return b.left < box.left - 4 || b.right > box.right + 4;
+        })
+        .map((m) => m.textContent);
+    });
+    check(!out.length, `labels cut at the edge: ${out}`);
   }
   await p.close();
 }
