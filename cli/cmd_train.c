@@ -169,7 +169,7 @@ static int dry_run(const cli_call *c, const sgi_run *run) {
   sg_error err = {0};
   double step_seconds = 0;
   if (sgi_run_time_step(run, &step_seconds, &err)) return cli_fail(&err);
-  double seconds = step_seconds * (double)sgi_run_plan_of(run)->steps;
+  double seconds = step_seconds * ((double)sgi_run_plan_of(run)->steps + sgi_run_evaluation_steps(run));
   if (cli_flag(c, "json")) return cli_json(plan_json(run, seconds));
   plan_lines(run, seconds);
   return 0;

@@ -43,16 +43,16 @@ static bool like(const sgi_study_run *a, const sgi_study_run *b) {
 sg_status sgi_study_cost(const sgi_study *s, size_t max_memory, json_t **out, sg_error *err) {
   const sgi_study_run *r, *before = NULL;
   sgi_run_plan p = {0};
-  double seconds = 0, step_seconds = 0, flops = 0;
+  double seconds = 0, step_seconds = 0, evaluation = 0, flops = 0;
   size_t memory = 0;
   uint64_t disk = 0;
   json_t *list = json_array();
   sg_status st = SG_OK;
   for (size_t i = 0; !st && (r = sgi_study_at(s, i)); i++) {
     if (r->state != SGI_STUDY_WAITING) continue;
-    st = sgi_study_plan(s, i, max_memory, &p, like(before, r) ? NULL : &step_seconds, err);
+    st = sgi_study_plan(s, i, max_memory, &p, &evaluation, like(before, r) ? NULL : &step_seconds, err);
     before = r;
-    double time = step_seconds * (double)p.steps;
+    double time = step_seconds * ((double)p.steps + evaluation);
     uint64_t bytes = 2 * (uint64_t)p.checkpoint_bytes; /* the newest, and the one being written */
     json_array_append_new(
         list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "name", r->name, "parameters", (json_int_t)r->parameters,

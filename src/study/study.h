@@ -71,9 +71,10 @@ size_t sgi_study_variants(const sgi_study *s);
 
 /* Settings of run i as `train` takes them. */
 sg_status sgi_study_settings(const sgi_study *s, size_t i, sgi_settings *out, sg_error *err);
-/* Plan of run i as it would start now, with the seconds of a step timed on this machine. */
-sg_status sgi_study_plan(const sgi_study *s, size_t i, size_t max_memory, sgi_run_plan *out, double *step_seconds,
-                         sg_error *err);
+/* Plan of run i as it would start now, what its evaluations take in steps, and the seconds of a
+ * step timed on this machine (NULL: not wanted). */
+sg_status sgi_study_plan(const sgi_study *s, size_t i, size_t max_memory, sgi_run_plan *out, double *evaluation_steps,
+                         double *step_seconds, sg_error *err);
 /* Begins or resumes run i, to its end, and keeps its result; one that diverges has a result too and
  * is SG_OK. May make new runs known. */
 sg_status sgi_study_do(sgi_study *s, size_t i, size_t max_memory, sg_error *err);

@@ -366,7 +366,8 @@ static sg_status after_step(sgi_run *run, const sgi_run_line *line, bool *stop, 
   if (lead && (end || step == 1 || due(step, set->log_every))) st = sgi_run_log_step(run, line, err);
   if (lead) tell_window(run, line);
   if (!st && run->events.step) run->events.step(run->events.user, line);
-  if (!st && evaluates(run) && (save || due(step, set->eval_every))) st = evaluate(run, err);
+  bool judged = end || (set->eval_every && (save || due(step, set->eval_every)));
+  if (!st && evaluates(run) && judged) st = evaluate(run, err);
   if (st && st != SG_ERR_CANCELLED) return st;
   *stop = sgi_ranks_any(run->ranks, st || (!end && stopped(run))); /* one that is asked stops all */
   return save || *stop ? checkpoint(run, err) : SG_OK;

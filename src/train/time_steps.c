@@ -1,4 +1,5 @@
 /* time_steps.c: what a step of a run takes here and now, by making some. */
+#include <math.h>
 #include <string.h>
 
 #include "core/median.h"
@@ -42,6 +43,28 @@ static sg_status measure(const sgi_run *run, sgi_trainer *t, const batch *b, sgi
   }
   if (!st) *out = (sgi_step_time){.wall = sgi_median(wall, n), .cpu = sgi_median(cpu, n)};
   return st;
+}
+
+/* At the end, and unless `every` is 0 at multiples of either. */
+static double evaluations(uint64_t steps, uint64_t every, uint64_t saved) {
+  uint64_t a = every, b = saved;
+  if (!every) return 1;
+  while (b) { /* the greatest common divisor */
+    uint64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  double n = (double)((steps - 1) / every);
+  if (saved)
+    n += (double)((steps - 1) / saved) - floor((double)(steps - 1) / ((double)every / (double)a * (double)saved));
+  return n + 1;
+}
+
+double sgi_run_evaluation_steps(const sgi_run *run) {
+  const sgi_settings *s = &run->settings;
+  if (!run->plan.steps) return 0;
+  return evaluations(run->plan.steps, s->eval_every, s->checkpoint_every) * (double)run->held_out_rows /
+         (3 * (double)s->batch_size);
 }
 
 sg_status sgi_run_time_steps(const sgi_run *run, sgi_step_time *out, sg_error *err) {

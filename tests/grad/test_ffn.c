@@ -236,6 +236,22 @@ static void each_layer(void (*use)(layer *l, const shape *s)) {
   assert_true(sgi_ffn_at(0) != NULL);
 }
 
+/* Sizes and names that kinds with sub-experts could not compute. */
+static void check_refused_experts(const sgi_ffn_ops *ops) {
+  sg_config right, c;
+  assert_true(make_config(&right, ops, &shapes[6], "", ops->default_activation, "vertical"));
+  assert_int_equal(sg_config_check(&right, NULL), SG_OK);
+  for (int wrong = 0; wrong < 5; wrong++) {
+    c = right;
+    if (wrong == 0) snprintf(c.decomposition, sizeof c.decomposition, "diagonal");
+    if (wrong == 1) c.top_k = c.num_experts + 1;
+    if (wrong == 2) c.expert_dim++; /* halves of it */
+    if (wrong == 3) c.hidden_size++;
+    if (wrong == 4) c.num_experts = 1 << 16;
+    if (sg_config_check(&c, NULL) != SG_ERR_ARG) fail_msg("%s: wrong sizes, number %d, are taken", ops->name, wrong);
+  }
+}
+
 /* A kind takes the routers and activations that the reference knows it with, and no other: one
  * that it would not compute must not be believed. */
 static void refusals_are_the_reference_s(void **state) {
@@ -244,6 +260,7 @@ static void refusals_are_the_reference_s(void **state) {
   const char *only = getenv("SGATLIN_TEST_KIND");
   for (size_t i = 0; (ops = sgi_ffn_at(i)); i++) {
     if (only && !listed(only, ops->name)) continue;
+    if (ops->uses & SGI_USES_EXPERTS) check_refused_experts(ops);
     size_t n_routers = ops->uses & SGI_USES_ROUTER ? SGI_COUNT(routers) : 1;
     for (size_t r = 0; r < n_routers; r++)
       for (size_t a = 0; a <= SGI_COUNT(activations); a++) {

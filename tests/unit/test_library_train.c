@@ -130,6 +130,8 @@ static bool stop(void *user) {
 
 static sg_train_events watch(seen *s) { return (sg_train_events){s, note, work, step, evaluated, saved, row, stop}; }
 
+static double evaluation_steps; /* of the last run by hand, as it was foretold */
+
 /* The same run by the parts that the command calls. */
 static void by_hand(const char *name) {
   sgi_assignments a = {0};
@@ -139,7 +141,26 @@ static void by_hand(const char *name) {
   assert_sg_ok(sgi_settings_resolve(&a, &r.settings, err));
   sgi_assignments_free(&a);
   assert_sg_ok(sgi_run_open(&r, NULL, &run, err));
+  evaluation_steps = sgi_run_evaluation_steps(run);
   assert_sg_ok(sgi_run_train(run, err));
+  sgi_run_close(run);
+}
+
+/* Only at the end, also where checkpoints lie on the way. */
+static void one_evaluation(double five) {
+  static seen s;
+  const char *set[SGI_COUNT(sizes) + 1];
+  sg_train_request q = request("judged once");
+  memcpy(set, sizes, sizeof sizes);
+  set[SGI_COUNT(sizes)] = "eval.every=0";
+  q.set = set, q.n_set = SGI_COUNT(set);
+  q.events = watch(&s);
+  assert_sg_ok(sg_train(&q, NULL, err));
+  assert_int_equal(s.evaluations, 1);
+  assert_int_equal(s.saved, 3);
+  sgi_run *run;
+  assert_sg_ok(sgi_run_open(&(sgi_run_request){.run = in_root("judged once"), .resume = true}, NULL, &run, err));
+  assert_true(fabs(5 * sgi_run_evaluation_steps(run) - five) < 1e-9);
   sgi_run_close(run);
 }
 
@@ -157,6 +178,7 @@ static void whole(void **state) {
   expect_equal_runs("by hand", "whole");
   assert_int_equal(s.steps, 7);
   assert_int_equal(s.evaluations, 5); /* after 2, 3, 4, 6 and 7 */
+  one_evaluation(evaluation_steps);
   assert_int_equal(s.saved, 3);
   assert_string_equal(s.name, "step-00000007");
   assert_string_equal(out.checkpoint, "step-00000007");
