@@ -31,8 +31,13 @@ rates, kinds, scales = (s.split(",") for s in sys.argv[4:7])
 runs = d["runs"]
 # The sweep: every rate of every kind at the smallest budget and the middle size.
 middle = scales[(len(scales) - 1) // 2].replace(";", "-").replace(":", "-")
-sweep = sum(r["seconds"] * len(rates) for r in runs if r["name"].endswith(f"{middle}-1e+12-s1"))
-times = 0.9 * 60 * minutes * jobs / (sum(r["seconds"] for r in runs) + sweep)
+swept = [r for r in runs if r["name"].endswith(f"{middle}-1e+12-s1")]
+sweep = sum((r["seconds"] - r["evaluation_seconds"]) * len(rates) for r in swept)
+judged = sum(r["evaluation_seconds"] for r in runs) + sum(r["evaluation_seconds"] * len(rates) for r in swept)  # does not grow with budgets
+left = 0.9 * 60 * minutes * jobs - judged
+if left < 0.2 * 60 * minutes * jobs:
+    sys.exit(f"isoflop.sh: evaluations alone take {judged / 60 / jobs:.0f} of {minutes:.0f} minutes: give a shorter valid.txt, or more MINUTES")
+times = left / (sum(r["seconds"] - r["evaluation_seconds"] for r in runs) + sweep)
 print(",".join(f"{b * times:.2g}" for b in (1e12, 4e12, 16e12)))
 PY
   mv "$out/budgets.new" "$out/budgets"

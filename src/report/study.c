@@ -52,12 +52,13 @@ sg_status sgi_study_cost(const sgi_study *s, size_t max_memory, json_t **out, sg
     if (r->state != SGI_STUDY_WAITING) continue;
     st = sgi_study_plan(s, i, max_memory, &p, &evaluation, like(before, r) ? NULL : &step_seconds, err);
     before = r;
-    double time = step_seconds * ((double)p.steps + evaluation);
+    evaluation *= step_seconds;
+    double time = step_seconds * (double)p.steps + evaluation;
     uint64_t bytes = 2 * (uint64_t)p.checkpoint_bytes; /* the newest, and the one being written */
-    json_array_append_new(
-        list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "name", r->name, "parameters", (json_int_t)r->parameters,
-                        "steps", (json_int_t)r->steps, "memory_bytes", (json_int_t)p.memory, "disk_bytes",
-                        (json_int_t)bytes, "seconds", time, "flops", r->flops));
+    json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "name", r->name, "parameters",
+                                          (json_int_t)r->parameters, "steps", (json_int_t)r->steps, "memory_bytes",
+                                          (json_int_t)p.memory, "disk_bytes", (json_int_t)bytes, "seconds", time,
+                                          "evaluation_seconds", evaluation, "flops", r->flops));
     seconds += time;
     flops += r->flops;
     disk += bytes;

@@ -24,9 +24,9 @@ json_t *sgi_study_waiting(const sgi_study *s);
 /* More runs become known once those of the sweep have ended: they take its best settings. */
 bool sgi_study_sweeps(const sgi_study *s);
 
-/* {runs: [{name, parameters, steps, memory_bytes, disk_bytes, seconds, flops}], seconds, flops,
- * memory_bytes, disk_bytes} of those that have not ended, a step's time measured here and now. New
- * reference. */
+/* {runs: [{name, parameters, steps, memory_bytes, disk_bytes, seconds, evaluation_seconds, flops}],
+ * seconds, flops, memory_bytes, disk_bytes} of those that have not ended, seconds with evaluations,
+ * a step's time measured here and now. New reference. */
 sg_status sgi_study_cost(const sgi_study *s, size_t max_memory, json_t **out, sg_error *err);
 
 typedef struct sgi_study_watch {
