@@ -1,4 +1,4 @@
-"""mutants.py KIND TREE [--only TEXT] [--alive LOG] [--list]: see mutants.sh. Prints a line a mutant (rule, place, change, the test that saw it) and
+"""mutants.py KIND TREE [--only TEXT] [--alive LOG] [--skip LOG] [--list]: see mutants.sh. Prints a line a mutant (rule, place, change, the test that saw it) and
 a sum."""
 import glob, os, re, subprocess, sys
 
@@ -111,9 +111,14 @@ def main():
     if "--only" in sys.argv:  # those whose line holds a text
         text = sys.argv[sys.argv.index("--only") + 1]
         todo = [(f, m) for f, m in todo if text in open(f).read().split("\n")[m[1]]]
+    said = lambda f, m: " ".join(f"{m[0]} {f}:{m[1] + 1}: {m[2]}".split())
+    told = lambda option: [line.split("  by ")[0].split() for line in open(sys.argv[sys.argv.index(option) + 1])]
     if "--alive" in sys.argv:  # those that an earlier run could not kill
-        alive = {" ".join(line.split()[1:]) for line in open(sys.argv[sys.argv.index("--alive") + 1]) if line.startswith("ALIVE")}
-        todo = [(f, m) for f, m in todo if " ".join(f"{m[0]} {f}:{m[1] + 1}: {m[2]}".split()) in alive]
+        alive = {" ".join(words[1:]) for words in told("--alive") if words[:1] == ["ALIVE"]}
+        todo = [(f, m) for f, m in todo if said(f, m) in alive]
+    if "--skip" in sys.argv:  # an earlier run was stopped: the rest
+        had = {" ".join(words[1:]) for words in told("--skip") if words[:1] in (["ALIVE"], ["killed"])}
+        todo = [(f, m) for f, m in todo if said(f, m) not in had]
     if "--list" in sys.argv:
         for f, (rule, i, what, _) in todo:
             print(f"{rule:9} {f}:{i + 1}: {what}")
