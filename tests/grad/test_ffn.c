@@ -243,11 +243,12 @@ static void check_refused_experts(const sgi_ffn_ops *ops) {
   assert_int_equal(sg_config_check(&right, NULL), SG_OK);
   for (int wrong = 0; wrong < 5; wrong++) {
     c = right;
+    c.num_neurons = 0; /* counted anew */
     if (wrong == 0) snprintf(c.decomposition, sizeof c.decomposition, "diagonal");
     if (wrong == 1) c.top_k = c.num_experts + 1;
     if (wrong == 2) c.expert_dim++; /* halves of it */
     if (wrong == 3) c.hidden_size++;
-    if (wrong == 4) c.num_experts = 1 << 16;
+    if (wrong == 4) c.num_experts = 1 << 14, c.expert_dim = 1 << 10;
     if (sg_config_check(&c, NULL) != SG_ERR_ARG) fail_msg("%s: wrong sizes, number %d, are taken", ops->name, wrong);
   }
 }
