@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "study/study_state.h"
+#include "text/reader.h"
 
 /* ---- open and close -------------------------------------------------------------------------- */
 
@@ -45,6 +46,17 @@ static sg_status make_tokenizer(sgi_study *s, const char *given, sg_error *err) 
   return st;
 }
 
+/* A study compares held-out losses: better known before its first run than after it. */
+static sg_status check_data(const char *data, sg_error *err) {
+  char *valid = NULL;
+  sg_error why = {0};
+  if (!sgi_is_directory(data))
+    return sgi_fail(err, SG_ERR_IO, "%s: is no directory; a study needs one with train.* and valid.*", data);
+  sg_status st = sgi_find_split(data, "valid", &valid, &why);
+  sgi_free(valid);
+  return st ? sgi_fail(err, st, "%s; a study compares losses on it", why.text) : SG_OK;
+}
+
 static sg_status begin(sgi_study *s, const char *path, const json_t *wanted, const char *tokenizer, sg_error *err) {
   if (!wanted)
     return sgi_fail(err, SG_ERR_IO, "%s: there is no study (study.json is missing): name its --data and --kinds",
@@ -54,9 +66,8 @@ static sg_status begin(sgi_study *s, const char *path, const json_t *wanted, con
   s->asked = json_deep_copy(wanted);
   if (!s->asked) return sgi_fail_memory(err, 4096, "a study");
   s->data = json_string_value(json_object_get(s->asked, "data"));
-  if (!sgi_is_directory(s->data))
-    return sgi_fail(err, SG_ERR_IO, "%s: is no directory; a study needs one with train.* and valid.*", s->data);
-  st = sgi_study_try(s, err);
+  st = check_data(s->data, err);
+  if (!st) st = sgi_study_try(s, err);
   if (!st) st = sgi_make_directory(s->directory, err);
   if (!st) st = make_tokenizer(s, tokenizer, err);
   if (!st) st = sgi_study_list_runs(s, err);
