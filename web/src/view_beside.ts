@@ -161,13 +161,17 @@ function column(s: Side, k: number, pos: number) {
   picture.relabel(SMALL);
   const seen = eye;
   return {
-    start: () =>
-      choose(
-        Math.max(
-          0,
-          list.findIndex((n) => n.kind === "logit"),
-        ),
-      ),
+    start() {
+      const output = Math.max(
+        0,
+        list.findIndex((n) => n.kind === "logit"),
+      );
+      choose(output);
+      // On a phone the drawing is wider than the window: its output, as in the graph's own view.
+      const frame = picture.svg.parentElement as HTMLElement;
+      const at = picture.nodes[output].getBoundingClientRect().left;
+      frame.scrollLeft += at - frame.getBoundingClientRect().left - frame.clientWidth / 2;
+    },
     element: h(
       "div.card",
       { id: `beside-${k}` },

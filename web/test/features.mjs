@@ -29,6 +29,17 @@ async function narrow(t, url, views) {
     t.check(!(await p.$(".error")), `${name}: an error`);
     const wide = await p.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     t.check(wide <= 0, `${name}: ${wide} px wider than the window`);
+    const outputs = await p.$$eval("svg.graph .node[aria-label^=output]", (es) =>
+      es.map((e) => {
+        const [box, frame] = [e, e.closest(".scroll")].map((x) => x.getBoundingClientRect());
+        return box.left >= frame.left && box.right <= frame.right;
+      }),
+    );
+    if (name === "beside")
+      t.check(
+        outputs.length === 2 && outputs.every(Boolean),
+        `${name}: outputs out of sight ${outputs}`,
+      );
     await t.accessible(p, `${name} 390 dark`);
     if (t.shots) await p.screenshot({ path: `${t.shots}/${name}-390-dark.png` });
   }
