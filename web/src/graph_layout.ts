@@ -123,6 +123,7 @@ const AROUND = [
 ];
 
 const meet = (a: Box, b: Box) => a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1;
+const CROWDED = 120; // labels in a row that found no place: nor will weaker ones, and it takes time
 const BAND = 24; // of the drawing's height
 
 /** Whether a box lies on a node; of thousands of nodes only those of its bands are asked. */
@@ -166,6 +167,7 @@ export function place(
     .sort((a, b) => rank(b) - rank(a));
   const covers = covered(at);
   const taken: Box[] = [];
+  let crowded = 0;
   const out: { i: number; x: number; y: number; text: string }[] = [];
   for (const i of order) {
     const t = text(i);
@@ -177,7 +179,11 @@ export function place(
     });
     const clear = boxes.find((b) => !taken.some((o) => meet(b, o)) && !covers(b));
     const best = clear ?? (must(i) ? boxes[0] : undefined);
-    if (!best) continue;
+    if (!best) {
+      if (++crowded > CROWDED) break;
+      continue;
+    }
+    crowded = 0;
     taken.push(best);
     out.push({ i, x, y: best.y, text: t });
     if (out.length >= 400) break;
