@@ -1,9 +1,10 @@
 /* Both ways read a mapped file: input rows, output rows, and each function packed into as few bytes
- * as say it. Neurons are drawn evenly, other ones in every round, so that a pool beyond the caches
- * is met there. */
+ * as say it, with what it writes to where that goes through a basis. Neurons are drawn evenly,
+ * other ones in every round, so that a pool beyond the caches is met there. */
 #include "functions/bench.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,6 @@
 #include "math/gemm.h"
 
 enum { DRAWS = 16, LEAST_ROUNDS = 8, BLOCK = 1 << 20 };
-enum { AHEAD = 8, LINES = 4 }; /* functions that are fetched ahead, of each so many cache lines */
 
 typedef struct bench {
   const sgi_function_bench_request *r;
@@ -25,9 +25,15 @@ typedef struct bench {
   uint32_t *which;    /* units of the layer that have a function */
   size_t n_which;
   sgi_map map;
-  size_t at_out, at_place, at_packed; /* places in the file; input rows are the first */
-  int32_t *index;                     /* (DRAWS,rows,C,K) */
+  sgi_packed_pool pool;
+  size_t at_out, at_packed; /* places in the file; input rows are the first */
+  int32_t *index;           /* (DRAWS,rows,C,K) */
   float *x, *z, *value, *y, *zeta;
+  bool silus;              /* a function has one */
+  sgi_packed_basis *basis; /* (rows,R) */
+  sgi_packed_entry *entry; /* (rows,C,K) */
+  uint32_t *row;           /* (rows,C,K,SGI_FUNCTION_PARTS) of the basis of outputs */
+  float *amount;           /* likewise */
 } bench;
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -48,22 +54,12 @@ static sg_status write_rows(const bench *b, sgi_writer *w, uint64_t sub, sg_erro
   return st;
 }
 
-static sg_status write_places(const bench *b, sgi_writer *w, sg_error *err) {
-  uint64_t at = 0;
-  sg_status st = SG_OK;
-  for (size_t u = 0; u < b->units && !st; u++) {
-    st = sgi_writer_write(w, &at, sizeof at, err);
-    at += sgi_packed_bytes(&b->l->expert[b->which[u % b->n_which]], &b->l->grid);
-  }
-  return st;
-}
-
 static sg_status write_functions(const bench *b, sgi_writer *w, sg_error *err) {
-  uint8_t part[SGI_PACKED_MOST];
+  uint8_t part[SGI_PACKED_MOST + SGI_ALIGN] = {0};
   sg_status st = SG_OK;
   for (size_t u = 0; u < b->units && !st; u++) {
-    size_t n = sgi_pack_expert(&b->l->expert[b->which[u % b->n_which]], &b->l->grid, part);
-    st = sgi_writer_write(w, part, n, err);
+    sgi_pack_expert(b->l, b->which[u % b->n_which], part);
+    st = sgi_writer_write(w, part, b->pool.step, err);
   }
   return st;
 }
@@ -74,18 +70,18 @@ static sg_status write_file(bench *b, sg_error *err) {
   if (!sgi_size_mul(b->units, b->l->D * sizeof(float), &rows) || !sgi_size_mul(rows, 3, &all))
     return sgi_fail(err, SG_ERR_ARG, "a pool of %zu neurons is more than can be counted", b->units);
   b->at_out = rows;
-  b->at_place = 2 * rows;
-  b->at_packed = 2 * rows + b->units * sizeof(uint64_t);
+  b->at_packed = (2 * rows + SGI_ALIGN - 1) / SGI_ALIGN * SGI_ALIGN;
   sg_status st = sgi_writer_open(b->r->file, &w, err);
   if (!st) st = write_rows(b, w, 1, err);
   if (!st) st = write_rows(b, w, 2, err);
-  if (!st) st = write_places(b, w, err);
+  if (!st) st = sgi_writer_write(w, (const uint8_t[SGI_ALIGN]){0}, b->at_packed - 2 * rows, err);
   if (!st) st = write_functions(b, w, err);
   if (st)
     sgi_writer_drop(w);
   else
     st = sgi_writer_close(w, err);
   if (!st) st = sgi_map_file(b->r->file, &b->map, err);
+  if (!st) b->pool.first = b->map.data + b->at_packed;
   sgi_remove_tree(b->r->file, NULL); /* the mapping stays */
   return st;
 }
@@ -110,21 +106,40 @@ static void matrix_round(bench *b, const int32_t *index) {
   sgi_sparse_sum(&s, NULL, b->y, &out, index, b->value);
 }
 
+static size_t unit_of(const bench *b, const int32_t *index, size_t entry) {
+  return sgi_function_unit(b->l->pools, b->F, b->l->K, entry % b->m, index[entry]);
+}
+
+static void enter(bench *b, const int32_t *index, size_t first, size_t end) {
+  for (size_t i = first; i < end; i++)
+    b->entry[i] =
+        (sgi_packed_entry){b->pool.first + unit_of(b, index, i) * b->pool.step, b->basis + i / b->m * b->l->R};
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Entries [first, end), by batches: while one is computed the functions of the next are fetched. */
+static void range_values(bench *b, const int32_t *index, size_t first, size_t end) {
+  enum { N = SGI_PACKED_BATCH };
+  sgi_packed_work work;
+  enter(b, index, first, end);
+  for (size_t i = first; i < end; i += N) {
+    size_t next = least(i + N, end), behind = least(next + N, end);
+    sgi_packed_values(b->l, b->entry + i, next - i, behind - next, b->pool.usual, &work, b->value + i);
+    for (size_t e = i; e < next && b->l->basis_rows; e++)
+      sgi_packed_parts(b->entry[e].at, b->row + e * SGI_FUNCTION_PARTS, b->amount + e * SGI_FUNCTION_PARTS);
+  }
+}
+
 static void values(bench *b, const int32_t *index) {
-  const sgi_function_layer *l = b->l;
-  const uint64_t *place = (const uint64_t *)(b->map.data + b->at_place);
-  const uint8_t *packed = b->map.data + b->at_packed;
-  sgi_packed_cells g = sgi_packed_cells_of(&l->grid);
+  size_t R = b->l->R, batches = (b->r->rows * b->m + SGI_PACKED_BATCH - 1) / SGI_PACKED_BATCH;
 #pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < b->r->rows; i++) {
-    const uint8_t *at[AHEAD];
-    for (size_t e = 0; e < b->m + AHEAD; e++) {
-      if (e >= AHEAD) b->value[i * b->m + e - AHEAD] = sgi_packed_value(at[(e - AHEAD) % AHEAD], &g, b->z + i * l->R);
-      if (e >= b->m) continue;
-      size_t unit = sgi_function_unit(l->pools, b->F, l->K, e, index[i * b->m + e]);
-      at[e % AHEAD] = packed + place[unit];
-      for (size_t line = 0; line < LINES; line++) __builtin_prefetch(at[e % AHEAD] + 64 * line);
-    }
+  for (size_t i = 0; i < b->r->rows; i++) sgi_packed_bases(&b->l->grid, b->silus, b->z + i * R, R, b->basis + i * R);
+#pragma omp parallel
+  {
+    size_t threads = (size_t)omp_get_num_threads(), t = (size_t)omp_get_thread_num();
+    range_values(b, index, batches * t / threads * SGI_PACKED_BATCH,
+                 least(batches * (t + 1) / threads * SGI_PACKED_BATCH, b->r->rows * b->m));
   }
 }
 
@@ -138,13 +153,9 @@ static sg_status outputs(bench *b, const int32_t *index, sg_error *err) {
   }
   size_t R = l->basis_rows, n = b->r->rows;
   memset(b->zeta, 0, n * R * sizeof *b->zeta);
-  for (size_t i = 0; i < n; i++)
-    for (size_t e = 0; e < b->m; e++) {
-      size_t unit = sgi_function_unit(l->pools, b->F, l->K, e, index[i * b->m + e]);
-      size_t from = unit % l->units * SGI_FUNCTION_PARTS;
-      for (size_t q = 0; q < SGI_FUNCTION_PARTS; q++)
-        b->zeta[i * R + (size_t)l->part[from + q]] += b->value[i * b->m + e] * l->amount[from + q];
-    }
+  for (size_t e = 0; e < n * b->m; e++)
+    for (size_t q = e * SGI_FUNCTION_PARTS; q < (e + 1) * SGI_FUNCTION_PARTS; q++)
+      b->zeta[e / b->m * R + b->row[q]] += b->value[e] * b->amount[q];
   sg_status st = sgi_gemm(false, false, n, l->D, R, b->zeta, R, l->basis, l->D, 0, b->y, l->D);
   return st ? sgi_fail(err, st, "outputs: %s", sg_status_text(st)) : SG_OK;
 }
@@ -203,15 +214,30 @@ static sg_status prepare(bench *b, sg_error *err) {
   size_t n = b->r->rows, floats = n * (l->D * 2 + l->R + b->m + l->basis_rows);
   b->which = sgi_alloc(l->units * sizeof *b->which);
   b->index = sgi_alloc(DRAWS * n * b->m * sizeof *b->index);
+  size_t sum = 0, parts = l->basis_rows ? n * b->m * SGI_FUNCTION_PARTS : 0;
   b->x = sgi_alloc(floats * sizeof *b->x);
-  if (!b->which || !b->index || !b->x) return sgi_fail_memory(err, floats * sizeof *b->x, "a bench");
+  b->basis = sgi_alloc(n * l->R * sizeof *b->basis);
+  b->entry = sgi_alloc(n * b->m * sizeof *b->entry);
+  b->row = sgi_alloc(parts * sizeof *b->row);
+  b->amount = sgi_alloc(parts * sizeof *b->amount);
+  if (!b->which || !b->index || !b->x || !b->basis || !b->entry || !b->row || !b->amount)
+    return sgi_fail_memory(err, floats * sizeof *b->x, "a bench");
   b->y = b->x + n * l->D;
   b->z = b->y + n * l->D;
   b->value = b->z + n * l->R;
   b->zeta = b->value + n * b->m;
   for (size_t u = 0; u < l->units; u++)
-    if (l->stands[u]) b->which[b->n_which++] = (uint32_t)u;
+    if (l->stands[u]) {
+      b->which[b->n_which++] = (uint32_t)u;
+      for (size_t k = 0; k < l->expert[u].edges; k++) b->silus = b->silus || l->expert[u].edge[k].base != 0;
+    }
   if (!b->n_which) return sgi_fail(err, SG_ERR_ARG, "layer %zu has no function: all neurons stayed rows", l->layer);
+  for (size_t k = 0; k < b->n_which; k++) {
+    size_t bytes = sgi_packed_bytes(l, b->which[k]) + sgi_packed_parts_bytes(l);
+    if (bytes > b->pool.step) b->pool.step = (bytes + SGI_ALIGN - 1) / SGI_ALIGN * SGI_ALIGN;
+    sum += bytes;
+  }
+  b->pool.usual = (sum + b->n_which - 1) / b->n_which;
   sgi_rng rng = sgi_rng_make(b->r->seed, SGI_STREAM_FUNCTIONS, 3);
   for (size_t i = 0; i < DRAWS * n * b->m; i++) b->index[i] = (int32_t)sgi_rng_below(&rng, b->F);
   for (size_t i = 0; i < n * l->D; i++) b->x[i] = (float)sgi_rng_normal(&rng);
@@ -220,10 +246,8 @@ static sg_status prepare(bench *b, sg_error *err) {
 
 static void summarise(const bench *b, sgi_function_bench *out) {
   const sgi_function_layer *l = b->l;
-  size_t row = l->D * sizeof(float), outs = l->basis_rows ? SGI_FUNCTION_PARTS * 8 : row;
-  double tokens = (double)(out->rounds * b->r->rows), packed = 0;
-  for (size_t k = 0; k < b->n_which; k++)
-    packed += (double)sgi_packed_bytes(&l->expert[b->which[k]], &l->grid) / (double)b->n_which;
+  size_t row = l->D * sizeof(float), outs = l->basis_rows ? 0 : row, once = (l->R + l->basis_rows) * row;
+  double tokens = (double)(out->rounds * b->r->rows);
   out->units = b->units;
   out->tokens = out->rounds * b->r->rows;
   out->matrix /= tokens;
@@ -232,9 +256,9 @@ static void summarise(const bench *b, sgi_function_bench *out) {
   out->values /= tokens;
   out->outputs /= tokens;
   out->bytes_matrix = 2 * b->units * row;
-  out->bytes_functions = (size_t)((double)b->units * (packed + (double)outs)) + (l->R + l->basis_rows) * row;
+  out->bytes_functions = b->units * (b->pool.step + outs) + once;
   out->read_matrix = 2 * b->m * row;
-  out->read_functions = (size_t)((double)b->m * (packed + (double)outs)) + (l->R + l->basis_rows) * row;
+  out->read_functions = b->m * (b->pool.usual + outs) + once;
 }
 
 sg_status sgi_function_bench_run(const sgi_function_bench_request *r, sgi_function_bench *out, sg_error *err) {
@@ -256,5 +280,9 @@ sg_status sgi_function_bench_run(const sgi_function_bench_request *r, sgi_functi
   sgi_free(b.which);
   sgi_free(b.index);
   sgi_free(b.x);
+  sgi_free(b.basis);
+  sgi_free(b.entry);
+  sgi_free(b.row);
+  sgi_free(b.amount);
   return st;
 }

@@ -4,10 +4,13 @@
 #include "functions/fit_inside.h"
 #include "functions/packed.h"
 
-/* A spline: place 3, four weights 12, the sum 8; a named function: 4 and a call; a gate 1. */
+/* A spline: four products and their sum; its place 3 and weights 12 are the feature's, once a
+ * token. A named function: 4 and a call; a gate 1. */
+enum { PLACE = 15, SPLINE = 8 };
+
 static double flops_of(const sgi_expert *e) {
   double flops = 0;
-  for (size_t k = 0; k < e->edges; k++) flops += e->edge[k].form == SGI_SYMBOL_NONE ? 23 : 4;
+  for (size_t k = 0; k < e->edges; k++) flops += e->edge[k].form == SGI_SYMBOL_NONE ? SPLINE : 4;
   return flops + (double)e->bits + 2 * (double)e->gates;
 }
 
@@ -31,7 +34,7 @@ void sgi_fit_count_up(sgi_fit *w) {
     }
     flops += (double)n * flops_of(e);
     r->functions++;
-    r->bytes += sgi_packed_bytes(e, &l->grid);
+    r->bytes += sgi_packed_bytes(l, u);
     r->edges += e->edges;
     r->bits += e->bits;
     r->gates += e->gates;
@@ -50,7 +53,7 @@ void sgi_fit_count_up(sgi_fit *w) {
   }
   double acting = w->rows.n ? fired / (double)w->rows.n : (double)m;
   r->flops_matrix = 4 * acting * (double)D;
-  r->flops = 2 * (double)l->R * (double)D + (fired > 0 ? flops / fired * acting : 0) +
+  r->flops = (double)l->R * (2 * (double)D + PLACE) + (fired > 0 ? flops / fired * acting : 0) +
              (l->basis_rows ? acting * 2 * SGI_FUNCTION_PARTS + 2 * (double)l->basis_rows * (double)D
                             : 2 * acting * (double)D);
 }

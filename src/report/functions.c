@@ -246,7 +246,7 @@ sg_status sgi_functions_neuron_json(const sgi_functions *f, size_t layer, size_t
   bool stands = l->stands[unit];
   char *text = stands ? sgi_formula_text(e, &l->grid) : NULL;
   if (stands && !text) return sgi_fail_memory(err, 1000, "a formula");
-  size_t row = l->D * sizeof(float), own = stands ? sgi_packed_bytes(e, &l->grid) : row;
+  size_t row = l->D * sizeof(float), own = stands ? sgi_packed_bytes(l, unit) : row;
   *out = json_pack("{s:I, s:I, s:I, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "layer", (json_int_t)layer,
                    "channel", (json_int_t)(l->pools > 1 ? channel : 0), "index", (json_int_t)index, "stands", stands,
                    "formula", text ? json_string(text) : json_null(), "samples", (json_int_t)l->samples[unit], "r2_fit",
