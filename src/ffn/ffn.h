@@ -7,6 +7,7 @@
 
 #include "core/table.h"
 #include "ffn/aux.h"
+#include "ffn/drop.h"
 #include "ffn/tap.h"
 #include "math/weight.h"
 
@@ -112,12 +113,13 @@ typedef struct sgi_ffn_call {
   sgi_arena shared; /* the router's block of the layer's group: its first layer fills it, all read it */
   bool routed;      /* what the layer would put into shared is there already */
   sgi_ffn_order order;
-  bool training;      /* statistics of these rows, where a kind has any; else those that are kept */
-  sgi_arena scratch;  /* free for use within the call */
-  const sgi_tap *tap; /* NULL, or who looks at and edits the sites of this layer; for the walk, not for kinds */
-  sgi_at at;          /* where in the pass; for the walk */
-  const sgi_aux *aux; /* backward: what is added to the loss; NULL: nothing */
-  float *y;           /* (n,D) set by the walk, for sites that are left when it is made */
+  bool training;        /* statistics of these rows, where a kind has any; else those that are kept */
+  sgi_arena scratch;    /* free for use within the call */
+  const sgi_tap *tap;   /* NULL, or who looks at and edits the sites of this layer; for the walk, not for kinds */
+  sgi_at at;            /* where in the pass; for the walk */
+  const sgi_drop *drop; /* of training: chosen neurons left out by chance; NULL: none */
+  const sgi_aux *aux;   /* backward: what is added to the loss; NULL: nothing */
+  float *y;             /* (n,D) set by the walk, for sites that are left when it is made */
 } sgi_ffn_call;
 
 /* A kind's forward pass is a list of stages. The walk over it (sgi_ffn_forward) shows the tap what

@@ -118,6 +118,7 @@ void sgi_jump_backward(const sgi_jump_back *b, const sgi_jump_work *w, float *dt
   sgi_sparse_dot(&s, profile, w->dot, b->w_in, b->index, b->x);
   if (b->bias) sgi_sparse_add_bias(&s, w->dot, b->bias, b->index);
   sgi_sparse_dot(&s, profile, w->value, b->w_out, b->index, b->dy);
+  if (b->call->drop) sgi_drop_values(b->call->drop, c, b->index, w->value, n);
   b->outside(c, m, w->value, w->dot);
   double eps = c->options.bandwidth;
   double rows = aux ? (double)aux->rows * (double)aux->gate_layers : 1, slope = aux ? sgi_aux_slope_active(aux) : 0;

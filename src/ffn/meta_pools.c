@@ -160,6 +160,7 @@ static void scatter(const kept *k, size_t n, float *y, const float *from) {
 
 typedef struct pool_call {
   sgi_ffn_call call;
+  sgi_drop drop;   /* what call.drop is, if anything is left out */
   size_t e, first; /* the pool, its first visit */
 } pool_call;
 
@@ -183,6 +184,13 @@ static bool next_pool(const sgi_ffn_call *call, const kept *k, sgi_arena scratch
                            .scratch = scratch,
                            .tap = call->tap,
                            .aux = call->aux};
+  if (!call->drop) return true;
+  p->drop = *call->drop;
+  p->drop.slot = k->slot + p->first;
+  p->drop.picks = k->k;
+  p->drop.pool = e;
+  p->drop.pools = k->M;
+  p->call.drop = &p->drop;
   return true;
 }
 

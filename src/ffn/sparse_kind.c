@@ -222,6 +222,7 @@ static sg_status neurons(sgi_ffn_call *call, float *y, const float *x) {
   if (k.jump.active) sgi_jump_silence(c, call->n, &k.jump, k.dot);
   sgi_gate g = gate_of(c, call->n, &k);
   form_of(c)->forward(&g);
+  if (call->drop) sgi_drop_values(call->drop, c, k.index, k.value, call->n);
   sgi_sparse_lap_values(&s, call->scratch.profile, &at, "gates", form_of(c)->moved[0]);
   return SG_OK;
 }
@@ -305,6 +306,7 @@ sg_status sgi_sparse_backward(sgi_ffn_call *call, float *dx, const float *dy, co
   sgi_profile_stage(profile, "neurons, output backward");
   sgi_sparse_dot(&s, profile, w.dvalue, call->w[W_OUT], k.index, dy);
   if (k.jump.active) sgi_jump_silence(c, call->n, &k.jump, w.dvalue);
+  if (call->drop) sgi_drop_values(call->drop, c, k.index, w.dvalue, call->n);
   double at = sgi_lap_begin(profile);
   sgi_gate g = gate_of(c, call->n, &k);
   form_of(c)->backward(&g, w.dvalue, w.dscore);

@@ -230,6 +230,8 @@ size_t sgi_cache_past(const sgi_plan *plan, const sgi_cache *cache, size_t step)
 /* ---- training -------------------------------------------------------------------------------- */
 
 void sgi_pass_train(sgi_pass *p, bool on) { p->training = on; }
+void sgi_pass_drop(sgi_pass *p, const sgi_drop *drop) { p->drop = *drop; }
+
 static sgi_ffn_call router_call(const sgi_pass *p, const sgi_plan_step *s) {
   return (sgi_ffn_call){
       .config = s->sub->config, .w = s->sub->weight + SGI_T_OWN, .n = rows_of(p), .shared = shared_of(p, s)};

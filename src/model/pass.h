@@ -96,6 +96,8 @@ sg_status sgi_pass_forward(sgi_pass *p, const sgi_batch *batch, const sgi_tap *t
 /* From now on (until off) forward passes are those of training: where a kind has statistics, of
  * these rows. */
 void sgi_pass_train(sgi_pass *p, bool on);
+/* From now on passes of training leave chosen neurons out by chance; share 0 ends that. */
+void sgi_pass_drop(sgi_pass *p, const sgi_drop *drop);
 /* After a forward pass of training, once: moves the state of m, the pass's model, on. */
 void sgi_pass_settle(const sgi_pass *p, sg_model *m);
 /* The block of a router that step s uses (ffn.h). */

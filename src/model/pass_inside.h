@@ -48,6 +48,7 @@ struct sgi_pass {
   char *shared;      /* blocks of routers that layers share */
   size_t *shared_at; /* (steps) offsets into it, of steps with a router */
   bool training;
+  sgi_drop drop; /* of training */
   sgi_arena scratch;
   /* While a forward pass runs: a sum that the next norm makes on its way, x = sum_x + sum_y; NULL:
    * none. */

@@ -46,6 +46,7 @@ static sgi_ffn_call call_of(sgi_pass *p, const sgi_plan_step *s, sgi_arena block
                         .shared = shared_of(p, s),
                         .order = order_of(p, s),
                         .training = p->training,
+                        .drop = p->training && p->drop.share > 0 ? &p->drop : NULL,
                         .scratch = room,
                         .at = sgi_step_at(p, s),
                         .aux = p->aux.rows ? &p->aux : NULL};

@@ -29,6 +29,8 @@ sgi_trainer_settings sgi_run_trainer_settings(const sgi_settings *s, uint64_t st
   t.int4 = s->int4;
   t.int4.on = !strcmp(s->pool_precision, "int4");
   t.int4.seed = s->seed;
+  t.gate_dropout = s->gate_dropout;
+  t.seed = s->seed;
   t.schedule = (sgi_schedule){.peak = s->learning_rate,
                               .updates = steps / s->grad_accumulation,
                               .warmup = s->warmup_steps,

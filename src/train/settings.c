@@ -92,6 +92,8 @@ static const key table[] = {
     {"int4.lr_scale", REAL, AT(int4.lr_scale), 0, 1e6, "rate of int4 pools, in times of learning_rate"},
     {"int4.scale_lr", REAL, AT(int4.scale_lr), 0, 1e6, "rate of their scales, in times of that; 0: scales stay"},
     {"int4.row_block", SIZE, AT(int4.row_block), 1, 1 << 20, "neurons of int4 pools that a thread takes at a time"},
+    {"train.gate_dropout", REAL, AT(gate_dropout), 0, 0.999,
+     "probability that a chosen neuron (sgatlin, peer) is left out of a step; 0: none"},
     {"train.seed", COUNT, AT(seed), 0, 1.8e19, "seed of initialisation and order of the data"},
 #define AUX_KEY(id, name, usual, help) \
   {"train.aux." name, REAL, AT(aux.part[SGI_AUX_##id]), 0, 1e6, "weight of what is added to the loss; " help},
@@ -379,6 +381,7 @@ static bool has_meta(const sg_config *c) {
 /* What no layer of the model has cannot be weighed. */
 static bool is_idle(const sgi_settings *s, const key *k) {
   if (!strncmp(k->name, "int4.", 5)) return !in_int4(s);
+  if (k->offset == AT(gate_dropout)) return !has_pools(&s->model);
   bool experts = k->offset == AT(aux.part[SGI_AUX_UNIFORMITY]) || k->offset == AT(aux.part[SGI_AUX_AMBIGUITY]);
   bool balance = k->offset == AT(aux.part[SGI_AUX_BALANCE]);
   return !strncmp(k->name, "train.aux.", 10) && !(experts   ? has_experts(&s->model)
@@ -391,6 +394,12 @@ static sg_status refuse_idle(const sgi_settings *s, const sgi_assignments *a, sg
     const key *k = find(a->list[i].key);
     if (k && is_idle(s, k) && !strncmp(k->name, "int4.", 5))
       return sgi_fail(err, SG_ERR_ARG, "%s is about pools in int4: it goes with train.pool_precision=int4", k->name);
+    if (k && is_idle(s, k) && k->offset == AT(gate_dropout))
+      return sgi_fail(
+          err, SG_ERR_ARG,
+          "%s: no layer of the model has chosen neurons that could be left out (feedforward.kind is \"%s\"; "
+          "sgatlin and peer have them)",
+          k->name, s->model.feedforward);
     if (k && is_idle(s, k))
       return sgi_fail(err, SG_ERR_ARG, "%s: no layer of the model has what it weighs: leave it out", k->name);
   }
@@ -572,6 +581,7 @@ static bool unsaid(const sgi_settings *s, const key *k) {
   bool optional = !strncmp(k->name, "feedforward.", 12) || !strcmp(k->name, "model.ode_steps");
   if (k->type == NAME || k->type == LAYERS || k->type == PATH) return !*(const char *)field;
   if (is_idle(s, k) || (k->offset == AT(pool_precision) && !in_int4(s))) return true;
+  if (k->offset == AT(gate_dropout)) return s->gate_dropout == 0;
   return optional && (k->type == SIZE || k->type == FLAG ? !*(const size_t *)field
                                                          : k->type == REAL && *(const double *)field == 0);
 }
@@ -625,12 +635,13 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
                                void (*changed)(void *user, const char *key, const char *then, const char *now,
                                                bool matters),
                                void *user, sg_error *err) {
-  json_t *o = sgi_settings_to_json(now), *usual = json_string(sgi_optimizer_at(0)->name);
+  json_t *o = sgi_settings_to_json(now), *usual = json_string(sgi_optimizer_at(0)->name), *none = json_real(0);
   const char *name;
-  for (size_t i = 0; o && usual && (name = sg_setting_key(i, NULL)); i++) {
+  for (size_t i = 0; o && usual && none && (name = sg_setting_key(i, NULL)); i++) {
     const json_t *a = at_key(then, name), *b = at_key(o, name);
     char old[SGI_SETTING_TEXT], new[SGI_SETTING_TEXT];
     if (!a && !strcmp(name, "optimizer.kind")) a = usual; /* it was not written down while there was one */
+    if (!strcmp(name, "train.gate_dropout")) a = a ? a : none, b = b ? b : none; /* off is not written down */
     if (!a || !b || json_equal(a, b) ||
         (json_is_number(a) && json_is_number(b) && json_number_value(a) == json_number_value(b)))
       continue;
@@ -638,8 +649,9 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
     show(b, new);
     changed(user, name, old, new, matters(name));
   }
-  sg_status st = o && usual ? SG_OK : sgi_fail_memory(err, 4096, "settings");
+  sg_status st = o && usual && none ? SG_OK : sgi_fail_memory(err, 4096, "settings");
   json_decref(o);
   json_decref(usual);
+  json_decref(none);
   return st;
 }

@@ -52,6 +52,7 @@ typedef struct sgi_settings {
   sgi_aux_weights aux; /* what is added to the loss */
   char init[SG_NAME];  /* "" or "usual"; "monet": maps start as a normal of SGI_START_NORMAL */
   double threshold_lr; /* rate of gates' thresholds in times of learning_rate */
+  double gate_dropout; /* probability that a chosen neuron is left out of a step; 0: none */
 
   bool given_preset, free_batch; /* not kept: somebody named the preset; nobody set train.batch_size */
 } sgi_settings;

@@ -24,6 +24,8 @@ static sg_status check(const sgi_trainer_settings *s, sg_error *err) {
                     s->parts, s->batch_size, s->micro_batch);
   for (int k = 0; k < SGI_AUX_COUNT; k++)
     if (!(s->aux.part[k] >= 0)) return sgi_fail(err, SG_ERR_ARG, "the weights of train.aux must be at least 0");
+  if (!(s->gate_dropout >= 0 && s->gate_dropout < 1))
+    return sgi_fail(err, SG_ERR_ARG, "train.gate_dropout is %g: it must be at least 0 and below 1", s->gate_dropout);
   if (!s->accumulation) return sgi_fail(err, SG_ERR_ARG, "train.grad_accumulation must be at least 1");
   if (!(s->clip >= 0) || !(s->weight_decay >= 0))
     return sgi_fail(err, SG_ERR_ARG, "optimizer.clip and optimizer.weight_decay must be at least 0");
@@ -327,14 +329,27 @@ static bool in_forward(void *user, size_t done, size_t wanted) {
   return true;
 }
 
-/* One part, by micro-batches. */
-static sg_status part_gradient(sgi_trainer *t, const sgi_batch *part, float scale, sgi_metrics *sum, sg_error *err) {
+/* Of the tokens from a row of this step's batch on. */
+static void drop(sgi_trainer *t, size_t row) {
+  const sgi_trainer_settings *s = &t->settings;
+  uint64_t rows = t->steps * s->batch_size + row;
+  sgi_pass_drop(t->pass, &(sgi_drop){.share = s->gate_dropout,
+                                     .seed = s->seed,
+                                     .first = rows * s->seq_len,
+                                     .slices = sgi_ranks_count(t->who.channels),
+                                     .slice = sgi_ranks_me(t->who.channels)});
+}
+
+/* One part, by micro-batches; first: its first row among the batch's. */
+static sg_status part_gradient(sgi_trainer *t, const sgi_batch *part, size_t first, float scale, sgi_metrics *sum,
+                               sg_error *err) {
   size_t rows = t->settings.micro_batch;
   float *grad = sgi_parts_take(t->parts);
   sg_status st = SG_OK;
   for (size_t b = 0; b < part->B && !st; b += rows) {
     sgi_batch micro = rows_of(part, b, rows);
     sgi_aux aux;
+    drop(t, first + b);
     st = sgi_pass_forward(t->pass, &micro, NULL, err);
     if (!st) sgi_pass_measure(t->pass, &t->settings.aux, (double)rows / (double)t->settings.batch_size, &aux);
     if (!st) add_parts(&aux, sum);
@@ -399,7 +414,7 @@ static sg_status gradient(sgi_trainer *t, const sgi_batch *batch, sgi_metrics *s
   for (size_t k = 0; k < n && !st; k++) {
     sgi_batch part = rows_of(batch, first + k * rows, rows);
     move_state(t->model, t->state, true); /* every part begins with what the step began with */
-    st = part_gradient(t, &part, scale, &mine[k], err);
+    st = part_gradient(t, &part, first + k * rows, scale, &mine[k], err);
     move_state(t->model, moved + k * t->state_floats, false);
   }
   sgi_pass_watch(t->pass, NULL, NULL);

@@ -25,6 +25,8 @@ typedef struct sgi_trainer_settings {
   sgi_aux_weights aux;    /* what is added to the loss */
   double threshold_lr;    /* rate of gates' thresholds in times of the others' */
   sgi_int4_settings int4; /* of pools, or off: then all weights are float32 */
+  double gate_dropout;    /* probability that a chosen neuron is left out of a step (ffn/drop.h) */
+  uint64_t seed;          /* of that */
 } sgi_trainer_settings;
 
 /* Settings that train anything: the whole batch at a time, an update each, adamw as the reference
