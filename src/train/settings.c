@@ -175,6 +175,8 @@ static sg_status assign_value(sgi_assignments *a, const char *name, const json_t
     snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
   else if (json_is_real(v))
     snprintf(text, sizeof text, "%.17g", json_real_value(v));
+  else if (json_is_boolean(v))
+    snprintf(text, sizeof text, "%s", json_is_true(v) ? "true" : "false");
   else if (json_is_array(v) && !strcmp(name, "model.layers")) {
     char *list = sgi_json_text(v);
     sg_status st = list ? sgi_assign(a, name, list, where, err) : sgi_fail_memory(err, 1, "a list of layers");

@@ -15,6 +15,11 @@ sg_status sgi_split_make(const sg_config *whole, size_t index, size_t count, sgi
                     "--channel-ranks shares a layer's channels out, and feedforward.%s stands beside them: leave one "
                     "of the two out",
                     whole->options.sink_mlp ? "sink_mlp" : "always_on");
+  if (whole->options.gates[0])
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "--channel-ranks and feedforward.gates.kind = \"%s\": how many are to act is counted over all "
+                    "channels of a layer, which lie in several processes",
+                    whole->options.gates);
   if (whole->options.meta_experts)
     return sgi_fail(
         err, SG_ERR_UNSUPPORTED,

@@ -126,6 +126,14 @@ for router in product_dense dense product_key_value key_value; do
   ranks 2 train --resume -o "$tmp/again" --channel-ranks 2
   equal again two-$router 6
 done
+# Who is left out by chance goes by the number of the channel in the whole; routers that layers share are split like others.
+C="--set feedforward.num_channels=4 --set feedforward.top_k=2 --set feedforward.key_dim=8 --set feedforward.router_group=2
+ --set train.gate_dropout=0.3 --steps 4 --set log.every=1 --set train.parts=2"
+# shellcheck disable=SC2086
+start 0 whole-drop $C
+# shellcheck disable=SC2086
+start 2 two-drop $C --channel-ranks 2
+near whole-drop two-drop
 C="--set feedforward.num_channels=4 --set feedforward.top_k=2 --set feedforward.key_dim=8 --steps 3 --set log.every=1 --set train.parts=2"
 # shellcheck disable=SC2086
 start 0 peer-whole --kind peer $C
