@@ -44,7 +44,7 @@ typedef struct sgi_packed_basis {
 void sgi_packed_bases(const sgi_grid *g, bool silus, const float *z, size_t R, sgi_packed_basis *out);
 
 /* A pool's functions lie one behind the other at equal distances, so that a neuron's number is
- * where its function is: to look that up would cost what one more row costs (another page). */
+ * where its function is, and no list of places is kept. */
 typedef struct sgi_packed_pool {
   const uint8_t *first;
   size_t step;  /* whole cache lines: the longest function */
