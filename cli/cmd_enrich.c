@@ -1,21 +1,17 @@
 /* cmd_enrich.c: how much of what is true of a subject its own positions speak of, level by
  * level. */
+#include <string.h>
+
 #include "curves.h"
-#include "report/recall.h"
 #include "subjects.h"
 
-static cli_table *begin_table(const char *name, const char *what, size_t n, size_t *shown) {
-  char align[32] = "l";
-  *shown = n < 15 ? n : 15;
-  for (size_t l = 0; l < *shown; l++) align[1 + l] = 'r', align[2 + l] = 0;
-  cli_table *t = cli_table_begin(align);
-  cli_cell(t, "%s", name);
-  for (size_t l = 0; l < *shown; l++) cli_cell(t, "%s %zu", what, l);
-  return t;
-}
+enum { MOST_PLACES = 16 };
 
-static void row(cli_table *t, const char *name, const double *x, const double *error, size_t n) {
+static void row(cli_table *t, const char *name, const json_t *o, const char *key, const char *error_key, size_t n) {
+  double x[CLI_SUBJECTS_SHOWN], error[CLI_SUBJECTS_SHOWN];
   cli_cell(t, "%s", name);
+  sgi_field_reals(o, key, x, n);
+  sgi_field_reals(o, error_key, error, n);
   for (size_t l = 0; l < n; l++) {
     if (x[l] >= 0)
       cli_cell(t, "%.2f (%.2f)", x[l], error[l]);
@@ -24,45 +20,54 @@ static void row(cli_table *t, const char *name, const double *x, const double *e
   }
 }
 
-static void print(const sgi_enrich *e) {
-  size_t shown, levels = e->L + 1;
+static size_t layers_of(const json_t *o) {
+  return json_array_size(json_object_get(json_object_get(o, "attention"), "rate"));
+}
+
+static void print(const void *user, const json_t *o) {
+  const json_t *places = json_object_get(o, "places");
+  size_t shown, window = sgi_field_size(o, "window");
   char name[64];
+  (void)user;
   printf("attributes among the best tokens, in per cent (standard error):\n\n");
-  cli_table *t = begin_table("at", "level", levels, &shown);
-  for (size_t i = 0; i < SGI_ENRICH_PLACES; i++) {
-    row(t, sgi_enrich_names[i], e->rate + i * levels, e->rate_error + i * levels, shown);
-    snprintf(name, sizeof name, "%s, another's", sgi_enrich_names[i]);
-    row(t, name, e->other + i * levels, e->other_error + i * levels, shown);
+  cli_table *t = cli_subjects_table("at", "level", layers_of(o) + 1, &shown);
+  for (size_t i = 0; i < json_array_size(places); i++) {
+    const json_t *place = json_array_get(places, i);
+    row(t, sgi_field_word(place, "place"), place, "rate", "error", shown);
+    snprintf(name, sizeof name, "%s, another's", sgi_field_word(place, "place"));
+    row(t, name, place, "other", "other_error", shown);
   }
   cli_table_end(t);
-  printf("\nat subject_last, level %zu, with %zu %s from each on adding nothing (uncut %.2f):\n\n", e->level, e->window,
-         e->window == 1 ? "layer" : "layers", e->uncut);
-  t = begin_table("cut", "layer", e->L, &shown);
-  row(t, "attention", e->cut, e->cut_error, shown);
-  row(t, "feedforward", e->cut + e->L, e->cut_error + e->L, shown);
+  printf("\nat subject_last, level %zu, with %zu %s from each on adding nothing (uncut %.2f):\n\n",
+         sgi_field_size(o, "level"), window, window == 1 ? "layer" : "layers", sgi_field_real(o, "uncut"));
+  t = cli_subjects_table("cut", "layer", layers_of(o), &shown);
+  row(t, "attention", json_object_get(o, "attention"), "rate", "error", shown);
+  row(t, "feedforward", json_object_get(o, "feedforward"), "rate", "error", shown);
   cli_table_end(t);
 }
 
-static sg_status figure(const sgi_enrich *e, const char *path, sg_error *err) {
-  cli_curve curves[2 * SGI_ENRICH_PLACES];
-  size_t levels = e->L + 1;
+static sg_status figure(const json_t *o, const char *path, sg_error *err) {
+  const json_t *places = json_object_get(o, "places");
+  size_t levels = layers_of(o) + 1, n = json_array_size(places);
+  cli_curve curves[2 * MOST_PLACES];
   cli_curves f = {.title = "What is true of a subject among the best tokens",
                   .x = "level (0: embedding)",
                   .y = "attributes rate, %",
                   .curves = curves,
                   .whole_x = true};
-  double *x = sgi_alloc(levels * sizeof *x);
-  if (!x) return sgi_fail_memory(err, levels * sizeof *x, "a figure");
-  for (size_t l = 0; l < levels; l++) x[l] = (double)l;
-  for (size_t i = 0; i < 2 * SGI_ENRICH_PLACES; i++) {
-    size_t place = i / 2;
+  double *x = cli_subjects_axis(levels, 4 * n, err), *y = x;
+  if (!x) return SG_ERR_MEMORY;
+  for (size_t i = 0; i < 2 * n && i < 2 * MOST_PLACES; i++) {
+    const json_t *place = json_array_get(places, i / 2);
+    const char *name = sgi_field_word(place, "place");
     bool other = i % 2;
-    if (other && place != SGI_ENRICH_SUBJECT_LAST && place != SGI_ENRICH_LAST) continue;
-    const double *y = (other ? e->other : e->rate) + place * levels;
-    const double *error = (other ? e->other_error : e->rate_error) + place * levels;
+    if (other && strcmp(name, "subject_last") && strcmp(name, "last")) continue;
     cli_curve *to = &curves[f.n++];
-    *to = (cli_curve){.x = x, .y = y, .error = error, .n = levels, .dashed = other || place == SGI_ENRICH_RANDOM};
-    snprintf(to->name, sizeof to->name, "%s%s", sgi_enrich_names[place], other ? ", another's" : "");
+    y += levels;
+    *to = (cli_curve){.x = x, .y = y, .error = y + levels, .n = levels, .dashed = other || !strcmp(name, "random")};
+    sgi_field_reals(place, other ? "other" : "rate", y, levels);
+    sgi_field_reals(place, other ? "other_error" : "error", y += levels, levels);
+    snprintf(to->name, sizeof to->name, "%s%s", name, other ? ", another's" : "");
   }
   sg_status st = cli_curves_save(&f, path, err);
   sgi_free(x);
@@ -71,34 +76,17 @@ static sg_status figure(const sgi_enrich *e, const char *path, sg_error *err) {
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  cli_subjects s = {0};
-  sgi_enrich *e = NULL;
+  cli_subjects s;
+  json_t *answer = NULL;
+  const sgi_enrich_lists lists = {.top = cli_size(c, "top"),
+                                  .raw = cli_choice(c, "lens") == 1,
+                                  .window = cli_size(c, "window"),
+                                  .read = cli_is_set(c, "at") ? (ptrdiff_t)cli_size(c, "at") : -1};
   cli_signals_install();
   sg_status st = cli_subjects_open(&s, c, &err);
-  bool *stop = st ? NULL : sgi_subjects_stop(s.p.model, s.p.tokenizer);
-  const sgi_enrich_request r = {.stop = stop,
-                                .top = cli_size(c, "top"),
-                                .raw = cli_choice(c, "lens") == 1,
-                                .window = cli_size(c, "window"),
-                                .level = cli_is_set(c, "at") ? cli_size(c, "at") + 1 : 0,
-                                .seed = cli_u64(c, "seed"),
-                                .progress = cli_subjects_progress,
-                                .user = &s};
-  if (!st && !stop) st = sgi_fail(&err, SG_ERR_MEMORY, "out of memory for a list of stop words");
-  if (!st && cli_is_set(c, "at") && cli_size(c, "at") >= sg_model_config(s.p.model)->num_layers)
-    st = sgi_fail(&err, SG_ERR_ARG, "--at %zu: the model has layers 0 to %zu", cli_size(c, "at"),
-                  sg_model_config(s.p.model)->num_layers - 1);
-  if (!st) st = sgi_enrich_run(s.p.model, &s.all, &r, &e, &err);
-  if (!st && cli_string(c, "svg")) st = figure(e, cli_string(c, "svg"), &err);
-  int code = cli_subjects_end(&s, st, &err);
-  if (!st && cli_flag(c, "json")) {
-    code = cli_subjects_json(&s, sgi_enrich_json(e));
-  } else if (!st) {
-    cli_subjects_print(&s);
-    print(e);
-  }
-  sgi_free(stop);
-  sgi_enrich_free(e);
+  if (!st) st = sgi_enrich_report(&s.facts, &lists, &answer, &err);
+  if (!st && cli_string(c, "svg")) st = figure(answer, cli_string(c, "svg"), &err);
+  int code = cli_subjects_answer(&s, st, &err, answer, print, NULL);
   cli_subjects_close(&s);
   return code;
 }
@@ -110,7 +98,7 @@ static const cli_option options[] = {CLI_SUBJECTS_OPTIONS,
                                       .argument = "N",
                                       .value = "50",
                                       .min = 1,
-                                      .max = SGI_ENRICH_BEST,
+                                      .max = 500,
                                       .help = "best tokens that are looked at, stop words left out"},
                                      {.name = "lens",
                                       .type = CLI_CHOICE,
@@ -120,6 +108,7 @@ static const cli_option options[] = {CLI_SUBJECTS_OPTIONS,
                                      {.name = "at",
                                       .type = CLI_SIZE,
                                       .argument = "L",
+                                      .max = INT32_MAX,
                                       .value_text = "the last",
                                       .help = "layer behind which is read where others are cut"},
                                      {.name = "window",

@@ -2,89 +2,94 @@
 #include <math.h>
 
 #include "curves.h"
-#include "report/recall.h"
 #include "subjects.h"
 
-static void number(cli_table *t, double x, const char *format) {
-  if (isfinite(x))
-    cli_cell(t, format, x);
-  else
-    cli_cell(t, "-");
-}
+static const char *const kinds[] = {"attention", "feedforward"};
 
-static cli_table *begin_table(const char *name, size_t layers, size_t *shown) {
-  char align[32] = "l";
-  *shown = layers < 15 ? layers : 15;
-  for (size_t l = 0; l < *shown; l++) align[1 + l] = 'r', align[2 + l] = 0;
-  cli_table *t = cli_table_begin(align);
+enum { MOST_SETS = 16 };
+
+static void row(cli_table *t, const char *name, const json_t *numbers, size_t n) {
   cli_cell(t, "%s", name);
-  for (size_t l = 0; l < *shown; l++) cli_cell(t, "layer %zu", l);
-  return t;
+  for (size_t l = 0; l < n; l++) {
+    const json_t *x = json_array_get(numbers, l);
+    if (json_is_number(x))
+      cli_cell(t, "%.1f", json_number_value(x));
+    else
+      cli_cell(t, "-");
+  }
 }
 
-static void row(cli_table *t, const char *name, const double *x, size_t n, const char *format) {
-  cli_cell(t, "%s", name);
-  for (size_t l = 0; l < n; l++) number(t, x[l], format);
+static size_t layers_of(const json_t *o) {
+  return json_array_size(json_object_get(json_object_get(o, kinds[0]), "rate"));
 }
 
-static void print_kinds(const sgi_extract *x) {
-  static const char *const kinds[] = {"attention", "feedforward"};
+static void print_kinds(const json_t *o) {
   size_t shown;
-  char name[64];
-  cli_table *t = begin_table("answer first, %", x->L, &shown);
-  for (size_t k = 0; k < SGI_EXTRACT_KINDS; k++) {
-    row(t, kinds[k], x->rate + k * x->L, shown, "%.1f");
-    snprintf(name, sizeof name, "  its rank");
-    row(t, name, x->rank + k * x->L, shown, "%.1f");
-    snprintf(name, sizeof name, "  another answer");
-    row(t, name, x->control + k * x->L, shown, "%.1f");
+  cli_table *t = cli_subjects_table("answer first, %", "layer", layers_of(o), &shown);
+  for (size_t k = 0; k < SGI_COUNT(kinds); k++) {
+    const json_t *kind = json_object_get(o, kinds[k]);
+    row(t, kinds[k], json_object_get(kind, "rate"), shown);
+    row(t, "  its rank", json_object_get(kind, "rank"), shown);
+    row(t, "  another answer", json_object_get(kind, "control"), shown);
   }
   cli_table_end(t);
   printf("\n");
-  for (size_t k = 0; k < SGI_EXTRACT_KINDS; k++)
-    printf("%s: some layer in %.1f %% of the prompts, %.2f layers a prompt\n", kinds[k], x->any[k], x->layers[k]);
-  if (isfinite(x->attention_first)) printf("attention comes first in %.1f %% of them\n", x->attention_first);
+  for (size_t k = 0; k < SGI_COUNT(kinds); k++)
+    printf("%s: some layer in %.1f %% of the prompts, %.2f layers a prompt\n", kinds[k],
+           sgi_field_real(json_object_get(o, kinds[k]), "any"), sgi_field_real(json_object_get(o, kinds[k]), "layers"));
+  double first = sgi_field_real(o, "attention_first");
+  if (isfinite(first)) printf("attention comes first in %.1f %% of them\n", first);
 }
 
-static void print_changed(const sgi_extract *x) {
+static void print_changed(const json_t *o) {
+  json_t *blocked = json_object_get(o, "blocked"), *patched = json_object_get(o, "patched"), *x;
+  const char *set;
   size_t shown;
   char name[64];
   printf("\n");
-  cli_table *t = begin_table("attention, edges cut there to", x->L, &shown);
-  for (size_t s = 0; s < SGI_EXTRACT_SETS; s++) row(t, sgi_extract_names[s], x->blocked + s * x->L, shown, "%.1f");
+  cli_table *t = cli_subjects_table("attention, edges cut there to", "layer", layers_of(o), &shown);
+  json_object_foreach(blocked, set, x) row(t, set, x, shown);
   cli_table_end(t);
-  if (x->L < 2) return;
+  if (layers_of(o) < 2) return;
   printf("\n");
-  t = begin_table("attention, reading an early stream", x->L, &shown);
-  for (size_t s = 0; s < SGI_EXTRACT_PATCHED; s++)
-    for (size_t e = 0; e + 1 < x->L; e++) {
-      snprintf(name, sizeof name, "%s as before layer %zu", sgi_extract_names[s], e);
-      row(t, name, x->patched + (s * x->L + e) * x->L, shown, "%.1f");
-    }
+  t = cli_subjects_table("attention, reading an early stream", "layer", layers_of(o), &shown);
+  json_object_foreach(patched, set, x) for (size_t e = 0; e + 1 < json_array_size(x); e++) {
+    snprintf(name, sizeof name, "%s as before layer %zu", set, e);
+    row(t, name, json_array_get(x, e), shown);
+  }
   cli_table_end(t);
 }
 
-static sg_status figure(const sgi_extract *x, const char *path, sg_error *err) {
+static void print(const void *user, const json_t *o) {
+  (void)user;
+  print_kinds(o);
+  print_changed(o);
+}
+
+static sg_status figure(const json_t *o, const char *path, sg_error *err) {
   static const char *const names[] = {"attention", "feedforward", "attention, another answer",
                                       "feedforward, another answer"};
-  cli_curve curves[SGI_COUNT(names) + SGI_EXTRACT_SETS];
+  json_t *blocked = json_object_get(o, "blocked"), *x;
+  cli_curve curves[SGI_COUNT(names) + MOST_SETS];
   cli_curves f = {.title = "Sublayers whose output alone puts the answer first",
                   .x = "layer",
                   .y = "share of prompts, %",
                   .curves = curves,
                   .whole_x = true};
-  double *at = sgi_alloc(x->L * sizeof *at);
-  if (!at) return sgi_fail_memory(err, x->L * sizeof *at, "a figure");
-  for (size_t l = 0; l < x->L; l++) at[l] = (double)l;
-  for (size_t i = 0; i < SGI_COUNT(curves); i++) {
-    size_t set = i - SGI_COUNT(names);
-    const double *y = i < 2 ? x->rate + i * x->L : i < 4 ? x->control + (i - 2) * x->L : x->blocked + set * x->L;
-    cli_curve *to = &curves[f.n++];
-    *to = (cli_curve){.x = at, .y = y, .n = x->L, .dashed = i == 2 || i == 3};
-    if (i < SGI_COUNT(names))
-      snprintf(to->name, sizeof to->name, "%s", names[i]);
-    else
-      snprintf(to->name, sizeof to->name, "attention without %s", sgi_extract_names[set]);
+  size_t L = layers_of(o);
+  double *at = cli_subjects_axis(L, SGI_COUNT(curves), err), *y = at;
+  const char *set;
+  if (!at) return SG_ERR_MEMORY;
+  for (size_t i = 0; i < SGI_COUNT(names); i++) {
+    sgi_field_reals(json_object_get(o, kinds[i % 2]), i < 2 ? "rate" : "control", y += L, L);
+    curves[f.n] = (cli_curve){.x = at, .y = y, .n = L, .dashed = i >= 2};
+    snprintf(curves[f.n++].name, sizeof curves->name, "%s", names[i]);
+  }
+  json_object_foreach(blocked, set, x) {
+    if (f.n == SGI_COUNT(curves)) break;
+    sgi_field_reals(blocked, set, y += L, L);
+    curves[f.n] = (cli_curve){.x = at, .y = y, .n = L};
+    snprintf(curves[f.n++].name, sizeof curves->name, "attention without %s", set);
   }
   sg_status st = cli_curves_save(&f, path, err);
   sgi_free(at);
@@ -93,23 +98,13 @@ static sg_status figure(const sgi_extract *x, const char *path, sg_error *err) {
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  cli_subjects s = {0};
-  sgi_extract *x = NULL;
+  cli_subjects s;
+  json_t *answer = NULL;
   cli_signals_install();
   sg_status st = cli_subjects_open(&s, c, &err);
-  const sgi_extract_request r = {
-      .raw = cli_choice(c, "lens") == 1, .seed = cli_u64(c, "seed"), .progress = cli_subjects_progress, .user = &s};
-  if (!st) st = sgi_extract_run(s.p.model, &s.all, &r, &x, &err);
-  if (!st && cli_string(c, "svg")) st = figure(x, cli_string(c, "svg"), &err);
-  int code = cli_subjects_end(&s, st, &err);
-  if (!st && cli_flag(c, "json")) {
-    code = cli_subjects_json(&s, sgi_extract_json(x));
-  } else if (!st) {
-    cli_subjects_print(&s);
-    print_kinds(x);
-    print_changed(x);
-  }
-  sgi_extract_free(x);
+  if (!st) st = sgi_extract_report(&s.facts, cli_choice(c, "lens") == 1, &answer, &err);
+  if (!st && cli_string(c, "svg")) st = figure(answer, cli_string(c, "svg"), &err);
+  int code = cli_subjects_answer(&s, st, &err, answer, print, NULL);
   cli_subjects_close(&s);
   return code;
 }

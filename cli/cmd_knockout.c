@@ -2,16 +2,17 @@
 #include <string.h>
 
 #include "curves.h"
-#include "report/recall.h"
 #include "subjects.h"
+
+enum { MOST_SETS = 32 }; /* bits of a mask */
 
 /* The sets of --sets, as a mask. */
 static sg_status take_sets(const cli_call *c, unsigned *mask, sg_error *err) {
-  const char *at = cli_string(c, "sets");
+  const char *at = cli_string(c, "sets"), *name;
   for (*mask = 0; *at;) {
     size_t n = strcspn(at, ","), i = 0;
-    while (i < SGI_KNOCK_SETS && (strlen(sgi_knock_names[i]) != n || memcmp(sgi_knock_names[i], at, n) != 0)) i++;
-    if (i == SGI_KNOCK_SETS)
+    while ((name = sgi_knockout_set(i)) && (strlen(name) != n || memcmp(name, at, n) != 0)) i++;
+    if (!name)
       return sgi_fail(err, SG_ERR_ARG,
                       "--sets: no set \"%.*s\": there are subject, relation, non_subject, last, bos and random",
                       (int)(n < 40 ? n : 40), at);
@@ -21,41 +22,55 @@ static sg_status take_sets(const cli_call *c, unsigned *mask, sg_error *err) {
   return *mask ? SG_OK : sgi_fail(err, SG_ERR_ARG, "--sets names no set");
 }
 
-static void print(const sgi_knockout *k, unsigned mask) {
+static bool is_shown(const json_t *set, size_t i, unsigned mask) {
+  return mask & 1u << i && sgi_field_size(set, "prompts");
+}
+
+static void print(const void *user, const json_t *o) {
+  const json_t *sets = json_object_get(o, "sets");
   char align[32] = "lr";
-  size_t shown = k->L < 14 ? k->L : 14;
+  size_t layers = sgi_field_size(o, "layers"), shown = layers < 14 ? layers : 14, window = sgi_field_size(o, "window");
   for (size_t l = 0; l < shown; l++) align[2 + l] = 'r', align[3 + l] = 0;
-  printf("change of the answer's probability (mean %.3f) in per cent, edges cut in %zu %s around each:\n\n", k->clean,
-         k->window, k->window == 1 ? "layer" : "layers");
+  printf("change of the answer's probability (mean %.3f) in per cent, edges cut in %zu %s around each:\n\n",
+         sgi_field_real(o, "probability"), window, window == 1 ? "layer" : "layers");
   cli_table *t = cli_table_begin(align);
   cli_cell(t, "from the last position to");
   cli_cell(t, "prompts");
   for (size_t l = 0; l < shown; l++) cli_cell(t, "layer %zu", l);
-  for (size_t i = 0; i < SGI_KNOCK_SETS; i++) {
-    if (!(mask & 1u << i) || !k->count[i]) continue;
-    cli_cell(t, "%s", sgi_knock_names[i]);
-    cli_cell(t, "%zu", k->count[i]);
-    for (size_t l = 0; l < shown; l++) cli_cell(t, "%+.1f (%.1f)", k->change[i * k->L + l], k->error[i * k->L + l]);
+  for (size_t i = 0; i < json_array_size(sets); i++) {
+    const json_t *set = json_array_get(sets, i);
+    double change[14], error[14];
+    if (!is_shown(set, i, *(const unsigned *)user)) continue;
+    cli_cell(t, "%s", sgi_field_word(set, "set"));
+    cli_cell(t, "%zu", sgi_field_size(set, "prompts"));
+    sgi_field_reals(set, "change", change, shown);
+    sgi_field_reals(set, "error", error, shown);
+    for (size_t l = 0; l < shown; l++) cli_cell(t, "%+.1f (%.1f)", change[l], error[l]);
   }
   cli_table_end(t);
 }
 
-static sg_status figure(const sgi_knockout *k, unsigned mask, const char *path, sg_error *err) {
-  cli_curve curves[SGI_KNOCK_SETS];
+static sg_status figure(const json_t *o, unsigned mask, const char *path, sg_error *err) {
+  const json_t *sets = json_object_get(o, "sets");
+  size_t L = sgi_field_size(o, "layers"), n = json_array_size(sets);
+  cli_curve curves[MOST_SETS];
   cli_curves f = {.title = "Attention edges from the last position cut",
                   .x = "layer",
                   .y = "change of the answer's probability, %",
                   .curves = curves,
                   .whole_x = true};
-  double *x = sgi_alloc(k->L * sizeof *x);
-  if (!x) return sgi_fail_memory(err, k->L * sizeof *x, "a figure");
-  for (size_t l = 0; l < k->L; l++) x[l] = (double)l;
-  for (size_t i = 0; i < SGI_KNOCK_SETS; i++) {
-    if (!(mask & 1u << i) || !k->count[i]) continue;
+  double *x = cli_subjects_axis(L, 2 * n, err), *y = x;
+  if (!x) return SG_ERR_MEMORY;
+  for (size_t i = 0; i < n && i < MOST_SETS; i++) {
+    const json_t *set = json_array_get(sets, i);
+    const char *name = sgi_field_word(set, "set");
+    if (!is_shown(set, i, mask)) continue;
     cli_curve *to = &curves[f.n++];
-    *to = (cli_curve){
-        .x = x, .y = k->change + i * k->L, .error = k->error + i * k->L, .n = k->L, .dashed = i == SGI_KNOCK_RANDOM};
-    snprintf(to->name, sizeof to->name, "%s", sgi_knock_names[i]);
+    y += L;
+    *to = (cli_curve){.x = x, .y = y, .error = y + L, .n = L, .dashed = !strcmp(name, "random")};
+    sgi_field_reals(set, "change", y, L);
+    sgi_field_reals(set, "error", y += L, L);
+    snprintf(to->name, sizeof to->name, "%s", name);
   }
   sg_status st = cli_curves_save(&f, path, err);
   sgi_free(x);
@@ -64,27 +79,15 @@ static sg_status figure(const sgi_knockout *k, unsigned mask, const char *path, 
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  cli_subjects s = {0};
-  sgi_knockout *k = NULL;
+  cli_subjects s = {.c = c};
+  json_t *answer = NULL;
   unsigned mask = 0;
   cli_signals_install();
   sg_status st = take_sets(c, &mask, &err);
   if (!st) st = cli_subjects_open(&s, c, &err);
-  const sgi_knock_request r = {.window = cli_size(c, "window"),
-                               .draws = cli_size(c, "draws"),
-                               .seed = cli_u64(c, "seed"),
-                               .progress = cli_subjects_progress,
-                               .user = &s};
-  if (!st) st = sgi_knockout_run(s.p.model, &s.all, &r, &k, &err);
-  if (!st && cli_string(c, "svg")) st = figure(k, mask, cli_string(c, "svg"), &err);
-  int code = cli_subjects_end(&s, st, &err);
-  if (!st && cli_flag(c, "json")) {
-    code = cli_subjects_json(&s, sgi_knockout_json(k));
-  } else if (!st) {
-    cli_subjects_print(&s);
-    print(k, mask);
-  }
-  sgi_knockout_free(k);
+  if (!st) st = sgi_knockout_report(&s.facts, cli_size(c, "window"), cli_size(c, "draws"), &answer, &err);
+  if (!st && cli_string(c, "svg")) st = figure(answer, mask, cli_string(c, "svg"), &err);
+  int code = cli_subjects_answer(&s, st, &err, answer, print, &mask);
   cli_subjects_close(&s);
   return code;
 }

@@ -1,68 +1,89 @@
 /* cmd_svd.c: singular directions of a model's weights, read by the tokens at their ends. */
+#include <string.h>
+
 #include "prompt.h"
 #include "report/svd.h"
 
-static void print_end(sgi_directions *v, size_t i, bool right, bool second) {
-  static const char *const verbs[] = {"reads", "writes", "neurons", "tokens"};
-  const sgi_svd *s = v->svd;
-  sgi_svd_side side = right ? s->on_right : s->on_left;
-  int32_t ids[SGI_DIRECTIONS_SHOWN];
-  size_t n = sgi_directions_end(v, i, right, second, ids);
-  const char *what = s->which.matrix == SGI_SVD_QK ? (right ? "keys" : "queries") : verbs[side];
-  printf("  %-8s%c ", what, second ? '-' : '+');
-  for (size_t k = 0; k < n; k++) {
-    if (side == SGI_SVD_NEURONS)
-      printf(" %zu:%zu", s->unit[ids[k]] / s->per_channel, s->unit[ids[k]] % s->per_channel);
+typedef struct job {
+  sgi_prompt p;
+  sgi_directions_about about;
+} job;
+
+static void print_end(const job *j, const char *what, const json_t *side, size_t end) {
+  const json_t *entries = json_array_get(json_object_get(side, "ends"), end);
+  bool neurons = !strcmp(sgi_field_word(side, "side"), "neurons");
+  printf("  %-8s%c ", what, end ? '-' : '+');
+  for (size_t k = 0; k < json_array_size(entries); k++) {
+    const json_t *x = json_array_get(entries, k);
+    if (neurons)
+      printf(" %zu:%zu", sgi_field_size(x, "channel"), sgi_field_size(x, "index"));
     else
-      printf(" %s", sgi_token_shown(v->p, ids[k]).s);
+      printf(" %s", sgi_token_shown(&j->p, (int32_t)sgi_field_size(x, "id")).s);
   }
   printf("\n");
 }
 
-static void print(sgi_directions *v) {
-  const sgi_svd *s = v->svd;
-  char name[SGI_SVD_NAME];
-  sgi_svd_name(&s->which, name);
-  printf("%s: %zu x %zu, %zu directions; the sum of squares is %.6g\n", name, s->rows, s->columns, s->n, s->frobenius2);
-  for (size_t i = 0; i < s->n && i < v->directions; i++) {
+/* What a side of a direction does. */
+static const char *verb(const json_t *side, bool qk, bool right) {
+  static const char *const words[][2] = {{"read", "reads"}, {"written", "writes"}};
+  const char *word = sgi_field_word(side, "side");
+  if (qk) return right ? "keys" : "queries";
+  for (size_t i = 0; i < SGI_COUNT(words); i++)
+    if (!strcmp(word, words[i][0])) return words[i][1];
+  return word;
+}
+
+/* Its values are as good as those of a neighbour. */
+static bool is_tied(const json_t *directions, size_t i, bool more_of_last) {
+  size_t subspace = sgi_field_size(json_array_get(directions, i), "subspace");
+  if (subspace != i) return true;
+  if (i + 1 == json_array_size(directions)) return more_of_last;
+  return sgi_field_size(json_array_get(directions, i + 1), "subspace") == subspace;
+}
+
+static void print(const void *user, const json_t *o) {
+  const job *j = user;
+  const json_t *directions = json_object_get(o, "directions");
+  bool qk = !strcmp(sgi_field_word(o, "matrix"), "qk");
+  double squares = sgi_field_real(o, "frobenius2");
+  printf("%s: %zu x %zu, %zu directions; the sum of squares is %.6g\n", j->about.name, j->about.rows, j->about.columns,
+         json_array_size(json_object_get(o, "values")), squares);
+  for (size_t i = 0; i < json_array_size(directions); i++) {
+    const json_t *d = json_array_get(directions, i), *left = json_object_get(d, "left"),
+                 *right = json_object_get(d, "right");
+    double value = sgi_field_real(d, "value");
     printf("\n%s%zu%s  value %.5g, %.1f %% of the squares", cli_color(stdout, CLI_BOLD), i,
-           cli_color(stdout, CLI_PLAIN), s->values[i], 100 * s->values[i] * s->values[i] / s->frobenius2);
-    bool tied = s->subspace[i] != i || (i + 1 < s->n && s->subspace[i + 1] == s->subspace[i]);
-    if (tied) printf(", one of a subspace from %zu on", s->subspace[i]);
+           cli_color(stdout, CLI_PLAIN), value, 100 * value * value / squares);
+    if (is_tied(directions, i, j->about.more_of_last))
+      printf(", one of a subspace from %zu on", sgi_field_size(d, "subspace"));
     printf("\n");
-    for (int second = 0; second < 2; second++) {
-      print_end(v, i, false, second);
-      print_end(v, i, true, second);
+    for (size_t end = 0; end < 2; end++) {
+      print_end(j, verb(left, qk, false), left, end);
+      print_end(j, verb(right, qk, true), right, end);
     }
   }
 }
 
 static int run(const cli_call *c) {
   sg_error err = {0};
-  sgi_prompt p;
-  int code = 0;
-  sg_status st = cli_prompt_open_model(&p, c, &err);
-  sgi_directions v = {.p = &p,
-                      .which = {.matrix = (sgi_svd_matrix)cli_choice(c, "matrix"),
-                                .layer = cli_size(c, "layer"),
-                                .head = cli_size(c, "head"),
-                                .distance = cli_size(c, "distance"),
-                                .channel = cli_is_set(c, "channel") ? (ptrdiff_t)cli_size(c, "channel") : -1},
-                      .directions = cli_size(c, "directions"),
-                      .tokens = cli_size(c, "top"),
-                      .cosine = cli_flag(c, "cosine")};
-  if (!st && v.which.distance >= sg_model_config(p.model)->max_position)
-    st = sgi_fail(&err, SG_ERR_ARG, "--distance %zu: the model reads %zu positions", v.which.distance,
-                  sg_model_config(p.model)->max_position);
-  if (!st) st = sgi_directions_open(&v, &err);
-  if (st)
-    code = cli_fail(&err);
-  else if (cli_flag(c, "json"))
-    code = cli_json(sgi_directions_json(&v));
-  else
-    print(&v);
-  sgi_directions_close(&v);
-  cli_prompt_close(&p);
+  job j;
+  json_t *answer = NULL;
+  sg_status st = cli_prompt_open_model(&j.p, c, &err);
+  const sgi_directions_request r = {.p = &j.p,
+                                    .matrix = cli_string(c, "matrix"),
+                                    .layer = cli_size(c, "layer"),
+                                    .head = cli_size(c, "head"),
+                                    .distance = cli_size(c, "distance"),
+                                    .channel = cli_is_set(c, "channel") ? (ptrdiff_t)cli_size(c, "channel") : -1,
+                                    .directions = cli_size(c, "directions"),
+                                    .tokens = cli_size(c, "top"),
+                                    .cosine = cli_flag(c, "cosine")};
+  if (!st && r.distance >= sg_model_config(j.p.model)->max_position)
+    st = sgi_fail(&err, SG_ERR_ARG, "--distance %zu: the model reads %zu positions", r.distance,
+                  sg_model_config(j.p.model)->max_position);
+  if (!st) st = sgi_directions_report(&r, &j.about, &answer, &err);
+  int code = cli_answer(c, st, &err, answer, print, &j);
+  cli_prompt_close(&j.p);
   return code;
 }
 

@@ -3,8 +3,8 @@
 #ifndef SGATLIN_CLI_SUBJECTS_H
 #define SGATLIN_CLI_SUBJECTS_H
 
-#include "compare/subjects.h"
 #include "prompt.h"
+#include "report/recall.h"
 
 #define CLI_SUBJECTS_OPTIONS \
   {.name = "facts", \
@@ -29,22 +29,26 @@
 typedef struct cli_subjects {
   const cli_call *c;
   sgi_prompt p;
-  sgi_subjects all;
+  sgi_recall_facts facts; /* for a request */
   cli_progress bar;
   const char *what; /* of the bar; NULL: not begun */
+  double done;
 } cli_subjects;
 
-/* Model, facts and what is known of them. Close in any case. */
+/* The model, and what is asked of it. Close in any case. */
 sg_status cli_subjects_open(cli_subjects *s, const cli_call *c, sg_error *err);
 void cli_subjects_close(cli_subjects *s);
 
-/* For requests: user is the cli_subjects. */
-bool cli_subjects_progress(void *user, size_t done, size_t wanted);
-/* The bar's end; st's exit code, or 0. */
-int cli_subjects_end(cli_subjects *s, sg_status st, const sg_error *err);
-/* "32 of 40 prompts known ...". */
-void cli_subjects_print(const cli_subjects *s);
-/* The document of a result with "facts" and "seed" in front. Takes the reference. */
-int cli_subjects_json(const cli_subjects *s, json_t *result);
+/* cli_answer, below "32 of 40 prompts known ...". */
+int cli_subjects_answer(cli_subjects *s, sg_status st, const sg_error *err, json_t *answer, cli_printer *print,
+                        const void *user);
+
+/* ---- a number a layer ------------------------------------------------------------------------ */
+
+enum { CLI_SUBJECTS_SHOWN = 15 }; /* columns of a table */
+/* A table of n columns, as many as are shown, "what 0", "what 1", ... behind one called name. */
+cli_table *cli_subjects_table(const char *name, const char *what, size_t n, size_t *shown);
+/* x (n): 0, 1, 2, ... and behind it room for n_curves lists of n numbers. New: sgi_free. */
+double *cli_subjects_axis(size_t n, size_t n_curves, sg_error *err);
 
 #endif

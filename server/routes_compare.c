@@ -1,33 +1,23 @@
 /* routes_compare.c: neighbouring ways to read: singular directions, knockout and extraction. */
-#include <string.h>
-
 #include "report/recall.h"
 #include "report/svd.h"
 #include "api.h"
 
 /* ---- directions ------------------------------------------------------------------------------ */
 
-static sgi_svd_matrix matrix_of(const char *name) {
-  size_t i = 0;
-  while (i + 1 < SGI_SVD_MATRICES && strcmp(sgi_svd_matrix_names[i], name) != 0) i++;
-  return (sgi_svd_matrix)i;
-}
-
 sg_status api_directions(api_call *c, json_t **answer, sg_error *err) {
-  sgi_directions d = {.p = &c->p,
-                      .which = {.matrix = matrix_of(api_text(c->body, "matrix")),
-                                .layer = api_size(c->body, "layer"),
-                                .head = api_size(c->body, "head"),
-                                .distance = api_size(c->body, "distance"),
-                                .channel = api_has(c->body, "channel") ? (ptrdiff_t)api_size(c->body, "channel") : -1},
-                      .directions = api_size(c->body, "directions"),
-                      .tokens = api_within(c->body, "top", SGI_DIRECTIONS_SHOWN),
-                      .cosine = api_flag(c->body, "cosine")};
+  const sgi_directions_request r = {
+      .p = &c->p,
+      .matrix = api_text(c->body, "matrix"),
+      .layer = api_size(c->body, "layer"),
+      .head = api_size(c->body, "head"),
+      .distance = api_size(c->body, "distance"),
+      .channel = api_has(c->body, "channel") ? (ptrdiff_t)api_size(c->body, "channel") : -1,
+      .directions = api_size(c->body, "directions"),
+      .tokens = api_within(c->body, "top", SGI_DIRECTIONS_SHOWN),
+      .cosine = api_flag(c->body, "cosine")};
   http_job_progress(c->job, 0, "decomposing");
-  sg_status st = sgi_directions_open(&d, err);
-  if (!st && !(*answer = sgi_directions_json(&d))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
-  sgi_directions_close(&d);
-  return st;
+  return sgi_directions_report(&r, NULL, answer, err);
 }
 
 /* ---- recall ---------------------------------------------------------------------------------- */

@@ -2,13 +2,28 @@
 
 #include <math.h>
 
-json_t *sgi_subjects_json(const sgi_subjects *s) {
+#include "compare/enrich.h"
+#include "compare/extract.h"
+
+/* ---- facts of a file ------------------------------------------------------------------------- */
+
+/* The prompts of f and what is known of them. sgi_subjects_deinit in any case. */
+static sg_status ask(const sgi_recall_facts *f, sgi_subjects *out, sg_error *err) {
+  *out = (sgi_subjects){0};
+  if (!f->p->tokenizer) return sgi_fail(err, SG_ERR_ARG, "%s has no tokenizer.json: facts are text", f->p->directory);
+  sg_status st = sgi_subjects_load(f->path, f->p->model, f->p->tokenizer, f->type, out, err);
+  if (st) return st;
+  sgi_subjects_limit(out, f->limit, f->seed);
+  return sgi_subjects_know(f->p->model, out, f->path, f->progress, f->user, err);
+}
+
+static json_t *facts_json(const sgi_subjects *s) {
   return json_pack("{sI sI so so sI}", "prompts", (json_int_t)s->n, "known", (json_int_t)s->n_known, "accuracy",
                    sgi_report_real(s->n ? (double)s->n_known / (double)s->n : 0), "chance", sgi_report_real(s->chance),
                    "skipped", (json_int_t)s->skipped);
 }
 
-json_t *sgi_knockout_json(const sgi_knockout *k) {
+static json_t *knockout_json(const sgi_knockout *k) {
   json_t *sets = json_array();
   for (size_t i = 0; i < SGI_KNOCK_SETS; i++)
     json_array_append_new(
@@ -27,7 +42,7 @@ static json_t *cut_json(const sgi_enrich *e, size_t kind) {
                    sgi_report_reals(e->cut_error + kind * e->L, e->L), "drop", drop);
 }
 
-json_t *sgi_enrich_json(const sgi_enrich *e) {
+static json_t *enrich_json(const sgi_enrich *e) {
   json_t *places = json_array();
   for (size_t i = 0; i < SGI_ENRICH_PLACES; i++) {
     size_t at = i * (e->L + 1);
@@ -49,7 +64,7 @@ static json_t *kind_json(const sgi_extract *x, size_t kind) {
                    sgi_report_real(x->any[kind]), "layers", sgi_report_real(x->layers[kind]));
 }
 
-json_t *sgi_extract_json(const sgi_extract *x) {
+static json_t *extract_json(const sgi_extract *x) {
   json_t *blocked = json_object(), *patched = json_object();
   for (size_t s = 0; s < SGI_EXTRACT_SETS; s++)
     json_object_set_new(blocked, sgi_extract_names[s], sgi_report_reals(x->blocked + s * x->L, x->L));
@@ -62,6 +77,68 @@ json_t *sgi_extract_json(const sgi_extract *x) {
   return json_pack("{sI so so so so so}", "prompts", (json_int_t)x->prompts, "attention",
                    kind_json(x, SGI_EXTRACT_ATTENTION), "feedforward", kind_json(x, SGI_EXTRACT_FEEDFORWARD),
                    "attention_first", sgi_report_real(x->attention_first), "blocked", blocked, "patched", patched);
+}
+
+/* The end of a report: the document of its result (NULL after a failure) with the facts in it. */
+static sg_status finish(const sgi_recall_facts *f, sgi_subjects *s, sg_status st, json_t *result, json_t **out,
+                        sg_error *err) {
+  *out = result;
+  if (result) {
+    json_object_set_new(result, "facts", facts_json(s));
+    json_object_set_new(result, "seed", json_integer((json_int_t)f->seed));
+  }
+  sgi_subjects_deinit(s);
+  return st ? st : sgi_report_whole(out, "what was asked of facts", err);
+}
+
+const char *sgi_knockout_set(size_t i) { return i < SGI_KNOCK_SETS ? sgi_knock_names[i] : NULL; }
+
+sg_status sgi_knockout_report(const sgi_recall_facts *f, size_t window, size_t draws, json_t **out, sg_error *err) {
+  const sgi_knock_request r = {
+      .window = window, .draws = draws, .seed = f->seed, .progress = f->progress, .user = f->user};
+  sgi_subjects s;
+  sgi_knockout *k = NULL;
+  sg_status st = ask(f, &s, err);
+  if (!st) st = sgi_knockout_run(f->p->model, &s, &r, &k, err);
+  st = finish(f, &s, st, st ? NULL : knockout_json(k), out, err);
+  sgi_knockout_free(k);
+  return st;
+}
+
+sg_status sgi_enrich_report(const sgi_recall_facts *f, const sgi_enrich_lists *lists, json_t **out, sg_error *err) {
+  size_t L = sg_model_config(f->p->model)->num_layers;
+  sgi_subjects s;
+  sgi_enrich *e = NULL;
+  *out = NULL;
+  if (lists->read >= 0 && (size_t)lists->read >= L)
+    return sgi_fail(err, SG_ERR_ARG, "--at %td: the model has layers 0 to %zu", lists->read, L - 1);
+  sg_status st = ask(f, &s, err);
+  bool *stop = st ? NULL : sgi_subjects_stop(f->p->model, f->p->tokenizer);
+  const sgi_enrich_request r = {.stop = stop,
+                                .top = lists->top,
+                                .raw = lists->raw,
+                                .window = lists->window,
+                                .level = (size_t)(lists->read + 1),
+                                .seed = f->seed,
+                                .progress = f->progress,
+                                .user = f->user};
+  if (!st && !stop) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory for a list of stop words");
+  if (!st) st = sgi_enrich_run(f->p->model, &s, &r, &e, err);
+  st = finish(f, &s, st, st ? NULL : enrich_json(e), out, err);
+  sgi_free(stop);
+  sgi_enrich_free(e);
+  return st;
+}
+
+sg_status sgi_extract_report(const sgi_recall_facts *f, bool raw, json_t **out, sg_error *err) {
+  const sgi_extract_request r = {.raw = raw, .seed = f->seed, .progress = f->progress, .user = f->user};
+  sgi_subjects s;
+  sgi_extract *x = NULL;
+  sg_status st = ask(f, &s, err);
+  if (!st) st = sgi_extract_run(f->p->model, &s, &r, &x, err);
+  st = finish(f, &s, st, st ? NULL : extract_json(x), out, err);
+  sgi_extract_free(x);
+  return st;
 }
 
 /* ---- one prompt ------------------------------------------------------------------------------ */

@@ -1,23 +1,50 @@
-/* recall.h: knockout, attributes and extraction as JSON. */
+/* recall.h: facts that a model is asked for, and where it has the answers from, as documents:
+ * knockout, attributes, extraction (docs/method-comparison.md). */
 #ifndef SGI_REPORT_RECALL_H
 #define SGI_REPORT_RECALL_H
 
-#include "compare/enrich.h"
-#include "compare/extract.h"
 #include "prompt.h"
 
-/* {prompts, known, accuracy, chance, skipped}: what the facts are to the model. New references, all
- * of these; NULL when memory is out. */
-json_t *sgi_subjects_json(const sgi_subjects *s);
-/* {layers, window, prompts, probability, sets: [{set, prompts, change, error, probability}]}: a
- * number a layer; null where no prompt has the set. */
-json_t *sgi_knockout_json(const sgi_knockout *k);
+/* ---- facts of a file ------------------------------------------------------------------------- */
+
+/* Prompts of a file, those that the model knows. All documents end with facts: {prompts, known,
+ * accuracy, chance, skipped}, what the facts are to the model, and seed. SG_ERR_ARG, naming the
+ * file, where the model knows none, or no more than the answers of other subjects would give. */
+typedef struct sgi_recall_facts {
+  const sgi_prompt *p; /* model and tokenizer */
+  const char *path;    /* facts.json of 'data worlds', or what 'facts mine' writes */
+  const char *type;    /* of facts; "all" */
+  size_t limit;        /* prompts at most, drawn by the seed */
+  uint64_t seed;
+  /* Prompts: asked, and then, from 1 again, read; false cancels. NULL allowed */
+  bool (*progress)(void *user, size_t done, size_t wanted);
+  void *user;
+} sgi_recall_facts;
+
+/* Name of the i-th set of positions that knockout cuts off, in the order of its document; NULL past
+ * the last. Borrowed for ever. */
+const char *sgi_knockout_set(size_t i);
+/* {layers, window, prompts, probability, sets: [{set, prompts, change, error, probability}], ...}:
+ * a number a layer; null where no prompt has the set. window: layers, 0: the default; draws: of
+ * random positions. New reference, all of these. */
+sg_status sgi_knockout_report(const sgi_recall_facts *f, size_t window, size_t draws, json_t **out, sg_error *err);
+
+typedef struct sgi_enrich_lists {
+  size_t top;     /* tokens of a list */
+  bool raw;       /* no final gain */
+  size_t window;  /* layers that are cut together, from each on; 0: as knockout */
+  ptrdiff_t read; /* layer behind which the stream is read where layers are cut; -1: the last */
+} sgi_enrich_lists;
 /* {prompts, window, level, places: [{place, rate, error, other, other_error}], uncut, attention,
- * feedforward: {rate, error, drop}}. */
-json_t *sgi_enrich_json(const sgi_enrich *e);
+ * feedforward: {rate, error, drop}, ...}: a number a level (0: the embedding); of what is cut, a
+ * layer. */
+sg_status sgi_enrich_report(const sgi_recall_facts *f, const sgi_enrich_lists *lists, json_t **out, sg_error *err);
+
 /* {prompts, attention, feedforward: {rate, rank, control, any, layers}, attention_first, blocked:
- * {SET: [rate]}, patched: {SET: [[rate by layer] by stream]}}. */
-json_t *sgi_extract_json(const sgi_extract *x);
+ * {SET: [rate]}, patched: {SET: [[rate by layer] by stream]}, ...}. raw: no final gain. */
+sg_status sgi_extract_report(const sgi_recall_facts *f, bool raw, json_t **out, sg_error *err);
+
+/* ---- one prompt ------------------------------------------------------------------------------ */
 
 /* One prompt as it stands, whether the model is right or not: what it says at a position, knocked
  * out, and what each sublayer there puts first. */

@@ -39,6 +39,16 @@ const char *sgi_field_word(const json_t *object, const char *key) {
 
 bool sgi_field_flag(const json_t *object, const char *key) { return json_is_true(json_object_get(object, key)); }
 
+size_t sgi_field_reals(const json_t *object, const char *key, double *out, size_t most) {
+  const json_t *list = json_object_get(object, key);
+  size_t n = json_array_size(list) < most ? json_array_size(list) : most;
+  for (size_t i = 0; i < n; i++) {
+    const json_t *x = json_array_get(list, i);
+    out[i] = json_is_number(x) ? json_number_value(x) : NAN;
+  }
+  return n;
+}
+
 sg_status sgi_report_whole(json_t **document, const char *what, sg_error *err) {
   if (*document && sgi_json_state() == SGI_JSON_WHOLE) return SG_OK;
   json_decref(*document);

@@ -20,6 +20,8 @@ double sgi_field_real(const json_t *object, const char *key);
 size_t sgi_field_size(const json_t *object, const char *key);
 const char *sgi_field_word(const json_t *object, const char *key);
 bool sgi_field_flag(const json_t *object, const char *key);
+/* The first numbers of an array into out (room for most), NaN for null; returns how many. */
+size_t sgi_field_reals(const json_t *object, const char *key, double *out, size_t most);
 /* SG_OK where *document could be made whole; else it is freed and NULL, and err says so of what. */
 sg_status sgi_report_whole(json_t **document, const char *what, sg_error *err);
 /* text behind its byte order mark, if it has one. NULL allowed. */
