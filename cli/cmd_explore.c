@@ -66,8 +66,8 @@ static sg_status open_beside(const cli_call *c, explorer *e, sgi_prompt *beside,
 }
 
 static void close_beside(explorer *e, sgi_prompt *beside) {
-  sgi_sparse_set_free(e->sparse.set);
-  sgi_sparse_set_free(e->beside.sparse.set);
+  sgi_sparse_set_close(e->sparse.set);
+  sgi_sparse_set_close(e->beside.sparse.set);
   sgi_free(e->sparse.name);
   sgi_free(e->beside.sparse.name);
   sgi_free(e->beside.name);

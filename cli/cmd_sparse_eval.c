@@ -2,22 +2,16 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/file.h"
 #include "reading.h"
-#include "report/report.h"
 #include "scatter.h"
 #include "sparse.h"
-
-enum { HISTOGRAM = 8 }; /* decades of frequency */
 
 typedef struct job {
   const cli_call *call;
   cli_model m;
-  cli_sparse_text text, fit;
-  bool fits;
-  size_t n; /* sets */
+  sgi_sparse_text *text, *fit; /* fit: NULL without linear maps */
+  size_t n;                    /* sets */
   sgi_sparse_set **sets;
-  sgi_sparse_eval **evals;
   cli_progress bar;
 } job;
 
@@ -25,29 +19,21 @@ typedef struct job {
 static sg_status open_fit(job *j, sg_error *err) {
   const cli_call *c = j->call;
   const char *path = cli_string(c, "fit");
-  size_t tokens = cli_size(c, "fit-tokens");
-  if (!path && j->sets[0]->site == SGI_PLACE_MLP) {
-    path = json_string_value(json_object_get(j->sets[0]->about, "data"));
-    if (path && !sgi_is_file(path)) path = NULL;
-  }
+  if (!path) path = sgi_sparse_trained_on(j->sets[0]);
   if (!path) {
     cli_note("no linear map beside them: give the training text with --fit");
     return SG_OK;
   }
   sg_status st = cli_sparse_text_at(c, &j->m, path, 0, &j->fit, err);
-  if (st) return st;
-  size_t rows = tokens / j->fit.source.T + 1;
-  if (rows < j->fit.source.n) j->fit.source.n = rows;
-  j->fits = true;
-  return SG_OK;
+  if (!st) sgi_sparse_text_limit(j->fit, cli_size(c, "fit-tokens"));
+  return st;
 }
 
 static sg_status prepare(job *j, sg_error *err) {
   const cli_call *c = j->call;
   size_t n = (size_t)c->n_args - 1;
   j->sets = sgi_alloc(n * sizeof *j->sets);
-  j->evals = sgi_alloc(n * sizeof *j->evals);
-  sg_status st = j->sets && j->evals ? SG_OK : sgi_fail_memory(err, n * sizeof *j->sets, "sparse MLPs");
+  sg_status st = j->sets ? SG_OK : sgi_fail_memory(err, n * sizeof *j->sets, "sparse MLPs");
   j->n = st ? 0 : n;
   if (!st) st = cli_model_open(c, CLI_WITH_TOKENIZER, &j->m, err);
   for (size_t i = 0; i < n && !st; i++) st = cli_sparse_open(c, c->args[i + 1], j->m.model, &j->sets[i], err);
@@ -56,162 +42,116 @@ static sg_status prepare(job *j, sg_error *err) {
   return st;
 }
 
-static sg_status evaluate(job *j, sg_error *err) {
-  sg_status st = SG_OK;
-  for (size_t i = 0; i < j->n && !st; i++) {
-    sgi_sparse_eval_request r = {.model = j->m.model,
-                                 .set = j->sets[i],
-                                 .rows = j->text.source,
-                                 .own = cli_flag(j->call, "baselines"),
-                                 .fit = j->fits ? &j->fit.source : NULL,
-                                 .progress = cli_progress_bytes,
-                                 .user = &j->bar};
-    cli_progress_begin(&j->bar, "evaluating", "rows", 0, 0);
-    st = sgi_sparse_evaluate(&r, &j->evals[i], err);
-    cli_progress_end(&j->bar);
-  }
+static sg_status evaluate(job *j, json_t **answer, sg_error *err) {
+  const sgi_sparse_eval_asked asked = {.model = j->m.model,
+                                       .sets = (const sgi_sparse_set *const *)j->sets,
+                                       .n_sets = j->n,
+                                       .text = j->text,
+                                       .own = cli_flag(j->call, "baselines"),
+                                       .fit = j->fit,
+                                       .frequencies = cli_flag(j->call, "frequencies"),
+                                       .progress = cli_progress_bytes,
+                                       .user = &j->bar};
+  cli_progress_begin(&j->bar, "evaluating", "rows", 0, 0);
+  sg_status st = sgi_sparse_eval_report(&asked, answer, err);
+  cli_progress_end(&j->bar);
   return st;
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-static json_t *histogram(const sgi_sparse_score *s, size_t M) {
-  size_t bins[HISTOGRAM + 1] = {0};
-  json_t *list = json_array();
-  for (size_t j = 0; j < M; j++)
-    if (s->frequency[j] > 0) {
-      double at = -floor(log10(s->frequency[j]) + 1e-12);
-      bins[at < 0 ? 0 : at > HISTOGRAM ? HISTOGRAM : (size_t)at]++;
-    }
-  for (size_t b = 0; b <= HISTOGRAM; b++)
-    if (bins[b])
-      json_array_append_new(list, json_pack("{s:i, s:I}", "log10", -(int)b, "features", (json_int_t)bins[b]));
-  return list;
-}
-
-static void runs_json(json_t *o, const sgi_sparse_run *run) {
-  json_object_set_new(o, "loss_replaced", sgi_report_real(run[SGI_WAY_SPARSE].loss));
-  json_object_set_new(o, "loss_zero", sgi_report_real(run[SGI_WAY_ZERO].loss));
-  json_object_set_new(o, "loss_mean", sgi_report_real(run[SGI_WAY_MEAN].loss));
-  json_object_set_new(o, "kl", sgi_report_real(run[SGI_WAY_SPARSE].kl));
-  json_object_set_new(o, "recovered", sgi_report_real(run[SGI_WAY_SPARSE].recovered));
-  json_object_set_new(o, "recovered_of_mean", sgi_report_real(run[SGI_WAY_SPARSE].recovered_of_mean));
-  static const sgi_sparse_way rivals[] = {SGI_WAY_OWN, SGI_WAY_LINEAR};
-  for (size_t i = 0; i < SGI_COUNT(rivals); i++) {
-    const sgi_sparse_run *r = &run[rivals[i]];
-    json_object_set_new(o, sgi_sparse_way_names[rivals[i]],
-                        r->made ? json_pack("{s:o, s:o, s:o}", "loss", sgi_report_real(r->loss), "kl",
-                                            sgi_report_real(r->kl), "recovered", sgi_report_real(r->recovered))
-                                : json_null());
-  }
-}
-
-static json_t *layer_json(const job *j, const sgi_sparse_layer *l, const sgi_sparse_score *s) {
-  size_t M = l->form.features;
-  json_t *o =
-      json_pack("{s:I, s:I, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:I, s:o}", "layer", (json_int_t)l->layer,
-                "features", (json_int_t)M, "activation", sgi_sparse_activations[l->form.activation], "lambda",
-                sgi_report_real(l->form.lambda), "l0", sgi_report_real(s->l0), "l1", sgi_report_real(s->l1), "dead",
-                (json_int_t)s->dead, "dead_share", sgi_report_real((double)s->dead / (double)M), "mse",
-                sgi_report_real(s->mse), "mse_zero", sgi_report_real(s->mse_zero), "variance_explained",
-                sgi_report_real(s->variance_explained), "kept", (json_int_t)s->kept, "histogram", histogram(s, M));
-  runs_json(o, s->run);
-  if (!cli_flag(j->call, "frequencies")) return o;
-  json_t *list = json_array();
-  for (size_t i = 0; i < M; i++) json_array_append_new(list, sgi_report_real(s->frequency[i]));
-  json_object_set_new(o, "frequency", list);
-  return o;
-}
-
-static int print_json(const job *j) {
-  json_t *sets = json_array();
-  for (size_t i = 0; i < j->n; i++) {
-    const sgi_sparse_set *s = j->sets[i];
-    json_t *layers = json_array(), *all = json_object();
-    for (size_t k = 0; k < s->n; k++) json_array_append_new(layers, layer_json(j, &s->at[k], &j->evals[i]->at[k]));
-    runs_json(all, j->evals[i]->all);
-    json_array_append_new(
-        sets, json_pack("{s:o, s:s, s:o, s:o}", "directory", sgi_report_text(s->directory, strlen(s->directory)),
-                        "site", sgi_sparse_site_name(s->site), "layers", layers, "all", all));
-  }
-  return cli_json(json_pack("{s:o, s:I, s:I, s:o}", "loss", sgi_report_real(j->evals[0]->loss), "counted",
-                            (json_int_t)j->evals[0]->counted, "rows", (json_int_t)j->text.source.n, "sets", sets));
-}
-
-static void cell(cli_table *t, bool made, double x, const char *format, double times) {
+static void cell(cli_table *t, double x, const char *format, double times) {
   char text[32];
   snprintf(text, sizeof text, format, x * times);
-  cli_cell(t, "%s", made && isfinite(x) ? text : "-");
+  cli_cell(t, "%s", isfinite(x) ? text : "-");
 }
 
-static void row(cli_table *t, const char *name, const sgi_sparse_score *s, size_t M, const sgi_sparse_run *run) {
-  cli_cell(t, "%s", name);
-  cell(t, s != NULL, s ? s->l0 : 0, "%.1f", 1);
-  if (s)
-    cli_cell(t, "%.1f %%", 100 * (double)s->dead / (double)M);
+/* Of a layer, or of all at once, which has no features of its own. */
+static void row(cli_table *t, const json_t *x) {
+  bool layer = json_object_get(x, "layer");
+  if (layer)
+    cli_cell(t, "%zu", sgi_field_size(x, "layer"));
+  else
+    cli_cell(t, "all");
+  cell(t, sgi_field_real(x, "l0"), "%.1f", 1);
+  if (layer)
+    cli_cell(t, "%.1f %%", 100 * (double)sgi_field_size(x, "dead") / (double)sgi_field_size(x, "features"));
   else
     cli_cell(t, "-");
-  cell(t, s != NULL, s ? s->variance_explained : 0, "%.3f", 1);
-  cell(t, true, run[SGI_WAY_ZERO].loss, "%.4f", 1);
-  cell(t, true, run[SGI_WAY_MEAN].loss, "%.4f", 1);
-  cell(t, true, run[SGI_WAY_SPARSE].loss, "%.4f", 1);
-  cell(t, true, run[SGI_WAY_SPARSE].kl, "%.4f", 1);
-  cell(t, true, run[SGI_WAY_SPARSE].recovered, "%.1f %%", 100);
-  cell(t, true, run[SGI_WAY_SPARSE].recovered_of_mean, "%.1f %%", 100);
-  cell(t, run[SGI_WAY_OWN].made, run[SGI_WAY_OWN].recovered, "%.1f %%", 100);
-  cell(t, run[SGI_WAY_LINEAR].made, run[SGI_WAY_LINEAR].recovered, "%.1f %%", 100);
+  cell(t, sgi_field_real(x, "variance_explained"), "%.3f", 1);
+  cell(t, sgi_field_real(x, "loss_zero"), "%.4f", 1);
+  cell(t, sgi_field_real(x, "loss_mean"), "%.4f", 1);
+  cell(t, sgi_field_real(x, "loss_replaced"), "%.4f", 1);
+  cell(t, sgi_field_real(x, "kl"), "%.4f", 1);
+  cell(t, sgi_field_real(x, "recovered"), "%.1f %%", 100);
+  cell(t, sgi_field_real(x, "recovered_of_mean"), "%.1f %%", 100);
+  cell(t, sgi_field_real(json_object_get(x, "own"), "recovered"), "%.1f %%", 100);
+  cell(t, sgi_field_real(json_object_get(x, "linear"), "recovered"), "%.1f %%", 100);
 }
 
-static void print(const job *j) {
+static bool undefined(const json_t *x) { return !isfinite(sgi_field_real(x, "recovered")); }
+
+static void print_set(const sgi_sparse_set *set, const json_t *s) {
   static const char *const heads[] = {"layer",    "act", "dead",      "explained", "loss at 0",   "at mean",
                                       "replaced", "KL",  "recovered", "of mean",   "own, as few", "linear map"};
-  printf("loss %.4f over %llu positions\n", j->evals[0]->loss, (unsigned long long)j->evals[0]->counted);
-  for (size_t i = 0; i < j->n; i++) {
-    const sgi_sparse_set *s = j->sets[i];
-    const sgi_sparse_eval *e = j->evals[i];
-    char words[120], name[24];
-    cli_sparse_words(&s->at[0].form, words, sizeof words);
-    printf("\n%s: %s, %zu features, %s\n", s->directory, words, s->at[0].form.features, sgi_sparse_site_name(s->site));
-    cli_table *t = cli_table_begin("rrrrrrrrrrrr");
-    for (size_t h = 0; h < SGI_COUNT(heads); h++) cli_cell(t, "%s", heads[h]);
-    for (size_t k = 0; k < s->n; k++) {
-      snprintf(name, sizeof name, "%zu", s->at[k].layer);
-      row(t, name, &e->at[k], s->at[k].form.features, e->at[k].run);
-    }
-    row(t, "all", NULL, 0, e->all);
-    cli_table_end(t);
-    if (e->undefined) cli_note("-: the loss hardly changes where nothing is put there, so no share of it can be told");
+  const json_t *layers = json_object_get(s, "layers"), *all = json_object_get(s, "all");
+  bool none = undefined(all);
+  char words[120];
+  sgi_sparse_words(set, words, sizeof words);
+  printf("\n%s: %s, %zu features, %s\n", sgi_field_word(s, "directory"), words,
+         sgi_field_size(json_array_get(layers, 0), "features"), sgi_field_word(s, "site"));
+  cli_table *t = cli_table_begin("rrrrrrrrrrrr");
+  for (size_t h = 0; h < SGI_COUNT(heads); h++) cli_cell(t, "%s", heads[h]);
+  for (size_t k = 0; k < json_array_size(layers); k++) {
+    row(t, json_array_get(layers, k));
+    none = none || undefined(json_array_get(layers, k));
   }
+  row(t, all);
+  cli_table_end(t);
+  if (none) cli_note("-: the loss hardly changes where nothing is put there, so no share of it can be told");
+}
+
+static void print(const void *user, const json_t *o) {
+  const job *j = user;
+  printf("loss %.4f over %zu positions\n", sgi_field_real(o, "loss"), sgi_field_size(o, "counted"));
+  for (size_t i = 0; i < j->n; i++) print_set(j->sets[i], json_array_get(json_object_get(o, "sets"), i));
+}
+
+/* A point of the sets' own method, and of what stands beside them. */
+static bool add_points(scatter *s, size_t panel, const char *method, const char *key, double x, const json_t *run) {
+  static const char *const beside[][2] = {{"own", "own neurons, as few"}, {"linear", "linear map of that rank"}};
+  bool there = scatter_add(s, panel, method, key, x, sgi_field_real(run, "recovered"));
+  for (size_t i = 0; i < SGI_COUNT(beside); i++) {
+    const json_t *other = json_object_get(run, beside[i][0]);
+    if (json_is_object(other))
+      there = there && scatter_add(s, panel, beside[i][1], key, x, sgi_field_real(other, "recovered"));
+  }
+  return there;
 }
 
 /* One panel a layer, and one for all at once; x is what acts at a position (a mean over layers). */
-static sg_status figure(const job *j, const char *path, sg_error *err) {
-  const sgi_sparse_set *first = j->sets[0];
+static sg_status figure(const job *j, const json_t *o, const char *path, sg_error *err) {
+  const json_t *sets = json_object_get(o, "sets"), *first = json_object_get(json_array_get(sets, 0), "layers");
+  size_t n = json_array_size(first);
   scatter s = {.x_title = "features that act", .y_title = "loss recovered", .log_x = true, .y_low = 0, .y_high = 1};
-  s.panels = sgi_alloc((first->n + 1) * sizeof *s.panels);
-  if (!s.panels) return sgi_fail_memory(err, first->n * sizeof *s.panels, "a figure");
-  s.n_panels = first->n + 1;
-  for (size_t k = 0; k <= first->n; k++)
-    if (k < first->n)
-      snprintf(s.panels[k], sizeof s.panels[k], "layer %zu", first->at[k].layer);
-    else
-      snprintf(s.panels[k], sizeof s.panels[k], "all at once");
+  s.panels = sgi_alloc((n + 1) * sizeof *s.panels);
+  if (!s.panels) return sgi_fail_memory(err, n * sizeof *s.panels, "a figure");
+  s.n_panels = n + 1;
+  for (size_t k = 0; k < n; k++)
+    snprintf(s.panels[k], sizeof s.panels[k], "layer %zu", sgi_field_size(json_array_get(first, k), "layer"));
+  snprintf(s.panels[n], sizeof s.panels[n], "all at once");
   bool there = true;
   for (size_t i = 0; i < j->n; i++) {
-    const sgi_sparse_set *set = j->sets[i];
+    const json_t *set = json_array_get(sets, i), *layers = json_object_get(set, "layers");
+    size_t count = json_array_size(layers);
     char method[SCATTER_NAME], key[SCATTER_NAME];
     double l0 = 0;
-    cli_sparse_method(&set->at[0].form, method, sizeof method);
-    snprintf(key, sizeof key, "%.40g", set->at[0].form.top_k ? (double)set->at[0].form.top_k : set->at[0].form.lambda);
-    for (size_t k = 0; k < set->n; k++) l0 += j->evals[i]->at[k].l0 / (double)set->n;
-    for (size_t k = 0; k <= set->n && k <= first->n; k++) {
-      const sgi_sparse_run *run = k < set->n ? j->evals[i]->at[k].run : j->evals[i]->all;
-      double x = k < set->n ? j->evals[i]->at[k].l0 : l0;
-      there = there && scatter_add(&s, k, method, key, x, run[SGI_WAY_SPARSE].recovered);
-      if (run[SGI_WAY_OWN].made)
-        there = there && scatter_add(&s, k, "own neurons, as few", key, x, run[SGI_WAY_OWN].recovered);
-      if (run[SGI_WAY_LINEAR].made)
-        there = there && scatter_add(&s, k, "linear map of that rank", key, x, run[SGI_WAY_LINEAR].recovered);
+    sgi_sparse_method(j->sets[i], method, sizeof method);
+    snprintf(key, sizeof key, "%.40g", sgi_sparse_penalty(j->sets[i]));
+    for (size_t k = 0; k < count; k++) l0 += sgi_field_real(json_array_get(layers, k), "l0") / (double)count;
+    for (size_t k = 0; k <= count && k <= n; k++) {
+      const json_t *run = k < count ? json_array_get(layers, k) : json_object_get(set, "all");
+      there = there && add_points(&s, k, method, key, k < count ? sgi_field_real(run, "l0") : l0, run);
     }
   }
   sg_status st = there ? scatter_save(&s, path, err) : sgi_fail_memory(err, s.n * sizeof *s.at, "a figure");
@@ -222,25 +162,16 @@ static sg_status figure(const job *j, const char *path, sg_error *err) {
 static int run(const cli_call *c) {
   sg_error err = {0};
   job j = {.call = c};
-  int code = 0;
+  json_t *answer = NULL;
   cli_signals_install();
   sg_status st = prepare(&j, &err);
-  if (!st) st = evaluate(&j, &err);
-  if (!st && cli_string(c, "svg")) st = figure(&j, cli_string(c, "svg"), &err);
-  if (st)
-    code = cli_end(st, &err);
-  else if (cli_flag(c, "json"))
-    code = print_json(&j);
-  else
-    print(&j);
-  for (size_t i = 0; i < j.n; i++) {
-    sgi_sparse_eval_free(j.evals[i]);
-    sgi_sparse_set_free(j.sets[i]);
-  }
+  if (!st) st = evaluate(&j, &answer, &err);
+  if (!st && cli_string(c, "svg")) st = figure(&j, answer, cli_string(c, "svg"), &err);
+  int code = cli_answer(c, st, &err, answer, print, &j);
+  for (size_t i = 0; i < j.n; i++) sgi_sparse_set_close(j.sets[i]);
   sgi_free(j.sets);
-  sgi_free(j.evals);
-  cli_sparse_text_free(&j.text);
-  cli_sparse_text_free(&j.fit);
+  sgi_sparse_text_free(j.text);
+  sgi_sparse_text_free(j.fit);
   cli_model_close(&j.m);
   return code;
 }

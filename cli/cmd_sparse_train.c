@@ -2,10 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compare/sparse_train.h"
 #include "context.h"
 #include "reading.h"
-#include "report/report.h"
 #include "sparse.h"
 
 typedef struct job {
@@ -14,25 +12,30 @@ typedef struct job {
   cli_text text;
   sgi_corpus *corpus;
   size_t *layers;
-  sgi_sparse_train_request r;
-  sgi_sparse_trainer *trainer;
+  sgi_sparse_training t;
+  uint64_t done;
   cli_progress bar;
   const char *what;
 } job;
 
-static bool progress(void *user, const sgi_sparse_train_progress *p) {
+static bool progress(void *user, const char *making, uint64_t step, uint64_t steps, double mse, double l0) {
   job *j = user;
   char extra[80] = "";
-  const char *what = p->what ? p->what : "training";
+  const char *what = making ? making : "training";
   if (!j->what || strcmp(j->what, what)) {
     if (j->what) cli_progress_end(&j->bar);
-    cli_progress_begin(&j->bar, what, p->what ? "positions" : "steps", (double)p->steps,
-                       p->what ? 0 : (double)p->step - 1);
+    cli_progress_begin(&j->bar, what, making ? "positions" : "steps", (double)steps, making ? 0 : (double)step - 1);
     j->what = what;
   }
-  if (!p->what) snprintf(extra, sizeof extra, "error %.4g, %.1f act", p->mse, p->l0);
-  cli_progress_update(&j->bar, (double)p->step, extra);
+  if (!making) snprintf(extra, sizeof extra, "error %.4g, %.1f act", mse, l0);
+  cli_progress_update(&j->bar, (double)step, extra);
   return !cli_stop;
+}
+
+static void begun(void *user, uint64_t done) {
+  (void)user;
+  if (done) cli_note("goes on from step %llu", (unsigned long long)done);
+  cli_signals_patient(true); /* a step is finished, and its checkpoint written */
 }
 
 /* "4096", or "8x" the model's width. */
@@ -50,42 +53,32 @@ static sg_status read_features(const job *j, size_t *out, sg_error *err) {
 
 static sg_status read_form(job *j, sg_error *err) {
   const cli_call *c = j->call;
-  sgi_sparse_form *f = &j->r.form;
+  sgi_sparse_training *t = &j->t;
   bool l1 = cli_is_set(c, "l1"), l0 = cli_is_set(c, "l0"), k = cli_is_set(c, "top-k");
   if (l1 + l0 + k != 1)
     return sgi_fail(err, SG_ERR_ARG,
                     "say one of --l1 X (relu), --top-k K and --l0 X (jumprelu): how sparse it shall be");
-  f->activation = l1 ? SGI_SPARSE_RELU : k ? SGI_SPARSE_TOPK : SGI_SPARSE_JUMPRELU;
-  if (cli_is_set(c, "activation") && cli_choice(c, "activation") != (size_t)f->activation)
+  t->activation = l1 ? "relu" : k ? "topk" : "jumprelu";
+  if (cli_is_set(c, "activation") && strcmp(cli_string(c, "activation"), t->activation))
     return sgi_fail(err, SG_ERR_ARG, "--activation %s goes with --%s", cli_string(c, "activation"),
                     ((const char *[]){"l1", "top-k", "l0"})[cli_choice(c, "activation")]);
-  f->decoder = (sgi_sparse_decoder)cli_choice(c, "decoder");
-  f->top_k = k ? cli_size(c, "top-k") : 0;
-  f->lambda = l1 ? cli_real(c, "l1") : l0 ? cli_real(c, "l0") : 0;
-  f->frozen = cli_flag(c, "frozen-encoder");
-  f->mse_norm = cli_choice(c, "mse") == 1;
-  return read_features(j, &f->features, err);
+  t->decoder = cli_string(c, "decoder");
+  t->top_k = k ? cli_size(c, "top-k") : 0;
+  t->lambda = l1 ? cli_real(c, "l1") : l0 ? cli_real(c, "l0") : 0;
+  t->frozen_encoder = cli_flag(c, "frozen-encoder");
+  t->mse_norm = cli_choice(c, "mse") == 1;
+  return read_features(j, &t->features, err);
 }
 
 static sg_status read_layers(job *j, sg_error *err) {
   const cli_call *c = j->call;
-  sgi_sparse_train_request *r = &j->r;
-  size_t L = sg_model_config(j->m.model)->num_layers;
-  r->site = (sgi_sparse_site)cli_choice(c, "site");
-  if (cli_flag(c, "sae") && r->site == SGI_PLACE_MLP) r->site = SGI_PLACE_MLP_OUT;
-  if (cli_string(c, "layers")) {
-    sg_status st = cli_number_list(cli_string(c, "layers"), "layers", &j->layers, &r->n_layers, err);
-    r->layers = j->layers;
-    return st;
-  }
-  j->layers = sgi_alloc(L * sizeof *j->layers);
-  if (!j->layers) return sgi_fail_memory(err, L * sizeof *j->layers, "a list of layers");
-  for (size_t l = 0; l < L; l++) {
-    sgi_sparse_place place;
-    if (!sgi_sparse_place_of(j->m.model, r->site, l, &place, NULL)) j->layers[r->n_layers++] = l;
-  }
-  r->layers = j->layers;
-  return r->n_layers ? SG_OK : sgi_fail(err, SG_ERR_ARG, "no layer of the model has %s", sgi_sparse_site_name(r->site));
+  sgi_sparse_training *t = &j->t;
+  t->site = cli_string(c, "site");
+  t->sae = cli_flag(c, "sae");
+  if (!cli_string(c, "layers")) return SG_OK;
+  sg_status st = cli_number_list(cli_string(c, "layers"), "layers", &j->layers, &t->n_layers, err);
+  t->layers = j->layers;
+  return st;
 }
 
 static sg_status open_text(job *j, sg_error *err) {
@@ -99,48 +92,51 @@ static sg_status open_text(job *j, sg_error *err) {
 
 static sg_status prepare(job *j, sg_error *err) {
   const cli_call *c = j->call;
-  sgi_sparse_train_request *r = &j->r;
+  sgi_sparse_training *t = &j->t;
   sg_status st = cli_model_open(c, CLI_WITH_TOKENIZER, &j->m, err);
   if (st) return st;
   const sg_config *config = sg_model_config(j->m.model);
-  *r = (sgi_sparse_train_request){.model = j->m.model,
-                                  .model_path = c->args[0],
-                                  .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : config->max_position,
-                                  .batch = cli_size(c, "batch-size"),
-                                  .buffer = cli_size(c, "buffer"),
-                                  .steps = cli_is_set(c, "steps") ? cli_size(c, "steps") : 0,
-                                  .lr = cli_real(c, "learning-rate"),
-                                  .decay = cli_real(c, "weight-decay"),
-                                  .dead_window = cli_is_set(c, "dead-window") ? cli_size(c, "dead-window") : 0,
-                                  .resample = cli_flag(c, "resample"),
-                                  .seed = cli_u64(c, "seed"),
-                                  .checkpoint_every = cli_size(c, "checkpoint-every"),
-                                  .max_bytes = cli_size(c, "max-memory"),
-                                  .directory = cli_string(c, "output"),
-                                  .resume = cli_flag(c, "resume"),
-                                  .progress = progress,
-                                  .user = j};
-  st = cli_context_check(c, config, r->seq_len, err);
+  *t = (sgi_sparse_training){.model = j->m.model,
+                             .model_path = c->args[0],
+                             .seq_len = cli_is_set(c, "seq-len") ? cli_size(c, "seq-len") : config->max_position,
+                             .batch = cli_size(c, "batch-size"),
+                             .buffer = cli_size(c, "buffer"),
+                             .steps = cli_is_set(c, "steps") ? cli_size(c, "steps") : 0,
+                             .learning_rate = cli_real(c, "learning-rate"),
+                             .weight_decay = cli_real(c, "weight-decay"),
+                             .dead_window = cli_is_set(c, "dead-window") ? cli_size(c, "dead-window") : 0,
+                             .resample = cli_flag(c, "resample"),
+                             .seed = cli_u64(c, "seed"),
+                             .checkpoint_every = cli_size(c, "checkpoint-every"),
+                             .max_bytes = cli_size(c, "max-memory"),
+                             .directory = cli_string(c, "output"),
+                             .resume = cli_flag(c, "resume"),
+                             .begun = begun,
+                             .progress = progress,
+                             .user = j};
+  st = cli_context_check(c, config, t->seq_len, err);
   if (!st) st = read_form(j, err);
   if (!st) st = read_layers(j, err);
   if (!st) st = open_text(j, err);
-  r->corpus = j->corpus;
-  r->data_path = j->text.path;
-  return st ? st : sgi_sparse_trainer_create(r, &j->trainer, err);
+  t->corpus = j->corpus;
+  t->data_path = j->text.path;
+  return st;
 }
 
-static void print(const job *j) {
+static void print(const void *user, const json_t *o) {
+  const json_t *layers = json_object_get(o, "layers");
+  (void)user;
   cli_table *t = cli_table_begin("rrrr");
   cli_cell(t, "layer");
   cli_cell(t, "error of the last step");
   cli_cell(t, "features that act");
   cli_cell(t, "dead");
-  for (size_t k = 0; k < j->r.n_layers; k++) {
-    const sgi_sparse_loss *l = sgi_sparse_trainer_loss(j->trainer, k);
-    cli_cell(t, "%zu", j->layers[k]);
-    cli_cell(t, "%.5g", l->mse);
-    cli_cell(t, "%.1f", l->l0);
-    cli_cell(t, "%zu", sgi_sparse_trainer_dead(j->trainer, k));
+  for (size_t k = 0; k < json_array_size(layers); k++) {
+    const json_t *x = json_array_get(layers, k);
+    cli_cell(t, "%zu", sgi_field_size(x, "layer"));
+    cli_cell(t, "%.5g", sgi_field_real(x, "mse"));
+    cli_cell(t, "%.1f", sgi_field_real(x, "l0"));
+    cli_cell(t, "%zu", sgi_field_size(x, "dead"));
   }
   cli_table_end(t);
 }
@@ -148,32 +144,16 @@ static void print(const job *j) {
 static int run(const cli_call *c) {
   sg_error err = {0};
   job j = {.call = c};
-  json_t *about = NULL;
-  int code = 0;
+  json_t *answer = NULL;
   cli_signals_install();
   sg_status st = prepare(&j, &err);
-  if (!st) {
-    if (sgi_sparse_trainer_done(j.trainer))
-      cli_note("goes on from step %llu", (unsigned long long)sgi_sparse_trainer_done(j.trainer));
-    cli_signals_patient(true); /* a step is finished, and its checkpoint written */
-    st = sgi_sparse_train(j.trainer, &about, &err);
-    cli_signals_patient(false);
-  }
+  if (!st) st = sgi_sparse_train_report(&j.t, &j.done, &answer, &err);
+  cli_signals_patient(false);
   if (j.what) cli_progress_end(&j.bar);
-  if (st == SG_ERR_CANCELLED && cli_stop) {
-    if (j.trainer && sgi_sparse_trainer_done(j.trainer))
-      cli_note("stopped after step %llu; go on with --resume", (unsigned long long)sgi_sparse_trainer_done(j.trainer));
-    code = 128 + cli_stop;
-  } else if (st) {
-    code = cli_fail(&err);
-  } else if (cli_flag(c, "json")) {
-    code = cli_json(json_incref(about));
-  } else {
-    print(&j);
-  }
-  json_decref(about);
-  sgi_sparse_trainer_free(j.trainer);
-  sgi_corpus_close(j.corpus);
+  if (st == SG_ERR_CANCELLED && cli_stop && j.done)
+    cli_note("stopped after step %llu; go on with --resume", (unsigned long long)j.done);
+  int code = cli_answer(c, st, &err, answer, print, NULL);
+  sgi_text_close(j.corpus);
   cli_text_free(&j.text);
   sgi_free(j.layers);
   cli_model_close(&j.m);
@@ -196,7 +176,7 @@ static const cli_option options[] = {
      .help = "layers to train for, such as 0,2-3"},
     {.name = "site",
      .type = CLI_CHOICE,
-     .argument = SGI_PLACE_WORDS,
+     .argument = "mlp|resid_pre|resid_mid|resid_post|attn.out|mlp.norm|mlp.out",
      .value = "mlp",
      .help = "mlp: transcoders, from the feedforward layer's input to its output; all others: SAEs of that site"},
     {.name = "sae", .type = CLI_FLAG, .help = "an SAE of the feedforward layer's output instead of a transcoder"},

@@ -16,7 +16,6 @@ typedef enum sgi_sparse_site {
   SGI_PLACE_MLP_OUT,
   SGI_PLACES
 } sgi_sparse_site;
-#define SGI_PLACE_WORDS "mlp|resid_pre|resid_mid|resid_post|attn.out|mlp.norm|mlp.out"
 const char *sgi_sparse_site_name(sgi_sparse_site s); /* "mlp", "resid_pre", ... */
 /* SGI_PLACES where there is none of that name. */
 sgi_sparse_site sgi_sparse_site_find(const char *name);
