@@ -80,7 +80,7 @@ static void print(const void *out, const json_t *o) {
   }
   cli_table_end(t);
   printf("teacher's loss %.4f, without feedforward layers %.4f; %s tokens, %.3g FLOPs, %.0f s\n",
-         sgi_field_real(o, "teacher_loss"), sgi_field_real(o, "zero_loss"), cli_count(sgi_field_real(o, "tokens")).s,
+         sgi_field_real(o, "teacher_loss"), sgi_field_real(o, "loss_zero"), cli_count(sgi_field_real(o, "tokens")).s,
          sgi_field_real(o, "flops"), sgi_field_real(o, "seconds"));
   if (json_is_true(json_object_get(o, "stopped")))
     cli_note("stopped: %s is what had been learned until then", (const char *)out);
@@ -252,7 +252,7 @@ const cli_command cli_distill = {
         "recovered: (L_zero - L) / (L_zero - L_teacher) over held-out documents, L_zero with every feedforward layer "
         "adding nothing. A student stored in fewer bytes is run as it is stored and stored the same way again. "
         "Stopped by a signal, DIR is what had been learned until then.\n\n"
-        "DIR/distill.json is what --json prints: teacher_loss, zero_loss, teacher_flops, steps, flops, share, seconds, "
+        "DIR/distill.json is what --json prints: teacher_loss, loss_zero, teacher_flops, steps, flops, share, seconds, "
         "stopped, losses of both parts (means over a tenth of their steps) and curve. docs/method.md, distillation.",
     .options = options,
     .min_args = 0,

@@ -1,88 +1,72 @@
 /* cmd_quantize.c: a model directory with its weights in fewer bytes. */
+#include "report/quantize.h"
+
+#include <string.h>
+
 #include "distill.h"
 #include "model.h"
 #include "rows.h"
-#include "train/distill.h"
 
-static bool progress(void *user, double done, double wanted) {
-  cli_progress *bar = user;
-  bar->total = wanted;
-  cli_progress_update(bar, done, NULL);
+typedef struct watch {
+  cli_progress bar;
+  const char *what; /* NULL: nothing yet */
+} watch;
+
+static bool progress(void *user, const char *what, double done, double wanted) {
+  watch *w = user;
+  if (!w->what || strcmp(w->what, what)) {
+    if (w->what) cli_progress_end(&w->bar);
+    cli_progress_begin(&w->bar, what, strcmp(what, "distilling") ? "weights" : "steps", wanted, 0);
+    w->what = what;
+  }
+  w->bar.total = wanted;
+  cli_progress_update(&w->bar, done, NULL);
   return !cli_stop;
 }
 
-/* The masters that learned, in *out; the model itself without --distill. */
-static sg_status distill(const cli_call *c, const cli_model *m, sg_model **out, sgi_distilled *report, sg_error *err) {
-  cli_progress bar = {0};
-  sgi_distill_request r = {.stored = true,
-                           .how = {.group = cli_size(c, "group-size"), .clip = cli_choice(c, "clip") == 1},
-                           .only = cli_string(c, "only"),
-                           .data = cli_string(c, "data"),
-                           .tokenizer = m->tokenizer,
-                           .whole = {cli_size(c, "steps"), cli_real(c, "learning-rate")},
-                           .batch_size = cli_size(c, "batch-size"),
-                           .seq_len = cli_usual_length(c, sg_model_config(m->model)->max_position),
-                           .loss = {.alpha = cli_real(c, "alpha"), .tau = cli_real(c, "temperature")},
-                           .free_all = cli_choice(c, "free") == 1,
-                           .seed = cli_u64(c, "seed"),
-                           .progress = progress,
-                           .user = &bar};
-  if (!sgi_weight_type(cli_string(c, "to"), &r.how.to)) return SG_ERR_INTERNAL;
-  cli_progress_begin(&bar, "distilling", "steps", (double)r.whole.steps, 0);
-  sg_status st = sgi_distill(m->model, &r, out, report, err);
-  cli_progress_end(&bar);
-  return st;
-}
-
-static json_t *distilled_json(const cli_call *c, const sgi_distilled *d) {
-  return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "steps", (json_int_t)cli_size(c, "steps"), "tokens",
-                   (json_int_t)d->tokens, "tensors", (json_int_t)d->tensors, "flops", d->flops, "seconds", d->seconds,
-                   "loss_first", d->first, "loss_last", d->last);
-}
-
-static int print(const cli_call *c, const sg_quantized *q, const sgi_distilled *d) {
-  double share = q->before ? 100 * (double)q->after / (double)q->before : 100;
-  bool distilled = cli_flag(c, "distill");
-  if (cli_flag(c, "json"))
-    return cli_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o*}", "model", cli_string(c, "output"), "type",
-                              cli_string(c, "to"), "tensors", (json_int_t)q->tensors, "tensors_possible",
-                              (json_int_t)q->of, "bytes_before", (json_int_t)q->before, "bytes", (json_int_t)q->after,
-                              "distill", distilled ? distilled_json(c, d) : NULL));
-  if (distilled)
+static void print(const void *user, const json_t *o) {
+  const json_t *d = json_object_get(o, "distill");
+  double before = sgi_field_real(o, "bytes_before"), after = sgi_field_real(o, "bytes");
+  (void)user;
+  if (d)
     cli_note("distilled over %s tokens in %.0f s, %.3g FLOPs: loss %.4f at first, %.4f at last",
-             cli_count((double)d->tokens).s, d->seconds, d->flops, d->first, d->last);
-  cli_note("%zu of %zu maps and pools are %s now: %s bytes of weights, %.1f %% of %s", q->tensors, q->of,
-           cli_string(c, "to"), cli_count((double)q->after).s, share, cli_count((double)q->before).s);
-  return 0;
+             cli_count(sgi_field_real(d, "tokens")).s, sgi_field_real(d, "seconds"), sgi_field_real(d, "flops"),
+             sgi_field_real(d, "loss_first"), sgi_field_real(d, "loss_last"));
+  cli_note("%zu of %zu maps and pools are %s now: %s bytes of weights, %.1f %% of %s", sgi_field_size(o, "tensors"),
+           sgi_field_size(o, "tensors_possible"), sgi_field_word(o, "type"), cli_count(after).s,
+           before > 0 ? 100 * after / before : 100, cli_count(before).s);
 }
 
 static int run(const cli_call *c) {
   sg_error err = {0};
   cli_model m;
-  cli_progress bar = {0};
-  sg_quantized done;
-  sgi_distilled learned = {0};
-  sg_model *student = NULL;
+  watch w = {0};
+  json_t *answer = NULL;
   bool distilled = cli_flag(c, "distill");
-  const char *out = cli_string(c, "output");
-  sg_quantize_request r = {.to = cli_string(c, "to"),
-                           .group_size = cli_size(c, "group-size"),
-                           .clip_mse = cli_choice(c, "clip") == 1,
-                           .only = cli_string(c, "only"),
-                           .progress = progress,
-                           .user = &bar};
   if (distilled != cli_is_set(c, "data")) return cli_usage(c, "--distill and --data TEXT belong together");
   cli_signals_install();
   sg_status st = cli_model_open(c, distilled ? CLI_WITH_TOKENIZER : CLI_WITHOUT_TOKENIZER, &m, &err);
-  if (!st && distilled) st = distill(c, &m, &student, &learned, &err);
-  if (!st) {
-    cli_progress_begin(&bar, "quantizing", "weights", 1, 0);
-    st = sg_model_quantize(student ? student : m.model, &r, out, &done, &err);
-    cli_progress_end(&bar);
-  }
-  if (!st) st = sgi_copy_tokenizer(m.directory, out, &err);
-  sg_model_free(student);
-  int code = !st ? print(c, &done, &learned) : cli_end(st, &err);
+  const sgi_quantization q = {.model = m.model,
+                              .directory = m.directory,
+                              .how = {.to = cli_string(c, "to"),
+                                      .group_size = cli_size(c, "group-size"),
+                                      .clip_mse = cli_choice(c, "clip") == 1,
+                                      .only = cli_string(c, "only")},
+                              .data = cli_string(c, "data"),
+                              .tokenizer = m.tokenizer,
+                              .steps = cli_size(c, "steps"),
+                              .batch_size = cli_size(c, "batch-size"),
+                              .seq_len = st ? 0 : cli_usual_length(c, sg_model_config(m.model)->max_position),
+                              .learning_rate = cli_real(c, "learning-rate"),
+                              .alpha = cli_real(c, "alpha"),
+                              .tau = cli_real(c, "temperature"),
+                              .free_all = cli_choice(c, "free") == 1,
+                              .seed = cli_u64(c, "seed"),
+                              .progress = progress,
+                              .user = &w};
+  if (!st) st = sgi_quantize_report(&q, cli_string(c, "output"), &answer, &err);
+  if (w.what) cli_progress_end(&w.bar);
+  int code = cli_answer(c, st, &err, answer, print, NULL);
   cli_model_close(&m);
   return code;
 }

@@ -158,7 +158,7 @@ static json_t *document(const job *j, const sgi_distilled *d) {
   const sgi_distillation *r = j->r;
   const sgi_distill_request *q = &j->request;
   json_t *o = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:f, s:o, s:f}", "teacher_loss",
-                        sgi_report_real(j->losses.teacher), "zero_loss", sgi_report_real(j->losses.zero),
+                        sgi_report_real(j->losses.teacher), "loss_zero", sgi_report_real(j->losses.zero),
                         "teacher_flops", r->teacher_flops > 0 ? sgi_report_real(r->teacher_flops) : json_null(),
                         "batch_size", (json_int_t)r->batch_size, "seq_len", (json_int_t)r->seq_len, "layer_steps",
                         (json_int_t)q->layers.steps, "steps", (json_int_t)q->whole.steps, "stopped", (int)d->stopped,

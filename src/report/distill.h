@@ -28,7 +28,7 @@ typedef struct sgi_distillation {
 sg_status sgi_training_flops(const char *directory, double *flops, sg_error *err);
 
 /* Writes the student into directory, as it was stored, and distill.json, the document:
- * {teacher_loss, zero_loss, teacher_flops, batch_size, seq_len, layer_steps, steps, stopped,
+ * {teacher_loss, loss_zero, teacher_flops, batch_size, seq_len, layer_steps, steps, stopped,
  * tokens, tensors, flops, share, seconds, layers_first, layers_last, loss_first, loss_last, curve:
  * [{part, step, tokens, flops, share, seconds, loss, recovered}]}. *out: it; new reference. */
 sg_status sgi_distillation_make(const sgi_distillation *r, const char *directory, json_t **out, sg_error *err);
