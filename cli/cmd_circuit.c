@@ -248,7 +248,7 @@ static int run(const cli_call *c) {
   sg_status st = alone ? weights(&j, &answer, &err) : explain(&j, &answer, &err);
   int code = cli_answer(c, st, &err, answer, alone ? print_weights : print, &j);
   sg_graph_free(j.graph);
-  sgi_sparse_set_close(j.set);
+  sgi_sparse_set_free(j.set);
   cli_prompt_close(&j.p);
   return code;
 }

@@ -137,7 +137,7 @@ static int run(const cli_call *c) {
   cli_progress_end(&j.bar);
   if (!st && cli_string(c, "svg")) st = figure(&j, cli_string(c, "svg"), &err);
   int code = cli_answer(c, st, &err, j.answer, print, NULL);
-  for (size_t k = 0; j.sets && k < j.n; k++) sgi_sparse_set_close(j.sets[k]);
+  for (size_t k = 0; j.sets && k < j.n; k++) sgi_sparse_set_free(j.sets[k]);
   sgi_free(j.sets);
   cli_prompt_close(&j.p);
   return code;

@@ -122,7 +122,7 @@ static int run(const cli_call *c) {
   if (!st && cli_string(c, "svg")) st = figure(answer, cli_string(c, "svg"), &err);
   int code = cli_answer(c, st, &err, answer, print, NULL);
   sg_model_free(j.rival);
-  sgi_sparse_set_close(j.set);
+  sgi_sparse_set_free(j.set);
   sgi_text_close(j.corpus);
   cli_text_free(&j.text);
   cli_model_close(&j.m);

@@ -66,8 +66,8 @@ static sg_status open_beside(const cli_call *c, explorer *e, sgi_prompt *beside,
 }
 
 static void close_beside(explorer *e, sgi_prompt *beside) {
-  sgi_sparse_set_close(e->sparse.set);
-  sgi_sparse_set_close(e->beside.sparse.set);
+  sgi_sparse_set_free(e->sparse.set);
+  sgi_sparse_set_free(e->beside.sparse.set);
   sgi_free(e->sparse.name);
   sgi_free(e->beside.sparse.name);
   sgi_free(e->beside.name);
@@ -285,7 +285,7 @@ static int run(const cli_call *c) {
   int code = st ? cli_fail(&err) : serve(c, &e);
   sgi_documents_close(&texts);
   api_forget(&e);
-  sgi_names_end(e.names);
+  sgi_names_close(e.names);
   sgi_functions_close(e.functions);
   sgi_free(e.names_path);
   sgi_free(e.no_names);

@@ -29,7 +29,7 @@ static sg_status open_recording(const cli_call *c, work *w, sg_error *err) {
 
 static int finish(work *w, int code) {
   code = w->rec ? cli_reading_end(w->rec, code) : code;
-  sgi_names_end(w->names);
+  sgi_names_close(w->names);
   sg_recording_close(w->rec);
   cli_prompt_close(&w->p);
   return code;
@@ -104,7 +104,7 @@ static sg_status give(const cli_call *c, work *w, sg_neuron_at *at, sg_error *er
   sg_status st = sgi_neuron_parse(c->args[1], at, err);
   if (!st) st = sgi_neuron_check(w->p.model, at->layer, at->channel, at->index, err);
   if (!st) st = cli_names_open(c, w->p.model, true, &w->names, err);
-  return st ? st : sgi_names_call(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);
+  return st ? st : sgi_names_give(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);
 }
 
 static int run_set(const cli_call *c) {
@@ -160,7 +160,7 @@ const cli_command cli_label_set = {
 static sg_status export(const cli_call *c, work *w, json_t **out, sg_error *err) {
   sg_status st = cli_prompt_open_model(&w->p, c, err);
   if (!st) st = cli_names_open(c, w->p.model, false, &w->names, err);
-  return st ? st : sgi_names_to_json(w->names, out, err);
+  return st ? st : sgi_names_export(w->names, out, err);
 }
 
 static int run_export(const cli_call *c) {
@@ -205,7 +205,7 @@ static int run_import(const cli_call *c) {
   sg_status st = cli_prompt_open_model(&w.p, c, &err);
   if (!st) st = sgi_json_load(c->args[1], &o, &err);
   if (!st) st = cli_names_open(c, w.p.model, true, &w.names, &err);
-  if (!st) st = sgi_names_from_json(w.names, o, c->args[1], &rows, &err);
+  if (!st) st = sgi_names_import(w.names, o, c->args[1], &rows, &err);
   json_decref(o);
   if (st) return finish(&w, cli_fail(&err));
   if (cli_flag(c, "json")) return finish(&w, cli_json(json_pack("{sI}", "neurons", (json_int_t)rows)));

@@ -125,7 +125,7 @@ static int run(const cli_call *c) {
   int code = cli_answer(c, st, &err, w.page, print, &w);
   code = w.rec ? cli_reading_end(w.rec, code) : code;
   sgi_neurons_close(w.browser);
-  sgi_names_end(w.names);
+  sgi_names_close(w.names);
   sg_recording_close(w.rec);
   cli_prompt_close(&w.p);
   return code;

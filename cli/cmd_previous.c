@@ -145,7 +145,7 @@ static int run(const cli_call *c) {
   sg_status st = find(&w, &o, &err);
   int code = cli_answer(c, st, &err, o, print, c);
   cli_rows_free(&w.rows);
-  sgi_sparse_set_close(w.set);
+  sgi_sparse_set_free(w.set);
   cli_prompt_close(&w.p);
   return code;
 }

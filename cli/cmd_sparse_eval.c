@@ -168,7 +168,7 @@ static int run(const cli_call *c) {
   if (!st) st = evaluate(&j, &answer, &err);
   if (!st && cli_string(c, "svg")) st = figure(&j, answer, cli_string(c, "svg"), &err);
   int code = cli_answer(c, st, &err, answer, print, &j);
-  for (size_t i = 0; i < j.n; i++) sgi_sparse_set_close(j.sets[i]);
+  for (size_t i = 0; i < j.n; i++) sgi_sparse_set_free(j.sets[i]);
   sgi_free(j.sets);
   sgi_sparse_text_free(j.text);
   sgi_sparse_text_free(j.fit);

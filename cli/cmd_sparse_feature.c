@@ -133,7 +133,7 @@ static int run(const cli_call *c) {
   else
     print(&j);
   json_decref(j.card);
-  sgi_sparse_set_close(j.set);
+  sgi_sparse_set_free(j.set);
   code = cli_reading_end(j.rec.rec, code);
   sgi_record_reader_close(&j.rec);
   cli_prompt_close(&j.p);

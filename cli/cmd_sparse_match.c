@@ -74,7 +74,7 @@ static int run(const cli_call *c) {
   sg_status st = work(&j, &answer, &err);
   int code = cli_answer(c, st, &err, answer, print, &j);
   sgi_sparse_text_free(j.text);
-  sgi_sparse_set_close(j.set);
+  sgi_sparse_set_free(j.set);
   cli_model_close(&j.m);
   return code;
 }

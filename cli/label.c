@@ -8,7 +8,7 @@
 
 char *cli_names_path(const cli_call *c) {
   const char *given = cli_string(c, "names");
-  return given ? sgi_strdup(given) : sgi_names_beside(c->args[0]);
+  return given ? sgi_strdup(given) : sgi_names_path(c->args[0]);
 }
 
 sg_status cli_names_open(const cli_call *c, const sg_model *model, bool write, sgi_names **out, sg_error *err) {

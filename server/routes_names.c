@@ -71,7 +71,7 @@ static sg_status open_names(explorer *e, sg_error *err) {
     if (e->warn) e->warn(why.text);
     return sgi_fail(err, st, "the file of names can not be written: the terminal of the explorer says why");
   }
-  sgi_names_end(e->names);
+  sgi_names_close(e->names);
   e->names = n;
   e->names_written = true;
   return SG_OK;
@@ -84,7 +84,7 @@ sg_status api_name(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = sgi_neuron_check(c->p.model, l, ch, n, err);
   if (!st) st = open_names(c->e, err);
   if (!st)
-    st = sgi_names_call(c->e->names, (sg_neuron_at){l, ch, n}, name, author ? author : c->e->author,
+    st = sgi_names_give(c->e->names, (sg_neuron_at){l, ch, n}, name, author ? author : c->e->author,
                         (int64_t)time(NULL), err);
   json_t *list = st ? NULL : json_array();
   if (!st) st = add_row(c, l, ch, n, list, err);

@@ -36,14 +36,10 @@ sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const s
 
 /* ---- the file of labels and names ------------------------------------------------------------ */
 
-char *sgi_names_beside(const char *model) { return sgi_names_path(model); }
-
 sg_status sgi_names_begin_with(const char *path, const sg_model *model, bool write, sgi_names **out, sg_error *err) {
   sgi_names_model of = sgi_names_model_of(model);
   return sgi_names_open(path, &of, write, out, err);
 }
-
-void sgi_names_end(sgi_names *names) { sgi_names_close(names); }
 
 sg_status sgi_names_make(sgi_names *names, const sgi_prompt *p, const sg_recording *rec,
                          bool (*progress)(void *user, size_t done, size_t wanted), void *user, size_t *made,
@@ -64,18 +60,6 @@ sg_status sgi_names_look(sgi_names *names, sg_neuron_at at, sgi_neuron_called *o
   memcpy(out->name, found.name, sizeof out->name);
   memcpy(out->author, found.author, sizeof out->author);
   return SG_OK;
-}
-
-sg_status sgi_names_call(sgi_names *names, sg_neuron_at at, const char *name, const char *author, int64_t time,
-                         sg_error *err) {
-  return sgi_names_give(names, at, name, author, time, err);
-}
-
-sg_status sgi_names_to_json(sgi_names *names, json_t **out, sg_error *err) { return sgi_names_export(names, out, err); }
-
-sg_status sgi_names_from_json(sgi_names *names, const json_t *document, const char *where, size_t *rows,
-                              sg_error *err) {
-  return sgi_names_import(names, document, where, rows, err);
 }
 
 /* ---- all neurons in a list ------------------------------------------------------------------- */

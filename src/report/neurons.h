@@ -17,14 +17,15 @@ sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const s
 
 /* ---- the file of labels and names ------------------------------------------------------------ */
 
-/* docs/formats-names.md. One file beside a model, which it is bound to. */
+/* docs/formats-names.md. One file beside a model, which it is bound to. Path, close, give, export
+ * and import are those of names/names.h, declared for who looks at no room below. */
 typedef struct sgi_names sgi_names;
 /* "MODEL/names.sqlite". New: sgi_free; NULL when memory is out. */
-char *sgi_names_beside(const char *model);
+char *sgi_names_path(const char *model);
 /* A file of another model is SG_ERR_ARG. write: it may be changed, and is made where it is missing.
- * New: sgi_names_end. */
+ * New: sgi_names_close. */
 sg_status sgi_names_begin_with(const char *path, const sg_model *model, bool write, sgi_names **out, sg_error *err);
-void sgi_names_end(sgi_names *names); /* NULL allowed */
+void sgi_names_close(sgi_names *names); /* NULL allowed */
 
 /* Labels of all neurons of p's model, in place of those that were there: *made of them. progress:
  * neurons; false stops. */
@@ -41,12 +42,12 @@ typedef struct sgi_neuron_called {
 } sgi_neuron_called;
 sg_status sgi_names_look(sgi_names *names, sg_neuron_at at, sgi_neuron_called *out, sg_error *err);
 /* "" takes the name away. */
-sg_status sgi_names_call(sgi_names *names, sg_neuron_at at, const char *name, const char *author, int64_t time,
+sg_status sgi_names_give(sgi_names *names, sg_neuron_at at, const char *name, const char *author, int64_t time,
                          sg_error *err);
 /* The whole file as JSON, and back: all of it or nothing; *rows taken. where names the document in
  * errors. */
-sg_status sgi_names_to_json(sgi_names *names, json_t **out, sg_error *err);
-sg_status sgi_names_from_json(sgi_names *names, const json_t *document, const char *where, size_t *rows, sg_error *err);
+sg_status sgi_names_export(sgi_names *names, json_t **out, sg_error *err);
+sg_status sgi_names_import(sgi_names *names, const json_t *document, const char *where, size_t *rows, sg_error *err);
 
 /* ---- all neurons in a list ------------------------------------------------------------------- */
 

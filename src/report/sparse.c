@@ -48,8 +48,6 @@ sg_status sgi_sparse_set_of(const sgi_sparse_asked *q, sgi_sparse_set **out, sg_
   return st;
 }
 
-void sgi_sparse_set_close(sgi_sparse_set *set) { sgi_sparse_set_free(set); }
-
 void sgi_sparse_method(const sgi_sparse_set *set, char *out, size_t size) {
   const sgi_sparse_form *f = &set->at[0].form;
   snprintf(out, size, "%s, %s%s", sgi_sparse_activations[f->activation], sgi_sparse_decoders[f->decoder],

@@ -12,7 +12,7 @@ typedef struct sgi_sparse_set sgi_sparse_set;
 
 /* The set of a directory (docs/formats-sparse.md). One whose sizes are not the model's is refused;
  * one that was trained on another model, too, unless force is set, which warns. Of one that does
- * not say a note tells. New: sgi_sparse_set_close. */
+ * not say a note tells. New: sgi_sparse_set_free. */
 typedef struct sgi_sparse_asked {
   const char *directory;
   const sg_model *model;
@@ -22,7 +22,7 @@ typedef struct sgi_sparse_asked {
   void *user;
 } sgi_sparse_asked;
 sg_status sgi_sparse_set_of(const sgi_sparse_asked *asked, sgi_sparse_set **out, sg_error *err);
-void sgi_sparse_set_close(sgi_sparse_set *set); /* NULL allowed */
+void sgi_sparse_set_free(sgi_sparse_set *set); /* NULL allowed; compare/sparse_set.h has it, too */
 
 /* "topk, unit, random encoder": what its first layer is, but for how sparse. */
 void sgi_sparse_method(const sgi_sparse_set *set, char *out, size_t size);
