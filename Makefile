@@ -221,7 +221,7 @@ $(BUILD)/libsgatlin.so: $(LIB_OBJ)
 	@echo '  LD  $@'; $(CC) -shared -Wl,-soname,libsgatlin.so.0 $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_OBJ) $(LDLIBS_ALL) -o $@
 $(BUILD)/sgatlin: $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a
 	@echo '  LD  $@'; $(CC) $(CFLAGS_ALL) -pie $(LDFLAGS_ALL) $(CLI_OBJ) $(SERVER_OBJ) $(BUILD)/libsgatlin.a -lmicrohttpd $(LDLIBS_ALL) -o $@
-$(BUILD)/sgatlin-mpi.so: mpi/ranks_mpi.c mpi/ranks_mpi.h src/ranks/ranks.h src/core/base.h include/sgatlin.h $(BUILD)/flags
+$(BUILD)/sgatlin-mpi.so: mpi/ranks_mpi.c mpi/ranks_mpi.h include/sgatlin.h $(BUILD)/flags
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) -shared $(CPPFLAGS_ALL) $(MPI_FLAGS) $(filter-out -fopenmp,$(CFLAGS_ALL)) $(STRICT) $(LDFLAGS_ALL) $< $$($(PKG_CONFIG) --libs ompi-c) -pthread -o $@
 # Tests of the server see the server and what it shares with the commands.
 $(BUILD)/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))

@@ -257,7 +257,7 @@ void cli_progress_end(cli_progress *p); /* clears the line */
 bool cli_progress_advance(void *progress, size_t done, size_t wanted);
 bool cli_progress_bytes(void *progress, uint64_t done, uint64_t wanted);
 
-/* Set-up that a run tells of (sgi_run_events, work): a line for each thing that is done. */
+/* Set-up that a run tells of (sg_train_events, work): a line for each thing that is done. */
 typedef struct cli_work {
   cli_progress bar;
   const char *what; /* NULL: nothing at the moment */

@@ -5,15 +5,62 @@
 
 #include "cli.h"
 #include "ranks.h"
+#include "core/file.h"
 #include "core/json.h"
-#include "train/run.h"
+
+enum { MOST_CONFIG = 16 << 20 };
 
 typedef struct watch {
+  const cli_call *call;
   cli_work work;
   cli_progress progress;
-  bool training;
+  bool lead, dry, planned, training;
   char last_evaluation[80];
 } watch;
+
+/* ---- plan ------------------------------------------------------------------------------------ */
+
+static void plan_lines(const sg_train_plan *p, const sg_config *m) {
+  cli_note("model: %s%s%s, %s parameters, %s of width %zu, vocabulary %zu", m->feedforward, *m->router ? " / " : "",
+           m->router, cli_count((double)p->parameters).s, cli_number(m->num_layers, "layer").s, m->hidden_size,
+           m->vocab_size);
+  cli_note("data:  %s, %s tokens; held out %s", cli_number(p->train_documents, "document").s,
+           cli_count((double)p->train_tokens).s, cli_number(p->valid_documents, "document").s);
+  cli_note("run:   %s of %zu x %zu tokens (%.2f epochs: %s), %.3g FLOPs, memory about %s, %s per checkpoint",
+           cli_number(p->steps, "step").s, p->batch_size, p->seq_len, p->epochs,
+           p->packed ? "documents packed" : "one document a row", p->flops_per_step * (double)p->steps,
+           cli_bytes((double)p->memory).s, cli_bytes((double)p->checkpoint_bytes).s);
+  if (p->seconds > 0) cli_note("time:  about %s (timed on this machine just now)", cli_seconds(p->seconds).s);
+}
+
+/* What the rows hold of the text. */
+static void add_rows(json_t *o, const sg_train_plan *p) {
+  json_object_set_new(o, "row_form", json_string(p->packed ? "pack" : "pad"));
+  json_object_set_new(o, "batch_size", json_integer((json_int_t)p->batch_size));
+  json_object_set_new(o, "seq_len", json_integer((json_int_t)p->seq_len));
+  json_object_set_new(o, "epochs", sgi_report_real(p->epochs));
+  json_object_set_new(o, "cut_tokens", json_integer((json_int_t)p->cut_tokens));
+  json_object_set_new(o, "cut_share", sgi_report_real((double)p->cut_tokens / (double)p->train_tokens));
+  json_object_set_new(o, "valid_tokens", json_integer((json_int_t)p->valid_tokens));
+  json_object_set_new(o, "valid_cut_tokens", json_integer((json_int_t)p->valid_cut_tokens));
+}
+
+static json_t *plan_json(const sg_train_plan *p) {
+  json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "parameters",
+                        (json_int_t)p->parameters, "steps", (json_int_t)p->steps, "updates", (json_int_t)p->updates,
+                        "steps_per_epoch", (json_int_t)p->epoch_steps, "flops", p->flops_per_step * (double)p->steps,
+                        "memory_bytes", (json_int_t)p->memory, "micro_batch", (json_int_t)p->micro_batch,
+                        "checkpoint_bytes", (json_int_t)p->checkpoint_bytes, "train_documents",
+                        (json_int_t)p->train_documents, "train_tokens", (json_int_t)p->train_tokens, "valid_documents",
+                        (json_int_t)p->valid_documents, "seconds", sgi_report_real(p->seconds));
+  add_rows(o, p);
+  if (!p->pool_weights) return o;
+  json_object_set_new(o, "pool_weights", json_integer((json_int_t)p->pool_weights));
+  json_object_set_new(o, "pool_bytes", json_integer((json_int_t)p->pool_bytes));
+  return o;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void note(void *user, const char *text) {
   watch *w = user;
@@ -25,7 +72,15 @@ static void work(void *user, const char *what, uint64_t done, uint64_t total) {
   cli_work_update(&((watch *)user)->work, what, done, total);
 }
 
-static void step(void *user, const sgi_run_line *l) {
+static void planned(void *user, const sg_train_plan *plan, const sg_config *model) {
+  watch *w = user;
+  w->planned = true;
+  cli_work_end(&w->work);
+  if (w->lead && !(w->dry && cli_flag(w->call, "json"))) plan_lines(plan, model);
+  if (!w->dry) cli_signals_patient(true); /* a step is finished, and its checkpoint written */
+}
+
+static void step(void *user, const sg_train_line *l) {
   watch *w = user;
   if (!w->training) {
     cli_progress_begin(&w->progress, "training", "steps", (double)l->steps, (double)(l->step - 1));
@@ -37,7 +92,7 @@ static void step(void *user, const sgi_run_line *l) {
   cli_progress_update(&w->progress, (double)l->step, extra);
 }
 
-static void evaluated(void *user, uint64_t at, const sgi_evaluation *e) {
+static void evaluated(void *user, uint64_t at, const sg_evaluation *e) {
   watch *w = user;
   snprintf(w->last_evaluation, sizeof w->last_evaluation, ", held-out loss %.4f", e->loss);
   cli_progress_end(&w->progress);
@@ -56,39 +111,87 @@ static bool stop(void *user) {
   return cli_stop != 0;
 }
 
+/* Of several ranks the lead tells people; all stop. */
+static sg_train_events events_of(watch *w) {
+  if (!w->lead) return (sg_train_events){.user = w, .stop = stop, .planned = planned};
+  return (sg_train_events){.user = w,
+                           .note = note,
+                           .work = work,
+                           .step = step,
+                           .evaluated = evaluated,
+                           .saved = saved,
+                           .stop = stop,
+                           .planned = planned};
+}
+
 /* ---- settings from the command line ---------------------------------------------------------- */
 
-/* Short flags for the settings that people change most. */
+/* Flags for the settings that people change most. */
 static const struct {
-  const char *option, *key;
-} shortcuts[] = {{"kind", "feedforward.kind"},       {"steps", "train.steps"},        {"seed", "train.seed"},
-                 {"batch-size", "train.batch_size"}, {"seq-len", "train.seq_len"},    {"lr", "optimizer.learning_rate"},
-                 {"layer-form", "model.layer_form"}, {"ode-steps", "model.ode_steps"}};
+  const char *option, *name, *key;
+} flags[] = {{"preset", "--preset", "preset"},
+             {"kind", "--kind", "feedforward.kind"},
+             {"steps", "--steps", "train.steps"},
+             {"seed", "--seed", "train.seed"},
+             {"batch-size", "--batch-size", "train.batch_size"},
+             {"seq-len", "--seq-len", "train.seq_len"},
+             {"lr", "--lr", "optimizer.learning_rate"},
+             {"layer-form", "--layer-form", "model.layer_form"},
+             {"ode-steps", "--ode-steps", "model.ode_steps"}};
 
-static sg_status read_config(sgi_assignments *a, const char *path, sg_error *err) {
-  json_t *o;
-  sg_status st = sgi_json_load(path, &o, err);
-  if (st) return st;
-  json_object_del(o, "run"); /* a run's own config.json may be given to start another like it */
-  st = sgi_assign_json(a, o, path, err);
-  json_decref(o);
+/* What is said of settings: --config, and what wins over it. */
+typedef struct told {
+  char *config;              /* text of the file; NULL: none */
+  const char **set, **names; /* (n) KEY=VALUE, and what errors call each; NULL: the text itself */
+  size_t n;
+  char *text; /* of flags */
+  size_t used, room;
+  bool steps, others; /* the run's steps are among them; something else is */
+} told;
+
+static sg_status read_config(told *t, const char *path, sg_error *err) {
+  size_t n;
+  sg_status st = sgi_read_file(path, MOST_CONFIG, &t->config, &n, err);
+  t->others = true;
+  if (!st && memchr(t->config, 0, n)) st = sgi_fail(err, SG_ERR_FORMAT, "%s: a zero byte is no JSON", path);
   return st;
 }
 
-static sg_status gather(const cli_call *c, sgi_assignments *a, sg_error *err) {
-  sg_status st = cli_string(c, "config") ? read_config(a, cli_string(c, "config"), err) : SG_OK;
-  a->rank = 1;
-  if (!st && cli_string(c, "preset")) st = sgi_assign(a, "preset", cli_string(c, "preset"), "--preset", err);
+static void add(told *t, const char *set, const char *name) {
+  bool steps = !strncmp(set, "train.steps=", 12);
+  t->set[t->n] = set;
+  t->names[t->n++] = name;
+  t->steps = t->steps || steps;
+  t->others = t->others || !steps;
+}
+
+static void add_flag(told *t, const cli_call *c, size_t i) {
+  char *text = t->text + t->used;
+  if (!cli_is_set(c, flags[i].option)) return;
+  t->used += (size_t)snprintf(text, t->room - t->used, "%s=%s", flags[i].key, cli_given(c, flags[i].option)) + 1;
+  add(t, text, flags[i].name);
+}
+
+static sg_status gather(const cli_call *c, told *t, sg_error *err) {
   size_t n;
-  const char *const *sets = cli_list(c, "set", &n);
-  for (size_t i = 0; i < n && !st; i++) st = sgi_assign_text(a, sets[i], err);
-  for (size_t i = 0; i < SGI_COUNT(shortcuts) && !st; i++) {
-    if (!cli_is_set(c, shortcuts[i].option)) continue;
-    char where[32];
-    snprintf(where, sizeof where, "--%s", shortcuts[i].option);
-    st = sgi_assign(a, shortcuts[i].key, cli_given(c, shortcuts[i].option), where, err);
-  }
-  return st;
+  const char *const *sets = cli_list(c, "set", &n), *config = cli_string(c, "config");
+  for (size_t i = 0; i < SGI_COUNT(flags); i++)
+    if (cli_is_set(c, flags[i].option)) t->room += strlen(flags[i].key) + strlen(cli_given(c, flags[i].option)) + 2;
+  t->set = sgi_alloc((n + SGI_COUNT(flags)) * sizeof *t->set);
+  t->names = sgi_alloc((n + SGI_COUNT(flags)) * sizeof *t->names);
+  t->text = sgi_alloc(t->room + 1);
+  if (!t->set || !t->names || !t->text) return sgi_fail_memory(err, t->room, "settings");
+  add_flag(t, c, 0); /* the preset */
+  for (size_t i = 0; i < n; i++) add(t, sets[i], NULL);
+  for (size_t i = 1; i < SGI_COUNT(flags); i++) add_flag(t, c, i);
+  return config ? read_config(t, config, err) : SG_OK;
+}
+
+static void told_free(told *t) {
+  sgi_free(t->config);
+  sgi_free(t->set);
+  sgi_free(t->names);
+  sgi_free(t->text);
 }
 
 static int print_keys(void) {
@@ -104,142 +207,88 @@ static int print_keys(void) {
   return 0;
 }
 
-static int print_settings(const sgi_settings *s) {
-  json_t *o = sgi_settings_to_json(s);
-  char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-  sg_error err = {0};
-  json_decref(o);
-  if (!text) return sgi_json_incomplete("the settings", &err), cli_fail(&err);
-  puts(text);
-  free(text);
-  return 0;
-}
+/* ---- the run --------------------------------------------------------------------------------- */
 
-/* ---- plan ------------------------------------------------------------------------------------ */
-
-static void plan_lines(const sgi_run *run, double seconds) {
-  const sgi_run_plan *p = sgi_run_plan_of(run);
-  const sgi_settings *s = sgi_run_settings(run);
-  const sg_config *m = &s->model;
-  cli_note("model: %s%s%s, %s parameters, %s of width %zu, vocabulary %zu", m->feedforward, *m->router ? " / " : "",
-           m->router, cli_count((double)p->parameters).s, cli_number(m->num_layers, "layer").s, m->hidden_size,
-           m->vocab_size);
-  cli_note("data:  %s, %s tokens; held out %s", cli_number(p->train_documents, "document").s,
-           cli_count((double)p->train_tokens).s, cli_number(p->valid_documents, "document").s);
-  cli_note("run:   %s of %zu x %zu tokens (%.2f epochs: %s), %.3g FLOPs, memory about %s, %s per checkpoint",
-           cli_number(p->steps, "step").s, s->batch_size, s->seq_len, sgi_run_epochs(p),
-           strcmp(s->rows, "pack") ? "one document a row" : "documents packed", p->flops_per_step * (double)p->steps,
-           cli_bytes((double)p->memory).s, cli_bytes((double)p->checkpoint_bytes).s);
-  if (seconds > 0) cli_note("time:  about %s (timed on this machine just now)", cli_seconds(seconds).s);
-}
-
-/* What the rows hold of the text. */
-static void add_rows(json_t *o, const sgi_run *run) {
-  const sgi_run_plan *p = sgi_run_plan_of(run);
-  const sgi_settings *s = sgi_run_settings(run);
-  json_object_set_new(o, "row_form", json_string(s->rows));
-  json_object_set_new(o, "batch_size", json_integer((json_int_t)s->batch_size));
-  json_object_set_new(o, "seq_len", json_integer((json_int_t)s->seq_len));
-  json_object_set_new(o, "epochs", sgi_report_real(sgi_run_epochs(p)));
-  json_object_set_new(o, "cut_tokens", json_integer((json_int_t)p->cut_tokens));
-  json_object_set_new(o, "cut_share", sgi_report_real((double)p->cut_tokens / (double)p->train_tokens));
-  json_object_set_new(o, "valid_tokens", json_integer((json_int_t)p->valid_tokens));
-  json_object_set_new(o, "valid_cut_tokens", json_integer((json_int_t)p->valid_cut_tokens));
-}
-
-static json_t *plan_json(const sgi_run *run, double seconds) {
-  const sgi_run_plan *p = sgi_run_plan_of(run);
-  json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "parameters",
-                        (json_int_t)p->parameters, "steps", (json_int_t)p->steps, "updates", (json_int_t)p->updates,
-                        "steps_per_epoch", (json_int_t)p->epoch_steps, "flops", p->flops_per_step * (double)p->steps,
-                        "memory_bytes", (json_int_t)p->memory, "micro_batch", (json_int_t)p->micro_batch,
-                        "checkpoint_bytes", (json_int_t)p->checkpoint_bytes, "train_documents",
-                        (json_int_t)p->train_documents, "train_tokens", (json_int_t)p->train_tokens, "valid_documents",
-                        (json_int_t)p->valid_documents, "seconds", sgi_report_real(seconds));
-  add_rows(o, run);
-  size_t weights, bytes;
-  sgi_run_pools(run, &weights, &bytes);
-  if (!weights) return o;
-  json_object_set_new(o, "pool_weights", json_integer((json_int_t)weights));
-  json_object_set_new(o, "pool_bytes", json_integer((json_int_t)bytes));
-  return o;
-}
-
-static int dry_run(const cli_call *c, const sgi_run *run) {
-  sg_error err = {0};
-  double step_seconds = 0;
-  if (sgi_run_time_step(run, &step_seconds, &err)) return cli_fail(&err);
-  double seconds = step_seconds * ((double)sgi_run_plan_of(run)->steps + sgi_run_evaluation_steps(run));
-  if (cli_flag(c, "json")) return cli_json(plan_json(run, seconds));
-  plan_lines(run, seconds);
-  return 0;
-}
-
-static int finished(const cli_call *c, const sgi_run *run, const char *directory) {
-  const sgi_evaluation *e = sgi_run_evaluation(run);
+static int finished(const cli_call *c, const sg_train_result *out, const char *directory) {
+  const sg_evaluation *e = &out->evaluation;
   if (!cli_flag(c, "json")) {
-    char *words = sgi_run_first_words(run), quoted[200] = "";
-    if (words) cli_quote(words, quoted, sizeof quoted);
-    cli_note("done: %s holds the model; try: sgatlin generate %s%s%s", directory, directory, words ? " --prompt " : "",
-             quoted);
-    sgi_free(words);
+    char quoted[200] = "";
+    if (*out->first_words) cli_quote(out->first_words, quoted, sizeof quoted);
+    cli_note("done: %s holds the model; try: sgatlin generate %s%s%s", directory, directory,
+             *quoted ? " --prompt " : "", quoted);
     return 0;
   }
-  json_t *o = json_pack("{s:s, s:I}", "run", directory, "steps", (json_int_t)sgi_run_plan_of(run)->steps);
-  add_rows(o, run);
+  json_t *o = json_pack("{s:s, s:I}", "run", directory, "steps", (json_int_t)out->plan.steps);
+  add_rows(o, &out->plan);
   if (e->rows) {
     json_object_set_new(o, "loss", sgi_report_real(e->loss));
     json_object_set_new(o, "perplexity", sgi_report_real(e->perplexity));
     json_object_set_new(o, "accuracy", sgi_report_real(e->accuracy));
   }
-  double held = sgi_run_loss_with_buffer(run);
-  if (!isnan(held)) json_object_set_new(o, "loss_with_buffer", sgi_report_real(held));
+  if (!isnan(out->loss_with_buffer)) json_object_set_new(o, "loss_with_buffer", sgi_report_real(out->loss_with_buffer));
   return cli_json(o);
 }
 
-/* Of several ranks the lead tells people; all stop. */
-static sgi_run_events events_of(const sgi_run_request *r, watch *w) {
-  if (!sgi_ranks_lead(r->ranks)) return (sgi_run_events){.user = w, .stop = stop};
-  return (sgi_run_events){
-      .user = w, .note = note, .work = work, .step = step, .evaluated = evaluated, .saved = saved, .stop = stop};
-}
-
-static int train(const cli_call *c, sgi_run_request *r) {
+static int train(const cli_call *c, sg_train_request *r) {
   sg_error err = {0};
-  watch w = {0};
-  sgi_run_events events = events_of(r, &w);
-  sgi_run *run;
-  cli_signals_install();
-  sg_status st = sgi_run_open(r, &events, &run, &err);
-  cli_work_end(&w.work);
-  if (st) return st == SG_ERR_CANCELLED && cli_stop ? 128 + cli_stop : cli_ranks_fail(r->ranks, &err);
+  watch w = {.call = c, .lead = cli_ranks_lead(r->ranks), .dry = r->plan_only};
+  sg_train_result out;
   int code = 0;
-  bool lead = sgi_ranks_lead(r->ranks);
-  if (r->dry_run) {
-    code = dry_run(c, run);
-  } else {
-    if (lead) plan_lines(run, 0);
-    cli_signals_patient(true); /* a step is finished, and its checkpoint written */
-    st = sgi_run_train(run, &err);
-    cli_signals_patient(false);
-    if (w.training) cli_progress_end(&w.progress);
-    if (st == SG_ERR_CANCELLED && (cli_stop || !lead)) {
-      if (lead) cli_note("%s", err.text);
-      code = lead ? 128 + cli_stop : 0;
-    } else if (st) {
-      return cli_ranks_fail(r->ranks, &err);
-    } else {
-      code = lead ? finished(c, run, r->run) : 0;
-    }
+  cli_signals_install();
+  r->events = events_of(&w);
+  sg_status st = sg_train(r, &out, &err);
+  cli_signals_patient(false);
+  cli_work_end(&w.work);
+  if (w.training) cli_progress_end(&w.progress);
+  if (st == SG_ERR_CANCELLED && !w.planned && cli_stop) return 128 + cli_stop;
+  if (st == SG_ERR_CANCELLED && w.planned && (cli_stop || !w.lead)) {
+    if (w.lead) cli_note("%s", err.text);
+    code = w.lead ? 128 + cli_stop : 0;
+  } else if (st) {
+    return cli_ranks_fail(r->ranks, &err);
+  } else if (w.lead && !w.dry) {
+    code = finished(c, &out, r->run);
+  } else if (w.lead && cli_flag(c, "json")) {
+    code = cli_json(plan_json(&out.plan));
   }
-  sgi_run_close(run);
   cli_ranks_close(r->ranks);
   return code;
 }
 
+/* Of settings as sg_train_settings tells them. */
+static sg_status steps_of(const char *settings, uint64_t *out, sg_error *err) {
+  json_t *o;
+  sg_status st = sgi_json_parse(settings, strlen(settings), "settings", &o, err);
+  if (!st) st = sgi_json_u64(json_object_get(o, "train"), "settings", "steps", out, err);
+  json_decref(o);
+  return st;
+}
+
+static int start(const cli_call *c, const told *t, const char *settings, sg_train_request *r) {
+  sg_error err = {0};
+  if (r->resume && !r->run) r->run = r->data, r->data = NULL; /* `train --resume RUN` */
+  if (!r->run && (r->resume || !r->plan_only)) return cli_usage(c, "-o RUN is needed: the directory of the run");
+  if (r->resume && (t->others || r->tokenizer))
+    return cli_usage(c,
+                     "--resume goes on with the settings in %s/config.json: leave out --preset, --config, --set, "
+                     "--tokenizer and flags for settings (--steps N makes the run longer)",
+                     r->run);
+  if (!r->resume && !r->data)
+    return cli_usage(c, "--data PATH is needed: a text file, or a directory with train.* and valid.*");
+  if (r->resume) r->settings = NULL, r->set = NULL, r->n_set = 0;
+  if (r->resume && t->steps && steps_of(settings, &r->steps, &err)) return cli_fail(&err);
+  int bad = cli_ranks_open(c, &r->ranks);
+  if (bad) return bad;
+  if (r->channel_ranks > 1 && (!r->ranks || r->ranks->count == 1))
+    return cli_usage(c, "--channel-ranks %zu needs as many ranks: mpirun -n %zu sgatlin train ...", r->channel_ranks,
+                     r->channel_ranks);
+  if (r->plan_only && !cli_ranks_lead(r->ranks)) return cli_ranks_close(r->ranks), 0;
+  return train(c, r);
+}
+
 /* "--hidden-size": a setting, which --set takes. */
 static bool advise(const char *word, char *out, size_t size) {
-  const char *key = sgi_settings_word(word);
+  const char *key = sg_setting_word(word);
   if (!strcmp(word, "epochs"))
     snprintf(out, size, "'--steps N' (batches; without it one epoch)");
   else if (key)
@@ -250,39 +299,33 @@ static bool advise(const char *word, char *out, size_t size) {
 static int run(const cli_call *c) {
   if (cli_flag(c, "keys")) return print_keys();
   sg_error err = {0};
-  sgi_assignments a = {0};
-  sgi_run_request r = {.run = cli_string(c, "output"),
-                       .data = cli_string(c, "data"),
-                       .tokenizer = cli_string(c, "tokenizer"),
-                       .resume = cli_flag(c, "resume"),
-                       .dry_run = cli_flag(c, "dry-run"),
-                       .channel_ranks = cli_size(c, "channel-ranks"),
-                       .max_memory = cli_size(c, "max-memory")};
-  if (r.resume && !r.run) r.run = r.data, r.data = NULL; /* `train --resume RUN` */
-  sg_status st = gather(c, &a, &err);
-  if (!st) st = sgi_settings_resolve(&a, &r.settings, &err);
-  size_t assigned = a.count;
-  for (size_t i = 0; i < a.count; i++) assigned -= !strcmp(a.list[i].key, "train.steps");
-  if (r.resume && assigned < a.count) r.steps = r.settings.steps; /* a run may be made longer */
-  sgi_assignments_free(&a);
-  if (st) return cli_fail(&err);
-  if (cli_flag(c, "print-config")) return print_settings(&r.settings);
-  if (!r.run && (r.resume || !r.dry_run)) return cli_usage(c, "-o RUN is needed: the directory of the run");
-  if (r.resume && (assigned || r.tokenizer))
-    return cli_usage(c,
-                     "--resume goes on with the settings in %s/config.json: leave out --preset, --config, --set, "
-                     "--tokenizer and flags for settings (--steps N makes the run longer)",
-                     r.run);
-  if (!r.resume && !r.data)
-    return cli_usage(c, "--data PATH is needed: a text file, or a directory with train.* and valid.*");
-  int bad = cli_ranks_open(c, &r.ranks);
-  if (bad) return bad;
-  if (r.channel_ranks > 1 && sgi_ranks_count(r.ranks) == 1)
-    return cli_usage(c, "--channel-ranks %zu needs as many ranks: mpirun -n %zu sgatlin train ...", r.channel_ranks,
-                     r.channel_ranks);
-  if (r.dry_run) r.channel_ranks = 1; /* what the whole takes, in one process */
-  if (r.dry_run && !sgi_ranks_lead(r.ranks)) return cli_ranks_close(r.ranks), 0;
-  return train(c, &r);
+  told t = {0};
+  char *settings = NULL;
+  sg_status st = gather(c, &t, &err);
+  sg_train_request r = {.run = cli_string(c, "output"),
+                        .data = cli_string(c, "data"),
+                        .tokenizer = cli_string(c, "tokenizer"),
+                        .settings = t.config,
+                        .settings_name = cli_string(c, "config"),
+                        .set = t.set,
+                        .set_names = t.names,
+                        .n_set = t.n,
+                        .resume = cli_flag(c, "resume"),
+                        .plan_only = cli_flag(c, "dry-run"),
+                        .timed = cli_flag(c, "dry-run"),
+                        .channel_ranks = cli_size(c, "channel-ranks"),
+                        .max_memory = cli_size(c, "max-memory")};
+  if (!st) st = sg_train_settings(&r, &settings, &err);
+  int code = 0;
+  if (st)
+    code = cli_fail(&err);
+  else if (cli_flag(c, "print-config"))
+    puts(settings);
+  else
+    code = start(c, &t, settings, &r);
+  sg_buffer_free(settings);
+  told_free(&t);
+  return code;
 }
 
 static const cli_option options[] = {

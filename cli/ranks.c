@@ -14,7 +14,7 @@
 
 static const char PART[] = "sgatlin-mpi.so";
 static const sgatlin_ranks_part *part;
-static sgi_ranks ranks;
+static sg_ranks ranks;
 
 static size_t number(const char *variable) {
   const char *text = getenv(variable);
@@ -63,7 +63,7 @@ static void fatal(const char *text) { cli_failed(SG_ERR_IO, "%s", text); }
 /* mpirun passes SIGUSR1 on to all ranks, where SIGINT and SIGTERM make it kill them. */
 static void asked(int signal) { cli_stop = signal; }
 
-int cli_ranks_open(const cli_call *c, sgi_ranks **out) {
+int cli_ranks_open(const cli_call *c, sg_ranks **out) {
   *out = NULL;
   size_t n = processes();
   char path[8192] = "";
@@ -85,12 +85,12 @@ int cli_ranks_open(const cli_call *c, sgi_ranks **out) {
   return 0;
 }
 
-void cli_ranks_close(sgi_ranks *r) {
+void cli_ranks_close(sg_ranks *r) {
   if (r) part->close(r);
 }
 
-int cli_ranks_fail(sgi_ranks *r, const sg_error *err) {
-  bool lead = sgi_ranks_lead(r);
+int cli_ranks_fail(sg_ranks *r, const sg_error *err) {
+  bool lead = cli_ranks_lead(r);
   char name[160];
   if (!lead) {
     nanosleep(&(struct timespec){2, 0}, NULL);
@@ -98,7 +98,7 @@ int cli_ranks_fail(sgi_ranks *r, const sg_error *err) {
     cli_failed(err->code, "%s: %s", name, err->text);
   }
   int code = lead ? cli_fail(err) : cli_exit_code(err->code);
-  if (sgi_ranks_count(r) > 1) part->end(r, code);
+  if (r && r->count > 1) part->end(r, code);
   cli_ranks_close(r);
   return code;
 }

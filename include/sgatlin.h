@@ -45,7 +45,7 @@ extern "C" {
  * could misread this library: a struct that a caller fills or reads changes, a function takes other
  * arguments or means something else. What is only added does not change it. A program loaded at run
  * time compares the function with the macro it was made with (unit/test_library.c). */
-#define SG_ABI_VERSION 4
+#define SG_ABI_VERSION 5
 SG_API int sg_abi_version(void);
 
 /* "0.1.0 (0123456789ab)": version and commit. Borrowed for ever. */
@@ -416,10 +416,14 @@ typedef struct sg_train_plan {
   size_t memory;         /* bytes, the whole process */
   size_t micro_batch;
   size_t checkpoint_bytes;
-  double seconds; /* estimated from the speed of a matrix product */
+  double seconds; /* of all steps and evaluations: with `timed`, by steps of small models on this machine; else 0 */
   uint64_t train_documents, train_tokens, valid_documents, valid_tokens;
   uint64_t cut_tokens, valid_cut_tokens; /* beyond the rows: in no batch, in no evaluation */
   double batch_tokens;                   /* tokens of a batch, mean over an epoch, padding not counted */
+  double epochs; /* tokens that the steps use, in times of all tokens of the text: what no row holds is not used */
+  size_t batch_size, seq_len;      /* rows of a batch, tokens of a row */
+  bool packed;                     /* documents lie one behind the other in rows; else one a row */
+  size_t pool_weights, pool_bytes; /* weights of pools trained as int4, and all bytes that they take; 0: none */
 } sg_train_plan;
 
 /* Who watches. Any may be NULL. All are called from the thread that trains, one after the other;
@@ -433,7 +437,48 @@ typedef struct sg_train_events {
   void (*saved)(void *user, const char *name); /* name of a checkpoint that is whole */
   void (*row)(void *user, const char *json);   /* each line of metrics.jsonl once it is written, without its end */
   bool (*stop)(void *user); /* asked between steps and in set-up; true: save and end with SG_ERR_CANCELLED */
+  /* Once all is set up and before the first step: the plan, and the model with the vocabulary of
+   * its tokenizer. */
+  void (*planned)(void *user, const sg_train_plan *plan, const sg_config *model);
 } sg_train_events;
+
+/* Several processes that train one model (docs/scaling.md): sg_train, called by all of them alike.
+ * How bytes get from one to the other is a transport that the caller brings along; mpirun's comes
+ * with the command (mpi/). It does what it is asked or ends all processes: a rank that is gone, or
+ * that others have waited for too long, is no error that anybody could go on from, so exchanges
+ * return nothing. `self` is what sg_ranks has. */
+struct sg_ranks;
+typedef struct sg_transport {
+  /* Room for this many messages under way at a time, in numbered slots; false: memory is out. */
+  bool (*reserve)(void *self, size_t slots);
+  /* Begin; data stays as it is until the slot is done. Between two ranks messages arrive in the
+   * order in which they were sent. */
+  void (*send)(void *self, size_t slot, size_t to, const void *data, size_t bytes);
+  void (*receive)(void *self, size_t slot, size_t from, void *data, size_t bytes);
+  /* Whether a slot's message is through; whoever asks also moves what else is under way. */
+  bool (*done)(void *self, size_t slot);
+  void (*wait)(void *self, size_t slot);
+  /* all (count blocks of bytes): what each rank gave. */
+  void (*gather)(void *self, const void *mine, void *all, size_t bytes);
+  /* Floats [bounds[r], bounds[r+1]) of rank r to all; x is everybody's own copy. */
+  void (*share)(void *self, float *x, const size_t *bounds);
+  /* What this rank is about, for messages; limited: it says so again within the time that a rank
+   * may be silent. Text that lasts. */
+  void (*about)(void *self, const char *what, bool limited);
+  /* "rank 3 (node7, process 1234)" */
+  void (*name)(void *self, size_t rank, char *out, size_t size);
+  /* Those of the same colour among themselves, in the order of their ranks; false: no room. They
+   * end with the whole. */
+  bool (*split)(void *self, size_t colour, struct sg_ranks *out);
+} sg_transport;
+
+typedef struct sg_ranks {
+  const sg_transport *transport; /* NULL where count is 1 */
+  void *self;
+  size_t rank, count; /* rank 0 reads and writes files for all, and only its events need be watched */
+  size_t local;       /* ranks on this machine, which share its memory; 0: 1 */
+  uint64_t sent;      /* bytes that this rank has sent to others by exchanges of weights and gradients */
+} sg_ranks;
 
 typedef struct sg_train_request {
   const char *run;        /* directory of the run, made if it is not there; one that holds a run is SG_ERR_ARG */
@@ -449,6 +494,11 @@ typedef struct sg_train_request {
    * less */
   size_t max_memory;
   sg_train_events events;
+  const char *settings_name;    /* what errors call settings ("my.json"); NULL: "settings" */
+  const char *const *set_names; /* (n_set) what errors call each of set ("--lr"); an entry or all NULL: its text */
+  bool timed;                   /* some steps of small models are made first, for plan.seconds */
+  sg_ranks *ranks;              /* borrowed; NULL: one process */
+  size_t channel_ranks;         /* of so many ranks each computes its channels of the same rows; 0: 1 */
 } sg_train_request;
 
 typedef struct sg_train_result {
@@ -456,6 +506,8 @@ typedef struct sg_train_result {
   uint64_t step;            /* done so far */
   char checkpoint[64];      /* name of the newest one that is whole; "" for none */
   sg_evaluation evaluation; /* the last of this call; rows 0: there was none */
+  double loss_with_buffer;  /* of that, with what buffers of int4 pools held; NaN: not made */
+  char first_words[48];     /* that a document of its text begins with, for a first try; "": it has none */
 } sg_train_result;
 
 /* A training run in a directory (docs/formats.md, run): to its end, or until stop says so, which
@@ -465,9 +517,17 @@ typedef struct sg_train_result {
  * second one is SG_ERR_IO. Wrong settings are SG_ERR_ARG with the key. */
 SG_API sg_status sg_train(const sg_train_request *request, sg_train_result *out, sg_error *err);
 
+/* The settings that a request (settings, set) comes to, over those of its preset: JSON text as
+ * sg_train_request.settings takes it, indented, every key; what data decides (the vocabulary, steps
+ * of an epoch) is open. *json is new: sg_buffer_free. */
+SG_API sg_status sg_train_settings(const sg_train_request *request, char **json, sg_error *err);
+
 /* The i-th key that settings have, with a few words about it; NULL past the last. Borrowed for
  * ever. */
 SG_API const char *sg_setting_key(size_t i, const char **help);
+/* The key that a word of the field stands for ("lr", "batch-size"), or a key without its group;
+ * NULL: not known. Borrowed for ever. */
+SG_API const char *sg_setting_word(const char *word);
 
 /* ---- evaluation ------------------------------------------------------------------------------ */
 

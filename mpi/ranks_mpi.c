@@ -125,7 +125,7 @@ static void share(void *self, float *x, const size_t *bounds) {
     }
 }
 
-static bool split(void *self, size_t colour, sgi_ranks *out);
+static bool split(void *self, size_t colour, sg_ranks *out);
 
 static void about(void *self, const char *what, bool limited) {
   (void)self;
@@ -139,18 +139,18 @@ static void name(void *self, size_t rank, char *out, size_t size) {
   snprintf(out, size, "rank %zu (%s)", rank, mpi.names[rank]);
 }
 
-static const sgi_transport transport = {.reserve = reserve,
-                                        .send = start_send,
-                                        .receive = start_receive,
-                                        .done = is_done,
-                                        .wait = wait_for,
-                                        .gather = gather,
-                                        .share = share,
-                                        .about = about,
-                                        .name = name,
-                                        .split = split};
+static const sg_transport transport = {.reserve = reserve,
+                                       .send = start_send,
+                                       .receive = start_receive,
+                                       .done = is_done,
+                                       .wait = wait_for,
+                                       .gather = gather,
+                                       .share = share,
+                                       .about = about,
+                                       .name = name,
+                                       .split = split};
 
-static bool split(void *self, size_t colour, sgi_ranks *out) {
+static bool split(void *self, size_t colour, sg_ranks *out) {
   const group *g = self;
   int rank = 0;
   if (mpi.n_groups == MAX_GROUPS) return false;
@@ -158,7 +158,7 @@ static bool split(void *self, size_t colour, sgi_ranks *out) {
   MPI_Comm_split(g->comm, (int)colour, 0, &part->comm);
   MPI_Comm_rank(part->comm, &rank);
   MPI_Comm_size(part->comm, &part->count);
-  *out = (sgi_ranks){.transport = &transport, .self = part, .rank = (size_t)rank, .count = (size_t)part->count};
+  *out = (sg_ranks){.transport = &transport, .self = part, .rank = (size_t)rank, .count = (size_t)part->count};
   return reserve(part, 1);
 }
 
@@ -232,7 +232,7 @@ static bool exchange_names(void) {
   return true;
 }
 
-static const char *open_ranks(sgi_ranks *out, double seconds, void (*fatal)(const char *text)) {
+static const char *open_ranks(sg_ranks *out, double seconds, void (*fatal)(const char *text)) {
   int provided = 0, local = 1;
   MPI_Comm machine;
   if (MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided)) return "MPI_Init_thread failed";
@@ -252,16 +252,16 @@ static const char *open_ranks(sgi_ranks *out, double seconds, void (*fatal)(cons
   mpi.what = "starting";
   mpi.moved = now();
   if (!reserve(all, 1) || !exchange_names()) return "memory is out";
-  *out = (sgi_ranks){.transport = &transport,
-                     .self = all,
-                     .rank = (size_t)mpi.rank,
-                     .count = (size_t)mpi.count,
-                     .local = (size_t)local};
+  *out = (sg_ranks){.transport = &transport,
+                    .self = all,
+                    .rank = (size_t)mpi.rank,
+                    .count = (size_t)mpi.count,
+                    .local = (size_t)local};
   if (mpi.count > 1 && pthread_create(&mpi.watcher, NULL, watch, NULL)) return "no thread to watch the ranks";
   return NULL;
 }
 
-static void close_ranks(sgi_ranks *r) {
+static void close_ranks(sg_ranks *r) {
   MPI_Request all;
   (void)r;
   about(NULL, "ending", false);
@@ -280,7 +280,7 @@ static void close_ranks(sgi_ranks *r) {
   free(mpi.heard);
 }
 
-static void end_ranks(sgi_ranks *r, int code) {
+static void end_ranks(sg_ranks *r, int code) {
   (void)r;
   MPI_Abort(mpi.groups[0].comm, code);
 }

@@ -5,20 +5,20 @@
 
 #include "core/arena.h"
 
-static bool alone(const sgi_ranks *r) { return !r || r->count == 1; }
+static bool alone(const sg_ranks *r) { return !r || r->count == 1; }
 
-void sgi_ranks_about(const sgi_ranks *r, const char *what, bool limited) {
+void sgi_ranks_about(const sg_ranks *r, const char *what, bool limited) {
   if (!alone(r)) r->transport->about(r->self, what, limited);
 }
 
-void sgi_ranks_gather(const sgi_ranks *r, const void *mine, void *all, size_t bytes) {
+void sgi_ranks_gather(const sg_ranks *r, const void *mine, void *all, size_t bytes) {
   if (alone(r))
     memmove(all, mine, bytes);
   else
     r->transport->gather(r->self, mine, all, bytes);
 }
 
-void sgi_ranks_share(sgi_ranks *r, float *x, const size_t *bounds) {
+void sgi_ranks_share(sg_ranks *r, float *x, const size_t *bounds) {
   if (alone(r)) return;
   r->transport->share(r->self, x, bounds);
   r->sent += (bounds[r->rank + 1] - bounds[r->rank]) * sizeof(float) * (r->count - 1);
@@ -26,7 +26,7 @@ void sgi_ranks_share(sgi_ranks *r, float *x, const size_t *bounds) {
 
 /* One block of each rank is read in turn, so that no room for all of them is needed: whoever is
  * asked often asks for a byte. */
-bool sgi_ranks_any(const sgi_ranks *r, bool mine) {
+bool sgi_ranks_any(const sg_ranks *r, bool mine) {
   if (alone(r)) return mine;
   unsigned char one = mine, all[256];
   bool any = false;
@@ -43,7 +43,7 @@ bool sgi_ranks_any(const sgi_ranks *r, bool mine) {
   return any;
 }
 
-sg_status sgi_ranks_agree(const sgi_ranks *r, sg_status st, sg_error *err) {
+sg_status sgi_ranks_agree(const sg_ranks *r, sg_status st, sg_error *err) {
   if (alone(r) || !sgi_ranks_any(r, st != SG_OK)) return st;
   sg_error mine = *err, *all = sgi_alloc(r->count * sizeof *all);
   if (!st) mine = (sg_error){SG_OK, ""};
@@ -65,7 +65,7 @@ sg_status sgi_ranks_agree(const sgi_ranks *r, sg_status st, sg_error *err) {
   return err->code;
 }
 
-void sgi_ranks_tell(const sgi_ranks *r, void *data, size_t bytes) {
+void sgi_ranks_tell(const sg_ranks *r, void *data, size_t bytes) {
   if (alone(r)) return;
   for (size_t i = 1; i < r->count; i++)
     if (r->rank == 0) {
@@ -77,7 +77,7 @@ void sgi_ranks_tell(const sgi_ranks *r, void *data, size_t bytes) {
     }
 }
 
-void sgi_ranks_bring(const sgi_ranks *r, size_t from, const float *x, float *out, size_t n) {
+void sgi_ranks_bring(const sg_ranks *r, size_t from, const float *x, float *out, size_t n) {
   if (!n) return;
   size_t me = sgi_ranks_me(r);
   if (me == 0 && from == 0) {
@@ -92,7 +92,7 @@ void sgi_ranks_bring(const sgi_ranks *r, size_t from, const float *x, float *out
 }
 
 /* Each rank adds one slice of all, then gives it to all. */
-void sgi_ranks_sum(sgi_ranks *r, float *x, size_t n, float *room) {
+void sgi_ranks_sum(sg_ranks *r, float *x, size_t n, float *room) {
   if (alone(r)) return;
   size_t bounds[SGI_MAX_SUMMED + 1], slot = 0, count = r->count;
   for (size_t i = 0; i <= count; i++) bounds[i] = n * i / count;

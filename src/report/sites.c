@@ -32,7 +32,7 @@ const char *sgi_sites_text(sgi_sites_told which) {
 static sg_status weights(const sgi_tracing *q, sgi_aux_weights *out, sg_error *err) {
   sgi_assignments set = {0};
   sg_status st = q->n_set && !q->grad ? sgi_fail(err, SG_ERR_ARG, "--set is about gradients: add --grad") : SG_OK;
-  for (size_t i = 0; i < q->n_set && !st; i++) st = sgi_assign_text(&set, q->set[i], err);
+  for (size_t i = 0; i < q->n_set && !st; i++) st = sgi_assign_text(&set, q->set[i], NULL, err);
   if (!st) st = sgi_settings_aux(&set, out, err);
   sgi_assignments_free(&set);
   return st;

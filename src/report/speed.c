@@ -11,7 +11,7 @@ static sg_status gather(const sgi_speed_request *q, sgi_settings *s, sg_error *e
   sg_status st = SG_OK;
   if (q->preset) st = sgi_assign(&a, "preset", q->preset, "--preset", err);
   if (!st) st = sgi_assign(&a, "feedforward.kind", q->kind, "--kind", err);
-  for (size_t i = 0; i < q->n_set && !st; i++) st = sgi_assign_text(&a, q->set[i], err);
+  for (size_t i = 0; i < q->n_set && !st; i++) st = sgi_assign_text(&a, q->set[i], NULL, err);
   if (!st) st = sgi_settings_resolve(&a, s, err);
   sgi_assignments_free(&a);
   if (!st && s->tokenizer_vocab_size) s->model.vocab_size = s->tokenizer_vocab_size;

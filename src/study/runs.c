@@ -55,12 +55,12 @@ static sg_status assign(const sgi_study *s, const sgi_study_run *r, sgi_assignme
   if (!st) st = sgi_assign(a, "feedforward.kind", r->kind, where, err);
   a->rank = 1;
   for (size_t i = 0; i < sgi_study_list(s, "set") && !st; i++)
-    st = sgi_assign_text(a, sgi_study_word(s, "set", i), err);
+    st = sgi_assign_text(a, sgi_study_word(s, "set", i), NULL, err);
   size_t variant = r->sweep ? r->variant : sgi_study_best(s, r->kind, NULL, 0);
   if (!sgi_study_variants(s)) variant = 0;
   const char *more;
   for (size_t i = 0; !st && sgi_study_variants(s) && (more = sgi_study_variant(s, variant, i)); i++)
-    st = sgi_assign_text(a, more, err);
+    st = sgi_assign_text(a, more, NULL, err);
   snprintf(text, sizeof text, "%llu", (unsigned long long)r->seed);
   if (!st) st = sgi_assign(a, "train.seed", text, where, err);
   snprintf(text, sizeof text, "%.17g", r->budget);

@@ -38,7 +38,7 @@ static sg_status make_tokenizer(sgi_study *s, const char *given, sg_error *err) 
   if (!st) st = sgi_assign(&a, "feedforward.kind", sgi_study_word(s, "kinds", 0), "the study", err);
   a.rank = 1;
   for (size_t i = 0; i < sgi_study_list(s, "set") && !st; i++)
-    st = sgi_assign_text(&a, sgi_study_word(s, "set", i), err);
+    st = sgi_assign_text(&a, sgi_study_word(s, "set", i), NULL, err);
   if (!st) st = sgi_settings_resolve(&a, set, err);
   if (!st) st = sgi_run_make_tokenizer(set, s->data, s->tokenizer, &s->events, err);
   sgi_assignments_free(&a);

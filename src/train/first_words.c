@@ -24,22 +24,22 @@ static size_t measure(const char *text, size_t n) {
   return end;
 }
 
-char *sgi_run_first_words(const sgi_run *run) {
+_Static_assert((int)BYTES < (int)SGI_FIRST_WORDS, "first words");
+
+void sgi_run_first_words(const sgi_run *run, char out[SGI_FIRST_WORDS]) {
   /* The held-out end of a single file may begin within a word. */
   const sgi_corpus *corpus = run->valid && !sgi_is_file(run->data) ? run->valid : run->train;
   size_t documents = corpus ? sgi_corpus_documents(corpus) : 0;
-  for (size_t i = 0; i < documents && i < 16; i++) {
+  *out = 0;
+  for (size_t i = 0; i < documents && i < 16 && !*out; i++) {
     size_t n, length, from = 0;
     const int32_t *ids = sgi_corpus_document(corpus, i, &n);
     char *text = NULL;
-    if (sg_tokenizer_decode(run->tokenizer, ids, n - 1 < TOKENS ? n - 1 : TOKENS, false, &text, &length, NULL))
-      return NULL;
+    if (sg_tokenizer_decode(run->tokenizer, ids, n - 1 < TOKENS ? n - 1 : TOKENS, false, &text, &length, NULL)) return;
     while (from < length && text[from] == ' ') from++;
     size_t k = measure(text + from, length - from);
-    char *words = k ? sgi_alloc(k + 1) : NULL;
-    if (words) memcpy(words, text + from, k);
+    memcpy(out, text + from, k);
+    out[k] = 0;
     sg_buffer_free(text);
-    if (words) return words;
   }
-  return NULL;
 }

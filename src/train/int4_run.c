@@ -5,20 +5,13 @@
 #include "train/run_state.h"
 
 void sgi_run_say_pools(const sgi_run *run) {
-  double weights = (double)run->pool_weights;
-  if (!run->pool_weights) return;
+  double weights = (double)run->plan.pool_weights;
+  if (!run->plan.pool_weights) return;
   sgi_run_note(
       run,
       "pools: int4, %.4g million weights in %.4g MB, %.3g bytes each with what training them needs (16 in float32)",
-      weights / 1e6, (double)run->pool_bytes / 1e6, (double)run->pool_bytes / weights);
+      weights / 1e6, (double)run->plan.pool_bytes / 1e6, (double)run->plan.pool_bytes / weights);
 }
-
-void sgi_run_pools(const sgi_run *run, size_t *weights, size_t *bytes) {
-  *weights = run->pool_weights;
-  *bytes = run->pool_bytes;
-}
-
-double sgi_run_loss_with_buffer(const sgi_run *run) { return run->loss_with_buffer; }
 
 sg_status sgi_run_evaluate_buffers(sgi_run *run, const sgi_evaluate_request *r, double loss, sg_error *err) {
   const sgi_trainer *t = run->trainer;

@@ -20,7 +20,7 @@ typedef struct bucket {
 } bucket;
 
 struct sgi_parts {
-  sgi_ranks *ranks;
+  sg_ranks *ranks;
   size_t floats, parts, first, end; /* own parts */
   size_t *bounds;                   /* (count + 1) */
   node *nodes;                      /* of all ranks, by first part */
@@ -190,7 +190,7 @@ static sg_status make_room(sgi_parts *p, float *grad, sg_error *err) {
   return SG_OK;
 }
 
-sg_status sgi_parts_create(const sg_model *m, sgi_ranks *ranks, size_t parts, float *grad, sgi_parts **out,
+sg_status sgi_parts_create(const sg_model *m, sg_ranks *ranks, size_t parts, float *grad, sgi_parts **out,
                            sg_error *err) {
   *out = NULL;
   if (!parts || parts & (parts - 1) || parts >> (MAX_LEVELS - 1))

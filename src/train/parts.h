@@ -29,7 +29,7 @@ size_t sgi_parts_floats(size_t floats, size_t parts, size_t count, size_t rank);
 
 /* grad: the arena that holds the sum at the end, zero; borrowed, as are model and ranks. New:
  * sgi_parts_free. */
-sg_status sgi_parts_create(const sg_model *m, sgi_ranks *ranks, size_t parts, float *grad, sgi_parts **out,
+sg_status sgi_parts_create(const sg_model *m, sg_ranks *ranks, size_t parts, float *grad, sgi_parts **out,
                            sg_error *err);
 void sgi_parts_free(sgi_parts *p);
 

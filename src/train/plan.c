@@ -170,8 +170,12 @@ sg_status sgi_run_make_plan(sgi_run *run, sg_error *err) {
   p->flops_per_step = 3.0 * (double)forward * (double)s->batch_size;
   p->micro_batch = s->micro_batch;
   p->memory = fixed + product_bytes(s->micro_batch * s->seq_len) + activations;
-  run->pool_weights = aside;
-  run->pool_bytes = pools;
+  p->pool_weights = aside;
+  p->pool_bytes = pools;
+  p->epochs = p->train_tokens ? p->batch_tokens * (double)p->steps / (double)p->train_tokens : 0;
+  p->batch_size = s->batch_size;
+  p->seq_len = s->seq_len;
+  p->packed = !strcmp(s->rows, "pack");
   p->checkpoint_bytes = sgi_checkpoint_bytes(p->parameters - aside, s->optimizer.ops->n_moments, pools);
   if (p->memory > run->max_memory)
     return sgi_fail(err, SG_ERR_MEMORY,

@@ -113,7 +113,3 @@ sg_status sgi_run_choose_rows(sgi_run *run, sg_error *err) {
   say_cut(run, "held-out text", p->valid_cut_tokens, p->valid_tokens, "not evaluated");
   return SG_OK;
 }
-
-double sgi_run_epochs(const sgi_run_plan *p) {
-  return p->train_tokens ? p->batch_tokens * (double)p->steps / (double)p->train_tokens : 0;
-}

@@ -359,7 +359,7 @@ static sg_status same_text(const sgi_run *run, sg_error *err) {
 
 /* Ranks d N .. d N + N - 1 compute the same rows, each its channels of them. */
 static sg_status make_groups(sgi_run *run, size_t N, sg_error *err) {
-  sgi_ranks *r = run->ranks;
+  sg_ranks *r = run->ranks;
   run->who = (sgi_trainer_ranks){.all = r, .rows = r};
   if (N < 2) return SG_OK;
   if (sgi_ranks_count(r) % N || N > SGI_MAX_SUMMED)

@@ -18,10 +18,6 @@
 
 typedef sg_train_plan sgi_run_plan;
 
-/* Tokens that the run's steps use, in times of all tokens of its text: what no row holds does not
- * count as used. */
-double sgi_run_epochs(const sgi_run_plan *p);
-
 typedef sg_train_line sgi_run_line;
 typedef sg_train_events sgi_run_events;
 
@@ -34,7 +30,7 @@ typedef struct sgi_run_request {
   uint64_t steps;       /* on resume: steps of the whole run, more than it had; 0: as recorded */
   bool dry_run;         /* plan only: nothing is written but the token cache of the data */
   size_t channel_ranks; /* of so many ranks each computes its channels of the same rows; 0: 1 */
-  sgi_ranks *ranks;     /* borrowed: the request is made by all of them, alike; NULL: one process */
+  sg_ranks *ranks;      /* borrowed: the request is made by all of them, alike; NULL: one process */
   size_t
       max_memory; /* bytes, of the whole process; 0: 3 GB, or three quarters of what the machine or its container has */
 } sgi_run_request;
@@ -60,17 +56,14 @@ typedef struct sgi_step_time {
 sg_status sgi_run_time_steps(const sgi_run *run, sgi_step_time *out, sg_error *err);
 /* To the end, or to the stop. */
 sg_status sgi_run_train(sgi_run *run, sg_error *err);
-/* The beginning of a document of its text, for a first try of the model: a few words without line
- * breaks. New: sgi_free; NULL where the text has none such. */
-char *sgi_run_first_words(const sgi_run *run);
+/* A few words that a document of its text begins with, without line breaks, for a first try of the
+ * model; "" where the text has none such. */
+enum { SGI_FIRST_WORDS = sizeof((sg_train_result *)0)->first_words };
+void sgi_run_first_words(const sgi_run *run, char out[SGI_FIRST_WORDS]);
 /* The tokenizer that a run of these settings would train on this text, as a file: for runs that are
  * to share it. */
 sg_status sgi_run_make_tokenizer(const sgi_settings *settings, const char *data, const char *path,
                                  const sgi_run_events *events, sg_error *err);
-/* Weights of pools trained as int4, and all bytes that they take; 0: none. */
-void sgi_run_pools(const sgi_run *run, size_t *weights, size_t *bytes);
-/* Held-out loss of the last step with what buffers of int4 pools held; NaN: none was made. */
-double sgi_run_loss_with_buffer(const sgi_run *run);
 /* Seconds that its steps have taken, of earlier processes too. */
 double sgi_run_seconds(const sgi_run *run);
 /* Of a run that has trained: the sums of its held-out rows' losses and their counted targets, with

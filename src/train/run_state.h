@@ -17,8 +17,8 @@ struct sgi_run {
   size_t max_memory;
   json_t *extended;       /* of config.json: [{"from", "to"}, ...]; NULL: never */
   uint64_t extended_from; /* steps before this call made it longer; 0: it did not */
-  sgi_ranks *ranks;       /* all, or NULL */
-  sgi_ranks groups[2];    /* where channels are shared: those with the same channels, those with the same rows */
+  sg_ranks *ranks;        /* all, or NULL */
+  sg_ranks groups[2];     /* where channels are shared: those with the same channels, those with the same rows */
   sgi_trainer_ranks who;  /* of them */
   sgi_split split;
   sg_config local; /* the model that this process has: all of it, or some channels */
@@ -32,7 +32,6 @@ struct sgi_run {
   sgi_evaluator *evaluator;
   sgi_usage **usage;
   int32_t *inputs, *targets, *starts; /* (B,T) */
-  size_t pool_weights, pool_bytes;    /* trained as int4: weights, and all that they take; 0: none */
   double loss_with_buffer;            /* of the last step's evaluation, with what buffers held; NaN: not made */
   bool told_window;                   /* that gates have few candidates near their thresholds */
   sgi_progress_state state;

@@ -156,14 +156,14 @@ sg_status sgi_assign(sgi_assignments *a, const char *name, const char *value, co
              : sgi_fail_memory(err, strlen(name) + strlen(value) + strlen(where), "settings");
 }
 
-sg_status sgi_assign_text(sgi_assignments *a, const char *text, sg_error *err) {
+sg_status sgi_assign_text(sgi_assignments *a, const char *text, const char *where, sg_error *err) {
   const char *equals = strchr(text, '=');
   char name[SGI_SETTING_TEXT];
   if (!equals || equals == text || (size_t)(equals - text) >= sizeof name)
     return sgi_fail(err, SG_ERR_ARG, "\"%s\" is no setting: expected KEY=VALUE, such as train.steps=1000", text);
   memcpy(name, text, (size_t)(equals - text));
   name[equals - text] = '\0';
-  return sgi_assign(a, name, equals + 1, text, err);
+  return sgi_assign(a, name, equals + 1, where ? where : text, err);
 }
 
 static sg_status assign_value(sgi_assignments *a, const char *name, const json_t *v, const char *where, sg_error *err) {
@@ -232,7 +232,7 @@ static sg_status unknown(const struct sgi_assignment *x, sg_error *err) {
   const char *names[2 * SGI_COUNT(table)];
   size_t n = 0;
   while (n < SGI_COUNT(names) && (names[n] = sg_setting_key(n, NULL))) n++;
-  const char *near = sgi_settings_word(x->key);
+  const char *near = sg_setting_word(x->key);
   if (!near) near = sgi_nearest(x->key, names, n);
   return sgi_fail(err, SG_ERR_ARG, "%s: unknown key \"%s\"%s%s%s", x->where, x->key, near ? "; did you mean \"" : "",
                   near ? near : "", near ? "\"?" : "");

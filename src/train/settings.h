@@ -69,8 +69,8 @@ typedef struct sgi_assignments {
 } sgi_assignments;
 
 sg_status sgi_assign(sgi_assignments *a, const char *key, const char *value, const char *where, sg_error *err);
-/* "key=value". */
-sg_status sgi_assign_text(sgi_assignments *a, const char *text, sg_error *err);
+/* "key=value"; where NULL: the text itself. */
+sg_status sgi_assign_text(sgi_assignments *a, const char *text, const char *where, sg_error *err);
 /* Nested objects: {"train": {"steps": 5}} is train.steps=5. */
 sg_status sgi_assign_json(sgi_assignments *a, const json_t *object, const char *where, sg_error *err);
 void sgi_assignments_free(sgi_assignments *a);
@@ -99,9 +99,5 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
 
 /* Assignments of train.aux.* alone: weights of what is added to a loss that somebody looks at. */
 sg_status sgi_settings_aux(const sgi_assignments *a, sgi_aux_weights *out, sg_error *err);
-
-/* The key that a word of the field, or a key without its group, stands for ("lr", "batch-size");
- * NULL: not known. Borrowed for ever. */
-const char *sgi_settings_word(const char *word);
 
 #endif

@@ -66,7 +66,7 @@ static bool equal(const char *a, const char *b) {
   return !*a && !*b;
 }
 
-const char *sgi_settings_word(const char *word) {
+const char *sg_setting_word(const char *word) {
   const char *name;
   for (size_t i = 0; i < SGI_COUNT(words); i++)
     if (equal(word, words[i].word)) return words[i].name;

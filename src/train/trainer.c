@@ -52,7 +52,7 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len) {
                                 .schedule = {.kind = SGI_SCHEDULE_CONSTANT, .peak = 1e-3, .updates = 1000000}};
 }
 
-bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sgi_ranks *ranks, size_t *bytes) {
+bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sg_ranks *ranks, size_t *bytes) {
   size_t count = sgi_ranks_count(ranks), moments = s->optimizer.ops->n_moments + (s->accumulation > 1);
   size_t shard = (SGI_NORM_BLOCKS + count - 1) / count * sgi_norm_block(floats);
   if (floats > SIZE_MAX / 1024) return false;
@@ -150,7 +150,7 @@ static void add_up(void *user, float *x, size_t n) {
 }
 
 static sg_status join_channels(sgi_trainer *t, const sg_model *m, sg_error *err) {
-  sgi_ranks *c = t->who.channels;
+  sg_ranks *c = t->who.channels;
   size_t most = t->settings.micro_batch * t->settings.seq_len * m->config.hidden_size;
   if (sgi_ranks_count(c) == 1) return SG_OK;
   t->partial = sgi_alloc(m->table.count * sizeof *t->partial);

@@ -36,9 +36,9 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len);
 
 /* Who trains together; all borrowed. */
 typedef struct sgi_trainer_ranks {
-  sgi_ranks *all;         /* or NULL: one process */
-  sgi_ranks *rows;        /* those that hold the same weights, and share a batch */
-  sgi_ranks *channels;    /* those that compute the same rows, and share the channels; NULL: nobody does */
+  sg_ranks *all;          /* or NULL: one process */
+  sg_ranks *rows;         /* those that hold the same weights, and share a batch */
+  sg_ranks *channels;     /* those that compute the same rows, and share the channels; NULL: nobody does */
   const sgi_split *split; /* NULL where channels are not shared */
 } sgi_trainer_ranks;
 
@@ -50,10 +50,10 @@ typedef struct sgi_trainer {
   bool spoiled;    /* a refused step has moved pools or their sums already: no other is taken */
   float *grad;     /* arena of one batch's gradient */
   sgi_trainer_ranks who;
-  sgi_ranks *ranks; /* who.rows */
-  bool *partial;    /* (rows of the table) gradients of which each rank of `channels` has a part; NULL: none */
-  float *room;      /* for sums over channels */
-  size_t *bounds;   /* (ranks + 1) floats of the shards; this rank's is [from, to) */
+  sg_ranks *ranks; /* who.rows */
+  bool *partial;   /* (rows of the table) gradients of which each rank of `channels` has a part; NULL: none */
+  float *room;     /* for sums over channels */
+  size_t *bounds;  /* (ranks + 1) floats of the shards; this rank's is [from, to) */
   size_t from, to;
   sgi_parts *parts;
   sgi_metrics *metrics; /* (ranks, most parts of one) of a batch */
@@ -72,7 +72,7 @@ typedef sg_step sgi_step;
 
 /* Bytes of what is as large as the weights in the arena, or their shard: they, gradients, moments.
  * False where no number holds that. Pools in int4 are not among them (int4.h). */
-bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sgi_ranks *ranks, size_t *bytes);
+bool sgi_trainer_arenas(size_t floats, const sgi_trainer_settings *s, const sg_ranks *ranks, size_t *bytes);
 /* Bytes of all arenas of one process: those, and activations. */
 sg_status sgi_trainer_bytes(const sg_config *c, const sgi_trainer_settings *s, size_t *bytes, sg_error *err);
 /* How the passes of these settings make up an update. */

@@ -81,7 +81,7 @@ static void begin_state(void) {
   static const char *const sizes[] = {"model.hidden_size=8",       "model.num_hidden_layers=1",  "model.head_dim=8",
                                       "feedforward.num_neurons=4", "feedforward.num_channels=1", "feedforward.top_k=1",
                                       "feedforward.key_dim=2"};
-  for (size_t i = 0; i < SGI_COUNT(sizes); i++) fuzz_expect(!sgi_assign_text(&a, sizes[i], &err), err.text);
+  for (size_t i = 0; i < SGI_COUNT(sizes); i++) fuzz_expect(!sgi_assign_text(&a, sizes[i], NULL, &err), err.text);
   fuzz_expect(!sgi_settings_resolve(&a, &s, &err), err.text);
   sgi_assignments_free(&a);
   c = s.model;

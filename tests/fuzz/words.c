@@ -40,7 +40,7 @@ static void settings(char **words) {
   sgi_settings s;
   sg_error err = {0};
   sg_status st = SG_OK;
-  for (size_t i = 0; words[i] && !st; i++) st = sgi_assign_text(&a, words[i], &err);
+  for (size_t i = 0; words[i] && !st; i++) st = sgi_assign_text(&a, words[i], NULL, &err);
   if (!st) st = sgi_settings_resolve(&a, &s, &err);
   fuzz_expect(!st || *err.text, "a refusal without a word");
   sgi_assignments_free(&a);

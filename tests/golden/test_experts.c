@@ -70,7 +70,7 @@ static bool read_weights(const char *dir, sgi_aux_weights *out) {
   assert_sg_ok(sgi_json_load(path, &o, err));
   json_object_foreach(json_object_get(o, "train"), key, v) {
     snprintf(text, sizeof text, "train.aux.%s=%.17g", key, json_number_value(v));
-    assert_sg_ok(sgi_assign_text(&set, text, err));
+    assert_sg_ok(sgi_assign_text(&set, text, NULL, err));
   }
   bool any = set.count;
   assert_sg_ok(sgi_settings_aux(&set, out, err));

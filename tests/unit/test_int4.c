@@ -469,7 +469,7 @@ static void expect_refused(const char *const *set, const char *words) {
   sgi_assignments a = {0};
   sgi_settings s;
   sg_error why = {0};
-  for (size_t i = 0; set[i]; i++) assert_sg_ok(sgi_assign_text(&a, set[i], err));
+  for (size_t i = 0; set[i]; i++) assert_sg_ok(sgi_assign_text(&a, set[i], NULL, err));
   sg_status st = sgi_settings_resolve(&a, &s, &why);
   sgi_assignments_free(&a);
   if (st != SG_ERR_ARG || !strstr(why.text, words)) fail_msg("%s: %s", words, why.text);

@@ -1,5 +1,6 @@
 /* sg_train: the run that the command makes, to the last byte; stopped and resumed; watched;
  * refused; with allocations that fail. */
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +88,7 @@ static void expect_equal_runs(const char *a, const char *b) {
 
 /* What a watcher saw. */
 typedef struct seen {
-  size_t steps, evaluations, saved, notes, works, stop_after;
+  size_t planned, steps, evaluations, saved, notes, works, stop_after;
   double last_loss;
   char rows[1 << 16], name[64];
   const sg_train_request *again; /* called from within a step */
@@ -123,12 +124,25 @@ static void row(void *user, const char *json) {
   size_t n = strlen(s->rows);
   snprintf(s->rows + n, sizeof s->rows - n, "%s\n", json);
 }
+static void planned(void *user, const sg_train_plan *plan, const sg_config *model) {
+  seen *s = user;
+  s->planned++;
+  assert_true(!s->steps && plan->steps == 7 && plan->batch_size == 2 && plan->seq_len == 16);
+  /* Seven batches of two rows of 16 tokens, or of two documents out of twenty as far as rows hold
+   * them. */
+  double used = plan->packed ? 7 * 2 * 16 : 0.7 * (double)(plan->train_tokens - plan->cut_tokens);
+  assert_true(fabs(plan->epochs * (double)plan->train_tokens - used) < 1e-6);
+  assert_true(!plan->pool_weights && !plan->pool_bytes);
+  assert_true(model->hidden_size == 32 && model->num_layers == 2 && model->vocab_size >= 300);
+}
 static bool stop(void *user) {
   const seen *s = user;
   return s->stop_after && s->steps >= s->stop_after;
 }
 
-static sg_train_events watch(seen *s) { return (sg_train_events){s, note, work, step, evaluated, saved, row, stop}; }
+static sg_train_events watch(seen *s) {
+  return (sg_train_events){s, note, work, step, evaluated, saved, row, stop, planned};
+}
 
 static double evaluation_steps; /* of the last run by hand, as it was foretold */
 
@@ -137,7 +151,7 @@ static void by_hand(const char *name) {
   sgi_assignments a = {0};
   sgi_run_request r = {.run = in_root(name), .data = data, .tokenizer = TOKENIZER};
   sgi_run *run;
-  for (size_t i = 0; i < SGI_COUNT(sizes); i++) assert_sg_ok(sgi_assign_text(&a, sizes[i], err));
+  for (size_t i = 0; i < SGI_COUNT(sizes); i++) assert_sg_ok(sgi_assign_text(&a, sizes[i], NULL, err));
   assert_sg_ok(sgi_settings_resolve(&a, &r.settings, err));
   sgi_assignments_free(&a);
   assert_sg_ok(sgi_run_open(&r, NULL, &run, err));
@@ -176,6 +190,7 @@ static void whole(void **state) {
   q.events = watch(&s);
   assert_sg_ok(sg_train(&q, &out, err));
   expect_equal_runs("by hand", "whole");
+  assert_int_equal(s.planned, 1);
   assert_int_equal(s.steps, 7);
   assert_int_equal(s.evaluations, 5); /* after 2, 3, 4, 6 and 7 */
   one_evaluation(evaluation_steps);
@@ -185,6 +200,8 @@ static void whole(void **state) {
   assert_int_equal(out.step, 7);
   assert_int_equal(out.plan.steps, 7);
   assert_true(out.evaluation.rows && out.evaluation.loss == s.last_loss);
+  assert_true(isnan(out.loss_with_buffer)); /* no pool is int4 */
+  assert_string_equal(out.first_words, "Tom 0 saw a");
   size_t n;
   char *lines = read_all(in_root("whole/metrics.jsonl"), &n);
   assert_int_equal(n, strlen(s.rows));
@@ -200,6 +217,58 @@ static void whole(void **state) {
   sgi_free(config);
   q = request("whole");
   assert_refused(sg_train(&q, NULL, err), SG_ERR_ARG, "already holds a run");
+  /* What is left of it can be planned without touching it. */
+  q = (sg_train_request){.run = in_root("whole"), .resume = true, .plan_only = true, .steps = 9};
+  assert_sg_ok(sg_train(&q, &out, err));
+  assert_int_equal(out.plan.steps, 9);
+  expect_equal_runs("by hand", "whole");
+}
+
+/* Settings as text: what they come to makes the same run; errors call them what the caller does. */
+static void settings(void **state) {
+  (void)state;
+  const char *wrong[] = {"train.steps=5", "optimizer.learning_rate=fast"}, *names[] = {NULL, "--lr"};
+  char *json = NULL;
+  sg_train_request q = request("resolved");
+  assert_sg_ok(sg_train_settings(&q, &json, err));
+  assert_non_null(strstr(json, "\"hidden_size\": 32"));
+  q.settings = json;
+  q.set = NULL, q.n_set = 0;
+  assert_sg_ok(sg_train(&q, NULL, err));
+  expect_equal_runs("by hand", "resolved");
+  sg_buffer_free(json);
+  q.settings = NULL;
+  q.set = wrong, q.n_set = 2;
+  assert_refused(sg_train_settings(&q, &json, err), SG_ERR_ARG, "optimizer.learning_rate=fast");
+  q.set_names = names;
+  assert_refused(sg_train_settings(&q, &json, err), SG_ERR_ARG, "--lr");
+  assert_null(json);
+  q.n_set = 1;
+  q.settings = "{\"train\": {\"stepz\": 1}}", q.settings_name = "my.json";
+  assert_refused(sg_train_settings(&q, &json, err), SG_ERR_ARG, "my.json");
+  q.settings = "{";
+  assert_refused(sg_train_settings(&q, &json, err), SG_ERR_FORMAT, "my.json");
+  q.set = NULL;
+  assert_refused(sg_train_settings(&q, &json, err), SG_ERR_ARG, "set");
+  assert_refused(sg_train_settings(&q, NULL, err), SG_ERR_ARG, "json");
+  assert_refused(sg_train_settings(NULL, &json, err), SG_ERR_ARG, "request");
+  assert_string_equal(sg_setting_word("lr"), "optimizer.learning_rate");
+  assert_string_equal(sg_setting_word("hidden-size"), "model.hidden_size");
+  assert_null(sg_setting_word("colour"));
+}
+
+/* One rank is one process. */
+static void ranks(void **state) {
+  (void)state;
+  sg_ranks alone = {.count = 1};
+  sg_train_request q = request("alone");
+  q.ranks = &alone;
+  assert_sg_ok(sg_train(&q, NULL, err));
+  expect_equal_runs("by hand", "alone");
+  q = request("channels");
+  q.channel_ranks = 2;
+  assert_refused(sg_train(&q, NULL, err), SG_ERR_ARG, "one process");
+  assert_false(sgi_is_directory(in_root("channels")));
 }
 
 /* Stopped after each number of steps and resumed: the bytes of a run that was not. */
@@ -235,11 +304,16 @@ static void planning(void **state) {
   assert_false(sgi_is_directory(in_root("plan")));
   assert_true(out.plan.steps == 7 && out.plan.train_documents == 20 && out.plan.valid_documents == 5);
   assert_int_equal(out.step, 0);
+  assert_true(out.plan.seconds == 0);
+  q.timed = true;
+  assert_sg_ok(sg_train(&q, &out, err));
+  assert_true(out.plan.seconds > 0);
+  q.timed = false;
   static seen s;
   q.run = q.tokenizer = NULL; /* one is trained */
   q.events = watch(&s);
   assert_sg_ok(sg_train(&q, NULL, err));
-  assert_true(s.works > 0 && s.notes > 0);
+  assert_true(s.works > 0 && s.notes > 0 && s.planned == 1);
   const char *help = NULL;
   size_t keys = 0;
   while (sg_setting_key(keys, &help)) assert_true(*help), keys++;
@@ -287,7 +361,10 @@ static sg_status from_text(void *user, sg_error *err) {
   memcpy(few, sizes, sizeof few);
   few[7] = "train.steps=1";
   q.set = few;
-  sg_status st = sg_train(&q, NULL, err);
+  char *json = NULL;
+  sg_status st = sg_train_settings(&q, &json, err);
+  sg_buffer_free(json);
+  if (!st) st = sg_train(&q, NULL, err);
   sgi_remove_tree(in_root("memory"), NULL);
   return st;
 }
@@ -299,8 +376,8 @@ static void memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(whole),    cmocka_unit_test(stopping), cmocka_unit_test(planning),
-      cmocka_unit_test(refusals), cmocka_unit_test(memory),
+      cmocka_unit_test(whole),    cmocka_unit_test(settings), cmocka_unit_test(ranks),  cmocka_unit_test(stopping),
+      cmocka_unit_test(planning), cmocka_unit_test(refusals), cmocka_unit_test(memory),
   };
   return cmocka_run_group_tests(tests, begin, end);
 }

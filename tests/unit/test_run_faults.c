@@ -144,7 +144,7 @@ static sgi_settings small_run(void) {
                                     "train.grad_accumulation=1",  "eval.every=2"};
   sgi_assignments a = {0};
   sgi_settings s;
-  for (size_t i = 0; i < SGI_COUNT(all); i++) assert_sg_ok(sgi_assign_text(&a, all[i], err));
+  for (size_t i = 0; i < SGI_COUNT(all); i++) assert_sg_ok(sgi_assign_text(&a, all[i], NULL, err));
   assert_sg_ok(sgi_settings_resolve(&a, &s, err));
   sgi_assignments_free(&a);
   return s;
