@@ -287,7 +287,7 @@ static void micro_batches_and_threads(void **state) {
 
 static sg_status resolve(const char *const *texts, sgi_settings *out, sg_error *why) {
   sgi_assignments a = {0};
-  for (size_t i = 0; texts[i]; i++) assert_sg_ok(sgi_assign_text(&a, texts[i], err));
+  for (size_t i = 0; texts[i]; i++) assert_sg_ok(sgi_assign_text(&a, texts[i], NULL, err));
   sg_status st = sgi_settings_resolve(&a, out, why);
   sgi_assignments_free(&a);
   return st;
