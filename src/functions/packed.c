@@ -119,12 +119,12 @@ static four within(four x, float lo, float hi) {
 
 /* Rows of four by four numbers become columns. */
 static void turn(four r[4]) {
-  four a = __builtin_shuffle(r[0], r[1], (whole){0, 4, 1, 5}), b = __builtin_shuffle(r[2], r[3], (whole){0, 4, 1, 5});
-  four c = __builtin_shuffle(r[0], r[1], (whole){2, 6, 3, 7}), d = __builtin_shuffle(r[2], r[3], (whole){2, 6, 3, 7});
-  r[0] = __builtin_shuffle(a, b, (whole){0, 1, 4, 5});
-  r[1] = __builtin_shuffle(a, b, (whole){2, 3, 6, 7});
-  r[2] = __builtin_shuffle(c, d, (whole){0, 1, 4, 5});
-  r[3] = __builtin_shuffle(c, d, (whole){2, 3, 6, 7});
+  four a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), b = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+  four c = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7), d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  r[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+  r[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  r[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+  r[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
 
 /* Four features side by side. */
