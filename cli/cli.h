@@ -168,9 +168,12 @@ int cli_end(sg_status st, const sg_error *err);
 int cli_failed(sg_status status, const char *format, ...) SG_PRINTF(2, 3);
 /* A mistake in the command line: the message, a pointer to the help, and 2. */
 int cli_usage(const cli_call *c, const char *format, ...) SG_PRINTF(2, 3);
-void cli_hint(const char *format, ...) SG_PRINTF(1, 2);   /* "hint: ..." after an error */
-void cli_warn(const char *format, ...) SG_PRINTF(1, 2);   /* "sgatlin: warning: ..." */
-void cli_note(const char *format, ...) SG_PRINTF(1, 2);   /* silent with -q */
+void cli_hint(const char *format, ...) SG_PRINTF(1, 2); /* "hint: ..." after an error */
+void cli_warn(const char *format, ...) SG_PRINTF(1, 2); /* "sgatlin: warning: ..." */
+void cli_note(const char *format, ...) SG_PRINTF(1, 2); /* silent with -q */
+/* The same of a whole text, as calls of the library take who is told: user is anything. */
+void cli_told_warning(void *user, const char *text);
+void cli_told_note(void *user, const char *text);
 void cli_detail(const char *format, ...) SG_PRINTF(1, 2); /* only with -v */
 bool cli_quiet(void);
 

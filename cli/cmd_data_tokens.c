@@ -40,13 +40,8 @@ static int report(const cli_call *c, const sgi_corpus *corpus, double seconds, d
   return 0;
 }
 
-static void say(void *unused, const char *text) {
-  (void)unused;
-  cli_note("%s", text);
-}
-
 static sg_status work(const cli_call *c, watch *w, sg_tokenizer **tok, sgi_corpus **corpus, sg_error *err) {
-  const sgi_text_watch watching = {.note = say, .progress = progress, .user = w};
+  const sgi_text_watch watching = {.note = cli_told_note, .progress = progress, .user = w};
   sg_text_form form;
   json_t *own = NULL;
   sgi_text text = {.path = (char *)c->args[0]};

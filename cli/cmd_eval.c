@@ -28,16 +28,6 @@ static sg_status fits(void *user, size_t T, sg_error *err) {
   return cli_context_check(j->call, sg_model_config(j->m.model), T, err);
 }
 
-static void note(void *unused, const char *text) {
-  (void)unused;
-  cli_note("%s", text);
-}
-
-static void warn(void *unused, const char *text) {
-  (void)unused;
-  cli_warn("%s", text);
-}
-
 static void begun(void *user, const char *what, const char *unit, uint64_t total) {
   job *j = user;
   if (what)
@@ -103,8 +93,8 @@ static sg_status work(job *j, json_t **out, sg_error *err) {
       .by = j->text.path ? cli_string(c, "by") : NULL,
       .defect = cli_flag(c, "ode-defect"),
       .fits = fits,
-      .note = note,
-      .warn = warn,
+      .note = cli_told_note,
+      .warn = cli_told_warning,
       .begun = begun,
       .progress = progress,
       .user = j};

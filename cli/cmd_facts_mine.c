@@ -17,11 +17,6 @@ static bool read_on(void *user, const char *path, uint64_t bytes) {
 
 static void all_read(void *user) { cli_progress_end(&((work *)user)->progress); }
 
-static void say(void *user, const char *text) {
-  (void)user;
-  cli_note("%s", text);
-}
-
 static sg_status mine(work *w, sg_error *err) {
   const cli_call *c = w->c;
   const sgi_mine_request q = {.paths = c->args,
@@ -32,7 +27,7 @@ static sg_status mine(work *w, sg_error *err) {
                               .effort = 1000000 * (uint64_t)cli_size(c, "effort"),
                               .truth = cli_string(c, "truth"),
                               .all_read = all_read,
-                              .say = say,
+                              .say = cli_told_note,
                               .read = read_on,
                               .user = w};
   cli_progress_begin(&w->progress, "reading", "B", 0, 0);

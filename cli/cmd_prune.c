@@ -29,11 +29,6 @@ static bool working(void *user, const char *what, size_t done, size_t wanted) {
   return !cli_stop;
 }
 
-static void note(void *unused, const char *text) {
-  (void)unused;
-  cli_note("%s", text);
-}
-
 static sg_status read_rows(job *j, const char *option, const char *split, cli_rows *out, sg_error *err) {
   static const sg_text_form plain;
   size_t T = cli_size(j->call, "seq-len"), wanted = cli_size(j->call, "rows");
@@ -84,7 +79,7 @@ static sg_status prune(job *j, bool compare, sgi_pruned *out, sg_error *err) {
                    .allow_nonfinite = cli_flag(c, "allow-nonfinite"),
                    .skipped = cli_skipped,
                    .working = working,
-                   .note = cli_flag(c, "json") ? NULL : note,
+                   .note = cli_flag(c, "json") ? NULL : cli_told_note,
                    .stopped = cli_stopped,
                    .user = j};
   q.rivals = cli_list(c, "rival", &q.n_rivals);

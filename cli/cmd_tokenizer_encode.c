@@ -39,11 +39,6 @@ static sg_status encode_text(const cli_call *c, const sg_tokenizer *t, const cha
   return SG_OK;
 }
 
-static void say(void *unused, const char *text) {
-  (void)unused;
-  cli_note("%s", text);
-}
-
 static sg_status encode_lines(const cli_call *c, const sg_tokenizer *t, const char *path, int *code, sg_error *err) {
   cli_lines *lines;
   const char *line;
@@ -63,7 +58,7 @@ static sg_status encode_lines(const cli_call *c, const sg_tokenizer *t, const ch
     *code = cli_json(json_pack("{s:o}", "ids", id_list(ids, count)));
     sg_buffer_free(ids);
   }
-  sgi_mended_say(mended, say, NULL);
+  sgi_mended_say(mended, cli_told_note, NULL);
   sgi_mended_free(mended);
   cli_lines_close(lines);
   return st;

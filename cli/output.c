@@ -177,6 +177,16 @@ void cli_note(const char *format, ...) {
   va_end(args);
 }
 
+void cli_told_warning(void *user, const char *text) {
+  (void)user;
+  cli_warn("%s", text);
+}
+
+void cli_told_note(void *user, const char *text) {
+  (void)user;
+  cli_note("%s", text);
+}
+
 void cli_detail(const char *format, ...) {
   va_list args;
   if (!state.verbose) return;

@@ -2,17 +2,12 @@
 
 #include "text_form.h"
 
-static void say(void *unused, const char *text) {
-  (void)unused;
-  cli_note("%s", text);
-}
-
 static bool goes_on(void *unused, uint64_t done, uint64_t total) {
   (void)unused, (void)done, (void)total;
   return !cli_stop;
 }
 
-const sgi_text_watch cli_text_watch = {.note = say, .progress = goes_on, .stopped = cli_stopped};
+const sgi_text_watch cli_text_watch = {.note = cli_told_note, .progress = goes_on, .stopped = cli_stopped};
 
 sg_status cli_text_find(const cli_call *c, const char *option, const char *split, cli_text *out, sg_error *err) {
   const sgi_text_asked asked = {.model = c->args[0], .given = cli_string(c, option), .option = option, .split = split};

@@ -4,14 +4,13 @@
 #include <string.h>
 
 sg_status cli_bind(const cli_call *c, const sg_recording *rec, const char *name, const sg_model *model, sg_error *err) {
-  sgi_recorded_from bound;
-  sg_status st = sgi_recorded_bind(rec, model, name, &bound, err);
+  sgi_bound bound;
+  sg_status st = sgi_recording_bind(rec, model, name, &bound, err);
   if (st) return st;
-  if (bound == SGI_RECORDED_FROM_UNKNOWN)
-    cli_note("%s does not say which model it was made from: it is taken to be this one", name);
-  if (bound == SGI_RECORDED_FROM_ITS_WEIGHTS)
+  if (bound == SGI_UNKNOWN) cli_note("%s does not say which model it was made from: it is taken to be this one", name);
+  if (bound == SGI_SAME_WEIGHTS)
     cli_note("%s does not say which config.json it was made with: it is taken to be this model's", name);
-  if (bound != SGI_RECORDED_FROM_ANOTHER) return SG_OK;
+  if (bound != SGI_OF_ANOTHER) return SG_OK;
   char why[SG_ERROR_TEXT];
   snprintf(why, sizeof why, "%.330s", err->text);
   if (!cli_flag(c, "force"))

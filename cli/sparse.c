@@ -4,20 +4,13 @@
 
 #include "context.h"
 
-static void note(void *unused, const char *text) {
-  (void)unused;
-  cli_note("%s", text);
-}
-
-static void warn(void *unused, const char *text) {
-  (void)unused;
-  cli_warn("%s", text);
-}
-
 sg_status cli_sparse_open(const cli_call *c, const char *directory, const sg_model *model, sgi_sparse_set **out,
                           sg_error *err) {
-  const sgi_sparse_asked asked = {
-      .directory = directory, .model = model, .force = cli_flag(c, "force"), .note = note, .warn = warn};
+  const sgi_sparse_asked asked = {.directory = directory,
+                                  .model = model,
+                                  .force = cli_flag(c, "force"),
+                                  .note = cli_told_note,
+                                  .warn = cli_told_warning};
   return sgi_sparse_set_of(&asked, out, err);
 }
 

@@ -3,8 +3,8 @@
 #include <float.h>
 #include <math.h>
 
-/* Of so many groups at most; the maxima of 2 k of them bound what k elements reach. */
-enum { FEWEST = 16, MOST_GROUPS = 256 };
+/* A bound is looked for from this k on, by at most so many groups. */
+enum { FEWEST_BOUNDED = 16, MOST_GROUPS = 256 };
 
 /* Insertion into a short sorted list: for the small K of routers most candidates fail the first
  * comparison. */
@@ -27,7 +27,7 @@ static float bound(const float *x, size_t n, size_t k) {
   int32_t at[MOST_GROUPS / 2];
   size_t groups = SGI_LANES, have = 0;
   while (groups < 2 * k) groups *= 2;
-  if (k < FEWEST || groups > MOST_GROUPS || n < 8 * groups) return -INFINITY;
+  if (k < FEWEST_BOUNDED || groups > MOST_GROUPS || n < 8 * groups) return -INFINITY;
   for (size_t g = 0; g < groups; g++) most[g] = -INFINITY;
   for (size_t i = 0; i + groups <= n; i += groups) {
 #pragma omp simd

@@ -10,6 +10,7 @@
 #ifndef SGI_BINDING_H
 #define SGI_BINDING_H
 
+#include "core/bound.h"
 #include "core/json.h"
 #include "model/model.h"
 
@@ -21,9 +22,6 @@ typedef struct sgi_binding {
   char hash[SGI_HASH_TEXT]; /* 16 hexadecimal digits, "" for none */
   json_t *config;           /* NULL for none */
 } sgi_binding;
-
-/* SGI_SAME_WEIGHTS: of the configuration the file says nothing. */
-typedef enum sgi_bound { SGI_BOUND, SGI_SAME_WEIGHTS, SGI_UNKNOWN, SGI_OF_ANOTHER } sgi_bound;
 
 /* Of this model: two keys for the object o; false when memory is out. */
 bool sgi_binding_write(const sg_model *m, json_t *o);

@@ -84,15 +84,3 @@ void sgi_recorded_document(const sg_recording *rec, size_t document, size_t *fir
 }
 
 sg_status sgi_recorded_check(const sg_recording *rec, sg_error *err) { return sgi_recording_check(rec, err); }
-
-sg_status sgi_recorded_bind(const sg_recording *rec, const sg_model *model, const char *name, sgi_recorded_from *out,
-                            sg_error *err) {
-  static const sgi_recorded_from of[] = {[SGI_BOUND] = SGI_RECORDED_FROM_IT,
-                                         [SGI_SAME_WEIGHTS] = SGI_RECORDED_FROM_ITS_WEIGHTS,
-                                         [SGI_UNKNOWN] = SGI_RECORDED_FROM_UNKNOWN,
-                                         [SGI_OF_ANOTHER] = SGI_RECORDED_FROM_ANOTHER};
-  sgi_bound bound;
-  sg_status st = sgi_recording_bind(rec, model, name, &bound, err);
-  if (!st) *out = of[bound];
-  return st;
-}

@@ -2,6 +2,7 @@
 #ifndef SGI_REPORT_RECORDED_H
 #define SGI_REPORT_RECORDED_H
 
+#include "core/bound.h"
 #include "report.h"
 
 /* A recording with its tokenizer (NULL where it has none). sgi_record_reader_close takes one that
@@ -33,17 +34,10 @@ sg_recorded sgi_recorded_at(const sg_recording *rec, size_t position);
 void sgi_recorded_document(const sg_recording *rec, size_t document, size_t *first, size_t *count);
 sg_status sgi_recorded_check(const sg_recording *rec, sg_error *err);
 
-/* Whether a recording was made from this model: it was; its weights are, of settings nothing is
- * known; nothing is known; it was not, and err has both hashes or settings. Other sizes are
- * SG_ERR_ARG. */
-typedef enum sgi_recorded_from {
-  SGI_RECORDED_FROM_IT,
-  SGI_RECORDED_FROM_ITS_WEIGHTS,
-  SGI_RECORDED_FROM_UNKNOWN,
-  SGI_RECORDED_FROM_ANOTHER
-} sgi_recorded_from;
-sg_status sgi_recorded_bind(const sg_recording *rec, const sg_model *model, const char *name, sgi_recorded_from *out,
-                            sg_error *err);
+/* Whether a recording was made from this model, in *bound; of one that was not, err has both hashes
+ * or settings. Other sizes are SG_ERR_ARG. name is how people call it. */
+sg_status sgi_recording_bind(const sg_recording *rec, const sg_model *model, const char *name, sgi_bound *bound,
+                             sg_error *err);
 
 /* JSON of a token and of an excerpt; null where there is no tokenizer. names: the reference's
  * form. */

@@ -194,7 +194,7 @@ sg_status sgi_study_plan(const sgi_study *s, size_t i, size_t max_memory, sgi_ru
   sg_status st = sgi_study_open_run((sgi_study *)s, i, max_memory, true, &run, &path, err);
   if (!st) *out = *sgi_run_plan_of(run);
   if (!st) *evaluation_steps = sgi_run_evaluation_steps(run);
-  if (!st && step_seconds) st = sgi_run_time_step(run, step_seconds, err);
+  if (!st && step_seconds) st = sgi_run_foretell_step(run, step_seconds, err);
   sgi_run_close(run);
   sgi_free(path);
   return st;

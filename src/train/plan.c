@@ -235,7 +235,7 @@ static sg_status scale_to_layers(const sgi_settings *s, double *seconds, sg_erro
 }
 
 /* A step is rows, each with a head and layers, and one update of all weights, likewise. */
-sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err) {
+sg_status sgi_run_foretell_step(const sgi_run *run, double *seconds, sg_error *err) {
   const sgi_settings *s = &run->settings;
   size_t T = s->seq_len < 1024 ? s->seq_len : 1024;
   double took[2][2] = {{0}}; /* layers, rows */

@@ -44,7 +44,7 @@ const sgi_run_plan *sgi_run_plan_of(const sgi_run *run);
 const sgi_settings *sgi_run_settings(const sgi_run *run);
 /* Seconds of one step, timed on models of the same sizes but of one and two layers, with one and
  * two rows. */
-sg_status sgi_run_time_step(const sgi_run *run, double *seconds, sg_error *err);
+sg_status sgi_run_foretell_step(const sgi_run *run, double *seconds, sg_error *err);
 /* What all evaluations of a run take, in steps: a row forward alone is a third of one trained. */
 double sgi_run_evaluation_steps(const sgi_run *run);
 /* Seconds of one step with its share of an update, by the clock and of processor time: the median

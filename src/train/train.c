@@ -76,7 +76,7 @@ static void fill(const sgi_run *run, sg_train_result *out) {
 
 static sg_status train(const sg_train_request *q, sgi_run *run, sg_error *err) {
   double seconds = 0;
-  sg_status st = q->timed ? sgi_run_time_step(run, &seconds, err) : SG_OK;
+  sg_status st = q->timed ? sgi_run_foretell_step(run, &seconds, err) : SG_OK;
   if (st) return st;
   run->plan.seconds = seconds * ((double)run->plan.steps + sgi_run_evaluation_steps(run));
   if (q->events.planned) q->events.planned(q->events.user, &run->plan, &run->settings.model);

@@ -195,7 +195,7 @@ static void dry_run(void **state) {
   r.settings.tokenizer_vocab_size = 280;
   double seconds = 0;
   assert_sg_ok(sgi_run_open(&r, NULL, &x, err));
-  assert_sg_ok(sgi_run_time_step(x, &seconds, err));
+  assert_sg_ok(sgi_run_foretell_step(x, &seconds, err));
   assert_true(seconds > 0);
   assert_true(sgi_run_plan_of(x)->memory > 1 << 20);
   assert_int_equal(sgi_run_plan_of(x)->steps, 3);
