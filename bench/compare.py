@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Training and forward speed of sgatlin against PyTorch (bench/peers/torch_lm.py), alternated.
 
-  compare.py [--python PYTHON] [--kind K]... [--pairs N] [--compile] [--check] [--cpu-time]
+  compare.py [--python PYTHON] [--kind K]... [--pairs N] [--compile] [--bf16] [--check] [--cpu-time]
 
 Each pair runs `sgatlin bench` and the peer's steps in turn, so that a machine that slows down slows both; the peer keeps
 its process and has warmed up. Printed: tokens/s of both (medians) and the ratio pair by pair (median, least, most).
-The sparse kinds meet the fastest of the peer's forms. --check first proves that the peer computes the same losses and
+The sparse kinds meet the fastest of the peer's forms. --bf16: the peer under autocast to bfloat16, this program with
+train.precision=bf16, and beside both their float32 forms. --check first proves that the peer computes the same losses and
 gradients on the golden models. PYTHON: an interpreter that has torch and safetensors.
 """
 import argparse
@@ -62,8 +63,8 @@ def fastest(a, kind):
     return ["--sparse", max(rates, key=rates.get)]
 
 
-def ours(a, kind):
-    command = [a.sgatlin, "bench", "--json", "-q", "--rounds", str(a.rounds), "--kind", kind, "--batch", str(a.batch), "--seq", str(a.seq)]
+def ours(a, kind, *options):
+    command = [a.sgatlin, "bench", "--json", "-q", "--rounds", str(a.rounds), "--kind", kind, "--batch", str(a.batch), "--seq", str(a.seq), *options]
     if a.cpu_time:
         command += ["--cpu-time", "--threads", "1"]
     b = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)[0]
@@ -79,23 +80,33 @@ def compare(a, kind):
     peers = {"eager": Peer(a, kind, *form)}
     if a.compile:
         peers["compiled"] = Peer(a, kind, *form, "--compile")
+    if a.bf16:
+        peers["bf16"] = Peer(a, kind, *form, "--bf16")
+        if a.compile:
+            peers["bf16 compiled"] = Peer(a, kind, *form, "--bf16", "--compile")
+    precisions = {"sgatlin": [], **({"sgatlin bf16": ["--set", "train.precision=bf16"]} if a.bf16 else {})}
     rates = {}
     for _ in range(a.pairs):
-        for what, rate in ours(a, kind).items():
-            rates.setdefault((what, "sgatlin"), []).append(rate)
+        for name, options in precisions.items():
+            for what, rate in ours(a, kind, *options).items():
+                rates.setdefault((what, name), []).append(rate)
         for name, peer in peers.items():
             for what in ("train", "forward"):
                 rates.setdefault((what, name), []).append(peer.rate(what, 1.0) if peer else float("nan"))
     for what in ("train", "forward"):
-        mine = rates[what, "sgatlin"]
         for name, peer in peers.items():
-            other = rates[what, name]
+            # like against like; the float32 forms of both stand in lines of their own
+            own = "sgatlin bf16" if "bf16" in name else "sgatlin"
+            mine, other = rates[what, own], rates[what, name]
             if not peer:
                 print(f"{kind:8s} {what:8s} {name}: does not run here")
                 continue
             ratio = [x / y for x, y in zip(mine, other)]
-            print(f"{kind:8s} {what:8s} sgatlin {statistics.median(mine):6.0f}  torch {name} {' '.join(form[1:]):6s} "
+            print(f"{kind:8s} {what:8s} {own} {statistics.median(mine):6.0f}  torch {name} {' '.join(form[1:]):6s} "
                   f"{statistics.median(other):6.0f} tokens/s  ratio {spread(ratio)}", flush=True)
+        if a.bf16:
+            ratio = [x / y for x, y in zip(rates[what, "sgatlin bf16"], rates[what, "sgatlin"])]
+            print(f"{kind:8s} {what:8s} sgatlin bf16 over sgatlin float32: ratio {spread(ratio)}", flush=True)
     for peer in peers.values():
         peer.close()
 
@@ -111,6 +122,7 @@ def main():
     p.add_argument("--seq", type=int, default=1024)
     p.add_argument("--sparse", choices=["bag", "gather", "dense"], help="the peer's form, instead of its fastest")
     p.add_argument("--compile", action="store_true", help="also against torch.compile")
+    p.add_argument("--bf16", action="store_true", help="also both sides in bf16")
     p.add_argument("--cpu-time", action="store_true", help="one thread each, processor time: for a busy machine")
     p.add_argument("--check", action="store_true")
     a = p.parse_args()

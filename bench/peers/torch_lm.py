@@ -389,11 +389,14 @@ class Run:
         ids = torch.randint(2, self.c.V, (a.batch, a.seq + 1))
         self.inputs, self.targets = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
         self.tokens = a.batch * a.seq
+        # As PyTorch trains in bf16: products and attention in bf16, weights, moments, norms and loss in float32.
+        self.precision = torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.bf16)
         self.clock = time.process_time if a.cpu_time else time.perf_counter
 
     def train(self):
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.call(self.inputs, self.targets, *self.rotary)
+        with self.precision:
+            loss = self.call(self.inputs, self.targets, *self.rotary)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
         self.optimizer.step()
@@ -402,7 +405,8 @@ class Run:
     @torch.no_grad()
     def forward(self):
         self.model.eval()
-        loss = self.call(self.inputs, self.targets, *self.rotary).item()
+        with self.precision:
+            loss = self.call(self.inputs, self.targets, *self.rotary).item()
         self.model.train()
         return loss
 
@@ -422,6 +426,7 @@ def main():
     p.add_argument("--set", action="append", default=[], metavar="NAME=N", help="V, D, L, F, C, K or Q of the model")
     p.add_argument("--sparse", default="bag", choices=["bag", "gather", "dense"])
     p.add_argument("--compile", action="store_true")
+    p.add_argument("--bf16", action="store_true", help="under autocast to bfloat16")
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--cpu-time", action="store_true", help="processor time instead of time")
     p.add_argument("--time", type=int, default=0, metavar="N")

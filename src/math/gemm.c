@@ -231,7 +231,7 @@ sg_status sgi_linear_dw(float *dw, const float *dy, size_t lddy, const float *x,
   return st;
 }
 
-sg_status sgi_gemm_yardstick(size_t n, const float *a, const float *b, float *c) {
-  dnnl_dim_t d = (dnnl_dim_t)n;
-  return dnnl_sgemm('N', 'N', d, d, d, 1, a, d, b, d, 0, c, d) == dnnl_success ? SG_OK : SG_ERR_INTERNAL;
+sg_status sgi_gemm_yardstick(size_t m, size_t n, size_t k, const float *x, const float *w, float *y) {
+  dnnl_dim_t rows = (dnnl_dim_t)m, out = (dnnl_dim_t)n, in = (dnnl_dim_t)k;
+  return dnnl_sgemm('N', 'T', rows, out, in, 1, x, in, w, in, 0, y, out) == dnnl_success ? SG_OK : SG_ERR_INTERNAL;
 }

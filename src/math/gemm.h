@@ -38,9 +38,9 @@ sg_status sgi_gemm_bf16_block(bool ta, bool tb, const uint16_t *a, const uint16_
  * instructions for it. */
 const char *sgi_gemm_bf16_instructions(void);
 
-/* c (n,n) = a b by one call of oneDNN with all threads: the yardstick of the bench, nothing
- * else. */
-sg_status sgi_gemm_yardstick(size_t n, const float *a, const float *b, float *c);
+/* y (m,n) = x (m,k) W (n,k)^T by one call of oneDNN with all threads: the yardstick of the bench,
+ * nothing else. */
+sg_status sgi_gemm_yardstick(size_t m, size_t n, size_t k, const float *x, const float *w, float *y);
 
 /* Row stride of a matrix of our own with that width: the width, or where its rows would begin at
  * the same places of a page, a cache line more. Rows 4 KB apart share few places of a cache:

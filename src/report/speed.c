@@ -63,6 +63,9 @@ static json_t *bench_json(const sgi_bench *b, const subject *s) {
   json_object_set_new(o, "precision", json_string(b->precision));
   json_object_set_new(o, "bf16_path", json_string(b->bf16_path));
   json_object_set_new(o, "gemm_gflops", sgi_report_real(b->gemm_flops_per_second / 1e9));
+  json_object_set_new(
+      o, "gemm_shape",
+      json_pack("[I, I, I]", (json_int_t)b->gemm_shape.m, (json_int_t)b->gemm_shape.k, (json_int_t)b->gemm_shape.n));
   json_object_set_new(o, "copy_gbytes_per_s", sgi_report_real(b->copy_bytes_per_second / 1e9));
   json_object_set_new(o, "train_tokens_per_s", positive(rate(b, b->train_seconds)));
   json_object_set_new(o, "forward_tokens_per_s", positive(rate(b, b->forward_seconds)));

@@ -16,9 +16,9 @@
 #include "model/low.h"
 #include "train/trainer.h"
 
-enum { GEMM = 1024, GEMM_REPEATS = 4, COPY_BYTES = 96 << 20, DECODED = 31, PROFILED = 8 };
+enum { COPY_BYTES = 96 << 20, DECODED = 31, PROFILED = 8 };
 
-enum { T_GEMM, T_COPY, T_TRAIN, T_FORWARD, T_DECODE, T_OPEN, T_FIRST, TIMES };
+enum { T_COPY, T_TRAIN, T_FORWARD, T_DECODE, T_OPEN, T_FIRST, TIMES };
 
 /* What the rounds write to; everything is made before the first. */
 typedef struct stage {
@@ -28,9 +28,9 @@ typedef struct stage {
   sg_model *low;        /* what forward passes in bf16 run, or NULL */
   sgi_pass *pass;       /* of the forward passes: its own, without backward */
   int32_t *inputs, *targets;
-  float *a, *b, *c; /* (GEMM,GEMM) */
-  char *from, *to;  /* COPY_BYTES */
+  char *from, *to; /* COPY_BYTES */
   sg_generator *generator;
+  sgi_yardstick *yardstick;
   double *times[TIMES]; /* (rounds) */
   double (*clock)(void);
   sgi_bench *out;
@@ -39,10 +39,11 @@ typedef struct stage {
 static void release(stage *s) {
   sgi_pass_free(s->pass);
   sg_generator_free(s->generator);
+  sgi_yardstick_free(s->yardstick);
   sgi_trainer_free(s->trainer);
   sg_model_free(s->low);
   sg_model_free(s->model);
-  void *blocks[] = {s->inputs, s->targets, s->a, s->b, s->c, s->from, s->to};
+  void *blocks[] = {s->inputs, s->targets, s->from, s->to};
   for (size_t i = 0; i < SGI_COUNT(blocks); i++) sgi_free(blocks[i]);
   for (size_t i = 0; i < SGI_COUNT(s->times); i++) sgi_free(s->times[i]);
 }
@@ -60,20 +61,17 @@ static sg_status tokens(stage *s, sg_error *err) {
   return SG_OK;
 }
 
-static sg_status yardsticks(stage *s, sg_error *err) {
-  size_t square = sizeof(float) * GEMM * GEMM;
-  s->a = sgi_alloc(square);
-  s->b = sgi_alloc(square);
-  s->c = sgi_alloc(square);
+static sg_status yardsticks(stage *s, const sg_model *model, sg_error *err) {
   s->from = sgi_alloc(COPY_BYTES);
   s->to = sgi_alloc(COPY_BYTES);
-  bool all = s->a && s->b && s->c && s->from && s->to;
+  bool all = s->from && s->to;
   for (size_t i = 0; i < SGI_COUNT(s->times); i++) all &= (s->times[i] = sgi_alloc(s->r->rounds * sizeof(double))) != 0;
-  if (!all) return sgi_fail_memory(err, 2 * COPY_BYTES + 3 * square, "a measurement");
+  if (!all) return sgi_fail_memory(err, 2 * COPY_BYTES, "a measurement");
   memset(s->from, 1, COPY_BYTES);
   memset(s->to, 1, COPY_BYTES); /* pages that are there, or the first copy would pay for them */
-  for (size_t i = 0; i < GEMM * GEMM; i++) s->a[i] = s->b[i] = (float)(i % 7) - 3;
-  return SG_OK;
+  sg_status st = sgi_yardstick_create(model, s->r->batch_size * s->r->seq_len, s->r->rounds, &s->yardstick, err);
+  /* oneDNN makes its kernels; the first round takes its place */
+  return st ? st : sgi_yardstick_round(s->yardstick, 0, s->clock, err);
 }
 
 static sg_status train(stage *s, sg_error *err) {
@@ -187,7 +185,7 @@ static sg_status prepare(stage *s, sg_error *err) {
   if (!st) st = forward(s, err);
   if (r->forward_only) s->out->peak_rss_bytes = peak_rss();
   if (!st) st = sg_generator_create(model, 1, DECODED + 1, &s->generator, err);
-  return st ? st : yardsticks(s, err);
+  return st ? st : yardsticks(s, model, err);
 }
 
 static void copy(stage *s) {
@@ -212,12 +210,10 @@ static sg_status open_again(stage *s, double *took, sg_error *err) {
   return st;
 }
 
-static sg_status one_round(stage *s, double *took, sg_error *err) {
-  sg_status st = SG_OK;
+static sg_status one_round(stage *s, size_t round, double *took, sg_error *err) {
+  sg_status st = sgi_yardstick_round(s->yardstick, round, s->clock, err);
+  if (st) return st;
   double at = s->clock(), now;
-  for (int i = 0; i < GEMM_REPEATS && !st; i++) st = sgi_gemm_yardstick(GEMM, s->a, s->b, s->c);
-  if (st) return sgi_fail(err, st, "oneDNN's matrix product failed");
-  took[T_GEMM] = ((now = s->clock()) - at) / GEMM_REPEATS, at = now;
   copy(s);
   took[T_COPY] = (now = s->clock()) - at, at = now;
   size_t allocations = sgi_alloc_count();
@@ -239,7 +235,7 @@ static sg_status rounds(stage *s, sg_error *err) {
   sgi_pass_profile(s->pass, &s->out->forward);
   for (size_t i = 0; i < r->rounds && !st; i++) {
     double took[TIMES] = {0};
-    st = one_round(s, took, err);
+    st = one_round(s, i, took, err);
     for (size_t k = 0; k < SGI_COUNT(took); k++) s->times[k][i] = took[k];
     if (!st && r->progress && !r->progress(r->user, i + 1, r->rounds))
       st = sgi_fail(err, SG_ERR_CANCELLED, "stopped after %zu of %zu rounds", i + 1, r->rounds);
@@ -295,7 +291,7 @@ sg_status sgi_bench_run(const sgi_bench_request *r, sgi_bench *out, sg_error *er
   if (!st) st = prepare(&s, err);
   if (!st) st = rounds(&s, err);
   if (!st) {
-    out->gemm_flops_per_second = 2.0 * GEMM * GEMM * GEMM / sgi_median(s.times[T_GEMM], r->rounds);
+    out->gemm_flops_per_second = sgi_yardstick_best(s.yardstick, &out->gemm_shape);
     out->copy_bytes_per_second = 2.0 * COPY_BYTES / sgi_median(s.times[T_COPY], r->rounds);
     out->train_seconds = r->forward_only ? 0 : sgi_median(s.times[T_TRAIN], r->rounds);
     out->forward_seconds = sgi_median(s.times[T_FORWARD], r->rounds);

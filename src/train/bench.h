@@ -6,6 +6,7 @@
 #include "core/profile.h"
 #include "ffn/aux.h"
 #include "train/int4.h"
+#include "train/yardstick.h"
 
 typedef struct sgi_bench_request {
   const sg_config *config;
@@ -28,12 +29,14 @@ typedef struct sgi_bench {
   size_t batch_size, seq_len, rounds, threads, parameters;
   const char *isa;
   const char *precision, *bf16_path; /* of the products; how this processor multiplies bf16 (math/bf16.h) */
-  double gemm_flops_per_second;      /* oneDNN's float32 product of 1024 x 1024 matrices */
-  double copy_bytes_per_second;      /* read and written, by memcpy of blocks too large for caches */
-  double train_seconds;              /* one batch: forward, backward, clipping, update */
-  double forward_seconds;            /* one batch, loss included */
-  double decode_seconds;             /* one token of one stream on its cache of keys and values, near its beginning */
-  double open_seconds;               /* of a saved model: until it is mapped and checked */
+  /* oneDNN's float32 product, the best of a square's and of the model's own shapes */
+  double gemm_flops_per_second;
+  sgi_yardstick_shape gemm_shape; /* which it was */
+  double copy_bytes_per_second;   /* read and written, by memcpy of blocks too large for caches */
+  double train_seconds;           /* one batch: forward, backward, clipping, update */
+  double forward_seconds;         /* one batch, loss included */
+  double decode_seconds;          /* one token of one stream on its cache of keys and values, near its beginning */
+  double open_seconds;            /* of a saved model: until it is mapped and checked */
   double
       first_token_seconds; /* of a saved model: from opening to the first token's logits, nothing of it mapped before */
   double decode_bytes_per_token; /* weights that it reads: only the chosen neurons or experts of a pool */

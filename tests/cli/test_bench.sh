@@ -5,7 +5,7 @@
 small="--set model.hidden_size=32 --set model.head_dim=16 --set model.num_hidden_layers=1 --set tokenizer.vocab_size=200 -b 2 -s 16 -n 2"
 try 0 bench -q -k sgatlin -k mlp --set feedforward.num_neurons=144 $small --json
 # The keys are these, in this order: a new one belongs into the help and here.
-keys='kind preset model isa threads batch seq rounds parameters allocations precision bf16_path gemm_gflops copy_gbytes_per_s train_tokens_per_s forward_tokens_per_s
+keys='kind preset model isa threads batch seq rounds parameters allocations precision bf16_path gemm_gflops gemm_shape copy_gbytes_per_s train_tokens_per_s forward_tokens_per_s
 decode_tokens_per_s decode_bytes_per_token decode_share_of_bandwidth flops_per_token forward_flops_per_token utilisation forward_utilisation
 planned_bytes peak_rss_bytes open_seconds first_token_seconds train_kernels forward_kernels decode_kernels'
 if command -v python3 >/dev/null; then

@@ -105,6 +105,37 @@ static void a_saved_model_is_measured(void **state) {
   golden_remove(dir);
 }
 
+static double ticks(void) {
+  static double now;
+  return now += 1;
+}
+
+/* A rate is of a shape that the model has, or of the square. */
+static void the_yardstick_has_the_models_shapes(void **state) {
+  (void)state;
+  sg_config c = small("mlp"); /* maps of (32,32), (40,32), (32,40), and the head's (300,32) */
+  sg_error why;
+  sgi_bench b;
+  sgi_bench_request r = {.config = &c, .batch_size = 2, .seq_len = 24, .rounds = 1, .forward_only = true, .seed = 5};
+  if (sgi_bench_run(&r, &b, &why)) fail_msg("%s", why.text);
+  sgi_yardstick_shape s = b.gemm_shape;
+  bool square = s.m == 1024 && s.n == 1024 && s.k == 1024;
+  bool own = s.m == 48 && ((s.k == 32 && (s.n == 32 || s.n == 40 || s.n == 300)) || (s.n == 32 && s.k == 40));
+  if (!square && !own) fail_msg("%zu x %zu x %zu is no shape of the model", s.m, s.k, s.n);
+
+  sg_model *m;
+  sgi_yardstick *y;
+  assert_sg_ok(sg_model_create(&c, 1, &m, err));
+  assert_sg_ok(sgi_yardstick_create(m, 48, 1, &y, err));
+  assert_sg_ok(sgi_yardstick_round(y, 0, ticks, err));
+  /* The clock says that each shape took the same time: the largest is the best, and its rate is
+   * known. */
+  near("rate", sgi_yardstick_best(y, &s), 2.0 * 1024 * 1024 * 1024, 1e-9);
+  assert_true(s.m == 1024 && s.n == 1024 && s.k == 1024);
+  sgi_yardstick_free(y);
+  sg_model_free(m);
+}
+
 static bool stop(void *user, size_t done, size_t rounds) {
   (void)user, (void)done, (void)rounds;
   return false;
@@ -146,7 +177,8 @@ static void profile_adds_by_name(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(every_kind_is_measured),
-                                     cmocka_unit_test(a_saved_model_is_measured), cmocka_unit_test(stops_and_refuses),
-                                     cmocka_unit_test(profile_adds_by_name)};
+                                     cmocka_unit_test(a_saved_model_is_measured),
+                                     cmocka_unit_test(the_yardstick_has_the_models_shapes),
+                                     cmocka_unit_test(stops_and_refuses), cmocka_unit_test(profile_adds_by_name)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
