@@ -1,5 +1,5 @@
 #!/bin/sh
-# e3.sh SGATLIN OUT: does training in int4 work, and do more experts in the same bytes pay (docs/method.md, training in int4)? sgatlin on the built-in
+# e3.sh SGATLIN OUT: does training in int4 work, and do more experts in the same bytes pay (docs/method.md, pools in four bits)? sgatlin on the built-in
 # corpus at equal steps: pools of 1,024 neurons a channel in float32 and in int4, of 8,100 in int4 (about the same bytes of pool in training) and in
 # float32, and int4 without its buffer (int4.substeps=1). Each way at the best of RATES, searched at a quarter of the steps and one seed; then SEEDS seeds at
 # each of LENGTHS. Then a step of each way is timed and its memory read, alternated, one thread, processor time. Whatever is there is kept, a run that was
