@@ -138,7 +138,7 @@ const cli_command cli_isoflop = {
         "parameters says which size is best; "
         "over budgets, how many times less compute a kind needs for the loss that another reaches, by FLOPs, by "
         "measured seconds and by memory, "
-        "with intervals from resampled seeds and held-out rows.\n\n"
+        "with intervals from resampled seeds and held-out documents.\n\n"
         "With --vary every kind first tries the values at the smallest budget, and all its other runs take its own "
         "best. A run that diverges is "
         "reported and left out of the fits.\n\n"

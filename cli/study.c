@@ -382,6 +382,41 @@ static void print_optima(const json_t *report) {
   cli_table_end(t);
 }
 
+static bool alike(const json_t *a, const json_t *b) {
+  static const char *const keys[] = {"kind", "against", "why"};
+  bool same = a && b;
+  for (size_t i = 0; i < SGI_COUNT(keys) && same; i++)
+    same = !strcmp(sgi_field_word(a, keys[i]), sgi_field_word(b, keys[i]));
+  return same;
+}
+
+/* A line for all costs of a kind that have the same reason. */
+static void print_no_factors(const json_t *report) {
+  const json_t *list = json_object_get(report, "no_factors");
+  for (size_t i = 0, end; i < json_array_size(list); i = end) {
+    const json_t *o = json_array_get(list, i);
+    printf("no factor of %s against %s: %s (by %s", sgi_field_word(o, "kind"), sgi_field_word(o, "against"),
+           sgi_field_word(o, "why"), sgi_field_word(o, "by"));
+    for (end = i + 1; alike(o, json_array_get(list, end)); end++)
+      printf(", %s", sgi_field_word(json_array_get(list, end), "by"));
+    printf(")\n");
+  }
+}
+
+/* What the intervals are of. */
+static void print_resampled(const json_t *report) {
+  size_t documents = sgi_field_size(report, "resampled_documents"), rows = sgi_field_size(report, "resampled_rows");
+  if (documents)
+    printf("intervals: seeds and %s of the held-out text, drawn anew\n", cli_number(documents, "document").s);
+  else if (rows)
+    printf(
+        "intervals: seeds and %s of the held-out text, drawn anew (results of an older version, without their "
+        "documents: remove a run's result.json and it is judged again)\n",
+        cli_number(rows, "row").s);
+  else
+    printf("intervals: seeds alone, drawn anew, as runs differ in the documents that their results are of\n");
+}
+
 static void print_factors(const json_t *report) {
   static const char *const names[] = {"kind", "against", "by", "factor", "95% of resamples", ""};
   const json_t *list = json_object_get(report, "factors");
@@ -400,6 +435,7 @@ static void print_factors(const json_t *report) {
   }
   printf("\ntimes less of it for the loss that the other reaches at the largest budget\n");
   cli_table_end(t);
+  print_resampled(report);
 }
 
 static int show(const cli_call *c, const sgi_study *s, const char *const *against, size_t n) {
@@ -415,9 +451,10 @@ static int show(const cli_call *c, const sgi_study *s, const char *const *agains
   print_best(report);
   print_optima(report);
   print_factors(report);
+  print_no_factors(report);
   json_decref(report);
   if (left) cli_note("%s not ended yet", cli_number(left, "run").s);
-  cli_note("%s: results.json, runs.csv, isoflop.svg, costs.svg", cli_string(c, "output"));
+  cli_note("%s: results.json, runs.csv, isoflop.svg, isoflop-train.svg, costs.svg", cli_string(c, "output"));
   return 0;
 }
 

@@ -3,6 +3,11 @@
 # each kind with the best of some learning rates; then one confirmation at five times the largest budget for some kinds at their best sizes.
 # Budgets are sized by steps timed on this machine so that the study ends in MINUTES; they are kept in OUT/budgets. What is there is gone on with, also
 # after a power cut. DRY=1 says what it would take, and stops. `sgatlin explore OUT/study` shows it as it goes.
+# Where the best rate of a kind is the first or last of RATES, the command warns and OUT/study.txt says so: the best may lie beyond. A study's rates are
+# fixed once it has begun; try wider ones at the smallest budget alone, which is the sweep's part of the cost,
+#   sgatlin sweep --data DATA --tokenizer OUT/tokenizer.json --kind KIND --preset SWEPT --budget LEAST --vary optimizer.learning_rate=1e-2,2e-2,4e-2 -o OUT/rates
+# (LEAST: the first of OUT/budgets, SWEPT: sweep_scale of OUT/study/study.json, the settings of SET with --set), and where one of them is better begin
+# again in another OUT with RATES=3e-3,1e-2,3e-2.
 #
 #   MINUTES=100 KINDS=sgatlin,peer,moe,glu,mlp,monet SCALES="ladder;64x2,ladder;96x3,ladder;128x4,ladder;192x4" SEEDS=2,2,1 RATES=1e-3,3e-3,1e-2
 #   CONFIRM="sgatlin moe mlp" SET="..." VOCABULARY=2048 JOBS=2 THREADS=1

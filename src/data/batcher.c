@@ -108,6 +108,16 @@ uint64_t sgi_batcher_unit(const sgi_batcher *b, uint64_t row, uint64_t *first, u
   return unit;
 }
 
+size_t sgi_batcher_owner(const sgi_batcher *b, uint64_t row, size_t t, size_t *end) {
+  size_t T = b->set.T;
+  uint64_t first, last;
+  *end = T;
+  if (b->set.rows != SGI_ROWS_PACK) return sgi_batcher_unit(b, row, &first, &last);
+  size_t document = place_of(b, row * T + t);
+  if (b->begins[document + 1] - row * T < T) *end = (size_t)(b->begins[document + 1] - row * T);
+  return document;
+}
+
 const int32_t *sgi_batcher_document(const sgi_batcher *b, uint64_t i, size_t *n) {
   return b->set.rows == SGI_ROWS_WINDOWS ? sgi_corpus_document(b->corpus, i, n) : NULL;
 }

@@ -71,6 +71,9 @@ uint64_t sgi_batcher_batches(const sgi_batcher *b);
 /* WINDOWS: the document that row i is of, and its first row and the one behind its last; of other
  * forms a row is its own. */
 uint64_t sgi_batcher_unit(const sgi_batcher *b, uint64_t row, uint64_t *first, uint64_t *end);
+/* The document that target t of a row is of, where batches come in the order of the file; targets t
+ * to *end (not with it) of the row are of it, padding behind the document included. */
+size_t sgi_batcher_owner(const sgi_batcher *b, uint64_t row, size_t t, size_t *end);
 /* WINDOWS: document i (borrowed), else NULL. */
 const int32_t *sgi_batcher_document(const sgi_batcher *b, uint64_t i, size_t *n);
 /* Batch number i (epoch i / batches, place i % batches) into the caller's (B,T) arrays. inputs =

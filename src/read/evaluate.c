@@ -88,6 +88,17 @@ static void end_unit(sums *s) {
   s->unit_nll = s->unit_n = 0;
 }
 
+/* A packed row is of several documents. */
+static void add_documents(const sgi_evaluator *e, const sgi_evaluate_request *q, uint64_t first_row, size_t rows) {
+  const float *nll = sgi_pass_nll(e->pass);
+  for (size_t r = 0; r < rows; r++)
+    for (size_t t = 0, end; t < e->T; t = end) {
+      size_t d = sgi_batcher_owner(q->rows, first_row + r, t, &end);
+      for (size_t i = r * e->T + t; i < r * e->T + end; i++)
+        if (e->keep[i]) q->document_nll[d] += (double)nll[i], q->document_targets[d]++;
+    }
+}
+
 /* Sums of single rows, and of a document's windows together, for the standard error. */
 static void add_rows(const sgi_evaluator *e, const sgi_evaluate_request *request, uint64_t first_row, size_t rows,
                      sums *s) {
@@ -163,6 +174,7 @@ static sg_status part(sgi_evaluator *e, const sgi_evaluate_request *r, uint64_t 
   }
   s->batch_filled += rows;
   add_rows(e, r, first, rows, s);
+  if (r->document_nll) add_documents(e, r, first, rows);
   return SG_OK;
 }
 

@@ -23,7 +23,8 @@ typedef struct sgi_evaluate_request {
   size_t T;
   size_t batch_rows; /* BATCHES: rows of a batch; an incomplete last one is dropped */
   sgi_eval_method method;
-  double *row_nll, *row_targets; /* NULL, or (n_rows): each row's sum of losses, and its counted targets */
+  double *row_nll, *row_targets;           /* NULL, or (n_rows): each row's sum of losses, and its counted targets */
+  double *document_nll, *document_targets; /* NULL, or (documents of rows): the same is added to each document's */
   sgi_usage **usage; /* NULL, or (L): each gets every row's choices of its layer; NULL entries for dense kinds */
   bool (*stop)(void *user, uint64_t rows_done); /* NULL: never; true ends with SG_ERR_CANCELLED */
   void *user;

@@ -48,7 +48,8 @@ sg_status sgi_study_work(sgi_study *s, const char *name, size_t max_memory, cons
 sg_status sgi_study_time_anew(sgi_study *s, size_t rounds, size_t max_memory, sg_error *err);
 
 /* What came out (docs/formats.md, study), with factors against n kinds; results.json, runs.csv,
- * isoflop.svg and costs.svg are written. *left: runs that have not ended. New reference. */
+ * isoflop.svg, isoflop-train.svg and costs.svg are written. *left: runs that have not ended. New
+ * reference. */
 sg_status sgi_study_answer(const sgi_study *s, const char *const *against, size_t n, json_t **out, size_t *left,
                            sg_error *err);
 

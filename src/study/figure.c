@@ -1,6 +1,6 @@
 /* Files of a study's results: results.json as it is, runs.csv for a table, isoflop.svg: held-out
- * loss over parameters, a colour a kind, a curve a budget, its minimum marked; and costs.svg
- * (figure_costs.c). */
+ * loss over parameters, a colour a kind, a curve a budget, its minimum marked; isoflop-train.svg:
+ * the same of the training loss; and costs.svg (figure_costs.c). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,20 +14,28 @@ enum { STEPS = 40 };
 static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
 static const char *word(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
 
-static bool shown(const json_t *run) {
-  return !json_is_true(json_object_get(run, "sweep")) && json_is_number(json_object_get(run, "valid_loss"));
+/* Whose loss is drawn: keys of runs and of the report. */
+typedef struct drawing {
+  const char *file, *title, *loss, *optima;
+} drawing;
+static const drawing drawings[] = {
+    {"isoflop.svg", "held-out loss (nats)", "valid_loss", "optima"},
+    {"isoflop-train.svg", "training loss, mean of the last 1 % of the steps (nats)", "train_loss", "train_optima"}};
+
+static bool shown(const json_t *run, const drawing *d) {
+  return !json_is_true(json_object_get(run, "sweep")) && json_is_number(json_object_get(run, d->loss));
 }
 
 /* The plane of parameters and losses; false: nothing has ended yet. */
-static bool bounds(sgi_plot_frame *f, const json_t *runs) {
+static bool bounds(sgi_plot_frame *f, const json_t *runs, const drawing *d) {
   size_t i;
   json_t *r;
   *f = (sgi_plot_frame){.x = {"parameters without the embedding", INFINITY, 0, .log = true},
-                        .y = {.title = "held-out loss (nats)", .least = INFINITY, .most = -INFINITY},
+                        .y = {.title = d->title, .least = INFINITY, .most = -INFINITY},
                         .legend = true};
   json_array_foreach(runs, i, r) {
-    if (!shown(r)) continue;
-    double x = number(r, "non_embedding_parameters"), y = number(r, "valid_loss");
+    if (!shown(r, d)) continue;
+    double x = number(r, "non_embedding_parameters"), y = number(r, d->loss);
     f->x.least = fmin(f->x.least, x), f->x.most = fmax(f->x.most, x);
     f->y.least = fmin(f->y.least, y), f->y.most = fmax(f->y.most, y);
   }
@@ -86,18 +94,18 @@ static void legend(sgi_plot *p, const json_t *report) {
   }
 }
 
-static sg_status draw(const json_t *report, const char *path, sg_error *err) {
-  const json_t *runs = json_object_get(report, "runs"), *optima = json_object_get(report, "optima");
+static sg_status draw(const json_t *report, const drawing *d, const char *path, sg_error *err) {
+  const json_t *runs = json_object_get(report, "runs"), *optima = json_object_get(report, d->optima);
   sgi_plot_frame f;
   sgi_plot *p;
   size_t i;
   json_t *o;
-  if (!bounds(&f, runs)) return SG_OK;
+  if (!bounds(&f, runs, d)) return SG_OK;
   sg_status st = sgi_plot_open(path, &f, &p, err);
   if (st) return st;
-  json_array_foreach(runs, i, o) if (shown(o))
+  json_array_foreach(runs, i, o) if (shown(o, d))
       sgi_plot_point(p, sgi_study_colour_of(report, o), SGI_DISC, 3, number(o, "non_embedding_parameters"),
-                     number(o, "valid_loss"), "%s: loss %.4f", word(o, "name"), number(o, "valid_loss"));
+                     number(o, d->loss), "%s: loss %.4f", word(o, "name"), number(o, d->loss));
   json_array_foreach(optima, i, o) curve(p, &f, report, o);
   legend(p, report);
   return sgi_plot_close(p, err);
@@ -134,17 +142,23 @@ static sg_status table(const json_t *report, const char *path, sg_error *err) {
   return sgi_writer_close(w, err);
 }
 
+static sg_status draw_in(const sgi_study *s, const json_t *report, const drawing *d, sg_error *err) {
+  char *path = sgi_path_join(s->directory, d->file);
+  sg_status st = path ? draw(report, d, path, err) : sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
+  sgi_free(path);
+  return st;
+}
+
 sg_status sgi_study_write(const sgi_study *s, const json_t *report, sg_error *err) {
   char *json = sgi_path_join(s->directory, "results.json"), *csv = sgi_path_join(s->directory, "runs.csv"),
-       *svg = sgi_path_join(s->directory, "isoflop.svg"), *costs = sgi_path_join(s->directory, "costs.svg");
+       *costs = sgi_path_join(s->directory, "costs.svg");
   sg_status st =
-      json && csv && svg && costs ? sgi_json_save(json, report, err) : sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
+      json && csv && costs ? sgi_json_save(json, report, err) : sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
   if (!st) st = table(report, csv, err);
-  if (!st) st = draw(report, svg, err);
+  for (size_t i = 0; i < SGI_COUNT(drawings) && !st; i++) st = draw_in(s, report, &drawings[i], err);
   if (!st) st = sgi_study_draw_costs(report, costs, err);
   sgi_free(json);
   sgi_free(csv);
-  sgi_free(svg);
   sgi_free(costs);
   return st;
 }

@@ -1,169 +1,10 @@
-/* What the runs say together. Everything is computed from one list of losses, a number a run; an
- * interval comes from making that list again and again with seeds and held-out rows drawn with
- * replacement (the same rows for all runs, since runs are compared on the same text). */
+/* What the runs say together, as a document (numbers: factors.c). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/median.h"
-#include "core/rng.h"
-#include "study/fit.h"
-#include "study/study_state.h"
-
-enum { RESAMPLES = 400, MOST = 64 };
-
-/* Of processor time only where steps were timed anew: what a run took of it is not known. */
-typedef enum cost { BY_FLOPS, BY_SECONDS, BY_CPU, BY_MEMORY, COSTS } cost;
-static const char *const cost_names[COSTS] = {"flops", "seconds", "cpu_seconds", "memory_bytes"};
-
-typedef struct sample {
-  const sgi_study *s;
-  const double *loss; /* (runs) */
-  sgi_rng *seeds;     /* NULL: every seed once */
-} sample;
-
-/* One size of a kind at a budget. */
-typedef struct point {
-  double x, loss; /* log of the parameters without the embedding; mean over seeds */
-  double costs[COSTS];
-} point;
-
-typedef struct optimum {
-  sgi_parabola fit;
-  size_t points;
-  double costs[COSTS]; /* of the size measured nearest to it */
-} optimum;
-
-static bool counts(const sgi_study_run *r) { return !r->sweep && r->state == SGI_STUDY_DONE; }
-
-static bool cell(const sample *p, const char *kind, const char *scale, double budget, point *out) {
-  size_t found[MOST], n = 0;
-  for (size_t i = 0; i < p->s->count && n < MOST; i++) {
-    const sgi_study_run *r = &p->s->runs[i];
-    if (counts(r) && r->budget == budget && !strcmp(r->kind, kind) && !strcmp(r->scale, scale)) found[n++] = i;
-  }
-  *out = (point){0};
-  for (size_t k = 0; k < n; k++) {
-    size_t i = found[p->seeds ? sgi_rng_below(p->seeds, n) : k];
-    const sgi_study_run *r = &p->s->runs[i];
-    out->x = log((double)(r->parameters - r->embedding));
-    out->loss += p->loss[i] / (double)n;
-    out->costs[BY_FLOPS] += r->flops / (double)n;
-    out->costs[BY_SECONDS] += sgi_study_seconds(p->s, r) / (double)n;
-    if (sgi_study_retimed(p->s, NULL)) out->costs[BY_CPU] += sgi_study_cpu_seconds(p->s, r) / (double)n;
-    out->costs[BY_MEMORY] += (double)r->memory / (double)n;
-  }
-  return n > 0;
-}
-
-/* points 0: no run of it has ended. */
-static sg_status best_size(const sample *p, const char *kind, double budget, optimum *out, sg_error *err) {
-  point points[MOST];
-  double x[MOST], y[MOST];
-  *out = (optimum){0};
-  for (size_t c = 0; c < sgi_study_list(p->s, "scales") && out->points < MOST; c++)
-    if (cell(p, kind, sgi_study_word(p->s, "scales", c), budget, &points[out->points])) {
-      x[out->points] = points[out->points].x;
-      y[out->points] = points[out->points].loss;
-      out->points++;
-    }
-  if (!out->points) return SG_OK;
-  sg_status st = sgi_parabola_fit(x, y, out->points, &out->fit, err);
-  size_t near = 0;
-  for (size_t i = 1; i < out->points; i++)
-    if (fabs(x[i] - out->fit.at) < fabs(x[near] - out->fit.at)) near = i;
-  memcpy(out->costs, points[near].costs, sizeof out->costs);
-  return st;
-}
-
-/* factor 0: not enough has ended to say. */
-static sg_status factor_of(const sample *p, const char *kind, const char *other, cost by, sgi_factor *out,
-                           sg_error *err) {
-  double costs[MOST], losses[MOST], at_budget = 0;
-  size_t n = 0, budgets = sgi_study_list(p->s, "budgets");
-  optimum o, reference = {0};
-  *out = (sgi_factor){0};
-  for (size_t b = 0; b < budgets; b++) {
-    double budget = sgi_study_number(p->s, "budgets", b);
-    sg_status st = best_size(p, kind, budget, &o, err);
-    if (st) return st;
-    if (o.points) costs[n] = o.costs[by], losses[n++] = o.fit.value;
-    st = best_size(p, other, budget, &o, err);
-    if (st) return st;
-    if (o.points && budget > at_budget) at_budget = budget, reference = o;
-  }
-  bool differ = false;
-  for (size_t i = 1; i < n; i++) differ |= costs[i] != costs[0];
-  for (size_t i = 0; i < n; i++) differ &= costs[i] > 0;
-  if (!differ || !reference.points || !(reference.costs[by] > 0)) return SG_OK;
-  return sgi_factor_fit(costs, losses, n, reference.costs[by], reference.fit.value, out, err);
-}
-
-/* ---- intervals ------------------------------------------------------------------------------- */
-
-/* Rows of the held-out text, if all runs have the same; else 0. */
-static size_t common_rows(const sgi_study *s) {
-  size_t rows = 0;
-  for (size_t i = 0; i < s->count; i++) {
-    const sgi_study_run *r = &s->runs[i];
-    if (!counts(r)) continue;
-    if (rows && rows != r->rows) return 0;
-    rows = r->rows;
-  }
-  return rows;
-}
-
-static void plain_losses(const sgi_study *s, double *loss) {
-  for (size_t i = 0; i < s->count; i++) loss[i] = s->runs[i].valid_loss;
-}
-
-static void draw_losses(const sgi_study *s, size_t rows, size_t *pick, sgi_rng *rng, double *loss) {
-  if (!rows) {
-    plain_losses(s, loss);
-    return;
-  }
-  for (size_t i = 0; i < rows; i++) pick[i] = (size_t)sgi_rng_below(rng, rows);
-  for (size_t i = 0; i < s->count; i++) {
-    const sgi_study_run *r = &s->runs[i];
-    double nll = 0, n = 0;
-    for (size_t k = 0; k < rows && counts(r); k++) nll += r->row_nll[pick[k]], n += r->row_targets[pick[k]];
-    loss[i] = nll / n;
-  }
-}
-
-typedef struct interval {
-  double drawn[RESAMPLES];
-  size_t n;
-} interval;
-
-static double quantile(const interval *v, double q) {
-  return v->n ? v->drawn[(size_t)(q * (double)(v->n - 1) + 0.5)] : NAN;
-}
-
-/* For kind against other, by each cost. */
-static sg_status intervals(const sgi_study *s, const char *kind, const char *other, interval out[COSTS],
-                           sg_error *err) {
-  size_t rows = common_rows(s);
-  double *loss = sgi_alloc(s->count * sizeof *loss);
-  size_t *pick = sgi_alloc((rows + 1) * sizeof *pick);
-  sgi_rng rng = sgi_rng_make(0, SGI_STREAM_STUDY, 0);
-  sg_status st = loss && pick ? SG_OK : sgi_fail_memory(err, s->count * sizeof *loss, "a resample");
-  memset(out, 0, COSTS * sizeof *out);
-  for (size_t k = 0; k < RESAMPLES && !st; k++) {
-    draw_losses(s, rows, pick, &rng, loss);
-    for (cost by = 0; by < COSTS && !st; by++) {
-      sgi_rng seeds = sgi_rng_make(k + 1, SGI_STREAM_STUDY, 1); /* the same seeds for every cost */
-      sgi_factor f;
-      st = factor_of(&(sample){s, loss, &seeds}, kind, other, by, &f, err);
-      if (!st && f.factor > 0) out[by].drawn[out[by].n++] = f.factor;
-    }
-  }
-  for (cost by = 0; by < COSTS; by++) qsort(out[by].drawn, out[by].n, sizeof(double), sgi_ascending);
-  sgi_free(loss);
-  sgi_free(pick);
-  return st;
-}
+#include "study/factors.h"
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
@@ -240,68 +81,113 @@ static json_t *variants_json(const sgi_study *s) {
   return list;
 }
 
-static sg_status add_optima(const sample *p, json_t *list, sg_error *err) {
+static sg_status add_optima(const sgi_study_sample *p, json_t *list, sg_error *err) {
   sg_status st = SG_OK;
   for (size_t b = 0; b < sgi_study_list(p->s, "budgets"); b++)
     for (size_t k = 0; k < sgi_study_list(p->s, "kinds") && !st; k++) {
       const char *kind = sgi_study_word(p->s, "kinds", k);
       double budget = sgi_study_number(p->s, "budgets", b);
-      optimum o;
-      st = best_size(p, kind, budget, &o, err);
+      sgi_study_optimum o;
+      st = sgi_study_best_size(p, kind, budget, &o, err);
       if (st || !o.points) continue;
       json_t *fit = o.fit.fitted ? json_pack("[f, f, f]", o.fit.a, o.fit.b, o.fit.c) : json_null();
       json_t *best = json_pack("{s:s, s:f, s:I, s:f, s:f, s:b, s:o}", "kind", kind, "budget", budget, "points",
                                (json_int_t)o.points, "non_embedding_parameters", exp(o.fit.at), "loss", o.fit.value,
                                "inside", (int)o.fit.inside, "parabola", fit);
-      for (cost by = 0; by < COSTS; by++)
-        if (by != BY_CPU || sgi_study_retimed(p->s, NULL))
-          json_object_set_new(best, cost_names[by], json_real(o.costs[by]));
+      for (sgi_study_cost_by by = 0; by < SGI_STUDY_COSTS; by++)
+        if (sgi_study_cost_known(p->s, by)) json_object_set_new(best, sgi_study_cost_names[by], json_real(o.costs[by]));
       json_array_append_new(list, best);
     }
   return st;
 }
 
-static sg_status add_factors(const sample *p, const char *other, json_t *list, sg_error *err) {
-  interval *v = sgi_alloc(COSTS * sizeof *v);
-  sg_status st = v ? SG_OK : sgi_fail_memory(err, COSTS * sizeof *v, "intervals");
+static json_t *factor_json(const char *kind, const char *other, sgi_study_cost_by by, const sgi_factor *f,
+                           const sgi_study_interval *v) {
+  return json_pack("{s:s, s:s, s:s, s:f, s:o, s:o, s:I, s:b}", "kind", kind, "against", other, "by",
+                   sgi_study_cost_names[by], "factor", f->factor, "low", real(v->low), "high", real(v->high),
+                   "resamples", (json_int_t)v->n, "extrapolated", (int)f->beyond);
+}
+
+typedef struct factor_lists {
+  json_t *factors, *missing;
+} factor_lists;
+
+static sg_status add_factors(const sgi_study_sample *p, const sgi_study_resamples *drawn, const char *other,
+                             const factor_lists *to, const sgi_study_going *going, double part, sg_error *err) {
+  sg_status st = SG_OK;
   for (size_t k = 0; k < sgi_study_list(p->s, "kinds") && !st; k++) {
     const char *kind = sgi_study_word(p->s, "kinds", k);
+    sgi_study_interval v[SGI_STUDY_COSTS];
     if (!strcmp(kind, other)) continue;
-    st = intervals(p->s, kind, other, v, err);
-    for (cost by = 0; by < COSTS && !st; by++) {
+    if (going && !going->on(going->user, part)) return sgi_fail(err, SG_ERR_CANCELLED, "the resampling was stopped");
+    st = sgi_study_intervals(p->s, drawn, kind, other, v, err);
+    for (sgi_study_cost_by by = 0; by < SGI_STUDY_COSTS && !st; by++) {
       sgi_factor f;
-      st = factor_of(p, kind, other, by, &f, err);
-      if (st || !(f.factor > 0)) continue;
-      json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:f, s:o, s:o, s:I, s:b}", "kind", kind, "against", other,
-                                            "by", cost_names[by], "factor", f.factor, "low",
-                                            real(quantile(&v[by], 0.025)), "high", real(quantile(&v[by], 0.975)),
-                                            "resamples", (json_int_t)v[by].n, "extrapolated", (int)f.beyond));
+      const char *why;
+      if (!sgi_study_cost_known(p->s, by)) continue;
+      st = sgi_study_factor(p, kind, other, by, &f, &why, err);
+      if (st) break;
+      if (f.factor > 0)
+        json_array_append_new(to->factors, factor_json(kind, other, by, &f, &v[by]));
+      else
+        json_array_append_new(to->missing, json_pack("{s:s, s:s, s:s, s:s}", "kind", kind, "against", other, "by",
+                                                     sgi_study_cost_names[by], "why", why));
     }
   }
-  sgi_free(v);
   return st;
 }
 
-sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, json_t **out, sg_error *err) {
+/* sgi_study_factors into o: factors and what the intervals are of. */
+static sg_status put_factors(const sgi_study_sample *p, const char *const *against, size_t n, json_t *o,
+                             const sgi_study_going *going, sg_error *err) {
+  const factor_lists to = {json_array(), json_array()};
+  sgi_study_resamples drawn = {0};
+  sg_status st = n ? sgi_study_resample(p->s, &drawn, going, err) : SG_OK;
+  if (!n) drawn.units = sgi_study_units(p->s, &drawn.by_rows);
+  for (size_t i = 0; i < n && !st; i++)
+    st = add_factors(p, &drawn, against[i], &to, going, 0.5 + 0.5 * (double)i / (double)n, err);
+  json_object_set_new(o, "resampled_documents", json_integer(drawn.by_rows ? 0 : (json_int_t)drawn.units));
+  json_object_set_new(o, "resampled_rows", json_integer(drawn.by_rows ? (json_int_t)drawn.units : 0));
+  json_object_set_new(o, "factors", to.factors);
+  json_object_set_new(o, "no_factors", to.missing);
+  sgi_study_resamples_free(&drawn);
+  return st;
+}
+
+static sg_status whole(sg_status st, json_t **o, sg_error *err) {
+  if (!st && (sgi_json_state() || !*o)) st = sgi_json_incomplete("the study's results", err);
+  if (!st) return SG_OK;
+  json_decref(*o);
+  *o = NULL;
+  return st;
+}
+
+sg_status sgi_study_factors(const sgi_study *s, const char *const *against, size_t n, const sgi_study_going *going,
+                            json_t **out, sg_error *err) {
   double *loss = sgi_alloc((s->count + 1) * sizeof *loss);
   *out = NULL;
   if (!loss) return sgi_fail_memory(err, s->count * sizeof *loss, "losses");
-  plain_losses(s, loss);
-  sample p = {s, loss, NULL};
-  json_t *runs = json_array(), *optima = json_array(), *factors = json_array();
+  for (size_t i = 0; i < s->count; i++) loss[i] = s->runs[i].valid_loss;
+  *out = json_pack("{s:I}", "left", (json_int_t)sgi_study_left(s));
+  sg_status st = put_factors(&(sgi_study_sample){s, loss, NULL}, against, n, *out, going, err);
+  sgi_free(loss);
+  return whole(st, out, err);
+}
+
+sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, json_t **out, sg_error *err) {
+  double *loss = sgi_alloc(2 * (s->count + 1) * sizeof *loss), *train = loss + s->count;
+  *out = NULL;
+  if (!loss) return sgi_fail_memory(err, 2 * s->count * sizeof *loss, "losses");
+  for (size_t i = 0; i < s->count; i++) loss[i] = s->runs[i].valid_loss, train[i] = s->runs[i].train_loss;
+  const sgi_study_sample p = {s, loss, NULL};
+  json_t *runs = json_array(), *optima = json_array(), *train_optima = json_array();
   for (size_t i = 0; i < s->count; i++) json_array_append_new(runs, run_json(s, &s->runs[i]));
   sg_status st = add_optima(&p, optima, err);
-  for (size_t i = 0; i < n && !st; i++) st = add_factors(&p, against[i], factors, err);
-  size_t rows = common_rows(s);
-  *out = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "format", 1, "asked", s->asked, "left",
-                   (json_int_t)sgi_study_left(s), "resampled_rows", (json_int_t)rows, "timing", sgi_study_timing(s),
-                   "runs", runs, "best_settings", settings_json(s), "variants", variants_json(s), "optima", optima,
-                   "factors", factors);
+  if (!st) st = add_optima(&(sgi_study_sample){s, train, NULL}, train_optima, err);
+  *out = json_pack("{s:i, s:O, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "format", 1, "asked", s->asked, "left",
+                   (json_int_t)sgi_study_left(s), "timing", sgi_study_timing(s), "runs", runs, "best_settings",
+                   settings_json(s), "variants", variants_json(s), "optima", optima, "train_optima", train_optima);
+  if (!st) st = put_factors(&p, against, n, *out, NULL, err);
   sgi_free(loss);
-  if (!st && (sgi_json_state() || !*out)) st = sgi_json_incomplete("the study's results", err);
-  if (st) {
-    json_decref(*out);
-    *out = NULL;
-  }
-  return st;
+  return whole(st, out, err);
 }

@@ -7,11 +7,11 @@
 #include "study/study_state.h"
 
 void sgi_study_forget(sgi_study_run *r) {
-  sgi_free(r->row_nll);
+  sgi_free(r->nll);
   sgi_free(r->problem);
-  r->row_nll = r->row_targets = NULL;
+  r->nll = r->targets = NULL;
   r->problem = NULL;
-  r->rows = 0;
+  r->units = 0;
 }
 
 /* ---- the last steps' loss -------------------------------------------------------------------- */
@@ -66,8 +66,8 @@ static sg_status save(const sgi_study *s, const sgi_study_run *r, const char *wh
     json_object_set_new(o, "valid_loss", json_real(r->valid_loss));
     json_object_set_new(o, "standard_error", json_real(r->standard_error));
     json_object_set_new(o, "accuracy", json_real(r->accuracy));
-    json_object_set_new(o, "row_nll", array(r->row_nll, r->rows));
-    json_object_set_new(o, "row_targets", array(r->row_targets, r->rows));
+    json_object_set_new(o, "document_nll", array(r->nll, r->units));
+    json_object_set_new(o, "document_targets", array(r->targets, r->units));
   }
   char *path = sgi_study_run_path(s, r->name, "result.json");
   sg_status st = !path              ? sgi_fail_memory(err, SGI_STUDY_TEXT, "a path")
@@ -78,25 +78,45 @@ static sg_status save(const sgi_study *s, const sgi_study_run *r, const char *wh
   return st;
 }
 
-sg_status sgi_study_keep(const sgi_study *s, sgi_study_run *r, const sgi_run *run, sg_status ended, const sg_error *why,
-                         sg_error *err) {
-  const sgi_evaluation *e = sgi_run_evaluation(run);
+static void costs_of(sgi_study_run *r, const sgi_run *run) {
   r->memory = sgi_run_plan_of(run)->memory;
   r->seconds = sgi_run_seconds(run);
-  if (ended) {
-    r->state = SGI_STUDY_DIVERGED;
-    r->train_loss = r->valid_loss = r->standard_error = r->accuracy = NAN;
-    return save(s, r, why->text, err);
-  }
+}
+
+sg_status sgi_study_keep_diverged(const sgi_study *s, sgi_study_run *r, const sgi_run *run, const sg_error *why,
+                                  sg_error *err) {
+  costs_of(r, run);
+  r->state = SGI_STUDY_DIVERGED;
+  r->train_loss = r->valid_loss = r->standard_error = r->accuracy = NAN;
+  return save(s, r, why->text, err);
+}
+
+static sg_status keep_documents(sgi_study_run *r, const sgi_run_losses *l, sg_error *err) {
+  size_t n = l->documents, bytes = n * sizeof(double);
+  if (!(r->nll = sgi_alloc(2 * bytes))) return sgi_fail_memory(err, 2 * bytes, "losses of documents");
+  r->targets = r->nll + n;
+  r->units = n;
+  r->by_rows = false;
+  memcpy(r->nll, l->document_nll, bytes);
+  memcpy(r->targets, l->document_targets, bytes);
+  return SG_OK;
+}
+
+sg_status sgi_study_keep(const sgi_study *s, sgi_study_run *r, const sgi_run *run, const sgi_run_losses *losses,
+                         sg_error *err) {
+  const sgi_evaluation *e = sgi_run_evaluation(run);
   char *path = sgi_study_run_path(s, r->name, "metrics.jsonl");
   sg_status st =
       path ? last_losses(path, r->steps, &r->train_loss, err) : sgi_fail_memory(err, SGI_STUDY_TEXT, "a path");
   sgi_free(path);
-  if (!st && !r->rows)
+  if (!st && !losses->rows)
     return sgi_fail(err, SG_ERR_ARG, "run %s: nothing is held out: the study's text needs a valid.*", r->name);
+  sgi_study_forget(r);
+  if (!st) st = keep_documents(r, losses, err);
   if (st) return st;
   double n = 0, sum = 0;
-  for (size_t i = 0; i < r->rows; i++) sum += r->row_nll[i], n += r->row_targets[i];
+  for (size_t i = 0; i < losses->rows; i++) sum += losses->row_nll[i], n += losses->row_targets[i];
+  costs_of(r, run);
   r->valid_loss = sum / n;
   r->standard_error = e->standard_error;
   r->accuracy = e->accuracy;
@@ -106,23 +126,29 @@ sg_status sgi_study_keep(const sgi_study *s, sgi_study_run *r, const sgi_run *ru
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static sg_status read_rows(const json_t *o, const char *path, sgi_study_run *r, sg_error *err) {
-  const json_t *nll = json_object_get(o, "row_nll"), *targets = json_object_get(o, "row_targets");
+static sg_status read_losses(const json_t *o, const char *path, sgi_study_run *r, sg_error *err) {
+  bool by_rows = !json_object_get(o, "document_nll");
+  const char *unit = by_rows ? "row" : "document";
+  char keys[2][24];
+  snprintf(keys[0], sizeof keys[0], "%s_nll", unit);
+  snprintf(keys[1], sizeof keys[1], "%s_targets", unit);
+  const json_t *nll = json_object_get(o, keys[0]), *targets = json_object_get(o, keys[1]);
   size_t n = json_array_size(nll);
   if (!n || json_array_size(targets) != n)
-    return sgi_fail(err, SG_ERR_FORMAT, "%s: row_nll and row_targets must be lists of equal length", path);
+    return sgi_fail(err, SG_ERR_FORMAT, "%s: %s and %s must be lists of equal length", path, keys[0], keys[1]);
   double *x = sgi_alloc(2 * n * sizeof *x);
-  if (!x) return sgi_fail_memory(err, 2 * n * sizeof *x, "losses of rows");
-  r->row_nll = x;
-  r->row_targets = x + n;
-  r->rows = n;
+  if (!x) return sgi_fail_memory(err, 2 * n * sizeof *x, "losses of the held-out text");
+  r->nll = x;
+  r->targets = x + n;
+  r->units = n;
+  r->by_rows = by_rows;
   double counted = 0;
   for (size_t i = 0; i < n; i++) {
     const json_t *a = json_array_get(nll, i), *b = json_array_get(targets, i);
     x[i] = json_number_value(a);
     x[n + i] = json_number_value(b);
     if (!json_is_number(a) || !json_is_number(b) || !(x[i] >= 0) || !(x[n + i] >= 0))
-      return sgi_fail(err, SG_ERR_FORMAT, "%s: row %zu has no loss or no count", path, i);
+      return sgi_fail(err, SG_ERR_FORMAT, "%s: %s %zu has no loss or no count", path, unit, i);
     counted += x[n + i];
   }
   return counted > 0 ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: no target is counted", path);
@@ -156,7 +182,7 @@ static sg_status fill(const json_t *o, const char *path, sgi_study_run *r, sg_er
   if (!st) st = sgi_json_real(o, path, "valid_loss", 0, 1e6, &r->valid_loss, err);
   if (!st) st = sgi_json_real(o, path, "standard_error", 0, 1e6, &r->standard_error, err);
   if (!st) st = sgi_json_real(o, path, "accuracy", 0, 1, &r->accuracy, err);
-  if (!st) st = read_rows(o, path, r, err);
+  if (!st) st = read_losses(o, path, r, err);
   if (!st) r->state = SGI_STUDY_DONE;
   return st;
 }

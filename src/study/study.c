@@ -213,12 +213,13 @@ sg_status sgi_study_do(sgi_study *s, size_t i, size_t max_memory, sg_error *err)
                   path, sgi_run_plan_of(run)->parameters, (unsigned long long)sgi_run_plan_of(run)->steps, r->name,
                   r->parameters, (unsigned long long)r->steps);
   if (!st) {
+    sgi_run_losses losses = {0};
     sg_status ended = sgi_run_train(run, &why);
-    if (!ended) ended = sgi_run_row_losses(run, &r->row_nll, &r->row_targets, &r->rows, &why);
-    if (ended && ended != SG_ERR_NUMERIC)
-      st = sgi_fail(err, ended, "%s", why.text);
-    else
-      st = sgi_study_keep(s, r, run, ended, &why, err);
+    if (!ended) ended = sgi_run_losses_of(run, &losses, &why);
+    st = !ended                    ? sgi_study_keep(s, r, run, &losses, err)
+         : ended == SG_ERR_NUMERIC ? sgi_study_keep_diverged(s, r, run, &why, err)
+                                   : sgi_fail(err, ended, "%s", why.text);
+    sgi_run_losses_free(&losses);
   }
   sgi_run_close(run);
   sgi_free(path);

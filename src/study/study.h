@@ -35,8 +35,11 @@ typedef struct sgi_study_run {
   double valid_loss, standard_error, accuracy, seconds;
   double step_seconds, step_cpu_seconds; /* of a step timed anew (timings.json); 0: it was not */
   size_t memory;                         /* bytes of the process, by the run's plan */
-  double *row_nll, *row_targets;         /* (rows) of the held-out text */
-  size_t rows;
+  /* Of the held-out text by documents, or in results of older versions by its rows: losses and
+   * counted targets. */
+  double *nll, *targets; /* (units) */
+  size_t units;
+  bool by_rows;
   char *problem; /* of a study that is watched: why its result cannot be read; else NULL */
 } sgi_study_run;
 
@@ -106,7 +109,14 @@ json_t *sgi_study_timing(const sgi_study *s);
 /* New reference: runs, best settings, optima per budget and kind, factors against kinds (n of them)
  * with intervals (docs/formats.md, study). */
 sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, json_t **out, sg_error *err);
-/* STUDY/results.json, runs.csv, isoflop.svg and costs.svg from it. */
+/* Of that what takes long: {left, resampled_documents, resampled_rows, factors, no_factors}. */
+typedef struct sgi_study_going {
+  bool (*on)(void *user, double part); /* false: stops, SG_ERR_CANCELLED */
+  void *user;
+} sgi_study_going;
+sg_status sgi_study_factors(const sgi_study *s, const char *const *against, size_t n, const sgi_study_going *going,
+                            json_t **out, sg_error *err);
+/* STUDY/results.json, runs.csv, isoflop.svg, isoflop-train.svg and costs.svg from it. */
 sg_status sgi_study_write(const sgi_study *s, const json_t *report, sg_error *err);
 
 #endif

@@ -53,8 +53,10 @@ const char *sgi_study_colour_of(const json_t *report, const json_t *o);
 sg_status sgi_study_draw_costs(const json_t *report, const char *path, sg_error *err);
 
 /* result.c */
-sg_status sgi_study_keep(const sgi_study *s, sgi_study_run *r, const sgi_run *run, sg_status ended, const sg_error *why,
+sg_status sgi_study_keep(const sgi_study *s, sgi_study_run *r, const sgi_run *run, const sgi_run_losses *losses,
                          sg_error *err);
+sg_status sgi_study_keep_diverged(const sgi_study *s, sgi_study_run *r, const sgi_run *run, const sg_error *why,
+                                  sg_error *err);
 sg_status sgi_study_read(const sgi_study *s, sgi_study_run *r, sg_error *err);
 void sgi_study_forget(sgi_study_run *r);
 

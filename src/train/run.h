@@ -66,10 +66,17 @@ sg_status sgi_run_make_tokenizer(const sgi_settings *settings, const char *data,
                                  const sgi_run_events *events, sg_error *err);
 /* Seconds that its steps have taken, of earlier processes too. */
 double sgi_run_seconds(const sgi_run *run);
-/* Of a run that has trained: the sums of its held-out rows' losses and their counted targets, with
- * the weights as they are, which is an evaluation too. *nll, *targets (*rows each) are one block,
- * new: sgi_free(*nll). 0 rows where nothing is held out. */
-sg_status sgi_run_row_losses(sgi_run *run, double **nll, double **targets, size_t *rows, sg_error *err);
+/* Of a run that has trained: the sums of its held-out losses and counted targets, by rows and by
+ * documents, with the weights as they are, which is an evaluation too. Documents are in the order
+ * of the text; one that no row holds has no targets. 0 of both where nothing is held out. New:
+ * sgi_run_losses_free. */
+typedef struct sgi_run_losses {
+  size_t rows, documents;
+  double *row_nll, *row_targets;           /* (rows) */
+  double *document_nll, *document_targets; /* (documents) */
+} sgi_run_losses;
+sg_status sgi_run_losses_of(sgi_run *run, sgi_run_losses *out, sg_error *err);
+void sgi_run_losses_free(sgi_run_losses *l);
 /* Held-out result of the last evaluation; rows 0 if there was none. */
 const sgi_evaluation *sgi_run_evaluation(const sgi_run *run);
 void sgi_run_close(sgi_run *run);

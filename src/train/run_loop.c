@@ -212,25 +212,31 @@ static sg_status evaluate(sgi_run *run, sg_error *err) {
   return SG_OK;
 }
 
-sg_status sgi_run_row_losses(sgi_run *run, double **nll, double **targets, size_t *rows, sg_error *err) {
-  *rows = run->held_out ? (size_t)run->held_out_rows : 0;
-  *nll = sgi_alloc(2 * *rows * sizeof **nll);
-  if (!*nll) return sgi_fail_memory(err, 2 * *rows * sizeof **nll, "losses of rows");
-  *targets = *nll + *rows;
+void sgi_run_losses_free(sgi_run_losses *l) {
+  sgi_free(l->row_nll);
+  *l = (sgi_run_losses){0};
+}
+
+sg_status sgi_run_losses_of(sgi_run *run, sgi_run_losses *out, sg_error *err) {
+  size_t rows = run->held_out ? (size_t)run->held_out_rows : 0,
+         documents = run->held_out ? sgi_corpus_documents(run->valid) : 0, n = 2 * (rows + documents);
+  *out = (sgi_run_losses){0};
+  if (!rows) return SG_OK;
+  double *x = sgi_alloc(n * sizeof *x);
+  if (!x) return sgi_fail_memory(err, n * sizeof *x, "losses of the held-out text");
+  *out = (sgi_run_losses){rows, documents, x, x + rows, x + 2 * rows, x + 2 * rows + documents};
   sgi_evaluate_request r = {.rows = run->held_out,
-                            .n_rows = *rows,
+                            .n_rows = rows,
                             .T = run->settings.seq_len,
                             .method = SGI_EVAL_TOKENS,
-                            .row_nll = *nll,
-                            .row_targets = *targets,
+                            .row_nll = out->row_nll,
+                            .row_targets = out->row_targets,
+                            .document_nll = out->document_nll,
+                            .document_targets = out->document_targets,
                             .stop = stop_evaluation,
                             .user = run};
-  sg_status st = *rows ? sgi_evaluate(run->evaluator, &r, &run->last_evaluation, err) : SG_OK;
-  if (st) {
-    sgi_free(*nll);
-    *nll = *targets = NULL;
-    *rows = 0;
-  }
+  sg_status st = sgi_evaluate(run->evaluator, &r, &run->last_evaluation, err);
+  if (st) sgi_run_losses_free(out);
   return st;
 }
 

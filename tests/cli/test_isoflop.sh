@@ -10,11 +10,12 @@ ask="--data $W --tokenizer $tmp/tok.json --kinds sgatlin,mlp --budgets 2e8,4e8 -
 # All of it at once.
 try 0 -q -t 2 isoflop $ask -o "$tmp/whole" --json
 cp "$tmp/out" "$tmp/whole.json"
-for k in '"left":0' '"best_settings":' '"parabola":' '"by":"flops"' '"resampled_rows":'; do has out "$k"; done
+for k in '"left":0' '"best_settings":' '"parabola":' '"by":"flops"' '"resampled_rows":0' '"train_optima":[{' '"no_factors":'; do has out "$k"; done
 has err "first or last that was tried"
 [ "$(ls "$tmp/whole/runs" | wc -l)" = 20 ] || bad "4 runs of sweeps and 16 others expected"
 [ "$(wc -l <"$tmp/whole/runs.csv")" = 21 ] || bad "a line a run in runs.csv"
 [ "$(grep -o '<circle' "$tmp/whole/isoflop.svg" | wc -l)" = 16 ] || bad "a circle a run in isoflop.svg"
+[ "$(grep -o '<circle' "$tmp/whole/isoflop-train.svg" | wc -l)" = 16 ] || bad "a circle a run in isoflop-train.svg"
 # Each run is an ordinary one, of as many steps as the budget pays for.
 try 0 eval "$tmp/whole/runs/mlp-ladder-32x1-2e-08-s1" --data "$W/valid.txt" --max-rows 4
 try 0 flops -p 'ladder;32x1' -k mlp -b 2e8 --json

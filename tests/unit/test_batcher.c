@@ -316,10 +316,45 @@ static void windows(void **state) {
   }
 }
 
+/* Walked from owner to owner, the targets of each document are its tokens in their order, and of
+ * all the rows' tokens none is left out. */
+static void owners(void **state) {
+  (void)state;
+  static const size_t sizes[] = {1, 7, 16, 64, 500};
+  for (sgi_rows rows = SGI_ROWS_PAD; rows <= SGI_ROWS_WINDOWS; rows++)
+    for (size_t k = 0; k < SGI_COUNT(sizes); k++) {
+      size_t T = sizes[k], of[DOCUMENTS] = {0}, all = 0, n, wanted = 0;
+      sgi_batcher_settings s = {.rows = rows, .B = 1, .T = T, .bos = BOS, .pad = PAD, .stride = (T + 1) / 2};
+      sgi_batcher *b;
+      sg_error err;
+      assert_int_equal(sgi_batcher_create(corpus, &s, &b, &err), SG_OK);
+      for (uint64_t row = 0; row < sgi_batcher_batches(b); row++) {
+        sgi_batcher_get(b, row, inputs, targets, starts);
+        for (size_t t = 0, end; t < T; t = end) {
+          size_t d = sgi_batcher_owner(b, row, t, &end);
+          const int32_t *ids = sgi_corpus_document(corpus, d, &n);
+          assert_true(d < DOCUMENTS && end > t && end <= T);
+          for (size_t i = t; i < end; i++) {
+            if (targets[i] == PAD) continue;
+            assert_true(of[d] < n);
+            assert_int_equal(targets[i], ids[of[d]]);
+            of[d]++, all++;
+          }
+        }
+      }
+      for (size_t d = 0; d < DOCUMENTS; d++) {
+        sgi_corpus_document(corpus, d, &n);
+        wanted += rows == SGI_ROWS_PAD && n > T ? T : n;
+      }
+      assert_int_equal(all, rows == SGI_ROWS_PACK ? wanted / T * T : wanted);
+      sgi_batcher_free(b);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(windows), cmocka_unit_test(golden_rows), cmocka_unit_test(padded),
-      cmocka_unit_test(packed),  cmocka_unit_test(any_order),   cmocka_unit_test(refused),
+      cmocka_unit_test(windows), cmocka_unit_test(owners),    cmocka_unit_test(golden_rows), cmocka_unit_test(padded),
+      cmocka_unit_test(packed),  cmocka_unit_test(any_order), cmocka_unit_test(refused),
   };
   scratch_begin();
   sg_error err;
