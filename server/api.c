@@ -31,6 +31,7 @@ static const struct {
     {"/api/patch", api_patch},         {"/api/directions", api_directions},
     {"/api/recall", api_recall},       {"/api/study", api_study},
     {"/api/feature", api_feature},     {"/api/scale", api_scale},
+    {"/api/factors", api_factors},
 };
 
 /* The model's and the recording's files are as they were; answers name no paths, the terminal
@@ -57,10 +58,11 @@ static void warn_beyond(const api_call *c, json_t *answer) {
 
 /* Without a model there are its own calls: of a graph's file, or of a study. */
 static sg_status needs(const explorer *e, const char *path, api_answer a, sg_error *err) {
-  if (e->model || a == api_info || (e->graph && a == api_file) || (e->study && a == api_study)) return SG_OK;
+  bool of_study = a == api_study || a == api_factors;
+  if (e->model || a == api_info || (e->graph && a == api_file) || (e->study && of_study)) return SG_OK;
   return sgi_fail(err, SG_ERR_ARG, "this explorer shows %s: %s needs %s", e->study ? "a study" : "a graph from a file",
                   path,
-                  a == api_study  ? "a study (sgatlin explore STUDY)"
+                  of_study        ? "a study (sgatlin explore STUDY)"
                   : a == api_file ? "a graph's file (sgatlin explore GRAPH.json)"
                                   : "a model (sgatlin explore MODEL)");
 }

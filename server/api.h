@@ -138,6 +138,7 @@ sg_status api_file(api_call *c, json_t **answer, sg_error *err);
 sg_status api_neuron(api_call *c, json_t **answer, sg_error *err);
 sg_status api_activation(api_call *c, json_t **answer, sg_error *err);
 sg_status api_study(api_call *c, json_t **answer, sg_error *err);
+sg_status api_factors(api_call *c, json_t **answer, sg_error *err);
 sg_status api_metrics(api_call *c, json_t **answer, sg_error *err);
 sg_status api_predict(api_call *c, json_t **answer, sg_error *err);
 sg_status api_margins(api_call *c, json_t **answer, sg_error *err);

@@ -75,17 +75,39 @@ sg_status api_file(api_call *c, json_t **answer, sg_error *err) {
   return st;
 }
 
+static sg_status has_study(const api_call *c, sg_error *err) {
+  if (c->e->study) return SG_OK;
+  return sgi_fail(err, SG_ERR_ARG,
+                  "no study was opened: start the explorer with its directory (sgatlin explore STUDY)");
+}
+
 /* Its errors name paths. */
-sg_status api_study(api_call *c, json_t **answer, sg_error *err) {
-  sg_error why = {0};
-  if (!c->e->study)
-    return sgi_fail(err, SG_ERR_ARG,
-                    "no study was opened: start the explorer with its directory (sgatlin explore STUDY)");
-  sg_status st = sgi_study_view_look(c->e->study, api_size(c->body, "since"), answer, &why);
+static sg_status say_unread(const api_call *c, sg_status st, const sg_error *why, sg_error *err) {
   if (!st) return SG_OK;
   if (st == SG_ERR_MEMORY) return sgi_fail(err, st, "out of memory");
-  if (c->e->warn) c->e->warn(why.text);
+  if (st == SG_ERR_CANCELLED) return sgi_fail(err, st, "%s", why->text);
+  if (c->e->warn) c->e->warn(why->text);
   return sgi_fail(err, st, "the study can not be read; the terminal says why");
+}
+
+sg_status api_study(api_call *c, json_t **answer, sg_error *err) {
+  sg_error why = {0};
+  sg_status st = has_study(c, err);
+  if (st) return st;
+  return say_unread(c, sgi_study_view_look(c->e->study, api_size(c->body, "since"), answer, &why), &why, err);
+}
+
+static bool resampling(void *user, double part) {
+  const api_call *c = user;
+  http_job_progress(c->job, part, "resampling seeds and documents");
+  return !http_job_cancelled(c->job);
+}
+
+sg_status api_factors(api_call *c, json_t **answer, sg_error *err) {
+  sg_error why = {0};
+  sg_status st = has_study(c, err);
+  if (st) return st;
+  return say_unread(c, sgi_study_view_factors(c->e->study, resampling, c, answer, &why), &why, err);
 }
 
 /* ---- metrics --------------------------------------------------------------------------------- */

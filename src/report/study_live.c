@@ -37,7 +37,8 @@ struct sgi_study_view {
   size_t seen, next; /* looks that found something; the run that the next look begins with */
   size_t timed;      /* the look at which seconds became others: curves are told again */
   bool retimed;
-  char *part; /* (TAIL + PART) */
+  json_t *factors; /* of the results that are there; NULL: nobody asked yet */
+  char *part;      /* (TAIL + PART) */
 };
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -73,6 +74,7 @@ void sgi_study_view_close(sgi_study_view *v) {
   sgi_free(v->directory);
   sgi_free(v->part);
   sgi_study_close(v->study);
+  json_decref(v->factors);
   sgi_free(v);
 }
 
@@ -307,6 +309,12 @@ static json_t *timing_json(const sgi_study_view *v) {
   return o;
 }
 
+/* New reference; an empty list where there is no report. */
+static json_t *part_of(const json_t *report, const char *key) {
+  json_t *list = json_incref(json_object_get(report, key));
+  return list ? list : json_array();
+}
+
 static sg_status answer(sgi_study_view *v, size_t since, bool more, json_t **out, sg_error *err) {
   json_t *runs = json_array(), *curves = json_array(), *report = NULL;
   const sgi_study_run *r;
@@ -318,13 +326,13 @@ static sg_status answer(sgi_study_view *v, size_t since, bool more, json_t **out
     const curve *c = find_curve(v, r->name);
     if (c && c->n && (c->seen > since || v->timed > since)) json_array_append_new(curves, curve_json(v->study, r, c));
   }
-  json_t *optima = json_incref(json_object_get(report, "optima")),
-         *best = json_incref(json_object_get(report, "best_settings"));
+  json_t *optima = part_of(report, "optima"), *train_optima = part_of(report, "train_optima"),
+         *best = part_of(report, "best_settings");
   json_decref(report);
-  *out = json_pack("{s:I, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "seen", (json_int_t)v->seen, "more", (int)more,
-                   "asked", asked_json(v), "left", (json_int_t)sgi_study_left(v->study), "timing", timing_json(v),
-                   "runs", runs, "curves", curves, "optima", optima ? optima : json_array(), "best_settings",
-                   best ? best : json_array());
+  *out =
+      json_pack("{s:I, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "seen", (json_int_t)v->seen, "more", (int)more,
+                "asked", asked_json(v), "left", (json_int_t)sgi_study_left(v->study), "timing", timing_json(v), "runs",
+                runs, "curves", curves, "optima", optima, "train_optima", train_optima, "best_settings", best);
   if (!st && (sgi_json_state() || !*out)) st = sgi_json_incomplete("the study's curves", err);
   if (st) {
     json_decref(*out);
@@ -333,13 +341,55 @@ static sg_status answer(sgi_study_view *v, size_t since, bool more, json_t **out
   return st;
 }
 
-sg_status sgi_study_view_look(sgi_study_view *v, size_t since, json_t **out, sg_error *err) {
-  bool changed, more = false;
-  *out = NULL;
+/* Results and timings that have come since. */
+static sg_status look_at_results(sgi_study_view *v, sg_error *err) {
+  bool changed;
   sg_status st = sgi_study_look(v->study, &changed, err);
   if (!st && changed) v->seen++;
   if (!st && changed && (sgi_study_retimed(v->study, NULL) || v->retimed)) v->timed = v->seen;
   v->retimed = sgi_study_retimed(v->study, NULL);
+  if (changed) {
+    json_decref(v->factors);
+    v->factors = NULL;
+  }
+  return st;
+}
+
+sg_status sgi_study_view_look(sgi_study_view *v, size_t since, json_t **out, sg_error *err) {
+  bool more = false;
+  *out = NULL;
+  sg_status st = look_at_results(v, err);
   if (!st) st = read_curves(v, &more, err);
   return st ? st : answer(v, since, more, out, err);
+}
+
+/* ---- factors --------------------------------------------------------------------------------- */
+
+sg_status sgi_study_view_factors(sgi_study_view *v, bool (*on)(void *user, double part), void *user, json_t **out,
+                                 sg_error *err) {
+  static const char *const against[] = {"mlp", "moe"};
+  json_t *o = NULL, *names = json_array();
+  size_t runs = 0;
+  *out = NULL;
+  sg_status st = look_at_results(v, err);
+  for (size_t i = 0; i < SGI_COUNT(against); i++) json_array_append_new(names, json_string(against[i]));
+  if (!st && !v->factors)
+    st = sgi_study_factors(v->study, against, SGI_COUNT(against), &(sgi_study_going){on, user}, &o, err);
+  if (!st && !v->factors) {
+    while (sgi_study_at(v->study, runs)) runs++;
+    json_object_del(o, "left");
+    json_object_set_new(o, "runs", json_integer((json_int_t)runs));
+    json_object_set_new(o, "ended", json_integer((json_int_t)(runs - sgi_study_left(v->study))));
+    json_object_set_new(o, "timing", timing_json(v));
+    json_object_set(o, "against", names);
+    if (sgi_json_state()) {
+      json_decref(o);
+      st = sgi_json_incomplete("the study's factors", err);
+    } else {
+      v->factors = o;
+    }
+  }
+  json_decref(names);
+  if (!st) *out = json_incref(v->factors);
+  return st;
 }

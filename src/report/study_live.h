@@ -22,9 +22,18 @@ void sgi_study_view_close(sgi_study_view *v); /* NULL allowed */
  * these are), runs: [{name, kind, scale, sweep, variant, budget, seed, state,
  * problem, parameters, non_embedding_parameters, steps, flops, step, seconds, memory_bytes,
  * train_loss, valid_loss, standard_error, perplexity}], curves: [{name, step, flops, seconds,
- * loss}] of the runs that have grown since, optima and best_settings as sgi_study_report has them}.
+ * loss}] of the runs that have grown since, optima, train_optima and best_settings as
+ * sgi_study_report has them}.
  * Where nothing has changed since, runs, curves and the others are empty. */
 enum { SGI_STUDY_LOOK = 4 << 20 };
 sg_status sgi_study_view_look(sgi_study_view *v, size_t since, json_t **out, sg_error *err);
+
+/* How many times less compute, by every cost, each kind needs than mlp and moe, by the results that
+ * are there now, with intervals of 400 resamples: seconds of work in a large study, so they are
+ * kept until a result or the timings change, and no look makes them. on (user, part done) false:
+ * SG_ERR_CANCELLED. New reference: {ended, runs: how many of the study's, timing, against,
+ * resampled_documents, resampled_rows, factors, no_factors}. */
+sg_status sgi_study_view_factors(sgi_study_view *v, bool (*on)(void *user, double part), void *user, json_t **out,
+                                 sg_error *err);
 
 #endif

@@ -44,11 +44,11 @@ static void write_steps(const char *run, const char *mode, size_t from, size_t t
 }
 
 static void write_result(const sgi_study_run *r, double loss) {
-  json_t *o =
-      json_pack("{s:i, s:s, s:s, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:[f, f], s:[f, f]}", "format", 1, "name",
-                r->name, "state", "done", "parameters", (json_int_t)r->parameters, "steps", (json_int_t)r->steps,
-                "seconds", 3.5, "memory_bytes", (json_int_t)123456, "train_loss", loss - 0.125, "valid_loss", loss,
-                "standard_error", 0.03, "accuracy", 0.25, "row_nll", 10 * loss, 12 * loss, "row_targets", 10.0, 12.0);
+  json_t *o = json_pack("{s:i, s:s, s:s, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:[f, f], s:[f, f]}", "format", 1,
+                        "name", r->name, "state", "done", "parameters", (json_int_t)r->parameters, "steps",
+                        (json_int_t)r->steps, "seconds", 3.5, "memory_bytes", (json_int_t)123456, "train_loss",
+                        loss - 0.125, "valid_loss", loss, "standard_error", 0.03, "accuracy", 0.25, "document_nll",
+                        10 * loss, 12 * loss, "document_targets", 10.0, 12.0);
   char *text = json_dumps(o, 0);
   write_at(r->name, "result.json", "w", text);
   free(text);
@@ -123,6 +123,17 @@ static json_t *once(size_t since) {
   return look(since, &answers);
 }
 
+static json_t *factors(void) {
+  char why[300];
+  reply r = client_call(server, "/api/factors", "{}", "");
+  if (r.status != 200) fail_msg("%d %s", r.status, r.body);
+  json_t *o = json_loadb(r.body, r.n, 0, NULL);
+  reply_free(&r);
+  if (!schema_fits(document, schema_of_answer(document, "/api/factors", "post", "200"), o, why, sizeof why))
+    fail_msg("%s", why);
+  return o;
+}
+
 static const json_t *named(const json_t *o, const char *list, const char *name) {
   size_t i;
   json_t *x;
@@ -147,6 +158,14 @@ static void waiting(void **state) {
   assert_int_equal(length(o, "curves"), 0);
   assert_string_equal(word(json_array_get(json_object_get(o, "runs"), 0), "state"), "waiting");
   assert_null(json_object_get(json_object_get(o, "asked"), "data"));
+  /* Factors are told when asked for: of each kind and cost why there is none yet. */
+  json_t *f = factors();
+  assert_int_equal(length(f, "factors"), 0);
+  assert_int_equal(length(f, "no_factors"), 3 * 3); /* sgatlin against mlp, both against moe */
+  assert_string_equal(word(json_array_get(json_object_get(f, "no_factors"), 0), "why"), "not enough has ended");
+  assert_int_equal(json_integer_value(json_object_get(f, "ended")), 0);
+  assert_int_equal(json_integer_value(json_object_get(f, "runs")), 18);
+  json_decref(f);
   /* Nothing new: an answer without its lists. */
   json_t *again = once(seen(o));
   assert_int_equal(seen(again), seen(o));
@@ -368,6 +387,12 @@ static void retimed(void) {
   assert_null(json_object_get(timing, "forms"));
   assert_non_null(c); /* told again, although it has not grown */
   assert_true(fabs(at(c, "seconds", 5) - 0.25 * step) < 1e-9 * step);
+  json_t *f = factors(); /* made anew, by these */
+  bool by_cpu = false;
+  json_array_foreach(json_object_get(f, "factors"), i, x) by_cpu |= !strcmp(word(x, "by"), "cpu_seconds");
+  assert_true(by_cpu);
+  assert_string_equal(word(json_object_get(f, "timing"), "by"), "timings");
+  json_decref(f);
   json_array_foreach(json_object_get(o, "runs"), i, x) {
     double steps = json_number_value(json_object_get(x, "steps"));
     assert_true(json_number_value(json_object_get(x, "seconds")) == 0.25 * steps);
@@ -393,6 +418,19 @@ static void ended(void **state) {
   json_t *printed = command(line);
   assert_true(length(o, "optima") == 4);
   assert_true(alike(json_object_get(o, "optima"), json_object_get(printed, "optima")));
+  assert_true(length(o, "train_optima") == 4);
+  assert_true(alike(json_object_get(o, "train_optima"), json_object_get(printed, "train_optima")));
+  json_t *asked_for = factors();
+  static const char *const same[] = {"factors", "no_factors", "resampled_documents", "resampled_rows"};
+  for (size_t k = 0; k < sizeof same / sizeof *same; k++)
+    assert_true(alike(json_object_get(asked_for, same[k]), json_object_get(printed, same[k])));
+  assert_true(length(asked_for, "factors") > 0);
+  assert_int_equal(json_integer_value(json_object_get(asked_for, "resampled_documents")), 2);
+  assert_int_equal(json_integer_value(json_object_get(asked_for, "ended")), 18);
+  json_t *again = factors(); /* kept, until something is new */
+  assert_true(json_equal(asked_for, again));
+  json_decref(again);
+  json_decref(asked_for);
   size_t i;
   json_t *a;
   json_array_foreach(json_object_get(printed, "runs"), i, a) {
@@ -422,7 +460,8 @@ static void other_calls(void **state) {
   const char *path;
   json_t *value;
   json_object_foreach(json_object_get(document, "paths"), path, value) {
-    bool get = json_object_get(value, "get") != NULL, served = get || !strcmp(path, "/api/study");
+    bool get = json_object_get(value, "get") != NULL,
+         served = get || !strcmp(path, "/api/study") || !strcmp(path, "/api/factors");
     reply r = client_call(server, path, get ? NULL : "{}", "");
     if (r.status != (served ? 200 : 400)) fail_msg("%s: %d %s", path, r.status, r.body);
     if (!served && !strstr(r.body, "shows a study: ")) fail_msg("%s: %s", path, r.body);

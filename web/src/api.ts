@@ -110,7 +110,7 @@ export function forget() {
   for (const [k, a] of used) if (a.call !== "metrics") used.delete(k);
 }
 /** Calls whose answers grow: asked for again and again, never from what was kept. */
-const growing = (name: string) => name === "metrics" || name === "study";
+const growing = (name: string) => name === "metrics" || name === "study" || name === "factors";
 /** What many answers have made together, for export, in place of them. */
 export const remember = <K extends keyof Calls>(name: K, body: Asked[K], answer: Calls[K]) =>
   note(name, body, answer);

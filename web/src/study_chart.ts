@@ -173,17 +173,26 @@ export function runsChart(
 
 const STEPS = 40;
 
-/** Held-out loss over parameters: a point a run, a parabola a kind and budget, its lowest point. */
-export function sizesChart(st: Study, light: (m: Mark | null) => void): HTMLElement | SVGElement {
-  const runs = st.runs.filter((r) => !r.sweep && r.valid_loss !== null);
+/** The held-out loss, or the training loss: the mean of the last hundredth of the steps. */
+export type Loss = "held" | "train";
+
+/** Loss over parameters: a point a run, a parabola a kind and budget, its lowest point. */
+export function sizesChart(
+  st: Study,
+  which: Loss,
+  light: (m: Mark | null) => void,
+): HTMLElement | SVGElement {
+  const name = which === "held" ? "held-out loss" : "training loss";
+  const lossOf = (r: StudyRun) => (which === "held" ? r.valid_loss : r.train_loss);
+  const runs = st.runs.filter((r) => !r.sweep && lossOf(r) !== null);
   if (!runs.length) return h("p.note", {}, "No run has ended yet.");
   const points = runs.map((r): [number, number] => [
     r.non_embedding_parameters,
-    r.valid_loss as number,
+    lossOf(r) as number,
   ]);
   const { x, y, axes } = plane(
     points,
-    ["parameters without the embedding", "held-out loss (nats)"],
+    ["parameters without the embedding", `${name} (nats)`],
     power,
   );
   const [low = 1, high = 1] = extent(points, (p) => p[0]);
@@ -192,7 +201,7 @@ export function sizesChart(st: Study, light: (m: Mark | null) => void): HTMLElem
   const curve = path<[number, number]>()
     .x((p) => x(p[0]))
     .y((p) => y(p[1]));
-  const optima = st.optima.map((o) => {
+  const optima = (which === "held" ? st.optima : st.train_optima).map((o) => {
     const mark = { kind: o.kind, budget: o.budget };
     const css = { stroke: colour(st, o.kind), strokeDasharray: dash(st.asked.budgets, o.budget) };
     const told = () =>
@@ -241,11 +250,13 @@ export function sizesChart(st: Study, light: (m: Mark | null) => void): HTMLElem
       pointed(
         s("circle", {
           cx: x(r.non_embedding_parameters),
-          cy: y(r.valid_loss as number),
+          cy: y(lossOf(r) as number),
           r: 3.5,
           css: { fill: colour(st, r.kind) },
         }),
-        () => `${r.name}: held-out loss ${exact(r.valid_loss)} ± ${exact(r.standard_error)}`,
+        () =>
+          `${r.name}: ${name} ${exact(lossOf(r))}` +
+          (which === "held" ? ` ± ${exact(r.standard_error)}` : ""),
         { name: r.name },
         light,
       ),
@@ -257,7 +268,7 @@ export function sizesChart(st: Study, light: (m: Mark | null) => void): HTMLElem
       class: "chart study",
       viewBox: `0 0 ${W} ${H}`,
       role: "img",
-      "aria-label": "Held-out loss over parameters, by kind and budget",
+      "aria-label": `${name[0].toUpperCase()}${name.slice(1)} over parameters, by kind and budget`,
     },
     axes,
     optima,

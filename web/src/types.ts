@@ -134,6 +134,40 @@ export type StudyOptimum = {
   cpu_seconds?: number;
   memory_bytes: number;
 };
+export type StudyTiming = {
+  by: "runs" | "timings";
+  problem: string | null;
+  processor: string | null;
+  processors: number | null;
+  instructions: string | null;
+  threads: number | null;
+  rounds: number | null;
+  date: string | null;
+};
+export type StudyFactors = {
+  ended: number;
+  runs: number;
+  timing: StudyTiming;
+  against: string[];
+  resampled_documents: number;
+  resampled_rows: number;
+  factors: {
+    kind: string;
+    against: string;
+    by: "flops" | "seconds" | "cpu_seconds" | "memory_bytes";
+    factor: number;
+    low: number | null;
+    high: number | null;
+    resamples: number;
+    extrapolated: boolean;
+  }[];
+  no_factors: {
+    kind: string;
+    against: string;
+    by: "flops" | "seconds" | "cpu_seconds" | "memory_bytes";
+    why: string;
+  }[];
+};
 export type Study = {
   seen: number;
   more: boolean;
@@ -144,19 +178,11 @@ export type Study = {
     seeds: number[];
   };
   left: number;
-  timing: {
-    by: "runs" | "timings";
-    problem: string | null;
-    processor: string | null;
-    processors: number | null;
-    instructions: string | null;
-    threads: number | null;
-    rounds: number | null;
-    date: string | null;
-  };
+  timing: StudyTiming;
   runs: StudyRun[];
   curves: StudyCurve[];
   optima: StudyOptimum[];
+  train_optima: StudyOptimum[];
   best_settings: {
     kind: string;
     variant: number | null;
@@ -1067,6 +1093,8 @@ export interface Requests {
   study: {
     since?: number;
   };
+  factors: {
+  };
   metrics: {
     from?: number;
   };
@@ -1104,5 +1132,6 @@ export interface Answers {
   document: Document;
   file: GraphFile;
   study: Study;
+  factors: StudyFactors;
   metrics: Metrics;
 }

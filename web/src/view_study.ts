@@ -5,18 +5,22 @@ import { brief, count, exact } from "./format";
 import { card, choice, note } from "./parts";
 import { go, keep, read } from "./state";
 import { colour, duration, power, runsChart, sizesChart } from "./study_chart";
-import type { Axis } from "./study_chart";
+import type { Axis, Loss } from "./study_chart";
+import { factorsCard } from "./study_factors";
 import * as log from "./study_log";
 import type { Mark } from "./study_log";
-import type { Study, StudyRun } from "./types";
+import type { Study, StudyOptimum, StudyRun } from "./types";
 import type { Context, Drawing } from "./view";
 
 export const fields = {
   over: "flops", // axis of the curves: flops or seconds
+  loss: "held", // of the figure over size: held, held-out loss, or train, the training loss
   marked: "", // runs that stand out, as "kind=mlp"
 };
 
 const axisOf = (c: Context): Axis => (c.state.over === "seconds" ? "seconds" : "flops");
+
+const lossOf = (c: Context): Loss => (c.state.loss === "train" ? "train" : "held");
 
 /** Runs of the mark stand out wherever they are drawn; null: those held, or all alike. */
 function lighter(root: HTMLElement) {
@@ -104,6 +108,16 @@ export function controls(c: Context) {
         axisOf(c),
         (v) => go({ over: v }),
       ),
+      choice(
+        "loss",
+        "size by ",
+        [
+          ["held", "held-out loss"],
+          ["train", "training loss, last 1 %"],
+        ],
+        lossOf(c),
+        (v) => go({ loss: v }),
+      ),
     ),
   ];
 }
@@ -190,11 +204,11 @@ function settings(st: Study) {
   );
 }
 
-function optima(st: Study) {
-  if (!st.optima.length) return null;
+function optima(list: StudyOptimum[]) {
+  if (!list.length) return null;
   return table(
     ["kind", ">budget", ">best parameters", ">loss", ""],
-    st.optima.map((o) => [
+    list.map((o) => [
       o.kind,
       power(o.budget),
       brief(o.non_embedding_parameters),
@@ -205,7 +219,7 @@ function optima(st: Study) {
   );
 }
 
-function body(st: Study, axis: Axis, light: (m: Mark | null) => void) {
+function body(st: Study, axis: Axis, loss: Loss, light: (m: Mark | null) => void) {
   return [
     h(
       "div.grid.wide",
@@ -214,7 +228,11 @@ function body(st: Study, axis: Axis, light: (m: Mark | null) => void) {
         h("h2", {}, axis === "flops" ? "Loss over FLOPs" : "Loss over time"),
         runsChart(st, axis, light),
       ),
-      card(h("h2", {}, "Loss over size at equal FLOPs"), sizesChart(st, light), optima(st)),
+      card(
+        h("h2", {}, "Loss over size at equal FLOPs"),
+        sizesChart(st, loss, light),
+        optima(loss === "held" ? st.optima : st.train_optima),
+      ),
     ),
     card(
       h("h2", {}, "Runs"),
@@ -233,18 +251,21 @@ export const load = (c: Context) => log.load(c.signal);
 
 export function draw(c: Context, first: Study): Drawing {
   const axis = axisOf(c);
+  const loss = lossOf(c);
+  const factors = factorsCard(c.signal);
   const box = h("div", { id: "study-body" });
   const root = h("div.study-view", {});
   const light = lighter(root);
   const fill = (st: Study) => {
     const runs = box.querySelector<HTMLElement>("#study-runs");
     const scrolled = runs?.scrollTop ?? 0;
-    box.replaceChildren(...body(st, axis, light));
+    box.replaceChildren(...body(st, axis, loss, light));
+    factors.update(st);
     const again = box.querySelector<HTMLElement>("#study-runs");
     if (again) again.scrollTop = scrolled;
     light(null);
   };
-  root.append(card(legend(first, light)), box);
+  root.append(card(legend(first, light)), box, factors.el);
   root.addEventListener("pointerover", (e) => {
     const row = (e.target as Element).closest<HTMLElement>("tr[data-run]");
     if (row) light({ name: row.dataset.run ?? "" });

@@ -44,6 +44,14 @@ export async function study({
   check(!(await p.isVisible("#prompt")), "study: there is no prompt");
   check(/0 of 12 runs have ended/.test(await text(p, "#study-now")), "study: nothing has ended");
 
+  check(!(await count(p, "#study-factors td")), "study: factors are not made by themselves yet");
+  await p.click("#study-factors button");
+  await until(p, () => document.querySelector("#study-factors td"));
+  check(
+    /not enough has ended/.test(await text(p, "#study-factors")),
+    "study: why there is no factor yet",
+  );
+
   // Runs are done by other processes meanwhile.
   const rest = spawn(sgatlin, ask, { stdio: "ignore" });
   const ended = new Promise((ok) => rest.once("exit", ok));
@@ -69,6 +77,17 @@ export async function study({
     printed.optima.map((o) => o.loss),
     "study: losses of the best sizes",
   );
+  // Factors come by themselves once all has ended, and are the command's.
+  await until(p, () => document.querySelector("#study-factors td [data-exact]"));
+  const factors = printed.factors.filter((f) => f.against === "mlp");
+  same(await exacts("#study-factors [data-exact]"), [...factors.map((f) => f.factor)], "factors");
+  check(
+    new RegExp(`the ${printed.resampled_documents} held-out documents`).test(
+      await text(p, "#study-factors"),
+    ),
+    "study: what was resampled",
+  );
+  check(!(await count(p, "#study-factors button")), "study: nothing is left to ask for");
   await accessible(p, "study");
   if (shots) await p.screenshot({ path: `${shots}/study.png`, fullPage: true });
 
@@ -97,12 +116,27 @@ export async function study({
   );
   check(p.url().includes("over=seconds"), "study: the axis stands in the address");
 
+  // The training loss in place of the held-out one.
+  await p.selectOption("#loss", "train");
+  await settled(p);
+  same(
+    await exacts(".card:has(.optimum) table [data-exact]"),
+    printed.train_optima.map((o) => o.loss),
+    "study: best sizes by training loss",
+  );
+  check(p.url().includes("loss=train"), "study: the loss stands in the address");
+  check((await count(p, ".study circle")) === 12, "study: a point a run by training loss");
+  await until(p, () => document.querySelector("#study-factors td [data-exact]"));
+  await p.goBack();
+  await settled(p);
+
   // Steps timed anew: the page goes over to these by itself.
   check(/as the runs took/.test(await text(p, "#study-times")), "study: whose seconds");
   execFileSync(sgatlin, ["-q", "-t", "1", "isoflop", "-o", at, "--retime", "--rounds", "1"]);
   await until(p, () =>
     /steps timed anew/.test(document.querySelector("#study-times")?.textContent ?? ""),
   );
+  await until(p, () => /processor time/.test(document.querySelector("#study-factors").textContent));
   await p.goBack();
   await settled(p);
 
@@ -135,6 +169,7 @@ export async function study({
   await q.goto(`file://${saved}`);
   await settled(q);
   check((await count(q, ".study circle")) === 12, "study: the saved page has every run");
+  check((await count(q, "#study-factors td [data-exact]")) > 0, "study: the saved page's factors");
   await q.close();
 
   // At a narrow window nothing is wider than it, dark as well.
