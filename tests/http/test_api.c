@@ -109,7 +109,8 @@ static void answers_fit(void **state) {
   json_t *value;
   json_object_foreach(json_object_get(document, "paths"), path, value) {
     bool asked = !strcmp(path, "/api/info") || !strcmp(path, "/api/file") || !strcmp(path, "/api/study") ||
-                 !strncmp(path, "/api/document", 13); /* test_opened.c, test_study.c, test_documents.c */
+                 /* test_opened.c, test_study.c, test_documents.c */
+                 !strcmp(path, "/api/factors") || !strncmp(path, "/api/document", 13);
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) asked |= !strcmp(path, good[i].path);
     if (!asked) fail_msg("%s of openapi.json is not asked for", path);
   }
@@ -408,6 +409,7 @@ static void no_tokenizer(void **state) {
              {"/api/patch", "{}", 400},
              {"/api/file", "{}", 400},
              {"/api/study", "{}", 400},
+             {"/api/factors", "{}", 400},
              {"/api/documents", "{}", 400},
              {"/api/document", "{}", 400},
              {"/api/metrics", "{}", 400}};

@@ -168,7 +168,7 @@ static void calls(void **state) {
     bool get = json_object_get(value, "get") != NULL, served = get || !strcmp(path, "/api/file");
     reply r = client_call(server, path, get ? NULL : "{}", "");
     if (r.status != (served ? 200 : 400)) fail_msg("%s: %d %s", path, r.status, r.body);
-    bool study = !strcmp(path, "/api/study");
+    bool study = !strcmp(path, "/api/study") || !strcmp(path, "/api/factors");
     if (!served && !strstr(r.body, study ? "needs a study" : "needs a model")) fail_msg("%s: %s", path, r.body);
     json_t *o = json_loadb(r.body, r.n, 0, NULL);
     char why[512];
