@@ -285,7 +285,7 @@ static int run(const cli_call *c) {
   int code = st ? cli_fail(&err) : serve(c, &e);
   sgi_documents_close(&texts);
   api_forget(&e);
-  sgi_names_close(e.names);
+  sg_names_close(e.names);
   sgi_functions_close(e.functions);
   sgi_free(e.names_path);
   sgi_free(e.no_names);

@@ -9,7 +9,7 @@
 typedef struct work {
   sgi_prompt p;
   sg_recording *rec;
-  sgi_names *names;
+  sg_names *names;
   cli_progress bar;
 } work;
 
@@ -29,7 +29,7 @@ static sg_status open_recording(const cli_call *c, work *w, sg_error *err) {
 
 static int finish(work *w, int code) {
   code = w->rec ? cli_reading_end(w->rec, code) : code;
-  sgi_names_close(w->names);
+  sg_names_close(w->names);
   sg_recording_close(w->rec);
   cli_prompt_close(&w->p);
   return code;
@@ -104,7 +104,7 @@ static sg_status give(const cli_call *c, work *w, sg_neuron_at *at, sg_error *er
   sg_status st = sgi_neuron_parse(c->args[1], at, err);
   if (!st) st = sgi_neuron_check(w->p.model, at->layer, at->channel, at->index, err);
   if (!st) st = cli_names_open(c, w->p.model, true, &w->names, err);
-  return st ? st : sgi_names_give(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);
+  return st ? st : sg_names_give(w->names, *at, c->args[2], author ? author : cli_login(), (int64_t)time(NULL), err);
 }
 
 static int run_set(const cli_call *c) {
@@ -114,8 +114,8 @@ static int run_set(const cli_call *c) {
   sg_status st = cli_prompt_open_model(&w.p, c, &err);
   if (!st) st = give(c, &w, &at, &err);
   if (st) return finish(&w, cli_fail(&err));
-  sgi_neuron_called now;
-  st = sgi_names_look(w.names, at, &now, &err);
+  sg_neuron_called now;
+  st = sg_names_find(w.names, at, &now, &err);
   if (st) return finish(&w, cli_fail(&err));
   if (cli_flag(c, "json"))
     return finish(&w, cli_json(json_pack("{sI sI sI ss ss sI}", "layer", (json_int_t)at.layer, "channel",

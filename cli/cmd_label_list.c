@@ -8,7 +8,7 @@ typedef struct work {
   const cli_call *c;
   sgi_prompt p;
   sg_recording *rec;
-  sgi_names *names;
+  sg_names *names;
   sgi_browser *browser;
   sgi_neurons_asked ask;
   json_t *page;
@@ -32,23 +32,15 @@ static void advance_end(work *w) {
 /* One question of four. */
 static sg_status take_question(work *w, sg_error *err) {
   static const struct {
-    const char *option;
-    sgi_neuron_question question;
-  } asked[] = {{"fires-on", SGI_NEURONS_FIRE_ON},
-               {"raises", SGI_NEURONS_RAISE},
-               {"lowers", SGI_NEURONS_LOWER},
-               {"near", SGI_NEURONS_NEAR}};
+    const char *option, *word;
+  } asked[] = {{"fires-on", "fires_on"}, {"raises", "raises"}, {"lowers", "lowers"}, {"near", "near"}};
   sg_status st = SG_OK;
   for (size_t i = 0; i < SGI_COUNT(asked) && !st; i++) {
     const char *text = cli_string(w->c, asked[i].option);
     if (!text) continue;
     if (w->ask.question)
       return sgi_fail(err, SG_ERR_ARG, "one question at a time: --fires-on, --raises, --lowers or --near");
-    w->ask.question = asked[i].question;
-    if (asked[i].question == SGI_NEURONS_NEAR)
-      st = sgi_neuron_parse(text, &w->ask.near, err);
-    else
-      st = sgi_question_token(&w->p, text, asked[i].question == SGI_NEURONS_FIRE_ON, &w->ask.token, err);
+    st = sgi_neurons_ask(&w->p, asked[i].word, text, &w->ask, err);
   }
   return st;
 }
@@ -90,7 +82,7 @@ static void real_cell(cli_table *t, double x, const char *format) {
 
 static void print(const void *user, const json_t *page) {
   const work *w = user;
-  bool asked = w->ask.question != SGI_NEURONS_ALL;
+  bool asked = w->ask.question != NULL;
   json_t *r;
   size_t i;
   cli_table *t = cli_table_begin(asked ? "llrrrr" : "llrrr");
@@ -125,7 +117,7 @@ static int run(const cli_call *c) {
   int code = cli_answer(c, st, &err, w.page, print, &w);
   code = w.rec ? cli_reading_end(w.rec, code) : code;
   sgi_neurons_close(w.browser);
-  sgi_names_close(w.names);
+  sg_names_close(w.names);
   sg_recording_close(w.rec);
   cli_prompt_close(&w.p);
   return code;

@@ -9,7 +9,7 @@
 typedef struct work {
   const cli_call *c;
   sgi_prompt p;
-  sgi_names *names;
+  sg_names *names;
   cli_rows rows;
   cli_progress bar;
   bool begun;
@@ -99,7 +99,7 @@ static int run(const cli_call *c) {
   sg_status st = score(&w, &o, &err);
   int code = cli_answer(c, st, &err, o, print, NULL);
   cli_rows_free(&w.rows);
-  sgi_names_close(w.names);
+  sg_names_close(w.names);
   cli_prompt_close(&w.p);
   return code;
 }

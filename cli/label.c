@@ -8,18 +8,18 @@
 
 char *cli_names_path(const cli_call *c) {
   const char *given = cli_string(c, "names");
-  return given ? sgi_strdup(given) : sgi_names_path(c->args[0]);
+  return given ? sgi_strdup(given) : sgi_path_join(c->args[0], SG_NAMES_FILE);
 }
 
-sg_status cli_names_open(const cli_call *c, const sg_model *model, bool write, sgi_names **out, sg_error *err) {
+sg_status cli_names_open(const cli_call *c, const sg_model *model, bool write, sg_names **out, sg_error *err) {
   char *path = cli_names_path(c);
   *out = NULL;
-  sg_status st = path ? sgi_names_begin_with(path, model, write, out, err) : sgi_fail_memory(err, 1, "a path");
+  sg_status st = path ? sg_names_open(path, model, write, out, err) : sgi_fail_memory(err, 1, "a path");
   sgi_free(path);
   return st;
 }
 
-sg_status cli_names_open_if_there(const cli_call *c, const sg_model *model, sgi_names **out, sg_error *err) {
+sg_status cli_names_open_if_there(const cli_call *c, const sg_model *model, sg_names **out, sg_error *err) {
   char *path = cli_names_path(c);
   *out = NULL;
   sg_status st = path ? SG_OK : sgi_fail_memory(err, 1, "a path");
@@ -29,7 +29,7 @@ sg_status cli_names_open_if_there(const cli_call *c, const sg_model *model, sgi_
 }
 
 const char *cli_login(void) {
-  static char name[SGI_AUTHOR_BYTES];
+  static char name[SG_AUTHOR_BYTES];
   const struct passwd *p = getpwuid(geteuid());
   if (p && p->pw_name && strlen(p->pw_name) < sizeof name) snprintf(name, sizeof name, "%s", p->pw_name);
   return name;

@@ -1093,6 +1093,32 @@ typedef struct sg_neuron_at {
   size_t layer, channel, index;
 } sg_neuron_at;
 
+/* What neurons are called: one file beside a model (MODEL/names.sqlite), bound to its weights, with
+ * the labels of 'sgatlin label make' and the names that people gave (docs/formats-names.md). Two
+ * processes may have it open; a writer waits up to 5 s for another. */
+typedef struct sg_names sg_names;
+#define SG_NAMES_FILE "names.sqlite"
+enum { SG_LABEL_BYTES = 96, SG_NAME_BYTES = 192, SG_AUTHOR_BYTES = 64 }; /* with the NUL */
+
+typedef struct sg_neuron_called {
+  bool labelled; /* label is there */
+  char label[SG_LABEL_BYTES];
+  char name[SG_NAME_BYTES]; /* "" where nobody gave one */
+  char author[SG_AUTHOR_BYTES];
+  int64_t time; /* seconds since 1970 */
+} sg_neuron_called;
+
+/* A file of another model is SG_ERR_ARG with both hashes, damage SG_ERR_FORMAT. write: it may be
+ * changed, and is made where it is missing. New: sg_names_close. */
+SG_API sg_status sg_names_open(const char *path, const sg_model *model, bool write, sg_names **out, sg_error *err);
+SG_API void sg_names_close(sg_names *names);
+/* Where nothing is known of a neuron all is zero. */
+SG_API sg_status sg_names_find(sg_names *names, sg_neuron_at at, sg_neuron_called *out, sg_error *err);
+/* text: one line of UTF-8, "" takes the name away; too long, or with control characters, is
+ * SG_ERR_ARG. */
+SG_API sg_status sg_names_give(sg_names *names, sg_neuron_at at, const char *name, const char *author, int64_t time,
+                               sg_error *err);
+
 /* Directions (D) of the residual stream to steer along, into the caller's buffer: what a neuron
  * writes; the unit vector that raises one logit (over another's, against -1: none) most, g *
  * (E_target - E_against) (docs/method-reading.md). SG_ERR_ARG for an id outside the vocabulary or

@@ -42,7 +42,7 @@ typedef struct explorer {
   char *facts;                    /* path of a file of facts; NULL: none */
   json_t *kept;                   /* answers that took long, by request: api_forget */
   json_t *labels;                 /* of neurons that were asked for, by "layer.channel.index": api_forget */
-  sgi_names *names;               /* NULL: there is no file yet */
+  sg_names *names;                /* NULL: there is no file yet */
   char *names_path;               /* where it lies, or will */
   char *no_names;                 /* why names cannot be kept; NULL: they can */
   bool names_written;             /* names is open for writing */

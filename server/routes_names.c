@@ -15,7 +15,7 @@ static const sg_recording *recording_of(const api_call *c) { return c->e->record
 /* The label of a neuron, made once while the explorer runs. *text is borrowed from the explorer. */
 static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_t index, const char **text,
                           sg_error *err) {
-  char key[64], made[SGI_LABEL_BYTES];
+  char key[64], made[SG_LABEL_BYTES];
   explorer *e = c->e;
   snprintf(key, sizeof key, "%zu.%zu.%zu", layer, channel, index);
   if (!e->labels && !(e->labels = json_object())) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -31,9 +31,9 @@ static sg_status label_of(const api_call *c, size_t layer, size_t channel, size_
 
 /* A row of the answer: the name that was given, else the label; of the file where it has one. */
 static sg_status add_row(const api_call *c, size_t layer, size_t channel, size_t index, json_t *list, sg_error *err) {
-  sgi_neuron_called named = {0};
+  sg_neuron_called named = {0};
   const char *text = NULL;
-  sg_status st = c->e->names ? sgi_names_look(c->e->names, (sg_neuron_at){layer, channel, index}, &named, err) : SG_OK;
+  sg_status st = c->e->names ? sg_names_find(c->e->names, (sg_neuron_at){layer, channel, index}, &named, err) : SG_OK;
   if (!st && named.labelled) text = named.label;
   if (!st && !text) st = label_of(c, layer, channel, index, &text, err);
   if (st) return st;
@@ -65,13 +65,13 @@ static sg_status open_names(explorer *e, sg_error *err) {
   if (e->no_names || !e->names_path)
     return sgi_fail(err, SG_ERR_ARG, "names can not be kept: %s", e->no_names ? e->no_names : "no file was named");
   if (e->names_written) return SG_OK;
-  sgi_names *n = NULL;
-  sg_status st = sgi_names_begin_with(e->names_path, e->model, true, &n, &why);
+  sg_names *n = NULL;
+  sg_status st = sg_names_open(e->names_path, e->model, true, &n, &why);
   if (st) {
     if (e->warn) e->warn(why.text);
     return sgi_fail(err, st, "the file of names can not be written: the terminal of the explorer says why");
   }
-  sgi_names_close(e->names);
+  sg_names_close(e->names);
   e->names = n;
   e->names_written = true;
   return SG_OK;
@@ -84,8 +84,8 @@ sg_status api_name(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = sgi_neuron_check(c->p.model, l, ch, n, err);
   if (!st) st = open_names(c->e, err);
   if (!st)
-    st = sgi_names_give(c->e->names, (sg_neuron_at){l, ch, n}, name, author ? author : c->e->author,
-                        (int64_t)time(NULL), err);
+    st = sg_names_give(c->e->names, (sg_neuron_at){l, ch, n}, name, author ? author : c->e->author, (int64_t)time(NULL),
+                       err);
   json_t *list = st ? NULL : json_array();
   if (!st) st = add_row(c, l, ch, n, list, err);
   if (!st && !(*answer = json_pack("{sO}", "labels", list))) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory");
@@ -102,24 +102,14 @@ static bool advance(void *user, size_t done, size_t wanted) {
 }
 
 static sg_status take_question(const api_call *c, sgi_neurons_asked *ask, sg_error *err) {
-  static const struct {
-    const char *key;
-    sgi_neuron_question question;
-  } asked[] = {{"fires_on", SGI_NEURONS_FIRE_ON},
-               {"raises", SGI_NEURONS_RAISE},
-               {"lowers", SGI_NEURONS_LOWER},
-               {"near", SGI_NEURONS_NEAR}};
+  static const char *const asked[] = {"fires_on", "raises", "lowers", "near"};
   sg_status st = SG_OK;
   for (size_t i = 0; i < SGI_COUNT(asked) && !st; i++) {
-    const char *text = api_text(c->body, asked[i].key);
+    const char *text = api_text(c->body, asked[i]);
     if (!text) continue;
     if (ask->question)
       return sgi_fail(err, SG_ERR_ARG, "request: one of \"fires_on\", \"raises\", \"lowers\" and \"near\" at a time");
-    ask->question = asked[i].question;
-    st = asked[i].question == SGI_NEURONS_NEAR
-             ? sgi_neuron_parse(text, &ask->near, err)
-             : sgi_question_token(&c->p, text, asked[i].question == SGI_NEURONS_FIRE_ON, &ask->token, err);
-    st = api_of_field(asked[i].key, st, err);
+    st = api_of_field(asked[i], sgi_neurons_ask(&c->p, asked[i], text, ask, err), err);
   }
   return st;
 }

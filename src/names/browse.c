@@ -11,7 +11,7 @@ struct sgi_browser {
   sgi_label_request q;
   sgi_neuron_list list;
   sgi_label *label;             /* (count) where have says so */
-  char (*text)[SGI_LABEL_TEXT]; /* (count) */
+  char (*text)[SG_LABEL_BYTES]; /* (count) */
   bool *have;
 };
 
@@ -71,12 +71,12 @@ static sg_status take_named(void *user, const sgi_named *row, sg_error *err) {
   asking *a = user;
   size_t at;
   if (sgi_neuron_list_find(&a->b->list, row->at.layer, row->at.channel, row->at.index, &at, NULL)) return SG_OK;
-  if (row->labelled) {
+  if (row->called.labelled) {
     a->b->label[at] = row->label;
-    memcpy(a->b->text[at], row->text, sizeof row->text);
+    memcpy(a->b->text[at], row->called.label, sizeof row->called.label);
     a->b->have[at] = true;
   }
-  if (!*row->name) return SG_OK;
+  if (!*row->called.name) return SG_OK;
   if (!sgi_room(&a->named, &a->room, a->n_named, sizeof *a->named))
     return sgi_fail_memory(err, a->n_named * sizeof *a->named, "names");
   a->named[a->n_named++] = *row;
@@ -89,7 +89,7 @@ static sg_status make_labels(sgi_browser *b, const size_t *which, size_t n, cons
   sgi_neuron_at *at = sgi_alloc((n + 1) * sizeof *at);
   size_t *place = sgi_alloc((n + 1) * sizeof *place), missing = 0;
   sgi_label *label = sgi_alloc((n + 1) * sizeof *label);
-  char(*text)[SGI_LABEL_TEXT] = sgi_alloc((n + 1) * sizeof *text);
+  char(*text)[SG_LABEL_BYTES] = sgi_alloc((n + 1) * sizeof *text);
   sg_status st = at && place && label && text ? SG_OK : sgi_fail_memory(err, n * sizeof *text, "labels");
   for (size_t i = 0; i < n && !st; i++) {
     const sgi_neuron_stat *s = &b->list.at[which[i]];
@@ -147,7 +147,7 @@ static bool wanted(const asking *a, size_t i) {
     return false;
   if (ask->named && !a->given[i]) return false;
   return !ask->find || !*ask->find || holds(a->b->text[i], ask->find) ||
-         (a->given[i] && holds(a->named[a->given[i] - 1].name, ask->find));
+         (a->given[i] && holds(a->named[a->given[i] - 1].called.name, ask->find));
 }
 
 static double key_of(const asking *a, size_t i) {
@@ -162,7 +162,7 @@ static double key_of(const asking *a, size_t i) {
 }
 
 static const char *called(const asking *a, size_t i) {
-  return a->given[i] ? a->named[a->given[i] - 1].name : a->b->text[i];
+  return a->given[i] ? a->named[a->given[i] - 1].called.name : a->b->text[i];
 }
 
 /* What is not known comes last in either direction; ties by place. */
@@ -215,14 +215,14 @@ static sg_status fill(const asking *a, const sgi_label_request *q, sgi_page *out
     *r = (sgi_browsed_row){.stat = s, .score = a->score ? a->score[i] : NAN};
     if (a->given[i]) r->named = a->named[a->given[i] - 1];
     r->named.at = (sgi_neuron_at){s->layer, s->channel, s->index};
-    r->named.labelled = true;
+    r->named.called.labelled = true;
     r->named.label = a->b->label[i];
-    memcpy(r->named.text, a->b->text[i], sizeof r->named.text);
+    memcpy(r->named.called.label, a->b->text[i], sizeof r->named.called.label);
   }
   return st;
 }
 
-sg_status sgi_browser_page(sgi_browser *b, sgi_names *names, const sgi_browse *ask,
+sg_status sgi_browser_page(sgi_browser *b, sg_names *names, const sgi_browse *ask,
                            bool (*progress)(void *user, size_t done, size_t wanted), void *user, sgi_page *out,
                            sg_error *err) {
   asking a = {.b = b, .ask = ask};

@@ -55,7 +55,7 @@ const sgi_neuron_list *sgi_browser_list(const sgi_browser *b);
 
 /* names: the model's, NULL for none. Labels that it lacks are made: of all neurons where text is
  * searched or sorted by, else of the page. sgi_page_deinit in any case. */
-sg_status sgi_browser_page(sgi_browser *b, sgi_names *names, const sgi_browse *ask,
+sg_status sgi_browser_page(sgi_browser *b, sg_names *names, const sgi_browse *ask,
                            bool (*progress)(void *user, size_t done, size_t wanted), void *user, sgi_page *out,
                            sg_error *err);
 void sgi_page_deinit(sgi_page *p);

@@ -9,7 +9,7 @@ enum { PART = 256 }; /* neurons between two questions whether to go on */
 
 /* Neurons [from, to). The first that fails, by number, is the one that is told. */
 static sg_status label_part(const sgi_label_request *q, const bool *silent, const sgi_neuron_at *at, size_t from,
-                            size_t to, sgi_label *label, char (*text)[SGI_LABEL_TEXT], sg_error *err) {
+                            size_t to, sgi_label *label, char (*text)[SG_LABEL_BYTES], sg_error *err) {
   size_t wrong = to;
   sg_error why = {0};
 #pragma omp parallel for schedule(dynamic, 8)
@@ -29,7 +29,7 @@ static sg_status label_part(const sgi_label_request *q, const bool *silent, cons
 }
 
 sg_status sgi_label_some(const sgi_label_request *q, const sgi_neuron_at *at, size_t count, sgi_label *label,
-                         char (*text)[SGI_LABEL_TEXT], sg_error *err) {
+                         char (*text)[SG_LABEL_BYTES], sg_error *err) {
   bool *silent = count ? sgi_label_silent(q->model, q->tokenizer) : NULL;
   sg_status st = silent || !count ? SG_OK : sgi_fail_memory(err, q->model->config.vocab_size, "labels");
   for (size_t from = 0; from < count && !st; from += PART) {
@@ -40,8 +40,8 @@ sg_status sgi_label_some(const sgi_label_request *q, const sgi_neuron_at *at, si
   return st;
 }
 
-static sg_status keep(sgi_names *n, const sgi_neuron_at *at, size_t count, const sgi_label *label,
-                      char (*text)[SGI_LABEL_TEXT], sg_error *err) {
+static sg_status keep(sg_names *n, const sgi_neuron_at *at, size_t count, const sgi_label *label,
+                      char (*text)[SG_LABEL_BYTES], sg_error *err) {
   sg_status st = sgi_names_begin(n, err);
   if (st) return st;
   for (size_t i = 0; i < count && !st; i++) st = sgi_names_label(n, at[i], &label[i], text[i], err);
@@ -50,13 +50,13 @@ static sg_status keep(sgi_names *n, const sgi_neuron_at *at, size_t count, const
   return st;
 }
 
-sg_status sgi_names_label_all(sgi_names *n, const sgi_label_request *q, size_t *made, sg_error *err) {
+sg_status sgi_names_label_all(sg_names *n, const sgi_label_request *q, size_t *made, sg_error *err) {
   sgi_neuron_list list;
   *made = 0;
   sg_status st = sgi_neuron_list_make(q->model, q->tokenizer, NULL, NULL, NULL, &list, err);
   sgi_neuron_at *at = sgi_alloc(list.count * sizeof *at);
   sgi_label *label = sgi_alloc(list.count * sizeof *label);
-  char(*text)[SGI_LABEL_TEXT] = sgi_alloc(list.count * sizeof *text);
+  char(*text)[SG_LABEL_BYTES] = sgi_alloc(list.count * sizeof *text);
   if (!st && (!at || !label || !text)) st = sgi_fail_memory(err, list.count * sizeof *text, "labels");
   for (size_t i = 0; i < list.count && !st; i++)
     at[i] = (sgi_neuron_at){list.at[i].layer, list.at[i].channel, list.at[i].index};

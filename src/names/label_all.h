@@ -14,11 +14,11 @@ typedef struct sgi_label_request {
 } sgi_label_request;
 
 /* The labels of neurons at (count), into label and, where it is not NULL, text (count, of
- * SGI_LABEL_TEXT bytes). By all threads; the same for any number of them. */
+ * SG_LABEL_BYTES bytes). By all threads; the same for any number of them. */
 sg_status sgi_label_some(const sgi_label_request *q, const sgi_neuron_at *at, size_t count, sgi_label *label,
-                         char (*text)[SGI_LABEL_TEXT], sg_error *err);
+                         char (*text)[SG_LABEL_BYTES], sg_error *err);
 /* Every neuron of the model into the file, in one transaction: other labels that it held are
  * replaced, names stay. *made: how many. */
-sg_status sgi_names_label_all(sgi_names *n, const sgi_label_request *q, size_t *made, sg_error *err);
+sg_status sgi_names_label_all(sg_names *n, const sgi_label_request *q, size_t *made, sg_error *err);
 
 #endif

@@ -44,7 +44,7 @@ static const char *const statements[N_STATEMENTS] = {
     [COUNT] = "SELECT (SELECT count(*) FROM labels), (SELECT count(*) FROM names)",
 };
 
-struct sgi_names {
+struct sg_names {
   char *path;
   sqlite3 *db;
   sqlite3_stmt *statement[N_STATEMENTS];
@@ -60,7 +60,7 @@ sgi_names_model sgi_names_model_of(const sg_model *m) {
 
 /* ---- SQLite's answers ------------------------------------------------------------------------ */
 
-static sg_status failed(const sgi_names *n, int code, sg_error *err) {
+static sg_status failed(const sg_names *n, int code, sg_error *err) {
   const char *what = n->db ? sqlite3_errmsg(n->db) : sqlite3_errstr(code);
   switch (code & 0xff) {
     case SQLITE_NOMEM: return sgi_fail(err, SG_ERR_MEMORY, "%.200s: out of memory", n->path);
@@ -89,13 +89,13 @@ static sg_status failed(const sgi_names *n, int code, sg_error *err) {
   }
 }
 
-static sg_status execute(sgi_names *n, const char *sql, sg_error *err) {
+static sg_status execute(sg_names *n, const char *sql, sg_error *err) {
   int code = sqlite3_exec(n->db, sql, NULL, NULL, NULL);
   return code ? failed(n, code, err) : SG_OK;
 }
 
 /* The one number that a statement gives. */
-static sg_status ask_number(sgi_names *n, const char *sql, int64_t *out, sg_error *err) {
+static sg_status ask_number(sg_names *n, const char *sql, int64_t *out, sg_error *err) {
   sqlite3_stmt *s = NULL;
   int code = sqlite3_prepare_v2(n->db, sql, -1, &s, NULL);
   if (!code) code = sqlite3_step(s);
@@ -104,7 +104,7 @@ static sg_status ask_number(sgi_names *n, const char *sql, int64_t *out, sg_erro
   return code == SQLITE_ROW || code == SQLITE_DONE ? SG_OK : failed(n, code, err);
 }
 
-static sg_status damaged(const sgi_names *n, const char *what, sg_error *err) {
+static sg_status damaged(const sg_names *n, const char *what, sg_error *err) {
   return sgi_fail(err, SG_ERR_FORMAT,
                   "%.200s: %s: the file is damaged, or no file of names: move it away, and import an exported copy",
                   n->path, what);
@@ -112,7 +112,7 @@ static sg_status damaged(const sgi_names *n, const char *what, sg_error *err) {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static sg_status make_tables(sgi_names *n, sg_error *err) {
+static sg_status make_tables(sg_names *n, sg_error *err) {
   char sql[160];
   sg_status st = SG_OK;
   for (size_t i = 0; i < SGI_COUNT(tables) && !st; i++) st = execute(n, tables[i].sql, err);
@@ -122,7 +122,7 @@ static sg_status make_tables(sgi_names *n, sg_error *err) {
 }
 
 /* A file that holds nothing yet becomes one of names; of two processes one makes it. */
-static sg_status begin_file(sgi_names *n, sg_error *err) {
+static sg_status begin_file(sg_names *n, sg_error *err) {
   int64_t objects;
   sg_status st = ask_number(n, "SELECT count(*) FROM sqlite_schema", &objects, err);
   if (st || objects) return st;
@@ -138,7 +138,7 @@ static sg_status begin_file(sgi_names *n, sg_error *err) {
 }
 
 /* The tables are those that make_tables makes, and nothing else is there: no trigger, no view. */
-static sg_status check_tables(sgi_names *n, sg_error *err) {
+static sg_status check_tables(sg_names *n, sg_error *err) {
   sqlite3_stmt *s = NULL;
   size_t found = 0;
   int code = sqlite3_prepare_v2(n->db, "SELECT name, sql FROM sqlite_schema ORDER BY name", -1, &s, NULL);
@@ -155,7 +155,7 @@ static sg_status check_tables(sgi_names *n, sg_error *err) {
   return code == SQLITE_DONE && found == SGI_COUNT(tables) ? SG_OK : damaged(n, "its tables are others", err);
 }
 
-static sg_status check_form(sgi_names *n, sg_error *err) {
+static sg_status check_form(sg_names *n, sg_error *err) {
   int64_t id, version, rows;
   sg_status st = ask_number(n, "PRAGMA application_id", &id, err);
   if (!st) st = ask_number(n, "PRAGMA user_version", &version, err);
@@ -171,7 +171,7 @@ static sg_status check_form(sgi_names *n, sg_error *err) {
   return st || rows == 1 ? st : damaged(n, "it names no model, or several", err);
 }
 
-static sg_status check_model(sgi_names *n, const sgi_names_model *of, sg_error *err) {
+static sg_status check_model(sg_names *n, const sgi_names_model *of, sg_error *err) {
   sqlite3_stmt *s = NULL;
   int code = sqlite3_prepare_v2(n->db, "SELECT hash FROM model", -1, &s, NULL);
   if (!code) code = sqlite3_step(s);
@@ -192,7 +192,7 @@ static sg_status check_model(sgi_names *n, const sgi_names_model *of, sg_error *
 
 /* Nothing of the file is trusted: no function in its schema runs, no code is loaded, rows are
  * short. */
-static sg_status harden(sgi_names *n, sg_error *err) {
+static sg_status harden(sg_names *n, sg_error *err) {
   sqlite3_busy_timeout(n->db, WAIT_MS);
   sqlite3_extended_result_codes(n->db, 1);
   sqlite3_db_config(n->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -204,7 +204,7 @@ static sg_status harden(sgi_names *n, sg_error *err) {
   return execute(n, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA synchronous = FULL", err);
 }
 
-static sg_status look(sgi_names *n, sg_error *err) {
+static sg_status look(sg_names *n, sg_error *err) {
   sgi_file_id id;
   if (!sgi_is_file(n->path)) {
     if (n->write && !sgi_is_directory(n->path)) return SG_OK;
@@ -214,7 +214,7 @@ static sg_status look(sgi_names *n, sg_error *err) {
   return st || (int64_t)id.size <= LARGEST_FILE ? st : damaged(n, "it has more than 2 GB", err);
 }
 
-static sg_status open_file(sgi_names *n, const sgi_names_model *of, sg_error *err) {
+static sg_status open_file(sg_names *n, const sgi_names_model *of, sg_error *err) {
   /* Readers too: what a killed writer left half done is taken back by whoever opens the file
    * next. */
   int flags = SQLITE_OPEN_READWRITE | (n->write ? SQLITE_OPEN_CREATE : 0);
@@ -235,22 +235,27 @@ static sg_status open_file(sgi_names *n, const sgi_names_model *of, sg_error *er
   return st;
 }
 
-sg_status sgi_names_open(const char *path, const sgi_names_model *of, bool write, sgi_names **out, sg_error *err) {
+sg_status sgi_names_open(const char *path, const sgi_names_model *of, bool write, sg_names **out, sg_error *err) {
   *out = NULL;
-  sgi_names *n = sgi_alloc(sizeof *n);
+  sg_names *n = sgi_alloc(sizeof *n);
   if (!n) return sgi_fail_memory(err, sizeof *n, "a file of names");
   n->write = write;
   /* SQLite takes what begins with "file:" or ":" as names of its own. */
   n->path = sgi_path_join(!strncmp(path, "file:", 5) || *path == ':' ? "." : "", path);
   sg_status st = n->path ? open_file(n, of, err) : sgi_fail_memory(err, strlen(path), "a path");
   if (st)
-    sgi_names_close(n);
+    sg_names_close(n);
   else
     *out = n;
   return st;
 }
 
-void sgi_names_close(sgi_names *n) {
+sg_status sg_names_open(const char *path, const sg_model *model, bool write, sg_names **out, sg_error *err) {
+  sgi_names_model of = sgi_names_model_of(model);
+  return sgi_names_open(path, &of, write, out, err);
+}
+
+void sg_names_close(sg_names *n) {
   if (!n) return;
   for (size_t i = 0; i < N_STATEMENTS; i++) sqlite3_finalize(n->statement[i]);
   sqlite3_close(n->db);
@@ -258,19 +263,17 @@ void sgi_names_close(sgi_names *n) {
   sgi_free(n);
 }
 
-const sgi_names_model *sgi_names_of(const sgi_names *n) { return &n->of; }
+const sgi_names_model *sgi_names_of(const sg_names *n) { return &n->of; }
 
-char *sgi_names_path(const char *model) { return sgi_path_join(model, "names.sqlite"); }
-
-sg_status sgi_names_begin(sgi_names *n, sg_error *err) { return execute(n, "BEGIN IMMEDIATE", err); }
-sg_status sgi_names_commit(sgi_names *n, sg_error *err) { return execute(n, "COMMIT", err); }
-void sgi_names_rollback(sgi_names *n) {
+sg_status sgi_names_begin(sg_names *n, sg_error *err) { return execute(n, "BEGIN IMMEDIATE", err); }
+sg_status sgi_names_commit(sg_names *n, sg_error *err) { return execute(n, "COMMIT", err); }
+void sgi_names_rollback(sg_names *n) {
   if (!sqlite3_get_autocommit(n->db)) sqlite3_exec(n->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static sqlite3_stmt *place(sgi_names *n, int which, sgi_neuron_at at) {
+static sqlite3_stmt *place(sg_names *n, int which, sgi_neuron_at at) {
   sqlite3_stmt *s = n->statement[which];
   sqlite3_reset(s);
   sqlite3_bind_int64(s, 1, (sqlite3_int64)at.layer);
@@ -279,7 +282,7 @@ static sqlite3_stmt *place(sgi_names *n, int which, sgi_neuron_at at) {
   return s;
 }
 
-static sg_status run(sgi_names *n, sqlite3_stmt *s, sg_error *err) {
+static sg_status run(sg_names *n, sqlite3_stmt *s, sg_error *err) {
   int code = sqlite3_step(s);
   sg_status st = code == SQLITE_DONE ? SG_OK : failed(n, code, err);
   sqlite3_reset(s);
@@ -300,12 +303,12 @@ static bool plain(const char *text, size_t size) {
   return true;
 }
 
-sg_status sgi_names_give(sgi_names *n, sgi_neuron_at at, const char *name, const char *author, int64_t time,
-                         sg_error *err) {
-  if (!plain(name, SGI_NAME_TEXT) || !plain(author, SGI_AUTHOR_TEXT))
+sg_status sg_names_give(sg_names *n, sg_neuron_at at, const char *name, const char *author, int64_t time,
+                        sg_error *err) {
+  if (!plain(name, SG_NAME_BYTES) || !plain(author, SG_AUTHOR_BYTES))
     return sgi_fail(err, SG_ERR_ARG,
                     "a name is one line of UTF-8 text of at most %d bytes, its author one of at most %d",
-                    SGI_NAME_TEXT - 1, SGI_AUTHOR_TEXT - 1);
+                    SG_NAME_BYTES - 1, SG_AUTHOR_BYTES - 1);
   if (time < 0) return sgi_fail(err, SG_ERR_ARG, "the time %lld lies before 1970", (long long)time);
   sqlite3_stmt *s = place(n, *name ? GIVE : TAKE, at);
   int code = 0;
@@ -329,9 +332,9 @@ static void put_ids(char *out, size_t size, const int32_t *id, const bool *raise
                              (int)id[i]);
 }
 
-sg_status sgi_names_label(sgi_names *n, sgi_neuron_at at, const sgi_label *l, const char *text, sg_error *err) {
+sg_status sgi_names_label(sg_names *n, sgi_neuron_at at, const sgi_label *l, const char *text, sg_error *err) {
   char reads[64], writes[64];
-  if (!plain(text, SGI_LABEL_TEXT)) return sgi_fail(err, SG_ERR_ARG, "a label is one line of UTF-8 text");
+  if (!plain(text, SG_LABEL_BYTES)) return sgi_fail(err, SG_ERR_ARG, "a label is one line of UTF-8 text");
   put_ids(reads, sizeof reads, l->reads, NULL, l->n_reads);
   put_ids(writes, sizeof writes, l->writes, l->raises, l->n_writes);
   sqlite3_stmt *s = place(n, LABEL, at);
@@ -375,44 +378,46 @@ static bool take_ids(const char *text, int32_t *id, bool *raises, size_t most, s
 /* A row of FIND or EACH. */
 static bool take_row(sqlite3_stmt *s, sgi_named *out) {
   char reads[64], writes[64];
+  sg_neuron_called *x = &out->called;
   *out = (sgi_named){0};
   if (!take_size(s, 0, &out->at.layer) || !take_size(s, 1, &out->at.channel) || !take_size(s, 2, &out->at.index))
     return false;
-  out->labelled = sqlite3_column_type(s, 3) != SQLITE_NULL;
-  if (out->labelled) {
+  x->labelled = sqlite3_column_type(s, 3) != SQLITE_NULL;
+  if (x->labelled) {
     sgi_label *l = &out->label;
     l->recorded = sqlite3_column_int(s, 4) == 1;
-    if (!take_text(s, 3, out->text, sizeof out->text) || !take_text(s, 5, reads, sizeof reads) ||
+    if (!take_text(s, 3, x->label, sizeof x->label) || !take_text(s, 5, reads, sizeof reads) ||
         !take_text(s, 6, writes, sizeof writes) || !take_ids(reads, l->reads, NULL, SGI_LABEL_READS, &l->n_reads) ||
         !take_ids(writes, l->writes, l->raises, SGI_LABEL_WRITES, &l->n_writes))
       return false;
   }
   if (sqlite3_column_type(s, 7) == SQLITE_NULL) return true;
-  out->time = sqlite3_column_int64(s, 9);
-  return take_text(s, 7, out->name, sizeof out->name) && take_text(s, 8, out->author, sizeof out->author) &&
-         out->time >= 0;
+  x->time = sqlite3_column_int64(s, 9);
+  return take_text(s, 7, x->name, sizeof x->name) && take_text(s, 8, x->author, sizeof x->author) && x->time >= 0;
 }
 
-static sg_status wrong_row(const sgi_names *n, const sgi_named *row, sg_error *err) {
+static sg_status wrong_row(const sg_names *n, const sgi_named *row, sg_error *err) {
   char what[120];
   snprintf(what, sizeof what, "the row of layer %zu channel %zu neuron %zu is out of bounds", row->at.layer,
            row->at.channel, row->at.index);
   return damaged(n, what, err);
 }
 
-sg_status sgi_names_find(sgi_names *n, sgi_neuron_at at, sgi_named *out, sg_error *err) {
+sg_status sg_names_find(sg_names *n, sg_neuron_at at, sg_neuron_called *out, sg_error *err) {
   sqlite3_stmt *s = place(n, FIND, at);
   int code = sqlite3_step(s);
+  sgi_named row = {0};
   sg_status st = SG_OK;
   if (code != SQLITE_ROW)
     st = failed(n, code, err);
-  else if (!take_row(s, out))
-    st = wrong_row(n, out, err);
+  else if (!take_row(s, &row))
+    st = wrong_row(n, &row, err);
+  *out = row.called;
   sqlite3_reset(s);
   return st;
 }
 
-sg_status sgi_names_each(sgi_names *n, sg_status (*visit)(void *user, const sgi_named *row, sg_error *err), void *user,
+sg_status sgi_names_each(sg_names *n, sg_status (*visit)(void *user, const sgi_named *row, sg_error *err), void *user,
                          sg_error *err) {
   sqlite3_stmt *s = n->statement[EACH];
   sgi_named row;
@@ -426,7 +431,7 @@ sg_status sgi_names_each(sgi_names *n, sg_status (*visit)(void *user, const sgi_
   return st;
 }
 
-sg_status sgi_names_count(sgi_names *n, size_t *labels, size_t *names, sg_error *err) {
+sg_status sgi_names_count(sg_names *n, size_t *labels, size_t *names, sg_error *err) {
   sqlite3_stmt *s = n->statement[COUNT];
   int code = sqlite3_step(s);
   *labels = code == SQLITE_ROW ? (size_t)sqlite3_column_int64(s, 0) : 0;

@@ -29,7 +29,7 @@ typedef struct scoring {
 
 static sg_status take_row(void *user, const sgi_named *row, sg_error *err) {
   scoring *s = user;
-  if (!row->labelled || !row->label.n_reads) return SG_OK;
+  if (!row->called.labelled || !row->label.n_reads) return SG_OK;
   if (!sgi_room(&s->drawn, &s->room, s->n, sizeof *s->drawn))
     return sgi_fail_memory(err, s->n * sizeof *s->drawn, "labels");
   s->drawn[s->n++] = *row;
@@ -43,7 +43,7 @@ static int by_place(const void *x, const void *y) {
   return a->index < b->index ? -1 : a->index > b->index;
 }
 
-static sg_status draw(scoring *s, sgi_names *names, sg_error *err) {
+static sg_status draw(scoring *s, sg_names *names, sg_error *err) {
   sg_status st = sgi_names_each(names, take_row, s, err);
   if (st) return st;
   if (!s->n) return sgi_fail(err, SG_ERR_ARG, "the file of names holds no label: 'sgatlin label make' makes them");
@@ -299,7 +299,7 @@ static sg_status check(const sgi_label_score_request *q, sg_error *err) {
   return q->neurons ? SG_OK : sgi_fail(err, SG_ERR_ARG, "no neuron is to be scored");
 }
 
-sg_status sgi_label_score(sgi_names *names, const sgi_label_score_request *q, sgi_label_scores *out, sg_error *err) {
+sg_status sgi_label_score(sg_names *names, const sgi_label_score_request *q, sgi_label_scores *out, sg_error *err) {
   scoring s = {.q = q};
   *out = (sgi_label_scores){0};
   sg_status st = check(q, err);

@@ -41,7 +41,7 @@ typedef struct sgi_label_scores {
 } sgi_label_scores;
 
 /* names holds the labels; a neuron without one is not drawn. Deinit in any case. */
-sg_status sgi_label_score(sgi_names *names, const sgi_label_score_request *q, sgi_label_scores *out, sg_error *err);
+sg_status sgi_label_score(sg_names *names, const sgi_label_score_request *q, sgi_label_scores *out, sg_error *err);
 void sgi_label_scores_deinit(sgi_label_scores *s);
 
 /* Quartiles and median of the field at offset of all neurons, NaN left out. */

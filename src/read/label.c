@@ -172,7 +172,7 @@ typedef struct line {
 } line;
 
 static void put(line *l, const char *text, size_t n) {
-  if (l->full || l->used + n >= SGI_LABEL_TEXT) {
+  if (l->full || l->used + n >= SG_LABEL_BYTES) {
     l->full = true;
     return;
   }
@@ -212,7 +212,7 @@ static void put_token(line *l, const sg_tokenizer *tok, int32_t id) {
   put(l, text, used);
 }
 
-void sgi_label_text(const sgi_label *label, const sg_tokenizer *tok, char out[SGI_LABEL_TEXT]) {
+void sgi_label_text(const sgi_label *label, const sg_tokenizer *tok, char out[SG_LABEL_BYTES]) {
   line l = {.out = out};
   out[0] = '\0';
   for (size_t i = 0; i < label->n_reads; i++) {

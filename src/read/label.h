@@ -6,7 +6,7 @@
 
 #include "read/recording.h"
 
-enum { SGI_LABEL_READS = 3, SGI_LABEL_WRITES = 2, SGI_LABEL_TEXT = 96 };
+enum { SGI_LABEL_READS = 3, SGI_LABEL_WRITES = 2 };
 
 typedef struct sgi_label {
   int32_t reads[SGI_LABEL_READS]; /* tokens it fires on, strongest first */
@@ -37,6 +37,6 @@ bool sgi_label_special(const sg_model *m, const sg_tokenizer *tok, size_t token)
 
 /* "was, is | macaroni +, soup -" into out, cut inside no character; tokens without the blank in
  * front, control characters as they are written in C. Without tokenizer: ids. */
-void sgi_label_text(const sgi_label *l, const sg_tokenizer *tok, char out[SGI_LABEL_TEXT]);
+void sgi_label_text(const sgi_label *l, const sg_tokenizer *tok, char out[SG_LABEL_BYTES]);
 
 #endif

@@ -239,7 +239,7 @@ json_t *sgi_sparse_json(const sgi_sparse_set *set, const char *name) {
 
 /* ---- label ----------------------------------------------------------------------------------- */
 
-_Static_assert((int)SGI_FEATURE_LABEL >= (int)SGI_LABEL_TEXT, "a feature's label is as long as a neuron's");
+_Static_assert((int)SGI_FEATURE_LABEL >= (int)SG_LABEL_BYTES, "a feature's label is as long as a neuron's");
 
 /* The token of largest sign * x that says something; V: none. */
 static size_t best_token(const float *x, const bool *silent, size_t V, float sign) {

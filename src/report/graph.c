@@ -8,7 +8,7 @@
 #include "neurons.h"
 
 enum { LABEL = 96 };
-_Static_assert((int)LABEL >= (int)SGI_LABEL_BYTES && (int)LABEL >= (int)SGI_FEATURE_LABEL, "labels of nodes");
+_Static_assert((int)LABEL >= (int)SG_LABEL_BYTES && (int)LABEL >= (int)SGI_FEATURE_LABEL, "labels of nodes");
 
 sg_status sgi_graph_of(const sgi_prompt *p, const sgi_sparse_set *set, const sg_graph_request *r, sg_graph **out,
                        sg_error *err) {

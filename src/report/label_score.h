@@ -4,11 +4,9 @@
 
 #include "text.h"
 
-struct sgi_names;
-
 typedef struct sgi_label_scoring {
   const sgi_prompt *p;       /* model and tokenizer */
-  struct sgi_names *names;   /* the labels; a neuron without one is not drawn */
+  sg_names *names;           /* the labels; a neuron without one is not drawn */
   const sgi_text_rows *rows; /* held-out text, T 2 or more; NULL: worlds */
   const char *worlds;        /* directory of 'data worlds': unseen stories, with the truth about their words */
   size_t neurons, positions, others;

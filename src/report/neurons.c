@@ -6,12 +6,6 @@
 
 #include "names/browse.h"
 
-_Static_assert((int)SGI_LABEL_BYTES == (int)SGI_LABEL_TEXT && (int)SGI_NAME_BYTES == (int)SGI_NAME_TEXT &&
-                   (int)SGI_AUTHOR_BYTES == (int)SGI_AUTHOR_TEXT,
-               "texts of names");
-_Static_assert((int)SGI_NEURONS_FIRE_ON == (int)SGI_ASK_FIRES_ON && (int)SGI_NEURONS_NEAR == (int)SGI_ASK_NEAR,
-               "questions");
-
 sg_status sgi_neuron_parse(const char *text, sg_neuron_at *out, sg_error *err) {
   size_t x[3] = {0}, k = 0;
   const char *p = text;
@@ -27,44 +21,16 @@ sg_status sgi_neuron_parse(const char *text, sg_neuron_at *out, sg_error *err) {
 }
 
 sg_status sgi_neuron_label(const sgi_prompt *p, const sg_recording *rec, const sg_neuron_at *at,
-                           char out[SGI_LABEL_BYTES], sg_error *err) {
+                           char out[SG_LABEL_BYTES], sg_error *err) {
   sgi_label label;
   sg_status st = sgi_label_make(p->model, p->tokenizer, rec, at->layer, at->channel, at->index, &label, err);
   if (!st) sgi_label_text(&label, p->tokenizer, out);
   return st;
 }
 
-/* ---- the file of labels and names ------------------------------------------------------------ */
-
-sg_status sgi_names_begin_with(const char *path, const sg_model *model, bool write, sgi_names **out, sg_error *err) {
-  sgi_names_model of = sgi_names_model_of(model);
-  return sgi_names_open(path, &of, write, out, err);
-}
-
-sg_status sgi_names_make(sgi_names *names, const sgi_prompt *p, const sg_recording *rec,
-                         bool (*progress)(void *user, size_t done, size_t wanted), void *user, size_t *made,
-                         sg_error *err) {
-  const sgi_label_request q = {
-      .model = p->model, .tokenizer = p->tokenizer, .rec = rec, .progress = progress, .user = user};
-  return sgi_names_label_all(names, &q, made, err);
-}
-
-sg_status sgi_names_look(sgi_names *names, sg_neuron_at at, sgi_neuron_called *out, sg_error *err) {
-  sgi_named found;
-  *out = (sgi_neuron_called){0};
-  sg_status st = sgi_names_find(names, at, &found, err);
-  if (st) return st;
-  out->labelled = found.labelled;
-  out->time = found.time;
-  memcpy(out->label, found.text, sizeof out->label);
-  memcpy(out->name, found.name, sizeof out->name);
-  memcpy(out->author, found.author, sizeof out->author);
-  return SG_OK;
-}
-
 /* ---- all neurons in a list ------------------------------------------------------------------- */
 
-sg_status sgi_question_token(const sgi_prompt *p, const char *text, bool end, int32_t *id, sg_error *err) {
+static sg_status question_token(const sgi_prompt *p, const char *text, bool end, int32_t *id, sg_error *err) {
   int32_t *tokens = NULL;
   size_t n = 0;
   if (!p->tokenizer || !strncmp(text, "id:", 3) || !sgi_prompt_token(p, text, id, NULL))
@@ -80,31 +46,48 @@ sg_status sgi_question_token(const sgi_prompt *p, const char *text, bool end, in
   return st;
 }
 
+#define QUESTION_WORD(id, word) word,
+static const char *const questions[] = {SGI_QUESTIONS(QUESTION_WORD)};
+#undef QUESTION_WORD
+
+static sg_status question_named(const char *word, sgi_question *out, sg_error *err) {
+  for (size_t i = 0; i < SGI_COUNT(questions); i++)
+    if (!strcmp(word, questions[i])) return *out = (sgi_question)i, SG_OK;
+  return sgi_fail(err, SG_ERR_ARG, "\"%s\": no such question about neurons", word);
+}
+
+sg_status sgi_neurons_ask(const sgi_prompt *p, const char *word, const char *text, sgi_neurons_asked *asked,
+                          sg_error *err) {
+  sgi_question question = SGI_ASK_NONE;
+  sg_status st = question_named(word, &question, err);
+  if (st) return st;
+  asked->question = questions[question];
+  return question == SGI_ASK_NEAR ? sgi_neuron_parse(text, &asked->near, err)
+                                  : question_token(p, text, question == SGI_ASK_FIRES_ON, &asked->token, err);
+}
+
 static json_t *row_json(const sgi_browsed_row *r) {
   const sgi_neuron_stat *s = r->stat;
-  const sgi_named *n = &r->named;
-  bool given = *n->name != 0;
+  const sg_neuron_called *x = &r->named.called;
+  bool given = *x->name != 0;
   return json_pack("{sI sI sI ss sb so so so so so so so so so}", "layer", (json_int_t)s->layer, "channel",
-                   (json_int_t)s->channel, "index", (json_int_t)s->index, "label", n->text, "recorded",
-                   (int)n->label.recorded, "name", given ? json_string(n->name) : json_null(), "author",
-                   given ? json_string(n->author) : json_null(), "time", given ? json_integer(n->time) : json_null(),
+                   (json_int_t)s->channel, "index", (json_int_t)s->index, "label", x->label, "recorded",
+                   (int)r->named.label.recorded, "name", given ? json_string(x->name) : json_null(), "author",
+                   given ? json_string(x->author) : json_null(), "time", given ? json_integer(x->time) : json_null(),
                    "count", s->recorded ? json_integer((json_int_t)s->count) : json_null(), "frequency",
                    sgi_report_real(s->recorded ? s->share : NAN), "largest",
                    sgi_report_real(s->recorded ? s->largest : NAN), "strength", sgi_report_real(s->strength), "norm",
                    sgi_report_real(s->norm), "score", sgi_report_real(r->score));
 }
 
-#define QUESTION_WORD(id, word) word,
 static json_t *page_json(const sgi_prompt *p, const sgi_browse *ask, const sgi_page *page) {
-  static const char *const words[] = {SGI_QUESTIONS(QUESTION_WORD)};
   bool token = ask->question && ask->question != SGI_ASK_NEAR;
   json_t *list = json_array();
   for (size_t i = 0; i < page->n; i++) json_array_append_new(list, row_json(&page->rows[i]));
   return json_pack("{sI sI so so so}", "found", (json_int_t)page->found, "from", (json_int_t)ask->from, "question",
-                   ask->question ? json_string(words[ask->question]) : json_null(), "token",
+                   ask->question ? json_string(questions[ask->question]) : json_null(), "token",
                    token ? sgi_token_json(p, ask->token) : json_null(), "neurons", list);
 }
-#undef QUESTION_WORD
 
 bool sgi_sort_known(const char *word) {
   sgi_order order;
@@ -121,11 +104,10 @@ sg_status sgi_neurons_open(const sgi_prompt *p, const sg_recording *rec,
 
 void sgi_neurons_close(sgi_browser *list) { sgi_browser_free(list); }
 
-sg_status sgi_neurons_page(sgi_browser *list, const sgi_prompt *p, sgi_names *names, const sgi_neurons_asked *asked,
+sg_status sgi_neurons_page(sgi_browser *list, const sgi_prompt *p, sg_names *names, const sgi_neurons_asked *asked,
                            bool (*progress)(void *user, size_t done, size_t wanted), void *user, json_t **out,
                            sg_error *err) {
-  sgi_browse ask = {.question = (sgi_question)asked->question,
-                    .token = asked->token,
+  sgi_browse ask = {.token = asked->token,
                     .near = asked->near,
                     .find = asked->find,
                     .named = asked->named,
@@ -138,8 +120,9 @@ sg_status sgi_neurons_page(sgi_browser *list, const sgi_prompt *p, sgi_names *na
                     .count = asked->count};
   sgi_page page = {0};
   sg_status st = SG_OK;
+  if (asked->question) st = question_named(asked->question, &ask.question, err);
   if (!asked->question && !asked->recorded) ask.order = SGI_ORDER_NORM;
-  if (asked->sort && !sgi_order_named(asked->sort, &ask.order))
+  if (!st && asked->sort && !sgi_order_named(asked->sort, &ask.order))
     st = sgi_fail(err, SG_ERR_ARG, "\"%s\": no such order of neurons", asked->sort);
   if (!st) st = sgi_browser_page(list, names, &ask, progress, user, &page, err);
   if (!st) {

@@ -113,7 +113,7 @@ int explored_start(void **state) {
 int explored_stop(void **state) {
   (void)state;
   http_stop(server);
-  sgi_names_close(shown.names);
+  sg_names_close(shown.names);
   sgi_functions_close(shown.functions);
   sg_model_free(shown.model);
   sg_model_free(shown.beside.model);

@@ -72,7 +72,7 @@ static void refused(void **state) {
 static void text(void **state) {
   (void)state;
   sg_tokenizer *tok;
-  char out[SGI_LABEL_TEXT];
+  char out[SG_LABEL_BYTES];
   assert_sg_ok(sg_tokenizer_load("tests/golden/gpt2/tokenizer.json", &tok, err));
   sgi_label l = {.reads = {373, 318}, .n_reads = 2, .writes = {17141, 198}, .raises = {true, false}, .n_writes = 2};
   sgi_label_text(&l, tok, out);

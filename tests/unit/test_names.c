@@ -10,6 +10,7 @@
 #include "names/browse.h"
 #include "names/score.h"
 #include "read/neuron.h"
+#include "report/names.h"
 #include "support/golden.h"
 #include "support/prompts.h"
 
@@ -36,79 +37,93 @@ static int clear(void **state) {
   return 0;
 }
 
-static sgi_names *open_names(bool write) {
-  sgi_names *n;
+static sg_names *open_names(bool write) {
+  sg_names *n;
   assert_sg_ok(sgi_names_open(path, &of, write, &n, err));
   return n;
 }
 
+static sg_status take(void *user, const sgi_named *row, sg_error *e) {
+  sgi_named *out = user;
+  (void)e;
+  if (!memcmp(&row->at, &out->at, sizeof out->at)) *out = *row;
+  return SG_OK;
+}
+/* The label of a neuron in tokens. */
+static sgi_label label_at(sg_names *n, sgi_neuron_at where) {
+  sgi_named row = {.at = where};
+  assert_sg_ok(sgi_names_each(n, take, &row, err));
+  return row.label;
+}
+
 static void kept(void **state) {
   (void)state;
-  sgi_names *n = open_names(true);
+  sg_names *n = open_names(true);
   assert_sg_ok(sgi_names_label(n, at, &label, "was | soup -, e +", err));
-  assert_sg_ok(sgi_names_give(n, at, "food \"after\" was", "ann", 1764249600, err));
-  sgi_names_close(n);
+  assert_sg_ok(sg_names_give(n, at, "food \"after\" was", "ann", 1764249600, err));
+  sg_names_close(n);
   n = open_names(false);
-  sgi_named row;
-  assert_sg_ok(sgi_names_find(n, at, &row, err));
-  assert_true(row.labelled && row.label.recorded && row.label.n_reads == 2 && row.label.n_writes == 2);
-  assert_true(row.label.reads[0] == 5 && row.label.reads[1] == 7 && row.label.writes[0] == 9 && !row.label.writes[1]);
-  assert_true(!row.label.raises[0] && row.label.raises[1]);
-  assert_string_equal(row.text, "was | soup -, e +");
+  sg_neuron_called row;
+  assert_sg_ok(sg_names_find(n, at, &row, err));
+  sgi_label l = label_at(n, at);
+  assert_true(row.labelled && l.recorded && l.n_reads == 2 && l.n_writes == 2);
+  assert_true(l.reads[0] == 5 && l.reads[1] == 7 && l.writes[0] == 9 && !l.writes[1]);
+  assert_true(!l.raises[0] && l.raises[1]);
+  assert_string_equal(row.label, "was | soup -, e +");
   assert_string_equal(row.name, "food \"after\" was");
   assert_string_equal(row.author, "ann");
   assert_int_equal(row.time, 1764249600);
-  assert_sg_ok(sgi_names_find(n, (sgi_neuron_at){0, 0, 1}, &row, err));
-  assert_true(!row.labelled && !*row.name && row.at.index == 1);
-  assert_int_equal(sgi_names_give(n, at, "x", "", 0, NULL), SG_ERR_IO); /* opened to read */
-  sgi_names_close(n);
+  assert_sg_ok(sg_names_find(n, (sgi_neuron_at){0, 0, 1}, &row, err));
+  assert_true(!row.labelled && !*row.name);
+  assert_int_equal(sg_names_give(n, at, "x", "", 0, NULL), SG_ERR_IO); /* opened to read */
+  sg_names_close(n);
   n = open_names(true);
-  assert_sg_ok(sgi_names_give(n, at, "", "", 0, err));
-  assert_sg_ok(sgi_names_find(n, at, &row, err));
+  assert_sg_ok(sg_names_give(n, at, "", "", 0, err));
+  assert_sg_ok(sg_names_find(n, at, &row, err));
   assert_true(row.labelled && !*row.name);
-  sgi_names_close(n);
+  sg_names_close(n);
 }
 
 static void bounds(void **state) {
   (void)state;
-  sgi_names *n = open_names(true);
-  char text[SGI_NAME_TEXT + 1];
+  sg_names *n = open_names(true);
+  char text[SG_NAME_BYTES + 1];
   memset(text, 'x', sizeof text);
-  text[SGI_NAME_TEXT] = 0;
+  text[SG_NAME_BYTES] = 0;
   static const char *const wrong[] = {"a\nb", "\x1b[2J", "\xff", "\x7f"};
-  assert_int_equal(sgi_names_give(n, at, text, "", 0, NULL), SG_ERR_ARG);
-  for (size_t i = 0; i < 4; i++) assert_int_equal(sgi_names_give(n, at, wrong[i], "", 0, NULL), SG_ERR_ARG);
-  assert_int_equal(sgi_names_give(n, at, "x", text, 0, NULL), SG_ERR_ARG);
-  assert_int_equal(sgi_names_give(n, at, "x", "", -1, NULL), SG_ERR_ARG);
-  text[SGI_NAME_TEXT - 1] = 0;
-  assert_sg_ok(sgi_names_give(n, at, text, "", 0, err));
-  sgi_names_close(n);
+  assert_int_equal(sg_names_give(n, at, text, "", 0, NULL), SG_ERR_ARG);
+  for (size_t i = 0; i < 4; i++) assert_int_equal(sg_names_give(n, at, wrong[i], "", 0, NULL), SG_ERR_ARG);
+  assert_int_equal(sg_names_give(n, at, "x", text, 0, NULL), SG_ERR_ARG);
+  assert_int_equal(sg_names_give(n, at, "x", "", -1, NULL), SG_ERR_ARG);
+  text[SG_NAME_BYTES - 1] = 0;
+  assert_sg_ok(sg_names_give(n, at, text, "", 0, err));
+  sg_names_close(n);
 }
 
 /* Two handles: one waits for the other's transaction (here: is refused while it is open), and sees
  * all of it or nothing. */
 static void two(void **state) {
   (void)state;
-  sgi_names *a = open_names(true), *b = open_names(true);
-  sgi_named row;
+  sg_names *a = open_names(true), *b = open_names(true);
+  sg_neuron_called row;
   assert_sg_ok(sgi_names_begin(a, err));
-  assert_sg_ok(sgi_names_give(a, at, "first", "a", 1, err));
-  assert_sg_ok(sgi_names_find(b, at, &row, err));
+  assert_sg_ok(sg_names_give(a, at, "first", "a", 1, err));
+  assert_sg_ok(sg_names_find(b, at, &row, err));
   assert_true(!*row.name);
   sgi_names_rollback(a);
-  assert_sg_ok(sgi_names_find(a, at, &row, err));
+  assert_sg_ok(sg_names_find(a, at, &row, err));
   assert_true(!*row.name);
-  assert_sg_ok(sgi_names_give(b, at, "second", "b", 2, err));
-  assert_sg_ok(sgi_names_find(a, at, &row, err));
+  assert_sg_ok(sg_names_give(b, at, "second", "b", 2, err));
+  assert_sg_ok(sg_names_find(a, at, &row, err));
   assert_string_equal(row.name, "second");
-  sgi_names_close(a);
-  sgi_names_close(b);
+  sg_names_close(a);
+  sg_names_close(b);
 }
 
 static void another_model(void **state) {
   (void)state;
-  sgi_names *n = open_names(true);
-  sgi_names_close(n);
+  sg_names *n = open_names(true);
+  sg_names_close(n);
   sg_error e = {0};
   assert_int_equal(sgi_names_open(path, &other, false, &n, &e), SG_ERR_ARG);
   assert_null(n);
@@ -116,7 +131,7 @@ static void another_model(void **state) {
   assert_non_null(strstr(e.text, other.hash));
   assert_sg_ok(sgi_names_open(path, NULL, false, &n, err));
   assert_string_equal(sgi_names_of(n)->hash, of.hash);
-  sgi_names_close(n);
+  sg_names_close(n);
 }
 
 static void json(void **state) {
@@ -124,9 +139,9 @@ static void json(void **state) {
   char second[600];
   snprintf(second, sizeof second, "%s2", path);
   unlink(second);
-  sgi_names *a = open_names(true), *b;
+  sg_names *a = open_names(true), *b;
   assert_sg_ok(sgi_names_label(a, at, &label, "was | soup -, e +", err));
-  assert_sg_ok(sgi_names_give(a, (sgi_neuron_at){0, 2, 3}, "n\xc3\xa4me", "ann", 12, err));
+  assert_sg_ok(sg_names_give(a, (sgi_neuron_at){0, 2, 3}, "n\xc3\xa4me", "ann", 12, err));
   json_t *x, *y;
   assert_sg_ok(sgi_names_export(a, &x, err));
   assert_sg_ok(sgi_names_open(second, &of, true, &b, err));
@@ -154,8 +169,8 @@ static void json(void **state) {
   json_object_set_new(x, "more", json_true());
   assert_int_equal(sgi_names_import(b, x, "x", &rows, &e), SG_ERR_FORMAT);
   json_decref(x);
-  sgi_names_close(a);
-  sgi_names_close(b);
+  sg_names_close(a);
+  sg_names_close(b);
   unlink(second);
 }
 
@@ -163,17 +178,17 @@ static void json(void **state) {
  * opens gives every row or an error; nothing crashes, and nothing but the file's own codes comes
  * back. */
 static size_t read_all(const char *file) {
-  sgi_names *n;
-  sgi_named row;
+  sg_names *n;
+  sg_neuron_called row;
   json_t *o = NULL;
   sg_error e = {0};
   sg_status st = sgi_names_open(file, &of, false, &n, &e);
   if (!st) st = sgi_names_export(n, &o, &e);
-  if (!st) st = sgi_names_find(n, at, &row, &e);
+  if (!st) st = sg_names_find(n, at, &row, &e);
   assert_true(!st || st == SG_ERR_FORMAT || st == SG_ERR_ARG || st == SG_ERR_IO);
   if (st) assert_non_null(strstr(e.text, file));
   json_decref(o);
-  sgi_names_close(n);
+  sg_names_close(n);
   return st != SG_OK;
 }
 
@@ -182,11 +197,11 @@ static void damage(void **state) {
   char bad[600], *bytes;
   size_t size, refused = 0;
   snprintf(bad, sizeof bad, "%s-bad.sqlite", path);
-  sgi_names *n = open_names(true);
+  sg_names *n = open_names(true);
   for (size_t i = 0; i < 200; i++)
     assert_sg_ok(sgi_names_label(n, (sgi_neuron_at){0, 0, i}, &label, "was | soup -, e +", err));
-  assert_sg_ok(sgi_names_give(n, at, "name", "ann", 3, err));
-  sgi_names_close(n);
+  assert_sg_ok(sg_names_give(n, at, "name", "ann", 3, err));
+  sg_names_close(n);
   assert_sg_ok(sgi_read_file(path, 1 << 24, &bytes, &size, err));
   for (size_t cut = 0; cut < size; cut += cut < 200 ? 17 : 1021) {
     assert_sg_ok(sgi_write_file(bad, bytes, cut, err));
@@ -264,13 +279,13 @@ static void listed(void **state) {
       const sgi_browsed_row *r = &page.rows[i];
       sg_neuron_view view = {v, v + V, v + 2 * V, v + 3 * V};
       sgi_label l;
-      char text[SGI_LABEL_TEXT];
+      char text[SG_LABEL_BYTES];
       assert_sg_ok(sg_neuron_read(m, r->stat->layer, r->stat->channel, r->stat->index, &view, err));
       assert_true(fabs(r->score - (double)view.writes[7]) <= 1e-5 * (1 + fabs(r->score)));
       assert_true(!i || page.rows[i - 1].score >= r->score);
       assert_sg_ok(sgi_label_make(m, NULL, NULL, r->stat->layer, r->stat->channel, r->stat->index, &l, err));
       sgi_label_text(&l, NULL, text);
-      assert_string_equal(text, r->named.text);
+      assert_string_equal(text, r->named.called.label);
     }
     sgi_page_deinit(&page);
     /* One page after the other, in random order: each once. */
@@ -312,7 +327,7 @@ static void listed(void **state) {
 static void scored_beside(const char *directory) {
   enum { B = 6, T = 24, N = B * T };
   sg_model *m;
-  sgi_names *n;
+  sg_names *n;
   int32_t inputs[N], category[N];
   assert_sg_ok(sg_model_load(directory, &m, err));
   const sg_config *c = sg_model_config(m);
@@ -321,9 +336,8 @@ static void scored_beside(const char *directory) {
     category[i] = inputs[i] % 4 == 3 ? -1 : inputs[i] % 4;
   }
   unlink(path);
-  sgi_names_model own = sgi_names_model_of(m);
   size_t made;
-  assert_sg_ok(sgi_names_open(path, &own, true, &n, err));
+  assert_sg_ok(sg_names_open(path, m, true, &n, err));
   assert_sg_ok(sgi_names_label_all(n, &(sgi_label_request){.model = m}, &made, err));
   /* Labels that speak of the tokens of this text. */
   assert_sg_ok(sgi_names_begin(n, err));
@@ -353,12 +367,11 @@ static void scored_beside(const char *directory) {
   for (size_t k = 0; k < s.n; k += 1 + s.n / 30) {
     const sgi_label_scored *one = &s.neurons[k];
     sg_activation a[N];
-    sgi_named row;
     double x[N];
     for (size_t r = 0; r < B; r++)
       assert_sg_ok(
           sg_neuron_activations(m, inputs + r * T, T, one->at.layer, one->at.channel, one->at.index, a + r * T, err));
-    assert_sg_ok(sgi_names_find(n, one->at, &row, err));
+    sgi_label own_label = label_at(n, one->at);
     size_t wanted = (size_t)(0.2 * (double)positions + 0.5), fired = 0, told = 0, quiet = 0, wrong = 0;
     for (size_t i = 0; i < N; i++) x[i] = a[i].chosen ? fabs((double)(float)a[i].value) : 0;
     for (size_t i = 0; i < N; i++) {
@@ -366,7 +379,7 @@ static void scored_beside(const char *directory) {
       if (i % T == 0) continue;
       for (size_t j = 0; j < N; j++) above += j % T && x[j] > x[i];
       bool fires = above < wanted && x[i] > 0, foretold = false;
-      for (size_t r = 0; r < row.label.n_reads; r++) foretold |= row.label.reads[r] == inputs[i];
+      for (size_t r = 0; r < own_label.n_reads; r++) foretold |= own_label.reads[r] == inputs[i];
       fired += fires;
       quiet += !fires;
       told += fires && foretold;
@@ -382,7 +395,7 @@ static void scored_beside(const char *directory) {
   q.share = 0;
   assert_int_equal(sgi_label_score(n, &q, &s, NULL), SG_ERR_ARG);
   sgi_label_scores_deinit(&s);
-  sgi_names_close(n);
+  sg_names_close(n);
   sg_model_free(m);
   unlink(path);
 }

@@ -33,7 +33,7 @@ static int teardown(void **state) {
 
 /* Rows 0 .. count-1 are called "TEXT i". */
 static sg_status write_rows(size_t count, const char *text, sg_error *e) {
-  sgi_names *n;
+  sg_names *n;
   sg_status st = sgi_names_open(path, &of, true, &n, e);
   if (st) return st;
   st = sgi_names_begin(n, e);
@@ -41,29 +41,29 @@ static sg_status write_rows(size_t count, const char *text, sg_error *e) {
     char name[80];
     snprintf(name, sizeof name, "%s %zu", text, i);
     st = sgi_names_label(n, (sgi_neuron_at){0, 0, i}, &label, "was | soup -, e +", e);
-    if (!st) st = sgi_names_give(n, (sgi_neuron_at){0, 0, i}, name, "ann", 3, e);
+    if (!st) st = sg_names_give(n, (sgi_neuron_at){0, 0, i}, name, "ann", 3, e);
   }
   if (!st) st = sgi_names_commit(n, e);
   if (st) sgi_names_rollback(n);
-  sgi_names_close(n);
+  sg_names_close(n);
   return st;
 }
 
 /* All rows have this text, and there are so many: 1; those of another state: 0. */
 static bool holds(size_t count, const char *text) {
-  sgi_names *n;
+  sg_names *n;
   size_t labels, names;
-  sgi_named row;
+  sg_neuron_called row;
   assert_sg_ok(sgi_names_open(path, &of, false, &n, err));
   assert_sg_ok(sgi_names_count(n, &labels, &names, err));
   bool all = labels == count && names == count;
   for (size_t i = 0; i < count && all; i++) {
     char name[80];
     snprintf(name, sizeof name, "%s %zu", text, i);
-    assert_sg_ok(sgi_names_find(n, (sgi_neuron_at){0, 0, i}, &row, err));
+    assert_sg_ok(sg_names_find(n, (sgi_neuron_at){0, 0, i}, &row, err));
     all = !strcmp(row.name, name);
   }
-  sgi_names_close(n);
+  sg_names_close(n);
   return all;
 }
 

@@ -1,14 +1,26 @@
-/* names_json.c: a file of names as a JSON document, and back. */
+#include "names.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "names/names.h"
+#include "names/label_all.h"
+
+sg_status sgi_names_make(sg_names *names, const sgi_prompt *p, const sg_recording *rec,
+                         bool (*progress)(void *user, size_t done, size_t wanted), void *user, size_t *made,
+                         sg_error *err) {
+  const sgi_label_request q = {
+      .model = p->model, .tokenizer = p->tokenizer, .rec = rec, .progress = progress, .user = user};
+  return sgi_names_label_all(names, &q, made, err);
+}
+
+/* ---- export ---------------------------------------------------------------------------------- */
 
 static sg_status add_row(void *user, const sgi_named *row, sg_error *err) {
+  const sg_neuron_called *x = &row->called;
   json_t *list = user, *o = json_pack("{sI sI sI}", "layer", (json_int_t)row->at.layer, "channel",
                                       (json_int_t)row->at.channel, "index", (json_int_t)row->at.index);
   int bad = !o;
-  if (row->labelled) {
+  if (x->labelled) {
     json_t *reads = json_array(), *writes = json_array();
     const sgi_label *l = &row->label;
     for (size_t i = 0; i < l->n_reads; i++) bad |= json_array_append_new(reads, json_integer(l->reads[i]));
@@ -16,16 +28,16 @@ static sg_status add_row(void *user, const sgi_named *row, sg_error *err) {
       bad |= json_array_append_new(writes, json_pack("{si sb}", "id", (int)l->writes[i], "raises", (int)l->raises[i]));
     bad |= json_object_set_new(
         o, "label",
-        json_pack("{ss sb so so}", "text", row->text, "recorded", (int)l->recorded, "reads", reads, "writes", writes));
+        json_pack("{ss sb so so}", "text", x->label, "recorded", (int)l->recorded, "reads", reads, "writes", writes));
   }
-  if (*row->name)
+  if (*x->name)
     bad |= json_object_set_new(
-        o, "name", json_pack("{ss ss sI}", "text", row->name, "author", row->author, "time", (json_int_t)row->time));
+        o, "name", json_pack("{ss ss sI}", "text", x->name, "author", x->author, "time", (json_int_t)x->time));
   bad |= json_array_append_new(list, o);
   return bad ? sgi_fail(err, SG_ERR_MEMORY, "out of memory") : SG_OK;
 }
 
-sg_status sgi_names_export(sgi_names *n, json_t **out, sg_error *err) {
+sg_status sgi_names_export(sg_names *n, json_t **out, sg_error *err) {
   json_t *list = json_array();
   sg_status st = list ? sgi_names_each(n, add_row, list, err) : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
   *out = st ? NULL
@@ -35,12 +47,14 @@ sg_status sgi_names_export(sgi_names *n, json_t **out, sg_error *err) {
   return st || *out ? st : sgi_fail(err, SG_ERR_MEMORY, "out of memory");
 }
 
+/* ---- import ---------------------------------------------------------------------------------- */
+
 static sg_status take_label(const json_t *o, const char *where, sgi_named *row, sg_error *err) {
   static const char *const keys[] = {"text", "recorded", "reads", "writes"};
   const json_t *reads = json_object_get(o, "reads"), *writes = json_object_get(o, "writes");
   sgi_label *l = &row->label;
   sg_status st = sgi_json_only_keys(o, where, keys, SGI_COUNT(keys), err);
-  if (!st) st = sgi_json_string(o, where, "text", row->text, sizeof row->text, err);
+  if (!st) st = sgi_json_string(o, where, "text", row->called.label, sizeof row->called.label, err);
   if (!st) st = sgi_json_bool(o, where, "recorded", &l->recorded, err);
   if (!st && (!json_is_array(reads) || json_array_size(reads) > SGI_LABEL_READS || !json_is_array(writes) ||
               json_array_size(writes) > SGI_LABEL_WRITES))
@@ -61,27 +75,28 @@ static sg_status take_label(const json_t *o, const char *where, sgi_named *row, 
   return st;
 }
 
-static sg_status take_neuron(sgi_names *n, const json_t *o, const char *where, sg_error *err) {
+static sg_status take_neuron(sg_names *n, const json_t *o, const char *where, sg_error *err) {
   static const char *const keys[] = {"layer", "channel", "index", "label", "name"}, *const of_name[] = {
                                                                                         "text", "author", "time"};
   const json_t *label = json_object_get(o, "label"), *name = json_object_get(o, "name");
   sgi_named row = {0};
+  sg_neuron_called *x = &row.called;
   size_t time = 0;
   sg_status st = sgi_json_only_keys(o, where, keys, SGI_COUNT(keys), err);
   if (!st) st = sgi_json_size(o, where, "layer", 0, INT32_MAX, &row.at.layer, err);
   if (!st) st = sgi_json_size(o, where, "channel", 0, INT32_MAX, &row.at.channel, err);
   if (!st) st = sgi_json_size(o, where, "index", 0, INT32_MAX, &row.at.index, err);
   if (!st && label) st = take_label(label, where, &row, err);
-  if (!st && label) st = sgi_names_label(n, row.at, &row.label, row.text, err);
+  if (!st && label) st = sgi_names_label(n, row.at, &row.label, x->label, err);
   if (st || !name) return st;
   st = sgi_json_only_keys(name, where, of_name, SGI_COUNT(of_name), err);
-  if (!st) st = sgi_json_string(name, where, "text", row.name, sizeof row.name, err);
-  if (!st) st = sgi_json_string(name, where, "author", row.author, sizeof row.author, err);
+  if (!st) st = sgi_json_string(name, where, "text", x->name, sizeof x->name, err);
+  if (!st) st = sgi_json_string(name, where, "author", x->author, sizeof x->author, err);
   if (!st) st = sgi_json_size(name, where, "time", 0, (size_t)INT64_MAX, &time, err);
-  return st ? st : sgi_names_give(n, row.at, row.name, row.author, (int64_t)time, err);
+  return st ? st : sg_names_give(n, row.at, x->name, x->author, (int64_t)time, err);
 }
 
-sg_status sgi_names_import(sgi_names *n, const json_t *document, const char *where, size_t *rows, sg_error *err) {
+sg_status sgi_names_import(sg_names *n, const json_t *document, const char *where, size_t *rows, sg_error *err) {
   static const char *const keys[] = {"format", "version", SGI_BINDING_KEY, "neurons"};
   const json_t *list = json_object_get(document, "neurons");
   char format[32], place[SG_ERROR_TEXT];
