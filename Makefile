@@ -102,7 +102,7 @@ help: ## this list
 deps: ## install the system packages of scripts/packages.txt (Debian, root or sudo)
 	@sh scripts/setup.sh
 
-demo: ## set-up, build, and the main job: from the built-in corpus to a model that tells a story (5 to 8 minutes)
+demo: ## set-up, build, and the main job: from the built-in corpus to a model that tells a story (5 to 14 minutes)
 	@sh scripts/setup.sh
 	@$(MAKE) $(JOBS) --no-print-directory all
 	@sh scripts/demo.sh $(BUILD)/sgatlin demo

@@ -39,10 +39,14 @@ say "4. Held-out stories: the models beside two baselines"
 say "5. Three stories that the model tells"
 "$sgatlin" generate "$dir/sgatlin" --prompt "Once upon a time" --samples 3 --temperature 0.7 --max-tokens 220 --seed 7
 
+say "6. What its neurons fire on in 200 of those stories, and a label for each neuron"
+"$sgatlin" record "$dir/sgatlin" -n 200 -o "$dir/rec"
+"$sgatlin" label make "$dir/sgatlin" --recording "$dir/rec"
+
 now=$(date +%s)
 say "Done in $((now - started)) s. What next:"
 cat <<TXT
-  see why it said it     $sgatlin explore $dir/sgatlin --open
+  see why it said it     $sgatlin explore $dir/sgatlin --recording $dir/rec --open
   the same as text       $sgatlin attribute $dir/sgatlin "Noah's favourite food was" --target macaroni
   your own text          $sgatlin train book.txt -o run
   train longer           $sgatlin train --data $dir/worlds -o $dir/long --steps 4000 --set train.batch_size=16 --set train.seq_len=256

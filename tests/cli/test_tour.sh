@@ -16,6 +16,8 @@ if [ -z "$demo" ]; then
   try 0 -q train "$demo/worlds" -o "$demo/mlp" --kind mlp $SIZES --tokenizer "$demo/sgatlin/tokenizer.json" --set feedforward.num_neurons=64 --steps 40
 fi
 
+[ -e "$demo/rec" ] || try 0 -q record "$demo/sgatlin" -n 200 -o "$demo/rec"
+
 # The table of what is held: each row by its own command.
 table() { sed -n "s/^| $1 | \([0-9.]*\).*/\1/p" docs/reading.md; }
 held() { # ROW EDIT...
