@@ -341,8 +341,9 @@ function listen() {
 /** Name and sizes of the model. */
 function told(m: Loaded["model"]) {
   const channels = m.channels ? `${m.channels} channels × ` : "";
+  const name = m.name === m.feedforward ? "" : `${m.name} · `;
   return (
-    `${m.name} · ${m.feedforward}, ${m.layers} layers, ${channels}${count(m.neurons)} neurons, ` +
+    `${name}${m.feedforward}, ${m.layers} layers, ${channels}${count(m.neurons)} neurons, ` +
     `${count(m.parameters)} parameters`
   );
 }

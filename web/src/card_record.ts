@@ -170,7 +170,7 @@ function partners(n: Neuron, r: Fires) {
       h("span.hidden", {}, ` with ${p.channel} · ${p.index}`),
     );
   return h(
-    "div.card",
+    "div.card.fold",
     {},
     h("h2", {}, "Fires together with"),
     r.partners.length

@@ -106,7 +106,7 @@ function map(terms: Term[], layers: number, channels: number) {
     ["", ...sum[0].map((_, k) => `>${channels > 1 ? `ch ${k}` : "neurons"}`), ">sum"],
     sum
       .map((row, l) => [
-        h("span.nowrap", {}, `layer ${l}`),
+        h("span.nowrap", {}, h("span.long", {}, "layer "), l),
         ...row.map((x) =>
           h(
             "span.cell",
@@ -259,8 +259,43 @@ function parts(c: Context, whole: Attribute) {
   );
 }
 
+const SAID = 3;
+
+/** The answer in a sentence: what of the text, and which neurons, raise it most. */
+function answer(c: Context, a: Attribute, up: Term[], labels: Labels) {
+  // The begin token is none of the text's.
+  const bos = c.info.model.bos?.id;
+  const own = a.total.terms.filter(
+    (t) => t.kind !== "bias" && t.position <= c.pos && a.tokens[t.position].id !== bos,
+  );
+  const texts = own.filter((t) => (t.effect ?? 0) > 0).slice(0, SAID);
+  if (!texts.length && !up.length) return null;
+  const listed = <T>(all: T[], one: (t: T) => (Node | string)[]) =>
+    all.flatMap((t, i) => [i ? (i < all.length - 1 ? ", " : " and ") : "", ...one(t)]);
+  return h(
+    "p",
+    { id: "answer" },
+    "Raised most by ",
+    listed(texts, (t) => [token(a.tokens[t.position]), " (", number(t.effect, 2), ")"]),
+    texts.length ? " of the text" : "",
+    texts.length && up.length ? ", and by the neurons " : up.length ? "the neurons " : "",
+    listed(up.slice(0, SAID), (t) => {
+      const { layer, channel, index } = at(t);
+      const label = labels.get(idOf(at(t)));
+      return [
+        neuronLink(layer, channel, index),
+        label ? h("span.label", {}, label) : "",
+        " (",
+        number(t.effect, 2),
+        ")",
+      ];
+    }),
+    ".",
+  );
+}
+
 /** What is asked, the logit, and how the sum stands. */
-function head(c: Context, a: Attribute, whole: Attribute) {
+function head(c: Context, a: Attribute, whole: Attribute, said: HTMLElement | null) {
   const total = c.state.effects === "total";
   const rerun = c.state.rerun > 0;
   const why = a.against ? `Why ${asked(a)}, not ${notAsked(a)}? ` : `Why ${asked(a)}? `;
@@ -288,6 +323,7 @@ function head(c: Context, a: Attribute, whole: Attribute) {
       h("span.note", {}, what),
       h("span", { id: "whole-word" }),
     ),
+    said,
     parts(c, whole),
     note(
       "With ",
@@ -403,7 +439,7 @@ export const circuit: View<Data> = {
     const { up, down, most } = listed(c, a);
     const channels = Math.max(1, c.info.model.channels);
     const heat = h(
-      "div.card.heat",
+      "div.card.heat.by-channel",
       {},
       h("h2", {}, "Neurons by layer and ", word("channel")),
       map(a.terms, c.info.model.layers, channels),
@@ -417,7 +453,7 @@ export const circuit: View<Data> = {
     );
     return {
       body: [
-        head(c, a, whole),
+        head(c, a, whole, answer(c, a, up, labels)),
         total ? null : heat,
         h(
           "div.grid.wide",

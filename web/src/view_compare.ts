@@ -133,7 +133,7 @@ function neurons(a: Attribute, b: Attribute, labels: Labels) {
   const shared = list.filter((x) => x.a !== null && x.b !== null).length;
   const effect = (x: number | null) => (x === null ? h("span.soft", {}, "not chosen") : number(x));
   return h(
-    "div.card",
+    "div.card.labels",
     {},
     h("h2", {}, "Neurons that make the difference for ", asked(a)),
     table(

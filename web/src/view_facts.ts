@@ -109,7 +109,7 @@ function pairCard(p: Patch, clean: string, other: string) {
     );
   const right = rows[0].r;
   return h(
-    "div.card",
+    "div.card.fold",
     {},
     h("h2", {}, `${clean} with the gates of ${other}`),
     h(
@@ -132,7 +132,7 @@ function pairCard(p: Patch, clean: string, other: string) {
 
 function allCard(p: Patch) {
   return h(
-    "div.card",
+    "div.card.fold",
     {},
     h("h2", {}, `${count(p.n_known)} pairs whose facts the model both knows`),
     allRows(p.runs),

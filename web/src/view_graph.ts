@@ -238,7 +238,7 @@ function sentence(d: Draft, select: (i: number) => void) {
     return h(
       "span.story-token",
       {},
-      k ? ". Then " : "",
+      k > 1 ? ". Then " : k ? "Then " : "",
       h("strong.mono", {}, `“${tokenText(out.token?.text ?? "")}”`),
       unknown ? " " : ` ${percent(out.probability ?? null)}: `,
       paths.length
@@ -246,7 +246,15 @@ function sentence(d: Draft, select: (i: number) => void) {
         : "no edge that is kept leads to it",
     );
   };
-  return h("p.story", { id: "story" }, told.map(one), ".");
+  const rest = told.slice(1).map((t, i) => one(t, i + 1));
+  const others = `and ${rest.length > 1 ? `its ${rest.length} other tokens` : "its other token"}`;
+  return h(
+    "div.story",
+    { id: "story" },
+    one(told[0], 0),
+    ". ",
+    rest.length ? h("details", {}, h("summary", {}, others), rest, ".") : null,
+  );
 }
 
 /** What is done to nodes; the address holds it. */

@@ -183,7 +183,9 @@ export const neurons: View<Neurons> = {
           rows.length
             ? note("A label tells what it fires on | what it raises (+) and lowers (−) there.")
             : null,
-          rows.length ? rove(table(head, rows, "neurons"), "td:nth-child(2) button") : null,
+          rows.length
+            ? h("div.fold", {}, rove(table(head, rows, "neurons"), "td:nth-child(2) button"))
+            : null,
           note(
             asked ? [term("score", meaning), ": ", meaning, ". "] : null,
             term("fires", "share of the recorded positions at which it fires"),

@@ -105,7 +105,7 @@ function columns(r: Ablate) {
     r.before.map((b, i) => [
       candidate(b),
       percent(b.probability),
-      h("span", { css: { padding: "0 14px" } }, "→"),
+      "→",
       r.after[i] ? candidate(r.after[i]) : "",
       percent(r.after[i]?.probability ?? null),
     ]),
@@ -266,7 +266,7 @@ function strongest(a: Attribute, list: Edit[], count: number): Edit[] {
 function predictionsAfter(r: Ablate) {
   return [
     h("h2", {}, "Predictions of the true rerun"),
-    columns(r),
+    h("div.tight", {}, columns(r)),
     note(
       "In grey: how either goes on until a word is whole. Values changed: " +
         `${r.edits.reduce((s, e) => s + e.changed, 0)}.`,

@@ -36,6 +36,18 @@ export async function words({
     (await p.$eval("#view h2", (e) => e.textContent)).includes("zebra"),
     "the heading names the word",
   );
+  const raises = (terms, which) => terms.filter((t) => t.effect > 0 && which(t)).slice(0, 3);
+  same(
+    await exacts(p, "#answer [data-exact]"),
+    [
+      ...raises(
+        a.total.terms,
+        (t) => t.kind !== "bias" && t.position > 0 && t.position <= a.position,
+      ),
+      ...raises(a.terms, (t) => t.kind === "neuron"),
+    ].map((t) => t.effect),
+    "what of the text and which neurons raise a word most",
+  );
   await p.click("#parts tbody tr:nth-child(2) button");
   await settled(p);
   const two = ask("--target", WORD, "--part", "2");
