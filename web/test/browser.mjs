@@ -3,7 +3,7 @@
 // ONLY=views,numbers runs some parts. Fails on any console error, request to another host,
 // accessibility finding or wrong number.
 import { hostileFiles, payloads, rebinding } from "./hostile.mjs";
-import { frames, mapped } from "./map.mjs";
+import { frames, left, mapped } from "./map.mjs";
 import { inner, numbers, steering, truths } from "./numbers.mjs";
 import { documents, graphAlone } from "./files.mjs";
 import { beside, features } from "./features.mjs";
@@ -12,7 +12,7 @@ import { reading } from "./reading.mjs";
 import { graphs, names, saving } from "./saving.mjs";
 import { study } from "./study.mjs";
 import { begin } from "./tools.mjs";
-import { everyView, views } from "./views.mjs";
+import { everyView, paint, views } from "./views.mjs";
 import { history, keyboard, walking } from "./walking.mjs";
 import { candidates, fieldErrors, room, texts, words } from "./words.mjs";
 
@@ -26,6 +26,7 @@ tools.all = tools.cli("facts", "patch", run, "--facts", `${worlds}/facts.json`);
 tools.views = views(tools);
 
 const parts = {
+  paint,
   everyView,
   words,
   candidates,
@@ -37,6 +38,7 @@ const parts = {
   steering,
   inner,
   mapped,
+  left,
   frames,
   walking,
   history,

@@ -119,10 +119,58 @@ export async function mapped({ page, settled, open, check, same, cli, url, recor
   await p.close();
 }
 
+/** Maps and patched runs go on when their view is left, and are there when one comes back. */
+export async function left({ page, settled, open, check, url, text, clean, counter }) {
+  const p = await page(1280, 720, "light");
+  await p.goto(url);
+  await settled(p);
+  const long = {
+    map: [{ view: "map", docs: "12" }, ".map canvas"],
+    patch: [
+      { view: "facts", pair: `${clean}|${counter}` },
+      "[aria-label='patched runs by layers']",
+    ],
+  };
+  for (const [call, [state, shown]] of Object.entries(long)) {
+    let asked = 0;
+    let release;
+    const held = new Promise((ok) => {
+      release = ok;
+    });
+    await p.route(`**/api/${call}`, async (r) => {
+      asked++;
+      const response = await r.fetch();
+      await held;
+      await r.fulfill({ response }).catch(() => {}); // a page that hung up
+    });
+    await p.evaluate(
+      (h) => {
+        location.hash = h;
+      },
+      new URLSearchParams({ text, ...state }).toString(),
+    );
+    await p.waitForRequest(`**/api/${call}`);
+    await open(p, { view: "predictions" });
+    await p.evaluate(
+      (h) => {
+        location.hash = h;
+      },
+      new URLSearchParams({ text, ...state }).toString(),
+    );
+    await p.waitForTimeout(100);
+    release();
+    await settled(p);
+    check(await p.$(shown), `${call}: shown to whoever comes back`);
+    check(asked === 1, `${call}: asked for ${asked} times`);
+    await p.unroute(`**/api/${call}`);
+  }
+  await p.close();
+}
+
 /**
  * 50,000 points made here and given in place of the server's: frames while the map moves and zooms.
  */
-export async function frames({ page, settled, open, check, url, shots }) {
+export async function frames({ page, settled, open, quick, url, shots }) {
   const p = await page(1280, 720, "light");
   const n = 50000;
   const column = (f) => Array.from({ length: n }, (_, i) => f(i));
@@ -203,7 +251,7 @@ export async function frames({ page, settled, open, check, url, shots }) {
       `between frames median ${at(run.gaps, 0.5)} ms, 95 % ${at(run.gaps, 0.95)} ms; ` +
       `drawing median ${at(run.draws, 0.5)} ms, 95 % ${at(run.draws, 0.95)} ms`,
   );
-  check(
+  quick(
     at(run.draws, 0.5) < 16.7,
     `50,000 points take ${at(run.draws, 0.5)} ms to draw: under 60 frames a second`,
   );

@@ -200,6 +200,7 @@ export async function graphs({
   settled,
   accessible,
   check,
+  quick,
   cli,
   url,
   text,
@@ -248,7 +249,7 @@ export async function graphs({
     "graph of 2,000 nodes and 60,000 edges opens in " +
       `${times.map((t) => t.toFixed(0)).join(", ")} ms`,
   );
-  check(took < 500, `a graph of 2,000 nodes takes ${took} ms`);
+  quick(took < 500, `a graph of 2,000 nodes takes ${took} ms`);
   const merged = new Map();
   for (const [a, b, w] of large(2000, 60000).edges)
     merged.set(`${a} ${b}`, (merged.get(`${a} ${b}`) ?? 0) + w);
