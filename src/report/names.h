@@ -1,5 +1,5 @@
-/* names.h: a file of labels and names (sg_names_open): labels of all neurons made, the whole file as
- * a document and back (docs/formats-names.md). */
+/* names.h: a file of labels and names (sg_names_open): labels of all neurons made, the whole file
+ * as a document and back (docs/formats-names.md). */
 #ifndef SGI_REPORT_NAMES_H
 #define SGI_REPORT_NAMES_H
 
