@@ -1,10 +1,12 @@
-"""mutants.py KIND TREE [--only TEXT] [--alive LOG] [--skip LOG] [--list]: see mutants.sh. Prints a line a mutant (rule, place, change, the test that saw it) and
-a sum."""
-import glob, os, re, subprocess, sys
+"""mutants.py KIND BUILD [--only TEXT] [--alive LOG] [--skip LOG] [--jobs N] [--list]: see mutants.sh. Prints a line a mutant (rule, place, function,
+change, the test that saw it) and a sum."""
+import concurrent.futures, glob, os, queue, re, signal, subprocess, sys, time
 
+GENERIC = "grad/test_ffn"
+# What a mutant leaves unset must not be what the call before left in the same place of the stack.
+UNSET = "-ftrivial-auto-var-init=pattern"
 # What stands in a kind's files for options alone (metarouter, routers shared by layers, gates) only models with them reach: quickest first.
 OTHERS = ["golden/test_experts", "unit/test_sites", "unit/test_options", "unit/test_exact", "grad/test_model"]
-TESTS = ["refusals", "tensors", "units", "sites", "every_kind", "weight_gradients", "fewer_rows", "same_bits"]  # quickest first
 
 
 def functions(lines):
@@ -54,9 +56,13 @@ def replaced(lines, i, old, new, count=1):
     return out
 
 
+def inside_of(lines):
+    return {i: name for name, a, b in functions(lines) for i in range(a, b)}
+
+
 def mutants(lines):
     """(rule, line, change, new lines)."""
-    inside = {i: name for name, a, b in functions(lines) for i in range(a, b)}
+    inside = inside_of(lines)
     for i, line in enumerate(lines):
         name = inside.get(i, "")
         for m in re.finditer(r"\b(true|false), SGI_INIT_\w+", line):
@@ -98,8 +104,84 @@ def mutants(lines):
                 yield rule, i, "without " + " ".join(x.strip() for x in lines[i : j + 1])[:60], lines[:i] + lines[j + 1 :]
 
 
+class Bench:
+    """Builds the tests once. A mutant is then one object, linked in front of the library that has it right, in a folder of its worker."""
+
+    def __init__(self, build):
+        self.build, self.seconds = build, {}
+        self.env = dict(os.environ, OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", CMOCKA_TEST_ABORT="1", SGATLIN_TEST_OTHERS="1")
+        self.programs = [f"{build}/tests/{test}" for test in [GENERIC, *OTHERS]]
+        self.make(*self.programs)
+        lines = self.make("-n", *[f"-W{build}/libsgatlin.a"], *self.programs)
+        self.links = {test: self.command(lines, f"-o {program}") for test, program in zip([GENERIC, *OTHERS], self.programs)}
+
+    def make(self, *what):
+        done = subprocess.run(["make", f"-j{os.cpu_count()}", f"BUILD={self.build}", "OPT=-O1", *what], stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            sys.exit(f"mutants: make {' '.join(what)} failed")
+        return done.stdout.replace("\\\n", " ").split("\n")
+
+    @staticmethod
+    def command(lines, end):
+        """What make would run for a file, without the folder and the message before it."""
+        line = next(line for line in lines if line.rstrip().endswith(end))
+        return line[line.rindex("; ") + 2 :]
+
+    def compiler(self, path):
+        return self.command(self.make("-n", f"-W{path}", f"{self.build}/obj/{path[:-2]}.o"), f"-o {self.build}/obj/{path[:-2]}.o")
+
+    def run(self, command, seconds, **more):
+        """(exit status, output); a mutant may also never end."""
+        child = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", text=True, start_new_session=True,
+                                 env=dict(self.env, **more))
+        try:
+            out, _ = child.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            out, _ = child.communicate()
+        return child.returncode, out
+
+    def failed(self, test, program, kinds):
+        """The name of what fails of a test; "" where nothing does."""
+        began = time.time()
+        status, out = self.run(program, self.seconds.get(test, 3600), SGATLIN_TEST_KIND=" ".join(kinds))
+        if test not in self.seconds:
+            self.seconds[test] = 30 + 20 * (time.time() - began)
+        at = re.findall(r"^\[ RUN      \] (\w+)", out, re.M)
+        return "" if status == 0 else f"{test}{' ' + at[-1] if at else ''}"
+
+    def as_it_is(self, kinds):
+        """Nothing may fail without a mutant; and this says how long a test takes."""
+        for test, program in zip(self.links, self.programs):
+            if self.failed(test, program, kinds):
+                sys.exit(f"mutants: {self.failed(test, program, kinds)} fails as it is")
+
+    def seen(self, worker, compiler, path, lines, kinds):
+        """The first test that sees the change; "" where none does, None where it does not compile."""
+        base = f"{self.build}/worker-{worker}"
+        os.makedirs(base, exist_ok=True)
+        open(f"{base}/mutant.c", "w").write("\n".join(lines))
+        compiler = compiler.replace(f"-c {path}", f"{UNSET} -w -c {base}/mutant.c").replace(f"-o {self.build}/obj/{path[:-2]}.o", f"-o {base}/mutant.o")
+        if self.run(compiler, 600)[0]:
+            return None
+        for test, link in self.links.items():
+            program = f"{base}/{os.path.basename(test)}"
+            link = link.replace(f"{self.build}/libsgatlin.a", f"{base}/mutant.o {self.build}/libsgatlin.a").replace(f"-o {self.build}/tests/{test}", f"-o {program}")
+            status, out = self.run(link, 600)
+            if status:
+                sys.exit(f"mutants: {test} does not link\n{out}")
+            at = self.failed(test, program, kinds)
+            if at:
+                return at
+        return ""
+
+
+def option(name, other=None):
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else other
+
+
 def main():
-    kind, tree = sys.argv[1], sys.argv[2]
+    kind, build = sys.argv[1], sys.argv[2]
     own = f"src/ffn/{kind}.c"
     kinds = re.findall(r"^  X\((\w+)\)", open("src/ffn/kinds.h").read(), re.M)
     stands_on = {k: re.findall(r'"ffn/((?:sparse|dense)_kind)\.h"', open(f"src/ffn/{k}.c").read()) for k in kinds}
@@ -107,65 +189,48 @@ def main():
     files = {f: [kind] for f in [own, *sorted(glob.glob(f"src/ffn/{kind}_*.c"))] if not f.endswith("_convert.c")}
     for skeleton in stands_on[kind]:  # what one kind does not use of it another does
         files[f"src/ffn/{skeleton}.c"] = [k for k in kinds if skeleton in stands_on[k]]
-    todo = [(f, m) for f in files for m in mutants(open(f).read().split("\n"))]
-    if "--only" in sys.argv:  # those whose line holds a text
-        text = sys.argv[sys.argv.index("--only") + 1]
-        todo = [(f, m) for f, m in todo if text in open(f).read().split("\n")[m[1]]]
-    said = lambda f, m: " ".join(f"{m[0]} {f}:{m[1] + 1}: {m[2]}".split())
-    told = lambda option: [line.split("  by ")[0].split() for line in open(sys.argv[sys.argv.index(option) + 1])]
-    if "--alive" in sys.argv:  # those that an earlier run could not kill
-        alive = {" ".join(words[1:]) for words in told("--alive") if words[:1] == ["ALIVE"]}
-        todo = [(f, m) for f, m in todo if said(f, m) in alive]
-    if "--skip" in sys.argv:  # an earlier run was stopped: the rest
-        had = {" ".join(words[1:]) for words in told("--skip") if words[:1] in (["ALIVE"], ["killed"])}
-        todo = [(f, m) for f, m in todo if said(f, m) not in had]
+    text = {f: open(f).read().split("\n") for f in files}
+    inside = {f: inside_of(text[f]) for f in files}
+    todo = [(f, *m) for f in files for m in mutants(text[f])]
+    # A line's number changes with what stands above it; the function and the change do not.
+    said = lambda f, rule, i, what, _: " ".join(f"{rule} {f} {inside[f].get(i, '-')}: {what}".split())
+    told = lambda log: [" ".join(re.sub(r"\.c:\d+", ".c", line).split("  by ")[0].split()) for line in open(log)]
+    if option("--only"):  # those whose line holds a text
+        todo = [m for m in todo if option("--only") in text[m[0]][m[2]]]
+    if option("--alive"):  # those that an earlier run could not kill
+        alive = {line[len("ALIVE ") :] for line in told(option("--alive")) if line.startswith("ALIVE ")}
+        todo = [m for m in todo if said(*m) in alive]
+    if option("--skip"):  # an earlier run was stopped: the rest
+        had = {line.split(" ", 1)[1] for line in told(option("--skip")) if line.startswith(("ALIVE ", "killed "))}
+        todo = [m for m in todo if said(*m) not in had]
+    line_of = lambda f, rule, i, what, _: f"{rule:9} {f}:{i + 1} {inside[f].get(i, '-')}: {what}"
     if "--list" in sys.argv:
-        for f, (rule, i, what, _) in todo:
-            print(f"{rule:9} {f}:{i + 1}: {what}")
+        for m in todo:
+            print(line_of(*m))
         return print(f"{len(todo)} mutants of {kind}")
-    env = dict(os.environ, OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive")
+    bench, workers, count = Bench(build), queue.Queue(), {"killed": 0, "ALIVE": 0, "invalid": 0}
+    compilers = {f: bench.compiler(f) for f in files}
+    bench.as_it_is(sorted({k for f in files for k in files[f]}))
+    jobs = int(option("--jobs", os.cpu_count()))
+    for worker in range(jobs):
+        workers.put(worker)
 
-    def built(test):
-        make = ["make", "-s", "-j2", "-C", tree, "BUILD=build", "OPT=-O1", f"build/tests/{test}"]
-        return subprocess.run(make, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env).returncode == 0
-
-    def fails(test, **more):
-        """A mutant may also never end."""
+    def judged(m):
+        f, rule, i, what, lines = m
+        worker = workers.get()
         try:
-            return subprocess.run([os.path.join(os.path.abspath(tree), "build/tests", test)], cwd=tree, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL, timeout=600, env=dict(env, **more)).returncode != 0
-        except subprocess.TimeoutExpired:
-            return True
-
-    def seen_by(kinds):
-        """The first test that fails; "" where none does, None where it does not compile."""
-        if not built("grad/test_ffn"):
-            return None
-        for name in [] if "--alive" in sys.argv else TESTS:  # these did not see them
-            if fails("grad/test_ffn", SGATLIN_TEST_ONLY=f"{name}*", SGATLIN_TEST_KIND=" ".join(kinds)):
-                return name
-        return next((test for test in OTHERS if built(test) and fails(test, SGATLIN_TEST_OTHERS="1")), "")
-
-    if seen_by([kind]) != "":
-        sys.exit(f"mutants: a test fails on {kind} as it is")
-    killed, alive, invalid = 0, 0, 0
-    for f, (rule, i, what, lines) in todo:
-        path = os.path.join(tree, f)
-        original = open(path).read()
-        try:
-            open(path, "w").write("\n".join(lines))
-            seen = seen_by(files[f])
+            seen = bench.seen(worker, compilers[f], f, lines, files[f])
         finally:
-            open(path, "w").write(original)
-        if seen is None:
-            invalid += 1
-        elif seen:
-            killed += 1
-        else:
-            alive += 1
-        if seen is not None:
-            print(f"{'killed' if seen else 'ALIVE':7} {rule:9} {f}:{i + 1}: {what}{'  by ' + seen if seen else ''}", flush=True)
-    print(f"{kind}: {killed + alive} mutants, {killed} killed, {alive} alive ({invalid} more did not compile)")
+            workers.put(worker)
+        return "invalid" if seen is None else "killed" if seen else "ALIVE", seen
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for m, (word, seen) in zip(todo, pool.map(judged, todo)):
+            count[word] += 1
+            if word != "invalid":
+                print(f"{word:7} {line_of(*m)}{'  by ' + seen if seen else ''}", flush=True)
+    killed, alive = count["killed"], count["ALIVE"]
+    print(f"{kind}: {killed + alive} mutants, {killed} killed, {alive} alive ({count['invalid']} more did not compile)")
     sys.exit(1 if alive else 0)
 
 
