@@ -97,7 +97,6 @@ sg_status sgi_monet_hidden(sgi_ffn_call *call, float *y, const float *x) {
   sgi_monet_layout_shared(c, n, false, &block, &g);
   sgi_monet_layout(c, n, &call->saved, &k);
   layout(c, n, false, &room, &w);
-  layout_half(c, n, &room);
   for (size_t side = 0; side < sgi_monet_sides(c); side++) {
     int u = side ? MONET_U2 : MONET_U;
     const float *bias = sgi_f32(weight(call, u + 1));
@@ -309,7 +308,5 @@ sg_status sgi_monet_backward(sgi_ffn_call *call, float *dx, const float *dy, con
   }
   if (st || !sgi_ffn_routes(c)) return st;
   sgi_profile_stage(profile, "router backward");
-  sgi_ffn_call own = *call;
-  own.scratch = room;
-  return sgi_monet_route_backward(&own, dx, x);
+  return sgi_monet_route_backward(call, dx, x);
 }
