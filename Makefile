@@ -86,7 +86,7 @@ TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC) $(HTTP_TEST_SRC) $(FA
 CLI_TESTS := $(sort $(wildcard tests/cli/test_*.sh))
 LINTS := $(sort $(wildcard tools/lint_*.sh))
 # C tests that `make check` leaves to `make test`: long ones, and those in which time passes (clients that wait, hang up, drip bytes).
-SLOW := $(FAULT_TEST_SRC:tests/%.c=%) $(FUZZ_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader unit/test_worlds \
+SLOW := $(FAULT_TEST_SRC:tests/%.c=%) $(FUZZ_TEST_SRC:tests/%.c=%) unit/test_corpus unit/test_reader unit/test_tokenizer_linear unit/test_worlds \
   http/test_http http/test_hostile http/test_six http/test_cancel http/test_load
 
 # The longest of those that it runs, so that none is left alone at the end.
@@ -139,7 +139,7 @@ bench: $(BUILD)/sgatlin $(BUILD)/tests/http/test_load ## the standard tables of 
 
 check: ## the quick tests (under a minute once built)
 	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
-	@sh tests/run.sh -j $$(nproc) $(LINTS) $(FIRST:%=$(BUILD)/tests/%) $(filter-out $(SLOW:%=$(BUILD)/tests/%) $(FIRST:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
+	@SGATLIN_TEST_QUICK=1 sh tests/run.sh -j $$(nproc) $(LINTS) $(FIRST:%=$(BUILD)/tests/%) $(filter-out $(SLOW:%=$(BUILD)/tests/%) $(FIRST:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan WERROR=1 tests

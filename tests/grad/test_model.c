@@ -330,7 +330,8 @@ static void check_batch(const char *model, sg_model *m, batch_form form) {
   memset(grad, 0, floats_ * sizeof *grad);
   sgi_metrics sum = run(&p, grad);
   check_forward(&p, &sum);
-  check_gradients(&p, grad, samples[other][form == PLAIN], form == SINGLE);
+  if (form == PLAIN || !getenv("SGATLIN_TEST_QUICK")) /* make check */
+    check_gradients(&p, grad, samples[other][form == PLAIN], form == SINGLE);
 
   /* A second pass over the same batch adds the same once more. */
   memcpy(first, grad, floats_ * sizeof *grad);

@@ -14,6 +14,7 @@
 
 typedef struct ref_tensor {
   char name[128];
+  uint64_t hash; /* of the name */
   int n_dims;
   size_t dims[4], count;
   double *data; /* may be changed between runs: that is how differences are taken */

@@ -6,6 +6,13 @@
 
 #include "ref/ref.h"
 
+static const uint64_t NAME_HASH = 0xcbf29ce484222325u;
+/* FNV-1a of text, going on from h. */
+static uint64_t hash_on(uint64_t h, const char *text) {
+  for (; *text; text++) h = (h ^ (unsigned char)*text) * 0x100000001b3u;
+  return h;
+}
+
 ref_model *ref_open(const sg_config *c, const sg_tensor *tensors, size_t count) {
   ref_model *m = ref_alloc(1, sizeof *m);
   m->config = *c;
@@ -14,6 +21,7 @@ ref_model *ref_open(const sg_config *c, const sg_tensor *tensors, size_t count) 
   for (size_t i = 0; i < count; i++) {
     ref_tensor *t = &m->tensors[i];
     snprintf(t->name, sizeof t->name, "%s", tensors[i].name);
+    t->hash = hash_on(NAME_HASH, t->name);
     t->n_dims = tensors[i].n_dims;
     memcpy(t->dims, tensors[i].dims, sizeof t->dims);
     t->count = tensors[i].count;
@@ -42,10 +50,13 @@ void ref_close(ref_model *m) {
   free(m);
 }
 
+/* By a hash first: names are sought in the innermost loops, and most begin alike. */
 ref_tensor *ref_find(const ref_model *m, const char *prefix, const char *name) {
+  uint64_t hash = hash_on(hash_on(NAME_HASH, prefix), name);
   size_t length = strlen(prefix);
   for (size_t i = 0; i < m->count; i++)
-    if (!strncmp(m->tensors[i].name, prefix, length) && !strcmp(m->tensors[i].name + length, name))
+    if (m->tensors[i].hash == hash && !strncmp(m->tensors[i].name, prefix, length) &&
+        !strcmp(m->tensors[i].name + length, name))
       return &m->tensors[i];
   fprintf(stderr, "reference: there is no tensor %s%s\n", prefix, name);
   abort();

@@ -24,16 +24,18 @@ void ref_rmsnorm(double *y, const double *x, const double *g, size_t n, size_t D
 }
 
 void ref_rotary(double *x, const int32_t *position, size_t n, size_t H, size_t d, double theta) {
-  for (size_t i = 0; i < n; i++)
-    for (size_t h = 0; h < H; h++)
-      for (size_t j = 0; j < d / 2; j++) {
-        float frequency = (float)(1 / pow(theta, 2 * (double)j / (double)d));
-        float angle = (float)position[i] * frequency;
-        double *first = x + (i * H + h) * d + j, *second = first + d / 2;
-        double a = *first, b = *second;
-        *first = a * cos((double)angle) - b * sin((double)angle);
-        *second = b * cos((double)angle) + a * sin((double)angle);
+  for (size_t j = 0; j < d / 2; j++) {
+    float frequency = (float)(1 / pow(theta, 2 * (double)j / (double)d));
+    for (size_t i = 0; i < n; i++) {
+      float angle = (float)position[i] * frequency;
+      double cosine = cos((double)angle), sine = sin((double)angle);
+      for (size_t h = 0; h < H; h++) {
+        double *first = x + (i * H + h) * d + j, *second = first + d / 2, a = *first, b = *second;
+        *first = a * cosine - b * sine;
+        *second = b * cosine + a * sine;
       }
+    }
+  }
 }
 
 void ref_softmax(double *x, size_t n) {

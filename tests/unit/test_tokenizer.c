@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "support/golden.h"
 
@@ -517,39 +516,8 @@ static void test_long_words(void **state) {
   sg_tokenizer_free(t);
 }
 
-/* Of the processor, so that a busy machine adds nothing. */
-static double seconds_to_encode(const sg_tokenizer *t, const char *text, size_t n) {
-  int32_t *ids;
-  size_t count;
-  clock_t start = clock();
-  assert_sg_ok(sg_tokenizer_encode(t, text, n, &ids, &count, err));
-  sg_buffer_free(ids);
-  return (double)(clock() - start) / CLOCKS_PER_SEC;
-}
-
 static void fill(char *text, size_t n, const char *pattern) {
   for (size_t i = 0, k = strlen(pattern); i < n; i++) text[i] = pattern[i % k];
-}
-
-/* A quadratic step anywhere would take minutes. The bound leaves room for slow machines and
- * sanitizers. */
-static void test_linear(void **state) {
-  (void)state;
-  enum { N = 1 << 20 };
-  static const char *const patterns[] = {
-      "a",    " ",  "\n",          "ab", "\xCC\xA7\xCC\x81", "\xE1\x84\x80\xE1\x85\xA1", "<|", "<|endoftext|",
-      "\x80", "'s", "\xEF\xB7\xBA"};
-  const double bound = 4;
-  sg_tokenizer *t;
-  assert_sg_ok(sg_tokenizer_load("tests/golden/tokenizer/tokenizer.json", &t, err));
-  char *text = malloc(N);
-  for (size_t i = 0; i < SGI_COUNT(patterns); i++) {
-    fill(text, N, patterns[i]);
-    double s = seconds_to_encode(t, text, N);
-    if (s > bound) fail_msg("1 MB of \"%s\" took %.1f s", patterns[i], s);
-  }
-  free(text);
-  sg_tokenizer_free(t);
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -740,14 +708,21 @@ static void test_training_overlap(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms),           cmocka_unit_test(test_memory_of_forms),
-                                     cmocka_unit_test(test_patterns),        cmocka_unit_test(test_long_patterns),
-                                     cmocka_unit_test(test_end_of_window),   cmocka_unit_test(test_features),
-                                     cmocka_unit_test(test_unsupported),     cmocka_unit_test(test_hostile),
-                                     cmocka_unit_test(test_hostile_sizes),   cmocka_unit_test(test_special),
-                                     cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_long_words),
-                                     cmocka_unit_test(test_linear),          cmocka_unit_test(test_threads),
-                                     cmocka_unit_test(test_memory),          cmocka_unit_test(test_training_arguments),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms),
+                                     cmocka_unit_test(test_memory_of_forms),
+                                     cmocka_unit_test(test_patterns),
+                                     cmocka_unit_test(test_long_patterns),
+                                     cmocka_unit_test(test_end_of_window),
+                                     cmocka_unit_test(test_features),
+                                     cmocka_unit_test(test_unsupported),
+                                     cmocka_unit_test(test_hostile),
+                                     cmocka_unit_test(test_hostile_sizes),
+                                     cmocka_unit_test(test_special),
+                                     cmocka_unit_test(test_round_trip),
+                                     cmocka_unit_test(test_long_words),
+                                     cmocka_unit_test(test_threads),
+                                     cmocka_unit_test(test_memory),
+                                     cmocka_unit_test(test_training_arguments),
                                      cmocka_unit_test(test_training_overlap)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
