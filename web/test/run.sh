@@ -9,6 +9,7 @@ trap 'rm -rf "$tmp"' EXIT
   --set model.head_dim=32 --set train.seq_len=64 --set train.batch_size=8 --set tokenizer.vocab_size=2048 \
   --set feedforward.num_neurons=256 --set feedforward.num_channels=4 --set feedforward.key_dim=32 --set eval.every=20 --set eval.batches=2
 "$sgatlin" -q record "$tmp/run" --data "$tmp/worlds/valid.txt" -n 20 -o "$tmp/rec"
+NODE_PATH=${NODE_MODULES:-/usr/share/nodejs} node web/test/draw.mjs "$sgatlin" "$tmp/run"
 node web/test/tracer.mjs "$sgatlin" # says so where circuit-tracer's own files are not there
 "$sgatlin" -q train --data "$tmp/worlds" --tokenizer "$tmp/run/tokenizer.json" -o "$tmp/dense" --kind mlp --steps 20 \
   --set model.hidden_size=32 --set model.num_hidden_layers=2 --set model.head_dim=16 --set train.seq_len=64 --set train.batch_size=4 \
