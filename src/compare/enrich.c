@@ -125,12 +125,13 @@ sg_status sgi_enrich_prompt(sgi_trials *t, const sg_model *m, const sgi_subject 
 
 /* ---- all prompts ----------------------------------------------------------------------------- */
 
-/* Another subject of which a prompt of the same type is there; SIZE_MAX: none. */
+/* Another subject with attributes of which a prompt of the same type is there; SIZE_MAX: none. */
 static size_t another(const sgi_subjects *s, size_t i, uint64_t seed) {
   size_t found = SIZE_MAX, n = 0;
   sgi_rng rng = sgi_rng_make(seed, SGI_STREAM_SAMPLE, 3000 + i);
   for (size_t k = 0; k < s->n; k++)
-    if (s->at[k].type == s->at[i].type && s->at[k].who != s->at[i].who && !sgi_rng_below(&rng, ++n))
+    if (s->at[k].type == s->at[i].type && s->at[k].who != s->at[i].who && s->n_attributes[s->at[k].who] &&
+        !sgi_rng_below(&rng, ++n))
       found = s->at[k].who;
   return found;
 }
@@ -161,7 +162,7 @@ static sg_status run(const sg_model *m, const sgi_subjects *s, const sgi_enrich_
   sg_status st = sgi_trials_create(m, s->longest, &t, err);
   for (size_t i = 0; i < s->n && !st; i++) {
     const sgi_subject *p = &s->at[i];
-    if (!p->known) continue;
+    if (!p->known || !s->n_attributes[p->who]) continue;
     size_t other = another(s, i, r->seed);
     st = sgi_enrich_prompt(t, m, p, r, i, s->attributes[p->who], s->n_attributes[p->who],
                            other == SIZE_MAX ? NULL : s->attributes[other],

@@ -56,7 +56,8 @@ typedef struct sgi_enrich {
   double uncut;                /* the rate at that level with nothing cut */
 } sgi_enrich;
 
-/* Over the known prompts, one for each subject and type. New: sgi_enrich_free. */
+/* Over the known prompts of subjects with attributes, one for each subject and type. New:
+ * sgi_enrich_free. */
 sg_status sgi_enrich_run(const sg_model *m, const sgi_subjects *s, const sgi_enrich_request *r, sgi_enrich **out,
                          sg_error *err);
 void sgi_enrich_free(sgi_enrich *e);

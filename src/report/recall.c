@@ -4,6 +4,8 @@
 
 #include "compare/enrich.h"
 #include "compare/extract.h"
+#include "compare/subject_text.h"
+#include "data/data.h"
 
 /* ---- facts of a file ------------------------------------------------------------------------- */
 
@@ -105,10 +107,33 @@ sg_status sgi_knockout_report(const sgi_recall_facts *f, size_t window, size_t d
   return st;
 }
 
+static const int32_t *document(const void *source, size_t i, size_t *n) { return sgi_corpus_document(source, i, n); }
+
+static sg_status read_documents(const sgi_recall_facts *f, const sgi_enrich_lists *lists, sgi_subjects *s,
+                                const bool *stop, sgi_subject_named *named, sg_error *err) {
+  const sgi_subject_text text = {.path = lists->path,
+                                 .documents = sgi_corpus_documents(lists->documents),
+                                 .document = document,
+                                 .source = lists->documents,
+                                 .go_on = lists->go_on,
+                                 .user = f->user};
+  return sgi_subjects_read_text(s, f->p->model, f->p->tokenizer, stop, &text, named, err);
+}
+
+static void add_attributes(json_t *o, const sgi_enrich_lists *lists, const sgi_subject_named *named) {
+  json_object_set_new(o, "attributes", json_string(lists->documents ? "documents" : "facts"));
+  if (lists->documents)
+    json_object_set_new(o, "documents",
+                        json_pack("{sI sI sI so}", "read", (json_int_t)sgi_corpus_documents(lists->documents), "naming",
+                                  (json_int_t)named->documents, "subjects", (json_int_t)named->subjects, "attributes",
+                                  sgi_report_real(named->tokens)));
+}
+
 sg_status sgi_enrich_report(const sgi_recall_facts *f, const sgi_enrich_lists *lists, json_t **out, sg_error *err) {
   size_t L = sg_model_config(f->p->model)->num_layers;
   sgi_subjects s;
   sgi_enrich *e = NULL;
+  sgi_subject_named named = {0};
   *out = NULL;
   if (lists->read >= 0 && (size_t)lists->read >= L)
     return sgi_fail(err, SG_ERR_ARG, "--at %td: the model has layers 0 to %zu", lists->read, L - 1);
@@ -123,8 +148,11 @@ sg_status sgi_enrich_report(const sgi_recall_facts *f, const sgi_enrich_lists *l
                                 .progress = f->progress,
                                 .user = f->user};
   if (!st && !stop) st = sgi_fail(err, SG_ERR_MEMORY, "out of memory for a list of stop words");
+  if (!st && lists->documents) st = read_documents(f, lists, &s, stop, &named, err);
   if (!st) st = sgi_enrich_run(f->p->model, &s, &r, &e, err);
-  st = finish(f, &s, st, st ? NULL : enrich_json(e), out, err);
+  json_t *answer = st ? NULL : enrich_json(e);
+  if (answer) add_attributes(answer, lists, &named);
+  st = finish(f, &s, st, answer, out, err);
   sgi_free(stop);
   sgi_enrich_free(e);
   return st;

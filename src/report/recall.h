@@ -3,7 +3,7 @@
 #ifndef SGI_REPORT_RECALL_H
 #define SGI_REPORT_RECALL_H
 
-#include "prompt.h"
+#include "text.h"
 
 /* ---- facts of a file ------------------------------------------------------------------------- */
 
@@ -34,10 +34,17 @@ typedef struct sgi_enrich_lists {
   bool raw;       /* no final gain */
   size_t window;  /* layers that are cut together, from each on; 0: as knockout */
   ptrdiff_t read; /* layer behind which the stream is read where layers are cut; -1: the last */
+  /* Attributes are the tokens of this text's documents that name the subject; NULL: the answers of
+   * the facts. */
+  const sgi_corpus *documents;
+  const char *path;          /* of that text, for errors */
+  bool (*go_on)(void *user); /* while it is read; false ends it; NULL allowed */
 } sgi_enrich_lists;
 /* {prompts, window, level, places: [{place, rate, error, other, other_error}], uncut, attention,
- * feedforward: {rate, error, drop}, ...}: a number a level (0: the embedding); of what is cut, a
- * layer. */
+ * feedforward: {rate, error, drop}, attributes: "facts" or "documents", ...}: a number a level (0:
+ * the embedding); of what is cut, a layer. With a text also documents: {read, naming, subjects,
+ * attributes}: its documents, those that name a subject, subjects named, tokens of one on average;
+ * prompts of others are left out. */
 sg_status sgi_enrich_report(const sgi_recall_facts *f, const sgi_enrich_lists *lists, json_t **out, sg_error *err);
 
 /* {prompts, attention, feedforward: {rate, rank, control, any, layers}, attention_first, blocked:

@@ -16,11 +16,32 @@ grep -q "bos" "$tmp/out" && bad "a set that was not asked for"
 try 0 enrich $model $F --top 5 --at 1 --svg "$tmp/e.svg"
 has out "subject_last, another's"
 has out "feedforward"
+try 0 enrich $model $F --top 9 --data "$tmp/stories.txt"
+has out "documents name"
+try 0 enrich $model $F --top 9 --data "$tmp/stories.txt" --json
+cp "$tmp/out" "$tmp/documents"
+try 0 enrich $model $F --top 9 --json
+python3 - "$tmp/documents" "$tmp/out" "$tmp/stories.txt" "$tmp/facts.json" <<'EOF' || bad "attributes out of documents"
+import json, re, sys
+a, b = (json.load(open(p)) for p in sys.argv[1:3])
+assert a["attributes"] == "documents" and b["attributes"] == "facts" and "documents" not in b
+assert a["prompts"] == b["prompts"] and a["facts"] == b["facts"]  # every mined subject is in the text it was mined from
+d, text = a["documents"], open(sys.argv[3]).read().split("<|endoftext|>\n")
+nouns = json.load(open(sys.argv[4]))["facts"]
+assert d["read"] == len([t for t in text if t.strip()]) and 0 < d["naming"] <= d["read"]
+assert d["subjects"] <= len(nouns) and d["attributes"] > 1
+naming = sum(any(re.search(r" %s(?![0-9A-Za-z])" % n, t) for n in nouns) for t in text)
+assert d["naming"] == naming, (d["naming"], naming)
+for p, q in zip(a["places"], b["places"]):  # answers are among the words of the documents
+    assert all(x >= y - 1e-9 for x, y in zip(p["rate"], q["rate"]) if y is not None), (p, q)
+EOF
+printf 'Nothing of the kind.\n' >"$tmp/other.txt"
+try 2 enrich $model $F --data "$tmp/other.txt"; has err "names a subject"
 try 0 extract $model $F --lens raw --svg "$tmp/x.svg"
 has out "answer first"
 has out "subject as before layer 1"
 grep -q 'attention without subject' "$tmp/x.svg" || bad "no curve in the figure"
-for c in "knockout --draws 2" "enrich --top 9" "extract"; do
+for c in "knockout --draws 2" "enrich --top 9" "enrich --top 9 --data $tmp/stories.txt" "extract"; do
   # shellcheck disable=SC2086
   set -- $c
   name=$1
