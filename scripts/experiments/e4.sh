@@ -36,7 +36,7 @@ train() { # VARIANT SEED RATE FLOPS RUN
     fi
     : >"$5.trained"
   fi
-  [ -s "$5.json" ] || { sg eval "$5" --data "$data/valid.txt" --max-rows 256 --json >"$5.new" && mv "$5.new" "$5.json"; }
+  [ -s "$5.json" ] || { sg eval "$5" --data "$data/valid.txt" --rows pad --max-rows 256 --json >"$5.new" && mv "$5.new" "$5.json"; }
   [ -s "$5.info" ] || { sg info "$5" --json >"$5.new" && mv "$5.new" "$5.info"; }
 }
 for variant in monet peer peer-small; do

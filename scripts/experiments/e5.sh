@@ -34,7 +34,7 @@ train() {
     fi
     : >"$run.trained"
   fi
-  [ -s "$run.json" ] || { sg eval "$run" --data "$data/valid.txt" --max-rows 256 --json >"$run.new" && mv "$run.new" "$run.json"; }
+  [ -s "$run.json" ] || { sg eval "$run" --data "$data/valid.txt" --rows pad --max-rows 256 --json >"$run.new" && mv "$run.new" "$run.json"; }
 }
 # best NAME WIDTH OPTIONS...: the rate of the least loss after a quarter of the steps, into OUT/NAME.WIDTH.rate.
 best() {
@@ -65,7 +65,7 @@ distilled() {
   else
     sg distill --teacher "$2" --student "$1" --data "$data" --rows "$rows" -b "$batch" -s "$length" --flops-share "$(scaled "$3" 0.01)" --points 0 \
       --layer-rate "$(scaled 1e-3 "$4")" --learning-rate "$(scaled 3e-4 "$4")" -o "$1.learned" --json >"$5.new"
-    sg eval "$1.learned" --data "$data/valid.txt" --max-rows 256 --json >"${5%.json}.eval.json"
+    sg eval "$1.learned" --data "$data/valid.txt" --rows pad --max-rows 256 --json >"${5%.json}.eval.json"
     rm -rf "$1.learned"
   fi
   mv "$5.new" "$5"
