@@ -180,7 +180,8 @@ soak: $(BUILD)/sgatlin ## mixed load on the explorer for SOAK_SECONDS (10 minute
 	@python3 bench/soak.py $(BUILD)/sgatlin $(SOAK_MODEL) --seconds $(SOAK_SECONDS)
 
 .PHONY: tests
-tests: all $(TESTS) $(addprefix $(BUILD)/tests/memory/,failing.so driver)
+# What only a benchmark runs is compiled with the tests, or nobody notices that it no longer is.
+tests: all $(TESTS) $(addprefix $(BUILD)/tests/memory/,failing.so driver) $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
 
 # valgrind is no package of `make deps`: this is for developers.
 .PHONY: valgrind

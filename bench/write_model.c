@@ -19,7 +19,7 @@ int main(int argc, char **argv) {
   sg_model *m = NULL;
   if (argc < 2) return fprintf(stderr, "usage: write_model DIR [KEY=VALUE]...\n"), 2;
   sg_status st = SG_OK;
-  for (int i = 2; i < argc && !st; i++) st = sgi_assign_text(&a, argv[i], &err);
+  for (int i = 2; i < argc && !st; i++) st = sgi_assign_text(&a, argv[i], NULL, &err);
   if (!st) st = sgi_settings_resolve(&a, &s, &err);
   sgi_assignments_free(&a);
   if (st) return fail(&err);
