@@ -12,6 +12,18 @@ void sgi_gemv(float *y, size_t ldy, const float *x, size_t ldx, const float *w, 
     for (size_t i = 0; i < n; i++) y[i * ldy + j] = kern->dot(x + i * ldx, w + j * ldw, in);
 }
 
+/* ---- rows in fewer bytes --------------------------------------------------------------------- */
+
+/* A page holds one row of 1,024 floats, but two of bf16 and eight of int4, and whatever a row costs
+ * beside its bytes (its sum, the next one's beginning) then stands between them and the memory
+ * (SPEED.md, weights in fewer bytes): what will be read AHEAD bytes from here is asked for while
+ * these rows are worked on. Behind the last row it is asked for in vain, and harmlessly. */
+enum { LINE = 64, AHEAD = 4096 };
+
+static inline void ask_ahead(const char *at, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch(at + AHEAD + i, 0, 3);
+}
+
 /* ---- in whole numbers ------------------------------------------------------------------------ */
 
 /* Rows of W that share a load of the digits; and the least width that pays for making them. */
@@ -30,6 +42,7 @@ static void some_rows(float *y, size_t ldy, const sgi_weight *w, size_t j, size_
                       rows_of_levels *kernel) {
   size_t bytes = sgi_weight_traits(w->dtype)->bytes(w->width);
   double sum[ROWS];
+  ask_ahead((const char *)w->data + j * bytes, rows * bytes);
   for (size_t i = 0; i < n; i++) {
     kernel(sum, (const char *)w->data + j * bytes, bytes, rows, &x[i]);
     for (size_t r = 0; r < rows; r++)
@@ -60,6 +73,9 @@ void sgi_gemv_stored(float *y, size_t ldy, const float *x, size_t ldx, const sgi
   const sgi_dtype_traits *t = sgi_weight_traits(w->dtype);
   if (in_whole_numbers(y, ldy, x, ldx, w, n)) return;
 #pragma omp parallel for schedule(static) if (w->rows * w->width > 65536)
-  for (size_t j = 0; j < w->rows; j++)
+  for (size_t j = 0; j < w->rows; j++) {
+    size_t bytes = t->bytes(w->width);
+    ask_ahead((const char *)w->data + j * bytes, bytes);
     for (size_t i = 0; i < n; i++) y[i * ldy + j] = t->dot_row(w, j, x + i * ldx);
+  }
 }
