@@ -1,4 +1,5 @@
 /* cmd_isoflop.c: the paper's comparison at equal FLOPs, on one's own data. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
@@ -57,9 +58,12 @@ static int run(const cli_call *c) {
   size_t n = 0;
   if (study_asks(c, fresh, SGI_COUNT(fresh))) {
     static const char *const needed[] = {"data", "kinds", "budgets", "scales"};
+    char missing[80] = "";
     for (size_t i = 0; i < SGI_COUNT(needed); i++)
       if (!cli_is_set(c, needed[i]))
-        return cli_usage(c, "--%s is needed to begin a study (-o STUDY alone goes on with one)", needed[i]);
+        snprintf(missing + strlen(missing), sizeof missing - strlen(missing), "%s--%s", *missing ? ", " : "",
+                 needed[i]);
+    if (*missing) return cli_usage(c, "missing to begin a study: %s (-o STUDY alone goes on with one)", missing);
     if (describe(c, &wanted, &err)) return cli_fail(&err);
   }
   json_t *kinds = study_words(cli_string(c, "against")), *k;

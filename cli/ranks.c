@@ -22,7 +22,7 @@ static size_t number(const char *variable) {
 }
 
 /* Open MPI's mpirun, other PMI starters (MPICH, Slurm), Slurm with PMIx. */
-static size_t processes(void) {
+size_t cli_ranks_count(void) {
   size_t n = number("OMPI_COMM_WORLD_SIZE");
   if (!n) n = number("PMI_SIZE");
   if (!n && getenv("PMIX_RANK")) n = number("SLURM_NTASKS");
@@ -65,7 +65,7 @@ static void asked(int signal) { cli_stop = signal; }
 
 int cli_ranks_open(const cli_call *c, sg_ranks **out) {
   *out = NULL;
-  size_t n = processes();
+  size_t n = cli_ranks_count();
   char path[8192] = "";
   if (!n) return 0;
   const char *why = find(path, sizeof path) ? load(path) : "";

@@ -14,6 +14,8 @@
 static inline bool cli_ranks_lead(const sg_ranks *r) { return !r || !r->rank; }
 /* Processes of the same job on this machine, as whoever started them says; 1 where nobody did. */
 size_t cli_ranks_local(void);
+/* Processes of the whole job; 0 where nobody says. */
+size_t cli_ranks_count(void);
 /* The ranks of the job; NULL where the process stands alone. 0, or an exit code after a message. */
 int cli_ranks_open(const cli_call *c, sg_ranks **out);
 /* After success, or what all ranks know to be the end. */

@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/number.h"
+#include "ranks.h"
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
@@ -62,6 +63,11 @@ static sg_status multiply(json_t **variants, const char *text, sg_error *err) {
   const char *equal = strchr(text, '=');
   if (!equal || equal == text || !equal[1])
     return sgi_fail(err, SG_ERR_ARG, "--vary %s: expected KEY=A,B,..., such as optimizer.learning_rate=1e-3,3e-3",
+                    text);
+  if (strstr(equal, ".."))
+    return sgi_fail(err, SG_ERR_ARG,
+                    "--vary %s: a range LOW..HIGH belongs to 'sweep --random N'; expected KEY=A,B,..., such as "
+                    "optimizer.learning_rate=1e-3,3e-3",
                     text);
   json_t *values = study_words(equal + 1), *all = json_array(), *v, *old;
   size_t i, k;
@@ -170,7 +176,10 @@ static void ended(void *user, const char *unused) {
 
 static void result(void *unused, const json_t *r) {
   (void)unused;
-  if (sgi_field_flag(r, "diverged")) cli_warn("run %s diverged", sgi_field_word(r, "name"));
+  if (sgi_field_flag(r, "diverged")) {
+    cli_warn("run %s diverged: its result.json says how; it is left out of the fits", sgi_field_word(r, "name"));
+    return;
+  }
   cli_note("%s: held-out loss %.4f, training loss %.4f, %s, %s", sgi_field_word(r, "name"),
            sgi_field_real(r, "valid_loss"), sgi_field_real(r, "train_loss"),
            cli_number(sgi_field_size(r, "steps"), "step").s, cli_seconds(sgi_field_real(r, "seconds")).s);
@@ -343,22 +352,42 @@ static void print_variants(const json_t *report) {
   cli_table_end(t);
 }
 
+/* Its sweep has ended, and nothing of it is left. */
+static bool all_diverged(const json_t *report, const char *kind) {
+  size_t i, choices = 0;
+  json_t *v;
+  json_array_foreach(json_object_get(report, "variants"), i, v) {
+    if (strcmp(sgi_field_word(v, "kind"), kind)) continue;
+    if (!sgi_field_size(v, "diverged")) return false;
+    choices++;
+  }
+  return choices > 0;
+}
+
 static void print_best(const json_t *report) {
   size_t i;
   json_t *b;
   json_array_foreach(json_object_get(report, "best_settings"), i, b) {
     char set[400];
     join_set(json_object_get(b, "set"), set, sizeof set);
-    printf("best settings of %s: %s\n", sgi_field_word(b, "kind"), *set ? set : "not known yet");
+    printf("best settings of %s: %s\n", sgi_field_word(b, "kind"),
+           *set                                              ? set
+           : all_diverged(report, sgi_field_word(b, "kind")) ? "none, every choice diverged"
+                                                             : "not known yet");
   }
 }
 
 static void warn_of_edges(const json_t *report) {
   size_t i;
   json_t *b;
-  json_array_foreach(json_object_get(report, "best_settings"), i, b) if (*sgi_field_word(b, "on_an_edge"))
-      cli_warn("%s: the best value of %s is the first or last that was tried: try values beyond it",
-               sgi_field_word(b, "kind"), sgi_field_word(b, "on_an_edge"));
+  json_array_foreach(json_object_get(report, "best_settings"), i, b) {
+    const char *kind = sgi_field_word(b, "kind");
+    if (*sgi_field_word(b, "on_an_edge"))
+      cli_warn("%s: the best value of %s is the first or last that was tried: try values beyond it", kind,
+               sgi_field_word(b, "on_an_edge"));
+    if (all_diverged(report, kind))
+      cli_warn("%s: every choice diverged, so it has no other runs: begin a study with other values of --vary", kind);
+  }
 }
 
 static void print_optima(const json_t *report) {
@@ -411,7 +440,7 @@ static void print_resampled(const json_t *report) {
   else if (rows)
     printf(
         "intervals: seeds and %s of the held-out text, drawn anew (results of an older version, without their "
-        "documents: remove a run's result.json and it is judged again)\n",
+        "documents: remove a run's result.json where its model is, and it is judged again)\n",
         cli_number(rows, "row").s);
   else
     printf("intervals: seeds alone, drawn anew, as runs differ in the documents that their results are of\n");
@@ -438,11 +467,32 @@ static void print_factors(const json_t *report) {
   print_resampled(report);
 }
 
+static bool resampling(void *user, double part) {
+  cli_work_update(user, "resampling", (uint64_t)(1000 * part), 1000);
+  return !cli_stop;
+}
+
+/* Results that do not say of which text they are. */
+static void say_unknown(const json_t *report) {
+  size_t n = sgi_field_size(report, "runs_of_unknown_text");
+  if (n)
+    cli_note("%s of an older version: which text they are of is not known, and taken to be this study's",
+             cli_number(n, "result").s);
+}
+
 static int show(const cli_call *c, const sgi_study *s, const char *const *against, size_t n) {
   sg_error err = {0};
   json_t *report;
   size_t left;
-  if (sgi_study_answer(s, against, n, &report, &left, &err)) return cli_fail(&err);
+  cli_work work = {0};
+  sg_status st = sgi_study_answer(s, &(sgi_study_ask){against, n, resampling, &work}, &report, &left, &err);
+  cli_work_end(&work);
+  if (st == SG_ERR_CANCELLED && cli_stop) {
+    cli_note("stopped; all results are kept, the tables are not written");
+    return 128 + cli_stop;
+  }
+  if (st) return cli_fail(&err);
+  say_unknown(report);
   warn_of_edges(report);
   if (cli_flag(c, "json")) return cli_json(report);
   print_runs(report);
@@ -490,6 +540,13 @@ int study_command(const cli_call *c, const char *command, json_t *wanted, const 
   size_t from;
   const char *directory = cli_string(c, "output"), *name = cli_string(c, "run"), *plan = cli_string(c, "plan");
   bool anew = cli_flag(c, "retime");
+  if (cli_ranks_count() > 1) { /* each would do the same runs */
+    json_decref(wanted);
+    return cli_usage(c,
+                     "a study's runs have one process each, and mpirun started %zu: start it without, or run the lines "
+                     "of --plan FILE side by side",
+                     cli_ranks_count());
+  }
   if ((anew && *beside_retime(c)) || (!anew && cli_is_set(c, "rounds"))) {
     json_decref(wanted);
     return anew ? cli_usage(c, "--retime and --%s do not go together: do the runs first", beside_retime(c))

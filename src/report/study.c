@@ -132,10 +132,9 @@ sg_status sgi_study_time_anew(sgi_study *s, size_t rounds, size_t max_memory, sg
 
 /* ---- what came out --------------------------------------------------------------------------- */
 
-sg_status sgi_study_answer(const sgi_study *s, const char *const *against, size_t n, json_t **out, size_t *left,
-                           sg_error *err) {
+sg_status sgi_study_answer(const sgi_study *s, const sgi_study_ask *ask, json_t **out, size_t *left, sg_error *err) {
   *left = sgi_study_left(s);
-  sg_status st = sgi_study_report(s, against, n, out, err);
+  sg_status st = sgi_study_report(s, ask->against, ask->n, &(sgi_study_going){ask->on, ask->user}, out, err);
   if (st) return st;
   st = sgi_study_write(s, *out, err);
   if (!st) return SG_OK;

@@ -47,10 +47,15 @@ sg_status sgi_study_work(sgi_study *s, const char *name, size_t max_memory, cons
  * events tell and stop it, and the next call goes on where it was stopped. */
 sg_status sgi_study_time_anew(sgi_study *s, size_t rounds, size_t max_memory, sg_error *err);
 
-/* What came out (docs/formats.md, study), with factors against n kinds; results.json, runs.csv,
+/* What came out (docs/formats.md, study), with factors against kinds; results.json, runs.csv,
  * isoflop.svg, isoflop-train.svg and costs.svg are written. *left: runs that have not ended. New
  * reference. */
-sg_status sgi_study_answer(const sgi_study *s, const char *const *against, size_t n, json_t **out, size_t *left,
-                           sg_error *err);
+typedef struct sgi_study_ask {
+  const char *const *against; /* (n) kinds */
+  size_t n;
+  bool (*on)(void *user, double part); /* of the resampling; false: stops, SG_ERR_CANCELLED */
+  void *user;
+} sgi_study_ask;
+sg_status sgi_study_answer(const sgi_study *s, const sgi_study_ask *ask, json_t **out, size_t *left, sg_error *err);
 
 #endif

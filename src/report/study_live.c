@@ -320,7 +320,7 @@ static sg_status answer(sgi_study_view *v, size_t since, bool more, json_t **out
   const sgi_study_run *r;
   bool fresh = since != v->seen;
   if (since > v->seen) since = 0; /* of another explorer */
-  sg_status st = fresh ? sgi_study_report(v->study, NULL, 0, &report, err) : SG_OK;
+  sg_status st = fresh ? sgi_study_report(v->study, NULL, 0, NULL, &report, err) : SG_OK;
   for (size_t i = 0; fresh && (r = sgi_study_at(v->study, i)); i++) json_array_append_new(runs, run_json(v, r));
   for (size_t i = 0; (r = sgi_study_at(v->study, i)); i++) {
     const curve *c = find_curve(v, r->name);

@@ -17,6 +17,27 @@ double sgi_study_number(const sgi_study *s, const char *key, size_t i) {
   return json_number_value(json_array_get(json_object_get(s->asked, key), i));
 }
 
+/* ---- the same in two spellings --------------------------------------------------------------- */
+
+static bool is_preset(const char *key) { return !strcmp(key, "scales") || !strcmp(key, "sweep_scale"); }
+
+/* "ladder;64x2" is "ladder:64x2". */
+static bool same_word(const char *key, const char *a, const char *b) {
+  for (; *a && *b; a++, b++)
+    if (*a != *b && !(is_preset(key) && strchr(";:", *a) && strchr(";:", *b))) return false;
+  return *a == *b;
+}
+
+bool sgi_study_equal(const char *key, const json_t *a, const json_t *b) {
+  if (json_is_string(a) && json_is_string(b)) return same_word(key, json_string_value(a), json_string_value(b));
+  if (!is_preset(key) || !json_is_array(a) || json_array_size(a) != json_array_size(b)) return json_equal(a, b);
+  for (size_t i = 0; i < json_array_size(a); i++)
+    if (!sgi_study_equal(key, json_array_get(a, i), json_array_get(b, i))) return false;
+  return true;
+}
+
+/* ---- every key ------------------------------------------------------------------------------- */
+
 static sg_status words(const json_t *o, const char *where, const char *key, size_t least, size_t most, sg_error *err) {
   const json_t *list = json_object_get(o, key);
   size_t n = json_array_size(list);
@@ -28,7 +49,7 @@ static sg_status words(const json_t *o, const char *where, const char *key, size
       return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\": entry %zu must be a text of 1 to %d bytes", where, key, i,
                       SGI_STUDY_TEXT - 1);
     for (size_t j = 0; j < i; j++)
-      if (!strcmp(word, json_string_value(json_array_get(list, j))))
+      if (same_word(key, word, json_string_value(json_array_get(list, j))))
         return sgi_fail(err, SG_ERR_FORMAT, "%s: \"%s\" names %s twice", where, key, word);
   }
   return SG_OK;

@@ -174,7 +174,8 @@ sg_status sgi_study_factors(const sgi_study *s, const char *const *against, size
   return whole(st, out, err);
 }
 
-sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, json_t **out, sg_error *err) {
+sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, const sgi_study_going *going,
+                           json_t **out, sg_error *err) {
   double *loss = sgi_alloc(2 * (s->count + 1) * sizeof *loss), *train = loss + s->count;
   *out = NULL;
   if (!loss) return sgi_fail_memory(err, 2 * s->count * sizeof *loss, "losses");
@@ -184,10 +185,11 @@ sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_
   for (size_t i = 0; i < s->count; i++) json_array_append_new(runs, run_json(s, &s->runs[i]));
   sg_status st = add_optima(&p, optima, err);
   if (!st) st = add_optima(&(sgi_study_sample){s, train, NULL}, train_optima, err);
-  *out = json_pack("{s:i, s:O, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "format", 1, "asked", s->asked, "left",
-                   (json_int_t)sgi_study_left(s), "timing", sgi_study_timing(s), "runs", runs, "best_settings",
-                   settings_json(s), "variants", variants_json(s), "optima", optima, "train_optima", train_optima);
-  if (!st) st = put_factors(&p, against, n, *out, NULL, err);
+  *out = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "format", 1, "asked", s->asked, "left",
+                   (json_int_t)sgi_study_left(s), "runs_of_unknown_text", (json_int_t)sgi_study_untold(s), "timing",
+                   sgi_study_timing(s), "runs", runs, "best_settings", settings_json(s), "variants", variants_json(s),
+                   "optima", optima, "train_optima", train_optima);
+  if (!st) st = put_factors(&p, against, n, *out, going, err);
   sgi_free(loss);
   return whole(st, out, err);
 }

@@ -12,6 +12,7 @@ void sgi_study_forget(sgi_study_run *r) {
   r->nll = r->targets = NULL;
   r->problem = NULL;
   r->units = 0;
+  r->told = false;
 }
 
 /* ---- the last steps' loss -------------------------------------------------------------------- */
@@ -60,6 +61,7 @@ static sg_status save(const sgi_study *s, const sgi_study_run *r, const char *wh
                         done ? "done" : "diverged", "parameters", (json_int_t)r->parameters, "embedding_parameters",
                         (json_int_t)r->embedding, "steps", (json_int_t)r->steps, "flops", r->flops, "seconds",
                         r->seconds, "memory_bytes", (json_int_t)r->memory);
+  sgi_study_put_texts(r, o);
   if (!done) json_object_set_new(o, "error", json_string(why));
   if (done) {
     json_object_set_new(o, "train_loss", json_real(r->train_loss));
@@ -78,16 +80,31 @@ static sg_status save(const sgi_study *s, const sgi_study_run *r, const char *wh
   return st;
 }
 
-static void costs_of(sgi_study_run *r, const sgi_run *run) {
+static void about(sgi_study_run *r, const sgi_run *run) {
   r->memory = sgi_run_plan_of(run)->memory;
   r->seconds = sgi_run_seconds(run);
+  r->texts = sgi_run_texts_of(run);
+  r->told = true;
+}
+
+static void set_diverged(sgi_study_run *r) {
+  r->state = SGI_STUDY_DIVERGED;
+  r->train_loss = r->valid_loss = r->standard_error = r->accuracy = NAN;
+}
+
+/* A loss above this is worse than knowing nothing, by as much again: no step too few explains
+ * it. */
+static double worst_loss(const sgi_study *s) { return 2 * log((double)s->vocab); }
+
+static bool is_wild(const sgi_study *s, const sgi_study_run *r) {
+  return !(r->train_loss <= worst_loss(s) && r->valid_loss <= worst_loss(s));
 }
 
 sg_status sgi_study_keep_diverged(const sgi_study *s, sgi_study_run *r, const sgi_run *run, const sg_error *why,
                                   sg_error *err) {
-  costs_of(r, run);
-  r->state = SGI_STUDY_DIVERGED;
-  r->train_loss = r->valid_loss = r->standard_error = r->accuracy = NAN;
+  sgi_study_forget(r);
+  about(r, run);
+  set_diverged(r);
   return save(s, r, why->text, err);
 }
 
@@ -116,12 +133,18 @@ sg_status sgi_study_keep(const sgi_study *s, sgi_study_run *r, const sgi_run *ru
   if (st) return st;
   double n = 0, sum = 0;
   for (size_t i = 0; i < losses->rows; i++) sum += losses->row_nll[i], n += losses->row_targets[i];
-  costs_of(r, run);
+  about(r, run);
   r->valid_loss = sum / n;
   r->standard_error = e->standard_error;
   r->accuracy = e->accuracy;
   r->state = SGI_STUDY_DONE;
-  return save(s, r, NULL, err);
+  if (!is_wild(s, r)) return save(s, r, NULL, err);
+  sg_error why;
+  sgi_fail(&why, SG_ERR_NUMERIC,
+           "the loss at the end, %.4g in training and %.4g held out, is more than twice %.4g, a "
+           "guess among %zu tokens",
+           r->train_loss, r->valid_loss, worst_loss(s) / 2, s->vocab);
+  return sgi_study_keep_diverged(s, r, run, &why, err);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -154,7 +177,7 @@ static sg_status read_losses(const json_t *o, const char *path, sgi_study_run *r
   return counted > 0 ? SG_OK : sgi_fail(err, SG_ERR_FORMAT, "%s: no target is counted", path);
 }
 
-static sg_status fill(const json_t *o, const char *path, sgi_study_run *r, sg_error *err) {
+static sg_status fill(const sgi_study *s, const json_t *o, const char *path, sgi_study_run *r, sg_error *err) {
   size_t format, parameters;
   uint64_t steps;
   char name[SGI_STUDY_TEXT], state[32];
@@ -172,16 +195,15 @@ static sg_status fill(const json_t *o, const char *path, sgi_study_run *r, sg_er
                     "belongs to other settings; move its directory away",
                     path, name, parameters, (unsigned long long)steps, r->name, r->parameters,
                     (unsigned long long)r->steps);
-  if (!strcmp(state, "diverged")) {
-    r->state = SGI_STUDY_DIVERGED;
-    r->train_loss = r->valid_loss = r->standard_error = r->accuracy = NAN;
-    return SG_OK;
-  }
+  st = sgi_study_read_texts(s, r, o, path, err);
+  if (st) return st;
+  if (!strcmp(state, "diverged")) return set_diverged(r), SG_OK;
   if (strcmp(state, "done")) return sgi_fail(err, SG_ERR_FORMAT, "%s: state is \"%s\"", path, state);
-  st = sgi_json_real(o, path, "train_loss", 0, 1e6, &r->train_loss, err);
-  if (!st) st = sgi_json_real(o, path, "valid_loss", 0, 1e6, &r->valid_loss, err);
-  if (!st) st = sgi_json_real(o, path, "standard_error", 0, 1e6, &r->standard_error, err);
+  st = sgi_json_real(o, path, "train_loss", 0, 1e300, &r->train_loss, err);
+  if (!st) st = sgi_json_real(o, path, "valid_loss", 0, 1e300, &r->valid_loss, err);
+  if (!st) st = sgi_json_real(o, path, "standard_error", 0, 1e300, &r->standard_error, err);
   if (!st) st = sgi_json_real(o, path, "accuracy", 0, 1, &r->accuracy, err);
+  if (!st && is_wild(s, r)) return set_diverged(r), SG_OK; /* older versions called it done */
   if (!st) st = read_losses(o, path, r, err);
   if (!st) r->state = SGI_STUDY_DONE;
   return st;
@@ -206,7 +228,7 @@ sg_status sgi_study_read(const sgi_study *s, sgi_study_run *r, sg_error *err) {
   sg_status st = SG_OK;
   if (sgi_is_file(path)) {
     st = sgi_json_load(path, &o, &why);
-    if (!st) st = fill(o, path, r, &why);
+    if (!st) st = fill(s, o, path, r, &why);
     if (st) sgi_study_forget(r);
   }
   json_decref(o);

@@ -183,6 +183,7 @@ sg_status sgi_study_list_runs(sgi_study *s, sg_error *err) {
   size_t vocab = sg_tokenizer_vocab_size(t);
   if (sg_tokenizer_special(t, "<|pad|>") < 0) vocab++; /* the run adds one (train/run.c) */
   sg_tokenizer_free(t);
+  s->vocab = vocab;
   for (size_t i = 0; i < s->count; i++) sgi_study_forget(&s->runs[i]);
   s->count = 0;
   for (size_t k = 0; k < sgi_study_list(s, "kinds") && !st; k++)

@@ -10,17 +10,16 @@
 
 /* ---- open and close -------------------------------------------------------------------------- */
 
-static sg_status same(const json_t *there, const json_t *wanted, const char *path, sg_error *err) {
+/* advice: what to do where they differ. */
+static sg_status same(const json_t *there, const json_t *wanted, const char *path, const char *advice, sg_error *err) {
   const char *key;
   json_t *value;
   json_object_foreach((json_t *)wanted, key, value) {
     const json_t *other = json_object_get(there, key);
-    if (json_equal(value, other)) continue;
+    if (sgi_study_equal(key, value, other)) continue;
     char *a = json_dumps(other, JSON_ENCODE_ANY | JSON_COMPACT), *b = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    sg_status st = sgi_fail(err, SG_ERR_ARG,
-                            "%s: this study has %s %.120s, and %.120s is asked for: leave the option out to go on with "
-                            "it, or choose another directory",
-                            path, key, a ? a : "none", b ? b : "another");
+    sg_status st = sgi_fail(err, SG_ERR_ARG, "%s: this study has %s %.120s, and %.120s is asked for: %s", path, key,
+                            a ? a : "none", b ? b : "another", advice);
     free(a);
     free(b);
     return st;
@@ -59,10 +58,13 @@ static sg_status check_data(const char *data, sg_error *err) {
 
 static sg_status begin(sgi_study *s, const char *path, const json_t *wanted, const char *tokenizer, sg_error *err) {
   if (!wanted)
-    return sgi_fail(err, SG_ERR_IO, "%s: there is no study (study.json is missing): name its --data and --kinds",
+    return sgi_fail(err, SG_ERR_IO,
+                    "%s: there is no study (study.json is missing): one begins with --data and what it "
+                    "asks (--help has examples)",
                     s->directory);
-  sg_status st = sgi_study_check(wanted, "the study", err);
-  if (st) return st;
+  sg_error why = {0};
+  sg_status st = sgi_study_check(wanted, "the study", &why);
+  if (st) return sgi_fail(err, st == SG_ERR_FORMAT ? SG_ERR_ARG : st, "%s", why.text); /* no file says so */
   s->asked = json_deep_copy(wanted);
   if (!s->asked) return sgi_fail_memory(err, 4096, "a study");
   s->data = json_string_value(json_object_get(s->asked, "data"));
@@ -77,7 +79,9 @@ static sg_status begin(sgi_study *s, const char *path, const json_t *wanted, con
 static sg_status go_on(sgi_study *s, const char *path, const json_t *wanted, sg_error *err) {
   sg_status st = sgi_json_load(path, &s->asked, err);
   if (!st) st = sgi_study_check(s->asked, path, err);
-  if (!st && wanted) st = same(s->asked, wanted, path, err);
+  if (!st && wanted)
+    st = same(s->asked, wanted, path,
+              "-o alone goes on with it as it is; for another question choose another directory", err);
   if (st) return st;
   s->data = json_string_value(json_object_get(s->asked, "data"));
   return sgi_study_list_runs(s, err);
@@ -164,6 +168,24 @@ size_t sgi_study_left(const sgi_study *s) {
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
+static sg_status named(const sgi_study_run *r, const sg_error *why, sg_error *err) {
+  return sgi_fail(err, why->code, "run %s: %s", r->name, why->text);
+}
+
+/* Of a result that was collected only three files are here (take, below). */
+static sg_status check_whole(const sgi_study *s, const char *name, const char *directory, sg_error *err) {
+  char *tokenizer = sgi_study_run_path(s, name, "tokenizer.json");
+  sg_status st = !tokenizer               ? sgi_fail_memory(err, SGI_STUDY_TEXT, "a path")
+                 : sgi_is_file(tokenizer) ? SG_OK
+                                          : sgi_fail(err, SG_ERR_FORMAT,
+                                                     "%s: was collected, so it has neither a model nor, now, its "
+                                                     "result.json: --collect it once more, or move it away and it is "
+                                                     "run here",
+                                                     directory);
+  sgi_free(tokenizer);
+  return st;
+}
+
 sg_status sgi_study_open_run(sgi_study *s, size_t i, size_t max_memory, bool dry, sgi_run **out, char **path,
                              sg_error *err) {
   sgi_run_request *r = sgi_alloc(sizeof *r);
@@ -180,8 +202,11 @@ sg_status sgi_study_open_run(sgi_study *s, size_t i, size_t max_memory, bool dry
                          .resume = !dry && sgi_is_file(config),
                          .dry_run = dry,
                          .max_memory = max_memory};
-  sg_status st = sgi_study_settings(s, i, &r->settings, err);
-  if (!st) st = sgi_run_open(r, &s->events, out, err);
+  sg_error why = {0};
+  sg_status st = r->resume ? check_whole(s, s->runs[i].name, *path, err) : SG_OK;
+  if (!st) st = sgi_study_settings(s, i, &r->settings, err);
+  if (!st) st = sgi_run_open(r, &s->events, out, &why);
+  if (why.code) st = named(&s->runs[i], &why, err);
   sgi_free(r);
   sgi_free(config);
   return st;
@@ -213,12 +238,17 @@ sg_status sgi_study_do(sgi_study *s, size_t i, size_t max_memory, sg_error *err)
                   path, sgi_run_plan_of(run)->parameters, (unsigned long long)sgi_run_plan_of(run)->steps, r->name,
                   r->parameters, (unsigned long long)r->steps);
   if (!st) {
+    const sgi_run_texts texts = sgi_run_texts_of(run);
+    st = sgi_study_own_text(s, &texts, err);
+  }
+  if (!st) {
     sgi_run_losses losses = {0};
     sg_status ended = sgi_run_train(run, &why);
     if (!ended) ended = sgi_run_losses_of(run, &losses, &why);
-    st = !ended                    ? sgi_study_keep(s, r, run, &losses, err)
-         : ended == SG_ERR_NUMERIC ? sgi_study_keep_diverged(s, r, run, &why, err)
-                                   : sgi_fail(err, ended, "%s", why.text);
+    st = !ended                      ? sgi_study_keep(s, r, run, &losses, err)
+         : ended == SG_ERR_NUMERIC   ? sgi_study_keep_diverged(s, r, run, &why, err)
+         : ended == SG_ERR_CANCELLED ? sgi_fail(err, ended, "%s", why.text)
+                                     : named(r, &why, err);
     sgi_run_losses_free(&losses);
   }
   sgi_run_close(run);
@@ -252,16 +282,25 @@ sg_status sgi_study_collect(sgi_study *s, const char *directory, size_t *taken, 
   sgi_study *other;
   uint64_t bytes[2], hash[2];
   *taken = 0;
-  sg_status st = sgi_study_open(directory, NULL, NULL, NULL, &other, err);
+  char *path = sgi_path_join(directory, "study.json");
+  sg_status st = !path               ? sgi_fail_memory(err, strlen(directory), "a path")
+                 : sgi_is_file(path) ? sgi_study_open(directory, NULL, NULL, NULL, &other, err)
+                                     : sgi_fail(err, SG_ERR_IO,
+                                                "%s: holds no study (study.json is missing); --collect takes results "
+                                                "from a copy of this one",
+                                                directory);
+  sgi_free(path);
   if (st) return st;
   json_t *mine = json_deep_copy(s->asked);
   json_object_del(mine, "data"); /* where the text lies is each machine's own */
-  st = mine ? same(other->asked, mine, directory, err) : sgi_fail_memory(err, 4096, "a study");
+  st = mine ? same(other->asked, mine, directory, "only a copy of the same study can be collected", err)
+            : sgi_fail_memory(err, 4096, "a study");
   json_decref(mine);
   if (!st) st = sgi_hash_file(s->tokenizer, &bytes[0], &hash[0], err);
   if (!st) st = sgi_hash_file(other->tokenizer, &bytes[1], &hash[1], err);
   if (!st && (bytes[0] != bytes[1] || hash[0] != hash[1]))
     st = sgi_fail(err, SG_ERR_ARG, "%s: its tokenizer.json is another one: losses would not compare", directory);
+  if (!st) st = sgi_study_same_text(s, other, directory, err);
   /* What is taken may make more runs known, here and there. */
   for (size_t before = SIZE_MAX; before != *taken && !st;) {
     before = *taken;

@@ -16,6 +16,8 @@
 
 enum { SGI_STUDY_TEXT = 128 };
 
+/* Diverged: its numbers were not finite, or its loss at the end is more than twice that of a guess
+ * among all tokens. */
 typedef enum sgi_study_state { SGI_STUDY_WAITING, SGI_STUDY_DONE, SGI_STUDY_DIVERGED } sgi_study_state;
 
 typedef struct sgi_study_run {
@@ -40,6 +42,8 @@ typedef struct sgi_study_run {
   double *nll, *targets; /* (units) */
   size_t units;
   bool by_rows;
+  bool told; /* the result says which text it is of; those of older versions do not */
+  sgi_run_texts texts;
   char *problem; /* of a study that is watched: why its result cannot be read; else NULL */
 } sgi_study_run;
 
@@ -83,7 +87,7 @@ sg_status sgi_study_plan(const sgi_study *s, size_t i, size_t max_memory, sgi_ru
 sg_status sgi_study_do(sgi_study *s, size_t i, size_t max_memory, sg_error *err);
 
 /* Takes over run directories of a copy of this study that ended there and have not here: *taken of
- * them. Another study is refused. */
+ * them. Another study is refused, and so are results on another text. */
 sg_status sgi_study_collect(sgi_study *s, const char *other, size_t *taken, sg_error *err);
 
 /* ---- timing.c, retime.c ---------------------------------------------------------------------- */
@@ -106,14 +110,15 @@ json_t *sgi_study_timing(const sgi_study *s);
 
 /* ---- report.c -------------------------------------------------------------------------------- */
 
-/* New reference: runs, best settings, optima per budget and kind, factors against kinds (n of them)
- * with intervals (docs/formats.md, study). */
-sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, json_t **out, sg_error *err);
-/* Of that what takes long: {left, resampled_documents, resampled_rows, factors, no_factors}. */
 typedef struct sgi_study_going {
   bool (*on)(void *user, double part); /* false: stops, SG_ERR_CANCELLED */
   void *user;
 } sgi_study_going;
+/* New reference: runs, best settings, optima per budget and kind, factors against kinds (n of them)
+ * with intervals (docs/formats.md, study). going may be NULL. */
+sg_status sgi_study_report(const sgi_study *s, const char *const *against, size_t n, const sgi_study_going *going,
+                           json_t **out, sg_error *err);
+/* Of that what takes long: {left, resampled_documents, resampled_rows, factors, no_factors}. */
 sg_status sgi_study_factors(const sgi_study *s, const char *const *against, size_t n, const sgi_study_going *going,
                             json_t **out, sg_error *err);
 /* STUDY/results.json, runs.csv, isoflop.svg, isoflop-train.svg and costs.svg from it. */

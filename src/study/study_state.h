@@ -10,7 +10,7 @@ struct sgi_study {
   const char *data; /* in asked */
   sgi_run_events events;
   sgi_study_run *runs; /* cheapest first */
-  size_t count, capacity;
+  size_t count, capacity, vocab;
   bool watched;    /* a damaged result is told, and nothing more */
   json_t *timings; /* timings.json; NULL: there is none */
   bool retimed;
@@ -35,6 +35,21 @@ char *sgi_study_run_path(const sgi_study *s, const char *name, const char *file)
 /* Whether a run answers the question: then its time is a cost that counts. Which variant it is. */
 bool sgi_study_counts(const sgi_study *s, const sgi_study_run *r);
 size_t sgi_study_variant_of(const sgi_study *s, const sgi_study_run *r);
+
+/* texts.c: a run of the study whose result is of another text than t, NULL: there is none known;
+ * *which: "training" or "held-out". */
+const sgi_study_run *sgi_study_other_text(const sgi_study *s, const sgi_run_texts *t, const char **which);
+size_t sgi_study_untold(const sgi_study *s); /* results that do not say of which text they are */
+/* In a result's JSON; reading one that says another text than the study's others is
+ * SG_ERR_FORMAT. */
+void sgi_study_put_texts(const sgi_study_run *r, json_t *o);
+sg_status sgi_study_read_texts(const sgi_study *s, sgi_study_run *r, const json_t *o, const char *path, sg_error *err);
+/* Another copy of the study, or a run that is about to be made. */
+sg_status sgi_study_same_text(const sgi_study *s, const sgi_study *copy, const char *directory, sg_error *err);
+sg_status sgi_study_own_text(const sgi_study *s, const sgi_run_texts *t, sg_error *err);
+
+/* describe.c: the same words of a study.json, presets as "ladder;64x2" or "ladder:64x2". */
+bool sgi_study_equal(const char *key, const json_t *a, const json_t *b);
 
 /* study.c: run i opened to be made, or (dry) to be planned; *path: its directory, new. */
 sg_status sgi_study_open_run(sgi_study *s, size_t i, size_t max_memory, bool dry, sgi_run **out, char **path,

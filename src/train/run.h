@@ -77,6 +77,11 @@ typedef struct sgi_run_losses {
 } sgi_run_losses;
 sg_status sgi_run_losses_of(sgi_run *run, sgi_run_losses *out, sg_error *err);
 void sgi_run_losses_free(sgi_run_losses *l);
+/* Hashes of the tokens that it trains on and of those that are held out, 0 where nothing is. */
+typedef struct sgi_run_texts {
+  uint64_t train, held_out;
+} sgi_run_texts;
+sgi_run_texts sgi_run_texts_of(const sgi_run *run);
 /* Held-out result of the last evaluation; rows 0 if there was none. */
 const sgi_evaluation *sgi_run_evaluation(const sgi_run *run);
 void sgi_run_close(sgi_run *run);

@@ -240,6 +240,10 @@ sg_status sgi_run_losses_of(sgi_run *run, sgi_run_losses *out, sg_error *err) {
   return st;
 }
 
+sgi_run_texts sgi_run_texts_of(const sgi_run *run) {
+  return (sgi_run_texts){sgi_corpus_hash(run->train), run->held_out ? sgi_corpus_hash(run->valid) : 0};
+}
+
 /* Takes the current step as the best so far if its evaluation says so. */
 static bool is_best(sgi_run *run, const char *name) {
   sgi_progress_state *s = &run->state;

@@ -133,10 +133,58 @@ has err "8 results taken"
 same_study "$tmp/a-half" collected
 try 0 isoflop -o "$tmp/a-half" --collect "$tmp/b-half"; has err "0 results taken"
 
+mkdir "$tmp/cut2"
+sed 's/train.seq_len=32/train.seq_len=16/' "$tmp/cut/study.json" >"$tmp/cut2/study.json"
+cp "$tmp/cut/tokenizer.json" "$tmp/cut2"
+try 2 isoflop -o "$tmp/a-half" --collect "$tmp/cut2"; has err "only a copy of the same study"
+try 1 isoflop -o "$tmp/a-half" --collect "$tmp/nothing"; has err "holds no study"
+# Of a collected run without its result nothing is left here: not a run to go on with.
+one=$(ls "$tmp/a-half/runs" | while read -r n; do [ -e "$tmp/a-half/runs/$n/tokenizer.json" ] || echo "$n"; done | head -n 1)
+cp -r "$tmp/a-half" "$tmp/poor"
+rm "$tmp/poor/runs/$one/result.json"
+try 3 isoflop -o "$tmp/poor"; has err "$one: was collected"
+try 0 isoflop -o "$tmp/poor" --collect "$tmp/b-half"; has err "1 result taken"
+try 0 -q isoflop -o "$tmp/poor" --json; has out '"left":0'
+
+# Two copies on texts that differ in the held-out half, document for document: a result says which text it is of.
+mkdir "$tmp/worlds2"
+cp "$W/train.txt" "$tmp/worlds2"
+sed 's/ the / teh /g' "$W/valid.txt" >"$tmp/worlds2/valid.txt"
+two="--tokenizer $tmp/tok.json --kinds mlp --budgets 2e8,4e8 --scales ladder;32x1 --seeds 1 --set train.batch_size=8 --set train.seq_len=32"
+try 0 -q isoflop --data "$W" $two -o "$tmp/here" --run mlp-ladder-32x1-2e-08-s1
+try 0 -q isoflop --data "$tmp/worlds2" $two -o "$tmp/there" --run mlp-ladder-32x1-4e-08-s1
+cp -r "$tmp/here" "$tmp/mixed"
+try 2 isoflop -o "$tmp/here" --collect "$tmp/there"
+has err "there: its run mlp-ladder-32x1-4e-08-s1 is of another held-out text than run mlp-ladder-32x1-2e-08-s1"
+[ "$(ls "$tmp/here/runs")" = mlp-ladder-32x1-2e-08-s1 ] || bad "something was taken"
+cp -r "$tmp/there/runs/mlp-ladder-32x1-4e-08-s1" "$tmp/mixed/runs"
+try 3 isoflop -o "$tmp/mixed"; has err "mlp-ladder-32x1-4e-08-s1/result.json"; has err "another held-out text than the result of run mlp-ladder-32x1-2e-08-s1"
+# A text that changes under a study: refused before the next run, and nothing is lost.
+sed "s,$W\",$tmp/worlds2\"," "$tmp/here/study.json" >"$tmp/study.json"
+mv "$tmp/study.json" "$tmp/here/study.json"
+try 2 isoflop -o "$tmp/here"; has err "worlds2: its held-out text is another one than that of run mlp-ladder-32x1-2e-08-s1"
+sed "s,$tmp/worlds2\",$W\"," "$tmp/here/study.json" >"$tmp/study.json"
+mv "$tmp/study.json" "$tmp/here/study.json"
+try 0 -q isoflop -o "$tmp/here" --json; has out '"left":0,"runs_of_unknown_text":0'
+# Results of older versions do not say: taken, and that is said.
+sed -i '/_text"/d' "$tmp/there/runs"/*/result.json
+rm -r "$tmp/here/runs/mlp-ladder-32x1-4e-08-s1"
+try 0 isoflop -o "$tmp/here" --collect "$tmp/there"; has err "1 result of an older version"
+rm -r "$tmp/here/runs/mlp-ladder-32x1-4e-08-s1"
+
 # A run that diverges is told and left out.
 try 0 -q isoflop --data "$W" --tokenizer "$tmp/tok.json" --kinds mlp --budgets 2e8 --scales 'ladder;32x1' --seeds 1 --set train.seq_len=32 \
   --set optimizer.learning_rate=1e6 --set schedule.warmup_steps=0 --set optimizer.clip=1e6 -o "$tmp/wild" --json
 has out '"state":"diverged"'; has err "diverged"
+# One whose numbers stay finite, too: worse by far than a guess; and the study goes on. Of a sweep all of which does, that is said.
+wild="--data $W --tokenizer $tmp/tok.json --kinds mlp --budgets 2e8,4e8 --scales ladder;32x1 --seeds 1 --set train.seq_len=32 --set train.batch_size=8"
+try 0 isoflop $wild --set optimizer.learning_rate=1e3 -o "$tmp/wild2"
+has err "run mlp-ladder-32x1-2e-08-s1 diverged"; has out "diverged"
+grep -q '"error": "the loss at the end, .* held out, is more than twice 5.704, a guess among 300 tokens"' "$tmp/wild2/runs"/*-2e-08-s1/result.json || bad "result.json does not say how"
+sed -i -e 's/"state": "diverged"/"state": "done", "train_loss": 2e7, "valid_loss": 2e7, "standard_error": 1/' -e 's/"error": .*/"accuracy": 0/' "$tmp/wild2/runs"/*/result.json
+try 0 isoflop -o "$tmp/wild2"; has out "diverged" # as older versions wrote it
+try 0 isoflop $wild --vary optimizer.learning_rate=1e3,2e3 -o "$tmp/wild3"
+has err "mlp: every choice diverged"; has out "best settings of mlp: none, every choice diverged"
 
 # sweep: a grid, random choices, the warning of an edge.
 sw="--data $W --tokenizer $tmp/tok.json --kind mlp --preset ladder;32x1 --set train.batch_size=8 --set train.seq_len=32 --set schedule.warmup_steps=2 --steps 6"
@@ -171,12 +219,18 @@ try 2 isoflop $ask --kinds sgatlin,mlpp -o "$tmp/x"; has err "mlpp"
 try 2 isoflop $ask --budgets 10 -o "$tmp/x"; has err "does not pay for one step"
 try 2 isoflop $ask --budgets 2e8,x -o "$tmp/x"; has err "--budgets"
 try 2 isoflop $ask --seeds 3 -o "$tmp/whole"; has err "seeds"; has err "choose another directory"
-try 2 isoflop --kinds mlp -o "$tmp/x"; has err "--data is needed"
+try 0 -q isoflop $(echo "$ask" | tr ';' :) -o "$tmp/whole" --plan -; empty out # the same study in the other spelling
+try 2 isoflop $ask --scales 'ladder;32x1,ladder:32x1' -o "$tmp/x"; has err "twice"
+try 2 isoflop $ask --kinds mlp,mlp -o "$tmp/x"; has err "names mlp twice"
+try 2 isoflop $ask --vary optimizer.clip=0.1..1 -o "$tmp/x"; has err "sweep --random N"
+try 2 isoflop --kinds mlp -o "$tmp/x"; has err "missing to begin a study: --data, --budgets, --scales"
 mkdir "$tmp/train-only"
 ln "$W/train.txt" "$tmp/train-only/train.txt"
 try 1 isoflop --data "$tmp/train-only" --kinds mlp --budgets 2e8 --scales 'ladder;32x1' -o "$tmp/x"; has err "valid"; has err "a study compares"
-try 4 isoflop $ask --max-memory 4M -o "$tmp/narrow"; has err "--max-memory is 4 MB"
+try 4 isoflop $ask --max-memory 4M -o "$tmp/narrow"; has err "--max-memory is 4 MB"; has err "run sweep-"
 try 1 isoflop -o "$tmp/nothing"; has err "study.json is missing"
+OMPI_COMM_WORLD_SIZE=2 "$SGATLIN" isoflop -o "$tmp/whole" >"$tmp/out" 2>"$tmp/err" && bad "two ranks did one study"
+has err "mpirun started 2"
 try 2 isoflop -o "$tmp/whole" --against mlpp; has err "mlpp"
 try 2 sweep -o "$tmp/sweep" --steps 9; has err "--data DIR is needed"
 try 2 isoflop -o "$tmp/whole" --run no-such; has err "no such run"

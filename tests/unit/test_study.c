@@ -153,6 +153,7 @@ static void descriptions(void **state) {
 
   refuse(study, data, "kinds", json_pack("[s]", "sgatln"), "sgatln");
   refuse(study, data, "kinds", json_pack("[s, s]", "mlp", "mlp"), "twice");
+  refuse(study, data, "scales", json_pack("[s, s]", "ladder;32x1", "ladder:32x1"), "twice");
   refuse(study, data, "kinds", json_array(), "list");
   refuse(study, data, "scales", json_pack("[s]", "ladder;33x1"), "unknown preset");
   refuse(study, data, "budgets", json_pack("[f]", 1e3), "does not pay for one step");
@@ -195,7 +196,7 @@ static void descriptions(void **state) {
   json_t *report, *variant;
   size_t i;
   assert_sg_ok(sgi_study_open(study, NULL, NULL, NULL, &s, err));
-  assert_sg_ok(sgi_study_report(s, NULL, 0, &report, err));
+  assert_sg_ok(sgi_study_report(s, NULL, 0, NULL, &report, err));
   assert_int_equal(json_array_size(json_object_get(report, "variants")), 2 * 3);
   json_array_foreach(json_object_get(report, "variants"), i, variant) {
     bool mlp = !strcmp(json_string_value(json_object_get(variant, "kind")), "mlp");
@@ -321,7 +322,7 @@ static double field(const json_t *o, const char *key) { return json_number_value
 static void expect_costs(const sgi_study *s, bool anew) {
   json_t *report, *r, *o;
   size_t i, k;
-  assert_sg_ok(sgi_study_report(s, (const char *const[]){"mlp"}, 1, &report, err));
+  assert_sg_ok(sgi_study_report(s, (const char *const[]){"mlp"}, 1, NULL, &report, err));
   assert_string_equal(json_string_value(json_object_get(json_object_get(report, "timing"), "by")),
                       anew ? "timings" : "runs");
   json_array_foreach(json_object_get(report, "runs"), i, r) {
@@ -460,7 +461,7 @@ static void expect_interval(const char *study, size_t documents, size_t rows, do
   size_t i;
   bool found = false;
   assert_sg_ok(sgi_study_open(study, NULL, NULL, NULL, &s, err));
-  assert_sg_ok(sgi_study_report(s, (const char *const[]){"mlp"}, 1, &report, err));
+  assert_sg_ok(sgi_study_report(s, (const char *const[]){"mlp"}, 1, NULL, &report, err));
   assert_int_equal(json_integer_value(json_object_get(report, "resampled_documents")), documents);
   assert_int_equal(json_integer_value(json_object_get(report, "resampled_rows")), rows);
   json_array_foreach(json_object_get(report, "factors"), i, f) {
@@ -535,7 +536,7 @@ static void reasons(void **state) {
   assert_sg_ok(sgi_study_open(study, o, NULL, NULL, &s, err));
   while (sgi_study_at(s, n)) n++;
   assert_int_equal(n, 4);
-  assert_sg_ok(sgi_study_report(s, against, 2, &report, err));
+  assert_sg_ok(sgi_study_report(s, against, 2, NULL, &report, err));
   assert_string_equal(why_not(report, "sgatlin", "mlp", "flops"), "not enough has ended");
   assert_string_equal(why_not(report, "sgatlin", "moe", "flops"), "the study has no runs of the other kind");
   assert_string_equal(why_not(report, "sgatlin", "mlp", "cpu_seconds"), ""); /* no cost of this study */
@@ -546,7 +547,7 @@ static void reasons(void **state) {
     put_result(study, r, !strcmp(r->kind, "sgatlin") ? 3 : r->budget > 1e9 ? 3 : 4);
   }
   assert_sg_ok(sgi_study_look(s, &changed, err));
-  assert_sg_ok(sgi_study_report(s, against, 2, &report, err));
+  assert_sg_ok(sgi_study_report(s, against, 2, NULL, &report, err));
   assert_string_equal(why_not(report, "sgatlin", "mlp", "flops"), "its loss does not fall with the cost");
   assert_string_equal(why_not(report, "sgatlin", "mlp", "seconds"), "it costs the same at every budget");
   assert_int_equal(json_array_size(json_object_get(report, "train_optima")), 4);
