@@ -41,7 +41,7 @@ train() { # WAY SEED RATE STEPS RUN
     fi
     : >"$5.trained"
   fi
-  [ -s "$5.json" ] || { sg eval "$5" --data "$data/valid.txt" --max-rows "${ROWS:-256}" --json >"$5.new" && mv "$5.new" "$5.json"; }
+  [ -s "$5.json" ] || { sg eval "$5" --data "$data/valid.txt" --rows pad --max-rows "${ROWS:-256}" --json >"$5.new" && mv "$5.new" "$5.json"; }
 }
 longest=$(echo "$lengths" | tr ' ' '\n' | sort -n | tail -n 1)
 for way in $ways; do
