@@ -51,7 +51,7 @@ static void print_word(const work *w, const json_t *target) {
     cli_cell(t, "%.4f", sgi_field_real(x, "log_probability"));
     cli_cell(t, "%.4f", sgi_field_real(x, "probability"));
     cli_cell(t, "%+.4f", sgi_field_real(x, "logit"));
-    cli_cell(t, "%zu", sgi_field_size(x, "rank"));
+    cli_cell(t, "%zu", sgi_field_size(x, "rank") + 1);
   }
   cli_table_end(t);
 }
@@ -131,7 +131,7 @@ const cli_command cli_lens = {
         "probability is the sum over them, and the last level's is the word's own.\n\n"
         "--json keys: tokens; layers: site and, for every position, predictions (id, text, probability, logit); "
         "target: word (text, ids, log_probability, probability), position, layers (site, log_probability, "
-        "probability, logit, rank of the first token, from 0).",
+        "probability, logit, rank of the first token, counted from 0; the table counts from 1).",
     .options = options,
     .min_args = 1,
     .max_args = 1,

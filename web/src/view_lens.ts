@@ -59,7 +59,7 @@ function wordCard(target: NonNullable<Lens["target"]>) {
           signed(x.log_probability, 3),
         ),
         h("td.num", {}, probability(x.probability)),
-        h("td.num", {}, String(x.rank)),
+        h("td.num", {}, String(x.rank + 1)),
       ),
     );
   const several = target.word.ids.length > 1;
@@ -95,7 +95,7 @@ function wordCard(target: NonNullable<Lens["target"]>) {
       several
         ? "The model runs along the word, and each layer is read at the places of its tokens: " +
             "log probabilities are added up. The row on top is the word's own."
-        : "Rank 0 is the most probable token. The row on top is the prediction itself.",
+        : "Rank 1 is the most probable token. The row on top is the prediction itself.",
     ),
   );
 }
