@@ -407,8 +407,8 @@ function show(c: Context, { whole, labels, truth }: Data): Drawing {
         h(
           "div.card.graph-card",
           {},
-          sentence(d, select),
           h("div.scroll.graph-frame", {}, picture.svg),
+          sentence(d, select),
           h(
             "div.row.spread",
             {},
