@@ -9,32 +9,22 @@
 set -eu
 sgatlin=$1 out=$2
 seeds=${SEEDS:-"0 1 2"} layers=${LAYERS:-3} dropout=${DROPOUT:-0.1}
-sg() { nice -n "${NICE:-10}" "$sgatlin" -q -t "${THREADS:-1}" "$@"; }
-mkdir -p "$out"
-data="$out/worlds" tokenizer="$out/tokenizer.json"
-[ -f "$data/facts.json" ] || sg data worlds --stories "${STORIES:-20000}" --seed 1 -o "$data"
-[ -f "$tokenizer" ] || sg tokenizer train -n "${VOCABULARY:-2048}" "$data/train.txt" -o "$tokenizer"
+# shellcheck source=scripts/experiments/common.sh
+. "$(dirname "$0")/common.sh"
+corpus "${STORIES:-20000}" "${VOCABULARY:-2048}"
 train() { # VARIANT SEED RUN
-  [ ! -f "$3.trained" ] || return 0
-  if [ -d "$3/checkpoints" ]; then
-    sg train --resume -o "$3"
-  else
-    rm -rf "$3"
-    left_out=0
-    [ "$1" = plain ] || left_out=$dropout
-    sg train --kind sgatlin --data "$data" --tokenizer "$tokenizer" -o "$3" --set feedforward.top_k=8 --set feedforward.num_channels=8 \
-      --set "feedforward.num_neurons=${NEURONS:-400}" --set feedforward.key_dim=32 --set "model.hidden_size=${WIDTH:-64}" --set "model.num_hidden_layers=$layers" \
-      --set model.head_dim=32 --set "train.seq_len=${LENGTH:-128}" --set train.batch_size=8 --set data.rows=pack --seed "$2" \
-      --set "optimizer.learning_rate=${RATE:-8e-3}" --set "train.flops_budget=${FLOPS:-1.2e12}" --set schedule.warmup_steps=20 --set eval.every=0 \
-      --set "train.gate_dropout=$left_out"
-  fi
-  : >"$3.trained"
+  left_out=0
+  [ "$1" = plain ] || left_out=$dropout
+  trained "$3" --kind sgatlin --set feedforward.top_k=8 --set feedforward.num_channels=8 --set "feedforward.num_neurons=${NEURONS:-400}" \
+    --set feedforward.key_dim=32 --set "model.hidden_size=${WIDTH:-64}" --set "model.num_hidden_layers=$layers" --set model.head_dim=32 \
+    --set "train.seq_len=${LENGTH:-128}" --set train.batch_size=8 --set data.rows=pack --seed "$2" --set "optimizer.learning_rate=${RATE:-8e-3}" \
+    --set "train.flops_budget=${FLOPS:-1.2e12}" --set "train.gate_dropout=$left_out"
+  judged "$3" --max-rows 256
 }
 for variant in plain dropout; do
   for seed in $seeds; do
     run="$out/$variant.$seed"
     train "$variant" "$seed" "$run"
-    [ -s "$run.json" ] || { sg eval "$run" --data "$data/valid.txt" --max-rows 256 --json >"$run.new" && mv "$run.new" "$run.json"; }
     l=0
     while [ "$l" -lt "$layers" ]; do
       for control in "" --shuffled; do

@@ -11,12 +11,9 @@ sgatlin=$1 out=$2
 lengths=${LENGTHS:-"300 1200"} seeds=${SEEDS:-"0 1 2"} rates=${RATES:-"2e-3 4e-3 8e-3"} width=${WIDTH:-64} layers=${LAYERS:-4}
 few=${FEW:-1024} many=${MANY:-8100} stories=${STORIES:-4000} vocabulary=${VOCABULARY:-1024} length=${LENGTH:-128} batch=${BATCH:-8} rounds=${ROUNDS:-3}
 ways="float-few int4-few int4-many float-many int4-bare"
-sg() { nice -n "${NICE:-10}" "$sgatlin" -q -t "${THREADS:-1}" "$@"; }
-mkdir -p "$out"
-data="$out/worlds" tokenizer="$out/tokenizer.json"
-[ -f "$data/valid.txt" ] || sg data worlds --stories "$stories" --seed 1 -o "$data"
-[ -f "$tokenizer" ] || sg tokenizer train -n "$vocabulary" "$data/train.txt" -o "$tokenizer"
-value() { sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p" "$2" | head -n 1; }
+# shellcheck source=scripts/experiments/common.sh
+. "$(dirname "$0")/common.sh"
+corpus "$stories" "$vocabulary"
 options() { # of a way
   case $1 in
     *-many) n=$many ;;
@@ -30,31 +27,15 @@ options() { # of a way
   esac
 }
 train() { # WAY SEED RATE STEPS RUN
-  if [ ! -f "$5.trained" ]; then
-    if [ -d "$5/checkpoints" ]; then
-      sg train --resume -o "$5"
-    else
-      rm -rf "$5"
-      # shellcheck disable=SC2046
-      sg train --preset tinystories --kind sgatlin --data "$data" --tokenizer "$tokenizer" -o "$5" $(options "$1") --set "train.seq_len=$length" \
-        --set "train.batch_size=$batch" --set "train.seed=$2" --set "optimizer.learning_rate=$3" --steps "$4" --set schedule.warmup_steps=20 --set eval.every=0
-    fi
-    : >"$5.trained"
-  fi
-  [ -s "$5.json" ] || { sg eval "$5" --data "$data/valid.txt" --rows pad --max-rows "${ROWS:-256}" --json >"$5.new" && mv "$5.new" "$5.json"; }
+  # shellcheck disable=SC2046
+  trained "$5" --preset tinystories --kind sgatlin $(options "$1") --set "train.seq_len=$length" --set "train.batch_size=$batch" --set "train.seed=$2" \
+    --set "optimizer.learning_rate=$3" --steps "$4"
+  judged "$5" --rows pad --max-rows "${ROWS:-256}"
 }
+search() { train "$3" 0 "$1" $(((longest + 3) / 4)) "$2"; } # RATE RUN WAY
 longest=$(echo "$lengths" | tr ' ' '\n' | sort -n | tail -n 1)
 for way in $ways; do
-  if [ ! -s "$out/$way.rate" ]; then
-    least='' edge=$(echo "$rates" | awk '{ print $1, $NF }')
-    for r in $rates; do
-      train "$way" 0 "$r" $(((longest + 3) / 4)) "$out/search.$way.$r"
-      loss=$(value loss "$out/search.$way.$r.json")
-      if [ -z "$least" ] || awk -v a="$loss" -v b="$least" 'BEGIN { exit !(a < b) }'; then least=$loss rate=$r; fi
-    done
-    case " $edge " in *" $rate "*) echo "$way: its best rate, $rate, is the first or last that was tried (RATES)" >&2 ;; esac
-    echo "$rate" >"$out/$way.rate"
-  fi
+  best_rate "$way" search "$way"
   for steps in $lengths; do
     for seed in $seeds; do train "$way" "$seed" "$(cat "$out/$way.rate")" "$steps" "$out/$way.$steps.$seed"; done
   done

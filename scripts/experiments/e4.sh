@@ -8,12 +8,9 @@ set -eu
 sgatlin=$1 out=$2
 budget=${FLOPS:-2e12} seeds=${SEEDS:-"0 1 2"} rates=${RATES:-"2e-3 4e-3 8e-3"} width=${WIDTH:-64}
 stories=${STORIES:-4000} vocabulary=${VOCABULARY:-1024} layers=${LAYERS:-4} length=${LENGTH:-128} batch=${BATCH:-8}
-sg() { nice -n "${NICE:-10}" "$sgatlin" -q -t "${THREADS:-1}" "$@"; }
-mkdir -p "$out"
-data="$out/worlds" tokenizer="$out/tokenizer.json"
-[ -f "$data/valid.txt" ] || sg data worlds --stories "$stories" --seed 1 -o "$data"
-[ -f "$tokenizer" ] || sg tokenizer train -n "$vocabulary" "$data/train.txt" -o "$tokenizer"
-value() { sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p" "$2" | head -n 1; }
+# shellcheck source=scripts/experiments/common.sh
+. "$(dirname "$0")/common.sh"
+corpus "$stories" "$vocabulary"
 options() { # of a variant
   case $1 in
     monet) echo --kind monet --set feedforward.num_experts=32 --set feedforward.expert_dim=8 --set feedforward.num_channels=8 --set feedforward.top_k=8 \
@@ -24,31 +21,15 @@ options() { # of a variant
   esac
 }
 train() { # VARIANT SEED RATE FLOPS RUN
-  if [ ! -f "$5.trained" ]; then
-    if [ -d "$5/checkpoints" ]; then
-      sg train --resume -o "$5"
-    else
-      rm -rf "$5"
-      # shellcheck disable=SC2046
-      sg train --preset tinystories --data "$data" --tokenizer "$tokenizer" -o "$5" $(options "$1") --set "model.hidden_size=$width" \
-        --set "model.num_hidden_layers=$layers" --set model.head_dim=32 --set "train.seq_len=$length" --set "train.batch_size=$batch" \
-        --set "train.seed=$2" --set "optimizer.learning_rate=$3" --set "train.flops_budget=$4" --set schedule.warmup_steps=20 --set eval.every=0
-    fi
-    : >"$5.trained"
-  fi
-  [ -s "$5.json" ] || { sg eval "$5" --data "$data/valid.txt" --rows pad --max-rows 256 --json >"$5.new" && mv "$5.new" "$5.json"; }
+  # shellcheck disable=SC2046
+  trained "$5" --preset tinystories $(options "$1") --set "model.hidden_size=$width" --set "model.num_hidden_layers=$layers" --set model.head_dim=32 \
+    --set "train.seq_len=$length" --set "train.batch_size=$batch" --set "train.seed=$2" --set "optimizer.learning_rate=$3" --set "train.flops_budget=$4"
+  judged "$5" --rows pad --max-rows 256
   [ -s "$5.info" ] || { sg info "$5" --json >"$5.new" && mv "$5.new" "$5.info"; }
 }
+search() { train "$3" 0 "$1" "$(awk -v b="$budget" 'BEGIN { printf "%.4g", b / 4 }')" "$2"; } # RATE RUN VARIANT
 for variant in monet peer peer-small; do
-  if [ ! -s "$out/$variant.rate" ]; then
-    least=
-    for r in $rates; do
-      train "$variant" 0 "$r" "$(awk -v b="$budget" 'BEGIN { printf "%.4g", b / 4 }')" "$out/search.$variant.$r"
-      loss=$(value loss "$out/search.$variant.$r.json")
-      if [ -z "$least" ] || awk -v a="$loss" -v b="$least" 'BEGIN { exit !(a < b) }'; then least=$loss rate=$r; fi
-    done
-    echo "$rate" >"$out/$variant.rate"
-  fi
+  best_rate "$variant" search "$variant"
   for seed in $seeds; do train "$variant" "$seed" "$(cat "$out/$variant.rate")" "$budget" "$out/$variant.$seed"; done
 done
 python3 - "$out" $seeds <<'PY'

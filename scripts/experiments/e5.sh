@@ -10,44 +10,25 @@ sgatlin=$1 out=$2
 widths=${WIDTHS:-"64 128"} shares=${SHARES:-"0 1 2 5 10 20"} seeds=${SEEDS:-0} steps=${STEPS:-400} pairs=${PAIRS:-4}
 rates=${RATES:-"2e-3 4e-3 8e-3"} factors=${FACTORS:-"0.5 1 2"} stories=${STORIES:-4000} vocabulary=${VOCABULARY:-1024} rows=${ROWS:-48}
 layers=${LAYERS:-4} length=${LENGTH:-128} batch=${BATCH:-8}
-sg() { nice -n "${NICE:-10}" "$sgatlin" -q -t "${THREADS:-1}" "$@"; }
-mkdir -p "$out"
-data="$out/worlds" tokenizer="$out/tokenizer.json"
-[ -f "$data/valid.txt" ] || sg data worlds --stories "$stories" --seed 1 -o "$data"
-[ -f "$tokenizer" ] || sg tokenizer train -n "$vocabulary" "$data/train.txt" -o "$tokenizer"
-value() { sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p" "$2" | head -n 1; }
+# shellcheck source=scripts/experiments/common.sh
+. "$(dirname "$0")/common.sh"
+corpus "$stories" "$vocabulary"
 
 # train RUN WIDTH SEED RATE STEPS|- BUDGET|- OPTIONS...: to its end; RUN.json has the loss.
 train() {
   run=$1 width=$2 seed=$3 rate=$4 n=$5 budget=$6
   shift 6
-  if [ ! -f "$run.trained" ]; then
-    if [ -d "$run/checkpoints" ]; then
-      sg train --resume -o "$run"
-    else
-      rm -rf "$run"
-      [ "$n" = - ] || set -- "$@" --steps "$n"
-      [ "$budget" = - ] || set -- "$@" --set "train.flops_budget=$budget"
-      sg train --preset tinystories --data "$data" --tokenizer "$tokenizer" -o "$run" --set "model.hidden_size=$width" \
-        --set "model.num_hidden_layers=$layers" --set model.head_dim=32 --set "train.seq_len=$length" --set "train.batch_size=$batch" \
-        --set "train.seed=$seed" --set "optimizer.learning_rate=$rate" --set schedule.warmup_steps=20 --set eval.every=0 "$@"
-    fi
-    : >"$run.trained"
-  fi
-  [ -s "$run.json" ] || { sg eval "$run" --data "$data/valid.txt" --rows pad --max-rows 256 --json >"$run.new" && mv "$run.new" "$run.json"; }
+  [ "$n" = - ] || set -- "$@" --steps "$n"
+  [ "$budget" = - ] || set -- "$@" --set "train.flops_budget=$budget"
+  trained "$run" --preset tinystories --set "model.hidden_size=$width" --set "model.num_hidden_layers=$layers" --set model.head_dim=32 \
+    --set "train.seq_len=$length" --set "train.batch_size=$batch" --set "train.seed=$seed" --set "optimizer.learning_rate=$rate" "$@"
+  judged "$run" --rows pad --max-rows 256
 }
-# best NAME WIDTH OPTIONS...: the rate of the least loss after a quarter of the steps, into OUT/NAME.WIDTH.rate.
-best() {
-  name=$1 width=$2
-  shift 2
-  [ -s "$out/$name.$width.rate" ] && return
-  least=
-  for r in $rates; do
-    train "$out/search.$name.$width.$r" "$width" 0 "$r" $((steps / 4)) - "$@"
-    loss=$(value loss "$out/search.$name.$width.$r.json")
-    if [ -z "$least" ] || awk -v a="$loss" -v b="$least" 'BEGIN { exit !(a < b) }'; then least=$loss rate=$r; fi
-  done
-  echo "$rate" >"$out/$name.$width.rate"
+# search RATE RUN WIDTH OPTIONS...: a quarter of the steps.
+search() {
+  rate=$1 run=$2 width=$3
+  shift 3
+  train "$run" "$width" 0 "$rate" $((steps / 4)) - "$@"
 }
 monet="--kind monet --set feedforward.num_experts=32 --set feedforward.expert_dim=8 --set feedforward.num_channels=8 --set feedforward.top_k=8
  --set feedforward.router_group=4"
@@ -72,20 +53,23 @@ distilled() {
 }
 # shellcheck disable=SC2086
 for width in $widths; do
-  best monet "$width" $monet
-  best peer "$width" $peer
+  best_rate "monet.$width" search "$width" $monet
+  best_rate "peer.$width" search "$width" $peer
   for seed in $seeds; do
     run="$out/monet.$width.$seed"
     train "$run" "$width" "$seed" "$(cat "$out/monet.$width.rate")" "$steps" - $monet
     [ -f "$run.student/config.json" ] || sg convert "$run" --to peer --pairs "$pairs" -o "$run.student" --json >"$run.converted"
-    flops=$(sg distill --teacher "$run" --student "$run.student" --data "$data" --rows 1 --layer-steps 1 --steps 0 -o "$run.cost" --json |
-      sed -n 's/.*"teacher_flops":\([-0-9.e+]*\).*/\1/p')
+    [ -s "$run.cost.json" ] || {
+      sg distill --teacher "$run" --student "$run.student" --data "$data" --rows 1 --layer-steps 1 --steps 0 -o "$run.cost" --json >"$run.new"
+      mv "$run.new" "$run.cost.json"
+    }
+    flops=$(value teacher_flops "$run.cost.json")
     if [ ! -s "$out/factor.$width" ]; then
       least=
       for f in $factors; do
         distilled "$run.student" "$run" 2 "$f" "$out/search.$width.$f.distill"
         loss=$(sed -n 's/.*"loss":\([-0-9.e]*\),"recovered":[-0-9.e]*}\].*/\1/p' "$out/search.$width.$f.distill")
-        if [ -z "$least" ] || awk -v a="$loss" -v b="$least" 'BEGIN { exit !(a < b) }'; then least=$loss factor=$f; fi
+        if [ -z "$least" ] || less "$loss" "$least"; then least=$loss factor=$f; fi
       done
       echo "$factor" >"$out/factor.$width"
     fi

@@ -9,12 +9,9 @@
 set -eu
 sgatlin=$1 out=$2
 budget=${FLOPS:-1.2e12} seeds=${SEEDS:-"0 1 2"} rates=${RATES:-"4e-3 8e-3 1.6e-2"} target=${TARGET:-64} candidates=${CANDIDATES:-16}
-sg() { nice -n "${NICE:-10}" "$sgatlin" -q -t "${THREADS:-1}" "$@"; }
-mkdir -p "$out"
-data="$out/worlds" tokenizer="$out/tokenizer.json"
-[ -f "$data/facts.json" ] || sg data worlds --stories "${STORIES:-20000}" --seed 1 -o "$data"
-[ -f "$tokenizer" ] || sg tokenizer train -n "${VOCABULARY:-2048}" "$data/train.txt" -o "$tokenizer"
-value() { sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p" "$2" | head -n 1; }
+# shellcheck source=scripts/experiments/common.sh
+. "$(dirname "$0")/common.sh"
+corpus "${STORIES:-20000}" "${VOCABULARY:-2048}"
 options() { # of a variant
   case $1 in
     k8) echo --set feedforward.top_k=8 ;;
@@ -22,32 +19,16 @@ options() { # of a variant
   esac
 }
 train() { # VARIANT SEED RATE FLOPS RUN
-  if [ ! -f "$5.trained" ]; then
-    if [ -d "$5/checkpoints" ]; then
-      sg train --resume -o "$5"
-    else
-      rm -rf "$5"
-      # shellcheck disable=SC2046
-      sg train --kind sgatlin --data "$data" --tokenizer "$tokenizer" -o "$5" $(options "$1") --set feedforward.num_channels=8 \
-        --set "feedforward.num_neurons=${NEURONS:-400}" --set feedforward.key_dim=32 --set "model.hidden_size=${WIDTH:-64}" --set "model.num_hidden_layers=${LAYERS:-3}" \
-        --set model.head_dim=32 --set "train.seq_len=${LENGTH:-128}" --set train.batch_size=8 --set data.rows=pack --seed "$2" \
-        --set "optimizer.learning_rate=$3" --set "train.flops_budget=$4" --set schedule.warmup_steps=20 --set eval.every=0
-    fi
-    : >"$5.trained"
-  fi
-  [ -s "$5.json" ] || { sg eval "$5" --data "$data/valid.txt" --max-rows 256 --json >"$5.new" && mv "$5.new" "$5.json"; }
+  # shellcheck disable=SC2046
+  trained "$5" --kind sgatlin $(options "$1") --set feedforward.num_channels=8 --set "feedforward.num_neurons=${NEURONS:-400}" --set feedforward.key_dim=32 \
+    --set "model.hidden_size=${WIDTH:-64}" --set "model.num_hidden_layers=${LAYERS:-3}" --set model.head_dim=32 --set "train.seq_len=${LENGTH:-128}" \
+    --set train.batch_size=8 --set data.rows=pack --seed "$2" --set "optimizer.learning_rate=$3" --set "train.flops_budget=$4"
+  judged "$5" --max-rows 256
 }
+search() { train "$3" 0 "$1" "$(awk -v b="$budget" 'BEGIN { printf "%.4g", b / 4 }')" "$2"; } # RATE RUN VARIANT
 models=
 for variant in jumprelu k8; do
-  if [ ! -s "$out/$variant.rate" ]; then
-    least=
-    for r in $rates; do
-      train "$variant" 0 "$r" "$(awk -v b="$budget" 'BEGIN { printf "%.4g", b / 4 }')" "$out/search.$variant.$r"
-      loss=$(value loss "$out/search.$variant.$r.json")
-      if [ -z "$least" ] || awk -v a="$loss" -v b="$least" 'BEGIN { exit !(a < b) }'; then least=$loss rate=$r; fi
-    done
-    echo "$rate" >"$out/$variant.rate"
-  fi
+  best_rate "$variant" search "$variant"
   for seed in $seeds; do
     run="$out/$variant.$seed"
     train "$variant" "$seed" "$(cat "$out/$variant.rate")" "$budget" "$run"
