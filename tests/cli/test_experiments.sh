@@ -1,5 +1,5 @@
 #!/bin/sh
-# The scripts of docs/results-experts.md in a tiny form: each runs to its table, takes up what is there, and finds the rate of the least loss.
+# e3.sh, e4.sh, e5.sh, e9.sh and e10.sh of scripts/experiments in a tiny form: each runs to its table, takes up what is there, and finds the rate of the least loss.
 . tests/cli/common.sh
 command -v python3 >/dev/null || { echo "skipped: no python3"; finish; exit; }
 
@@ -35,6 +35,9 @@ small e5 WIDTHS=32 SHARES="0 20" STEPS=140 FACTORS=1 RATES="4e-3 1e-4" ROWS=4 LA
 least e5 monet.32 4e-3 1e-4
 least e5 peer.32 4e-3 1e-4
 grep -q '^| 32 | ' "$tmp/e5/table.txt" || bad "e5.sh: no line of the width"
+small e9 FLOPS=2e9 RATES="4e-3 1e-4" WIDTH=32 LAYERS=1 DOCUMENTS=20 VOCABULARY=300
+least e9 jumprelu 4e-3 1e-4
+grep -q "^| jumprelu | " "$tmp/e9/table.txt" || bad "e9.sh: no line of jumprelu"
 small e10 FLOPS=2e9 WIDTH=32 LAYERS=1 DOCUMENTS=20 PAIRS=5 PLACES=2 VOCABULARY=300
 grep -q '^| dropout | 0 | 5 |' "$tmp/e10/table.txt" || bad "e10.sh: no line of the pairs"
 finish
