@@ -72,7 +72,8 @@ cp "$tmp/whole/timings.json" "$tmp/timings.json"
 timeout -s KILL 1.5 "$SGATLIN" -q -t 1 isoflop -o "$tmp/whole" --retime --rounds 900 >/dev/null 2>&1
 same "$tmp/timings.json" "$tmp/whole/timings.json"
 [ -e "$tmp/whole/timings.part.json" ] || bad "nothing is kept of what was timed"
-timeout -s INT 1.5 "$SGATLIN" -t 1 isoflop -o "$tmp/whole" --retime --rounds 900 >/dev/null 2>"$tmp/err"
+# --foreground: without it timeout sends a second SIGINT, to the group, which ends the command at once.
+timeout --foreground -s INT 1.5 "$SGATLIN" -t 1 isoflop -o "$tmp/whole" --retime --rounds 900 >/dev/null 2>"$tmp/err"
 has err "--retime"; same "$tmp/timings.json" "$tmp/whole/timings.json"
 try 0 -q -t 1 isoflop -o "$tmp/whole" --retime --rounds 1 --json
 has out '"by":"timings"'
