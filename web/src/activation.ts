@@ -1,6 +1,5 @@
 // activation.ts: the strip coloured by one neuron: its value, its gate or its input at each
 // position.
-import { call } from "./api";
 import { h } from "./dom";
 import { max, signed } from "./format";
 import { go } from "./state";
@@ -21,7 +20,7 @@ const quantity = (c: Context): Quantity =>
  */
 export async function activation(c: Context) {
   const [layer, channel, index] = parseNeuron(c.state.tinted);
-  const a = await call("activation", { ...c.prompt, layer, channel, index }, c.signal);
+  const a = await c.server.call("activation", { ...c.prompt, layer, channel, index }, c.signal);
   const shown = quantity(c);
   const v = (shown === "gate" && a.gate ? a.gate : shown === "input" ? a.input : a.value).map(
     (x) => x ?? 0,

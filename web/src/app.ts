@@ -1,97 +1,83 @@
 // app.ts: the page: prompt, strip, views, keys. A change of the address renders: the text is read,
 // the strip drawn where something of it changed, then the view loads and draws itself.
-import { call, forget, info as askInfo, recorded, takeToken } from "./api";
-import { documentBar, documentKey, showDocument } from "./documents";
+import { Server } from "./api";
+import type { Recorded } from "./api";
+import { Documents } from "./documents";
 import { by, h, hideTip } from "./dom";
 import { applyStatic, exportDialog } from "./export";
 import { count, rawText } from "./format";
 import { fieldError } from "./field_error";
-import * as generate from "./generate";
 import { help } from "./help";
-import { define, go, onChange, read } from "./state";
+import { go, onChange, read } from "./state";
 import type { State } from "./state";
 import { strip } from "./strip";
+import { StudyLog } from "./study_log";
 import { needsModel, openAlone, standsAlone, withoutModel } from "./opened";
 import type { Info, Predict } from "./types";
 import type { Context, Drawing, Loaded, View } from "./view";
-import * as attention from "./view_attention";
-import * as beside from "./view_beside";
-import * as circuit from "./view_circuit";
-import * as compare from "./view_compare";
-import * as corpus from "./view_corpus";
-import * as directions from "./view_directions";
-import * as facts from "./view_facts";
-import * as feature from "./view_feature";
-import * as graph from "./view_graph";
+import { attention } from "./view_attention";
+import { beside } from "./view_beside";
+import { circuit } from "./view_circuit";
+import { compare } from "./view_compare";
+import { corpus } from "./view_corpus";
+import { directions } from "./view_directions";
+import { facts } from "./view_facts";
+import { feature } from "./view_feature";
+import { graph } from "./view_graph";
 import { lens } from "./view_lens";
-import * as map from "./view_map";
+import { map } from "./view_map";
 import { neuron } from "./view_neuron";
-import * as list from "./view_neurons";
+import { neurons } from "./view_neurons";
 import { predictions } from "./view_predictions";
-import * as recall from "./view_recall";
-import * as steer from "./view_steer";
-import { fields as studyFields } from "./view_study";
+import { recall } from "./view_recall";
+import { steer } from "./view_steer";
 import { training } from "./view_training";
 import { welcome } from "./welcome";
 
 const views: View[] = [
   predictions,
-  circuit.circuit,
-  graph.graph,
-  attention.attention,
-  lens,
-  steer.steer,
-  neuron,
-  corpus.corpus,
-  training,
-  map.map,
-  facts.facts,
-  compare.compare,
-  list.neurons,
-  recall.recall,
-  directions.directions,
-  feature.feature,
-  beside.beside,
-];
-const owners = [
-  attention,
-  beside,
   circuit,
-  compare,
-  corpus,
-  directions,
-  facts,
-  feature,
-  generate,
   graph,
-  list,
-  map,
-  recall,
+  attention,
+  lens,
   steer,
+  neuron,
+  corpus,
+  training,
+  map,
+  facts,
+  compare,
+  neurons,
+  recall,
+  directions,
+  feature,
+  beside,
 ];
-define([...owners.map((v) => v.fields), studyFields]);
-
 const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");
 const current = () => views.find((v) => v.name === read().view) ?? predictions;
-const prompt = by("prompt") as HTMLTextAreaElement;
+const promptBox = () => by("prompt") as HTMLTextAreaElement;
 
-/** What stands on the screen. */
-const page = {
-  info: null as Info | null,
-  abort: new AbortController(),
-  context: null as Context | null,
-  drawing: null as Drawing | null,
-  stripOf: "", // what the strip was drawn from
-};
+/** What the page holds while it stands; start() makes it, and all below are given it. */
+interface Page {
+  server: Server;
+  study: StudyLog;
+  info: Info | null;
+  documents: Documents | null;
+  abort: AbortController; // of what is being read
+  context: Context | null;
+  drawing: Drawing | null; // on the screen
+  stripOf: string; // what the strip was drawn from
+}
 
 function fit() {
+  const prompt = promptBox();
   prompt.style.height = "auto";
   prompt.style.height = `${prompt.scrollHeight + 2}px`;
 }
 
 const PATIENCE = 150; // ms before it is said that something is being read
 
-function wait(panel: HTMLElement) {
+function wait(page: Page, panel: HTMLElement) {
   let bar: HTMLElement | null = null;
   const words = h("p.note.wait", {}, "reading …");
   let last: [number, string] | null = null; // told before the words are there
@@ -146,8 +132,8 @@ function tabs(view: View) {
   list.replaceChildren(...views.map(tab), menu);
 }
 
-function request(text: string): object {
-  if (page.info?.tokenizer) return { text };
+function request(info: Loaded, text: string): object {
+  if (info.tokenizer) return { text };
   return {
     ids: text
       .split(/[\s,]+/)
@@ -157,15 +143,21 @@ function request(text: string): object {
 }
 
 /** Reads the text; what every view is given. */
-async function contextOf(state: State, signal: AbortSignal, progress: Context["progress"]) {
-  const body = request(state.text);
+async function contextOf(page: Page, state: State, progress: Context["progress"]) {
+  const { server, study } = page;
+  const { signal } = page.abort;
+  const info = page.info as Loaded;
+  const body = request(info, state.text);
   const empty: Predict = { tokens: [], losses: [], predictions: [] };
-  const read_ = state.text ? await call("predict", { ...body, top: 10 }, signal, progress) : empty;
+  const asked = { ...body, top: 10 };
+  const read_ = state.text ? await server.call("predict", asked, signal, progress) : empty;
   const T = read_.tokens.length;
   const pos = state.pos >= 0 && state.pos < T ? state.pos : T - 1;
   const c: Context = {
+    server,
+    study,
     state,
-    info: page.info as Loaded,
+    info,
     prompt: body,
     read: read_,
     pos,
@@ -176,7 +168,7 @@ async function contextOf(state: State, signal: AbortSignal, progress: Context["p
 }
 
 /** The strip stays as it is while nothing that it shows has changed. */
-async function showStrip(c: Context) {
+async function showStrip(page: Page, c: Context) {
   const s = c.state;
   const asked = s.colour === "attribution" ? [s.target, s.against] : [];
   const of = JSON.stringify([s.text, c.pos, s.colour, s.tinted, s.quantity, ...asked]);
@@ -193,7 +185,7 @@ async function showStrip(c: Context) {
 }
 
 /** Controls first: an error then stands under them, and they can mend it. */
-async function showView(c: Context, view: View, panel: HTMLElement) {
+async function showView(page: Page, c: Context, view: View, panel: HTMLElement) {
   const missing = view.missing?.(c.info);
   if (missing) {
     panel.replaceChildren(h("div.card", {}, h("h2", {}, view.title), h("p", {}, missing)));
@@ -203,7 +195,7 @@ async function showView(c: Context, view: View, panel: HTMLElement) {
   const body = h("div", { id: "body" });
   const parts = (list: Drawing["body"]) => list.filter((x): x is Node => x instanceof Node);
   bar.replaceChildren(...parts(view.controls?.(c) ?? []));
-  const waiting = wait(body);
+  const waiting = wait(page, body);
   let stands = false;
   const stand = () => {
     if (!stands) panel.replaceChildren(bar, body);
@@ -230,7 +222,7 @@ async function showView(c: Context, view: View, panel: HTMLElement) {
   }
 }
 
-async function render() {
+async function render(page: Page) {
   const state = read();
   if (page.drawing?.moved?.(state)) return;
   page.abort.abort();
@@ -241,13 +233,13 @@ async function render() {
   const { signal } = page.abort;
   const panel = by("view");
   const view = current();
-  if (document.activeElement !== prompt) prompt.value = state.text;
+  if (document.activeElement !== promptBox()) promptBox().value = state.text;
   fit();
-  showDocument();
+  page.documents?.show();
   tabs(view);
-  applyStatic();
-  forget();
-  const waiting = wait(panel);
+  applyStatic(page.server.recorded !== null);
+  page.server.forget();
+  const waiting = wait(page, panel);
   panel.setAttribute("aria-busy", "true");
   try {
     const info = page.info as Info;
@@ -255,15 +247,15 @@ async function render() {
     if (state.text === "" && view.needsPrompt) {
       page.stripOf = "";
       by("strip").replaceChildren();
-      panel.replaceChildren(...welcome(info as Loaded, views, viewKey));
+      panel.replaceChildren(...welcome(page.server, info as Loaded, views, viewKey));
       return;
     }
-    const c = await contextOf(state, signal, waiting.progress);
+    const c = await contextOf(page, state, waiting.progress);
     if (signal.aborted) return;
     page.context = c;
-    await showStrip(c);
+    await showStrip(page, c);
     waiting.done();
-    if (!signal.aborted) await showView(c, view, panel);
+    if (!signal.aborted) await showView(page, c, view, panel);
   } catch (e) {
     if (!signal.aborted) fail(panel, e);
   } finally {
@@ -273,7 +265,7 @@ async function render() {
 }
 
 /** The arrow keys walk along the text, unless the view has use for them. */
-function moveAlong(key: string, el: HTMLElement) {
+function moveAlong(page: Page, key: string, el: HTMLElement) {
   const c = page.context;
   const step = key === "ArrowLeft" ? -1 : key === "ArrowRight" ? 1 : 0;
   if (!step || !c?.read.tokens.length || el.classList.contains("scroll")) return false;
@@ -281,7 +273,7 @@ function moveAlong(key: string, el: HTMLElement) {
   return true;
 }
 
-function onKey(e: KeyboardEvent) {
+function onKey(page: Page, e: KeyboardEvent) {
   const el = e.target as HTMLElement;
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(el.tagName);
   if (e.key === "Escape" && typing) return el.blur();
@@ -290,9 +282,9 @@ function onKey(e: KeyboardEvent) {
   const chosen = views.findIndex((_, i) => viewKey(i) === e.key);
   const own = () => page.drawing?.key?.(e.key) ?? false;
   if (e.key === "?") help(views.map((v, i) => ({ title: v.title, key: viewKey(i) })));
-  else if (e.key === "/") prompt.focus();
+  else if (e.key === "/") promptBox().focus();
   else if (chosen >= 0) go({ view: views[chosen].name });
-  else if (!documentKey(e.key) && !own() && !moveAlong(e.key, el)) return;
+  else if (!page.documents?.key(e.key) && !own() && !moveAlong(page, e.key, el)) return;
   e.preventDefault();
 }
 
@@ -307,15 +299,17 @@ function onCopy(e: ClipboardEvent) {
   e.preventDefault();
 }
 
-function listen() {
-  addEventListener("keydown", onKey);
+function listen(page: Page) {
+  const prompt = promptBox();
+  onChange(() => render(page));
+  addEventListener("keydown", (e) => onKey(page, e));
   addEventListener("copy", onCopy);
   by("help-button").addEventListener("click", () =>
     help(views.map((v, i) => ({ title: v.title, key: viewKey(i) }))),
   );
   by("save-button").addEventListener("click", () => {
     const v = current();
-    exportDialog(v.name, v.title, page.info as Info);
+    exportDialog(page.server, v.name, v.title, page.info as Info);
   });
   prompt.addEventListener("input", fit);
   prompt.addEventListener("keydown", (e) => {
@@ -349,26 +343,41 @@ function told(m: Loaded["model"]) {
 }
 
 async function start() {
-  takeToken();
-  onChange(render);
-  listen();
+  const saved = document.getElementById("recorded")?.textContent ?? "null";
+  const server = new Server(JSON.parse(saved) as Recorded | null);
+  const page: Page = {
+    server,
+    study: new StudyLog(server),
+    info: null,
+    documents: null,
+    abort: new AbortController(),
+    context: null,
+    drawing: null,
+    stripOf: "",
+  };
+  server.takeToken();
+  listen(page);
   try {
-    page.info = await askInfo();
-    if (!page.info.model && !recorded) await openAlone(page.info);
+    page.info = await server.info();
+    if (!page.info.model && !server.recorded) await openAlone(server, page.info);
   } catch (e) {
     return fail(by("view"), e);
   }
   const { model, data, tokenizer } = page.info;
   if (!model) {
     withoutModel(page.info);
-    return render();
+    return render(page);
   }
   document.title = `${model.name} · sgatlin`;
   by("model").textContent = told(model);
   by("model").title = told(model);
-  prompt.readOnly = recorded !== null;
-  if (data !== null && !recorded) documentBar(data);
+  const prompt = promptBox();
+  prompt.readOnly = server.recorded !== null;
+  if (data !== null && !server.recorded) {
+    page.documents = new Documents(server, data);
+    page.documents.stand();
+  }
   if (!tokenizer) prompt.placeholder = "This model has no tokenizer: type token ids, such as 5 6 7";
-  render();
+  render(page);
 }
 start();

@@ -1,16 +1,16 @@
 // export.ts: any view as SVG, as the JSON behind it, and as one HTML file that needs no server. It
-// knows no view: SVG is made from what the
-// panel shows, JSON and HTML from the answers the view has asked for (api.ts keeps them).
-import { answers, recorded } from "./api";
+// knows no view: SVG is made from what the panel shows, JSON and HTML from the answers that the
+// view has asked for (the Server of api.ts keeps them).
+import type { Recorded, Server } from "./api";
 import { by, h, save } from "./dom";
 import type { Info } from "./types";
 import { picture } from "./svg";
 
 /** `?static=1`, in front of # or behind it: the view without controls. */
-export function applyStatic(): void {
+export function applyStatic(recorded: boolean): void {
   const asked = (text: string) => new URLSearchParams(text).get("static") === "1";
   document.body.classList.toggle("static", asked(location.search) || asked(location.hash.slice(1)));
-  document.body.classList.toggle("recorded", recorded !== null);
+  document.body.classList.toggle("recorded", recorded);
 }
 
 const fileName = (view: string, end: string) => `sgatlin-${view}.${end}`;
@@ -19,7 +19,7 @@ const fileName = (view: string, end: string) => `sgatlin-${view}.${end}`;
  * The page's own files with the answers in them; "<" is escaped in JSON, so that no text of the
  * model can end the script element.
  */
-async function wholePage(info: Info): Promise<string> {
+async function wholePage(server: Server, info: Info): Promise<string> {
   const [html, code, css, icon] = await Promise.all(
     ["/index.html", "/app.js", "/app.css", "/icon.svg"].map(async (f) => {
       const r = await fetch(f);
@@ -27,10 +27,8 @@ async function wholePage(info: Info): Promise<string> {
       return r.text();
     }),
   );
-  const data = JSON.stringify({ hash: location.hash.slice(1), info, answers: answers() }).replace(
-    /</g,
-    "\\u003c",
-  );
+  const recorded: Recorded = { hash: location.hash.slice(1), info, answers: server.answers() };
+  const data = JSON.stringify(recorded).replace(/</g, "\\u003c");
   const policy =
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; " +
     "img-src data: blob:; base-uri 'none'; form-action 'none'";
@@ -59,7 +57,7 @@ async function wholePage(info: Info): Promise<string> {
 }
 
 /** What can be made of the view on screen. */
-export function exportDialog(view: string, title: string, info: Info) {
+export function exportDialog(server: Server, view: string, title: string, info: Info) {
   const d = by("export") as HTMLDialogElement;
   const said = h("p.note", { role: "status" });
   const plain = new URLSearchParams(location.hash.slice(1));
@@ -112,17 +110,17 @@ export function exportDialog(view: string, title: string, info: Info) {
               version: info.version,
               model: info.model,
               view: Object.fromEntries(new URLSearchParams(location.hash.slice(1))),
-              calls: answers(),
+              calls: server.answers(),
             }),
             "application/json",
           ),
         ),
-        recorded
+        server.recorded
           ? null
           : choice(
               "HTML",
               "one file with the page and the answers: opens from disk, needs no server",
-              async () => save(fileName(view, "html"), await wholePage(info), "text/html"),
+              async () => save(fileName(view, "html"), await wholePage(server, info), "text/html"),
             ),
         h(
           "tr",

@@ -1,6 +1,5 @@
 // generate.ts: what the model writes behind the position, as it comes: plain, and beside it the
 // same draws under edits.
-import { call, recorded } from "./api";
 import { h } from "./dom";
 import { tokenText } from "./format";
 import { go, keep } from "./state";
@@ -87,7 +86,7 @@ export function writing(c: Context, ways: () => Way[]) {
         text.append(part);
       };
       const progress = () => undefined;
-      const r = await call("generate", request(c, way), signal, progress, piece);
+      const r = await c.server.call("generate", request(c, way), signal, progress, piece);
       text.replaceChildren(...shown(r.text, first));
       foot.textContent = `${r.ids.length} tokens: ${ended[r.reason]}`;
       text.dataset.ids = r.ids.join(",");
@@ -137,7 +136,7 @@ export function writing(c: Context, ways: () => Way[]) {
         "What the model writes behind ",
         h("span.mono", {}, tokenText(c.read.tokens[c.pos].text)),
       ),
-      recorded
+      c.server.recorded
         ? null
         : h(
             "div.row",

@@ -1,5 +1,4 @@
 // labels.ts: what neurons are called, from the server; "layer.channel.index" to a few words.
-import { call } from "./api";
 import type { Context } from "./view";
 
 export interface At {
@@ -22,7 +21,9 @@ export async function labelsOf(c: Context, neurons: At[]): Promise<Labels> {
   const found: Labels = new Map();
   if (!c.info.model || !c.info.names || !wanted.size) return found;
   const list = [...wanted.values()].slice(0, MOST);
-  const a = await call("labels", { neurons: list }, c.signal).catch(() => ({ labels: [] }));
+  const a = await c.server
+    .call("labels", { neurons: list }, c.signal)
+    .catch(() => ({ labels: [] }));
   for (const l of a.labels) if (l.label) found.set(idOf(l), l.label);
   return found;
 }

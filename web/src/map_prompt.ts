@@ -1,6 +1,5 @@
 // map_prompt.ts: where the typed prompt lies on the map: each position at its nearest recorded
 // circuit, with how near that is.
-import { call } from "./api";
 import { h, table } from "./dom";
 import { exact, raw, tokenText } from "./format";
 import type { Pin } from "./map_canvas";
@@ -13,7 +12,7 @@ const near = (l: Located, t: number) => l.position[t] !== null && (l.distance[t]
 
 export async function locate(c: Context, request: object): Promise<Located | null> {
   return c.state.own && c.pos >= 0
-    ? call("locate", { ...c.prompt, ...request }, c.signal, c.progress)
+    ? c.server.call("locate", { ...c.prompt, ...request }, c.signal, c.progress)
     : null;
 }
 

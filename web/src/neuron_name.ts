@@ -1,7 +1,6 @@
 // neuron_name.ts: what a neuron is called: its label, the name that a person gave, a field to give
 // one; the way on to other neurons.
 import { h } from "./dom";
-import { call, recorded } from "./api";
 import { go } from "./state";
 import { button, note } from "./parts";
 import type { Labels, Neuron } from "./types";
@@ -12,7 +11,7 @@ export type Name = Labels["labels"][number];
 /** The neuron's row of names; null where the answer fails: the card says the rest. */
 export async function nameOf(c: Context, layer: number, channel: number, index: number) {
   const neurons = [{ layer, channel, index }];
-  const a = await call("labels", { neurons }, c.signal).catch(() => null);
+  const a = await c.server.call("labels", { neurons }, c.signal).catch(() => null);
   return a?.labels[0] ?? null;
 }
 
@@ -44,7 +43,7 @@ export function nameCard(c: Context, n: Neuron, name: Name | null) {
   const give = async () => {
     try {
       const asked = { layer, channel, index, name: field.value.trim() };
-      const a = await call("name", asked, c.signal);
+      const a = await c.server.call("name", asked, c.signal);
       said.replaceChildren(...words(a.labels[0]));
       wrong.textContent = "";
     } catch (e) {
@@ -58,7 +57,7 @@ export function nameCard(c: Context, n: Neuron, name: Name | null) {
   const label = h("label.grow", { for: "neuron-name" }, "name ", field);
   return [
     said,
-    recorded
+    c.server.recorded
       ? null
       : h("form.row", { onsubmit }, label, h("button.small", { type: "submit" }, "keep"), wrong),
     note("The label: what it fires on, | what it raises (+) and lowers (−) there."),

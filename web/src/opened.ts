@@ -1,5 +1,5 @@
 // opened.ts: a page without a model: on a graph's file, or on a study.
-import { call, keep as keepAnswer } from "./api";
+import type { Server } from "./api";
 import { by, h } from "./dom";
 import { readGraph } from "./graph_groups";
 import { go, keep, read } from "./state";
@@ -13,17 +13,17 @@ export const standsAlone = (info: Info, view: string) => view === only(info);
  * Reads the file that the server was started on; the address then names it, as if it had been
  * opened by hand.
  */
-async function openFile(): Promise<void> {
-  const { name, file } = await call("file", {});
+async function openFile(server: Server): Promise<void> {
+  const { name, file } = await server.call("file", {});
   const { graph, groups } = readGraph(file);
   const state = read();
-  keepAnswer("opened", { name }, graph);
+  server.keep("opened", { name }, graph);
   if (state.opened !== name)
     keep({ view: "graph", text: "", opened: name, groups: state.groups || groups });
 }
 
-export async function openAlone(info: Info): Promise<void> {
-  if (info.study === null) return openFile();
+export async function openAlone(server: Server, info: Info): Promise<void> {
+  if (info.study === null) return openFile(server);
   const first = !new URLSearchParams(location.hash.slice(1)).has("view");
   keep(first ? { view: "training", text: "" } : { text: "" });
 }

@@ -1,20 +1,21 @@
 // state.ts: the whole state of the page stands in the address, so that back, forward and links
-// work.
-import type { fields as circuit } from "./view_circuit";
-import type { fields as beside } from "./view_beside";
-import type { fields as compare } from "./view_compare";
-import type { fields as corpus } from "./view_corpus";
-import type { fields as directions } from "./view_directions";
-import type { fields as facts } from "./view_facts";
-import type { fields as feature } from "./view_feature";
-import type { fields as generate } from "./generate";
-import type { fields as graph } from "./view_graph";
-import type { fields as attention } from "./view_attention";
-import type { fields as list } from "./view_neurons";
-import type { fields as map } from "./view_map";
-import type { fields as recall } from "./view_recall";
-import type { fields as steer } from "./view_steer";
-import type { fields as study } from "./view_study";
+// work. Each view owns its fields and this file gathers them; views import this file in turn, so
+// nothing here is asked of them before all files are read.
+import { fields as circuit } from "./view_circuit";
+import { fields as beside } from "./view_beside";
+import { fields as compare } from "./view_compare";
+import { fields as corpus } from "./view_corpus";
+import { fields as directions } from "./view_directions";
+import { fields as facts } from "./view_facts";
+import { fields as feature } from "./view_feature";
+import { fields as generate } from "./generate";
+import { fields as graph } from "./view_graph";
+import { fields as attention } from "./view_attention";
+import { fields as list } from "./view_neurons";
+import { fields as map } from "./view_map";
+import { fields as recall } from "./view_recall";
+import { fields as steer } from "./view_steer";
+import { fields as study } from "./view_study";
 
 /** What all views share; each view adds its own fields (`fields` of its file). */
 const common = {
@@ -51,16 +52,30 @@ type Own = typeof beside &
   typeof study;
 export type State = Common & Own;
 
-let first: State = common as State;
-/** Called once, with the fields of every view. */
-export function define(fields: object[]) {
-  first = Object.assign({}, common, ...fields) as State;
-}
+/** Every field as it is where the address does not name it. */
+const first = (): State => ({
+  ...common,
+  ...attention,
+  ...beside,
+  ...circuit,
+  ...compare,
+  ...corpus,
+  ...directions,
+  ...facts,
+  ...feature,
+  ...generate,
+  ...graph,
+  ...list,
+  ...map,
+  ...recall,
+  ...steer,
+  ...study,
+});
 
 export function read(): State {
   const q = new URLSearchParams(location.hash.slice(1));
-  const out: Record<string, unknown> = { ...first };
-  for (const [k, v] of Object.entries(first)) {
+  const out: Record<string, unknown> = first();
+  for (const [k, v] of Object.entries(out)) {
     const given = q.get(k);
     if (given === null) continue;
     out[k] = typeof v === "number" ? (Number.isFinite(Number(given)) ? Number(given) : v) : given;
@@ -70,16 +85,15 @@ export function read(): State {
 
 export function hash(state: State): string {
   const q = new URLSearchParams();
-  for (const [k, v] of Object.entries(first)) {
+  for (const [k, v] of Object.entries(first())) {
     const now = state[k as keyof State];
     if (now !== v) q.set(k, String(now));
   }
   return `#${q}`;
 }
 
-let render: () => void = () => {};
+/** The address has changed: by go(), back, forward or by hand. */
 export function onChange(f: () => void) {
-  render = f;
   addEventListener("popstate", f);
 }
 /** Changes the state; replace: without a new entry in the history (sliders). */
@@ -88,7 +102,7 @@ export function go(change: Partial<State>, replace = false) {
   if (to === hash(read())) return;
   if (replace) history.replaceState(null, "", to);
   else history.pushState(null, "", to);
-  render();
+  dispatchEvent(new PopStateEvent("popstate"));
 }
 /** Changes the address alone: what is shown has changed already. */
 export function keep(change: Partial<State>) {

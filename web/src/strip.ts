@@ -1,7 +1,6 @@
 // strip.ts: the prompt as tokens, coloured by a value of choice; hover shows predictions, click
 // locks the position.
 import { h, tipFor } from "./dom";
-import { call } from "./api";
 import {
   diverging,
   exact,
@@ -43,7 +42,7 @@ function losses(p: Predict): Values {
   };
 }
 async function margins(c: Context): Promise<Values> {
-  const m = await call("margins", c.prompt, c.signal, c.progress);
+  const m = await c.server.call("margins", c.prompt, c.signal, c.progress);
   const v = (m.margins ?? []).map((x) => x?.relative ?? null);
   return {
     v,
@@ -54,7 +53,7 @@ async function margins(c: Context): Promise<Values> {
   };
 }
 async function attribution(c: Context): Promise<Values> {
-  const a = await call("attribute", question(c, { top: 400 }), c.signal, c.progress);
+  const a = await c.server.call("attribute", question(c, { top: 400 }), c.signal, c.progress);
   const v: (number | null)[] = c.read.tokens.map(() => null);
   // Behind the position stand a word's own tokens, not the prompt's.
   for (const t of a.total.terms)

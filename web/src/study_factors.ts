@@ -1,10 +1,10 @@
 // study_factors.ts: of a study, how many times less compute each kind needs than mlp and moe. The
 // server resamples for it, so it is asked for once all runs have ended, or when somebody presses
 // the button, and never by the looks that follow the runs.
-import { call, isKept, recorded, remember } from "./api";
 import { h, table } from "./dom";
 import { exact } from "./format";
 import { card, note } from "./parts";
+import type { StudyLog } from "./study_log";
 import type { Study, StudyFactors } from "./types";
 
 const costs = [
@@ -14,8 +14,6 @@ const costs = [
   ["memory_bytes", "memory"],
 ] as const;
 type Cost = (typeof costs)[number][0];
-
-const last: { factors: StudyFactors | null } = { factors: null };
 
 const known = (f: StudyFactors) =>
   costs.filter(([by]) => [...f.factors, ...f.no_factors].some((x) => x.by === by));
@@ -79,15 +77,17 @@ function tables(st: Study, f: StudyFactors) {
 }
 
 /** A card that is filled by itself once all runs have ended; update: there is something new. */
-export function factorsCard(signal: AbortSignal) {
+export function factorsCard(log: StudyLog, signal: AbortSignal) {
+  const { server } = log;
+  const saved = server.recorded !== null;
   const box = h("div", { id: "study-factors", "aria-live": "polite" });
   const el = card(h("h2", {}, "Compute-efficiency factors"), box);
   const work = { busy: false, failed: "" };
   const now: { study: Study | null } = { study: null };
   const fresh = (st: Study) =>
-    last.factors !== null &&
-    last.factors.ended === st.runs.length - st.left &&
-    JSON.stringify(last.factors.timing) === JSON.stringify(st.timing);
+    log.factors !== null &&
+    log.factors.ended === st.runs.length - st.left &&
+    JSON.stringify(log.factors.timing) === JSON.stringify(st.timing);
 
   async function ask(st: Study) {
     if (work.busy || signal.aborted) return;
@@ -95,7 +95,7 @@ export function factorsCard(signal: AbortSignal) {
     work.failed = "";
     fill(st);
     try {
-      last.factors = await call("factors", {}, signal);
+      log.factors = await server.call("factors", {}, signal);
     } catch (e) {
       work.failed = (e as Error).message;
     }
@@ -103,11 +103,11 @@ export function factorsCard(signal: AbortSignal) {
     if (!signal.aborted) fill(now.study ?? st);
   }
   function fill(st: Study) {
-    const f = last.factors;
-    const stale = !fresh(st) && (!recorded || isKept("factors", {}));
+    const f = log.factors;
+    const stale = !fresh(st) && (!saved || server.isKept("factors", {}));
     const again = f ? "Again, with what has ended" : "Compute with what has ended";
     const asks = work.busy ? "Resampling …" : again;
-    const why = recorded
+    const why = saved
       ? "They were not there when this page was saved."
       : "They are made once all runs have ended.";
     const button = h(
@@ -117,7 +117,7 @@ export function factorsCard(signal: AbortSignal) {
     );
     box.replaceChildren(
       ...(f ? tables(st, f) : []),
-      ...(f || (st.left === 0 && !recorded) ? [] : [note(why)]),
+      ...(f || (st.left === 0 && !saved) ? [] : [note(why)]),
       ...(work.failed ? [note(work.failed)] : []),
       ...(stale || work.busy ? [button] : []),
     );
@@ -127,9 +127,9 @@ export function factorsCard(signal: AbortSignal) {
     now.study = st;
     el.hidden = st.asked.kinds.length < 2;
     if (el.hidden) return;
-    if (last.factors) remember("factors", {}, last.factors);
+    if (log.factors) server.remember("factors", {}, log.factors);
     fill(st);
-    const may = !recorded || isKept("factors", {});
+    const may = !saved || server.isKept("factors", {});
     if (may && st.left === 0 && st.runs.length > 0 && !fresh(st) && !work.failed) ask(st);
   }
   return { el, update };

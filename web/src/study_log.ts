@@ -1,40 +1,45 @@
 // study_log.ts: what is known of a study so far: runs, results and curves, read on as they come.
-import { call, remember } from "./api";
-import type { Study, StudyRun } from "./types";
-
-const whole: { study: Study | null } = { study: null };
+// The page makes one log and keeps it while it stands (app.ts), so that a view comes back to it.
+import type { Server } from "./api";
+import type { Study, StudyFactors, StudyRun } from "./types";
 
 /** Runs and curves of one answer into what was there. */
-function merge(a: Study) {
-  const s = whole.study;
-  if (!s) {
-    whole.study = a;
-    return true;
-  }
-  const grown = a.curves.length > 0 || a.runs.length > 0;
+function merged(s: Study, a: Study): Study {
   const fresh = new Map(a.curves.map((c) => [c.name, c]));
   const curves = s.curves.map((c) => fresh.get(c.name) ?? c);
   const known = new Set(s.curves.map((c) => c.name));
   curves.push(...a.curves.filter((c) => !known.has(c.name)));
-  whole.study = a.runs.length ? { ...a, curves } : { ...s, seen: a.seen, curves, more: a.more };
-  return grown;
+  return a.runs.length ? { ...a, curves } : { ...s, seen: a.seen, curves, more: a.more };
 }
 
-/** Reads on; true: there is something new. The whole is what a saved page holds. */
-export async function more(signal: AbortSignal): Promise<boolean> {
-  const a = await call("study", { since: whole.study?.seen ?? 0 }, signal);
-  const grown = merge(a);
-  remember("study", { since: 0 }, whole.study as Study);
-  return grown;
-}
+export class StudyLog {
+  readonly server: Server;
+  private whole: Study | null = null;
+  factors: StudyFactors | null = null; // the last that were made
 
-/** What is there now; asked for once. */
-export async function load(signal: AbortSignal): Promise<Study> {
-  if (!whole.study) await more(signal);
-  else remember("study", { since: 0 }, whole.study);
-  return whole.study as Study;
+  constructor(server: Server) {
+    this.server = server;
+  }
+
+  /** Reads on; true: there is something new. The whole is what a saved page holds. */
+  async more(signal: AbortSignal): Promise<boolean> {
+    const s = this.whole;
+    const a = await this.server.call("study", { since: s?.seen ?? 0 }, signal);
+    this.whole = s ? merged(s, a) : a;
+    this.server.remember("study", { since: 0 }, this.whole);
+    return !s || a.curves.length > 0 || a.runs.length > 0;
+  }
+
+  /** What is there now; asked for once. */
+  async load(signal: AbortSignal): Promise<Study> {
+    if (!this.whole) await this.more(signal);
+    else this.server.remember("study", { since: 0 }, this.whole);
+    return this.now();
+  }
+  now() {
+    return this.whole as Study;
+  }
 }
-export const now = () => whole.study as Study;
 
 export const ended = (r: StudyRun) => r.state === "done" || r.state === "diverged";
 

@@ -24,12 +24,11 @@ function colour(text: string): Colour {
       };
 }
 const px = (x: number) => String(Math.round(x * 100) / 100);
-const measure = document.createElement("canvas").getContext("2d") as CanvasRenderingContext2D;
-
 interface Origin {
   x: number;
   y: number;
   out: SVGElement;
+  measure: CanvasRenderingContext2D; // of text
 }
 
 function box(el: Element, style: CSSStyleDeclaration, r: DOMRect, o: Origin) {
@@ -98,6 +97,7 @@ function lines(node: Text): { text: string; r: DOMRect }[] {
 }
 
 function words(node: Text, o: Origin) {
+  const { measure } = o;
   const parent = node.parentElement as HTMLElement;
   const style = getComputedStyle(parent);
   measure.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
@@ -232,7 +232,8 @@ export function picture(title: string): string {
         fill: colour(getComputedStyle(body).backgroundColor).rgb,
       }),
     );
-    for (const e of parts) walk(e, { x, y, out });
+    const measure = document.createElement("canvas").getContext("2d") as CanvasRenderingContext2D;
+    for (const e of parts) walk(e, { x, y, out, measure });
     // A token may hold control characters, which no XML file may, not even written as numbers.
     return new XMLSerializer().serializeToString(out).replace(NOT_IN_XML, "\uFFFD");
   } finally {

@@ -1,7 +1,9 @@
 // view.ts: what a view is: fields of the address that are its own, answers it loads, what it draws
 // from them. Nothing of a view outlives its drawing: what is held lives in draw(), keys come with
 // it.
+import type { Server } from "./api";
 import type { State } from "./state";
+import type { StudyLog } from "./study_log";
 import { tokenText } from "./format";
 import type { Attribute, Info, Predict, Token } from "./types";
 
@@ -10,6 +12,8 @@ import type { Attribute, Info, Predict, Token } from "./types";
  */
 export type Loaded = Info & { model: NonNullable<Info["model"]> };
 export interface Context {
+  server: Server;
+  study: StudyLog;
   state: State;
   info: Loaded;
   prompt: object; // text or ids of the request

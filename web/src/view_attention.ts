@@ -1,6 +1,5 @@
 // view_attention.ts: where the heads of a layer look.
 import { h, hideTip, showTip, tipFor, table } from "./dom";
-import { call } from "./api";
 import { percent, raw, token, tokenParts, tokenText } from "./format";
 import type { Attention, Token } from "./types";
 import { go } from "./state";
@@ -91,7 +90,7 @@ export const attention: View<Attention> = {
   title: "Attention",
   needsPrompt: true,
   about: "where each head looks",
-  load: (c) => call("attention", { ...c.prompt, layer: layerOf(c) }, c.signal),
+  load: (c) => c.server.call("attention", { ...c.prompt, layer: layerOf(c) }, c.signal),
   draw(c, a) {
     const layer = layerOf(c);
     const head = Math.min(c.state.head, a.heads.length - 1);

@@ -1,7 +1,6 @@
 // view_beside.ts: two models on one prompt: what each expects, and its graph behind one token. A
 // model whose layers transcoders stand for shows their features, and what they miss.
 import { h, table } from "./dom";
-import { call } from "./api";
 import { count, percent, raw, signed, tokenText } from "./format";
 import { draw } from "./graph_draw";
 import type { Draft } from "./graph_draw";
@@ -36,7 +35,7 @@ async function load(c: Context): Promise<Data> {
   const best = c.read.predictions[c.pos][0];
   const target = state.target || `id:${best.id}`;
   const graph = (features: boolean, beside: boolean) =>
-    call(
+    c.server.call(
       "graph",
       {
         ...c.prompt,
@@ -52,7 +51,12 @@ async function load(c: Context): Promise<Data> {
   const [mine, other] = [info.sparse !== null, b.sparse !== null];
   const first = await graph(mine, false);
   const second = await graph(other, true);
-  const read = await call("predict", { ...c.prompt, top: 10, beside: true }, c.signal, c.progress);
+  const read = await c.server.call(
+    "predict",
+    { ...c.prompt, top: 10, beside: true },
+    c.signal,
+    c.progress,
+  );
   const at = (g: Graph) =>
     g.nodes.filter(acts).map((n) => ({
       layer: n.layer,

@@ -1,6 +1,5 @@
 // view_circuit.ts: a logit, or a difference of two, as an exact sum over neurons, heads and inputs.
 import { h, table } from "./dom";
-import { call } from "./api";
 import { tint } from "./activation";
 import { bar, diverging, exact, max, percent, signed, token, tokenText } from "./format";
 import { word } from "./glossary";
@@ -398,7 +397,7 @@ function listed(c: Context, a: Attribute) {
 async function offerWord(c: Context) {
   if (c.state.target || c.state.against || !c.info.tokenizer) return;
   const body = { ...c.prompt, position: c.pos, top: 1 };
-  const a = await call("continue", body, c.signal).catch(() => ({ continuations: [] }));
+  const a = await c.server.call("continue", body, c.signal).catch(() => ({ continuations: [] }));
   const [b] = a.continuations;
   if (c.signal.aborted || !b?.continuation_ids.length) return;
   const ask = () => go({ target: wordOf(b), part: 0 });
@@ -423,15 +422,15 @@ export const circuit: View<Data> = {
   async load(c) {
     const extra = { top: 400, verify: c.state.rerun > 0 ? RERUN : 0, true: true };
     const { part } = c.state;
-    const whole = await call("attribute", question(c, extra), c.signal, c.progress);
+    const whole = await c.server.call("attribute", question(c, extra), c.signal, c.progress);
     const one = part > 0 && whole.phrase && !whole.phrase.against;
     const own = question(c, { ...extra, part });
-    const a = one ? await call("attribute", own, c.signal, c.progress) : whole;
+    const a = one ? await c.server.call("attribute", own, c.signal, c.progress) : whole;
     const { up, down } = listed(c, a);
     const shown = [...up.slice(0, SHOWN), ...down.slice(0, SHOWN)];
     // A word of several tokens has no one answer that stands or falls.
     const fewest = c.state.fewest > 0 && !whole.phrase;
-    const m = fewest ? await call("minimal", question(c), c.signal, c.progress) : null;
+    const m = fewest ? await c.server.call("minimal", question(c), c.signal, c.progress) : null;
     return { a, m, whole, labels: await labelsOf(c, shown.map(at)) };
   },
   draw(c, { a, m, whole, labels }) {

@@ -1,6 +1,5 @@
 // view_compare.ts: two prompts side by side: what each expects, and which neurons make the
 // difference.
-import { call } from "./api";
 import { h, table } from "./dom";
 import { bar, exact, max, raw, sequential, signed, tokenParts, tokenText } from "./format";
 import { word } from "./glossary";
@@ -231,15 +230,16 @@ export const compare: View<Data | null> = {
         .filter(Boolean)
         .map(Number);
     const other = c.info.tokenizer ? { text } : { ids: ids() };
-    const p = await call("predict", { ...other, top: 10 }, c.signal, c.progress);
+    const p = await c.server.call("predict", { ...other, top: 10 }, c.signal, c.progress);
     const pos = s.opos >= 0 && s.opos < p.tokens.length ? s.opos : p.tokens.length - 1;
     const target = s.target || `id:${c.read.predictions[c.pos][0].id}`;
     const of = (prompt: object, position: number) =>
-      call("attribute", { ...prompt, position, target, top: 20000 }, c.signal, c.progress);
+      c.server.call("attribute", { ...prompt, position, target, top: 20000 }, c.signal, c.progress);
     const [a, b] = [await of(c.prompt, c.pos), await of(other, pos)];
     const labels = await labelsOf(c, differences(a, b).slice(0, SHOWN));
     const on = async (prompt: object, position: number) =>
-      (await call("continue", { ...prompt, position, top: CANDIDATES }, c.signal)).continuations;
+      (await c.server.call("continue", { ...prompt, position, top: CANDIDATES }, c.signal))
+        .continuations;
     const behind = c.info.tokenizer ? [await on(c.prompt, c.pos), await on(other, pos)] : [[], []];
     return { p, pos, a, b, labels, behind };
   },

@@ -1,7 +1,6 @@
 // view_corpus.ts: a recorded text: circuits nearest to one of it, places where neurons fire
 // together.
 import { h, table } from "./dom";
-import { call } from "./api";
 import { count, exact, raw, tokenText } from "./format";
 import { word } from "./glossary";
 import { go } from "./state";
@@ -71,7 +70,7 @@ async function together(c: Context, layer: number): Promise<HTMLElement> {
     .split(";")
     .map((u) => u.split(".").map(Number))
     .map(([channel, neuron]) => ({ channel, neuron }));
-  const t = await call("together", { layer, neurons, count: 40 }, c.signal);
+  const t = await c.server.call("together", { layer, neurons, count: 40 }, c.signal);
   return h(
     "div.card",
     {},
@@ -106,7 +105,7 @@ async function nearest(c: Context, layer: number): Promise<HTMLElement> {
     : c.state.place >= 0
       ? { position: c.state.place }
       : { find: c.state.find };
-  const n = await call(
+  const n = await c.server.call(
     "neighbors",
     { layer, ...(c.state.channel >= 0 ? { channel: c.state.channel } : {}), ...what, count: 30 },
     c.signal,

@@ -1,7 +1,6 @@
 // view_directions.ts: singular directions of a head, a layer or the embedding, by what stands at
 // their ends.
 import { h, table } from "./dom";
-import { call } from "./api";
 import { percent, token } from "./format";
 import type { Shown } from "./format";
 import { go } from "./state";
@@ -120,7 +119,7 @@ export const directions: View<Directions> = {
   needsPrompt: false,
   about: "what the weights of a head or a layer read and write, by their singular directions",
   controls,
-  load: (c) => call("directions", request(c), c.signal, c.progress),
+  load: (c) => c.server.call("directions", request(c), c.signal, c.progress),
   draw: (_c, a) => ({
     body: [
       note(

@@ -1,6 +1,5 @@
 // view_facts.ts: known facts, and how far one noun's gates, put into another's run, move what
 // follows.
-import { call, stay } from "./api";
 import { h, rove, table } from "./dom";
 import { bar, count, token } from "./format";
 import { go } from "./state";
@@ -243,11 +242,11 @@ export const facts: View<Data> = {
         "worlds wrote, or with --facts FILE from sgatlin facts mine.",
   async load(c) {
     const type = c.state.facts ? { type: c.state.facts } : {};
-    const f = await call("facts", type, c.signal);
+    const f = await c.server.call("facts", type, c.signal);
     const [clean, other] = chosen(c, f);
     const at = c.state.patched === "last" ? { at: "last" as const } : {};
     const request = { ...type, layers: layerSets(c.info.model.layers), ...at };
-    const ask = (r: Requests["patch"]) => stay("patch", r, c.signal, c.progress);
+    const ask = (r: Requests["patch"]) => c.server.stay("patch", r, c.signal, c.progress);
     if (c.state.pair === "all") return { f, p: await ask({ ...request, ...words(f) }) };
     if (!clean || !other || clean === other) return { f, p: null };
     const pair = { ...request, clean, counterfactual: other, ...words(f, clean, other) };

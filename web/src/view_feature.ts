@@ -2,7 +2,6 @@
 // it acts; features scaled by sliders: the answer with everything held, the true run, the
 // difference.
 import { h, table } from "./dom";
-import { call } from "./api";
 import { bar, exact, max, percent, signed, token, tokenText } from "./format";
 import { edits, key, parse, takeAway, write } from "./factors";
 import type { Factor } from "./factors";
@@ -34,7 +33,7 @@ async function chosen(c: Context): Promise<[number, number]> {
   const [layer, index] = c.state.feature.split(".").map(Number);
   if (c.state.feature && Number.isInteger(layer) && Number.isInteger(index)) return [layer, index];
   if (c.pos < 0) return [c.info.sparse?.layers[0] ?? 0, 0];
-  const g = await call(
+  const g = await c.server.call(
     "graph",
     { ...c.prompt, position: c.pos, node_threshold: 0.8, features: true },
     c.signal,
@@ -259,12 +258,17 @@ export const feature: View<Data> = {
   async load(c) {
     const [layer, index] = await chosen(c);
     const more = c.state.frec && c.info.recording ? { recorded: true } : {};
-    const f = await call("feature", { layer, index, top: 8, ...more }, c.signal, c.progress);
+    const f = await c.server.call(
+      "feature",
+      { layer, index, top: 8, ...more },
+      c.signal,
+      c.progress,
+    );
     const list = parse(c.state.factors).filter((e) => e.pos === null || e.pos <= c.pos);
     const { against: _, ...q } = question(c) as Record<string, unknown>;
     const r =
       list.length && c.pos >= 0
-        ? await call("scale", { ...q, edits: edits(list), top: 8 }, c.signal, c.progress)
+        ? await c.server.call("scale", { ...q, edits: edits(list), top: 8 }, c.signal, c.progress)
         : null;
     return { f, list, r };
   },

@@ -1,7 +1,6 @@
 // view_graph.ts: the attribution graph: nodes by layer and position, edges by their effect; beside
 // it what a node does, under it the strongest ways as a sentence.
 import { h } from "./dom";
-import { call, fragile, isOpened, recorded } from "./api";
 import { count, percent, signed, tokenText } from "./format";
 import { go, keep } from "./state";
 import type { Shape } from "./graph_groups";
@@ -48,11 +47,11 @@ interface Data {
 async function fetchGraph(c: Context): Promise<Graph | null> {
   if (c.state.opened) {
     const body = { name: c.state.opened };
-    return isOpened(c.state.opened) ? call("opened", body, c.signal) : null;
+    return c.server.isOpened(c.state.opened) ? c.server.call("opened", body, c.signal) : null;
   }
   if (c.pos < 0) return null;
   const targets = [c.state.target, c.state.against].filter(Boolean);
-  return call(
+  return c.server.call(
     "graph",
     {
       ...c.prompt,
@@ -87,7 +86,7 @@ async function fetchTruth(c: Context, g: Graph | null) {
   const by = new Map<string, Term>();
   if (!g || g.features || c.state.opened) return by;
   const asked = { ...question(c, { top: TRUE_SHOWN, verify: 0 }), true: true };
-  const a = await call("attribute", asked, c.signal, c.progress);
+  const a = await c.server.call("attribute", asked, c.signal, c.progress);
   for (const t of a.true?.neurons.terms ?? [])
     by.set(`${t.layer}.${t.channel}.${t.index}.${t.position}`, t);
   return by;
@@ -109,7 +108,7 @@ function nothing(c: Context): Drawing {
             : "You will see the graph of what made the prediction. A graph that was saved opens " +
                 "without a text.",
         ),
-        opener(),
+        opener(c.server),
       ),
     ],
   };
@@ -119,11 +118,11 @@ const closed = { opened: "", groups: "", pins: "", places: "", share: 1 };
 
 function fileControls(c: Context) {
   const name = c.state.opened;
-  const known = isOpened(name);
+  const known = c.server.isOpened(name);
   return [
     h("strong", {}, name),
-    fragile(name) ? h("span.note", {}, "too large to outlive a reload") : null,
-    c.info.file === null && !recorded ? button("close the file", () => go(closed)) : null,
+    c.server.fragile(name) ? h("span.note", {}, "too large to outlive a reload") : null,
+    c.info.file === null && !c.server.recorded ? button("close the file", () => go(closed)) : null,
     known
       ? slider(
           "share",
@@ -155,7 +154,7 @@ function controls(c: Context) {
       "div.row.toolbar.spread",
       {},
       h("div.row", {}, own),
-      recorded || !own.length ? null : opener(),
+      c.server.recorded || !own.length ? null : opener(c.server),
     ),
   ];
 }
@@ -325,7 +324,7 @@ function show(c: Context, { whole, labels, truth }: Data): Drawing {
   let started = false;
 
   const showFeature = async (i: number, layer: number, index: number) => {
-    const f = await call("feature", { layer, index, top: 8 }, c.signal).catch(() => null);
+    const f = await c.server.call("feature", { layer, index, top: 8 }, c.signal).catch(() => null);
     if (f && at === i) document.getElementById("node-card")?.replaceChildren(smallFeature(f));
   };
   /** The front of a neuron's card, once it is there. */
@@ -335,9 +334,9 @@ function show(c: Context, { whole, labels, truth }: Data): Drawing {
     if (c.state.opened) return; // of which model is not known
     if (n.kind === "feature") return showFeature(i, n.layer, n.index);
     const at_ = { layer: n.layer, channel: n.channel ?? 0, index: n.index };
-    const known = await call("neuron", { ...at_, top: 10, excerpts: 8 }, c.signal).catch(
-      () => null,
-    );
+    const known = await c.server
+      .call("neuron", { ...at_, top: 10, excerpts: 8 }, c.signal)
+      .catch(() => null);
     if (!known || at !== i) return;
     cards.set(n.id, known);
     document.getElementById("node-card")?.replaceChildren(smallCard(known));

@@ -1,6 +1,5 @@
 // view_lens.ts: what the output head would say after each layer.
 import { h, tipFor } from "./dom";
-import { call } from "./api";
 import { exact, percent, raw, signed, token, tokenParts, tokenText } from "./format";
 import { go } from "./state";
 import { card, legend, note, probability, tokenBox, tokenChoices } from "./parts";
@@ -111,7 +110,7 @@ export const lens: View<Lens> = {
   load(c) {
     const { target } = c.state;
     const word = target ? { target, position: c.pos } : {};
-    return call("lens", { ...c.prompt, top: 5, ...word }, c.signal, c.progress);
+    return c.server.call("lens", { ...c.prompt, top: 5, ...word }, c.signal, c.progress);
   },
   draw(c, a) {
     const body = [...a.layers].reverse().map((row) =>

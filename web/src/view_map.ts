@@ -1,6 +1,5 @@
 // view_map.ts: circuits of the recording in two dimensions: like lies near like.
 import { polygonContains } from "d3-polygon";
-import { call, stay } from "./api";
 import { h, hideTip, showTip, table } from "./dom";
 import { count, percent, tokenText } from "./format";
 import type { Eye, Points, Polygon } from "./map_canvas";
@@ -242,7 +241,7 @@ async function litUp(c: Context, m: Answer): Promise<Uint8Array | null> {
   const [channel, neuron] = c.state.lit.split(".").map(Number);
   const fires = new Set(
     (
-      await call(
+      await c.server.call(
         "fires",
         {
           layer: m.layer,
@@ -324,7 +323,9 @@ function hover(c: Context, m: Answer, name: (i: number) => string | null) {
     );
     showTip(at, head);
     timer = setTimeout(async () => {
-      const p = await call("place", { position: m.position[i] }, c.signal).catch(() => null);
+      const p = await c.server
+        .call("place", { position: m.position[i] }, c.signal)
+        .catch(() => null);
       if (p && last === i && !c.signal.aborted)
         showTip(at, [
           head,
@@ -459,7 +460,7 @@ export const map: View<Data> = {
       top: Math.max(1, Math.min(100000, Math.round(s.top))),
       documents: Math.max(0, Math.round(s.docs)),
     };
-    const m = await stay("map", request, c.signal, c.progress);
+    const m = await c.server.stay("map", request, c.signal, c.progress);
     return { m, lit: await litUp(c, m), own: await locate(c, request) };
   },
   draw,

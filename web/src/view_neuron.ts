@@ -1,7 +1,6 @@
 // view_neuron.ts: what a neuron reads and writes, from weights alone, and where it fires
 // (card_record.ts).
 import { h, table } from "./dom";
-import { call } from "./api";
 import { bar, exact, max, signed, token } from "./format";
 import { takeAway } from "./joint";
 import { go } from "./state";
@@ -77,7 +76,12 @@ function place(c: Context, at: number[]) {
 /** The neuron of the address; where none is named, the prompt's strongest, else the first. */
 async function chosen(c: Context): Promise<[number, number, number]> {
   if (c.state.neuron || c.pos < 0) return parseNeuron(c.state.neuron);
-  const a = await call("attribute", question(c, { top: 400, verify: 0 }), c.signal, c.progress);
+  const a = await c.server.call(
+    "attribute",
+    question(c, { top: 400, verify: 0 }),
+    c.signal,
+    c.progress,
+  );
   const first = a.terms.find((t) => t.kind === "neuron");
   return first ? [first.layer ?? 0, first.channel ?? 0, first.index ?? 0] : [0, 0, 0];
 }
@@ -90,7 +94,7 @@ export const neuron: View<{ n: Neuron; name: Name | null }> = {
   async load(c) {
     const [layer, channel, index] = await chosen(c);
     const [n, name] = await Promise.all([
-      call("neuron", { layer, channel, index, top: 10, excerpts: 8 }, c.signal),
+      c.server.call("neuron", { layer, channel, index, top: 10, excerpts: 8 }, c.signal),
       nameOf(c, layer, channel, index),
     ]);
     return { n, name };

@@ -1,6 +1,5 @@
 // view_neurons.ts: all neurons of the model in a list: asked, searched, sorted, page by page.
 import { h, rove, table } from "./dom";
-import { call } from "./api";
 import { count, exact, tokenText } from "./format";
 import { go } from "./state";
 import type { NeuronRow, Neurons, Requests } from "./types";
@@ -163,7 +162,7 @@ export const neurons: View<Neurons> = {
   needsPrompt: false,
   about: "all neurons in a list: what fires on a word, raises it, or is near another",
   controls,
-  load: (c) => call("neurons", request(c), c.signal, c.progress),
+  load: (c) => c.server.call("neurons", request(c), c.signal, c.progress),
   draw(c, n) {
     const asked = n.question !== null;
     const rows = n.neurons.map((r) => [

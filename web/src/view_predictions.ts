@@ -4,7 +4,6 @@ import { h, table } from "./dom";
 import { exact, percent, token } from "./format";
 import { writing } from "./generate";
 import { go } from "./state";
-import { call } from "./api";
 import { word } from "./glossary";
 import { aside, card, note, predicted, where } from "./parts";
 import type { Continue, Margins } from "./types";
@@ -103,12 +102,12 @@ export const predictions: View<null> = {
       // Margins take longer than the predictions.
       async shown() {
         const body = { ...c.prompt, position: c.pos, top: c.read.predictions[c.pos].length };
-        const behind = await call("continue", body, c.signal).catch(() => null);
+        const behind = await c.server.call("continue", body, c.signal).catch(() => null);
         if (c.signal.aborted) return;
         if (behind) show(behind.continuations);
         await written.start();
         if (c.signal.aborted || !c.info.model.router) return;
-        const m = await call("margins", c.prompt, c.signal);
+        const m = await c.server.call("margins", c.prompt, c.signal);
         if (!c.signal.aborted) firm.replaceChildren(...firmness(m, c.pos));
       },
     };

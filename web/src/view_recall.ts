@@ -1,7 +1,6 @@
 // view_recall.ts: where a prediction is read from: attention edges cut layer by layer, and what
 // each sublayer there would say by itself.
 import { h, table } from "./dom";
-import { call } from "./api";
 import { percent, token, tokenText, raw } from "./format";
 import { go } from "./state";
 import type { Recall } from "./types";
@@ -79,7 +78,7 @@ export const recall: View<Recall> = {
   load(c) {
     const [first, last] = subjectOf(c);
     const body = { ...c.prompt, position: c.pos, first, end: last + 1, window: c.state.window };
-    return call("recall", body, c.signal, c.progress);
+    return c.server.call("recall", body, c.signal, c.progress);
   },
   draw(c, a) {
     const curves = a.sets

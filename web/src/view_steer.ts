@@ -1,7 +1,6 @@
 // view_steer.ts: neurons scaled by sliders: the answer with gates held at once, the true rerun
 // beside it.
 import { h, table } from "./dom";
-import { call } from "./api";
 import { fieldError } from "./field_error";
 import { exact, percent, signed, tokenText } from "./format";
 import { writing } from "./generate";
@@ -290,15 +289,17 @@ export const steer: View<Data> = {
   ],
   async load(c) {
     const all = question(c, { top: 20000, against: undefined });
-    const a = await call("attribute", all, c.signal, c.progress);
+    const a = await c.server.call("attribute", all, c.signal, c.progress);
     // Without a slider the view begins with the strongest neuron taken away.
     const given = parse(c.state.edits);
     const list = given.length ? given : strongest(a, [], 1);
     const away = list.map((e) => ({ ...e, scale: 0 }));
-    const j = await call("joint", request(c, away), c.signal, c.progress).catch((e: Error) => {
-      if (c.signal.aborted) throw e;
-      return null; // too many neurons at once: the rerun alone answers
-    });
+    const j = await c.server
+      .call("joint", request(c, away), c.signal, c.progress)
+      .catch((e: Error) => {
+        if (c.signal.aborted) throw e;
+        return null; // too many neurons at once: the rerun alone answers
+      });
     const labels = await labelsOf(
       c,
       list.map((e) => ({ ...e, index: e.neuron })),
@@ -316,7 +317,12 @@ export const steer: View<Data> = {
     const rerun = async () => {
       const asked = write(list);
       try {
-        const r = await call("ablate", { ...changed(c, list), top: 8 }, c.signal, c.progress);
+        const r = await c.server.call(
+          "ablate",
+          { ...changed(c, list), top: 8 },
+          c.signal,
+          c.progress,
+        );
         if (asked !== write(list)) return;
         [last, shown] = [r, asked];
         draw();

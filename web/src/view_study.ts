@@ -7,8 +7,8 @@ import { go, keep, read } from "./state";
 import { colour, duration, power, runsChart, sizesChart } from "./study_chart";
 import type { Axis, Loss } from "./study_chart";
 import { factorsCard } from "./study_factors";
-import * as log from "./study_log";
-import type { Mark } from "./study_log";
+import { ended, markOf, marks, markText } from "./study_log";
+import type { Mark, StudyLog } from "./study_log";
 import type { Study, StudyOptimum, StudyRun } from "./types";
 import type { Context, Drawing } from "./view";
 
@@ -23,14 +23,14 @@ const axisOf = (c: Context): Axis => (c.state.over === "seconds" ? "seconds" : "
 const lossOf = (c: Context): Loss => (c.state.loss === "train" ? "train" : "held");
 
 /** Runs of the mark stand out wherever they are drawn; null: those held, or all alike. */
-function lighter(root: HTMLElement) {
+function lighter(root: HTMLElement, log: StudyLog) {
   const lit = (mark: Mark | null) => {
-    const m = mark ?? log.markOf(read().marked);
+    const m = mark ?? markOf(read().marked);
     root.classList.toggle("dim", m !== null);
     const names = new Map(log.now().runs.map((r) => [r.name, r]));
     for (const e of root.querySelectorAll<HTMLElement>("[data-run]")) {
       const r = names.get(e.dataset.run ?? "");
-      e.classList.toggle("lit", m !== null && r !== undefined && log.marks(m, r));
+      e.classList.toggle("lit", m !== null && r !== undefined && marks(m, r));
     }
     for (const e of root.querySelectorAll<HTMLElement>("[data-kind]")) {
       const same = (k: keyof Mark, v: string | undefined) =>
@@ -48,7 +48,7 @@ function lighter(root: HTMLElement) {
 function legend(st: Study, light: (m: Mark | null) => void) {
   const buttons: HTMLElement[] = [];
   const press = (m: Mark) => {
-    const text = log.markText(m);
+    const text = markText(m);
     keep({ marked: read().marked === text ? "" : text });
     for (const b of buttons)
       b.setAttribute("aria-pressed", String(b.dataset.mark === read().marked));
@@ -59,7 +59,7 @@ function legend(st: Study, light: (m: Mark | null) => void) {
       "aria-hidden": "true",
       css: { borderTop: `3px ${dashed} ${stroke}` },
     });
-    const text = log.markText(m);
+    const text = markText(m);
     const b = h(
       "button.small",
       {
@@ -151,15 +151,15 @@ function runsTable(st: Study) {
 }
 
 function summary(st: Study) {
-  const ended = st.runs.filter(log.ended);
+  const over = st.runs.filter(ended);
   const begun = st.runs.filter((r) => r.state === "begun").length;
   const wild = st.runs.filter((r) => r.state === "diverged").length;
   const flops = (list: StudyRun[]) => list.reduce((a, r) => a + r.flops, 0);
   const words = [
-    `${ended.length} of ${st.runs.length} runs have ended`,
+    `${over.length} of ${st.runs.length} runs have ended`,
     begun ? `${begun} more have begun` : null,
     wild ? `${wild} diverged` : null,
-    `${power(flops(ended))} of ${power(flops(st.runs))} FLOPs`,
+    `${power(flops(over))} of ${power(flops(st.runs))} FLOPs`,
   ];
   return `${words.filter(Boolean).join(", ")}.`;
 }
@@ -247,15 +247,15 @@ function body(st: Study, axis: Axis, loss: Loss, light: (m: Mark | null) => void
 
 const AGAIN = 2000; // ms between two looks
 
-export const load = (c: Context) => log.load(c.signal);
+export const load = (c: Context) => c.study.load(c.signal);
 
 export function draw(c: Context, first: Study): Drawing {
   const axis = axisOf(c);
   const loss = lossOf(c);
-  const factors = factorsCard(c.signal);
+  const factors = factorsCard(c.study, c.signal);
   const box = h("div", { id: "study-body" });
   const root = h("div.study-view", {});
-  const light = lighter(root);
+  const light = lighter(root, c.study);
   const fill = (st: Study) => {
     const runs = box.querySelector<HTMLElement>("#study-runs");
     const scrolled = runs?.scrollTop ?? 0;
@@ -280,10 +280,10 @@ export function draw(c: Context, first: Study): Drawing {
       const look = async () => {
         if (c.signal.aborted) return;
         if (!document.hidden) {
-          const grown = await log.more(c.signal).catch(() => false); // the next look asks again
-          if (grown && !c.signal.aborted) fill(log.now());
+          const grown = await c.study.more(c.signal).catch(() => false); // the next look asks again
+          if (grown && !c.signal.aborted) fill(c.study.now());
         }
-        if (!c.signal.aborted) setTimeout(look, log.now().more ? 0 : AGAIN);
+        if (!c.signal.aborted) setTimeout(look, c.study.now().more ? 0 : AGAIN);
       };
       setTimeout(look, first.more ? 0 : AGAIN);
     },

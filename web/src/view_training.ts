@@ -3,7 +3,7 @@ import { extent } from "d3-array";
 import { scaleLinear } from "d3-scale";
 import { line as path } from "d3-shape";
 import { h, s, tipFor } from "./dom";
-import { call } from "./api";
+import type { Server } from "./api";
 import { brief, count, exact } from "./format";
 import type { Metrics, Study } from "./types";
 import type { View } from "./view";
@@ -16,10 +16,10 @@ interface Log {
 }
 
 /** Reads on; true: the log has grown. */
-async function more(log: Log, signal: AbortSignal): Promise<boolean> {
+async function more(server: Server, log: Log, signal: AbortSignal): Promise<boolean> {
   const before = log.lines.length;
   for (;;) {
-    const m = await call("metrics", { from: log.next }, signal);
+    const m = await server.call("metrics", { from: log.next }, signal);
     log.lines.push(...m.lines);
     log.next = m.next;
     if (!m.more) return log.lines.length > before;
@@ -199,7 +199,7 @@ export const training: View<Log | Study> = {
   async load(c) {
     if (c.info.study) return study.load(c);
     const log: Log = { lines: [], next: 0 };
-    await more(log, c.signal);
+    await more(c.server, log, c.signal);
     return log;
   },
   draw(c, data) {
@@ -213,7 +213,8 @@ export const training: View<Log | Study> = {
         const again = setInterval(async () => {
           if (c.signal.aborted) return clearInterval(again);
           if (document.hidden) return;
-          const grown = await more(log, c.signal).catch(() => false); // the next look asks again
+          // Where it fails, the next look asks again.
+          const grown = await more(c.server, log, c.signal).catch(() => false);
           if (grown && !c.signal.aborted) box.replaceChildren(...curves(log.lines, layers));
         }, AGAIN);
       },

@@ -1,7 +1,7 @@
 // welcome.ts: the first screen: what the layer is, what can be asked, and a walk from a prediction
 // to its circuit, a neuron and the run without it, on the model at hand.
 import { h, s } from "./dom";
-import { call } from "./api";
+import type { Server } from "./api";
 import { go } from "./state";
 import { card } from "./parts";
 import type { Info } from "./types";
@@ -55,7 +55,7 @@ function sentences(m: Loaded["model"]) {
 }
 
 /** Four stops; each takes its arguments from the answer before it. */
-async function walk(say: HTMLElement, text: string, signal: AbortSignal) {
+async function walk(server: Server, say: HTMLElement, text: string, signal: AbortSignal) {
   const stop = (i: number, words: string, act: string, next: () => void) => {
     say.replaceChildren(
       h("strong", {}, `${i} of 4 `),
@@ -65,9 +65,9 @@ async function walk(say: HTMLElement, text: string, signal: AbortSignal) {
       h("button.link", { type: "button", onclick: () => say.remove() }, "end the walk"),
     );
   };
-  const p = await call("predict", { text, top: 10 }, signal);
+  const p = await server.call("predict", { text, top: 10 }, signal);
   const best = p.predictions[p.predictions.length - 1][0];
-  const a = await call(
+  const a = await server.call(
     "attribute",
     { text, position: p.tokens.length - 1, top: 400, verify: 0 },
     signal,
@@ -96,11 +96,11 @@ async function walk(say: HTMLElement, text: string, signal: AbortSignal) {
 }
 
 /** Leads a reader through the model at hand. */
-export function beginWalk(text: string) {
+export function beginWalk(server: Server, text: string) {
   document.getElementById("walk")?.remove();
   const say = h("div", { id: "walk", class: "card", role: "status" }, "reading …");
   document.getElementById("strip")?.before(say);
-  walk(say, text, new AbortController().signal).catch((e: Error) => {
+  walk(server, say, text, new AbortController().signal).catch((e: Error) => {
     say.textContent = e.message;
   });
 }
@@ -109,7 +109,7 @@ const starts = (info: Info) =>
   info.tokenizer ? (info.examples ?? []).map((e) => e.text) : ["5 6 7"];
 
 /** Before a text is there. */
-export function welcome(info: Loaded, views: View[], key: (i: number) => string) {
+export function welcome(server: Server, info: Loaded, views: View[], key: (i: number) => string) {
   const texts = starts(info);
   const begin = (t: string) =>
     h("button", { type: "button", onclick: () => go({ text: t, pos: -1 }) }, t);
@@ -137,7 +137,11 @@ export function welcome(info: Loaded, views: View[], key: (i: number) => string)
         ? h(
             "div.row.spaced",
             {},
-            h("button.primary", { type: "button", onclick: () => beginWalk(texts[0]) }, "Show me"),
+            h(
+              "button.primary",
+              { type: "button", onclick: () => beginWalk(server, texts[0]) },
+              "Show me",
+            ),
             h(
               "span.note",
               {},
