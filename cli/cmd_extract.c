@@ -8,16 +8,18 @@ static const char *const kinds[] = {"attention", "feedforward"};
 
 enum { MOST_SETS = 16 };
 
-static void row(cli_table *t, const char *name, const json_t *numbers, size_t n) {
+static void row_from(cli_table *t, const char *name, const json_t *numbers, size_t n, double first) {
   cli_cell(t, "%s", name);
   for (size_t l = 0; l < n; l++) {
     const json_t *x = json_array_get(numbers, l);
     if (json_is_number(x))
-      cli_cell(t, "%.1f", json_number_value(x));
+      cli_cell(t, "%.1f", first + json_number_value(x));
     else
       cli_cell(t, "-");
   }
 }
+
+static void row(cli_table *t, const char *name, const json_t *numbers, size_t n) { row_from(t, name, numbers, n, 0); }
 
 static size_t layers_of(const json_t *o) {
   return json_array_size(json_object_get(json_object_get(o, kinds[0]), "rate"));
@@ -29,7 +31,7 @@ static void print_kinds(const json_t *o) {
   for (size_t k = 0; k < SGI_COUNT(kinds); k++) {
     const json_t *kind = json_object_get(o, kinds[k]);
     row(t, kinds[k], json_object_get(kind, "rate"), shown);
-    row(t, "  its rank", json_object_get(kind, "rank"), shown);
+    row_from(t, "  its rank", json_object_get(kind, "rank"), shown, 1); /* people count from 1 */
     row(t, "  another answer", json_object_get(kind, "control"), shown);
   }
   cli_table_end(t);
@@ -131,12 +133,13 @@ const cli_command cli_extract = {
         "sgatlin extract run --facts worlds/facts.json --type food --lens raw",
     .description =
         "A sublayer extracts the answer where what it adds to the last position, read by the output head alone, has "
-        "the answer first. Its rank is the geometric mean (0: first). Control: a random other answer of the same type. "
+        "the answer first. Its rank is a geometric mean, counted from 1. Control: a random other answer of the same "
+        "type. "
         "Then attention is asked again with its edges from the last position cut in that layer alone, and with the "
         "keys and values of a set of positions made from an earlier layer's stream (of the last position its query, "
         "too).\n\n"
-        "JSON: attention, feedforward: rate, rank, control by layer, any, layers; attention_first; blocked and patched "
-        "by set.",
+        "JSON: attention, feedforward: rate, rank (counted from 0), control by layer, any, layers; attention_first; "
+        "blocked and patched by set.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

@@ -98,7 +98,16 @@ word=$(sed -n 's/.*"word":{[^}]*"log_probability":\([-0-9.e]*\).*/\1/p' "$tmp/ou
 try 0 attribute $m --prompt 'The dog was' --target 'happy dog' --json
 own=$(sed -n 's/.*"phrase":{"target":{[^}]*"log_probability":\([-0-9.e]*\).*/\1/p' "$tmp/out")
 [ "$word" = "$own" ] || bad "the lens has the word at $word, attribute at $own"
+try 0 lens $m 'The dog was' --target dog --position 1 --top 2 --json
+cp "$tmp/out" "$tmp/lens.json"
 try 0 lens $m 'The dog was' --target dog --position 1 --top 2
+python3 - "$tmp/out" "$tmp/lens.json" <<'PY' || bad "the table's ranks are not those of the JSON, counted from 1"
+import json, sys
+lines = open(sys.argv[1]).read().split("rank\n")[1].splitlines()
+ranks = [int(l.split()[-1]) for l in lines if l.startswith(("embedding ", "after layer "))]
+want = [1 + l["rank"] for l in json.load(open(sys.argv[2]))["target"]["layers"]][::-1]
+assert ranks == want, (ranks, want)
+PY
 has out 'after layer'
 has out 'embedding'
 has out 'rank'

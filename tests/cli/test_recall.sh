@@ -40,6 +40,16 @@ try 2 enrich $model $F --data "$tmp/other.txt"; has err "names a subject"
 try 0 extract $model $F --lens raw --svg "$tmp/x.svg"
 has out "answer first"
 has out "subject as before layer 1"
+cp "$tmp/out" "$tmp/table"
+try 0 extract $model $F --lens raw --json
+python3 - "$tmp/table" "$tmp/out" <<'EOF' || bad "ranks of the table count from 1, those of the JSON from 0"
+import json, sys
+rows = [l.split()[2:] for l in open(sys.argv[1]) if l.startswith("  its rank")]
+d = json.load(open(sys.argv[2]))
+for row, kind in zip(rows, ("attention", "feedforward")):
+    assert row == ["%.1f" % (1 + x) for x in d[kind]["rank"][:len(row)]] and float(row[0]) >= 1, (row, d[kind])
+assert len(rows) == 2
+EOF
 grep -q 'attention without subject' "$tmp/x.svg" || bad "no curve in the figure"
 for c in "knockout --draws 2" "enrich --top 9" "enrich --top 9 --data $tmp/stories.txt" "extract"; do
   # shellcheck disable=SC2086

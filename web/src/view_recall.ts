@@ -59,7 +59,7 @@ function controls(c: Context) {
 function sublayers(a: Recall) {
   const cell = (x: Recall["attention"], l: number) => [
     token(x.best[l]),
-    x.rank[l] ? `, the answer ${x.rank[l] + 1}.` : "",
+    x.rank[l] ? `; the answer has rank ${x.rank[l] + 1}` : "",
   ];
   const rows = a.attention.rank.map((_, l) => [
     String(l),
@@ -108,8 +108,8 @@ export const recall: View<Recall> = {
         card(
           h("h2", {}, "What each sublayer says by itself"),
           note(
-            "What it adds here, read by the output head alone: its first token, and the place of ",
-            "the answer where that is another.",
+            "What it adds here, read by the output head alone: its first token, and the rank of ",
+            "the answer (1: first) where that is another.",
           ),
           sublayers(a),
         ),
