@@ -259,7 +259,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libsgatlin.a
 
 # For developers: types and a real browser. Needs node, npm and chromium; the page itself needs none of them.
 .PHONY: test-web
-test-web: all ## the page in Chromium: every view, keys, accessibility, numbers (developers; needs npm, chromium)
+test-web: all ## the page in Chromium and Firefox: every view, keys, accessibility, numbers (developers; needs npm, chromium)
 	@cd web && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npx tsc --noEmit -p . && npx prettier --check --log-level warn src test
 	@node tools/openapi_types.mjs | cmp - web/src/types.ts
 	@sh web/test/run.sh $(BUILD)/sgatlin

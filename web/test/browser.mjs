@@ -1,6 +1,6 @@
-// browser.mjs RUN REC WORLDS [SHOTS]: the page of a trained run in Chromium; each file here has one
-// part. Pictures of every view go to SHOTS.
-// ONLY=views,numbers runs some parts. Fails on any console error, request to another host,
+// browser.mjs RUN REC WORLDS [SHOTS]: the page of a trained run in Chromium, or with
+// BROWSER=firefox in Firefox; each file here has one part. Pictures of every view go to SHOTS.
+// ONLY=everyView,numbers runs some parts. Fails on any console error, request to another host,
 // accessibility finding or wrong number.
 import { hostileFiles, payloads, rebinding } from "./hostile.mjs";
 import { frames, left, mapped } from "./map.mjs";
@@ -58,7 +58,7 @@ const parts = {
   study,
   documents: (t) => documents({ ...t, data: `${worlds}/valid.txt` }),
 };
-const only = process.env.ONLY?.split(",");
+const only = process.env.ONLY ? process.env.ONLY.split(",") : null;
 try {
   for (const [name, part] of Object.entries(parts)) {
     if (only && !only.includes(name)) continue;

@@ -31,7 +31,7 @@ async function watched(browser, check, url, name) {
   p.on("pageerror", (e) => check(false, `${name}: ${e.message}`));
   p.on("request", (r) =>
     check(
-      r.url().startsWith(url.split("#")[0]) || r.url().startsWith("blob:"),
+      r.url().startsWith(url.split("#")[0]) || /^(blob|data):/.test(r.url()),
       `${name}: request to ${r.url()}`,
     ),
   );
@@ -56,6 +56,8 @@ export async function graphAlone({ browser, settled, accessible, check, run, tex
   );
   check((await nodes(p)) === made.nodes.length, "graph alone: every node is shown");
   check(!(await p.isVisible("#prompt")), "graph alone: there is no prompt");
+  const slider = await p.$eval("label[for=share]", (e) => e.getBoundingClientRect().height);
+  check(slider < 40, `graph alone: the slider's label takes ${slider} px`);
   await accessible(p, "graph alone");
   if (shots) await p.screenshot({ path: `${shots}/graph-alone.png` });
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { explorer } from "./files.mjs";
+import { firefox } from "./firefox.mjs";
 import { CHROMIUM, FLAGS } from "./tools.mjs";
 
 const CORES = [
@@ -86,6 +87,10 @@ export async function payloads({ page, settled, check, url }) {
   await p.close();
 }
 
+/** Nobody listens there, as either browser says it. */
+const NOBODY =
+  /ERR_(CONNECTION_REFUSED|ADDRESS_INVALID|NAME_NOT_RESOLVED)|connectionFailure|dnsNotFound/;
+
 /** Names of somebody else's that lead here are refused, page and calls, and so is what their pages
  *  send here. */
 export async function rebinding({ check, url }) {
@@ -103,14 +108,22 @@ export async function rebinding({ check, url }) {
     "127.1.1.1",
     "[::ffff:127.0.0.1]",
   ];
-  const other = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      ...FLAGS,
-      "--host-resolver-rules=" +
-        ["*.example", "localhost.", "sub.localhost"].map((n) => `MAP ${n} 127.0.0.1`).join(", "),
-    ],
-  });
+  const other =
+    process.env.BROWSER === "firefox"
+      ? await firefox({
+          "network.dns.localDomains": [...names, "elsewhere.example"].join(","),
+          "network.proxy.type": 0,
+        })
+      : await chromium.launch({
+          executablePath: CHROMIUM,
+          args: [
+            ...FLAGS,
+            "--host-resolver-rules=" +
+              ["*.example", "localhost.", "sub.localhost"]
+                .map((n) => `MAP ${n} 127.0.0.1`)
+                .join(", "),
+          ],
+        });
   for (const name of names) {
     const p = await other.newPage();
     let r = null;
@@ -119,10 +132,7 @@ export async function rebinding({ check, url }) {
     } catch (e) {
       await p.close();
       // Nobody listens at that address: nothing was answered.
-      check(
-        /ERR_(CONNECTION_REFUSED|ADDRESS_INVALID|NAME_NOT_RESOLVED)/.test(e.message),
-        e.message,
-      );
+      check(NOBODY.test(e.message), e.message);
       continue;
     }
     check(r.status() === 421, `${name} is answered with ${r.status()}`);

@@ -1,19 +1,48 @@
-// map.mjs: the map: points, hover, click, lasso, search, keys, and 50,000 points in motion.
+// map.mjs: the map: points, hover, click, lasso, search, keys, and 50,000 points in motion. Calls
+// are listened to, held and answered inside the page, as every browser can.
+
+/**
+ * The page's own fetch for one call: kept in window.heard as text; held until window.release() is
+ * called, or answered with `body` in place of the server.
+ */
+const tapped = (p, call, { hold = false, body = null } = {}) =>
+  p.evaluate(
+    ([call_, hold_, body_]) => {
+      window.real ??= window.fetch.bind(window);
+      window.asked = 0;
+      window.heard = [];
+      const free = new Promise((ok) => {
+        window.release = ok;
+      });
+      window.fetch = async (at, options) => {
+        if (!String(at).endsWith(`/api/${call_}`)) return window.real(at, options);
+        window.asked++;
+        if (body_ !== null)
+          return new Response(body_, { headers: { "Content-Type": "text/event-stream" } });
+        const r = await window.real(at, options);
+        r.clone()
+          .text()
+          .then(
+            (text) => window.heard.push(text),
+            () => {}, // the page hung up
+          );
+        if (hold_) await free;
+        return r;
+      };
+    },
+    [call, hold, body],
+  );
+
 /** The map: the command's points, hover, click, lasso, search. */
 export async function mapped({ page, settled, open, check, same, cli, url, recording }) {
   const p = await page(1280, 720, "light");
-  const answers = [];
-  await p.route("**/api/map", async (r) => {
-    const response = await r.fetch();
-    const body = await response.text();
-    answers.push(body);
-    await r.fulfill({ response, body });
-  });
   await p.goto(url);
   await settled(p);
+  await tapped(p, "map");
   await open(p, { view: "map", docs: "16", text: "" });
+  const answer = await p.evaluate(() => window.heard[0]);
   const points = JSON.parse(
-    answers[0].slice(answers[0].indexOf("data: ", answers[0].indexOf("event: done")) + 6),
+    answer.slice(answer.indexOf("data: ", answer.indexOf("event: done")) + 6),
   );
   const m = cli("map", recording, "--documents", "16");
   same(
@@ -107,7 +136,7 @@ export async function mapped({ page, settled, open, check, same, cli, url, recor
   );
   // A map that takes long can be stopped.
   await open(p, { view: "predictions" });
-  await p.route("**/api/map", () => {});
+  await tapped(p, "map", { hold: true });
   await p.evaluate(() => {
     location.hash = "view=map&docs=16&layer=1";
   });
@@ -132,24 +161,14 @@ export async function left({ page, settled, open, check, url, text, clean, count
     ],
   };
   for (const [call, [state, shown]] of Object.entries(long)) {
-    let asked = 0;
-    let release;
-    const held = new Promise((ok) => {
-      release = ok;
-    });
-    await p.route(`**/api/${call}`, async (r) => {
-      asked++;
-      const response = await r.fetch();
-      await held;
-      await r.fulfill({ response }).catch(() => {}); // a page that hung up
-    });
+    await tapped(p, call, { hold: true });
     await p.evaluate(
       (h) => {
         location.hash = h;
       },
       new URLSearchParams({ text, ...state }).toString(),
     );
-    await p.waitForRequest(`**/api/${call}`);
+    await p.waitForFunction(() => window.asked > 0);
     await open(p, { view: "predictions" });
     await p.evaluate(
       (h) => {
@@ -158,11 +177,11 @@ export async function left({ page, settled, open, check, url, text, clean, count
       new URLSearchParams({ text, ...state }).toString(),
     );
     await p.waitForTimeout(100);
-    release();
+    await p.evaluate(() => window.release());
     await settled(p);
     check(await p.$(shown), `${call}: shown to whoever comes back`);
+    const asked = await p.evaluate(() => window.asked);
     check(asked === 1, `${call}: asked for ${asked} times`);
-    await p.unroute(`**/api/${call}`);
   }
   await p.close();
 }
@@ -199,13 +218,7 @@ export async function frames({ page, settled, open, quick, url, shots }) {
   };
   await p.goto(url);
   await settled(p);
-  await p.route("**/api/map", (r) =>
-    r.fulfill({
-      status: 200,
-      contentType: "text/event-stream",
-      body: `event: done\ndata: ${JSON.stringify(made)}\n\n`,
-    }),
-  );
+  await tapped(p, "map", { body: `event: done\ndata: ${JSON.stringify(made)}\n\n` });
   await open(p, { view: "map", docs: "0", text: "" });
   const run = await p.evaluate(async () => {
     const c = document.querySelector(".map canvas");

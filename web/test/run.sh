@@ -16,13 +16,13 @@ node web/test/tracer.mjs "$sgatlin" # says so where circuit-tracer's own files a
   --set feedforward.num_neurons=64 --set eval.every=0
 "$sgatlin" -q record "$tmp/dense" --data "$tmp/worlds/valid.txt" -n 20 -o "$tmp/dense-rec"
 "$sgatlin" -q sparse train "$tmp/dense" --data "$tmp/worlds" --top-k 6 --features 96 -b 256 --buffer 8 --steps 60 -o "$tmp/tc" >/dev/null
-DENSE=$tmp/dense DENSE_TC=$tmp/tc DENSE_RECORDING=$tmp/dense-rec SGATLIN=$sgatlin node web/test/browser.mjs "$tmp/run" "$tmp/rec" "$tmp/worlds" "${SHOTS:-}"
+export DENSE="$tmp/dense" DENSE_TC="$tmp/tc" DENSE_RECORDING="$tmp/dense-rec" SGATLIN="$sgatlin"
+node web/test/browser.mjs "$tmp/run" "$tmp/rec" "$tmp/worlds" "${SHOTS:-}"
 
-# Firefox as it is installed: every view at both sizes, light and dark, and the numbers.
+# Firefox as it is installed: all the same parts (tests/README.md), or those of FIREFOX_PARTS.
 if [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || [ -x /usr/bin/firefox ]; then
   echo "in Firefox:"
-  BROWSER=firefox ONLY=${FIREFOX_PARTS:-everyView,words,candidates,texts,fieldErrors,numbers,history} SGATLIN=$sgatlin \
-    node web/test/browser.mjs "$tmp/run" "$tmp/rec" "$tmp/worlds"
+  BROWSER=firefox ONLY=${FIREFOX_PARTS:-} node web/test/browser.mjs "$tmp/run" "$tmp/rec" "$tmp/worlds"
 else
   echo "in Firefox: skipped, as it is not installed (Debian: firefox-esr)"
 fi

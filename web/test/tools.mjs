@@ -70,7 +70,7 @@ export async function begin(run, recording, worlds, shots) {
     p.on("pageerror", (e) => check(false, `page: ${e.message}`));
     p.on("request", (r) =>
       check(
-        r.url().startsWith(at.split("#")[0]) || r.url().startsWith("blob:"),
+        r.url().startsWith(at.split("#")[0]) || /^(blob|data):/.test(r.url()),
         `request to ${r.url()}`,
       ),
     );
