@@ -151,8 +151,11 @@ export function draw(d: Draft, pins: Set<string>, acts: Acts): Picture {
   let near = 1;
   const relabel = (zoom: number) => {
     near = zoom;
-    const text = (i: number) =>
-      list[i].label ? label(d, list[i]) : label(d, list[i]).slice(0, LONGEST);
+    const text = (i: number) => {
+      const whole = label(d, list[i]);
+      const cut = !list[i].label && whole.length > LONGEST;
+      return cut ? `${whole.slice(0, LONGEST - 1)}…` : whole;
+    };
     const found = place(list, text, l.at, zoom, at);
     marks.replaceChildren(
       ...found.map((m) => {

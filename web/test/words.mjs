@@ -249,8 +249,11 @@ export async function fieldErrors({ page, settled, open, check, same, url }) {
   await p.close();
 }
 
-/** At 1280 x 720 the drawing has 70 % of the height, in sight. */
-export async function room({ page, settled, open, check, url }) {
+/**
+ * At 1280 x 720 the drawing has 70 % of the height, in sight, its story under it; tokens stand at
+ * both sides of attention's pattern, and a length has few digits.
+ */
+export async function room({ page, settled, open, check, same, url }) {
   const p = await page(1280, 720, "light");
   await p.goto(url);
   await settled(p);
@@ -271,6 +274,30 @@ export async function room({ page, settled, open, check, url }) {
         .map((m) => m.textContent);
     });
     check(!out.length, `labels cut at the edge: ${out}`);
+    const told = await p.evaluate(() => {
+      const [story, svg] = ["#story", "svg.graph"].map((s) => document.querySelector(s));
+      const [a, b] = [story, svg].map((e) => e.getBoundingClientRect());
+      return {
+        under: a.top >= b.bottom - 1,
+        seen: a.top + 18 <= innerHeight,
+        text: story.textContent,
+      };
+    });
+    check(told.under && told.seen, `the story stands under the drawing: ${JSON.stringify(told)}`);
   }
+  await open(p, { view: "attention" });
+  const [rows, columns] = await Promise.all(
+    ["rows", "columns"].map((side) =>
+      p.$$eval(`.axis-words.${side} .mono`, (es) => es.map((e) => e.textContent)),
+    ),
+  );
+  const tokens = await p.$$eval("#strip .tok", (es) => es.map((e) => e.textContent.slice(0, 13)));
+  same(rows, tokens, "attention: tokens stand beside the pattern");
+  same(columns, tokens, "attention: and under it");
+  await open(p, { view: "predictions" });
+  await p.waitForFunction(() => / of length /.test(document.querySelector("#view").textContent));
+  const length = await p.$eval("#view", (e) => e.textContent.match(/ of length ([-\d.e]+)/)[1]);
+  const digits = length.replace(/e.*|\D/g, "").replace(/^0+/, "").length;
+  check(digits <= 3, `the smallest change's length has few digits: ${length}`);
   await p.close();
 }
