@@ -1,5 +1,5 @@
 // graph_draw.ts: the picture of a graph: edges, nodes, labels that fit, tokens and layers.
-import { h, s, tipFor } from "./dom";
+import { h, s, showTip, tipFor } from "./dom";
 import { percent, signed, tokenText } from "./format";
 import { lines } from "./graph_edges";
 import type { Edge, Group, Shape, Shapes } from "./graph_groups";
@@ -19,6 +19,7 @@ export interface Draft {
 
 /** More lines than these are a grey cloud, and slow; the lists count them all. */
 export const DRAWN = 4000;
+const PATIENCE = 120; // ms over a node before its card is asked for
 const LONGEST = 34; // letters of a label that nobody gave
 
 /** The reader's name, else the model's label; tokens and outputs are their own. */
@@ -74,6 +75,8 @@ export interface Acts {
   choose: (i: number, more: boolean) => void;
   /** What the card says beside the label while a node is pointed at; may be empty. */
   hint: (i: number) => string;
+  /** Brings the card of a node that is pointed at; false: it is there, or there is none. */
+  point: (i: number) => Promise<boolean>;
 }
 
 function shape(d: Draft, i: number, l: Layout, pinned: boolean, acts: Acts): SVGElement {
@@ -90,13 +93,19 @@ function shape(d: Draft, i: number, l: Layout, pinned: boolean, acts: Acts): SVG
     onclick: (e: Event) => acts.choose(i, (e as MouseEvent).shiftKey),
     onfocus: () => acts.choose(i, false),
   });
-  return tipFor(el, () => [
+  const said = () => [
     h("strong", {}, label(d, n) || title(d, n)),
     label(d, n) ? h("div", {}, nodeTitle(d.g.tokens, n)) : null,
     n.value !== undefined ? h("div", {}, `value ${signed(n.value)}`) : null,
     h("div", {}, `influence ${percent(n.influence)}`),
     acts.hint(i) ? h("div.mono.context", {}, acts.hint(i)) : null,
-  ]);
+  ];
+  const over = () => el.matches(":hover");
+  const bring = async () => {
+    if (over() && (await acts.point(i)) && over()) showTip(el, said());
+  };
+  el.addEventListener("pointerenter", () => setTimeout(bring, PATIENCE));
+  return tipFor(el, said);
 }
 
 function ground(d: Draft, l: Layout) {

@@ -157,7 +157,7 @@ function column(s: Side, k: number, pos: number) {
     ];
     box.replaceChildren(...parts.filter((x): x is HTMLElement => x instanceof HTMLElement));
   };
-  const picture = draw(d, new Set(), { choose, hint: () => "" });
+  const picture = draw(d, new Set(), { choose, hint: () => "", point: async () => false });
   eye = new GraphEye(picture.svg, WIDTH, picture.height, {
     seen: (e) => picture.relabel(e.zoom * SMALL),
     drag: (i, x, y) => picture.move(i, x, y),

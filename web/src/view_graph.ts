@@ -327,19 +327,24 @@ function show(c: Context, { whole, labels, truth }: Data): Drawing {
     const f = await c.server.call("feature", { layer, index, top: 8 }, c.signal).catch(() => null);
     if (f && at === i) document.getElementById("node-card")?.replaceChildren(smallFeature(f));
   };
-  /** The front of a neuron's card, once it is there. */
+  /** A neuron's card, kept; null: it has none here. */
+  const cardOf = async (n: Shape) => {
+    if (n.kind !== "neuron" || many(n) || !c.info.model || n.index === undefined) return null;
+    if (c.state.opened) return null; // of which model is not known
+    const at_ = { layer: n.layer, channel: n.channel ?? 0, index: n.index };
+    const asked = { ...at_, top: 10, excerpts: 8 };
+    const known =
+      cards.get(n.id) ?? (await c.server.call("neuron", asked, c.signal).catch(() => null));
+    if (known) cards.set(n.id, known);
+    return known;
+  };
+  /** The front of a node's card, once it is there. */
   const showCard = async (i: number) => {
     const n = list[i];
-    if (!doesAct(n) || many(n) || !c.info.model || n.index === undefined) return;
-    if (c.state.opened) return; // of which model is not known
-    if (n.kind === "feature") return showFeature(i, n.layer, n.index);
-    const at_ = { layer: n.layer, channel: n.channel ?? 0, index: n.index };
-    const known = await c.server
-      .call("neuron", { ...at_, top: 10, excerpts: 8 }, c.signal)
-      .catch(() => null);
-    if (!known || at !== i) return;
-    cards.set(n.id, known);
-    document.getElementById("node-card")?.replaceChildren(smallCard(known));
+    if (n.kind === "feature" && !many(n) && c.info.model && !c.state.opened)
+      return showFeature(i, n.layer, n.index ?? 0);
+    const known = await cardOf(n);
+    if (known && at === i) document.getElementById("node-card")?.replaceChildren(smallCard(known));
   };
   const select = (i: number) => {
     at = i;
@@ -365,7 +370,9 @@ function show(c: Context, { whole, labels, truth }: Data): Drawing {
     if (!f) return "";
     return [...f.before, f.token, ...f.after].map((t) => tokenText(t.text)).join("");
   };
-  const picture = draw(d, pins, { choose: (i, held_) => (held_ ? hold(i) : select(i)), hint });
+  const point = async (i: number) => !cards.has(list[i].id) && (await cardOf(list[i])) !== null;
+  const choose = (i: number, more_: boolean) => (more_ ? hold(i) : select(i));
+  const picture = draw(d, pins, { choose, hint, point });
   const eye = new GraphEye(picture.svg, WIDTH, picture.height, {
     seen: (e) => picture.relabel(e.zoom),
     drag: (i, x, y, done) => {

@@ -5,6 +5,7 @@
 import { hostileFiles, payloads, rebinding } from "./hostile.mjs";
 import { frames, left, mapped } from "./map.mjs";
 import { inner, numbers, steering, truths } from "./numbers.mjs";
+import { byHand } from "./graph.mjs";
 import { documents, graphAlone } from "./files.mjs";
 import { beside, features } from "./features.mjs";
 import { dense, listing } from "./listing.mjs";
@@ -49,6 +50,7 @@ const parts = {
   reading,
   saving,
   graphs,
+  byHand,
   names,
   listing,
   dense,
