@@ -6,7 +6,7 @@ GENERIC = "grad/test_ffn"
 # What a mutant leaves unset must not be what the call before left in the same place of the stack.
 UNSET = "-ftrivial-auto-var-init=pattern"
 # What stands in a kind's files for options alone (metarouter, routers shared by layers, gates) only models with them reach: quickest first.
-OTHERS = ["golden/test_experts", "unit/test_sites", "unit/test_options", "unit/test_exact", "grad/test_model"]
+OTHERS = ["golden/test_experts", "unit/test_sites", "unit/test_options", "unit/test_drop", "unit/test_exact", "grad/test_model"]
 
 
 def functions(lines):

@@ -371,7 +371,7 @@ static sg_status read_stream(sgi_tokens_source *s, sgi_corpus **out, sg_error *e
 static sg_status read_files(const char *path, sgi_tokens_source *s, sgi_corpus **out, sg_error *err) {
   char *paths[2] = {NULL, NULL};
   sgi_writer *writer;
-  size_t which;
+  size_t which = 0;
   sg_status st = cache_paths(path, s->key, paths, err);
   for (size_t i = 0; i < 2 && !st && !*out; i++) st = load_cache(paths[i], s, out, err);
   if (st || *out) goto done;

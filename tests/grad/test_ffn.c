@@ -710,6 +710,58 @@ static void every_type_that_computes(void **state) {
   assert_true(computed[0] > 0);
 }
 
+static int by_size(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Weights whose products take their other operand in bf16, too (as a model trained in bf16 has
+ * them): a row alone is what it is among many, for which a kind may go another way. The median of
+ * some rows: a hidden value at the edge of two bf16 numbers may fall to either side. */
+static void check_rounded(layer *l, const shape *s) {
+  if (s->samples || s->n > 1000) return;
+  enum { ROWS = 15 };
+  sgi_weight was[MAX_TENSORS];
+  void *stored[MAX_TENSORS] = {0};
+  memcpy(was, l->weights, sizeof was);
+  for (size_t i = 0; i < l->table.count; i++) {
+    const sgi_row *row = &l->table.rows[i];
+    size_t name = strlen(row->name);
+    bool chooses = strstr(row->name, ".router.") || (name > 12 && !strcmp(row->name + name - 12, ".gate.weight"));
+    if (!row->stored || chooses) continue;
+    stored[i] = ref_alloc(row->count, sizeof(uint16_t));
+    encode(SGI_BF16, &l->weights[i], stored[i], NULL, l->w + row->offset);
+    l->weights[i].rounds = true;
+  }
+  float *many = floats(s->n * s->D), *x = l->x;
+  double apart[ROWS], scale = 0;
+  run_from_zero(l);
+  memcpy(many, l->y, s->n * s->D * sizeof *many);
+  for (size_t i = 0; i < s->n * s->D; i++) scale = fmax(scale, fabs((double)many[i]));
+  l->n = 1;
+  for (size_t k = 0; k < ROWS; k++) {
+    size_t row = k * s->n / ROWS;
+    l->x = x + row * s->D;
+    run_from_zero(l);
+    apart[k] = 0;
+    for (size_t d = 0; d < s->D; d++)
+      apart[k] = fmax(apart[k], fabs((double)l->y[d] - (double)many[row * s->D + d]) / scale);
+  }
+  qsort(apart, ROWS, sizeof *apart, by_size);
+  say(l->name, "bf16, alone", apart[ROWS / 2]);
+  check(l->name, "a row alone, rounded to bf16", apart[ROWS / 2], 2e-6);
+  l->x = x;
+  l->n = s->n;
+  memcpy(l->weights, was, sizeof was);
+  for (size_t i = 0; i < l->table.count; i++) free(stored[i]);
+  sgi_free(many);
+}
+
+static void rounded_alone_and_among_many(void **state) {
+  (void)state;
+  each_layer(check_rounded);
+}
+
 typedef struct bits {
   float *y, *dx, *dw;
 } bits;
@@ -768,6 +820,61 @@ static void check_fewer(layer *l, const shape *s) {
 static void fewer_rows_in_the_same_block(void **state) {
   (void)state;
   each_layer(check_fewer);
+}
+
+/* The elements of a slice in the layer's own arena become those of `from`, or NaN. */
+static void put_slice(layer *l, const sgi_slice *s, size_t width, const float *from) {
+  size_t i = 0;
+  while (l->weight[i] != s->weight) i++;
+  assert_null(s->next);
+  for (size_t d = 0; d < width; d++) {
+    size_t at = l->table.rows[i].offset + s->at + d * s->stride;
+    l->w[at] = from ? from[at] : NAN;
+  }
+}
+
+/* Gates that count themselves (docs/method.md, gates): with every candidate that does not act made
+ * NaN in both pools, nothing changes by a bit, forward or backward. So it is left out, which is
+ * what the gates are for, and not computed and put to 0. */
+static void check_left_out(layer *l, const shape *s) {
+  ptrdiff_t row = sgi_table_find(&l->table, "mlp.router.threshold");
+  if (row < 0) return;
+  l->config.options.bandwidth = 1e-12; /* the thresholds' estimate reads what is near them, too */
+  size_t floats_of = l->table.floats, rows = l->n * s->D, count = l->ops->unit_count(&l->config), silent = 0;
+  float *was = floats(floats_of), *dw = floats(floats_of), *y = floats(rows), *dx = floats(rows);
+  sgi_unit *u = ref_alloc(l->n * count, sizeof *u);
+  double *bias = ref_alloc(s->D, sizeof *bias);
+  float *theta = l->w + l->table.rows[row].offset;
+  sgi_gates g;
+  run_from_zero(l);
+  l->ops->gates(&l->config, l->n, l->saved, &g);
+  for (size_t ch = 0; ch < g.channels; ch++) theta[ch] = 1e-3F; /* a little above the mean score */
+  for (size_t i = 0; i < l->n * count; i++) theta[i / g.top_k % g.channels] += g.score[i] / (float)(l->n * g.top_k);
+  run_from_zero(l);
+  memcpy(was, l->w, floats_of * sizeof *was);
+  memcpy(dw, l->dw, floats_of * sizeof *dw);
+  memcpy(y, l->y, rows * sizeof *y);
+  memcpy(dx, l->dx, rows * sizeof *dx);
+  sgi_ffn_call call = forward_call(l, NULL);
+  for (size_t i = 0; i < l->n; i++) l->ops->units(&call, i, u + i * count, bias);
+  for (int acting = 0; acting < 2; acting++) /* a neuron that acts at one token may be silent at another */
+    for (size_t i = 0; i < l->n * count; i++)
+      if ((g.score[i] > theta[i / g.top_k % g.channels]) == acting) {
+        put_slice(l, &u[i].in, s->D, acting ? was : NULL);
+        put_slice(l, &u[i].out, s->D, acting ? was : NULL);
+        silent += !acting;
+      }
+  if (l->n > 1 && !silent) fail_msg("%s: every candidate acts; nothing is tried", l->name);
+  run_from_zero(l);
+  if (memcmp(l->y, y, rows * sizeof *y)) fail_msg("%s: forward reads what does not act", l->name);
+  if (memcmp(l->dx, dx, rows * sizeof *dx) || memcmp(l->dw, dw, floats_of * sizeof *dw))
+    fail_msg("%s: backward reads what does not act", l->name);
+  free(u), free(bias), sgi_free(was), sgi_free(dw), sgi_free(y), sgi_free(dx);
+}
+
+static void what_does_not_act_is_left_out(void **state) {
+  (void)state;
+  each_layer(check_left_out);
 }
 
 /* ---- instruction sets: the table is chosen once a process, so each set gets a process of its
@@ -860,8 +967,10 @@ int main(int argc, char **argv) {
       cmocka_unit_test(every_kind_against_the_reference),
       cmocka_unit_test(weight_gradients_are_added),
       cmocka_unit_test(fewer_rows_in_the_same_block),
+      cmocka_unit_test(what_does_not_act_is_left_out),
       cmocka_unit_test(same_bits_for_any_number_of_threads),
       cmocka_unit_test(every_type_that_computes),
+      cmocka_unit_test(rounded_alone_and_among_many),
       cmocka_unit_test(same_numbers_for_every_instruction_set),
   };
   return cmocka_run_group_tests_name("ffn", tests, NULL, NULL);
