@@ -137,9 +137,9 @@ bench: $(BUILD)/sgatlin $(BUILD)/tests/http/test_load ## the standard tables of 
 	@echo 'not measured here: PyTorch (bench/compare.py, a Python with torch), decoding of models of 4 GB (bench/decode.sh),' \
 	  'growth with each size (bench/sweep.sh), two revisions (bench/ab)'
 
-check: ## the quick tests (a little over a minute once built)
+check: ## the quick tests (a minute on two processors once built)
 	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 tests
-	@SGATLIN_TEST_QUICK=1 sh tests/run.sh -j $$(nproc) $(LINTS) $(FIRST:%=$(BUILD)/tests/%) $(filter-out $(SLOW:%=$(BUILD)/tests/%) $(FIRST:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
+	@SGATLIN_TEST_QUICK=1 sh tests/run.sh -j $$(($$(nproc) + 1)) $(LINTS) $(FIRST:%=$(BUILD)/tests/%) $(filter-out $(SLOW:%=$(BUILD)/tests/%) $(FIRST:%=$(BUILD)/tests/%),$(TESTS)) tests/cli/test_help.sh tests/cli/test_options.sh
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) $(JOBS) --no-print-directory VARIANT=asan WERROR=1 tests

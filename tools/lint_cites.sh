@@ -19,8 +19,8 @@ items=$(sed -n 's/^\([0-9][0-9]*\)\. .*/\1/p' tests/golden/README.md | tail -n 1
 
 # The text of a file without line ends and comment stars, so that a citation may run over a line's end.
 git ls-files '*.c' '*.h' '*.sh' '*.md' '*.ts' '*.mjs' '*.py' Makefile | grep -v '^tools/lint_cites.sh' | while read -r f; do
-  [ -f "$f" ] || continue
-  awk -v f="$f" -v headings="$headings" -v items="$items" -v examples="$examples" '
+  [ ! -f "$f" ] || echo "$f"
+done | xargs awk -v headings="$headings" -v items="$items" -v examples="$examples" '
     function bad(what, why) { printf "%s: \"%s\": %s\n", f, what, why }
     function there(path) { if (!(path in known)) known[path] = !system("test -f \"" path "\""); return known[path] }
     function document(name,   folder) {
@@ -49,8 +49,10 @@ git ls-files '*.c' '*.h' '*.sh' '*.md' '*.ts' '*.mjs' '*.py' Makefile | grep -v 
         titles[h[1]] = titles[h[1]] "\n" h[2]
       }
     }
+    FNR == 1 { check(); f = FILENAME; text = plain = "" }
     { sub(/^ *(\*|\/\/|#) /, " "); text = text " " tolower($0); plain = plain " " $0 }
-    END {
+    END { check() }
+    function check(   rest, name, cite, doc, what, n) {
       gsub(/ +/, " ", text); rest = plain
       while (match(rest, /[A-Za-z0-9_.\/-]*[a-zA-Z0-9_-]\.md([^a-zA-Z0-9_]|$)/)) {
         name = substr(rest, RSTART, RLENGTH); sub(/[^a-zA-Z0-9_]$/, "", name)
@@ -76,6 +78,5 @@ git ls-files '*.c' '*.h' '*.sh' '*.md' '*.ts' '*.mjs' '*.py' Makefile | grep -v 
         n = cite; sub(/.*[ -]/, "", n)
         if (n + 0 < 1 || n + 0 > items + 0) bad(cite, "tests/golden/README.md has items 1 to " items)
       }
-    }' "$f"
-done >"$headings.bad"
+    }' >"$headings.bad"
 [ ! -s "$headings.bad" ] || { cat "$headings.bad"; exit 1; }
