@@ -28,14 +28,19 @@ static sg_status create(const sg_model *m, size_t T, sgi_cut **out, sg_error *er
   return st;
 }
 
+bool sgi_cut_there(const sg_model *m, size_t sublayer) {
+  return sgi_config_has(&m->config, sublayer / 2, sublayer % 2 ? SG_FEEDFORWARD : SG_ATTENTION);
+}
+
 sg_status sgi_cut_check(const sg_model *m, sg_error *err) {
-  if (m->plan.n_evaluations == 2 * m->config.num_layers && m->plan.n_steps == m->plan.n_evaluations) return SG_OK;
-  return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                  "cutting sublayers needs a model of plain sequential layers with attention and a feedforward each");
+  size_t there = 0;
+  for (size_t s = 0; s < sgi_cut_sublayers(m); s++) there += sgi_cut_there(m, s);
+  if (m->plan.n_evaluations == there && m->plan.n_steps == there) return SG_OK;
+  return sgi_fail(err, SG_ERR_UNSUPPORTED, "cutting sublayers needs a model of plain sequential layers");
 }
 
 bool sgi_cut_stays(const sg_model *m, size_t sublayer) {
-  bool used = false;
+  bool used = !sgi_cut_there(m, sublayer);
   for (size_t l = 0; l < m->config.num_layers && sublayer % 2; l++) {
     const sgi_sublayer *s = sgi_feedforward_of(m, l);
     used |= s && l != sublayer / 2 && sgi_config_router(s->config, l) == sublayer / 2;
@@ -75,7 +80,8 @@ static sg_status visit(void *user, const sgi_site *site, sg_error *err) {
       break;
     case SGI_SITE_RESID_MID:
     case SGI_SITE_RESID_POST:
-      if (site->id == SGI_SITE_RESID_POST) sublayer++;
+      /* What a layer leaves is its last sublayer's stream. */
+      if (site->id == SGI_SITE_RESID_POST && sgi_cut_there(c->m, sublayer + 1)) sublayer++;
       if (w->stream && w->stream[sublayer])
         memcpy(w->stream[sublayer] + site->first * width, data, site->n * width * sizeof *data);
       break;
@@ -122,7 +128,7 @@ sg_status sgi_cut_whole_loss(const sg_model *m, const sgi_cut_rows *rows, double
 sg_status sgi_cut_view(const sg_model *m, const bool *off, sg_model **out, sg_error *err) {
   sg_config c = m->config;
   for (size_t s = 0; s < 2 * c.num_layers; s++)
-    if (off[s]) c.layers[s / 2].pruned |= s % 2 ? SG_FEEDFORWARD : SG_ATTENTION;
+    if (off[s] && sgi_cut_there(m, s)) c.layers[s / 2].pruned |= s % 2 ? SG_FEEDFORWARD : SG_ATTENTION;
   sg_status st = sgi_model_shell(&c, out, err);
   if (st) return st;
   for (size_t i = 0; i < (*out)->table.count && !st; i++) {

@@ -18,9 +18,11 @@ typedef struct sgi_cut_rows {
 
 typedef struct sgi_cut sgi_cut;
 
-/* SG_ERR_UNSUPPORTED where a layer is not sequential, or lacks a sublayer. */
+/* SG_ERR_UNSUPPORTED where a layer is not sequential. */
 sg_status sgi_cut_check(const sg_model *m, sg_error *err);
-/* Other layers take what this sublayer's router or metarouter chooses: it can not go. */
+/* A layer may lack a sublayer: by its config, or because it was pruned. */
+bool sgi_cut_there(const sg_model *m, size_t sublayer);
+/* It is not there, or other layers take what its router or metarouter chooses: it can not go. */
 bool sgi_cut_stays(const sg_model *m, size_t sublayer);
 
 /* Runs of m (borrowed; sgi_cut_check) over one row of T at a time. New: sgi_cut_free. */

@@ -56,6 +56,7 @@ typedef struct plan {
   size_t *layer;
   int32_t **entry;
   bool *at; /* (SETS,T) */
+  const sg_model *m;
   size_t n;
 } plan;
 
@@ -71,15 +72,21 @@ static void add_patched(plan *x, const sgi_extracted *out, size_t set, const boo
     for (size_t l = 0; l < L; l++) {
       int32_t *entry = out->patched + (set * L + e) * L + l;
       *entry = -1;
-      if (e < l && at) add_trial(x, (sgi_trial){.patched = {l, l + 1, at, streams + e * T * D}}, l, entry);
+      if (e < l && at && sgi_attention_of(x->m, l))
+        add_trial(x, (sgi_trial){.patched = {l, l + 1, at, streams + e * T * D}}, l, entry);
     }
 }
 
-static sg_status make_plan(plan *x, const sgi_subject *p, const sgi_extracted *out, size_t L, size_t D,
+static sg_status make_plan(plan *x, const sg_model *m, const sgi_subject *p, const sgi_extracted *out,
                            const float *streams, sg_error *err) {
-  size_t T = p->count, most = 1 + SGI_EXTRACT_SETS * L + SGI_EXTRACT_PATCHED * L * L;
-  *x = (plan){sgi_alloc(most * sizeof *x->trials), sgi_alloc(most * sizeof *x->layer),
-              sgi_alloc(most * sizeof *x->entry), sgi_alloc(SGI_EXTRACT_SETS * T), 0};
+  size_t L = m->config.num_layers, D = m->config.hidden_size, T = p->count,
+         most = 1 + SGI_EXTRACT_SETS * L + SGI_EXTRACT_PATCHED * L * L;
+  *x = (plan){sgi_alloc(most * sizeof *x->trials),
+              sgi_alloc(most * sizeof *x->layer),
+              sgi_alloc(most * sizeof *x->entry),
+              sgi_alloc(SGI_EXTRACT_SETS * T),
+              m,
+              0};
   if (!x->trials || !x->layer || !x->entry || !x->at) return sgi_fail_memory(err, most * sizeof *x->trials, "trials");
   add_trial(x, (sgi_trial){0}, 0, NULL);
   for (size_t set = 0; set < SGI_EXTRACT_SETS; set++) {
@@ -87,7 +94,8 @@ static sg_status make_plan(plan *x, const sgi_subject *p, const sgi_extracted *o
     size_t n = positions_of(p, (sgi_extract_set)set, at);
     for (size_t l = 0; l < L && out->blocked; l++) {
       out->blocked[set * L + l] = -1;
-      if (n) add_trial(x, (sgi_trial){.blocked = {l, l + 1, at}}, l, &out->blocked[set * L + l]);
+      if (n && sgi_attention_of(m, l))
+        add_trial(x, (sgi_trial){.blocked = {l, l + 1, at}}, l, &out->blocked[set * L + l]);
     }
     if (out->patched && set < SGI_EXTRACT_PATCHED) add_patched(x, out, set, n ? at : NULL, L, T, D, streams);
   }
@@ -103,8 +111,9 @@ static sg_status judge(const sg_model *m, const sgi_subject *p, const sgi_extrac
   for (size_t e = 0; e < SGI_EXTRACT_KINDS * L && !st; e++) {
     st = sgi_trials_lens(m, r->raw, w->out + e * D, room, room + D, err);
     if (st) break;
-    out->rank[e] = rank_of(room + D, V, p->answer);
-    if (out->other) out->other[e] = other < 0 ? -1 : rank_of(room + D, V, other);
+    bool there = e / L == SGI_EXTRACT_ATTENTION ? sgi_attention_of(m, e) != NULL : sgi_feedforward_of(m, e - L) != NULL;
+    out->rank[e] = there ? rank_of(room + D, V, p->answer) : -1;
+    if (out->other) out->other[e] = other < 0 || !there ? -1 : rank_of(room + D, V, other);
     if (out->scores) memcpy(out->scores + e * V, room + D, V * sizeof *room);
   }
   for (size_t i = 1; i < x->n && !st; i++) {
@@ -124,7 +133,7 @@ sg_status sgi_extract_prompt(sgi_trials *t, const sg_model *m, const sgi_subject
   sg_status st = w.out ? SG_OK : sgi_fail_memory(err, L * T * D * sizeof *w.out, "streams");
   if (!st) {
     w.streams = w.out + SGI_EXTRACT_KINDS * L * D;
-    st = make_plan(&x, p, out, L, D, w.streams, err);
+    st = make_plan(&x, m, p, out, w.streams, err);
   }
   if (!st && !(w.changed = sgi_alloc(x.n * D * sizeof *w.changed))) st = sgi_fail_memory(err, x.n * D * 4, "outputs");
   w.layer = x.layer;
@@ -172,10 +181,10 @@ static void add_ranks(sgi_extract *x, sums *k, int32_t other) {
   for (size_t kind = 0; kind < SGI_EXTRACT_KINDS; kind++) {
     for (size_t l = 0; l < L; l++) {
       size_t e = kind * L + l;
-      bool has = k->one.rank[e] == 0;
-      x->rate[e] += has;
-      x->rank[e] += log1p(k->one.rank[e]);
-      x->control[e] += other >= 0 && k->one.other[e] == 0;
+      bool has = k->one.rank[e] == 0, there = k->one.rank[e] >= 0;
+      x->rate[e] += there ? has : NAN;
+      x->rank[e] += there ? log1p(k->one.rank[e]) : NAN;
+      x->control[e] += there ? other >= 0 && k->one.other[e] == 0 : NAN;
       x->layers[kind] += has;
       if (has && first[kind] == SIZE_MAX) first[kind] = l;
     }

@@ -29,7 +29,8 @@ typedef struct sgi_extract_request {
  * first; scores (KINDS,L,V), or NULL; blocked (SETS,L): attention's rank with those edges cut in
  * that layer alone; patched (PATCHED,L,L): of attention of layer l (last axis) reading the set in
  * the stream that layer e (before it) reads, -1 for e >= l; other (KINDS,L): rank of the token
- * `other`, where it is not negative. blocked, patched, other may be NULL. An empty set has -1. */
+ * `other`, where it is not negative. blocked, patched, other may be NULL. An empty set has -1, and
+ * so has a sublayer that its layer lacks (the sums below: NaN). */
 typedef struct sgi_extracted {
   int32_t *rank, *blocked, *patched, *other;
   float *scores;

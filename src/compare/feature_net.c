@@ -17,14 +17,14 @@ static double dot(const float *w, const double *u, size_t n) {
 
 static sg_status find_steps(sgi_feature_net *n, const sg_model *m, sg_error *err) {
   const sgi_plan *p = &m->plan;
-  if (p->n_evaluations != 2 * n->L || p->n_steps != p->n_evaluations)
-    return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                    "circuits of features need a model of plain sequential layers with attention and a feedforward "
-                    "each");
+  size_t there = 0;
   for (size_t l = 0; l < n->L; l++) {
-    n->attention[l] = sgi_plan_find(p, l, &sgi_sublayer_attention);
-    n->feedforward[l] = sgi_plan_find(p, l, &sgi_sublayer_feedforward);
+    n->attention[l] = n->feedforward[l] = SGI_NET_NONE;
+    if (sgi_attention_of(m, l)) n->attention[l] = sgi_plan_find(p, l, &sgi_sublayer_attention), there++;
+    if (sgi_feedforward_of(m, l)) n->feedforward[l] = sgi_plan_find(p, l, &sgi_sublayer_feedforward), there++;
   }
+  if (p->n_evaluations != there || p->n_steps != there)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED, "circuits of features need a model of plain sequential layers");
   return SG_OK;
 }
 
@@ -105,7 +105,8 @@ sg_status sgi_feature_net_init(sgi_feature_net *n, const sg_model *m, const sgi_
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "%s holds SAEs of %s: circuits need transcoders", set->directory,
                     sgi_sparse_site_name(set->site));
   for (size_t k = 0; k < set->n; k++)
-    if (set->at[k].form.in != D || set->at[k].form.out != D || set->at[k].layer >= n->L)
+    if (set->at[k].form.in != D || set->at[k].form.out != D || set->at[k].layer >= n->L ||
+        !sgi_feedforward_of(m, set->at[k].layer))
       return sgi_fail(err, SG_ERR_ARG, "%s: layer %zu is not one of this model's", set->directory, set->at[k].layer);
   sg_status st = make(n, m, err);
   if (!st) st = sgi_frozen_init(&n->f, m, tokens, T, max_bytes, err);
@@ -134,7 +135,7 @@ void sgi_net_feature_in(const sgi_feature_net *n, size_t l, size_t t, size_t i, 
 
 static sg_status need_layers(const sgi_feature_net *n, size_t below, sg_error *err) {
   for (size_t l = 0; l < below; l++)
-    if (!n->layer[l])
+    if (!n->layer[l] && n->feedforward[l] != SGI_NET_NONE)
       return sgi_fail(err, SG_ERR_ARG,
                       "%s has no transcoder of layer %zu: a circuit needs those of all layers below its target",
                       n->set->directory, l);
@@ -217,6 +218,9 @@ void sgi_net_terms_of(const sgi_feature_net *n, const double *u, const sgi_net_s
   if (x->heads) memset(x->heads, 0, n->L * n->heads * n->T * sizeof *x->heads);
   for (size_t l = 0; l < at->ffn; l++) {
     const sgi_sparse_layer *s = n->layer[l];
+    if (x->b_d) x->b_d[l] = 0;
+    if (x->error) x->error[l] = 0;
+    if (!s) continue; /* a layer without a feedforward */
     for (size_t i = 0; i < s->form.features; i++) {
       double h = sgi_net_h(n, l, t, i);
       if (h == 0) continue;
@@ -232,6 +236,7 @@ void sgi_net_terms_of(const sgi_feature_net *n, const double *u, const sgi_net_s
     count(x, e);
   }
   for (size_t l = 0; l < at->attention && x->heads; l++) {
+    if (n->attention[l] == SGI_NET_NONE) continue;
     double *h = x->heads + l * n->heads * n->T;
     head_terms(n, l, u, t, h);
     for (size_t i = 0; i < n->heads * n->T; i++) count(x, h[i]);
@@ -323,8 +328,8 @@ sg_status sgi_net_totals_of(const sgi_feature_net *n, const double *u, const sgi
   if (x->features) memset(x->features, 0, n->L * n->T * n->M * sizeof *x->features);
   memcpy(d + at->position * D, u, D * sizeof *d);
   for (size_t l = at->attention; l-- > 0;) {
-    if (l < at->ffn) pull_features(n, l, rows, d, in, x);
-    pull_all(n, l, rows, d, before, z);
+    if (l < at->ffn && n->layer[l]) pull_features(n, l, rows, d, in, x);
+    if (n->attention[l] != SGI_NET_NONE) pull_all(n, l, rows, d, before, z);
   }
   for (size_t t = 0; t < rows; t++) x->embedding[t] = dot(n->embedding + t * D, d + t * D, D);
   sgi_free(d);
@@ -332,6 +337,11 @@ sg_status sgi_net_totals_of(const sgi_feature_net *n, const double *u, const sgi
 }
 
 /* ---- without a prompt ------------------------------------------------------------------------ */
+
+static sg_status find_feedforward(const sg_model *m, size_t layer, const sgi_sublayer **out, sg_error *err) {
+  *out = layer < m->config.num_layers ? sgi_feedforward_of(m, layer) : NULL;
+  return *out ? SG_OK : sgi_fail(err, SG_ERR_ARG, "layer %zu of this model has no feedforward layer", layer);
+}
 
 static sg_status find_in(const sg_model *m, const sgi_sparse_set *set, size_t layer, size_t feature,
                          ptrdiff_t head_layer, size_t head, double *u, double *work, sg_error *err) {
@@ -342,7 +352,9 @@ static sg_status find_in(const sg_model *m, const sgi_sparse_set *set, size_t la
   if (feature >= s->form.features)
     return sgi_fail(err, SG_ERR_ARG, "feature %zu: layer %zu has features 0 to %zu", feature, layer,
                     s->form.features - 1);
-  const float *gain = sgi_feedforward_of(m, layer)->w[SGI_T_NORM];
+  const sgi_sublayer *f;
+  if ((st = find_feedforward(m, layer, &f, err))) return st;
+  const float *gain = f->w[SGI_T_NORM];
   for (size_t d = 0; d < D; d++) u[d] = (double)gain[d] * (double)s->p.at[SGI_SPARSE_W_E][feature * D + d];
   if (head_layer < 0) return SG_OK;
   const sgi_sublayer *a = (size_t)head_layer <= layer ? sgi_attention_of(m, (size_t)head_layer) : NULL;
@@ -385,10 +397,12 @@ sg_status sgi_net_downstream(const sg_model *m, const sgi_sparse_set *set, size_
   if (!st) st = sgi_sparse_set_find(set, to, &j, err);
   if (!st && (from >= to || feature >= set->at[k].form.features))
     st = sgi_fail(err, SG_ERR_ARG, "feature %zu of layer %zu reaches none of layer %zu", feature, from, to);
+  const sgi_sublayer *f;
+  if (!st) st = find_feedforward(m, to, &f, err);
   double *u = st ? NULL : sgi_alloc(D * sizeof *u);
   if (st) return st;
   if (!u) return sgi_fail_memory(err, D * sizeof *u, "a direction");
-  const float *gain = sgi_feedforward_of(m, to)->w[SGI_T_NORM], *out = set->at[k].p.at[SGI_SPARSE_W_D] + feature * D;
+  const float *gain = f->w[SGI_T_NORM], *out = set->at[k].p.at[SGI_SPARSE_W_D] + feature * D;
   for (size_t d = 0; d < D; d++) u[d] = (double)gain[d] * (double)out[d];
   for (size_t i = 0; i < set->at[j].form.features; i++) w[i] = dot(set->at[j].p.at[SGI_SPARSE_W_E] + i * D, u, D);
   sgi_free(u);

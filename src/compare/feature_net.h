@@ -11,22 +11,31 @@
 #include "compare/sparse_set.h"
 #include "read/frozen.h"
 
+#define SGI_NET_NONE SIZE_MAX /* a layer without that sublayer has no such step */
+
 typedef struct sgi_feature_net {
   sgi_frozen f;
   const sgi_sparse_set *set;
   size_t L, T, D, M, heads;        /* M: most features of a layer; heads of a layer */
-  size_t *attention, *feedforward; /* (L) steps */
-  const sgi_sparse_layer **layer;  /* (L) transcoders; NULL: none */
-  double *pre, *h;                 /* (L,T,M) */
-  float *error;                    /* (L,T,D) mlp.out - y */
-  float *out;                      /* (L,T,D) mlp.out */
-  float *embedding;                /* (T,D) of the prompt's tokens */
+  size_t *attention, *feedforward; /* (L) steps, or SGI_NET_NONE */
+  /* (L) transcoders; NULL: none, below a target only where the layer has no feedforward */
+  const sgi_sparse_layer **layer;
+  double *pre, *h;  /* (L,T,M) */
+  float *error;     /* (L,T,D) mlp.out - y */
+  float *out;       /* (L,T,D) mlp.out */
+  float *embedding; /* (T,D) of the prompt's tokens */
 } sgi_feature_net;
 
-/* The model's layers are plain sequential ones; sets of SGI_PLACE_MLP. Deinit in any case. */
+/* The model's layers are plain sequential ones, of which some may lack a sublayer; sets of
+ * SGI_PLACE_MLP. Deinit in any case. */
 sg_status sgi_feature_net_init(sgi_feature_net *n, const sg_model *m, const sgi_sparse_set *set, const int32_t *tokens,
                                size_t T, size_t max_bytes, sg_error *err);
 void sgi_feature_net_deinit(sgi_feature_net *n);
+
+/* Features of a layer, 0 where it has no transcoder. */
+static inline size_t sgi_net_features(const sgi_feature_net *n, size_t l) {
+  return n->layer[l] ? n->layer[l]->form.features : 0;
+}
 
 static inline double sgi_net_h(const sgi_feature_net *n, size_t l, size_t t, size_t i) {
   return n->h[(l * n->T + t) * n->M + i];

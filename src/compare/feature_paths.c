@@ -61,11 +61,11 @@ static void expand(search *s, size_t i) {
   for (size_t l = 0; l < at->ffn; l++) {
     s->p->bias[i] += x.b_d[l];
     s->p->error[i] += x.error[l];
-    for (size_t j = 0; j < n->layer[l]->form.features; j++)
+    for (size_t j = 0; j < sgi_net_features(n, l); j++)
       offer(s, i, SGI_PATH_FEATURE, l, 0, j, at->position, x.features[l * n->M + j]);
   }
   for (size_t l = 0; l < at->attention; l++)
-    for (size_t h = 0; h < n->heads; h++)
+    for (size_t h = 0; h < n->heads && n->attention[l] != SGI_NET_NONE; h++)
       for (size_t t = 0; t <= at->position; t++)
         offer(s, i, SGI_PATH_HEAD, l, h, 0, t, x.heads[(l * n->heads + h) * n->T + t]);
   offer(s, i, SGI_PATH_EMBEDDING, 0, 0, 0, at->position, x.embedding);

@@ -201,7 +201,7 @@ sg_status sgi_features_ranked(const sgi_feature_net *n, const double *u, const s
   sg_status st = sgi_net_totals_of(n, u, at, &x, err);
   for (size_t l = 0; l < at->ffn && !st; l++)
     for (size_t t = 0; t <= at->position; t++)
-      for (size_t i = 0; i < n->layer[l]->form.features; i++)
+      for (size_t i = 0; i < sgi_net_features(n, l); i++)
         if (sgi_net_h(n, l, t, i) != 0)
           (*out)[(*count)++] =
               (sgi_feature_place){(uint32_t)l, (uint32_t)t, (uint32_t)i, x.features[(l * n->T + t) * n->M + i]};
@@ -259,7 +259,7 @@ static sg_status removals(work *w, const sgi_feature_net *n, const sgi_feature_t
     sgi_net_terms x = {.features = f, .b_d = f + most, .error = f + most + n->L, .heads = f + most + 2 * n->L};
     sgi_net_terms_of(n, u, at, &x);
     for (size_t l = 0; l < at->ffn; l++)
-      for (size_t i = 0; i < n->layer[l]->form.features; i++)
+      for (size_t i = 0; i < sgi_net_features(n, l); i++)
         if (f[l * n->M + i] != 0)
           list[count++] = (sgi_feature_place){(uint32_t)l, (uint32_t)at->position, (uint32_t)i, f[l * n->M + i]};
     qsort(list, count, sizeof *list, by_effect);

@@ -243,11 +243,12 @@ static sg_status rounds(sgi_prune_work *w, sgi_prune *p, sg_error *err) {
   return st;
 }
 
-static sg_status check(const sgi_prune_request *r, size_t S, sg_error *err) {
+static sg_status check(const sgi_prune_request *r, size_t S, size_t there, sg_error *err) {
   if (!r->calibration.n || r->calibration.T < 2)
     return sgi_fail(err, SG_ERR_ARG, "pruning needs calibration rows of at least 2 tokens");
-  if (r->remove >= S)
-    return sgi_fail(err, SG_ERR_ARG, "%zu sublayers can not go: the model has %zu, and one must stay", r->remove, S);
+  if (r->remove >= there)
+    return sgi_fail(err, SG_ERR_ARG, "%zu sublayers can not go: the model has %zu, and one must stay", r->remove,
+                    there);
   if (r->candidates == 0 || !(r->damping > 0))
     return sgi_fail(err, SG_ERR_ARG, "pruning needs at least one candidate a round and a damping above 0");
   for (size_t s = 0; s < S; s++)
@@ -260,9 +261,10 @@ static sg_status check(const sgi_prune_request *r, size_t S, sg_error *err) {
 sg_status sgi_prune_run(const sg_model *dense, sg_model *standing, const sgi_prune_request *r, sgi_prune **out,
                         sg_error *err) {
   *out = NULL;
-  size_t S = sgi_cut_sublayers(dense);
+  size_t S = sgi_cut_sublayers(dense), there = 0;
   sgi_prune_work w;
-  sg_status st = check(r, S, err);
+  for (size_t s = 0; s < S; s++) there += sgi_cut_there(dense, s);
+  sg_status st = check(r, S, there, err);
   if (st) return st;
   sgi_prune *p = sgi_alloc(sizeof *p);
   if (!p) return sgi_fail_memory(err, sizeof *p, "a pruning");

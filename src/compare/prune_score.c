@@ -22,6 +22,10 @@ sg_status sgi_prune_work_init(sgi_prune_work *w, const sg_model *dense, sg_model
     w->stream[s] = w->seen_at + (1 + s) * w->T * w->D;
     w->aim[s] = streams > 1 ? w->stream[s] + w->S * w->T * w->D : w->stream[s];
   }
+  for (size_t s = 0; s < w->S; s++) {
+    w->off[s] = !sgi_cut_there(dense, s);
+    if (!w->off[s]) w->last = s;
+  }
   sg_status st = sgi_cut_create(dense, w->T, &w->dense, err);
   return st ? st : sgi_cut_create(standing, w->T, &w->now, err);
 }
@@ -164,7 +168,7 @@ static sg_status sweep(sgi_prune_work *w, scored *list, size_t n, bool fit, sg_e
 
 static sg_status begin(sgi_prune_work *w, scored *x, size_t s, bool fit, sg_error *err) {
   *x = (scored){.s = s, .tuner = sgi_prune_tuner(w, s)};
-  x->look = x->tuner < w->S ? x->tuner : w->S - 1;
+  x->look = x->tuner < w->S ? x->tuner : w->last;
   x->out = sgi_alloc(w->D * sizeof *x->out);
   x->missing = sgi_alloc(w->D * sizeof *x->missing);
   if (!x->out || !x->missing) return sgi_fail_memory(err, w->D * sizeof *x->out, "a position of a stream");

@@ -11,8 +11,8 @@ typedef struct sgi_prune_work {
   const sgi_prune_request *r;
   sg_model *standing;
   sgi_cut *dense, *now; /* runs of the model as it came and as it stands */
-  size_t S, D, T;       /* sublayers, width, positions of a row */
-  bool *off, *without;  /* (S) cut; cut and the one at hand */
+  size_t S, D, T, last; /* sublayers, width, positions of a row, the last sublayer that is there */
+  bool *off, *without;  /* (S) cut, or not there; that and the one at hand */
   float **stream;       /* (S) of the dense run: (T,D) each */
   float **aim;          /* (S) of a run with sublayers put back, likewise; NULL for DENSE */
   float **seen;         /* (S) one buffer at the place that is looked at */

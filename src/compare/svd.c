@@ -321,7 +321,7 @@ static sg_status make_head(const sg_model *m, sgi_svd *s, sg_error *err) {
   const sgi_sublayer *a = w->layer < c->num_layers ? sgi_attention_of(m, w->layer) : NULL;
   if (w->layer >= c->num_layers)
     return sgi_fail(err, SG_ERR_ARG, "layer %zu: the model has layers 0 to %zu", w->layer, c->num_layers - 1);
-  if (!a) return sgi_fail(err, SG_ERR_UNSUPPORTED, "layer %zu of this model has no attention: it was pruned", w->layer);
+  if (!a) return sgi_fail(err, SG_ERR_UNSUPPORTED, "layer %zu of this model has no attention", w->layer);
   if (w->head >= a->config->num_heads)
     return sgi_fail(err, SG_ERR_ARG, "head %zu: layer %zu has heads 0 to %zu", w->head, w->layer,
                     a->config->num_heads - 1);

@@ -60,7 +60,7 @@ static sg_status compute(job *j, sg_error *err) {
   sgi_net_terms_of(n, j->u, &j->at, &j->terms);
   sg_status st = sgi_net_totals_of(n, j->u, &j->at, &j->totals, err);
   for (size_t l = 0; l < j->at.ffn && !st; l++)
-    for (size_t i = 0; i < n->layer[l]->form.features; i++)
+    for (size_t i = 0; i < sgi_net_features(n, l); i++)
       if (j->terms.features[l * n->M + i] != 0)
         j->largest[j->n_largest++] =
             (sgi_feature_place){(uint32_t)l, (uint32_t)j->at.position, (uint32_t)i, j->terms.features[l * n->M + i]};
@@ -113,6 +113,7 @@ static json_t *terms_json(const job *j) {
         if (c != 0) json_array_append_new(list, term("head", (ptrdiff_t)l, (ptrdiff_t)h, (ptrdiff_t)s, -1, c));
       }
   for (size_t l = 0; l < j->at.ffn; l++) {
+    if (!n->layer[l]) continue; /* no feedforward there */
     json_array_append_new(list, term("bias", (ptrdiff_t)l, -1, t, -1, j->terms.b_d[l]));
     json_array_append_new(list, term("error", (ptrdiff_t)l, -1, t, -1, j->terms.error[l]));
   }

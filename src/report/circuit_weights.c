@@ -61,7 +61,7 @@ static sg_status all_weights(view *v, sg_error *err) {
   if (!st && r->one_head) return add_weights(v, (ptrdiff_t)r->head_layer, r->head, err);
   if (!st) st = add_weights(v, -1, 0, err);
   for (size_t l = 1; l <= r->layer && !st; l++)
-    for (size_t h = 0; h < c->num_heads && !st; h++) {
+    for (size_t h = 0; h < c->num_heads && sgi_config_has(c, l, SG_ATTENTION) && !st; h++) {
       st = add_weights(v, (ptrdiff_t)l, h, err);
       if (!st && r->go_on && !r->go_on(r->user)) st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
     }

@@ -144,7 +144,7 @@ static sg_status open_all(job *j, sg_error *err) {
   if (st) return st;
   for (size_t s = 0, S = sgi_cut_sublayers(q->p->model); s < S && q->note; s++) {
     char name[64], text[128];
-    if (j->latency.sublayer[s] > 0) continue;
+    if (j->latency.sublayer[s] > 0 || !sgi_cut_there(q->p->model, s)) continue;
     snprintf(text, sizeof text, "%s stays: other layers use what its router chooses", sublayer_name(s, name));
     q->note(q->user, text);
   }
@@ -225,7 +225,9 @@ static json_t *result_json(job *j, const sgi_prune *p) {
 /* One-shot tunes once, when all are out: every point of its curve is a pruning of its own. */
 static sg_status sweep(job *j, sgi_prune **out, sg_error *err) {
   const sgi_prune_request wanted = j->request;
-  size_t S = sgi_cut_sublayers(j->q->p->model), most = wanted.remove ? wanted.remove : S - 1;
+  size_t S = sgi_cut_sublayers(j->q->p->model), there = 0;
+  for (size_t s = 0; s < S; s++) there += sgi_cut_there(j->q->p->model, s);
+  size_t most = wanted.remove ? wanted.remove : there ? there - 1 : 0;
   sg_status st = SG_OK;
   j->request.speedup = 0;
   for (size_t n = 1; n <= most && !st; n++) {

@@ -227,8 +227,9 @@ static json_t *places_json(const recall *x, size_t kind) {
     size_t first = 0;
     for (size_t v = 1; v < x->V; v++)
       if (scores[v] > scores[first]) first = v;
-    json_array_append_new(rank, json_integer(x->rank[kind * x->L + l]));
-    json_array_append_new(best, sgi_token_json(x->p, (int32_t)first));
+    int32_t at = x->rank[kind * x->L + l]; /* -1: the layer has none */
+    json_array_append_new(rank, at < 0 ? json_null() : json_integer(at));
+    json_array_append_new(best, at < 0 ? json_null() : sgi_token_json(x->p, (int32_t)first));
   }
   return json_pack("{so so}", "rank", rank, "best", best);
 }

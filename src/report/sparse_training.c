@@ -40,12 +40,10 @@ static sg_status find_layers(job *j, sg_error *err) {
   j->layers = sgi_alloc(L * sizeof *j->layers);
   if (!j->layers) return sgi_fail_memory(err, L * sizeof *j->layers, "a list of layers");
   j->r.layers = j->layers;
-  for (size_t l = 0; l < L; l++) {
-    sgi_sparse_place place;
+  sgi_sparse_place place;
+  for (size_t l = 0; l < L; l++)
     if (!sgi_sparse_place_of(j->t->model, j->r.site, l, &place, NULL)) j->layers[j->r.n_layers++] = l;
-  }
-  return j->r.n_layers ? SG_OK
-                       : sgi_fail(err, SG_ERR_ARG, "no layer of the model has %s", sgi_sparse_site_name(j->r.site));
+  return j->r.n_layers ? SG_OK : sgi_sparse_place_of(j->t->model, j->r.site, 0, &place, err); /* why not */
 }
 
 static bool progress(void *user, const sgi_sparse_train_progress *p) {

@@ -44,14 +44,24 @@ sed 's/.*"method":"oneshot"//; s/"method":.*//' "$tmp/out" | grep -o '"tuned":[0
 # The last sublayer has nothing behind it that could make up: it may go all the same.
 try 0 prune "$tmp/run" $P --remove 5 --last --json; [ "$(grep -o '"sublayer":' "$tmp/out" | wc -l)" = 5 ] || bad "five rounds"
 
-# Where layers share a router, the one that has it stays; and what is pruned is not pruned again.
+# Where layers share a router, the one that has it stays.
 try 0 train --data "$W" -o "$tmp/group" --kind monet -q --steps 2 --tokenizer "$tmp/run/tokenizer.json" --set model.hidden_size=32 --set model.head_dim=16 \
   --set model.num_hidden_layers=2 --set feedforward.num_channels=2 --set feedforward.num_experts=4 --set feedforward.expert_dim=4 --set feedforward.top_k=2 \
   --set feedforward.router_group=2 --set train.seq_len=32 --set train.batch_size=2
 try 0 prune "$tmp/group" $P --remove 3 --method depth
 has err "feedforward of layer 0 stays"
 grep -q "without feedforward of layer 0" "$tmp/err" && bad "layer 0's router is gone, and layer 1 uses it"
-try 3 prune "$tmp/small" $P --remove 1; has err "plain sequential layers"
+
+# What is pruned can be pruned again: by one more of the four that are left, each way.
+for m in sprint oneshot untuned loss depth random; do
+  rm -rf "$tmp/smaller"
+  try 0 prune "$tmp/small" $P --remove 1 --no-latency --method $m -o "$tmp/smaller" --json
+  loss=$(sed 's/.*"validation_loss":\([0-9.e-]*\),"seconds":[^}]*}\]}.*/\1/' "$tmp/out")
+  tr -d ' \n' <"$tmp/smaller/config.json" | grep -q '"pruned_sublayers":\[[0-9],[0-9],[0-9]\]' || bad "$m: config.json: $(cat "$tmp/smaller/config.json")"
+  try 0 eval "$tmp/smaller" --data "$W/valid.txt" --seq-len 48 --max-rows 6 --rows pad --json
+  sed 's/.*"loss":\([0-9.e-]*\).*/\1/' "$tmp/out" | awk -v want="$loss" '{ d = $1 - want; exit !(d * d < 1e-8) }' || bad "$m, again: $(cat "$tmp/out"), expected $loss"
+done
+try 2 prune "$tmp/small" $P --remove 4 --no-latency; has err "the model has 4, and one must stay"
 
 # Errors.
 try 2 prune "$tmp/run" $P --remove 1 --rival "$tmp/small"; has err "--rival stands beside"

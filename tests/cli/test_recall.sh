@@ -74,8 +74,35 @@ for c in knockout enrich extract; do
   try 2 $c $model --facts "$tmp/other.json"; has err "facts of another world"
   try 1 $c $model --facts "$tmp/none.json"; has err "none.json"
 done
-# A layer that was pruned: named.
+# A layer that was pruned is one that adds nothing: what the same model says whose output map of that layer is zero, number by number.
+# What the layer alone would say is null.
 for i in 1 2 3 4 5 6; do printf 'The dog was red.\n<|endoftext|>\nThe cat was old and the moon was a dog.\n<|endoftext|>\n'; done >"$tmp/text.txt"
 try 0 prune $model --calibrate "$tmp/text.txt" --data "$tmp/stories.txt" --remove 1 --method depth --no-latency --rows 2 --seq-len 8 -o "$tmp/small" -q
-try 3 knockout "$tmp/small" $F; has err "layer 2 of this model has no"
+grep -q '"pruned_sublayers"' "$tmp/small/config.json" || bad "nothing is pruned"
+cp -r $model "$tmp/zero" && chmod -R u+w "$tmp/zero"
+python3 - "$tmp/zero/model.safetensors" <<'EOF' || bad "no output map of layer 2"
+import json, struct, sys
+with open(sys.argv[1], "r+b") as f:
+    n = struct.unpack("<Q", f.read(8))[0]
+    (begin, end), = [v["data_offsets"] for k, v in json.loads(f.read(n)).items() if k.startswith("model.layers.2.mlp.experts.w_out")]
+    f.seek(8 + n + begin)
+    f.write(bytes(end - begin))
+EOF
+"$SGATLIN" -q facts mine "$tmp/stories.txt" --min-count 2 -o "$tmp/more.json" >/dev/null
+for c in "knockout" "enrich --top 9" "extract"; do
+  for m in small zero; do
+    try 0 $c "$tmp/$m" --facts "$tmp/more.json" --json
+    cp "$tmp/out" "$tmp/$m.json"
+  done
+  python3 - "$tmp/small.json" "$tmp/zero.json" <<'EOF' || bad "$c: a pruned layer is not one that adds nothing"
+import json, sys
+a, b = (json.load(open(p)) for p in sys.argv[1:])
+assert a["prompts"] > 0
+if "blocked" in a:
+    for key in ("rate", "rank", "control"):
+        assert a["feedforward"][key][2] is None
+        b["feedforward"][key][2] = None
+assert a == b, (a, b)
+EOF
+done
 finish

@@ -91,7 +91,7 @@ static const struct {
     {"/api/attention", "{" TEXT ",\"layer\":4}", 200},
     {"/api/attention", "{" TEXT ",\"layer\":3}", 400},
     {"/api/attention", "{" TEXT ",\"layer\":6}", 400},
-    {"/api/recall", "{" TEXT "}", 400}, /* needs both sublayers everywhere */
+    {"/api/recall", "{" TEXT "}", 200},
     {"/api/directions", "{\"matrix\":\"qk\",\"layer\":4}", 200},
     {"/api/directions", "{\"layer\":3}", 400},
     {"/api/directions", "{\"matrix\":\"mlp_out\",\"layer\":4}", 400},

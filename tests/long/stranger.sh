@@ -99,7 +99,7 @@ const sgi_ffn_ops sgi_ffn_relusq = {
 };
 C
   change src/ffn/kinds.h 's/  X(moe)/  X(moe) \\\n  X(relusq)/'
-  change tests/ref/ref_ffn.c 's/^} kinds\[\] = {/&\n    {"relusq", relusq_row, {{"up_proj.weight", "F D", '"'D'"', true}, {"down_proj.weight", "D F", '"'F'"', true}}, NULL, "relu"},/
+  change tests/ref/ref_ffn.c 's/^} kinds\[\] = {/&\n    {"relusq", relusq_row, {{"up_proj.weight", "F D", '"'D'"', true}, {"down_proj.weight", "D F", '"'F'"', true}}, NULL, "relu", NULL},/
 s/^\/\* One row a kind: what it computes.*/\/* y = relu(x W1)^2 W2. *\/\
 static void relusq_row(const ref_model *m, const char *prefix, size_t i, double *y, const double *x, ref_choice *choice) {\
   size_t D = m->config.hidden_size, F = m->config.num_neurons;\

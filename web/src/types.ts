@@ -244,8 +244,8 @@ export type Directions = {
   }[];
 };
 export type Recalled = {
-  rank: number[];
-  best: Token[];
+  rank: (number | null)[];
+  best: MaybeToken[];
 };
 export type Recall = {
   warning?: string;

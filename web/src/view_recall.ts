@@ -57,10 +57,12 @@ function controls(c: Context) {
 }
 
 function sublayers(a: Recall) {
-  const cell = (x: Recall["attention"], l: number) => [
-    token(x.best[l]),
-    x.rank[l] ? `; the answer has rank ${x.rank[l] + 1}` : "",
-  ];
+  const cell = (x: Recall["attention"], l: number) => {
+    const best = x.best[l];
+    const rank = x.rank[l];
+    if (!best || rank === null) return ["none"]; // a layer without this sublayer
+    return [token(best), rank ? `; the answer has rank ${rank + 1}` : ""];
+  };
   const rows = a.attention.rank.map((_, l) => [
     String(l),
     h("span", {}, cell(a.attention, l)),
