@@ -607,6 +607,21 @@ static sg_status watch_visit(void *user, const sgi_site *site, sg_error *err) {
   return SG_OK;
 }
 
+/* Thresholds in the midst of their scores, so that some candidates act and some do not; false where
+ * the layer has none. */
+static bool raise_thresholds(layer *l) {
+  ptrdiff_t row = sgi_table_find(&l->table, "mlp.router.threshold");
+  if (row < 0) return false;
+  float *theta = l->w + l->table.rows[row].offset;
+  size_t count = l->ops->unit_count(&l->config);
+  sgi_gates g;
+  run_from_zero(l);
+  l->ops->gates(&l->config, l->n, l->saved, &g);
+  for (size_t ch = 0; ch < g.channels; ch++) theta[ch] = 1e-3F; /* a little above the mean score */
+  for (size_t i = 0; i < l->n * count; i++) theta[i / g.top_k % g.channels] += g.score[i] / (float)(l->n * g.top_k);
+  return true;
+}
+
 /* Every row comes once at each of the layer's sites, before it is used: the choice is what gates
  * say, and one entry of the values turned round turns that unit's output in y, also where the unit
  * was silent. Entries of the values stand in the order of the units. */
@@ -620,10 +635,13 @@ static void check_sites(layer *l, const shape *s) {
              .entry = count / 2,
              .index = ref_alloc(chosen, sizeof *k.index),
              .score = ref_alloc(chosen, sizeof *k.score)};
+  bool gates = raise_thresholds(l);
   sgi_tap tap = {.visit = watch_visit, .user = &k};
   sgi_ffn_call call = forward_call(l, &tap);
   assert_int_equal(sgi_ffn_forward(l->ops, &call, before, l->x), SG_OK);
   l->ops->units(&call, k.row, u, bias);
+  for (size_t i = 0; gates && i < count; i++) /* the last that does not act, behind those that do */
+    if (u[i].value == 0 && u[i].gate == 0) k.entry = i;
   size_t sites = l->ops->gates ? l->n : 0;
   if (k.seen[SGI_SITE_VALUES] != l->n || k.seen[SGI_SITE_CHOICE] != sites || k.seen[SGI_SITE_SCORES] != sites)
     fail_msg("%s: of %zu rows %zu have values at a site, %zu a choice, %zu scores", l->name, l->n,
@@ -857,23 +875,20 @@ static void put_slice(layer *l, const sgi_slice *s, size_t width, const float *f
  * what the gates are for, and not computed and put to 0. */
 static void check_left_out(layer *l, const shape *s) {
   ptrdiff_t row = sgi_table_find(&l->table, "mlp.router.threshold");
-  if (row < 0) return;
+  if (!raise_thresholds(l)) return;
   l->config.options.bandwidth = 1e-12; /* the thresholds' estimate reads what is near them, too */
   size_t floats_of = l->table.floats, rows = l->n * s->D, count = l->ops->unit_count(&l->config), silent = 0;
   float *was = floats(floats_of), *dw = floats(floats_of), *y = floats(rows), *dx = floats(rows);
   sgi_unit *u = ref_alloc(l->n * count, sizeof *u);
   double *bias = ref_alloc(s->D, sizeof *bias);
-  float *theta = l->w + l->table.rows[row].offset;
+  const float *theta = l->w + l->table.rows[row].offset;
   sgi_gates g;
-  run_from_zero(l);
-  l->ops->gates(&l->config, l->n, l->saved, &g);
-  for (size_t ch = 0; ch < g.channels; ch++) theta[ch] = 1e-3F; /* a little above the mean score */
-  for (size_t i = 0; i < l->n * count; i++) theta[i / g.top_k % g.channels] += g.score[i] / (float)(l->n * g.top_k);
   run_from_zero(l);
   memcpy(was, l->w, floats_of * sizeof *was);
   memcpy(dw, l->dw, floats_of * sizeof *dw);
   memcpy(y, l->y, rows * sizeof *y);
   memcpy(dx, l->dx, rows * sizeof *dx);
+  l->ops->gates(&l->config, l->n, l->saved, &g);
   sgi_ffn_call call = forward_call(l, NULL);
   for (size_t i = 0; i < l->n; i++) l->ops->units(&call, i, u + i * count, bias);
   for (int acting = 0; acting < 2; acting++) /* a neuron that acts at one token may be silent at another */
