@@ -54,7 +54,9 @@ static sg_status choose_sets(work *w, sg_error *err) {
   size_t n;
   const char *const *list = cli_list(w->c, "layers", &n);
   w->L = sg_model_config(w->p.model)->num_layers;
-  w->n_sets = n ? n : w->L + (w->L > 1);
+  bool embedding = cli_choice(w->c, "what") == SG_PATCH_EMBEDDING;
+  if (embedding && n) return sgi_fail(err, SG_ERR_ARG, "--layers: the embedding stands before the first layer");
+  w->n_sets = n ? n : embedding ? 1 : w->L + (w->L > 1);
   w->layers = sgi_alloc(w->n_sets * w->L);
   if (!w->layers) return sgi_fail(err, SG_ERR_MEMORY, "out of memory for %zu sets of layers", w->n_sets);
   sg_status st = SG_OK;
@@ -63,7 +65,7 @@ static sg_status choose_sets(work *w, sg_error *err) {
     if (n)
       st = parse_set(list[s], w->L, set, err);
     else
-      for (size_t l = 0; l < w->L; l++) set[l] = s == w->L || s == l;
+      for (size_t l = 0; l < w->L; l++) set[l] = !embedding && (s == w->L || s == l);
   }
   return st;
 }
@@ -128,6 +130,9 @@ static sg_status patch(work *w, sg_error *err) {
                                .n_sets = w->n_sets,
                                .at_last = cli_choice(w->c, "at") == 1,
                                .words = cli_flag(w->c, "words"),
+                               .what = (sg_patch_what)cli_choice(w->c, "what"),
+                               .from_another = cli_choice(w->c, "from") == 1,
+                               .seed = cli_size(w->c, "seed"),
                                .progress = cli_progress_advance,
                                .user = &w->progress};
   cli_progress_begin(&w->progress, "patching", "runs", 0, 0);
@@ -151,6 +156,8 @@ static sgi_patches patches_of(const work *w) {
                        .n_distinct = w->n_distinct,
                        .proven = w->proven,
                        .at_last = cli_choice(w->c, "at") == 1,
+                       .what = (sg_patch_what)cli_choice(w->c, "what"),
+                       .from_another = cli_choice(w->c, "from") == 1,
                        .pairs = cli_flag(w->c, "pairs")};
 }
 
@@ -158,7 +165,7 @@ static void print_pairs(const work *w, size_t set) {
   sgi_patches all = patches_of(w);
   char name[256];
   set_name(w, set, name, sizeof name);
-  printf("\nlayers %s\n", name);
+  printf(*name ? "\nlayers %s\n" : "\nembedding%s\n", name);
   cli_table *t = cli_table_begin("llrrrrl");
   const char *const head[] = {"clean", "counterfactual", "d clean", "d counterf.", "d patched", "recovered", "flip"};
   for (size_t i = 0; i < SGI_COUNT(head); i++) cli_cell(t, "%s", head[i]);
@@ -188,7 +195,7 @@ static void print_sets(const work *w) {
     char name[256];
     const sg_intervention_summary *k = &w->summaries[s];
     set_name(w, s, name, sizeof name);
-    cli_cell(t, "%s", name);
+    cli_cell(t, "%s", *name ? name : "embedding");
     const double x[] = {k->clean, k->patched, k->recovered, k->median_recovered, k->reference_mean, k->rank_flip};
     for (size_t i = 0; i < SGI_COUNT(x); i++) number(t, x[i]);
   }
@@ -278,6 +285,18 @@ static const cli_option options[] = {
      .argument = "noun|last",
      .value = "noun",
      .help = "position that is patched; last is the one measured"},
+    {.name = "what",
+     .type = CLI_CHOICE,
+     .argument = "gates|neurons|embedding",
+     .value = "gates",
+     .help = "what is put over: which neurons are chosen and their scores; those and what they are worth, of any kind; "
+             "or the noun's embedding"},
+    {.name = "from",
+     .type = CLI_CHOICE,
+     .argument = "counterfactual|another",
+     .value = "counterfactual",
+     .help = "whose: the counterfactual noun's, or, as a control, a third one's"},
+    {.name = "seed", .type = CLI_SIZE, .argument = "N", .value = "0", .help = "draws the third noun of --from another"},
     {.name = "effort",
      .type = CLI_SIZE,
      .argument = "N",
@@ -300,7 +319,9 @@ const cli_command cli_facts_patch = {
         "facts.json\n"
         "sgatlin facts patch run --facts facts.json\n"
         "# the known facts of worlds: who lives where, layers 1 to 3 together\nsgatlin facts patch run --facts "
-        "worlds/facts.json --type home --layers 1-3 --pairs",
+        "worlds/facts.json --type home --layers 1-3 --pairs\n"
+        "# what neurons carry in any kind, and a control\nsgatlin facts patch run --facts facts.json --what neurons "
+        "--from another",
     .description =
         "For each ordered pair of nouns whose prompts have equal length, the gates (chosen neurons and scores) that "
         "the "
@@ -316,9 +337,8 @@ const cli_command cli_facts_patch = {
         "that of the pairs' own ratios. The reference's mean is that of the ratios of all pairs: a few may decide it. "
         "--json has the reference's other means, too.\n\n"
         "Only nouns and answers of a single token take part, unless --words is given: then all positions of a noun are "
-        "patched, and an answer counts by the log probability of its tokens, the model run along it. Works for every "
-        "feedforward kind with a router (sgatlin, "
-        "peer).",
+        "patched, and an answer counts by the log probability of its tokens, the model run along it. Gates are "
+        "those of kinds with a router (sgatlin, peer, monet); --what neurons works for every kind.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

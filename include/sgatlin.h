@@ -45,7 +45,7 @@ extern "C" {
  * could misread this library: a struct that a caller fills or reads changes, a function takes other
  * arguments or means something else. What is only added does not change it. A program loaded at run
  * time compares the function with the macro it was made with (unit/test_library.c). */
-#define SG_ABI_VERSION 5
+#define SG_ABI_VERSION 6
 SG_API int sg_abi_version(void);
 
 /* "0.1.0 (0123456789ab)": version and commit. Borrowed for ever. */
@@ -1533,6 +1533,12 @@ typedef struct sg_interventions {
   float *patched_logits;    /* (n_sets,n_pairs,V), NULL unless asked for */
 } sg_interventions;
 
+/* What of one prompt is put into another's run. GATES: which neurons are chosen, and their scores
+ * (kinds with router.scores and router.indices). NEURONS: what neurons are chosen and what they are
+ * worth, of any kind. EMBEDDING: the noun's own, before the first layer; sets of layers say nothing
+ * then. */
+typedef enum sg_patch_what { SG_PATCH_GATES, SG_PATCH_NEURONS, SG_PATCH_EMBEDDING } sg_patch_what;
+
 typedef struct sg_intervention_request {
   const sg_facts *facts;
   const sg_tokenizer *tokenizer;
@@ -1548,9 +1554,14 @@ typedef struct sg_intervention_request {
    * (with single tokens the same differences). 2 top_answers runs for a pair and set, and as many
    * more for a pair. */
   bool words;
+  sg_patch_what what;
+  /* A control: not the counterfactual noun's but those of a third one, drawn by seed for each pair
+   * (SG_ERR_ARG where there is no third of the same form). */
+  bool from_another;
+  uint64_t seed;
 } sg_intervention_request;
 
-/* Any kind with a router (sites router.scores and router.indices); others are SG_ERR_UNSUPPORTED.
+/* A kind that has not what is asked for is SG_ERR_UNSUPPORTED.
  * New: sg_interventions_free. */
 SG_API sg_status sg_interventions_run(const sg_model *model, const sg_intervention_request *request,
                                       sg_interventions **out, sg_error *err);

@@ -94,6 +94,8 @@ static sg_status patch(api_call *c, sgi_patches *p, sg_facts *f, bool *layers, s
                                .n_sets = n_sets,
                                .at_last = p->at_last,
                                .words = api_flag(c->body, "words"),
+                               .what = p->what,
+                               .from_another = p->from_another,
                                .progress = tick,
                                .user = c};
   sg_status st = sg_interventions_run(c->p.model, &r, &runs, err);
@@ -105,6 +107,10 @@ static sg_status patch(api_call *c, sgi_patches *p, sg_facts *f, bool *layers, s
   if (!st) api_keep(c, *answer);
   sg_interventions_free(runs);
   return st;
+}
+
+static sg_patch_what what_of(const char *name) {
+  return !strcmp(name, "embedding") ? SG_PATCH_EMBEDDING : !strcmp(name, "neurons") ? SG_PATCH_NEURONS : SG_PATCH_GATES;
 }
 
 sg_status api_patch(api_call *c, json_t **answer, sg_error *err) {
@@ -119,6 +125,13 @@ sg_status api_patch(api_call *c, json_t **answer, sg_error *err) {
   if (!st) st = open_facts(c, &file, &f, &type, err);
   if (!st) st = choose(c, &p, f, err);
   p.at_last = !strcmp(api_text(c->body, "at"), "last");
+  p.what = what_of(api_text(c->body, "what"));
+  p.from_another = !strcmp(api_text(c->body, "from"), "another");
+  if (!st && p.what == SG_PATCH_EMBEDDING) { /* which stands before the layers */
+    if (api_has(c->body, "layers")) st = sgi_fail(err, SG_ERR_ARG, "request.layers: the embedding has none");
+    memset(layers, 0, n_sets * p.L);
+    n_sets = 1;
+  }
   p.pairs = api_has(c->body, "clean");
   if (!st) st = patch(c, &p, f, layers, n_sets, api_size(c->body, "answers"), answer, err);
 end:

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/rng.h"
 #include "model/pass.h"
 #include "read/fact_prompts.h"
 
@@ -12,16 +13,16 @@ typedef struct patcher {
   const sg_intervention_request *request;
   sg_interventions *out;
   sgi_pass *pass;
-  size_t L, V, width; /* width: largest C*K of a layer */
+  size_t L, V, width; /* width: of the widest site that is patched */
   size_t span;        /* most patched positions of a prompt */
-  float *scores;      /* (n_prompts,L,span,width) at each prompt's patched positions */
-  int32_t *indices;
+  char *kept[3];      /* (n_prompts,L,span,width) numbers of 4 bytes at each prompt's patched positions: scores,
+                         choices, values; NULL: not patched */
   /* The batch at work. */
   size_t rows, T;
   size_t prompt[ROWS], source[ROWS]; /* of each row: whose tokens, whose gates */
   const bool *set;                   /* (L) layers to patch; NULL: none */
   bool keep;                         /* gates of each row's patched positions */
-  bool met;                          /* a router's site was seen */
+  bool met;                          /* a site of the kind was seen */
   int32_t *tokens;                   /* (ROWS,T) */
   float *logits;                     /* (V) */
   size_t done, wanted;
@@ -35,24 +36,36 @@ static size_t patched_at(const patcher *p, const sg_fact_prompt *prompt, size_t 
   return p->request->at_last ? prompt->length - 1 : prompt->subject;
 }
 
-/* Plain runs keep the gates of their patched positions; patched runs get those of the
- * counterfactual prompt. */
+enum { SCORES, CHOICES, VALUES, NOTHING };
+
+/* What of a site is patched. */
+static int part_of(const patcher *p, const sgi_site *s) {
+  const sgi_site_row *row = sgi_site_row_of(s->id);
+  bool neurons = p->request->what == SG_PATCH_NEURONS;
+  if (p->request->what == SG_PATCH_EMBEDDING) return s->id == SGI_SITE_EMBED ? VALUES : NOTHING;
+  if (row->role == SGI_SITE_VALUES) return neurons ? VALUES : NOTHING;
+  bool expert = s->id == SGI_SITE_GATE_LOGITS || row->chosen_by == SGI_SITE_GATE_INDICES;
+  if (row->chosen_by != SGI_SITE_ROUTER_INDICES && !(neurons && expert)) return NOTHING;
+  return row->role == SGI_SITE_SCORES ? SCORES : row->role == SGI_SITE_CHOICE ? CHOICES : NOTHING;
+}
+
+/* Plain runs keep what their patched positions have; patched runs get that of another prompt. */
 static sg_status visit(void *user, const sgi_site *s, sg_error *err) {
   patcher *p = user;
-  const sgi_site_row *row = sgi_site_row_of(s->id);
-  bool score = row->role == SGI_SITE_SCORES, choice = row->role == SGI_SITE_CHOICE;
-  if ((!score && !choice) || row->chosen_by != SGI_SITE_ROUTER_INDICES) return SG_OK;
+  int part = part_of(p, s);
+  if (part == NOTHING) return SG_OK;
   p->met = true;
-  size_t width = sgi_site_width(s), layer = (size_t)s->layer, n;
-  if (width > p->width || s->n != p->rows * p->T)
-    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", row->name, s->layer);
-  if (!p->keep && !(p->set && p->set[layer])) return SG_OK;
+  size_t width = sgi_site_width(s), layer = s->layer < 0 ? 0 : (size_t)s->layer, n;
+  if (width > p->width || !p->kept[part])
+    return sgi_fail(err, SG_ERR_INTERNAL, "%s of layer %td has an unexpected shape", sgi_site_row_of(s->id)->name,
+                    s->layer);
+  if (!p->keep && !(p->set && (s->layer < 0 || p->set[layer]))) return SG_OK;
   for (size_t r = 0; r < p->rows; r++) {
-    size_t first = patched_at(p, prompt_of_row(p, r), &n);
+    size_t first = r * p->T + patched_at(p, prompt_of_row(p, r), &n);
     size_t at = ((p->keep ? p->prompt[r] : p->source[r]) * p->L + layer) * p->span * p->width;
-    for (size_t i = 0; i < n; i++, at += p->width) {
-      char *kept = score ? (char *)(p->scores + at) : (char *)(p->indices + at);
-      char *live = (char *)s->data + (r * p->T + first + i) * width * 4;
+    for (size_t i = first; i < first + n; i++, at += p->width) {
+      if (i < s->first || i >= s->first + s->n) continue;
+      char *kept = p->kept[part] + at * 4, *live = (char *)s->data + (i - s->first) * width * 4;
       memcpy(p->keep ? kept : live, p->keep ? live : kept, width * 4);
     }
   }
@@ -70,12 +83,30 @@ static sg_status run_batch(patcher *p, size_t rows, const bool *set, bool keep, 
   if (!st && !p->met)
     st = sgi_fail(
         err, SG_ERR_UNSUPPORTED,
-        "feedforward kind %s has no router: gates can be patched in kinds with router.scores and router.indices",
+        "feedforward kind %s has no router: gates can be patched in kinds with router.scores and router.indices, "
+        "neurons in every kind",
         p->model->config.feedforward);
   p->done += rows;
   if (!st && p->request->progress && !p->request->progress(p->request->user, p->done, p->wanted))
     st = sgi_fail(err, SG_ERR_CANCELLED, "stopped after %zu of %zu runs", p->done, p->wanted);
   return st;
+}
+
+static bool alike(const sg_fact_prompt *a, const sg_fact_prompt *b) {
+  return a->length == b->length && a->subject == b->subject && a->n_subject == b->n_subject;
+}
+
+/* The prompt that a pair's clean run is patched from; SIZE_MAX: there is no third one. */
+static size_t source_of(const patcher *p, size_t pair) {
+  const sg_interventions *o = p->out;
+  size_t found = SIZE_MAX, n = 0;
+  if (!p->request->from_another) return o->pairs[pair][1];
+  sgi_rng rng = sgi_rng_make(p->request->seed, SGI_STREAM_SAMPLE, 5000 + pair);
+  for (size_t i = 0; i < o->n_prompts; i++)
+    if (i != o->pairs[pair][0] && i != o->pairs[pair][1] && alike(&o->prompts[i], &o->prompts[o->pairs[pair][0]]) &&
+        !sgi_rng_below(&rng, ++n))
+      found = i;
+  return found;
 }
 
 /* A row of the prompt's own tokens, all of which have one length. */
@@ -136,7 +167,7 @@ static sg_status patched_runs(patcher *p, size_t set, sg_error *err) {
   for (size_t i = 0, n; i < o->n_pairs && !st; i += n) {
     size_t length = o->prompts[o->pairs[i][0]].length;
     for (n = 1; n < ROWS && i + n < o->n_pairs && o->prompts[o->pairs[i + n][0]].length == length;) n++;
-    for (size_t r = 0; r < n; r++) fill_row(p, r, o->pairs[i + r][0], o->pairs[i + r][1]);
+    for (size_t r = 0; r < n; r++) fill_row(p, r, o->pairs[i + r][0], source_of(p, i + r));
     st = run_batch(p, n, layers, false, err);
     for (size_t r = 0; r < n && !st; r++) {
       size_t at = set * o->n_pairs + i + r;
@@ -186,7 +217,7 @@ static sg_status along_answers(patcher *p, const bool *set, double *value, sg_er
     for (size_t r = 0; r < rows; r++) {
       size_t pair = (first + r) / each;
       p->prompt[r] = o->pairs[pair][0];
-      p->source[r] = o->pairs[pair][1];
+      p->source[r] = source_of(p, pair);
       answer_of(o, pair, (first + r) % each, &n);
       size_t T = prompt_of_row(p, r)->length + n - 1;
       if (T > p->T) p->T = T;
@@ -237,10 +268,6 @@ static sg_status word_runs(patcher *p, sg_error *err) {
 
 /* ---- pairs and memory ------------------------------------------------------------------------ */
 
-static bool alike(const sg_fact_prompt *a, const sg_fact_prompt *b) {
-  return a->length == b->length && a->subject == b->subject && a->n_subject == b->n_subject;
-}
-
 /* Every two in order, first one way, then the other. pairs NULL: only counts. */
 static size_t list_pairs(const sg_interventions *o, size_t (*pairs)[2]) {
   size_t n = 0;
@@ -287,14 +314,21 @@ static sg_status make_room(patcher *p, sg_error *err) {
   o->logits = array(o->n_prompts, p->V, sizeof *o->logits);
   bool keep = p->request->keep_logits && !p->request->words;
   if (keep) o->patched_logits = array(runs, p->V, sizeof *o->patched_logits);
-  p->scores = array(o->n_prompts * p->L, p->span * p->width, sizeof *p->scores);
-  p->indices = array(o->n_prompts * p->L, p->span * p->width, sizeof *p->indices);
+  bool gates = p->request->what != SG_PATCH_EMBEDDING, values = p->request->what != SG_PATCH_GATES, kept = true;
+  for (int k = 0; k < 3; k++) {
+    if (!(k == VALUES ? values : gates)) continue;
+    p->kept[k] = array(o->n_prompts * p->L, p->span * p->width, 4);
+    kept &= p->kept[k] != NULL;
+  }
   p->tokens = array(ROWS, longest, sizeof *p->tokens);
   p->logits = array(p->V, 1, sizeof *p->logits);
-  if (!o->pairs || !o->results || !o->logits || (keep && !o->patched_logits) || !p->scores || !p->indices ||
-      !p->tokens || !p->logits)
+  if (!o->pairs || !o->results || !o->logits || (keep && !o->patched_logits) || !kept || !p->tokens || !p->logits)
     return sgi_fail(err, SG_ERR_MEMORY, "out of memory for %zu patched runs: take fewer nouns", runs);
   list_pairs(o, o->pairs);
+  for (size_t i = 0; i < o->n_pairs; i++)
+    if (source_of(p, i) == SIZE_MAX)
+      return sgi_fail(err, SG_ERR_ARG,
+                      "a third noun of the same form is needed for a control, and some pair has none: take more nouns");
   return sgi_pass_create(p->model, ROWS, longest, false, &p->pass, err);
 }
 
@@ -329,6 +363,17 @@ static sg_status run(patcher *p, sg_error *err) {
   return st;
 }
 
+static size_t width_of(const sg_model *m, sg_patch_what what) {
+  size_t width = sgi_model_largest(m).entries;
+  if (what == SG_PATCH_EMBEDDING) return m->config.hidden_size;
+  for (size_t l = 0; l < m->config.num_layers && what == SG_PATCH_NEURONS; l++) {
+    const sgi_sublayer *s = sgi_feedforward_of(m, l);
+    size_t units = s ? sgi_ffn_unit_count(s->ffn, s->config) : 0;
+    if (units > width) width = units;
+  }
+  return width;
+}
+
 sg_status sg_interventions_run(const sg_model *m, const sg_intervention_request *r, sg_interventions **out,
                                sg_error *err) {
   *out = NULL;
@@ -337,13 +382,12 @@ sg_status sg_interventions_run(const sg_model *m, const sg_intervention_request 
                .out = sgi_alloc(sizeof *p.out),
                .L = m->config.num_layers,
                .V = m->config.vocab_size,
-               .width = sgi_model_largest(m).entries};
+               .width = width_of(m, r->what)};
   if (!p.out) return sgi_fail_memory(err, sizeof *p.out, "patched runs");
   p.out->top_answers = r->top_answers;
   sg_status st = run(&p, err);
   sgi_pass_free(p.pass);
-  sgi_free(p.scores);
-  sgi_free(p.indices);
+  for (int k = 0; k < 3; k++) sgi_free(p.kept[k]);
   sgi_free(p.tokens);
   sgi_free(p.logits);
   if (st)

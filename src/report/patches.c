@@ -75,6 +75,7 @@ static json_t *answer_json(const sgi_patches *p, const sg_fact_prompt *one, size
 }
 
 json_t *sgi_patches_json(const sgi_patches *p) {
+  static const char *const what[] = {"gates", "neurons", "embedding"};
   json_t *sets = json_array(), *nouns = json_array();
   size_t known = 0;
   for (size_t s = 0; s < p->runs->n_sets; s++)
@@ -85,7 +86,8 @@ json_t *sgi_patches_json(const sgi_patches *p) {
     for (size_t a = 0; a < p->runs->top_answers; a++) json_array_append_new(answers, answer_json(p, one, a));
     json_array_append_new(nouns, json_pack("{ss so}", "noun", sgi_patches_noun(p, i), "answers", answers));
   }
-  return json_pack("{sI sI sb so sI sI ss so}", "nouns", (json_int_t)p->nouns, "distinct", (json_int_t)p->n_distinct,
-                   "distinct_proven", p->proven, "prompts", nouns, "n_pairs", (json_int_t)p->runs->n_pairs, "n_known",
-                   (json_int_t)known, "at", p->at_last ? "last" : "noun", "runs", sets);
+  return json_pack("{sI sI sb so sI sI ss ss ss so}", "nouns", (json_int_t)p->nouns, "distinct",
+                   (json_int_t)p->n_distinct, "distinct_proven", p->proven, "prompts", nouns, "n_pairs",
+                   (json_int_t)p->runs->n_pairs, "n_known", (json_int_t)known, "at", p->at_last ? "last" : "noun",
+                   "what", what[p->what], "from", p->from_another ? "another" : "counterfactual", "runs", sets);
 }

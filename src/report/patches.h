@@ -11,6 +11,8 @@ typedef struct sgi_patches {
   const bool *layers;          /* (n_sets,L) */
   size_t L, nouns, n_distinct; /* nouns before and after the choice of those that share no answer */
   bool proven, at_last, pairs; /* pairs: list them */
+  sg_patch_what what;
+  bool from_another;
 } sgi_patches;
 
 /* The reference's means over all pairs, known or not; for JSON. What is shown is

@@ -1,5 +1,5 @@
 #!/bin/sh
-# e3.sh, e4.sh, e5.sh, e9.sh and e10.sh of scripts/experiments in a tiny form: each runs to its table, takes up what is there, and finds the rate of the least loss.
+# e3.sh, e4.sh, e5.sh, e9.sh, e10.sh and facts.sh of scripts/experiments in a tiny form: each runs to its table, takes up what is there, and finds the rate of the least loss.
 . tests/cli/common.sh
 command -v python3 >/dev/null || { echo "skipped: no python3"; finish; exit; }
 
@@ -40,4 +40,7 @@ least e9 jumprelu 4e-3 1e-4
 grep -q "^| jumprelu | " "$tmp/e9/table.txt" || bad "e9.sh: no line of jumprelu"
 small e10 FLOPS=2e9 WIDTH=32 LAYERS=1 DOCUMENTS=20 PAIRS=5 PLACES=2 VOCABULARY=300
 grep -q '^| dropout | 0 | 5 |' "$tmp/e10/table.txt" || bad "e10.sh: no line of the pairs"
+small facts FLOPS=2e9 KINDS="sgatlin mlp" WIDTH=32 LAYERS=1 VOCABULARY=2048 LENGTH=64
+grep -q '^| sgatlin | [0-9.]* | [0-9]* | gates | ' "$tmp/facts/table.txt" || bad "facts.sh: no line of gates"
+[ "$(grep -c '| embedding | 1.000 |' "$tmp/facts/table.txt")" = 2 ] || bad "facts.sh: the embedding is not the other prompt"
 finish

@@ -543,6 +543,8 @@ export type Patch = {
   n_pairs: number;
   n_known: number;
   at: "noun" | "last";
+  what: "gates" | "neurons" | "embedding";
+  from: "counterfactual" | "another";
   runs: {
     layers: number[];
     known: PatchKnown;
@@ -1068,6 +1070,8 @@ export interface Requests {
     layers?: number[][];
     answers?: number;
     at?: "noun" | "last";
+    what?: "gates" | "neurons" | "embedding";
+    from?: "counterfactual" | "another";
     words?: boolean;
   };
   together: {
