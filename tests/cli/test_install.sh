@@ -4,7 +4,7 @@
 root="$tmp/a root"
 quiet() { "$@" >"$tmp/log" 2>&1 || { bad "$*"; tail -n 5 "$tmp/log"; }; }
 build=$(dirname "$SGATLIN")
-grep -q fsanitize "$build/flags" && skip "not for a sanitizer build"
+grep -q -e fsanitize -e coverage "$build/flags" && skip "not for a build with sanitizers or counters: make install would build it anew"
 same_flags=
 grep -q -e -Werror "$build/flags" && same_flags=WERROR=1 # else everything would be compiled anew
 quiet make BUILD="$build" $same_flags install DESTDIR="$root" PREFIX=/opt/sg

@@ -3,7 +3,7 @@
 # the command says; the page quotes it as it is.
 . tests/cli/common.sh
 build=$(dirname "$SGATLIN")
-grep -q fsanitize "$build/flags" && skip "not for a sanitizer build"
+grep -q -e fsanitize -e coverage "$build/flags" && skip "not for a build with sanitizers or counters: make install would build it anew"
 same_flags=
 grep -q -e -Werror "$build/flags" && same_flags=WERROR=1 # else everything would be compiled anew
 make BUILD="$build" $same_flags install DESTDIR="$tmp/root" PREFIX=/opt/sg >"$tmp/log" 2>&1 || { bad "make install"; tail -n 5 "$tmp/log"; finish; }
