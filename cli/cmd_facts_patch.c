@@ -55,6 +55,8 @@ static sg_status choose_sets(work *w, sg_error *err) {
   const char *const *list = cli_list(w->c, "layers", &n);
   w->L = sg_model_config(w->p.model)->num_layers;
   bool embedding = cli_choice(w->c, "what") == SG_PATCH_EMBEDDING;
+  if (cli_is_set(w->c, "seed") && cli_choice(w->c, "from") != 1)
+    return sgi_fail(err, SG_ERR_ARG, "--seed draws the third noun of --from another, which was not asked for");
   if (embedding && n) return sgi_fail(err, SG_ERR_ARG, "--layers: the embedding stands before the first layer");
   w->n_sets = n ? n : embedding ? 1 : w->L + (w->L > 1);
   w->layers = sgi_alloc(w->n_sets * w->L);
@@ -132,7 +134,7 @@ static sg_status patch(work *w, sg_error *err) {
                                .words = cli_flag(w->c, "words"),
                                .what = (sg_patch_what)cli_choice(w->c, "what"),
                                .from_another = cli_choice(w->c, "from") == 1,
-                               .seed = cli_size(w->c, "seed"),
+                               .seed = cli_u64(w->c, "seed"),
                                .progress = cli_progress_advance,
                                .user = &w->progress};
   cli_progress_begin(&w->progress, "patching", "runs", 0, 0);
@@ -296,7 +298,7 @@ static const cli_option options[] = {
      .argument = "counterfactual|another",
      .value = "counterfactual",
      .help = "whose: the counterfactual noun's, or, as a control, a third one's"},
-    {.name = "seed", .type = CLI_SIZE, .argument = "N", .value = "0", .help = "draws the third noun of --from another"},
+    {.name = "seed", .type = CLI_U64, .argument = "N", .value = "0", .help = "draws the third noun of --from another"},
     {.name = "effort",
      .type = CLI_SIZE,
      .argument = "N",

@@ -1535,8 +1535,8 @@ typedef struct sg_interventions {
 
 /* What of one prompt is put into another's run. GATES: which neurons are chosen, and their scores
  * (kinds with router.scores and router.indices). NEURONS: what neurons are chosen and what they are
- * worth, of any kind. EMBEDDING: the noun's own, before the first layer; sets of layers say nothing
- * then. */
+ * worth, of any kind. EMBEDDING: what the first layer reads at the patched positions; sets of
+ * layers say nothing then. */
 typedef enum sg_patch_what { SG_PATCH_GATES, SG_PATCH_NEURONS, SG_PATCH_EMBEDDING } sg_patch_what;
 
 typedef struct sg_intervention_request {
@@ -1555,14 +1555,13 @@ typedef struct sg_intervention_request {
    * more for a pair. */
   bool words;
   sg_patch_what what;
-  /* A control: not the counterfactual noun's but those of a third one, drawn by seed for each pair
-   * (SG_ERR_ARG where there is no third of the same form). */
+  /* A control: not the counterfactual noun's but those of a third one, drawn for each pair as a
+   * function of seed and its number (SG_ERR_ARG where there is no third of the same form). */
   bool from_another;
   uint64_t seed;
 } sg_intervention_request;
 
-/* A kind that has not what is asked for is SG_ERR_UNSUPPORTED.
- * New: sg_interventions_free. */
+/* Gates of a kind without a router are SG_ERR_UNSUPPORTED. New: sg_interventions_free. */
 SG_API sg_status sg_interventions_run(const sg_model *model, const sg_intervention_request *request,
                                       sg_interventions **out, sg_error *err);
 SG_API void sg_interventions_free(sg_interventions *runs);

@@ -110,7 +110,9 @@ static sg_status patch(api_call *c, sgi_patches *p, sg_facts *f, bool *layers, s
 }
 
 static sg_patch_what what_of(const char *name) {
-  return !strcmp(name, "embedding") ? SG_PATCH_EMBEDDING : !strcmp(name, "neurons") ? SG_PATCH_NEURONS : SG_PATCH_GATES;
+  int i = 0; /* openapi.json lets no other name pass */
+  while (i < SG_PATCH_EMBEDDING && strcmp(name, sgi_patch_what_names[i])) i++;
+  return (sg_patch_what)i;
 }
 
 sg_status api_patch(api_call *c, json_t **answer, sg_error *err) {

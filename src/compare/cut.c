@@ -32,10 +32,14 @@ bool sgi_cut_there(const sg_model *m, size_t sublayer) {
   return sgi_config_has(&m->config, sublayer / 2, sublayer % 2 ? SG_FEEDFORWARD : SG_ATTENTION);
 }
 
+size_t sgi_cut_count(const sg_model *m) {
+  size_t n = 0;
+  for (size_t s = 0; s < sgi_cut_sublayers(m); s++) n += sgi_cut_there(m, s);
+  return n;
+}
+
 sg_status sgi_cut_check(const sg_model *m, sg_error *err) {
-  size_t there = 0;
-  for (size_t s = 0; s < sgi_cut_sublayers(m); s++) there += sgi_cut_there(m, s);
-  if (m->plan.n_evaluations == there && m->plan.n_steps == there) return SG_OK;
+  if (sgi_form_of(&m->config)->chain) return SG_OK;
   return sgi_fail(err, SG_ERR_UNSUPPORTED, "cutting sublayers needs a model of plain sequential layers");
 }
 

@@ -22,6 +22,7 @@ typedef struct sgi_cut sgi_cut;
 sg_status sgi_cut_check(const sg_model *m, sg_error *err);
 /* A layer may lack a sublayer: by its config, or because it was pruned. */
 bool sgi_cut_there(const sg_model *m, size_t sublayer);
+size_t sgi_cut_count(const sg_model *m); /* of those that are there */
 /* It is not there, or other layers take what its router or metarouter chooses: it can not go. */
 bool sgi_cut_stays(const sg_model *m, size_t sublayer);
 

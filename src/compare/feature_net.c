@@ -16,15 +16,12 @@ static double dot(const float *w, const double *u, size_t n) {
 /* ---- making ---------------------------------------------------------------------------------- */
 
 static sg_status find_steps(sgi_feature_net *n, const sg_model *m, sg_error *err) {
-  const sgi_plan *p = &m->plan;
-  size_t there = 0;
-  for (size_t l = 0; l < n->L; l++) {
-    n->attention[l] = n->feedforward[l] = SGI_NET_NONE;
-    if (sgi_attention_of(m, l)) n->attention[l] = sgi_plan_find(p, l, &sgi_sublayer_attention), there++;
-    if (sgi_feedforward_of(m, l)) n->feedforward[l] = sgi_plan_find(p, l, &sgi_sublayer_feedforward), there++;
-  }
-  if (p->n_evaluations != there || p->n_steps != there)
+  if (!sgi_form_of(&m->config)->chain)
     return sgi_fail(err, SG_ERR_UNSUPPORTED, "circuits of features need a model of plain sequential layers");
+  for (size_t l = 0; l < n->L; l++) {
+    n->attention[l] = sgi_attention_of(m, l) ? sgi_plan_find(&m->plan, l, &sgi_sublayer_attention) : SGI_NET_NONE;
+    n->feedforward[l] = sgi_feedforward_of(m, l) ? sgi_plan_find(&m->plan, l, &sgi_sublayer_feedforward) : SGI_NET_NONE;
+  }
   return SG_OK;
 }
 

@@ -261,10 +261,9 @@ static sg_status check(const sgi_prune_request *r, size_t S, size_t there, sg_er
 sg_status sgi_prune_run(const sg_model *dense, sg_model *standing, const sgi_prune_request *r, sgi_prune **out,
                         sg_error *err) {
   *out = NULL;
-  size_t S = sgi_cut_sublayers(dense), there = 0;
+  size_t S = sgi_cut_sublayers(dense);
   sgi_prune_work w;
-  for (size_t s = 0; s < S; s++) there += sgi_cut_there(dense, s);
-  sg_status st = check(r, S, there, err);
+  sg_status st = check(r, S, sgi_cut_count(dense), err);
   if (st) return st;
   sgi_prune *p = sgi_alloc(sizeof *p);
   if (!p) return sgi_fail_memory(err, sizeof *p, "a pruning");

@@ -22,21 +22,12 @@ struct sgi_trials {
   double *weights; /* (count) */
 };
 
-static sg_status check_layers(const sg_model *m, sg_error *err) {
-  for (size_t l = 0; l < m->config.num_layers; l++) {
-    size_t own = (sgi_attention_of(m, l) != NULL) + (sgi_feedforward_of(m, l) != NULL);
-    if (m->plan.first[l + 1] - m->plan.first[l] != own)
-      return sgi_fail(err, SG_ERR_UNSUPPORTED,
-                      "layer %zu of this model runs its sublayers more than once: an edge cut in one stage is not cut",
-                      l);
-  }
-  return SG_OK;
-}
-
 sg_status sgi_trials_create(const sg_model *m, size_t max_count, sgi_trials **out, sg_error *err) {
   *out = NULL;
-  sg_status st = check_layers(m, err);
-  if (st) return st;
+  if (sgi_form_evaluations(&m->config) > 1)
+    return sgi_fail(err, SG_ERR_UNSUPPORTED,
+                    "a layer of this model runs its sublayers more than once: an edge cut in one stage is not cut");
+  sg_status st = SG_OK;
   sgi_trials *t = sgi_alloc(sizeof *t);
   if (!t) return sgi_fail_memory(err, sizeof *t, "trials");
   size_t rows = SGI_TRIALS_MOST * max_count, W = sgi_heads_width(&m->config);

@@ -34,8 +34,8 @@ typedef void (*sgi_trial_watch)(void *user, size_t trial, const sgi_site *site, 
 typedef struct sgi_trials sgi_trials;
 
 /* For prompts of up to max_count tokens. Where a layer lacks a sublayer there is nothing to cut:
- * such a trial is the plain run. SG_ERR_UNSUPPORTED, with the layer's number, where a layer runs
- * one more than once. New: sgi_trials_free. */
+ * such a trial is the plain run. SG_ERR_UNSUPPORTED where layers run theirs more than once. New:
+ * sgi_trials_free. */
 sg_status sgi_trials_create(const sg_model *m, size_t max_count, sgi_trials **out, sg_error *err);
 void sgi_trials_free(sgi_trials *t);
 

@@ -1,4 +1,5 @@
-/* Patched runs: what the gates of one position carry (golden README no. 33). */
+/* Patched runs: what gates, neurons or the embedding of one position carry (golden README no.
+ * 33). */
 #include <math.h>
 #include <string.h>
 
@@ -6,22 +7,23 @@
 #include "model/pass.h"
 #include "read/fact_prompts.h"
 
-enum { ROWS = 64 }; /* prompts run at a time */
+enum { ROWS = 64 };                        /* prompts run at a time */
+enum { SCORES, CHOICES, VALUES, NOTHING }; /* what of a site is patched */
 
 typedef struct patcher {
   const sg_model *model;
   const sg_intervention_request *request;
   sg_interventions *out;
   sgi_pass *pass;
-  size_t L, V, width; /* width: of the widest site that is patched */
-  size_t span;        /* most patched positions of a prompt */
-  char *kept[3];      /* (n_prompts,L,span,width) numbers of 4 bytes at each prompt's patched positions: scores,
-                         choices, values; NULL: not patched */
+  size_t L, V, width;  /* width: of the widest site that is patched */
+  size_t span;         /* most patched positions of a prompt */
+  char *kept[NOTHING]; /* (n_prompts,L,span,width) numbers of 4 bytes at each prompt's patched positions;
+                          NULL: not patched */
   /* The batch at work. */
   size_t rows, T;
-  size_t prompt[ROWS], source[ROWS]; /* of each row: whose tokens, whose gates */
+  size_t prompt[ROWS], source[ROWS]; /* of each row: whose tokens, and whose run it is patched from */
   const bool *set;                   /* (L) layers to patch; NULL: none */
-  bool keep;                         /* gates of each row's patched positions */
+  bool keep;                         /* what each row's patched positions have */
   bool met;                          /* a site of the kind was seen */
   int32_t *tokens;                   /* (ROWS,T) */
   float *logits;                     /* (V) */
@@ -36,9 +38,6 @@ static size_t patched_at(const patcher *p, const sg_fact_prompt *prompt, size_t 
   return p->request->at_last ? prompt->length - 1 : prompt->subject;
 }
 
-enum { SCORES, CHOICES, VALUES, NOTHING };
-
-/* What of a site is patched. */
 static int part_of(const patcher *p, const sgi_site *s) {
   const sgi_site_row *row = sgi_site_row_of(s->id);
   bool neurons = p->request->what == SG_PATCH_NEURONS;
@@ -315,7 +314,7 @@ static sg_status make_room(patcher *p, sg_error *err) {
   bool keep = p->request->keep_logits && !p->request->words;
   if (keep) o->patched_logits = array(runs, p->V, sizeof *o->patched_logits);
   bool gates = p->request->what != SG_PATCH_EMBEDDING, values = p->request->what != SG_PATCH_GATES, kept = true;
-  for (int k = 0; k < 3; k++) {
+  for (int k = 0; k < NOTHING; k++) {
     if (!(k == VALUES ? values : gates)) continue;
     p->kept[k] = array(o->n_prompts * p->L, p->span * p->width, 4);
     kept &= p->kept[k] != NULL;
@@ -387,7 +386,7 @@ sg_status sg_interventions_run(const sg_model *m, const sg_intervention_request 
   p.out->top_answers = r->top_answers;
   sg_status st = run(&p, err);
   sgi_pass_free(p.pass);
-  for (int k = 0; k < 3; k++) sgi_free(p.kept[k]);
+  for (int k = 0; k < NOTHING; k++) sgi_free(p.kept[k]);
   sgi_free(p.tokens);
   sgi_free(p.logits);
   if (st)

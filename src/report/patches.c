@@ -1,5 +1,7 @@
 #include "patches.h"
 
+const char *const sgi_patch_what_names[] = {"gates", "neurons", "embedding"};
+
 sgi_patch_mean sgi_patches_mean(const sg_interventions *r, size_t set) {
   sgi_patch_mean m = {0};
   double n = (double)r->n_pairs;
@@ -75,7 +77,6 @@ static json_t *answer_json(const sgi_patches *p, const sg_fact_prompt *one, size
 }
 
 json_t *sgi_patches_json(const sgi_patches *p) {
-  static const char *const what[] = {"gates", "neurons", "embedding"};
   json_t *sets = json_array(), *nouns = json_array();
   size_t known = 0;
   for (size_t s = 0; s < p->runs->n_sets; s++)
@@ -89,5 +90,6 @@ json_t *sgi_patches_json(const sgi_patches *p) {
   return json_pack("{sI sI sb so sI sI ss ss ss so}", "nouns", (json_int_t)p->nouns, "distinct",
                    (json_int_t)p->n_distinct, "distinct_proven", p->proven, "prompts", nouns, "n_pairs",
                    (json_int_t)p->runs->n_pairs, "n_known", (json_int_t)known, "at", p->at_last ? "last" : "noun",
-                   "what", what[p->what], "from", p->from_another ? "another" : "counterfactual", "runs", sets);
+                   "what", sgi_patch_what_names[p->what], "from", p->from_another ? "another" : "counterfactual",
+                   "runs", sets);
 }

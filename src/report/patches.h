@@ -15,6 +15,8 @@ typedef struct sgi_patches {
   bool from_another;
 } sgi_patches;
 
+extern const char *const sgi_patch_what_names[SG_PATCH_EMBEDDING + 1];
+
 /* The reference's means over all pairs, known or not; for JSON. What is shown is
  * sg_interventions_summary's. */
 typedef struct sgi_patch_mean {

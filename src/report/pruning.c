@@ -225,8 +225,7 @@ static json_t *result_json(job *j, const sgi_prune *p) {
 /* One-shot tunes once, when all are out: every point of its curve is a pruning of its own. */
 static sg_status sweep(job *j, sgi_prune **out, sg_error *err) {
   const sgi_prune_request wanted = j->request;
-  size_t S = sgi_cut_sublayers(j->q->p->model), there = 0;
-  for (size_t s = 0; s < S; s++) there += sgi_cut_there(j->q->p->model, s);
+  size_t there = sgi_cut_count(j->q->p->model);
   size_t most = wanted.remove ? wanted.remove : there ? there - 1 : 0;
   sg_status st = SG_OK;
   j->request.speedup = 0;

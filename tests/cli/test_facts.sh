@@ -46,6 +46,7 @@ for w in neurons "gates --from another" "gates --from another --seed 3"; do
   cmp -s "$tmp/out" "$tmp/gates" && bad "--what $w is --what gates"
 done
 try 0 facts patch $model --facts "$tmp/facts.json" --what neurons --words --all-nouns --layers all
+try 2 facts patch $model --facts "$tmp/facts.json" --seed 3; has err "--from another, which was not asked for"
 try 2 facts patch $model --facts "$tmp/facts.json" --what embedding --layers 1; has err "before the first layer"
 try 2 facts patch $model --facts "$tmp/facts.json" --noun girl --noun sky --from another; has err "a third noun of the same form"
 sizes="--tokenizer $model/tokenizer.json --set model.hidden_size=16 --set model.head_dim=8 --set model.num_hidden_layers=2 --set train.seq_len=24 --set train.batch_size=4"

@@ -1,6 +1,5 @@
-# folder.sh: the folder that the commands of commands.txt run in, into $work (made; this is read from the repository's root, with $sg
-# the program by its whole path, and leaves the caller there). $model: another directory than the tests' model, made in $work by
-# make_model, which is called once the texts are there.
+# folder.sh: the folder that the commands of commands.txt run in, made in $work, an empty one. Sourced from the repository's root with $sg, the
+# program by its whole path; leaves the caller in $work, with $sizes, $composed and $bench for the commands.
 sizes="--set model.hidden_size=16 --set model.num_hidden_layers=1 --set model.head_dim=8 --set train.seq_len=16 --set train.batch_size=2
  --set feedforward.num_neurons=16 --set feedforward.num_channels=1 --set feedforward.top_k=2 --set feedforward.key_dim=8
  --set schedule.warmup_steps=1 --set eval.batches=1 --set checkpoint.every=2"

@@ -1,5 +1,6 @@
 /* Checkpoints when files and memory fail: the old one stays, the error is clear, nothing is left
  * behind, nothing leaks. */
+#include "support/failing.h"
 #include "support/small.h"
 
 #include <errno.h>
@@ -225,23 +226,7 @@ static sg_status do_resume(sg_error *err) {
   return sgi_checkpoint_load(path, subject, &s, err);
 }
 
-/* The n-th allocation fails, once and for ever, until the action gets through. Leaks are the
- * sanitizer's to find. */
-static size_t allocations_fail(action f) {
-  size_t failures = 0;
-  for (int for_ever = 0; for_ever < 2; for_ever++)
-    for (size_t n = 1;; n += getenv("SGATLIN_TEST_QUICK") ? 5 : 1) { /* make check: some of them */
-      sg_error err = {0};
-      size_t before = sgi_alloc_fail_at(n, for_ever);
-      sg_status st = f(&err);
-      size_t calls = sgi_alloc_fail_at(0, false) - before;
-      if (st && (st != SG_ERR_MEMORY || err.code != st || !err.text[0]))
-        fail_msg("allocation %zu: %s (%s)", n, err.text, sg_status_text(st));
-      failures += st != SG_OK;
-      if (n > calls) break;
-    }
-  return failures;
-}
+static sg_status act(void *user, sg_error *e) { return (*(const action *)user)(e); }
 
 static void memory_fails(void **state) {
   (void)state;
@@ -252,7 +237,7 @@ static void memory_fails(void **state) {
   saved_directory = path;
   const action actions[] = {do_load_model, do_set_up, do_save, do_resume};
   for (size_t i = 0; i < SGI_COUNT(actions); i++) {
-    assert_true(allocations_fail(actions[i]) > 10);
+    assert_true(allocations_fail_by(act, (void *)&actions[i], failing_step()) > 10);
     expect_no_leftovers(root);
   }
   assert_sg_ok(do_resume(err));

@@ -1,5 +1,6 @@
 /* Opening text, evaluating and whole runs when memory fails: the code is its own, nothing is left
  * behind, a later start works. */
+#include "support/failing.h"
 #include "support/small.h"
 
 #include <omp.h>
@@ -49,21 +50,11 @@ static int end(void **state) {
 
 typedef sg_status (*action)(sg_error *err);
 
-/* The n-th allocation fails, once and for ever, n = 1, 2, ... until the action gets through. */
-static void allocations_fail(action f, size_t step, size_t at_least) {
-  size_t failures = 0;
-  for (int for_ever = 0; for_ever < 2; for_ever++)
-    for (size_t n = 1;; n += getenv("SGATLIN_TEST_QUICK") ? 5 * step : step) { /* make check: some of them */
-      sg_error err = {0};
-      size_t before = sgi_alloc_fail_at(n, for_ever);
-      sg_status st = f(&err);
-      size_t calls = sgi_alloc_fail_at(0, false) - before;
-      if (st && (st != SG_ERR_MEMORY || err.code != st || !err.text[0]))
-        fail_msg("allocation %zu: %s (%s)", n, err.text, sg_status_text(st));
-      failures += st != SG_OK;
-      if (n > calls) break;
-    }
-  assert_true(failures >= (getenv("SGATLIN_TEST_QUICK") ? at_least / 5 : at_least));
+static sg_status act(void *user, sg_error *e) { return (*(const action *)user)(e); }
+
+/* Every step-th allocation fails in its turn; make test sees at_least failures. */
+static void memory_fails(action f, size_t step, size_t at_least) {
+  assert_true(allocations_fail_by(act, &f, step * failing_step()) >= at_least / failing_step());
 }
 
 static sg_tokenizer *tok;
@@ -93,9 +84,9 @@ static sg_status open_cached(sg_error *err) {
 static void corpus(void **state) {
   (void)state;
   assert_sg_ok(sg_tokenizer_load(TOKENIZER, &tok, err));
-  allocations_fail(open_new, 1, 20);
+  memory_fails(open_new, 1, 20);
   assert_sg_ok(open_new(err));
-  allocations_fail(open_cached, 1, 10);
+  memory_fails(open_cached, 1, 10);
   sg_tokenizer_free(tok);
 }
 
@@ -131,7 +122,7 @@ static sg_status evaluate(sg_error *err) {
 static void evaluation(void **state) {
   (void)state;
   assert_sg_ok(sg_tokenizer_load(TOKENIZER, &tok, err));
-  allocations_fail(evaluate, 1, 20);
+  memory_fails(evaluate, 1, 20);
   sg_tokenizer_free(tok);
 }
 
@@ -181,9 +172,9 @@ static sg_status resume(sg_error *err) {
 static void runs(void **state) {
   (void)state;
   run_settings = small_run();
-  allocations_fail(start, 7, 20);
+  memory_fails(start, 7, 20);
   assert_sg_ok(start(err));
-  allocations_fail(resume, 7, 10);
+  memory_fails(resume, 7, 10);
   assert_sg_ok(resume(err));
 }
 

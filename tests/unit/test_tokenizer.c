@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/failing.h"
 #include "support/golden.h"
 
 #include "core/arena.h"
@@ -579,9 +580,6 @@ static sg_status life_of_form(const char *file, sg_error *err) {
   return st;
 }
 
-/* make check tries some of them, make test each. */
-static size_t each_allocation(void) { return getenv("SGATLIN_TEST_QUICK") ? 7 : 1; }
-
 static void test_memory_of_forms(void **state) {
   (void)state;
   static const char *const files[] = {"qwen2", "llama3", "added-rstrip"};
@@ -590,7 +588,7 @@ static void test_memory_of_forms(void **state) {
     assert_int_equal(life_of_form(files[i], NULL), SG_OK);
     size_t calls = sgi_alloc_count() - before;
     assert_true(calls > 30);
-    for (size_t n = 1; n <= calls; n += each_allocation()) {
+    for (size_t n = 1; n <= calls; n += failing_step()) {
       sg_error err = {0};
       sgi_alloc_fail_at(n, false);
       sg_status st = life_of_form(files[i], &err);
@@ -638,7 +636,7 @@ static void test_memory(void **state) {
   assert_sg_ok(whole_life(path, err));
   size_t calls = sgi_alloc_count() - before;
   assert_true(calls > 30);
-  for (size_t n = 1; n <= calls; n += each_allocation()) {
+  for (size_t n = 1; n <= calls; n += failing_step()) {
     sg_error err = {0};
     sgi_alloc_fail_at(n, false);
     sg_status st = whole_life(path, &err);

@@ -25,6 +25,12 @@ export interface Recorded {
   info: T.Info;
   answers: Answer[];
 }
+/** Who waits for an answer. */
+interface Waiter {
+  signal: AbortSignal | undefined;
+  progress: Progress | undefined;
+  piece: Piece | undefined;
+}
 interface Flight {
   answer: Promise<unknown>;
   progress: Progress | undefined;
@@ -136,7 +142,7 @@ export class Server {
     progress?: Progress,
     piece?: Piece,
   ): Promise<Calls[K]> {
-    const answer = await this.ask(name, body, signal, progress, piece);
+    const answer = await this.ask(name, body, { signal, progress, piece });
     if (!signal?.aborted && name !== "study") this.remember(name, body, answer);
     return answer;
   }
@@ -171,13 +177,8 @@ export class Server {
   }
 
   /** Answers of a model do not change: the last ones are kept, so back and forward cost nothing. */
-  private async ask<K extends keyof Calls>(
-    name: K,
-    body: Asked[K],
-    signal?: AbortSignal,
-    progress?: Progress,
-    piece?: Piece,
-  ): Promise<Calls[K]> {
+  private async ask<K extends keyof Calls>(name: K, body: Asked[K], waiter: Waiter) {
+    const { signal, progress, piece } = waiter;
     const key = keyOf(name, body);
     const cache = !growing(name) || this.recorded !== null;
     if (cache && this.kept.has(key)) return this.kept.get(key) as Calls[K];
