@@ -37,6 +37,8 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -W
 # where gcc takes them from a pragma in the file.
 CLANG := $(shell $(CC) --version 2>/dev/null | grep clang)
 WARN += $(if $(CLANG),-Wno-pass-failed)
+# Each optimizer is a file; this list of them is what src/train/optim.h includes.
+OPTIMIZERS := $(patsubst src/train/optim_%.c,%,$(sort $(wildcard src/train/optim_*.c)))
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CPPFLAGS_ALL := -Iinclude -Isrc -D_GNU_SOURCE -I$(BUILD)/gen $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(OPT) -fno-math-errno -fno-trapping-math -ffp-contract=fast -fopenmp -fPIC -fvisibility=hidden $(WARN) $(HARDEN) $(SANITIZE) $(CFLAGS)
@@ -195,6 +197,9 @@ $(BUILD)/flags: FORCE
 $(BUILD)/gen/version.h: FORCE
 	@mkdir -p $(@D); { echo '#define SGI_VERSION "$(VERSION)"'; echo '#define SGI_COMMIT "$(COMMIT)"'; } > $@.new; \
 	 cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
+$(BUILD)/gen/optimizers.h: FORCE
+	@mkdir -p $(@D); echo '#define SGI_OPTIMIZERS(X)$(foreach o,$(OPTIMIZERS), X($(o)))' > $@.new; cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
+GEN_HEADERS := $(BUILD)/gen/version.h $(BUILD)/gen/optimizers.h
 # The corpus grammar travels inside the library, so that an installed command needs no data directory.
 $(BUILD)/gen/embedded.c: tools/embed.sh $(DATA_SRC)
 	@mkdir -p $(@D); sh tools/embed.sh data $(DATA_SRC) > $@.new && mv $@.new $@
@@ -213,7 +218,7 @@ $(BUILD)/gen/schema.c: tools/embed.sh server/openapi.json
 $(BUILD)/obj/gen/web.o $(BUILD)/obj/gen/schema.o: CPPFLAGS_ALL += -Iserver
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
 	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(STRICT) -MMD -MP -c $< -o $@
-$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/version.h
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(GEN_HEADERS)
 	@mkdir -p $(@D); echo '  CC  $<'; $(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(STRICT) -MMD -MP -c $< -o $@
 
 $(BUILD)/libsgatlin.a: $(LIB_OBJ)
@@ -229,7 +234,7 @@ $(BUILD)/libcli.a: $(filter-out %/main.o,$(CLI_OBJ))
 	@rm -f $@; ar rcs $@ $^
 $(HTTP_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP:%.c=$(BUILD)/obj/%.o) $(REF_OBJ) $(SERVER_OBJ) $(BUILD)/obj/cli/main_inside.o $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ -lcmocka -lmicrohttpd $(LDLIBS_ALL) -o $@
-$(BUILD)/obj/cli/main_inside.o: cli/main.c $(BUILD)/flags | $(BUILD)/gen/version.h
+$(BUILD)/obj/cli/main_inside.o: cli/main.c $(BUILD)/flags | $(GEN_HEADERS)
 	@mkdir -p $(@D); echo '  CC  $< (inside)'; $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Dmain=sgatlin_main -Wno-missing-prototypes $(STRICT) -MMD -MP -c $< -o $@
 $(FAULT_TEST_SRC:tests/%.c=$(BUILD)/tests/%): $(BUILD)/tests/faults/%: $(BUILD)/obj/tests/faults/%.o $(FAULT_HELP:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/cli/main_inside.o $(SERVER_OBJ) $(BUILD)/libcli.a $(BUILD)/libsgatlin.a
 	@mkdir -p $(@D); echo '  LD  $@'; $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(FAULT_WRAP) $^ -lmicrohttpd $(LDLIBS_ALL) -o $@

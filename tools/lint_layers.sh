@@ -53,12 +53,9 @@ if grep -rnE "(strcmp|strncmp)\([^)]*\"($names)\"" src cli server --include='*.c
   echo "a feedforward kind is asked for by name outside src/ffn ($kinds)"
   bad=1
 fi
-# Commands and optimizers that stand in no list would be built and never met.
+# Commands that stand in no list would be built and never met.
 for name in $(sed -n 's/^const cli_command \(cli_[a-z0-9_]*\) = .*/\1/p' cli/*.c); do
   grep -q "^  X($name)" cli/main.c || { echo "cli/main.c does not list $name"; bad=1; }
-done
-for name in $(sed -n 's/^const sgi_optimizer_ops sgi_optimizer_\([a-z0-9_]*\) = .*/\1/p' src/train/*.c); do
-  grep -q "^  X($name)" src/train/optim.h || { echo "src/train/optim.h does not list $name"; bad=1; }
 done
 # The library neither prints nor ends the process.
 if grep -nE '(^|[^a-z_])(printf|puts|fprintf|exit|abort|perror)\(' src/*/*.c; then

@@ -114,7 +114,7 @@ static sg_status optimizer_of(const char *directory, const sgi_optimizer_ops **o
   json_t *settings = NULL;
   sg_status st = sgi_checkpoint_settings(directory, &settings, err);
   const char *kind = json_string_value(json_object_get(json_object_get(settings, "optimizer"), "kind"));
-  *out = st ? NULL : kind ? sgi_optimizer_find(kind, err) : sgi_optimizer_at(0);
+  *out = st ? NULL : kind ? sgi_optimizer_find(kind, err) : sgi_optimizer_default();
   json_decref(settings);
   return st ? st : *out ? SG_OK : SG_ERR_FORMAT;
 }

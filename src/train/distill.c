@@ -334,7 +334,7 @@ sg_status sgi_distill(const sg_model *teacher, const sgi_distill_request *r, sg_
                       sg_error *err) {
   *out = NULL;
   *report = (sgi_distilled){0};
-  run x = {.r = r, .teacher = teacher, .optimizer = sgi_optimizer_usual(sgi_optimizer_at(0))};
+  run x = {.r = r, .teacher = teacher, .optimizer = sgi_optimizer_usual(sgi_optimizer_default())};
   sg_status st = check(r, teacher, err);
   if (!st) st = set_up(&x, report, err);
   if (!st) st = both_parts(&x, report, err);

@@ -13,6 +13,8 @@ static const sgi_optimizer_ops *const all[] = {SGI_OPTIMIZERS(ADDRESS)};
 
 const sgi_optimizer_ops *sgi_optimizer_at(size_t i) { return i < SGI_COUNT(all) ? all[i] : NULL; }
 
+const sgi_optimizer_ops *sgi_optimizer_default(void) { return &sgi_optimizer_adamw; }
+
 const sgi_optimizer_ops *sgi_optimizer_find(const char *name, sg_error *err) {
   const char *names[SGI_COUNT(all)];
   char list[128] = "";

@@ -1,6 +1,7 @@
-/* optim.h: optimizers as data. One is a file with one sgi_optimizer_ops and its name in
- * SGI_OPTIMIZERS; the trainer, its memory, checkpoints, settings and the search for broken numbers
- * ask the table for the rest.
+/* optim.h: optimizers as data. One is a file, optim_NAME.c, with one sgi_optimizer_ops; the
+ * Makefile lists these files in SGI_OPTIMIZERS. The trainer, its memory, checkpoints, settings and
+ * the search for broken numbers ask the table for the rest. The file opens with its formula, which
+ * docs/method.md takes from there.
  *
  * An optimizer sees stretches: n neighbouring floats of one tensor, of its gradient and of as many
  * moments as it keeps, all at the same offset of arenas of equal layout (core/table.h). What it
@@ -12,10 +13,7 @@
 #define SGI_OPTIM_H
 
 #include "core/table.h"
-
-#define SGI_OPTIMIZERS(X) \
-  X(adamw) \
-  X(lion)
+#include "optimizers.h"
 
 enum { SGI_MAX_MOMENTS = 2, SGI_MAX_OPTIMIZER_SETTINGS = 4 };
 
@@ -58,8 +56,10 @@ typedef struct sgi_optimizer_ops {
 #define SGI_DECLARE_OPTIMIZER(name) extern const sgi_optimizer_ops sgi_optimizer_##name;
 SGI_OPTIMIZERS(SGI_DECLARE_OPTIMIZER)
 
-/* The i-th optimizer, NULL past the last; the first is the usual one. */
+/* The i-th optimizer by name, NULL past the last. */
 const sgi_optimizer_ops *sgi_optimizer_at(size_t i);
+/* The one of who asks for none: adamw. */
+const sgi_optimizer_ops *sgi_optimizer_default(void);
 /* By name; NULL and SG_ERR_ARG with the names where there is none. err may be NULL. */
 const sgi_optimizer_ops *sgi_optimizer_find(const char *name, sg_error *err);
 /* Place of a setting by its name; -1: this one has none such. */

@@ -1,5 +1,9 @@
-/* adamw: Adam with the reference's decoupled decay (arXiv:1711.05101; docs/method.md, optimizer).
- * Moments m and v. */
+/* adamw: Adam with the reference's decoupled decay (arXiv:1711.05101). Moments m and v; b1 0.9,
+ * b2 0.999, eps 1e-8 unless set (`optimizer.beta1`, `.beta2`, `.eps`).
+ *
+ *     m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2
+ *     w <- w - lr(t) ( m/(1-b1^(t+1)) / (sqrt(v/(1-b2^(t+1))) + eps) + decay w )
+ */
 #include <math.h>
 
 #include "math/kernels.h"

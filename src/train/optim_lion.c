@@ -1,6 +1,9 @@
-/* lion: the sign of an interpolated momentum (arXiv:2302.06675; docs/method.md, lion). One moment,
- * so a quarter less memory than adamw beside weights and gradient; its steps have one length for
- * all weights, so the learning rate is that of adamw divided by 3 to 10. */
+/* lion: the sign of an interpolated momentum (arXiv:2302.06675), b1 0.9, b2 0.99 unless set;
+ * sign(0) is 0. One moment, so a quarter less memory than adamw beside weights and gradient.
+ *
+ *     w <- w - lr(t) ( sign(b1 m + (1-b1) g) + decay w );  m = b2 m + (1-b2) g
+ *
+ * All weights move by one length, so its rate is that of adamw divided by 3 to 10. */
 #include "train/optim.h"
 
 enum { BETA1, BETA2 };

@@ -305,7 +305,7 @@ static const char *last(const sgi_assignments *a, const char *name, const char *
 }
 
 static sg_status start(sgi_settings *s, const sgi_assignments *a, sg_error *err) {
-  const char *preset = last(a, "preset", "tinystories"), *usual = sgi_optimizer_at(0)->name;
+  const char *preset = last(a, "preset", "tinystories"), *usual = sgi_optimizer_default()->name;
   const sgi_optimizer_ops *optimizer = sgi_optimizer_find(last(a, "optimizer.kind", usual), err);
   if (!optimizer) return SG_ERR_ARG;
   sgi_preset_t p;
@@ -502,7 +502,7 @@ static sg_status name_source(const sgi_assignments *a, sg_status st, sg_error *e
 
 sg_status sgi_settings_resolve(const sgi_assignments *a, sgi_settings *out, sg_error *err) {
   int ffn_since = kind_rank(a, "feedforward.kind", "sgatlin");
-  int optimizer_since = kind_rank(a, "optimizer.kind", sgi_optimizer_at(0)->name);
+  int optimizer_since = kind_rank(a, "optimizer.kind", sgi_optimizer_default()->name);
   const char *preset = last(a, "preset", NULL);
   sg_status st = start(out, a, err);
   out->given_preset = preset;
@@ -637,7 +637,7 @@ sg_status sgi_settings_compare(const sgi_settings *now, const json_t *then,
                                void (*changed)(void *user, const char *key, const char *then, const char *now,
                                                bool matters),
                                void *user, sg_error *err) {
-  json_t *o = sgi_settings_to_json(now), *usual = json_string(sgi_optimizer_at(0)->name), *none = json_real(0);
+  json_t *o = sgi_settings_to_json(now), *usual = json_string(sgi_optimizer_default()->name), *none = json_real(0);
   const char *name;
   for (size_t i = 0; o && usual && none && (name = sg_setting_key(i, NULL)); i++) {
     const json_t *a = at_key(then, name), *b = at_key(o, name);

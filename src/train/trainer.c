@@ -45,7 +45,7 @@ sgi_trainer_settings sgi_trainer_defaults(size_t batch_size, size_t seq_len) {
                                 .accumulation = 1,
                                 .clip = 2,
                                 .weight_decay = 1e-4,
-                                .optimizer = sgi_optimizer_usual(sgi_optimizer_at(0)),
+                                .optimizer = sgi_optimizer_usual(sgi_optimizer_default()),
                                 .aux = sgi_aux_usual(),
                                 .threshold_lr = 5,
                                 .int4 = sgi_int4_usual(),

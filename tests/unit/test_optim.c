@@ -8,6 +8,7 @@
 
 #include "model/flops.h"
 #include "ref/ref.h"
+#include "support/page.h"
 #include "support/small.h"
 #include "train/settings.h"
 
@@ -217,20 +218,41 @@ static void kinds(void **unused) {
   refused((given[]){{"optimizer.beta", "0.9", 0}, {0}}, "did you mean \"optimizer.beta1\"?");
 }
 
-/* Its formula is written down. */
+/* What an optimizer's file opens with, as a paragraph of the method: "name: text", then lines
+ * without their stars. */
+static void paragraph(FILE *f, const char *name) {
+  char path[64], opening[64];
+  snprintf(path, sizeof path, "src/train/optim_%s.c", name);
+  int n = snprintf(opening, sizeof opening, "/* %s: ", name);
+  char *text = page_read(path), *line = text + n, *end = strstr(text, "*/");
+  if (strncmp(text, opening, (size_t)n) || !end) fail_msg("%s does not begin with \"%s\"", path, opening);
+  while (end > line && strchr(" \n", end[-1])) end--;
+  *end = 0;
+  if (!strstr(line, "w <- w")) fail_msg("%s opens without its formula, \"w <- w - ...\"", path);
+  fprintf(f, "**%s** (`optimizer.kind=%s`): ", name, name);
+  while (line) {
+    char *next = strchr(line, '\n');
+    fprintf(f, "%.*s\n", (int)(next ? next - line : (ptrdiff_t)strlen(line)), line);
+    line = !next ? NULL : next + 1 + strspn(next + 1, " ");
+    if (line && strncmp(line, "* ", 2) == 0)
+      line += 2;
+    else if (line)
+      line++;
+  }
+  fprintf(f, "\n");
+  free(text);
+}
+
+static void paragraphs(FILE *f) {
+  const sgi_optimizer_ops *ops;
+  for (size_t k = 0; (ops = sgi_optimizer_at(k)); k++) paragraph(f, ops->name);
+}
+
+/* Its formula is written down, once. */
 static void method(void **unused) {
   (void)unused;
-  const sgi_optimizer_ops *ops;
-  char *page, named[2][80];
-  size_t n;
-  assert_sg_ok(sgi_read_file("docs/method.md", 1 << 20, &page, &n, err));
-  for (size_t k = 0; (ops = sgi_optimizer_at(k)); k++) {
-    snprintf(named[0], sizeof named[0], "`%s`", ops->name);
-    snprintf(named[1], sizeof named[1], "`optimizer.kind=%s`", ops->name);
-    if (!strstr(page, named[0]) && !strstr(page, named[1]))
-      fail_msg("docs/method.md does not say what %s computes", ops->name);
-  }
-  sgi_free(page);
+  page_holds("docs/method.md", "as each `src/train/optim_NAME.c` begins:\n\n", "**Schedules.**", paragraphs,
+             "src/train/optim_NAME.c", "build/tests/unit/test_optim");
 }
 
 /* Moments take memory and room in a checkpoint: what is foretold says so. */
