@@ -31,7 +31,7 @@ static const struct {
     {"/api/patch", api_patch},         {"/api/directions", api_directions},
     {"/api/recall", api_recall},       {"/api/study", api_study},
     {"/api/feature", api_feature},     {"/api/scale", api_scale},
-    {"/api/factors", api_factors},
+    {"/api/factors", api_factors},     {"/api/superposition", api_superposition},
 };
 
 /* The model's and the recording's files are as they were; answers name no paths, the terminal

@@ -168,5 +168,6 @@ sg_status api_directions(api_call *c, json_t **answer, sg_error *err);
 sg_status api_recall(api_call *c, json_t **answer, sg_error *err);
 sg_status api_feature(api_call *c, json_t **answer, sg_error *err);
 sg_status api_scale(api_call *c, json_t **answer, sg_error *err);
+sg_status api_superposition(api_call *c, json_t **answer, sg_error *err);
 
 #endif

@@ -223,6 +223,13 @@ static size_t longest_document(const search *w) {
   return longest;
 }
 
+/* Places of pairs, then of as many sets as there can be. */
+static sg_status go_on(const search *w, size_t done, sg_error *err) {
+  size_t sets = w->s->shuffled ? 0 : w->n_pairs < MOST_SETS ? w->n_pairs : MOST_SETS;
+  bool stop = w->s->progress && !w->s->progress(w->s->user, done, w->n_jobs + sets * SET_PLACES);
+  return stop ? sgi_fail(err, SG_ERR_CANCELLED, "stopped") : SG_OK;
+}
+
 /* The jobs of all documents, each run once. */
 static sg_status run_jobs(search *w, sgi_without *x, int32_t *ids, size_t longest, sg_error *err) {
   size_t first = 0, n = 0;
@@ -236,8 +243,7 @@ static sg_status run_jobs(search *w, sgi_without *x, int32_t *ids, size_t longes
       st = sgi_without_document(x, ids, ids + longest, n, err);
     }
     if (!st) st = at_position(w, x, position - first, w->jobs + k, end - k, err);
-    if (!st && w->s->progress && !w->s->progress(w->s->user, end, w->n_jobs))
-      st = sgi_fail(err, SG_ERR_CANCELLED, "stopped");
+    if (!st) st = go_on(w, end, err);
   }
   return st ? st : sgi_recording_check(w->rec, err);
 }
@@ -326,6 +332,7 @@ static sg_status grow_sets(search *w, sgi_without *x, int32_t *ids, size_t longe
     *set = (sgi_super_set){.size = n, .together = places};
     for (size_t u = 0; u < n; u++) set->unit[u] = name_of(w, unit[u]);
     st = measure_set(w, x, unit, n, place, places, ids, longest, set, err);
+    if (!st) st = go_on(w, w->n_jobs + out->n_sets * SET_PLACES, err);
   }
   sgi_free(place);
   return st;

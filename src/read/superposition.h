@@ -22,7 +22,7 @@ typedef struct sgi_super_settings {
   bool shuffled;       /* each neuron's values moved to other places of the same input token */
   uint64_t seed;
   size_t max_bytes;
-  bool (*progress)(void *user, size_t done, size_t total); /* positions; false stops; NULL allowed */
+  bool (*progress)(void *user, size_t done, size_t total); /* places; false stops; NULL allowed */
   void *user;
 } sgi_super_settings;
 sgi_super_settings sgi_super_usual(void);

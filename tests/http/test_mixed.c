@@ -137,6 +137,10 @@ static const struct {
     {"/api/together", "{\"neurons\":[{\"channel\":0,\"neuron\":3}],\"layer\":1}", 200},
     {"/api/map", "{\"layer\":1,\"epochs\":20}", 200},
     {"/api/map", "{\"layer\":5,\"epochs\":20}", 400},
+    {"/api/superposition", "{\"layer\":1,\"min_together\":3,\"min_lift\":1.5,\"pairs\":9,\"places\":3}", 200},
+    {"/api/superposition", "{\"layer\":2,\"min_together\":3,\"min_lift\":1.5,\"pairs\":9,\"places\":3}", 200},
+    {"/api/superposition", "{\"layer\":3}", 400}, /* chooses experts */
+    {"/api/superposition", "{\"layer\":5}", 400}, /* chooses nothing */
     {"/api/place", "{\"position\":20}", 200},
     {"/api/locate", "{" TEXT ",\"layer\":2}", 200},
 };

@@ -433,6 +433,43 @@ static void other_splits(void **state) {
   }
 }
 
+/* Pairs, sets and the layer's score are the command's; what the page is told besides are the texts
+ * of the tokens that pairs name. */
+static void same_superposition(void **state) {
+  (void)state;
+  static const char *const controls[][2] = {{"false", ""}, {"true", "--shuffled"}};
+  for (size_t i = 0; i < 2; i++) {
+    char body[300], line[512];
+    snprintf(body, sizeof body,
+             "{\"layer\":2,\"min_together\":6,\"min_lift\":1.2,\"pairs\":60,\"places\":5,\"seed\":3,\"shuffled\":%s}",
+             controls[i][0]);
+    snprintf(line, sizeof line,
+             "superposition " MODEL
+             " --recording %.200s/rec --layer 2 --min-together 6 --min-lift 1.2 --pairs 60 "
+             "--places 5 --seed 3 %s --json",
+             scratch, controls[i][1]);
+    json_t *a = ask("/api/superposition", body, 200), *b = command(line), *pair, *id, *token;
+    json_t *tokens = json_incref(json_object_get(a, "tokens")), *named = json_array();
+    json_object_del(a, "tokens");
+    assert_same(line, a, b);
+    assert_int_equal(json_array_size(json_object_get(a, "pairs")), 60);
+    assert_true(json_integer_value(json_object_get(a, "scored_pairs")) > 0);
+    size_t k, n;
+    json_array_foreach(tokens, k, token) json_array_append(named, json_object_get(token, "id"));
+    json_array_foreach(json_object_get(a, "pairs"), k, pair) {
+      json_array_foreach(json_object_get(pair, "joint_only"), n, id) {
+        size_t at = 0;
+        while (at < json_array_size(named) && !json_equal(json_array_get(named, at), id)) at++;
+        assert_true(at < json_array_size(named));
+      }
+    }
+    json_decref(named);
+    json_decref(tokens);
+    json_decref(a);
+    json_decref(b);
+  }
+}
+
 static void same_facts(void **state) {
   (void)state;
   char line[512];
@@ -482,6 +519,7 @@ int main(void) {
       cmocka_unit_test(same_numbers), cmocka_unit_test(same_features), cmocka_unit_test(same_words),
       cmocka_unit_test(same_joint),   cmocka_unit_test(same_text),     cmocka_unit_test(same_places),
       cmocka_unit_test(same_neuron),  cmocka_unit_test(same_graph),    cmocka_unit_test(split_graph),
-      cmocka_unit_test(same_map),     cmocka_unit_test(other_splits),  cmocka_unit_test(same_facts)};
+      cmocka_unit_test(same_map),     cmocka_unit_test(other_splits),  cmocka_unit_test(same_superposition),
+      cmocka_unit_test(same_facts)};
   return cmocka_run_group_tests(tests, explored_start, explored_stop);
 }

@@ -481,6 +481,51 @@ export type Map = {
   target: number[];
   topic: number[];
 };
+export type ChannelNeuron = {
+  channel: number;
+  neuron: number;
+};
+export type SuperPair = {
+  neurons: [ChannelNeuron, ChannelNeuron];
+  together: number;
+  alone: [number, number];
+  lift: number | null;
+  places: number;
+  score: number | null;
+  null: number | null;
+  excess: number | null;
+  signed: number | null;
+  signed_null: number | null;
+  joint_only: number[];
+};
+export type SuperSet = {
+  neurons: ChannelNeuron[];
+  together: number;
+  effect: number | null;
+  sum_of_effects: number | null;
+};
+export type Superposition = {
+  layer: number;
+  positions: number;
+  scored_pairs: number;
+  mean_excess: number | null;
+  interval: [number | null, number | null];
+  p: number | null;
+  mean_signed: number | null;
+  pairs: SuperPair[];
+  sets: SuperSet[];
+  settings: {
+    min_together: number;
+    min_lift: number;
+    null_lift: number;
+    max_pairs: number;
+    max_places: number;
+    samples: number;
+    shuffled: boolean;
+    seed: number;
+  };
+  tokens: Token[];
+};
 export type Located = {
   warning?: string;
   tokens: Tokens;
@@ -1057,6 +1102,15 @@ export interface Requests {
     top?: number;
     documents?: number;
   };
+  superposition: {
+    layer?: number;
+    min_together?: number;
+    min_lift?: number;
+    pairs?: number;
+    places?: number;
+    shuffled?: boolean;
+    seed?: number;
+  };
   place: {
     position?: number;
   };
@@ -1128,6 +1182,7 @@ export interface Answers {
   neighbors: Neighbors;
   map: Map;
   locate: Located;
+  superposition: Superposition;
   place: Place;
   facts: Facts;
   patch: Patch;
