@@ -31,6 +31,7 @@ import { neurons } from "./view_neurons";
 import { predictions } from "./view_predictions";
 import { recall } from "./view_recall";
 import { steer } from "./view_steer";
+import { superposition } from "./view_superposition";
 import { training } from "./view_training";
 import { welcome } from "./welcome";
 
@@ -52,6 +53,7 @@ const views: View[] = [
   directions,
   feature,
   beside,
+  superposition,
 ];
 const viewKey = (i: number) => views[i].letter ?? (i < 9 ? String(i + 1) : "");
 const current = () => views.find((v) => v.name === read().view) ?? predictions;

@@ -24,6 +24,16 @@ export const glossary = {
   circuit: "the neurons that a layer chose at a token, with their gates",
   loss: "how surprising a token was: minus the logarithm of its probability, in nats",
   divergence: "how far two predictions are apart (Kullback and Leibler), in nats",
+  lift: "how many times as often neurons fire together as by chance",
+  "matched null":
+    "the pair's first neuron, at the same places, beside one that is there by chance and is as " +
+    "strong as its second",
+  excess:
+    "logarithm of a pair's interaction over that of its matched null, each over what the two " +
+    "neurons do alone: 0 is as much, 0.7 twice as much",
+  "signed interaction":
+    "how the loss changes without both neurons, less how it does without each alone: above 0 " +
+    "either suffices, below 0 both are needed",
 } as const;
 export type Word = keyof typeof glossary;
 

@@ -16,6 +16,15 @@ export function number(x: number | null | undefined, digits = 4) {
   return h("span", { title: exact(x ?? null), "data-exact": x ?? "" }, signed(x ?? null, digits));
 }
 
+/** The same of one that has no sign. */
+export function plain(x: number | null, digits: number) {
+  return h(
+    "span",
+    { title: exact(x), "data-exact": x ?? "" },
+    x === null ? "–" : x.toFixed(digits),
+  );
+}
+
 /** A share from 0 to 1 as a bar from the left. */
 export function share(x: number) {
   const fill = { left: "0", width: `${100 * x}%`, background: "rgb(var(--pos) / .8)" };
@@ -80,8 +89,32 @@ export function slider(
   );
 }
 
+/** A labelled number, brought into its range. */
+export function numberBox(
+  id: string,
+  label: string,
+  now: number,
+  range: { min: number; max: number; step?: string },
+  set: (x: number) => void,
+) {
+  const onchange = (e: Event) => {
+    const given = Number((e.target as HTMLInputElement).value) || 0;
+    set(Math.max(range.min, Math.min(range.max, given)));
+  };
+  return h(
+    "label",
+    { for: id },
+    label,
+    h("input", { id, type: "number", ...range, value: now, onchange }),
+  );
+}
+
 /** A labelled tick that stands as 0 or 1 in the address. */
-export function tick(id: "split" | "own" | "feat" | "frec", label: string, now: number) {
+export function tick(
+  id: "split" | "own" | "feat" | "frec" | "shuffled",
+  label: string,
+  now: number,
+) {
   const onchange = (e: Event) =>
     go({ [id]: (e.target as HTMLInputElement).checked ? 1 : 0 } as Partial<State>);
   return h(

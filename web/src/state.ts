@@ -16,6 +16,7 @@ import { fields as map } from "./view_map";
 import { fields as recall } from "./view_recall";
 import { fields as steer } from "./view_steer";
 import { fields as study } from "./view_study";
+import { fields as superposition } from "./view_superposition";
 
 /** What all views share; each view adds its own fields (`fields` of its file). */
 const common = {
@@ -49,7 +50,8 @@ type Own = typeof beside &
   typeof map &
   typeof recall &
   typeof steer &
-  typeof study;
+  typeof study &
+  typeof superposition;
 export type State = Common & Own;
 
 /** Every field as it is where the address does not name it. */
@@ -70,6 +72,7 @@ const first = (): State => ({
   ...recall,
   ...steer,
   ...study,
+  ...superposition,
 });
 
 export function read(): State {

@@ -6,6 +6,7 @@ import { scaleLinear, scaleLog } from "d3-scale";
 import { line as path } from "d3-shape";
 import { h, hideTip, s, showTip } from "./dom";
 import { exact } from "./format";
+import { decades } from "./log_axes";
 import { markText } from "./study_log";
 import type { Mark } from "./study_log";
 import type { Study, StudyCurve, StudyRun } from "./types";
@@ -28,17 +29,6 @@ export function duration(x: number): string {
   return `${Number((x / 3600).toPrecision(2))} h`;
 }
 export const power = (x: number) => (x === 0 ? "0" : x.toExponential(2).replace(/\.?0*e\+?/, "e"));
-
-/** 1, 2, 5 of each power of ten, or the powers alone where those are many. */
-function decades(low: number, high: number): number[] {
-  const all: number[] = [];
-  for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
-    for (const m of [1, 2, 5]) all.push(m * 10 ** e);
-  const within = all.filter((v) => v >= low * 0.999 && v <= high * 1.001);
-  if (within.length <= 6) return within;
-  const powers = within.filter((v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-9);
-  return powers.filter((_, i) => i % Math.ceil(powers.length / 7) === 0);
-}
 
 interface Plane {
   x: (v: number) => number;

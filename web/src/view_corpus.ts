@@ -4,8 +4,10 @@ import { h, table } from "./dom";
 import { count, exact, raw, tokenText } from "./format";
 import { word } from "./glossary";
 import { go } from "./state";
-import type { Info, Place } from "./types";
+import type { Place } from "./types";
 import { button, card, choice, neuronLink, note } from "./parts";
+import { noCircuits, recordedLayer } from "./recorded";
+import type { Recording } from "./recorded";
 import type { Context, View } from "./view";
 
 export const fields = {
@@ -13,8 +15,6 @@ export const fields = {
   place: -1, // position that is the query; -1: find
   units: "", // "channel.neuron;...": places where they fire together
 };
-
-type Recording = NonNullable<Info["recording"]>;
 
 /**
  * The token itself stands between two pairs of stars; where the text has such pairs of its own, it
@@ -159,26 +159,16 @@ function field(c: Context) {
   );
 }
 
-/** The recorded layer that is looked at. */
-const layerOf = (c: Context, r: Recording) =>
-  r.layers.includes(c.state.layer) ? c.state.layer : r.layers[r.layers.length - 1];
-
 export const corpus: View<HTMLElement | null> = {
   name: "corpus",
   title: "Corpus",
   needsPrompt: false,
   about: "circuits like a given one in a recorded text, and every place where a neuron fires",
   missing: (info) =>
-    info.recording?.layers.length
-      ? null
-      : info.recording
-        ? "The recording holds neurons alone: this kind has no router, so no circuits."
-        : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and " +
-          "start the explorer with --recording REC: it shows circuits like a given one and " +
-          "every place where a neuron fires.",
+    noCircuits(info, "it shows circuits like a given one and every place where a neuron fires"),
   controls(c) {
     const r = c.info.recording as Recording;
-    const layer = layerOf(c, r);
+    const layer = recordedLayer(c, r);
     const channels: [number, string | number][] = [
       [-1, "all"],
       ...Array.from({ length: r.channels }, (_, k): [number, number] => [k, k]),
@@ -201,7 +191,7 @@ export const corpus: View<HTMLElement | null> = {
     ];
   },
   async load(c) {
-    const layer = layerOf(c, c.info.recording as Recording);
+    const layer = recordedLayer(c, c.info.recording as Recording);
     if (c.state.units) return together(c, layer);
     return ofPrompt(c) || c.state.place >= 0 || c.state.find ? nearest(c, layer) : null;
   },

@@ -14,6 +14,7 @@ import {
   neuronLink,
   note,
   number,
+  numberBox,
   tick,
   tokenBox,
   tokenChoices,
@@ -48,18 +49,10 @@ async function chosen(c: Context): Promise<[number, number]> {
 function place(c: Context, f: Feature) {
   const layers = c.info.model.layers;
   const to = (layer: number, index: number) => go({ feature: `${layer}.${index}` });
-  const box = (id: string, label: string, most: number, now: number, set: (x: number) => void) => {
-    const onchange = (e: Event) => {
-      const given = Number((e.target as HTMLInputElement).value) || 0;
-      set(Math.max(0, Math.min(most, given)));
-    };
-    const props = { id, type: "number", min: 0, max: most, value: now, onchange };
-    return h("label", { for: id }, label, h("input", props));
-  };
   const last = f.features - 1;
   return [
-    box("f-layer", "layer ", layers - 1, f.layer, (l) => to(l, 0)),
-    box("f-index", "feature ", last, f.feature, (i) => to(f.layer, i)),
+    numberBox("f-layer", "layer ", f.layer, { min: 0, max: layers - 1 }, (l) => to(l, 0)),
+    numberBox("f-index", "feature ", f.feature, { min: 0, max: last }, (i) => to(f.layer, i)),
     button("previous", () => to(f.layer, f.feature ? f.feature - 1 : last)),
     button("next", () => to(f.layer, f.feature < last ? f.feature + 1 : 0)),
     button("any", () => to(f.layer, Math.floor(Math.random() * f.features))),

@@ -8,6 +8,8 @@ import { list, locate, pins } from "./map_prompt";
 import { go, keep, read } from "./state";
 import type { Info, Located, Map as Answer, Requests } from "./types";
 import { button, card, choice, neuronLink, note, tick } from "./parts";
+import { noCircuits, recordedLayer } from "./recorded";
+import type { Recording } from "./recorded";
 import type { Context, Drawing, View } from "./view";
 import { excerpt } from "./view_corpus";
 
@@ -55,7 +57,6 @@ export const fields = {
   lasso: "", // "x,y;..."
 };
 
-type Recording = NonNullable<Info["recording"]>;
 interface Group {
   name: string;
   count: number;
@@ -203,9 +204,6 @@ function tints(info: Info): [string, string][] {
 
 const TOPS = [30, 100, 300, 1000, 10000];
 const DOCS = [16, 64, 128, 256, 512, 0];
-const layerOf = (c: Context, r: Recording) =>
-  r.layers.includes(c.state.layer) ? c.state.layer : r.layers[r.layers.length - 1];
-
 function controls(c: Context) {
   const r = c.info.recording as Recording;
   const s = c.state;
@@ -223,7 +221,7 @@ function controls(c: Context) {
   return h(
     "div.row.toolbar",
     {},
-    choice("map-layer", "layer ", r.layers, layerOf(c, r), (v) =>
+    choice("map-layer", "layer ", r.layers, recordedLayer(c, r), (v) =>
       go({ layer: Number(v), lit: "", ...fresh }),
     ),
     choice("map-channel", "channel ", all, s.channel, (v) => go({ channel: Number(v), ...fresh })),
@@ -441,20 +439,13 @@ export const map: View<Data> = {
   needsPrompt: false,
   about: "all circuits of a recorded text in two dimensions: like lies near like",
   letter: "m",
-  missing: (info) =>
-    info.recording?.layers.length
-      ? null
-      : info.recording
-        ? "The recording holds neurons alone: this kind has no router, so no circuits."
-        : "No recording is open. Make one with sgatlin record MODEL --data FILE -o REC, and " +
-          "start the explorer with --recording REC: its circuits are laid out so that like lies " +
-          "near like.",
+  missing: (info) => noCircuits(info, "its circuits are laid out so that like lies near like"),
   controls: (c) => [controls(c)],
   async load(c) {
     const r = c.info.recording as Recording;
     const s = c.state;
     const request: Requests["map"] = {
-      layer: layerOf(c, r),
+      layer: recordedLayer(c, r),
       ...(s.channel >= 0 && s.channel < r.channels ? { channel: s.channel } : {}),
       by: s.by === "target" ? "target" : "input",
       top: Math.max(1, Math.min(100000, Math.round(s.top))),

@@ -10,7 +10,7 @@ import { recordedCards } from "./card_record";
 import { nameCard, nameOf, ways } from "./neuron_name";
 import type { Name } from "./neuron_name";
 import type { Ends, Link, Neuron, Valued } from "./types";
-import { button, card, neuronLink, note as plain } from "./parts";
+import { button, card, neuronLink, note as plain, numberBox } from "./parts";
 import type { Context, View } from "./view";
 import { question } from "./view";
 
@@ -61,14 +61,8 @@ function place(c: Context, at: number[]) {
   const m = c.info.model;
   const most = [m.layers, Math.max(1, m.channels), m.neurons];
   const box = (k: number, label: string) => {
-    const onchange = (e: Event) => {
-      const to = [...at];
-      const given = Number((e.target as HTMLInputElement).value) || 0;
-      to[k] = Math.max(0, Math.min(most[k] - 1, given));
-      go({ neuron: to.join(".") });
-    };
-    const props = { type: "number", min: 0, max: most[k] - 1, value: at[k], onchange };
-    return h("label", { for: `n${k}` }, label, h("input", { id: `n${k}`, ...props }));
+    const set = (x: number) => go({ neuron: at.map((v, i) => (i === k ? x : v)).join(".") });
+    return numberBox(`n${k}`, label, at[k], { min: 0, max: most[k] - 1 }, set);
   };
   return [box(0, "layer "), box(1, "channel "), box(2, "neuron ")];
 }
