@@ -12,6 +12,7 @@ import { dense, listing } from "./listing.mjs";
 import { reading } from "./reading.mjs";
 import { graphs, names, saving } from "./saving.mjs";
 import { study } from "./study.mjs";
+import { superposition } from "./superposition.mjs";
 import { begin } from "./tools.mjs";
 import { everyView, paint, views } from "./views.mjs";
 import { history, keyboard, walking } from "./walking.mjs";
@@ -54,6 +55,7 @@ const parts = {
   names,
   listing,
   dense,
+  superposition,
   features,
   beside,
   graphAlone,

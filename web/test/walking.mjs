@@ -109,6 +109,7 @@ export async function history({ page, open, settled, check, url, views, text }) 
     facts: { patched: "last" },
     "facts-pair": { pair: "all" },
     compare: { opos: "4" },
+    superposition: { couples: "9" },
     margin: { colour: "attribution" },
   };
   for (const [name, change] of Object.entries(changes)) {
