@@ -284,8 +284,49 @@ static void moved_values_are_not(void **state) {
   sg_model_free(m);
 }
 
+typedef struct watch {
+  size_t calls, stop_at, last, total;
+} watch;
+
+static bool look(void *user, size_t done, size_t total) {
+  watch *w = user;
+  assert_true(done >= w->last && done <= total && (!w->total || total == w->total)); /* forwards, to one end */
+  w->last = done;
+  w->total = total;
+  return ++w->calls != w->stop_at;
+}
+
+/* At places of pairs and between sets, which are told as well. */
+static void it_ends_at_any_look(void **state) {
+  (void)state;
+  fixture x = open_fixture();
+  sgi_super_settings s = sgi_super_usual();
+  sgi_superposition out;
+  watch all = {0};
+  s.min_together = 3;
+  s.min_lift = 1.2;
+  s.max_pairs = 6;
+  s.max_places = 3;
+  s.samples = 10;
+  s.progress = look;
+  s.user = &all;
+  assert_sg_ok(sgi_superposition_run(x.m, x.rec, 0, &s, &out, err));
+  assert_true(out.n_sets > 0 && all.calls > out.n_sets);
+  sgi_superposition_deinit(&out);
+  for (size_t k = 1; k <= all.calls; k++) {
+    watch one = {.stop_at = k};
+    sg_error why = {0};
+    s.user = &one;
+    assert_int_equal(sgi_superposition_run(x.m, x.rec, 0, &s, &out, &why), SG_ERR_CANCELLED);
+    assert_int_equal(one.calls, k);
+    sgi_superposition_deinit(&out);
+  }
+  close_fixture(&x);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(effects), cmocka_unit_test(scores),
-                                     cmocka_unit_test(planted_pairs_are_found), cmocka_unit_test(moved_values_are_not)};
+                                     cmocka_unit_test(it_ends_at_any_look), cmocka_unit_test(planted_pairs_are_found),
+                                     cmocka_unit_test(moved_values_are_not)};
   return cmocka_run_group_tests_name("superposition", tests, NULL, NULL);
 }

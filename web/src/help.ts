@@ -14,7 +14,7 @@ const keys: [string, string][] = [
   ["l s", "map: lasso, search"],
   ["n s a", "facts: choose nouns, swap them, all pairs"],
   ["r PgUp PgDn", "neurons: any order, previous and next page"],
-  [", .", "superposition: previous, next pair"],
+  [", .", "pairs: previous, next pair"],
   ["o , .", "compare: second prompt, its position"],
   ["[ ]", "previous, next document (--data)"],
   ["?", "this help"],

@@ -323,7 +323,7 @@ function draw(c: Context, { a, list, labels }: Data): Drawing {
     list.length
       ? [
           h(
-            "div.split",
+            "div.grid.wide.pair-cards",
             {},
             card(h("h2", {}, "Pairs against matched pairs"), figure(a, list, choose)),
             card(h("h2", {}, "The chosen pair"), told),
@@ -376,9 +376,9 @@ function draw(c: Context, { a, list, labels }: Data): Drawing {
 
 export const superposition: View<Data> = {
   name: "superposition",
-  title: "Superposition",
+  title: "Pairs",
   needsPrompt: false,
-  about: "whether neurons that fire together do what neither does alone",
+  about: "superposition: whether neurons that fire together do what neither does alone",
   missing: (info) =>
     noCircuits(info, "it shows whether neurons that fire together do what neither does alone"),
   controls,
