@@ -6,9 +6,11 @@
 #
 # TYPES ("float32"; of float32 bf16 f16 int8 int4) writes each model in each type (`sgatlin quantize`), runs them in turn too, and prints how much faster each is than
 # float32 beside what the bytes promise. MODELS ("mlp sgatlin mlp_equal") takes fewer; CPU=1 counts processor time (a busy machine, THREADS=1).
+# MODELS=sgatlin_4g is one more: sgatlin with pools of 4.02 billion (F 20449); it is written as float32 first (16.4 GB of disk and of memory).
 #
 #   sh bench/decode.sh                       # about 4 minutes, 9.1 GB of disk, memory to keep them cached
 #   ROUNDS=7 THREADS=1 sh bench/decode.sh /tmp/models
+#   MODELS=sgatlin_4g TYPES=int4 sh bench/decode.sh
 set -eu
 cd "$(dirname "$0")/.."
 make --no-print-directory -j2 build/sgatlin build/bench/write_model >&2
@@ -31,6 +33,7 @@ models=${MODELS:-mlp sgatlin mlp_equal} runs=
 wanted() { case " $models " in *" $1 "*) return 0 ;; esac; return 1; }
 wanted mlp && write mlp feedforward.kind=mlp feedforward.num_neurons=4096
 wanted sgatlin && write sgatlin feedforward.kind=sgatlin feedforward.num_channels=8 feedforward.num_neurons=5041
+wanted sgatlin_4g && write sgatlin_4g feedforward.kind=sgatlin feedforward.num_channels=8 feedforward.num_neurons=20449
 wanted mlp_equal && write mlp_equal feedforward.kind=mlp feedforward.num_neurons=40328
 for model in $models; do
   for type in ${TYPES:-float32}; do
