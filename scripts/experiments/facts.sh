@@ -6,6 +6,7 @@
 #
 #   KINDS="sgatlin peer mlp glu" SEEDS="0 1 2" FLOPS=1.2e12 RATE=8e-3 NEURONS=400 (sparse kinds) UNITS=256 (dense kinds) WIDTH=64 LAYERS=3 LENGTH=128
 #   STORIES=20000 VOCABULARY=2048 DATA= MIN=20 TYPE=quality SET (more options of train) THREADS=1 NICE=10
+#   PRESET=tinystories STEPS=2500: sizes, rate, rows and warm-up of the preset, and steps in place of FLOPS
 set -eu
 sgatlin=$1 out=$2
 kinds=${KINDS:-"sgatlin peer mlp glu"} seeds=${SEEDS:-"0 1 2"}
@@ -36,9 +37,14 @@ for kind in $kinds; do
   for seed in $seeds; do
     run="$out/$kind.$seed"
     # shellcheck disable=SC2046,SC2086
-    trained "$run" --kind "$kind" $(sizes "$kind") --set "model.hidden_size=${WIDTH:-64}" --set "model.num_hidden_layers=${LAYERS:-3}" --set model.head_dim=32 \
-      --set "train.seq_len=${LENGTH:-128}" --set train.batch_size=8 --set data.rows=pack --seed "$seed" --set "optimizer.learning_rate=${RATE:-8e-3}" \
-      --set "train.flops_budget=${FLOPS:-1.2e12}" ${SET:-}
+    if [ "${PRESET:-}" ]; then
+      trained "$run" --preset "$PRESET" --kind "$kind" --seed "$seed" --steps "$STEPS" --set schedule.warmup_steps=100 --set "train.seq_len=${LENGTH:-256}" \
+        --set train.batch_size=8 ${SET:-}
+    else
+      trained "$run" --kind "$kind" $(sizes "$kind") --set "model.hidden_size=${WIDTH:-64}" --set "model.num_hidden_layers=${LAYERS:-3}" --set model.head_dim=32 \
+        --set "train.seq_len=${LENGTH:-128}" --set train.batch_size=8 --set data.rows=pack --seed "$seed" --set "optimizer.learning_rate=${RATE:-8e-3}" \
+        --set "train.flops_budget=${FLOPS:-1.2e12}" ${SET:-}
+    fi
     judged "$run" --max-rows 256
     for what in gates neurons; do
       case $what:$kind in gates:mlp | gates:glu) continue ;; esac

@@ -1,12 +1,14 @@
 #!/bin/sh
-# run.sh [PART...]: the tests of a release (make test-long), each part for itself: a part that passed on this commit is not run again
-# (FORCE=1: it is). The result is a line of tests/long/results.tsv: part, date, commit, processors, seconds, command, result; with SCALE,
+# run.sh [PART...]: the tests of a release (make test-long), each part for itself: a part that passed on this program is not run again
+# (FORCE=1: it is); which program it is says the last commit that changed one of its sources. The result is a line of tests/long/results.tsv: part, date, commit, processors, seconds, command, result; with SCALE,
 # which runs a share of each, of scaled.tsv beside the logs.
 set -u
 cd "$(dirname "$0")/../.."
 jobs=${JOBS:-$(nproc)}
 results=${RESULTS:-tests/long/results.tsv} logs=${LOGS:-build/long}
-commit=${COMMIT:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(git diff --quiet HEAD 2>/dev/null || echo -changed)}
+sources='src cli server include mpi data web'
+# shellcheck disable=SC2086
+commit=${COMMIT:-$(git log -1 --abbrev=12 --format=%h -- $sources 2>/dev/null || echo unknown)$(git diff --quiet HEAD -- $sources 2>/dev/null || echo -changed)}
 [ "${SCALE:-1}" = 1 ] || results=${RESULTS:-$logs/scaled.tsv}
 all="kills calls cuts full surroundings mutations replay mutants numbers fuzz soak"
 mkdir -p "$logs"
