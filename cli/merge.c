@@ -103,7 +103,7 @@ void cli_merge_print(const json_t *o) {
            sgi_field_real(loss, "before"), sgi_field_real(loss, "merged"), sgi_field_real(loss, "silenced"),
            sgi_field_size(loss, "tokens"));
   if (!json_array_size(list))
-    printf("no pair can be merged: no model is written; fewer are asked for by --min-share and --min-together\n");
+    printf("no pair can be merged: no model is written; a lower --min-share or --min-together asks for less\n");
   else
     cli_note("wrote %s", sgi_field_word(counts, "model"));
 }
