@@ -201,7 +201,7 @@ const cli_command cli_superposition = {
     .summary = "whether neurons that fire together do what neither does alone",
     .usage =
         "MODEL --recording REC [--layer L] [--shuffled] [--svg OUT.svg]\n"
-        "MODEL --recording REC [--layer L] --merge N [--min-share S] [--data PATH] -o DIR",
+        "MODEL --recording REC [--layer L] --merge N [--data PATH] -o DIR",
     .examples =
         "# pairs of layer 1, and the layer's score with its interval\n"
         "sgatlin superposition run --recording rec --layer 1 --svg pairs.svg\n"

@@ -353,6 +353,19 @@ static sg_model *made_as(const char *kind, const char *router, const char *activ
   return m;
 }
 
+/* Of the candidates those above their channel's threshold act. */
+static sg_model *gated(void) {
+  sg_model *m;
+  sg_config c;
+  assert_sg_ok(sg_config_load("tests/golden/eval/model", &c, err));
+  snprintf(c.options.gates, sizeof c.options.gates, "jumprelu");
+  c.options.bandwidth = 0.1;
+  assert_sg_ok(sg_model_create(&c, 3, &m, err));
+  float *threshold = row_of(m, 1, "router.threshold", 0, 1);
+  for (size_t i = 0; i < c.num_channels; i++) threshold[i] = 0.5F + 0.2F * (float)i;
+  return m;
+}
+
 static void a_model_keeps_what_was_promised(void **state) {
   (void)state;
   check_realised(trained(), 1, 2, false);
@@ -360,6 +373,7 @@ static void a_model_keeps_what_was_promised(void **state) {
   float *bias = row_of(peer, 1, "experts.b_in", 0, 1);
   for (size_t i = 0; i < peer->config.num_neurons; i++) bias[i] = 0.1F * (float)(i % 7) - 0.2F;
   check_realised(peer, 1, 2, true);
+  check_realised(gated(), 1, 2, false);
 }
 
 /* ---- what is refused ------------------------------------------------------------------------- */
