@@ -45,22 +45,12 @@ static bool progress(void *user, uint64_t done, uint64_t total) {
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
-/* Text is read as the run read its own, unless told otherwise. */
-static sg_status read_form(job *j, sg_error *err) {
-  char text[64];
-  json_t *own;
-  sg_status st = cli_text_form(j->call, &j->form, &own, err);
-  if (!st && own && !(st = sgi_json_string(own, "config.json: data", "rows", text, sizeof text, err)))
-    j->packs = !strcmp(text, "pack");
-  json_decref(own);
-  return st;
-}
-
 static sg_status open_all(job *j, sg_error *err) {
   const cli_call *c = j->call;
   bool ids = cli_is_set(c, "ids"), train = cli_is_set(c, "train");
   sg_status st = cli_model_open(c, !ids || train ? CLI_WITH_TOKENIZER : CLI_WITHOUT_TOKENIZER, &j->m, err);
-  if (!st) st = read_form(j, err);
+  /* Text is read as the run read its own, unless told otherwise. */
+  if (!st) st = cli_text_form_packs(c, &j->form, &j->packs, err);
   if (!st && ids) st = cli_read_ids(cli_string(c, "ids"), &j->ids, &j->n_ids, &j->T, err);
   if (!st && !ids) st = cli_text_find(c, "data", "valid", &j->text, err);
   return !st && train ? cli_text_find(c, "train", "train", &j->train, err) : st;

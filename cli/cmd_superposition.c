@@ -1,8 +1,10 @@
-/* cmd_superposition.c: do neurons that fire together do what neither does alone. */
+/* cmd_superposition.c: do neurons that fire together do what neither does alone; and those that
+ * nearly always do as one. */
 #include <math.h>
 
 #include "bars.h"
 #include "cli.h"
+#include "merge.h"
 #include "report/superposition.h"
 #include "reading.h"
 #include "report/report.h"
@@ -103,6 +105,10 @@ static int run(const cli_call *c) {
   sg_error err = {0};
   sgi_record_reader r = {0};
   cli_model m = {0};
+  cli_merge merge = {0};
+  bool merges = cli_merge_asked(c);
+  int code = cli_merge_usage(c);
+  if (code) return code;
   bool begun = false;
   json_t *o = NULL;
   sgi_superposition_request q = {.min_together = cli_size(c, "min-together"),
@@ -116,22 +122,26 @@ static int run(const cli_call *c) {
   cli_signals_install();
   sg_status st = sgi_record_reader_open(cli_string(c, "recording"), &r, &err);
   if (!st) st = sgi_record_reader_circuits(&r, &err);
-  if (!st) st = cli_model_open(c, CLI_WITHOUT_TOKENIZER, &m, &err);
+  if (!st) st = cli_model_open(c, cli_merge_need(c), &m, &err);
   if (!st) st = cli_bind(c, r.rec, r.directory, m.model, &err);
   if (!st) st = cli_reading_layer(c, &r, &q.slot, &err);
   q.model = m.model;
   q.recording = r.rec;
+  if (!st && merges) st = cli_merge_open(&merge, c, &m, r.rec, q.slot, &err);
   if (!st) st = sgi_superposition_report(&q, &o, &err);
   cli_progress_end(&bar);
+  if (!st && merges) st = sgi_merge_report(&merge.request, &o, &err);
   if (!st && cli_string(c, "svg")) st = figure(o, cli_string(c, "svg"), &err);
-  int code = 0;
   if (st)
     code = cli_end(st, &err);
   else if (cli_flag(c, "json"))
     code = cli_reading_json(r.rec, json_incref(o));
-  else
+  else {
     print_pairs(o, cli_size(c, "top"));
+    if (merges) cli_merge_print(o);
+  }
   json_decref(o);
+  cli_merge_close(&merge);
   cli_model_close(&m);
   sgi_record_reader_close(&r);
   return code;
@@ -178,6 +188,7 @@ static const cli_option options[] = {
      .max = 100000,
      .help = "pairs to print"},
     {.name = "svg", .type = CLI_STRING, .argument = "OUT.svg", .help = "a figure: pairs by their excess"},
+    CLI_MERGE_OPTIONS,
     CLI_SEED_OPTION,
     CLI_FORCE_OPTION,
     CLI_CHECKPOINT_OPTION,
@@ -188,12 +199,16 @@ const cli_command cli_superposition = {
     .name = "superposition",
     .group = "Reading",
     .summary = "whether neurons that fire together do what neither does alone",
-    .usage = "MODEL --recording REC [--layer L] [--shuffled] [--svg OUT.svg]",
+    .usage =
+        "MODEL --recording REC [--layer L] [--shuffled] [--svg OUT.svg]\n"
+        "MODEL --recording REC [--layer L] --merge N [--data PATH] -o DIR",
     .examples =
         "# pairs of layer 1, and the layer's score with its interval\n"
         "sgatlin superposition run --recording rec --layer 1 --svg pairs.svg\n"
         "# the control: nothing should be found\n"
-        "sgatlin superposition run --recording rec --layer 1 --shuffled",
+        "sgatlin superposition run --recording rec --layer 1 --shuffled\n"
+        "# up to ten pairs that nearly always fire together as one neuron each, and what that costs\n"
+        "sgatlin superposition run --recording rec --layer 1 --merge 10 --data valid.txt -o merged",
     .description =
         "Of the recorded pairs of neurons of a layer that fire together far more often than chance, up to --pairs are "
         "tested. At places where both fire the model runs without one, without the other and without both (values 0 at "
@@ -207,7 +222,17 @@ const cli_command cli_superposition = {
         "both "
         "are needed. JSON also has sets grown from pairs, and joint_only, tokens that both together promote and "
         "neither "
-        "alone.",
+        "alone.\n\n"
+        "--merge: of the pairs of one channel (or of a shared pool) that fire together in a share of at least "
+        "--min-share of the places of either, those of largest share become one neuron each. The one gets the first "
+        "singular direction of what the two write and, by least squares, an input row of both; the other writes "
+        "nothing. Its key stays, since keys are made of halves that other neurons share: no choice changes, and no "
+        "slot becomes free. Neurons must be linear, stored as float32, and the recording must have values (record "
+        "--values F32 is exact).\n\n"
+        "JSON then also has merged: neurons (the first is both), together, fitted, share, explained (share of what "
+        "they write that one direction has) and kept (that the neuron has); merge: what was found and passed over; "
+        "and with --data loss: before, merged, silenced (the control: the second neurons write nothing, and the first "
+        "are as they were), tokens.",
     .options = options,
     .min_args = 1,
     .max_args = 1,

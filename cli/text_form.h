@@ -19,5 +19,7 @@
 /* By the options above, else as the run that args[0] names read its own text. *own: that run's
  * settings "data", NULL where args[0] is no run (new reference). */
 sg_status cli_text_form(const cli_call *c, sg_text_form *form, json_t **own, sg_error *err);
+/* The same, and whether that run packs its rows. */
+sg_status cli_text_form_packs(const cli_call *c, sg_text_form *form, bool *packs, sg_error *err);
 
 #endif

@@ -33,6 +33,7 @@ refused() {
     pruned:svd*--layer\ 1* | mixed:svd*--layer\ 1*) echo "layer 1 of this model has no attention" ;;
     # Which neurons fire is another thing in a model of its own.
     mixed:attribute*--into* | parallel:attribute*--into*) echo "did not fire" ;;
+    bf16:superposition*--merge* | int8:superposition*--merge* | int4:superposition*--merge*) echo "merge in the float32 model" ;;
     # Transcoder circuits and pruning write a stream that sublayers are added to one after the other.
     parallel:prune* | euler:prune* | midpoint:prune* | rk4:prune*) echo "plain sequential layers" ;;
     parallel:circuit*--invariant* | euler:circuit*--invariant*) ;;
