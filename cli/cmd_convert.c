@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "prompt.h"
 #include "report/convert.h"
+#include "report/open.h"
 #include "report/report.h"
 #include "rows.h"
 #include "text_form.h"
@@ -74,6 +75,7 @@ static int run(const cli_call *c) {
                       .ungroup = cli_flag(c, "ungroup"),
                       .progress = progress,
                       .user = &j};
+  bool there = sgi_is_directory(out);
   cli_signals_install();
   sg_status st = cli_prompt_open_model(&j.p, c, &err);
   if (!st && sgi_conversion_needs_text(j.p.model, &r) && !cli_is_set(c, "data"))
@@ -85,6 +87,7 @@ static int run(const cli_call *c) {
   if (j.what) cli_progress_end(&j.bar);
   if (!st) st = sgi_copy_tokenizer(j.p.directory, out, &err);
   if (!st && json_object_set_new(o, "model", json_string(out))) st = sgi_fail_memory(&err, 64, "a result");
+  sgi_whole_directory(out, there, st);
   int code = cli_answer(c, st, &err, o, print, out);
   cli_rows_free(&j.calibration);
   cli_rows_free(&j.held_out);

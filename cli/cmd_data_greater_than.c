@@ -1,5 +1,6 @@
 /* cmd_data_greater_than.c: makes sentences about spans of years, with their tokenizer. */
 #include <dirent.h>
+#include <errno.h>
 #include <string.h>
 
 #include "cli.h"
@@ -15,10 +16,15 @@ static bool go_on(void *user) {
 static int check_directory(const char *directory) {
   DIR *d = opendir(directory);
   bool empty = true;
+  if (!d && errno == ENOMEM) return cli_failed(SG_ERR_MEMORY, "%s: could not be looked into: out of memory", directory);
   if (!d) return 0; /* not there, or no directory: making it will tell */
   for (const struct dirent *e; empty && (e = readdir(d));) empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
   closedir(d);
-  if (empty || sgi_spans_here(directory)) return 0;
+  if (empty) return 0;
+  sg_error err = {0};
+  bool here;
+  sg_status st = sgi_spans_here(directory, &here, &err);
+  if (st || here) return st ? cli_end(st, &err) : 0;
   return cli_failed(SG_ERR_IO, "%s holds other files and no corpus greater-than; --force writes into it", directory);
 }
 

@@ -6,6 +6,7 @@
 #include "distill.h"
 #include "prompt.h"
 #include "report/distill.h"
+#include "report/open.h"
 #include "report/report.h"
 #include "rows.h"
 #include "text_form.h"
@@ -124,6 +125,7 @@ static int run(const cli_call *c) {
     return cli_usage(c, "--flops-share and --steps or --layer-steps: one of them says how long");
   if (cli_is_set(c, "layers-share") && !cli_is_set(c, "flops-share"))
     return cli_usage(c, "--layers-share is a part of --flops-share");
+  bool there = sgi_is_directory(out);
   cli_signals_install();
   sg_status st = open_all(&j, &form, &err);
   if (!st) ask(&j, &r, &form);
@@ -133,6 +135,7 @@ static int run(const cli_call *c) {
   if (!st && cli_string(c, "svg")) st = sgi_distillation_figure(o, cli_string(c, "svg"), &err);
   if (!st && json_object_set_new(o, "model", json_string(out))) st = sgi_fail_memory(&err, 64, "a result");
   bool stopped = !st && json_is_true(json_object_get(o, "stopped")) && cli_stop;
+  sgi_whole_directory(out, there, st);
   int code = cli_answer(c, st, &err, o, print, out);
   cli_rows_free(&j.held_out);
   cli_model_close(&j.teacher);

@@ -4,8 +4,8 @@
  * oneDNN makes its kernels before the first product, in C++; a failed allocation there is an
  * exception that no C function can catch, or (2.6) a write to address 0. libgomp calls exit(1)
  * where it has no memory for threads, while other threads of it run; what libraries do at the end
- * of a process (oneDNN frees its kernels) would then run beside them, and can fault. Nothing else
- * is caught: a failed assertion or a damaged heap must abort.
+ * of a process (oneDNN frees its kernels) would then run beside them, and can fault; files that are
+ * being written go. Nothing else is caught: a failed assertion or a damaged heap must abort.
  */
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "core/file.h"
 #include "report/machine.h"
 
 static bool watching; /* from cli_watch_memory to the end of main */
@@ -23,7 +24,10 @@ void cli_main_ends(void) { watching = false; }
 /* What libraries call, as the command's own symbol comes before the C library's. We call it
  * nowhere; libgomp has printed its sentence. */
 __attribute__((visibility("default"))) _Noreturn void exit(int code) {
-  if (watching) _exit(cli_exit_code(SG_ERR_MEMORY));
+  if (watching) {
+    sgi_writers_abandon();
+    _exit(cli_exit_code(SG_ERR_MEMORY));
+  }
   void (*real)(int);
   *(void **)&real = dlsym(RTLD_NEXT, "exit");
   real(code);

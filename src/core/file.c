@@ -95,6 +95,35 @@ sg_status sgi_rename(const char *from, const char *to, sg_error *err) {
 
 enum { MAX_DEPTH = 64 };
 
+static sg_status remove_at(int parent, const char *name, const char *whole, int depth, sg_error *err);
+
+/* Without a byte of memory, so that what failed for lack of it leaves nothing: readdir allocates.
+ * From the beginning until nothing is left, since what is removed may move the others. */
+static sg_status empty_directory(int fd, const char *whole, int depth, sg_error *err) {
+  union {
+    char bytes[2048];
+    struct dirent64 align;
+  } room;
+  for (size_t removed = 1; removed;) {
+    removed = 0;
+    ssize_t n = lseek(fd, 0, SEEK_SET) < 0 ? -1 : 0;
+    while (!n || (n > 0 && !removed)) {
+      n = getdents64(fd, room.bytes, sizeof room.bytes);
+      if (n <= 0) break;
+      for (ssize_t at = 0; at < n;) {
+        const struct dirent64 *e = (const struct dirent64 *)(const void *)(room.bytes + at);
+        at += e->d_reclen;
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
+        sg_status st = remove_at(fd, e->d_name, whole, depth + 1, err);
+        if (st) return st;
+        removed++;
+      }
+    }
+    if (n < 0) return sgi_fail_file(err, whole, "could not read the directory");
+  }
+  return SG_OK;
+}
+
 static sg_status remove_at(int parent, const char *name, const char *whole, int depth, sg_error *err) {
   struct stat s;
   if (fstatat(parent, name, &s, AT_SYMLINK_NOFOLLOW) < 0)
@@ -105,15 +134,9 @@ static sg_status remove_at(int parent, const char *name, const char *whole, int 
   if (depth > MAX_DEPTH)
     return sgi_fail(err, SG_ERR_IO, "%s: could not remove: directories are nested too deep", whole);
   int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *d = fd < 0 ? NULL : fdopendir(fd);
-  if (!d) {
-    if (fd >= 0) close(fd);
-    return sgi_fail_file(err, whole, "could not open the directory");
-  }
-  sg_status st = SG_OK;
-  for (struct dirent *e; !st && (e = readdir(d));)
-    if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) st = remove_at(dirfd(d), e->d_name, whole, depth + 1, err);
-  closedir(d);
+  if (fd < 0) return sgi_fail_file(err, whole, "could not open the directory");
+  sg_status st = empty_directory(fd, whole, depth, err);
+  close(fd);
   if (!st && sgi_call_unlink(parent, name, AT_REMOVEDIR) < 0)
     st = sgi_fail_file(err, whole, "could not remove the directory");
   return st;

@@ -267,7 +267,8 @@ sg_status sgi_function_bench_run(const sgi_function_bench_request *r, sgi_functi
   *out = (sgi_function_bench){0};
   if (!sgi_size_mul(b.F, l->pools, &b.units) || b.F > INT32_MAX || b.F < 1)
     return sgi_fail(err, SG_ERR_ARG, "a pool of %zu neurons: expected 1 to %d", b.F, INT32_MAX);
-  sg_status st = prepare(&b, err);
+  sg_status st = sgi_gemm_ready(err);
+  if (!st) st = prepare(&b, err);
   if (!st) st = write_file(&b, err);
   if (!st) st = rounds(&b, out, err);
   if (!st) {

@@ -233,5 +233,6 @@ sg_status sgi_linear_dw(float *dw, const float *dy, size_t lddy, const float *x,
 
 sg_status sgi_gemm_yardstick(size_t m, size_t n, size_t k, const float *x, const float *w, float *y) {
   dnnl_dim_t rows = (dnnl_dim_t)m, out = (dnnl_dim_t)n, in = (dnnl_dim_t)k;
-  return dnnl_sgemm('N', 'T', rows, out, in, 1, x, in, w, in, 0, y, out) == dnnl_success ? SG_OK : SG_ERR_INTERNAL;
+  dnnl_status_t st = dnnl_sgemm('N', 'T', rows, out, in, 1, x, in, w, in, 0, y, out);
+  return st == dnnl_success ? SG_OK : st == dnnl_out_of_memory ? SG_ERR_MEMORY : SG_ERR_INTERNAL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ffn/beside.h"
+#include "math/gemm.h"
 #include "model/finite.h"
 
 /* Of a layer that has a feedforward: what its norm multiplies by. */
@@ -67,6 +68,7 @@ sg_status sg_neuron_read(const sg_model *m, size_t layer, size_t channel, size_t
   size_t router = sgi_config_router(&m->layers[layer].config, layer); /* what opens it is read there */
   const sgi_sublayer *s = sgi_feedforward_of(m, router);
   bool chosen = s->ffn->routes && channel < sgi_unit_channels(s->config); /* nothing opens what is always there */
+  if (!st && chosen) st = sgi_gemm_ready(err);
   if (!st && chosen) {
     st = score_row(s, channel, index, row, err);
     if (!st) through_embedding(m, row, gain_of(m, router), true, opens, scratch);

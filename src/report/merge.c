@@ -59,8 +59,11 @@ static sg_status make(const sgi_merge_request *q, size_t layer, const sgi_merges
   if (!st && q->eval) st = loss_of(q, m, losses, "silenced", err);
   if (!st) sgi_merge_apply(m, layer, x);
   if (!st && q->eval) st = loss_of(q, m, losses, "merged", err);
-  if (!st) st = sg_model_save(m, q->out, err);
-  if (!st) st = sgi_copy_tokenizer(q->directory, q->out, err);
+  if (!st) {
+    st = sg_model_save(m, q->out, err);
+    if (!st) st = sgi_copy_tokenizer(q->directory, q->out, err);
+    sgi_whole_directory(q->out, false, st);
+  }
   sg_model_free(m);
   return st;
 }

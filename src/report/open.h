@@ -10,5 +10,7 @@ sg_status sgi_open_directory(const sg_open_request *request, char **directory, s
 
 /* tokenizer.json of one directory into another, where there is one. */
 sg_status sgi_copy_tokenizer(const char *from_directory, const char *to_directory, sg_error *err);
+/* st, after a directory that was not there before could not be finished: nothing of it stays. */
+sg_status sgi_whole_directory(const char *directory, bool was_there, sg_status st);
 
 #endif

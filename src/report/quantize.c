@@ -1,5 +1,6 @@
 #include "quantize.h"
 
+#include "core/file.h"
 #include "open.h"
 #include "train/distill.h"
 
@@ -44,6 +45,7 @@ sg_status sgi_quantize_report(const sgi_quantization *q, const char *directory, 
   sg_quantized done;
   sgi_distilled learned = {0};
   sg_model *student = NULL;
+  bool there = sgi_is_directory(directory);
   *out = NULL;
   how.progress = quantizing;
   how.user = (void *)q;
@@ -51,10 +53,10 @@ sg_status sgi_quantize_report(const sgi_quantization *q, const char *directory, 
   if (!st) st = sg_model_quantize(student ? student : q->model, &how, directory, &done, err);
   sg_model_free(student);
   if (!st) st = sgi_copy_tokenizer(q->directory, directory, err);
-  if (st) return st;
+  if (st) return sgi_whole_directory(directory, there, st);
   *out = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o*}", "model", directory, "type", how.to, "tensors",
                    (json_int_t)done.tensors, "tensors_possible", (json_int_t)done.of, "bytes_before",
                    (json_int_t)done.before, "bytes", (json_int_t)done.after, "distill",
                    q->data ? distilled_json(q, &learned) : NULL);
-  return sgi_report_whole(out, "what the weights take", err);
+  return sgi_whole_directory(directory, there, sgi_report_whole(out, "what the weights take", err));
 }

@@ -16,13 +16,15 @@ static json_t *about(const char *directory, sg_error *err) {
   return o;
 }
 
-bool sgi_spans_here(const char *directory) {
-  sg_error ignored = {0};
-  json_t *o = about(directory, &ignored);
+sg_status sgi_spans_here(const char *directory, bool *here, sg_error *err) {
+  sg_error why = {0};
+  json_t *o = about(directory, &why);
   const char *name = json_string_value(json_object_get(o, "corpus"));
-  bool here = name && !strcmp(name, "greater-than");
+  *here = name && !strcmp(name, "greater-than");
   json_decref(o);
-  return here;
+  if (why.code != SG_ERR_MEMORY) return SG_OK;
+  *err = why;
+  return SG_ERR_MEMORY;
 }
 
 sg_status sgi_spans_write_json(const char *directory, size_t sentences, uint64_t seed, bool (*go_on)(void *user),

@@ -283,10 +283,11 @@ sg_status sgi_tracer_save(const sgi_tracer *t, const sg_graph *g, const sg_graph
   char file[SGI_SLUG + 8];
   snprintf(file, sizeof file, "%s.json", l->slug);
   char *path = sgi_path_join(t->directory, file);
+  bool there = path && sgi_is_file(path);
   sg_status st = path ? sgi_make_directory(t->directory, err) : sgi_fail_memory(err, 64, "a path");
   if (!st) st = sgi_tracer_features(t, g, err);
   if (!st) st = sg_graph_save_json(g, l, path, err);
-  if (!st) st = sgi_tracer_list(t, l->slug, err);
+  if (!st && (st = sgi_tracer_list(t, l->slug, err)) && !there) sgi_remove_tree(path, NULL); /* no list names it */
   sgi_free(path);
   return st;
 }

@@ -1,6 +1,7 @@
 #include "worlds.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,44 +11,52 @@
 
 _Static_assert((int)SGI_STORIES_MIN == (int)SGI_WORLDS_MIN && (int)SGI_STORIES_MAX == (int)SGI_WORLDS_MAX, "limits");
 
-/* No directory with something in it but what a killed process had not given its name yet. */
-static bool is_empty(const char *directory) {
+/* *is: no directory with something in it but what a killed process had not given its name yet. */
+static sg_status is_empty(const char *directory, bool *is, sg_error *err) {
   DIR *d = opendir(directory);
-  if (!d) return true; /* not there, or no directory: making it will tell */
-  bool empty = true;
-  for (const struct dirent *e; empty && (e = readdir(d));)
-    empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || strstr(e->d_name, ".json.tmp-");
+  *is = true;
+  if (!d && errno == ENOMEM) return sgi_fail_memory(err, strlen(directory), "a look into a directory");
+  if (!d) return SG_OK; /* not there, or no directory: making it will tell */
+  for (const struct dirent *e; *is && (e = readdir(d));)
+    *is = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || strstr(e->d_name, ".json.tmp-");
   closedir(d);
-  return empty;
+  return SG_OK;
 }
 
-/* What this command wrote about a corpus, or about one that it was killed in; NULL where there is
- * none. */
-static json_t *old_corpus(const char *directory, const char *file) {
+/* What this command wrote about a corpus, or about one that it was killed in; *out is NULL where
+ * there is none. */
+static sg_status old_corpus(const char *directory, const char *file, json_t **out, sg_error *err) {
   char *path = sgi_path_join(directory, file);
   json_t *old = NULL;
-  sg_error ignored;
-  if (path && sgi_is_file(path) && sgi_json_load(path, &old, &ignored)) old = NULL;
+  sg_error why = {0};
+  *out = NULL;
+  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
+  if (sgi_is_file(path) && sgi_json_load(path, &old, &why)) old = NULL;
   sgi_free(path);
+  if (why.code == SG_ERR_MEMORY) return *err = why, SG_ERR_MEMORY;
   const char *name = json_string_value(json_object_get(old, "corpus"));
-  if (name && !strcmp(name, "worlds") && json_is_string(json_object_get(old, "seed"))) return old;
+  if (name && !strcmp(name, "worlds") && json_is_string(json_object_get(old, "seed"))) return *out = old, SG_OK;
   json_decref(old);
-  return NULL;
+  return SG_OK;
 }
 
 static void seed_text(uint64_t seed, char out[24]) { snprintf(out, 24, "%llu", (unsigned long long)seed); }
 
 sg_status sgi_worlds_check_directory(const sgi_worlds_request *q, sg_error *err) {
-  if (q->force || is_empty(q->directory)) return SG_OK;
-  json_t *old = old_corpus(q->directory, "corpus.json");
-  if (!old) old = old_corpus(q->directory, sgi_worlds_part);
+  bool empty;
+  json_t *old = NULL;
+  if (q->force) return SG_OK;
+  sg_status st = is_empty(q->directory, &empty, err);
+  if (st || empty) return st;
+  st = old_corpus(q->directory, "corpus.json", &old, err);
+  if (!st && !old) st = old_corpus(q->directory, sgi_worlds_part, &old, err);
+  if (st) return st;
   if (!old)
     return sgi_fail(err, SG_ERR_IO, "%s holds other files and no corpus worlds; --force writes into it", q->directory);
   char seed[24];
   seed_text(q->seed, seed);
   const char *was = json_string_value(json_object_get(old, "seed"));
   json_int_t stories = json_integer_value(json_object_get(old, "stories"));
-  sg_status st = SG_OK;
   if ((uint64_t)stories != q->stories || strcmp(was, seed))
     st = sgi_fail(err, SG_ERR_IO, "%s holds worlds of %lld stories with seed %s; --force replaces it", q->directory,
                   (long long)stories, was);
