@@ -59,7 +59,8 @@ static sg_status name_tokens(work *w, sg_error *err) {
   }
   for (size_t i = 0; i < n; i++)
     if (!w->names || !w->names[i]) return sgi_fail_memory(err, n, "names of tokens");
-  return sgi_alloc_failures() ? sgi_fail_memory(err, n, "names of tokens") : SG_OK; /* a number would stand for a text */
+  /* a number would stand for a text */
+  return sgi_alloc_failures() ? sgi_fail_memory(err, n, "names of tokens") : SG_OK;
 }
 
 static sg_status make(work *w, sg_error *err) {

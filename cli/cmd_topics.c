@@ -87,7 +87,7 @@ static sg_status figure(const json_t *answer, const char *path, sg_error *err) {
     pools = own > pools ? own : pools;
   }
   double *share = sgi_alloc(n * pools * sizeof *share);
-  char(*names)[24] = sgi_alloc(pools * sizeof *names);
+  char(*names)[32] = sgi_alloc(pools * sizeof *names);
   const char **series = sgi_alloc(pools * sizeof *series);
   sg_status st = share && names && series ? SG_OK : sgi_fail_memory(err, n * pools * sizeof *share, "a figure");
   for (size_t e = 0; e < pools && !st; e++) {

@@ -15,7 +15,8 @@ static sg_status open_input(const char *path, FILE **out, sg_error *err) {
   if (strcmp(path, "-") == 0) return *out = stdin, SG_OK;
   *out = fopen(path, "re");
   if (!*out)
-    return sgi_fail(err, errno == ENOMEM ? SG_ERR_MEMORY : SG_ERR_IO, "%s: can not be opened: %s", path, strerror(errno));
+    return sgi_fail(err, errno == ENOMEM ? SG_ERR_MEMORY : SG_ERR_IO, "%s: can not be opened: %s", path,
+                    strerror(errno));
   if (fstat(fileno(*out), &st) == 0 && S_ISDIR(st.st_mode)) {
     fclose(*out);
     return sgi_fail(err, SG_ERR_IO, "%s: is a directory, a file is expected", path);

@@ -262,7 +262,7 @@ static void one_layer(const char *form, const char *name) {
   ops->settle(&call, l.state);
   compare_state(&l, &f, "", 1);
   for (int step = 2; step <= 3; step++) {
-    char x[16];
+    char x[24];
     snprintf(x, sizeof x, "x.step%d", step);
     call = call_of(&l, &r, f.n, true);
     assert_int_equal(sgi_ffn_forward(ops, &call, y, tensor(&f, "", x)->data), SG_OK);
