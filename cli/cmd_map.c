@@ -53,7 +53,7 @@ static sg_status name_tokens(work *w, sg_error *err) {
   w->names = sgi_alloc((n + 1) * sizeof *w->names);
   for (size_t i = 0; w->names && i < n; i++) {
     w->names[i] = cli_recorded_token_text(&w->r, w->map->tokens[i].id, false);
-    if (w->names[i] && *w->names[i]) continue;
+    if (!w->names[i] || *w->names[i]) continue; /* NULL: told below */
     free(w->names[i]);
     if (asprintf(&w->names[i], "%d", w->map->tokens[i].id) < 0) w->names[i] = NULL, cli_no_memory();
   }

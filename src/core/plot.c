@@ -8,6 +8,7 @@
 
 #include "core/arena.h"
 #include "core/file.h"
+#include "core/json.h"
 
 enum { WIDTH = 760, HEIGHT = 440, LEFT = 66, RIGHT = 20, LEGEND = 196, TOP = 16, TITLE = 26, BOTTOM = 48, ENTRY = 20 };
 enum { PANEL_WIDTH = 320, PANEL_HEIGHT = 260, LEAST_WIDTH = 480 };
@@ -229,6 +230,8 @@ void sgi_plot_panel(sgi_plot *p, size_t k) { p->at = &p->panels[k]; }
 sg_status sgi_plot_close(sgi_plot *p, sg_error *err) {
   PUT(p, "</svg>\n");
   sg_status st = p->st;
+  /* A figure of a document that lacks what there was no memory for would be another figure. */
+  if (!st && sgi_json_state() == SGI_JSON_MEMORY) st = sgi_json_incomplete("what a figure shows", &p->err);
   if (st) {
     sgi_writer_drop(p->w);
     sgi_fail(err, st, "%s", p->err.text);
