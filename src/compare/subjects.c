@@ -85,7 +85,7 @@ static sg_status encode(const reading *r, const char *a, const char *b, const ch
 }
 
 static bool begins(const int32_t *ids, size_t n, const int32_t *part, size_t n_part) {
-  return n_part <= n && !memcmp(ids, part, n_part * sizeof *ids);
+  return !n_part || (n_part <= n && !memcmp(ids, part, n_part * sizeof *ids)); /* of none there is no list */
 }
 
 /* Tokens of the prompt and the positions of its subject in p; the first token of the answer.

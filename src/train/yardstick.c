@@ -77,9 +77,10 @@ sg_status sgi_yardstick_round(sgi_yardstick *y, size_t round, double (*clock)(vo
     size_t repeats = 1 + (size_t)(LEAST_FLOPS / flops(s));
     if (repeats > MOST_REPEATS) repeats = MOST_REPEATS;
     double at = clock();
-    for (size_t k = 0; k < repeats; k++)
-      if (sgi_gemm_yardstick(s->m, s->n, s->k, y->x, y->w, y->y))
-        return sgi_fail(err, SG_ERR_INTERNAL, "oneDNN's matrix product failed");
+    for (size_t k = 0; k < repeats; k++) {
+      sg_status st = sgi_gemm_yardstick(s->m, s->n, s->k, y->x, y->w, y->y);
+      if (st) return sgi_fail(err, st, "oneDNN's matrix product failed: %s", sg_status_text(st));
+    }
     y->seconds[i * y->rounds + round] = (clock() - at) / (double)repeats;
   }
   return SG_OK;

@@ -37,11 +37,14 @@ typedef struct packed {
 
 static float element(const sgi_weight *w, size_t r, size_t d) {
   const char *row = (const char *)w->data + r * sgi_weight_traits(w->dtype)->bytes(w->width);
-  uint32_t bits = (uint32_t)((const uint16_t *)(const void *)row)[w->dtype == SGI_BF16 ? d : 0] << 16;
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  if (w->dtype == SGI_BF16) return x;
-  if (w->dtype == SGI_F16) return sgi_from_half(((const uint16_t *)(const void *)row)[d]);
+  if (w->dtype == SGI_BF16 || w->dtype == SGI_F16) {
+    uint16_t half;
+    memcpy(&half, row + d * sizeof half, sizeof half);
+    uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return w->dtype == SGI_BF16 ? x : sgi_from_half(half);
+  }
   int q = w->dtype == SGI_I8 ? ((const int8_t *)row)[d] : sgi_int4_at(row, d);
   return (float)q * w->scale[r * sgi_weight_groups(w) + (w->group ? d / w->group : 0)];
 }
