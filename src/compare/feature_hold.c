@@ -235,7 +235,7 @@ sg_status sgi_features_steer(const sg_model *m, const sgi_sparse_set *set, const
   w.x = sgi_alloc(T * D * sizeof *w.x);
   w.a = sgi_alloc(2 * set->largest * sizeof *w.a);
   if (!w.x || !w.a) st = sgi_fail_memory(err, 2 * set->largest * sizeof *w.a, "features of a position");
-  w.h = w.a + set->largest;
+  w.h = w.a ? w.a + set->largest : NULL;
   if (n_edits) memset(met, 0, n_edits * sizeof *met);
   if (!st) st = sgi_pass_create(m, 1, T, false, &pass, err);
   sgi_batch batch = {.B = 1, .T = T, .inputs = tokens};

@@ -142,7 +142,7 @@ static void shares(const sgi_match_one *at, size_t M, const bool *live, double *
 }
 
 static sg_status medians(sgi_sparse_match *x, const bool *live, sg_error *err) {
-  double *v = sgi_alloc((2 * x->features + 2) * sizeof *v), *w = v + x->features + 1;
+  double *v = sgi_alloc((2 * x->features + 2) * sizeof *v), *w = v ? v + x->features + 1 : NULL;
   if (!v) return sgi_fail_memory(err, 2 * x->features * sizeof *v, "cosines");
   for (size_t i = 0; i < x->features; i++)
     if (!live || live[i]) {

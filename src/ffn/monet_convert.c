@@ -95,7 +95,7 @@ static sg_status dense_router(const sg_config *c, const sg_config *to, size_t si
 static sg_status routers(const sg_config *c, const sgi_ffn_convert *how, const sg_config *to,
                          const sgi_weight *const *router, float *const *out, sg_error *err) {
   size_t rows = c->num_channels * c->num_experts, D = c->hidden_size;
-  float *both = sgi_alloc(2 * rows * (D + to->key_dim) * sizeof *both), *room = both + 2 * rows * D;
+  float *both = sgi_alloc(2 * rows * (D + to->key_dim) * sizeof *both), *room = both ? both + 2 * rows * D : NULL;
   if (!both) return sgi_fail_memory(err, 2 * rows * (D + to->key_dim) * sizeof *both, "a router's rows");
   const float *const map[] = {both, both + rows * D};
   for (int k = 0; k < SGI_MONET_SIDES; k++) sgi_weight_to_float(both + (size_t)k * rows * D, router[MONET_W1 + k]);

@@ -217,7 +217,7 @@ static sg_status run(work *w, sg_error *err) {
 static sg_status fill(const work *w, bool heads, sg_exact_list *out, sg_error *err) {
   double *work_room = sgi_alloc(4 * (w->count + 1) * sizeof *work_room), missed = 0;
   size_t ranked = 0;
-  double *linear = work_room, *truth = work_room + w->count;
+  double *linear = work_room, *truth = work_room ? work_room + w->count : NULL;
   out->at = sgi_alloc((w->count + 1) * sizeof *out->at);
   if (!out->at || !work_room) {
     sgi_free(work_room);

@@ -381,7 +381,7 @@ static int ascending(const void *a, const void *b) {
 
 /* Mean, its interval by drawing pairs anew, and how often signs by chance give as much. */
 static sg_status summarise(const sgi_super_settings *s, sgi_superposition *out, sg_error *err) {
-  double *x = sgi_alloc((out->n_pairs + s->samples + 1) * sizeof *x), *mean = x + out->n_pairs, sign = 0;
+  double *x = sgi_alloc((out->n_pairs + s->samples + 1) * sizeof *x), *mean = x ? x + out->n_pairs : NULL, sign = 0;
   if (!x) return sgi_fail_memory(err, (out->n_pairs + s->samples) * sizeof *x, "samples of pairs");
   for (size_t k = 0; k < out->n_pairs; k++) {
     if (!isfinite(out->pairs[k].excess)) continue;

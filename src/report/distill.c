@@ -213,7 +213,7 @@ sg_status sgi_distillation_figure(const json_t *document, const char *path, sg_e
   const json_t *curve = json_object_get(document, "curve");
   size_t n = json_array_size(curve);
   bool share = !json_is_null(json_object_get(document, "share"));
-  double *x = sgi_alloc(2 * (n + 1) * sizeof *x), *y = x + n + 1, least = 0, most = 1, end = 0;
+  double *x = sgi_alloc(2 * (n + 1) * sizeof *x), *y = x ? x + n + 1 : NULL, least = 0, most = 1, end = 0;
   if (!x) return sgi_fail_memory(err, 2 * n * sizeof *x, "a figure");
   for (size_t i = 0; i < n; i++) {
     const json_t *p = json_array_get(curve, i);
