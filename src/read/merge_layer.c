@@ -106,7 +106,7 @@ static sg_status find_candidates(search *w, sg_error *err) {
     }
   }
   sgi_free(count);
-  if (!st) qsort(w->list, w->n, sizeof *w->list, by_share);
+  if (!st && w->n) qsort(w->list, w->n, sizeof *w->list, by_share);
   return st;
 }
 

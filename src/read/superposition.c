@@ -65,7 +65,7 @@ static int by_rank(const void *a, const void *b) {
 }
 
 static void keep_best(search *w) {
-  qsort(w->pairs, w->n_pairs, sizeof *w->pairs, by_rank);
+  if (w->n_pairs) qsort(w->pairs, w->n_pairs, sizeof *w->pairs, by_rank);
   if (w->n_pairs > w->s->max_pairs) w->n_pairs = w->s->max_pairs;
 }
 
@@ -147,7 +147,7 @@ static sg_status find_places(search *w, sg_error *err) {
       if (taken == want) break;
     }
   }
-  qsort(w->jobs, w->n_jobs, sizeof *w->jobs, by_place);
+  if (w->n_jobs) qsort(w->jobs, w->n_jobs, sizeof *w->jobs, by_place);
   return SG_OK;
 }
 
