@@ -1,8 +1,4 @@
 /* cmd_data_greater_than.c: makes sentences about spans of years, with their tokenizer. */
-#include <dirent.h>
-#include <errno.h>
-#include <string.h>
-
 #include "cli.h"
 #include "core/file.h"
 #include "report/spans.h"
@@ -12,31 +8,14 @@ static bool go_on(void *user) {
   return !cli_stop;
 }
 
-/* Empty, or what this command wrote before. */
-static int check_directory(const char *directory) {
-  DIR *d = opendir(directory);
-  bool empty = true;
-  if (!d && errno == ENOMEM) return cli_failed(SG_ERR_MEMORY, "%s: could not be looked into: out of memory", directory);
-  if (!d) return 0; /* not there, or no directory: making it will tell */
-  for (const struct dirent *e; empty && (e = readdir(d));) empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
-  closedir(d);
-  if (empty) return 0;
-  sg_error err = {0};
-  bool here;
-  sg_status st = sgi_spans_here(directory, &here, &err);
-  if (st || here) return st ? cli_end(st, &err) : 0;
-  return cli_failed(SG_ERR_IO, "%s holds other files and no corpus greater-than; --force writes into it", directory);
-}
-
 static int run(const cli_call *c) {
   const char *directory = cli_string(c, "output");
-  int code = cli_flag(c, "force") ? 0 : check_directory(directory);
-  if (code) return code;
   sg_error err = {0};
   json_t *about = NULL;
   cli_signals_install();
-  sg_status st =
-      sgi_spans_write_json(directory, cli_size(c, "sentences"), cli_u64(c, "seed"), go_on, NULL, &about, &err);
+  sg_status st = cli_flag(c, "force") ? SG_OK : sgi_spans_check_directory(directory, &err);
+  if (!st)
+    st = sgi_spans_write_json(directory, cli_size(c, "sentences"), cli_u64(c, "seed"), go_on, NULL, &about, &err);
   if (st) return cli_end(st, &err);
   if (cli_flag(c, "json")) return cli_json(about);
   cli_note("wrote train.txt, valid.txt, tokenizer.json and corpus.json into %s: %lld and %lld sentences", directory,

@@ -4,6 +4,7 @@
 
 #include "context.h"
 #include "core/json.h"
+#include "eval_text.h"
 #include "ids.h"
 #include "model.h"
 #include "own_text.h"
@@ -18,30 +19,8 @@ typedef struct job {
   cli_text text, train;
   int32_t *ids;
   size_t n_ids, T;
-  cli_progress progress;
+  cli_eval_watch watch;
 } job;
-
-/* ---- watching -------------------------------------------------------------------------------- */
-
-static sg_status fits(void *user, size_t T, sg_error *err) {
-  const job *j = user;
-  return cli_context_check(j->call, sg_model_config(j->m.model), T, err);
-}
-
-static void begun(void *user, const char *what, const char *unit, uint64_t total) {
-  job *j = user;
-  if (what)
-    cli_progress_begin(&j->progress, what, unit, (double)total, 0);
-  else
-    cli_progress_end(&j->progress);
-}
-
-static bool progress(void *user, uint64_t done, uint64_t total) {
-  job *j = user;
-  if (total) j->progress.total = (double)total;
-  if (done != UINT64_MAX) cli_progress_update(&j->progress, (double)done, NULL);
-  return !cli_stop;
-}
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
@@ -60,7 +39,7 @@ static sg_status work(job *j, json_t **out, sg_error *err) {
   const cli_call *c = j->call;
   sg_status st = open_all(j, err);
   if (st) return st;
-  const sgi_eval_request q = {
+  sgi_eval_request q = {
       .model = j->m.model,
       .tokenizer = j->m.tokenizer,
       .name = j->m.directory,
@@ -81,13 +60,9 @@ static sg_status work(job *j, json_t **out, sg_error *err) {
       .max_rows = cli_size(c, "max-rows"),
       .max_memory = cli_size(c, "max-memory"),
       .by = j->text.path ? cli_string(c, "by") : NULL,
-      .defect = cli_flag(c, "ode-defect"),
-      .fits = fits,
-      .note = cli_told_note,
-      .warn = cli_told_warning,
-      .begun = begun,
-      .progress = progress,
-      .user = j};
+      .defect = cli_flag(c, "ode-defect")};
+  j->watch = (cli_eval_watch){.call = c, .model = j->m.model};
+  cli_eval_watched(&j->watch, &q);
   return sgi_eval_report(&q, out, err);
 }
 

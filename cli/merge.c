@@ -16,26 +16,6 @@ static bool goes_on(void *user) {
   return !cli_stop;
 }
 
-static sg_status fits(void *user, size_t T, sg_error *err) {
-  (void)user, (void)T, (void)err; /* rows have the model's own length */
-  return SG_OK;
-}
-
-static void begun(void *user, const char *what, const char *unit, uint64_t total) {
-  cli_merge *x = user;
-  if (what)
-    cli_progress_begin(&x->bar, what, unit, (double)total, 0);
-  else
-    cli_progress_end(&x->bar);
-}
-
-static bool progress(void *user, uint64_t done, uint64_t total) {
-  cli_merge *x = user;
-  if (total) x->bar.total = (double)total;
-  if (done != UINT64_MAX) cli_progress_update(&x->bar, (double)done, NULL);
-  return !cli_stop;
-}
-
 /* As `eval` reads it. */
 static sg_status open_text(cli_merge *x, const cli_model *m, sg_error *err) {
   bool packs = false;
@@ -47,13 +27,9 @@ static sg_status open_text(cli_merge *x, const cli_model *m, sg_error *err) {
                                .form = &x->form,
                                .packs = packs,
                                .rows = SG_EVAL_ROWS_AUTO,
-                               .max_memory = (size_t)512 << 20,
-                               .fits = fits,
-                               .note = cli_told_note,
-                               .warn = cli_told_warning,
-                               .begun = begun,
-                               .progress = progress,
-                               .user = x};
+                               .max_memory = (size_t)512 << 20};
+  x->watch = (cli_eval_watch){.call = x->call, .model = m->model};
+  cli_eval_watched(&x->watch, &x->eval);
   x->request.eval = &x->eval;
   return st;
 }

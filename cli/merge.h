@@ -2,6 +2,7 @@
 #ifndef SGATLIN_CLI_MERGE_H
 #define SGATLIN_CLI_MERGE_H
 
+#include "eval_text.h"
 #include "model.h"
 #include "own_text.h"
 #include "report/merge.h"
@@ -37,7 +38,7 @@ typedef struct cli_merge {
   sgi_eval_request eval;
   sg_text_form form;
   cli_text text;
-  cli_progress bar;
+  cli_eval_watch watch;
 } cli_merge;
 
 /* 0, or the exit code of options that do not belong together. */

@@ -16,7 +16,7 @@ static bool tick(void *user, size_t done, size_t total) {
 static sg_status add_tokens(const api_call *c, json_t *o, sg_error *err) {
   size_t V = sg_model_config(c->p.model)->vocab_size, k, i;
   bool *named = sgi_alloc(V * sizeof *named);
-  if (!named) return sgi_fail(err, SG_ERR_MEMORY, "out of memory");
+  if (!named) return sgi_fail_memory(err, V * sizeof *named, "tokens of pairs");
   memset(named, 0, V * sizeof *named);
   json_t *list = json_array(), *pair, *id;
   json_array_foreach(json_object_get(o, "pairs"), k, pair) {

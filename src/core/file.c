@@ -98,30 +98,27 @@ enum { MAX_DEPTH = 64 };
 static sg_status remove_at(int parent, const char *name, const char *whole, int depth, sg_error *err);
 
 /* Without a byte of memory, so that what failed for lack of it leaves nothing: readdir allocates.
- * From the beginning until nothing is left, since what is removed may move the others. */
+ * Each time from the beginning until nothing is left, since what is removed may move the others. */
 static sg_status empty_directory(int fd, const char *whole, int depth, sg_error *err) {
   union {
     char bytes[2048];
     struct dirent64 align;
   } room;
-  for (size_t removed = 1; removed;) {
-    removed = 0;
+  for (;;) {
+    bool removed = false;
     ssize_t n = lseek(fd, 0, SEEK_SET) < 0 ? -1 : 0;
-    while (!n || (n > 0 && !removed)) {
-      n = getdents64(fd, room.bytes, sizeof room.bytes);
-      if (n <= 0) break;
+    while (n >= 0 && !removed && (n = getdents64(fd, room.bytes, sizeof room.bytes)) > 0)
       for (ssize_t at = 0; at < n;) {
         const struct dirent64 *e = (const struct dirent64 *)(const void *)(room.bytes + at);
         at += e->d_reclen;
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
         sg_status st = remove_at(fd, e->d_name, whole, depth + 1, err);
         if (st) return st;
-        removed++;
+        removed = true;
       }
-    }
     if (n < 0) return sgi_fail_file(err, whole, "could not read the directory");
+    if (!removed) return SG_OK;
   }
-  return SG_OK;
 }
 
 static sg_status remove_at(int parent, const char *name, const char *whole, int depth, sg_error *err) {

@@ -1,5 +1,6 @@
 #include "read/merge.h"
 
+#include <lapacke.h>
 #include <math.h>
 
 /* Below this share of their product two sums of squares are those of one regressor: values that are
@@ -27,17 +28,14 @@ static double dot(const float *a, const float *b, size_t D) {
   return sum;
 }
 
-/* The larger eigenvalue of a symmetric matrix {a, b; b, d} and its unit vector e. */
-static double first_eigenvector(double a, double b, double d, double e[2]) {
-  double half = (a - d) / 2, root = hypot(half, b);
-  e[0] = half >= 0 ? half + root : b;
-  e[1] = half >= 0 ? b : root - half;
-  double length = hypot(e[0], e[1]);
-  if (length > 0)
-    e[0] /= length, e[1] /= length;
-  else
-    e[0] = 1, e[1] = 0;
-  return (a + d) / 2 + root;
+/* The larger eigenvalue of the symmetric matrix {a, b; b, d} and its unit vector e; false where
+ * none is found. */
+static bool first_eigenvector(double a, double b, double d, double *value, double e[2]) {
+  double matrix[4] = {a, b, b, d}, values[2], work[8];
+  if (LAPACKE_dsyev_work(LAPACK_COL_MAJOR, 'V', 'L', 2, matrix, 2, values, work, 8)) return false;
+  *value = values[1];
+  e[0] = matrix[2], e[1] = matrix[3];
+  return true;
 }
 
 /* What u . y is made of: t = part[0] v_0 + part[1] v_1, sum t^2 = first, sum |y|^2 = total. */
@@ -61,8 +59,7 @@ static bool find_direction(const sgi_merge_sums *s, const float *const out[2], s
   double mxx = s->vv[x][x], mxz = s->vv[x][z], mzz = s->vv[z][z];
   double a = xx * xx * mxx + 2 * xx * xz * mxz + xz * xz * mzz, b = zz * (xx * mxz + xz * mzz), d = zz * zz * mzz;
   to->total = a + d;
-  to->first = first_eigenvector(a, b, d, e);
-  if (!(to->total > 0) || !isfinite(to->total)) return false;
+  if (!(to->total > 0) || !isfinite(to->total) || !first_eigenvector(a, b, d, &to->first, e)) return false;
   to->part[x] = xx * e[0];
   to->part[z] = xz * e[0] + zz * e[1];
   for (size_t i = 0; i < D; i++) {

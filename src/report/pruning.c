@@ -205,11 +205,12 @@ static sg_status run_method(job *j, sgi_prune **out, sg_error *err) {
 
 static sg_status save(job *j, const sgi_prune *p, const char *directory, sg_error *err) {
   sg_model *cut = NULL;
+  bool there = sgi_is_directory(directory);
   sg_status st = sgi_cut_view(j->standing, p->off, &cut, err);
   if (!st) st = sg_model_save(cut, directory, err);
   if (!st) st = sgi_copy_tokenizer(j->q->p->directory, directory, err);
   sg_model_free(cut);
-  return st;
+  return sgi_whole_directory(directory, there, st);
 }
 
 /* ---- answer ---------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "corpus_place.h"
 #include "text/greater_than.h"
 
 static json_t *about(const char *directory, sg_error *err) {
@@ -16,15 +17,16 @@ static json_t *about(const char *directory, sg_error *err) {
   return o;
 }
 
-sg_status sgi_spans_here(const char *directory, bool *here, sg_error *err) {
-  sg_error why = {0};
-  json_t *o = about(directory, &why);
-  const char *name = json_string_value(json_object_get(o, "corpus"));
-  *here = name && !strcmp(name, "greater-than");
-  json_decref(o);
-  if (why.code != SG_ERR_MEMORY) return SG_OK;
-  *err = why;
-  return SG_ERR_MEMORY;
+sg_status sgi_spans_check_directory(const char *directory, sg_error *err) {
+  bool empty;
+  json_t *old = NULL;
+  sg_status st = sgi_place_empty(directory, &empty, err);
+  if (st || empty) return st;
+  st = sgi_place_corpus(directory, "corpus.json", "greater-than", &old, err);
+  if (!st && !old)
+    st = sgi_fail(err, SG_ERR_IO, "%s holds other files and no corpus greater-than; --force writes into it", directory);
+  json_decref(old);
+  return st;
 }
 
 sg_status sgi_spans_write_json(const char *directory, size_t sentences, uint64_t seed, bool (*go_on)(void *user),

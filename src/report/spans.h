@@ -7,7 +7,7 @@
 /* Writes it; what its corpus.json says, new. */
 sg_status sgi_spans_write_json(const char *directory, size_t sentences, uint64_t seed, bool (*go_on)(void *user),
                                void *user, json_t **out, sg_error *err);
-/* *here: the directory holds one. Fails only for lack of memory. */
-sg_status sgi_spans_here(const char *directory, bool *here, sg_error *err);
+/* SG_ERR_IO where the directory holds other files and no such corpus. */
+sg_status sgi_spans_check_directory(const char *directory, sg_error *err);
 
 #endif

@@ -1,43 +1,28 @@
 #include "worlds.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/file.h"
+#include "corpus_place.h"
 #include "report.h"
 #include "text/worlds.h"
 
 _Static_assert((int)SGI_STORIES_MIN == (int)SGI_WORLDS_MIN && (int)SGI_STORIES_MAX == (int)SGI_WORLDS_MAX, "limits");
 
-/* *is: no directory with something in it but what a killed process had not given its name yet. */
-static sg_status is_empty(const char *directory, bool *is, sg_error *err) {
-  DIR *d = opendir(directory);
-  *is = true;
-  if (!d && errno == ENOMEM) return sgi_fail_memory(err, strlen(directory), "a look into a directory");
-  if (!d) return SG_OK; /* not there, or no directory: making it will tell */
-  for (const struct dirent *e; *is && (e = readdir(d));)
-    *is = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || strstr(e->d_name, ".json.tmp-");
-  closedir(d);
-  return SG_OK;
-}
-
 /* What this command wrote about a corpus, or about one that it was killed in; *out is NULL where
  * there is none. */
-static sg_status old_corpus(const char *directory, const char *file, json_t **out, sg_error *err) {
-  char *path = sgi_path_join(directory, file);
-  json_t *old = NULL;
-  sg_error why = {0};
+static sg_status old_corpus(const char *directory, json_t **out, sg_error *err) {
+  const char *const files[] = {"corpus.json", sgi_worlds_part};
+  sg_status st = SG_OK;
   *out = NULL;
-  if (!path) return sgi_fail_memory(err, strlen(directory), "a path");
-  if (sgi_is_file(path) && sgi_json_load(path, &old, &why)) old = NULL;
-  sgi_free(path);
-  if (why.code == SG_ERR_MEMORY) return *err = why, SG_ERR_MEMORY;
-  const char *name = json_string_value(json_object_get(old, "corpus"));
-  if (name && !strcmp(name, "worlds") && json_is_string(json_object_get(old, "seed"))) return *out = old, SG_OK;
-  json_decref(old);
-  return SG_OK;
+  for (size_t i = 0; i < SGI_COUNT(files) && !st && !*out; i++) {
+    st = sgi_place_corpus(directory, files[i], "worlds", out, err);
+    if (st || json_is_string(json_object_get(*out, "seed"))) continue;
+    json_decref(*out);
+    *out = NULL;
+  }
+  return st;
 }
 
 static void seed_text(uint64_t seed, char out[24]) { snprintf(out, 24, "%llu", (unsigned long long)seed); }
@@ -46,10 +31,9 @@ sg_status sgi_worlds_check_directory(const sgi_worlds_request *q, sg_error *err)
   bool empty;
   json_t *old = NULL;
   if (q->force) return SG_OK;
-  sg_status st = is_empty(q->directory, &empty, err);
+  sg_status st = sgi_place_empty(q->directory, &empty, err);
   if (st || empty) return st;
-  st = old_corpus(q->directory, "corpus.json", &old, err);
-  if (!st && !old) st = old_corpus(q->directory, sgi_worlds_part, &old, err);
+  st = old_corpus(q->directory, &old, err);
   if (st) return st;
   if (!old)
     return sgi_fail(err, SG_ERR_IO, "%s holds other files and no corpus worlds; --force writes into it", q->directory);
